@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What devices and the monitor see of the block layer: a BlockBackend is a device's handle on the
+ * root node of an image graph. Requests are asynchronous; completions run in the main loop (or in
+ * the iothread that the backend was given) without the machine lock held by the block layer.
+ *
+ * Offsets and sizes are bytes. Results are 0 or a negative errno.
+ */
+#ifndef BLOCK_BLOCK_H
+#define BLOCK_BLOCK_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+typedef struct BlockBackend BlockBackend;
+
+typedef void BlockCompletion(void *opaque, int result);
+
+typedef enum {
+    BLOCK_FUA = 1 << 0,       /* write: durable when complete */
+    BLOCK_MAY_UNMAP = 1 << 1, /* write_zeroes: may deallocate */
+} BlockFlags;
+
+/* What to do on an error: `werror=` and `rerror=`. */
+typedef enum { BLOCK_ERROR_REPORT, BLOCK_ERROR_IGNORE, BLOCK_ERROR_STOP, BLOCK_ERROR_ENOSPC } BlockErrorPolicy;
+
+/*
+ * Opens an image as -drive/-blockdev options name it: keys are QEMU's (file, driver, format, cache,
+ * aio, readonly/read-only, snapshot, discard, detect-zeroes, werror, rerror, id, node-name, …).
+ * options: char * -> char *, nested ones flattened with dots ("file.filename"). Unknown keys fail.
+ */
+BlockBackend *block_open(GHashTable *options, GError **error);
+void block_close(BlockBackend *block);
+
+const char *block_id(const BlockBackend *block);
+uint64_t block_size(BlockBackend *block);
+bool block_read_only(const BlockBackend *block);
+BlockErrorPolicy block_error_policy(const BlockBackend *block, bool is_write);
+uint32_t block_logical_sector(const BlockBackend *block); /* 512 or 4096 */
+
+/* iov and its buffers must stay valid until completion. [any thread; completion in the main context] */
+void block_read(BlockBackend *block, uint64_t offset, const struct iovec *iov, unsigned count,
+                BlockCompletion *done, void *opaque);
+void block_write(BlockBackend *block, uint64_t offset, const struct iovec *iov, unsigned count,
+                 BlockFlags flags, BlockCompletion *done, void *opaque);
+void block_flush(BlockBackend *block, BlockCompletion *done, void *opaque);
+void block_write_zeroes(BlockBackend *block, uint64_t offset, uint64_t size, BlockFlags flags,
+                        BlockCompletion *done, void *opaque);
+void block_discard(BlockBackend *block, uint64_t offset, uint64_t size, BlockCompletion *done,
+                   void *opaque);
+/* Waits until all requests are complete, running completions. Main loop's thread. */
+void block_drain(BlockBackend *block);
+
+/* Synchronous forms for flash, loaders and tools. */
+int block_pread(BlockBackend *block, uint64_t offset, void *buffer, uint64_t size);
+int block_pwrite(BlockBackend *block, uint64_t offset, const void *buffer, uint64_t size);
+
+/* Cumulative counters for `info blockstats`. */
+typedef struct {
+    uint64_t read_bytes, write_bytes, read_operations, write_operations, flush_operations;
+    uint64_t failed_reads, failed_writes;
+} BlockStatistics;
+void block_statistics(BlockBackend *block, BlockStatistics *statistics);
+/* "file (driver raw, read-only)" lines for `info block`; caller frees. */
+char *block_describe(BlockBackend *block);
+const char *block_filename(BlockBackend *block);
+const char *block_driver_name(BlockBackend *block);
+
+#endif

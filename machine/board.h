@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* A board: what -M NAME builds. */
+#ifndef MACHINE_BOARD_H
+#define MACHINE_BOARD_H
+
+#include "machine/device.h"
+
+typedef struct Board Board;
+
+struct Board {
+    const char *name;               /* as -M spells it */
+    const char *summary;
+    const char *const *targets;     /* NULL-terminated names of targets it may run */
+    const char *const *aliases;     /* NULL-terminated or NULL */
+    const char *default_cpu;        /* NULL: the target's */
+    const char *default_nic;        /* device type of `-nic` without model= */
+    const char *default_drive_interface; /* "virtio" … for -drive without if= */
+    uint64_t default_ram_bytes, min_ram_bytes, max_ram_bytes;
+    unsigned max_vcpus;
+    size_t instance_size;           /* of the board's own structure, first member a Device */
+    const Property *properties;     /* -M NAME,prop=value */
+    /* Builds everything: RAM, devices, CPUs via machine_create_vcpus; loads firmware and kernel. */
+    bool (*build)(Machine *machine, void *board, GError **error);
+    /* After reset of all devices and vCPUs: entry points, boot registers. */
+    void (*reset)(Machine *machine, void *board);
+    /* Power button (`system_powerdown`). */
+    void (*powerdown)(Machine *machine, void *board);
+};
+#define BOARD_TYPE(object) REGISTRY_ADD(boards, object)
+REGISTRY_DECLARE(boards, Board);
+const Board *board_find(const char *name);
+
+#endif

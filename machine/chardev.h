@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Character devices: the interface between a front end (a UART, a console port, the monitor) and a
+ * back end (stdio, pty, socket …). All under the machine lock, in the main loop or on a vCPU thread.
+ */
+#ifndef MACHINE_CHARDEV_H
+#define MACHINE_CHARDEV_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/registry.h"
+
+typedef struct Machine Machine;
+typedef struct Chardev Chardev;
+
+typedef enum {
+    CHARDEV_OPENED,
+    CHARDEV_CLOSED,
+    CHARDEV_BREAK,
+    CHARDEV_MUX_IN,  /* this front end now has the mux's input */
+    CHARDEV_MUX_OUT,
+} ChardevEvent;
+
+/* What a front end gives. */
+typedef struct {
+    /* How many bytes receive may be given now; 0 stops the flow until chardev_accept_input. */
+    size_t (*can_receive)(void *opaque);
+    void (*receive)(void *opaque, const uint8_t *data, size_t size);
+    void (*event)(void *opaque, ChardevEvent event); /* may be NULL */
+    /* The back end can take bytes again after chardev_write took fewer. May be NULL. */
+    void (*can_write)(void *opaque);
+} ChardevFrontend;
+
+/* What a back end gives. */
+typedef struct {
+    const char *name; /* as -chardev spells it */
+    const char *summary;
+    size_t instance_size; /* first member a Chardev */
+    const struct Property *properties;
+    bool (*open)(Chardev *chardev, GError **error);
+    void (*close)(Chardev *chardev);
+    /* Takes up to size bytes without blocking; returns how many (it buffers what must not be lost). */
+    size_t (*write)(Chardev *chardev, const uint8_t *data, size_t size);
+    /* The front end has room again. */
+    void (*accept_input)(Chardev *chardev);
+    void (*set_break)(Chardev *chardev, bool on);
+    char *(*describe)(Chardev *chardev); /* for `info chardev`: "stdio", "pty:/dev/pts/3" … */
+} ChardevType;
+#define CHARDEV_TYPE(object) REGISTRY_ADD(chardev_types, object)
+REGISTRY_DECLARE(chardev_types, ChardevType);
+
+struct Chardev {
+    const ChardevType *type;
+    Machine *machine;
+    char *id;
+    bool open;                    /* a peer is there */
+    const ChardevFrontend *frontend;
+    void *frontend_opaque;
+};
+
+/* Connects a front end (NULL: disconnects). A mux takes several; others fail when one is connected. */
+bool chardev_attach(Chardev *chardev, const ChardevFrontend *frontend, void *opaque, GError **error);
+void chardev_detach(Chardev *chardev, void *opaque);
+/* chardev may be NULL: bytes vanish. The `opaque` of the front end that writes. */
+size_t chardev_write(Chardev *chardev, const void *data, size_t size);
+void chardev_accept_input(Chardev *chardev);
+/* For back ends. */
+size_t chardev_can_receive(Chardev *chardev);
+void chardev_receive(Chardev *chardev, const uint8_t *data, size_t size);
+void chardev_event(Chardev *chardev, ChardevEvent event);
+
+#endif

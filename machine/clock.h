@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The machine's virtual clock and its timers. Nanoseconds since the machine was created; the clock
+ * stands still while the machine is stopped. Guest-visible time comes from here or from the RTC base.
+ *
+ * Threads: reading the clock is lock-free. Timers are armed under the machine lock (or from a vCPU
+ * through timer_arm, which locks its own queue); they expire in the main loop under the machine lock.
+ */
+#ifndef MACHINE_CLOCK_H
+#define MACHINE_CLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct Machine Machine;
+typedef struct Timer Timer;
+
+typedef void TimerHandler(void *opaque);
+
+struct Timer {
+    Machine *machine;
+    TimerHandler *handler;
+    void *opaque;
+    int64_t deadline_ns; /* -1 when not armed */
+    unsigned heap_index; /* private to the queue */
+};
+
+int64_t clock_now_ns(Machine *machine);
+/* Seconds since 1970 that the guest's RTC should show now (-rtc base=, clock=). */
+int64_t clock_rtc_ns(Machine *machine);
+
+void timer_init(Timer *timer, Machine *machine, TimerHandler *handler, void *opaque);
+/* Absolute deadline; a deadline in the past expires at once (in the main loop). Rearms if armed. */
+void timer_arm(Timer *timer, int64_t deadline_ns);
+void timer_cancel(Timer *timer);
+static inline bool timer_is_armed(const Timer *timer)
+{
+    return timer->deadline_ns >= 0;
+}
+
+#endif

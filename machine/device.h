@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Devices: a const DeviceType (what a device has) and instances that form one tree with paths and
+ * sit on buses. A device never knows its own address or interrupt number: boards and buses wire it.
+ *
+ * Life: device_create -> properties -> device_realize (may fail) -> reset -> use -> device_unrealize.
+ * Everything here runs under the machine lock.
+ */
+#ifndef MACHINE_DEVICE_H
+#define MACHINE_DEVICE_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bits.h"
+#include "base/log.h"
+#include "base/registry.h"
+#include "machine/irq.h"
+#include "machine/memory.h"
+#include "machine/property.h"
+
+typedef struct Device Device;
+typedef struct DeviceType DeviceType;
+typedef struct Bus Bus;
+typedef struct BusType BusType;
+typedef struct Machine Machine;
+
+/*
+ * Register tables. By the table a device gets bounds and width checks, reset values, guest-error
+ * logs, named traces, `info device`, and fuzzing. A device with irregular registers uses
+ * memory_region_init_io directly and still may publish a table for names.
+ */
+typedef struct {
+    const char *name;      /* the data sheet's; NULL ends a table */
+    uint32_t offset;
+    uint8_t width;         /* bytes: 1, 2, 4 or 8; a narrower or wider access is adapted as the bank says */
+    uint8_t access;        /* REGISTER_R | REGISTER_W | … */
+    uint32_t count;        /* array of registers when > 1, `width` bytes apart (or stride) */
+    uint32_t stride;       /* bytes between array elements; 0 = width */
+    uint64_t reset;
+    uint64_t writable;     /* mask of bits that a plain write changes; 0 = all */
+    size_t field;          /* offset in the instance of a uintWIDTH_t (array), or REGISTER_NO_FIELD */
+    /* index is the array index. NULL hooks: plain load/store of the field. */
+    uint64_t (*read)(Device *device, unsigned index);
+    void (*write)(Device *device, unsigned index, uint64_t value);
+    const char *summary;
+} Register;
+
+enum {
+    REGISTER_R = 1,
+    REGISTER_W = 2,
+    REGISTER_RW = 3,
+    REGISTER_W1C = 4 | 3,    /* a written 1 clears the field's bit */
+    REGISTER_QUIET = 8,      /* reads as zero, writes ignored, without a guest error (reserved) */
+};
+#define REGISTER_NO_FIELD SIZE_MAX
+
+typedef struct {
+    const char *name;
+    uint64_t size;           /* bytes of the bank */
+    const Register *registers;
+    uint8_t size_min, size_max; /* guest access sizes; 0 means 1 and 8 */
+    bool lock_free;
+} RegisterBank;
+
+/* State that snapshots save and that reset must define; fixed-size fields by offset. */
+typedef struct {
+    const char *name; /* NULL ends a table */
+    size_t offset, size;
+} StateField;
+#define STATE(type, field) { #field, offsetof(type, field), sizeof(((type *)0)->field) }
+
+struct DeviceType {
+    const char *name;        /* as -device spells it = file stem = symbol prefix */
+    const char *summary;
+    const char *bus;         /* bus type it sits on, NULL for boards to place ("sysbus") */
+    const char *category;    /* "storage", "network", "input", "display", "misc", "uncategorised" */
+    size_t instance_size;    /* of a struct whose first member is a Device (or contains one first) */
+    const Property *properties;
+    const Property *bus_properties; /* e.g. PCI addr=, shared by a bus's devices; same instance */
+    const StateField *state;
+    const RegisterBank *banks; /* ends with a NULL name; each becomes mmio[i] in order */
+    bool board_only;         /* -device refuses it */
+    bool unpluggable;
+    const void *class_data;  /* bus-specific descriptor: const PciDeviceType *, const VirtioType * … */
+    /* Allocates what cannot be static; the error says what the user can do. */
+    bool (*realize)(Device *device, GError **error);
+    void (*unrealize)(Device *device);
+    /* Architected power-on state. Also called once after realize. Must define every state field. */
+    void (*reset)(Device *device);
+    /* Called after state fields have been loaded from a snapshot. */
+    void (*state_loaded)(Device *device);
+};
+
+#define DEVICE_TYPE(object) REGISTRY_ADD(device_types, object)
+REGISTRY_DECLARE(device_types, DeviceType);
+
+struct Device {
+    const DeviceType *type;
+    Machine *machine;
+    char *id;                /* user-given or generated; the last element of its path */
+    Device *parent;          /* in the tree; NULL only for the root */
+    GPtrArray *children;     /* Device * */
+    Bus *bus;                /* it sits on */
+    GPtrArray *buses;        /* Bus * it provides */
+    bool realized;
+    unsigned mmio_count;
+    MemoryRegion mmio[4];    /* one per bank, or set up by realize with device_add_mmio */
+    unsigned irq_count;
+    IrqLine *irqs[16];       /* outputs, published with device_add_irq, wired with device_connect_irq */
+};
+
+const DeviceType *device_type_find(const char *name);
+
+/*
+ * Creates an unrealized device below parent (NULL: the machine's root) on `bus` (NULL: none).
+ * id NULL: TYPE-N. Fails for an unknown type with the nearest name.
+ */
+Device *device_create(Machine *machine, Device *parent, const char *type, Bus *bus, const char *id,
+                      GError **error);
+/* Also reaches bus_properties. -global defaults have been applied by device_create. */
+bool device_set(Device *device, const char *property, const char *value, GError **error);
+char *device_get(Device *device, const char *property, GError **error);
+bool device_realize(Device *device, GError **error);
+/* Removes the device and its children from the tree and frees them. */
+void device_destroy(Device *device);
+/* Resets a device, its buses and all below, children before parents. */
+void device_reset_tree(Device *device);
+
+char *device_path(const Device *device);                       /* "/machine/…"; caller frees */
+Device *device_find(Machine *machine, const char *path_or_id); /* NULL when there is none */
+
+/* For realize: publishes an MMIO region (io) or an interrupt output of the device. */
+void device_add_mmio(Device *device, MemoryRegion *region);
+void device_add_irq(Device *device, IrqLine *line);
+/* For boards. */
+MemoryRegion *device_mmio(Device *device, unsigned index);
+void device_map(Device *device, unsigned index, uint64_t address); /* into system memory */
+void device_connect_irq(Device *device, unsigned index, IrqHandler *handler, void *opaque,
+                        int number);
+
+/* Sets up region as the io region of a register bank (done by the core for type->banks). */
+void register_bank_init(Device *device, MemoryRegion *region, const RegisterBank *bank);
+/* Writes every field its reset value (done by the core before type->reset). */
+void register_bank_reset(Device *device, const RegisterBank *bank);
+
+/* Buses. */
+struct BusType {
+    const char *name;                 /* "pci", "virtio-mmio-slot", "sysbus" … */
+    bool (*attach)(Bus *bus, Device *device, GError **error); /* at realize, before type->realize */
+    void (*detach)(Bus *bus, Device *device);
+    void (*describe)(Device *device, GString *out); /* extra `info qtree` lines */
+};
+struct Bus {
+    const BusType *type;
+    char *name;                       /* "pcie.0" */
+    Device *parent;
+    GPtrArray *devices;               /* Device * */
+    unsigned max_devices;             /* 0: no limit; -device picks a bus with room */
+};
+void bus_init(Bus *bus, const BusType *type, Device *parent, const char *name);
+Bus *bus_find(Machine *machine, const char *name);
+/* The first bus of a type with room, for -device without bus=. */
+Bus *bus_find_by_type(Machine *machine, const char *type);
+
+#endif

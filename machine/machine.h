@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A machine: everything hangs off it, and two may live in one process.
+ *
+ * The machine lock guards the device tree and all device models. vCPU threads take it for device
+ * accesses only; RAM and lock-free regions never need it.
+ */
+#ifndef MACHINE_MACHINE_H
+#define MACHINE_MACHINE_H
+
+#include <glib.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "machine/board.h"
+#include "machine/clock.h"
+#include "machine/device.h"
+#include "machine/memory.h"
+#include "machine/target.h"
+#include "machine/vcpu.h"
+
+typedef enum {
+    STOP_NONE,
+    STOP_PAUSED,         /* monitor's stop, or started with -S */
+    STOP_GUEST_POWEROFF, /* PSCI SYSTEM_OFF, ACPI */
+    STOP_GUEST_RESET,    /* with -no-reboot */
+    STOP_GUEST_PANIC,
+    STOP_DEBUG,          /* breakpoint */
+    STOP_IO_ERROR,       /* werror=stop */
+    STOP_USER_QUIT,      /* Ctrl-A x, monitor quit, window closed */
+    STOP_SIGNAL,         /* SIGINT, SIGTERM, SIGHUP */
+    STOP_ERROR,          /* we cannot go on; the detail says why */
+} StopReason;
+
+/* Names as QMP's RunState and ShutdownCause spell them. */
+const char *stop_reason_name(StopReason reason);
+
+typedef struct {
+    const Target *target;
+    const Board *board;
+    GHashTable *board_options;    /* -M a=b */
+    const CpuModel *cpu_model;
+    GHashTable *cpu_options;      /* feature -> value */
+    uint64_t ram_bytes;
+    unsigned vcpus, sockets, cores, threads;
+    char *kernel, *initrd, *append, *dtb, *bios;
+    char *name, *uuid;
+    bool no_reboot, no_shutdown, start_paused, no_defaults, snapshot;
+    /* -rtc */
+    int64_t rtc_base_s;           /* INT64_MIN: host's now */
+    bool rtc_local, rtc_virtual;
+} MachineConfig;
+
+struct Machine {
+    MachineConfig config;
+    const Board *board;
+    void *board_state;            /* board->instance_size bytes; first member a Device: the root */
+    Device *root;                 /* "/machine" */
+    GPtrArray *vcpus;             /* Vcpu *; fixed after build */
+    MemoryRegion *system_memory;  /* root container, 64 bit */
+    AddressSpace memory_space;    /* guest physical as vCPUs and DMA see it */
+    AddressSpace *io_space;       /* x86 ports or NULL */
+    MemoryRegion ram;             /* main RAM, of config.ram_bytes */
+    const struct Accelerator *accelerator;
+    void *accel_state;
+    struct MachinePrivate *private; /* machine.c, memory.c, clock.c, vcpu.c */
+    _Atomic StopReason stop_reason; /* STOP_NONE while running */
+};
+
+/* Owns config's pointers from here on. */
+Machine *machine_new(MachineConfig *config);
+/* Creates board_state, applies board options, calls board->build, connects the accelerator, resets. */
+bool machine_build(Machine *machine, GError **error);
+void machine_free(Machine *machine);
+
+/* For boards: config.vcpus CPUs of the model, unrealized properties applied, realized. */
+bool machine_create_vcpus(Machine *machine, GError **error);
+/* For boards: called by memory_region_init_ram for `ram` of config.ram_bytes at this address. */
+bool machine_map_ram(Machine *machine, uint64_t address, GError **error);
+
+void machine_lock(Machine *machine);
+void machine_unlock(Machine *machine);
+bool machine_lock_held(Machine *machine); /* by the calling thread */
+
+/*
+ * Threads: machine_start/stop/reset are called on the main loop's thread with the lock held.
+ * Requests may come from any thread and are carried out by the main loop.
+ */
+void machine_start(Machine *machine);
+/* Parks all vCPUs, stops the clock, drains back ends, emits STOP. */
+void machine_stop(Machine *machine, StopReason reason);
+void machine_reset(Machine *machine);
+void machine_request_reset(Machine *machine, const char *who);
+/* Ends or pauses the run (-no-shutdown, -action decide). detail may be NULL. */
+void machine_request_stop(Machine *machine, StopReason reason, const char *detail);
+void machine_request_powerdown(Machine *machine);
+/* Parks every vCPU but the caller's, without the clock; pairs nest. For translator-wide changes. */
+void machine_exclusive_begin(Machine *machine);
+void machine_exclusive_end(Machine *machine);
+
+/* Runs the main loop until a stop request ends the run; returns the exit status. */
+int machine_run(Machine *machine);
+/* Runs fn in the main loop under the machine lock. [any] */
+void machine_defer(Machine *machine, void (*fn)(void *opaque), void *opaque);
+
+/* Events for QMP ("RESET", "STOP", "SHUTDOWN" …). data: a jansson object in text form or NULL. */
+typedef void MachineEventListener(void *opaque, const char *event, const char *json_data);
+void machine_add_event_listener(Machine *machine, MachineEventListener *fn, void *opaque);
+void machine_event(Machine *machine, const char *event, const char *json_data);
+
+/* Named things that options define and properties refer to. */
+typedef struct Chardev Chardev;
+typedef struct Netdev Netdev;
+typedef struct BlockBackend BlockBackend;
+Chardev *machine_find_chardev(Machine *machine, const char *id);
+Netdev *machine_find_netdev(Machine *machine, const char *id);
+BlockBackend *machine_find_drive(Machine *machine, const char *id);
+void machine_add_chardev(Machine *machine, const char *id, Chardev *chardev);
+void machine_add_netdev(Machine *machine, const char *id, Netdev *netdev);
+void machine_add_drive(Machine *machine, const char *id, BlockBackend *drive);
+/* -serial N; NULL when there is none. */
+Chardev *machine_serial(Machine *machine, unsigned index);
+void machine_set_serial(Machine *machine, unsigned index, Chardev *chardev);
+/* pflash N given by -drive if=pflash, or NULL. */
+BlockBackend *machine_pflash(Machine *machine, unsigned unit);
+void machine_set_pflash(Machine *machine, unsigned unit, BlockBackend *drive);
+
+/* Calls fn at each machine reset, after devices, in registration order. */
+void machine_on_reset(Machine *machine, void (*fn)(void *opaque), void *opaque);
+
+/* The path of a data file (firmware): the name itself, else -L folders, else the packages' folders. Caller frees. */
+char *machine_find_firmware(const char *name, GError **error);
+
+#endif

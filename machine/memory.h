@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The memory map: a tree of regions (ram, rom, io, alias, container) with priorities, flattened to
+ * sorted ranges that readers use without a lock.
+ *
+ * Threads: the map is changed under the machine lock; lookups and accesses may run on any thread.
+ * io callbacks run under the machine lock unless the region is lock-free.
+ */
+#ifndef MACHINE_MEMORY_H
+#define MACHINE_MEMORY_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct Machine Machine;
+typedef struct MemoryRegion MemoryRegion;
+typedef struct AddressSpace AddressSpace;
+
+typedef enum {
+    MEMORY_OK,
+    MEMORY_DECODE_ERROR, /* nothing is mapped there */
+    MEMORY_DEVICE_ERROR, /* the device refused (size, alignment, or its own reasons) */
+} MemoryResult;
+
+/* What an access is known by beyond its address. */
+typedef struct {
+    uint16_t requester; /* PCI requester id (bus:dev.fn) of DMA and MSI; 0 otherwise */
+    int16_t vcpu;       /* index of the vCPU, -1 for DMA */
+    bool secure, user;
+} MemoryAttributes;
+
+#define MEMORY_ATTRIBUTES_DMA ((MemoryAttributes){ .vcpu = -1 })
+
+typedef struct {
+    /* offset is within the region; size is 1, 2, 4 or 8 and within access limits below. */
+    MemoryResult (*read)(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
+                         MemoryAttributes attributes);
+    MemoryResult (*write)(void *opaque, uint64_t offset, uint64_t value, unsigned size,
+                          MemoryAttributes attributes);
+    /*
+     * Sizes that the callbacks take; 0 means 1 and 8. Guest accesses of other sizes are split or
+     * widened (reads) by the dispatch when `strict` is not set, and are MEMORY_DEVICE_ERROR when it
+     * is. Unaligned accesses are split into aligned ones unless `unaligned`.
+     */
+    uint8_t size_min, size_max;
+    bool strict, unaligned, big_endian;
+    bool lock_free; /* callbacks do not need the machine lock */
+} MemoryOps;
+
+typedef enum { MEMORY_CONTAINER, MEMORY_RAM, MEMORY_ROM, MEMORY_IO, MEMORY_ALIAS } MemoryKind;
+
+/* Regions are owned by whoever initialised them and must outlive their mapping. */
+struct MemoryRegion {
+    const char *name;
+    MemoryKind kind;
+    uint64_t size;
+    uint8_t *host;           /* ram and rom: where the bytes are in this process */
+    uint64_t ram_offset;     /* ram and rom: offset in the machine's RAM memfd */
+    const MemoryOps *ops;    /* io; for rom: writes go here when not NULL (flash commands) */
+    void *opaque;
+    MemoryRegion *target;    /* alias */
+    uint64_t target_offset;  /* alias */
+    MemoryRegion *parent;
+    uint64_t address;        /* within parent */
+    int priority;            /* among siblings; the higher wins */
+    bool enabled;
+    bool rom_io;             /* rom in device mode: reads go to ops too (see memory_region_set_rom_io) */
+    Machine *machine;
+    GPtrArray *children;     /* container */
+};
+
+void memory_region_init_container(MemoryRegion *region, Machine *machine, const char *name,
+                                  uint64_t size);
+/* Zero-filled RAM from the machine's memfd; never freed before the machine. */
+bool memory_region_init_ram(MemoryRegion *region, Machine *machine, const char *name, uint64_t size,
+                            GError **error);
+/* As ram, but guest writes go to ops->write, or are a guest error when ops is NULL. */
+bool memory_region_init_rom(MemoryRegion *region, Machine *machine, const char *name, uint64_t size,
+                            const MemoryOps *ops, void *opaque, GError **error);
+void memory_region_init_io(MemoryRegion *region, Machine *machine, const char *name, uint64_t size,
+                           const MemoryOps *ops, void *opaque);
+void memory_region_init_alias(MemoryRegion *region, Machine *machine, const char *name,
+                              MemoryRegion *target, uint64_t target_offset, uint64_t size);
+
+void memory_region_add(MemoryRegion *container, uint64_t address, MemoryRegion *child, int priority);
+void memory_region_remove(MemoryRegion *child);
+void memory_region_set_enabled(MemoryRegion *region, bool enabled);
+void memory_region_set_address(MemoryRegion *region, uint64_t address);
+/* Switches a rom between direct reads and reads through ops (flash in command mode). */
+void memory_region_set_rom_io(MemoryRegion *region, bool io);
+/* Batches map changes: the flat view is rebuilt once at the outermost end. */
+void memory_transaction_begin(Machine *machine);
+void memory_transaction_end(Machine *machine);
+
+/* One range of the flat view. */
+typedef struct {
+    uint64_t start, size;     /* guest physical */
+    MemoryRegion *region;     /* never an alias or a container */
+    uint64_t offset;          /* of start within region */
+} MemoryRange;
+
+typedef struct {
+    uint64_t generation;
+    size_t count;
+    MemoryRange ranges[];     /* sorted by start, not overlapping */
+} FlatView;
+
+/* An address space is a root container plus its published flat view (system memory, PCI I/O …). */
+struct AddressSpace {
+    const char *name;
+    MemoryRegion *root;
+    Machine *machine;
+    _Atomic(FlatView *) view; /* old views live until all threads have passed a quiet point */
+};
+
+void address_space_init(AddressSpace *space, Machine *machine, MemoryRegion *root, const char *name);
+/* The range that holds an address, or NULL. The pointer is good until the caller's next quiet point. */
+const MemoryRange *address_space_find(AddressSpace *space, uint64_t address);
+
+/* One access of 1..8 bytes in guest (little-endian) order; splits, crosses and widens as needed. */
+MemoryResult address_space_read(AddressSpace *space, uint64_t address, uint64_t *value,
+                                unsigned size, MemoryAttributes attributes);
+MemoryResult address_space_write(AddressSpace *space, uint64_t address, uint64_t value,
+                                 unsigned size, MemoryAttributes attributes);
+/* Any length; stops at the first failing part and returns its result. Marks RAM dirty. */
+MemoryResult address_space_read_bytes(AddressSpace *space, uint64_t address, void *buffer,
+                                      uint64_t size, MemoryAttributes attributes);
+MemoryResult address_space_write_bytes(AddressSpace *space, uint64_t address, const void *buffer,
+                                       uint64_t size, MemoryAttributes attributes);
+/*
+ * The host address of [address, address + *size) when it is RAM (or rom when !write); shrinks *size
+ * to what is contiguous, 0 and NULL when it is not RAM. Writers call address_space_dirty after.
+ */
+void *address_space_map(AddressSpace *space, uint64_t address, uint64_t *size, bool write);
+void address_space_dirty(AddressSpace *space, uint64_t address, uint64_t size);
+
+/* Calls fn after each publication of a new flat view of any space, with the machine lock held. */
+void memory_add_listener(Machine *machine, void (*fn)(void *opaque, AddressSpace *space),
+                         void *opaque);
+
+/* Dirty bitmaps, one bit per 4 KiB of the RAM memfd. */
+typedef enum { DIRTY_DISPLAY, DIRTY_MIGRATION, DIRTY_CLIENT_COUNT } DirtyClient;
+void memory_dirty_start(Machine *machine, DirtyClient client);
+void memory_dirty_stop(Machine *machine, DirtyClient client);
+bool memory_dirty_test_and_clear(Machine *machine, DirtyClient client, uint64_t ram_offset,
+                                 uint64_t size);
+
+/* For `info mtree` (flat: the flat views instead of the tree). Caller frees. */
+char *memory_describe(Machine *machine, bool flat);
+
+#endif

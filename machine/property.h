@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Properties: what -device NAME,prop=value, -global, -machine, -cpu, -object and qom-set reach, as
+ * const tables over fields of an instance.
+ */
+#ifndef MACHINE_PROPERTY_H
+#define MACHINE_PROPERTY_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct Machine Machine;
+
+typedef enum {
+    PROPERTY_BOOL,     /* bool; on|off|yes|no|true|false|1|0 */
+    PROPERTY_U8,
+    PROPERTY_U16,
+    PROPERTY_U32,
+    PROPERTY_U64,
+    PROPERTY_I32,
+    PROPERTY_SIZE,     /* uint64_t; bytes with K M G T suffix */
+    PROPERTY_STRING,   /* char *, owned by the instance, NULL when unset */
+    PROPERTY_ENUM,     /* int, index into values */
+    PROPERTY_ON_OFF_AUTO, /* int: 0 auto, 1 on, 2 off */
+    PROPERTY_MAC,      /* uint8_t[6] */
+    PROPERTY_PCI_ADDR, /* int32_t devfn; "SLOT[.FN]" in hex; -1 unset */
+    PROPERTY_CHARDEV,  /* Chardev *; by id */
+    PROPERTY_NETDEV,   /* Netdev *; by id */
+    PROPERTY_DRIVE,    /* struct BlockBackend *; by drive id or node name */
+    PROPERTY_OBJECT,   /* Object *; by id */
+} PropertyKind;
+
+typedef struct {
+    const char *name;          /* NULL ends a table */
+    PropertyKind kind;
+    size_t offset;             /* of the field in the instance */
+    const char *summary;
+    const char *fallback;      /* default in text form, NULL for zero/unset */
+    const char *const *values; /* PROPERTY_ENUM: NULL-terminated names */
+    bool deprecated;
+} Property;
+
+/* Applies all fallbacks. */
+void properties_init(const Property *table, void *instance);
+const Property *property_find(const Property *table, const char *name);
+/* `who` names the owner in messages ("device 'pl011'"). Unknown names fail with the nearest. */
+bool property_set(Machine *machine, const Property *table, void *instance, const char *who,
+                  const char *name, const char *value, GError **error);
+/* The value as text; caller frees. */
+char *property_get(const Property *property, const void *instance);
+const char *property_type_name(const Property *property);
+/* Frees strings. */
+void properties_free(const Property *table, void *instance);
+
+#endif

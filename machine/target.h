@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* A guest architecture: its registers, CPU models, and how an accelerator runs it. */
+#ifndef MACHINE_TARGET_H
+#define MACHINE_TARGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/registry.h"
+#include "machine/vcpu.h"
+
+/* One register for monitor, gdb, snapshots and KVM. Values are little-endian byte strings. */
+typedef struct {
+    const char *name;       /* the architecture manual's, lower case */
+    const char *group;      /* "general", "float", "system" */
+    uint16_t bits;
+    /* Offset in the CPU structure, or hooks when it is not stored plainly. */
+    size_t offset;
+    void (*get)(Vcpu *vcpu, void *value);
+    void (*set)(Vcpu *vcpu, const void *value);
+} TargetRegister;
+
+struct CpuModel {
+    const char *name;       /* as -cpu spells it */
+    const char *summary;
+    const Target *target;
+    const void *data;       /* the target's own table */
+};
+#define CPU_MODEL(object) REGISTRY_ADD(cpu_models, object)
+REGISTRY_DECLARE(cpu_models, CpuModel);
+
+struct Target {
+    const char *name;             /* "aarch64" as in kaso-system-NAME */
+    const char *summary;
+    const char *default_machine;  /* NULL: -M is required */
+    const char *default_cpu;
+    size_t cpu_size;              /* of the CPU structure, whose first member is a Vcpu */
+    const Property *properties;   /* -cpu NAME,feature=on: over the CPU structure */
+    const TargetRegister *registers; /* ends with a NULL name */
+    const struct TcgTarget *tcg;  /* accel/tcg/ir/target.h; NULL when it cannot be translated */
+    int capstone_arch, capstone_mode;
+
+    /* model->data and properties have been applied before; may refuse a combination. */
+    bool (*realize)(Vcpu *vcpu, GError **error);
+    void (*unrealize)(Vcpu *vcpu);
+    /* Architected reset. */
+    void (*reset)(Vcpu *vcpu);
+    uint64_t (*get_pc)(const Vcpu *vcpu);
+    void (*set_pc)(Vcpu *vcpu, uint64_t pc);
+    /* Has the halted vCPU something to wake for? Lock-free. */
+    bool (*has_work)(const Vcpu *vcpu);
+    /* Debug translation of a guest virtual address without side effects; false when unmapped. */
+    bool (*translate_debug)(Vcpu *vcpu, uint64_t guest_virt, uint64_t *guest_phys);
+    /* `info registers` text. */
+    void (*describe)(Vcpu *vcpu, bool all, GString *out);
+    /* A non-maskable interrupt, as the monitor's nmi sends it; NULL when there is none. */
+    void (*nmi)(Vcpu *vcpu);
+};
+#define TARGET(object) REGISTRY_ADD(targets, object)
+REGISTRY_DECLARE(targets, Target);
+
+const Target *target_find(const char *name);
+const CpuModel *cpu_model_find(const Target *target, const char *name);
+
+/*
+ * Registers outside the core that a device implements (GIC CPU interface). Encodings are the
+ * target's (A64: op0<<14 | op1<<11 | CRn<<7 | CRm<<3 | op2). Called on the vCPU's thread without the
+ * machine lock; the hooks take it when they need it. false: undefined for the guest.
+ */
+typedef struct {
+    uint32_t encoding;
+    const char *name;
+    bool (*read)(void *opaque, Vcpu *vcpu, uint32_t encoding, uint64_t *value);
+    bool (*write)(void *opaque, Vcpu *vcpu, uint32_t encoding, uint64_t value);
+} ExternalRegister;
+/* table ends with a NULL name; both must outlive the machine. */
+void machine_add_external_registers(Machine *machine, const ExternalRegister *table, void *opaque);
+const ExternalRegister *machine_find_external_register(Machine *machine, uint32_t encoding,
+                                                       void **opaque);
+
+#endif

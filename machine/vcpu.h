@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A virtual processor and its thread. The target embeds a Vcpu first in its CPU structure; the
+ * accelerator runs it. Fields marked [any] are safe from any thread.
+ */
+#ifndef MACHINE_VCPU_H
+#define MACHINE_VCPU_H
+
+#include <glib.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "machine/device.h"
+
+typedef struct Vcpu Vcpu;
+typedef struct Target Target;
+typedef struct CpuModel CpuModel;
+
+typedef void VcpuWork(Vcpu *vcpu, void *opaque);
+
+struct Vcpu {
+    Device device;               /* in the tree at /machine/cpuN */
+    Machine *machine;
+    const Target *target;
+    const CpuModel *model;
+    unsigned index;
+    void *accel;                 /* the accelerator's own state */
+    pthread_t thread;
+    bool thread_started;
+
+    atomic_uint interrupts;      /* [any] input lines, bit per target-defined line */
+    atomic_bool powered;         /* [any] false: off (PSCI CPU_OFF, secondary before CPU_ON) */
+    atomic_bool halted;          /* waits for an interrupt (WFI, HLT) */
+    atomic_bool stop_requested;  /* [any] the thread parks at its next exit */
+    atomic_bool running;         /* in the run loop, not parked */
+    atomic_uint wake_sequence;   /* [any] futex word: changes at each kick */
+
+    GMutex work_lock;            /* guards work */
+    GQueue work;                 /* pending VcpuWork with opaque */
+};
+
+/* Sets or clears an input line and kicks the vCPU when it rises. [any] */
+void vcpu_set_interrupt(Vcpu *vcpu, unsigned line, bool level);
+/* Makes the vCPU leave generated or native code soon, or wake from a halt. [any] */
+void vcpu_kick(Vcpu *vcpu);
+/* Runs fn on the vCPU's thread before it enters the guest again; does not wait. [any] */
+void vcpu_queue_work(Vcpu *vcpu, VcpuWork *fn, void *opaque);
+/* As queue, and waits until it has run; runs at once on the vCPU's own thread. Caller must not hold the
+ * machine lock unless it is on the vCPU's thread or the vCPU is parked. */
+void vcpu_run_work(Vcpu *vcpu, VcpuWork *fn, void *opaque);
+/* The vCPU of the calling thread or NULL. */
+Vcpu *vcpu_current(void);
+
+/* Blocks (halted) until a kick, or until virtual time deadline_ns (-1: none). */
+void vcpu_wait(Vcpu *vcpu, int64_t deadline_ns);
+/* Called by the accelerator's loop between exits: runs queued work, parks while stopped or powered off.
+ * Returns false when the thread must end. */
+bool vcpu_safe_point(Vcpu *vcpu);
+
+#endif
