@@ -48,6 +48,11 @@ typedef struct {
     void (*accept_input)(Chardev *chardev);
     void (*set_break)(Chardev *chardev, bool on);
     char *(*describe)(Chardev *chardev); /* for `info chardev`: "stdio", "pty:/dev/pts/3" … */
+    /* Only a type that takes several front ends (mux): chardev_attach and _detach then leave it to these. */
+    bool (*attach)(Chardev *chardev, const ChardevFrontend *frontend, void *opaque, GError **error);
+    void (*detach)(Chardev *chardev, void *opaque);
+    /* Only a type that keeps what was written (ringbuf): takes up to size of the oldest bytes back. */
+    size_t (*take_back)(Chardev *chardev, uint8_t *data, size_t size);
 } ChardevType;
 #define CHARDEV_TYPE(object) REGISTRY_ADD(chardev_types, object)
 REGISTRY_DECLARE(chardev_types, ChardevType);
@@ -61,15 +66,21 @@ struct Chardev {
     void *frontend_opaque;
 };
 
-/* Connects a front end (NULL: disconnects). A mux takes several; others fail when one is connected. */
+/*
+ * Connects a front end; one that finds the peer already there gets CHARDEV_OPENED at once. A mux takes several; others fail when
+ * one is connected.
+ */
 bool chardev_attach(Chardev *chardev, const ChardevFrontend *frontend, void *opaque, GError **error);
 void chardev_detach(Chardev *chardev, void *opaque);
-/* chardev may be NULL: bytes vanish. The `opaque` of the front end that writes. */
+/* Returns how many bytes were taken. chardev may be NULL: all bytes vanish. */
 size_t chardev_write(Chardev *chardev, const void *data, size_t size);
 void chardev_accept_input(Chardev *chardev);
+/* Closes the back end and frees it, its properties and its id. Its front end must not use it again. */
+void chardev_free(Chardev *chardev);
 /* For back ends. */
 size_t chardev_can_receive(Chardev *chardev);
 void chardev_receive(Chardev *chardev, const uint8_t *data, size_t size);
+/* Keeps chardev->open in step with CHARDEV_OPENED and CHARDEV_CLOSED, then tells the front end. */
 void chardev_event(Chardev *chardev, ChardevEvent event);
 
 #endif

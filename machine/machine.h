@@ -47,6 +47,7 @@ typedef struct {
     char *kernel, *initrd, *append, *dtb, *bios;
     char *name, *uuid;
     bool no_reboot, no_shutdown, start_paused, no_defaults, snapshot;
+    int escape_character;         /* -echr; 0: Ctrl-A */
     /* -rtc */
     int64_t rtc_base_s;           /* INT64_MIN: host's now */
     bool rtc_local, rtc_virtual;
@@ -119,6 +120,13 @@ BlockBackend *machine_find_drive(Machine *machine, const char *id);
 void machine_add_chardev(Machine *machine, const char *id, Chardev *chardev);
 void machine_add_netdev(Machine *machine, const char *id, Netdev *netdev);
 void machine_add_drive(Machine *machine, const char *id, BlockBackend *drive);
+/* All of a kind in order of creation; owned by the machine, which frees the elements in the end. */
+GPtrArray *machine_chardevs(Machine *machine);
+GPtrArray *machine_netdevs(Machine *machine);
+GPtrArray *machine_drives(Machine *machine);
+/* Forgets it without freeing it. */
+void machine_remove_chardev(Machine *machine, Chardev *chardev);
+void machine_remove_netdev(Machine *machine, Netdev *netdev);
 /* -serial N; NULL when there is none. */
 Chardev *machine_serial(Machine *machine, unsigned index);
 void machine_set_serial(Machine *machine, unsigned index, Chardev *chardev);

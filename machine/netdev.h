@@ -36,6 +36,10 @@ typedef struct {
     /* The NIC has room again. */
     void (*flush)(Netdev *netdev);
     char *(*describe)(Netdev *netdev); /* for `info network` */
+    /* Only a type that translates addresses (user); NULL elsewhere. For `info usernet`; caller frees. */
+    char *(*describe_connections)(Netdev *netdev);
+    /* A rule as hostfwd= spells it; to remove, without the guest's side. */
+    bool (*host_forward)(Netdev *netdev, const char *rule, bool remove, GError **error);
 } NetdevType;
 #define NETDEV_TYPE(object) REGISTRY_ADD(netdev_types, object)
 REGISTRY_DECLARE(netdev_types, NetdevType);
@@ -56,6 +60,8 @@ void netdev_detach(Netdev *netdev);
 void netdev_transmit(Netdev *netdev, const struct iovec *iov, unsigned count);
 /* Back end to NIC: delivers, or queues (bounded, then drops) when the NIC has no room. */
 void netdev_receive(Netdev *netdev, const uint8_t *frame, size_t size);
+/* Closes the back end and frees it. Its NIC must have been detached. */
+void netdev_free(Netdev *netdev);
 /* The NIC says it has room. */
 void netdev_flush(Netdev *netdev);
 
