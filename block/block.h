@@ -16,6 +16,8 @@
 #include <sys/uio.h>
 
 typedef struct BlockBackend BlockBackend;
+/* All named nodes and backends of one machine or tool, and the workers that serve them. */
+typedef struct BlockGraph BlockGraph;
 
 typedef void BlockCompletion(void *opaque, int result);
 
@@ -27,13 +29,31 @@ typedef enum {
 /* What to do on an error: `werror=` and `rerror=`. */
 typedef enum { BLOCK_ERROR_REPORT, BLOCK_ERROR_IGNORE, BLOCK_ERROR_STOP, BLOCK_ERROR_ENOSPC } BlockErrorPolicy;
 
+/* context: where completions run; NULL is the default main context. */
+BlockGraph *block_graph_new(GMainContext *context);
+/* All backends must be closed; named nodes are closed here. */
+void block_graph_free(BlockGraph *graph);
+
 /*
  * Opens an image as -drive/-blockdev options name it: keys are QEMU's (file, driver, format, cache,
  * aio, readonly/read-only, snapshot, discard, detect-zeroes, werror, rerror, id, node-name, …).
- * options: char * -> char *, nested ones flattened with dots ("file.filename"). Unknown keys fail.
+ * options: char * -> char *, nested ones flattened with dots ("file.filename"). Unknown keys fail. file= is
+ * a file name (or the name of a node added by block_node_add). The table is not changed.
  */
-BlockBackend *block_open(GHashTable *options, GError **error);
+BlockBackend *block_open(BlockGraph *graph, GHashTable *options, GError **error);
 void block_close(BlockBackend *block);
+
+/* -blockdev and blockdev-add: a node without a backend; "file" and other children may name nodes. */
+bool block_node_add(BlockGraph *graph, GHashTable *options, GError **error);
+bool block_node_remove(BlockGraph *graph, const char *node_name, GError **error);
+/*
+ * For a device's drive= property: the backend with that id, or a new one on the node with that
+ * name (the caller closes it either way).
+ */
+BlockBackend *block_attach(BlockGraph *graph, const char *id_or_node_name, bool read_only,
+                           GError **error);
+/* The next backend after `previous` (NULL: the first), or NULL. */
+BlockBackend *block_next(BlockGraph *graph, BlockBackend *previous);
 
 const char *block_id(const BlockBackend *block);
 uint64_t block_size(BlockBackend *block);
