@@ -82,6 +82,7 @@ struct DeviceType {
     const Property *bus_properties; /* e.g. PCI addr=, shared by a bus's devices; same instance */
     const StateField *state;
     const RegisterBank *banks; /* ends with a NULL name; each becomes mmio[i] in order */
+    IrqHandler *input;       /* its interrupt or GPIO inputs by number; opaque is the Device */
     bool board_only;         /* -device refuses it */
     bool unpluggable;
     const void *class_data;  /* bus-specific descriptor: const PciDeviceType *, const VirtioType * … */

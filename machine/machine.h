@@ -36,6 +36,12 @@ typedef enum {
 /* Names as QMP's RunState and ShutdownCause spell them. */
 const char *stop_reason_name(StopReason reason);
 
+/* A file that -fw_cfg gives to the guest. */
+typedef struct {
+    char *name;
+    GBytes *content;
+} FwCfgFile;
+
 typedef struct {
     const Target *target;
     const Board *board;
@@ -46,6 +52,7 @@ typedef struct {
     unsigned vcpus, sockets, cores, threads;
     char *kernel, *initrd, *append, *dtb, *bios;
     char *name, *uuid;
+    GPtrArray *fw_cfg_files;      /* FwCfgFile *, with -fw_cfg; NULL when there are none */
     bool no_reboot, no_shutdown, start_paused, no_defaults, snapshot;
     int escape_character;         /* -echr; 0: Ctrl-A */
     /* -rtc */
