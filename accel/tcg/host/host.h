@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A host back end: turns a verified unit into host code, and provides the thunks around it.
+ *
+ * Conventions of generated code (x86-64): rbp = TcgState + env_bias, r15 = TcgState.context, the pinned
+ * variables in fixed host registers, all others in memory, at every unit border. TcgState.pc_page is
+ * the current page. MXCSR is the guest's. Guest state is exact at each op with IR_FAULTS only in the
+ * sense that its out-of-line stub can make it so: the stub writes back dirty variables and pc_offset.
+ *
+ * The slow paths are C functions that the run time hands over in HostRuntime; back ends call them
+ * from thunks which first store the pinned registers to their variables' memory, so that
+ * tcg_unwind() may leave from any of them.
+ */
+#ifndef ACCEL_TCG_HOST_HOST_H
+#define ACCEL_TCG_HOST_HOST_H
+
+#include <stddef.h>
+
+#include "accel/tcg/ir/abi.h"
+#include "accel/tcg/ir/ir.h"
+
+/* An exit of a unit to a known pc. The run time owns these; generated code holds their address. */
+typedef struct TcgLink TcgLink;
+struct TcgLink {
+    void *unit;               /* the run time's TcgUnit that holds the exit */
+    int32_t target;           /* page-relative pc */
+    uint8_t crosses_page;     /* the target is in another page: the jump is guarded (below) */
+    uint8_t linked;
+    uint8_t *jump;            /* the 4-byte aligned rel32 that is patched atomically */
+    uint8_t *stub;            /* where the rel32 points when not linked */
+    uint64_t *guard;          /* crosses_page: 8-byte aligned immediate with the expected host page; NULL: none */
+    struct TcgLink *incoming_next; /* the run time's: other links to the same unit */
+};
+
+typedef struct HostRuntime {
+    const IrVar *vars;
+    unsigned var_count;
+    const uint8_t *pinned_ints, *pinned_vectors;
+    int32_t env_bias;
+    /*
+     * Slow memory accesses: called on a TLB miss, device, crossing or misalignment, with exact state.
+     * flags: IR_MEM_*. Return the value (loads; sign extension is the caller's), or unwind.
+     */
+    uint64_t (*load)(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
+    void (*store)(TcgState *env, uint64_t guest_virt, uint64_t value, unsigned size, unsigned flags);
+    V128 (*load_vector)(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
+    void (*store_vector)(TcgState *env, uint64_t guest_virt, V128 value, unsigned size, unsigned flags);
+    /* For ldchk: the host address of the bytes, or of env->bounce holding a copy of them. */
+    void *(*load_check)(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
+    /* For cas, amo, stx, mzero: the host address, checked for read and write; NULL never (unwinds or,
+     * where there is no RAM, has done the operation on a device as an access in env->bounce). */
+    void *(*atomic_check)(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
+    void (*zero)(TcgState *env, uint64_t guest_virt, unsigned size);
+    /* Where to go: each returns a unit entry or the exit thunk's address. */
+    void *(*dispatch)(TcgState *env);                      /* for tcg_pc(env) */
+    void *(*follow_link)(TcgState *env, TcgLink *link);    /* an unlinked or failed-guard exit was taken */
+    void *(*indirect)(TcgState *env, uint64_t guest_virt, unsigned jump_class); /* jump-cache miss */
+} HostRuntime;
+
+/* Thunks and code that all units share; lives at the start of the code cache. */
+typedef struct HostThunks {
+    void (*enter)(TcgState *env, void *code); /* returns when code leaves through exit */
+    uint8_t *exit;            /* stores pinned registers, returns from enter */
+    uint8_t *dispatch;        /* stores, calls runtime->dispatch, continues there */
+    void (*unwind)(TcgState *env); /* leaves helpers: returns from enter; state is in memory already */
+} HostThunks;
+
+typedef struct HostBackend HostBackend;
+
+/* Checks the host CPU (x86-64-v2 at least; AVX2, BMI2, FMA used when there). */
+HostBackend *host_backend_new(const HostRuntime *runtime, GError **error);
+void host_backend_free(HostBackend *backend);
+/* One line for `info jit`: the features in use. */
+const char *host_backend_describe(const HostBackend *backend);
+/* Writes the thunks at code; returns bytes used. */
+size_t host_emit_thunks(HostBackend *backend, uint8_t *code, size_t room, HostThunks *thunks);
+
+typedef struct {
+    uint8_t *entry;           /* 16-byte aligned, within code */
+    size_t size;              /* bytes used from code */
+    unsigned link_count;
+} HostCode;
+
+/*
+ * Emits unit at code (writable and executable at the same address). links: room for max_links; their
+ * unit is set by the caller after. false: no room (code, links) – nothing is usable then.
+ * Unit layout: a landing pad directly before the entry that leaves to the dispatcher with the unit's
+ * own start pc; the entry's first instruction is at least 2 bytes and aligned, so that
+ * host_kill_unit can atomically overwrite it with a short jump to the pad.
+ */
+bool host_emit_unit(HostBackend *backend, const IrUnit *unit, uint8_t *code, size_t room,
+                    TcgLink *links, unsigned max_links, HostCode *out);
+void host_kill_unit(uint8_t *entry);
+/* Points a link at a unit's entry (host_page: expected by a guarded link) or back at its stub. Atomic. */
+void host_link(TcgLink *link, uint8_t *entry, uint64_t host_page);
+void host_unlink(TcgLink *link);
+
+#endif

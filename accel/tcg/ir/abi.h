@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What generated code, the run time and targets agree on: the TcgState that generated code reaches
+ * through its env register, and the per-context tables.
+ */
+#ifndef ACCEL_TCG_IR_ABI_H
+#define ACCEL_TCG_IR_ABI_H
+
+#include <setjmp.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "accel/tcg/ir/ir.h"
+
+typedef struct TcgState TcgState;
+typedef struct TcgContext TcgContext;
+
+enum {
+    TCG_PAGE_BITS = 12,         /* granularity of TLBs and of code invalidation */
+    TCG_PAGE_SIZE = 1 << TCG_PAGE_BITS,
+    TCG_TLB_BITS = 10,
+    TCG_FETCH_BITS = 8,
+    TCG_JUMP_BITS = 12,
+    TCG_JUMP_CLASSES = 4,       /* of goto_ind's aux; 0 for targets without such classes */
+    TCG_RETURN_STACK = 16,      /* a power of two */
+};
+#define TCG_PAGE_MASK (~(uint64_t)(TCG_PAGE_SIZE - 1))
+
+/*
+ * Flags in memory and in integer registers: as LAHF and SETO leave them in AX:
+ * bit 15 N, bit 14 Z, bit 8 C (Arm sense), bit 0 V.
+ */
+enum { TCG_FLAG_N = 1 << 15, TCG_FLAG_Z = 1 << 14, TCG_FLAG_C = 1 << 8, TCG_FLAG_V = 1 << 0 };
+
+static inline uint32_t tcg_flags_to_nzcv(uint16_t flags)
+{
+    return (uint32_t)(flags >> 15 & 1) << 31 | (uint32_t)(flags >> 14 & 1) << 30 |
+           (uint32_t)(flags >> 8 & 1) << 29 | (uint32_t)(flags & 1) << 28;
+}
+
+static inline uint16_t tcg_flags_from_nzcv(uint32_t nzcv)
+{
+    return (uint16_t)((nzcv >> 31 & 1) << 15 | (nzcv >> 30 & 1) << 14 | (nzcv >> 29 & 1) << 8 |
+                      (nzcv >> 28 & 1));
+}
+
+/*
+ * A TLB entry. A tag is the page's virtual address (with any ignored top byte as the guest wrote
+ * it) or TCG_TLB_EMPTY; pages that are not plain RAM for a kind of access never get its tag.
+ * An access of n bytes at A hits when ((A + n - 1) & PAGE_MASK) == tag && (A & PAGE_MASK) == tag.
+ * Index: (A >> PAGE_BITS) & (size - 1).
+ */
+#define TCG_TLB_EMPTY UINT64_C(1)
+typedef struct {
+    uint64_t read, write;
+    uint64_t addend;            /* host address = guest virtual address + addend */
+    uint64_t info;              /* the run time's: log2 of the mapping's size, global bit … */
+} TcgTlbEntry;
+
+typedef struct {
+    uint64_t tag;               /* page virtual address */
+    uint64_t host_page;         /* its host address: names the physical page */
+} TcgFetchEntry;
+
+typedef struct {
+    uint64_t pc;                /* virtual; 1 = empty */
+    void *code;                 /* a unit's entry */
+} TcgJumpEntry;
+
+/*
+ * Address-space context: one per (ASID, privilege) and vCPU. Generated code keeps its address in
+ * a register. Index of the jump cache: ((pc >> 2) ^ (pc >> 12)) & (size - 1), plus class × size.
+ */
+struct TcgContext {
+    TcgTlbEntry tlb[1 << TCG_TLB_BITS];
+    TcgFetchEntry fetch[1 << TCG_FETCH_BITS];
+    TcgJumpEntry returns[TCG_RETURN_STACK]; /* ring; the top is at TcgState.return_top */
+    TcgJumpEntry jump[TCG_JUMP_CLASSES << TCG_JUMP_BITS];
+    /* Below: the run time's. */
+    uint64_t key;
+    uint64_t last_used;
+    bool in_use;
+    bool has_large;             /* some entry comes from a mapping larger than a page */
+    uint64_t large_min, large_max;
+};
+
+/* The state that generated code reaches; the target embeds it in its CPU structure. */
+struct TcgState {
+    _Atomic uint32_t exit_request;  /* polled at unit entries; non-zero: leave */
+    uint32_t pc_offset;             /* of the current or next instruction, at exits: see tcg_pc() */
+    uint64_t pc_page;               /* virtual page of the code that runs */
+    TcgContext *context;            /* of ordinary accesses */
+    TcgContext *context_unpriv;     /* of IR_MEM_UNPRIV accesses */
+    uint32_t return_top;            /* byte offset of the top within context->returns */
+    uint32_t mxcsr;                 /* guest's, while outside generated code */
+    uint32_t host_mxcsr;
+    uint32_t unwinding;             /* interpreter: jmpbuf is set */
+    void *host_sp;                  /* of the enter thunk's frame: tcg_unwind returns to it */
+    uint64_t bounce[8];             /* slow multi-word loads land here */
+    uint64_t scratch[16];           /* thunks' */
+    V128 vector_scratch[16];        /* thunks' */
+    uint64_t units_run, exits, links, dispatches; /* counters of the run time */
+    void *vcpu;                     /* Vcpu * */
+    void *run;                      /* the run time's per-vCPU state */
+    jmp_buf *unwind;                /* interpreter: where tcg_unwind goes */
+};
+
+/* The guest pc. Valid outside generated code and in helpers with HELPER_FAULTS or HELPER_READS. */
+static inline uint64_t tcg_pc(const TcgState *env)
+{
+    return env->pc_page + env->pc_offset;
+}
+
+static inline void tcg_set_pc(TcgState *env, uint64_t pc)
+{
+    env->pc_page = pc & TCG_PAGE_MASK;
+    env->pc_offset = (uint32_t)(pc & (TCG_PAGE_SIZE - 1));
+}
+
+/*
+ * For helpers and targets while the vCPU runs: abandons the current instruction. The target has set
+ * the state (exception taken, pc set). No lock may be held. Implemented by the run time.
+ */
+_Noreturn void tcg_unwind(TcgState *env);
+
+/* Contexts and invalidation, called by targets on the vCPU's own thread. Keys are the target's. */
+void tcg_set_context(TcgState *env, uint64_t key, uint64_t unpriv_key);
+/* Drops one page's mapping (all sizes) in contexts for which match(key, arg) holds (NULL: all). */
+typedef bool TcgContextMatch(uint64_t key, uint64_t arg);
+void tcg_invalidate_page(TcgState *env, uint64_t guest_virt, TcgContextMatch *match, uint64_t arg);
+void tcg_invalidate_contexts(TcgState *env, TcgContextMatch *match, uint64_t arg);
+/* The same on all vCPUs of the machine; done when tcg_invalidate_wait returns (at the guest's DSB). */
+void tcg_broadcast_invalidate_page(TcgState *env, uint64_t guest_virt, TcgContextMatch *match,
+                                   uint64_t arg);
+void tcg_broadcast_invalidate_contexts(TcgState *env, TcgContextMatch *match, uint64_t arg);
+void tcg_invalidate_wait(TcgState *env);
+/* Instruction-cache maintenance: drops units that overlap the bytes at a guest virtual address (as read). */
+void tcg_invalidate_code(TcgState *env, uint64_t guest_virt, uint64_t size);
+void tcg_invalidate_all_code(TcgState *env);
+/* Sets the guest's rounding mode etc. at once (also in generated code, from a helper). */
+void tcg_set_mxcsr(TcgState *env, uint32_t mxcsr);
+uint32_t tcg_get_mxcsr(TcgState *env);
+
+/*
+ * Guest memory for helpers (HELPER_FAULTS): full checks, faults unwind. flags: IR_MEM_UNPRIV,
+ * IR_MEM_ALIGNED, IR_MEM_BE. size 1..8; and whole buffers for larger accesses.
+ */
+uint64_t tcg_load(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
+void tcg_store(TcgState *env, uint64_t guest_virt, uint64_t value, unsigned size, unsigned flags);
+/*
+ * Host address for [guest_virt, guest_virt + size) when it is RAM within one page, after access
+ * checks (faults unwind); NULL when it is a device or crosses pages. write: also for writing.
+ */
+void *tcg_probe(TcgState *env, uint64_t guest_virt, unsigned size, bool write, unsigned flags);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* What the translator needs of a guest architecture. */
+#ifndef ACCEL_TCG_IR_TARGET_H
+#define ACCEL_TCG_IR_TARGET_H
+
+#include "accel/tcg/ir/abi.h"
+#include "accel/tcg/ir/ir.h"
+
+typedef enum { TCG_READ, TCG_WRITE, TCG_FETCH } TcgAccess;
+
+/* The answer of a table walk. */
+typedef struct {
+    uint64_t guest_phys;        /* of the page */
+    uint8_t size_bits;          /* log2 of the mapping that a TLB invalidation would drop, >= 12 */
+    bool read, write, execute;  /* what may be done without another walk (for the context asked) */
+    bool global;                /* valid for all ASIDs */
+    bool device;                /* device memory type: unaligned accesses fault */
+    bool guarded;               /* BTI page */
+    bool secure;
+} TcgMapping;
+
+typedef struct TcgTarget {
+    const IrVar *vars;
+    unsigned var_count;
+    /* Variables that live in host registers across units, hottest first (ends with 0xff). */
+    const uint8_t *pinned_ints, *pinned_vectors;
+    size_t state_offset;        /* of the TcgState in the CPU structure */
+    int32_t env_bias;           /* env register = TcgState + bias, so that hot fields get short offsets */
+
+    /* The mode key of the code that runs next: what, besides its bytes, a translation depends on. */
+    uint32_t (*mode)(TcgState *env);
+    /*
+     * Translates instructions at page offset `start` of the code page into unit until it ends
+     * (control transfer, end of page, max_insns). page: host address of the 4 KiB of guest bytes.
+     * Must end with a control op. Never fails: undefined code becomes the guest's exception.
+     */
+    void (*translate)(IrUnit *unit, TcgState *env, const uint8_t *page, uint16_t start,
+                      uint32_t mode, unsigned max_insns);
+    /*
+     * Walks the guest's tables for an access. false: the fault is described in the target's own
+     * state, and raise_fault will take it. unpriv: as IR_MEM_UNPRIV. size and alignment of the access
+     * are given so that alignment faults can be judged (size 0: do not).
+     */
+    bool (*walk)(TcgState *env, uint64_t guest_virt, unsigned size, TcgAccess access, unsigned flags,
+                 TcgMapping *mapping);
+    /* Takes the fault that walk described; the pc is exact. Returns with the new pc set. */
+    void (*raise_fault)(TcgState *env);
+    /* A physical access failed (nothing there, device error): an external abort. Sets the new pc. */
+    void (*raise_bus_error)(TcgState *env, uint64_t guest_virt, TcgAccess access);
+    /*
+     * Called by the run loop before entering code and after exit requests: takes a pending enabled
+     * interrupt or debug exception if there is one (changing pc and mode).
+     */
+    void (*take_interrupt)(TcgState *env);
+    /* The pc to run (after tag stripping); false when it faults (misaligned …), with the exception taken. */
+    bool (*prepare_pc)(TcgState *env);
+    /* A one-line mnemonic for -d in_asm; NULL: capstone does it. */
+    char *(*disassemble)(uint64_t pc, const uint8_t *bytes, unsigned size);
+} TcgTarget;
+
+#endif
