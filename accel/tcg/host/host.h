@@ -7,7 +7,7 @@
  * the current page. MXCSR is the guest's. Guest state is exact at each op with IR_FAULTS only in the
  * sense that its out-of-line stub can make it so: the stub writes back dirty variables and pc_offset.
  *
- * The slow paths are C functions that the run time hands over in HostRuntime; back ends call them
+ * The slow paths are C functions that the run time hands over in HostRuntime (ir/runtime.h); back ends call them
  * from thunks which first store the pinned registers to their variables' memory, so that
  * tcg_unwind() may leave from any of them.
  */
@@ -18,9 +18,9 @@
 
 #include "accel/tcg/ir/abi.h"
 #include "accel/tcg/ir/ir.h"
+#include "accel/tcg/ir/runtime.h"
 
 /* An exit of a unit to a known pc. The run time owns these; generated code holds their address. */
-typedef struct TcgLink TcgLink;
 struct TcgLink {
     void *unit;               /* the run time's TcgUnit that holds the exit */
     int32_t target;           /* page-relative pc */
@@ -32,30 +32,6 @@ struct TcgLink {
     struct TcgLink *incoming_next; /* the run time's: other links to the same unit */
 };
 
-typedef struct HostRuntime {
-    const IrVar *vars;
-    unsigned var_count;
-    const uint8_t *pinned_ints, *pinned_vectors;
-    int32_t env_bias;
-    /*
-     * Slow memory accesses: called on a TLB miss, device, crossing or misalignment, with exact state.
-     * flags: IR_MEM_*. Return the value (loads; sign extension is the caller's), or unwind.
-     */
-    uint64_t (*load)(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
-    void (*store)(TcgState *env, uint64_t guest_virt, uint64_t value, unsigned size, unsigned flags);
-    V128 (*load_vector)(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
-    void (*store_vector)(TcgState *env, uint64_t guest_virt, V128 value, unsigned size, unsigned flags);
-    /* For ldchk: the host address of the bytes, or of env->bounce holding a copy of them. */
-    void *(*load_check)(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
-    /* For cas, amo, stx, mzero: the host address, checked for read and write; NULL never (unwinds or,
-     * where there is no RAM, has done the operation on a device as an access in env->bounce). */
-    void *(*atomic_check)(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
-    void (*zero)(TcgState *env, uint64_t guest_virt, unsigned size);
-    /* Where to go: each returns a unit entry or the exit thunk's address. */
-    void *(*dispatch)(TcgState *env);                      /* for tcg_pc(env) */
-    void *(*follow_link)(TcgState *env, TcgLink *link);    /* an unlinked or failed-guard exit was taken */
-    void *(*indirect)(TcgState *env, uint64_t guest_virt, unsigned jump_class); /* jump-cache miss */
-} HostRuntime;
 
 /* Thunks and code that all units share; lives at the start of the code cache. */
 typedef struct HostThunks {

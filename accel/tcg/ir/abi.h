@@ -13,6 +13,12 @@
 
 #include "accel/tcg/ir/ir.h"
 
+/* A value of any type, as the interpreter holds it: integers zero-extended, flags as in memory. */
+typedef union {
+    uint64_t i;
+    V128 v;
+} IrValue;
+
 typedef struct TcgState TcgState;
 typedef struct TcgContext TcgContext;
 
@@ -95,7 +101,7 @@ struct TcgState {
     uint32_t return_top;            /* byte offset of the top within context->returns */
     uint32_t mxcsr;                 /* guest's, while outside generated code */
     uint32_t host_mxcsr;
-    uint32_t unwinding;             /* interpreter: jmpbuf is set */
+    uint32_t jump_class;            /* of the indirect jump that is being looked up; else 0 */
     void *host_sp;                  /* of the enter thunk's frame: tcg_unwind returns to it */
     uint64_t bounce[8];             /* slow multi-word loads land here */
     uint64_t scratch[16];           /* thunks' */
@@ -104,6 +110,7 @@ struct TcgState {
     void *vcpu;                     /* Vcpu * */
     void *run;                      /* the run time's per-vCPU state */
     jmp_buf *unwind;                /* interpreter: where tcg_unwind goes */
+    IrValue *interpreter_values;    /* IR_MAX_OPS of them; NULL unless interpreting */
 };
 
 /* The guest pc. Valid outside generated code and in helpers with HELPER_FAULTS or HELPER_READS. */

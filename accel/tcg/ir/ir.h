@@ -143,7 +143,7 @@ enum {
     X(cset, 1, T, IR_PURE, "1 when cond holds on flags a, else 0")                                 \
     X(sel, 3, T, IR_PURE, "cond on flags a: b, else c (int, v128)")                                \
     X(fsel, 3, F, IR_PURE, "cond on flags a: flags b, else flags c")                               \
-    X(fcmp, 2, F, IR_EFFECT, "compare scalar floats of esz; imm 1: signal on quiet NaN too. "      \
+    X(fcmp, 2, F, IR_EFFECT, "compare scalar floats of esz; imm 1: signal on quiet NaN too; helper. " \
                              "a<b N; a==b ZC; a>b C; unordered CV")                                \
     /* guest memory: address a + imm; esz log2 of bytes (v128: 0..4, zero-extended) */             \
     X(ld, 1, T, IR_FAULTS | IR_MEMORY, "load")                                                     \
@@ -314,7 +314,11 @@ bool ir_parse(IrUnit *unit, const char *text, GError **error);
 /* Types, order of definition, argument counts, terminator, ldraw placement. */
 bool ir_verify(const IrUnit *unit, GError **error);
 
-/* Whether a (pure) op of this unit may not be removed though unused. */
+/* The type of an op's result; IR_VOID when it has none. */
+IrType ir_result_type(const IrOp *op);
+/* Whether an op must stay though its result is unused. */
 bool ir_op_has_effect(const IrOp *op);
+/* Whether nothing in a unit may follow this op. */
+bool ir_op_ends_unit(const IrOp *op);
 
 #endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* What executes units (back ends, the interpreter) gets from the run time. */
+#ifndef ACCEL_TCG_IR_RUNTIME_H
+#define ACCEL_TCG_IR_RUNTIME_H
+
+#include "accel/tcg/ir/abi.h"
+#include "accel/tcg/ir/ir.h"
+
+typedef struct TcgLink TcgLink; /* host/host.h */
+
+typedef struct HostRuntime {
+    const IrVar *vars;
+    unsigned var_count;
+    const uint8_t *pinned_ints, *pinned_vectors;
+    int32_t env_bias;
+    /*
+     * Slow memory accesses: called on a TLB miss, device, crossing or misalignment, with exact state.
+     * flags: IR_MEM_*. Return the value (loads; sign extension is the caller's), or unwind.
+     */
+    uint64_t (*load)(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
+    void (*store)(TcgState *env, uint64_t guest_virt, uint64_t value, unsigned size, unsigned flags);
+    V128 (*load_vector)(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
+    void (*store_vector)(TcgState *env, uint64_t guest_virt, V128 value, unsigned size, unsigned flags);
+    /* Checks that a store there will not fault (unwinds if it would): before the parts of st2. */
+    void (*store_check)(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
+    /* For ldchk: the host address of the bytes, or of env->bounce holding a copy of them. */
+    void *(*load_check)(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
+    /* For cas, amo, stx: the host address, checked for read and write. Unwinds where there is no RAM. */
+    void *(*atomic_check)(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
+    void (*zero)(TcgState *env, uint64_t guest_virt, unsigned size);
+    /* Where to go: each returns a unit entry or the exit thunk's address. */
+    void *(*dispatch)(TcgState *env);                      /* for tcg_pc(env) */
+    void *(*follow_link)(TcgState *env, TcgLink *link);    /* an unlinked or failed-guard exit was taken */
+    void *(*indirect)(TcgState *env, uint64_t guest_virt, unsigned jump_class); /* jump-cache miss */
+} HostRuntime;
+
+#endif
