@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An Arm processor in AArch64 state with EL0 and EL1 (Arm ARM DDI 0487). EL2 and EL3 are absent.
+ *
+ * Fields up to `tcg` and a little behind it lie within a signed byte of the env register, which makes
+ * generated code short. All fields belong to the vCPU's own thread unless marked [any].
+ */
+#ifndef TARGET_ARM_CPU_H
+#define TARGET_ARM_CPU_H
+
+#include "accel/tcg/ir/abi.h"
+#include "accel/tcg/ir/target.h"
+#include "machine/arm.h"
+#include "machine/machine.h"
+#include "target/arm/features.h"
+
+/* Indices of guest variables (IrOp.var). x31 is the current stack pointer. */
+enum {
+    ARM_VAR_X0 = 0,
+    ARM_VAR_SP = 31,
+    ARM_VAR_FLAGS = 32,
+    ARM_VAR_V0 = 33,
+    ARM_VAR_QC = ARM_VAR_V0 + 32, /* any bit set: FPSR.QC is set */
+    ARM_VAR_EXCLUSIVE_ADDRESS,
+    ARM_VAR_EXCLUSIVE_LOW,
+    ARM_VAR_EXCLUSIVE_HIGH,
+    ARM_VAR_DAIF,          /* in bits 9 to 6, as MRS DAIF shows it */
+    ARM_VAR_TPIDR_EL0,
+    ARM_VAR_TPIDRRO_EL0,
+    ARM_VAR_TPIDR_EL1,
+    ARM_VAR_SP_EL0,        /* banked: current only while SPSel is 1 */
+    ARM_VAR_ELR_EL1,
+    ARM_VAR_SPSR_EL1,
+    ARM_VAR_ESR_EL1,
+    ARM_VAR_FAR_EL1,
+    ARM_VAR_COUNT,
+};
+
+/* The mode key: what a translation depends on besides its bytes. */
+enum {
+    ARM_MODE_EL1 = 1 << 0,
+    ARM_MODE_SPSEL = 1 << 1,
+    ARM_MODE_BE = 1 << 2,          /* SCTLR.EE or E0E */
+    ARM_MODE_ALIGN = 1 << 3,       /* SCTLR.A: unaligned data accesses fault */
+    ARM_MODE_SP_ALIGN = 1 << 4,    /* SCTLR.SA or SA0 */
+    ARM_MODE_FP = 1 << 5,          /* FP and SIMD are not trapped */
+    ARM_MODE_FP_FAST = 1 << 6,     /* FPCR.{AHP,DN,FZ,FZ16,…} are 0: only RMode may differ */
+    ARM_MODE_UAO = 1 << 7,
+    ARM_MODE_STEP = 1 << 8,        /* software step is active: one instruction a unit */
+    ARM_MODE_BREAKPOINTS = 1 << 9, /* hardware breakpoints are enabled */
+    ARM_MODE_ICACHE_OFF = 1 << 10, /* SCTLR.I is 0 */
+    ARM_MODE_UCI = 1 << 11,        /* EL0 may do cache maintenance (always set at EL1) */
+    ARM_MODE_UCT = 1 << 12,        /* EL0 may read CTR_EL0 */
+    ARM_MODE_DZE = 1 << 13,        /* EL0 may DC ZVA */
+    ARM_MODE_UMA = 1 << 14,        /* EL0 may access DAIF */
+    ARM_MODE_WFI = 1 << 15,        /* WFI is not trapped */
+    ARM_MODE_WFE = 1 << 16,
+    ARM_MODE_CNTVCT = 1 << 17,     /* CNTVCT and CNTFRQ may be read */
+    ARM_MODE_CNTPCT = 1 << 18,
+    ARM_MODE_PAC_IA = 1 << 19,     /* SCTLR.EnIA … EnDB */
+    ARM_MODE_PAC_IB = 1 << 20,
+    ARM_MODE_PAC_DA = 1 << 21,
+    ARM_MODE_PAC_DB = 1 << 22,
+    ARM_MODE_MOPS = 1 << 23,       /* CPY* and SET* are not undefined (SCTLR.MSCEn at EL0) */
+    ARM_MODE_CACHE_ON = 1 << 24,   /* SCTLR.C: DC ZVA and exclusives act on normal memory */
+};
+
+enum { ARM_MAX_BREAKPOINTS = 6, ARM_MAX_WATCHPOINTS = 4, ARM_PMU_COUNTERS = 6 };
+enum { ARM_TIMER_PHYS, ARM_TIMER_VIRT, ARM_TIMER_COUNT };
+
+/* PSTATE's bits in SPSR format. */
+enum {
+    SPSR_SPSEL = 1 << 0,
+    SPSR_EL_SHIFT = 2,
+    SPSR_M = 0x1f,
+    SPSR_F = 1 << 6,
+    SPSR_I = 1 << 7,
+    SPSR_A = 1 << 8,
+    SPSR_D = 1 << 9,
+    SPSR_BTYPE_SHIFT = 10,
+    SPSR_SSBS = 1 << 12,
+    SPSR_IL = 1 << 20,
+    SPSR_SS = 1 << 21,
+    SPSR_PAN = 1 << 22,
+    SPSR_UAO = 1 << 23,
+    SPSR_NZCV = (int)0xf0000000,
+};
+
+typedef struct {
+    uint64_t cval;
+    uint32_t ctl;              /* ENABLE and IMASK; ISTATUS is computed */
+    bool level;                /* of the output line */
+    Timer timer;
+    IrqLine irq;
+} ArmTimer;
+
+typedef struct {
+    uint64_t counter[ARM_PMU_COUNTERS + 1]; /* the last is the cycle counter; values at `base` */
+    uint64_t base[ARM_PMU_COUNTERS + 1];    /* event source's value when counter was last synced */
+    uint64_t type[ARM_PMU_COUNTERS + 1];    /* PMEVTYPER<n>_EL0, PMCCFILTR_EL0 */
+    uint64_t pmcr, cntenset, ovsset, intenset, selr, userenr;
+    uint64_t software_increments[ARM_PMU_COUNTERS];
+    IrqLine irq;
+    Timer timer;               /* next overflow */
+} ArmPmu;
+
+/* A fault that the walk found, waiting for raise_fault. */
+typedef struct {
+    uint64_t address;
+    uint32_t status;           /* DFSC or IFSC */
+    uint8_t access;            /* TcgAccess */
+    bool watchpoint;
+    bool unpriv;
+    bool cache_maintenance;    /* ESR.CM */
+} ArmFault;
+
+typedef struct ArmCpu {
+    Vcpu vcpu;
+
+    /* System registers, by name. Those that are guest variables are below. */
+    uint64_t sctlr_el1, cpacr_el1, actlr_el1;
+    uint64_t ttbr0_el1, ttbr1_el1, tcr_el1, mair_el1, amair_el1, contextidr_el1;
+    uint64_t vbar_el1, par_el1, afsr0_el1, afsr1_el1;
+    uint64_t sp_el1;           /* banked: current only while SPSel is 0 or at EL0 */
+    uint64_t csselr_el1, cntkctl_el1;
+    uint64_t mdscr_el1, osdlr_el1, oslsr_el1, mdccint_el1, dbgclaim;
+    uint64_t osdtrrx_el1, osdtrtx_el1, oseccr_el1, dbgvcr32_el2;
+    uint64_t dbgbvr[ARM_MAX_BREAKPOINTS], dbgbcr[ARM_MAX_BREAKPOINTS];
+    uint64_t dbgwvr[ARM_MAX_WATCHPOINTS], dbgwcr[ARM_MAX_WATCHPOINTS];
+    uint64_t pac_keys[5][2];   /* IA IB DA DB GA; low, high */
+    uint64_t scxtnum_el0, scxtnum_el1;
+
+    /* PSTATE beyond flags and DAIF. */
+    bool el1, spsel, pan, uao, il, ss, ssbs;
+    uint8_t btype;             /* non-zero only between an ERET or fetch fault and the next fetch */
+    bool event;                /* the event register of WFE [own thread; SEV goes by queued work] */
+    bool icache_off_units;     /* some unit was translated with ARM_MODE_ICACHE_OFF */
+    bool invalidations_pending; /* broadcasts since the last DSB */
+    bool debug_armed;          /* some breakpoint, watchpoint or step is enabled */
+    bool watch_armed;
+
+    uint32_t mode;             /* current key, kept by arm_update_mode */
+    ArmFault fault;
+    ArmTimer timers[ARM_TIMER_COUNT];
+    IrqLine unused_irqs[2];    /* hypervisor and secure timers: never raised */
+    ArmPmu pmu;
+    int64_t reset_ticks;
+
+    /* The model and its features. */
+    const struct ArmModel *arm_model;
+    uint64_t features;         /* bit per ArmFeature */
+    int switches[ARM_FEATURE_COUNT]; /* properties: 0 as the model, 1 on, 2 off */
+    int sve_switch, sme_switch, aarch64_switch, el2_switch, el3_switch;
+    char *psci_conduit;        /* property, set by the board: "hvc", "smc" or NULL */
+    bool start_powered_off;    /* property: secondary CPU */
+    uint64_t reset_cbar, mpidr;
+    uint32_t cntfrq;
+    uint64_t id_registers[8 * 8]; /* op0 3, op1 0, CRn 0: index CRm << 3 | op2 (CRm 1 to 7) */
+    uint64_t dczva_bytes;
+
+    /* Guest variables. Order and place matter: see the head of this file. */
+    V128 v[32];
+    V128 qc;
+    uint64_t exclusive_address, exclusive_low, exclusive_high;
+    uint64_t daif, tpidr_el0, tpidrro_el0, tpidr_el1, sp_el0, elr_el1, spsr_el1, esr_el1, far_el1;
+    uint64_t fpcr, fpsr;       /* fpsr: flags not in tcg's MXCSR or qc; see fp-control.c */
+    uint64_t x[32];            /* x[31] is the stack pointer in use */
+    uint16_t flags;            /* as in abi.h */
+    uint64_t reserved_align;
+    TcgState tcg;
+} ArmCpu;
+
+#define ARM_NO_EXCLUSIVE UINT64_MAX
+
+static inline ArmCpu *arm_cpu(Vcpu *vcpu)
+{
+    return container_of(vcpu, ArmCpu, vcpu);
+}
+
+static inline ArmCpu *arm_cpu_of_env(TcgState *env)
+{
+    return container_of(env, ArmCpu, tcg);
+}
+
+static inline bool arm_has(const ArmCpu *cpu, ArmFeature feature)
+{
+    return cpu->features >> feature & 1;
+}
+
+extern const Target arm_target;
+extern const TcgTarget arm_tcg_target;
+
+/* PSTATE in SPSR format, and back (an illegal value sets PSTATE.IL and keeps the EL). */
+uint32_t arm_get_pstate(const ArmCpu *cpu);
+void arm_set_pstate(ArmCpu *cpu, uint32_t spsr);
+/* Changes EL and SPSel, banking the stack pointers; the mode is not updated. */
+void arm_set_el(ArmCpu *cpu, bool el1, bool spsel);
+/* After any change that the mode key or the context depends on. */
+void arm_update_mode(ArmCpu *cpu);
+void arm_update_context(ArmCpu *cpu);
+/* Leaves generated code at the next unit boundary, so that take_interrupt runs. */
+static inline void arm_request_exit(ArmCpu *cpu)
+{
+    atomic_store_explicit(&cpu->tcg.exit_request, 1, memory_order_relaxed);
+}
+
+/*
+ * fp-control.c: FPCR and FPSR as the guest reads and writes them. Setting FPCR updates MXCSR; the
+ * caller updates the mode (ARM_MODE_FP_FAST).
+ */
+uint32_t arm_get_fpcr(ArmCpu *cpu);
+void arm_set_fpcr(ArmCpu *cpu, uint32_t value);
+uint32_t arm_get_fpsr(ArmCpu *cpu);
+void arm_set_fpsr(ArmCpu *cpu, uint32_t value);
+/* Whether FPCR allows ARM_MODE_FP_FAST. */
+bool arm_fpcr_is_fast(uint32_t fpcr);
+
+#endif

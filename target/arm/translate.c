@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The translation loop of A64 and what its instructions share.
+ *
+ * A unit is an extended block: conditional branches are side exits, and it ends at an unconditional
+ * branch, at what changes the mode, or at the page's end.
+ */
+#include "target/arm/translate.h"
+
+#include "base/bits.h"
+#include "target/arm/exception.h"
+
+enum {
+    MAX_SIDE_EXITS = 6,
+    /* Leaving to this offset from a load or store is an SP alignment fault: see arm_prepare_pc. */
+    SP_FAULT_OFFSET = ARM_SP_FAULT_OFFSET,
+};
+
+IrRef a64_get_sp(A64Translator *t, bool sf, unsigned n)
+{
+    IrRef value = a64_get_var(t, ARM_VAR_X0 + n, IR_I64);
+
+    return sf ? value : a64_op1(t, IR_OP_trunc, IR_I32, value);
+}
+
+void a64_set_sp(A64Translator *t, bool sf, unsigned n, IrRef value)
+{
+    if (n == 31) {
+        t->sp_aligned = false;
+    }
+    a64_set_var(t, ARM_VAR_X0 + n, IR_I64,
+                sf ? value : a64_extend(t, IR_OP_zext, IR_I64, 2, value));
+}
+
+IrRef a64_get_base(A64Translator *t, unsigned n)
+{
+    IrRef base = a64_get_var(t, ARM_VAR_X0 + n, IR_I64);
+
+    if (n == 31 && !t->sp_aligned && (t->mode & ARM_MODE_SP_ALIGN)) {
+        IrRef flags = a64_op2i(t, IR_OP_andf, IR_I64, base, 15);
+
+        a64_op(t, (IrOp){ .opcode = IR_OP_exit_if, .cond = IR_NE, .args = { flags },
+                          .imm = t->offset + SP_FAULT_OFFSET });
+        t->sp_aligned = true;
+    }
+    return base;
+}
+
+unsigned a64_memory_flags(const A64Translator *t)
+{
+    return (t->mode & ARM_MODE_BE ? IR_MEM_BE : 0) | (t->mode & ARM_MODE_ALIGN ? IR_MEM_ALIGNED : 0);
+}
+
+IrRef a64_load(A64Translator *t, IrType type, unsigned esz, unsigned flags, IrRef address,
+               int64_t imm)
+{
+    return a64_op(t, (IrOp){ .opcode = IR_OP_ld, .type = (uint8_t)type, .esz = (uint8_t)esz,
+                             .sub = (uint8_t)(flags | a64_memory_flags(t)), .args = { address },
+                             .imm = imm });
+}
+
+void a64_store(A64Translator *t, IrType type, unsigned esz, unsigned flags, IrRef address,
+               int64_t imm, IrRef value)
+{
+    a64_op(t, (IrOp){ .opcode = IR_OP_st, .type = (uint8_t)type, .esz = (uint8_t)esz,
+                      .sub = (uint8_t)(flags | a64_memory_flags(t)), .args = { address, value },
+                      .imm = imm });
+}
+
+static void helper_step_done(TcgState *env, uint64_t next_pc)
+{
+    tcg_set_pc(env, next_pc);
+    arm_step_done(arm_cpu_of_env(env));
+}
+
+static const TcgHelper step_done = {
+    .name = "step_done", .function = (void *)helper_step_done, .result = IR_VOID,
+    .flags = HELPER_ENV | HELPER_READS | HELPER_EFFECT, .arg_types = { IR_I64 },
+};
+TCG_HELPER(step_done);
+
+static IrRef page_pc(A64Translator *t, int64_t page_offset)
+{
+    return a64_op(t, (IrOp){ .opcode = IR_OP_pc, .type = IR_I64, .imm = page_offset });
+}
+
+void a64_dispatch_env(A64Translator *t)
+{
+    a64_op(t, (IrOp){ .opcode = IR_OP_dispatch_env });
+    t->ended = true;
+}
+
+/* The stepped instruction is complete: the pc is set and the step becomes pending. */
+static void finish_step(A64Translator *t, IrRef next_pc)
+{
+    a64_call(t, &step_done, next_pc, 0, 0, 0);
+    a64_dispatch_env(t);
+}
+
+void a64_goto(A64Translator *t, int64_t page_offset)
+{
+    if (t->mode & ARM_MODE_STEP) {
+        finish_step(t, page_pc(t, page_offset));
+        return;
+    }
+    a64_op(t, (IrOp){ .opcode = IR_OP_goto, .imm = page_offset });
+    t->ended = true;
+}
+
+void a64_exit_if(A64Translator *t, IrCond cond, IrRef flags, int64_t page_offset)
+{
+    if (t->mode & ARM_MODE_STEP) {
+        IrRef taken = page_pc(t, page_offset), next = page_pc(t, t->offset + 4);
+
+        finish_step(t, a64_op(t, (IrOp){ .opcode = IR_OP_sel, .type = IR_I64, .cond = (uint8_t)cond,
+                                         .args = { flags, taken, next } }));
+        return;
+    }
+    a64_op(t, (IrOp){ .opcode = IR_OP_exit_if, .cond = (uint8_t)cond, .args = { flags },
+                      .imm = page_offset });
+    t->side_exits++;
+}
+
+void a64_goto_indirect(A64Translator *t, IrRef target, unsigned kind, unsigned jump_class)
+{
+    if (t->mode & ARM_MODE_STEP) {
+        finish_step(t, target);
+        return;
+    }
+    a64_op(t, (IrOp){ .opcode = IR_OP_goto_ind, .sub = (uint8_t)kind, .args = { target },
+                      .aux = jump_class });
+    t->ended = true;
+}
+
+void a64_dispatch_next(A64Translator *t)
+{
+    if (t->mode & ARM_MODE_STEP) {
+        finish_step(t, page_pc(t, t->offset + 4));
+        return;
+    }
+    a64_op(t, (IrOp){ .opcode = IR_OP_dispatch, .imm = t->offset + 4 });
+    t->ended = true;
+}
+
+static void helper_raise(TcgState *env, uint32_t esr)
+{
+    arm_take_synchronous(arm_cpu_of_env(env), esr);
+    tcg_unwind(env);
+}
+
+static const TcgHelper raise_helper = {
+    .name = "raise", .function = (void *)helper_raise, .result = IR_VOID,
+    .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_FAULTS | HELPER_NORETURN,
+    .arg_types = { IR_I32 },
+};
+TCG_HELPER(raise_helper);
+
+void a64_raise(A64Translator *t, uint32_t esr)
+{
+    a64_call(t, &raise_helper, a64_const(t, IR_I32, (int32_t)esr), 0, 0, 0);
+    a64_dispatch_env(t);
+}
+
+void a64_undefined(A64Translator *t)
+{
+    a64_raise(t, arm_esr(ARM_EC_UNKNOWN, 0));
+}
+
+bool a64_fp_access(A64Translator *t)
+{
+    if (t->mode & ARM_MODE_FP) {
+        return true;
+    }
+    /* ISS of a trapped FP access: CV 1, COND 0b1110. */
+    a64_raise(t, arm_esr(ARM_EC_FP_ACCESS, 0x1e << 20));
+    return false;
+}
+
+static void helper_check_breakpoint(TcgState *env)
+{
+    if (arm_breakpoint_hit(arm_cpu_of_env(env))) {
+        tcg_unwind(env);
+    }
+}
+
+static const TcgHelper check_breakpoint = {
+    .name = "check_breakpoint", .function = (void *)helper_check_breakpoint, .result = IR_VOID,
+    .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_FAULTS | HELPER_EFFECT,
+};
+TCG_HELPER(check_breakpoint);
+
+void a64_translate_instruction(A64Translator *t)
+{
+    A64Fields fields;
+    const A64Instruction *instruction;
+
+    a64_op(t, (IrOp){ .opcode = IR_OP_insn, .imm = t->offset, .aux = t->insn });
+    if (t->mode & ARM_MODE_BREAKPOINTS) {
+        a64_call(t, &check_breakpoint, 0, 0, 0, 0);
+    }
+    instruction = a64_decode(t->insn, &fields);
+    if (!instruction || !instruction->translate(t, &fields)) {
+        a64_undefined(t);
+    }
+}
+
+void arm_a64_translate(IrUnit *unit, TcgState *env, const uint8_t *page, uint16_t start,
+                       uint32_t mode, unsigned max_insns)
+{
+    A64Translator t = { .unit = unit, .cpu = arm_cpu_of_env(env), .mode = mode, .offset = start };
+
+    if (mode & ARM_MODE_ICACHE_OFF) {
+        t.cpu->icache_off_units = true;
+    }
+    if (mode & ARM_MODE_STEP) {
+        max_insns = 1;
+    }
+    unit->insn_count = 0;
+    for (;;) {
+        t.insn = load_le32(page + t.offset);
+        a64_translate_instruction(&t);
+        unit->insn_count++;
+        unit->end = t.offset + 4;
+        if (t.ended) {
+            return;
+        }
+        if (unit->end == TCG_PAGE_SIZE || unit->insn_count >= max_insns || unit->full ||
+            t.side_exits >= MAX_SIDE_EXITS) {
+            a64_goto(&t, unit->end);
+            return;
+        }
+        t.offset += 4;
+    }
+}
