@@ -7,6 +7,7 @@
 #define BASE_ERROR_H
 
 #include <glib.h>
+#include <stdbool.h>
 
 #define KASO_ERROR kaso_error_quark()
 GQuark kaso_error_quark(void);

@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 #include "base/registry.h"
+#include "machine/property.h"
 
-typedef struct Machine Machine;
 typedef struct Chardev Chardev;
 
 typedef enum {
@@ -39,7 +39,7 @@ typedef struct {
     const char *name; /* as -chardev spells it */
     const char *summary;
     size_t instance_size; /* first member a Chardev */
-    const struct Property *properties;
+    const Property *properties;
     bool (*open)(Chardev *chardev, GError **error);
     void (*close)(Chardev *chardev);
     /* Takes up to size bytes without blocking; returns how many (it buffers what must not be lost). */
@@ -48,7 +48,7 @@ typedef struct {
     void (*accept_input)(Chardev *chardev);
     void (*set_break)(Chardev *chardev, bool on);
     char *(*describe)(Chardev *chardev); /* for `info chardev`: "stdio", "pty:/dev/pts/3" … */
-    /* Only a type that takes several front ends (mux): chardev_attach and _detach then leave it to these. */
+    /* Only a type that takes several front ends (mux): attaching and detaching is left to these. */
     bool (*attach)(Chardev *chardev, const ChardevFrontend *frontend, void *opaque, GError **error);
     void (*detach)(Chardev *chardev, void *opaque);
     /* Only a type that keeps what was written (ringbuf): takes up to size of the oldest bytes back. */
@@ -66,18 +66,26 @@ struct Chardev {
     void *frontend_opaque;
 };
 
+const ChardevType *chardev_type_find(const char *name);
 /*
- * Connects a front end; one that finds the peer already there gets CHARDEV_OPENED at once. A mux takes several; others fail when
- * one is connected.
+ * Creates a back end and opens it. options: char * -> char *, properties of the type; unknown ones
+ * fail. The caller registers it with machine_add_chardev, which then owns it.
+ */
+Chardev *chardev_new(Machine *machine, const char *type, const char *id, GHashTable *options,
+                     GError **error);
+/* Closes the back end and frees it, its properties and its id. Its front end must not use it again. */
+void chardev_free(Chardev *chardev);
+
+/*
+ * Connects a front end; one that finds the peer already there gets CHARDEV_OPENED at once. A mux takes
+ * several; others fail when one is connected.
  */
 bool chardev_attach(Chardev *chardev, const ChardevFrontend *frontend, void *opaque, GError **error);
 void chardev_detach(Chardev *chardev, void *opaque);
 /* Returns how many bytes were taken. chardev may be NULL: all bytes vanish. */
 size_t chardev_write(Chardev *chardev, const void *data, size_t size);
 void chardev_accept_input(Chardev *chardev);
-/* Closes the back end and frees it, its properties and its id. Its front end must not use it again. */
-void chardev_free(Chardev *chardev);
-/* For back ends. */
+/* For back ends, from the main loop; take the machine lock when the caller does not hold it. */
 size_t chardev_can_receive(Chardev *chardev);
 void chardev_receive(Chardev *chardev, const uint8_t *data, size_t size);
 /* Keeps chardev->open in step with CHARDEV_OPENED and CHARDEV_CLOSED, then tells the front end. */

@@ -26,7 +26,7 @@ struct Timer {
 };
 
 int64_t clock_now_ns(Machine *machine);
-/* Seconds since 1970 that the guest's RTC should show now (-rtc base=, clock=). */
+/* Nanoseconds since 1970 that the guest's RTC should show now (-rtc base=, clock=). */
 int64_t clock_rtc_ns(Machine *machine);
 
 void timer_init(Timer *timer, Machine *machine, TimerHandler *handler, void *opaque);

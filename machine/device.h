@@ -107,8 +107,9 @@ struct Device {
     Bus *bus;                /* it sits on */
     GPtrArray *buses;        /* Bus * it provides */
     bool realized;
+    GSList *owned;           /* memory that the core frees with the device */
     unsigned mmio_count;
-    MemoryRegion mmio[4];    /* one per bank, or set up by realize with device_add_mmio */
+    MemoryRegion *mmio[8];   /* one per bank, then what realize published with device_add_mmio */
     unsigned irq_count;
     IrqLine *irqs[16];       /* outputs, published with device_add_irq, wired with device_connect_irq */
 };
@@ -116,8 +117,8 @@ struct Device {
 const DeviceType *device_type_find(const char *name);
 
 /*
- * Creates an unrealized device below parent (NULL: the machine's root) on `bus` (NULL: none).
- * id NULL: TYPE-N. Fails for an unknown type with the nearest name.
+ * Creates an unrealized device below parent (NULL: the bus's provider, else the machine's root) on
+ * `bus` (NULL: none). id NULL: TYPE.N. Fails for an unknown type with the nearest name.
  */
 Device *device_create(Machine *machine, Device *parent, const char *type, Bus *bus, const char *id,
                       GError **error);
@@ -129,6 +130,8 @@ bool device_realize(Device *device, GError **error);
 void device_destroy(Device *device);
 /* Resets a device, its buses and all below, children before parents. */
 void device_reset_tree(Device *device);
+/* Calls fn for a device and all below it, parents first. */
+void device_foreach(Device *device, void (*fn)(Device *device, void *opaque), void *opaque);
 
 char *device_path(const Device *device);                       /* "/machine/…"; caller frees */
 Device *device_find(Machine *machine, const char *path_or_id); /* NULL when there is none */

@@ -36,6 +36,8 @@ typedef enum {
 /* Names as QMP's RunState and ShutdownCause spell them. */
 const char *stop_reason_name(StopReason reason);
 
+typedef enum { PANIC_SHUTDOWN, PANIC_PAUSE, PANIC_NONE, PANIC_EXIT_FAILURE } PanicAction;
+
 /* A file that -fw_cfg gives to the guest. */
 typedef struct {
     char *name;
@@ -55,6 +57,9 @@ typedef struct {
     GPtrArray *fw_cfg_files;      /* FwCfgFile *, with -fw_cfg; NULL when there are none */
     bool no_reboot, no_shutdown, start_paused, no_defaults, snapshot;
     int escape_character;         /* -echr; 0: Ctrl-A */
+    PanicAction panic_action;
+    GHashTable *boot_options;     /* -boot: order, once, menu, splash-time, strict … or NULL */
+    char *memory_backend;         /* -M memory-backend=ID or NULL */
     /* -rtc */
     int64_t rtc_base_s;           /* INT64_MIN: host's now */
     bool rtc_local, rtc_virtual;
@@ -72,13 +77,18 @@ struct Machine {
     MemoryRegion ram;             /* main RAM, of config.ram_bytes */
     const struct Accelerator *accelerator;
     void *accel_state;
-    struct MachinePrivate *private; /* machine.c, memory.c, clock.c, vcpu.c */
+    struct MachinePrivate *private; /* machine/private.h */
     _Atomic StopReason stop_reason; /* STOP_NONE while running */
 };
 
 /* Owns config's pointers from here on. */
 Machine *machine_new(MachineConfig *config);
-/* Creates board_state, applies board options, calls board->build, connects the accelerator, resets. */
+/*
+ * Properties are over the accelerator's state; options: char * -> char * or NULL. Before machine_build.
+ */
+bool machine_set_accelerator(Machine *machine, const struct Accelerator *accelerator,
+                             GHashTable *options, GError **error);
+/* Applies board options, calls board->build, resets. The board's state exists since machine_new. */
 bool machine_build(Machine *machine, GError **error);
 void machine_free(Machine *machine);
 
@@ -87,6 +97,10 @@ bool machine_create_vcpus(Machine *machine, GError **error);
 /* For boards: called by memory_region_init_ram for `ram` of config.ram_bytes at this address. */
 bool machine_map_ram(Machine *machine, uint64_t address, GError **error);
 
+/*
+ * The lock is not recursive: ask machine_lock_held where both cases occur. Sources in the main loop
+ * and completions of the block layer run without it and take it before they touch a device.
+ */
 void machine_lock(Machine *machine);
 void machine_unlock(Machine *machine);
 bool machine_lock_held(Machine *machine); /* by the calling thread */
@@ -103,7 +117,10 @@ void machine_request_reset(Machine *machine, const char *who);
 /* Ends or pauses the run (-no-shutdown, -action decide). detail may be NULL. */
 void machine_request_stop(Machine *machine, StopReason reason, const char *detail);
 void machine_request_powerdown(Machine *machine);
-/* Parks every vCPU but the caller's, without the clock; pairs nest. For translator-wide changes. */
+/*
+ * Parks every vCPU but the caller's, without the clock; pairs nest. For translator-wide changes. May be
+ * called on a vCPU's thread, and by several at once. Gives up the machine lock while it waits.
+ */
 void machine_exclusive_begin(Machine *machine);
 void machine_exclusive_end(Machine *machine);
 
@@ -115,6 +132,7 @@ void machine_defer(Machine *machine, void (*fn)(void *opaque), void *opaque);
 /* Events for QMP ("RESET", "STOP", "SHUTDOWN" …). data: a jansson object in text form or NULL. */
 typedef void MachineEventListener(void *opaque, const char *event, const char *json_data);
 void machine_add_event_listener(Machine *machine, MachineEventListener *fn, void *opaque);
+void machine_remove_event_listener(Machine *machine, MachineEventListener *fn, void *opaque);
 void machine_event(Machine *machine, const char *event, const char *json_data);
 
 /* Named things that options define and properties refer to. */
@@ -127,7 +145,10 @@ BlockBackend *machine_find_drive(Machine *machine, const char *id);
 void machine_add_chardev(Machine *machine, const char *id, Chardev *chardev);
 void machine_add_netdev(Machine *machine, const char *id, Netdev *netdev);
 void machine_add_drive(Machine *machine, const char *id, BlockBackend *drive);
-/* All of a kind in order of creation; owned by the machine, which frees the elements in the end. */
+/*
+ * All of a kind in order of creation. The machine frees char and net devices in the end; drives belong to
+ * their block graph.
+ */
 GPtrArray *machine_chardevs(Machine *machine);
 GPtrArray *machine_netdevs(Machine *machine);
 GPtrArray *machine_drives(Machine *machine);
@@ -141,10 +162,31 @@ void machine_set_serial(Machine *machine, unsigned index, Chardev *chardev);
 BlockBackend *machine_pflash(Machine *machine, unsigned unit);
 void machine_set_pflash(Machine *machine, unsigned unit, BlockBackend *drive);
 
+/* -object NAME, and its memory back ends. */
+typedef struct Object Object;
+Object *machine_find_object(Machine *machine, const char *id);
+void machine_add_object(Machine *machine, Object *object);
+
+/* -global DRIVER.PROPERTY=VALUE: device_create applies it. machine_unused_global: NULL when all hit. */
+void machine_add_global(Machine *machine, const char *driver, const char *property,
+                        const char *value);
+const char *machine_unused_global(Machine *machine);
+
+/* Calls fn with the machine lock held, after the clock started or before it stops (vCPUs parked). */
+void machine_on_run_state(Machine *machine, void (*fn)(void *opaque, bool running), void *opaque);
+/* Calls fn in machine_free after all devices are gone, last registered first. */
+void machine_on_free(Machine *machine, void (*fn)(void *opaque), void *opaque);
+static inline bool machine_running(Machine *machine)
+{
+    return atomic_load(&machine->stop_reason) == STOP_NONE;
+}
+
 /* Calls fn at each machine reset, after devices, in registration order. */
 void machine_on_reset(Machine *machine, void (*fn)(void *opaque), void *opaque);
 
 /* The path of a data file (firmware): the name itself, else -L folders, else the packages' folders. Caller frees. */
-char *machine_find_firmware(const char *name, GError **error);
+char *machine_find_firmware(Machine *machine, const char *name, GError **error);
+/* -L */
+void machine_add_firmware_folder(Machine *machine, const char *folder);
 
 #endif

@@ -104,6 +104,7 @@ typedef struct {
 typedef struct {
     uint64_t generation;
     size_t count;
+    _Atomic uint32_t hint;    /* index of the range that was found last */
     MemoryRange ranges[];     /* sorted by start, not overlapping */
 } FlatView;
 
@@ -116,7 +117,10 @@ struct AddressSpace {
 };
 
 void address_space_init(AddressSpace *space, Machine *machine, MemoryRegion *root, const char *name);
-/* The range that holds an address, or NULL. The pointer is good until the caller's next quiet point. */
+/*
+ * The range that holds an address, or NULL. Callers are vCPU threads, for whom the pointer is good
+ * until their next safe point, or hold the machine lock, until they give it up.
+ */
 const MemoryRange *address_space_find(AddressSpace *space, uint64_t address);
 
 /* One access of 1..8 bytes in guest (little-endian) order; splits, crosses and widens as needed. */
@@ -139,6 +143,19 @@ void address_space_dirty(AddressSpace *space, uint64_t address, uint64_t size);
 /* Calls fn after each publication of a new flat view of any space, with the machine lock held. */
 void memory_add_listener(Machine *machine, void (*fn)(void *opaque, AddressSpace *space),
                          void *opaque);
+
+/*
+ * Calls fn for each write to RAM that does not come from generated code (DMA, loaders, the slow path),
+ * on the writing thread, with or without the machine lock. One watcher per machine: the translator's
+ * code cache. Set before vCPUs run.
+ */
+void memory_set_write_watcher(Machine *machine,
+                              void (*fn)(void *opaque, uint64_t ram_offset, uint64_t size),
+                              void *opaque);
+/* The same notification for a writer that knows the RAM offset. */
+void memory_ram_written(Machine *machine, uint64_t ram_offset, uint64_t size);
+/* The RAM window in this process: the host address of ram_offset 0. Fixed for the machine's life. */
+uint8_t *memory_ram_base(Machine *machine);
 
 /* Dirty bitmaps, one bit per 4 KiB of the RAM memfd. */
 typedef enum { DIRTY_DISPLAY, DIRTY_MIGRATION, DIRTY_CLIENT_COUNT } DirtyClient;

@@ -13,8 +13,8 @@
 #include <sys/uio.h>
 
 #include "base/registry.h"
+#include "machine/property.h"
 
-typedef struct Machine Machine;
 typedef struct Netdev Netdev;
 
 typedef struct {
@@ -28,7 +28,7 @@ typedef struct {
     const char *name; /* as -netdev spells it */
     const char *summary;
     size_t instance_size; /* first member a Netdev */
-    const struct Property *properties;
+    const Property *properties;
     bool (*open)(Netdev *netdev, GError **error);
     void (*close)(Netdev *netdev);
     /* A frame from the NIC. Never blocks; drops when it must. */
@@ -53,6 +53,12 @@ struct Netdev {
     bool link_up;
     GQueue backlog; /* frames that wait for the NIC, bounded */
 };
+
+const NetdevType *netdev_type_find(const char *name);
+/* As chardev_new: creates and opens; machine_add_netdev then owns it. */
+Netdev *netdev_new(Machine *machine, const char *type, const char *id, GHashTable *options,
+                   GError **error);
+void netdev_set_link(Netdev *netdev, bool up);
 
 bool netdev_attach(Netdev *netdev, const NetClient *client, void *opaque, GError **error);
 void netdev_detach(Netdev *netdev);

@@ -48,6 +48,14 @@ const Property *property_find(const Property *table, const char *name);
 /* `who` names the owner in messages ("device 'pl011'"). Unknown names fail with the nearest. */
 bool property_set(Machine *machine, const Property *table, void *instance, const char *who,
                   const char *name, const char *value, GError **error);
+/* All of options (char * -> char *, or NULL); stops at the first that fails. */
+bool properties_set_all(Machine *machine, const Property *table, void *instance, const char *who,
+                        GHashTable *options, GError **error);
+/* Fails, naming the nearest property of the tables (NULL-terminated). */
+bool property_unknown(const Property *const tables[], const char *who, const char *name,
+                      GError **error);
+/* Bytes, or with suffix K M G T P E (powers of 1024). */
+bool property_parse_size(const char *text, uint64_t *value);
 /* The value as text; caller frees. */
 char *property_get(const Property *property, const void *instance);
 const char *property_type_name(const Property *property);

@@ -7,6 +7,7 @@
 #define MACHINE_VCPU_H
 
 #include <glib.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,14 +31,22 @@ struct Vcpu {
     bool thread_started;
 
     atomic_uint interrupts;      /* [any] input lines, bit per target-defined line */
-    atomic_bool powered;         /* [any] false: off (PSCI CPU_OFF, secondary before CPU_ON) */
+    /*
+     * [any] false: off (PSCI CPU_OFF, secondary before CPU_ON). A reset of the machine sets it true
+     * before target->reset; board->reset switches off those that the guest starts. Kick after a change.
+     */
+    atomic_bool powered;
     atomic_bool halted;          /* waits for an interrupt (WFI, HLT) */
     atomic_bool stop_requested;  /* [any] the thread parks at its next exit */
     atomic_bool running;         /* in the run loop, not parked */
+    bool exclusive_waiting;      /* in machine_exclusive_begin; guarded by the park lock */
     atomic_uint wake_sequence;   /* [any] futex word: changes at each kick */
 
     GMutex work_lock;            /* guards work */
     GQueue work;                 /* pending VcpuWork with opaque */
+    atomic_bool work_pending;
+    atomic_bool sleeping;        /* in a futex wait on wake_sequence */
+    _Atomic uint64_t quiet_epoch; /* map epoch of the last quiet point; UINT64_MAX: holds nothing */
 };
 
 /* Sets or clears an input line and kicks the vCPU when it rises. [any] */
@@ -52,10 +61,13 @@ void vcpu_run_work(Vcpu *vcpu, VcpuWork *fn, void *opaque);
 /* The vCPU of the calling thread or NULL. */
 Vcpu *vcpu_current(void);
 
-/* Blocks (halted) until a kick, or until virtual time deadline_ns (-1: none). */
+/*
+ * Blocks until a kick, or until virtual time deadline_ns (-1: none); returns at once when
+ * target->has_work or when the safe point has something to do. A quiet point of the memory map.
+ */
 void vcpu_wait(Vcpu *vcpu, int64_t deadline_ns);
 /* Called by the accelerator's loop between exits: runs queued work, parks while stopped or powered off.
- * Returns false when the thread must end. */
+ * Returns false when the thread must end. A quiet point of the memory map. */
 bool vcpu_safe_point(Vcpu *vcpu);
 
 #endif

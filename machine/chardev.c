@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/* The generic half of character devices. */
+#include "machine/chardev.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "machine/machine.h"
+
+const ChardevType *chardev_type_find(const char *name)
+{
+    const ChardevType *const *it;
+
+    REGISTRY_FOREACH(chardev_types, it)
+    {
+        if (strcmp((*it)->name, name) == 0) {
+            return *it;
+        }
+    }
+    return NULL;
+}
+
+static bool unknown_type(const char *name, GError **error)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    const ChardevType *const *it;
+    const char *nearest;
+
+    REGISTRY_FOREACH(chardev_types, it)
+    {
+        g_ptr_array_add(names, (void *)(*it)->name);
+    }
+    g_ptr_array_add(names, NULL);
+    nearest = error_nearest(name, (const char *const *)names->pdata);
+    return error_fail(error, KASO_ERROR_NOT_FOUND,
+                      "'%s' is not a valid char driver%s%s%s (-chardev help lists them)", name,
+                      nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                      nearest ? "'?" : "");
+}
+
+Chardev *chardev_new(Machine *machine, const char *type_name, const char *id, GHashTable *options,
+                     GError **error)
+{
+    const ChardevType *type = chardev_type_find(type_name);
+    g_autofree char *who = g_strdup_printf("chardev '%s'", id);
+    Chardev *chardev;
+
+    if (!type) {
+        unknown_type(type_name, error);
+        return NULL;
+    }
+    chardev = g_malloc0(type->instance_size);
+    chardev->type = type;
+    chardev->machine = machine;
+    chardev->id = g_strdup(id);
+    properties_init(type->properties, chardev);
+    if (properties_set_all(machine, type->properties, chardev, who, options, error) &&
+        (!type->open || type->open(chardev, error))) {
+        return chardev;
+    }
+    properties_free(type->properties, chardev);
+    g_free(chardev->id);
+    g_free(chardev);
+    return NULL;
+}
+
+void chardev_free(Chardev *chardev)
+{
+    if (chardev->type->close) {
+        chardev->type->close(chardev);
+    }
+    properties_free(chardev->type->properties, chardev);
+    g_free(chardev->id);
+    g_free(chardev);
+}
+
+bool chardev_attach(Chardev *chardev, const ChardevFrontend *frontend, void *opaque, GError **error)
+{
+    if (chardev->type->attach) {
+        return chardev->type->attach(chardev, frontend, opaque, error);
+    }
+    if (frontend && chardev->frontend) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "chardev '%s' is already in use; give it mux=on to share it",
+                          chardev->id);
+    }
+    chardev->frontend = frontend;
+    chardev->frontend_opaque = opaque;
+    if (frontend && chardev->open && frontend->event) {
+        frontend->event(opaque, CHARDEV_OPENED);
+    }
+    if (frontend) {
+        chardev_accept_input(chardev);
+    }
+    return true;
+}
+
+void chardev_detach(Chardev *chardev, void *opaque)
+{
+    if (chardev->type->detach) {
+        chardev->type->detach(chardev, opaque);
+    } else if (chardev->frontend_opaque == opaque) {
+        chardev->frontend = NULL;
+        chardev->frontend_opaque = NULL;
+    }
+}
+
+size_t chardev_write(Chardev *chardev, const void *data, size_t size)
+{
+    if (!chardev || !chardev->type->write || size == 0) {
+        return size;
+    }
+    return chardev->type->write(chardev, data, size);
+}
+
+void chardev_accept_input(Chardev *chardev)
+{
+    if (chardev && chardev->type->accept_input) {
+        chardev->type->accept_input(chardev);
+    }
+}
+
+/* The back ends' sources run in the main loop without the lock. */
+static bool take_lock(Chardev *chardev)
+{
+    if (!chardev->machine || machine_lock_held(chardev->machine)) {
+        return false;
+    }
+    machine_lock(chardev->machine);
+    return true;
+}
+
+static void drop_lock(Chardev *chardev, bool taken)
+{
+    if (taken) {
+        machine_unlock(chardev->machine);
+    }
+}
+
+size_t chardev_can_receive(Chardev *chardev)
+{
+    bool taken = take_lock(chardev);
+    size_t room = 0;
+
+    if (chardev->frontend && chardev->frontend->can_receive) {
+        room = chardev->frontend->can_receive(chardev->frontend_opaque);
+    }
+    drop_lock(chardev, taken);
+    return room;
+}
+
+void chardev_receive(Chardev *chardev, const uint8_t *data, size_t size)
+{
+    bool taken = take_lock(chardev);
+
+    if (chardev->frontend && chardev->frontend->receive && size) {
+        chardev->frontend->receive(chardev->frontend_opaque, data, size);
+    }
+    drop_lock(chardev, taken);
+}
+
+void chardev_event(Chardev *chardev, ChardevEvent event)
+{
+    bool taken = take_lock(chardev);
+
+    if (event == CHARDEV_OPENED || event == CHARDEV_CLOSED) {
+        chardev->open = event == CHARDEV_OPENED;
+    }
+    if (chardev->frontend && chardev->frontend->event) {
+        chardev->frontend->event(chardev->frontend_opaque, event);
+    }
+    drop_lock(chardev, taken);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Flattening the region tree: regions are visited from the highest priority down, and each takes
+ * what is still free of its window.
+ */
+#include <string.h>
+
+#include "machine/private.h"
+
+/* Places are 128 bits wide and signed, so that neither 2^64 nor an alias that starts below 0 wraps. */
+typedef __int128 Place;
+
+typedef struct {
+    GArray *ranges; /* MemoryRange, sorted, not overlapping */
+} Builder;
+
+static void insert_range(Builder *builder, unsigned at, Place start, Place end,
+                         MemoryRegion *region, Place base)
+{
+    MemoryRange range = {
+        .start = start, .size = end - start, .region = region, .offset = start - base
+    };
+
+    g_array_insert_val(builder->ranges, at, range);
+}
+
+/* Gives the region the parts of [start, end) that no other has. base: where its offset 0 lies. */
+static void fill_gaps(Builder *builder, MemoryRegion *region, Place base, Place start, Place end)
+{
+    unsigned i = 0;
+
+    while (start < end) {
+        MemoryRange *next = NULL;
+
+        for (; i < builder->ranges->len; i++) {
+            next = &g_array_index(builder->ranges, MemoryRange, i);
+            if ((Place)next->start + next->size > start) {
+                break;
+            }
+        }
+        if (i == builder->ranges->len) {
+            insert_range(builder, i, start, end, region, base);
+            return;
+        }
+        if ((Place)next->start > start) {
+            Place next_end = (Place)next->start + next->size; /* inserting moves it */
+
+            insert_range(builder, i, start, MIN((Place)next->start, end), region, base);
+            start = next_end;
+            i++;
+        } else {
+            start = (Place)next->start + next->size;
+        }
+    }
+}
+
+static void render(Builder *builder, MemoryRegion *region, Place base, Place start, Place end)
+{
+    start = MAX(start, base);
+    end = MIN(end, base + region->size);
+    if (!region->enabled || start >= end) {
+        return;
+    }
+    switch (region->kind) {
+    case MEMORY_CONTAINER:
+        for (unsigned i = 0; region->children && i < region->children->len; i++) {
+            MemoryRegion *child = region->children->pdata[i];
+
+            render(builder, child, base + child->address, start, end);
+        }
+        break;
+    case MEMORY_ALIAS:
+        render(builder, region->target, base - region->target_offset, start, end);
+        break;
+    default:
+        fill_gaps(builder, region, base, start, end);
+    }
+}
+
+/* Joins neighbours that are one piece of a region. */
+static void merge(GArray *ranges)
+{
+    unsigned out = 0;
+
+    for (unsigned i = 1; i < ranges->len; i++) {
+        MemoryRange *last = &g_array_index(ranges, MemoryRange, out);
+        MemoryRange *range = &g_array_index(ranges, MemoryRange, i);
+
+        if (range->region == last->region && range->start == last->start + last->size &&
+            range->offset == last->offset + last->size) {
+            last->size += range->size;
+        } else {
+            g_array_index(ranges, MemoryRange, ++out) = *range;
+        }
+    }
+    if (ranges->len) {
+        g_array_set_size(ranges, out + 1);
+    }
+}
+
+FlatView *flat_view_build(MemoryRegion *root)
+{
+    Builder builder = { g_array_new(false, false, sizeof(MemoryRange)) };
+    FlatView *view;
+
+    render(&builder, root, 0, 0, (Place)1 << 64);
+    merge(builder.ranges);
+    view = g_malloc0(sizeof(*view) + builder.ranges->len * sizeof(MemoryRange));
+    view->count = builder.ranges->len;
+    if (view->count) {
+        memcpy(view->ranges, builder.ranges->data, view->count * sizeof(MemoryRange));
+    }
+    g_array_unref(builder.ranges);
+    return view;
+}
+
+bool flat_view_equal(const FlatView *a, const FlatView *b)
+{
+    return a->count == b->count &&
+           memcmp(a->ranges, b->ranges, a->count * sizeof(MemoryRange)) == 0;
+}

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/* The region tree: creation and changes, and publication of the flat views that follow. */
+#include "machine/memory.h"
+
+#include <assert.h>
+
+#include "base/bits.h"
+#include "machine/private.h"
+
+typedef struct {
+    void (*fn)(void *opaque, AddressSpace *space);
+    void *opaque;
+} MemoryListener;
+
+/* A view that readers may still hold. */
+typedef struct {
+    FlatView *view;
+    uint64_t epoch; /* readers whose quiet epoch is at least this cannot see it */
+} RetiredView;
+
+static void region_init(MemoryRegion *region, Machine *machine, const char *name, MemoryKind kind,
+                        uint64_t size)
+{
+    *region = (MemoryRegion){
+        .name = name, .kind = kind, .size = size, .enabled = true, .machine = machine
+    };
+}
+
+void memory_region_init_container(MemoryRegion *region, Machine *machine, const char *name,
+                                  uint64_t size)
+{
+    region_init(region, machine, name, MEMORY_CONTAINER, size);
+}
+
+void memory_region_init_io(MemoryRegion *region, Machine *machine, const char *name, uint64_t size,
+                           const MemoryOps *ops, void *opaque)
+{
+    region_init(region, machine, name, MEMORY_IO, size);
+    region->ops = ops;
+    region->opaque = opaque;
+}
+
+void memory_region_init_alias(MemoryRegion *region, Machine *machine, const char *name,
+                              MemoryRegion *target, uint64_t target_offset, uint64_t size)
+{
+    region_init(region, machine, name, MEMORY_ALIAS, size);
+    region->target = target;
+    region->target_offset = target_offset;
+}
+
+bool memory_region_init_ram(MemoryRegion *region, Machine *machine, const char *name, uint64_t size,
+                            GError **error)
+{
+    region_init(region, machine, name, MEMORY_RAM, size);
+    return memory_ram_allocate(region, -1, error);
+}
+
+bool memory_region_init_rom(MemoryRegion *region, Machine *machine, const char *name, uint64_t size,
+                            const MemoryOps *ops, void *opaque, GError **error)
+{
+    region_init(region, machine, name, MEMORY_ROM, size);
+    region->ops = ops;
+    region->opaque = opaque;
+    return memory_ram_allocate(region, -1, error);
+}
+
+/* Siblings are kept by priority, highest first, and the newest first among equals: it wins. */
+static void insert_child(MemoryRegion *container, MemoryRegion *child)
+{
+    unsigned i = 0;
+
+    if (!container->children) {
+        container->children = g_ptr_array_new();
+    }
+    while (i < container->children->len &&
+           ((MemoryRegion *)container->children->pdata[i])->priority > child->priority) {
+        i++;
+    }
+    g_ptr_array_insert(container->children, i, child);
+}
+
+void memory_region_add(MemoryRegion *container, uint64_t address, MemoryRegion *child, int priority)
+{
+    assert(container->kind == MEMORY_CONTAINER && !child->parent);
+    child->parent = container;
+    child->address = address;
+    child->priority = priority;
+    insert_child(container, child);
+    memory_map_changed(container->machine);
+}
+
+void memory_region_remove(MemoryRegion *child)
+{
+    MemoryRegion *container = child->parent;
+
+    assert(container);
+    g_ptr_array_remove(container->children, child);
+    if (container->children->len == 0) {
+        g_clear_pointer(&container->children, g_ptr_array_unref);
+    }
+    child->parent = NULL;
+    memory_map_changed(container->machine);
+}
+
+void memory_region_set_enabled(MemoryRegion *region, bool enabled)
+{
+    if (region->enabled != enabled) {
+        region->enabled = enabled;
+        memory_map_changed(region->machine);
+    }
+}
+
+void memory_region_set_address(MemoryRegion *region, uint64_t address)
+{
+    if (region->address != address) {
+        region->address = address;
+        memory_map_changed(region->machine);
+    }
+}
+
+void memory_region_set_rom_io(MemoryRegion *region, bool io)
+{
+    assert(region->kind == MEMORY_ROM);
+    if (region->rom_io != io) {
+        region->rom_io = io;
+        /* The ranges stay as they are, but users who cached how to read them must look again. */
+        memory_map_republish(region->machine);
+    }
+}
+
+/* Publishes a view; the old one lives until no reader can hold it. */
+static void publish(AddressSpace *space, FlatView *view)
+{
+    MemoryState *memory = &space->machine->private->memory;
+    FlatView *old = atomic_load(&space->view);
+
+    view->generation = old ? old->generation + 1 : 1;
+    atomic_store(&space->view, view);
+    if (old) {
+        RetiredView *retired = g_new(RetiredView, 1);
+
+        retired->view = old;
+        retired->epoch = atomic_fetch_add(&memory->epoch, 1) + 1;
+        memory->retired = g_slist_prepend(memory->retired, retired);
+        atomic_store(&memory->retired_any, true);
+    }
+    for (unsigned i = 0; i < memory->listeners->len; i++) {
+        MemoryListener *listener = &g_array_index(memory->listeners, MemoryListener, i);
+
+        listener->fn(listener->opaque, space);
+    }
+}
+
+static void update_views(Machine *machine, bool always)
+{
+    MemoryState *memory = &machine->private->memory;
+
+    for (unsigned i = 0; i < memory->spaces->len; i++) {
+        AddressSpace *space = memory->spaces->pdata[i];
+        FlatView *view = flat_view_build(space->root);
+
+        if (!always && flat_view_equal(view, atomic_load(&space->view))) {
+            g_free(view);
+        } else {
+            publish(space, view);
+        }
+    }
+}
+
+void memory_map_changed(Machine *machine)
+{
+    MemoryState *memory = &machine->private->memory;
+
+    if (memory->transaction_depth) {
+        memory->change_pending = true;
+    } else {
+        update_views(machine, false);
+    }
+}
+
+void memory_map_republish(Machine *machine)
+{
+    update_views(machine, true);
+}
+
+void memory_transaction_begin(Machine *machine)
+{
+    machine->private->memory.transaction_depth++;
+}
+
+void memory_transaction_end(Machine *machine)
+{
+    MemoryState *memory = &machine->private->memory;
+
+    assert(memory->transaction_depth > 0);
+    if (--memory->transaction_depth == 0 && memory->change_pending) {
+        memory->change_pending = false;
+        update_views(machine, false);
+    }
+}
+
+void address_space_init(AddressSpace *space, Machine *machine, MemoryRegion *root, const char *name)
+{
+    space->name = name;
+    space->root = root;
+    space->machine = machine;
+    atomic_init(&space->view, NULL);
+    g_ptr_array_add(machine->private->memory.spaces, space);
+    publish(space, flat_view_build(root));
+}
+
+void memory_add_listener(Machine *machine, void (*fn)(void *opaque, AddressSpace *space),
+                         void *opaque)
+{
+    MemoryListener listener = { fn, opaque };
+
+    g_array_append_val(machine->private->memory.listeners, listener);
+}
+
+/* The oldest epoch that a vCPU thread may still read in. */
+static uint64_t oldest_reader(Machine *machine)
+{
+    uint64_t oldest = UINT64_MAX;
+
+    for (unsigned i = 0; i < machine->vcpus->len; i++) {
+        Vcpu *vcpu = machine->vcpus->pdata[i];
+
+        oldest = MIN(oldest, atomic_load(&vcpu->quiet_epoch));
+    }
+    return oldest;
+}
+
+void memory_reclaim(Machine *machine)
+{
+    enum { TOO_MANY = 64 };
+    MemoryState *memory = &machine->private->memory;
+    uint64_t oldest = oldest_reader(machine);
+    GSList **link = &memory->retired;
+    unsigned kept = 0;
+
+    while (*link) {
+        RetiredView *retired = (*link)->data;
+
+        if (retired->epoch <= oldest) {
+            g_free(retired->view);
+            g_free(retired);
+            *link = g_slist_delete_link(*link, *link);
+        } else {
+            link = &(*link)->next;
+            kept++;
+        }
+    }
+    atomic_store(&memory->retired_any, kept > 0);
+    if (kept > TOO_MANY) {
+        for (unsigned i = 0; i < machine->vcpus->len; i++) {
+            vcpu_kick(machine->vcpus->pdata[i]);
+        }
+    }
+}
+
+void memory_create(Machine *machine)
+{
+    MemoryState *memory = &machine->private->memory;
+
+    memory->fd = -1;
+    memory->spaces = g_ptr_array_new();
+    memory->listeners = g_array_new(false, false, sizeof(MemoryListener));
+    machine->system_memory = g_new0(MemoryRegion, 1);
+    memory_region_init_container(machine->system_memory, machine, "system", UINT64_MAX);
+    address_space_init(&machine->memory_space, machine, machine->system_memory, "memory");
+}
+
+void memory_destroy(Machine *machine)
+{
+    MemoryState *memory = &machine->private->memory;
+
+    for (unsigned i = 0; i < memory->spaces->len; i++) {
+        AddressSpace *space = memory->spaces->pdata[i];
+
+        g_free(atomic_load(&space->view));
+    }
+    while (memory->retired) {
+        RetiredView *retired = memory->retired->data;
+
+        g_free(retired->view);
+        g_free(retired);
+        memory->retired = g_slist_delete_link(memory->retired, memory->retired);
+    }
+    g_ptr_array_unref(memory->spaces);
+    g_array_unref(memory->listeners);
+    if (machine->system_memory->children) {
+        g_ptr_array_unref(machine->system_memory->children);
+    }
+    g_free(machine->system_memory);
+    memory_ram_destroy(machine);
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/* The generic half of network back ends: pairing and the bounded backlog. */
+#include "machine/netdev.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "machine/machine.h"
+
+enum { BACKLOG_FRAMES = 256 }; /* what one NIC may leave waiting before frames are dropped */
+
+const NetdevType *netdev_type_find(const char *name)
+{
+    const NetdevType *const *it;
+
+    REGISTRY_FOREACH(netdev_types, it)
+    {
+        if (strcmp((*it)->name, name) == 0) {
+            return *it;
+        }
+    }
+    return NULL;
+}
+
+static bool unknown_type(const char *name, GError **error)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    const NetdevType *const *it;
+    const char *nearest;
+
+    REGISTRY_FOREACH(netdev_types, it)
+    {
+        g_ptr_array_add(names, (void *)(*it)->name);
+    }
+    g_ptr_array_add(names, NULL);
+    nearest = error_nearest(name, (const char *const *)names->pdata);
+    return error_fail(error, KASO_ERROR_NOT_FOUND,
+                      "'%s' is not a valid network back end%s%s%s (-netdev help lists them)", name,
+                      nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                      nearest ? "'?" : "");
+}
+
+Netdev *netdev_new(Machine *machine, const char *type_name, const char *id, GHashTable *options,
+                   GError **error)
+{
+    const NetdevType *type = netdev_type_find(type_name);
+    g_autofree char *who = g_strdup_printf("netdev '%s'", id);
+    Netdev *netdev;
+
+    if (!type) {
+        unknown_type(type_name, error);
+        return NULL;
+    }
+    netdev = g_malloc0(type->instance_size);
+    netdev->type = type;
+    netdev->machine = machine;
+    netdev->id = g_strdup(id);
+    netdev->link_up = true;
+    g_queue_init(&netdev->backlog);
+    properties_init(type->properties, netdev);
+    if (properties_set_all(machine, type->properties, netdev, who, options, error) &&
+        (!type->open || type->open(netdev, error))) {
+        return netdev;
+    }
+    properties_free(type->properties, netdev);
+    g_free(netdev->id);
+    g_free(netdev);
+    return NULL;
+}
+
+static void clear_backlog(Netdev *netdev)
+{
+    g_queue_clear_full(&netdev->backlog, (GDestroyNotify)g_bytes_unref);
+}
+
+void netdev_free(Netdev *netdev)
+{
+    if (netdev->type->close) {
+        netdev->type->close(netdev);
+    }
+    clear_backlog(netdev);
+    properties_free(netdev->type->properties, netdev);
+    g_free(netdev->id);
+    g_free(netdev);
+}
+
+bool netdev_attach(Netdev *netdev, const NetClient *client, void *opaque, GError **error)
+{
+    if (netdev->client) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "netdev '%s' is already in use by another network device", netdev->id);
+    }
+    netdev->client = client;
+    netdev->client_opaque = opaque;
+    return true;
+}
+
+void netdev_detach(Netdev *netdev)
+{
+    netdev->client = NULL;
+    netdev->client_opaque = NULL;
+    clear_backlog(netdev);
+}
+
+void netdev_transmit(Netdev *netdev, const struct iovec *iov, unsigned count)
+{
+    if (netdev && netdev->link_up && netdev->type->transmit) {
+        netdev->type->transmit(netdev, iov, count);
+    }
+}
+
+static bool client_has_room(Netdev *netdev)
+{
+    return !netdev->client->can_receive || netdev->client->can_receive(netdev->client_opaque);
+}
+
+void netdev_receive(Netdev *netdev, const uint8_t *frame, size_t size)
+{
+    bool locked = machine_lock_held(netdev->machine);
+
+    if (!locked) {
+        machine_lock(netdev->machine);
+    }
+    if (netdev->client && netdev->link_up) {
+        if (g_queue_is_empty(&netdev->backlog) && client_has_room(netdev)) {
+            netdev->client->receive(netdev->client_opaque, frame, size);
+        } else if (netdev->backlog.length < BACKLOG_FRAMES) {
+            g_queue_push_tail(&netdev->backlog, g_bytes_new(frame, size));
+        }
+    }
+    if (!locked) {
+        machine_unlock(netdev->machine);
+    }
+}
+
+void netdev_flush(Netdev *netdev)
+{
+    while (netdev->client && !g_queue_is_empty(&netdev->backlog) && client_has_room(netdev)) {
+        g_autoptr(GBytes) frame = g_queue_pop_head(&netdev->backlog);
+        size_t size;
+        const uint8_t *data = g_bytes_get_data(frame, &size);
+
+        netdev->client->receive(netdev->client_opaque, data, size);
+    }
+    if (g_queue_is_empty(&netdev->backlog) && netdev->type->flush) {
+        netdev->type->flush(netdev);
+    }
+}
+
+void netdev_set_link(Netdev *netdev, bool up)
+{
+    if (netdev->link_up == up) {
+        return;
+    }
+    netdev->link_up = up;
+    if (!up) {
+        clear_backlog(netdev);
+    }
+    if (netdev->client && netdev->client->link_changed) {
+        netdev->client->link_changed(netdev->client_opaque, up);
+    }
+}

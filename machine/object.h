@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Objects that -object creates: helpers that devices and the machine refer to by id (random number
+ * sources, memory back ends, I/O threads).
+ */
+#ifndef MACHINE_OBJECT_H
+#define MACHINE_OBJECT_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/registry.h"
+#include "machine/property.h"
+
+typedef struct Machine Machine;
+typedef struct Object Object;
+
+typedef struct {
+    const char *name; /* as -object spells it */
+    const char *summary;
+    size_t instance_size; /* first member an Object */
+    const Property *properties;
+    /* All properties have been set; acquires what the object stands for. May be NULL. */
+    bool (*complete)(Object *object, GError **error);
+    void (*free)(Object *object); /* may be NULL */
+    /* Random sources: fills the buffer without blocking; returns how many bytes, or -errno. */
+    int64_t (*random)(Object *object, void *buffer, size_t size);
+    /* Memory back ends: a file descriptor that holds `*size` bytes from offset 0. */
+    int (*memory)(Object *object, uint64_t *size, bool *shared);
+} ObjectType;
+#define OBJECT_TYPE(object) REGISTRY_ADD(object_types, object)
+REGISTRY_DECLARE(object_types, ObjectType);
+
+struct Object {
+    const ObjectType *type;
+    Machine *machine;
+    char *id;
+};
+
+const ObjectType *object_type_find(const char *name);
+/* Creates and completes; the caller registers it with machine_add_object, which then owns it. */
+Object *object_new(Machine *machine, const char *type, const char *id, GHashTable *options,
+                   GError **error);
+void object_free(Object *object);
+
+/*
+ * Random bytes from a source, or from the host's generator when it is NULL. Returns how many bytes
+ * (at least 1 for a non-zero size unless the source has none now), or -errno.
+ */
+int64_t object_random(Object *object, void *buffer, size_t size);
+
+#endif

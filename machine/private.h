@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* The part of a machine that only the files of machine/ see. */
+#ifndef MACHINE_PRIVATE_H
+#define MACHINE_PRIVATE_H
+
+#include <pthread.h>
+
+#include "machine/machine.h"
+
+typedef struct {
+    _Atomic uint32_t sequence; /* odd while the fields below change */
+    _Atomic bool running;
+    _Atomic int64_t base_ns;   /* running: added to CLOCK_MONOTONIC; else the frozen time */
+    GMutex lock;               /* guards the heap, the timerfd's setting and writers of the above */
+    GPtrArray *heap;           /* Timer *, earliest first */
+    int timer_fd;
+    int64_t programmed_ns;     /* virtual deadline in the timerfd, INT64_MAX: none */
+    GSource *source;
+    int64_t realtime_start_ns;
+} Clock;
+
+typedef struct {
+    uint8_t *base;          /* window of window_size bytes, piecewise mapped */
+    uint64_t window_size, used;
+    int fd;                 /* memfd, -1 before the first region */
+    unsigned transaction_depth;
+    bool change_pending;
+    GPtrArray *spaces;      /* AddressSpace * */
+    GArray *listeners;      /* MemoryListener */
+    GSList *retired;        /* RetiredView *, newest first */
+    _Atomic uint64_t epoch; /* counts retirements */
+    _Atomic bool retired_any;
+    void (*write_watcher)(void *opaque, uint64_t ram_offset, uint64_t size);
+    void *write_watcher_opaque;
+    _Atomic(uint64_t *) dirty[DIRTY_CLIENT_COUNT]; /* bit per page of the window */
+    _Atomic uint32_t dirty_active;                 /* bit per client */
+} MemoryState;
+
+typedef struct {
+    void (*fn)(void *opaque);
+    void *opaque;
+} Callback;
+
+/* Parallel arrays, in order of creation. */
+typedef struct {
+    GPtrArray *ids, *things;
+} NamedThings;
+
+typedef struct MachinePrivate {
+    pthread_mutex_t lock;
+    _Atomic uintptr_t lock_owner; /* pthread_self() or 0 */
+
+    Clock clock;
+    MemoryState memory;
+
+    /* Parking of vCPU threads (vcpu.c). */
+    GMutex park_lock;
+    GCond park_cond;
+    uintptr_t exclusive_owner; /* thread, 0: none; guarded by park_lock */
+    unsigned exclusive_depth;
+    atomic_bool exclusive;     /* exclusive_owner != 0 */
+    atomic_bool quitting;
+    bool threads_started;
+
+    /* Requests to the main loop (run-state.c). */
+    GMutex request_lock;
+    StopReason requested_stop;
+    char *requested_detail;
+    bool requested_reset, requested_powerdown;
+    bool request_queued;
+    bool run_ended;
+    bool ever_started;
+    StopReason end_reason;
+    char *end_detail;
+
+    NamedThings chardevs, netdevs, drives, objects;
+    GPtrArray *serials;       /* Chardev * or NULL */
+    BlockBackend *pflash[2];
+    GArray *globals;          /* GlobalProperty */
+    GHashTable *type_counts;  /* device type name -> next number */
+    GPtrArray *firmware_folders;
+    GArray *external_registers; /* ExternalRegisterTable */
+    GArray *listeners;        /* EventListener */
+    GArray *reset_callbacks;  /* Callback */
+    GArray *free_callbacks;   /* Callback */
+    GArray *state_listeners;  /* StateListener */
+
+    DeviceType root_type, cpu_type; /* as the device tree shows the board and its CPUs */
+    char *root_type_name, *cpu_type_name;
+} MachinePrivate;
+
+typedef struct {
+    char *driver, *property, *value;
+    bool used;
+} GlobalProperty;
+
+void clock_create(Machine *machine);
+void clock_destroy(Machine *machine);
+void clock_start(Machine *machine);
+void clock_stop(Machine *machine);
+/* CLOCK_MONOTONIC time of a virtual deadline, or -1 while the clock stands still. */
+int64_t clock_deadline_monotonic_ns(Machine *machine, int64_t deadline_ns);
+
+void memory_create(Machine *machine);
+void memory_destroy(Machine *machine);
+/* The tree below any root changed: publishes new flat views unless a transaction is open. */
+void memory_map_changed(Machine *machine);
+/* Publishes even when the ranges are the same. */
+void memory_map_republish(Machine *machine);
+/* Gives a region of kind ram or rom its bytes: of `file` from offset 0, or of the memfd when -1. */
+bool memory_ram_allocate(MemoryRegion *region, int file, GError **error);
+void memory_ram_destroy(Machine *machine);
+/* Builds the view of a root; generation and hint zero. Caller frees. */
+FlatView *flat_view_build(MemoryRegion *root);
+bool flat_view_equal(const FlatView *a, const FlatView *b);
+/* Frees retired views that no vCPU may still see. At a quiet point of the lock holder. */
+void memory_reclaim(Machine *machine);
+
+void vcpu_create(Vcpu *vcpu, Machine *machine, unsigned index);
+void vcpu_destroy(Vcpu *vcpu);
+void vcpus_start_threads(Machine *machine);
+void vcpus_join_threads(Machine *machine);
+/* Parks all; gives up the machine lock while it waits. */
+void vcpus_park(Machine *machine);
+void vcpus_resume(Machine *machine);
+
+void registry_create(Machine *machine);
+void registry_destroy(Machine *machine);
+
+/* Links a device whose memory the caller allocated into the tree (root and vCPUs). */
+void device_adopt(Device *device, Machine *machine, const DeviceType *type, Device *parent,
+                  const char *id);
+/* As device_destroy for adopted ones: the memory stays the caller's. */
+void device_release(Device *device);
+void machine_apply_globals(Machine *machine, Device *device, const char *type_name);
+unsigned machine_next_number(Machine *machine, const char *type_name);
+
+#endif

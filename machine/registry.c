@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/* The machine's named things: back ends, drives, objects, globals, firmware folders, callbacks. */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "machine/chardev.h"
+#include "machine/netdev.h"
+#include "machine/object.h"
+#include "machine/private.h"
+
+static void create_things(NamedThings *set)
+{
+    set->ids = g_ptr_array_new_with_free_func(g_free);
+    set->things = g_ptr_array_new();
+}
+
+static void destroy_things(NamedThings *set)
+{
+    g_ptr_array_unref(set->ids);
+    g_ptr_array_unref(set->things);
+}
+
+static void add_thing(NamedThings *set, const char *id, void *thing)
+{
+    g_ptr_array_add(set->ids, g_strdup(id));
+    g_ptr_array_add(set->things, thing);
+}
+
+static void *find_thing(const NamedThings *set, const char *id)
+{
+    for (unsigned i = 0; i < set->ids->len; i++) {
+        if (strcmp(set->ids->pdata[i], id) == 0) {
+            return set->things->pdata[i];
+        }
+    }
+    return NULL;
+}
+
+static void remove_thing(NamedThings *set, const void *thing)
+{
+    for (unsigned i = set->things->len; i-- > 0;) {
+        if (set->things->pdata[i] == thing) {
+            g_ptr_array_remove_index(set->ids, i);
+            g_ptr_array_remove_index(set->things, i);
+        }
+    }
+}
+
+Chardev *machine_find_chardev(Machine *machine, const char *id)
+{
+    return find_thing(&machine->private->chardevs, id);
+}
+
+Netdev *machine_find_netdev(Machine *machine, const char *id)
+{
+    return find_thing(&machine->private->netdevs, id);
+}
+
+BlockBackend *machine_find_drive(Machine *machine, const char *id)
+{
+    return find_thing(&machine->private->drives, id);
+}
+
+Object *machine_find_object(Machine *machine, const char *id)
+{
+    return find_thing(&machine->private->objects, id);
+}
+
+void machine_add_chardev(Machine *machine, const char *id, Chardev *chardev)
+{
+    add_thing(&machine->private->chardevs, id, chardev);
+}
+
+void machine_add_netdev(Machine *machine, const char *id, Netdev *netdev)
+{
+    add_thing(&machine->private->netdevs, id, netdev);
+}
+
+void machine_add_drive(Machine *machine, const char *id, BlockBackend *drive)
+{
+    add_thing(&machine->private->drives, id, drive);
+}
+
+void machine_add_object(Machine *machine, Object *object)
+{
+    add_thing(&machine->private->objects, object->id, object);
+}
+
+GPtrArray *machine_chardevs(Machine *machine)
+{
+    return machine->private->chardevs.things;
+}
+
+GPtrArray *machine_netdevs(Machine *machine)
+{
+    return machine->private->netdevs.things;
+}
+
+GPtrArray *machine_drives(Machine *machine)
+{
+    return machine->private->drives.things;
+}
+
+void machine_remove_chardev(Machine *machine, Chardev *chardev)
+{
+    remove_thing(&machine->private->chardevs, chardev);
+}
+
+void machine_remove_netdev(Machine *machine, Netdev *netdev)
+{
+    remove_thing(&machine->private->netdevs, netdev);
+}
+
+Chardev *machine_serial(Machine *machine, unsigned index)
+{
+    GPtrArray *serials = machine->private->serials;
+
+    return index < serials->len ? serials->pdata[index] : NULL;
+}
+
+void machine_set_serial(Machine *machine, unsigned index, Chardev *chardev)
+{
+    GPtrArray *serials = machine->private->serials;
+
+    if (index >= serials->len) {
+        g_ptr_array_set_size(serials, index + 1);
+    }
+    serials->pdata[index] = chardev;
+}
+
+BlockBackend *machine_pflash(Machine *machine, unsigned unit)
+{
+    return unit < G_N_ELEMENTS(machine->private->pflash) ? machine->private->pflash[unit] : NULL;
+}
+
+void machine_set_pflash(Machine *machine, unsigned unit, BlockBackend *drive)
+{
+    g_assert(unit < G_N_ELEMENTS(machine->private->pflash));
+    machine->private->pflash[unit] = drive;
+}
+
+void machine_add_global(Machine *machine, const char *driver, const char *property,
+                        const char *value)
+{
+    GlobalProperty global = { g_strdup(driver), g_strdup(property), g_strdup(value), false };
+
+    g_array_append_val(machine->private->globals, global);
+}
+
+void machine_apply_globals(Machine *machine, Device *device, const char *type_name)
+{
+    GArray *globals = machine->private->globals;
+
+    for (unsigned i = 0; i < globals->len; i++) {
+        GlobalProperty *global = &g_array_index(globals, GlobalProperty, i);
+        const Property *table = device->type->properties;
+        g_autoptr(GError) error = NULL;
+        g_autofree char *who = NULL;
+
+        if (strcmp(global->driver, type_name) != 0) {
+            continue;
+        }
+        global->used = true;
+        if (!property_find(table, global->property)) {
+            table = device->type->bus_properties;
+        }
+        who = g_strdup_printf("-global %s.%s", global->driver, global->property);
+        if (!property_set(machine, table, device, who, global->property, global->value, &error)) {
+            g_printerr("kaso: warning: %s\n", error->message);
+        }
+    }
+}
+
+const char *machine_unused_global(Machine *machine)
+{
+    GArray *globals = machine->private->globals;
+
+    for (unsigned i = 0; i < globals->len; i++) {
+        GlobalProperty *global = &g_array_index(globals, GlobalProperty, i);
+
+        if (!global->used) {
+            return global->driver;
+        }
+    }
+    return NULL;
+}
+
+unsigned machine_next_number(Machine *machine, const char *type_name)
+{
+    GHashTable *counts = machine->private->type_counts;
+    unsigned number = GPOINTER_TO_UINT(g_hash_table_lookup(counts, type_name));
+
+    g_hash_table_insert(counts, g_strdup(type_name), GUINT_TO_POINTER(number + 1));
+    return number;
+}
+
+void machine_add_firmware_folder(Machine *machine, const char *folder)
+{
+    g_ptr_array_add(machine->private->firmware_folders, g_strdup(folder));
+}
+
+/* Where Debian's packages put what we run. */
+static const char *const package_folders[] = {
+    "/usr/share/qemu-efi-aarch64", "/usr/share/AAVMF", "/usr/share/qemu",    "/usr/share/OVMF",
+    "/usr/lib/u-boot/qemu_arm64",  "/usr/lib/u-boot/qemu_arm", "/usr/share/seabios",
+    "/usr/lib/ipxe/qemu",
+};
+
+char *machine_find_firmware(Machine *machine, const char *name, GError **error)
+{
+    GPtrArray *folders = machine->private->firmware_folders;
+    char *path;
+
+    if (access(name, F_OK) == 0) {
+        return g_strdup(name);
+    }
+    for (unsigned i = 0; i < folders->len; i++) {
+        path = g_build_filename(folders->pdata[i], name, NULL);
+        if (access(path, R_OK) == 0) {
+            return path;
+        }
+        g_free(path);
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(package_folders) && !strchr(name, '/'); i++) {
+        path = g_build_filename(package_folders[i], name, NULL);
+        if (access(path, R_OK) == 0) {
+            return path;
+        }
+        g_free(path);
+    }
+    error_fail(error, KASO_ERROR_NOT_FOUND,
+               "cannot find the firmware '%s': no such file here, in a -L folder, or in the folders "
+               "of the packages qemu-efi-aarch64, u-boot-qemu and seabios",
+               name);
+    return NULL;
+}
+
+void machine_on_free(Machine *machine, void (*fn)(void *opaque), void *opaque)
+{
+    Callback callback = { fn, opaque };
+
+    g_array_append_val(machine->private->free_callbacks, callback);
+}
+
+void registry_create(Machine *machine)
+{
+    MachinePrivate *private = machine->private;
+
+    create_things(&private->chardevs);
+    create_things(&private->netdevs);
+    create_things(&private->drives);
+    create_things(&private->objects);
+    private->serials = g_ptr_array_new();
+    private->globals = g_array_new(false, false, sizeof(GlobalProperty));
+    private->type_counts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    private->firmware_folders = g_ptr_array_new_with_free_func(g_free);
+    private->listeners = g_array_new(false, false, 2 * sizeof(void *));
+    private->state_listeners = g_array_new(false, false, 2 * sizeof(void *));
+    private->reset_callbacks = g_array_new(false, false, sizeof(Callback));
+    private->free_callbacks = g_array_new(false, false, sizeof(Callback));
+}
+
+static void free_globals(GArray *globals)
+{
+    for (unsigned i = 0; i < globals->len; i++) {
+        GlobalProperty *global = &g_array_index(globals, GlobalProperty, i);
+
+        g_free(global->driver);
+        g_free(global->property);
+        g_free(global->value);
+    }
+    g_array_unref(globals);
+}
+
+void registry_destroy(Machine *machine)
+{
+    MachinePrivate *private = machine->private;
+
+    for (unsigned i = private->free_callbacks->len; i-- > 0;) {
+        Callback *callback = &g_array_index(private->free_callbacks, Callback, i);
+
+        callback->fn(callback->opaque);
+    }
+    /* Later ones may stand on earlier ones, as a multiplexer does. */
+    for (unsigned i = private->netdevs.things->len; i-- > 0;) {
+        netdev_free(private->netdevs.things->pdata[i]);
+    }
+    for (unsigned i = private->chardevs.things->len; i-- > 0;) {
+        chardev_free(private->chardevs.things->pdata[i]);
+    }
+    for (unsigned i = private->objects.things->len; i-- > 0;) {
+        object_free(private->objects.things->pdata[i]);
+    }
+    destroy_things(&private->chardevs);
+    destroy_things(&private->netdevs);
+    destroy_things(&private->drives);
+    destroy_things(&private->objects);
+    g_ptr_array_unref(private->serials);
+    free_globals(private->globals);
+    g_hash_table_unref(private->type_counts);
+    g_ptr_array_unref(private->firmware_folders);
+    g_array_unref(private->listeners);
+    g_array_unref(private->state_listeners);
+    g_array_unref(private->reset_callbacks);
+    g_array_unref(private->free_callbacks);
+    g_clear_pointer(&private->external_registers, g_array_unref);
+}

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT */
+/* Start, stop, reset, the requests that lead to them, events, and the main loop. */
+#include <stdio.h>
+#include <string.h>
+
+#include "machine/accelerator.h"
+#include "machine/private.h"
+
+typedef struct {
+    MachineEventListener *fn;
+    void *opaque;
+} EventListener;
+
+typedef struct {
+    void (*fn)(void *opaque, bool running);
+    void *opaque;
+} StateListener;
+
+/* clang-format off */
+static const struct {
+    const char *name;     /* RunState while stopped for this reason */
+    const char *cause;    /* ShutdownCause when it ends the run */
+    const char *sentence; /* what the user reads at the end */
+    bool guest;
+    int exit_status;
+} reasons[] = {
+    [STOP_NONE] = { "running", "none", "stopped", false, 0 },
+    [STOP_PAUSED] = { "paused", "none", "stopped", false, 0 },
+    [STOP_GUEST_POWEROFF] = { "shutdown", "guest-shutdown", "guest powered off", true, 0 },
+    [STOP_GUEST_RESET] = { "shutdown", "guest-reset", "guest reset (-no-reboot)", true, 0 },
+    [STOP_GUEST_PANIC] = { "guest-panicked", "guest-panic", "guest panicked", true, 0 },
+    [STOP_DEBUG] = { "debug", "none", "stopped in the debugger", false, 0 },
+    [STOP_IO_ERROR] = { "io-error", "none", "stopped on an I/O error", false, 1 },
+    [STOP_USER_QUIT] = { "shutdown", "host-qmp-quit", "quit by the user", false, 0 },
+    [STOP_SIGNAL] = { "shutdown", "host-signal", "ended by a signal", false, 0 },
+    [STOP_ERROR] = { "internal-error", "host-error", "cannot go on", false, 1 },
+};
+/* clang-format on */
+
+const char *stop_reason_name(StopReason reason)
+{
+    return reasons[reason].name;
+}
+
+void machine_add_event_listener(Machine *machine, MachineEventListener *fn, void *opaque)
+{
+    EventListener listener = { fn, opaque };
+
+    g_array_append_val(machine->private->listeners, listener);
+}
+
+void machine_remove_event_listener(Machine *machine, MachineEventListener *fn, void *opaque)
+{
+    GArray *listeners = machine->private->listeners;
+
+    for (unsigned i = 0; i < listeners->len; i++) {
+        EventListener *listener = &g_array_index(listeners, EventListener, i);
+
+        if (listener->fn == fn && listener->opaque == opaque) {
+            g_array_remove_index(listeners, i);
+            return;
+        }
+    }
+}
+
+void machine_event(Machine *machine, const char *event, const char *json_data)
+{
+    GArray *listeners = machine->private->listeners;
+
+    for (unsigned i = 0; i < listeners->len; i++) {
+        EventListener *listener = &g_array_index(listeners, EventListener, i);
+
+        listener->fn(listener->opaque, event, json_data);
+    }
+}
+
+void machine_on_run_state(Machine *machine, void (*fn)(void *opaque, bool running), void *opaque)
+{
+    StateListener listener = { fn, opaque };
+
+    g_array_append_val(machine->private->state_listeners, listener);
+}
+
+static void tell_state(Machine *machine, bool running)
+{
+    GArray *listeners = machine->private->state_listeners;
+
+    for (unsigned i = 0; i < listeners->len; i++) {
+        StateListener *listener = &g_array_index(listeners, StateListener, i);
+
+        listener->fn(listener->opaque, running);
+    }
+}
+
+void machine_start(Machine *machine)
+{
+    MachinePrivate *private = machine->private;
+
+    if (machine_running(machine) || private->run_ended) {
+        return;
+    }
+    atomic_store(&machine->stop_reason, STOP_NONE);
+    clock_start(machine);
+    tell_state(machine, true);
+    vcpus_start_threads(machine);
+    vcpus_resume(machine);
+    private->ever_started = true;
+    machine_event(machine, "RESUME", NULL);
+}
+
+void machine_stop(Machine *machine, StopReason reason)
+{
+    bool was_running = machine_running(machine);
+
+    atomic_store(&machine->stop_reason, reason);
+    if (!was_running) {
+        return;
+    }
+    vcpus_park(machine);
+    tell_state(machine, false);
+    clock_stop(machine);
+    machine_event(machine, "STOP", NULL);
+}
+
+void machine_on_reset(Machine *machine, void (*fn)(void *opaque), void *opaque)
+{
+    Callback callback = { fn, opaque };
+
+    g_array_append_val(machine->private->reset_callbacks, callback);
+}
+
+static void reset_vcpu(Machine *machine, Vcpu *vcpu)
+{
+    atomic_store(&vcpu->interrupts, 0);
+    atomic_store(&vcpu->halted, false);
+    atomic_store(&vcpu->powered, true);
+    if (vcpu->target->reset) {
+        vcpu->target->reset(vcpu);
+    }
+    if (machine->accelerator && machine->accelerator->vcpu_reset) {
+        machine->accelerator->vcpu_reset(vcpu);
+    }
+}
+
+void machine_reset(Machine *machine)
+{
+    MachinePrivate *private = machine->private;
+    bool running = machine_running(machine);
+
+    vcpus_park(machine);
+    memory_transaction_begin(machine);
+    device_reset_tree(machine->root);
+    memory_transaction_end(machine);
+    for (unsigned i = 0; i < machine->vcpus->len; i++) {
+        reset_vcpu(machine, machine->vcpus->pdata[i]);
+    }
+    for (unsigned i = 0; i < private->reset_callbacks->len; i++) {
+        Callback *callback = &g_array_index(private->reset_callbacks, Callback, i);
+
+        callback->fn(callback->opaque);
+    }
+    if (machine->board && machine->board->reset && machine->root->realized) {
+        machine->board->reset(machine, machine->board_state);
+    }
+    if (running) {
+        vcpus_resume(machine);
+    }
+}
+
+static void end_run(Machine *machine, StopReason reason, const char *detail)
+{
+    MachinePrivate *private = machine->private;
+    g_autofree char *data =
+        g_strdup_printf("{\"guest\": %s, \"reason\": \"%s\"}",
+                        reasons[reason].guest ? "true" : "false", reasons[reason].cause);
+
+    if (private->run_ended) {
+        return;
+    }
+    machine_event(machine, "SHUTDOWN", data);
+    machine_stop(machine, reason);
+    private->run_ended = true;
+    private->end_reason = reason;
+    private->end_detail = g_strdup(detail);
+}
+
+/* What the options make of a reason: does it end the run, pause it, or neither? */
+static void carry_out_stop(Machine *machine, StopReason reason, const char *detail)
+{
+    const MachineConfig *config = &machine->config;
+
+    switch (reason) {
+    case STOP_GUEST_POWEROFF:
+    case STOP_GUEST_RESET:
+        if (config->no_shutdown) {
+            g_autofree char *data =
+                g_strdup_printf("{\"guest\": true, \"reason\": \"%s\"}", reasons[reason].cause);
+
+            machine_event(machine, "SHUTDOWN", data);
+            machine_stop(machine, reason);
+        } else {
+            end_run(machine, reason, detail);
+        }
+        break;
+    case STOP_GUEST_PANIC:
+        machine_event(machine, "GUEST_PANICKED",
+                      config->panic_action == PANIC_PAUSE  ? "{\"action\": \"pause\"}"
+                      : config->panic_action == PANIC_NONE ? "{\"action\": \"run\"}"
+                                                           : "{\"action\": \"poweroff\"}");
+        if (config->panic_action == PANIC_NONE) {
+            vcpus_resume(machine);
+        } else if (config->panic_action == PANIC_PAUSE || config->no_shutdown) {
+            machine_stop(machine, reason);
+        } else {
+            end_run(machine, reason, detail);
+        }
+        break;
+    case STOP_PAUSED:
+    case STOP_DEBUG:
+    case STOP_IO_ERROR:
+    case STOP_NONE:
+        machine_stop(machine, reason == STOP_NONE ? STOP_PAUSED : reason);
+        break;
+    default:
+        end_run(machine, reason, detail);
+    }
+}
+
+static void carry_out_reset(Machine *machine)
+{
+    machine_event(machine, "RESET", "{\"guest\": true, \"reason\": \"guest-reset\"}");
+    machine_reset(machine);
+}
+
+static gboolean carry_out_requests(gpointer opaque)
+{
+    Machine *machine = opaque;
+    MachinePrivate *private = machine->private;
+    g_autofree char *detail = NULL;
+    StopReason stop;
+    bool reset, powerdown;
+
+    g_mutex_lock(&private->request_lock);
+    stop = private->requested_stop;
+    reset = private->requested_reset;
+    powerdown = private->requested_powerdown;
+    detail = g_steal_pointer(&private->requested_detail);
+    private->requested_stop = STOP_NONE;
+    private->requested_reset = private->requested_powerdown = private->request_queued = false;
+    g_mutex_unlock(&private->request_lock);
+
+    machine_lock(machine);
+    if (stop != STOP_NONE) {
+        carry_out_stop(machine, stop, detail);
+    }
+    if (reset && !private->run_ended) {
+        if (machine->config.no_reboot) {
+            carry_out_stop(machine, STOP_GUEST_RESET, NULL);
+        } else {
+            carry_out_reset(machine);
+        }
+    }
+    if (powerdown && !private->run_ended) {
+        machine_event(machine, "POWERDOWN", NULL);
+        if (machine->board && machine->board->powerdown) {
+            machine->board->powerdown(machine, machine->board_state);
+        }
+    }
+    machine_unlock(machine);
+    return G_SOURCE_REMOVE;
+}
+
+/* request_lock is held. */
+static void queue_requests(Machine *machine)
+{
+    if (!machine->private->request_queued) {
+        machine->private->request_queued = true;
+        g_idle_add_full(G_PRIORITY_HIGH, carry_out_requests, machine, NULL);
+    }
+}
+
+/* A vCPU that asked for a stop or reset must not run another instruction before it happens. */
+static void hold_current_vcpu(Machine *machine)
+{
+    Vcpu *vcpu = vcpu_current();
+
+    if (vcpu && vcpu->machine == machine) {
+        atomic_store(&vcpu->stop_requested, true);
+        vcpu_kick(vcpu);
+    }
+}
+
+void machine_request_reset(Machine *machine, const char *who)
+{
+    MachinePrivate *private = machine->private;
+
+    trace("machine", "reset asked for by %s", who ? who : "the user");
+    hold_current_vcpu(machine);
+    g_mutex_lock(&private->request_lock);
+    private->requested_reset = true;
+    queue_requests(machine);
+    g_mutex_unlock(&private->request_lock);
+}
+
+void machine_request_stop(Machine *machine, StopReason reason, const char *detail)
+{
+    MachinePrivate *private = machine->private;
+
+    hold_current_vcpu(machine);
+    g_mutex_lock(&private->request_lock);
+    /* Later reasons in the list weigh more: an error or a quit is not hidden by a pause. */
+    if (reason >= private->requested_stop) {
+        private->requested_stop = reason;
+        g_free(private->requested_detail);
+        private->requested_detail = g_strdup(detail);
+    }
+    queue_requests(machine);
+    g_mutex_unlock(&private->request_lock);
+}
+
+void machine_request_powerdown(Machine *machine)
+{
+    MachinePrivate *private = machine->private;
+
+    g_mutex_lock(&private->request_lock);
+    private->requested_powerdown = true;
+    queue_requests(machine);
+    g_mutex_unlock(&private->request_lock);
+}
+
+typedef struct {
+    Machine *machine;
+    void (*fn)(void *opaque);
+    void *opaque;
+} Deferred;
+
+static gboolean run_deferred(gpointer opaque)
+{
+    Deferred *deferred = opaque;
+
+    machine_lock(deferred->machine);
+    deferred->fn(deferred->opaque);
+    machine_unlock(deferred->machine);
+    return G_SOURCE_REMOVE;
+}
+
+void machine_defer(Machine *machine, void (*fn)(void *opaque), void *opaque)
+{
+    Deferred *deferred = g_new(Deferred, 1);
+
+    *deferred = (Deferred){ machine, fn, opaque };
+    g_idle_add_full(G_PRIORITY_DEFAULT, run_deferred, deferred, g_free);
+}
+
+int machine_run(Machine *machine)
+{
+    MachinePrivate *private = machine->private;
+    StopReason reason;
+
+    while (!private->run_ended) {
+        g_main_context_iteration(NULL, true);
+    }
+    reason = private->end_reason;
+    if (private->end_detail) {
+        fprintf(stderr, "kaso: %s: %s\n", reasons[reason].sentence, private->end_detail);
+    } else {
+        fprintf(stderr, "kaso: %s\n", reasons[reason].sentence);
+    }
+    if (reason == STOP_GUEST_PANIC && machine->config.panic_action == PANIC_EXIT_FAILURE) {
+        return 1;
+    }
+    return reasons[reason].exit_status;
+}
