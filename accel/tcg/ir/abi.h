@@ -27,7 +27,7 @@ enum {
     TCG_PAGE_SIZE = 1 << TCG_PAGE_BITS,
     TCG_TLB_BITS = 10,
     TCG_FETCH_BITS = 8,
-    TCG_JUMP_BITS = 12,
+    TCG_JUMP_BITS = 11,
     TCG_JUMP_CLASSES = 4,       /* of goto_ind's aux; 0 for targets without such classes */
     TCG_RETURN_STACK = 16,      /* a power of two */
 };
@@ -61,12 +61,12 @@ static inline uint16_t tcg_flags_from_nzcv(uint32_t nzcv)
 typedef struct {
     uint64_t read, write;
     uint64_t addend;            /* host address = guest virtual address + addend */
-    uint64_t info;              /* the run time's: log2 of the mapping's size, global bit … */
+    uint64_t info;              /* the run time's: page | global << 6 | log2 of the mapping's size */
 } TcgTlbEntry;
 
 typedef struct {
     uint64_t tag;               /* page virtual address */
-    uint64_t host_page;         /* its host address: names the physical page */
+    uint64_t host_page;         /* its host address: names the physical page; bit 0: guarded (BTI) */
 } TcgFetchEntry;
 
 typedef struct {
@@ -76,7 +76,8 @@ typedef struct {
 
 /*
  * Address-space context: one per (ASID, privilege) and vCPU. Generated code keeps its address in
- * a register. Index of the jump cache: ((pc >> 2) ^ (pc >> 12)) & (size - 1), plus class × size.
+ * a register. jump and returns hold for one mode key: every change of mode goes by way of the
+ * dispatcher, which clears them when the mode is another. Index of the jump cache: ((pc >> 2) ^ (pc >> 12)) & (size - 1), plus class × size.
  */
 struct TcgContext {
     TcgTlbEntry tlb[1 << TCG_TLB_BITS];
@@ -86,9 +87,10 @@ struct TcgContext {
     /* Below: the run time's. */
     uint64_t key;
     uint64_t last_used;
-    bool in_use;
+    uint32_t jump_mode;         /* the mode key that jump and return entries are for */
     bool has_large;             /* some entry comes from a mapping larger than a page */
-    uint64_t large_min, large_max;
+    uint64_t large_min, large_max; /* the range that those mappings span */
+    uint64_t executed[32];      /* Bloom filter of pages that code was fetched from */
 };
 
 /* The state that generated code reaches; the target embeds it in its CPU structure. */
@@ -101,12 +103,13 @@ struct TcgState {
     uint32_t return_top;            /* byte offset of the top within context->returns */
     uint32_t mxcsr;                 /* guest's, while outside generated code */
     uint32_t host_mxcsr;
+    bool in_code;                   /* generated code or a helper of it runs: MXCSR is the guest's */
     uint32_t jump_class;            /* of the indirect jump that is being looked up; else 0 */
     void *host_sp;                  /* of the enter thunk's frame: tcg_unwind returns to it */
     uint64_t bounce[8];             /* slow multi-word loads land here */
     uint64_t scratch[16];           /* thunks' */
     V128 vector_scratch[16];        /* thunks' */
-    uint64_t units_run, exits, links, dispatches; /* counters of the run time */
+    uint64_t slow_loads, slow_stores, dispatches, indirects; /* counters of slow paths */
     void *vcpu;                     /* Vcpu * */
     void *run;                      /* the run time's per-vCPU state */
     jmp_buf *unwind;                /* interpreter: where tcg_unwind goes */

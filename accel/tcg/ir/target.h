@@ -16,8 +16,11 @@ typedef struct {
     bool global;                /* valid for all ASIDs */
     bool device;                /* device memory type: unaligned accesses fault */
     bool guarded;               /* BTI page */
-    bool secure;
+    bool uncached;              /* ask again for each access (a watchpoint is near) */
 } TcgMapping;
+
+/* Set in the mode key of translate for code in a guarded (BTI) page. Targets do not return it from mode(). */
+#define TCG_MODE_GUARDED (UINT32_C(1) << 31)
 
 typedef struct TcgTarget {
     const IrVar *vars;
@@ -25,6 +28,7 @@ typedef struct TcgTarget {
     /* Variables that live in host registers across units, hottest first (ends with 0xff). */
     const uint8_t *pinned_ints, *pinned_vectors;
     size_t state_offset;        /* of the TcgState in the CPU structure */
+    uint64_t key_global_mask;   /* bits of context keys that global mappings do not depend on (ASID) */
     int32_t env_bias;           /* env register = TcgState + bias, so that hot fields get short offsets */
 
     /* The mode key of the code that runs next: what, besides its bytes, a translation depends on. */
@@ -54,6 +58,11 @@ typedef struct TcgTarget {
     void (*take_interrupt)(TcgState *env);
     /* The pc to run (after tag stripping); false when it faults (misaligned …), with the exception taken. */
     bool (*prepare_pc)(TcgState *env);
+    /*
+     * An indirect jump of class env->jump_class != 0 reached a guarded page; insn: the bytes there.
+     * false: refused, with the exception taken. NULL: no such checks.
+     */
+    bool (*check_landing)(TcgState *env, const uint8_t *insn);
     /* A one-line mnemonic for -d in_asm; NULL: capstone does it. */
     char *(*disassemble)(uint64_t pc, const uint8_t *bytes, unsigned size);
 } TcgTarget;

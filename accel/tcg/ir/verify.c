@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* What must hold of every unit; run after each stage with -accel tcg,verify=on and in tests. */
+#include "accel/tcg/ir/ir.h"
+#include "base/error.h"
+
+/* Types of arguments: T the op's type, one letter otherwise as in ir_op_info.result; '*' any integer. */
+static const char *argument_types(const IrOp *op)
+{
+    switch (op->opcode) {
+    case IR_OP_zext:
+    case IR_OP_sext:
+    case IR_OP_vdup:
+    case IR_OP_vfromint:
+        return "*";
+    case IR_OP_trunc:
+        return "L";
+    case IR_OP_adcf:
+    case IR_OP_sbcf:
+    case IR_OP_adc:
+    case IR_OP_sbc:
+        return "TTF";
+    case IR_OP_fpack:
+        return "I";
+    case IR_OP_funpack:
+    case IR_OP_cset:
+    case IR_OP_exit_if:
+        return "F";
+    case IR_OP_sel:
+        return "FTT";
+    case IR_OP_fsel:
+        return "FFF";
+    case IR_OP_fcmp:
+        return "QQ";
+    case IR_OP_ld:
+    case IR_OP_ldchk:
+    case IR_OP_ldraw:
+    case IR_OP_mzero:
+    case IR_OP_goto_ind:
+        return "L";
+    case IR_OP_st:
+    case IR_OP_amo:
+        return "LT";
+    case IR_OP_st2:
+    case IR_OP_cas:
+        return "LTT";
+    case IR_OP_stx:
+        return "L*L*";
+    case IR_OP_vins:
+        return "Q*";
+    case IR_OP_vlane:
+        return "Q";
+    case IR_OP_crc32c:
+        return "I*";
+    case IR_OP_fop:
+    case IR_OP_call:
+        return "....";
+    case IR_OP_set:
+        return ".";
+    }
+    return ir_op_info[op->opcode].result == 'Q' ? "QQQ" : "TTT";
+}
+
+static bool type_fits(char wanted, IrType type, const IrOp *op)
+{
+    switch (wanted) {
+    case 'T':
+        return type == op->type;
+    case 'L':
+        return type == IR_I64;
+    case 'I':
+        return type == IR_I32;
+    case 'F':
+        return type == IR_FLAGS;
+    case 'Q':
+        return type == IR_V128;
+    case '*':
+        return type == IR_I32 || type == IR_I64;
+    }
+    return type != IR_VOID;
+}
+
+static bool is_optional_count(const IrOp *op)
+{
+    return op->opcode == IR_OP_call || op->opcode == IR_OP_fop;
+}
+
+static bool check_arguments(const IrUnit *unit, unsigned index, GError **error)
+{
+    const IrOp *op = &unit->ops[index];
+    const IrOpInfo *info = &ir_op_info[op->opcode];
+    const char *types = argument_types(op);
+    unsigned count = 0;
+
+    for (; count < 4 && op->args[count]; count++) {
+        IrRef arg = op->args[count];
+        IrType type;
+
+        if (arg >= index) {
+            return error_fail(error, KASO_ERROR_INVALID, "op %u (%s) uses %%%u before it is defined", index,
+                              info->name, arg);
+        }
+        if (count >= info->args) {
+            return error_fail(error, KASO_ERROR_INVALID, "op %u (%s) has too many arguments", index,
+                              info->name);
+        }
+        type = ir_result_type(&unit->ops[arg]);
+        if (!type_fits(types[count], type, op)) {
+            return error_fail(error, KASO_ERROR_INVALID, "op %u (%s): argument %u has the wrong type", index,
+                              info->name, count);
+        }
+    }
+    if (count != info->args && !is_optional_count(op)) {
+        return error_fail(error, KASO_ERROR_INVALID, "op %u (%s) has %u arguments, not %u", index, info->name,
+                          count, info->args);
+    }
+    return true;
+}
+
+static bool check_variable(const IrUnit *unit, unsigned index, GError **error)
+{
+    const IrOp *op = &unit->ops[index];
+    IrType type = op->opcode == IR_OP_get ? (IrType)op->type : ir_result_type(&unit->ops[op->args[0]]);
+
+    if (op->var >= unit->var_count || unit->vars[op->var].type != type) {
+        return error_fail(error, KASO_ERROR_INVALID, "op %u (%s): no such variable, or its type differs",
+                          index, ir_op_info[op->opcode].name);
+    }
+    return true;
+}
+
+static bool check_op(const IrUnit *unit, unsigned index, GError **error)
+{
+    const IrOp *op = &unit->ops[index];
+
+    if (op->opcode >= IR_OP_COUNT) {
+        return error_fail(error, KASO_ERROR_INVALID, "op %u has no such opcode", index);
+    }
+    if (op->opcode != IR_OP_nop && ir_op_info[op->opcode].result == 'T' && op->type == IR_VOID &&
+        op->opcode != IR_OP_call) {
+        return error_fail(error, KASO_ERROR_INVALID, "op %u (%s) has no type", index,
+                          ir_op_info[op->opcode].name);
+    }
+    if (!check_arguments(unit, index, error)) {
+        return false;
+    }
+    if ((op->opcode == IR_OP_get || op->opcode == IR_OP_set) && !check_variable(unit, index, error)) {
+        return false;
+    }
+    if ((op->opcode == IR_OP_call || op->opcode == IR_OP_fop || op->opcode == IR_OP_fcmp) && !op->helper) {
+        return error_fail(error, KASO_ERROR_INVALID, "op %u (%s) has no helper", index,
+                          ir_op_info[op->opcode].name);
+    }
+    if (op->opcode == IR_OP_ldraw && unit->ops[op->args[0]].opcode != IR_OP_ldchk) {
+        return error_fail(error, KASO_ERROR_INVALID, "op %u: ldraw of what is no cookie", index);
+    }
+    return true;
+}
+
+bool ir_verify(const IrUnit *unit, GError **error)
+{
+    unsigned last = 0;
+
+    for (unsigned i = 1; i < unit->count; i++) {
+        if (unit->ops[i].opcode == IR_OP_nop) {
+            continue;
+        }
+        if (last && ir_op_ends_unit(&unit->ops[last])) {
+            return error_fail(error, KASO_ERROR_INVALID, "op %u follows the unit's end", i);
+        }
+        if (!check_op(unit, i, error)) {
+            return false;
+        }
+        last = i;
+    }
+    if (!last || !ir_op_ends_unit(&unit->ops[last])) {
+        return error_fail(error, KASO_ERROR_INVALID, "the unit has no end");
+    }
+    return true;
+}

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The code cache: units by guest physical page (named by its host address), page offset and mode,
+ * shared by all vCPUs and address spaces. Lookups are lock-free; a dead unit stays in memory until
+ * the cache is flushed, its entry patched to leave to the dispatcher.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "accel/tcg/run/run.h"
+#include "base/bits.h"
+#include "base/error.h"
+
+bool cache_init(TcgRun *run, GError **error)
+{
+    size_t size = MIB(run->cache_mib);
+
+    run->code = mmap(NULL, size, PROT_READ | PROT_WRITE | PROT_EXEC,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (run->code == MAP_FAILED) {
+        run->code = NULL;
+        return error_fail_errno(error, errno, "cannot map %" G_GUINT64_FORMAT
+                                " MiB of executable memory for translated code", run->cache_mib);
+    }
+    run->code_start = run->code_next = run->code;
+    run->code_end = run->code + size;
+    run->hash = mmap(NULL, sizeof *run->hash << TCG_UNIT_HASH_BITS, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    run->pages = mmap(NULL, sizeof *run->pages << TCG_PAGE_HASH_BITS, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (run->hash == MAP_FAILED || run->pages == MAP_FAILED) {
+        return error_fail_errno(error, errno, "cannot map the translator's tables");
+    }
+    run->units = g_ptr_array_new();
+    run->scratch = g_new(IrUnit, 1);
+    g_mutex_init(&run->lock);
+    return true;
+}
+
+static void free_units(TcgRun *run)
+{
+    for (unsigned i = 0; i < run->units->len; i++) {
+        TcgUnit *unit = g_ptr_array_index(run->units, i);
+
+        g_free(unit->ir);
+        g_free(unit);
+    }
+    g_ptr_array_set_size(run->units, 0);
+}
+
+void cache_free(TcgRun *run)
+{
+    if (run->units) {
+        free_units(run);
+        g_ptr_array_unref(run->units);
+        g_mutex_clear(&run->lock);
+    }
+    g_free(run->scratch);
+    if (run->code) {
+        munmap(run->code, (size_t)(run->code_end - run->code));
+        munmap((void *)run->hash, sizeof *run->hash << TCG_UNIT_HASH_BITS);
+        munmap(run->pages, sizeof *run->pages << TCG_PAGE_HASH_BITS);
+    }
+}
+
+static uint64_t mix(uint64_t key)
+{
+    return key * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static _Atomic(TcgUnit *) *hash_slot(TcgRun *run, uint64_t host, uint32_t mode)
+{
+    return &run->hash[mix(host ^ ((uint64_t)mode << 40)) >> (64 - TCG_UNIT_HASH_BITS)];
+}
+
+static TcgUnit **page_slot(TcgRun *run, const uint8_t *host_page)
+{
+    return &run->pages[mix((uintptr_t)host_page) >> (64 - TCG_PAGE_HASH_BITS)];
+}
+
+static TcgUnit *lookup(TcgRun *run, uint8_t *host_page, unsigned offset, uint32_t mode)
+{
+    TcgUnit *unit = atomic_load_explicit(hash_slot(run, (uintptr_t)host_page + offset, mode),
+                                         memory_order_acquire);
+
+    while (unit && (unit->host_page != host_page || unit->start != offset || unit->mode != mode)) {
+        unit = atomic_load_explicit(&unit->hash_next, memory_order_acquire);
+    }
+    return unit;
+}
+
+static void insert(TcgRun *run, TcgUnit *unit)
+{
+    _Atomic(TcgUnit *) *slot = hash_slot(run, (uintptr_t)unit->host_page + unit->start, unit->mode);
+    TcgUnit **page = page_slot(run, unit->host_page);
+
+    unit->page_next = *page;
+    *page = unit;
+    atomic_store_explicit(&unit->hash_next, atomic_load(slot), memory_order_relaxed);
+    atomic_store_explicit(slot, unit, memory_order_release);
+    g_ptr_array_add(run->units, unit);
+}
+
+/* Throws all code away. Other vCPUs are parked outside generated code meanwhile. */
+static void flush(TcgVcpu *tv)
+{
+    TcgRun *run = tv->run;
+
+    /* Outside guest code as far as others are concerned: they may wait for requests meanwhile. */
+    atomic_store(&tv->in_guest, false);
+    machine_exclusive_begin(run->machine);
+    g_mutex_lock(&run->lock);
+    memset((void *)run->hash, 0, sizeof *run->hash << TCG_UNIT_HASH_BITS);
+    memset(run->pages, 0, sizeof *run->pages << TCG_PAGE_HASH_BITS);
+    free_units(run);
+    run->code_next = run->code_start;
+    for (unsigned i = 0; i < run->vcpus->len; i++) {
+        context_forget_code(g_ptr_array_index(run->vcpus, i));
+    }
+    run->flushes++;
+    g_mutex_unlock(&run->lock);
+    machine_exclusive_end(run->machine);
+    atomic_store(&tv->in_guest, true);
+    context_process_inbox(tv);
+}
+
+TcgUnit *cache_find(TcgVcpu *tv, uint64_t host_page, unsigned offset, uint32_t mode)
+{
+    TcgRun *run = tv->run;
+    uint8_t *page = (uint8_t *)(uintptr_t)(host_page & ~UINT64_C(1));
+    TcgUnit *unit = lookup(run, page, offset, mode);
+
+    while (!unit) {
+        g_mutex_lock(&run->lock);
+        unit = lookup(run, page, offset, mode);
+        if (!unit) {
+            unit = translate_unit(tv, page, offset, mode);
+            if (unit) {
+                insert(run, unit);
+            }
+        }
+        g_mutex_unlock(&run->lock);
+        if (!unit) {
+            flush(tv);
+        }
+    }
+    return unit;
+}
+
+void cache_link(TcgRun *run, TcgLink *link, TcgUnit *to, uint64_t host_page)
+{
+    TcgUnit *from = link->unit;
+
+    g_mutex_lock(&run->lock);
+    if (!from->dead && !to->dead && !link->linked) {
+        host_link(link, to->entry, host_page);
+        link->linked = true;
+        link->incoming_next = to->incoming;
+        to->incoming = link;
+        run->linked++;
+    }
+    g_mutex_unlock(&run->lock);
+}
+
+static void unlink_outgoing(TcgRun *run, TcgUnit *unit)
+{
+    for (unsigned i = 0; i < unit->link_count; i++) {
+        TcgLink *link = &unit->links[i];
+
+        if (link->linked) {
+            host_unlink(link);
+            link->linked = false;
+        }
+    }
+}
+
+/* Links of dead units stay on their targets' lists, marked by linked = false. */
+static void kill_unit(TcgRun *run, TcgUnit *unit)
+{
+    _Atomic(TcgUnit *) *slot = hash_slot(run, (uintptr_t)unit->host_page + unit->start, unit->mode);
+    TcgUnit *next = atomic_load(&unit->hash_next);
+
+    while (*slot != unit) {
+        slot = &atomic_load(slot)->hash_next;
+    }
+    atomic_store_explicit(slot, next, memory_order_release);
+    unit->dead = true;
+    if (unit->entry) {
+        host_kill_unit(unit->entry);
+    }
+    unlink_outgoing(run, unit);
+    for (TcgLink *link = unit->incoming; link; link = link->incoming_next) {
+        if (link->linked) {
+            host_unlink(link);
+            link->linked = false;
+        }
+    }
+    unit->incoming = NULL;
+    run->invalidated_units++;
+}
+
+static uint64_t checksum(const uint8_t *bytes, unsigned size)
+{
+    uint64_t sum = size;
+
+    for (unsigned i = 0; i + 4 <= size; i += 4) {
+        sum = (sum ^ load_le32(bytes + i)) * UINT64_C(0x100000001b3);
+        sum ^= sum >> 29;
+    }
+    for (unsigned i = size & ~3u; i < size; i++) {
+        sum = (sum ^ bytes[i]) * UINT64_C(0x100000001b3);
+    }
+    return sum;
+}
+
+uint64_t cache_checksum(const TcgUnit *unit)
+{
+    return checksum(unit->host_page + unit->start, unit->end - unit->start);
+}
+
+static void invalidate_in_page(TcgRun *run, uint8_t *page, uint64_t from, uint64_t to)
+{
+    TcgUnit **at = page_slot(run, page);
+
+    while (*at) {
+        TcgUnit *unit = *at;
+
+        if (unit->host_page == page && unit->start < to && unit->end > from) {
+            *at = unit->page_next;
+            kill_unit(run, unit);
+        } else {
+            at = &unit->page_next;
+        }
+    }
+}
+
+void cache_invalidate_range(TcgRun *run, const uint8_t *host, uint64_t size)
+{
+    g_mutex_lock(&run->lock);
+    while (size) {
+        uintptr_t offset = (uintptr_t)host & (TCG_PAGE_SIZE - 1);
+        uint64_t part = MIN(size, TCG_PAGE_SIZE - offset);
+
+        invalidate_in_page(run, (uint8_t *)((uintptr_t)host - offset), offset, offset + part);
+        host += part;
+        size -= part;
+    }
+    g_mutex_unlock(&run->lock);
+}
+
+void cache_verify_all(TcgRun *run)
+{
+    g_mutex_lock(&run->lock);
+    for (size_t i = 0; i < 1u << TCG_PAGE_HASH_BITS; i++) {
+        TcgUnit **at = &run->pages[i];
+
+        while (*at) {
+            TcgUnit *unit = *at;
+
+            if (cache_checksum(unit) != unit->checksum) {
+                *at = unit->page_next;
+                kill_unit(run, unit);
+            } else {
+                at = &unit->page_next;
+            }
+        }
+    }
+    g_mutex_unlock(&run->lock);
+}
+
+void tcg_invalidate_code(TcgState *env, uint64_t guest_virt, uint64_t size)
+{
+    TcgVcpu *tv = tcg_vcpu(env);
+
+    while (size) {
+        uint64_t part = MIN(size, TCG_PAGE_SIZE - (guest_virt & (TCG_PAGE_SIZE - 1)));
+        const uint8_t *host = memory_peek(tv, guest_virt);
+
+        if (host) {
+            cache_invalidate_range(tv->run, host, part);
+        }
+        guest_virt += part;
+        size -= part;
+    }
+}
+
+void tcg_invalidate_all_code(TcgState *env)
+{
+    cache_verify_all(tcg_vcpu(env)->run);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/* What `info jit` and -d in_asm,out_asm print. */
+#include <capstone/capstone.h>
+#include <inttypes.h>
+
+#include "accel/tcg/run/run.h"
+#include "base/bits.h"
+#include "base/log.h"
+
+static void disassemble(csh handle, const uint8_t *bytes, size_t size, uint64_t address)
+{
+    cs_insn *insn = cs_malloc(handle);
+    FILE *out = log_begin();
+
+    while (size) {
+        if (cs_disasm_iter(handle, &bytes, &size, &address, insn)) {
+            fprintf(out, "  %016" PRIx64 ": %-8s %s\n", insn->address, insn->mnemonic, insn->op_str);
+            continue;
+        }
+        unsigned skip = size >= 4 ? 4 : 1;
+        fprintf(out, "  %016" PRIx64 ": .byte", address);
+        for (unsigned i = 0; i < skip; i++) {
+            fprintf(out, " %02x", bytes[i]);
+        }
+        fputc('\n', out);
+        bytes += skip;
+        size -= skip;
+        address += skip;
+    }
+    log_end();
+    cs_free(insn, 1);
+}
+
+void describe_guest_code(TcgVcpu *tv, const uint8_t *page, uint64_t pc, const IrUnit *unit)
+{
+    const Target *target = tv->vcpu->target;
+    csh handle;
+
+    if (cs_open((cs_arch)target->capstone_arch, (cs_mode)target->capstone_mode, &handle) != CS_ERR_OK) {
+        log_printf("no disassembler for target %s\n", target->name);
+        return;
+    }
+    log_printf("IN: mode %08x\n", unit->mode);
+    disassemble(handle, page + unit->start, (size_t)(unit->end - unit->start), pc);
+    cs_close(&handle);
+}
+
+void describe_host_code(const uint8_t *code, size_t size)
+{
+    csh handle;
+
+    if (cs_open(CS_ARCH_X86, CS_MODE_64, &handle) != CS_ERR_OK) {
+        return;
+    }
+    log_printf("OUT: %zu bytes\n", size);
+    disassemble(handle, code, size, (uintptr_t)code);
+    cs_close(&handle);
+}
+
+static void describe_vcpu(const TcgVcpu *tv, GString *out)
+{
+    const TcgState *env = tv->env;
+
+    g_string_append_printf(out, "cpu%u:\n", tv->vcpu->index);
+    g_string_append_printf(out, "  exits to the run loop    %" PRIu64 "\n", tv->exits);
+    g_string_append_printf(out, "  dispatches               %" PRIu64 "\n", env->dispatches);
+    g_string_append_printf(out, "  indirect-jump misses     %" PRIu64 "\n", env->indirects);
+    g_string_append_printf(out, "  slow loads, stores       %" PRIu64 ", %" PRIu64 "\n", env->slow_loads,
+                           env->slow_stores);
+    g_string_append_printf(out, "  table walks, walk hits   %" PRIu64 ", %" PRIu64 "\n", tv->walks,
+                           tv->walk_hits);
+    g_string_append_printf(out, "  context switches (live)  %" PRIu64 " (%u)\n", tv->context_switches,
+                           tv->context_count);
+    g_string_append_printf(out, "  invalidated pages        %" PRIu64 "\n", tv->invalidated_pages);
+    g_string_append_printf(out, "  invalidated contexts     %" PRIu64 "\n", tv->invalidated_contexts);
+}
+
+void describe_run(Machine *machine, GString *out)
+{
+    TcgRun *run = machine->accel_state;
+    uint64_t used = (uint64_t)(run->code_next - run->code), units = MAX(run->translated, 1);
+
+    if (run->interp) {
+        g_string_append(out, "interpreter\n");
+    } else {
+        g_string_append_printf(out, "host features            %s\n", host_backend_describe(run->backend));
+        g_string_append_printf(out, "code cache               %" PRIu64 " KiB of %" PRIu64 " MiB used\n",
+                               used / 1024, run->cache_mib);
+    }
+    g_string_append_printf(out, "units translated         %" PRIu64 " (%" PRIu64 " instructions, %.1f each)\n",
+                           run->translated, run->translated_insns, (double)run->translated_insns / units);
+    if (!run->interp) {
+        g_string_append_printf(out, "host bytes per guest     %.1f\n",
+                               (double)used / MAX(run->guest_bytes, 1));
+    }
+    g_string_append_printf(out, "links                    %" PRIu64 "\n", run->linked);
+    g_string_append_printf(out, "units invalidated        %" PRIu64 "\n", run->invalidated_units);
+    g_string_append_printf(out, "cache flushes            %" PRIu64 "\n", run->flushes);
+    g_string_append_printf(out, "broadcast invalidations  %" PRIu64 "\n", run->broadcasts);
+    for (unsigned i = 0; i < run->vcpus->len; i++) {
+        describe_vcpu(g_ptr_array_index(run->vcpus, i), out);
+    }
+}

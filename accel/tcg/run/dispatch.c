@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/* Which code runs next, when generated code does not know by itself. */
+#include "accel/tcg/run/run.h"
+#include "base/log.h"
+
+/* Exceptions on the way to code may repeat for ever: the run loop must get its turn. */
+enum { MAX_FAULTS_IN_A_ROW = 8 };
+
+static TcgJumpEntry *jump_entry(TcgContext *context, uint64_t pc, unsigned jump_class)
+{
+    uint64_t index = ((pc >> 2) ^ (pc >> 12)) & ((1u << TCG_JUMP_BITS) - 1);
+
+    return &context->jump[((uint64_t)jump_class << TCG_JUMP_BITS) + index];
+}
+
+static TcgUnit *try_dispatch(TcgVcpu *tv, TcgFetchEntry **fetch)
+{
+    TcgState *env = tv->env;
+    const TcgTarget *target = tv->target;
+    uint32_t mode;
+
+    if (!target->prepare_pc(env)) {
+        return NULL;
+    }
+    *fetch = memory_fetch_page(tv, env->pc_page);
+    if (!*fetch) {
+        return NULL;
+    }
+    mode = target->mode(env);
+    if ((*fetch)->host_page & 1) {
+        mode |= TCG_MODE_GUARDED;
+        if (env->jump_class && target->check_landing &&
+            !target->check_landing(env, (uint8_t *)(uintptr_t)((*fetch)->host_page & ~UINT64_C(1)) +
+                                            env->pc_offset)) {
+            return NULL;
+        }
+    }
+    env->jump_class = 0;
+    return cache_find(tv, (*fetch)->host_page, env->pc_offset, mode);
+}
+
+/* The unit at the current pc, and its fetch entry; NULL: the run loop is wanted first. */
+static TcgUnit *find_unit(TcgVcpu *tv, TcgFetchEntry **fetch)
+{
+    TcgState *env = tv->env;
+
+    for (unsigned i = 0; i < MAX_FAULTS_IN_A_ROW && !env->exit_request; i++) {
+        TcgUnit *unit = try_dispatch(tv, fetch);
+
+        if (unit) {
+            if (log_enabled(LOG_EXEC) && log_address_wanted(tcg_pc(env))) {
+                log_printf("exec cpu%u %016" PRIx64 " mode %08x\n", tv->vcpu->index, tcg_pc(env),
+                           unit->mode);
+            }
+            return unit;
+        }
+        env->jump_class = 0;
+    }
+    env->exit_request = 1;
+    return NULL;
+}
+
+TcgUnit *dispatch_unit(TcgVcpu *tv)
+{
+    TcgFetchEntry *fetch;
+
+    return find_unit(tv, &fetch);
+}
+
+static void *enter_unit(TcgVcpu *tv, TcgUnit *unit, uint64_t jump_pc, unsigned jump_class)
+{
+    TcgContext *context = tv->env->context;
+
+    if (!unit) {
+        return tv->run->thunks.exit;
+    }
+    if (!log_enabled(LOG_EXEC) && jump_pc == tcg_pc(tv->env)) {
+        *jump_entry(context, jump_pc, jump_class) = (TcgJumpEntry){ jump_pc, unit->entry };
+    }
+    return unit->entry;
+}
+
+/* Jump caches are for one mode: a dispatch is where another may begin. */
+static void check_mode(TcgVcpu *tv)
+{
+    TcgContext *context = tv->env->context;
+    uint32_t mode = tv->target->mode(tv->env);
+
+    if (context->jump_mode != mode) {
+        context_clear_jumps(context);
+        context->jump_mode = mode;
+    }
+}
+
+void *dispatch_next(TcgState *env)
+{
+    TcgVcpu *tv = tcg_vcpu(env);
+    uint64_t pc = tcg_pc(env);
+    unsigned jump_class = env->jump_class;
+    const TcgJumpEntry *entry;
+    TcgFetchEntry *fetch;
+
+    env->dispatches++;
+    check_mode(tv);
+    entry = jump_entry(env->context, pc, jump_class);
+    if (entry->pc == pc && !env->exit_request) {
+        env->jump_class = 0;
+        return entry->code;
+    }
+    return enter_unit(tv, find_unit(tv, &fetch), pc, jump_class);
+}
+
+void *dispatch_indirect(TcgState *env, uint64_t guest_virt, unsigned jump_class)
+{
+    TcgVcpu *tv = tcg_vcpu(env);
+    TcgContext *context = env->context;
+    TcgFetchEntry *fetch;
+    TcgUnit *unit;
+
+    env->indirects++;
+    tcg_set_pc(env, guest_virt);
+    env->jump_class = jump_class;
+    unit = find_unit(tv, &fetch);
+    /* A fault on the way may have changed context and mode; then the jump is not what was asked. */
+    if (unit && (env->context != context || tcg_pc(env) != guest_virt)) {
+        check_mode(tv);
+        return unit->entry;
+    }
+    return enter_unit(tv, unit, guest_virt, jump_class);
+}
+
+void *dispatch_follow_link(TcgState *env, TcgLink *link)
+{
+    TcgVcpu *tv = tcg_vcpu(env);
+    TcgUnit *from = link->unit, *unit;
+    uint64_t pc = env->pc_page + (uint64_t)(int64_t)link->target;
+    TcgFetchEntry *fetch;
+
+    tcg_set_pc(env, pc);
+    unit = find_unit(tv, &fetch);
+    if (!unit) {
+        return tv->run->thunks.exit;
+    }
+    if (tcg_pc(env) != pc) {
+        check_mode(tv);
+        return unit->entry;
+    }
+    if (!log_enabled(LOG_EXEC) && ((unit->mode ^ from->mode) & ~TCG_MODE_GUARDED) == 0) {
+        cache_link(tv->run, link, unit, fetch->host_page);
+    }
+    return unit->entry;
+}

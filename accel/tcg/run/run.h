@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The translator's run time: per-machine and per-vCPU state that the files of this folder share.
+ *
+ * Locks: TcgRun.lock guards the code cache's structure (insertion, links, invalidation); lookups
+ * are lock-free. Contexts and TLBs belong to their vCPU's thread; others post to its inbox.
+ */
+#ifndef ACCEL_TCG_RUN_RUN_H
+#define ACCEL_TCG_RUN_RUN_H
+
+#include <glib.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+
+#include "accel/accel.h"
+#include "accel/tcg/host/host.h"
+#include "accel/tcg/ir/interpret.h"
+#include "accel/tcg/ir/target.h"
+
+enum {
+    TCG_MAX_INSNS = 96,
+    TCG_MAX_LINKS = 64,
+    TCG_CONTEXTS = 32,      /* per vCPU, least recently used is reused */
+    TCG_CONTEXT_HASH = 64,
+    TCG_WALK_BITS = 12,     /* second-level TLB */
+    TCG_INBOX = 32,
+    TCG_UNIT_HASH_BITS = 17,
+    TCG_PAGE_HASH_BITS = 14,
+};
+
+typedef struct TcgUnit TcgUnit;
+struct TcgUnit {
+    uint8_t *entry;
+    uint8_t *host_page;         /* of the guest bytes */
+    uint32_t mode;
+    uint16_t start, end;        /* page offsets [start, end) of the guest bytes */
+    uint16_t insn_count, link_count;
+    bool dead;
+    uint64_t checksum;          /* of the guest bytes */
+    uint32_t code_size;
+    _Atomic(TcgUnit *) hash_next;
+    TcgUnit *page_next;         /* units of one page */
+    TcgLink *incoming;          /* links that jump here */
+    IrUnit *ir;                 /* interpreter only: trimmed copy */
+    TcgLink links[];
+};
+
+/* Second-level TLB: answers of table walks, also for devices. */
+typedef struct {
+    uint64_t key;               /* context key, without key_global_mask bits for global mappings */
+    uint64_t page;              /* guest virtual, TCG_TLB_EMPTY when unused */
+    TcgMapping mapping;
+} TcgWalkEntry;
+
+typedef enum { TCG_REQUEST_PAGE, TCG_REQUEST_CONTEXTS } TcgRequestKind;
+typedef struct {
+    TcgRequestKind kind;
+    uint64_t guest_virt;
+    TcgContextMatch *match;
+    uint64_t arg;
+} TcgRequest;
+
+typedef struct TcgRun TcgRun;
+
+typedef struct {
+    Vcpu *vcpu;
+    TcgState *env;
+    TcgRun *run;
+    const TcgTarget *target;
+    TcgContext *contexts[TCG_CONTEXTS];
+    unsigned context_count;
+    TcgContext *context_hash[TCG_CONTEXT_HASH];
+    uint64_t use_clock;
+    TcgWalkEntry *walk;         /* 1 << TCG_WALK_BITS */
+
+    atomic_bool in_guest;       /* may be using TLB entries it read */
+    GMutex inbox_lock;
+    TcgRequest inbox[TCG_INBOX];
+    unsigned inbox_count;
+    bool inbox_overflow;        /* everything must go */
+    atomic_bool inbox_waiting;  /* read without the lock */
+    _Atomic uint32_t posted, processed; /* requests; processed is a futex word */
+    bool broadcast_pending;     /* this vCPU posted requests and has not waited */
+
+    uint64_t walks, walk_hits, exits, interrupts_polled, context_switches, invalidated_pages,
+        invalidated_contexts;
+} TcgVcpu;
+
+struct TcgRun {
+    Machine *machine;
+    const TcgTarget *target;
+    /* options */
+    bool interp, verify;
+    char *thread;
+    uint64_t cache_mib;
+
+    GMutex lock;
+    HostRuntime runtime;
+    HostBackend *backend;
+    HostThunks thunks;
+    uint8_t *code, *code_start, *code_next, *code_end;
+    _Atomic(TcgUnit *) *hash;
+    TcgUnit **pages;
+    GPtrArray *units;           /* all, for freeing at a flush */
+    IrUnit *scratch;            /* the unit under construction */
+    GPtrArray *vcpus;           /* TcgVcpu * */
+    _Atomic uint64_t translated, translated_insns, guest_bytes, flushes, linked, invalidated_units,
+        broadcasts;
+};
+
+static inline TcgVcpu *tcg_vcpu(TcgState *env)
+{
+    return env->run;
+}
+
+/* cache.c: translated code. */
+bool cache_init(TcgRun *run, GError **error);
+void cache_free(TcgRun *run);
+/* The unit for code at host_page + offset; translates when needed. */
+TcgUnit *cache_find(TcgVcpu *tv, uint64_t host_page, unsigned offset, uint32_t mode);
+/* Joins an exit to a unit, if both are still alive. */
+void cache_link(TcgRun *run, TcgLink *link, TcgUnit *to, uint64_t host_page);
+void cache_invalidate_range(TcgRun *run, const uint8_t *host, uint64_t size);
+/* Drops units whose guest bytes have changed. */
+void cache_verify_all(TcgRun *run);
+uint64_t cache_checksum(const TcgUnit *unit);
+
+/* translate.c: one unit, from guest bytes to code. run->lock held. NULL: the cache is full. */
+TcgUnit *translate_unit(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint32_t mode);
+
+/* dispatch.c: which code runs next. */
+TcgUnit *dispatch_unit(TcgVcpu *tv);
+void *dispatch_next(TcgState *env);
+void *dispatch_follow_link(TcgState *env, TcgLink *link);
+void *dispatch_indirect(TcgState *env, uint64_t guest_virt, unsigned jump_class);
+
+/* context.c */
+void context_init(TcgVcpu *tv);
+void context_free(TcgVcpu *tv);
+void context_process_inbox(TcgVcpu *tv);
+void context_post_all(TcgRun *run, const TcgRequest *request, TcgVcpu *except);
+void context_flush_all(TcgVcpu *tv);
+/* Empties jump caches and return stacks: of all contexts, or of one. */
+void context_forget_code(TcgVcpu *tv);
+void context_clear_jumps(TcgContext *context);
+
+/* memory.c: slow paths. */
+void memory_set_runtime(HostRuntime *runtime);
+/* The fetch entry of a virtual page; NULL: a fault was taken. */
+TcgFetchEntry *memory_fetch_page(TcgVcpu *tv, uint64_t page);
+/* The host bytes at a guest virtual address for reading, without faults; NULL: none. */
+uint8_t *memory_peek(TcgVcpu *tv, uint64_t guest_virt);
+
+/* describe.c */
+void describe_run(Machine *machine, GString *out);
+void describe_guest_code(TcgVcpu *tv, const uint8_t *page, uint64_t pc, const IrUnit *unit);
+void describe_host_code(const uint8_t *code, size_t size);
+
+#endif

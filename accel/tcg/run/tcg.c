@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/* The accelerator "tcg": runs vCPUs by translating their code. */
+#include <setjmp.h>
+
+#include "accel/tcg/run/run.h"
+#include "base/error.h"
+#include "base/log.h"
+
+static const Property tcg_properties[] = {
+    { "interp", PROPERTY_BOOL, offsetof(TcgRun, interp), "run the IR on the interpreter", "off" },
+    { "thread", PROPERTY_STRING, offsetof(TcgRun, thread), "multi; accepted for compatibility" },
+    { "tb-size", PROPERTY_U64, offsetof(TcgRun, cache_mib), "MiB of translated code", "256" },
+    { "verify", PROPERTY_BOOL, offsetof(TcgRun, verify), "check the IR after each stage", "off" },
+    { 0 },
+};
+
+static void memory_changed(void *opaque, AddressSpace *space)
+{
+    TcgRun *run = opaque;
+    const TcgRequest everything = { .kind = TCG_REQUEST_CONTEXTS };
+    Vcpu *current = vcpu_current();
+    TcgVcpu *mine = current && current->machine == run->machine ? current->accel : NULL;
+
+    if (space != &run->machine->memory_space) {
+        return;
+    }
+    /* The vCPU that changed the map must see it at its next access. */
+    if (mine) {
+        context_flush_all(mine);
+    }
+    context_post_all(run, &everything, mine);
+}
+
+static bool check_options(TcgRun *run, GError **error)
+{
+    if (run->thread && strcmp(run->thread, "multi") && strcmp(run->thread, "single")) {
+        return error_fail(error, KASO_ERROR_INVALID, "-accel tcg,thread=%s: use multi (one thread per vCPU)",
+                          run->thread);
+    }
+    if (run->cache_mib < 4 || run->cache_mib > 2047) {
+        return error_fail(error, KASO_ERROR_INVALID, "-accel tcg,tb-size=%" G_GUINT64_FORMAT
+                          ": must be 4 to 2047 (MiB)", run->cache_mib);
+    }
+    return true;
+}
+
+static void tcg_shutdown(Machine *machine, void *state)
+{
+    TcgRun *run = state;
+
+    if (run->backend) {
+        host_backend_free(run->backend);
+    }
+    cache_free(run);
+    if (run->vcpus) {
+        g_ptr_array_unref(run->vcpus);
+    }
+    g_free(run->thread);
+}
+
+static bool tcg_init(Machine *machine, void *state, GError **error)
+{
+    TcgRun *run = state;
+    const Target *target = machine->config.target;
+
+    run->machine = machine;
+    run->target = target->tcg;
+    if (!run->target) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED, "target '%s' cannot be translated", target->name);
+    }
+    if (!check_options(run, error) || !cache_init(run, error)) {
+        return false;
+    }
+    run->vcpus = g_ptr_array_new();
+    run->runtime = (HostRuntime){
+        .vars = run->target->vars,
+        .var_count = run->target->var_count,
+        .pinned_ints = run->target->pinned_ints,
+        .pinned_vectors = run->target->pinned_vectors,
+        .env_bias = run->target->env_bias,
+        .dispatch = dispatch_next,
+        .follow_link = dispatch_follow_link,
+        .indirect = dispatch_indirect,
+    };
+    memory_set_runtime(&run->runtime);
+    if (!run->interp) {
+        run->backend = host_backend_new(&run->runtime, error);
+        if (!run->backend) {
+            g_prefix_error(error, "no translation on this host (try -accel tcg,interp=on): ");
+            return false;
+        }
+        run->code_next += host_emit_thunks(run->backend, run->code, (size_t)(run->code_end - run->code),
+                                           &run->thunks);
+        run->code_next = (uint8_t *)(((uintptr_t)run->code_next + 63) & ~(uintptr_t)63);
+        run->code_start = run->code_next;
+    }
+    memory_add_listener(machine, memory_changed, run);
+    return true;
+}
+
+static bool tcg_vcpu_init(Vcpu *vcpu, GError **error)
+{
+    TcgRun *run = vcpu->machine->accel_state;
+    TcgVcpu *tv = g_new0(TcgVcpu, 1);
+
+    tv->vcpu = vcpu;
+    tv->run = run;
+    tv->target = run->target;
+    tv->env = (TcgState *)((char *)vcpu + run->target->state_offset);
+    tv->env->vcpu = vcpu;
+    tv->env->run = tv;
+    tv->env->mxcsr = 0x1f80;
+    if (run->interp) {
+        tv->env->interpreter_values = g_new0(IrValue, IR_MAX_OPS);
+    }
+    vcpu->accel = tv;
+    context_init(tv);
+    g_ptr_array_add(run->vcpus, tv);
+    return true;
+}
+
+static void tcg_vcpu_free(Vcpu *vcpu)
+{
+    TcgVcpu *tv = vcpu->accel;
+
+    g_ptr_array_remove(tv->run->vcpus, tv);
+    context_free(tv);
+    g_free(tv->env->interpreter_values);
+    tv->env->run = NULL;
+    g_free(tv);
+    vcpu->accel = NULL;
+}
+
+static void tcg_vcpu_kick(Vcpu *vcpu)
+{
+    TcgVcpu *tv = vcpu->accel;
+
+    if (tv) {
+        atomic_store(&tv->env->exit_request, 1);
+    }
+}
+
+static void tcg_vcpu_reset(Vcpu *vcpu)
+{
+    TcgVcpu *tv = vcpu->accel;
+
+    context_flush_all(tv);
+    cache_verify_all(tv->run);
+}
+
+_Noreturn void tcg_unwind(TcgState *env)
+{
+    TcgVcpu *tv = tcg_vcpu(env);
+
+    if (env->unwind) {
+        longjmp(*env->unwind, 1);
+    }
+    tv->run->thunks.unwind(env);
+    __builtin_unreachable();
+}
+
+uint32_t tcg_get_mxcsr(TcgState *env)
+{
+    return env->in_code ? __builtin_ia32_stmxcsr() : env->mxcsr;
+}
+
+void tcg_set_mxcsr(TcgState *env, uint32_t mxcsr)
+{
+    env->mxcsr = mxcsr;
+    if (env->in_code) {
+        __builtin_ia32_ldmxcsr(mxcsr);
+    }
+}
+
+/* Interprets until an exit is requested. */
+static void interpret(TcgVcpu *tv)
+{
+    TcgState *env = tv->env;
+    jmp_buf unwind;
+    TcgUnit *unit;
+
+    env->unwind = &unwind;
+    setjmp(unwind);
+    while (!atomic_load_explicit(&env->exit_request, memory_order_relaxed)) {
+        unit = dispatch_unit(tv);
+        if (unit) {
+            ir_interpret(unit->ir, env, &tv->run->runtime);
+        }
+    }
+    env->unwind = NULL;
+}
+
+static void run_guest(TcgVcpu *tv)
+{
+    TcgState *env = tv->env;
+    void *code;
+
+    if (tv->run->interp) {
+        interpret(tv);
+        return;
+    }
+    code = dispatch_next(env);
+    if (code == tv->run->thunks.exit) {
+        return;
+    }
+    env->in_code = true;
+    tv->run->thunks.enter(env, code);
+    env->in_code = false;
+}
+
+static void tcg_vcpu_run(Vcpu *vcpu)
+{
+    TcgVcpu *tv = vcpu->accel;
+    TcgState *env = tv->env;
+
+    while (vcpu_safe_point(vcpu)) {
+        if (atomic_load(&vcpu->halted)) {
+            if (!vcpu->target->has_work(vcpu)) {
+                vcpu_wait(vcpu, -1);
+                continue;
+            }
+            atomic_store(&vcpu->halted, false);
+        }
+        atomic_store(&tv->in_guest, true);
+        /* Cleared before what it stands for is looked at: a kick after this is not lost. */
+        atomic_store(&env->exit_request, 0);
+        context_process_inbox(tv);
+        if (!atomic_load(&vcpu->stop_requested)) {
+            tv->target->take_interrupt(env);
+            run_guest(tv);
+        }
+        atomic_store(&tv->in_guest, false);
+        tv->exits++;
+    }
+}
+
+static const Accelerator tcg_accelerator = {
+    .name = "tcg",
+    .summary = "translation of guest code to host code",
+    .properties = tcg_properties,
+    .state_size = sizeof(TcgRun),
+    .init = tcg_init,
+    .shutdown = tcg_shutdown,
+    .vcpu_init = tcg_vcpu_init,
+    .vcpu_free = tcg_vcpu_free,
+    .vcpu_run = tcg_vcpu_run,
+    .vcpu_kick = tcg_vcpu_kick,
+    .vcpu_reset = tcg_vcpu_reset,
+    .describe = describe_run,
+};
+ACCELERATOR(tcg_accelerator);

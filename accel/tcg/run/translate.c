@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* From guest bytes to a unit of host code: decode, optimise, emit. */
+#include <string.h>
+
+#include "accel/tcg/opt/opt.h"
+#include "accel/tcg/run/run.h"
+#include "base/log.h"
+
+static void log_ir(const char *title, const IrUnit *ir)
+{
+    char *text = ir_print(ir);
+
+    log_printf("%s:\n%s", title, text);
+    g_free(text);
+}
+
+static void check(const IrUnit *ir, const char *stage)
+{
+    GError *error = NULL;
+
+    if (!ir_verify(ir, &error)) {
+        log_ir(stage, ir);
+        g_error("the translator made a bad unit after %s: %s", stage, error->message);
+    }
+}
+
+/* Decodes and optimises into run->scratch. */
+static void make_ir(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint32_t mode, unsigned max_insns)
+{
+    TcgRun *run = tv->run;
+    IrUnit *ir = run->scratch;
+    uint64_t pc = (tv->env->pc_page & TCG_PAGE_MASK) + offset;
+    bool wanted = log_mask && log_address_wanted(pc);
+
+    do {
+        ir_unit_init(ir, run->target->vars, run->target->var_count);
+        ir->mode = mode;
+        ir->start = (uint16_t)offset;
+        run->target->translate(ir, tv->env, host_page, (uint16_t)offset, mode, max_insns);
+        max_insns = (max_insns + 1) / 2;
+    } while (ir->full && max_insns > 1);
+    if (wanted && log_enabled(LOG_IN_ASM)) {
+        describe_guest_code(tv, host_page, pc, ir);
+    }
+    if (wanted && log_enabled(LOG_IR)) {
+        log_ir("IR", ir);
+    }
+    if (run->verify) {
+        check(ir, "decoding");
+    }
+    opt_run(ir);
+    if (run->verify) {
+        check(ir, "optimisation");
+    }
+    if (wanted && log_enabled(LOG_IR_OPT)) {
+        log_ir("IR after optimisation", ir);
+    }
+}
+
+static TcgUnit *new_unit(TcgRun *run, uint8_t *host_page, unsigned link_count)
+{
+    const IrUnit *ir = run->scratch;
+    TcgUnit *unit = g_malloc0(sizeof *unit + link_count * sizeof unit->links[0]);
+
+    unit->host_page = host_page;
+    unit->mode = ir->mode;
+    unit->start = ir->start;
+    unit->end = ir->end;
+    unit->insn_count = (uint16_t)ir->insn_count;
+    unit->link_count = (uint16_t)link_count;
+    unit->checksum = cache_checksum(unit);
+    run->translated++;
+    run->translated_insns += ir->insn_count;
+    run->guest_bytes += (uint64_t)(ir->end - ir->start);
+    return unit;
+}
+
+static TcgUnit *make_interpreted(TcgRun *run, uint8_t *host_page)
+{
+    TcgUnit *unit = new_unit(run, host_page, 0);
+    size_t size = offsetof(IrUnit, ops) + run->scratch->count * sizeof(IrOp);
+
+    unit->ir = g_malloc(size);
+    memcpy(unit->ir, run->scratch, size);
+    return unit;
+}
+
+static unsigned count_exits(const IrUnit *ir)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 1; i < ir->count; i++) {
+        count += ir->ops[i].opcode == IR_OP_exit_if || ir->ops[i].opcode == IR_OP_goto ||
+                 ir->ops[i].opcode == IR_OP_push_return;
+    }
+    return count;
+}
+
+TcgUnit *translate_unit(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint32_t mode)
+{
+    TcgRun *run = tv->run;
+    unsigned link_count;
+    HostCode code;
+    TcgUnit *unit;
+
+    make_ir(tv, host_page, offset, mode, TCG_MAX_INSNS);
+    if (run->interp) {
+        return make_interpreted(run, host_page);
+    }
+    link_count = count_exits(run->scratch);
+    unit = new_unit(run, host_page, link_count);
+    if (!host_emit_unit(run->backend, run->scratch, run->code_next,
+                        (size_t)(run->code_end - run->code_next), unit->links, link_count, &code)) {
+        g_free(unit);
+        return NULL;
+    }
+    unit->entry = code.entry;
+    unit->code_size = (uint32_t)code.size;
+    for (unsigned i = 0; i < link_count; i++) {
+        unit->links[i].unit = unit;
+    }
+    if (log_enabled(LOG_OUT_ASM) && log_address_wanted(tv->env->pc_page + offset)) {
+        describe_host_code(run->code_next, code.size);
+    }
+    run->code_next += (code.size + 15) & ~(size_t)15;
+    return unit;
+}
