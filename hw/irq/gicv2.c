@@ -348,7 +348,7 @@ static uint32_t cpu_read_word(GicV2 *gic, unsigned cpu, uint32_t offset)
     case GICC_IIDR:
         return 0x0202143b;
     default:
-        if ((offset & ~0x1fu) != GICC_APR0) {
+        if (offset < GICC_APR0 || offset >= GICC_NSAPR0 + 0x10) {
             log_guest_error(name_of(gic), "read of CPU interface offset %#x", offset);
         }
         return 0;
@@ -386,7 +386,7 @@ static void cpu_write_word(GicV2 *gic, unsigned cpu, uint32_t offset, uint32_t v
         gic_core_deactivate(&gic->core, cpu, value & 0x3ff);
         break;
     default:
-        if ((offset & ~0x1fu) != GICC_APR0) {
+        if (offset < GICC_APR0 || offset >= GICC_NSAPR0 + 0x10) {
             log_guest_error(name_of(gic), "write of %#x to CPU interface offset %#x", value, offset);
         }
     }
