@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Boot loader of ARM boards (Linux, Documentation/arch/arm64/booting.rst): kernel near the start of
+ * RAM, then initrd, then the device tree in a 2 MiB block of its own; x0 = tree, x1 to x3 = 0.
+ */
+#include "hw/board/arm-boot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libfdt.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "hw/board/arm-image.h"
+
+/* Linux maps at most this much for the tree. */
+#define DTB_MAX_BYTES MIB(2)
+
+typedef struct {
+    const char *what;
+    uint64_t address, memory_bytes;
+    GBytes *content;
+} ArmBootImage;
+
+static void free_image(void *opaque)
+{
+    ArmBootImage *image = opaque;
+
+    g_bytes_unref(image->content);
+    g_free(image);
+}
+
+void arm_boot_init(ArmBoot *boot, Machine *machine, uint64_t ram_base)
+{
+    *boot = (ArmBoot){
+        .machine = machine,
+        .ram_base = ram_base,
+        .ram_bytes = machine->config.ram_bytes,
+        .images = g_ptr_array_new_with_free_func(free_image),
+        .kernel_end = ram_base,
+    };
+}
+
+void arm_boot_free(ArmBoot *boot)
+{
+    g_clear_pointer(&boot->images, g_ptr_array_unref);
+}
+
+/* --- files --- */
+
+static GBytes *read_stream(const char *what, const char *path, int fd, uint64_t limit,
+                           GError **error)
+{
+    GByteArray *out = g_byte_array_new();
+    g_autofree uint8_t *chunk = g_malloc(MIB(1));
+    ssize_t got;
+
+    do {
+        got = read(fd, chunk, MIB(1));
+        if (got > 0) {
+            g_byte_array_append(out, chunk, (guint)got);
+        }
+    } while ((got > 0 && out->len <= limit) || (got < 0 && errno == EINTR));
+    if (got < 0) {
+        error_fail_errno(error, errno, "cannot read %s '%s'", what, path);
+        g_byte_array_unref(out);
+        return NULL;
+    }
+    return g_byte_array_free_to_bytes(out);
+}
+
+static GBytes *map_file(int fd, GError **error)
+{
+    GMappedFile *mapped = g_mapped_file_new_from_fd(fd, false, error);
+    GBytes *bytes;
+
+    if (!mapped) {
+        return NULL;
+    }
+    bytes = g_mapped_file_get_bytes(mapped);
+    g_mapped_file_unref(mapped);
+    return bytes;
+}
+
+/* What is wrong with a file before it is read, or true. */
+static bool check_file(const char *what, const char *path, const struct stat *st, uint64_t limit,
+                       GError **error)
+{
+    if (S_ISDIR(st->st_mode)) {
+        return error_fail(error, KASO_ERROR_INVALID, "%s '%s' is a directory, not a file", what,
+                          path);
+    }
+    if (S_ISREG(st->st_mode) && (uint64_t)st->st_size > limit) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "%s '%s' has %" PRIu64 " bytes, but there is room for %" PRIu64 " only",
+                          what, path, (uint64_t)st->st_size, limit);
+    }
+    if (S_ISREG(st->st_mode) && st->st_size == 0) {
+        return error_fail(error, KASO_ERROR_INVALID, "%s '%s' is empty", what, path);
+    }
+    return true;
+}
+
+GBytes *arm_boot_read_file(const char *what, const char *path, uint64_t limit, GError **error)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    GBytes *bytes = NULL;
+
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        error_fail_errno(error, errno, "cannot open %s '%s'", what, path);
+    } else if (check_file(what, path, &st, limit, error)) {
+        bytes = S_ISREG(st.st_mode) ? map_file(fd, error)
+                                    : read_stream(what, path, fd, limit, error);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (bytes && (g_bytes_get_size(bytes) == 0 || g_bytes_get_size(bytes) > limit)) {
+        error_fail(error, KASO_ERROR_INVALID,
+                   g_bytes_get_size(bytes) ? "%s '%s' is too large for the room there is"
+                                           : "%s '%s' is empty", what, path);
+        g_clear_pointer(&bytes, g_bytes_unref);
+    }
+    return bytes;
+}
+
+GBytes *arm_boot_read_kernel(const char *path, uint64_t limit, GError **error)
+{
+    g_autoptr(GBytes) file = arm_boot_read_file("kernel", path, limit, error);
+
+    return file ? arm_image_unpack(path, file, false, limit, error) : NULL;
+}
+
+void *arm_boot_read_dtb(const char *path, int spare, GError **error)
+{
+    g_autoptr(GBytes) file = arm_boot_read_file("device tree", path, DTB_MAX_BYTES, error);
+    gsize size;
+    const void *data;
+    void *fdt;
+
+    if (!file) {
+        return NULL;
+    }
+    data = g_bytes_get_data(file, &size);
+    if (size < sizeof(struct fdt_header) || fdt_check_full(data, size) != 0) {
+        int status = size < sizeof(struct fdt_header) ? -FDT_ERR_TRUNCATED
+                                                      : fdt_check_full(data, size);
+
+        error_fail(error, KASO_ERROR_INVALID,
+                   "device tree '%s' (%" G_GSIZE_FORMAT " bytes) is not a valid blob: %s", path,
+                   size, fdt_strerror(status));
+        return NULL;
+    }
+    fdt = g_malloc0(size + (size_t)spare);
+    if (fdt_open_into(data, fdt, (int)size + spare) != 0) {
+        error_fail(error, KASO_ERROR_INVALID, "device tree '%s' cannot be extended", path);
+        g_clear_pointer(&fdt, g_free);
+    }
+    return fdt;
+}
+
+/* --- placement --- */
+
+static bool in_ram(const ArmBoot *boot, uint64_t address, uint64_t bytes)
+{
+    return address >= boot->ram_base && bytes <= boot->ram_bytes &&
+           address - boot->ram_base <= boot->ram_bytes - bytes;
+}
+
+static void add_image(ArmBoot *boot, const char *what, uint64_t address, GBytes *content,
+                      uint64_t memory_bytes)
+{
+    ArmBootImage *image = g_new0(ArmBootImage, 1);
+
+    *image = (ArmBootImage){ what, address, memory_bytes, g_bytes_ref(content) };
+    g_ptr_array_add(boot->images, image);
+}
+
+static bool load_kernel(ArmBoot *boot, GError **error)
+{
+    const char *path = boot->machine->config.kernel;
+    g_autoptr(GBytes) file = arm_boot_read_file("kernel", path, GIB(1), error);
+    g_autoptr(GBytes) content = NULL;
+    ArmImage image = { 0 };
+    bool ok;
+
+    if (!file) {
+        return false;
+    }
+    content = arm_image_unpack(path, file, true, boot->ram_bytes, error);
+    ok = content && arm_image_parse(&image, path, content, boot->ram_base, error);
+    for (unsigned i = 0; ok && i < image.segments->len; i++) {
+        const ArmImageSegment *s = &g_array_index(image.segments, ArmImageSegment, i);
+
+        if (!in_ram(boot, s->address, s->memory_bytes)) {
+            ok = error_fail(error, KASO_ERROR_INVALID,
+                            "too little RAM: kernel '%s' wants %#" PRIx64 " to %#" PRIx64
+                            ", RAM is %#" PRIx64 " to %#" PRIx64 "; give more with -m", path,
+                            s->address, s->address + s->memory_bytes, boot->ram_base,
+                            boot->ram_base + boot->ram_bytes);
+            break;
+        }
+        add_image(boot, "kernel", s->address, s->content, s->memory_bytes);
+        boot->kernel_end = MAX(boot->kernel_end, s->address + s->memory_bytes);
+    }
+    boot->entry = image.entry;
+    boot->has_kernel = ok;
+    arm_image_clear(&image);
+    return ok;
+}
+
+/*
+ * The initrd goes to half of RAM, at most 128 MiB from its start, where the unpacking kernel does not
+ * reach; with little RAM, right behind the kernel. The tree follows it.
+ */
+bool arm_boot_load(ArmBoot *boot, uint64_t dtb_bytes, GError **error)
+{
+    const MachineConfig *config = &boot->machine->config;
+    uint64_t ram_end = boot->ram_base + boot->ram_bytes, initrd_bytes = 0, start;
+    g_autoptr(GBytes) initrd = NULL;
+
+    if (!load_kernel(boot, error)) {
+        return false;
+    }
+    if (config->initrd) {
+        initrd = arm_boot_read_file("initrd", config->initrd, GIB(4), error);
+        if (!initrd) {
+            return false;
+        }
+        initrd_bytes = g_bytes_get_size(initrd);
+    }
+    start = MAX(boot->kernel_end, boot->ram_base + MIN(boot->ram_bytes / 2, MIB(128)));
+    start = align_up(start, 4096);
+    if (align_up(start + initrd_bytes, DTB_MAX_BYTES) + dtb_bytes > ram_end) {
+        start = align_up(boot->kernel_end, 4096);
+    }
+    boot->dtb_address = align_up(start + initrd_bytes, DTB_MAX_BYTES);
+    if (boot->dtb_address + dtb_bytes > ram_end) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "too little RAM: kernel '%s' ends %" PRIu64 " KiB into it, initrd '%s' "
+                          "has %" PRIu64 " KiB, the device tree %" PRIu64 " KiB, and -m gives %"
+                          PRIu64 " MiB", config->kernel, (boot->kernel_end - boot->ram_base) >> 10,
+                          config->initrd ? config->initrd : "(none)", initrd_bytes >> 10,
+                          dtb_bytes >> 10, boot->ram_bytes >> 20);
+    }
+    if (initrd) {
+        boot->initrd_start = start;
+        boot->initrd_end = start + initrd_bytes;
+        add_image(boot, "initrd", start, initrd, initrd_bytes);
+    }
+    return true;
+}
+
+void arm_boot_place_dtb_for_firmware(ArmBoot *boot)
+{
+    boot->dtb_address = boot->ram_base;
+}
+
+/* --- device tree --- */
+
+/* A node below the root, made when it is missing. */
+static int root_node(void *fdt, const char *name)
+{
+    int node = fdt_subnode_offset(fdt, 0, name);
+
+    return node == -FDT_ERR_NOTFOUND ? fdt_add_subnode(fdt, 0, name) : node;
+}
+
+static int amend_memory(const ArmBoot *boot, void *fdt)
+{
+    uint64_t base = boot->ram_base, bytes = boot->ram_bytes;
+    int address_cells = fdt_address_cells(fdt, 0), size_cells = fdt_size_cells(fdt, 0), node;
+    g_autofree char *name = g_strdup_printf("memory@%" PRIx64, base);
+    int status;
+
+    /* One of the board's address may be there; those of another map would be wrong. */
+    while ((node = fdt_node_offset_by_prop_value(fdt, -1, "device_type", "memory", 7)) >= 0) {
+        if ((status = fdt_del_node(fdt, node)) != 0) {
+            return status;
+        }
+    }
+    node = fdt_add_subnode(fdt, 0, name);
+    if (node < 0) {
+        return node;
+    }
+    status = fdt_setprop_string(fdt, node, "device_type", "memory");
+    if (status == 0) {
+        status = address_cells == 2 ? fdt_setprop_u64(fdt, node, "reg", base)
+                                    : fdt_setprop_u32(fdt, node, "reg", (uint32_t)base);
+    }
+    if (status == 0) {
+        status = size_cells == 2 ? fdt_appendprop_u64(fdt, node, "reg", bytes)
+                                 : fdt_appendprop_u32(fdt, node, "reg", (uint32_t)bytes);
+    }
+    return status;
+}
+
+static int amend_chosen(const ArmBoot *boot, void *fdt)
+{
+    const MachineConfig *config = &boot->machine->config;
+    int node = root_node(fdt, "chosen"), status = node < 0 ? node : 0;
+
+    if (status == 0 && config->append && *config->append) {
+        status = fdt_setprop_string(fdt, node, "bootargs", config->append);
+    }
+    if (status == 0 && boot->initrd_end > boot->initrd_start) {
+        status = fdt_setprop_u64(fdt, node, "linux,initrd-start", boot->initrd_start);
+        if (status == 0) {
+            status = fdt_setprop_u64(fdt, node, "linux,initrd-end", boot->initrd_end);
+        }
+    }
+    return status;
+}
+
+bool arm_boot_amend_dtb(const ArmBoot *boot, void *fdt, GError **error)
+{
+    int status = amend_memory(boot, fdt);
+
+    if (status == 0) {
+        status = amend_chosen(boot, fdt);
+    }
+    if (status != 0) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "cannot write /chosen and /memory into the device tree: %s",
+                          fdt_strerror(status));
+    }
+    return true;
+}
+
+/* --- reset --- */
+
+static void write_zeroes(AddressSpace *space, uint64_t address, uint64_t bytes)
+{
+    static const uint8_t zeroes[4096];
+
+    for (uint64_t done = 0, part; done < bytes; done += part) {
+        part = MIN(bytes - done, sizeof zeroes);
+        address_space_write_bytes(space, address + done, zeroes, part, MEMORY_ATTRIBUTES_DMA);
+    }
+}
+
+static void write_image(const ArmBoot *boot, const ArmBootImage *image)
+{
+    AddressSpace *space = &boot->machine->memory_space;
+    gsize size;
+    const void *data = g_bytes_get_data(image->content, &size);
+
+    address_space_write_bytes(space, image->address, data, size, MEMORY_ATTRIBUTES_DMA);
+    if (boot->has_been_reset) {
+        write_zeroes(space, image->address + size, image->memory_bytes - size);
+    }
+}
+
+static void set_register(Vcpu *vcpu, const char *name, uint64_t value)
+{
+    const TargetRegister *reg = vcpu->target->registers;
+
+    for (; reg && reg->name; reg++) {
+        if (strcmp(reg->name, name) == 0) {
+            if (reg->set) {
+                reg->set(vcpu, &value);
+            } else {
+                memcpy((char *)vcpu + reg->offset, &value, reg->bits / 8);
+            }
+            return;
+        }
+    }
+}
+
+void arm_boot_reset(ArmBoot *boot, const void *fdt)
+{
+    Machine *machine = boot->machine;
+
+    for (unsigned i = 0; i < boot->images->len; i++) {
+        write_image(boot, boot->images->pdata[i]);
+    }
+    if (fdt) {
+        address_space_write_bytes(&machine->memory_space, boot->dtb_address, fdt,
+                                  fdt_totalsize(fdt), MEMORY_ATTRIBUTES_DMA);
+    }
+    boot->has_been_reset = true;
+    if (boot->has_kernel && machine->vcpus && machine->vcpus->len) {
+        Vcpu *vcpu = machine->vcpus->pdata[0];
+
+        vcpu->target->set_pc(vcpu, boot->entry);
+        set_register(vcpu, "x0", boot->dtb_address);
+    }
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* GICv3 distributor registers (ARM IHI 0069, section 12.9), for one security state. */
+#include "hw/irq/gicv3.h"
+
+enum {
+    GICD_CTLR = 0x0000,
+    GICD_TYPER = 0x0004,
+    GICD_IIDR = 0x0008,
+    GICD_TYPER2 = 0x000c,
+    GICD_STATUSR = 0x0010,
+    GICD_IROUTER = 0x6000, /* IROUTER0 would be here; the first that exists is IROUTER32 */
+    GICD_IROUTER_END = 0x8000,
+};
+
+enum {
+    CTLR_ENABLE_GROUPS = 3,
+    CTLR_ARE = 1 << 4,
+    CTLR_DS = 1 << 6,
+
+    TYPER_IDBITS_10 = 9 << 19,
+    TYPER_NO_1_OF_N = 1 << 25,
+
+    ROUTER_WRITABLE_HIGH = 0xff,     /* Aff3 */
+    ROUTER_WRITABLE_LOW = 0xffffff,  /* Aff2 to Aff0; Interrupt_Routing_Mode is RES0 */
+};
+
+static uint32_t dist_read_word(GicV3 *gic, uint32_t offset)
+{
+    GicCore *core = &gic->core;
+
+    if (offset >= GICV3_BITS && offset < GICV3_IPRIORITYR) {
+        /* Word 0 is in the redistributors. */
+        unsigned word = offset % 0x80 / 4;
+
+        return word ? gic_core_read_bits(core, 0, (offset - GICV3_BITS) / 0x80, word) : 0;
+    }
+    if (offset >= GICV3_IPRIORITYR && offset < GICV3_ITARGETSR) {
+        unsigned index = (offset - GICV3_IPRIORITYR) / 4;
+
+        return index >= GIC_PRIVATE_IRQS / 4 ? gic_core_read_priorities(core, 0, index) : 0;
+    }
+    if (offset >= GICV3_ICFGR && offset < GICV3_IGRPMODR) {
+        unsigned index = (offset - GICV3_ICFGR) / 4;
+
+        return index >= 2 ? gic_core_read_config(core, 0, index) : 0;
+    }
+    if (offset >= GICD_IROUTER && offset < GICD_IROUTER_END) {
+        uint64_t route = gic->route[(offset - GICD_IROUTER) / 8];
+
+        return (uint32_t)(route >> offset % 8 * 8);
+    }
+    if (offset >= GICV3_ID_REGISTERS) {
+        return gicv3_id_register(offset);
+    }
+    switch (offset) {
+    case GICD_CTLR:
+        return core->group_enable | CTLR_ARE | CTLR_DS;
+    case GICD_TYPER:
+        return TYPER_NO_1_OF_N | TYPER_IDBITS_10 | (core->words - 1);
+    case GICD_IIDR:
+        return GICV3_IIDR;
+    default:
+        return 0; /* reserved registers are RES0 */
+    }
+}
+
+static void set_route(GicV3 *gic, unsigned intid, uint64_t route)
+{
+    uint8_t mask = 0;
+
+    gic->route[intid] = route;
+    for (unsigned cpu = 0; cpu < gic->core.cpus; cpu++) {
+        if (arm_vcpu_affinity(cpu) == route) {
+            mask = (uint8_t)(1u << cpu);
+        }
+    }
+    gic_core_set_targets(&gic->core, intid, mask);
+}
+
+static void dist_write_word(GicV3 *gic, uint32_t offset, uint32_t value, uint32_t mask)
+{
+    GicCore *core = &gic->core;
+
+    if (offset >= GICV3_BITS && offset < GICV3_IPRIORITYR) {
+        if (offset % 0x80 / 4) {
+            gic_core_write_bits(core, 0, (offset - GICV3_BITS) / 0x80, offset % 0x80 / 4, value,
+                                mask);
+        }
+    } else if (offset >= GICV3_IPRIORITYR && offset < GICV3_ITARGETSR) {
+        if ((offset - GICV3_IPRIORITYR) / 4 >= GIC_PRIVATE_IRQS / 4) {
+            gic_core_write_priorities(core, 0, (offset - GICV3_IPRIORITYR) / 4, value, mask);
+        }
+    } else if (offset >= GICV3_ICFGR && offset < GICV3_IGRPMODR) {
+        unsigned index = (offset - GICV3_ICFGR) / 4;
+
+        if (index >= 2) {
+            gic_core_write_config(core, 0, index,
+                                  (gic_core_read_config(core, 0, index) & ~mask) | value);
+        }
+    } else if (offset >= GICD_IROUTER && offset < GICD_IROUTER_END) {
+        unsigned intid = (offset - GICD_IROUTER) / 8;
+        unsigned start = offset % 8 * 8;
+
+        value &= start ? ROUTER_WRITABLE_HIGH : ROUTER_WRITABLE_LOW;
+        if (intid >= GIC_PRIVATE_IRQS && intid < core->irqs) {
+            set_route(gic, intid, bits_deposit(gic->route[intid], start, 32, value));
+        }
+    } else if (offset == GICD_CTLR) {
+        core->group_enable = value & CTLR_ENABLE_GROUPS;
+        gic_core_update_all(core);
+    }
+}
+
+static MemoryResult dist_read(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
+                              MemoryAttributes attributes)
+{
+    GicV3 *gic = opaque;
+    uint32_t aligned = (uint32_t)align_down(offset, 4);
+
+    g_mutex_lock(&gic->core.lock);
+    *value = dist_read_word(gic, aligned);
+    if (size == 8) {
+        *value |= (uint64_t)dist_read_word(gic, aligned + 4) << 32;
+    }
+    g_mutex_unlock(&gic->core.lock);
+    *value = *value >> offset % 4 * 8 & bits_mask(size * 8);
+    trace(gic->device.id, "GICD %#x -> %#llx", (unsigned)offset, (unsigned long long)*value);
+    return MEMORY_OK;
+}
+
+static MemoryResult dist_write(void *opaque, uint64_t offset, uint64_t value, unsigned size,
+                               MemoryAttributes attributes)
+{
+    GicV3 *gic = opaque;
+    uint32_t aligned = (uint32_t)align_down(offset, 4);
+    uint64_t mask = bits_mask(size * 8) << offset % 4 * 8;
+
+    trace(gic->device.id, "GICD %#x <- %#llx", (unsigned)offset, (unsigned long long)value);
+    value = value << offset % 4 * 8 & mask;
+    g_mutex_lock(&gic->core.lock);
+    dist_write_word(gic, aligned, (uint32_t)value, (uint32_t)mask);
+    if (size == 8) {
+        dist_write_word(gic, aligned + 4, (uint32_t)(value >> 32), UINT32_MAX);
+    }
+    g_mutex_unlock(&gic->core.lock);
+    return MEMORY_OK;
+}
+
+const MemoryOps gicv3_dist_ops = {
+    .read = dist_read, .write = dist_write, .size_min = 1, .size_max = 8, .lock_free = true,
+};

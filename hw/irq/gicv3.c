@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ARM Generic Interrupt Controller, architecture version 3 (ARM IHI 0069): distributor (mmio 0), one
+ * redistributor per vCPU (mmio 1) and the CPU interface as system registers.
+ *
+ * One security state (GICD_CTLR.DS is 1), affinity routing always on, no LPIs, no ITS, no
+ * virtualization, no 1-of-N distribution.
+ */
+#include "hw/irq/gicv3.h"
+
+/* PIDR4..7, PIDR0..3, CIDR0..3; PIDR2 bits 7:4 say GICv3. */
+static const uint8_t id_registers[] = { 0x44, 0, 0, 0, 0x92, 0xb4, 0x3b, 0, 0x0d, 0xf0, 0x05, 0xb1 };
+
+uint32_t gicv3_id_register(uint32_t offset)
+{
+    uint32_t index = (offset - GICV3_ID_REGISTERS) / 4;
+
+    return index < ARRAY_SIZE(id_registers) ? id_registers[index] : 0;
+}
+
+static void gicv3_input(void *opaque, int number, int level)
+{
+    gic_core_input(&((GicV3 *)opaque)->core, number, level);
+}
+
+static bool gicv3_realize(Device *device, GError **error)
+{
+    GicV3 *gic = container_of(device, GicV3, device);
+
+    gic->core.affinity_routing = true;
+    if (!gic_core_realize(&gic->core, device, gic->num_cpu, gic->num_irq, error)) {
+        return false;
+    }
+    memory_region_init_io(&gic->dist, device->machine, "gicv3-dist", GICV3_DIST_SIZE,
+                          &gicv3_dist_ops, gic);
+    memory_region_init_io(&gic->redist, device->machine, "gicv3-redist",
+                          (uint64_t)gic->num_cpu * GICV3_REDIST_STRIDE, &gicv3_redist_ops, gic);
+    device_add_mmio(device, &gic->dist);
+    device_add_mmio(device, &gic->redist);
+    machine_add_external_registers(device->machine, gicv3_cpu_registers, gic);
+    return true;
+}
+
+static void gicv3_unrealize(Device *device)
+{
+    gic_core_unrealize(&container_of(device, GicV3, device)->core);
+}
+
+static void gicv3_reset(Device *device)
+{
+    GicV3 *gic = container_of(device, GicV3, device);
+
+    gic_core_reset(&gic->core);
+    for (unsigned cpu = 0; cpu < GIC_MAX_CPUS; cpu++) {
+        gic->waker[cpu] = 6; /* ProcessorSleep, ChildrenAsleep */
+        gic->core.cpu[cpu].group0_is_fiq = true;
+    }
+    /* IROUTER resets to an unknown value: affinity 0 is CPU 0. */
+    memset(gic->route, 0, sizeof gic->route);
+    for (unsigned word = 1; word < GIC_MAX_WORDS; word++) {
+        gic->core.cpu[0].target[word] = UINT32_MAX;
+    }
+}
+
+static void gicv3_state_loaded(Device *device)
+{
+    gic_core_restore_outputs(&container_of(device, GicV3, device)->core);
+}
+
+static const DeviceType gicv3_type = {
+    .name = "arm-gicv3",
+    .summary = "ARM Generic Interrupt Controller version 3",
+    .board_only = true,
+    .instance_size = sizeof(GicV3),
+    .properties = (const Property[]){
+        { "num-cpu", PROPERTY_U32, offsetof(GicV3, num_cpu), "redistributors, 1 to 8", "1" },
+        { "num-irq", PROPERTY_U32, offsetof(GicV3, num_irq), "interrupts, counting 32 private ones",
+          "96" },
+        { 0 } },
+    .state = (const StateField[]){
+        GIC_CORE_STATE(GicV3), STATE(GicV3, route), STATE(GicV3, waker), { 0 } },
+    .input = gicv3_input,
+    .realize = gicv3_realize,
+    .unrealize = gicv3_unrealize,
+    .reset = gicv3_reset,
+    .state_loaded = gicv3_state_loaded,
+};
+DEVICE_TYPE(gicv3_type);
