@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Generic PCI Express host bridge: configuration space by ECAM (PCI Express Base 7.2.2), as the device
+ * tree calls "pci-host-ecam-generic". Its root bus is "pcie.0".
+ *
+ *   mmio 0  ECAM, 1 MiB per bus
+ *   mmio 1  memory space of the bus, for the board to alias windows of
+ *   mmio 2  I/O space of the bus
+ *   irq 0-3 INTA to INTD
+ */
+#include "base/error.h"
+#include "hw/pci/pci.h"
+#include "machine/machine.h"
+
+enum {
+    GPEX_IO_SIZE = 0x10000,
+    ECAM_BUS_SHIFT = 20,
+    ECAM_FUNCTION_SHIFT = 12,
+};
+
+typedef struct {
+    Device device;
+    PciBus bus;
+    MemoryRegion ecam, memory, io, memory_abort, io_abort;
+    IrqLine intx[4];
+    /* Properties. */
+    uint64_t ecam_size;
+    bool msi;
+} GpexPcihost;
+
+static MemoryResult ecam_read(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
+                              MemoryAttributes attributes)
+{
+    GpexPcihost *host = opaque;
+
+    *value = pci_host_config_read(&host->bus, offset >> ECAM_BUS_SHIFT,
+                                  offset >> ECAM_FUNCTION_SHIFT & 0xff, offset & 0xfff, size);
+    return MEMORY_OK;
+}
+
+static MemoryResult ecam_write(void *opaque, uint64_t offset, uint64_t value, unsigned size,
+                               MemoryAttributes attributes)
+{
+    GpexPcihost *host = opaque;
+
+    pci_host_config_write(&host->bus, offset >> ECAM_BUS_SHIFT,
+                          offset >> ECAM_FUNCTION_SHIFT & 0xff, offset & 0xfff, value, size);
+    return MEMORY_OK;
+}
+
+static const MemoryOps ecam_ops = {
+    .read = ecam_read,
+    .write = ecam_write,
+    .size_min = 1,
+    .size_max = 4,
+};
+
+/* Nobody decodes the address: reads are all ones, writes vanish, as after a master abort. */
+static MemoryResult abort_read(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
+                               MemoryAttributes attributes)
+{
+    *value = bits_mask(size * 8);
+    return MEMORY_OK;
+}
+
+static MemoryResult abort_write(void *opaque, uint64_t offset, uint64_t value, unsigned size,
+                                MemoryAttributes attributes)
+{
+    return MEMORY_OK;
+}
+
+static const MemoryOps abort_ops = { .read = abort_read, .write = abort_write };
+
+static void gpex_set_intx(void *opaque, unsigned pin, int level)
+{
+    GpexPcihost *host = opaque;
+
+    irq_set(&host->intx[pin], level);
+}
+
+static bool gpex_pcihost_realize(Device *device, GError **error)
+{
+    GpexPcihost *host = container_of(device, GpexPcihost, device);
+    Machine *machine = device->machine;
+    uint64_t limit = (uint64_t)256 << ECAM_BUS_SHIFT;
+    Device *root;
+
+    if (host->ecam_size < (1 << ECAM_BUS_SHIFT) || host->ecam_size > limit) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "gpex-pcihost: ecam-size %llu is not between 1 MiB and 256 MiB",
+                          (unsigned long long)host->ecam_size);
+    }
+    memory_region_init_io(&host->ecam, machine, "pcie-ecam", host->ecam_size, &ecam_ops, host);
+    memory_region_init_container(&host->memory, machine, "pcie-mmio", UINT64_MAX);
+    memory_region_init_container(&host->io, machine, "pcie-pio", GPEX_IO_SIZE);
+    memory_region_init_io(&host->memory_abort, machine, "pcie-mmio-abort", UINT64_MAX, &abort_ops,
+                          host);
+    memory_region_init_io(&host->io_abort, machine, "pcie-pio-abort", GPEX_IO_SIZE, &abort_ops, host);
+    memory_region_add(&host->memory, 0, &host->memory_abort, 0);
+    memory_region_add(&host->io, 0, &host->io_abort, 0);
+    device_add_mmio(device, &host->ecam);
+    device_add_mmio(device, &host->memory);
+    device_add_mmio(device, &host->io);
+    for (unsigned i = 0; i < ARRAY_SIZE(host->intx); i++) {
+        device_add_irq(device, &host->intx[i]);
+    }
+    pci_bus_init(&host->bus, device, "pcie.0", NULL, &host->memory, &host->io);
+    host->bus.set_intx = gpex_set_intx;
+    host->bus.opaque = host;
+    host->bus.msi = host->msi;
+    root = device_create(machine, device, "gpex-root", &host->bus.bus, NULL, error);
+    return root && device_realize(root, error);
+}
+
+static void gpex_pcihost_reset(Device *device)
+{
+    GpexPcihost *host = container_of(device, GpexPcihost, device);
+
+    for (unsigned i = 0; i < ARRAY_SIZE(host->intx); i++) {
+        irq_set(&host->intx[i], host->bus.intx_count[i] > 0);
+    }
+}
+
+static const Property gpex_pcihost_properties[] = {
+    { "ecam-size", PROPERTY_SIZE, offsetof(GpexPcihost, ecam_size),
+      "bytes of configuration space, 1 MiB per bus", "256M" },
+    { "msi", PROPERTY_BOOL, offsetof(GpexPcihost, msi),
+      "the board takes message-signalled interrupts" },
+    { 0 },
+};
+
+static const DeviceType gpex_pcihost_type = {
+    .name = "gpex-pcihost",
+    .summary = "Generic PCI Express host bridge",
+    .category = "bridge",
+    .instance_size = sizeof(GpexPcihost),
+    .properties = gpex_pcihost_properties,
+    .board_only = true,
+    .realize = gpex_pcihost_realize,
+    .reset = gpex_pcihost_reset,
+};
+DEVICE_TYPE(gpex_pcihost_type);
+
+/* The host bridge as it appears on its own bus. */
+
+static bool gpex_root_realize(Device *device, GError **error)
+{
+    pci_set_identity(pci_device(device), 0x1b36, 0x0008, 0x060000, 0);
+    pci_set_subsystem(pci_device(device), 0x1af4, 0x1100);
+    return true;
+}
+
+static void gpex_root_reset(Device *device)
+{
+    pci_reset(pci_device(device));
+}
+
+typedef struct {
+    PciDevice pci;
+} GpexRoot;
+
+static const Property gpex_root_properties[] = { PCI_PROPERTIES(GpexRoot, pci), { 0 } };
+static const StateField gpex_root_state[] = { PCI_STATE(GpexRoot, pci), { 0 } };
+
+static const DeviceType gpex_root_type = {
+    .name = "gpex-root",
+    .summary = "Host bridge function of gpex-pcihost",
+    .bus = "pci",
+    .category = "bridge",
+    .instance_size = sizeof(GpexRoot),
+    .bus_properties = gpex_root_properties,
+    .state = gpex_root_state,
+    .board_only = true,
+    .realize = gpex_root_realize,
+    .reset = gpex_root_reset,
+};
+DEVICE_TYPE(gpex_root_type);
