@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/* Virtio device core: status, features, configuration space, kicks (Virtio 1.2, chapters 2 and 3). */
+#include "hw/virtio/virtio.h"
+
+#include <stdarg.h>
+
+#include "base/error.h"
+#include "machine/machine.h"
+
+VirtQueue *virtio_add_queue(VirtioDevice *virtio, unsigned size, VirtQueueHandler *handler)
+{
+    VirtQueue *queue = &virtio->queues[virtio->queue_count];
+
+    g_assert(virtio->queue_count < VIRTIO_MAX_QUEUES && size <= VIRTIO_MAX_QUEUE_SIZE);
+    *queue = (VirtQueue){
+        .virtio = virtio,
+        .state = &virtio->queue_states[virtio->queue_count],
+        .index = virtio->queue_count,
+        .maximum_size = size,
+        .handler = handler,
+    };
+    virtio->queue_count++;
+    return queue;
+}
+
+VirtQueue *virtio_queue(VirtioDevice *virtio, unsigned index)
+{
+    return index < virtio->queue_count ? &virtio->queues[index] : NULL;
+}
+
+void virtio_fail(VirtioDevice *virtio, const char *format, ...)
+{
+    if (log_enabled(LOG_GUEST_ERRORS)) {
+        va_list arguments;
+        char *text;
+
+        va_start(arguments, format);
+        text = g_strdup_vprintf(format, arguments);
+        va_end(arguments);
+        log_guest_error(virtio_name(virtio), "%s; the device needs a reset", text);
+        g_free(text);
+    }
+    if (!virtio->broken) {
+        virtio->broken = true;
+        virtio->status |= VIRTIO_STATUS_NEEDS_RESET;
+        if (virtio->status & VIRTIO_STATUS_DRIVER_OK) {
+            virtio->transport->notify_config(virtio);
+        }
+    }
+}
+
+bool virtio_running(const VirtioDevice *virtio)
+{
+    return (virtio->status & VIRTIO_STATUS_DRIVER_OK) && !virtio->broken && virtio->dma_allowed;
+}
+
+void virtio_config_changed(VirtioDevice *virtio)
+{
+    virtio->config_generation++;
+    if (virtio->status & VIRTIO_STATUS_DRIVER_OK) {
+        virtio->transport->notify_config(virtio);
+    }
+}
+
+static void run_handler(VirtQueue *queue)
+{
+    if (queue->running) {
+        return;
+    }
+    queue->running = true;
+    queue->handler(queue);
+    queue->running = false;
+}
+
+/* Legacy drivers may use queues before they set DRIVER_OK (3.1.2). */
+void virtio_kick(VirtioDevice *virtio, unsigned index)
+{
+    VirtQueue *queue = virtio_queue(virtio, index);
+    bool modern = virtio_has_feature(virtio, VIRTIO_F_VERSION_1);
+
+    if (!queue || !queue->state->enabled) {
+        log_guest_error(virtio_name(virtio), "kick of queue %u, which is not ready", index);
+        return;
+    }
+    if (!virtio->broken && virtio->dma_allowed &&
+        ((virtio->status & VIRTIO_STATUS_DRIVER_OK) || !modern)) {
+        run_handler(queue);
+    }
+}
+
+static void run_all(VirtioDevice *virtio)
+{
+    for (unsigned i = 0; i < virtio->queue_count; i++) {
+        if (virtio->queues[i].state->enabled) {
+            run_handler(&virtio->queues[i]);
+        }
+    }
+}
+
+void virtio_set_dma_allowed(VirtioDevice *virtio, bool allowed)
+{
+    if (allowed == virtio->dma_allowed) {
+        return;
+    }
+    virtio->dma_allowed = allowed;
+    if (virtio_running(virtio)) {
+        run_all(virtio);
+    }
+}
+
+uint8_t virtio_read_status(const VirtioDevice *virtio)
+{
+    /* A reset is complete, and reads as such, when the requests it has cut off have ended. */
+    if (!virtio->status && virtio->orphans) {
+        return VIRTIO_STATUS_NEEDS_RESET;
+    }
+    return virtio->status;
+}
+
+static bool features_acceptable(VirtioDevice *virtio)
+{
+    if (virtio->accepted & ~virtio_offered(virtio, false)) {
+        log_guest_error(virtio_name(virtio), "features %#llx were not offered",
+                        (unsigned long long)(virtio->accepted & ~virtio_offered(virtio, false)));
+        return false;
+    }
+    return true;
+}
+
+void virtio_write_status(VirtioDevice *virtio, uint8_t status)
+{
+    uint8_t old = virtio->status;
+
+    if (!status) {
+        virtio_reset(virtio);
+        return;
+    }
+    if ((status & VIRTIO_STATUS_FEATURES_OK) && !(old & VIRTIO_STATUS_FEATURES_OK) &&
+        !features_acceptable(virtio)) {
+        status &= ~VIRTIO_STATUS_FEATURES_OK;
+    }
+    virtio->status = status | (old & VIRTIO_STATUS_NEEDS_RESET);
+    if ((status & VIRTIO_STATUS_DRIVER_OK) && !(old & VIRTIO_STATUS_DRIVER_OK) &&
+        virtio->transport->driver_ok) {
+        virtio->transport->driver_ok(virtio);
+    }
+    if (virtio->type->status_changed) {
+        virtio->type->status_changed(virtio);
+    }
+    if (!(old & VIRTIO_STATUS_DRIVER_OK) && virtio_running(virtio)) {
+        run_all(virtio);
+    }
+}
+
+uint64_t virtio_offered(const VirtioDevice *virtio, bool legacy)
+{
+    return legacy ? virtio->offered & ~(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_ACCESS_PLATFORM))
+                  : virtio->offered & ~BIT(VIRTIO_F_ANY_LAYOUT);
+}
+
+void virtio_write_features(VirtioDevice *virtio, uint32_t select, uint32_t value)
+{
+    if (select > 1) {
+        return;
+    }
+    if (virtio->status & VIRTIO_STATUS_FEATURES_OK) {
+        log_guest_error(virtio_name(virtio), "features written after FEATURES_OK");
+        return;
+    }
+    virtio->accepted = bits_deposit(virtio->accepted, 32 * select, 32, value);
+}
+
+uint32_t virtio_read_config(VirtioDevice *virtio, unsigned offset, unsigned size)
+{
+    uint32_t value = 0;
+
+    if (offset >= virtio->type->config_size) {
+        return 0;
+    }
+    if (virtio->type->config_read) {
+        virtio->type->config_read(virtio);
+    }
+    memcpy(&value, virtio->config + offset, MIN(size, virtio->type->config_size - offset));
+    return value;
+}
+
+void virtio_write_config(VirtioDevice *virtio, unsigned offset, uint32_t value, unsigned size)
+{
+    if (offset + size > virtio->type->config_size || !virtio->type->config_written) {
+        log_guest_error(virtio_name(virtio), "write to read-only configuration at %#x", offset);
+        return;
+    }
+    memcpy(virtio->config + offset, &value, size);
+    virtio->type->config_written(virtio, offset, size);
+}
+
+static void choose_features(VirtioDevice *virtio)
+{
+    const VirtioOptions *options = &virtio->options;
+
+    virtio->offered = virtio->type->features(virtio) | BIT(VIRTIO_F_VERSION_1);
+    if (options->indirect_desc) {
+        virtio->offered |= BIT(VIRTIO_F_INDIRECT_DESC);
+    }
+    if (options->event_idx) {
+        virtio->offered |= BIT(VIRTIO_F_EVENT_IDX);
+    }
+    if (options->any_layout) {
+        virtio->offered |= BIT(VIRTIO_F_ANY_LAYOUT);
+    }
+    if (options->iommu_platform) {
+        virtio->offered |= BIT(VIRTIO_F_ACCESS_PLATFORM);
+    }
+}
+
+bool virtio_realize(VirtioDevice *virtio, GError **error)
+{
+    virtio->type = virtio->pci.device.type->class_data;
+    g_assert(virtio->type->config_size <= VIRTIO_MAX_CONFIG);
+    if (!virtio->type->realize(virtio, error)) {
+        return false;
+    }
+    choose_features(virtio);
+    return true;
+}
+
+void virtio_unrealize(VirtioDevice *virtio)
+{
+    virtio_drain(virtio);
+    if (virtio->type && virtio->type->unrealize) {
+        virtio->type->unrealize(virtio);
+    }
+}
+
+void virtio_drain(VirtioDevice *virtio)
+{
+    if (virtio->type && virtio->type->drain) {
+        virtio->type->drain(virtio);
+    }
+}
+
+void virtio_reset(VirtioDevice *virtio)
+{
+    virtio->status = 0;
+    virtio->broken = false;
+    virtio->accepted = 0;
+    virtio->config_generation = 0;
+    virtio->window_size = 0;
+    memset(virtio->queue_states, 0, sizeof virtio->queue_states);
+    for (unsigned i = 0; i < virtio->queue_count; i++) {
+        virtqueue_reset(&virtio->queues[i]);
+    }
+    if (virtio->type->reset) {
+        virtio->type->reset(virtio);
+    }
+}
+
+void virtio_state_loaded(VirtioDevice *virtio)
+{
+    virtio->window_size = 0;
+    for (unsigned i = 0; i < virtio->queue_count; i++) {
+        virtio->queues[i].mapped = false;
+    }
+    if (virtio->type->state_loaded) {
+        virtio->type->state_loaded(virtio);
+    }
+}
