@@ -20,20 +20,18 @@ void bus_init(Bus *bus, const BusType *type, Device *parent, const char *name)
 }
 
 typedef struct {
-    const char *name, *type;
+    const char *name;
     Bus *found;
 } BusSearch;
 
-static void match_bus(Device *device, void *opaque)
+static void match_name(Device *device, void *opaque)
 {
     BusSearch *search = opaque;
 
     for (unsigned i = 0; device->buses && i < device->buses->len && !search->found; i++) {
         Bus *bus = device->buses->pdata[i];
-        bool room = bus->max_devices == 0 || bus->devices->len < bus->max_devices;
 
-        if (search->name ? strcmp(bus->name, search->name) == 0
-                         : room && strcmp(bus->type->name, search->type) == 0) {
+        if (strcmp(bus->name, search->name) == 0) {
             search->found = bus;
         }
     }
@@ -43,14 +41,32 @@ Bus *bus_find(Machine *machine, const char *name)
 {
     BusSearch search = { .name = name };
 
-    device_foreach(machine->root, match_bus, &search);
+    device_foreach(machine->root, match_name, &search);
     return search.found;
+}
+
+/* A bus comes before the buses below it, and the newest device before its siblings. */
+static Bus *find_room(Device *device, const char *type)
+{
+    for (unsigned i = 0; device->buses && i < device->buses->len; i++) {
+        Bus *bus = device->buses->pdata[i];
+        bool room = bus->max_devices == 0 || bus->devices->len < bus->max_devices;
+
+        if (room && strcmp(bus->type->name, type) == 0) {
+            return bus;
+        }
+    }
+    for (unsigned i = device->children->len; i > 0; i--) {
+        Bus *bus = find_room(device->children->pdata[i - 1], type);
+
+        if (bus) {
+            return bus;
+        }
+    }
+    return NULL;
 }
 
 Bus *bus_find_by_type(Machine *machine, const char *type)
 {
-    BusSearch search = { .type = type };
-
-    device_foreach(machine->root, match_bus, &search);
-    return search.found;
+    return find_room(machine->root, type);
 }

@@ -166,7 +166,10 @@ struct Bus {
 };
 void bus_init(Bus *bus, const BusType *type, Device *parent, const char *name);
 Bus *bus_find(Machine *machine, const char *name);
-/* The first bus of a type with room, for -device without bus=. */
+/*
+ * The bus for -device without bus=: one of the type with room; of several equal ones the newest, so that
+ * disks get slots with falling addresses, which is the order in which Linux numbers them.
+ */
 Bus *bus_find_by_type(Machine *machine, const char *type);
 
 #endif

@@ -549,11 +549,19 @@ static bool virtio_blk_realize(VirtioDevice *virtio, GError **error)
     for (unsigned i = 0; i < blk->num_queues; i++) {
         virtio_add_queue(virtio, blk->queue_size, virtio_blk_kick);
     }
-    if (!blk->listening) {
-        blk->listening = true;
-        machine_add_event_listener(virtio_machine(virtio), on_event, blk);
-    }
+    blk->listening = true;
+    machine_add_event_listener(virtio_machine(virtio), on_event, blk);
     return true;
+}
+
+static void virtio_blk_unrealize(VirtioDevice *virtio)
+{
+    VirtioBlk *blk = virtio_blk(virtio);
+
+    if (blk->listening) {
+        machine_remove_event_listener(virtio_machine(virtio), on_event, blk);
+        blk->listening = false;
+    }
 }
 
 static const VirtioType virtio_blk_type = {
@@ -563,6 +571,7 @@ static const VirtioType virtio_blk_type = {
     .pci_class = 0x010000,
     .config_size = CONFIG_SIZE,
     .realize = virtio_blk_realize,
+    .unrealize = virtio_blk_unrealize,
     .features = virtio_blk_features,
     .reset = virtio_blk_reset,
     .drain = virtio_blk_drain,

@@ -452,15 +452,24 @@ static uint64_t virtio_net_features(VirtioDevice *virtio)
     return features;
 }
 
+static void count_nic(Device *device, void *opaque)
+{
+    unsigned *count = opaque;
+
+    *count += device->realized && !g_strcmp0(device->type->category, "network");
+}
+
 /* 52:54:00:12:34:56 for the first NIC, then counting up. */
 static void choose_mac(VirtioNet *net)
 {
+    unsigned nics = 0;
     static const uint8_t base[MAC_SIZE] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 };
     static const uint8_t unset[MAC_SIZE];
 
     if (!memcmp(net->mac, unset, MAC_SIZE)) {
         memcpy(net->mac, base, MAC_SIZE);
-        net->mac[MAC_SIZE - 1] += machine_next_mac_index(virtio_machine(&net->virtio));
+        device_foreach(virtio_machine(&net->virtio)->root, count_nic, &nics);
+        net->mac[MAC_SIZE - 1] += nics;
     }
 }
 

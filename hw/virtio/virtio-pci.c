@@ -619,6 +619,7 @@ static bool realize(VirtioDevice *virtio, bool legacy, bool modern, GError **err
         add_legacy(virtio);
     }
     if (!pci_add_msix(pci, BAR_MSIX, vector_count(virtio), error)) {
+        virtio_unrealize(virtio);
         return false;
     }
     if (modern) {

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Virtio entropy device (Virtio 1.2, 5.4), optionally limited to max-bytes in each period. */
-#include <errno.h>
-#include <stdio.h>
-
 #include "base/error.h"
 #include "hw/virtio/virtio.h"
 #include "machine/clock.h"
 #include "machine/machine.h"
+#include "machine/object.h"
 
 enum {
     QUEUE_SIZE = 8,
@@ -18,9 +16,8 @@ typedef struct {
     VirtioDevice virtio;
     Timer timer;
     uint64_t quota;       /* bytes left in this period */
-    FILE *source;
     /* Properties. */
-    char *rng;
+    Object *source;
     uint64_t max_bytes;
     uint32_t period_ms;
 } VirtioRng;
@@ -30,41 +27,29 @@ static VirtioRng *virtio_rng(VirtioDevice *virtio)
     return container_of(virtio, VirtioRng, virtio);
 }
 
-/* Fills up to size bytes of the chain; false when the source has failed. */
-static bool fill(VirtioRng *rng, VirtioElement *element, uint64_t size, uint32_t *written)
+static void wait_a_period(VirtioRng *rng)
 {
-    uint8_t chunk[CHUNK];
-
-    for (uint64_t done = 0; done < size;) {
-        size_t part = MIN(size - done, sizeof chunk);
-
-        if (fread(chunk, 1, part, rng->source) != part) {
-            return false;
-        }
-        done += iovec_from_buffer(element->in, element->in_count, done, chunk, part);
-        *written = done;
+    if (!timer_is_armed(&rng->timer)) {
+        timer_arm(&rng->timer, clock_now_ns(virtio_machine(&rng->virtio)) +
+                                   (int64_t)rng->period_ms * NS_PER_MS);
     }
-    return true;
 }
 
+/* A chain need not be filled: the driver takes what it gets and asks again. */
 static bool take(VirtQueue *queue, VirtioElement *element)
 {
     VirtioRng *rng = virtio_rng(queue->virtio);
-    uint64_t size = MIN(element->in_bytes, rng->quota);
-    uint32_t written = 0;
+    uint64_t size = MIN(MIN(element->in_bytes, CHUNK), rng->quota);
+    uint8_t chunk[CHUNK];
+    int64_t got = size ? object_random(rng->source, chunk, size) : 0;
 
-    if (!rng->quota) {
+    if (element->in_bytes && got <= 0) {
         virtqueue_unpop(queue, element);
-        if (!timer_is_armed(&rng->timer)) {
-            timer_arm(&rng->timer, clock_now_ns(virtio_machine(queue->virtio)) +
-                                       (int64_t)rng->period_ms * NS_PER_MS);
-        }
+        wait_a_period(rng);
         return false;
     }
-    /* A chain need not be filled: the driver takes what it gets and asks again. */
-    fill(rng, element, MIN(size, CHUNK), &written);
-    rng->quota -= written;
-    virtqueue_push(element, written);
+    rng->quota -= got;
+    virtqueue_push(element, iovec_from_buffer(element->in, element->in_count, 0, chunk, got));
     return true;
 }
 
@@ -104,10 +89,6 @@ static bool virtio_rng_realize(VirtioDevice *virtio, GError **error)
         return error_fail(error, KASO_ERROR_INVALID,
                           "%s: period and max-bytes must not be 0", virtio_name(virtio));
     }
-    rng->source = fopen("/dev/urandom", "re");
-    if (!rng->source) {
-        return error_fail_errno(error, errno, "cannot open /dev/urandom");
-    }
     timer_init(&rng->timer, virtio_machine(virtio), new_period, rng);
     virtio_add_queue(virtio, QUEUE_SIZE, virtio_rng_kick);
     return true;
@@ -115,13 +96,7 @@ static bool virtio_rng_realize(VirtioDevice *virtio, GError **error)
 
 static void virtio_rng_unrealize(VirtioDevice *virtio)
 {
-    VirtioRng *rng = virtio_rng(virtio);
-
-    if (rng->source) {
-        timer_cancel(&rng->timer);
-        fclose(rng->source);
-        rng->source = NULL;
-    }
+    timer_cancel(&virtio_rng(virtio)->timer);
 }
 
 static const VirtioType virtio_rng_type = {
@@ -136,7 +111,8 @@ static const VirtioType virtio_rng_type = {
 };
 
 static const Property virtio_rng_properties[] = {
-    { "rng", PROPERTY_STRING, offsetof(VirtioRng, rng), "id of an rng object; unset: the host's" },
+    { "rng", PROPERTY_OBJECT, offsetof(VirtioRng, source),
+      "id of an rng object; unset: the host's generator" },
     { "max-bytes", PROPERTY_SIZE, offsetof(VirtioRng, max_bytes), "limit for each period",
       "9223372036854775807" },
     { "period", PROPERTY_U32, offsetof(VirtioRng, period_ms), "milliseconds of a period", "65536" },

@@ -374,7 +374,9 @@ static const BusType virtio_serial_bus_type = { .name = "virtio-serial-bus" };
 static void add_bus(VirtioSerial *serial)
 {
     Device *device = &serial->virtio.pci.device;
-    char *name = g_strdup_printf("%s.0", device->user_named ? device->id : "virtio-serial-bus");
+    /* Generated ids begin with the type's name. */
+    bool named = !g_str_has_prefix(device->id, device->type->name);
+    char *name = g_strdup_printf("%s.0", named ? device->id : "virtio-serial-bus");
 
     bus_init(&serial->bus, &virtio_serial_bus_type, device, name);
     serial->bus.max_devices = serial->max_ports;
