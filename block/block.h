@@ -71,12 +71,16 @@ void block_write_zeroes(BlockBackend *block, uint64_t offset, uint64_t size, Blo
                         BlockCompletion *done, void *opaque);
 void block_discard(BlockBackend *block, uint64_t offset, uint64_t size, BlockCompletion *done,
                    void *opaque);
+/* Requests between plug and unplug may reach the host together. Nests; unplug soon. */
+void block_plug(BlockBackend *block);
+void block_unplug(BlockBackend *block);
 /* Waits until all requests are complete, running completions. Main loop's thread. */
 void block_drain(BlockBackend *block);
 
 /* Synchronous forms for flash, loaders and tools. */
 int block_pread(BlockBackend *block, uint64_t offset, void *buffer, uint64_t size);
 int block_pwrite(BlockBackend *block, uint64_t offset, const void *buffer, uint64_t size);
+int block_flush_sync(BlockBackend *block);
 
 /* Cumulative counters for `info blockstats`. */
 typedef struct {

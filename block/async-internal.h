@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* What the parts of the asynchronous context share: async.c, worker.c, io-ring.c. */
+#ifndef BLOCK_ASYNC_INTERNAL_H
+#define BLOCK_ASYNC_INTERNAL_H
+
+#include "block/async.h"
+#include "block/coroutine-switch.h"
+
+#include <pthread.h>
+
+typedef struct WorkerPool WorkerPool;
+typedef struct IoRing IoRing;
+
+struct Coroutine {
+    Coroutine *next; /* in the ready list or the pool */
+    AsyncContext *context;
+    CoroutineStack *stack;
+    CoroutineFunction *function;
+    void *opaque;
+    bool finished;
+    bool queued; /* in the ready list */
+};
+
+struct AsyncContext {
+    pthread_mutex_t lock;
+    int event_fd; /* readable: look for finished work */
+
+    /* Below: under lock. */
+    Coroutine *ready_head, **ready_tail;
+    Coroutine *pool;
+    unsigned pool_size;
+    unsigned live; /* coroutines that have not finished */
+    AsyncCompletion *completed_head, **completed_tail;
+    GSequence *timers; /* AsyncTimer by deadline */
+    unsigned plugs;
+    bool driving;               /* a waiting thread polls event_fd */
+    unsigned waiters;           /* threads in async_wait */
+    pthread_cond_t driver_left; /* driving became false, or work was finished */
+    WorkerPool *workers;
+    IoRing *ring;
+    bool ring_failed;
+
+    GMainContext *main_context;
+    GSource *source;
+};
+
+void async_signal(AsyncContext *context);
+
+WorkerPool *worker_pool_new(AsyncContext *context);
+void worker_pool_free(WorkerPool *pool);
+/* Wakes coroutines whose work is done. [lock held] */
+void worker_pool_reap(WorkerPool *pool);
+
+/* NULL when the kernel refuses. */
+IoRing *io_ring_new(AsyncContext *context);
+void io_ring_free(IoRing *ring);
+void io_ring_submit(IoRing *ring);
+void io_ring_reap(IoRing *ring);
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Coroutines and the context that runs them. All code below the public interface of block.h runs
+ * in coroutines of one AsyncContext; exactly one thread runs coroutines of a context at a time
+ * (it holds the context's lock), so drivers need no locks of their own. A coroutine may continue
+ * on another thread after it yields: functions that yield must not keep errno or thread-local
+ * addresses across the yield.
+ *
+ * Whoever submits a request runs it at once up to its first wait. The rest is run by the main
+ * context's source, or by any thread that waits for a synchronous request.
+ */
+#ifndef BLOCK_ASYNC_H
+#define BLOCK_ASYNC_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+typedef struct AsyncContext AsyncContext;
+typedef struct Coroutine Coroutine;
+typedef void CoroutineFunction(void *opaque);
+
+/* Completions that are delivered in the main context without the context's lock. */
+typedef struct AsyncCompletion {
+    struct AsyncCompletion *next;
+    void (*deliver)(struct AsyncCompletion *completion);
+} AsyncCompletion;
+
+/* main_context: NULL is the default one. */
+AsyncContext *async_context_new(GMainContext *main_context);
+/* No coroutine may be left. */
+void async_context_free(AsyncContext *context);
+
+/* [any thread, not in a coroutine] The lock is not recursive. */
+void async_lock(AsyncContext *context);
+/* Runs what is ready, then unlocks and signals the main context if completions are waiting. */
+void async_unlock(AsyncContext *context);
+/* With plugs held, submissions to the kernel are collected. [lock held] */
+void async_plug(AsyncContext *context);
+void async_unplug(AsyncContext *context);
+
+/* Makes a coroutine ready to run. [lock held] */
+void async_start(AsyncContext *context, CoroutineFunction *function, void *opaque);
+/* Runs function in a coroutine and returns when it has returned; direct call in a coroutine. */
+void async_run_sync(AsyncContext *context, CoroutineFunction *function, void *opaque);
+/* [lock held] */
+void async_complete(AsyncContext *context, AsyncCompletion *completion);
+/*
+ * Runs coroutines and delivers completions until condition(opaque) is true. condition is called
+ * with the lock held. [main context's thread]
+ */
+void async_poll_until(AsyncContext *context, bool (*condition)(void *opaque), void *opaque);
+
+/* In a coroutine: */
+Coroutine *coroutine_self(void);
+AsyncContext *coroutine_context(void);
+void coroutine_yield(void);
+void coroutine_sleep_ns(uint64_t ns);
+/* Lets the other ready coroutines and completions run. */
+void coroutine_pause(void);
+/* [lock held] */
+void coroutine_wake(Coroutine *coroutine);
+
+/* Runs function on a worker thread, without the lock; returns its result. [coroutine] */
+typedef int WorkerFunction(void *opaque);
+int worker_call(WorkerFunction *function, void *opaque);
+
+/* io_uring: result of the operation, or -ENOSYS when the kernel does not offer it. [coroutine] */
+int io_ring_readv(int fd, const struct iovec *iov, unsigned count, uint64_t offset);
+int io_ring_writev(int fd, const struct iovec *iov, unsigned count, uint64_t offset, int rwf_flags);
+int io_ring_fdatasync(int fd);
+/* Waits for poll events on fd; returns the events that are there. [coroutine] */
+int coroutine_poll_fd(int fd, short events);
+bool io_ring_available(AsyncContext *context);
+
+/* First in, first out. */
+typedef struct {
+    GQueue waiting;
+} CoroutineQueue;
+void coroutine_queue_init(CoroutineQueue *queue);
+void coroutine_queue_wait(CoroutineQueue *queue);
+bool coroutine_queue_wake_one(CoroutineQueue *queue);
+void coroutine_queue_wake_all(CoroutineQueue *queue);
+
+/* A fair mutex among coroutines of one context. */
+typedef struct {
+    Coroutine *owner;
+    CoroutineQueue queue;
+} CoroutineMutex;
+void coroutine_mutex_init(CoroutineMutex *mutex);
+void coroutine_mutex_lock(CoroutineMutex *mutex);
+void coroutine_mutex_unlock(CoroutineMutex *mutex);
+
+#endif

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: MIT */
+/* The image graph: nodes' lives, edges between them, permissions. */
+#include "block/node.h"
+
+#include "base/error.h"
+#include "block/open.h"
+
+#include <string.h>
+
+struct BlockGraph {
+    AsyncContext *context;
+    GList *nodes;    /* BlockNode, newest last */
+    GList *backends; /* BlockBackend, oldest first */
+    uint64_t next_node_number;
+    bool blocking;
+};
+
+BlockGraph *block_graph_new(GMainContext *context)
+{
+    BlockGraph *graph = g_new0(BlockGraph, 1);
+
+    graph->context = async_context_new(context);
+    return graph;
+}
+
+static void graph_release_nodes(void *opaque)
+{
+    BlockGraph *graph = opaque;
+    bool released;
+
+    do {
+        released = false;
+        for (GList *link = graph->nodes; link; link = link->next) {
+            BlockNode *node = link->data;
+
+            if (node->monitor_owned) {
+                node->monitor_owned = false;
+                node_unref(node);
+                released = true;
+                break;
+            }
+        }
+    } while (released);
+}
+
+void block_graph_free(BlockGraph *graph)
+{
+    async_run_sync(graph->context, graph_release_nodes, graph);
+    g_assert(!graph->backends);
+    g_assert(!graph->nodes);
+    async_context_free(graph->context);
+    g_free(graph);
+}
+
+AsyncContext *block_graph_context(BlockGraph *graph)
+{
+    return graph->context;
+}
+
+void block_graph_set_blocking(BlockGraph *graph, bool blocking)
+{
+    graph->blocking = blocking;
+}
+
+bool block_graph_blocking(BlockGraph *graph)
+{
+    return graph->blocking;
+}
+
+GList *block_graph_nodes(BlockGraph *graph)
+{
+    return graph->nodes;
+}
+
+GList *block_graph_backends(BlockGraph *graph)
+{
+    return graph->backends;
+}
+
+void block_graph_add_backend(BlockGraph *graph, BlockBackend *block)
+{
+    graph->backends = g_list_append(graph->backends, block);
+}
+
+void block_graph_remove_backend(BlockGraph *graph, BlockBackend *block)
+{
+    graph->backends = g_list_remove(graph->backends, block);
+}
+
+BlockNode *node_find(BlockGraph *graph, const char *node_name)
+{
+    for (GList *link = graph->nodes; link; link = link->next) {
+        BlockNode *node = link->data;
+
+        if (!strcmp(node->node_name, node_name)) {
+            return node;
+        }
+    }
+    return NULL;
+}
+
+const BlockDriver *block_driver_find(const char *name)
+{
+    const BlockDriver *const *it;
+
+    REGISTRY_FOREACH(block_drivers, it) {
+        if (!strcmp((*it)->name, name)) {
+            return *it;
+        }
+    }
+    return NULL;
+}
+
+/* Nodes. */
+
+BlockNode *node_new(BlockGraph *graph, const BlockDriver *driver, const char *node_name)
+{
+    BlockNode *node = g_new0(BlockNode, 1);
+
+    node->graph = graph;
+    node->driver = driver;
+    node->node_name = node_name ? g_strdup(node_name)
+                                : g_strdup_printf("#block%03" G_GUINT64_FORMAT,
+                                                  graph->next_node_number++);
+    node->filename = g_strdup("");
+    node->references = 1;
+    node->request_alignment = 1;
+    node->shared = BLOCK_PERM_ALL;
+    node->state = g_malloc0(MAX(driver->instance_size, 1));
+    g_queue_init(&node->children);
+    g_queue_init(&node->parents);
+    g_queue_init(&node->tracked);
+    coroutine_mutex_init(&node->flush_lock);
+    graph->nodes = g_list_append(graph->nodes, node);
+    return node;
+}
+
+void node_free(BlockNode *node)
+{
+    BlockGraph *graph = node->graph;
+
+    g_assert(g_queue_is_empty(&node->parents));
+    g_assert(g_queue_is_empty(&node->tracked));
+    while (!g_queue_is_empty(&node->children)) {
+        child_detach(g_queue_peek_head(&node->children));
+    }
+    graph->nodes = g_list_remove(graph->nodes, node);
+    if (node->explicit_options) {
+        g_hash_table_unref(node->explicit_options);
+    }
+    g_free(node->backing_filename);
+    g_free(node->backing_format);
+    g_free(node->filename);
+    g_free(node->node_name);
+    g_free(node->state);
+    g_free(node);
+}
+
+void node_ref(BlockNode *node)
+{
+    node->references++;
+}
+
+void node_unref(BlockNode *node)
+{
+    if (!node || --node->references) {
+        return;
+    }
+    node->references = 1; /* closing may read and write through the node */
+    if (!node->read_only) {
+        node_flush(node);
+    }
+    if (node->driver->close) {
+        node->driver->close(node);
+    }
+    node->references = 0;
+    node_free(node);
+}
+
+/* Permissions. */
+
+/* The permissions that a child of this role needs, given what the node's users need. */
+static void default_child_perm(BlockNode *node, BlockChild *child, unsigned perm, unsigned shared,
+                               unsigned *child_perm, unsigned *child_shared)
+{
+    if (child->role & BLOCK_ROLE_FILTERED) {
+        *child_perm = perm;
+        *child_shared = shared;
+    } else if (child->role & BLOCK_ROLE_COW) {
+        *child_perm = perm & BLOCK_PERM_CONSISTENT_READ;
+        *child_shared = shared & BLOCK_PERM_WRITE ? BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE : 0;
+        *child_shared |= BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE_UNCHANGED;
+    } else {
+        *child_perm = perm;
+        *child_shared = shared;
+        if (child->role & BLOCK_ROLE_METADATA) {
+            if (!node->flags.no_io) {
+                *child_perm |= BLOCK_PERM_CONSISTENT_READ;
+            }
+            if (!node->read_only) {
+                *child_perm |= BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE;
+            }
+            *child_shared &= ~(BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE);
+        }
+        if (*child_perm & BLOCK_PERM_WRITE) {
+            *child_perm |= BLOCK_PERM_RESIZE; /* growing the file is part of writing */
+        }
+    }
+    if (node->flags.force_share) {
+        *child_shared = BLOCK_PERM_ALL;
+    }
+}
+
+static void node_cumulative_perms(BlockNode *node, unsigned *perm, unsigned *shared)
+{
+    *perm = 0;
+    *shared = BLOCK_PERM_ALL;
+    for (GList *link = node->parents.head; link; link = link->next) {
+        BlockChild *child = link->data;
+
+        *perm |= child->perm;
+        *shared &= child->shared;
+    }
+    if (node->flags.force_share) {
+        *shared = BLOCK_PERM_ALL;
+    }
+}
+
+static const char *perm_names(unsigned perm)
+{
+    return perm & BLOCK_PERM_WRITE             ? "write"
+           : perm & BLOCK_PERM_RESIZE          ? "resize"
+           : perm & BLOCK_PERM_CONSISTENT_READ ? "consistent read"
+                                               : "write unchanged";
+}
+
+static const char *child_user(BlockChild *child)
+{
+    return child->parent ? child->parent->node_name : child->owner;
+}
+
+/* Each user must be let do what it needs by each other one. */
+static bool node_check_conflicts(BlockNode *node, GError **error)
+{
+    for (GList *a = node->parents.head; a; a = a->next) {
+        for (GList *b = node->parents.head; b; b = b->next) {
+            BlockChild *x = a->data, *y = b->data;
+            unsigned conflict = x->perm & ~y->shared;
+
+            if (x != y && conflict) {
+                return error_fail(error, KASO_ERROR_GENERIC,
+                                  "Conflicts with use by %s as '%s', which does not allow '%s' on %s",
+                                  child_user(y), y->name, perm_names(conflict), node->node_name);
+            }
+        }
+    }
+    return true;
+}
+
+bool node_refresh_perms(BlockNode *node, GError **error)
+{
+    unsigned perm, shared;
+
+    if (!node_check_conflicts(node, error)) {
+        return false;
+    }
+    node_cumulative_perms(node, &perm, &shared);
+    if ((perm & (BLOCK_PERM_WRITE | BLOCK_PERM_WRITE_UNCHANGED)) && node->read_only) {
+        return error_fail(error, KASO_ERROR_GENERIC, "Block node '%s' (%s) is read-only",
+                          node->node_name, node->filename);
+    }
+    if (node->driver->set_perm && !node->driver->set_perm(node, perm, shared, error)) {
+        return false;
+    }
+    node->perm = perm;
+    node->shared = shared;
+    for (GList *link = node->children.head; link; link = link->next) {
+        BlockChild *child = link->data;
+        unsigned child_perm, child_shared;
+
+        (node->driver->child_perm ? node->driver->child_perm
+                                  : default_child_perm)(node, child, perm, shared, &child_perm,
+                                                        &child_shared);
+        if ((child_perm != child->perm || child_shared != child->shared) &&
+            !child_set_perm(child, child_perm, child_shared, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool child_set_perm(BlockChild *child, unsigned perm, unsigned shared, GError **error)
+{
+    unsigned old_perm = child->perm, old_shared = child->shared;
+
+    child->perm = perm;
+    child->shared = shared;
+    if (node_refresh_perms(child->node, error)) {
+        return true;
+    }
+    child->perm = old_perm;
+    child->shared = old_shared;
+    node_refresh_perms(child->node, NULL);
+    return false;
+}
+
+/* Edges. */
+
+static BlockChild *child_new(BlockNode *parent, BlockNode *node, const char *name, BlockRole role)
+{
+    BlockChild *child = g_new0(BlockChild, 1);
+
+    child->name = g_strdup(name);
+    child->role = role;
+    child->parent = parent;
+    child->node = node;
+    child->shared = BLOCK_PERM_ALL;
+    child->in_parent.data = child;
+    child->in_node.data = child;
+    g_queue_push_tail_link(&node->parents, &child->in_node);
+    if (parent) {
+        g_queue_push_tail_link(&parent->children, &child->in_parent);
+        if (!strcmp(name, "file")) {
+            parent->file = child;
+        } else if (!strcmp(name, "backing")) {
+            parent->backing = child;
+        }
+    }
+    return child;
+}
+
+void child_detach(BlockChild *child)
+{
+    BlockNode *parent = child->parent, *node = child->node;
+
+    g_queue_unlink(&node->parents, &child->in_node);
+    if (parent) {
+        g_queue_unlink(&parent->children, &child->in_parent);
+        if (parent->file == child) {
+            parent->file = NULL;
+        }
+        if (parent->backing == child) {
+            parent->backing = NULL;
+        }
+    }
+    if (node->references > 1) {
+        node_refresh_perms(node, NULL); /* giving up permissions cannot conflict */
+    }
+    node_unref(node);
+    g_free(child->name);
+    g_free(child);
+}
+
+static bool node_reaches(BlockNode *from, BlockNode *to)
+{
+    if (from == to) {
+        return true;
+    }
+    for (GList *link = from->children.head; link; link = link->next) {
+        if (node_reaches(((BlockChild *)link->data)->node, to)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+BlockChild *node_attach_child(BlockNode *parent, BlockNode *node, const char *name, BlockRole role,
+                              GError **error)
+{
+    BlockChild *child;
+
+    if (node_reaches(node, parent)) {
+        error_fail(error, KASO_ERROR_GENERIC, "Making '%s' a child of '%s' would create a cycle",
+                   node->node_name, parent->node_name);
+        node_unref(node);
+        return NULL;
+    }
+    child = child_new(parent, node, name, role);
+    if (!node_refresh_perms(parent, error)) {
+        child_detach(child);
+        return NULL;
+    }
+    return child;
+}
+
+BlockChild *node_attach_user(BlockNode *node, const char *owner, unsigned perm, unsigned shared,
+                             GError **error)
+{
+    BlockChild *child;
+
+    node_ref(node);
+    child = child_new(NULL, node, "root", 0);
+    child->owner = owner;
+    if (!child_set_perm(child, perm, shared, error)) {
+        child_detach(child);
+        return NULL;
+    }
+    return child;
+}
+
+bool node_set_backing(BlockNode *node, BlockNode *backing, GError **error)
+{
+    BlockChild *old = node->backing;
+
+    if (backing) {
+        node_ref(backing);
+        if (!node_attach_child(node, backing, "backing", BLOCK_ROLE_COW, error)) {
+            node->backing = old;
+            return false;
+        }
+    }
+    if (old) {
+        BlockChild *new_child = backing ? node->backing : NULL;
+
+        child_detach(old);
+        node->backing = new_child;
+    }
+    return true;
+}
+
+bool node_replace(BlockNode *from, BlockNode *to, BlockNode *except, GError **error)
+{
+    GList *link = from->parents.head;
+
+    while (link) {
+        BlockChild *child = link->data;
+
+        link = link->next;
+        if (child->parent && (child->parent == except || child->parent == to)) {
+            continue;
+        }
+        if (child->parent && node_reaches(to, child->parent)) {
+            return error_fail(error, KASO_ERROR_GENERIC,
+                              "Replacing '%s' by '%s' would create a cycle", from->node_name,
+                              to->node_name);
+        }
+        g_queue_unlink(&from->parents, &child->in_node);
+        child->node = to;
+        g_queue_push_tail_link(&to->parents, &child->in_node);
+        node_ref(to);
+        node_unref(from);
+    }
+    return node_refresh_perms(to, error) && node_refresh_perms(from, error);
+}
+
+bool node_set_read_only(BlockNode *node, bool read_only, GError **error)
+{
+    bool old = node->read_only;
+
+    if (old == read_only) {
+        return true;
+    }
+    if (node->file && !read_only && !node_set_read_only(node->file->node, false, error)) {
+        return false;
+    }
+    if (read_only) {
+        int result = node_flush(node);
+
+        if (result < 0) {
+            return error_fail_errno(error, -result, "Could not flush %s", node->filename);
+        }
+    }
+    node->read_only = read_only;
+    if ((node->driver->reopen && !node->driver->reopen(node, read_only, error)) ||
+        !node_refresh_perms(node, error)) {
+        node->read_only = old;
+        return false;
+    }
+    if (node->file && read_only) {
+        return node_set_read_only(node->file->node, true, error);
+    }
+    return true;
+}
+
+BlockNode *node_skip_filters(BlockNode *node)
+{
+    while (node && node->driver->is_filter && node->file) {
+        node = node->file->node;
+    }
+    return node;
+}
+
+BlockNode *node_below(BlockNode *node)
+{
+    if (node->driver->is_filter) {
+        return node->file ? node->file->node : NULL;
+    }
+    return node->backing ? node->backing->node : NULL;
+}
