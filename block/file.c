@@ -33,6 +33,16 @@ typedef struct {
     size_t memory_alignment;
 } FileNode;
 
+static size_t iov_length(const struct iovec *iov, unsigned count)
+{
+    size_t size = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        size += iov[i].iov_len;
+    }
+    return size;
+}
+
 typedef enum { FILE_READ, FILE_WRITE, FILE_SYNC, FILE_FALLOCATE } FileOperation;
 
 typedef struct {

@@ -207,6 +207,10 @@ bool options_has_nested(GHashTable *options, const char *prefix)
 bool options_check_empty(GHashTable *options, const char *of_what, const BlockOption *known,
                          GError **error)
 {
+    static const char *const common[] = {
+        "driver",    "format",  "file",    "node-name",     "read-only", "readonly", "cache",
+        "force-share", "aio",   "discard", "detect-zeroes", "snapshot",  "werror",   "rerror",
+    };
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     GHashTableIter iter;
     gpointer key;
@@ -218,6 +222,9 @@ bool options_check_empty(GHashTable *options, const char *of_what, const BlockOp
     }
     for (; known && known->name; known++) {
         g_ptr_array_add(names, (gpointer)known->name);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(common); i++) {
+        g_ptr_array_add(names, (gpointer)common[i]);
     }
     g_ptr_array_add(names, NULL);
     near = error_nearest(key, (const char *const *)names->pdata);

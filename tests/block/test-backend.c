@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT */
+/* Backends on raw files: options, asynchronous requests, locks, overlay, throttling, errors. */
+#include "block/block.h"
+
+#include "base/bits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { IMAGE_SIZE = 4 * 1024 * 1024 };
+
+typedef struct {
+    BlockGraph *graph;
+    char *folder, *image;
+} Fixture;
+
+static void write_file(const char *path, uint64_t size)
+{
+    int fd = open(path, O_CREAT | O_RDWR | O_TRUNC, 0644);
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(ftruncate(fd, (off_t)size), ==, 0);
+    close(fd);
+}
+
+static void setup(Fixture *f, gconstpointer data)
+{
+    f->graph = block_graph_new(NULL);
+    f->folder = g_dir_make_tmp("kaso-block-XXXXXX", NULL);
+    f->image = g_build_filename(f->folder, "disk.raw", NULL);
+    write_file(f->image, IMAGE_SIZE);
+}
+
+static void teardown(Fixture *f, gconstpointer data)
+{
+    block_graph_free(f->graph);
+    unlink(f->image);
+    g_assert_cmpint(rmdir(f->folder), ==, 0);
+    g_free(f->folder);
+    g_free(f->image);
+}
+
+/* "a=b,c=d" */
+static GHashTable *options(const char *text)
+{
+    GHashTable *table = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g_auto(GStrv) items = g_strsplit(text, ",", -1);
+
+    for (int i = 0; items[i]; i++) {
+        g_auto(GStrv) pair = g_strsplit(items[i], "=", 2);
+
+        g_hash_table_replace(table, g_strdup(pair[0]), g_strdup(pair[1]));
+    }
+    return table;
+}
+
+static BlockBackend *open_image(Fixture *f, const char *more, GError **error)
+{
+    g_autofree char *text = g_strdup_printf("file=%s%s%s", f->image, more[0] ? "," : "", more);
+    g_autoptr(GHashTable) table = options(text);
+
+    return block_open(f->graph, table, error);
+}
+
+static BlockBackend *open_image_ok(Fixture *f, const char *more)
+{
+    GError *error = NULL;
+    BlockBackend *block = open_image(f, more, &error);
+
+    g_assert_no_error(error);
+    return block;
+}
+
+static void open_image_fails(Fixture *f, const char *more, const char *message)
+{
+    GError *error = NULL;
+    BlockBackend *block = open_image(f, more, &error);
+
+    g_assert_null(block);
+    g_assert_nonnull(error);
+    if (!strstr(error->message, message)) {
+        g_error("expected '%s' in '%s'", message, error->message);
+    }
+    g_error_free(error);
+}
+
+static void count_done(void *opaque, int result)
+{
+    g_assert_cmpint(result, ==, 0);
+    (*(unsigned *)opaque)++;
+}
+
+static void store_result(void *opaque, int result)
+{
+    *(int *)opaque = result;
+}
+
+/* Many requests at once, from this thread, completed by the main loop. */
+static void test_requests(Fixture *f, gconstpointer mode)
+{
+    BlockBackend *block = open_image_ok(f, mode);
+    enum { REQUESTS = 256, SIZE = 8192 };
+    g_autofree uint8_t *out = g_malloc(REQUESTS * SIZE), *in = g_malloc0(REQUESTS * SIZE);
+    struct iovec iov[REQUESTS][2];
+    unsigned done = 0;
+    int flushed = 1;
+    BlockStatistics statistics;
+
+    for (unsigned i = 0; i < REQUESTS * SIZE; i++) {
+        out[i] = (uint8_t)(i * 7 + i / SIZE);
+    }
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        iov[i][0] = (struct iovec){ out + i * SIZE, 1000 };
+        iov[i][1] = (struct iovec){ out + i * SIZE + 1000, SIZE - 1000 };
+        block_write(block, i * SIZE, iov[i], 2, i % 16 ? 0 : BLOCK_FUA, count_done, &done);
+    }
+    while (done < REQUESTS) {
+        g_main_context_iteration(NULL, TRUE);
+    }
+    block_flush(block, store_result, &flushed);
+    block_drain(block);
+    g_assert_cmpint(flushed, ==, 0);
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        iov[i][0] = (struct iovec){ in + i * SIZE, SIZE };
+        block_read(block, i * SIZE, iov[i], 1, count_done, &done);
+    }
+    block_drain(block);
+    g_assert_cmpuint(done, ==, 2 * REQUESTS);
+    g_assert_true(!memcmp(in, out, REQUESTS * SIZE));
+    block_statistics(block, &statistics);
+    g_assert_cmpuint(statistics.write_operations, ==, REQUESTS);
+    g_assert_cmpuint(statistics.read_bytes, ==, REQUESTS * SIZE);
+    g_assert_cmpuint(statistics.flush_operations, ==, 1);
+    block_close(block);
+}
+
+static void test_unaligned(Fixture *f, gconstpointer mode)
+{
+    BlockBackend *block = open_image_ok(f, mode);
+    g_autofree uint8_t *model = g_malloc0(65536), *in = g_malloc(65536);
+    GRand *rand = g_rand_new_with_seed(1);
+
+    for (unsigned i = 0; i < 200; i++) {
+        unsigned offset = (unsigned)g_rand_int_range(rand, 0, 65536);
+        unsigned size = (unsigned)g_rand_int_range(rand, 0, (gint32)(65537 - offset));
+
+        memset(model + offset, (int)i, size);
+        g_assert_cmpint(block_pwrite(block, offset, model + offset, size), ==, 0);
+    }
+    g_assert_cmpint(block_pread(block, 0, in, 65536), ==, 0);
+    g_assert_true(!memcmp(in, model, 65536));
+    g_assert_cmpint(block_pread(block, 3, in, 4097), ==, 0);
+    g_assert_true(!memcmp(in, model + 3, 4097));
+    g_rand_free(rand);
+    block_close(block);
+}
+
+static void test_zeroes_and_discard(Fixture *f, gconstpointer mode)
+{
+    BlockBackend *block = open_image_ok(f, "format=raw,discard=unmap");
+    uint8_t buffer[16384];
+    int result = 1;
+    struct stat st;
+
+    memset(buffer, 0x55, sizeof buffer);
+    g_assert_cmpint(block_pwrite(block, 0, buffer, sizeof buffer), ==, 0);
+    g_assert_cmpint(block_pwrite(block, MIB(1), buffer, sizeof buffer), ==, 0);
+    block_write_zeroes(block, 100, 10000, 0, store_result, &result);
+    block_drain(block);
+    g_assert_cmpint(result, ==, 0);
+    g_assert_cmpint(block_pread(block, 0, buffer, sizeof buffer), ==, 0);
+    g_assert_cmpint(buffer[99], ==, 0x55);
+    g_assert_cmpint(buffer[100], ==, 0);
+    g_assert_cmpint(buffer[10099], ==, 0);
+    g_assert_cmpint(buffer[10100], ==, 0x55);
+    block_discard(block, 0, IMAGE_SIZE, store_result, &result);
+    block_drain(block);
+    g_assert_cmpint(result, ==, 0);
+    g_assert_cmpint(stat(f->image, &st), ==, 0);
+    g_assert_cmpint(st.st_size, ==, IMAGE_SIZE);
+    block_close(block);
+}
+
+static void test_limits(Fixture *f, gconstpointer mode)
+{
+    BlockBackend *block = open_image_ok(f, "format=raw,read-only=on");
+    uint8_t byte = 1;
+
+    g_assert_true(block_read_only(block));
+    g_assert_cmpuint(block_size(block), ==, IMAGE_SIZE);
+    g_assert_cmpint(block_pwrite(block, 0, &byte, 1), ==, -EPERM);
+    g_assert_cmpint(block_pread(block, IMAGE_SIZE, &byte, 1), ==, -EIO);
+    g_assert_cmpint(block_pread(block, UINT64_MAX, &byte, 1), ==, -EIO);
+    block_close(block);
+}
+
+static void test_errors(Fixture *f, gconstpointer mode)
+{
+    g_autofree char *image = f->image;
+
+    open_image_fails(f, "frmat=raw", "did you mean 'format'");
+    open_image_fails(f, "format=nonsense", "Unknown driver 'nonsense'");
+    open_image_fails(f, "cache=sometimes", "invalid cache option 'sometimes'");
+    open_image_fails(f, "format=raw,offset=5M", "sum of offset");
+    open_image_fails(f, "format=raw,rerror=enospc", "rerror=enospc");
+    f->image = f->folder;
+    open_image_fails(f, "format=raw,readonly=on", "Is a directory");
+    f->image = (char *)"/does/not/exist";
+    open_image_fails(f, "", "Could not open '/does/not/exist': No such file");
+    f->image = g_steal_pointer(&image);
+}
+
+static void test_lock(Fixture *f, gconstpointer mode)
+{
+    BlockBackend *block = open_image_ok(f, "format=raw,id=a");
+
+    open_image_fails(f, "format=raw", "\"write\" lock");
+    open_image_fails(f, "format=raw,readonly=on", "lock");
+    block_close(open_image_ok(f, "format=raw,readonly=on,force-share=on"));
+    block_close(block);
+    block = open_image_ok(f, "format=raw,readonly=on");
+    block_close(open_image_ok(f, "format=raw,readonly=on"));
+    open_image_fails(f, "format=raw", "lock");
+    block_close(block);
+}
+
+static void test_snapshot(Fixture *f, gconstpointer mode)
+{
+    BlockBackend *block = open_image_ok(f, "format=raw,snapshot=on");
+    uint8_t a = 0xaa, buffer[4];
+
+    g_assert_cmpint(block_pwrite(block, 65535, &a, 1), ==, 0);
+    g_assert_cmpint(block_pwrite(block, 65536, &a, 1), ==, 0);
+    g_assert_cmpint(block_pread(block, 65534, buffer, 4), ==, 0);
+    g_assert_cmpmem(buffer, 4, ((uint8_t[]){ 0, 0xaa, 0xaa, 0 }), 4);
+    block_close(block);
+    block = open_image_ok(f, "format=raw");
+    g_assert_cmpint(block_pread(block, 65534, buffer, 4), ==, 0);
+    g_assert_cmpmem(buffer, 4, ((uint8_t[]){ 0, 0, 0, 0 }), 4);
+    block_close(block);
+}
+
+/* A guessed raw image cannot be turned into another format by its guest. */
+static void test_probed_raw(Fixture *f, gconstpointer mode)
+{
+    BlockBackend *block = open_image_ok(f, "");
+    uint8_t header[512] = "QFI\xfb\0\0\0\3";
+
+    g_assert_cmpstr(block_driver_name(block), ==, "raw");
+    g_assert_cmpint(block_pwrite(block, 512, header, sizeof header), ==, 0);
+    block_close(block);
+}
+
+static void test_nodes(Fixture *f, gconstpointer mode)
+{
+    g_autofree char *text = g_strdup_printf("node-name=file0,driver=file,filename=%s", f->image);
+    g_autoptr(GHashTable) file = options(text);
+    g_autoptr(GHashTable) raw = options("node-name=disk0,driver=raw,file=file0,offset=4096");
+    GError *error = NULL;
+    BlockBackend *block;
+
+    g_assert_true(block_node_add(f->graph, file, &error));
+    g_assert_true(block_node_add(f->graph, raw, &error));
+    g_assert_no_error(error);
+    g_assert_false(block_node_add(f->graph, raw, &error));
+    g_clear_error(&error);
+    g_assert_false(block_node_remove(f->graph, "file0", &error));
+    g_clear_error(&error);
+    block = block_attach(f->graph, "disk0", false, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(block_size(block), ==, IMAGE_SIZE - 4096);
+    g_assert_null(block_attach(f->graph, "disk0", false, &error));
+    g_clear_error(&error);
+    block_close(block);
+    g_assert_true(block_node_remove(f->graph, "disk0", &error));
+    g_assert_true(block_node_remove(f->graph, "file0", &error));
+    g_assert_no_error(error);
+}
+
+static void test_throttle(Fixture *f, gconstpointer mode)
+{
+    BlockBackend *block = open_image_ok(f, "format=raw,throttling.iops-total=100,iops_max=100");
+    int64_t start = g_get_monotonic_time();
+    uint8_t byte;
+
+    for (int i = 0; i < 130; i++) {
+        g_assert_cmpint(block_pread(block, 0, &byte, 1), ==, 0);
+    }
+    g_assert_cmpint(g_get_monotonic_time() - start, >, 200000);
+    block_close(block);
+}
+
+static void *thread_writer(void *opaque)
+{
+    BlockBackend *block = opaque;
+    uint8_t buffer[512];
+
+    for (unsigned i = 0; i < 500; i++) {
+        memset(buffer, (int)i, sizeof buffer);
+        g_assert_cmpint(block_pwrite(block, 512 * i, buffer, 512), ==, 0);
+        g_assert_cmpint(block_pread(block, 512 * i, buffer, 512), ==, 0);
+        g_assert_cmpint(buffer[511], ==, (uint8_t)i);
+    }
+    return NULL;
+}
+
+/* Synchronous requests from several threads while the main loop runs, and while it does not. */
+static void test_threads(Fixture *f, gconstpointer mode)
+{
+    BlockBackend *block = open_image_ok(f, "format=raw");
+    GThread *threads[3];
+
+    for (int i = 0; i < 3; i++) {
+        threads[i] = g_thread_new("writer", thread_writer, block);
+    }
+    for (int i = 0; i < 50; i++) {
+        g_main_context_iteration(NULL, FALSE);
+        g_usleep(100);
+    }
+    for (int i = 0; i < 3; i++) {
+        g_thread_join(threads[i]);
+    }
+    block_close(block);
+}
+
+static void add(const char *name, const char *mode, void (*test)(Fixture *, gconstpointer))
+{
+    g_autofree char *path = g_strconcat("/block/", name, NULL);
+
+    g_test_add(path, Fixture, mode, setup, test, teardown);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    add("requests/threads", "format=raw,aio=threads", test_requests);
+    add("requests/io_uring", "format=raw,aio=io_uring", test_requests);
+    add("requests/direct", "format=raw,cache=none", test_requests);
+    add("requests/writethrough", "format=raw,cache=writethrough", test_requests);
+    add("requests/json", "driver=raw,cache=unsafe", test_requests);
+    add("unaligned/buffered", "format=raw", test_unaligned);
+    add("unaligned/direct", "format=raw,cache=none", test_unaligned);
+    add("unaligned/snapshot", "format=raw,snapshot=on", test_unaligned);
+    add("zeroes-and-discard", "", test_zeroes_and_discard);
+    add("limits", "", test_limits);
+    add("errors", "", test_errors);
+    add("lock", "", test_lock);
+    add("snapshot", "", test_snapshot);
+    add("probed-raw", "", test_probed_raw);
+    add("nodes", "", test_nodes);
+    add("throttle", "", test_throttle);
+    add("threads", "", test_threads);
+    return g_test_run();
+}
