@@ -147,7 +147,10 @@ void device_connect_irq(Device *device, unsigned index, IrqHandler *handler, voi
 
 /* Sets up region as the io region of a register bank (done by the core for type->banks). */
 void register_bank_init(Device *device, MemoryRegion *region, const RegisterBank *bank);
-/* Writes every field its reset value (done by the core before type->reset). */
+/*
+ * Writes every field its reset value (done by the core before type->reset); of several registers that
+ * share a field the first in the table decides.
+ */
 void register_bank_reset(Device *device, const RegisterBank *bank);
 
 /* Buses. */

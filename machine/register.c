@@ -234,14 +234,21 @@ static int compare_registers(const void *a, const void *b)
     return x < y ? -1 : x > y; /* the table's order */
 }
 
-void register_bank_init(Device *device, MemoryRegion *region, const RegisterBank *bank)
+static unsigned count_registers(const RegisterBank *bank)
 {
     unsigned count = 0;
-    BankInstance *instance;
 
     while (bank->registers && bank->registers[count].name) {
         count++;
     }
+    return count;
+}
+
+void register_bank_init(Device *device, MemoryRegion *region, const RegisterBank *bank)
+{
+    unsigned count = count_registers(bank);
+    BankInstance *instance;
+
     instance = g_malloc0(sizeof(*instance) + count * sizeof(instance->sorted[0]));
     instance->device = device;
     instance->bank = bank;
@@ -264,7 +271,12 @@ void register_bank_init(Device *device, MemoryRegion *region, const RegisterBank
 
 void register_bank_reset(Device *device, const RegisterBank *bank)
 {
-    for (const Register *reg = bank->registers; reg && reg->name; reg++) {
+    unsigned count = count_registers(bank);
+
+    /* Backwards: of several registers that share a field, the first has the last word. */
+    while (count-- > 0) {
+        const Register *reg = &bank->registers[count];
+
         for (unsigned i = 0; i < element_count(reg); i++) {
             store_field(device, reg, i, reg->reset);
         }

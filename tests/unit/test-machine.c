@@ -1,0 +1,768 @@
+/* SPDX-License-Identifier: MIT */
+/* Clock, timers, vCPU threads, exclusive sections, run state, devices, registers, properties. */
+#include <glib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "machine/accelerator.h"
+#include "machine/chardev.h"
+#include "machine/netdev.h"
+#include "machine/object.h"
+#include "machine/private.h"
+
+/* A CPU that counts, and an accelerator that runs it. */
+typedef struct {
+    Vcpu vcpu;
+    atomic_uint rounds;
+    atomic_bool exit_flag;
+    bool feature;
+} CountingCpu;
+
+static bool counting_has_work(const Vcpu *vcpu)
+{
+    return atomic_load(&vcpu->interrupts) != 0;
+}
+
+static const Target counting_target = {
+    .name = "counting",
+    .cpu_size = sizeof(CountingCpu),
+    .properties =
+        (const Property[]){
+            { "feature", PROPERTY_BOOL, offsetof(CountingCpu, feature), "", .fallback = "on" },
+            { 0 },
+        },
+    .has_work = counting_has_work,
+};
+
+static const CpuModel counting_model = { .name = "count", .target = &counting_target };
+
+static bool counting_vcpu_init(Vcpu *vcpu, GError **error)
+{
+    vcpu->accel = vcpu;
+    return true;
+}
+
+static void counting_run(Vcpu *vcpu)
+{
+    CountingCpu *cpu = (CountingCpu *)vcpu;
+
+    while (vcpu_safe_point(vcpu)) {
+        atomic_fetch_add(&cpu->rounds, 1);
+        if (atomic_load(&vcpu->halted)) {
+            vcpu_wait(vcpu, -1);
+            if (counting_has_work(vcpu)) {
+                atomic_store(&vcpu->halted, false);
+            }
+        } else {
+            while (!atomic_exchange(&cpu->exit_flag, false)) {
+                g_usleep(50);
+            }
+        }
+    }
+}
+
+static void counting_kick(Vcpu *vcpu)
+{
+    atomic_store(&((CountingCpu *)vcpu)->exit_flag, true);
+}
+
+static const Accelerator counting_accelerator = {
+    .name = "counting",
+    .vcpu_init = counting_vcpu_init,
+    .vcpu_run = counting_run,
+    .vcpu_kick = counting_kick,
+};
+
+static bool counting_build(Machine *machine, void *board, GError **error)
+{
+    return machine_map_ram(machine, 0x40000000, error) && machine_create_vcpus(machine, error);
+}
+
+typedef struct {
+    Device device;
+    bool option;
+} CountingBoard;
+
+static const Board counting_board = {
+    .name = "counting",
+    .instance_size = sizeof(CountingBoard),
+    .properties =
+        (const Property[]){
+            { "option", PROPERTY_BOOL, offsetof(CountingBoard, option), "" }, { 0 },
+        },
+    .build = counting_build,
+};
+
+static Machine *counting_machine(unsigned vcpus)
+{
+    MachineConfig config = { .target = &counting_target, .board = &counting_board,
+                             .cpu_model = &counting_model, .vcpus = vcpus, .ram_bytes = MIB(2) };
+    Machine *machine;
+
+    config.rtc_base_s = INT64_MIN;
+    machine = machine_new(&config);
+    g_assert_true(machine_set_accelerator(machine, &counting_accelerator, NULL, NULL));
+    g_assert_true(machine_build(machine, NULL));
+    return machine;
+}
+
+static void test_clock(void)
+{
+    Machine *machine = counting_machine(0);
+    int64_t first;
+
+    g_assert_cmpint(clock_now_ns(machine), ==, 0);
+    machine_lock(machine);
+    machine_start(machine);
+    g_usleep(2000);
+    first = clock_now_ns(machine);
+    g_assert_cmpint(first, >=, 2000000);
+    machine_stop(machine, STOP_PAUSED);
+    first = clock_now_ns(machine);
+    g_usleep(2000);
+    g_assert_cmpint(clock_now_ns(machine), ==, first);
+    g_assert_cmpint(clock_rtc_ns(machine), >, INT64_C(1600000000) * 1000000000);
+    machine_start(machine);
+    g_assert_cmpint(clock_now_ns(machine), <, first + 2000000);
+    machine_unlock(machine);
+    machine_free(machine);
+}
+
+typedef struct {
+    Timer timer;
+    int64_t deadline_ns;
+    GArray *fired;
+    bool again;
+} TestTimer;
+
+static void fire(void *opaque)
+{
+    TestTimer *t = opaque;
+
+    g_assert_true(machine_lock_held(t->timer.machine));
+    g_assert_cmpint(clock_now_ns(t->timer.machine), >=, t->deadline_ns);
+    g_array_append_val(t->fired, t->deadline_ns);
+    if (t->again) {
+        timer_arm(&t->timer, 0);
+    }
+}
+
+static void test_timers(void)
+{
+    enum { COUNT = 100 };
+    Machine *machine = counting_machine(0);
+    GArray *fired = g_array_new(false, false, sizeof(int64_t));
+    TestTimer timers[COUNT];
+    int64_t start;
+
+    machine_lock(machine);
+    machine_start(machine);
+    machine_unlock(machine);
+    start = clock_now_ns(machine);
+    for (int i = 0; i < COUNT; i++) {
+        timers[i] = (TestTimer){ .deadline_ns = start + g_test_rand_int_range(0, 5000000),
+                                 .fired = fired };
+        timer_init(&timers[i].timer, machine, fire, &timers[i]);
+        timer_arm(&timers[i].timer, timers[i].deadline_ns + 1000000000);
+        timer_arm(&timers[i].timer, timers[i].deadline_ns);
+        g_assert_true(timer_is_armed(&timers[i].timer));
+    }
+    for (int i = 0; i < COUNT; i += 10) {
+        timer_cancel(&timers[i].timer);
+        g_assert_false(timer_is_armed(&timers[i].timer));
+    }
+    while (fired->len < COUNT * 9 / 10) {
+        g_main_context_iteration(NULL, true);
+    }
+    for (unsigned i = 1; i < fired->len; i++) {
+        g_assert_cmpint(g_array_index(fired, int64_t, i - 1), <=, g_array_index(fired, int64_t, i));
+    }
+    /* One that always rearms in the past lets the main loop live. */
+    timers[0].deadline_ns = 0;
+    timers[0].again = true;
+    g_array_set_size(fired, 0);
+    timer_arm(&timers[0].timer, 0);
+    for (int i = 0; i < 10; i++) {
+        g_main_context_iteration(NULL, true);
+    }
+    g_assert_cmpuint(fired->len, >, 1);
+    timer_cancel(&timers[0].timer);
+    g_array_unref(fired);
+    machine_free(machine);
+}
+
+static void note_work(Vcpu *vcpu, void *opaque)
+{
+    g_assert_true(vcpu_current() == vcpu || !vcpu->thread_started ||
+                  atomic_load(&vcpu->stop_requested));
+    *(int *)opaque += 1;
+}
+
+static unsigned rounds(Machine *machine, unsigned index)
+{
+    return atomic_load(&((CountingCpu *)machine->vcpus->pdata[index])->rounds);
+}
+
+static void test_vcpus(void)
+{
+    Machine *machine = counting_machine(4);
+    Vcpu *second = machine->vcpus->pdata[1];
+    unsigned before;
+    int done = 0;
+
+    vcpu_run_work(second, note_work, &done);
+    machine_lock(machine);
+    atomic_store(&second->powered, false);
+    machine_start(machine);
+    machine_unlock(machine);
+    while (rounds(machine, 0) == 0) {
+        g_usleep(100);
+    }
+    g_assert_cmpuint(rounds(machine, 1), ==, 0);
+    vcpu_run_work(machine->vcpus->pdata[0], note_work, &done);
+    vcpu_run_work(second, note_work, &done); /* also when powered off */
+    g_assert_cmpint(done, ==, 3);
+    atomic_store(&second->powered, true);
+    vcpu_kick(second);
+    while (rounds(machine, 1) == 0) {
+        g_usleep(100);
+    }
+    /* Halted, woken by an interrupt. */
+    atomic_store(&second->halted, true);
+    vcpu_kick(second);
+    while (!atomic_load(&second->sleeping)) {
+        g_usleep(100);
+    }
+    vcpu_set_interrupt(second, 2, true);
+    while (atomic_load(&second->halted)) {
+        g_usleep(100);
+    }
+    machine_lock(machine);
+    machine_stop(machine, STOP_PAUSED);
+    before = rounds(machine, 0);
+    g_usleep(3000);
+    g_assert_cmpuint(rounds(machine, 0), ==, before);
+    vcpu_run_work(second, note_work, &done);
+    g_assert_cmpint(done, ==, 4);
+    machine_reset(machine);
+    g_assert_cmpuint(atomic_load(&second->interrupts), ==, 0);
+    machine_start(machine);
+    machine_reset(machine);
+    machine_unlock(machine);
+    machine_free(machine);
+}
+
+typedef struct {
+    Machine *machine;
+    atomic_int inside, most, count;
+} Exclusion;
+
+static void exclude(Vcpu *vcpu, void *opaque)
+{
+    Exclusion *x = opaque;
+
+    machine_exclusive_begin(x->machine);
+    machine_exclusive_begin(x->machine);
+    if (atomic_fetch_add(&x->inside, 1) > 0) {
+        atomic_store(&x->most, 2);
+    }
+    g_usleep(100);
+    for (unsigned i = 0; i < x->machine->vcpus->len; i++) {
+        Vcpu *other = x->machine->vcpus->pdata[i];
+
+        g_assert_true(other == vcpu || !atomic_load(&other->running) || other->exclusive_waiting);
+    }
+    atomic_fetch_sub(&x->inside, 1);
+    machine_exclusive_end(x->machine);
+    machine_exclusive_end(x->machine);
+    atomic_fetch_add(&x->count, 1);
+}
+
+static void test_exclusive(void)
+{
+    enum { ROUNDS = 50 };
+    Machine *machine = counting_machine(4);
+    Exclusion x = { .machine = machine };
+
+    machine_lock(machine);
+    machine_start(machine);
+    machine_unlock(machine);
+    for (int i = 0; i < ROUNDS; i++) {
+        for (int v = 0; v < 4; v++) {
+            vcpu_queue_work(machine->vcpus->pdata[v], exclude, &x);
+        }
+        exclude(NULL, &x);
+        if (i % 10 == 0) {
+            machine_lock(machine);
+            machine_stop(machine, STOP_PAUSED);
+            machine_start(machine);
+            machine_exclusive_begin(machine);
+            machine_exclusive_end(machine);
+            machine_unlock(machine);
+        }
+    }
+    while (atomic_load(&x.count) < ROUNDS * 5) {
+        g_usleep(200);
+    }
+    g_assert_cmpint(atomic_load(&x.most), ==, 0);
+    machine_free(machine);
+}
+
+static void collect_event(void *opaque, const char *event, const char *json_data)
+{
+    g_string_append_printf(opaque, "%s;", event);
+}
+
+static void power_off(Vcpu *vcpu, void *opaque)
+{
+    machine_request_stop(vcpu->machine, STOP_GUEST_POWEROFF, NULL);
+    g_assert_true(atomic_load(&vcpu->stop_requested));
+}
+
+static void request_reset(Vcpu *vcpu, void *opaque)
+{
+    machine_request_reset(vcpu->machine, "guest");
+}
+
+static void count_call(void *opaque)
+{
+    ++*(int *)opaque;
+}
+
+static void test_run(void)
+{
+    Machine *machine = counting_machine(2);
+    GString *events = g_string_new(NULL);
+    int resets = 0, deferred = 0;
+
+    machine_add_event_listener(machine, collect_event, events);
+    machine_on_reset(machine, count_call, &resets);
+    machine_lock(machine);
+    machine_start(machine);
+    machine_unlock(machine);
+    vcpu_queue_work(machine->vcpus->pdata[0], request_reset, NULL);
+    machine_defer(machine, count_call, &deferred);
+    while (!resets || !deferred) {
+        g_main_context_iteration(NULL, true);
+    }
+    machine_request_stop(machine, STOP_PAUSED, NULL);
+    while (machine_running(machine)) {
+        g_main_context_iteration(NULL, true);
+    }
+    machine_lock(machine);
+    machine_start(machine);
+    machine_unlock(machine);
+    vcpu_queue_work(machine->vcpus->pdata[1], power_off, NULL);
+    g_assert_cmpint(machine_run(machine), ==, 0);
+    g_assert_cmpstr(events->str, ==, "RESUME;RESET;STOP;RESUME;SHUTDOWN;STOP;");
+    g_assert_cmpstr(stop_reason_name(atomic_load(&machine->stop_reason)), ==, "shutdown");
+    g_string_free(events, true);
+    machine_free(machine);
+}
+
+/* A device with a register table that has one of each kind. */
+typedef struct {
+    Device device;
+    uint32_t control, status, array[4];
+    uint16_t half;
+    uint64_t wide, number;
+    uint32_t hook_value;
+    char *name;
+    int mode;
+} Sample;
+
+static uint64_t sample_read_hook(Device *device, unsigned index)
+{
+    return container_of(device, Sample, device)->hook_value + index;
+}
+
+static void sample_write_hook(Device *device, unsigned index, uint64_t value)
+{
+    container_of(device, Sample, device)->hook_value = value;
+}
+
+/* clang-format off */
+static const Register sample_registers[] = {
+    { "CONTROL", 0x00, 4, REGISTER_RW, .reset = 0x30, .writable = 0xff, .field = offsetof(Sample, control) },
+    { "STATUS", 0x04, 4, REGISTER_W1C, .reset = 0xf, .field = offsetof(Sample, status) },
+    { "HALF", 0x08, 2, REGISTER_RW, .field = offsetof(Sample, half) },
+    { "ARRAY", 0x10, 4, REGISTER_RW, .count = 4, .stride = 8, .field = offsetof(Sample, array) },
+    { "WIDE", 0x30, 8, REGISTER_RW, .field = offsetof(Sample, wide) },
+    { "HOOK", 0x40, 4, REGISTER_RW, .count = 2, .field = REGISTER_NO_FIELD, .read = sample_read_hook, .write = sample_write_hook },
+    { "RX", 0x48, 4, REGISTER_R, .field = offsetof(Sample, control) },
+    { "TX", 0x48, 4, REGISTER_W, .field = offsetof(Sample, status) },
+    { 0 },
+};
+static const char *const sample_modes[] = { "slow", "fast", NULL };
+static const DeviceType sample_type = {
+    .name = "sample",
+    .instance_size = sizeof(Sample),
+    .properties = (const Property[]){
+        { "name", PROPERTY_STRING, offsetof(Sample, name), "", .fallback = "joe" },
+        { "number", PROPERTY_SIZE, offsetof(Sample, number), "" },
+        { "mode", PROPERTY_ENUM, offsetof(Sample, mode), "", .values = sample_modes },
+        { 0 },
+    },
+    .banks = (const RegisterBank[]){ { "sample", 0x100, sample_registers }, { 0 } },
+};
+/* clang-format on */
+DEVICE_TYPE(sample_type);
+
+static Sample *make_sample(Machine *machine, const char *id)
+{
+    Device *device = device_create(machine, NULL, "sample", NULL, id, NULL);
+
+    g_assert_nonnull(device);
+    return container_of(device, Sample, device);
+}
+
+static uint64_t mmio(Machine *machine, uint64_t address, unsigned size)
+{
+    uint64_t value;
+
+    g_assert_cmpint(address_space_read(&machine->memory_space, address, &value, size,
+                                       MEMORY_ATTRIBUTES_DMA), ==, MEMORY_OK);
+    return value;
+}
+
+static void mmio_write(Machine *machine, uint64_t address, uint64_t value, unsigned size)
+{
+    g_assert_cmpint(address_space_write(&machine->memory_space, address, value, size,
+                                        MEMORY_ATTRIBUTES_DMA), ==, MEMORY_OK);
+}
+
+static void test_registers(void)
+{
+    Machine *machine = counting_machine(0);
+    Sample *s = make_sample(machine, NULL);
+
+    g_assert_true(device_realize(&s->device, NULL));
+    g_assert_cmphex(s->control, ==, 0x30);
+    machine_lock(machine);
+    device_map(&s->device, 0, 0x1000);
+    machine_unlock(machine);
+    mmio_write(machine, 0x1000, 0xabcd, 4);
+    g_assert_cmphex(mmio(machine, 0x1000, 4), ==, 0xcd);
+    mmio_write(machine, 0x1004, 0x3, 4);
+    g_assert_cmphex(s->status, ==, 0xc);
+    mmio_write(machine, 0x1005, 0xff, 1); /* only the second byte's bits can be cleared */
+    g_assert_cmphex(s->status, ==, 0xc);
+    mmio_write(machine, 0x1008, 0x1234, 2);
+    g_assert_cmphex(mmio(machine, 0x1009, 1), ==, 0x12);
+    mmio_write(machine, 0x1020, 7, 4);
+    g_assert_cmphex(s->array[2], ==, 7);
+    g_assert_cmphex(mmio(machine, 0x1014, 4), ==, 0); /* between array elements */
+    mmio_write(machine, 0x1030, 0x1122334455667788, 8);
+    g_assert_cmphex(mmio(machine, 0x1034, 4), ==, 0x11223344);
+    mmio_write(machine, 0x1034, 0xaa, 1);
+    g_assert_cmphex(s->wide, ==, 0x112233aa55667788);
+    mmio_write(machine, 0x1040, 5, 4);
+    g_assert_cmphex(mmio(machine, 0x1040, 8), ==, UINT64_C(6) << 32 | 5);
+    mmio_write(machine, 0x1048, 0x55, 4);
+    g_assert_cmphex(s->status, ==, 0x55);
+    g_assert_cmphex(mmio(machine, 0x1048, 4), ==, 0xcd);
+    g_assert_cmphex(mmio(machine, 0x10fc, 4), ==, 0);
+    device_reset_tree(&s->device);
+    g_assert_cmphex(s->control, ==, 0x30);
+    g_assert_cmphex(s->array[2], ==, 0);
+    machine_free(machine);
+}
+
+static void test_devices(void)
+{
+    Machine *machine = counting_machine(1);
+    Sample *s;
+    GError *error = NULL;
+    char *text;
+
+    machine_add_global(machine, "sample", "number", "3K");
+    machine_add_global(machine, "nothing", "x", "y");
+    s = make_sample(machine, NULL);
+    g_assert_cmpuint(s->number, ==, 3072);
+    g_assert_cmpstr(machine_unused_global(machine), ==, "nothing");
+    g_assert_cmpstr(s->name, ==, "joe");
+    text = device_path(&s->device);
+    g_assert_cmpstr(text, ==, "/machine/sample.0");
+    g_assert_true(device_find(machine, text) == &s->device);
+    g_assert_nonnull(device_find(machine, "/machine/cpu0"));
+    g_free(text);
+    g_assert_true(device_set(&s->device, "mode", "fast", &error));
+    text = device_get(&s->device, "mode", &error);
+    g_assert_cmpstr(text, ==, "fast");
+    g_free(text);
+    g_assert_false(device_set(&s->device, "mode", "faster", &error));
+    g_assert_cmpstr(error->message, ==,
+                    "device 'sample': 'faster' is no value for property 'mode'; give one of slow, "
+                    "fast");
+    g_clear_error(&error);
+    g_assert_false(device_set(&s->device, "numbr", "1", &error));
+    g_assert_cmpstr(error->message, ==,
+                    "device 'sample' has no property 'numbr'; did you mean 'number'?");
+    g_clear_error(&error);
+    g_assert_null(device_create(machine, NULL, "sampel", NULL, NULL, &error));
+    g_assert_nonnull(strstr(error->message, "did you mean 'sample'"));
+    g_clear_error(&error);
+    make_sample(machine, "twin");
+    g_assert_null(device_create(machine, NULL, "sample", NULL, "twin", &error));
+    g_clear_error(&error);
+    machine_free(machine);
+}
+
+static void test_properties(void)
+{
+    typedef struct {
+        bool flag;
+        uint8_t small;
+        uint64_t size;
+        int32_t number, devfn;
+        uint8_t mac[6];
+        int choice;
+        Chardev *chardev;
+    } Everything;
+    static const Property table[] = {
+        { "flag", PROPERTY_BOOL, offsetof(Everything, flag), "" },
+        { "small", PROPERTY_U8, offsetof(Everything, small), "" },
+        { "size", PROPERTY_SIZE, offsetof(Everything, size), "" },
+        { "number", PROPERTY_I32, offsetof(Everything, number), "", .fallback = "-5" },
+        { "addr", PROPERTY_PCI_ADDR, offsetof(Everything, devfn), "" },
+        { "mac", PROPERTY_MAC, offsetof(Everything, mac), "" },
+        { "choice", PROPERTY_ON_OFF_AUTO, offsetof(Everything, choice), "" },
+        { "chardev", PROPERTY_CHARDEV, offsetof(Everything, chardev), "" },
+        { 0 },
+    };
+    static const struct {
+        const char *name, *value, *back; /* back NULL: refused */
+    } cases[] = {
+        { "flag", "on", "on" },         { "flag", "False", "off" },
+        { "flag", "maybe", NULL },      { "small", "255", "255" },
+        { "small", "0x10", "16" },      { "small", "256", NULL },
+        { "small", "-1", NULL },        { "small", "", NULL },
+        { "size", "1.5G", "1610612736" }, { "size", "64k", "65536" },
+        { "size", "16E", NULL },        { "size", "4MiB", "4194304" },
+        { "size", "4Q", NULL },         { "number", "-2147483648", "-2147483648" },
+        { "number", "2147483648", NULL }, { "addr", "1f.7", "1f.7" },
+        { "addr", "3", "03.0" },        { "addr", "20", NULL },
+        { "addr", "3.8", NULL },        { "mac", "52:54:00:12:34:56", "52:54:00:12:34:56" },
+        { "mac", "52:54:00:12:34", NULL }, { "mac", "52:54:00:12:34:56:78", NULL },
+        { "choice", "auto", "auto" },   { "choice", "yes", "on" },
+        { "choice", "no", "off" },      { "chardev", "none", NULL },
+    };
+    Everything e = { 0 };
+
+    properties_init(table, &e);
+    g_assert_cmpint(e.number, ==, -5);
+    g_assert_cmpint(e.devfn, ==, -1);
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        GError *error = NULL;
+        bool ok = property_set(NULL, table, &e, "test", cases[i].name, cases[i].value, &error);
+
+        g_test_message("%s=%s", cases[i].name, cases[i].value);
+        g_assert_true(ok == (cases[i].back != NULL));
+        g_assert_true(ok == (error == NULL));
+        if (ok) {
+            char *back = property_get(property_find(table, cases[i].name), &e);
+
+            g_assert_cmpstr(back, ==, cases[i].back);
+            g_free(back);
+        }
+        g_clear_error(&error);
+    }
+}
+
+/* Back ends' generic halves. */
+typedef struct {
+    GString *received;
+    size_t room;
+    bool opened;
+} Front;
+
+static size_t front_room(void *opaque)
+{
+    return ((Front *)opaque)->room;
+}
+
+static void front_receive(void *opaque, const uint8_t *data, size_t size)
+{
+    g_string_append_len(((Front *)opaque)->received, (const char *)data, size);
+}
+
+static void front_event(void *opaque, ChardevEvent event)
+{
+    if (event == CHARDEV_OPENED) {
+        ((Front *)opaque)->opened = true;
+    }
+}
+
+static const ChardevFrontend front_end = { front_room, front_receive, front_event };
+
+static bool loop_open(Chardev *chardev, GError **error)
+{
+    chardev->open = true;
+    return true;
+}
+
+static size_t loop_write(Chardev *chardev, const uint8_t *data, size_t size)
+{
+    chardev_receive(chardev, data, size);
+    return size;
+}
+
+static const ChardevType loop_type = { .name = "test-loop", .instance_size = sizeof(Chardev),
+                                       .open = loop_open, .write = loop_write };
+CHARDEV_TYPE(loop_type);
+
+static void test_chardev(void)
+{
+    Machine *machine = counting_machine(0);
+    Chardev *chardev = chardev_new(machine, "test-loop", "c0", NULL, NULL);
+    Front front = { .received = g_string_new(NULL), .room = 3 };
+    GError *error = NULL;
+
+    machine_add_chardev(machine, "c0", chardev);
+    g_assert_true(machine_find_chardev(machine, "c0") == chardev);
+    machine_lock(machine);
+    g_assert_true(chardev_attach(chardev, &front_end, &front, &error));
+    g_assert_true(front.opened);
+    g_assert_false(chardev_attach(chardev, &front_end, &front, &error));
+    g_clear_error(&error);
+    g_assert_cmpuint(chardev_can_receive(chardev), ==, 3);
+    g_assert_cmpuint(chardev_write(chardev, "abc", 3), ==, 3);
+    g_assert_cmpstr(front.received->str, ==, "abc");
+    g_assert_cmpuint(chardev_write(NULL, "abc", 3), ==, 3);
+    chardev_detach(chardev, &front);
+    g_assert_cmpuint(chardev_can_receive(chardev), ==, 0);
+    machine_unlock(machine);
+    g_string_free(front.received, true);
+    machine_free(machine);
+}
+
+static bool nic_room(void *opaque)
+{
+    return ((Front *)opaque)->room > 0;
+}
+
+static void nic_receive(void *opaque, const uint8_t *frame, size_t size)
+{
+    Front *front = opaque;
+
+    front->room--;
+    front_receive(opaque, frame, size);
+}
+
+static const NetClient nic_client = { .can_receive = nic_room, .receive = nic_receive };
+static const NetdevType hole_type = { .name = "test-hole", .instance_size = sizeof(Netdev) };
+NETDEV_TYPE(hole_type);
+
+static void test_netdev(void)
+{
+    Machine *machine = counting_machine(0);
+    Netdev *netdev = netdev_new(machine, "test-hole", "n0", NULL, NULL);
+    Front front = { .received = g_string_new(NULL), .room = 1 };
+
+    machine_add_netdev(machine, "n0", netdev);
+    g_assert_true(netdev_attach(netdev, &nic_client, &front, NULL));
+    g_assert_false(netdev_attach(netdev, &nic_client, &front, NULL));
+    netdev_receive(netdev, (const uint8_t *)"a", 1);
+    netdev_receive(netdev, (const uint8_t *)"b", 1);
+    netdev_receive(netdev, (const uint8_t *)"c", 1);
+    g_assert_cmpstr(front.received->str, ==, "a");
+    front.room = 1;
+    netdev_flush(netdev);
+    g_assert_cmpstr(front.received->str, ==, "ab");
+    for (int i = 0; i < 100000; i++) {
+        netdev_receive(netdev, (const uint8_t *)"d", 1);
+    }
+    g_assert_cmpuint(netdev->backlog.length, <, 1000);
+    netdev_set_link(netdev, false);
+    g_assert_cmpuint(netdev->backlog.length, ==, 0);
+    g_string_free(front.received, true);
+    machine_free(machine);
+}
+
+static void test_objects(void)
+{
+    Machine *machine = counting_machine(0);
+    GHashTable *options = g_hash_table_new(g_str_hash, g_str_equal);
+    GError *error = NULL;
+    Object *object;
+    uint8_t bytes[16];
+
+    object = object_new(machine, "rng-random", "r0", NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(object_random(object, bytes, sizeof(bytes)), ==, 16);
+    g_assert_cmpint(object_random(NULL, bytes, sizeof(bytes)), ==, 16);
+    machine_add_object(machine, object);
+    g_assert_null(object_new(machine, "rng-radnom", "r1", NULL, &error));
+    g_assert_nonnull(strstr(error->message, "rng-random"));
+    g_clear_error(&error);
+    g_hash_table_insert(options, (char *)"filename", (char *)"/nonexistent/rng");
+    g_assert_null(object_new(machine, "rng-random", "r1", options, &error));
+    g_clear_error(&error);
+    g_hash_table_unref(options);
+    machine_free(machine);
+}
+
+/* Map changes while vCPUs read lock-free: views are reclaimed, none too early. */
+static void read_map(Vcpu *vcpu, void *opaque)
+{
+    uint64_t value;
+
+    for (int i = 0; i < 2000; i++) {
+        address_space_read(&vcpu->machine->memory_space, 0x40000000, &value, 8,
+                           (MemoryAttributes){ .vcpu = vcpu->index });
+    }
+    atomic_fetch_add((atomic_int *)opaque, 1);
+}
+
+static void test_reclaim(void)
+{
+    Machine *machine = counting_machine(2);
+    MemoryRegion window;
+    atomic_int done = 0;
+    int queued = 0;
+
+    memory_region_init_alias(&window, machine, "window", &machine->ram, 0, 0x1000);
+    machine_lock(machine);
+    memory_region_add(machine->system_memory, 0x1000, &window, 0);
+    machine_start(machine);
+    machine_unlock(machine);
+    for (int i = 0; i < 2000; i++) {
+        if (i % 20 == 0) {
+            vcpu_queue_work(machine->vcpus->pdata[i / 20 & 1], read_map, &done);
+            queued++;
+        }
+        machine_lock(machine);
+        memory_region_set_address(&window, 0x1000 * (i + 2));
+        machine_unlock(machine);
+    }
+    while (atomic_load(&done) < queued) {
+        g_usleep(100);
+    }
+    for (int i = 0; i < 2; i++) {
+        vcpu_kick(machine->vcpus->pdata[i]);
+    }
+    g_usleep(2000);
+    machine_lock(machine);
+    machine_unlock(machine);
+    g_assert_cmpuint(g_slist_length(machine->private->memory.retired), <, 4);
+    machine_free(machine);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/machine/clock", test_clock);
+    g_test_add_func("/machine/timers", test_timers);
+    g_test_add_func("/machine/vcpus", test_vcpus);
+    g_test_add_func("/machine/exclusive", test_exclusive);
+    g_test_add_func("/machine/run", test_run);
+    g_test_add_func("/machine/registers", test_registers);
+    g_test_add_func("/machine/devices", test_devices);
+    g_test_add_func("/machine/properties", test_properties);
+    g_test_add_func("/machine/chardev", test_chardev);
+    g_test_add_func("/machine/netdev", test_netdev);
+    g_test_add_func("/machine/objects", test_objects);
+    g_test_add_func("/machine/reclaim", test_reclaim);
+    return g_test_run();
+}
