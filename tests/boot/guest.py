@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""Drives a guest over its serial console: spawn, expect, send. Used by the boot tests and by scripts/bench."""
+import os
+import re
+import selectors
+import subprocess
+import sys
+import time
+
+
+class GuestError(Exception):
+    """What was waited for did not come; the message ends with the console's last lines."""
+
+
+class Guest:
+    """A running emulator with the guest's first serial port on stdin and stdout."""
+
+    def __init__(self, argv, echo=None):
+        self.argv = [str(a) for a in argv]
+        self.text = ""
+        self.position = 0  # what expect has consumed of text
+        self.echo = os.environ.get("KASO_TEST_ECHO") if echo is None else echo
+        self.started = self.last_read = time.monotonic()
+        self.process = subprocess.Popen(
+            self.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(self.process.stdout, selectors.EVENT_READ)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def fail(self, what):
+        """Raises with the end of the console output."""
+        tail = "\n    ".join(self.text[-3000:].splitlines()[-40:])
+        raise GuestError(f"{what}\n  command: {' '.join(self.argv)}\n  console:\n    {tail}")
+
+    def read_some(self, timeout):
+        """Reads what is there; false at the end of the output."""
+        if not self.selector.select(timeout):
+            return True
+        data = os.read(self.process.stdout.fileno(), 65536)
+        self.last_read = time.monotonic()
+        if self.echo:
+            sys.stderr.write(data.decode("utf-8", "replace"))
+        self.text += data.decode("utf-8", "replace").replace("\r", "")
+        return bool(data)
+
+    def expect(self, pattern, timeout=120):
+        """Waits for a regular expression after what was matched last; returns the match."""
+        deadline = time.monotonic() + timeout
+        regex = re.compile(pattern, re.MULTILINE)
+        while True:
+            match = regex.search(self.text, self.position)
+            if match:
+                self.position = match.end()
+                return match
+            left = deadline - time.monotonic()
+            if left <= 0:
+                self.fail(f"no /{pattern}/ within {timeout} s")
+            if not self.read_some(min(left, 1)):
+                self.fail(f"the emulator ended (status {self.process.wait()}) before /{pattern}/")
+
+    def send(self, text):
+        """Types text, as it is."""
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def line(self, text):
+        self.send(text + "\n")
+
+    def command(self, text, timeout=120):
+        """Runs a shell command in the guest; returns (status, output). Echo may be on or off."""
+        mark = f"done{time.monotonic_ns()}"
+        self.line(f"{text}; echo {mark[:4]}''{mark[4:]}=$?")
+        start = self.position
+        match = self.expect(rf"{mark}=(\d+)\n", timeout)
+        output = self.text[start : match.start()]
+        lines = [l for l in output.split("\n") if "echo done''" not in l]
+        return int(match[1]), "\n".join(lines).strip()
+
+    def wait(self, timeout=60):
+        """Waits for the end of the emulator; returns its exit status."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if not self.read_some(0.5):
+                return self.process.wait(timeout=10)
+        return self.fail(f"the emulator did not end within {timeout} s")
