@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `virt`: a board that exists only as a machine model, with the memory map, interrupts and device
+ * tree that Linux, EDK2 and U-Boot builds for QEMU's board of this name expect.
+ *
+ * Not modelled: secure world, EL2, SMMU, ACPI tables, GICv3 ITS.
+ */
+#include "hw/board/virt.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <libfdt.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "block/block.h"
+#include "hw/nvram/fw_cfg.h"
+#include "machine/accelerator.h"
+#include "machine/chardev.h"
+
+#define POWER_KEY_NS INT64_C(100000000)
+
+/* --- small helpers --- */
+
+static Device *create(Virt *virt, const char *type, const char *id, GError **error)
+{
+    return device_create(virt->machine, NULL, type, NULL, id, error);
+}
+
+static bool set_u32(Device *device, const char *property, uint32_t value, GError **error)
+{
+    g_autofree char *text = g_strdup_printf("%u", value);
+
+    return device_set(device, property, text, error);
+}
+
+static void wire_spi(Virt *virt, Device *device, unsigned output, unsigned spi)
+{
+    device_connect_irq(device, output, virt->gic->type->input, virt->gic, arm_gic_input_spi(spi));
+}
+
+/* A realized device of one MMIO region and one interrupt. */
+static Device *add_simple(Virt *virt, const char *type, const char *id, uint64_t address,
+                          unsigned spi, GError **error)
+{
+    Device *device = create(virt, type, id, error);
+
+    if (!device || !device_realize(device, error)) {
+        return NULL;
+    }
+    device_map(device, 0, address);
+    wire_spi(virt, device, 0, spi);
+    return device;
+}
+
+/* --- options --- */
+
+static bool check_options(Virt *virt, GError **error)
+{
+    const MachineConfig *config = &virt->machine->config;
+    const Accelerator *accelerator = virt->machine->accelerator;
+
+    if (virt->secure || virt->virtualization || virt->mte || virt->ras) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "machine 'virt': %s=on is not there yet; leave it off",
+                          virt->secure ? "secure" : virt->virtualization ? "virtualization"
+                          : virt->mte ? "mte" : "ras");
+    }
+    if (virt->iommu && strcmp(virt->iommu, "none") != 0) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "machine 'virt': iommu=%s is not there yet; only 'none' is", virt->iommu);
+    }
+    if (virt->gic_version == VIRT_GIC_HOST &&
+        !(accelerator && strcmp(accelerator->name, "kvm") == 0)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "machine 'virt': gic-version=host needs the accelerator kvm; "
+                          "give 2, 3 or max");
+    }
+    if (!virt->highmem && config->ram_bytes > GIB(3)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "machine 'virt': with highmem=off RAM is at most 3 GiB, but -m gives %"
+                          PRIu64 " MiB", config->ram_bytes >> 20);
+    }
+    if (!config->kernel && (config->initrd || (config->append && *config->append))) {
+        return error_fail(error, KASO_ERROR_INVALID, "%s is of no use without -kernel",
+                          config->initrd ? "-initrd" : "-append");
+    }
+    return true;
+}
+
+/* --- devices --- */
+
+static void set_cpu_line(void *opaque, int number, int level)
+{
+    vcpu_set_interrupt(opaque, (unsigned)number, level);
+}
+
+static void wire_cpu(Virt *virt, Vcpu *vcpu)
+{
+    static const uint8_t intids[ARM_CPU_IRQ_COUNT] = {
+        [ARM_CPU_IRQ_TIMER_PHYS] = ARM_INTID_TIMER_PHYS,
+        [ARM_CPU_IRQ_TIMER_VIRT] = ARM_INTID_TIMER_VIRT,
+        [ARM_CPU_IRQ_TIMER_HYP] = ARM_INTID_TIMER_HYP,
+        [ARM_CPU_IRQ_TIMER_SECURE] = ARM_INTID_TIMER_SECURE,
+        [ARM_CPU_IRQ_PMU] = ARM_INTID_PMU,
+    };
+
+    for (unsigned i = 0; i < vcpu->device.irq_count && i < ARM_CPU_IRQ_COUNT; i++) {
+        device_connect_irq(&vcpu->device, i, virt->gic->type->input, virt->gic,
+                           arm_gic_input_ppi(vcpu->index, intids[i]));
+    }
+    for (unsigned line = 0; line < VCPU_LINE_COUNT; line++) {
+        device_connect_irq(virt->gic, vcpu->index * VCPU_LINE_COUNT + line, set_cpu_line, vcpu,
+                           (int)line);
+    }
+}
+
+static bool add_gic(Virt *virt, GError **error)
+{
+    Machine *machine = virt->machine;
+    bool v3 = virt_has_gicv3(virt);
+
+    virt->gic = create(virt, v3 ? "arm-gicv3" : "arm_gic", "gic", error);
+    if (!virt->gic || !set_u32(virt->gic, "num-cpu", machine->config.vcpus, error) ||
+        !set_u32(virt->gic, "num-irq", VIRT_IRQS, error) || !device_realize(virt->gic, error)) {
+        return false;
+    }
+    device_map(virt->gic, 0, VIRT_GIC_DIST);
+    device_map(virt->gic, 1, v3 ? VIRT_GIC_REDIST : VIRT_GIC_CPU);
+    for (unsigned i = 0; i < machine->vcpus->len; i++) {
+        wire_cpu(virt, machine->vcpus->pdata[i]);
+    }
+    virt->v2m = create(virt, "arm-gicv2m", "v2m", error);
+    if (!virt->v2m || !set_u32(virt->v2m, "base-spi", VIRT_SPI_MSI, error) ||
+        !set_u32(virt->v2m, "num-spi", VIRT_MSI_COUNT, error) ||
+        !device_realize(virt->v2m, error)) {
+        return false;
+    }
+    device_map(virt->v2m, 0, VIRT_GIC_V2M);
+    wire_spi(virt, virt->v2m, 0, VIRT_SPI_MSI);
+    return true;
+}
+
+static bool add_uart(Virt *virt, unsigned index, GError **error)
+{
+    Chardev *chardev = machine_serial(virt->machine, index);
+    Device *uart = create(virt, "pl011", index ? "uart1" : "uart0", error);
+
+    if (!uart || (chardev && !device_set(uart, "chardev", chardev->id, error)) ||
+        !device_realize(uart, error)) {
+        return false;
+    }
+    device_map(uart, 0, index ? VIRT_UART1 : VIRT_UART0);
+    wire_spi(virt, uart, 0, index ? VIRT_SPI_UART1 : VIRT_SPI_UART0);
+    virt->uart[index] = uart;
+    return true;
+}
+
+static void release_power_key(void *opaque)
+{
+    Virt *virt = opaque;
+
+    virt->gpio->type->input(virt->gpio, VIRT_POWER_KEY_PIN, 0);
+}
+
+static bool add_gpio(Virt *virt, GError **error)
+{
+    virt->gpio = add_simple(virt, "pl061", "gpio", VIRT_GPIO, VIRT_SPI_GPIO, error);
+    timer_init(&virt->power_key_release, virt->machine, release_power_key, virt);
+    return virt->gpio != NULL;
+}
+
+static bool add_flash(Virt *virt, unsigned bank, GError **error)
+{
+    BlockBackend *drive =
+        virt->pflash[bank] ? virt->pflash[bank] : machine_pflash(virt->machine, bank);
+    Device *flash = create(virt, "cfi.pflash01", bank ? "flash1" : "flash0", error);
+
+    if (!flash || !device_set(flash, "name", bank ? "virt.flash1" : "virt.flash0", error) ||
+        (drive && !device_set(flash, "drive", block_id(drive), error)) ||
+        !device_realize(flash, error)) {
+        return false;
+    }
+    device_map(flash, 0, VIRT_FLASH_BASE + bank * VIRT_FLASH_BYTES);
+    virt->flash[bank] = flash;
+    virt->has_firmware |= drive && bank == 0;
+    return true;
+}
+
+static bool add_pcie(Virt *virt, GError **error)
+{
+    Machine *machine = virt->machine;
+    MemoryRegion *system = machine->system_memory;
+    uint64_t ecam_bytes = virt->highmem ? VIRT_PCIE_ECAM_HIGH_BYTES : VIRT_PCIE_ECAM_LOW_BYTES;
+    g_autofree char *ecam_text = g_strdup_printf("%" PRIu64, ecam_bytes);
+    Device *pcie = create(virt, "gpex-pcihost", "pcie", error);
+
+    if (!pcie || !device_set(pcie, "ecam-size", ecam_text, error) ||
+        !device_set(pcie, "msi", "on", error) || !device_realize(pcie, error)) {
+        return false;
+    }
+    virt->pcie = pcie;
+    memory_region_init_alias(&virt->ecam, machine, "pcie-ecam-window", device_mmio(pcie, 0), 0,
+                             ecam_bytes);
+    memory_region_add(system, virt->highmem ? VIRT_PCIE_ECAM_HIGH : VIRT_PCIE_ECAM_LOW,
+                      &virt->ecam, 0);
+    memory_region_init_alias(&virt->pcie_mmio, machine, "pcie-mmio-window", device_mmio(pcie, 1),
+                             VIRT_PCIE_MMIO, VIRT_PCIE_MMIO_BYTES);
+    memory_region_add(system, VIRT_PCIE_MMIO, &virt->pcie_mmio, 0);
+    if (virt->highmem) {
+        memory_region_init_alias(&virt->pcie_mmio_high, machine, "pcie-mmio-high-window",
+                                 device_mmio(pcie, 1), VIRT_PCIE_MMIO_HIGH,
+                                 VIRT_PCIE_MMIO_HIGH_BYTES);
+        memory_region_add(system, VIRT_PCIE_MMIO_HIGH, &virt->pcie_mmio_high, 0);
+    }
+    memory_region_init_alias(&virt->pcie_pio, machine, "pcie-pio-window", device_mmio(pcie, 2), 0,
+                             VIRT_PCIE_PIO_BYTES);
+    memory_region_add(system, VIRT_PCIE_PIO, &virt->pcie_pio, 0);
+    for (unsigned pin = 0; pin < 4; pin++) {
+        wire_spi(virt, pcie, pin, VIRT_SPI_PCIE + pin);
+    }
+    return true;
+}
+
+static bool add_virtio_slots(Virt *virt, GError **error)
+{
+    for (unsigned slot = 0; slot < VIRT_MMIO_SLOTS; slot++) {
+        g_autofree char *id = g_strdup_printf("virtio-mmio.%u", slot);
+
+        if (!add_simple(virt, "virtio-mmio", id, VIRT_MMIO + slot * VIRT_MMIO_STRIDE,
+                        VIRT_SPI_MMIO + slot, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* --- firmware --- */
+
+static bool add_user_files(Virt *virt, GError **error)
+{
+    GPtrArray *files = virt->machine->config.fw_cfg_files;
+
+    for (unsigned i = 0; files && i < files->len; i++) {
+        const FwCfgFile *file = files->pdata[i];
+
+        if (!fw_cfg_add_file(virt->fw_cfg, file->name, file->content, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool add_fw_cfg(Virt *virt, GError **error)
+{
+    const MachineConfig *config = &virt->machine->config;
+    Device *fw_cfg = create(virt, "fw_cfg_mem", "fw_cfg", error);
+
+    if (!fw_cfg || !device_realize(fw_cfg, error)) {
+        return false;
+    }
+    device_map(fw_cfg, 0, VIRT_FW_CFG);
+    virt->fw_cfg = fw_cfg;
+    fw_cfg_add_u64(fw_cfg, FW_CFG_RAM_SIZE, config->ram_bytes);
+    fw_cfg_add_u16(fw_cfg, FW_CFG_NOGRAPHIC, 1);
+    fw_cfg_add_u16(fw_cfg, FW_CFG_NB_CPUS, (uint16_t)config->vcpus);
+    fw_cfg_add_u16(fw_cfg, FW_CFG_MAX_CPUS, (uint16_t)config->vcpus);
+    fw_cfg_add_u16(fw_cfg, FW_CFG_BOOT_MENU, 0);
+    return add_user_files(virt, error);
+}
+
+/* -bios: the file is the content of the first flash bank. */
+static bool load_bios(Virt *virt, GError **error)
+{
+    Machine *machine = virt->machine;
+    g_autofree char *path = NULL;
+    g_autoptr(GBytes) content = NULL;
+    gsize size;
+    const void *data;
+
+    if (virt->has_firmware) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "-bios '%s' and a pflash drive for the first bank exclude each other",
+                          machine->config.bios);
+    }
+    path = machine_find_firmware(machine, machine->config.bios, error);
+    content = path ? arm_boot_read_file("firmware", path, VIRT_FLASH_BYTES, error) : NULL;
+    if (!content) {
+        return false;
+    }
+    data = g_bytes_get_data(content, &size);
+    memcpy(device_mmio(virt->flash[0], 0)->host, data, size);
+    virt->has_firmware = true;
+    return true;
+}
+
+/* Firmware takes kernel, initrd and command line from fw_cfg. */
+static bool offer_kernel_to_firmware(Virt *virt, GError **error)
+{
+    const MachineConfig *config = &virt->machine->config;
+    const char *append = config->append ? config->append : "";
+    g_autoptr(GBytes) kernel = arm_boot_read_kernel(config->kernel, config->ram_bytes, error);
+    g_autoptr(GBytes) initrd = NULL;
+    g_autoptr(GBytes) command_line = g_bytes_new(append, strlen(append) + 1);
+
+    if (!kernel) {
+        return false;
+    }
+    fw_cfg_add_u32(virt->fw_cfg, FW_CFG_KERNEL_SIZE, (uint32_t)g_bytes_get_size(kernel));
+    fw_cfg_add(virt->fw_cfg, FW_CFG_KERNEL_DATA, kernel);
+    if (config->initrd) {
+        initrd = arm_boot_read_file("initrd", config->initrd, config->ram_bytes, error);
+        if (!initrd) {
+            return false;
+        }
+        fw_cfg_add_u32(virt->fw_cfg, FW_CFG_INITRD_SIZE, (uint32_t)g_bytes_get_size(initrd));
+        fw_cfg_add(virt->fw_cfg, FW_CFG_INITRD_DATA, initrd);
+    }
+    if (*append) {
+        fw_cfg_add_u32(virt->fw_cfg, FW_CFG_CMDLINE_SIZE, (uint32_t)strlen(append) + 1);
+        fw_cfg_add(virt->fw_cfg, FW_CFG_CMDLINE_DATA, command_line);
+    }
+    return true;
+}
+
+/* --- images --- */
+
+static bool make_fdt(Virt *virt, GError **error)
+{
+    const MachineConfig *config = &virt->machine->config;
+    int spare = VIRT_FDT_SPARE + (int)(config->append ? strlen(config->append) : 0);
+
+    virt->fdt = config->dtb ? arm_boot_read_dtb(config->dtb, spare, error)
+                            : virt_fdt_build(virt, error);
+    return virt->fdt != NULL;
+}
+
+/* dumpdtb=FILE: writes the tree, and ends the run before it begins. */
+static bool dump_fdt(Virt *virt, GError **error)
+{
+    g_autoptr(GError) problem = NULL;
+
+    fdt_pack(virt->fdt);
+    virt_fdt_randomize(virt->fdt);
+    if (!g_file_set_contents(virt->dumpdtb, virt->fdt, fdt_totalsize(virt->fdt), &problem)) {
+        return error_fail(error, KASO_ERROR_IO, "cannot write the device tree to '%s': %s",
+                          virt->dumpdtb, problem->message);
+    }
+    machine_request_stop(virt->machine, STOP_USER_QUIT, "the device tree has been written");
+    return true;
+}
+
+static bool load_images(Virt *virt, GError **error)
+{
+    const MachineConfig *config = &virt->machine->config;
+
+    if (config->bios && !load_bios(virt, error)) {
+        return false;
+    }
+    if (!config->kernel && !virt->has_firmware && !config->start_paused && !virt->dumpdtb) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "machine 'virt' has nothing to run: give a kernel with -kernel, "
+                          "firmware with -bios, or a pflash drive");
+    }
+    if (!make_fdt(virt, error)) {
+        return false;
+    }
+    if (!config->kernel || virt->has_firmware) {
+        arm_boot_place_dtb_for_firmware(&virt->boot);
+        if (config->kernel && !offer_kernel_to_firmware(virt, error)) {
+            return false;
+        }
+    } else if (!arm_boot_load(&virt->boot, fdt_totalsize(virt->fdt), error)) {
+        return false;
+    }
+    return arm_boot_amend_dtb(&virt->boot, virt->fdt, error) &&
+           (!virt->dumpdtb || dump_fdt(virt, error));
+}
+
+/* --- the board --- */
+
+static void virt_free(void *opaque)
+{
+    Virt *virt = opaque;
+
+    arm_boot_free(&virt->boot);
+    g_free(virt->fdt);
+}
+
+static bool virt_build(Machine *machine, void *board, GError **error)
+{
+    Virt *virt = board;
+
+    virt->machine = machine;
+    arm_boot_init(&virt->boot, machine, VIRT_RAM_BASE);
+    machine_on_free(machine, virt_free, virt);
+    return check_options(virt, error) && machine_map_ram(machine, VIRT_RAM_BASE, error) &&
+           machine_create_vcpus(machine, error) && add_gic(virt, error) &&
+           add_flash(virt, 0, error) && add_flash(virt, 1, error) && add_uart(virt, 0, error) &&
+           (!machine_serial(machine, 1) || add_uart(virt, 1, error)) &&
+           add_simple(virt, "pl031", "rtc", VIRT_RTC, VIRT_SPI_RTC, error) &&
+           add_gpio(virt, error) && add_fw_cfg(virt, error) && add_pcie(virt, error) &&
+           add_virtio_slots(virt, error) && load_images(virt, error);
+}
+
+static void virt_reset(Machine *machine, void *board)
+{
+    Virt *virt = board;
+
+    timer_cancel(&virt->power_key_release);
+    for (unsigned i = 0; i < machine->vcpus->len; i++) {
+        Vcpu *vcpu = machine->vcpus->pdata[i];
+
+        atomic_store(&vcpu->powered, i == 0);
+        vcpu->target->set_pc(vcpu, VIRT_FLASH_BASE);
+    }
+    virt_fdt_randomize(virt->fdt);
+    arm_boot_reset(&virt->boot, virt->fdt);
+}
+
+static void virt_powerdown(Machine *machine, void *board)
+{
+    Virt *virt = board;
+
+    virt->gpio->type->input(virt->gpio, VIRT_POWER_KEY_PIN, 1);
+    timer_arm(&virt->power_key_release, clock_now_ns(machine) + POWER_KEY_NS);
+}
+
+static const Property virt_properties[] = {
+    { "gic-version", PROPERTY_ENUM, offsetof(Virt, gic_version), "interrupt controller", "2",
+      (const char *const[]){ "2", "3", "max", "host", NULL } },
+    { "highmem", PROPERTY_BOOL, offsetof(Virt, highmem),
+      "PCIe windows above 4 GiB, and RAM above 3 GiB", "on" },
+    { "secure", PROPERTY_BOOL, offsetof(Virt, secure), "EL3 and secure world (not yet)" },
+    { "virtualization", PROPERTY_BOOL, offsetof(Virt, virtualization), "EL2 (not yet)" },
+    { "mte", PROPERTY_BOOL, offsetof(Virt, mte), "memory tagging (not yet)" },
+    { "ras", PROPERTY_BOOL, offsetof(Virt, ras), "error injection (not yet)" },
+    { "its", PROPERTY_BOOL, offsetof(Virt, its),
+      "accepted; message interrupts go through the GICv2m frame", "on" },
+    { "acpi", PROPERTY_ON_OFF_AUTO, offsetof(Virt, acpi),
+      "accepted; the guest gets a device tree", "auto" },
+    { "iommu", PROPERTY_STRING, offsetof(Virt, iommu), "'none'" },
+    { "dtb-randomness", PROPERTY_BOOL, offsetof(Virt, dtb_randomness),
+      "random seeds in the device tree", "on" },
+    { "dtb-kaslr-seed", PROPERTY_BOOL, offsetof(Virt, dtb_randomness),
+      "older name of dtb-randomness", "on", NULL, true },
+    { "dumpdtb", PROPERTY_STRING, offsetof(Virt, dumpdtb),
+      "write the device tree to this file and end" },
+    { "kernel-irqchip", PROPERTY_STRING, offsetof(Virt, kernel_irqchip), "accepted" },
+    { "kernel_irqchip", PROPERTY_STRING, offsetof(Virt, kernel_irqchip), "accepted" },
+    { "pflash0", PROPERTY_DRIVE, offsetof(Virt, pflash[0]), "drive of the first flash bank" },
+    { "pflash1", PROPERTY_DRIVE, offsetof(Virt, pflash[1]), "drive of the second flash bank" },
+    { 0 },
+};
+
+static const Board virt_board = {
+    .name = "virt",
+    .summary = "ARM machine with virtio and PCI Express devices",
+    .targets = (const char *const[]){ "aarch64", NULL },
+    .default_cpu = "cortex-a57",
+    .default_nic = "virtio-net-pci",
+    .default_drive_interface = "virtio",
+    .default_ram_bytes = MIB(128),
+    .min_ram_bytes = MIB(16),
+    .max_ram_bytes = GIB(64),
+    .max_vcpus = VIRT_MAX_VCPUS,
+    .instance_size = sizeof(Virt),
+    .properties = virt_properties,
+    .build = virt_build,
+    .reset = virt_reset,
+    .powerdown = virt_powerdown,
+};
+BOARD_TYPE(virt_board);
