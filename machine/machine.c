@@ -275,7 +275,6 @@ void machine_free(Machine *machine)
     }
     free_vcpus(machine);
     device_release(machine->root);
-    g_free(machine->board_state);
     if (machine->accelerator) {
         if (machine->accelerator->shutdown) {
             machine->accelerator->shutdown(machine, machine->accel_state);
@@ -284,7 +283,8 @@ void machine_free(Machine *machine)
         g_free(machine->accel_state);
     }
     machine_unlock(machine);
-    registry_destroy(machine);
+    registry_destroy(machine); /* runs the callbacks of machine_on_free, the board's among them */
+    g_free(machine->board_state);
     clock_destroy(machine);
     memory_destroy(machine);
     g_ptr_array_unref(machine->vcpus);
