@@ -2,67 +2,8 @@
 /* The generic half of character devices. */
 #include "machine/chardev.h"
 
-#include <string.h>
-
 #include "base/error.h"
 #include "machine/machine.h"
-
-const ChardevType *chardev_type_find(const char *name)
-{
-    const ChardevType *const *it;
-
-    REGISTRY_FOREACH(chardev_types, it)
-    {
-        if (strcmp((*it)->name, name) == 0) {
-            return *it;
-        }
-    }
-    return NULL;
-}
-
-static bool unknown_type(const char *name, GError **error)
-{
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    const ChardevType *const *it;
-    const char *nearest;
-
-    REGISTRY_FOREACH(chardev_types, it)
-    {
-        g_ptr_array_add(names, (void *)(*it)->name);
-    }
-    g_ptr_array_add(names, NULL);
-    nearest = error_nearest(name, (const char *const *)names->pdata);
-    return error_fail(error, KASO_ERROR_NOT_FOUND,
-                      "'%s' is not a valid char driver%s%s%s (-chardev help lists them)", name,
-                      nearest ? "; did you mean '" : "", nearest ? nearest : "",
-                      nearest ? "'?" : "");
-}
-
-Chardev *chardev_new(Machine *machine, const char *type_name, const char *id, GHashTable *options,
-                     GError **error)
-{
-    const ChardevType *type = chardev_type_find(type_name);
-    g_autofree char *who = g_strdup_printf("chardev '%s'", id);
-    Chardev *chardev;
-
-    if (!type) {
-        unknown_type(type_name, error);
-        return NULL;
-    }
-    chardev = g_malloc0(type->instance_size);
-    chardev->type = type;
-    chardev->machine = machine;
-    chardev->id = g_strdup(id);
-    properties_init(type->properties, chardev);
-    if (properties_set_all(machine, type->properties, chardev, who, options, error) &&
-        (!type->open || type->open(chardev, error))) {
-        return chardev;
-    }
-    properties_free(type->properties, chardev);
-    g_free(chardev->id);
-    g_free(chardev);
-    return NULL;
-}
 
 void chardev_free(Chardev *chardev)
 {

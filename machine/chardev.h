@@ -66,13 +66,6 @@ struct Chardev {
     void *frontend_opaque;
 };
 
-const ChardevType *chardev_type_find(const char *name);
-/*
- * Creates a back end and opens it. options: char * -> char *, properties of the type; unknown ones
- * fail. The caller registers it with machine_add_chardev, which then owns it.
- */
-Chardev *chardev_new(Machine *machine, const char *type, const char *id, GHashTable *options,
-                     GError **error);
 /* Closes the back end and frees it, its properties and its id. Its front end must not use it again. */
 void chardev_free(Chardev *chardev);
 

@@ -74,6 +74,7 @@ struct Machine {
     MemoryRegion *system_memory;  /* root container, 64 bit */
     AddressSpace memory_space;    /* guest physical as vCPUs and DMA see it */
     AddressSpace *io_space;       /* x86 ports or NULL */
+    struct BlockGraph *block_graph; /* of all drives; made and freed by main */
     MemoryRegion ram;             /* main RAM, of config.ram_bytes */
     const struct Accelerator *accelerator;
     void *accel_state;

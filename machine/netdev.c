@@ -2,71 +2,10 @@
 /* The generic half of network back ends: pairing and the bounded backlog. */
 #include "machine/netdev.h"
 
-#include <string.h>
-
 #include "base/error.h"
 #include "machine/machine.h"
 
 enum { BACKLOG_FRAMES = 256 }; /* what one NIC may leave waiting before frames are dropped */
-
-const NetdevType *netdev_type_find(const char *name)
-{
-    const NetdevType *const *it;
-
-    REGISTRY_FOREACH(netdev_types, it)
-    {
-        if (strcmp((*it)->name, name) == 0) {
-            return *it;
-        }
-    }
-    return NULL;
-}
-
-static bool unknown_type(const char *name, GError **error)
-{
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    const NetdevType *const *it;
-    const char *nearest;
-
-    REGISTRY_FOREACH(netdev_types, it)
-    {
-        g_ptr_array_add(names, (void *)(*it)->name);
-    }
-    g_ptr_array_add(names, NULL);
-    nearest = error_nearest(name, (const char *const *)names->pdata);
-    return error_fail(error, KASO_ERROR_NOT_FOUND,
-                      "'%s' is not a valid network back end%s%s%s (-netdev help lists them)", name,
-                      nearest ? "; did you mean '" : "", nearest ? nearest : "",
-                      nearest ? "'?" : "");
-}
-
-Netdev *netdev_new(Machine *machine, const char *type_name, const char *id, GHashTable *options,
-                   GError **error)
-{
-    const NetdevType *type = netdev_type_find(type_name);
-    g_autofree char *who = g_strdup_printf("netdev '%s'", id);
-    Netdev *netdev;
-
-    if (!type) {
-        unknown_type(type_name, error);
-        return NULL;
-    }
-    netdev = g_malloc0(type->instance_size);
-    netdev->type = type;
-    netdev->machine = machine;
-    netdev->id = g_strdup(id);
-    netdev->link_up = true;
-    g_queue_init(&netdev->backlog);
-    properties_init(type->properties, netdev);
-    if (properties_set_all(machine, type->properties, netdev, who, options, error) &&
-        (!type->open || type->open(netdev, error))) {
-        return netdev;
-    }
-    properties_free(type->properties, netdev);
-    g_free(netdev->id);
-    g_free(netdev);
-    return NULL;
-}
 
 static void clear_backlog(Netdev *netdev)
 {

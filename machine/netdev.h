@@ -54,10 +54,6 @@ struct Netdev {
     GQueue backlog; /* frames that wait for the NIC, bounded */
 };
 
-const NetdevType *netdev_type_find(const char *name);
-/* As chardev_new: creates and opens; machine_add_netdev then owns it. */
-Netdev *netdev_new(Machine *machine, const char *type, const char *id, GHashTable *options,
-                   GError **error);
 void netdev_set_link(Netdev *netdev, bool up);
 
 bool netdev_attach(Netdev *netdev, const NetClient *client, void *opaque, GError **error);

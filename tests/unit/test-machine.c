@@ -596,29 +596,24 @@ static void front_event(void *opaque, ChardevEvent event)
 
 static const ChardevFrontend front_end = { front_room, front_receive, front_event };
 
-static bool loop_open(Chardev *chardev, GError **error)
-{
-    chardev->open = true;
-    return true;
-}
-
 static size_t loop_write(Chardev *chardev, const uint8_t *data, size_t size)
 {
     chardev_receive(chardev, data, size);
     return size;
 }
 
-static const ChardevType loop_type = { .name = "test-loop", .instance_size = sizeof(Chardev),
-                                       .open = loop_open, .write = loop_write };
-CHARDEV_TYPE(loop_type);
+static const ChardevType loop_type = { .name = "test-loop", .instance_size = sizeof(Chardev), .write = loop_write };
+
 
 static void test_chardev(void)
 {
     Machine *machine = counting_machine(0);
-    Chardev *chardev = chardev_new(machine, "test-loop", "c0", NULL, NULL);
+    Chardev *chardev = g_new0(Chardev, 1);
     Front front = { .received = g_string_new(NULL), .room = 3 };
     GError *error = NULL;
 
+    *chardev = (Chardev){ .type = &loop_type, .machine = machine, .id = g_strdup("c0"),
+                          .open = true };
     machine_add_chardev(machine, "c0", chardev);
     g_assert_true(machine_find_chardev(machine, "c0") == chardev);
     machine_lock(machine);
@@ -652,14 +647,17 @@ static void nic_receive(void *opaque, const uint8_t *frame, size_t size)
 
 static const NetClient nic_client = { .can_receive = nic_room, .receive = nic_receive };
 static const NetdevType hole_type = { .name = "test-hole", .instance_size = sizeof(Netdev) };
-NETDEV_TYPE(hole_type);
+
 
 static void test_netdev(void)
 {
     Machine *machine = counting_machine(0);
-    Netdev *netdev = netdev_new(machine, "test-hole", "n0", NULL, NULL);
+    Netdev *netdev = g_new0(Netdev, 1);
     Front front = { .received = g_string_new(NULL), .room = 1 };
 
+    *netdev = (Netdev){ .type = &hole_type, .machine = machine, .id = g_strdup("n0"),
+                        .link_up = true };
+    g_queue_init(&netdev->backlog);
     machine_add_netdev(machine, "n0", netdev);
     g_assert_true(netdev_attach(netdev, &nic_client, &front, NULL));
     g_assert_false(netdev_attach(netdev, &nic_client, &front, NULL));
