@@ -32,6 +32,8 @@ typedef struct {
     void (*event)(void *opaque, ChardevEvent event); /* may be NULL */
     /* The back end can take bytes again after chardev_write took fewer. May be NULL. */
     void (*can_write)(void *opaque);
+    /* On a mux: gets the input first only when no other front end wants it (monitors). */
+    bool background;
 } ChardevFrontend;
 
 /* What a back end gives. */

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/* Makes character back ends from options; see the header. */
+#include "backends/chardev-open.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "machine/machine.h"
+
+/* Types that users of other emulators know and that are not built. */
+static const char *const chardev_types_not_yet[] = {
+    "vc",   "braille", "msmouse",      "wctablet", "parport", "parallel",       "spicevmc",
+    "dbus", "hub",     "spiceport",    "testdev",  "console", "qemu-vdagent",
+};
+
+/* Other spellings of a type. */
+static const char *const chardev_type_aliases[][2] = { { "tty", "serial" }, { "memory", "ringbuf" } };
+
+static const ChardevType *chardev_type_find(const char *name, GError **error)
+{
+    const ChardevType *const *it;
+    const char *nearest, *names[64];
+    size_t count = 0;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(chardev_type_aliases); i++) {
+        if (!strcmp(name, chardev_type_aliases[i][0])) {
+            name = chardev_type_aliases[i][1];
+        }
+    }
+    REGISTRY_FOREACH(chardev_types, it) {
+        if (!strcmp((*it)->name, name)) {
+            return *it;
+        }
+        if (count < G_N_ELEMENTS(names) - 1) {
+            names[count++] = (*it)->name;
+        }
+    }
+    names[count] = NULL;
+    for (size_t i = 0; i < G_N_ELEMENTS(chardev_types_not_yet); i++) {
+        if (!strcmp(name, chardev_types_not_yet[i])) {
+            error_fail(error, KASO_ERROR_UNSUPPORTED,
+                       "chardev type '%s' is not built yet; use stdio, pty, socket or file", name);
+            return NULL;
+        }
+    }
+    nearest = error_nearest(name, names);
+    error_fail(error, KASO_ERROR_NOT_FOUND, "unknown chardev type '%s'%s%s%s", name,
+               nearest ? "; did you mean '" : " ('-chardev help' lists them)",
+               nearest ? nearest : "", nearest ? "'?" : "");
+    return NULL;
+}
+
+static bool chardev_option_is_true(const char *value)
+{
+    return !value || !strcmp(value, "on") || !strcmp(value, "yes") || !strcmp(value, "true") ||
+           !strcmp(value, "1");
+}
+
+/* "nowait" is an old spelling of "wait=off"; sets *name and *value to what is meant. */
+static void chardev_resolve_negation(const Property *table, const char **name, const char **value)
+{
+    const Property *property;
+
+    if (!*value) {
+        *value = "on";
+    }
+    if (!table || property_find(table, *name) || strncmp(*name, "no", 2)) {
+        return;
+    }
+    property = property_find(table, *name + 2);
+    if (property && (property->kind == PROPERTY_BOOL || property->kind == PROPERTY_ON_OFF_AUTO)) {
+        *name += 2;
+        *value = chardev_option_is_true(*value) ? "off" : "on";
+    }
+}
+
+static bool chardev_set_options(Chardev *chardev, GHashTable *options, GError **error)
+{
+    static const Property no_properties[] = { { NULL } };
+    const Property *table = chardev->type->properties ? chardev->type->properties : no_properties;
+    char *who = g_strdup_printf("chardev '%s' (%s)", chardev->id, chardev->type->name);
+    GHashTableIter it;
+    gpointer key, data;
+    bool ok = true;
+
+    g_hash_table_iter_init(&it, options);
+    while (ok && g_hash_table_iter_next(&it, &key, &data)) {
+        const char *name = key, *value = data;
+
+        if (!strcmp(name, "mux") || !strcmp(name, "id") || !strcmp(name, "backend")) {
+            continue;
+        }
+        if (!strcmp(name, "logfile") || !strcmp(name, "logappend")) {
+            ok = error_fail(error, KASO_ERROR_UNSUPPORTED,
+                            "%s: option '%s' is not built yet; use a chardev of type file", who,
+                            name);
+            break;
+        }
+        chardev_resolve_negation(table, &name, &value);
+        ok = property_set(chardev->machine, table, chardev, who, name, value, error);
+    }
+    g_free(who);
+    return ok;
+}
+
+static bool chardev_id_valid(const char *id)
+{
+    if (!id || !g_ascii_isalpha(id[0])) {
+        return false;
+    }
+    for (const char *c = id; *c; c++) {
+        if (!g_ascii_isalnum(*c) && !strchr("-._", *c)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* One back end without mux=. */
+static Chardev *chardev_open_one(Machine *machine, const char *id, const ChardevType *type,
+                                 GHashTable *options, GError **error)
+{
+    Chardev *chardev;
+
+    if (machine_find_chardev(machine, id)) {
+        error_fail(error, KASO_ERROR_INVALID, "there is already a chardev '%s'; choose another id",
+                   id);
+        return NULL;
+    }
+    chardev = g_malloc0(type->instance_size);
+    chardev->type = type;
+    chardev->machine = machine;
+    chardev->id = g_strdup(id);
+    if (type->properties) {
+        properties_init(type->properties, chardev);
+    }
+    if ((options && !chardev_set_options(chardev, options, error)) ||
+        (type->open && !type->open(chardev, error))) {
+        if (type->properties) {
+            properties_free(type->properties, chardev);
+        }
+        g_free(chardev->id);
+        g_free(chardev);
+        return NULL;
+    }
+    machine_add_chardev(machine, id, chardev);
+    return chardev;
+}
+
+static Chardev *chardev_open_mux(Machine *machine, const char *id, const ChardevType *type,
+                                 GHashTable *options, GError **error)
+{
+    char *base_id = g_strdup_printf("%s-base", id);
+    Chardev *base = NULL, *mux = NULL;
+    const ChardevType *mux_type = chardev_type_find("mux", error);
+    GHashTable *mux_options = g_hash_table_new(g_str_hash, g_str_equal);
+
+    if (machine_find_chardev(machine, id)) {
+        error_fail(error, KASO_ERROR_INVALID, "there is already a chardev '%s'; choose another id",
+                   id);
+    } else if (mux_type) {
+        base = chardev_open_one(machine, base_id, type, options, error);
+    }
+    if (base) {
+        g_hash_table_insert(mux_options, "chardev", base_id);
+        mux = chardev_open_one(machine, id, mux_type, mux_options, error);
+        if (!mux) {
+            machine_remove_chardev(machine, base);
+            chardev_free(base);
+        }
+    }
+    g_hash_table_unref(mux_options);
+    g_free(base_id);
+    return mux;
+}
+
+Chardev *chardev_open(Machine *machine, const char *id, const char *type_name, GHashTable *options,
+                      GError **error)
+{
+    const ChardevType *type;
+    gpointer value;
+
+    if (!chardev_id_valid(id)) {
+        error_fail(error, KASO_ERROR_INVALID,
+                   "chardev id '%s' must start with a letter and have only letters, digits, "
+                   "'-', '.' and '_'",
+                   id ? id : "");
+        return NULL;
+    }
+    type = chardev_type_find(type_name, error);
+    if (!type) {
+        return NULL;
+    }
+    if (options && g_hash_table_lookup_extended(options, "mux", NULL, &value) &&
+        chardev_option_is_true(value)) {
+        return chardev_open_mux(machine, id, type, options, error);
+    }
+    return chardev_open_one(machine, id, type, options, error);
+}
+
+bool chardev_open_short(Machine *machine, const char *id, const char *form, Chardev **chardev,
+                        bool *monitor, GError **error)
+{
+    GHashTable *options;
+    char *type;
+    bool ok = true;
+
+    *chardev = NULL;
+    if (!chardev_parse_short(form, &type, &options, monitor, error)) {
+        return false;
+    }
+    if (type) {
+        *chardev = chardev_open(machine, id, type, options, error);
+        ok = *chardev != NULL;
+    } else if (g_hash_table_contains(options, "chardev")) {
+        const char *name = g_hash_table_lookup(options, "chardev");
+
+        *chardev = machine_find_chardev(machine, name);
+        if (!*chardev) {
+            ok = error_fail(error, KASO_ERROR_NOT_FOUND,
+                            "there is no chardev '%s'; define it with -chardev TYPE,id=%s", name,
+                            name);
+        }
+    }
+    g_free(type);
+    g_hash_table_unref(options);
+    return ok;
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/* The short forms of -serial, -parallel and -monitor: "tcp:host:port,server=on" and the like. */
+#include <string.h>
+
+#include "backends/chardev-open.h"
+#include "base/error.h"
+
+static void short_set(GHashTable *options, const char *name, char *value)
+{
+    g_hash_table_replace(options, g_strdup(name), value);
+}
+
+/* Takes the text up to the next single comma; doubled commas stand for one. *text moves past it. */
+static char *short_take_item(const char **text)
+{
+    GString *item = g_string_new(NULL);
+    const char *c = *text;
+
+    while (*c && (*c != ',' || c[1] == ',')) {
+        c += *c == ',';
+        g_string_append_c(item, *c++);
+    }
+    *text = *c ? c + 1 : c;
+    return g_string_free(item, FALSE);
+}
+
+/* "a=b,c" after the first item; a lone name means on. */
+static void short_take_options(const char *text, GHashTable *options)
+{
+    while (*text) {
+        char *item = short_take_item(&text), *equals = strchr(item, '=');
+
+        if (equals) {
+            *equals = '\0';
+            short_set(options, item, g_strdup(equals + 1));
+        } else if (*item) {
+            short_set(options, item, g_strdup("on"));
+        }
+        g_free(item);
+    }
+}
+
+/* Splits "host:port", "[v6]:port", ":port"; host may be empty. */
+static bool short_split_address(const char *address, char **host, char **port)
+{
+    const char *colon = strrchr(address, ':');
+
+    if (address[0] == '[') {
+        const char *end = strchr(address, ']');
+
+        if (!end || end[1] != ':' || !end[2]) {
+            return false;
+        }
+        *host = g_strndup(address + 1, end - address - 1);
+        *port = g_strdup(end + 2);
+        return true;
+    }
+    if (!colon || !colon[1]) {
+        return false;
+    }
+    *host = g_strndup(address, colon - address);
+    *port = g_strdup(colon + 1);
+    return true;
+}
+
+static bool short_set_address(GHashTable *options, const char *address, const char *host_name,
+                              const char *port_name, const char *form, GError **error)
+{
+    char *host, *port;
+
+    if (!short_split_address(address, &host, &port)) {
+        return error_fail(error, KASO_ERROR_INVALID, "'%s': expected HOST:PORT, found '%s'", form,
+                          address);
+    }
+    if (*host) {
+        short_set(options, host_name, host);
+    } else {
+        g_free(host);
+    }
+    short_set(options, port_name, port);
+    return true;
+}
+
+static bool short_parse_socket(const char *form, const char *kind, const char *address,
+                               GHashTable *options, GError **error)
+{
+    if (!strcmp(kind, "unix")) {
+        if (!*address) {
+            return error_fail(error, KASO_ERROR_INVALID, "'%s': give unix:PATH", form);
+        }
+        short_set(options, "path", g_strdup(address));
+        return true;
+    }
+    if (!strcmp(kind, "telnet") || !strcmp(kind, "websocket") || !strcmp(kind, "tn3270")) {
+        short_set(options, kind, g_strdup("on"));
+    }
+    return short_set_address(options, address, "host", "port", form, error);
+}
+
+/* "[host]:port[@[local]:localport]" */
+static bool short_parse_udp(const char *form, const char *address, GHashTable *options,
+                            GError **error)
+{
+    char **parts = g_strsplit(address, "@", 2);
+    bool ok = short_set_address(options, parts[0], "host", "port", form, error);
+
+    if (ok && parts[1]) {
+        ok = short_set_address(options, parts[1], "localaddr", "localport", form, error);
+    }
+    g_strfreev(parts);
+    return ok;
+}
+
+typedef enum { SHORT_NOTHING, SHORT_PATH, SHORT_OPTIONAL_PATH, SHORT_SOCKET, SHORT_UDP } ShortTail;
+
+static const struct {
+    const char *word;  /* before the colon */
+    const char *type;  /* of the chardev */
+    ShortTail tail;    /* what follows the colon */
+} short_forms[] = {
+    { "stdio", "stdio", SHORT_NOTHING },  { "null", "null", SHORT_NOTHING },
+    { "pty", "pty", SHORT_OPTIONAL_PATH }, { "ringbuf", "ringbuf", SHORT_NOTHING },
+    { "vc", "vc", SHORT_OPTIONAL_PATH },  { "msmouse", "msmouse", SHORT_NOTHING },
+    { "braille", "braille", SHORT_NOTHING }, { "wctablet", "wctablet", SHORT_NOTHING },
+    { "file", "file", SHORT_PATH },       { "pipe", "pipe", SHORT_PATH },
+    { "tcp", "socket", SHORT_SOCKET },    { "telnet", "socket", SHORT_SOCKET },
+    { "websocket", "socket", SHORT_SOCKET }, { "tn3270", "socket", SHORT_SOCKET },
+    { "unix", "socket", SHORT_SOCKET },   { "udp", "udp", SHORT_UDP },
+};
+
+static bool short_parse_known(const char *form, size_t index, const char *argument, char **type,
+                              GHashTable *options, GError **error)
+{
+    const char *word = short_forms[index].word;
+
+    *type = g_strdup(short_forms[index].type);
+    switch (short_forms[index].tail) {
+    case SHORT_PATH:
+        if (!argument || !*argument) {
+            return error_fail(error, KASO_ERROR_INVALID, "'%s': give %s:PATH", form, word);
+        }
+        short_set(options, "path", g_strdup(argument));
+        return true;
+    case SHORT_OPTIONAL_PATH:
+        if (argument && *argument && strcmp(word, "vc")) {
+            short_set(options, "path", g_strdup(argument));
+        }
+        return true;
+    case SHORT_SOCKET:
+        return short_parse_socket(form, word, argument ? argument : "", options, error);
+    case SHORT_UDP:
+        return short_parse_udp(form, argument ? argument : "", options, error);
+    case SHORT_NOTHING:
+        break;
+    }
+    if (argument) {
+        return error_fail(error, KASO_ERROR_INVALID, "'%s': nothing may follow '%s:'", form, word);
+    }
+    return true;
+}
+
+/* head: the item before the first comma, still with its "word:". */
+static bool short_parse_head(const char *form, const char *head, char **type, GHashTable *options,
+                             GError **error)
+{
+    const char *colon = strchr(head, ':'), *argument = colon ? colon + 1 : NULL;
+    size_t length = colon ? (size_t)(colon - head) : strlen(head);
+
+    if (!strcmp(head, "none")) {
+        return true;
+    }
+    if (g_str_has_prefix(head, "chardev:")) {
+        short_set(options, "chardev", g_strdup(argument));
+        return true;
+    }
+    if (g_str_has_prefix(head, "/dev/")) {
+        *type = g_strdup("serial");
+        short_set(options, "path", g_strdup(head));
+        return true;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(short_forms); i++) {
+        if (strlen(short_forms[i].word) == length && !strncmp(head, short_forms[i].word, length)) {
+            return short_parse_known(form, i, argument, type, options, error);
+        }
+    }
+    return error_fail(error, KASO_ERROR_INVALID,
+                      "'%s' is no character device; use stdio, mon:stdio, pty, null, none, "
+                      "file:PATH, pipe:PATH, tcp:HOST:PORT, telnet:HOST:PORT, unix:PATH or "
+                      "chardev:ID",
+                      form);
+}
+
+bool chardev_parse_short(const char *form, char **type, GHashTable **options, bool *monitor,
+                         GError **error)
+{
+    const char *text = form;
+    char *head;
+    bool ok;
+
+    *type = NULL;
+    *options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    *monitor = g_str_has_prefix(text, "mon:");
+    if (*monitor) {
+        text += strlen("mon:");
+        short_set(*options, "mux", g_strdup("on"));
+        /* Ctrl-C is for the guest when the console shares the terminal; Ctrl-A x ends the program. */
+        if (g_str_has_prefix(text, "stdio")) {
+            short_set(*options, "signal", g_strdup("off"));
+        }
+    }
+    head = short_take_item(&text);
+    ok = short_parse_head(form, head, type, *options, error);
+    if (ok) {
+        short_take_options(text, *options);
+    } else {
+        g_clear_pointer(options, g_hash_table_unref);
+        g_clear_pointer(type, g_free);
+    }
+    g_free(head);
+    return ok;
+}
