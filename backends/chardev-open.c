@@ -162,7 +162,7 @@ static Chardev *chardev_open_mux(Machine *machine, const char *id, const Chardev
         base = chardev_open_one(machine, base_id, type, options, error);
     }
     if (base) {
-        g_hash_table_insert(mux_options, "chardev", base_id);
+        g_hash_table_insert(mux_options, (gpointer)"chardev", base_id);
         mux = chardev_open_one(machine, id, mux_type, mux_options, error);
         if (!mux) {
             machine_remove_chardev(machine, base);

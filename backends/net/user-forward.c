@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/* Forwarding rules of the user network: host ports to the guest, guest connections to the host. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/chardev-open.h"
+#include "backends/lock.h"
+#include "backends/net/user.h"
+#include "base/error.h"
+
+/* Takes "text" up to separator into field; false without one. *rest moves past it. */
+static bool forward_take(const char **rest, char separator, char *field, size_t size)
+{
+    const char *end = strchr(*rest, separator);
+
+    if (!end || (size_t)(end - *rest) >= size) {
+        return false;
+    }
+    memcpy(field, *rest, end - *rest);
+    field[end - *rest] = '\0';
+    *rest = end + 1;
+    return true;
+}
+
+static bool forward_parse_port(const char *text, int *port)
+{
+    char *end;
+    long value = strtol(text, &end, 10);
+
+    *port = value;
+    return g_ascii_isdigit(*text) && !*end && value >= 0 && value <= 65535;
+}
+
+static bool forward_parse_address(const char *text, struct in_addr *address)
+{
+    address->s_addr = INADDR_ANY;
+    return !*text || inet_aton(text, address);
+}
+
+static bool forward_parse_protocol(const char *text, bool *udp)
+{
+    *udp = !strcmp(text, "udp");
+    return *udp || !*text || !strcmp(text, "tcp");
+}
+
+typedef struct {
+    bool udp;
+    struct in_addr host, guest;
+    int host_port, guest_port;
+} ForwardRule;
+
+static bool forward_parse_host_side(const char **rest, bool last, ForwardRule *rule)
+{
+    char field[64];
+
+    if (!forward_take(rest, ':', field, sizeof field) ||
+        !forward_parse_protocol(field, &rule->udp) || !forward_take(rest, ':', field, sizeof field) ||
+        !forward_parse_address(field, &rule->host)) {
+        return false;
+    }
+    if (forward_take(rest, '-', field, sizeof field)) {
+        return forward_parse_port(field, &rule->host_port);
+    }
+    return last && forward_parse_port(*rest, &rule->host_port);
+}
+
+static bool forward_parse_guest_side(const char *rest, ForwardRule *rule)
+{
+    char field[64];
+
+    return forward_take(&rest, ':', field, sizeof field) &&
+           forward_parse_address(field, &rule->guest) &&
+           forward_parse_port(rest, &rule->guest_port) && rule->guest_port;
+}
+
+bool user_host_forward(UserNetdev *user, const char *text, bool remove, GError **error)
+{
+    ForwardRule rule = { 0 };
+    const char *rest = text;
+
+    if (!forward_parse_host_side(&rest, remove, &rule) ||
+        (!remove && !forward_parse_guest_side(rest, &rule))) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "netdev '%s': host forwarding rule '%s' is not "
+                          "[tcp|udp]:[HOSTADDRESS]:HOSTPORT%s",
+                          user->netdev.id, text, remove ? "" : "-[GUESTADDRESS]:GUESTPORT");
+    }
+    if (remove) {
+        if (slirp_remove_hostfwd(user->slirp, rule.udp, rule.host, rule.host_port) < 0) {
+            return error_fail(error, KASO_ERROR_NOT_FOUND,
+                              "netdev '%s': there is no host forwarding rule '%s'", user->netdev.id,
+                              text);
+        }
+        return true;
+    }
+    if (slirp_add_hostfwd(user->slirp, rule.udp, rule.host, rule.host_port, rule.guest,
+                          rule.guest_port) < 0) {
+        return error_fail_errno(error, errno,
+                                "netdev '%s': cannot forward host port %d ('%s'); choose a free "
+                                "port of the host",
+                                user->netdev.id, rule.host_port, text);
+    }
+    g_main_context_wakeup(NULL);
+    return true;
+}
+
+/* A connection of the guest that ends in a chardev. */
+typedef struct {
+    UserNetdev *user;
+    Chardev *chardev;
+    struct in_addr server;
+    int port;
+} GuestForward;
+
+static size_t guest_forward_can_receive(void *opaque)
+{
+    GuestForward *f = opaque;
+
+    return slirp_socket_can_recv(f->user->slirp, f->server, f->port);
+}
+
+static void guest_forward_receive(void *opaque, const uint8_t *data, size_t size)
+{
+    GuestForward *f = opaque;
+
+    slirp_socket_recv(f->user->slirp, f->server, f->port, data, size);
+}
+
+static const ChardevFrontend guest_forward_frontend = {
+    .can_receive = guest_forward_can_receive,
+    .receive = guest_forward_receive,
+};
+
+static ssize_t guest_forward_write(const void *data, size_t size, void *opaque)
+{
+    GuestForward *f = opaque;
+    size_t taken = chardev_write(f->chardev, data, size);
+
+    /* The guest has something open: the other way may have become free. */
+    chardev_accept_input(f->chardev);
+    return taken;
+}
+
+static bool guest_forward_to_chardev(UserNetdev *user, struct in_addr server, int port,
+                                     const char *form, const char *text, GError **error)
+{
+    GuestForward *f;
+    Chardev *chardev = machine_find_chardev(user->netdev.machine, form);
+    bool monitor;
+
+    if (!chardev) {
+        char *id = g_strdup_printf("guestfwd.%s.%d", user->netdev.id, port);
+        bool ok = chardev_open_short(user->netdev.machine, id, form, &chardev, &monitor, error);
+
+        g_free(id);
+        if (!ok) {
+            return false;
+        }
+    }
+    f = g_new0(GuestForward, 1);
+    *f = (GuestForward){ user, chardev, server, port };
+    g_ptr_array_add(user->guest_forwards, f);
+    if (slirp_add_guestfwd(user->slirp, guest_forward_write, f, &f->server, port) < 0) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "netdev '%s': guest forwarding rule '%s': the address must be a free one "
+                          "inside the guest's network",
+                          user->netdev.id, text);
+    }
+    return !chardev || chardev_attach(chardev, &guest_forward_frontend, f, error);
+}
+
+bool user_guest_forward(UserNetdev *user, const char *text, GError **error)
+{
+    const char *rest = text;
+    char field[64];
+    struct in_addr server;
+    bool udp;
+    int port;
+
+    if (!forward_take(&rest, ':', field, sizeof field) || !forward_parse_protocol(field, &udp) ||
+        udp || !forward_take(&rest, ':', field, sizeof field) || !*field ||
+        !forward_parse_address(field, &server) || !forward_take(&rest, '-', field, sizeof field) ||
+        !forward_parse_port(field, &port) || !port || !*rest) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "netdev '%s': guest forwarding rule '%s' is not "
+                          "[tcp]:SERVERADDRESS:PORT-CHARDEV or …-cmd:COMMAND",
+                          user->netdev.id, text);
+    }
+    if (g_str_has_prefix(rest, "cmd:")) {
+        if (slirp_add_exec(user->slirp, rest + strlen("cmd:"), &server, port) < 0) {
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "netdev '%s': guest forwarding rule '%s': the address must be a free "
+                              "one inside the guest's network",
+                              user->netdev.id, text);
+        }
+        return true;
+    }
+    return guest_forward_to_chardev(user, server, port, rest, text, error);
+}
+
+void user_guest_forwards_free(UserNetdev *user)
+{
+    for (guint i = 0; i < user->guest_forwards->len; i++) {
+        GuestForward *f = user->guest_forwards->pdata[i];
+
+        if (f->chardev) {
+            chardev_detach(f->chardev, f);
+        }
+        g_free(f);
+    }
+    g_ptr_array_unref(user->guest_forwards);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/* Makes network back ends from options; see the header. */
+#include "backends/netdev-open.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "machine/machine.h"
+
+static const char *const netdev_types_not_yet[] = {
+    "tap",        "bridge",     "hubport", "vde",    "vhost-user", "vhost-vdpa",
+    "l2tpv3",     "stream",     "dgram",   "passt",  "netmap",     "af-xdp",
+};
+
+static const NetdevType *netdev_type_find(const char *name, GError **error)
+{
+    const NetdevType *const *it;
+    const char *nearest, *names[32];
+    size_t count = 0;
+
+    REGISTRY_FOREACH(netdev_types, it) {
+        if (!strcmp((*it)->name, name)) {
+            return *it;
+        }
+        if (count < G_N_ELEMENTS(names) - 1) {
+            names[count++] = (*it)->name;
+        }
+    }
+    names[count] = NULL;
+    for (size_t i = 0; i < G_N_ELEMENTS(netdev_types_not_yet); i++) {
+        if (!strcmp(name, netdev_types_not_yet[i])) {
+            error_fail(error, KASO_ERROR_UNSUPPORTED,
+                       "network back end '%s' is not built yet; use user or socket", name);
+            return NULL;
+        }
+    }
+    nearest = error_nearest(name, names);
+    error_fail(error, KASO_ERROR_NOT_FOUND, "unknown network back end '%s'%s%s%s", name,
+               nearest ? "; did you mean '" : "; there are user and socket", nearest ? nearest : "",
+               nearest ? "'?" : "");
+    return NULL;
+}
+
+static bool netdev_set_options(Netdev *netdev, GHashTable *options, GError **error)
+{
+    char *who = g_strdup_printf("netdev '%s' (%s)", netdev->id, netdev->type->name);
+    GHashTableIter it;
+    gpointer key, value;
+    bool ok = true;
+
+    g_hash_table_iter_init(&it, options);
+    while (ok && g_hash_table_iter_next(&it, &key, &value)) {
+        if (strcmp(key, "id") && strcmp(key, "type")) {
+            ok = property_set(netdev->machine, netdev->type->properties, netdev, who, key,
+                              value ? value : "on", error);
+        }
+    }
+    g_free(who);
+    return ok;
+}
+
+Netdev *netdev_open(Machine *machine, const char *id, const char *type_name, GHashTable *options,
+                    GError **error)
+{
+    const NetdevType *type = netdev_type_find(type_name, error);
+    Netdev *netdev;
+
+    if (!type) {
+        return NULL;
+    }
+    if (!id || !*id) {
+        error_fail(error, KASO_ERROR_INVALID, "network back end '%s' needs id=NAME", type_name);
+        return NULL;
+    }
+    if (machine_find_netdev(machine, id)) {
+        error_fail(error, KASO_ERROR_INVALID, "there is already a netdev '%s'; choose another id",
+                   id);
+        return NULL;
+    }
+    netdev = g_malloc0(type->instance_size);
+    netdev->type = type;
+    netdev->machine = machine;
+    netdev->id = g_strdup(id);
+    netdev->link_up = true;
+    g_queue_init(&netdev->backlog);
+    properties_init(type->properties, netdev);
+    if ((options && !netdev_set_options(netdev, options, error)) || !type->open(netdev, error)) {
+        properties_free(type->properties, netdev);
+        g_free(netdev->id);
+        g_free(netdev);
+        return NULL;
+    }
+    machine_add_netdev(machine, id, netdev);
+    return netdev;
+}
+
+static bool netdev_option_is_nics(const char *name)
+{
+    static const char *const names[] = { "model", "macaddr", "addr", "vectors", "name", "mac" };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (!strcmp(name, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Up to the next single comma; doubled commas stand for one. *text moves past it. */
+static char *netdev_take_item(const char **text)
+{
+    GString *item = g_string_new(NULL);
+    const char *c = *text;
+
+    while (*c && (*c != ',' || c[1] == ',')) {
+        c += *c == ',';
+        g_string_append_c(item, *c++);
+    }
+    *text = *c ? c + 1 : c;
+    return g_string_free(item, FALSE);
+}
+
+static void netdev_take_option(char *item, GHashTable *options, GHashTable *rest)
+{
+    char *equals = strchr(item, '=');
+    const char *value = equals ? equals + 1 : "on", *old;
+    GHashTable *table;
+
+    if (equals) {
+        *equals = '\0';
+    }
+    table = rest && netdev_option_is_nics(item) ? rest : options;
+    old = g_hash_table_lookup(table, item);
+    g_hash_table_replace(table, g_strdup(item),
+                         old ? g_strconcat(old, "\n", value, NULL) : g_strdup(value));
+}
+
+Netdev *netdev_open_text(Machine *machine, const char *text, const char *id, GHashTable *rest,
+                         GError **error)
+{
+    GHashTable *options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    char *type = netdev_take_item(&text);
+    Netdev *netdev;
+
+    if (g_str_has_prefix(type, "type=")) {
+        memmove(type, type + 5, strlen(type + 5) + 1);
+    }
+    while (*text) {
+        char *item = netdev_take_item(&text);
+
+        if (*item) {
+            netdev_take_option(item, options, rest);
+        }
+        g_free(item);
+    }
+    if (g_hash_table_contains(options, "id")) {
+        id = g_hash_table_lookup(options, "id");
+    }
+    netdev = netdev_open(machine, id, type, options, error);
+    g_free(type);
+    g_hash_table_unref(options);
+    return netdev;
+}
