@@ -64,6 +64,7 @@ struct Chardev {
     Machine *machine;
     char *id;
     bool open;                    /* a peer is there */
+    bool terminal;                /* the peer is a terminal: echo and line editing make sense */
     const ChardevFrontend *frontend;
     void *frontend_opaque;
 };

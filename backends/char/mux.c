@@ -287,6 +287,7 @@ static bool mux_open(Chardev *chardev, GError **error)
         return false;
     }
     chardev->open = m->base->open;
+    chardev->terminal = m->base->terminal;
     return true;
 }
 

@@ -39,7 +39,7 @@ static bool serial_open(Chardev *chardev, GError **error)
     cfmakeraw(&mode);
     mode.c_cflag |= CLOCAL | CREAD;
     tcsetattr(s->fd, TCSANOW, &mode);
-    chardev->open = true;
+    chardev->open = chardev->terminal = true;
     fd_stream_start(&s->stream, chardev, s->fd, s->fd);
     return true;
 }

@@ -119,6 +119,7 @@ static bool stdio_open(Chardev *chardev, GError **error)
     stdio_set_raw(s);
     s->own_out = fd_stream_reopen(STDOUT_FILENO, O_WRONLY);
     chardev->open = true;
+    chardev->terminal = isatty(STDIN_FILENO);
     fd_stream_start(&s->stream, chardev, STDIN_FILENO,
                     s->own_out >= 0 ? s->own_out : STDOUT_FILENO);
     return true;
