@@ -127,8 +127,7 @@ struct PciBus {
 extern const BusType pci_bus_type;
 
 #define PCI_PROPERTIES(Instance, pci)                                                              \
-    { "addr", PROPERTY_PCI_ADDR, offsetof(Instance, pci.address), "slot and function, SLOT[.FN]",  \
-      "-1" },                                                                                      \
+    { "addr", PROPERTY_PCI_ADDR, offsetof(Instance, pci.address), "slot and function, SLOT[.FN]" }, \
     { "multifunction", PROPERTY_ON_OFF_AUTO, offsetof(Instance, pci.multifunction),                \
       "say in the header that the slot has other functions", "auto" },                             \
     { "romfile", PROPERTY_STRING, offsetof(Instance, pci.romfile),                                 \

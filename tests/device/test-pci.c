@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/* PCI: configuration space, BARs, INTx, MSI-X, addresses, bridges. */
+#include "tests/device/bench.h"
+
+#include "base/bits.h"
+
+enum { RNG = 1 << 3, BAR_MSIX = PCI_BASE_ADDRESS_0 + 4, BAR_MODERN = PCI_BASE_ADDRESS_0 + 16 };
+enum { COMMAND_ALL = PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_BUS_MASTER };
+
+static void test_identity(void)
+{
+    Bench *bench = bench_new(false);
+
+    bench_device(bench, "virtio-rng-pci", NULL, NULL);
+    g_assert_cmphex(bench_config_read(bench, 0, PCI_VENDOR_ID, 4), ==, 0x00081b36);
+    g_assert_cmphex(bench_config_read(bench, RNG, PCI_VENDOR_ID, 4), ==, 0x10051af4);
+    g_assert_cmphex(bench_config_read(bench, RNG, PCI_SUBSYSTEM_ID, 2), ==, 4);
+    g_assert_cmphex(bench_config_read(bench, 2 << 3, PCI_VENDOR_ID, 4), ==, 0xffffffff);
+    g_assert_cmphex(bench_config_read(bench, RNG, 0x100, 4), ==, 0);
+    bench_config_write(bench, RNG, PCI_VENDOR_ID, 0, 4);
+    g_assert_cmphex(bench_config_read(bench, RNG, PCI_VENDOR_ID, 2), ==, 0x1af4);
+    bench_free(bench);
+}
+
+static void test_bars(void)
+{
+    Bench *bench = bench_new(false);
+    uint64_t bar = BENCH_MEMORY_WINDOW + 0x8000;
+
+    bench_device(bench, "virtio-rng-pci", NULL, NULL);
+    bench_config_write(bench, RNG, BAR_MODERN, UINT32_MAX, 4);
+    bench_config_write(bench, RNG, BAR_MODERN + 4, UINT32_MAX, 4);
+    g_assert_cmphex(bench_config_read(bench, RNG, BAR_MODERN, 4), ==, 0xffffc00c);
+    g_assert_cmphex(bench_config_read(bench, RNG, BAR_MODERN + 4, 4), ==, 0xffffffff);
+    bench_config_write(bench, RNG, BAR_MODERN, bar, 4);
+    bench_config_write(bench, RNG, BAR_MODERN + 4, 0, 4);
+    g_assert_cmphex(bench_read(bench, bar + 0x12, 2), ==, 0xffff); /* nobody decodes it yet */
+    bench_config_write(bench, RNG, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
+    g_assert_cmphex(bench_read(bench, bar + 0x12, 2), ==, 1);      /* num_queues */
+    bench_config_write(bench, RNG, BAR_MODERN, bar + 0x4000, 4);
+    g_assert_cmphex(bench_read(bench, bar + 0x12, 2), ==, 0xffff);
+    g_assert_cmphex(bench_read(bench, bar + 0x4012, 2), ==, 1);
+    bench_config_write(bench, RNG, PCI_COMMAND, 0, 2);
+    g_assert_cmphex(bench_read(bench, bar + 0x4012, 2), ==, 0xffff);
+    bench_free(bench);
+}
+
+static void test_reset(void)
+{
+    Bench *bench = bench_new(false);
+    Device *device = bench_device(bench, "virtio-rng-pci", NULL, NULL);
+
+    bench_config_write(bench, RNG, BAR_MODERN, BENCH_MEMORY_WINDOW, 4);
+    bench_config_write(bench, RNG, PCI_COMMAND, COMMAND_ALL, 2);
+    device_reset_tree(device);
+    g_assert_cmphex(bench_config_read(bench, RNG, PCI_COMMAND, 2), ==, 0);
+    g_assert_cmphex(bench_config_read(bench, RNG, BAR_MODERN, 4), ==, 0xc);
+    g_assert_cmphex(bench_config_read(bench, RNG, PCI_VENDOR_ID, 2), ==, 0x1af4);
+    g_assert_cmphex(bench_read(bench, BENCH_MEMORY_WINDOW + 0x12, 2), ==, 0xffff);
+    bench_free(bench);
+}
+
+static void test_intx(void)
+{
+    Bench *bench = bench_new(false);
+    PciDevice *pci = pci_device(bench_device(bench, "virtio-rng-pci", NULL, "addr", "6", NULL));
+    unsigned devfn = 6 << 3, pin = 6 % 4;
+
+    pci_set_irq(pci, true);
+    g_assert_cmpint(bench->intx[pin], ==, 1);
+    g_assert_true(bench_config_read(bench, devfn, PCI_STATUS, 2) & PCI_STATUS_INTERRUPT);
+    bench_config_write(bench, devfn, PCI_COMMAND, PCI_COMMAND_INTX_DISABLE, 2);
+    g_assert_cmpint(bench->intx[pin], ==, 0);
+    g_assert_true(bench_config_read(bench, devfn, PCI_STATUS, 2) & PCI_STATUS_INTERRUPT);
+    bench_config_write(bench, devfn, PCI_COMMAND, 0, 2);
+    g_assert_cmpint(bench->intx[pin], ==, 1);
+    pci_set_irq(pci, false);
+    g_assert_cmpint(bench->intx[pin], ==, 0);
+    bench_free(bench);
+}
+
+/* Two functions on one pin: it falls when the last lets go. */
+static void test_intx_shared(void)
+{
+    Bench *bench = bench_new(false);
+    PciDevice *one = pci_device(bench_device(bench, "virtio-rng-pci", "one", "addr", "1", NULL));
+    PciDevice *two = pci_device(bench_device(bench, "virtio-rng-pci", "two", "addr", "5", NULL));
+
+    pci_set_irq(one, true);
+    pci_set_irq(two, true);
+    pci_set_irq(one, false);
+    g_assert_cmpint(bench->intx[1], ==, 1);
+    pci_set_irq(two, false);
+    g_assert_cmpint(bench->intx[1], ==, 0);
+    bench_free(bench);
+}
+
+static void test_msix(void)
+{
+    Bench *bench = bench_new(false);
+    PciDevice *pci = pci_device(bench_device(bench, "virtio-rng-pci", NULL, NULL));
+    unsigned cap = bench_find_capability(bench, RNG, PCI_CAPABILITY_MSIX, 0);
+    uint64_t table = BENCH_MEMORY_WINDOW, target = BENCH_RAM + 0x1000;
+
+    g_assert_cmpuint(cap, !=, 0);
+    g_assert_cmphex(bench_config_read(bench, RNG, cap + 2, 2), ==, 1); /* two vectors */
+    bench_config_write(bench, RNG, BAR_MSIX, table, 4);
+    bench_config_write(bench, RNG, PCI_COMMAND, COMMAND_ALL, 2);
+    bench_write(bench, table + 16, target, 8);
+    bench_write(bench, table + 24, 0x1234, 4);
+    g_assert_cmphex(bench_read(bench, table + 28, 4), ==, 1);
+    bench_config_write(bench, RNG, cap + 2, 0x8000, 2);
+
+    pci_msix_notify(pci, 1);                           /* masked: stays pending */
+    g_assert_cmphex(bench_read(bench, target, 4), ==, 0);
+    g_assert_cmphex(bench_read(bench, table + 0x800, 4), ==, 2);
+    bench_write(bench, table + 28, 0, 4);              /* unmasked: sent now */
+    g_assert_cmphex(bench_read(bench, target, 4), ==, 0x1234);
+    g_assert_cmphex(bench_read(bench, table + 0x800, 4), ==, 0);
+
+    bench_write(bench, target, 0, 4);
+    bench_config_write(bench, RNG, cap + 2, 0xc000, 2); /* the whole function masked */
+    pci_msix_notify(pci, 1);
+    g_assert_cmphex(bench_read(bench, target, 4), ==, 0);
+    bench_config_write(bench, RNG, cap + 2, 0x8000, 2);
+    g_assert_cmphex(bench_read(bench, target, 4), ==, 0x1234);
+
+    bench_write(bench, target, 0, 4);
+    bench_config_write(bench, RNG, PCI_COMMAND, PCI_COMMAND_MEMORY, 2); /* no bus master */
+    pci_msix_notify(pci, 1);
+    g_assert_cmphex(bench_read(bench, target, 4), ==, 0);
+    pci_msix_notify(pci, 1000);
+    bench_free(bench);
+}
+
+static void expect_failure(Bench *bench, const char *address, const char *multifunction,
+                           const char *text)
+{
+    GError *error = NULL;
+    Device *device = device_create(bench->machine, NULL, "virtio-rng-pci", &bench->pcie->bus, NULL,
+                                   NULL);
+
+    device_set(device, "addr", address, &error);
+    g_assert_no_error(error);
+    device_set(device, "multifunction", multifunction, &error);
+    g_assert_no_error(error);
+    g_assert_false(device_realize(device, &error));
+    g_assert_nonnull(strstr(error->message, text));
+    g_clear_error(&error);
+    device_destroy(device);
+}
+
+static void test_addresses(void)
+{
+    Bench *bench = bench_new(false);
+
+    bench_device(bench, "virtio-rng-pci", "a", "addr", "3", NULL);
+    expect_failure(bench, "3", "off", "is taken by 'a'");
+    expect_failure(bench, "3.1", "off", "multifunction=on");
+    bench_device(bench, "virtio-rng-pci", "b", "addr", "4", "multifunction", "on", NULL);
+    bench_device(bench, "virtio-rng-pci", "c", "addr", "4.1", NULL);
+    g_assert_cmphex(bench_config_read(bench, 4 << 3, PCI_HEADER_TYPE, 1), ==, 0x80);
+    g_assert_cmphex(bench_config_read(bench, 4 << 3 | 1, PCI_VENDOR_ID, 2), ==, 0x1af4);
+    bench_free(bench);
+}
+
+static void test_root_port(void)
+{
+    enum { PORT = 2 << 3, BUSES = 0x18, MEMORY_WINDOW = 0x20 };
+    Bench *bench = bench_new(false);
+    uint64_t config = BENCH_ECAM + (1 << 20), bar = BENCH_MEMORY_WINDOW + 0x100000;
+    Device *device;
+    GError *error = NULL;
+
+    bench_device(bench, "pcie-root-port", "rp1", "addr", "2", NULL);
+    g_assert_cmphex(bench_config_read(bench, PORT, PCI_HEADER_TYPE, 1), ==, 1);
+    device = device_create(bench->machine, NULL, "virtio-rng-pci", bus_find(bench->machine, "rp1"),
+                           NULL, &error);
+    g_assert_no_error(error);
+    g_assert_true(device_realize(device, &error));
+    g_assert_cmphex(bench_read(bench, config, 4), ==, 0xffffffff);
+    bench_config_write(bench, PORT, BUSES, 0x010100, 4);
+    g_assert_cmphex(bench_read(bench, config, 4), ==, 0x10441af4); /* behind a port: modern only */
+
+    bench_write(bench, config + BAR_MODERN, bar, 4);
+    bench_write(bench, config + PCI_COMMAND, COMMAND_ALL, 2);
+    bench_config_write(bench, PORT, MEMORY_WINDOW, bar >> 16 | (bar >> 16 << 16), 4);
+    g_assert_cmphex(bench_read(bench, bar + 0x12, 2), ==, 0xffff);
+    bench_config_write(bench, PORT, PCI_COMMAND, COMMAND_ALL, 2);
+    g_assert_cmphex(bench_read(bench, bar + 0x12, 2), ==, 1);
+
+    pci_set_irq(pci_device(device), true); /* INTA of slot 0 behind slot 2 */
+    g_assert_cmpint(bench->intx[2], ==, 1);
+    g_assert_cmphex(pci_dma_attributes(pci_device(device)).requester, ==, 0x100);
+    bench_free(bench);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/pci/identity", test_identity);
+    g_test_add_func("/pci/bars", test_bars);
+    g_test_add_func("/pci/reset", test_reset);
+    g_test_add_func("/pci/intx", test_intx);
+    g_test_add_func("/pci/intx-shared", test_intx_shared);
+    g_test_add_func("/pci/msix", test_msix);
+    g_test_add_func("/pci/addresses", test_addresses);
+    g_test_add_func("/pci/root-port", test_root_port);
+    return g_test_run();
+}

@@ -1,0 +1,821 @@
+/* SPDX-License-Identifier: MIT */
+/* Virtio devices over each transport, and queues that break every rule. */
+#include "tests/device/bench.h"
+
+#include <glib/gstdio.h>
+#include <unistd.h>
+
+#include "backends/chardev-open.h"
+#include "backends/netdev-open.h"
+#include "base/bits.h"
+#include "block/block.h"
+#include "machine/chardev.h"
+#include "machine/netdev.h"
+
+enum { DATA = BENCH_RAM + 0x800000, NEEDS_RESET = 64, EVENT_IDX = 29, INDIRECT = 28 };
+
+static const DriveKind kinds[] = { DRIVE_MMIO, DRIVE_MMIO_LEGACY, DRIVE_PCI, DRIVE_PCI_LEGACY };
+
+/* Entropy. */
+
+static void test_rng(gconstpointer kind)
+{
+    Driver *driver = driver_new(NULL, *(const DriveKind *)kind, "virtio-rng", NULL);
+    Buffer buffer = { DATA, 64, true };
+    static const uint8_t zero[64];
+
+    driver_start(driver, 0, 1);
+    g_assert_cmpuint(driver_do(driver, 0, &buffer, 1), ==, 64);
+    g_assert_true(memcmp(bench_ram(driver->bench, DATA), zero, 64));
+    g_assert_true(driver_interrupted(driver));
+    g_assert_false(driver_interrupted(driver));
+    for (unsigned i = 0; i < 100; i++) { /* around the ring */
+        g_assert_cmpuint(driver_do(driver, 0, &buffer, 1), ==, 64);
+    }
+    driver_free(driver);
+}
+
+static void test_rng_event_index(gconstpointer kind)
+{
+    Driver *driver = driver_new(NULL, *(const DriveKind *)kind, "virtio-rng", NULL);
+    Buffer buffer = { DATA, 64, true };
+    uint8_t *used_event;
+
+    driver_start(driver, BIT(EVENT_IDX), 1);
+    used_event = bench_ram(driver->bench, driver_available(driver, 0)) + 4 + 2 * DRIVER_QUEUE_SIZE;
+    if (*(const DriveKind *)kind == DRIVE_PCI_LEGACY) {
+        driver_free(driver);
+        return;
+    }
+    store_le16(used_event, 2); /* tell me when the third is done */
+    driver_do(driver, 0, &buffer, 1);
+    driver_interrupted(driver);
+    driver_do(driver, 0, &buffer, 1);
+    g_assert_false(driver_interrupted(driver));
+    driver_do(driver, 0, &buffer, 1);
+    g_assert_true(driver_interrupted(driver));
+    driver_do(driver, 0, &buffer, 1);
+    g_assert_false(driver_interrupted(driver));
+    driver_free(driver);
+}
+
+static void test_rng_limit(void)
+{
+    Driver *driver = driver_new(NULL, DRIVE_MMIO, "virtio-rng", "max-bytes", "16", "period", "1000", NULL);
+    Buffer buffer = { DATA, 12, true };
+
+    driver_start(driver, 0, 1);
+    g_assert_cmpuint(driver_do(driver, 0, &buffer, 1), ==, 12);
+    g_assert_cmpuint(driver_do(driver, 0, &buffer, 1), ==, 4);
+    driver_add(driver, 0, &buffer, 1);
+    driver_kick(driver, 0);
+    bench_run_main_loop(driver->bench);
+    g_assert_false(driver_used_any(driver, 0));
+    driver_free(driver);
+}
+
+/* Without bus mastering a device leaves memory alone; a kick is not forgotten. */
+static void test_bus_master(void)
+{
+    Driver *driver = driver_new(NULL, DRIVE_PCI, "virtio-rng", NULL);
+    Buffer buffer = { DATA, 16, true };
+
+    driver_start(driver, 0, 1);
+    bench_config_write(driver->bench, 1 << 3, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
+    driver_add(driver, 0, &buffer, 1);
+    driver_kick(driver, 0);
+    g_assert_false(driver_used_any(driver, 0));
+    bench_config_write(driver->bench, 1 << 3, PCI_COMMAND,
+                       PCI_COMMAND_MEMORY | PCI_COMMAND_BUS_MASTER, 2);
+    g_assert_cmpuint(driver_wait(driver, 0), ==, 16);
+    driver_free(driver);
+}
+
+/* The window for drivers that cannot map BARs. */
+static void test_configuration_access(void)
+{
+    enum { DEVFN = 1 << 3, BAR = 4, OFFSET = 8, LENGTH = 12, DATA_WINDOW = 16, TYPE = 3, PCI = 5 };
+    Driver *driver = driver_new(NULL, DRIVE_PCI, "virtio-rng", NULL);
+    Bench *bench = driver->bench;
+    unsigned cap = bench_find_capability(bench, DEVFN, PCI_CAPABILITY_VENDOR, 0);
+
+    while (cap && bench_config_read(bench, DEVFN, cap + TYPE, 1) != PCI) {
+        cap = bench_find_capability(bench, DEVFN, PCI_CAPABILITY_VENDOR, cap);
+    }
+    g_assert_cmpuint(cap, !=, 0);
+    bench_config_write(bench, DEVFN, cap + BAR, 4, 1);
+    bench_config_write(bench, DEVFN, cap + OFFSET, 0x14, 4);
+    bench_config_write(bench, DEVFN, cap + LENGTH, 1, 4);
+    bench_config_write(bench, DEVFN, cap + DATA_WINDOW, 3, 4);
+    g_assert_cmphex(driver_status(driver), ==, 3);
+    g_assert_cmphex(bench_config_read(bench, DEVFN, cap + DATA_WINDOW, 1), ==, 3);
+    bench_config_write(bench, DEVFN, cap + OFFSET, 0xfffffffc, 4);
+    bench_config_write(bench, DEVFN, cap + LENGTH, 4, 4);
+    bench_config_read(bench, DEVFN, cap + DATA_WINDOW, 4);
+    driver_free(driver);
+}
+
+/* Queues that break the rules. */
+
+typedef void Mischief(Driver *driver);
+
+static uint8_t *descriptor(Driver *driver, unsigned index)
+{
+    return bench_ram(driver->bench, driver_descriptors(driver, 0) + 16 * index);
+}
+
+static void set_descriptor(Driver *driver, unsigned index, uint64_t address, uint32_t length,
+                           uint16_t flags, uint16_t next)
+{
+    uint8_t *d = descriptor(driver, index);
+
+    store_le64(d, address);
+    store_le32(d + 8, length);
+    store_le16(d + 12, flags);
+    store_le16(d + 14, next);
+}
+
+static void make_available(Driver *driver, uint16_t head, uint16_t index)
+{
+    uint8_t *ring = bench_ram(driver->bench, driver_available(driver, 0));
+
+    store_le16(ring + 4, head);
+    store_le16(ring + 2, index);
+}
+
+static void looped(Driver *driver)
+{
+    set_descriptor(driver, 0, DATA, 1, 3, 1);
+    set_descriptor(driver, 1, DATA, 1, 3, 0);
+    make_available(driver, 0, 1);
+}
+
+static void empty_loop(Driver *driver)
+{
+    set_descriptor(driver, 0, DATA, 0, 3, 0);
+    make_available(driver, 0, 1);
+}
+
+static void head_out_of_range(Driver *driver)
+{
+    make_available(driver, 0xffff, 1);
+}
+
+static void next_out_of_range(Driver *driver)
+{
+    set_descriptor(driver, 0, DATA, 1, 3, DRIVER_QUEUE_SIZE);
+    make_available(driver, 0, 1);
+}
+
+static void buffer_out_of_ram(Driver *driver)
+{
+    set_descriptor(driver, 0, BENCH_RAM + BENCH_RAM_SIZE - 8, 16, 2, 0);
+    make_available(driver, 0, 1);
+}
+
+static void buffer_wraps(Driver *driver)
+{
+    set_descriptor(driver, 0, UINT64_MAX - 3, UINT32_MAX, 2, 0);
+    make_available(driver, 0, 1);
+}
+
+static void buffer_huge(Driver *driver)
+{
+    set_descriptor(driver, 0, BENCH_RAM, UINT32_MAX, 2, 0);
+    make_available(driver, 0, 1);
+}
+
+static void buffer_is_device(Driver *driver)
+{
+    set_descriptor(driver, 0, BENCH_SLOTS, 16, 2, 0);
+    make_available(driver, 0, 1);
+}
+
+static void readable_after_writable(Driver *driver)
+{
+    set_descriptor(driver, 0, DATA, 8, 3, 1);
+    set_descriptor(driver, 1, DATA, 8, 0, 0);
+    make_available(driver, 0, 1);
+}
+
+static void index_jumps(Driver *driver)
+{
+    make_available(driver, 0, DRIVER_QUEUE_SIZE + 1);
+}
+
+static void indirect_nested(Driver *driver)
+{
+    uint8_t *table = bench_ram(driver->bench, DATA);
+
+    store_le64(table, DATA);
+    store_le32(table + 8, 16);
+    store_le16(table + 12, 4);
+    set_descriptor(driver, 0, DATA, 16, 4, 0);
+    make_available(driver, 0, 1);
+}
+
+static void indirect_odd_length(Driver *driver)
+{
+    set_descriptor(driver, 0, DATA, 15, 4, 0);
+    make_available(driver, 0, 1);
+}
+
+static void indirect_out_of_ram(Driver *driver)
+{
+    set_descriptor(driver, 0, BENCH_RAM - 16, 32, 4, 0);
+    make_available(driver, 0, 1);
+}
+
+static void indirect_with_next(Driver *driver)
+{
+    set_descriptor(driver, 0, DATA, 16, 5, 1);
+    make_available(driver, 0, 1);
+}
+
+static void indirect_too_long(Driver *driver)
+{
+    for (unsigned i = 0; i < 2048; i++) {
+        uint8_t *entry = bench_ram(driver->bench, DATA + 16 * i);
+
+        store_le64(entry, DATA);
+        store_le32(entry + 8, 1);
+        store_le16(entry + 12, 3);
+        store_le16(entry + 14, i + 1);
+    }
+    set_descriptor(driver, 0, DATA, 16 * 2048, 4, 0);
+    make_available(driver, 0, 1);
+}
+
+static const struct {
+    const char *name;
+    Mischief *mischief;
+} mischiefs[] = {
+    { "looped", looped },
+    { "empty-loop", empty_loop },
+    { "head-out-of-range", head_out_of_range },
+    { "next-out-of-range", next_out_of_range },
+    { "buffer-out-of-ram", buffer_out_of_ram },
+    { "buffer-wraps", buffer_wraps },
+    { "buffer-huge", buffer_huge },
+    { "buffer-is-device", buffer_is_device },
+    { "readable-after-writable", readable_after_writable },
+    { "index-jumps", index_jumps },
+    { "indirect-nested", indirect_nested },
+    { "indirect-odd-length", indirect_odd_length },
+    { "indirect-out-of-ram", indirect_out_of_ram },
+    { "indirect-with-next", indirect_with_next },
+    { "indirect-too-long", indirect_too_long },
+};
+
+static void test_mischief(void)
+{
+    Driver *driver = driver_new(NULL, DRIVE_MMIO, "virtio-rng", NULL);
+    Buffer buffer = { DATA, 8, true };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(mischiefs); i++) {
+        g_test_message("%s", mischiefs[i].name);
+        driver_start(driver, BIT(INDIRECT), 1);
+        mischiefs[i].mischief(driver);
+        driver_kick(driver, 0);
+        g_assert_cmphex(driver_status(driver) & NEEDS_RESET, ==, NEEDS_RESET);
+        g_assert_false(driver_used_any(driver, 0));
+        driver_start(driver, BIT(INDIRECT), 1); /* and it works again after a reset */
+        g_assert_cmpuint(driver_do(driver, 0, &buffer, 1), ==, 8);
+    }
+    driver_free(driver);
+}
+
+static void test_misplaced_rings(void)
+{
+    Driver *driver = driver_new(NULL, DRIVE_MMIO, "virtio-rng", NULL);
+    static const uint64_t addresses[] = { 0, BENCH_RAM + 2, BENCH_RAM + BENCH_RAM_SIZE - 64,
+                                          UINT64_MAX - 15, BENCH_SLOTS };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(addresses); i++) {
+        driver_start(driver, 0, 0);
+        bench_write(driver->bench, driver->base + 0x30, 0, 4);
+        bench_write(driver->bench, driver->base + 0x80, (uint32_t)addresses[i], 4);
+        bench_write(driver->bench, driver->base + 0x84, addresses[i] >> 32, 4);
+        bench_write(driver->bench, driver->base + 0x44, 1, 4);
+        driver_kick(driver, 0);
+        g_assert_cmphex(driver_status(driver) & NEEDS_RESET, ==, NEEDS_RESET);
+    }
+    driver_free(driver);
+}
+
+/* Random rings, descriptors and register writes; whatever happens, we are still here. */
+typedef struct {
+    const char *stem;
+    unsigned queues;
+} RandomCase;
+
+static void test_random(gconstpointer data)
+{
+    const RandomCase *tested = data;
+    enum { ROUNDS = 4000, WRITES = 24 };
+    GRand *rand = g_rand_new_with_seed(1);
+
+    for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
+        Driver *driver = driver_new(NULL, kinds[k], tested->stem, NULL);
+
+        for (unsigned round = 0; round < ROUNDS; round++) {
+            unsigned queue = g_rand_int_range(rand, 0, tested->queues);
+
+            if (round % 8 == 0) {
+                driver_start(driver, ((uint64_t)g_rand_int(rand) << 32 | g_rand_int(rand)),
+                             tested->queues);
+            }
+            for (unsigned i = 0; i < WRITES; i++) {
+                uint64_t base = g_rand_boolean(rand) ? driver_descriptors(driver, queue)
+                                                     : driver_available(driver, queue);
+                uint64_t value = g_rand_boolean(rand) ? (uint64_t)g_rand_int_range(rand, 0, 10)
+                                                      : DATA + (uint64_t)g_rand_int_range(rand, 0, 4096);
+
+                store_le32(bench_ram(driver->bench, base) + g_rand_int_range(rand, 0, 128),
+                           (uint32_t)value);
+            }
+            driver_kick(driver, queue);
+            bench_write(driver->bench, driver->base + g_rand_int_range(rand, 0, 0x130),
+                        g_rand_int_range(rand, 0, 20), 1 << g_rand_int_range(rand, 0, 3));
+            if (round % 64 == 0) {
+                bench_run_main_loop(driver->bench);
+            }
+        }
+        driver_set_status(driver, 0);
+        driver_free(driver);
+    }
+    g_rand_free(rand);
+}
+
+/* Block. */
+
+enum { DISK_SIZE = 1 << 20, SECTOR = 512, T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8 };
+enum { T_DISCARD = 11, T_WRITE_ZEROES = 13, STATUS = DATA + 0x100000, HEADER = DATA + 0x101000 };
+
+typedef struct {
+    Driver *driver;
+    BlockGraph *graph;
+    BlockBackend *block;
+    char *path;
+} Disk;
+
+static void add_option(GHashTable *options, const char *name, const char *value)
+{
+    g_hash_table_insert(options, g_strdup(name), g_strdup(value));
+}
+
+static Disk *disk_new(DriveKind kind, bool read_only, uint64_t features)
+{
+    Disk *disk = g_new0(Disk, 1);
+    GHashTable *options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    Bench *bench = driver_bench_new(kind);
+    GError *error = NULL;
+    int fd = g_file_open_tmp("kaso-virtio-XXXXXX", &disk->path, NULL);
+
+    g_assert_cmpint(ftruncate(fd, DISK_SIZE), ==, 0);
+    close(fd);
+    disk->graph = block_graph_new(NULL);
+    add_option(options, "file", disk->path);
+    add_option(options, "format", "raw");
+    add_option(options, "id", "disk0");
+    add_option(options, "readonly", read_only ? "on" : "off");
+    disk->block = block_open(disk->graph, options, &error);
+    g_assert_no_error(error);
+    g_hash_table_unref(options);
+    machine_add_drive(bench->machine, "disk0", disk->block);
+    disk->driver = driver_new(bench, kind, "virtio-blk", "drive", "disk0", "serial", "S123",
+                              "num-queues", "1", NULL);
+    driver_start(disk->driver, features, 1);
+    return disk;
+}
+
+static void disk_free(Disk *disk)
+{
+    driver_free(disk->driver);
+    block_close(disk->block);
+    block_graph_free(disk->graph);
+    g_unlink(disk->path);
+    g_free(disk->path);
+    g_free(disk);
+}
+
+/* Queues a request without kicking. */
+static void disk_add(Disk *disk, uint32_t type, uint64_t sector, uint64_t data, uint32_t size)
+{
+    uint8_t *header = bench_ram(disk->driver->bench, HEADER);
+    Buffer buffers[3] = { { HEADER, 16, false } };
+    unsigned count = 1;
+
+    store_le32(header, type);
+    store_le32(header + 4, 0);
+    store_le64(header + 8, sector);
+    if (size) {
+        buffers[count++] = (Buffer){ data, size, type == T_IN || type == T_GET_ID };
+    }
+    buffers[count++] = (Buffer){ STATUS, 1, true };
+    *bench_ram(disk->driver->bench, STATUS) = 0xff;
+    driver_add(disk->driver, 0, buffers, count);
+}
+
+static uint8_t disk_do(Disk *disk, uint32_t type, uint64_t sector, uint64_t data, uint32_t size)
+{
+    disk_add(disk, type, sector, data, size);
+    driver_kick(disk->driver, 0);
+    driver_wait(disk->driver, 0);
+    return *bench_ram(disk->driver->bench, STATUS);
+}
+
+static void test_block(gconstpointer kind)
+{
+    Disk *disk = disk_new(*(const DriveKind *)kind, false, 0);
+    uint8_t *out = bench_ram(disk->driver->bench, DATA);
+    uint8_t *in = bench_ram(disk->driver->bench, DATA + 0x10000);
+
+    g_assert_cmpuint(driver_config(disk->driver, 0, 4), ==, DISK_SIZE / SECTOR);
+    g_assert_cmpuint(driver_config(disk->driver, 20, 4), ==, SECTOR);
+    for (unsigned i = 0; i < 4096; i++) {
+        out[i] = (uint8_t)(i * 7 + i / 256);
+    }
+    g_assert_cmpuint(disk_do(disk, T_OUT, 100, DATA, 4096), ==, 0);
+    g_assert_cmpuint(disk_do(disk, T_FLUSH, 0, 0, 0), ==, 0);
+    g_assert_cmpuint(disk_do(disk, T_IN, 100, DATA + 0x10000, 4096), ==, 0);
+    g_assert_true(!memcmp(in, out, 4096));
+    g_assert_true(driver_interrupted(disk->driver));
+    g_assert_cmpuint(disk_do(disk, T_GET_ID, 0, DATA, 20), ==, 0);
+    g_assert_cmpstr((const char *)out, ==, "S123");
+    disk_free(disk);
+}
+
+static void test_block_refusals(void)
+{
+    Disk *disk = disk_new(DRIVE_MMIO, false, 0);
+    uint64_t last = DISK_SIZE / SECTOR;
+
+    g_assert_cmpuint(disk_do(disk, T_IN, last, DATA, 512), ==, 1);
+    g_assert_cmpuint(disk_do(disk, T_IN, last - 1, DATA, 1024), ==, 1);
+    g_assert_cmpuint(disk_do(disk, T_IN, UINT64_MAX, DATA, 512), ==, 1);
+    g_assert_cmpuint(disk_do(disk, T_IN, UINT64_MAX / 512 + 1, DATA, 512), ==, 1);
+    g_assert_cmpuint(disk_do(disk, T_OUT, 0, DATA, 100), ==, 1);
+    g_assert_cmpuint(disk_do(disk, 77, 0, DATA, 512), ==, 2);
+    g_assert_cmpuint(disk_do(disk, T_IN, 0, DATA, 512), ==, 0);
+    disk_free(disk);
+}
+
+static void test_block_read_only(void)
+{
+    Disk *disk = disk_new(DRIVE_PCI, true, UINT64_MAX);
+
+    g_assert_true(driver_offered(disk->driver) & BIT(5));
+    g_assert_cmpuint(disk_do(disk, T_OUT, 0, DATA, 512), ==, 1);
+    g_assert_cmpuint(disk_do(disk, T_IN, 0, DATA, 512), ==, 0);
+    disk_free(disk);
+}
+
+static void test_block_ranges(void)
+{
+    Disk *disk = disk_new(DRIVE_MMIO, false, UINT64_MAX & ~BIT(33));
+    uint8_t *data = bench_ram(disk->driver->bench, DATA);
+
+    memset(data, 0x55, 4096);
+    g_assert_cmpuint(disk_do(disk, T_OUT, 8, DATA, 4096), ==, 0);
+    store_le64(data, 9);
+    store_le32(data + 8, 2);
+    store_le32(data + 12, 1);
+    g_assert_cmpuint(disk_do(disk, T_WRITE_ZEROES, 0, DATA, 16), ==, 0);
+    g_assert_cmpuint(disk_do(disk, T_IN, 8, DATA, 4096), ==, 0);
+    g_assert_cmphex(data[511], ==, 0x55);
+    g_assert_cmphex(data[512], ==, 0);
+    g_assert_cmphex(data[1535], ==, 0);
+    g_assert_cmphex(data[1536], ==, 0x55);
+    store_le64(data, UINT64_MAX);
+    g_assert_cmpuint(disk_do(disk, T_DISCARD, 0, DATA, 16), ==, 2); /* bad flags */
+    store_le32(data + 12, 0);
+    g_assert_cmpuint(disk_do(disk, T_DISCARD, 0, DATA, 16), ==, 1);
+    disk_free(disk);
+}
+
+/* A driver that resets with requests in flight sees the reset complete only when they have ended. */
+static void test_block_reset_in_flight(void)
+{
+    Disk *disk = disk_new(DRIVE_MMIO, false, 0);
+    int64_t deadline = g_get_monotonic_time() + G_USEC_PER_SEC;
+
+    disk_add(disk, T_IN, 0, DATA, 4096);
+    driver_kick(disk->driver, 0);
+    driver_set_status(disk->driver, 0);
+    while (driver_status(disk->driver)) {
+        g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+        bench_run_main_loop(disk->driver->bench);
+    }
+    g_assert_false(driver_used_any(disk->driver, 0));
+    driver_start(disk->driver, 0, 1);
+    g_assert_cmpuint(disk_do(disk, T_IN, 0, DATA, 512), ==, 0);
+    disk_add(disk, T_IN, 0, DATA, 4096);
+    driver_kick(disk->driver, 0);
+    device_reset_tree(disk->driver->device); /* the machine's reset waits */
+    g_assert_cmphex(driver_status(disk->driver), ==, 0);
+    disk_free(disk);
+}
+
+/* Network: a back end that keeps what it gets. */
+
+typedef struct {
+    Netdev netdev;
+    GByteArray *sent;
+    unsigned frames;
+} TestNetdev;
+
+static void test_netdev_transmit(Netdev *netdev, const struct iovec *iov, unsigned count)
+{
+    TestNetdev *test = (TestNetdev *)netdev;
+
+    g_byte_array_set_size(test->sent, 0);
+    for (unsigned i = 0; i < count; i++) {
+        g_byte_array_append(test->sent, iov[i].iov_base, iov[i].iov_len);
+    }
+    test->frames++;
+}
+
+static bool test_netdev_open(Netdev *netdev, GError **error)
+{
+    ((TestNetdev *)netdev)->sent = g_byte_array_new();
+    return true;
+}
+
+static void test_netdev_close(Netdev *netdev)
+{
+    g_byte_array_unref(((TestNetdev *)netdev)->sent);
+}
+
+static const NetdevType test_netdev = {
+    .name = "test",
+    .summary = "Keeps the last frame",
+    .instance_size = sizeof(TestNetdev),
+    .open = test_netdev_open,
+    .close = test_netdev_close,
+    .transmit = test_netdev_transmit,
+};
+NETDEV_TYPE(test_netdev);
+
+static Driver *net_new(DriveKind kind, TestNetdev **netdev)
+{
+    Bench *bench = driver_bench_new(kind);
+    GError *error = NULL;
+
+    *netdev = (TestNetdev *)netdev_open(bench->machine, "net0", "test", NULL, &error);
+    g_assert_no_error(error);
+    return driver_new(bench, kind, "virtio-net", "netdev", "net0", "mac", "52:54:00:00:00:01", NULL);
+}
+
+static void test_net(gconstpointer kind)
+{
+    enum { MRG_RXBUF = 15, MAC = 5 };
+    bool legacy = *(const DriveKind *)kind == DRIVE_MMIO_LEGACY ||
+                  *(const DriveKind *)kind == DRIVE_PCI_LEGACY;
+    unsigned header = legacy ? 10 : 12;
+    TestNetdev *netdev;
+    Driver *driver = net_new(*(const DriveKind *)kind, &netdev);
+    Buffer tx[2] = { { DATA, header, false }, { DATA + 0x1000, 100, false } };
+    Buffer rx = { DATA + 0x2000, 2048, true };
+    uint8_t frame[60] = { 0x52, 0x54, 0, 0, 0, 1, 2, 2, 2, 2, 2, 2, 8, 0, 'x' };
+
+    driver_start(driver, BIT(MAC), 2);
+    g_assert_cmphex(driver_config(driver, 0, 4), ==, 0x00005452);
+    memset(bench_ram(driver->bench, DATA + 0x1000), 'a', 100);
+    driver_do(driver, 1, tx, 2);
+    g_assert_cmpuint(netdev->frames, ==, 1);
+    g_assert_cmpuint(netdev->sent->len, ==, 100);
+    g_assert_cmphex(netdev->sent->data[99], ==, 'a');
+
+    netdev_receive(&netdev->netdev, frame, sizeof frame); /* waits for a buffer */
+    driver_add(driver, 0, &rx, 1);
+    driver_kick(driver, 0);
+    g_assert_cmpuint(driver_wait(driver, 0), ==, header + sizeof frame);
+    g_assert_true(!memcmp(bench_ram(driver->bench, DATA + 0x2000 + header), frame, sizeof frame));
+    g_assert_true(driver_interrupted(driver));
+    driver_free(driver);
+}
+
+static void test_net_mergeable(void)
+{
+    enum { MRG_RXBUF = 15, HEADER_SIZE = 12 };
+    TestNetdev *netdev;
+    Driver *driver = net_new(DRIVE_PCI, &netdev);
+    uint8_t frame[200];
+
+    for (unsigned i = 0; i < sizeof frame; i++) {
+        frame[i] = i;
+    }
+    driver_start(driver, BIT(MRG_RXBUF), 2);
+    for (unsigned i = 0; i < 4; i++) {
+        Buffer rx = { DATA + 0x100 * i, 100, true };
+
+        driver_add(driver, 0, &rx, 1);
+    }
+    driver_kick(driver, 0);
+    netdev_receive(&netdev->netdev, frame, sizeof frame);
+    g_assert_cmpuint(driver_wait(driver, 0), ==, 100);
+    g_assert_cmpuint(driver_wait(driver, 0), ==, 100);
+    g_assert_cmpuint(driver_wait(driver, 0), ==, 12);
+    g_assert_cmpuint(load_le16(bench_ram(driver->bench, DATA + 10)), ==, 3); /* num_buffers */
+    g_assert_true(!memcmp(bench_ram(driver->bench, DATA + 0x200), frame + 188, 12));
+    driver_free(driver);
+}
+
+static uint32_t net_control(Driver *driver, const void *command, unsigned size)
+{
+    Buffer buffers[2] = { { DATA + 0x4000, size, false }, { DATA + 0x5000, 1, true } };
+
+    memcpy(bench_ram(driver->bench, DATA + 0x4000), command, size);
+    driver_do(driver, 2, buffers, 2);
+    return *bench_ram(driver->bench, DATA + 0x5000);
+}
+
+static void test_net_filter(void)
+{
+    static const uint8_t promiscuous_off[] = { 0, 0, 0 };
+    static const uint8_t table[] = { 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0x33, 0x33, 0, 0, 0, 9 };
+    static const uint8_t truncated[] = { 1, 0, 0xff, 0xff, 0xff, 0xff };
+    TestNetdev *netdev;
+    Driver *driver = net_new(DRIVE_MMIO, &netdev);
+    uint8_t frame[60] = { 0x52, 0x54, 0, 0, 0, 2 };
+    Buffer rx = { DATA, 2048, true };
+
+    driver_start(driver, BIT(17) | BIT(18) | BIT(23), 3);
+    for (unsigned i = 0; i < 4; i++) {
+        driver_add(driver, 0, &rx, 1);
+    }
+    driver_kick(driver, 0);
+    netdev_receive(&netdev->netdev, frame, sizeof frame); /* promiscuous until told otherwise */
+    driver_wait(driver, 0);
+    g_assert_cmpuint(net_control(driver, promiscuous_off, sizeof promiscuous_off), ==, 0);
+    netdev_receive(&netdev->netdev, frame, sizeof frame);
+    g_assert_false(driver_used_any(driver, 0));
+    memcpy(frame, "\x33\x33\0\0\0\x09", 6);
+    netdev_receive(&netdev->netdev, frame, sizeof frame);
+    g_assert_false(driver_used_any(driver, 0));
+    g_assert_cmpuint(net_control(driver, table, sizeof table), ==, 0);
+    netdev_receive(&netdev->netdev, frame, sizeof frame);
+    driver_wait(driver, 0);
+    memset(frame, 0xff, 6);
+    netdev_receive(&netdev->netdev, frame, sizeof frame);
+    driver_wait(driver, 0);
+    g_assert_cmpuint(net_control(driver, truncated, sizeof truncated), ==, 1);
+    driver_free(driver);
+}
+
+/* Console: a back end that keeps what it gets and takes only so much at once. */
+
+typedef struct {
+    Chardev chardev;
+    GString *text;
+    size_t room;
+} TestChardev;
+
+static bool test_chardev_open(Chardev *chardev, GError **error)
+{
+    ((TestChardev *)chardev)->text = g_string_new(NULL);
+    ((TestChardev *)chardev)->room = SIZE_MAX;
+    chardev_event(chardev, CHARDEV_OPENED);
+    return true;
+}
+
+static void test_chardev_close(Chardev *chardev)
+{
+    g_string_free(((TestChardev *)chardev)->text, TRUE);
+}
+
+static size_t test_chardev_write(Chardev *chardev, const uint8_t *data, size_t size)
+{
+    TestChardev *test = (TestChardev *)chardev;
+
+    size = MIN(size, test->room);
+    test->room -= size;
+    g_string_append_len(test->text, (const char *)data, size);
+    return size;
+}
+
+static const ChardevType test_chardev = {
+    .name = "test",
+    .summary = "Keeps what is written",
+    .instance_size = sizeof(TestChardev),
+    .open = test_chardev_open,
+    .close = test_chardev_close,
+    .write = test_chardev_write,
+};
+CHARDEV_TYPE(test_chardev);
+
+static void expect_control(Driver *driver, unsigned port, unsigned event)
+{
+    const uint8_t *message = bench_ram(driver->bench, DATA + 0x6000 + 0x100 * (driver->used[2] % 8));
+
+    g_assert_cmpuint(driver_wait(driver, 2), >=, 8);
+    g_assert_cmpuint(load_le32(message), ==, port);
+    g_assert_cmpuint(load_le16(message + 4), ==, event);
+}
+
+static void console_control(Driver *driver, uint32_t port, uint16_t event, uint16_t value)
+{
+    Buffer buffer = { DATA + 0x5000, 8, false };
+    uint8_t *message = bench_ram(driver->bench, DATA + 0x5000);
+
+    store_le32(message, port);
+    store_le16(message + 4, event);
+    store_le16(message + 6, value);
+    driver_do(driver, 3, &buffer, 1);
+}
+
+static void test_console(void)
+{
+    enum { READY = 0, ADD = 1, PORT_READY = 3, CONSOLE = 4, OPEN = 6, NAME = 7 };
+    Driver *driver = driver_new(NULL, DRIVE_PCI, "virtio-serial", NULL);
+    Buffer out = { DATA, 5, false };
+    GError *error = NULL;
+    Chardev *chardev = chardev_open(driver->bench->machine, "ring0", "test", NULL, &error);
+    TestChardev *test = (TestChardev *)chardev;
+    Buffer in = { DATA + 0x1000, 64, true };
+
+    g_assert_no_error(error);
+    bench_device(driver->bench, "virtserialport", "p1", "name", "org.kaso.test", "chardev", "ring0",
+                 NULL);
+    bench_device(driver->bench, "virtconsole", "con", NULL);
+    driver_start(driver, BIT(1), 6);
+    for (unsigned i = 0; i < 8; i++) {
+        Buffer rx = { DATA + 0x6000 + 0x100 * i, 0x100, true };
+
+        driver_add(driver, 2, &rx, 1);
+    }
+    driver_kick(driver, 2);
+    console_control(driver, 0, READY, 1);
+    expect_control(driver, 0, ADD);
+    expect_control(driver, 1, ADD);
+    console_control(driver, 0, PORT_READY, 1);
+    expect_control(driver, 0, CONSOLE);
+    expect_control(driver, 0, OPEN);
+    console_control(driver, 1, PORT_READY, 1);
+    expect_control(driver, 1, NAME);
+    expect_control(driver, 1, OPEN);
+    console_control(driver, 1, OPEN, 1);
+    console_control(driver, 30, OPEN, 1); /* no such port */
+    memcpy(bench_ram(driver->bench, DATA), "hello", 5);
+    driver_do(driver, 5, &out, 1);
+    g_assert_cmpstr(test->text->str, ==, "hello");
+
+    test->room = 2; /* the back end is slow: the chain stays until all is written */
+    driver_add(driver, 5, &out, 1);
+    driver_kick(driver, 5);
+    g_assert_cmpstr(test->text->str, ==, "hellohe");
+    g_assert_false(driver_used_any(driver, 5));
+    test->room = SIZE_MAX;
+    chardev->frontend->can_write(chardev->frontend_opaque);
+    driver_wait(driver, 5);
+    g_assert_cmpstr(test->text->str, ==, "hellohello");
+
+    g_assert_cmpuint(chardev_can_receive(chardev), ==, 0);
+    driver_add(driver, 4, &in, 1);
+    driver_kick(driver, 4);
+    g_assert_cmpuint(chardev_can_receive(chardev), >, 0);
+    chardev_receive(chardev, (const uint8_t *)"abc", 3);
+    g_assert_cmpuint(driver_wait(driver, 4), ==, 3);
+    g_assert_true(!memcmp(bench_ram(driver->bench, DATA + 0x1000), "abc", 3));
+    driver_free(driver);
+}
+
+static void add_for_each_transport(const char *name, GTestDataFunc function)
+{
+    static const char *const names[] = { "mmio", "mmio-legacy", "pci", "pci-legacy" };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+        g_autofree char *path = g_strdup_printf("/virtio/%s/%s", name, names[i]);
+
+        g_test_add_data_func(path, &kinds[i], function);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const RandomCase rng = { "virtio-rng", 1 }, net = { "virtio-net", 3 };
+    static const RandomCase serial = { "virtio-serial", 6 };
+
+    g_test_init(&argc, &argv, NULL);
+    add_for_each_transport("rng", test_rng);
+    add_for_each_transport("rng-event-index", test_rng_event_index);
+    g_test_add_func("/virtio/rng-limit", test_rng_limit);
+    g_test_add_func("/virtio/bus-master", test_bus_master);
+    g_test_add_func("/virtio/configuration-access", test_configuration_access);
+    g_test_add_func("/virtio/mischief", test_mischief);
+    g_test_add_func("/virtio/misplaced-rings", test_misplaced_rings);
+    g_test_add_data_func("/virtio/random/rng", &rng, test_random);
+    g_test_add_data_func("/virtio/random/net", &net, test_random);
+    g_test_add_data_func("/virtio/random/serial", &serial, test_random);
+    add_for_each_transport("block", test_block);
+    g_test_add_func("/virtio/block-refusals", test_block_refusals);
+    g_test_add_func("/virtio/block-read-only", test_block_read_only);
+    g_test_add_func("/virtio/block-ranges", test_block_ranges);
+    g_test_add_func("/virtio/block-reset-in-flight", test_block_reset_in_flight);
+    add_for_each_transport("net", test_net);
+    g_test_add_func("/virtio/net-mergeable", test_net_mergeable);
+    g_test_add_func("/virtio/net-filter", test_net_filter);
+    g_test_add_func("/virtio/console", test_console);
+    return g_test_run();
+}
