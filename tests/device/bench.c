@@ -367,13 +367,24 @@ static void set_queue(Driver *driver, unsigned queue)
     }
 }
 
+/* A reset may have to wait for requests in flight. */
+static void reset(Driver *driver)
+{
+    int64_t deadline = g_get_monotonic_time() + G_USEC_PER_SEC;
+
+    driver_set_status(driver, 0);
+    while (driver_status(driver)) {
+        g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+        bench_run_main_loop(driver->bench);
+    }
+}
+
 void driver_start(Driver *driver, uint64_t wanted, unsigned queues)
 {
     enum { ACKNOWLEDGE = 1, DRIVER = 2, DRIVER_OK = 4, FEATURES_OK = 8 };
     uint8_t status = ACKNOWLEDGE | DRIVER;
 
-    driver_set_status(driver, 0);
-    g_assert_cmphex(driver_status(driver), ==, 0);
+    reset(driver);
     driver_set_status(driver, status);
     accept_features(driver, driver_offered(driver) & (wanted | BIT(32)));
     if (!is_legacy(driver)) {

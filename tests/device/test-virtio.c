@@ -303,50 +303,6 @@ static void test_misplaced_rings(void)
     driver_free(driver);
 }
 
-/* Random rings, descriptors and register writes; whatever happens, we are still here. */
-typedef struct {
-    const char *stem;
-    unsigned queues;
-} RandomCase;
-
-static void test_random(gconstpointer data)
-{
-    const RandomCase *tested = data;
-    enum { ROUNDS = 4000, WRITES = 24 };
-    GRand *rand = g_rand_new_with_seed(1);
-
-    for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
-        Driver *driver = driver_new(NULL, kinds[k], tested->stem, NULL);
-
-        for (unsigned round = 0; round < ROUNDS; round++) {
-            unsigned queue = g_rand_int_range(rand, 0, tested->queues);
-
-            if (round % 8 == 0) {
-                driver_start(driver, ((uint64_t)g_rand_int(rand) << 32 | g_rand_int(rand)),
-                             tested->queues);
-            }
-            for (unsigned i = 0; i < WRITES; i++) {
-                uint64_t base = g_rand_boolean(rand) ? driver_descriptors(driver, queue)
-                                                     : driver_available(driver, queue);
-                uint64_t value = g_rand_boolean(rand) ? (uint64_t)g_rand_int_range(rand, 0, 10)
-                                                      : DATA + (uint64_t)g_rand_int_range(rand, 0, 4096);
-
-                store_le32(bench_ram(driver->bench, base) + g_rand_int_range(rand, 0, 128),
-                           (uint32_t)value);
-            }
-            driver_kick(driver, queue);
-            bench_write(driver->bench, driver->base + g_rand_int_range(rand, 0, 0x130),
-                        g_rand_int_range(rand, 0, 20), 1 << g_rand_int_range(rand, 0, 3));
-            if (round % 64 == 0) {
-                bench_run_main_loop(driver->bench);
-            }
-        }
-        driver_set_status(driver, 0);
-        driver_free(driver);
-    }
-    g_rand_free(rand);
-}
-
 /* Block. */
 
 enum { DISK_SIZE = 1 << 20, SECTOR = 512, T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8 };
@@ -515,6 +471,58 @@ static void test_block_reset_in_flight(void)
     device_reset_tree(disk->driver->device); /* the machine's reset waits */
     g_assert_cmphex(driver_status(disk->driver), ==, 0);
     disk_free(disk);
+}
+
+/* Random rings, descriptors and register writes; whatever happens, we are still here. */
+typedef struct {
+    const char *stem; /* NULL: a disk */
+    unsigned queues;
+} RandomCase;
+
+static void test_random(gconstpointer data)
+{
+    const RandomCase *tested = data;
+    enum { ROUNDS = 4000, WRITES = 24 };
+    GRand *rand = g_rand_new_with_seed(1);
+
+    for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
+        Disk *disk = tested->stem ? NULL : disk_new(kinds[k], false, 0);
+        Driver *driver = disk ? disk->driver : driver_new(NULL, kinds[k], tested->stem, NULL);
+
+        for (unsigned round = 0; round < ROUNDS; round++) {
+            unsigned queue = g_rand_int_range(rand, 0, tested->queues);
+
+            if (round % 8 == 0) {
+                driver_start(driver, ((uint64_t)g_rand_int(rand) << 32 | g_rand_int(rand)),
+                             tested->queues);
+            }
+            for (unsigned i = 0; i < WRITES; i++) {
+                uint64_t base = g_rand_boolean(rand) ? driver_descriptors(driver, queue)
+                                                     : driver_available(driver, queue);
+                uint64_t value = g_rand_boolean(rand) ? (uint64_t)g_rand_int_range(rand, 0, 10)
+                                                      : DATA + (uint64_t)g_rand_int_range(rand, 0, 4096);
+
+                store_le32(bench_ram(driver->bench, base) + g_rand_int_range(rand, 0, 128),
+                           (uint32_t)value);
+            }
+            if (disk && g_rand_boolean(rand)) {
+                disk_add(disk, g_rand_int_range(rand, 0, 15), g_rand_int_range(rand, 0, 4096), DATA,
+                         g_rand_int_range(rand, 0, 0x4000));
+            }
+            driver_kick(driver, queue);
+            bench_write(driver->bench, driver->base + g_rand_int_range(rand, 0, 0x130),
+                        g_rand_int_range(rand, 0, 20), 1 << g_rand_int_range(rand, 0, 3));
+            if (round % 64 == 0) {
+                bench_run_main_loop(driver->bench);
+            }
+        }
+        if (disk) {
+            disk_free(disk);
+        } else {
+            driver_free(driver);
+        }
+    }
+    g_rand_free(rand);
 }
 
 /* Network: a back end that keeps what it gets. */
@@ -795,7 +803,7 @@ static void add_for_each_transport(const char *name, GTestDataFunc function)
 int main(int argc, char **argv)
 {
     static const RandomCase rng = { "virtio-rng", 1 }, net = { "virtio-net", 3 };
-    static const RandomCase serial = { "virtio-serial", 6 };
+    static const RandomCase serial = { "virtio-serial", 6 }, disk = { NULL, 1 };
 
     g_test_init(&argc, &argv, NULL);
     add_for_each_transport("rng", test_rng);
@@ -806,6 +814,7 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio/mischief", test_mischief);
     g_test_add_func("/virtio/misplaced-rings", test_misplaced_rings);
     g_test_add_data_func("/virtio/random/rng", &rng, test_random);
+    g_test_add_data_func("/virtio/random/block", &disk, test_random);
     g_test_add_data_func("/virtio/random/net", &net, test_random);
     g_test_add_data_func("/virtio/random/serial", &serial, test_random);
     add_for_each_transport("block", test_block);
