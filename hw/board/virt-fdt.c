@@ -404,9 +404,7 @@ void *virt_fdt_build(const Virt *virt, GError **error)
     add_gic(virt, fdt);
     add_simple_devices(virt, fdt);
     add_gpio(fdt);
-    if (virt->pcie) {
-        add_pcie(virt, fdt);
-    }
+    add_pcie(virt, fdt);
     add_virtio_slots(fdt);
     fdt_end_node(fdt);
     /* Errors of the steps above stick in the tree and come out here. */

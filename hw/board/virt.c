@@ -400,8 +400,7 @@ static bool virt_build(Machine *machine, void *board, GError **error)
            (!machine_serial(machine, 1) || add_uart(virt, 1, error)) &&
            add_simple(virt, "pl031", "rtc", VIRT_RTC, VIRT_SPI_RTC, error) &&
            add_gpio(virt, error) && add_fw_cfg(virt, error) &&
-           (!device_type_find("gpex-pcihost") || add_pcie(virt, error)) &&
-           (!device_type_find("virtio-mmio") || add_virtio_slots(virt, error)) && load_images(virt, error);
+           add_pcie(virt, error) && add_virtio_slots(virt, error) && load_images(virt, error);
 }
 
 static void virt_reset(Machine *machine, void *board)

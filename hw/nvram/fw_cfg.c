@@ -38,6 +38,7 @@ typedef struct {
     uint64_t dma_address;
     uint32_t offset;
     uint16_t selector;
+    bool in_dma; /* a transfer onto our own registers must not start another */
 } FwCfg;
 
 void fw_cfg_add(Device *device, uint16_t key, GBytes *content)
@@ -184,7 +185,7 @@ static bool dma_read(FwCfg *f, uint64_t address, uint64_t length)
 }
 
 /* Carries out the descriptor at dma_address: control, length, address, each big-endian. */
-static void run_dma(FwCfg *f)
+static void run_descriptor(FwCfg *f)
 {
     AddressSpace *space = &f->device.machine->memory_space;
     uint64_t descriptor = f->dma_address;
@@ -220,6 +221,17 @@ static void run_dma(FwCfg *f)
         store_be32(status, DMA_ERROR);
     }
     address_space_write_bytes(space, descriptor, status, sizeof status, MEMORY_ATTRIBUTES_DMA);
+}
+
+static void run_dma(FwCfg *f)
+{
+    if (f->in_dma) {
+        log_guest_error(f->device.id, "DMA onto the DMA register");
+        return;
+    }
+    f->in_dma = true;
+    run_descriptor(f);
+    f->in_dma = false;
 }
 
 static MemoryResult fw_cfg_read(void *opaque, uint64_t offset, uint64_t *value, unsigned size,

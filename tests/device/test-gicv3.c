@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/* GICv3: what IHI 0069 says, seen through the distributor, redistributors and system registers. */
+#include "machine/arm.h"
+#include "tests/device/rig.h"
+
+enum { DIST, REDIST };
+enum { NONE = 1023 };
+
+#define ICC(crn, crm, op2) (3u << 14 | (crn) << 7 | (crm) << 3 | (op2))
+enum {
+    PMR = ICC(4, 6, 0), IAR0 = ICC(12, 8, 0), EOIR0 = ICC(12, 8, 1), BPR0 = ICC(12, 8, 3),
+    DEACTIVATE = ICC(12, 11, 1), RPR = ICC(12, 11, 3), SGI1R = ICC(12, 11, 5), SGI0R = ICC(12, 11, 7),
+    IAR1 = ICC(12, 12, 0), EOIR1 = ICC(12, 12, 1), HPPIR1 = ICC(12, 12, 2), BPR1 = ICC(12, 12, 3),
+    CTLR = ICC(12, 12, 4), SRE = ICC(12, 12, 5), IGRPEN0 = ICC(12, 12, 6), IGRPEN1 = ICC(12, 12, 7),
+};
+
+static uint64_t mrs(Rig *rig, unsigned cpu, uint32_t encoding)
+{
+    void *opaque;
+    const ExternalRegister *reg =
+        machine_find_external_register(rig->machine, encoding, &opaque);
+    Vcpu vcpu = { .index = cpu };
+    uint64_t value = 0;
+
+    g_assert_nonnull(reg);
+    g_assert_true(reg->read(opaque, &vcpu, encoding, &value));
+    return value;
+}
+
+static void msr(Rig *rig, unsigned cpu, uint32_t encoding, uint64_t value)
+{
+    void *opaque;
+    const ExternalRegister *reg =
+        machine_find_external_register(rig->machine, encoding, &opaque);
+    Vcpu vcpu = { .index = cpu };
+
+    g_assert_nonnull(reg);
+    g_assert_true(reg->write(opaque, &vcpu, encoding, value));
+}
+
+static int irq(const Rig *rig, unsigned cpu)
+{
+    return rig->levels[cpu * VCPU_LINE_COUNT + VCPU_LINE_IRQ];
+}
+
+static int fiq(const Rig *rig, unsigned cpu)
+{
+    return rig->levels[cpu * VCPU_LINE_COUNT + VCPU_LINE_FIQ];
+}
+
+static uint64_t sgi_base(unsigned cpu)
+{
+    return cpu * UINT64_C(0x20000) + 0x10000;
+}
+
+static void open_gic(Rig *rig)
+{
+    rig_open(rig, "arm-gicv3", (const char *const[]){ "num-cpu=4", "num-irq=288", NULL });
+    rig_write(rig, 0, DIST, 0, 0x13, 4);
+    for (unsigned cpu = 0; cpu < 4; cpu++) {
+        rig_write(rig, 0, REDIST, sgi_base(cpu) + 0x80, UINT32_MAX, 4); /* all are Group 1 */
+        rig_write(rig, 0, REDIST, sgi_base(cpu) + 0x100, UINT32_MAX, 4);
+        msr(rig, cpu, PMR, 0xf0);
+        msr(rig, cpu, IGRPEN1, 1);
+    }
+}
+
+static void enable_spi(Rig *rig, unsigned intid, unsigned cpu, unsigned priority, unsigned group)
+{
+    unsigned word = intid / 32 * 4;
+    uint64_t groups = rig_read(rig, 0, DIST, 0x80 + word, 4);
+
+    rig_write(rig, 0, DIST, 0x80 + word, bits_deposit(groups, intid % 32, 1, group), 4);
+    rig_write(rig, 0, DIST, 0x400 + intid, priority, 1);
+    rig_write(rig, 0, DIST, 0x6000 + intid * 8, cpu, 8);
+    rig_write(rig, 0, DIST, 0x100 + word, 1u << intid % 32, 4);
+}
+
+static void identification(void)
+{
+    Rig rig;
+
+    open_gic(&rig);
+    g_assert_cmphex(rig_read(&rig, 0, DIST, 0, 4), ==, 0x53);
+    g_assert_cmphex(rig_read(&rig, 0, DIST, 4, 4) & 0x1f, ==, 8); /* 288 lines */
+    g_assert_cmphex(rig_read(&rig, 0, DIST, 0xffe8, 4) & 0xf0, ==, 0x30);
+    g_assert_cmphex(rig_read(&rig, 0, REDIST, 0xffe8, 4) & 0xf0, ==, 0x30);
+    g_assert_cmphex(rig_read(&rig, 0, REDIST, 8, 8), ==, 0);
+    g_assert_cmphex(rig_read(&rig, 0, REDIST, 0x60008, 8), ==, UINT64_C(3) << 32 | 3 << 8 | 1 << 4);
+    g_assert_cmphex(rig_read(&rig, 0, REDIST, 0x14, 4), ==, 6);
+    rig_write(&rig, 0, REDIST, 0x14, 0, 4);
+    g_assert_cmphex(rig_read(&rig, 0, REDIST, 0x14, 4), ==, 0);
+    g_assert_cmphex(mrs(&rig, 0, SRE), ==, 7);
+    g_assert_cmphex(mrs(&rig, 0, CTLR), ==, 4u << 8);
+    g_assert_cmphex(mrs(&rig, 0, PMR), ==, 0xf0);
+    g_assert_cmphex(mrs(&rig, 0, BPR0), ==, 2);
+    g_assert_cmphex(mrs(&rig, 0, BPR1), ==, 3);
+    /* Private interrupts are not the distributor's. */
+    g_assert_cmphex(rig_read(&rig, 0, DIST, 0x100, 4), ==, 0);
+    rig_close(&rig);
+}
+
+static void routing(void)
+{
+    Rig rig;
+
+    open_gic(&rig);
+    enable_spi(&rig, 40, 2, 0x80, 1);
+    rig_input(&rig, 40, 1);
+    g_assert_true(irq(&rig, 2));
+    rig_write(&rig, 0, DIST, 0x6000 + 40 * 8, 1, 8);
+    g_assert_false(irq(&rig, 2));
+    g_assert_true(irq(&rig, 1));
+    rig_write(&rig, 0, DIST, 0x6000 + 40 * 8, 0x100, 8); /* no such CPU */
+    g_assert_false(irq(&rig, 1));
+    rig_write(&rig, 0, DIST, 0x6000 + 40 * 8, 3, 4); /* half of the register */
+    g_assert_true(irq(&rig, 3));
+    g_assert_cmpuint(mrs(&rig, 3, HPPIR1), ==, 40);
+    g_assert_cmpuint(mrs(&rig, 3, IAR0), ==, NONE);
+    g_assert_cmpuint(mrs(&rig, 3, IAR1), ==, 40);
+    g_assert_false(irq(&rig, 3));
+    g_assert_cmphex(mrs(&rig, 3, RPR), ==, 0x80);
+    rig_input(&rig, 40, 0);
+    msr(&rig, 3, EOIR1, 40);
+    g_assert_cmphex(mrs(&rig, 3, RPR), ==, 0xff);
+    g_assert_cmpuint(mrs(&rig, 3, IAR1), ==, NONE);
+    rig_close(&rig);
+}
+
+static void nesting(void)
+{
+    Rig rig;
+
+    open_gic(&rig);
+    enable_spi(&rig, 40, 0, 0xa0, 1);
+    enable_spi(&rig, 41, 0, 0x20, 1);
+    enable_spi(&rig, 42, 0, 0xa0, 1);
+    rig_input(&rig, 40, 1);
+    g_assert_cmpuint(mrs(&rig, 0, IAR1), ==, 40);
+    rig_input(&rig, 42, 1);
+    g_assert_false(irq(&rig, 0));
+    rig_input(&rig, 41, 1);
+    g_assert_true(irq(&rig, 0));
+    g_assert_cmpuint(mrs(&rig, 0, IAR1), ==, 41);
+    rig_input(&rig, 41, 0);
+    msr(&rig, 0, EOIR1, 41);
+    g_assert_cmphex(mrs(&rig, 0, RPR), ==, 0xa0);
+    rig_input(&rig, 40, 0);
+    msr(&rig, 0, EOIR1, 40);
+    g_assert_cmpuint(mrs(&rig, 0, IAR1), ==, 42);
+    rig_close(&rig);
+}
+
+static void split_end(void)
+{
+    Rig rig;
+
+    open_gic(&rig);
+    msr(&rig, 0, CTLR, 2);
+    g_assert_cmphex(mrs(&rig, 0, CTLR), ==, 4u << 8 | 2);
+    enable_spi(&rig, 40, 0, 0x80, 1);
+    rig_input(&rig, 40, 1);
+    g_assert_cmpuint(mrs(&rig, 0, IAR1), ==, 40);
+    msr(&rig, 0, EOIR1, 40);
+    g_assert_cmphex(mrs(&rig, 0, RPR), ==, 0xff);
+    g_assert_false(irq(&rig, 0));
+    msr(&rig, 1, DEACTIVATE, 40); /* EOImode is 0 there: ignored */
+    g_assert_false(irq(&rig, 0));
+    msr(&rig, 0, DEACTIVATE, 40);
+    g_assert_true(irq(&rig, 0));
+    rig_close(&rig);
+}
+
+static void software_interrupts(void)
+{
+    Rig rig;
+
+    open_gic(&rig);
+    msr(&rig, 0, SGI1R, UINT64_C(7) << 24 | 0xa); /* to 1 and 3 */
+    g_assert_false(irq(&rig, 0) || irq(&rig, 2));
+    g_assert_true(irq(&rig, 1) && irq(&rig, 3));
+    g_assert_cmpuint(mrs(&rig, 1, IAR1), ==, 7);
+    msr(&rig, 1, EOIR1, 7);
+    g_assert_cmpuint(mrs(&rig, 1, IAR1), ==, NONE);
+    g_assert_cmpuint(mrs(&rig, 3, IAR1), ==, 7);
+    msr(&rig, 0, SGI1R, UINT64_C(1) << 40 | UINT64_C(3) << 24); /* all but self */
+    g_assert_false(irq(&rig, 0));
+    g_assert_true(irq(&rig, 1) && irq(&rig, 2));
+    msr(&rig, 2, SGI1R, UINT64_C(1) << 16 | 1); /* another cluster */
+    g_assert_false(irq(&rig, 0));
+    msr(&rig, 2, SGI0R, 1); /* Group 0, but it is configured as Group 1 */
+    g_assert_false(irq(&rig, 0) || fiq(&rig, 0));
+    rig_close(&rig);
+}
+
+static void group0(void)
+{
+    Rig rig;
+
+    open_gic(&rig);
+    enable_spi(&rig, 50, 0, 0x40, 0);
+    rig_input(&rig, 50, 1);
+    g_assert_false(fiq(&rig, 0));
+    msr(&rig, 0, IGRPEN0, 1);
+    g_assert_true(fiq(&rig, 0));
+    g_assert_false(irq(&rig, 0));
+    g_assert_cmpuint(mrs(&rig, 0, IAR1), ==, NONE);
+    g_assert_cmpuint(mrs(&rig, 0, IAR0), ==, 50);
+    msr(&rig, 0, EOIR1, 50); /* not the group of what is active: ignored */
+    g_assert_cmphex(mrs(&rig, 0, RPR), ==, 0x40);
+    rig_input(&rig, 50, 0);
+    msr(&rig, 0, EOIR0, 50);
+    g_assert_cmphex(mrs(&rig, 0, RPR), ==, 0xff);
+    rig_close(&rig);
+}
+
+static void private_interrupts(void)
+{
+    Rig rig;
+
+    open_gic(&rig);
+    rig_input(&rig, arm_gic_input_ppi(2, 27), 1);
+    g_assert_true(irq(&rig, 2));
+    g_assert_false(irq(&rig, 0));
+    g_assert_cmphex(rig_read(&rig, 0, REDIST, sgi_base(2) + 0x200, 4), ==, 1u << 27);
+    rig_write(&rig, 0, REDIST, sgi_base(2) + 0x180, 1u << 27, 4);
+    g_assert_false(irq(&rig, 2));
+    rig_close(&rig);
+}
+
+static void hammer(void)
+{
+    static const uint32_t registers[] = { PMR, BPR0, BPR1, DEACTIVATE, RPR, SGI1R, SGI0R, CTLR, SRE,
+                                          IGRPEN0, IGRPEN1 };
+    Rig rig;
+
+    open_gic(&rig);
+    for (unsigned round = 0; round < 20; round++) {
+        rig_hammer(&rig, 4, 5000);
+        for (unsigned i = 0; i < ARRAY_SIZE(registers); i++) {
+            void *opaque;
+            const ExternalRegister *reg =
+                machine_find_external_register(rig.machine, registers[i], &opaque);
+            Vcpu vcpu = { .index = round % 9 };
+            uint64_t value = g_test_rand_int();
+
+            reg->write(opaque, &vcpu, registers[i], value << 20 ^ value);
+            reg->read(opaque, &vcpu, registers[i], &value);
+        }
+    }
+    rig_close(&rig);
+}
+
+/* A frame that turns a write into an edge of the interrupt that it names. */
+static int v2m_number, v2m_edges;
+
+static void note_edge(void *opaque, int number, int level)
+{
+    v2m_number = number;
+    v2m_edges += level;
+}
+
+static void message_frame(void)
+{
+    Rig rig;
+
+    rig_open(&rig, "arm-gicv2m", (const char *const[]){ "base-spi=48", "num-spi=64", NULL });
+    device_connect_irq(rig.device, 0, note_edge, NULL, arm_gic_input_spi(48));
+    g_assert_cmphex(rig_read(&rig, 0, 0, 8, 4), ==, 80u << 16 | 64);
+    rig_write(&rig, 0, 0, 0x40, 80 + 5, 4);
+    g_assert_cmpint(v2m_number, ==, 85);
+    g_assert_cmpint(v2m_edges, ==, 1);
+    rig_write(&rig, 0, 0, 0x40, 80 + 64, 4);
+    rig_write(&rig, 0, 0, 0x40, 79, 4);
+    g_assert_cmpint(v2m_edges, ==, 1);
+    rig_close(&rig);
+}
+
+void test_gicv3(void)
+{
+    g_test_add_func("/gicv3/identification", identification);
+    g_test_add_func("/gicv3/routing", routing);
+    g_test_add_func("/gicv3/nesting", nesting);
+    g_test_add_func("/gicv3/split-end", split_end);
+    g_test_add_func("/gicv3/sgi", software_interrupts);
+    g_test_add_func("/gicv3/group0", group0);
+    g_test_add_func("/gicv3/private", private_interrupts);
+    g_test_add_func("/gicv3/hammer", hammer);
+    g_test_add_func("/gicv3/message-frame", message_frame);
+}
