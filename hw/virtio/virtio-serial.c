@@ -3,7 +3,7 @@
  * Virtio console device (Virtio 1.2, 5.3) with several ports. Ports are devices of their own on its
  * bus: virtconsole and virtserialport.
  *
- * Not modelled: console size, emergency write.
+ * Not modelled: console size.
  */
 #include "hw/virtio/virtio-serial.h"
 
@@ -12,8 +12,10 @@
 
 enum {
     F_MULTIPORT = 1,
+    F_EMERG_WRITE = 2,
 
     CONFIG_MAX_PORTS = 4,
+    CONFIG_EMERG_WR = 8,
     CONFIG_SIZE = 12,
 
     MAX_PORTS = 31,
@@ -439,9 +441,24 @@ static void virtio_serial_reset(VirtioDevice *virtio)
     }
 }
 
+/* Emergency write: one character to the console without any queue. */
+static void virtio_serial_config_written(VirtioDevice *virtio, unsigned offset, unsigned size)
+{
+    VirtioSerial *serial = virtio_serial(virtio);
+
+    if (offset == CONFIG_EMERG_WR && serial->emergency_write && serial->ports[0]) {
+        virtio_serial_port_write(serial->ports[0], virtio->config + CONFIG_EMERG_WR, 1);
+    }
+    memset(virtio->config, 0, CONFIG_SIZE);
+    store_le32(virtio->config + CONFIG_MAX_PORTS, serial->max_ports);
+}
+
 static uint64_t virtio_serial_features(VirtioDevice *virtio)
 {
-    return virtio_serial(virtio)->max_ports > 1 ? BIT(F_MULTIPORT) : 0;
+    VirtioSerial *serial = virtio_serial(virtio);
+
+    return (serial->max_ports > 1 ? BIT(F_MULTIPORT) : 0) |
+           (serial->emergency_write ? BIT(F_EMERG_WRITE) : 0);
 }
 
 static const VirtioType virtio_serial_type = {
@@ -454,12 +471,13 @@ static const VirtioType virtio_serial_type = {
     .unrealize = virtio_serial_unrealize,
     .features = virtio_serial_features,
     .reset = virtio_serial_reset,
+    .config_written = virtio_serial_config_written,
 };
 
 static const Property virtio_serial_properties[] = {
     { "max_ports", PROPERTY_U32, offsetof(VirtioSerial, max_ports), "ports, up to 31", "31" },
     { "emergency-write", PROPERTY_BOOL, offsetof(VirtioSerial, emergency_write),
-      "accepted; emergency write is not offered", "on" },
+      "offer output without queues", "on" },
     { 0 },
 };
 

@@ -69,6 +69,7 @@ static bool realize(VirtioSerialPort *port, bool is_console, GError **error)
     /* A console shows something even when nobody is there; it is always plugged in. */
     port->host_connected = is_console || (port->chardev && port->chardev->open);
     if (port->chardev && !chardev_attach(port->chardev, &port_frontend, port, error)) {
+        virtio_serial_remove_port(port->serial, port);
         return false;
     }
     port->attached = port->chardev != NULL;

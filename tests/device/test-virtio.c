@@ -779,6 +779,10 @@ static void test_console(void)
     driver_wait(driver, 5);
     g_assert_cmpstr(test->text->str, ==, "hellohello");
 
+    driver_write_config(driver, 8, 'E', 4); /* emergency write goes to port 0, which has no chardev */
+    driver_write_config(driver, 4, 99, 4);
+    g_assert_cmpuint(driver_config(driver, 4, 4), ==, 31);
+
     g_assert_cmpuint(chardev_can_receive(chardev), ==, 0);
     driver_add(driver, 4, &in, 1);
     driver_kick(driver, 4);
