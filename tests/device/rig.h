@@ -40,5 +40,6 @@ void test_small_devices(void);
 void test_fw_cfg(void);
 void test_flash(void);
 void test_boot_loader(void);
+void test_virt(void);
 
 #endif

@@ -12,5 +12,6 @@ int main(int argc, char **argv)
     test_fw_cfg();
     test_flash();
     test_boot_loader();
+    test_virt();
     return g_test_run();
 }

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The virt board as a whole, with CPUs that do not run: it builds in each variant, its device tree is
+ * complete and right, kernel and registers are set at reset, and wrong options say what is wrong.
+ */
+#include <libfdt.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "hw/board/virt.h"
+#include "tests/device/rig.h"
+
+typedef struct {
+    Vcpu vcpu;
+    uint64_t x0, pc;
+} IdleCpu;
+
+static void idle_set_pc(Vcpu *vcpu, uint64_t pc)
+{
+    ((IdleCpu *)vcpu)->pc = pc;
+}
+
+static uint64_t idle_get_pc(const Vcpu *vcpu)
+{
+    return ((const IdleCpu *)vcpu)->pc;
+}
+
+static const Target idle_target = {
+    .name = "idle",
+    .cpu_size = sizeof(IdleCpu),
+    .registers = (const TargetRegister[]){
+        { .name = "x0", .bits = 64, .offset = offsetof(IdleCpu, x0) }, { 0 } },
+    .get_pc = idle_get_pc,
+    .set_pc = idle_set_pc,
+};
+
+static const CpuModel idle_model = { .name = "cortex-a57", .target = &idle_target };
+
+/* options: "name=value" of -M, NULL-terminated. */
+static Machine *make_machine(unsigned cpus, uint64_t ram_bytes, const char *kernel,
+                             const char *const *options)
+{
+    MachineConfig config = {
+        .target = &idle_target, .board = board_find("virt"), .cpu_model = &idle_model,
+        .vcpus = cpus, .ram_bytes = ram_bytes, .kernel = g_strdup(kernel),
+        .start_paused = !kernel,
+        .board_options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
+    };
+
+    for (; options && *options; options++) {
+        char **pair = g_strsplit(*options, "=", 2);
+
+        g_hash_table_insert(config.board_options, pair[0], pair[1]);
+        g_free(pair);
+    }
+    return machine_new(&config);
+}
+
+static Machine *build(unsigned cpus, uint64_t ram_bytes, const char *kernel,
+                      const char *const *options)
+{
+    Machine *machine = make_machine(cpus, ram_bytes, kernel, options);
+    g_autoptr(GError) error = NULL;
+
+    machine_build(machine, &error);
+    g_assert_no_error(error);
+    return machine;
+}
+
+static void expect_failure(uint64_t ram_bytes, const char *option, const char *text)
+{
+    Machine *machine = make_machine(1, ram_bytes, NULL, (const char *const[]){ option, NULL });
+    g_autoptr(GError) error = NULL;
+
+    g_assert_false(machine_build(machine, &error));
+    if (!strstr(error->message, text)) {
+        g_error("'%s' does not say '%s'", error->message, text);
+    }
+    machine_free(machine);
+}
+
+static uint64_t cells(const void *fdt, const char *path, const char *property, unsigned index)
+{
+    int length = 0;
+    const fdt32_t *value = fdt_getprop(fdt, fdt_path_offset(fdt, path), property, &length);
+
+    g_assert_nonnull(value);
+    g_assert_cmpint((int)(index + 2) * 4, <=, length);
+    return (uint64_t)fdt32_to_cpu(value[index]) << 32 | fdt32_to_cpu(value[index + 1]);
+}
+
+static const void *tree_of(Machine *machine)
+{
+    const Virt *virt = machine->board_state;
+
+    g_assert_cmpint(fdt_check_full(virt->fdt, fdt_totalsize(virt->fdt)), ==, 0);
+    return virt->fdt;
+}
+
+static void tree(void)
+{
+    Machine *machine = build(2, MIB(256), NULL, NULL);
+    const void *fdt = tree_of(machine);
+    int length;
+
+    g_assert_cmphex(cells(fdt, "/memory@40000000", "reg", 0), ==, 0x40000000);
+    g_assert_cmphex(cells(fdt, "/memory@40000000", "reg", 2), ==, MIB(256));
+    g_assert_cmpstr(fdt_getprop(fdt, fdt_path_offset(fdt, "/chosen"), "stdout-path", NULL), ==,
+                    "/pl011@9000000");
+    g_assert_cmpint(fdt_path_offset(fdt, "serial0"), ==, fdt_path_offset(fdt, "/pl011@9000000"));
+    g_assert_cmphex(cells(fdt, "/intc@8000000", "reg", 4), ==, 0x08010000);
+    g_assert_cmpint(fdt_path_offset(fdt, "/intc@8000000/v2m@8020000"), >, 0);
+    g_assert_cmphex(cells(fdt, "/pcie@10000000", "reg", 0), ==, 0x4010000000);
+    g_assert_cmphex(cells(fdt, "/virtio_mmio@a003e00", "reg", 0), ==, 0x0a003e00);
+    g_assert_cmphex(cells(fdt, "/virtio_mmio@a003e00", "interrupts", 0), ==, 47);
+    /* PPI 11 for both CPUs, high. */
+    g_assert_cmphex(cells(fdt, "/timer", "interrupts", 7), ==, UINT64_C(11) << 32 | 0x304);
+    fdt_getprop(fdt, fdt_path_offset(fdt, "/pcie@10000000"), "interrupt-map", &length);
+    g_assert_cmpint(length, ==, 16 * 10 * 4);
+    fdt_getprop(fdt, fdt_path_offset(fdt, "/pcie@10000000"), "ranges", &length);
+    g_assert_cmpint(length, ==, 3 * 7 * 4);
+    g_assert_cmpint(fdt_path_offset(fdt, "/cpus/cpu@1"), >, 0);
+    g_assert_cmpint(fdt_path_offset(fdt, "/cpus/cpu@2"), <, 0);
+    machine_free(machine);
+}
+
+static void variants(void)
+{
+    static const char *const gic3[] = { "gic-version=3", "highmem=off", "dtb-randomness=off", NULL };
+    Machine *machine = build(8, GIB(3), NULL, gic3);
+    const void *fdt = tree_of(machine);
+
+    g_assert_cmphex(cells(fdt, "/intc@8000000", "reg", 4), ==, 0x080a0000);
+    g_assert_cmphex(cells(fdt, "/pcie@10000000", "reg", 0), ==, 0x3f000000);
+    g_assert_cmphex(cells(fdt, "/timer", "interrupts", 7), ==, UINT64_C(11) << 32 | 4);
+    g_assert_null(fdt_getprop(fdt, fdt_path_offset(fdt, "/chosen"), "rng-seed", NULL));
+    machine_free(machine);
+    machine_free(build(1, GIB(64), NULL, (const char *const[]){ "gic-version=max", NULL }));
+    machine_free(build(1, MIB(16), NULL, NULL));
+    expect_failure(GIB(4), "highmem=off", "4096 MiB");
+    expect_failure(MIB(64), "gic-version=5", "gic-version");
+    expect_failure(MIB(64), "gic-version=host", "kvm");
+    expect_failure(MIB(64), "secure=on", "secure=on");
+    expect_failure(MIB(64), "hihgmem=on", "highmem");
+}
+
+/* dtc accepts the tree without a warning but for those about style. */
+static void compiler(void)
+{
+    g_autofree char *path = g_strdup_printf("%s/kaso-tree-XXXXXX", g_get_tmp_dir());
+    g_autofree char *option = NULL, *out = NULL, *problems = NULL, *dtc = NULL;
+    g_autoptr(GError) error = NULL;
+    int status;
+
+    dtc = g_find_program_in_path("dtc");
+    if (!dtc) {
+        g_test_skip("dtc is not installed (package device-tree-compiler)");
+        return;
+    }
+    close(g_mkstemp(path));
+    option = g_strdup_printf("dumpdtb=%s", path);
+    machine_free(build(4, GIB(1), NULL, (const char *const[]){ option, NULL }));
+    g_spawn_sync(NULL,
+                 (char *[]){ dtc, (char *)"-I", (char *)"dtb", (char *)"-O", (char *)"dts",
+                             path, NULL },
+                 NULL, 0, NULL, NULL, &out, &problems, &status, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(status, ==, 0);
+    g_assert_cmpstr(problems, ==, "");
+    g_assert_nonnull(strstr(out, "arm,cortex-a57"));
+    unlink(path);
+}
+
+static void reset(void)
+{
+    g_autofree char *path = g_strdup_printf("%s/kaso-kernel-XXXXXX", g_get_tmp_dir());
+    uint8_t image[4096] = { 0 }, back[4096];
+    uint8_t seeds[2][32];
+    Machine *machine;
+    IdleCpu *cpu, *second;
+
+    memcpy(image + 0x38, "ARM\x64", 4);
+    store_le64(image + 16, 8192);
+    memset(image + 64, 0xa5, 1000);
+    close(g_mkstemp(path));
+    g_file_set_contents(path, (const char *)image, sizeof image, NULL);
+    machine = build(2, MIB(64), path, NULL);
+    cpu = machine->vcpus->pdata[0];
+    second = machine->vcpus->pdata[1];
+    g_assert_cmphex(cpu->pc, ==, 0x40000000);
+    g_assert_true(atomic_load(&cpu->vcpu.powered));
+    g_assert_false(atomic_load(&second->vcpu.powered));
+    g_assert_cmphex(load_be32(machine->ram.host + (cpu->x0 - 0x40000000)), ==, FDT_MAGIC);
+    for (unsigned i = 0; i < 2; i++) {
+        const void *fdt = machine->ram.host + (cpu->x0 - 0x40000000);
+        const void *seed = fdt_getprop(fdt, fdt_path_offset(fdt, "/chosen"), "rng-seed", NULL);
+
+        memcpy(seeds[i], seed, 32);
+        memset(machine->ram.host, 0xff, 8192); /* what a guest may have done to its kernel */
+        cpu->pc = 0;
+        machine_lock(machine);
+        machine_reset(machine);
+        machine_unlock(machine);
+        address_space_read_bytes(&machine->memory_space, 0x40000000, back, sizeof back,
+                                 MEMORY_ATTRIBUTES_DMA);
+        g_assert_cmpmem(back, sizeof back, image, sizeof image);
+        g_assert_cmphex(machine->ram.host[8191], ==, 0); /* its bss */
+        g_assert_cmphex(cpu->pc, ==, 0x40000000);
+    }
+    g_assert_cmpint(memcmp(seeds[0], seeds[1], 32), !=, 0);
+    machine_free(machine);
+    unlink(path);
+}
+
+static void power_key(void)
+{
+    Machine *machine = build(1, MIB(64), NULL, NULL);
+    const Virt *virt = machine->board_state;
+    uint64_t value;
+    MemoryAttributes cpu = { .vcpu = 0 };
+
+    machine_lock(machine);
+    machine->board->powerdown(machine, machine->board_state);
+    address_space_read(&machine->memory_space, 0x09030000 + 0x3fc, &value, 4, cpu);
+    g_assert_cmphex(value, ==, 1 << 3);
+    g_assert_true(timer_is_armed(&virt->power_key_release));
+    machine_unlock(machine);
+    machine_free(machine);
+}
+
+static void wiring(void)
+{
+    Machine *machine = build(2, MIB(64), NULL, NULL);
+    AddressSpace *space = &machine->memory_space;
+    MemoryAttributes cpu = { .vcpu = 1 };
+    Vcpu *vcpu = machine->vcpus->pdata[1];
+    uint64_t value;
+
+    machine_lock(machine);
+    address_space_write(space, 0x08000000, 1, 4, cpu);             /* GICD_CTLR */
+    address_space_write(space, 0x08000104, 2, 4, cpu);             /* SPI 1 on */
+    address_space_write(space, 0x08000821, 2, 1, cpu);             /* to CPU 1 */
+    address_space_write(space, 0x08010004, 0xff, 4, cpu);          /* GICC_PMR */
+    address_space_write(space, 0x08010000, 1, 4, cpu);             /* GICC_CTLR */
+    g_assert_cmphex(atomic_load(&vcpu->interrupts), ==, 0);
+    address_space_write(space, 0x09000038, 1 << 5, 4, cpu);        /* UARTIMSC: transmit */
+    address_space_write(space, 0x09000000, 'x', 4, cpu);
+    g_assert_cmphex(atomic_load(&vcpu->interrupts), ==, 1u << VCPU_LINE_IRQ);
+    address_space_read(space, 0x0801000c, &value, 4, cpu);
+    g_assert_cmphex(value, ==, 33);
+    g_assert_cmphex(atomic_load(&vcpu->interrupts), ==, 0);
+    /* A message through the frame. */
+    address_space_write(space, 0x09000044, 0x7ff, 4, cpu);
+    address_space_write(space, 0x08010010, 33, 4, cpu);
+    address_space_write(space, 0x08000c00 + 80 / 16 * 4, 2, 4, cpu); /* edge */
+    address_space_write(space, 0x08000800 + 80, 2, 1, cpu);
+    address_space_write(space, 0x08000100 + 80 / 32 * 4, 1 << 80 % 32, 4, cpu);
+    address_space_write(space, 0x08020040, 80, 4, MEMORY_ATTRIBUTES_DMA);
+    g_assert_cmphex(atomic_load(&vcpu->interrupts), ==, 1u << VCPU_LINE_IRQ);
+    machine_unlock(machine);
+    machine_free(machine);
+}
+
+void test_virt(void)
+{
+    g_test_add_func("/virt/tree", tree);
+    g_test_add_func("/virt/variants", variants);
+    g_test_add_func("/virt/compiler", compiler);
+    g_test_add_func("/virt/reset", reset);
+    g_test_add_func("/virt/power-key", power_key);
+    g_test_add_func("/virt/wiring", wiring);
+}
