@@ -219,6 +219,7 @@ static void *vcpu_thread(void *opaque)
     char name[16];
 
     current_vcpu = vcpu;
+    vcpu->thread_id = gettid();
     snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
     prctl(PR_SET_NAME, name);
     prctl(PR_SET_TIMERSLACK, 1); /* guest timers want the host's precision */

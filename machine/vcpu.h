@@ -29,6 +29,7 @@ struct Vcpu {
     void *accel;                 /* the accelerator's own state */
     pthread_t thread;
     bool thread_started;
+    int thread_id;               /* the host's, 0 before the thread runs */
 
     atomic_uint interrupts;      /* [any] input lines, bit per target-defined line */
     /*

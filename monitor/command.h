@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Monitor commands. Each is defined once: a name in QMP and one in HMP, an argument schema, a handler
+ * that returns structured data, and a printer that makes HMP's text from it. Both front ends, help,
+ * completion and schema introspection work from the definition.
+ *
+ * Handlers run in the main loop with the machine lock held.
+ */
+#ifndef MONITOR_COMMAND_H
+#define MONITOR_COMMAND_H
+
+#include <glib.h>
+#include <jansson.h>
+
+#include "base/error.h"
+#include "base/registry.h"
+#include "machine/machine.h"
+
+typedef struct Monitor Monitor;
+
+typedef enum {
+    ARGUMENT_STRING,
+    ARGUMENT_REST,    /* string; HMP: all that is left of the line */
+    ARGUMENT_INT,     /* HMP: an expression, registers as $name */
+    ARGUMENT_SIZE,    /* integer; HMP: number with K M G T suffix */
+    ARGUMENT_BOOL,    /* HMP: on or off */
+    ARGUMENT_FLAG,    /* bool; HMP: -letter */
+    ARGUMENT_FORMAT,  /* string such as "4xw"; HMP: after a slash */
+    ARGUMENT_ANY,     /* any JSON value; HMP: a string, or JSON when it is some */
+    ARGUMENT_OBJECT,  /* JSON object; QMP only */
+} ArgumentKind;
+
+/* Adds what an argument may be; the caller picks those with the typed prefix. */
+typedef void MonitorCompleter(Machine *machine, GPtrArray *candidates);
+
+typedef struct {
+    const char *name; /* NULL ends a table */
+    ArgumentKind kind;
+    bool optional;
+    const char *summary;
+    char letter; /* ARGUMENT_FLAG */
+    MonitorCompleter *complete;
+} MonitorArgument;
+
+enum {
+    COMMAND_OPEN_ARGUMENTS = 1, /* QMP: members beyond the schema are allowed (device_add) */
+    COMMAND_NEGOTIATION = 2,    /* QMP: only before the capabilities are negotiated */
+    COMMAND_NOT_YET = 4,        /* known from other emulators, not built */
+};
+
+typedef struct {
+    const char *name;    /* QMP's name; NULL: HMP only */
+    const char *hmp;     /* HMP's name, alternatives after '|' ("cont|c", "info status"); NULL: none */
+    const char *summary;
+    const MonitorArgument *arguments; /* NULL: none */
+    unsigned flags;
+    /*
+     * arguments: an object checked against the schema. Returns a new reference; NULL with *error set
+     * for a failure, NULL without for nothing to tell (QMP's empty object).
+     */
+    json_t *(*run)(Monitor *monitor, json_t *arguments, GError **error);
+    /* NULL: prints nothing, or the member human-readable-text when there is one. */
+    void (*print)(Monitor *monitor, json_t *result, GString *out);
+} MonitorCommand;
+#define MONITOR_COMMAND(object) REGISTRY_ADD(monitor_commands, object)
+REGISTRY_DECLARE(monitor_commands, MonitorCommand);
+
+/* What a handler may see of its session. */
+Machine *monitor_machine(Monitor *monitor);
+/* The CPU chosen by `cpu N`; NULL with an error when the machine has none. */
+Vcpu *monitor_vcpu(Monitor *monitor, GError **error);
+void monitor_set_vcpu(Monitor *monitor, unsigned index);
+unsigned monitor_vcpu_index(Monitor *monitor);
+/* Ends this session's output before the process ends (`quit`). */
+bool monitor_negotiated(Monitor *monitor);
+void monitor_set_negotiated(Monitor *monitor);
+
+/* The commands sorted by QMP name (qmp) or HMP name; caller unrefs. */
+GPtrArray *monitor_sorted_commands(bool qmp);
+const MonitorCommand *monitor_find_qmp(const char *name);
+/* Runs a command after checking its arguments (NULL: none); the error's code gives QMP's class. */
+json_t *monitor_run(Monitor *monitor, const MonitorCommand *command, json_t *arguments,
+                    GError **error);
+/* Runs one HMP line; text goes to out. */
+bool monitor_run_hmp(Monitor *monitor, const char *line, GString *out, GError **error);
+
+/* A JSON string of text that may not be valid UTF-8. NULL gives "". */
+json_t *monitor_string(const char *text);
+/* {"human-readable-text": text}; frees text. */
+json_t *monitor_text(GString *text);
+/* Members of checked arguments; the defaults are for absent ones. */
+const char *monitor_get_string(json_t *arguments, const char *name);
+int64_t monitor_get_int(json_t *arguments, const char *name, int64_t absent);
+bool monitor_get_bool(json_t *arguments, const char *name);
+bool monitor_has(json_t *arguments, const char *name);
+/* object[name] = value, taking the reference. */
+void monitor_put(json_t *object, const char *name, json_t *value);
+
+/* Completers. */
+MonitorCompleter monitor_complete_devices, monitor_complete_device_types, monitor_complete_chardevs,
+    monitor_complete_netdevs, monitor_complete_drives, monitor_complete_log_items,
+    monitor_complete_commands, monitor_complete_cpus;
+
+#endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/* Commands about CPUs, their registers and the accelerator. */
+#include <pthread.h>
+#include <unistd.h>
+
+#include "machine/accelerator.h"
+#include "monitor/command.h"
+#include "monitor/registers.h"
+
+static json_t *cpu_properties(const Machine *machine, unsigned index)
+{
+    unsigned threads = MAX(machine->config.threads, 1), cores = MAX(machine->config.cores, 1);
+    json_t *properties = json_object();
+
+    monitor_put(properties, "thread-id", json_integer(index % threads));
+    monitor_put(properties, "core-id", json_integer(index / threads % cores));
+    monitor_put(properties, "socket-id", json_integer(index / threads / cores));
+    return properties;
+}
+
+static json_t *cpus_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < machine->vcpus->len; i++) {
+        Vcpu *vcpu = machine->vcpus->pdata[i];
+        char *path = device_path(&vcpu->device);
+        json_t *cpu = json_object();
+
+        monitor_put(cpu, "thread-id", json_integer(vcpu->thread_id));
+        monitor_put(cpu, "props", cpu_properties(machine, i));
+        monitor_put(cpu, "qom-path", monitor_string(path));
+        monitor_put(cpu, "cpu-index", json_integer(vcpu->index));
+        monitor_put(cpu, "target", json_string(vcpu->target->name));
+        json_array_append_new(list, cpu);
+        g_free(path);
+    }
+    return list;
+}
+
+static void cpus_print(Monitor *monitor, json_t *result, GString *out)
+{
+    size_t i;
+    json_t *cpu;
+
+    json_array_foreach(result, i, cpu) {
+        g_string_append_printf(out, "%c CPU #%d: thread_id=%d\n",
+                               i == monitor_vcpu_index(monitor) ? '*' : ' ', (int)i,
+                               (int)monitor_get_int(cpu, "thread-id", 0));
+    }
+}
+
+static const MonitorCommand cpus_command = {
+    .name = "query-cpus-fast",
+    .hmp = "info cpus",
+    .summary = "lists the CPUs; * is the one that other commands are about",
+    .run = cpus_run,
+    .print = cpus_print,
+};
+MONITOR_COMMAND(cpus_command);
+
+static json_t *cpu_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    int64_t index = monitor_get_int(arguments, "index", 0);
+    guint count = monitor_machine(monitor)->vcpus->len;
+
+    if (index < 0 || index >= count) {
+        error_fail(error, KASO_ERROR_INVALID, "there is no CPU %d; the machine has %u", (int)index,
+                   count);
+    } else {
+        monitor_set_vcpu(monitor, index);
+    }
+    return NULL;
+}
+
+static const MonitorArgument cpu_arguments[] = {
+    { "index", ARGUMENT_INT, .summary = "number of the CPU", .complete = monitor_complete_cpus },
+    { NULL },
+};
+
+static const MonitorCommand cpu_command = {
+    .name = "x-select-cpu",
+    .hmp = "cpu",
+    .summary = "chooses the CPU that other commands of this session are about",
+    .arguments = cpu_arguments,
+    .run = cpu_run,
+};
+MONITOR_COMMAND(cpu_command);
+
+/* One CPU's registers by name, and the target's own text; the vCPUs are parked. */
+static json_t *registers_describe(Vcpu *vcpu, bool all)
+{
+    json_t *cpu = json_object(), *values = json_object();
+    GString *text = g_string_new(NULL);
+
+    for (const TargetRegister *reg = vcpu->target->registers; reg && reg->name; reg++) {
+        uint8_t bytes[REGISTERS_BYTES_MAX];
+        char hex[2 * REGISTERS_BYTES_MAX + 3] = "0x";
+
+        registers_read(vcpu, reg, bytes);
+        for (unsigned i = 0, n = (reg->bits + 7) / 8; i < n; i++) {
+            g_snprintf(hex + 2 + 2 * i, 3, "%02x", bytes[n - 1 - i]);
+        }
+        monitor_put(values, reg->name, json_string(hex));
+    }
+    if (vcpu->target->describe) {
+        vcpu->target->describe(vcpu, all, text);
+    }
+    monitor_put(cpu, "cpu-index", json_integer(vcpu->index));
+    monitor_put(cpu, "registers", values);
+    monitor_put(cpu, "text", monitor_string(text->str));
+    g_string_free(text, TRUE);
+    return cpu;
+}
+
+static json_t *registers_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+    Vcpu *vcpu = monitor_vcpu(monitor, error);
+    bool all = monitor_get_bool(arguments, "all");
+    int64_t index = monitor_get_int(arguments, "cpu-index", monitor_vcpu_index(monitor));
+    json_t *list;
+
+    if (!vcpu) {
+        return NULL;
+    }
+    if (index < 0 || index >= machine->vcpus->len) {
+        error_fail(error, KASO_ERROR_INVALID, "there is no CPU %d; the machine has %u", (int)index,
+                   machine->vcpus->len);
+        return NULL;
+    }
+    list = json_array();
+    machine_exclusive_begin(machine);
+    for (unsigned i = 0; i < machine->vcpus->len; i++) {
+        if (all || i == index) {
+            json_array_append_new(list, registers_describe(machine->vcpus->pdata[i], true));
+        }
+    }
+    machine_exclusive_end(machine);
+    return list;
+}
+
+static void registers_print(Monitor *monitor, json_t *result, GString *out)
+{
+    size_t i;
+    json_t *cpu;
+
+    json_array_foreach(result, i, cpu) {
+        g_string_append_printf(out, "\nCPU#%d\n%s", (int)monitor_get_int(cpu, "cpu-index", 0),
+                               monitor_get_string(cpu, "text"));
+    }
+}
+
+static const MonitorArgument registers_arguments[] = {
+    { "all", ARGUMENT_FLAG, true, "of all CPUs", .letter = 'a' },
+    { "cpu-index", ARGUMENT_INT, true, "number of the CPU", .complete = monitor_complete_cpus },
+    { NULL },
+};
+
+static const MonitorCommand registers_command = {
+    .name = "x-query-registers",
+    .hmp = "info registers",
+    .summary = "shows the CPU's registers",
+    .arguments = registers_arguments,
+    .run = registers_run,
+    .print = registers_print,
+};
+MONITOR_COMMAND(registers_command);
+
+static json_t *jit_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+    GString *text = g_string_new(NULL);
+
+    if (!machine->accelerator || !machine->accelerator->describe) {
+        g_string_append(text, "The accelerator has nothing to tell.\n");
+    } else {
+        machine->accelerator->describe(machine, text);
+    }
+    return monitor_text(text);
+}
+
+static const MonitorCommand jit_command = {
+    .name = "x-query-jit",
+    .hmp = "info jit",
+    .summary = "shows the translator's counters",
+    .run = jit_run,
+};
+MONITOR_COMMAND(jit_command);
+
+static json_t *kvm_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+    json_t *kvm = json_object();
+
+    monitor_put(kvm, "enabled",
+                json_boolean(machine->accelerator &&
+                             g_strcmp0(machine->accelerator->name, "kvm") == 0));
+    monitor_put(kvm, "present", json_boolean(access("/dev/kvm", R_OK | W_OK) == 0));
+    return kvm;
+}
+
+static void kvm_print(Monitor *monitor, json_t *result, GString *out)
+{
+    g_string_append_printf(out, "kvm support: %s\n",
+                           monitor_get_bool(result, "enabled")   ? "enabled"
+                           : monitor_get_bool(result, "present") ? "disabled"
+                                                                 : "not compiled");
+}
+
+static const MonitorCommand kvm_command = {
+    .name = "query-kvm",
+    .hmp = "info kvm",
+    .summary = "shows whether KVM runs the CPUs",
+    .run = kvm_run,
+    .print = kvm_print,
+};
+MONITOR_COMMAND(kvm_command);

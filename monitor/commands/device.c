@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: MIT */
+/* Commands about devices: the trees, the types, registers by name, plugging. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "monitor/command.h"
+
+/* Appends what describes one device in `info qtree`, and the buses below it. */
+static void qtree_device(Device *device, int indent, GString *out);
+
+static void qtree_bus(Bus *bus, int indent, GString *out)
+{
+    g_string_append_printf(out, "%*sbus: %s\n", indent, "", bus->name);
+    g_string_append_printf(out, "%*stype %s\n", indent + 2, "", bus->type->name);
+    for (guint i = 0; i < bus->devices->len; i++) {
+        qtree_device(bus->devices->pdata[i], indent + 2, out);
+    }
+}
+
+static void qtree_properties(Device *device, const Property *table, int indent, GString *out)
+{
+    for (const Property *p = table; p && p->name; p++) {
+        char *value = property_get(p, device);
+        bool quoted = p->kind == PROPERTY_STRING || p->kind == PROPERTY_CHARDEV ||
+                      p->kind == PROPERTY_NETDEV || p->kind == PROPERTY_DRIVE ||
+                      p->kind == PROPERTY_ENUM || p->kind == PROPERTY_ON_OFF_AUTO ||
+                      p->kind == PROPERTY_MAC;
+
+        g_string_append_printf(out, quoted ? "%*s%s = \"%s\"\n" : "%*s%s = %s\n", indent, "", p->name,
+                               value ? value : "");
+        g_free(value);
+    }
+}
+
+static void qtree_device(Device *device, int indent, GString *out)
+{
+    bool generated = !device->id || g_str_has_prefix(device->id, device->type->name);
+
+    g_string_append_printf(out, "%*sdev: %s, id \"%s\"\n", indent, "", device->type->name,
+                           generated ? "" : device->id);
+    indent += 2;
+    if (device->irq_count) {
+        g_string_append_printf(out, "%*sgpio-out \"sysbus-irq\" %u\n", indent, "",
+                               device->irq_count);
+    }
+    qtree_properties(device, device->type->properties, indent, out);
+    qtree_properties(device, device->type->bus_properties, indent, out);
+    if (device->bus && device->bus->type->describe) {
+        GString *extra = g_string_new(NULL);
+        char **lines;
+
+        device->bus->type->describe(device, extra);
+        lines = g_strsplit(extra->str, "\n", -1);
+        for (char **line = lines; *line; line++) {
+            if (**line) {
+                g_string_append_printf(out, "%*s%s\n", indent, "", g_strchug(*line));
+            }
+        }
+        g_strfreev(lines);
+        g_string_free(extra, TRUE);
+    }
+    for (unsigned i = 0; i < device->mmio_count; i++) {
+        MemoryRegion *region = device->mmio[i];
+        bool mapped = region->parent != NULL;
+
+        g_string_append_printf(out, "%*smmio %016" PRIx64 "/%016" PRIx64 "\n", indent, "",
+                               mapped ? region->address : UINT64_MAX, region->size);
+    }
+    for (guint i = 0; device->buses && i < device->buses->len; i++) {
+        qtree_bus(device->buses->pdata[i], indent, out);
+    }
+}
+
+/* Devices that boards place: on no bus. */
+static void qtree_unplugged(Device *device, int indent, GString *out)
+{
+    for (guint i = 0; device->children && i < device->children->len; i++) {
+        Device *child = device->children->pdata[i];
+
+        if (!child->bus) {
+            qtree_device(child, indent, out);
+            qtree_unplugged(child, indent, out);
+        }
+    }
+}
+
+static json_t *qtree_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Device *root = monitor_machine(monitor)->root;
+    GString *out = g_string_new("bus: main-system-bus\n  type System\n");
+
+    qtree_unplugged(root, 2, out);
+    for (guint i = 0; root->buses && i < root->buses->len; i++) {
+        qtree_bus(root->buses->pdata[i], 2, out);
+    }
+    return monitor_text(out);
+}
+
+static const MonitorCommand qtree_command = {
+    .name = "x-query-qtree",
+    .hmp = "info qtree",
+    .summary = "shows buses, the devices on them and their properties",
+    .run = qtree_run,
+};
+MONITOR_COMMAND(qtree_command);
+
+static void qom_tree(Device *device, int indent, GString *out)
+{
+    g_string_append_printf(out, "%*s/%s (%s)\n", indent, "", device->id ? device->id : "?",
+                           device->type->name);
+    for (guint i = 0; device->children && i < device->children->len; i++) {
+        qom_tree(device->children->pdata[i], indent + 2, out);
+    }
+}
+
+static json_t *qom_tree_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    const char *path = monitor_get_string(arguments, "path");
+    Device *device = device_find(monitor_machine(monitor), path ? path : "/machine");
+    GString *out;
+
+    if (!device) {
+        error_fail(error, KASO_ERROR_NOT_FOUND, "there is no device '%s'", path);
+        return NULL;
+    }
+    out = g_string_new(NULL);
+    qom_tree(device, 0, out);
+    return monitor_text(out);
+}
+
+static const MonitorArgument path_optional_arguments[] = {
+    { "path", ARGUMENT_STRING, true, "path or id to begin at", .complete = monitor_complete_devices },
+    { NULL },
+};
+
+static const MonitorCommand qom_tree_command = {
+    .name = "x-query-device-tree",
+    .hmp = "info qom-tree",
+    .summary = "shows the tree of devices by their paths",
+    .arguments = path_optional_arguments,
+    .run = qom_tree_run,
+};
+MONITOR_COMMAND(qom_tree_command);
+
+static gint compare_types(gconstpointer a, gconstpointer b)
+{
+    const DeviceType *left = *(const DeviceType *const *)a, *right = *(const DeviceType *const *)b;
+    int order = g_strcmp0(left->category, right->category);
+
+    return order ? order : strcmp(left->name, right->name);
+}
+
+static json_t *types_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    GPtrArray *types = g_ptr_array_new();
+    const DeviceType *const *it;
+    json_t *list = json_array();
+
+    REGISTRY_FOREACH(device_types, it) {
+        g_ptr_array_add(types, (gpointer)*it);
+    }
+    g_ptr_array_sort(types, compare_types);
+    for (guint i = 0; i < types->len; i++) {
+        const DeviceType *type = types->pdata[i];
+        json_t *entry = json_object();
+
+        monitor_put(entry, "name", json_string(type->name));
+        monitor_put(entry, "category", monitor_string(type->category));
+        monitor_put(entry, "bus", monitor_string(type->bus));
+        monitor_put(entry, "summary", monitor_string(type->summary));
+        monitor_put(entry, "user-creatable", json_boolean(!type->board_only));
+        json_array_append_new(list, entry);
+    }
+    g_ptr_array_unref(types);
+    return list;
+}
+
+static void types_print(Monitor *monitor, json_t *result, GString *out)
+{
+    const char *category = NULL;
+    size_t i;
+    json_t *entry;
+
+    json_array_foreach(result, i, entry) {
+        const char *own = monitor_get_string(entry, "category");
+        const char *bus = monitor_get_string(entry, "bus");
+
+        own = *own ? own : "misc";
+        if (g_strcmp0(own, category)) {
+            g_string_append_printf(out, "%s%c%s devices:\n", category ? "\n" : "",
+                                   g_ascii_toupper(*own), own + 1);
+            category = own;
+        }
+        g_string_append_printf(out, "name \"%s\"", monitor_get_string(entry, "name"));
+        if (*bus) {
+            g_string_append_printf(out, ", bus %s", bus);
+        }
+        g_string_append_printf(out, ", desc \"%s\"%s\n", monitor_get_string(entry, "summary"),
+                               monitor_get_bool(entry, "user-creatable") ? "" : ", no-user");
+    }
+}
+
+static const MonitorCommand types_command = {
+    .name = "x-query-device-types",
+    .hmp = "info qdm",
+    .summary = "lists the types of devices",
+    .run = types_run,
+    .print = types_print,
+};
+MONITOR_COMMAND(types_command);
+
+static json_t *describe_register(Device *device, const Register *reg, unsigned index)
+{
+    json_t *entry = json_object();
+    unsigned stride = reg->stride ? reg->stride : reg->width;
+    char *name = reg->count > 1 ? g_strdup_printf("%s[%u]", reg->name, index) : g_strdup(reg->name);
+
+    monitor_put(entry, "name", monitor_string(name));
+    monitor_put(entry, "offset", json_integer(reg->offset + (uint64_t)index * stride));
+    monitor_put(entry, "width", json_integer(reg->width));
+    if (reg->field != REGISTER_NO_FIELD) {
+        uint64_t value = 0;
+
+        memcpy(&value, (const char *)device + reg->field + (size_t)index * reg->width, reg->width);
+        monitor_put(entry, "value", json_integer(value));
+    }
+    if (reg->summary) {
+        monitor_put(entry, "summary", json_string(reg->summary));
+    }
+    g_free(name);
+    return entry;
+}
+
+enum { REGISTER_ARRAY_SHOWN_MAX = 64 };
+
+static json_t *describe_bank(Device *device, const RegisterBank *bank, const MemoryRegion *region)
+{
+    json_t *entry = json_object(), *registers = json_array();
+
+    for (const Register *reg = bank->registers; reg && reg->name; reg++) {
+        unsigned count = MIN(MAX(reg->count, 1), REGISTER_ARRAY_SHOWN_MAX);
+
+        for (unsigned i = 0; i < count; i++) {
+            json_array_append_new(registers, describe_register(device, reg, i));
+        }
+    }
+    monitor_put(entry, "name", json_string(bank->name));
+    if (region && region->parent) {
+        monitor_put(entry, "address", json_integer(region->address));
+    }
+    monitor_put(entry, "registers", registers);
+    return entry;
+}
+
+static json_t *device_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    const char *path = monitor_get_string(arguments, "path");
+    Device *device = device_find(monitor_machine(monitor), path);
+    json_t *result, *banks;
+    char *own_path;
+    unsigned i = 0;
+
+    if (!device) {
+        error_fail(error, KASO_ERROR_NOT_FOUND,
+                   "there is no device '%s'; 'info qom-tree' shows them", path);
+        return NULL;
+    }
+    result = json_object();
+    banks = json_array();
+    own_path = device_path(device);
+    for (const RegisterBank *bank = device->type->banks; bank && bank->name; bank++, i++) {
+        json_array_append_new(
+            banks, describe_bank(device, bank, i < device->mmio_count ? device->mmio[i] : NULL));
+    }
+    monitor_put(result, "path", monitor_string(own_path));
+    monitor_put(result, "type", json_string(device->type->name));
+    monitor_put(result, "summary", monitor_string(device->type->summary));
+    monitor_put(result, "banks", banks);
+    g_free(own_path);
+    return result;
+}
+
+static void print_register(json_t *reg, uint64_t base, GString *out)
+{
+    int width = monitor_get_int(reg, "width", 4);
+    const char *summary = monitor_get_string(reg, "summary");
+
+    g_string_append_printf(out, "  %016" PRIx64 "  %-20s", base + monitor_get_int(reg, "offset", 0),
+                           monitor_get_string(reg, "name"));
+    if (monitor_has(reg, "value")) {
+        g_string_append_printf(out, " 0x%0*" PRIx64, 2 * width,
+                               monitor_get_int(reg, "value", 0) & bits_mask(8 * width));
+    } else {
+        g_string_append_printf(out, " %-*s", 2 * width + 2, "-");
+    }
+    g_string_append_printf(out, "%s%s\n", summary ? "  " : "", summary ? summary : "");
+}
+
+static void device_print(Monitor *monitor, json_t *result, GString *out)
+{
+    size_t i, j;
+    json_t *bank, *reg;
+
+    g_string_append_printf(out, "%s: %s (%s)\n", monitor_get_string(result, "path"),
+                           monitor_get_string(result, "type"),
+                           monitor_get_string(result, "summary"));
+    json_array_foreach(json_object_get(result, "banks"), i, bank) {
+        uint64_t base = monitor_get_int(bank, "address", 0);
+
+        g_string_append_printf(out, " %s\n", monitor_get_string(bank, "name"));
+        json_array_foreach(json_object_get(bank, "registers"), j, reg) {
+            print_register(reg, base, out);
+        }
+    }
+}
+
+static const MonitorArgument path_arguments[] = {
+    { "path", ARGUMENT_STRING, .summary = "path or id of a device",
+      .complete = monitor_complete_devices },
+    { NULL },
+};
+
+static const MonitorCommand device_command = {
+    .name = "x-query-device",
+    .hmp = "info device",
+    .summary = "shows a device's registers by their names, without side effects",
+    .arguments = path_arguments,
+    .run = device_run,
+    .print = device_print,
+};
+MONITOR_COMMAND(device_command);
+
+static void describe_irqs(Device *device, void *opaque)
+{
+    char *path = device_path(device);
+
+    for (unsigned i = 0; i < device->irq_count; i++) {
+        json_t *entry = json_object();
+
+        monitor_put(entry, "device", monitor_string(path));
+        monitor_put(entry, "output", json_integer(i));
+        monitor_put(entry, "connected", json_boolean(device->irqs[i]->handler != NULL));
+        monitor_put(entry, "input", json_integer(device->irqs[i]->number));
+        monitor_put(entry, "level", json_integer(device->irqs[i]->level));
+        json_array_append_new(opaque, entry);
+    }
+    g_free(path);
+}
+
+static json_t *irq_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    json_t *list = json_array();
+
+    device_foreach(monitor_machine(monitor)->root, describe_irqs, list);
+    return list;
+}
+
+static void irq_print(Monitor *monitor, json_t *result, GString *out)
+{
+    size_t i;
+    json_t *entry;
+
+    json_array_foreach(result, i, entry) {
+        g_string_append_printf(out, "%s output %d", monitor_get_string(entry, "device"),
+                               (int)monitor_get_int(entry, "output", 0));
+        if (monitor_get_bool(entry, "connected")) {
+            g_string_append_printf(out, " -> input %d", (int)monitor_get_int(entry, "input", 0));
+        }
+        g_string_append_printf(out, ": level %d\n", (int)monitor_get_int(entry, "level", 0));
+    }
+}
+
+static const MonitorCommand irq_command = {
+    .name = "x-query-irq",
+    .hmp = "info irq",
+    .summary = "shows the interrupt lines of all devices and their levels",
+    .run = irq_run,
+    .print = irq_print,
+};
+MONITOR_COMMAND(irq_command);
+
+static json_t *device_add_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    char *name = g_strdup(monitor_get_string(arguments, "driver"));
+    const DeviceType *const *it;
+    GPtrArray *names = g_ptr_array_new();
+    const DeviceType *type;
+    const char *nearest;
+
+    name[strcspn(name, ",")] = '\0'; /* HMP gives the options in the same word */
+    type = device_type_find(name);
+    REGISTRY_FOREACH(device_types, it) {
+        g_ptr_array_add(names, (gpointer)(*it)->name);
+    }
+    g_ptr_array_add(names, NULL);
+    nearest = error_nearest(name, (const char *const *)names->pdata);
+    if (!type) {
+        error_fail(error, KASO_ERROR_INVALID, "unknown device '%s'%s%s%s", name,
+                   nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+    } else if (type->board_only || !type->bus) {
+        error_fail(error, KASO_ERROR_INVALID, "device '%s' is part of its board and cannot be added",
+                   name);
+    } else {
+        error_fail(error, KASO_ERROR_UNSUPPORTED,
+                   "buses of type '%s' do not support hotplugging yet; give -device %s at the start",
+                   type->bus, name);
+    }
+    g_ptr_array_unref(names);
+    g_free(name);
+    return NULL;
+}
+
+static const MonitorArgument device_add_arguments[] = {
+    { "driver", ARGUMENT_STRING, .summary = "type of the device",
+      .complete = monitor_complete_device_types },
+    { NULL },
+};
+
+static const MonitorCommand device_add_command = {
+    .name = "device_add",
+    .hmp = "device_add",
+    .summary = "adds a device to the running machine",
+    .arguments = device_add_arguments,
+    .flags = COMMAND_OPEN_ARGUMENTS,
+    .run = device_add_run,
+};
+MONITOR_COMMAND(device_add_command);
+
+static json_t *device_del_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    const char *id = monitor_get_string(arguments, "id");
+
+    if (!device_find(monitor_machine(monitor), id)) {
+        error_fail(error, KASO_ERROR_NOT_FOUND, "there is no device '%s'", id);
+    } else {
+        error_fail(error, KASO_ERROR_UNSUPPORTED,
+                   "device '%s' cannot be removed while the machine exists: hotplugging is not "
+                   "built yet",
+                   id);
+    }
+    return NULL;
+}
+
+static const MonitorArgument device_del_arguments[] = {
+    { "id", ARGUMENT_STRING, .summary = "path or id of a device",
+      .complete = monitor_complete_devices },
+    { NULL },
+};
+
+static const MonitorCommand device_del_command = {
+    .name = "device_del",
+    .hmp = "device_del",
+    .summary = "removes a device from the running machine",
+    .arguments = device_del_arguments,
+    .run = device_del_run,
+};
+MONITOR_COMMAND(device_del_command);

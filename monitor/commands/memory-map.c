@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* Commands about the memory map: info mtree, info roms, query-memory-size-summary. */
+#include <inttypes.h>
+#include <stdatomic.h>
+
+#include "monitor/command.h"
+
+static json_t *mtree_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    char *text = memory_describe(monitor_machine(monitor), monitor_get_bool(arguments, "flat"));
+    GString *string = g_string_new(text);
+
+    g_free(text);
+    return monitor_text(string);
+}
+
+static const MonitorArgument mtree_arguments[] = {
+    { "flat", ARGUMENT_FLAG, true, "the flat views instead of the tree", .letter = 'f' },
+    { "dispatch", ARGUMENT_FLAG, true, "accepted; the flat view is the dispatch", .letter = 'd' },
+    { "owner", ARGUMENT_FLAG, true, "accepted; owners are not shown", .letter = 'o' },
+    { "disabled", ARGUMENT_FLAG, true, "accepted; disabled regions are always shown",
+      .letter = 'D' },
+    { NULL },
+};
+
+static const MonitorCommand mtree_command = {
+    .name = "x-query-memory-map",
+    .hmp = "info mtree",
+    .summary = "shows the memory map",
+    .arguments = mtree_arguments,
+    .run = mtree_run,
+};
+MONITOR_COMMAND(mtree_command);
+
+static json_t *roms_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+    const FlatView *view = atomic_load(&machine->memory_space.view);
+    json_t *list = json_array();
+
+    for (size_t i = 0; view && i < view->count; i++) {
+        const MemoryRange *range = &view->ranges[i];
+        json_t *rom;
+
+        if (range->region->kind != MEMORY_ROM) {
+            continue;
+        }
+        rom = json_object();
+        monitor_put(rom, "address", json_integer(range->start));
+        monitor_put(rom, "size", json_integer(range->size));
+        monitor_put(rom, "name", monitor_string(range->region->name));
+        json_array_append_new(list, rom);
+    }
+    return list;
+}
+
+static void roms_print(Monitor *monitor, json_t *result, GString *out)
+{
+    size_t i;
+    json_t *rom;
+
+    json_array_foreach(result, i, rom) {
+        g_string_append_printf(out, "addr=%016" PRIx64 " size=0x%06" PRIx64 " mem=rom name=\"%s\"\n",
+                               monitor_get_int(rom, "address", 0), monitor_get_int(rom, "size", 0),
+                               monitor_get_string(rom, "name"));
+    }
+}
+
+static const MonitorCommand roms_command = {
+    .name = "x-query-roms",
+    .hmp = "info roms",
+    .summary = "lists the read-only memory of the machine",
+    .run = roms_run,
+    .print = roms_print,
+};
+MONITOR_COMMAND(roms_command);
+
+static json_t *memory_size_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    json_t *summary = json_object();
+
+    monitor_put(summary, "base-memory", json_integer(monitor_machine(monitor)->config.ram_bytes));
+    return summary;
+}
+
+static void memory_size_print(Monitor *monitor, json_t *result, GString *out)
+{
+    g_string_append_printf(out, "base memory: %" PRId64 "\n",
+                           monitor_get_int(result, "base-memory", 0));
+}
+
+static const MonitorCommand memory_size_command = {
+    .name = "query-memory-size-summary",
+    .hmp = "info memory_size_summary",
+    .summary = "shows how much RAM the machine has",
+    .run = memory_size_run,
+    .print = memory_size_print,
+};
+MONITOR_COMMAND(memory_size_command);

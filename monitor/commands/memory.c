@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: MIT */
+/* Commands that look into memory: x, xp, print, gva2gpa, gpa2hva, memsave, pmemsave. */
+#include <capstone/capstone.h>
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "monitor/command.h"
+
+enum { DUMP_COUNT_MAX = 65536, DUMP_CHUNK = 4096, SAVE_CHUNK = 65536 };
+
+typedef struct {
+    unsigned count;
+    char letter;   /* x d u o c i */
+    unsigned size; /* of an element: 1, 2, 4 or 8 bytes */
+} DumpFormat;
+
+static bool parse_dump_format(const char *text, DumpFormat *format, GError **error)
+{
+    const char *c = text ? text : "";
+    uint64_t count = 0;
+
+    *format = (DumpFormat){ 1, 'x', 0 };
+    if (isdigit((unsigned char)*c)) {
+        while (isdigit((unsigned char)*c) && count <= DUMP_COUNT_MAX) {
+            count = count * 10 + *c++ - '0';
+        }
+        format->count = count;
+    }
+    for (; *c; c++) {
+        const char *sizes = "bhwg", *size = strchr(sizes, *c);
+
+        if (strchr("xduoci", *c)) {
+            format->letter = *c;
+        } else if (size) {
+            format->size = 1u << (size - sizes);
+        } else {
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "format '/%s': '%c' is neither a format (x d u o c i) nor a size "
+                              "(b h w g)",
+                              text, *c);
+        }
+    }
+    if (format->count > DUMP_COUNT_MAX) {
+        return error_fail(error, KASO_ERROR_INVALID, "format '/%s' asks for more than %d elements",
+                          text, DUMP_COUNT_MAX);
+    }
+    if (!format->size) {
+        format->size = format->letter == 'c' ? 1 : 4;
+    }
+    return true;
+}
+
+/* Reads [address, address + size); returns how many bytes were there. */
+static size_t read_memory(Machine *machine, Vcpu *vcpu, bool physical, uint64_t address,
+                          uint8_t *buffer, size_t size)
+{
+    size_t done = 0;
+
+    while (done < size) {
+        uint64_t at = address + done, guest_phys = at;
+        /* No page is smaller than 1 KiB. */
+        size_t n = MIN(size - done, 1024 - (at & 1023));
+
+        if (!physical && !vcpu->target->translate_debug(vcpu, at, &guest_phys)) {
+            break;
+        }
+        if (address_space_read_bytes(&machine->memory_space, guest_phys, buffer + done, n,
+                                     MEMORY_ATTRIBUTES_DMA) != MEMORY_OK) {
+            break;
+        }
+        done += n;
+    }
+    return done;
+}
+
+static json_t *dump_values(Machine *machine, Vcpu *vcpu, bool physical, uint64_t address,
+                           const DumpFormat *format, bool *truncated)
+{
+    json_t *values = json_array();
+    uint8_t bytes[8] = { 0 };
+
+    for (unsigned i = 0; i < format->count; i++) {
+        if (read_memory(machine, vcpu, physical, address + (uint64_t)i * format->size, bytes,
+                        format->size) < format->size) {
+            *truncated = true;
+            break;
+        }
+        json_array_append_new(values, json_integer(load_le64(bytes) & bits_mask(8 * format->size)));
+    }
+    return values;
+}
+
+static json_t *dump_instruction(const cs_insn *instruction)
+{
+    json_t *object = json_object();
+    char hex[2 * sizeof instruction->bytes + 1] = "", *text;
+
+    for (unsigned i = 0; i < instruction->size; i++) {
+        g_snprintf(hex + 2 * i, 3, "%02x", instruction->bytes[i]);
+    }
+    text = g_strdup_printf("%s%s%s", instruction->mnemonic, *instruction->op_str ? " " : "",
+                           instruction->op_str);
+    monitor_put(object, "address", json_integer(instruction->address));
+    monitor_put(object, "bytes", json_string(hex));
+    monitor_put(object, "text", monitor_string(text));
+    g_free(text);
+    return object;
+}
+
+static json_t *dump_instructions(Machine *machine, Vcpu *vcpu, bool physical, uint64_t address,
+                                 unsigned count, bool *truncated, GError **error)
+{
+    const Target *target = vcpu->target;
+    json_t *list;
+    csh handle;
+
+    if (cs_open(target->capstone_arch, target->capstone_mode, &handle) != CS_ERR_OK) {
+        error_fail(error, KASO_ERROR_UNSUPPORTED, "libcapstone cannot disassemble for %s",
+                   target->name);
+        return NULL;
+    }
+    /* What does not decode is shown as data, and the listing goes on. */
+    cs_option(handle, CS_OPT_SKIPDATA, CS_OPT_ON);
+    list = json_array();
+    while (json_array_size(list) < count) {
+        uint8_t bytes[16];
+        cs_insn *instruction = NULL;
+        size_t n = read_memory(machine, vcpu, physical, address, bytes, sizeof bytes);
+
+        if (!n || cs_disasm(handle, bytes, n, address, 1, &instruction) != 1) {
+            *truncated = true;
+            break;
+        }
+        json_array_append_new(list, dump_instruction(instruction));
+        address += instruction->size;
+        cs_free(instruction, 1);
+    }
+    cs_close(&handle);
+    return list;
+}
+
+static json_t *dump(Monitor *monitor, json_t *arguments, bool physical, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+    Vcpu *vcpu = monitor_vcpu(monitor, NULL);
+    uint64_t address = monitor_get_int(arguments, "address", 0);
+    char letter[2] = "";
+    bool truncated = false;
+    json_t *result, *values;
+    DumpFormat format;
+
+    if (!parse_dump_format(monitor_get_string(arguments, "format"), &format, error) ||
+        ((!physical || format.letter == 'i') && !(vcpu = monitor_vcpu(monitor, error)))) {
+        return NULL;
+    }
+    letter[0] = format.letter;
+    machine_exclusive_begin(machine);
+    values = format.letter == 'i' ? dump_instructions(machine, vcpu, physical, address, format.count,
+                                                      &truncated, error)
+                                  : dump_values(machine, vcpu, physical, address, &format, &truncated);
+    machine_exclusive_end(machine);
+    if (!values) {
+        return NULL;
+    }
+    result = json_object();
+    monitor_put(result, "address", json_integer(address));
+    monitor_put(result, "format", json_string(letter));
+    monitor_put(result, "size", json_integer(format.size));
+    monitor_put(result, "values", values);
+    monitor_put(result, "truncated", json_boolean(truncated));
+    return result;
+}
+
+static void print_value(GString *out, char format, unsigned size, uint64_t value)
+{
+    switch (format) {
+    case 'd':
+        g_string_append_printf(out, " %*" PRId64, (int)(size * 8 * 10 + 32) / 33,
+                               bits_sign_extend(value, 8 * size));
+        break;
+    case 'u':
+        g_string_append_printf(out, " %*" PRIu64, (int)(size * 8 * 10 + 32) / 33, value);
+        break;
+    case 'o':
+        g_string_append_printf(out, " %#0*" PRIo64, (int)(size * 8 + 2) / 3 + 1, value);
+        break;
+    case 'c':
+        if (value == '\'' || value == '\\') {
+            g_string_append_printf(out, " '\\%c'", (char)value);
+        } else if (value < 128 && isprint((int)value)) {
+            g_string_append_printf(out, " '%c'", (char)value);
+        } else if (value == '\n' || value == '\r' || value == '\t') {
+            g_string_append_printf(out, " '\\%c'", value == '\n' ? 'n' : value == '\r' ? 'r' : 't');
+        } else {
+            g_string_append_printf(out, " '\\x%02x'", (unsigned)(value & 0xff));
+        }
+        break;
+    default:
+        g_string_append_printf(out, " 0x%0*" PRIx64, (int)size * 2, value);
+    }
+}
+
+static void print_instructions(json_t *list, GString *out)
+{
+    size_t i;
+    json_t *instruction;
+
+    json_array_foreach(list, i, instruction) {
+        g_string_append_printf(out, "0x%08" PRIx64 ":  %-16s  %s\n",
+                               monitor_get_int(instruction, "address", 0),
+                               monitor_get_string(instruction, "bytes"),
+                               monitor_get_string(instruction, "text"));
+    }
+}
+
+static void dump_print(Monitor *monitor, json_t *result, GString *out)
+{
+    const char *format = monitor_get_string(result, "format");
+    unsigned size = monitor_get_int(result, "size", 4);
+    size_t per_line = *format == 'c' ? 8 : MAX(16 / size, 1), i;
+    uint64_t address = monitor_get_int(result, "address", 0);
+    json_t *values = json_object_get(result, "values"), *value;
+
+    if (*format == 'i') {
+        print_instructions(values, out);
+    } else {
+        json_array_foreach(values, i, value) {
+            if (i % per_line == 0) {
+                g_string_append_printf(out, "%s%016" PRIx64 ":", i ? "\n" : "", address + i * size);
+            }
+            print_value(out, *format, size, json_integer_value(value));
+        }
+        if (json_array_size(values)) {
+            g_string_append_c(out, '\n');
+        }
+    }
+    if (monitor_get_bool(result, "truncated")) {
+        g_string_append(out, "Cannot access memory\n");
+    }
+}
+
+static json_t *x_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return dump(monitor, arguments, false, error);
+}
+
+static json_t *xp_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return dump(monitor, arguments, true, error);
+}
+
+static const MonitorArgument dump_arguments[] = {
+    { "format", ARGUMENT_FORMAT, true, "count, format (x d u o c i) and size (b h w g)" },
+    { "address", ARGUMENT_INT, .summary = "where to begin" },
+    { NULL },
+};
+
+static const MonitorCommand x_command = {
+    .name = "x-read-memory",
+    .hmp = "x",
+    .summary = "shows memory at a virtual address",
+    .arguments = dump_arguments,
+    .run = x_run,
+    .print = dump_print,
+};
+MONITOR_COMMAND(x_command);
+
+static const MonitorCommand xp_command = {
+    .name = "x-read-physical-memory",
+    .hmp = "xp",
+    .summary = "shows memory at a physical address",
+    .arguments = dump_arguments,
+    .run = xp_run,
+    .print = dump_print,
+};
+MONITOR_COMMAND(xp_command);
+
+static json_t *print_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    json_t *result;
+    DumpFormat format;
+    char letter[2] = "";
+
+    if (!parse_dump_format(monitor_get_string(arguments, "format"), &format, error)) {
+        return NULL;
+    }
+    letter[0] = format.letter;
+    result = json_object();
+    monitor_put(result, "format", json_string(letter));
+    monitor_put(result, "value", json_incref(json_object_get(arguments, "expression")));
+    return result;
+}
+
+static void print_print(Monitor *monitor, json_t *result, GString *out)
+{
+    int64_t value = monitor_get_int(result, "value", 0);
+
+    switch (*monitor_get_string(result, "format")) {
+    case 'd':
+        g_string_append_printf(out, "%" PRId64 "\n", value);
+        break;
+    case 'u':
+        g_string_append_printf(out, "%" PRIu64 "\n", (uint64_t)value);
+        break;
+    case 'o':
+        g_string_append_printf(out, "%#" PRIo64 "\n", (uint64_t)value);
+        break;
+    case 'c':
+        print_value(out, 'c', 1, value & 0xff);
+        g_string_erase(out, out->len - strlen(strrchr(out->str, ' ')), 1);
+        g_string_append_c(out, '\n');
+        break;
+    default:
+        g_string_append_printf(out, "%#" PRIx64 "\n", (uint64_t)value);
+    }
+}
+
+static const MonitorArgument print_arguments[] = {
+    { "format", ARGUMENT_FORMAT, true, "x, d, u, o or c" },
+    { "expression", ARGUMENT_INT, .summary = "such as $pc+4*2" },
+    { NULL },
+};
+
+static const MonitorCommand print_command = {
+    .hmp = "print|p",
+    .summary = "shows the value of an expression",
+    .arguments = print_arguments,
+    .run = print_run,
+    .print = print_print,
+};
+MONITOR_COMMAND(print_command);
+
+static json_t *gva2gpa_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Vcpu *vcpu = monitor_vcpu(monitor, error);
+    uint64_t guest_phys;
+    json_t *result;
+    bool mapped;
+
+    if (!vcpu) {
+        return NULL;
+    }
+    machine_exclusive_begin(monitor_machine(monitor));
+    mapped = vcpu->target->translate_debug(vcpu, monitor_get_int(arguments, "address", 0),
+                                           &guest_phys);
+    machine_exclusive_end(monitor_machine(monitor));
+    result = json_object();
+    if (mapped) {
+        monitor_put(result, "physical", json_integer(guest_phys));
+    }
+    return result;
+}
+
+static void gva2gpa_print(Monitor *monitor, json_t *result, GString *out)
+{
+    if (monitor_has(result, "physical")) {
+        g_string_append_printf(out, "gpa: %#" PRIx64 "\n", monitor_get_int(result, "physical", 0));
+    } else {
+        g_string_append(out, "Unmapped\n");
+    }
+}
+
+static const MonitorArgument address_arguments[] = {
+    { "address", ARGUMENT_INT, .summary = "guest address" },
+    { NULL },
+};
+
+static const MonitorCommand gva2gpa_command = {
+    .name = "x-translate",
+    .hmp = "gva2gpa",
+    .summary = "shows the physical address behind a virtual one",
+    .arguments = address_arguments,
+    .run = gva2gpa_run,
+    .print = gva2gpa_print,
+};
+MONITOR_COMMAND(gva2gpa_command);
+
+static json_t *gpa2hva_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+    uint64_t address = monitor_get_int(arguments, "address", 0), size = 1;
+    const MemoryRange *range = address_space_find(&machine->memory_space, address);
+    void *host = address_space_map(&machine->memory_space, address, &size, false);
+    GString *text;
+
+    if (!host || !range) {
+        error_fail(error, KASO_ERROR_INVALID, "no RAM is at guest physical address %#" PRIx64,
+                   address);
+        return NULL;
+    }
+    text = g_string_new(NULL);
+    g_string_append_printf(text, "Host virtual address for 0x%" PRIx64 " (%s) is %p\n", address,
+                           range->region->name, host);
+    return monitor_text(text);
+}
+
+static const MonitorCommand gpa2hva_command = {
+    .hmp = "gpa2hva",
+    .summary = "shows where RAM is in this process",
+    .arguments = address_arguments,
+    .run = gpa2hva_run,
+};
+MONITOR_COMMAND(gpa2hva_command);
+
+static bool save_range(Machine *machine, Vcpu *vcpu, bool physical, uint64_t address, uint64_t size,
+                       FILE *file, const char *path, GError **error)
+{
+    uint8_t *buffer = g_malloc(SAVE_CHUNK);
+    bool ok = true;
+
+    while (ok && size) {
+        size_t n = MIN(size, SAVE_CHUNK);
+
+        if (read_memory(machine, vcpu, physical, address, buffer, n) < n) {
+            ok = error_fail(error, KASO_ERROR_INVALID,
+                            "not all of the %zu bytes at %#" PRIx64 " are memory", n, address);
+        } else if (fwrite(buffer, 1, n, file) < n) {
+            ok = error_fail_errno(error, errno, "cannot write file '%s'", path);
+        }
+        address += n;
+        size -= n;
+    }
+    g_free(buffer);
+    return ok;
+}
+
+static json_t *save(Monitor *monitor, json_t *arguments, bool physical, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+    int64_t index = monitor_get_int(arguments, "cpu-index", monitor_vcpu_index(monitor));
+    const char *path = monitor_get_string(arguments, "filename");
+    Vcpu *vcpu = NULL;
+    FILE *file;
+
+    if (index >= 0 && index < machine->vcpus->len) {
+        vcpu = machine->vcpus->pdata[index];
+    }
+    if (!physical && !vcpu) {
+        error_fail(error, KASO_ERROR_INVALID, "there is no CPU %d", (int)index);
+        return NULL;
+    }
+    file = fopen(path, "wb");
+    if (!file) {
+        error_fail_errno(error, errno, "cannot write file '%s'", path);
+        return NULL;
+    }
+    machine_exclusive_begin(machine);
+    save_range(machine, vcpu, physical, monitor_get_int(arguments, "val", 0),
+               monitor_get_int(arguments, "size", 0), file, path, error);
+    machine_exclusive_end(machine);
+    if (fclose(file) && !(error && *error)) {
+        error_fail_errno(error, errno, "cannot write file '%s'", path);
+    }
+    return NULL;
+}
+
+static json_t *memsave_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return save(monitor, arguments, false, error);
+}
+
+static json_t *pmemsave_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return save(monitor, arguments, true, error);
+}
+
+static const MonitorArgument memsave_arguments[] = {
+    { "val", ARGUMENT_INT, .summary = "address" },
+    { "size", ARGUMENT_INT, .summary = "bytes" },
+    { "filename", ARGUMENT_STRING, .summary = "file to write" },
+    { "cpu-index", ARGUMENT_INT, true, "whose virtual addresses" },
+    { NULL },
+};
+
+static const MonitorCommand memsave_command = {
+    .name = "memsave",
+    .hmp = "memsave",
+    .summary = "writes virtual memory to a file",
+    .arguments = memsave_arguments,
+    .run = memsave_run,
+};
+MONITOR_COMMAND(memsave_command);
+
+static const MonitorArgument pmemsave_arguments[] = {
+    { "val", ARGUMENT_INT, .summary = "address" },
+    { "size", ARGUMENT_INT, .summary = "bytes" },
+    { "filename", ARGUMENT_STRING, .summary = "file to write" },
+    { NULL },
+};
+
+static const MonitorCommand pmemsave_command = {
+    .name = "pmemsave",
+    .hmp = "pmemsave",
+    .summary = "writes physical memory to a file",
+    .arguments = pmemsave_arguments,
+    .run = pmemsave_run,
+};
+MONITOR_COMMAND(pmemsave_command);

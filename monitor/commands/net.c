@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/* Commands about networks. */
+#include "machine/netdev.h"
+
+#include <string.h>
+
+#include "backends/netdev-open.h"
+#include "monitor/command.h"
+
+typedef struct {
+    GString *text;
+    GPtrArray *shown; /* Netdev * that a NIC has */
+} NetworkListing;
+
+static void describe_netdev(GString *text, const char *head, Netdev *netdev)
+{
+    char *details = netdev->type->describe ? netdev->type->describe(netdev) : NULL;
+
+    g_string_append_printf(text, "%s%s: index=0,type=%s%s%s%s\n", head, netdev->id,
+                           netdev->type->name, details ? "," : "", details ? details : "",
+                           netdev->link_up ? "" : ",link=off");
+    g_free(details);
+}
+
+static void describe_nic(Device *device, void *opaque)
+{
+    NetworkListing *listing = opaque;
+    const Property *mac = NULL, *net = NULL;
+    Netdev *netdev;
+    char *address;
+
+    for (const Property *p = device->type->properties; p && p->name; p++) {
+        mac = p->kind == PROPERTY_MAC ? p : mac;
+        net = p->kind == PROPERTY_NETDEV ? p : net;
+    }
+    if (!mac || !net) {
+        return;
+    }
+    netdev = *(Netdev *const *)((const char *)device + net->offset);
+    address = property_get(mac, device);
+    g_string_append_printf(listing->text, "%s: index=0,type=nic,model=%s,macaddr=%s\n", device->id,
+                           device->type->name, address);
+    g_free(address);
+    if (netdev) {
+        describe_netdev(listing->text, " \\ ", netdev);
+        g_ptr_array_add(listing->shown, netdev);
+    }
+}
+
+static json_t *network_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+    NetworkListing listing = { g_string_new(NULL), g_ptr_array_new() };
+    GPtrArray *netdevs = machine_netdevs(machine);
+
+    device_foreach(machine->root, describe_nic, &listing);
+    for (guint i = 0; i < netdevs->len; i++) {
+        if (!g_ptr_array_find(listing.shown, netdevs->pdata[i], NULL)) {
+            describe_netdev(listing.text, "", netdevs->pdata[i]);
+        }
+    }
+    g_ptr_array_unref(listing.shown);
+    return monitor_text(listing.text);
+}
+
+static const MonitorCommand network_command = {
+    .name = "x-query-network",
+    .hmp = "info network",
+    .summary = "shows network cards and what they are connected to",
+    .run = network_run,
+};
+MONITOR_COMMAND(network_command);
+
+static json_t *usernet_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    GPtrArray *netdevs = machine_netdevs(monitor_machine(monitor));
+    GString *text = g_string_new(NULL);
+
+    for (guint i = 0; i < netdevs->len; i++) {
+        Netdev *netdev = netdevs->pdata[i];
+
+        if (netdev->type->describe_connections) {
+            char *connections = netdev->type->describe_connections(netdev);
+
+            g_string_append_printf(text, "Hub -1 (%s):\n%s", netdev->id, connections);
+            g_free(connections);
+        }
+    }
+    return monitor_text(text);
+}
+
+static const MonitorCommand usernet_command = {
+    .name = "x-query-usernet",
+    .hmp = "info usernet",
+    .summary = "shows the connections of user networks",
+    .run = usernet_run,
+};
+MONITOR_COMMAND(usernet_command);
+
+/* The named netdev, or the first that can forward. */
+static Netdev *find_forwarder(Machine *machine, const char *id, GError **error)
+{
+    GPtrArray *netdevs = machine_netdevs(machine);
+
+    for (guint i = 0; i < netdevs->len; i++) {
+        Netdev *netdev = netdevs->pdata[i];
+
+        if (netdev->type->host_forward && (!id || !strcmp(id, netdev->id))) {
+            return netdev;
+        }
+    }
+    if (id) {
+        error_fail(error, KASO_ERROR_NOT_FOUND, "there is no netdev '%s' of type user", id);
+    } else {
+        error_fail(error, KASO_ERROR_NOT_FOUND, "the machine has no netdev of type user");
+    }
+    return NULL;
+}
+
+/* HMP's "[NETDEV] RULE", or QMP's two arguments. */
+static json_t *host_forward(Monitor *monitor, json_t *arguments, bool remove, GError **error)
+{
+    char **words = g_strsplit(monitor_get_string(arguments, "rule"), " ", 2);
+    const char *rule = words[1] ? words[1] : words[0], *id = words[1] ? words[0] : NULL;
+    Netdev *netdev;
+
+    if (monitor_has(arguments, "netdev")) {
+        id = monitor_get_string(arguments, "netdev");
+    }
+    netdev = find_forwarder(monitor_machine(monitor), id, error);
+    if (netdev) {
+        netdev->type->host_forward(netdev, rule, remove, error);
+    }
+    g_strfreev(words);
+    return NULL;
+}
+
+static json_t *hostfwd_add_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return host_forward(monitor, arguments, false, error);
+}
+
+static json_t *hostfwd_remove_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return host_forward(monitor, arguments, true, error);
+}
+
+static const MonitorArgument hostfwd_add_arguments[] = {
+    { "rule", ARGUMENT_REST, .summary = "[NETDEV] [tcp|udp]:[HOST]:PORT-[GUEST]:PORT",
+      .complete = monitor_complete_netdevs },
+    { "netdev", ARGUMENT_STRING, true, "netdev of type user" },
+    { NULL },
+};
+
+static const MonitorCommand hostfwd_add_command = {
+    .name = "x-hostfwd-add",
+    .hmp = "hostfwd_add",
+    .summary = "forwards a port of the host to the guest",
+    .arguments = hostfwd_add_arguments,
+    .run = hostfwd_add_run,
+};
+MONITOR_COMMAND(hostfwd_add_command);
+
+static const MonitorArgument hostfwd_remove_arguments[] = {
+    { "rule", ARGUMENT_REST, .summary = "[NETDEV] [tcp|udp]:[HOST]:PORT",
+      .complete = monitor_complete_netdevs },
+    { "netdev", ARGUMENT_STRING, true, "netdev of type user" },
+    { NULL },
+};
+
+static const MonitorCommand hostfwd_remove_command = {
+    .name = "x-hostfwd-remove",
+    .hmp = "hostfwd_remove",
+    .summary = "ends the forwarding of a port",
+    .arguments = hostfwd_remove_arguments,
+    .run = hostfwd_remove_run,
+};
+MONITOR_COMMAND(hostfwd_remove_command);
+
+/* One value in the form that netdev_open takes; a list is joined by newlines. */
+static char *option_text(json_t *value)
+{
+    GString *text;
+    size_t i;
+    json_t *item;
+
+    if (json_is_string(value)) {
+        return g_strdup(json_string_value(value));
+    }
+    if (json_is_boolean(value)) {
+        return g_strdup(json_is_true(value) ? "on" : "off");
+    }
+    if (json_is_integer(value)) {
+        return g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    }
+    text = g_string_new(NULL);
+    json_array_foreach(value, i, item) {
+        json_t *string = json_is_object(item) ? json_object_get(item, "str") : item;
+
+        g_string_append_printf(text, "%s%s", i ? "\n" : "",
+                               json_is_string(string) ? json_string_value(string) : "");
+    }
+    return g_string_free(text, FALSE);
+}
+
+static json_t *netdev_add_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+    const char *type = monitor_get_string(arguments, "type"), *key;
+    GHashTable *options;
+    json_t *value;
+
+    if (!monitor_has(arguments, "id")) { /* HMP's single text */
+        netdev_open_text(machine, type, NULL, NULL, error);
+        return NULL;
+    }
+    options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    json_object_foreach(arguments, key, value) {
+        if (strcmp(key, "type") && strcmp(key, "id")) {
+            g_hash_table_replace(options, g_strdup(key), option_text(value));
+        }
+    }
+    netdev_open(machine, monitor_get_string(arguments, "id"), type, options, error);
+    g_hash_table_unref(options);
+    return NULL;
+}
+
+static const MonitorArgument netdev_add_arguments[] = {
+    { "type", ARGUMENT_STRING, .summary = "type; HMP: with options, as after -netdev" },
+    { "id", ARGUMENT_STRING, true, "name of the new netdev" },
+    { NULL },
+};
+
+static const MonitorCommand netdev_add_command = {
+    .name = "netdev_add",
+    .hmp = "netdev_add",
+    .summary = "makes a network back end",
+    .arguments = netdev_add_arguments,
+    .flags = COMMAND_OPEN_ARGUMENTS,
+    .run = netdev_add_run,
+};
+MONITOR_COMMAND(netdev_add_command);
+
+static json_t *netdev_del_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+    const char *id = monitor_get_string(arguments, "id");
+    Netdev *netdev = machine_find_netdev(machine, id);
+
+    if (!netdev) {
+        error_fail(error, KASO_ERROR_NOT_FOUND, "there is no netdev '%s'", id);
+    } else if (netdev->client) {
+        error_fail(error, KASO_ERROR_INVALID, "netdev '%s' is in use by a network card", id);
+    } else {
+        machine_remove_netdev(machine, netdev);
+        netdev_free(netdev);
+    }
+    return NULL;
+}
+
+static const MonitorArgument netdev_del_arguments[] = {
+    { "id", ARGUMENT_STRING, .summary = "netdev", .complete = monitor_complete_netdevs },
+    { NULL },
+};
+
+static const MonitorCommand netdev_del_command = {
+    .name = "netdev_del",
+    .hmp = "netdev_del",
+    .summary = "removes a network back end that nothing uses",
+    .arguments = netdev_del_arguments,
+    .run = netdev_del_run,
+};
+MONITOR_COMMAND(netdev_del_command);
+
+static json_t *set_link_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    const char *id = monitor_get_string(arguments, "name");
+    Netdev *netdev = machine_find_netdev(monitor_machine(monitor), id);
+
+    if (!netdev) {
+        error_fail(error, KASO_ERROR_NOT_FOUND, "there is no netdev '%s'", id);
+    } else {
+        netdev_set_link(netdev, monitor_get_bool(arguments, "up"));
+    }
+    return NULL;
+}
+
+static const MonitorArgument set_link_arguments[] = {
+    { "name", ARGUMENT_STRING, .summary = "netdev", .complete = monitor_complete_netdevs },
+    { "up", ARGUMENT_BOOL, .summary = "whether the link is up" },
+    { NULL },
+};
+
+static const MonitorCommand set_link_command = {
+    .name = "set_link",
+    .hmp = "set_link",
+    .summary = "plugs a network cable in or pulls it out",
+    .arguments = set_link_arguments,
+    .run = set_link_run,
+};
+MONITOR_COMMAND(set_link_command);

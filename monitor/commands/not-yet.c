@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* Commands that users of other emulators know and that are not built: they say so. */
+#include "monitor/command.h"
+
+static const MonitorArgument not_yet_arguments[] = {
+    { "arguments", ARGUMENT_REST, true, "ignored" },
+    { NULL },
+};
+
+#define NOT_YET(symbol, qmp_name, hmp_name)                                                        \
+    static const MonitorCommand symbol = {                                                         \
+        .name = qmp_name,                                                                          \
+        .hmp = hmp_name,                                                                           \
+        .summary = "not built yet",                                                                \
+        .arguments = not_yet_arguments,                                                            \
+        .flags = COMMAND_NOT_YET | COMMAND_OPEN_ARGUMENTS,                                         \
+    };                                                                                             \
+    MONITOR_COMMAND(symbol)
+
+NOT_YET(balloon_not_yet, "balloon", "balloon");
+NOT_YET(block_resize_not_yet, "block_resize", "block_resize");
+NOT_YET(boot_set_not_yet, NULL, "boot_set");
+NOT_YET(change_not_yet, "change", "change");
+NOT_YET(commit_not_yet, "block-commit", "commit");
+NOT_YET(delvm_not_yet, NULL, "delvm");
+NOT_YET(drive_add_not_yet, NULL, "drive_add");
+NOT_YET(dump_not_yet, "dump-guest-memory", "dump-guest-memory");
+NOT_YET(eject_not_yet, "eject", "eject");
+NOT_YET(gdbserver_not_yet, NULL, "gdbserver");
+NOT_YET(loadvm_not_yet, NULL, "loadvm");
+NOT_YET(migrate_not_yet, "migrate", "migrate");
+NOT_YET(mouse_button_not_yet, NULL, "mouse_button");
+NOT_YET(mouse_move_not_yet, NULL, "mouse_move");
+NOT_YET(object_add_not_yet, "object-add", "object_add");
+NOT_YET(object_del_not_yet, "object-del", "object_del");
+NOT_YET(savevm_not_yet, NULL, "savevm");
+NOT_YET(screendump_not_yet, "screendump", "screendump");
+NOT_YET(sendkey_not_yet, "send-key", "sendkey");
+NOT_YET(snapshots_not_yet, NULL, "info snapshots");
+NOT_YET(watchdog_not_yet, "watchdog-set-action", "watchdog_action");

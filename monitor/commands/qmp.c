@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/* Commands that only programs use: negotiation, listings of what there is, the way to HMP. */
+#include <string.h>
+
+#include "machine/board.h"
+#include "monitor/command.h"
+#include "monitor/monitor.h"
+
+static json_t *capabilities_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    json_t *enable = json_object_get(arguments, "enable");
+
+    if (enable && (!json_is_array(enable) || json_array_size(enable))) {
+        error_fail(error, KASO_ERROR_INVALID, "no capabilities are offered that could be enabled");
+        return NULL;
+    }
+    monitor_set_negotiated(monitor);
+    return NULL;
+}
+
+static const MonitorArgument capabilities_arguments[] = {
+    { "enable", ARGUMENT_ANY, true, "capabilities to enable" },
+    { NULL },
+};
+
+static const MonitorCommand capabilities_command = {
+    .name = "qmp_capabilities",
+    .summary = "ends the negotiation of capabilities",
+    .arguments = capabilities_arguments,
+    .flags = COMMAND_NEGOTIATION,
+    .run = capabilities_run,
+};
+MONITOR_COMMAND(capabilities_command);
+
+static json_t *commands_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    GPtrArray *commands = monitor_sorted_commands(true);
+    json_t *list = json_array();
+
+    for (guint i = 0; i < commands->len; i++) {
+        const MonitorCommand *command = commands->pdata[i];
+        json_t *entry;
+
+        if (command->flags & COMMAND_NOT_YET) {
+            continue;
+        }
+        entry = json_object();
+        monitor_put(entry, "name", json_string(command->name));
+        json_array_append_new(list, entry);
+    }
+    g_ptr_array_unref(commands);
+    return list;
+}
+
+static const MonitorCommand commands_command = {
+    .name = "query-commands",
+    .summary = "lists the commands",
+    .run = commands_run,
+};
+MONITOR_COMMAND(commands_command);
+
+static json_t *human_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    int64_t index = monitor_get_int(arguments, "cpu-index", 0);
+    unsigned saved = monitor_vcpu_index(monitor);
+    GString *out = g_string_new(NULL);
+    GError *failure = NULL;
+    json_t *result;
+
+    if (index < 0 || (index && index >= monitor_machine(monitor)->vcpus->len)) {
+        g_string_free(out, TRUE);
+        error_fail(error, KASO_ERROR_INVALID, "there is no CPU %d", (int)index);
+        return NULL;
+    }
+    monitor_set_vcpu(monitor, index);
+    /* What a person would see is the answer, mistakes included. */
+    if (!monitor_run_hmp(monitor, monitor_get_string(arguments, "command-line"), out, &failure)) {
+        g_string_append_printf(out, "Error: %s\n", failure->message);
+        g_error_free(failure);
+    }
+    monitor_set_vcpu(monitor, saved);
+    result = monitor_string(out->str);
+    g_string_free(out, TRUE);
+    return result;
+}
+
+static const MonitorArgument human_arguments[] = {
+    { "command-line", ARGUMENT_STRING, .summary = "HMP command" },
+    { "cpu-index", ARGUMENT_INT, true, "CPU that it is about" },
+    { NULL },
+};
+
+static const MonitorCommand human_command = {
+    .name = "human-monitor-command",
+    .summary = "runs an HMP command",
+    .arguments = human_arguments,
+    .run = human_run,
+};
+MONITOR_COMMAND(human_command);
+
+static json_t *machines_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    const Board *const *it;
+    json_t *list = json_array();
+
+    REGISTRY_FOREACH(boards, it) {
+        json_t *entry = json_object();
+
+        monitor_put(entry, "name", json_string((*it)->name));
+        monitor_put(entry, "cpu-max", json_integer((*it)->max_vcpus));
+        monitor_put(entry, "hotpluggable-cpus", json_false());
+        monitor_put(entry, "numa-mem-supported", json_false());
+        monitor_put(entry, "deprecated", json_false());
+        if ((*it)->default_cpu) {
+            monitor_put(entry, "default-cpu-type", json_string((*it)->default_cpu));
+        }
+        if ((*it)->aliases && (*it)->aliases[0]) {
+            monitor_put(entry, "alias", json_string((*it)->aliases[0]));
+        }
+        json_array_append_new(list, entry);
+    }
+    return list;
+}
+
+static const MonitorCommand machines_command = {
+    .name = "query-machines",
+    .summary = "lists the boards",
+    .run = machines_run,
+};
+MONITOR_COMMAND(machines_command);
+
+static json_t *cpu_definitions_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    const Target *target = monitor_machine(monitor)->config.target;
+    const CpuModel *const *it;
+    json_t *list = json_array();
+
+    REGISTRY_FOREACH(cpu_models, it) {
+        json_t *entry;
+        char *type;
+
+        if (target && (*it)->target != target) {
+            continue;
+        }
+        entry = json_object();
+        type = g_strdup_printf("%s-%s-cpu", (*it)->name, (*it)->target->name);
+        monitor_put(entry, "name", json_string((*it)->name));
+        monitor_put(entry, "typename", monitor_string(type));
+        monitor_put(entry, "unavailable-features", json_array());
+        monitor_put(entry, "migration-safe", json_boolean(strcmp((*it)->name, "max") != 0));
+        monitor_put(entry, "static", json_false());
+        monitor_put(entry, "deprecated", json_false());
+        json_array_append_new(list, entry);
+        g_free(type);
+    }
+    return list;
+}
+
+static const MonitorCommand cpu_definitions_command = {
+    .name = "query-cpu-definitions",
+    .summary = "lists the CPU models",
+    .run = cpu_definitions_run,
+};
+MONITOR_COMMAND(cpu_definitions_command);
+
+static json_t *target_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    const Target *target = monitor_machine(monitor)->config.target;
+    json_t *result = json_object();
+
+    monitor_put(result, "arch", json_string(target ? target->name : "none"));
+    return result;
+}
+
+static const MonitorCommand target_command = {
+    .name = "query-target",
+    .summary = "shows the guest's architecture",
+    .run = target_run,
+};
+MONITOR_COMMAND(target_command);
+
+/* Listings of things that this machine never has any of. */
+static json_t *empty_list_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return json_array();
+}
+
+#define EMPTY_LIST(symbol, qmp_name, text)                                                         \
+    static const MonitorCommand symbol = {                                                         \
+        .name = qmp_name,                                                                          \
+        .summary = text,                                                                           \
+        .run = empty_list_run,                                                                     \
+    };                                                                                             \
+    MONITOR_COMMAND(symbol)
+
+EMPTY_LIST(block_jobs_command, "query-block-jobs", "lists block jobs (none can run yet)");
+EMPTY_LIST(jobs_command, "query-jobs", "lists background jobs (none can run yet)");
+EMPTY_LIST(iothreads_command, "query-iothreads", "lists I/O threads (none can be made yet)");
+EMPTY_LIST(memory_devices_command, "query-memory-devices", "lists memory devices (none yet)");
+EMPTY_LIST(tpm_models_command, "query-tpm-models", "lists TPM models (none yet)");
+EMPTY_LIST(tpm_types_command, "query-tpm-types", "lists TPM back ends (none yet)");

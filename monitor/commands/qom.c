@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/* Commands that walk the device tree by paths and properties: qom-list, qom-get, qom-set … */
+#include <stdlib.h>
+#include <string.h>
+
+#include "monitor/command.h"
+
+static json_t *property_entry(const char *name, const char *type, const char *summary)
+{
+    json_t *entry = json_object();
+
+    monitor_put(entry, "name", monitor_string(name));
+    monitor_put(entry, "type", monitor_string(type));
+    if (summary) {
+        monitor_put(entry, "description", monitor_string(summary));
+    }
+    return entry;
+}
+
+static void append_properties(json_t *list, const Property *table, bool describe)
+{
+    for (const Property *p = table; p && p->name; p++) {
+        json_t *entry = property_entry(p->name, property_type_name(p), describe ? p->summary : NULL);
+
+        if (describe && p->fallback) {
+            monitor_put(entry, "default-value", monitor_string(p->fallback));
+        }
+        json_array_append_new(list, entry);
+    }
+}
+
+static Device *find_device(Monitor *monitor, json_t *arguments, GError **error)
+{
+    const char *path = monitor_get_string(arguments, "path");
+    Device *device = device_find(monitor_machine(monitor), path);
+
+    if (!device) {
+        error_fail(error, KASO_ERROR_NOT_FOUND, "there is no device '%s'", path);
+    }
+    return device;
+}
+
+static json_t *list_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    const char *path = monitor_get_string(arguments, "path");
+    Device *device;
+    json_t *list;
+
+    if (!strcmp(path, "/")) {
+        list = json_array();
+        json_array_append_new(list, property_entry("machine", "child<machine>", NULL));
+        return list;
+    }
+    device = find_device(monitor, arguments, error);
+    if (!device) {
+        return NULL;
+    }
+    list = json_array();
+    json_array_append_new(list, property_entry("type", "string", NULL));
+    append_properties(list, device->type->properties, false);
+    append_properties(list, device->type->bus_properties, false);
+    for (guint i = 0; device->children && i < device->children->len; i++) {
+        Device *child = device->children->pdata[i];
+        char *type = g_strdup_printf("child<%s>", child->type->name);
+
+        json_array_append_new(list, property_entry(child->id, type, NULL));
+        g_free(type);
+    }
+    return list;
+}
+
+static void list_print(Monitor *monitor, json_t *result, GString *out)
+{
+    size_t i;
+    json_t *entry;
+
+    json_array_foreach(result, i, entry) {
+        g_string_append_printf(out, "%s (%s)\n", monitor_get_string(entry, "name"),
+                               monitor_get_string(entry, "type"));
+    }
+}
+
+static const MonitorArgument list_arguments[] = {
+    { "path", ARGUMENT_STRING, .summary = "path or id of a device",
+      .complete = monitor_complete_devices },
+    { NULL },
+};
+
+static const MonitorCommand list_command = {
+    .name = "qom-list",
+    .hmp = "qom-list",
+    .summary = "lists a device's properties and children",
+    .arguments = list_arguments,
+    .run = list_run,
+    .print = list_print,
+};
+MONITOR_COMMAND(list_command);
+
+static const Property *find_property(Device *device, const char *name)
+{
+    const Property *property = NULL;
+
+    if (device->type->properties) {
+        property = property_find(device->type->properties, name);
+    }
+    if (!property && device->type->bus_properties) {
+        property = property_find(device->type->bus_properties, name);
+    }
+    return property;
+}
+
+/* The JSON form of a property's text. */
+static json_t *property_value(const Property *property, const char *text)
+{
+    char *end;
+    unsigned long long number;
+
+    switch (property->kind) {
+    case PROPERTY_BOOL:
+        return json_boolean(!g_strcmp0(text, "on") || !g_strcmp0(text, "true"));
+    case PROPERTY_U8:
+    case PROPERTY_U16:
+    case PROPERTY_U32:
+    case PROPERTY_U64:
+    case PROPERTY_I32:
+    case PROPERTY_SIZE:
+        number = strtoull(text ? text : "", &end, 0);
+        return text && *text && !*end ? json_integer(number) : monitor_string(text);
+    default:
+        return monitor_string(text);
+    }
+}
+
+static json_t *get_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    const char *name = monitor_get_string(arguments, "property");
+    Device *device = find_device(monitor, arguments, error);
+    const Property *property;
+    json_t *result;
+    char *text;
+
+    if (!device) {
+        return NULL;
+    }
+    if (!strcmp(name, "type")) {
+        return json_string(device->type->name);
+    }
+    for (guint i = 0; device->children && i < device->children->len; i++) {
+        Device *child = device->children->pdata[i];
+
+        if (!g_strcmp0(child->id, name)) {
+            text = device_path(child);
+            result = monitor_string(text);
+            g_free(text);
+            return result;
+        }
+    }
+    property = find_property(device, name);
+    text = device_get(device, name, error);
+    if (!text) {
+        return NULL;
+    }
+    result = property ? property_value(property, text) : monitor_string(text);
+    g_free(text);
+    return result;
+}
+
+static void get_print(Monitor *monitor, json_t *result, GString *out)
+{
+    char *text = json_dumps(result, JSON_ENCODE_ANY);
+
+    g_string_append_printf(out, "%s\n", text ? text : "");
+    free(text);
+}
+
+static const MonitorArgument get_arguments[] = {
+    { "path", ARGUMENT_STRING, .summary = "path or id of a device",
+      .complete = monitor_complete_devices },
+    { "property", ARGUMENT_STRING, .summary = "name of the property" },
+    { NULL },
+};
+
+static const MonitorCommand get_command = {
+    .name = "qom-get",
+    .hmp = "qom-get",
+    .summary = "shows a device's property",
+    .arguments = get_arguments,
+    .run = get_run,
+    .print = get_print,
+};
+MONITOR_COMMAND(get_command);
+
+static json_t *set_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Device *device = find_device(monitor, arguments, error);
+    json_t *value = json_object_get(arguments, "value");
+    char *text;
+
+    if (!device) {
+        return NULL;
+    }
+    if (json_is_string(value)) {
+        text = g_strdup(json_string_value(value));
+    } else if (json_is_boolean(value)) {
+        text = g_strdup(json_is_true(value) ? "on" : "off");
+    } else if (json_is_integer(value)) {
+        text = g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    } else {
+        error_fail(error, KASO_ERROR_INVALID, "a property's value is a string, number or boolean");
+        return NULL;
+    }
+    device_set(device, monitor_get_string(arguments, "property"), text, error);
+    g_free(text);
+    return NULL;
+}
+
+static const MonitorArgument set_arguments[] = {
+    { "path", ARGUMENT_STRING, .summary = "path or id of a device",
+      .complete = monitor_complete_devices },
+    { "property", ARGUMENT_STRING, .summary = "name of the property" },
+    { "value", ARGUMENT_ANY, .summary = "its new value" },
+    { NULL },
+};
+
+static const MonitorCommand set_command = {
+    .name = "qom-set",
+    .hmp = "qom-set",
+    .summary = "changes a device's property",
+    .arguments = set_arguments,
+    .run = set_run,
+};
+MONITOR_COMMAND(set_command);
+
+static json_t *list_types_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    const char *implements = monitor_get_string(arguments, "implements");
+    const DeviceType *const *it;
+    json_t *list = json_array();
+
+    REGISTRY_FOREACH(device_types, it) {
+        json_t *entry;
+
+        if (implements && strcmp(implements, "device") && strcmp(implements, (*it)->name)) {
+            continue;
+        }
+        entry = json_object();
+        monitor_put(entry, "name", json_string((*it)->name));
+        monitor_put(entry, "parent", json_string("device"));
+        json_array_append_new(list, entry);
+    }
+    return list;
+}
+
+static const MonitorArgument list_types_arguments[] = {
+    { "implements", ARGUMENT_STRING, true, "only types that are one of these" },
+    { "abstract", ARGUMENT_BOOL, true, "accepted; no type is abstract" },
+    { NULL },
+};
+
+static const MonitorCommand list_types_command = {
+    .name = "qom-list-types",
+    .summary = "lists the types of devices",
+    .arguments = list_types_arguments,
+    .run = list_types_run,
+};
+MONITOR_COMMAND(list_types_command);
+
+static json_t *device_properties_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    const char *name = monitor_get_string(arguments, "typename");
+    const DeviceType *type = device_type_find(name);
+    json_t *list;
+
+    if (!type) {
+        error_fail(error, KASO_ERROR_NOT_FOUND, "there is no device type '%s'", name);
+        return NULL;
+    }
+    list = json_array();
+    append_properties(list, type->properties, true);
+    append_properties(list, type->bus_properties, true);
+    return list;
+}
+
+static const MonitorArgument device_properties_arguments[] = {
+    { "typename", ARGUMENT_STRING, .summary = "type of device",
+      .complete = monitor_complete_device_types },
+    { NULL },
+};
+
+static const MonitorCommand device_properties_command = {
+    .name = "device-list-properties",
+    .summary = "lists the properties of a type of device",
+    .arguments = device_properties_arguments,
+    .run = device_properties_run,
+};
+MONITOR_COMMAND(device_properties_command);

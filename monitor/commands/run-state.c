@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/* Commands that start, stop, reset and end the machine. */
+#include <string.h>
+
+#include "monitor/command.h"
+
+/* As QMP's RunState. A machine that has never run is in "prelaunch". */
+static const char *run_state_name(Machine *machine)
+{
+    StopReason reason = machine->stop_reason;
+
+    if (reason == STOP_NONE) {
+        return "running";
+    }
+    if (reason == STOP_PAUSED && clock_now_ns(machine) == 0) {
+        return "prelaunch";
+    }
+    return stop_reason_name(reason);
+}
+
+static json_t *status_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+    json_t *status = json_object();
+
+    monitor_put(status, "status", json_string(run_state_name(machine)));
+    monitor_put(status, "singlestep", json_false());
+    monitor_put(status, "running", json_boolean(machine->stop_reason == STOP_NONE));
+    return status;
+}
+
+static void status_print(Monitor *monitor, json_t *result, GString *out)
+{
+    const char *name = monitor_get_string(result, "status");
+    bool running = monitor_get_bool(result, "running");
+
+    g_string_append_printf(out, "VM status: %s", running ? "running" : "paused");
+    if (!running && strcmp(name, "paused")) {
+        g_string_append_printf(out, " (%s)", name);
+    }
+    g_string_append_c(out, '\n');
+}
+
+static const MonitorCommand status_command = {
+    .name = "query-status",
+    .hmp = "info status",
+    .summary = "shows whether the machine runs, and if not why",
+    .run = status_run,
+    .print = status_print,
+};
+MONITOR_COMMAND(status_command);
+
+static json_t *stop_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+
+    if (machine->stop_reason == STOP_NONE) {
+        machine_stop(machine, STOP_PAUSED);
+    }
+    return NULL;
+}
+
+static const MonitorCommand stop_command = {
+    .name = "stop",
+    .hmp = "stop|s",
+    .summary = "stops all CPUs and the virtual clock",
+    .run = stop_run,
+};
+MONITOR_COMMAND(stop_command);
+
+static json_t *cont_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+
+    switch (machine->stop_reason) {
+    case STOP_NONE:
+        break;
+    case STOP_GUEST_POWEROFF:
+    case STOP_GUEST_PANIC:
+    case STOP_ERROR:
+        error_fail(error, KASO_ERROR_GENERIC,
+                   "the machine cannot go on (%s); use system_reset first",
+                   run_state_name(machine));
+        break;
+    default:
+        machine_start(machine);
+    }
+    return NULL;
+}
+
+static const MonitorCommand cont_command = {
+    .name = "cont",
+    .hmp = "cont|c",
+    .summary = "lets the stopped machine go on",
+    .run = cont_run,
+};
+MONITOR_COMMAND(cont_command);
+
+static json_t *reset_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    machine_request_reset(monitor_machine(monitor), "host-qmp-system-reset");
+    return NULL;
+}
+
+static const MonitorCommand reset_command = {
+    .name = "system_reset",
+    .hmp = "system_reset",
+    .summary = "resets the machine like its reset button",
+    .run = reset_run,
+};
+MONITOR_COMMAND(reset_command);
+
+static json_t *powerdown_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    machine_request_powerdown(monitor_machine(monitor));
+    return NULL;
+}
+
+static const MonitorCommand powerdown_command = {
+    .name = "system_powerdown",
+    .hmp = "system_powerdown",
+    .summary = "presses the power button; the guest decides what to do",
+    .run = powerdown_run,
+};
+MONITOR_COMMAND(powerdown_command);
+
+static json_t *quit_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    machine_request_stop(monitor_machine(monitor), STOP_USER_QUIT, NULL);
+    return NULL;
+}
+
+static const MonitorCommand quit_command = {
+    .name = "quit",
+    .hmp = "quit|q",
+    .summary = "ends Kaso",
+    .run = quit_run,
+};
+MONITOR_COMMAND(quit_command);
+
+static json_t *nmi_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Vcpu *vcpu = monitor_vcpu(monitor, error);
+
+    if (!vcpu) {
+        return NULL;
+    }
+    if (!vcpu->target->nmi) {
+        error_fail(error, KASO_ERROR_UNSUPPORTED,
+                   "target %s has no non-maskable interrupt on this machine", vcpu->target->name);
+        return NULL;
+    }
+    vcpu->target->nmi(vcpu);
+    return NULL;
+}
+
+static const MonitorCommand nmi_command = {
+    .name = "inject-nmi",
+    .hmp = "nmi",
+    .summary = "sends a non-maskable interrupt",
+    .run = nmi_run,
+};
+MONITOR_COMMAND(nmi_command);

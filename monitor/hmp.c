@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * HMP, the monitor's front end for people: finds the command a line begins with, makes its arguments
+ * by the schema, runs it and prints its result. The prompt and the texts are what scripts written for
+ * QEMU's monitor look for.
+ */
+#include <ctype.h>
+#include <string.h>
+
+#include "monitor/expression.h"
+#include "monitor/hmp-parse.h"
+#include "monitor/session.h"
+
+#define HMP_PROMPT "(qemu) "
+
+static void hmp_print(Monitor *monitor, const char *text)
+{
+    GString *out = g_string_new(NULL);
+
+    /* A terminal behind a byte stream needs both halves of a line end. */
+    for (const char *c = text; *c; c++) {
+        if (*c == '\n') {
+            g_string_append_c(out, '\r');
+        }
+        g_string_append_c(out, *c);
+    }
+    monitor_write(monitor, out->str, out->len);
+    g_string_free(out, TRUE);
+}
+
+bool monitor_run_hmp(Monitor *monitor, const char *line, GString *out, GError **error)
+{
+    const MonitorCommand *command;
+    const char *text = line;
+    json_t *arguments, *result;
+    GError *failure = NULL;
+
+    while (isspace((unsigned char)*text)) {
+        text++;
+    }
+    if (!*text || *text == '#') {
+        return true;
+    }
+    command = hmp_find(&text, error);
+    if (!command) {
+        return false;
+    }
+    arguments = hmp_parse_arguments(monitor, command, text, error);
+    if (!arguments) {
+        return false;
+    }
+    result = monitor_run(monitor, command, arguments, &failure);
+    json_decref(arguments);
+    if (failure) {
+        json_decref(result);
+        g_propagate_error(error, failure);
+        return false;
+    }
+    if (command->print) {
+        command->print(monitor, result, out);
+    } else if (result && json_is_string(json_object_get(result, "human-readable-text"))) {
+        g_string_append(out, monitor_get_string(result, "human-readable-text"));
+    }
+    json_decref(result);
+    return true;
+}
+
+static void hmp_line(void *opaque, const char *line)
+{
+    Monitor *monitor = opaque;
+    GString *out = g_string_new(NULL);
+    GError *error = NULL;
+
+    if (!monitor_run_hmp(monitor, line, out, &error)) {
+        g_string_append_printf(out, "Error: %s\n", error->message);
+        g_error_free(error);
+    }
+    hmp_print(monitor, out->str);
+    g_string_free(out, TRUE);
+    line_editor_show(monitor->editor);
+}
+
+static void hmp_write(void *opaque, const char *text, size_t size)
+{
+    monitor_write(opaque, text, size);
+}
+
+static size_t hmp_complete_line(void *opaque, const char *line_to_cursor, GPtrArray *candidates)
+{
+    Monitor *monitor = opaque;
+
+    return hmp_complete(monitor->machine, line_to_cursor, candidates);
+}
+
+static const LineEditorHandlers hmp_handlers = {
+    .write = hmp_write,
+    .line = hmp_line,
+    .complete = hmp_complete_line,
+};
+
+static void hmp_greet(Monitor *monitor)
+{
+    if (!monitor->greeted) {
+        monitor->greeted = true;
+        hmp_print(monitor, "Kaso " KASO_VERSION " monitor - type 'help' for the commands\n");
+    }
+    line_editor_show(monitor->editor);
+}
+
+void hmp_open(Monitor *monitor)
+{
+    monitor->on_mux = monitor->chardev->type->attach != NULL;
+    monitor->editor =
+        line_editor_new(HMP_PROMPT, monitor->chardev->terminal, &hmp_handlers, monitor);
+}
+
+void hmp_close(Monitor *monitor)
+{
+    line_editor_free(monitor->editor);
+}
+
+void hmp_event(Monitor *monitor, ChardevEvent event)
+{
+    switch (event) {
+    case CHARDEV_OPENED:
+        monitor->greeted = false;
+        line_editor_reset(monitor->editor);
+        if (!monitor->on_mux || monitor->has_input) {
+            hmp_greet(monitor);
+        }
+        break;
+    case CHARDEV_CLOSED:
+        line_editor_reset(monitor->editor);
+        break;
+    case CHARDEV_MUX_IN:
+        monitor->has_input = true;
+        hmp_print(monitor, "\n");
+        hmp_greet(monitor);
+        break;
+    case CHARDEV_MUX_OUT:
+        monitor->has_input = false;
+        hmp_print(monitor, "\n");
+        break;
+    case CHARDEV_BREAK:
+        break;
+    }
+}
+
+void hmp_receive(Monitor *monitor, const uint8_t *data, size_t size)
+{
+    line_editor_feed(monitor->editor, data, size);
+}
