@@ -14,7 +14,7 @@ const DeviceType *device_type_find(const char *name)
 
     REGISTRY_FOREACH(device_types, it)
     {
-        if (strcmp((*it)->name, name) == 0) {
+        if (strcmp((*it)->name, name) == 0 || g_strcmp0((*it)->alias, name) == 0) {
             return *it;
         }
     }
@@ -85,6 +85,7 @@ Device *device_create(Machine *machine, Device *parent, const char *type_name, B
         unknown_type(type_name, error);
         return NULL;
     }
+    type_name = type->name;
     if (!check_bus(type, bus, error)) {
         return NULL;
     }

@@ -74,6 +74,7 @@ typedef struct {
 
 struct DeviceType {
     const char *name;        /* as -device spells it = file stem = symbol prefix */
+    const char *alias;       /* a second name that -device takes, or NULL */
     const char *summary;
     const char *bus;         /* bus type it sits on, NULL for boards to place ("sysbus") */
     const char *category;    /* "storage", "network", "input", "display", "misc", "uncategorised" */

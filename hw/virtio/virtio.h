@@ -296,11 +296,11 @@ extern const Property virtio_slot_properties[];
  * symbol_type (VirtioType), symbol_properties and symbol_state defined before.
  */
 #define VIRTIO_DEVICE_TYPES(symbol, stem, Instance, summary_, category_)                           \
-    VIRTIO_PCI_TYPE(symbol, pci, stem "-pci", Instance, summary_, category_, virtio_pci_realize);  \
-    VIRTIO_PCI_TYPE(symbol, pci_transitional, stem "-pci-transitional", Instance,                  \
+    VIRTIO_PCI_TYPE(symbol, pci, stem "-pci", stem, Instance, summary_, category_, virtio_pci_realize);  \
+    VIRTIO_PCI_TYPE(symbol, pci_transitional, stem "-pci-transitional", NULL, Instance,                  \
                     summary_ " with a legacy interface", category_,                                \
                     virtio_pci_transitional_realize);                                              \
-    VIRTIO_PCI_TYPE(symbol, pci_non_transitional, stem "-pci-non-transitional", Instance,          \
+    VIRTIO_PCI_TYPE(symbol, pci_non_transitional, stem "-pci-non-transitional", NULL, Instance,          \
                     summary_ " without a legacy interface", category_,                             \
                     virtio_pci_non_transitional_realize);                                          \
     static const DeviceType symbol##_device = {                                                    \
@@ -320,9 +320,10 @@ extern const Property virtio_slot_properties[];
     };                                                                                             \
     DEVICE_TYPE(symbol##_device)
 
-#define VIRTIO_PCI_TYPE(symbol, variant, name_, Instance, summary_, category_, realize_)           \
+#define VIRTIO_PCI_TYPE(symbol, variant, name_, alias_, Instance, summary_, category_, realize_)           \
     static const DeviceType symbol##_##variant = {                                                 \
         .name = name_,                                                                             \
+        .alias = alias_,                                                                           \
         .summary = summary_ " on PCI",                                                             \
         .bus = "pci",                                                                              \
         .category = category_,                                                                     \
