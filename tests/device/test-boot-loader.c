@@ -213,7 +213,7 @@ static void device_tree(void)
     ArmBoot boot;
     Rig rig;
     int node, length;
-    const fdt64_t *value;
+    const uint8_t *value;
 
     g_assert_cmpint(fdt_create_empty_tree(tree, sizeof tree), ==, 0);
     fdt_setprop_u32(tree, 0, "#address-cells", 2);
@@ -238,12 +238,12 @@ static void device_tree(void)
     node = fdt_path_offset(amended, "/memory@40000000");
     value = fdt_getprop(amended, node, "reg", &length);
     g_assert_cmpint(length, ==, 16);
-    g_assert_cmphex(fdt64_to_cpu(value[0]), ==, RIG_RAM);
-    g_assert_cmphex(fdt64_to_cpu(value[1]), ==, MIB(64));
+    g_assert_cmphex(load_be64(value), ==, RIG_RAM);
+    g_assert_cmphex(load_be64(value + 8), ==, MIB(64));
     node = fdt_path_offset(amended, "/chosen");
     g_assert_cmpstr(fdt_getprop(amended, node, "bootargs", NULL), ==, "quiet");
     value = fdt_getprop(amended, node, "linux,initrd-end", NULL);
-    g_assert_cmphex(fdt64_to_cpu(*value), ==, boot.initrd_end);
+    g_assert_cmphex(load_be64(value), ==, boot.initrd_end);
     unlink(rig.machine->config.kernel);
     unlink(rig.machine->config.initrd);
     unload(&rig, &boot);
