@@ -354,7 +354,12 @@ static bool take(VirtQueue *queue, VirtioElement *e)
 
 static void virtio_blk_kick(VirtQueue *queue)
 {
+    VirtioBlk *blk = virtio_blk(queue->virtio);
+
+    /* One submission to the host for all that the driver has queued. */
+    block_plug(blk->drive);
     virtqueue_process(queue, take);
+    block_unplug(blk->drive);
 }
 
 static void retry_held(VirtioBlk *blk)
