@@ -81,9 +81,7 @@ void monitor_complete_commands(Machine *machine, GPtrArray *candidates)
         char **names = g_strsplit((*it)->hmp ? (*it)->hmp : "", "|", -1);
 
         for (char **name = names; *name; name++) {
-            if (!g_str_has_prefix(*name, "info ")) {
-                complete_add(candidates, *name);
-            }
+            complete_add(candidates, *name);
         }
         g_strfreev(names);
     }

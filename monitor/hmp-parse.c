@@ -62,19 +62,15 @@ static char *command_words(const char *text)
     return g_strndup(text, n);
 }
 
-static const char *nearest_command(const char *words)
+/* The command whose name is most like words, or NULL; caller frees. */
+static char *nearest_command(const char *words)
 {
-    GPtrArray *names = g_ptr_array_new();
-    const MonitorCommand *const *it;
-    const char *nearest;
+    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+    char *nearest;
 
-    REGISTRY_FOREACH(monitor_commands, it) {
-        if ((*it)->hmp && !strchr((*it)->hmp, '|')) {
-            g_ptr_array_add(names, (gpointer)(*it)->hmp);
-        }
-    }
+    monitor_complete_commands(NULL, names);
     g_ptr_array_add(names, NULL);
-    nearest = error_nearest(words, (const char *const *)names->pdata);
+    nearest = g_strdup(error_nearest(words, (const char *const *)names->pdata));
     g_ptr_array_unref(names);
     return nearest;
 }
@@ -82,9 +78,9 @@ static const char *nearest_command(const char *words)
 const MonitorCommand *hmp_find(const char **text, GError **error)
 {
     const MonitorCommand *const *it, *best = NULL;
-    const char *rest, *best_rest = NULL, *nearest;
+    const char *rest, *best_rest = NULL;
     size_t length, best_length = 0;
-    char *words;
+    char *words, *nearest;
 
     *text = skip_space(*text);
     REGISTRY_FOREACH(monitor_commands, it) {
@@ -104,6 +100,7 @@ const MonitorCommand *hmp_find(const char **text, GError **error)
     error_fail(error, KASO_ERROR_NOT_FOUND, "unknown command: '%s'%s%s%s", words,
                nearest ? "; did you mean '" : " ('help' lists them)", nearest ? nearest : "",
                nearest ? "'?" : "");
+    g_free(nearest);
     g_free(words);
     return NULL;
 }

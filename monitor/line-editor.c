@@ -373,7 +373,10 @@ static void editor_escape(LineEditor *editor, uint8_t byte)
 {
     if (editor->state == KEY_ESCAPE) {
         editor->parameter = editor->parameter2 = 0;
-        editor->state = byte == '[' ? KEY_CONTROL : byte == 'O' ? KEY_SHIFT3 : KEY_PLAIN;
+        editor->state = byte == '['      ? KEY_CONTROL
+                        : byte == 'O'    ? KEY_SHIFT3
+                        : byte == '\033' ? KEY_ESCAPE
+                                         : KEY_PLAIN;
         if (byte == 'b') {
             editor_move(editor, editor_word_left(editor));
         } else if (byte == 'f') {
