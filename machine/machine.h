@@ -187,6 +187,8 @@ void machine_on_reset(Machine *machine, void (*fn)(void *opaque), void *opaque);
 
 /* The path of a data file (firmware): the name itself, else -L folders, else the packages' folders. Caller frees. */
 char *machine_find_firmware(Machine *machine, const char *name, GError **error);
+/* The packages' folders, NULL-terminated. */
+const char *const *machine_firmware_folders(void);
 /* -L */
 void machine_add_firmware_folder(Machine *machine, const char *folder);
 

@@ -204,8 +204,13 @@ void machine_add_firmware_folder(Machine *machine, const char *folder)
 static const char *const package_folders[] = {
     "/usr/share/qemu-efi-aarch64", "/usr/share/AAVMF", "/usr/share/qemu",    "/usr/share/OVMF",
     "/usr/lib/u-boot/qemu_arm64",  "/usr/lib/u-boot/qemu_arm", "/usr/share/seabios",
-    "/usr/lib/ipxe/qemu",
+    "/usr/lib/ipxe/qemu",          NULL,
 };
+
+const char *const *machine_firmware_folders(void)
+{
+    return package_folders;
+}
 
 char *machine_find_firmware(Machine *machine, const char *name, GError **error)
 {
@@ -222,7 +227,7 @@ char *machine_find_firmware(Machine *machine, const char *name, GError **error)
         }
         g_free(path);
     }
-    for (size_t i = 0; i < G_N_ELEMENTS(package_folders) && !strchr(name, '/'); i++) {
+    for (size_t i = 0; package_folders[i] && !strchr(name, '/'); i++) {
         path = g_build_filename(package_folders[i], name, NULL);
         if (access(path, R_OK) == 0) {
             return path;

@@ -1,8 +1,106 @@
 /* SPDX-License-Identifier: MIT */
+/* The program: options, registries, run. Knows no device. */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-int main(void)
+#include "main/setup.h"
+
+/* Prints an error and the name of the program, as -msg wants it. */
+static int fail(const Setup *setup, const GError *error)
 {
-    puts("kaso");
-    return 0;
+    const char *guest = setup->message_guest_name ? setup->config.name : NULL;
+    g_autofree char *stamp = NULL;
+
+    if (setup->message_timestamp) {
+        g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+
+        stamp = g_date_time_format(now, "%Y-%m-%dT%H:%M:%S.%fZ ");
+    }
+    fprintf(stderr, "%s%s%s%s: %s\n", stamp ? stamp : "", guest ? guest : "", guest ? " " : "",
+            setup->program, error->message);
+    return 1;
+}
+
+/* kaso-system-NAME chooses the target NAME; plain kaso leaves it to the board. */
+static const Target *target_of_program(const char *program)
+{
+    static const char prefix[] = "kaso-system-";
+
+    return g_str_has_prefix(program, prefix) ? target_find(program + strlen(prefix)) : NULL;
+}
+
+/* `-device help` and the like need no machine, so they are answered before one is asked for. */
+static bool answer_help(Setup *setup, GError **error)
+{
+    for (unsigned i = 0; i < setup->given->len; i++) {
+        const GivenOption *given = &g_array_index(setup->given, GivenOption, i);
+        const char *name = given->option->name;
+        g_autoptr(KeyValues) list = NULL;
+
+        if (strcmp(name, "device") != 0 && strcmp(name, "object") != 0 &&
+            strcmp(name, "chardev") != 0 && strcmp(name, "netdev") != 0) {
+            continue;
+        }
+        if (is_help(given->argument)) {
+            return help_print(setup, name, error);
+        }
+        list = key_values_parse(given->argument, "driver", NULL);
+        if (list && strcmp(name, "device") == 0 && key_values_get(list, "driver") &&
+            (key_values_get(list, "help") || key_values_get(list, "?"))) {
+            return help_device(key_values_get(list, "driver"), error);
+        }
+    }
+    return false;
+}
+
+static int run(Setup *setup)
+{
+    Machine *machine = setup->machine;
+
+    banner_print(setup);
+    process_watch_signals(machine);
+    machine_lock(machine);
+    machine_reset(machine); /* with all devices, now */
+    if (!machine->config.start_paused) {
+        machine_start(machine);
+    }
+    machine_unlock(machine);
+    return machine_run(machine);
+}
+
+int main(int argc, char **argv)
+{
+    g_autofree char *program = g_path_get_basename(argc > 0 ? argv[0] : "kaso");
+    g_autoptr(GError) error = NULL;
+    Setup *setup = setup_new(program);
+    int status;
+
+    setup->target = target_of_program(program);
+    process_block_signals();
+    if (!setup_parse(setup, argc, argv, &error)) {
+        return fail(setup, error);
+    }
+    if (answer_help(setup, &error)) {
+        return 0;
+    }
+    if (error || !setup_choose(setup, &error) ||
+        (setup->daemonize && !process_daemonize(setup, &error))) {
+        return fail(setup, error);
+    }
+    if (!setup_build(setup, &error) ||
+        (setup->pid_file && !process_write_pid_file(setup->pid_file, &error)) ||
+        !process_settle(setup, &error)) {
+        status = fail(setup, error);
+    } else {
+        status = run(setup);
+    }
+    if (setup->machine) {
+        machine_free(setup->machine);
+    }
+    if (setup->pid_file) {
+        remove(setup->pid_file);
+    }
+    setup_free(setup);
+    return status;
 }

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/* From the choices to a machine that is ready to start, stage by stage. */
+#include <string.h>
+
+#include "base/error.h"
+#include "machine/accelerator.h"
+#include "machine/object.h"
+#include "main/setup.h"
+
+static const Accelerator *find_accelerator(const char *name, GError **error)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    const Accelerator *const *it;
+    const char *nearest;
+
+    REGISTRY_FOREACH(accelerators, it)
+    {
+        if (strcmp((*it)->name, name) == 0) {
+            return *it;
+        }
+        g_ptr_array_add(names, (void *)(*it)->name);
+    }
+    g_ptr_array_add(names, NULL);
+    if (strcmp(name, "kvm") == 0 || strcmp(name, "xen") == 0 || strcmp(name, "hvf") == 0) {
+        error_fail(error, KASO_ERROR_UNSUPPORTED, "-accel %s: not yet: it is not built", name);
+        return NULL;
+    }
+    nearest = error_nearest(name, (const char *const *)names->pdata);
+    error_fail(error, KASO_ERROR_NOT_FOUND, "-accel %s: there is no such accelerator%s%s%s", name,
+               nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+    return NULL;
+}
+
+static bool try_accelerator(Setup *setup, const char *name, GHashTable *options, GError **error)
+{
+    const Accelerator *accelerator = find_accelerator(name, error);
+
+    return accelerator && machine_set_accelerator(setup->machine, accelerator, options, error);
+}
+
+/* The first of the list that works; each that does not is told in a line, unless it was the last. */
+static bool choose_accelerator(Setup *setup, GError **error)
+{
+    if (setup->accelerators->len == 0) {
+        return try_accelerator(setup, "tcg", NULL, error);
+    }
+    for (unsigned i = 0; i < setup->accelerators->len; i++) {
+        const AcceleratorChoice *choice = &g_array_index(setup->accelerators, AcceleratorChoice, i);
+        g_autoptr(GError) why = NULL;
+
+        if (try_accelerator(setup, choice->name, choice->options, &why)) {
+            return true;
+        }
+        if (i + 1 == setup->accelerators->len) {
+            g_propagate_error(error, g_steal_pointer(&why));
+            return false;
+        }
+        g_printerr("%s: %s; trying the next\n", setup->program, why->message);
+    }
+    return false;
+}
+
+/* -mem-path is a memory back end that the user did not name. */
+static bool create_memory_path(Setup *setup, GError **error)
+{
+    g_autoptr(GHashTable) options = NULL;
+    Object *object;
+
+    if (!setup->memory_path) {
+        return true;
+    }
+    options = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
+    g_hash_table_insert(options, (void *)"mem-path", g_strdup(setup->memory_path));
+    g_hash_table_insert(options, (void *)"prealloc", g_strdup(setup->memory_prealloc ? "on" : "off"));
+    g_hash_table_insert(options, (void *)"size",
+                        g_strdup_printf("%" G_GUINT64_FORMAT, setup->config.ram_bytes));
+    object = object_new(setup->machine, "memory-backend-file", "mem-path", options, error);
+    if (!object) {
+        return false;
+    }
+    machine_add_object(setup->machine, object);
+    g_free(setup->machine->config.memory_backend);
+    setup->machine->config.memory_backend = g_strdup("mem-path");
+    return true;
+}
+
+static void drain_drives(void *opaque, bool running)
+{
+    Machine *machine = opaque;
+    GPtrArray *drives = machine_drives(machine);
+
+    if (running) {
+        return;
+    }
+    /* Completions take the machine lock, so it is given up while they run. */
+    machine_unlock(machine);
+    for (unsigned i = 0; i < drives->len; i++) {
+        block_drain(drives->pdata[i]);
+    }
+    machine_lock(machine);
+}
+
+static void close_drives(void *opaque)
+{
+    Machine *machine = opaque;
+    GPtrArray *drives = machine_drives(machine);
+
+    for (unsigned i = 0; i < drives->len; i++) {
+        block_close(drives->pdata[i]);
+    }
+    block_graph_free(machine->block_graph);
+}
+
+static void create_machine(Setup *setup)
+{
+    MachineConfig config = setup->config; /* the handlers still read the scalars and the board */
+    Machine *machine = machine_new(&config);
+
+    setup->machine = machine;
+    setup->graph = block_graph_new(NULL);
+    machine->block_graph = setup->graph;
+    machine_on_free(machine, close_drives, machine);
+    machine_on_run_state(machine, drain_drives, machine);
+    for (unsigned i = 0; i < setup->firmware_folders->len; i++) {
+        machine_add_firmware_folder(machine, setup->firmware_folders->pdata[i]);
+    }
+    for (unsigned i = 0; i < setup->globals->len; i++) {
+        const KeyValues *global = setup->globals->pdata[i];
+
+        machine_add_global(machine, key_values_get(global, "driver"),
+                           key_values_get(global, "property"), key_values_get(global, "value"));
+    }
+}
+
+bool setup_build(Setup *setup, GError **error)
+{
+    const char *unused;
+
+    create_machine(setup);
+    if (!create_memory_path(setup, error) || !setup_run_stage(setup, STAGE_OBJECT, error) ||
+        !setup_run_stage(setup, STAGE_CHARDEV, error) ||
+        !setup_run_stage(setup, STAGE_CONSOLE, error) || !consoles_add_defaults(setup, error) ||
+        !setup_run_stage(setup, STAGE_BLOCKDEV, error) ||
+        !setup_run_stage(setup, STAGE_DRIVE, error) || !setup_run_stage(setup, STAGE_NETDEV, error) ||
+        !setup_run_stage(setup, STAGE_NIC, error) || !network_add_defaults(setup, error) ||
+        !choose_accelerator(setup, error) || !machine_build(setup->machine, error) ||
+        !network_create_devices(setup, error) || !drives_create_devices(setup, error) ||
+        !setup_run_stage(setup, STAGE_DEVICE, error) || !monitors_create(setup, error)) {
+        return false;
+    }
+    unused = machine_unused_global(setup->machine);
+    if (unused) {
+        g_printerr("%s: warning: -global %s…: there is no such device in this machine\n",
+                   setup->program, unused);
+    }
+    return true;
+}

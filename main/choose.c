@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* From options and defaults to a board, a target, a CPU model and sizes that fit together. */
+#include <string.h>
+
+#include "base/error.h"
+#include "main/setup.h"
+
+/* "virt-8.2" asks for the board as some release had it; ours is one that all of them fit. */
+static char *without_release(const char *name)
+{
+    const char *dash = strrchr(name, '-');
+
+    if (dash && g_ascii_isdigit(dash[1]) && dash[strspn(dash + 1, "0123456789.") + 1] == '\0') {
+        return g_strndup(name, dash - name);
+    }
+    return g_strdup(name);
+}
+
+static bool unknown_board(const char *name, GError **error)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    const Board *const *it;
+    const char *nearest;
+
+    REGISTRY_FOREACH(boards, it)
+    {
+        g_ptr_array_add(names, (void *)(*it)->name);
+    }
+    g_ptr_array_add(names, NULL);
+    nearest = error_nearest(name, (const char *const *)names->pdata);
+    return error_fail(error, KASO_ERROR_NOT_FOUND,
+                      "-machine %s: there is no such machine%s%s%s (-M help lists them)", name,
+                      nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                      nearest ? "'?" : "");
+}
+
+static bool choose_board(Setup *setup, GError **error)
+{
+    const char *name = setup->machine_name;
+    g_autofree char *plain = NULL;
+
+    if (!name && setup->target) {
+        name = setup->target->default_machine;
+    }
+    if (!name) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "which machine? Give one with -M (-M help lists them)");
+    }
+    plain = without_release(name);
+    setup->config.board = board_find(name);
+    if (!setup->config.board) {
+        setup->config.board = board_find(plain);
+    }
+    return setup->config.board != NULL || unknown_board(name, error);
+}
+
+static bool choose_target(Setup *setup, GError **error)
+{
+    const Board *board = setup->config.board;
+
+    if (!setup->target) {
+        for (const char *const *name = board->targets; *name && !setup->target; name++) {
+            setup->target = target_find(*name);
+        }
+    }
+    if (!setup->target) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "not yet: no processor for machine '%s' is built", board->name);
+    }
+    if (!g_strv_contains(board->targets, setup->target->name)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "-machine %s: this machine does not run %s processors", board->name,
+                          setup->target->name);
+    }
+    setup->config.target = setup->target;
+    return true;
+}
+
+static bool unknown_cpu(const Target *target, const char *name, GError **error)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    const CpuModel *const *it;
+    const char *nearest;
+
+    REGISTRY_FOREACH(cpu_models, it)
+    {
+        if ((*it)->target == target) {
+            g_ptr_array_add(names, (void *)(*it)->name);
+        }
+    }
+    g_ptr_array_add(names, NULL);
+    nearest = error_nearest(name, (const char *const *)names->pdata);
+    return error_fail(error, KASO_ERROR_NOT_FOUND,
+                      "-cpu %s: there is no such CPU model for %s%s%s%s (-cpu help lists them)", name,
+                      target->name, nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                      nearest ? "'?" : "");
+}
+
+static bool choose_cpu(Setup *setup, GError **error)
+{
+    const Target *target = setup->target;
+    const char *fallback =
+        setup->config.board->default_cpu ? setup->config.board->default_cpu : target->default_cpu;
+    g_autoptr(KeyValues) list = NULL;
+    g_autofree char *name = NULL;
+
+    if (!setup->cpu && !fallback) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "which CPU? Give one with -cpu (-cpu help lists them)");
+    }
+    list = key_values_parse(setup->cpu ? setup->cpu : fallback, "model", error);
+    if (!list) {
+        return false;
+    }
+    name = key_values_take(list, "model");
+    setup->config.cpu_model = cpu_model_find(target, name ? name : "");
+    if (!setup->config.cpu_model) {
+        return unknown_cpu(target, name ? name : "", error);
+    }
+    setup->config.cpu_options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    for (unsigned i = 0; i < list->pairs->len; i++) {
+        const KeyValue *pair = &g_array_index(list->pairs, KeyValue, i);
+        bool sign = pair->key[0] == '+' || pair->key[0] == '-';
+
+        /* "+feature" and "-feature" are the older forms of =on and =off. */
+        g_hash_table_replace(setup->config.cpu_options, g_strdup(pair->key + sign),
+                             g_strdup(pair->key[0] == '-' ? "off" : pair->value));
+    }
+    return true;
+}
+
+static bool choose_sizes(Setup *setup, GError **error)
+{
+    MachineConfig *config = &setup->config;
+    const Board *board = config->board;
+
+    if (!setup->memory_given) {
+        config->ram_bytes = board->default_ram_bytes;
+    }
+    if (config->ram_bytes < board->min_ram_bytes ||
+        (board->max_ram_bytes && config->ram_bytes > board->max_ram_bytes)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "-m: machine '%s' takes %" G_GUINT64_FORMAT " MiB to %" G_GUINT64_FORMAT
+                          " MiB of RAM, not %" G_GUINT64_FORMAT " MiB",
+                          board->name, board->min_ram_bytes >> 20, board->max_ram_bytes >> 20,
+                          config->ram_bytes >> 20);
+    }
+    if (setup->max_memory && setup->max_memory < config->ram_bytes) {
+        return error_fail(error, KASO_ERROR_INVALID, "-m: maxmem is less than the RAM at start");
+    }
+    if (!config->vcpus) {
+        config->vcpus = config->sockets = config->cores = config->threads = 1;
+    }
+    if (board->max_vcpus && config->vcpus > board->max_vcpus) {
+        return error_fail(error, KASO_ERROR_INVALID, "-smp: machine '%s' takes up to %u CPUs, not %u",
+                          board->name, board->max_vcpus, config->vcpus);
+    }
+    return true;
+}
+
+bool setup_choose(Setup *setup, GError **error)
+{
+    MachineConfig *config = &setup->config;
+
+    if (!choose_board(setup, error) || !choose_target(setup, error) || !choose_cpu(setup, error) ||
+        !choose_sizes(setup, error)) {
+        return false;
+    }
+    if (config->append && !config->kernel) {
+        return error_fail(error, KASO_ERROR_INVALID, "-append needs -kernel");
+    }
+    if (config->initrd && !config->kernel) {
+        return error_fail(error, KASO_ERROR_INVALID, "-initrd needs -kernel");
+    }
+    config->board_options = key_values_table(setup->machine_options);
+    return true;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/* Char devices: -chardev, -serial, -monitor, -qmp, -mon, and what there is without them. */
+#include <string.h>
+
+#include "backends/chardev-open.h"
+#include "base/error.h"
+#include "main/handlers.h"
+#include "monitor/monitor.h"
+
+bool option_chardev(Setup *setup, const char *argument, GError **error)
+{
+    g_autoptr(KeyValues) list = key_values_parse(argument, "backend", error);
+    g_autoptr(GHashTable) options = NULL;
+    g_autofree char *type = NULL, *id = NULL;
+
+    if (!list) {
+        return false;
+    }
+    type = key_values_take(list, "backend");
+    id = key_values_take(list, "id");
+    if (type && is_help(type)) {
+        help_chardevs();
+        help_done();
+    }
+    if (!type || !id) {
+        return error_fail(error, KASO_ERROR_INVALID, "it needs a type and id=NAME");
+    }
+    options = key_values_table(list);
+    return chardev_open(setup->machine, id, type, options, error) != NULL;
+}
+
+static void add_monitor(Setup *setup, const char *mode, Chardev *chardev, bool pretty)
+{
+    MonitorChoice choice = { mode, chardev, pretty };
+
+    g_array_append_val(setup->monitors, choice);
+}
+
+/* Opens a short form; "mon:" puts a monitor beside whatever the caller attaches. */
+static bool open_short(Setup *setup, const char *id, const char *form, Chardev **chardev,
+                       GError **error)
+{
+    bool monitor;
+
+    if (!chardev_open_short(setup->machine, id, form, chardev, &monitor, error)) {
+        return false;
+    }
+    if (monitor && *chardev) {
+        add_monitor(setup, "readline", *chardev, false);
+        setup->stdio_mux |= strcmp(form, "mon:stdio") == 0;
+    }
+    return true;
+}
+
+bool option_serial(Setup *setup, const char *argument, GError **error)
+{
+    unsigned index = setup->given_serials++;
+    g_autofree char *id = g_strdup_printf("serial%u", index);
+    Chardev *chardev;
+
+    if (!open_short(setup, id, argument, &chardev, error)) {
+        return false;
+    }
+    machine_set_serial(setup->machine, index, chardev);
+    return true;
+}
+
+bool option_parallel(Setup *setup, const char *argument, GError **error)
+{
+    setup->given_parallels++;
+    return strcmp(argument, "none") == 0 || strcmp(argument, "null") == 0 ||
+           error_fail(error, KASO_ERROR_UNSUPPORTED,
+                      "not yet: no parallel port is built; use none");
+}
+
+static bool add_monitor_on(Setup *setup, const char *form, const char *mode, bool pretty,
+                           GError **error)
+{
+    g_autofree char *id = g_strdup_printf("compat_monitor%u", setup->given_monitors++);
+    Chardev *chardev;
+
+    if (!open_short(setup, id, form, &chardev, error)) {
+        return false;
+    }
+    if (chardev) {
+        add_monitor(setup, mode, chardev, pretty);
+    }
+    return true;
+}
+
+bool option_monitor(Setup *setup, const char *argument, GError **error)
+{
+    return add_monitor_on(setup, argument, "readline", false, error);
+}
+
+bool option_qmp(Setup *setup, const char *argument, GError **error)
+{
+    return add_monitor_on(setup, argument, "control", false, error);
+}
+
+bool option_qmp_pretty(Setup *setup, const char *argument, GError **error)
+{
+    return add_monitor_on(setup, argument, "control", true, error);
+}
+
+bool option_mon(Setup *setup, const char *argument, GError **error)
+{
+    static const char *const names[] = { "chardev", "mode", "pretty", "id", NULL };
+    g_autoptr(KeyValues) list = key_values_parse(argument, "chardev", error);
+    const char *id, *mode, *pretty;
+    bool is_pretty = false;
+    Chardev *chardev;
+
+    if (!list || !key_values_check(list, names, "-mon", error)) {
+        return false;
+    }
+    id = key_values_get(list, "chardev");
+    mode = key_values_get(list, "mode");
+    pretty = key_values_get(list, "pretty");
+    if (mode && strcmp(mode, "readline") != 0 && strcmp(mode, "control") != 0) {
+        return error_fail(error, KASO_ERROR_INVALID, "mode=%s: give readline or control", mode);
+    }
+    if (pretty && !parse_switch("pretty", pretty, &is_pretty, error)) {
+        return false;
+    }
+    chardev = id ? machine_find_chardev(setup->machine, id) : NULL;
+    if (!chardev) {
+        return error_fail(error, KASO_ERROR_NOT_FOUND,
+                          "there is no chardev '%s'; define it with -chardev …,id=%s",
+                          id ? id : "", id ? id : "NAME");
+    }
+    setup->given_monitors++;
+    add_monitor(setup, mode && strcmp(mode, "control") == 0 ? "control" : "readline", chardev,
+                is_pretty);
+    return true;
+}
+
+/* Whether an option given by the user takes the terminal for itself. */
+static bool stdio_is_taken(Setup *setup)
+{
+    for (unsigned i = 0; i < setup->given->len; i++) {
+        const GivenOption *given = &g_array_index(setup->given, GivenOption, i);
+
+        if ((given->option->stage == STAGE_CHARDEV || given->option->stage == STAGE_CONSOLE) &&
+            (strcmp(given->argument, "stdio") == 0 || strcmp(given->argument, "mon:stdio") == 0 ||
+             g_str_has_prefix(given->argument, "stdio,"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * Without a display, the first serial port and the monitor share the terminal, as with -nographic,
+ * unless the user placed them or asked for no display by name.
+ */
+bool consoles_add_defaults(Setup *setup, GError **error)
+{
+    bool terminal = setup->nographic || (!setup->display && !setup->daemonize);
+    bool serial = setup->given_serials == 0, monitor = setup->given_monitors == 0;
+
+    if (setup->config.no_defaults || !terminal || stdio_is_taken(setup)) {
+        return true;
+    }
+    if (serial) {
+        return option_serial(setup, monitor ? "mon:stdio" : "stdio", error);
+    }
+    return !monitor || !setup->nographic || option_monitor(setup, "stdio", error);
+}
+
+bool monitors_create(Setup *setup, GError **error)
+{
+    for (unsigned i = 0; i < setup->monitors->len; i++) {
+        const MonitorChoice *choice = &g_array_index(setup->monitors, MonitorChoice, i);
+
+        if (!monitor_create(setup->machine, choice->mode, choice->chardev, choice->pretty, error)) {
+            return false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* The handlers that the option table names, by the file that has them. */
+#ifndef MAIN_HANDLERS_H
+#define MAIN_HANDLERS_H
+
+#include "main/setup.h"
+
+/* options-machine.c */
+OptionHandler option_machine, option_cpu, option_accel, option_enable_kvm, option_m, option_smp;
+OptionHandler option_boot, option_rtc, option_name, option_uuid, option_global, option_mem_path;
+OptionHandler option_mem_prealloc, option_action, option_watchdog_action, option_fw_cfg;
+
+/* options-simple.c */
+OptionHandler option_kernel, option_initrd, option_append, option_dtb, option_bios;
+OptionHandler option_start_paused, option_no_reboot, option_no_shutdown, option_nodefaults;
+OptionHandler option_snapshot, option_firmware_folder, option_accepted, option_accepted_argument;
+OptionHandler option_log, option_log_file, option_log_filter, option_trace, option_echr;
+OptionHandler option_message, option_pid_file, option_daemonize, option_sandbox, option_chroot;
+OptionHandler option_run_as, option_run_with, option_display, option_nographic, option_vga;
+OptionHandler option_readconfig, option_help, option_version;
+
+/* objects.c */
+OptionHandler option_object;
+
+/* consoles.c */
+OptionHandler option_chardev, option_serial, option_parallel, option_monitor, option_qmp;
+OptionHandler option_qmp_pretty, option_mon, option_count_serial;
+
+/* drives.c */
+OptionHandler option_blockdev, option_drive, option_hda, option_hdb, option_hdc, option_hdd;
+OptionHandler option_cdrom, option_pflash;
+
+/* network.c */
+OptionHandler option_netdev, option_nic, option_net;
+
+/* devices.c */
+OptionHandler option_device;
+
+#endif

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/* Help, made from the registries and tables. Goes to standard output. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "machine/accelerator.h"
+#include "machine/chardev.h"
+#include "machine/netdev.h"
+#include "machine/object.h"
+#include "main/setup.h"
+
+bool is_help(const char *text)
+{
+    return strcmp(text, "help") == 0 || strcmp(text, "?") == 0;
+}
+
+void help_done(void)
+{
+    fflush(stdout);
+    exit(0);
+}
+
+typedef struct {
+    const char *name, *summary;
+} Line;
+
+static int compare_lines(const void *a, const void *b)
+{
+    return strcmp(((const Line *)a)->name, ((const Line *)b)->name);
+}
+
+static void print_lines(GArray *lines, unsigned width)
+{
+    g_array_sort(lines, compare_lines);
+    for (unsigned i = 0; i < lines->len; i++) {
+        const Line *line = &g_array_index(lines, Line, i);
+
+        g_print("%-*s %s\n", (int)width, line->name, line->summary ? line->summary : "");
+    }
+    g_array_unref(lines);
+}
+
+static GArray *new_lines(void)
+{
+    return g_array_new(false, false, sizeof(Line));
+}
+
+static void add_line(GArray *lines, const char *name, const char *summary)
+{
+    Line line = { name, summary };
+
+    g_array_append_val(lines, line);
+}
+
+void help_options(void)
+{
+    g_print("usage: kaso-system-TARGET [options] [disk image]\n\n");
+    for (const Option *option = option_table; option->name; option++) {
+        g_print("-%s%s%s\n        %s\n", option->name, option->argument ? " " : "",
+                option->argument ? option->argument : "", option->summary);
+    }
+    g_print("\nOn a shared terminal: Ctrl-A h help, Ctrl-A x quit, Ctrl-A c monitor.\n");
+}
+
+void help_machines(void)
+{
+    GArray *lines = new_lines();
+    const Board *const *it;
+
+    REGISTRY_FOREACH(boards, it)
+    {
+        add_line(lines, (*it)->name, (*it)->summary);
+        for (const char *const *alias = (*it)->aliases; alias && *alias; alias++) {
+            add_line(lines, *alias, (*it)->summary);
+        }
+    }
+    g_print("Supported machines are:\n");
+    print_lines(lines, 20);
+}
+
+static void print_properties(const Property *table)
+{
+    GArray *lines = new_lines();
+    GPtrArray *texts = g_ptr_array_new_with_free_func(g_free);
+
+    for (; table && table->name; table++) {
+        char *name = g_strdup_printf("  %s=<%s>", table->name, property_type_name(table));
+        char *values = table->values ? g_strjoinv("|", (char **)table->values) : NULL;
+        char *summary =
+            g_strdup_printf("- %s%s%s%s%s%s", table->summary ? table->summary : "",
+                            values ? " (" : "", values ? values : "", values ? ")" : "",
+                            table->fallback ? "; default " : "",
+                            table->fallback ? table->fallback : "");
+
+        g_free(values);
+        g_ptr_array_add(texts, name);
+        g_ptr_array_add(texts, summary);
+        add_line(lines, name, summary);
+    }
+    print_lines(lines, 34);
+    g_ptr_array_unref(texts);
+}
+
+bool help_machine(const char *name, GError **error)
+{
+    const Board *board = board_find(name);
+
+    if (!board) {
+        return error_fail(error, KASO_ERROR_NOT_FOUND,
+                          "there is no machine '%s' (-M help lists them)", name);
+    }
+    g_print("%s options:\n", board->name);
+    print_properties(board->properties);
+    g_print("  accel, append, dtb, firmware, initrd, kernel, memory-backend, usb: as the options\n");
+    return true;
+}
+
+void help_cpus(const Target *target)
+{
+    const Target *const *it;
+    const CpuModel *const *model;
+
+    REGISTRY_FOREACH(targets, it)
+    {
+        GArray *lines;
+
+        if (target && target != *it) {
+            continue;
+        }
+        lines = new_lines();
+        REGISTRY_FOREACH(cpu_models, model)
+        {
+            if ((*model)->target == *it) {
+                add_line(lines, (*model)->name, (*model)->summary);
+            }
+        }
+        g_print("Available CPUs (%s):\n", (*it)->name);
+        print_lines(lines, 20);
+        g_print("\nFeatures (-cpu NAME,FEATURE=on|off):\n");
+        print_properties((*it)->properties);
+    }
+}
+
+void help_devices(void)
+{
+    static const char *const categories[] = { "storage", "network", "input", "display", "usb",
+                                              "bridge",  "sound",   "misc",  NULL };
+    const DeviceType *const *it;
+
+    for (int i = 0; i < (int)G_N_ELEMENTS(categories); i++) {
+        GArray *lines = new_lines();
+
+        REGISTRY_FOREACH(device_types, it)
+        {
+            const char *category = (*it)->category;
+            bool known = category && g_strv_contains(categories, category);
+
+            if (!(*it)->board_only && (*it)->bus &&
+                (categories[i] ? known && strcmp(category, categories[i]) == 0 : !known)) {
+                add_line(lines, (*it)->name, (*it)->summary);
+            }
+        }
+        if (lines->len == 0) {
+            g_array_unref(lines);
+            continue;
+        }
+        g_print("%s devices:\n", categories[i] ? categories[i] : "uncategorised");
+        print_lines(lines, 26);
+        g_print("\n");
+    }
+}
+
+bool help_device(const char *name, GError **error)
+{
+    const DeviceType *type = device_type_find(device_alias(name));
+
+    if (!type) {
+        return error_fail(error, KASO_ERROR_NOT_FOUND,
+                          "'%s' is not a valid device name (-device help lists them)", name);
+    }
+    g_print("%s options:\n", type->name);
+    print_properties(type->properties);
+    print_properties(type->bus_properties);
+    return true;
+}
+
+void help_accelerators(void)
+{
+    GArray *lines = new_lines();
+    const Accelerator *const *it;
+
+    REGISTRY_FOREACH(accelerators, it)
+    {
+        add_line(lines, (*it)->name, (*it)->summary);
+    }
+    g_print("Accelerators supported:\n");
+    print_lines(lines, 10);
+    REGISTRY_FOREACH(accelerators, it)
+    {
+        g_print("%s options:\n", (*it)->name);
+        print_properties((*it)->properties);
+    }
+}
+
+void help_chardevs(void)
+{
+    GArray *lines = new_lines();
+    const ChardevType *const *it;
+
+    REGISTRY_FOREACH(chardev_types, it)
+    {
+        add_line(lines, (*it)->name, (*it)->summary);
+    }
+    g_print("Available chardev backend types:\n");
+    print_lines(lines, 12);
+}
+
+void help_netdevs(void)
+{
+    GArray *lines = new_lines();
+    const NetdevType *const *it;
+
+    REGISTRY_FOREACH(netdev_types, it)
+    {
+        add_line(lines, (*it)->name, (*it)->summary);
+    }
+    g_print("Available netdev backend types:\n");
+    print_lines(lines, 12);
+}
+
+void help_objects(void)
+{
+    GArray *lines = new_lines();
+    const ObjectType *const *it;
+
+    REGISTRY_FOREACH(object_types, it)
+    {
+        add_line(lines, (*it)->name, (*it)->summary);
+    }
+    g_print("List of user creatable objects:\n");
+    print_lines(lines, 24);
+}
+
+void help_log_items(void)
+{
+    g_print("Log items (comma separated; -item removes one):\n");
+    for (const LogItem *item = log_items; item->name; item++) {
+        g_print("%-15s %s\n", item->name, item->summary);
+    }
+    g_print("%-15s %s\n", "all", "all of these but trace");
+    g_print("%-15s %s\n", "trace:PATTERN", "trace points whose names match");
+}
+
+bool help_print(Setup *setup, const char *topic, GError **error)
+{
+    static const char *const topics[] = { "machine", "M",       "cpu",    "device", "accel",
+                                          "chardev", "netdev", "object", "d",      NULL };
+    const char *name = topic && topic[0] == '-' ? topic + 1 : topic;
+
+    if (!topic) {
+        help_options();
+        return true;
+    }
+    for (const Option *option = option_table; option->name; option++) {
+        if (strcmp(option->name, name) == 0) {
+            g_print("-%s%s%s\n        %s\n\n", option->name, option->argument ? " " : "",
+                    option->argument ? option->argument : "", option->summary);
+            if (g_strv_contains(topics, name)) {
+                break;
+            }
+            return true;
+        }
+    }
+    if (strcmp(name, "machine") == 0 || strcmp(name, "M") == 0) {
+        help_machines();
+    } else if (strcmp(name, "cpu") == 0) {
+        help_cpus(setup->target);
+    } else if (strcmp(name, "device") == 0) {
+        help_devices();
+    } else if (strcmp(name, "accel") == 0) {
+        help_accelerators();
+    } else if (strcmp(name, "chardev") == 0) {
+        help_chardevs();
+    } else if (strcmp(name, "netdev") == 0) {
+        help_netdevs();
+    } else if (strcmp(name, "object") == 0) {
+        help_objects();
+    } else if (strcmp(name, "d") == 0) {
+        help_log_items();
+    } else if (device_type_find(device_alias(name))) {
+        return help_device(name, error);
+    } else {
+        return error_fail(error, KASO_ERROR_NOT_FOUND,
+                          "there is no help on '%s'; give the name of an option or a device", topic);
+    }
+    return true;
+}

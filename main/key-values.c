@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/* Option lists; see the header. */
+#include "main/key-values.h"
+
+#include <jansson.h>
+#include <string.h>
+
+#include "base/error.h"
+
+static void clear_pair(void *data)
+{
+    KeyValue *pair = data;
+
+    g_free(pair->key);
+    g_free(pair->value);
+}
+
+KeyValues *key_values_new(void)
+{
+    KeyValues *list = g_new(KeyValues, 1);
+
+    list->pairs = g_array_new(false, false, sizeof(KeyValue));
+    g_array_set_clear_func(list->pairs, clear_pair);
+    return list;
+}
+
+void key_values_free(KeyValues *list)
+{
+    g_array_unref(list->pairs);
+    g_free(list);
+}
+
+void key_values_add(KeyValues *list, const char *key, const char *value)
+{
+    KeyValue pair = { g_strdup(key), g_strdup(value) };
+
+    g_array_append_val(list->pairs, pair);
+}
+
+static bool add_json(KeyValues *list, const char *key, json_t *value, GError **error)
+{
+    g_autofree char *number = NULL;
+    const char *name;
+    json_t *member;
+    size_t index;
+
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        json_object_foreach(value, name, member) {
+            g_autofree char *nested = key ? g_strconcat(key, ".", name, NULL) : g_strdup(name);
+
+            if (!add_json(list, nested, member, error)) {
+                return false;
+            }
+        }
+        return true;
+    case JSON_ARRAY:
+        json_array_foreach(value, index, member) {
+            g_autofree char *nested = g_strdup_printf("%s.%zu", key, index);
+
+            if (!add_json(list, nested, member, error)) {
+                return false;
+            }
+        }
+        return true;
+    case JSON_STRING:
+        key_values_add(list, key, json_string_value(value));
+        return true;
+    case JSON_INTEGER:
+        number = g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        key_values_add(list, key, number);
+        return true;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        key_values_add(list, key, json_is_true(value) ? "on" : "off");
+        return true;
+    case JSON_NULL:
+        key_values_add(list, key, "");
+        return true;
+    default:
+        return error_fail(error, KASO_ERROR_INVALID, "member '%s' is no text, number or switch", key);
+    }
+}
+
+static KeyValues *parse_json(const char *text, GError **error)
+{
+    json_error_t where;
+    json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, &where);
+    KeyValues *list;
+
+    if (!json_is_object(object)) {
+        error_fail(error, KASO_ERROR_INVALID, "the JSON object does not parse: %s (column %d)",
+                   object ? "it is no object" : where.text, where.column);
+        json_decref(object);
+        return NULL;
+    }
+    list = key_values_new();
+    if (!add_json(list, NULL, object, error)) {
+        g_clear_pointer(&list, key_values_free);
+    }
+    json_decref(object);
+    return list;
+}
+
+/* The text up to the next single comma; moves past it. */
+static char *take_item(const char **text)
+{
+    GString *item = g_string_new(NULL);
+    const char *c = *text;
+
+    while (*c && !(*c == ',' && c[1] != ',')) {
+        g_string_append_c(item, *c);
+        c += *c == ',' ? 2 : 1;
+    }
+    *text = *c ? c + 1 : c;
+    return g_string_free(item, false);
+}
+
+KeyValues *key_values_parse(const char *text, const char *implied_key, GError **error)
+{
+    KeyValues *list;
+    bool first = true;
+
+    if (text[0] == '{') {
+        return parse_json(text, error);
+    }
+    list = key_values_new();
+    while (*text) {
+        g_autofree char *item = take_item(&text);
+        char *equals = strchr(item, '=');
+
+        if (first && implied_key && !equals) {
+            key_values_add(list, implied_key, item);
+        } else if (equals == item) {
+            error_fail(error, KASO_ERROR_INVALID, "'%s' lacks a name before '='", item);
+            key_values_free(list);
+            return NULL;
+        } else if (equals) {
+            *equals = '\0';
+            key_values_add(list, item, equals + 1);
+        } else if (*item) {
+            key_values_add(list, item, "on");
+        }
+        first = false;
+    }
+    return list;
+}
+
+const char *key_values_get(const KeyValues *list, const char *key)
+{
+    const char *value = NULL;
+
+    for (unsigned i = 0; i < list->pairs->len; i++) {
+        const KeyValue *pair = &g_array_index(list->pairs, KeyValue, i);
+
+        if (strcmp(pair->key, key) == 0) {
+            value = pair->value;
+        }
+    }
+    return value;
+}
+
+char *key_values_take(KeyValues *list, const char *key)
+{
+    char *value = g_strdup(key_values_get(list, key));
+
+    for (unsigned i = list->pairs->len; i-- > 0;) {
+        if (strcmp(g_array_index(list->pairs, KeyValue, i).key, key) == 0) {
+            g_array_remove_index(list->pairs, i);
+        }
+    }
+    return value;
+}
+
+GHashTable *key_values_table(const KeyValues *list)
+{
+    GHashTable *table = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+
+    for (unsigned i = 0; i < list->pairs->len; i++) {
+        const KeyValue *pair = &g_array_index(list->pairs, KeyValue, i);
+        const char *old = g_hash_table_lookup(table, pair->key);
+
+        g_hash_table_replace(table, g_strdup(pair->key),
+                             old ? g_strjoin("\n", old, pair->value, NULL)
+                                 : g_strdup(pair->value));
+    }
+    return table;
+}
+
+bool key_values_check(const KeyValues *list, const char *const *names, const char *what,
+                      GError **error)
+{
+    for (unsigned i = 0; i < list->pairs->len; i++) {
+        const KeyValue *pair = &g_array_index(list->pairs, KeyValue, i);
+
+        if (!g_strv_contains(names, pair->key)) {
+            const char *nearest = error_nearest(pair->key, names);
+
+            return error_fail(error, KASO_ERROR_NOT_FOUND, "%s has no option '%s'%s%s%s", what,
+                              pair->key, nearest ? "; did you mean '" : "",
+                              nearest ? nearest : "", nearest ? "'?" : "");
+        }
+    }
+    return true;
+}
+
+bool parse_switch(const char *what, const char *text, bool *value, GError **error)
+{
+    static const char *const words[] = { "off", "on", "no", "yes", "false", "true", "n", "y" };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *value = i & 1;
+            return true;
+        }
+    }
+    return error_fail(error, KASO_ERROR_INVALID, "'%s' is no value for %s; give on or off", text,
+                      what);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Lists of options as the command line spells them: "value,key=value,flag", where a doubled comma is a
+ * comma, or a JSON object, whose nested members become keys with dots.
+ */
+#ifndef MAIN_KEY_VALUES_H
+#define MAIN_KEY_VALUES_H
+
+#include <glib.h>
+#include <stdbool.h>
+
+typedef struct {
+    char *key, *value; /* a flag without a value has "on" */
+} KeyValue;
+
+typedef struct {
+    GArray *pairs; /* KeyValue, in order */
+} KeyValues;
+
+/* implied_key: what a first value without a key is for, or NULL. */
+KeyValues *key_values_parse(const char *text, const char *implied_key, GError **error);
+KeyValues *key_values_new(void);
+void key_values_free(KeyValues *list);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(KeyValues, key_values_free)
+
+void key_values_add(KeyValues *list, const char *key, const char *value);
+/* The last value of a key or NULL. */
+const char *key_values_get(const KeyValues *list, const char *key);
+/* As get, and removes all of that key; the caller frees. */
+char *key_values_take(KeyValues *list, const char *key);
+/* What is left as a table; the values of a repeated key are joined by '\n'. */
+GHashTable *key_values_table(const KeyValues *list);
+/* Fails when a key is not among the names (NULL-terminated). */
+bool key_values_check(const KeyValues *list, const char *const *names, const char *what,
+                      GError **error);
+
+/* The values of on, off, yes, no … for options that are not properties. */
+bool parse_switch(const char *what, const char *text, bool *value, GError **error);
+
+#endif

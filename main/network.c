@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* Networks: -netdev, -nic, -net, and the one that a machine has without them. */
+#include <string.h>
+
+#include "backends/netdev-open.h"
+#include "base/error.h"
+#include "main/handlers.h"
+
+/* What the user wants to know of a back end in the first line. */
+static void note_netdev(Setup *setup, const char *type, GHashTable *options)
+{
+    const char *forwards = g_hash_table_lookup(options, "hostfwd");
+
+    if (forwards) {
+        g_autofree char *joined = g_strdup(forwards);
+
+        g_strdelimit(joined, "\n", ' ');
+        g_ptr_array_add(setup->lines, g_strdup_printf("net %s (%s)", type, joined));
+    }
+}
+
+static bool open_netdev(Setup *setup, const char *id, const char *type, const KeyValues *list,
+                        GError **error)
+{
+    g_autoptr(GHashTable) options = key_values_table(list);
+
+    if (!netdev_open(setup->machine, id, type, options, error)) {
+        return false;
+    }
+    note_netdev(setup, type, options);
+    return true;
+}
+
+bool option_netdev(Setup *setup, const char *argument, GError **error)
+{
+    g_autoptr(KeyValues) list = key_values_parse(argument, "type", error);
+    g_autofree char *type = NULL, *id = NULL;
+
+    if (!list) {
+        return false;
+    }
+    type = key_values_take(list, "type");
+    id = key_values_take(list, "id");
+    if (type && is_help(type)) {
+        help_netdevs();
+        help_done();
+    }
+    if (!type || !id) {
+        return error_fail(error, KASO_ERROR_INVALID, "it needs a type and id=NAME");
+    }
+    return open_netdev(setup, id, type, list, error);
+}
+
+static NicChoice *add_nic(Setup *setup, const char *model)
+{
+    const char *fallback = setup->config.board->default_nic;
+    NicChoice nic = { 0 };
+
+    nic.type = g_strdup(model ? model : fallback ? fallback : "virtio-net-pci");
+    g_array_append_val(setup->nics, nic);
+    return &g_array_index(setup->nics, NicChoice, setup->nics->len - 1);
+}
+
+/* Moves the NIC's part of the options over. */
+static void take_nic_options(NicChoice *nic, KeyValues *list)
+{
+    char *mac = key_values_take(list, "mac"), *older = key_values_take(list, "macaddr");
+
+    nic->mac = mac ? mac : older;
+    if (mac) {
+        g_free(older);
+    }
+    nic->address = key_values_take(list, "addr");
+    g_free(key_values_take(list, "vectors"));
+}
+
+bool option_nic(Setup *setup, const char *argument, GError **error)
+{
+    g_autoptr(KeyValues) list = key_values_parse(argument, "type", error);
+    g_autofree char *type = NULL, *model = NULL, *id = NULL;
+    NicChoice *nic;
+
+    setup->given_nics++;
+    if (!list) {
+        return false;
+    }
+    type = key_values_take(list, "type");
+    model = key_values_take(list, "model");
+    if (!type) {
+        return error_fail(error, KASO_ERROR_INVALID, "it needs a back end such as user, or none");
+    }
+    if (strcmp(type, "none") == 0) {
+        return true;
+    }
+    if (model && is_help(model)) {
+        help_devices();
+        help_done();
+    }
+    nic = add_nic(setup, model);
+    take_nic_options(nic, list);
+    id = key_values_take(list, "id");
+    nic->netdev = id ? g_strdup(id) : g_strdup_printf("#net%u", setup->nics->len - 1);
+    return open_netdev(setup, nic->netdev, type, list, error);
+}
+
+/* The n-th NIC of -net meets the n-th back end of -net. */
+static char *pair_name(unsigned number)
+{
+    return g_strdup_printf("#pair%u", number);
+}
+
+bool option_net(Setup *setup, const char *argument, GError **error)
+{
+    g_autoptr(KeyValues) list = key_values_parse(argument, "type", error);
+    g_autofree char *type = NULL, *model = NULL, *netdev = NULL, *name = NULL;
+    NicChoice *nic;
+
+    setup->given_nics++;
+    if (!list) {
+        return false;
+    }
+    type = key_values_take(list, "type");
+    name = key_values_take(list, "name");
+    if (!type) {
+        return error_fail(error, KASO_ERROR_INVALID, "it needs nic, none or a back end");
+    }
+    if (strcmp(type, "none") == 0) {
+        return true;
+    }
+    if (strcmp(type, "nic") != 0) {
+        g_autofree char *id = pair_name(setup->net_backends++);
+
+        return open_netdev(setup, id, type, list, error);
+    }
+    model = key_values_take(list, "model");
+    netdev = key_values_take(list, "netdev");
+    nic = add_nic(setup, model);
+    take_nic_options(nic, list);
+    nic->netdev = netdev ? g_steal_pointer(&netdev) : pair_name(setup->net_nics++);
+    return key_values_check(list, (const char *const[]){ "id", NULL }, "-net nic", error);
+}
+
+/* A device that a -device or -nic brought to a netdev counts as a network, too. */
+bool network_add_defaults(Setup *setup, GError **error)
+{
+    const char *model = setup->config.board->default_nic;
+
+    if (setup->config.no_defaults || setup->given_nics || !model ||
+        machine_netdevs(setup->machine)->len || !device_type_find(model)) {
+        return true;
+    }
+    return option_nic(setup, "user", error);
+}
+
+bool network_create_devices(Setup *setup, GError **error)
+{
+    for (unsigned i = 0; i < setup->nics->len; i++) {
+        const NicChoice *nic = &g_array_index(setup->nics, NicChoice, i);
+        g_autoptr(KeyValues) list = key_values_new();
+
+        key_values_add(list, "driver", nic->type);
+        if (machine_find_netdev(setup->machine, nic->netdev)) {
+            key_values_add(list, "netdev", nic->netdev);
+        }
+        if (nic->mac) {
+            key_values_add(list, "mac", nic->mac);
+        }
+        if (nic->address) {
+            key_values_add(list, "addr", nic->address);
+        }
+        if (!device_add_from_options(setup, list, error)) {
+            g_prefix_error(error, "network device '%s': ", nic->type);
+            return false;
+        }
+    }
+    return true;
+}

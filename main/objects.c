@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* -object. */
+#include "machine/object.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "main/handlers.h"
+
+static const char *const objects_not_yet[] = {
+    "secret",        "tls-creds-x509",   "tls-creds-anon", "tls-creds-psk", "filter-dump",
+    "filter-mirror", "filter-redirector", "can-bus",       "throttle-group", "authz-simple",
+    "colo-compare",  "cryptodev-backend", "rng-egd",       "input-linux",    "pr-manager-helper",
+    "sev-guest",     "thread-context",    NULL,
+};
+
+bool option_object(Setup *setup, const char *argument, GError **error)
+{
+    g_autoptr(KeyValues) list = key_values_parse(argument, "qom-type", error);
+    g_autoptr(GHashTable) options = NULL;
+    g_autofree char *type = NULL, *id = NULL;
+    Object *object;
+
+    if (!list) {
+        return false;
+    }
+    type = key_values_take(list, "qom-type");
+    id = key_values_take(list, "id");
+    if (!type || !id) {
+        return error_fail(error, KASO_ERROR_INVALID, "it needs a type and id=NAME");
+    }
+    if (g_strv_contains(objects_not_yet, type)) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED, "not yet: object '%s' is not built", type);
+    }
+    if (machine_find_object(setup->machine, id)) {
+        return error_fail(error, KASO_ERROR_INVALID, "there is already an object '%s'", id);
+    }
+    options = key_values_table(list);
+    object = object_new(setup->machine, type, id, options, error);
+    if (object) {
+        machine_add_object(setup->machine, object);
+    }
+    return object != NULL;
+}

@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: MIT */
+/* Options about the machine itself: board, CPU, accelerator, memory, topology, clock, boot order. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "main/handlers.h"
+
+/* Appends the accelerators of "kvm:tcg", all with the same options. */
+static void add_accelerators(Setup *setup, const char *names, const KeyValues *options)
+{
+    g_auto(GStrv) parts = g_strsplit(names, ":", -1);
+
+    for (char **part = parts; *part; part++) {
+        AcceleratorChoice choice = { g_strdup(*part), options ? key_values_table(options) : NULL };
+
+        g_array_append_val(setup->accelerators, choice);
+    }
+}
+
+bool option_accel(Setup *setup, const char *argument, GError **error)
+{
+    g_autoptr(KeyValues) list = key_values_parse(argument, "accel", error);
+    g_autofree char *name = NULL;
+
+    if (!list) {
+        return false;
+    }
+    name = key_values_take(list, "accel");
+    if (!name) {
+        return error_fail(error, KASO_ERROR_INVALID, "it does not name an accelerator");
+    }
+    if (is_help(name)) {
+        help_accelerators();
+        help_done();
+    }
+    add_accelerators(setup, name, list);
+    return true;
+}
+
+bool option_enable_kvm(Setup *setup, const char *argument, GError **error)
+{
+    add_accelerators(setup, "kvm", NULL);
+    return true;
+}
+
+/* Options of -machine that are not the board's. Returns whether the key was one of them. */
+static bool machine_common_option(Setup *setup, const KeyValue *pair, bool *ok, GError **error)
+{
+    static const char *const ignored[] = { "dump-guest-core", "mem-merge", "graphics",
+                                           "suppress-vmdesc", "hmat", "nvdimm",  "kernel-irqchip",
+                                           "vmport",          "pcspk-audiodev", "aux-ram-share" };
+    MachineConfig *config = &setup->config;
+    struct {
+        const char *name;
+        char **field;
+    } texts[] = {
+        { "kernel", &config->kernel },
+        { "initrd", &config->initrd },
+        { "append", &config->append },
+        { "dtb", &config->dtb },
+        { "firmware", &config->bios },
+        { "memory-backend", &config->memory_backend },
+    };
+
+    *ok = true;
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+        if (strcmp(pair->key, texts[i].name) == 0) {
+            g_free(*texts[i].field);
+            *texts[i].field = g_strdup(pair->value);
+            return true;
+        }
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(ignored); i++) {
+        if (strcmp(pair->key, ignored[i]) == 0) {
+            return true;
+        }
+    }
+    if (strcmp(pair->key, "accel") == 0) {
+        add_accelerators(setup, pair->value, NULL);
+        return true;
+    }
+    if (strcmp(pair->key, "usb") == 0) {
+        bool on;
+
+        *ok = parse_switch("usb", pair->value, &on, error) &&
+              (!on || error_fail(error, KASO_ERROR_UNSUPPORTED, "usb=on: not yet: USB is not built"));
+        return true;
+    }
+    return false;
+}
+
+bool option_machine(Setup *setup, const char *argument, GError **error)
+{
+    g_autoptr(KeyValues) list = key_values_parse(argument, "type", error);
+
+    if (!list) {
+        return false;
+    }
+    for (unsigned i = 0; i < list->pairs->len; i++) {
+        const KeyValue *pair = &g_array_index(list->pairs, KeyValue, i);
+        bool ok;
+
+        if (strcmp(pair->key, "type") == 0) {
+            if (is_help(pair->value)) {
+                help_machines();
+                help_done();
+            }
+            g_free(setup->machine_name);
+            setup->machine_name = g_strdup(pair->value);
+        } else if (is_help(pair->key)) {
+            if (!help_machine(setup->machine_name ? setup->machine_name : "", error)) {
+                return false;
+            }
+            help_done();
+        } else if (!machine_common_option(setup, pair, &ok, error)) {
+            key_values_add(setup->machine_options, pair->key, pair->value);
+        } else if (!ok) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool option_cpu(Setup *setup, const char *argument, GError **error)
+{
+    if (is_help(argument)) {
+        help_cpus(setup->target);
+        help_done();
+    }
+    g_free(setup->cpu);
+    setup->cpu = g_strdup(argument);
+    return true;
+}
+
+/* A size whose bare number counts MiB. */
+static bool parse_memory(const char *text, uint64_t *bytes, GError **error)
+{
+    bool bare = text[0] && strspn(text, "0123456789") == strlen(text);
+    g_autofree char *with_unit = g_strconcat(text, bare ? "M" : "", NULL);
+
+    return property_parse_size(with_unit, bytes) ||
+           error_fail(error, KASO_ERROR_INVALID,
+                      "'%s' is no size; give MiB, or a number with suffix K, M, G or T", text);
+}
+
+bool option_m(Setup *setup, const char *argument, GError **error)
+{
+    static const char *const names[] = { "size", "slots", "maxmem", NULL };
+    g_autoptr(KeyValues) list = key_values_parse(argument, "size", error);
+    const char *size, *most;
+
+    if (!list || !key_values_check(list, names, "-m", error)) {
+        return false;
+    }
+    size = key_values_get(list, "size");
+    most = key_values_get(list, "maxmem");
+    if (size) {
+        if (!parse_memory(size, &setup->config.ram_bytes, error)) {
+            return false;
+        }
+        setup->memory_given = true;
+        if (setup->config.ram_bytes == 0) {
+            return error_fail(error, KASO_ERROR_INVALID, "the guest needs RAM");
+        }
+    }
+    return !most || parse_memory(most, &setup->max_memory, error);
+}
+
+bool option_mem_path(Setup *setup, const char *argument, GError **error)
+{
+    g_free(setup->memory_path);
+    setup->memory_path = g_strdup(argument);
+    return true;
+}
+
+bool option_mem_prealloc(Setup *setup, const char *argument, GError **error)
+{
+    setup->memory_prealloc = true;
+    return true;
+}
+
+enum { SMP_CPUS, SMP_MAXCPUS, SMP_DRAWERS, SMP_BOOKS, SMP_SOCKETS, SMP_DIES, SMP_CLUSTERS,
+       SMP_MODULES, SMP_CORES, SMP_THREADS, SMP_COUNT };
+
+/* Fills what was left out: cores take what the rest does not need, then sockets. */
+static bool complete_topology(unsigned smp[SMP_COUNT], GError **error)
+{
+    unsigned others = 1, product;
+
+    for (int i = SMP_DRAWERS; i < SMP_COUNT; i++) {
+        if (i != SMP_SOCKETS && i != SMP_CORES) {
+            smp[i] = smp[i] ? smp[i] : 1;
+            others *= smp[i];
+        }
+    }
+    if (!smp[SMP_MAXCPUS]) {
+        smp[SMP_MAXCPUS] = smp[SMP_CPUS];
+    }
+    if (!smp[SMP_SOCKETS]) {
+        smp[SMP_SOCKETS] = smp[SMP_CORES] && smp[SMP_MAXCPUS]
+                               ? MAX(smp[SMP_MAXCPUS] / (others * smp[SMP_CORES]), 1)
+                               : 1;
+    }
+    if (!smp[SMP_CORES]) {
+        smp[SMP_CORES] =
+            smp[SMP_MAXCPUS] ? MAX(smp[SMP_MAXCPUS] / (others * smp[SMP_SOCKETS]), 1) : 1;
+    }
+    product = others * smp[SMP_SOCKETS] * smp[SMP_CORES];
+    if (!smp[SMP_MAXCPUS]) {
+        smp[SMP_MAXCPUS] = product;
+    }
+    if (!smp[SMP_CPUS]) {
+        smp[SMP_CPUS] = smp[SMP_MAXCPUS];
+    }
+    if (product != smp[SMP_MAXCPUS]) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "the topology (%u sockets, %u cores, %u threads …) makes %u CPUs, not "
+                          "the %u of maxcpus",
+                          smp[SMP_SOCKETS], smp[SMP_CORES], smp[SMP_THREADS], product,
+                          smp[SMP_MAXCPUS]);
+    }
+    if (smp[SMP_CPUS] > smp[SMP_MAXCPUS]) {
+        return error_fail(error, KASO_ERROR_INVALID, "cpus=%u is more than maxcpus=%u",
+                          smp[SMP_CPUS], smp[SMP_MAXCPUS]);
+    }
+    return true;
+}
+
+bool option_smp(Setup *setup, const char *argument, GError **error)
+{
+    static const char *const names[] = { "cpus", "maxcpus",  "drawers", "books", "sockets", "dies",
+                                         "clusters", "modules", "cores", "threads", NULL };
+    enum { MOST = 4096 };
+    g_autoptr(KeyValues) list = key_values_parse(argument, "cpus", error);
+    unsigned smp[SMP_COUNT] = { 0 };
+
+    if (!list || !key_values_check(list, names, "-smp", error)) {
+        return false;
+    }
+    for (int i = 0; i < SMP_COUNT; i++) {
+        const char *text = key_values_get(list, names[i]);
+        char *end;
+        unsigned long number = text ? strtoul(text, &end, 10) : 0;
+
+        if (text && (!g_ascii_isdigit(*text) || *end || number < 1 || number > MOST)) {
+            return error_fail(error, KASO_ERROR_INVALID, "%s=%s: give a number from 1 to %u",
+                              names[i], text, MOST);
+        }
+        smp[i] = number;
+    }
+    if (!complete_topology(smp, error)) {
+        return false;
+    }
+    setup->config.vcpus = smp[SMP_CPUS];
+    setup->config.sockets = smp[SMP_SOCKETS];
+    setup->config.cores = smp[SMP_CORES] * smp[SMP_CLUSTERS] * smp[SMP_DIES] * smp[SMP_MODULES];
+    setup->config.threads = smp[SMP_THREADS];
+    return true;
+}
+
+bool option_boot(Setup *setup, const char *argument, GError **error)
+{
+    static const char *const names[] = { "order", "once", "menu", "splash", "splash-time",
+                                         "reboot-timeout", "strict", NULL };
+    g_autoptr(KeyValues) list = key_values_parse(argument, "order", error);
+    GHashTable *table;
+
+    if (!list || !key_values_check(list, names, "-boot", error)) {
+        return false;
+    }
+    table = key_values_table(list);
+    if (setup->config.boot_options) {
+        GHashTableIter it;
+        void *key, *value;
+
+        g_hash_table_iter_init(&it, table);
+        while (g_hash_table_iter_next(&it, &key, &value)) {
+            g_hash_table_replace(setup->config.boot_options, g_strdup(key), g_strdup(value));
+        }
+        g_hash_table_unref(table);
+    } else {
+        setup->config.boot_options = table;
+    }
+    return true;
+}
+
+static bool parse_date(const char *text, int64_t *seconds)
+{
+    struct tm date = { 0 };
+    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &date);
+
+    if (!end) {
+        date = (struct tm){ 0 };
+        end = strptime(text, "%Y-%m-%d", &date);
+    }
+    *seconds = timegm(&date);
+    return end && *end == '\0';
+}
+
+bool option_rtc(Setup *setup, const char *argument, GError **error)
+{
+    static const char *const names[] = { "base", "clock", "driftfix", NULL };
+    g_autoptr(KeyValues) list = key_values_parse(argument, "base", error);
+    const char *base, *clock;
+    MachineConfig *config = &setup->config;
+
+    if (!list || !key_values_check(list, names, "-rtc", error)) {
+        return false;
+    }
+    base = key_values_get(list, "base");
+    clock = key_values_get(list, "clock");
+    if (base && strcmp(base, "localtime") == 0) {
+        config->rtc_local = true;
+    } else if (base && strcmp(base, "utc") != 0 && !parse_date(base, &config->rtc_base_s)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "base=%s: give utc, localtime, or a date like 2024-02-29T12:00:00", base);
+    }
+    if (clock && strcmp(clock, "vm") == 0) {
+        config->rtc_virtual = true;
+    } else if (clock && strcmp(clock, "host") != 0 && strcmp(clock, "rt") != 0) {
+        return error_fail(error, KASO_ERROR_INVALID, "clock=%s: give host, rt or vm", clock);
+    }
+    return true;
+}
+
+bool option_name(Setup *setup, const char *argument, GError **error)
+{
+    static const char *const names[] = { "guest", "process", "debug-threads", NULL };
+    g_autoptr(KeyValues) list = key_values_parse(argument, "guest", error);
+    const char *process;
+
+    if (!list || !key_values_check(list, names, "-name", error)) {
+        return false;
+    }
+    if (key_values_get(list, "guest")) {
+        g_free(setup->config.name);
+        setup->config.name = g_strdup(key_values_get(list, "guest"));
+    }
+    process = key_values_get(list, "process");
+    if (process) {
+        prctl(PR_SET_NAME, process);
+    }
+    return true;
+}
+
+bool option_uuid(Setup *setup, const char *argument, GError **error)
+{
+    if (!g_uuid_string_is_valid(argument)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "write it like 550e8400-e29b-41d4-a716-446655440000");
+    }
+    g_free(setup->config.uuid);
+    setup->config.uuid = g_strdup(argument);
+    return true;
+}
+
+bool option_global(Setup *setup, const char *argument, GError **error)
+{
+    static const char *const names[] = { "driver", "property", "value", NULL };
+    const char *equals = strchr(argument, '='), *dot = strchr(argument, '.');
+    KeyValues *list;
+
+    if (equals && dot && dot < equals) {
+        g_autofree char *driver = g_strndup(argument, dot - argument);
+        g_autofree char *property = g_strndup(dot + 1, equals - dot - 1);
+
+        list = key_values_new();
+        key_values_add(list, "driver", driver);
+        key_values_add(list, "property", property);
+        key_values_add(list, "value", equals + 1);
+    } else {
+        list = key_values_parse(argument, NULL, error);
+        if (!list || !key_values_check(list, names, "-global", error)) {
+            return false;
+        }
+    }
+    if (!key_values_get(list, "driver") || !key_values_get(list, "property") ||
+        !key_values_get(list, "value")) {
+        key_values_free(list);
+        return error_fail(error, KASO_ERROR_INVALID, "write it as DRIVER.PROPERTY=VALUE");
+    }
+    g_ptr_array_add(setup->globals, list);
+    return true;
+}
+
+bool option_watchdog_action(Setup *setup, const char *argument, GError **error)
+{
+    static const char *const names[] = { "reset", "shutdown", "poweroff", "pause", "debug", "none",
+                                         "inject-nmi", NULL };
+
+    /* No watchdog device is built, so there is nothing that could act. */
+    return g_strv_contains(names, argument) ||
+           error_fail(error, KASO_ERROR_INVALID, "'%s' is no watchdog action", argument);
+}
+
+bool option_action(Setup *setup, const char *argument, GError **error)
+{
+    static const char *const names[] = { "reboot", "shutdown", "panic", "watchdog", NULL };
+    static const char *const reboots[] = { "reset", "shutdown", NULL };
+    static const char *const shutdowns[] = { "poweroff", "pause", NULL };
+    static const char *const panics[] = { "shutdown", "pause", "none", "exit-failure", NULL };
+    g_autoptr(KeyValues) list = key_values_parse(argument, NULL, error);
+
+    if (!list || !key_values_check(list, names, "-action", error)) {
+        return false;
+    }
+    for (unsigned i = 0; i < list->pairs->len; i++) {
+        const KeyValue *pair = &g_array_index(list->pairs, KeyValue, i);
+        bool ok;
+
+        if (strcmp(pair->key, "reboot") == 0) {
+            ok = g_strv_contains(reboots, pair->value);
+            setup->config.no_reboot = strcmp(pair->value, "shutdown") == 0;
+        } else if (strcmp(pair->key, "shutdown") == 0) {
+            ok = g_strv_contains(shutdowns, pair->value);
+            setup->config.no_shutdown = strcmp(pair->value, "pause") == 0;
+        } else if (strcmp(pair->key, "panic") == 0) {
+            ok = false;
+            for (int j = 0; panics[j]; j++) {
+                if (strcmp(panics[j], pair->value) == 0) {
+                    setup->config.panic_action = j;
+                    ok = true;
+                }
+            }
+        } else {
+            return option_watchdog_action(setup, pair->value, error);
+        }
+        if (!ok) {
+            return error_fail(error, KASO_ERROR_INVALID, "'%s' is no action for %s", pair->value,
+                              pair->key);
+        }
+    }
+    return true;
+}
+
+static void free_fw_cfg_file(void *data)
+{
+    FwCfgFile *file = data;
+
+    g_free(file->name);
+    g_bytes_unref(file->content);
+    g_free(file);
+}
+
+bool option_fw_cfg(Setup *setup, const char *argument, GError **error)
+{
+    static const char *const names[] = { "name", "file", "string", NULL };
+    enum { LONGEST_NAME = 55 };
+    g_autoptr(KeyValues) list = key_values_parse(argument, "name", error);
+    const char *name, *path, *text;
+    char *content;
+    size_t size;
+    FwCfgFile *file;
+
+    if (!list || !key_values_check(list, names, "-fw_cfg", error)) {
+        return false;
+    }
+    name = key_values_get(list, "name");
+    path = key_values_get(list, "file");
+    text = key_values_get(list, "string");
+    if (!name || !*name || !path == !text) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "it needs a name and either file= or string=");
+    }
+    if (strlen(name) > LONGEST_NAME) {
+        return error_fail(error, KASO_ERROR_INVALID, "the name is longer than %u characters",
+                          LONGEST_NAME);
+    }
+    if (path) {
+        if (!g_file_get_contents(path, &content, &size, error)) {
+            return false;
+        }
+    } else {
+        content = g_strdup(text);
+        size = strlen(text);
+    }
+    if (!setup->config.fw_cfg_files) {
+        setup->config.fw_cfg_files = g_ptr_array_new_with_free_func(free_fw_cfg_file);
+    }
+    file = g_new(FwCfgFile, 1);
+    *file = (FwCfgFile){ g_strdup(name), g_bytes_new_take(content, size) };
+    g_ptr_array_add(setup->config.fw_cfg_files, file);
+    return true;
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/* Options that set one field, or steer the log and the process. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "main/handlers.h"
+
+static bool set_text(char **field, const char *value)
+{
+    g_free(*field);
+    *field = g_strdup(value);
+    return true;
+}
+
+/* A file that the guest boots from: said here, before anything is built, when it is not there. */
+static bool set_readable_file(char **field, const char *path, GError **error)
+{
+    if (access(path, R_OK) < 0) {
+        return error_fail_errno(error, errno, "cannot read '%s'", path);
+    }
+    return set_text(field, path);
+}
+
+bool option_kernel(Setup *setup, const char *argument, GError **error)
+{
+    return set_readable_file(&setup->config.kernel, argument, error);
+}
+
+bool option_initrd(Setup *setup, const char *argument, GError **error)
+{
+    return set_readable_file(&setup->config.initrd, argument, error);
+}
+
+bool option_append(Setup *setup, const char *argument, GError **error)
+{
+    return set_text(&setup->config.append, argument);
+}
+
+bool option_dtb(Setup *setup, const char *argument, GError **error)
+{
+    return set_readable_file(&setup->config.dtb, argument, error);
+}
+
+bool option_bios(Setup *setup, const char *argument, GError **error)
+{
+    return set_text(&setup->config.bios, argument);
+}
+
+bool option_start_paused(Setup *setup, const char *argument, GError **error)
+{
+    return setup->config.start_paused = true;
+}
+
+bool option_no_reboot(Setup *setup, const char *argument, GError **error)
+{
+    return setup->config.no_reboot = true;
+}
+
+bool option_no_shutdown(Setup *setup, const char *argument, GError **error)
+{
+    return setup->config.no_shutdown = true;
+}
+
+bool option_nodefaults(Setup *setup, const char *argument, GError **error)
+{
+    return setup->config.no_defaults = true;
+}
+
+bool option_snapshot(Setup *setup, const char *argument, GError **error)
+{
+    return setup->config.snapshot = true;
+}
+
+bool option_firmware_folder(Setup *setup, const char *argument, GError **error)
+{
+    if (is_help(argument)) {
+        for (const char *const *folder = machine_firmware_folders(); *folder; folder++) {
+            g_print("%s\n", *folder);
+        }
+        help_done();
+    }
+    g_ptr_array_add(setup->firmware_folders, g_strdup(argument));
+    return true;
+}
+
+bool option_accepted(Setup *setup, const char *argument, GError **error)
+{
+    return true;
+}
+
+bool option_accepted_argument(Setup *setup, const char *argument, GError **error)
+{
+    return true;
+}
+
+bool option_log(Setup *setup, const char *argument, GError **error)
+{
+    if (is_help(argument)) {
+        help_log_items();
+        help_done();
+    }
+    return log_set_items(argument, error);
+}
+
+bool option_log_file(Setup *setup, const char *argument, GError **error)
+{
+    return log_set_file(argument, error);
+}
+
+bool option_log_filter(Setup *setup, const char *argument, GError **error)
+{
+    return log_set_address_filter(argument, error);
+}
+
+/* A file with a pattern per line; '#' begins a comment. */
+static bool read_trace_events(const char *path, GError **error)
+{
+    g_autofree char *content = NULL;
+    g_auto(GStrv) lines = NULL;
+
+    if (!g_file_get_contents(path, &content, NULL, error)) {
+        return false;
+    }
+    lines = g_strsplit(content, "\n", -1);
+    for (char **line = lines; *line; line++) {
+        g_strstrip(*line);
+        if (**line && **line != '#' && !log_set_trace(*line, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool option_trace(Setup *setup, const char *argument, GError **error)
+{
+    static const char *const names[] = { "enable", "events", "file", NULL };
+    g_autoptr(KeyValues) list = key_values_parse(argument, "enable", error);
+    const char *patterns, *events, *file;
+
+    if (!list || !key_values_check(list, names, "-trace", error)) {
+        return false;
+    }
+    patterns = key_values_get(list, "enable");
+    if (patterns && is_help(patterns)) {
+        g_print("Trace points are named DEVICE or DEVICE.REGISTER; -device help lists devices.\n");
+        help_done();
+    }
+    events = key_values_get(list, "events");
+    file = key_values_get(list, "file");
+    return (!patterns || log_set_trace(patterns, error)) &&
+           (!events || read_trace_events(events, error)) && (!file || log_set_file(file, error));
+}
+
+bool option_echr(Setup *setup, const char *argument, GError **error)
+{
+    char *end;
+    long code = strtol(argument, &end, 0);
+
+    if (end == argument || *end || code < 1 || code > 255) {
+        return error_fail(error, KASO_ERROR_INVALID, "give the code of a character, 1 (Ctrl-A) to 255");
+    }
+    setup->config.escape_character = code;
+    return true;
+}
+
+bool option_message(Setup *setup, const char *argument, GError **error)
+{
+    static const char *const names[] = { "timestamp", "guest-name", NULL };
+    g_autoptr(KeyValues) list = key_values_parse(argument, NULL, error);
+    const char *timestamp, *guest_name;
+
+    if (!list || !key_values_check(list, names, "-msg", error)) {
+        return false;
+    }
+    timestamp = key_values_get(list, "timestamp");
+    guest_name = key_values_get(list, "guest-name");
+    return (!timestamp || parse_switch("timestamp", timestamp, &setup->message_timestamp, error)) &&
+           (!guest_name ||
+            parse_switch("guest-name", guest_name, &setup->message_guest_name, error));
+}
+
+bool option_pid_file(Setup *setup, const char *argument, GError **error)
+{
+    return set_text(&setup->pid_file, argument);
+}
+
+bool option_daemonize(Setup *setup, const char *argument, GError **error)
+{
+    return setup->daemonize = true;
+}
+
+bool option_sandbox(Setup *setup, const char *argument, GError **error)
+{
+    if (strcmp(argument, "off") == 0 || g_str_has_prefix(argument, "off,") ||
+        strcmp(argument, "enable=off") == 0) {
+        return true;
+    }
+    return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                      "not yet: the system call filter is not built; leave -sandbox out");
+}
+
+bool option_chroot(Setup *setup, const char *argument, GError **error)
+{
+    return set_text(&setup->chroot_folder, argument);
+}
+
+bool option_run_as(Setup *setup, const char *argument, GError **error)
+{
+    return set_text(&setup->run_as, argument);
+}
+
+bool option_run_with(Setup *setup, const char *argument, GError **error)
+{
+    static const char *const names[] = { "chroot", "user", "async-teardown", NULL };
+    g_autoptr(KeyValues) list = key_values_parse(argument, NULL, error);
+
+    if (!list || !key_values_check(list, names, "-run-with", error)) {
+        return false;
+    }
+    if (key_values_get(list, "chroot")) {
+        set_text(&setup->chroot_folder, key_values_get(list, "chroot"));
+    }
+    if (key_values_get(list, "user")) {
+        set_text(&setup->run_as, key_values_get(list, "user"));
+    }
+    return true;
+}
+
+bool option_display(Setup *setup, const char *argument, GError **error)
+{
+    static const char *const others[] = { "gtk", "sdl", "vnc", "spice-app", "curses", "egl-headless",
+                                          "dbus", "cocoa", NULL };
+    static const char *const names[] = { "none", "sdl", "vnc", NULL };
+    g_autofree char *name = g_strndup(argument, strcspn(argument, ",="));
+    const char *nearest;
+
+    if (is_help(argument)) {
+        g_print("none    no display\n");
+        help_done();
+    }
+    if (strcmp(name, "none") == 0) {
+        return set_text(&setup->display, name);
+    }
+    if (g_strv_contains(others, name)) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "not yet: display '%s' is not built; use -display none or -nographic", name);
+    }
+    nearest = error_nearest(name, names);
+    return error_fail(error, KASO_ERROR_NOT_FOUND, "there is no display '%s'%s%s%s", name,
+                      nearest ? "; did you mean '" : "; use none", nearest ? nearest : "",
+                      nearest ? "'?" : "");
+}
+
+bool option_nographic(Setup *setup, const char *argument, GError **error)
+{
+    return setup->nographic = true;
+}
+
+bool option_vga(Setup *setup, const char *argument, GError **error)
+{
+    return strcmp(argument, "none") == 0 ||
+           error_fail(error, KASO_ERROR_UNSUPPORTED,
+                      "not yet: no graphics card is built; use -vga none or leave it out");
+}
+
+bool option_readconfig(Setup *setup, const char *argument, GError **error)
+{
+    return config_file_read(setup, argument, error);
+}
+
+bool option_help(Setup *setup, const char *argument, GError **error)
+{
+    if (!help_print(setup, argument, error)) {
+        return false;
+    }
+    help_done();
+}
+
+bool option_version(Setup *setup, const char *argument, GError **error)
+{
+    g_print("Kaso version %s\n", KASO_VERSION);
+    help_done();
+}

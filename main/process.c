@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/* The process around the machine: daemon, process id file, privileges, signals. */
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "main/setup.h"
+
+/* The parent lives until the child says that the machine is ready, and ends with its status. */
+static void await_child(pid_t child, int fd)
+{
+    uint8_t status = 1;
+    ssize_t got;
+
+    do {
+        got = read(fd, &status, 1);
+    } while (got < 0 && errno == EINTR);
+    if (got != 1) {
+        int wait_status;
+
+        status = waitpid(child, &wait_status, 0) == child && WIFEXITED(wait_status)
+                     ? WEXITSTATUS(wait_status)
+                     : 1;
+    }
+    _exit(status);
+}
+
+bool process_daemonize(Setup *setup, GError **error)
+{
+    int ends[2];
+    pid_t child;
+
+    for (unsigned i = 0; i < setup->given->len; i++) {
+        const char *argument = g_array_index(setup->given, GivenOption, i).argument;
+
+        if (argument && (strcmp(argument, "stdio") == 0 || strcmp(argument, "mon:stdio") == 0)) {
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "-daemonize: a daemon has no terminal, so stdio cannot be used");
+        }
+    }
+    if (setup->nographic) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "-daemonize: a daemon has no terminal; use -display none, not -nographic");
+    }
+    if (!g_unix_open_pipe(ends, FD_CLOEXEC, error)) {
+        return false;
+    }
+    child = fork();
+    if (child < 0) {
+        return error_fail_errno(error, errno, "-daemonize: cannot fork");
+    }
+    if (child > 0) {
+        close(ends[1]);
+        await_child(child, ends[0]);
+    }
+    close(ends[0]);
+    setup->ready_fd = ends[1];
+    setsid();
+    return true;
+}
+
+bool process_write_pid_file(const char *path, GError **error)
+{
+    char text[32];
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int length = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+
+    if (fd < 0) {
+        return error_fail_errno(error, errno, "-pidfile: cannot open '%s'", path);
+    }
+    /* Kept open: the lock says that the file's process lives. */
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        close(fd);
+        return error_fail(error, KASO_ERROR_IO, "-pidfile: '%s' belongs to a running process", path);
+    }
+    if (ftruncate(fd, 0) < 0 || write(fd, text, length) != length) {
+        int failure = errno;
+
+        close(fd);
+        return error_fail_errno(error, failure, "-pidfile: cannot write '%s'", path);
+    }
+    return true;
+}
+
+static bool find_user(const char *name, uid_t *uid, gid_t *gid, GError **error)
+{
+    struct passwd *user = getpwnam(name);
+    unsigned numbers[2];
+    int length = 0;
+
+    if (user) {
+        *uid = user->pw_uid;
+        *gid = user->pw_gid;
+        return true;
+    }
+    if (sscanf(name, "%u:%u%n", &numbers[0], &numbers[1], &length) == 2 && !name[length]) {
+        *uid = numbers[0];
+        *gid = numbers[1];
+        return true;
+    }
+    return error_fail(error, KASO_ERROR_NOT_FOUND,
+                      "-runas %s: there is no such user; give a name or UID:GID", name);
+}
+
+static bool give_up_privileges(Setup *setup, GError **error)
+{
+    uid_t uid = 0;
+    gid_t gid = 0;
+
+    if (setup->run_as && !find_user(setup->run_as, &uid, &gid, error)) {
+        return false;
+    }
+    if (setup->chroot_folder && (chroot(setup->chroot_folder) < 0 || chdir("/") < 0)) {
+        return error_fail_errno(error, errno, "-chroot: cannot change to '%s'", setup->chroot_folder);
+    }
+    if (setup->run_as && (setgroups(1, &gid) < 0 || setgid(gid) < 0 || setuid(uid) < 0)) {
+        return error_fail_errno(error, errno, "-runas: cannot become '%s'", setup->run_as);
+    }
+    return true;
+}
+
+bool process_settle(Setup *setup, GError **error)
+{
+    uint8_t status = 0;
+    int null;
+
+    if (!give_up_privileges(setup, error)) {
+        return false;
+    }
+    if (!setup->daemonize) {
+        return true;
+    }
+    if (!setup->chroot_folder && chdir("/") < 0) {
+        return error_fail_errno(error, errno, "-daemonize: cannot change to /");
+    }
+    null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0) {
+        return error_fail_errno(error, errno, "-daemonize: cannot open /dev/null");
+    }
+    for (int fd = 0; fd < 3; fd++) {
+        dup2(null, fd);
+    }
+    close(null);
+    if (write(setup->ready_fd, &status, 1) != 1) {
+        return error_fail_errno(error, errno, "-daemonize: the parent is gone");
+    }
+    close(setup->ready_fd);
+    return true;
+}
+
+static void fill_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGHUP);
+}
+
+void process_block_signals(void)
+{
+    sigset_t set;
+
+    fill_signals(&set);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static gboolean take_signal(gint fd, GIOCondition condition, gpointer opaque)
+{
+    struct signalfd_siginfo info;
+
+    if (read(fd, &info, sizeof(info)) == sizeof(info)) {
+        g_autofree char *text = NULL;
+
+        if (info.ssi_pid && info.ssi_code == SI_USER) {
+            text = g_strdup_printf("%s from process %u", strsignal(info.ssi_signo), info.ssi_pid);
+        } else {
+            text = g_strdup(strsignal(info.ssi_signo));
+        }
+        machine_request_stop(opaque, STOP_SIGNAL, text);
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+void process_watch_signals(Machine *machine)
+{
+    sigset_t set;
+    int fd;
+
+    fill_signals(&set);
+    fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd >= 0) {
+        g_unix_fd_add(fd, G_IO_IN, take_signal, machine);
+    }
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading the command line and carrying out its options stage by stage. */
+#include "main/setup.h"
+
+#include <string.h>
+
+#include "base/error.h"
+
+Setup *setup_new(const char *program)
+{
+    Setup *setup = g_new0(Setup, 1);
+
+    setup->program = program;
+    setup->given = g_array_new(false, false, sizeof(GivenOption));
+    setup->machine_options = key_values_new();
+    setup->accelerators = g_array_new(false, false, sizeof(AcceleratorChoice));
+    setup->firmware_folders = g_ptr_array_new_with_free_func(g_free);
+    setup->globals = g_ptr_array_new_with_free_func((GDestroyNotify)key_values_free);
+    setup->monitors = g_array_new(false, false, sizeof(MonitorChoice));
+    setup->nics = g_array_new(false, true, sizeof(NicChoice));
+    setup->drives = g_ptr_array_new_with_free_func(g_free);
+    setup->lines = g_ptr_array_new_with_free_func(g_free);
+    setup->config.rtc_base_s = INT64_MIN;
+    setup->ready_fd = -1;
+    return setup;
+}
+
+void setup_free(Setup *setup)
+{
+    for (unsigned i = 0; i < setup->given->len; i++) {
+        g_free(g_array_index(setup->given, GivenOption, i).argument);
+    }
+    for (unsigned i = 0; i < setup->accelerators->len; i++) {
+        AcceleratorChoice *choice = &g_array_index(setup->accelerators, AcceleratorChoice, i);
+
+        g_free(choice->name);
+        g_clear_pointer(&choice->options, g_hash_table_unref);
+    }
+    for (unsigned i = 0; i < setup->nics->len; i++) {
+        NicChoice *nic = &g_array_index(setup->nics, NicChoice, i);
+
+        g_free(nic->type);
+        g_free(nic->netdev);
+        g_free(nic->mac);
+        g_free(nic->id);
+        g_free(nic->address);
+    }
+    g_array_unref(setup->given);
+    g_array_unref(setup->accelerators);
+    g_array_unref(setup->monitors);
+    g_array_unref(setup->nics);
+    key_values_free(setup->machine_options);
+    g_ptr_array_unref(setup->firmware_folders);
+    g_ptr_array_unref(setup->globals);
+    g_ptr_array_unref(setup->drives);
+    g_ptr_array_unref(setup->lines);
+    g_free(setup->machine_name);
+    g_free(setup->cpu);
+    g_free(setup->memory_path);
+    g_free(setup->display);
+    g_free(setup->pid_file);
+    g_free(setup->chroot_folder);
+    g_free(setup->run_as);
+    g_free(setup);
+}
+
+static const Option *find_option(const char *name)
+{
+    for (const Option *option = option_table; option->name; option++) {
+        if (strcmp(option->name, name) == 0) {
+            return option;
+        }
+    }
+    return NULL;
+}
+
+static const OptionNotYet *find_not_yet(const char *name)
+{
+    for (const OptionNotYet *option = options_not_yet; option->name; option++) {
+        if (strcmp(option->name, name) == 0) {
+            return option;
+        }
+    }
+    return NULL;
+}
+
+static bool unknown_option(const char *name, GError **error)
+{
+    const OptionNotYet *not_yet = find_not_yet(name);
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    const char *nearest;
+
+    if (not_yet) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED, "-%s: not yet: %s is not built", name,
+                          not_yet->feature);
+    }
+    for (const Option *option = option_table; option->name; option++) {
+        g_ptr_array_add(names, (void *)option->name);
+    }
+    g_ptr_array_add(names, NULL);
+    nearest = error_nearest(name, (const char *const *)names->pdata);
+    return error_fail(error, KASO_ERROR_NOT_FOUND, "-%s: there is no such option%s%s%s (-h lists them)",
+                      name, nearest ? "; did you mean '-" : "", nearest ? nearest : "",
+                      nearest ? "'?" : "");
+}
+
+static void prefix_option(const GivenOption *given, GError **error)
+{
+    if (error && *error) {
+        g_prefix_error(error, "-%s%s%s: ", given->option->name, given->argument ? " " : "",
+                       given->argument ? given->argument : "");
+    }
+}
+
+static bool add_given(Setup *setup, const Option *option, const char *argument, GError **error)
+{
+    GivenOption given = { option, g_strdup(argument) };
+
+    g_array_append_val(setup->given, given);
+    if (option->stage == STAGE_PARSE && !option->apply(setup, argument, error)) {
+        prefix_option(&given, error);
+        return false;
+    }
+    return true;
+}
+
+bool setup_add_option(Setup *setup, const char *name, const char *argument, GError **error)
+{
+    const Option *option = find_option(name);
+
+    return option ? add_given(setup, option, argument, error) : unknown_option(name, error);
+}
+
+bool setup_parse(Setup *setup, int argc, char **argv, GError **error)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *name = argv[i], *argument = NULL;
+        const Option *option;
+
+        if (name[0] != '-' || name[1] == '\0') {
+            /* A bare word is the first disk. */
+            if (!setup_add_option(setup, "hda", name, error)) {
+                return false;
+            }
+            continue;
+        }
+        name += name[1] == '-' ? 2 : 1;
+        option = find_option(name);
+        if (!option) {
+            return unknown_option(name, error);
+        }
+        if (option->argument && option->argument[0] == '[' && strcmp(option->argument, "[TOPIC]") == 0) {
+            argument = i + 1 < argc ? argv[++i] : NULL;
+        } else if (option->argument) {
+            if (i + 1 == argc) {
+                return error_fail(error, KASO_ERROR_INVALID, "-%s needs an argument: %s", name,
+                                  option->argument);
+            }
+            argument = argv[++i];
+        }
+        if (!add_given(setup, option, argument, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool setup_run_stage(Setup *setup, Stage stage, GError **error)
+{
+    for (unsigned i = 0; i < setup->given->len; i++) {
+        const GivenOption *given = &g_array_index(setup->given, GivenOption, i);
+
+        if (given->option->stage == stage &&
+            !given->option->apply(setup, given->argument, error)) {
+            prefix_option(given, error);
+            return false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/* What the command line says, on its way to a running machine. Lives for the run of the program. */
+#ifndef MAIN_SETUP_H
+#define MAIN_SETUP_H
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "block/block.h"
+#include "machine/machine.h"
+#include "main/key-values.h"
+
+/*
+ * Options take effect in this order, and in the order given within a stage: what refers to something
+ * by name comes after what defines it, wherever the user wrote it.
+ */
+typedef enum {
+    STAGE_PARSE,   /* while the command line is read: everything about the machine itself */
+    STAGE_OBJECT,  /* from here on the machine exists */
+    STAGE_CHARDEV,
+    STAGE_CONSOLE, /* -serial, -monitor: char devices by short forms */
+    STAGE_BLOCKDEV,
+    STAGE_DRIVE,
+    STAGE_NETDEV,
+    STAGE_NIC,
+    STAGE_DEVICE,  /* the board has been built */
+    STAGE_MONITOR,
+} Stage;
+
+typedef struct Setup Setup;
+
+/* argument: NULL for options that take none. */
+typedef bool OptionHandler(Setup *setup, const char *argument, GError **error);
+
+typedef struct {
+    const char *name;     /* without the dash */
+    const char *argument; /* as help prints it; NULL: takes none */
+    const char *summary;
+    Stage stage;
+    OptionHandler *apply;
+} Option;
+
+typedef struct {
+    const Option *option;
+    char *argument;
+} GivenOption;
+
+typedef struct {
+    char *name; /* of the accelerator */
+    GHashTable *options; /* may be NULL */
+} AcceleratorChoice;
+
+/* A monitor to create on a char device once the machine is built. */
+typedef struct {
+    const char *mode; /* "readline" or "control" */
+    Chardev *chardev;
+    bool pretty;
+} MonitorChoice;
+
+/* A network device that -nic or -net asks for, before the board exists. */
+typedef struct {
+    char *type, *netdev, *mac, *id, *address;
+} NicChoice;
+
+struct Setup {
+    const char *program; /* as it was called */
+    GArray *given;       /* GivenOption */
+
+    /* What STAGE_PARSE collects. */
+    const Target *target; /* from the program's name or NULL */
+    char *machine_name, *cpu;
+    KeyValues *machine_options;
+    GArray *accelerators; /* AcceleratorChoice */
+    GPtrArray *firmware_folders, *globals; /* char *, KeyValues * */
+    MachineConfig config;
+    char *memory_path; /* -mem-path */
+    bool memory_prealloc, memory_given;
+    uint64_t max_memory;
+    bool nographic, daemonize, reboot_is_shutdown;
+    char *display, *pid_file, *chroot_folder, *run_as;
+    unsigned given_serials, given_monitors, given_nics, given_parallels;
+    bool message_timestamp, message_guest_name;
+
+    /* What the later stages make. */
+    Machine *machine;
+    BlockGraph *graph;
+    GArray *monitors;      /* MonitorChoice */
+    GArray *nics;          /* NicChoice */
+    GPtrArray *drives;     /* char *: ids of drives that want a device of the default interface */
+    GPtrArray *lines;      /* char *: parts of the first line about drives and networks */
+    unsigned drive_numbers[8]; /* next index per interface */
+    unsigned net_nics, net_backends; /* -net pairs */
+    bool stdio_mux;        /* Ctrl-A works */
+    int ready_fd;          /* -daemonize: where the parent waits, -1 otherwise */
+};
+
+/* setup.c */
+Setup *setup_new(const char *program);
+void setup_free(Setup *setup);
+/* Reads arguments into setup->given, applying STAGE_PARSE at once. */
+bool setup_parse(Setup *setup, int argc, char **argv, GError **error);
+bool setup_add_option(Setup *setup, const char *name, const char *argument, GError **error);
+/* Applies what was given for a stage; the message says which option failed. */
+bool setup_run_stage(Setup *setup, Stage stage, GError **error);
+
+/* option-table.c */
+extern const Option option_table[]; /* ends with a NULL name */
+/* Known to users of such tools, but not built: the sentence says what is missing. */
+typedef struct {
+    const char *name, *feature;
+    bool has_argument;
+} OptionNotYet;
+extern const OptionNotYet options_not_yet[];
+
+/* choose.c: board, target, CPU model and sizes that the options and defaults amount to. */
+bool setup_choose(Setup *setup, GError **error);
+
+/* build.c: from choices to a machine that is ready to start. */
+bool setup_build(Setup *setup, GError **error);
+
+/* consoles.c */
+bool consoles_add_defaults(Setup *setup, GError **error);
+bool monitors_create(Setup *setup, GError **error);
+
+/* network.c, drives.c: what -nic and -drive leave to do after the board is built. */
+bool network_add_defaults(Setup *setup, GError **error);
+bool network_create_devices(Setup *setup, GError **error);
+bool drives_create_devices(Setup *setup, GError **error);
+
+/* devices.c */
+bool device_add_from_options(Setup *setup, KeyValues *options, GError **error);
+const char *device_alias(const char *name);
+
+/* process.c */
+bool process_daemonize(Setup *setup, GError **error);
+bool process_write_pid_file(const char *path, GError **error);
+/* The last steps before the guest runs: chroot, user, and telling the parent of a daemon. */
+bool process_settle(Setup *setup, GError **error);
+void process_watch_signals(Machine *machine);
+void process_block_signals(void);
+
+/* help.c */
+bool help_print(Setup *setup, const char *topic, GError **error);
+/* Prints help and ends the program when an argument is "help", "?" or has the key help. */
+void help_options(void);
+void help_machines(void);
+void help_cpus(const Target *target);
+void help_devices(void);
+bool help_device(const char *name, GError **error);
+bool help_machine(const char *name, GError **error);
+void help_accelerators(void);
+void help_chardevs(void);
+void help_netdevs(void);
+void help_objects(void);
+void help_log_items(void);
+bool is_help(const char *text);
+G_NORETURN void help_done(void);
+
+/* banner.c: the first line. */
+void banner_print(Setup *setup);
+
+/* config-file.c */
+bool config_file_read(Setup *setup, const char *path, GError **error);
+
+#endif
