@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The first line: what runs, on what, and how to leave. Only for people: standard error is a terminal. */
+#include <stdio.h>
 #include <unistd.h>
 
 #include "machine/accelerator.h"
@@ -34,6 +35,6 @@ void banner_print(Setup *setup)
     if (config->start_paused) {
         g_string_append(line, "; paused (-S)");
     }
-    g_printerr("%s\n", line->str);
+    fprintf(stderr, "%s\n", line->str);
     g_string_free(line, true);
 }

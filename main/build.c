@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* From the choices to a machine that is ready to start, stage by stage. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -55,7 +56,7 @@ static bool choose_accelerator(Setup *setup, GError **error)
             g_propagate_error(error, g_steal_pointer(&why));
             return false;
         }
-        g_printerr("%s: %s; trying the next\n", setup->program, why->message);
+        fprintf(stderr, "%s: %s; trying the next\n", setup->program, why->message);
     }
     return false;
 }
@@ -150,7 +151,7 @@ bool setup_build(Setup *setup, GError **error)
     }
     unused = machine_unused_global(setup->machine);
     if (unused) {
-        g_printerr("%s: warning: -global %s…: there is no such device in this machine\n",
+        fprintf(stderr, "%s: warning: -global %s…: there is no such device in this machine\n",
                    setup->program, unused);
     }
     return true;

@@ -5,28 +5,6 @@
 #include "base/error.h"
 #include "main/handlers.h"
 
-/* Names that stand for the form of a device that most machines take. */
-static const struct {
-    const char *name, *type;
-} aliases[] = {
-    { "virtio-blk", "virtio-blk-pci" },       { "virtio-net", "virtio-net-pci" },
-    { "virtio", "virtio-net-pci" },           { "virtio-rng", "virtio-rng-pci" },
-    { "virtio-serial", "virtio-serial-pci" }, { "virtio-balloon", "virtio-balloon-pci" },
-    { "virtio-scsi", "virtio-scsi-pci" },     { "virtio-gpu", "virtio-gpu-pci" },
-    { "virtio-keyboard", "virtio-keyboard-pci" }, { "virtio-mouse", "virtio-mouse-pci" },
-    { "virtio-tablet", "virtio-tablet-pci" }, { "virtio-9p", "virtio-9p-pci" },
-};
-
-const char *device_alias(const char *name)
-{
-    for (size_t i = 0; i < G_N_ELEMENTS(aliases); i++) {
-        if (strcmp(aliases[i].name, name) == 0) {
-            return aliases[i].type;
-        }
-    }
-    return name;
-}
-
 /* The bus that bus= names (its name, or a path that ends in it), else the first that fits. */
 static Bus *choose_bus(Setup *setup, const DeviceType *type, const char *name, GError **error)
 {
@@ -92,7 +70,7 @@ static bool set_properties(Setup *setup, Device *device, const KeyValues *option
 static bool create_device(Setup *setup, const char *driver, const char *id, const char *bus_name,
                           const KeyValues *options, GError **error)
 {
-    const DeviceType *type = device_type_find(device_alias(driver));
+    const DeviceType *type = device_type_find(driver);
     Device *device;
     Bus *bus = NULL;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Images: -blockdev, -drive and its older forms. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,7 +152,7 @@ bool option_drive(Setup *setup, const char *argument, GError **error)
         return false;
     }
     if (is_help(argument) || key_values_get(list, "help")) {
-        g_print("-drive file=FILE,if=none|virtio|pflash,format=F,id=ID,index=N,media=disk|cdrom,"
+        printf("-drive file=FILE,if=none|virtio|pflash,format=F,id=ID,index=N,media=disk|cdrom,"
                 "cache=none|writeback|writethrough|unsafe|directsync,readonly=on|off,"
                 "snapshot=on|off,werror=A,rerror=A,…\n");
         help_done();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Help, made from the registries and tables. Goes to standard output. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,7 +38,7 @@ static void print_lines(GArray *lines, unsigned width)
     for (unsigned i = 0; i < lines->len; i++) {
         const Line *line = &g_array_index(lines, Line, i);
 
-        g_print("%-*s %s\n", (int)width, line->name, line->summary ? line->summary : "");
+        printf("%-*s %s\n", (int)width, line->name, line->summary ? line->summary : "");
     }
     g_array_unref(lines);
 }
@@ -56,12 +57,12 @@ static void add_line(GArray *lines, const char *name, const char *summary)
 
 void help_options(void)
 {
-    g_print("usage: kaso-system-TARGET [options] [disk image]\n\n");
+    printf("usage: kaso-system-TARGET [options] [disk image]\n\n");
     for (const Option *option = option_table; option->name; option++) {
-        g_print("-%s%s%s\n        %s\n", option->name, option->argument ? " " : "",
+        printf("-%s%s%s\n        %s\n", option->name, option->argument ? " " : "",
                 option->argument ? option->argument : "", option->summary);
     }
-    g_print("\nOn a shared terminal: Ctrl-A h help, Ctrl-A x quit, Ctrl-A c monitor.\n");
+    printf("\nOn a shared terminal: Ctrl-A h help, Ctrl-A x quit, Ctrl-A c monitor.\n");
 }
 
 void help_machines(void)
@@ -76,7 +77,7 @@ void help_machines(void)
             add_line(lines, *alias, (*it)->summary);
         }
     }
-    g_print("Supported machines are:\n");
+    printf("Supported machines are:\n");
     print_lines(lines, 20);
 }
 
@@ -111,9 +112,9 @@ bool help_machine(const char *name, GError **error)
         return error_fail(error, KASO_ERROR_NOT_FOUND,
                           "there is no machine '%s' (-M help lists them)", name);
     }
-    g_print("%s options:\n", board->name);
+    printf("%s options:\n", board->name);
     print_properties(board->properties);
-    g_print("  accel, append, dtb, firmware, initrd, kernel, memory-backend, usb: as the options\n");
+    printf("  accel, append, dtb, firmware, initrd, kernel, memory-backend, usb: as the options\n");
     return true;
 }
 
@@ -136,9 +137,9 @@ void help_cpus(const Target *target)
                 add_line(lines, (*model)->name, (*model)->summary);
             }
         }
-        g_print("Available CPUs (%s):\n", (*it)->name);
+        printf("Available CPUs (%s):\n", (*it)->name);
         print_lines(lines, 20);
-        g_print("\nFeatures (-cpu NAME,FEATURE=on|off):\n");
+        printf("\nFeatures (-cpu NAME,FEATURE=on|off):\n");
         print_properties((*it)->properties);
     }
 }
@@ -166,21 +167,21 @@ void help_devices(void)
             g_array_unref(lines);
             continue;
         }
-        g_print("%s devices:\n", categories[i] ? categories[i] : "uncategorised");
+        printf("%s devices:\n", categories[i] ? categories[i] : "uncategorised");
         print_lines(lines, 26);
-        g_print("\n");
+        printf("\n");
     }
 }
 
 bool help_device(const char *name, GError **error)
 {
-    const DeviceType *type = device_type_find(device_alias(name));
+    const DeviceType *type = device_type_find(name);
 
     if (!type) {
         return error_fail(error, KASO_ERROR_NOT_FOUND,
                           "'%s' is not a valid device name (-device help lists them)", name);
     }
-    g_print("%s options:\n", type->name);
+    printf("%s options:\n", type->name);
     print_properties(type->properties);
     print_properties(type->bus_properties);
     return true;
@@ -195,11 +196,11 @@ void help_accelerators(void)
     {
         add_line(lines, (*it)->name, (*it)->summary);
     }
-    g_print("Accelerators supported:\n");
+    printf("Accelerators supported:\n");
     print_lines(lines, 10);
     REGISTRY_FOREACH(accelerators, it)
     {
-        g_print("%s options:\n", (*it)->name);
+        printf("%s options:\n", (*it)->name);
         print_properties((*it)->properties);
     }
 }
@@ -213,7 +214,7 @@ void help_chardevs(void)
     {
         add_line(lines, (*it)->name, (*it)->summary);
     }
-    g_print("Available chardev backend types:\n");
+    printf("Available chardev backend types:\n");
     print_lines(lines, 12);
 }
 
@@ -226,7 +227,7 @@ void help_netdevs(void)
     {
         add_line(lines, (*it)->name, (*it)->summary);
     }
-    g_print("Available netdev backend types:\n");
+    printf("Available netdev backend types:\n");
     print_lines(lines, 12);
 }
 
@@ -239,24 +240,42 @@ void help_objects(void)
     {
         add_line(lines, (*it)->name, (*it)->summary);
     }
-    g_print("List of user creatable objects:\n");
+    printf("List of user creatable objects:\n");
     print_lines(lines, 24);
 }
 
 void help_log_items(void)
 {
-    g_print("Log items (comma separated; -item removes one):\n");
+    printf("Log items (comma separated; -item removes one):\n");
     for (const LogItem *item = log_items; item->name; item++) {
-        g_print("%-15s %s\n", item->name, item->summary);
+        printf("%-15s %s\n", item->name, item->summary);
     }
-    g_print("%-15s %s\n", "all", "all of these but trace");
-    g_print("%-15s %s\n", "trace:PATTERN", "trace points whose names match");
+    printf("%-15s %s\n", "all", "all of these but trace");
+    printf("%-15s %s\n", "trace:PATTERN", "trace points whose names match");
+}
+
+bool help_list(const char *option)
+{
+    static const struct {
+        const char *option;
+        void (*print)(void);
+    } lists[] = {
+        { "machine", help_machines },  { "M", help_machines },      { "device", help_devices },
+        { "accel", help_accelerators }, { "chardev", help_chardevs }, { "netdev", help_netdevs },
+        { "object", help_objects },    { "d", help_log_items },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
+        if (strcmp(lists[i].option, option) == 0) {
+            lists[i].print();
+            return true;
+        }
+    }
+    return false;
 }
 
 bool help_print(Setup *setup, const char *topic, GError **error)
 {
-    static const char *const topics[] = { "machine", "M",       "cpu",    "device", "accel",
-                                          "chardev", "netdev", "object", "d",      NULL };
     const char *name = topic && topic[0] == '-' ? topic + 1 : topic;
 
     if (!topic) {
@@ -265,35 +284,19 @@ bool help_print(Setup *setup, const char *topic, GError **error)
     }
     for (const Option *option = option_table; option->name; option++) {
         if (strcmp(option->name, name) == 0) {
-            g_print("-%s%s%s\n        %s\n\n", option->name, option->argument ? " " : "",
-                    option->argument ? option->argument : "", option->summary);
-            if (g_strv_contains(topics, name)) {
-                break;
+            printf("-%s%s%s\n        %s\n\n", option->name, option->argument ? " " : "",
+                   option->argument ? option->argument : "", option->summary);
+            if (strcmp(name, "cpu") == 0) {
+                help_cpus(setup->target);
+            } else {
+                help_list(name);
             }
             return true;
         }
     }
-    if (strcmp(name, "machine") == 0 || strcmp(name, "M") == 0) {
-        help_machines();
-    } else if (strcmp(name, "cpu") == 0) {
-        help_cpus(setup->target);
-    } else if (strcmp(name, "device") == 0) {
-        help_devices();
-    } else if (strcmp(name, "accel") == 0) {
-        help_accelerators();
-    } else if (strcmp(name, "chardev") == 0) {
-        help_chardevs();
-    } else if (strcmp(name, "netdev") == 0) {
-        help_netdevs();
-    } else if (strcmp(name, "object") == 0) {
-        help_objects();
-    } else if (strcmp(name, "d") == 0) {
-        help_log_items();
-    } else if (device_type_find(device_alias(name))) {
+    if (device_type_find(name)) {
         return help_device(name, error);
-    } else {
-        return error_fail(error, KASO_ERROR_NOT_FOUND,
-                          "there is no help on '%s'; give the name of an option or a device", topic);
     }
-    return true;
+    return error_fail(error, KASO_ERROR_NOT_FOUND,
+                      "there is no help on '%s'; give the name of an option or a device", topic);
 }

@@ -43,7 +43,8 @@ static bool answer_help(Setup *setup, GError **error)
             continue;
         }
         if (is_help(given->argument)) {
-            return help_print(setup, name, error);
+            help_list(name);
+            return true;
         }
         list = key_values_parse(given->argument, "driver", NULL);
         if (list && strcmp(name, "device") == 0 && key_values_get(list, "driver") &&

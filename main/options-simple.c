@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Options that set one field, or steer the log and the process. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -79,7 +80,7 @@ bool option_firmware_folder(Setup *setup, const char *argument, GError **error)
 {
     if (is_help(argument)) {
         for (const char *const *folder = machine_firmware_folders(); *folder; folder++) {
-            g_print("%s\n", *folder);
+            printf("%s\n", *folder);
         }
         help_done();
     }
@@ -146,7 +147,7 @@ bool option_trace(Setup *setup, const char *argument, GError **error)
     }
     patterns = key_values_get(list, "enable");
     if (patterns && is_help(patterns)) {
-        g_print("Trace points are named DEVICE or DEVICE.REGISTER; -device help lists devices.\n");
+        printf("Trace points are named DEVICE or DEVICE.REGISTER; -device help lists devices.\n");
         help_done();
     }
     events = key_values_get(list, "events");
@@ -239,7 +240,7 @@ bool option_display(Setup *setup, const char *argument, GError **error)
     const char *nearest;
 
     if (is_help(argument)) {
-        g_print("none    no display\n");
+        printf("none    no display\n");
         help_done();
     }
     if (strcmp(name, "none") == 0) {
@@ -282,6 +283,6 @@ bool option_help(Setup *setup, const char *argument, GError **error)
 
 bool option_version(Setup *setup, const char *argument, GError **error)
 {
-    g_print("Kaso version %s\n", KASO_VERSION);
+    printf("Kaso version %s\n", KASO_VERSION);
     help_done();
 }

@@ -129,7 +129,6 @@ bool drives_create_devices(Setup *setup, GError **error);
 
 /* devices.c */
 bool device_add_from_options(Setup *setup, KeyValues *options, GError **error);
-const char *device_alias(const char *name);
 
 /* process.c */
 bool process_daemonize(Setup *setup, GError **error);
@@ -141,7 +140,8 @@ void process_block_signals(void);
 
 /* help.c */
 bool help_print(Setup *setup, const char *topic, GError **error);
-/* Prints help and ends the program when an argument is "help", "?" or has the key help. */
+/* The list of what an option takes; false when it has none. */
+bool help_list(const char *option);
 void help_options(void);
 void help_machines(void);
 void help_cpus(const Target *target);
