@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+/* Network back ends at work: DHCP and a forwarded port of the user network, frames between sockets. */
+#include <arpa/inet.h>
+#include <glib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "backends/netdev-open.h"
+#include "base/bits.h"
+#include "machine/machine.h"
+
+/* A network card that keeps the frames it gets. */
+typedef struct {
+    GPtrArray *frames; /* GBytes * */
+    bool full;
+} Nic;
+
+static bool nic_can_receive(void *opaque)
+{
+    return !((Nic *)opaque)->full;
+}
+
+static void nic_receive(void *opaque, const uint8_t *frame, size_t size)
+{
+    g_ptr_array_add(((Nic *)opaque)->frames, g_bytes_new(frame, size));
+}
+
+static const NetClient nic_client = { .can_receive = nic_can_receive, .receive = nic_receive };
+
+static Nic *nic_new(Netdev *netdev)
+{
+    Nic *nic = g_new0(Nic, 1);
+    GError *error = NULL;
+
+    nic->frames = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+    netdev_attach(netdev, &nic_client, nic, &error);
+    g_assert_no_error(error);
+    return nic;
+}
+
+static void nic_free(Nic *nic)
+{
+    g_ptr_array_unref(nic->frames);
+    g_free(nic);
+}
+
+static void send_frame(Netdev *netdev, const void *frame, size_t size)
+{
+    struct iovec iov = { (void *)frame, size };
+
+    netdev_transmit(netdev, &iov, 1);
+}
+
+static Machine *new_machine(void)
+{
+    MachineConfig config = { 0 };
+    Machine *machine = machine_new(&config);
+    GError *error = NULL;
+
+    machine_build(machine, &error);
+    g_assert_no_error(error);
+    machine_lock(machine);
+    machine_start(machine);
+    return machine;
+}
+
+static Netdev *open_netdev(Machine *machine, const char *text)
+{
+    GError *error = NULL;
+    Netdev *netdev = netdev_open_text(machine, text, NULL, NULL, &error);
+
+    g_assert_no_error(error);
+    return netdev;
+}
+
+/* Runs the main loop until a frame satisfies the test, for two seconds at most. */
+static const uint8_t *wait_for_frame(Machine *machine, Nic *nic, bool (*wanted)(const uint8_t *, size_t))
+{
+    gint64 end = g_get_monotonic_time() + 2 * G_USEC_PER_SEC;
+
+    while (g_get_monotonic_time() < end) {
+        for (guint i = 0; i < nic->frames->len; i++) {
+            gsize size;
+            const uint8_t *data = g_bytes_get_data(nic->frames->pdata[i], &size);
+
+            if (wanted(data, size)) {
+                return data;
+            }
+        }
+        machine_unlock(machine);
+        while (g_main_context_iteration(NULL, FALSE)) {
+        }
+        machine_lock(machine);
+        g_usleep(1000);
+    }
+    return NULL;
+}
+
+enum { FRAME_IP = 14, FRAME_UDP = 34, FRAME_BOOTP = 42, DHCP_FRAME = FRAME_BOOTP + 300 };
+
+static uint16_t ip_checksum(const uint8_t *header)
+{
+    uint32_t sum = 0;
+
+    for (unsigned i = 0; i < 20; i += 2) {
+        sum += load_be16(header + i);
+    }
+    sum = (sum & 0xffff) + (sum >> 16);
+    return ~(sum + (sum >> 16));
+}
+
+/* RFC 2131: a DISCOVER from 52:54:00:12:34:56. */
+static void make_dhcp_discover(uint8_t *frame)
+{
+    static const uint8_t mac[6] = { 0x52, 0x54, 0, 0x12, 0x34, 0x56 };
+    static const uint8_t options[] = { 0x63, 0x82, 0x53, 0x63, 53, 1, 1, 255 };
+    uint8_t *ip = frame + FRAME_IP, *udp = frame + FRAME_UDP, *bootp = frame + FRAME_BOOTP;
+
+    memset(frame, 0, DHCP_FRAME);
+    memset(frame, 0xff, 6);
+    memcpy(frame + 6, mac, 6);
+    store_be16(frame + 12, 0x0800);
+    ip[0] = 0x45;
+    store_be16(ip + 2, DHCP_FRAME - FRAME_IP);
+    ip[8] = 64;
+    ip[9] = IPPROTO_UDP;
+    memset(ip + 16, 0xff, 4);
+    store_be16(ip + 10, ip_checksum(ip));
+    store_be16(udp, 68);
+    store_be16(udp + 2, 67);
+    store_be16(udp + 4, DHCP_FRAME - FRAME_UDP);
+    bootp[0] = 1;
+    bootp[1] = 1;
+    bootp[2] = 6;
+    store_be32(bootp + 4, 0x12345678);
+    memcpy(bootp + 28, mac, 6);
+    memcpy(bootp + 236, options, sizeof options);
+}
+
+static bool is_dhcp_reply(const uint8_t *frame, size_t size)
+{
+    return size > FRAME_BOOTP + 240 && load_be16(frame + 12) == 0x0800 &&
+           load_be16(frame + FRAME_UDP) == 67 && frame[FRAME_BOOTP] == 2;
+}
+
+static void test_dhcp(void)
+{
+    Machine *machine = new_machine();
+    Netdev *netdev = open_netdev(machine, "user,id=n,net=192.168.76.0/24,dhcpstart=192.168.76.9");
+    Nic *nic = nic_new(netdev);
+    uint8_t discover[DHCP_FRAME];
+    const uint8_t *reply;
+
+    make_dhcp_discover(discover);
+    send_frame(netdev, discover, sizeof discover);
+    reply = wait_for_frame(machine, nic, is_dhcp_reply);
+    g_assert_nonnull(reply);
+    g_assert_cmphex(load_be32(reply + FRAME_BOOTP + 4), ==, 0x12345678);
+    g_assert_cmphex(load_be32(reply + FRAME_BOOTP + 16), ==, 0xc0a84c09);
+    /* Odd frames must not hurt. */
+    send_frame(netdev, discover, 1);
+    send_frame(netdev, discover, 20);
+    send_frame(netdev, discover, FRAME_BOOTP);
+    netdev_detach(netdev);
+    machine_unlock(machine);
+    machine_free(machine);
+    nic_free(nic);
+}
+
+static bool is_arp_or_syn(const uint8_t *frame, size_t size)
+{
+    /* slirp asks for the guest's hardware address before it can send the SYN. */
+    return size >= 42 && load_be16(frame + 12) == 0x0806;
+}
+
+static void test_host_forward(void)
+{
+    Machine *machine = new_machine();
+    Netdev *netdev;
+    Nic *nic;
+    struct sockaddr_in name = { .sin_family = AF_INET };
+    socklen_t length = sizeof name;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), probe;
+    GError *error = NULL;
+    char *text;
+
+    /* A port that was free a moment ago. */
+    probe = socket(AF_INET, SOCK_STREAM, 0);
+    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    g_assert_cmpint(bind(probe, (struct sockaddr *)&name, sizeof name), ==, 0);
+    getsockname(probe, (struct sockaddr *)&name, &length);
+    text = g_strdup_printf("user,id=n,hostfwd=tcp:127.0.0.1:%d-:22", ntohs(name.sin_port));
+    g_assert_cmpint(listen(probe, 1), ==, 0);
+    g_assert_null(netdev_open_text(machine, text, NULL, NULL, &error));
+    g_assert_nonnull(strstr(error->message, "free port"));
+    g_error_free(error);
+    close(probe);
+    netdev = open_netdev(machine, text);
+    g_free(text);
+    nic = nic_new(netdev);
+    connect(fd, (struct sockaddr *)&name, sizeof name);
+    g_assert_nonnull(wait_for_frame(machine, nic, is_arp_or_syn));
+    close(fd);
+    netdev_detach(netdev);
+    machine_unlock(machine);
+    machine_free(machine);
+    nic_free(nic);
+}
+
+static bool is_marked(const uint8_t *frame, size_t size)
+{
+    return size == 64 && frame[0] == 0xab;
+}
+
+static void check_pair(Machine *machine, Netdev *a, Netdev *b)
+{
+    uint8_t frame[64] = { 0xab };
+    Nic *nic_a = nic_new(a), *nic_b = nic_new(b);
+
+    send_frame(a, frame, sizeof frame); /* the listening side may not have accepted yet */
+    g_assert_nonnull(wait_for_frame(machine, nic_b, is_marked));
+    send_frame(b, frame, sizeof frame);
+    g_assert_nonnull(wait_for_frame(machine, nic_a, is_marked));
+    netdev_detach(a);
+    netdev_detach(b);
+    nic_free(nic_a);
+    nic_free(nic_b);
+}
+
+static unsigned free_port(int type)
+{
+    struct sockaddr_in name = { .sin_family = AF_INET,
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t length = sizeof name;
+    int fd = socket(AF_INET, type, 0);
+
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&name, sizeof name), ==, 0);
+    getsockname(fd, (struct sockaddr *)&name, &length);
+    close(fd);
+    return ntohs(name.sin_port);
+}
+
+static void test_socket_stream(void)
+{
+    Machine *machine = new_machine();
+    unsigned port = free_port(SOCK_STREAM);
+    char *listen_text = g_strdup_printf("socket,id=l,listen=127.0.0.1:%u", port);
+    char *connect_text = g_strdup_printf("socket,id=c,connect=127.0.0.1:%u", port);
+    Netdev *listener = open_netdev(machine, listen_text);
+    Netdev *connector = open_netdev(machine, connect_text);
+
+    check_pair(machine, connector, listener);
+    g_free(listen_text);
+    g_free(connect_text);
+    machine_unlock(machine);
+    machine_free(machine);
+}
+
+static void test_socket_udp(void)
+{
+    Machine *machine = new_machine();
+    unsigned one = free_port(SOCK_DGRAM), two = free_port(SOCK_DGRAM);
+    char *text_a =
+        g_strdup_printf("socket,id=a,udp=127.0.0.1:%u,localaddr=127.0.0.1:%u", one, two);
+    char *text_b =
+        g_strdup_printf("socket,id=b,udp=127.0.0.1:%u,localaddr=127.0.0.1:%u", two, one);
+
+    check_pair(machine, open_netdev(machine, text_a), open_netdev(machine, text_b));
+    g_free(text_a);
+    g_free(text_b);
+    machine_unlock(machine);
+    machine_free(machine);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/user/dhcp", test_dhcp);
+    g_test_add_func("/user/host-forward", test_host_forward);
+    g_test_add_func("/socket/stream", test_socket_stream);
+    g_test_add_func("/socket/udp", test_socket_udp);
+    return g_test_run();
+}
