@@ -471,8 +471,18 @@ void virtio_slot_unrealize(Device *device)
 
 void virtio_slot_reset(Device *device)
 {
-    virtio_drain(virtio_device(device));
-    virtio_reset(virtio_device(device));
+    VirtioDevice *virtio = virtio_device(device);
+
+    virtio_drain(virtio);
+    virtio_reset(virtio);
+    /* The state that only the form on PCI uses is in the common table: it is always zero here. */
+    memset(virtio->pci.config, 0, sizeof(virtio->pci.config));
+    memset(virtio->pci.msix.table, 0, sizeof(virtio->pci.msix.table));
+    memset(virtio->pci.msix.pending, 0, sizeof(virtio->pci.msix.pending));
+    virtio->proxy.isr = 0;
+    virtio->proxy.config_vector = 0;
+    virtio->proxy.feature_select = virtio->proxy.driver_feature_select = 0;
+    virtio->proxy.queue_select = 0;
 }
 
 void virtio_slot_state_loaded(Device *device)

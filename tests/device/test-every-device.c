@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every registered device, none by name: creates and realizes it where that needs no back end, does
+ * random accesses to all that it put into the memory map, and checks that a reset restores each field of
+ * its saved state from poison.
+ *
+ * Arguments: [--seconds N] [--seed N] [--only GLOB] for fuzzing; without them a short fixed run.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "machine/private.h"
+
+enum { POISON = 0xa5, ROUNDS = 4, ACCESSES = 3000 };
+#define RAM_BASE UINT64_C(0x40000000)
+#define MAP_BASE UINT64_C(0x100000000)
+
+typedef struct {
+    Machine *machine;
+    BlockGraph *graph;
+    GPtrArray *drives;   /* BlockBackend * */
+    GPtrArray *devices;  /* Device *, realized */
+    GHashTable *fresh;   /* Device * -> uint8_t *: state after the first reset, fields in a row */
+    uint64_t next_address;
+    unsigned types, realized, refused;
+} Bench;
+
+typedef struct {
+    uint64_t seed;
+    unsigned seconds;
+    const char *only;
+} Arguments;
+
+/* CPUs for devices that look for some: they exist, and never run. */
+static const Target idle_target = { .name = "idle", .cpu_size = sizeof(Vcpu) };
+static const CpuModel idle_model = { .name = "idle", .target = &idle_target };
+
+static bool idle_build(Machine *machine, void *board, GError **error)
+{
+    return machine_map_ram(machine, RAM_BASE, error) && machine_create_vcpus(machine, error);
+}
+
+static const Board idle_board = {
+    .name = "idle", .instance_size = sizeof(Device), .build = idle_build
+};
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    return *state ^= *state << 17;
+}
+
+static void map_regions(Bench *bench, Device *device)
+{
+    for (unsigned i = 0; i < device->mmio_count; i++) {
+        MemoryRegion *region = device->mmio[i];
+        uint64_t align = MIN(MAX(region->size, 0x10000), GIB(1));
+
+        if (region->parent) {
+            continue; /* a bus placed it */
+        }
+        while (!is_power_of_two(align)) {
+            align &= align - 1;
+        }
+        bench->next_address = align_up(bench->next_address, align);
+        memory_region_add(bench->machine->system_memory, bench->next_address, region, 0);
+        bench->next_address += MIN(region->size, GIB(1));
+    }
+}
+
+static size_t state_size(const DeviceType *type)
+{
+    size_t size = 0;
+
+    for (const StateField *f = type->state; f && f->name; f++) {
+        size += f->size;
+    }
+    return size;
+}
+
+static uint8_t *copy_state(const Device *device)
+{
+    uint8_t *copy = g_malloc0(state_size(device->type) + 1), *out = copy;
+
+    for (const StateField *f = device->type->state; f && f->name; f++) {
+        memcpy(out, (const char *)device + f->offset, f->size);
+        out += f->size;
+    }
+    return copy;
+}
+
+/* A disk that reads as zeros for each property that wants one. */
+static void give_drives(Bench *bench, Device *device, const Property *table)
+{
+    for (; table && table->name; table++) {
+        g_autoptr(GHashTable) options = NULL;
+        g_autofree char *id = g_strdup_printf("disk%u", bench->drives->len);
+        BlockBackend *drive;
+        GError *error = NULL;
+
+        if (table->kind != PROPERTY_DRIVE) {
+            continue;
+        }
+        options = g_hash_table_new(g_str_hash, g_str_equal);
+        g_hash_table_insert(options, (void *)"driver", (void *)"null-co");
+        g_hash_table_insert(options, (void *)"size", (void *)"1048576");
+        g_hash_table_insert(options, (void *)"read-zeroes", (void *)"on");
+        g_hash_table_insert(options, (void *)"id", id);
+        drive = block_open(bench->graph, options, &error);
+        g_assert_no_error(error);
+        g_ptr_array_add(bench->drives, drive);
+        machine_add_drive(bench->machine, id, drive);
+        device_set(device, table->name, id, &error);
+        g_assert_no_error(error);
+    }
+}
+
+static bool try_device(Bench *bench, const DeviceType *type, bool last);
+
+/* A free bus of a type; when all are full, another of the device that provides them. */
+static Bus *find_bus(Bench *bench, const char *type)
+{
+    Bus *bus = bus_find_by_type(bench->machine, type);
+
+    for (unsigned i = 0; !bus && i < bench->devices->len; i++) {
+        Device *device = bench->devices->pdata[i];
+
+        if (device->buses && strcmp(((Bus *)device->buses->pdata[0])->type->name, type) == 0 &&
+            !device->type->bus && try_device(bench, device->type, false)) {
+            bus = bus_find_by_type(bench->machine, type);
+        }
+    }
+    return bus;
+}
+
+static bool try_device(Bench *bench, const DeviceType *type, bool last)
+{
+    g_autoptr(GError) error = NULL;
+    Bus *bus = type->bus ? find_bus(bench, type->bus) : NULL;
+    Device *device;
+
+    if (type->bus && !bus) {
+        if (last) {
+            printf("# %s: no bus of type %s\n", type->name, type->bus);
+        }
+        return false;
+    }
+    device = device_create(bench->machine, NULL, type->name, bus, NULL, &error);
+    g_assert_no_error(error);
+    give_drives(bench, device, type->properties);
+    if (!device_realize(device, &error)) {
+        if (last) {
+            printf("# %s: %s\n", type->name, error->message);
+        }
+        g_assert_nonnull(error);
+        device_destroy(device);
+        return false;
+    }
+    map_regions(bench, device);
+    g_ptr_array_add(bench->devices, device);
+    return true;
+}
+
+static void make_devices(Bench *bench, const char *only)
+{
+    const DeviceType *const *it;
+    g_autoptr(GHashTable) done = g_hash_table_new(NULL, NULL);
+
+    /* Buses come with devices, so those that found none try again; the last round says why not. */
+    for (int round = 0; round < 3; round++) {
+        bench->types = 0;
+        REGISTRY_FOREACH(device_types, it)
+        {
+            bench->types++;
+            if (only && !g_pattern_match_simple(only, (*it)->name) && (*it)->bus) {
+                continue;
+            }
+            if (!g_hash_table_contains(done, *it) && try_device(bench, *it, round == 2)) {
+                g_hash_table_add(done, (void *)*it);
+            }
+        }
+    }
+    bench->realized = bench->devices->len;
+}
+
+static Bench *bench_new(const char *only)
+{
+    Bench *bench = g_new0(Bench, 1);
+    MachineConfig config = { .target = &idle_target, .board = &idle_board,
+                             .cpu_model = &idle_model, .vcpus = 2, .ram_bytes = MIB(16),
+                             .rtc_base_s = INT64_MIN };
+
+    bench->machine = machine_new(&config);
+    bench->graph = block_graph_new(NULL);
+    bench->drives = g_ptr_array_new();
+    bench->devices = g_ptr_array_new();
+    bench->fresh = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    bench->next_address = MAP_BASE;
+    g_assert_true(machine_build(bench->machine, NULL));
+    machine_lock(bench->machine);
+    make_devices(bench, only);
+    device_reset_tree(bench->machine->root);
+    for (unsigned i = 0; i < bench->devices->len; i++) {
+        Device *device = bench->devices->pdata[i];
+
+        g_hash_table_insert(bench->fresh, device, copy_state(device));
+    }
+    machine_unlock(bench->machine);
+    return bench;
+}
+
+static void bench_free(Bench *bench)
+{
+    g_hash_table_unref(bench->fresh);
+    g_ptr_array_unref(bench->devices);
+    machine_free(bench->machine);
+    for (unsigned i = 0; i < bench->drives->len; i++) {
+        block_close(bench->drives->pdata[i]);
+    }
+    block_graph_free(bench->graph);
+    g_ptr_array_unref(bench->drives);
+    g_free(bench);
+}
+
+/* Values that mean something more often than chance: addresses in RAM, small numbers, single bits. */
+static uint64_t random_value(uint64_t *state)
+{
+    uint64_t value = next_random(state);
+
+    switch (next_random(state) % 5) {
+    case 0:
+        return RAM_BASE + value % MIB(16);
+    case 1:
+        return value % 64;
+    case 2:
+        return BIT(value % 64);
+    case 3:
+        return 0;
+    default:
+        return value;
+    }
+}
+
+static void random_access(Bench *bench, uint64_t *state)
+{
+    AddressSpace *space = &bench->machine->memory_space;
+    const FlatView *view = atomic_load(&space->view);
+    const MemoryRange *range = &view->ranges[next_random(state) % view->count];
+    unsigned size = 1u << next_random(state) % 4;
+    uint64_t offset = next_random(state) % MIN(range->size, 0x20000), value;
+
+    if (range->region->kind == MEMORY_RAM && next_random(state) % 16) {
+        return; /* mostly devices */
+    }
+    if (next_random(state) % 8) {
+        offset &= ~(uint64_t)(size - 1);
+    }
+    if (next_random(state) % 3) {
+        address_space_write(space, range->start + offset, random_value(state), size,
+                            (MemoryAttributes){ .vcpu = 0 });
+    } else {
+        address_space_read(space, range->start + offset, &value, size,
+                           (MemoryAttributes){ .vcpu = 0 });
+    }
+}
+
+/* Inputs, too: levels from other devices, and what timers and completions do meanwhile. */
+static void random_input(Bench *bench, uint64_t *state)
+{
+    Device *device = bench->devices->pdata[next_random(state) % bench->devices->len];
+
+    if (device->type->input) {
+        device->type->input(device, next_random(state) % 64, next_random(state) & 1);
+    }
+}
+
+static void hammer(Bench *bench, uint64_t *state)
+{
+    for (int i = 0; i < ACCESSES; i++) {
+        machine_lock(bench->machine);
+        random_access(bench, state);
+        if (i % 64 == 0) {
+            random_input(bench, state);
+        }
+        machine_unlock(bench->machine);
+        if (i % 256 == 0) {
+            while (g_main_context_iteration(NULL, false)) {
+            }
+        }
+    }
+}
+
+static unsigned check_reset(Bench *bench)
+{
+    unsigned failures = 0;
+
+    machine_lock(bench->machine);
+    /* Once as after a guest's run; then once more from poison, which finds what no access had changed. */
+    device_reset_tree(bench->machine->root);
+    for (unsigned i = 0; i < bench->devices->len; i++) {
+        Device *device = bench->devices->pdata[i];
+
+        for (const StateField *f = device->type->state; f && f->name; f++) {
+            memset((char *)device + f->offset, POISON, f->size);
+        }
+    }
+    device_reset_tree(bench->machine->root);
+    for (unsigned i = 0; i < bench->devices->len; i++) {
+        Device *device = bench->devices->pdata[i];
+        const uint8_t *fresh = g_hash_table_lookup(bench->fresh, device);
+
+        for (const StateField *f = device->type->state; f && f->name; f++) {
+            if (memcmp((char *)device + f->offset, fresh, f->size) != 0) {
+                printf("# %s: reset does not restore '%s'\n", device->type->name, f->name);
+                failures++;
+            }
+            fresh += f->size;
+        }
+    }
+    machine_unlock(bench->machine);
+    return failures;
+}
+
+static Arguments parse_arguments(int argc, char **argv)
+{
+    Arguments arguments = { .seed = 0x9e3779b97f4a7c15 };
+
+    for (int i = 1; i + 1 < argc; i += 2) {
+        if (strcmp(argv[i], "--seconds") == 0) {
+            arguments.seconds = atoi(argv[i + 1]);
+        } else if (strcmp(argv[i], "--seed") == 0) {
+            arguments.seed = strtoull(argv[i + 1], NULL, 0) | 1;
+        } else if (strcmp(argv[i], "--only") == 0) {
+            arguments.only = argv[i + 1];
+        }
+    }
+    return arguments;
+}
+
+int main(int argc, char **argv)
+{
+    Arguments arguments = parse_arguments(argc, argv);
+    int64_t end = g_get_monotonic_time() + arguments.seconds * G_USEC_PER_SEC;
+    uint64_t state = arguments.seed;
+    unsigned failures = 0, rounds = 0;
+
+    do {
+        Bench *bench = bench_new(arguments.only);
+
+        if (bench->types == 0 || bench->realized == 0) {
+            printf("Bail out! no device is registered: were the libraries linked whole?\n");
+            return 1;
+        }
+        if (rounds == 0) {
+            printf("# %u device types, %u realized\n", bench->types, bench->realized);
+            failures += check_reset(bench);
+        }
+        for (int i = 0; i < ROUNDS; i++) {
+            hammer(bench, &state);
+            failures += check_reset(bench);
+        }
+        bench_free(bench);
+        rounds++;
+    } while (g_get_monotonic_time() < end && !failures);
+    printf("1..1\n%s 1 - every device, %u rounds, seed %#" PRIx64 "\n", failures ? "not ok" : "ok",
+           rounds, arguments.seed);
+    return failures != 0;
+}
