@@ -140,6 +140,8 @@ typedef struct ArmCpu {
     bool watch_armed;
 
     uint32_t mode;             /* current key, kept by arm_update_mode */
+    uint32_t mode_base[2];     /* what control registers contribute at EL0 and EL1 */
+    bool low_globals;          /* a global mapping in the low half has been seen: see TLBI */
     ArmFault fault;
     ArmTimer timers[ARM_TIMER_COUNT];
     IrqLine unused_irqs[2];    /* hypervisor and secure timers: never raised */
@@ -195,9 +197,14 @@ uint32_t arm_get_pstate(const ArmCpu *cpu);
 void arm_set_pstate(ArmCpu *cpu, uint32_t spsr);
 /* Changes EL and SPSel, banking the stack pointers; the mode is not updated. */
 void arm_set_el(ArmCpu *cpu, bool el1, bool spsel);
-/* After any change that the mode key or the context depends on. */
+/* After a change of control registers (SCTLR, CPACR, FPCR, CNTKCTL …); includes the next one. */
+void arm_update_controls(ArmCpu *cpu);
+/* After a change of PSTATE that the mode key depends on. */
 void arm_update_mode(ArmCpu *cpu);
+/* After a change that the address-space context depends on. */
 void arm_update_context(ArmCpu *cpu);
+/* Asks for an exit when an unmasked interrupt is pending. */
+void arm_check_interrupts(ArmCpu *cpu);
 /* Leaves generated code at the next unit boundary, so that take_interrupt runs. */
 static inline void arm_request_exit(ArmCpu *cpu)
 {

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Exception entry and return at EL1, interrupts, and faults of the program counter
+ * (DDI 0487 D1.3, D1.6).
+ */
+#include "target/arm/exception.h"
+
+#include "base/log.h"
+#include "target/arm/mmu.h"
+#include "target/arm/sysregs.h"
+
+enum { DAIF_ALL = SPSR_D | SPSR_A | SPSR_I | SPSR_F };
+
+uint32_t arm_get_pstate(const ArmCpu *cpu)
+{
+    uint32_t pstate = tcg_flags_to_nzcv(cpu->flags) | (uint32_t)cpu->daif;
+
+    pstate |= cpu->el1 ? 1u << SPSR_EL_SHIFT | (cpu->spsel ? SPSR_SPSEL : 0) : 0;
+    pstate |= (uint32_t)cpu->btype << SPSR_BTYPE_SHIFT;
+    pstate |= cpu->ssbs ? SPSR_SSBS : 0;
+    pstate |= cpu->il ? SPSR_IL : 0;
+    pstate |= cpu->ss ? SPSR_SS : 0;
+    pstate |= cpu->pan ? SPSR_PAN : 0;
+    pstate |= cpu->uao ? SPSR_UAO : 0;
+    return pstate;
+}
+
+void arm_set_el(ArmCpu *cpu, bool el1, bool spsel)
+{
+    bool old_is_el1 = cpu->el1 && cpu->spsel, new_is_el1 = el1 && spsel;
+
+    if (old_is_el1 != new_is_el1) {
+        uint64_t *from = old_is_el1 ? &cpu->sp_el1 : &cpu->sp_el0;
+        uint64_t *to = new_is_el1 ? &cpu->sp_el1 : &cpu->sp_el0;
+
+        *from = cpu->x[31];
+        cpu->x[31] = *to;
+    }
+    cpu->el1 = el1;
+    cpu->spsel = el1 && spsel;
+}
+
+/* EL0t, EL1t and EL1h are the modes that exist. */
+static bool mode_is_legal(uint32_t spsr)
+{
+    uint32_t m = spsr & SPSR_M;
+
+    return m == 0 || m == 4 || m == 5;
+}
+
+void arm_set_pstate(ArmCpu *cpu, uint32_t spsr)
+{
+    cpu->flags = tcg_flags_from_nzcv(spsr);
+    cpu->daif = spsr & DAIF_ALL;
+    cpu->il = spsr & SPSR_IL;
+    cpu->ss = spsr & SPSR_SS;
+    cpu->pan = arm_has(cpu, FEAT_PAN) && spsr & SPSR_PAN;
+    cpu->uao = arm_has(cpu, FEAT_UAO) && spsr & SPSR_UAO;
+    cpu->ssbs = arm_has(cpu, FEAT_SSBS) && spsr & SPSR_SSBS;
+    cpu->btype = arm_has(cpu, FEAT_BTI) ? spsr >> SPSR_BTYPE_SHIFT & 3 : 0;
+    if (mode_is_legal(spsr)) {
+        arm_set_el(cpu, spsr >> SPSR_EL_SHIFT & 1, spsr & SPSR_SPSEL);
+    } else {
+        cpu->il = true;
+    }
+}
+
+static void log_exception(ArmCpu *cpu, unsigned vector)
+{
+    if (log_enabled(LOG_INT)) {
+        log_printf("cpu%u: exception %s from EL%d pc %#" PRIx64 " esr %#" PRIx64 " far %#" PRIx64
+                   " spsr %#" PRIx64 " to %#" PRIx64 "\n", cpu->vcpu.index,
+                   vector == ARM_VECTOR_SYNC ? "sync" : vector == ARM_VECTOR_IRQ ? "irq" :
+                   vector == ARM_VECTOR_FIQ ? "fiq" : "serror", cpu->spsr_el1 & 4 ? 1 : 0,
+                   cpu->elr_el1, cpu->esr_el1, cpu->far_el1, cpu->spsr_el1, tcg_pc(&cpu->tcg));
+    }
+}
+
+void arm_take_exception(ArmCpu *cpu, unsigned vector)
+{
+    uint64_t base = cpu->vbar_el1 + vector + (!cpu->el1 ? 0x400 : cpu->spsel ? 0x200 : 0);
+
+    cpu->spsr_el1 = arm_get_pstate(cpu);
+    cpu->elr_el1 = tcg_pc(&cpu->tcg);
+    arm_set_el(cpu, true, true);
+    cpu->daif = DAIF_ALL;
+    cpu->btype = 0;
+    cpu->il = cpu->ss = cpu->uao = false;
+    if (arm_has(cpu, FEAT_PAN) && !(cpu->sctlr_el1 & SCTLR_SPAN)) {
+        cpu->pan = true;
+    }
+    cpu->ssbs = arm_has(cpu, FEAT_SSBS) && cpu->sctlr_el1 >> SCTLR_DSSBS_SHIFT & 1;
+    tcg_set_pc(&cpu->tcg, base);
+    arm_update_mode(cpu);
+    arm_update_context(cpu);
+    log_exception(cpu, vector);
+}
+
+void arm_take_synchronous(ArmCpu *cpu, uint32_t esr)
+{
+    cpu->esr_el1 = esr;
+    arm_take_exception(cpu, ARM_VECTOR_SYNC);
+}
+
+void arm_take_abort(ArmCpu *cpu, uint32_t esr, uint64_t far)
+{
+    cpu->far_el1 = far;
+    arm_take_synchronous(cpu, esr);
+}
+
+/* PSTATE.SS after an exception return (DebugExceptionReturnSS). */
+static bool step_after_return(ArmCpu *cpu, uint32_t spsr)
+{
+    bool to_el1 = spsr >> SPSR_EL_SHIFT & 1;
+
+    return spsr & SPSR_SS && cpu->mdscr_el1 & MDSCR_SS &&
+           !arm_debug_exceptions_enabled(cpu, cpu->el1, cpu->daif & SPSR_D) &&
+           arm_debug_exceptions_enabled(cpu, to_el1, spsr & SPSR_D);
+}
+
+void arm_exception_return(ArmCpu *cpu, uint64_t target)
+{
+    uint32_t spsr = (uint32_t)cpu->spsr_el1;
+    bool step = step_after_return(cpu, spsr);
+
+    arm_set_pstate(cpu, spsr);
+    cpu->ss = step;
+    cpu->exclusive_address = ARM_NO_EXCLUSIVE;
+    cpu->event = true;
+    tcg_set_pc(&cpu->tcg, target);
+    arm_update_mode(cpu);
+    arm_update_context(cpu);
+    arm_check_interrupts(cpu);
+    if (log_enabled(LOG_INT)) {
+        log_printf("cpu%u: return to EL%d pc %#" PRIx64 " spsr %#x\n", cpu->vcpu.index, cpu->el1,
+                   target, spsr);
+    }
+}
+
+/* The exceptions that are pending and not masked, as bits of VCPU_LINE_*. */
+static unsigned deliverable(const ArmCpu *cpu)
+{
+    unsigned lines = atomic_load_explicit(&cpu->vcpu.interrupts, memory_order_relaxed);
+
+    if (cpu->daif & SPSR_I) {
+        lines &= ~(1u << VCPU_LINE_IRQ);
+    }
+    if (cpu->daif & SPSR_F) {
+        lines &= ~(1u << VCPU_LINE_FIQ);
+    }
+    return lines;
+}
+
+void arm_check_interrupts(ArmCpu *cpu)
+{
+    if (deliverable(cpu) || cpu->debug_armed) {
+        arm_request_exit(cpu);
+    }
+}
+
+void arm_take_interrupt(TcgState *env)
+{
+    ArmCpu *cpu = arm_cpu_of_env(env);
+    unsigned lines;
+
+    arm_update_mode(cpu);
+    if (cpu->debug_armed && arm_take_pending_step(cpu)) {
+        return;
+    }
+    lines = deliverable(cpu);
+    if (lines & 1u << VCPU_LINE_FIQ) {
+        arm_take_exception(cpu, ARM_VECTOR_FIQ);
+    } else if (lines & 1u << VCPU_LINE_IRQ) {
+        arm_take_exception(cpu, ARM_VECTOR_IRQ);
+    }
+}
+
+/* Whether the instruction at a pc has SP as the base of a load or store. */
+static bool uses_sp_as_base(ArmCpu *cpu, uint64_t pc)
+{
+    uint32_t insn;
+
+    return arm_read_code(cpu, pc, &insn) && (insn >> 25 & 5) == 4 && (insn >> 5 & 31) == 31;
+}
+
+/* True when the landing at pc with PSTATE.BTYPE is a branch target exception. */
+static bool branch_target_fault(ArmCpu *cpu, uint64_t pc, unsigned btype)
+{
+    TcgMapping mapping;
+    uint32_t insn;
+
+    if (!btype || !arm_lookup(cpu, pc, &mapping) || !mapping.guarded ||
+        !arm_read_code(cpu, pc, &insn)) {
+        return false;
+    }
+    if ((insn & 0xffffff3f) == 0xd503241f) {
+        /* BTI: nothing, c, j, jc */
+        static const uint8_t rejected[] = { 0xf, 1 << 3, 1 << 2, 0 };
+
+        return rejected[insn >> 6 & 3] >> btype & 1;
+    }
+    if ((insn & 0xffffffbf) == 0xd503233f) {
+        /* PACIASP, PACIBSP */
+        return btype == 3 && cpu->sctlr_el1 & (cpu->el1 ? SCTLR_BT1 : SCTLR_BT0);
+    }
+    /* BRK and HLT have their own exceptions. */
+    return (insn & 0xffe0001f) != 0xd4200000 && (insn & 0xffe0001f) != 0xd4400000;
+}
+
+TcgJumpCheck arm_check_jump(TcgState *env, uint64_t target, unsigned jump_class)
+{
+    ArmCpu *cpu = arm_cpu_of_env(env);
+    TcgMapping mapping;
+
+    if (!arm_lookup(cpu, arm_strip_pc(cpu, target), &mapping)) {
+        /* The fetch will fault, and SPSR.BTYPE lets the return from that check again. */
+        cpu->btype = (uint8_t)jump_class;
+        return TCG_JUMP_UNCACHED;
+    }
+    if (!branch_target_fault(cpu, arm_strip_pc(cpu, target), jump_class)) {
+        return TCG_JUMP_ALLOWED;
+    }
+    /* BR from an unguarded page may land wherever BR X16 may. */
+    if (jump_class == 3 && arm_lookup(cpu, env->pc_page, &mapping) && !mapping.guarded &&
+        !branch_target_fault(cpu, arm_strip_pc(cpu, target), 1)) {
+        return TCG_JUMP_UNCACHED;
+    }
+    cpu->btype = (uint8_t)jump_class;
+    return TCG_JUMP_UNCACHED;
+}
+
+bool arm_prepare_pc(TcgState *env)
+{
+    ArmCpu *cpu = arm_cpu_of_env(env);
+    uint64_t pc = tcg_pc(env), stripped = arm_strip_pc(cpu, pc);
+    unsigned btype = cpu->btype;
+
+    if (cpu->il) {
+        arm_take_synchronous(cpu, arm_esr(ARM_EC_ILLEGAL_STATE, 0));
+        return false;
+    }
+    if (stripped != pc) {
+        tcg_set_pc(env, stripped);
+    }
+    if (pc & 3) {
+        if ((pc & 3) == ARM_SP_FAULT_OFFSET && cpu->x[31] & 15 && cpu->mode & ARM_MODE_SP_ALIGN &&
+            uses_sp_as_base(cpu, stripped - ARM_SP_FAULT_OFFSET)) {
+            tcg_set_pc(env, stripped - ARM_SP_FAULT_OFFSET);
+            arm_take_synchronous(cpu, arm_esr(ARM_EC_SP_ALIGNMENT, 0));
+            return false;
+        }
+        arm_take_abort(cpu, arm_esr(ARM_EC_PC_ALIGNMENT, 0), pc);
+        return false;
+    }
+    if (btype) {
+        TcgMapping mapping;
+
+        if (branch_target_fault(cpu, stripped, btype)) {
+            arm_take_synchronous(cpu, arm_esr(ARM_EC_BTI, btype));
+            return false;
+        }
+        if (arm_lookup(cpu, stripped, &mapping)) {
+            cpu->btype = 0;
+        }
+    }
+    return true;
+}
+
+void arm_raise_fault(TcgState *env)
+{
+    ArmCpu *cpu = arm_cpu_of_env(env);
+    const ArmFault *fault = &cpu->fault;
+    bool fetch = fault->access == TCG_FETCH;
+    uint32_t iss = fault->status;
+    unsigned ec;
+
+    if (fault->watchpoint) {
+        ec = cpu->el1 ? ARM_EC_WATCHPOINT : ARM_EC_WATCHPOINT_LOWER;
+    } else if (fetch) {
+        ec = cpu->el1 ? ARM_EC_INSN_ABORT : ARM_EC_INSN_ABORT_LOWER;
+    } else {
+        ec = cpu->el1 ? ARM_EC_DATA_ABORT : ARM_EC_DATA_ABORT_LOWER;
+    }
+    if (!fetch) {
+        iss |= (fault->access == TCG_WRITE || fault->cache_maintenance ? 1u << 6 : 0) |
+               (fault->cache_maintenance ? 1u << 8 : 0);
+    }
+    cpu->fault.cache_maintenance = false;
+    arm_take_abort(cpu, arm_esr(ec, iss), fault->address);
+}
+
+void arm_raise_bus_error(TcgState *env, uint64_t guest_virt, TcgAccess access)
+{
+    ArmCpu *cpu = arm_cpu_of_env(env);
+
+    log_guest_error("cpu", "external abort at %#" PRIx64 ", pc %#" PRIx64, guest_virt, tcg_pc(env));
+    cpu->fault = (ArmFault){ .address = guest_virt, .status = ARM_FSC_EXTERNAL,
+                             .access = (uint8_t)access };
+    arm_raise_fault(env);
+}

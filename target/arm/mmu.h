@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* Address translation, stage 1 of EL1&0 (DDI 0487 D8). */
+#ifndef TARGET_ARM_MMU_H
+#define TARGET_ARM_MMU_H
+
+#include "target/arm/cpu.h"
+
+/* Fault status codes; translation, access flag, permission and address size have a level added. */
+enum {
+    ARM_FSC_ADDRESS_SIZE = 0x00,
+    ARM_FSC_TRANSLATION = 0x04,
+    ARM_FSC_ACCESS_FLAG = 0x08,
+    ARM_FSC_PERMISSION = 0x0c,
+    ARM_FSC_EXTERNAL = 0x10,
+    ARM_FSC_EXTERNAL_WALK = 0x14,
+    ARM_FSC_ALIGNMENT = 0x21,
+    ARM_FSC_DEBUG = 0x22,
+    ARM_FSC_UNSUPPORTED_EXCLUSIVE = 0x35,
+};
+
+/* What a walk is for. */
+typedef struct {
+    TcgAccess access;
+    bool el0;               /* as if at EL0 */
+    bool pan;               /* PSTATE.PAN applies */
+    bool probe;             /* no side effects: neither AF nor dirty state are written */
+} ArmWalkRequest;
+
+typedef struct {
+    TcgMapping mapping;
+    uint8_t attributes;     /* MAIR byte */
+    uint8_t shareability;
+} ArmWalkResult;
+
+/* Returns 0, or the fault status code. */
+uint32_t arm_translate(ArmCpu *cpu, uint64_t guest_virt, ArmWalkRequest request,
+                       ArmWalkResult *result);
+/* Present permissions of the page for fetches at the current EL; false: it faults. No side effects. */
+bool arm_lookup(ArmCpu *cpu, uint64_t guest_virt, TcgMapping *mapping);
+/* The instruction at a pc, without side effects. */
+bool arm_read_code(ArmCpu *cpu, uint64_t pc, uint32_t *insn);
+/* The pc without an ignored top byte. */
+uint64_t arm_strip_pc(const ArmCpu *cpu, uint64_t pc);
+bool arm_translate_debug(Vcpu *vcpu, uint64_t guest_virt, uint64_t *guest_phys);
+/* Context keys: what TLB entries may be shared by. */
+uint64_t arm_context_key(const ArmCpu *cpu, bool el1, bool pan);
+static inline unsigned arm_key_asid(uint64_t key)
+{
+    return key & 0xffff;
+}
+
+/* AT: translates and fills PAR_EL1. */
+void arm_address_translate(ArmCpu *cpu, uint64_t guest_virt, ArmWalkRequest request);
+
+#endif
