@@ -130,9 +130,8 @@ typedef struct ArmCpu {
     uint64_t pac_keys[5][2];   /* IA IB DA DB GA; low, high */
     uint64_t scxtnum_el0, scxtnum_el1;
 
-    /* PSTATE beyond flags and DAIF. */
+    /* PSTATE beyond flags, DAIF, and BTYPE, which is tcg.jump_class. */
     bool el1, spsel, pan, uao, il, ss, ssbs;
-    uint8_t btype;             /* non-zero only between an ERET or fetch fault and the next fetch */
     bool event;                /* the event register of WFE [own thread; SEV goes by queued work] */
     bool icache_off_units;     /* some unit was translated with ARM_MODE_ICACHE_OFF */
     bool invalidations_pending; /* broadcasts since the last DSB */
@@ -205,6 +204,8 @@ void arm_update_mode(ArmCpu *cpu);
 void arm_update_context(ArmCpu *cpu);
 /* Asks for an exit when an unmasked interrupt is pending. */
 void arm_check_interrupts(ArmCpu *cpu);
+/* ISB and ERET while SCTLR.I is 0: code fetched so far is not kept. */
+void arm_synchronize_uncached_code(ArmCpu *cpu);
 /* Leaves generated code at the next unit boundary, so that take_interrupt runs. */
 static inline void arm_request_exit(ArmCpu *cpu)
 {

@@ -5,6 +5,7 @@
  */
 #include "target/arm/exception.h"
 
+#include "base/bits.h"
 #include "base/log.h"
 #include "target/arm/mmu.h"
 #include "target/arm/sysregs.h"
@@ -16,7 +17,7 @@ uint32_t arm_get_pstate(const ArmCpu *cpu)
     uint32_t pstate = tcg_flags_to_nzcv(cpu->flags) | (uint32_t)cpu->daif;
 
     pstate |= cpu->el1 ? 1u << SPSR_EL_SHIFT | (cpu->spsel ? SPSR_SPSEL : 0) : 0;
-    pstate |= (uint32_t)cpu->btype << SPSR_BTYPE_SHIFT;
+    pstate |= cpu->tcg.jump_class << SPSR_BTYPE_SHIFT;
     pstate |= cpu->ssbs ? SPSR_SSBS : 0;
     pstate |= cpu->il ? SPSR_IL : 0;
     pstate |= cpu->ss ? SPSR_SS : 0;
@@ -57,7 +58,7 @@ void arm_set_pstate(ArmCpu *cpu, uint32_t spsr)
     cpu->pan = arm_has(cpu, FEAT_PAN) && spsr & SPSR_PAN;
     cpu->uao = arm_has(cpu, FEAT_UAO) && spsr & SPSR_UAO;
     cpu->ssbs = arm_has(cpu, FEAT_SSBS) && spsr & SPSR_SSBS;
-    cpu->btype = arm_has(cpu, FEAT_BTI) ? spsr >> SPSR_BTYPE_SHIFT & 3 : 0;
+    cpu->tcg.jump_class = arm_has(cpu, FEAT_BTI) ? spsr >> SPSR_BTYPE_SHIFT & 3 : 0;
     if (mode_is_legal(spsr)) {
         arm_set_el(cpu, spsr >> SPSR_EL_SHIFT & 1, spsr & SPSR_SPSEL);
     } else {
@@ -84,7 +85,7 @@ void arm_take_exception(ArmCpu *cpu, unsigned vector)
     cpu->elr_el1 = tcg_pc(&cpu->tcg);
     arm_set_el(cpu, true, true);
     cpu->daif = DAIF_ALL;
-    cpu->btype = 0;
+    cpu->tcg.jump_class = 0;
     cpu->il = cpu->ss = cpu->uao = false;
     if (arm_has(cpu, FEAT_PAN) && !(cpu->sctlr_el1 & SCTLR_SPAN)) {
         cpu->pan = true;
@@ -183,57 +184,35 @@ static bool uses_sp_as_base(ArmCpu *cpu, uint64_t pc)
     return arm_read_code(cpu, pc, &insn) && (insn >> 25 & 5) == 4 && (insn >> 5 & 31) == 31;
 }
 
-/* True when the landing at pc with PSTATE.BTYPE is a branch target exception. */
-static bool branch_target_fault(ArmCpu *cpu, uint64_t pc, unsigned btype)
+/* env->jump_class is PSTATE.BTYPE. */
+bool arm_check_landing(TcgState *env, const uint8_t *bytes)
 {
-    TcgMapping mapping;
-    uint32_t insn;
+    ArmCpu *cpu = arm_cpu_of_env(env);
+    uint32_t insn = load_le32(bytes), btype = env->jump_class;
+    bool refused;
 
-    if (!btype || !arm_lookup(cpu, pc, &mapping) || !mapping.guarded ||
-        !arm_read_code(cpu, pc, &insn)) {
-        return false;
-    }
     if ((insn & 0xffffff3f) == 0xd503241f) {
         /* BTI: nothing, c, j, jc */
         static const uint8_t rejected[] = { 0xf, 1 << 3, 1 << 2, 0 };
 
-        return rejected[insn >> 6 & 3] >> btype & 1;
-    }
-    if ((insn & 0xffffffbf) == 0xd503233f) {
+        refused = rejected[insn >> 6 & 3] >> btype & 1;
+    } else if ((insn & 0xffffffbf) == 0xd503233f) {
         /* PACIASP, PACIBSP */
-        return btype == 3 && cpu->sctlr_el1 & (cpu->el1 ? SCTLR_BT1 : SCTLR_BT0);
+        refused = btype == 3 && cpu->sctlr_el1 & (cpu->el1 ? SCTLR_BT1 : SCTLR_BT0);
+    } else {
+        /* BRK and HLT have their own exceptions. */
+        refused = (insn & 0xffe0001f) != 0xd4200000 && (insn & 0xffe0001f) != 0xd4400000;
     }
-    /* BRK and HLT have their own exceptions. */
-    return (insn & 0xffe0001f) != 0xd4200000 && (insn & 0xffe0001f) != 0xd4400000;
-}
-
-TcgJumpCheck arm_check_jump(TcgState *env, uint64_t target, unsigned jump_class)
-{
-    ArmCpu *cpu = arm_cpu_of_env(env);
-    TcgMapping mapping;
-
-    if (!arm_lookup(cpu, arm_strip_pc(cpu, target), &mapping)) {
-        /* The fetch will fault, and SPSR.BTYPE lets the return from that check again. */
-        cpu->btype = (uint8_t)jump_class;
-        return TCG_JUMP_UNCACHED;
+    if (refused) {
+        arm_take_synchronous(cpu, arm_esr(ARM_EC_BTI, btype));
     }
-    if (!branch_target_fault(cpu, arm_strip_pc(cpu, target), jump_class)) {
-        return TCG_JUMP_ALLOWED;
-    }
-    /* BR from an unguarded page may land wherever BR X16 may. */
-    if (jump_class == 3 && arm_lookup(cpu, env->pc_page, &mapping) && !mapping.guarded &&
-        !branch_target_fault(cpu, arm_strip_pc(cpu, target), 1)) {
-        return TCG_JUMP_UNCACHED;
-    }
-    cpu->btype = (uint8_t)jump_class;
-    return TCG_JUMP_UNCACHED;
+    return !refused;
 }
 
 bool arm_prepare_pc(TcgState *env)
 {
     ArmCpu *cpu = arm_cpu_of_env(env);
     uint64_t pc = tcg_pc(env), stripped = arm_strip_pc(cpu, pc);
-    unsigned btype = cpu->btype;
 
     if (cpu->il) {
         arm_take_synchronous(cpu, arm_esr(ARM_EC_ILLEGAL_STATE, 0));
@@ -251,17 +230,6 @@ bool arm_prepare_pc(TcgState *env)
         }
         arm_take_abort(cpu, arm_esr(ARM_EC_PC_ALIGNMENT, 0), pc);
         return false;
-    }
-    if (btype) {
-        TcgMapping mapping;
-
-        if (branch_target_fault(cpu, stripped, btype)) {
-            arm_take_synchronous(cpu, arm_esr(ARM_EC_BTI, btype));
-            return false;
-        }
-        if (arm_lookup(cpu, stripped, &mapping)) {
-            cpu->btype = 0;
-        }
     }
     return true;
 }

@@ -72,7 +72,7 @@ void arm_update_debug(ArmCpu *cpu);
 /* TcgTarget hooks. */
 void arm_take_interrupt(TcgState *env);
 bool arm_prepare_pc(TcgState *env);
-TcgJumpCheck arm_check_jump(TcgState *env, uint64_t target, unsigned jump_class);
+bool arm_check_landing(TcgState *env, const uint8_t *bytes);
 void arm_raise_fault(TcgState *env);
 void arm_raise_bus_error(TcgState *env, uint64_t guest_virt, TcgAccess access);
 bool arm_walk(TcgState *env, uint64_t guest_virt, unsigned size, TcgAccess access, unsigned flags,
