@@ -215,7 +215,7 @@ static void load_pair(A64Translator *t, IrType type, unsigned esz, unsigned sign
         return;
     }
     cookie = a64_op(t, (IrOp){ .opcode = IR_OP_ldchk, .type = IR_I64, .esz = (uint8_t)esz,
-                               .sub = (uint8_t)flags, .args = { base }, .imm = imm,
+                               .sub = (uint8_t)(flags | IR_MEM_PAIR), .args = { base }, .imm = imm,
                                .aux = 2 << esz });
     for (unsigned i = 0; i < 2; i++) {
         out[i] = a64_op(t, (IrOp){ .opcode = IR_OP_ldraw, .type = (uint8_t)type,
@@ -235,7 +235,8 @@ static void store_pair(A64Translator *t, IrType type, unsigned esz, IrRef base, 
         return;
     }
     a64_op(t, (IrOp){ .opcode = IR_OP_st2, .type = (uint8_t)type, .esz = (uint8_t)esz,
-                      .sub = (uint8_t)flags, .args = { base, first, second }, .imm = imm });
+                      .sub = (uint8_t)(flags | IR_MEM_PAIR), .args = { base, first, second },
+                      .imm = imm });
 }
 
 /* opc 0: W; 1: LDPSW; 2: X. */

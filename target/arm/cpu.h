@@ -66,6 +66,8 @@ enum {
 };
 
 enum { ARM_MAX_BREAKPOINTS = 6, ARM_MAX_WATCHPOINTS = 4, ARM_PMU_COUNTERS = 6 };
+/* The system counter runs at 62.5 MHz. */
+enum { ARM_TICK_NS = 16, ARM_COUNTER_HZ = 62500000 };
 enum { ARM_TIMER_PHYS, ARM_TIMER_VIRT, ARM_TIMER_COUNT };
 
 /* PSTATE's bits in SPSR format. */
@@ -95,11 +97,12 @@ typedef struct {
 } ArmTimer;
 
 typedef struct {
-    uint64_t counter[ARM_PMU_COUNTERS + 1]; /* the last is the cycle counter; values at `base` */
-    uint64_t base[ARM_PMU_COUNTERS + 1];    /* event source's value when counter was last synced */
+    uint64_t counter[ARM_PMU_COUNTERS + 1]; /* as of `base`; the last is the cycle counter */
     uint64_t type[ARM_PMU_COUNTERS + 1];    /* PMEVTYPER<n>_EL0, PMCCFILTR_EL0 */
+    uint64_t base;             /* virtual time of the last synchronisation, ns */
     uint64_t pmcr, cntenset, ovsset, intenset, selr, userenr;
-    uint64_t software_increments[ARM_PMU_COUNTERS];
+    bool filtered;             /* some enabled counter depends on the exception level */
+    bool level;                /* of the interrupt */
     IrqLine irq;
     Timer timer;               /* next overflow */
 } ArmPmu;
@@ -132,11 +135,13 @@ typedef struct ArmCpu {
 
     /* PSTATE beyond flags, DAIF, and BTYPE, which is tcg.jump_class. */
     bool el1, spsel, pan, uao, il, ss, ssbs;
+    bool waits_for_event;      /* halted by WFE */
     bool event;                /* the event register of WFE [own thread; SEV goes by queued work] */
     bool icache_off_units;     /* some unit was translated with ARM_MODE_ICACHE_OFF */
     bool invalidations_pending; /* broadcasts since the last DSB */
     bool debug_armed;          /* some breakpoint, watchpoint or step is enabled */
-    bool watch_armed;
+    bool watch_armed, break_armed;
+    atomic_bool on_pending;    /* [any] PSCI CPU_ON is under way */
 
     uint32_t mode;             /* current key, kept by arm_update_mode */
     uint32_t mode_base[2];     /* what control registers contribute at EL0 and EL1 */
@@ -155,7 +160,7 @@ typedef struct ArmCpu {
     char *psci_conduit;        /* property, set by the board: "hvc", "smc" or NULL */
     bool start_powered_off;    /* property: secondary CPU */
     uint64_t reset_cbar, mpidr;
-    uint32_t cntfrq;
+    uint64_t cntfrq_el0;
     uint64_t id_registers[8 * 8]; /* op0 3, op1 0, CRn 0: index CRm << 3 | op2 (CRm 1 to 7) */
     uint64_t dczva_bytes;
 
@@ -189,7 +194,6 @@ static inline bool arm_has(const ArmCpu *cpu, ArmFeature feature)
 }
 
 extern const Target arm_target;
-extern const TcgTarget arm_tcg_target;
 
 /* PSTATE in SPSR format, and back (an illegal value sets PSTATE.IL and keeps the EL). */
 uint32_t arm_get_pstate(const ArmCpu *cpu);

@@ -29,7 +29,11 @@ uint32_t arm_get_pstate(const ArmCpu *cpu)
 void arm_set_el(ArmCpu *cpu, bool el1, bool spsel)
 {
     bool old_is_el1 = cpu->el1 && cpu->spsel, new_is_el1 = el1 && spsel;
+    bool counted = cpu->pmu.filtered && cpu->el1 != el1;
 
+    if (counted) {
+        arm_pmu_level_change_begin(cpu);
+    }
     if (old_is_el1 != new_is_el1) {
         uint64_t *from = old_is_el1 ? &cpu->sp_el1 : &cpu->sp_el0;
         uint64_t *to = new_is_el1 ? &cpu->sp_el1 : &cpu->sp_el0;
@@ -39,6 +43,9 @@ void arm_set_el(ArmCpu *cpu, bool el1, bool spsel)
     }
     cpu->el1 = el1;
     cpu->spsel = el1 && spsel;
+    if (counted) {
+        arm_pmu_level_change_end(cpu);
+    }
 }
 
 /* EL0t, EL1t and EL1h are the modes that exist. */

@@ -362,9 +362,14 @@ bool arm_walk(TcgState *env, uint64_t guest_virt, unsigned size, TcgAccess acces
     if (!status) {
         status = arm_translate(cpu, guest_virt, request, &result);
     }
-    if (!status && access != TCG_FETCH && result.mapping.device && size &&
-        guest_virt & (MIN(size, 8u) - 1)) {
-        status = ARM_FSC_ALIGNMENT;
+    if (!status && access != TCG_FETCH && result.mapping.device) {
+        unsigned element = MIN(flags & IR_MEM_PAIR ? size / 2 : size, 8u);
+
+        /* While translation is off, ARM_MODE_ALIGN sees to this. */
+        result.mapping.uncached = cpu->sctlr_el1 & SCTLR_M;
+        if (element && guest_virt & (element - 1)) {
+            status = ARM_FSC_ALIGNMENT;
+        }
     }
     if (!status && cpu->watch_armed && access != TCG_FETCH && arm_page_watched(cpu, guest_virt)) {
         result.mapping.uncached = true;

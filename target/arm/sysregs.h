@@ -19,7 +19,6 @@ enum {
     ARM_SYSREG_FAULTS = 64,     /* hooks may unwind, or need the exact state */
     ARM_SYSREG_FP = 128,        /* access is FP access */
     ARM_SYSREG_IGNORE_WRITE = 256,
-    ARM_SYSREG_EXIT = 512,      /* a write may make an interrupt pending: poll */
 };
 
 typedef struct ArmSysreg ArmSysreg;
@@ -34,7 +33,8 @@ struct ArmSysreg {
     uint64_t read_only;         /* bits that a write does not change */
     uint64_t (*read)(ArmCpu *cpu, const ArmSysreg *reg);
     void (*write)(ArmCpu *cpu, const ArmSysreg *reg, uint64_t value);
-    /* EL0 access: false traps to EL1 (EC 0x18). NULL: the access bits alone decide. */
+    uint32_t el0_mode;          /* mode bits without which EL0 access traps (EC 0x18) */
+    /* The same by a hook: false traps. NULL: the access bits alone decide. */
     bool (*el0_allowed)(ArmCpu *cpu, const ArmSysreg *reg, bool write);
     uint8_t index;              /* for hooks of register arrays */
 };
@@ -43,7 +43,6 @@ extern const ArmSysreg arm_sysregs_id[], arm_sysregs_memory[], arm_sysregs_timer
     arm_sysregs_debug[], arm_sysregs_pmu[];
 /* The register or system instruction with an encoding, if the CPU has it; else NULL. */
 const ArmSysreg *arm_sysreg_find(const ArmCpu *cpu, uint32_t encoding);
-/* By name, for the register table; NULL when there is none. */
 void arm_sysregs_reset(ArmCpu *cpu);
 uint64_t arm_sysreg_read(ArmCpu *cpu, const ArmSysreg *reg);
 void arm_sysreg_write(ArmCpu *cpu, const ArmSysreg *reg, uint64_t value);
@@ -93,8 +92,14 @@ uint64_t arm_timer_count(const ArmCpu *cpu);
 /* Virtual time at which the event stream ticks next, or -1. */
 int64_t arm_event_stream_deadline(const ArmCpu *cpu);
 
+/* sysregs-id.c: fills cpu->id_registers from the model and the features. */
+void arm_id_registers_init(ArmCpu *cpu);
+
 /* pmu.c */
 void arm_pmu_realize(ArmCpu *cpu);
 void arm_pmu_reset(ArmCpu *cpu);
+/* Around a change of exception level while pmu.filtered. */
+void arm_pmu_level_change_begin(ArmCpu *cpu);
+void arm_pmu_level_change_end(ArmCpu *cpu);
 
 #endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The CPU models. Identification values are those of the processors' Technical Reference Manuals;
+ * AArch32 and EL2 and EL3, which the processors have, are not there and not announced.
+ */
+#include "target/arm/models.h"
+
+#define HAS(feature) (UINT64_C(1) << FEAT_##feature)
+#define FEATURES_V8_0                                                                              \
+    (HAS(AES) | HAS(PMULL) | HAS(SHA1) | HAS(SHA256) | HAS(CRC32) | HAS(PMU))
+#define FEATURES_MAX (((UINT64_C(1) << ARM_FEATURE_COUNT) - 1) & ~HAS(ST))
+
+static const ArmModel cortex_a53 = {
+    .midr = 0x410fd034, .ctr = 0x84448004, .clidr = 0x0a200023,
+    .ccsidr = { 0x700fe01a, 0x201fe00a, 0x707fe07a }, .features = FEATURES_V8_0,
+    .physical_range = 2,
+};
+
+static const ArmModel cortex_a57 = {
+    .midr = 0x411fd070, .ctr = 0x8444c004, .clidr = 0x0a200023,
+    .ccsidr = { 0x701fe00a, 0x201fe012, 0x70ffe07a }, .features = FEATURES_V8_0,
+    .physical_range = 4,
+};
+
+static const ArmModel cortex_a72 = {
+    .midr = 0x410fd083, .ctr = 0x8444c004, .clidr = 0x0a200023,
+    .ccsidr = { 0x701fe00a, 0x201fe012, 0x707fe07a }, .features = FEATURES_V8_0,
+    .physical_range = 4,
+};
+
+/* Implementer 0 is "reserved for software use"; data caches need no cleaning for code (IDC). */
+static const ArmModel max = {
+    .midr = 0x000f0510, .ctr = 0x9444c004, .clidr = 0x0a200023,
+    .ccsidr = { 0x701fe00a, 0x201fe012, 0x707fe07a }, .features = FEATURES_MAX,
+    .physical_range = 5, .granule_16k = true, .csv = true,
+};
+
+static const CpuModel model_cortex_a53 = { "cortex-a53", "Arm Cortex-A53 r0p4", &arm_target,
+                                           &cortex_a53 };
+CPU_MODEL(model_cortex_a53);
+static const CpuModel model_cortex_a57 = { "cortex-a57", "Arm Cortex-A57 r1p0", &arm_target,
+                                           &cortex_a57 };
+CPU_MODEL(model_cortex_a57);
+static const CpuModel model_cortex_a72 = { "cortex-a72", "Arm Cortex-A72 r0p3", &arm_target,
+                                           &cortex_a72 };
+CPU_MODEL(model_cortex_a72);
+static const CpuModel model_max = { "max", "every extension that Kaso has", &arm_target, &max };
+CPU_MODEL(model_max);

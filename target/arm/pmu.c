@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Performance monitors, PMUv3 (DDI 0487 D13): a cycle counter of 1 GHz virtual time, and six counters
+ * for SW_INCR and CPU_CYCLES with overflow interrupts. Instructions are not counted.
+ *
+ * A counter holds its value as of the last synchronisation; what its source has advanced since is
+ * added at the next. Filters by exception level make every change of level such a point.
+ */
+#include "target/arm/models.h"
+#include "target/arm/sysregs.h"
+
+enum { CYCLE = ARM_PMU_COUNTERS };
+enum { EVENT_SW_INCR = 0x00, EVENT_CPU_CYCLES = 0x11 };
+enum { PMCR_E = 1, PMCR_P = 2, PMCR_C = 4, PMCR_D = 8, PMCR_X = 16, PMCR_DP = 32, PMCR_LC = 64 };
+enum { USERENR_EN = 1, USERENR_SW = 2, USERENR_CR = 4, USERENR_ER = 8 };
+#define TYPE_P (UINT64_C(1) << 31)
+#define TYPE_U (UINT64_C(1) << 30)
+#define COUNTER_MASK (UINT64_C(1) << 31 | ((1u << ARM_PMU_COUNTERS) - 1))
+
+static unsigned bit_of_counter(unsigned n)
+{
+    return n == CYCLE ? 31 : n;
+}
+
+static bool counts_cycles(const ArmCpu *cpu, unsigned n)
+{
+    const ArmPmu *pmu = &cpu->pmu;
+    uint64_t type = pmu->type[n];
+
+    return pmu->pmcr & PMCR_E && pmu->cntenset >> bit_of_counter(n) & 1 &&
+           (n == CYCLE || (type & 0xffff) == EVENT_CPU_CYCLES) &&
+           !(type & (cpu->el1 ? TYPE_P : TYPE_U));
+}
+
+/* Counters are of 32 bits, but for the cycle counter. */
+static uint64_t counter_limit(const ArmPmu *pmu, unsigned n)
+{
+    return n == CYCLE && pmu->pmcr & PMCR_LC ? UINT64_MAX : UINT32_MAX;
+}
+
+static void advance(ArmPmu *pmu, unsigned n, uint64_t amount)
+{
+    uint64_t old = pmu->counter[n], limit = counter_limit(pmu, n);
+    uint64_t new = old + amount;
+
+    if (n != CYCLE) {
+        new &= UINT32_MAX;
+    }
+    if ((old & limit) > limit - amount) {
+        pmu->ovsset |= UINT64_C(1) << bit_of_counter(n);
+    }
+    pmu->counter[n] = new;
+}
+
+static void update_interrupt(ArmCpu *cpu)
+{
+    Machine *machine = cpu->vcpu.machine;
+    ArmPmu *pmu = &cpu->pmu;
+    bool level = pmu->pmcr & PMCR_E && pmu->ovsset & pmu->intenset;
+
+    if (level != pmu->level) {
+        bool locked = machine_lock_held(machine);
+
+        if (!locked) {
+            machine_lock(machine);
+        }
+        pmu->level = level;
+        irq_set(&pmu->irq, level);
+        if (!locked) {
+            machine_unlock(machine);
+        }
+    }
+}
+
+static void synchronize(ArmCpu *cpu)
+{
+    ArmPmu *pmu = &cpu->pmu;
+    uint64_t now = (uint64_t)clock_now_ns(cpu->vcpu.machine);
+
+    for (unsigned n = 0; n <= CYCLE; n++) {
+        if (counts_cycles(cpu, n) && now > pmu->base) {
+            advance(pmu, n, now - pmu->base);
+        }
+    }
+    pmu->base = now;
+}
+
+/* After a change: interrupt, next overflow, and whether levels matter. */
+static void settle(ArmCpu *cpu)
+{
+    ArmPmu *pmu = &cpu->pmu;
+    uint64_t nearest = UINT64_MAX;
+
+    pmu->filtered = false;
+    for (unsigned n = 0; n <= CYCLE; n++) {
+        if (pmu->cntenset >> bit_of_counter(n) & 1 && pmu->type[n] & (TYPE_P | TYPE_U)) {
+            pmu->filtered = true;
+        }
+        if (counts_cycles(cpu, n) && pmu->intenset >> bit_of_counter(n) & 1) {
+            uint64_t limit = counter_limit(pmu, n);
+            uint64_t left = limit - (pmu->counter[n] & limit);
+
+            nearest = MIN(nearest, left);
+        }
+    }
+    update_interrupt(cpu);
+    if (nearest < INT64_MAX / 2) {
+        timer_arm(&pmu->timer, (int64_t)(pmu->base + nearest + 1));
+    } else if (timer_is_armed(&pmu->timer)) {
+        timer_cancel(&pmu->timer);
+    }
+}
+
+void arm_pmu_level_change_begin(ArmCpu *cpu)
+{
+    synchronize(cpu);
+}
+
+void arm_pmu_level_change_end(ArmCpu *cpu)
+{
+    settle(cpu);
+}
+
+static void overflow_on_cpu(Vcpu *vcpu, void *opaque)
+{
+    synchronize(arm_cpu(vcpu));
+    settle(arm_cpu(vcpu));
+}
+
+/* Main loop: the counters are the vCPU thread's. */
+static void overflow(void *opaque)
+{
+    ArmCpu *cpu = opaque;
+
+    vcpu_queue_work(&cpu->vcpu, overflow_on_cpu, NULL);
+}
+
+void arm_pmu_realize(ArmCpu *cpu)
+{
+    timer_init(&cpu->pmu.timer, cpu->vcpu.machine, overflow, cpu);
+}
+
+void arm_pmu_reset(ArmCpu *cpu)
+{
+    ArmPmu *pmu = &cpu->pmu;
+
+    memset(pmu->counter, 0, sizeof pmu->counter);
+    memset(pmu->type, 0, sizeof pmu->type);
+    pmu->base = (uint64_t)clock_now_ns(cpu->vcpu.machine);
+    pmu->filtered = false;
+    pmu->pmcr = PMCR_LC;
+    pmu->cntenset = pmu->ovsset = pmu->intenset = pmu->selr = pmu->userenr = 0;
+    timer_cancel(&pmu->timer);
+    update_interrupt(cpu);
+}
+
+enum { R_PMCR, R_CNTENSET, R_CNTENCLR, R_OVSCLR, R_OVSSET, R_SWINC, R_SELR, R_CEID0, R_CCNTR,
+       R_XEVTYPER, R_XEVCNTR, R_USERENR, R_INTENSET, R_INTENCLR, R_EVCNTR, R_EVTYPER = R_EVCNTR + 8,
+       R_CCFILTR = R_EVTYPER + 8 };
+
+/* Which counter a register names; -1: none. */
+static int counter_of(const ArmPmu *pmu, unsigned index)
+{
+    unsigned n = index == R_XEVTYPER || index == R_XEVCNTR ? pmu->selr & 31
+                 : index >= R_EVTYPER                      ? index - R_EVTYPER
+                                                           : index - R_EVCNTR;
+
+    if (index == R_CCNTR || index == R_CCFILTR || (index == R_XEVTYPER && n == 31)) {
+        return CYCLE;
+    }
+    return n < ARM_PMU_COUNTERS ? (int)n : -1;
+}
+
+static bool is_type(unsigned index)
+{
+    return index == R_XEVTYPER || index >= R_EVTYPER;
+}
+
+static uint64_t read_pmu(ArmCpu *cpu, const ArmSysreg *reg)
+{
+    ArmPmu *pmu = &cpu->pmu;
+    int n;
+
+    switch (reg->index) {
+    case R_PMCR:
+        return pmu->pmcr | ARM_PMU_COUNTERS << 11 | (cpu->arm_model->midr >> 24 & 0xff) << 24;
+    case R_CNTENSET:
+    case R_CNTENCLR:
+        return pmu->cntenset;
+    case R_OVSSET:
+    case R_OVSCLR:
+        synchronize(cpu);
+        return pmu->ovsset;
+    case R_SELR:
+        return pmu->selr;
+    case R_CEID0:
+        return 1 << EVENT_SW_INCR | 1 << EVENT_CPU_CYCLES;
+    case R_USERENR:
+        return pmu->userenr;
+    case R_INTENSET:
+    case R_INTENCLR:
+        return pmu->intenset;
+    default:
+        n = counter_of(pmu, reg->index);
+        if (n < 0) {
+            return 0;
+        }
+        if (is_type(reg->index)) {
+            return pmu->type[n];
+        }
+        synchronize(cpu);
+        return pmu->counter[n];
+    }
+}
+
+static void write_pmcr(ArmPmu *pmu, uint64_t value)
+{
+    if (value & PMCR_C) {
+        pmu->counter[CYCLE] = 0;
+    }
+    if (value & PMCR_P) {
+        memset(pmu->counter, 0, ARM_PMU_COUNTERS * sizeof pmu->counter[0]);
+    }
+    pmu->pmcr = value & (PMCR_E | PMCR_D | PMCR_X | PMCR_DP | PMCR_LC);
+}
+
+static void write_counter(ArmPmu *pmu, unsigned index, uint64_t value)
+{
+    int n = counter_of(pmu, index);
+
+    if (n < 0) {
+        return;
+    }
+    if (!is_type(index)) {
+        pmu->counter[n] = n == CYCLE ? value : (uint32_t)value;
+    } else {
+        pmu->type[n] = value & (TYPE_P | TYPE_U | (n == CYCLE ? 0 : 0xffff));
+    }
+}
+
+static void increment(ArmCpu *cpu, uint64_t counters)
+{
+    ArmPmu *pmu = &cpu->pmu;
+
+    for (unsigned n = 0; n < ARM_PMU_COUNTERS; n++) {
+        if (counters >> n & 1 && pmu->pmcr & PMCR_E && pmu->cntenset >> n & 1 &&
+            (pmu->type[n] & 0xffff) == EVENT_SW_INCR &&
+            !(pmu->type[n] & (cpu->el1 ? TYPE_P : TYPE_U))) {
+            advance(pmu, n, 1);
+        }
+    }
+}
+
+static void write_pmu(ArmCpu *cpu, const ArmSysreg *reg, uint64_t value)
+{
+    ArmPmu *pmu = &cpu->pmu;
+
+    synchronize(cpu);
+    switch (reg->index) {
+    case R_PMCR:
+        write_pmcr(pmu, value);
+        break;
+    case R_CNTENSET:
+        pmu->cntenset |= value & COUNTER_MASK;
+        break;
+    case R_CNTENCLR:
+        pmu->cntenset &= ~value;
+        break;
+    case R_OVSCLR:
+        pmu->ovsset &= ~value;
+        break;
+    case R_OVSSET:
+        pmu->ovsset |= value & COUNTER_MASK;
+        break;
+    case R_SWINC:
+        increment(cpu, value);
+        break;
+    case R_SELR:
+        pmu->selr = value & 31;
+        break;
+    case R_USERENR:
+        pmu->userenr = value & 15;
+        break;
+    case R_INTENSET:
+        pmu->intenset |= value & COUNTER_MASK;
+        break;
+    case R_INTENCLR:
+        pmu->intenset &= ~value;
+        break;
+    default:
+        write_counter(pmu, reg->index, value);
+        break;
+    }
+    settle(cpu);
+}
+
+static bool allowed(ArmCpu *cpu, const ArmSysreg *reg, bool write)
+{
+    uint64_t user = cpu->pmu.userenr;
+
+    switch (reg->index) {
+    case R_USERENR:
+        return !write;
+    case R_SWINC:
+        return user & (USERENR_EN | USERENR_SW);
+    case R_CCNTR:
+        return user & USERENR_EN || (!write && user & USERENR_CR);
+    case R_SELR:
+        return user & (USERENR_EN | USERENR_ER);
+    case R_XEVCNTR:
+        return user & USERENR_EN || (!write && user & USERENR_ER);
+    default:
+        return user & USERENR_EN || (!write && reg->index >= R_EVCNTR && reg->index < R_EVTYPER &&
+                                     user & USERENR_ER);
+    }
+}
+
+#define PMU(crm, op2, text, rights, number)                                                        \
+    { ARM_SYSREG(3, 3, 9, crm, op2), text, rights, .read = read_pmu, .write = write_pmu,           \
+      .el0_allowed = allowed, .index = number, .feature = FEAT_PMU + 1 }
+#define COUNTER(n)                                                                                 \
+    { ARM_SYSREG(3, 3, 14, 8, n), "pmevcntr" #n "_el0", ARM_ALL_RW, .read = read_pmu,              \
+      .write = write_pmu, .el0_allowed = allowed, .index = R_EVCNTR + n,                           \
+      .feature = FEAT_PMU + 1 },                                                                   \
+    { ARM_SYSREG(3, 3, 14, 12, n), "pmevtyper" #n "_el0", ARM_ALL_RW, .read = read_pmu,            \
+      .write = write_pmu, .el0_allowed = allowed, .index = R_EVTYPER + n,                          \
+      .feature = FEAT_PMU + 1 }
+
+const ArmSysreg arm_sysregs_pmu[] = {
+    PMU(12, 0, "pmcr_el0", ARM_ALL_RW, R_PMCR),
+    PMU(12, 1, "pmcntenset_el0", ARM_ALL_RW, R_CNTENSET),
+    PMU(12, 2, "pmcntenclr_el0", ARM_ALL_RW, R_CNTENCLR),
+    PMU(12, 3, "pmovsclr_el0", ARM_ALL_RW, R_OVSCLR),
+    PMU(12, 4, "pmswinc_el0", ARM_EL0_W | ARM_EL1_W, R_SWINC),
+    PMU(12, 5, "pmselr_el0", ARM_ALL_RW, R_SELR),
+    PMU(12, 6, "pmceid0_el0", ARM_ALL_R, R_CEID0),
+    { ARM_SYSREG(3, 3, 9, 12, 7), "pmceid1_el0", ARM_ALL_R, .el0_allowed = allowed,
+      .index = R_CEID0, .feature = FEAT_PMU + 1 },
+    PMU(13, 0, "pmccntr_el0", ARM_ALL_RW, R_CCNTR),
+    PMU(13, 1, "pmxevtyper_el0", ARM_ALL_RW, R_XEVTYPER),
+    PMU(13, 2, "pmxevcntr_el0", ARM_ALL_RW, R_XEVCNTR),
+    PMU(14, 0, "pmuserenr_el0", ARM_EL0_R | ARM_EL1_RW, R_USERENR),
+    PMU(14, 3, "pmovsset_el0", ARM_ALL_RW, R_OVSSET),
+    { ARM_SYSREG(3, 0, 9, 14, 1), "pmintenset_el1", ARM_EL1_RW, .read = read_pmu,
+      .write = write_pmu, .index = R_INTENSET, .feature = FEAT_PMU + 1 },
+    { ARM_SYSREG(3, 0, 9, 14, 2), "pmintenclr_el1", ARM_EL1_RW, .read = read_pmu,
+      .write = write_pmu, .index = R_INTENCLR, .feature = FEAT_PMU + 1 },
+    COUNTER(0), COUNTER(1), COUNTER(2), COUNTER(3), COUNTER(4), COUNTER(5),
+    { ARM_SYSREG(3, 3, 14, 15, 7), "pmccfiltr_el0", ARM_ALL_RW, .read = read_pmu,
+      .write = write_pmu, .el0_allowed = allowed, .index = R_CCFILTR, .feature = FEAT_PMU + 1 },
+    { 0 },
+};
