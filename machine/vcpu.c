@@ -391,6 +391,7 @@ void vcpu_create(Vcpu *vcpu, Machine *machine, unsigned index)
     g_mutex_init(&vcpu->work_lock);
     g_queue_init(&vcpu->work);
     atomic_init(&vcpu->powered, true);
+    vcpu->halt_deadline_ns = -1;
     atomic_init(&vcpu->stop_requested, true);
     atomic_init(&vcpu->quiet_epoch, UINT64_MAX);
 }

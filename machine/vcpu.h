@@ -38,6 +38,7 @@ struct Vcpu {
      */
     atomic_bool powered;
     atomic_bool halted;          /* waits for an interrupt (WFI, HLT) */
+    int64_t halt_deadline_ns;    /* while halted: virtual time at which has_work will hold, -1: none */
     atomic_bool stop_requested;  /* [any] the thread parks at its next exit */
     atomic_bool running;         /* in the run loop, not parked */
     bool exclusive_waiting;      /* in machine_exclusive_begin; guarded by the park lock */

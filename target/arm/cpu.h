@@ -12,7 +12,7 @@
 #include "accel/tcg/ir/target.h"
 #include "machine/arm.h"
 #include "machine/machine.h"
-#include "target/arm/features.h"
+#include "target/arm/cpu-features.h"
 
 /* Indices of guest variables (IrOp.var). x31 is the current stack pointer. */
 enum {

@@ -216,7 +216,7 @@ static void tcg_vcpu_run(Vcpu *vcpu)
     while (vcpu_safe_point(vcpu)) {
         if (atomic_load(&vcpu->halted)) {
             if (!vcpu->target->has_work(vcpu)) {
-                vcpu_wait(vcpu, -1);
+                vcpu_wait(vcpu, vcpu->halt_deadline_ns);
                 continue;
             }
             atomic_store(&vcpu->halted, false);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Architecture extensions that a CPU model may have and -cpu NAME,feature=on|off switches. */
-#ifndef TARGET_ARM_FEATURES_H
-#define TARGET_ARM_FEATURES_H
+#ifndef TARGET_ARM_CPU_FEATURES_H
+#define TARGET_ARM_CPU_FEATURES_H
 
 /* X(identifier, name for -cpu, what it is) */
 #define ARM_FEATURES(X)                                                                            \
