@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""
+test-firmware KASO BOOT_DIR edk2|edk2-pflash|u-boot [OPTION...]
+
+edk2: EDK2 from -bios reaches its shell and starts a kernel from a FAT disk.
+edk2-pflash: EDK2 from two flash drives; a variable that the shell sets is there after a reset.
+u-boot: U-Boot reaches its prompt and reads a virtio disk.
+"""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from guest import Guest
+
+EDK2 = "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd"
+AAVMF = "/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"
+U_BOOT = "/usr/lib/u-boot/qemu_arm64/u-boot.bin"
+
+
+def skip(reason):
+    print(reason)
+    sys.exit(77)
+
+
+def need(*paths):
+    for path in paths:
+        if not os.path.exists(path):
+            skip(f"no {path}")
+
+
+def make_fat_disk(folder, files):
+    """A disk image that is one FAT file system; files: name -> path or bytes."""
+    disk = os.path.join(folder, "disk.img")
+    if not shutil.which("mformat"):
+        skip("no mformat (package mtools)")
+    size = 4 << 20
+    for content in files.values():
+        size += len(content) if isinstance(content, bytes) else os.path.getsize(content)
+    with open(disk, "wb") as f:
+        f.truncate((size * 5 // 4 + (1 << 20)) & ~((1 << 20) - 1))
+    subprocess.run(["mformat", "-i", disk, "::"], check=True)
+    for name, content in files.items():
+        path = content
+        if isinstance(content, bytes):
+            path = os.path.join(folder, name)
+            with open(path, "wb") as f:
+                f.write(content)
+        subprocess.run(["mcopy", "-i", disk, path, "::" + name], check=True)
+    return disk
+
+
+def enter_shell(guest):
+    guest.expect(r"UEFI Interactive Shell|Press ESC", 120)
+    guest.send("\x1b")
+    guest.expect(r"Shell> ", 60)
+
+
+def run_edk2(argv, boot, folder):
+    need(EDK2)
+    kernel, initrd = os.path.join(boot, "linux"), os.path.join(boot, "initrd.gz")
+    need(kernel)
+    disk = make_fat_disk(folder, {"kernel.efi": kernel, "initrd.gz": initrd, "note.txt": b"from FAT\r\n"})
+    argv += ["-m", "1024", "-bios", EDK2, "-drive", f"file={disk},format=raw,if=none,id=d"]
+    argv += ["-device", "virtio-blk-pci,drive=d"]
+    with Guest(argv) as guest:
+        enter_shell(guest)
+        guest.send("type fs0:\\note.txt\r")
+        guest.expect("from FAT", 60)
+        guest.expect("Shell> ")
+        guest.send("fs0:\\kernel.efi initrd=\\initrd.gz console=ttyAMA0 init=/kaso-shell panic=-1\r")
+        guest.expect(r"EFI stub: ", 60)
+        guest.expect(r"Type poweroff to end|# ", 180)
+        status, output = guest.command("uname -m; ls /sys/firmware/efi | grep -c runtime")
+        assert output.split()[0] == "aarch64" and output.split()[1] != "0", output
+        guest.line("poweroff")
+        status = guest.wait()
+        assert status == 0, f"exit status {status} after poweroff"
+
+
+def run_edk2_pflash(argv, folder):
+    need(*AAVMF)
+    variables = os.path.join(folder, "vars.fd")
+    shutil.copy(AAVMF[1], variables)
+    argv += ["-m", "512", "-drive", f"file={AAVMF[0]},format=raw,if=pflash,readonly=on"]
+    argv += ["-drive", f"file={variables},format=raw,if=pflash"]
+    guid = "5e0a2d3c-2b1f-4f0e-9c49-3b6b1f3a7d10"
+    with Guest(argv) as guest:
+        enter_shell(guest)
+        guest.send(f"setvar kaso -guid {guid} -bs -rt -nv =0x4b41534f\r")
+        guest.expect("Shell> ", 60)
+        guest.send("reset -w\r")
+        enter_shell(guest)
+        guest.send(f"setvar kaso -guid {guid}\r")
+        guest.expect("4F 53 41 4B", 60)
+        guest.expect("Shell> ", 60)
+        guest.send("reset -s\r")
+        status = guest.wait()
+        assert status == 0, f"exit status {status} after reset -s"
+    with open(variables, "rb") as f:
+        assert "kaso".encode("utf-16-le") in f.read(), "the variable is not in the flash image"
+
+
+def run_u_boot(argv, folder):
+    need(U_BOOT)
+    disk = make_fat_disk(folder, {"note.txt": b"from FAT\n"})
+    argv += ["-m", "256", "-bios", U_BOOT, "-drive", f"file={disk},format=raw,if=none,id=d"]
+    argv += ["-device", "virtio-blk-device,drive=d"]
+    with Guest(argv) as guest:
+        guest.expect(r"Hit any key to stop autoboot", 60)
+        guest.send(" ")
+        guest.expect(r"=> ", 60)
+        guest.send("virtio scan; virtio info\r")
+        guest.expect(r"Type: Hard Disk", 60)
+        guest.expect(r"=> ", 60)
+        guest.send("fatload virtio 0 ${loadaddr} note.txt; md.b ${loadaddr} 8\r")
+        guest.expect(r"9 bytes read", 60)
+        guest.expect(r"from FAT", 60)
+        guest.expect(r"=> ", 60)
+        guest.send("poweroff\r")
+        status = guest.wait()
+        assert status == 0, f"exit status {status} after poweroff"
+
+
+def main():
+    kaso, boot, kind, *options = sys.argv[1:]
+    argv = [kaso, "-M", "virt", "-nographic", "-nic", "none"] + options
+    with tempfile.TemporaryDirectory() as folder:
+        if kind == "edk2":
+            run_edk2(argv, boot, folder)
+        elif kind == "edk2-pflash":
+            run_edk2_pflash(argv, folder)
+        else:
+            run_u_boot(argv, folder)
+    print(f"{kind}: good")
+
+
+main()
