@@ -143,10 +143,15 @@ static const MonitorCommand qom_tree_command = {
 };
 MONITOR_COMMAND(qom_tree_command);
 
+static const char *type_category(const DeviceType *type)
+{
+    return type->category ? type->category : "misc";
+}
+
 static gint compare_types(gconstpointer a, gconstpointer b)
 {
     const DeviceType *left = *(const DeviceType *const *)a, *right = *(const DeviceType *const *)b;
-    int order = g_strcmp0(left->category, right->category);
+    int order = strcmp(type_category(left), type_category(right));
 
     return order ? order : strcmp(left->name, right->name);
 }
@@ -166,7 +171,7 @@ static json_t *types_run(Monitor *monitor, json_t *arguments, GError **error)
         json_t *entry = json_object();
 
         monitor_put(entry, "name", json_string(type->name));
-        monitor_put(entry, "category", monitor_string(type->category));
+        monitor_put(entry, "category", json_string(type_category(type)));
         monitor_put(entry, "bus", monitor_string(type->bus));
         monitor_put(entry, "summary", monitor_string(type->summary));
         monitor_put(entry, "user-creatable", json_boolean(!type->board_only));
@@ -186,7 +191,6 @@ static void types_print(Monitor *monitor, json_t *result, GString *out)
         const char *own = monitor_get_string(entry, "category");
         const char *bus = monitor_get_string(entry, "bus");
 
-        own = *own ? own : "misc";
         if (g_strcmp0(own, category)) {
             g_string_append_printf(out, "%s%c%s devices:\n", category ? "\n" : "",
                                    g_ascii_toupper(*own), own + 1);
@@ -292,7 +296,7 @@ static void print_register(json_t *reg, uint64_t base, GString *out)
         g_string_append_printf(out, " 0x%0*" PRIx64, 2 * width,
                                monitor_get_int(reg, "value", 0) & bits_mask(8 * width));
     } else {
-        g_string_append_printf(out, " %-*s", 2 * width + 2, "-");
+        g_string_append(out, " -");
     }
     g_string_append_printf(out, "%s%s\n", summary ? "  " : "", summary ? summary : "");
 }

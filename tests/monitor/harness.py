@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: MIT
+"""Starts Kaso without a guest and talks to its monitors."""
+
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+TIMEOUT = 20.0
+SKIPPED = 77  # as meson understands it
+
+
+def skip_without_processor():
+    """A build whose processors cannot run has nothing to monitor."""
+    run = subprocess.run([sys.argv[1], "-M", "none", "-display", "none", "-monitor", "stdio"],
+                         input=b"quit\n", capture_output=True, timeout=TIMEOUT, check=False)
+    if run.returncode and (b"no processor" in run.stderr or b"translated" in run.stderr):
+        sys.exit(SKIPPED)
+
+
+skip_without_processor()
+
+
+class Kaso:
+    """One run of the program in a folder of its own."""
+
+    def __init__(self, *arguments, machine="none", stdin=subprocess.DEVNULL, paused=True, **more):
+        self.folder = tempfile.TemporaryDirectory()
+        command = [sys.argv[1], "-M", machine, "-nodefaults", "-display", "none"]
+        if paused:
+            command.append("-S")
+        command += [a.replace("@", self.folder.name) for a in arguments]
+        self.process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, **more)
+
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def connect(self, name):
+        """Connects to a UNIX socket in the folder as soon as it is there."""
+        end = time.monotonic() + TIMEOUT
+        while True:
+            peer = socket.socket(socket.AF_UNIX)
+            try:
+                peer.connect(self.path(name))
+                peer.settimeout(TIMEOUT)
+                return peer
+            except (FileNotFoundError, ConnectionRefusedError):
+                peer.close()
+                if self.process.poll() is not None:
+                    raise AssertionError(self.process.stderr.read().decode())
+                assert time.monotonic() < end, "no socket " + name
+                time.sleep(0.01)
+
+    def finish(self, status=0):
+        """Waits for the end; returns what the program wrote."""
+        out, err = self.process.communicate(timeout=TIMEOUT)
+        assert self.process.returncode == status, (self.process.returncode, out, err)
+        self.folder.cleanup()
+        return out.decode(), err.decode()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
+        self.folder.cleanup()
+
+
+class Qmp:
+    """A QMP session; events are kept aside."""
+
+    def __init__(self, peer, negotiate=True):
+        self.peer = peer
+        self.buffer = b""
+        self.events = []
+        self.greeting = self.message()
+        if negotiate:
+            self.command("qmp_capabilities")
+
+    def message(self):
+        while b"\n" not in self.buffer:
+            data = self.peer.recv(65536)
+            if not data:
+                raise EOFError
+            self.buffer += data
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        return json.loads(line)
+
+    def reply(self):
+        while True:
+            message = self.message()
+            if "event" not in message:
+                return message
+            self.events.append(message)
+
+    def raw(self, text):
+        self.peer.sendall(text.encode())
+        return self.reply()
+
+    def command(self, name, **arguments):
+        """The value returned; a failure is an AssertionError."""
+        request = {"execute": name}
+        if arguments:
+            request["arguments"] = {k.replace("_", "-"): v for k, v in arguments.items()}
+        reply = self.raw(json.dumps(request))
+        assert "return" in reply, reply
+        return reply["return"]
+
+    def failure(self, name, **arguments):
+        request = {"execute": name, "arguments": {k.replace("_", "-"): v
+                                                  for k, v in arguments.items()}}
+        reply = self.raw(json.dumps(request))
+        assert "error" in reply, reply
+        return reply["error"]
+
+    def wait_event(self, name):
+        while True:
+            for event in self.events:
+                if event["event"] == name:
+                    self.events.remove(event)
+                    return event
+            self.events.append(self.message())
+
+
+class Hmp:
+    """An HMP session over a plain stream."""
+
+    PROMPT = "(qemu) "
+
+    def __init__(self, peer):
+        self.peer = peer
+        self.read_to_prompt()
+
+    def read_to_prompt(self):
+        text = ""
+        while not text.endswith(self.PROMPT):
+            data = self.peer.recv(65536).decode()
+            assert data, text
+            text += data
+        return text[:-len(self.PROMPT)].replace("\r\n", "\n")
+
+    def command(self, line):
+        self.peer.sendall(line.encode() + b"\n")
+        return self.read_to_prompt()
+
+
+def read_until(fd, text, seconds=TIMEOUT):
+    """Reads a descriptor until text comes; returns all."""
+    got = b""
+    end = time.monotonic() + seconds
+    while text.encode() not in got:
+        ready, _, _ = select.select([fd], [], [], max(0, end - time.monotonic()))
+        assert ready, "waited for %r, got %r" % (text, got)
+        data = os.read(fd, 65536)
+        assert data, "waited for %r, got %r" % (text, got)
+        got += data
+    return got.decode(errors="replace")

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""Character back ends with a monitor at their front end, and what goes wrong with them."""
+
+import os
+import re
+import socket
+import time
+
+from harness import Hmp, Kaso, Qmp, read_until
+
+
+def tcp_server():
+    with Kaso("-chardev", "socket,id=c,host=127.0.0.1,port=0,server=on,wait=off", "-mon",
+              "chardev=c", "-qmp", "unix:@/q,server=on,wait=off") as kaso:
+        qmp = Qmp(kaso.connect("q"))
+        name = [c["filename"] for c in qmp.command("query-chardev") if c["label"] == "c"][0]
+        port = int(re.match(r"disconnected:tcp:127.0.0.1:(\d+),server=on", name).group(1))
+        for _ in range(2):  # a server takes the next client after one has left
+            peer = socket.create_connection(("127.0.0.1", port), timeout=20)
+            assert "VM status" in Hmp(peer).command("info status")
+            name = [c["filename"] for c in qmp.command("query-chardev") if c["label"] == "c"][0]
+            assert " <-> 127.0.0.1:" in name
+            peer.close()
+        with Kaso("-monitor", "tcp:127.0.0.1:%d,server=on,wait=off" % port) as second:
+            _, err = second.finish(status=1)
+            assert str(port) in err and "port" in err
+        qmp.command("quit")
+        kaso.finish()
+
+
+def client():
+    server = socket.create_server(("127.0.0.1", 0))
+    server.settimeout(20)
+    with Kaso("-monitor", "tcp:127.0.0.1:%d" % server.getsockname()[1]) as kaso:
+        peer, _ = server.accept()
+        peer.settimeout(20)
+        hmp = Hmp(peer)
+        assert "VM status" in hmp.command("info status")
+        peer.sendall(b"quit\n")
+        kaso.finish()
+    server.close()
+
+
+def reconnecting_client():
+    with Kaso("-chardev", "socket,id=c,path=@/peer,reconnect-ms=50", "-mon",
+              "chardev=c,mode=control") as kaso:
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(kaso.path("peer"))
+        server.listen()
+        server.settimeout(20)
+        for _ in range(2):
+            peer = server.accept()[0]
+            peer.settimeout(20)
+            Qmp(peer)
+            peer.close()
+        peer, _ = server.accept()
+        peer.settimeout(20)
+        Qmp(peer).command("quit")
+        kaso.finish()
+
+
+def telnet():
+    with Kaso("-monitor", "telnet:127.0.0.1:0,server=on,wait=off", "-qmp",
+              "unix:@/q,server=on,wait=off") as kaso:
+        qmp = Qmp(kaso.connect("q"))
+        name = qmp.command("query-chardev")[0]["filename"]
+        port = int(re.search(r"127.0.0.1:(\d+)", name).group(1))
+        peer = socket.create_connection(("127.0.0.1", port), timeout=20)
+        read_until(peer.fileno(), "(qemu) ")
+        # The server echoes, as it has offered; a return is CR NUL.
+        peer.sendall(b"\xff\xfd\x01info st\x00atus\r\x00")
+        got = read_until(peer.fileno(), "VM status")
+        assert "info st" in got
+        qmp.command("quit")
+        kaso.finish()
+
+
+def pty():
+    with Kaso("-monitor", "pty") as kaso:
+        line = kaso.process.stdout.readline().decode()
+        name = re.match(r"char device redirected to (/dev/pts/\d+) \(label compat_monitor0\)",
+                        line).group(1)
+        fd = os.open(name, os.O_RDWR | os.O_NOCTTY)
+        read_until(fd, "(qemu) ")
+        os.write(fd, b"info stat\t\r")
+        read_until(fd, "VM status: paused")
+        os.close(fd)
+        time.sleep(0.2)
+        fd = os.open(name, os.O_RDWR | os.O_NOCTTY)
+        os.write(fd, b"q\r")
+        kaso.finish()
+        os.close(fd)
+
+
+def files_and_pipes():
+    with Kaso("-chardev", "file,id=f,path=@/log,append=on", "-chardev", "null,id=n", "-mon",
+              "chardev=f", "-mon", "chardev=n", "-qmp", "unix:@/q,server=on,wait=off") as kaso:
+        Qmp(kaso.connect("q")).command("quit")
+        kaso.process.wait(20)
+        with open(kaso.path("log"), encoding="ascii") as file:
+            assert "(qemu) " in file.read()
+        kaso.finish()
+    with Kaso("-monitor", "pipe:/nonexistent/p") as kaso:
+        assert "mkfifo" in kaso.finish(status=1)[1]
+    with Kaso("-qmp", "unix:@/q,server=on,wait=off") as kaso:
+        qmp = Qmp(kaso.connect("q"))
+        path = kaso.path("pipe")
+        os.mkfifo(path + ".in")
+        os.mkfifo(path + ".out")
+        qmp.command("chardev-add", id="p", backend={"type": "pipe", "data": {"device": path}})
+        qmp.command("quit")
+        kaso.finish()
+
+
+def mistakes():
+    for arguments, part in (
+            (("-monitor", "tcp:127.0.0.1:1"), "cannot connect"),
+            (("-monitor", "unix:/nonexistent/s,server=on,wait=off"), "/nonexistent/s"),
+            (("-monitor", "sdtio"), "sdtio"),
+            (("-monitor", "file:/nonexistent/x"), "/nonexistent/x"),
+            (("-monitor", "chardev:nobody"), "nobody"),
+            (("-chardev", "socket,id=a"), "port=PORT"),
+            (("-chardev", "sokcet,id=a,port=1"), "did you mean 'socket'"),
+            (("-chardev", "null,id=a", "-chardev", "null,id=a"), "already"),
+            (("-chardev", "stdio,id=a", "-chardev", "stdio,id=b"), "stdio"),
+            (("-chardev", "stdio,id=a", "-mon", "chardev=a", "-serial", "chardev:a", "-mon",
+              "chardev=a"), "mux=on"),
+            (("-chardev", "spicevmc,id=a"), "not built yet")):
+        with Kaso(*arguments) as kaso:
+            _, err = kaso.finish(status=1)
+            assert part in err, (arguments, err)
+
+
+tcp_server()
+client()
+reconnecting_client()
+telnet()
+pty()
+files_and_pipes()
+mistakes()

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""Kaso on a terminal: Ctrl-A keys, and the terminal's mode after each way to end."""
+
+import os
+import pty
+import signal
+import termios
+import time
+
+from harness import Kaso, read_until
+
+
+class Terminal:
+    """A pseudo terminal that Kaso has as its controlling terminal."""
+
+    def __init__(self, *arguments, machine="none"):
+        self.master, slave = pty.openpty()
+        self.before = termios.tcgetattr(slave)
+
+        def become_foreground():
+            os.setsid()
+            fd = os.open(os.ttyname(slave), os.O_RDWR)
+            os.close(fd)
+
+        self.kaso = Kaso(*arguments, machine=machine, stdin=slave, preexec_fn=become_foreground)
+        self.slave = slave
+
+    def mode(self):
+        return termios.tcgetattr(self.slave)
+
+    def wait_raw(self):
+        end = time.monotonic() + 20
+        while self.mode()[3] & termios.ECHO:
+            assert time.monotonic() < end and self.kaso.process.poll() is None
+            time.sleep(0.01)
+
+    def type(self, text):
+        os.write(self.master, text.encode())
+
+    def close(self):
+        os.close(self.master)
+        os.close(self.slave)
+
+
+def out(terminal, text):
+    return read_until(terminal.kaso.process.stdout.fileno(), text)
+
+
+def keys():
+    terminal = Terminal("-serial", "mon:stdio", machine="virt")
+    terminal.wait_raw()
+    assert not terminal.mode()[3] & termios.ISIG
+    terminal.type("\x01h")
+    help_text = out(terminal, "sends C-a")
+    assert "C-a x" in help_text and "C-a c" in help_text
+    terminal.type("\x01c")
+    out(terminal, "(qemu) ")
+    terminal.type("info st\tx\x7f\r")
+    out(terminal, "VM status: paused")
+    terminal.type("\x1b[A")
+    out(terminal, "info status")
+    terminal.type("\x03\x01x")
+    terminal.kaso.process.stdout.read()
+    assert terminal.kaso.process.wait(20) == 0
+    assert terminal.mode() == terminal.before
+    terminal.close()
+
+
+def escape_character():
+    terminal = Terminal("-serial", "mon:stdio", "-echr", "0x02")
+    terminal.wait_raw()
+    terminal.type("\x01x\x02h")
+    out(terminal, "C-b x")
+    terminal.type("\x02x")
+    assert terminal.kaso.process.wait(20) == 0
+    assert terminal.mode() == terminal.before
+    terminal.close()
+
+
+def ends():
+    """Ctrl-C with signals on, SIGTERM, SIGHUP, a crash: the terminal is as before."""
+    for number in (None, signal.SIGTERM, signal.SIGHUP, signal.SIGABRT, signal.SIGSEGV):
+        terminal = Terminal("-monitor", "stdio")
+        terminal.wait_raw()
+        out(terminal, "(qemu) ")
+        if number is None:
+            assert terminal.mode()[3] & termios.ISIG
+            terminal.type("\x03")
+        else:
+            terminal.kaso.process.send_signal(number)
+        terminal.kaso.process.wait(20)
+        assert terminal.mode() == terminal.before, number
+        terminal.close()
+
+
+keys()
+escape_character()
+ends()
