@@ -65,12 +65,14 @@ static IrRef from_int(A64Translator *t, bool u, unsigned esz, bool scalar, IrRef
 static IrRef emit_misc(A64Translator *t, const MiscOp *op, bool u, unsigned esz, bool scalar,
                        IrRef n)
 {
+    int rounding;
+
     switch ((MiscKind)op->kind) {
     case ROUND:
         return a64_fp_imm(t, ARM_FP_round, esz, scalar, n, op->arg);
     case ROUND_BITS:
-        return a64_fp_imm(t, ARM_FP_rint, esz, scalar, n,
-                          (u ? IR_ROUND_CURRENT : IR_ROUND_ZERO) | (int64_t)op->arg << 8);
+        rounding = u ? IR_ROUND_CURRENT : IR_ROUND_ZERO;
+        return a64_fp_imm(t, ARM_FP_rint, esz, scalar, n, rounding | op->arg << 8);
     case TO_INT:
         return to_int(t, u, esz, scalar, op->arg, n);
     case FROM_INT:
