@@ -75,14 +75,13 @@ class Guest:
         self.send(text + "\n")
 
     def command(self, text, timeout=120):
-        """Runs a shell command in the guest; returns (status, output). Echo may be on or off."""
-        mark = f"done{time.monotonic_ns()}"
-        self.line(f"{text}; echo {mark[:4]}''{mark[4:]}=$?")
+        """Runs a shell command in the guest; returns (status, output), whether or not the terminal echoes."""
+        mark = time.monotonic_ns()
+        self.line(f"echo s''{mark}; {text}; echo e''{mark}=$?")
+        self.expect(rf"^s{mark}\n", timeout)
         start = self.position
-        match = self.expect(rf"{mark}=(\d+)\n", timeout)
-        output = self.text[start : match.start()]
-        lines = [l for l in output.split("\n") if "echo done''" not in l]
-        return int(match[1]), "\n".join(lines).strip()
+        match = self.expect(rf"^e{mark}=(\d+)\n", timeout)
+        return int(match[1]), self.text[start : match.start()].strip()
 
     def wait(self, timeout=60):
         """Waits for the end of the emulator; returns its exit status."""
