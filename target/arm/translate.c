@@ -158,7 +158,7 @@ TCG_HELPER(raise_helper);
 void a64_raise(A64Translator *t, uint32_t esr)
 {
     a64_call(t, &raise_helper, a64_const(t, IR_I32, (int32_t)esr), 0, 0, 0);
-    a64_dispatch_env(t);
+    t->ended = true;
 }
 
 void a64_undefined(A64Translator *t)
