@@ -9,12 +9,13 @@
 
 /* Types that users of other emulators know and that are not built. */
 static const char *const chardev_types_not_yet[] = {
-    "vc",   "braille", "msmouse",      "wctablet", "parport", "parallel",       "spicevmc",
-    "dbus", "hub",     "spiceport",    "testdev",  "console", "qemu-vdagent",
+    "vc",   "braille", "msmouse",   "wctablet", "parport", "parallel",     "spicevmc",
+    "dbus", "hub",     "spiceport", "testdev",  "console", "qemu-vdagent",
 };
 
 /* Other spellings of a type. */
-static const char *const chardev_type_aliases[][2] = { { "tty", "serial" }, { "memory", "ringbuf" } };
+static const char *const chardev_type_aliases[][2] = { { "tty", "serial" },
+                                                       { "memory", "ringbuf" } };
 
 static const ChardevType *chardev_type_find(const char *name, GError **error)
 {
@@ -162,7 +163,7 @@ static Chardev *chardev_open_mux(Machine *machine, const char *id, const Chardev
         base = chardev_open_one(machine, base_id, type, options, error);
     }
     if (base) {
-        g_hash_table_insert(mux_options, (gpointer)"chardev", base_id);
+        g_hash_table_insert(mux_options, (gpointer) "chardev", base_id);
         mux = chardev_open_one(machine, id, mux_type, mux_options, error);
         if (!mux) {
             machine_remove_chardev(machine, base);

@@ -16,16 +16,17 @@ Chardev *chardev_open(Machine *machine, const char *id, const char *type, GHashT
                       GError **error);
 
 /*
- * Opens what a short form says ("stdio", "mon:stdio", "tcp:host:port,server=on,wait=off", "unix:path",
- * "file:path", "pty", "null", "none", "chardev:ID" …) as `id`. *chardev is NULL for "none".
- * *monitor: the form began with "mon:", so the caller puts a monitor on it, too; it is then a mux.
+ * Opens what a short form says ("stdio", "mon:stdio", "tcp:host:port,server=on,wait=off",
+ * "unix:path", "file:path", "pty", "null", "none", "chardev:ID" …) as `id`. *chardev is NULL for
+ * "none". *monitor: the form began with "mon:", so the caller puts a monitor on it, too; it is then
+ * a mux.
  */
 bool chardev_open_short(Machine *machine, const char *id, const char *form, Chardev **chardev,
                         bool *monitor, GError **error);
 
 /*
- * The parsing alone: the type and options that a short form stands for. *type is NULL for "none" and
- * "chardev:ID"; the latter has the option "chardev". Caller frees *type and unrefs *options.
+ * The parsing alone: the type and options that a short form stands for. *type is NULL for "none"
+ * and "chardev:ID"; the latter has the option "chardev". Caller frees *type and unrefs *options.
  */
 bool chardev_parse_short(const char *form, char **type, GHashTable **options, bool *monitor,
                          GError **error);

@@ -114,18 +114,18 @@ static bool short_parse_udp(const char *form, const char *address, GHashTable *o
 typedef enum { SHORT_NOTHING, SHORT_PATH, SHORT_OPTIONAL_PATH, SHORT_SOCKET, SHORT_UDP } ShortTail;
 
 static const struct {
-    const char *word;  /* before the colon */
-    const char *type;  /* of the chardev */
-    ShortTail tail;    /* what follows the colon */
+    const char *word; /* before the colon */
+    const char *type; /* of the chardev */
+    ShortTail tail;   /* what follows the colon */
 } short_forms[] = {
-    { "stdio", "stdio", SHORT_NOTHING },  { "null", "null", SHORT_NOTHING },
-    { "pty", "pty", SHORT_OPTIONAL_PATH }, { "ringbuf", "ringbuf", SHORT_NOTHING },
-    { "vc", "vc", SHORT_OPTIONAL_PATH },  { "msmouse", "msmouse", SHORT_NOTHING },
+    { "stdio", "stdio", SHORT_NOTHING },     { "null", "null", SHORT_NOTHING },
+    { "pty", "pty", SHORT_OPTIONAL_PATH },   { "ringbuf", "ringbuf", SHORT_NOTHING },
+    { "vc", "vc", SHORT_OPTIONAL_PATH },     { "msmouse", "msmouse", SHORT_NOTHING },
     { "braille", "braille", SHORT_NOTHING }, { "wctablet", "wctablet", SHORT_NOTHING },
-    { "file", "file", SHORT_PATH },       { "pipe", "pipe", SHORT_PATH },
-    { "tcp", "socket", SHORT_SOCKET },    { "telnet", "socket", SHORT_SOCKET },
+    { "file", "file", SHORT_PATH },          { "pipe", "pipe", SHORT_PATH },
+    { "tcp", "socket", SHORT_SOCKET },       { "telnet", "socket", SHORT_SOCKET },
     { "websocket", "socket", SHORT_SOCKET }, { "tn3270", "socket", SHORT_SOCKET },
-    { "unix", "socket", SHORT_SOCKET },   { "udp", "udp", SHORT_UDP },
+    { "unix", "socket", SHORT_SOCKET },      { "udp", "udp", SHORT_UDP },
 };
 
 static bool short_parse_known(const char *form, size_t index, const char *argument, char **type,
@@ -203,7 +203,8 @@ bool chardev_parse_short(const char *form, char **type, GHashTable **options, bo
     if (*monitor) {
         text += strlen("mon:");
         short_set(*options, "mux", g_strdup("on"));
-        /* Ctrl-C is for the guest when the console shares the terminal; Ctrl-A x ends the program. */
+        /* Ctrl-C is for the guest when the console shares the terminal; Ctrl-A x ends the program.
+         */
         if (g_str_has_prefix(text, "stdio")) {
             short_set(*options, "signal", g_strdup("off"));
         }

@@ -8,8 +8,8 @@
 #include "machine/machine.h"
 
 static const char *const netdev_types_not_yet[] = {
-    "tap",        "bridge",     "hubport", "vde",    "vhost-user", "vhost-vdpa",
-    "l2tpv3",     "stream",     "dgram",   "passt",  "netmap",     "af-xdp",
+    "tap",    "bridge", "hubport", "vde",   "vhost-user", "vhost-vdpa",
+    "l2tpv3", "stream", "dgram",   "passt", "netmap",     "af-xdp",
 };
 
 static const NetdevType *netdev_type_find(const char *name, GError **error)

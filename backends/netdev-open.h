@@ -9,17 +9,17 @@
 #include "machine/netdev.h"
 
 /*
- * Opens the back end `type` as `id` and adds it to the machine. options: char * -> char * as -netdev
- * spells them, or NULL; the values of an option that may be repeated (hostfwd, guestfwd, dnssearch)
- * are joined by '\n'.
+ * Opens the back end `type` as `id` and adds it to the machine. options: char * -> char * as
+ * -netdev spells them, or NULL; the values of an option that may be repeated (hostfwd, guestfwd,
+ * dnssearch) are joined by '\n'.
  */
 Netdev *netdev_open(Machine *machine, const char *id, const char *type, GHashTable *options,
                     GError **error);
 
 /*
- * The same from text: "user,id=net0,hostfwd=tcp::2222-:22". id: used when the text has none; when it
- * is NULL, too, that is an error. *rest, when not NULL, is filled with the options that are not the
- * back end's but a NIC's (model, macaddr, addr, vectors, name), for -nic.
+ * The same from text: "user,id=net0,hostfwd=tcp::2222-:22". id: used when the text has none; when
+ * it is NULL, too, that is an error. *rest, when not NULL, is filled with the options that are not
+ * the back end's but a NIC's (model, macaddr, addr, vectors, name), for -nic.
  */
 Netdev *netdev_open_text(Machine *machine, const char *text, const char *id, GHashTable *rest,
                          GError **error);

@@ -138,9 +138,7 @@ static struct addrinfo *socket_address_resolve(const SocketAddress *address, boo
         return NULL;
     }
     hints.ai_flags = passive ? AI_PASSIVE : 0;
-    hints.ai_family = address->ipv4_only   ? AF_INET
-                      : address->ipv6_only ? AF_INET6
-                                           : AF_UNSPEC;
+    hints.ai_family = address->ipv4_only ? AF_INET : address->ipv6_only ? AF_INET6 : AF_UNSPEC;
     result = getaddrinfo(address->host && *address->host ? address->host : NULL, address->port,
                          &hints, &list);
     if (result) {

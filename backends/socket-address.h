@@ -7,21 +7,22 @@
 #include <stdbool.h>
 
 typedef struct {
-    const char *path;      /* UNIX socket; NULL: TCP */
-    bool abstract;         /* path is in Linux's abstract name space */
-    const char *host;      /* NULL: any address to listen on, loopback to connect to */
-    const char *port;      /* number or service name */
-    unsigned port_last;    /* listening tries the ports up to this one; 0: only port */
+    const char *path;   /* UNIX socket; NULL: TCP */
+    bool abstract;      /* path is in Linux's abstract name space */
+    const char *host;   /* NULL: any address to listen on, loopback to connect to */
+    const char *port;   /* number or service name */
+    unsigned port_last; /* listening tries the ports up to this one; 0: only port */
     bool ipv4_only, ipv6_only;
 } SocketAddress;
 
 /* The descriptor, or -1. who: names the owner in messages. */
 int socket_address_listen(const SocketAddress *address, const char *who, GError **error);
 /*
- * wait: returns a connected socket. Else a non-blocking one whose connection may still be under way:
- * it becomes writable, then SO_ERROR tells.
+ * wait: returns a connected socket. Else a non-blocking one whose connection may still be under
+ * way: it becomes writable, then SO_ERROR tells.
  */
-int socket_address_connect(const SocketAddress *address, bool wait, const char *who, GError **error);
+int socket_address_connect(const SocketAddress *address, bool wait, const char *who,
+                           GError **error);
 /* "tcp:127.0.0.1:4444", "unix:/run/x"; caller frees. peer: of the other end instead of ours. */
 char *socket_address_of(int fd, bool peer);
 /* The same from what the options say. */

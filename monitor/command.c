@@ -21,12 +21,14 @@ json_t *monitor_version(void)
 
 static gint command_compare_qmp(gconstpointer a, gconstpointer b)
 {
-    return strcmp((*(const MonitorCommand *const *)a)->name, (*(const MonitorCommand *const *)b)->name);
+    return strcmp((*(const MonitorCommand *const *)a)->name,
+                  (*(const MonitorCommand *const *)b)->name);
 }
 
 static gint command_compare_hmp(gconstpointer a, gconstpointer b)
 {
-    return strcmp((*(const MonitorCommand *const *)a)->hmp, (*(const MonitorCommand *const *)b)->hmp);
+    return strcmp((*(const MonitorCommand *const *)a)->hmp,
+                  (*(const MonitorCommand *const *)b)->hmp);
 }
 
 GPtrArray *monitor_sorted_commands(bool qmp)
@@ -116,8 +118,9 @@ static bool command_check(const MonitorCommand *command, json_t *arguments, GErr
     for (argument = table; argument->name; argument++) {
         if (!argument->optional && argument->kind != ARGUMENT_FLAG &&
             !json_object_get(arguments, argument->name)) {
-            return error_fail(error, KASO_ERROR_INVALID, "command '%s' needs the argument '%s' (%s)",
-                              name, argument->name, argument->summary);
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "command '%s' needs the argument '%s' (%s)", name, argument->name,
+                              argument->summary);
         }
     }
     return true;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Monitor commands. Each is defined once: a name in QMP and one in HMP, an argument schema, a handler
- * that returns structured data, and a printer that makes HMP's text from it. Both front ends, help,
- * completion and schema introspection work from the definition.
+ * Monitor commands. Each is defined once: a name in QMP and one in HMP, an argument schema, a
+ * handler that returns structured data, and a printer that makes HMP's text from it. Both front
+ * ends, help, completion and schema introspection work from the definition.
  *
  * Handlers run in the main loop with the machine lock held.
  */
@@ -20,14 +20,14 @@ typedef struct Monitor Monitor;
 
 typedef enum {
     ARGUMENT_STRING,
-    ARGUMENT_REST,    /* string; HMP: all that is left of the line */
-    ARGUMENT_INT,     /* HMP: an expression, registers as $name */
-    ARGUMENT_SIZE,    /* integer; HMP: number with K M G T suffix */
-    ARGUMENT_BOOL,    /* HMP: on or off */
-    ARGUMENT_FLAG,    /* bool; HMP: -letter */
-    ARGUMENT_FORMAT,  /* string such as "4xw"; HMP: after a slash */
-    ARGUMENT_ANY,     /* any JSON value; HMP: a string, or JSON when it is some */
-    ARGUMENT_OBJECT,  /* JSON object; QMP only */
+    ARGUMENT_REST,   /* string; HMP: all that is left of the line */
+    ARGUMENT_INT,    /* HMP: an expression, registers as $name */
+    ARGUMENT_SIZE,   /* integer; HMP: number with K M G T suffix */
+    ARGUMENT_BOOL,   /* HMP: on or off */
+    ARGUMENT_FLAG,   /* bool; HMP: -letter */
+    ARGUMENT_FORMAT, /* string such as "4xw"; HMP: after a slash */
+    ARGUMENT_ANY,    /* any JSON value; HMP: a string, or JSON when it is some */
+    ARGUMENT_OBJECT, /* JSON object; QMP only */
 } ArgumentKind;
 
 /* Adds what an argument may be; the caller picks those with the typed prefix. */
@@ -49,14 +49,14 @@ enum {
 };
 
 typedef struct {
-    const char *name;    /* QMP's name; NULL: HMP only */
-    const char *hmp;     /* HMP's name, alternatives after '|' ("cont|c", "info status"); NULL: none */
+    const char *name; /* QMP's name; NULL: HMP only */
+    const char *hmp;  /* HMP's name, alternatives after '|' ("cont|c", "info status"); NULL: none */
     const char *summary;
     const MonitorArgument *arguments; /* NULL: none */
     unsigned flags;
     /*
-     * arguments: an object checked against the schema. Returns a new reference; NULL with *error set
-     * for a failure, NULL without for nothing to tell (QMP's empty object).
+     * arguments: an object checked against the schema. Returns a new reference; NULL with *error
+     * set for a failure, NULL without for nothing to tell (QMP's empty object).
      */
     json_t *(*run)(Monitor *monitor, json_t *arguments, GError **error);
     /* NULL: prints nothing, or the member human-readable-text when there is one. */

@@ -50,9 +50,9 @@ static bool expression_register(Expression *e, int64_t *value)
         e->text++;
     }
     name = g_strndup(start, e->text - start);
-    ok = e->vcpu ? registers_read_number(e->vcpu, name, (uint64_t *)value, e->error)
-                 : error_fail(e->error, KASO_ERROR_INVALID, "there is no CPU for register '$%s'",
-                              name);
+    ok = e->vcpu
+             ? registers_read_number(e->vcpu, name, (uint64_t *)value, e->error)
+             : error_fail(e->error, KASO_ERROR_INVALID, "there is no CPU for register '$%s'", name);
     g_free(name);
     return ok;
 }

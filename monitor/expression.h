@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * HMP's expressions: C's integer operators | ^ & << >> + - * / % and unary - ~ !, parentheses, decimal,
- * octal and hexadecimal numbers, 'c' characters, and $register of a vCPU.
+ * HMP's expressions: C's integer operators | ^ & << >> + - * / % and unary - ~ !, parentheses,
+ * decimal, octal and hexadecimal numbers, 'c' characters, and $register of a vCPU.
  */
 #ifndef MONITOR_EXPRESSION_H
 #define MONITOR_EXPRESSION_H

@@ -119,7 +119,10 @@ static char *take_word(const char **text, GError **error)
         for (c++; *c && *c != '"'; c++) {
             if (*c == '\\' && c[1]) {
                 c++;
-                g_string_append_c(word, *c == 'n' ? '\n' : *c == 'r' ? '\r' : *c == 't' ? '\t' : *c);
+                g_string_append_c(word, *c == 'n'   ? '\n'
+                                        : *c == 'r' ? '\r'
+                                        : *c == 't' ? '\t'
+                                                    : *c);
             } else {
                 g_string_append_c(word, *c);
             }
@@ -160,7 +163,8 @@ static json_t *parse_size(const char **text, const MonitorArgument *argument, GE
         shift = 10 * (suffix - suffixes);
         end++;
     }
-    if (end == start || (*end && !isspace((unsigned char)*end)) || value > (UINT64_MAX >> 1) >> shift) {
+    if (end == start || (*end && !isspace((unsigned char)*end)) ||
+        value > (UINT64_MAX >> 1) >> shift) {
         error_fail(error, KASO_ERROR_INVALID, "'%s' is not a size: '%s'", argument->name, start);
         return NULL;
     }
@@ -190,8 +194,8 @@ static json_t *parse_one(Monitor *monitor, const MonitorArgument *argument, cons
         return value;
     default:
         word = take_word(text, error);
-        value = word && argument->kind == ARGUMENT_ANY ? json_loads(word, JSON_DECODE_ANY, NULL)
-                                                       : NULL;
+        value =
+            word && argument->kind == ARGUMENT_ANY ? json_loads(word, JSON_DECODE_ANY, NULL) : NULL;
         value = word && !value ? monitor_string(word) : value;
         g_free(word);
         return value;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * HMP, the monitor's front end for people: finds the command a line begins with, makes its arguments
- * by the schema, runs it and prints its result. The prompt and the texts are what scripts written for
- * QEMU's monitor look for.
+ * HMP, the monitor's front end for people: finds the command a line begins with, makes its
+ * arguments by the schema, runs it and prints its result. The prompt and the texts are what scripts
+ * written for QEMU's monitor look for.
  */
 #include <ctype.h>
 #include <string.h>

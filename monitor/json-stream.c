@@ -10,10 +10,10 @@ struct JsonStream {
     void *opaque;
     GString *text;
     unsigned depth;
-    char quote;      /* '"' or '\'' inside a string, else 0 */
-    bool escaped;    /* the last character in the string was a backslash */
-    bool bare;       /* a text that starts with neither { nor [: ends with the line */
-    bool overflow;   /* too long or too deep: dropped up to its end */
+    char quote;    /* '"' or '\'' inside a string, else 0 */
+    bool escaped;  /* the last character in the string was a backslash */
+    bool bare;     /* a text that starts with neither { nor [: ends with the line */
+    bool overflow; /* too long or too deep: dropped up to its end */
 };
 
 enum { JSON_STREAM_RESET_BYTE = 0xff }; /* never part of UTF-8; clients send it to resynchronise */

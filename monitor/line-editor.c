@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#define CONTROL(letter) ((letter) & 0x1f)
+#define CONTROL(letter) ((letter)&0x1f)
 
 struct LineEditor {
     const LineEditorHandlers *handlers;
@@ -17,9 +17,9 @@ struct LineEditor {
     guint history_at;   /* the entry shown; history->len: the line being typed */
     char *typed;        /* the line being typed, while history is shown */
     enum { KEY_PLAIN, KEY_ESCAPE, KEY_CONTROL, KEY_SHIFT3 } state; /* of an escape sequence */
-    unsigned parameter, parameter2; /* of a control sequence */
+    unsigned parameter, parameter2;                                /* of a control sequence */
     bool after_return;
-    char *kill;         /* what Ctrl-K, -U or -W removed last */
+    char *kill; /* what Ctrl-K, -U or -W removed last */
 };
 
 LineEditor *line_editor_new(const char *prompt, bool terminal, const LineEditorHandlers *handlers,
@@ -165,8 +165,8 @@ static void editor_insert(LineEditor *editor, const char *text, size_t size)
 
 static void editor_remember(LineEditor *editor, const char *line)
 {
-    if (!*line || (editor->history->len &&
-                   !strcmp(editor->history->pdata[editor->history->len - 1], line))) {
+    if (!*line ||
+        (editor->history->len && !strcmp(editor->history->pdata[editor->history->len - 1], line))) {
         return;
     }
     if (editor->history->len >= LINE_EDITOR_HISTORY_MAX) {
@@ -345,11 +345,12 @@ static void editor_sequence(LineEditor *editor, uint8_t final)
         editor_show_history(editor, editor->history_at + 1);
         break;
     case 'C':
-        editor_move(editor, by_word ? editor_word_right(editor) : editor_next(editor, editor->cursor));
+        editor_move(editor,
+                    by_word ? editor_word_right(editor) : editor_next(editor, editor->cursor));
         break;
     case 'D':
-        editor_move(editor, by_word ? editor_word_left(editor)
-                                    : editor_previous(editor, editor->cursor));
+        editor_move(editor,
+                    by_word ? editor_word_left(editor) : editor_previous(editor, editor->cursor));
         break;
     case 'F':
         editor_move(editor, editor->line->len);

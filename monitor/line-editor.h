@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A line editor for a terminal at the other end of a byte stream: Emacs-like keys and the cursor keys
- * of ECMA-48 terminals, history, completion. Without a terminal it only gathers lines, without echo;
- * a peer that ends its lines with a lone return is taken for a raw terminal from then on.
+ * A line editor for a terminal at the other end of a byte stream: Emacs-like keys and the cursor
+ * keys of ECMA-48 terminals, history, completion. Without a terminal it only gathers lines, without
+ * echo; a peer that ends its lines with a lone return is taken for a raw terminal from then on.
  */
 #ifndef MONITOR_LINE_EDITOR_H
 #define MONITOR_LINE_EDITOR_H

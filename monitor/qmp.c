@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * QMP, the monitor's front end for programs: a greeting, capabilities negotiation, then JSON commands
- * with replies in order, and events.
+ * QMP, the monitor's front end for programs: a greeting, capabilities negotiation, then JSON
+ * commands with replies in order, and events.
  */
 #include <string.h>
 #include <sys/time.h>
@@ -149,8 +149,8 @@ static void qmp_text(void *opaque, const char *text, size_t size)
     }
     message = json_loadb(text, size, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
     if (!message) {
-        char *description = g_strdup_printf("this is no JSON: %s (character %d)", error.text,
-                                            error.position);
+        char *description =
+            g_strdup_printf("this is no JSON: %s (character %d)", error.text, error.position);
 
         qmp_send_error(monitor, "GenericError", description, NULL);
         g_free(description);

@@ -10,11 +10,11 @@
 
 struct Monitor {
     Machine *machine;
-    Chardev *chardev;   /* NULL: a transient session of human-monitor-command */
-    bool control;       /* QMP */
+    Chardev *chardev; /* NULL: a transient session of human-monitor-command */
+    bool control;     /* QMP */
     bool pretty;
-    unsigned vcpu;      /* index chosen by `cpu N` */
-    GString *pending;   /* output that the back end has not taken yet */
+    unsigned vcpu;    /* index chosen by `cpu N` */
+    GString *pending; /* output that the back end has not taken yet */
 
     /* HMP */
     LineEditor *editor;

@@ -15,11 +15,11 @@ typedef struct FdStream FdStream;
 
 struct FdStream {
     Chardev *chardev;
-    int in_fd, out_fd;     /* -1: none */
-    bool is_socket;        /* write by send(), which needs no O_NONBLOCK */
-    bool ended;            /* no more input will come */
+    int in_fd, out_fd; /* -1: none */
+    bool is_socket;    /* write by send(), which needs no O_NONBLOCK */
+    bool ended;        /* no more input will come */
     guint in_watch, out_watch;
-    GByteArray *pending;   /* taken from the front end, not yet written */
+    GByteArray *pending; /* taken from the front end, not yet written */
     /* Strips protocol bytes in place and returns what is left (telnet); NULL: none. */
     size_t (*filter)(FdStream *stream, uint8_t *data, size_t size);
     /* The peer is gone or the input has ended; the stream no longer watches its input. */

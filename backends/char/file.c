@@ -70,7 +70,8 @@ static char *file_describe(Chardev *chardev)
 
 static const Property file_properties[] = {
     { "path", PROPERTY_STRING, offsetof(FileChardev, path), "file that takes the output" },
-    { "input-path", PROPERTY_STRING, offsetof(FileChardev, input_path), "file that gives the input" },
+    { "input-path", PROPERTY_STRING, offsetof(FileChardev, input_path),
+      "file that gives the input" },
     { "append", PROPERTY_BOOL, offsetof(FileChardev, append), "keep what the file holds" },
     { NULL },
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Character back end "mux": shares one back end among several front ends. All may write; one has the
- * input. The escape character (Ctrl-A or what -echr says) and a letter switch between them, end the
- * program, and so on; the escape character twice sends it.
+ * Character back end "mux": shares one back end among several front ends. All may write; one has
+ * the input. The escape character (Ctrl-A or what -echr says) and a letter switch between them, end
+ * the program, and so on; the escape character twice sends it.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -24,12 +24,12 @@ typedef struct {
 
 typedef struct {
     Chardev chardev;
-    Chardev *base;       /* property "chardev" */
-    GPtrArray *clients;  /* MuxClient * */
+    Chardev *base;      /* property "chardev" */
+    GPtrArray *clients; /* MuxClient * */
     MuxClient *focus;
-    MuxClient *told;     /* the one that last got CHARDEV_MUX_IN */
-    guint announce;      /* idle source that tells who has the focus */
-    bool escaped;        /* the last input character was the escape character */
+    MuxClient *told; /* the one that last got CHARDEV_MUX_IN */
+    guint announce;  /* idle source that tells who has the focus */
+    bool escaped;    /* the last input character was the escape character */
     bool timestamps, line_start;
     int64_t timestamps_start_us;
 } MuxChardev;
@@ -66,7 +66,8 @@ static gboolean mux_announce(gpointer opaque)
     return G_SOURCE_REMOVE;
 }
 
-/* Front ends hear of it from the main loop: while the machine is built, the focus may still move. */
+/* Front ends hear of it from the main loop: while the machine is built, the focus may still move.
+ */
 static void mux_set_focus(MuxChardev *m, MuxClient *client)
 {
     m->focus = client;

@@ -82,7 +82,8 @@ static char *pipe_describe(Chardev *chardev)
 }
 
 static const Property pipe_properties[] = {
-    { "path", PROPERTY_STRING, offsetof(PipeChardev, path), "pipe, or the stem of PATH.in and PATH.out" },
+    { "path", PROPERTY_STRING, offsetof(PipeChardev, path),
+      "pipe, or the stem of PATH.in and PATH.out" },
     { NULL },
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Character back end "pty": a new pseudo terminal for others to open. The kernel tells us by a hang-up
- * that nobody has it open; then we look once a second whether somebody has come.
+ * Character back end "pty": a new pseudo terminal for others to open. The kernel tells us by a
+ * hang-up that nobody has it open; then we look once a second whether somebody has come.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -154,7 +154,8 @@ static char *pty_describe(Chardev *chardev)
 }
 
 static const Property pty_properties[] = {
-    { "path", PROPERTY_STRING, offsetof(PtyChardev, path), "symbolic link to make to the terminal" },
+    { "path", PROPERTY_STRING, offsetof(PtyChardev, path),
+      "symbolic link to make to the terminal" },
     { NULL },
 };
 

@@ -9,8 +9,8 @@
 
 typedef struct {
     Chardev chardev;
-    uint64_t size;            /* property; a power of two */
-    uint64_t written, taken;  /* byte counts since the start; written - taken <= size */
+    uint64_t size;           /* property; a power of two */
+    uint64_t written, taken; /* byte counts since the start; written - taken <= size */
     uint8_t *bytes;
 } RingbufChardev;
 
@@ -21,10 +21,11 @@ static bool ringbuf_open(Chardev *chardev, GError **error)
     RingbufChardev *r = (RingbufChardev *)chardev;
 
     if (!is_power_of_two(r->size) || r->size > RINGBUF_SIZE_MAX) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "chardev '%s': size of the ring buffer must be a power of two up to 256M, "
-                          "not %" G_GUINT64_FORMAT,
-                          chardev->id, r->size);
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "chardev '%s': size of the ring buffer must be a power of two up to 256M, "
+            "not %" G_GUINT64_FORMAT,
+            chardev->id, r->size);
     }
     r->bytes = g_malloc(r->size);
     chardev->open = true;
@@ -66,7 +67,8 @@ static char *ringbuf_describe(Chardev *chardev)
 }
 
 static const Property ringbuf_properties[] = {
-    { "size", PROPERTY_SIZE, offsetof(RingbufChardev, size), "bytes kept; a power of two", "65536" },
+    { "size", PROPERTY_SIZE, offsetof(RingbufChardev, size), "bytes kept; a power of two",
+      "65536" },
     { NULL },
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Character back end "socket": a TCP or UNIX stream, as server (one client at a time; others wait in
- * the listen queue) or client, plain or Telnet.
+ * Character back end "socket": a TCP or UNIX stream, as server (one client at a time; others wait
+ * in the listen queue) or client, plain or Telnet.
  *
  * Not modelled: TLS, websocket, tn3270.
  */
@@ -34,9 +34,9 @@ typedef struct {
     SocketAddress address;
     char *address_text;
     Telnet protocol;
-    int listen_fd, fd;   /* -1: none */
-    guint listen_watch;  /* accept, or a connect that is under way */
-    guint timer;         /* until the next try to connect */
+    int listen_fd, fd;  /* -1: none */
+    guint listen_watch; /* accept, or a connect that is under way */
+    guint timer;        /* until the next try to connect */
 } SocketChardev;
 
 enum { SOCKET_AUTO, SOCKET_ON, SOCKET_OFF };
@@ -253,8 +253,7 @@ static bool socket_check(SocketChardev *s, GError **error)
                           id);
     }
     if (!s->server && s->wait == SOCKET_ON) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "chardev '%s': wait=on needs server=on", id);
+        return error_fail(error, KASO_ERROR_INVALID, "chardev '%s': wait=on needs server=on", id);
     }
     if (s->server && (s->reconnect_s || s->reconnect_ms)) {
         return error_fail(error, KASO_ERROR_INVALID,
@@ -271,14 +270,16 @@ static void socket_fill_address(SocketChardev *s)
     s->address = (SocketAddress){
         .path = s->path,
         .abstract = s->abstract,
-        .host = s->host ? s->host : s->server ? NULL : "localhost",
+        .host = s->host     ? s->host
+                : s->server ? NULL
+                            : "localhost",
         .port = s->port,
         .port_last = s->to,
         .ipv4_only = s->ipv4 == SOCKET_ON ? s->ipv6 != SOCKET_ON : s->ipv6 == SOCKET_OFF,
         .ipv6_only = s->ipv6 == SOCKET_ON ? s->ipv4 != SOCKET_ON : s->ipv4 == SOCKET_OFF,
     };
-    s->address_text = s->fd_text ? g_strdup_printf("fd:%s", s->fd_text)
-                                 : socket_address_text(&s->address);
+    s->address_text =
+        s->fd_text ? g_strdup_printf("fd:%s", s->fd_text) : socket_address_text(&s->address);
 }
 
 static bool socket_open_server(SocketChardev *s, const char *who, GError **error)
@@ -389,7 +390,8 @@ static char *socket_describe(Chardev *chardev)
     char *ours, *peer, *text;
 
     if (!chardev->open) {
-        ours = s->listen_fd >= 0 ? socket_address_of(s->listen_fd, false) : g_strdup(s->address_text);
+        ours =
+            s->listen_fd >= 0 ? socket_address_of(s->listen_fd, false) : g_strdup(s->address_text);
         text = g_strdup_printf("disconnected:%s%s", ours, server);
         g_free(ours);
         return text;
@@ -406,8 +408,10 @@ static char *socket_describe(Chardev *chardev)
     return text;
 }
 
-#define SOCKET_PROPERTY(name, kind, field, ...)                                                    \
-    { name, PROPERTY_##kind, offsetof(SocketChardev, field), __VA_ARGS__ }
+#define SOCKET_PROPERTY(name, kind, field, ...)                            \
+    {                                                                      \
+        name, PROPERTY_##kind, offsetof(SocketChardev, field), __VA_ARGS__ \
+    }
 static const Property socket_properties[] = {
     SOCKET_PROPERTY("host", STRING, host, "TCP host name or address"),
     SOCKET_PROPERTY("port", STRING, port, "TCP port"),

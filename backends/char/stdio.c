@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Character back end "stdio": standard input and output. On a terminal, characters go through one by
- * one and without echo; the terminal gets its mode back however the process ends, short of SIGKILL.
+ * Character back end "stdio": standard input and output. On a terminal, characters go through one
+ * by one and without echo; the terminal gets its mode back however the process ends, short of
+ * SIGKILL.
  */
 #include <fcntl.h>
 #include <signal.h>

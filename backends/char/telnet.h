@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The server's side of Telnet (RFC 854, options by RFC 855; ECHO RFC 857, SUPPRESS-GO-AHEAD RFC 858,
- * BINARY RFC 856): character at a time, eight bits, the guest echoes. Other options are refused.
+ * The server's side of Telnet (RFC 854, options by RFC 855; ECHO RFC 857, SUPPRESS-GO-AHEAD RFC
+ * 858, BINARY RFC 856): character at a time, eight bits, the guest echoes. Other options are
+ * refused.
  */
 #ifndef BACKENDS_CHAR_TELNET_H
 #define BACKENDS_CHAR_TELNET_H
@@ -13,10 +14,10 @@
 
 typedef struct {
     enum { TELNET_DATA, TELNET_IAC, TELNET_OPTION, TELNET_SUB, TELNET_SUB_IAC } state;
-    uint8_t verb;      /* WILL … DONT that waits for its option */
-    bool binary;       /* the peer sends plain bytes; else a return is CR NUL or CR LF */
+    uint8_t verb; /* WILL … DONT that waits for its option */
+    bool binary;  /* the peer sends plain bytes; else a return is CR NUL or CR LF */
     bool after_return;
-    bool got_break;    /* set by telnet_filter; the caller clears it */
+    bool got_break;         /* set by telnet_filter; the caller clears it */
     uint8_t refused[2][32]; /* bit maps of DO and WILL that were answered: each only once */
 } Telnet;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Network back end "socket": carries frames to other emulators. Over a TCP stream (listen=, connect=)
- * each frame follows its length as four big-endian bytes; over UDP (mcast=, udp=) each is one packet.
+ * Network back end "socket": carries frames to other emulators. Over a TCP stream (listen=,
+ * connect=) each frame follows its length as four big-endian bytes; over UDP (mcast=, udp=) each is
+ * one packet.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -31,7 +32,7 @@ typedef struct {
     bool datagram;
     struct sockaddr_in peer; /* datagram */
     GByteArray *incoming;    /* stream: what is not yet a whole frame */
-    GByteArray *outgoing;    /* stream: what the socket would not take; whole frames but the first */
+    GByteArray *outgoing; /* stream: what the socket would not take; whole frames but the first */
 } SocketNetdev;
 
 static void socket_watch_input(SocketNetdev *s);
@@ -257,7 +258,8 @@ static bool socket_open_stream(SocketNetdev *s, GError **error)
     char *who = g_strdup_printf("netdev '%s'", s->netdev.id);
     SocketAddress address = { 0 };
     char *host = NULL, *port = NULL;
-    bool ok = socket_parse_address(s, option, s->listen ? s->listen : s->connect, &host, &port, error);
+    bool ok =
+        socket_parse_address(s, option, s->listen ? s->listen : s->connect, &host, &port, error);
 
     if (ok) {
         address.host = host;
@@ -367,9 +369,9 @@ static bool socket_open(Netdev *netdev, GError **error)
 
     s->fd = s->listen_fd = -1;
     if (!!s->listen + !!s->connect + !!s->mcast + !!s->udp != 1) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "netdev '%s': give exactly one of listen=, connect=, mcast= and udp=",
-                          netdev->id);
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "netdev '%s': give exactly one of listen=, connect=, mcast= and udp=", netdev->id);
     }
     s->incoming = g_byte_array_new();
     s->outgoing = g_byte_array_new();
@@ -398,8 +400,10 @@ static char *socket_describe(Netdev *netdev)
     return text;
 }
 
-#define SOCKET_PROPERTY(name, field, summary)                                                      \
-    { name, PROPERTY_STRING, offsetof(SocketNetdev, field), summary }
+#define SOCKET_PROPERTY(name, field, summary)                         \
+    {                                                                 \
+        name, PROPERTY_STRING, offsetof(SocketNetdev, field), summary \
+    }
 static const Property socket_properties[] = {
     SOCKET_PROPERTY("listen", listen, "[HOST]:PORT to wait for the peer at"),
     SOCKET_PROPERTY("connect", connect, "HOST:PORT of the peer"),

@@ -56,7 +56,8 @@ static bool forward_parse_host_side(const char **rest, bool last, ForwardRule *r
     char field[64];
 
     if (!forward_take(rest, ':', field, sizeof field) ||
-        !forward_parse_protocol(field, &rule->udp) || !forward_take(rest, ':', field, sizeof field) ||
+        !forward_parse_protocol(field, &rule->udp) ||
+        !forward_take(rest, ':', field, sizeof field) ||
         !forward_parse_address(field, &rule->host)) {
         return false;
     }

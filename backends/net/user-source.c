@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The main loop's side of the user network: before each poll the source asks slirp which sockets to
- * watch, afterwards it tells slirp what happened. A stopped machine watches nothing, because slirp's
- * time stands still with the virtual clock.
+ * watch, afterwards it tells slirp what happened. A stopped machine watches nothing, because
+ * slirp's time stands still with the virtual clock.
  */
 #include "backends/lock.h"
 #include "backends/net/user.h"
@@ -10,9 +10,9 @@
 typedef struct {
     GSource source;
     UserNetdev *user;
-    GPtrArray *fds;      /* GPollFD *; the first `used` ones are being watched */
+    GPtrArray *fds; /* GPollFD *; the first `used` ones are being watched */
     guint used;
-    gint64 deadline_us;  /* when slirp wants to run at the latest; -1: never */
+    gint64 deadline_us; /* when slirp wants to run at the latest; -1: never */
 } UserSource;
 
 static int user_source_add_poll(int fd, int events, void *opaque)
@@ -26,7 +26,8 @@ static int user_source_add_poll(int fd, int events, void *opaque)
     entry = s->fds->pdata[s->used];
     entry->fd = fd;
     entry->revents = 0;
-    entry->events = (events & SLIRP_POLL_IN ? G_IO_IN : 0) | (events & SLIRP_POLL_OUT ? G_IO_OUT : 0) |
+    entry->events = (events & SLIRP_POLL_IN ? G_IO_IN : 0) |
+                    (events & SLIRP_POLL_OUT ? G_IO_OUT : 0) |
                     (events & SLIRP_POLL_PRI ? G_IO_PRI : 0) | G_IO_ERR | G_IO_HUP;
     g_source_add_poll(&s->source, entry);
     return s->used++;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Network back end "user": libslirp gives the guest a network of its own, with router, DHCP, DNS and
- * TFTP servers, and carries its TCP, UDP and ICMP over the host's sockets without privileges.
+ * Network back end "user": libslirp gives the guest a network of its own, with router, DHCP, DNS
+ * and TFTP servers, and carries its TCP, UDP and ICMP over the host's sockets without privileges.
  *
  * All calls into slirp are under the machine lock.
  */
@@ -103,7 +103,7 @@ static bool user_parse_network(UserNetdev *user, SlirpConfig *config, GError **e
     uint32_t network = ntohl(config->vnetwork.s_addr), mask;
 
     g_free(address);
-    mask = !(network & 0x80000000)            ? 0xff000000
+    mask = !(network & 0x80000000)                ? 0xff000000
            : (network & 0xc0000000) == 0x80000000 ? 0xffff0000
                                                   : 0xffffff00;
     if (slash) {
@@ -217,9 +217,10 @@ static bool user_configure_ipv6(UserNetdev *user, SlirpConfig *config, GError **
 static bool user_check(UserNetdev *user, GError **error)
 {
     if (user->smb || user->smbserver) {
-        return error_fail(error, KASO_ERROR_UNSUPPORTED,
-                          "netdev '%s': smb is not built yet; share files by tftp=FOLDER or hostfwd",
-                          user->netdev.id);
+        return error_fail(
+            error, KASO_ERROR_UNSUPPORTED,
+            "netdev '%s': smb is not built yet; share files by tftp=FOLDER or hostfwd",
+            user->netdev.id);
     }
     if (user->ipv4 == USER_OFF && (user->net || user->host || user->dhcpstart || user->dns)) {
         return error_fail(error, KASO_ERROR_INVALID,
@@ -233,14 +234,16 @@ static bool user_check(UserNetdev *user, GError **error)
         return user_invalid(user, "tftp", user->tftp, "is not a folder", error);
     }
     if (user->hostname && strlen(user->hostname) > 255) {
-        return user_invalid(user, "hostname", user->hostname, "is longer than 255 characters", error);
+        return user_invalid(user, "hostname", user->hostname, "is longer than 255 characters",
+                            error);
     }
     if ((user->bootfile && strlen(user->bootfile) >= 128) ||
         (user->tftp_server_name && strlen(user->tftp_server_name) > 255)) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "netdev '%s': bootfile or tftp-server-name does not fit a DHCP reply (127 "
-                          "and 255 characters)",
-                          user->netdev.id);
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "netdev '%s': bootfile or tftp-server-name does not fit a DHCP reply (127 "
+            "and 255 characters)",
+            user->netdev.id);
     }
     return true;
 }
@@ -286,8 +289,8 @@ static bool user_open(Netdev *netdev, GError **error)
     }
     search = user->dnssearch ? g_strsplit(user->dnssearch, "\n", -1) : NULL;
     config.restricted = user->restricted;
-    config.in_enabled = user->ipv4 != USER_OFF && (user->ipv4 == USER_ON || user->ipv6 != USER_ON ||
-                                                   user->net || user->host);
+    config.in_enabled = user->ipv4 != USER_OFF &&
+                        (user->ipv4 == USER_ON || user->ipv6 != USER_ON || user->net || user->host);
     config.in6_enabled = user->ipv6 != USER_OFF && (user->ipv6 == USER_ON || user->ipv4 != USER_ON);
     config.vhostname = user->hostname;
     config.tftp_server_name = user->tftp_server_name;
@@ -354,8 +357,10 @@ static bool user_netdev_host_forward(Netdev *netdev, const char *rule, bool remo
     return user_host_forward((UserNetdev *)netdev, rule, remove, error);
 }
 
-#define USER_PROPERTY(name, kind, field, ...)                                                      \
-    { name, PROPERTY_##kind, offsetof(UserNetdev, field), __VA_ARGS__ }
+#define USER_PROPERTY(name, kind, field, ...)                           \
+    {                                                                   \
+        name, PROPERTY_##kind, offsetof(UserNetdev, field), __VA_ARGS__ \
+    }
 static const Property user_properties[] = {
     USER_PROPERTY("ipv4", ON_OFF_AUTO, ipv4, "give the guest IPv4"),
     USER_PROPERTY("ipv6", ON_OFF_AUTO, ipv6, "give the guest IPv6"),

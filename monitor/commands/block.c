@@ -92,11 +92,10 @@ static void block_print(Monitor *monitor, json_t *result, GString *out)
         json_t *inserted = json_object_get(entry, "inserted");
         const char *owner = monitor_get_string(entry, "qdev");
 
-        g_string_append_printf(out, "%s%s: %s (%s%s)\n", i ? "\n" : "",
-                               monitor_get_string(entry, "device"),
-                               monitor_get_string(inserted, "file"),
-                               monitor_get_string(inserted, "drv"),
-                               monitor_get_bool(inserted, "ro") ? ", read-only" : "");
+        g_string_append_printf(
+            out, "%s%s: %s (%s%s)\n", i ? "\n" : "", monitor_get_string(entry, "device"),
+            monitor_get_string(inserted, "file"), monitor_get_string(inserted, "drv"),
+            monitor_get_bool(inserted, "ro") ? ", read-only" : "");
         if (owner) {
             g_string_append_printf(out, "    Attached to:      %s\n", owner);
         }

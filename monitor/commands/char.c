@@ -207,9 +207,9 @@ static void flatten_options(json_t *data, GHashTable *options)
 
             flatten_options(json_is_object(inner) ? inner : value, options);
         } else if (json_is_string(value) && strcmp(key, "type")) {
-            const char *name = !strcmp(key, "out") ? "path"
-                               : !strcmp(key, "in") ? "input-path"
-                               : !strcmp(key, "str") ? "fd"
+            const char *name = !strcmp(key, "out")      ? "path"
+                               : !strcmp(key, "in")     ? "input-path"
+                               : !strcmp(key, "str")    ? "fd"
                                : !strcmp(key, "device") ? "path"
                                                         : key;
 
@@ -218,8 +218,9 @@ static void flatten_options(json_t *data, GHashTable *options)
             g_hash_table_replace(options, g_strdup(key),
                                  g_strdup(json_is_true(value) ? "on" : "off"));
         } else if (json_is_integer(value)) {
-            g_hash_table_replace(options, g_strdup(key),
-                                 g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value)));
+            g_hash_table_replace(
+                options, g_strdup(key),
+                g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value)));
         }
     }
 }

@@ -194,9 +194,9 @@ static json_t *kvm_run(Monitor *monitor, json_t *arguments, GError **error)
     Machine *machine = monitor_machine(monitor);
     json_t *kvm = json_object();
 
-    monitor_put(kvm, "enabled",
-                json_boolean(machine->accelerator &&
-                             g_strcmp0(machine->accelerator->name, "kvm") == 0));
+    monitor_put(
+        kvm, "enabled",
+        json_boolean(machine->accelerator && g_strcmp0(machine->accelerator->name, "kvm") == 0));
     monitor_put(kvm, "present", json_boolean(access("/dev/kvm", R_OK | W_OK) == 0));
     return kvm;
 }

@@ -27,8 +27,8 @@ static void qtree_properties(Device *device, const Property *table, int indent, 
                       p->kind == PROPERTY_ENUM || p->kind == PROPERTY_ON_OFF_AUTO ||
                       p->kind == PROPERTY_MAC;
 
-        g_string_append_printf(out, quoted ? "%*s%s = \"%s\"\n" : "%*s%s = %s\n", indent, "", p->name,
-                               value ? value : "");
+        g_string_append_printf(out, quoted ? "%*s%s = \"%s\"\n" : "%*s%s = %s\n", indent, "",
+                               p->name, value ? value : "");
         g_free(value);
     }
 }
@@ -130,7 +130,8 @@ static json_t *qom_tree_run(Monitor *monitor, json_t *arguments, GError **error)
 }
 
 static const MonitorArgument path_optional_arguments[] = {
-    { "path", ARGUMENT_STRING, true, "path or id to begin at", .complete = monitor_complete_devices },
+    { "path", ARGUMENT_STRING, true, "path or id to begin at",
+      .complete = monitor_complete_devices },
     { NULL },
 };
 
@@ -403,12 +404,13 @@ static json_t *device_add_run(Monitor *monitor, json_t *arguments, GError **erro
         error_fail(error, KASO_ERROR_INVALID, "unknown device '%s'%s%s%s", name,
                    nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
     } else if (type->board_only || !type->bus) {
-        error_fail(error, KASO_ERROR_INVALID, "device '%s' is part of its board and cannot be added",
-                   name);
+        error_fail(error, KASO_ERROR_INVALID,
+                   "device '%s' is part of its board and cannot be added", name);
     } else {
-        error_fail(error, KASO_ERROR_UNSUPPORTED,
-                   "buses of type '%s' do not support hotplugging yet; give -device %s at the start",
-                   type->bus, name);
+        error_fail(
+            error, KASO_ERROR_UNSUPPORTED,
+            "buses of type '%s' do not support hotplugging yet; give -device %s at the start",
+            type->bus, name);
     }
     g_ptr_array_unref(names);
     g_free(name);

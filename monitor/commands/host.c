@@ -58,7 +58,8 @@ static json_t *uuid_run(Monitor *monitor, json_t *arguments, GError **error)
     const char *uuid = monitor_machine(monitor)->config.uuid;
     json_t *result = json_object();
 
-    monitor_put(result, "UUID", monitor_string(uuid ? uuid : "00000000-0000-0000-0000-000000000000"));
+    monitor_put(result, "UUID",
+                monitor_string(uuid ? uuid : "00000000-0000-0000-0000-000000000000"));
     return result;
 }
 

@@ -159,9 +159,10 @@ static json_t *dump(Monitor *monitor, json_t *arguments, bool physical, GError *
     }
     letter[0] = format.letter;
     machine_exclusive_begin(machine);
-    values = format.letter == 'i' ? dump_instructions(machine, vcpu, physical, address, format.count,
-                                                      &truncated, error)
-                                  : dump_values(machine, vcpu, physical, address, &format, &truncated);
+    values =
+        format.letter == 'i'
+            ? dump_instructions(machine, vcpu, physical, address, format.count, &truncated, error)
+            : dump_values(machine, vcpu, physical, address, &format, &truncated);
     machine_exclusive_end(machine);
     if (!values) {
         return NULL;
@@ -210,10 +211,9 @@ static void print_instructions(json_t *list, GString *out)
     json_t *instruction;
 
     json_array_foreach(list, i, instruction) {
-        g_string_append_printf(out, "0x%08" PRIx64 ":  %-16s  %s\n",
-                               monitor_get_int(instruction, "address", 0),
-                               monitor_get_string(instruction, "bytes"),
-                               monitor_get_string(instruction, "text"));
+        g_string_append_printf(
+            out, "0x%08" PRIx64 ":  %-16s  %s\n", monitor_get_int(instruction, "address", 0),
+            monitor_get_string(instruction, "bytes"), monitor_get_string(instruction, "text"));
     }
 }
 
@@ -345,8 +345,8 @@ static json_t *gva2gpa_run(Monitor *monitor, json_t *arguments, GError **error)
         return NULL;
     }
     machine_exclusive_begin(monitor_machine(monitor));
-    mapped = vcpu->target->translate_debug(vcpu, monitor_get_int(arguments, "address", 0),
-                                           &guest_phys);
+    mapped =
+        vcpu->target->translate_debug(vcpu, monitor_get_int(arguments, "address", 0), &guest_phys);
     machine_exclusive_end(monitor_machine(monitor));
     result = json_object();
     if (mapped) {

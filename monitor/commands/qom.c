@@ -20,7 +20,8 @@ static json_t *property_entry(const char *name, const char *type, const char *su
 static void append_properties(json_t *list, const Property *table, bool describe)
 {
     for (const Property *p = table; p && p->name; p++) {
-        json_t *entry = property_entry(p->name, property_type_name(p), describe ? p->summary : NULL);
+        json_t *entry =
+            property_entry(p->name, property_type_name(p), describe ? p->summary : NULL);
 
         if (describe && p->fallback) {
             monitor_put(entry, "default-value", monitor_string(p->fallback));

@@ -82,7 +82,7 @@ static void schema_add_command(json_t *list, const MonitorCommand *command, unsi
 
 static json_t *schema_run(Monitor *monitor, json_t *arguments, GError **error)
 {
-    static const char *const events[] = { "RESET",     "SHUTDOWN",       "STOP", "RESUME",
+    static const char *const events[] = { "RESET",     "SHUTDOWN",       "STOP",          "RESUME",
                                           "POWERDOWN", "BLOCK_IO_ERROR", "GUEST_PANICKED" };
     GPtrArray *commands = monitor_sorted_commands(true);
     json_t *list = json_array();

@@ -109,13 +109,13 @@ static char *type_text(ProbeChardev *probe, const char *text)
     return answer;
 }
 
-#define assert_answer(probe, text, part)                                                           \
-    do {                                                                                           \
-        char *answer_ = type_text((probe), (text));                                                \
-        if (!strstr(answer_, (part))) {                                                            \
-            g_error("'%s' gave '%s', expected '%s'", (text), answer_, (part));                     \
-        }                                                                                          \
-        g_free(answer_);                                                                           \
+#define assert_answer(probe, text, part)                                       \
+    do {                                                                       \
+        char *answer_ = type_text((probe), (text));                            \
+        if (!strstr(answer_, (part))) {                                        \
+            g_error("'%s' gave '%s', expected '%s'", (text), answer_, (part)); \
+        }                                                                      \
+        g_free(answer_);                                                       \
     } while (0)
 
 static void assert_short(const char *form, const char *type, const char *options, bool monitor)
@@ -251,8 +251,9 @@ static void append_text(void *opaque, const char *text, size_t size)
 
 static void test_json_stream(void)
 {
-    static const char input[] = "{\"a\":[1,{}]} [2]\n{'b':'c\"d\\'e'} garbage here\n{\"open\n{\"z\":1}"
-                                "{{\377{\"y\":2}";
+    static const char input[] =
+        "{\"a\":[1,{}]} [2]\n{'b':'c\"d\\'e'} garbage here\n{\"open\n{\"z\":1}"
+        "{{\377{\"y\":2}";
     GString *out = g_string_new(NULL);
     JsonStream *stream = json_stream_new(append_text, out);
 
@@ -281,10 +282,17 @@ static void test_expression(void)
         int64_t value;
         const char *rest;
     } cases[] = {
-        { "1+2*3", 7, "" },         { "(1+2)*3", 9, "" },      { "0x10|1", 17, "" },
-        { "-5/2", -2, "" },         { "1<<40", 1LL << 40, "" }, { "~0", -1, "" },
-        { "'A'", 65, "" },          { "8 10", 8, "10" },        { "7%4 - 1", 2, "" },
-        { "010", 8, "" },           { "0xffffffffffffffff", -1, "" },
+        { "1+2*3", 7, "" },
+        { "(1+2)*3", 9, "" },
+        { "0x10|1", 17, "" },
+        { "-5/2", -2, "" },
+        { "1<<40", 1LL << 40, "" },
+        { "~0", -1, "" },
+        { "'A'", 65, "" },
+        { "8 10", 8, "10" },
+        { "7%4 - 1", 2, "" },
+        { "010", 8, "" },
+        { "0xffffffffffffffff", -1, "" },
         { "(-9223372036854775807-1)/-1", INT64_MIN, "" },
     };
     static const char *const wrong[] = { "", "1+", "(1", "1/0", "5%(3-3)", "0x", "12z", "$x0" };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Network back ends at work: DHCP and a forwarded port of the user network, frames between sockets. */
+/* Network back ends at work: DHCP and a forwarded port of the user network, frames between sockets.
+ */
 #include <arpa/inet.h>
 #include <glib.h>
 #include <string.h>
@@ -75,7 +76,8 @@ static Netdev *open_netdev(Machine *machine, const char *text)
 }
 
 /* Runs the main loop until a frame satisfies the test, for two seconds at most. */
-static const uint8_t *wait_for_frame(Machine *machine, Nic *nic, bool (*wanted)(const uint8_t *, size_t))
+static const uint8_t *wait_for_frame(Machine *machine, Nic *nic,
+                                     bool (*wanted)(const uint8_t *, size_t))
 {
     gint64 end = g_get_monotonic_time() + 2 * G_USEC_PER_SEC;
 
@@ -230,8 +232,7 @@ static void check_pair(Machine *machine, Netdev *a, Netdev *b)
 
 static unsigned free_port(int type)
 {
-    struct sockaddr_in name = { .sin_family = AF_INET,
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t length = sizeof name;
     int fd = socket(AF_INET, type, 0);
 
@@ -261,10 +262,8 @@ static void test_socket_udp(void)
 {
     Machine *machine = new_machine();
     unsigned one = free_port(SOCK_DGRAM), two = free_port(SOCK_DGRAM);
-    char *text_a =
-        g_strdup_printf("socket,id=a,udp=127.0.0.1:%u,localaddr=127.0.0.1:%u", one, two);
-    char *text_b =
-        g_strdup_printf("socket,id=b,udp=127.0.0.1:%u,localaddr=127.0.0.1:%u", two, one);
+    char *text_a = g_strdup_printf("socket,id=a,udp=127.0.0.1:%u,localaddr=127.0.0.1:%u", one, two);
+    char *text_b = g_strdup_printf("socket,id=b,udp=127.0.0.1:%u,localaddr=127.0.0.1:%u", two, one);
 
     check_pair(machine, open_netdev(machine, text_a), open_netdev(machine, text_b));
     g_free(text_a);
