@@ -161,7 +161,7 @@ static bool mux_command(MuxChardev *m, uint8_t character)
         mux_print_help(m);
         break;
     case 'x':
-        mux_print(m, "\n\rKaso: ended by the user\n\r");
+        mux_print(m, "\n\r");
         machine_request_stop(m->chardev.machine, STOP_USER_QUIT, NULL);
         break;
     case 's':

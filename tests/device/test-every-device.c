@@ -118,6 +118,23 @@ static void give_drives(Bench *bench, Device *device, const Property *table)
     }
 }
 
+static Device *create(Bench *bench, const DeviceType *type, Bus *bus, bool with_drives,
+                      GError **error)
+{
+    Device *device = device_create(bench->machine, NULL, type->name, bus, NULL, error);
+
+    g_assert_nonnull(device);
+    if (with_drives) {
+        give_drives(bench, device, type->properties);
+    }
+    if (device_realize(device, error)) {
+        return device;
+    }
+    g_assert_true(!error || *error);
+    device_destroy(device);
+    return NULL;
+}
+
 static bool try_device(Bench *bench, const DeviceType *type, bool last);
 
 /* A free bus of a type; when all are full, another of the device that provides them. */
@@ -148,15 +165,15 @@ static bool try_device(Bench *bench, const DeviceType *type, bool last)
         }
         return false;
     }
-    device = device_create(bench->machine, NULL, type->name, bus, NULL, &error);
-    g_assert_no_error(error);
-    give_drives(bench, device, type->properties);
-    if (!device_realize(device, &error)) {
+    device = create(bench, type, bus, false, &error);
+    if (!device) {
+        g_clear_error(&error);
+        device = create(bench, type, bus, true, &error);
+    }
+    if (!device) {
         if (last) {
             printf("# %s: %s\n", type->name, error->message);
         }
-        g_assert_nonnull(error);
-        device_destroy(device);
         return false;
     }
     map_regions(bench, device);

@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Conventions of the tree, checked like bugs: check.py KIND [ARGUMENTS]. Kinds are the functions below."""
+import os
+import re
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+FOLDERS = ['accel', 'backends', 'base', 'block', 'hw', 'machine', 'main', 'monitor', 'target', 'tests', 'ui']
+LONG_FILE = 800
+
+
+def sources(*suffixes, tests=True):
+    for folder in FOLDERS:
+        if folder == 'tests' and not tests:
+            continue
+        for path, _, names in os.walk(os.path.join(ROOT, folder)):
+            for name in sorted(names):
+                if name.endswith(suffixes):
+                    yield os.path.relpath(os.path.join(path, name), ROOT)
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding='utf-8') as file:
+        return file.read()
+
+
+def layer_table():
+    rows = {}
+    for line in read('docs/layers.md').splitlines():
+        row = re.match(r'\| `([^`]+)` \|(.*)\|$', line)
+        if row:
+            everything = row[2].strip() == 'everything'
+            rows[row[1]] = None if everything else re.findall(r'`([^`]+)`', row[2])
+    return rows
+
+
+def within(path, place):
+    return path == place or path.startswith(place + '/')
+
+
+def layers(problems):
+    """Includes follow docs/layers.md."""
+    rows = layer_table()
+    for path in sources('.c', '.h'):
+        folder = max((f for f in rows if within(path, f)), key=len, default=None)
+        if folder is None:
+            problems.append(f'{path}: its folder is not in docs/layers.md')
+            continue
+        if rows[folder] is None:
+            continue
+        for line, text in enumerate(read(path).splitlines(), 1):
+            include = re.match(r'\s*#\s*include\s+"([^"]+)"', text)
+            if not include:
+                continue
+            target = include[1]
+            if not os.path.exists(os.path.join(ROOT, target)):
+                if '/' in target:
+                    continue  # made at build time
+                problems.append(f'{path}:{line}: "{target}" does not start at the root of the tree')
+            elif target == 'machine/private.h' and folder != 'machine':
+                problems.append(f'{path}:{line}: machine/private.h is for machine/ alone')
+            elif not any(within(target, place) for place in [folder] + rows[folder]):
+                problems.append(f'{path}:{line}: {folder} may not include {target}')
+
+
+def headers(problems, build):
+    """Each header compiles alone."""
+    flags = subprocess.run(['pkg-config', '--cflags', 'glib-2.0', 'jansson', 'slirp'], capture_output=True,
+                           text=True, check=True).stdout.split()
+    paths = [p for p in sources('.h') if '#error' not in read(p)]
+    command = os.environ.get('CC', 'cc').split() + [
+        '-x', 'c', '-std=gnu11', '-D_GNU_SOURCE', '-fsyntax-only', '-w', '-I', ROOT, '-I', build, *flags]
+    result = subprocess.run(command + [os.path.join(ROOT, p) for p in paths], capture_output=True, text=True)
+    if result.returncode:
+        problems += re.findall(r'^.*error:.*$', result.stderr, re.M)
+
+
+def orphans(problems):
+    """Each source is named in some meson.build; '@0@' and concatenations there stand for anything."""
+    patterns = set()
+    for listing in sources('meson.build'):
+        text = re.sub(r"'\s*\+[^,\n]*?\+\s*'", '@0@', read(listing))
+        for literal in re.findall(r"'([^'\n]+)'", text):
+            path = os.path.normpath(os.path.join(os.path.dirname(listing), literal))
+            patterns.add(re.escape(path).replace('@0@', '.*'))
+    for path in sources('.c', '.S'):
+        stem = os.path.splitext(path)[0]
+        # Loops over tests name their stems, with or without "test-".
+        spellings = [path, stem, stem.replace('/test-', '/', 1)]
+        if not any(re.fullmatch(pattern, spelling) for pattern in patterns for spelling in spellings):
+            problems.append(f'{path}: no meson.build names it')
+
+
+def spdx(problems):
+    """Each file begins with its licence."""
+    for path in sources('.c', '.h', '.S', '.py', '.sh'):
+        start = '\n'.join(read(path).splitlines()[:2])
+        if 'SPDX-License-Identifier: MIT' not in start:
+            problems.append(f'{path}: its first line is not the SPDX line')
+
+
+def global_state(problems, *libraries):
+    """No writable file-scope data but what allowed-globals.txt gives a reason for."""
+    allowed = {}
+    for line in read('tests/style/allowed-globals.txt').splitlines():
+        if line and not line.startswith('#'):
+            name, _, reason = line.partition(':')
+            allowed[name.strip()] = reason.strip()
+    seen = set()
+    for library in libraries:
+        output = subprocess.run(['objdump', '-t', library], capture_output=True, text=True, check=True).stdout
+        for line in output.splitlines():
+            symbol = re.match(r'[0-9a-f]+ .{7} (\S+)\s+[0-9a-f]+ (?:\.hidden )?(\S+)$', line)
+            if not symbol or not re.match(r'\.(data|bss|tdata|tbss)', symbol[1]):
+                continue
+            if symbol[1].startswith('.data.rel.ro') or symbol[1] == symbol[2]:
+                continue
+            name = re.sub(r'\.\d+$', '', symbol[2])  # a static within a function
+            if name.startswith(('__gcov', '__llvm', '__asan', '__odr_asan', '.L')):
+                continue
+            seen.add(name)
+            if not allowed.get(name):
+                problems.append(f'{os.path.basename(library)}: writable global {symbol[2]}; '
+                                'hang it off Machine, or give a reason in tests/style/allowed-globals.txt')
+    for name in set(allowed) - seen:
+        problems.append(f'tests/style/allowed-globals.txt: {name} does not exist any more')
+
+
+def lengths(problems):
+    """Warns of long files; tables and generated code are exempt."""
+    for path in sources('.c', '.h', tests=False):
+        text = read(path)
+        lines = text.count('\n')
+        tables = sum(t.count('\n') for t in re.findall(r'clang-format off.*?clang-format on', text, re.S))
+        if lines - tables > LONG_FILE:
+            print(f'warning: {path} has {lines - tables} lines (more than {LONG_FILE})')
+
+
+def formatted(problems):
+    """clang-format agrees."""
+    paths = [os.path.join(ROOT, p) for p in sources('.c', '.h')]
+    result = subprocess.run(['clang-format', '--dry-run', '-Werror', '--ferror-limit=1'] + paths,
+                            capture_output=True, text=True, cwd=ROOT)
+    if result.returncode:
+        problems += sorted(set(re.findall(r'^(\S+?):\d+:\d+: error', result.stderr, re.M)))
+        problems.append("'scripts/dev format' formats them")
+
+
+def doc_links(problems):
+    """Relative links in documents lead somewhere."""
+    for folder in ['.', 'docs', 'docs/design', 'docs/howto', 'docs/decisions']:
+        full = os.path.join(ROOT, folder)
+        for name in sorted(os.listdir(full)) if os.path.isdir(full) else []:
+            if not name.endswith('.md'):
+                continue
+            path = os.path.normpath(os.path.join(folder, name))
+            for link in re.findall(r'\]\(([^)#]+)(?:#[^)]*)?\)', read(path)):
+                if '://' not in link and not os.path.exists(os.path.join(full, link)):
+                    problems.append(f'{path}: the link to {link} is broken')
+
+
+KINDS = {f.__name__: f for f in [layers, headers, orphans, spdx, global_state, lengths, formatted, doc_links]}
+
+
+def main():
+    problems = []
+    KINDS[sys.argv[1]](problems, *sys.argv[2:])
+    for problem in problems:
+        print(problem)
+    return bool(problems)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
