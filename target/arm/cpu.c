@@ -146,6 +146,11 @@ static bool check_switches(const ArmCpu *cpu, const char *name, GError **error)
                           "CPU '%s': %s=on is not there: only EL0 and EL1 exist", name,
                           cpu->el2_switch == 1 ? "has_el2" : "has_el3");
     }
+    if (cpu->switches[FEAT_PAUTH_IMPDEF] == 2 && cpu->switches[FEAT_PAUTH] != 2) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "CPU '%s': pauth-impdef=off asks for the architected algorithm, which is "
+                          "not there; leave it on, or give pauth=off", name);
+    }
     if (g_strcmp0(cpu->psci_conduit, "hvc") && g_strcmp0(cpu->psci_conduit, "smc") &&
         g_strcmp0(cpu->psci_conduit, "none")) {
         return error_fail(error, KASO_ERROR_INVALID,
