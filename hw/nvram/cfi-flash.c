@@ -45,6 +45,7 @@ enum {
     COMMAND_SUSPEND = 0xb0,
     COMMAND_CONFIRM = 0xd0,
     COMMAND_BUFFERED_PROGRAM = 0xe8,
+    COMMAND_AMD_RESET = 0xf0, /* of the other command set: probes send it */
     COMMAND_READ_ARRAY = 0xff,
 };
 
@@ -235,6 +236,7 @@ static void start_command(CfiFlash *f, uint64_t offset, uint8_t command)
 {
     switch (command) {
     case 0x00:
+    case COMMAND_AMD_RESET:
     case COMMAND_READ_ARRAY:
         set_mode(f, MODE_ARRAY);
         break;

@@ -86,7 +86,6 @@ static const VirtioTransport mmio_transport = {
 static void registers_reset(VirtioMmio *mmio)
 {
     mmio->device_features_sel = mmio->driver_features_sel = mmio->queue_sel = 0;
-    mmio->guest_page_size = 0;
     mmio->interrupt_status = 0;
     memset(mmio->queue_align, 0, sizeof mmio->queue_align);
     memset(mmio->queue_pfn, 0, sizeof mmio->queue_pfn);
@@ -406,6 +405,8 @@ static bool virtio_mmio_realize(Device *device, GError **error)
 static void virtio_mmio_reset(Device *device)
 {
     registers_reset(virtio_mmio(device));
+    /* Drivers set it once, before their first reset by Status. */
+    virtio_mmio(device)->guest_page_size = 0;
 }
 
 static void virtio_mmio_state_loaded(Device *device)
