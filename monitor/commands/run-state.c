@@ -72,7 +72,7 @@ static json_t *cont_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     Machine *machine = monitor_machine(monitor);
 
-    switch (machine->stop_reason) {
+    switch (atomic_load(&machine->stop_reason)) {
     case STOP_NONE:
         break;
     case STOP_GUEST_POWEROFF:
