@@ -401,6 +401,7 @@ static bool pci_bus_attach(Bus *generic, Device *device, GError **error)
     }
     pci->bus = bus;
     pci->devfn = devfn;
+    pci->address = devfn;
     pci->next_free = 0x40;
     bus->functions[devfn] = pci;
     store_le16(pci->writable + PCI_COMMAND, COMMAND_WRITABLE);
