@@ -72,10 +72,21 @@ static unsigned edit_distance(const char *a, const char *b)
     return last[b_length];
 }
 
+static size_t common_prefix(const char *a, const char *b)
+{
+    size_t length = 0;
+
+    while (a[length] && g_ascii_tolower(a[length]) == g_ascii_tolower(b[length])) {
+        length++;
+    }
+    return length;
+}
+
 const char *error_nearest(const char *name, const char *const *candidates)
 {
     size_t length = strlen(name);
     unsigned best = length / 3 + 2; /* what is farther is no likely slip */
+    size_t best_prefix = 0;
     const char *nearest = NULL;
 
     if (length > NAME_MAX_LENGTH) {
@@ -83,6 +94,7 @@ const char *error_nearest(const char *name, const char *const *candidates)
     }
     for (; *candidates; candidates++) {
         unsigned distance;
+        size_t prefix;
 
         if (strlen(*candidates) > NAME_MAX_LENGTH) {
             continue;
@@ -92,8 +104,12 @@ const char *error_nearest(const char *name, const char *const *candidates)
         if (length >= 3 && g_ascii_strncasecmp(name, *candidates, length) == 0) {
             distance = MIN(distance, 1);
         }
-        if (distance < best && distance < strlen(*candidates)) {
+        /* Among equals, the one that begins alike for longer. */
+        prefix = common_prefix(name, *candidates);
+        if ((distance < best || (nearest && distance == best && prefix > best_prefix)) &&
+            distance < strlen(*candidates)) {
             best = distance;
+            best_prefix = prefix;
             nearest = *candidates;
         }
     }

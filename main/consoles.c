@@ -42,6 +42,10 @@ static bool open_short(Setup *setup, const char *id, const char *form, Chardev *
 {
     bool monitor;
 
+    /* A virtual console is a page of a display, of which there is none: what goes there is lost. */
+    if (strcmp(form, "vc") == 0 || g_str_has_prefix(form, "vc:")) {
+        form = "null";
+    }
     if (!chardev_open_short(setup->machine, id, form, chardev, &monitor, error)) {
         return false;
     }

@@ -148,16 +148,7 @@ bool option_drive(Setup *setup, const char *argument, GError **error)
 {
     g_autoptr(KeyValues) list = key_values_parse(argument, NULL, error);
 
-    if (!list) {
-        return false;
-    }
-    if (is_help(argument) || key_values_get(list, "help")) {
-        printf("-drive file=FILE,if=none|virtio|pflash,format=F,id=ID,index=N,media=disk|cdrom,"
-                "cache=none|writeback|writethrough|unsafe|directsync,readonly=on|off,"
-                "snapshot=on|off,werror=A,rerror=A,…\n");
-        help_done();
-    }
-    return add_drive(setup, list, error);
+    return list && add_drive(setup, list, error);
 }
 
 static bool add_file(Setup *setup, const char *file, const char *interface, const char *index,

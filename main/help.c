@@ -218,6 +218,13 @@ void help_chardevs(void)
     print_lines(lines, 12);
 }
 
+void help_drive(void)
+{
+    printf("-drive file=FILE,if=none|virtio|pflash,format=F,id=ID,index=N,media=disk|cdrom,\n"
+           "       cache=none|writeback|writethrough|unsafe|directsync,readonly=on|off,\n"
+           "       snapshot=on|off,werror=A,rerror=A,…\n");
+}
+
 void help_netdevs(void)
 {
     GArray *lines = new_lines();

@@ -38,6 +38,10 @@ static bool answer_help(Setup *setup, GError **error)
         const char *name = given->option->name;
         g_autoptr(KeyValues) list = NULL;
 
+        if (strcmp(name, "drive") == 0 && is_help(given->argument)) {
+            help_drive();
+            return true;
+        }
         if (strcmp(name, "device") != 0 && strcmp(name, "object") != 0 &&
             strcmp(name, "chardev") != 0 && strcmp(name, "netdev") != 0) {
             continue;

@@ -150,6 +150,7 @@ bool help_device(const char *name, GError **error);
 bool help_machine(const char *name, GError **error);
 void help_accelerators(void);
 void help_chardevs(void);
+void help_drive(void);
 void help_netdevs(void);
 void help_objects(void);
 void help_log_items(void);

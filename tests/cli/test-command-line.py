@@ -1,0 +1,325 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The command line: what it refuses and how, what it accepts, help, and how runs end.
+Usage: test-command-line.py FOLDER (that holds kaso and its links)."""
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+FOLDER = os.path.abspath(sys.argv.pop(1))
+KASO = os.path.join(FOLDER, 'kaso-system-aarch64')
+VIRT = ['-M', 'virt', '-accel', 'tcg,interp=on', '-display', 'none', '-m', '64']
+
+# SYSTEM_OFF, SYSTEM_RESET by PSCI, and an endless loop.
+POWER_OFF = struct.pack('<4I', 0x52800100, 0x72B08000, 0xD4000002, 0x14000000)
+RESET = struct.pack('<4I', 0x52800120, 0x72B08000, 0xD4000002, 0x14000000)
+LOOP = struct.pack('<I', 0x14000000)
+
+# arguments -> what standard error must say; the status must not be 0
+REFUSED = [
+    (['-netdv', 'user'], r"-netdv: there is no such option; did you mean '-netdev'\?"),
+    (['-qqqqqqqq'], r'there is no such option'),
+    (['-monitor'], r'-monitor needs an argument'),
+    (['-s'], r'not yet: the gdb stub'),
+    (['-gdb', 'tcp::1234'], r'not yet: the gdb stub'),
+    (['-vnc', ':1'], r'not yet: the VNC server'),
+    (['-incoming', 'tcp:0:4444'], r'not yet: migration'),
+    (['-loadvm', 'x'], r'not yet: snapshots'),
+    (['-icount', '3'], r'not yet: instruction counting'),
+    (['-usb'], r'not yet: USB'),
+    (['-audiodev', 'none,id=a'], r'not yet: sound'),
+    (['-spice', 'port=1'], r'not yet: SPICE'),
+    (['-vga', 'std'], r'not yet: no graphics card'),
+    (['-display', 'sdl'], r'not yet'),
+    (['-display', 'nnoe'], r"did you mean 'none'"),
+    (['-sandbox', 'on'], r'not yet: the system call filter'),
+    (['-M', 'vrit'], r"-machine vrit: there is no such machine; did you mean 'virt'\?"),
+    (['-M', 'virt', '-M', 'virt,usb=on'], r'not yet: USB'),
+    ([*VIRT, '-M', 'virt,colour=red'], r"machine 'virt' has no property 'colour'"),
+    ([*VIRT, '-cpu', 'cotrex-a57'], r"no such CPU model for aarch64; did you mean 'cortex-a57'"),
+    ([*VIRT, '-cpu', 'max,levitation=on'], r"has no property 'levitation'"),
+    ([*VIRT, '-cpu', 'cortex-a57,pmu=perhaps'], r"'perhaps' is no value for property 'pmu'"),
+    (['-M', 'virt', '-accel', 'tgc'], r"no such accelerator; did you mean 'tcg'"),
+    (['-M', 'virt', '-accel', 'tcg,sped=1'], r"accelerator 'tcg' has no property 'sped'"),
+    (['-M', 'virt', '-accel', 'kvm'], r'-accel kvm'),
+    ([*VIRT, '-m', '1'], r'16 MiB to \d+ MiB of RAM, not 1 MiB'),
+    ([*VIRT, '-m', '0'], r'the guest needs RAM'),
+    ([*VIRT, '-m', 'lots'], r"'lots' is no size"),
+    ([*VIRT, '-m', '99999999999999999999'], r'no size'),
+    ([*VIRT, '-m', '1G,maxmem=512M'], r'maxmem is less'),
+    ([*VIRT, '-m', '1G,slost=2'], r"did you mean 'slots'"),
+    ([*VIRT, '-smp', '0'], r'give a number from 1'),
+    ([*VIRT, '-smp', '99'], r'takes up to \d+ CPUs, not 99'),
+    ([*VIRT, '-smp', '4,sockets=3'], r'not the 4 of maxcpus'),
+    ([*VIRT, '-smp', '4,maxcpus=2'], r'2|maxcpus'),
+    ([*VIRT, '-smp', '4,croes=4'], r"did you mean 'cores'"),
+    ([*VIRT, '-kernel', '/nonexistent/k'], r"cannot read '/nonexistent/k': No such file"),
+    ([*VIRT, '-initrd', '/nonexistent/i'], r"cannot read '/nonexistent/i'"),
+    ([*VIRT, '-dtb', '/nonexistent/d'], r"cannot read '/nonexistent/d'"),
+    ([*VIRT, '-bios', 'nonexistent.fd'], r"nonexistent\.fd"),
+    ([*VIRT, '-append', 'x'], r'-append needs -kernel'),
+    ([*VIRT, '-device', 'virtio-bkl-pci'], r"'virtio-bkl-pci' is not a valid device name; did you mean 'virtio-blk-pci'"),
+    ([*VIRT, '-device', 'pl011'], r'part of boards'),
+    ([*VIRT, '-device', 'virtio-rng-pci,bus=pcie.7'], r"there is no bus 'pcie.7'"),
+    ([*VIRT, '-device', 'virtio-rng-pci,addr=99'], r"'99' is no value for property 'addr'"),
+    ([*VIRT, '-device', 'virtio-rng-pci,adr=3'], r"has no property 'adr'; did you mean 'addr'"),
+    ([*VIRT, '-device', 'virtio-rng-pci,addr=3', '-device', 'virtio-rng-pci,addr=3'], r'-device virtio-rng-pci,addr=3: '),
+    ([*VIRT, '-device', 'virtio-rng-pci,id=a', '-device', 'virtio-rng-pci,id=a'], r"already a device with id 'a'"),
+    ([*VIRT, '-device', 'virtio-blk-pci,drive=none-such'], r'none-such'),
+    ([*VIRT, '-device', 'virtio-blk-pci'], r'drive'),
+    ([*VIRT, '-device', 'virtio-net-pci,netdev=n7'], r"there is no netdev 'n7'"),
+    ([*VIRT, '-device', '{"driver": "virtio-rng-pci"'], r'JSON object does not parse'),
+    ([*VIRT, '-device', '{"driver": ["virtio-rng-pci"]}'], r'does not name a device'),
+    ([*VIRT, '-drive', 'file=/nonexistent/disk'], r"'/nonexistent/disk': No such file"),
+    ([*VIRT, '-drive', 'file=/dev/null,if=ide'], r'if=ide: not yet'),
+    ([*VIRT, '-drive', 'file=/dev/null,if=vrtio'], r"did you mean 'virtio'"),
+    ([*VIRT, '-drive', 'file=/dev/null,media=tape'], r'give disk or cdrom'),
+    ([*VIRT, '-drive', 'file=/dev/null,format=raw,chache=none'], r'chache'),
+    ([*VIRT, '-drive', 'file=/dev/null,format=warp'], r'warp'),
+    ([*VIRT, '-blockdev', 'driver=file,filename=/nonexistent/d,node-name=n'], r'/nonexistent/d'),
+    ([*VIRT, '-netdev', 'user'], r'needs a type and id='),
+    ([*VIRT, '-netdev', 'usr,id=n'], r"did you mean 'user'"),
+    ([*VIRT, '-netdev', 'tap,id=n'], r'not built yet'),
+    ([*VIRT, '-netdev', 'user,id=n,hostfwd=nonsense'], r'hostfwd|nonsense'),
+    ([*VIRT, '-nic', 'user,model=rtl8193'], r'rtl8193'),
+    ([*VIRT, '-chardev', 'stido,id=c'], r"did you mean 'stdio'"),
+    ([*VIRT, '-chardev', 'file,id=c'], r'path'),
+    ([*VIRT, '-chardev', 'file,id=c,path=/nonexistent/x'], r'/nonexistent/x'),
+    ([*VIRT, '-serial', 'carrier:pigeon'], r'carrier:pigeon'),
+    ([*VIRT, '-serial', 'chardev:nobody'], r'nobody'),
+    ([*VIRT, '-mon', 'chardev=nobody'], r"there is no chardev 'nobody'"),
+    ([*VIRT, '-chardev', 'null,id=c', '-mon', 'c,mode=telepathy'], r'give readline or control'),
+    ([*VIRT, '-serial', 'stdio', '-monitor', 'stdio'], r'stdio'),
+    ([*VIRT, '-object', 'rng-radnom,id=r'], r"did you mean 'rng-random'"),
+    ([*VIRT, '-object', 'rng-random,id=r,filename=/nonexistent/rng'], r"cannot open '/nonexistent/rng'"),
+    ([*VIRT, '-object', 'memory-backend-ram,id=m'], r'needs size='),
+    ([*VIRT, '-object', 'memory-backend-ram,id=m,size=32M', '-M', 'virt,memory-backend=m'], r'holds 32 MiB, but -m asks for 64'),
+    ([*VIRT, '-object', 'secret,id=s'], r'not yet'),
+    ([*VIRT, '-d', 'in_asn'], r"did you mean 'in_asm'"),
+    ([*VIRT, '-D', '/nonexistent/log'], r"'/nonexistent/log'"),
+    ([*VIRT, '-dfilter', 'everything'], r'no address range'),
+    ([*VIRT, '-rtc', 'base=yesterday'], r'give utc, localtime, or a date'),
+    ([*VIRT, '-uuid', '123'], r'-uuid 123'),
+    ([*VIRT, '-global', 'nonsense'], r'-global nonsense'),
+    ([*VIRT, '-action', 'panic=scream'], r"'scream' is no action"),
+    ([*VIRT, '-fw_cfg', 'opt/x'], r'file= or string='),
+    ([*VIRT, '-fw_cfg', 'opt/x,file=/nonexistent/f'], r'/nonexistent/f'),
+    ([*VIRT, '-readconfig', '/nonexistent/c'], r'/nonexistent/c'),
+    ([*VIRT, '-pidfile', '/nonexistent/p'], r"'/nonexistent/p'"),
+    ([*VIRT, '-daemonize', '-serial', 'stdio'], r'has no terminal'),
+    ([*VIRT, '-runas', 'nobody-at-all'], r'there is no such user'),
+    ([*VIRT, '-pflash', '/nonexistent/flash'], r'/nonexistent/flash'),
+    ([*VIRT, '-boot', 'ordr=c'], r"did you mean 'order'"),
+    ([*VIRT, '-parallel', 'stdio'], r'not yet: no parallel port'),
+]
+
+HELP = [
+    (['-h'], r'-netdev TYPE'),
+    (['-help', 'smp'], r'-smp \[cpus=\]N'),
+    (['-h', 'device'], r'virtio-blk-pci'),
+    (['-version'], r'^Kaso version \d'),
+    (['-M', 'help'], r'^virt '),
+    (['-machine', 'virt,help'], r'gic-version='),
+    (['-cpu', 'help'], r'cortex-a57'),
+    (['-device', 'help'], r'^virtio-net-pci '),
+    (['-device', 'virtio-blk-pci,help'], r'drive=<drive id>'),
+    (['-accel', 'help'], r'^tcg '),
+    (['-chardev', 'help'], r'^stdio '),
+    (['-netdev', 'help'], r'^user '),
+    (['-object', 'help'], r'^rng-random '),
+    (['-d', 'help'], r'^in_asm '),
+    (['-L', 'help'], r'^/usr/share/qemu-efi-aarch64$'),
+    (['-display', 'help'], r'^none'),
+    (['-drive', 'help'], r'if=none'),
+    (['-trace', 'help'], r'DEVICE'),
+]
+
+# Each is given with -S and a monitor that is told to quit.
+ACCEPTED = [
+    ['-smp', 'cpus=4,sockets=1,cores=2,threads=2,maxcpus=4'],
+    ['-smp', '2,clusters=2'],
+    ['-m', 'size=128M,slots=2,maxmem=1G'],
+    ['-name', 'guest=joe,process=kaso-joe', '-uuid', '550e8400-e29b-41d4-a716-446655440000'],
+    ['-rtc', 'base=2024-02-29T12:00:00,clock=vm', '-rtc', 'base=localtime'],
+    ['-boot', 'order=cd,menu=on', '-boot', 'strict=on'],
+    ['-global', 'virtio-rng-pci.addr=7', '-device', 'virtio-rng'],
+    ['-object', 'rng-random,id=r,filename=/dev/urandom', '-device', 'virtio-rng-pci,rng=r'],
+    ['-object', 'rng-builtin,id=r', '-object', 'iothread,id=t'],
+    ['-object', 'memory-backend-memfd,id=m,size=64M', '-M', 'virt,memory-backend=m'],
+    ['-mem-path', '/tmp'],
+    ['-object', '{"qom-type": "rng-builtin", "id": "r"}', '-device', '{"driver": "virtio-rng-pci", "rng": "r", "addr": "5"}'],
+    ['-device', 'virtio-rng-device'],
+    ['-netdev', 'user,id=n0,restrict=on', '-device', 'virtio-net-pci,netdev=n0,mac=52:54:00:aa:bb:cc'],
+    ['-netdev', '{"type": "user", "id": "n0"}', '-device', 'virtio-net-device,netdev=n0'],
+    ['-nic', 'none'],
+    ['-nic', 'user,model=virtio-net-pci,mac=52:54:00:aa:bb:cd'],
+    ['-net', 'nic,model=virtio-net-pci', '-net', 'user'],
+    ['-net', 'none'],
+    ['-blockdev', 'driver=null-co,node-name=disk,size=1M', '-device', 'virtio-blk-pci,drive=disk'],
+    ['-drive', 'driver=null-co,id=d,if=none,size=1M', '-device', 'virtio-blk-device,drive=d'],
+    ['-drive', 'driver=null-co,if=virtio,size=1M', '-snapshot'],
+    ['-chardev', 'null,id=c0,mux=on', '-serial', 'chardev:c0', '-mon', 'chardev=c0'],
+    ['-chardev', 'ringbuf,id=c1', '-device', 'virtio-serial', '-device', 'virtconsole,chardev=c1'],
+    ['-serial', 'null', '-serial', 'none', '-parallel', 'none'],
+    ['-serial', 'vc', '-qmp', 'null'],
+    ['-nodefaults', '-no-user-config', '-no-reboot', '-no-shutdown', '-sandbox', 'off', '-k', 'de', '-vga', 'none'],
+    ['-action', 'reboot=shutdown,shutdown=pause,panic=exit-failure', '-watchdog-action', 'none'],
+    ['-fw_cfg', 'name=opt/joe/x,string=hello', '-fw_cfg', 'opt/joe/y,file=/etc/hostname'],
+    ['-d', 'guest_errors,unimp,int', '-D', '/dev/null', '-dfilter', '0x0..0xffff,0x40000000+0x1000'],
+    ['-trace', 'pl011*', '-msg', 'timestamp=on', '-echr', '0x14'],
+    ['-M', 'virt-8.2,gic-version=3,accel=tcg'],
+    ['-M', 'type=virt,dump-guest-core=off,mem-merge=on,usb=off'],
+    ['-cpu', 'max,pauth=off', '-M', 'gic-version=2'],
+    ['-cpu', 'cortex-a72,-pmu'],
+]
+
+
+def run(*arguments, stdin='', timeout=20, program=KASO):
+    return subprocess.run([program, *arguments], input=stdin, capture_output=True, text=True, timeout=timeout)
+
+
+class CommandLine(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def file(self, name, content):
+        path = os.path.join(self.folder.name, name)
+        with open(path, 'wb') as out:
+            out.write(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    def test_refused(self):
+        for arguments, wanted in REFUSED:
+            with self.subTest(arguments=arguments):
+                result = run(*arguments, *(['-S'] if len(arguments) > len(VIRT) else []))
+                self.assertEqual(result.returncode, 1, result.stderr)
+                self.assertRegex(result.stderr, wanted)
+                self.assertRegex(result.stderr, r'^kaso-system-aarch64: ')
+                self.assertEqual(result.stdout, '')
+
+    def test_help(self):
+        for arguments, wanted in HELP:
+            with self.subTest(arguments=arguments):
+                result = run(*arguments)
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertEqual(result.stderr, '')
+                self.assertTrue(re.search(wanted, result.stdout, re.M), result.stdout)
+
+    def test_accepted(self):
+        for arguments in ACCEPTED:
+            with self.subTest(arguments=arguments):
+                result = run(*VIRT, *arguments, '-S', '-monitor', 'stdio', stdin='quit\n')
+                self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_ends(self):
+        off, reset, loop = (self.file(n, c) for n, c in [('off', POWER_OFF), ('reset', RESET), ('loop', LOOP)])
+        result = run(*VIRT, '-kernel', off)
+        self.assertEqual((result.returncode, result.stderr), (0, 'kaso: guest powered off\n'))
+        result = run(*VIRT, '-kernel', reset, '-no-reboot')
+        self.assertEqual((result.returncode, result.stderr), (0, 'kaso: guest reset (-no-reboot)\n'))
+        for number in [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]:
+            process = subprocess.Popen([KASO, *VIRT, '-kernel', loop], stderr=subprocess.PIPE, text=True)
+            time.sleep(0.5)
+            process.send_signal(number)
+            _, text = process.communicate(timeout=10)
+            self.assertEqual(process.returncode, 0)
+            self.assertRegex(text, r'^kaso: ended by a signal: .* from process \d+\n$')
+        result = run(*VIRT, '-kernel', loop, '-monitor', 'stdio', stdin='info status\nquit\n')
+        self.assertEqual(result.returncode, 0)
+        self.assertIn('VM status: running', result.stdout)
+        result = run(*VIRT, '-kernel', off, '-no-shutdown', '-monitor', 'stdio', timeout=20,
+                     stdin='info version\n' * 200 + 'quit\n')
+        self.assertEqual(result.returncode, 0)
+
+    def test_mux(self):
+        loop = self.file('loop', LOOP)
+        process = subprocess.Popen([KASO, *VIRT, '-kernel', loop, '-serial', 'mon:stdio'], stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for keys in [b'\x01c', b'info status\n', b'\x01x']:
+            process.stdin.write(keys)
+            process.stdin.flush()
+            time.sleep(0.5)
+        out, text = process.communicate(timeout=10)
+        self.assertEqual(process.returncode, 0, text)
+        self.assertIn(b'VM status: running', out)
+        self.assertEqual(text, b'kaso: quit by the user\n')
+
+    def test_bad_images(self):
+        for name, content in [('empty', b''), ('short', b'\x7fELF'), ('gzip', b'\x1f\x8b\x08' + b'\0' * 20)]:
+            path = self.file(name, content)
+            for option in ['-kernel', '-bios', '-dtb']:
+                with self.subTest(name=name, option=option):
+                    result = run(*VIRT, option, path, '-S', '-monitor', 'stdio', stdin='quit\n')
+                    self.assertIn(result.returncode, [0, 1])
+                    if name == 'empty' or option == '-dtb':
+                        self.assertEqual(result.returncode, 1, result.stderr)
+                        self.assertIn(path, result.stderr)
+
+    def test_config_file(self):
+        off = self.file('off', POWER_OFF)
+        config = self.file('config', f'''# a machine
+[machine]
+  type = "virt"
+  kernel = "{off}"
+[memory]
+  size = "64M"
+[device "r0"]
+  driver = "virtio-rng-pci"
+''')
+        result = run('-accel', 'tcg,interp=on', '-display', 'none', '-readconfig', config)
+        self.assertEqual((result.returncode, result.stderr), (0, 'kaso: guest powered off\n'))
+        broken = self.file('broken', '[machine\n')
+        result = run('-readconfig', broken)
+        self.assertIn('line 1: write [option]', result.stderr)
+
+    def test_daemon(self):
+        pid_file = os.path.join(self.folder.name, 'pid')
+        monitor = os.path.join(self.folder.name, 'monitor')
+        result = run(*VIRT, '-daemonize', '-pidfile', pid_file, '-monitor', f'unix:{monitor},server=on,wait=off',
+                     '-kernel', self.file('loop', LOOP))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        with open(pid_file, encoding='ascii') as file:
+            pid = int(file.read())
+        os.kill(pid, 0)
+        busy = run(*VIRT, '-pidfile', pid_file, '-S')
+        self.assertIn('belongs to a running process', busy.stderr)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(monitor)
+            client.sendall(b'quit\n')
+            client.settimeout(10)
+            while client.recv(4096):
+                pass
+        for _ in range(100):
+            if not os.path.exists(pid_file):
+                break
+            time.sleep(0.1)
+        self.assertFalse(os.path.exists(pid_file))
+        failing = run(*VIRT, '-S', '-daemonize', '-device', 'no-such-device')
+        self.assertEqual(failing.returncode, 1)
+        self.assertIn('no-such-device', failing.stderr)
+
+    def test_accelerators(self):
+        off = self.file('off', POWER_OFF)
+        result = run('-M', 'virt,accel=kvm:tcg', '-display', 'none', '-S', '-kernel', off, '-monitor', 'stdio', stdin='quit\n')
+        self.assertIn('trying the next', result.stderr)
+
+    def test_programs(self):
+        result = run('-M', 'virt', '-accel', 'tcg,interp=on', '-display', 'none', '-kernel', self.file('off', POWER_OFF),
+                     program=os.path.join(FOLDER, 'kaso'))
+        self.assertEqual((result.returncode, result.stderr), (0, 'kaso: guest powered off\n'))
+        result = run(program=os.path.join(FOLDER, 'kaso'))
+        self.assertIn('which machine?', result.stderr)
+
+
+if __name__ == '__main__':
+    unittest.main()
