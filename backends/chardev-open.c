@@ -2,7 +2,10 @@
 /* Makes character back ends from options; see the header. */
 #include "backends/chardev-open.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "machine/machine.h"
@@ -75,6 +78,39 @@ static void chardev_resolve_negation(const Property *table, const char **name, c
     }
 }
 
+/* Options that all types have, which are not properties of the type. */
+static bool chardev_option_is_ours(const char *name)
+{
+    static const char *const names[] = { "mux", "id", "backend", "logfile", "logappend" };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (!strcmp(name, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool chardev_open_log(Chardev *chardev, GHashTable *options, GError **error)
+{
+    const char *path = options ? g_hash_table_lookup(options, "logfile") : NULL;
+    gpointer append;
+    bool keep = path && g_hash_table_lookup_extended(options, "logappend", NULL, &append) &&
+                chardev_option_is_true(append);
+    int fd;
+
+    if (!path) {
+        return true;
+    }
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (keep ? O_APPEND : O_TRUNC), 0666);
+    if (fd < 0) {
+        return error_fail_errno(error, errno, "chardev '%s': cannot write logfile '%s'",
+                                chardev->id, path);
+    }
+    chardev->log_fd = fd;
+    return true;
+}
+
 static bool chardev_set_options(Chardev *chardev, GHashTable *options, GError **error)
 {
     static const Property no_properties[] = { { NULL } };
@@ -88,14 +124,8 @@ static bool chardev_set_options(Chardev *chardev, GHashTable *options, GError **
     while (ok && g_hash_table_iter_next(&it, &key, &data)) {
         const char *name = key, *value = data;
 
-        if (!strcmp(name, "mux") || !strcmp(name, "id") || !strcmp(name, "backend")) {
+        if (chardev_option_is_ours(name)) {
             continue;
-        }
-        if (!strcmp(name, "logfile") || !strcmp(name, "logappend")) {
-            ok = error_fail(error, KASO_ERROR_UNSUPPORTED,
-                            "%s: option '%s' is not built yet; use a chardev of type file", who,
-                            name);
-            break;
         }
         chardev_resolve_negation(table, &name, &value);
         ok = property_set(chardev->machine, table, chardev, who, name, value, error);
@@ -136,7 +166,11 @@ static Chardev *chardev_open_one(Machine *machine, const char *id, const Chardev
         properties_init(type->properties, chardev);
     }
     if ((options && !chardev_set_options(chardev, options, error)) ||
+        !chardev_open_log(chardev, options, error) ||
         (type->open && !type->open(chardev, error))) {
+        if (chardev->log_fd) {
+            close(chardev->log_fd);
+        }
         if (type->properties) {
             properties_free(type->properties, chardev);
         }

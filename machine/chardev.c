@@ -2,6 +2,8 @@
 /* The generic half of character devices. */
 #include "machine/chardev.h"
 
+#include <unistd.h>
+
 #include "base/error.h"
 #include "machine/machine.h"
 
@@ -9,6 +11,9 @@ void chardev_free(Chardev *chardev)
 {
     if (chardev->type->close) {
         chardev->type->close(chardev);
+    }
+    if (chardev->log_fd) {
+        close(chardev->log_fd);
     }
     properties_free(chardev->type->properties, chardev);
     g_free(chardev->id);
@@ -46,12 +51,30 @@ void chardev_detach(Chardev *chardev, void *opaque)
     }
 }
 
+/* A log that cannot be written must not stop the guest. */
+static void write_log(Chardev *chardev, const char *data, size_t size)
+{
+    while (size) {
+        ssize_t n = write(chardev->log_fd, data, size);
+
+        if (n <= 0) {
+            return;
+        }
+        data += n;
+        size -= n;
+    }
+}
+
 size_t chardev_write(Chardev *chardev, const void *data, size_t size)
 {
     if (!chardev || !chardev->type->write || size == 0) {
         return size;
     }
-    return chardev->type->write(chardev, data, size);
+    size = chardev->type->write(chardev, data, size);
+    if (chardev->log_fd) {
+        write_log(chardev, data, size);
+    }
+    return size;
 }
 
 void chardev_accept_input(Chardev *chardev)

@@ -67,6 +67,7 @@ struct Chardev {
     bool terminal;                /* the peer is a terminal: echo and line editing make sense */
     const ChardevFrontend *frontend;
     void *frontend_opaque;
+    int log_fd;                   /* copy of all output (logfile=), 0: none */
 };
 
 /* Closes the back end and frees it, its properties and its id. Its front end must not use it again. */

@@ -144,6 +144,37 @@ static const MonitorCommand qom_tree_command = {
 };
 MONITOR_COMMAND(qom_tree_command);
 
+static void describe_pci(Device *device, void *opaque)
+{
+    GString *text;
+
+    if (!device->bus || strcmp(device->bus->type->name, "pci") || !device->bus->type->describe) {
+        return;
+    }
+    text = g_string_new(NULL);
+    device->bus->type->describe(device, text);
+    g_string_replace(text, "\n", "\n      ", 0);
+    g_string_append_printf(opaque, "  Bus %s: %s, id \"%s\"\n      %s\n", device->bus->name,
+                           device->type->name, device->id, g_strchomp(text->str));
+    g_string_free(text, TRUE);
+}
+
+static json_t *pci_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    GString *out = g_string_new(NULL);
+
+    device_foreach(monitor_machine(monitor)->root, describe_pci, out);
+    return monitor_text(out);
+}
+
+static const MonitorCommand pci_command = {
+    .name = "x-query-pci",
+    .hmp = "info pci",
+    .summary = "lists PCI functions with their identity and address windows",
+    .run = pci_run,
+};
+MONITOR_COMMAND(pci_command);
+
 static const char *type_category(const DeviceType *type)
 {
     return type->category ? type->category : "misc";

@@ -4,6 +4,7 @@
 import os
 import re
 import socket
+import tempfile
 import time
 
 from harness import Hmp, Kaso, Qmp, read_until
@@ -59,6 +60,24 @@ def reconnecting_client():
         kaso.finish()
 
 
+def inherited_socket():
+    """As libvirt does: it makes the listening socket and connects before the start."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(folder + "/q")
+        server.listen()
+        peer = socket.socket(socket.AF_UNIX)
+        peer.settimeout(20)
+        peer.connect(folder + "/q")
+        with Kaso("-chardev", "socket,id=q,fd=%d,server=on,wait=off" % server.fileno(), "-mon",
+                  "chardev=q,mode=control", pass_fds=[server.fileno()]) as kaso:
+            Qmp(peer).command("quit")
+            kaso.finish()
+        server.close()
+    with Kaso("-chardev", "socket,id=q,fd=77,server=on,wait=off") as kaso:
+        assert "fd=77" in kaso.finish(status=1)[1]
+
+
 def telnet():
     with Kaso("-monitor", "telnet:127.0.0.1:0,server=on,wait=off", "-qmp",
               "unix:@/q,server=on,wait=off") as kaso:
@@ -93,12 +112,15 @@ def pty():
 
 
 def files_and_pipes():
-    with Kaso("-chardev", "file,id=f,path=@/log,append=on", "-chardev", "null,id=n", "-mon",
+    with Kaso("-chardev", "file,id=f,path=@/log,append=on,logfile=@/copy", "-chardev", "null,id=n", "-mon",
               "chardev=f", "-mon", "chardev=n", "-qmp", "unix:@/q,server=on,wait=off") as kaso:
         Qmp(kaso.connect("q")).command("quit")
         kaso.process.wait(20)
         with open(kaso.path("log"), encoding="ascii") as file:
-            assert "(qemu) " in file.read()
+            text = file.read()
+        assert "(qemu) " in text
+        with open(kaso.path("copy"), encoding="ascii") as file:
+            assert file.read() == text
         kaso.finish()
     with Kaso("-monitor", "pipe:/nonexistent/p") as kaso:
         assert "mkfifo" in kaso.finish(status=1)[1]
@@ -134,6 +156,7 @@ def mistakes():
 tcp_server()
 client()
 reconnecting_client()
+inherited_socket()
 telnet()
 pty()
 files_and_pipes()

@@ -18,6 +18,7 @@ def commands():
         assert "(pl011)" in hmp.command("info qom-tree")
         assert "UARTCR" in hmp.command("info device uart0")
         assert "level 0" in hmp.command("info irq")
+        assert "1b36:0008" in hmp.command("info pci")
         assert "flash" in hmp.command("info roms")
         assert hmp.command("p 1+2*3") == "0x7\n"
         assert hmp.command("p/d $pc-$pc") == "0\n"

@@ -468,7 +468,8 @@ static void test_every_query(void)
     commands = json_loads(answer, 0, NULL);
     g_free(answer);
     g_assert_cmpuint(json_array_size(json_object_get(commands, "return")), >, 40);
-    json_array_foreach(json_object_get(commands, "return"), i, entry) {
+    json_array_foreach(json_object_get(commands, "return"), i, entry)
+    {
         const char *name = json_string_value(json_object_get(entry, "name"));
         json_t *reply;
 
@@ -485,6 +486,66 @@ static void test_every_query(void)
         g_free(line);
     }
     json_decref(commands);
+    free_machine(machine);
+}
+
+/* Changed, cut and spliced lines: whatever comes in, the session answers the next command. */
+static void fuzz_session(Machine *machine, const char *mode, const char *const *seeds, guint count,
+                         const char *last, const char *answer)
+{
+    ProbeChardev *probe = open_probe(machine, mode, false, true);
+    GRand *random = g_rand_new_with_seed(20);
+    GError *error = NULL;
+
+    g_assert_true(monitor_create(machine, mode, &probe->chardev, false, &error));
+    g_free(type_text(probe, seeds[0]));
+    for (unsigned round = 0; round < 20000; round++) {
+        GString *line = g_string_new(seeds[g_rand_int_range(random, 0, count)]);
+        unsigned changes = g_rand_int_range(random, 0, 6);
+
+        while (changes-- && line->len) {
+            gsize at = g_rand_int_range(random, 0, line->len);
+
+            switch (g_rand_int_range(random, 0, 3)) {
+            case 0:
+                line->str[at] = g_rand_int_range(random, 1, 256);
+                break;
+            case 1:
+                g_string_truncate(line, at);
+                break;
+            default:
+                g_string_insert(line, at, seeds[g_rand_int_range(random, 0, count)]);
+            }
+        }
+        chardev_receive(&probe->chardev, (const uint8_t *)line->str, line->len);
+        g_string_truncate(probe->output, 0);
+        g_string_free(line, TRUE);
+    }
+    g_rand_free(random);
+    g_free(type_text(probe, "\n\003\377\n"));
+    assert_answer(probe, last, answer);
+}
+
+static void test_fuzz(void)
+{
+    static const char *const qmp[] = {
+        "{\"execute\":\"qmp_capabilities\"}\n",
+        "{\"execute\":\"query-status\",\"id\":[1,{\"a\":null}]}\n",
+        "{\"execute\":\"qom-list\",\"arguments\":{\"path\":\"/machine\"}}\n",
+        "{\"execute\":\"qom-get\",\"arguments\":{\"path\":\"/\",\"property\":\"type\"}}\n",
+        "{'execute':'human-monitor-command','arguments':{'command-line':'info qtree'}}\n",
+        "{\"execute\":\"x-read-physical-memory\",\"arguments\":{\"address\":-1,"
+        "\"format\":\"3dh\"}}\n",
+    };
+    static const char *const hmp[] = {
+        "info status\r", "xp/4xw 0x100+$pc*(3-1)\r", "p/c 'a'|7<<3\r",     "info q\t\r",
+        "help info\r",   "qom-get /machine type\r",  "\033[A\033[D\177\r", "\020\016\027\031\t\r",
+    };
+    Machine *machine = new_machine();
+
+    fuzz_session(machine, "control", qmp, G_N_ELEMENTS(qmp), "{\"execute\":\"query-name\"}",
+                 "\"name\": \"test\"");
+    fuzz_session(machine, "readline", hmp, G_N_ELEMENTS(hmp), "info name\r", "test\r\n");
     free_machine(machine);
 }
 
@@ -637,5 +698,6 @@ int main(int argc, char **argv)
     g_test_add_func("/monitor/hmp-terminal", test_hmp_terminal);
     g_test_add_func("/monitor/qmp", test_qmp);
     g_test_add_func("/monitor/every-query", test_every_query);
+    g_test_add_func("/monitor/fuzz", test_fuzz);
     return g_test_run();
 }
