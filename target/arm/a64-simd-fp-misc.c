@@ -105,7 +105,7 @@ static bool misc(A64Translator *t, const A64Fields *f, unsigned esz, bool scalar
     if (!a64_fp_access(t)) {
         return true;
     }
-    a64_set_v_low(t, f->rd, scalar ? esz : 3 + q,
+    a64_set_v_low(t, f->rd, scalar ? esz : 3u + q,
                   emit_misc(t, op, f->u, esz, scalar, a64_fp_operand(t, esz, scalar || q, f->rn)));
     return true;
 }

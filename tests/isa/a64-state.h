@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One experiment with an A64 instruction: the registers and memory before and, in the answer, after.
+ * Shared by the program that runs it natively (probe-a64.c) and the one that compares (random-a64.c).
+ */
+#ifndef TESTS_ISA_A64_STATE_H
+#define TESTS_ISA_A64_STATE_H
+
+#include <stdint.h>
+
+enum {
+    A64_STATE_ADDRESS = 0x20000000, /* where the probe keeps the experiment; SP points there */
+    A64_DATA_BYTES = 512,
+};
+
+typedef struct {
+    uint64_t x[31];
+    uint64_t host_sp;           /* the probe's */
+    uint64_t v[32][2];
+    uint64_t fpcr, fpsr, nzcv;
+    uint32_t insn;
+    uint32_t signal;            /* answer: the signal that the instruction caused, or 0 */
+    uint8_t data[A64_DATA_BYTES];
+} A64State;
+
+#endif
