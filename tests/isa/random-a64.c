@@ -4,7 +4,7 @@
  * back end, and by a probe program (probe-a64.c) on an installed qemu-aarch64: all registers, flags,
  * FPSR and memory must agree.
  *
- * usage: random-a64 [--count=N] [--seed=N] [--only=PATTERN] [--native] PROBE-COMMAND...
+ * usage: random-a64 [--count=N] [--seed=N] [--only=PATTERN] [--native] [--undefined] PROBE-COMMAND...
  *
  * Without --only, all patterns that need neither system state nor branches are tried in turn.
  */
@@ -42,6 +42,7 @@ typedef struct {
     sigjmp_buf unwind;
     uint64_t random;
     FILE *to_probe, *from_probe;
+    bool try_undefined;         /* old versions of QEMU abort on some */
     unsigned long compared, undefined, skipped, failed;
     GHashTable *failures;       /* pattern name: count */
 } Test;
@@ -136,9 +137,9 @@ static void make_cpu(Test *t)
     t->cpu->tcg.context = t->cpu->tcg.context_unpriv = context;
     t->cpu->tcg.interpreter_values = g_malloc0(sizeof(IrValue) * IR_MAX_OPS);
     t->runtime = (HostRuntime){
-        .vars = arm_tcg_target.vars, .var_count = arm_tcg_target.var_count,
-        .pinned_ints = arm_tcg_target.pinned_ints, .pinned_vectors = arm_tcg_target.pinned_vectors,
-        .env_bias = arm_tcg_target.env_bias, .load = load, .store = store,
+        .vars = arm_target.tcg->vars, .var_count = arm_target.tcg->var_count,
+        .pinned_ints = arm_target.tcg->pinned_ints, .pinned_vectors = arm_target.tcg->pinned_vectors,
+        .env_bias = arm_target.tcg->env_bias, .load = load, .store = store,
         .load_vector = load_vector, .store_vector = store_vector, .store_check = store_check,
         .load_check = host_address, .atomic_check = host_address, .zero = zero,
         .dispatch = leave, .follow_link = leave_by_link, .indirect = leave_indirect,
@@ -207,9 +208,9 @@ static bool run_ours(Test *t, A64State *s)
     arm_set_fpcr(cpu, (uint32_t)s->fpcr);
     arm_set_fpsr(cpu, (uint32_t)s->fpsr);
     memcpy(t->page, &s->insn, 4);
-    ir_unit_init(&t->unit, arm_tcg_target.vars, arm_tcg_target.var_count);
+    ir_unit_init(&t->unit, arm_target.tcg->vars, arm_target.tcg->var_count);
     t->unit.mode = mode_of((uint32_t)s->fpcr);
-    arm_tcg_target.translate(&t->unit, &cpu->tcg, t->page, 0, t->unit.mode, 1);
+    arm_target.tcg->translate(&t->unit, &cpu->tcg, t->page, 0, t->unit.mode, 1);
     if (is_undefined(&t->unit)) {
         s->signal = SIGNAL_UNDEFINED;
         return true;
@@ -408,6 +409,29 @@ static bool agree(const A64State *a, const A64State *b)
            !memcmp(a->data, b->data, A64_DATA_BYTES);
 }
 
+/* Known disagreements: docs/decisions/ tells why. */
+static bool is_explained(const A64State *s)
+{
+    uint32_t insn = s->insn, rn = insn >> 5 & 31;
+
+    /* FJCVTZS of a denormal number that is flushed */
+    if ((insn & 0xfffffc00) == 0x1e7e0000) {
+        return s->fpcr & 1 << 24 && !(s->v[rn][0] >> 52 & 0x7ff);
+    }
+    /* FCVTZS, FCVTZU of a half to fixed point, scalar: QEMU before 8.0 keeps 32 bits */
+    if ((insn & 0xdf80fc00) == 0x5f00fc00 && !(insn >> 21 & 3)) {
+        return true;
+    }
+    /* Loads and stores that write back to the register they transfer */
+    if ((insn & 0x3f200400) == 0x38000400) {
+        return rn == (insn & 31);
+    }
+    /* and of pairs; and loads of twice the same register */
+    return (insn & 0x3a000000) == 0x28000000 &&
+           (((insn & 0x00800000) && (rn == (insn & 31) || rn == (insn >> 10 & 31))) ||
+            (insn & 31) == (insn >> 10 & 31));
+}
+
 static void run_batch(Test *t, A64State *before, const char **names, uint32_t count)
 {
     g_autofree A64State *ours = g_new(A64State, BATCH), *theirs = g_new(A64State, BATCH);
@@ -415,7 +439,8 @@ static void run_batch(Test *t, A64State *before, const char **names, uint32_t co
 
     for (uint32_t i = 0; i < count; i++) {
         ours[used] = before[i];
-        if (run_ours(t, &ours[used])) {
+        if (!is_explained(&before[i]) && run_ours(t, &ours[used]) &&
+            (!ours[used].signal || t->try_undefined)) {
             before[used] = before[i];
             names[used++] = names[i];
         } else {
@@ -439,12 +464,13 @@ static void run_batch(Test *t, A64State *before, const char **names, uint32_t co
 /* Whether single instructions of this pattern can be compared. */
 static bool is_testable(const A64Pattern *pattern)
 {
-    static const char *const never[] = { "adr", "mrs", "msr", "sys", "hint", "pac", "aut", "xpac" };
+    static const char *const never[] = { "adr", "bra", "ret", "eret", "pac", "aut", "xpac" };
 
     if (strstr(pattern->file, "branch") || strstr(pattern->file, "system") ||
-        strstr(pattern->file, "atomic") || strstr(pattern->name, "literal") ||
+        strstr(pattern->file, "atomic") || strstr(pattern->file, "pauth") ||
+        strstr(pattern->name, "literal") || strstr(pattern->name, "rcpc") ||
         strstr(pattern->name, "unpriv") || strstr(pattern->name, "prf") ||
-        strstr(pattern->name, "mops")) {
+        strstr(pattern->file, "mops")) {
         return false;
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(never); i++) {
@@ -506,7 +532,7 @@ int main(int argc, char **argv)
     g_autofree Test *t = g_new0(Test, 1);
     g_autofree char *only = NULL;
     gint64 count = 100000, seed = 1;
-    gboolean native = FALSE;
+    gboolean native = FALSE, undefined = FALSE;
     g_auto(GStrv) command = NULL;
     g_autoptr(GError) error = NULL;
     GHashTableIter it;
@@ -515,6 +541,7 @@ int main(int argc, char **argv)
         { "count", 0, 0, G_OPTION_ARG_INT64, &count, "how many states to run", "N" },
         { "seed", 0, 0, G_OPTION_ARG_INT64, &seed, "of the random numbers", "N" },
         { "only", 0, 0, G_OPTION_ARG_STRING, &only, "patterns to try (glob)", "NAME" },
+        { "undefined", 0, 0, G_OPTION_ARG_NONE, &undefined, "also try undefined ones", NULL },
         { "native", 0, 0, G_OPTION_ARG_NONE, &native, "use the back end", NULL },
         { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &command, "", "PROBE-COMMAND" },
         { 0 },
@@ -528,6 +555,7 @@ int main(int argc, char **argv)
     }
     t->random = (uint64_t)seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
     t->failures = g_hash_table_new(g_str_hash, g_str_equal);
+    t->try_undefined = undefined;
     current_test = t;
     make_cpu(t);
     if (native) {
