@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is known about a unit before any code is emitted: which values are aliases of others, where
+ * each value is used next, which ops are dead, and which results may be computed right in a pin.
+ */
+#include "accel/tcg/host/x86_64/emitter.h"
+
+/* Whether the value's bits above 32 are known to be zero. */
+static bool has_clean_upper(const Emitter *e, IrRef ref)
+{
+    const IrOp *op = emitter_value(e, ref);
+
+    if (e->upper_garbage[ref]) {
+        return false;
+    }
+    if (op->type == IR_I32 && ir_op_info[op->opcode].result != 'L') {
+        return true;
+    }
+    switch (op->opcode) {
+    case IR_OP_zext:
+        return op->esz <= 2;
+    case IR_OP_ubfx:
+        return op->aux <= 32;
+    case IR_OP_ld:
+    case IR_OP_ldraw:
+        return op->esz <= 2 && !(op->sub & IR_MEM_SIGNED);
+    case IR_OP_const:
+        return (uint64_t)op->imm <= UINT32_MAX;
+    case IR_OP_cset:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void find_root(Emitter *e, unsigned i, bool vars_are_64)
+{
+    const IrOp *op = &e->unit->ops[i];
+    IrRef arg = op->args[0];
+
+    switch (op->opcode) {
+    case IR_OP_trunc:
+        if (vars_are_64 || has_clean_upper(e, arg)) {
+            e->upper_garbage[i] = !has_clean_upper(e, arg);
+            e->root[i] = e->root[arg];
+        }
+        break;
+    case IR_OP_zext:
+        if (op->esz == 2 && has_clean_upper(e, arg)) {
+            e->root[i] = e->root[arg];
+        }
+        break;
+    case IR_OP_get:
+        if (e->var_value[op->var]) {
+            IrRef value = e->var_value[op->var];
+
+            e->root[i] = e->root[value];
+            e->upper_garbage[i] = e->upper_garbage[value];
+        } else {
+            e->var_value[op->var] = (IrRef)i;
+        }
+        break;
+    case IR_OP_set:
+        e->var_value[op->var] = arg;
+        e->last_set[op->var] = (uint16_t)i;
+        break;
+    case IR_OP_call:
+        if (op->helper->flags & HELPER_WRITES) {
+            memset(e->var_value, 0, sizeof(e->var_value));
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+static void find_roots(Emitter *e)
+{
+    const IrUnit *unit = e->unit;
+    bool vars_are_64 = true;
+
+    for (unsigned i = 0; i < unit->var_count; i++) {
+        vars_are_64 &= unit->vars[i].type != IR_I32;
+    }
+    for (unsigned i = 0; i < unit->count; i++) {
+        e->root[i] = (IrRef)i;
+        e->regs[i] = 0;
+        e->slot[i] = NO_SLOT;
+        e->hold[i] = 0;
+        e->home_var[i] = NO_VAR;
+        e->hint[i] = NO_REG;
+        e->next_use[i] = 0;
+        e->upper_garbage[i] = false;
+        e->skip[i] = SKIP_NO;
+        find_root(e, i, vars_are_64);
+        if (e->root[i] != i) {
+            e->skip[i] = SKIP_DEAD;
+        }
+    }
+    memset(e->var_value, 0, sizeof(e->var_value));
+}
+
+typedef struct {
+    unsigned barrier;                  /* counts ops that observe variables */
+    uint16_t pending_set[IR_MAX_VARS]; /* the next set of each variable */
+    uint8_t hint_var[IR_MAX_OPS];
+    uint16_t hint_set[IR_MAX_OPS];
+    unsigned hint_barrier[IR_MAX_OPS];
+} Backward;
+
+static bool is_barrier(const IrOp *op)
+{
+    return (ir_op_info[op->opcode].effects & (IR_FAULTS | IR_CONTROL)) || op->opcode == IR_OP_call;
+}
+
+static void note_set(Emitter *e, Backward *back, unsigned i)
+{
+    const IrOp *op = &e->unit->ops[i];
+    IrRef value = e->root[op->args[0]];
+
+    back->pending_set[op->var] = (uint16_t)i;
+    back->hint_var[value] = op->var;
+    back->hint_set[value] = (uint16_t)i;
+    back->hint_barrier[value] = back->barrier;
+}
+
+static void decide_hint(Emitter *e, const Backward *back, unsigned i)
+{
+    unsigned var = back->hint_var[i];
+
+    if (back->hint_set[i] && back->hint_barrier[i] == back->barrier &&
+        back->pending_set[var] == back->hint_set[i]) {
+        e->hint[i] = e->b->var_pin[var];
+    }
+}
+
+static void note_uses(Emitter *e, unsigned i)
+{
+    const IrOp *op = &e->unit->ops[i];
+
+    for (unsigned k = 0; k < 4; k++) {
+        e->use_next[i][k] = e->next_use[e->root[op->args[k]]];
+    }
+    for (unsigned k = 0; k < 4; k++) {
+        if (op->args[k]) {
+            e->next_use[e->root[op->args[k]]] = (uint16_t)i;
+        }
+    }
+}
+
+/* Backward: next uses (next_use ends as each value's first use), dead ops, hints. */
+static void find_uses(Emitter *e)
+{
+    Backward back;
+
+    back.barrier = 0;
+    memset(back.pending_set, 0, sizeof(back.pending_set));
+    memset(back.hint_set, 0, e->unit->count * sizeof(back.hint_set[0]));
+    for (unsigned i = e->unit->count - 1; i > 0; i--) {
+        const IrOp *op = &e->unit->ops[i];
+
+        if (e->skip[i]) {
+            continue;
+        }
+        if (!e->next_use[i] && op->opcode != IR_OP_fop && op->opcode != IR_OP_fcmp &&
+            !ir_op_has_effect(op)) {
+            e->skip[i] = SKIP_DEAD;
+            continue;
+        }
+        if (op->opcode == IR_OP_set) {
+            note_set(e, &back, i);
+        } else {
+            decide_hint(e, &back, i);
+        }
+        if (op->opcode == IR_OP_get) {
+            back.pending_set[op->var] = 0;
+        }
+        back.barrier += is_barrier(op);
+        note_uses(e, i);
+    }
+}
+
+void emitter_analyse(Emitter *e)
+{
+    memset(e->var_value, 0, sizeof(e->var_value));
+    memset(e->last_set, 0, sizeof(e->last_set));
+    find_roots(e);
+    find_uses(e);
+}

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: MIT */
+/* The x86-64 assembler: encodings of Intel SDM volume 2, chapter 2. */
+#include "accel/tcg/host/x86_64/assembler.h"
+
+static const uint8_t legacy_prefix[4] = { 0, 0x66, 0xf3, 0xf2 };
+
+static void put_rel32(uint8_t *at, const uint8_t *target)
+{
+    int32_t rel = (int32_t)(target - (at + 4));
+
+    memcpy(at, &rel, 4);
+}
+
+static void emit_opcode(Assembler *a, uint32_t op)
+{
+    unsigned map = OP_MAP(op);
+
+    if (map != MAP_NONE) {
+        asm_u8(a, 0x0f);
+        if (map == MAP_0F38) {
+            asm_u8(a, 0x38);
+        } else if (map == MAP_0F3A) {
+            asm_u8(a, 0x3a);
+        }
+    }
+    asm_u8(a, op & 0xff);
+}
+
+static void emit_modrm_mem(Assembler *a, int reg, Mem m)
+{
+    unsigned r = (unsigned)(reg & 7) << 3;
+    bool sib = m.index != NO_REG || (m.base & 7) == RSP;
+    unsigned mod = m.disp == 0 && (m.base & 7) != RBP ? 0x00 : asm_fits8(m.disp) ? 0x40 : 0x80;
+
+    if (m.base == RIP_BASE) {
+        asm_u8(a, r | 5);
+        asm_u32(a, (uint32_t)m.disp);
+        return;
+    }
+    asm_u8(a, mod | r | (sib ? 4u : (unsigned)(m.base & 7)));
+    if (sib) {
+        unsigned index = m.index == NO_REG ? 4u : (unsigned)(m.index & 7);
+
+        asm_u8(a, (unsigned)m.scale_log2 << 6 | index << 3 | (unsigned)(m.base & 7));
+    }
+    if (mod == 0x40) {
+        asm_u8(a, (uint8_t)m.disp);
+    } else if (mod == 0x80) {
+        asm_u32(a, (uint32_t)m.disp);
+    }
+}
+
+static bool is_uncommon_byte(int reg)
+{
+    return (reg & 15) >= RSP && (reg & 15) <= RDI;
+}
+
+void asm_rr(Assembler *a, uint32_t op, bool w, int reg, int rm)
+{
+    unsigned rex = (unsigned)w << 3 | (unsigned)(reg >> 3 & 1) << 2 | (unsigned)(rm >> 3 & 1);
+    bool force = ((op & OP_BYTE_REG) && is_uncommon_byte(reg)) ||
+                 ((op & OP_BYTE_RM) && is_uncommon_byte(rm));
+
+    if (OP_PP(op)) {
+        asm_u8(a, legacy_prefix[OP_PP(op)]);
+    }
+    if (rex || force) {
+        asm_u8(a, 0x40 | rex);
+    }
+    emit_opcode(a, op);
+    asm_u8(a, 0xc0 | (unsigned)(reg & 7) << 3 | (unsigned)(rm & 7));
+}
+
+void asm_rm(Assembler *a, uint32_t op, bool w, int reg, Mem m)
+{
+    unsigned rex = (unsigned)w << 3 | (unsigned)(reg >> 3 & 1) << 2 |
+                   (m.index == NO_REG ? 0u : (unsigned)(m.index >> 3 & 1) << 1) |
+                   (unsigned)(m.base >> 3 & 1);
+
+    if (OP_PP(op)) {
+        asm_u8(a, legacy_prefix[OP_PP(op)]);
+    }
+    if (rex || ((op & OP_BYTE_REG) && is_uncommon_byte(reg))) {
+        asm_u8(a, 0x40 | rex);
+    }
+    emit_opcode(a, op);
+    emit_modrm_mem(a, reg, m);
+}
+
+void asm_rm_imm8(Assembler *a, uint32_t op, bool w, int reg, Mem m, unsigned imm)
+{
+    asm_rm(a, op, w, reg, m);
+    asm_u8(a, imm);
+}
+
+static void emit_vex(Assembler *a, uint32_t op, bool w, bool l, int reg, int vvvv, int index,
+                     int base)
+{
+    unsigned r = ~(unsigned)reg >> 3 & 1, x = ~(unsigned)index >> 3 & 1;
+    unsigned b = ~(unsigned)base >> 3 & 1;
+    unsigned last = (~(unsigned)vvvv & 15) << 3 | (unsigned)l << 2 | OP_PP(op);
+
+    if (x && b && !w && OP_MAP(op) == MAP_0F) {
+        asm_u8(a, 0xc5);
+        asm_u8(a, r << 7 | last);
+    } else {
+        asm_u8(a, 0xc4);
+        asm_u8(a, r << 7 | x << 6 | b << 5 | OP_MAP(op));
+        asm_u8(a, (unsigned)w << 7 | last);
+    }
+    asm_u8(a, op & 0xff);
+}
+
+void asm_vex_rr(Assembler *a, uint32_t op, bool w, bool l, int reg, int vvvv, int rm)
+{
+    emit_vex(a, op, w, l, reg, vvvv, 0, rm);
+    asm_u8(a, 0xc0 | (unsigned)(reg & 7) << 3 | (unsigned)(rm & 7));
+}
+
+void asm_vex_rm(Assembler *a, uint32_t op, bool w, bool l, int reg, int vvvv, Mem m)
+{
+    emit_vex(a, op, w, l, reg, vvvv, m.index == NO_REG ? 0 : m.index, m.base);
+    emit_modrm_mem(a, reg, m);
+}
+
+void asm_mov(Assembler *a, bool w, int to, int from)
+{
+    asm_rr(a, OP_MOV, w, to, from);
+}
+
+void asm_mov_imm(Assembler *a, int to, uint64_t value)
+{
+    unsigned rex = (unsigned)(to >> 3 & 1);
+
+    if (value <= UINT32_MAX) {
+        if (rex) {
+            asm_u8(a, 0x41);
+        }
+        asm_u8(a, 0xb8 | (unsigned)(to & 7));
+        asm_u32(a, (uint32_t)value);
+    } else if (asm_fits32((int64_t)value)) {
+        asm_u8(a, 0x48 | rex);
+        asm_u8(a, 0xc7);
+        asm_u8(a, 0xc0 | (unsigned)(to & 7));
+        asm_u32(a, (uint32_t)value);
+    } else {
+        asm_u8(a, 0x48 | rex);
+        asm_u8(a, 0xb8 | (unsigned)(to & 7));
+        asm_u64(a, value);
+    }
+}
+
+void asm_load(Assembler *a, bool w, int to, Mem m)
+{
+    asm_rm(a, OP_MOV, w, to, m);
+}
+
+void asm_store(Assembler *a, bool w, Mem m, int from)
+{
+    asm_rm(a, OP_MOV_STORE, w, from, m);
+}
+
+void asm_store_sized(Assembler *a, unsigned size_log2, Mem m, int from)
+{
+    switch (size_log2) {
+    case 0:
+        asm_rm(a, OP_BYTE_REG | 0x88, false, from, m);
+        break;
+    case 1:
+        asm_rm(a, OP(PP_66, MAP_NONE, OP_MOV_STORE), false, from, m);
+        break;
+    default:
+        asm_rm(a, OP_MOV_STORE, size_log2 == 3, from, m);
+    }
+}
+
+void asm_store_imm(Assembler *a, unsigned size_log2, Mem m, int32_t value)
+{
+    switch (size_log2) {
+    case 0:
+        asm_rm_imm8(a, 0xc6, false, 0, m, (uint8_t)value);
+        break;
+    case 1:
+        asm_rm(a, OP(PP_66, MAP_NONE, 0xc7), false, 0, m);
+        asm_u8(a, (uint8_t)value);
+        asm_u8(a, (uint8_t)(value >> 8));
+        break;
+    default:
+        asm_rm(a, 0xc7, size_log2 == 3, 0, m);
+        asm_u32(a, (uint32_t)value);
+    }
+}
+
+void asm_lea(Assembler *a, bool w, int to, Mem m)
+{
+    asm_rm(a, OP_LEA, w, to, m);
+}
+
+void asm_lea_code(Assembler *a, int to, const uint8_t *target)
+{
+    asm_rm(a, OP_LEA, true, to, mem(RIP_BASE, 0));
+    if (!a->full) {
+        put_rel32(a->p - 4, target);
+    }
+}
+
+void asm_group1_imm(Assembler *a, bool w, unsigned digit, int rm, int32_t imm)
+{
+    asm_rr(a, asm_fits8(imm) ? 0x83 : 0x81, w, (int)digit, rm);
+    if (asm_fits8(imm)) {
+        asm_u8(a, (uint8_t)imm);
+    } else {
+        asm_u32(a, (uint32_t)imm);
+    }
+}
+
+void asm_group1_mem_imm(Assembler *a, bool w, unsigned digit, Mem m, int32_t imm)
+{
+    asm_rm(a, asm_fits8(imm) ? 0x83 : 0x81, w, (int)digit, m);
+    if (asm_fits8(imm)) {
+        asm_u8(a, (uint8_t)imm);
+    } else {
+        asm_u32(a, (uint32_t)imm);
+    }
+}
+
+void asm_test_imm(Assembler *a, bool w, int rm, int32_t imm)
+{
+    if (imm >= 0 && imm <= 0x7f) {
+        asm_rr(a, OP_BYTE_RM | 0xf6, false, 0, rm);
+        asm_u8(a, (uint8_t)imm);
+    } else {
+        asm_rr(a, 0xf7, w && imm < 0, 0, rm);
+        asm_u32(a, (uint32_t)imm);
+    }
+}
+
+void asm_test_mem8_imm(Assembler *a, Mem m, unsigned imm)
+{
+    asm_rm_imm8(a, 0xf6, false, 0, m, imm);
+}
+
+void asm_shift_imm(Assembler *a, bool w, unsigned digit, int rm, unsigned count)
+{
+    if (count == 1) {
+        asm_rr(a, 0xd1, w, (int)digit, rm);
+    } else {
+        asm_rr(a, 0xc1, w, (int)digit, rm);
+        asm_u8(a, count);
+    }
+}
+
+void asm_shift_cl(Assembler *a, bool w, unsigned digit, int rm)
+{
+    asm_rr(a, 0xd3, w, (int)digit, rm);
+}
+
+void asm_unary(Assembler *a, bool w, unsigned digit, int rm)
+{
+    asm_rr(a, 0xf7, w, (int)digit, rm);
+}
+
+void asm_bswap(Assembler *a, bool w, int reg)
+{
+    unsigned rex = (unsigned)w << 3 | (unsigned)(reg >> 3 & 1);
+
+    if (rex) {
+        asm_u8(a, 0x40 | rex);
+    }
+    asm_u8(a, 0x0f);
+    asm_u8(a, 0xc8 | (unsigned)(reg & 7));
+}
+
+void asm_setcc(Assembler *a, unsigned cc, int reg)
+{
+    asm_rr(a, OP_BYTE_RM | OP(PP_NONE, MAP_0F, 0x90 | cc), false, 0, reg);
+}
+
+void asm_movzx8(Assembler *a, int to, int from)
+{
+    asm_rr(a, OP_BYTE_RM | OP(PP_NONE, MAP_0F, 0xb6), false, to, from);
+}
+
+uint8_t *asm_jcc_short(Assembler *a, unsigned cc)
+{
+    asm_u8(a, 0x70 | cc);
+    asm_u8(a, 0);
+    return a->p - 1;
+}
+
+uint8_t *asm_jmp_short(Assembler *a)
+{
+    asm_u8(a, 0xeb);
+    asm_u8(a, 0);
+    return a->p - 1;
+}
+
+void asm_patch_short(Assembler *a, uint8_t *at)
+{
+    if (!a->full) {
+        *at = (uint8_t)(a->p - (at + 1));
+    }
+}
+
+uint8_t *asm_jcc(Assembler *a, unsigned cc)
+{
+    asm_u8(a, 0x0f);
+    asm_u8(a, 0x80 | cc);
+    asm_u32(a, 0);
+    return a->p - 4;
+}
+
+uint8_t *asm_jmp(Assembler *a)
+{
+    asm_u8(a, 0xe9);
+    asm_u32(a, 0);
+    return a->p - 4;
+}
+
+void asm_patch(Assembler *a, uint8_t *at)
+{
+    if (!a->full) {
+        put_rel32(at, a->p);
+    }
+}
+
+void asm_jcc_to(Assembler *a, unsigned cc, const uint8_t *target)
+{
+    uint8_t *at = asm_jcc(a, cc);
+
+    if (!a->full) {
+        put_rel32(at, target);
+    }
+}
+
+void asm_jmp_to(Assembler *a, const uint8_t *target)
+{
+    uint8_t *at = asm_jmp(a);
+
+    if (!a->full) {
+        put_rel32(at, target);
+    }
+}
+
+void asm_call_to(Assembler *a, const void *target)
+{
+    int64_t rel = (int64_t)((uintptr_t)target - ((uintptr_t)a->p + 5));
+
+    if (asm_fits32(rel)) {
+        asm_u8(a, 0xe8);
+        asm_u32(a, (uint32_t)rel);
+    } else {
+        asm_mov_imm(a, RAX, (uintptr_t)target);
+        asm_rr(a, 0xff, false, 2, RAX);
+    }
+}
+
+void asm_jmp_reg(Assembler *a, int reg)
+{
+    asm_rr(a, 0xff, false, 4, reg);
+}
+
+void asm_jmp_mem(Assembler *a, Mem m)
+{
+    asm_rm(a, 0xff, false, 4, m);
+}
+
+void asm_call_mem(Assembler *a, Mem m)
+{
+    asm_rm(a, 0xff, false, 2, m);
+}
+
+/* Recommended multi-byte no-ops, SDM volume 2, NOP. */
+void asm_nops(Assembler *a, size_t count)
+{
+    static const uint8_t nop[8][8] = {
+        { 0x90 },
+        { 0x66, 0x90 },
+        { 0x0f, 0x1f, 0x00 },
+        { 0x0f, 0x1f, 0x40, 0x00 },
+        { 0x0f, 0x1f, 0x44, 0x00, 0x00 },
+        { 0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00 },
+        { 0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00 },
+        { 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00 },
+    };
+
+    while (count) {
+        size_t n = count < 8 ? count : 8;
+
+        for (size_t i = 0; i < n; i++) {
+            asm_u8(a, nop[n - 1][i]);
+        }
+        count -= n;
+    }
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/* Calls of C helpers, by the System V calling convention. */
+#include "accel/tcg/host/x86_64/emitter.h"
+
+typedef struct {
+    IrRef ref;      /* source: a value */
+    int from;       /* its register, or NO_REG: loaded after the moves */
+    int to;
+    bool done;
+} ArgMove;
+
+static bool is_pending(const ArgMove *move)
+{
+    return !move->done && move->from != NO_REG;
+}
+
+static bool is_source(const ArgMove *moves, unsigned count, int reg)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (is_pending(&moves[i]) && moves[i].from == reg) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_target(const ArgMove *moves, unsigned count, int reg)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (is_pending(&moves[i]) && moves[i].to == reg) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A move whose target no other pending move reads, or -1. */
+static int find_safe_move(const ArgMove *moves, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (is_pending(&moves[i]) && !is_source(moves, count, moves[i].to)) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+/* Breaks a cycle: a source that is also a target goes to a spare register. Pins are saved by now. */
+static void break_cycle(Emitter *e, ArgMove *moves, unsigned count)
+{
+    static const int8_t spares[] = { RAX, R10, R11 };
+
+    for (unsigned i = 0; i < count; i++) {
+        int from = moves[i].from, spare = VTMP0;
+
+        if (!is_pending(&moves[i]) || !is_target(moves, count, from)) {
+            continue;
+        }
+        for (unsigned s = 0; from < XMM0 && s < G_N_ELEMENTS(spares); s++) {
+            spare = spares[s];
+            if (!is_source(moves, count, spare)) {
+                break;
+            }
+        }
+        emitter_copy(e, spare, from);
+        for (unsigned j = 0; j < count; j++) {
+            if (is_pending(&moves[j]) && moves[j].from == from) {
+                moves[j].from = spare;
+            }
+        }
+        return;
+    }
+}
+
+static void move_arguments(Emitter *e, ArgMove *moves, unsigned count)
+{
+    unsigned pending = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        moves[i].done = moves[i].from == moves[i].to;
+        pending += !moves[i].done && moves[i].from != NO_REG;
+    }
+    while (pending) {
+        int i = find_safe_move(moves, count);
+
+        if (i < 0) {
+            break_cycle(e, moves, count);
+            continue;
+        }
+        emitter_copy(e, moves[i].to, moves[i].from);
+        moves[i].done = true;
+        pending--;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (!moves[i].done && moves[i].from == NO_REG) {
+            emitter_load_value(e, e->root[moves[i].ref], moves[i].to);
+        }
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (e->upper_garbage[moves[i].ref]) {
+            asm_mov(&e->a, false, moves[i].to, moves[i].to);
+        }
+    }
+}
+
+static const int8_t int_args[] = { RDI, RSI, RDX, RCX, R8, R9 };
+
+static void place_arguments(Emitter *e, const IrOp *op)
+{
+    bool env = op->helper->flags & HELPER_ENV;
+    unsigned ints = env, vectors = 0, count = 0;
+    ArgMove moves[4];
+
+    for (unsigned k = 0; k < 4 && op->args[k]; k++) {
+        IrRef root = e->root[op->args[k]];
+        bool vector = ir_result_type(&e->unit->ops[root]) == IR_V128;
+
+        moves[count++] = (ArgMove){
+            .ref = op->args[k],
+            .from = e->regs[root] ? __builtin_ctz(e->regs[root]) : NO_REG,
+            .to = vector ? XMM0 + (int)vectors++ : int_args[ints++],
+        };
+    }
+    /* rdi is loaded last, so that it may still be a source. */
+    move_arguments(e, moves, count);
+    if (env) {
+        asm_lea(&e->a, true, RDI, mem(RBP, -e->b->runtime.env_bias));
+    }
+}
+
+void emit_call(Emitter *e, const IrOp *op)
+{
+    Assembler *a = &e->a;
+    unsigned flags = op->helper->flags;
+    bool writes = flags & HELPER_WRITES;
+    bool reads = writes || (flags & (HELPER_READS | HELPER_FAULTS | HELPER_NORETURN));
+
+    for (unsigned k = 0; k < 4; k++) {
+        if (op->args[k] && e->eflags && e->root[op->args[k]] == e->eflags) {
+            emitter_use(e, op->args[k]);
+        }
+    }
+    e->locked = 0;
+    emitter_clobber_flags(e);
+    if (reads) {
+        emitter_write_back(e);
+        asm_store_imm(a, 2, ENV(e, pc_offset), e->pc_offset);
+    }
+    if (writes) {
+        emitter_detach_variables(e);
+    }
+    emitter_spill_temporaries(e);
+    asm_call_to(a, e->b->save_pins);
+    place_arguments(e, op);
+    asm_call_to(a, op->helper->function);
+    emitter_advance(e);
+    emitter_drop_temporaries(e);
+    if (flags & HELPER_NORETURN) {
+        e->done = true;
+        e->locked = 0;
+        return;
+    }
+    if (writes) {
+        emitter_forget_variables(e);
+    }
+    if (flags & (HELPER_WRITES | HELPER_EFFECT)) {
+        asm_load(a, true, R15, ENV(e, context));
+    }
+    asm_call_to(a, writes ? e->b->load_pins : e->b->load_volatile_pins);
+    if (op->type == IR_VOID) {
+        emitter_finish_void(e);
+        return;
+    }
+    if (op->type == IR_I32) {
+        asm_mov(a, false, RAX, RAX);
+    }
+    emitter_finish_from(e, op->type == IR_V128 ? XMM0 : RAX);
+}

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Leaving a unit. Exits within the page are single patched jumps; exits to another page first check
+ * that the context still maps the page to what it was when the exit was linked; indirect exits look
+ * in the jump cache, returns first at the top of the return stack.
+ */
+#include "accel/tcg/host/x86_64/emitter.h"
+
+G_STATIC_ASSERT(sizeof(TcgFetchEntry) == 16);
+G_STATIC_ASSERT(sizeof(TcgJumpEntry) == 16);
+G_STATIC_ASSERT(TCG_RETURN_STACK * sizeof(TcgJumpEntry) == 256);
+G_STATIC_ASSERT(TCG_FETCH_BITS == 8);
+
+void emit_entry(Emitter *e)
+{
+    ColdStub *stub = emitter_stub(e, STUB_POLL);
+
+    asm_group1_mem_imm(&e->a, false, G1_CMP, ENV(e, exit_request), 0);
+    emitter_stub_jump(stub, asm_jcc(&e->a, CC_NE));
+}
+
+static bool in_page(int64_t target)
+{
+    return target >= 0 && target < TCG_PAGE_SIZE;
+}
+
+static TcgLink *new_link(Emitter *e, int64_t target)
+{
+    TcgLink *link;
+
+    if (e->link_count == e->max_links || !asm_fits32(target)) {
+        e->failed = true;
+        return &e->links[0];
+    }
+    link = &e->links[e->link_count++];
+    *link = (TcgLink){ .target = (int32_t)target, .crosses_page = !in_page(target) };
+    return link;
+}
+
+/* Makes the displacement of the jump that comes next, `before` bytes into it, aligned. */
+static void align_displacement(Emitter *e, unsigned before, unsigned alignment)
+{
+    asm_nops(&e->a, -((uintptr_t)e->a.p + before) & (alignment - 1));
+}
+
+static void link_stub(Emitter *e, TcgLink *link, uint8_t *jump)
+{
+    ColdStub *stub = emitter_stub(e, STUB_LINK);
+
+    stub->link = link;
+    link->jump = jump;
+}
+
+/* env.pc_page += delta; rax is the new page. */
+static void emit_move_page(Emitter *e, int32_t delta)
+{
+    asm_load(&e->a, true, RAX, ENV(e, pc_page));
+    asm_lea(&e->a, true, RAX, mem(RAX, delta));
+}
+
+/* The guard and the jump of a link to another page. Registers and flags are free here. */
+static void emit_guarded_jump(Emitter *e, TcgLink *link)
+{
+    Assembler *a = &e->a;
+    int32_t delta = link->target & ~(TCG_PAGE_SIZE - 1);
+    Mem entry = mem_index(R15, RCX, 0, offsetof(TcgContext, fetch));
+    uint8_t *fail[2];
+    ColdStub *stub;
+
+    emit_move_page(e, delta);
+    asm_mov(a, false, RCX, RAX);
+    asm_shift_imm(a, false, SHIFT_SHR, RCX, TCG_PAGE_BITS - 4);
+    asm_group1_imm(a, false, G1_AND, RCX, ((1 << TCG_FETCH_BITS) - 1) << 4);
+    entry.disp += (int32_t)offsetof(TcgFetchEntry, tag);
+    asm_rm(a, OP_CMP, true, RAX, entry);
+    fail[0] = asm_jcc(a, CC_NE);
+    align_displacement(e, 2, 8);
+    asm_u8(a, 0x48); /* mov rdx, imm64 */
+    asm_u8(a, 0xb8 | RDX);
+    link->guard = (uint64_t *)(void *)a->p;
+    asm_u64(a, 0);
+    entry = mem_index(R15, RCX, 0, offsetof(TcgContext, fetch) + offsetof(TcgFetchEntry, host_page));
+    asm_rm(a, OP_CMP, true, RDX, entry);
+    fail[1] = asm_jcc(a, CC_NE);
+    asm_store(a, true, ENV(e, pc_page), RAX);
+    align_displacement(e, 1, 4);
+    link_stub(e, link, asm_jmp(a));
+    stub = &e->stubs[e->stub_count - 1];
+    emitter_stub_jump(stub, fail[0]);
+    emitter_stub_jump(stub, fail[1]);
+}
+
+/* Leaves to a page-relative pc; all variables are in their places. */
+static void emit_leave(Emitter *e, int64_t target)
+{
+    TcgLink *link;
+
+    if (target == e->unit->start) {
+        asm_jmp_to(&e->a, e->entry);
+        return;
+    }
+    link = new_link(e, target);
+    if (link->crosses_page) {
+        emit_guarded_jump(e, link);
+    } else {
+        align_displacement(e, 1, 4);
+        link_stub(e, link, asm_jmp(&e->a));
+    }
+}
+
+/* A conditional jump to a stub, or to the link's target. */
+static void emit_exit_jump(Emitter *e, HostCondition c, int64_t target, ColdStub *stub)
+{
+    Assembler *a = &e->a;
+    uint8_t *jumps[2];
+    unsigned count;
+
+    if (c.parity != PARITY_NONE) {
+        count = emit_skip_unless(e, c, jumps);
+        if (stub) {
+            emitter_stub_jump(stub, asm_jmp(a));
+        } else {
+            emit_leave(e, target);
+        }
+        while (count) {
+            asm_patch_short(a, jumps[--count]);
+        }
+    } else if (stub) {
+        emitter_stub_jump(stub, asm_jcc(a, c.cc));
+    } else if (target == e->unit->start) {
+        asm_jcc_to(a, c.cc, e->entry);
+    } else {
+        TcgLink *link = new_link(e, target);
+
+        align_displacement(e, 2, 4);
+        link_stub(e, link, asm_jcc(a, c.cc));
+    }
+}
+
+static void emit_exit_if(Emitter *e, const IrOp *op)
+{
+    HostCondition c;
+    ColdStub *stub = NULL;
+
+    emitter_write_back_final(e);
+    c = emitter_condition(e, op->args[0], op->cond);
+    emitter_advance(e);
+    if (e->dirty[0] || e->dirty[1] || !in_page(op->imm)) {
+        stub = emitter_stub(e, STUB_EXIT);
+        emitter_snapshot(e, stub);
+    }
+    emit_exit_jump(e, c, op->imm, stub);
+    emitter_finish_void(e);
+}
+
+static void emit_goto_indirect(Emitter *e, const IrOp *op)
+{
+    Assembler *a = &e->a;
+    ColdStub *stub;
+    size_t jump = offsetof(TcgContext, jump) +
+                  ((size_t)op->aux & (TCG_JUMP_CLASSES - 1)) * sizeof(TcgJumpEntry)
+                  * (1u << TCG_JUMP_BITS);
+
+    emitter_write_back(e);
+    e->eflags = 0;
+    emitter_use_in(e, op->args[0], RAX);
+    if (op->sub == IR_RETURN) {
+        uint8_t *other;
+
+        asm_load(a, false, RCX, ENV(e, return_top));
+        asm_lea(a, true, RDX, mem(RAX, (int32_t)op->aux));
+        asm_rm(a, OP_CMP, true, op->aux ? RDX : RAX,
+               mem_index(R15, RCX, 0, offsetof(TcgContext, returns)));
+        other = asm_jcc_short(a, CC_NE);
+        asm_lea(a, false, RDX, mem(RCX, -(int)sizeof(TcgJumpEntry)));
+        asm_movzx8(a, RDX, RDX);
+        asm_store(a, false, ENV(e, return_top), RDX);
+        asm_group1_imm(a, true, G1_AND, RAX, ~(TCG_PAGE_SIZE - 1));
+        asm_store(a, true, ENV(e, pc_page), RAX);
+        asm_jmp_mem(a, mem_index(R15, RCX, 0,
+                                 offsetof(TcgContext, returns) + offsetof(TcgJumpEntry, code)));
+        asm_patch_short(a, other);
+    }
+    /* ((pc >> 2) ^ (pc >> 12)) & mask, times 4; the entry size is the scale's other 4. */
+    asm_mov(a, false, RCX, RAX);
+    asm_shift_imm(a, false, SHIFT_SHR, RCX, 10);
+    asm_rr(a, OP_XOR, false, RCX, RAX);
+    asm_group1_imm(a, false, G1_AND, RCX, ((1 << TCG_JUMP_BITS) - 1) << 2);
+    asm_rm(a, OP_CMP, true, RAX, mem_index(R15, RCX, 2, (int64_t)jump));
+    stub = emitter_stub(e, STUB_INDIRECT);
+    emitter_stub_jump(stub, asm_jcc(a, CC_NE));
+    asm_group1_imm(a, true, G1_AND, RAX, ~(TCG_PAGE_SIZE - 1));
+    asm_store(a, true, ENV(e, pc_page), RAX);
+    asm_jmp_mem(a, mem_index(R15, RCX, 2, (int64_t)(jump + offsetof(TcgJumpEntry, code))));
+    e->done = true;
+}
+
+/* A return address beyond the page is not predicted: its mapping may change. */
+static void emit_push_return(Emitter *e, const IrOp *op)
+{
+    Assembler *a = &e->a;
+    int top, value;
+    ColdStub *stub;
+
+    if (!in_page(op->imm)) {
+        return;
+    }
+    top = emitter_scratch(e);
+    value = emitter_scratch(e);
+    asm_load(a, false, top, ENV(e, return_top));
+    asm_lea(a, false, top, mem(top, sizeof(TcgJumpEntry)));
+    asm_movzx8(a, top, top);
+    asm_store(a, false, ENV(e, return_top), top);
+    asm_load(a, true, value, ENV(e, pc_page));
+    asm_lea(a, true, value, mem(value, op->imm + op->aux));
+    asm_store(a, true, mem_index(R15, top, 0, offsetof(TcgContext, returns)), value);
+    asm_rm(a, OP_LEA, true, value, mem(RIP_BASE, 0));
+    stub = emitter_stub(e, STUB_RETURN);
+    emitter_stub_jump(stub, a->p - 4);
+    asm_store(a, true,
+              mem_index(R15, top, 0, offsetof(TcgContext, returns) + offsetof(TcgJumpEntry, code)),
+              value);
+    e->locked = 0;
+}
+
+static void emit_dispatch(Emitter *e, const IrOp *op)
+{
+    Assembler *a = &e->a;
+
+    emitter_write_back(e);
+    if (op->opcode == IR_OP_dispatch) {
+        int64_t page = op->imm & ~(int64_t)(TCG_PAGE_SIZE - 1);
+
+        if (page) {
+            asm_mov_imm(a, RAX, (uint64_t)page);
+            asm_rm(a, OP_ADD, true, RAX, ENV(e, pc_page));
+            asm_store(a, true, ENV(e, pc_page), RAX);
+        }
+        asm_store_imm(a, 2, ENV(e, pc_offset), (int32_t)(op->imm & (TCG_PAGE_SIZE - 1)));
+    }
+    asm_jmp_to(a, e->b->dispatch);
+    e->done = true;
+}
+
+void emit_control_op(Emitter *e, const IrOp *op)
+{
+    switch (op->opcode) {
+    case IR_OP_exit_if:
+        emit_exit_if(e, op);
+        break;
+    case IR_OP_goto:
+        emitter_write_back(e);
+        emit_leave(e, op->imm);
+        e->done = true;
+        break;
+    case IR_OP_goto_ind:
+        emit_goto_indirect(e, op);
+        break;
+    case IR_OP_push_return:
+        emit_push_return(e, op);
+        break;
+    default:
+        emit_dispatch(e, op);
+    }
+}
+
+static void emit_link_stub(Emitter *e, const ColdStub *stub)
+{
+    Assembler *a = &e->a;
+    TcgLink *link = stub->link;
+
+    /* The jump's unlinked target; a guarded link has moved pc_page by then. */
+    link->stub = a->p;
+    asm_patch(a, link->jump);
+    if (link->crosses_page) {
+        emit_move_page(e, -(link->target & ~(TCG_PAGE_SIZE - 1)));
+        asm_store(a, true, ENV(e, pc_page), RAX);
+    }
+    for (unsigned i = 0; i < stub->jump_count; i++) {
+        asm_patch(a, stub->jumps[i]);
+    }
+    asm_mov_imm(a, RSI, (uintptr_t)link);
+    asm_jmp_to(a, e->b->follow_link);
+}
+
+void emit_control_stub(Emitter *e, ColdStub *stub)
+{
+    const IrOp *op = &e->unit->ops[stub->op];
+    Assembler *a = &e->a;
+
+    if (stub->kind == STUB_LINK) {
+        emit_link_stub(e, stub);
+        return;
+    }
+    for (unsigned i = 0; i < stub->jump_count; i++) {
+        asm_patch(a, stub->jumps[i]);
+    }
+    switch (stub->kind) {
+    case STUB_POLL:
+        asm_store_imm(a, 2, ENV(e, pc_offset), e->unit->start);
+        asm_jmp_to(a, e->b->exit);
+        break;
+    case STUB_EXIT:
+        emit_cold_stores(e, stub);
+        if (stub->save_flags) {
+            emit_eflags_to_ax(e, stub->flags_kind, RCX);
+            asm_store_sized(a, 1, emitter_home(e, e->b->flags_var), RAX);
+        }
+        emit_leave(e, op->imm);
+        break;
+    case STUB_RETURN:
+        emit_leave(e, op->imm);
+        break;
+    case STUB_INDIRECT:
+        asm_mov(a, true, RSI, RAX);
+        asm_mov_imm(a, RDX, (uint64_t)op->aux & (TCG_JUMP_CLASSES - 1));
+        asm_jmp_to(a, e->b->indirect);
+        break;
+    }
+}

@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Loads and stores. The fast path looks the page up in the context's TLB, compares one tag (which
+ * also catches page crossings) and accesses the host memory; everything else is in a stub.
+ */
+#include "accel/tcg/host/x86_64/emitter.h"
+
+enum { ENTRY_SHIFT = TCG_PAGE_BITS - 5 };
+G_STATIC_ASSERT(sizeof(TcgTlbEntry) == 32);
+
+static const int32_t index_mask = ((1 << TCG_TLB_BITS) - 1) << 5;
+
+ColdStub *emitter_stub(Emitter *e, StubKind kind)
+{
+    ColdStub *stub;
+
+    if (e->stub_count == MAX_STUBS) {
+        e->failed = true;
+        return &e->stubs[0];
+    }
+    stub = &e->stubs[e->stub_count++];
+    *stub = (ColdStub){ .kind = (uint8_t)kind, .pc_offset = e->pc_offset, .op = (IrRef)e->at,
+                        .address = NO_REG, .scratch = NO_REG, .value = NO_REG,
+                        .value2 = NO_REG, .result = NO_REG };
+    for (int reg = XMM0; reg < REG_COUNT; reg++) {
+        if (emitter_is_temporary(e, reg) && e->reg_value[reg]) {
+            stub->save_vectors = true;
+        }
+    }
+    return stub;
+}
+
+void emitter_stub_jump(ColdStub *stub, uint8_t *jump)
+{
+    stub->jumps[stub->jump_count++] = jump;
+}
+
+/* The address register; what remains to be added fits an instruction. */
+int emitter_use_address(Emitter *e, IrRef ref, int64_t imm, int32_t *rest)
+{
+    int a = emitter_use(e, ref);
+
+    if (asm_fits32(imm + 4096) && asm_fits32(imm - 4096)) {
+        *rest = (int32_t)imm;
+    } else {
+        int sum = emitter_scratch(e);
+
+        asm_mov_imm(&e->a, sum, (uint64_t)imm);
+        asm_rr(&e->a, OP_ADD, true, sum, a);
+        *rest = 0;
+        a = sum;
+    }
+    return a;
+}
+
+static void lea_or_mov(Emitter *e, int to, int from, int32_t disp)
+{
+    if (disp) {
+        asm_lea(&e->a, true, to, mem(from, disp));
+    } else {
+        asm_mov(&e->a, true, to, from);
+    }
+}
+
+void emit_tlb_lookup(Emitter *e, const TlbLookup *l, ColdStub *stub)
+{
+    Assembler *a = &e->a;
+    bool aligned = (l->flags & IR_MEM_ALIGNED) && l->element > 1;
+    int context = R15;
+
+    if (l->imm == 0 && e->has->bmi2) {
+        asm_vex_rr(a, OP(PP_F2, MAP_0F3A, 0xf0), false, false, l->t, 0, l->address); /* rorx */
+        asm_u8(a, ENTRY_SHIFT);
+    } else {
+        lea_or_mov(e, l->t, l->address, l->imm);
+        asm_shift_imm(a, false, SHIFT_SHR, l->t, ENTRY_SHIFT);
+    }
+    asm_group1_imm(a, false, G1_AND, l->t, index_mask);
+    if (l->flags & IR_MEM_UNPRIV) {
+        asm_rm(a, OP_ADD, true, l->t, ENV(e, context_unpriv));
+        context = NO_REG;
+    }
+    if (aligned) {
+        lea_or_mov(e, l->page, l->address, l->imm + (int32_t)(l->size - l->element));
+        asm_group1_imm(a, true, G1_AND, l->page,
+                       (int32_t)(~(TCG_PAGE_SIZE - 1) | (int)(l->element - 1)));
+    } else {
+        lea_or_mov(e, l->page, l->address, l->imm + (int32_t)l->size - 1);
+        asm_group1_imm(a, true, G1_AND, l->page, ~(TCG_PAGE_SIZE - 1));
+    }
+    for (unsigned write = 0; write < 2; write++) {
+        size_t offset = offsetof(TcgContext, tlb) +
+                        (write ? offsetof(TcgTlbEntry, write) : offsetof(TcgTlbEntry, read));
+
+        if (write ? l->write : l->read) {
+            asm_rm(a, OP_CMP, true, l->page,
+                   context == NO_REG ? mem(l->t, (int64_t)offset)
+                                     : mem_index(context, l->t, 0, (int64_t)offset));
+            emitter_stub_jump(stub, asm_jcc(a, CC_NE));
+        }
+    }
+    asm_load(a, true, l->t,
+             context == NO_REG
+                 ? mem(l->t, offsetof(TcgContext, tlb) + offsetof(TcgTlbEntry, addend))
+                 : mem_index(context, l->t, 0,
+                             offsetof(TcgContext, tlb) + offsetof(TcgTlbEntry, addend)));
+}
+
+/* An integer load instruction with extension to the op's type. */
+static void load_integer(Emitter *e, const IrOp *op, int to, Mem m, bool swap)
+{
+    Assembler *a = &e->a;
+    bool is_signed = (op->sub & IR_MEM_SIGNED) && !(swap && op->esz > 0);
+    bool w = op->type == IR_I64;
+
+    switch (op->esz) {
+    case 0:
+        asm_rm(a, OP(PP_NONE, MAP_0F, is_signed ? 0xbe : 0xb6), is_signed && w, to, m);
+        break;
+    case 1:
+        asm_rm(a, OP(PP_NONE, MAP_0F, is_signed ? 0xbf : 0xb7), is_signed && w, to, m);
+        break;
+    case 2:
+        if (is_signed && w) {
+            asm_rm(a, OP_MOVSXD, true, to, m);
+        } else {
+            asm_load(a, false, to, m);
+        }
+        break;
+    default:
+        asm_load(a, w, to, m);
+    }
+}
+
+/* Reverses the bytes of an integer of a certain size; with a sign if asked. */
+static void swap_integer(Emitter *e, int reg, unsigned esz)
+{
+    Assembler *a = &e->a;
+
+    if (esz == 1) {
+        asm_u8(a, 0x66);
+        asm_shift_imm(a, false, SHIFT_ROL, reg, 8);
+    } else if (esz >= 2) {
+        asm_bswap(a, esz == 3, reg);
+    }
+}
+
+static void load_from(Emitter *e, const IrOp *op, int to, Mem m)
+{
+    bool swap = op->sub & IR_MEM_BE;
+
+    if (to >= XMM0) {
+        asm_vector_load(e, op->esz, to, m);
+        return;
+    }
+    load_integer(e, op, to, m, swap);
+    if (swap && op->esz) {
+        swap_integer(e, to, op->esz);
+        if (op->sub & IR_MEM_SIGNED) {
+            emit_extend_reg(&e->a, true, op->type == IR_I64, op->esz, to, to);
+        }
+    }
+}
+
+static int load_result(Emitter *e, const IrOp *op, int address, int page)
+{
+    if (op->type == IR_V128) {
+        return emitter_result(e, NO_REG, 0);
+    }
+    if (e->hint[e->at] != NO_REG) {
+        return emitter_result(e, NO_REG, 0);
+    }
+    if (emitter_is_temporary(e, address) && e->reg_value[address] &&
+        !emitter_needed(e, e->reg_value[address])) {
+        return address;
+    }
+    return page;
+}
+
+static void emit_load(Emitter *e, const IrOp *op)
+{
+    ColdStub *stub;
+    TlbLookup l = { .size = 1u << op->esz, .element = 1u << op->esz, .flags = op->sub,
+                    .read = true };
+    int result;
+
+    emitter_clobber_flags(e);
+    l.address = emitter_use_address(e, op->args[0], op->imm, &l.imm);
+    l.t = emitter_scratch(e);
+    l.page = emitter_scratch(e);
+    emitter_advance(e);
+    result = load_result(e, op, l.address, l.page);
+    stub = emitter_stub(e, STUB_LOAD);
+    stub->address = (int8_t)l.address;
+    stub->imm = l.imm;
+    stub->scratch = (int8_t)l.t;
+    stub->result = (int8_t)result;
+    emitter_snapshot(e, stub);
+    emit_tlb_lookup(e, &l, stub);
+    load_from(e, op, result, mem_index(l.address, l.t, 0, l.imm));
+    stub->join = e->a.p;
+    emitter_finish(e, result);
+}
+
+/* A register with the value to store, or NO_REG: the constant goes into the instruction. */
+static int use_store_value(Emitter *e, const IrOp *op, IrRef ref, int32_t *imm)
+{
+    uint64_t full;
+
+    if (op->type != IR_V128 && !(op->sub & (IR_MEM_BE | IR_MEM_SC)) &&
+        emitter_const(e, ref, &full) && (op->esz < 3 || asm_fits32((int64_t)full))) {
+        *imm = (int32_t)full;
+        return NO_REG;
+    }
+    return emitter_use(e, ref);
+}
+
+static void store_to(Emitter *e, const IrOp *op, Mem m, int value, int32_t imm, int page)
+{
+    Assembler *a = &e->a;
+
+    if (value == NO_REG) {
+        asm_store_imm(a, op->esz, m, imm);
+        return;
+    }
+    if (value >= XMM0) {
+        asm_vector_store(e, op->esz, m, value);
+        if (op->sub & IR_MEM_SC) {
+            asm_rr(a, OP(PP_NONE, MAP_0F, 0xae), false, 6, 0); /* mfence */
+        }
+        return;
+    }
+    if ((op->sub & IR_MEM_BE) && op->esz) {
+        asm_mov(a, true, page, value);
+        swap_integer(e, page, op->esz);
+        value = page;
+    }
+    if (op->sub & IR_MEM_SC) {
+        if (value != page) {
+            asm_mov(a, true, page, value);
+        }
+        asm_rm(a, op->esz == 0   ? OP_BYTE_REG | 0x86
+                  : op->esz == 1 ? OP(PP_66, MAP_NONE, OP_XCHG)
+                                 : OP_XCHG,
+               op->esz == 3, page, m);
+    } else {
+        asm_store_sized(a, op->esz, m, value);
+    }
+}
+
+static void emit_store(Emitter *e, const IrOp *op)
+{
+    bool two = op->opcode == IR_OP_st2;
+    ColdStub *stub;
+    TlbLookup l = { .size = (two ? 2u : 1u) << op->esz, .element = 1u << op->esz,
+                    .flags = op->sub, .write = true };
+    int value, value2 = NO_REG;
+    int32_t imm = 0, imm2 = 0;
+
+    emitter_clobber_flags(e);
+    l.address = emitter_use_address(e, op->args[0], op->imm, &l.imm);
+    value = use_store_value(e, op, op->args[1], &imm);
+    if (two) {
+        value2 = use_store_value(e, op, op->args[2], &imm2);
+    }
+    l.t = emitter_scratch(e);
+    l.page = emitter_scratch(e);
+    emitter_advance(e);
+    stub = emitter_stub(e, two ? STUB_STORE2 : STUB_STORE);
+    stub->address = (int8_t)l.address;
+    stub->imm = l.imm;
+    stub->scratch = (int8_t)l.t;
+    stub->value = (int8_t)value;
+    stub->value2 = (int8_t)value2;
+    emitter_snapshot(e, stub);
+    emit_tlb_lookup(e, &l, stub);
+    store_to(e, op, mem_index(l.address, l.t, 0, l.imm), value, imm, l.page);
+    if (two) {
+        store_to(e, op, mem_index(l.address, l.t, 0, l.imm + (1 << op->esz)), value2, imm2, l.page);
+    }
+    stub->join = e->a.p;
+    emitter_finish_void(e);
+}
+
+static void emit_load_check(Emitter *e, const IrOp *op)
+{
+    ColdStub *stub;
+    TlbLookup l = { .size = (unsigned)op->aux, .element = 1u << op->esz, .flags = op->sub,
+                    .read = true };
+
+    emitter_clobber_flags(e);
+    l.address = emitter_use_address(e, op->args[0], op->imm, &l.imm);
+    l.t = emitter_scratch(e);
+    l.page = emitter_scratch(e);
+    emitter_advance(e);
+    stub = emitter_stub(e, STUB_CHECK);
+    stub->address = (int8_t)l.address;
+    stub->imm = l.imm;
+    stub->scratch = (int8_t)l.t;
+    stub->result = (int8_t)l.t;
+    emitter_snapshot(e, stub);
+    emit_tlb_lookup(e, &l, stub);
+    asm_lea(&e->a, true, l.t, mem_index(l.address, l.t, 0, l.imm));
+    stub->join = e->a.p;
+    emitter_finish(e, l.t);
+}
+
+static void emit_load_raw(Emitter *e, const IrOp *op)
+{
+    int a, result;
+
+    if (op->sub & IR_MEM_BE) {
+        emitter_clobber_flags(e);
+    }
+    a = emitter_use(e, op->args[0]);
+    emitter_advance(e);
+    result = emitter_result(e, op->type == IR_V128 ? NO_REG : a, 0);
+    load_from(e, op, result, mem(a, op->imm));
+    emitter_finish(e, result);
+}
+
+static void emit_zero(Emitter *e, const IrOp *op)
+{
+    Assembler *a = &e->a;
+    ColdStub *stub;
+    unsigned size = (unsigned)op->imm;
+    TlbLookup l = { .size = 1, .element = 1, .flags = op->sub, .write = true };
+    int in;
+
+    emitter_clobber_flags(e);
+    in = emitter_use(e, op->args[0]);
+    l.address = emitter_scratch(e);
+    l.t = emitter_scratch(e);
+    l.page = emitter_scratch(e);
+    emitter_advance(e);
+    asm_mov(a, true, l.address, in);
+    asm_group1_imm(a, true, G1_AND, l.address, -(int32_t)size);
+    stub = emitter_stub(e, STUB_ZERO);
+    stub->address = (int8_t)l.address;
+    stub->scratch = (int8_t)l.t;
+    emitter_snapshot(e, stub);
+    emit_tlb_lookup(e, &l, stub);
+    asm_vector_const(e, VTMP0, 0, 0);
+    if (size <= 256) {
+        for (unsigned at = 0; at < size; at += 16) {
+            asm_vector_store(e, 4, mem_index(l.address, l.t, 0, at), VTMP0);
+        }
+    } else {
+        uint8_t *loop;
+
+        asm_rr(a, OP_ADD, true, l.address, l.t);
+        asm_lea(a, true, l.t, mem(l.address, size));
+        loop = a->p;
+        for (unsigned at = 0; at < 64; at += 16) {
+            asm_vector_store(e, 4, mem(l.address, at), VTMP0);
+        }
+        asm_group1_imm(a, true, G1_ADD, l.address, 64);
+        asm_rr(a, OP_CMP, true, l.address, l.t);
+        asm_jcc_to(a, CC_NE, loop);
+    }
+    stub->join = a->p;
+    emitter_finish_void(e);
+}
+
+static void emit_fence(Emitter *e)
+{
+    emitter_clobber_flags(e);
+    asm_u8(&e->a, 0xf0);
+    asm_group1_mem_imm(&e->a, false, G1_OR, mem(RSP, FRAME_SCRATCH), 0);
+    e->locked = 0;
+}
+
+void emit_memory_op(Emitter *e, const IrOp *op)
+{
+    switch (op->opcode) {
+    case IR_OP_ld:
+        emit_load(e, op);
+        break;
+    case IR_OP_st:
+    case IR_OP_st2:
+        emit_store(e, op);
+        break;
+    case IR_OP_ldchk:
+        emit_load_check(e, op);
+        break;
+    case IR_OP_ldraw:
+        emit_load_raw(e, op);
+        break;
+    case IR_OP_mzero:
+        emit_zero(e, op);
+        break;
+    case IR_OP_fence:
+        emit_fence(e);
+        break;
+    default:
+        emit_atomic_op(e, op);
+    }
+}
+
+/* --- stubs ------------------------------------------------------------------------------------ */
+
+static void stub_int_arg(Emitter *e, unsigned index, int reg)
+{
+    asm_store(&e->a, true, mem(RSP, FRAME_INT_ARGS + 8 * index), reg);
+}
+
+static void stub_imm_arg(Emitter *e, unsigned index, int32_t value)
+{
+    asm_store_imm(&e->a, 3, mem(RSP, FRAME_INT_ARGS + 8 * index), value);
+}
+
+static void stub_address(Emitter *e, const ColdStub *stub, int32_t extra)
+{
+    if (stub->imm + extra) {
+        asm_lea(&e->a, true, stub->scratch, mem(stub->address, stub->imm + extra));
+        stub_int_arg(e, 0, stub->scratch);
+    } else {
+        stub_int_arg(e, 0, stub->address);
+    }
+}
+
+void emit_stub_call(Emitter *e, const ColdStub *stub, ColdFunction function)
+{
+    asm_call_to(&e->a, e->b->cold[function][stub->save_vectors]);
+}
+
+static void stub_size_flags(Emitter *e, unsigned index, unsigned size, unsigned flags)
+{
+    stub_imm_arg(e, index, (int32_t)size);
+    stub_imm_arg(e, index + 1, (int32_t)flags);
+}
+
+static void stub_store_part(Emitter *e, const ColdStub *stub, IrRef value_ref, int value,
+                            int32_t extra)
+{
+    const IrOp *op = &e->unit->ops[stub->op];
+    unsigned size = 1u << op->esz;
+
+    stub_address(e, stub, extra);
+    if (op->type == IR_V128) {
+        asm_vector_store(e, 4, mem(RSP, FRAME_VECTOR_ARGS), value);
+        stub_size_flags(e, 1, size, op->sub);
+        emit_stub_call(e, stub, COLD_STORE_VECTOR);
+        return;
+    }
+    if (value == NO_REG) {
+        uint64_t full = 0;
+
+        emitter_const(e, value_ref, &full);
+        stub_imm_arg(e, 1, (int32_t)full);
+    } else {
+        stub_int_arg(e, 1, value);
+    }
+    stub_size_flags(e, 2, size, op->sub);
+    emit_stub_call(e, stub, COLD_STORE);
+}
+
+static void stub_load_result(Emitter *e, const ColdStub *stub)
+{
+    IrOp op = e->unit->ops[stub->op];
+
+    if (op.type == IR_V128) {
+        asm_vector_load(e, 4, stub->result, mem(RSP, FRAME_VECTOR_RESULT));
+    } else {
+        op.sub &= (uint8_t)~IR_MEM_BE;
+        load_from(e, &op, stub->result, mem(RSP, FRAME_RESULT));
+    }
+}
+
+void emit_memory_stub(Emitter *e, ColdStub *stub)
+{
+    const IrOp *op = &e->unit->ops[stub->op];
+    unsigned size = 1u << op->esz;
+
+    emit_cold_stores(e, stub);
+    asm_store_imm(&e->a, 2, ENV(e, pc_offset), stub->pc_offset);
+    switch (stub->kind) {
+    case STUB_LOAD:
+        stub_address(e, stub, 0);
+        stub_size_flags(e, 1, size, op->sub);
+        emit_stub_call(e, stub, op->type == IR_V128 ? COLD_LOAD_VECTOR : COLD_LOAD);
+        stub_load_result(e, stub);
+        break;
+    case STUB_STORE:
+        stub_store_part(e, stub, op->args[1], stub->value, 0);
+        break;
+    case STUB_STORE2:
+        stub_address(e, stub, 0);
+        stub_size_flags(e, 1, 2 * size, op->sub);
+        emit_stub_call(e, stub, COLD_STORE_CHECK);
+        stub_store_part(e, stub, op->args[1], stub->value, 0);
+        stub_store_part(e, stub, op->args[2], stub->value2, (int32_t)size);
+        break;
+    case STUB_ZERO:
+        stub_address(e, stub, 0);
+        stub_imm_arg(e, 1, (int32_t)op->imm);
+        emit_stub_call(e, stub, COLD_ZERO);
+        break;
+    default: /* STUB_CHECK, STUB_ATOMIC: a host address */
+        stub_address(e, stub, 0);
+        stub_size_flags(e, 1, stub->kind == STUB_CHECK ? (unsigned)op->aux : size, op->sub);
+        emit_stub_call(e, stub, stub->kind == STUB_CHECK ? COLD_LOAD_CHECK : COLD_ATOMIC_CHECK);
+        asm_load(&e->a, true, stub->result, mem(RSP, FRAME_RESULT));
+    }
+    asm_jmp_to(&e->a, stub->join);
+}

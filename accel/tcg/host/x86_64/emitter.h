@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The state of one unit's emission, shared by the files of this back end.
+ *
+ * Values. An IR op whose result is the same bits as another value (trunc, zext of a clean i32, a get
+ * of a variable whose value is known) is an alias; `root` names the value that stands for it, and
+ * everything else is about roots. A value lives in any number of host registers (`regs`), in a
+ * frame slot, in the memory home of a variable (`home_var`), and a flags value perhaps in EFLAGS.
+ *
+ * Variables. The register of a pinned variable always holds the variable's current value, except
+ * that the op that computes the next value may write it ahead of the `set` when nothing in between
+ * can observe the variable. Other variables are written back late: a dirty variable's current value
+ * is held in a register (or is a constant) until an exit, a cold stub or register pressure stores it.
+ */
+#ifndef ACCEL_TCG_HOST_X86_64_EMITTER_H
+#define ACCEL_TCG_HOST_X86_64_EMITTER_H
+
+#include <glib.h>
+
+#include "accel/tcg/host/host.h"
+#include "accel/tcg/host/x86_64/assembler.h"
+
+enum {
+    REG_COUNT = 32,
+    MAX_STUBS = 4096,
+    MAX_COLD_STORES = 16384,
+    MAX_CONSTANTS = 1024,
+    NO_SLOT = -1,
+    NO_VAR = 0xff,
+};
+
+/* Scratch vector registers, never allocated. */
+enum { VTMP0 = XMM0 + 5, VTMP1 = XMM0 + 6, VTMP2 = XMM0 + 7 };
+
+/*
+ * The stack frame of generated code. The first part passes arguments to the cold-call thunk:
+ * integer arguments after env, the function, its results, vector arguments; then the thunk's saves.
+ */
+enum {
+    FRAME_INT_ARGS = 0,      /* 5 */
+    FRAME_FUNCTION = 40,
+    FRAME_RESULT = 48,
+    FRAME_SCRATCH = 56,      /* a stub's own */
+    FRAME_VECTOR_ARGS = 64,  /* 4 */
+    FRAME_VECTOR_RESULT = 128,
+    FRAME_SAVED_INTS = 144,  /* 6 */
+    FRAME_SAVED_VECTORS = 192, /* 8 */
+    FRAME_SLOTS = 320,
+    FRAME_SLOT_COUNT = 1000,
+    FRAME_SIZE = FRAME_SLOTS + 8 * FRAME_SLOT_COUNT + 8, /* rsp is 16-byte aligned below six pushes */
+};
+
+enum { SKIP_NO, SKIP_DEAD, SKIP_FUSED };
+
+typedef enum {
+    EFLAGS_DIRECT,   /* CF = C */
+    EFLAGS_INVERTED, /* CF = !C: after a subtraction */
+    EFLAGS_FLOAT,    /* as UCOMISS sets them */
+} EflagsKind;
+
+/* C functions that stubs reach through a thunk that keeps all registers. */
+typedef enum {
+    COLD_LOAD, COLD_STORE, COLD_LOAD_VECTOR, COLD_STORE_VECTOR, COLD_STORE_CHECK, COLD_LOAD_CHECK,
+    COLD_ATOMIC_CHECK, COLD_ZERO, COLD_HELPER, COLD_COUNT,
+} ColdFunction;
+
+typedef struct {
+    bool avx, avx2, fma, bmi1, bmi2, lzcnt, f16c, aes, pclmul, avx512vl, gfni;
+} HostFeatures;
+
+typedef struct Emitter Emitter;
+
+struct HostBackend {
+    HostRuntime runtime;
+    HostFeatures has;
+    char *description;
+    int8_t var_pin[IR_MAX_VARS];   /* the variable's register or NO_REG */
+    uint8_t pin_var[REG_COUNT];    /* the register's variable or NO_VAR */
+    uint32_t pins;                 /* registers that are pins */
+    uint32_t temporaries;          /* registers that the allocator may use */
+    uint8_t flags_var;
+    /* Thunks. */
+    uint8_t *exit, *dispatch, *follow_link, *indirect;
+    uint8_t *save_pins, *load_pins, *load_volatile_pins;
+    uint8_t *cold[COLD_COUNT][2];  /* [1]: vector temporaries are kept, too */
+    const uint8_t *float_flags_table;
+    _Atomic(Emitter *) spare;
+};
+
+/* What a cold stub does for one dirty variable. */
+typedef struct {
+    uint8_t var;
+    int8_t reg;              /* NO_REG: the constant value */
+    IrRef value;
+} ColdStore;
+
+typedef enum {
+    STUB_LOAD, STUB_STORE, STUB_STORE2, STUB_CHECK, STUB_ATOMIC, STUB_ZERO, STUB_HELPER,
+    STUB_EXIT,       /* write back, then leave by the link */
+    STUB_LINK,       /* ask the run time where the link goes */
+    STUB_POLL,       /* an exit request at the entry */
+    STUB_RETURN,     /* where a predicted return arrives */
+    STUB_INDIRECT,   /* jump-cache miss */
+} StubKind;
+
+/* Out-of-line code to emit after the unit's body. */
+typedef struct {
+    uint8_t kind;            /* StubKind */
+    bool save_vectors;       /* vector temporaries are live */
+    bool save_flags;         /* EFLAGS go to the flags variable */
+    uint8_t flags_kind;      /* EflagsKind then */
+    uint8_t jump_count;
+    uint16_t pc_offset;
+    IrRef op;
+    int8_t address, scratch, value, value2, result; /* registers; value NO_REG: a constant */
+    int32_t imm;             /* added to address */
+    unsigned first_store, store_count;
+    uint8_t *jumps[3];       /* displacements (rel32) that lead here */
+    uint8_t *join;           /* where to continue */
+    TcgLink *link;
+} ColdStub;
+
+struct Emitter {
+    Assembler a;
+    HostBackend *b;
+    const IrUnit *unit;
+    const HostFeatures *has;
+    unsigned at;                       /* the op that is being emitted */
+    uint16_t pc_offset;                /* of the current guest instruction */
+    bool failed;
+    bool done;                         /* an op ended the unit */
+    uint8_t *entry;
+    TcgLink *links;
+    unsigned link_count, max_links;
+    unsigned stub_count;
+    unsigned cold_store_count;
+    unsigned slots_used;
+
+    /* Registers: what each holds (0: nothing), and which may not be chosen during this op. */
+    IrRef reg_value[REG_COUNT];
+    uint32_t locked;
+
+    /* EFLAGS. */
+    IrRef eflags;
+    uint8_t eflags_kind;
+
+    /* Variables. */
+    IrRef var_value[IR_MAX_VARS];      /* current value; 0: only in its home or pin */
+    IrRef home_value[IR_MAX_VARS];     /* the value whose home_var this is */
+    uint16_t last_set[IR_MAX_VARS];    /* op index of the last set in the unit */
+    uint64_t dirty[2];                 /* unpinned variables whose home is stale */
+
+    /* Values, by op index. */
+    IrRef root[IR_MAX_OPS];
+    uint16_t use_next[IR_MAX_OPS][4];  /* per operand: the next use after this one, 0 none */
+    uint16_t next_use[IR_MAX_OPS];
+    uint32_t regs[IR_MAX_OPS];
+    int16_t slot[IR_MAX_OPS];
+    uint8_t hold[IR_MAX_OPS];          /* dirty variables whose current value this is */
+    uint8_t home_var[IR_MAX_OPS];      /* variable whose home holds the value, or NO_VAR */
+    int8_t hint[IR_MAX_OPS];           /* pin to compute into, or NO_REG */
+    uint8_t skip[IR_MAX_OPS];          /* dead, an alias (SKIP_DEAD), or done with an earlier op */
+    bool upper_garbage[IR_MAX_OPS];    /* an i32 whose register may have high bits set */
+
+    /* Constants to be placed behind the code: their users' displacements. */
+    unsigned constant_count;
+    struct {
+        uint8_t *at;
+        uint64_t low, high;
+    } constants[MAX_CONSTANTS];
+
+    uint64_t slot_map[(FRAME_SLOT_COUNT + 63) / 64];
+    ColdStub stubs[MAX_STUBS];
+    ColdStore cold_stores[MAX_COLD_STORES];
+};
+
+/* analysis.c: roots, liveness, hints. */
+void emitter_analyse(Emitter *e);
+
+/* registers.c */
+static inline IrRef emitter_root(const Emitter *e, IrRef ref)
+{
+    return e->root[ref];
+}
+
+static inline const IrOp *emitter_value(const Emitter *e, IrRef ref)
+{
+    return &e->unit->ops[e->root[ref]];
+}
+
+static inline bool emitter_needed(const Emitter *e, IrRef root)
+{
+    return e->next_use[root] || e->hold[root];
+}
+
+static inline bool emitter_is_temporary(const Emitter *e, int reg)
+{
+    return e->b->temporaries >> reg & 1;
+}
+
+/* [rbp + …] of a TcgState field. */
+#define ENV(e, field) emitter_env_mem(e, offsetof(TcgState, field))
+static inline Mem emitter_env_mem(const Emitter *e, int64_t offset)
+{
+    return mem(RBP, offset - e->b->runtime.env_bias);
+}
+
+static inline Mem emitter_home(const Emitter *e, unsigned var)
+{
+    return emitter_env_mem(e, e->b->runtime.vars[var].offset);
+}
+
+static inline Mem emitter_slot(int slot)
+{
+    return mem(RSP, FRAME_SLOTS + slot * 8);
+}
+
+static inline void emitter_lock(Emitter *e, int reg)
+{
+    e->locked |= 1u << reg;
+}
+
+bool emitter_const(const Emitter *e, IrRef ref, uint64_t *value);      /* an integer constant */
+bool emitter_const32(const Emitter *e, IrRef ref, bool w, int32_t *value); /* usable as imm32 */
+/* A register that holds the value; locked until the op is finished. */
+int emitter_use(Emitter *e, IrRef ref);
+/* The value in a given register, which the op may then overwrite. */
+void emitter_use_in(Emitter *e, IrRef ref, int reg);
+/* Whether the value is only in memory and not used again: then m is the operand. */
+bool emitter_use_memory(Emitter *e, IrRef ref, Mem *m);
+/* A register for temporary use in this op (locked). */
+int emitter_scratch(Emitter *e);
+int emitter_scratch_vector(Emitter *e);
+/* Frees a certain register, moving or spilling what it holds; locked. */
+void emitter_take(Emitter *e, int reg);
+/* To be called when all operands of the op are in place: they count as used. */
+void emitter_advance(Emitter *e);
+bool emitter_needed_after(const Emitter *e, IrRef root);
+/* Where the result goes: a hinted pin, the register of a dying operand, or another; not in avoid. */
+int emitter_result(Emitter *e, int reuse, uint32_t avoid);
+int emitter_result_no_pin(Emitter *e, int reuse);
+/* The value of the current op is in reg; dead operands are freed. */
+void emitter_finish(Emitter *e, int reg);
+void emitter_finish_void(Emitter *e);
+void emitter_finish_from(Emitter *e, int reg);        /* the result is in this temporary */
+void emitter_bind(Emitter *e, IrRef root, int reg);
+void emitter_unbind(Emitter *e, int reg);
+void emitter_copy(Emitter *e, int to, int from);
+void emitter_load_value(Emitter *e, IrRef root, int reg);
+void emitter_load_home(Emitter *e, unsigned var, int reg);
+void emitter_release(Emitter *e, IrRef root);
+void emitter_lock_value(Emitter *e, IrRef root);
+void emitter_move_to_slot(Emitter *e, IrRef root);
+void emitter_spill_temporaries(Emitter *e);           /* before a call: copies in memory */
+void emitter_drop_temporaries(Emitter *e);            /* after it */
+
+/* variables.c */
+void emitter_get(Emitter *e, const IrOp *op);
+void emitter_set(Emitter *e, const IrOp *op);
+void emitter_store_home(Emitter *e, unsigned var);    /* makes a dirty variable clean */
+void emitter_mark_clean(Emitter *e, unsigned var);
+void emitter_write_back(Emitter *e);                  /* all of them */
+void emitter_write_back_final(Emitter *e);            /* those that no later op sets */
+void emitter_snapshot(Emitter *e, ColdStub *stub);    /* what the stub has to store */
+void emit_cold_stores(Emitter *e, const ColdStub *stub);
+void emitter_detach_variables(Emitter *e);
+void emitter_forget_variables(Emitter *e);
+
+/* flags.c */
+enum { PARITY_NONE, PARITY_AND_CLEAR, PARITY_OR_SET };
+/* An x86 condition, for float compares together with PF: cc and not PF, or cc or PF. */
+typedef struct {
+    uint8_t cc, parity;
+} HostCondition;
+
+/* To be called before an instruction that overwrites EFLAGS, and before operands are in place. */
+void emitter_clobber_flags(Emitter *e);
+bool emitter_flags_are_free(const Emitter *e);        /* the above would cost nothing */
+void emitter_set_eflags(Emitter *e, IrRef flags, EflagsKind kind);
+HostCondition emitter_condition(Emitter *e, IrRef flags, IrCond cond);
+void emitter_flags_to_rax(Emitter *e);                /* EFLAGS to AX in memory format */
+void emit_eflags_to_ax(Emitter *e, EflagsKind kind, int scratch);
+void emit_float_flags_table(Assembler *a);
+unsigned emit_skip_unless(Emitter *e, HostCondition c, uint8_t *jumps[2]);
+IrRef emitter_fuse(Emitter *e, IrOpcode opcode);
+bool emit_flags_op(Emitter *e, const IrOp *op);
+
+/* vector moves (emit-vector.c): sizes as log2 of bytes, upper bytes zero */
+void asm_vector_mov(Emitter *e, int to, int from);
+void asm_vector_load(Emitter *e, unsigned size_log2, int to, Mem m);
+void asm_vector_store(Emitter *e, unsigned size_log2, Mem m, int from);
+void asm_vector_const(Emitter *e, int to, uint64_t low, uint64_t high);
+
+/* emit-*.c */
+void emit_integer_op(Emitter *e, const IrOp *op);
+void emit_extend_reg(Assembler *a, bool is_signed, bool w, unsigned size_log2, int to, int from);
+void emit_arithmetic_with_flags(Emitter *e, const IrOp *op, IrRef flags);
+void emit_memory_op(Emitter *e, const IrOp *op);
+void emit_memory_stub(Emitter *e, ColdStub *stub);
+void emit_stub_call(Emitter *e, const ColdStub *stub, ColdFunction function);
+/* TLB lookup: leaves the entry's addend in t, or goes to the stub. page: scratch. */
+typedef struct {
+    int address;
+    int32_t imm;
+    unsigned size, element; /* bytes; element: what IR_MEM_ALIGNED is about */
+    unsigned flags;         /* IR_MEM_* */
+    bool read, write;
+    int t, page;
+} TlbLookup;
+void emit_tlb_lookup(Emitter *e, const TlbLookup *l, ColdStub *stub);
+int emitter_use_address(Emitter *e, IrRef ref, int64_t imm, int32_t *rest);
+void emit_atomic_op(Emitter *e, const IrOp *op);
+void emit_control_op(Emitter *e, const IrOp *op);
+void emit_control_stub(Emitter *e, ColdStub *stub);
+void emit_entry(Emitter *e);
+void emit_call(Emitter *e, const IrOp *op);
+bool emit_vector_op(Emitter *e, const IrOp *op);
+bool emit_float_op(Emitter *e, const IrOp *op);
+void emit_helper_stub(Emitter *e, ColdStub *stub);
+ColdStub *emitter_stub(Emitter *e, StubKind kind);
+void emitter_stub_jump(ColdStub *stub, uint8_t *jump);
+
+/* thunks.c */
+size_t emit_thunks(HostBackend *b, uint8_t *code, size_t room, HostThunks *thunks);
+
+#endif

@@ -1,0 +1,560 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Condition flags. A flags value stays in EFLAGS until an instruction would overwrite it; only then
+ * does it go to AX, in the memory format, by LAHF and SETO. C is CF or its inverse, depending on what
+ * produced it. Comparisons of floats keep UCOMISS's own encoding.
+ */
+#include "accel/tcg/host/x86_64/emitter.h"
+
+void emitter_set_eflags(Emitter *e, IrRef flags, EflagsKind kind)
+{
+    e->eflags = flags;
+    e->eflags_kind = (uint8_t)kind;
+}
+
+/* EFLAGS to AX in the memory format; scratch: for floats. EFLAGS keep all but the sense of CF. */
+void emit_eflags_to_ax(Emitter *e, EflagsKind kind, int scratch)
+{
+    Assembler *a = &e->a;
+
+    if (kind == EFLAGS_INVERTED) {
+        asm_u8(a, 0xf5); /* cmc */
+    }
+    asm_u8(a, 0x9f); /* lahf */
+    if (kind == EFLAGS_FLOAT) {
+        /* movzx eax, ah; then a table of words */
+        asm_u8(a, 0x0f);
+        asm_u8(a, 0xb6);
+        asm_u8(a, 0xc4);
+        asm_lea_code(a, scratch, e->b->float_flags_table);
+        asm_rm(a, OP(PP_NONE, MAP_0F, 0xb7), false, RAX, mem_index(scratch, RAX, 1, 0));
+    } else {
+        asm_setcc(a, CC_O, RAX);
+    }
+}
+
+/* The float-compare table: LAHF's AH to the memory format. */
+void emit_float_flags_table(Assembler *a)
+{
+    for (unsigned ah = 0; ah < 256; ah++) {
+        bool less = ah & 1, unordered = ah & 4, equal = ah & 0x40;
+        unsigned flags = unordered ? TCG_FLAG_C | TCG_FLAG_V
+                         : equal   ? TCG_FLAG_Z | TCG_FLAG_C
+                         : less    ? TCG_FLAG_N
+                                   : TCG_FLAG_C;
+
+        asm_u8(a, flags & 0xff);
+        asm_u8(a, flags >> 8);
+    }
+}
+
+void emitter_flags_to_rax(Emitter *e)
+{
+    IrRef flags = e->eflags;
+    uint32_t locked = e->locked;
+    unsigned var = e->b->flags_var;
+    int scratch = NO_REG;
+
+    emitter_take(e, RAX);
+    if (e->eflags_kind == EFLAGS_FLOAT) {
+        scratch = emitter_scratch(e);
+    }
+    emit_eflags_to_ax(e, e->eflags_kind, scratch);
+    if (e->eflags_kind == EFLAGS_INVERTED) {
+        e->eflags_kind = EFLAGS_DIRECT;
+    }
+    emitter_bind(e, flags, RAX);
+    if (e->hold[flags]) {
+        asm_store_sized(&e->a, 1, emitter_home(e, var), RAX);
+        emitter_mark_clean(e, var);
+    }
+    emitter_release(e, flags);
+    e->locked = locked;
+}
+
+/* Whether a flags value can be had without EFLAGS. */
+static bool is_backed_flags(const Emitter *e, IrRef flags)
+{
+    return e->regs[flags] || e->slot[flags] != NO_SLOT || e->home_var[flags] != NO_VAR ||
+           e->unit->ops[flags].opcode == IR_OP_fconst;
+}
+
+void emitter_clobber_flags(Emitter *e)
+{
+    if (!emitter_flags_are_free(e)) {
+        emitter_flags_to_rax(e);
+    }
+    e->eflags = 0;
+}
+
+bool emitter_flags_are_free(const Emitter *e)
+{
+    return !e->eflags || !emitter_needed_after(e, e->eflags) || is_backed_flags(e, e->eflags);
+}
+
+/* Brings a flags value that is not there into EFLAGS. */
+static void load_eflags(Emitter *e, IrRef flags)
+{
+    emitter_clobber_flags(e);
+    emitter_use_in(e, flags, RAX);
+    asm_u8(&e->a, 0x04); /* add al, 0x7f: OF = bit 0 */
+    asm_u8(&e->a, 0x7f);
+    asm_u8(&e->a, 0x9e); /* sahf */
+    emitter_unbind(e, RAX);
+    emitter_set_eflags(e, flags, EFLAGS_DIRECT);
+}
+
+static unsigned test_bit(Emitter *e, IrRef flags, IrCond cond)
+{
+    static const uint8_t bits[] = { 14, 8, 15, 0 };
+    unsigned bit = bits[cond / 2];
+    Mem m;
+
+    emitter_clobber_flags(e);
+    if (emitter_use_memory(e, flags, &m)) {
+        m.disp += (int)(bit / 8);
+        asm_test_mem8_imm(&e->a, m, 1u << bit % 8);
+    } else {
+        asm_test_imm(&e->a, false, emitter_use(e, flags), 1 << bit);
+    }
+    return cond & 1 ? CC_E : CC_NE;
+}
+
+static HostCondition float_condition(IrCond cond)
+{
+    static const HostCondition table[] = {
+        [IR_EQ] = { CC_E, PARITY_AND_CLEAR }, [IR_NE] = { CC_NE, PARITY_OR_SET },
+        [IR_CS] = { CC_AE, PARITY_OR_SET },   [IR_CC] = { CC_B, PARITY_AND_CLEAR },
+        [IR_MI] = { CC_B, PARITY_AND_CLEAR }, [IR_PL] = { CC_AE, PARITY_OR_SET },
+        [IR_VS] = { CC_P, PARITY_NONE },      [IR_VC] = { CC_NP, PARITY_NONE },
+        [IR_HI] = { CC_A, PARITY_OR_SET },    [IR_LS] = { CC_BE, PARITY_AND_CLEAR },
+        [IR_GE] = { CC_AE, PARITY_NONE },     [IR_LT] = { CC_B, PARITY_NONE },
+        [IR_GT] = { CC_A, PARITY_NONE },      [IR_LE] = { CC_BE, PARITY_NONE },
+    };
+
+    return table[cond];
+}
+
+HostCondition emitter_condition(Emitter *e, IrRef ref, IrCond cond)
+{
+    static const uint8_t direct[] = { CC_E, CC_NE, CC_B,  CC_AE, CC_S,  CC_NS, CC_O,
+                                      CC_NO, CC_A, CC_BE, CC_GE, CC_L,  CC_G,  CC_LE };
+    IrRef flags = e->root[ref];
+
+    if (e->eflags != flags) {
+        if (cond <= IR_VC) {
+            return (HostCondition){ (uint8_t)test_bit(e, flags, cond), PARITY_NONE };
+        }
+        load_eflags(e, flags);
+    }
+    if (e->eflags_kind == EFLAGS_FLOAT) {
+        return float_condition(cond);
+    }
+    if ((cond == IR_HI || cond == IR_LS) && e->eflags_kind == EFLAGS_DIRECT) {
+        asm_u8(&e->a, 0xf5); /* cmc */
+        e->eflags_kind = EFLAGS_INVERTED;
+    }
+    if ((cond == IR_CS || cond == IR_CC) && e->eflags_kind == EFLAGS_INVERTED) {
+        return (HostCondition){ direct[cond] ^ 1, PARITY_NONE };
+    }
+    return (HostCondition){ direct[cond], PARITY_NONE };
+}
+
+/* CF = C (direct) or !C (inverted). */
+static void load_carry(Emitter *e, IrRef ref, EflagsKind kind)
+{
+    IrRef flags = e->root[ref];
+
+    if (e->eflags == flags && e->eflags_kind == EFLAGS_FLOAT) {
+        emitter_flags_to_rax(e);
+        e->eflags = 0;
+    }
+    if (e->eflags != flags) {
+        Mem m;
+
+        emitter_clobber_flags(e);
+        if (emitter_use_memory(e, flags, &m)) {
+            asm_rm_imm8(&e->a, OP(PP_NONE, MAP_0F, 0xba), false, 4, m, 8);
+        } else {
+            asm_rr(&e->a, OP(PP_NONE, MAP_0F, 0xba), false, 4, emitter_use(e, flags));
+            asm_u8(&e->a, 8);
+        }
+        if (kind == EFLAGS_INVERTED) {
+            asm_u8(&e->a, 0xf5);
+        }
+        return;
+    }
+    if (!emitter_flags_are_free(e)) {
+        emitter_flags_to_rax(e);
+    }
+    if (e->eflags_kind != kind) {
+        asm_u8(&e->a, 0xf5);
+    }
+    e->eflags = 0;
+}
+
+/* adc, sbc, adcf, sbcf; the value or the flags may be all that is wanted. */
+static void emit_with_carry(Emitter *e, const IrOp *op, IrRef flags)
+{
+    bool w = op->type == IR_I64;
+    bool subtract = op->opcode == IR_OP_sbc || op->opcode == IR_OP_sbcf;
+    EflagsKind kind = subtract ? EFLAGS_INVERTED : EFLAGS_DIRECT;
+    bool has_value = op->opcode == IR_OP_adc || op->opcode == IR_OP_sbc;
+    int a, b, result;
+
+    load_carry(e, op->args[2], kind);
+    a = emitter_use(e, op->args[0]);
+    b = emitter_use(e, op->args[1]);
+    emitter_advance(e);
+    if (has_value) {
+        result = emitter_result(e, a, 1u << b & ~(a == b ? 1u << b : 0));
+    } else {
+        result = emitter_scratch(e);
+    }
+    if (result == b && a != b) {
+        /* Only possible through reuse, which avoid excludes. */
+        e->failed = true;
+    }
+    if (result != a) {
+        asm_mov(&e->a, w, result, a);
+    }
+    asm_rr(&e->a, subtract ? OP_SBB : OP_ADC, w, result, b);
+    if (flags) {
+        emitter_set_eflags(e, flags, kind);
+    }
+    if (has_value) {
+        emitter_finish(e, result);
+    } else {
+        emitter_finish_void(e);
+    }
+}
+
+/* Compare or test: flags without a value. */
+static void emit_compare(Emitter *e, const IrOp *op)
+{
+    bool w = op->type == IR_I64;
+    int32_t imm;
+    int a;
+    Mem m;
+
+    emitter_clobber_flags(e);
+    a = emitter_use(e, op->args[0]);
+    if (op->opcode == IR_OP_addf) {
+        int sum;
+
+        if (emitter_const32(e, op->args[1], w, &imm)) {
+            sum = emitter_scratch(e);
+            asm_mov(&e->a, w, sum, a);
+            asm_group1_imm(&e->a, w, G1_ADD, sum, imm);
+        } else {
+            int b = emitter_use(e, op->args[1]);
+
+            sum = emitter_scratch(e);
+            asm_mov(&e->a, w, sum, a);
+            asm_rr(&e->a, OP_ADD, w, sum, b);
+        }
+    } else if (op->opcode == IR_OP_andf) {
+        if (emitter_const32(e, op->args[1], w, &imm)) {
+            /* The short form would compute N of fewer bits; it is right when bit 7 is not tested. */
+            asm_test_imm(&e->a, w, a, imm);
+        } else {
+            asm_rr(&e->a, OP_TEST, w, emitter_use(e, op->args[1]), a);
+        }
+    } else if (emitter_const32(e, op->args[1], w, &imm)) {
+        if (imm == 0) {
+            /* test leaves CF = 0, which is "no borrow" as after cmp. */
+            asm_rr(&e->a, OP_TEST, w, a, a);
+        } else {
+            asm_group1_imm(&e->a, w, G1_CMP, a, imm);
+        }
+    } else if (emitter_use_memory(e, op->args[1], &m)) {
+        asm_rm(&e->a, OP_CMP, w, a, m);
+    } else {
+        asm_rr(&e->a, OP_CMP, w, a, emitter_use(e, op->args[1]));
+    }
+    emitter_advance(e);
+    emitter_finish_void(e);
+    emitter_set_eflags(e, (IrRef)e->at,
+                       op->opcode == IR_OP_subf ? EFLAGS_INVERTED : EFLAGS_DIRECT);
+}
+
+static bool same_operands(const Emitter *e, const IrOp *x, const IrOp *y)
+{
+    for (unsigned k = 0; k < 3; k++) {
+        if (e->root[x->args[k]] != e->root[y->args[k]]) {
+            return false;
+        }
+    }
+    return x->type == y->type;
+}
+
+/* The op near `at` that computes `opcode` of the same operands, or 0. It is then not emitted again. */
+IrRef emitter_fuse(Emitter *e, IrOpcode opcode)
+{
+    const IrOp *op = &e->unit->ops[e->at];
+
+    for (unsigned i = e->at + 1; i < e->unit->count && i <= e->at + 6; i++) {
+        const IrOp *other = &e->unit->ops[i];
+
+        if (e->skip[i]) {
+            continue;
+        }
+        switch (other->opcode) {
+        case IR_OP_get:
+        case IR_OP_set:
+        case IR_OP_const:
+        case IR_OP_pc:
+        case IR_OP_insn:
+            continue;
+        }
+        if (other->opcode != opcode || !same_operands(e, op, other)) {
+            return 0;
+        }
+        for (unsigned k = 0; k < 3; k++) {
+            if (op->args[k] && e->use_next[e->at][k] != i) {
+                return 0;
+            }
+        }
+        memcpy(e->use_next[e->at], e->use_next[i], sizeof(e->use_next[i]));
+        e->skip[i] = SKIP_FUSED;
+        return (IrRef)i;
+    }
+    return 0;
+}
+
+/* A flags op whose value op follows: both are done at the value op's place in the list. */
+static void emit_flags_producer(Emitter *e, const IrOp *op)
+{
+    static const uint8_t partner[IR_OP_COUNT] = {
+        [IR_OP_addf] = IR_OP_add, [IR_OP_subf] = IR_OP_sub, [IR_OP_andf] = IR_OP_and,
+        [IR_OP_adcf] = IR_OP_adc, [IR_OP_sbcf] = IR_OP_sbc,
+    };
+    IrRef flags = (IrRef)e->at;
+    IrRef value = emitter_fuse(e, partner[op->opcode]);
+
+    if (value) {
+        if (value != flags + 1u) {
+            e->hint[value] = NO_REG;
+        }
+        e->at = value;
+        if (op->opcode == IR_OP_adcf || op->opcode == IR_OP_sbcf) {
+            emit_with_carry(e, &e->unit->ops[value], flags);
+        } else {
+            emit_arithmetic_with_flags(e, &e->unit->ops[value], flags);
+        }
+    } else if (op->opcode == IR_OP_adcf || op->opcode == IR_OP_sbcf) {
+        emit_with_carry(e, op, flags);
+    } else {
+        emit_compare(e, op);
+    }
+}
+
+static void emit_fpack(Emitter *e, const IrOp *op)
+{
+    Assembler *a = &e->a;
+    int in, part, result;
+
+    emitter_clobber_flags(e);
+    in = emitter_use(e, op->args[0]);
+    part = emitter_scratch(e);
+    emitter_advance(e);
+    result = emitter_scratch(e);
+    asm_mov(a, false, result, in);
+    asm_shift_imm(a, false, SHIFT_SHR, result, 16);
+    asm_group1_imm(a, false, G1_AND, result, TCG_FLAG_N | TCG_FLAG_Z);
+    asm_mov(a, false, part, in);
+    asm_shift_imm(a, false, SHIFT_SHR, part, 21);
+    asm_group1_imm(a, false, G1_AND, part, TCG_FLAG_C);
+    asm_rr(a, OP_OR, false, result, part);
+    asm_mov(a, false, part, in);
+    asm_shift_imm(a, false, SHIFT_SHR, part, 28);
+    asm_group1_imm(a, false, G1_AND, part, TCG_FLAG_V);
+    asm_rr(a, OP_OR, false, result, part);
+    emitter_finish(e, result);
+}
+
+static void emit_funpack(Emitter *e, const IrOp *op)
+{
+    Assembler *a = &e->a;
+    int in, part, result;
+
+    if (e->eflags == e->root[op->args[0]] && !e->regs[e->eflags]) {
+        emitter_flags_to_rax(e);
+    }
+    emitter_clobber_flags(e);
+    in = emitter_use(e, op->args[0]);
+    part = emitter_scratch(e);
+    emitter_advance(e);
+    result = emitter_scratch(e);
+    asm_mov(a, false, result, in);
+    asm_group1_imm(a, false, G1_AND, result, TCG_FLAG_N | TCG_FLAG_Z);
+    asm_shift_imm(a, false, SHIFT_SHL, result, 16);
+    asm_mov(a, false, part, in);
+    asm_group1_imm(a, false, G1_AND, part, TCG_FLAG_C);
+    asm_shift_imm(a, false, SHIFT_SHL, part, 21);
+    asm_rr(a, OP_OR, false, result, part);
+    asm_mov(a, false, part, in);
+    asm_group1_imm(a, false, G1_AND, part, TCG_FLAG_V);
+    asm_shift_imm(a, false, SHIFT_SHL, part, 28);
+    asm_rr(a, OP_OR, false, result, part);
+    emitter_finish(e, result);
+}
+
+static void emit_cset(Emitter *e, const IrOp *op)
+{
+    HostCondition c = emitter_condition(e, op->args[0], op->cond);
+    Assembler *a = &e->a;
+    int result;
+
+    emitter_advance(e);
+    result = emitter_result(e, NO_REG, 0);
+    if (c.parity == PARITY_NONE) {
+        asm_setcc(a, c.cc, result);
+        asm_movzx8(a, result, result);
+    } else {
+        uint8_t *unordered;
+
+        asm_mov_imm(a, result, c.parity == PARITY_OR_SET);
+        unordered = asm_jcc_short(a, CC_P);
+        asm_setcc(a, c.cc, result);
+        asm_patch_short(a, unordered);
+    }
+    emitter_finish(e, result);
+}
+
+/* Jumps over what follows when the condition fails; returns the number of jumps to patch. */
+unsigned emit_skip_unless(Emitter *e, HostCondition c, uint8_t *jumps[2])
+{
+    Assembler *a = &e->a;
+    unsigned count = 0;
+
+    if (c.parity == PARITY_AND_CLEAR) {
+        jumps[count++] = asm_jcc_short(a, CC_P);
+        jumps[count++] = asm_jcc_short(a, c.cc ^ 1u);
+    } else if (c.parity == PARITY_OR_SET) {
+        uint8_t *unordered = asm_jcc_short(a, CC_P);
+
+        jumps[count++] = asm_jcc_short(a, c.cc ^ 1u);
+        asm_patch_short(a, unordered);
+    } else {
+        jumps[count++] = asm_jcc_short(a, c.cc ^ 1u);
+    }
+    return count;
+}
+
+static void emit_sel_vector(Emitter *e, const IrOp *op)
+{
+    HostCondition c = emitter_condition(e, op->args[0], op->cond);
+    int yes = emitter_use(e, op->args[1]), no = emitter_use(e, op->args[2]), result;
+    uint8_t *jumps[2];
+    unsigned count;
+
+    emitter_advance(e);
+    result = emitter_result(e, no, yes == no ? 0 : 1u << yes);
+    emitter_copy(e, result, no);
+    count = emit_skip_unless(e, c, jumps);
+    emitter_copy(e, result, yes);
+    while (count) {
+        asm_patch_short(&e->a, jumps[--count]);
+    }
+    emitter_finish(e, result);
+}
+
+static void emit_cmov(Emitter *e, HostCondition c, bool w, int result, int yes)
+{
+    Assembler *a = &e->a;
+
+    if (c.parity == PARITY_AND_CLEAR) {
+        uint8_t *unordered = asm_jcc_short(a, CC_P);
+
+        asm_rr(a, OP(PP_NONE, MAP_0F, 0x40 | c.cc), w, result, yes);
+        asm_patch_short(a, unordered);
+        return;
+    }
+    asm_rr(a, OP(PP_NONE, MAP_0F, 0x40 | c.cc), w, result, yes);
+    if (c.parity == PARITY_OR_SET) {
+        asm_rr(a, OP(PP_NONE, MAP_0F, 0x40 | CC_P), w, result, yes);
+    }
+}
+
+static void emit_sel(Emitter *e, const IrOp *op)
+{
+    HostCondition c;
+    bool w = op->type == IR_I64;
+    int yes, no, result;
+
+    if (op->type == IR_V128) {
+        emit_sel_vector(e, op);
+        return;
+    }
+    c = emitter_condition(e, op->args[0], op->cond);
+    yes = emitter_use(e, op->args[1]);
+    no = emitter_use(e, op->args[2]);
+    emitter_advance(e);
+    result = emitter_result(e, no, yes == no ? 0 : 1u << yes);
+    if (result != no || !w) {
+        asm_mov(&e->a, w, result, no);
+    }
+    emit_cmov(e, c, w, result, yes);
+    emitter_finish(e, result);
+}
+
+/* Both flags values in registers, then as a select. */
+static void emit_fsel(Emitter *e, const IrOp *op)
+{
+    HostCondition c;
+    IrRef chooser = e->root[op->args[0]];
+    int yes, no, result;
+
+    /* Values to choose from must be in registers or memory, not in EFLAGS. */
+    if (e->eflags && !is_backed_flags(e, e->eflags) && emitter_needed(e, e->eflags) &&
+        (e->eflags != chooser || e->root[op->args[1]] == chooser ||
+         e->root[op->args[2]] == chooser)) {
+        emitter_flags_to_rax(e);
+    }
+    c = emitter_condition(e, op->args[0], op->cond);
+    yes = emitter_use(e, op->args[1]);
+    no = emitter_use(e, op->args[2]);
+    emitter_advance(e);
+    result = emitter_scratch(e);
+    asm_mov(&e->a, false, result, no);
+    emit_cmov(e, c, false, result, yes);
+    emitter_finish(e, result);
+}
+
+bool emit_flags_op(Emitter *e, const IrOp *op)
+{
+    switch (op->opcode) {
+    case IR_OP_addf:
+    case IR_OP_subf:
+    case IR_OP_andf:
+    case IR_OP_adcf:
+    case IR_OP_sbcf:
+        emit_flags_producer(e, op);
+        break;
+    case IR_OP_adc:
+        emit_with_carry(e, op, emitter_fuse(e, IR_OP_adcf));
+        break;
+    case IR_OP_sbc:
+        emit_with_carry(e, op, emitter_fuse(e, IR_OP_sbcf));
+        break;
+    case IR_OP_fpack:
+        emit_fpack(e, op);
+        break;
+    case IR_OP_funpack:
+        emit_funpack(e, op);
+        break;
+    case IR_OP_cset:
+        emit_cset(e, op);
+        break;
+    case IR_OP_sel:
+        emit_sel(e, op);
+        break;
+    case IR_OP_fsel:
+        emit_fsel(e, op);
+        break;
+    default:
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/* Code that all units share: entering and leaving generated code, and reaching C from stubs. */
+#include "accel/tcg/host/x86_64/emitter.h"
+
+static const int8_t callee_saved[] = { RBP, RBX, R12, R13, R14, R15 };
+static const int8_t saved_temporaries[] = { RAX, RCX, RDX, RSI, RDI };
+
+/* Registers that C functions keep. */
+enum { C_KEEPS = 1 << RBX | 1 << R12 | 1 << R13 | 1 << R14 };
+
+static void move_pins(Emitter *e, bool store, uint32_t which)
+{
+    for (uint32_t map = e->b->pins & which; map; map &= map - 1) {
+        int reg = __builtin_ctz(map);
+        unsigned var = e->b->pin_var[reg];
+        Mem home = emitter_home(e, var);
+
+        if (!store) {
+            emitter_load_home(e, var, reg);
+        } else if (reg >= XMM0) {
+            asm_vector_store(e, 4, home, reg);
+        } else {
+            asm_store(&e->a, e->b->runtime.vars[var].type == IR_I64, home, reg);
+        }
+    }
+}
+
+static uint8_t *begin(Emitter *e)
+{
+    asm_nops(&e->a, -(uintptr_t)e->a.p & 15);
+    return e->a.p;
+}
+
+static void emit_enter(Emitter *e, HostThunks *thunks)
+{
+    Assembler *a = &e->a;
+
+    thunks->enter = (void (*)(TcgState *, void *))(uintptr_t)begin(e);
+    for (unsigned i = 0; i < G_N_ELEMENTS(callee_saved); i++) {
+        int reg = callee_saved[i];
+
+        if (reg >= R8) {
+            asm_u8(a, 0x41);
+        }
+        asm_u8(a, 0x50 | (unsigned)(reg & 7));
+    }
+    asm_group1_imm(a, true, G1_SUB, RSP, FRAME_SIZE);
+    asm_lea(a, true, RBP, mem(RDI, e->b->runtime.env_bias));
+    asm_store(a, true, ENV(e, host_sp), RSP);
+    asm_rm(a, OP(PP_NONE, MAP_0F, 0xae), false, 3, ENV(e, host_mxcsr)); /* stmxcsr */
+    asm_rm(a, OP(PP_NONE, MAP_0F, 0xae), false, 2, ENV(e, mxcsr));      /* ldmxcsr */
+    asm_load(a, true, R15, ENV(e, context));
+    move_pins(e, false, ~0u);
+    asm_jmp_reg(a, RSI);
+}
+
+static void emit_exit(Emitter *e, HostThunks *thunks)
+{
+    Assembler *a = &e->a;
+    uint8_t *leave;
+
+    e->b->exit = thunks->exit = begin(e);
+    move_pins(e, true, ~0u);
+    leave = a->p;
+    asm_rm(a, OP(PP_NONE, MAP_0F, 0xae), false, 3, ENV(e, mxcsr));
+    asm_rm(a, OP(PP_NONE, MAP_0F, 0xae), false, 2, ENV(e, host_mxcsr));
+    asm_group1_imm(a, true, G1_ADD, RSP, FRAME_SIZE);
+    for (unsigned i = G_N_ELEMENTS(callee_saved); i-- > 0;) {
+        int reg = callee_saved[i];
+
+        if (reg >= R8) {
+            asm_u8(a, 0x41);
+        }
+        asm_u8(a, 0x58 | (unsigned)(reg & 7));
+    }
+    asm_u8(a, 0xc3);
+
+    thunks->unwind = (void (*)(TcgState *))(uintptr_t)begin(e);
+    asm_lea(a, true, RBP, mem(RDI, e->b->runtime.env_bias));
+    asm_load(a, true, RSP, ENV(e, host_sp));
+    asm_jmp_to(a, leave);
+}
+
+/* Stores the pins, asks a C function where to go, and goes there. rsi, rdx: its arguments. */
+static uint8_t *emit_where_to(Emitter *e, void *function)
+{
+    Assembler *a = &e->a;
+    uint8_t *start = begin(e);
+
+    move_pins(e, true, ~0u);
+    asm_lea(a, true, RDI, mem(RBP, -e->b->runtime.env_bias));
+    asm_call_to(a, function);
+    asm_load(a, true, R15, ENV(e, context));
+    move_pins(e, false, ~0u);
+    asm_jmp_reg(a, RAX);
+    return start;
+}
+
+/* Keeps all registers around a C function; see the frame's layout. */
+static uint8_t *emit_cold(Emitter *e, ColdFunction kind, void *function, bool vectors)
+{
+    static const int8_t args[] = { RSI, RDX, RCX, R8, R9 };
+    Assembler *a = &e->a;
+    uint8_t *start = begin(e);
+    int frame = 8; /* the return address */
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(saved_temporaries); i++) {
+        asm_store(a, true, mem(RSP, frame + FRAME_SAVED_INTS + 8 * (int)i), saved_temporaries[i]);
+    }
+    for (int i = 0; vectors && i < 8; i++) {
+        asm_vector_store(e, 4, mem(RSP, frame + FRAME_SAVED_VECTORS + 16 * i), XMM0 + i);
+    }
+    move_pins(e, true, ~0u);
+    asm_lea(a, true, RDI, mem(RBP, -e->b->runtime.env_bias));
+    for (unsigned i = 0; i < (kind == COLD_HELPER ? 5u : 4u); i++) {
+        asm_load(a, true, args[i], mem(RSP, frame + FRAME_INT_ARGS + 8 * (int)i));
+    }
+    for (int i = 0; i < (kind == COLD_HELPER ? 4 : kind == COLD_STORE_VECTOR); i++) {
+        asm_vector_load(e, 4, XMM0 + i, mem(RSP, frame + FRAME_VECTOR_ARGS + 16 * i));
+    }
+    asm_group1_imm(a, true, G1_SUB, RSP, 8);
+    frame += 8;
+    if (kind == COLD_HELPER) {
+        asm_call_mem(a, mem(RSP, frame + FRAME_FUNCTION));
+    } else {
+        asm_call_to(a, function);
+    }
+    asm_group1_imm(a, true, G1_ADD, RSP, 8);
+    frame -= 8;
+    asm_store(a, true, mem(RSP, frame + FRAME_RESULT), RAX);
+    asm_vector_store(e, 4, mem(RSP, frame + FRAME_VECTOR_RESULT), XMM0);
+    for (unsigned i = 0; i < G_N_ELEMENTS(saved_temporaries); i++) {
+        asm_load(a, true, saved_temporaries[i], mem(RSP, frame + FRAME_SAVED_INTS + 8 * (int)i));
+    }
+    for (int i = 0; vectors && i < 8; i++) {
+        asm_vector_load(e, 4, XMM0 + i, mem(RSP, frame + FRAME_SAVED_VECTORS + 16 * i));
+    }
+    move_pins(e, false, ~(uint32_t)C_KEEPS);
+    asm_u8(a, 0xc3);
+    return start;
+}
+
+static uint8_t *emit_pin_mover(Emitter *e, bool store, uint32_t which)
+{
+    uint8_t *start = begin(e);
+
+    move_pins(e, store, which);
+    asm_u8(&e->a, 0xc3);
+    return start;
+}
+
+size_t emit_thunks(HostBackend *b, uint8_t *code, size_t room, HostThunks *thunks)
+{
+    Emitter *e = g_new0(Emitter, 1);
+    const HostRuntime *r = &b->runtime;
+    void *functions[COLD_COUNT] = {
+        [COLD_LOAD] = (void *)r->load, [COLD_STORE] = (void *)r->store,
+        [COLD_LOAD_VECTOR] = (void *)r->load_vector, [COLD_STORE_VECTOR] = (void *)r->store_vector,
+        [COLD_STORE_CHECK] = (void *)r->store_check, [COLD_LOAD_CHECK] = (void *)r->load_check,
+        [COLD_ATOMIC_CHECK] = (void *)r->atomic_check, [COLD_ZERO] = (void *)r->zero,
+    };
+    size_t size;
+
+    e->b = b;
+    e->has = &b->has;
+    e->a = (Assembler){ .p = code, .end = code + room };
+    emit_enter(e, thunks);
+    emit_exit(e, thunks);
+    b->dispatch = thunks->dispatch = emit_where_to(e, (void *)r->dispatch);
+    b->follow_link = emit_where_to(e, (void *)r->follow_link);
+    b->indirect = emit_where_to(e, (void *)r->indirect);
+    b->save_pins = emit_pin_mover(e, true, ~0u);
+    b->load_pins = emit_pin_mover(e, false, ~0u);
+    b->load_volatile_pins = emit_pin_mover(e, false, ~(uint32_t)C_KEEPS);
+    for (unsigned i = 0; i < COLD_COUNT; i++) {
+        for (unsigned vectors = 0; vectors < 2; vectors++) {
+            b->cold[i][vectors] = emit_cold(e, (ColdFunction)i, functions[i], vectors);
+        }
+    }
+    b->float_flags_table = begin(e);
+    emit_float_flags_table(&e->a);
+    size = e->a.full ? 0 : (size_t)(e->a.p - code);
+    g_free(e);
+    return size;
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/* Guest variables: what their current values are, and when they go back to memory. */
+#include "accel/tcg/host/x86_64/emitter.h"
+
+static bool is_dirty(const Emitter *e, unsigned var)
+{
+    return e->dirty[var / 64] >> var % 64 & 1;
+}
+
+static void clear_dirty(Emitter *e, unsigned var)
+{
+    e->dirty[var / 64] &= ~(UINT64_C(1) << var % 64);
+}
+
+void emitter_get(Emitter *e, const IrOp *op)
+{
+    IrRef value = (IrRef)e->at;
+    int pin = e->b->var_pin[op->var];
+
+    e->var_value[op->var] = value;
+    if (pin != NO_REG) {
+        emitter_bind(e, value, pin);
+    } else {
+        e->home_var[value] = op->var;
+        e->home_value[op->var] = value;
+    }
+}
+
+static void set_pinned(Emitter *e, IrRef value, int pin)
+{
+    if (e->reg_value[pin] == value) {
+        return;
+    }
+    emitter_take(e, pin);
+    emitter_load_value(e, value, pin);
+    emitter_bind(e, value, pin);
+    for (uint32_t map = e->regs[value] & e->b->temporaries; map; map &= map - 1) {
+        e->reg_value[__builtin_ctz(map)] = 0;
+    }
+    e->regs[value] &= ~e->b->temporaries;
+}
+
+/* The value that lives in the variable's home must go elsewhere before the home is overwritten. */
+static void vacate_home(Emitter *e, unsigned var)
+{
+    IrRef old = e->home_value[var];
+
+    if (!old) {
+        return;
+    }
+    if (emitter_needed(e, old) && !e->regs[old] && e->slot[old] == NO_SLOT) {
+        emitter_use(e, old);
+    }
+    e->home_var[old] = NO_VAR;
+    e->home_value[var] = 0;
+}
+
+static void set_unpinned(Emitter *e, IrRef value, unsigned var)
+{
+    const IrOp *op = &e->unit->ops[value];
+
+    if (is_dirty(e, var)) {
+        IrRef old = e->root[e->var_value[var]];
+
+        clear_dirty(e, var);
+        e->hold[old]--;
+        emitter_release(e, old);
+    }
+    if (e->home_value[var] == value) {
+        return;
+    }
+    vacate_home(e, var);
+    if (op->opcode != IR_OP_fconst && e->eflags != value &&
+        (op->opcode != IR_OP_const || op->type == IR_V128)) {
+        emitter_use(e, value);
+    }
+    e->hold[value]++;
+    e->dirty[var / 64] |= UINT64_C(1) << var % 64;
+}
+
+void emitter_set(Emitter *e, const IrOp *op)
+{
+    IrRef value = e->root[op->args[0]];
+    int pin = e->b->var_pin[op->var];
+
+    emitter_lock_value(e, value);
+    if (pin != NO_REG) {
+        emitter_advance(e);
+        set_pinned(e, value, pin);
+    } else {
+        /* The value counts as used only now, so that making room does not lose it. */
+        set_unpinned(e, value, op->var);
+        emitter_advance(e);
+    }
+    e->var_value[op->var] = value;
+    emitter_finish_void(e);
+}
+
+static void store_const(Emitter *e, unsigned var, IrRef value)
+{
+    bool w = e->b->runtime.vars[var].type == IR_I64;
+    Mem home = emitter_home(e, var);
+    uint64_t full = 0;
+
+    emitter_const(e, value, &full);
+    if (!w || asm_fits32((int64_t)full)) {
+        asm_store_imm(&e->a, w ? 3 : 2, home, (int32_t)full);
+    } else {
+        int reg = emitter_scratch(e);
+
+        asm_mov_imm(&e->a, reg, full);
+        asm_store(&e->a, true, home, reg);
+        e->locked &= ~(1u << reg);
+    }
+}
+
+static void store_reg(Emitter *e, unsigned var, int reg)
+{
+    Mem home = emitter_home(e, var);
+
+    switch (e->b->runtime.vars[var].type) {
+    case IR_V128:
+        asm_vector_store(e, 4, home, reg);
+        break;
+    case IR_FLAGS:
+        asm_store_sized(&e->a, 1, home, reg);
+        break;
+    default:
+        asm_store(&e->a, e->b->runtime.vars[var].type == IR_I64, home, reg);
+    }
+}
+
+/* The variable's home now holds its current value. */
+void emitter_mark_clean(Emitter *e, unsigned var)
+{
+    IrRef value = e->root[e->var_value[var]];
+
+    clear_dirty(e, var);
+    e->hold[value]--;
+    if (e->home_var[value] == NO_VAR) {
+        e->home_var[value] = (uint8_t)var;
+        e->home_value[var] = value;
+    }
+}
+
+void emitter_store_home(Emitter *e, unsigned var)
+{
+    IrRef value = e->root[e->var_value[var]];
+    unsigned opcode = e->unit->ops[value].opcode;
+
+    if (e->regs[value]) {
+        store_reg(e, var, __builtin_ctz(e->regs[value]));
+    } else if (opcode == IR_OP_fconst) {
+        asm_store_imm(&e->a, 1, emitter_home(e, var),
+                      (int32_t)tcg_flags_from_nzcv((uint32_t)e->unit->ops[value].imm << 28));
+    } else if (opcode == IR_OP_const) {
+        store_const(e, var, value);
+    } else if (e->eflags == value) {
+        emitter_flags_to_rax(e); /* stores and marks */
+        return;
+    } else if (e->slot[value] != NO_SLOT) {
+        int reg = emitter_use(e, value);
+
+        store_reg(e, var, reg);
+        e->locked &= ~(1u << reg);
+    } else {
+        e->failed = true;
+    }
+    emitter_mark_clean(e, var);
+}
+
+void emitter_write_back(Emitter *e)
+{
+    for (unsigned word = 0; word < 2; word++) {
+        for (uint64_t map = e->dirty[word]; map; map &= map - 1) {
+            unsigned var = word * 64 + (unsigned)__builtin_ctzll(map);
+
+            if (is_dirty(e, var)) {
+                emitter_store_home(e, var);
+            }
+        }
+    }
+}
+
+/* Stores what no later op of the unit overwrites: it is stored once on every path. */
+void emitter_write_back_final(Emitter *e)
+{
+    for (unsigned word = 0; word < 2; word++) {
+        for (uint64_t map = e->dirty[word]; map; map &= map - 1) {
+            unsigned var = word * 64 + (unsigned)__builtin_ctzll(map);
+
+            if (is_dirty(e, var) && e->last_set[var] < e->at) {
+                emitter_store_home(e, var);
+            }
+        }
+    }
+}
+
+void emitter_snapshot(Emitter *e, ColdStub *stub)
+{
+    stub->first_store = (uint16_t)e->cold_store_count;
+    stub->store_count = 0;
+    for (unsigned word = 0; word < 2; word++) {
+        for (uint64_t map = e->dirty[word]; map; map &= map - 1) {
+            unsigned var = word * 64 + (unsigned)__builtin_ctzll(map);
+            IrRef value = e->root[e->var_value[var]];
+
+            if (e->cold_store_count == MAX_COLD_STORES) {
+                e->failed = true;
+                return;
+            }
+            if (!e->regs[value] && e->eflags == value &&
+                e->unit->ops[value].opcode != IR_OP_fconst) {
+                stub->save_flags = true;
+                stub->flags_kind = e->eflags_kind;
+                continue;
+            }
+            e->cold_stores[e->cold_store_count++] = (ColdStore){
+                .var = (uint8_t)var,
+                .reg = e->regs[value] ? (int8_t)__builtin_ctz(e->regs[value]) : NO_REG,
+                .value = value,
+            };
+            stub->store_count++;
+        }
+    }
+}
+
+static void cold_store_const(Emitter *e, const ColdStore *store)
+{
+    const IrOp *op = &e->unit->ops[store->value];
+    Mem home = emitter_home(e, store->var);
+    uint64_t full = 0;
+
+    if (op->opcode == IR_OP_fconst) {
+        asm_store_imm(&e->a, 1, home, (int32_t)tcg_flags_from_nzcv((uint32_t)op->imm << 28));
+        return;
+    }
+    emitter_const(e, store->value, &full);
+    if (e->b->runtime.vars[store->var].type != IR_I64) {
+        asm_store_imm(&e->a, 2, home, (int32_t)full);
+    } else if (asm_fits32((int64_t)full)) {
+        asm_store_imm(&e->a, 3, home, (int32_t)full);
+    } else {
+        asm_store_imm(&e->a, 2, home, (int32_t)full);
+        home.disp += 4;
+        asm_store_imm(&e->a, 2, home, (int32_t)(full >> 32));
+    }
+}
+
+/* In a stub: stores only, and no register changes. */
+void emit_cold_stores(Emitter *e, const ColdStub *stub)
+{
+    for (unsigned i = 0; i < stub->store_count; i++) {
+        const ColdStore *store = &e->cold_stores[stub->first_store + i];
+
+        if (store->reg == NO_REG) {
+            cold_store_const(e, store);
+        } else {
+            store_reg(e, store->var, store->reg);
+        }
+    }
+}
+
+/* Before a call that writes variables: old values that are still needed move to the frame. */
+void emitter_detach_variables(Emitter *e)
+{
+    for (unsigned var = 0; var < e->b->runtime.var_count; var++) {
+        IrRef old = e->home_value[var];
+        int pin = e->b->var_pin[var];
+
+        if (old) {
+            if (emitter_needed(e, old)) {
+                emitter_move_to_slot(e, old);
+            }
+            e->home_var[old] = NO_VAR;
+            e->home_value[var] = 0;
+        }
+        if (pin != NO_REG && e->reg_value[pin] && emitter_needed(e, e->reg_value[pin])) {
+            emitter_move_to_slot(e, e->reg_value[pin]);
+        }
+    }
+}
+
+void emitter_forget_variables(Emitter *e)
+{
+    for (unsigned var = 0; var < e->b->runtime.var_count; var++) {
+        int pin = e->b->var_pin[var];
+
+        e->var_value[var] = 0;
+        if (pin != NO_REG && e->reg_value[pin]) {
+            e->regs[e->reg_value[pin]] &= ~(1u << pin);
+            e->reg_value[pin] = 0;
+        }
+    }
+}
