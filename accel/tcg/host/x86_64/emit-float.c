@@ -2,13 +2,10 @@
 /* Floating point: every op calls its helper, which knows the guest's rules. */
 #include "accel/tcg/host/x86_64/vector.h"
 
-static const int8_t no_regs = NO_REG;
-
 static void store_arguments(Emitter *e, const IrOp *op, const int8_t *regs)
 {
     unsigned ints = 0, vectors = 0;
 
-    (void)no_regs;
     for (unsigned k = 0; k < 4 && op->args[k]; k++) {
         if (regs[k] >= XMM0) {
             asm_vector_store(e, 4, mem(RSP, FRAME_VECTOR_ARGS + 16 * (int)vectors++), regs[k]);
@@ -32,7 +29,10 @@ bool emit_float_op(Emitter *e, const IrOp *op)
     for (unsigned k = 0; k < 4 && op->args[k]; k++) {
         regs[k] = (int8_t)emitter_use(e, op->args[k]);
         if (e->upper_garbage[op->args[k]]) {
-            asm_mov(&e->a, false, regs[k], regs[k]);
+            int clean = emitter_scratch(e);
+
+            asm_mov(&e->a, false, clean, regs[k]);
+            regs[k] = (int8_t)clean;
         }
     }
     function = emitter_scratch(e);
