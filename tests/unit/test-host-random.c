@@ -621,8 +621,7 @@ static void make_end(Maker *m)
 {
     switch (pick(4)) {
     case 0:
-        emit(m, (IrOp){ .opcode = IR_OP_goto_ind, .args = { value_of(m, IR_I64) }, .sub = (uint8_t)pick(3),
-                        .aux = pick(4) });
+        emit(m, (IrOp){ .opcode = IR_OP_goto_ind, .args = { value_of(m, IR_I64) }, .sub = (uint8_t)pick(3) });
         break;
     case 1:
         emit(m, (IrOp){ .opcode = IR_OP_dispatch, .imm = pick(1025) * 4 });
@@ -703,10 +702,10 @@ static void map_pages(TcgContext *context, Guest *g)
         context->fetch[i].tag = 1;
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(context->jump); i++) {
-        context->jump[i].pc = 1;
+        context->jump[i].pc = i & ((1 << TCG_JUMP_BITS) - 1) ? TCG_JUMP_EMPTY : TCG_JUMP_EMPTY_FIRST;
     }
     for (unsigned i = 0; i < TCG_RETURN_STACK; i++) {
-        context->returns[i].pc = 1;
+        context->returns[i] = (TcgJumpEntry){ TCG_JUMP_EMPTY, thunks.empty_return };
     }
 }
 

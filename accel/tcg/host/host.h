@@ -37,6 +37,7 @@ struct TcgLink {
 typedef struct HostThunks {
     void (*enter)(TcgState *env, void *code); /* returns when code leaves through exit */
     uint8_t *exit;            /* stores pinned registers, returns from enter */
+    uint8_t *empty_return;    /* code of empty return-stack entries */
     uint8_t *dispatch;        /* stores, calls runtime->dispatch, continues there */
     void (*unwind)(TcgState *env); /* leaves helpers: returns from enter; state is in memory already */
 } HostThunks;

@@ -57,7 +57,7 @@ static inline uint16_t tcg_flags_from_nzcv(uint32_t nzcv)
  * An access of n bytes at A hits when ((A + n - 1) & PAGE_MASK) == tag && (A & PAGE_MASK) == tag.
  * Index: (A >> PAGE_BITS) & (size - 1).
  */
-#define TCG_TLB_EMPTY UINT64_C(1)
+#define TCG_TLB_EMPTY UINT64_C(0x800) /* no page, and no misaligned address in page 0 */
 typedef struct {
     uint64_t read, write;
     uint64_t addend;            /* host address = guest virtual address + addend */
@@ -69,8 +69,14 @@ typedef struct {
     uint64_t host_page;         /* its host address: names the physical page; bit 0: guarded (BTI) */
 } TcgFetchEntry;
 
+/*
+ * Empty jump-cache entries hold a pc whose index is another entry's; empty return-stack entries
+ * hold the first of these, and code that takes it as a miss.
+ */
+#define TCG_JUMP_EMPTY UINT64_C(1)       /* index 0 */
+#define TCG_JUMP_EMPTY_FIRST UINT64_C(5) /* index 1: for entry 0 */
 typedef struct {
-    uint64_t pc;                /* virtual; 1 = empty */
+    uint64_t pc;                /* virtual */
     void *code;                 /* a unit's entry */
 } TcgJumpEntry;
 
@@ -85,6 +91,7 @@ struct TcgContext {
     TcgJumpEntry returns[TCG_RETURN_STACK]; /* ring; the top is at TcgState.return_top */
     TcgJumpEntry jump[TCG_JUMP_CLASSES << TCG_JUMP_BITS];
     /* Below: the run time's. */
+    void *empty_return;         /* HostThunks.empty_return */
     uint64_t key;
     uint64_t last_used;
     uint32_t jump_mode;         /* the mode key that jump and return entries are for */

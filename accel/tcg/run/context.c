@@ -21,13 +21,14 @@ static unsigned context_hash(uint64_t key)
     return (unsigned)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 58);
 }
 
+/* The guest may well jump to 1: an empty entry must not match, or must lead somewhere safe. */
 void context_clear_jumps(TcgContext *context)
 {
     for (size_t i = 0; i < ARRAY_SIZE(context->jump); i++) {
-        context->jump[i].pc = TCG_TLB_EMPTY;
+        context->jump[i].pc = i & ((1u << TCG_JUMP_BITS) - 1) ? TCG_JUMP_EMPTY : TCG_JUMP_EMPTY_FIRST;
     }
     for (size_t i = 0; i < TCG_RETURN_STACK; i++) {
-        context->returns[i].pc = TCG_TLB_EMPTY;
+        context->returns[i] = (TcgJumpEntry){ TCG_JUMP_EMPTY, context->empty_return };
     }
 }
 
@@ -53,6 +54,7 @@ static TcgContext *new_context(TcgVcpu *tv)
     if (tv->context_count < TCG_CONTEXTS) {
         context = mmap(NULL, sizeof *context, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (context != MAP_FAILED) {
+            context->empty_return = tv->run->thunks.empty_return;
             return tv->contexts[tv->context_count++] = context;
         }
         g_assert(tv->context_count > 2);

@@ -153,6 +153,12 @@ static void emit_exit_if(Emitter *e, const IrOp *op)
     emitter_finish_void(e);
 }
 
+/* Return-stack entries tell classes apart; the sum cannot become TCG_JUMP_EMPTY. */
+static int32_t return_class(const IrOp *op)
+{
+    return (int32_t)(op->aux & (TCG_JUMP_CLASSES - 1)) << 29;
+}
+
 static void emit_goto_indirect(Emitter *e, const IrOp *op)
 {
     Assembler *a = &e->a;
@@ -168,7 +174,7 @@ static void emit_goto_indirect(Emitter *e, const IrOp *op)
         uint8_t *other;
 
         asm_load(a, false, RCX, ENV(e, return_top));
-        asm_lea(a, true, RDX, mem(RAX, (int32_t)op->aux));
+        asm_lea(a, true, RDX, mem(RAX, return_class(op)));
         asm_rm(a, OP_CMP, true, op->aux ? RDX : RAX,
                mem_index(R15, RCX, 0, offsetof(TcgContext, returns)));
         other = asm_jcc_short(a, CC_NE);
@@ -212,7 +218,7 @@ static void emit_push_return(Emitter *e, const IrOp *op)
     asm_movzx8(a, top, top);
     asm_store(a, false, ENV(e, return_top), top);
     asm_load(a, true, value, ENV(e, pc_page));
-    asm_lea(a, true, value, mem(value, op->imm + op->aux));
+    asm_lea(a, true, value, mem(value, op->imm + return_class(op)));
     asm_store(a, true, mem_index(R15, top, 0, offsetof(TcgContext, returns)), value);
     asm_rm(a, OP_LEA, true, value, mem(RIP_BASE, 0));
     stub = emitter_stub(e, STUB_RETURN);

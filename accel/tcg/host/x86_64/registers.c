@@ -21,6 +21,14 @@ static bool is_rematerialisable(const Emitter *e, IrRef root)
     return opcode == IR_OP_const || opcode == IR_OP_vconst || opcode == IR_OP_fconst;
 }
 
+/* Whether a store to memory can do without a register for the value. */
+static bool is_immediate(const Emitter *e, IrRef root)
+{
+    const IrOp *op = &e->unit->ops[root];
+
+    return op->opcode == IR_OP_fconst || (op->opcode == IR_OP_const && op->type != IR_V128);
+}
+
 /* Whether the value can be had without this register. */
 static bool is_backed(const Emitter *e, IrRef root, int reg)
 {
@@ -108,7 +116,7 @@ static void back_up(Emitter *e, int reg)
     if (!value || !emitter_needed(e, value)) {
         return;
     }
-    if (e->hold[value] && !(e->regs[value] & ~(1u << reg)) && !is_rematerialisable(e, value)) {
+    if (e->hold[value] && !(e->regs[value] & ~(1u << reg)) && !is_immediate(e, value)) {
         for (unsigned word = 0; word < 2; word++) {
             for (uint64_t map = e->dirty[word]; map; map &= map - 1) {
                 unsigned var = word * 64 + (unsigned)__builtin_ctzll(map);

@@ -169,6 +169,11 @@ size_t emit_thunks(HostBackend *b, uint8_t *code, size_t room, HostThunks *thunk
     b->dispatch = thunks->dispatch = emit_where_to(e, (void *)r->dispatch);
     b->follow_link = emit_where_to(e, (void *)r->follow_link);
     b->indirect = emit_where_to(e, (void *)r->indirect);
+    /* A return to TCG_JUMP_EMPTY matched an empty entry. */
+    thunks->empty_return = begin(e);
+    asm_mov_imm(&e->a, RSI, TCG_JUMP_EMPTY);
+    asm_mov_imm(&e->a, RDX, 0);
+    asm_jmp_to(&e->a, b->indirect);
     b->save_pins = emit_pin_mover(e, true, ~0u);
     b->load_pins = emit_pin_mover(e, false, ~0u);
     b->load_volatile_pins = emit_pin_mover(e, false, ~(uint32_t)C_KEEPS);
