@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A64 loads and stores of general registers (DDI 0487 C4.1, "Loads and Stores"), except exclusives
- * and atomics.
+ * A64 loads and stores of general and of single SIMD&FP registers (DDI 0487 C4.1, "Loads and Stores"),
+ * except exclusives and atomics, and SIMD structures.
  */
 #include "target/arm/translate.h"
 
@@ -262,6 +262,121 @@ static bool translate_ldst_pair(A64Translator *t, const A64Fields *f)
         if (index.writes_back) {
             a64_write_back(t, f->rn, base, index.write_back);
         }
+    }
+    return true;
+}
+
+/* SIMD&FP registers: scale is log2 of the bytes, 0 to 4. */
+
+static void transfer_vector(A64Translator *t, unsigned scale, bool load, unsigned rt, IrRef address,
+                            int64_t imm)
+{
+    if (load) {
+        a64_set_v(t, rt, a64_load(t, IR_V128, scale, 0, address, imm));
+    } else {
+        a64_store(t, IR_V128, scale, 0, address, imm, a64_get_v(t, rt));
+    }
+}
+
+/* opc:1 is the scale's bit 2: only size 0 may have it. */
+#define VECTOR_SCALE(f) ((f)->o1 << 2 | (f)->size)
+
+INSTRUCTION(ldst_vector_post, "size:2 111100 o1 l 0 imm9:s9 01 rn:5 rt:5", "o1 == 0 || size == 0")
+static bool translate_ldst_vector_post(A64Translator *t, const A64Fields *f)
+{
+    IrRef base;
+
+    if (!a64_fp_access(t)) {
+        return true;
+    }
+    base = a64_get_base(t, f->rn);
+    transfer_vector(t, VECTOR_SCALE(f), f->l, f->rt, base, 0);
+    a64_write_back(t, f->rn, base, f->imm9);
+    return true;
+}
+
+INSTRUCTION(ldst_vector_pre, "size:2 111100 o1 l 0 imm9:s9 11 rn:5 rt:5", "o1 == 0 || size == 0")
+static bool translate_ldst_vector_pre(A64Translator *t, const A64Fields *f)
+{
+    IrRef base;
+
+    if (!a64_fp_access(t)) {
+        return true;
+    }
+    base = a64_get_base(t, f->rn);
+    transfer_vector(t, VECTOR_SCALE(f), f->l, f->rt, base, f->imm9);
+    a64_write_back(t, f->rn, base, f->imm9);
+    return true;
+}
+
+INSTRUCTION(ldst_vector_unscaled, "size:2 111100 o1 l 0 imm9:s9 00 rn:5 rt:5",
+            "o1 == 0 || size == 0")
+static bool translate_ldst_vector_unscaled(A64Translator *t, const A64Fields *f)
+{
+    if (a64_fp_access(t)) {
+        transfer_vector(t, VECTOR_SCALE(f), f->l, f->rt, a64_get_base(t, f->rn), f->imm9);
+    }
+    return true;
+}
+
+INSTRUCTION(ldst_vector_unsigned, "size:2 111101 o1 l imm12:12 rn:5 rt:5", "o1 == 0 || size == 0")
+static bool translate_ldst_vector_unsigned(A64Translator *t, const A64Fields *f)
+{
+    if (a64_fp_access(t)) {
+        transfer_vector(t, VECTOR_SCALE(f), f->l, f->rt, a64_get_base(t, f->rn),
+                        (int64_t)f->imm12 << VECTOR_SCALE(f));
+    }
+    return true;
+}
+
+INSTRUCTION(ldst_vector_register, "size:2 111100 o1 l 1 rm:5 option:3 s 10 rn:5 rt:5",
+            "(o1 == 0 || size == 0) && (option & 2) != 0")
+static bool translate_ldst_vector_register(A64Translator *t, const A64Fields *f)
+{
+    if (a64_fp_access(t)) {
+        IrRef address = a64_register_offset(t, a64_get_base(t, f->rn), f->rm, f->option,
+                                            f->s ? VECTOR_SCALE(f) : 0);
+
+        transfer_vector(t, VECTOR_SCALE(f), f->l, f->rt, address, 0);
+    }
+    return true;
+}
+
+INSTRUCTION(ld_vector_literal, "opc:2 011100 imm19:s19 rt:5", "opc != 3")
+static bool translate_ld_vector_literal(A64Translator *t, const A64Fields *f)
+{
+    if (a64_fp_access(t)) {
+        IrRef address = a64_op(t, (IrOp){ .opcode = IR_OP_pc, .type = IR_I64,
+                                          .imm = t->offset + (int64_t)f->imm19 * 4 });
+
+        transfer_vector(t, 2 + f->opc, true, f->rt, address, 0);
+    }
+    return true;
+}
+
+INSTRUCTION(ldst_vector_pair, "opc:2 101 1 0 index:2 l imm7:s7 rt2:5 rn:5 rt:5", "opc != 3")
+static bool translate_ldst_vector_pair(A64Translator *t, const A64Fields *f)
+{
+    unsigned scale = 2 + f->opc;
+    PairIndex index = pair_index(f->index, (int64_t)f->imm7 * (1 << scale));
+    IrRef base;
+
+    if (!a64_fp_access(t)) {
+        return true;
+    }
+    base = a64_get_base(t, f->rn);
+    if (f->l) {
+        IrRef value[2];
+
+        load_pair(t, IR_V128, scale, 0, base, index.offset, value);
+        a64_set_v(t, f->rt, value[0]);
+        a64_set_v(t, f->rt2, value[1]);
+    } else {
+        store_pair(t, IR_V128, scale, base, index.offset, a64_get_v(t, f->rt),
+                   a64_get_v(t, f->rt2));
+    }
+    if (index.writes_back) {
+        a64_write_back(t, f->rn, base, index.write_back);
     }
     return true;
 }

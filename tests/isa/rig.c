@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/isa/rig.h"
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "machine/accelerator.h"
+#include "target/arm/sysregs.h"
+
+enum {
+    TABLE = 0x3fff000,      /* offsets in RAM */
+    VECTORS = 0x3ffe000,
+    ALIAS = 0x80000000,     /* where EL1 sees RAM: it may not execute what EL0 can write */
+};
+
+/* Synchronous exceptions from EL0: skip the instruction, or power off at BRK. */
+static const uint32_t vector_code[] = {
+    0xd518d080, /* msr tpidr_el1, x0 */
+    0xd5385200, /* mrs x0, esr_el1 */
+    0xd35afc00, /* lsr x0, x0, #26 */
+    0xf100f01f, /* cmp x0, #0x3c */
+    0x540000c0, /* b.eq 1f */
+    0xd5384020, /* mrs x0, elr_el1 */
+    0x91001000, /* add x0, x0, #4 */
+    0xd5184020, /* msr elr_el1, x0 */
+    0xd538d080, /* mrs x0, tpidr_el1 */
+    0xd69f03e0, /* eret */
+    0xd2b08000, /* 1: mov x0, #0x84000000 */
+    0xf2800100, /* movk x0, #8: PSCI SYSTEM_OFF */
+    0xd4000002, /* hvc #0 */
+    0x14000000, /* b . */
+};
+
+static bool build(Machine *machine, void *board, GError **error)
+{
+    return machine_map_ram(machine, RIG_RAM, error) && machine_create_vcpus(machine, error);
+}
+
+static const Board isa_board = {
+    .name = "isa-rig", .instance_size = sizeof(Device), .build = build, .max_vcpus = 1,
+};
+
+static const Accelerator *find_tcg(void)
+{
+    const Accelerator *const *it;
+
+    REGISTRY_FOREACH(accelerators, it)
+    {
+        if (strcmp((*it)->name, "tcg") == 0) {
+            return *it;
+        }
+    }
+    g_assert_not_reached();
+}
+
+bool isa_rig_open(IsaRig *rig, const char *cpu_model, bool interp)
+{
+    MachineConfig config = { .target = &arm_target, .board = &isa_board, .vcpus = 1,
+                             .ram_bytes = RIG_RAM_BYTES, .rtc_base_s = INT64_MIN };
+    GHashTable *options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    GError *error = NULL;
+
+    config.cpu_model = cpu_model_find(&arm_target, cpu_model);
+    g_assert_nonnull(config.cpu_model);
+    if (interp) {
+        g_hash_table_insert(options, g_strdup("interp"), g_strdup("on"));
+    }
+    rig->machine = machine_new(&config);
+    if (!machine_set_accelerator(rig->machine, find_tcg(), options, &error)) {
+        g_assert_true(g_error_matches(error, KASO_ERROR, KASO_ERROR_UNSUPPORTED));
+        g_clear_error(&error);
+        g_hash_table_unref(options);
+        machine_free(rig->machine);
+        return false;
+    }
+    machine_build(rig->machine, &error);
+    g_assert_no_error(error);
+    g_hash_table_unref(options);
+    machine_lock(rig->machine);
+    machine_reset(rig->machine);
+    rig->cpu = arm_cpu(rig->machine->vcpus->pdata[0]);
+    rig->ram = rig->machine->ram.host;
+    return true;
+}
+
+/* Registers as an operating system would have set them before it returns to EL0. */
+static void prepare(IsaRig *rig)
+{
+    const uint64_t normal = 1 << 10 | 3 << 8 | 1;
+    ArmCpu *cpu = rig->cpu;
+    uint64_t *table = (uint64_t *)(void *)(rig->ram + TABLE);
+
+    memcpy(rig->ram + VECTORS + 0x400, vector_code, sizeof vector_code);
+    table[1] = RIG_RAM | normal | 1 << 6;
+    table[2] = RIG_RAM | normal | UINT64_C(1) << 54;
+    cpu->ttbr0_el1 = RIG_RAM + TABLE;
+    cpu->tcr_el1 = 25 | 1 << 23 | UINT64_C(2) << 32;
+    cpu->mair_el1 = 0xff;
+    cpu->cpacr_el1 = 3 << 20;
+    cpu->vbar_el1 = ALIAS + VECTORS;
+    cpu->sctlr_el1 |= SCTLR_M | SCTLR_C | SCTLR_I | SCTLR_DZE | SCTLR_UCT | SCTLR_UCI |
+                      SCTLR_NTWI | SCTLR_NTWE | SCTLR_MSCEN;
+    cpu->sctlr_el1 &= ~(uint64_t)SCTLR_SA0;
+    arm_set_pstate(cpu, 0);
+}
+
+void isa_rig_run(IsaRig *rig, uint64_t pc)
+{
+    prepare(rig);
+    tcg_set_pc(&rig->cpu->tcg, pc);
+    arm_update_controls(rig->cpu);
+    arm_update_context(rig->cpu);
+    machine_start(rig->machine);
+    machine_unlock(rig->machine);
+    machine_run(rig->machine);
+    machine_lock(rig->machine);
+    rig->cpu->x[0] = rig->cpu->tpidr_el1;
+}
+
+void isa_rig_close(IsaRig *rig)
+{
+    machine_unlock(rig->machine);
+    machine_free(rig->machine);
+}

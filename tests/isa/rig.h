@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Runs A64 code at EL0 on a bare machine: 64 MiB of RAM at RIG_RAM, mapped flat and accessible for EL0.
+ * Instructions that fault are skipped; BRK ends the run.
+ */
+#ifndef TESTS_ISA_RIG_H
+#define TESTS_ISA_RIG_H
+
+#include "target/arm/cpu.h"
+
+enum { RIG_RAM = 0x40000000, RIG_RAM_BYTES = 0x4000000 };
+
+typedef struct {
+    Machine *machine;
+    ArmCpu *cpu;
+    uint8_t *ram;           /* RIG_RAM as the host sees it */
+} IsaRig;
+
+/* interp: on the reference interpreter, else on the translator; false: the host has no back end. */
+bool isa_rig_open(IsaRig *rig, const char *cpu_model, bool interp);
+/* Runs from a pc at EL0 until BRK; registers and memory are then in rig->cpu and rig->ram. */
+void isa_rig_run(IsaRig *rig, uint64_t pc);
+void isa_rig_close(IsaRig *rig);
+
+#endif
