@@ -108,10 +108,7 @@ bool machine_build(Machine *machine, GError **error)
     ok = properties_set_all(machine, machine->private->root_type.properties, machine->board_state,
                             who, machine->config.board_options, error) &&
          (!board || board->build(machine, machine->board_state, error));
-    if (ok) {
-        machine->root->realized = true;
-        machine_reset(machine);
-    }
+    machine->root->realized = ok;
     machine_unlock(machine);
     return ok;
 }

@@ -89,7 +89,10 @@ Machine *machine_new(MachineConfig *config);
  */
 bool machine_set_accelerator(Machine *machine, const struct Accelerator *accelerator,
                              GHashTable *options, GError **error);
-/* Applies board options, calls board->build, resets. The board's state exists since machine_new. */
+/*
+ * Applies board options, calls board->build. The board's state exists since machine_new. The first
+ * machine_start resets, unless machine_reset was called before: devices may be added in between.
+ */
 bool machine_build(Machine *machine, GError **error);
 void machine_free(Machine *machine);
 

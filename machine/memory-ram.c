@@ -77,9 +77,28 @@ bool memory_ram_allocate(MemoryRegion *region, int file, GError **error)
                                 size >> 20, region->name);
     }
     region->host = host;
+    region->from_file = file >= 0;
     region->ram_offset = offset;
     memory->used = offset + size;
     return true;
+}
+
+bool memory_ram_pwrite(MemoryRegion *region, uint64_t offset, const void *data, uint64_t size)
+{
+    MemoryState *memory = &region->machine->private->memory;
+    const char *in = data;
+
+    while (size && !region->from_file) {
+        ssize_t done = pwrite(memory->fd, in, size, region->ram_offset + offset);
+
+        if (done <= 0) {
+            return false;
+        }
+        in += done;
+        offset += done;
+        size -= done;
+    }
+    return size == 0;
 }
 
 uint8_t *memory_ram_base(Machine *machine)

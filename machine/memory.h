@@ -66,6 +66,7 @@ struct MemoryRegion {
     uint64_t address;        /* within parent */
     int priority;            /* among siblings; the higher wins */
     bool enabled;
+    bool from_file;          /* ram: the bytes are a memory back end's file, not the machine's memfd */
     bool rom_io;             /* rom in device mode: reads go to ops too (see memory_region_set_rom_io) */
     Machine *machine;
     GPtrArray *children;     /* container */
@@ -133,6 +134,12 @@ MemoryResult address_space_read_bytes(AddressSpace *space, uint64_t address, voi
                                       uint64_t size, MemoryAttributes attributes);
 MemoryResult address_space_write_bytes(AddressSpace *space, uint64_t address, const void *buffer,
                                        uint64_t size, MemoryAttributes attributes);
+/*
+ * As write_bytes, for images: large pieces reach RAM without entering this process's page tables, so
+ * that what the guest never looks at does not count as resident.
+ */
+MemoryResult address_space_load(AddressSpace *space, uint64_t address, const void *buffer,
+                                uint64_t size);
 /*
  * The host address of [address, address + *size) when it is RAM (or rom when !write); shrinks *size
  * to what is contiguous, 0 and NULL when it is not RAM. Writers call address_space_dirty after.

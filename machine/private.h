@@ -69,6 +69,7 @@ typedef struct MachinePrivate {
     bool requested_reset, requested_powerdown;
     bool request_queued;
     bool run_ended;
+    bool ever_reset;
     bool ever_started;
     StopReason end_reason;
     char *end_detail;
@@ -109,6 +110,8 @@ void memory_map_changed(Machine *machine);
 void memory_map_republish(Machine *machine);
 /* Gives a region of kind ram or rom its bytes: of `file` from offset 0, or of the memfd when -1. */
 bool memory_ram_allocate(MemoryRegion *region, int file, GError **error);
+/* Writes through the memfd instead of the mapping; false when that is not possible. */
+bool memory_ram_pwrite(MemoryRegion *region, uint64_t offset, const void *data, uint64_t size);
 void memory_ram_destroy(Machine *machine);
 /* Builds the view of a root; generation and hint zero. Caller frees. */
 FlatView *flat_view_build(MemoryRegion *root);

@@ -99,6 +99,9 @@ void machine_start(Machine *machine)
     if (machine_running(machine) || private->run_ended) {
         return;
     }
+    if (!private->ever_reset) {
+        machine_reset(machine);
+    }
     atomic_store(&machine->stop_reason, STOP_NONE);
     clock_start(machine);
     tell_state(machine, true);
@@ -147,6 +150,7 @@ void machine_reset(Machine *machine)
     MachinePrivate *private = machine->private;
     bool running = machine_running(machine);
 
+    private->ever_reset = true;
     vcpus_park(machine);
     memory_transaction_begin(machine);
     device_reset_tree(machine->root);

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <libfdt.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@ typedef struct {
     const char *what;
     uint64_t address, memory_bytes;
     GBytes *content;
+    bool mapped;             /* content is a mapping of a file */
 } ArmBootImage;
 
 static void free_image(void *opaque)
@@ -171,12 +173,18 @@ static bool in_ram(const ArmBoot *boot, uint64_t address, uint64_t bytes)
            address - boot->ram_base <= boot->ram_bytes - bytes;
 }
 
+/* Whether arm_boot_read_file maps it. */
+static bool is_regular(const char *path)
+{
+    return g_file_test(path, G_FILE_TEST_IS_REGULAR);
+}
+
 static void add_image(ArmBoot *boot, const char *what, uint64_t address, GBytes *content,
-                      uint64_t memory_bytes)
+                      uint64_t memory_bytes, bool mapped)
 {
     ArmBootImage *image = g_new0(ArmBootImage, 1);
 
-    *image = (ArmBootImage){ what, address, memory_bytes, g_bytes_ref(content) };
+    *image = (ArmBootImage){ what, address, memory_bytes, g_bytes_ref(content), mapped };
     g_ptr_array_add(boot->images, image);
 }
 
@@ -204,7 +212,8 @@ static bool load_kernel(ArmBoot *boot, GError **error)
                             boot->ram_base + boot->ram_bytes);
             break;
         }
-        add_image(boot, "kernel", s->address, s->content, s->memory_bytes);
+        add_image(boot, "kernel", s->address, s->content, s->memory_bytes,
+                  content == file && is_regular(path));
         boot->kernel_end = MAX(boot->kernel_end, s->address + s->memory_bytes);
     }
     boot->entry = image.entry;
@@ -250,7 +259,7 @@ bool arm_boot_load(ArmBoot *boot, uint64_t dtb_bytes, GError **error)
     if (initrd) {
         boot->initrd_start = start;
         boot->initrd_end = start + initrd_bytes;
-        add_image(boot, "initrd", start, initrd, initrd_bytes);
+        add_image(boot, "initrd", start, initrd, initrd_bytes, is_regular(config->initrd));
     }
     return true;
 }
@@ -347,9 +356,21 @@ static void write_image(const ArmBoot *boot, const ArmBootImage *image)
 {
     AddressSpace *space = &boot->machine->memory_space;
     gsize size;
-    const void *data = g_bytes_get_data(image->content, &size);
+    const uint8_t *data = g_bytes_get_data(image->content, &size);
 
-    address_space_write_bytes(space, image->address, data, size, MEMORY_ATTRIBUTES_DMA);
+    /* In chunks, so that the file's pages need not all be resident; they stay in the page cache. */
+    for (gsize done = 0, part; done < size; done += part) {
+        part = MIN(size - done, MIB(1));
+        address_space_load(space, image->address + done, data + done, part);
+        if (image->mapped) {
+            uintptr_t start = align_up((uintptr_t)data + done, 4096);
+            uintptr_t end = align_down((uintptr_t)data + done + part, 4096);
+
+            if (start < end) {
+                madvise((void *)start, end - start, MADV_DONTNEED);
+            }
+        }
+    }
     if (boot->has_been_reset) {
         write_zeroes(space, image->address + size, image->memory_bytes - size);
     }

@@ -65,6 +65,9 @@ static Machine *build(unsigned cpus, uint64_t ram_bytes, const char *kernel,
 
     machine_build(machine, &error);
     g_assert_no_error(error);
+    machine_lock(machine);
+    machine_reset(machine);
+    machine_unlock(machine);
     return machine;
 }
 
