@@ -77,6 +77,22 @@ def escape_character():
     terminal.close()
 
 
+def stopped_and_continued():
+    """The shell sets its own mode while we are stopped; ours is back afterwards."""
+    terminal = Terminal("-monitor", "stdio")
+    terminal.wait_raw()
+    out(terminal, "(qemu) ")
+    terminal.kaso.process.send_signal(signal.SIGSTOP)
+    os.waitpid(terminal.kaso.process.pid, os.WUNTRACED)
+    termios.tcsetattr(terminal.slave, termios.TCSANOW, terminal.before)
+    terminal.kaso.process.send_signal(signal.SIGCONT)
+    terminal.wait_raw()
+    terminal.type("q\r")
+    assert terminal.kaso.process.wait(20) == 0
+    assert terminal.mode() == terminal.before
+    terminal.close()
+
+
 def ends():
     """Ctrl-C with signals on, SIGTERM, SIGHUP, a crash: the terminal is as before."""
     for number in (None, signal.SIGTERM, signal.SIGHUP, signal.SIGABRT, signal.SIGSEGV):
@@ -95,4 +111,5 @@ def ends():
 
 keys()
 escape_character()
+stopped_and_continued()
 ends()

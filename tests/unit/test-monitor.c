@@ -534,8 +534,7 @@ static void test_fuzz(void)
         "{\"execute\":\"qom-list\",\"arguments\":{\"path\":\"/machine\"}}\n",
         "{\"execute\":\"qom-get\",\"arguments\":{\"path\":\"/\",\"property\":\"type\"}}\n",
         "{'execute':'human-monitor-command','arguments':{'command-line':'info qtree'}}\n",
-        "{\"execute\":\"x-read-physical-memory\",\"arguments\":{\"address\":-1,"
-        "\"format\":\"3dh\"}}\n",
+        "{\"execute\":\"x-read-physical-memory\",\"arguments\":{\"address\":-1}}\n",
     };
     static const char *const hmp[] = {
         "info status\r", "xp/4xw 0x100+$pc*(3-1)\r", "p/c 'a'|7<<3\r",     "info q\t\r",
