@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs single instructions on the processor it is itself run on: an installed qemu-aarch64, or
+ * Runs a few instructions on the processor it is itself run on: an installed qemu-aarch64, or
  * hardware. Reads A64States (a count, then as many) from standard input and writes them back as they
  * are afterwards. SP is the state's address while the instruction runs and must not be changed by it.
  */
@@ -55,7 +55,7 @@ __asm__(
     "  ldr x30, [sp, #240]\n"
     ".globl run_slot\n"
     "run_slot:\n"
-    "  nop\n"
+    "  .rept 8\n  nop\n  .endr\n"
     "  stp x0, x1, [sp]\n  stp x2, x3, [sp, #16]\n  stp x4, x5, [sp, #32]\n"
     "  stp x6, x7, [sp, #48]\n  stp x8, x9, [sp, #64]\n  stp x10, x11, [sp, #80]\n"
     "  stp x12, x13, [sp, #96]\n  stp x14, x15, [sp, #112]\n  stp x16, x17, [sp, #128]\n"
@@ -90,7 +90,7 @@ __asm__(
 
 _Static_assert(offsetof(A64State, host_sp) == 248 && offsetof(A64State, v) == 256 &&
                offsetof(A64State, fpcr) == 768 && offsetof(A64State, fpsr) == 776 &&
-               offsetof(A64State, nzcv) == 784, "the assembly above knows these");
+               offsetof(A64State, nzcv) == 784 && A64_INSNS == 8, "the assembly above knows these");
 
 static sigjmp_buf after_signal;
 
@@ -132,16 +132,16 @@ int main(void)
             int number;
 
             *state = batch[i];
-            if (*run_slot != state->insn) {
-                *run_slot = state->insn;
-                __builtin___clear_cache((char *)run_slot, (char *)(run_slot + 1));
+            if (memcmp(run_slot, state->insns, sizeof state->insns)) {
+                memcpy(run_slot, state->insns, sizeof state->insns);
+                __builtin___clear_cache((char *)run_slot, (char *)(run_slot + A64_INSNS));
             }
             number = sigsetjmp(after_signal, 0);
             if (number == 0) {
                 run_state(state);
             } else {
                 *state = batch[i];
-                state->signal = (uint32_t)number;
+                state->signal = (uint64_t)number;
             }
             batch[i] = *state;
         }
