@@ -104,6 +104,9 @@ static Machine *counting_machine(unsigned vcpus)
     machine = machine_new(&config);
     g_assert_true(machine_set_accelerator(machine, &counting_accelerator, NULL, NULL));
     g_assert_true(machine_build(machine, NULL));
+    machine_lock(machine);
+    machine_reset(machine);
+    machine_unlock(machine);
     return machine;
 }
 
@@ -341,6 +344,7 @@ static void test_run(void)
     machine_lock(machine);
     machine_start(machine);
     machine_unlock(machine);
+    g_assert_cmpint(resets, ==, 0); /* it was reset already */
     vcpu_queue_work(machine->vcpus->pdata[0], request_reset, NULL);
     machine_defer(machine, count_call, &deferred);
     while (!resets || !deferred) {
