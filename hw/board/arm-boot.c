@@ -35,6 +35,13 @@ static void free_image(void *opaque)
     g_free(image);
 }
 
+static void run_state_changed(void *opaque, bool running)
+{
+    ArmBoot *boot = opaque;
+
+    boot->has_run = true;
+}
+
 void arm_boot_init(ArmBoot *boot, Machine *machine, uint64_t ram_base)
 {
     *boot = (ArmBoot){
@@ -44,6 +51,7 @@ void arm_boot_init(ArmBoot *boot, Machine *machine, uint64_t ram_base)
         .images = g_ptr_array_new_with_free_func(free_image),
         .kernel_end = ram_base,
     };
+    machine_on_run_state(machine, run_state_changed, boot);
 }
 
 void arm_boot_free(ArmBoot *boot)
@@ -371,7 +379,7 @@ static void write_image(const ArmBoot *boot, const ArmBootImage *image)
             }
         }
     }
-    if (boot->has_been_reset) {
+    if (boot->has_run) {
         write_zeroes(space, image->address + size, image->memory_bytes - size);
     }
 }
@@ -403,7 +411,6 @@ void arm_boot_reset(ArmBoot *boot, const void *fdt)
         address_space_write_bytes(&machine->memory_space, boot->dtb_address, fdt,
                                   fdt_totalsize(fdt), MEMORY_ATTRIBUTES_DMA);
     }
-    boot->has_been_reset = true;
     if (boot->has_kernel && machine->vcpus && machine->vcpus->len) {
         Vcpu *vcpu = machine->vcpus->pdata[0];
 

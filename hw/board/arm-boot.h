@@ -17,7 +17,7 @@ typedef struct {
     Machine *machine;
     uint64_t ram_base, ram_bytes;
     GPtrArray *images;       /* ArmBootImage *, private */
-    bool has_been_reset;     /* RAM is no longer all zeroes */
+    bool has_run;            /* RAM is no longer all zeroes */
     bool has_kernel;         /* entry is valid: the CPU starts there, x0 = dtb_address */
     uint64_t entry;
     uint64_t kernel_end;     /* first address after the kernel with its bss */

@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "block/block.h"
+#include "hw/board/boot-order.h"
 #include "hw/nvram/fw_cfg.h"
 #include "machine/accelerator.h"
 #include "machine/chardev.h"
@@ -403,6 +404,17 @@ static bool virt_build(Machine *machine, void *board, GError **error)
            add_pcie(virt, error) && add_virtio_slots(virt, error) && load_images(virt, error);
 }
 
+/* Devices may have come or gone since the last time. */
+static void set_boot_order(Virt *virt)
+{
+    g_autoptr(GBytes) order = boot_order_make(virt->machine);
+    g_autoptr(GError) error = NULL;
+
+    if (order && !fw_cfg_add_file(virt->fw_cfg, "bootorder", order, &error)) {
+        log_printf("%s: no boot order: %s\n", virt->fw_cfg->id, error->message);
+    }
+}
+
 static void virt_reset(Machine *machine, void *board)
 {
     Virt *virt = board;
@@ -414,6 +426,7 @@ static void virt_reset(Machine *machine, void *board)
         atomic_store(&vcpu->powered, i == 0);
         vcpu->target->set_pc(vcpu, VIRT_FLASH_BASE);
     }
+    set_boot_order(virt);
     virt_fdt_randomize(virt->fdt);
     arm_boot_reset(&virt->boot, virt->fdt);
 }

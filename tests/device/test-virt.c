@@ -203,6 +203,7 @@ static void reset(void)
         memset(machine->ram.host, 0xff, 8192); /* what a guest may have done to its kernel */
         cpu->pc = 0;
         machine_lock(machine);
+        ((Virt *)machine->board_state)->boot.has_run = true;
         machine_reset(machine);
         machine_unlock(machine);
         address_space_read_bytes(&machine->memory_space, 0x40000000, back, sizeof back,
@@ -228,6 +229,35 @@ static void power_key(void)
     address_space_read(&machine->memory_space, 0x09030000 + 0x3fc, &value, 4, cpu);
     g_assert_cmphex(value, ==, 1 << 3);
     g_assert_true(timer_is_armed(&virt->power_key_release));
+    machine_unlock(machine);
+    machine_free(machine);
+}
+
+/* The file "bootorder", read as firmware does. */
+static void boot_order(void)
+{
+    Machine *machine = build(1, MIB(64), NULL, NULL);
+    AddressSpace *space = &machine->memory_space;
+    MemoryAttributes cpu = { .vcpu = 0 };
+    g_autoptr(GError) error = NULL;
+    Device *disk = device_create(machine, NULL, "virtio-net-pci", bus_find(machine, "pcie.0"), "n",
+                                 &error);
+    uint64_t value;
+    char text[64];
+
+    g_assert_no_error(error);
+    machine_lock(machine);
+    device_set(disk, "bootindex", "1", &error);
+    device_set(disk, "addr", "05.0", &error);
+    device_realize(disk, &error);
+    g_assert_no_error(error);
+    machine_reset(machine);
+    address_space_write(space, 0x09020008, __builtin_bswap16(0x20), 2, cpu);
+    for (unsigned i = 0; i < sizeof text; i++) {
+        address_space_read(space, 0x09020000, &value, 1, cpu);
+        text[i] = (char)value;
+    }
+    g_assert_cmpstr(text, ==, "/pci@ffffffffffffffff/ethernet@5/ethernet-phy@0");
     machine_unlock(machine);
     machine_free(machine);
 }
@@ -272,5 +302,6 @@ void test_virt(void)
     g_test_add_func("/virt/compiler", compiler);
     g_test_add_func("/virt/reset", reset);
     g_test_add_func("/virt/power-key", power_key);
+    g_test_add_func("/virt/boot-order", boot_order);
     g_test_add_func("/virt/wiring", wiring);
 }
