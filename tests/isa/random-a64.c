@@ -65,7 +65,7 @@ static uint64_t random64(Test *t)
 
 static uint8_t *memory_at(uint64_t address, unsigned size)
 {
-    if (address < DATA_ADDRESS || address + size > DATA_ADDRESS + A64_DATA_BYTES) {
+    if (address - DATA_ADDRESS > A64_DATA_BYTES - size) {
         siglongjmp(current_test->unwind, 2);
     }
     return current->data + (address - DATA_ADDRESS);
