@@ -687,9 +687,6 @@ static void emit_crc32c(Emitter *e, const IrOp *op)
     if (result != a) {
         asm_mov(as, false, result, a);
     }
-    if (a == b) {
-        b = result;
-    }
     if (op->esz == 1) {
         asm_u8(as, 0x66);
     }
