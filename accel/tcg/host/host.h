@@ -68,6 +68,7 @@ typedef struct {
 bool host_emit_unit(HostBackend *backend, const IrUnit *unit, uint8_t *code, size_t room,
                     TcgLink *links, unsigned max_links, HostCode *out);
 void host_kill_unit(uint8_t *entry);
+bool host_unit_is_dead(const uint8_t *entry);
 /* Points a link at a unit's entry (host_page: expected by a guarded link) or back at its stub. Atomic. */
 void host_link(TcgLink *link, uint8_t *entry, uint64_t host_page);
 void host_unlink(TcgLink *link);

@@ -17,5 +17,6 @@ WEAK size_t host_emit_thunks(HostBackend *b, uint8_t *code, size_t room, HostThu
 WEAK bool host_emit_unit(HostBackend *b, const IrUnit *unit, uint8_t *code, size_t room, TcgLink *links,
                          unsigned max_links, HostCode *out) { return false; }
 WEAK void host_kill_unit(uint8_t *entry) {}
+WEAK bool host_unit_is_dead(const uint8_t *entry) { return false; }
 WEAK void host_link(TcgLink *link, uint8_t *entry, uint64_t host_page) {}
 WEAK void host_unlink(TcgLink *link) {}

@@ -103,7 +103,8 @@ void *dispatch_next(TcgState *env)
     env->dispatches++;
     check_mode(tv);
     entry = jump_entry(env->context, pc, jump_class);
-    if (entry->pc == pc && !env->exit_request) {
+    /* A dead unit's landing pad leads here, and must not be sent back. */
+    if (entry->pc == pc && !env->exit_request && !host_unit_is_dead(entry->code)) {
         env->jump_class = 0;
         return entry->code;
     }

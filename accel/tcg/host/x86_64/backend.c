@@ -277,6 +277,11 @@ void host_kill_unit(uint8_t *entry)
     atomic_store_explicit((_Atomic uint16_t *)(void *)entry, jump, memory_order_release);
 }
 
+bool host_unit_is_dead(const uint8_t *entry)
+{
+    return *entry == 0xeb;
+}
+
 static void patch_jump(TcgLink *link, const uint8_t *target)
 {
     int32_t rel = (int32_t)(target - (link->jump + 4));
