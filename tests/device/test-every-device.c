@@ -267,7 +267,8 @@ static void random_access(Bench *bench, uint64_t *state)
     const FlatView *view = atomic_load(&space->view);
     const MemoryRange *range = &view->ranges[next_random(state) % view->count];
     unsigned size = 1u << next_random(state) % 4;
-    uint64_t offset = next_random(state) % MIN(range->size, 0x20000), value;
+    static const uint64_t reach[] = { 0x100, 0x1000, 0x20000, 0x200000 };
+    uint64_t offset = next_random(state) % MIN(range->size, reach[next_random(state) % 4]), value;
 
     if (range->region->kind == MEMORY_RAM && next_random(state) % 16) {
         return; /* mostly devices */
