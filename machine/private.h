@@ -66,7 +66,7 @@ typedef struct MachinePrivate {
     GMutex request_lock;
     StopReason requested_stop;
     char *requested_detail;
-    bool requested_reset, requested_powerdown;
+    bool requested_reset, reset_by_host, requested_powerdown;
     bool request_queued;
     bool run_ended;
     bool ever_reset;

@@ -230,10 +230,16 @@ static void carry_out_stop(Machine *machine, StopReason reason, const char *deta
     }
 }
 
-static void carry_out_reset(Machine *machine)
+static void carry_out_reset(Machine *machine, bool by_host)
 {
-    machine_event(machine, "RESET", "{\"guest\": true, \"reason\": \"guest-reset\"}");
+    machine_event(machine, "RESET",
+                  by_host ? "{\"guest\": false, \"reason\": \"host-qmp-system-reset\"}"
+                          : "{\"guest\": true, \"reason\": \"guest-reset\"}");
     machine_reset(machine);
+    /* One that had ended and was kept (-no-shutdown) may be continued now. */
+    if (!machine_running(machine)) {
+        atomic_store(&machine->stop_reason, STOP_PAUSED);
+    }
 }
 
 static gboolean carry_out_requests(gpointer opaque)
@@ -242,11 +248,12 @@ static gboolean carry_out_requests(gpointer opaque)
     MachinePrivate *private = machine->private;
     g_autofree char *detail = NULL;
     StopReason stop;
-    bool reset, powerdown;
+    bool reset, by_host, powerdown;
 
     g_mutex_lock(&private->request_lock);
     stop = private->requested_stop;
     reset = private->requested_reset;
+    by_host = private->reset_by_host;
     powerdown = private->requested_powerdown;
     detail = g_steal_pointer(&private->requested_detail);
     private->requested_stop = STOP_NONE;
@@ -261,7 +268,7 @@ static gboolean carry_out_requests(gpointer opaque)
         if (machine->config.no_reboot) {
             carry_out_stop(machine, STOP_GUEST_RESET, NULL);
         } else {
-            carry_out_reset(machine);
+            carry_out_reset(machine, by_host);
         }
     }
     if (powerdown && !private->run_ended) {
@@ -302,6 +309,7 @@ void machine_request_reset(Machine *machine, const char *who)
     hold_current_vcpu(machine);
     g_mutex_lock(&private->request_lock);
     private->requested_reset = true;
+    private->reset_by_host = who && g_str_has_prefix(who, "host-");
     queue_requests(machine);
     g_mutex_unlock(&private->request_lock);
 }

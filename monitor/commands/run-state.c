@@ -76,6 +76,7 @@ static json_t *cont_run(Monitor *monitor, json_t *arguments, GError **error)
     case STOP_NONE:
         break;
     case STOP_GUEST_POWEROFF:
+    case STOP_GUEST_RESET:
     case STOP_GUEST_PANIC:
     case STOP_ERROR:
         error_fail(error, KASO_ERROR_GENERIC,

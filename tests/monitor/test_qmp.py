@@ -84,7 +84,8 @@ def events():
         qmp.command("cont")
         qmp.wait_event("RESUME")
         qmp.command("system_reset")
-        assert "guest" in qmp.wait_event("RESET")["data"]
+        assert qmp.wait_event("RESET")["data"] == {
+            "guest": False, "reason": "host-qmp-system-reset"}
         qmp.command("quit")
         qmp.wait_event("SHUTDOWN")
         kaso.finish()
