@@ -43,6 +43,9 @@ void block_graph_free(BlockGraph *graph);
 BlockBackend *block_open(BlockGraph *graph, GHashTable *options, GError **error);
 void block_close(BlockBackend *block);
 
+/* -object secret,id=…,data=…|file=…[,format=raw|base64]; the type is under "qom-type". */
+bool block_secret_add(BlockGraph *graph, GHashTable *options, GError **error);
+
 /* -blockdev and blockdev-add: a node without a backend; "file" and other children may name nodes. */
 bool block_node_add(BlockGraph *graph, GHashTable *options, GError **error);
 bool block_node_remove(BlockGraph *graph, const char *node_name, GError **error);

@@ -688,6 +688,7 @@ static const BlockDriver file_driver = {
     .prefixes = file_prefixes,
     .create_options = file_create_options,
     .create = file_create,
+    .grows_with_zeroes = true,
     FILE_CALLBACKS,
 };
 BLOCK_DRIVER(file_driver);

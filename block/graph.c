@@ -13,6 +13,7 @@ struct BlockGraph {
     GList *backends; /* BlockBackend, oldest first */
     uint64_t next_node_number;
     bool blocking;
+    GHashTable *secrets; /* id -> passphrase */
 };
 
 BlockGraph *block_graph_new(GMainContext *context)
@@ -20,6 +21,7 @@ BlockGraph *block_graph_new(GMainContext *context)
     BlockGraph *graph = g_new0(BlockGraph, 1);
 
     graph->context = async_context_new(context);
+    graph->secrets = options_new();
     return graph;
 }
 
@@ -48,6 +50,7 @@ void block_graph_free(BlockGraph *graph)
     async_run_sync(graph->context, graph_release_nodes, graph);
     g_assert(!graph->backends);
     g_assert(!graph->nodes);
+    g_hash_table_unref(graph->secrets);
     async_context_free(graph->context);
     g_free(graph);
 }
@@ -65,6 +68,11 @@ void block_graph_set_blocking(BlockGraph *graph, bool blocking)
 bool block_graph_blocking(BlockGraph *graph)
 {
     return graph->blocking;
+}
+
+GHashTable *block_graph_secrets(BlockGraph *graph)
+{
+    return graph->secrets;
 }
 
 GList *block_graph_nodes(BlockGraph *graph)

@@ -427,11 +427,8 @@ int node_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned
     if (!node->flags.unmap) {
         flags &= ~(unsigned)BLOCK_MAY_UNMAP;
     }
-    tracked_begin(node, &request, offset, bytes);
-    if (flags & BLOCK_SERIALISE) {
-        tracked_serialise(node, &request, offset, bytes);
-    }
-    tracked_wait(node, &request);
+    /* Clusters that are given up must not be the target of an older write in flight. */
+    node_range_lock(node, &request, offset, bytes);
     result = notify_before(node, offset, bytes);
     if (result == 0) {
         result = node->driver->write_zeroes
@@ -471,8 +468,7 @@ int node_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
     if (start >= end) {
         return 0;
     }
-    tracked_begin(node, &request, start, end - start);
-    tracked_wait(node, &request);
+    node_range_lock(node, &request, start, end - start);
     result = notify_before(node, start, end - start);
     if (result == 0) {
         result = node->driver->discard(node, start, end - start);
@@ -625,6 +621,9 @@ int node_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *coun
     }
     if (status & (BLOCK_STATUS_DATA | BLOCK_STATUS_ZERO)) {
         status |= BLOCK_STATUS_ALLOCATED;
+    } else if (node->driver->has_backing &&
+               (!node->backing || offset >= node_size(node->backing->node))) {
+        status |= BLOCK_STATUS_ZERO;
     }
     return status;
 }

@@ -139,6 +139,7 @@ struct BlockDriver {
     bool is_protocol; /* has no "file" child, is opened by filename */
     bool is_filter;   /* has a filtered child "file" and passes permissions through */
     bool has_backing;
+    bool grows_with_zeroes; /* what lies behind the end reads as zeroes once written past */
     bool no_file_child; /* neither: the driver opens its children itself */
     const char *const *prefixes; /* "nbd:" …: file names that belong to this protocol */
 
@@ -175,6 +176,7 @@ struct BlockDriver {
     int (*info)(BlockNode *node, BlockNodeInfo *info);
     json_t *(*specific_info)(BlockNode *node); /* {"type":…, "data":{…}} */
     int (*check)(BlockNode *node, BlockCheck *check);
+    int (*make_empty)(BlockNode *node); /* drops all data of this layer */
     bool (*set_backing)(BlockNode *node, const char *filename, const char *format, GError **error);
     /* *required / *fully: bytes of host storage; source may be NULL. */
     bool (*measure)(GHashTable *options, BlockNode *source, uint64_t *required, uint64_t *fully,
@@ -245,6 +247,9 @@ AsyncContext *block_graph_context(BlockGraph *graph);
 /* Requests may block the calling thread: tools, where nobody else needs it. */
 void block_graph_set_blocking(BlockGraph *graph, bool blocking);
 bool block_graph_blocking(BlockGraph *graph);
+GHashTable *block_graph_secrets(BlockGraph *graph);
+/* The passphrase with that id, or NULL. */
+const char *block_secret(BlockGraph *graph, const char *id, GError **error);
 BlockNode *node_find(BlockGraph *graph, const char *node_name);
 GList *block_graph_nodes(BlockGraph *graph); /* BlockNode; the graph's own list */
 void block_graph_add_backend(BlockGraph *graph, BlockBackend *block);
@@ -301,7 +306,10 @@ int node_flush(BlockNode *node);
 bool node_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **error);
 uint64_t node_size(BlockNode *node);
 int64_t node_allocated_size(BlockNode *node);
-/* One layer: what this node itself says, resolved through its storage. */
+/*
+ * One layer: what this node itself says, resolved through its storage. BLOCK_STATUS_ZERO without
+ * BLOCK_STATUS_ALLOCATED: not in this layer, and nothing below gives it content.
+ */
 int node_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *count, uint64_t *map,
                 BlockNode **file);
 /*

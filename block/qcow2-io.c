@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: MIT */
+/* qcow2: guest requests. */
+#include "block/qcow2.h"
+
+#include "base/bits.h"
+#include "block/qcow2-crypt.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { CRYPT_CHUNK = 1024 * 1024 };
+
+/* Reads. */
+
+static int read_backing(Qcow2 *q, uint64_t offset, uint64_t bytes, IoVector vector)
+{
+    if (!q->node->backing) {
+        io_vector_zero(vector, bytes);
+        return 0;
+    }
+    return node_read(q->node->backing->node, offset, bytes, vector);
+}
+
+static int read_encrypted(Qcow2 *q, uint64_t guest, uint64_t host, uint64_t bytes, IoVector vector)
+{
+    uint64_t start = align_down(host, 512), end = align_up(host + bytes, 512);
+    uint64_t head = host - start;
+    g_autofree uint8_t *buffer = g_try_malloc(MIN(end - start, CRYPT_CHUNK));
+    int result = buffer ? 0 : -ENOMEM;
+
+    while (result == 0 && bytes) {
+        uint64_t n = MIN(end - start, CRYPT_CHUNK), useful = MIN(n - head, bytes);
+
+        result = node_pread(q->data_file->node, start, buffer, n);
+        if (result == 0) {
+            result = qcow2_decrypt(q->crypt, guest - head, start, buffer, n);
+        }
+        if (result == 0) {
+            io_vector_from_buffer(vector, buffer + head, useful);
+        }
+        vector = io_vector_skip(vector, useful);
+        start += n;
+        guest += useful;
+        bytes -= useful;
+        head = 0;
+    }
+    return result;
+}
+
+typedef struct {
+    unsigned type;
+    void *in, *out;
+    size_t in_size, out_size;
+    int64_t size;
+} CompressCall;
+
+static int decompress_worker(void *opaque)
+{
+    CompressCall *call = opaque;
+
+    return qcow2_decompress(call->type, call->in, call->in_size, call->out, call->out_size);
+}
+
+static int compress_worker(void *opaque)
+{
+    CompressCall *call = opaque;
+
+    call->size = qcow2_compress(call->type, call->in, call->in_size, call->out, call->out_size);
+    return call->size < 0 ? (int)call->size : 0;
+}
+
+static int read_compressed(Qcow2 *q, uint64_t offset, uint64_t bytes, uint64_t entry,
+                           IoVector vector)
+{
+    uint64_t host, size, in_cluster = offset & (q->cluster_size - 1);
+    g_autofree uint8_t *in = NULL, *out = g_try_malloc(q->cluster_size);
+    CompressCall call = { .type = q->compression_type, .out = out, .out_size = q->cluster_size };
+    int result;
+
+    qcow2_compressed_range(q, entry, &host, &size);
+    in = g_try_malloc(size);
+    if (!in || !out) {
+        return -ENOMEM;
+    }
+    call.in = in;
+    call.in_size = size;
+    result = node_pread(q->node->file->node, host, in, size);
+    if (result == 0) {
+        result = worker_call(decompress_worker, &call);
+    }
+    if (result == 0) {
+        io_vector_from_buffer(vector, out + in_cluster, bytes);
+    }
+    return result;
+}
+
+int qcow2_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector)
+{
+    Qcow2 *q = qcow2_of(node);
+    int result = 0;
+
+    while (bytes && result == 0) {
+        uint64_t count, host;
+        Subcluster type;
+        bool ours;
+
+        result = qcow2_map(q, offset, bytes, &count, &host, &type, &ours);
+        if (result < 0) {
+            break;
+        }
+        switch (type) {
+        case SUBCLUSTER_UNALLOCATED:
+        case SUBCLUSTER_UNALLOCATED_ALLOC:
+            result = read_backing(q, offset, count, vector);
+            break;
+        case SUBCLUSTER_ZERO:
+        case SUBCLUSTER_ZERO_ALLOC:
+            io_vector_zero(vector, count);
+            break;
+        case SUBCLUSTER_COMPRESSED:
+            result = read_compressed(q, offset, count, host, vector);
+            break;
+        case SUBCLUSTER_NORMAL:
+            result = q->crypt ? read_encrypted(q, offset, host, count, vector)
+                              : node_read(q->data_file->node, host, count, vector);
+            break;
+        default:
+            result = -EIO;
+        }
+        offset += count;
+        bytes -= count;
+        vector = io_vector_skip(vector, count);
+    }
+    return result;
+}
+
+/* Writes. */
+
+int qcow2_write_host(Qcow2 *q, uint64_t guest, uint64_t host, uint64_t bytes, IoVector vector,
+                     unsigned flags)
+{
+    g_autofree uint8_t *buffer = NULL;
+    int result = 0;
+
+    if (!q->crypt) {
+        return node_write(q->data_file->node, host, bytes, vector, flags);
+    }
+    buffer = g_try_malloc(MIN(bytes, CRYPT_CHUNK));
+    if (!buffer) {
+        return -ENOMEM;
+    }
+    while (bytes && result == 0) {
+        uint64_t n = MIN(bytes, CRYPT_CHUNK);
+
+        io_vector_to_buffer(vector, buffer, n);
+        result = qcow2_encrypt(q->crypt, guest, host, buffer, n);
+        if (result == 0) {
+            result = node_pwrite(q->data_file->node, host, buffer, n, flags);
+        }
+        vector = io_vector_skip(vector, n);
+        guest += n;
+        host += n;
+        bytes -= n;
+    }
+    return result;
+}
+
+/* The first write of any kind: bits in the header that it must change, and what it must not hit. */
+static int prepare_writing(Qcow2 *q)
+{
+    int result = 0;
+
+    if (q->broken) {
+        return -EIO;
+    }
+    if (!q->metadata) {
+        coroutine_mutex_lock(&q->lock);
+        result = qcow2_know_metadata(q);
+        coroutine_mutex_unlock(&q->lock);
+    }
+    if (result == 0 && q->lazy_refcounts && !q->in_use_dirty) {
+        coroutine_mutex_lock(&q->lock);
+        result = qcow2_set_dirty(q, true);
+        q->in_use_dirty = result == 0;
+        coroutine_mutex_unlock(&q->lock);
+    }
+    return result;
+}
+
+int qcow2_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector, unsigned flags)
+{
+    Qcow2 *q = qcow2_of(node);
+    int result = prepare_writing(q);
+
+    while (bytes && result == 0) {
+        uint64_t count, host;
+        Subcluster type;
+        bool ours;
+
+        result = qcow2_map(q, offset, bytes, &count, &host, &type, &ours);
+        if (result < 0) {
+            break;
+        }
+        if (type == SUBCLUSTER_NORMAL && ours) {
+            if (!qcow2_has_data_file(q) && qcow2_is_metadata(q, host, count)) {
+                return qcow2_corrupt(q, "Preventing invalid write on metadata at %#"
+                                     G_GINT64_MODIFIER "x", host);
+            }
+            result = qcow2_write_host(q, offset, host, count, vector, 0);
+        } else {
+            result = qcow2_write_alloc(q, offset, bytes, vector, &count);
+        }
+        offset += count;
+        bytes -= count;
+        vector = io_vector_skip(vector, count);
+    }
+    return result;
+}
+
+/* Zeroes to a range that is no whole (sub)cluster. */
+static int write_zero_bytes(BlockNode *node, uint64_t offset, uint64_t bytes)
+{
+    Qcow2 *q = qcow2_of(node);
+    uint64_t count, host;
+    Subcluster type;
+    bool ours;
+    g_autofree uint8_t *zeroes = NULL;
+    struct iovec iov;
+    int result = qcow2_map(q, offset, bytes, &count, &host, &type, &ours);
+
+    if (result < 0) {
+        return result;
+    }
+    if (count == bytes && (type == SUBCLUSTER_ZERO || type == SUBCLUSTER_ZERO_ALLOC ||
+                           (!node->backing && (type == SUBCLUSTER_UNALLOCATED ||
+                                               type == SUBCLUSTER_UNALLOCATED_ALLOC)))) {
+        return 0;
+    }
+    zeroes = g_try_malloc0(bytes);
+    iov = (struct iovec){ zeroes, bytes };
+    return zeroes ? qcow2_write(node, offset, bytes, io_vector_of(&iov), 0) : -ENOMEM;
+}
+
+static int zero_middle(BlockNode *node, uint64_t start, uint64_t end, bool unmap)
+{
+    Qcow2 *q = qcow2_of(node);
+    uint64_t piece = q->cluster_size;
+    int result = 0;
+
+    /* With subclusters the parts of clusters at the edges are for themselves. */
+    while (start < end && result == 0) {
+        uint64_t n = end - start;
+
+        if (start % piece) {
+            n = MIN(n, piece - start % piece);
+        } else if (n > piece && n % piece && end < q->size) {
+            n -= n % piece;
+        }
+        result = qcow2_zero_clusters(q, start, n, unmap);
+        if (result == -ENOTSUP && n <= piece) {
+            result = write_zero_bytes(node, start, n);
+        }
+        start += n;
+    }
+    return result;
+}
+
+int qcow2_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags)
+{
+    Qcow2 *q = qcow2_of(node);
+    uint64_t unit = UINT64_C(1) << q->subcluster_bits;
+    uint64_t end = offset + bytes;
+    uint64_t start = MIN(align_up(offset, unit), end);
+    uint64_t middle_end = end >= q->size ? end : MAX(align_down(end, unit), start);
+    int result = prepare_writing(q);
+
+    if (result < 0) {
+        return result;
+    }
+    if (q->version < 3) {
+        if (node->backing || !(flags & BLOCK_MAY_UNMAP)) {
+            return -ENOTSUP;
+        }
+        start = MIN(align_up(offset, q->cluster_size), end);
+        middle_end = end >= q->size ? end : MAX(align_down(end, q->cluster_size), start);
+    }
+    if (q->data_file_raw) {
+        result = node_write_zeroes(q->data_file->node, offset, bytes, flags & BLOCK_MAY_UNMAP);
+    }
+    if (result == 0 && start > offset) {
+        result = write_zero_bytes(node, offset, start - offset);
+    }
+    if (result == 0 && middle_end > start) {
+        result = q->version < 3 ? qcow2_discard_clusters(q, start, middle_end - start, true)
+                                : zero_middle(node, start, middle_end,
+                                              (flags & BLOCK_MAY_UNMAP) != 0);
+    }
+    if (result == 0 && end > middle_end) {
+        result = write_zero_bytes(node, middle_end, end - middle_end);
+    }
+    return result;
+}
+
+int qcow2_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
+{
+    Qcow2 *q = qcow2_of(node);
+    uint64_t end = offset + bytes, start = align_up(offset, q->cluster_size);
+    int result = prepare_writing(q);
+
+    if (result < 0) {
+        return result;
+    }
+    if (q->version < 3 && node->backing) {
+        return -ENOTSUP; /* the backing file's content would show through */
+    }
+    if (end < q->size) {
+        end = align_down(end, q->cluster_size);
+    }
+    if (start >= end) {
+        return 0;
+    }
+    if (q->data_file_raw) {
+        result = node_write_zeroes(q->data_file->node, start, end - start, BLOCK_MAY_UNMAP);
+    }
+    return result < 0 ? result : qcow2_discard_clusters(q, start, end - start, false);
+}
+
+/* Compressed writes. */
+
+static int link_compressed(Qcow2 *q, uint64_t offset, uint64_t host, uint64_t size)
+{
+    unsigned size_shift = 62 - (q->cluster_bits - 8), index;
+    uint64_t sectors = ((host & 511) + size - 1) >> 9;
+    L2Entry entry = { host | QCOW2_COMPRESSED | sectors << size_shift, 0 };
+    L2Entry old;
+    Table *table;
+    int result = qcow2_l2_get_writable(q, offset, &table, &index);
+
+    if (result < 0) {
+        return result;
+    }
+    old = qcow2_l2_load(q, table->data, index);
+    qcow2_l2_store(q, table->data, index, entry);
+    table_cache_dirty(q->l2_cache, table);
+    qcow2_free_entry(q, old.entry);
+    table_cache_put(q->l2_cache, table);
+    return 0;
+}
+
+static int store_compressed(Qcow2 *q, uint64_t offset, const void *data, uint64_t size)
+{
+    Qcow2Allocation in_flight = { .start = offset, .end = offset + q->cluster_size };
+    int64_t host;
+    int result;
+
+    in_flight.link.data = &in_flight;
+    coroutine_queue_init(&in_flight.waiters);
+    coroutine_mutex_lock(&q->lock);
+    while (qcow2_wait_allocations(q, offset, offset + q->cluster_size)) {
+    }
+    host = q->broken ? -EIO : qcow2_alloc_bytes(q, size);
+    if (host < 0) {
+        coroutine_mutex_unlock(&q->lock);
+        return (int)host;
+    }
+    g_queue_push_tail_link(&q->allocations, &in_flight.link);
+    coroutine_mutex_unlock(&q->lock);
+    result = node_pwrite(q->node->file->node, (uint64_t)host, data, size, 0);
+    coroutine_mutex_lock(&q->lock);
+    if (result == 0) {
+        result = link_compressed(q, offset, (uint64_t)host, size);
+    }
+    if (result < 0) {
+        qcow2_update_refcount(q, (uint64_t)host, size, -1);
+    }
+    g_queue_unlink(&q->allocations, &in_flight.link);
+    coroutine_queue_wake_all(&in_flight.waiters);
+    coroutine_mutex_unlock(&q->lock);
+    return result;
+}
+
+static int write_compressed_cluster(BlockNode *node, uint64_t offset, uint64_t bytes,
+                                    IoVector vector)
+{
+    Qcow2 *q = qcow2_of(node);
+    g_autofree uint8_t *in = g_try_malloc(q->cluster_size), *out = g_try_malloc(q->cluster_size);
+    CompressCall call = { .type = q->compression_type, .in = in, .in_size = q->cluster_size,
+                          .out = out, .out_size = q->cluster_size - 1 };
+    int result;
+
+    if (!in || !out) {
+        return -ENOMEM;
+    }
+    io_vector_to_buffer(vector, in, bytes);
+    memset(in + bytes, 0, q->cluster_size - bytes);
+    result = worker_call(compress_worker, &call);
+    if (result == -ENOSPC) {
+        return qcow2_write(node, offset, bytes, vector, 0); /* it does not get smaller */
+    }
+    return result < 0 ? result : store_compressed(q, offset, out, (uint64_t)call.size);
+}
+
+int qcow2_write_compressed(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector)
+{
+    Qcow2 *q = qcow2_of(node);
+    int result = prepare_writing(q);
+
+    if (qcow2_has_data_file(q) || q->crypt) {
+        return -ENOTSUP;
+    }
+    if (offset & (q->cluster_size - 1)) {
+        return -EINVAL;
+    }
+    while (bytes && result == 0) {
+        uint64_t n = MIN(bytes, q->cluster_size);
+
+        if (n < q->cluster_size && offset + n != q->size) {
+            return -EINVAL;
+        }
+        result = write_compressed_cluster(node, offset, n, vector);
+        vector = io_vector_skip(vector, n);
+        offset += n;
+        bytes -= n;
+    }
+    return result;
+}
+
+/* Status. */
+
+/*
+ * Whether many clusters are allocated that the host stores as holes, as preallocated metadata
+ * leaves them: then it pays to ask the file about zeroes.
+ */
+static bool has_preallocated_clusters(Qcow2 *q)
+{
+    BlockNode *file = q->node->file->node;
+    uint64_t clusters = qcow2_clusters(q, node_size(file)), used = 0, refcount, threshold;
+    int64_t stored = node_allocated_size(file);
+
+    if (stored < 0) {
+        return false;
+    }
+    stored >>= q->cluster_bits;
+    threshold = MAX((uint64_t)stored * 10 / 9, (uint64_t)stored + 2);
+    for (uint64_t i = 0; i < clusters && used < threshold; i++) {
+        if (qcow2_get_refcount(q, i, &refcount) < 0) {
+            return false;
+        }
+        used += refcount != 0;
+    }
+    return used >= threshold;
+}
+
+int qcow2_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *count, uint64_t *map,
+                 BlockNode **file)
+{
+    Qcow2 *q = qcow2_of(node);
+    Subcluster type;
+    uint64_t host;
+    bool ours;
+    int status = 0, result = qcow2_map(q, offset, bytes, count, &host, &type, &ours);
+
+    if (result < 0) {
+        return result;
+    }
+    if ((type == SUBCLUSTER_NORMAL || type == SUBCLUSTER_ZERO_ALLOC ||
+         type == SUBCLUSTER_UNALLOCATED_ALLOC) &&
+        !q->crypt) {
+        *map = host;
+        *file = q->data_file->node;
+        status |= BLOCK_STATUS_OFFSET_VALID;
+        if (!q->preallocation_known) {
+            q->preallocated = has_preallocated_clusters(q);
+            q->preallocation_known = true;
+        }
+        if (q->preallocated && type == SUBCLUSTER_NORMAL) {
+            status |= BLOCK_STATUS_RECURSE;
+        }
+    }
+    if (type == SUBCLUSTER_ZERO || type == SUBCLUSTER_ZERO_ALLOC) {
+        status |= BLOCK_STATUS_ZERO | BLOCK_STATUS_ALLOCATED;
+    } else if (type != SUBCLUSTER_UNALLOCATED && type != SUBCLUSTER_UNALLOCATED_ALLOC) {
+        status |= BLOCK_STATUS_DATA | BLOCK_STATUS_ALLOCATED;
+    }
+    if (type == SUBCLUSTER_COMPRESSED) {
+        status |= BLOCK_STATUS_COMPRESSED;
+    }
+    return status;
+}
+
+/* VM state: behind the disk, in the same tables. */
+
+uint64_t qcow2_vm_state_offset(const Qcow2 *q)
+{
+    return (uint64_t)q->l1_vm_state_index << (q->cluster_bits + q->l2_bits);
+}
+
+int qcow2_vm_state_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector)
+{
+    return qcow2_read(node, qcow2_vm_state_offset(qcow2_of(node)) + offset, bytes, vector);
+}
+
+int qcow2_vm_state_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector)
+{
+    return qcow2_write(node, qcow2_vm_state_offset(qcow2_of(node)) + offset, bytes, vector, 0);
+}

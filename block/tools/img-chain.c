@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: MIT */
+/* kaso-img commit, rebase, compare. */
+#include "block/tools/tool.h"
+
+#include "base/bits.h"
+#include "base/error.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { OPTION_OBJECT = 256, OPTION_IMAGE_OPTS };
+enum { BUFFER_SIZE = 2 * 1024 * 1024, COMPARE_FAILED = 2 };
+
+static const struct option longs[] = {
+    { "object", required_argument, NULL, OPTION_OBJECT },
+    { "image-opts", no_argument, NULL, OPTION_IMAGE_OPTS },
+    { "force-share", no_argument, NULL, 'U' },
+    { "format", required_argument, NULL, 'f' },
+    { "cache", required_argument, NULL, 't' },
+    { "source-cache", required_argument, NULL, 'T' },
+    { "base", required_argument, NULL, 'b' },
+    { "backing", required_argument, NULL, 'b' },
+    { "backing-format", required_argument, NULL, 'F' },
+    { "drop", no_argument, NULL, 'd' },
+    { "keep", no_argument, NULL, 'd' },
+    { "unsafe", no_argument, NULL, 'u' },
+    { "backing-unsafe", no_argument, NULL, 'u' },
+    { "compress", no_argument, NULL, 'c' },
+    { "rate-limit", required_argument, NULL, 'r' },
+    { "strict", no_argument, NULL, 's' },
+    { "progress", no_argument, NULL, 'p' },
+    { "quiet", no_argument, NULL, 'q' },
+    { 0 },
+};
+
+/* commit */
+
+static bool commit_range(BlockNode *top, BlockNode *base, uint64_t offset, uint64_t bytes,
+                         uint8_t *buffer, int *result)
+{
+    *result = node_pread(top, offset, buffer, bytes);
+    if (*result == 0) {
+        *result = buffer_is_zero(buffer, bytes)
+                      ? node_write_zeroes(base, offset, bytes, BLOCK_MAY_UNMAP)
+                      : node_pwrite(base, offset, buffer, bytes, 0);
+    }
+    return *result == 0;
+}
+
+static int commit_data(Tool *tool, BlockNode *top, BlockNode *base)
+{
+    g_autofree uint8_t *buffer = g_malloc(BUFFER_SIZE);
+    uint64_t size = node_size(top);
+    GError *error = NULL;
+    int result = 0;
+
+    if (node_size(base) < size && !node_truncate(base, size, PREALLOC_OFF, &error)) {
+        return tool_error(tool, error);
+    }
+    for (uint64_t offset = 0; offset < size && result == 0;) {
+        uint64_t count;
+        int allocated = node_allocated_above(top, base, offset, size - offset, &count);
+
+        if (allocated < 0) {
+            result = allocated;
+            break;
+        }
+        for (uint64_t at = 0; allocated && at < count;) {
+            uint64_t n = MIN(BUFFER_SIZE, count - at);
+
+            if (!commit_range(top, base, offset + at, n, buffer, &result)) {
+                break;
+            }
+            at += n;
+        }
+        offset += count;
+        tool_show_progress(tool, (double)offset / (double)size);
+    }
+    if (result == 0) {
+        result = node_flush(base);
+    }
+    return result < 0 ? tool_fail(tool, "Block job failed: %s", g_strerror(-result)) : 0;
+}
+
+/* Frees what the overlay holds, now that the backing file has it. */
+static int commit_empty(Tool *tool, BlockNode *top)
+{
+    int result;
+
+    if (!top->driver->make_empty) {
+        return 0;
+    }
+    result = top->driver->make_empty(top);
+    return result < 0 ? tool_fail(tool, "Could not empty %s: %s", top->filename,
+                                  g_strerror(-result))
+                      : 0;
+}
+
+static BlockNode *find_base(Tool *tool, BlockNode *top, const char *name)
+{
+    BlockNode *node = node_below(top);
+
+    if (!node) {
+        tool_fail(tool, "Image does not have a backing file");
+        return NULL;
+    }
+    for (; name && node; node = node_below(node)) {
+        if (!strcmp(node->filename, name)) {
+            return node;
+        }
+    }
+    if (name && !node) {
+        tool_fail(tool, "Did not find '%s' in the backing chain of '%s'", name, top->filename);
+    }
+    return node;
+}
+
+static int commit_image(Tool *tool, BlockNode *top, const char *base_name, bool keep)
+{
+    BlockNode *base = find_base(tool, top, base_name);
+    GError *error = NULL;
+    BlockChild *user;
+    int status;
+
+    if (!base) {
+        return 1;
+    }
+    user = NULL;
+    if (!node_set_read_only(base, false, &error)) {
+        return tool_error(tool, error);
+    }
+    user = node_attach_user(base, "commit", BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE, BLOCK_PERM_ALL,
+                            &error);
+    if (!user) {
+        node_set_read_only(base, true, NULL);
+        return tool_error(tool, error);
+    }
+    status = commit_data(tool, top, base);
+    if (status == 0 && !keep && base == node_below(top)) {
+        status = commit_empty(tool, top);
+    }
+    child_detach(user);
+    node_set_read_only(base, true, NULL);
+    tool_end_progress(tool);
+    if (status == 0 && !tool->quiet) {
+        printf("Image committed.\n");
+    }
+    return status;
+}
+
+static int commit_run(Tool *tool, int argc, char **argv)
+{
+    ImageArguments arguments = { .writable = true, .unmap = true };
+    const char *base = NULL;
+    bool keep = false;
+    BlockChild *child;
+    int c, status;
+
+    while ((c = getopt_long(argc, argv, "f:t:b:dpqr:", longs, NULL)) != -1) {
+        switch (c) {
+        case 'f':
+            arguments.format = optarg;
+            break;
+        case 't':
+            arguments.cache = optarg;
+            break;
+        case 'b':
+            base = optarg;
+            keep = true; /* the images in between are no longer valid anyway */
+            break;
+        case 'd':
+            keep = true;
+            break;
+        case 'p':
+            tool->progress = true;
+            break;
+        case 'q':
+            tool->quiet = true;
+            break;
+        case 'r':
+            break;
+        case OPTION_IMAGE_OPTS:
+            arguments.image_opts = true;
+            break;
+        case OPTION_OBJECT:
+            if (!tool_object(tool, optarg)) {
+                return 1;
+            }
+            break;
+        default:
+            return tool_usage(tool, &img_commit);
+        }
+    }
+    if (optind != argc - 1) {
+        return tool_fail(tool, "Expecting one image file name");
+    }
+    child = tool_open(tool, argv[optind], &arguments);
+    if (!child) {
+        return 1;
+    }
+    status = commit_image(tool, child->node, base, keep);
+    child_detach(child);
+    return status;
+}
+
+const ToolCommand img_commit = {
+    .name = "commit",
+    .summary = "Commit image to its backing file",
+    .usage = "[-f FMT | --image-opts] [-t CACHE] [-b BASE] [-d] [-p] [-q] [--object OBJDEF] FILE",
+    .run = commit_run,
+};
+
+/* rebase */
+
+/* Copies what differs between the old and the new backing file into the image. */
+static int rebase_data(Tool *tool, BlockNode *node, BlockNode *old, BlockNode *new_backing)
+{
+    g_autofree uint8_t *a = g_malloc(BUFFER_SIZE), *b = g_malloc(BUFFER_SIZE);
+    uint64_t size = node_size(node);
+    BlockNodeInfo info = { 0 };
+    uint64_t unit;
+    int result = 0;
+
+    if (node->driver->info) {
+        node->driver->info(node, &info);
+    }
+    unit = MAX(info.cluster_size, 4096);
+    for (uint64_t offset = 0; offset < size && result == 0;) {
+        uint64_t count;
+        int allocated = node_allocated_above(node, node_below(node), offset, size - offset, &count);
+
+        result = allocated < 0 ? allocated : 0;
+        for (uint64_t at = 0; !allocated && result == 0 && at < count;) {
+            uint64_t n = MIN(BUFFER_SIZE, count - at);
+
+            memset(a, 0, n);
+            memset(b, 0, n);
+            result = old ? node_pread(old, offset + at, a, n) : 0;
+            if (result == 0 && new_backing) {
+                result = node_pread(new_backing, offset + at, b, n);
+            }
+            for (uint64_t i = 0; result == 0 && i < n; i += unit) {
+                uint64_t piece = MIN(unit, n - i);
+
+                if (memcmp(a + i, b + i, piece)) {
+                    result = buffer_is_zero(a + i, piece)
+                                 ? node_write_zeroes(node, offset + at + i, piece, BLOCK_MAY_UNMAP)
+                                 : node_pwrite(node, offset + at + i, a + i, piece, 0);
+                }
+            }
+            at += n;
+        }
+        offset += count;
+        tool_show_progress(tool, (double)offset / (double)MAX(size, 1));
+    }
+    return result < 0 ? tool_fail(tool, "error while rebasing: %s", g_strerror(-result)) : 0;
+}
+
+static int rebase_image(Tool *tool, BlockNode *node, const char *backing, const char *format,
+                        bool unsafe, const char *cache)
+{
+    ImageArguments arguments = { .format = format, .cache = cache };
+    bool has_new = backing && backing[0];
+    g_autofree char *path = NULL;
+    BlockChild *new_backing = NULL;
+    GError *error = NULL;
+    int status = 0;
+
+    if (!node->driver->set_backing) {
+        return tool_fail(tool, "Could not change the backing file to '%s': Operation not supported",
+                         backing ? backing : "");
+    }
+    if (!unsafe && has_new) {
+        path = block_combine_path(node->filename, backing, &error);
+        new_backing = path ? tool_open_error(tool, path, &arguments, &error) : NULL;
+        if (!new_backing) {
+            g_prefix_error(&error, "Could not open new backing file '%s': ", backing);
+            return tool_error(tool, error);
+        }
+    }
+    if (!unsafe) {
+        status = rebase_data(tool, node, node_below(node), new_backing ? new_backing->node : NULL);
+    }
+    if (status == 0 && !node->driver->set_backing(node, has_new ? backing : NULL, format, &error)) {
+        status = tool_error(tool, error);
+    }
+    if (new_backing) {
+        child_detach(new_backing);
+    }
+    tool_end_progress(tool);
+    return status;
+}
+
+static int rebase_run(Tool *tool, int argc, char **argv)
+{
+    ImageArguments arguments = { .writable = true, .unmap = true };
+    const char *backing = NULL, *format = NULL, *backing_cache = NULL;
+    bool unsafe = false;
+    BlockChild *child;
+    int c, status;
+
+    while ((c = getopt_long(argc, argv, "f:t:T:b:F:upqUc", longs, NULL)) != -1) {
+        switch (c) {
+        case 'f':
+            arguments.format = optarg;
+            break;
+        case 't':
+            arguments.cache = optarg;
+            break;
+        case 'T':
+            backing_cache = optarg;
+            break;
+        case 'b':
+            backing = optarg;
+            break;
+        case 'F':
+            format = optarg;
+            break;
+        case 'u':
+            unsafe = true;
+            break;
+        case 'p':
+            tool->progress = true;
+            break;
+        case 'q':
+            tool->quiet = true;
+            break;
+        case 'U':
+        case 'c':
+            break;
+        case OPTION_IMAGE_OPTS:
+            arguments.image_opts = true;
+            break;
+        case OPTION_OBJECT:
+            if (!tool_object(tool, optarg)) {
+                return 1;
+            }
+            break;
+        default:
+            return tool_usage(tool, &img_rebase);
+        }
+    }
+    if (optind != argc - 1) {
+        return tool_fail(tool, "Expecting one image file name");
+    }
+    if (!unsafe && !backing) {
+        return tool_fail(tool, "Use backing file (-b) option or unsafe mode (-u)");
+    }
+    arguments.no_backing = unsafe;
+    child = tool_open(tool, argv[optind], &arguments);
+    if (!child) {
+        return 1;
+    }
+    status = rebase_image(tool, child->node, backing, format, unsafe, backing_cache);
+    child_detach(child);
+    return status;
+}
+
+const ToolCommand img_rebase = {
+    .name = "rebase",
+    .summary = "Change the backing file of the image",
+    .usage = "[-f FMT | --image-opts] [-t CACHE] -b BACKING_FILE [-F BACKING_FMT] [-T SRC_CACHE] "
+             "[-u] [-p] [-q] [--object OBJDEF] FILE",
+    .run = rebase_run,
+};
+
+/* compare */
+
+typedef struct {
+    uint8_t *a, *b;
+    BlockNode *left, *right;
+    bool strict;
+} Compare;
+
+static int compare_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *count)
+{
+    uint64_t map;
+    BlockNode *file;
+    unsigned depth;
+
+    return node_status_above(node, NULL, offset, bytes, count, &map, &file, &depth);
+}
+
+static uint64_t first_difference(const uint8_t *a, const uint8_t *b, uint64_t bytes)
+{
+    uint64_t at = 0;
+
+    while (at < bytes && !memcmp(a + at, b + at, MIN(512, bytes - at))) {
+        at += MIN(512, bytes - at);
+    }
+    while (at < bytes && a[at] == b[at]) {
+        at++;
+    }
+    return at;
+}
+
+/* 0: equal, 1: different (printed), 2: failed. */
+static int compare_range(Tool *tool, Compare *c, uint64_t size)
+{
+    for (uint64_t offset = 0; offset < size;) {
+        uint64_t n = size - offset, count, other, at;
+        int left = compare_status(c->left, offset, n, &count), right, result;
+
+        right = left < 0 ? left : compare_status(c->right, offset, count, &other);
+        if (right < 0) {
+            tool_fail(tool, "Error while reading block status: %s", g_strerror(-right));
+            return COMPARE_FAILED + 1;
+        }
+        n = MIN(count, other);
+        if (c->strict && ((left ^ right) & BLOCK_STATUS_ALLOCATED)) {
+            if (!tool->quiet) {
+                printf("Strict mode: Offset %" G_GUINT64_FORMAT " block status mismatch!\n",
+                       offset);
+            }
+            return 1;
+        }
+        if (!((left & BLOCK_STATUS_ZERO) && (right & BLOCK_STATUS_ZERO))) {
+            n = MIN(n, BUFFER_SIZE);
+            result = node_pread(c->left, offset, c->a, n);
+            if (result == 0) {
+                result = node_pread(c->right, offset, c->b, n);
+            }
+            if (result < 0) {
+                tool_fail(tool, "Error while reading offset %" G_GUINT64_FORMAT ": %s", offset,
+                          g_strerror(-result));
+                return COMPARE_FAILED + 2;
+            }
+            at = first_difference(c->a, c->b, n);
+            if (at < n) {
+                if (!tool->quiet) {
+                    printf("Content mismatch at offset %" G_GUINT64_FORMAT "!\n",
+                           align_down(offset + at, 512));
+                }
+                return 1;
+            }
+        }
+        offset += n;
+        tool_show_progress(tool, (double)offset / (double)size);
+    }
+    return 0;
+}
+
+/* The longer image must hold zeroes where the shorter one has ended. */
+static int compare_tail(Tool *tool, Compare *c, BlockNode *longer, uint64_t start)
+{
+    uint64_t size = node_size(longer);
+
+    for (uint64_t offset = start; offset < size;) {
+        uint64_t n = MIN(BUFFER_SIZE, size - offset);
+        int result = node_pread(longer, offset, c->a, n);
+
+        if (result < 0) {
+            tool_fail(tool, "Error while reading offset %" G_GUINT64_FORMAT ": %s", offset,
+                      g_strerror(-result));
+            return COMPARE_FAILED + 2;
+        }
+        if (!buffer_is_zero(c->a, n)) {
+            memset(c->b, 0, n);
+            if (!tool->quiet) {
+                printf("Content mismatch at offset %" G_GUINT64_FORMAT "!\n",
+                       align_down(offset + first_difference(c->a, c->b, n), 512));
+            }
+            return 1;
+        }
+        offset += n;
+    }
+    return 0;
+}
+
+static int compare_images(Tool *tool, Compare *c)
+{
+    uint64_t left = node_size(c->left), right = node_size(c->right);
+    int status;
+
+    if (left != right && c->strict) {
+        if (!tool->quiet) {
+            printf("Strict mode: Image size mismatch!\n");
+        }
+        return 1;
+    }
+    status = compare_range(tool, c, MIN(left, right));
+    if (status == 0 && left != right) {
+        if (!tool->quiet) {
+            printf("Warning: Image size mismatch!\n");
+        }
+        status = compare_tail(tool, c, left > right ? c->left : c->right, MIN(left, right));
+    }
+    if (status == 0 && !tool->quiet) {
+        printf("Images are identical.\n");
+    }
+    return status;
+}
+
+static int compare_run(Tool *tool, int argc, char **argv)
+{
+    ImageArguments left = { 0 }, right = { 0 };
+    Compare compare = { 0 };
+    BlockChild *a, *b;
+    int c, status = COMPARE_FAILED;
+
+    while ((c = getopt_long(argc, argv, "f:F:T:pqsU", longs, NULL)) != -1) {
+        switch (c) {
+        case 'f':
+            left.format = optarg;
+            break;
+        case 'F':
+            right.format = optarg;
+            break;
+        case 'T':
+            left.cache = right.cache = optarg;
+            break;
+        case 'p':
+            tool->progress = true;
+            break;
+        case 'q':
+            tool->quiet = true;
+            break;
+        case 's':
+            compare.strict = true;
+            break;
+        case 'U':
+            left.force_share = right.force_share = true;
+            break;
+        case OPTION_IMAGE_OPTS:
+            left.image_opts = right.image_opts = true;
+            break;
+        case OPTION_OBJECT:
+            if (!tool_object(tool, optarg)) {
+                return COMPARE_FAILED;
+            }
+            break;
+        default:
+            tool_usage(tool, &img_compare);
+            return COMPARE_FAILED;
+        }
+    }
+    if (optind != argc - 2) {
+        tool_fail(tool, "Expecting two image file names");
+        return COMPARE_FAILED;
+    }
+    a = tool_open(tool, argv[optind], &left);
+    b = a ? tool_open(tool, argv[optind + 1], &right) : NULL;
+    if (b) {
+        compare.a = g_malloc(BUFFER_SIZE);
+        compare.b = g_malloc(BUFFER_SIZE);
+        compare.left = a->node;
+        compare.right = b->node;
+        status = compare_images(tool, &compare);
+        g_free(compare.a);
+        g_free(compare.b);
+        tool_end_progress(tool);
+        child_detach(b);
+    }
+    if (a) {
+        child_detach(a);
+    }
+    return status;
+}
+
+const ToolCommand img_compare = {
+    .name = "compare",
+    .summary = "Check if two images have the same contents",
+    .usage = "[-f FMT] [-F FMT] [--image-opts] [-T CACHE] [-s] [-U] [-p] [-q] [--object OBJDEF] "
+             "FILE1 FILE2",
+    .run = compare_run,
+};

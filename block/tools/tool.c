@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/* Common parts of the image tools. */
+#include "block/tools/tool.h"
+
+#include "base/bits.h"
+#include "base/error.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+int tool_fail(Tool *tool, const char *format, ...)
+{
+    va_list args;
+    g_autofree char *text = NULL;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    fprintf(stderr, "%s: %s\n", tool->program, text);
+    return 1;
+}
+
+void tool_warn(Tool *tool, const char *format, ...)
+{
+    va_list args;
+    g_autofree char *text = NULL;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    fprintf(stderr, "%s: warning: %s\n", tool->program, text);
+}
+
+int tool_error(Tool *tool, GError *error)
+{
+    tool_fail(tool, "%s", error ? error->message : "unknown error");
+    g_clear_error(&error);
+    return 1;
+}
+
+int tool_usage(Tool *tool, const ToolCommand *command)
+{
+    fprintf(stderr, "Usage: %s %s %s\n", tool->program, command->name, command->usage);
+    return 1;
+}
+
+bool tool_size(Tool *tool, const char *what, const char *text, uint64_t *size)
+{
+    GError *error = NULL;
+
+    if (parse_size(text, size, &error)) {
+        return true;
+    }
+    tool_fail(tool, "Invalid %s: %s", what, error->message);
+    g_error_free(error);
+    return false;
+}
+
+void tool_show_progress(Tool *tool, double fraction)
+{
+    double percent = fraction * 100;
+
+    if (!tool->progress || (percent - tool->last_progress < 0.5 && percent < 100 && percent > 0)) {
+        return;
+    }
+    tool->last_progress = percent;
+    printf("    (%3.2f/100%%)\r", percent);
+    fflush(stdout);
+}
+
+void tool_end_progress(Tool *tool)
+{
+    if (tool->progress) {
+        tool_show_progress(tool, 1);
+        printf("\n");
+    }
+}
+
+char *tool_human_size(uint64_t size)
+{
+    static const char *const suffixes[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+    double value = (double)size;
+    unsigned i = 0;
+
+    while (value >= 1000 && i + 1 < ARRAY_SIZE(suffixes)) {
+        value /= 1024;
+        i++;
+    }
+    return g_strdup_printf("%0.3g %s", value, suffixes[i]);
+}
+
+bool tool_parse_options(Tool *tool, const char *text, GHashTable *options)
+{
+    GError *error = NULL;
+    GHashTable *parsed = options_parse(text, NULL, &error);
+    GHashTableIter iter;
+    gpointer key, value;
+
+    if (!parsed) {
+        tool_error(tool, error);
+        return false;
+    }
+    g_hash_table_iter_init(&iter, parsed);
+    while (g_hash_table_iter_next(&iter, &key, &value)) {
+        options_set(options, key, value);
+    }
+    g_hash_table_unref(parsed);
+    return true;
+}
+
+void tool_print_json(json_t *value)
+{
+    char *text = json_dumps(value, JSON_INDENT(4));
+
+    puts(text);
+    free(text);
+    json_decref(value);
+}
+
+bool tool_object(Tool *tool, const char *text)
+{
+    GError *error = NULL;
+    GHashTable *options = options_parse(text, "qom-type", &error);
+    bool done = options && block_secret_add(tool->graph, options, &error);
+
+    if (!done) {
+        tool_error(tool, error);
+    }
+    if (options) {
+        g_hash_table_unref(options);
+    }
+    return done;
+}
+
+static bool cache_flags(const char *mode, BlockOpenFlags *flags)
+{
+    if (!mode || !strcmp(mode, "writeback") || !strcmp(mode, "writethrough")) {
+        return true;
+    }
+    flags->cache_direct = !strcmp(mode, "none") || !strcmp(mode, "off") ||
+                          !strcmp(mode, "directsync");
+    flags->cache_no_flush = !strcmp(mode, "unsafe");
+    return flags->cache_direct || flags->cache_no_flush;
+}
+
+static void warn_probed(Tool *tool, BlockNode *node)
+{
+    if (node->probed && !node->read_only && !strcmp(node->driver->name, "raw")) {
+        fprintf(stderr,
+                "WARNING: Image format was not specified for '%s' and probing guessed raw.\n"
+                "         Automatically detecting the format is dangerous for raw images, write "
+                "operations on block 0 will be restricted.\n"
+                "         Specify the 'raw' format explicitly to remove the restrictions.\n",
+                node->filename);
+    }
+}
+
+BlockChild *tool_open_error(Tool *tool, const char *name, const ImageArguments *arguments,
+                            GError **error)
+{
+    BlockOpenFlags flags = { .read_only = !arguments->writable,
+                             .force_share = arguments->force_share,
+                             .no_backing = arguments->no_backing,
+                             .no_io = arguments->no_io,
+                             .check = arguments->check,
+                             .unmap = arguments->unmap };
+    unsigned perm = BLOCK_PERM_CONSISTENT_READ;
+    GHashTable *options;
+    BlockChild *child;
+    BlockNode *node;
+
+    if (!cache_flags(arguments->cache, &flags)) {
+        error_fail(error, KASO_ERROR_INVALID, "Invalid cache option: %s", arguments->cache);
+        return NULL;
+    }
+    options = arguments->image_opts ? options_parse(name, NULL, error) : options_new();
+    if (!options) {
+        return NULL;
+    }
+    if (arguments->format) {
+        options_set(options, "driver", arguments->format);
+    }
+    if (arguments->image_opts && options_get(options, "file") &&
+        !node_find(tool->graph, options_get(options, "file"))) {
+        g_autofree char *file = options_take(options, "file");
+
+        node = node_open(tool->graph, file, options, flags, error);
+    } else {
+        node = node_open(tool->graph, arguments->image_opts ? NULL : name, options, flags, error);
+    }
+    if (!node) {
+        g_prefix_error(error, "Could not open '%s': ", name);
+        return NULL;
+    }
+    warn_probed(tool, node);
+    perm |= arguments->writable ? BLOCK_PERM_WRITE : 0;
+    perm |= arguments->resizable ? BLOCK_PERM_RESIZE : 0;
+    child = node_attach_user(node, tool->program, perm, BLOCK_PERM_ALL, error);
+    node_unref(node);
+    if (!child) {
+        g_prefix_error(error, "Could not open '%s': ", name);
+    }
+    return child;
+}
+
+BlockChild *tool_open(Tool *tool, const char *name, const ImageArguments *arguments)
+{
+    GError *error = NULL;
+    BlockChild *child = tool_open_error(tool, name, arguments, &error);
+
+    if (!child) {
+        tool_error(tool, error);
+    }
+    return child;
+}
+
+bool tool_create(Tool *tool, const char *filename, const char *format, GHashTable *options,
+                 GError **error)
+{
+    const BlockDriver *driver = block_driver_find(format);
+    GHashTableIter iter;
+    gpointer key;
+
+    if (!driver) {
+        return error_fail(error, KASO_ERROR_NOT_FOUND, "Unknown file format '%s'", format);
+    }
+    if (!driver->create) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "Format driver '%s' does not support image creation", format);
+    }
+    g_hash_table_iter_init(&iter, options);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        const BlockOption *known = driver->create_options;
+
+        while (known->name && strcmp(known->name, key)) {
+            known++;
+        }
+        if (!known->name) {
+            return error_fail(error, KASO_ERROR_INVALID, "Invalid parameter '%s'", (char *)key);
+        }
+    }
+    return driver->create(tool->graph, filename, options, error);
+}
+
+typedef struct {
+    Tool tool;
+    const ToolCommand *command;
+    int argc;
+    char **argv;
+    int status;
+} MainCall;
+
+static void main_entry(void *opaque)
+{
+    MainCall *call = opaque;
+
+    call->status = call->command->run(&call->tool, call->argc, call->argv);
+}
+
+int tool_main(const char *program, const ToolCommand *command, int argc, char **argv)
+{
+    MainCall call = { .tool = { .program = program }, .command = command, .argc = argc,
+                      .argv = argv };
+
+    call.tool.graph = block_graph_new(NULL);
+    block_graph_set_blocking(call.tool.graph, true);
+    async_run_sync(block_graph_context(call.tool.graph), main_entry, &call);
+    block_graph_free(call.tool.graph);
+    if (fflush(stdout) != 0) {
+        fprintf(stderr, "%s: standard output: %s\n", program, g_strerror(errno));
+        return call.status ? call.status : 1;
+    }
+    return call.status;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* What kaso-img, kaso-io and kaso-nbd share: opening images by option, messages, progress. */
+#ifndef BLOCK_TOOLS_TOOL_H
+#define BLOCK_TOOLS_TOOL_H
+
+#include "block/node.h"
+
+#include <getopt.h>
+
+typedef struct {
+    const char *program;
+    BlockGraph *graph;
+    bool quiet;
+    bool progress;
+    double last_progress;
+} Tool;
+
+/* How the user wants an image opened. */
+typedef struct {
+    const char *format;
+    const char *cache; /* NULL: writeback */
+    bool image_opts;   /* the name is an option string */
+    bool writable, resizable, force_share, no_backing, no_io, check, unmap;
+} ImageArguments;
+
+/* A command of kaso-img; runs in a coroutine. Returns the exit status. */
+typedef struct {
+    const char *name, *summary, *usage;
+    int (*run)(Tool *tool, int argc, char **argv);
+} ToolCommand;
+
+extern const ToolCommand img_create, img_amend, img_resize, img_measure, img_info, img_map,
+    img_check, img_snapshot, img_convert, img_dd, img_commit, img_rebase, img_compare, img_bench,
+    img_bitmap;
+
+/* An open image with a user's edge on it; child_detach closes it. Prints the error when NULL. */
+BlockChild *tool_open(Tool *tool, const char *name, const ImageArguments *arguments);
+BlockChild *tool_open_error(Tool *tool, const char *name, const ImageArguments *arguments,
+                            GError **error);
+/* "kaso-img: message" on standard error; frees the error. Returns 1. */
+int tool_error(Tool *tool, GError *error);
+int tool_fail(Tool *tool, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void tool_warn(Tool *tool, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Parses a size argument, printing the error. */
+bool tool_size(Tool *tool, const char *what, const char *text, uint64_t *size);
+/* fraction 0 to 1. */
+void tool_show_progress(Tool *tool, double fraction);
+void tool_end_progress(Tool *tool);
+/* "10 MiB" as the tools of this kind print sizes. The caller frees. */
+char *tool_human_size(uint64_t size);
+/* -o a=b,c=d into options. */
+bool tool_parse_options(Tool *tool, const char *text, GHashTable *options);
+/* Prints "unexpected argument" and usage; returns 1. */
+int tool_usage(Tool *tool, const ToolCommand *command);
+/* --object secret,… */
+bool tool_object(Tool *tool, const char *text);
+/* Whether -U, --image-opts and the like, which many commands share, was `option`. */
+void tool_print_json(json_t *value);
+/* Creates an image; checks that the driver knows the options. */
+bool tool_create(Tool *tool, const char *filename, const char *format, GHashTable *options,
+                 GError **error);
+
+/* Runs the command in a coroutine of a new graph. */
+int tool_main(const char *program, const ToolCommand *command, int argc, char **argv);
+
+#endif
