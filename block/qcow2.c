@@ -423,6 +423,9 @@ static bool open_data_file(Qcow2 *q, GHashTable *options, GError **error)
         return error_fail(error, KASO_ERROR_INVALID,
                           "An image with an external data file cannot have snapshots");
     }
+    if (q->node->flags.no_io) {
+        return true; /* only the metadata is wanted */
+    }
     if (!given) {
         if (!q->data_file_name || !q->data_file_name[0]) {
             return error_fail(error, KASO_ERROR_INVALID, "'data-file' is required for this image");
