@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -189,13 +190,22 @@ static void socket_wait_for_peer(SocketChardev *s)
 /* Holds the start until somebody connects (wait=on). */
 static bool socket_wait_for_client(SocketChardev *s, GError **error)
 {
+    struct pollfd waiter = { .fd = s->listen_fd, .events = POLLIN };
     char *where = socket_address_of(s->listen_fd, false);
+    sigset_t open_signals;
     int fd;
 
     fprintf(stderr, "kaso: chardev '%s' waits for a connection on %s (wait=off starts at once)\n",
             s->chardev.id, where);
     g_free(where);
+    /* Signals that the main loop would take must work while it does not run yet. */
+    pthread_sigmask(SIG_SETMASK, NULL, &open_signals);
+    sigdelset(&open_signals, SIGINT);
+    sigdelset(&open_signals, SIGTERM);
+    sigdelset(&open_signals, SIGHUP);
     do {
+        while (ppoll(&waiter, 1, NULL, &open_signals) < 0 && errno == EINTR) {
+        }
         fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC);
     } while (fd < 0 && errno == EINTR);
     if (fd < 0) {

@@ -3,6 +3,7 @@
 
 import os
 import re
+import signal
 import socket
 import tempfile
 import time
@@ -58,6 +59,18 @@ def reconnecting_client():
         peer.settimeout(20)
         Qmp(peer).command("quit")
         kaso.finish()
+
+
+def waiting_server():
+    """wait=on holds the start until somebody comes, or until a signal ends it."""
+    with Kaso("-qmp", "unix:@/q,server=on") as kaso:
+        read_until(kaso.process.stderr.fileno(), "wait=off")
+        Qmp(kaso.connect("q")).command("quit")
+        kaso.finish()
+    with Kaso("-qmp", "unix:@/q,server=on") as kaso:
+        read_until(kaso.process.stderr.fileno(), "wait=off")
+        kaso.process.terminate()
+        kaso.finish(status=-signal.SIGTERM)
 
 
 def inherited_socket():
@@ -156,6 +169,7 @@ def mistakes():
 tcp_server()
 client()
 reconnecting_client()
+waiting_server()
 inherited_socket()
 telnet()
 pty()
