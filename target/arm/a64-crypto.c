@@ -49,11 +49,20 @@ static bool call2(A64Translator *t, const A64Fields *f, ArmFeature feature, cons
     return true;
 }
 
-INSTRUCTION(sha_three, "01011110 000 rm:5 0 opcode:3 00 rn:5 rd:5", "opcode != 7")
+static IrRef rotate_left(A64Translator *t, unsigned esz, IrRef value, unsigned count)
+{
+    if (count == 0) {
+        return value;
+    }
+    return a64_vop2(t, IR_OP_vor, 0, a64_vop1(t, IR_OP_vshl, esz, value, count),
+                    a64_vop1(t, IR_OP_vshr, esz, value, (8u << esz) - count));
+}
+
+INSTRUCTION(sha_three, "01011110 000 rm:5 0 opcode:3 00 rn:5 rd:5", "opcode != 7 && opcode != 3")
 static bool translate_sha_three(A64Translator *t, const A64Fields *f)
 {
     static const TcgHelper *const helpers[7] = {
-        &arm_sha1c_helper,   &arm_sha1p_helper,    &arm_sha1m_helper,    &arm_sha1su0_helper,
+        &arm_sha1c_helper,   &arm_sha1p_helper,    &arm_sha1m_helper,    NULL,
         &arm_sha256h_helper, &arm_sha256h2_helper, &arm_sha256su1_helper,
     };
 
@@ -69,14 +78,46 @@ static bool translate_sha1h(A64Translator *t, const A64Fields *f)
     if (!a64_fp_access(t)) {
         return true;
     }
-    a64_set_v(t, f->rd, a64_call(t, &arm_sha1h_helper, a64_get_v(t, f->rn), 0, 0, 0));
+    a64_set_v_low(t, f->rd, 2, rotate_left(t, 2, a64_get_v(t, f->rn), 30));
+    return true;
+}
+
+INSTRUCTION(sha1su0, "01011110 000 rm:5 0 011 00 rn:5 rd:5")
+static bool translate_sha1su0(A64Translator *t, const A64Fields *f)
+{
+    IrRef d, middle;
+
+    if (!a64_has(t, FEAT_SHA1)) {
+        return false;
+    }
+    if (!a64_fp_access(t)) {
+        return true;
+    }
+    d = a64_get_v(t, f->rd);
+    middle = a64_vop2i(t, IR_OP_vext, 0, d, a64_get_v(t, f->rn), 8);
+    d = a64_vop2(t, IR_OP_vxor, 0, d, a64_get_v(t, f->rm));
+    a64_set_v(t, f->rd, a64_vop2(t, IR_OP_vxor, 0, d, middle));
     return true;
 }
 
 INSTRUCTION(sha1su1, "01011110 00 10100 00001 10 rn:5 rd:5")
 static bool translate_sha1su1(A64Translator *t, const A64Fields *f)
 {
-    return call2(t, f, FEAT_SHA1, &arm_sha1su1_helper);
+    IrRef zero, mixed, last;
+
+    if (!a64_has(t, FEAT_SHA1)) {
+        return false;
+    }
+    if (!a64_fp_access(t)) {
+        return true;
+    }
+    zero = a64_vzero(t);
+    mixed = a64_vop2i(t, IR_OP_vext, 0, a64_get_v(t, f->rn), zero, 4);
+    mixed = a64_vop2(t, IR_OP_vxor, 0, a64_get_v(t, f->rd), mixed);
+    /* The last word depends on the first new one, rotated once more. */
+    last = a64_vop2i(t, IR_OP_vext, 0, zero, rotate_left(t, 2, mixed, 2), 4);
+    a64_set_v(t, f->rd, a64_vop2(t, IR_OP_vxor, 0, rotate_left(t, 2, mixed, 1), last));
+    return true;
 }
 
 INSTRUCTION(sha256su0, "01011110 00 10100 00010 10 rn:5 rd:5")
@@ -100,15 +141,6 @@ static bool translate_sha512su0(A64Translator *t, const A64Fields *f)
     return call2(t, f, FEAT_SHA512, &arm_sha512su0_helper);
 }
 
-static IrRef rotate_left(A64Translator *t, IrRef value, unsigned count)
-{
-    if (count == 0) {
-        return value;
-    }
-    return a64_vop2(t, IR_OP_vor, 0, a64_vop1(t, IR_OP_vshl, 3, value, count),
-                    a64_vop1(t, IR_OP_vshr, 3, value, 64 - count));
-}
-
 INSTRUCTION(rax1, "11001110 011 rm:5 1000 11 rn:5 rd:5")
 static bool translate_rax1(A64Translator *t, const A64Fields *f)
 {
@@ -119,7 +151,7 @@ static bool translate_rax1(A64Translator *t, const A64Fields *f)
         return true;
     }
     a64_set_v(t, f->rd, a64_vop2(t, IR_OP_vxor, 0, a64_get_v(t, f->rn),
-                                 rotate_left(t, a64_get_v(t, f->rm), 1)));
+                                 rotate_left(t, 3, a64_get_v(t, f->rm), 1)));
     return true;
 }
 
@@ -135,7 +167,7 @@ static bool translate_xar(A64Translator *t, const A64Fields *f)
         return true;
     }
     value = a64_vop2(t, IR_OP_vxor, 0, a64_get_v(t, f->rn), a64_get_v(t, f->rm));
-    a64_set_v(t, f->rd, rotate_left(t, value, (64 - f->imm6) % 64));
+    a64_set_v(t, f->rd, rotate_left(t, 3, value, (64 - f->imm6) % 64));
     return true;
 }
 

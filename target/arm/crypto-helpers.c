@@ -14,6 +14,10 @@
     const TcgHelper arm_##name_##_helper = { .name = #name_, .function = helper_##name_,           \
         .result = IR_V128, .arg_types = { __VA_ARGS__ } };                                         \
     TCG_HELPER(arm_##name_##_helper)
+#define DESCRIBE_INTRINSIC(name_, intrinsic_, ...)                                                 \
+    const TcgHelper arm_##name_##_helper = { .name = #name_, .function = helper_##name_,           \
+        .result = IR_V128, .arg_types = { __VA_ARGS__ }, .intrinsic = intrinsic_ };                \
+    TCG_HELPER(arm_##name_##_helper)
 
 static uint32_t rol32(uint32_t x, unsigned n)
 {
@@ -80,33 +84,9 @@ static V128 helper_sha1m(V128 d, V128 n, V128 m)
     return sha1_rounds(d, n, m, majority);
 }
 
-static V128 helper_sha1su0(V128 d, V128 n, V128 m)
-{
-    return (V128){ d[1], n[0] } ^ d ^ m;
-}
-
-static V128 helper_sha1h(V128 n)
-{
-    return (V128){ rol32((uint32_t)n[0], 30), 0 };
-}
-
-static V128 helper_sha1su1(V128 d, V128 n)
-{
-    Lanes x = { .v = d }, y = { .v = n }, r;
-
-    for (unsigned i = 0; i < 4; i++) {
-        r.s[i] = rol32(x.s[i] ^ (i < 3 ? y.s[i + 1] : 0), 1);
-    }
-    r.s[3] ^= rol32(x.s[0] ^ y.s[1], 2);
-    return r.v;
-}
-
-DESCRIBE(sha1c, VECTORS_3);
-DESCRIBE(sha1p, VECTORS_3);
-DESCRIBE(sha1m, VECTORS_3);
-DESCRIBE(sha1su0, VECTORS_3);
-DESCRIBE(sha1h, VECTORS_1);
-DESCRIBE(sha1su1, VECTORS_2);
+DESCRIBE_INTRINSIC(sha1c, IR_INTRINSIC_SHA1C, VECTORS_3);
+DESCRIBE_INTRINSIC(sha1p, IR_INTRINSIC_SHA1P, VECTORS_3);
+DESCRIBE_INTRINSIC(sha1m, IR_INTRINSIC_SHA1M, VECTORS_3);
 
 /* Four rounds of SHA-256 on abcd and efgh. */
 static void sha256_rounds(Lanes *x, Lanes *y, V128 m)
@@ -170,10 +150,10 @@ static V128 helper_sha256su1(V128 d, V128 n, V128 m)
     return r.v;
 }
 
-DESCRIBE(sha256h, VECTORS_3);
-DESCRIBE(sha256h2, VECTORS_3);
-DESCRIBE(sha256su0, VECTORS_2);
-DESCRIBE(sha256su1, VECTORS_3);
+DESCRIBE_INTRINSIC(sha256h, IR_INTRINSIC_SHA256H, VECTORS_3);
+DESCRIBE_INTRINSIC(sha256h2, IR_INTRINSIC_SHA256H2, VECTORS_3);
+DESCRIBE_INTRINSIC(sha256su0, IR_INTRINSIC_SHA256SU0, VECTORS_2);
+DESCRIBE_INTRINSIC(sha256su1, IR_INTRINSIC_SHA256SU1, VECTORS_3);
 
 static uint64_t sha512_sum1(uint64_t x)
 {

@@ -5,8 +5,7 @@
 
 #include "accel/tcg/ir/ir.h"
 
-extern const TcgHelper arm_sha1c_helper, arm_sha1p_helper, arm_sha1m_helper, arm_sha1su0_helper;
-extern const TcgHelper arm_sha1h_helper, arm_sha1su1_helper;
+extern const TcgHelper arm_sha1c_helper, arm_sha1p_helper, arm_sha1m_helper;
 extern const TcgHelper arm_sha256h_helper, arm_sha256h2_helper, arm_sha256su0_helper,
     arm_sha256su1_helper;
 extern const TcgHelper arm_sha512h_helper, arm_sha512h2_helper, arm_sha512su0_helper,

@@ -259,12 +259,21 @@ enum {
     HELPER_NORETURN = 16,  /* always unwinds */
     HELPER_EFFECT = 32,    /* has effects beyond its result: never removed */
 };
+/* What a pure helper computes, for back ends that have an instruction for it. */
+typedef enum {
+    IR_INTRINSIC_NONE,
+    /* Arguments as the A64 instructions have them: d, n, m. SHA-1 rounds: m includes the constant. */
+    IR_INTRINSIC_SHA1C, IR_INTRINSIC_SHA1P, IR_INTRINSIC_SHA1M,
+    IR_INTRINSIC_SHA256H, IR_INTRINSIC_SHA256H2, IR_INTRINSIC_SHA256SU0, IR_INTRINSIC_SHA256SU1,
+} IrIntrinsic;
+
 typedef struct {
     const char *name;
     void *function;        /* integer types: uint64_t/uint32_t; vectors: V128 */
     uint8_t result;        /* IrType */
     uint8_t flags;
     uint8_t arg_types[4];  /* IrType; IR_VOID ends */
+    uint8_t intrinsic;     /* IrIntrinsic */
 } TcgHelper;
 #define TCG_HELPER(object) REGISTRY_ADD(tcg_helpers, object)
 REGISTRY_DECLARE(tcg_helpers, TcgHelper);

@@ -46,6 +46,7 @@ static bool detect_features(HostFeatures *has)
     has->bmi2 = has->avx && (b7 & bit_BMI2);
     has->lzcnt = c81 & bit_ABM;
     has->aes = c & bit_AES;
+    has->sha = b7 & bit_SHA;
     has->pclmul = c & bit_PCLMUL;
     return true;
 }
@@ -138,7 +139,9 @@ static void emit_op(Emitter *e, const IrOp *op)
         emitter_set(e, op);
         return;
     case IR_OP_call:
-        emit_call(e, op);
+        if (!emit_intrinsic(e, op)) {
+            emit_call(e, op);
+        }
         return;
     case IR_OP_push_return:
         emit_control_op(e, op);

@@ -65,7 +65,7 @@ typedef enum {
 } ColdFunction;
 
 typedef struct {
-    bool avx, avx2, fma, bmi1, bmi2, lzcnt, f16c, aes, pclmul, avx512vl, gfni;
+    bool avx, avx2, fma, bmi1, bmi2, lzcnt, f16c, aes, sha, pclmul, avx512vl, gfni;
 } HostFeatures;
 
 typedef struct Emitter Emitter;
@@ -314,6 +314,8 @@ void emit_control_op(Emitter *e, const IrOp *op);
 void emit_control_stub(Emitter *e, ColdStub *stub);
 void emit_entry(Emitter *e);
 void emit_call(Emitter *e, const IrOp *op);
+/* A call of a helper that the host has an instruction for; false: it has none. */
+bool emit_intrinsic(Emitter *e, const IrOp *op);
 bool emit_vector_op(Emitter *e, const IrOp *op);
 bool emit_float_op(Emitter *e, const IrOp *op);
 void emit_helper_stub(Emitter *e, ColdStub *stub);
