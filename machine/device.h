@@ -172,7 +172,7 @@ void bus_init(Bus *bus, const BusType *type, Device *parent, const char *name);
 Bus *bus_find(Machine *machine, const char *name);
 /*
  * The bus for -device without bus=: one of the type with room; of several equal ones the newest, so that
- * disks get slots with falling addresses, which is the order in which Linux numbers them.
+ * devices get slots with falling addresses, as existing command lines expect.
  */
 Bus *bus_find_by_type(Machine *machine, const char *type);
 
