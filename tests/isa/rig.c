@@ -103,9 +103,8 @@ static void prepare(IsaRig *rig)
     arm_set_pstate(cpu, 0);
 }
 
-void isa_rig_run(IsaRig *rig, uint64_t pc)
+static void run(IsaRig *rig, uint64_t pc)
 {
-    prepare(rig);
     tcg_set_pc(&rig->cpu->tcg, pc);
     arm_update_controls(rig->cpu);
     arm_update_context(rig->cpu);
@@ -113,7 +112,18 @@ void isa_rig_run(IsaRig *rig, uint64_t pc)
     machine_unlock(rig->machine);
     machine_run(rig->machine);
     machine_lock(rig->machine);
+}
+
+void isa_rig_run(IsaRig *rig, uint64_t pc)
+{
+    prepare(rig);
+    run(rig, pc);
     rig->cpu->x[0] = rig->cpu->tpidr_el1;
+}
+
+void isa_rig_run_bare(IsaRig *rig)
+{
+    run(rig, RIG_RAM);
 }
 
 void isa_rig_close(IsaRig *rig)

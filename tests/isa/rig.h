@@ -20,6 +20,8 @@ typedef struct {
 bool isa_rig_open(IsaRig *rig, const char *cpu_model, bool interp);
 /* Runs from a pc at EL0 until BRK; registers and memory are then in rig->cpu and rig->ram. */
 void isa_rig_run(IsaRig *rig, uint64_t pc);
+/* Runs from RIG_RAM at EL1 as after reset, until PSCI SYSTEM_OFF. */
+void isa_rig_run_bare(IsaRig *rig);
 void isa_rig_close(IsaRig *rig);
 
 #endif
