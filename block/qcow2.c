@@ -599,7 +599,7 @@ static json_t *qcow2_specific_info(BlockNode *node)
         json_object_set_new(data, "data-file", json_string(q->data_file_name));
     }
     if (qcow2_has_data_file(q)) {
-        json_object_set_new(data, "data-file-raw", json_boolean(q->data_file_raw));
+        json_object_set_new(data, "data-file-raw", json_boolean(q->autoclear & QCOW2_AUTOCLEAR_DATA_FILE_RAW));
     }
     json_object_set_new(data, "compression-type",
                         json_string(q->compression_type ? "zstd" : "zlib"));
