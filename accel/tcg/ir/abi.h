@@ -29,6 +29,7 @@ enum {
     TCG_FETCH_BITS = 8,
     TCG_JUMP_BITS = 11,
     TCG_JUMP_CLASSES = 4,       /* of goto_ind's aux; 0 for targets without such classes */
+    TCG_JUMP_FILLED = 1024,
     TCG_RETURN_STACK = 16,      /* a power of two */
 };
 #define TCG_PAGE_MASK (~(uint64_t)(TCG_PAGE_SIZE - 1))
@@ -94,6 +95,8 @@ struct TcgContext {
     void *empty_return;         /* HostThunks.empty_return */
     uint64_t key;
     uint64_t last_used;
+    uint16_t jump_filled[TCG_JUMP_FILLED]; /* which jump entries are not empty */
+    uint32_t jump_filled_count; /* more than there is room for: any may be */
     uint32_t jump_mode;         /* the mode key that jump and return entries are for */
     bool has_large;             /* some entry comes from a mapping larger than a page */
     uint64_t large_min, large_max; /* the range that those mappings span */

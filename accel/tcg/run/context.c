@@ -22,11 +22,44 @@ static unsigned context_hash(uint64_t key)
 }
 
 /* The guest may well jump to 1: an empty entry must not match, or must lead somewhere safe. */
+static void clear_jump(TcgContext *context, unsigned index)
+{
+    context->jump[index].pc =
+        index & ((1u << TCG_JUMP_BITS) - 1) ? TCG_JUMP_EMPTY : TCG_JUMP_EMPTY_FIRST;
+}
+
+TcgJumpEntry *context_jump(TcgContext *context, uint64_t pc, unsigned jump_class)
+{
+    uint64_t index = ((pc >> 2) ^ (pc >> 12)) & ((1u << TCG_JUMP_BITS) - 1);
+
+    return &context->jump[((uint64_t)jump_class << TCG_JUMP_BITS) + index];
+}
+
+void context_set_jump(TcgContext *context, uint64_t pc, unsigned jump_class, void *code)
+{
+    TcgJumpEntry *entry = context_jump(context, pc, jump_class);
+
+    if (context->jump_filled_count < TCG_JUMP_FILLED) {
+        context->jump_filled[context->jump_filled_count] = (uint16_t)(entry - context->jump);
+    }
+    if (context->jump_filled_count <= TCG_JUMP_FILLED) {
+        context->jump_filled_count++;
+    }
+    *entry = (TcgJumpEntry){ pc, code };
+}
+
 void context_clear_jumps(TcgContext *context)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(context->jump); i++) {
-        context->jump[i].pc = i & ((1u << TCG_JUMP_BITS) - 1) ? TCG_JUMP_EMPTY : TCG_JUMP_EMPTY_FIRST;
+    if (context->jump_filled_count <= TCG_JUMP_FILLED) {
+        for (unsigned i = 0; i < context->jump_filled_count; i++) {
+            clear_jump(context, context->jump_filled[i]);
+        }
+    } else {
+        for (unsigned i = 0; i < ARRAY_SIZE(context->jump); i++) {
+            clear_jump(context, i);
+        }
     }
+    context->jump_filled_count = 0;
     for (size_t i = 0; i < TCG_RETURN_STACK; i++) {
         context->returns[i] = (TcgJumpEntry){ TCG_JUMP_EMPTY, context->empty_return };
     }
@@ -55,6 +88,7 @@ static TcgContext *new_context(TcgVcpu *tv)
         context = mmap(NULL, sizeof *context, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (context != MAP_FAILED) {
             context->empty_return = tv->run->thunks.empty_return;
+            context->jump_filled_count = TCG_JUMP_FILLED + 1;
             return tv->contexts[tv->context_count++] = context;
         }
         g_assert(tv->context_count > 2);

@@ -6,13 +6,6 @@
 /* Exceptions on the way to code may repeat for ever: the run loop must get its turn. */
 enum { MAX_FAULTS_IN_A_ROW = 8 };
 
-static TcgJumpEntry *jump_entry(TcgContext *context, uint64_t pc, unsigned jump_class)
-{
-    uint64_t index = ((pc >> 2) ^ (pc >> 12)) & ((1u << TCG_JUMP_BITS) - 1);
-
-    return &context->jump[((uint64_t)jump_class << TCG_JUMP_BITS) + index];
-}
-
 static TcgUnit *try_dispatch(TcgVcpu *tv, TcgFetchEntry **fetch)
 {
     TcgState *env = tv->env;
@@ -75,7 +68,7 @@ static void *enter_unit(TcgVcpu *tv, TcgUnit *unit, uint64_t jump_pc, unsigned j
         return tv->run->thunks.exit;
     }
     if (!log_enabled(LOG_EXEC) && jump_pc == tcg_pc(tv->env)) {
-        *jump_entry(context, jump_pc, jump_class) = (TcgJumpEntry){ jump_pc, unit->entry };
+        context_set_jump(context, jump_pc, jump_class, unit->entry);
     }
     return unit->entry;
 }
@@ -102,7 +95,7 @@ void *dispatch_next(TcgState *env)
 
     env->dispatches++;
     check_mode(tv);
-    entry = jump_entry(env->context, pc, jump_class);
+    entry = context_jump(env->context, pc, jump_class);
     /* A dead unit's landing pad leads here, and must not be sent back. */
     if (entry->pc == pc && !env->exit_request && !host_unit_is_dead(entry->code)) {
         env->jump_class = 0;

@@ -143,6 +143,8 @@ void context_flush_all(TcgVcpu *tv);
 /* Empties jump caches and return stacks: of all contexts, or of one. */
 void context_forget_code(TcgVcpu *tv);
 void context_clear_jumps(TcgContext *context);
+TcgJumpEntry *context_jump(TcgContext *context, uint64_t pc, unsigned jump_class);
+void context_set_jump(TcgContext *context, uint64_t pc, unsigned jump_class, void *code);
 
 /* memory.c: slow paths. */
 void memory_set_runtime(HostRuntime *runtime);
