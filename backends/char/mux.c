@@ -13,12 +13,16 @@
 #include "block/block.h"
 #include "machine/chardev.h"
 
-enum { MUX_FRONTENDS_MAX = 32, MUX_QUEUE_SIZE = 64, MUX_ESCAPE_DEFAULT = 1 };
+/*
+ * A queue takes twice what is asked for at once: what follows a switch of focus goes to another
+ * client, whose queue may already hold as much.
+ */
+enum { MUX_FRONTENDS_MAX = 32, MUX_INPUT_MAX = 64, MUX_ESCAPE_DEFAULT = 1 };
 
 typedef struct {
     const ChardevFrontend *frontend;
     void *opaque;
-    uint8_t queue[MUX_QUEUE_SIZE]; /* input that the front end has no room for yet */
+    uint8_t queue[2 * MUX_INPUT_MAX]; /* input that the front end has no room for yet */
     unsigned queued;
 } MuxClient;
 
@@ -41,6 +45,8 @@ static void mux_client_event(MuxClient *client, ChardevEvent event)
     }
 }
 
+static void mux_accept_input(Chardev *chardev);
+
 static gboolean mux_announce(gpointer opaque)
 {
     MuxChardev *m = opaque;
@@ -60,7 +66,7 @@ static gboolean mux_announce(gpointer opaque)
                 mux_client_event(m->focus, CHARDEV_MUX_IN);
             }
         }
-        chardev_accept_input(m->base);
+        mux_accept_input(&m->chardev);
     }
     backend_unlock(machine, taken);
     return G_SOURCE_REMOVE;
@@ -207,7 +213,9 @@ static size_t mux_can_receive(void *opaque)
 {
     MuxChardev *m = opaque;
 
-    return m->focus ? MUX_QUEUE_SIZE - m->focus->queued : MUX_QUEUE_SIZE;
+    unsigned queued = m->focus ? m->focus->queued : 0;
+
+    return queued < MUX_INPUT_MAX ? MUX_INPUT_MAX - queued : 0;
 }
 
 static void mux_receive(void *opaque, const uint8_t *data, size_t size)
@@ -224,8 +232,7 @@ static void mux_receive(void *opaque, const uint8_t *data, size_t size)
             m->escaped = data[i] == mux_escape(m);
             pass = !m->escaped;
         }
-        /* A command may have moved the focus to a client whose queue is full. */
-        if (pass && m->focus && m->focus->queued < MUX_QUEUE_SIZE) {
+        if (pass && m->focus && m->focus->queued < sizeof m->focus->queue) {
             m->focus->queue[m->focus->queued++] = data[i];
         }
     }

@@ -195,6 +195,11 @@ static json_t *empty_list_run(Monitor *monitor, json_t *arguments, GError **erro
 
 EMPTY_LIST(block_jobs_command, "query-block-jobs", "lists block jobs (none can run yet)");
 EMPTY_LIST(jobs_command, "query-jobs", "lists background jobs (none can run yet)");
+EMPTY_LIST(command_line_command, "query-command-line-options",
+           "describes options of the command line (none are described yet)");
+EMPTY_LIST(hotpluggable_command, "query-hotpluggable-cpus", "lists CPU slots (none yet)");
+EMPTY_LIST(migrate_capabilities_command, "query-migrate-capabilities",
+           "lists capabilities of migration (none yet)");
 EMPTY_LIST(iothreads_command, "query-iothreads", "lists I/O threads (none can be made yet)");
 EMPTY_LIST(memory_devices_command, "query-memory-devices", "lists memory devices (none yet)");
 EMPTY_LIST(tpm_models_command, "query-tpm-models", "lists TPM models (none yet)");

@@ -601,6 +601,12 @@ static void test_mux(void)
     assert_answer(probe, "", "from the guest");
     g_free(type_text(probe, "\001c"));
     run_main_loop(machine);
+    /* All in one piece: what follows the switch belongs to the monitor. */
+    g_free(type_text(probe, "\001cinfo name\n"));
+    run_main_loop(machine);
+    assert_answer(probe, "", "test");
+    g_free(type_text(probe, "\001c"));
+    run_main_loop(machine);
     g_free(type_text(probe, "\001t"));
     chardev_write(mux, "\nline", 5);
     assert_answer(probe, "", "\n[00:00:0");
