@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floating-point operations as IR. With ARM_MODE_FP_FAST, FPCR asks for nothing but a rounding mode,
- * which is in MXCSR, and single and double precision are native; everything else calls helpers.
+ * Floating-point operations as IR. With ARM_MODE_FP_FAST, single and double precision are native: FPCR
+ * asks for nothing but a rounding mode, which is in MXCSR, and maybe default NaNs, which the native
+ * operations' cold stubs give like all NaNs. Everything else calls helpers.
  */
 #include "target/arm/a64-simd.h"
 
@@ -42,13 +43,18 @@ IrRef a64_fp(A64Translator *t, ArmFp op, unsigned esz, bool scalar, IrRef a, IrR
                              .helper = helper });
 }
 
-/* Whether the back end takes this form of an operation with an immediate. */
-static bool is_native_imm(ArmFp op, unsigned esz, bool scalar, int64_t imm)
+/*
+ * Whether the back end takes this form of an operation with an immediate. It has no stub for NaNs
+ * where a quieted operand is the result.
+ */
+static bool is_native_imm(const A64Translator *t, ArmFp op, unsigned esz, bool scalar, int64_t imm)
 {
     switch (op) {
+    case ARM_FP_round:
+        return !(t->mode & ARM_MODE_FP_DN);
     case ARM_FP_cvt:
-        return scalar && ((esz == 2 && imm == 3) || (esz == 3 && imm == 2) ||
-                          (esz == 2 && imm == 1));
+        return scalar && !(t->mode & ARM_MODE_FP_DN) &&
+               ((esz == 2 && imm == 3) || (esz == 3 && imm == 2) || (esz == 2 && imm == 1));
     case ARM_FP_rint:
         return false;
     default:
@@ -60,7 +66,7 @@ IrRef a64_fp_imm(A64Translator *t, ArmFp op, unsigned esz, bool scalar, IrRef a,
 {
     const TcgHelper *helper = arm_fp_helper(op, esz, scalar);
 
-    if (!is_native(t, esz) || !is_native_imm(op, esz, scalar, imm)) {
+    if (!is_native(t, esz) || !is_native_imm(t, op, esz, scalar, imm)) {
         return a64_call(t, helper, a, a64_const(t, IR_I64, imm), 0, 0);
     }
     return a64_op(t, (IrOp){ .opcode = IR_OP_fop, .type = IR_V128, .esz = (uint8_t)esz,

@@ -73,7 +73,7 @@ static uint32_t if_set(uint64_t bits, uint32_t mode)
 static uint32_t common_controls(const ArmCpu *cpu)
 {
     uint64_t sctlr = cpu->sctlr_el1;
-    uint32_t mode = arm_fpcr_is_fast((uint32_t)cpu->fpcr) ? ARM_MODE_FP_FAST : 0;
+    uint32_t mode = arm_fpcr_mode((uint32_t)cpu->fpcr);
 
     /* Translation off: data is device memory, where unaligned accesses fault. */
     mode |= if_set(sctlr & SCTLR_A || !(sctlr & SCTLR_M), ARM_MODE_ALIGN);

@@ -28,9 +28,11 @@ FloatStatus arm_fp_status(const ArmCpu *cpu)
     };
 }
 
-bool arm_fpcr_is_fast(uint32_t fpcr)
+uint32_t arm_fpcr_mode(uint32_t fpcr)
 {
-    return !(fpcr & (FPCR_AHP | FPCR_DN | FPCR_FZ | FPCR_FZ16));
+    /* FZ16 matters to half precision only, which is never native. */
+    return (fpcr & (FPCR_AHP | FPCR_FZ) ? 0 : ARM_MODE_FP_FAST) |
+           (fpcr & FPCR_DN ? ARM_MODE_FP_DN : 0);
 }
 
 uint32_t arm_get_fpcr(ArmCpu *cpu)

@@ -167,7 +167,7 @@ static void make_backend(Test *t)
 /* The FPCR bits that select what the translation is specialised on. */
 static uint32_t mode_of(uint32_t fpcr)
 {
-    return ARM_MODE_EL1 | ARM_MODE_FP | (arm_fpcr_is_fast(fpcr) ? ARM_MODE_FP_FAST : 0);
+    return ARM_MODE_EL1 | ARM_MODE_FP | arm_fpcr_mode(fpcr);
 }
 
 static bool is_undefined(const IrUnit *unit)
@@ -344,7 +344,19 @@ static void random_state(Test *t, A64State *s, const uint32_t *insns)
 
 static uint32_t random_insn(Test *t, const A64Pattern *pattern)
 {
-    return pattern->value | ((uint32_t)random64(t) & ~pattern->mask);
+    uint32_t insn = 0;
+
+    /* Some fields have few values that are allocated. */
+    for (unsigned i = 0; i < 8; i++) {
+        insn = pattern->value | ((uint32_t)random64(t) & ~pattern->mask);
+        memcpy(t->page, &insn, sizeof insn);
+        ir_unit_init(&t->unit, arm_target.tcg->vars, arm_target.tcg->var_count);
+        arm_target.tcg->translate(&t->unit, &t->cpu->tcg, t->page, 0, mode_of(0), 1);
+        if (t->try_undefined || !is_undefined(&t->unit)) {
+            break;
+        }
+    }
+    return insn;
 }
 
 static char *disassemble(uint32_t insn)
