@@ -98,8 +98,9 @@ struct TcgContext {
     uint16_t jump_filled[TCG_JUMP_FILLED]; /* which jump entries are not empty */
     uint32_t jump_filled_count; /* more than there is room for: any may be */
     uint32_t jump_mode;         /* the mode key that jump and return entries are for */
-    bool has_large;             /* some entry comes from a mapping larger than a page */
-    uint64_t large_min, large_max; /* the range that those mappings span */
+    /* Mappings larger than a page: a filter of the 2 MiB blocks they lie in, or what larger ones span. */
+    uint64_t large_blocks[16];
+    uint64_t huge_min, huge_max;
     uint64_t executed[32];      /* Bloom filter of pages that code was fetched from */
 };
 

@@ -75,9 +75,9 @@ static void clear_context(TcgContext *context)
     }
     context_clear_jumps(context);
     memset(context->executed, 0, sizeof context->executed);
-    context->has_large = false;
-    context->large_min = UINT64_MAX;
-    context->large_max = 0;
+    memset(context->large_blocks, 0, sizeof context->large_blocks);
+    context->huge_min = UINT64_MAX;
+    context->huge_max = 0;
 }
 
 static TcgContext *new_context(TcgVcpu *tv)
@@ -207,11 +207,19 @@ static bool was_executed(const TcgContext *context, uint64_t guest_virt)
     return context->executed[bit / 64] >> (bit % 64) & 1;
 }
 
+bool context_may_be_large(const TcgContext *context, uint64_t guest_virt)
+{
+    unsigned bit = context_large_bit(guest_virt);
+
+    return (context->large_blocks[bit / 64] >> (bit % 64) & 1) ||
+           (guest_virt >= context->huge_min && guest_virt < context->huge_max);
+}
+
 static void drop_page(TcgContext *context, uint64_t guest_virt, bool matches)
 {
     uint64_t untagged = (uint64_t)bits_sign_extend(guest_virt, 56);
     unsigned index = (unsigned)(guest_virt >> TCG_PAGE_BITS);
-    bool large = context->has_large && untagged >= context->large_min && untagged < context->large_max;
+    bool large = context_may_be_large(context, untagged);
 
     if (large) {
         for (size_t i = 0; i < ARRAY_SIZE(context->tlb); i++) {
@@ -246,7 +254,7 @@ static void drop_walk_page(TcgVcpu *tv, uint64_t guest_virt)
     for (unsigned i = 0; i < tv->context_count && !large; i++) {
         const TcgContext *c = tv->contexts[i];
 
-        large = c->has_large && page >= c->large_min && page < c->large_max;
+        large = context_may_be_large(c, page);
     }
     if (!large) {
         TcgWalkEntry *entry = &tv->walk[(page >> TCG_PAGE_BITS) & ((1u << TCG_WALK_BITS) - 1)];

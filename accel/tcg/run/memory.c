@@ -59,10 +59,13 @@ static void note_large(TcgContext *context, uint64_t guest_virt, unsigned size_b
 {
     uint64_t start = (uint64_t)bits_sign_extend(guest_virt, 56) & ~bits_mask(size_bits);
 
-    if (size_bits > TCG_PAGE_BITS) {
-        context->has_large = true;
-        context->large_min = MIN(context->large_min, start);
-        context->large_max = MAX(context->large_max, start + bits_mask(size_bits));
+    if (size_bits > TCG_LARGE_BLOCK_BITS) {
+        context->huge_min = MIN(context->huge_min, start);
+        context->huge_max = MAX(context->huge_max, start + bits_mask(size_bits));
+    } else if (size_bits > TCG_PAGE_BITS) {
+        unsigned bit = context_large_bit(start);
+
+        context->large_blocks[bit / 64] |= BIT(bit % 64);
     }
 }
 

@@ -142,6 +142,14 @@ void context_post_all(TcgRun *run, const TcgRequest *request, TcgVcpu *except);
 void context_flush_all(TcgVcpu *tv);
 /* Empties jump caches and return stacks: of all contexts, or of one. */
 void context_forget_code(TcgVcpu *tv);
+enum { TCG_LARGE_BLOCK_BITS = 21 };
+/* The bit in TcgContext.large_blocks of the block that an address (sign-extended) lies in. */
+static inline unsigned context_large_bit(uint64_t guest_virt)
+{
+    return (unsigned)(guest_virt >> TCG_LARGE_BLOCK_BITS) & (16 * 64 - 1);
+}
+/* Whether a mapping larger than a page may cover the address. */
+bool context_may_be_large(const TcgContext *context, uint64_t guest_virt);
 void context_clear_jumps(TcgContext *context);
 TcgJumpEntry *context_jump(TcgContext *context, uint64_t pc, unsigned jump_class);
 void context_set_jump(TcgContext *context, uint64_t pc, unsigned jump_class, void *code);
