@@ -145,7 +145,8 @@ static uint32_t random_instruction(GRand *rand, const GPtrArray *patterns)
                 insn = set_field(insn, 16, 26);
             }
             if (strstr(p->file, "structure") && !(p->mask >> 16 & 31)) {
-                insn = set_field(insn, 16, g_rand_boolean(rand) ? 26 : 31);
+                /* By x26, a multiple of 16, or by the size, where that is one. */
+                insn = set_field(insn, 16, strstr(p->name, "single") || g_rand_boolean(rand) ? 26 : 31);
             }
         }
         insn = make_predictable(p, insn);
