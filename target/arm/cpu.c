@@ -233,6 +233,7 @@ static void reset(Vcpu *vcpu)
     cpu->tcg.jump_class = 0;
     vcpu->halt_deadline_ns = -1;
     atomic_store(&vcpu->halted, false);
+    atomic_store(&cpu->on_pending, false);
     arm_set_fpcr(cpu, 0);
     arm_set_fpsr(cpu, 0);
     arm_timers_reset(cpu);

@@ -217,7 +217,7 @@ static void leaf_permissions(const ArmCpu *cpu, const Leaf *leaf, ArmWalkRequest
         m->write = el0_access && !read_only;
         m->execute = !uxn && !(wxn && m->write);
     } else {
-        bool blocked = request.pan && (el0_access || (cpu->sctlr_el1 & SCTLR_EPAN && !uxn));
+        bool blocked = request.pan && el0_access;
 
         m->read = true;
         m->write = !read_only;

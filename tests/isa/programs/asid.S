@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Two address spaces by ASID, global and non-global pages, 16 KiB and 64 KiB granules. */
-#include "common.h"
+#include "common.inc"
         BEGIN
         MMU_ON
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Exclusives, compare-and-swap, atomic operations. */
-#include "common.h"
+#include "common.inc"
         BEGIN
         MMU_ON
         ldr     x0, =0x40120000

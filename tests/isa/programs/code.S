@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls and returns in all depths, indirect jumps, self-modifying code, big-endian data. */
-#include "common.h"
+#include "common.inc"
         BEGIN
         MMU_ON
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Software step, hardware breakpoints and watchpoints. */
-#include "common.h"
+#include "common.inc"
         BEGIN
         MMU_ON
         msr     oslar_el1, xzr

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What EL0 may not do, and what EL1 can keep from it. */
-#include "common.h"
+#include "common.inc"
         BEGIN
         MMU_ON
         /* WFI and WFE are trapped. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Synchronous exceptions: syndromes, return addresses, vectors, PSTATE. */
-#include "common.h"
+#include "common.inc"
         BEGIN
 
         svc     #0x123

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Pointer authentication, branch targets, memory copy and set, hardware dirty state, timers. */
-#include "common.h"
+#include "common.inc"
         BEGIN
         MMU_ON
 

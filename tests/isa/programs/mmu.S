@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Translation: faults by kind and level, permissions, TLB maintenance, ASIDs, AT, tags. */
-#include "common.h"
+#include "common.inc"
         BEGIN
         MMU_ON
 
