@@ -325,6 +325,31 @@ static void async_deliver(AsyncContext *context)
     }
 }
 
+AsyncCompletion *async_take_completed(AsyncContext *context,
+                                      bool (*wanted)(AsyncCompletion *completion, void *opaque),
+                                      void *opaque)
+{
+    AsyncCompletion *taken = NULL, **taken_tail = &taken;
+    AsyncCompletion **link = &context->completed_head;
+
+    async_run(context);
+    context->completed_tail = &context->completed_head;
+    while (*link) {
+        AsyncCompletion *completion = *link;
+
+        if (wanted(completion, opaque)) {
+            *link = completion->next;
+            completion->next = NULL;
+            *taken_tail = completion;
+            taken_tail = &completion->next;
+        } else {
+            link = &completion->next;
+            context->completed_tail = link;
+        }
+    }
+    return taken;
+}
+
 void async_poll_until(AsyncContext *context, bool (*condition)(void *opaque), void *opaque)
 {
     g_assert(!coroutine_self());

@@ -47,6 +47,13 @@ void async_run_sync(AsyncContext *context, CoroutineFunction *function, void *op
 /* [lock held] */
 void async_complete(AsyncContext *context, AsyncCompletion *completion);
 /*
+ * Runs coroutines, then removes and returns the completions that wanted(opaque) picks, in order, for
+ * the caller to deliver after unlocking. [lock held]
+ */
+AsyncCompletion *async_take_completed(AsyncContext *context,
+                                      bool (*wanted)(AsyncCompletion *completion, void *opaque),
+                                      void *opaque);
+/*
  * Runs coroutines and delivers completions until condition(opaque) is true. condition is called
  * with the lock held. [main context's thread]
  */

@@ -203,6 +203,26 @@ void block_unplug(BlockBackend *block)
     async_unlock(block->context);
 }
 
+static bool is_completion_of(AsyncCompletion *completion, void *opaque)
+{
+    return completion->deliver == request_deliver && ((BlockRequest *)completion)->block == opaque;
+}
+
+void block_deliver(BlockBackend *block)
+{
+    AsyncCompletion *list;
+
+    async_lock(block->context);
+    list = async_take_completed(block->context, is_completion_of, block);
+    async_unlock(block->context);
+    while (list) {
+        AsyncCompletion *completion = list;
+
+        list = completion->next;
+        completion->deliver(completion);
+    }
+}
+
 static bool backend_is_idle(void *opaque)
 {
     return __atomic_load_n(&((BlockBackend *)opaque)->in_flight, __ATOMIC_ACQUIRE) == 0;

@@ -77,6 +77,11 @@ void block_discard(BlockBackend *block, uint64_t offset, uint64_t size, BlockCom
 /* Requests between plug and unplug may reach the host together. Nests; unplug soon. */
 void block_plug(BlockBackend *block);
 void block_unplug(BlockBackend *block);
+/*
+ * Completes, on the calling thread, requests of this backend that have already ended (a read that the
+ * host's page cache answered, say), instead of leaving them to the main context.
+ */
+void block_deliver(BlockBackend *block);
 /* Waits until all requests are complete, running completions. Main loop's thread. */
 void block_drain(BlockBackend *block);
 

@@ -360,6 +360,9 @@ static void virtio_blk_kick(VirtQueue *queue)
     block_plug(blk->drive);
     virtqueue_process(queue, take);
     block_unplug(blk->drive);
+    if (blk->in_flight) {
+        block_deliver(blk->drive);
+    }
 }
 
 static void retry_held(VirtioBlk *blk)
