@@ -43,8 +43,8 @@ typedef struct {
 
 static struct {
     GRecMutex lock;
-    FILE *file; /* NULL: stderr */
-    GArray *ranges; /* AddressRange; NULL: no filter */
+    FILE *file;             /* NULL: stderr */
+    GArray *ranges;         /* AddressRange; NULL: no filter */
     GPtrArray *trace_globs; /* GPatternSpec; NULL: all names when LOG_TRACE is on */
     RateSlot rate[RATE_SLOTS];
 } sink;
@@ -176,9 +176,9 @@ bool log_set_address_filter(const char *ranges, GError **error)
 
         if (!parse_range(*part, &range)) {
             g_array_unref(array);
-            return error_fail(error, KASO_ERROR_INVALID,
-                              "'%s' is no address range: write START..END, START+SIZE or START-SIZE",
-                              *part);
+            return error_fail(
+                error, KASO_ERROR_INVALID,
+                "'%s' is no address range: write START..END, START+SIZE or START-SIZE", *part);
         }
         g_array_append_val(array, range);
     }
@@ -277,7 +277,9 @@ static int rate_check(const char *format)
         *slot = (RateSlot){ format, second, 0 };
     }
     slot->lines++;
-    return slot->lines <= RATE_LINES_PER_SECOND ? 0 : slot->lines == RATE_LINES_PER_SECOND + 1 ? 1 : 2;
+    return slot->lines <= RATE_LINES_PER_SECOND       ? 0
+           : slot->lines == RATE_LINES_PER_SECOND + 1 ? 1
+                                                      : 2;
 }
 
 void log_message(const char *kind, const char *who, const char *format, ...)

@@ -8,8 +8,7 @@ const Board *board_find(const char *name)
 {
     const Board *const *it;
 
-    REGISTRY_FOREACH(boards, it)
-    {
+    REGISTRY_FOREACH(boards, it) {
         if (strcmp((*it)->name, name) == 0) {
             return *it;
         }

@@ -12,8 +12,7 @@ const DeviceType *device_type_find(const char *name)
 {
     const DeviceType *const *it;
 
-    REGISTRY_FOREACH(device_types, it)
-    {
+    REGISTRY_FOREACH(device_types, it) {
         if (strcmp((*it)->name, name) == 0 || g_strcmp0((*it)->alias, name) == 0) {
             return *it;
         }
@@ -27,8 +26,7 @@ static bool unknown_type(const char *name, GError **error)
     const DeviceType *const *it;
     const char *nearest;
 
-    REGISTRY_FOREACH(device_types, it)
-    {
+    REGISTRY_FOREACH(device_types, it) {
         g_ptr_array_add(names, (void *)(*it)->name);
     }
     g_ptr_array_add(names, NULL);

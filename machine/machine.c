@@ -264,7 +264,8 @@ void machine_free(Machine *machine)
     memory_transaction_begin(machine);
     /* Devices may refer to vCPUs, so they go first; those that the board made by hand are its own. */
     for (unsigned i = machine->root->children->len; i-- > 0;) {
-        Device *device = i < machine->root->children->len ? machine->root->children->pdata[i] : NULL;
+        Device *device =
+            i < machine->root->children->len ? machine->root->children->pdata[i] : NULL;
 
         if (device && device->type != &private->cpu_type) {
             device_destroy(device);

@@ -78,9 +78,10 @@ static void describe_view(GString *out, const AddressSpace *space, unsigned numb
     for (size_t i = 0; i < view->count; i++) {
         const MemoryRange *range = &view->ranges[i];
 
-        g_string_append_printf(out, "  %016" PRIx64 "-%016" PRIx64 " (prio %d, %s): %s", range->start,
-                               range->start + range->size - 1, range->region->priority,
-                               kind_name(range->region), range->region->name);
+        g_string_append_printf(out, "  %016" PRIx64 "-%016" PRIx64 " (prio %d, %s): %s",
+                               range->start, range->start + range->size - 1,
+                               range->region->priority, kind_name(range->region),
+                               range->region->name);
         if (range->offset) {
             g_string_append_printf(out, " @%016" PRIx64, range->offset);
         }

@@ -15,7 +15,7 @@
 
 enum { DIRTY_PAGE_SHIFT = 12 };
 #define HUGE_PAGE_BYTES MIB(2)
-#define WINDOW_EXTRA GIB(4) /* flash, option ROMs, frame buffers */
+#define WINDOW_EXTRA    GIB(4) /* flash, option ROMs, frame buffers */
 
 /* Reserves the window and creates the memfd. */
 static bool open_window(Machine *machine, GError **error)
@@ -24,8 +24,8 @@ static bool open_window(Machine *machine, GError **error)
     uint64_t size = align_up(machine->config.ram_bytes, HUGE_PAGE_BYTES) + WINDOW_EXTRA;
     uint8_t *base, *aligned;
 
-    base = mmap(NULL, size + HUGE_PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                -1, 0);
+    base = mmap(NULL, size + HUGE_PAGE_BYTES, PROT_NONE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED) {
         return error_fail_errno(error, errno,
                                 "cannot reserve %" G_GUINT64_FORMAT
@@ -65,8 +65,8 @@ bool memory_ram_allocate(MemoryRegion *region, int file, GError **error)
                           size >> 20, region->name);
     }
     if (file < 0 && ftruncate(memory->fd, offset + size) < 0) {
-        return error_fail_errno(error, errno, "cannot grow guest memory by %" G_GUINT64_FORMAT " MiB",
-                                size >> 20);
+        return error_fail_errno(
+            error, errno, "cannot grow guest memory by %" G_GUINT64_FORMAT " MiB", size >> 20);
     }
     host = mmap(memory->base + offset, size, PROT_READ | PROT_WRITE,
                 MAP_SHARED | MAP_FIXED | MAP_NORESERVE, file < 0 ? memory->fd : file,
@@ -147,7 +147,8 @@ void memory_ram_written(Machine *machine, uint64_t ram_offset, uint64_t size)
         bitmap = (_Atomic uint64_t *)atomic_load(&memory->dirty[client]);
         for (uint64_t page = ram_offset >> DIRTY_PAGE_SHIFT;
              page <= (ram_offset + size - 1) >> DIRTY_PAGE_SHIFT; page++) {
-            if (!(atomic_load_explicit(&bitmap[page / 64], memory_order_relaxed) & BIT(page % 64))) {
+            if (!(atomic_load_explicit(&bitmap[page / 64], memory_order_relaxed) &
+                  BIT(page % 64))) {
                 atomic_fetch_or(&bitmap[page / 64], BIT(page % 64));
             }
         }

@@ -143,8 +143,9 @@ static bool memory_file_complete(Object *object, GError **error)
         int failure = errno;
 
         close(backend->fd);
-        return error_fail_errno(error, failure, "object '%s': cannot grow '%s' to %" G_GUINT64_FORMAT
-                                " bytes", object->id, backend->path, backend->size_bytes);
+        return error_fail_errno(error, failure,
+                                "object '%s': cannot grow '%s' to %" G_GUINT64_FORMAT " bytes",
+                                object->id, backend->path, backend->size_bytes);
     }
     return finish_memory(backend, error);
 }

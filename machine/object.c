@@ -13,8 +13,7 @@ const ObjectType *object_type_find(const char *name)
 {
     const ObjectType *const *it;
 
-    REGISTRY_FOREACH(object_types, it)
-    {
+    REGISTRY_FOREACH(object_types, it) {
         if (strcmp((*it)->name, name) == 0) {
             return *it;
         }
@@ -28,8 +27,7 @@ static bool unknown_type(const char *name, GError **error)
     const ObjectType *const *it;
     const char *nearest;
 
-    REGISTRY_FOREACH(object_types, it)
-    {
+    REGISTRY_FOREACH(object_types, it) {
         g_ptr_array_add(names, (void *)(*it)->name);
     }
     g_ptr_array_add(names, NULL);

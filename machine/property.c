@@ -104,7 +104,8 @@ bool property_parse_size(const char *text, uint64_t *value)
     }
     if (*end) {
         suffix = strchr(suffixes, g_ascii_toupper(*end));
-        if (!suffix || (end[1] && g_ascii_strcasecmp(end + 1, "iB") && g_ascii_strcasecmp(end + 1, "B"))) {
+        if (!suffix ||
+            (end[1] && g_ascii_strcasecmp(end + 1, "iB") && g_ascii_strcasecmp(end + 1, "B"))) {
             return false;
         }
         shift = 10 * (suffix - suffixes);

@@ -202,9 +202,15 @@ void machine_add_firmware_folder(Machine *machine, const char *folder)
 
 /* Where Debian's packages put what we run. */
 static const char *const package_folders[] = {
-    "/usr/share/qemu-efi-aarch64", "/usr/share/AAVMF", "/usr/share/qemu",    "/usr/share/OVMF",
-    "/usr/lib/u-boot/qemu_arm64",  "/usr/lib/u-boot/qemu_arm", "/usr/share/seabios",
-    "/usr/lib/ipxe/qemu",          NULL,
+    "/usr/share/qemu-efi-aarch64",
+    "/usr/share/AAVMF",
+    "/usr/share/qemu",
+    "/usr/share/OVMF",
+    "/usr/lib/u-boot/qemu_arm64",
+    "/usr/lib/u-boot/qemu_arm",
+    "/usr/share/seabios",
+    "/usr/lib/ipxe/qemu",
+    NULL,
 };
 
 const char *const *machine_firmware_folders(void)
@@ -234,10 +240,11 @@ char *machine_find_firmware(Machine *machine, const char *name, GError **error)
         }
         g_free(path);
     }
-    error_fail(error, KASO_ERROR_NOT_FOUND,
-               "cannot find the firmware '%s': no such file here, in a -L folder, or in the folders "
-               "of the packages qemu-efi-aarch64, u-boot-qemu and seabios",
-               name);
+    error_fail(
+        error, KASO_ERROR_NOT_FOUND,
+        "cannot find the firmware '%s': no such file here, in a -L folder, or in the folders "
+        "of the packages qemu-efi-aarch64, u-boot-qemu and seabios",
+        name);
     return NULL;
 }
 

@@ -15,8 +15,7 @@ const Target *target_find(const char *name)
 {
     const Target *const *it;
 
-    REGISTRY_FOREACH(targets, it)
-    {
+    REGISTRY_FOREACH(targets, it) {
         if (strcmp((*it)->name, name) == 0) {
             return *it;
         }
@@ -28,8 +27,7 @@ const CpuModel *cpu_model_find(const Target *target, const char *name)
 {
     const CpuModel *const *it;
 
-    REGISTRY_FOREACH(cpu_models, it)
-    {
+    REGISTRY_FOREACH(cpu_models, it) {
         if ((*it)->target == target && strcmp((*it)->name, name) == 0) {
             return *it;
         }

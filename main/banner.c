@@ -15,8 +15,8 @@ void banner_print(Setup *setup)
         return;
     }
     line = g_string_new(NULL);
-    g_string_append_printf(line, "kaso: %s, %u × %s on %s, %" G_GUINT64_FORMAT " MiB", config->board->name,
-                           config->vcpus, config->cpu_model->name,
+    g_string_append_printf(line, "kaso: %s, %u × %s on %s, %" G_GUINT64_FORMAT " MiB",
+                           config->board->name, config->vcpus, config->cpu_model->name,
                            setup->machine->accelerator->name, config->ram_bytes >> 20);
     for (unsigned i = 0; i < setup->lines->len; i++) {
         g_string_append_printf(line, "; %s", (const char *)setup->lines->pdata[i]);

@@ -14,8 +14,7 @@ static const Accelerator *find_accelerator(const char *name, GError **error)
     const Accelerator *const *it;
     const char *nearest;
 
-    REGISTRY_FOREACH(accelerators, it)
-    {
+    REGISTRY_FOREACH(accelerators, it) {
         if (strcmp((*it)->name, name) == 0) {
             return *it;
         }
@@ -72,7 +71,8 @@ static bool create_memory_path(Setup *setup, GError **error)
     }
     options = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
     g_hash_table_insert(options, (void *)"mem-path", g_strdup(setup->memory_path));
-    g_hash_table_insert(options, (void *)"prealloc", g_strdup(setup->memory_prealloc ? "on" : "off"));
+    g_hash_table_insert(options, (void *)"prealloc",
+                        g_strdup(setup->memory_prealloc ? "on" : "off"));
     g_hash_table_insert(options, (void *)"size",
                         g_strdup_printf("%" G_GUINT64_FORMAT, setup->config.ram_bytes));
     object = object_new(setup->machine, "memory-backend-file", "mem-path", options, error);
@@ -142,17 +142,18 @@ bool setup_build(Setup *setup, GError **error)
         !setup_run_stage(setup, STAGE_CHARDEV, error) ||
         !setup_run_stage(setup, STAGE_CONSOLE, error) || !consoles_add_defaults(setup, error) ||
         !setup_run_stage(setup, STAGE_BLOCKDEV, error) ||
-        !setup_run_stage(setup, STAGE_DRIVE, error) || !setup_run_stage(setup, STAGE_NETDEV, error) ||
-        !setup_run_stage(setup, STAGE_NIC, error) || !network_add_defaults(setup, error) ||
-        !choose_accelerator(setup, error) || !machine_build(setup->machine, error) ||
-        !network_create_devices(setup, error) || !drives_create_devices(setup, error) ||
-        !setup_run_stage(setup, STAGE_DEVICE, error) || !monitors_create(setup, error)) {
+        !setup_run_stage(setup, STAGE_DRIVE, error) ||
+        !setup_run_stage(setup, STAGE_NETDEV, error) || !setup_run_stage(setup, STAGE_NIC, error) ||
+        !network_add_defaults(setup, error) || !choose_accelerator(setup, error) ||
+        !machine_build(setup->machine, error) || !network_create_devices(setup, error) ||
+        !drives_create_devices(setup, error) || !setup_run_stage(setup, STAGE_DEVICE, error) ||
+        !monitors_create(setup, error)) {
         return false;
     }
     unused = machine_unused_global(setup->machine);
     if (unused) {
         fprintf(stderr, "%s: warning: -global %s…: there is no such device in this machine\n",
-                   setup->program, unused);
+                setup->program, unused);
     }
     return true;
 }

@@ -22,8 +22,7 @@ static bool unknown_board(const char *name, GError **error)
     const Board *const *it;
     const char *nearest;
 
-    REGISTRY_FOREACH(boards, it)
-    {
+    REGISTRY_FOREACH(boards, it) {
         g_ptr_array_add(names, (void *)(*it)->name);
     }
     g_ptr_array_add(names, NULL);
@@ -82,8 +81,7 @@ static bool unknown_cpu(const Target *target, const char *name, GError **error)
     const CpuModel *const *it;
     const char *nearest;
 
-    REGISTRY_FOREACH(cpu_models, it)
-    {
+    REGISTRY_FOREACH(cpu_models, it) {
         if ((*it)->target == target) {
             g_ptr_array_add(names, (void *)(*it)->name);
         }
@@ -91,8 +89,8 @@ static bool unknown_cpu(const Target *target, const char *name, GError **error)
     g_ptr_array_add(names, NULL);
     nearest = error_nearest(name, (const char *const *)names->pdata);
     return error_fail(error, KASO_ERROR_NOT_FOUND,
-                      "-cpu %s: there is no such CPU model for %s%s%s%s (-cpu help lists them)", name,
-                      target->name, nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                      "-cpu %s: there is no such CPU model for %s%s%s%s (-cpu help lists them)",
+                      name, target->name, nearest ? "; did you mean '" : "", nearest ? nearest : "",
                       nearest ? "'?" : "");
 }
 
@@ -152,8 +150,9 @@ static bool choose_sizes(Setup *setup, GError **error)
         config->vcpus = config->sockets = config->cores = config->threads = 1;
     }
     if (board->max_vcpus && config->vcpus > board->max_vcpus) {
-        return error_fail(error, KASO_ERROR_INVALID, "-smp: machine '%s' takes up to %u CPUs, not %u",
-                          board->name, board->max_vcpus, config->vcpus);
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "-smp: machine '%s' takes up to %u CPUs, not %u", board->name,
+                          board->max_vcpus, config->vcpus);
     }
     return true;
 }

@@ -12,7 +12,10 @@
 static const struct {
     const char *section, *option;
 } renamed[] = {
-    { "memory", "m" }, { "smp-opts", "smp" }, { "boot-opts", "boot" }, { "machine", "machine" },
+    { "memory", "m" },
+    { "smp-opts", "smp" },
+    { "boot-opts", "boot" },
+    { "machine", "machine" },
 };
 
 static const char *option_of(const char *section)
@@ -105,8 +108,8 @@ bool config_file_read(Setup *setup, const char *path, GError **error)
         if (*line == '[') {
             ok = end_section(setup, &section, argument, error) &&
                  (begin_section(line, &section, argument) ||
-                  error_fail(error, KASO_ERROR_INVALID, "line %u: write [option] or [option \"id\"]",
-                             i + 1));
+                  error_fail(error, KASO_ERROR_INVALID,
+                             "line %u: write [option] or [option \"id\"]", i + 1));
         } else {
             ok = (section && add_assignment(line, argument)) ||
                  error_fail(error, KASO_ERROR_INVALID,

@@ -25,6 +25,8 @@ bool option_chardev(Setup *setup, const char *argument, GError **error)
     if (!type || !id) {
         return error_fail(error, KASO_ERROR_INVALID, "it needs a type and id=NAME");
     }
+    setup->stdio_mux |= strcmp(type, "stdio") == 0 &&
+                        g_strcmp0(key_values_get(list, "mux"), "on") == 0;
     options = key_values_table(list);
     return chardev_open(setup->machine, id, type, options, error) != NULL;
 }
@@ -130,8 +132,8 @@ bool option_mon(Setup *setup, const char *argument, GError **error)
     chardev = id ? machine_find_chardev(setup->machine, id) : NULL;
     if (!chardev) {
         return error_fail(error, KASO_ERROR_NOT_FOUND,
-                          "there is no chardev '%s'; define it with -chardev …,id=%s",
-                          id ? id : "", id ? id : "NAME");
+                          "there is no chardev '%s'; define it with -chardev …,id=%s", id ? id : "",
+                          id ? id : "NAME");
     }
     setup->given_monitors++;
     add_monitor(setup, mode && strcmp(mode, "control") == 0 ? "control" : "readline", chardev,

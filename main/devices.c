@@ -22,8 +22,8 @@ static Bus *choose_bus(Setup *setup, const DeviceType *type, const char *name, G
     }
     bus = bus_find_by_type(setup->machine, type->bus);
     if (!bus) {
-        error_fail(error, KASO_ERROR_INVALID,
-                   "no '%s' bus with room was found for device '%s'", type->bus, type->name);
+        error_fail(error, KASO_ERROR_INVALID, "no '%s' bus with room was found for device '%s'",
+                   type->bus, type->name);
     }
     return bus;
 }
@@ -105,7 +105,8 @@ bool device_add_from_options(Setup *setup, KeyValues *options, GError **error)
     bool ok;
 
     if (!driver) {
-        return error_fail(error, KASO_ERROR_INVALID, "it does not name a device (-device help lists them)");
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "it does not name a device (-device help lists them)");
     }
     machine_lock(setup->machine);
     ok = create_device(setup, driver, id, bus, options, error);

@@ -9,7 +9,9 @@
 
 enum { INTERFACE_NONE, INTERFACE_VIRTIO, INTERFACE_PFLASH, INTERFACE_COUNT };
 static const char *const interface_names[] = { "none", "virtio", "pflash", NULL };
-static const char *const interfaces_not_yet[] = { "ide", "scsi", "sd", "mtd", "floppy", "xen", NULL };
+static const char *const interfaces_not_yet[] = {
+    "ide", "scsi", "sd", "mtd", "floppy", "xen", NULL
+};
 
 bool option_blockdev(Setup *setup, const char *argument, GError **error)
 {
@@ -60,7 +62,8 @@ static bool take_number(KeyValues *list, const char *key, unsigned fallback, uns
     }
     value = strtoul(text, &end, 10);
     if (!g_ascii_isdigit(text[0]) || *end || value > 255) {
-        return error_fail(error, KASO_ERROR_INVALID, "%s=%s: give a number from 0 to 255", key, text);
+        return error_fail(error, KASO_ERROR_INVALID, "%s=%s: give a number from 0 to 255", key,
+                          text);
     }
     *number = value;
     return true;
@@ -97,7 +100,8 @@ static bool place_drive(Setup *setup, int interface, unsigned index, const char 
             return error_fail(error, KASO_ERROR_INVALID, "there are two flash banks: unit 0 and 1");
         }
         if (machine_pflash(setup->machine, index)) {
-            return error_fail(error, KASO_ERROR_INVALID, "flash bank %u has an image already", index);
+            return error_fail(error, KASO_ERROR_INVALID, "flash bank %u has an image already",
+                              index);
         }
         machine_set_pflash(setup->machine, index, drive);
     } else if (interface == INTERFACE_VIRTIO) {
@@ -128,8 +132,8 @@ static bool add_drive(Setup *setup, KeyValues *list, GError **error)
         id = g_strdup_printf("%s%u", interface_names[interface], unit);
     }
     if (machine_find_drive(setup->machine, id)) {
-        return error_fail(error, KASO_ERROR_INVALID, "there is already a drive '%s'; choose another id",
-                          id);
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "there is already a drive '%s'; choose another id", id);
     }
     key_values_add(list, "id", id);
     if (setup->config.snapshot && !key_values_get(list, "snapshot")) {

@@ -60,7 +60,7 @@ void help_options(void)
     printf("usage: kaso-system-TARGET [options] [disk image]\n\n");
     for (const Option *option = option_table; option->name; option++) {
         printf("-%s%s%s\n        %s\n", option->name, option->argument ? " " : "",
-                option->argument ? option->argument : "", option->summary);
+               option->argument ? option->argument : "", option->summary);
     }
     printf("\nOn a shared terminal: Ctrl-A h help, Ctrl-A x quit, Ctrl-A c monitor.\n");
 }
@@ -70,8 +70,7 @@ void help_machines(void)
     GArray *lines = new_lines();
     const Board *const *it;
 
-    REGISTRY_FOREACH(boards, it)
-    {
+    REGISTRY_FOREACH(boards, it) {
         add_line(lines, (*it)->name, (*it)->summary);
         for (const char *const *alias = (*it)->aliases; alias && *alias; alias++) {
             add_line(lines, *alias, (*it)->summary);
@@ -89,11 +88,10 @@ static void print_properties(const Property *table)
     for (; table && table->name; table++) {
         char *name = g_strdup_printf("  %s=<%s>", table->name, property_type_name(table));
         char *values = table->values ? g_strjoinv("|", (char **)table->values) : NULL;
-        char *summary =
-            g_strdup_printf("- %s%s%s%s%s%s", table->summary ? table->summary : "",
-                            values ? " (" : "", values ? values : "", values ? ")" : "",
-                            table->fallback ? "; default " : "",
-                            table->fallback ? table->fallback : "");
+        char *summary = g_strdup_printf("- %s%s%s%s%s%s", table->summary ? table->summary : "",
+                                        values ? " (" : "", values ? values : "", values ? ")" : "",
+                                        table->fallback ? "; default " : "",
+                                        table->fallback ? table->fallback : "");
 
         g_free(values);
         g_ptr_array_add(texts, name);
@@ -123,16 +121,14 @@ void help_cpus(const Target *target)
     const Target *const *it;
     const CpuModel *const *model;
 
-    REGISTRY_FOREACH(targets, it)
-    {
+    REGISTRY_FOREACH(targets, it) {
         GArray *lines;
 
         if (target && target != *it) {
             continue;
         }
         lines = new_lines();
-        REGISTRY_FOREACH(cpu_models, model)
-        {
+        REGISTRY_FOREACH(cpu_models, model) {
             if ((*model)->target == *it) {
                 add_line(lines, (*model)->name, (*model)->summary);
             }
@@ -153,8 +149,7 @@ void help_devices(void)
     for (int i = 0; i < (int)G_N_ELEMENTS(categories); i++) {
         GArray *lines = new_lines();
 
-        REGISTRY_FOREACH(device_types, it)
-        {
+        REGISTRY_FOREACH(device_types, it) {
             const char *category = (*it)->category;
             bool known = category && g_strv_contains(categories, category);
 
@@ -192,14 +187,12 @@ void help_accelerators(void)
     GArray *lines = new_lines();
     const Accelerator *const *it;
 
-    REGISTRY_FOREACH(accelerators, it)
-    {
+    REGISTRY_FOREACH(accelerators, it) {
         add_line(lines, (*it)->name, (*it)->summary);
     }
     printf("Accelerators supported:\n");
     print_lines(lines, 10);
-    REGISTRY_FOREACH(accelerators, it)
-    {
+    REGISTRY_FOREACH(accelerators, it) {
         printf("%s options:\n", (*it)->name);
         print_properties((*it)->properties);
     }
@@ -210,8 +203,7 @@ void help_chardevs(void)
     GArray *lines = new_lines();
     const ChardevType *const *it;
 
-    REGISTRY_FOREACH(chardev_types, it)
-    {
+    REGISTRY_FOREACH(chardev_types, it) {
         add_line(lines, (*it)->name, (*it)->summary);
     }
     printf("Available chardev backend types:\n");
@@ -230,8 +222,7 @@ void help_netdevs(void)
     GArray *lines = new_lines();
     const NetdevType *const *it;
 
-    REGISTRY_FOREACH(netdev_types, it)
-    {
+    REGISTRY_FOREACH(netdev_types, it) {
         add_line(lines, (*it)->name, (*it)->summary);
     }
     printf("Available netdev backend types:\n");
@@ -243,8 +234,7 @@ void help_objects(void)
     GArray *lines = new_lines();
     const ObjectType *const *it;
 
-    REGISTRY_FOREACH(object_types, it)
-    {
+    REGISTRY_FOREACH(object_types, it) {
         add_line(lines, (*it)->name, (*it)->summary);
     }
     printf("List of user creatable objects:\n");
@@ -267,9 +257,9 @@ bool help_list(const char *option)
         const char *option;
         void (*print)(void);
     } lists[] = {
-        { "machine", help_machines },  { "M", help_machines },      { "device", help_devices },
+        { "machine", help_machines },   { "M", help_machines },       { "device", help_devices },
         { "accel", help_accelerators }, { "chardev", help_chardevs }, { "netdev", help_netdevs },
-        { "object", help_objects },    { "d", help_log_items },
+        { "object", help_objects },     { "d", help_log_items },
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {

@@ -46,7 +46,8 @@ static bool add_json(KeyValues *list, const char *key, json_t *value, GError **e
 
     switch (json_typeof(value)) {
     case JSON_OBJECT:
-        json_object_foreach(value, name, member) {
+        json_object_foreach(value, name, member)
+        {
             g_autofree char *nested = key ? g_strconcat(key, ".", name, NULL) : g_strdup(name);
 
             if (!add_json(list, nested, member, error)) {
@@ -55,7 +56,8 @@ static bool add_json(KeyValues *list, const char *key, json_t *value, GError **e
         }
         return true;
     case JSON_ARRAY:
-        json_array_foreach(value, index, member) {
+        json_array_foreach(value, index, member)
+        {
             g_autofree char *nested = g_strdup_printf("%s.%zu", key, index);
 
             if (!add_json(list, nested, member, error)) {
@@ -78,7 +80,8 @@ static bool add_json(KeyValues *list, const char *key, json_t *value, GError **e
         key_values_add(list, key, "");
         return true;
     default:
-        return error_fail(error, KASO_ERROR_INVALID, "member '%s' is no text, number or switch", key);
+        return error_fail(error, KASO_ERROR_INVALID, "member '%s' is no text, number or switch",
+                          key);
     }
 }
 
@@ -181,8 +184,7 @@ GHashTable *key_values_table(const KeyValues *list)
         const char *old = g_hash_table_lookup(table, pair->key);
 
         g_hash_table_replace(table, g_strdup(pair->key),
-                             old ? g_strjoin("\n", old, pair->value, NULL)
-                                 : g_strdup(pair->value));
+                             old ? g_strjoin("\n", old, pair->value, NULL) : g_strdup(pair->value));
     }
     return table;
 }
@@ -197,8 +199,8 @@ bool key_values_check(const KeyValues *list, const char *const *names, const cha
             const char *nearest = error_nearest(pair->key, names);
 
             return error_fail(error, KASO_ERROR_NOT_FOUND, "%s has no option '%s'%s%s%s", what,
-                              pair->key, nearest ? "; did you mean '" : "",
-                              nearest ? nearest : "", nearest ? "'?" : "");
+                              pair->key, nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                              nearest ? "'?" : "");
         }
     }
     return true;

@@ -8,10 +8,24 @@
 #include "main/handlers.h"
 
 static const char *const objects_not_yet[] = {
-    "secret",        "tls-creds-x509",   "tls-creds-anon", "tls-creds-psk", "filter-dump",
-    "filter-mirror", "filter-redirector", "can-bus",       "throttle-group", "authz-simple",
-    "colo-compare",  "cryptodev-backend", "rng-egd",       "input-linux",    "pr-manager-helper",
-    "sev-guest",     "thread-context",    NULL,
+    "secret",
+    "tls-creds-x509",
+    "tls-creds-anon",
+    "tls-creds-psk",
+    "filter-dump",
+    "filter-mirror",
+    "filter-redirector",
+    "can-bus",
+    "throttle-group",
+    "authz-simple",
+    "colo-compare",
+    "cryptodev-backend",
+    "rng-egd",
+    "input-linux",
+    "pr-manager-helper",
+    "sev-guest",
+    "thread-context",
+    NULL,
 };
 
 bool option_object(Setup *setup, const char *argument, GError **error)

@@ -50,19 +50,17 @@ bool option_enable_kvm(Setup *setup, const char *argument, GError **error)
 static bool machine_common_option(Setup *setup, const KeyValue *pair, bool *ok, GError **error)
 {
     static const char *const ignored[] = { "dump-guest-core", "mem-merge", "graphics",
-                                           "suppress-vmdesc", "hmat", "nvdimm",  "kernel-irqchip",
-                                           "vmport",          "pcspk-audiodev", "aux-ram-share" };
+                                           "suppress-vmdesc", "hmat",      "nvdimm",
+                                           "kernel-irqchip",  "vmport",    "pcspk-audiodev",
+                                           "aux-ram-share" };
     MachineConfig *config = &setup->config;
     struct {
         const char *name;
         char **field;
     } texts[] = {
-        { "kernel", &config->kernel },
-        { "initrd", &config->initrd },
-        { "append", &config->append },
-        { "dtb", &config->dtb },
-        { "firmware", &config->bios },
-        { "memory-backend", &config->memory_backend },
+        { "kernel", &config->kernel }, { "initrd", &config->initrd },
+        { "append", &config->append }, { "dtb", &config->dtb },
+        { "firmware", &config->bios }, { "memory-backend", &config->memory_backend },
     };
 
     *ok = true;
@@ -85,8 +83,9 @@ static bool machine_common_option(Setup *setup, const KeyValue *pair, bool *ok, 
     if (strcmp(pair->key, "usb") == 0) {
         bool on;
 
-        *ok = parse_switch("usb", pair->value, &on, error) &&
-              (!on || error_fail(error, KASO_ERROR_UNSUPPORTED, "usb=on: not yet: USB is not built"));
+        *ok =
+            parse_switch("usb", pair->value, &on, error) &&
+            (!on || error_fail(error, KASO_ERROR_UNSUPPORTED, "usb=on: not yet: USB is not built"));
         return true;
     }
     return false;
@@ -182,8 +181,19 @@ bool option_mem_prealloc(Setup *setup, const char *argument, GError **error)
     return true;
 }
 
-enum { SMP_CPUS, SMP_MAXCPUS, SMP_DRAWERS, SMP_BOOKS, SMP_SOCKETS, SMP_DIES, SMP_CLUSTERS,
-       SMP_MODULES, SMP_CORES, SMP_THREADS, SMP_COUNT };
+enum {
+    SMP_CPUS,
+    SMP_MAXCPUS,
+    SMP_DRAWERS,
+    SMP_BOOKS,
+    SMP_SOCKETS,
+    SMP_DIES,
+    SMP_CLUSTERS,
+    SMP_MODULES,
+    SMP_CORES,
+    SMP_THREADS,
+    SMP_COUNT
+};
 
 /* Fills what was left out: cores take what the rest does not need, then sockets. */
 static bool complete_topology(unsigned smp[SMP_COUNT], GError **error)
@@ -231,8 +241,9 @@ static bool complete_topology(unsigned smp[SMP_COUNT], GError **error)
 
 bool option_smp(Setup *setup, const char *argument, GError **error)
 {
-    static const char *const names[] = { "cpus", "maxcpus",  "drawers", "books", "sockets", "dies",
-                                         "clusters", "modules", "cores", "threads", NULL };
+    static const char *const names[] = { "cpus",    "maxcpus", "drawers",  "books",
+                                         "sockets", "dies",    "clusters", "modules",
+                                         "cores",   "threads", NULL };
     enum { MOST = 4096 };
     g_autoptr(KeyValues) list = key_values_parse(argument, "cpus", error);
     unsigned smp[SMP_COUNT] = { 0 };
@@ -263,8 +274,8 @@ bool option_smp(Setup *setup, const char *argument, GError **error)
 
 bool option_boot(Setup *setup, const char *argument, GError **error)
 {
-    static const char *const names[] = { "order", "once", "menu", "splash", "splash-time",
-                                         "reboot-timeout", "strict", NULL };
+    static const char *const names[] = { "order",       "once",           "menu",   "splash",
+                                         "splash-time", "reboot-timeout", "strict", NULL };
     g_autoptr(KeyValues) list = key_values_parse(argument, "order", error);
     GHashTable *table;
 
@@ -388,8 +399,8 @@ bool option_global(Setup *setup, const char *argument, GError **error)
 
 bool option_watchdog_action(Setup *setup, const char *argument, GError **error)
 {
-    static const char *const names[] = { "reset", "shutdown", "poweroff", "pause", "debug", "none",
-                                         "inject-nmi", NULL };
+    static const char *const names[] = { "reset", "shutdown", "poweroff",   "pause",
+                                         "debug", "none",     "inject-nmi", NULL };
 
     /* No watchdog device is built, so there is nothing that could act. */
     return g_strv_contains(names, argument) ||
@@ -462,8 +473,7 @@ bool option_fw_cfg(Setup *setup, const char *argument, GError **error)
     path = key_values_get(list, "file");
     text = key_values_get(list, "string");
     if (!name || !*name || !path == !text) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "it needs a name and either file= or string=");
+        return error_fail(error, KASO_ERROR_INVALID, "it needs a name and either file= or string=");
     }
     if (strlen(name) > LONGEST_NAME) {
         return error_fail(error, KASO_ERROR_INVALID, "the name is longer than %u characters",

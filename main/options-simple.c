@@ -162,7 +162,8 @@ bool option_echr(Setup *setup, const char *argument, GError **error)
     long code = strtol(argument, &end, 0);
 
     if (end == argument || *end || code < 1 || code > 255) {
-        return error_fail(error, KASO_ERROR_INVALID, "give the code of a character, 1 (Ctrl-A) to 255");
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "give the code of a character, 1 (Ctrl-A) to 255");
     }
     setup->config.escape_character = code;
     return true;
@@ -233,8 +234,8 @@ bool option_run_with(Setup *setup, const char *argument, GError **error)
 
 bool option_display(Setup *setup, const char *argument, GError **error)
 {
-    static const char *const others[] = { "gtk", "sdl", "vnc", "spice-app", "curses", "egl-headless",
-                                          "dbus", "cocoa", NULL };
+    static const char *const others[] = { "gtk",          "sdl",  "vnc",   "spice-app", "curses",
+                                          "egl-headless", "dbus", "cocoa", NULL };
     static const char *const names[] = { "none", "sdl", "vnc", NULL };
     g_autofree char *name = g_strndup(argument, strcspn(argument, ",="));
     const char *nearest;
@@ -248,7 +249,8 @@ bool option_display(Setup *setup, const char *argument, GError **error)
     }
     if (g_strv_contains(others, name)) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED,
-                          "not yet: display '%s' is not built; use -display none or -nographic", name);
+                          "not yet: display '%s' is not built; use -display none or -nographic",
+                          name);
     }
     nearest = error_nearest(name, names);
     return error_fail(error, KASO_ERROR_NOT_FOUND, "there is no display '%s'%s%s%s", name,

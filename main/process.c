@@ -50,8 +50,9 @@ bool process_daemonize(Setup *setup, GError **error)
         }
     }
     if (setup->nographic) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "-daemonize: a daemon has no terminal; use -display none, not -nographic");
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "-daemonize: a daemon has no terminal; use -display none, not -nographic");
     }
     if (!g_unix_open_pipe(ends, FD_CLOEXEC, error)) {
         return false;
@@ -82,7 +83,8 @@ bool process_write_pid_file(const char *path, GError **error)
     /* Kept open: the lock says that the file's process lives. */
     if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
         close(fd);
-        return error_fail(error, KASO_ERROR_IO, "-pidfile: '%s' belongs to a running process", path);
+        return error_fail(error, KASO_ERROR_IO, "-pidfile: '%s' belongs to a running process",
+                          path);
     }
     if (ftruncate(fd, 0) < 0 || write(fd, text, length) != length) {
         int failure = errno;
@@ -122,7 +124,8 @@ static bool give_up_privileges(Setup *setup, GError **error)
         return false;
     }
     if (setup->chroot_folder && (chroot(setup->chroot_folder) < 0 || chdir("/") < 0)) {
-        return error_fail_errno(error, errno, "-chroot: cannot change to '%s'", setup->chroot_folder);
+        return error_fail_errno(error, errno, "-chroot: cannot change to '%s'",
+                                setup->chroot_folder);
     }
     if (setup->run_as && (setgroups(1, &gid) < 0 || setgid(gid) < 0 || setuid(uid) < 0)) {
         return error_fail_errno(error, errno, "-runas: cannot become '%s'", setup->run_as);

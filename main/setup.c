@@ -99,9 +99,9 @@ static bool unknown_option(const char *name, GError **error)
     }
     g_ptr_array_add(names, NULL);
     nearest = error_nearest(name, (const char *const *)names->pdata);
-    return error_fail(error, KASO_ERROR_NOT_FOUND, "-%s: there is no such option%s%s%s (-h lists them)",
-                      name, nearest ? "; did you mean '-" : "", nearest ? nearest : "",
-                      nearest ? "'?" : "");
+    return error_fail(
+        error, KASO_ERROR_NOT_FOUND, "-%s: there is no such option%s%s%s (-h lists them)", name,
+        nearest ? "; did you mean '-" : "", nearest ? nearest : "", nearest ? "'?" : "");
 }
 
 static void prefix_option(const GivenOption *given, GError **error)
@@ -149,7 +149,8 @@ bool setup_parse(Setup *setup, int argc, char **argv, GError **error)
         if (!option) {
             return unknown_option(name, error);
         }
-        if (option->argument && option->argument[0] == '[' && strcmp(option->argument, "[TOPIC]") == 0) {
+        if (option->argument && option->argument[0] == '[' &&
+            strcmp(option->argument, "[TOPIC]") == 0) {
             argument = i + 1 < argc ? argv[++i] : NULL;
         } else if (option->argument) {
             if (i + 1 == argc) {
@@ -170,8 +171,7 @@ bool setup_run_stage(Setup *setup, Stage stage, GError **error)
     for (unsigned i = 0; i < setup->given->len; i++) {
         const GivenOption *given = &g_array_index(setup->given, GivenOption, i);
 
-        if (given->option->stage == stage &&
-            !given->option->apply(setup, given->argument, error)) {
+        if (given->option->stage == stage && !given->option->apply(setup, given->argument, error)) {
             prefix_option(given, error);
             return false;
         }

@@ -313,6 +313,12 @@ class CommandLine(unittest.TestCase):
         result = run('-M', 'virt,accel=kvm:tcg', '-display', 'none', '-S', '-kernel', off, '-monitor', 'stdio', stdin='quit\n')
         self.assertIn('trying the next', result.stderr)
 
+    def test_none(self):
+        result = run('-machine', 'none,accel=kvm:tcg', '-nodefaults', '-nographic', '-no-user-config', '-S',
+                     '-qmp', 'stdio', stdin='{"execute": "qmp_capabilities"}{"execute": "quit"}')
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn('"return"', result.stdout)
+
     def test_programs(self):
         result = run('-M', 'virt', '-accel', 'tcg,interp=on', '-display', 'none', '-kernel', self.file('off', POWER_OFF),
                      program=os.path.join(FOLDER, 'kaso'))

