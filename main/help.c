@@ -251,6 +251,51 @@ void help_log_items(void)
     printf("%-15s %s\n", "trace:PATTERN", "trace points whose names match");
 }
 
+/* The properties of what -chardev, -netdev or -object make by this name; NULL when it is unknown. */
+static const Property *properties_of(const char *option, const char *type)
+{
+    static const Property none[] = { { 0 } };
+    const ChardevType *const *chardev;
+    const NetdevType *const *netdev;
+    const ObjectType *object;
+    const Property *table = NULL;
+
+    if (strcmp(option, "chardev") == 0) {
+        REGISTRY_FOREACH(chardev_types, chardev) {
+            if (strcmp((*chardev)->name, type) == 0) {
+                table = (*chardev)->properties ? (*chardev)->properties : none;
+            }
+        }
+    } else if (strcmp(option, "netdev") == 0) {
+        REGISTRY_FOREACH(netdev_types, netdev) {
+            if (strcmp((*netdev)->name, type) == 0) {
+                table = (*netdev)->properties ? (*netdev)->properties : none;
+            }
+        }
+    } else {
+        object = object_type_find(type);
+        table = object ? object->properties ? object->properties : none : NULL;
+    }
+    return table;
+}
+
+bool help_type(const char *option, const char *type, GError **error)
+{
+    const Property *table;
+
+    if (strcmp(option, "device") == 0) {
+        return help_device(type, error);
+    }
+    table = properties_of(option, type);
+    if (!table) {
+        return error_fail(error, KASO_ERROR_NOT_FOUND, "-%s has no type '%s' (-%s help lists them)",
+                          option, type, option);
+    }
+    printf("%s options:\n", type);
+    print_properties(table);
+    return true;
+}
+
 bool help_list(const char *option)
 {
     static const struct {

@@ -51,9 +51,9 @@ static bool answer_help(Setup *setup, GError **error)
             return true;
         }
         list = key_values_parse(given->argument, "driver", NULL);
-        if (list && strcmp(name, "device") == 0 && key_values_get(list, "driver") &&
+        if (list && key_values_get(list, "driver") &&
             (key_values_get(list, "help") || key_values_get(list, "?"))) {
-            return help_device(key_values_get(list, "driver"), error);
+            return help_type(name, key_values_get(list, "driver"), error);
         }
     }
     return false;

@@ -147,6 +147,8 @@ void help_machines(void);
 void help_cpus(const Target *target);
 void help_devices(void);
 bool help_device(const char *name, GError **error);
+/* `-device TYPE,help`, and the same of chardev, netdev and object. */
+bool help_type(const char *option, const char *type, GError **error);
 bool help_machine(const char *name, GError **error);
 void help_accelerators(void);
 void help_chardevs(void);
