@@ -113,12 +113,21 @@ static bool select_regime(const ArmCpu *cpu, uint64_t guest_virt, ArmWalkRequest
            !(request.el0 && arm_has(cpu, FEAT_E0PD) && cpu->tcr_el1 & TCR_E0PD(high));
 }
 
+/* Descriptors are aligned to 8 bytes, and nearly always in RAM. */
 static bool read_descriptor(ArmCpu *cpu, uint64_t address, uint64_t *descriptor)
 {
+    AddressSpace *space = &cpu->vcpu.machine->memory_space;
+    const MemoryRange *range = address_space_find(space, address);
     bool swap = cpu->sctlr_el1 & SCTLR_EE;
 
-    if (address_space_read(&cpu->vcpu.machine->memory_space, address, descriptor, 8,
-                           (MemoryAttributes){ .vcpu = (int16_t)cpu->vcpu.index }) != MEMORY_OK) {
+    if (range && range->region->kind == MEMORY_RAM && address - range->start <= range->size - 8) {
+        const uint64_t *host = (const uint64_t *)(const void *)(
+            range->region->host + range->offset + (address - range->start));
+
+        *descriptor = __atomic_load_n(host, __ATOMIC_RELAXED);
+    } else if (address_space_read(space, address, descriptor, 8,
+                                  (MemoryAttributes){ .vcpu = (int16_t)cpu->vcpu.index }) !=
+               MEMORY_OK) {
         return false;
     }
     *descriptor = swap ? __builtin_bswap64(*descriptor) : *descriptor;
