@@ -144,17 +144,6 @@ static bool translate_msr_imm(A64Translator *t, const A64Fields *f)
 
 /* Registers that are part of PSTATE or of FP state, and have no table entry. */
 
-static uint64_t helper_get_fpcr(TcgState *env)
-{
-    return arm_get_fpcr(arm_cpu_of_env(env));
-}
-
-static const TcgHelper get_fpcr_helper = {
-    .name = "get_fpcr", .function = (void *)helper_get_fpcr, .result = IR_I64,
-    .flags = HELPER_ENV | HELPER_EFFECT,
-};
-TCG_HELPER(get_fpcr_helper);
-
 static uint64_t helper_get_fpsr(TcgState *env)
 {
     return arm_get_fpsr(arm_cpu_of_env(env));
@@ -251,14 +240,6 @@ static void read_pstate_bit(A64Translator *t, unsigned rt, uint32_t bit)
     a64_set_x(t, rt, a64_op2i(t, IR_OP_and, IR_I64, value, bit));
 }
 
-static Special read_fp_control(A64Translator *t, const TcgHelper *helper, unsigned rt)
-{
-    if (a64_fp_access(t)) {
-        a64_set_x(t, rt, a64_call(t, helper, 0, 0, 0, 0));
-    }
-    return SPECIAL_DONE;
-}
-
 /* What EL0 may read. */
 static Special read_special_el0(A64Translator *t, uint32_t encoding, unsigned rt)
 {
@@ -281,9 +262,15 @@ static Special read_special_el0(A64Translator *t, uint32_t encoding, unsigned rt
         read_pstate_bit(t, rt, SPSR_SSBS);
         return SPECIAL_DONE;
     case REG_FPCR:
-        return read_fp_control(t, &get_fpcr_helper, rt);
+        if (a64_fp_access(t)) {
+            a64_set_x(t, rt, a64_get_var(t, ARM_VAR_FPCR, IR_I64));
+        }
+        return SPECIAL_DONE;
     case REG_FPSR:
-        return read_fp_control(t, &get_fpsr_helper, rt);
+        if (a64_fp_access(t)) {
+            a64_set_x(t, rt, a64_call(t, &get_fpsr_helper, 0, 0, 0, 0));
+        }
+        return SPECIAL_DONE;
     case REG_RNDR:
     case REG_RNDRRS:
         if (!a64_has(t, FEAT_RNG)) {

@@ -45,6 +45,7 @@ static const IrVar variables[ARM_VAR_COUNT] = {
     VAR(ARM_VAR_SPSR_EL1, spsr_el1),
     VAR(ARM_VAR_ESR_EL1, esr_el1),
     VAR(ARM_VAR_FAR_EL1, far_el1),
+    VAR(ARM_VAR_FPCR, fpcr),
 };
 #undef X
 #undef V

@@ -33,6 +33,7 @@ enum {
     ARM_VAR_SPSR_EL1,
     ARM_VAR_ESR_EL1,
     ARM_VAR_FAR_EL1,
+    ARM_VAR_FPCR,          /* read only in units: helpers set it */
     ARM_VAR_COUNT,
 };
 
