@@ -217,11 +217,66 @@ static void emit_convert(Emitter *e, Float *f)
     emitter_finish(e, to);
 }
 
+/*
+ * Lane 0 of the operand, rounded to nearest with ties away from zero, to VTMP0 (upper lanes zero):
+ * what the truncated number lacks, doubled and truncated, is the correction. All of it is exact. What
+ * has no fraction bits goes to the stub.
+ */
+static void round_away(Emitter *e, Float *f, int scratch)
+{
+    uint32_t round = V663A(f->is_double ? 0x0b : 0x0a);
+    unsigned truncate = x86_rounding(IR_ROUND_ZERO) | ROUND_QUIET;
+    int exponent_mask = f->is_double ? 0x7ff : 0xff;
+    int limit = f->is_double ? 1023 + 52 : 127 + 23, x = f->args[0];
+
+    vec_to_int(e, f->is_double, scratch, x);
+    asm_shift_imm(&e->a, f->is_double, SHIFT_SHR, scratch, f->is_double ? 52 : 23);
+    asm_group1_imm(&e->a, false, G1_AND, scratch, exponent_mask);
+    asm_group1_imm(&e->a, false, G1_CMP, scratch, limit);
+    stub_if(e, f, CC_AE);
+    vec3(e, OP_PXOR, VTMP0, VTMP0, VTMP0);
+    vec3_imm(e, round, VTMP0, VTMP0, x, truncate);
+    vec3(e, form(f, 0x5c), VTMP1, x, VTMP0);
+    vec3(e, form(f, 0x58), VTMP1, VTMP1, VTMP1);
+    vec3_imm(e, round, VTMP1, VTMP1, VTMP1, truncate);
+    vec3(e, form(f, 0x58), VTMP0, VTMP0, VTMP1);
+    /* A zero takes the operand's sign. */
+    asm_vector_const(e, VTMP1, f->is_double ? UINT64_C(1) << 63 : UINT64_C(1) << 31, 0);
+    vec3(e, OP_PANDN, VTMP0, VTMP1, VTMP0);
+    vec3(e, OP_PAND, VTMP1, VTMP1, x);
+    vec3(e, OP_POR, VTMP0, VTMP0, VTMP1);
+}
+
+static void emit_round_away(Emitter *e, Float *f)
+{
+    int scratch;
+
+    use_operands(e, f);
+    scratch = emitter_scratch(e);
+    emitter_advance(e);
+    f->to = emitter_result(e, f->args[0], 0);
+    f->stub = helper_stub(e, f);
+    round_away(e, f, scratch);
+    if (f->op->imm & IR_ROUND_EXACT) {
+        /* for the inexact flag */
+        vec3_imm(e, V663A(f->is_double ? 0x0b : 0x0a), VTMP1, f->args[0], f->args[0],
+                 x86_rounding(IR_ROUND_ZERO));
+    }
+    asm_vector_mov(e, f->to, VTMP0);
+    f->stub->join = e->a.p;
+    emitter_finish(e, f->to);
+}
+
 static void emit_round(Emitter *e, Float *f)
 {
-    unsigned imm = x86_rounding(f->op->imm) | (f->op->imm & IR_ROUND_EXACT ? 0 : ROUND_QUIET);
+    unsigned quiet = f->op->imm & IR_ROUND_EXACT ? 0 : ROUND_QUIET, imm;
     int to;
 
+    if ((f->op->imm & 7) == IR_ROUND_AWAY) {
+        emit_round_away(e, f);
+        return;
+    }
+    imm = x86_rounding(f->op->imm) | quiet;
     use_operands(e, f);
     emitter_advance(e);
     to = emitter_result(e, f->args[0], 0);
@@ -298,7 +353,9 @@ static void truncate_to_int(Emitter *e, const Float *f, bool w, bool current, in
 /* a, rounded as the immediate says, to an integer register; checks included. */
 static void emit_to_int_value(Emitter *e, Float *f, bool is_unsigned, bool wide, int to)
 {
-    unsigned rounding = (unsigned)f->op->imm & 7, mode = x86_rounding(f->op->imm);
+    unsigned rounding = (unsigned)f->op->imm & 7;
+    bool away = rounding == IR_ROUND_AWAY;
+    unsigned mode = x86_rounding(away ? IR_ROUND_ZERO : f->op->imm);
     bool explicit = rounding != IR_ROUND_ZERO && rounding != IR_ROUND_CURRENT;
     uint32_t round = V663A(f->is_double ? 0x0b : 0x0a);
     int from = f->args[0];
@@ -307,7 +364,10 @@ static void emit_to_int_value(Emitter *e, Float *f, bool is_unsigned, bool wide,
         /* Rounding must not reach the limit. */
         check_unsigned_range(e, f, from, to, wide ? 63 : rounding == IR_ROUND_ZERO ? 32 : 31);
     }
-    if (explicit) {
+    if (away) {
+        round_away(e, f, to);
+        from = VTMP0;
+    } else if (explicit) {
         vec3_imm(e, round, VTMP0, from, from, mode | ROUND_QUIET);
         from = VTMP0;
     }
@@ -474,13 +534,13 @@ static bool is_native(const Emitter *e, const IrOp *op)
         return op->var && (op->imm == 5 - op->esz || (op->imm == 1 && op->esz == 2 && e->has->f16c));
     case IR_FTO_S:
     case IR_FTO_U:
+        return true;
     case IR_FROUND:
-        return rounding != IR_ROUND_AWAY;
+        return op->var || rounding != IR_ROUND_AWAY;
     case IR_FVTO_S:
     case IR_FVTO_U:
-        return op->var ? rounding != IR_ROUND_AWAY
-                       : op->sub == IR_FVTO_S && op->esz == 2 &&
-                             (rounding == IR_ROUND_ZERO || rounding == IR_ROUND_CURRENT);
+        return op->var || (op->sub == IR_FVTO_S && op->esz == 2 &&
+                           (rounding == IR_ROUND_ZERO || rounding == IR_ROUND_CURRENT));
     case IR_FVFROM_S:
         return op->var || op->esz == 2;
     case IR_FVFROM_U:
