@@ -507,7 +507,7 @@ static bool is_testable(const A64Pattern *pattern)
 {
     static const char *const never[] = { "adr", "bra", "ret", "eret", "pac", "aut", "xpac" };
 
-    if (strstr(pattern->file, "branch") || strstr(pattern->file, "system") ||
+    if (strstr(pattern->file, "branch") || strstr(pattern->file, "sys") ||
         strstr(pattern->file, "atomic") || strstr(pattern->file, "pauth") ||
         strstr(pattern->name, "literal") || strstr(pattern->name, "rcpc") ||
         strstr(pattern->name, "unpriv") || strstr(pattern->name, "prf") ||
