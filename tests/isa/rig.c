@@ -35,8 +35,16 @@ static bool build(Machine *machine, void *board, GError **error)
     return machine_map_ram(machine, RIG_RAM, error) && machine_create_vcpus(machine, error);
 }
 
+/* All but the first are off until PSCI CPU_ON. */
+static void reset(Machine *machine, void *board)
+{
+    for (unsigned i = 1; i < machine->vcpus->len; i++) {
+        atomic_store(&((Vcpu *)machine->vcpus->pdata[i])->powered, false);
+    }
+}
+
 static const Board isa_board = {
-    .name = "isa-rig", .instance_size = sizeof(Device), .build = build, .max_vcpus = 1,
+    .name = "isa-rig", .instance_size = sizeof(Device), .build = build, .max_vcpus = 4, .reset = reset,
 };
 
 static const Accelerator *find_tcg(void)
@@ -52,9 +60,9 @@ static const Accelerator *find_tcg(void)
     g_assert_not_reached();
 }
 
-bool isa_rig_open(IsaRig *rig, const char *cpu_model, bool interp)
+bool isa_rig_open(IsaRig *rig, const char *cpu_model, unsigned vcpus, bool interp)
 {
-    MachineConfig config = { .target = &arm_target, .board = &isa_board, .vcpus = 1,
+    MachineConfig config = { .target = &arm_target, .board = &isa_board, .vcpus = vcpus,
                              .ram_bytes = RIG_RAM_BYTES, .rtc_base_s = INT64_MIN };
     GHashTable *options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     GError *error = NULL;

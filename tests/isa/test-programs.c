@@ -33,7 +33,7 @@ static bool run(const char *path, bool interp)
     uint64_t line;
 
     g_assert_true(g_file_get_contents(path, &bytes, &length, NULL));
-    if (!isa_rig_open(&rig, "max", interp)) {
+    if (!isa_rig_open(&rig, "max", 4, interp)) {
         return true;
     }
     load(&rig, bytes, length);

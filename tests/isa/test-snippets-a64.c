@@ -327,7 +327,7 @@ static bool run_on_rig(const Batch *batch, bool interp, uint8_t *result)
 {
     IsaRig rig;
 
-    if (!isa_rig_open(&rig, "max", interp)) {
+    if (!isa_rig_open(&rig, "max", 1, interp)) {
         return false;
     }
     memcpy(rig.ram + (IMAGE - RIG_RAM), batch->image, IMAGE_BYTES);
