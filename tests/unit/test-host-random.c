@@ -3,7 +3,8 @@
  * Random units run on the reference interpreter and as host code must leave the same state: guest
  * variables, memory, pc, and the log of slow accesses and faults.
  *
- * Usage: test-host-random [COUNT [SEED [LENGTH]]]; a small LENGTH finds short failures
+ * Usage: test-host-random [COUNT [SEED [LENGTH [FILE]]]]; a small LENGTH finds short failures; FILE
+ * gets the code of the unit that fails, to disassemble (objdump -D -b binary -m i386:x86-64).
  */
 #include <glib.h>
 #include <inttypes.h>
@@ -847,6 +848,9 @@ int main(int argc, char **argv)
             char *text = ir_print(b.unit);
 
             printf("seed %u:\n%s", seed + i, text);
+            if (argc > 4) {
+                g_file_set_contents(argv[4], (char *)b.units, CODE_SIZE / 4, NULL);
+            }
             g_free(text);
             return 1;
         }

@@ -25,8 +25,8 @@ typedef struct TcgContext TcgContext;
 enum {
     TCG_PAGE_BITS = 12,         /* granularity of TLBs and of code invalidation */
     TCG_PAGE_SIZE = 1 << TCG_PAGE_BITS,
-    TCG_TLB_BITS = 10,
-    TCG_FETCH_BITS = 8,
+    TCG_TLB_BITS = 12,
+    TCG_FETCH_BITS = 10,
     TCG_JUMP_BITS = 11,
     TCG_JUMP_CLASSES = 4,       /* of goto_ind's aux; 0 for targets without such classes */
     TCG_JUMP_FILLED = 1024,

@@ -9,7 +9,6 @@
 G_STATIC_ASSERT(sizeof(TcgFetchEntry) == 16);
 G_STATIC_ASSERT(sizeof(TcgJumpEntry) == 16);
 G_STATIC_ASSERT(TCG_RETURN_STACK * sizeof(TcgJumpEntry) == 256);
-G_STATIC_ASSERT(TCG_FETCH_BITS == 8);
 
 void emit_entry(Emitter *e)
 {

@@ -233,6 +233,7 @@ static void emit_mul(Emitter *e, const IrOp *op)
 /* The result is in a certain temporary. */
 void emitter_finish_from(Emitter *e, int reg)
 {
+    emitter_lock(e, reg);
     if (e->hint[e->at] != NO_REG) {
         int pin = emitter_result(e, NO_REG, 0);
 

@@ -302,6 +302,12 @@ void emitter_load_home(Emitter *e, unsigned var, int reg)
     }
 }
 
+static bool is_only_in_eflags(const Emitter *e, IrRef root)
+{
+    return e->eflags == root && !e->regs[root] && e->slot[root] == NO_SLOT &&
+           e->home_var[root] == NO_VAR && !is_rematerialisable(e, root);
+}
+
 int emitter_use(Emitter *e, IrRef ref)
 {
     IrRef root = e->root[ref];
@@ -314,7 +320,7 @@ int emitter_use(Emitter *e, IrRef ref)
         emitter_lock(e, reg);
         return reg;
     }
-    if (e->eflags == root && e->slot[root] == NO_SLOT && e->home_var[root] == NO_VAR) {
+    if (is_only_in_eflags(e, root)) {
         emitter_flags_to_rax(e);
         if (e->regs[root]) {
             emitter_lock(e, RAX);
@@ -362,8 +368,7 @@ void emitter_use_in(Emitter *e, IrRef ref, int reg)
         }
         return;
     }
-    if (e->eflags == root && !e->regs[root] && e->slot[root] == NO_SLOT &&
-        e->home_var[root] == NO_VAR) {
+    if (is_only_in_eflags(e, root)) {
         emitter_use(e, ref);
     }
     emitter_take(e, reg);
