@@ -9,6 +9,7 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FOLDERS = ['accel', 'backends', 'base', 'block', 'hw', 'machine', 'main', 'monitor', 'target', 'tests', 'ui']
 LONG_FILE = 800
+LONG_FUNCTION = 60
 
 
 def sources(*suffixes, tests=True):
@@ -129,13 +130,18 @@ def global_state(problems, *libraries):
 
 
 def lengths(problems):
-    """Warns of long files; tables and generated code are exempt."""
+    """Warns of long files and functions; tables and generated code are exempt."""
     for path in sources('.c', '.h', tests=False):
         text = read(path)
         lines = text.count('\n')
         tables = sum(t.count('\n') for t in re.findall(r'clang-format off.*?clang-format on', text, re.S))
         if lines - tables > LONG_FILE:
             print(f'warning: {path} has {lines - tables} lines (more than {LONG_FILE})')
+        for function in re.finditer(r'^(\w[^\n;=]*\)|\s+[^\n;=]*\))\n\{\n(.*?)^\}$', text, re.M | re.S):
+            if function[2].count('\n') > LONG_FUNCTION:
+                line = text.count('\n', 0, function.start()) + 1
+                print(f'warning: {path}:{line}: a function of {function[2].count(chr(10))} lines '
+                      f'(more than {LONG_FUNCTION})')
 
 
 def formatted(problems):
