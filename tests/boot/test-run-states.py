@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""test-run-states KASO BOOT_DIR [OPTION...]: stops, continues and resets a booting machine at random moments, then
+lets it boot: no lost wake-up, no dead vCPU, and the clock stands still while the machine is stopped."""
+import json
+import os
+import random
+import socket
+import sys
+import tempfile
+import time
+
+from guest import Guest
+
+kaso, boot, *options = sys.argv[1:]
+kernel, initrd = os.path.join(boot, "linux"), os.path.join(boot, "initrd.gz")
+if not os.path.exists(kernel):
+    print(f"no {kernel}: scripts/dev boot makes it")
+    sys.exit(77)
+
+STORM_SECONDS = 60 if os.environ.get("KASO_LONG") else 6
+
+
+class Monitor:
+    def __init__(self, path):
+        for _ in range(200):
+            if os.path.exists(path):
+                break
+            time.sleep(0.05)
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(30)
+        self.socket.connect(path)
+        self.file = self.socket.makefile("rw")
+        self.file.readline()
+        self.run("qmp_capabilities")
+
+    def run(self, command):
+        self.file.write(json.dumps({"execute": command}) + "\n")
+        self.file.flush()
+        while True:
+            answer = json.loads(self.file.readline())
+            if "return" in answer:
+                return answer["return"]
+            assert "error" not in answer, answer
+
+
+seed = int.from_bytes(os.urandom(4), "little")
+print(f"seed {seed}")
+choose = random.Random(seed)
+with tempfile.TemporaryDirectory() as folder:
+    path = os.path.join(folder, "qmp")
+    argv = [kaso, "-M", "virt", "-m", "512", "-display", "none", "-serial", "stdio", "-kernel", kernel, "-initrd", initrd]
+    argv += ["-append", "console=ttyAMA0 quiet init=/kaso-shell panic=-1", "-qmp", f"unix:{path},server=on,wait=off"]
+    with Guest(argv + options) as guest:
+        monitor = Monitor(path)
+        commands = ["stop", "cont", "stop", "cont", "query-status", "query-cpus-fast", "system_reset"]
+        end = time.monotonic() + STORM_SECONDS
+        count = 0
+        while time.monotonic() < end:
+            monitor.run(choose.choice(commands))
+            guest.read_some(choose.random() * 0.02)
+            count += 1
+        monitor.run("cont")
+        monitor.run("system_reset")
+        guest.position = len(guest.text)
+        guest.expect(r"Type poweroff to end", 180)
+        guest.expect(r"# ")
+        _, before = guest.command("cut -d. -f1 /proc/uptime")
+        monitor.run("stop")
+        time.sleep(5)
+        monitor.run("cont")
+        _, after = guest.command("cut -d. -f1 /proc/uptime")
+        assert int(after) - int(before) < 4, f"the guest's clock went on while it was stopped: {before} {after}"
+        guest.line("poweroff")
+        assert guest.wait() == 0
+print(f"{count} commands: {' '.join(options) or 'defaults'}")
