@@ -100,7 +100,7 @@ enum {
 typedef struct {
     uint64_t cluster_size;
     uint64_t vm_state_offset;
-    bool is_dirty;
+    bool is_dirty, encrypted;
     bool needs_compressed_writes;
     bool unallocated_reads_zero;
 } BlockNodeInfo;

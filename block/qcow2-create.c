@@ -4,6 +4,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "block/qcow2-crypt.h"
 
 #include <errno.h>
 #include <string.h>
@@ -16,6 +17,15 @@ const BlockOption qcow2_create_options[] = {
     { "compression_type", "Compression method used for image cluster compression" },
     { "data_file", "File name of an external data file" },
     { "data_file_raw", "The external data file must stay valid as a raw image" },
+    { "encrypt.cipher-alg", "Name of encryption cipher algorithm" },
+    { "encrypt.cipher-mode", "Name of encryption cipher mode" },
+    { "encrypt.format", "Encrypt the image, format choices: 'aes', 'luks'" },
+    { "encrypt.hash-alg", "Name of encryption hash algorithm" },
+    { "encrypt.iter-time", "Time to spend in PBKDF in milliseconds" },
+    { "encrypt.ivgen-alg", "Name of IV generator algorithm" },
+    { "encrypt.ivgen-hash-alg", "Name of IV generator hash algorithm" },
+    { "encrypt.key-secret", "ID of secret providing qcow AES key or LUKS passphrase" },
+    { "encryption", "Encrypt the image with format 'aes'" },
     { "extended_l2", "Extended L2 tables" },
     { "lazy_refcounts", "Postpone refcount updates" },
     { "nocow", "Turn off copy-on-write (valid only on btrfs)" },
@@ -31,6 +41,7 @@ typedef struct {
     char *backing_file, *backing_format, *data_file;
     bool data_file_raw, extended_l2, lazy_refcounts, nocow;
     int compression, prealloc;
+    Qcow2CryptCreate crypt;
 } CreateOptions;
 
 static void create_options_clear(CreateOptions *o)
@@ -38,6 +49,10 @@ static void create_options_clear(CreateOptions *o)
     g_free(o->backing_file);
     g_free(o->backing_format);
     g_free(o->data_file);
+    g_free(o->crypt.secret);
+    if (o->crypt.header) {
+        g_byte_array_unref(o->crypt.header);
+    }
 }
 
 static bool take_create_options(GHashTable *options, CreateOptions *o, GError **error)
@@ -129,6 +144,8 @@ static int write_empty_image(BlockNode *file, const CreateOptions *o)
     q.reftable_offset = o->cluster_size;
     q.reftable_entries = (uint32_t)(o->cluster_size / 8);
     q.compression_type = (uint8_t)o->compression;
+    /* LUKS has no header yet; its method is set together with it. */
+    q.crypt_method = o->crypt.method == QCOW2_CRYPT_AES ? QCOW2_CRYPT_AES : QCOW2_CRYPT_NONE;
     q.incompatible = (o->data_file ? QCOW2_INCOMPAT_DATA_FILE : 0) |
                      (o->compression ? QCOW2_INCOMPAT_COMPRESSION : 0) |
                      (o->extended_l2 ? QCOW2_INCOMPAT_EXTL2 : 0);
@@ -147,7 +164,7 @@ static int write_empty_image(BlockNode *file, const CreateOptions *o)
 static BlockNode *open_new(BlockGraph *graph, const char *filename, const char *driver,
                            GError **error)
 {
-    BlockOpenFlags flags = { .no_backing = true, .cache_no_flush = true };
+    BlockOpenFlags flags = { .no_backing = true, .cache_no_flush = true, .check = true };
     GHashTable *options = options_new();
 
     options_set(options, "driver", driver);
@@ -189,6 +206,13 @@ static bool fill_new_image(BlockNode *node, const CreateOptions *o, GError **err
         node->backing_filename = g_strdup(o->backing_file);
         node->backing_format = g_strdup(o->backing_format);
     }
+    if (o->crypt.header) {
+        int result = qcow2_crypt_store(qcow2_of(node), o->crypt.header);
+
+        if (result < 0) {
+            return error_fail_errno(error, -result, "Could not write the LUKS header");
+        }
+    }
     if (!node_truncate(node, o->size, o->prealloc, error)) {
         return false;
     }
@@ -207,6 +231,7 @@ bool qcow2_create(BlockGraph *graph, const char *filename, GHashTable *options, 
     int result;
 
     if (!take_create_options(options, &o, error) || !check_create_options(&o, error) ||
+        !qcow2_crypt_prepare(graph, options, &o.crypt, error) ||
         !create_files(graph, filename, &o, error)) {
         goto out;
     }

@@ -2,15 +2,16 @@
 /* qcow2: encryption of guest data, on worker threads. */
 #include "block/qcow2-crypt.h"
 
-#include "block/async.h"
-#include "block/cipher.h"
+#include "base/error.h"
+#include "block/luks.h"
 
-#include <stdbool.h>
+#include <string.h>
 
-enum { SECTOR_BITS = 9, WORKER_MIN = 32 * 1024 };
+enum { SECTOR_BITS = 9, WORKER_MIN = 32 * 1024, AES_KEY_BYTES = 16 };
 
 struct Qcow2Crypt {
-    SectorCipher *cipher;
+    SectorCipher *cipher; /* for LUKS: luks->cipher */
+    Luks *luks;
     bool by_guest_offset;
 };
 
@@ -48,4 +49,145 @@ int qcow2_encrypt(Qcow2Crypt *crypt, uint64_t guest, uint64_t host, void *data, 
 int qcow2_decrypt(Qcow2Crypt *crypt, uint64_t guest, uint64_t host, void *data, size_t size)
 {
     return crypt_run(crypt, false, guest, host, data, size);
+}
+
+static SectorCipher *legacy_cipher(const char *passphrase, GError **error)
+{
+    uint8_t key[AES_KEY_BYTES] = { 0 };
+
+    memcpy(key, passphrase, MIN(strlen(passphrase), sizeof key));
+    return sector_cipher_new("cbc-plain64", key, sizeof key, error);
+}
+
+bool qcow2_crypt_open(Qcow2 *q, GHashTable *options, GError **error)
+{
+    static const char *const names[] = { NULL, "aes", "luks" };
+    g_autofree char *format = options_take(options, "encrypt.format");
+    g_autofree char *id = options_take(options, "encrypt.key-secret");
+    const char *passphrase = NULL;
+
+    if (format && g_strcmp0(format, names[q->crypt_method])) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Header reported '%s' encryption format but options specify '%s'",
+                          names[q->crypt_method] ? names[q->crypt_method] : "none", format);
+    }
+    if (q->crypt_method == QCOW2_CRYPT_NONE) {
+        return !id || error_fail(error, KASO_ERROR_INVALID,
+                                 "No encryption in image header, but options specified a secret");
+    }
+    if (q->crypt_method == QCOW2_CRYPT_LUKS && !q->crypt_header_offset) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "LUKS encryption is missing the CRYPTO header extension");
+    }
+    if (id) {
+        passphrase = block_secret(q->node->graph, id, error);
+        if (!passphrase) {
+            return false;
+        }
+    } else if (!q->node->flags.no_io && !q->node->flags.check) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Parameter 'encrypt.key-secret' is required for cipher");
+    }
+    q->crypt = g_new0(Qcow2Crypt, 1);
+    q->crypt->by_guest_offset = q->crypt_method == QCOW2_CRYPT_AES;
+    q->node->request_alignment = 1u << SECTOR_BITS;
+    if (q->crypt_method == QCOW2_CRYPT_AES) {
+        q->crypt->cipher = passphrase ? legacy_cipher(passphrase, error) : NULL;
+    } else {
+        q->crypt->luks = luks_open(q->node->file->node, q->crypt_header_offset, passphrase, error);
+        q->crypt->cipher = q->crypt->luks ? q->crypt->luks->cipher : NULL;
+        if (!q->crypt->luks) {
+            return false;
+        }
+    }
+    return q->crypt->cipher || !passphrase;
+}
+
+void qcow2_crypt_close(Qcow2 *q)
+{
+    if (q->crypt) {
+        if (q->crypt->luks) {
+            luks_free(q->crypt->luks);
+        } else {
+            sector_cipher_free(q->crypt->cipher);
+        }
+        g_free(q->crypt);
+        q->crypt = NULL;
+    }
+}
+
+json_t *qcow2_crypt_info(Qcow2 *q)
+{
+    json_t *info;
+
+    if (q->crypt_method == QCOW2_CRYPT_AES) {
+        return json_pack("{s:s}", "format", "aes");
+    }
+    if (!q->crypt || !q->crypt->luks) {
+        return NULL;
+    }
+    info = json_copy(q->crypt->luks->info);
+    json_object_set_new(info, "format", json_string("luks"));
+    return info;
+}
+
+bool qcow2_crypt_prepare(BlockGraph *graph, GHashTable *options, Qcow2CryptCreate *create,
+                         GError **error)
+{
+    g_autoptr(GPtrArray) keep = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *format = options_take(options, "encrypt.format");
+    g_autofree char *id = options_take(options, "encrypt.key-secret");
+    LuksParameters parameters;
+    bool legacy = false;
+    const char *passphrase;
+
+    if (!options_take_bool(options, "encryption", &legacy, error) ||
+        !luks_take_parameters(options, "encrypt.", &parameters, keep, error)) {
+        return false;
+    }
+    if (!format && !legacy) {
+        return true;
+    }
+    create->method = legacy || !strcmp(format, "aes") ? QCOW2_CRYPT_AES : QCOW2_CRYPT_LUKS;
+    if (format && create->method == QCOW2_CRYPT_LUKS && strcmp(format, "luks")) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Unknown encryption format '%s': choose luks or aes", format);
+    }
+    if (!id) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Parameter 'encrypt.key-secret' is required for cipher");
+    }
+    passphrase = block_secret(graph, id, error);
+    if (!passphrase) {
+        return false;
+    }
+    create->secret = g_steal_pointer(&id);
+    if (create->method == QCOW2_CRYPT_LUKS) {
+        create->header = luks_format(&parameters, passphrase, error);
+        return create->header != NULL;
+    }
+    return true;
+}
+
+int qcow2_crypt_store(Qcow2 *q, const GByteArray *header)
+{
+    int64_t offset;
+    int result;
+
+    coroutine_mutex_lock(&q->lock);
+    offset = qcow2_alloc(q, header->len);
+    result = offset < 0 ? (int)offset
+                        : node_pwrite(q->node->file->node, (uint64_t)offset, header->data,
+                                      header->len, 0);
+    if (result == 0) {
+        result = qcow2_sync(q);
+    }
+    if (result == 0) {
+        q->crypt_method = QCOW2_CRYPT_LUKS;
+        q->crypt_header_offset = (uint64_t)offset;
+        q->crypt_header_length = header->len;
+        result = qcow2_write_header(q);
+    }
+    coroutine_mutex_unlock(&q->lock);
+    return result;
 }

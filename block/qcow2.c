@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "block/qcow2-crypt.h"
 #include "block/qcow2-header.h"
 
 #include <errno.h>
@@ -444,6 +445,7 @@ static bool open_data_file(Qcow2 *q, GHashTable *options, GError **error)
 
 static void qcow2_free(Qcow2 *q)
 {
+    qcow2_crypt_close(q);
     table_cache_free(q->l2_cache);
     table_cache_free(q->refblock_cache);
     qcow2_free_snapshots(q);
@@ -508,9 +510,9 @@ static bool qcow2_open(BlockNode *node, GHashTable *options, GError **error)
     }
     node->size = q->size;
     q->file_end = 0;
-    if (q->crypt_method != QCOW2_CRYPT_NONE) {
+    if (!qcow2_crypt_open(q, options, error)) {
         qcow2_free(q);
-        return error_fail(error, KASO_ERROR_UNSUPPORTED, "Encrypted qcow2 images cannot be read yet");
+        return false;
     }
     if (!node->read_only && !open_for_writing(q, error)) {
         qcow2_free(q);
@@ -585,6 +587,7 @@ static int qcow2_info(BlockNode *node, BlockNodeInfo *info)
     info->cluster_size = q->cluster_size;
     info->vm_state_offset = qcow2_vm_state_offset(q);
     info->is_dirty = (q->incompatible & QCOW2_INCOMPAT_DIRTY) != 0;
+    info->encrypted = q->crypt_method != QCOW2_CRYPT_NONE;
     info->unallocated_reads_zero = !node->backing;
     return 0;
 }
@@ -606,6 +609,9 @@ static json_t *qcow2_specific_info(BlockNode *node)
     if (q->version >= 3) {
         json_object_set_new(data, "lazy-refcounts",
                             json_boolean(q->compatible & QCOW2_COMPAT_LAZY_REFCOUNTS));
+    }
+    if (q->crypt_method) {
+        json_object_set_new(data, "encrypt", qcow2_crypt_info(q));
     }
     json_object_set_new(data, "refcount-bits", json_integer(1 << q->refcount_order));
     if (q->version >= 3) {
@@ -664,6 +670,8 @@ static const BlockOption qcow2_options[] = {
     { "cache-size", "memory for L2 tables and refcount blocks together" },
     { "data-file", "node or options of the external data file" },
     { "discard-no-unref", "keep discarded clusters allocated" },
+    { "encrypt.format", "aes or luks" },
+    { "encrypt.key-secret", "id of the secret with the passphrase" },
     { "l2-cache-entry-size", "size of a cached piece of an L2 table" },
     { "l2-cache-size", "memory for L2 tables" },
     { "lazy-refcounts", "postpone refcount updates" },

@@ -140,6 +140,9 @@ static json_t *node_info_json(BlockNode *node, bool with_children)
     if (info.cluster_size) {
         json_object_set_new(object, "cluster-size", json_integer((json_int_t)info.cluster_size));
     }
+    if (info.encrypted) {
+        json_object_set_new(object, "encrypted", json_true());
+    }
     json_object_set_new(object, "dirty-flag", json_boolean(info.is_dirty));
     if (specific) {
         json_object_set_new(object, "format-specific", specific);
@@ -269,6 +272,9 @@ static void print_info(BlockNode *node)
     printf("image: %s\nfile format: %s\nvirtual size: %s (%" G_GUINT64_FORMAT
            " bytes)\ndisk size: %s\n",
            name, node->driver->name, size, shown_size(node), disk);
+    if (info.encrypted) {
+        printf("encrypted: yes\n");
+    }
     if (info.cluster_size) {
         printf("cluster_size: %" G_GUINT64_FORMAT "\n", info.cluster_size);
     }
