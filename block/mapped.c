@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading for formats that only say where each piece of the disk is. */
+#include "block/mapped.h"
+
+int mapped_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector,
+                MapFunction *map, InflateFunction *inflate)
+{
+    int result = 0;
+
+    while (bytes && result == 0) {
+        MappedPiece piece = { .count = bytes, .file = node->file ? node->file->node : NULL };
+
+        result = map(node, offset, &piece);
+        if (result < 0) {
+            return result;
+        }
+        g_assert(piece.count > 0 && piece.count <= bytes);
+        switch (piece.kind) {
+        case PIECE_BACKING:
+            if (node->backing) {
+                result = node_read(node->backing->node, offset, piece.count, vector);
+                break;
+            }
+            io_vector_zero(vector, piece.count);
+            break;
+        case PIECE_ZERO:
+            io_vector_zero(vector, piece.count);
+            break;
+        case PIECE_DATA:
+            result = node_read(piece.file, piece.host, piece.count, vector);
+            break;
+        default:
+            result = inflate(node, offset, &piece, vector);
+            break;
+        }
+        offset += piece.count;
+        bytes -= piece.count;
+        vector = io_vector_skip(vector, piece.count);
+    }
+    return result;
+}
+
+int mapped_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *count, uint64_t *map,
+                  BlockNode **file, MapFunction *function)
+{
+    MappedPiece piece = { .count = bytes, .file = node->file ? node->file->node : NULL };
+    int result = function(node, offset, &piece);
+
+    if (result < 0) {
+        return result;
+    }
+    *count = piece.count;
+    switch (piece.kind) {
+    case PIECE_BACKING:
+        return node->driver->has_backing ? 0 : BLOCK_STATUS_ZERO;
+    case PIECE_ZERO:
+        return BLOCK_STATUS_ZERO | BLOCK_STATUS_ALLOCATED;
+    case PIECE_DATA:
+        *map = piece.host;
+        *file = piece.file;
+        return BLOCK_STATUS_DATA | BLOCK_STATUS_ALLOCATED | BLOCK_STATUS_OFFSET_VALID;
+    default:
+        return BLOCK_STATUS_DATA | BLOCK_STATUS_ALLOCATED | BLOCK_STATUS_COMPRESSED;
+    }
+}
+
+void *mapped_load_table(BlockNode *file, uint64_t offset, uint64_t entries, unsigned entry_size,
+                        bool big_endian, uint64_t max_bytes, const char *name, GError **error)
+{
+    uint8_t *table;
+    int result;
+
+    if (entries > max_bytes / entry_size || offset > INT64_MAX - max_bytes) {
+        error_fail(error, KASO_ERROR_INVALID,
+                   "%s is too large or at an impossible place (%" G_GUINT64_FORMAT
+                   " entries at %" G_GUINT64_FORMAT ")", name, entries, offset);
+        return NULL;
+    }
+    table = g_try_malloc(MAX(entries * entry_size, 1));
+    result = table ? node_pread(file, offset, table, entries * entry_size) : -ENOMEM;
+    if (result < 0) {
+        g_free(table);
+        error_fail_errno(error, -result, "Could not read %s", name);
+        return NULL;
+    }
+    for (uint64_t i = 0; big_endian && i < entries; i++) {
+        if (entry_size == 4) {
+            ((uint32_t *)table)[i] = load_be32(table + i * 4);
+        } else {
+            ((uint64_t *)table)[i] = load_be64(table + i * 8);
+        }
+    }
+    return table;
+}
+
+bool mapped_read_only(BlockNode *node, GError **error)
+{
+    if (node->read_only) {
+        return true;
+    }
+    if (node->flags.auto_read_only) {
+        node->read_only = true;
+        return true;
+    }
+    return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                      "Images of format '%s' can only be read: use read-only=on, or convert the image",
+                      node->driver->name);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading for formats that only say where each piece of the disk is. */
+#ifndef BLOCK_MAPPED_H
+#define BLOCK_MAPPED_H
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "block/node.h"
+
+#include <errno.h>
+#include <string.h>
+
+typedef enum { PIECE_BACKING, PIECE_ZERO, PIECE_DATA, PIECE_COMPRESSED } MappedKind;
+
+typedef struct {
+    MappedKind kind;
+    uint64_t count;  /* how long it goes on; set to the wanted length before the call */
+    uint64_t host;   /* PIECE_DATA: offset in `file`; else for the driver */
+    BlockNode *file; /* set to the node's file before the call */
+} MappedPiece;
+
+typedef int MapFunction(BlockNode *node, uint64_t offset, MappedPiece *piece);
+/* Reads what map calls compressed; NULL when there is no such thing. */
+typedef int InflateFunction(BlockNode *node, uint64_t offset, const MappedPiece *piece,
+                            IoVector vector);
+
+int mapped_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector,
+                MapFunction *map, InflateFunction *inflate);
+int mapped_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *count, uint64_t *map,
+                  BlockNode **file, MapFunction *function);
+/* Reads `entries` table entries of 4 or 8 bytes into a new array of host words; limit in bytes. */
+void *mapped_load_table(BlockNode *file, uint64_t offset, uint64_t entries, unsigned entry_size,
+                        bool big_endian, uint64_t max_bytes, const char *name, GError **error);
+/* Fails when the node is to be written. */
+bool mapped_read_only(BlockNode *node, GError **error);
+
+#endif

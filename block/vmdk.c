@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * VMware VMDK: read only. Descriptor files with FLAT, SPARSE and ZERO extents, hosted sparse
+ * extents with embedded descriptor, stream-optimised (compressed) extents, parents. ESX sparse
+ * formats (COWD, SESPARSE) are refused.
+ */
+#include "block/mapped.h"
+#include "block/qcow2.h"
+
+#include <stdlib.h>
+#include <zlib.h>
+
+enum {
+    HEADER_SIZE = 512,
+    FLAG_ZERO_GRAIN = 1 << 2,
+    FLAG_COMPRESSED = 1 << 16,
+    DESCRIPTOR_MAX = 1024 * 1024,
+    EXTENTS_MAX = 1024,
+    DIRECTORY_MAX = 512 * 1024 * 1024,
+    SLICE = 512,
+};
+
+typedef enum { EXTENT_FLAT, EXTENT_SPARSE, EXTENT_ZERO } ExtentKind;
+
+typedef struct {
+    ExtentKind kind;
+    uint64_t start, end; /* bytes of the disk */
+    BlockNode *file;
+    uint64_t flat_offset;
+    /* sparse */
+    uint64_t grain, table_entries, directory_entries;
+    uint32_t *directory;
+    bool zero_grain, compressed;
+    TableCache *tables;
+} Extent;
+
+typedef struct {
+    GArray *extents; /* Extent */
+    char *create_type;
+    uint32_t cid, parent_cid;
+} Vmdk;
+
+static int vmdk_probe(const uint8_t *buffer, size_t size, const char *filename)
+{
+    const char *text = (const char *)buffer;
+
+    if (size >= 4 && (!memcmp(buffer, "KDMV", 4) || !memcmp(buffer, "COWD", 4))) {
+        return 100;
+    }
+    return size >= 21 && !g_ascii_strncasecmp(text, "# Disk DescriptorFile", 21) ? 100 : 0;
+}
+
+/* The value of "key=value" or key="value" at the start of a line. The caller frees. */
+static char *descriptor_value(const char *text, const char *key)
+{
+    size_t length = strlen(key);
+
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (!strncmp(line, key, length)) {
+            const char *value = line + length + strspn(line + length, " \t");
+
+            if (*value == '=') {
+                value += 1 + strspn(value + 1, " \t\"");
+                return g_strndup(value, strcspn(value, "\"\r\n"));
+            }
+        }
+    }
+    return NULL;
+}
+
+/* Sparse extents. */
+
+static bool sparse_load(Vmdk *vmdk, Extent *extent, const uint8_t *h, GError **error)
+{
+    uint64_t capacity = load_le64(h + 12), span;
+    uint64_t directory = load_le64(h + 56);
+
+    extent->kind = EXTENT_SPARSE;
+    extent->grain = load_le64(h + 20) * 512;
+    extent->table_entries = load_le32(h + 44);
+    extent->zero_grain = (load_le32(h + 8) & FLAG_ZERO_GRAIN) != 0;
+    extent->compressed = (load_le32(h + 8) & FLAG_COMPRESSED) != 0;
+    if (load_le32(h + 4) > 3 || !is_power_of_two(extent->grain) || extent->grain > MIB(64) ||
+        !extent->table_entries || extent->table_entries > 512 * 1024 ||
+        extent->table_entries % (SLICE / 4) || capacity > INT64_MAX / 512 ||
+        directory > INT64_MAX / 512) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "VMDK version %u, grain size, table size or capacity is out of range",
+                          load_le32(h + 4));
+    }
+    if (extent->compressed && load_le16(h + 77) != 1) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED, "Unknown VMDK compression %u",
+                          load_le16(h + 77));
+    }
+    extent->end = extent->start + capacity * 512;
+    span = extent->grain * extent->table_entries;
+    extent->directory_entries = (capacity * 512 + span - 1) / span;
+    extent->directory = mapped_load_table(extent->file, directory * 512, extent->directory_entries,
+                                          4, false, DIRECTORY_MAX, "the grain directory", error);
+    if (extent->directory) {
+        extent->tables = table_cache_new(extent->file, SLICE, MIB(4));
+    }
+    return extent->directory != NULL;
+}
+
+static bool sparse_open(Vmdk *vmdk, Extent *extent, GError **error)
+{
+    uint8_t h[HEADER_SIZE];
+    uint64_t size = node_size(extent->file);
+    int result = node_pread(extent->file, 0, h, sizeof h);
+
+    if (result == 0 && load_le64(h + 56) == UINT64_MAX && size > 1536) {
+        /* A stream: the header that counts is in the last but one sector. */
+        result = node_pread(extent->file, align_down(size, 512) - 1024, h, sizeof h);
+    }
+    if (result < 0) {
+        return error_fail_errno(error, -result, "Could not read the VMDK header");
+    }
+    if (memcmp(h, "KDMV", 4)) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED, "Unsupported kind of VMDK extent in '%s'",
+                          extent->file->filename);
+    }
+    return sparse_load(vmdk, extent, h, error);
+}
+
+/* Descriptors. */
+
+static bool parse_extent(BlockNode *node, Vmdk *vmdk, const char *line, uint64_t *start,
+                         GError **error)
+{
+    char access[16], kind[16], name[512] = "";
+    unsigned long long sectors, offset = 0;
+    Extent extent = { .start = *start };
+    int fields = sscanf(line, "%15s %llu %15s \"%511[^\"]\" %llu", access, &sectors, kind, name,
+                        &offset);
+
+    if (fields < 3 || sectors > INT64_MAX / 1024 || offset > INT64_MAX / 1024 ||
+        vmdk->extents->len >= EXTENTS_MAX) {
+        return error_fail(error, KASO_ERROR_INVALID, "Invalid extent line: %.60s", line);
+    }
+    extent.end = *start + sectors * 512;
+    if (!strcmp(kind, "ZERO")) {
+        extent.kind = EXTENT_ZERO;
+    } else {
+        g_autofree char *path = block_combine_path(node->filename, name, error);
+        g_autofree char *child_name = g_strdup_printf("extents.%u", vmdk->extents->len);
+        g_autoptr(GHashTable) options = options_new();
+        g_autofree char *key = g_strconcat(child_name, ".driver", NULL);
+        BlockChild *child;
+
+        if (!path) {
+            return false;
+        }
+        options_set(options, key, "file");
+        child = node_open_child(node, child_name, BLOCK_ROLE_DATA, path, options, node->flags,
+                                error);
+        if (!child) {
+            return false;
+        }
+        extent.file = child->node;
+        if (!strcmp(kind, "FLAT") || !strcmp(kind, "VMFS")) {
+            extent.kind = EXTENT_FLAT;
+            extent.flat_offset = offset * 512;
+        } else if (strcmp(kind, "SPARSE")) {
+            return error_fail(error, KASO_ERROR_UNSUPPORTED, "Unsupported VMDK extent type '%s'",
+                              kind);
+        } else if (!sparse_open(vmdk, &extent, error)) {
+            return false;
+        }
+        extent.end = *start + sectors * 512;
+    }
+    *start = extent.end;
+    g_array_append_val(vmdk->extents, extent);
+    return true;
+}
+
+static bool is_extent_line(const char *line)
+{
+    return g_str_has_prefix(line, "RW ") || g_str_has_prefix(line, "RDONLY ") ||
+           g_str_has_prefix(line, "NOACCESS ");
+}
+
+static bool open_descriptor(BlockNode *node, const char *text, bool with_extents, GError **error)
+{
+    Vmdk *vmdk = node->state;
+    g_autofree char *cid = descriptor_value(text, "CID");
+    g_autofree char *parent = descriptor_value(text, "parentCID");
+    uint64_t start = 0;
+
+    vmdk->create_type = descriptor_value(text, "createType");
+    vmdk->cid = cid ? (uint32_t)strtoul(cid, NULL, 16) : UINT32_MAX;
+    vmdk->parent_cid = parent ? (uint32_t)strtoul(parent, NULL, 16) : UINT32_MAX;
+    if (vmdk->parent_cid != UINT32_MAX) {
+        node->backing_filename = descriptor_value(text, "parentFileNameHint");
+        node->backing_format = node->backing_filename ? g_strdup("vmdk") : NULL;
+    }
+    if (with_extents) {
+        g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+
+        for (int i = 0; lines[i]; i++) {
+            if (is_extent_line(lines[i]) && !parse_extent(node, vmdk, lines[i], &start, error)) {
+                return false;
+            }
+        }
+        return vmdk->extents->len || error_fail(error, KASO_ERROR_INVALID,
+                                                "The VMDK descriptor names no extents");
+    }
+    return true;
+}
+
+static char *read_text(BlockNode *file, uint64_t offset, uint64_t size, GError **error)
+{
+    char *text = g_malloc0(MIN(size, DESCRIPTOR_MAX) + 1);
+    int result = node_pread(file, offset, text, MIN(size, DESCRIPTOR_MAX));
+
+    if (result < 0) {
+        g_free(text);
+        error_fail_errno(error, -result, "Could not read the VMDK descriptor");
+        return NULL;
+    }
+    return text;
+}
+
+static bool vmdk_open_image(BlockNode *node, GError **error)
+{
+    Vmdk *vmdk = node->state;
+    BlockNode *file = node->file->node;
+    uint8_t h[HEADER_SIZE];
+    g_autofree char *text = NULL;
+    int result = node_pread(file, 0, h, sizeof h);
+
+    if (result < 0) {
+        return error_fail_errno(error, -result, "Could not read the VMDK header");
+    }
+    if (!memcmp(h, "KDMV", 4)) {
+        Extent extent = { .file = file };
+        uint64_t offset = load_le64(h + 28), size = load_le64(h + 36);
+
+        if (offset && size && offset < INT64_MAX / 512 && size < DESCRIPTOR_MAX / 512) {
+            text = read_text(file, offset * 512, size * 512, error);
+            if (!text || !open_descriptor(node, text, false, error)) {
+                return false;
+            }
+        }
+        if (!sparse_open(vmdk, &extent, error)) {
+            return false;
+        }
+        g_array_append_val(vmdk->extents, extent);
+        return true;
+    }
+    if (!memcmp(h, "COWD", 4)) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED, "ESX sparse VMDK images are not supported");
+    }
+    text = read_text(file, 0, node_size(file), error);
+    return text && open_descriptor(node, text, true, error);
+}
+
+static void vmdk_close(BlockNode *node)
+{
+    Vmdk *vmdk = node->state;
+
+    for (unsigned i = 0; i < vmdk->extents->len; i++) {
+        Extent *extent = &g_array_index(vmdk->extents, Extent, i);
+
+        table_cache_free(extent->tables);
+        g_free(extent->directory);
+    }
+    g_array_unref(vmdk->extents);
+    g_free(vmdk->create_type);
+}
+
+static bool vmdk_open(BlockNode *node, GHashTable *options, GError **error)
+{
+    Vmdk *vmdk = node->state;
+
+    if (!mapped_read_only(node, error)) {
+        return false;
+    }
+    vmdk->extents = g_array_new(FALSE, TRUE, sizeof(Extent));
+    vmdk->cid = vmdk->parent_cid = UINT32_MAX;
+    if (!vmdk_open_image(node, error)) {
+        vmdk_close(node);
+        return false;
+    }
+    return true;
+}
+
+/* Reading. */
+
+static Extent *find_extent(Vmdk *vmdk, uint64_t offset)
+{
+    for (unsigned i = 0; i < vmdk->extents->len; i++) {
+        Extent *extent = &g_array_index(vmdk->extents, Extent, i);
+
+        if (offset < extent->end) {
+            return extent;
+        }
+    }
+    return NULL;
+}
+
+static int sparse_map(Extent *extent, uint64_t at, MappedPiece *piece)
+{
+    uint64_t grain = at / extent->grain, index = grain / extent->table_entries;
+    uint64_t entry_at, entry;
+    Table *table;
+    int result;
+
+    piece->count = MIN(piece->count, extent->grain - at % extent->grain);
+    piece->kind = PIECE_BACKING;
+    if (index >= extent->directory_entries || !extent->directory[index]) {
+        return 0;
+    }
+    entry_at = extent->directory[index] * 512ull + grain % extent->table_entries * 4;
+    result = table_cache_get(extent->tables, align_down(entry_at, SLICE), &table);
+    if (result < 0) {
+        return result;
+    }
+    entry = load_le32(table->data + entry_at % SLICE);
+    table_cache_put(extent->tables, table);
+    if (entry == 1 && extent->zero_grain) {
+        piece->kind = PIECE_ZERO;
+    } else if (entry && extent->compressed) {
+        piece->kind = PIECE_COMPRESSED;
+        piece->host = entry * 512;
+    } else if (entry) {
+        piece->kind = PIECE_DATA;
+        piece->host = entry * 512 + at % extent->grain;
+    }
+    return 0;
+}
+
+static int vmdk_map(BlockNode *node, uint64_t offset, MappedPiece *piece)
+{
+    Extent *extent = find_extent(node->state, offset);
+
+    if (!extent) {
+        return -EIO;
+    }
+    piece->count = MIN(piece->count, extent->end - offset);
+    piece->file = extent->file;
+    switch (extent->kind) {
+    case EXTENT_ZERO:
+        piece->kind = PIECE_ZERO;
+        return 0;
+    case EXTENT_FLAT:
+        piece->kind = PIECE_DATA;
+        piece->host = extent->flat_offset + offset - extent->start;
+        return 0;
+    default:
+        return sparse_map(extent, offset - extent->start, piece);
+    }
+}
+
+static int vmdk_inflate(BlockNode *node, uint64_t offset, const MappedPiece *piece, IoVector vector)
+{
+    Extent *extent = find_extent(node->state, offset);
+    uint8_t marker[12];
+    g_autofree uint8_t *in = NULL, *out = g_try_malloc0(extent->grain);
+    uLongf size = extent->grain;
+    uint32_t in_size;
+    int result = node_pread(extent->file, piece->host, marker, sizeof marker);
+
+    if (result < 0) {
+        return result;
+    }
+    in_size = load_le32(marker + 8);
+    if (!in_size || in_size > extent->grain * 2 + 4096) {
+        return -EIO;
+    }
+    in = g_try_malloc(in_size);
+    if (!in || !out) {
+        return -ENOMEM;
+    }
+    result = node_pread(extent->file, piece->host + sizeof marker, in, in_size);
+    if (result == 0 && uncompress(out, &size, in, in_size) != Z_OK) {
+        result = -EIO;
+    }
+    if (result == 0) {
+        io_vector_from_buffer(vector, out + (offset - extent->start) % extent->grain, piece->count);
+    }
+    return result;
+}
+
+static int vmdk_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector)
+{
+    return mapped_read(node, offset, bytes, vector, vmdk_map, vmdk_inflate);
+}
+
+static int vmdk_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *count,
+                       uint64_t *map, BlockNode **file)
+{
+    return mapped_status(node, offset, bytes, count, map, file, vmdk_map);
+}
+
+static int64_t vmdk_length(BlockNode *node)
+{
+    Vmdk *vmdk = node->state;
+
+    return (int64_t)g_array_index(vmdk->extents, Extent, vmdk->extents->len - 1).end;
+}
+
+static int vmdk_info(BlockNode *node, BlockNodeInfo *info)
+{
+    Vmdk *vmdk = node->state;
+
+    info->cluster_size = g_array_index(vmdk->extents, Extent, 0).grain;
+    return 0;
+}
+
+static const BlockDriver vmdk_driver = {
+    .name = "vmdk",
+    .summary = "VMware virtual disk, read only",
+    .instance_size = sizeof(Vmdk),
+    .has_backing = true,
+    .probe = vmdk_probe,
+    .open = vmdk_open,
+    .close = vmdk_close,
+    .read = vmdk_read,
+    .status = vmdk_status,
+    .length = vmdk_length,
+    .info = vmdk_info,
+};
+BLOCK_DRIVER(vmdk_driver);
