@@ -77,6 +77,7 @@ int worker_call(WorkerFunction *function, void *opaque);
 int io_ring_readv(int fd, const struct iovec *iov, unsigned count, uint64_t offset);
 int io_ring_writev(int fd, const struct iovec *iov, unsigned count, uint64_t offset, int rwf_flags);
 int io_ring_fdatasync(int fd);
+int io_ring_poll(int fd, short events);
 /* Waits for poll events on fd; returns the events that are there. [coroutine] */
 int coroutine_poll_fd(int fd, short events);
 bool io_ring_available(AsyncContext *context);

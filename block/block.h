@@ -43,7 +43,9 @@ void block_graph_free(BlockGraph *graph);
 BlockBackend *block_open(BlockGraph *graph, GHashTable *options, GError **error);
 void block_close(BlockBackend *block);
 
-/* -object secret,id=…,data=…|file=…[,format=raw|base64]; the type is under "qom-type". */
+/* -object tls-creds-x509|tls-creds-psk,id=…,dir=… and
+ * -object secret,id=…,data=…|file=…[,format=raw|base64]; the type is under
+ * "qom-type". */
 bool block_secret_add(BlockGraph *graph, GHashTable *options, GError **error);
 
 /* -blockdev and blockdev-add: a node without a backend; "file" and other children may name nodes. */

@@ -14,6 +14,7 @@ struct BlockGraph {
     uint64_t next_node_number;
     bool blocking;
     GHashTable *secrets; /* id -> passphrase */
+    GHashTable *tls;     /* id -> options of TLS credentials */
 };
 
 BlockGraph *block_graph_new(GMainContext *context)
@@ -22,6 +23,8 @@ BlockGraph *block_graph_new(GMainContext *context)
 
     graph->context = async_context_new(context);
     graph->secrets = options_new();
+    graph->tls = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+                                       (GDestroyNotify)g_hash_table_unref);
     return graph;
 }
 
@@ -51,6 +54,7 @@ void block_graph_free(BlockGraph *graph)
     g_assert(!graph->backends);
     g_assert(!graph->nodes);
     g_hash_table_unref(graph->secrets);
+    g_hash_table_unref(graph->tls);
     async_context_free(graph->context);
     g_free(graph);
 }
@@ -73,6 +77,11 @@ bool block_graph_blocking(BlockGraph *graph)
 GHashTable *block_graph_secrets(BlockGraph *graph)
 {
     return graph->secrets;
+}
+
+GHashTable *block_graph_tls(BlockGraph *graph)
+{
+    return graph->tls;
 }
 
 GList *block_graph_nodes(BlockGraph *graph)

@@ -140,3 +140,15 @@ int io_ring_fdatasync(int fd)
     io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
     return io_ring_wait(context, sqe);
 }
+
+int io_ring_poll(int fd, short events)
+{
+    AsyncContext *context = coroutine_context();
+    struct io_uring_sqe *sqe = io_ring_get_sqe(context);
+
+    if (!sqe) {
+        return -ENOSYS;
+    }
+    io_uring_prep_poll_add(sqe, fd, (unsigned)events);
+    return io_ring_wait(context, sqe);
+}

@@ -248,6 +248,7 @@ AsyncContext *block_graph_context(BlockGraph *graph);
 void block_graph_set_blocking(BlockGraph *graph, bool blocking);
 bool block_graph_blocking(BlockGraph *graph);
 GHashTable *block_graph_secrets(BlockGraph *graph);
+GHashTable *block_graph_tls(BlockGraph *graph);
 /* The passphrase with that id, or NULL. */
 const char *block_secret(BlockGraph *graph, const char *id, GError **error);
 BlockNode *node_find(BlockGraph *graph, const char *node_name);

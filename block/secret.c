@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* -object secret: passphrases by id. */
+/* -object secret: passphrases by id; -object tls-creds-x509 and tls-creds-psk. */
 #include "block/node.h"
 
 #include "base/error.h"
+#include "block/nbd.h"
 
 #include <string.h>
 
@@ -16,6 +17,18 @@ bool block_secret_add(BlockGraph *graph, GHashTable *given, GError **error)
     g_autofree char *format = options_take(options, "format");
     gsize size;
 
+    if (type && g_str_has_prefix(type, "tls-creds-")) {
+        if (!id) {
+            return error_fail(error, KASO_ERROR_INVALID, "TLS credentials need 'id'");
+        }
+        options_set(options, "qom-type", type);
+        if (file) {
+            return error_fail(error, KASO_ERROR_INVALID, "TLS credentials take dir=, not file=");
+        }
+        g_hash_table_replace(block_graph_tls(graph), g_steal_pointer(&id),
+                             g_hash_table_ref(options));
+        return true;
+    }
     if (type && strcmp(type, "secret")) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED, "Invalid object type: %s", type);
     }
@@ -50,4 +63,14 @@ const char *block_secret(BlockGraph *graph, const char *id, GError **error)
         error_fail(error, KASO_ERROR_NOT_FOUND, "No secret with id '%s'", id);
     }
     return secret;
+}
+
+GHashTable *block_tls_creds(BlockGraph *graph, const char *id, GError **error)
+{
+    GHashTable *options = g_hash_table_lookup(block_graph_tls(graph), id);
+
+    if (!options) {
+        error_fail(error, KASO_ERROR_NOT_FOUND, "No TLS credentials with id '%s'", id);
+    }
+    return options;
 }

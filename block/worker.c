@@ -197,9 +197,11 @@ static int poll_worker(void *opaque)
 int coroutine_poll_fd(int fd, short events)
 {
     PollCall call = { .poll_fd = { .fd = fd, .events = events } };
+    int result;
 
     if (poll(&call.poll_fd, 1, 0) > 0) {
         return call.poll_fd.revents;
     }
-    return worker_call(poll_worker, &call);
+    result = io_ring_poll(fd, events);
+    return result == -ENOSYS ? worker_call(poll_worker, &call) : result;
 }
