@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Two address spaces by ASID, global and non-global pages, 16 KiB and 64 KiB granules. */
+/* Two address spaces by ASID, global and non-global pages. */
 #include "common.inc"
         BEGIN
         MMU_ON
