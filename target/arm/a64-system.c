@@ -17,8 +17,8 @@ static void wait_for(ArmCpu *cpu, bool event, int64_t deadline_ns)
     Vcpu *vcpu = &cpu->vcpu;
 
     tcg_set_pc(&cpu->tcg, tcg_pc(&cpu->tcg) + 4);
-    if (event && cpu->event) {
-        cpu->event = false;
+    if (event && atomic_exchange(&cpu->event, false)) {
+        /* There is nothing to wait for. */
     } else if (!atomic_load(&vcpu->interrupts) &&
                (deadline_ns < 0 || deadline_ns > clock_now_ns(vcpu->machine))) {
         vcpu->halt_deadline_ns = deadline_ns;
@@ -83,29 +83,16 @@ static const TcgHelper wait_until_helper = {
 };
 TCG_HELPER(wait_until_helper);
 
-static void receive_event(Vcpu *vcpu, void *opaque)
-{
-    ArmCpu *cpu = arm_cpu(vcpu);
-
-    cpu->event = true;
-    if (cpu->waits_for_event) {
-        atomic_store(&vcpu->halted, false);
-    }
-}
-
 static void helper_sev(TcgState *env)
 {
-    ArmCpu *cpu = arm_cpu_of_env(env);
-    GPtrArray *vcpus = cpu->vcpu.machine->vcpus;
+    GPtrArray *vcpus = arm_cpu_of_env(env)->vcpu.machine->vcpus;
 
-    cpu->event = true;
-    /* Only sleepers need telling: the others look at their event register before they sleep, and a
-     * sleep in WFE is short. */
     for (unsigned i = 0; i < vcpus->len; i++) {
         Vcpu *vcpu = vcpus->pdata[i];
 
-        if (vcpu != &cpu->vcpu && atomic_load(&vcpu->halted) && atomic_load(&vcpu->powered)) {
-            vcpu_queue_work(vcpu, receive_event, NULL);
+        atomic_store(&arm_cpu(vcpu)->event, true);
+        if (atomic_load(&vcpu->halted)) {
+            vcpu_kick(vcpu);
         }
     }
 }
@@ -118,7 +105,7 @@ TCG_HELPER(sev_helper);
 
 static void helper_sevl(TcgState *env)
 {
-    arm_cpu_of_env(env)->event = true;
+    atomic_store(&arm_cpu_of_env(env)->event, true);
 }
 
 static const TcgHelper sevl_helper = {

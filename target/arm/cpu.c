@@ -227,7 +227,8 @@ static void reset(Vcpu *vcpu)
     cpu->el1 = cpu->spsel = true;
     cpu->pan = cpu->uao = cpu->il = cpu->ss = cpu->ssbs = false;
     cpu->daif = SPSR_D | SPSR_A | SPSR_I | SPSR_F;
-    cpu->event = cpu->waits_for_event = cpu->invalidations_pending = false;
+    atomic_store(&cpu->event, false);
+    cpu->waits_for_event = cpu->invalidations_pending = false;
     cpu->debug_armed = cpu->watch_armed = cpu->break_armed = false;
     cpu->exclusive_address = ARM_NO_EXCLUSIVE;
     cpu->fault = (ArmFault){ 0 };
@@ -258,7 +259,7 @@ static bool has_work(const Vcpu *vcpu)
 {
     const ArmCpu *cpu = container_of(vcpu, ArmCpu, vcpu);
 
-    return atomic_load(&vcpu->interrupts) || (cpu->waits_for_event && cpu->event) ||
+    return atomic_load(&vcpu->interrupts) || (cpu->waits_for_event && atomic_load(&cpu->event)) ||
            (vcpu->halt_deadline_ns >= 0 && clock_now_ns(vcpu->machine) >= vcpu->halt_deadline_ns);
 }
 

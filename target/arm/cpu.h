@@ -138,7 +138,7 @@ typedef struct ArmCpu {
     /* PSTATE beyond flags, DAIF, and BTYPE, which is tcg.jump_class. */
     bool el1, spsel, pan, uao, il, ss, ssbs;
     bool waits_for_event;      /* halted by WFE */
-    bool event;                /* the event register of WFE [own thread; SEV goes by queued work] */
+    atomic_bool event;         /* [any] the event register of WFE */
     bool icache_off_units;     /* some unit was translated with ARM_MODE_ICACHE_OFF */
     bool invalidations_pending; /* broadcasts since the last DSB */
     bool debug_armed;          /* some breakpoint, watchpoint or step is enabled */

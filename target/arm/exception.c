@@ -134,7 +134,7 @@ void arm_exception_return(ArmCpu *cpu, uint64_t target)
     arm_set_pstate(cpu, spsr);
     cpu->ss = step;
     cpu->exclusive_address = ARM_NO_EXCLUSIVE;
-    cpu->event = true;
+    atomic_store_explicit(&cpu->event, true, memory_order_relaxed);
     tcg_set_pc(&cpu->tcg, target);
     arm_update_mode(cpu);
     arm_update_context(cpu);
