@@ -15,17 +15,30 @@
 
 enum { DIRTY_PAGE_SHIFT = 12 };
 #define HUGE_PAGE_BYTES MIB(2)
-#define WINDOW_EXTRA    GIB(4) /* flash, option ROMs, frame buffers */
+/* Beside main RAM: flash, option ROMs, frame buffers. */
+#define WINDOW_EXTRA       GIB(4)
+#define WINDOW_EXTRA_LEAST MIB(256)
+
+static void *reserve(uint64_t size)
+{
+    return mmap(NULL, size + HUGE_PAGE_BYTES, PROT_NONE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
 
 /* Reserves the window and creates the memfd. */
 static bool open_window(Machine *machine, GError **error)
 {
     MemoryState *memory = &machine->private->memory;
-    uint64_t size = align_up(machine->config.ram_bytes, HUGE_PAGE_BYTES) + WINDOW_EXTRA;
+    uint64_t ram_bytes = align_up(machine->config.ram_bytes, HUGE_PAGE_BYTES), size;
     uint8_t *base, *aligned;
 
-    base = mmap(NULL, size + HUGE_PAGE_BYTES, PROT_NONE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    size = ram_bytes + WINDOW_EXTRA;
+    base = reserve(size);
+    if (base == MAP_FAILED) {
+        /* A limit on address space: make do with less. */
+        size = ram_bytes + WINDOW_EXTRA_LEAST;
+        base = reserve(size);
+    }
     if (base == MAP_FAILED) {
         return error_fail_errno(error, errno,
                                 "cannot reserve %" G_GUINT64_FORMAT

@@ -60,22 +60,26 @@ static bool choose_accelerator(Setup *setup, GError **error)
     return false;
 }
 
-/* -mem-path is a memory back end that the user did not name. */
+/* -mem-path (or -mem-prealloc alone) is a memory back end that the user did not name. */
 static bool create_memory_path(Setup *setup, GError **error)
 {
     g_autoptr(GHashTable) options = NULL;
     Object *object;
 
-    if (!setup->memory_path) {
+    if (!setup->memory_path && !setup->memory_prealloc) {
         return true;
     }
     options = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
-    g_hash_table_insert(options, (void *)"mem-path", g_strdup(setup->memory_path));
+    if (setup->memory_path) {
+        g_hash_table_insert(options, (void *)"mem-path", g_strdup(setup->memory_path));
+    }
     g_hash_table_insert(options, (void *)"prealloc",
                         g_strdup(setup->memory_prealloc ? "on" : "off"));
     g_hash_table_insert(options, (void *)"size",
                         g_strdup_printf("%" G_GUINT64_FORMAT, setup->config.ram_bytes));
-    object = object_new(setup->machine, "memory-backend-file", "mem-path", options, error);
+    object = object_new(setup->machine,
+                        setup->memory_path ? "memory-backend-file" : "memory-backend-ram",
+                        "mem-path", options, error);
     if (!object) {
         return false;
     }

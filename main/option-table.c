@@ -16,7 +16,7 @@ const Option option_table[] = {
     { "smp", "[cpus=]N[,maxcpus=N][,sockets=N][,dies=N][,clusters=N][,cores=N][,threads=N]", "how many CPUs, and their topology", STAGE_PARSE, option_smp },
     { "m", "[size=]SIZE[,slots=N][,maxmem=SIZE]", "RAM, in MiB unless a suffix says otherwise", STAGE_PARSE, option_m },
     { "mem-path", "PATH", "take RAM from this file or folder", STAGE_PARSE, option_mem_path },
-    { "mem-prealloc", NULL, "with -mem-path: allocate all of it at once", STAGE_PARSE, option_mem_prealloc },
+    { "mem-prealloc", NULL, "allocate all RAM at the start", STAGE_PARSE, option_mem_prealloc },
     { "name", "NAME[,process=NAME]", "a name for the guest", STAGE_PARSE, option_name },
     { "uuid", "UUID", "the guest's system UUID", STAGE_PARSE, option_uuid },
     { "boot", "[order=]DRIVES[,once=DRIVES][,menu=on|off][,splash-time=MS][,reboot-timeout=MS][,strict=on|off]", "boot order for firmware", STAGE_PARSE, option_boot },

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The command line: what it refuses and how, what it accepts, help, and how runs end.
 Usage: test-command-line.py FOLDER (that holds kaso and its links)."""
+import json
 import os
 import re
 import signal
@@ -157,6 +158,7 @@ ACCEPTED = [
     ['-object', 'rng-builtin,id=r', '-object', 'iothread,id=t'],
     ['-object', 'memory-backend-memfd,id=m,size=64M', '-M', 'virt,memory-backend=m'],
     ['-mem-path', '/tmp'],
+    ['-mem-prealloc'],
     ['-object', '{"qom-type": "rng-builtin", "id": "r"}', '-device', '{"driver": "virtio-rng-pci", "rng": "r", "addr": "5"}'],
     ['-device', 'virtio-rng-device'],
     ['-netdev', 'user,id=n0,restrict=on', '-device', 'virtio-net-pci,netdev=n0,mac=52:54:00:aa:bb:cc'],
@@ -243,6 +245,17 @@ class CommandLine(unittest.TestCase):
         result = run(*VIRT, '-kernel', off, '-no-shutdown', '-monitor', 'stdio', timeout=20,
                      stdin='info version\n' * 200 + 'quit\n')
         self.assertEqual(result.returncode, 0)
+
+    def test_resident(self):
+        with open(os.path.join(FOLDER, 'meson-info', 'intro-buildoptions.json'), encoding='utf-8') as options:
+            if 'address' in json.dumps([o['value'] for o in json.load(options) if o['name'] == 'b_sanitize']):
+                self.skipTest('sanitizers need memory of their own')
+        process = subprocess.Popen([KASO, '-M', 'virt', '-display', 'none', '-m', '256', '-kernel',
+                                    self.file('off', POWER_OFF)], stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        self.assertEqual(process.returncode, 0)
+        self.assertLess(usage.ru_maxrss, 25 * 1024)
 
     def test_mux(self):
         loop = self.file('loop', LOOP)
