@@ -70,7 +70,8 @@ static void set_unpinned(Emitter *e, IrRef value, unsigned var)
         return;
     }
     vacate_home(e, var);
-    if (op->opcode != IR_OP_fconst && e->eflags != value &&
+    /* EFLAGS will do until they are overwritten, unless a copy in the frame lets that happen. */
+    if (op->opcode != IR_OP_fconst && (e->eflags != value || e->slot[value] != NO_SLOT) &&
         (op->opcode != IR_OP_const || op->type == IR_V128)) {
         emitter_use(e, value);
     }
