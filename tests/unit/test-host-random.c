@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random units run on the reference interpreter and as host code must leave the same state: guest
+ * Random units run on the reference interpreter and as host code, optimised or not, must leave the same state: guest
  * variables, memory, pc, and the log of slow accesses and faults.
  *
  * Usage: test-host-random [COUNT [SEED [LENGTH [FILE]]]]; a small LENGTH finds short failures; FILE
@@ -15,6 +15,7 @@
 
 #include "accel/tcg/host/host.h"
 #include "accel/tcg/ir/interpret.h"
+#include "accel/tcg/opt/opt.h"
 #include "base/bits.h"
 
 enum {
@@ -802,6 +803,15 @@ static bool run_one(Bench *b)
     randomize(b->expected);
     *b->actual = *b->expected;
     interpret(b->unit, b->expected, b->runtime, b->values);
+    if (pick(2)) {
+        GError *error = NULL;
+
+        opt_run(b->unit);
+        if (!ir_verify(b->unit, &error)) {
+            printf("after optimisation: %s\n", error->message);
+            return false;
+        }
+    }
     if (!host_emit_unit(b->backend, b->unit, b->units, CODE_SIZE / 2, b->links, 2048, &out)) {
         printf("no code for a unit of %u ops\n", b->unit->count);
         return false;

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* Optimisation passes: text IR in, text IR out. Both sides are compared without nops, renumbered. */
+#include <glib.h>
+
+#include "accel/tcg/ir/ir.h"
+#include "accel/tcg/opt/opt.h"
+
+static const IrVar vars[] = { { "x0", IR_I64, 0 }, { "x1", IR_I64, 8 }, { "v0", IR_V128, 16 },
+                              { "nzcv", IR_FLAGS, 32 } };
+
+static const struct {
+    const char *name, *in, *out;
+} cases[] = {
+    { "get after set",
+      "%1 = get.i64 @x0\n%2 = not.i64 %1\nset.i64 @x1 %2\n%3 = get.i64 @x1\n%4 = neg.i64 %3\n"
+      "set.i64 @x0 %4\ngoto imm=4\n",
+      "%1 = get.i64 @x0\n%2 = not.i64 %1\nset.i64 @x1 %2\n%4 = neg.i64 %2\nset.i64 @x0 %4\ngoto imm=4\n" },
+    { "set of the same value",
+      "%1 = get.i64 @x0\nset.i64 @x0 %1\ngoto imm=4\n", "goto imm=4\n" },
+    { "dead set",
+      "%1 = get.i64 @x0\n%2 = subf.i64 %1 %1\nset.flags @nzcv %2\n%3 = addf.i64 %1 %1\n"
+      "set.flags @nzcv %3\ngoto imm=4\n",
+      "%1 = get.i64 @x0\n%3 = addf.i64 %1 %1\nset.flags @nzcv %3\ngoto imm=4\n" },
+    { "a fault sees a set",
+      "%1 = get.i64 @x0\nset.i64 @x1 %1\n%2 = ld.i64 %1 esz=3\nset.i64 @x1 %2\ngoto imm=4\n",
+      "%1 = get.i64 @x0\nset.i64 @x1 %1\n%2 = ld.i64 %1 esz=3\nset.i64 @x1 %2\ngoto imm=4\n" },
+    { "constants",
+      "%1 = const.i64 imm=6\n%2 = const.i64 imm=7\n%3 = mul.i64 %1 %2\n%4 = get.i64 @x0\n"
+      "%5 = const.i64 imm=0\n%6 = or.i64 %4 %5\n%7 = add.i64 %6 %3\nset.i64 @x1 %7\ngoto imm=4\n",
+      "%3 = const.i64 imm=42\n%4 = get.i64 @x0\n%7 = add.i64 %4 %3\nset.i64 @x1 %7\ngoto imm=4\n" },
+    { "addresses",
+      "%1 = get.i64 @x0\n%2 = const.i64 imm=16\n%3 = sub.i64 %1 %2\n%4 = ld.i64 %3 esz=3 imm=8\n"
+      "set.i64 @x1 %4\ngoto imm=4\n",
+      "%1 = get.i64 @x0\n%4 = ld.i64 %1 esz=3 imm=-8\nset.i64 @x1 %4\ngoto imm=4\n" },
+    { "repeated test",
+      "%1 = get.i64 @x0\n%2 = const.i64 imm=15\n%3 = andf.i64 %1 %2\nexit_if ne %3 imm=2\n"
+      "%4 = andf.i64 %1 %2\nexit_if ne %4 imm=6\ngoto imm=4\n",
+      "%1 = get.i64 @x0\n%2 = const.i64 imm=15\n%3 = andf.i64 %1 %2\nexit_if ne %3 imm=2\ngoto imm=4\n" },
+    { "zero extension of a load",
+      "%1 = get.i64 @x0\n%2 = ld.v128 %1 esz=3\n%3 = vzext.v128 %2 esz=3\nset.v128 @v0 %3\ngoto imm=4\n",
+      "%1 = get.i64 @x0\n%2 = ld.v128 %1 esz=3\nset.v128 @v0 %2\ngoto imm=4\n" },
+};
+
+static void compact(IrUnit *unit)
+{
+    IrRef map[IR_MAX_OPS];
+    unsigned count = 1;
+
+    map[0] = 0;
+    for (unsigned i = 1; i < unit->count; i++) {
+        IrOp op = unit->ops[i];
+
+        map[i] = (IrRef)count;
+        if (op.opcode != IR_OP_nop) {
+            for (unsigned k = 0; k < 4; k++) {
+                op.args[k] = map[op.args[k]];
+            }
+            unit->ops[count++] = op;
+        }
+    }
+    unit->count = count;
+}
+
+static char *text_of(const char *text, bool optimise)
+{
+    g_autofree IrUnit *unit = g_new0(IrUnit, 1);
+    g_autoptr(GError) error = NULL;
+
+    ir_unit_init(unit, vars, G_N_ELEMENTS(vars));
+    if (!ir_parse(unit, text, &error)) {
+        g_error("%s in:\n%s", error->message, text);
+    }
+    if (optimise) {
+        opt_run(unit);
+    }
+    compact(unit);
+    return ir_print(unit);
+}
+
+static void test_case(gconstpointer data)
+{
+    unsigned i = GPOINTER_TO_UINT(data);
+    g_autofree char *got = text_of(cases[i].in, true), *want = text_of(cases[i].out, false);
+
+    g_assert_cmpstr(got, ==, want);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *path = g_strdelimit(g_strdup_printf("/opt/%s", cases[i].name), " ", '-');
+
+        g_test_add_data_func(path, GUINT_TO_POINTER(i), test_case);
+    }
+    return g_test_run();
+}
