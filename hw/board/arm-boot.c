@@ -24,7 +24,7 @@ typedef struct {
     const char *what;
     uint64_t address, memory_bytes;
     GBytes *content;
-    bool mapped;             /* content is a mapping of a file */
+    bool mapped; /* content is a mapping of a file */
 } ArmBootImage;
 
 static void free_image(void *opaque)
@@ -123,8 +123,8 @@ GBytes *arm_boot_read_file(const char *what, const char *path, uint64_t limit, G
     if (fd < 0 || fstat(fd, &st) < 0) {
         error_fail_errno(error, errno, "cannot open %s '%s'", what, path);
     } else if (check_file(what, path, &st, limit, error)) {
-        bytes = S_ISREG(st.st_mode) ? map_file(fd, error)
-                                    : read_stream(what, path, fd, limit, error);
+        bytes =
+            S_ISREG(st.st_mode) ? map_file(fd, error) : read_stream(what, path, fd, limit, error);
     }
     if (fd >= 0) {
         close(fd);
@@ -132,7 +132,8 @@ GBytes *arm_boot_read_file(const char *what, const char *path, uint64_t limit, G
     if (bytes && (g_bytes_get_size(bytes) == 0 || g_bytes_get_size(bytes) > limit)) {
         error_fail(error, KASO_ERROR_INVALID,
                    g_bytes_get_size(bytes) ? "%s '%s' is too large for the room there is"
-                                           : "%s '%s' is empty", what, path);
+                                           : "%s '%s' is empty",
+                   what, path);
         g_clear_pointer(&bytes, g_bytes_unref);
     }
     return bytes;
@@ -157,8 +158,8 @@ void *arm_boot_read_dtb(const char *path, int spare, GError **error)
     }
     data = g_bytes_get_data(file, &size);
     if (size < sizeof(struct fdt_header) || fdt_check_full(data, size) != 0) {
-        int status = size < sizeof(struct fdt_header) ? -FDT_ERR_TRUNCATED
-                                                      : fdt_check_full(data, size);
+        int status =
+            size < sizeof(struct fdt_header) ? -FDT_ERR_TRUNCATED : fdt_check_full(data, size);
 
         error_fail(error, KASO_ERROR_INVALID,
                    "device tree '%s' (%" G_GSIZE_FORMAT " bytes) is not a valid blob: %s", path,
@@ -215,8 +216,8 @@ static bool load_kernel(ArmBoot *boot, GError **error)
         if (!in_ram(boot, s->address, s->memory_bytes)) {
             ok = error_fail(error, KASO_ERROR_INVALID,
                             "too little RAM: kernel '%s' wants %#" PRIx64 " to %#" PRIx64
-                            ", RAM is %#" PRIx64 " to %#" PRIx64 "; give more with -m", path,
-                            s->address, s->address + s->memory_bytes, boot->ram_base,
+                            ", RAM is %#" PRIx64 " to %#" PRIx64 "; give more with -m",
+                            path, s->address, s->address + s->memory_bytes, boot->ram_base,
                             boot->ram_base + boot->ram_bytes);
             break;
         }
@@ -259,8 +260,9 @@ bool arm_boot_load(ArmBoot *boot, uint64_t dtb_bytes, GError **error)
     if (boot->dtb_address + dtb_bytes > ram_end) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "too little RAM: kernel '%s' ends %" PRIu64 " KiB into it, initrd '%s' "
-                          "has %" PRIu64 " KiB, the device tree %" PRIu64 " KiB, and -m gives %"
-                          PRIu64 " MiB", config->kernel, (boot->kernel_end - boot->ram_base) >> 10,
+                          "has %" PRIu64 " KiB, the device tree %" PRIu64
+                          " KiB, and -m gives %" PRIu64 " MiB",
+                          config->kernel, (boot->kernel_end - boot->ram_base) >> 10,
                           config->initrd ? config->initrd : "(none)", initrd_bytes >> 10,
                           dtb_bytes >> 10, boot->ram_bytes >> 20);
     }

@@ -16,11 +16,11 @@
 typedef struct {
     Machine *machine;
     uint64_t ram_base, ram_bytes;
-    GPtrArray *images;       /* ArmBootImage *, private */
-    bool has_run;            /* RAM is no longer all zeroes */
-    bool has_kernel;         /* entry is valid: the CPU starts there, x0 = dtb_address */
+    GPtrArray *images; /* ArmBootImage *, private */
+    bool has_run;      /* RAM is no longer all zeroes */
+    bool has_kernel;   /* entry is valid: the CPU starts there, x0 = dtb_address */
     uint64_t entry;
-    uint64_t kernel_end;     /* first address after the kernel with its bss */
+    uint64_t kernel_end;               /* first address after the kernel with its bss */
     uint64_t initrd_start, initrd_end; /* equal when there is none */
     uint64_t dtb_address;
 } ArmBoot;

@@ -43,7 +43,8 @@ static GBytes *gunzip(const char *path, const uint8_t *data, gsize size, uint64_
     } else if (status == Z_BUF_ERROR) {
         error_fail(error, KASO_ERROR_INVALID,
                    "kernel '%s' is truncated: its gzip data ends after %" G_GSIZE_FORMAT
-                   " bytes (unpacked %u)", path, size, out->len);
+                   " bytes (unpacked %u)",
+                   path, size, out->len);
     } else {
         error_fail(error, KASO_ERROR_INVALID, "kernel '%s' has damaged gzip data (%s)", path,
                    stream.msg ? stream.msg : "unknown error");
@@ -75,8 +76,9 @@ static GBytes *unzstd(const char *path, const uint8_t *data, gsize size, uint64_
         return g_byte_array_free_to_bytes(out);
     }
     error_fail(error, KASO_ERROR_INVALID, "kernel '%s' %s", path,
-               out->len > limit ? "unpacks to more than the RAM there is"
-               : ZSTD_isError(status) ? "has damaged zstd data" : "is truncated (zstd data)");
+               out->len > limit       ? "unpacks to more than the RAM there is"
+               : ZSTD_isError(status) ? "has damaged zstd data"
+                                      : "is truncated (zstd data)");
     g_byte_array_unref(out);
     return NULL;
 }
@@ -96,7 +98,8 @@ static GBytes *unpack_zboot(const char *path, const uint8_t *data, gsize size, u
     if ((uint64_t)offset + length > size) {
         error_fail(error, KASO_ERROR_INVALID,
                    "kernel '%s' is truncated: its EFI zboot header asks for %" PRIu64
-                   " bytes, the file has %" G_GSIZE_FORMAT, path, (uint64_t)offset + length, size);
+                   " bytes, the file has %" G_GSIZE_FORMAT,
+                   path, (uint64_t)offset + length, size);
         return NULL;
     }
     if (strncmp(compression, "gzip", 32) == 0) {
@@ -105,9 +108,10 @@ static GBytes *unpack_zboot(const char *path, const uint8_t *data, gsize size, u
     if (strncmp(compression, "zstd", 32) == 0 || strncmp(compression, "zstd22", 32) == 0) {
         return unzstd(path, data + offset, length, limit, error);
     }
-    error_fail(error, KASO_ERROR_UNSUPPORTED,
-               "kernel '%s' is an EFI zboot image packed with '%.32s'; gzip and zstd can be unpacked",
-               path, compression);
+    error_fail(
+        error, KASO_ERROR_UNSUPPORTED,
+        "kernel '%s' is an EFI zboot image packed with '%.32s'; gzip and zstd can be unpacked",
+        path, compression);
     return NULL;
 }
 
@@ -175,12 +179,14 @@ static bool parse_linux_image(ArmImage *image, const char *path, GBytes *content
     if (needed > size) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "kernel '%s' is truncated: its header asks for %" PRIu64
-                          " bytes, there are %" G_GSIZE_FORMAT, path, needed, size);
+                          " bytes, there are %" G_GSIZE_FORMAT,
+                          path, needed, size);
     }
     if (text_offset >= MIB(2) || image_size > GIB(1) * 4) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "kernel '%s' has a damaged Image header (text_offset %#" PRIx64
-                          ", image_size %#" PRIx64 ")", path, text_offset, image_size);
+                          ", image_size %#" PRIx64 ")",
+                          path, text_offset, image_size);
     }
     add_segment(image, base + text_offset, content, 0, size, image_size);
     image->entry = base + text_offset;
@@ -201,7 +207,8 @@ static bool parse_elf(ArmImage *image, const char *path, GBytes *content, GError
         header.e_machine != EM_AARCH64 || header.e_phentsize != sizeof(Elf64_Phdr)) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "kernel '%s' is an ELF file, but not a 64-bit little-endian ARM one "
-                          "(machine %u)", path, header.e_machine);
+                          "(machine %u)",
+                          path, header.e_machine);
     }
     image->entry = header.e_entry;
     for (unsigned i = 0; i < header.e_phnum; i++) {
@@ -214,8 +221,9 @@ static bool parse_elf(ArmImage *image, const char *path, GBytes *content, GError
         if (header.e_phoff > size || at + sizeof segment > size || segment.p_filesz > size ||
             segment.p_offset > size - segment.p_filesz) {
             return error_fail(error, KASO_ERROR_INVALID,
-                              "kernel '%s' is truncated: ELF program header %u reaches beyond its %"
-                              G_GSIZE_FORMAT " bytes", path, i, size);
+                              "kernel '%s' is truncated: ELF program header %u reaches beyond its "
+                              "%" G_GSIZE_FORMAT " bytes",
+                              path, i, size);
         }
         if (segment.p_type != PT_LOAD || segment.p_memsz == 0) {
             continue;

@@ -15,7 +15,7 @@ typedef struct {
 } ArmImageSegment;
 
 typedef struct {
-    GArray *segments;   /* ArmImageSegment */
+    GArray *segments; /* ArmImageSegment */
     uint64_t entry;
 } ArmImage;
 

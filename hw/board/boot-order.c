@@ -23,9 +23,8 @@ static const char *pci_class_name(const PciDevice *pci)
         uint16_t class_code;
         const char *name;
     } names[] = {
-        { 0x0100, "scsi" }, { 0x0101, "ide" },        { 0x0106, "sata" },
-        { 0x0108, "nvme" }, { 0x0200, "ethernet" },   { 0x0300, "display" },
-        { 0x0604, "pci-bridge" }, { 0x0c03, "usb" },
+        { 0x0100, "scsi" },     { 0x0101, "ide" },     { 0x0106, "sata" },       { 0x0108, "nvme" },
+        { 0x0200, "ethernet" }, { 0x0300, "display" }, { 0x0604, "pci-bridge" }, { 0x0c03, "usb" },
     };
     unsigned class_code = load_le16(pci->config + PCI_CLASS_CODE + 1);
 

@@ -64,8 +64,10 @@ static bool check_options(Virt *virt, GError **error)
     if (virt->secure || virt->virtualization || virt->mte || virt->ras) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED,
                           "machine 'virt': %s=on is not there yet; leave it off",
-                          virt->secure ? "secure" : virt->virtualization ? "virtualization"
-                          : virt->mte ? "mte" : "ras");
+                          virt->secure           ? "secure"
+                          : virt->virtualization ? "virtualization"
+                          : virt->mte            ? "mte"
+                                                 : "ras");
     }
     if (virt->iommu && strcmp(virt->iommu, "none") != 0) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED,
@@ -78,9 +80,10 @@ static bool check_options(Virt *virt, GError **error)
                           "give 2, 3 or max");
     }
     if (!virt->highmem && config->ram_bytes > GIB(3)) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "machine 'virt': with highmem=off RAM is at most 3 GiB, but -m gives %"
-                          PRIu64 " MiB", config->ram_bytes >> 20);
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "machine 'virt': with highmem=off RAM is at most 3 GiB, but -m gives %" PRIu64 " MiB",
+            config->ram_bytes >> 20);
     }
     if (!config->kernel && (config->initrd || (config->append && *config->append))) {
         return error_fail(error, KASO_ERROR_INVALID, "%s is of no use without -kernel",
@@ -203,8 +206,8 @@ static bool add_pcie(Virt *virt, GError **error)
     virt->pcie = pcie;
     memory_region_init_alias(&virt->ecam, machine, "pcie-ecam-window", device_mmio(pcie, 0), 0,
                              ecam_bytes);
-    memory_region_add(system, virt->highmem ? VIRT_PCIE_ECAM_HIGH : VIRT_PCIE_ECAM_LOW,
-                      &virt->ecam, 0);
+    memory_region_add(system, virt->highmem ? VIRT_PCIE_ECAM_HIGH : VIRT_PCIE_ECAM_LOW, &virt->ecam,
+                      0);
     memory_region_init_alias(&virt->pcie_mmio, machine, "pcie-mmio-window", device_mmio(pcie, 1),
                              VIRT_PCIE_MMIO, VIRT_PCIE_MMIO_BYTES);
     memory_region_add(system, VIRT_PCIE_MMIO, &virt->pcie_mmio, 0);
@@ -331,8 +334,8 @@ static bool make_fdt(Virt *virt, GError **error)
     const MachineConfig *config = &virt->machine->config;
     int spare = VIRT_FDT_SPARE + (int)(config->append ? strlen(config->append) : 0);
 
-    virt->fdt = config->dtb ? arm_boot_read_dtb(config->dtb, spare, error)
-                            : virt_fdt_build(virt, error);
+    virt->fdt =
+        config->dtb ? arm_boot_read_dtb(config->dtb, spare, error) : virt_fdt_build(virt, error);
     return virt->fdt != NULL;
 }
 
@@ -400,8 +403,8 @@ static bool virt_build(Machine *machine, void *board, GError **error)
            add_flash(virt, 0, error) && add_flash(virt, 1, error) && add_uart(virt, 0, error) &&
            (!machine_serial(machine, 1) || add_uart(virt, 1, error)) &&
            add_simple(virt, "pl031", "rtc", VIRT_RTC, VIRT_SPI_RTC, error) &&
-           add_gpio(virt, error) && add_fw_cfg(virt, error) &&
-           add_pcie(virt, error) && add_virtio_slots(virt, error) && load_images(virt, error);
+           add_gpio(virt, error) && add_fw_cfg(virt, error) && add_pcie(virt, error) &&
+           add_virtio_slots(virt, error) && load_images(virt, error);
 }
 
 /* Devices may have come or gone since the last time. */
@@ -450,8 +453,8 @@ static const Property virt_properties[] = {
     { "ras", PROPERTY_BOOL, offsetof(Virt, ras), "error injection (not yet)" },
     { "its", PROPERTY_BOOL, offsetof(Virt, its),
       "accepted; message interrupts go through the GICv2m frame", "on" },
-    { "acpi", PROPERTY_ON_OFF_AUTO, offsetof(Virt, acpi),
-      "accepted; the guest gets a device tree", "auto" },
+    { "acpi", PROPERTY_ON_OFF_AUTO, offsetof(Virt, acpi), "accepted; the guest gets a device tree",
+      "auto" },
     { "iommu", PROPERTY_STRING, offsetof(Virt, iommu), "'none'" },
     { "dtb-randomness", PROPERTY_BOOL, offsetof(Virt, dtb_randomness),
       "random seeds in the device tree", "on" },

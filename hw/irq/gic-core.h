@@ -51,24 +51,24 @@ typedef enum {
 typedef struct {
     GicWord word; /* INTID 0 to 31 */
     uint8_t priority[GIC_PRIVATE_IRQS];
-    uint8_t sgi_sources[GIC_SGIS];   /* GICv2: bit per requesting CPU */
-    uint32_t target[GIC_MAX_WORDS];  /* shared interrupts that are routed here; [0] all ones */
+    uint8_t sgi_sources[GIC_SGIS];  /* GICv2: bit per requesting CPU */
+    uint32_t target[GIC_MAX_WORDS]; /* shared interrupts that are routed here; [0] all ones */
     /* CPU interface */
-    uint32_t control;                /* GICC_CTLR or ICC_CTLR_EL1, as the layout defines it */
-    uint32_t active_priorities[2];   /* per group; bit n: priority n << 3 */
-    uint8_t group_enable;            /* bit per group */
+    uint32_t control;              /* GICC_CTLR or ICC_CTLR_EL1, as the layout defines it */
+    uint32_t active_priorities[2]; /* per group; bit n: priority n << 3 */
+    uint8_t group_enable;          /* bit per group */
     uint8_t priority_mask;
     uint8_t binary_point[2];
     bool common_binary_point;
     bool group0_is_fiq;
-    uint8_t output;                  /* level of each line to the vCPU, bit per VCPU_LINE_* */
+    uint8_t output; /* level of each line to the vCPU, bit per VCPU_LINE_* */
 } GicCpu;
 
 typedef struct {
-    unsigned cpus, irqs, words;      /* irqs counts the private ones; words is irqs / 32 rounded up */
-    bool affinity_routing;           /* GICv3: SGIs have neither sources nor a fixed enable */
-    uint8_t group_enable;            /* GICD_CTLR: bit per group */
-    GicWord shared[GIC_MAX_WORDS];   /* [0] unused */
+    unsigned cpus, irqs, words;    /* irqs counts the private ones; words is irqs / 32 rounded up */
+    bool affinity_routing;         /* GICv3: SGIs have neither sources nor a fixed enable */
+    uint8_t group_enable;          /* GICD_CTLR: bit per group */
+    GicWord shared[GIC_MAX_WORDS]; /* [0] unused */
     uint8_t shared_priority[GIC_MAX_WORDS * 32];
     GicCpu cpu[GIC_MAX_CPUS];
     IrqLine outputs[GIC_MAX_CPUS][VCPU_LINE_COUNT];
@@ -76,11 +76,12 @@ typedef struct {
 } GicCore;
 
 /* The fields that a snapshot keeps, for a device with a GicCore named `core`. */
-#define GIC_CORE_STATE(type) STATE(type, core.group_enable), STATE(type, core.shared),             \
-    STATE(type, core.shared_priority), STATE(type, core.cpu)
+#define GIC_CORE_STATE(type)                                                                       \
+    STATE(type, core.group_enable), STATE(type, core.shared), STATE(type, core.shared_priority),   \
+        STATE(type, core.cpu)
 
 typedef struct {
-    uint16_t intid;      /* GIC_INTID_NONE: nothing is pending */
+    uint16_t intid; /* GIC_INTID_NONE: nothing is pending */
     uint8_t priority;
     uint8_t group;
 } GicPending;

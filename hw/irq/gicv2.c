@@ -86,8 +86,8 @@ static uint32_t read_targets(GicV2 *gic, unsigned cpu, unsigned index)
     }
     for (unsigned i = 0; i < 4; i++) {
         unsigned intid = index * 4 + i;
-        uint8_t mask = intid < GIC_PRIVATE_IRQS ? (uint8_t)(1u << cpu)
-                                                : gic_core_targets(&gic->core, intid);
+        uint8_t mask =
+            intid < GIC_PRIVATE_IRQS ? (uint8_t)(1u << cpu) : gic_core_targets(&gic->core, intid);
 
         value |= (uint32_t)mask << i * 8;
     }
@@ -387,7 +387,8 @@ static void cpu_write_word(GicV2 *gic, unsigned cpu, uint32_t offset, uint32_t v
         break;
     default:
         if (offset < GICC_APR0 || offset >= GICC_NSAPR0 + 0x10) {
-            log_guest_error(name_of(gic), "write of %#x to CPU interface offset %#x", value, offset);
+            log_guest_error(name_of(gic), "write of %#x to CPU interface offset %#x", value,
+                            offset);
         }
     }
 }
@@ -417,11 +418,19 @@ static MemoryResult cpu_write(void *opaque, uint64_t offset, uint64_t value, uns
 }
 
 static const MemoryOps dist_ops = {
-    .read = dist_read, .write = dist_write, .size_min = 1, .size_max = 4, .lock_free = true,
+    .read = dist_read,
+    .write = dist_write,
+    .size_min = 1,
+    .size_max = 4,
+    .lock_free = true,
 };
 
 static const MemoryOps cpu_ops = {
-    .read = cpu_read, .write = cpu_write, .size_min = 4, .size_max = 4, .lock_free = true,
+    .read = cpu_read,
+    .write = cpu_write,
+    .size_min = 4,
+    .size_max = 4,
+    .lock_free = true,
 };
 
 static void gicv2_input(void *opaque, int number, int level)
@@ -469,11 +478,11 @@ static const DeviceType gicv2_type = {
     .summary = "ARM Generic Interrupt Controller version 2",
     .board_only = true,
     .instance_size = sizeof(GicV2),
-    .properties = (const Property[]){
-        { "num-cpu", PROPERTY_U32, offsetof(GicV2, num_cpu), "CPU interfaces, 1 to 8", "1" },
-        { "num-irq", PROPERTY_U32, offsetof(GicV2, num_irq), "interrupts, counting 32 private ones",
-          "96" },
-        { 0 } },
+    .properties = (const Property[]){ { "num-cpu", PROPERTY_U32, offsetof(GicV2, num_cpu),
+                                        "CPU interfaces, 1 to 8", "1" },
+                                      { "num-irq", PROPERTY_U32, offsetof(GicV2, num_irq),
+                                        "interrupts, counting 32 private ones", "96" },
+                                      { 0 } },
     .state = (const StateField[]){ GIC_CORE_STATE(GicV2), { 0 } },
     .input = gicv2_input,
     .realize = gicv2_realize,

@@ -58,7 +58,11 @@ static MemoryResult gicv2m_write(void *opaque, uint64_t offset, uint64_t value, 
 
 /* Needs no lock: nothing here changes, and the interrupt controller has its own. */
 static const MemoryOps gicv2m_ops = {
-    .read = gicv2m_read, .write = gicv2m_write, .size_min = 4, .size_max = 4, .lock_free = true,
+    .read = gicv2m_read,
+    .write = gicv2m_write,
+    .size_min = 4,
+    .size_max = 4,
+    .lock_free = true,
 };
 
 static bool gicv2m_realize(Device *device, GError **error)
@@ -81,10 +85,11 @@ static const DeviceType gicv2m_type = {
     .summary = "GICv2m frame: message-signalled interrupts to SPIs",
     .board_only = true,
     .instance_size = sizeof(GicV2m),
-    .properties = (const Property[]){
-        { "base-spi", PROPERTY_U32, offsetof(GicV2m, base_spi), "first SPI of the frame" },
-        { "num-spi", PROPERTY_U32, offsetof(GicV2m, num_spi), "how many SPIs it has", "64" },
-        { 0 } },
+    .properties =
+        (const Property[]){
+            { "base-spi", PROPERTY_U32, offsetof(GicV2m, base_spi), "first SPI of the frame" },
+            { "num-spi", PROPERTY_U32, offsetof(GicV2m, num_spi), "how many SPIs it has", "64" },
+            { 0 } },
     .realize = gicv2m_realize,
 };
 DEVICE_TYPE(gicv2m_type);

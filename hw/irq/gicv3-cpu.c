@@ -260,8 +260,8 @@ static bool plain_write(void *opaque, Vcpu *vcpu, uint32_t encoding, uint64_t va
         break;
     case ICC_IGRPEN0_EL1:
     case ICC_IGRPEN1_EL1:
-        c->group_enable = (uint8_t)bits_deposit(c->group_enable, encoding == ICC_IGRPEN1_EL1, 1,
-                                                value & 1);
+        c->group_enable =
+            (uint8_t)bits_deposit(c->group_enable, encoding == ICC_IGRPEN1_EL1, 1, value & 1);
         break;
     default: /* ICC_SRE_EL1: all bits are fixed */
         break;
@@ -271,9 +271,18 @@ static bool plain_write(void *opaque, Vcpu *vcpu, uint32_t encoding, uint64_t va
     return true;
 }
 
-#define RO(name, read) { name, #name, read, undefined_write }
-#define WO(name, write) { name, #name, undefined_read, write }
-#define PLAIN(name) { name, #name, plain_read, plain_write }
+#define RO(name, read)                                                                             \
+    {                                                                                              \
+        name, #name, read, undefined_write                                                         \
+    }
+#define WO(name, write)                                                                            \
+    {                                                                                              \
+        name, #name, undefined_read, write                                                         \
+    }
+#define PLAIN(name)                                                                                \
+    {                                                                                              \
+        name, #name, plain_read, plain_write                                                       \
+    }
 
 const ExternalRegister gicv3_cpu_registers[] = {
     PLAIN(ICC_PMR_EL1),

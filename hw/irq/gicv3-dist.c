@@ -20,8 +20,8 @@ enum {
     TYPER_IDBITS_10 = 9 << 19,
     TYPER_NO_1_OF_N = 1 << 25,
 
-    ROUTER_WRITABLE_HIGH = 0xff,     /* Aff3 */
-    ROUTER_WRITABLE_LOW = 0xffffff,  /* Aff2 to Aff0; Interrupt_Routing_Mode is RES0 */
+    ROUTER_WRITABLE_HIGH = 0xff,    /* Aff3 */
+    ROUTER_WRITABLE_LOW = 0xffffff, /* Aff2 to Aff0; Interrupt_Routing_Mode is RES0 */
 };
 
 static uint32_t dist_read_word(GicV3 *gic, uint32_t offset)
@@ -147,5 +147,9 @@ static MemoryResult dist_write(void *opaque, uint64_t offset, uint64_t value, un
 }
 
 const MemoryOps gicv3_dist_ops = {
-    .read = dist_read, .write = dist_write, .size_min = 1, .size_max = 8, .lock_free = true,
+    .read = dist_read,
+    .write = dist_write,
+    .size_min = 1,
+    .size_max = 8,
+    .lock_free = true,
 };

@@ -30,8 +30,8 @@ static uint32_t sgi_read_word(GicV3 *gic, unsigned cpu, uint32_t offset)
     GicCore *core = &gic->core;
 
     if (offset >= GICV3_BITS && offset < GICV3_IPRIORITYR) {
-        return offset % 0x80 == 0
-                   ? gic_core_read_bits(core, cpu, (offset - GICV3_BITS) / 0x80, 0) : 0;
+        return offset % 0x80 == 0 ? gic_core_read_bits(core, cpu, (offset - GICV3_BITS) / 0x80, 0)
+                                  : 0;
     }
     if (offset >= GICV3_IPRIORITYR && offset < GICV3_IPRIORITYR + GIC_PRIVATE_IRQS) {
         return gic_core_read_priorities(core, cpu, (offset - GICV3_IPRIORITYR) / 4);
@@ -90,8 +90,8 @@ static void redist_write_word(GicV3 *gic, uint32_t offset, uint32_t value, uint3
     if (offset >= SGI_BASE) {
         sgi_write_word(gic, cpu, offset - SGI_BASE, value, mask);
     } else if (offset == GICR_WAKER) {
-        gic->waker[cpu] = value & WAKER_PROCESSOR_SLEEP
-                              ? WAKER_PROCESSOR_SLEEP | WAKER_CHILDREN_ASLEEP : 0;
+        gic->waker[cpu] =
+            value & WAKER_PROCESSOR_SLEEP ? WAKER_PROCESSOR_SLEEP | WAKER_CHILDREN_ASLEEP : 0;
     }
 }
 
@@ -131,5 +131,9 @@ static MemoryResult redist_write(void *opaque, uint64_t offset, uint64_t value, 
 }
 
 const MemoryOps gicv3_redist_ops = {
-    .read = redist_read, .write = redist_write, .size_min = 1, .size_max = 8, .lock_free = true,
+    .read = redist_read,
+    .write = redist_write,
+    .size_min = 1,
+    .size_max = 8,
+    .lock_free = true,
 };

@@ -9,7 +9,9 @@
 #include "hw/irq/gicv3.h"
 
 /* PIDR4..7, PIDR0..3, CIDR0..3; PIDR2 bits 7:4 say GICv3. */
-static const uint8_t id_registers[] = { 0x44, 0, 0, 0, 0x92, 0xb4, 0x3b, 0, 0x0d, 0xf0, 0x05, 0xb1 };
+static const uint8_t id_registers[] = {
+    0x44, 0, 0, 0, 0x92, 0xb4, 0x3b, 0, 0x0d, 0xf0, 0x05, 0xb1
+};
 
 uint32_t gicv3_id_register(uint32_t offset)
 {
@@ -72,13 +74,14 @@ static const DeviceType gicv3_type = {
     .summary = "ARM Generic Interrupt Controller version 3",
     .board_only = true,
     .instance_size = sizeof(GicV3),
-    .properties = (const Property[]){
-        { "num-cpu", PROPERTY_U32, offsetof(GicV3, num_cpu), "redistributors, 1 to 8", "1" },
-        { "num-irq", PROPERTY_U32, offsetof(GicV3, num_irq), "interrupts, counting 32 private ones",
-          "96" },
-        { 0 } },
-    .state = (const StateField[]){
-        GIC_CORE_STATE(GicV3), STATE(GicV3, route), STATE(GicV3, waker), { 0 } },
+    .properties = (const Property[]){ { "num-cpu", PROPERTY_U32, offsetof(GicV3, num_cpu),
+                                        "redistributors, 1 to 8", "1" },
+                                      { "num-irq", PROPERTY_U32, offsetof(GicV3, num_irq),
+                                        "interrupts, counting 32 private ones", "96" },
+                                      { 0 } },
+    .state =
+        (const StateField[]){
+            GIC_CORE_STATE(GicV3), STATE(GicV3, route), STATE(GicV3, waker), { 0 } },
     .input = gicv3_input,
     .realize = gicv3_realize,
     .unrealize = gicv3_unrealize,

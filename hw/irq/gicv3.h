@@ -10,8 +10,8 @@ enum {
     GICV3_DIST_SIZE = 0x10000,
     GICV3_REDIST_STRIDE = 0x20000, /* RD_base and SGI_base frames of 64 KiB each */
 
-    GICV3_IIDR = 0x0000043b,       /* ARM */
-    GICV3_ID_REGISTERS = 0xffd0,   /* the same in each 64 KiB frame */
+    GICV3_IIDR = 0x0000043b,     /* ARM */
+    GICV3_ID_REGISTERS = 0xffd0, /* the same in each 64 KiB frame */
 };
 
 /* Bit registers start at this offset of the distributor and of SGI_base. */
@@ -28,7 +28,7 @@ enum {
 typedef struct {
     Device device;
     GicCore core;
-    uint32_t num_cpu, num_irq; /* properties */
+    uint32_t num_cpu, num_irq;          /* properties */
     uint64_t route[GIC_MAX_WORDS * 32]; /* GICD_IROUTERn */
     uint32_t waker[GIC_MAX_CPUS];       /* GICR_WAKER */
     MemoryRegion dist, redist;

@@ -15,9 +15,9 @@
 #include "machine/machine.h"
 
 enum {
-    BANK_WIDTH = 4,             /* bytes: two chips of 16 bits */
-    WRITE_BUFFER_SIZE = 4096,   /* of both chips */
-    BLOCK_IO_ALIGN = 4096,      /* granularity of writes to the image */
+    BANK_WIDTH = 4,           /* bytes: two chips of 16 bits */
+    WRITE_BUFFER_SIZE = 4096, /* of both chips */
+    BLOCK_IO_ALIGN = 4096,    /* granularity of writes to the image */
 };
 
 typedef enum { MODE_ARRAY, MODE_STATUS, MODE_IDENTIFIER, MODE_QUERY } FlashMode;
@@ -59,14 +59,15 @@ enum {
 typedef struct {
     Device device;
     MemoryRegion memory;
-    BlockBackend *drive;  /* properties */
+    BlockBackend *drive; /* properties */
     uint64_t size, sector_length;
     char *name;
     bool read_only;
     uint32_t mode, expect, status;
     uint32_t buffer_left; /* bus words that the guest still has to give */
     uint64_t buffer_offset, buffer_end;
-    uint8_t buffer[WRITE_BUFFER_SIZE]; /* what to program at buffer_offset, after the confirmation */
+    uint8_t
+        buffer[WRITE_BUFFER_SIZE]; /* what to program at buffer_offset, after the confirmation */
 
     /* Write-through: [dirty_start, dirty_end) waits while one write is in flight. */
     uint64_t dirty_start, dirty_end;
@@ -168,17 +169,16 @@ static void erase(CfiFlash *f, uint64_t offset)
 static uint8_t query_byte(const CfiFlash *f, unsigned index)
 {
     static const uint8_t table[] = {
-        [0x10] = 'Q', 'R', 'Y',
-        [0x13] = 0x01, 0x00,             /* Intel/Sharp extended command set */
-        [0x15] = 0x31, 0x00,             /* address of the extended table */
-        [0x1b] = 0x45, 0x55, 0x00, 0x00, /* Vcc 4.5 V to 5.5 V, no Vpp */
-        [0x1f] = 0x07, 0x07, 0x0a, 0x00, /* typical times, 2^n µs or ms */
-        [0x23] = 0x04, 0x04, 0x04, 0x00, /* maximum: 2^n times typical */
-        [0x28] = 0x02, 0x00,             /* x8 and x16 */
-        [0x2a] = 0x0b, 0x00,             /* write buffer of 2^11 bytes */
-        [0x2c] = 0x01,                   /* one erase region */
-        [0x31] = 'P', 'R', 'I', '1', '0',
-        [0x3f] = 0x01,                   /* one protection register field */
+        [0x10] = 'Q',  'R',  'Y',  [0x13] = 0x01, 0x00, /* Intel/Sharp extended command set */
+        [0x15] = 0x31, 0x00,                            /* address of the extended table */
+        [0x1b] = 0x45, 0x55, 0x00, 0x00,                /* Vcc 4.5 V to 5.5 V, no Vpp */
+        [0x1f] = 0x07, 0x07, 0x0a, 0x00,                /* typical times, 2^n µs or ms */
+        [0x23] = 0x04, 0x04, 0x04, 0x00,                /* maximum: 2^n times typical */
+        [0x28] = 0x02, 0x00,                            /* x8 and x16 */
+        [0x2a] = 0x0b, 0x00,                            /* write buffer of 2^11 bytes */
+        [0x2c] = 0x01,                                  /* one erase region */
+        [0x31] = 'P',  'R',  'I',  '1',           '0',
+        [0x3f] = 0x01, /* one protection register field */
     };
     unsigned chips = BANK_WIDTH / 2;
     uint64_t blocks = f->size / f->sector_length - 1;
@@ -367,7 +367,10 @@ static MemoryResult flash_write(void *opaque, uint64_t offset, uint64_t value, u
 }
 
 static const MemoryOps flash_ops = {
-    .read = flash_read, .write = flash_write, .size_min = 1, .size_max = BANK_WIDTH,
+    .read = flash_read,
+    .write = flash_write,
+    .size_min = 1,
+    .size_max = BANK_WIDTH,
 };
 
 /* --- life --- */
@@ -383,9 +386,11 @@ static bool flash_load(CfiFlash *f, GError **error)
     if (size > f->size || (size < f->size && !f->read_only)) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "flash drive '%s' (%s) has %" PRIu64 " bytes, but the flash has %" PRIu64
-                          "%s", block_id(f->drive), block_filename(f->drive), size, f->size,
-                          size > f->size ? "" : "; extend the file with 'truncate -s' or give "
-                                                "readonly=on");
+                          "%s",
+                          block_id(f->drive), block_filename(f->drive), size, f->size,
+                          size > f->size ? ""
+                                         : "; extend the file with 'truncate -s' or give "
+                                           "readonly=on");
     }
     chunk = g_malloc(CHUNK);
     for (uint64_t offset = 0; offset < size; offset += CHUNK) {
@@ -415,7 +420,8 @@ static bool cfi_flash_realize(Device *device, GError **error)
         f->sector_length < 1024 || f->size < f->sector_length || f->size > GIB(1)) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "cfi.pflash01: size=%" PRIu64 " and sector-length=%" PRIu64
-                          " are not powers of two from 1024 to 1 GiB", f->size, f->sector_length);
+                          " are not powers of two from 1024 to 1 GiB",
+                          f->size, f->sector_length);
     }
     if (!memory_region_init_rom(&f->memory, device->machine, f->name ? f->name : "flash", f->size,
                                 &flash_ops, f, error)) {
@@ -459,17 +465,22 @@ static const DeviceType cfi_flash_type = {
     .summary = "NOR flash with the Intel command set, two 16-bit chips",
     .board_only = true,
     .instance_size = sizeof(CfiFlash),
-    .properties = (const Property[]){
-        { "drive", PROPERTY_DRIVE, offsetof(CfiFlash, drive), "image that keeps the contents" },
-        { "size", PROPERTY_SIZE, offsetof(CfiFlash, size), "bytes of the bank", "64M" },
-        { "sector-length", PROPERTY_SIZE, offsetof(CfiFlash, sector_length),
-          "bytes that one erase clears", "256K" },
-        { "name", PROPERTY_STRING, offsetof(CfiFlash, name), "name of its memory" },
-        { 0 } },
-    .state = (const StateField[]){
-        STATE(CfiFlash, mode), STATE(CfiFlash, expect), STATE(CfiFlash, status),
-        STATE(CfiFlash, buffer_left), STATE(CfiFlash, buffer_offset), STATE(CfiFlash, buffer_end),
-        STATE(CfiFlash, buffer), { 0 } },
+    .properties =
+        (const Property[]){
+            { "drive", PROPERTY_DRIVE, offsetof(CfiFlash, drive), "image that keeps the contents" },
+            { "size", PROPERTY_SIZE, offsetof(CfiFlash, size), "bytes of the bank", "64M" },
+            { "sector-length", PROPERTY_SIZE, offsetof(CfiFlash, sector_length),
+              "bytes that one erase clears", "256K" },
+            { "name", PROPERTY_STRING, offsetof(CfiFlash, name), "name of its memory" },
+            { 0 } },
+    .state = (const StateField[]){ STATE(CfiFlash, mode),
+                                   STATE(CfiFlash, expect),
+                                   STATE(CfiFlash, status),
+                                   STATE(CfiFlash, buffer_left),
+                                   STATE(CfiFlash, buffer_offset),
+                                   STATE(CfiFlash, buffer_end),
+                                   STATE(CfiFlash, buffer),
+                                   { 0 } },
     .realize = cfi_flash_realize,
     .unrealize = cfi_flash_unrealize,
     .reset = cfi_flash_reset,

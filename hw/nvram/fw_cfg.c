@@ -243,8 +243,8 @@ static MemoryResult fw_cfg_read(void *opaque, uint64_t offset, uint64_t *value, 
         *value = read_data(f, size);
     } else if (offset >= OFFSET_DMA) {
         /* The signature in memory order: how a guest finds the DMA interface. */
-        *value = __builtin_bswap64(DMA_SIGNATURE) >> (offset - OFFSET_DMA) * 8 &
-                 bits_mask(size * 8);
+        *value =
+            __builtin_bswap64(DMA_SIGNATURE) >> (offset - OFFSET_DMA) * 8 & bits_mask(size * 8);
     } else {
         *value = 0;
         log_guest_error(f->device.id, "read of the selector");
@@ -315,8 +315,9 @@ static const DeviceType fw_cfg_type = {
     .summary = "Firmware configuration device with DMA",
     .board_only = true,
     .instance_size = sizeof(FwCfg),
-    .state = (const StateField[]){
-        STATE(FwCfg, dma_address), STATE(FwCfg, offset), STATE(FwCfg, selector), { 0 } },
+    .state =
+        (const StateField[]){
+            STATE(FwCfg, dma_address), STATE(FwCfg, offset), STATE(FwCfg, selector), { 0 } },
     .realize = fw_cfg_realize,
     .unrealize = fw_cfg_unrealize,
     .reset = fw_cfg_reset,

@@ -18,7 +18,7 @@ typedef struct {
     MemoryRegion ram;            /* 1 MiB at RIG_RAM */
 } Rig;
 
-#define RIG_RAM UINT64_C(0x40000000)
+#define RIG_RAM       UINT64_C(0x40000000)
 #define RIG_RAM_BYTES MIB(1)
 
 /* properties: "name=value" strings, NULL-terminated, or NULL. The machine lock is held until rig_close. */

@@ -38,8 +38,9 @@ static GBytes *gzip(const void *data, size_t size)
 {
     size_t room = size + 1000;
     uint8_t *out = g_malloc(room);
-    z_stream stream = { .next_in = (Bytef *)data, .avail_in = (uInt)size, .next_out = out,
-                        .avail_out = (uInt)room };
+    z_stream stream = {
+        .next_in = (Bytef *)data, .avail_in = (uInt)size, .next_out = out, .avail_out = (uInt)room
+    };
 
     deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
     deflate(&stream, Z_FINISH);
@@ -118,7 +119,8 @@ static void formats(void)
     g_autofree uint8_t *image = make_image(SIZE, 0, 0x40000), *old = make_image(SIZE, 0, 0);
     g_autoptr(GBytes) packed = gzip(image, SIZE), boot = zboot(packed, "gzip");
     g_autofree uint8_t *zstd = g_malloc(2 * SIZE);
-    g_autoptr(GBytes) zstd_packed = g_bytes_new(zstd, ZSTD_compress(zstd, 2 * SIZE, image, SIZE, 3));
+    g_autoptr(GBytes) zstd_packed =
+        g_bytes_new(zstd, ZSTD_compress(zstd, 2 * SIZE, image, SIZE, 3));
     g_autoptr(GBytes) zstd_boot = NULL, lzma_boot = zboot(packed, "lzma");
     gsize size;
     const void *data;
@@ -170,13 +172,20 @@ static void elf(void)
 {
     uint8_t file[0x300] = { 0 };
     Elf64_Ehdr header = {
-        .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, 1 }, .e_machine = EM_AARCH64,
-        .e_phoff = 0x40, .e_phnum = 1, .e_phentsize = sizeof(Elf64_Phdr),
+        .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, 1 },
+        .e_machine = EM_AARCH64,
+        .e_phoff = 0x40,
+        .e_phnum = 1,
+        .e_phentsize = sizeof(Elf64_Phdr),
         .e_entry = 0xffff000000000010,
     };
     Elf64_Phdr segment = {
-        .p_type = PT_LOAD, .p_offset = 0x200, .p_vaddr = 0xffff000000000000,
-        .p_paddr = RIG_RAM + 0x100000, .p_filesz = 0x100, .p_memsz = 0x1000,
+        .p_type = PT_LOAD,
+        .p_offset = 0x200,
+        .p_vaddr = 0xffff000000000000,
+        .p_paddr = RIG_RAM + 0x100000,
+        .p_filesz = 0x100,
+        .p_memsz = 0x1000,
     };
     ArmBoot boot;
     Rig rig;

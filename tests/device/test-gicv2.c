@@ -4,8 +4,18 @@
 #include "tests/device/rig.h"
 
 enum { DIST, CPU };
-enum { CTLR = 0, PMR = 4, BPR = 8, IAR = 0xc, EOIR = 0x10, RPR = 0x14, HPPIR = 0x18, AIAR = 0x20,
-       AEOIR = 0x24, DEACTIVATE = 0x1000 };
+enum {
+    CTLR = 0,
+    PMR = 4,
+    BPR = 8,
+    IAR = 0xc,
+    EOIR = 0x10,
+    RPR = 0x14,
+    HPPIR = 0x18,
+    AIAR = 0x20,
+    AEOIR = 0x24,
+    DEACTIVATE = 0x1000
+};
 enum { NONE = 1023 };
 
 static const char *const properties[] = { "num-cpu=4", "num-irq=96", NULL };

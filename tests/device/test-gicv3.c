@@ -8,17 +8,28 @@ enum { NONE = 1023 };
 
 #define ICC(crn, crm, op2) (3u << 14 | (crn) << 7 | (crm) << 3 | (op2))
 enum {
-    PMR = ICC(4, 6, 0), IAR0 = ICC(12, 8, 0), EOIR0 = ICC(12, 8, 1), BPR0 = ICC(12, 8, 3),
-    DEACTIVATE = ICC(12, 11, 1), RPR = ICC(12, 11, 3), SGI1R = ICC(12, 11, 5), SGI0R = ICC(12, 11, 7),
-    IAR1 = ICC(12, 12, 0), EOIR1 = ICC(12, 12, 1), HPPIR1 = ICC(12, 12, 2), BPR1 = ICC(12, 12, 3),
-    CTLR = ICC(12, 12, 4), SRE = ICC(12, 12, 5), IGRPEN0 = ICC(12, 12, 6), IGRPEN1 = ICC(12, 12, 7),
+    PMR = ICC(4, 6, 0),
+    IAR0 = ICC(12, 8, 0),
+    EOIR0 = ICC(12, 8, 1),
+    BPR0 = ICC(12, 8, 3),
+    DEACTIVATE = ICC(12, 11, 1),
+    RPR = ICC(12, 11, 3),
+    SGI1R = ICC(12, 11, 5),
+    SGI0R = ICC(12, 11, 7),
+    IAR1 = ICC(12, 12, 0),
+    EOIR1 = ICC(12, 12, 1),
+    HPPIR1 = ICC(12, 12, 2),
+    BPR1 = ICC(12, 12, 3),
+    CTLR = ICC(12, 12, 4),
+    SRE = ICC(12, 12, 5),
+    IGRPEN0 = ICC(12, 12, 6),
+    IGRPEN1 = ICC(12, 12, 7),
 };
 
 static uint64_t mrs(Rig *rig, unsigned cpu, uint32_t encoding)
 {
     void *opaque;
-    const ExternalRegister *reg =
-        machine_find_external_register(rig->machine, encoding, &opaque);
+    const ExternalRegister *reg = machine_find_external_register(rig->machine, encoding, &opaque);
     Vcpu vcpu = { .index = cpu };
     uint64_t value = 0;
 
@@ -30,8 +41,7 @@ static uint64_t mrs(Rig *rig, unsigned cpu, uint32_t encoding)
 static void msr(Rig *rig, unsigned cpu, uint32_t encoding, uint64_t value)
 {
     void *opaque;
-    const ExternalRegister *reg =
-        machine_find_external_register(rig->machine, encoding, &opaque);
+    const ExternalRegister *reg = machine_find_external_register(rig->machine, encoding, &opaque);
     Vcpu vcpu = { .index = cpu };
 
     g_assert_nonnull(reg);
@@ -230,8 +240,8 @@ static void private_interrupts(void)
 
 static void hammer(void)
 {
-    static const uint32_t registers[] = { PMR, BPR0, BPR1, DEACTIVATE, RPR, SGI1R, SGI0R, CTLR, SRE,
-                                          IGRPEN0, IGRPEN1 };
+    static const uint32_t registers[] = { PMR,   BPR0, BPR1, DEACTIVATE, RPR,    SGI1R,
+                                          SGI0R, CTLR, SRE,  IGRPEN0,    IGRPEN1 };
     Rig rig;
 
     open_gic(&rig);

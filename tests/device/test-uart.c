@@ -6,8 +6,18 @@
 #include "machine/chardev.h"
 #include "tests/device/rig.h"
 
-enum { DR = 0, RSR = 4, FR = 0x18, LCR_H = 0x2c, CR = 0x30, IFLS = 0x34, IMSC = 0x38, RIS = 0x3c,
-       MIS = 0x40, ICR = 0x44 };
+enum {
+    DR = 0,
+    RSR = 4,
+    FR = 0x18,
+    LCR_H = 0x2c,
+    CR = 0x30,
+    IFLS = 0x34,
+    IMSC = 0x38,
+    RIS = 0x3c,
+    MIS = 0x40,
+    ICR = 0x44
+};
 enum { FR_RXFE = 0x10, FR_TXFF = 0x20, FR_RXFF = 0x40, FR_TXFE = 0x80 };
 enum { INT_RX = 0x10, INT_TX = 0x20, INT_RT = 0x40, INT_BE = 0x200, INT_OE = 0x400 };
 
@@ -29,7 +39,9 @@ static size_t sink_write(Chardev *chardev, const uint8_t *data, size_t size)
 }
 
 static const ChardevType sink_type = {
-    .name = "test-sink", .summary = "kept by a test", .instance_size = sizeof(SinkChardev),
+    .name = "test-sink",
+    .summary = "kept by a test",
+    .instance_size = sizeof(SinkChardev),
     .write = sink_write,
 };
 
@@ -172,7 +184,7 @@ static void gpio(void)
     rig_write(&rig, 0, 0, 0x400, 0x0f, 4);
     rig_write(&rig, 0, 0, 0x3fc, 0xff, 4);
     g_assert_cmphex(rig_read(&rig, 0, 0, 0x3fc, 4), ==, 0x0f); /* inputs are not written */
-    rig_write(&rig, 0, 0, 0x01 << 2, 0, 4); /* only pin 0, by the address */
+    rig_write(&rig, 0, 0, 0x01 << 2, 0, 4);                    /* only pin 0, by the address */
     g_assert_cmphex(rig_read(&rig, 0, 0, 0x3fc, 4), ==, 0x0e);
     g_assert_false(rig.levels[1]);
     g_assert_true(rig.levels[2]);

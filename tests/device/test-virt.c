@@ -29,8 +29,9 @@ static uint64_t idle_get_pc(const Vcpu *vcpu)
 static const Target idle_target = {
     .name = "idle",
     .cpu_size = sizeof(IdleCpu),
-    .registers = (const TargetRegister[]){
-        { .name = "x0", .bits = 64, .offset = offsetof(IdleCpu, x0) }, { 0 } },
+    .registers =
+        (const TargetRegister[]){ { .name = "x0", .bits = 64, .offset = offsetof(IdleCpu, x0) },
+                                  { 0 } },
     .get_pc = idle_get_pc,
     .set_pc = idle_set_pc,
 };
@@ -42,8 +43,12 @@ static Machine *make_machine(unsigned cpus, uint64_t ram_bytes, const char *kern
                              const char *const *options)
 {
     MachineConfig config = {
-        .target = &idle_target, .board = board_find("virt"), .cpu_model = &idle_model,
-        .vcpus = cpus, .ram_bytes = ram_bytes, .kernel = g_strdup(kernel),
+        .target = &idle_target,
+        .board = board_find("virt"),
+        .cpu_model = &idle_model,
+        .vcpus = cpus,
+        .ram_bytes = ram_bytes,
+        .kernel = g_strdup(kernel),
         .start_paused = !kernel,
         .board_options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
     };
@@ -130,7 +135,8 @@ static void tree(void)
 
 static void variants(void)
 {
-    static const char *const gic3[] = { "gic-version=3", "highmem=off", "dtb-randomness=off", NULL };
+    static const char *const gic3[] = { "gic-version=3", "highmem=off", "dtb-randomness=off",
+                                        NULL };
     Machine *machine = build(8, GIB(3), NULL, gic3);
     const void *fdt = tree_of(machine);
 
@@ -164,10 +170,10 @@ static void compiler(void)
     close(g_mkstemp(path));
     option = g_strdup_printf("dumpdtb=%s", path);
     machine_free(build(4, GIB(1), NULL, (const char *const[]){ option, NULL }));
-    g_spawn_sync(NULL,
-                 (char *[]){ dtc, (char *)"-I", (char *)"dtb", (char *)"-O", (char *)"dts",
-                             path, NULL },
-                 NULL, 0, NULL, NULL, &out, &problems, &status, &error);
+    g_spawn_sync(
+        NULL,
+        (char *[]){ dtc, (char *)"-I", (char *)"dtb", (char *)"-O", (char *)"dts", path, NULL },
+        NULL, 0, NULL, NULL, &out, &problems, &status, &error);
     g_assert_no_error(error);
     g_assert_cmpint(status, ==, 0);
     g_assert_cmpstr(problems, ==, "");
@@ -240,8 +246,8 @@ static void boot_order(void)
     AddressSpace *space = &machine->memory_space;
     MemoryAttributes cpu = { .vcpu = 0 };
     g_autoptr(GError) error = NULL;
-    Device *disk = device_create(machine, NULL, "virtio-net-pci", bus_find(machine, "pcie.0"), "n",
-                                 &error);
+    Device *disk =
+        device_create(machine, NULL, "virtio-net-pci", bus_find(machine, "pcie.0"), "n", &error);
     uint64_t value;
     char text[64];
 
@@ -271,13 +277,13 @@ static void wiring(void)
     uint64_t value;
 
     machine_lock(machine);
-    address_space_write(space, 0x08000000, 1, 4, cpu);             /* GICD_CTLR */
-    address_space_write(space, 0x08000104, 2, 4, cpu);             /* SPI 1 on */
-    address_space_write(space, 0x08000821, 2, 1, cpu);             /* to CPU 1 */
-    address_space_write(space, 0x08010004, 0xff, 4, cpu);          /* GICC_PMR */
-    address_space_write(space, 0x08010000, 1, 4, cpu);             /* GICC_CTLR */
+    address_space_write(space, 0x08000000, 1, 4, cpu);    /* GICD_CTLR */
+    address_space_write(space, 0x08000104, 2, 4, cpu);    /* SPI 1 on */
+    address_space_write(space, 0x08000821, 2, 1, cpu);    /* to CPU 1 */
+    address_space_write(space, 0x08010004, 0xff, 4, cpu); /* GICC_PMR */
+    address_space_write(space, 0x08010000, 1, 4, cpu);    /* GICC_CTLR */
     g_assert_cmphex(atomic_load(&vcpu->interrupts), ==, 0);
-    address_space_write(space, 0x09000038, 1 << 5, 4, cpu);        /* UARTIMSC: transmit */
+    address_space_write(space, 0x09000038, 1 << 5, 4, cpu); /* UARTIMSC: transmit */
     address_space_write(space, 0x09000000, 'x', 4, cpu);
     g_assert_cmphex(atomic_load(&vcpu->interrupts), ==, 1u << VCPU_LINE_IRQ);
     address_space_read(space, 0x0801000c, &value, 4, cpu);
