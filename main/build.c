@@ -137,15 +137,24 @@ static void create_machine(Setup *setup)
     }
 }
 
+/* Until here a signal ends the program as usual: a socket with wait=on may wait for ever. */
+static bool build_consoles(Setup *setup, GError **error)
+{
+    bool ok = create_memory_path(setup, error) && setup_run_stage(setup, STAGE_OBJECT, error) &&
+              setup_run_stage(setup, STAGE_CHARDEV, error) &&
+              setup_run_stage(setup, STAGE_CONSOLE, error) && consoles_add_defaults(setup, error);
+
+    /* Threads that start from now on leave signals to the main loop. */
+    process_block_signals();
+    return ok;
+}
+
 bool setup_build(Setup *setup, GError **error)
 {
     const char *unused;
 
     create_machine(setup);
-    if (!create_memory_path(setup, error) || !setup_run_stage(setup, STAGE_OBJECT, error) ||
-        !setup_run_stage(setup, STAGE_CHARDEV, error) ||
-        !setup_run_stage(setup, STAGE_CONSOLE, error) || !consoles_add_defaults(setup, error) ||
-        !setup_run_stage(setup, STAGE_BLOCKDEV, error) ||
+    if (!build_consoles(setup, error) || !setup_run_stage(setup, STAGE_BLOCKDEV, error) ||
         !setup_run_stage(setup, STAGE_DRIVE, error) ||
         !setup_run_stage(setup, STAGE_NETDEV, error) || !setup_run_stage(setup, STAGE_NIC, error) ||
         !network_add_defaults(setup, error) || !choose_accelerator(setup, error) ||

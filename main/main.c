@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The program: options, registries, run. Knows no device. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,7 +83,7 @@ int main(int argc, char **argv)
     int status;
 
     setup->target = target_of_program(program);
-    process_block_signals();
+    signal(SIGPIPE, SIG_IGN);
     if (!setup_parse(setup, argc, argv, &error)) {
         return fail(setup, error);
     }

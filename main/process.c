@@ -176,7 +176,6 @@ void process_block_signals(void)
 
     fill_signals(&set);
     sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
 }
 
 static gboolean take_signal(gint fd, GIOCondition condition, gpointer opaque)

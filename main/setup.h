@@ -136,6 +136,7 @@ bool process_write_pid_file(const char *path, GError **error);
 /* The last steps before the guest runs: chroot, user, and telling the parent of a daemon. */
 bool process_settle(Setup *setup, GError **error);
 void process_watch_signals(Machine *machine);
+/* Before the first thread starts: they inherit it. */
 void process_block_signals(void);
 
 /* help.c */

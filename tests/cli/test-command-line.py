@@ -246,6 +246,17 @@ class CommandLine(unittest.TestCase):
                      stdin='info version\n' * 200 + 'quit\n')
         self.assertEqual(result.returncode, 0)
 
+    def test_signal_while_waiting(self):
+        path = os.path.join(self.folder.name, 'serial')
+        process = subprocess.Popen([KASO, *VIRT, '-serial', f'unix:{path},server=on,wait=on'], stderr=subprocess.PIPE)
+        for _ in range(100):
+            if os.path.exists(path):
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+        self.assertNotEqual(process.returncode, 0)
+
     def test_resident(self):
         with open(os.path.join(FOLDER, 'meson-info', 'intro-buildoptions.json'), encoding='utf-8') as options:
             if 'address' in json.dumps([o['value'] for o in json.load(options) if o['name'] == 'b_sanitize']):
