@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floating-point operations as IR. With ARM_MODE_FP_FAST, single and double precision are native: FPCR
- * asks for nothing but a rounding mode, which is in MXCSR, and maybe default NaNs, which the native
- * operations' cold stubs give like all NaNs. Everything else calls helpers.
+ * Floating-point operations as IR. Single and double precision are native: the rounding mode is in
+ * MXCSR, FPCR.FZ is a property of the operations, and default NaNs are given by the cold stubs that
+ * deal with all NaNs. Half precision and the rest call helpers.
  */
 #include "target/arm/a64-simd.h"
 
-static bool is_native(const A64Translator *t, unsigned esz)
+static bool is_native(unsigned esz)
 {
-    return (t->mode & ARM_MODE_FP_FAST) && esz >= 2;
+    return esz >= 2;
+}
+
+static uint8_t flush_of(const A64Translator *t)
+{
+    return t->mode & ARM_MODE_FP_FZ ? 1 : 0;
 }
 
 /* The IR's name for an operation; IR_FOP_COUNT: there is none. */
@@ -35,11 +40,11 @@ IrRef a64_fp(A64Translator *t, ArmFp op, unsigned esz, bool scalar, IrRef a, IrR
     const TcgHelper *helper = arm_fp_helper(op, esz, scalar);
     IrFop native = native_op(op);
 
-    if (!is_native(t, esz) || native == IR_FOP_COUNT) {
+    if (!is_native(esz) || native == IR_FOP_COUNT) {
         return a64_call(t, helper, a, b, c, 0);
     }
     return a64_op(t, (IrOp){ .opcode = IR_OP_fop, .type = IR_V128, .esz = (uint8_t)esz,
-                             .sub = (uint8_t)native, .var = scalar, .args = { a, b, c },
+                             .sub = (uint8_t)native, .cond = flush_of(t), .var = scalar, .args = { a, b, c },
                              .helper = helper });
 }
 
@@ -53,7 +58,7 @@ static bool is_native_imm(const A64Translator *t, ArmFp op, unsigned esz, bool s
     case ARM_FP_round:
         return !(t->mode & ARM_MODE_FP_DN);
     case ARM_FP_cvt:
-        return scalar && !(t->mode & ARM_MODE_FP_DN) &&
+        return scalar && !(t->mode & (ARM_MODE_FP_DN | ARM_MODE_FP_AHP)) &&
                ((esz == 2 && imm == 3) || (esz == 3 && imm == 2) || (esz == 2 && imm == 1));
     case ARM_FP_rint:
         return false;
@@ -66,11 +71,11 @@ IrRef a64_fp_imm(A64Translator *t, ArmFp op, unsigned esz, bool scalar, IrRef a,
 {
     const TcgHelper *helper = arm_fp_helper(op, esz, scalar);
 
-    if (!is_native(t, esz) || !is_native_imm(t, op, esz, scalar, imm)) {
+    if (!is_native(esz) || !is_native_imm(t, op, esz, scalar, imm)) {
         return a64_call(t, helper, a, a64_const(t, IR_I64, imm), 0, 0);
     }
     return a64_op(t, (IrOp){ .opcode = IR_OP_fop, .type = IR_V128, .esz = (uint8_t)esz,
-                             .sub = (uint8_t)native_op(op), .var = scalar, .args = { a },
+                             .sub = (uint8_t)native_op(op), .cond = flush_of(t), .var = scalar, .args = { a },
                              .imm = imm, .helper = helper });
 }
 
@@ -78,11 +83,12 @@ IrRef a64_fp_to_int(A64Translator *t, unsigned esz, bool is_signed, bool wide, I
 {
     const TcgHelper *helper = arm_fp_to_int_helper(esz, is_signed, wide);
 
-    if (!is_native(t, esz) || imm >> 8) {
+    if (!is_native(esz) || imm >> 8) {
         return a64_call(t, helper, a, a64_const(t, IR_I64, imm), 0, 0);
     }
     return a64_op(t, (IrOp){ .opcode = IR_OP_fop, .type = wide ? IR_I64 : IR_I32,
-                             .esz = (uint8_t)esz, .sub = is_signed ? IR_FTO_S : IR_FTO_U, .var = 1,
+                             .esz = (uint8_t)esz, .sub = is_signed ? IR_FTO_S : IR_FTO_U,
+                             .cond = flush_of(t), .var = 1,
                              .args = { a }, .imm = imm, .helper = helper });
 }
 
@@ -91,7 +97,7 @@ IrRef a64_fp_from_int(A64Translator *t, unsigned esz, bool is_signed, bool wide,
 {
     const TcgHelper *helper = arm_fp_from_int_helper(esz, is_signed, wide);
 
-    if (!is_native(t, esz) || fraction_bits) {
+    if (!is_native(esz) || fraction_bits) {
         return a64_call(t, helper, a, a64_const(t, IR_I64, (int64_t)fraction_bits << 8), 0, 0);
     }
     return a64_op(t, (IrOp){ .opcode = IR_OP_fop, .type = IR_V128, .esz = (uint8_t)esz,
@@ -103,9 +109,9 @@ IrRef a64_fp_compare(A64Translator *t, unsigned esz, bool signalling, IrRef a, I
 {
     IrRef nzcv;
 
-    if (is_native(t, esz)) {
+    if (is_native(esz)) {
         return a64_op(t, (IrOp){ .opcode = IR_OP_fcmp, .type = IR_V128, .esz = (uint8_t)esz,
-                                 .args = { a, b }, .imm = signalling,
+                                 .cond = flush_of(t), .args = { a, b }, .imm = signalling,
                                  .helper = arm_fp_compare_helper(esz, false) });
     }
     nzcv = a64_call(t, arm_fp_compare_helper(esz, true), a, b,

@@ -45,7 +45,7 @@ enum {
     ARM_MODE_ALIGN = 1 << 3,       /* SCTLR.A: unaligned data accesses fault */
     ARM_MODE_SP_ALIGN = 1 << 4,    /* SCTLR.SA or SA0 */
     ARM_MODE_FP = 1 << 5,          /* FP and SIMD are not trapped */
-    ARM_MODE_FP_FAST = 1 << 6,     /* FPCR.AHP and FZ are 0 */
+    ARM_MODE_FP_FZ = 1 << 6,       /* FPCR.FZ: single and double precision flush denormals */
     ARM_MODE_UAO = 1 << 7,
     ARM_MODE_STEP = 1 << 8,        /* software step is active: one instruction a unit */
     ARM_MODE_BREAKPOINTS = 1 << 9, /* hardware breakpoints are enabled */
@@ -64,6 +64,7 @@ enum {
     ARM_MODE_PAC_DB = 1 << 22,
     ARM_MODE_MOPS = 1 << 23,       /* CPY* and SET* are not undefined (SCTLR.MSCEn at EL0) */
     ARM_MODE_FP_DN = 1 << 25,      /* FPCR.DN: NaN results are the default NaN */
+    ARM_MODE_FP_AHP = 1 << 26,     /* FPCR.AHP: alternative half precision */
     ARM_MODE_CACHE_ON = 1 << 24,   /* SCTLR.C: DC ZVA and exclusives act on normal memory */
 };
 
@@ -226,7 +227,7 @@ uint32_t arm_get_fpcr(ArmCpu *cpu);
 void arm_set_fpcr(ArmCpu *cpu, uint32_t value);
 uint32_t arm_get_fpsr(ArmCpu *cpu);
 void arm_set_fpsr(ArmCpu *cpu, uint32_t value);
-/* ARM_MODE_FP_FAST and ARM_MODE_FP_DN as FPCR asks for. */
+/* ARM_MODE_FP_FZ, DN and AHP as FPCR asks for. */
 uint32_t arm_fpcr_mode(uint32_t fpcr);
 
 #endif

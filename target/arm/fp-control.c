@@ -31,8 +31,8 @@ FloatStatus arm_fp_status(const ArmCpu *cpu)
 uint32_t arm_fpcr_mode(uint32_t fpcr)
 {
     /* FZ16 matters to half precision only, which is never native. */
-    return (fpcr & (FPCR_AHP | FPCR_FZ) ? 0 : ARM_MODE_FP_FAST) |
-           (fpcr & FPCR_DN ? ARM_MODE_FP_DN : 0);
+    return (fpcr & FPCR_FZ ? ARM_MODE_FP_FZ : 0) | (fpcr & FPCR_DN ? ARM_MODE_FP_DN : 0) |
+           (fpcr & FPCR_AHP ? ARM_MODE_FP_AHP : 0);
 }
 
 uint32_t arm_get_fpcr(ArmCpu *cpu)

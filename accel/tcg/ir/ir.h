@@ -218,8 +218,9 @@ enum {
      * Floating point (sub: IrFop). `helper` computes the same exactly and is called by            \
      * interpreters and, in back ends, from a cold stub when the fast path's result is a NaN or    \
      * otherwise not the guest's. scalar: flag in `var`: lane 0 only, the other lanes of the       \
-     * result are those of a (two-operand forms) or zero (conversions). Helper signature: V128 or  \
-     * uint64_t f(env, args…, uint64_t imm).                                                       \
+     * result are those of a (two-operand forms) or zero (conversions). flush: `cond` is 1:        \
+     * denormal operands and results are zeros, which the helper sees to. Helper signature: V128   \
+     * or uint64_t f(env, args…, uint64_t imm).                                                    \
      */                                                                                            \
     X(fop, 3, T, IR_EFFECT, "floating-point operation `sub` on lanes of esz")                      \
     /* control: page-relative targets in imm */                                                    \
@@ -283,7 +284,7 @@ typedef struct {
     uint8_t type;          /* IrType of the result, or of the operands where the result is flags/void */
     uint8_t esz;
     uint8_t sub;
-    uint8_t cond;          /* IrCond */
+    uint8_t cond;          /* IrCond; fop, fcmp: 1 = flush-to-zero */
     uint8_t var;           /* variable index; fop: 1 = scalar */
     IrRef args[4];
     int64_t imm;

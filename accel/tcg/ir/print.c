@@ -2,7 +2,7 @@
 /*
  * The text form of units, one op a line:
  *
- *   [%N = ] opcode.type [cond] [@variable] [%arg ...] [esz=N] [sub=N] [imm=N] [aux=N] [scalar] [helper=NAME]
+ *   [%N = ] opcode.type [cond] [@variable] [%arg ...] [esz=N] [sub=N] [imm=N] [aux=N] [scalar] [flush] [helper=NAME]
  *
  * Fields that are zero are left out. `#` starts a comment.
  */
@@ -66,6 +66,9 @@ static void print_op(GString *out, const IrUnit *unit, unsigned index)
     print_number(out, "imm", op->imm);
     if (op->opcode == IR_OP_fop && op->var) {
         g_string_append(out, " scalar");
+    }
+    if ((op->opcode == IR_OP_fop || op->opcode == IR_OP_fcmp) && op->cond) {
+        g_string_append(out, " flush");
     }
     if (uses_helper(op->opcode)) {
         g_string_append_printf(out, " helper=%s", op->helper ? op->helper->name : "none");
@@ -217,6 +220,10 @@ static bool parse_operand(Parser *parser, char *token, IrOp *op, unsigned *arg_c
     }
     if (!strcmp(token, "scalar")) {
         op->var = 1;
+        return true;
+    }
+    if (!strcmp(token, "flush")) {
+        op->cond = 1;
         return true;
     }
     if (cond >= 0) {

@@ -4,7 +4,8 @@
  * be the guest's (NaN results, conversions out of range) a stub calls the op's helper, which computes
  * everything again from the same operands. MXCSR's sticky bits are the guest's: nothing here may set
  * one that the guest's operation would not. Not modelled: Arm detects tininess before rounding, SSE
- * after, so a result that rounds up to the smallest normal number does not set underflow.
+ * after, so a result that rounds up to the smallest normal number does not set underflow; and a
+ * result that is flushed to zero has set inexact before the helper was asked.
  */
 #include "accel/tcg/host/x86_64/vector.h"
 
@@ -15,6 +16,7 @@ enum { ROUND_QUIET = 8, ROUND_MXCSR = 4 };
 typedef struct {
     const IrOp *op;
     bool scalar, is_double;
+    bool flush;      /* denormal operands and results go to the helper */
     int args[3];
     unsigned count;
     int result;      /* where the op leaves its value */
@@ -64,6 +66,69 @@ static ColdStub *helper_stub(Emitter *e, const Float *f)
     return stub;
 }
 
+static void stub_if(Emitter *e, Float *f, unsigned cc)
+{
+    emitter_stub_jump(f->stub, asm_jcc(&e->a, cc));
+}
+
+/*
+ * To the stub when a lane of value is tiny: |value| below the smallest normal number; with_smallest:
+ * or equal to it; with_zero: including zero. Compares twice the number's bits, less one unless zero
+ * counts, as unsigned numbers (by way of a bias). Uses VTMP1 and VTMP2.
+ */
+static void check_tiny(Emitter *e, Float *f, int value, bool with_smallest, bool with_zero)
+{
+    unsigned esz = f->is_double ? 3 : 2, bits = 8u << esz;
+    uint64_t bias = UINT64_C(1) << (bits - 1);
+    uint64_t smallest = UINT64_C(2) << (f->is_double ? 52 : 23);
+    uint64_t addend = with_zero ? bias : bias - 1;
+    uint64_t limit = bias + smallest - (with_smallest ? 0 : 2) + with_zero;
+    uint64_t splat = f->is_double ? 1 : UINT64_C(0x100000001);
+
+    vec_shift(e, 6, esz, VTMP1, value, 1);
+    vec_const(e, VTMP2, addend * splat);
+    vec3(e, f->is_double ? V66(0xd4) : V66(0xfe), VTMP1, VTMP1, VTMP2);
+    if (f->scalar) {
+        /* Nothing is less than the smallest integer: other lanes do not count. */
+        uint64_t never = bias * splat;
+
+        asm_vector_const(e, VTMP2, f->is_double ? limit : limit | bias << 32, never);
+    } else {
+        vec_const(e, VTMP2, limit * splat);
+    }
+    vec3(e, f->is_double ? OP_PCMPGTQ : OP_PCMPGTD, VTMP2, VTMP2, VTMP1);
+    vec2(e, OP_PTEST, VTMP2, VTMP2);
+    stub_if(e, f, CC_NE);
+}
+
+static void check_operands(Emitter *e, Float *f)
+{
+    for (unsigned i = 0; i < f->count && f->flush; i++) {
+        check_tiny(e, f, f->args[i], false, false);
+    }
+}
+
+/* Begins an op that has a stub only for operands to be flushed. */
+static void begin(Emitter *e, Float *f)
+{
+    use_operands(e, f);
+    emitter_advance(e);
+    f->to = emitter_result(e, f->args[0], 0);
+    f->stub = NULL;
+    if (f->flush) {
+        f->stub = helper_stub(e, f);
+        check_operands(e, f);
+    }
+}
+
+static void end(Emitter *e, Float *f)
+{
+    if (f->stub) {
+        f->stub->join = e->a.p;
+    }
+    emitter_finish(e, f->to);
+}
+
 /* Begins an op with a stub: operands stay intact until the last check. */
 static void begin_checked(Emitter *e, Float *f)
 {
@@ -77,11 +142,7 @@ static void begin_checked(Emitter *e, Float *f)
         }
     }
     f->stub = helper_stub(e, f);
-}
-
-static void stub_if(Emitter *e, Float *f, unsigned cc)
-{
-    emitter_stub_jump(f->stub, asm_jcc(&e->a, cc));
+    check_operands(e, f);
 }
 
 static void end_checked(Emitter *e, Float *f)
@@ -125,6 +186,9 @@ static void emit_arithmetic(Emitter *e, Float *f)
         vec2(e, op, f->result, f->args[0]);
     }
     check_ordered(e, f, f->result, f->result);
+    if (f->flush && f->op->sub != IR_FSQRT) {
+        check_tiny(e, f, f->result, true, f->op->sub == IR_FMUL || f->op->sub == IR_FDIV);
+    }
     end_checked(e, f);
 }
 
@@ -137,6 +201,9 @@ static void emit_fma(Emitter *e, Float *f)
     asm_vector_mov(e, VTMP0, f->args[0]);
     asm_vex_rr(&e->a, op, f->is_double, false, VTMP0, f->args[2], f->args[1]);
     check_ordered(e, f, VTMP0, VTMP0);
+    if (f->flush) {
+        check_tiny(e, f, VTMP0, true, true);
+    }
     end_checked(e, f);
 }
 
@@ -175,11 +242,10 @@ static void emit_compare_mask(Emitter *e, Float *f)
                                                    : CMP_LE_OS;
     int a, b, to;
 
-    use_operands(e, f);
+    begin(e, f);
     a = f->args[0];
     b = f->args[1];
-    emitter_advance(e);
-    to = emitter_result(e, a, 0);
+    to = f->to;
     if (!swap) {
         vec3_imm(e, form(f, 0xc2), to, a, b, predicate);
     } else if (!f->scalar) {
@@ -188,33 +254,27 @@ static void emit_compare_mask(Emitter *e, Float *f)
         vec3_imm(e, form(f, 0xc2), VTMP0, b, a, predicate);
         vec3_imm(e, OP_PBLENDW, to, a, VTMP0, f->is_double ? 0x0f : 0x03);
     }
-    emitter_finish(e, to);
-}
-
-/* A scalar conversion whose result has zeros above lane 0. */
-static void scalar_into_zero(Emitter *e, uint32_t op, int to, int from)
-{
-    vec3(e, OP_PXOR, VTMP0, VTMP0, VTMP0);
-    vec3(e, op, VTMP0, VTMP0, from);
-    asm_vector_mov(e, to, VTMP0);
+    end(e, f);
 }
 
 static void emit_convert(Emitter *e, Float *f)
 {
-    int to;
-
-    use_operands(e, f);
-    emitter_advance(e);
-    to = emitter_result(e, f->args[0], 0);
+    begin(e, f);
     if (f->op->imm == 1) {
         /* Only lane 0 is converted: the others become zeros first. */
         vec3_imm(e, V663A(0x21), VTMP0, f->args[0], f->args[0], 0x0e);
-        asm_vex_rr(&e->a, V663A(0x1d), false, false, VTMP0, 0, to);
+        asm_vex_rr(&e->a, V663A(0x1d), false, false, VTMP0, 0, f->to);
         asm_u8(&e->a, ROUND_MXCSR);
     } else {
-        scalar_into_zero(e, form(f, 0x5a), to, f->args[0]);
+        vec3(e, OP_PXOR, VTMP0, VTMP0, VTMP0);
+        vec3(e, form(f, 0x5a), VTMP0, VTMP0, f->args[0]);
+        if (f->flush && f->is_double) {
+            f->is_double = false; /* the result */
+            check_tiny(e, f, VTMP0, true, true);
+        }
+        asm_vector_mov(e, f->to, VTMP0);
     }
-    emitter_finish(e, to);
+    end(e, f);
 }
 
 /*
@@ -256,6 +316,7 @@ static void emit_round_away(Emitter *e, Float *f)
     emitter_advance(e);
     f->to = emitter_result(e, f->args[0], 0);
     f->stub = helper_stub(e, f);
+    check_operands(e, f);
     round_away(e, f, scratch);
     if (f->op->imm & IR_ROUND_EXACT) {
         /* for the inexact flag */
@@ -270,24 +331,21 @@ static void emit_round_away(Emitter *e, Float *f)
 static void emit_round(Emitter *e, Float *f)
 {
     unsigned quiet = f->op->imm & IR_ROUND_EXACT ? 0 : ROUND_QUIET, imm;
-    int to;
 
     if ((f->op->imm & 7) == IR_ROUND_AWAY) {
         emit_round_away(e, f);
         return;
     }
     imm = x86_rounding(f->op->imm) | quiet;
-    use_operands(e, f);
-    emitter_advance(e);
-    to = emitter_result(e, f->args[0], 0);
+    begin(e, f);
     if (f->scalar) {
         vec3(e, OP_PXOR, VTMP0, VTMP0, VTMP0);
         vec3_imm(e, V663A(f->is_double ? 0x0b : 0x0a), VTMP0, VTMP0, f->args[0], imm);
-        asm_vector_mov(e, to, VTMP0);
+        asm_vector_mov(e, f->to, VTMP0);
     } else {
-        vec2_imm(e, V663A(f->is_double ? 0x09 : 0x08), to, f->args[0], imm);
+        vec2_imm(e, V663A(f->is_double ? 0x09 : 0x08), f->to, f->args[0], imm);
     }
-    emitter_finish(e, to);
+    end(e, f);
 }
 
 /* cvtsi2ss, cvtsi2sd into zeros. */
@@ -388,6 +446,7 @@ static void emit_to_int(Emitter *e, Float *f)
     emitter_advance(e);
     f->to = emitter_result(e, NO_REG, 0);
     f->stub = helper_stub(e, f);
+    check_operands(e, f);
     emit_to_int_value(e, f, f->op->sub == IR_FTO_U, f->op->type == IR_I64, f->to);
     f->stub->join = e->a.p;
     emitter_finish(e, f->to);
@@ -413,6 +472,7 @@ static void emit_lane_conversion(Emitter *e, Float *f)
         }
         convert_from_int(e, f, f->is_double || is_unsigned, f->to, value);
     } else {
+        check_operands(e, f);
         emit_to_int_value(e, f, is_unsigned, f->is_double, value);
         vec_from_int(e, f->is_double, f->to, value);
     }
@@ -448,7 +508,15 @@ static void emit_vector_to_int(Emitter *e, Float *f)
 static void emit_fcmp(Emitter *e, Float *f)
 {
     use_operands(e, f);
+    if (f->flush) {
+        f->to = NO_REG;
+        f->stub = helper_stub(e, f);
+        check_operands(e, f);
+    }
     emit_ucomis(e, f, f->op->imm & 1, f->args[0], f->args[1]);
+    if (f->flush) {
+        f->stub->join = e->a.p;
+    }
     emitter_advance(e);
     emitter_finish_void(e);
     emitter_set_eflags(e, (IrRef)e->at, EFLAGS_FLOAT);
@@ -510,13 +578,32 @@ static void emit_helper_call(Emitter *e, Float *f)
     emitter_finish(e, f->to);
 }
 
+/* The helper has raised the exceptions; the flags come from the host, with its denormals-are-zeros. */
+static void compare_flushed(Emitter *e, const IrOp *op, const int8_t *regs)
+{
+    enum { MXCSR_DAZ = 0x40, LDMXCSR = 2, STMXCSR = 3, CONTROL = OP(PP_NONE, MAP_0F, 0xae) };
+    Float f = { .op = op, .scalar = true, .is_double = op->esz == 3 };
+    Mem saved = mem(RSP, FRAME_SCRATCH), flushing = mem(RSP, FRAME_SCRATCH + 4);
+
+    asm_rm(&e->a, CONTROL, false, STMXCSR, saved);
+    asm_rm(&e->a, CONTROL, false, STMXCSR, flushing);
+    asm_group1_mem_imm(&e->a, false, G1_OR, flushing, MXCSR_DAZ);
+    asm_rm(&e->a, CONTROL, false, LDMXCSR, flushing);
+    emit_ucomis(e, &f, op->imm & 1, regs[0], regs[1]);
+    asm_rm(&e->a, CONTROL, false, LDMXCSR, saved);
+}
+
 void emit_helper_stub(Emitter *e, ColdStub *stub)
 {
     const IrOp *op = &e->unit->ops[stub->op];
     const int8_t regs[3] = { stub->address, stub->value, stub->value2 };
 
     call_helper(e, op, regs);
-    load_result(e, op, stub->result);
+    if (op->opcode == IR_OP_fcmp) {
+        compare_flushed(e, op, regs);
+    } else {
+        load_result(e, op, stub->result);
+    }
     asm_jmp_to(&e->a, stub->join);
 }
 
@@ -563,7 +650,8 @@ static void (*const emitters[IR_FOP_COUNT])(Emitter *, Float *) = {
 
 bool emit_float_op(Emitter *e, const IrOp *op)
 {
-    Float f = { .op = op, .scalar = op->var == 1, .is_double = op->esz == 3 };
+    Float f = { .op = op, .scalar = op->var == 1, .is_double = op->esz == 3,
+                .flush = op->cond == 1 };
 
     if (op->opcode == IR_OP_fcmp) {
         (op->esz >= 2 ? emit_fcmp : emit_helper_call)(e, &f);

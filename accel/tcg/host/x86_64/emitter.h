@@ -115,7 +115,7 @@ typedef struct {
     int8_t address, scratch, value, value2, result; /* registers; value NO_REG: a constant */
     int32_t imm;             /* added to address */
     unsigned first_store, store_count;
-    uint8_t *jumps[3];       /* displacements (rel32) that lead here */
+    uint8_t *jumps[6];       /* displacements (rel32) that lead here */
     uint8_t *join;           /* where to continue */
     TcgLink *link;
 } ColdStub;
