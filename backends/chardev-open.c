@@ -166,8 +166,7 @@ static Chardev *chardev_open_one(Machine *machine, const char *id, const Chardev
         properties_init(type->properties, chardev);
     }
     if ((options && !chardev_set_options(chardev, options, error)) ||
-        !chardev_open_log(chardev, options, error) ||
-        (type->open && !type->open(chardev, error))) {
+        !chardev_open_log(chardev, options, error) || (type->open && !type->open(chardev, error))) {
         if (chardev->log_fd) {
             close(chardev->log_fd);
         }

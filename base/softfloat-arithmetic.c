@@ -253,8 +253,9 @@ uint64_t float_mulx(const FloatFormat *f, uint64_t a, uint64_t b, FloatStatus *s
     FloatParts pa = float_unpack(f, a, s), pb = float_unpack(f, b, s);
 
     if (is_zero_times_inf(pa, pb)) {
-        pa = (FloatParts){ .class = FLOAT_NORMAL, .sign = pa.sign ^ pb.sign, .exp = 1,
-                           .sig = top_bit };
+        pa = (FloatParts){
+            .class = FLOAT_NORMAL, .sign = pa.sign ^ pb.sign, .exp = 1, .sig = top_bit
+        };
         return float_round_pack(f, pa, s);
     }
     return float_round_pack(f, float_parts_mul(pa, pb, s), s);

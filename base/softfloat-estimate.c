@@ -115,8 +115,8 @@ uint64_t float_rsqrt_estimate(const FloatFormat *f, uint64_t a, FloatStatus *s)
     scaled = 256 | top_fraction(p);
     scaled = biased & 1 ? scaled >> 1 : scaled;
     biased = (3 * bias - 1 - biased) >> 1;
-    return (uint64_t)biased << f->frac_bits |
-           (uint64_t)(rsqrt_table(scaled) & 0xff) << (f->frac_bits - 8);
+    return (uint64_t)biased << f->frac_bits | (uint64_t)(rsqrt_table(scaled) & 0xff)
+                                                  << (f->frac_bits - 8);
 }
 
 uint64_t float_recip_exponent(const FloatFormat *f, uint64_t a, FloatStatus *s)
@@ -161,7 +161,9 @@ uint64_t float_recip_step(const FloatFormat *f, uint64_t a, uint64_t b, FloatSta
 
 uint64_t float_rsqrt_step(const FloatFormat *f, uint64_t a, uint64_t b, FloatStatus *s)
 {
-    FloatParts three = { .class = FLOAT_NORMAL, .exp = 1, .sig = (FloatSig)3 << (FLOAT_SIG_TOP - 1) };
+    FloatParts three = { .class = FLOAT_NORMAL,
+                         .exp = 1,
+                         .sig = (FloatSig)3 << (FLOAT_SIG_TOP - 1) };
 
     return fused_step(f, a, b, three, -1, s);
 }

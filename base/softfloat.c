@@ -8,8 +8,9 @@
 #include "base/bits.h"
 
 const FloatFormat float_f16 = { .exp_bits = 5, .frac_bits = 10, .is_half = true };
-const FloatFormat float_f16_alt = { .exp_bits = 5, .frac_bits = 10, .is_half = true,
-                                    .no_specials = true };
+const FloatFormat float_f16_alt = {
+    .exp_bits = 5, .frac_bits = 10, .is_half = true, .no_specials = true
+};
 const FloatFormat float_bf16 = { .exp_bits = 8, .frac_bits = 7 };
 const FloatFormat float_f32 = { .exp_bits = 8, .frac_bits = 23 };
 const FloatFormat float_f64 = { .exp_bits = 11, .frac_bits = 52 };
@@ -229,7 +230,8 @@ uint64_t float_round_pack(const FloatFormat *f, FloatParts p, FloatStatus *s)
 
 FloatParts float_parts_default_nan(const FloatStatus *s)
 {
-    return (FloatParts){ .class = FLOAT_QNAN, .sign = s->default_nan_negative,
+    return (FloatParts){ .class = FLOAT_QNAN,
+                         .sign = s->default_nan_negative,
                          .sig = (FloatSig)1 << (FLOAT_SIG_TOP - 1) };
 }
 

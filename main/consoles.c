@@ -25,8 +25,8 @@ bool option_chardev(Setup *setup, const char *argument, GError **error)
     if (!type || !id) {
         return error_fail(error, KASO_ERROR_INVALID, "it needs a type and id=NAME");
     }
-    setup->stdio_mux |= strcmp(type, "stdio") == 0 &&
-                        g_strcmp0(key_values_get(list, "mux"), "on") == 0;
+    setup->stdio_mux |=
+        strcmp(type, "stdio") == 0 && g_strcmp0(key_values_get(list, "mux"), "on") == 0;
     options = key_values_table(list);
     return chardev_open(setup->machine, id, type, options, error) != NULL;
 }

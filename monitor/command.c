@@ -103,7 +103,8 @@ static bool command_check(const MonitorCommand *command, json_t *arguments, GErr
     const char *name = command->name ? command->name : command->hmp, *key;
     json_t *value;
 
-    json_object_foreach(arguments, key, value) {
+    json_object_foreach(arguments, key, value)
+    {
         for (argument = table; argument->name && strcmp(argument->name, key); argument++) {
         }
         if (!argument->name && !(command->flags & COMMAND_OPEN_ARGUMENTS)) {

@@ -66,7 +66,8 @@ static bool qmp_check_form(Monitor *monitor, json_t *message, json_t *id)
         qmp_send_error(monitor, "GenericError", "a command must be a JSON object", NULL);
         return false;
     }
-    json_object_foreach(message, key, value) {
+    json_object_foreach(message, key, value)
+    {
         if (strcmp(key, "execute") && strcmp(key, "arguments") && strcmp(key, "id")) {
             char *text = g_strdup_printf(
                 "member '%s' has no place in a command; there are execute, arguments and id", key);

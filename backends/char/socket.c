@@ -418,9 +418,9 @@ static char *socket_describe(Chardev *chardev)
     return text;
 }
 
-#define SOCKET_PROPERTY(name, kind, field, ...)                            \
-    {                                                                      \
-        name, PROPERTY_##kind, offsetof(SocketChardev, field), __VA_ARGS__ \
+#define SOCKET_PROPERTY(name, kind, field, ...)                                                    \
+    {                                                                                              \
+        name, PROPERTY_##kind, offsetof(SocketChardev, field), __VA_ARGS__                         \
     }
 static const Property socket_properties[] = {
     SOCKET_PROPERTY("host", STRING, host, "TCP host name or address"),

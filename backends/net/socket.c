@@ -400,9 +400,9 @@ static char *socket_describe(Netdev *netdev)
     return text;
 }
 
-#define SOCKET_PROPERTY(name, field, summary)                         \
-    {                                                                 \
-        name, PROPERTY_STRING, offsetof(SocketNetdev, field), summary \
+#define SOCKET_PROPERTY(name, field, summary)                                                      \
+    {                                                                                              \
+        name, PROPERTY_STRING, offsetof(SocketNetdev, field), summary                              \
     }
 static const Property socket_properties[] = {
     SOCKET_PROPERTY("listen", listen, "[HOST]:PORT to wait for the peer at"),

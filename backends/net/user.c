@@ -357,9 +357,9 @@ static bool user_netdev_host_forward(Netdev *netdev, const char *rule, bool remo
     return user_host_forward((UserNetdev *)netdev, rule, remove, error);
 }
 
-#define USER_PROPERTY(name, kind, field, ...)                           \
-    {                                                                   \
-        name, PROPERTY_##kind, offsetof(UserNetdev, field), __VA_ARGS__ \
+#define USER_PROPERTY(name, kind, field, ...)                                                      \
+    {                                                                                              \
+        name, PROPERTY_##kind, offsetof(UserNetdev, field), __VA_ARGS__                            \
     }
 static const Property user_properties[] = {
     USER_PROPERTY("ipv4", ON_OFF_AUTO, ipv4, "give the guest IPv4"),

@@ -95,7 +95,8 @@ static bool gpex_pcihost_realize(Device *device, GError **error)
     memory_region_init_container(&host->io, machine, "pcie-pio", GPEX_IO_SIZE);
     memory_region_init_io(&host->memory_abort, machine, "pcie-mmio-abort", UINT64_MAX, &abort_ops,
                           host);
-    memory_region_init_io(&host->io_abort, machine, "pcie-pio-abort", GPEX_IO_SIZE, &abort_ops, host);
+    memory_region_init_io(&host->io_abort, machine, "pcie-pio-abort", GPEX_IO_SIZE, &abort_ops,
+                          host);
     memory_region_add(&host->memory, 0, &host->memory_abort, 0);
     memory_region_add(&host->io, 0, &host->io_abort, 0);
     device_add_mmio(device, &host->ecam);

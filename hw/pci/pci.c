@@ -375,9 +375,11 @@ static bool check_multifunction(PciBus *bus, PciDevice *pci, unsigned devfn, GEr
     PciDevice *first = bus->functions[devfn & ~7u];
 
     if ((devfn & 7) && first && !(first->config[PCI_HEADER_TYPE] & PCI_HEADER_MULTIFUNCTION)) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "PCI slot %02x on bus '%s' is taken by '%s', which needs multifunction=on "
-                          "to share it", devfn >> 3, bus->bus.name, first->device.id);
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "PCI slot %02x on bus '%s' is taken by '%s', which needs multifunction=on "
+            "to share it",
+            devfn >> 3, bus->bus.name, first->device.id);
     }
     if (pci->multifunction == ON) {
         pci->config[PCI_HEADER_TYPE] |= PCI_HEADER_MULTIFUNCTION;
@@ -387,8 +389,10 @@ static bool check_multifunction(PciBus *bus, PciDevice *pci, unsigned devfn, GEr
 
 static bool pci_bus_attach(Bus *generic, Device *device, GError **error)
 {
-    enum { COMMAND_WRITABLE = PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_BUS_MASTER |
-                              PCI_COMMAND_PARITY | PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE };
+    enum {
+        COMMAND_WRITABLE = PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_BUS_MASTER |
+                           PCI_COMMAND_PARITY | PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE
+    };
     PciBus *bus = container_of(generic, PciBus, bus);
     PciDevice *pci = pci_device(device);
     int devfn = choose_address(bus, pci, error);

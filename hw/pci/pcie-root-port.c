@@ -23,7 +23,7 @@ enum {
     IO_BASE_UPPER = 0x30,
     BRIDGE_CONTROL = 0x3e,
 
-    WINDOW_KIND_BITS = 0xf,   /* low bits of base and limit: address width */
+    WINDOW_KIND_BITS = 0xf, /* low bits of base and limit: address width */
     WINDOW_64_BIT = 1,
     BRIDGE_CONTROL_WRITABLE = 0x005f,
 };
@@ -33,8 +33,8 @@ enum { WINDOW_IO, WINDOW_MEMORY, WINDOW_PREFETCH, WINDOW_COUNT };
 typedef struct {
     PciDevice pci;
     PciBus secondary;
-    MemoryRegion memory, io;             /* address spaces of the secondary bus */
-    MemoryRegion windows[WINDOW_COUNT];  /* aliases of them, in the primary bus */
+    MemoryRegion memory, io;            /* address spaces of the secondary bus */
+    MemoryRegion windows[WINDOW_COUNT]; /* aliases of them, in the primary bus */
     bool mapped[WINDOW_COUNT];
     /* Properties. */
     uint8_t port, chassis;
@@ -156,7 +156,8 @@ static const Property pcie_root_port_properties[] = {
     { "chassis", PROPERTY_U8, offsetof(PcieRootPort, chassis), "chassis number" },
     { "slot", PROPERTY_U16, offsetof(PcieRootPort, slot), "physical slot number" },
     { "io-reserve", PROPERTY_SIZE, offsetof(PcieRootPort, io_reserve), "accepted; has no effect" },
-    { "mem-reserve", PROPERTY_SIZE, offsetof(PcieRootPort, mem_reserve), "accepted; has no effect" },
+    { "mem-reserve", PROPERTY_SIZE, offsetof(PcieRootPort, mem_reserve),
+      "accepted; has no effect" },
     { "pref32-reserve", PROPERTY_SIZE, offsetof(PcieRootPort, pref32_reserve),
       "accepted; has no effect" },
     { "pref64-reserve", PROPERTY_SIZE, offsetof(PcieRootPort, pref64_reserve),

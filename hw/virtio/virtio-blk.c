@@ -73,9 +73,9 @@ typedef struct Request Request;
 
 typedef struct {
     VirtioDevice virtio;
-    Request *held;        /* failed under werror=stop: tried again when the machine resumes */
+    Request *held; /* failed under werror=stop: tried again when the machine resumes */
     unsigned in_flight;
-    uint8_t writeback;    /* set by the driver through CONFIG_WCE */
+    uint8_t writeback; /* set by the driver through CONFIG_WCE */
     bool listening;
     /* Properties. */
     BlockBackend *drive;
@@ -94,10 +94,10 @@ struct Request {
     VirtioBlk *blk;
     VirtioElement *element;
     Request *next;
-    uint8_t *status;          /* in guest memory */
+    uint8_t *status; /* in guest memory */
     uint32_t type;
     uint64_t offset, bytes;
-    uint32_t written;         /* bytes of in-buffers when it succeeds, without the status */
+    uint32_t written; /* bytes of in-buffers when it succeeds, without the status */
     unsigned flags;
 };
 
@@ -127,9 +127,8 @@ static void finish(Request *request, uint8_t status)
 static int error_policy(VirtioBlk *blk, bool is_write, int error)
 {
     int chosen = is_write ? blk->werror : blk->rerror;
-    BlockErrorPolicy policy = chosen == POLICY_AUTO
-                                  ? block_error_policy(blk->drive, is_write)
-                                  : (BlockErrorPolicy)(chosen - POLICY_REPORT);
+    BlockErrorPolicy policy = chosen == POLICY_AUTO ? block_error_policy(blk->drive, is_write)
+                                                    : (BlockErrorPolicy)(chosen - POLICY_REPORT);
 
     if (policy == BLOCK_ERROR_ENOSPC) {
         return error == ENOSPC ? BLOCK_ERROR_STOP : BLOCK_ERROR_REPORT;
@@ -478,8 +477,8 @@ static void fill_config(VirtioBlk *blk)
 static uint64_t virtio_blk_features(VirtioDevice *virtio)
 {
     VirtioBlk *blk = virtio_blk(virtio);
-    uint64_t features = BIT(F_SEG_MAX) | BIT(F_GEOMETRY) | BIT(F_BLK_SIZE) | BIT(F_FLUSH) |
-                        BIT(F_TOPOLOGY);
+    uint64_t features =
+        BIT(F_SEG_MAX) | BIT(F_GEOMETRY) | BIT(F_BLK_SIZE) | BIT(F_FLUSH) | BIT(F_TOPOLOGY);
 
     if (block_read_only(blk->drive)) {
         return features | BIT(F_RO);
@@ -503,10 +502,11 @@ static bool check_block_sizes(VirtioBlk *blk, GError **error)
         blk->logical_block_size > MAX_BLOCK_SIZE || !is_power_of_two(blk->physical_block_size) ||
         blk->physical_block_size > MAX_BLOCK_SIZE * 64 ||
         blk->physical_block_size < blk->logical_block_size) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "logical_block_size=%u, physical_block_size=%u: both must be powers of two "
-                          "from 512 to 32768, the logical one not the larger",
-                          blk->logical_block_size, blk->physical_block_size);
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "logical_block_size=%u, physical_block_size=%u: both must be powers of two "
+            "from 512 to 32768, the logical one not the larger",
+            blk->logical_block_size, blk->physical_block_size);
     }
     return true;
 }
@@ -590,10 +590,12 @@ static const VirtioType virtio_blk_type = {
 #define FIELD(name) offsetof(VirtioBlk, name)
 
 static const Property virtio_blk_properties[] = {
-    { "drive", PROPERTY_DRIVE, FIELD(drive), "the disk: id of a -drive or node name of a -blockdev" },
+    { "drive", PROPERTY_DRIVE, FIELD(drive),
+      "the disk: id of a -drive or node name of a -blockdev" },
     { "serial", PROPERTY_STRING, FIELD(serial), "serial number, up to 20 characters" },
     { "logical_block_size", PROPERTY_U32, FIELD(logical_block_size), "0: as the image", "0" },
-    { "physical_block_size", PROPERTY_U32, FIELD(physical_block_size), "0: as the logical one", "0" },
+    { "physical_block_size", PROPERTY_U32, FIELD(physical_block_size), "0: as the logical one",
+      "0" },
     { "min_io_size", PROPERTY_U16, FIELD(min_io_size), "preferred smallest transfer, bytes", "0" },
     { "opt_io_size", PROPERTY_U32, FIELD(opt_io_size), "preferred transfer, bytes", "0" },
     { "discard_granularity", PROPERTY_U32, FIELD(discard_granularity),
@@ -601,14 +603,18 @@ static const Property virtio_blk_properties[] = {
     { "num-queues", PROPERTY_U16, FIELD(num_queues), "queues; unset: one for each vCPU (PCI)",
       "65535" },
     { "queue-size", PROPERTY_U16, FIELD(queue_size), "descriptors of a queue", "256" },
-    { "werror", PROPERTY_ENUM, FIELD(werror), "what to do when a write fails", "auto", policy_names },
-    { "rerror", PROPERTY_ENUM, FIELD(rerror), "what to do when a read fails", "auto", policy_names },
-    { "write-cache", PROPERTY_ON_OFF_AUTO, FIELD(write_cache), "off: each write is durable", "auto" },
+    { "werror", PROPERTY_ENUM, FIELD(werror), "what to do when a write fails", "auto",
+      policy_names },
+    { "rerror", PROPERTY_ENUM, FIELD(rerror), "what to do when a read fails", "auto",
+      policy_names },
+    { "write-cache", PROPERTY_ON_OFF_AUTO, FIELD(write_cache), "off: each write is durable",
+      "auto" },
     { "config-wce", PROPERTY_BOOL, FIELD(config_wce), "the driver may switch the cache", "on" },
     { "discard", PROPERTY_BOOL, FIELD(discard), "offer discard", "on" },
     { "write-zeroes", PROPERTY_BOOL, FIELD(write_zeroes), "offer write zeroes", "on" },
     { "max-discard-sectors", PROPERTY_U32, FIELD(max_discard_sectors), "0: 4194304", "0" },
-    { "max-write-zeroes-sectors", PROPERTY_U32, FIELD(max_write_zeroes_sectors), "0: 4194304", "0" },
+    { "max-write-zeroes-sectors", PROPERTY_U32, FIELD(max_write_zeroes_sectors), "0: 4194304",
+      "0" },
     { "cyls", PROPERTY_U32, FIELD(cyls), "cylinders; 0: computed", "0" },
     { "heads", PROPERTY_U32, FIELD(heads), "heads; 0: 16", "0" },
     { "secs", PROPERTY_U32, FIELD(secs), "sectors of a track; 0: 63", "0" },

@@ -49,7 +49,7 @@ struct VirtioMmio {
     Bus bus;
     MemoryRegion region;
     IrqLine irq;
-    VirtioDevice *virtio;        /* in the slot, or NULL */
+    VirtioDevice *virtio; /* in the slot, or NULL */
     uint32_t device_features_sel, driver_features_sel, queue_sel, guest_page_size, interrupt_status;
     uint32_t queue_align[VIRTIO_MAX_QUEUES], queue_pfn[VIRTIO_MAX_QUEUES];
     /* Properties. */
@@ -203,7 +203,8 @@ static void write_queue_address(VirtQueue *queue, unsigned offset, uint32_t valu
     VirtQueueState *s = queue->state;
 
     if (s->enabled) {
-        log_guest_error("virtio-mmio", "address of queue %u written while it is ready", queue->index);
+        log_guest_error("virtio-mmio", "address of queue %u written while it is ready",
+                        queue->index);
         return;
     }
     switch (offset) {
@@ -393,7 +394,8 @@ static bool virtio_mmio_realize(Device *device, GError **error)
     VirtioMmio *mmio = virtio_mmio(device);
     char *name = g_strdup_printf("virtio-mmio-bus.%u", slot_number(device));
 
-    memory_region_init_io(&mmio->region, device->machine, "virtio-mmio", MMIO_SIZE, &mmio_ops, mmio);
+    memory_region_init_io(&mmio->region, device->machine, "virtio-mmio", MMIO_SIZE, &mmio_ops,
+                          mmio);
     device_add_mmio(device, &mmio->region);
     device_add_irq(device, &mmio->irq);
     bus_init(&mmio->bus, &virtio_bus_type, device, name);
@@ -419,19 +421,16 @@ static const Property virtio_mmio_properties[] = {
       "version 1 register layout", "on" },
     { "format_transport_address", PROPERTY_BOOL, offsetof(VirtioMmio, format_transport_address),
       "accepted; has no effect", "on" },
-    { "ioeventfd", PROPERTY_BOOL, offsetof(VirtioMmio, ioeventfd), "accepted; has no effect", "on" },
+    { "ioeventfd", PROPERTY_BOOL, offsetof(VirtioMmio, ioeventfd), "accepted; has no effect",
+      "on" },
     { 0 },
 };
 
 static const StateField virtio_mmio_state[] = {
-    STATE(VirtioMmio, device_features_sel),
-    STATE(VirtioMmio, driver_features_sel),
-    STATE(VirtioMmio, queue_sel),
-    STATE(VirtioMmio, guest_page_size),
-    STATE(VirtioMmio, interrupt_status),
-    STATE(VirtioMmio, queue_align),
-    STATE(VirtioMmio, queue_pfn),
-    { 0 },
+    STATE(VirtioMmio, device_features_sel), STATE(VirtioMmio, driver_features_sel),
+    STATE(VirtioMmio, queue_sel),           STATE(VirtioMmio, guest_page_size),
+    STATE(VirtioMmio, interrupt_status),    STATE(VirtioMmio, queue_align),
+    STATE(VirtioMmio, queue_pfn),           { 0 },
 };
 
 static const DeviceType virtio_mmio_type = {

@@ -37,10 +37,10 @@ enum {
     CONTROL_QUEUE_SIZE = 64,
 
     HEADER_LEGACY = 10,
-    HEADER_SIZE = 12,        /* with num_buffers */
+    HEADER_SIZE = 12, /* with num_buffers */
     HEADER_NUM_BUFFERS = 10,
     MAX_FRAME = 65550,
-    MAX_MERGED = 64,         /* buffers for one frame */
+    MAX_MERGED = 64, /* buffers for one frame */
     MAC_TABLE_SIZE = 64,
     MAC_SIZE = 6,
     VLAN_COUNT = 4096,
@@ -70,7 +70,7 @@ enum {
 typedef struct {
     uint8_t address[MAC_TABLE_SIZE][MAC_SIZE];
     uint32_t count;
-    uint8_t overflow;        /* the driver gave more than fit: let all through */
+    uint8_t overflow; /* the driver gave more than fit: let all through */
 } MacTable;
 
 typedef struct {
@@ -89,7 +89,7 @@ typedef struct {
     uint32_t x_txtimer;
     int32_t x_txburst;
     bool mrg_rxbuf, status, ctrl_vq, ctrl_rx, ctrl_vlan, ctrl_rx_extra, ctrl_mac_addr, mq, csum;
-    bool ignored;            /* offloads that are never offered */
+    bool ignored; /* offloads that are never offered */
 } VirtioNet;
 
 static VirtioNet *virtio_net(VirtioDevice *virtio)
@@ -168,7 +168,8 @@ static void give_back(VirtQueue *queue, VirtioElement **elements, unsigned count
 }
 
 /* Takes buffers for `size` bytes; returns how many, 0 when the guest has not given enough. */
-static unsigned take_buffers(VirtioNet *net, VirtQueue *queue, VirtioElement **elements, size_t size)
+static unsigned take_buffers(VirtioNet *net, VirtQueue *queue, VirtioElement **elements,
+                             size_t size)
 {
     unsigned limit = virtio_has_feature(&net->virtio, F_MRG_RXBUF) ? MAX_MERGED : 1;
     unsigned count = 0;
@@ -209,8 +210,7 @@ static void deliver(VirtioNet *net, const uint8_t *frame, size_t size)
     store_le16(header + HEADER_NUM_BUFFERS, count);
     for (unsigned i = 0; i < count; i++) {
         VirtioElement *e = elements[i];
-        size_t written = i ? 0
-                           : iovec_from_buffer(e->in, e->in_count, 0, header, header_bytes);
+        size_t written = i ? 0 : iovec_from_buffer(e->in, e->in_count, 0, header, header_bytes);
         size_t part = iovec_from_buffer(e->in, e->in_count, written, frame + done, size - done);
 
         done += part;
@@ -500,7 +500,7 @@ static bool virtio_net_realize(VirtioDevice *virtio, GError **error)
     store_le16(virtio->config + CONFIG_MAX_PAIRS, 1);
     store_le16(virtio->config + CONFIG_MTU, net->host_mtu);
     store_le32(virtio->config + CONFIG_SPEED, net->speed);
-    virtio->config[CONFIG_DUPLEX] = !net->duplex                     ? DUPLEX_UNKNOWN
+    virtio->config[CONFIG_DUPLEX] = !net->duplex                      ? DUPLEX_UNKNOWN
                                     : !g_strcmp0(net->duplex, "half") ? DUPLEX_HALF
                                                                       : DUPLEX_FULL;
     virtio_add_queue(virtio, net->rx_queue_size, kick_rx);
@@ -539,7 +539,9 @@ static const VirtioType virtio_net_type = {
 
 #define FIELD(name) offsetof(VirtioNet, name)
 #define OFFLOAD(name)                                                                              \
-    { name, PROPERTY_BOOL, FIELD(ignored), "accepted; the offload is not offered", "off" }
+    {                                                                                              \
+        name, PROPERTY_BOOL, FIELD(ignored), "accepted; the offload is not offered", "off"         \
+    }
 
 static const Property virtio_net_properties[] = {
     { "netdev", PROPERTY_NETDEV, FIELD(netdev), "id of a -netdev" },
@@ -550,10 +552,12 @@ static const Property virtio_net_properties[] = {
     { "ctrl_rx", PROPERTY_BOOL, FIELD(ctrl_rx), "offer receive modes", "on" },
     { "ctrl_vlan", PROPERTY_BOOL, FIELD(ctrl_vlan), "offer the VLAN filter", "on" },
     { "ctrl_rx_extra", PROPERTY_BOOL, FIELD(ctrl_rx_extra), "offer more receive modes", "on" },
-    { "ctrl_mac_addr", PROPERTY_BOOL, FIELD(ctrl_mac_addr), "the driver may set the address", "on" },
+    { "ctrl_mac_addr", PROPERTY_BOOL, FIELD(ctrl_mac_addr), "the driver may set the address",
+      "on" },
     { "rx_queue_size", PROPERTY_U16, FIELD(rx_queue_size), "descriptors", "256" },
     { "tx_queue_size", PROPERTY_U16, FIELD(tx_queue_size), "descriptors", "256" },
-    { "host_mtu", PROPERTY_U16, FIELD(host_mtu), "largest packet to tell the driver; 0: none", "0" },
+    { "host_mtu", PROPERTY_U16, FIELD(host_mtu), "largest packet to tell the driver; 0: none",
+      "0" },
     { "speed", PROPERTY_I32, FIELD(speed), "Mbit/s to tell the driver; -1: none", "-1" },
     { "duplex", PROPERTY_STRING, FIELD(duplex), "half or full" },
     { "bootindex", PROPERTY_I32, FIELD(bootindex), "place in the firmware's boot order", "-1" },

@@ -299,7 +299,8 @@ static void common_write(VirtioDevice *virtio, unsigned offset, uint32_t value, 
         proxy->config_vector = checked_vector(virtio, value);
         break;
     case COMMON_DEVICE_STATUS:
-        if ((value & VIRTIO_STATUS_FEATURES_OK) && !virtio_has_feature(virtio, VIRTIO_F_VERSION_1)) {
+        if ((value & VIRTIO_STATUS_FEATURES_OK) &&
+            !virtio_has_feature(virtio, VIRTIO_F_VERSION_1)) {
             value &= ~VIRTIO_STATUS_FEATURES_OK;
         }
         write_status(virtio, value);
@@ -577,7 +578,8 @@ static void add_legacy(VirtioDevice *virtio)
 static void set_identity(VirtioDevice *virtio)
 {
     const VirtioType *type = virtio->type;
-    uint32_t class_code = virtio->proxy.class_code ? virtio->proxy.class_code << 8 : type->pci_class;
+    uint32_t class_code =
+        virtio->proxy.class_code ? virtio->proxy.class_code << 8 : type->pci_class;
 
     if (virtio->proxy.has_legacy) {
         pci_set_identity(&virtio->pci, VENDOR_REDHAT, type->transitional_pci_id, class_code, 0);
@@ -680,7 +682,10 @@ void virtio_pci_state_loaded(Device *device)
 }
 
 #define PROXY_OPTION(option, text, fallback)                                                       \
-    { text, PROPERTY_BOOL, offsetof(VirtioDevice, proxy.option), "accepted; has no effect", fallback }
+    {                                                                                              \
+        text, PROPERTY_BOOL, offsetof(VirtioDevice, proxy.option), "accepted; has no effect",      \
+            fallback                                                                               \
+    }
 
 const Property virtio_pci_properties[] = {
     { "disable-legacy", PROPERTY_ON_OFF_AUTO, offsetof(VirtioDevice, proxy.disable_legacy),

@@ -15,7 +15,7 @@ enum {
 typedef struct {
     VirtioDevice virtio;
     Timer timer;
-    uint64_t quota;       /* bytes left in this period */
+    uint64_t quota; /* bytes left in this period */
     /* Properties. */
     Object *source;
     uint64_t max_bytes;
@@ -30,8 +30,8 @@ static VirtioRng *virtio_rng(VirtioDevice *virtio)
 static void wait_a_period(VirtioRng *rng)
 {
     if (!timer_is_armed(&rng->timer)) {
-        timer_arm(&rng->timer, clock_now_ns(virtio_machine(&rng->virtio)) +
-                                   (int64_t)rng->period_ms * NS_PER_MS);
+        timer_arm(&rng->timer,
+                  clock_now_ns(virtio_machine(&rng->virtio)) + (int64_t)rng->period_ms * NS_PER_MS);
     }
 }
 
@@ -86,8 +86,8 @@ static bool virtio_rng_realize(VirtioDevice *virtio, GError **error)
     VirtioRng *rng = virtio_rng(virtio);
 
     if (!rng->period_ms || !rng->max_bytes) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "%s: period and max-bytes must not be 0", virtio_name(virtio));
+        return error_fail(error, KASO_ERROR_INVALID, "%s: period and max-bytes must not be 0",
+                          virtio_name(virtio));
     }
     timer_init(&rng->timer, virtio_machine(virtio), new_period, rng);
     virtio_add_queue(virtio, QUEUE_SIZE, virtio_rng_kick);

@@ -43,7 +43,7 @@ struct VirtioSerial {
     VirtioDevice virtio;
     Bus bus;
     VirtioSerialPort *ports[MAX_PORTS];
-    GQueue pending;           /* GBytes: control messages to the driver */
+    GQueue pending; /* GBytes: control messages to the driver */
     /* Properties. */
     uint32_t max_ports;
     bool emergency_write;
@@ -157,8 +157,8 @@ static void handle_control(VirtioSerial *serial, const uint8_t *message)
         return;
     }
     if (!port) {
-        log_guest_error(virtio_name(&serial->virtio), "control event %u for port %u, which is not there",
-                        event, number);
+        log_guest_error(virtio_name(&serial->virtio),
+                        "control event %u for port %u, which is not there", event, number);
     } else if (event == PORT_READY && value) {
         port_ready(serial, port);
     } else if (event == PORT_OPEN) {

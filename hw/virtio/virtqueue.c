@@ -111,8 +111,8 @@ static bool map_rings(VirtQueue *queue)
     }
     queue->descriptors = map_all(virtio, s->descriptors, DESCRIPTOR_SIZE * s->size, false);
     /* Event indices follow the entries of both rings. */
-    queue->available = map_all(virtio, s->available,
-                               RING_ENTRIES + AVAILABLE_ENTRY_SIZE * s->size + 2, false);
+    queue->available =
+        map_all(virtio, s->available, RING_ENTRIES + AVAILABLE_ENTRY_SIZE * s->size + 2, false);
     queue->used = map_all(virtio, s->used, RING_ENTRIES + USED_ENTRY_SIZE * s->size + 2, true);
     if (!queue->descriptors || !queue->available || !queue->used) {
         virtio_fail(virtio, "queue %u has rings outside of RAM", queue->index);
@@ -265,8 +265,8 @@ static VirtioElement *new_element(VirtQueue *queue, unsigned head, const Chain *
     unsigned count = chain->out_count + chain->in_count;
     size_t iov_bytes = sizeof(struct iovec) * count;
     size_t address_bytes = sizeof(uint64_t) * chain->in_count;
-    VirtioElement *e = g_malloc(sizeof *e + iov_bytes + address_bytes +
-                                sizeof(uint32_t) * chain->in_count);
+    VirtioElement *e =
+        g_malloc(sizeof *e + iov_bytes + address_bytes + sizeof(uint32_t) * chain->in_count);
 
     *e = (VirtioElement){
         .queue = queue,
@@ -479,7 +479,8 @@ void virtqueue_process(VirtQueue *queue, bool (*take)(VirtQueue *queue, VirtioEl
 bool virtqueue_set_size(VirtQueue *queue, unsigned size)
 {
     if (queue->state->enabled || !is_power_of_two(size) || size > queue->maximum_size) {
-        log_guest_error(virtio_name(queue->virtio), "queue %u: size %u refused", queue->index, size);
+        log_guest_error(virtio_name(queue->virtio), "queue %u: size %u refused", queue->index,
+                        size);
         return false;
     }
     queue->state->size = size;

@@ -88,7 +88,8 @@ static void block_print(Monitor *monitor, json_t *result, GString *out)
     size_t i;
     json_t *entry;
 
-    json_array_foreach(result, i, entry) {
+    json_array_foreach(result, i, entry)
+    {
         json_t *inserted = json_object_get(entry, "inserted");
         const char *owner = monitor_get_string(entry, "qdev");
 
@@ -156,9 +157,11 @@ static void blockstats_print(Monitor *monitor, json_t *result, GString *out)
     json_t *entry, *value;
     const char *name;
 
-    json_array_foreach(result, i, entry) {
+    json_array_foreach(result, i, entry)
+    {
         g_string_append_printf(out, "%s:", monitor_get_string(entry, "device"));
-        json_object_foreach(json_object_get(entry, "stats"), name, value) {
+        json_object_foreach(json_object_get(entry, "stats"), name, value)
+        {
             g_string_append_printf(out, " %s=%" PRId64, name, (int64_t)json_integer_value(value));
         }
         g_string_append_c(out, '\n');

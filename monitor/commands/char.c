@@ -30,7 +30,8 @@ static void chardev_list_print(Monitor *monitor, json_t *result, GString *out)
     size_t i;
     json_t *entry;
 
-    json_array_foreach(result, i, entry) {
+    json_array_foreach(result, i, entry)
+    {
         g_string_append_printf(out, "%s: filename=%s\n", monitor_get_string(entry, "label"),
                                monitor_get_string(entry, "filename"));
     }
@@ -201,7 +202,8 @@ static void flatten_options(json_t *data, GHashTable *options)
     const char *key;
     json_t *value;
 
-    json_object_foreach(data, key, value) {
+    json_object_foreach(data, key, value)
+    {
         if (json_is_object(value)) {
             json_t *inner = json_object_get(value, "data");
 

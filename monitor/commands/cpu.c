@@ -44,7 +44,8 @@ static void cpus_print(Monitor *monitor, json_t *result, GString *out)
     size_t i;
     json_t *cpu;
 
-    json_array_foreach(result, i, cpu) {
+    json_array_foreach(result, i, cpu)
+    {
         g_string_append_printf(out, "%c CPU #%d: thread_id=%d\n",
                                i == monitor_vcpu_index(monitor) ? '*' : ' ', (int)i,
                                (int)monitor_get_int(cpu, "thread-id", 0));
@@ -146,7 +147,8 @@ static void registers_print(Monitor *monitor, json_t *result, GString *out)
     size_t i;
     json_t *cpu;
 
-    json_array_foreach(result, i, cpu) {
+    json_array_foreach(result, i, cpu)
+    {
         g_string_append_printf(out, "\nCPU#%d\n%s", (int)monitor_get_int(cpu, "cpu-index", 0),
                                monitor_get_string(cpu, "text"));
     }

@@ -219,7 +219,8 @@ static void types_print(Monitor *monitor, json_t *result, GString *out)
     size_t i;
     json_t *entry;
 
-    json_array_foreach(result, i, entry) {
+    json_array_foreach(result, i, entry)
+    {
         const char *own = monitor_get_string(entry, "category");
         const char *bus = monitor_get_string(entry, "bus");
 
@@ -341,11 +342,13 @@ static void device_print(Monitor *monitor, json_t *result, GString *out)
     g_string_append_printf(out, "%s: %s (%s)\n", monitor_get_string(result, "path"),
                            monitor_get_string(result, "type"),
                            monitor_get_string(result, "summary"));
-    json_array_foreach(json_object_get(result, "banks"), i, bank) {
+    json_array_foreach(json_object_get(result, "banks"), i, bank)
+    {
         uint64_t base = monitor_get_int(bank, "address", 0);
 
         g_string_append_printf(out, " %s\n", monitor_get_string(bank, "name"));
-        json_array_foreach(json_object_get(bank, "registers"), j, reg) {
+        json_array_foreach(json_object_get(bank, "registers"), j, reg)
+        {
             print_register(reg, base, out);
         }
     }
@@ -397,7 +400,8 @@ static void irq_print(Monitor *monitor, json_t *result, GString *out)
     size_t i;
     json_t *entry;
 
-    json_array_foreach(result, i, entry) {
+    json_array_foreach(result, i, entry)
+    {
         g_string_append_printf(out, "%s output %d", monitor_get_string(entry, "device"),
                                (int)monitor_get_int(entry, "output", 0));
         if (monitor_get_bool(entry, "connected")) {

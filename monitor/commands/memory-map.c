@@ -59,7 +59,8 @@ static void roms_print(Monitor *monitor, json_t *result, GString *out)
     size_t i;
     json_t *rom;
 
-    json_array_foreach(result, i, rom) {
+    json_array_foreach(result, i, rom)
+    {
         g_string_append_printf(out,
                                "addr=%016" PRIx64 " size=0x%06" PRIx64 " mem=rom name=\"%s\"\n",
                                monitor_get_int(rom, "address", 0), monitor_get_int(rom, "size", 0),

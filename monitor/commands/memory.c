@@ -210,7 +210,8 @@ static void print_instructions(json_t *list, GString *out)
     size_t i;
     json_t *instruction;
 
-    json_array_foreach(list, i, instruction) {
+    json_array_foreach(list, i, instruction)
+    {
         g_string_append_printf(
             out, "0x%08" PRIx64 ":  %-16s  %s\n", monitor_get_int(instruction, "address", 0),
             monitor_get_string(instruction, "bytes"), monitor_get_string(instruction, "text"));
@@ -228,7 +229,8 @@ static void dump_print(Monitor *monitor, json_t *result, GString *out)
     if (*format == 'i') {
         print_instructions(values, out);
     } else {
-        json_array_foreach(values, i, value) {
+        json_array_foreach(values, i, value)
+        {
             if (i % per_line == 0) {
                 g_string_append_printf(out, "%s%016" PRIx64 ":", i ? "\n" : "", address + i * size);
             }

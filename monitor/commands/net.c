@@ -194,7 +194,8 @@ static char *option_text(json_t *value)
         return g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
     }
     text = g_string_new(NULL);
-    json_array_foreach(value, i, item) {
+    json_array_foreach(value, i, item)
+    {
         json_t *string = json_is_object(item) ? json_object_get(item, "str") : item;
 
         g_string_append_printf(text, "%s%s", i ? "\n" : "",
@@ -215,7 +216,8 @@ static json_t *netdev_add_run(Monitor *monitor, json_t *arguments, GError **erro
         return NULL;
     }
     options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    json_object_foreach(arguments, key, value) {
+    json_object_foreach(arguments, key, value)
+    {
         if (strcmp(key, "type") && strcmp(key, "id")) {
             g_hash_table_replace(options, g_strdup(key), option_text(value));
         }

@@ -7,14 +7,14 @@ static const MonitorArgument not_yet_arguments[] = {
     { NULL },
 };
 
-#define NOT_YET(symbol, qmp_name, hmp_name)                \
-    static const MonitorCommand symbol = {                 \
-        .name = qmp_name,                                  \
-        .hmp = hmp_name,                                   \
-        .summary = "not built yet",                        \
-        .arguments = not_yet_arguments,                    \
-        .flags = COMMAND_NOT_YET | COMMAND_OPEN_ARGUMENTS, \
-    };                                                     \
+#define NOT_YET(symbol, qmp_name, hmp_name)                                                        \
+    static const MonitorCommand symbol = {                                                         \
+        .name = qmp_name,                                                                          \
+        .hmp = hmp_name,                                                                           \
+        .summary = "not built yet",                                                                \
+        .arguments = not_yet_arguments,                                                            \
+        .flags = COMMAND_NOT_YET | COMMAND_OPEN_ARGUMENTS,                                         \
+    };                                                                                             \
     MONITOR_COMMAND(symbol)
 
 NOT_YET(balloon_not_yet, "balloon", "balloon");

@@ -185,12 +185,12 @@ static json_t *empty_list_run(Monitor *monitor, json_t *arguments, GError **erro
     return json_array();
 }
 
-#define EMPTY_LIST(symbol, qmp_name, text) \
-    static const MonitorCommand symbol = { \
-        .name = qmp_name,                  \
-        .summary = text,                   \
-        .run = empty_list_run,             \
-    };                                     \
+#define EMPTY_LIST(symbol, qmp_name, text)                                                         \
+    static const MonitorCommand symbol = {                                                         \
+        .name = qmp_name,                                                                          \
+        .summary = text,                                                                           \
+        .run = empty_list_run,                                                                     \
+    };                                                                                             \
     MONITOR_COMMAND(symbol)
 
 EMPTY_LIST(block_jobs_command, "query-block-jobs", "lists block jobs (none can run yet)");

@@ -75,7 +75,8 @@ static void list_print(Monitor *monitor, json_t *result, GString *out)
     size_t i;
     json_t *entry;
 
-    json_array_foreach(result, i, entry) {
+    json_array_foreach(result, i, entry)
+    {
         g_string_append_printf(out, "%s (%s)\n", monitor_get_string(entry, "name"),
                                monitor_get_string(entry, "type"));
     }

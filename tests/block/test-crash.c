@@ -11,8 +11,12 @@
 #include <errno.h>
 #include <string.h>
 
-enum { DISK_MAX = 8 * 1024 * 1024, GUEST_SIZE = 768 * 1024, SECTOR = 512,
-       GUEST_SECTORS = GUEST_SIZE / SECTOR };
+enum {
+    DISK_MAX = 8 * 1024 * 1024,
+    GUEST_SIZE = 768 * 1024,
+    SECTOR = 512,
+    GUEST_SECTORS = GUEST_SIZE / SECTOR
+};
 
 typedef enum { EVENT_WRITE, EVENT_FLUSH, EVENT_GUEST_WRITE, EVENT_GUEST_FLUSHED } EventKind;
 
@@ -27,8 +31,8 @@ typedef struct {
 typedef struct {
     uint8_t *data;
     uint64_t size;
-    GArray *log;      /* Event, while recording */
-    long fail_at;     /* this write (counted from 0) fails; -1: none */
+    GArray *log;  /* Event, while recording */
+    long fail_at; /* this write (counted from 0) fails; -1: none */
     long writes;
     int failure;
 } Disk;
@@ -459,9 +463,8 @@ int main(int argc, char **argv)
 
     g_test_init(&argc, &argv, NULL);
     for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
-        g_autofree char *name = g_strdup_printf("/crash/%s/%s",
-                                                cases[i].entry == cut_entry ? "cut" : "fail",
-                                                cases[i].config);
+        g_autofree char *name = g_strdup_printf(
+            "/crash/%s/%s", cases[i].entry == cut_entry ? "cut" : "fail", cases[i].config);
 
         g_test_add_data_func(name, &cases[i], run_case);
     }

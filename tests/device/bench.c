@@ -105,7 +105,8 @@ Device *bench_device(Bench *bench, const char *type, const char *id, ...)
     va_list options;
 
     g_assert_nonnull(found);
-    device = make(bench, type, found->bus ? bus_find_by_type(bench->machine, found->bus) : NULL, id);
+    device =
+        make(bench, type, found->bus ? bus_find_by_type(bench->machine, found->bus) : NULL, id);
     va_start(options, id);
     set_options(device, options);
     va_end(options);
@@ -147,7 +148,8 @@ uint32_t bench_config_read(Bench *bench, unsigned devfn, unsigned offset, unsign
     return bench_read(bench, BENCH_ECAM + (devfn << 12) + offset, size);
 }
 
-void bench_config_write(Bench *bench, unsigned devfn, unsigned offset, uint32_t value, unsigned size)
+void bench_config_write(Bench *bench, unsigned devfn, unsigned offset, uint32_t value,
+                        unsigned size)
 {
     bench_write(bench, BENCH_ECAM + (devfn << 12) + offset, value, size);
 }
@@ -214,8 +216,8 @@ Driver *driver_new(Bench *bench, DriveKind kind, const char *stem, ...)
     g_assert_nonnull(found);
     driver->kind = kind;
     driver->bench = bench ? bench : driver_bench_new(kind);
-    driver->device = make(driver->bench, type,
-                          bus_find_by_type(driver->bench->machine, found->bus), "dev0");
+    driver->device =
+        make(driver->bench, type, bus_find_by_type(driver->bench->machine, found->bus), "dev0");
     va_start(options, stem);
     set_options(driver->device, options);
     va_end(options);

@@ -36,7 +36,7 @@ static void test_bars(void)
     bench_config_write(bench, RNG, BAR_MODERN + 4, 0, 4);
     g_assert_cmphex(bench_read(bench, bar + 0x12, 2), ==, 0xffff); /* nobody decodes it yet */
     bench_config_write(bench, RNG, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
-    g_assert_cmphex(bench_read(bench, bar + 0x12, 2), ==, 1);      /* num_queues */
+    g_assert_cmphex(bench_read(bench, bar + 0x12, 2), ==, 1); /* num_queues */
     bench_config_write(bench, RNG, BAR_MODERN, bar + 0x4000, 4);
     g_assert_cmphex(bench_read(bench, bar + 0x12, 2), ==, 0xffff);
     g_assert_cmphex(bench_read(bench, bar + 0x4012, 2), ==, 1);
@@ -111,10 +111,10 @@ static void test_msix(void)
     g_assert_cmphex(bench_read(bench, table + 28, 4), ==, 1);
     bench_config_write(bench, RNG, cap + 2, 0x8000, 2);
 
-    pci_msix_notify(pci, 1);                           /* masked: stays pending */
+    pci_msix_notify(pci, 1); /* masked: stays pending */
     g_assert_cmphex(bench_read(bench, target, 4), ==, 0);
     g_assert_cmphex(bench_read(bench, table + 0x800, 4), ==, 2);
-    bench_write(bench, table + 28, 0, 4);              /* unmasked: sent now */
+    bench_write(bench, table + 28, 0, 4); /* unmasked: sent now */
     g_assert_cmphex(bench_read(bench, target, 4), ==, 0x1234);
     g_assert_cmphex(bench_read(bench, table + 0x800, 4), ==, 0);
 
@@ -137,8 +137,8 @@ static void expect_failure(Bench *bench, const char *address, const char *multif
                            const char *text)
 {
     GError *error = NULL;
-    Device *device = device_create(bench->machine, NULL, "virtio-rng-pci", &bench->pcie->bus, NULL,
-                                   NULL);
+    Device *device =
+        device_create(bench->machine, NULL, "virtio-rng-pci", &bench->pcie->bus, NULL, NULL);
 
     device_set(device, "addr", address, &error);
     g_assert_no_error(error);

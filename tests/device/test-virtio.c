@@ -61,7 +61,8 @@ static void test_rng_event_index(gconstpointer kind)
 
 static void test_rng_limit(void)
 {
-    Driver *driver = driver_new(NULL, DRIVE_MMIO, "virtio-rng", "max-bytes", "16", "period", "1000", NULL);
+    Driver *driver =
+        driver_new(NULL, DRIVE_MMIO, "virtio-rng", "max-bytes", "16", "period", "1000", NULL);
     Buffer buffer = { DATA, 12, true };
 
     driver_start(driver, 0, 1);
@@ -517,8 +518,9 @@ static void test_random(gconstpointer data)
             for (unsigned i = 0; i < WRITES; i++) {
                 uint64_t base = g_rand_boolean(rand) ? driver_descriptors(driver, queue)
                                                      : driver_available(driver, queue);
-                uint64_t value = g_rand_boolean(rand) ? (uint64_t)g_rand_int_range(rand, 0, 10)
-                                                      : DATA + (uint64_t)g_rand_int_range(rand, 0, 4096);
+                uint64_t value = g_rand_boolean(rand)
+                                     ? (uint64_t)g_rand_int_range(rand, 0, 10)
+                                     : DATA + (uint64_t)g_rand_int_range(rand, 0, 4096);
 
                 store_le32(bench_ram(driver->bench, base) + g_rand_int_range(rand, 0, 128),
                            (uint32_t)value);
@@ -590,7 +592,8 @@ static Driver *net_new(DriveKind kind, TestNetdev **netdev)
 
     *netdev = (TestNetdev *)netdev_open(bench->machine, "net0", "test", NULL, &error);
     g_assert_no_error(error);
-    return driver_new(bench, kind, "virtio-net", "netdev", "net0", "mac", "52:54:00:00:00:01", NULL);
+    return driver_new(bench, kind, "virtio-net", "netdev", "net0", "mac", "52:54:00:00:00:01",
+                      NULL);
 }
 
 static void test_net(gconstpointer kind)
@@ -733,7 +736,8 @@ CHARDEV_TYPE(test_chardev);
 
 static void expect_control(Driver *driver, unsigned port, unsigned event)
 {
-    const uint8_t *message = bench_ram(driver->bench, DATA + 0x6000 + 0x100 * (driver->used[2] % 8));
+    const uint8_t *message =
+        bench_ram(driver->bench, DATA + 0x6000 + 0x100 * (driver->used[2] % 8));
 
     g_assert_cmpuint(driver_wait(driver, 2), >=, 8);
     g_assert_cmpuint(load_le32(message), ==, port);
@@ -797,7 +801,8 @@ static void test_console(void)
     driver_wait(driver, 5);
     g_assert_cmpstr(test->text->str, ==, "hellohello");
 
-    driver_write_config(driver, 8, 'E', 4); /* emergency write goes to port 0, which has no chardev */
+    driver_write_config(driver, 8, 'E',
+                        4); /* emergency write goes to port 0, which has no chardev */
     driver_write_config(driver, 4, 99, 4);
     g_assert_cmpuint(driver_config(driver, 4, 4), ==, 31);
 

@@ -109,13 +109,13 @@ static char *type_text(ProbeChardev *probe, const char *text)
     return answer;
 }
 
-#define assert_answer(probe, text, part)                                       \
-    do {                                                                       \
-        char *answer_ = type_text((probe), (text));                            \
-        if (!strstr(answer_, (part))) {                                        \
-            g_error("'%s' gave '%s', expected '%s'", (text), answer_, (part)); \
-        }                                                                      \
-        g_free(answer_);                                                       \
+#define assert_answer(probe, text, part)                                                           \
+    do {                                                                                           \
+        char *answer_ = type_text((probe), (text));                                                \
+        if (!strstr(answer_, (part))) {                                                            \
+            g_error("'%s' gave '%s', expected '%s'", (text), answer_, (part));                     \
+        }                                                                                          \
+        g_free(answer_);                                                                           \
     } while (0)
 
 static void assert_short(const char *form, const char *type, const char *options, bool monitor)
