@@ -1,71 +1,79 @@
 /* SPDX-License-Identifier: MIT */
-/* NBD connections: sockets without blocking the other coroutines, TLS by gnutls. */
-#include "block/nbd.h"
+/* Sockets and TLS sessions below the NBD protocol, waited for in coroutines. */
+#include "block/nbd-channel.h"
 
-#include "base/bits.h"
 #include "base/error.h"
+#include "block/nbd.h"
+#include "block/nbd-tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <gnutls/gnutls.h>
-#include <gnutls/x509.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
-enum { READ_AHEAD = 16 * 1024 };
+/* Replies are short: many of them come with one system call. */
+enum { INPUT_SIZE = 16 * 1024, SEGMENTS = 64, CONNECT_TIMEOUT_MS = 30000 };
 
 struct NbdChannel {
     int fd;
-    gnutls_session_t tls;
-    gnutls_certificate_credentials_t certificates;
-    gnutls_psk_server_credentials_t psk_server;
-    gnutls_psk_client_credentials_t psk_client;
-    uint8_t ahead[READ_AHEAD]; /* read but not yet asked for */
-    size_t ahead_at, ahead_size;
+    TlsSession *tls;
+    size_t input_at, input_end;
+    uint8_t input[INPUT_SIZE];
 };
 
 static const struct {
     uint32_t nbd;
     int host;
 } errors[] = {
-    { 1, EPERM },   { 5, EIO },         { 12, ENOMEM },  { 22, EINVAL },
-    { 28, ENOSPC }, { 75, EOVERFLOW },  { 95, ENOTSUP }, { 108, ESHUTDOWN },
+    { 1, EPERM }, { 5, EIO }, { 12, ENOMEM }, { 22, EINVAL }, { 28, ENOSPC },
+    { 75, EOVERFLOW }, { 95, ENOTSUP }, { 108, ESHUTDOWN },
 };
 
-uint32_t nbd_error_of(int negative_errno)
+uint32_t nbd_error_from_errno(int errno_value)
 {
-    for (unsigned i = 0; i < ARRAY_SIZE(errors); i++) {
-        if (errors[i].host == -negative_errno) {
-            return errors[i].nbd;
+    switch (errno_value) {
+    case EACCES:
+    case EROFS:
+        return 1;
+    case EFBIG:
+    case EDQUOT:
+        return 28;
+    default:
+        for (unsigned i = 0; i < ARRAY_SIZE(errors); i++) {
+            if (errors[i].host == errno_value) {
+                return errors[i].nbd;
+            }
         }
+        return 5;
     }
-    return negative_errno == -EROFS ? 1 : negative_errno == -EFBIG ? 28 : 5;
 }
 
-int nbd_errno_of(uint32_t error)
+int nbd_error_to_errno(uint32_t error)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(errors); i++) {
         if (errors[i].nbd == error) {
-            return -errors[i].host;
+            return errors[i].host;
         }
     }
-    return -EIO;
+    return EINVAL;
 }
 
 NbdChannel *nbd_channel_new(int fd)
 {
     NbdChannel *channel = g_new0(NbdChannel, 1);
+    int on = 1;
 
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* fails harmlessly on unix sockets */
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     channel->fd = fd;
     return channel;
-}
-
-void nbd_channel_shutdown(NbdChannel *channel)
-{
-    shutdown(channel->fd, SHUT_RDWR);
 }
 
 void nbd_channel_free(NbdChannel *channel)
@@ -74,228 +82,367 @@ void nbd_channel_free(NbdChannel *channel)
         return;
     }
     if (channel->tls) {
-        gnutls_bye(channel->tls, GNUTLS_SHUT_WR);
-        gnutls_deinit(channel->tls);
-    }
-    if (channel->certificates) {
-        gnutls_certificate_free_credentials(channel->certificates);
-    }
-    if (channel->psk_server) {
-        gnutls_psk_free_server_credentials(channel->psk_server);
-    }
-    if (channel->psk_client) {
-        gnutls_psk_free_client_credentials(channel->psk_client);
+        tls_session_free(channel->tls);
     }
     close(channel->fd);
     g_free(channel);
 }
 
-static ssize_t channel_recv(NbdChannel *channel, void *buffer, size_t size)
+void nbd_channel_shutdown(NbdChannel *channel)
+{
+    shutdown(channel->fd, SHUT_RDWR);
+}
+
+/* What is there, at least one byte. */
+static int channel_read_some(NbdChannel *channel, void *buffer, size_t size)
 {
     for (;;) {
-        ssize_t n = channel->tls ? gnutls_record_recv(channel->tls, buffer, size)
-                                 : recv(channel->fd, buffer, size, 0);
+        short events = POLLIN;
+        ssize_t n;
 
-        if (channel->tls ? n == GNUTLS_E_AGAIN : n < 0 && errno == EAGAIN) {
-            coroutine_poll_fd(channel->fd, POLLIN);
-            continue;
+        if (channel->tls) {
+            n = tls_session_read(channel->tls, buffer, size, &events);
+        } else {
+            n = recv(channel->fd, buffer, size, 0);
+            n = n < 0 ? -errno : n;
         }
-        if (channel->tls ? n == GNUTLS_E_INTERRUPTED || n == GNUTLS_E_REHANDSHAKE
-                         : n < 0 && errno == EINTR) {
-            continue;
+        if (n > 0) {
+            return (int)MIN(n, INT32_MAX);
         }
-        if (n < 0) {
-            return channel->tls ? -EIO : -errno;
+        if (n == 0) {
+            return -EPIPE;
         }
-        return n;
+        if (n != -EAGAIN && n != -EWOULDBLOCK && n != -EINTR) {
+            return (int)n;
+        }
+        if (n != -EINTR && coroutine_poll_fd(channel->fd, events) < 0) {
+            return -EIO;
+        }
     }
 }
 
-int nbd_read(NbdChannel *channel, void *buffer, size_t size)
+int nbd_channel_read(NbdChannel *channel, void *buffer, size_t size)
 {
-    uint8_t *at = buffer;
+    uint8_t *to = buffer;
+    bool first = true;
 
     while (size) {
-        size_t have = channel->ahead_size - channel->ahead_at, n = MIN(have, size);
-        ssize_t got;
+        size_t n = MIN(size, channel->input_end - channel->input_at);
+        int result;
 
         if (n) {
-            memcpy(at, channel->ahead + channel->ahead_at, n);
-            channel->ahead_at += n;
-            at += n;
-            size -= n;
-            continue;
-        }
-        if (size >= READ_AHEAD) {
-            got = channel_recv(channel, at, size);
-            if (got > 0) {
-                at += got;
-                size -= (size_t)got;
-            }
+            memcpy(to, channel->input + channel->input_at, n);
+            channel->input_at += n;
+        } else if (size >= INPUT_SIZE) {
+            result = channel_read_some(channel, to, MIN(size, MIB(64)));
+            n = result > 0 ? (size_t)result : 0;
         } else {
-            got = channel_recv(channel, channel->ahead, READ_AHEAD);
-            channel->ahead_at = 0;
-            channel->ahead_size = got > 0 ? (size_t)got : 0;
+            result = channel_read_some(channel, channel->input, INPUT_SIZE);
+            channel->input_at = 0;
+            channel->input_end = result > 0 ? (size_t)result : 0;
+            if (result > 0) {
+                first = false;
+                continue;
+            }
         }
-        if (got <= 0) {
-            return got < 0 ? (int)got : -ECONNRESET;
+        if (!n) {
+            return result == -EPIPE && !first ? -ECONNRESET : result;
         }
+        first = false;
+        to += n;
+        size -= n;
     }
     return 0;
 }
 
-int nbd_skip(NbdChannel *channel, uint64_t size)
+int nbd_channel_read_vector(NbdChannel *channel, IoVector vector, uint64_t bytes)
 {
-    uint8_t waste[4096];
     int result = 0;
 
-    while (size && result == 0) {
-        size_t n = MIN(size, sizeof waste);
+    while (bytes && result == 0) {
+        uint64_t n;
 
-        result = nbd_read(channel, waste, n);
-        size -= n;
+        vector = io_vector_skip(vector, 0);
+        n = MIN(bytes, vector.iov->iov_len - vector.skip);
+        result = nbd_channel_read(channel, (char *)vector.iov->iov_base + vector.skip, n);
+        vector = io_vector_skip(vector, n);
+        bytes -= n;
     }
     return result;
 }
 
-int nbd_write(NbdChannel *channel, const void *buffer, size_t size)
+int nbd_channel_skip(NbdChannel *channel, uint64_t bytes)
 {
-    const uint8_t *at = buffer;
+    uint8_t buffer[512];
+    int result = 0;
 
-    while (size) {
-        ssize_t n = channel->tls ? gnutls_record_send(channel->tls, at, size)
-                                 : send(channel->fd, at, size, MSG_NOSIGNAL);
+    while (bytes && result == 0) {
+        uint64_t n = MIN(bytes, sizeof buffer);
 
-        if (channel->tls ? n == GNUTLS_E_AGAIN : n < 0 && errno == EAGAIN) {
-            coroutine_poll_fd(channel->fd, POLLOUT);
+        result = nbd_channel_read(channel, buffer, n);
+        bytes -= n;
+    }
+    return result;
+}
+
+/* Writes all of iov, which is changed. */
+static int channel_write_all(NbdChannel *channel, struct iovec *iov, unsigned count)
+{
+    while (count) {
+        struct msghdr message = { .msg_iov = iov, .msg_iovlen = count };
+        short events = POLLOUT;
+        ssize_t n;
+
+        if (!iov->iov_len) {
+            iov++;
+            count--;
             continue;
         }
-        if (channel->tls ? n == GNUTLS_E_INTERRUPTED : n < 0 && errno == EINTR) {
+        if (channel->tls) {
+            n = tls_session_write(channel->tls, iov->iov_base, iov->iov_len, &events);
+        } else {
+            n = sendmsg(channel->fd, &message, MSG_NOSIGNAL);
+            n = n < 0 ? -errno : n;
+        }
+        if (n == -EAGAIN || n == -EWOULDBLOCK) {
+            if (coroutine_poll_fd(channel->fd, events) < 0) {
+                return -EIO;
+            }
+            continue;
+        }
+        if (n == -EINTR) {
             continue;
         }
         if (n < 0) {
-            return channel->tls ? -EIO : -errno;
+            return (int)n;
         }
-        at += n;
-        size -= (size_t)n;
+        while (count && (size_t)n >= iov->iov_len) {
+            n -= (ssize_t)iov->iov_len;
+            iov++;
+            count--;
+        }
+        if (count) {
+            iov->iov_base = (char *)iov->iov_base + n;
+            iov->iov_len -= (size_t)n;
+        }
     }
     return 0;
 }
 
-/* TLS. */
-
-static bool tls_check(int status, const char *what, GError **error)
+int nbd_channel_write(NbdChannel *channel, const void *buffer, size_t size)
 {
-    return status >= 0 || error_fail(error, KASO_ERROR_IO, "%s: %s", what, gnutls_strerror(status));
+    struct iovec iov = { (void *)buffer, size };
+
+    return channel_write_all(channel, &iov, 1);
 }
 
-static bool load_certificates(NbdChannel *channel, const char *folder, bool is_server,
-                              GError **error)
+int nbd_channel_write_with(NbdChannel *channel, const void *head, size_t head_size,
+                           IoVector vector, uint64_t bytes)
 {
-    const char *side = is_server ? "server" : "client";
-    g_autofree char *ca = g_build_filename(folder, "ca-cert.pem", NULL);
-    g_autofree char *cert_name = g_strdup_printf("%s-cert.pem", side);
-    g_autofree char *key_name = g_strdup_printf("%s-key.pem", side);
-    g_autofree char *cert = g_build_filename(folder, cert_name, NULL);
-    g_autofree char *key = g_build_filename(folder, key_name, NULL);
+    struct iovec iov[SEGMENTS] = { { (void *)head, head_size } };
+    unsigned count = 1;
+    int result;
 
-    gnutls_certificate_allocate_credentials(&channel->certificates);
-    if (!tls_check(gnutls_certificate_set_x509_trust_file(channel->certificates, ca,
-                                                          GNUTLS_X509_FMT_PEM), ca, error)) {
-        return false;
+    do {
+        while (bytes && count < SEGMENTS) {
+            uint64_t n;
+
+            vector = io_vector_skip(vector, 0);
+            n = MIN(bytes, vector.iov->iov_len - vector.skip);
+            io_vector_trim(vector, n, &iov[count++], 1);
+            vector = io_vector_skip(vector, n);
+            bytes -= n;
+        }
+        result = channel_write_all(channel, iov, count);
+        count = 0;
+    } while (bytes && result == 0);
+    return result;
+}
+
+bool nbd_channel_start_tls(NbdChannel *channel, TlsCredentials *credentials, const char *host,
+                           GError **error)
+{
+    if (channel->input_at != channel->input_end) {
+        return error_fail(error, KASO_ERROR_IO,
+                          "The other side sent data before TLS was negotiated");
     }
-    if (is_server || g_file_test(cert, G_FILE_TEST_EXISTS)) {
-        return tls_check(gnutls_certificate_set_x509_key_file(channel->certificates, cert, key,
-                                                              GNUTLS_X509_FMT_PEM), cert, error);
+    channel->tls = tls_session_new(channel->fd, credentials, host, error);
+    return channel->tls != NULL;
+}
+
+/* Addresses. */
+
+void nbd_address_clear(NbdAddress *address)
+{
+    g_clear_pointer(&address->host, g_free);
+    g_clear_pointer(&address->port, g_free);
+    g_clear_pointer(&address->path, g_free);
+}
+
+static bool unix_address(const char *path, struct sockaddr_un *address, GError **error)
+{
+    *address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+    if (strlen(path) >= sizeof address->sun_path) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "The socket path '%s' is longer than %zu bytes; use a shorter one", path,
+                          sizeof address->sun_path - 1);
     }
+    strcpy(address->sun_path, path);
     return true;
 }
 
-static bool load_psk(NbdChannel *channel, const char *folder, const char *user, bool is_server,
-                     GError **error)
+/* A pending connect, waited for on a worker. */
+static int finish_connect(int fd)
 {
-    g_autofree char *path = g_build_filename(folder, "keys.psk", NULL), *text = NULL;
-    g_auto(GStrv) lines = NULL;
+    struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
+    int failure = 0, n;
+    socklen_t size = sizeof failure;
 
-    if (is_server) {
-        gnutls_psk_allocate_server_credentials(&channel->psk_server);
-        return tls_check(gnutls_psk_set_server_credentials_file(channel->psk_server, path), path,
-                         error);
+    do {
+        n = poll(&poll_fd, 1, CONNECT_TIMEOUT_MS);
+    } while (n < 0 && errno == EINTR);
+    if (n <= 0) {
+        return n < 0 ? -errno : -ETIMEDOUT;
     }
-    if (!g_file_get_contents(path, &text, NULL, error)) {
-        return false;
-    }
-    lines = g_strsplit(text, "\n", -1);
-    for (int i = 0; lines[i]; i++) {
-        char *colon = strchr(lines[i], ':');
-
-        if (colon && !strncmp(lines[i], user, (size_t)(colon - lines[i])) &&
-            strlen(user) == (size_t)(colon - lines[i])) {
-            gnutls_datum_t key = { (unsigned char *)colon + 1, (unsigned)strlen(colon + 1) };
-
-            gnutls_psk_allocate_client_credentials(&channel->psk_client);
-            return tls_check(gnutls_psk_set_client_credentials(channel->psk_client, user, &key,
-                                                               GNUTLS_PSK_KEY_HEX), path, error);
-        }
-    }
-    return error_fail(error, KASO_ERROR_NOT_FOUND, "Username '%s' not found in PSK file '%s'", user,
-                      path);
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size) < 0 ? -errno : -failure;
 }
 
-static bool handshake(NbdChannel *channel, GError **error)
+static int connect_one(int family, const struct sockaddr *address, socklen_t size)
 {
-    int status;
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), result = 0;
 
-    gnutls_transport_set_int(channel->tls, channel->fd);
-    while ((status = gnutls_handshake(channel->tls)) < 0 && !gnutls_error_is_fatal(status)) {
-        if (status == GNUTLS_E_AGAIN) {
-            coroutine_poll_fd(channel->fd,
-                              gnutls_record_get_direction(channel->tls) ? POLLOUT : POLLIN);
-        }
+    if (fd < 0) {
+        return -errno;
     }
-    return tls_check(status, "TLS handshake failed", error);
+    if (connect(fd, address, size) < 0) {
+        result = errno == EINPROGRESS ? finish_connect(fd) : -errno;
+    }
+    if (result < 0) {
+        close(fd);
+        return result;
+    }
+    return fd;
 }
 
-bool nbd_start_tls(NbdChannel *channel, BlockGraph *graph, const char *creds, bool is_server,
-                   const char *hostname, GError **error)
-{
-    GHashTable *options = block_tls_creds(graph, creds, error);
-    const char *folder = options ? options_get(options, "dir") : NULL;
-    const char *verify = options ? options_get(options, "verify-peer") : NULL;
-    const char *user = options ? options_get(options, "username") : NULL;
-    bool is_psk;
+typedef struct {
+    const NbdAddress *address;
+    GError *error;
+} ConnectCall;
 
-    if (!options) {
+static int look_up(const NbdAddress *address, int flags, struct addrinfo **list, GError **error)
+{
+    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = flags };
+    int result = getaddrinfo(address->host && address->host[0] ? address->host : NULL,
+                             address->port, &hints, list);
+
+    if (result != 0) {
+        error_fail(error, KASO_ERROR_IO, "address resolution failed for %s:%s: %s",
+                   address->host ? address->host : "", address->port, gai_strerror(result));
+        return -EHOSTUNREACH;
+    }
+    return 0;
+}
+
+static int connect_worker(void *opaque)
+{
+    ConnectCall *call = opaque;
+    const NbdAddress *address = call->address;
+    struct addrinfo *list = NULL;
+    int result;
+
+    if (address->path) {
+        struct sockaddr_un un;
+
+        result = unix_address(address->path, &un, &call->error)
+                     ? connect_one(AF_UNIX, (struct sockaddr *)&un, sizeof un) : -EINVAL;
+        if (result < 0 && !call->error) {
+            error_fail_errno(&call->error, -result, "Failed to connect to '%s'", address->path);
+        }
+        return result;
+    }
+    result = look_up(address, 0, &list, &call->error);
+    if (result < 0) {
+        return result;
+    }
+    result = -EHOSTUNREACH;
+    for (struct addrinfo *it = list; it && result < 0; it = it->ai_next) {
+        result = connect_one(it->ai_family, it->ai_addr, it->ai_addrlen);
+    }
+    freeaddrinfo(list);
+    if (result < 0) {
+        error_fail_errno(&call->error, -result, "Failed to connect to '%s:%s'",
+                         address->host ? address->host : "localhost", address->port);
+    }
+    return result;
+}
+
+int nbd_address_connect(const NbdAddress *address, GError **error)
+{
+    ConnectCall call = { .address = address };
+    int result = worker_call(connect_worker, &call);
+
+    if (call.error) {
+        g_propagate_error(error, call.error);
+    }
+    return result;
+}
+
+static bool listen_unix(const char *path, int backlog, GArray *sockets, GError **error)
+{
+    struct sockaddr_un un;
+    int fd;
+
+    if (!unix_address(path, &un, error)) {
         return false;
     }
-    if (!folder) {
-        return error_fail(error, KASO_ERROR_INVALID, "TLS credentials '%s' need dir=", creds);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        return error_fail_errno(error, errno, "Failed to create a unix socket");
     }
-    is_psk = !strcmp(options_get(options, "qom-type"), "tls-creds-psk");
-    if (is_psk ? !load_psk(channel, folder, user ? user : "qemu", is_server, error)
-               : !load_certificates(channel, folder, is_server, error)) {
+    unlink(path);
+    if (bind(fd, (struct sockaddr *)&un, sizeof un) < 0 || listen(fd, backlog) < 0) {
+        error_fail_errno(error, errno, "Failed to bind socket to %s", path);
+        close(fd);
         return false;
     }
-    channel->ahead_at = channel->ahead_size = 0; /* nothing read in clear text may count */
-    gnutls_init(&channel->tls, (is_server ? GNUTLS_SERVER : GNUTLS_CLIENT) | GNUTLS_NONBLOCK |
-                                   GNUTLS_NO_SIGNAL);
-    if (is_psk) {
-        gnutls_priority_set_direct(channel->tls, "NORMAL:+ECDHE-PSK:+DHE-PSK:+PSK", NULL);
-        gnutls_credentials_set(channel->tls, GNUTLS_CRD_PSK,
-                               is_server ? (void *)channel->psk_server
-                                         : (void *)channel->psk_client);
-    } else {
-        gnutls_set_default_priority(channel->tls);
-        gnutls_credentials_set(channel->tls, GNUTLS_CRD_CERTIFICATE, channel->certificates);
-        if (!verify || strcmp(verify, "no")) {
-            if (is_server) {
-                gnutls_certificate_server_set_request(channel->tls, GNUTLS_CERT_REQUIRE);
-            }
-            gnutls_session_set_verify_cert(channel->tls, is_server ? NULL : hostname, 0);
-        }
-        if (!is_server && hostname) {
-            gnutls_server_name_set(channel->tls, GNUTLS_NAME_DNS, hostname, strlen(hostname));
-        }
+    g_array_append_val(sockets, fd);
+    return true;
+}
+
+bool nbd_address_listen(const NbdAddress *address, int backlog, GArray *sockets, GError **error)
+{
+    struct addrinfo *list = NULL;
+    int failure = 0;
+    guint before = sockets->len;
+
+    if (address->path) {
+        return listen_unix(address->path, backlog, sockets, error);
     }
-    return handshake(channel, error);
+    if (look_up(address, AI_PASSIVE, &list, error) < 0) {
+        return false;
+    }
+    for (struct addrinfo *it = list; it; it = it->ai_next) {
+        int fd = socket(it->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
+
+        if (fd < 0) {
+            failure = errno;
+            continue;
+        }
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        if (it->ai_family == AF_INET6) {
+            setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+        }
+        if (bind(fd, it->ai_addr, it->ai_addrlen) < 0 || listen(fd, backlog) < 0) {
+            failure = errno;
+            close(fd);
+            continue;
+        }
+        g_array_append_val(sockets, fd);
+    }
+    freeaddrinfo(list);
+    if (sockets->len == before) {
+        return error_fail_errno(error, failure, "Failed to listen on %s:%s",
+                                address->host ? address->host : "*", address->port);
+    }
+    return true;
 }

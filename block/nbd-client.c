@@ -1,769 +1,747 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * NBD client: the protocol driver "nbd". One coroutine reads the replies and wakes the requests,
- * which are matched by cookie. Structured replies and base:allocation are used when offered.
+ * Disks of an NBD server. A receiver coroutine per connection takes replies in whatever order they
+ * come; requests that a lost connection leaves unanswered are sent again within reconnect-delay.
  */
-#include "block/nbd.h"
-
 #include "base/bits.h"
 #include "base/error.h"
+#include "block/nbd-negotiate.h"
+#include "block/node.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-enum { IN_FLIGHT_MAX = 16, PAYLOAD_MAX = NBD_MAX_BUFFER + 4096 };
+enum {
+    REQUESTS_MAX = 128,
+    RETRY_NS = 200 * 1000 * 1000,
+    CHUNK_MAX = 1024 * 1024 * 1024, /* of requests without payload, with 32-bit lengths */
+};
 
-typedef struct NbdRequest {
-    uint64_t cookie, offset, length;
-    uint16_t type;
+typedef struct {
+    uint64_t cookie, offset, bytes;
+    uint16_t type, flags;
     IoVector vector;
-    Coroutine *coroutine;
-    bool done;
+    uint64_t received; /* bytes of a read that chunks have covered */
+    uint64_t extent_length;
+    uint32_t extent_flags;
+    Coroutine *waiter;
+    bool finished;
     int result;
-    uint32_t extent_length, extent_flags; /* of block status */
 } NbdRequest;
 
 typedef struct {
-    NbdChannel *channel;
-    char *host, *port, *path, *export, *tls_creds, *tls_hostname;
-    uint64_t size;
-    uint16_t flags;
-    bool structured, has_allocation;
-    uint32_t context_id;
-    int failure; /* of the connection: nothing works any more */
-    NbdRequest *in_flight[IN_FLIGHT_MAX];
-    unsigned count;
+    BlockGraph *graph;
+    NbdAddress address;
+    char *tls_id, *tls_host;
+    NbdExportInfo info;
+    uint64_t reconnect_delay_s, open_timeout_s;
+
+    TlsCredentials *credentials;
+    NbdChannel *channel; /* NULL: no connection */
+    bool lost;           /* the receiver is about to drop the channel */
+    bool closing;
+    GHashTable *requests; /* cookie -> NbdRequest in flight */
     uint64_t next_cookie;
-    CoroutineMutex write_lock;
-    CoroutineQueue slots, reader_done;
-    bool reader_running;
-} Nbd;
+    CoroutineMutex connect_lock, write_lock;
+    CoroutineQueue slots, receiver_gone;
+} NbdClient;
+
+/* Receiving. */
+
+static void request_finish(NbdClient *client, NbdRequest *request)
+{
+    g_hash_table_remove(client->requests, &request->cookie);
+    request->finished = true;
+    if (request->waiter) {
+        coroutine_wake(request->waiter);
+        request->waiter = NULL;
+    }
+    coroutine_queue_wake_one(&client->slots);
+}
+
+static int receive_error(NbdClient *client, NbdRequest *request, uint64_t size)
+{
+    uint8_t head[6];
+    int result;
+
+    if (size < sizeof head) {
+        return -EPROTO;
+    }
+    result = nbd_channel_read(client->channel, head, sizeof head);
+    if (result == 0) {
+        uint32_t code = load_be32(head);
+
+        request->result = code ? -nbd_error_to_errno(code) : -EPROTO;
+        result = nbd_channel_skip(client->channel, size - sizeof head);
+    }
+    return result;
+}
+
+/* A chunk of data or a hole. */
+static int receive_data(NbdClient *client, NbdRequest *request, uint16_t type, uint64_t size)
+{
+    bool hole = type == NBD_REPLY_TYPE_OFFSET_HOLE;
+    uint8_t head[12];
+    size_t head_size = hole ? 12 : 8;
+    uint64_t offset, bytes;
+    int result;
+
+    if (request->type != NBD_CMD_READ || (hole ? size != 12 : size <= 8)) {
+        return -EPROTO;
+    }
+    result = nbd_channel_read(client->channel, head, head_size);
+    if (result < 0) {
+        return result;
+    }
+    offset = load_be64(head);
+    bytes = hole ? load_be32(head + 8) : size - 8;
+    if (offset < request->offset || offset - request->offset > request->bytes ||
+        bytes > request->bytes - (offset - request->offset)) {
+        return -EPROTO;
+    }
+    request->received += bytes;
+    if (hole) {
+        io_vector_zero(io_vector_skip(request->vector, offset - request->offset), bytes);
+        return 0;
+    }
+    return nbd_channel_read_vector(client->channel,
+                                   io_vector_skip(request->vector, offset - request->offset), bytes);
+}
+
+/* The first extent counts, the others are only there to save requests. */
+static int receive_extents(NbdClient *client, NbdRequest *request, bool wide, uint64_t size)
+{
+    uint8_t head[24];
+    size_t head_size = wide ? 24 : 12;
+    int result;
+
+    if (request->type != NBD_CMD_BLOCK_STATUS || size < head_size || size > NBD_PAYLOAD_MAX) {
+        return -EPROTO;
+    }
+    result = nbd_channel_read(client->channel, head, head_size);
+    if (result == 0 && load_be32(head) == client->info.context_id) {
+        request->extent_length = wide ? load_be64(head + 8) : load_be32(head + 4);
+        request->extent_flags = wide ? (uint32_t)load_be64(head + 16) : load_be32(head + 8);
+    }
+    return result < 0 ? result : nbd_channel_skip(client->channel, size - head_size);
+}
+
+static int receive_chunk(NbdClient *client, NbdRequest *request, uint16_t flags, uint16_t type,
+                         uint64_t size)
+{
+    int result;
+
+    switch (type) {
+    case NBD_REPLY_TYPE_NONE:
+        result = size || !(flags & NBD_REPLY_FLAG_DONE) ? -EPROTO : 0;
+        break;
+    case NBD_REPLY_TYPE_OFFSET_DATA:
+    case NBD_REPLY_TYPE_OFFSET_HOLE:
+        result = receive_data(client, request, type, size);
+        break;
+    case NBD_REPLY_TYPE_BLOCK_STATUS:
+    case NBD_REPLY_TYPE_BLOCK_STATUS_EXT:
+        result = receive_extents(client, request, type == NBD_REPLY_TYPE_BLOCK_STATUS_EXT, size);
+        break;
+    default:
+        result = type & 0x8000 ? receive_error(client, request, size) : -EPROTO;
+        break;
+    }
+    if (result == 0 && (flags & NBD_REPLY_FLAG_DONE)) {
+        if (request->type == NBD_CMD_READ && request->result == 0 &&
+            request->received != request->bytes) {
+            request->result = -EIO;
+        }
+        request_finish(client, request);
+    }
+    return result;
+}
+
+static int receive_simple(NbdClient *client, NbdRequest *request, uint32_t error)
+{
+    int result = 0;
+
+    request->result = error ? -nbd_error_to_errno(error) : 0;
+    if (request->type == NBD_CMD_READ && !error) {
+        if (client->info.mode != NBD_MODE_SIMPLE) {
+            return -EPROTO;
+        }
+        result = nbd_channel_read_vector(client->channel, request->vector, request->bytes);
+    }
+    if (result == 0) {
+        request_finish(client, request);
+    }
+    return result;
+}
+
+static int receive_reply(NbdClient *client)
+{
+    NbdMode mode = client->info.mode;
+    uint8_t head[NBD_EXTENDED_REPLY_SIZE];
+    size_t size = mode == NBD_MODE_EXTENDED ? NBD_EXTENDED_REPLY_SIZE : NBD_SIMPLE_REPLY_SIZE;
+    int result = nbd_channel_read(client->channel, head, size);
+    uint32_t magic = load_be32(head);
+    NbdRequest *request;
+    uint64_t cookie;
+
+    if (result < 0) {
+        return result;
+    }
+    cookie = load_be64(head + 8);
+    request = g_hash_table_lookup(client->requests, &cookie);
+    if (!request) {
+        return -EPROTO;
+    }
+    if (magic == NBD_SIMPLE_REPLY_MAGIC && mode != NBD_MODE_EXTENDED) {
+        return receive_simple(client, request, load_be32(head + 4));
+    }
+    if (magic == NBD_EXTENDED_REPLY_MAGIC && mode == NBD_MODE_EXTENDED) {
+        return receive_chunk(client, request, load_be16(head + 4), load_be16(head + 6),
+                             load_be64(head + 24));
+    }
+    if (magic != NBD_STRUCTURED_REPLY_MAGIC || mode != NBD_MODE_STRUCTURED) {
+        return -EPROTO;
+    }
+    result = nbd_channel_read(client->channel, head + NBD_SIMPLE_REPLY_SIZE,
+                              NBD_STRUCTURED_REPLY_SIZE - NBD_SIMPLE_REPLY_SIZE);
+    return result < 0 ? result
+                      : receive_chunk(client, request, load_be16(head + 4), load_be16(head + 6),
+                                      load_be32(head + 16));
+}
+
+static void receiver(void *opaque)
+{
+    NbdClient *client = opaque;
+    NbdChannel *channel = client->channel;
+    g_autoptr(GList) left = NULL;
+
+    while (receive_reply(client) == 0) {
+    }
+    client->lost = true;
+    nbd_channel_shutdown(channel);
+    coroutine_mutex_lock(&client->write_lock); /* whoever is still writing */
+    client->channel = NULL;
+    left = g_hash_table_get_values(client->requests);
+    for (GList *link = left; link; link = link->next) {
+        NbdRequest *request = link->data;
+
+        request->result = -ERESTART;
+        request_finish(client, request);
+    }
+    coroutine_mutex_unlock(&client->write_lock);
+    nbd_channel_free(channel);
+    coroutine_queue_wake_all(&client->receiver_gone);
+}
 
 /* Connecting. */
 
-static int connect_worker(void *opaque)
+/* The export that was opened must still be the one that is there. */
+static bool check_same_export(const NbdExportInfo *old, const NbdExportInfo *new, GError **error)
 {
-    Nbd *nbd = opaque;
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list, *at;
-    int fd = -1, failure = ENOENT;
-
-    if (nbd->path) {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-
-        if (strlen(nbd->path) >= sizeof address.sun_path) {
-            return -ENAMETOOLONG;
-        }
-        strcpy(address.sun_path, nbd->path);
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
-            failure = errno;
-            close(fd);
-            return -failure;
-        }
-        return fd < 0 ? -errno : fd;
+    if (old->size != new->size) {
+        return error_fail(error, KASO_ERROR_IO, "The export's size changed from %" G_GUINT64_FORMAT
+                          " to %" G_GUINT64_FORMAT, old->size, new->size);
     }
-    if (getaddrinfo(nbd->host, nbd->port, &hints, &list) != 0) {
-        return -EHOSTUNREACH;
+    if ((old->flags & ~new->flags & ~(unsigned)NBD_FLAG_READ_ONLY) ||
+        (new->flags & ~old->flags & NBD_FLAG_READ_ONLY) || new->block_min > old->block_min ||
+        (old->has_context && !new->has_context)) {
+        return error_fail(error, KASO_ERROR_IO, "The export can do less than before");
     }
-    for (at = list; at; at = at->ai_next) {
-        fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd >= 0 && connect(fd, at->ai_addr, at->ai_addrlen) == 0) {
-            break;
-        }
-        failure = errno;
-        if (fd >= 0) {
-            close(fd);
-            fd = -1;
-        }
-    }
-    freeaddrinfo(list);
-    return fd >= 0 ? fd : -failure;
+    return true;
 }
 
-static int send_option(Nbd *nbd, uint32_t option, const void *data, uint32_t size)
+static bool client_connect(NbdClient *client, bool first, GError **error)
 {
-    uint8_t head[16];
-    int result;
+    const char *host = client->tls_host ? client->tls_host : client->address.host;
+    NbdExportInfo info = { .name = g_strdup(client->info.name),
+                           .context = g_strdup(client->info.context) };
+    int fd = nbd_address_connect(&client->address, error);
+    NbdChannel *channel;
 
-    store_be64(head, NBD_OPTION_MAGIC);
-    store_be32(head + 8, option);
-    store_be32(head + 12, size);
-    result = nbd_write(nbd->channel, head, sizeof head);
-    return result == 0 && size ? nbd_write(nbd->channel, data, size) : result;
+    if (fd < 0) {
+        nbd_export_info_clear(&info);
+        return false;
+    }
+    channel = nbd_channel_new(fd);
+    if (!nbd_negotiate(channel, client->credentials, host, &info, error) ||
+        (!first && !check_same_export(&client->info, &info, error))) {
+        nbd_channel_free(channel);
+        nbd_export_info_clear(&info);
+        return false;
+    }
+    nbd_export_info_clear(&client->info);
+    client->info = info;
+    client->channel = channel;
+    client->lost = false;
+    async_start(block_graph_context(client->graph), receiver, client);
+    return true;
 }
 
-/* The next reply; *data is freed by the caller. */
-static int read_option_reply(Nbd *nbd, uint32_t option, uint32_t *type, uint8_t **data,
-                             uint32_t *size)
-{
-    uint8_t head[20];
-    int result = nbd_read(nbd->channel, head, sizeof head);
-
-    *data = NULL;
-    if (result < 0) {
-        return result;
-    }
-    *type = load_be32(head + 12);
-    *size = load_be32(head + 16);
-    if (load_be64(head) != NBD_OPTION_REPLY_MAGIC || load_be32(head + 8) != option ||
-        *size > 65536) {
-        return -EPROTO;
-    }
-    *data = g_malloc0(*size + 1);
-    result = nbd_read(nbd->channel, *data, *size);
-    if (result < 0) {
-        g_free(*data);
-        *data = NULL;
-    }
-    return result;
-}
-
-static bool protocol_error(GError **error, int result, const char *what)
-{
-    return error_fail_errno(error, -result, "NBD negotiation failed (%s)", what);
-}
-
-/* A yes-or-no option. */
-static int simple_option(Nbd *nbd, uint32_t option, bool *accepted)
-{
-    uint32_t type, size;
-    uint8_t *data;
-    int result = send_option(nbd, option, NULL, 0);
-
-    if (result == 0) {
-        result = read_option_reply(nbd, option, &type, &data, &size);
-    }
-    if (result == 0) {
-        *accepted = type == NBD_REP_ACK;
-        g_free(data);
-    }
-    return result;
-}
-
-static int request_context(Nbd *nbd)
-{
-    static const char name[] = "base:allocation";
-    size_t length = strlen(nbd->export);
-    uint32_t size = (uint32_t)(4 + length + 4 + 4 + sizeof name - 1), type, reply_size;
-    g_autofree uint8_t *data = g_malloc(size);
-    int result;
-
-    store_be32(data, (uint32_t)length);
-    memcpy(data + 4, nbd->export, length);
-    store_be32(data + 4 + length, 1);
-    store_be32(data + 8 + length, sizeof name - 1);
-    memcpy(data + 12 + length, name, sizeof name - 1);
-    result = send_option(nbd, NBD_OPT_SET_META_CONTEXT, data, size);
-    while (result == 0) {
-        uint8_t *reply;
-
-        result = read_option_reply(nbd, NBD_OPT_SET_META_CONTEXT, &type, &reply, &reply_size);
-        if (result < 0) {
-            break;
-        }
-        if (type == NBD_REP_META_CONTEXT && reply_size >= 4) {
-            nbd->has_allocation = true;
-            nbd->context_id = load_be32(reply);
-        }
-        g_free(reply);
-        if (type != NBD_REP_META_CONTEXT) {
-            break;
-        }
-    }
-    return result;
-}
-
-static bool go(Nbd *nbd, GError **error)
-{
-    size_t length = strlen(nbd->export);
-    g_autofree uint8_t *data = g_malloc0(6 + length);
-    uint32_t type = 0, size;
-    int result;
-
-    store_be32(data, (uint32_t)length);
-    memcpy(data + 4, nbd->export, length);
-    result = send_option(nbd, NBD_OPT_GO, data, (uint32_t)(6 + length));
-    while (result == 0 && type != NBD_REP_ACK) {
-        g_autofree uint8_t *reply = NULL;
-
-        result = read_option_reply(nbd, NBD_OPT_GO, &type, &reply, &size);
-        if (result < 0) {
-            break;
-        }
-        if (type & 0x80000000u) {
-            return error_fail(error, KASO_ERROR_IO, "The NBD server refuses export '%s': %s",
-                              nbd->export,
-                              type == NBD_REP_ERR_TLS_REQD ? "it requires TLS (tls-creds=)"
-                              : size                        ? (char *)reply
-                                                            : "no reason given");
-        }
-        if (type == NBD_REP_INFO && size >= 12 && load_be16(reply) == NBD_INFO_EXPORT) {
-            nbd->size = load_be64(reply + 2);
-            nbd->flags = load_be16(reply + 10);
-        }
-    }
-    if (result == 0 && nbd->size > INT64_MAX) {
-        result = -EFBIG;
-    }
-    return result == 0 || protocol_error(error, result, "export information");
-}
-
-static bool client_negotiate(BlockNode *node, Nbd *nbd, GError **error)
-{
-    uint8_t hello[18], flags[4];
-    bool accepted = false;
-    int result = nbd_read(nbd->channel, hello, sizeof hello);
-
-    if (result < 0 || load_be64(hello) != NBD_MAGIC || load_be64(hello + 8) != NBD_OPTION_MAGIC ||
-        !(load_be16(hello + 16) & NBD_FLAG_FIXED_NEWSTYLE)) {
-        return protocol_error(error, result < 0 ? result : -EPROTO, "greeting");
-    }
-    store_be32(flags, load_be16(hello + 16) & (NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES));
-    result = nbd_write(nbd->channel, flags, sizeof flags);
-    if (result == 0 && nbd->tls_creds) {
-        result = simple_option(nbd, NBD_OPT_STARTTLS, &accepted);
-        if (result == 0 && !accepted) {
-            return error_fail(error, KASO_ERROR_IO, "The NBD server does not offer TLS");
-        }
-        if (result == 0 && !nbd_start_tls(nbd->channel, node->graph, nbd->tls_creds, false,
-                                          nbd->tls_hostname ? nbd->tls_hostname : nbd->host, error)) {
-            return false;
-        }
-    }
-    if (result == 0) {
-        result = simple_option(nbd, NBD_OPT_STRUCTURED_REPLY, &nbd->structured);
-    }
-    if (result == 0 && nbd->structured) {
-        result = request_context(nbd);
-    }
-    return result < 0 ? protocol_error(error, result, "options") : go(nbd, error);
-}
-
-/* Replies. */
-
-static NbdRequest *find_request(Nbd *nbd, uint64_t cookie)
-{
-    for (unsigned i = 0; i < IN_FLIGHT_MAX; i++) {
-        if (nbd->in_flight[i] && nbd->in_flight[i]->cookie == cookie) {
-            return nbd->in_flight[i];
-        }
-    }
-    return NULL;
-}
-
-static int read_into(Nbd *nbd, IoVector vector, uint64_t bytes)
+/* Waits for the receiver of a lost connection, then connects again until the deadline. */
+static int client_ensure_connected(NbdClient *client, int64_t deadline_us)
 {
     int result = 0;
 
-    while (bytes && result == 0) {
-        struct iovec piece;
-        uint64_t n;
-
-        vector = io_vector_skip(vector, 0);
-        n = MIN(bytes, vector.iov->iov_len - vector.skip);
-        io_vector_trim(vector, n, &piece, 1);
-        result = nbd_read(nbd->channel, piece.iov_base, n);
-        vector = io_vector_skip(vector, n);
-        bytes -= n;
+    coroutine_mutex_lock(&client->connect_lock);
+    while (!client->channel || client->lost) {
+        if (client->channel) {
+            coroutine_queue_wait(&client->receiver_gone);
+            continue;
+        }
+        if (client->closing) {
+            result = -EIO;
+            break;
+        }
+        if (client_connect(client, false, NULL)) {
+            break;
+        }
+        if (g_get_monotonic_time() >= deadline_us) {
+            result = -EIO;
+            break;
+        }
+        coroutine_sleep_ns(RETRY_NS);
     }
+    coroutine_mutex_unlock(&client->connect_lock);
     return result;
-}
-
-static bool chunk_fits(const NbdRequest *r, uint64_t offset, uint64_t bytes)
-{
-    return r->type == NBD_CMD_READ && offset >= r->offset && bytes <= r->length &&
-           offset - r->offset <= r->length - bytes;
-}
-
-static int read_small_chunk(Nbd *nbd, NbdRequest *r, uint16_t type, uint32_t length)
-{
-    uint8_t data[16];
-    uint32_t n = MIN(length, sizeof data);
-    int result = nbd_read(nbd->channel, data, n);
-
-    if (result == 0) {
-        result = nbd_skip(nbd->channel, length - n);
-    }
-    if (result < 0) {
-        return result;
-    }
-    if (type == NBD_CHUNK_OFFSET_HOLE && length == 12) {
-        uint64_t offset = load_be64(data), bytes = load_be32(data + 8);
-
-        if (!chunk_fits(r, offset, bytes)) {
-            return -EPROTO;
-        }
-        io_vector_zero(io_vector_skip(r->vector, offset - r->offset), bytes);
-    } else if (type == NBD_CHUNK_BLOCK_STATUS && length >= 12) {
-        if (load_be32(data) == nbd->context_id) {
-            r->extent_length = load_be32(data + 4);
-            r->extent_flags = load_be32(data + 8);
-        }
-    } else if (type & 0x8000) {
-        r->result = length >= 4 ? nbd_errno_of(load_be32(data)) : -EIO;
-    } else if (type != NBD_CHUNK_NONE) {
-        return -EPROTO;
-    }
-    return 0;
-}
-
-static int read_chunk(Nbd *nbd, NbdRequest **finished)
-{
-    uint8_t head[16], offset[8];
-    uint16_t flags, type;
-    uint32_t length;
-    NbdRequest *r;
-    int result = nbd_read(nbd->channel, head, sizeof head);
-
-    if (result < 0) {
-        return result;
-    }
-    flags = load_be16(head);
-    type = load_be16(head + 2);
-    r = find_request(nbd, load_be64(head + 4));
-    length = load_be32(head + 12);
-    if (!r || length > PAYLOAD_MAX) {
-        return -EPROTO;
-    }
-    if (type == NBD_CHUNK_OFFSET_DATA) {
-        result = length >= 8 ? nbd_read(nbd->channel, offset, sizeof offset) : -EPROTO;
-        if (result == 0 && !chunk_fits(r, load_be64(offset), length - 8)) {
-            result = -EPROTO;
-        }
-        if (result == 0) {
-            result = read_into(nbd, io_vector_skip(r->vector, load_be64(offset) - r->offset),
-                               length - 8);
-        }
-    } else {
-        result = read_small_chunk(nbd, r, type, length);
-    }
-    *finished = flags & NBD_CHUNK_DONE ? r : NULL;
-    return result;
-}
-
-static int read_simple(Nbd *nbd, NbdRequest **finished)
-{
-    uint8_t rest[12];
-    NbdRequest *r;
-    int result = nbd_read(nbd->channel, rest, sizeof rest);
-
-    if (result < 0) {
-        return result;
-    }
-    r = find_request(nbd, load_be64(rest + 4));
-    if (!r) {
-        return -EPROTO;
-    }
-    if (load_be32(rest)) {
-        r->result = nbd_errno_of(load_be32(rest));
-    } else if (r->type == NBD_CMD_READ) {
-        result = read_into(nbd, r->vector, r->length);
-    }
-    *finished = r;
-    return result;
-}
-
-static void finish(NbdRequest *r)
-{
-    r->done = true;
-    coroutine_wake(r->coroutine);
-}
-
-static void reader_entry(void *opaque)
-{
-    Nbd *nbd = opaque;
-    int result = 0;
-
-    while (result == 0) {
-        NbdRequest *finished = NULL;
-        uint8_t magic[4];
-
-        result = nbd_read(nbd->channel, magic, sizeof magic);
-        if (result == 0) {
-            result = load_be32(magic) == NBD_SIMPLE_REPLY_MAGIC ? read_simple(nbd, &finished)
-                     : load_be32(magic) == NBD_STRUCTURED_REPLY_MAGIC && nbd->structured
-                         ? read_chunk(nbd, &finished)
-                         : -EPROTO;
-        }
-        if (result == 0 && finished && !finished->done) {
-            for (unsigned i = 0; i < IN_FLIGHT_MAX; i++) {
-                if (nbd->in_flight[i] == finished) {
-                    nbd->in_flight[i] = NULL;
-                }
-            }
-            finish(finished);
-        }
-    }
-    nbd->failure = result;
-    for (unsigned i = 0; i < IN_FLIGHT_MAX; i++) {
-        if (nbd->in_flight[i]) {
-            nbd->in_flight[i]->result = -EIO;
-            finish(nbd->in_flight[i]);
-            nbd->in_flight[i] = NULL;
-        }
-    }
-    nbd->reader_running = false;
-    coroutine_queue_wake_all(&nbd->reader_done);
 }
 
 /* Requests. */
 
-static int send_request(Nbd *nbd, const NbdRequest *r, uint16_t flags)
+static int send_request(NbdClient *client, NbdRequest *request)
 {
-    uint8_t head[28];
-    IoVector vector = r->vector;
-    uint64_t bytes = r->type == NBD_CMD_WRITE ? r->length : 0;
-    int result;
+    bool extended = client->info.mode == NBD_MODE_EXTENDED;
+    bool payload = request->type == NBD_CMD_WRITE;
+    uint8_t head[NBD_EXTENDED_REQUEST_SIZE];
 
-    store_be32(head, NBD_REQUEST_MAGIC);
-    store_be16(head + 4, flags);
-    store_be16(head + 6, r->type);
-    store_be64(head + 8, r->cookie);
-    store_be64(head + 16, r->offset);
-    store_be32(head + 24, (uint32_t)r->length);
-    result = nbd_write(nbd->channel, head, sizeof head);
-    while (bytes && result == 0) {
-        struct iovec piece;
-        uint64_t n;
-
-        vector = io_vector_skip(vector, 0);
-        n = MIN(bytes, vector.iov->iov_len - vector.skip);
-        io_vector_trim(vector, n, &piece, 1);
-        result = nbd_write(nbd->channel, piece.iov_base, n);
-        vector = io_vector_skip(vector, n);
-        bytes -= n;
+    store_be32(head, extended ? NBD_EXTENDED_REQUEST_MAGIC : NBD_REQUEST_MAGIC);
+    store_be16(head + 4, request->flags | (extended && payload ? NBD_CMD_FLAG_PAYLOAD_LEN : 0));
+    store_be16(head + 6, request->type);
+    store_be64(head + 8, request->cookie);
+    store_be64(head + 16, request->offset);
+    if (extended) {
+        store_be64(head + 24, request->bytes);
+    } else {
+        store_be32(head + 24, (uint32_t)request->bytes);
     }
-    return result;
+    return nbd_channel_write_with(client->channel, head,
+                                  extended ? NBD_EXTENDED_REQUEST_SIZE : NBD_REQUEST_SIZE,
+                                  request->vector, payload ? request->bytes : 0);
 }
 
-static int nbd_request(Nbd *nbd, NbdRequest *r, uint16_t flags)
+/* -ERESTART: the connection was lost before the reply. */
+static int client_try(NbdClient *client, NbdRequest *request)
 {
-    unsigned slot = 0;
-    int result;
-
-    while (nbd->count >= IN_FLIGHT_MAX) {
-        coroutine_queue_wait(&nbd->slots);
+    while (g_hash_table_size(client->requests) >= REQUESTS_MAX) {
+        coroutine_queue_wait(&client->slots);
     }
-    if (nbd->failure) {
-        return -EIO;
+    request->finished = false;
+    request->result = 0;
+    request->received = request->extent_length = 0;
+    request->cookie = ++client->next_cookie;
+    g_hash_table_insert(client->requests, &request->cookie, request);
+    coroutine_mutex_lock(&client->write_lock);
+    if (!client->channel || client->lost) {
+        if (!request->finished) {
+            request->result = -ERESTART;
+            request_finish(client, request);
+        }
+    } else if (send_request(client, request) < 0) {
+        nbd_channel_shutdown(client->channel); /* the receiver ends the request */
     }
-    nbd->count++;
-    r->coroutine = coroutine_self();
-    r->cookie = nbd->next_cookie++;
-    while (nbd->in_flight[slot]) {
-        slot++;
-    }
-    nbd->in_flight[slot] = r;
-    coroutine_mutex_lock(&nbd->write_lock);
-    result = r->done ? 0 : send_request(nbd, r, flags);
-    coroutine_mutex_unlock(&nbd->write_lock);
-    if (result < 0) {
-        nbd_channel_shutdown(nbd->channel); /* the reader fails all requests, this one too */
-    }
-    if (!r->done) {
+    coroutine_mutex_unlock(&client->write_lock);
+    while (!request->finished) {
+        request->waiter = coroutine_self();
         coroutine_yield();
     }
-    nbd->count--;
-    coroutine_queue_wake_one(&nbd->slots);
-    return r->result;
+    return request->result;
 }
 
-static int nbd_node_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector)
+static int client_run(NbdClient *client, NbdRequest *request)
 {
-    NbdRequest r = { .type = NBD_CMD_READ, .offset = offset, .length = bytes, .vector = vector };
-
-    return nbd_request(node->state, &r, 0);
-}
-
-static int nbd_node_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector,
-                          unsigned flags)
-{
-    Nbd *nbd = node->state;
-    NbdRequest r = { .type = NBD_CMD_WRITE, .offset = offset, .length = bytes, .vector = vector };
-
-    if (offset + bytes > nbd->size) {
-        return -ENOSPC;
-    }
-    return nbd_request(nbd, &r, flags & BLOCK_FUA ? NBD_CMD_FLAG_FUA : 0);
-}
-
-static int nbd_node_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags)
-{
-    Nbd *nbd = node->state;
-    int result = 0;
-
-    if (!(nbd->flags & NBD_SEND_WRITE_ZEROES)) {
-        return -ENOTSUP;
-    }
-    if (offset + bytes > nbd->size) {
-        return -ENOSPC;
-    }
-    while (bytes && result == 0) {
-        NbdRequest r = { .type = NBD_CMD_WRITE_ZEROES, .offset = offset,
-                         .length = MIN(bytes, GIB(1)) };
-
-        result = nbd_request(nbd, &r, flags & BLOCK_MAY_UNMAP ? 0 : NBD_CMD_FLAG_NO_HOLE);
-        offset += r.length;
-        bytes -= r.length;
-    }
-    return result;
-}
-
-static int nbd_node_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
-{
-    Nbd *nbd = node->state;
-    int result = 0;
-
-    while (bytes && result == 0 && (nbd->flags & NBD_SEND_TRIM)) {
-        NbdRequest r = { .type = NBD_CMD_TRIM, .offset = offset, .length = MIN(bytes, GIB(1)) };
-
-        result = nbd_request(nbd, &r, 0);
-        offset += r.length;
-        bytes -= r.length;
-    }
-    return result;
-}
-
-static int nbd_node_flush(BlockNode *node)
-{
-    Nbd *nbd = node->state;
-    NbdRequest r = { .type = NBD_CMD_FLUSH };
-
-    return nbd->flags & NBD_SEND_FLUSH ? nbd_request(nbd, &r, 0) : 0;
-}
-
-static int nbd_node_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *count,
-                           uint64_t *map, BlockNode **file)
-{
-    Nbd *nbd = node->state;
-    NbdRequest r = { .type = NBD_CMD_BLOCK_STATUS, .offset = offset, .length = MIN(bytes, GIB(1)) };
+    int64_t deadline_us = g_get_monotonic_time() +
+                          (int64_t)MIN(client->reconnect_delay_s, G_MAXINT32) * G_USEC_PER_SEC;
     int result;
 
-    *count = bytes;
-    *map = offset;
-    *file = node;
-    if (!nbd->has_allocation) {
-        return BLOCK_STATUS_DATA | BLOCK_STATUS_OFFSET_VALID | BLOCK_STATUS_ALLOCATED;
-    }
-    result = nbd_request(nbd, &r, NBD_CMD_FLAG_REQ_ONE);
-    if (result < 0 || !r.extent_length) {
-        return result < 0 ? result : -EPROTO;
-    }
-    *count = MIN(bytes, r.extent_length);
-    return BLOCK_STATUS_OFFSET_VALID | BLOCK_STATUS_ALLOCATED |
-           (r.extent_flags & NBD_STATE_HOLE ? 0 : BLOCK_STATUS_DATA) |
-           (r.extent_flags & NBD_STATE_ZERO ? BLOCK_STATUS_ZERO : 0);
+    do {
+        result = client_ensure_connected(client, deadline_us);
+        if (result == 0) {
+            result = client_try(client, request);
+        }
+    } while (result == -ERESTART && client->reconnect_delay_s);
+    return result == -ERESTART ? -EIO : result;
 }
 
-static int64_t nbd_node_length(BlockNode *node)
+static int nbd_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector)
 {
-    return (int64_t)((Nbd *)node->state)->size;
+    NbdRequest request = { .type = NBD_CMD_READ, .offset = offset, .bytes = bytes,
+                           .vector = vector };
+
+    return client_run(node->state, &request);
+}
+
+static int nbd_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector,
+                     unsigned flags)
+{
+    NbdRequest request = { .type = NBD_CMD_WRITE, .offset = offset, .bytes = bytes,
+                           .vector = vector,
+                           .flags = flags & BLOCK_FUA ? NBD_CMD_FLAG_FUA : 0 };
+
+    return client_run(node->state, &request);
+}
+
+/* Requests whose length is no payload, in pieces that the length field holds. */
+static int run_range(NbdClient *client, uint16_t type, uint16_t flags, uint64_t offset,
+                     uint64_t bytes)
+{
+    int result = 0;
+
+    while (bytes && result == 0) {
+        NbdRequest request = { .type = type, .flags = flags, .offset = offset,
+                               .bytes = client->info.mode == NBD_MODE_EXTENDED
+                                            ? bytes : MIN(bytes, CHUNK_MAX) };
+
+        result = client_run(client, &request);
+        offset += request.bytes;
+        bytes -= request.bytes;
+    }
+    return result;
+}
+
+static int nbd_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags)
+{
+    NbdClient *client = node->state;
+    uint16_t command = 0;
+
+    if (!(client->info.flags & NBD_FLAG_SEND_WRITE_ZEROES)) {
+        return -ENOTSUP;
+    }
+    if ((flags & BLOCK_FUA) && node->supports_fua) {
+        command |= NBD_CMD_FLAG_FUA;
+    }
+    if (!(flags & BLOCK_MAY_UNMAP)) {
+        command |= NBD_CMD_FLAG_NO_HOLE;
+    }
+    if ((flags & BLOCK_NO_FALLBACK) && (client->info.flags & NBD_FLAG_SEND_FAST_ZERO)) {
+        command |= NBD_CMD_FLAG_FAST_ZERO;
+    }
+    return run_range(client, NBD_CMD_WRITE_ZEROES, command, offset, bytes);
+}
+
+static int nbd_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
+{
+    NbdClient *client = node->state;
+
+    if (!(client->info.flags & NBD_FLAG_SEND_TRIM)) {
+        return 0;
+    }
+    return run_range(client, NBD_CMD_TRIM, 0, offset, bytes);
+}
+
+static int nbd_flush(BlockNode *node)
+{
+    NbdClient *client = node->state;
+    NbdRequest request = { .type = NBD_CMD_FLUSH };
+
+    if (!(client->info.flags & NBD_FLAG_SEND_FLUSH)) {
+        return 0;
+    }
+    return client_run(client, &request);
+}
+
+static int nbd_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *count,
+                      uint64_t *map, BlockNode **file)
+{
+    NbdClient *client = node->state;
+    NbdRequest request = { .type = NBD_CMD_BLOCK_STATUS, .flags = NBD_CMD_FLAG_REQ_ONE,
+                           .offset = offset,
+                           .bytes = client->info.mode == NBD_MODE_EXTENDED
+                                        ? bytes : MIN(bytes, CHUNK_MAX) };
+    int status = BLOCK_STATUS_OFFSET_VALID | BLOCK_STATUS_ALLOCATED, result;
+
+    *map = offset;
+    *file = node;
+    *count = bytes;
+    if (!client->info.has_context) {
+        return status | BLOCK_STATUS_DATA;
+    }
+    result = client_run(client, &request);
+    if (result < 0) {
+        return result;
+    }
+    if (!request.extent_length) {
+        return -EIO;
+    }
+    *count = MIN(request.bytes, request.extent_length);
+    if (client->info.context) { /* a dirty bitmap: what is dirty counts as data */
+        return status | (request.extent_flags & 1 ? 0 : BLOCK_STATUS_DATA);
+    }
+    status |= request.extent_flags & NBD_STATE_HOLE ? 0 : BLOCK_STATUS_DATA;
+    return status | (request.extent_flags & NBD_STATE_ZERO ? BLOCK_STATUS_ZERO : 0);
+}
+
+static int64_t nbd_length(BlockNode *node)
+{
+    return (int64_t)((NbdClient *)node->state)->info.size;
+}
+
+static int64_t nbd_allocated_size(BlockNode *node)
+{
+    return -ENOTSUP;
 }
 
 /* Opening. */
 
-static char *first_of(GHashTable *options, const char *a, const char *b)
+/* nbd://host:port/export, nbd+unix:///export?socket=path */
+static bool parse_uri(const char *filename, GHashTable *options, GError **error)
 {
-    char *value = options_take(options, a), *other = options_take(options, b);
+    g_autoptr(GUri) uri = g_uri_parse(filename, G_URI_FLAGS_NONE, error);
+    g_autoptr(GHashTable) query = NULL;
+    const char *path, *socket;
 
-    if (value) {
-        g_free(other);
-    }
-    return value ? value : other;
-}
-
-static bool nbd_take_options(Nbd *nbd, GHashTable *options, GError **error)
-{
-    g_autofree char *type = options_take(options, "server.type");
-    uint64_t ignored;
-
-    nbd->host = first_of(options, "server.host", "host");
-    nbd->port = first_of(options, "server.port", "port");
-    nbd->path = first_of(options, "server.path", "path");
-    nbd->export = options_take(options, "export");
-    nbd->tls_creds = options_take(options, "tls-creds");
-    nbd->tls_hostname = options_take(options, "tls-hostname");
-    nbd->export = nbd->export ? nbd->export : g_strdup("");
-    nbd->port = nbd->port ? nbd->port : g_strdup_printf("%d", NBD_PORT);
-    g_free(options_take(options, "filename"));
-    if (!options_take_number(options, "reconnect-delay", &ignored, error) ||
-        !options_take_number(options, "open-timeout", &ignored, error)) {
+    if (!uri) {
+        g_prefix_error(error, "Invalid NBD URI '%s': ", filename);
         return false;
     }
-    if (!nbd->host == !nbd->path) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "one of server.path (type unix) and server.host (type inet) must be "
-                          "specified");
+    query = g_uri_get_query(uri) ? g_uri_parse_params(g_uri_get_query(uri), -1, "&",
+                                                      G_URI_PARAMS_NONE, error)
+                                 : g_hash_table_new(g_str_hash, g_str_equal);
+    if (!query) {
+        return false;
     }
-    if (strlen(nbd->export) > NBD_MAX_STRING) {
-        return error_fail(error, KASO_ERROR_INVALID, "The export name is too long");
+    path = g_uri_get_path(uri);
+    if (path[0] == '/') {
+        path++;
+    }
+    if (path[0]) {
+        options_set(options, "export", path);
+    }
+    socket = g_hash_table_lookup(query, "socket");
+    if (!strcmp(g_uri_get_scheme(uri), "nbd+unix")) {
+        if (!socket || g_hash_table_size(query) != 1) {
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "The URI '%s' needs ?socket=PATH and nothing else", filename);
+        }
+        options_set(options, "server.type", "unix");
+        options_set(options, "server.path", socket);
+        return true;
+    }
+    if (g_hash_table_size(query) || !g_uri_get_host(uri) || !g_uri_get_host(uri)[0]) {
+        return error_fail(error, KASO_ERROR_INVALID, "The URI '%s' must be nbd://HOST[:PORT][/EXPORT]",
+                          filename);
+    }
+    options_set(options, "server.type", "inet");
+    options_set(options, "server.host", g_uri_get_host(uri));
+    if (g_uri_get_port(uri) > 0) {
+        g_autofree char *port = g_strdup_printf("%d", g_uri_get_port(uri));
+
+        options_set(options, "server.port", port);
     }
     return true;
 }
 
-static void nbd_node_close(BlockNode *node)
+/* nbd:host:port[:exportname=NAME], nbd:unix:path[:exportname=NAME] */
+static bool parse_legacy(const char *filename, GHashTable *options, GError **error)
 {
-    Nbd *nbd = node->state;
-    NbdRequest r = { .type = NBD_CMD_DISC };
-
-    if (nbd->channel) {
-        if (nbd->reader_running) {
-            coroutine_mutex_lock(&nbd->write_lock);
-            send_request(nbd, &r, 0);
-            coroutine_mutex_unlock(&nbd->write_lock);
-            nbd_channel_shutdown(nbd->channel);
-            while (nbd->reader_running) {
-                coroutine_queue_wait(&nbd->reader_done);
-            }
-        }
-        nbd_channel_free(nbd->channel);
-    }
-    g_free(nbd->host);
-    g_free(nbd->port);
-    g_free(nbd->path);
-    g_free(nbd->export);
-    g_free(nbd->tls_creds);
-    g_free(nbd->tls_hostname);
-}
-
-static bool nbd_node_open(BlockNode *node, GHashTable *options, GError **error)
-{
-    Nbd *nbd = node->state;
-    int fd;
-
-    coroutine_mutex_init(&nbd->write_lock);
-    coroutine_queue_init(&nbd->slots);
-    coroutine_queue_init(&nbd->reader_done);
-    if (!nbd_take_options(nbd, options, error)) {
-        nbd_node_close(node);
-        return false;
-    }
-    fd = worker_call(connect_worker, nbd);
-    if (fd < 0) {
-        error_fail_errno(error, -fd, "Failed to connect to '%s'",
-                         nbd->path ? nbd->path : nbd->host);
-        nbd_node_close(node);
-        return false;
-    }
-    nbd->channel = nbd_channel_new(fd);
-    if (!client_negotiate(node, nbd, error)) {
-        nbd_node_close(node);
-        return false;
-    }
-    if ((nbd->flags & NBD_READ_ONLY) && !node->read_only) {
-        if (!node->flags.auto_read_only) {
-            nbd_node_close(node);
-            return error_fail(error, KASO_ERROR_GENERIC,
-                              "request to write denied: the NBD export is read-only");
-        }
-        node->read_only = true;
-    }
-    node->max_transfer = NBD_MAX_BUFFER;
-    node->supports_fua = (nbd->flags & NBD_SEND_FUA) != 0;
-    nbd->reader_running = true;
-    async_start(coroutine_context(), reader_entry, nbd);
-    return true;
-}
-
-/* File names. */
-
-/* "nbd:host:port:exportname=x" and "nbd:unix:path:exportname=x" */
-static bool parse_old_name(const char *name, GHashTable *options, GError **error)
-{
-    g_autofree char *text = g_strdup(name);
-    char *export = strstr(text, ":exportname="), *colon;
+    g_autofree char *text = g_strdup(filename + strlen("nbd:"));
+    char *export = strstr(text, ":exportname="), *colon, *host = text;
 
     if (export) {
-        *export = '\0';
+        *export = 0;
         options_set(options, "export", export + strlen(":exportname="));
     }
     if (g_str_has_prefix(text, "unix:")) {
-        options_set(options, "path", text + strlen("unix:"));
+        options_set(options, "server.type", "unix");
+        options_set(options, "server.path", text + strlen("unix:"));
         return true;
     }
     colon = strrchr(text, ':');
-    if (!colon || colon == text) {
-        return error_fail(error, KASO_ERROR_INVALID, "No valid host and port in 'nbd:%s'", name);
+    if (!colon || !colon[1]) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "'%s' must be nbd:HOST:PORT[:exportname=NAME] or nbd:unix:PATH", filename);
     }
-    *colon = '\0';
-    options_set(options, "host", text);
-    options_set(options, "port", colon + 1);
+    *colon = 0;
+    if (host[0] == '[' && colon[-1] == ']') {
+        colon[-1] = 0;
+        host++;
+    }
+    options_set(options, "server.type", "inet");
+    options_set(options, "server.host", host);
+    options_set(options, "server.port", colon + 1);
     return true;
 }
 
-/* "nbd://host[:port]/export" and "nbd+unix:///export?socket=path" */
 static bool nbd_parse_filename(const char *filename, GHashTable *options, GError **error)
 {
-    g_autoptr(GUri) uri = NULL;
-    g_autoptr(GHashTable) query = NULL;
+    return strstr(filename, "://") ? parse_uri(filename, options, error)
+                                   : parse_legacy(filename, options, error);
+}
 
-    if (g_str_has_prefix(filename, "nbd:") && !g_str_has_prefix(filename, "nbd://")) {
-        return parse_old_name(filename + strlen("nbd:"), options, error);
-    }
-    uri = g_uri_parse(filename, G_URI_FLAGS_NONE, error);
-    if (!uri) {
-        return false;
-    }
-    if (g_uri_get_query(uri)) {
-        query = g_uri_parse_params(g_uri_get_query(uri), -1, "&", G_URI_PARAMS_NONE, error);
-        if (!query) {
-            return false;
+static bool take_address(NbdClient *client, GHashTable *options, GError **error)
+{
+    static const char *const short_names[] = { "host", "port", "path" };
+    char **fields[] = { &client->address.host, &client->address.port, &client->address.path };
+    g_autofree char *type = options_take(options, "server.type");
+
+    for (unsigned i = 0; i < 3; i++) {
+        g_autofree char *full = g_strconcat("server.", short_names[i], NULL);
+
+        *fields[i] = options_take(options, full);
+        if (!*fields[i]) {
+            *fields[i] = options_take(options, short_names[i]);
         }
     }
-    if (query && g_hash_table_lookup(query, "socket")) {
-        options_set(options, "path", g_hash_table_lookup(query, "socket"));
-    } else if (g_uri_get_host(uri) && g_uri_get_host(uri)[0]) {
-        g_autofree char *port = g_strdup_printf("%d", g_uri_get_port(uri) > 0 ? g_uri_get_port(uri)
-                                                                              : NBD_PORT);
+    if (!client->address.host == !client->address.path ||
+        (type && strcmp(type, client->address.path ? "unix" : "inet"))) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "An NBD server needs server.type=inet with server.host and server.port, or "
+                          "server.type=unix with server.path");
+    }
+    if (!client->address.port) {
+        client->address.port = g_strdup_printf("%d", NBD_DEFAULT_PORT);
+    }
+    return true;
+}
 
-        options_set(options, "host", g_uri_get_host(uri));
-        options_set(options, "port", port);
+static bool take_options(NbdClient *client, GHashTable *options, GError **error)
+{
+    g_autofree char *filename = options_take(options, "filename");
+
+    if ((filename && !nbd_parse_filename(filename, options, error)) ||
+        !take_address(client, options, error) ||
+        !options_take_number(options, "reconnect-delay", &client->reconnect_delay_s, error) ||
+        !options_take_number(options, "open-timeout", &client->open_timeout_s, error)) {
+        return false;
     }
-    if (g_uri_get_path(uri)[0] == '/' && g_uri_get_path(uri)[1]) {
-        options_set(options, "export", g_uri_get_path(uri) + 1);
+    client->info.name = options_take(options, "export");
+    if (!client->info.name) {
+        client->info.name = g_strdup("");
     }
+    client->info.context = options_take(options, "x-dirty-bitmap");
+    client->tls_id = options_take(options, "tls-creds");
+    client->tls_host = options_take(options, "tls-hostname");
+    if (client->tls_id) {
+        client->credentials = tls_credentials_load(client->graph, client->tls_id, false, error);
+    }
+    return !client->tls_id || client->credentials;
+}
+
+static bool connect_first(NbdClient *client, GError **error)
+{
+    int64_t deadline_us = g_get_monotonic_time() +
+                          (int64_t)MIN(client->open_timeout_s, G_MAXINT32) * G_USEC_PER_SEC;
+
+    for (;;) {
+        GError *local = NULL;
+
+        if (client_connect(client, true, &local)) {
+            return true;
+        }
+        if (g_get_monotonic_time() >= deadline_us) {
+            g_propagate_error(error, local);
+            return false;
+        }
+        g_error_free(local);
+        coroutine_sleep_ns(RETRY_NS);
+    }
+}
+
+static void nbd_close(BlockNode *node)
+{
+    NbdClient *client = node->state;
+
+    client->closing = true;
+    if (client->channel && !client->lost) {
+        NbdRequest farewell = { .type = NBD_CMD_DISC };
+
+        coroutine_mutex_lock(&client->write_lock);
+        if (client->channel) {
+            send_request(client, &farewell);
+            nbd_channel_shutdown(client->channel);
+        }
+        coroutine_mutex_unlock(&client->write_lock);
+    }
+    while (client->channel) {
+        coroutine_queue_wait(&client->receiver_gone);
+    }
+    if (client->requests) {
+        g_hash_table_unref(client->requests);
+    }
+    nbd_export_info_clear(&client->info);
+    nbd_address_clear(&client->address);
+    tls_credentials_free(client->credentials);
+    g_free(client->tls_id);
+    g_free(client->tls_host);
+}
+
+static bool check_read_only(BlockNode *node, NbdClient *client, GError **error)
+{
+    if (node->read_only || !(client->info.flags & NBD_FLAG_READ_ONLY)) {
+        return true;
+    }
+    if (node->flags.auto_read_only) {
+        node->read_only = node->flags.read_only = true;
+        return true;
+    }
+    return error_fail(error, KASO_ERROR_INVALID,
+                      "request on denied for read-only export '%s'; open it with read-only=on",
+                      client->info.name);
+}
+
+static bool nbd_open(BlockNode *node, GHashTable *options, GError **error)
+{
+    NbdClient *client = node->state;
+
+    client->graph = node->graph;
+    coroutine_mutex_init(&client->connect_lock);
+    coroutine_mutex_init(&client->write_lock);
+    coroutine_queue_init(&client->slots);
+    coroutine_queue_init(&client->receiver_gone);
+    client->requests = g_hash_table_new(g_int64_hash, g_int64_equal);
+    if (!take_options(client, options, error) || !connect_first(client, error) ||
+        !check_read_only(node, client, error)) {
+        nbd_close(node);
+        return false;
+    }
+    node->request_alignment = client->info.block_min;
+    node->max_transfer = align_down(MIN(client->info.block_max, NBD_PAYLOAD_MAX),
+                                    client->info.block_min);
+    node->supports_fua = client->info.flags & NBD_FLAG_SEND_FUA;
     return true;
 }
 
 static const BlockOption nbd_options[] = {
+    { "server", "server.type=inet with server.host, server.port; or unix with server.path" },
+    { "host", "same as server.host" },
+    { "port", "same as server.port" },
+    { "path", "same as server.path" },
     { "export", "name of the export" },
-    { "host", "host of the server" },
-    { "open-timeout", "accepted; connecting is tried once" },
-    { "path", "unix socket of the server" },
-    { "port", "port of the server (10809)" },
-    { "reconnect-delay", "accepted; a lost connection is not made again" },
-    { "server.host", "host of the server" },
-    { "server.path", "unix socket of the server" },
-    { "server.port", "port of the server" },
-    { "server.type", "inet or unix" },
-    { "tls-creds", "id of the TLS credentials" },
-    { "tls-hostname", "name in the server's certificate" },
+    { "tls-creds", "id of a tls-creds-x509 or tls-creds-psk object" },
+    { "tls-hostname", "whom the server's certificate must name" },
+    { "x-dirty-bitmap", "metadata context to show as block status" },
+    { "reconnect-delay", "seconds for which requests wait for a lost server" },
+    { "open-timeout", "seconds to try to connect" },
     { 0 },
 };
 
-static const char *const nbd_prefixes[] = { "nbd:", "nbd+unix:", "nbd+tcp:", NULL };
+static const char *const nbd_prefixes[] = { "nbd:", "nbd+tcp:", "nbd+unix:", NULL };
 
 static const BlockDriver nbd_driver = {
     .name = "nbd",
-    .summary = "Network block device client",
+    .summary = "Disk of a network block device server",
     .options = nbd_options,
-    .instance_size = sizeof(Nbd),
-    .is_protocol = true,
     .prefixes = nbd_prefixes,
+    .instance_size = sizeof(NbdClient),
+    .is_protocol = true,
     .parse_filename = nbd_parse_filename,
-    .open = nbd_node_open,
-    .close = nbd_node_close,
-    .read = nbd_node_read,
-    .write = nbd_node_write,
-    .write_zeroes = nbd_node_write_zeroes,
-    .discard = nbd_node_discard,
-    .flush = nbd_node_flush,
-    .status = nbd_node_status,
-    .length = nbd_node_length,
+    .open = nbd_open,
+    .close = nbd_close,
+    .read = nbd_read,
+    .write = nbd_write,
+    .write_zeroes = nbd_write_zeroes,
+    .discard = nbd_discard,
+    .flush = nbd_flush,
+    .length = nbd_length,
+    .allocated_size = nbd_allocated_size,
+    .status = nbd_status,
 };
 BLOCK_DRIVER(nbd_driver);

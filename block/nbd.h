@@ -1,20 +1,54 @@
 /* SPDX-License-Identifier: MIT */
-/* The NBD protocol: constants, and connections with or without TLS. */
+/*
+ * The network block device protocol: numbers that client and server share. The specification is
+ * doc/proto.md of the NetworkBlockDevice project; all fields are big-endian.
+ */
 #ifndef BLOCK_NBD_H
 #define BLOCK_NBD_H
 
-#include "block/node.h"
+#include "base/bits.h"
 
-#define NBD_MAGIC UINT64_C(0x4e42444d41474943)        /* "NBDMAGIC" */
+#define NBD_INIT_MAGIC UINT64_C(0x4e42444d41474943) /* "NBDMAGIC" */
 #define NBD_OPTION_MAGIC UINT64_C(0x49484156454f5054) /* "IHAVEOPT" */
-#define NBD_OPTION_REPLY_MAGIC UINT64_C(0x0003e889045565a9)
-#define NBD_REQUEST_MAGIC 0x25609513u
-#define NBD_EXTENDED_REQUEST_MAGIC 0x21e41c71u
-#define NBD_SIMPLE_REPLY_MAGIC 0x67446698u
-#define NBD_STRUCTURED_REPLY_MAGIC 0x668e33efu
-#define NBD_EXTENDED_REPLY_MAGIC 0x6e8a278cu
+#define NBD_OLDSTYLE_MAGIC UINT64_C(0x0000420281861253)
+#define NBD_REPLY_OPTION_MAGIC UINT64_C(0x0003e889045565a9)
 
-enum { NBD_FLAG_FIXED_NEWSTYLE = 1, NBD_FLAG_NO_ZEROES = 2 };
+enum {
+    NBD_DEFAULT_PORT = 10809,
+    NBD_NAME_MAX = 4096,              /* of an export or a metadata context */
+    NBD_PAYLOAD_MAX = 32 * 1024 * 1024,
+};
+#define NBD_REQUEST_MAGIC UINT32_C(0x25609513)
+#define NBD_EXTENDED_REQUEST_MAGIC UINT32_C(0x21e41c71)
+#define NBD_SIMPLE_REPLY_MAGIC UINT32_C(0x67446698)
+#define NBD_STRUCTURED_REPLY_MAGIC UINT32_C(0x668e33ef)
+#define NBD_EXTENDED_REPLY_MAGIC UINT32_C(0x6e8a278c)
+
+/* Sizes on the wire. */
+enum {
+    NBD_REQUEST_SIZE = 28,
+    NBD_EXTENDED_REQUEST_SIZE = 32,
+    NBD_SIMPLE_REPLY_SIZE = 16,
+    NBD_STRUCTURED_REPLY_SIZE = 20,
+    NBD_EXTENDED_REPLY_SIZE = 32,
+};
+
+/* Handshake flags of the server and, in the same places, of the client. */
+enum { NBD_FLAG_FIXED_NEWSTYLE = 1 << 0, NBD_FLAG_NO_ZEROES = 1 << 1 };
+
+/* Transmission flags of an export. */
+enum {
+    NBD_FLAG_HAS_FLAGS = 1 << 0,
+    NBD_FLAG_READ_ONLY = 1 << 1,
+    NBD_FLAG_SEND_FLUSH = 1 << 2,
+    NBD_FLAG_SEND_FUA = 1 << 3,
+    NBD_FLAG_SEND_TRIM = 1 << 5,
+    NBD_FLAG_SEND_WRITE_ZEROES = 1 << 6,
+    NBD_FLAG_SEND_DF = 1 << 7,
+    NBD_FLAG_CAN_MULTI_CONN = 1 << 8,
+    NBD_FLAG_SEND_CACHE = 1 << 10,
+    NBD_FLAG_SEND_FAST_ZERO = 1 << 11,
+};
 
 enum {
     NBD_OPT_EXPORT_NAME = 1,
@@ -29,28 +63,23 @@ enum {
     NBD_OPT_EXTENDED_HEADERS = 11,
 };
 
-#define NBD_REP_ERROR(n) (0x80000000u | (n))
-enum { NBD_REP_ACK = 1, NBD_REP_SERVER = 2, NBD_REP_INFO = 3, NBD_REP_META_CONTEXT = 4 };
-#define NBD_REP_ERR_UNSUP NBD_REP_ERROR(1)
-#define NBD_REP_ERR_POLICY NBD_REP_ERROR(2)
-#define NBD_REP_ERR_INVALID NBD_REP_ERROR(3)
-#define NBD_REP_ERR_TLS_REQD NBD_REP_ERROR(5)
-#define NBD_REP_ERR_UNKNOWN NBD_REP_ERROR(6)
+enum {
+    NBD_REP_ACK = 1,
+    NBD_REP_SERVER = 2,
+    NBD_REP_INFO = 3,
+    NBD_REP_META_CONTEXT = 4,
+};
+#define NBD_REP_ERROR UINT32_C(0x80000000)
+#define NBD_REP_ERR_UNSUP (NBD_REP_ERROR + 1)
+#define NBD_REP_ERR_POLICY (NBD_REP_ERROR + 2)
+#define NBD_REP_ERR_INVALID (NBD_REP_ERROR + 3)
+#define NBD_REP_ERR_TLS_REQD (NBD_REP_ERROR + 5)
+#define NBD_REP_ERR_UNKNOWN (NBD_REP_ERROR + 6)
+#define NBD_REP_ERR_SHUTDOWN (NBD_REP_ERROR + 7)
+#define NBD_REP_ERR_BLOCK_SIZE_REQD (NBD_REP_ERROR + 8)
+#define NBD_REP_ERR_TOO_BIG (NBD_REP_ERROR + 9)
 
 enum { NBD_INFO_EXPORT = 0, NBD_INFO_NAME = 1, NBD_INFO_DESCRIPTION = 2, NBD_INFO_BLOCK_SIZE = 3 };
-
-enum {
-    NBD_HAS_FLAGS = 1 << 0,
-    NBD_READ_ONLY = 1 << 1,
-    NBD_SEND_FLUSH = 1 << 2,
-    NBD_SEND_FUA = 1 << 3,
-    NBD_SEND_TRIM = 1 << 5,
-    NBD_SEND_WRITE_ZEROES = 1 << 6,
-    NBD_SEND_DF = 1 << 7,
-    NBD_CAN_MULTI_CONN = 1 << 8,
-    NBD_SEND_CACHE = 1 << 10,
-    NBD_SEND_FAST_ZERO = 1 << 11,
-};
 
 enum {
     NBD_CMD_READ = 0,
@@ -69,54 +98,29 @@ enum {
     NBD_CMD_FLAG_DF = 1 << 2,
     NBD_CMD_FLAG_REQ_ONE = 1 << 3,
     NBD_CMD_FLAG_FAST_ZERO = 1 << 4,
-    NBD_CMD_FLAG_PAYLOAD = 1 << 5,
+    NBD_CMD_FLAG_PAYLOAD_LEN = 1 << 5,
 };
+
+enum { NBD_REPLY_FLAG_DONE = 1 << 0 };
 
 enum {
-    NBD_CHUNK_NONE = 0,
-    NBD_CHUNK_OFFSET_DATA = 1,
-    NBD_CHUNK_OFFSET_HOLE = 2,
-    NBD_CHUNK_BLOCK_STATUS = 5,
-    NBD_CHUNK_BLOCK_STATUS_EXT = 6,
-    NBD_CHUNK_ERROR = 0x8001,
-    NBD_CHUNK_ERROR_OFFSET = 0x8002,
-    NBD_CHUNK_DONE = 1, /* flag */
+    NBD_REPLY_TYPE_NONE = 0,
+    NBD_REPLY_TYPE_OFFSET_DATA = 1,
+    NBD_REPLY_TYPE_OFFSET_HOLE = 2,
+    NBD_REPLY_TYPE_BLOCK_STATUS = 5,
+    NBD_REPLY_TYPE_BLOCK_STATUS_EXT = 6,
+    NBD_REPLY_TYPE_ERROR = 0x8001,
+    NBD_REPLY_TYPE_ERROR_OFFSET = 0x8002,
 };
 
-enum { NBD_STATE_HOLE = 1, NBD_STATE_ZERO = 2 };
-enum { NBD_MAX_STRING = 4096, NBD_MAX_BUFFER = 32 * 1024 * 1024, NBD_PORT = 10809 };
+/* Flags of the metadata context base:allocation. */
+enum { NBD_STATE_HOLE = 1 << 0, NBD_STATE_ZERO = 1 << 1 };
 
-uint32_t nbd_error_of(int negative_errno);
-int nbd_errno_of(uint32_t error); /* negative */
+/* How requests and replies are laid out; each mode includes what the ones before it can. */
+typedef enum { NBD_MODE_SIMPLE, NBD_MODE_STRUCTURED, NBD_MODE_EXTENDED } NbdMode;
 
-/* A connection. Reading and writing are each for one coroutine at a time. */
-typedef struct NbdChannel NbdChannel;
-/* Takes over the descriptor. */
-NbdChannel *nbd_channel_new(int fd);
-/* Wakes whoever waits on it; the channel stays valid. */
-void nbd_channel_shutdown(NbdChannel *channel);
-void nbd_channel_free(NbdChannel *channel);
-/* 0 or a negative errno; -ECONNRESET at the end of the stream. */
-int nbd_read(NbdChannel *channel, void *buffer, size_t size);
-int nbd_skip(NbdChannel *channel, uint64_t size);
-int nbd_write(NbdChannel *channel, const void *buffer, size_t size);
-/* creds: the id of a tls-creds object of the graph. */
-bool nbd_start_tls(NbdChannel *channel, BlockGraph *graph, const char *creds, bool is_server,
-                   const char *hostname, GError **error);
-
-/* The options of a tls-creds object, or NULL. */
-GHashTable *block_tls_creds(BlockGraph *graph, const char *id, GError **error);
-
-/* Serving one export to any number of connections. */
-typedef struct {
-    BlockGraph *graph;
-    BlockNode *node;
-    const char *name, *description;
-    const char *tls_creds;
-    bool read_only, allocation_depth, verbose;
-    unsigned connections;
-} NbdExport;
-/* Negotiates and serves until the client leaves; frees the channel. [coroutine] */
-void nbd_serve(NbdExport *export, NbdChannel *channel);
+/* Errors travel as numbers of their own, whatever the host calls them. */
+uint32_t nbd_error_from_errno(int errno_value);
+int nbd_error_to_errno(uint32_t error);
 
 #endif

@@ -3,7 +3,7 @@
 #include "block/node.h"
 
 #include "base/error.h"
-#include "block/nbd.h"
+#include "block/nbd-channel.h"
 
 #include <string.h>
 

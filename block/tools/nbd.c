@@ -1,220 +1,381 @@
 /* SPDX-License-Identifier: MIT */
-/* kaso-nbd: serves an image to NBD clients over a unix socket or TCP. */
-#include "block/nbd.h"
+/* kaso-nbd: serves an image to NBD clients over a unix socket or TCP, or lists what others serve. */
+#include "block/nbd-negotiate.h"
+#include "block/nbd-server.h"
+#include "block/overlay.h"
 #include "block/tools/tool.h"
 
 #include "base/bits.h"
 #include "base/error.h"
 
 #include <errno.h>
-#include <netdb.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { OPTION_OBJECT = 256, OPTION_IMAGE_OPTS, OPTION_TLS, OPTION_TLS_HOST, OPTION_FORK, OPTION_PID,
-       OPTION_CACHE, OPTION_DISCARD, OPTION_DETECT, OPTION_AIO };
+enum {
+    OPTION_OBJECT = 256, OPTION_IMAGE_OPTS, OPTION_TLS, OPTION_TLS_HOST, OPTION_FORK, OPTION_PID,
+    OPTION_CACHE, OPTION_DISCARD, OPTION_DETECT, OPTION_AIO,
+};
+enum { BACKLOG = 64, FIRST_PASSED_FD = 3 };
 
 typedef struct {
     Tool *tool;
-    ImageArguments arguments;
-    NbdExport export;
-    const char *bind, *port, *path, *snapshot, *pid_file;
-    unsigned shared; /* connections at once; 0: any number */
-    bool persistent;
-    bool stopping;
-    int listen_fd, stop_fds[2];
-    CoroutineQueue idle;
-    GList *clients; /* Client */
-    bool waiting_for_signal;
-} Server;
+    NbdAddress address;
+    const char *name, *description, *format, *load_snapshot, *pid_file, *tls_id, *tls_host;
+    GHashTable *node_options; /* cache, discard, detect-zeroes, aio */
+    uint64_t offset, shared; /* shared 0: any number of clients */
+    bool has_offset, read_only, persistent, image_opts, snapshot, allocation_depth, list, verbose, fork;
+    int ready_fd; /* of --fork, or -1 */
 
-static int listen_unix(Server *server, GError **error)
+    NbdServer *server;
+    int signal_fd;
+    bool stopping, watching_signals;
+} Service;
+
+/* The image. */
+
+static BlockNode *open_layer(Service *s, const char *filename, GHashTable *options, GError **error)
 {
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    BlockOpenFlags flags = { .read_only = s->read_only || s->snapshot, .unmap = true };
 
-    if (strlen(server->path) >= sizeof address.sun_path) {
-        error_fail(error, KASO_ERROR_INVALID, "The socket path '%s' is too long", server->path);
-        return -1;
-    }
-    strcpy(address.sun_path, server->path);
-    unlink(server->path); /* left over by an earlier server */
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
-        listen(fd, 64) < 0) {
-        error_fail_errno(error, errno, "Failed to bind socket to %s", server->path);
-        return -1;
-    }
-    return fd;
+    return node_open(s->tool->graph, filename, options, flags, error);
 }
 
-static int listen_tcp(Server *server, GError **error)
+static BlockNode *open_image(Service *s, const char *filename, GError **error)
 {
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE }, *list, *at;
-    int fd = -1, one = 1, failure = 0;
+    GHashTable *options = s->image_opts ? options_parse(filename, NULL, error) : options_new();
 
-    if (getaddrinfo(server->bind, server->port, &hints, &list) != 0) {
-        error_fail(error, KASO_ERROR_INVALID, "Cannot find the address '%s' port '%s'",
-                   server->bind ? server->bind : "0.0.0.0", server->port);
-        return -1;
+    if (!options) {
+        return NULL;
     }
-    for (at = list; at; at = at->ai_next) {
-        fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-        if (fd >= 0 && bind(fd, at->ai_addr, at->ai_addrlen) == 0 && listen(fd, 64) == 0) {
+    options_merge(options, s->node_options);
+    if (s->format) {
+        options_set(options, "driver", s->format);
+    }
+    return open_layer(s, s->image_opts ? NULL : filename, options, error);
+}
+
+/* "snapshot.id=1,snapshot.name=a" or just an id or name. */
+static bool load_snapshot(BlockNode *node, const char *text, GError **error)
+{
+    g_autoptr(GHashTable) options = g_str_has_prefix(text, "snapshot.")
+                                        ? options_parse(text, NULL, error) : options_new();
+    const char *wanted = text;
+
+    if (!options) {
+        return false;
+    }
+    if (g_hash_table_size(options)) {
+        wanted = options_get(options, "snapshot.id");
+        wanted = wanted ? wanted : options_get(options, "snapshot.name");
+    }
+    if (!wanted || !node->driver->snapshot_load) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Failed to load snapshot: the image has none of that kind");
+    }
+    return node->driver->snapshot_load(node, wanted, error);
+}
+
+/* -o, -l and -s put layers on the image. Takes node over. */
+static BlockNode *add_layers(Service *s, BlockNode *node, GError **error)
+{
+    if (s->load_snapshot && !load_snapshot(node, s->load_snapshot, error)) {
+        node_unref(node);
+        return NULL;
+    }
+    if (s->has_offset) {
+        GHashTable *options = options_new();
+        g_autofree char *offset = g_strdup_printf("%" G_GUINT64_FORMAT, s->offset);
+        BlockNode *raw;
+
+        options_set(options, "driver", "raw");
+        options_set(options, "offset", offset);
+        options_set(options, "file", node->node_name);
+        raw = open_layer(s, NULL, options, error);
+        node_unref(node);
+        node = raw;
+    }
+    if (node && s->snapshot) {
+        node = overlay_new(node, error);
+    }
+    return node;
+}
+
+/* Listening. */
+
+/* Sockets that a service manager passed: LISTEN_PID and LISTEN_FDS. */
+static unsigned passed_sockets(void)
+{
+    const char *pid = g_getenv("LISTEN_PID"), *count = g_getenv("LISTEN_FDS");
+
+    if (!pid || !count || strtol(pid, NULL, 10) != getpid()) {
+        return 0;
+    }
+    return (unsigned)CLAMP(strtol(count, NULL, 10), 0, 64);
+}
+
+static bool start_listening(Service *s, GError **error)
+{
+    g_autoptr(GArray) sockets = g_array_new(FALSE, FALSE, sizeof(int));
+    unsigned passed = passed_sockets();
+
+    for (unsigned i = 0; i < passed; i++) {
+        int fd = (int)(FIRST_PASSED_FD + i);
+
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+        g_array_append_val(sockets, fd);
+    }
+    if (!passed && !nbd_address_listen(&s->address, BACKLOG, sockets, error)) {
+        return false;
+    }
+    for (guint i = 0; i < sockets->len; i++) {
+        nbd_server_add_socket(s->server, g_array_index(sockets, int, i));
+    }
+    return true;
+}
+
+/* SIGTERM, SIGINT and SIGHUP end the server when the requests in flight are done. */
+static void watch_signals(void *opaque)
+{
+    Service *s = opaque;
+    struct signalfd_siginfo info;
+
+    while (!s->stopping) {
+        if (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
             break;
         }
-        failure = errno;
-        close(fd);
-        fd = -1;
-    }
-    freeaddrinfo(list);
-    if (fd < 0) {
-        error_fail_errno(error, failure, "Failed to listen on port %s", server->port);
-    }
-    return fd;
-}
-
-typedef struct {
-    Server *server;
-    NbdChannel *channel;
-} Client;
-
-static void client_entry(void *opaque)
-{
-    Client *client = opaque;
-    Server *server = client->server;
-
-    nbd_serve(&server->export, client->channel);
-    server->clients = g_list_remove(server->clients, client);
-    g_free(client);
-    if (--server->export.connections == 0) {
-        if (!server->persistent) {
-            server->stopping = true;
-            shutdown(server->listen_fd, SHUT_RDWR); /* wakes the accepting coroutine */
-        }
-    }
-    coroutine_queue_wake_all(&server->idle);
-}
-
-static void accept_clients(Server *server)
-{
-    while (!server->stopping) {
-        Client *client;
-        int fd;
-
-        while (server->shared && server->export.connections >= server->shared &&
-               !server->stopping) {
-            coroutine_queue_wait(&server->idle);
-        }
-        if (server->stopping) {
+        if (coroutine_poll_fd(s->signal_fd, POLLIN) < 0) {
             break;
         }
-        coroutine_poll_fd(server->listen_fd, POLLIN);
-        fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-        if (fd < 0) {
-            if (errno == EINTR || errno == EAGAIN || errno == ECONNABORTED) {
-                continue;
-            }
-            break;
-        }
-        server->export.connections++;
-        client = g_new(Client, 1);
-        *client = (Client){ server, nbd_channel_new(fd) };
-        server->clients = g_list_prepend(server->clients, client);
-        async_start(coroutine_context(), client_entry, client);
     }
-    while (server->export.connections) {
-        coroutine_queue_wait(&server->idle);
-    }
+    s->stopping = true;
+    s->watching_signals = false;
+    nbd_server_wake(s->server);
 }
 
-/* SIGTERM, SIGINT and SIGHUP end the server when its clients are done with their requests. */
-static int wait_signal(void *opaque)
+/*
+ * The parent ends when the child listens, with status 1 when it never does. Neither this nor
+ * blocking signals works once there are threads: both come before the image is opened.
+ */
+static bool fork_into_background(Service *s)
 {
-    Server *server = opaque;
-    struct pollfd fd = { .fd = server->stop_fds[0], .events = POLLIN };
+    int fds[2];
+    char byte;
+    pid_t pid;
 
-    while (poll(&fd, 1, -1) < 0 && errno == EINTR) {
+    if (pipe2(fds, O_CLOEXEC) < 0) {
+        return false;
     }
-    return 0;
+    pid = fork();
+    if (pid > 0) {
+        close(fds[1]);
+        _exit(read(fds[0], &byte, 1) == 1 ? 0 : 1);
+    }
+    close(fds[0]);
+    s->ready_fd = fds[1];
+    return pid == 0 && setsid() >= 0;
 }
 
-/* For the signal handler, and for telling the parent of --fork. */
-static int signal_pipe = -1, ready_pipe = -1;
-
-static void on_signal(int signal)
+/* Only the descriptor sees them. */
+static int block_signals(void)
 {
-    ssize_t written = write(signal_pipe, "", 1);
+    sigset_t set;
 
-    (void)written;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static void signal_entry(void *opaque)
+static void tell_parent(Service *s)
 {
-    Server *server = opaque;
+    ssize_t told;
+    int null;
 
-    worker_call(wait_signal, server);
-    if (!server->stopping) {
-        server->stopping = true;
-        shutdown(server->listen_fd, SHUT_RDWR);
-        for (GList *link = server->clients; link; link = link->next) {
-            nbd_channel_shutdown(((Client *)link->data)->channel);
-        }
+    if (s->ready_fd < 0) {
+        return;
     }
-    server->waiting_for_signal = false;
-    coroutine_queue_wake_all(&server->idle);
+    null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = 0; null >= 0 && fd < 3 - s->verbose; fd++) {
+        dup2(null, fd);
+    }
+    told = write(s->ready_fd, "", 1);
+    (void)told;
+    close(s->ready_fd);
 }
 
-static int serve_image(Server *server, BlockChild *child)
+static bool announce(Service *s, GError **error)
 {
-    GError *error = NULL;
-
-    coroutine_queue_init(&server->idle);
-    server->export.node = child->node;
-    server->export.graph = server->tool->graph;
-    server->listen_fd = server->path ? listen_unix(server, &error) : listen_tcp(server, &error);
-    if (server->listen_fd < 0) {
-        return tool_error(server->tool, error);
-    }
-    if (server->pid_file) {
+    if (s->pid_file) {
         g_autofree char *text = g_strdup_printf("%d\n", (int)getpid());
 
-        if (!g_file_set_contents(server->pid_file, text, -1, &error)) {
-            return tool_error(server->tool, error);
+        if (!g_file_set_contents(s->pid_file, text, -1, error)) {
+            return false;
         }
     }
-    if (pipe(server->stop_fds) == 0) {
-        signal_pipe = server->stop_fds[1];
-        signal(SIGTERM, on_signal);
-        signal(SIGINT, on_signal);
-        signal(SIGHUP, on_signal);
-        server->waiting_for_signal = true;
-        async_start(coroutine_context(), signal_entry, server);
-    }
-    if (ready_pipe >= 0) {
-        ssize_t told = write(ready_pipe, "", 1);
+    tell_parent(s);
+    return true;
+}
 
-        (void)told;
-        close(ready_pipe);
+/* Until a signal, or without -t until the last client has left. */
+static void serve(Service *s)
+{
+    for (;;) {
+        uint64_t ever;
+        unsigned now = nbd_server_clients(s->server, &ever);
+
+        if (s->stopping || (!s->persistent && ever && !now)) {
+            break;
+        }
+        nbd_server_wait(s->server);
     }
-    accept_clients(server);
-    server->stopping = true;
-    if (server->waiting_for_signal) {
-        on_signal(0);
+    s->stopping = true;
+    if (s->watching_signals) {
+        kill(getpid(), SIGUSR1);
     }
-    while (server->waiting_for_signal) {
-        coroutine_queue_wait(&server->idle);
+    while (s->watching_signals) {
+        nbd_server_wait(s->server);
     }
-    close(server->listen_fd);
-    if (server->path) {
-        unlink(server->path);
+}
+
+static bool serve_node(Service *s, BlockNode *node, GError **error)
+{
+    TlsCredentials *credentials = NULL;
+    NbdExport *export;
+    bool done = false;
+
+    if (s->tls_id) {
+        credentials = tls_credentials_load(s->tool->graph, s->tls_id, true, error);
+        if (!credentials) {
+            return false;
+        }
     }
+    s->server = nbd_server_new(s->tool->graph, credentials, (unsigned)s->shared);
+    export = nbd_server_add_export(s->server, s->name, s->description, node, !node->read_only,
+                                   error);
+    if (export) {
+        export->allocation_depth = s->allocation_depth;
+        done = start_listening(s, error) && announce(s, error);
+    }
+    if (done) {
+        s->watching_signals = true;
+        async_start(coroutine_context(), watch_signals, s);
+        serve(s);
+    }
+    nbd_server_free(s->server);
+    if (done && s->address.path) {
+        unlink(s->address.path);
+    }
+    return done;
+}
+
+static int serve_image(Service *s, const char *filename)
+{
+    GError *error = NULL;
+    BlockNode *node = open_image(s, filename, &error);
+    bool done;
+
+    if (!node) {
+        g_prefix_error(&error, "Failed to open '%s': ", filename);
+        return tool_error(s->tool, error);
+    }
+    node = add_layers(s, node, &error);
+    done = node && serve_node(s, node, &error);
+    if (node) {
+        node_unref(node);
+    }
+    return done ? 0 : tool_error(s->tool, error);
+}
+
+/* --list */
+
+static void print_flags(uint16_t flags)
+{
+    static const char *const names[] = {
+        NULL, "readonly", "flush", "fua", "rotational", "trim", "zeroes", "df", "multi", "resize",
+        "cache", "fast-zero",
+    };
+
+    printf("  flags: 0x%x (", flags);
+    for (unsigned i = 1; i < ARRAY_SIZE(names); i++) {
+        if (flags & 1u << i) {
+            printf(" %s", names[i]);
+        }
+    }
+    printf(" )\n");
+}
+
+static void print_export(const NbdExportInfo *info)
+{
+    printf(" export: '%s'\n", info->name);
+    if (info->description && info->description[0]) {
+        printf("  description: %s\n", info->description);
+    }
+    if (info->flags & NBD_FLAG_HAS_FLAGS) {
+        printf("  size:  %" G_GUINT64_FORMAT "\n", info->size);
+        print_flags(info->flags);
+    }
+    if (info->block_min) {
+        printf("  min block: %u\n  opt block: %u\n  max block: %u\n", info->block_min,
+               info->block_preferred, info->block_max);
+    }
+    if (info->contexts && info->contexts[0]) {
+        printf("  available meta contexts: %u\n", g_strv_length(info->contexts));
+        for (char **context = info->contexts; *context; context++) {
+            printf("   %s\n", *context);
+        }
+    }
+}
+
+static GPtrArray *fetch_list(Service *s, GError **error)
+{
+    TlsCredentials *credentials = NULL;
+    GPtrArray *list = NULL;
+    NbdChannel *channel;
+    int fd;
+
+    if (s->tls_id) {
+        credentials = tls_credentials_load(s->tool->graph, s->tls_id, false, error);
+        if (!credentials) {
+            return NULL;
+        }
+    }
+    fd = nbd_address_connect(&s->address, error);
+    if (fd >= 0) {
+        channel = nbd_channel_new(fd);
+        list = nbd_list(channel, credentials, s->tls_host ? s->tls_host : s->address.host, error);
+        nbd_channel_free(channel);
+    }
+    tls_credentials_free(credentials);
+    return list;
+}
+
+static int list_exports(Service *s)
+{
+    GError *error = NULL;
+    GPtrArray *list = fetch_list(s, &error);
+
+    if (!list) {
+        return tool_error(s->tool, error);
+    }
+    printf("exports available: %u\n", list->len);
+    for (guint i = 0; i < list->len; i++) {
+        print_export(list->pdata[i]);
+    }
+    g_ptr_array_unref(list);
     return 0;
 }
+
+/* Options. */
 
 static const struct option longs[] = {
     { "object", required_argument, NULL, OPTION_OBJECT },
@@ -224,6 +385,7 @@ static const struct option longs[] = {
     { "fork", no_argument, NULL, OPTION_FORK },
     { "pid-file", required_argument, NULL, OPTION_PID },
     { "cache", required_argument, NULL, OPTION_CACHE },
+    { "nocache", no_argument, NULL, 'n' },
     { "discard", required_argument, NULL, OPTION_DISCARD },
     { "detect-zeroes", required_argument, NULL, OPTION_DETECT },
     { "aio", required_argument, NULL, OPTION_AIO },
@@ -236,8 +398,11 @@ static const struct option longs[] = {
     { "read-only", no_argument, NULL, 'r' },
     { "export-name", required_argument, NULL, 'x' },
     { "description", required_argument, NULL, 'D' },
+    { "offset", required_argument, NULL, 'o' },
+    { "snapshot", no_argument, NULL, 's' },
     { "load-snapshot", required_argument, NULL, 'l' },
     { "allocation-depth", no_argument, NULL, 'A' },
+    { "list", no_argument, NULL, 'L' },
     { "verbose", no_argument, NULL, 'v' },
     { 0 },
 };
@@ -246,157 +411,173 @@ static int nbd_run(Tool *tool, int argc, char **argv);
 
 static const ToolCommand nbd_command = {
     .name = "",
-    .summary = "Serves an image to NBD clients",
+    .summary = "Serves an image to NBD clients, or lists exports (-L)",
     .usage = "[-p PORT] [-b ADDRESS] [-k SOCKET] [-e CLIENTS] [-t] [-f FMT | --image-opts] [-r] "
-             "[-x NAME] [-D TEXT] [-A] [-l SNAPSHOT] [--cache MODE] [--discard MODE] "
-             "[--object OBJDEF] [--tls-creds ID] [--fork] [--pid-file PATH] FILE",
+             "[-x NAME] [-D TEXT] [-A] [-o OFFSET] [-s] [-l SNAPSHOT] [-n] [--cache MODE] "
+             "[--discard MODE] [--detect-zeroes MODE] [--aio MODE] [--object OBJDEF] "
+             "[--tls-creds ID] [--tls-hostname HOST] [--fork] [--pid-file PATH] [-v] [-L] FILE",
     .run = nbd_run,
 };
 
-static bool nbd_number(Tool *tool, const char *text, unsigned *value)
+static bool cache_option(Service *s, const char *mode)
 {
-    uint64_t number;
+    bool direct = !strcmp(mode, "none") || !strcmp(mode, "off") || !strcmp(mode, "directsync");
+    bool unsafe = !strcmp(mode, "unsafe");
 
-    if (!tool_size(tool, "number", text, &number)) {
+    if (!direct && !unsafe && strcmp(mode, "writeback") && strcmp(mode, "writethrough")) {
+        tool_fail(s->tool, "Invalid cache mode '%s'", mode);
         return false;
     }
-    *value = (unsigned)number;
+    options_set(s->node_options, "cache.direct", direct ? "on" : "off");
+    options_set(s->node_options, "cache.no-flush", unsafe ? "on" : "off");
     return true;
 }
 
-static bool nbd_flag(int c, Server *server)
+static bool flag_option(Service *s, int c)
 {
     switch (c) {
     case 't':
-        server->persistent = true;
+        s->persistent = true;
         return true;
     case 'r':
-        server->arguments.writable = false;
+        s->read_only = true;
+        return true;
+    case 's':
+        s->snapshot = true;
         return true;
     case 'A':
-        server->export.allocation_depth = true;
+        s->allocation_depth = true;
+        return true;
+    case 'L':
+        s->list = true;
         return true;
     case 'v':
-        server->export.verbose = true;
+        s->verbose = true;
         return true;
+    case 'n':
+        return cache_option(s, "none");
     case OPTION_IMAGE_OPTS:
-        server->arguments.image_opts = true;
+        s->image_opts = true;
         return true;
     case OPTION_FORK:
-        return true; /* done before any thread was started */
-    case OPTION_TLS_HOST:
-    case OPTION_DETECT:
-    case OPTION_AIO:
+        s->fork = true;
         return true;
     default:
+        tool_usage(s->tool, &nbd_command);
         return false;
     }
 }
 
-static bool nbd_option(Server *server, int c)
+static bool image_option(Service *s, int c)
+{
+    switch (c) {
+    case 'f':
+        s->format = optarg;
+        return true;
+    case 'o':
+        s->has_offset = true;
+        return tool_size(s->tool, "offset", optarg, &s->offset);
+    case 'l':
+        s->load_snapshot = optarg;
+        s->read_only = true;
+        return true;
+    case OPTION_CACHE:
+        return cache_option(s, optarg);
+    case OPTION_DISCARD:
+        options_set(s->node_options, "discard", optarg);
+        return true;
+    case OPTION_DETECT:
+        options_set(s->node_options, "detect-zeroes", optarg);
+        return true;
+    case OPTION_AIO:
+        options_set(s->node_options, "file.aio", optarg);
+        return true;
+    default:
+        return flag_option(s, c);
+    }
+}
+
+static void set_text(char **to, const char *text)
+{
+    g_free(*to);
+    *to = g_strdup(text);
+}
+
+static bool network_option(Service *s, int c)
 {
     switch (c) {
     case 'p':
-        server->port = optarg;
+        set_text(&s->address.port, optarg);
         return true;
     case 'b':
-        server->bind = optarg;
+        set_text(&s->address.host, optarg);
         return true;
     case 'k':
-        server->path = optarg;
+        set_text(&s->address.path, optarg);
         return true;
     case 'e':
-        return nbd_number(server->tool, optarg, &server->shared);
-    case 'f':
-        server->arguments.format = optarg;
-        return true;
+        return tool_size(s->tool, "number of clients", optarg, &s->shared);
     case 'x':
-        server->export.name = optarg;
+        s->name = optarg;
         return true;
     case 'D':
-        server->export.description = optarg;
-        return true;
-    case 'l':
-        server->snapshot = optarg;
-        server->arguments.writable = false;
+        s->description = optarg;
         return true;
     case OPTION_PID:
-        server->pid_file = optarg;
-        return true;
-    case OPTION_CACHE:
-        server->arguments.cache = optarg;
-        return true;
-    case OPTION_DISCARD:
-        server->arguments.unmap = !strcmp(optarg, "unmap") || !strcmp(optarg, "on");
+        s->pid_file = optarg;
         return true;
     case OPTION_TLS:
-        server->export.tls_creds = optarg;
+        s->tls_id = optarg;
+        return true;
+    case OPTION_TLS_HOST:
+        s->tls_host = optarg;
         return true;
     case OPTION_OBJECT:
-        return tool_object(server->tool, optarg);
+        return tool_object(s->tool, optarg);
     default:
-        if (nbd_flag(c, server)) {
-            return true;
-        }
-        tool_usage(server->tool, &nbd_command);
-        return false;
+        return image_option(s, c);
     }
+}
+
+static int run_service(Service *s, int argc, char **argv)
+{
+    int c;
+
+    while ((c = getopt_long(argc, argv, "p:b:k:e:tf:rx:D:o:snl:ALv", longs, NULL)) != -1) {
+        if (!network_option(s, c)) {
+            return 1;
+        }
+    }
+    if (!s->address.port) {
+        s->address.port = g_strdup_printf("%d", NBD_DEFAULT_PORT);
+    }
+    if (s->shared > 1000000) {
+        return tool_fail(s->tool, "Invalid number of clients: %" G_GUINT64_FORMAT, s->shared);
+    }
+    if (s->list) {
+        return optind == argc ? list_exports(s) : tool_usage(s->tool, &nbd_command);
+    }
+    if (optind != argc - 1) {
+        return tool_fail(s->tool, "Invalid number of arguments: expecting one image file name");
+    }
+    if (s->fork && !fork_into_background(s)) {
+        return tool_fail(s->tool, "Failed to fork: %s", g_strerror(errno));
+    }
+    s->signal_fd = block_signals();
+    return serve_image(s, argv[optind]);
 }
 
 static int nbd_run(Tool *tool, int argc, char **argv)
 {
-    Server server = { .tool = tool, .arguments = { .writable = true, .unmap = true },
-                      .export = { .name = "" }, .port = "10809", .shared = 1 };
-    GError *error = NULL;
-    BlockChild *child;
-    int c, status;
+    Service s = { .tool = tool, .name = "", .shared = 1, .ready_fd = -1, .signal_fd = -1,
+                  .node_options = options_new() };
+    int status;
 
-    while ((c = getopt_long(argc, argv, "p:b:k:e:tf:rx:D:l:Av", longs, NULL)) != -1) {
-        if (!nbd_option(&server, c)) {
-            return 1;
-        }
-    }
-    if (optind != argc - 1) {
-        return tool_fail(tool, "Expecting one image file name");
-    }
     block_graph_set_blocking(tool->graph, false);
-    child = tool_open(tool, argv[optind], &server.arguments);
-    if (!child) {
-        return 1;
-    }
-    if (server.snapshot && (!child->node->driver->snapshot_load ||
-                            !child->node->driver->snapshot_load(child->node, server.snapshot,
-                                                                &error))) {
-        child_detach(child);
-        return tool_error(tool, error);
-    }
-    server.export.read_only = child->node->read_only;
-    status = serve_image(&server, child);
-    child_detach(child);
+    status = run_service(&s, argc, argv);
+    nbd_address_clear(&s.address);
+    g_hash_table_unref(s.node_options);
     return status;
-}
-
-/*
- * The parent ends when the child says that it listens. Forking must come before any thread, and
- * so before the options are parsed.
- */
-static int fork_into_background(void)
-{
-    int fds[2];
-    char byte;
-    pid_t pid;
-
-    if (pipe(fds) < 0) {
-        return -1;
-    }
-    pid = fork();
-    if (pid > 0) {
-        close(fds[1]);
-        _exit(read(fds[0], &byte, 1) == 1 ? 0 : 1);
-    }
-    close(fds[0]);
-    setsid();
-    return fds[1];
 }
 
 int main(int argc, char **argv)
@@ -407,11 +588,8 @@ int main(int argc, char **argv)
             return 0;
         }
         if (!strcmp(argv[i], "--version") || !strcmp(argv[i], "-V")) {
-            printf("kaso-nbd 0.1.0\n");
+            printf("kaso-nbd version 0.1.0\n");
             return 0;
-        }
-        if (!strcmp(argv[i], "--fork")) {
-            ready_pipe = fork_into_background();
         }
     }
     return tool_main("kaso-nbd", &nbd_command, argc, argv);
