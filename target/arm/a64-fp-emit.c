@@ -58,7 +58,7 @@ static bool is_native_imm(const A64Translator *t, ArmFp op, unsigned esz, bool s
     case ARM_FP_round:
         return !(t->mode & ARM_MODE_FP_DN);
     case ARM_FP_cvt:
-        return scalar && !(t->mode & (ARM_MODE_FP_DN | ARM_MODE_FP_AHP)) &&
+        return !(t->mode & (ARM_MODE_FP_DN | ARM_MODE_FP_AHP)) &&
                ((esz == 2 && imm == 3) || (esz == 3 && imm == 2) || (esz == 2 && imm == 1));
     case ARM_FP_rint:
         return false;

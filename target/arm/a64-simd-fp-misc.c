@@ -44,27 +44,54 @@ static const MiscOp misc_ops[2][32][2] = {
     },
 };
 
-static IrRef to_int(A64Translator *t, bool u, unsigned esz, bool scalar, unsigned rounding, IrRef n)
+/* Whether the host converts a whole vector; else its lanes are converted one by one. */
+static bool is_vector_conversion(bool u, unsigned esz, unsigned rounding)
 {
-    if (scalar && esz >= 2) {
-        return a64_vop1(t, IR_OP_vfromint, 0,
-                        a64_fp_to_int(t, esz, !u, esz == 3, n, rounding), 0);
-    }
-    return a64_fp_imm(t, u ? ARM_FP_vto_u : ARM_FP_vto_s, esz, scalar, n, rounding);
+    return esz == 1 || (esz == 2 && !u && rounding != IR_ROUND_AWAY);
 }
 
-static IrRef from_int(A64Translator *t, bool u, unsigned esz, bool scalar, IrRef n)
+static IrRef to_int(A64Translator *t, bool u, unsigned esz, unsigned lanes, unsigned rounding,
+                    IrRef n)
 {
-    if (scalar && esz >= 2) {
-        return a64_fp_from_int(t, esz, !u, esz == 3,
-                               a64_vlane(t, esz == 3 ? IR_I64 : IR_I32, esz, n, 0), 0);
+    bool wide = esz == 3;
+    IrRef result;
+
+    if (lanes > 1 && is_vector_conversion(u, esz, rounding)) {
+        return a64_fp_imm(t, u ? ARM_FP_vto_u : ARM_FP_vto_s, esz, false, n, rounding);
     }
-    return a64_fp_imm(t, u ? ARM_FP_vfrom_u : ARM_FP_vfrom_s, esz, scalar, n, 0);
+    if (esz == 1) {
+        return a64_fp_imm(t, u ? ARM_FP_vto_u : ARM_FP_vto_s, esz, true, n, rounding);
+    }
+    result = a64_vop1(t, IR_OP_vfromint, 0, a64_fp_to_int(t, esz, !u, wide, n, rounding), 0);
+    for (unsigned i = 1; i < lanes; i++) {
+        IrRef lane = a64_vop1(t, IR_OP_vduplane, esz, n, i);
+
+        result = a64_vop2i(t, IR_OP_vins, esz, result,
+                           a64_fp_to_int(t, esz, !u, wide, lane, rounding), i);
+    }
+    return result;
 }
 
-static IrRef emit_misc(A64Translator *t, const MiscOp *op, bool u, unsigned esz, bool scalar,
+static IrRef from_int(A64Translator *t, bool u, unsigned esz, unsigned lanes, IrRef n)
+{
+    IrRef result = 0;
+
+    if (esz == 1 || (lanes > 1 && is_vector_conversion(u, esz, IR_ROUND_CURRENT))) {
+        return a64_fp_imm(t, u ? ARM_FP_vfrom_u : ARM_FP_vfrom_s, esz, lanes == 1, n, 0);
+    }
+    for (unsigned i = 0; i < lanes; i++) {
+        IrRef value = a64_vlane(t, esz == 3 ? IR_I64 : IR_I32, esz, n, i);
+        IrRef lane = a64_fp_from_int(t, esz, !u, esz == 3, value, 0);
+
+        result = i ? a64_vinslane(t, esz, result, i, lane, 0) : lane;
+    }
+    return result;
+}
+
+static IrRef emit_misc(A64Translator *t, const MiscOp *op, bool u, unsigned esz, unsigned lanes,
                        IrRef n)
 {
+    bool scalar = lanes == 1;
     int rounding;
 
     switch ((MiscKind)op->kind) {
@@ -74,9 +101,9 @@ static IrRef emit_misc(A64Translator *t, const MiscOp *op, bool u, unsigned esz,
         rounding = u ? IR_ROUND_CURRENT : IR_ROUND_ZERO;
         return a64_fp_imm(t, ARM_FP_rint, esz, scalar, n, rounding | op->arg << 8);
     case TO_INT:
-        return to_int(t, u, esz, scalar, op->arg, n);
+        return to_int(t, u, esz, lanes, op->arg, n);
     case FROM_INT:
-        return from_int(t, u, esz, scalar, n);
+        return from_int(t, u, esz, lanes, n);
     case COMPARE_ZERO:
         return a64_fp(t, (ArmFp)op->arg, esz, scalar, n, a64_vzero(t), 0);
     case ZERO_COMPARE:
@@ -96,6 +123,7 @@ static bool misc(A64Translator *t, const A64Fields *f, unsigned esz, bool scalar
 {
     const MiscOp *op = &misc_ops[f->a][f->opcode][f->u];
     bool q = !scalar && f->q;
+    unsigned lanes;
 
     if (!(op->forms & (scalar ? SCALAR : VECTOR)) || (esz == 3 && !scalar && !q) ||
         (esz == 1 && !a64_has(t, FEAT_FP16)) || (op->kind == UNSIGNED_ESTIMATE && esz != 2) ||
@@ -105,8 +133,9 @@ static bool misc(A64Translator *t, const A64Fields *f, unsigned esz, bool scalar
     if (!a64_fp_access(t)) {
         return true;
     }
+    lanes = scalar ? 1 : (q ? 16u : 8u) >> esz;
     a64_set_v_low(t, f->rd, scalar ? esz : 3u + q,
-                  emit_misc(t, op, f->u, esz, scalar, a64_fp_operand(t, esz, scalar || q, f->rn)));
+                  emit_misc(t, op, f->u, esz, lanes, a64_fp_operand(t, esz, scalar || q, f->rn)));
     return true;
 }
 
@@ -138,8 +167,7 @@ static bool translate_simd_fp16_misc_scalar(A64Translator *t, const A64Fields *f
 
 static IrRef convert(A64Translator *t, unsigned from, unsigned to, unsigned flags, IrRef n)
 {
-    return a64_call(t, &arm_fp_cvt_vector_helper, n,
-                    a64_const(t, IR_I64, from | to << 4 | flags), 0, 0);
+    return a64_fp_imm(t, ARM_FP_cvt, from, false, n, to | flags);
 }
 
 INSTRUCTION(fcvtl, "0 q 0 01110 0 sz 10000 10111 10 rn:5 rd:5")

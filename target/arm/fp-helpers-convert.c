@@ -124,32 +124,6 @@ const TcgHelper *arm_fp_compare_helper(unsigned esz, bool packed)
     return table[packed][esz - 1];
 }
 
-static V128 helper_fcvt_vector(TcgState *env, uint64_t imm, V128 a)
-{
-    ArmCpu *cpu = arm_cpu_of_env(env);
-    FloatStatus s = arm_fp_status(cpu);
-    const FloatFormat *half = cpu->fpcr & FPCR_AHP ? &float_f16_alt : &float_f16;
-    unsigned from = imm & 7, to = imm >> 4 & 7, to_esz = to == ARM_CVT_BF16 ? 1 : to;
-    Lanes x = { .v = a }, result = { .v = { 0 } };
-
-    if (imm & ARM_CVT_ODD) {
-        s.rounding = FLOAT_ROUND_ODD;
-    }
-    for (unsigned i = 0; i < lane_count(MAX(from, to_esz)); i++) {
-        lane_set(&result, to_esz, i,
-                 float_convert(to == ARM_CVT_BF16 ? &float_bf16 : to == 1 ? half : arm_fp_format(to),
-                               from == 1 ? half : arm_fp_format(from), lane_get(&x, from, i), &s));
-    }
-    arm_fp_raise(cpu, &s);
-    return result.v;
-}
-
-const TcgHelper arm_fp_cvt_vector_helper = {
-    .name = "fcvt_vector", .function = helper_fcvt_vector, .result = IR_V128, .flags = ENV_EFFECT,
-    .arg_types = { IR_V128, IR_I64 },
-};
-TCG_HELPER(arm_fp_cvt_vector_helper);
-
 static uint64_t helper_fjcvtzs(TcgState *env, V128 a)
 {
     ArmCpu *cpu = arm_cpu_of_env(env);

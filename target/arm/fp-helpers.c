@@ -103,6 +103,21 @@ ALWAYS_INLINE V128 unary(TcgState *env, V128 a, unsigned esz, bool scalar, Unary
     return x.v;
 }
 
+/*
+ * A change of format of a vector: wider lanes come from the low half of the operand, narrower ones go
+ * to the low half of the result, the rest of which is zero.
+ */
+static V128 convert_lanes(V128 a, uint64_t imm, unsigned esz, FloatStatus *s, bool ahp)
+{
+    unsigned to = (imm & 7) == ARM_CVT_BF16 ? 1 : imm & 7;
+    Lanes x = { .v = a }, result = { .v = { 0 } };
+
+    for (unsigned i = 0; i < lane_count(MAX(esz, to)); i++) {
+        lane_set(&result, to, i, lane_cvt(esz, lane_get(&x, esz, i), imm, s, ahp));
+    }
+    return result.v;
+}
+
 /* Scalar conversions may change the size: what is above lane 0 of the result becomes zero. */
 ALWAYS_INLINE V128 unary_imm(TcgState *env, V128 a, uint64_t imm, unsigned esz, bool scalar,
                              UnaryImmLane *lane)
@@ -114,6 +129,8 @@ ALWAYS_INLINE V128 unary_imm(TcgState *env, V128 a, uint64_t imm, unsigned esz, 
 
     if (scalar) {
         x.v = (V128){ lane(esz, lane_get(&x, esz, 0), imm, &s, ahp), 0 };
+    } else if (lane == lane_cvt) {
+        x.v = convert_lanes(a, imm, esz, &s, ahp);
     } else {
         for (unsigned i = 0; i < lane_count(esz); i++) {
             lane_set(&x, esz, i, lane(esz, lane_get(&x, esz, i), imm, &s, ahp));

@@ -49,8 +49,6 @@ const TcgHelper *arm_fp_from_int_helper(unsigned esz, bool is_signed, bool wide)
 /* Comparison: flags as abi.h has them (for fcmp), or NZCV in an i32 (for calls). imm 1: signalling. */
 const TcgHelper *arm_fp_compare_helper(unsigned esz, bool packed);
 
-/* Vector conversion between formats: imm from | to << 4 | ARM_CVT_ODD; low lanes to low lanes. */
-extern const TcgHelper arm_fp_cvt_vector_helper;
 extern const TcgHelper arm_fjcvtzs_helper;      /* result in bits 31 to 0, Z in bit 32 */
 /* d, n, m; imm: esz | rotation / 90 << 4 | q << 8 | (1 + pair) << 12 by element */
 extern const TcgHelper arm_fcadd_helper, arm_fcmla_helper;

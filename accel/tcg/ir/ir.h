@@ -59,7 +59,8 @@ typedef enum {
     IR_FMIN, IR_FMAX,                        /* a, b: NaN propagates, -0 < +0 */
     IR_FMINNM, IR_FMAXNM,                    /* a, b: IEEE minNum/maxNum */
     IR_FCMPEQ, IR_FCMPGT, IR_FCMPGE,         /* a, b: all-ones mask; GT and GE signal on any NaN */
-    IR_FCVT_F,                               /* a: esz to the format imm (1 h, 2 s, 3 d) */
+    IR_FCVT_F,                               /* a: esz to the format imm (1 h, 2 s, 3 d); vectors:
+                                              * from the low half or to it, the rest zero */
     IR_FROM_S, IR_FROM_U,                    /* scalar: integer arg a (i32/i64) to float */
     IR_FTO_S, IR_FTO_U,                      /* scalar: to integer of op type, rounding imm, saturating */
     IR_FROUND,                               /* to integral; imm: rounding | IR_ROUND_EXACT */

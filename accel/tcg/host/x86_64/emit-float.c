@@ -260,7 +260,9 @@ static void emit_compare_mask(Emitter *e, Float *f)
 static void emit_convert(Emitter *e, Float *f)
 {
     begin(e, f);
-    if (f->op->imm == 1) {
+    if (!f->scalar) {
+        vec2(e, packed_form(f, 0x5a), f->to, f->args[0]);
+    } else if (f->op->imm == 1) {
         /* Only lane 0 is converted: the others become zeros first. */
         vec3_imm(e, V663A(0x21), VTMP0, f->args[0], f->args[0], 0x0e);
         asm_vex_rr(&e->a, V663A(0x1d), false, false, VTMP0, 0, f->to);
@@ -618,7 +620,10 @@ static bool is_native(const Emitter *e, const IrOp *op)
     case IR_FMA:
         return e->has->fma;
     case IR_FCVT_F:
-        return op->var && (op->imm == 5 - op->esz || (op->imm == 1 && op->esz == 2 && e->has->f16c));
+        if (!op->var) {
+            return op->imm == 5 - op->esz && !op->cond;
+        }
+        return op->imm == 5 - op->esz || (op->imm == 1 && op->esz == 2 && e->has->f16c);
     case IR_FTO_S:
     case IR_FTO_U:
         return true;
