@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* GICv3: what IHI 0069 says, seen through the distributor, redistributors and system registers. */
+#include <string.h>
+
 #include "machine/arm.h"
 #include "tests/device/rig.h"
 
@@ -261,6 +263,96 @@ static void hammer(void)
     rig_close(&rig);
 }
 
+/*
+ * Four CPUs at once, each taking interrupts by IAR and EOIR, while edges and levels come from other
+ * threads: each edge is taken exactly once, and no level is taken after it fell.
+ */
+enum { CPUS = 4, FIRST_EDGE = 64, FIRST_LEVEL = 96, PULSES = 3000 };
+
+typedef struct {
+    Rig *rig;
+    unsigned index;
+    atomic_uint *taken; /* by INTID, of all CPUs */
+    atomic_bool *done;
+} Party;
+
+static void *cpu_thread(void *opaque)
+{
+    const Party *p = opaque;
+
+    while (!atomic_load(p->done)) {
+        unsigned intid = (unsigned)mrs(p->rig, p->index, IAR1);
+
+        if (intid == NONE) {
+            g_thread_yield();
+            continue;
+        }
+        if (intid >= FIRST_LEVEL && intid < FIRST_LEVEL + CPUS) {
+            rig_input(p->rig, (int)intid, 0); /* the driver satisfies the device */
+        }
+        atomic_fetch_add(&p->taken[intid], 1);
+        msr(p->rig, p->index, EOIR1, intid);
+    }
+    return NULL;
+}
+
+/* Gives each CPU's thread an edge or a level and waits until it is taken. */
+static void *source_thread(void *opaque)
+{
+    const Party *p = opaque;
+    unsigned first = p->index ? FIRST_LEVEL : FIRST_EDGE;
+
+    for (unsigned i = 0; i < PULSES; i++) {
+        unsigned intid = first + i % CPUS, before = atomic_load(&p->taken[intid]);
+
+        rig_input(p->rig, (int)intid, 1);
+        if (first == FIRST_EDGE) {
+            rig_input(p->rig, (int)intid, 0);
+        }
+        while (atomic_load(&p->taken[intid]) == before) {
+            g_thread_yield();
+        }
+    }
+    return NULL;
+}
+
+static void concurrency(void)
+{
+    static atomic_uint taken[288];
+    atomic_bool done = false;
+    GThread *cpus[CPUS], *sources[2];
+    Party parties[CPUS], makers[2];
+    Rig rig;
+
+    memset(taken, 0, sizeof taken);
+    open_gic(&rig);
+    for (unsigned i = 0; i < CPUS; i++) {
+        enable_spi(&rig, FIRST_EDGE + i, i, 0x80, 1);
+        enable_spi(&rig, FIRST_LEVEL + i, (i + 1) % CPUS, 0x40, 1);
+    }
+    rig_write(&rig, 0, DIST, 0xc00 + FIRST_EDGE / 16 * 4, 0xaa, 4);
+    for (unsigned i = 0; i < CPUS; i++) {
+        parties[i] = (Party){ &rig, i, taken, &done };
+        cpus[i] = g_thread_new("cpu", cpu_thread, &parties[i]);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        makers[i] = (Party){ &rig, i, taken, &done };
+        sources[i] = g_thread_new("source", source_thread, &makers[i]);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        g_thread_join(sources[i]);
+    }
+    atomic_store(&done, true);
+    for (unsigned i = 0; i < CPUS; i++) {
+        g_thread_join(cpus[i]);
+        g_assert_cmpuint(atomic_load(&taken[FIRST_EDGE + i]), ==, PULSES / CPUS);
+        g_assert_cmpuint(atomic_load(&taken[FIRST_LEVEL + i]), ==, PULSES / CPUS);
+        g_assert_cmphex(mrs(&rig, i, RPR), ==, 0xff);
+        g_assert_false(irq(&rig, i));
+    }
+    rig_close(&rig);
+}
+
 /* A frame that turns a write into an edge of the interrupt that it names. */
 static int v2m_number, v2m_edges;
 
@@ -296,5 +388,6 @@ void test_gicv3(void)
     g_test_add_func("/gicv3/group0", group0);
     g_test_add_func("/gicv3/private", private_interrupts);
     g_test_add_func("/gicv3/hammer", hammer);
+    g_test_add_func("/gicv3/concurrency", concurrency);
     g_test_add_func("/gicv3/message-frame", message_frame);
 }
