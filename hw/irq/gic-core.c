@@ -24,7 +24,7 @@ bool gic_core_realize(GicCore *core, Device *device, unsigned cpus, unsigned irq
     core->cpus = cpus;
     core->irqs = irqs;
     core->words = irqs / 32;
-    g_mutex_init(&core->lock);
+    pthread_mutex_init(&core->lock, NULL);
     for (unsigned cpu = 0; cpu < cpus; cpu++) {
         for (unsigned line = 0; line < VCPU_LINE_COUNT; line++) {
             device_add_irq(device, &core->outputs[cpu][line]);
@@ -35,7 +35,7 @@ bool gic_core_realize(GicCore *core, Device *device, unsigned cpus, unsigned irq
 
 void gic_core_unrealize(GicCore *core)
 {
-    g_mutex_clear(&core->lock);
+    pthread_mutex_destroy(&core->lock);
 }
 
 static void drive(GicCore *core, unsigned cpu, uint8_t output)
@@ -48,7 +48,7 @@ static void drive(GicCore *core, unsigned cpu, uint8_t output)
 
 void gic_core_reset(GicCore *core)
 {
-    g_mutex_lock(&core->lock);
+    pthread_mutex_lock(&core->lock);
     core->group_enable = 0;
     memset(core->shared, 0, sizeof core->shared);
     memset(core->shared_priority, 0, sizeof core->shared_priority);
@@ -65,16 +65,16 @@ void gic_core_reset(GicCore *core)
             drive(core, cpu, 0);
         }
     }
-    g_mutex_unlock(&core->lock);
+    pthread_mutex_unlock(&core->lock);
 }
 
 void gic_core_restore_outputs(GicCore *core)
 {
-    g_mutex_lock(&core->lock);
+    pthread_mutex_lock(&core->lock);
     for (unsigned cpu = 0; cpu < core->cpus; cpu++) {
         drive(core, cpu, core->cpu[cpu].output);
     }
-    g_mutex_unlock(&core->lock);
+    pthread_mutex_unlock(&core->lock);
 }
 
 void gic_core_input(GicCore *core, int number, int level)
@@ -87,7 +87,7 @@ void gic_core_input(GicCore *core, int number, int level)
     if (cpu >= core->cpus || intid >= core->irqs || intid < GIC_SGIS) {
         return;
     }
-    g_mutex_lock(&core->lock);
+    pthread_mutex_lock(&core->lock);
     word = gic_core_word(core, cpu, intid / 32);
     if (level && !(word->level & bit)) {
         word->level |= bit;
@@ -99,7 +99,7 @@ void gic_core_input(GicCore *core, int number, int level)
             gic_core_update_irq(core, cpu, intid);
         }
     }
-    g_mutex_unlock(&core->lock);
+    pthread_mutex_unlock(&core->lock);
 }
 
 static uint32_t pending_bits(const GicWord *word)

@@ -11,6 +11,7 @@
 #define HW_IRQ_GIC_CORE_H
 
 #include <glib.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -72,7 +73,7 @@ typedef struct {
     uint8_t shared_priority[GIC_MAX_WORDS * 32];
     GicCpu cpu[GIC_MAX_CPUS];
     IrqLine outputs[GIC_MAX_CPUS][VCPU_LINE_COUNT];
-    GMutex lock;
+    pthread_mutex_t lock;
 } GicCore;
 
 /* The fields that a snapshot keeps, for a device with a GicCore named `core`. */

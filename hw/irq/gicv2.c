@@ -227,9 +227,9 @@ static MemoryResult dist_read(void *opaque, uint64_t offset, uint64_t *value, un
     GicV2 *gic = opaque;
     unsigned shift = offset % 4 * 8;
 
-    g_mutex_lock(&gic->core.lock);
+    pthread_mutex_lock(&gic->core.lock);
     *value = dist_read_word(gic, cpu_of(gic, attributes), (uint32_t)align_down(offset, 4));
-    g_mutex_unlock(&gic->core.lock);
+    pthread_mutex_unlock(&gic->core.lock);
     *value = *value >> shift & bits_mask(size * 8);
     trace(name_of(gic), "GICD %#x -> %#x", (unsigned)offset, (unsigned)*value);
     return MEMORY_OK;
@@ -243,10 +243,10 @@ static MemoryResult dist_write(void *opaque, uint64_t offset, uint64_t value, un
     uint32_t mask = (uint32_t)(bits_mask(size * 8) << shift);
 
     trace(name_of(gic), "GICD %#x <- %#x", (unsigned)offset, (unsigned)value);
-    g_mutex_lock(&gic->core.lock);
+    pthread_mutex_lock(&gic->core.lock);
     dist_write_word(gic, cpu_of(gic, attributes), (uint32_t)align_down(offset, 4),
                     (uint32_t)(value << shift) & mask, mask);
-    g_mutex_unlock(&gic->core.lock);
+    pthread_mutex_unlock(&gic->core.lock);
     return MEMORY_OK;
 }
 
@@ -398,9 +398,9 @@ static MemoryResult cpu_read(void *opaque, uint64_t offset, uint64_t *value, uns
 {
     GicV2 *gic = opaque;
 
-    g_mutex_lock(&gic->core.lock);
+    pthread_mutex_lock(&gic->core.lock);
     *value = cpu_read_word(gic, cpu_of(gic, attributes), (uint32_t)offset);
-    g_mutex_unlock(&gic->core.lock);
+    pthread_mutex_unlock(&gic->core.lock);
     trace(name_of(gic), "GICC %#x -> %#x", (unsigned)offset, (unsigned)*value);
     return MEMORY_OK;
 }
@@ -411,9 +411,9 @@ static MemoryResult cpu_write(void *opaque, uint64_t offset, uint64_t value, uns
     GicV2 *gic = opaque;
 
     trace(name_of(gic), "GICC %#x <- %#x", (unsigned)offset, (unsigned)value);
-    g_mutex_lock(&gic->core.lock);
+    pthread_mutex_lock(&gic->core.lock);
     cpu_write_word(gic, cpu_of(gic, attributes), (uint32_t)offset, (uint32_t)value);
-    g_mutex_unlock(&gic->core.lock);
+    pthread_mutex_unlock(&gic->core.lock);
     return MEMORY_OK;
 }
 

@@ -46,7 +46,7 @@ static GicCpu *lock_cpu(GicV3 *gic, const Vcpu *vcpu)
     if (vcpu->index >= gic->core.cpus) {
         return NULL;
     }
-    g_mutex_lock(&gic->core.lock);
+    pthread_mutex_lock(&gic->core.lock);
     return &gic->core.cpu[vcpu->index];
 }
 
@@ -75,7 +75,7 @@ static bool iar_read(void *opaque, Vcpu *vcpu, uint32_t encoding, uint64_t *valu
         gic_core_acknowledge(&gic->core, vcpu->index, &pending);
         *value = pending.intid;
     }
-    g_mutex_unlock(&gic->core.lock);
+    pthread_mutex_unlock(&gic->core.lock);
     trace(gic->device.id, "cpu %u ICC_IAR%u -> %u", vcpu->index, group, (unsigned)*value);
     return true;
 }
@@ -90,7 +90,7 @@ static bool hppir_read(void *opaque, Vcpu *vcpu, uint32_t encoding, uint64_t *va
         return false;
     }
     pending = gic_core_highest_pending(&gic->core, vcpu->index);
-    g_mutex_unlock(&gic->core.lock);
+    pthread_mutex_unlock(&gic->core.lock);
     *value = pending.group == group ? pending.intid : GIC_INTID_NONE;
     return true;
 }
@@ -116,7 +116,7 @@ static bool eoir_write(void *opaque, Vcpu *vcpu, uint32_t encoding, uint64_t val
             gic_core_deactivate(&gic->core, vcpu->index, intid);
         }
     }
-    g_mutex_unlock(&gic->core.lock);
+    pthread_mutex_unlock(&gic->core.lock);
     return true;
 }
 
@@ -133,7 +133,7 @@ static bool dir_write(void *opaque, Vcpu *vcpu, uint32_t encoding, uint64_t valu
     } else {
         log_guest_error(gic->device.id, "ICC_DIR_EL1 written with EOImode 0");
     }
-    g_mutex_unlock(&gic->core.lock);
+    pthread_mutex_unlock(&gic->core.lock);
     return true;
 }
 
@@ -162,7 +162,7 @@ static bool sgi_write(void *opaque, Vcpu *vcpu, uint32_t encoding, uint64_t valu
             gic_core_send_sgi(&gic->core, vcpu->index, target, intid);
         }
     }
-    g_mutex_unlock(&gic->core.lock);
+    pthread_mutex_unlock(&gic->core.lock);
     return true;
 }
 
@@ -181,7 +181,7 @@ static bool bpr_read(void *opaque, Vcpu *vcpu, uint32_t encoding, uint64_t *valu
     } else {
         *value = c->binary_point[1];
     }
-    g_mutex_unlock(&gic->core.lock);
+    pthread_mutex_unlock(&gic->core.lock);
     return true;
 }
 
@@ -200,7 +200,7 @@ static bool bpr_write(void *opaque, Vcpu *vcpu, uint32_t encoding, uint64_t valu
         c->binary_point[group] = (uint8_t)(value < minimum ? minimum : value);
         gic_core_update_cpu(&gic->core, vcpu->index);
     }
-    g_mutex_unlock(&gic->core.lock);
+    pthread_mutex_unlock(&gic->core.lock);
     return true;
 }
 
@@ -234,7 +234,7 @@ static bool plain_read(void *opaque, Vcpu *vcpu, uint32_t encoding, uint64_t *va
     default: /* ICC_SRE_EL1 */
         *value = SRE_ALL;
     }
-    g_mutex_unlock(&gic->core.lock);
+    pthread_mutex_unlock(&gic->core.lock);
     return true;
 }
 
@@ -267,7 +267,7 @@ static bool plain_write(void *opaque, Vcpu *vcpu, uint32_t encoding, uint64_t va
         break;
     }
     gic_core_update_cpu(&gic->core, vcpu->index);
-    g_mutex_unlock(&gic->core.lock);
+    pthread_mutex_unlock(&gic->core.lock);
     return true;
 }
 

@@ -117,12 +117,12 @@ static MemoryResult dist_read(void *opaque, uint64_t offset, uint64_t *value, un
     GicV3 *gic = opaque;
     uint32_t aligned = (uint32_t)align_down(offset, 4);
 
-    g_mutex_lock(&gic->core.lock);
+    pthread_mutex_lock(&gic->core.lock);
     *value = dist_read_word(gic, aligned);
     if (size == 8) {
         *value |= (uint64_t)dist_read_word(gic, aligned + 4) << 32;
     }
-    g_mutex_unlock(&gic->core.lock);
+    pthread_mutex_unlock(&gic->core.lock);
     *value = *value >> offset % 4 * 8 & bits_mask(size * 8);
     trace(gic->device.id, "GICD %#x -> %#llx", (unsigned)offset, (unsigned long long)*value);
     return MEMORY_OK;
@@ -137,12 +137,12 @@ static MemoryResult dist_write(void *opaque, uint64_t offset, uint64_t value, un
 
     trace(gic->device.id, "GICD %#x <- %#llx", (unsigned)offset, (unsigned long long)value);
     value = value << offset % 4 * 8 & mask;
-    g_mutex_lock(&gic->core.lock);
+    pthread_mutex_lock(&gic->core.lock);
     dist_write_word(gic, aligned, (uint32_t)value, (uint32_t)mask);
     if (size == 8) {
         dist_write_word(gic, aligned + 4, (uint32_t)(value >> 32), UINT32_MAX);
     }
-    g_mutex_unlock(&gic->core.lock);
+    pthread_mutex_unlock(&gic->core.lock);
     return MEMORY_OK;
 }
 

@@ -101,12 +101,12 @@ static MemoryResult redist_read(void *opaque, uint64_t offset, uint64_t *value, 
     GicV3 *gic = opaque;
     uint32_t aligned = (uint32_t)align_down(offset, 4);
 
-    g_mutex_lock(&gic->core.lock);
+    pthread_mutex_lock(&gic->core.lock);
     *value = redist_read_word(gic, aligned);
     if (size == 8) {
         *value |= (uint64_t)redist_read_word(gic, aligned + 4) << 32;
     }
-    g_mutex_unlock(&gic->core.lock);
+    pthread_mutex_unlock(&gic->core.lock);
     *value = *value >> offset % 4 * 8 & bits_mask(size * 8);
     trace(gic->device.id, "GICR %#x -> %#llx", (unsigned)offset, (unsigned long long)*value);
     return MEMORY_OK;
@@ -121,12 +121,12 @@ static MemoryResult redist_write(void *opaque, uint64_t offset, uint64_t value, 
 
     trace(gic->device.id, "GICR %#x <- %#llx", (unsigned)offset, (unsigned long long)value);
     value = value << offset % 4 * 8 & mask;
-    g_mutex_lock(&gic->core.lock);
+    pthread_mutex_lock(&gic->core.lock);
     redist_write_word(gic, aligned, (uint32_t)value, (uint32_t)mask);
     if (size == 8) {
         redist_write_word(gic, aligned + 4, (uint32_t)(value >> 32), UINT32_MAX);
     }
-    g_mutex_unlock(&gic->core.lock);
+    pthread_mutex_unlock(&gic->core.lock);
     return MEMORY_OK;
 }
 
