@@ -247,6 +247,7 @@ static const TcgHelper helpers[] = {
 typedef struct {
     IrUnit *unit;
     unsigned window;     /* values this far back are still used: register pressure */
+    IrRef address;       /* of an earlier access */
 } Maker;
 
 static IrRef emit(Maker *m, IrOp op)
@@ -435,7 +436,7 @@ static void make_flags_use(Maker *m)
 }
 
 /* An address that is mostly fine; sometimes in a slow, read-only or faulting page, or crossing. */
-static IrRef address_of(Maker *m, bool aligned, unsigned esz)
+static IrRef new_address_of(Maker *m, bool aligned, unsigned esz)
 {
     unsigned page = pick(40) == 0 ? pick(PAGES) : pick(3);
     IrRef offset, base;
@@ -451,6 +452,15 @@ static IrRef address_of(Maker *m, bool aligned, unsigned esz)
     return emit(m, (IrOp){ .opcode = IR_OP_add, .type = IR_I64, .args = { base, offset } });
 }
 
+/* The same as before, or another. */
+static IrRef address_of(Maker *m, bool aligned, unsigned esz)
+{
+    if (!aligned && m->address && pick(2)) {
+        return m->address;
+    }
+    return m->address = new_address_of(m, aligned, esz);
+}
+
 static void next_insn(Maker *m)
 {
     emit(m, (IrOp){ .opcode = IR_OP_insn, .imm = (int64_t)(m->unit->count & 0x3ff) * 4 });
@@ -464,7 +474,7 @@ static void make_load_store(Maker *m)
     uint8_t esz = (uint8_t)pick(t == IR_V128 ? 5 : t == IR_I64 ? 4 : 3);
     uint8_t sub = flags[pick(t == IR_V128 ? 3 : G_N_ELEMENTS(flags))];
     IrRef address = address_of(m, sub & IR_MEM_ALIGNED && pick(20), esz);
-    int64_t imm = sub & IR_MEM_ALIGNED ? 0 : pick(3) ? (int64_t)pick(64) : 0;
+    int64_t imm = sub & IR_MEM_ALIGNED ? 0 : pick(3) ? (int64_t)pick(300) - 100 : 0;
 
     switch (pick(5)) {
     case 0:

@@ -221,7 +221,9 @@ static void begin_unit(Emitter *e, HostBackend *b, const IrUnit *unit)
     e->pc_offset = unit->start;
     e->failed = e->done = false;
     e->link_count = e->stub_count = e->cold_store_count = e->constant_count = 0;
-    e->locked = 0;
+    e->locked = e->reserved = 0;
+    e->next_group = 0;
+    memset(e->groups, 0, sizeof(e->groups));
     e->eflags = 0;
     memset(e->reg_value, 0, sizeof(e->reg_value));
     memset(e->home_value, 0, sizeof(e->home_value));

@@ -162,6 +162,141 @@ static void load_from(Emitter *e, const IrOp *op, int to, Mem m)
     }
 }
 
+/* --- groups of accesses ------------------------------------------------------------------------ */
+
+enum { GROUP_SPAN = 512, GROUP_WINDOW = 64 };
+
+static bool may_be_grouped(const IrOp *op)
+{
+    return (op->opcode == IR_OP_ld || op->opcode == IR_OP_st || op->opcode == IR_OP_st2 ||
+            op->opcode == IR_OP_ldchk) &&
+           !(op->sub & (IR_MEM_ALIGNED | IR_MEM_UNPRIV)) && op->imm >= INT32_MIN / 2 &&
+           op->imm <= INT32_MAX / 2;
+}
+
+static int32_t access_size(const IrOp *op)
+{
+    return op->opcode == IR_OP_ldchk ? (int32_t)op->aux : (op->opcode == IR_OP_st2 ? 2 : 1) << op->esz;
+}
+
+static bool is_write(const IrOp *op)
+{
+    return op->opcode == IR_OP_st || op->opcode == IR_OP_st2;
+}
+
+/* The group that covers this access. */
+static const AccessGroup *find_group(const Emitter *e, const IrOp *op)
+{
+    for (unsigned i = 0; i < MAX_GROUPS; i++) {
+        const AccessGroup *g = &e->groups[i];
+
+        if (g->base && g->base == e->root[op->args[0]] && may_be_grouped(op) && op->imm >= g->start &&
+            op->imm + access_size(op) <= g->end && (is_write(op) ? g->write : g->read)) {
+            return g;
+        }
+    }
+    return NULL;
+}
+
+/* Looks ahead for accesses that this one's lookup can serve, too; base 0: there are none. */
+static AccessGroup plan_group(const Emitter *e, const IrOp *op)
+{
+    AccessGroup g = { .base = e->root[op->args[0]], .start = (int32_t)op->imm,
+                      .end = (int32_t)op->imm + access_size(op), .write = is_write(op),
+                      .read = !is_write(op) };
+    unsigned members = 0;
+
+    for (unsigned i = e->at + 1; i < e->unit->count && i < e->at + GROUP_WINDOW; i++) {
+        const IrOp *other = &e->unit->ops[i];
+        int32_t start = (int32_t)other->imm, end;
+
+        if (other->opcode == IR_OP_call) {
+            break;
+        }
+        if (!may_be_grouped(other) || e->skip[i] || e->root[other->args[0]] != g.base) {
+            continue;
+        }
+        end = MAX(g.end, start + access_size(other));
+        start = MIN(g.start, start);
+        if (end - start <= GROUP_SPAN) {
+            g.start = start;
+            g.end = end;
+            g.write |= is_write(other);
+            g.read |= !is_write(other);
+            members++;
+        }
+    }
+    if (members == 0 || !may_be_grouped(op)) {
+        g.base = 0;
+    }
+    return g;
+}
+
+/* What is common to all accesses: begin takes registers, check emits the test, end keeps the group. */
+typedef struct {
+    TlbLookup l;
+    const AccessGroup *member;
+    AccessGroup group;
+    ColdStub *stub;
+} Access;
+
+static void begin_access(Emitter *e, const IrOp *op, Access *access)
+{
+    access->l.address = emitter_use_address(e, op->args[0], op->imm, &access->l.imm);
+    access->member = find_group(e, op);
+    access->group.base = 0;
+    if (access->member) {
+        access->l.t = access->member->reg;
+        emitter_lock(e, access->l.t);
+    } else {
+        access->group = plan_group(e, op);
+        access->l.t = emitter_scratch(e);
+    }
+}
+
+static void check_access(Emitter *e, Access *access, StubKind kind)
+{
+    ColdStub *stub = emitter_stub(e, kind);
+
+    access->stub = stub;
+    stub->address = (int8_t)access->l.address;
+    stub->imm = access->l.imm;
+    stub->scratch = (int8_t)access->l.page;
+    stub->group = access->group;
+    stub->group.reg = (int8_t)access->l.t;
+    emitter_snapshot(e, stub);
+    if (access->member) {
+        asm_rr(&e->a, OP_TEST, true, access->l.t, access->l.t);
+        emitter_stub_jump(stub, asm_jcc(&e->a, CC_E));
+    } else if (access->group.base) {
+        TlbLookup l = access->l;
+
+        l.imm = access->group.start;
+        l.size = (unsigned)(access->group.end - access->group.start);
+        l.read = access->group.read;
+        l.write = access->group.write;
+        emit_tlb_lookup(e, &l, stub);
+    } else {
+        emit_tlb_lookup(e, &access->l, stub);
+    }
+}
+
+/* After the op is finished. */
+static void end_access(Emitter *e, const Access *access)
+{
+    AccessGroup *g = &e->groups[e->next_group];
+
+    if (access->group.base && !e->reg_value[access->l.t]) {
+        if (g->base) {
+            e->reserved &= ~(1u << g->reg);
+        }
+        *g = access->group;
+        g->reg = (int8_t)access->l.t;
+        e->reserved |= 1u << g->reg;
+        e->next_group = (e->next_group + 1) % MAX_GROUPS;
+    }
+}
+
 static int load_result(Emitter *e, const IrOp *op, int address, int page)
 {
     if (op->type == IR_V128) {
@@ -179,27 +314,21 @@ static int load_result(Emitter *e, const IrOp *op, int address, int page)
 
 static void emit_load(Emitter *e, const IrOp *op)
 {
-    ColdStub *stub;
-    TlbLookup l = { .size = 1u << op->esz, .element = 1u << op->esz, .flags = op->sub,
-                    .read = true };
+    Access access = { .l = { .size = 1u << op->esz, .element = 1u << op->esz, .flags = op->sub,
+                             .read = true } };
     int result;
 
     emitter_clobber_flags(e);
-    l.address = emitter_use_address(e, op->args[0], op->imm, &l.imm);
-    l.t = emitter_scratch(e);
-    l.page = emitter_scratch(e);
+    begin_access(e, op, &access);
+    access.l.page = emitter_scratch(e);
     emitter_advance(e);
-    result = load_result(e, op, l.address, l.page);
-    stub = emitter_stub(e, STUB_LOAD);
-    stub->address = (int8_t)l.address;
-    stub->imm = l.imm;
-    stub->scratch = (int8_t)l.t;
-    stub->result = (int8_t)result;
-    emitter_snapshot(e, stub);
-    emit_tlb_lookup(e, &l, stub);
-    load_from(e, op, result, mem_index(l.address, l.t, 0, l.imm));
-    stub->join = e->a.p;
+    result = load_result(e, op, access.l.address, access.l.page);
+    check_access(e, &access, STUB_LOAD);
+    access.stub->result = (int8_t)result;
+    load_from(e, op, result, mem_index(access.l.address, access.l.t, 0, access.l.imm));
+    access.stub->join = e->a.p;
     emitter_finish(e, result);
+    end_access(e, &access);
 }
 
 /* A register with the value to store, or NO_REG: the constant goes into the instruction. */
@@ -251,58 +380,50 @@ static void store_to(Emitter *e, const IrOp *op, Mem m, int value, int32_t imm, 
 static void emit_store(Emitter *e, const IrOp *op)
 {
     bool two = op->opcode == IR_OP_st2;
-    ColdStub *stub;
-    TlbLookup l = { .size = (two ? 2u : 1u) << op->esz, .element = 1u << op->esz,
-                    .flags = op->sub, .write = true };
+    Access access = { .l = { .size = (two ? 2u : 1u) << op->esz, .element = 1u << op->esz,
+                             .flags = op->sub, .write = true } };
     int value, value2 = NO_REG;
     int32_t imm = 0, imm2 = 0;
+    Mem m;
 
     emitter_clobber_flags(e);
-    l.address = emitter_use_address(e, op->args[0], op->imm, &l.imm);
+    begin_access(e, op, &access);
     value = use_store_value(e, op, op->args[1], &imm);
     if (two) {
         value2 = use_store_value(e, op, op->args[2], &imm2);
     }
-    l.t = emitter_scratch(e);
-    l.page = emitter_scratch(e);
+    access.l.page = emitter_scratch(e);
     emitter_advance(e);
-    stub = emitter_stub(e, two ? STUB_STORE2 : STUB_STORE);
-    stub->address = (int8_t)l.address;
-    stub->imm = l.imm;
-    stub->scratch = (int8_t)l.t;
-    stub->value = (int8_t)value;
-    stub->value2 = (int8_t)value2;
-    emitter_snapshot(e, stub);
-    emit_tlb_lookup(e, &l, stub);
-    store_to(e, op, mem_index(l.address, l.t, 0, l.imm), value, imm, l.page);
+    check_access(e, &access, two ? STUB_STORE2 : STUB_STORE);
+    access.stub->value = (int8_t)value;
+    access.stub->value2 = (int8_t)value2;
+    m = mem_index(access.l.address, access.l.t, 0, access.l.imm);
+    store_to(e, op, m, value, imm, access.l.page);
     if (two) {
-        store_to(e, op, mem_index(l.address, l.t, 0, l.imm + (1 << op->esz)), value2, imm2, l.page);
+        m.disp += 1 << op->esz;
+        store_to(e, op, m, value2, imm2, access.l.page);
     }
-    stub->join = e->a.p;
+    access.stub->join = e->a.p;
     emitter_finish_void(e);
+    end_access(e, &access);
 }
 
 static void emit_load_check(Emitter *e, const IrOp *op)
 {
-    ColdStub *stub;
-    TlbLookup l = { .size = (unsigned)op->aux, .element = 1u << op->esz, .flags = op->sub,
-                    .read = true };
+    Access access = { .l = { .size = (unsigned)op->aux, .element = 1u << op->esz, .flags = op->sub,
+                             .read = true } };
 
     emitter_clobber_flags(e);
-    l.address = emitter_use_address(e, op->args[0], op->imm, &l.imm);
-    l.t = emitter_scratch(e);
-    l.page = emitter_scratch(e);
+    begin_access(e, op, &access);
+    access.l.page = emitter_scratch(e);
     emitter_advance(e);
-    stub = emitter_stub(e, STUB_CHECK);
-    stub->address = (int8_t)l.address;
-    stub->imm = l.imm;
-    stub->scratch = (int8_t)l.t;
-    stub->result = (int8_t)l.t;
-    emitter_snapshot(e, stub);
-    emit_tlb_lookup(e, &l, stub);
-    asm_lea(&e->a, true, l.t, mem_index(l.address, l.t, 0, l.imm));
-    stub->join = e->a.p;
-    emitter_finish(e, l.t);
+    check_access(e, &access, STUB_CHECK);
+    access.stub->result = (int8_t)access.l.page;
+    asm_lea(&e->a, true, access.l.page,
+            mem_index(access.l.address, access.l.t, 0, access.l.imm));
+    access.stub->join = e->a.p;
+    emitter_finish(e, access.l.page);
+    end_access(e, &access);
 }
 
 static void emit_load_raw(Emitter *e, const IrOp *op)
@@ -455,6 +576,36 @@ static void stub_store_part(Emitter *e, const ColdStub *stub, IrRef value_ref, i
     emit_stub_call(e, stub, COLD_STORE);
 }
 
+/* After a slow access: the group's addend, or 0 when the lookup fails again. */
+static void stub_look_up_group(Emitter *e, const ColdStub *stub)
+{
+    static const int8_t candidates[] = { RAX, RCX, RDX, RSI, RDI };
+    const AccessGroup *g = &stub->group;
+    ColdStub failed = { 0 };
+    TlbLookup l = { .address = stub->address, .imm = g->start, .read = g->read, .write = g->write,
+                    .size = (unsigned)(g->end - g->start), .element = 1, .t = g->reg };
+    uint8_t *done;
+
+    if (!g->base) {
+        return;
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(candidates); i++) {
+        l.page = candidates[i];
+        if (l.page != stub->address && l.page != g->reg) {
+            break;
+        }
+    }
+    asm_store(&e->a, true, mem(RSP, FRAME_SCRATCH), l.page);
+    emit_tlb_lookup(e, &l, &failed);
+    done = asm_jmp_short(&e->a);
+    for (unsigned i = 0; i < failed.jump_count; i++) {
+        asm_patch(&e->a, failed.jumps[i]);
+    }
+    asm_mov_imm(&e->a, g->reg, 0);
+    asm_patch_short(&e->a, done);
+    asm_load(&e->a, true, l.page, mem(RSP, FRAME_SCRATCH));
+}
+
 static void stub_load_result(Emitter *e, const ColdStub *stub)
 {
     IrOp op = e->unit->ops[stub->op];
@@ -479,10 +630,12 @@ void emit_memory_stub(Emitter *e, ColdStub *stub)
         stub_address(e, stub, 0);
         stub_size_flags(e, 1, size, op->sub);
         emit_stub_call(e, stub, op->type == IR_V128 ? COLD_LOAD_VECTOR : COLD_LOAD);
+        stub_look_up_group(e, stub);
         stub_load_result(e, stub);
         break;
     case STUB_STORE:
         stub_store_part(e, stub, op->args[1], stub->value, 0);
+        stub_look_up_group(e, stub);
         break;
     case STUB_STORE2:
         stub_address(e, stub, 0);
@@ -490,6 +643,7 @@ void emit_memory_stub(Emitter *e, ColdStub *stub)
         emit_stub_call(e, stub, COLD_STORE_CHECK);
         stub_store_part(e, stub, op->args[1], stub->value, 0);
         stub_store_part(e, stub, op->args[2], stub->value2, (int32_t)size);
+        stub_look_up_group(e, stub);
         break;
     case STUB_ZERO:
         stub_address(e, stub, 0);
@@ -500,6 +654,7 @@ void emit_memory_stub(Emitter *e, ColdStub *stub)
         stub_address(e, stub, 0);
         stub_size_flags(e, 1, stub->kind == STUB_CHECK ? (unsigned)op->aux : size, op->sub);
         emit_stub_call(e, stub, stub->kind == STUB_CHECK ? COLD_LOAD_CHECK : COLD_ATOMIC_CHECK);
+        stub_look_up_group(e, stub);
         asm_load(&e->a, true, stub->result, mem(RSP, FRAME_RESULT));
     }
     asm_jmp_to(&e->a, stub->join);

@@ -103,6 +103,18 @@ typedef enum {
     STUB_INDIRECT,   /* jump-cache miss */
 } StubKind;
 
+/*
+ * A range around a base value that one TLB lookup has covered: accesses within it use the addend in
+ * `reg`, which is 0 when the lookup failed. The register is given up when others are scarce.
+ */
+typedef struct {
+    IrRef base;              /* 0: none */
+    int32_t start, end;      /* offsets from base */
+    bool read, write;
+    int8_t reg;
+} AccessGroup;
+enum { MAX_GROUPS = 2 };
+
 /* Out-of-line code to emit after the unit's body. */
 typedef struct {
     uint8_t kind;            /* StubKind */
@@ -118,6 +130,7 @@ typedef struct {
     uint8_t *jumps[6];       /* displacements (rel32) that lead here */
     uint8_t *join;           /* where to continue */
     TcgLink *link;
+    AccessGroup group;       /* to be looked up again after the slow access */
 } ColdStub;
 
 struct Emitter {
@@ -139,6 +152,10 @@ struct Emitter {
     /* Registers: what each holds (0: nothing), and which may not be chosen during this op. */
     IrRef reg_value[REG_COUNT];
     uint32_t locked;
+
+    uint32_t reserved;                 /* registers of groups */
+    AccessGroup groups[MAX_GROUPS];
+    unsigned next_group;
 
     /* EFLAGS. */
     IrRef eflags;
@@ -243,6 +260,7 @@ int emitter_result_no_pin(Emitter *e, int reuse);
 void emitter_finish(Emitter *e, int reg);
 void emitter_finish_void(Emitter *e);
 void emitter_finish_from(Emitter *e, int reg);        /* the result is in this temporary */
+void emitter_drop_groups(Emitter *e, uint32_t registers);
 void emitter_bind(Emitter *e, IrRef root, int reg);
 void emitter_unbind(Emitter *e, int reg);
 void emitter_copy(Emitter *e, int to, int from);

@@ -132,11 +132,17 @@ static void back_up(Emitter *e, int reg)
     }
 }
 
+static bool is_free(const Emitter *e, int reg)
+{
+    return emitter_is_temporary(e, reg) && !e->reg_value[reg] &&
+           !((e->locked | e->reserved) >> reg & 1);
+}
+
 static int find_free(const Emitter *e, bool vector)
 {
     if (vector) {
         for (int reg = XMM0; reg < REG_COUNT; reg++) {
-            if (emitter_is_temporary(e, reg) && !e->reg_value[reg] && !(e->locked >> reg & 1)) {
+            if (is_free(e, reg)) {
                 return reg;
             }
         }
@@ -145,7 +151,7 @@ static int find_free(const Emitter *e, bool vector)
     for (unsigned i = 0; i < G_N_ELEMENTS(int_order); i++) {
         int reg = int_order[i];
 
-        if (emitter_is_temporary(e, reg) && !e->reg_value[reg] && !(e->locked >> reg & 1)) {
+        if (is_free(e, reg)) {
             return reg;
         }
     }
@@ -162,7 +168,7 @@ static int find_victim(Emitter *e, bool vector)
         IrRef value = e->reg_value[reg];
         unsigned next, score;
 
-        if (!emitter_is_temporary(e, reg) || (e->locked >> reg & 1)) {
+        if (!emitter_is_temporary(e, reg) || ((e->locked | e->reserved) >> reg & 1)) {
             continue;
         }
         next = e->next_use[value] ? e->next_use[value] : IR_MAX_OPS;
@@ -182,10 +188,27 @@ static int find_victim(Emitter *e, bool vector)
     return best;
 }
 
+/* Groups whose register is wanted for something else; ~0: all. */
+void emitter_drop_groups(Emitter *e, uint32_t registers)
+{
+    for (unsigned i = 0; i < MAX_GROUPS; i++) {
+        AccessGroup *group = &e->groups[i];
+
+        if (group->base && (registers >> group->reg & 1)) {
+            e->reserved &= ~(1u << group->reg);
+            group->base = 0;
+        }
+    }
+}
+
 static int allocate(Emitter *e, bool vector)
 {
     int reg = find_free(e, vector);
 
+    if (reg == NO_REG && !vector && (e->reserved & ~e->locked)) {
+        emitter_drop_groups(e, e->reserved & ~e->locked);
+        reg = find_free(e, vector);
+    }
     if (reg == NO_REG) {
         reg = find_victim(e, vector);
         back_up(e, reg);
@@ -227,6 +250,7 @@ static void evacuate(Emitter *e, int reg)
 
 void emitter_take(Emitter *e, int reg)
 {
+    emitter_drop_groups(e, 1u << reg);
     emitter_lock(e, reg);
     evacuate(e, reg);
 }
@@ -504,6 +528,7 @@ void emitter_spill_temporaries(Emitter *e)
 
 void emitter_drop_temporaries(Emitter *e)
 {
+    emitter_drop_groups(e, ~0u);
     for (uint32_t map = e->b->temporaries; map; map &= map - 1) {
         emitter_unbind(e, __builtin_ctz(map));
     }
