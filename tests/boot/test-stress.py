@@ -39,6 +39,7 @@ def main():
         guest.expect("^bench-ready", 300)
         guest.line("shell")
         guest.expect("^shell-ready", 60)
+        guest.command("ip link set lo up")
         for name in CLASSES:
             status, output = guest.command(
                 f"stress-ng --class {name} --sequential 4 --verify --timeout {seconds} --exclude {EXCLUDE} -q "
