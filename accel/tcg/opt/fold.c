@@ -176,7 +176,7 @@ static bool fold_constant_operands(Folder *f, unsigned i)
 {
     IrOp *op = &f->unit->ops[i];
     unsigned args = ir_op_info[op->opcode].args;
-    uint64_t a, b = 0, r;
+    uint64_t a = 0, b = 0, r;
     bool has_a = constant(f, op->args[0], &a);
     bool has_b = args == 1 || constant(f, op->args[1], &b);
     IrRef same;
