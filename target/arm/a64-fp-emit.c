@@ -43,8 +43,13 @@ IrRef a64_fp(A64Translator *t, ArmFp op, unsigned esz, bool scalar, IrRef a, IrR
     if (!is_native(esz) || native == IR_FOP_COUNT) {
         return a64_call(t, helper, a, b, c, 0);
     }
-    return a64_op(t, (IrOp){ .opcode = IR_OP_fop, .type = IR_V128, .esz = (uint8_t)esz,
-                             .sub = (uint8_t)native, .cond = flush_of(t), .var = scalar, .args = { a, b, c },
+    return a64_op(t, (IrOp){ .opcode = IR_OP_fop,
+                             .type = IR_V128,
+                             .esz = (uint8_t)esz,
+                             .sub = (uint8_t)native,
+                             .cond = flush_of(t),
+                             .var = scalar,
+                             .args = { a, b, c },
                              .helper = helper });
 }
 
@@ -74,9 +79,15 @@ IrRef a64_fp_imm(A64Translator *t, ArmFp op, unsigned esz, bool scalar, IrRef a,
     if (!is_native(esz) || !is_native_imm(t, op, esz, scalar, imm)) {
         return a64_call(t, helper, a, a64_const(t, IR_I64, imm), 0, 0);
     }
-    return a64_op(t, (IrOp){ .opcode = IR_OP_fop, .type = IR_V128, .esz = (uint8_t)esz,
-                             .sub = (uint8_t)native_op(op), .cond = flush_of(t), .var = scalar, .args = { a },
-                             .imm = imm, .helper = helper });
+    return a64_op(t, (IrOp){ .opcode = IR_OP_fop,
+                             .type = IR_V128,
+                             .esz = (uint8_t)esz,
+                             .sub = (uint8_t)native_op(op),
+                             .cond = flush_of(t),
+                             .var = scalar,
+                             .args = { a },
+                             .imm = imm,
+                             .helper = helper });
 }
 
 IrRef a64_fp_to_int(A64Translator *t, unsigned esz, bool is_signed, bool wide, IrRef a, int64_t imm)

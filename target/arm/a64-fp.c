@@ -140,7 +140,8 @@ static bool translate_fp_two_source(A64Translator *t, const A64Fields *f)
     if (!a64_fp_access(t)) {
         return true;
     }
-    result = a64_fp(t, (ArmFp)op[f->opcode], esz, true, a64_get_v(t, f->rn), a64_get_v(t, f->rm), 0);
+    result =
+        a64_fp(t, (ArmFp)op[f->opcode], esz, true, a64_get_v(t, f->rn), a64_get_v(t, f->rm), 0);
     set_scalar(t, f->rd, esz, f->opcode == 8 ? a64_fp_neg(t, esz, result) : result);
     return true;
 }

@@ -154,7 +154,8 @@ static bool translate_simd_permute(A64Translator *t, const A64Fields *f)
         n = a64_vop2(t, IR_OP_vcombine, 0, n, m);
         a64_set_v_low(t, f->rd, 3, a64_vop2(t, op, f->size, n, n));
     } else if (op == IR_OP_vzip2) {
-        a64_set_v(t, f->rd, a64_vop1(t, IR_OP_vhigh, 0, a64_vop2(t, IR_OP_vzip1, f->size, n, m), 0));
+        a64_set_v(t, f->rd,
+                  a64_vop1(t, IR_OP_vhigh, 0, a64_vop2(t, IR_OP_vzip1, f->size, n, m), 0));
     } else {
         a64_set_v_low(t, f->rd, 3, a64_vop2(t, op, f->size, n, m));
     }

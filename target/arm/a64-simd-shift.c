@@ -169,7 +169,8 @@ static IrRef narrowing(const Shift *s, unsigned opcode, unsigned low_wide, IrRef
     if (plain) {
         return a64_vop2(s->t, IR_OP_vnarrow, s->esz, wide, wide);
     }
-    return a64_simd_narrow(s->t, s->esz, low_wide, !is_unsigned, !is_unsigned && !to_unsigned, wide);
+    return a64_simd_narrow(s->t, s->esz, low_wide, !is_unsigned, !is_unsigned && !to_unsigned,
+                           wide);
 }
 
 INSTRUCTION(simd_shift_narrow, "0 q u 011110 immh:4 immb:3 100 opcode:2 1 rn:5 rd:5",

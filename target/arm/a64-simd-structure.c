@@ -50,8 +50,10 @@ typedef struct {
 
 static const Shape *multiple_shape(unsigned opcode)
 {
-    static const Shape shapes[16] = { [0] = { 4, 4 }, [2] = { 4, 1 }, [4] = { 3, 3 }, [6] = { 3, 1 },
-                                      [7] = { 1, 1 }, [8] = { 2, 2 }, [10] = { 2, 1 } };
+    static const Shape shapes[16] = {
+        [0] = { 4, 4 }, [2] = { 4, 1 }, [4] = { 3, 3 }, [6] = { 3, 1 },
+        [7] = { 1, 1 }, [8] = { 2, 2 }, [10] = { 2, 1 }
+    };
 
     return shapes[opcode].registers ? &shapes[opcode] : NULL;
 }

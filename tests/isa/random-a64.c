@@ -143,12 +143,22 @@ static void make_cpu(Test *t)
     t->cpu->tcg.context = t->cpu->tcg.context_unpriv = context;
     t->cpu->tcg.interpreter_values = g_malloc0(sizeof(IrValue) * IR_MAX_OPS);
     t->runtime = (HostRuntime){
-        .vars = arm_target.tcg->vars, .var_count = arm_target.tcg->var_count,
-        .pinned_ints = arm_target.tcg->pinned_ints, .pinned_vectors = arm_target.tcg->pinned_vectors,
-        .env_bias = arm_target.tcg->env_bias, .load = load, .store = store,
-        .load_vector = load_vector, .store_vector = store_vector, .store_check = store_check,
-        .load_check = host_address, .atomic_check = host_address, .zero = zero,
-        .dispatch = leave, .follow_link = leave_by_link, .indirect = leave_indirect,
+        .vars = arm_target.tcg->vars,
+        .var_count = arm_target.tcg->var_count,
+        .pinned_ints = arm_target.tcg->pinned_ints,
+        .pinned_vectors = arm_target.tcg->pinned_vectors,
+        .env_bias = arm_target.tcg->env_bias,
+        .load = load,
+        .store = store,
+        .load_vector = load_vector,
+        .store_vector = store_vector,
+        .store_check = store_check,
+        .load_check = host_address,
+        .atomic_check = host_address,
+        .zero = zero,
+        .dispatch = leave,
+        .follow_link = leave_by_link,
+        .indirect = leave_indirect,
     };
 }
 
@@ -267,7 +277,8 @@ static uint64_t random_float(Test *t, const FloatFormat *f)
     default:
         break;
     }
-    return (random64(t) & 1) << (f->exp_bits + f->frac_bits) | (exp & exp_max) << f->frac_bits | frac;
+    return (random64(t) & 1) << (f->exp_bits + f->frac_bits) | (exp & exp_max) << f->frac_bits |
+           frac;
 }
 
 static uint64_t random_lane(Test *t, unsigned esz)
@@ -412,8 +423,8 @@ static void print_operands(const A64State *s, uint32_t insn)
     g_autofree char *text = disassemble(insn);
     unsigned rn = insn >> 5 & 31, rm = insn >> 16 & 31, ra = insn >> 10 & 31;
 
-    g_print("  %08x %s\n    vn %016lx%016lx vm %016lx%016lx va %016lx%016lx", insn, text, s->v[rn][1],
-            s->v[rn][0], s->v[rm][1], s->v[rm][0], s->v[ra][1], s->v[ra][0]);
+    g_print("  %08x %s\n    vn %016lx%016lx vm %016lx%016lx va %016lx%016lx", insn, text,
+            s->v[rn][1], s->v[rn][0], s->v[rm][1], s->v[rm][0], s->v[ra][1], s->v[ra][0]);
     g_print(rn < 31 ? " xn %#lx\n" : "\n", s->x[rn % 31]);
 }
 
@@ -576,9 +587,10 @@ static void run_all(Test *t, const char *only, unsigned long count)
         uint32_t insns[A64_INSNS];
 
         for (unsigned i = 0; i < A64_INSNS; i++) {
-            insns[i] = i == 0         ? random_insn(t, pattern)
-                       : i < t->length ? random_insn(t, patterns->pdata[random64(t) % patterns->len])
-                                       : (uint32_t)NOP;
+            insns[i] = i == 0 ? random_insn(t, pattern)
+                       : i < t->length
+                           ? random_insn(t, patterns->pdata[random64(t) % patterns->len])
+                           : (uint32_t)NOP;
         }
         for (unsigned i = 0; i < STATES_PER_INSN; i++) {
             random_state(t, &before[filled], insns);

@@ -193,8 +193,8 @@ static void test_muladd(void)
         bool nan = float_class_is_nan(float_unpack(f, want, &(FloatStatus){ 0 }).class);
 
         if (got != want || comparable(s.flags, nan) != comparable(flags, nan)) {
-            g_error("fma wide %d rounding %d: %#lx, %#lx, %#lx: %#lx flags %#x, host %#lx %#x", wide,
-                    rounding, a, b, c, got, s.flags, want, flags);
+            g_error("fma wide %d rounding %d: %#lx, %#lx, %#lx: %#lx flags %#x, host %#lx %#x",
+                    wide, rounding, a, b, c, got, s.flags, want, flags);
         }
     }
 }
