@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Apple disk image (UDIF) with an XML property list: read only. Chunks that are raw, zero or
- * zlib-compressed; ADC, bzip2 and LZFSE chunks are refused when the image is opened.
+ * compressed by zlib or bzip2; ADC, LZFSE and LZMA chunks are refused when the image is opened.
  */
 #include "block/mapped.h"
 
+#include <bzlib.h>
 #include <stdlib.h>
 #include <zlib.h>
 
@@ -25,6 +26,7 @@ enum {
     CHUNK_IGNORE = 2,
 };
 #define CHUNK_ZLIB 0x80000005u
+#define CHUNK_BZIP2 0x80000006u
 #define CHUNK_COMMENT 0x7ffffffeu
 #define CHUNK_END 0xffffffffu
 
@@ -58,13 +60,13 @@ static bool add_chunk(Dmg *dmg, const uint8_t *entry, uint64_t first_sector, GEr
         return true;
     }
     if (chunk.type != CHUNK_ZERO && chunk.type != CHUNK_RAW && chunk.type != CHUNK_IGNORE &&
-        chunk.type != CHUNK_ZLIB) {
+        chunk.type != CHUNK_ZLIB && chunk.type != CHUNK_BZIP2) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED,
-                          "dmg chunks of type %#x (bzip2, LZFSE or ADC) are not supported",
+                          "dmg chunks of type %#x (ADC, LZFSE or LZMA) are not supported",
                           chunk.type);
     }
     if (sector > INT64_MAX / 1024 || count > INT64_MAX / 1024 ||
-        (chunk.type == CHUNK_ZLIB &&
+        (chunk.type >= CHUNK_ZLIB &&
          (count > CHUNK_SECTORS_MAX || chunk.host_size > CHUNK_SECTORS_MAX * 512ull)) ||
         dmg->chunks->len >= CHUNKS_MAX) {
         return error_fail(error, KASO_ERROR_INVALID, "dmg chunk of %" G_GUINT64_FORMAT
@@ -152,7 +154,7 @@ static bool dmg_open(BlockNode *node, GHashTable *options, GError **error)
     }
     offset = load_be64(trailer + XML_OFFSET);
     length = load_be64(trailer + XML_LENGTH);
-    if (!length || length > XML_MAX || offset > size) {
+    if (!length || length > XML_MAX || offset > size || length > size - offset) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED,
                           "The dmg image has no property list of a sane size");
     }
@@ -197,17 +199,28 @@ static int dmg_map(BlockNode *node, uint64_t offset, MappedPiece *piece)
     }
     piece->count = MIN(piece->count, chunk->end - offset);
     piece->kind = chunk->type == CHUNK_RAW    ? PIECE_DATA
-                  : chunk->type == CHUNK_ZLIB ? PIECE_COMPRESSED
+                  : chunk->type >= CHUNK_ZLIB ? PIECE_COMPRESSED
                                               : PIECE_ZERO;
     piece->host = chunk->type == CHUNK_RAW ? chunk->host + offset - chunk->start : low;
     return 0;
+}
+
+static bool decompress(const Chunk *chunk, uint8_t *out, uint8_t *in)
+{
+    uLongf size = chunk->end - chunk->start;
+    unsigned bz_size = (unsigned)size;
+
+    if (chunk->type == CHUNK_BZIP2) {
+        return BZ2_bzBuffToBuffDecompress((char *)out, &bz_size, (char *)in,
+                                          (unsigned)chunk->host_size, 0, 0) == BZ_OK;
+    }
+    return uncompress(out, &size, in, chunk->host_size) == Z_OK;
 }
 
 /* Inflates the chunk unless it is the one that was read last. [lock held] */
 static int inflate_chunk(BlockNode *node, const Chunk *chunk)
 {
     Dmg *dmg = node->state;
-    uLongf size = chunk->end - chunk->start;
     g_autofree uint8_t *in = NULL;
     int result;
 
@@ -216,11 +229,11 @@ static int inflate_chunk(BlockNode *node, const Chunk *chunk)
     }
     dmg->has_inflated = false;
     g_free(dmg->inflated);
-    dmg->inflated = g_try_malloc0(size);
+    dmg->inflated = g_try_malloc0(chunk->end - chunk->start);
     in = g_try_malloc(MAX(chunk->host_size, 1));
     result = in && dmg->inflated ? node_pread(node->file->node, chunk->host, in, chunk->host_size)
                                  : -ENOMEM;
-    if (result == 0 && uncompress(dmg->inflated, &size, in, chunk->host_size) != Z_OK) {
+    if (result == 0 && !decompress(chunk, dmg->inflated, in)) {
         result = -EIO;
     }
     dmg->inflated_start = chunk->start;

@@ -76,6 +76,13 @@ void *mapped_load_table(BlockNode *file, uint64_t offset, uint64_t entries, unsi
                    " entries at %" G_GUINT64_FORMAT ")", name, entries, offset);
         return NULL;
     }
+    /* What is not in the file must not cost memory. */
+    if (offset + entries * entry_size > align_up(node_size(file), 4096)) {
+        error_fail(error, KASO_ERROR_INVALID,
+                   "%s (%" G_GUINT64_FORMAT " entries at %" G_GUINT64_FORMAT
+                   ") goes beyond the end of the file", name, entries, offset);
+        return NULL;
+    }
     table = g_try_malloc(MAX(entries * entry_size, 1));
     result = table ? node_pread(file, offset, table, entries * entry_size) : -ENOMEM;
     if (result < 0) {

@@ -139,6 +139,10 @@ static bool parse_extent(BlockNode *node, Vmdk *vmdk, const char *line, uint64_t
         vmdk->extents->len >= EXTENTS_MAX) {
         return error_fail(error, KASO_ERROR_INVALID, "Invalid extent line: %.60s", line);
     }
+    if (sectors * 512 > INT64_MAX - *start) {
+        return error_fail(error, KASO_ERROR_INVALID, "The extents are too large together: %.60s",
+                          line);
+    }
     extent.end = *start + sectors * 512;
     if (!strcmp(kind, "ZERO")) {
         extent.kind = EXTENT_ZERO;
