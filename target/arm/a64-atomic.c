@@ -34,7 +34,9 @@ static IrRef store_exclusive(A64Translator *t, unsigned esz, IrRef address, IrRe
     IrRef monitored = a64_get_var(t, ARM_VAR_EXCLUSIVE_ADDRESS, IR_I64);
     IrRef expected = a64_get_var(t, ARM_VAR_EXCLUSIVE_LOW, IR_I64);
 
-    return a64_op(t, (IrOp){ .opcode = IR_OP_stx, .type = IR_I64, .esz = (uint8_t)esz,
+    return a64_op(t, (IrOp){ .opcode = IR_OP_stx,
+                             .type = IR_I64,
+                             .esz = (uint8_t)esz,
                              .sub = (uint8_t)(a64_memory_flags(t) | IR_MEM_ALIGNED),
                              .args = { address, value, monitored, expected } });
 }
@@ -81,10 +83,12 @@ static bool translate_ldxp(A64Translator *t, const A64Fields *f)
         return true;
     }
     whole = a64_load(t, IR_V128, 4, IR_MEM_ALIGNED, address, 0);
-    first = a64_op(t, (IrOp){ .opcode = IR_OP_vlane, .type = IR_I64, .esz = 3, .args = { whole },
-                              .imm = big });
-    second = a64_op(t, (IrOp){ .opcode = IR_OP_vlane, .type = IR_I64, .esz = 3, .args = { whole },
-                               .imm = !big });
+    first = a64_op(
+        t,
+        (IrOp){ .opcode = IR_OP_vlane, .type = IR_I64, .esz = 3, .args = { whole }, .imm = big });
+    second = a64_op(
+        t,
+        (IrOp){ .opcode = IR_OP_vlane, .type = IR_I64, .esz = 3, .args = { whole }, .imm = !big });
     a64_set_var(t, ARM_VAR_EXCLUSIVE_ADDRESS, IR_I64, address);
     a64_set_var(t, ARM_VAR_EXCLUSIVE_LOW, IR_I64, first);
     a64_set_var(t, ARM_VAR_EXCLUSIVE_HIGH, IR_I64, second);
@@ -134,8 +138,9 @@ static bool compare_exchange_pair(ArmCpu *cpu, uint64_t address, uint64_t expect
     uint64_t from[2], to[2];
 
     if (!host) {
-        arm_take_abort(cpu, arm_esr(cpu->el1 ? ARM_EC_DATA_ABORT : ARM_EC_DATA_ABORT_LOWER,
-                                    0x35 | 1 << 6), address);
+        arm_take_abort(
+            cpu, arm_esr(cpu->el1 ? ARM_EC_DATA_ABORT : ARM_EC_DATA_ABORT_LOWER, 0x35 | 1 << 6),
+            address);
         tcg_unwind(&cpu->tcg);
     }
     for (unsigned i = 0; i < 2; i++) {
@@ -160,7 +165,9 @@ static uint32_t helper_stxp(TcgState *env, uint64_t address, uint64_t low, uint6
 }
 
 static const TcgHelper stxp_helper = {
-    .name = "stxp", .function = (void *)helper_stxp, .result = IR_I32,
+    .name = "stxp",
+    .function = (void *)helper_stxp,
+    .result = IR_I32,
     .flags = HELPER_ENV | HELPER_READS | HELPER_FAULTS | HELPER_EFFECT,
     .arg_types = { IR_I64, IR_I64, IR_I64 },
 };
@@ -218,7 +225,9 @@ static bool translate_cas(A64Translator *t, const A64Fields *f)
         return false;
     }
     address = a64_get_base(t, f->rn);
-    old = a64_op(t, (IrOp){ .opcode = IR_OP_cas, .type = IR_I64, .esz = (uint8_t)f->size,
+    old = a64_op(t, (IrOp){ .opcode = IR_OP_cas,
+                            .type = IR_I64,
+                            .esz = (uint8_t)f->size,
                             .sub = (uint8_t)(a64_memory_flags(t) | IR_MEM_ALIGNED),
                             .args = { address, a64_get_x(t, f->rs), a64_get_x(t, f->rt) } });
     a64_set_x(t, f->rs, old);
@@ -244,7 +253,9 @@ static void helper_casp(TcgState *env, uint64_t address, uint32_t registers)
 }
 
 static const TcgHelper casp_helper = {
-    .name = "casp", .function = (void *)helper_casp, .result = IR_VOID,
+    .name = "casp",
+    .function = (void *)helper_casp,
+    .result = IR_VOID,
     .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_FAULTS | HELPER_EFFECT,
     .arg_types = { IR_I64, IR_I32 },
 };
@@ -267,7 +278,9 @@ static bool translate_casp(A64Translator *t, const A64Fields *f)
     }
     expected = join_words(t, a64_get_x(t, f->rs), a64_get_x(t, f->rs + 1));
     desired = join_words(t, a64_get_x(t, f->rt), a64_get_x(t, f->rt + 1));
-    old = a64_op(t, (IrOp){ .opcode = IR_OP_cas, .type = IR_I64, .esz = 3,
+    old = a64_op(t, (IrOp){ .opcode = IR_OP_cas,
+                            .type = IR_I64,
+                            .esz = 3,
                             .sub = (uint8_t)(a64_memory_flags(t) | IR_MEM_ALIGNED),
                             .args = { address, expected, desired } });
     split_words(t, old, f->rs, f->rs + 1);
@@ -282,9 +295,12 @@ static bool emit_amo(A64Translator *t, const A64Fields *f, IrAmo kind)
         return false;
     }
     address = a64_get_base(t, f->rn);
-    old = a64_op(t, (IrOp){ .opcode = IR_OP_amo, .type = IR_I64, .esz = (uint8_t)f->size,
+    old = a64_op(t, (IrOp){ .opcode = IR_OP_amo,
+                            .type = IR_I64,
+                            .esz = (uint8_t)f->size,
                             .sub = (uint8_t)(a64_memory_flags(t) | IR_MEM_ALIGNED),
-                            .args = { address, a64_get_x(t, f->rs) }, .aux = kind });
+                            .args = { address, a64_get_x(t, f->rs) },
+                            .aux = kind });
     a64_set_x(t, f->rt, old);
     return true;
 }

@@ -112,8 +112,11 @@ static void helper_eret(TcgState *env, uint64_t target)
 }
 
 static const TcgHelper eret_helper = {
-    .name = "eret", .function = (void *)helper_eret, .result = IR_VOID,
-    .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_EFFECT, .arg_types = { IR_I64 },
+    .name = "eret",
+    .function = (void *)helper_eret,
+    .result = IR_VOID,
+    .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_EFFECT,
+    .arg_types = { IR_I64 },
 };
 TCG_HELPER(eret_helper);
 
@@ -144,7 +147,9 @@ static void helper_svc(TcgState *env, uint32_t esr)
 }
 
 static const TcgHelper svc_helper = {
-    .name = "svc", .function = (void *)helper_svc, .result = IR_VOID,
+    .name = "svc",
+    .function = (void *)helper_svc,
+    .result = IR_VOID,
     .flags = HELPER_ENV | HELPER_FAULTS | HELPER_READS | HELPER_WRITES | HELPER_EFFECT,
     .arg_types = { IR_I32 },
 };
@@ -169,7 +174,9 @@ static void helper_psci(TcgState *env)
 }
 
 static const TcgHelper psci_helper = {
-    .name = "psci", .function = (void *)helper_psci, .result = IR_VOID,
+    .name = "psci",
+    .function = (void *)helper_psci,
+    .result = IR_VOID,
     .flags = HELPER_ENV | HELPER_FAULTS | HELPER_READS | HELPER_WRITES | HELPER_EFFECT,
 };
 TCG_HELPER(psci_helper);

@@ -119,10 +119,12 @@ static void emit_conditional_compare(A64Translator *t, const A64Fields *f, IrRef
     IrRef flags = a64_op2(t, f->op ? IR_OP_subf : IR_OP_addf, type, a, b);
 
     if (f->cond < 14) {
-        IrRef otherwise = a64_op(t, (IrOp){ .opcode = IR_OP_fconst, .type = IR_FLAGS,
-                                            .imm = f->nzcv });
+        IrRef otherwise =
+            a64_op(t, (IrOp){ .opcode = IR_OP_fconst, .type = IR_FLAGS, .imm = f->nzcv });
 
-        flags = a64_op(t, (IrOp){ .opcode = IR_OP_fsel, .type = IR_FLAGS, .cond = (uint8_t)f->cond,
+        flags = a64_op(t, (IrOp){ .opcode = IR_OP_fsel,
+                                  .type = IR_FLAGS,
+                                  .cond = (uint8_t)f->cond,
                                   .args = { a64_get_flags(t), flags, otherwise } });
     }
     a64_set_flags(t, flags);
@@ -155,7 +157,8 @@ static bool translate_csel(A64Translator *t, const A64Fields *f)
     }
     if (f->rn == 31 && f->rm == 31 && f->o2 != f->op) {
         /* CSET and CSETM */
-        a = a64_op(t, (IrOp){ .opcode = IR_OP_cset, .type = (uint8_t)type,
+        a = a64_op(t, (IrOp){ .opcode = IR_OP_cset,
+                              .type = (uint8_t)type,
                               .cond = (uint8_t)ir_cond_invert(f->cond),
                               .args = { a64_get_flags(t) } });
         a64_set(t, f->sf, f->rd, f->op ? a64_op1(t, IR_OP_neg, type, a) : a);
@@ -170,7 +173,9 @@ static bool translate_csel(A64Translator *t, const A64Fields *f)
     }
     flags = a64_get_flags(t);
     a64_set(t, f->sf, f->rd,
-            a64_op(t, (IrOp){ .opcode = IR_OP_sel, .type = (uint8_t)type, .cond = (uint8_t)f->cond,
+            a64_op(t, (IrOp){ .opcode = IR_OP_sel,
+                              .type = (uint8_t)type,
+                              .cond = (uint8_t)f->cond,
                               .args = { flags, a, b } }));
     return true;
 }
@@ -242,8 +247,7 @@ static bool translate_logic_imm(A64Translator *t, const A64Fields *f)
     return true;
 }
 
-INSTRUCTION(logic_shifted, "sf opc:2 01010 shift:2 n rm:5 imm6:6 rn:5 rd:5",
-            "sf == 1 || imm6 < 32")
+INSTRUCTION(logic_shifted, "sf opc:2 01010 shift:2 n rm:5 imm6:6 rn:5 rd:5", "sf == 1 || imm6 < 32")
 static bool translate_logic_shifted(A64Translator *t, const A64Fields *f)
 {
     IrType type = a64_type(f->sf);
@@ -272,7 +276,7 @@ INSTRUCTION(movn, "sf 00 100101 hw:2 imm16:16 rd:5", "sf == 1 || hw < 2")
 static bool translate_movn(A64Translator *t, const A64Fields *f)
 {
     a64_set(t, f->sf, f->rd,
-            a64_const(t, a64_type(f->sf), (int64_t)~((uint64_t)f->imm16 << 16 * f->hw)));
+            a64_const(t, a64_type(f->sf), (int64_t) ~((uint64_t)f->imm16 << 16 * f->hw)));
     return true;
 }
 
@@ -290,8 +294,8 @@ static bool translate_movk(A64Translator *t, const A64Fields *f)
     IrType type = a64_type(f->sf);
     IrRef field = a64_const(t, type, f->imm16);
 
-    a64_set(t, f->sf, f->rd, a64_bitfield(t, IR_OP_bfi, type, a64_get(t, f->sf, f->rd), field,
-                                          16 * f->hw, 16));
+    a64_set(t, f->sf, f->rd,
+            a64_bitfield(t, IR_OP_bfi, type, a64_get(t, f->sf, f->rd), field, 16 * f->hw, 16));
     return true;
 }
 
@@ -300,8 +304,10 @@ static bool translate_adr(A64Translator *t, const A64Fields *f)
 {
     int64_t imm = (int64_t)f->immhi * 4 + f->immlo;
 
-    a64_set_x(t, f->rd, a64_op(t, (IrOp){ .opcode = IR_OP_pc, .type = IR_I64,
-                                          .imm = f->op ? imm * 4096 : t->offset + imm }));
+    a64_set_x(t, f->rd,
+              a64_op(t, (IrOp){ .opcode = IR_OP_pc,
+                                .type = IR_I64,
+                                .imm = f->op ? imm * 4096 : t->offset + imm }));
     return true;
 }
 
@@ -396,8 +402,10 @@ static bool translate_extr(A64Translator *t, const A64Fields *f)
         a64_set(t, f->sf, f->rd, a64_op2i(t, IR_OP_ror, type, low, f->imms));
     } else {
         a64_set(t, f->sf, f->rd,
-                a64_op(t, (IrOp){ .opcode = IR_OP_extr, .type = (uint8_t)type,
-                                  .args = { a64_get(t, f->sf, f->rn), low }, .imm = f->imms }));
+                a64_op(t, (IrOp){ .opcode = IR_OP_extr,
+                                  .type = (uint8_t)type,
+                                  .args = { a64_get(t, f->sf, f->rn), low },
+                                  .imm = f->imms }));
     }
     return true;
 }
@@ -446,7 +454,9 @@ static uint32_t helper_crc32(uint32_t accumulator, uint64_t data, uint32_t bytes
 }
 
 static const TcgHelper crc32_helper = {
-    .name = "crc32", .function = (void *)helper_crc32, .result = IR_I32,
+    .name = "crc32",
+    .function = (void *)helper_crc32,
+    .result = IR_I32,
     .arg_types = { IR_I32, IR_I64, IR_I32 },
 };
 TCG_HELPER(crc32_helper);
@@ -463,12 +473,14 @@ static bool translate_crc32(A64Translator *t, const A64Fields *f)
     accumulator = a64_get_w(t, f->rn);
     if (f->c) {
         data = a64_get(t, f->sf, f->rm);
-        result = a64_op(t, (IrOp){ .opcode = IR_OP_crc32c, .type = IR_I32, .esz = (uint8_t)f->size,
+        result = a64_op(t, (IrOp){ .opcode = IR_OP_crc32c,
+                                   .type = IR_I32,
+                                   .esz = (uint8_t)f->size,
                                    .args = { accumulator, data } });
     } else {
         data = a64_get_x(t, f->rm);
-        result = a64_call(t, &crc32_helper, accumulator, data, a64_const(t, IR_I32, 1 << f->size),
-                          0);
+        result =
+            a64_call(t, &crc32_helper, accumulator, data, a64_const(t, IR_I32, 1 << f->size), 0);
     }
     a64_set_w(t, f->rd, result);
     return true;
@@ -479,8 +491,7 @@ static bool translate_crc32(A64Translator *t, const A64Fields *f)
 INSTRUCTION(rbit, "sf 101101011000000 000000 rn:5 rd:5")
 static bool translate_rbit(A64Translator *t, const A64Fields *f)
 {
-    a64_set(t, f->sf, f->rd,
-            a64_op1(t, IR_OP_rbit, a64_type(f->sf), a64_get(t, f->sf, f->rn)));
+    a64_set(t, f->sf, f->rd, a64_op1(t, IR_OP_rbit, a64_type(f->sf), a64_get(t, f->sf, f->rn)));
     return true;
 }
 
@@ -510,7 +521,8 @@ static bool translate_madd_msub(A64Translator *t, const A64Fields *f)
     IrRef product = a64_op2(t, IR_OP_mul, type, a64_get(t, f->sf, f->rn), a64_get(t, f->sf, f->rm));
 
     if (f->ra != 31) {
-        product = a64_op2(t, f->o0 ? IR_OP_sub : IR_OP_add, type, a64_get(t, f->sf, f->ra), product);
+        product =
+            a64_op2(t, f->o0 ? IR_OP_sub : IR_OP_add, type, a64_get(t, f->sf, f->ra), product);
     } else if (f->o0) {
         product = a64_op1(t, IR_OP_neg, type, product);
     }
@@ -539,8 +551,9 @@ static bool translate_maddl(A64Translator *t, const A64Fields *f)
 INSTRUCTION(mulh, "10011011 u 10 rm:5 0 xxxxx rn:5 rd:5")
 static bool translate_mulh(A64Translator *t, const A64Fields *f)
 {
-    a64_set_x(t, f->rd, a64_op2(t, f->u ? IR_OP_mulhu : IR_OP_mulhs, IR_I64, a64_get_x(t, f->rn),
-                                a64_get_x(t, f->rm)));
+    a64_set_x(t, f->rd,
+              a64_op2(t, f->u ? IR_OP_mulhu : IR_OP_mulhs, IR_I64, a64_get_x(t, f->rn),
+                      a64_get_x(t, f->rm)));
     return true;
 }
 
@@ -571,8 +584,8 @@ static bool translate_rmif(A64Translator *t, const A64Fields *f)
     }
     rotated = a64_op2i(t, IR_OP_shl, IR_I32, a64_op1(t, IR_OP_trunc, IR_I32, rotated), 28);
     old = a64_op2i(t, IR_OP_and, IR_I32, flags_as_integer(t), ~mask);
-    set_flags_from_integer(t, a64_op2(t, IR_OP_or, IR_I32, old,
-                                      a64_op2i(t, IR_OP_and, IR_I32, rotated, mask)));
+    set_flags_from_integer(
+        t, a64_op2(t, IR_OP_or, IR_I32, old, a64_op2i(t, IR_OP_and, IR_I32, rotated, mask)));
     return true;
 }
 
@@ -589,7 +602,9 @@ static bool translate_setf(A64Translator *t, const A64Fields *f)
     value = a64_get_w(t, f->rn);
     moved = a64_op2i(t, IR_OP_shl, IR_I32, value, 31 - top);
     n = a64_op2i(t, IR_OP_and, IR_I32, moved, INT32_MIN);
-    z = a64_op(t, (IrOp){ .opcode = IR_OP_cset, .type = IR_I32, .cond = IR_EQ,
+    z = a64_op(t, (IrOp){ .opcode = IR_OP_cset,
+                          .type = IR_I32,
+                          .cond = IR_EQ,
                           .args = { a64_op2(t, IR_OP_andf, IR_I32, moved, moved) } });
     v = a64_op2(t, IR_OP_xor, IR_I32, value, a64_op2i(t, IR_OP_shr, IR_I32, value, 1));
     v = a64_op2i(t, IR_OP_and, IR_I32, a64_op2i(t, IR_OP_shr, IR_I32, v, top), 1);
@@ -639,8 +654,7 @@ static bool translate_xaflag(A64Translator *t, const A64Fields *f)
     c = flag_bit(t, nzcv, 29);
     z = flag_bit(t, nzcv, 30);
     set_flags_from_integer(
-        t, pack_flags(t,
-                      a64_op2i(t, IR_OP_xor, IR_I32, a64_op2(t, IR_OP_or, IR_I32, c, z), 1),
+        t, pack_flags(t, a64_op2i(t, IR_OP_xor, IR_I32, a64_op2(t, IR_OP_or, IR_I32, c, z), 1),
                       a64_op2(t, IR_OP_and, IR_I32, z, c), a64_op2(t, IR_OP_or, IR_I32, c, z),
                       a64_op2(t, IR_OP_andn, IR_I32, z, c)));
     return true;

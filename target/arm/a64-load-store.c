@@ -154,8 +154,7 @@ static bool translate_ldst_register(A64Translator *t, const A64Fields *f)
     if (!is_allocated(f->size, f->opc)) {
         return false;
     }
-    address = a64_register_offset(t, a64_get_base(t, f->rn), f->rm, f->option,
-                                  f->s ? f->size : 0);
+    address = a64_register_offset(t, a64_get_base(t, f->rn), f->rm, f->option, f->s ? f->size : 0);
     transfer(t, f->size, f->opc, f->rt, 0, address, 0);
     return true;
 }
@@ -169,8 +168,8 @@ static bool translate_ld_literal(A64Translator *t, const A64Fields *f)
     if (f->opc == 3) {
         return true;
     }
-    address = a64_op(t, (IrOp){ .opcode = IR_OP_pc, .type = IR_I64,
-                                .imm = t->offset + (int64_t)f->imm19 * 4 });
+    address = a64_op(
+        t, (IrOp){ .opcode = IR_OP_pc, .type = IR_I64, .imm = t->offset + (int64_t)f->imm19 * 4 });
     transfer(t, f->opc == 1 ? 3 : 2, f->opc == 2 ? 2 : 1, f->rt, 0, address, 0);
     return true;
 }
@@ -198,8 +197,8 @@ typedef struct {
 static PairIndex pair_index(unsigned index, int64_t imm)
 {
     /* 0 no allocate hint, 1 post, 2 offset, 3 pre */
-    return (PairIndex){ .offset = index == 1 ? 0 : imm, .write_back = imm,
-                        .writes_back = index & 1 };
+    return (
+        PairIndex){ .offset = index == 1 ? 0 : imm, .write_back = imm, .writes_back = index & 1 };
 }
 
 /* Loads both of 1 << esz bytes after one check; alignment is that of an element. */
@@ -214,13 +213,20 @@ static void load_pair(A64Translator *t, IrType type, unsigned esz, unsigned sign
         out[1] = a64_load(t, type, esz, sign, base, imm + (1 << esz));
         return;
     }
-    cookie = a64_op(t, (IrOp){ .opcode = IR_OP_ldchk, .type = IR_I64, .esz = (uint8_t)esz,
-                               .sub = (uint8_t)(flags | IR_MEM_PAIR), .args = { base }, .imm = imm,
+    cookie = a64_op(t, (IrOp){ .opcode = IR_OP_ldchk,
+                               .type = IR_I64,
+                               .esz = (uint8_t)esz,
+                               .sub = (uint8_t)(flags | IR_MEM_PAIR),
+                               .args = { base },
+                               .imm = imm,
                                .aux = 2 << esz });
     for (unsigned i = 0; i < 2; i++) {
-        out[i] = a64_op(t, (IrOp){ .opcode = IR_OP_ldraw, .type = (uint8_t)type,
-                                   .esz = (uint8_t)esz, .sub = (uint8_t)(flags | sign),
-                                   .args = { cookie }, .imm = (int64_t)i << esz });
+        out[i] = a64_op(t, (IrOp){ .opcode = IR_OP_ldraw,
+                                   .type = (uint8_t)type,
+                                   .esz = (uint8_t)esz,
+                                   .sub = (uint8_t)(flags | sign),
+                                   .args = { cookie },
+                                   .imm = (int64_t)i << esz });
     }
 }
 
@@ -234,8 +240,11 @@ static void store_pair(A64Translator *t, IrType type, unsigned esz, IrRef base, 
         a64_store(t, type, esz, 0, base, imm + (1 << esz), second);
         return;
     }
-    a64_op(t, (IrOp){ .opcode = IR_OP_st2, .type = (uint8_t)type, .esz = (uint8_t)esz,
-                      .sub = (uint8_t)(flags | IR_MEM_PAIR), .args = { base, first, second },
+    a64_op(t, (IrOp){ .opcode = IR_OP_st2,
+                      .type = (uint8_t)type,
+                      .esz = (uint8_t)esz,
+                      .sub = (uint8_t)(flags | IR_MEM_PAIR),
+                      .args = { base, first, second },
                       .imm = imm });
 }
 
@@ -346,8 +355,9 @@ INSTRUCTION(ld_vector_literal, "opc:2 011100 imm19:s19 rt:5", "opc != 3")
 static bool translate_ld_vector_literal(A64Translator *t, const A64Fields *f)
 {
     if (a64_fp_access(t)) {
-        IrRef address = a64_op(t, (IrOp){ .opcode = IR_OP_pc, .type = IR_I64,
-                                          .imm = t->offset + (int64_t)f->imm19 * 4 });
+        IrRef address = a64_op(
+            t,
+            (IrOp){ .opcode = IR_OP_pc, .type = IR_I64, .imm = t->offset + (int64_t)f->imm19 * 4 });
 
         transfer_vector(t, 2 + f->opc, true, f->rt, address, 0);
     }

@@ -119,7 +119,9 @@ static void helper_copy(TcgState *env, uint32_t insn)
 }
 
 static const TcgHelper copy_helper = {
-    .name = "mops_copy", .function = (void *)helper_copy, .result = IR_VOID,
+    .name = "mops_copy",
+    .function = (void *)helper_copy,
+    .result = IR_VOID,
     .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_FAULTS | HELPER_EFFECT,
     .arg_types = { IR_I32 },
 };
@@ -149,8 +151,11 @@ static void helper_copy_prologue(TcgState *env, uint32_t insn)
 }
 
 static const TcgHelper copy_prologue_helper = {
-    .name = "mops_copy_prologue", .function = (void *)helper_copy_prologue, .result = IR_VOID,
-    .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_EFFECT, .arg_types = { IR_I32 },
+    .name = "mops_copy_prologue",
+    .function = (void *)helper_copy_prologue,
+    .result = IR_VOID,
+    .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_EFFECT,
+    .arg_types = { IR_I32 },
 };
 TCG_HELPER(copy_prologue_helper);
 
@@ -181,7 +186,9 @@ static void helper_set(TcgState *env, uint32_t insn)
 }
 
 static const TcgHelper set_helper = {
-    .name = "mops_set", .function = (void *)helper_set, .result = IR_VOID,
+    .name = "mops_set",
+    .function = (void *)helper_set,
+    .result = IR_VOID,
     .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_FAULTS | HELPER_EFFECT,
     .arg_types = { IR_I32 },
 };
@@ -199,8 +206,11 @@ static void helper_set_prologue(TcgState *env, uint32_t insn)
 }
 
 static const TcgHelper set_prologue_helper = {
-    .name = "mops_set_prologue", .function = (void *)helper_set_prologue, .result = IR_VOID,
-    .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_EFFECT, .arg_types = { IR_I32 },
+    .name = "mops_set_prologue",
+    .function = (void *)helper_set_prologue,
+    .result = IR_VOID,
+    .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_EFFECT,
+    .arg_types = { IR_I32 },
 };
 TCG_HELPER(set_prologue_helper);
 

@@ -68,8 +68,11 @@ static uint64_t helper_pac(TcgState *env, uint64_t pointer, uint64_t modifier, u
 }
 
 static const TcgHelper pac_helper = {
-    .name = "pac", .function = (void *)helper_pac, .result = IR_I64,
-    .flags = HELPER_ENV | HELPER_EFFECT, .arg_types = { IR_I64, IR_I64, IR_I32 },
+    .name = "pac",
+    .function = (void *)helper_pac,
+    .result = IR_I64,
+    .flags = HELPER_ENV | HELPER_EFFECT,
+    .arg_types = { IR_I64, IR_I64, IR_I32 },
 };
 TCG_HELPER(pac_helper);
 
@@ -94,8 +97,11 @@ static uint64_t helper_auth(TcgState *env, uint64_t pointer, uint64_t modifier, 
 }
 
 static const TcgHelper auth_helper = {
-    .name = "auth", .function = (void *)helper_auth, .result = IR_I64,
-    .flags = HELPER_ENV | HELPER_EFFECT, .arg_types = { IR_I64, IR_I64, IR_I32 },
+    .name = "auth",
+    .function = (void *)helper_auth,
+    .result = IR_I64,
+    .flags = HELPER_ENV | HELPER_EFFECT,
+    .arg_types = { IR_I64, IR_I64, IR_I32 },
 };
 TCG_HELPER(auth_helper);
 
@@ -105,8 +111,11 @@ static uint64_t helper_strip(TcgState *env, uint64_t pointer, uint32_t data)
 }
 
 static const TcgHelper strip_helper = {
-    .name = "strip_pac", .function = (void *)helper_strip, .result = IR_I64,
-    .flags = HELPER_ENV | HELPER_EFFECT, .arg_types = { IR_I64, IR_I32 },
+    .name = "strip_pac",
+    .function = (void *)helper_strip,
+    .result = IR_I64,
+    .flags = HELPER_ENV | HELPER_EFFECT,
+    .arg_types = { IR_I64, IR_I32 },
 };
 TCG_HELPER(strip_helper);
 
@@ -116,8 +125,11 @@ static uint64_t helper_pacga(TcgState *env, uint64_t data, uint64_t modifier)
 }
 
 static const TcgHelper pacga_helper = {
-    .name = "pacga", .function = (void *)helper_pacga, .result = IR_I64,
-    .flags = HELPER_ENV | HELPER_EFFECT, .arg_types = { IR_I64, IR_I64 },
+    .name = "pacga",
+    .function = (void *)helper_pacga,
+    .result = IR_I64,
+    .flags = HELPER_ENV | HELPER_EFFECT,
+    .arg_types = { IR_I64, IR_I64 },
 };
 TCG_HELPER(pacga_helper);
 
@@ -162,8 +174,8 @@ INSTRUCTION(xpaclri, "110101010000001100100000 111 11111")
 static bool translate_xpaclri(A64Translator *t, const A64Fields *f)
 {
     if (a64_has(t, FEAT_PAUTH)) {
-        a64_set_x(t, 30, a64_call(t, &strip_helper, a64_get_x(t, 30), a64_const(t, IR_I32, 0), 0,
-                                  0));
+        a64_set_x(t, 30,
+                  a64_call(t, &strip_helper, a64_get_x(t, 30), a64_const(t, IR_I32, 0), 0, 0));
     }
     return true;
 }
@@ -189,8 +201,8 @@ static bool translate_xpac(A64Translator *t, const A64Fields *f)
     if (!a64_has(t, FEAT_PAUTH)) {
         return false;
     }
-    a64_set_x(t, f->rd, a64_call(t, &strip_helper, a64_get_x(t, f->rd),
-                                 a64_const(t, IR_I32, f->d), 0, 0));
+    a64_set_x(t, f->rd,
+              a64_call(t, &strip_helper, a64_get_x(t, f->rd), a64_const(t, IR_I32, f->d), 0, 0));
     return true;
 }
 
@@ -200,8 +212,8 @@ static bool translate_pacga(A64Translator *t, const A64Fields *f)
     if (!a64_has(t, FEAT_PAUTH)) {
         return false;
     }
-    a64_set_x(t, f->rd, a64_call(t, &pacga_helper, a64_get_x(t, f->rn), a64_get_sp(t, true, f->rm),
-                                 0, 0));
+    a64_set_x(t, f->rd,
+              a64_call(t, &pacga_helper, a64_get_x(t, f->rn), a64_get_sp(t, true, f->rm), 0, 0));
     return true;
 }
 

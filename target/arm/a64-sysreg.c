@@ -32,8 +32,11 @@ static void helper_set_daif(TcgState *env, uint64_t daif)
 
 /* As a writer of a variable it would make all others travel to memory; its callers set it, too. */
 static const TcgHelper set_daif_helper = {
-    .name = "set_daif", .function = (void *)helper_set_daif, .result = IR_VOID,
-    .flags = HELPER_ENV | HELPER_EFFECT, .arg_types = { IR_I64 },
+    .name = "set_daif",
+    .function = (void *)helper_set_daif,
+    .result = IR_VOID,
+    .flags = HELPER_ENV | HELPER_EFFECT,
+    .arg_types = { IR_I64 },
 };
 TCG_HELPER(set_daif_helper);
 
@@ -69,7 +72,9 @@ static void helper_set_pstate(TcgState *env, uint32_t field, uint32_t value)
 }
 
 static const TcgHelper set_pstate_helper = {
-    .name = "set_pstate", .function = (void *)helper_set_pstate, .result = IR_VOID,
+    .name = "set_pstate",
+    .function = (void *)helper_set_pstate,
+    .result = IR_VOID,
     .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_EFFECT,
     .arg_types = { IR_I32, IR_I32 },
 };
@@ -150,7 +155,9 @@ static uint64_t helper_get_fpsr(TcgState *env)
 }
 
 static const TcgHelper get_fpsr_helper = {
-    .name = "get_fpsr", .function = (void *)helper_get_fpsr, .result = IR_I64,
+    .name = "get_fpsr",
+    .function = (void *)helper_get_fpsr,
+    .result = IR_I64,
     .flags = HELPER_ENV | HELPER_READS | HELPER_EFFECT,
 };
 TCG_HELPER(get_fpsr_helper);
@@ -164,8 +171,11 @@ static void helper_set_fpcr(TcgState *env, uint64_t value)
 }
 
 static const TcgHelper set_fpcr_helper = {
-    .name = "set_fpcr", .function = (void *)helper_set_fpcr, .result = IR_VOID,
-    .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_EFFECT, .arg_types = { IR_I64 },
+    .name = "set_fpcr",
+    .function = (void *)helper_set_fpcr,
+    .result = IR_VOID,
+    .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_EFFECT,
+    .arg_types = { IR_I64 },
 };
 TCG_HELPER(set_fpcr_helper);
 
@@ -175,8 +185,11 @@ static void helper_set_fpsr(TcgState *env, uint64_t value)
 }
 
 static const TcgHelper set_fpsr_helper = {
-    .name = "set_fpsr", .function = (void *)helper_set_fpsr, .result = IR_VOID,
-    .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_EFFECT, .arg_types = { IR_I64 },
+    .name = "set_fpsr",
+    .function = (void *)helper_set_fpsr,
+    .result = IR_VOID,
+    .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_EFFECT,
+    .arg_types = { IR_I64 },
 };
 TCG_HELPER(set_fpsr_helper);
 
@@ -186,7 +199,9 @@ static uint64_t helper_get_pstate_bits(TcgState *env)
 }
 
 static const TcgHelper get_pstate_helper = {
-    .name = "get_pstate", .function = (void *)helper_get_pstate_bits, .result = IR_I64,
+    .name = "get_pstate",
+    .function = (void *)helper_get_pstate_bits,
+    .result = IR_I64,
     .flags = HELPER_ENV | HELPER_READS | HELPER_EFFECT,
 };
 TCG_HELPER(get_pstate_helper);
@@ -215,7 +230,9 @@ static uint64_t helper_random(TcgState *env)
 }
 
 static const TcgHelper random_helper = {
-    .name = "random", .function = (void *)helper_random, .result = IR_I64,
+    .name = "random",
+    .function = (void *)helper_random,
+    .result = IR_I64,
     .flags = HELPER_ENV | HELPER_EFFECT,
 };
 TCG_HELPER(random_helper);
@@ -228,7 +245,9 @@ static uint64_t helper_get_isr(TcgState *env)
 }
 
 static const TcgHelper get_isr_helper = {
-    .name = "get_isr", .function = (void *)helper_get_isr, .result = IR_I64,
+    .name = "get_isr",
+    .function = (void *)helper_get_isr,
+    .result = IR_I64,
     .flags = HELPER_ENV | HELPER_EFFECT,
 };
 TCG_HELPER(get_isr_helper);
@@ -245,8 +264,9 @@ static Special read_special_el0(A64Translator *t, uint32_t encoding, unsigned rt
 {
     switch (encoding) {
     case REG_NZCV:
-        a64_set_x(t, rt, a64_extend(t, IR_OP_zext, IR_I64, 2,
-                                    a64_op1(t, IR_OP_funpack, IR_I32, a64_get_flags(t))));
+        a64_set_x(t, rt,
+                  a64_extend(t, IR_OP_zext, IR_I64, 2,
+                             a64_op1(t, IR_OP_funpack, IR_I32, a64_get_flags(t))));
         return SPECIAL_DONE;
     case REG_DAIF:
         if (!(t->mode & ARM_MODE_UMA)) {
@@ -420,8 +440,11 @@ static uint64_t helper_read(TcgState *env, uint64_t reg)
 }
 
 static const TcgHelper read_helper = {
-    .name = "read_sysreg", .function = (void *)helper_read, .result = IR_I64,
-    .flags = HELPER_ENV | HELPER_EFFECT, .arg_types = { IR_I64 },
+    .name = "read_sysreg",
+    .function = (void *)helper_read,
+    .result = IR_I64,
+    .flags = HELPER_ENV | HELPER_EFFECT,
+    .arg_types = { IR_I64 },
 };
 TCG_HELPER(read_helper);
 
@@ -431,13 +454,18 @@ static void helper_write(TcgState *env, uint64_t reg, uint64_t value)
 }
 
 static const TcgHelper write_helper = {
-    .name = "write_sysreg", .function = (void *)helper_write, .result = IR_VOID,
-    .flags = HELPER_ENV | HELPER_EFFECT, .arg_types = { IR_I64, IR_I64 },
+    .name = "write_sysreg",
+    .function = (void *)helper_write,
+    .result = IR_VOID,
+    .flags = HELPER_ENV | HELPER_EFFECT,
+    .arg_types = { IR_I64, IR_I64 },
 };
 TCG_HELPER(write_helper);
 
 static const TcgHelper write_exact_helper = {
-    .name = "write_sysreg_exact", .function = (void *)helper_write, .result = IR_VOID,
+    .name = "write_sysreg_exact",
+    .function = (void *)helper_write,
+    .result = IR_VOID,
     .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_FAULTS | HELPER_EFFECT,
     .arg_types = { IR_I64, IR_I64 },
 };
@@ -455,7 +483,9 @@ static void helper_check_el0(TcgState *env, uint64_t pointer, uint32_t iss)
 }
 
 static const TcgHelper check_el0_helper = {
-    .name = "check_el0", .function = (void *)helper_check_el0, .result = IR_VOID,
+    .name = "check_el0",
+    .function = (void *)helper_check_el0,
+    .result = IR_VOID,
     .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_FAULTS | HELPER_EFFECT,
     .arg_types = { IR_I64, IR_I32 },
 };
@@ -472,15 +502,17 @@ static uint64_t helper_read_external(TcgState *env, uint64_t pointer, uint64_t o
     const ExternalRegister *reg = (const ExternalRegister *)(uintptr_t)pointer;
     uint64_t value = 0;
 
-    if (!reg->read || !reg->read((void *)(uintptr_t)opaque, &arm_cpu_of_env(env)->vcpu,
-                                 reg->encoding, &value)) {
+    if (!reg->read ||
+        !reg->read((void *)(uintptr_t)opaque, &arm_cpu_of_env(env)->vcpu, reg->encoding, &value)) {
         external_undefined(env);
     }
     return value;
 }
 
 static const TcgHelper read_external_helper = {
-    .name = "read_external", .function = (void *)helper_read_external, .result = IR_I64,
+    .name = "read_external",
+    .function = (void *)helper_read_external,
+    .result = IR_I64,
     .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_FAULTS | HELPER_EFFECT,
     .arg_types = { IR_I64, IR_I64 },
 };
@@ -490,14 +522,16 @@ static void helper_write_external(TcgState *env, uint64_t pointer, uint64_t opaq
 {
     const ExternalRegister *reg = (const ExternalRegister *)(uintptr_t)pointer;
 
-    if (!reg->write || !reg->write((void *)(uintptr_t)opaque, &arm_cpu_of_env(env)->vcpu,
-                                   reg->encoding, value)) {
+    if (!reg->write ||
+        !reg->write((void *)(uintptr_t)opaque, &arm_cpu_of_env(env)->vcpu, reg->encoding, value)) {
         external_undefined(env);
     }
 }
 
 static const TcgHelper write_external_helper = {
-    .name = "write_external", .function = (void *)helper_write_external, .result = IR_VOID,
+    .name = "write_external",
+    .function = (void *)helper_write_external,
+    .result = IR_VOID,
     .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_FAULTS | HELPER_EFFECT,
     .arg_types = { IR_I64, IR_I64, IR_I64 },
 };
@@ -523,8 +557,8 @@ static bool emit_external(A64Translator *t, uint32_t encoding, bool read, unsign
         return false;
     }
     if (read) {
-        a64_set_x(t, rt, a64_call(t, &read_external_helper, pointer(t, reg), pointer(t, opaque), 0,
-                                  0));
+        a64_set_x(t, rt,
+                  a64_call(t, &read_external_helper, pointer(t, reg), pointer(t, opaque), 0, 0));
     } else {
         a64_call(t, &write_external_helper, pointer(t, reg), pointer(t, opaque), a64_get_x(t, rt),
                  0);
@@ -556,8 +590,9 @@ static void emit_write(A64Translator *t, const ArmSysreg *reg, unsigned rt)
         a64_set_var(t, reg->var, IR_I64, value);
         return;
     }
-    a64_call(t, reg->access & (ARM_SYSREG_MODE | ARM_SYSREG_FAULTS) ? &write_exact_helper
-                                                                    : &write_helper,
+    a64_call(t,
+             reg->access & (ARM_SYSREG_MODE | ARM_SYSREG_FAULTS) ? &write_exact_helper
+                                                                 : &write_helper,
              pointer(t, reg), value, 0, 0);
     if (reg->access & ARM_SYSREG_MODE) {
         a64_dispatch_next(t);
@@ -584,8 +619,8 @@ static bool check_el0(A64Translator *t, const ArmSysreg *reg)
 static bool emit_sysreg(A64Translator *t, uint32_t encoding, bool read, unsigned rt)
 {
     const ArmSysreg *reg = arm_sysreg_find(t->cpu, encoding);
-    unsigned right = t->mode & ARM_MODE_EL1 ? (read ? ARM_EL1_R : ARM_EL1_W)
-                                            : (read ? ARM_EL0_R : ARM_EL0_W);
+    unsigned right =
+        t->mode & ARM_MODE_EL1 ? (read ? ARM_EL1_R : ARM_EL1_W) : (read ? ARM_EL0_R : ARM_EL0_W);
 
     if (!reg) {
         return emit_external(t, encoding, read, rt);
@@ -633,7 +668,8 @@ static bool translate_dc_zva(A64Translator *t, const A64Fields *f)
         raise_sysreg_trap(t);
         return true;
     }
-    a64_op(t, (IrOp){ .opcode = IR_OP_mzero, .args = { a64_get_x(t, f->rt) },
+    a64_op(t, (IrOp){ .opcode = IR_OP_mzero,
+                      .args = { a64_get_x(t, f->rt) },
                       .imm = (int64_t)t->cpu->dczva_bytes });
     return true;
 }

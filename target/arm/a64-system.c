@@ -37,7 +37,9 @@ static void helper_wfi(TcgState *env)
 }
 
 static const TcgHelper wfi_helper = {
-    .name = "wfi", .function = (void *)helper_wfi, .result = IR_VOID,
+    .name = "wfi",
+    .function = (void *)helper_wfi,
+    .result = IR_VOID,
     .flags = HELPER_ENV | HELPER_READS | HELPER_FAULTS | HELPER_EFFECT,
 };
 TCG_HELPER(wfi_helper);
@@ -62,7 +64,9 @@ static void helper_wfe(TcgState *env)
 }
 
 static const TcgHelper wfe_helper = {
-    .name = "wfe", .function = (void *)helper_wfe, .result = IR_VOID,
+    .name = "wfe",
+    .function = (void *)helper_wfe,
+    .result = IR_VOID,
     .flags = HELPER_ENV | HELPER_READS | HELPER_FAULTS | HELPER_EFFECT,
 };
 TCG_HELPER(wfe_helper);
@@ -72,12 +76,14 @@ static void helper_wait_until(TcgState *env, uint64_t count, uint32_t event)
 {
     ArmCpu *cpu = arm_cpu_of_env(env);
 
-    wait_for(cpu, event, count > (uint64_t)INT64_MAX / ARM_TICK_NS ? INT64_MAX
-                                                                  : (int64_t)count * ARM_TICK_NS);
+    wait_for(cpu, event,
+             count > (uint64_t)INT64_MAX / ARM_TICK_NS ? INT64_MAX : (int64_t)count * ARM_TICK_NS);
 }
 
 static const TcgHelper wait_until_helper = {
-    .name = "wait_until", .function = (void *)helper_wait_until, .result = IR_VOID,
+    .name = "wait_until",
+    .function = (void *)helper_wait_until,
+    .result = IR_VOID,
     .flags = HELPER_ENV | HELPER_READS | HELPER_FAULTS | HELPER_EFFECT,
     .arg_types = { IR_I64, IR_I32 },
 };
@@ -98,7 +104,9 @@ static void helper_sev(TcgState *env)
 }
 
 static const TcgHelper sev_helper = {
-    .name = "sev", .function = (void *)helper_sev, .result = IR_VOID,
+    .name = "sev",
+    .function = (void *)helper_sev,
+    .result = IR_VOID,
     .flags = HELPER_ENV | HELPER_EFFECT,
 };
 TCG_HELPER(sev_helper);
@@ -109,7 +117,9 @@ static void helper_sevl(TcgState *env)
 }
 
 static const TcgHelper sevl_helper = {
-    .name = "sevl", .function = (void *)helper_sevl, .result = IR_VOID,
+    .name = "sevl",
+    .function = (void *)helper_sevl,
+    .result = IR_VOID,
     .flags = HELPER_ENV | HELPER_EFFECT,
 };
 TCG_HELPER(sevl_helper);
@@ -194,7 +204,9 @@ static void helper_dsb(TcgState *env)
 }
 
 static const TcgHelper dsb_helper = {
-    .name = "dsb", .function = (void *)helper_dsb, .result = IR_VOID,
+    .name = "dsb",
+    .function = (void *)helper_dsb,
+    .result = IR_VOID,
     .flags = HELPER_ENV | HELPER_READS | HELPER_FAULTS | HELPER_EFFECT,
 };
 TCG_HELPER(dsb_helper);
@@ -224,7 +236,9 @@ static void helper_uncached_isb(TcgState *env)
 }
 
 static const TcgHelper uncached_isb_helper = {
-    .name = "uncached_isb", .function = (void *)helper_uncached_isb, .result = IR_VOID,
+    .name = "uncached_isb",
+    .function = (void *)helper_uncached_isb,
+    .result = IR_VOID,
     .flags = HELPER_ENV | HELPER_READS | HELPER_FAULTS | HELPER_EFFECT,
 };
 TCG_HELPER(uncached_isb_helper);

@@ -17,6 +17,7 @@
 
 /* Guest variables. */
 
+/* clang-format off */
 #define OFFSET(member) ((int32_t)((intptr_t)offsetof(ArmCpu, member) - \
                                   (intptr_t)offsetof(ArmCpu, tcg)))
 #define X(n) [ARM_VAR_X0 + n] = { "x" #n, IR_I64, OFFSET(x[n]) }
@@ -49,14 +50,17 @@ static const IrVar variables[ARM_VAR_COUNT] = {
 };
 #undef X
 #undef V
+/* clang-format on */
 
 /* By how often compilers use them in hot code. */
+/* clang-format off */
 static const uint8_t pinned_ints[] = { 0, 1, 2, 3, ARM_VAR_SP, 19, 20, 4, 5, 21, 8, 22, 6, 30, 29,
                                        7, 9, 10, 0xff };
 static const uint8_t pinned_vectors[] = {
     ARM_VAR_V0, ARM_VAR_V0 + 1, ARM_VAR_V0 + 2, ARM_VAR_V0 + 3, ARM_VAR_V0 + 4, ARM_VAR_V0 + 5,
     ARM_VAR_V0 + 6, ARM_VAR_V0 + 7, ARM_VAR_V0 + 8, ARM_VAR_V0 + 16, ARM_VAR_V0 + 17,
     ARM_VAR_V0 + 18, 0xff };
+/* clang-format on */
 
 /* The mode key. */
 
@@ -79,10 +83,9 @@ static uint32_t common_controls(const ArmCpu *cpu)
     /* Translation off: data is device memory, where unaligned accesses fault. */
     mode |= if_set(sctlr & SCTLR_A || !(sctlr & SCTLR_M), ARM_MODE_ALIGN);
     mode |= if_set(!(sctlr & SCTLR_I), ARM_MODE_ICACHE_OFF);
-    mode |= if_set(sctlr & SCTLR_ENIA, ARM_MODE_PAC_IA) |
-            if_set(sctlr & SCTLR_ENIB, ARM_MODE_PAC_IB) |
-            if_set(sctlr & SCTLR_ENDA, ARM_MODE_PAC_DA) |
-            if_set(sctlr & SCTLR_ENDB, ARM_MODE_PAC_DB);
+    mode |=
+        if_set(sctlr & SCTLR_ENIA, ARM_MODE_PAC_IA) | if_set(sctlr & SCTLR_ENIB, ARM_MODE_PAC_IB) |
+        if_set(sctlr & SCTLR_ENDA, ARM_MODE_PAC_DA) | if_set(sctlr & SCTLR_ENDB, ARM_MODE_PAC_DB);
     return mode;
 }
 
@@ -150,7 +153,8 @@ static bool check_switches(const ArmCpu *cpu, const char *name, GError **error)
     if (cpu->switches[FEAT_PAUTH_IMPDEF] == 2 && cpu->switches[FEAT_PAUTH] != 2) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED,
                           "CPU '%s': pauth-impdef=off asks for the architected algorithm, which is "
-                          "not there; leave it on, or give pauth=off", name);
+                          "not there; leave it on, or give pauth=off",
+                          name);
     }
     if (g_strcmp0(cpu->psci_conduit, "hvc") && g_strcmp0(cpu->psci_conduit, "smc") &&
         g_strcmp0(cpu->psci_conduit, "none")) {
@@ -165,9 +169,9 @@ static bool check_switches(const ArmCpu *cpu, const char *name, GError **error)
 static const struct {
     ArmFeature feature, needs;
 } dependencies[] = {
-    { FEAT_PMULL, FEAT_AES }, { FEAT_SHA256, FEAT_SHA1 }, { FEAT_SHA512, FEAT_SHA256 },
-    { FEAT_PAN2, FEAT_PAN }, { FEAT_DPB2, FEAT_DPB }, { FEAT_LRCPC2, FEAT_LRCPC },
-    { FEAT_FLAGM2, FEAT_FLAGM }, { FEAT_FHM, FEAT_FP16 }, { FEAT_PAUTH_IMPDEF, FEAT_PAUTH },
+    { FEAT_PMULL, FEAT_AES },        { FEAT_SHA256, FEAT_SHA1 }, { FEAT_SHA512, FEAT_SHA256 },
+    { FEAT_PAN2, FEAT_PAN },         { FEAT_DPB2, FEAT_DPB },    { FEAT_LRCPC2, FEAT_LRCPC },
+    { FEAT_FLAGM2, FEAT_FLAGM },     { FEAT_FHM, FEAT_FP16 },    { FEAT_PAUTH_IMPDEF, FEAT_PAUTH },
     { FEAT_TLBIRANGE, FEAT_TLBIOS },
 };
 
@@ -310,6 +314,7 @@ static void set_fpsr_register(Vcpu *vcpu, const void *value)
     arm_set_fpsr(arm_cpu(vcpu), load_le32(value));
 }
 
+/* clang-format off */
 #define X(n) { "x" #n, "general", 64, offsetof(ArmCpu, x[n]) }
 #define V(n) { "v" #n, "float", 128, offsetof(ArmCpu, v[n]) }
 #define S(name) { #name, "system", 64, offsetof(ArmCpu, name) }
@@ -332,6 +337,7 @@ static const TargetRegister registers[] = {
     S(esr_el1), S(far_el1),
     { 0 },
 };
+/* clang-format on */
 
 static void describe(Vcpu *vcpu, bool all, GString *out)
 {
@@ -359,12 +365,12 @@ static void describe(Vcpu *vcpu, bool all, GString *out)
                            "\nTTBR0=%016" PRIx64 " TTBR1=%016" PRIx64 " ELR=%016" PRIx64
                            "\nSPSR=%016" PRIx64 " ESR=%016" PRIx64 " FAR=%016" PRIx64 "\n",
                            cpu->sctlr_el1, cpu->tcr_el1, cpu->vbar_el1, cpu->ttbr0_el1,
-                           cpu->ttbr1_el1, cpu->elr_el1, cpu->spsr_el1, cpu->esr_el1,
-                           cpu->far_el1);
+                           cpu->ttbr1_el1, cpu->elr_el1, cpu->spsr_el1, cpu->esr_el1, cpu->far_el1);
 }
 
 /* Properties. */
 
+/* clang-format off */
 #define X_FEATURE(identifier, text, summary_text)                                                  \
     { text, PROPERTY_ON_OFF_AUTO, offsetof(ArmCpu, switches[FEAT_##identifier]), summary_text,     \
       .fallback = "auto" },
@@ -384,6 +390,7 @@ static const Property properties[] = {
       "base address of the private peripherals" },
     { 0 },
 };
+/* clang-format on */
 
 static const TcgTarget tcg_target = {
     .vars = variables,

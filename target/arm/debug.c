@@ -88,8 +88,9 @@ bool arm_breakpoint_hit(ArmCpu *cpu)
     }
     for (unsigned i = 0; i < ARM_MAX_BREAKPOINTS; i++) {
         if (breakpoint_matches(cpu, i, pc)) {
-            arm_take_synchronous(cpu, arm_esr(cpu->el1 ? ARM_EC_BREAKPOINT
-                                                       : ARM_EC_BREAKPOINT_LOWER, ARM_FSC_DEBUG));
+            arm_take_synchronous(
+                cpu,
+                arm_esr(cpu->el1 ? ARM_EC_BREAKPOINT : ARM_EC_BREAKPOINT_LOWER, ARM_FSC_DEBUG));
             return true;
         }
     }
@@ -213,6 +214,7 @@ static bool channel_allowed(ArmCpu *cpu, const ArmSysreg *reg, bool write)
     return !(cpu->mdscr_el1 & MDSCR_TDCC);
 }
 
+/* clang-format off */
 #define MODE_FIELD(op1, crn, crm, op2, name, fixed, initial)                                       \
     { ARM_SYSREG(2, op1, crn, crm, op2), #name, ARM_EL1_RW | ARM_SYSREG_MODE,                      \
       .field = offsetof(ArmCpu, name), .read_only = fixed, .reset = initial, .write = write_debug }
@@ -254,3 +256,4 @@ const ArmSysreg arm_sysregs_debug[] = {
     WATCHPOINT(0), WATCHPOINT(1), WATCHPOINT(2), WATCHPOINT(3),
     { 0 },
 };
+/* clang-format on */

@@ -77,10 +77,14 @@ static void log_exception(ArmCpu *cpu, unsigned vector)
 {
     if (log_enabled(LOG_INT)) {
         log_printf("cpu%u: exception %s from EL%d pc %#" PRIx64 " esr %#" PRIx64 " far %#" PRIx64
-                   " spsr %#" PRIx64 " to %#" PRIx64 "\n", cpu->vcpu.index,
-                   vector == ARM_VECTOR_SYNC ? "sync" : vector == ARM_VECTOR_IRQ ? "irq" :
-                   vector == ARM_VECTOR_FIQ ? "fiq" : "serror", cpu->spsr_el1 & 4 ? 1 : 0,
-                   cpu->elr_el1, cpu->esr_el1, cpu->far_el1, cpu->spsr_el1, tcg_pc(&cpu->tcg));
+                   " spsr %#" PRIx64 " to %#" PRIx64 "\n",
+                   cpu->vcpu.index,
+                   vector == ARM_VECTOR_SYNC  ? "sync"
+                   : vector == ARM_VECTOR_IRQ ? "irq"
+                   : vector == ARM_VECTOR_FIQ ? "fiq"
+                                              : "serror",
+                   cpu->spsr_el1 & 4 ? 1 : 0, cpu->elr_el1, cpu->esr_el1, cpu->far_el1,
+                   cpu->spsr_el1, tcg_pc(&cpu->tcg));
     }
 }
 
@@ -269,7 +273,7 @@ void arm_raise_bus_error(TcgState *env, uint64_t guest_virt, TcgAccess access)
     ArmCpu *cpu = arm_cpu_of_env(env);
 
     log_guest_error("cpu", "external abort at %#" PRIx64 ", pc %#" PRIx64, guest_virt, tcg_pc(env));
-    cpu->fault = (ArmFault){ .address = guest_virt, .status = ARM_FSC_EXTERNAL,
-                             .access = (uint8_t)access };
+    cpu->fault =
+        (ArmFault){ .address = guest_virt, .status = ARM_FSC_EXTERNAL, .access = (uint8_t)access };
     arm_raise_fault(env);
 }

@@ -20,30 +20,30 @@ enum { PHYSICAL_BITS = 48 };
 enum { KEY_EL1 = 1 << 16, KEY_PAN = 1 << 17, KEY_MMU_OFF = 1 << 18 };
 
 /* TCR_EL1. */
-#define TCR_EPD(high) ((high) ? UINT64_C(1) << 23 : UINT64_C(1) << 7)
-#define TCR_TBI(high) (UINT64_C(1) << (37 + (high)))
-#define TCR_HPD(high) (UINT64_C(1) << (41 + (high)))
+#define TCR_EPD(high)  ((high) ? UINT64_C(1) << 23 : UINT64_C(1) << 7)
+#define TCR_TBI(high)  (UINT64_C(1) << (37 + (high)))
+#define TCR_HPD(high)  (UINT64_C(1) << (41 + (high)))
 #define TCR_TBID(high) (UINT64_C(1) << (51 + (high)))
 #define TCR_E0PD(high) (UINT64_C(1) << (55 + (high)))
-#define TCR_A1 (UINT64_C(1) << 22)
-#define TCR_AS (UINT64_C(1) << 36)
-#define TCR_HA (UINT64_C(1) << 39)
-#define TCR_HD (UINT64_C(1) << 40)
+#define TCR_A1         (UINT64_C(1) << 22)
+#define TCR_AS         (UINT64_C(1) << 36)
+#define TCR_HA         (UINT64_C(1) << 39)
+#define TCR_HD         (UINT64_C(1) << 40)
 
 /* Descriptors. */
-#define DESC_VALID UINT64_C(1)
-#define DESC_TABLE UINT64_C(2)
-#define DESC_AP_EL0 (UINT64_C(1) << 6)
-#define DESC_AP_READ_ONLY (UINT64_C(1) << 7)
-#define DESC_AF (UINT64_C(1) << 10)
-#define DESC_NG (UINT64_C(1) << 11)
-#define DESC_GP (UINT64_C(1) << 50)
-#define DESC_DBM (UINT64_C(1) << 51)
-#define DESC_PXN (UINT64_C(1) << 53)
-#define DESC_UXN (UINT64_C(1) << 54)
-#define DESC_PXN_TABLE (UINT64_C(1) << 59)
-#define DESC_UXN_TABLE (UINT64_C(1) << 60)
-#define DESC_AP_TABLE_NO_EL0 (UINT64_C(1) << 61)
+#define DESC_VALID              UINT64_C(1)
+#define DESC_TABLE              UINT64_C(2)
+#define DESC_AP_EL0             (UINT64_C(1) << 6)
+#define DESC_AP_READ_ONLY       (UINT64_C(1) << 7)
+#define DESC_AF                 (UINT64_C(1) << 10)
+#define DESC_NG                 (UINT64_C(1) << 11)
+#define DESC_GP                 (UINT64_C(1) << 50)
+#define DESC_DBM                (UINT64_C(1) << 51)
+#define DESC_PXN                (UINT64_C(1) << 53)
+#define DESC_UXN                (UINT64_C(1) << 54)
+#define DESC_PXN_TABLE          (UINT64_C(1) << 59)
+#define DESC_UXN_TABLE          (UINT64_C(1) << 60)
+#define DESC_AP_TABLE_NO_EL0    (UINT64_C(1) << 61)
 #define DESC_AP_TABLE_READ_ONLY (UINT64_C(1) << 62)
 
 uint64_t arm_context_key(const ArmCpu *cpu, bool el1, bool pan)
@@ -68,7 +68,7 @@ void arm_update_context(ArmCpu *cpu)
 
 /* How one half of the address space is translated. */
 typedef struct {
-    uint64_t base;              /* of the first table */
+    uint64_t base; /* of the first table */
     unsigned input_bits, granule_bits;
     bool high;
 } Regime;
@@ -121,8 +121,9 @@ static bool read_descriptor(ArmCpu *cpu, uint64_t address, uint64_t *descriptor)
     bool swap = cpu->sctlr_el1 & SCTLR_EE;
 
     if (range && range->region->kind == MEMORY_RAM && address - range->start <= range->size - 8) {
-        const uint64_t *host = (const uint64_t *)(const void *)(
-            range->region->host + range->offset + (address - range->start));
+        const uint64_t *host =
+            (const uint64_t *)(const void *)(range->region->host + range->offset +
+                                             (address - range->start));
 
         *descriptor = __atomic_load_n(host, __ATOMIC_RELAXED);
     } else if (address_space_read(space, address, descriptor, 8,
@@ -246,8 +247,9 @@ static void leaf_permissions(const ArmCpu *cpu, const Leaf *leaf, ArmWalkRequest
 
 static bool permits(const TcgMapping *mapping, TcgAccess access)
 {
-    return access == TCG_READ ? mapping->read : access == TCG_WRITE ? mapping->write
-                                                                    : mapping->execute;
+    return access == TCG_READ    ? mapping->read
+           : access == TCG_WRITE ? mapping->write
+                                 : mapping->execute;
 }
 
 /*
@@ -260,11 +262,11 @@ static int update_flags(ArmCpu *cpu, Leaf *leaf, ArmWalkRequest request, bool *c
     uint64_t new = leaf->descriptor;
 
     *clean = false;
-    if (managed && cpu->tcr_el1 & TCR_HD && new & DESC_DBM && new & DESC_AP_READ_ONLY) {
+    if (managed && cpu->tcr_el1 & TCR_HD && new &DESC_DBM &&new &DESC_AP_READ_ONLY) {
         *clean = request.access != TCG_WRITE || request.probe;
         new &= ~DESC_AP_READ_ONLY;
     }
-    if (!(new & DESC_AF)) {
+    if (!(new &DESC_AF)) {
         if (!managed) {
             return (int)(ARM_FSC_ACCESS_FLAG + leaf->level);
         }
@@ -306,8 +308,11 @@ static uint32_t translate_flat(const ArmCpu *cpu, uint64_t guest_virt, ArmWalkRe
         return ARM_FSC_ADDRESS_SIZE;
     }
     result->mapping = (TcgMapping){ .guest_phys = address & TCG_PAGE_MASK,
-                                    .size_bits = TCG_PAGE_BITS, .read = true, .write = true,
-                                    .execute = true, .global = true,
+                                    .size_bits = TCG_PAGE_BITS,
+                                    .read = true,
+                                    .write = true,
+                                    .execute = true,
+                                    .global = true,
                                     .device = request.access != TCG_FETCH };
     result->attributes = request.access == TCG_FETCH ? 0xff : 0;
     result->shareability = 2;
@@ -389,7 +394,9 @@ bool arm_walk(TcgState *env, uint64_t guest_virt, unsigned size, TcgAccess acces
     }
     if (log_enabled(LOG_MMU)) {
         log_printf("cpu%u: walk %#" PRIx64 " %s: %s %#" PRIx64 "\n", cpu->vcpu.index, guest_virt,
-                   access == TCG_READ ? "read" : access == TCG_WRITE ? "write" : "fetch",
+                   access == TCG_READ    ? "read"
+                   : access == TCG_WRITE ? "write"
+                                         : "fetch",
                    status ? "fault" : "phys", status ? status : result.mapping.guest_phys);
     }
     cpu->fault.status = status;

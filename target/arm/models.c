@@ -5,6 +5,7 @@
  */
 #include "target/arm/models.h"
 
+/* clang-format off */
 #define HAS(feature) (UINT64_C(1) << FEAT_##feature)
 #define FEATURES_V8_0                                                                              \
     (HAS(AES) | HAS(PMULL) | HAS(SHA1) | HAS(SHA256) | HAS(CRC32) | HAS(PMU))
@@ -46,3 +47,4 @@ static const CpuModel model_cortex_a72 = { "cortex-a72", "Arm Cortex-A72 r0p3", 
 CPU_MODEL(model_cortex_a72);
 static const CpuModel model_max = { "max", "every extension that Kaso has", &arm_target, &max };
 CPU_MODEL(model_max);
+/* clang-format on */

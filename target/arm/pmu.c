@@ -13,8 +13,8 @@ enum { CYCLE = ARM_PMU_COUNTERS };
 enum { EVENT_SW_INCR = 0x00, EVENT_CPU_CYCLES = 0x11 };
 enum { PMCR_E = 1, PMCR_P = 2, PMCR_C = 4, PMCR_D = 8, PMCR_X = 16, PMCR_DP = 32, PMCR_LC = 64 };
 enum { USERENR_EN = 1, USERENR_SW = 2, USERENR_CR = 4, USERENR_ER = 8 };
-#define TYPE_P (UINT64_C(1) << 31)
-#define TYPE_U (UINT64_C(1) << 30)
+#define TYPE_P       (UINT64_C(1) << 31)
+#define TYPE_U       (UINT64_C(1) << 30)
 #define COUNTER_MASK (UINT64_C(1) << 31 | ((1u << ARM_PMU_COUNTERS) - 1))
 
 static unsigned bit_of_counter(unsigned n)
@@ -154,9 +154,25 @@ void arm_pmu_reset(ArmCpu *cpu)
     update_interrupt(cpu);
 }
 
-enum { R_PMCR, R_CNTENSET, R_CNTENCLR, R_OVSCLR, R_OVSSET, R_SWINC, R_SELR, R_CEID0, R_CCNTR,
-       R_XEVTYPER, R_XEVCNTR, R_USERENR, R_INTENSET, R_INTENCLR, R_EVCNTR, R_EVTYPER = R_EVCNTR + 8,
-       R_CCFILTR = R_EVTYPER + 8 };
+enum {
+    R_PMCR,
+    R_CNTENSET,
+    R_CNTENCLR,
+    R_OVSCLR,
+    R_OVSSET,
+    R_SWINC,
+    R_SELR,
+    R_CEID0,
+    R_CCNTR,
+    R_XEVTYPER,
+    R_XEVCNTR,
+    R_USERENR,
+    R_INTENSET,
+    R_INTENCLR,
+    R_EVCNTR,
+    R_EVTYPER = R_EVCNTR + 8,
+    R_CCFILTR = R_EVTYPER + 8
+};
 
 /* Which counter a register names; -1: none. */
 static int counter_of(const ArmPmu *pmu, unsigned index)
@@ -310,11 +326,12 @@ static bool allowed(ArmCpu *cpu, const ArmSysreg *reg, bool write)
     case R_XEVCNTR:
         return user & USERENR_EN || (!write && user & USERENR_ER);
     default:
-        return user & USERENR_EN || (!write && reg->index >= R_EVCNTR && reg->index < R_EVTYPER &&
-                                     user & USERENR_ER);
+        return user & USERENR_EN ||
+               (!write && reg->index >= R_EVCNTR && reg->index < R_EVTYPER && user & USERENR_ER);
     }
 }
 
+/* clang-format off */
 #define PMU(crm, op2, text, rights, number)                                                        \
     { ARM_SYSREG(3, 3, 9, crm, op2), text, rights, .read = read_pmu, .write = write_pmu,           \
       .el0_allowed = allowed, .index = number, .feature = FEAT_PMU + 1 }
@@ -350,3 +367,4 @@ const ArmSysreg arm_sysregs_pmu[] = {
       .write = write_pmu, .el0_allowed = allowed, .index = R_CCFILTR, .feature = FEAT_PMU + 1 },
     { 0 },
 };
+/* clang-format on */

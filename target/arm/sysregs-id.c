@@ -10,6 +10,7 @@ typedef struct {
 } IdField;
 
 /* Of several rows for one field the largest value counts. */
+/* clang-format off */
 static const IdField id_fields[] = {
     { FEAT_FP16, 4, 0, 16, 1 }, { FEAT_FP16, 4, 0, 20, 1 },
     { FEAT_BTI, 4, 1, 0, 1 }, { FEAT_SSBS, 4, 1, 4, 2 },
@@ -30,6 +31,7 @@ static const IdField id_fields[] = {
     { FEAT_TTCNP, 7, 2, 0, 1 }, { FEAT_UAO, 7, 2, 4, 1 }, { FEAT_ST, 7, 2, 28, 1 },
     { FEAT_TTL, 7, 2, 48, 1 }, { FEAT_E0PD, 7, 2, 60, 1 },
 };
+/* clang-format on */
 
 void arm_id_registers_init(ArmCpu *cpu)
 {
@@ -42,8 +44,8 @@ void arm_id_registers_init(ArmCpu *cpu)
     id[5 << 3 | 0] = 6 | (ARM_MAX_BREAKPOINTS - 1) << 12 | (ARM_MAX_WATCHPOINTS - 1) << 20 |
                      1 << 28 | (arm_has(cpu, FEAT_PMU) ? 1 << 8 : 0);
     /* 16-bit ASIDs, mixed endianness, 4 and 64 KiB granules. */
-    id[7 << 3 | 0] = model->physical_range | 2 << 4 | 1 << 8 | 1 << 12 |
-                     (model->granule_16k ? 1 << 20 : 0);
+    id[7 << 3 | 0] =
+        model->physical_range | 2 << 4 | 1 << 8 | 1 << 12 | (model->granule_16k ? 1 << 20 : 0);
     for (size_t i = 0; i < ARRAY_SIZE(id_fields); i++) {
         const IdField *f = &id_fields[i];
         uint64_t *reg = &id[f->crm << 3 | f->op2];
@@ -102,6 +104,7 @@ static uint64_t read_ccsidr(ArmCpu *cpu, const ArmSysreg *reg)
     return cpu->arm_model->ccsidr[cache[cpu->csselr_el1 & 15]];
 }
 
+/* clang-format off */
 #define MODEL(op1, crm, op2, name, number)                                                         \
     { ARM_SYSREG(3, op1, 0, crm, op2), name, ARM_EL1_R | ARM_SYSREG_CONST, .read = read_model,     \
       .index = number }
@@ -138,3 +141,4 @@ const ArmSysreg arm_sysregs_id[] = {
     { ARM_SYSREG(3, 3, 0, 0, 7), "dczid_el0", ARM_ALL_R, .read = read_dczid, .index = 5 },
     { 0 },
 };
+/* clang-format on */

@@ -158,9 +158,11 @@ static void address_translate(ArmCpu *cpu, const ArmSysreg *reg, uint64_t value)
     arm_address_translate(cpu, value,
                           (ArmWalkRequest){ .access = reg->index & 1 ? TCG_WRITE : TCG_READ,
                                             .el0 = reg->index & 2,
-                                            .pan = reg->index & 4 && cpu->pan, .probe = true });
+                                            .pan = reg->index & 4 && cpu->pan,
+                                            .probe = true });
 }
 
+/* clang-format off */
 #define FIELD(name) offsetof(ArmCpu, name)
 #define NEEDS(feature) (FEAT_##feature + 1)
 #define CONTROL(op1, crn, crm, op2, name, hook)                                                    \
@@ -251,3 +253,4 @@ const ArmSysreg arm_sysregs_memory[] = {
       .feature = NEEDS(PAN2) },
     { 0 },
 };
+/* clang-format on */

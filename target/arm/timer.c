@@ -160,10 +160,10 @@ static bool frequency_allowed(ArmCpu *cpu, const ArmSysreg *reg, bool write)
 
 static bool timer_allowed(ArmCpu *cpu, const ArmSysreg *reg, bool write)
 {
-    return cpu->cntkctl_el1 &
-           (reg->index == ARM_TIMER_VIRT ? CNTKCTL_EL0VTEN : CNTKCTL_EL0PTEN);
+    return cpu->cntkctl_el1 & (reg->index == ARM_TIMER_VIRT ? CNTKCTL_EL0VTEN : CNTKCTL_EL0PTEN);
 }
 
+/* clang-format off */
 #define TIMER(crm, op2, text, number, get, put)                                                    \
     { ARM_SYSREG(3, 3, 14, crm, op2), text, ARM_ALL_RW, .read = get, .write = put,                 \
       .el0_allowed = timer_allowed, .index = number }
@@ -185,3 +185,4 @@ const ArmSysreg arm_sysregs_timer[] = {
     TIMER(3, 2, "cntv_cval_el0", ARM_TIMER_VIRT, read_cval, write_cval),
     { 0 },
 };
+/* clang-format on */

@@ -39,7 +39,9 @@ IrRef a64_get_base(A64Translator *t, unsigned n)
     if (n == 31 && !t->sp_aligned && (t->mode & ARM_MODE_SP_ALIGN)) {
         IrRef flags = a64_op2i(t, IR_OP_andf, IR_I64, base, 15);
 
-        a64_op(t, (IrOp){ .opcode = IR_OP_exit_if, .cond = IR_NE, .args = { flags },
+        a64_op(t, (IrOp){ .opcode = IR_OP_exit_if,
+                          .cond = IR_NE,
+                          .args = { flags },
                           .imm = t->offset + SP_FAULT_OFFSET });
         t->sp_aligned = true;
     }
@@ -48,22 +50,29 @@ IrRef a64_get_base(A64Translator *t, unsigned n)
 
 unsigned a64_memory_flags(const A64Translator *t)
 {
-    return (t->mode & ARM_MODE_BE ? IR_MEM_BE : 0) | (t->mode & ARM_MODE_ALIGN ? IR_MEM_ALIGNED : 0);
+    return (t->mode & ARM_MODE_BE ? IR_MEM_BE : 0) |
+           (t->mode & ARM_MODE_ALIGN ? IR_MEM_ALIGNED : 0);
 }
 
 IrRef a64_load(A64Translator *t, IrType type, unsigned esz, unsigned flags, IrRef address,
                int64_t imm)
 {
-    return a64_op(t, (IrOp){ .opcode = IR_OP_ld, .type = (uint8_t)type, .esz = (uint8_t)esz,
-                             .sub = (uint8_t)(flags | a64_memory_flags(t)), .args = { address },
+    return a64_op(t, (IrOp){ .opcode = IR_OP_ld,
+                             .type = (uint8_t)type,
+                             .esz = (uint8_t)esz,
+                             .sub = (uint8_t)(flags | a64_memory_flags(t)),
+                             .args = { address },
                              .imm = imm });
 }
 
 void a64_store(A64Translator *t, IrType type, unsigned esz, unsigned flags, IrRef address,
                int64_t imm, IrRef value)
 {
-    a64_op(t, (IrOp){ .opcode = IR_OP_st, .type = (uint8_t)type, .esz = (uint8_t)esz,
-                      .sub = (uint8_t)(flags | a64_memory_flags(t)), .args = { address, value },
+    a64_op(t, (IrOp){ .opcode = IR_OP_st,
+                      .type = (uint8_t)type,
+                      .esz = (uint8_t)esz,
+                      .sub = (uint8_t)(flags | a64_memory_flags(t)),
+                      .args = { address, value },
                       .imm = imm });
 }
 
@@ -74,8 +83,11 @@ static void helper_step_done(TcgState *env, uint64_t next_pc)
 }
 
 static const TcgHelper step_done = {
-    .name = "step_done", .function = (void *)helper_step_done, .result = IR_VOID,
-    .flags = HELPER_ENV | HELPER_READS | HELPER_EFFECT, .arg_types = { IR_I64 },
+    .name = "step_done",
+    .function = (void *)helper_step_done,
+    .result = IR_VOID,
+    .flags = HELPER_ENV | HELPER_READS | HELPER_EFFECT,
+    .arg_types = { IR_I64 },
 };
 TCG_HELPER(step_done);
 
@@ -112,11 +124,15 @@ void a64_exit_if(A64Translator *t, IrCond cond, IrRef flags, int64_t page_offset
     if (t->mode & ARM_MODE_STEP) {
         IrRef taken = page_pc(t, page_offset), next = page_pc(t, t->offset + 4);
 
-        finish_step(t, a64_op(t, (IrOp){ .opcode = IR_OP_sel, .type = IR_I64, .cond = (uint8_t)cond,
+        finish_step(t, a64_op(t, (IrOp){ .opcode = IR_OP_sel,
+                                         .type = IR_I64,
+                                         .cond = (uint8_t)cond,
                                          .args = { flags, taken, next } }));
         return;
     }
-    a64_op(t, (IrOp){ .opcode = IR_OP_exit_if, .cond = (uint8_t)cond, .args = { flags },
+    a64_op(t, (IrOp){ .opcode = IR_OP_exit_if,
+                      .cond = (uint8_t)cond,
+                      .args = { flags },
                       .imm = page_offset });
     t->side_exits++;
 }
@@ -127,7 +143,9 @@ void a64_goto_indirect(A64Translator *t, IrRef target, unsigned kind, unsigned j
         finish_step(t, target);
         return;
     }
-    a64_op(t, (IrOp){ .opcode = IR_OP_goto_ind, .sub = (uint8_t)kind, .args = { target },
+    a64_op(t, (IrOp){ .opcode = IR_OP_goto_ind,
+                      .sub = (uint8_t)kind,
+                      .args = { target },
                       .aux = jump_class });
     t->ended = true;
 }
@@ -149,7 +167,9 @@ static void helper_raise(TcgState *env, uint32_t esr)
 }
 
 static const TcgHelper raise_helper = {
-    .name = "raise", .function = (void *)helper_raise, .result = IR_VOID,
+    .name = "raise",
+    .function = (void *)helper_raise,
+    .result = IR_VOID,
     .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_FAULTS | HELPER_NORETURN,
     .arg_types = { IR_I32 },
 };
@@ -184,7 +204,9 @@ static void helper_check_breakpoint(TcgState *env)
 }
 
 static const TcgHelper check_breakpoint = {
-    .name = "check_breakpoint", .function = (void *)helper_check_breakpoint, .result = IR_VOID,
+    .name = "check_breakpoint",
+    .function = (void *)helper_check_breakpoint,
+    .result = IR_VOID,
     .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_FAULTS | HELPER_EFFECT,
 };
 TCG_HELPER(check_breakpoint);

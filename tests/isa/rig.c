@@ -7,9 +7,9 @@
 #include "target/arm/sysregs.h"
 
 enum {
-    TABLE = 0x3fff000,      /* offsets in RAM */
+    TABLE = 0x3fff000, /* offsets in RAM */
     VECTORS = 0x3ffe000,
-    ALIAS = 0x80000000,     /* where EL1 sees RAM: it may not execute what EL0 can write */
+    ALIAS = 0x80000000, /* where EL1 sees RAM: it may not execute what EL0 can write */
 };
 
 /* Synchronous exceptions from EL0: skip the instruction, or power off at BRK. */
@@ -44,15 +44,18 @@ static void reset(Machine *machine, void *board)
 }
 
 static const Board isa_board = {
-    .name = "isa-rig", .instance_size = sizeof(Device), .build = build, .max_vcpus = 4, .reset = reset,
+    .name = "isa-rig",
+    .instance_size = sizeof(Device),
+    .build = build,
+    .max_vcpus = 4,
+    .reset = reset,
 };
 
 static const Accelerator *find_tcg(void)
 {
     const Accelerator *const *it;
 
-    REGISTRY_FOREACH(accelerators, it)
-    {
+    REGISTRY_FOREACH(accelerators, it) {
         if (strcmp((*it)->name, "tcg") == 0) {
             return *it;
         }
@@ -62,8 +65,11 @@ static const Accelerator *find_tcg(void)
 
 bool isa_rig_open(IsaRig *rig, const char *cpu_model, unsigned vcpus, bool interp)
 {
-    MachineConfig config = { .target = &arm_target, .board = &isa_board, .vcpus = vcpus,
-                             .ram_bytes = RIG_RAM_BYTES, .rtc_base_s = INT64_MIN };
+    MachineConfig config = { .target = &arm_target,
+                             .board = &isa_board,
+                             .vcpus = vcpus,
+                             .ram_bytes = RIG_RAM_BYTES,
+                             .rtc_base_s = INT64_MIN };
     GHashTable *options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     GError *error = NULL;
 
@@ -105,8 +111,8 @@ static void prepare(IsaRig *rig)
     cpu->mair_el1 = 0xff;
     cpu->cpacr_el1 = 3 << 20;
     cpu->vbar_el1 = ALIAS + VECTORS;
-    cpu->sctlr_el1 |= SCTLR_M | SCTLR_C | SCTLR_I | SCTLR_DZE | SCTLR_UCT | SCTLR_UCI |
-                      SCTLR_NTWI | SCTLR_NTWE | SCTLR_MSCEN;
+    cpu->sctlr_el1 |= SCTLR_M | SCTLR_C | SCTLR_I | SCTLR_DZE | SCTLR_UCT | SCTLR_UCI | SCTLR_NTWI |
+                      SCTLR_NTWE | SCTLR_MSCEN;
     cpu->sctlr_el1 &= ~(uint64_t)SCTLR_SA0;
     arm_set_pstate(cpu, 0);
 }

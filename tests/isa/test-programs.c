@@ -40,8 +40,8 @@ static bool run(const char *path, bool interp)
     isa_rig_run_bare(&rig);
     line = rig.cpu->x[1];
     if (line) {
-        printf("%s on the %s: line %" PRIu64 ": %#" PRIx64 " is not %#" PRIx64
-               " (esr %#" PRIx64 " elr %#" PRIx64 " far %#" PRIx64 ")\n",
+        printf("%s on the %s: line %" PRIu64 ": %#" PRIx64 " is not %#" PRIx64 " (esr %#" PRIx64
+               " elr %#" PRIx64 " far %#" PRIx64 ")\n",
                path, interp ? "interpreter" : "translator", line, rig.cpu->x[2], rig.cpu->x[3],
                rig.cpu->x[25], rig.cpu->x[26], rig.cpu->x[27]);
     }

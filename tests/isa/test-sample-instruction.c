@@ -13,8 +13,7 @@ int main(void)
     IrUnit *unit = g_new0(IrUnit, 1);
     A64Translator t = { .unit = unit, .cpu = cpu };
     A64Fields fields = { .sf = 1, .rn = 3, .rd = 4 };
-    HostRuntime runtime = { .vars = arm_target.tcg->vars,
-                            .var_count = arm_target.tcg->var_count };
+    HostRuntime runtime = { .vars = arm_target.tcg->vars, .var_count = arm_target.tcg->var_count };
 
     ir_unit_init(unit, arm_target.tcg->vars, arm_target.tcg->var_count);
     g_assert_true(a64_instruction_ctz.translate(&t, &fields));

@@ -21,11 +21,20 @@
 #include "tests/isa/rig.h"
 
 enum {
-    IMAGE = 0x41000000, DATA = 0x41400000, SCRATCH = 0x41800000, SCRATCH_BYTES = 0x20000,
+    IMAGE = 0x41000000,
+    DATA = 0x41400000,
+    SCRATCH = 0x41800000,
+    SCRATCH_BYTES = 0x20000,
     IMAGE_BYTES = SCRATCH + SCRATCH_BYTES - IMAGE,
-    MAX_SNIPPETS = 2000, MAX_PER_SNIPPET = 8,
-    BLOCK = 1024, BLOCK_X = 512, BLOCK_SP = 760, BLOCK_NZCV = 768, BLOCK_FPCR = 776,
-    BLOCK_FPSR = 784, BLOCK_END = 792,
+    MAX_SNIPPETS = 2000,
+    MAX_PER_SNIPPET = 8,
+    BLOCK = 1024,
+    BLOCK_X = 512,
+    BLOCK_SP = 760,
+    BLOCK_NZCV = 768,
+    BLOCK_FPCR = 776,
+    BLOCK_FPSR = 784,
+    BLOCK_END = 792,
 };
 
 static gint64 count = 20000;
@@ -34,7 +43,7 @@ static int per_snippet = 4;
 static char *only, *user_runner;
 
 typedef struct {
-    uint8_t *image;         /* as before the run */
+    uint8_t *image; /* as before the run */
     unsigned snippets;
     uint32_t words[MAX_SNIPPETS][MAX_PER_SNIPPET];
     uint32_t *code;
@@ -126,8 +135,7 @@ static uint32_t make_predictable(const A64Pattern *p, uint32_t insn)
 static uint32_t random_instruction(GRand *rand, const GPtrArray *patterns)
 {
     for (;;) {
-        const A64Pattern *p =
-            patterns->pdata[g_rand_int_range(rand, 0, (gint32)patterns->len)];
+        const A64Pattern *p = patterns->pdata[g_rand_int_range(rand, 0, (gint32)patterns->len)];
         uint32_t insn = (g_rand_int(rand) & ~p->mask) | p->value;
         A64Fields fields;
         const A64Instruction *found;
@@ -146,7 +154,8 @@ static uint32_t random_instruction(GRand *rand, const GPtrArray *patterns)
             }
             if (strstr(p->file, "structure") && !(p->mask >> 16 & 31)) {
                 /* By x26, a multiple of 16, or by the size, where that is one. */
-                insn = set_field(insn, 16, strstr(p->name, "single") || g_rand_boolean(rand) ? 26 : 31);
+                insn = set_field(insn, 16,
+                                 strstr(p->name, "single") || g_rand_boolean(rand) ? 26 : 31);
             }
         }
         insn = make_predictable(p, insn);
@@ -179,17 +188,32 @@ static uint64_t random_integer(GRand *rand)
 static uint64_t random_float_lanes(GRand *rand)
 {
     static const uint32_t singles[] = {
-        0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001,
-        0xffc12345, 1, 0x807fffff, 0x00800000, 0x7f7fffff, 0x4f000000, 0x5f000000, 0x3f000000,
-        0x3fc00000, 0x40200000, 0x33000000, 0x7bff7bff, 0x7c007e00, 0xfc010001, 0x3c00bc00,
+        0,          0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000,
+        0x7fc00000, 0x7f800001, 0xffc12345, 1,          0x807fffff, 0x00800000,
+        0x7f7fffff, 0x4f000000, 0x5f000000, 0x3f000000, 0x3fc00000, 0x40200000,
+        0x33000000, 0x7bff7bff, 0x7c007e00, 0xfc010001, 0x3c00bc00,
     };
     static const uint64_t doubles[] = {
-        0, UINT64_C(0x8000000000000000), UINT64_C(0x3ff0000000000000), UINT64_C(0xbff8000000000000),
-        UINT64_C(0x7ff0000000000000), UINT64_C(0xfff0000000000000), UINT64_C(0x7ff8000000000000),
-        UINT64_C(0x7ff0000000000001), 1, UINT64_C(0x000fffffffffffff), UINT64_C(0x0010000000000000),
-        UINT64_C(0x7fefffffffffffff), UINT64_C(0x43e0000000000000), UINT64_C(0x41dfffffffe00000),
-        UINT64_C(0x3fe0000000000000), UINT64_C(0x4004000000000000), UINT64_C(0xfff4000000012345),
-        UINT64_C(0x36a0000000000000), UINT64_C(0x380fffffe0000000), UINT64_C(0x3f10000000000000),
+        0,
+        UINT64_C(0x8000000000000000),
+        UINT64_C(0x3ff0000000000000),
+        UINT64_C(0xbff8000000000000),
+        UINT64_C(0x7ff0000000000000),
+        UINT64_C(0xfff0000000000000),
+        UINT64_C(0x7ff8000000000000),
+        UINT64_C(0x7ff0000000000001),
+        1,
+        UINT64_C(0x000fffffffffffff),
+        UINT64_C(0x0010000000000000),
+        UINT64_C(0x7fefffffffffffff),
+        UINT64_C(0x43e0000000000000),
+        UINT64_C(0x41dfffffffe00000),
+        UINT64_C(0x3fe0000000000000),
+        UINT64_C(0x4004000000000000),
+        UINT64_C(0xfff4000000012345),
+        UINT64_C(0x36a0000000000000),
+        UINT64_C(0x380fffffe0000000),
+        UINT64_C(0x3f10000000000000),
     };
 
     switch (g_rand_int_range(rand, 0, 6)) {
@@ -215,8 +239,8 @@ static uint64_t random_float_lanes(GRand *rand)
 
 static void fill_block(GRand *rand, uint8_t *block)
 {
-    static const uint32_t fpcr[] = { 0, 0, 0, 1u << 22, 2u << 22, 3u << 22, 1u << 24, 1u << 25,
-                                     1u << 26, 3u << 24, 1u << 19 };
+    static const uint32_t fpcr[] = { 0,        0,        0,        1u << 22, 2u << 22, 3u << 22,
+                                     1u << 24, 1u << 25, 1u << 26, 3u << 24, 1u << 19 };
 
     for (unsigned i = 0; i < 64; i++) {
         store_le64(block + 8 * i, random_float_lanes(rand));
@@ -306,7 +330,8 @@ static void make_batch(Batch *batch, GRand *rand, const GPtrArray *patterns, uns
 
             /* A store-exclusive of another size than the load's is unpredictable. */
             if (k && (word & 0x3fc00000) == 0x08000000) {
-                batch->words[i][k - 1] = (word & 0xc0200000) | 0x085f0365 | (word >> 21 & 1) * 0x1800;
+                batch->words[i][k - 1] =
+                    (word & 0xc0200000) | 0x085f0365 | (word >> 21 & 1) * 0x1800;
                 batch->words[i][k - 1] |= word & 1u << 21 ? 0 : 0x7c00;
             }
             batch->words[i][k] = word;
@@ -342,8 +367,9 @@ static bool run_as_user(const Batch *batch, uint8_t *result)
     g_autofree char *folder = g_dir_make_tmp("kaso-random-XXXXXX", NULL);
     g_autofree char *image = g_build_filename(folder, "image", NULL);
     g_autofree char *out = g_build_filename(folder, "result", NULL);
-    char *argv[] = { (char *)"qemu-aarch64", (char *)"-cpu", (char *)"max", user_runner, image, out,
-                     NULL };
+    char *argv[] = {
+        (char *)"qemu-aarch64", (char *)"-cpu", (char *)"max", user_runner, image, out, NULL
+    };
     g_autofree char *bytes = NULL;
     gsize length = 0;
     int status = -1;
@@ -388,8 +414,10 @@ static void print_difference(const char *name, unsigned offset, const uint8_t *a
     } else if (offset < BLOCK_SP) {
         printf("    x%u", (offset - BLOCK_X) / 8);
     } else {
-        printf("    %s", offset == BLOCK_SP ? "sp" : offset == BLOCK_NZCV ? "nzcv" :
-               offset == BLOCK_FPSR ? "fpsr" : "?");
+        printf("    %s", offset == BLOCK_SP     ? "sp"
+                         : offset == BLOCK_NZCV ? "nzcv"
+                         : offset == BLOCK_FPSR ? "fpsr"
+                                                : "?");
     }
     printf(" = %016" PRIx64 ", %s %016" PRIx64 " (before %016" PRIx64 ")\n", load_le64(a), name,
            load_le64(b), load_le64(before));

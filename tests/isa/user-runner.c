@@ -61,7 +61,8 @@ int main(int argc, char **argv)
     size = (size_t)status.st_size;
     result = argv[2];
     if (mmap((void *)(uintptr_t)BASE, size, PROT_READ | PROT_WRITE | PROT_EXEC,
-             MAP_PRIVATE | MAP_FIXED, fd, 0) == MAP_FAILED || sigaltstack(&alternate, NULL) < 0) {
+             MAP_PRIVATE | MAP_FIXED, fd, 0) == MAP_FAILED ||
+        sigaltstack(&alternate, NULL) < 0) {
         return 2;
     }
     for (unsigned i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
