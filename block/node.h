@@ -231,6 +231,7 @@ struct BlockNode {
     GQueue tracked; /* TrackedRequest in flight */
     unsigned serialising;
     GSList *write_notifiers; /* NodeWriteNotifier */
+    GSList *dirty_bitmaps;   /* DirtyBitmap */
 
     void *state; /* driver->instance_size bytes */
 };

@@ -178,6 +178,11 @@ static int prepare_writing(Qcow2 *q)
         result = qcow2_know_metadata(q);
         coroutine_mutex_unlock(&q->lock);
     }
+    if (result == 0 && q->bitmaps.count && !q->bitmaps_in_use) {
+        coroutine_mutex_lock(&q->lock);
+        result = qcow2_mark_bitmaps_in_use(q);
+        coroutine_mutex_unlock(&q->lock);
+    }
     if (result == 0 && q->lazy_refcounts && !q->in_use_dirty) {
         coroutine_mutex_lock(&q->lock);
         result = qcow2_set_dirty(q, true);

@@ -445,6 +445,7 @@ static bool open_data_file(Qcow2 *q, GHashTable *options, GError **error)
 
 static void qcow2_free(Qcow2 *q)
 {
+    qcow2_free_bitmaps(q);
     qcow2_crypt_close(q);
     table_cache_free(q->l2_cache);
     table_cache_free(q->refblock_cache);
@@ -510,7 +511,7 @@ static bool qcow2_open(BlockNode *node, GHashTable *options, GError **error)
     }
     node->size = q->size;
     q->file_end = 0;
-    if (!qcow2_crypt_open(q, options, error)) {
+    if (!qcow2_crypt_open(q, options, error) || !qcow2_load_bitmaps(q, error)) {
         qcow2_free(q);
         return false;
     }
@@ -528,6 +529,12 @@ static void qcow2_close(BlockNode *node)
     if (!node->read_only && !q->broken) {
         int result = qcow2_flush(node);
 
+        if (result == 0 && (q->bitmaps_in_use || q->bitmaps_changed)) {
+            result = qcow2_store_bitmaps(q);
+            if (result == 0) {
+                result = qcow2_flush(node);
+            }
+        }
         if (result == 0) {
             /* Counts of clusters that the flush has made free. */
             result = sync_write_refcounts(q);
@@ -555,7 +562,10 @@ static bool qcow2_reopen(BlockNode *node, bool read_only, GError **error)
         return open_for_writing(q, error);
     }
     node->read_only = false;
-    result = qcow2_flush(node);
+    result = q->bitmaps_in_use || q->bitmaps_changed ? qcow2_store_bitmaps(q) : 0;
+    if (result == 0) {
+        result = qcow2_flush(node);
+    }
     if (result == 0) {
         result = sync_write_refcounts(q);
     }
@@ -609,6 +619,9 @@ static json_t *qcow2_specific_info(BlockNode *node)
     if (q->version >= 3) {
         json_object_set_new(data, "lazy-refcounts",
                             json_boolean(q->compatible & QCOW2_COMPAT_LAZY_REFCOUNTS));
+    }
+    if (q->bitmaps.count) {
+        json_object_set_new(data, "bitmaps", qcow2_bitmaps_info(q));
     }
     if (q->crypt_method) {
         json_object_set_new(data, "encrypt", qcow2_crypt_info(q));
@@ -711,6 +724,7 @@ static const BlockDriver qcow2_driver = {
     .make_empty = qcow2_make_empty,
     .set_backing = qcow2_set_backing,
     .measure = qcow2_measure,
+    .bitmap_action = qcow2_bitmap_action,
     .snapshot_create = qcow2_snapshot_create,
     .snapshot_apply = qcow2_snapshot_apply,
     .snapshot_delete = qcow2_snapshot_delete,

@@ -168,6 +168,8 @@ struct Qcow2 {
     uint64_t snapshots_offset, snapshots_bytes;
 
     Qcow2BitmapHeader bitmaps;
+    bool bitmaps_in_use;  /* marked so on disk */
+    bool bitmaps_changed; /* added, removed, enabled …: to be stored */
     GSList *extensions; /* unknown Qcow2Extension, in file order */
     char *data_file_name;
     BlockChild *data_file; /* node->file unless external */
@@ -318,6 +320,16 @@ bool qcow2_snapshot_load(BlockNode *node, const char *id_or_name, GError **error
 GPtrArray *qcow2_snapshot_list(BlockNode *node);
 /* Adds delta to the refcounts of everything an L1 table refers to; 0 only repairs COPIED. [lock] */
 int qcow2_update_l1_refcounts(Qcow2 *q, uint64_t l1_offset, uint32_t l1_size, int delta);
+
+/* qcow2-bitmap.c */
+bool qcow2_load_bitmaps(Qcow2 *q, GError **error);
+void qcow2_free_bitmaps(Qcow2 *q);
+/* Before the first write. */
+int qcow2_mark_bitmaps_in_use(Qcow2 *q);
+int qcow2_store_bitmaps(Qcow2 *q);
+bool qcow2_bitmap_action(BlockNode *node, const char *action, const char *name,
+                         GHashTable *arguments, GError **error);
+json_t *qcow2_bitmaps_info(Qcow2 *q);
 
 /* qcow2-check.c */
 int qcow2_check(BlockNode *node, BlockCheck *check);
