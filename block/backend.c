@@ -81,7 +81,7 @@ static int request_check(BlockRequest *request)
     return 0;
 }
 
-static int request_run(BlockRequest *request)
+static int request_run_in_graph(BlockRequest *request)
 {
     BlockBackend *block = request->block;
     unsigned flags = request->flags;
@@ -107,6 +107,17 @@ static int request_run(BlockRequest *request)
     default:
         return node_flush(node);
     }
+}
+
+static int request_run(BlockRequest *request)
+{
+    BlockGraph *graph = request->block->graph;
+    int result;
+
+    block_graph_enter(graph);
+    result = request_run_in_graph(request);
+    block_graph_leave(graph);
+    return result;
 }
 
 static void request_deliver(AsyncCompletion *completion)
@@ -629,6 +640,25 @@ BlockBackend *block_attach(BlockGraph *graph, const char *id_or_node_name, bool 
 
     async_run_sync(block_graph_context(graph), attach_entry, &call);
     return call.block;
+}
+
+BlockNode *block_find_node(BlockGraph *graph, const char *name, GError **error)
+{
+    BlockNode *node;
+
+    for (GList *link = block_graph_backends(graph); link; link = link->next) {
+        BlockBackend *block = link->data;
+
+        if (block->id[0] && !strcmp(block->id, name) && block->root) {
+            return block->root->node;
+        }
+    }
+    node = node_find(graph, name);
+    if (!node) {
+        error_fail(error, KASO_ERROR_NOT_FOUND, "Cannot find device='%s' nor node-name='%s'", name,
+                   name);
+    }
+    return node;
 }
 
 /* Looking. */

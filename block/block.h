@@ -87,6 +87,32 @@ void block_deliver(BlockBackend *block);
 /* Waits until all requests are complete, running completions. Main loop's thread. */
 void block_drain(BlockBackend *block);
 
+/*
+ * Jobs, by the names and arguments of QMP: block-stream, block-commit, drive-mirror,
+ * blockdev-mirror, drive-backup, blockdev-backup. arguments: char * -> char *, nested ones dotted.
+ */
+bool block_job_start(BlockGraph *graph, const char *command, GHashTable *arguments, GError **error);
+/* action: cancel, force-cancel, pause, resume, complete, finalize, dismiss, set-speed (value). */
+bool block_job_control(BlockGraph *graph, const char *id, const char *action, uint64_t value,
+                       GError **error);
+/* The answer of query-block-jobs as JSON; the caller frees. */
+char *block_query_jobs(BlockGraph *graph);
+/* Called in the main context with the event's name and its data as a JSON object. */
+typedef void BlockEventHandler(void *opaque, const char *event, const char *data);
+void block_set_event_handler(BlockGraph *graph, BlockEventHandler *handler, void *opaque);
+
+/* blockdev-snapshot-sync: device or node-name, snapshot-file, format, snapshot-node-name, mode. */
+bool block_snapshot_external(BlockGraph *graph, GHashTable *arguments, GError **error);
+/* block_resize of a drive's id or a node's name. */
+bool block_resize(BlockGraph *graph, const char *name, uint64_t size, GError **error);
+/* Internal snapshots (savevm, loadvm, delvm without the machine's state). action: create, apply,
+ * delete. */
+bool block_snapshot_internal(BlockGraph *graph, const char *name, const char *action,
+                             const char *snapshot, GError **error);
+/* action: add remove clear enable disable merge; arguments: granularity, source, persistent. */
+bool block_bitmap(BlockGraph *graph, const char *name, const char *action, const char *bitmap,
+                  GHashTable *arguments, GError **error);
+
 /* Synchronous forms for flash, loaders and tools. */
 int block_pread(BlockBackend *block, uint64_t offset, void *buffer, uint64_t size);
 int block_pwrite(BlockBackend *block, uint64_t offset, const void *buffer, uint64_t size);

@@ -3,8 +3,11 @@
 #include "block/node.h"
 
 #include "base/error.h"
+#include "block/bitmap.h"
+#include "block/job.h"
 #include "block/open.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 struct BlockGraph {
@@ -13,6 +16,11 @@ struct BlockGraph {
     GList *backends; /* BlockBackend, oldest first */
     uint64_t next_node_number;
     bool blocking;
+    GList *jobs; /* BlockJob, oldest first */
+    unsigned quiesced, running;
+    CoroutineQueue quiet; /* waits for a change of the two */
+    BlockEventHandler *event_handler;
+    void *event_opaque;
     GHashTable *secrets; /* id -> passphrase */
     GHashTable *tls;     /* id -> options of TLS credentials */
 };
@@ -23,6 +31,7 @@ BlockGraph *block_graph_new(GMainContext *context)
 
     graph->context = async_context_new(context);
     graph->secrets = options_new();
+    coroutine_queue_init(&graph->quiet);
     graph->tls = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
                                        (GDestroyNotify)g_hash_table_unref);
     return graph;
@@ -33,6 +42,12 @@ static void graph_release_nodes(void *opaque)
     BlockGraph *graph = opaque;
     bool released;
 
+    while (graph->jobs) {
+        for (GList *link = graph->jobs; link; link = link->next) {
+            job_cancel(link->data);
+        }
+        coroutine_sleep_ns(1000000);
+    }
     do {
         released = false;
         for (GList *link = graph->nodes; link; link = link->next) {
@@ -57,6 +72,77 @@ void block_graph_free(BlockGraph *graph)
     g_hash_table_unref(graph->tls);
     async_context_free(graph->context);
     g_free(graph);
+}
+
+GList **block_graph_jobs(BlockGraph *graph)
+{
+    return &graph->jobs;
+}
+
+void block_graph_enter(BlockGraph *graph)
+{
+    while (graph->quiesced) {
+        coroutine_queue_wait(&graph->quiet);
+    }
+    graph->running++;
+}
+
+void block_graph_leave(BlockGraph *graph)
+{
+    if (--graph->running == 0 && graph->quiesced) {
+        coroutine_queue_wake_all(&graph->quiet);
+    }
+}
+
+void block_graph_quiesce(BlockGraph *graph)
+{
+    graph->quiesced++;
+    while (graph->running) {
+        coroutine_queue_wait(&graph->quiet);
+    }
+}
+
+void block_graph_resume(BlockGraph *graph)
+{
+    graph->quiesced--;
+    coroutine_queue_wake_all(&graph->quiet);
+}
+
+typedef struct {
+    AsyncCompletion completion; /* must stay first */
+    BlockGraph *graph;
+    const char *event;
+    char *data;
+} PendingEvent;
+
+static void deliver_event(AsyncCompletion *completion)
+{
+    PendingEvent *pending = (PendingEvent *)completion;
+
+    pending->graph->event_handler(pending->graph->event_opaque, pending->event, pending->data);
+    free(pending->data);
+    g_free(pending);
+}
+
+void block_emit(BlockGraph *graph, const char *event, json_t *data)
+{
+    PendingEvent *pending;
+
+    if (graph->event_handler) {
+        pending = g_new0(PendingEvent, 1);
+        pending->completion.deliver = deliver_event;
+        pending->graph = graph;
+        pending->event = event;
+        pending->data = json_dumps(data, JSON_COMPACT);
+        async_complete(graph->context, &pending->completion);
+    }
+    json_decref(data);
+}
+
+void block_set_event_handler(BlockGraph *graph, BlockEventHandler *handler, void *opaque)
+{
+    graph->event_handler = handler;
+    graph->event_opaque = opaque;
 }
 
 AsyncContext *block_graph_context(BlockGraph *graph)
@@ -158,6 +244,9 @@ void node_free(BlockNode *node)
 
     g_assert(g_queue_is_empty(&node->parents));
     g_assert(g_queue_is_empty(&node->tracked));
+    while (node->dirty_bitmaps) {
+        dirty_bitmap_free(node->dirty_bitmaps->data);
+    }
     while (!g_queue_is_empty(&node->children)) {
         child_detach(g_queue_peek_head(&node->children));
     }
@@ -437,19 +526,25 @@ bool node_set_backing(BlockNode *node, BlockNode *backing, GError **error)
 
 bool node_replace(BlockNode *from, BlockNode *to, BlockNode *except, GError **error)
 {
-    GList *link = from->parents.head;
+    GList *link;
+    bool done = true;
 
-    while (link) {
+    for (link = from->parents.head; link && done; link = link->next) {
+        BlockNode *parent = ((BlockChild *)link->data)->parent;
+
+        if (parent && parent != except && parent != to && node_reaches(to, parent)) {
+            done = error_fail(error, KASO_ERROR_GENERIC,
+                              "Replacing '%s' by '%s' would create a cycle", from->node_name,
+                              to->node_name);
+        }
+    }
+    node_ref(from); /* it may lose its last user */
+    for (link = from->parents.head; link && done;) {
         BlockChild *child = link->data;
 
         link = link->next;
         if (child->parent && (child->parent == except || child->parent == to)) {
             continue;
-        }
-        if (child->parent && node_reaches(to, child->parent)) {
-            return error_fail(error, KASO_ERROR_GENERIC,
-                              "Replacing '%s' by '%s' would create a cycle", from->node_name,
-                              to->node_name);
         }
         g_queue_unlink(&from->parents, &child->in_node);
         child->node = to;
@@ -457,7 +552,9 @@ bool node_replace(BlockNode *from, BlockNode *to, BlockNode *except, GError **er
         node_ref(to);
         node_unref(from);
     }
-    return node_refresh_perms(to, error) && node_refresh_perms(from, error);
+    done = done && node_refresh_perms(to, error) && node_refresh_perms(from, error);
+    node_unref(from);
+    return done;
 }
 
 bool node_set_read_only(BlockNode *node, bool read_only, GError **error)

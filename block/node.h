@@ -252,6 +252,17 @@ GHashTable *block_graph_secrets(BlockGraph *graph);
 GHashTable *block_graph_tls(BlockGraph *graph);
 /* The passphrase with that id, or NULL. */
 const char *block_secret(BlockGraph *graph, const char *id, GError **error);
+GList **block_graph_jobs(BlockGraph *graph);
+/* The root node of the drive with that id, or the node with that name; NULL with an error. */
+BlockNode *block_find_node(BlockGraph *graph, const char *name, GError **error);
+/* No request of a backend is inside a node between these. [coroutine] */
+void block_graph_quiesce(BlockGraph *graph);
+void block_graph_resume(BlockGraph *graph);
+/* Around what a backend does in nodes. */
+void block_graph_enter(BlockGraph *graph);
+void block_graph_leave(BlockGraph *graph);
+/* data is consumed. */
+void block_emit(BlockGraph *graph, const char *event, json_t *data);
 BlockNode *node_find(BlockGraph *graph, const char *node_name);
 GList *block_graph_nodes(BlockGraph *graph); /* BlockNode; the graph's own list */
 void block_graph_add_backend(BlockGraph *graph, BlockBackend *block);

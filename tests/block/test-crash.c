@@ -51,9 +51,9 @@ static int disk_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector 
 static void disk_log(EventKind kind, uint64_t offset, uint64_t bytes, const void *data,
                      uint32_t stamp)
 {
-    Event event = { kind, offset, bytes, data ? g_memdup2(data, bytes) : NULL, stamp };
-
     if (disk->log) {
+        Event event = { kind, offset, bytes, data ? g_memdup2(data, bytes) : NULL, stamp };
+
         g_array_append_val(disk->log, event);
     }
 }

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+/* Block jobs, external snapshots and bitmaps on a drive that its guest goes on writing. */
+#include "base/bits.h"
+#include "block/node.h"
+
+#include <string.h>
+#include <unistd.h>
+
+enum { SIZE = 8 * 1024 * 1024, PIECE = 64 * 1024 };
+
+typedef struct {
+    BlockGraph *graph;
+    char *folder;
+    BlockBackend *drive;
+    uint8_t *model;
+    GString *events;
+} Fixture;
+
+static GHashTable *table(const char *format, ...)
+{
+    va_list args;
+    g_autofree char *text = NULL;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    return options_parse(text, NULL, NULL);
+}
+
+typedef struct {
+    Fixture *f;
+    const char *name, *options;
+} Create;
+
+static void create_entry(void *opaque)
+{
+    Create *c = opaque;
+    g_autofree char *path = g_build_filename(c->f->folder, c->name, NULL);
+    g_autoptr(GHashTable) options = options_parse(c->options, NULL, NULL);
+    GError *error = NULL;
+
+    block_driver_find("qcow2")->create(c->f->graph, path, options, &error);
+    g_assert_no_error(error);
+}
+
+static void create_image(Fixture *f, const char *name, const char *options)
+{
+    Create c = { f, name, options };
+
+    async_run_sync(block_graph_context(f->graph), create_entry, &c);
+}
+
+static void on_event(void *opaque, const char *event, const char *data)
+{
+    g_string_append_printf(((Fixture *)opaque)->events, "%s %s\n", event, data);
+}
+
+static void guest_write(Fixture *f, uint64_t offset, uint64_t bytes, uint8_t value)
+{
+    memset(f->model + offset, value, bytes);
+    g_assert_cmpint(block_pwrite(f->drive, offset, f->model + offset, bytes), ==, 0);
+}
+
+static void check_drive(BlockBackend *drive, const uint8_t *model)
+{
+    g_autofree uint8_t *content = g_malloc(SIZE);
+
+    g_assert_cmpint(block_pread(drive, 0, content, SIZE), ==, 0);
+    g_assert_true(!memcmp(content, model, SIZE));
+}
+
+static void snapshot(Fixture *f, const char *name)
+{
+    g_autoptr(GHashTable) arguments = table("device=d,snapshot-file=%s/%s", f->folder, name);
+    GError *error = NULL;
+
+    block_snapshot_external(f->graph, arguments, &error);
+    g_assert_no_error(error);
+}
+
+/* base <- middle <- top, each with data of its own. */
+static void setup(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GHashTable) options = NULL;
+    GError *error = NULL;
+
+    f->graph = block_graph_new(NULL);
+    f->folder = g_dir_make_tmp("kaso-job-XXXXXX", NULL);
+    f->model = g_malloc0(SIZE);
+    f->events = g_string_new(NULL);
+    block_set_event_handler(f->graph, on_event, f);
+    create_image(f, "base.qcow2", "size=8M");
+    options = table("id=d,format=qcow2,file=%s/base.qcow2,discard=unmap", f->folder);
+    f->drive = block_open(f->graph, options, &error);
+    g_assert_no_error(error);
+    guest_write(f, 0, 3 * MIB(1), 1);
+    snapshot(f, "middle.qcow2");
+    guest_write(f, MIB(1), MIB(1), 2);
+    snapshot(f, "top.qcow2");
+    guest_write(f, 5 * MIB(1), 100000, 3);
+}
+
+static void teardown(Fixture *f, gconstpointer data)
+{
+    GDir *dir;
+    const char *name;
+
+    block_close(f->drive);
+    block_graph_free(f->graph);
+    dir = g_dir_open(f->folder, 0, NULL);
+    while ((name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(f->folder, name, NULL);
+
+        unlink(path);
+    }
+    g_dir_close(dir);
+    rmdir(f->folder);
+    g_free(f->folder);
+    g_free(f->model);
+    g_string_free(f->events, TRUE);
+}
+
+static void start(Fixture *f, const char *command, const char *text)
+{
+    g_autofree char *folder_text = g_strdup_printf(text, f->folder);
+    g_autoptr(GHashTable) arguments = table("device=d,%s", folder_text);
+    GError *error = NULL;
+
+    block_job_start(f->graph, command, arguments, &error);
+    g_assert_no_error(error);
+}
+
+/* Runs the main loop with guest writes until the events hold text. */
+static void wait_for(Fixture *f, const char *text, bool writing)
+{
+    for (unsigned i = 0; !strstr(f->events->str, text); i++) {
+        g_main_context_iteration(NULL, FALSE);
+        if (writing && i % 4 == 0) {
+            guest_write(f, (i * 7919 % 120) * PIECE + i % 512, 5000, (uint8_t)i);
+        }
+        g_assert_cmpuint(i, <, 1000000);
+    }
+}
+
+static char *backing_lines(Fixture *f)
+{
+    return block_describe(f->drive);
+}
+
+static void reopen_and_check(Fixture *f, const char *name, const uint8_t *model)
+{
+    g_autoptr(GHashTable) options = table("format=qcow2,readonly=on,file=%s/%s", f->folder, name);
+    GError *error = NULL;
+    BlockBackend *drive = block_open(f->graph, options, &error);
+
+    g_assert_no_error(error);
+    check_drive(drive, model);
+    block_close(drive);
+}
+
+static void test_stream(Fixture *f, gconstpointer data)
+{
+    g_autofree char *lines = NULL;
+
+    start(f, "block-stream", "speed=0%.0s");
+    wait_for(f, "BLOCK_JOB_COMPLETED", true);
+    lines = backing_lines(f);
+    g_assert_null(strstr(lines, "Backing"));
+    check_drive(f->drive, f->model);
+}
+
+static void test_stream_to_base(Fixture *f, gconstpointer data)
+{
+    g_autofree char *lines = NULL;
+
+    start(f, "block-stream", "base=%s/base.qcow2");
+    wait_for(f, "BLOCK_JOB_COMPLETED", true);
+    lines = backing_lines(f);
+    g_assert_nonnull(strstr(lines, "base.qcow2"));
+    g_assert_null(strstr(lines, "middle.qcow2"));
+    check_drive(f->drive, f->model);
+}
+
+static void test_commit_inner(Fixture *f, gconstpointer data)
+{
+    g_autofree char *lines = NULL;
+
+    start(f, "block-commit", "top=%s/middle.qcow2");
+    wait_for(f, "BLOCK_JOB_COMPLETED", true);
+    lines = backing_lines(f);
+    g_assert_null(strstr(lines, "middle.qcow2"));
+    check_drive(f->drive, f->model);
+}
+
+static void test_commit_active(Fixture *f, gconstpointer data)
+{
+    GError *error = NULL;
+
+    start(f, "block-commit", "job-id=j%.0s");
+    wait_for(f, "BLOCK_JOB_READY", true);
+    g_assert_true(block_job_control(f->graph, "j", "complete", 0, &error));
+    wait_for(f, "BLOCK_JOB_COMPLETED", true);
+    g_assert_nonnull(strstr(block_filename(f->drive), "base.qcow2"));
+    guest_write(f, 123, 4567, 0x77);
+    check_drive(f->drive, f->model);
+}
+
+static void test_mirror(Fixture *f, gconstpointer data)
+{
+    GError *error = NULL;
+
+    start(f, "drive-mirror", "sync=full,format=qcow2,target=%s/copy.qcow2");
+    wait_for(f, "BLOCK_JOB_READY", true);
+    g_assert_true(block_job_control(f->graph, "d", "complete", 0, &error));
+    wait_for(f, "BLOCK_JOB_COMPLETED", true);
+    g_assert_nonnull(strstr(block_filename(f->drive), "copy.qcow2"));
+    check_drive(f->drive, f->model);
+}
+
+static void test_backup(Fixture *f, gconstpointer data)
+{
+    g_autofree uint8_t *before = g_memdup2(f->model, SIZE);
+
+    start(f, "drive-backup", "sync=full,format=qcow2,speed=20M,target=%s/copy.qcow2");
+    wait_for(f, "BLOCK_JOB_COMPLETED", true);
+    reopen_and_check(f, "copy.qcow2", before);
+    check_drive(f->drive, f->model);
+}
+
+static void test_incremental(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GHashTable) none = options_new();
+    GError *error = NULL;
+
+    start(f, "drive-backup", "sync=full,format=qcow2,target=%s/copy.qcow2");
+    wait_for(f, "BLOCK_JOB_COMPLETED", false);
+    g_assert_true(block_bitmap(f->graph, "d", "add", "b", none, &error));
+    guest_write(f, 777, 300000, 9);
+    guest_write(f, 6 * MIB(1), 1, 10);
+    g_string_truncate(f->events, 0);
+    start(f, "drive-backup",
+          "sync=incremental,bitmap=b,mode=existing,format=qcow2,target=%s/copy.qcow2");
+    wait_for(f, "BLOCK_JOB_COMPLETED", false);
+    reopen_and_check(f, "copy.qcow2", f->model);
+}
+
+static void test_control(Fixture *f, gconstpointer data)
+{
+    GError *error = NULL;
+    g_autofree char *jobs = NULL;
+
+    start(f, "drive-mirror", "sync=full,format=qcow2,speed=1,target=%s/copy.qcow2");
+    g_assert_true(block_job_control(f->graph, "d", "pause", 0, &error));
+    g_assert_false(block_job_control(f->graph, "d", "pause", 0, &error));
+    g_clear_error(&error);
+    g_assert_false(block_job_control(f->graph, "d", "complete", 0, &error));
+    g_clear_error(&error);
+    jobs = block_query_jobs(f->graph);
+    g_assert_nonnull(strstr(jobs, "\"paused\":true"));
+    g_assert_true(block_job_control(f->graph, "d", "set-speed", 0, &error));
+    g_assert_true(block_job_control(f->graph, "d", "resume", 0, &error));
+    g_assert_true(block_job_control(f->graph, "d", "cancel", 0, &error));
+    wait_for(f, "BLOCK_JOB_CANCELLED", false);
+    check_drive(f->drive, f->model);
+    g_assert_false(block_job_control(f->graph, "d", "cancel", 0, &error));
+    g_clear_error(&error);
+}
+
+static void test_operations(Fixture *f, gconstpointer data)
+{
+    GError *error = NULL;
+
+    g_assert_true(block_snapshot_internal(f->graph, "d", "create", "s", &error));
+    guest_write(f, 0, 50000, 0x55);
+    memset(f->model, 1, 50000);
+    g_assert_true(block_snapshot_internal(f->graph, "d", "apply", "s", &error));
+    check_drive(f->drive, f->model);
+    g_assert_true(block_snapshot_internal(f->graph, "d", "delete", "s", &error));
+    g_assert_true(block_resize(f->graph, "d", 2 * SIZE, &error));
+    g_assert_no_error(error);
+    g_assert_cmpuint(block_size(f->drive), ==, 2 * SIZE);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*test)(Fixture *f, gconstpointer data);
+    } tests[] = {
+        { "/job/stream", test_stream },
+        { "/job/stream-to-base", test_stream_to_base },
+        { "/job/commit-inner", test_commit_inner },
+        { "/job/commit-active", test_commit_active },
+        { "/job/mirror", test_mirror },
+        { "/job/backup", test_backup },
+        { "/job/incremental", test_incremental },
+        { "/job/control", test_control },
+        { "/job/operations", test_operations },
+    };
+
+    g_test_init(&argc, &argv, NULL);
+    for (unsigned i = 0; i < ARRAY_SIZE(tests); i++) {
+        g_test_add(tests[i].name, Fixture, NULL, setup, tests[i].test, teardown);
+    }
+    return g_test_run();
+}
