@@ -205,7 +205,9 @@ int qcow2_l2_get_writable(Qcow2 *q, uint64_t offset, Table **table, unsigned *in
     if (result == 0) {
         result = l1_check(q, l1_index, q->l1[l1_index] & QCOW2_OFFSET_MASK);
     }
-    if (result == 0 && !(q->l1[l1_index] & QCOW2_COPIED)) {
+    /* A damaged entry may say that it owns a table without naming one. */
+    if (result == 0 && (!(q->l1[l1_index] & QCOW2_COPIED) ||
+                        !(q->l1[l1_index] & QCOW2_OFFSET_MASK))) {
         result = l2_make_table(q, l1_index, q->l1[l1_index] & QCOW2_OFFSET_MASK);
     }
     return result < 0 ? result : qcow2_l2_get(q, offset, table, index);

@@ -600,6 +600,7 @@ static void read_lines(Session *session)
             break;
         }
         run_line(session, line);
+        fflush(stdout); /* whoever drives us through pipes waits for the answer */
     }
 }
 

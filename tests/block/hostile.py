@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Images that lie about themselves end with a message that names the field; dmg chunks of all kinds.
 
-usage: hostile.py KASO_IMG
+usage: hostile.py KASO_IMG KASO_IO
 """
 import os
 import struct
@@ -54,7 +54,7 @@ def run(*command, status=0):
 
 
 def main():
-    img = sys.argv[1]
+    img, io = sys.argv[1:3]
     with tempfile.TemporaryDirectory(prefix='kaso-hostile-') as folder:
         path = os.path.join(folder, 'image')
         for form, data, word in CASES:
@@ -63,6 +63,14 @@ def main():
             said = run(img, 'info', '-f', form, path, status=1)
             if word.lower() not in said.lower():
                 sys.exit(f'{form}: the message does not name "{word}": {said}')
+        # An L1 entry that owns an L2 table (bit 63) but names none.
+        run(img, 'create', '-f', 'qcow2', path, '1M')
+        with open(path, 'r+b') as file:
+            file.seek(40)
+            file.seek(struct.unpack('>Q', file.read(8))[0])
+            file.write(struct.pack('>Q', 1 << 63))
+        run(io, '-f', 'qcow2', '-c', 'write -P 3 0 4k', '-c', 'read -P 3 0 4k', path)
+        run(img, 'check', path)
         runs = dmg.content()
         with open(path, 'wb') as file:
             file.write(dmg.build(runs))

@@ -1,0 +1,248 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""kaso-nbd with libnbd's tools, its options, lost connections, and peers that talk nonsense.
+
+usage: nbd-clients.py KASO_IMG KASO_IO KASO_NBD
+"""
+import os
+import random
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+SIZE = 4 << 20
+
+
+def run(*command, status=0, **more):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=60, **more)
+    if done.returncode != status:
+        sys.exit('%s: status %d\n%s' % (' '.join(command), done.returncode, done.stdout))
+    return done.stdout
+
+
+def expect(text, output):
+    if text not in output:
+        sys.exit(f'"{text}" is missing in: {output}')
+
+
+class Fixture:
+    def __init__(self, folder, img, io, nbd):
+        self.folder, self.img, self.io, self.nbd = folder, img, io, nbd
+        self.socket = os.path.join(folder, 'sock')
+        self.raw = os.path.join(folder, 'in.raw')
+        self.image = os.path.join(folder, 'image.qcow2')
+        data = bytearray(SIZE)
+        data[1 << 20:(1 << 20) + 300000] = random.Random(3).randbytes(300000)
+        self.data = bytes(data)
+        with open(self.raw, 'wb') as file:
+            file.write(self.data)
+        run(img, 'convert', '-f', 'raw', '-O', 'qcow2', self.raw, self.image)
+        self.uri = f'nbd+unix:///disk?socket={self.socket}'
+
+    def serve(self, *options, image=None):
+        """Starts a server in the background; returns its process id."""
+        pid_file = os.path.join(self.folder, 'pid')
+        run(self.nbd, '--fork', '--pid-file', pid_file, '-k', self.socket, '-x', 'disk', '-t', '-e',
+            '0', *options, image or self.image)
+        with open(pid_file, encoding='ascii') as file:
+            return int(file.read())
+
+    def stop(self, pid):
+        os.kill(pid, 15)
+        for _ in range(500):
+            if not os.path.exists(self.socket):
+                return
+            time.sleep(0.01)
+        sys.exit('the server does not end')
+
+    def copy_is(self, data):
+        out = os.path.join(self.folder, 'out.raw')
+        run(self.img, 'convert', '-f', 'raw', '-O', 'raw', self.uri, out)
+        with open(out, 'rb') as file:
+            if file.read() != data:
+                sys.exit('content differs')
+
+
+def test_libnbd(f):
+    if not shutil.which('nbdinfo') or not shutil.which('nbdcopy'):
+        return
+    pid = f.serve('-A', '-D', 'a disk')
+    info = run('nbdinfo', f.uri)
+    for text in ('structured packets', 'export-size: 4194304', 'base:allocation', 'a disk',
+                 'qemu:allocation-depth', 'can_multi_conn: true', 'can_fast_zero: true'):
+        expect(text, info)
+    extents = run('nbdinfo', '--map', f.uri).split('\n')
+    expect('hole,zero', extents[0])
+    expect('data', extents[1])
+    out = os.path.join(f.folder, 'copy.raw')
+    run('nbdcopy', f.uri, out)
+    with open(out, 'rb') as file:
+        if file.read() != f.data:
+            sys.exit('nbdcopy: content differs')
+    run('nbdcopy', '--connections=4', '--requests=16', f.raw, f.uri)
+    f.stop(pid)
+    expect('4194304', run('nbdinfo', '--size', '--', '[', f.nbd, '-r', '-f', 'qcow2', f.image, ']'))
+    run(f.img, 'compare', '-f', 'raw', '-F', 'qcow2', f.raw, f.image)
+    run(f.img, 'check', f.image)
+
+
+def test_options(f):
+    pid = f.serve('-r', '-f', 'raw', '-o', '1M', image=f.raw)
+    f.copy_is(f.data[1 << 20:])
+    expect('read-only', run(f.io, '-f', 'raw', '-c', 'write 0 512', f.uri, status=1))
+    expect("export: 'disk'", run(f.nbd, '-L', '-k', f.socket))
+    expect('no such export', run(f.img, 'info', f.uri.replace('disk', 'other', 1), status=1))
+    f.stop(pid)
+    pid = f.serve('-s', '-f', 'qcow2')
+    run(f.io, '-f', 'raw', '-c', 'write -P 9 0 64k', '-c', 'read -P 9 0 64k', f.uri)
+    f.stop(pid)
+    run(f.img, 'compare', '-f', 'raw', '-F', 'qcow2', f.raw, f.image)
+    port = socket.socket()
+    port.bind(('127.0.0.1', 0))
+    number = port.getsockname()[1]
+    port.close()
+    server = subprocess.Popen([f.nbd, '-b', '127.0.0.1', '-p', str(number), '-x', 'tcp', '-f', 'qcow2',
+                               f.image])
+    legacy = f'nbd:127.0.0.1:{number}:exportname=tcp'
+    expect('4 MiB', run(f.img, 'info', '--image-opts', 'driver=raw,file.driver=nbd,file.host=127.0.0.1,'
+                        f'file.port={number},file.export=tcp,file.open-timeout=20'))
+    if server.wait(timeout=20):
+        sys.exit('the server without -t did not end well')
+    expect('refused', run(f.img, 'info', legacy, status=1))
+
+
+def test_psk(f):
+    key = os.path.join(f.folder, 'keys.psk')
+    with open(key, 'w', encoding='ascii') as file:
+        file.write('qemu:00112233445566778899aabbccddeeff\n')
+    creds = f'tls-creds-psk,id=t,dir={f.folder},endpoint='
+    pid = f.serve('--object', creds + 'server', '--tls-creds', 't', '-f', 'qcow2')
+    out = run(f.io, '--object', creds + 'client', '--image-opts', '-c', 'read 1M 300000',
+              f'driver=raw,file.driver=nbd,file.path={f.socket},file.export=disk,file.tls-creds=t')
+    expect('read 300000', out)
+    expect('TLS', run(f.img, 'info', f.uri, status=1))
+    f.stop(pid)
+
+
+def test_reconnect(f):
+    pid = f.serve('-f', 'qcow2')
+    options = (f'driver=raw,file.driver=nbd,file.path={f.socket},file.export=disk,'
+               'file.reconnect-delay=30')
+    client = subprocess.Popen([f.io, '--image-opts', options], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True)
+
+    def command(line):
+        client.stdin.write(line + '\n')
+        client.stdin.flush()
+        return client.stdout.readline()
+
+    expect('wrote', command('write -P 5 64k 64k'))
+    client.stdout.readline()
+    os.kill(pid, 9)
+    time.sleep(0.2)
+    timer = threading.Timer(1, lambda: f.serve('-f', 'qcow2'))
+    timer.start()
+    expect('read', command('read 1M 64k'))
+    client.stdout.readline()
+    timer.join()
+    client.stdin.close()
+    if client.wait(timeout=30):
+        sys.exit('the client did not survive the loss of its server')
+    with open(os.path.join(f.folder, 'pid'), encoding='ascii') as file:
+        f.stop(int(file.read()))
+
+
+def talk(path, chunks):
+    peer = socket.socket(socket.AF_UNIX)
+    peer.settimeout(5)
+    peer.connect(path)
+    try:
+        for chunk in chunks:
+            peer.sendall(chunk)
+        while peer.recv(65536):
+            pass
+    except OSError:
+        pass
+    peer.close()
+
+
+def test_bad_clients(f):
+    """The server outlives clients that break the protocol, and serves the next one."""
+    rand = random.Random(9)
+    pid = f.serve('-f', 'qcow2')
+    magic = 0x49484156454f5054
+    option = lambda number, data: struct.pack('>QII', magic, number, len(data)) + data
+    go = option(7, struct.pack('>I', 4) + b'disk' + struct.pack('>H', 0))
+    flags = struct.pack('>I', 3)
+    request = lambda kind, offset, length, flag=0: struct.pack('>IHHQQI', 0x25609513, flag, kind, 1,
+                                                               offset, length)
+    leave = request(2, 0, 0)
+    talk(f.socket, [rand.randbytes(5000)])
+    talk(f.socket, [flags, struct.pack('>QII', magic, 7, 0xffffffff)])
+    talk(f.socket, [flags, option(7, struct.pack('>I', 0xffffffff)), option(2, b'')])
+    talk(f.socket, [flags, option(10, struct.pack('>I', 4) + b'disk' + struct.pack('>I', 0xffffffff)),
+                    option(2, b'')])
+    talk(f.socket, [flags, go, request(1, 0, 0xffffffff)])
+    talk(f.socket, [flags, go, request(0, 1 << 63, 512), request(1, SIZE - 1, 512, 0) + bytes(512),
+                    request(7, 0, 512), request(0, 0, 0xffffffff), request(99, 0, 1), leave])
+    talk(f.socket, [flags, go, rand.randbytes(1000)])
+    for _ in range(50):
+        talk(f.socket, [flags, option(rand.randrange(13), rand.randbytes(rand.randrange(40))),
+                        option(2, b'')])
+    expect('4 MiB', run(f.img, 'info', '-f', 'raw', f.uri))
+    f.stop(pid)
+    run(f.img, 'check', f.image)
+
+
+def test_bad_servers(f):
+    """The client ends with a message whatever a server says."""
+    rand = random.Random(10)
+    listener = socket.socket(socket.AF_UNIX)
+    path = os.path.join(f.folder, 'bad')
+    listener.bind(path)
+    listener.listen(8)
+    hello = struct.pack('>QQH', 0x4e42444d41474943, 0x49484156454f5054, 3)
+    reply = lambda number, kind, data=b'': struct.pack('>QIII', 0x3e889045565a9, number, kind,
+                                                       len(data)) + data
+    unknown = reply(11, 0x80000001) + reply(8, 0x80000001)
+    export = reply(7, 3, struct.pack('>HQH', 0, 1 << 20, 1))
+    scripts = [b'', rand.randbytes(100), hello, hello + rand.randbytes(200),
+               hello + reply(11, 0x80000001)[:-4] + b'\xff\xff\xff\xff',
+               hello + unknown + reply(7, 0x80000006, b'no'),
+               hello + unknown + reply(7, 1),
+               hello + unknown + reply(7, 3, struct.pack('>HQH', 0, 1 << 63, 1)) + reply(7, 1),
+               hello + unknown + reply(7, 3, struct.pack('>HIII', 3, 3, 4096, 1)) + reply(7, 1),
+               hello + unknown + export + reply(7, 1) + rand.randbytes(64)]
+
+    def serve():
+        for script in scripts:
+            peer, _ = listener.accept()
+            peer.sendall(script)
+            peer.shutdown(socket.SHUT_WR)
+            while peer.recv(65536):
+                pass
+            peer.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+    for _ in scripts:
+        said = run(f.io, '-r', '-f', 'raw', '-c', 'read 0 4k', f'nbd:unix:{path}', status=1)
+        if not said.strip():
+            sys.exit('no message')
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix='kaso-nbd-') as folder:
+        fixture = Fixture(folder, *sys.argv[1:4])
+        for test in (test_libnbd, test_options, test_psk, test_reconnect, test_bad_clients,
+                     test_bad_servers):
+            test(fixture)
+            print('ok', test.__name__, flush=True)
+
+
+main()
