@@ -326,8 +326,41 @@ static bool translate_sqrdmlah_scalar(A64Translator *t, const A64Fields *f)
     return true;
 }
 
-static bool accumulate(A64Translator *t, const A64Fields *f, ArmFeature feature, bool q,
-                       const TcgHelper *helper)
+static bool matrix(A64Translator *t, const A64Fields *f, const TcgHelper *helper)
+{
+    if (!a64_has(t, FEAT_I8MM)) {
+        return false;
+    }
+    if (!a64_fp_access(t)) {
+        return true;
+    }
+    a64_set_v(t, f->rd, a64_call(t, helper, a64_get_v(t, f->rd), a64_get_v(t, f->rn),
+                                 a64_get_v(t, f->rm), 0));
+    return true;
+}
+
+/* Halfword products fit: even the unsigned ones, as unsigned numbers. */
+static IrRef dot_half(A64Translator *t, bool high, IrRef n, bool n_signed, IrRef m, bool m_signed)
+{
+    IrOpcode shift = n_signed || m_signed ? IR_OP_vsar : IR_OP_vshr;
+    IrRef product = a64_vop2(t, IR_OP_vmul, 1, a64_vwiden(t, n_signed, 0, high, n),
+                             a64_vwiden(t, m_signed, 0, high, m));
+    IrRef odd = a64_vop1(t, shift, 2, product, 16);
+    IrRef even = a64_vop1(t, shift, 2, a64_vop1(t, IR_OP_vshl, 2, product, 16), 16);
+
+    return a64_vop2(t, IR_OP_vadd, 2, even, odd);
+}
+
+IrRef a64_simd_dot(A64Translator *t, IrRef d, IrRef n, bool n_signed, IrRef m, bool m_signed)
+{
+    IrRef low = dot_half(t, false, n, n_signed, m, m_signed);
+    IrRef high = dot_half(t, true, n, n_signed, m, m_signed);
+
+    return a64_vop2(t, IR_OP_vadd, 2, d, a64_vop2(t, IR_OP_vaddp, 2, low, high));
+}
+
+static bool dot(A64Translator *t, const A64Fields *f, ArmFeature feature, bool n_signed,
+                bool m_signed)
 {
     if (!a64_has(t, feature)) {
         return false;
@@ -335,31 +368,31 @@ static bool accumulate(A64Translator *t, const A64Fields *f, ArmFeature feature,
     if (!a64_fp_access(t)) {
         return true;
     }
-    a64_set_vq(t, f->rd, q, a64_call(t, helper, a64_get_v(t, f->rd), a64_get_v(t, f->rn),
-                                     a64_get_v(t, f->rm), 0));
+    a64_set_vq(t, f->rd, f->q, a64_simd_dot(t, a64_get_v(t, f->rd), a64_get_v(t, f->rn), n_signed,
+                                            a64_get_v(t, f->rm), m_signed));
     return true;
 }
 
 INSTRUCTION(dot, "0 q u 01110 10 0 rm:5 1 0010 1 rn:5 rd:5")
 static bool translate_dot(A64Translator *t, const A64Fields *f)
 {
-    return accumulate(t, f, FEAT_DOTPROD, f->q, f->u ? &arm_udot_helper : &arm_sdot_helper);
+    return dot(t, f, FEAT_DOTPROD, !f->u, !f->u);
 }
 
 INSTRUCTION(usdot, "0 q 0 01110 10 0 rm:5 1 0011 1 rn:5 rd:5")
 static bool translate_usdot(A64Translator *t, const A64Fields *f)
 {
-    return accumulate(t, f, FEAT_I8MM, f->q, &arm_usdot_helper);
+    return dot(t, f, FEAT_I8MM, false, true);
 }
 
 INSTRUCTION(mmla, "0 1 u 01110 10 0 rm:5 1 0100 1 rn:5 rd:5")
 static bool translate_mmla(A64Translator *t, const A64Fields *f)
 {
-    return accumulate(t, f, FEAT_I8MM, true, f->u ? &arm_ummla_helper : &arm_smmla_helper);
+    return matrix(t, f, f->u ? &arm_ummla_helper : &arm_smmla_helper);
 }
 
 INSTRUCTION(usmmla, "0 1 0 01110 10 0 rm:5 1 0101 1 rn:5 rd:5")
 static bool translate_usmmla(A64Translator *t, const A64Fields *f)
 {
-    return accumulate(t, f, FEAT_I8MM, true, &arm_usmmla_helper);
+    return matrix(t, f, &arm_usmmla_helper);
 }

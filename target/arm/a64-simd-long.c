@@ -329,33 +329,29 @@ static bool translate_simd_rdmla_element_scalar(A64Translator *t, const A64Field
     return rdmla_element(t, f, f->size);
 }
 
-static bool dot_element(A64Translator *t, const A64Fields *f, ArmFeature feature,
-                        const TcgHelper *helper, bool swap)
+static bool dot_element(A64Translator *t, const A64Fields *f, ArmFeature feature, bool n_signed,
+                        bool m_signed)
 {
-    IrRef n, m;
-
     if (!a64_has(t, feature)) {
         return false;
     }
     if (!a64_fp_access(t)) {
         return true;
     }
-    n = a64_get_v(t, f->rn);
-    m = element(t, f, 2);
-    a64_set_vq(t, f->rd, f->q,
-               a64_call(t, helper, a64_get_v(t, f->rd), swap ? m : n, swap ? n : m, 0));
+    a64_set_vq(t, f->rd, f->q, a64_simd_dot(t, a64_get_v(t, f->rd), a64_get_v(t, f->rn), n_signed,
+                                            element(t, f, 2), m_signed));
     return true;
 }
 
 INSTRUCTION(dot_element, "0 q u 01111 10 l m rm4:4 1110 h 0 rn:5 rd:5")
 static bool translate_dot_element(A64Translator *t, const A64Fields *f)
 {
-    return dot_element(t, f, FEAT_DOTPROD, f->u ? &arm_udot_helper : &arm_sdot_helper, false);
+    return dot_element(t, f, FEAT_DOTPROD, !f->u, !f->u);
 }
 
 /* SUDOT (unsigned_first = 0) and USDOT */
 INSTRUCTION(usdot_element, "0 q 0 01111 unsigned_first 0 l m rm4:4 1111 h 0 rn:5 rd:5")
 static bool translate_usdot_element(A64Translator *t, const A64Fields *f)
 {
-    return dot_element(t, f, FEAT_I8MM, &arm_usdot_helper, !f->unsigned_first);
+    return dot_element(t, f, FEAT_I8MM, !f->unsigned_first, f->unsigned_first);
 }

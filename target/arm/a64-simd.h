@@ -137,4 +137,7 @@ void a64_note_saturation_mask(A64Translator *t, unsigned low_esz, IrRef mask);
 IrRef a64_simd_narrow(A64Translator *t, unsigned esz, unsigned low, bool from_signed,
                       bool to_signed, IrRef wide);
 
+/* d + the sums of four products of neighbouring bytes of n and m, each signed or not (SDOT …). */
+IrRef a64_simd_dot(A64Translator *t, IrRef d, IrRef n, bool n_signed, IrRef m, bool m_signed);
+
 #endif

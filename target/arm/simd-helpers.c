@@ -195,13 +195,22 @@ static inline __attribute__((always_inline)) V128 by_lane(LaneFunction *lane, un
 #define TYPES_2      IR_V128, IR_V128
 #define TYPES_3      IR_V128, IR_V128, IR_V128
 
+/* A constant expression. */
+#define intrinsic_of(op, esz)                                                                      \
+    ((op) == ARM_SIMD_ushl && (esz) == 2   ? IR_INTRINSIC_USHL_S                                   \
+     : (op) == ARM_SIMD_ushl && (esz) == 3 ? IR_INTRINSIC_USHL_D                                   \
+     : (op) == ARM_SIMD_sshl && (esz) == 2 ? IR_INTRINSIC_SSHL_S                                   \
+     : (op) == ARM_SIMD_sshl && (esz) == 3 ? IR_INTRINSIC_SSHL_D                                   \
+                                           : IR_INTRINSIC_NONE)
+
 #define DEFINE(op, args, suffix, esz, mask)                                                        \
     static V128 helper_##op##suffix(PARAMETERS_##args)                                             \
     {                                                                                              \
         return by_lane(lane_##op, esz, mask, VALUES_##args);                                       \
     }                                                                                              \
     static const TcgHelper describe_##op##suffix = { .name = #op #suffix,                          \
-        .function = helper_##op##suffix, .result = IR_V128, .arg_types = { TYPES_##args } };       \
+        .function = helper_##op##suffix, .result = IR_V128, .arg_types = { TYPES_##args },         \
+        .intrinsic = (mask) ? IR_INTRINSIC_NONE : intrinsic_of(ARM_SIMD_##op, esz) };              \
     TCG_HELPER(describe_##op##suffix);
 
 #define X(op, args)                                                                                \
@@ -243,19 +252,6 @@ static V128 helper_pmull8(V128 a, V128 b)
     return result.v;
 }
 
-static inline __attribute__((always_inline)) V128 dot(V128 sum, V128 a, V128 b, bool a_signed,
-                                                      bool b_signed)
-{
-    Lanes s = { .v = sum }, x = { .v = a }, y = { .v = b };
-
-    for (unsigned i = 0; i < 16; i++) {
-        int p = a_signed ? (int8_t)x.b[i] : x.b[i], q = b_signed ? (int8_t)y.b[i] : y.b[i];
-
-        s.s[i / 4] += (uint32_t)(p * q);
-    }
-    return s.v;
-}
-
 static inline __attribute__((always_inline)) V128 matrix(V128 sum, V128 a, V128 b, bool a_signed,
                                                          bool b_signed)
 {
@@ -271,21 +267,18 @@ static inline __attribute__((always_inline)) V128 matrix(V128 sum, V128 a, V128 
     return s.v;
 }
 
-#define PRODUCT(name_, kind, a_signed, b_signed)                                                   \
+#define PRODUCT(name_, a_signed, b_signed)                                                         \
     static V128 helper_##name_(V128 sum, V128 a, V128 b)                                           \
     {                                                                                              \
-        return kind(sum, a, b, a_signed, b_signed);                                                \
+        return matrix(sum, a, b, a_signed, b_signed);                                              \
     }                                                                                              \
     const TcgHelper arm_##name_##_helper = { .name = #name_, .function = helper_##name_,           \
         .result = IR_V128, .arg_types = { IR_V128, IR_V128, IR_V128 } };                           \
     TCG_HELPER(arm_##name_##_helper)
 
-PRODUCT(sdot, dot, true, true);
-PRODUCT(udot, dot, false, false);
-PRODUCT(usdot, dot, false, true);
-PRODUCT(smmla, matrix, true, true);
-PRODUCT(ummla, matrix, false, false);
-PRODUCT(usmmla, matrix, false, true);
+PRODUCT(smmla, true, true);
+PRODUCT(ummla, false, false);
+PRODUCT(usmmla, false, true);
 
 const TcgHelper arm_pmull8_helper = {
     .name = "pmull8", .function = helper_pmull8, .result = IR_V128,

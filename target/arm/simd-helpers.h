@@ -25,8 +25,7 @@ const TcgHelper *arm_simd_helper(ArmSimd op, unsigned esz, bool saturated);
 
 /* a, b: polynomial product of the low eight bytes, as halfwords */
 extern const TcgHelper arm_pmull8_helper;
-/* accumulator, a, b: dot products of four bytes; 2 x 8 by 8 x 2 matrix products */
-extern const TcgHelper arm_sdot_helper, arm_udot_helper, arm_usdot_helper;
+/* accumulator, a, b: 2 x 8 by 8 x 2 matrix products */
 extern const TcgHelper arm_smmla_helper, arm_ummla_helper, arm_usmmla_helper;
 
 #endif

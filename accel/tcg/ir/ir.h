@@ -267,6 +267,8 @@ typedef enum {
     /* Arguments as the A64 instructions have them: d, n, m. SHA-1 rounds: m includes the constant. */
     IR_INTRINSIC_SHA1C, IR_INTRINSIC_SHA1P, IR_INTRINSIC_SHA1M,
     IR_INTRINSIC_SHA256H, IR_INTRINSIC_SHA256H2, IR_INTRINSIC_SHA256SU0, IR_INTRINSIC_SHA256SU1,
+    /* USHL and SSHL of words and doublewords: by the low byte of each lane, negative ones right */
+    IR_INTRINSIC_USHL_S, IR_INTRINSIC_USHL_D, IR_INTRINSIC_SSHL_S, IR_INTRINSIC_SSHL_D,
 } IrIntrinsic;
 
 typedef struct {

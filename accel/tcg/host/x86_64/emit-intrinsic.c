@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Pure helpers that the host has instructions for: SHA-1 and SHA-256 (SHA extensions). */
+/*
+ * Pure helpers that the host has instructions for: SHA-1 and SHA-256 (SHA extensions), shifts of lanes
+ * by different counts (AVX2).
+ */
 #include "accel/tcg/host/x86_64/vector.h"
 
 enum {
@@ -57,12 +60,55 @@ static void emit_sha256_schedule(Emitter *e, const int *args, int to, bool secon
     asm_vector_mov(e, to, VTMP0);
 }
 
+static void shift_each(Emitter *e, unsigned opcode, bool wide, int to, int value, int counts)
+{
+    asm_vex_rr(&e->a, V6638(opcode), wide, false, to, value, counts);
+}
+
+/*
+ * Both directions are tried: a count is a byte, and the host shifts by the unsigned count, giving
+ * zeros when it is large, which a count is for the direction it does not mean.
+ */
+static void emit_shift_lanes(Emitter *e, int value, int counts, int to, bool wide, bool is_signed)
+{
+    enum { SHIFT_LEFT = 0x47, SHIFT_RIGHT = 0x45 };
+    uint32_t subtract = wide ? V66(0xfb) : OP_PSUBD;
+    int flipped;
+
+    vec_const(e, VTMP2, wide ? 0xff : UINT64_C(0xff000000ff));
+    vec3(e, OP_PXOR, VTMP1, VTMP1, VTMP1);
+    vec3(e, subtract, VTMP1, VTMP1, counts);
+    vec3(e, OP_PAND, VTMP1, VTMP1, VTMP2);
+    vec3(e, OP_PAND, VTMP0, counts, VTMP2);
+    shift_each(e, SHIFT_LEFT, wide, VTMP0, value, VTMP0);
+    if (!is_signed) {
+        shift_each(e, SHIFT_RIGHT, wide, VTMP1, value, VTMP1);
+        vec3(e, OP_POR, to, VTMP0, VTMP1);
+        return;
+    }
+    /* Arithmetic: the complement of a negative number is shifted, and complemented again. */
+    vec3(e, OP_PXOR, VTMP2, VTMP2, VTMP2);
+    vec3(e, wide ? OP_PCMPGTQ : OP_PCMPGTD, VTMP2, VTMP2, value);
+    flipped = emitter_scratch_vector(e);
+    vec3(e, OP_PXOR, flipped, value, VTMP2);
+    shift_each(e, SHIFT_RIGHT, wide, flipped, flipped, VTMP1);
+    vec3(e, OP_PXOR, VTMP1, flipped, VTMP2);
+    /* The sign of the count selects. */
+    vec_shift(e, 6, wide ? 3 : 2, VTMP2, counts, wide ? 56 : 24);
+    vec3_imm(e, wide ? V663A(0x4b) : V663A(0x4a), to, VTMP0, VTMP1, (unsigned)(VTMP2 - XMM0) << 4);
+}
+
+static bool is_available(const Emitter *e, unsigned kind)
+{
+    return kind >= IR_INTRINSIC_USHL_S ? e->has->avx2 : kind != IR_INTRINSIC_NONE && e->has->sha;
+}
+
 bool emit_intrinsic(Emitter *e, const IrOp *op)
 {
     unsigned kind = op->helper->intrinsic;
     int args[3], to;
 
-    if (kind == IR_INTRINSIC_NONE || !e->has->sha) {
+    if (!is_available(e, kind)) {
         return false;
     }
     for (unsigned k = 0; k < 3 && op->args[k]; k++) {
@@ -80,6 +126,14 @@ bool emit_intrinsic(Emitter *e, const IrOp *op)
     case IR_INTRINSIC_SHA256SU0:
     case IR_INTRINSIC_SHA256SU1:
         emit_sha256_schedule(e, args, to, kind == IR_INTRINSIC_SHA256SU1);
+        break;
+    case IR_INTRINSIC_USHL_S:
+    case IR_INTRINSIC_USHL_D:
+    case IR_INTRINSIC_SSHL_S:
+    case IR_INTRINSIC_SSHL_D:
+        emit_shift_lanes(e, args[0], args[1], to,
+                         kind == IR_INTRINSIC_USHL_D || kind == IR_INTRINSIC_SSHL_D,
+                         kind >= IR_INTRINSIC_SSHL_S);
         break;
     default:
         emit_sha1_rounds(e, args, to, kind - IR_INTRINSIC_SHA1C);
