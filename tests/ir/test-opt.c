@@ -5,8 +5,9 @@
 #include "accel/tcg/ir/ir.h"
 #include "accel/tcg/opt/opt.h"
 
-static const IrVar vars[] = { { "x0", IR_I64, 0 }, { "x1", IR_I64, 8 }, { "v0", IR_V128, 16 },
-                              { "nzcv", IR_FLAGS, 32 } };
+static const IrVar vars[] = {
+    { "x0", IR_I64, 0 }, { "x1", IR_I64, 8 }, { "v0", IR_V128, 16 }, { "nzcv", IR_FLAGS, 32 }
+};
 
 static const struct {
     const char *name, *in, *out;
@@ -14,9 +15,9 @@ static const struct {
     { "get after set",
       "%1 = get.i64 @x0\n%2 = not.i64 %1\nset.i64 @x1 %2\n%3 = get.i64 @x1\n%4 = neg.i64 %3\n"
       "set.i64 @x0 %4\ngoto imm=4\n",
-      "%1 = get.i64 @x0\n%2 = not.i64 %1\nset.i64 @x1 %2\n%4 = neg.i64 %2\nset.i64 @x0 %4\ngoto imm=4\n" },
-    { "set of the same value",
-      "%1 = get.i64 @x0\nset.i64 @x0 %1\ngoto imm=4\n", "goto imm=4\n" },
+      "%1 = get.i64 @x0\n%2 = not.i64 %1\nset.i64 @x1 %2\n%4 = neg.i64 %2\nset.i64 @x0 %4\ngoto "
+      "imm=4\n" },
+    { "set of the same value", "%1 = get.i64 @x0\nset.i64 @x0 %1\ngoto imm=4\n", "goto imm=4\n" },
     { "dead set",
       "%1 = get.i64 @x0\n%2 = subf.i64 %1 %1\nset.flags @nzcv %2\n%3 = addf.i64 %1 %1\n"
       "set.flags @nzcv %3\ngoto imm=4\n",
@@ -35,9 +36,11 @@ static const struct {
     { "repeated test",
       "%1 = get.i64 @x0\n%2 = const.i64 imm=15\n%3 = andf.i64 %1 %2\nexit_if ne %3 imm=2\n"
       "%4 = andf.i64 %1 %2\nexit_if ne %4 imm=6\ngoto imm=4\n",
-      "%1 = get.i64 @x0\n%2 = const.i64 imm=15\n%3 = andf.i64 %1 %2\nexit_if ne %3 imm=2\ngoto imm=4\n" },
+      "%1 = get.i64 @x0\n%2 = const.i64 imm=15\n%3 = andf.i64 %1 %2\nexit_if ne %3 imm=2\ngoto "
+      "imm=4\n" },
     { "zero extension of a load",
-      "%1 = get.i64 @x0\n%2 = ld.v128 %1 esz=3\n%3 = vzext.v128 %2 esz=3\nset.v128 @v0 %3\ngoto imm=4\n",
+      "%1 = get.i64 @x0\n%2 = ld.v128 %1 esz=3\n%3 = vzext.v128 %2 esz=3\nset.v128 @v0 %3\ngoto "
+      "imm=4\n",
       "%1 = get.i64 @x0\n%2 = ld.v128 %1 esz=3\nset.v128 @v0 %2\ngoto imm=4\n" },
 };
 

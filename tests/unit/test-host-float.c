@@ -144,8 +144,9 @@ static V128 vector_result(const Case *k, V128 a, V128 b, V128 c, unsigned *stick
         r = (V128){ lane_result(k, lane_get(a, esz, 0), 0, 0, &s), 0 };
     } else {
         for (unsigned i = 0; i < (k->op.var ? 1 : 16u >> esz); i++) {
-            lane_set(&r, esz, i, lane_result(k, lane_get(a, esz, i), lane_get(b, esz, i),
-                                             lane_get(c, esz, i), &s));
+            lane_set(
+                &r, esz, i,
+                lane_result(k, lane_get(a, esz, i), lane_get(b, esz, i), lane_get(c, esz, i), &s));
         }
     }
     *sticky |= s.flags;
@@ -154,20 +155,23 @@ static V128 vector_result(const Case *k, V128 a, V128 b, V128 c, unsigned *stick
 
 static uint64_t int_result(const Case *k, V128 a, V128 b, unsigned *sticky)
 {
-    static const uint8_t nzcv[] = { [FLOAT_LESS] = 8, [FLOAT_EQUAL] = 6, [FLOAT_GREATER] = 2,
-                                    [FLOAT_UNORDERED] = 3 };
+    static const uint8_t nzcv[] = {
+        [FLOAT_LESS] = 8, [FLOAT_EQUAL] = 6, [FLOAT_GREATER] = 2, [FLOAT_UNORDERED] = 3
+    };
     FloatStatus s = status_of(k);
     const FloatFormat *f = format(k->op.esz);
     unsigned imm = (unsigned)k->op.imm;
     uint64_t r;
 
     if (k->op.opcode == IR_OP_fcmp) {
-        r = tcg_flags_from_nzcv((uint32_t)nzcv[float_compare(f, lane_get(a, k->op.esz, 0),
-                                lane_get(b, k->op.esz, 0), imm & 1, &s)] << 28);
+        r = tcg_flags_from_nzcv(
+            (uint32_t)nzcv[float_compare(f, lane_get(a, k->op.esz, 0), lane_get(b, k->op.esz, 0),
+                                         imm & 1, &s)]
+            << 28);
     } else {
-        r = float_to_int(f, lane_get(a, k->op.esz, 0), k->op.type == IR_I64 ? 64 : 32,
-                         k->op.sub == IR_FTO_S, 0,
-                         (imm & 7) == IR_ROUND_CURRENT ? k->rounding : (FloatRounding)(imm & 7), &s);
+        r = float_to_int(
+            f, lane_get(a, k->op.esz, 0), k->op.type == IR_I64 ? 64 : 32, k->op.sub == IR_FTO_S, 0,
+            (imm & 7) == IR_ROUND_CURRENT ? k->rounding : (FloatRounding)(imm & 7), &s);
     }
     *sticky |= s.flags;
     return r;
@@ -208,18 +212,47 @@ static V128 from_int_helper(TcgState *env, uint64_t x, uint64_t imm)
     return from_int_result(&current, x, &helper_sticky);
 }
 
-static const TcgHelper vector_helper_info = { "vector", (void *)vector_helper, IR_V128, HELPER_ENV, { 0 } };
+static const TcgHelper vector_helper_info = {
+    "vector", (void *)vector_helper, IR_V128, HELPER_ENV, { 0 }
+};
 static const TcgHelper int_helper_info = { "int", (void *)int_helper, IR_I64, HELPER_ENV, { 0 } };
-static const TcgHelper from_helper_info = { "from", (void *)from_int_helper, IR_V128, HELPER_ENV, { 0 } };
+static const TcgHelper from_helper_info = {
+    "from", (void *)from_int_helper, IR_V128, HELPER_ENV, { 0 }
+};
 
 /* --- cases --------------------------------------------------------------------------------------- */
 
 static uint64_t interesting(unsigned esz)
 {
-    static const double doubles[] = { 0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, 2.5, -2.5, 1e300, -1e300,
-        1e-310, -1e-310, 2147483647.0, 2147483648.0, -2147483648.0, -2147483649.0, 4294967295.0,
-        4294967296.0, 9223372036854775807.0, -9223372036854775808.0, 18446744073709551616.0, 1e-40,
-        3.4028234e38, 1.17549435e-38, 2.2250738585072014e-308, 0.3, 4294967295.5, -0.75 };
+    static const double doubles[] = { 0.0,
+                                      -0.0,
+                                      1.0,
+                                      -1.0,
+                                      0.5,
+                                      -0.5,
+                                      1.5,
+                                      2.5,
+                                      -2.5,
+                                      1e300,
+                                      -1e300,
+                                      1e-310,
+                                      -1e-310,
+                                      2147483647.0,
+                                      2147483648.0,
+                                      -2147483648.0,
+                                      -2147483649.0,
+                                      4294967295.0,
+                                      4294967296.0,
+                                      9223372036854775807.0,
+                                      -9223372036854775808.0,
+                                      18446744073709551616.0,
+                                      1e-40,
+                                      3.4028234e38,
+                                      1.17549435e-38,
+                                      2.2250738585072014e-308,
+                                      0.3,
+                                      4294967295.5,
+                                      -0.75 };
     double d = doubles[pick(G_N_ELEMENTS(doubles))];
     uint64_t bits = (uint64_t)g_rand_int(rng) << 32 | g_rand_int(rng);
     float f = (float)d;
@@ -261,9 +294,12 @@ static V128 random_vector(unsigned esz)
 static void make_case(Case *k)
 {
     memset(k, 0, sizeof(*k));
-    k->op = (IrOp){ .opcode = pick(12) ? IR_OP_fop : IR_OP_fcmp, .type = IR_V128,
-                    .sub = (uint8_t)pick(IR_FOP_COUNT), .esz = (uint8_t)(2 + pick(2)),
-                    .var = (uint8_t)pick(2), .helper = &vector_helper_info };
+    k->op = (IrOp){ .opcode = pick(12) ? IR_OP_fop : IR_OP_fcmp,
+                    .type = IR_V128,
+                    .sub = (uint8_t)pick(IR_FOP_COUNT),
+                    .esz = (uint8_t)(2 + pick(2)),
+                    .var = (uint8_t)pick(2),
+                    .helper = &vector_helper_info };
     k->rounding = (FloatRounding)pick(4);
     k->a = random_vector(k->op.esz);
     k->b = pick(6) ? random_vector(k->op.esz) : k->a;
@@ -327,7 +363,8 @@ static IrRef emit_get(IrUnit *unit, unsigned var, IrType type)
 
 static void emit_set(IrUnit *unit, unsigned var, IrType type, IrRef value)
 {
-    ir_emit(unit, (IrOp){ .opcode = IR_OP_set, .type = type, .var = (uint8_t)var, .args = { value } });
+    ir_emit(unit,
+            (IrOp){ .opcode = IR_OP_set, .type = type, .var = (uint8_t)var, .args = { value } });
 }
 
 /* The result goes to its own variable, or over an operand. */
@@ -342,8 +379,8 @@ static void make_unit(IrUnit *unit, const IrVar *vars, Case *k, unsigned *result
     if (is_from_int(k)) {
         op.args[0] = emit_get(unit, VAR_X, IR_I64);
         if (!wide) {
-            op.args[0] = ir_emit(unit, (IrOp){ .opcode = IR_OP_trunc, .type = IR_I32,
-                                               .args = { op.args[0] } });
+            op.args[0] = ir_emit(
+                unit, (IrOp){ .opcode = IR_OP_trunc, .type = IR_I32, .args = { op.args[0] } });
         }
         k->op.aux = wide;
     } else {
@@ -354,7 +391,8 @@ static void make_unit(IrUnit *unit, const IrVar *vars, Case *k, unsigned *result
     r = ir_emit(unit, op);
     *result_var = pick(2) ? VAR_R : VAR_A + pick(argument_count(k));
     if (op.opcode == IR_OP_fcmp) {
-        IrRef set = ir_emit(unit, (IrOp){ .opcode = IR_OP_cset, .type = IR_I64, .cond = IR_LS, .args = { r } });
+        IrRef set = ir_emit(
+            unit, (IrOp){ .opcode = IR_OP_cset, .type = IR_I64, .cond = IR_LS, .args = { r } });
 
         emit_set(unit, VAR_Y, IR_I64, set);
         emit_set(unit, VAR_FLAGS, IR_FLAGS, r);
@@ -362,7 +400,8 @@ static void make_unit(IrUnit *unit, const IrVar *vars, Case *k, unsigned *result
         emit_set(unit, *result_var, IR_V128, r);
     } else {
         if (op.type == IR_I32) {
-            r = ir_emit(unit, (IrOp){ .opcode = IR_OP_zext, .type = IR_I64, .esz = 2, .args = { r } });
+            r = ir_emit(unit,
+                        (IrOp){ .opcode = IR_OP_zext, .type = IR_I64, .esz = 2, .args = { r } });
         }
         emit_set(unit, VAR_Y, IR_I64, r);
     }
@@ -405,11 +444,12 @@ static bool check_case(const Case *k, const Guest *g, unsigned result_var)
          (sticky == got || (sticky & ~(unsigned)FLOAT_UNDERFLOW) == got);
     if (!ok) {
         printf("opcode %u sub %u esz %u scalar %u imm %" PRId64 " type %u rounding %u\n"
-               "a %016" PRIx64 "%016" PRIx64 " b %016" PRIx64 "%016" PRIx64 " c %016" PRIx64 "%016" PRIx64
-               " x %" PRIx64 "\nis %016" PRIx64 "%016" PRIx64 " flags %x\nnot %016" PRIx64 "%016" PRIx64
-               " flags %x\n", k->op.opcode, k->op.sub, k->op.esz, k->op.var, k->op.imm, k->op.type,
-               k->rounding, k->a[1], k->a[0], k->b[1], k->b[0], k->c[1], k->c[0], k->x, have[1], have[0],
-               got, want[1], want[0], sticky);
+               "a %016" PRIx64 "%016" PRIx64 " b %016" PRIx64 "%016" PRIx64 " c %016" PRIx64
+               "%016" PRIx64 " x %" PRIx64 "\nis %016" PRIx64 "%016" PRIx64
+               " flags %x\nnot %016" PRIx64 "%016" PRIx64 " flags %x\n",
+               k->op.opcode, k->op.sub, k->op.esz, k->op.var, k->op.imm, k->op.type, k->rounding,
+               k->a[1], k->a[0], k->b[1], k->b[0], k->c[1], k->c[0], k->x, have[1], have[0], got,
+               want[1], want[0], sticky);
     }
     return ok;
 }
@@ -451,8 +491,11 @@ int main(int argc, char **argv)
         [VAR_Y] = { "y", IR_I64, offsetof(Guest, y) },
         [VAR_FLAGS] = { "nzcv", IR_FLAGS, offsetof(Guest, flags) },
     };
-    HostRuntime runtime = { .vars = vars, .var_count = VAR_COUNT, .pinned_ints = int_pins,
-                            .pinned_vectors = pins, .dispatch = leave };
+    HostRuntime runtime = { .vars = vars,
+                            .var_count = VAR_COUNT,
+                            .pinned_ints = int_pins,
+                            .pinned_vectors = pins,
+                            .dispatch = leave };
     unsigned count = argc > 1 ? (unsigned)atoi(argv[1]) : 100000;
     HostBackend *backend = host_backend_new(&runtime, NULL);
     Guest *g = g_new0(Guest, 1);

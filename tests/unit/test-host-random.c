@@ -19,10 +19,16 @@
 #include "base/bits.h"
 
 enum {
-    INT_VARS = 18, VECTOR_VARS = 14, VAR_COUNT = INT_VARS + VECTOR_VARS + 1,
+    INT_VARS = 18,
+    VECTOR_VARS = 14,
+    VAR_COUNT = INT_VARS + VECTOR_VARS + 1,
     FLAGS_VAR = INT_VARS + VECTOR_VARS,
-    PAGES = 6, FAULT_PAGE = 5, SLOW_PAGE = 1, READ_ONLY_PAGE = 3,
-    CODE_SIZE = 1 << 20, LOG_SIZE = 256,
+    PAGES = 6,
+    FAULT_PAGE = 5,
+    SLOW_PAGE = 1,
+    READ_ONLY_PAGE = 3,
+    CODE_SIZE = 1 << 20,
+    LOG_SIZE = 256,
 };
 #define DATA_BASE UINT64_C(0x7f8000123000)
 #define CODE_PAGE UINT64_C(0xffff800010234000)
@@ -35,7 +41,7 @@ typedef struct {
     uint8_t ram[PAGES][TCG_PAGE_SIZE];
     uint64_t log[LOG_SIZE];
     unsigned log_count;
-    unsigned left;       /* how the unit was left */
+    unsigned left; /* how the unit was left */
     uint64_t left_pc;
 } Guest;
 
@@ -111,7 +117,8 @@ static uint64_t slow_load(TcgState *env, uint64_t address, unsigned size, unsign
     return flags & IR_MEM_BE ? reverse(value, size) : value;
 }
 
-static void slow_store(TcgState *env, uint64_t address, uint64_t value, unsigned size, unsigned flags)
+static void slow_store(TcgState *env, uint64_t address, uint64_t value, unsigned size,
+                       unsigned flags)
 {
     check(env, address, size, true, flags);
     if (flags & IR_MEM_BE) {
@@ -238,7 +245,11 @@ static const TcgHelper helpers[] = {
     { "mix32", (void *)mix32, IR_I32, 0, { IR_I32, IR_I64 } },
     { "mix_vectors", (void *)mix_vectors, IR_V128, 0, { IR_V128, IR_I64, IR_V128 } },
     { "observe", (void *)observe, IR_I64, HELPER_ENV | HELPER_READS | HELPER_EFFECT, { IR_I64 } },
-    { "scramble", (void *)scramble, IR_VOID, HELPER_ENV | HELPER_READS | HELPER_WRITES, { IR_I64 } },
+    { "scramble",
+      (void *)scramble,
+      IR_VOID,
+      HELPER_ENV | HELPER_READS | HELPER_WRITES,
+      { IR_I64 } },
     { "may_fault", (void *)may_fault, IR_I64, HELPER_ENV | HELPER_FAULTS, { IR_I64 } },
 };
 
@@ -246,8 +257,8 @@ static const TcgHelper helpers[] = {
 
 typedef struct {
     IrUnit *unit;
-    unsigned window;     /* values this far back are still used: register pressure */
-    IrRef address;       /* of an earlier access */
+    unsigned window; /* values this far back are still used: register pressure */
+    IrRef address;   /* of an earlier access */
 } Maker;
 
 static IrRef emit(Maker *m, IrOp op)
@@ -257,8 +268,10 @@ static IrRef emit(Maker *m, IrOp op)
 
 static IrRef constant(Maker *m, IrType type)
 {
-    static const int64_t interesting[] = { 0, 1, -1, 0xff, 0xffff, 0x7fffffff, 0x80000000,
-                                           0xffffffff, INT64_MIN, INT64_MAX, 0x123456789abcdef };
+    static const int64_t interesting[] = {
+        0,          1,          -1,        0xff,      0xffff,           0x7fffffff,
+        0x80000000, 0xffffffff, INT64_MIN, INT64_MAX, 0x123456789abcdef
+    };
     int64_t value = interesting[pick(G_N_ELEMENTS(interesting))];
 
     if (pick(2)) {
@@ -268,7 +281,8 @@ static IrRef constant(Maker *m, IrType type)
         return emit(m, (IrOp){ .opcode = IR_OP_fconst, .imm = value & 15 });
     }
     if (type == IR_V128) {
-        return emit(m, (IrOp){ .opcode = IR_OP_vconst, .type = IR_V128, .imm = value, .aux = ~value * 3 });
+        return emit(
+            m, (IrOp){ .opcode = IR_OP_vconst, .type = IR_V128, .imm = value, .aux = ~value * 3 });
     }
     if (type == IR_I32) {
         value = (uint32_t)value;
@@ -278,7 +292,9 @@ static IrRef constant(Maker *m, IrType type)
 
 static unsigned random_var(IrType type)
 {
-    return type == IR_FLAGS ? FLAGS_VAR : type == IR_V128 ? INT_VARS + pick(VECTOR_VARS) : pick(INT_VARS);
+    return type == IR_FLAGS  ? FLAGS_VAR
+           : type == IR_V128 ? INT_VARS + pick(VECTOR_VARS)
+                             : pick(INT_VARS);
 }
 
 static IrRef value_of(Maker *m, IrType type)
@@ -289,13 +305,15 @@ static IrRef value_of(Maker *m, IrType type)
         if (back < m->unit->count) {
             const IrOp *op = &m->unit->ops[m->unit->count - back];
 
-            if (op->opcode != IR_OP_nop && op->opcode != IR_OP_ldchk && ir_result_type(op) == type) {
+            if (op->opcode != IR_OP_nop && op->opcode != IR_OP_ldchk &&
+                ir_result_type(op) == type) {
                 return (IrRef)(m->unit->count - back);
             }
         }
     }
     if (type == IR_I32 && pick(3)) {
-        return emit(m, (IrOp){ .opcode = IR_OP_trunc, .type = IR_I32, .args = { value_of(m, IR_I64) } });
+        return emit(
+            m, (IrOp){ .opcode = IR_OP_trunc, .type = IR_I32, .args = { value_of(m, IR_I64) } });
     }
     if (type == IR_I32 || pick(5) == 0) {
         return constant(m, type);
@@ -311,12 +329,12 @@ static IrType int_type(void)
 static void make_integer(Maker *m)
 {
     static const uint8_t two[] = {
-        IR_OP_add, IR_OP_sub, IR_OP_mul, IR_OP_mulhs, IR_OP_mulhu, IR_OP_divs, IR_OP_divu,
-        IR_OP_and, IR_OP_or, IR_OP_xor, IR_OP_andn, IR_OP_shl, IR_OP_shr, IR_OP_sar, IR_OP_ror,
-        IR_OP_extr, IR_OP_add, IR_OP_sub,
+        IR_OP_add,  IR_OP_sub, IR_OP_mul, IR_OP_mulhs, IR_OP_mulhu, IR_OP_divs,
+        IR_OP_divu, IR_OP_and, IR_OP_or,  IR_OP_xor,   IR_OP_andn,  IR_OP_shl,
+        IR_OP_shr,  IR_OP_sar, IR_OP_ror, IR_OP_extr,  IR_OP_add,   IR_OP_sub,
     };
-    static const uint8_t one[] = { IR_OP_not, IR_OP_neg, IR_OP_clz, IR_OP_ctz, IR_OP_cls, IR_OP_rbit,
-                                   IR_OP_bswap, IR_OP_popcnt };
+    static const uint8_t one[] = { IR_OP_not, IR_OP_neg,  IR_OP_clz,   IR_OP_ctz,
+                                   IR_OP_cls, IR_OP_rbit, IR_OP_bswap, IR_OP_popcnt };
     IrType t = int_type();
     unsigned width = t == IR_I64 ? 64 : 32;
     IrOp op = { .type = t };
@@ -345,12 +363,16 @@ static void make_bits(Maker *m)
         op = (IrOp){ .opcode = IR_OP_trunc, .type = IR_I32, .args = { value_of(m, IR_I64) } };
         break;
     case 1:
-        op = (IrOp){ .opcode = pick(2) ? IR_OP_zext : IR_OP_sext, .type = IR_I64,
-                     .esz = (uint8_t)pick(3), .args = { value_of(m, int_type()) } };
+        op = (IrOp){ .opcode = pick(2) ? IR_OP_zext : IR_OP_sext,
+                     .type = IR_I64,
+                     .esz = (uint8_t)pick(3),
+                     .args = { value_of(m, int_type()) } };
         break;
     case 2:
-        op = (IrOp){ .opcode = pick(2) ? IR_OP_zext : IR_OP_sext, .type = IR_I32,
-                     .esz = (uint8_t)pick(2), .args = { value_of(m, IR_I32) } };
+        op = (IrOp){ .opcode = pick(2) ? IR_OP_zext : IR_OP_sext,
+                     .type = IR_I32,
+                     .esz = (uint8_t)pick(2),
+                     .args = { value_of(m, IR_I32) } };
         break;
     case 3:
         op.opcode = IR_OP_bfi;
@@ -384,8 +406,11 @@ static void make_flags(Maker *m)
         op.opcode = producers[kind][1];
         emit(m, op);
         if (pick(2)) {
-            emit(m, (IrOp){ .opcode = IR_OP_set, .type = t, .var = (uint8_t)random_var(IR_I64),
-                            .args = { t == IR_I64 ? (IrRef)(m->unit->count - 1) : value_of(m, IR_I64) } });
+            emit(m, (IrOp){ .opcode = IR_OP_set,
+                            .type = t,
+                            .var = (uint8_t)random_var(IR_I64),
+                            .args = { t == IR_I64 ? (IrRef)(m->unit->count - 1)
+                                                  : value_of(m, IR_I64) } });
         }
     }
     op.opcode = producers[kind][0];
@@ -395,7 +420,8 @@ static void make_flags(Maker *m)
         emit(m, op);
     }
     if (pick(2)) {
-        emit(m, (IrOp){ .opcode = IR_OP_set, .type = IR_FLAGS, .var = FLAGS_VAR, .args = { flags } });
+        emit(m,
+             (IrOp){ .opcode = IR_OP_set, .type = IR_FLAGS, .var = FLAGS_VAR, .args = { flags } });
     }
 }
 
@@ -445,10 +471,15 @@ static IrRef new_address_of(Maker *m, bool aligned, unsigned esz)
     if (aligned) {
         mask &= ~(uint64_t)((1u << esz) - 1);
     }
-    base = emit(m, (IrOp){ .opcode = IR_OP_const, .type = IR_I64,
+    base = emit(m, (IrOp){ .opcode = IR_OP_const,
+                           .type = IR_I64,
                            .imm = (int64_t)(DATA_BASE + page * TCG_PAGE_SIZE) });
-    offset = emit(m, (IrOp){ .opcode = IR_OP_and, .type = IR_I64, .args = {
-        value_of(m, IR_I64), emit(m, (IrOp){ .opcode = IR_OP_const, .type = IR_I64, .imm = (int64_t)mask }) } });
+    offset =
+        emit(m, (IrOp){ .opcode = IR_OP_and,
+                        .type = IR_I64,
+                        .args = { value_of(m, IR_I64), emit(m, (IrOp){ .opcode = IR_OP_const,
+                                                                       .type = IR_I64,
+                                                                       .imm = (int64_t)mask }) } });
     return emit(m, (IrOp){ .opcode = IR_OP_add, .type = IR_I64, .args = { base, offset } });
 }
 
@@ -468,8 +499,15 @@ static void next_insn(Maker *m)
 
 static void make_load_store(Maker *m)
 {
-    static const uint8_t flags[] = { 0, 0, 0, IR_MEM_SIGNED, IR_MEM_BE, IR_MEM_BE | IR_MEM_SIGNED,
-                                     IR_MEM_UNPRIV, IR_MEM_SC, IR_MEM_ALIGNED };
+    static const uint8_t flags[] = { 0,
+                                     0,
+                                     0,
+                                     IR_MEM_SIGNED,
+                                     IR_MEM_BE,
+                                     IR_MEM_BE | IR_MEM_SIGNED,
+                                     IR_MEM_UNPRIV,
+                                     IR_MEM_SC,
+                                     IR_MEM_ALIGNED };
     IrType t = pick(4) ? int_type() : IR_V128;
     uint8_t esz = (uint8_t)pick(t == IR_V128 ? 5 : t == IR_I64 ? 4 : 3);
     uint8_t sub = flags[pick(t == IR_V128 ? 3 : G_N_ELEMENTS(flags))];
@@ -479,24 +517,47 @@ static void make_load_store(Maker *m)
     switch (pick(5)) {
     case 0:
     case 1:
-        emit(m, (IrOp){ .opcode = IR_OP_ld, .type = t, .esz = esz, .sub = sub, .imm = imm, .args = { address } });
+        emit(m, (IrOp){ .opcode = IR_OP_ld,
+                        .type = t,
+                        .esz = esz,
+                        .sub = sub,
+                        .imm = imm,
+                        .args = { address } });
         break;
     case 2:
-        emit(m, (IrOp){ .opcode = IR_OP_st2, .type = t, .esz = esz,
-                        .sub = sub & ~(IR_MEM_SIGNED | IR_MEM_ALIGNED | IR_MEM_SC), .imm = imm,
+        emit(m, (IrOp){ .opcode = IR_OP_st2,
+                        .type = t,
+                        .esz = esz,
+                        .sub = sub & ~(IR_MEM_SIGNED | IR_MEM_ALIGNED | IR_MEM_SC),
+                        .imm = imm,
                         .args = { address, value_of(m, t), value_of(m, t) } });
         break;
     case 3: {
-        IrRef cookie = emit(m, (IrOp){ .opcode = IR_OP_ldchk, .type = IR_I64, .esz = esz, .imm = imm,
-                                       .aux = 2 << esz, .args = { address } });
+        IrRef cookie = emit(m, (IrOp){ .opcode = IR_OP_ldchk,
+                                       .type = IR_I64,
+                                       .esz = esz,
+                                       .imm = imm,
+                                       .aux = 2 << esz,
+                                       .args = { address } });
 
-        emit(m, (IrOp){ .opcode = IR_OP_ldraw, .type = t, .esz = esz, .sub = sub & (IR_MEM_SIGNED | IR_MEM_BE),
+        emit(m, (IrOp){ .opcode = IR_OP_ldraw,
+                        .type = t,
+                        .esz = esz,
+                        .sub = sub & (IR_MEM_SIGNED | IR_MEM_BE),
                         .args = { cookie } });
-        emit(m, (IrOp){ .opcode = IR_OP_ldraw, .type = t, .esz = esz, .imm = 1 << esz, .args = { cookie } });
+        emit(m, (IrOp){ .opcode = IR_OP_ldraw,
+                        .type = t,
+                        .esz = esz,
+                        .imm = 1 << esz,
+                        .args = { cookie } });
         break;
     }
     default:
-        emit(m, (IrOp){ .opcode = IR_OP_st, .type = t, .esz = esz, .sub = sub & ~IR_MEM_SIGNED, .imm = imm,
+        emit(m, (IrOp){ .opcode = IR_OP_st,
+                        .type = t,
+                        .esz = esz,
+                        .sub = sub & ~IR_MEM_SIGNED,
+                        .imm = imm,
                         .args = { address, pick(5) ? value_of(m, t) : constant(m, t) } });
     }
 }
@@ -513,22 +574,36 @@ static void make_atomic(Maker *m)
         emit(m, (IrOp){ .opcode = IR_OP_mzero, .imm = 16 << pick(8), .args = { address } });
         break;
     case 1: {
-        IrRef old = emit(m, (IrOp){ .opcode = IR_OP_ld, .type = t, .esz = esz, .sub = sub, .args = { address } });
+        IrRef old = emit(
+            m,
+            (IrOp){ .opcode = IR_OP_ld, .type = t, .esz = esz, .sub = sub, .args = { address } });
 
-        emit(m, (IrOp){ .opcode = IR_OP_cas, .type = t, .esz = esz, .sub = sub,
+        emit(m, (IrOp){ .opcode = IR_OP_cas,
+                        .type = t,
+                        .esz = esz,
+                        .sub = sub,
                         .args = { address, pick(2) ? old : value_of(m, t), value_of(m, t) } });
         break;
     }
     case 2: {
-        IrRef old = emit(m, (IrOp){ .opcode = IR_OP_ld, .type = t, .esz = esz, .sub = sub, .args = { address } });
+        IrRef old = emit(
+            m,
+            (IrOp){ .opcode = IR_OP_ld, .type = t, .esz = esz, .sub = sub, .args = { address } });
 
-        emit(m, (IrOp){ .opcode = IR_OP_stx, .type = t, .esz = esz, .sub = sub,
+        emit(m, (IrOp){ .opcode = IR_OP_stx,
+                        .type = t,
+                        .esz = esz,
+                        .sub = sub,
                         .args = { address, value_of(m, t), pick(4) ? address : value_of(m, IR_I64),
                                   pick(3) ? old : value_of(m, t) } });
         break;
     }
     default:
-        emit(m, (IrOp){ .opcode = IR_OP_amo, .type = t, .esz = esz, .sub = sub, .aux = pick(9),
+        emit(m, (IrOp){ .opcode = IR_OP_amo,
+                        .type = t,
+                        .esz = esz,
+                        .sub = sub,
+                        .aux = pick(9),
                         .args = { address, value_of(m, t) } });
     }
 }
@@ -617,12 +692,15 @@ static void make_set(Maker *m)
     IrType t = types[pick(G_N_ELEMENTS(types))];
     IrRef value = value_of(m, t);
 
-    emit(m, (IrOp){ .opcode = IR_OP_set, .type = t, .var = (uint8_t)random_var(t), .args = { value } });
+    emit(m, (IrOp){
+                .opcode = IR_OP_set, .type = t, .var = (uint8_t)random_var(t), .args = { value } });
 }
 
 static void make_exit(Maker *m)
 {
-    emit(m, (IrOp){ .opcode = IR_OP_exit_if, .cond = (uint8_t)pick(14), .args = { value_of(m, IR_FLAGS) },
+    emit(m, (IrOp){ .opcode = IR_OP_exit_if,
+                    .cond = (uint8_t)pick(14),
+                    .args = { value_of(m, IR_FLAGS) },
                     .imm = pick(4) ? (int64_t)pick(1024) * 4 : (int64_t)pick(100000) - 50000 });
     if (pick(4) == 0) {
         emit(m, (IrOp){ .opcode = IR_OP_push_return, .imm = pick(1024) * 4 });
@@ -633,7 +711,9 @@ static void make_end(Maker *m)
 {
     switch (pick(4)) {
     case 0:
-        emit(m, (IrOp){ .opcode = IR_OP_goto_ind, .args = { value_of(m, IR_I64) }, .sub = (uint8_t)pick(3) });
+        emit(m, (IrOp){ .opcode = IR_OP_goto_ind,
+                        .args = { value_of(m, IR_I64) },
+                        .sub = (uint8_t)pick(3) });
         break;
     case 1:
         emit(m, (IrOp){ .opcode = IR_OP_dispatch, .imm = pick(1025) * 4 });
@@ -646,8 +726,8 @@ static void make_end(Maker *m)
 static void make_unit(IrUnit *unit)
 {
     static void (*const makers[])(Maker *) = {
-        make_integer, make_integer, make_bits,   make_flags,  make_flags_use, make_load_store,
-        make_vector,  make_set,     make_set,    make_atomic, make_call,      make_exit,
+        make_integer, make_integer, make_bits, make_flags,  make_flags_use, make_load_store,
+        make_vector,  make_set,     make_set,  make_atomic, make_call,      make_exit,
     };
     Maker m = { .unit = unit, .window = 4 + pick(40) };
     unsigned length = 1 + pick(pick(3) ? MIN(40, max_length) : max_length);
@@ -714,7 +794,8 @@ static void map_pages(TcgContext *context, Guest *g)
         context->fetch[i].tag = 1;
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(context->jump); i++) {
-        context->jump[i].pc = i & ((1 << TCG_JUMP_BITS) - 1) ? TCG_JUMP_EMPTY : TCG_JUMP_EMPTY_FIRST;
+        context->jump[i].pc =
+            i & ((1 << TCG_JUMP_BITS) - 1) ? TCG_JUMP_EMPTY : TCG_JUMP_EMPTY_FIRST;
     }
     for (unsigned i = 0; i < TCG_RETURN_STACK; i++) {
         context->returns[i] = (TcgJumpEntry){ TCG_JUMP_EMPTY, thunks.empty_return };
@@ -757,8 +838,8 @@ static bool same(const Guest *a, const Guest *b)
     }
     for (unsigned i = 0; i < VECTOR_VARS; i++) {
         if (memcmp(&a->v[i], &b->v[i], 16)) {
-            printf("v%u is %016" PRIx64 "%016" PRIx64 ", expected %016" PRIx64 "%016" PRIx64 "\n", i,
-                   b->v[i][1], b->v[i][0], a->v[i][1], a->v[i][0]);
+            printf("v%u is %016" PRIx64 "%016" PRIx64 ", expected %016" PRIx64 "%016" PRIx64 "\n",
+                   i, b->v[i][1], b->v[i][0], a->v[i][1], a->v[i][0]);
             ok = false;
         }
     }
@@ -780,7 +861,10 @@ static bool same(const Guest *a, const Guest *b)
 static void describe_state(void)
 {
     for (unsigned i = 0; i < VAR_COUNT; i++) {
-        vars[i].name = g_strdup_printf("%c%u", i < INT_VARS ? 'x' : i < FLAGS_VAR ? 'v' : 'f',
+        vars[i].name = g_strdup_printf("%c%u",
+                                       i < INT_VARS    ? 'x'
+                                       : i < FLAGS_VAR ? 'v'
+                                                       : 'f',
                                        i < INT_VARS ? i : i - INT_VARS);
         vars[i].type = i < INT_VARS ? IR_I64 : i < FLAGS_VAR ? IR_V128 : IR_FLAGS;
         vars[i].offset = (int32_t)(i < INT_VARS    ? offsetof(Guest, x) + 8 * i
@@ -838,16 +922,30 @@ int main(int argc, char **argv)
     uint32_t seed = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 0) : 1;
     GError *error = NULL;
     HostRuntime runtime = {
-        .vars = vars, .var_count = VAR_COUNT, .pinned_ints = pinned_ints,
-        .pinned_vectors = pinned_vectors, .env_bias = 128,
-        .load = slow_load, .store = slow_store, .load_vector = slow_load_vector,
-        .store_vector = slow_store_vector, .store_check = slow_store_check,
-        .load_check = slow_load_check, .atomic_check = slow_atomic_check, .zero = slow_zero,
-        .dispatch = dispatch, .follow_link = follow_link, .indirect = indirect,
+        .vars = vars,
+        .var_count = VAR_COUNT,
+        .pinned_ints = pinned_ints,
+        .pinned_vectors = pinned_vectors,
+        .env_bias = 128,
+        .load = slow_load,
+        .store = slow_store,
+        .load_vector = slow_load_vector,
+        .store_vector = slow_store_vector,
+        .store_check = slow_store_check,
+        .load_check = slow_load_check,
+        .atomic_check = slow_atomic_check,
+        .zero = slow_zero,
+        .dispatch = dispatch,
+        .follow_link = follow_link,
+        .indirect = indirect,
     };
-    Bench b = { .runtime = &runtime, .context = g_new0(TcgContext, 1), .expected = g_new0(Guest, 1),
-                .actual = g_new0(Guest, 1), .values = g_new0(IrValue, IR_MAX_OPS),
-                .links = g_new0(TcgLink, 2048), .unit = g_new0(IrUnit, 1) };
+    Bench b = { .runtime = &runtime,
+                .context = g_new0(TcgContext, 1),
+                .expected = g_new0(Guest, 1),
+                .actual = g_new0(Guest, 1),
+                .values = g_new0(IrValue, IR_MAX_OPS),
+                .links = g_new0(TcgLink, 2048),
+                .unit = g_new0(IrUnit, 1) };
 
     max_length = argc > 3 ? (unsigned)atoi(argv[3]) : max_length;
     describe_state();
@@ -856,7 +954,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", error->message);
         return 77; /* skipped */
     }
-    b.code = mmap(NULL, CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    b.code = mmap(NULL, CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
+                  -1, 0);
     if (b.code == MAP_FAILED) {
         perror("mmap");
         return 1;

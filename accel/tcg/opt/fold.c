@@ -46,7 +46,8 @@ static void make_constant(IrOp *op, uint64_t value)
 {
     IrType type = ir_result_type(op);
 
-    *op = (IrOp){ .opcode = IR_OP_const, .type = type,
+    *op = (IrOp){ .opcode = IR_OP_const,
+                  .type = type,
                   .imm = (int64_t)(value & bits_mask(width_of(type))) };
 }
 
@@ -203,7 +204,8 @@ static void fold_sum(Folder *f, IrOp *op)
     uint64_t value;
 
     if (op->type == IR_I64 && base->opcode == IR_OP_pc && constant(f, op->args[1], &value)) {
-        *op = (IrOp){ .opcode = IR_OP_pc, .type = IR_I64,
+        *op = (IrOp){ .opcode = IR_OP_pc,
+                      .type = IR_I64,
                       .imm = (int64_t)((uint64_t)base->imm +
                                        (op->opcode == IR_OP_add ? value : 0 - value)) };
     }

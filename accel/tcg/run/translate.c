@@ -6,6 +6,8 @@
 #include "accel/tcg/run/run.h"
 #include "base/log.h"
 
+enum { PLENTY_OF_ROOM = 1 << 20 }; /* more than any unit takes */
+
 static void log_ir(const char *title, const IrUnit *ir)
 {
     char *text = ir_print(ir);
@@ -96,19 +98,14 @@ static unsigned count_exits(const IrUnit *ir)
     return count;
 }
 
-TcgUnit *translate_unit(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint32_t mode)
+/* Host code for run->scratch, or NULL. */
+static TcgUnit *make_host_code(TcgVcpu *tv, uint8_t *host_page)
 {
     TcgRun *run = tv->run;
-    unsigned link_count;
+    unsigned link_count = count_exits(run->scratch);
+    TcgUnit *unit = new_unit(run, host_page, link_count);
     HostCode code;
-    TcgUnit *unit;
 
-    make_ir(tv, host_page, offset, mode, TCG_MAX_INSNS);
-    if (run->interp) {
-        return make_interpreted(run, host_page);
-    }
-    link_count = count_exits(run->scratch);
-    unit = new_unit(run, host_page, link_count);
     if (!host_emit_unit(run->backend, run->scratch, run->code_next,
                         (size_t)(run->code_end - run->code_next), unit->links, link_count, &code)) {
         g_free(unit);
@@ -119,9 +116,25 @@ TcgUnit *translate_unit(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint32
     for (unsigned i = 0; i < link_count; i++) {
         unit->links[i].unit = unit;
     }
-    if (log_enabled(LOG_OUT_ASM) && log_address_wanted(tv->env->pc_page + offset)) {
+    if (log_enabled(LOG_OUT_ASM) && log_address_wanted(tv->env->pc_page + unit->start)) {
         describe_host_code(run->code_next, code.size);
     }
     run->code_next += (code.size + 15) & ~(size_t)15;
     return unit;
+}
+
+/* NULL: the code cache is full. A unit that is too much for the back end is made shorter. */
+TcgUnit *translate_unit(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint32_t mode)
+{
+    TcgRun *run = tv->run;
+
+    for (unsigned max_insns = TCG_MAX_INSNS;; max_insns /= 2) {
+        TcgUnit *unit;
+
+        make_ir(tv, host_page, offset, mode, max_insns);
+        unit = run->interp ? make_interpreted(run, host_page) : make_host_code(tv, host_page);
+        if (unit || max_insns <= 1 || run->code_end - run->code_next < PLENTY_OF_ROOM) {
+            return unit;
+        }
+    }
 }

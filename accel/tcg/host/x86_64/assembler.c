@@ -324,6 +324,13 @@ void asm_patch(Assembler *a, uint8_t *at)
     }
 }
 
+void asm_patch_to(Assembler *a, uint8_t *at, const uint8_t *target)
+{
+    if (!a->full) {
+        put_rel32(at, target);
+    }
+}
+
 void asm_jcc_to(Assembler *a, unsigned cc, const uint8_t *target)
 {
     uint8_t *at = asm_jcc(a, cc);

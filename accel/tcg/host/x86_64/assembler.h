@@ -14,28 +14,73 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, XMM0 = 16,
-       NO_REG = -1,
-       RIP_BASE = 0x45 /* as a base: the displacement is patched later */ };
+enum {
+    RAX,
+    RCX,
+    RDX,
+    RBX,
+    RSP,
+    RBP,
+    RSI,
+    RDI,
+    R8,
+    R9,
+    R10,
+    R11,
+    R12,
+    R13,
+    R14,
+    R15,
+    XMM0 = 16,
+    NO_REG = -1,
+    RIP_BASE = 0x45 /* as a base: the displacement is patched later */
+};
 
 /* x86 condition codes. */
-enum { CC_O, CC_NO, CC_B, CC_AE, CC_E, CC_NE, CC_BE, CC_A, CC_S, CC_NS, CC_P, CC_NP, CC_L, CC_GE,
-       CC_LE, CC_G };
+enum {
+    CC_O,
+    CC_NO,
+    CC_B,
+    CC_AE,
+    CC_E,
+    CC_NE,
+    CC_BE,
+    CC_A,
+    CC_S,
+    CC_NS,
+    CC_P,
+    CC_NP,
+    CC_L,
+    CC_GE,
+    CC_LE,
+    CC_G
+};
 
 /* Mandatory prefixes and opcode maps, numbered as in VEX. */
 enum { PP_NONE, PP_66, PP_F3, PP_F2 };
 enum { MAP_NONE, MAP_0F, MAP_0F38, MAP_0F3A };
 #define OP(pp, map, opcode) ((uint32_t)(pp) << 16 | (uint32_t)(map) << 8 | (opcode))
-#define OP_PP(op)     ((op) >> 16 & 3)
-#define OP_MAP(op)    ((op) >> 8 & 3)
-#define OP_BYTE_REG   (1u << 24) /* the reg operand is a byte register */
-#define OP_BYTE_RM    (1u << 25) /* the rm operand is a byte register */
+#define OP_PP(op)           ((op) >> 16 & 3)
+#define OP_MAP(op)          ((op) >> 8 & 3)
+#define OP_BYTE_REG         (1u << 24) /* the reg operand is a byte register */
+#define OP_BYTE_RM          (1u << 25) /* the rm operand is a byte register */
 
 /* Integer instructions that several files use. */
 enum {
-    OP_ADD = 0x03, OP_OR = 0x0b, OP_ADC = 0x13, OP_SBB = 0x1b, OP_AND = 0x23, OP_SUB = 0x2b,
-    OP_XOR = 0x33, OP_CMP = 0x3b, OP_MOV = 0x8b, OP_LEA = 0x8d, OP_MOV_STORE = 0x89,
-    OP_TEST = 0x85, OP_XCHG = 0x87, OP_MOVSXD = 0x63,
+    OP_ADD = 0x03,
+    OP_OR = 0x0b,
+    OP_ADC = 0x13,
+    OP_SBB = 0x1b,
+    OP_AND = 0x23,
+    OP_SUB = 0x2b,
+    OP_XOR = 0x33,
+    OP_CMP = 0x3b,
+    OP_MOV = 0x8b,
+    OP_LEA = 0x8d,
+    OP_MOV_STORE = 0x89,
+    OP_TEST = 0x85,
+    OP_XCHG = 0x87,
+    OP_MOVSXD = 0x63,
 };
 /* The /digit of group 1 (80, 81, 83), by the same names. */
 enum { G1_ADD, G1_OR, G1_ADC, G1_SBB, G1_AND, G1_SUB, G1_XOR, G1_CMP };
@@ -62,8 +107,10 @@ static inline Mem mem(int base, int64_t disp)
 
 static inline Mem mem_index(int base, int index, unsigned scale_log2, int64_t disp)
 {
-    return (Mem){ .base = (int8_t)base, .index = (int8_t)index,
-                  .scale_log2 = (uint8_t)scale_log2, .disp = (int32_t)disp };
+    return (Mem){ .base = (int8_t)base,
+                  .index = (int8_t)index,
+                  .scale_log2 = (uint8_t)scale_log2,
+                  .disp = (int32_t)disp };
 }
 
 static inline void asm_u8(Assembler *a, unsigned value)
@@ -110,7 +157,7 @@ void asm_vex_rm(Assembler *a, uint32_t op, bool w, bool l, int reg, int vvvv, Me
 
 /* Integer moves and arithmetic. */
 void asm_mov(Assembler *a, bool w, int to, int from);
-void asm_mov_imm(Assembler *a, int to, uint64_t value);  /* leaves the flags alone */
+void asm_mov_imm(Assembler *a, int to, uint64_t value); /* leaves the flags alone */
 void asm_load(Assembler *a, bool w, int to, Mem m);
 void asm_store(Assembler *a, bool w, Mem m, int from);
 void asm_store_sized(Assembler *a, unsigned size_log2, Mem m, int from);
@@ -123,7 +170,8 @@ void asm_test_imm(Assembler *a, bool w, int rm, int32_t imm);
 void asm_test_mem8_imm(Assembler *a, Mem m, unsigned imm);
 void asm_shift_imm(Assembler *a, bool w, unsigned digit, int rm, unsigned count);
 void asm_shift_cl(Assembler *a, bool w, unsigned digit, int rm);
-void asm_unary(Assembler *a, bool w, unsigned digit, int rm); /* F7: 2 not 3 neg 4 mul 6 div 7 idiv */
+void asm_unary(Assembler *a, bool w, unsigned digit,
+               int rm); /* F7: 2 not 3 neg 4 mul 6 div 7 idiv */
 void asm_bswap(Assembler *a, bool w, int reg);
 void asm_setcc(Assembler *a, unsigned cc, int reg);
 void asm_movzx8(Assembler *a, int to, int from);
@@ -134,10 +182,11 @@ uint8_t *asm_jmp_short(Assembler *a);
 void asm_patch_short(Assembler *a, uint8_t *at);
 uint8_t *asm_jcc(Assembler *a, unsigned cc);
 uint8_t *asm_jmp(Assembler *a);
-void asm_patch(Assembler *a, uint8_t *at);                  /* to here */
+void asm_patch(Assembler *a, uint8_t *at); /* to here */
+void asm_patch_to(Assembler *a, uint8_t *at, const uint8_t *target);
 void asm_jcc_to(Assembler *a, unsigned cc, const uint8_t *target);
 void asm_jmp_to(Assembler *a, const uint8_t *target);
-void asm_call_to(Assembler *a, const void *target);         /* clobbers rax when out of reach */
+void asm_call_to(Assembler *a, const void *target); /* clobbers rax when out of reach */
 void asm_jmp_reg(Assembler *a, int reg);
 void asm_jmp_mem(Assembler *a, Mem m);
 void asm_call_mem(Assembler *a, Mem m);

@@ -94,9 +94,9 @@ HostBackend *host_backend_new(const HostRuntime *runtime, GError **error)
     assign_pins(b, runtime->pinned_ints, int_pins, G_N_ELEMENTS(int_pins));
     assign_pins(b, runtime->pinned_vectors, vector_pins, G_N_ELEMENTS(vector_pins));
     b->temporaries = TEMPORARIES;
-    b->description = g_strdup_printf(
-        "x86-64%s%s%s%s%s", b->has.avx ? " avx" : " sse4.2", b->has.avx2 ? " avx2" : "",
-        b->has.bmi2 ? " bmi2" : "", b->has.fma ? " fma" : "", b->has.aes ? " aes" : "");
+    b->description = g_strdup_printf("x86-64%s%s%s%s%s", b->has.avx ? " avx" : " sse4.2",
+                                     b->has.avx2 ? " avx2" : "", b->has.bmi2 ? " bmi2" : "",
+                                     b->has.fma ? " fma" : "", b->has.aes ? " aes" : "");
     return b;
 }
 
@@ -199,16 +199,37 @@ static void emit_stubs(Emitter *e)
     }
 }
 
+/* Points a user at an equal constant that is there already. */
+static bool share_constant(Emitter *e, unsigned i, const uint8_t *first)
+{
+    for (unsigned j = i; j-- > 0 && i - j <= 32;) {
+        if (e->constants[j].low == e->constants[i].low &&
+            e->constants[j].high == e->constants[i].high) {
+            e->constants[i].place = e->constants[j].place;
+            asm_patch_to(&e->a, e->constants[i].at, first + 16 * e->constants[i].place);
+            return true;
+        }
+    }
+    return false;
+}
+
 static void emit_constants(Emitter *e)
 {
+    const uint8_t *first;
+    unsigned places = 0;
+
     if (e->constant_count == 0 || e->failed) {
         return;
     }
     asm_nops(&e->a, -(uintptr_t)e->a.p & 15);
+    first = e->a.p;
     for (unsigned i = 0; i < e->constant_count; i++) {
-        asm_patch(&e->a, e->constants[i].at);
-        asm_u64(&e->a, e->constants[i].low);
-        asm_u64(&e->a, e->constants[i].high);
+        if (!share_constant(e, i, first)) {
+            e->constants[i].place = places++;
+            asm_patch(&e->a, e->constants[i].at);
+            asm_u64(&e->a, e->constants[i].low);
+            asm_u64(&e->a, e->constants[i].high);
+        }
     }
 }
 
@@ -267,7 +288,8 @@ bool host_emit_unit(HostBackend *backend, const IrUnit *unit, uint8_t *code, siz
     emit_constants(e);
     ok = !e->failed && !e->a.full && e->done;
     if (ok) {
-        *out = (HostCode){ .entry = e->entry, .size = (size_t)(e->a.p - code),
+        *out = (HostCode){ .entry = e->entry,
+                           .size = (size_t)(e->a.p - code),
                            .link_count = e->link_count };
     }
     e = atomic_exchange(&backend->spare, e);

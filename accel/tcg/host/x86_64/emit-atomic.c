@@ -8,9 +8,15 @@
  */
 static int emit_host_address(Emitter *e, const IrOp *op, int address, int32_t imm, int t, int page)
 {
-    TlbLookup l = { .address = address, .imm = imm, .size = 1u << op->esz,
-                    .element = 1u << op->esz, .flags = op->sub, .read = true, .write = true,
-                    .t = t, .page = page };
+    TlbLookup l = { .address = address,
+                    .imm = imm,
+                    .size = 1u << op->esz,
+                    .element = 1u << op->esz,
+                    .flags = op->sub,
+                    .read = true,
+                    .write = true,
+                    .t = t,
+                    .page = page };
     ColdStub *stub = emitter_stub(e, STUB_ATOMIC);
 
     stub->address = (int8_t)address;
@@ -24,7 +30,8 @@ static int emit_host_address(Emitter *e, const IrOp *op, int address, int32_t im
 }
 
 /* lock op [host], reg for an instruction whose byte form is one less. */
-static void emit_locked(Emitter *e, const IrOp *op, unsigned map, unsigned opcode, int host, int reg)
+static void emit_locked(Emitter *e, const IrOp *op, unsigned map, unsigned opcode, int host,
+                        int reg)
 {
     asm_u8(&e->a, 0xf0);
     asm_rm(&e->a,
@@ -88,8 +95,12 @@ static void emit_amo_value(Emitter *e, const IrOp *op, int next, int b)
 {
     Assembler *a = &e->a;
     bool w = op->esz == 3, is_signed = op->aux == IR_AMO_SMAX || op->aux == IR_AMO_SMIN;
-    static const uint8_t keep_b[] = { /* condition on old ? b for taking b */
-        [IR_AMO_SMAX] = CC_L, [IR_AMO_SMIN] = CC_G, [IR_AMO_UMAX] = CC_B, [IR_AMO_UMIN] = CC_A,
+    static const uint8_t keep_b[] = {
+        /* condition on old ? b for taking b */
+        [IR_AMO_SMAX] = CC_L,
+        [IR_AMO_SMIN] = CC_G,
+        [IR_AMO_UMAX] = CC_B,
+        [IR_AMO_UMIN] = CC_A,
     };
 
     asm_mov(a, true, next, RAX);
@@ -151,9 +162,10 @@ static void emit_amo_loop(Emitter *e, const IrOp *op)
     next = emitter_scratch(e);
     emit_host_address(e, op, address, imm, t, next);
     emitter_advance(e);
-    asm_rm(a, op->esz == 0   ? OP(PP_NONE, MAP_0F, 0xb6)
-              : op->esz == 1 ? OP(PP_NONE, MAP_0F, 0xb7)
-                             : OP_MOV,
+    asm_rm(a,
+           op->esz == 0   ? OP(PP_NONE, MAP_0F, 0xb6)
+           : op->esz == 1 ? OP(PP_NONE, MAP_0F, 0xb7)
+                          : OP_MOV,
            op->esz == 3, RAX, mem(t, 0));
     loop = a->p;
     emit_amo_value(e, op, next, b);

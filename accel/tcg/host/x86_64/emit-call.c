@@ -3,8 +3,8 @@
 #include "accel/tcg/host/x86_64/emitter.h"
 
 typedef struct {
-    IrRef ref;      /* source: a value */
-    int from;       /* its register, or NO_REG: loaded after the moves */
+    IrRef ref; /* source: a value */
+    int from;  /* its register, or NO_REG: loaded after the moves */
     int to;
     bool done;
 } ArgMove;

@@ -78,7 +78,8 @@ static void emit_guarded_jump(Emitter *e, TcgLink *link)
     asm_u8(a, 0xb8 | RDX);
     link->guard = (uint64_t *)(void *)a->p;
     asm_u64(a, 0);
-    entry = mem_index(R15, RCX, 0, offsetof(TcgContext, fetch) + offsetof(TcgFetchEntry, host_page));
+    entry =
+        mem_index(R15, RCX, 0, offsetof(TcgContext, fetch) + offsetof(TcgFetchEntry, host_page));
     asm_rm(a, OP_CMP, true, RDX, entry);
     fail[1] = asm_jcc(a, CC_NE);
     asm_store(a, true, ENV(e, pc_page), RAX);
@@ -162,9 +163,8 @@ static void emit_goto_indirect(Emitter *e, const IrOp *op)
 {
     Assembler *a = &e->a;
     ColdStub *stub;
-    size_t jump = offsetof(TcgContext, jump) +
-                  ((size_t)op->aux & (TCG_JUMP_CLASSES - 1)) * sizeof(TcgJumpEntry)
-                  * (1u << TCG_JUMP_BITS);
+    size_t jump = offsetof(TcgContext, jump) + ((size_t)op->aux & (TCG_JUMP_CLASSES - 1)) *
+                                                   sizeof(TcgJumpEntry) * (1u << TCG_JUMP_BITS);
 
     emitter_write_back(e);
     e->eflags = 0;

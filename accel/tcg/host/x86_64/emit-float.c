@@ -16,11 +16,11 @@ enum { ROUND_QUIET = 8, ROUND_MXCSR = 4 };
 typedef struct {
     const IrOp *op;
     bool scalar, is_double;
-    bool flush;      /* denormal operands and results go to the helper */
+    bool flush; /* denormal operands and results go to the helper */
     int args[3];
     unsigned count;
-    int result;      /* where the op leaves its value */
-    int to;          /* where it must end */
+    int result; /* where the op leaves its value */
+    int to;     /* where it must end */
     ColdStub *stub;
 } Float;
 
@@ -40,7 +40,10 @@ static uint32_t packed_form(const Float *f, unsigned opcode)
 static unsigned x86_rounding(int64_t imm)
 {
     static const uint8_t modes[] = {
-        [IR_ROUND_NEAREST] = 0, [IR_ROUND_UP] = 2, [IR_ROUND_DOWN] = 1, [IR_ROUND_ZERO] = 3,
+        [IR_ROUND_NEAREST] = 0,
+        [IR_ROUND_UP] = 2,
+        [IR_ROUND_DOWN] = 1,
+        [IR_ROUND_ZERO] = 3,
         [IR_ROUND_CURRENT] = ROUND_MXCSR,
     };
 
@@ -539,9 +542,9 @@ static void store_arguments(Emitter *e, const IrOp *op, const int8_t *regs)
     asm_store_imm(&e->a, 3, mem(RSP, FRAME_INT_ARGS + 8 * ints), (int32_t)op->imm);
 }
 
-static void call_helper(Emitter *e, const IrOp *op, const int8_t *regs)
+void emit_cold_call(Emitter *e, const IrOp *op, const void *target, const int8_t *regs)
 {
-    uintptr_t function = (uintptr_t)op->helper->function;
+    uintptr_t function = (uintptr_t)target;
     Mem m = mem(RSP, FRAME_FUNCTION);
 
     store_arguments(e, op, regs);
@@ -575,7 +578,7 @@ static void emit_helper_call(Emitter *e, Float *f)
     }
     emitter_advance(e);
     f->to = f->op->opcode == IR_OP_fcmp ? emitter_scratch(e) : emitter_result(e, NO_REG, 0);
-    call_helper(e, f->op, regs);
+    emit_cold_call(e, f->op, f->op->helper->function, regs);
     load_result(e, f->op, f->to);
     emitter_finish(e, f->to);
 }
@@ -600,7 +603,7 @@ void emit_helper_stub(Emitter *e, ColdStub *stub)
     const IrOp *op = &e->unit->ops[stub->op];
     const int8_t regs[3] = { stub->address, stub->value, stub->value2 };
 
-    call_helper(e, op, regs);
+    emit_cold_call(e, op, op->helper->function, regs);
     if (op->opcode == IR_OP_fcmp) {
         compare_flushed(e, op, regs);
     } else {
@@ -643,20 +646,24 @@ static bool is_native(const Emitter *e, const IrOp *op)
 }
 
 static void (*const emitters[IR_FOP_COUNT])(Emitter *, Float *) = {
-    [IR_FADD] = emit_arithmetic, [IR_FSUB] = emit_arithmetic, [IR_FMUL] = emit_arithmetic,
-    [IR_FDIV] = emit_arithmetic, [IR_FSQRT] = emit_arithmetic, [IR_FMA] = emit_fma,
-    [IR_FMIN] = emit_min_max, [IR_FMAX] = emit_min_max, [IR_FMINNM] = emit_min_max,
-    [IR_FMAXNM] = emit_min_max, [IR_FCMPEQ] = emit_compare_mask, [IR_FCMPGT] = emit_compare_mask,
-    [IR_FCMPGE] = emit_compare_mask, [IR_FCVT_F] = emit_convert, [IR_FROM_S] = emit_from_int,
-    [IR_FROM_U] = emit_from_int, [IR_FTO_S] = emit_to_int, [IR_FTO_U] = emit_to_int,
-    [IR_FROUND] = emit_round, [IR_FVFROM_S] = emit_vector_from_int,
+    [IR_FADD] = emit_arithmetic,      [IR_FSUB] = emit_arithmetic,
+    [IR_FMUL] = emit_arithmetic,      [IR_FDIV] = emit_arithmetic,
+    [IR_FSQRT] = emit_arithmetic,     [IR_FMA] = emit_fma,
+    [IR_FMIN] = emit_min_max,         [IR_FMAX] = emit_min_max,
+    [IR_FMINNM] = emit_min_max,       [IR_FMAXNM] = emit_min_max,
+    [IR_FCMPEQ] = emit_compare_mask,  [IR_FCMPGT] = emit_compare_mask,
+    [IR_FCMPGE] = emit_compare_mask,  [IR_FCVT_F] = emit_convert,
+    [IR_FROM_S] = emit_from_int,      [IR_FROM_U] = emit_from_int,
+    [IR_FTO_S] = emit_to_int,         [IR_FTO_U] = emit_to_int,
+    [IR_FROUND] = emit_round,         [IR_FVFROM_S] = emit_vector_from_int,
     [IR_FVTO_S] = emit_vector_to_int,
 };
 
 bool emit_float_op(Emitter *e, const IrOp *op)
 {
-    Float f = { .op = op, .scalar = op->var == 1, .is_double = op->esz == 3,
-                .flush = op->cond == 1 };
+    Float f = {
+        .op = op, .scalar = op->var == 1, .is_double = op->esz == 3, .flush = op->cond == 1
+    };
 
     if (op->opcode == IR_OP_fcmp) {
         (op->esz >= 2 ? emit_fcmp : emit_helper_call)(e, &f);

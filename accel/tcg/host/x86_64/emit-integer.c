@@ -16,8 +16,8 @@ static unsigned width_of(const IrOp *op)
 }
 
 typedef struct {
-    uint8_t opcode;  /* of the reg, rm form */
-    uint8_t digit;   /* of group 1 */
+    uint8_t opcode; /* of the reg, rm form */
+    uint8_t digit;  /* of group 1 */
 } Alu;
 
 static const Alu alu_table[IR_OP_COUNT] = {
@@ -35,8 +35,8 @@ static void emit_alu_imm(Emitter *e, const IrOp *op, IrRef a_ref, int32_t imm, I
     a = emitter_use(e, a_ref);
     emitter_advance(e);
     result = emitter_result(e, a, 0);
-    if (!flags && result != a && (op->opcode == IR_OP_add ||
-                                  (op->opcode == IR_OP_sub && imm != INT32_MIN))) {
+    if (!flags && result != a &&
+        (op->opcode == IR_OP_add || (op->opcode == IR_OP_sub && imm != INT32_MIN))) {
         asm_lea(&e->a, w, result, mem(a, op->opcode == IR_OP_add ? imm : -imm));
     } else if (!flags && op->opcode == IR_OP_and && (uint32_t)imm == 0xff) {
         asm_movzx8(&e->a, result, a);
@@ -167,8 +167,7 @@ static void emit_alu(Emitter *e, const IrOp *op, IrRef flags)
         emit_alu_rr(e, op, a, b, flags);
     }
     if (flags) {
-        emitter_set_eflags(e, flags,
-                           op->opcode == IR_OP_sub ? EFLAGS_INVERTED : EFLAGS_DIRECT);
+        emitter_set_eflags(e, flags, op->opcode == IR_OP_sub ? EFLAGS_INVERTED : EFLAGS_DIRECT);
     }
 }
 
@@ -358,8 +357,10 @@ static void emit_andn(Emitter *e, const IrOp *op)
 
 static unsigned shift_digit(unsigned opcode)
 {
-    return opcode == IR_OP_shl ? SHIFT_SHL : opcode == IR_OP_shr ? SHIFT_SHR
-           : opcode == IR_OP_sar ? SHIFT_SAR : SHIFT_ROR;
+    return opcode == IR_OP_shl   ? SHIFT_SHL
+           : opcode == IR_OP_shr ? SHIFT_SHR
+           : opcode == IR_OP_sar ? SHIFT_SAR
+                                 : SHIFT_ROR;
 }
 
 static void emit_rorx(Emitter *e, bool w, int result, int a, unsigned count)
@@ -402,7 +403,9 @@ static void emit_shift_const(Emitter *e, const IrOp *op, unsigned count)
 static void emit_shift(Emitter *e, const IrOp *op)
 {
     static const uint8_t pp[IR_OP_COUNT] = {
-        [IR_OP_shl] = PP_66, [IR_OP_shr] = PP_F2, [IR_OP_sar] = PP_F3,
+        [IR_OP_shl] = PP_66,
+        [IR_OP_shr] = PP_F2,
+        [IR_OP_sar] = PP_F3,
     };
     bool w = op->type == IR_I64;
     uint64_t count;
@@ -715,74 +718,25 @@ static void emit_pc(Emitter *e, const IrOp *op)
     emitter_finish(e, result);
 }
 
+static void (*const emitters[IR_OP_COUNT])(Emitter *e, const IrOp *op) = {
+    [IR_OP_add] = emit_alu_fusing,  [IR_OP_sub] = emit_alu_fusing,  [IR_OP_and] = emit_alu_fusing,
+    [IR_OP_or] = emit_alu_fusing,   [IR_OP_xor] = emit_alu_fusing,  [IR_OP_mul] = emit_mul,
+    [IR_OP_mulhs] = emit_mul_high,  [IR_OP_mulhu] = emit_mul_high,  [IR_OP_divs] = emit_div,
+    [IR_OP_divu] = emit_div,        [IR_OP_andn] = emit_andn,       [IR_OP_not] = emit_not,
+    [IR_OP_neg] = emit_not,         [IR_OP_shl] = emit_shift,       [IR_OP_shr] = emit_shift,
+    [IR_OP_sar] = emit_shift,       [IR_OP_ror] = emit_shift,       [IR_OP_extr] = emit_extr,
+    [IR_OP_clz] = emit_count_zeros, [IR_OP_ctz] = emit_count_zeros, [IR_OP_cls] = emit_count_zeros,
+    [IR_OP_rbit] = emit_reverse,    [IR_OP_bswap] = emit_reverse,   [IR_OP_popcnt] = emit_popcnt,
+    [IR_OP_zext] = emit_extend,     [IR_OP_sext] = emit_extend,     [IR_OP_trunc] = emit_extend,
+    [IR_OP_ubfx] = emit_extract,    [IR_OP_sbfx] = emit_extract,    [IR_OP_bfi] = emit_bfi,
+    [IR_OP_crc32c] = emit_crc32c,   [IR_OP_pc] = emit_pc,
+};
+
 void emit_integer_op(Emitter *e, const IrOp *op)
 {
-    switch (op->opcode) {
-    case IR_OP_add:
-    case IR_OP_sub:
-    case IR_OP_and:
-    case IR_OP_or:
-    case IR_OP_xor:
-        emit_alu_fusing(e, op);
-        break;
-    case IR_OP_mul:
-        emit_mul(e, op);
-        break;
-    case IR_OP_mulhs:
-    case IR_OP_mulhu:
-        emit_mul_high(e, op);
-        break;
-    case IR_OP_divs:
-    case IR_OP_divu:
-        emit_div(e, op);
-        break;
-    case IR_OP_andn:
-        emit_andn(e, op);
-        break;
-    case IR_OP_not:
-    case IR_OP_neg:
-        emit_not(e, op);
-        break;
-    case IR_OP_shl:
-    case IR_OP_shr:
-    case IR_OP_sar:
-    case IR_OP_ror:
-        emit_shift(e, op);
-        break;
-    case IR_OP_extr:
-        emit_extr(e, op);
-        break;
-    case IR_OP_clz:
-    case IR_OP_ctz:
-    case IR_OP_cls:
-        emit_count_zeros(e, op);
-        break;
-    case IR_OP_rbit:
-    case IR_OP_bswap:
-        emit_reverse(e, op);
-        break;
-    case IR_OP_popcnt:
-        emit_popcnt(e, op);
-        break;
-    case IR_OP_zext:
-    case IR_OP_sext:
-    case IR_OP_trunc:
-        emit_extend(e, op);
-        break;
-    case IR_OP_ubfx:
-    case IR_OP_sbfx:
-        emit_extract(e, op);
-        break;
-    case IR_OP_bfi:
-        emit_bfi(e, op);
-        break;
-    case IR_OP_crc32c:
-        emit_crc32c(e, op);
-        break;
-    case IR_OP_pc:
-        emit_pc(e, op);
-        break;
-    default:
+    if (emitters[op->opcode]) {
+        emitters[op->opcode](e, op);
+    } else {
         e->failed = true;
     }
 }

@@ -12,7 +12,7 @@ enum {
     OP_SHA256MSG2 = OP(PP_NONE, MAP_0F38, 0xcd),
     OP_PADDD = V66(0xfe),
     OP_PSUBD = V66(0xfa),
-    REVERSED = 0x1b,           /* PSHUFD: words in reverse order */
+    REVERSED = 0x1b, /* PSHUFD: words in reverse order */
 };
 
 /* The host wants A in the highest word, the first word plus E there, too, and adds the constant. */

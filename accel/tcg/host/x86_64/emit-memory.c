@@ -19,9 +19,14 @@ ColdStub *emitter_stub(Emitter *e, StubKind kind)
         return &e->stubs[0];
     }
     stub = &e->stubs[e->stub_count++];
-    *stub = (ColdStub){ .kind = (uint8_t)kind, .pc_offset = e->pc_offset, .op = (IrRef)e->at,
-                        .address = NO_REG, .scratch = NO_REG, .value = NO_REG,
-                        .value2 = NO_REG, .result = NO_REG };
+    *stub = (ColdStub){ .kind = (uint8_t)kind,
+                        .pc_offset = e->pc_offset,
+                        .op = (IrRef)e->at,
+                        .address = NO_REG,
+                        .scratch = NO_REG,
+                        .value = NO_REG,
+                        .value2 = NO_REG,
+                        .result = NO_REG };
     for (int reg = XMM0; reg < REG_COUNT; reg++) {
         if (emitter_is_temporary(e, reg) && e->reg_value[reg]) {
             stub->save_vectors = true;
@@ -176,7 +181,8 @@ static bool may_be_grouped(const IrOp *op)
 
 static int32_t access_size(const IrOp *op)
 {
-    return op->opcode == IR_OP_ldchk ? (int32_t)op->aux : (op->opcode == IR_OP_st2 ? 2 : 1) << op->esz;
+    return op->opcode == IR_OP_ldchk ? (int32_t)op->aux
+                                     : (op->opcode == IR_OP_st2 ? 2 : 1) << op->esz;
 }
 
 static bool is_write(const IrOp *op)
@@ -190,8 +196,9 @@ static const AccessGroup *find_group(const Emitter *e, const IrOp *op)
     for (unsigned i = 0; i < MAX_GROUPS; i++) {
         const AccessGroup *g = &e->groups[i];
 
-        if (g->base && g->base == e->root[op->args[0]] && may_be_grouped(op) && op->imm >= g->start &&
-            op->imm + access_size(op) <= g->end && (is_write(op) ? g->write : g->read)) {
+        if (g->base && g->base == e->root[op->args[0]] && may_be_grouped(op) &&
+            op->imm >= g->start && op->imm + access_size(op) <= g->end &&
+            (is_write(op) ? g->write : g->read)) {
             return g;
         }
     }
@@ -201,8 +208,10 @@ static const AccessGroup *find_group(const Emitter *e, const IrOp *op)
 /* Looks ahead for accesses that this one's lookup can serve, too; base 0: there are none. */
 static AccessGroup plan_group(const Emitter *e, const IrOp *op)
 {
-    AccessGroup g = { .base = e->root[op->args[0]], .start = (int32_t)op->imm,
-                      .end = (int32_t)op->imm + access_size(op), .write = is_write(op),
+    AccessGroup g = { .base = e->root[op->args[0]],
+                      .start = (int32_t)op->imm,
+                      .end = (int32_t)op->imm + access_size(op),
+                      .write = is_write(op),
                       .read = !is_write(op) };
     unsigned members = 0;
 
@@ -314,8 +323,9 @@ static int load_result(Emitter *e, const IrOp *op, int address, int page)
 
 static void emit_load(Emitter *e, const IrOp *op)
 {
-    Access access = { .l = { .size = 1u << op->esz, .element = 1u << op->esz, .flags = op->sub,
-                             .read = true } };
+    Access access = {
+        .l = { .size = 1u << op->esz, .element = 1u << op->esz, .flags = op->sub, .read = true }
+    };
     int result;
 
     emitter_clobber_flags(e);
@@ -368,9 +378,10 @@ static void store_to(Emitter *e, const IrOp *op, Mem m, int value, int32_t imm, 
         if (value != page) {
             asm_mov(a, true, page, value);
         }
-        asm_rm(a, op->esz == 0   ? OP_BYTE_REG | 0x86
-                  : op->esz == 1 ? OP(PP_66, MAP_NONE, OP_XCHG)
-                                 : OP_XCHG,
+        asm_rm(a,
+               op->esz == 0   ? OP_BYTE_REG | 0x86
+               : op->esz == 1 ? OP(PP_66, MAP_NONE, OP_XCHG)
+                              : OP_XCHG,
                op->esz == 3, page, m);
     } else {
         asm_store_sized(a, op->esz, m, value);
@@ -380,8 +391,10 @@ static void store_to(Emitter *e, const IrOp *op, Mem m, int value, int32_t imm, 
 static void emit_store(Emitter *e, const IrOp *op)
 {
     bool two = op->opcode == IR_OP_st2;
-    Access access = { .l = { .size = (two ? 2u : 1u) << op->esz, .element = 1u << op->esz,
-                             .flags = op->sub, .write = true } };
+    Access access = { .l = { .size = (two ? 2u : 1u) << op->esz,
+                             .element = 1u << op->esz,
+                             .flags = op->sub,
+                             .write = true } };
     int value, value2 = NO_REG;
     int32_t imm = 0, imm2 = 0;
     Mem m;
@@ -410,8 +423,9 @@ static void emit_store(Emitter *e, const IrOp *op)
 
 static void emit_load_check(Emitter *e, const IrOp *op)
 {
-    Access access = { .l = { .size = (unsigned)op->aux, .element = 1u << op->esz, .flags = op->sub,
-                             .read = true } };
+    Access access = {
+        .l = { .size = (unsigned)op->aux, .element = 1u << op->esz, .flags = op->sub, .read = true }
+    };
 
     emitter_clobber_flags(e);
     begin_access(e, op, &access);
@@ -419,8 +433,7 @@ static void emit_load_check(Emitter *e, const IrOp *op)
     emitter_advance(e);
     check_access(e, &access, STUB_CHECK);
     access.stub->result = (int8_t)access.l.page;
-    asm_lea(&e->a, true, access.l.page,
-            mem_index(access.l.address, access.l.t, 0, access.l.imm));
+    asm_lea(&e->a, true, access.l.page, mem_index(access.l.address, access.l.t, 0, access.l.imm));
     access.stub->join = e->a.p;
     emitter_finish(e, access.l.page);
     end_access(e, &access);
@@ -582,8 +595,13 @@ static void stub_look_up_group(Emitter *e, const ColdStub *stub)
     static const int8_t candidates[] = { RAX, RCX, RDX, RSI, RDI };
     const AccessGroup *g = &stub->group;
     ColdStub failed = { 0 };
-    TlbLookup l = { .address = stub->address, .imm = g->start, .read = g->read, .write = g->write,
-                    .size = (unsigned)(g->end - g->start), .element = 1, .t = g->reg };
+    TlbLookup l = { .address = stub->address,
+                    .imm = g->start,
+                    .read = g->read,
+                    .write = g->write,
+                    .size = (unsigned)(g->end - g->start),
+                    .element = 1,
+                    .t = g->reg };
     uint8_t *done;
 
     if (!g->base) {

@@ -310,8 +310,11 @@ static void shift(Emitter *e, const IrOp *op, int to, int a)
         vec_shift(e, 2, 3, VTMP1, VTMP1, count);
         vec3(e, OP_PXOR, to, VTMP1, VTMP0);
     } else {
-        vec_shift(e, op->opcode == IR_OP_vshl ? 6 : op->opcode == IR_OP_vshr ? 2 : 4, op->esz, to,
-                  a, count);
+        vec_shift(e,
+                  op->opcode == IR_OP_vshl   ? 6
+                  : op->opcode == IR_OP_vshr ? 2
+                                             : 4,
+                  op->esz, to, a, count);
     }
 }
 
@@ -542,8 +545,7 @@ static void emit_insert_lane(Emitter *e, const IrOp *op)
         vec3_imm(e, V663A(0x21), to, a, b, from << 6 | lane << 4); /* insertps */
     } else {
         duplicate_lane(e, op->esz, from, VTMP1, b);
-        vec3_imm(e, OP_PBLENDW, to, a, VTMP1,
-                 op->esz == 1 ? 1u << lane : lane ? 0xf0 : 0x0f);
+        vec3_imm(e, OP_PBLENDW, to, a, VTMP1, op->esz == 1 ? 1u << lane : lane ? 0xf0 : 0x0f);
     }
     emitter_finish(e, to);
 }
@@ -562,8 +564,30 @@ static void emit_extract_lane(Emitter *e, const IrOp *op)
     emitter_finish(e, to);
 }
 
+static void emit_by_function(Emitter *e, const IrOp *op, const void *function)
+{
+    int8_t regs[3];
+    int to;
+
+    emitter_clobber_flags(e);
+    for (unsigned k = 0; k < 3 && op->args[k]; k++) {
+        regs[k] = (int8_t)emitter_use(e, op->args[k]);
+    }
+    emitter_advance(e);
+    to = emitter_result(e, NO_REG, 0);
+    emit_cold_call(e, op, function, regs);
+    asm_vector_load(e, 4, to, mem(RSP, FRAME_VECTOR_RESULT));
+    emitter_finish(e, to);
+}
+
 bool emit_vector_op(Emitter *e, const IrOp *op)
 {
+    const void *function = emit_crypto_function(e, op);
+
+    if (function) {
+        emit_by_function(e, op, function);
+        return true;
+    }
     switch (op->opcode) {
     case IR_OP_vbsl:
         emit_select_bits(e, op);

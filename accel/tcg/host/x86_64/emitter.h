@@ -37,17 +37,18 @@ enum { VTMP0 = XMM0 + 5, VTMP1 = XMM0 + 6, VTMP2 = XMM0 + 7 };
  * integer arguments after env, the function, its results, vector arguments; then the thunk's saves.
  */
 enum {
-    FRAME_INT_ARGS = 0,      /* 5 */
+    FRAME_INT_ARGS = 0, /* 5 */
     FRAME_FUNCTION = 40,
     FRAME_RESULT = 48,
-    FRAME_SCRATCH = 56,      /* a stub's own */
-    FRAME_VECTOR_ARGS = 64,  /* 4 */
+    FRAME_SCRATCH = 56,     /* a stub's own */
+    FRAME_VECTOR_ARGS = 64, /* 4 */
     FRAME_VECTOR_RESULT = 128,
-    FRAME_SAVED_INTS = 144,  /* 6 */
+    FRAME_SAVED_INTS = 144,    /* 6 */
     FRAME_SAVED_VECTORS = 192, /* 8 */
     FRAME_SLOTS = 320,
     FRAME_SLOT_COUNT = 1000,
-    FRAME_SIZE = FRAME_SLOTS + 8 * FRAME_SLOT_COUNT + 8, /* rsp is 16-byte aligned below six pushes */
+    FRAME_SIZE =
+        FRAME_SLOTS + 8 * FRAME_SLOT_COUNT + 8, /* rsp is 16-byte aligned below six pushes */
 };
 
 enum { SKIP_NO, SKIP_DEAD, SKIP_FUSED };
@@ -60,8 +61,16 @@ typedef enum {
 
 /* C functions that stubs reach through a thunk that keeps all registers. */
 typedef enum {
-    COLD_LOAD, COLD_STORE, COLD_LOAD_VECTOR, COLD_STORE_VECTOR, COLD_STORE_CHECK, COLD_LOAD_CHECK,
-    COLD_ATOMIC_CHECK, COLD_ZERO, COLD_HELPER, COLD_COUNT,
+    COLD_LOAD,
+    COLD_STORE,
+    COLD_LOAD_VECTOR,
+    COLD_STORE_VECTOR,
+    COLD_STORE_CHECK,
+    COLD_LOAD_CHECK,
+    COLD_ATOMIC_CHECK,
+    COLD_ZERO,
+    COLD_HELPER,
+    COLD_COUNT,
 } ColdFunction;
 
 typedef struct {
@@ -74,15 +83,15 @@ struct HostBackend {
     HostRuntime runtime;
     HostFeatures has;
     char *description;
-    int8_t var_pin[IR_MAX_VARS];   /* the variable's register or NO_REG */
-    uint8_t pin_var[REG_COUNT];    /* the register's variable or NO_VAR */
-    uint32_t pins;                 /* registers that are pins */
-    uint32_t temporaries;          /* registers that the allocator may use */
+    int8_t var_pin[IR_MAX_VARS]; /* the variable's register or NO_REG */
+    uint8_t pin_var[REG_COUNT];  /* the register's variable or NO_VAR */
+    uint32_t pins;               /* registers that are pins */
+    uint32_t temporaries;        /* registers that the allocator may use */
     uint8_t flags_var;
     /* Thunks. */
     uint8_t *exit, *dispatch, *follow_link, *indirect;
     uint8_t *save_pins, *load_pins, *load_volatile_pins;
-    uint8_t *cold[COLD_COUNT][2];  /* [1]: vector temporaries are kept, too */
+    uint8_t *cold[COLD_COUNT][2]; /* [1]: vector temporaries are kept, too */
     const uint8_t *float_flags_table;
     _Atomic(Emitter *) spare;
 };
@@ -90,17 +99,23 @@ struct HostBackend {
 /* What a cold stub does for one dirty variable. */
 typedef struct {
     uint8_t var;
-    int8_t reg;              /* NO_REG: the constant value */
+    int8_t reg; /* NO_REG: the constant value */
     IrRef value;
 } ColdStore;
 
 typedef enum {
-    STUB_LOAD, STUB_STORE, STUB_STORE2, STUB_CHECK, STUB_ATOMIC, STUB_ZERO, STUB_HELPER,
-    STUB_EXIT,       /* write back, then leave by the link */
-    STUB_LINK,       /* ask the run time where the link goes */
-    STUB_POLL,       /* an exit request at the entry */
-    STUB_RETURN,     /* where a predicted return arrives */
-    STUB_INDIRECT,   /* jump-cache miss */
+    STUB_LOAD,
+    STUB_STORE,
+    STUB_STORE2,
+    STUB_CHECK,
+    STUB_ATOMIC,
+    STUB_ZERO,
+    STUB_HELPER,
+    STUB_EXIT,     /* write back, then leave by the link */
+    STUB_LINK,     /* ask the run time where the link goes */
+    STUB_POLL,     /* an exit request at the entry */
+    STUB_RETURN,   /* where a predicted return arrives */
+    STUB_INDIRECT, /* jump-cache miss */
 } StubKind;
 
 /*
@@ -108,8 +123,8 @@ typedef enum {
  * `reg`, which is 0 when the lookup failed. The register is given up when others are scarce.
  */
 typedef struct {
-    IrRef base;              /* 0: none */
-    int32_t start, end;      /* offsets from base */
+    IrRef base;         /* 0: none */
+    int32_t start, end; /* offsets from base */
     bool read, write;
     int8_t reg;
 } AccessGroup;
@@ -117,20 +132,20 @@ enum { MAX_GROUPS = 2 };
 
 /* Out-of-line code to emit after the unit's body. */
 typedef struct {
-    uint8_t kind;            /* StubKind */
-    bool save_vectors;       /* vector temporaries are live */
-    bool save_flags;         /* EFLAGS go to the flags variable */
-    uint8_t flags_kind;      /* EflagsKind then */
+    uint8_t kind;       /* StubKind */
+    bool save_vectors;  /* vector temporaries are live */
+    bool save_flags;    /* EFLAGS go to the flags variable */
+    uint8_t flags_kind; /* EflagsKind then */
     uint8_t jump_count;
     uint16_t pc_offset;
     IrRef op;
     int8_t address, scratch, value, value2, result; /* registers; value NO_REG: a constant */
-    int32_t imm;             /* added to address */
+    int32_t imm;                                    /* added to address */
     unsigned first_store, store_count;
-    uint8_t *jumps[6];       /* displacements (rel32) that lead here */
-    uint8_t *join;           /* where to continue */
+    uint8_t *jumps[6]; /* displacements (rel32) that lead here */
+    uint8_t *join;     /* where to continue */
     TcgLink *link;
-    AccessGroup group;       /* to be looked up again after the slow access */
+    AccessGroup group; /* to be looked up again after the slow access */
 } ColdStub;
 
 struct Emitter {
@@ -138,10 +153,10 @@ struct Emitter {
     HostBackend *b;
     const IrUnit *unit;
     const HostFeatures *has;
-    unsigned at;                       /* the op that is being emitted */
-    uint16_t pc_offset;                /* of the current guest instruction */
+    unsigned at;        /* the op that is being emitted */
+    uint16_t pc_offset; /* of the current guest instruction */
     bool failed;
-    bool done;                         /* an op ended the unit */
+    bool done; /* an op ended the unit */
     uint8_t *entry;
     TcgLink *links;
     unsigned link_count, max_links;
@@ -153,7 +168,7 @@ struct Emitter {
     IrRef reg_value[REG_COUNT];
     uint32_t locked;
 
-    uint32_t reserved;                 /* registers of groups */
+    uint32_t reserved; /* registers of groups */
     AccessGroup groups[MAX_GROUPS];
     unsigned next_group;
 
@@ -162,28 +177,29 @@ struct Emitter {
     uint8_t eflags_kind;
 
     /* Variables. */
-    IrRef var_value[IR_MAX_VARS];      /* current value; 0: only in its home or pin */
-    IrRef home_value[IR_MAX_VARS];     /* the value whose home_var this is */
-    uint16_t last_set[IR_MAX_VARS];    /* op index of the last set in the unit */
-    uint64_t dirty[2];                 /* unpinned variables whose home is stale */
+    IrRef var_value[IR_MAX_VARS];   /* current value; 0: only in its home or pin */
+    IrRef home_value[IR_MAX_VARS];  /* the value whose home_var this is */
+    uint16_t last_set[IR_MAX_VARS]; /* op index of the last set in the unit */
+    uint64_t dirty[2];              /* unpinned variables whose home is stale */
 
     /* Values, by op index. */
     IrRef root[IR_MAX_OPS];
-    uint16_t use_next[IR_MAX_OPS][4];  /* per operand: the next use after this one, 0 none */
+    uint16_t use_next[IR_MAX_OPS][4]; /* per operand: the next use after this one, 0 none */
     uint16_t next_use[IR_MAX_OPS];
     uint32_t regs[IR_MAX_OPS];
     int16_t slot[IR_MAX_OPS];
-    uint8_t hold[IR_MAX_OPS];          /* dirty variables whose current value this is */
-    uint8_t home_var[IR_MAX_OPS];      /* variable whose home holds the value, or NO_VAR */
-    int8_t hint[IR_MAX_OPS];           /* pin to compute into, or NO_REG */
-    uint8_t skip[IR_MAX_OPS];          /* dead, an alias (SKIP_DEAD), or done with an earlier op */
-    bool upper_garbage[IR_MAX_OPS];    /* an i32 whose register may have high bits set */
+    uint8_t hold[IR_MAX_OPS];       /* dirty variables whose current value this is */
+    uint8_t home_var[IR_MAX_OPS];   /* variable whose home holds the value, or NO_VAR */
+    int8_t hint[IR_MAX_OPS];        /* pin to compute into, or NO_REG */
+    uint8_t skip[IR_MAX_OPS];       /* dead, an alias (SKIP_DEAD), or done with an earlier op */
+    bool upper_garbage[IR_MAX_OPS]; /* an i32 whose register may have high bits set */
 
     /* Constants to be placed behind the code: their users' displacements. */
     unsigned constant_count;
     struct {
         uint8_t *at;
         uint64_t low, high;
+        unsigned place;
     } constants[MAX_CONSTANTS];
 
     uint64_t slot_map[(FRAME_SLOT_COUNT + 63) / 64];
@@ -237,7 +253,7 @@ static inline void emitter_lock(Emitter *e, int reg)
     e->locked |= 1u << reg;
 }
 
-bool emitter_const(const Emitter *e, IrRef ref, uint64_t *value);      /* an integer constant */
+bool emitter_const(const Emitter *e, IrRef ref, uint64_t *value);          /* an integer constant */
 bool emitter_const32(const Emitter *e, IrRef ref, bool w, int32_t *value); /* usable as imm32 */
 /* A register that holds the value; locked until the op is finished. */
 int emitter_use(Emitter *e, IrRef ref);
@@ -259,7 +275,7 @@ int emitter_result_no_pin(Emitter *e, int reuse);
 /* The value of the current op is in reg; dead operands are freed. */
 void emitter_finish(Emitter *e, int reg);
 void emitter_finish_void(Emitter *e);
-void emitter_finish_from(Emitter *e, int reg);        /* the result is in this temporary */
+void emitter_finish_from(Emitter *e, int reg); /* the result is in this temporary */
 void emitter_drop_groups(Emitter *e, uint32_t registers);
 void emitter_bind(Emitter *e, IrRef root, int reg);
 void emitter_unbind(Emitter *e, int reg);
@@ -269,17 +285,17 @@ void emitter_load_home(Emitter *e, unsigned var, int reg);
 void emitter_release(Emitter *e, IrRef root);
 void emitter_lock_value(Emitter *e, IrRef root);
 void emitter_move_to_slot(Emitter *e, IrRef root);
-void emitter_spill_temporaries(Emitter *e);           /* before a call: copies in memory */
-void emitter_drop_temporaries(Emitter *e);            /* after it */
+void emitter_spill_temporaries(Emitter *e); /* before a call: copies in memory */
+void emitter_drop_temporaries(Emitter *e);  /* after it */
 
 /* variables.c */
 void emitter_get(Emitter *e, const IrOp *op);
 void emitter_set(Emitter *e, const IrOp *op);
-void emitter_store_home(Emitter *e, unsigned var);    /* makes a dirty variable clean */
+void emitter_store_home(Emitter *e, unsigned var); /* makes a dirty variable clean */
 void emitter_mark_clean(Emitter *e, unsigned var);
-void emitter_write_back(Emitter *e);                  /* all of them */
-void emitter_write_back_final(Emitter *e);            /* those that no later op sets */
-void emitter_snapshot(Emitter *e, ColdStub *stub);    /* what the stub has to store */
+void emitter_write_back(Emitter *e);               /* all of them */
+void emitter_write_back_final(Emitter *e);         /* those that no later op sets */
+void emitter_snapshot(Emitter *e, ColdStub *stub); /* what the stub has to store */
 void emit_cold_stores(Emitter *e, const ColdStub *stub);
 void emitter_detach_variables(Emitter *e);
 void emitter_forget_variables(Emitter *e);
@@ -293,10 +309,10 @@ typedef struct {
 
 /* To be called before an instruction that overwrites EFLAGS, and before operands are in place. */
 void emitter_clobber_flags(Emitter *e);
-bool emitter_flags_are_free(const Emitter *e);        /* the above would cost nothing */
+bool emitter_flags_are_free(const Emitter *e); /* the above would cost nothing */
 void emitter_set_eflags(Emitter *e, IrRef flags, EflagsKind kind);
 HostCondition emitter_condition(Emitter *e, IrRef flags, IrCond cond);
-void emitter_flags_to_rax(Emitter *e);                /* EFLAGS to AX in memory format */
+void emitter_flags_to_rax(Emitter *e); /* EFLAGS to AX in memory format */
 void emit_eflags_to_ax(Emitter *e, EflagsKind kind, int scratch);
 void emit_float_flags_table(Assembler *a);
 unsigned emit_skip_unless(Emitter *e, HostCondition c, uint8_t *jumps[2]);
@@ -337,6 +353,10 @@ bool emit_intrinsic(Emitter *e, const IrOp *op);
 bool emit_vector_op(Emitter *e, const IrOp *op);
 bool emit_float_op(Emitter *e, const IrOp *op);
 void emit_helper_stub(Emitter *e, ColdStub *stub);
+/* target(env, integer args…, imm, vector args…) with the op's args in regs; all registers are kept. */
+void emit_cold_call(Emitter *e, const IrOp *op, const void *target, const int8_t *regs);
+/* crypto.c: a C function that does the op on hosts without instructions for it. */
+const void *emit_crypto_function(const Emitter *e, const IrOp *op);
 ColdStub *emitter_stub(Emitter *e, StubKind kind);
 void emitter_stub_jump(ColdStub *stub, uint8_t *jump);
 

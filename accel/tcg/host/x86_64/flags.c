@@ -137,8 +137,8 @@ static HostCondition float_condition(IrCond cond)
 
 HostCondition emitter_condition(Emitter *e, IrRef ref, IrCond cond)
 {
-    static const uint8_t direct[] = { CC_E, CC_NE, CC_B,  CC_AE, CC_S,  CC_NS, CC_O,
-                                      CC_NO, CC_A, CC_BE, CC_GE, CC_L,  CC_G,  CC_LE };
+    static const uint8_t direct[] = { CC_E,  CC_NE, CC_B,  CC_AE, CC_S, CC_NS, CC_O,
+                                      CC_NO, CC_A,  CC_BE, CC_GE, CC_L, CC_G,  CC_LE };
     IrRef flags = e->root[ref];
 
     if (e->eflags != flags) {
@@ -274,8 +274,7 @@ static void emit_compare(Emitter *e, const IrOp *op)
     }
     emitter_advance(e);
     emitter_finish_void(e);
-    emitter_set_eflags(e, (IrRef)e->at,
-                       op->opcode == IR_OP_subf ? EFLAGS_INVERTED : EFLAGS_DIRECT);
+    emitter_set_eflags(e, (IrRef)e->at, op->opcode == IR_OP_subf ? EFLAGS_INVERTED : EFLAGS_DIRECT);
 }
 
 static bool same_operands(const Emitter *e, const IrOp *x, const IrOp *y)

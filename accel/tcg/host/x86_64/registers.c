@@ -69,7 +69,8 @@ static void free_slot(Emitter *e, IrRef root)
 {
     unsigned slot = (unsigned)e->slot[root];
 
-    e->slot_map[slot / 64] &= ~((is_vector_value(e, root) ? UINT64_C(3) : UINT64_C(1)) << slot % 64);
+    e->slot_map[slot / 64] &=
+        ~((is_vector_value(e, root) ? UINT64_C(3) : UINT64_C(1)) << slot % 64);
     e->slot[root] = NO_SLOT;
 }
 
@@ -410,9 +411,8 @@ bool emitter_use_memory(Emitter *e, IrRef ref, Mem *m)
         *m = emitter_slot(e->slot[root]);
         return true;
     }
-    if (e->home_var[root] != NO_VAR &&
-        (e->b->runtime.vars[e->home_var[root]].type != IR_I32 ||
-         e->unit->ops[e->at].type == IR_I32)) {
+    if (e->home_var[root] != NO_VAR && (e->b->runtime.vars[e->home_var[root]].type != IR_I32 ||
+                                        e->unit->ops[e->at].type == IR_I32)) {
         *m = emitter_home(e, e->home_var[root]);
         return true;
     }

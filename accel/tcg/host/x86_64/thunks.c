@@ -154,10 +154,14 @@ size_t emit_thunks(HostBackend *b, uint8_t *code, size_t room, HostThunks *thunk
     Emitter *e = g_new0(Emitter, 1);
     const HostRuntime *r = &b->runtime;
     void *functions[COLD_COUNT] = {
-        [COLD_LOAD] = (void *)r->load, [COLD_STORE] = (void *)r->store,
-        [COLD_LOAD_VECTOR] = (void *)r->load_vector, [COLD_STORE_VECTOR] = (void *)r->store_vector,
-        [COLD_STORE_CHECK] = (void *)r->store_check, [COLD_LOAD_CHECK] = (void *)r->load_check,
-        [COLD_ATOMIC_CHECK] = (void *)r->atomic_check, [COLD_ZERO] = (void *)r->zero,
+        [COLD_LOAD] = (void *)r->load,
+        [COLD_STORE] = (void *)r->store,
+        [COLD_LOAD_VECTOR] = (void *)r->load_vector,
+        [COLD_STORE_VECTOR] = (void *)r->store_vector,
+        [COLD_STORE_CHECK] = (void *)r->store_check,
+        [COLD_LOAD_CHECK] = (void *)r->load_check,
+        [COLD_ATOMIC_CHECK] = (void *)r->atomic_check,
+        [COLD_ZERO] = (void *)r->zero,
     };
     size_t size;
 

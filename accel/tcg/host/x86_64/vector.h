@@ -13,12 +13,24 @@
 #define V663A(opcode) OP(PP_66, MAP_0F3A, opcode)
 
 enum {
-    OP_PAND = V66(0xdb), OP_PANDN = V66(0xdf), OP_POR = V66(0xeb), OP_PXOR = V66(0xef),
-    OP_PSHUFB = V6638(0x00), OP_PSHUFD = V66(0x70), OP_PALIGNR = V663A(0x0f),
-    OP_PBLENDW = V663A(0x0e), OP_PCMPGTQ = V6638(0x37), OP_PCMPGTD = V66(0x66),
-    OP_PCMPEQD = V66(0x76), OP_PUNPCKLQDQ = V66(0x6c), OP_PUNPCKHQDQ = V66(0x6d),
-    OP_PACKUSWB = V66(0x67), OP_PACKUSDW = V6638(0x2b), OP_PMULUDQ = V66(0xf4),
-    OP_SHUFPS = OP(PP_NONE, MAP_0F, 0xc6), OP_PTEST = V6638(0x17),
+    OP_PAND = V66(0xdb),
+    OP_PANDN = V66(0xdf),
+    OP_POR = V66(0xeb),
+    OP_PXOR = V66(0xef),
+    OP_PSHUFB = V6638(0x00),
+    OP_PSHUFD = V66(0x70),
+    OP_PALIGNR = V663A(0x0f),
+    OP_PBLENDW = V663A(0x0e),
+    OP_PCMPGTQ = V6638(0x37),
+    OP_PCMPGTD = V66(0x66),
+    OP_PCMPEQD = V66(0x76),
+    OP_PUNPCKLQDQ = V66(0x6c),
+    OP_PUNPCKHQDQ = V66(0x6d),
+    OP_PACKUSWB = V66(0x67),
+    OP_PACKUSDW = V6638(0x2b),
+    OP_PMULUDQ = V66(0xf4),
+    OP_SHUFPS = OP(PP_NONE, MAP_0F, 0xc6),
+    OP_PTEST = V6638(0x17),
 };
 
 /* to = a op b; vec3_imm: with an immediate byte. to may be any of them. */
