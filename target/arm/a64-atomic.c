@@ -9,6 +9,7 @@
 #include "target/arm/translate.h"
 
 #include "target/arm/exception.h"
+#include "target/arm/mmu.h"
 
 /* LDXR, LDAXR. */
 INSTRUCTION(ldxr, "size:2 001000 010 xxxxx o0 xxxxx rn:5 rt:5")
@@ -138,9 +139,10 @@ static bool compare_exchange_pair(ArmCpu *cpu, uint64_t address, uint64_t expect
     uint64_t from[2], to[2];
 
     if (!host) {
-        arm_take_abort(
-            cpu, arm_esr(cpu->el1 ? ARM_EC_DATA_ABORT : ARM_EC_DATA_ABORT_LOWER, 0x35 | 1 << 6),
-            address);
+        arm_take_abort(cpu,
+                       arm_esr(cpu->el1 ? ARM_EC_DATA_ABORT : ARM_EC_DATA_ABORT_LOWER,
+                               ARM_FSC_UNSUPPORTED_EXCLUSIVE | 1 << 6),
+                       address);
         tcg_unwind(&cpu->tcg);
     }
     for (unsigned i = 0; i < 2; i++) {

@@ -65,7 +65,6 @@ enum {
     ARM_MODE_MOPS = 1 << 23,       /* CPY* and SET* are not undefined (SCTLR.MSCEn at EL0) */
     ARM_MODE_FP_DN = 1 << 25,      /* FPCR.DN: NaN results are the default NaN */
     ARM_MODE_FP_AHP = 1 << 26,     /* FPCR.AHP: alternative half precision */
-    ARM_MODE_CACHE_ON = 1 << 24,   /* SCTLR.C: DC ZVA and exclusives act on normal memory */
 };
 
 enum { ARM_MAX_BREAKPOINTS = 6, ARM_MAX_WATCHPOINTS = 4, ARM_PMU_COUNTERS = 6 };
@@ -116,7 +115,6 @@ typedef struct {
     uint32_t status;           /* DFSC or IFSC */
     uint8_t access;            /* TcgAccess */
     bool watchpoint;
-    bool unpriv;
     bool cache_maintenance;    /* ESR.CM */
 } ArmFault;
 
@@ -130,11 +128,10 @@ typedef struct ArmCpu {
     uint64_t sp_el1;           /* banked: current only while SPSel is 0 or at EL0 */
     uint64_t csselr_el1, cntkctl_el1;
     uint64_t mdscr_el1, osdlr_el1, oslsr_el1, mdccint_el1, dbgclaim;
-    uint64_t osdtrrx_el1, osdtrtx_el1, oseccr_el1, dbgvcr32_el2;
+    uint64_t osdtrrx_el1, osdtrtx_el1, oseccr_el1;
     uint64_t dbgbvr[ARM_MAX_BREAKPOINTS], dbgbcr[ARM_MAX_BREAKPOINTS];
     uint64_t dbgwvr[ARM_MAX_WATCHPOINTS], dbgwcr[ARM_MAX_WATCHPOINTS];
     uint64_t pac_keys[5][2];   /* IA IB DA DB GA; low, high */
-    uint64_t scxtnum_el0, scxtnum_el1;
 
     /* PSTATE beyond flags, DAIF, and BTYPE, which is tcg.jump_class. */
     bool el1, spsel, pan, uao, il, ss, ssbs;
@@ -148,12 +145,10 @@ typedef struct ArmCpu {
 
     uint32_t mode;             /* current key, kept by arm_update_mode */
     uint32_t mode_base[2];     /* what control registers contribute at EL0 and EL1 */
-    bool low_globals;          /* a global mapping in the low half has been seen: see TLBI */
     ArmFault fault;
     ArmTimer timers[ARM_TIMER_COUNT];
     IrqLine unused_irqs[2];    /* hypervisor and secure timers: never raised */
     ArmPmu pmu;
-    int64_t reset_ticks;
 
     /* The model and its features. */
     const struct ArmModel *arm_model;
@@ -161,7 +156,6 @@ typedef struct ArmCpu {
     int switches[ARM_FEATURE_COUNT]; /* properties: 0 as the model, 1 on, 2 off */
     int sve_switch, sme_switch, aarch64_switch, el2_switch, el3_switch;
     char *psci_conduit;        /* property, set by the board: "hvc", "smc" or NULL */
-    bool start_powered_off;    /* property: secondary CPU */
     uint64_t reset_cbar, mpidr;
     uint64_t cntfrq_el0;
     uint64_t id_registers[8 * 8]; /* op0 3, op1 0, CRn 0: index CRm << 3 | op2 (CRm 1 to 7) */
@@ -175,7 +169,6 @@ typedef struct ArmCpu {
     uint64_t fpcr, fpsr;       /* fpsr: flags not in tcg's MXCSR or qc; see fp-control.c */
     uint64_t x[32];            /* x[31] is the stack pointer in use */
     uint16_t flags;            /* as in abi.h */
-    uint64_t reserved_align;
     TcgState tcg;
 } ArmCpu;
 

@@ -11,7 +11,7 @@ typedef struct ArmModel {
     uint64_t features;          /* bit per ArmFeature */
     uint8_t physical_range;     /* ID_AA64MMFR0_EL1.PARange */
     bool granule_16k;
-    bool csv;                   /* immune to speculation across contexts: CSV2 and CSV3 */
+    bool csv;                   /* immune to speculation across contexts: CSV2, CSV3, ECBHB */
 } ArmModel;
 
 #endif

@@ -46,6 +46,8 @@ void arm_id_registers_init(ArmCpu *cpu)
     /* 16-bit ASIDs, mixed endianness, 4 and 64 KiB granules. */
     id[7 << 3 | 0] =
         model->physical_range | 2 << 4 | 1 << 8 | 1 << 12 | (model->granule_16k ? 1 << 20 : 0);
+    /* ECBHB: branch history of EL0 does not reach EL1. */
+    id[7 << 3 | 1] = model->csv ? UINT64_C(1) << 60 : 0;
     for (size_t i = 0; i < ARRAY_SIZE(id_fields); i++) {
         const IdField *f = &id_fields[i];
         uint64_t *reg = &id[f->crm << 3 | f->op2];

@@ -26,7 +26,8 @@ static void write_sctlr(ArmCpu *cpu, const ArmSysreg *reg, uint64_t value)
     value &= ~(arm_has(cpu, FEAT_PAUTH) ? 0 : keys) &
              ~(arm_has(cpu, FEAT_BTI) ? 0 : SCTLR_BT0 | SCTLR_BT1) &
              ~(arm_has(cpu, FEAT_MOPS) ? 0 : SCTLR_MSCEN) &
-             ~(arm_has(cpu, FEAT_SSBS) ? 0 : UINT64_C(1) << SCTLR_DSSBS_SHIFT) & ~SCTLR_EPAN;
+             ~(arm_has(cpu, FEAT_SSBS) ? 0 : UINT64_C(1) << SCTLR_DSSBS_SHIFT) &
+             ~SCTLR_EPAN; /* no PAN3 */
     value |= arm_has(cpu, FEAT_PAN) ? 0 : SCTLR_SPAN;
     write_control(cpu, reg, value);
     /* Landing pads that jump caches have accepted may no longer be. */

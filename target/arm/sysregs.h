@@ -17,8 +17,6 @@ enum {
     ARM_SYSREG_MODE = 16,       /* a write may change mode or context: go on by the dispatcher */
     ARM_SYSREG_CONST = 32,      /* never changes after realize: reads become constants */
     ARM_SYSREG_FAULTS = 64,     /* hooks may unwind, or need the exact state */
-    ARM_SYSREG_FP = 128,        /* access is FP access */
-    ARM_SYSREG_IGNORE_WRITE = 256,
 };
 
 typedef struct ArmSysreg ArmSysreg;
