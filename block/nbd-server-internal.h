@@ -6,8 +6,11 @@
 #include "block/nbd-server.h"
 #include "block/nbd.h"
 
-/* Metadata contexts; the values are their ids and their bits in NbdConnection.contexts. */
-typedef enum { NBD_CONTEXT_ALLOCATION, NBD_CONTEXT_DEPTH, NBD_CONTEXTS } NbdContext;
+/*
+ * Metadata contexts; the values are their ids and their bits in NbdConnection.contexts. An export's
+ * bitmaps follow from NBD_CONTEXT_BITMAPS on.
+ */
+enum { NBD_CONTEXT_ALLOCATION, NBD_CONTEXT_DEPTH, NBD_CONTEXT_BITMAPS, NBD_CONTEXTS_MAX = 32 };
 
 struct NbdServer {
     BlockGraph *graph;
@@ -41,6 +44,5 @@ bool nbd_server_negotiate(NbdConnection *connection);
 uint16_t nbd_server_export_flags(const NbdConnection *connection, const NbdExport *export);
 /* Serves requests until the connection ends; all of them are finished then. */
 void nbd_server_serve(NbdConnection *connection);
-const char *nbd_context_name(NbdContext context);
 
 #endif

@@ -22,14 +22,21 @@ typedef struct {
     uint8_t *data;
 } Option;
 
-const char *nbd_context_name(NbdContext context)
+/* The name of a context of this export, or NULL when it has none of that number. */
+static char *context_name(const NbdExport *export, unsigned context)
 {
-    return context == NBD_CONTEXT_ALLOCATION ? "base:allocation" : "qemu:allocation-depth";
-}
+    if (context == NBD_CONTEXT_ALLOCATION) {
+        return g_strdup("base:allocation");
+    }
+    if (context == NBD_CONTEXT_DEPTH) {
+        return export->allocation_depth ? g_strdup("qemu:allocation-depth") : NULL;
+    }
+    if (context - NBD_CONTEXT_BITMAPS < export->bitmaps->len) {
+        DirtyBitmap *bitmap = export->bitmaps->pdata[context - NBD_CONTEXT_BITMAPS];
 
-static bool context_offered(const NbdExport *export, NbdContext context)
-{
-    return context == NBD_CONTEXT_ALLOCATION || export->allocation_depth;
+        return g_strconcat("qemu:dirty-bitmap:", bitmap->name, NULL);
+    }
+    return NULL;
 }
 
 uint16_t nbd_server_export_flags(const NbdConnection *connection, const NbdExport *export)
@@ -244,31 +251,36 @@ static OptionOutcome export_name(const Option *o)
                ? OPTION_TRANSMIT : OPTION_END;
 }
 
+/* "base:", "qemu:" and "qemu:dirty-bitmap:" ask for all that begins so. */
+static bool query_covers(const char *query, const char *name)
+{
+    size_t size = strlen(query);
+
+    return size && query[size - 1] == ':' && g_str_has_prefix(name, query);
+}
+
 /* Which contexts a query names: one of them, or all of a namespace when listing. */
 static unsigned match_query(const NbdExport *export, const char *query, bool list)
 {
     unsigned matches = 0;
 
-    for (unsigned i = 0; i < NBD_CONTEXTS; i++) {
-        const char *name = nbd_context_name(i);
-        size_t space = strcspn(name, ":") + 1;
+    for (unsigned i = 0; i < NBD_CONTEXTS_MAX; i++) {
+        g_autofree char *name = context_name(export, i);
 
-        if (context_offered(export, i) &&
-            (!strcmp(query, name) ||
-             (list && strlen(query) == space && !strncmp(query, name, space)))) {
+        if (name && (!strcmp(query, name) || (list && query_covers(query, name)))) {
             matches |= 1u << i;
         }
     }
     return matches;
 }
 
-static bool send_contexts(const Option *o, unsigned contexts)
+static bool send_contexts(const Option *o, const NbdExport *export, unsigned contexts)
 {
-    for (unsigned i = 0; i < NBD_CONTEXTS; i++) {
-        const char *name = nbd_context_name(i);
-        uint8_t data[64];
+    for (unsigned i = 0; i < NBD_CONTEXTS_MAX; i++) {
+        g_autofree char *name = contexts & 1u << i ? context_name(export, i) : NULL;
+        g_autofree uint8_t *data = name ? g_malloc(4 + strlen(name)) : NULL;
 
-        if (!(contexts & 1u << i)) {
+        if (!name) {
             continue;
         }
         store_be32(data, o->option == NBD_OPT_LIST_META_CONTEXT ? 0 : i);
@@ -313,15 +325,14 @@ static OptionOutcome meta_context(const Option *o)
         contexts |= match_query(export, query, list);
     }
     if (list && !count) {
-        contexts = 1u << NBD_CONTEXT_ALLOCATION |
-                   (export->allocation_depth ? 1u << NBD_CONTEXT_DEPTH : 0);
+        contexts = match_query(export, "base:", true) | match_query(export, "qemu:", true);
     }
     if (!list) {
         connection->contexts = contexts;
         g_free(connection->context_export);
         connection->context_export = g_strdup(name);
     }
-    return send_contexts(o, contexts) ? reply(o, NBD_REP_ACK) : OPTION_END;
+    return send_contexts(o, export, contexts) ? reply(o, NBD_REP_ACK) : OPTION_END;
 }
 
 static OptionOutcome set_mode(const Option *o, NbdMode mode)

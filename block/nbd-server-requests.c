@@ -173,7 +173,7 @@ static int run_read(Request *r)
     return read_sparse(r);
 }
 
-static uint64_t extent_flags(NbdContext context, int status, unsigned depth)
+static uint64_t extent_flags(unsigned context, int status, unsigned depth)
 {
     if (context == NBD_CONTEXT_DEPTH) {
         return status & BLOCK_STATUS_ALLOCATED ? depth + 1 : 0;
@@ -183,7 +183,7 @@ static uint64_t extent_flags(NbdContext context, int status, unsigned depth)
 }
 
 /* Fills extents; returns their number, at least 1, or an errno. */
-static int find_extents(Request *r, NbdContext context, Extent *extents, unsigned max)
+static int find_extents(Request *r, unsigned context, Extent *extents, unsigned max)
 {
     uint64_t offset = r->offset, end = r->offset + r->bytes;
     unsigned n = 0;
@@ -211,7 +211,37 @@ static int find_extents(Request *r, NbdContext context, Extent *extents, unsigne
     return (int)n;
 }
 
-static int send_extents(Request *r, NbdContext context, const Extent *extents, unsigned n, bool last)
+/* The end of the run of pieces from offset on that are all dirty or all clean. */
+static uint64_t dirty_run_end(const DirtyBitmap *bitmap, uint64_t offset, uint64_t end, bool *dirty)
+{
+    uint64_t next = dirty_bitmap_next(bitmap, offset), piece = offset / bitmap->granularity;
+
+    *dirty = next <= offset;
+    if (!*dirty) {
+        return MIN(next, end);
+    }
+    while (piece * bitmap->granularity < end && (bitmap->bits[piece / 8] >> (piece % 8) & 1)) {
+        piece++;
+    }
+    return MIN(piece * bitmap->granularity, end);
+}
+
+static int find_dirty_extents(Request *r, const DirtyBitmap *bitmap, Extent *extents, unsigned max)
+{
+    uint64_t offset = r->offset, end = r->offset + r->bytes;
+    unsigned n = 0;
+
+    while (offset < end && n < max) {
+        bool dirty;
+        uint64_t stop = dirty_run_end(bitmap, offset, end, &dirty);
+
+        extents[n++] = (Extent){ stop - offset, dirty ? NBD_STATE_DIRTY : 0 };
+        offset = stop;
+    }
+    return (int)n;
+}
+
+static int send_extents(Request *r, unsigned context, const Extent *extents, unsigned n, bool last)
 {
     bool wide = r->connection->mode == NBD_MODE_EXTENDED;
     g_autofree uint8_t *data = g_malloc(n * 16);
@@ -242,14 +272,17 @@ static int run_block_status(Request *r)
     if (!contexts || !r->bytes) {
         return send_result(r, -EINVAL);
     }
-    for (unsigned i = 0; i < NBD_CONTEXTS; i++) {
+    for (unsigned i = 0; i < NBD_CONTEXTS_MAX; i++) {
         bool last = contexts >> i == 1;
+        GPtrArray *bitmaps = r->connection->export->bitmaps;
         int n;
 
         if (!(contexts & 1u << i)) {
             continue;
         }
-        n = find_extents(r, i, extents, max);
+        n = i < NBD_CONTEXT_BITMAPS
+                ? find_extents(r, i, extents, max)
+                : find_dirty_extents(r, bitmaps->pdata[i - NBD_CONTEXT_BITMAPS], extents, max);
         if (n < 0) {
             return send_result(r, n);
         }

@@ -66,9 +66,33 @@ NbdExport *nbd_server_add_export(NbdServer *server, const char *name, const char
     export->node = node;
     export->user = user;
     export->writable = writable;
+    export->bitmaps = g_ptr_array_new();
     export->multi_conn = server->max_clients != 1;
     g_ptr_array_add(server->exports, export);
     return export;
+}
+
+bool nbd_export_add_bitmap(NbdExport *export, const char *name, GError **error)
+{
+    DirtyBitmap *bitmap = NULL;
+
+    for (BlockNode *node = export->node; node && !bitmap; node = node_below(node)) {
+        bitmap = dirty_bitmap_find(node, name);
+    }
+    if (!bitmap) {
+        return error_fail(error, KASO_ERROR_NOT_FOUND, "Bitmap '%s' is not found", name);
+    }
+    if (bitmap->inconsistent) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Bitmap '%s' is inconsistent and cannot be used", name);
+    }
+    if (bitmap->size < node_size(export->node) ||
+        NBD_CONTEXT_BITMAPS + export->bitmaps->len >= NBD_CONTEXTS_MAX) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Bitmap '%s' is shorter than the export, or there are too many", name);
+    }
+    g_ptr_array_add(export->bitmaps, bitmap);
+    return true;
 }
 
 void nbd_server_remove_export(NbdServer *server, NbdExport *export)
@@ -85,6 +109,7 @@ void nbd_server_remove_export(NbdServer *server, NbdExport *export)
         nbd_server_wait(server);
     }
     child_detach(export->user);
+    g_ptr_array_unref(export->bitmaps);
     g_free(export->name);
     g_free(export->description);
     g_free(export);

@@ -6,6 +6,7 @@
 #ifndef BLOCK_NBD_SERVER_H
 #define BLOCK_NBD_SERVER_H
 
+#include "block/bitmap.h"
 #include "block/nbd-channel.h"
 
 typedef struct NbdServer NbdServer;
@@ -15,6 +16,7 @@ typedef struct {
     BlockNode *node;
     BlockChild *user;
     bool writable, multi_conn, allocation_depth;
+    GPtrArray *bitmaps; /* DirtyBitmap, by order of their contexts */
     unsigned users; /* connections in the transmission phase */
 } NbdExport;
 
@@ -26,6 +28,8 @@ void nbd_server_add_socket(NbdServer *server, int fd);
 NbdExport *nbd_server_add_export(NbdServer *server, const char *name, const char *description,
                                  BlockNode *node, bool writable, GError **error);
 NbdExport *nbd_server_find_export(NbdServer *server, const char *name);
+/* Offers the bitmap of that name, of the node or what lies below, as a metadata context. */
+bool nbd_export_add_bitmap(NbdExport *export, const char *name, GError **error);
 /* Connections to it are cut. */
 void nbd_server_remove_export(NbdServer *server, NbdExport *export);
 /* Connections now, and ever. */

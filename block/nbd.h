@@ -115,6 +115,8 @@ enum {
 
 /* Flags of the metadata context base:allocation. */
 enum { NBD_STATE_HOLE = 1 << 0, NBD_STATE_ZERO = 1 << 1 };
+/* Of qemu:dirty-bitmap:NAME. */
+enum { NBD_STATE_DIRTY = 1 << 0 };
 
 /* How requests and replies are laid out; each mode includes what the ones before it can. */
 typedef enum { NBD_MODE_SIMPLE, NBD_MODE_STRUCTURED, NBD_MODE_EXTENDED } NbdMode;

@@ -27,6 +27,7 @@ typedef struct {
     Tool *tool;
     NbdAddress address;
     const char *name, *description, *format, *load_snapshot, *pid_file, *tls_id, *tls_host;
+    GPtrArray *bitmaps;       /* names, of -B */
     GHashTable *node_options; /* cache, discard, detect-zeroes, aio */
     uint64_t offset, shared; /* shared 0: any number of clients */
     bool has_offset, read_only, persistent, image_opts, snapshot, allocation_depth, list, verbose, fork;
@@ -264,7 +265,11 @@ static bool serve_node(Service *s, BlockNode *node, GError **error)
                                    error);
     if (export) {
         export->allocation_depth = s->allocation_depth;
-        done = start_listening(s, error) && announce(s, error);
+        done = true;
+        for (guint i = 0; done && i < s->bitmaps->len; i++) {
+            done = nbd_export_add_bitmap(export, s->bitmaps->pdata[i], error);
+        }
+        done = done && start_listening(s, error) && announce(s, error);
     }
     if (done) {
         s->watching_signals = true;
@@ -402,6 +407,7 @@ static const struct option longs[] = {
     { "snapshot", no_argument, NULL, 's' },
     { "load-snapshot", required_argument, NULL, 'l' },
     { "allocation-depth", no_argument, NULL, 'A' },
+    { "bitmap", required_argument, NULL, 'B' },
     { "list", no_argument, NULL, 'L' },
     { "verbose", no_argument, NULL, 'v' },
     { 0 },
@@ -413,7 +419,7 @@ static const ToolCommand nbd_command = {
     .name = "",
     .summary = "Serves an image to NBD clients, or lists exports (-L)",
     .usage = "[-p PORT] [-b ADDRESS] [-k SOCKET] [-e CLIENTS] [-t] [-f FMT | --image-opts] [-r] "
-             "[-x NAME] [-D TEXT] [-A] [-o OFFSET] [-s] [-l SNAPSHOT] [-n] [--cache MODE] "
+             "[-x NAME] [-D TEXT] [-A] [-B BITMAP]... [-o OFFSET] [-s] [-l SNAPSHOT] [-n] [--cache MODE] "
              "[--discard MODE] [--detect-zeroes MODE] [--aio MODE] [--object OBJDEF] "
              "[--tls-creds ID] [--tls-hostname HOST] [--fork] [--pid-file PATH] [-v] [-L] FILE",
     .run = nbd_run,
@@ -523,6 +529,9 @@ static bool network_option(Service *s, int c)
     case 'D':
         s->description = optarg;
         return true;
+    case 'B':
+        g_ptr_array_add(s->bitmaps, optarg);
+        return true;
     case OPTION_PID:
         s->pid_file = optarg;
         return true;
@@ -543,7 +552,7 @@ static int run_service(Service *s, int argc, char **argv)
 {
     int c;
 
-    while ((c = getopt_long(argc, argv, "p:b:k:e:tf:rx:D:o:snl:ALv", longs, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "p:b:k:e:tf:rx:D:B:o:snl:ALv", longs, NULL)) != -1) {
         if (!network_option(s, c)) {
             return 1;
         }
@@ -570,13 +579,14 @@ static int run_service(Service *s, int argc, char **argv)
 static int nbd_run(Tool *tool, int argc, char **argv)
 {
     Service s = { .tool = tool, .name = "", .shared = 1, .ready_fd = -1, .signal_fd = -1,
-                  .node_options = options_new() };
+                  .bitmaps = g_ptr_array_new(), .node_options = options_new() };
     int status;
 
     block_graph_set_blocking(tool->graph, false);
     status = run_service(&s, argc, argv);
     nbd_address_clear(&s.address);
     g_hash_table_unref(s.node_options);
+    g_ptr_array_unref(s.bitmaps);
     return status;
 }
 

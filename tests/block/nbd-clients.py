@@ -4,6 +4,7 @@
 
 usage: nbd-clients.py KASO_IMG KASO_IO KASO_NBD
 """
+import json
 import os
 import random
 import shutil
@@ -115,6 +116,25 @@ def test_options(f):
     if server.wait(timeout=20):
         sys.exit('the server without -t did not end well')
     expect('refused', run(f.img, 'info', legacy, status=1))
+
+
+def test_bitmap(f):
+    image = os.path.join(f.folder, 'bitmap.qcow2')
+    run(f.img, 'create', '-f', 'qcow2', image, '4M')
+    run(f.img, 'bitmap', '--add', image, 'b0')
+    run(f.io, '-f', 'qcow2', '-c', 'write 1M 100k', image)
+    pid = f.serve('-r', '-f', 'qcow2', '-B', 'b0', image=image)
+    expect('qemu:dirty-bitmap:b0', run(f.nbd, '-L', '-k', f.socket))
+    options = (f'driver=raw,file.driver=nbd,file.path={f.socket},file.export=disk,'
+               'file.x-dirty-bitmap=qemu:dirty-bitmap:b0')
+    for img in [f.img] + ([shutil.which('qemu-img')] if shutil.which('qemu-img') else []):
+        dirty = [(extent['start'], extent['length']) for extent in
+                 json.loads(run(img, 'map', '--output=json', '--image-opts', options))
+                 if not extent['data']]
+        if dirty != [(1 << 20, 128 << 10)]:
+            sys.exit(f'{img}: dirty parts are {dirty}')
+    f.stop(pid)
+    expect('not found', run(f.nbd, '-k', f.socket, '-f', 'qcow2', '-B', 'none', image, status=1))
 
 
 def test_psk(f):
@@ -239,7 +259,7 @@ def test_bad_servers(f):
 def main():
     with tempfile.TemporaryDirectory(prefix='kaso-nbd-') as folder:
         fixture = Fixture(folder, *sys.argv[1:4])
-        for test in (test_libnbd, test_options, test_psk, test_reconnect, test_bad_clients,
+        for test in (test_libnbd, test_options, test_bitmap, test_psk, test_reconnect, test_bad_clients,
                      test_bad_servers):
             test(fixture)
             print('ok', test.__name__, flush=True)
