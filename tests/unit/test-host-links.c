@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/* How units of host code lead to each other: links, guards, jump cache, returns, killing, polling. */
+#include <glib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "accel/tcg/host/host.h"
+
+enum { CODE_SIZE = 1 << 18, X0 = 0, X1, VAR_COUNT };
+#define PAGE      UINT64_C(0x400000)
+#define HOST_PAGE UINT64_C(0x7f0000123000)
+
+typedef struct {
+    TcgState env;
+    uint64_t x[2];
+} Guest;
+
+/* What the callbacks need; the thunks call them with nothing but the TcgState. */
+static struct {
+    HostThunks thunks;
+    unsigned follows, dispatches, indirects;
+    uint64_t pc;   /* that was asked for last */
+    uint8_t *next; /* where follow_link leads; NULL: out */
+    TcgLink *link; /* that was followed last */
+} seen;
+
+typedef struct {
+    HostBackend *backend;
+    uint8_t *code, *room;
+    TcgContext *context;
+    Guest guest;
+    TcgLink links[8][4];
+    unsigned units;
+} Fixture;
+
+_Noreturn void tcg_unwind(TcgState *env)
+{
+    g_error("unwinding at %" G_GINT64_MODIFIER "x", tcg_pc(env));
+}
+
+static void *dispatch(TcgState *env)
+{
+    seen.dispatches++;
+    seen.pc = tcg_pc(env);
+    return seen.thunks.exit;
+}
+
+static void *follow_link(TcgState *env, TcgLink *link)
+{
+    seen.follows++;
+    seen.link = link;
+    seen.pc = env->pc_page + (uint64_t)(int64_t)link->target;
+    tcg_set_pc(env, seen.pc);
+    if (seen.next) {
+        host_link(link, seen.next, HOST_PAGE);
+        link->linked = 1;
+        return seen.next;
+    }
+    return seen.thunks.exit;
+}
+
+static void *indirect(TcgState *env, uint64_t pc, unsigned jump_class)
+{
+    g_assert_cmpuint(jump_class, ==, 0);
+    seen.indirects++;
+    seen.pc = pc;
+    tcg_set_pc(env, pc);
+    return seen.thunks.exit;
+}
+
+static const IrVar vars[VAR_COUNT] = {
+    [X0] = { "x0", IR_I64, offsetof(Guest, x[0]) },
+    [X1] = { "x1", IR_I64, offsetof(Guest, x[1]) },
+};
+
+static void set_up(Fixture *f, gconstpointer data)
+{
+    static const uint8_t pins[] = { X0, 0xff }, none[] = { 0xff };
+    HostRuntime runtime = { .vars = vars,
+                            .var_count = VAR_COUNT,
+                            .pinned_ints = pins,
+                            .pinned_vectors = none,
+                            .dispatch = dispatch,
+                            .follow_link = follow_link,
+                            .indirect = indirect };
+    GError *error = NULL;
+
+    memset(&seen, 0, sizeof(seen));
+    f->backend = host_backend_new(&runtime, &error);
+    g_assert_no_error(error);
+    f->code = mmap(NULL, CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
+                   -1, 0);
+    g_assert(f->code != MAP_FAILED);
+    f->room = f->code + host_emit_thunks(f->backend, f->code, CODE_SIZE, &seen.thunks);
+    f->context = g_new0(TcgContext, 1);
+    for (unsigned i = 0; i < G_N_ELEMENTS(f->context->jump); i++) {
+        f->context->jump[i].pc =
+            i & ((1 << TCG_JUMP_BITS) - 1) ? TCG_JUMP_EMPTY : TCG_JUMP_EMPTY_FIRST;
+    }
+    for (unsigned i = 0; i < TCG_RETURN_STACK; i++) {
+        f->context->returns[i] = (TcgJumpEntry){ TCG_JUMP_EMPTY, seen.thunks.empty_return };
+    }
+    f->guest.env.context = f->context;
+    f->guest.env.mxcsr = 0x1f80;
+}
+
+static void tear_down(Fixture *f, gconstpointer data)
+{
+    munmap(f->code, CODE_SIZE);
+    host_backend_free(f->backend);
+    g_free(f->context);
+}
+
+/* Emits a unit from text; it starts at an offset in PAGE. */
+static uint8_t *emit(Fixture *f, uint16_t start, const char *text)
+{
+    g_autofree IrUnit *unit = g_new0(IrUnit, 1);
+    GError *error = NULL;
+    HostCode code;
+
+    ir_unit_init(unit, vars, VAR_COUNT);
+    unit->start = start;
+    g_assert_true(ir_parse(unit, text, &error));
+    g_assert_true(host_emit_unit(f->backend, unit, f->room, (size_t)(f->code + CODE_SIZE - f->room),
+                                 f->links[f->units++], 4, &code));
+    f->room += (code.size + 15) & ~(size_t)15;
+    return code.entry;
+}
+
+static void run(Fixture *f, uint8_t *entry)
+{
+    f->guest.env.pc_page = PAGE;
+    seen.follows = seen.dispatches = seen.indirects = 0;
+    seen.thunks.enter(&f->guest.env, entry);
+}
+
+#define COUNT_AND_LEAVE                                                                            \
+    "%1 = get.i64 @x0\n%2 = const.i64 imm=1\n%3 = add.i64 %1 %2\nset.i64 @x0 %3\ndispatch "        \
+    "imm=0x30\n"
+
+static void test_link(Fixture *f, gconstpointer data)
+{
+    uint8_t *a = emit(f, 0x100, "goto imm=0x200\n"), *b = emit(f, 0x200, COUNT_AND_LEAVE);
+
+    run(f, a);
+    g_assert_cmpuint(seen.follows, ==, 1);
+    g_assert_cmphex(seen.pc, ==, PAGE + 0x200);
+    seen.next = b;
+    run(f, a);
+    g_assert_cmpuint(seen.follows, ==, 1);
+    g_assert_cmpuint(f->guest.x[0], ==, 1);
+    run(f, a);
+    g_assert_cmpuint(seen.follows, ==, 0);
+    g_assert_cmpuint(f->guest.x[0], ==, 2);
+    g_assert_cmphex(seen.pc, ==, PAGE + 0x30);
+    host_unlink(seen.link);
+    seen.next = NULL;
+    run(f, a);
+    g_assert_cmpuint(seen.follows, ==, 1);
+    g_assert_cmpuint(f->guest.x[0], ==, 2);
+}
+
+static void test_kill(Fixture *f, gconstpointer data)
+{
+    uint8_t *a = emit(f, 0x100, "goto imm=0x200\n"), *b = emit(f, 0x200, COUNT_AND_LEAVE);
+
+    seen.next = b;
+    run(f, a);
+    host_kill_unit(b);
+    run(f, a);
+    g_assert_cmpuint(f->guest.x[0], ==, 1);
+    g_assert_cmpuint(seen.dispatches, ==, 1);
+    g_assert_cmphex(seen.pc, ==, PAGE + 0x200);
+}
+
+static void test_poll(Fixture *f, gconstpointer data)
+{
+    uint8_t *b = emit(f, 0x200, COUNT_AND_LEAVE);
+
+    f->guest.env.exit_request = 1;
+    run(f, b);
+    g_assert_cmpuint(f->guest.x[0], ==, 0);
+    g_assert_cmpuint(seen.dispatches, ==, 0);
+    g_assert_cmphex(tcg_pc(&f->guest.env), ==, PAGE + 0x200);
+    f->guest.env.exit_request = 0;
+}
+
+static TcgFetchEntry *fetch_entry(Fixture *f, uint64_t page)
+{
+    return &f->context->fetch[page >> TCG_PAGE_BITS & ((1 << TCG_FETCH_BITS) - 1)];
+}
+
+static void test_guard(Fixture *f, gconstpointer data)
+{
+    uint8_t *a = emit(f, 0x100, "goto imm=-3840\n"), *b = emit(f, 0x100, COUNT_AND_LEAVE);
+    TcgFetchEntry *fetch = fetch_entry(f, PAGE - TCG_PAGE_SIZE);
+
+    *fetch = (TcgFetchEntry){ PAGE - TCG_PAGE_SIZE, HOST_PAGE };
+    seen.next = b;
+    run(f, a);
+    g_assert_cmpuint(seen.follows, ==, 1);
+    g_assert_cmphex(seen.pc, ==, PAGE - TCG_PAGE_SIZE + 0x30);
+    run(f, a);
+    g_assert_cmpuint(seen.follows, ==, 0);
+    g_assert_cmpuint(f->guest.x[0], ==, 2);
+    g_assert_cmphex(seen.pc, ==, PAGE - TCG_PAGE_SIZE + 0x30);
+    /* The page is mapped elsewhere now. */
+    fetch->host_page += TCG_PAGE_SIZE;
+    seen.next = NULL;
+    run(f, a);
+    g_assert_cmpuint(seen.follows, ==, 1);
+    g_assert_cmphex(seen.pc, ==, PAGE - TCG_PAGE_SIZE + 0x100);
+    fetch->tag = TCG_TLB_EMPTY;
+    run(f, a);
+    g_assert_cmpuint(seen.follows, ==, 1);
+    /* Unlinked, the jump behind the guard leads back, too. */
+    *fetch = (TcgFetchEntry){ PAGE - TCG_PAGE_SIZE, HOST_PAGE };
+    host_unlink(seen.link);
+    run(f, a);
+    g_assert_cmpuint(seen.follows, ==, 1);
+    g_assert_cmphex(seen.pc, ==, PAGE - TCG_PAGE_SIZE + 0x100);
+}
+
+static void test_jump_cache(Fixture *f, gconstpointer data)
+{
+    uint8_t *a = emit(f, 0x100, "%1 = get.i64 @x1\ngoto_ind %1\n");
+    uint8_t *b = emit(f, 0x200, COUNT_AND_LEAVE);
+    uint64_t pc = 0x12345678, index = ((pc >> 2) ^ (pc >> 12)) & ((1 << TCG_JUMP_BITS) - 1);
+
+    f->guest.x[1] = pc;
+    run(f, a);
+    g_assert_cmpuint(seen.indirects, ==, 1);
+    g_assert_cmphex(seen.pc, ==, pc);
+    f->context->jump[index] = (TcgJumpEntry){ pc, b };
+    run(f, a);
+    g_assert_cmpuint(seen.indirects, ==, 0);
+    g_assert_cmpuint(f->guest.x[0], ==, 1);
+    g_assert_cmphex(seen.pc, ==, (pc & TCG_PAGE_MASK) + 0x30);
+    /* No entry is for the pc that marks empty ones. */
+    f->guest.x[1] = TCG_JUMP_EMPTY;
+    run(f, a);
+    g_assert_cmpuint(seen.indirects, ==, 1);
+    g_assert_cmphex(seen.pc, ==, TCG_JUMP_EMPTY);
+}
+
+static void test_return(Fixture *f, gconstpointer data)
+{
+    uint8_t *call = emit(f, 0x100, "push_return imm=0x104\ngoto imm=0x200\n");
+    uint8_t *callee = emit(f, 0x200, "%1 = get.i64 @x1\ngoto_ind %1 sub=2\n");
+
+    f->guest.x[1] = PAGE + 0x104;
+    run(f, callee);
+    g_assert_cmpuint(seen.indirects, ==, 1);
+    f->guest.env.return_top = 0;
+    run(f, call); /* links to nothing: out before the callee */
+    g_assert_cmpuint(f->guest.env.return_top, ==, sizeof(TcgJumpEntry));
+    run(f, callee);
+    g_assert_cmpuint(seen.indirects, ==, 0);
+    g_assert_cmpuint(seen.follows, ==, 1);
+    g_assert_cmphex(seen.pc, ==, PAGE + 0x104);
+    g_assert_cmpuint(f->guest.env.return_top, ==, 0);
+    run(f, call);
+    f->guest.x[1] = PAGE + 0x108;
+    run(f, callee);
+    g_assert_cmpuint(seen.indirects, ==, 1);
+    g_assert_cmpuint(f->guest.env.return_top, ==, sizeof(TcgJumpEntry));
+    /* A return to the pc that marks empty entries. */
+    f->guest.env.return_top = 0;
+    f->guest.x[1] = TCG_JUMP_EMPTY;
+    run(f, callee);
+    g_assert_cmpuint(seen.indirects, ==, 1);
+    g_assert_cmphex(seen.pc, ==, TCG_JUMP_EMPTY);
+}
+
+static void test_loop(Fixture *f, gconstpointer data)
+{
+    uint8_t *a = emit(f, 0x100,
+                      "%1 = get.i64 @x0\n%2 = const.i64 imm=1\n%3 = sub.i64 %1 %2\n"
+                      "%4 = subf.i64 %1 %2\nset.i64 @x0 %3\nexit_if ne %4 imm=0x100\n"
+                      "dispatch imm=0x30\n");
+
+    f->guest.x[0] = 1000;
+    run(f, a);
+    g_assert_cmpuint(f->guest.x[0], ==, 0);
+    g_assert_cmpuint(seen.dispatches, ==, 1);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *path;
+        void (*test)(Fixture *, gconstpointer);
+    } tests[] = {
+        { "/host/link", test_link },
+        { "/host/kill", test_kill },
+        { "/host/poll", test_poll },
+        { "/host/guard", test_guard },
+        { "/host/jump-cache", test_jump_cache },
+        { "/host/return", test_return },
+        { "/host/loop", test_loop },
+    };
+
+    g_test_init(&argc, &argv, NULL);
+    for (unsigned i = 0; i < G_N_ELEMENTS(tests); i++) {
+        g_test_add(tests[i].path, Fixture, NULL, set_up, tests[i].test, tear_down);
+    }
+    return g_test_run();
+}
