@@ -101,6 +101,9 @@ char *block_query_jobs(BlockGraph *graph);
 typedef void BlockEventHandler(void *opaque, const char *event, const char *data);
 void block_set_event_handler(BlockGraph *graph, BlockEventHandler *handler, void *opaque);
 
+/* A JSON object as arguments or options: nested names dotted, on and off for booleans. */
+GHashTable *block_options_from_json(const char *json, GError **error);
+
 /* blockdev-snapshot-sync: device or node-name, snapshot-file, format, snapshot-node-name, mode. */
 bool block_snapshot_external(BlockGraph *graph, GHashTable *arguments, GError **error);
 /* block_resize of a drive's id or a node's name. */

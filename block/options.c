@@ -3,6 +3,7 @@
 #include "block/options.h"
 
 #include "base/error.h"
+#include "block/block.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -313,6 +314,11 @@ static void options_flatten(GHashTable *options, const char *key, json_t *value)
         break;
     }
     options_set(options, key, text);
+}
+
+GHashTable *block_options_from_json(const char *json, GError **error)
+{
+    return options_parse_json(json, error);
 }
 
 GHashTable *options_parse_json(const char *text, GError **error)

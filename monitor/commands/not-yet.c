@@ -18,10 +18,8 @@ static const MonitorArgument not_yet_arguments[] = {
     MONITOR_COMMAND(symbol)
 
 NOT_YET(balloon_not_yet, "balloon", "balloon");
-NOT_YET(block_resize_not_yet, "block_resize", "block_resize");
 NOT_YET(boot_set_not_yet, NULL, "boot_set");
 NOT_YET(change_not_yet, "change", "change");
-NOT_YET(commit_not_yet, "block-commit", "commit");
 NOT_YET(delvm_not_yet, NULL, "delvm");
 NOT_YET(drive_add_not_yet, NULL, "drive_add");
 NOT_YET(dump_not_yet, "dump-guest-memory", "dump-guest-memory");

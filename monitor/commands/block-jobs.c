@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: MIT */
+/* Commands that work on images: jobs, snapshots, bitmaps, nodes. Arguments are the block layer's. */
+#include "block/block.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "monitor/command.h"
+
+typedef bool BlockOperation(BlockGraph *graph, GHashTable *arguments, GError **error);
+
+static void forward_event(void *opaque, const char *event, const char *data)
+{
+    Machine *machine = opaque;
+
+    bool held = machine_lock_held(machine); /* a drain inside a command delivers, too */
+
+    if (!held) {
+        machine_lock(machine);
+    }
+    machine_event(machine, event, data);
+    if (!held) {
+        machine_unlock(machine);
+    }
+}
+
+static BlockGraph *graph_of(Monitor *monitor, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+
+    if (!machine->block_graph) {
+        error_fail(error, KASO_ERROR_GENERIC, "This machine has no drives");
+        return NULL;
+    }
+    block_set_event_handler(machine->block_graph, forward_event, machine);
+    return machine->block_graph;
+}
+
+/* The checked arguments as the flat table that the block layer takes. */
+static GHashTable *flat_arguments(json_t *arguments, GError **error)
+{
+    char *text = json_dumps(arguments, JSON_COMPACT);
+    GHashTable *table = block_options_from_json(text, error);
+
+    free(text);
+    return table;
+}
+
+static json_t *start_job(Monitor *monitor, const char *command, json_t *arguments, GError **error)
+{
+    BlockGraph *graph = graph_of(monitor, error);
+    GHashTable *table = graph ? flat_arguments(arguments, error) : NULL;
+
+    if (table) {
+        block_job_start(graph, command, table, error);
+        g_hash_table_unref(table);
+    }
+    return NULL;
+}
+
+#define JOB_COMMAND(symbol, qmp_name, hmp_name, text, table)                                       \
+    static json_t *symbol##_run(Monitor *monitor, json_t *arguments, GError **error)               \
+    {                                                                                              \
+        return start_job(monitor, qmp_name, arguments, error);                                     \
+    }                                                                                              \
+    static const MonitorCommand symbol##_command = {                                               \
+        .name = qmp_name,                                                                          \
+        .hmp = hmp_name,                                                                           \
+        .summary = text,                                                                           \
+        .arguments = table,                                                                        \
+        .flags = COMMAND_OPEN_ARGUMENTS,                                                           \
+        .run = symbol##_run,                                                                       \
+    };                                                                                             \
+    MONITOR_COMMAND(symbol##_command)
+
+static const MonitorArgument stream_arguments[] = {
+    { "device", ARGUMENT_STRING, false, "drive", .complete = monitor_complete_drives },
+    { "speed", ARGUMENT_SIZE, true, "bytes per second" },
+    { "base", ARGUMENT_STRING, true, "image that stays below" },
+    { NULL },
+};
+
+static const MonitorArgument commit_arguments[] = {
+    { "device", ARGUMENT_STRING, false, "drive", .complete = monitor_complete_drives },
+    { "top", ARGUMENT_STRING, true, "image to commit (the active one)" },
+    { "base", ARGUMENT_STRING, true, "image to commit into (the deepest)" },
+    { NULL },
+};
+
+static const MonitorArgument copy_arguments[] = {
+    { "device", ARGUMENT_STRING, false, "drive", .complete = monitor_complete_drives },
+    { "target", ARGUMENT_STRING, false, "file or node to copy to" },
+    { "format", ARGUMENT_STRING, true, "format of the target" },
+    { "sync", ARGUMENT_STRING, true, "full, top, none or incremental" },
+    { NULL },
+};
+
+JOB_COMMAND(block_stream, "block-stream", "block_stream",
+            "copies what is in backing files into the drive's image", stream_arguments);
+JOB_COMMAND(block_commit, "block-commit", "commit", "writes an image's data into an image below",
+            commit_arguments);
+JOB_COMMAND(drive_mirror, "drive-mirror", "drive_mirror", "copies a drive and follows its writes",
+            copy_arguments);
+JOB_COMMAND(blockdev_mirror, "blockdev-mirror", NULL, "copies a node and follows its writes",
+            copy_arguments);
+JOB_COMMAND(drive_backup, "drive-backup", "drive_backup", "copies a drive as it is at this moment",
+            copy_arguments);
+JOB_COMMAND(blockdev_backup, "blockdev-backup", NULL, "copies a node as it is at this moment",
+            copy_arguments);
+
+/* Control of jobs. */
+
+static const MonitorArgument job_arguments[] = {
+    { "device", ARGUMENT_STRING, false, "job (the drive's id unless job-id= named it)" },
+    { "force", ARGUMENT_FLAG, true, "cancel: also when the copy is complete", .letter = 'f' },
+    { NULL },
+};
+
+static const MonitorArgument job_id_arguments[] = {
+    { "id", ARGUMENT_STRING, false, "job" },
+    { NULL },
+};
+
+static const MonitorArgument speed_arguments[] = {
+    { "device", ARGUMENT_STRING, false, "job" },
+    { "speed", ARGUMENT_SIZE, false, "bytes per second, 0 for no limit" },
+    { NULL },
+};
+
+static json_t *control_job(Monitor *monitor, const char *action, json_t *arguments, GError **error)
+{
+    BlockGraph *graph = graph_of(monitor, error);
+    const char *id = monitor_get_string(arguments, "device");
+
+    if (graph) {
+        if (!strcmp(action, "cancel") && monitor_get_bool(arguments, "force")) {
+            action = "force-cancel";
+        }
+        block_job_control(graph, id ? id : monitor_get_string(arguments, "id"), action,
+                          (uint64_t)monitor_get_int(arguments, "speed", 0), error);
+    }
+    return NULL;
+}
+
+#define JOB_CONTROL(symbol, qmp_name, hmp_name, action, text, table)                               \
+    static json_t *symbol##_run(Monitor *monitor, json_t *arguments, GError **error)               \
+    {                                                                                              \
+        return control_job(monitor, action, arguments, error);                                     \
+    }                                                                                              \
+    static const MonitorCommand symbol##_command = {                                               \
+        .name = qmp_name,                                                                          \
+        .hmp = hmp_name,                                                                           \
+        .summary = text,                                                                           \
+        .arguments = table,                                                                        \
+        .run = symbol##_run,                                                                       \
+    };                                                                                             \
+    MONITOR_COMMAND(symbol##_command)
+
+JOB_CONTROL(job_cancel, "block-job-cancel", "block_job_cancel", "cancel", "ends a block job",
+            job_arguments);
+JOB_CONTROL(job_pause, "block-job-pause", "block_job_pause", "pause", "pauses a block job",
+            job_arguments);
+JOB_CONTROL(job_resume, "block-job-resume", "block_job_resume", "resume",
+            "goes on with a paused block job", job_arguments);
+JOB_CONTROL(job_complete, "block-job-complete", "block_job_complete", "complete",
+            "lets a mirror that is ready take the drive's place", job_arguments);
+JOB_CONTROL(job_speed, "block-job-set-speed", "block_job_set_speed", "set-speed",
+            "limits a block job", speed_arguments);
+JOB_CONTROL(any_job_cancel, "job-cancel", NULL, "cancel", "ends a job", job_id_arguments);
+JOB_CONTROL(any_job_pause, "job-pause", NULL, "pause", "pauses a job", job_id_arguments);
+JOB_CONTROL(any_job_resume, "job-resume", NULL, "resume", "goes on with a job", job_id_arguments);
+JOB_CONTROL(any_job_complete, "job-complete", NULL, "complete", "completes a job",
+            job_id_arguments);
+
+static json_t *query_jobs_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+    char *text;
+    json_t *list;
+
+    if (!machine->block_graph) {
+        return json_array();
+    }
+    text = block_query_jobs(machine->block_graph);
+    list = json_loads(text, 0, NULL);
+    g_free(text);
+    return list;
+}
+
+static void query_jobs_print(Monitor *monitor, json_t *result, GString *out)
+{
+    size_t i;
+    json_t *job;
+
+    if (!json_array_size(result)) {
+        g_string_append(out, "No active jobs\n");
+    }
+    json_array_foreach(result, i, job)
+    {
+        g_string_append_printf(out,
+                               "Type %s, device %s: Completed %" G_GINT64_FORMAT
+                               " of %" G_GINT64_FORMAT " bytes, speed limit %" G_GINT64_FORMAT
+                               " bytes/s\n",
+                               monitor_get_string(job, "type"), monitor_get_string(job, "device"),
+                               monitor_get_int(job, "offset", 0), monitor_get_int(job, "len", 0),
+                               monitor_get_int(job, "speed", 0));
+    }
+}
+
+static const MonitorCommand query_jobs_command = {
+    .name = "query-block-jobs",
+    .hmp = "info block-jobs",
+    .summary = "shows the block jobs",
+    .run = query_jobs_run,
+    .print = query_jobs_print,
+};
+MONITOR_COMMAND(query_jobs_command);
+
+/* Images and nodes. */
+
+static json_t *run_operation(Monitor *monitor, BlockOperation *operation, json_t *arguments,
+                             GError **error)
+{
+    BlockGraph *graph = graph_of(monitor, error);
+    GHashTable *table = graph ? flat_arguments(arguments, error) : NULL;
+
+    if (table) {
+        operation(graph, table, error);
+        g_hash_table_unref(table);
+    }
+    return NULL;
+}
+
+static const MonitorArgument snapshot_arguments[] = {
+    { "device", ARGUMENT_STRING, true, "drive", .complete = monitor_complete_drives },
+    { "snapshot-file", ARGUMENT_STRING, false, "file that takes the writes from now on" },
+    { "format", ARGUMENT_STRING, true, "its format (qcow2)" },
+    { NULL },
+};
+
+static json_t *snapshot_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return run_operation(monitor, block_snapshot_external, arguments, error);
+}
+
+static const MonitorCommand snapshot_command = {
+    .name = "blockdev-snapshot-sync",
+    .hmp = "snapshot_blkdev",
+    .summary = "puts a new image on top of a drive's",
+    .arguments = snapshot_arguments,
+    .flags = COMMAND_OPEN_ARGUMENTS,
+    .run = snapshot_run,
+};
+MONITOR_COMMAND(snapshot_command);
+
+static const MonitorArgument node_add_arguments[] = {
+    { "driver", ARGUMENT_STRING, false, "block driver" },
+    { "node-name", ARGUMENT_STRING, false, "name of the node" },
+    { NULL },
+};
+
+static json_t *node_add_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return run_operation(monitor, block_node_add, arguments, error);
+}
+
+static const MonitorCommand node_add_command = {
+    .name = "blockdev-add",
+    .summary = "opens an image as a node",
+    .arguments = node_add_arguments,
+    .flags = COMMAND_OPEN_ARGUMENTS,
+    .run = node_add_run,
+};
+MONITOR_COMMAND(node_add_command);
+
+static const MonitorArgument node_name_arguments[] = {
+    { "node-name", ARGUMENT_STRING, false, "name of the node" },
+    { NULL },
+};
+
+static json_t *node_remove_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    BlockGraph *graph = graph_of(monitor, error);
+
+    if (graph) {
+        block_node_remove(graph, monitor_get_string(arguments, "node-name"), error);
+    }
+    return NULL;
+}
+
+static const MonitorCommand node_remove_command = {
+    .name = "blockdev-del",
+    .summary = "closes a node that nobody uses",
+    .arguments = node_name_arguments,
+    .run = node_remove_run,
+};
+MONITOR_COMMAND(node_remove_command);
+
+static const MonitorArgument resize_arguments[] = {
+    { "device", ARGUMENT_STRING, false, "drive", .complete = monitor_complete_drives },
+    { "size", ARGUMENT_SIZE, false, "new size in bytes" },
+    { NULL },
+};
+
+static json_t *resize_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    BlockGraph *graph = graph_of(monitor, error);
+
+    if (graph) {
+        block_resize(graph, monitor_get_string(arguments, "device"),
+                     (uint64_t)monitor_get_int(arguments, "size", 0), error);
+    }
+    return NULL;
+}
+
+static const MonitorCommand resize_command = {
+    .name = "block_resize",
+    .hmp = "block_resize",
+    .summary = "changes the size of a drive's image",
+    .arguments = resize_arguments,
+    .run = resize_run,
+};
+MONITOR_COMMAND(resize_command);
+
+/* Internal snapshots and bitmaps. */
+
+static const MonitorArgument internal_arguments[] = {
+    { "device", ARGUMENT_STRING, false, "drive", .complete = monitor_complete_drives },
+    { "name", ARGUMENT_STRING, false, "name of the snapshot" },
+    { NULL },
+};
+
+#define INTERNAL_SNAPSHOT(symbol, qmp_name, hmp_name, action, text)                                \
+    static json_t *symbol##_run(Monitor *monitor, json_t *arguments, GError **error)               \
+    {                                                                                              \
+        BlockGraph *graph = graph_of(monitor, error);                                              \
+                                                                                                   \
+        if (graph) {                                                                               \
+            block_snapshot_internal(graph, monitor_get_string(arguments, "device"), action,        \
+                                    monitor_get_string(arguments, "name"), error);                 \
+        }                                                                                          \
+        return NULL;                                                                               \
+    }                                                                                              \
+    static const MonitorCommand symbol##_command = {                                               \
+        .name = qmp_name,                                                                          \
+        .hmp = hmp_name,                                                                           \
+        .summary = text,                                                                           \
+        .arguments = internal_arguments,                                                           \
+        .run = symbol##_run,                                                                       \
+    };                                                                                             \
+    MONITOR_COMMAND(symbol##_command)
+
+INTERNAL_SNAPSHOT(internal_create, "blockdev-snapshot-internal-sync", "snapshot_blkdev_internal",
+                  "create", "makes a snapshot inside a drive's image");
+INTERNAL_SNAPSHOT(internal_delete, "blockdev-snapshot-delete-internal-sync",
+                  "snapshot_delete_blkdev_internal", "delete",
+                  "deletes a snapshot inside a drive's image");
+
+static const MonitorArgument bitmap_arguments[] = {
+    { "node", ARGUMENT_STRING, false, "drive or node" },
+    { "name", ARGUMENT_STRING, false, "name of the bitmap" },
+    { NULL },
+};
+
+static json_t *bitmap_action(Monitor *monitor, const char *action, json_t *arguments,
+                             GError **error)
+{
+    BlockGraph *graph = graph_of(monitor, error);
+    GHashTable *table = graph ? flat_arguments(arguments, error) : NULL;
+
+    if (table) {
+        block_bitmap(graph, monitor_get_string(arguments, "node"), action,
+                     monitor_get_string(arguments, "name"), table, error);
+        g_hash_table_unref(table);
+    }
+    return NULL;
+}
+
+#define BITMAP_COMMAND(symbol, qmp_name, action, text)                                             \
+    static json_t *symbol##_run(Monitor *monitor, json_t *arguments, GError **error)               \
+    {                                                                                              \
+        return bitmap_action(monitor, action, arguments, error);                                   \
+    }                                                                                              \
+    static const MonitorCommand symbol##_command = {                                               \
+        .name = qmp_name,                                                                          \
+        .summary = text,                                                                           \
+        .arguments = bitmap_arguments,                                                             \
+        .flags = COMMAND_OPEN_ARGUMENTS,                                                           \
+        .run = symbol##_run,                                                                       \
+    };                                                                                             \
+    MONITOR_COMMAND(symbol##_command)
+
+BITMAP_COMMAND(bitmap_add, "block-dirty-bitmap-add", "add", "begins to record writes");
+BITMAP_COMMAND(bitmap_remove, "block-dirty-bitmap-remove", "remove", "removes a bitmap");
+BITMAP_COMMAND(bitmap_clear, "block-dirty-bitmap-clear", "clear", "forgets the recorded writes");
+BITMAP_COMMAND(bitmap_enable, "block-dirty-bitmap-enable", "enable", "goes on recording");
+BITMAP_COMMAND(bitmap_disable, "block-dirty-bitmap-disable", "disable", "stops recording");
