@@ -4,8 +4,8 @@
  * back end, and by a probe program (probe-a64.c) on an installed qemu-aarch64: all registers, flags,
  * FPSR and memory must agree.
  *
- * usage: random-a64 [--count=N] [--seed=N] [--only=PATTERN] [--length=N] [--native] [--undefined]
- *                   PROBE-COMMAND...
+ * usage: random-a64 [--count=N] [--seed=N] [--only=PATTERN] [--length=N] [--native] [--aligned]
+ *                   [--undefined] PROBE-COMMAND...
  *
  * Without --only, all patterns that need neither system state nor branches are tried in turn.
  */
@@ -48,6 +48,7 @@ typedef struct {
     uint64_t random;
     FILE *to_probe, *from_probe;
     unsigned length;            /* instructions at a time */
+    bool check_alignment;       /* as with SCTLR.A: states that would fault are left out */
     bool try_undefined;         /* old versions of QEMU abort on some */
     unsigned long compared, undefined, skipped, failed;
     GHashTable *failures;       /* pattern name: count */
@@ -65,9 +66,10 @@ static uint64_t random64(Test *t)
     return t->random * UINT64_C(0x2545f4914f6cdd1d);
 }
 
-static uint8_t *memory_at(uint64_t address, unsigned size)
+static uint8_t *memory_at(uint64_t address, unsigned size, unsigned flags)
 {
-    if (address - DATA_ADDRESS > A64_DATA_BYTES - size) {
+    if (address - DATA_ADDRESS > A64_DATA_BYTES - size ||
+        (flags & IR_MEM_ALIGNED && address & (size - 1))) {
         siglongjmp(current_test->unwind, 2);
     }
     return current->data + (address - DATA_ADDRESS);
@@ -77,41 +79,41 @@ static uint64_t load(TcgState *env, uint64_t address, unsigned size, unsigned fl
 {
     uint64_t value = 0;
 
-    memcpy(&value, memory_at(address, size), size);
+    memcpy(&value, memory_at(address, size, flags), size);
     return value;
 }
 
 static void store(TcgState *env, uint64_t address, uint64_t value, unsigned size, unsigned flags)
 {
-    memcpy(memory_at(address, size), &value, size);
+    memcpy(memory_at(address, size, flags), &value, size);
 }
 
 static V128 load_vector(TcgState *env, uint64_t address, unsigned size, unsigned flags)
 {
     V128 value = { 0, 0 };
 
-    memcpy(&value, memory_at(address, size), size);
+    memcpy(&value, memory_at(address, size, flags), size);
     return value;
 }
 
 static void store_vector(TcgState *env, uint64_t address, V128 value, unsigned size, unsigned flags)
 {
-    memcpy(memory_at(address, size), &value, size);
+    memcpy(memory_at(address, size, flags), &value, size);
 }
 
 static void store_check(TcgState *env, uint64_t address, unsigned size, unsigned flags)
 {
-    memory_at(address, size);
+    memory_at(address, size, flags);
 }
 
 static void *host_address(TcgState *env, uint64_t address, unsigned size, unsigned flags)
 {
-    return memory_at(address, size);
+    return memory_at(address, size, flags);
 }
 
 static void zero(TcgState *env, uint64_t address, unsigned size)
 {
-    memset(memory_at(address, size), 0, size);
+    memset(memory_at(address, size, 0), 0, size);
 }
 
 static void *leave(TcgState *env)
@@ -177,9 +179,10 @@ static void make_backend(Test *t)
 }
 
 /* The FPCR bits that select what the translation is specialised on. */
-static uint32_t mode_of(uint32_t fpcr)
+static uint32_t mode_of(const Test *t, uint32_t fpcr)
 {
-    return ARM_MODE_EL1 | ARM_MODE_FP | arm_fpcr_mode(fpcr);
+    return ARM_MODE_EL1 | ARM_MODE_FP | arm_fpcr_mode(fpcr) |
+           (t->check_alignment ? ARM_MODE_ALIGN : 0);
 }
 
 static bool is_undefined(const IrUnit *unit)
@@ -225,7 +228,7 @@ static bool run_ours(Test *t, A64State *s)
     arm_set_fpsr(cpu, (uint32_t)s->fpsr);
     memcpy(t->page, s->insns, sizeof s->insns);
     ir_unit_init(&t->unit, arm_target.tcg->vars, arm_target.tcg->var_count);
-    t->unit.mode = mode_of((uint32_t)s->fpcr);
+    t->unit.mode = mode_of(t, (uint32_t)s->fpcr);
     arm_target.tcg->translate(&t->unit, &cpu->tcg, t->page, 0, t->unit.mode, t->length);
     if (is_undefined(&t->unit)) {
         s->signal = SIGNAL_UNDEFINED;
@@ -364,7 +367,7 @@ static uint32_t random_insn(Test *t, const A64Pattern *pattern)
         insn = pattern->value | ((uint32_t)random64(t) & ~pattern->mask);
         memcpy(t->page, &insn, sizeof insn);
         ir_unit_init(&t->unit, arm_target.tcg->vars, arm_target.tcg->var_count);
-        arm_target.tcg->translate(&t->unit, &t->cpu->tcg, t->page, 0, mode_of(0), 1);
+        arm_target.tcg->translate(&t->unit, &t->cpu->tcg, t->page, 0, mode_of(t, 0), 1);
         if (t->try_undefined || !is_undefined(&t->unit)) {
             break;
         }
@@ -608,7 +611,7 @@ int main(int argc, char **argv)
     g_autofree Test *t = g_new0(Test, 1);
     g_autofree char *only = NULL;
     gint64 count = 100000, seed = 1, length = 1;
-    gboolean native = FALSE, undefined = FALSE;
+    gboolean native = FALSE, undefined = FALSE, aligned = FALSE;
     g_auto(GStrv) command = NULL;
     g_autoptr(GError) error = NULL;
     GHashTableIter it;
@@ -618,6 +621,7 @@ int main(int argc, char **argv)
         { "seed", 0, 0, G_OPTION_ARG_INT64, &seed, "of the random numbers", "N" },
         { "length", 0, 0, G_OPTION_ARG_INT64, &length, "instructions at a time (1 to 8)", "N" },
         { "only", 0, 0, G_OPTION_ARG_STRING, &only, "patterns to try (glob)", "NAME" },
+        { "aligned", 0, 0, G_OPTION_ARG_NONE, &aligned, "check alignment", NULL },
         { "undefined", 0, 0, G_OPTION_ARG_NONE, &undefined, "also try undefined ones", NULL },
         { "native", 0, 0, G_OPTION_ARG_NONE, &native, "use the back end", NULL },
         { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &command, "", "PROBE-COMMAND" },
@@ -633,6 +637,7 @@ int main(int argc, char **argv)
     t->random = (uint64_t)seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
     t->failures = g_hash_table_new(g_str_hash, g_str_equal);
     t->length = (unsigned)CLAMP(length, 1, A64_INSNS);
+    t->check_alignment = aligned;
     t->try_undefined = undefined;
     current_test = t;
     make_cpu(t);
