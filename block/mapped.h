@@ -28,6 +28,13 @@ int mapped_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vecto
                 MapFunction *map, InflateFunction *inflate);
 int mapped_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *count, uint64_t *map,
                   BlockNode **file, MapFunction *function);
+/* Gives the block at offset a place in the file, where it reads as before. [lock held] */
+typedef int AllocateFunction(BlockNode *node, uint64_t offset);
+int mapped_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector, unsigned flags,
+                 MapFunction *map, AllocateFunction *allocate, CoroutineMutex *lock);
+/* An empty file for a new image, open for writing. */
+BlockNode *mapped_create_file(BlockGraph *graph, const char *filename, GError **error);
+void mapped_random_uuid(uint8_t *uuid);
 /* Reads `entries` table entries of 4 or 8 bytes into a new array of host words; limit in bytes. */
 void *mapped_load_table(BlockNode *file, uint64_t offset, uint64_t entries, unsigned entry_size,
                         bool big_endian, uint64_t max_bytes, const char *name, GError **error);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Images of foreign formats that QEMU writes must read the same here. Skipped without QEMU.
 
-usage: formats.py KASO_IMG
+usage: formats.py KASO_IMG KASO_IO
 """
 import os
 import random
@@ -29,8 +29,35 @@ def run(*command, status=0):
     return done.stdout
 
 
+WRITABLE = [('vdi', ''), ('vdi', 'static=on'), ('vpc', ''), ('vpc', 'force_size=on'),
+            ('vpc', 'subformat=fixed,force_size=on')]
+
+
+def written_reads_the_same(kaso, io, qemu, folder, raw):
+    """Images made and written here, as QEMU reads them."""
+    rand = random.Random(6)
+    for format_name, options in WRITABLE:
+        image = os.path.join(folder, 'image.' + format_name)
+        same = os.path.join(folder, 'same.raw')
+        run(kaso, 'convert', '-f', 'raw', '-O', format_name, *(['-o', options] if options else []),
+            raw, image)
+        run(kaso, 'convert', '-f', format_name, '-O', 'raw', image, same)
+        commands = []
+        for _ in range(30):
+            length = rand.randrange(1, 400000)
+            commands += ['-c', 'write -P %d %d %d' % (rand.randrange(256),
+                                                      rand.randrange(SIZE - length), length)]
+        run(io, '-f', format_name, *commands, image)
+        run(io, '-f', 'raw', *commands, same)
+        run(*qemu, 'compare', '-f', format_name, '-F', 'raw', image, same)
+        if format_name == 'vdi':
+            run(*qemu, 'check', '-f', 'vdi', image)
+        os.unlink(image)
+        print('ok writing', format_name, options)
+
+
 def main():
-    kaso = sys.argv[1]
+    kaso, io = sys.argv[1:3]
     qemu = os.environ.get('QEMU_IMG') or shutil.which('qemu-img')
     if not qemu:
         sys.exit(77)
@@ -45,6 +72,7 @@ def main():
             data[offset:offset + length] = rand.randbytes(length)
         with open(raw, 'wb') as file:
             file.write(data)
+        written_reads_the_same(kaso, io, qemu, folder, raw)
         for format_name, options in FORMATS:
             image = os.path.join(folder, 'image.' + format_name)
             command = [*qemu, 'convert', '-f', 'raw', '-O', format_name]
