@@ -131,29 +131,31 @@ TcgUnit *cache_find(TcgVcpu *tv, uint64_t host_page, unsigned offset, uint32_t m
     uint8_t *page = (uint8_t *)(uintptr_t)(host_page & ~UINT64_C(1));
     TcgUnit *unit = lookup(run, page, offset, mode);
 
-    while (!unit) {
-        g_mutex_lock(&run->lock);
-        unit = lookup(run, page, offset, mode);
-        if (!unit) {
-            unit = translate_unit(tv, page, offset, mode);
-            if (unit) {
-                insert(run, unit);
-            }
+    if (unit) {
+        return unit;
+    }
+    g_mutex_lock(&run->lock);
+    unit = lookup(run, page, offset, mode);
+    if (!unit) {
+        unit = translate_unit(tv, page, offset, mode);
+        if (unit) {
+            insert(run, unit);
         }
-        g_mutex_unlock(&run->lock);
-        if (!unit) {
-            flush(tv);
-        }
+    }
+    g_mutex_unlock(&run->lock);
+    if (!unit) {
+        flush(tv);
     }
     return unit;
 }
 
 void cache_link(TcgRun *run, TcgLink *link, TcgUnit *to, uint64_t host_page)
 {
-    TcgUnit *from = link->unit;
+    const TcgUnit *from;
 
     g_mutex_lock(&run->lock);
-    if (!from->dead && !to->dead && !link->linked) {
+    from = link->unit;
+    if (!from->dead && ((from->mode ^ to->mode) & ~TCG_MODE_GUARDED) == 0 && !to->dead && !link->linked) {
         host_link(link, to->entry, host_page);
         link->linked = true;
         link->incoming_next = to->incoming;

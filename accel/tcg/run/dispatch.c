@@ -126,9 +126,10 @@ void *dispatch_indirect(TcgState *env, uint64_t guest_virt, unsigned jump_class)
 void *dispatch_follow_link(TcgState *env, TcgLink *link)
 {
     TcgVcpu *tv = tcg_vcpu(env);
-    TcgUnit *from = link->unit, *unit;
     uint64_t pc = env->pc_page + (uint64_t)(int64_t)link->target;
+    uint64_t flushes = tv->run->flushes;
     TcgFetchEntry *fetch;
+    TcgUnit *unit;
 
     tcg_set_pc(env, pc);
     unit = find_unit(tv, &fetch);
@@ -139,7 +140,8 @@ void *dispatch_follow_link(TcgState *env, TcgLink *link)
         check_mode(tv);
         return unit->entry;
     }
-    if (!log_enabled(LOG_EXEC) && ((unit->mode ^ from->mode) & ~TCG_MODE_GUARDED) == 0) {
+    /* A flush on the way has freed the link and the unit that holds it. */
+    if (!log_enabled(LOG_EXEC) && tv->run->flushes == flushes) {
         cache_link(tv->run, link, unit, fetch->host_page);
     }
     return unit->entry;

@@ -116,7 +116,10 @@ static inline TcgVcpu *tcg_vcpu(TcgState *env)
 /* cache.c: translated code. */
 bool cache_init(TcgRun *run, GError **error);
 void cache_free(TcgRun *run);
-/* The unit for code at host_page + offset; translates when needed. */
+/*
+ * The unit for code at host_page + offset; translates when needed. NULL: the cache was full and has been
+ * flushed, and other vCPUs' requests carried out: the caller starts again from the pc.
+ */
 TcgUnit *cache_find(TcgVcpu *tv, uint64_t host_page, unsigned offset, uint32_t mode);
 /* Joins an exit to a unit, if both are still alive. */
 void cache_link(TcgRun *run, TcgLink *link, TcgUnit *to, uint64_t host_page);
