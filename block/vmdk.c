@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * VMware VMDK: read only. Descriptor files with FLAT, SPARSE and ZERO extents, hosted sparse
- * extents with embedded descriptor, stream-optimised (compressed) extents, parents. ESX sparse
- * formats (COWD, SESPARSE) are refused.
+ * VMware VMDK: descriptor files with FLAT, SPARSE and ZERO extents, hosted sparse extents with
+ * embedded descriptor, stream-optimised (compressed) extents, parents. Written are images without
+ * parent and compression; monolithicSparse is what is created. ESX sparse formats (COWD, SESPARSE)
+ * are refused.
  */
 #include "block/mapped.h"
 #include "block/qcow2.h"
@@ -12,6 +13,8 @@
 
 enum {
     HEADER_SIZE = 512,
+    FLAG_NEWLINES = 1 << 0,
+    FLAG_REDUNDANT = 1 << 1,
     FLAG_ZERO_GRAIN = 1 << 2,
     FLAG_COMPRESSED = 1 << 16,
     DESCRIPTOR_MAX = 1024 * 1024,
@@ -19,6 +22,9 @@ enum {
     DIRECTORY_MAX = 512 * 1024 * 1024,
     SLICE = 512,
 };
+/* Of a new image, in sectors where it is a size. */
+enum { NEW_GRAIN = 128, NEW_TABLE_ENTRIES = 512, NEW_TABLE = 4, DESCRIPTOR_AT = 1,
+       DESCRIPTOR_SIZE = 20 };
 
 typedef enum { EXTENT_FLAT, EXTENT_SPARSE, EXTENT_ZERO } ExtentKind;
 
@@ -30,7 +36,8 @@ typedef struct {
     /* sparse */
     uint64_t grain, table_entries, directory_entries;
     uint32_t *directory;
-    bool zero_grain, compressed;
+    uint32_t *redundant; /* a second directory with tables of its own, or NULL */
+    bool zero_grain, compressed, writable;
     TableCache *tables;
 } Extent;
 
@@ -38,6 +45,8 @@ typedef struct {
     GArray *extents; /* Extent */
     char *create_type;
     uint32_t cid, parent_cid;
+    uint64_t cid_at; /* where the descriptor's CID is in the file; 0: not known */
+    CoroutineMutex lock;
 } Vmdk;
 
 static int vmdk_probe(const uint8_t *buffer, size_t size, const char *filename)
@@ -98,10 +107,18 @@ static bool sparse_load(Vmdk *vmdk, Extent *extent, const uint8_t *h, GError **e
     extent->directory_entries = (capacity * 512 + span - 1) / span;
     extent->directory = mapped_load_table(extent->file, directory * 512, extent->directory_entries,
                                           4, false, DIRECTORY_MAX, "the grain directory", error);
-    if (extent->directory) {
-        extent->tables = table_cache_new(extent->file, SLICE, MIB(4));
+    if (!extent->directory) {
+        return false;
     }
-    return extent->directory != NULL;
+    extent->tables = table_cache_new(extent->file, SLICE, MIB(4));
+    extent->writable = load_le32(h + 4) < 3 && !extent->compressed;
+    if (extent->writable && (load_le32(h + 8) & FLAG_REDUNDANT)) {
+        extent->redundant = mapped_load_table(extent->file, load_le64(h + 48) * 512,
+                                              extent->directory_entries, 4, false, DIRECTORY_MAX,
+                                              "the redundant grain directory", NULL);
+        extent->writable = extent->redundant != NULL;
+    }
+    return true;
 }
 
 static bool sparse_open(Vmdk *vmdk, Extent *extent, GError **error)
@@ -242,9 +259,15 @@ static bool vmdk_open_image(BlockNode *node, GError **error)
         uint64_t offset = load_le64(h + 28), size = load_le64(h + 36);
 
         if (offset && size && offset < INT64_MAX / 512 && size < DESCRIPTOR_MAX / 512) {
+            const char *cid;
+
             text = read_text(file, offset * 512, size * 512, error);
             if (!text || !open_descriptor(node, text, false, error)) {
                 return false;
+            }
+            cid = strstr(text, "\nCID=");
+            if (cid && strspn(cid + 5, "0123456789abcdefABCDEF") == 8) {
+                vmdk->cid_at = offset * 512 + (uint64_t)(cid + 5 - text);
             }
         }
         if (!sparse_open(vmdk, &extent, error)) {
@@ -269,21 +292,35 @@ static void vmdk_close(BlockNode *node)
 
         table_cache_free(extent->tables);
         g_free(extent->directory);
+        g_free(extent->redundant);
     }
     g_array_unref(vmdk->extents);
     g_free(vmdk->create_type);
+}
+
+static bool can_write(const Vmdk *vmdk)
+{
+    if (vmdk->parent_cid != UINT32_MAX) {
+        return false;
+    }
+    for (unsigned i = 0; i < vmdk->extents->len; i++) {
+        const Extent *extent = &g_array_index(vmdk->extents, Extent, i);
+
+        if (extent->kind == EXTENT_ZERO || (extent->kind == EXTENT_SPARSE && !extent->writable)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool vmdk_open(BlockNode *node, GHashTable *options, GError **error)
 {
     Vmdk *vmdk = node->state;
 
-    if (!mapped_read_only(node, error)) {
-        return false;
-    }
     vmdk->extents = g_array_new(FALSE, TRUE, sizeof(Extent));
     vmdk->cid = vmdk->parent_cid = UINT32_MAX;
-    if (!vmdk_open_image(node, error)) {
+    coroutine_mutex_init(&vmdk->lock);
+    if (!vmdk_open_image(node, error) || (!can_write(vmdk) && !mapped_read_only(node, error))) {
         vmdk_close(node);
         return false;
     }
@@ -392,6 +429,166 @@ static int vmdk_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector 
     return mapped_read(node, offset, bytes, vector, vmdk_map, vmdk_inflate);
 }
 
+/* Writing. */
+
+/* An entry of a grain table in the file, and in the cache, through which the tables are read. */
+static int store_entry(Extent *extent, uint32_t table_sector, uint64_t index, uint32_t entry)
+{
+    uint64_t at = table_sector * 512ull + index * 4;
+    Table *table;
+    uint8_t data[4];
+    int result;
+
+    if (!table_sector) {
+        return -ENOTSUP; /* a directory without that table: no program we know leaves one */
+    }
+    /* Pinned: nobody can be loading the old content meanwhile. */
+    result = table_cache_get(extent->tables, align_down(at, SLICE), &table);
+    if (result < 0) {
+        return result;
+    }
+    store_le32(data, entry);
+    result = node_pwrite(extent->file, at, data, sizeof data, 0);
+    if (result == 0) {
+        memcpy(table->data + at % SLICE, data, sizeof data);
+    }
+    table_cache_put(extent->tables, table);
+    return result;
+}
+
+static int vmdk_allocate(BlockNode *node, uint64_t offset)
+{
+    Vmdk *vmdk = node->state;
+    Extent *extent = find_extent(vmdk, offset);
+    uint64_t grain, index, host;
+    int result;
+
+    if (!extent || extent->kind != EXTENT_SPARSE) {
+        return -EIO;
+    }
+    grain = (offset - extent->start) / extent->grain;
+    index = grain / extent->table_entries;
+    host = align_up(node_size(extent->file), extent->grain);
+    if (index >= extent->directory_entries || host / 512 > UINT32_MAX) {
+        return -EFBIG;
+    }
+    result = node_write_zeroes(extent->file, host, extent->grain, 0);
+    if (result == 0 && extent->redundant) {
+        result = store_entry(extent, extent->redundant[index], grain % extent->table_entries,
+                             (uint32_t)(host / 512));
+    }
+    if (result == 0) {
+        result = store_entry(extent, extent->directory[index], grain % extent->table_entries,
+                             (uint32_t)(host / 512));
+    }
+    return result;
+}
+
+/* A changed content has another identity, by which images above notice. */
+static int change_cid(BlockNode *node)
+{
+    Vmdk *vmdk = node->state;
+    uint64_t at = vmdk->cid_at;
+    char text[9];
+
+    vmdk->cid_at = 0;
+    if (!at) {
+        return 0;
+    }
+    vmdk->cid = g_random_int() & INT32_MAX;
+    g_snprintf(text, sizeof text, "%08x", vmdk->cid);
+    return node_pwrite(node->file->node, at, text, 8, 0);
+}
+
+static int vmdk_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector,
+                      unsigned flags)
+{
+    Vmdk *vmdk = node->state;
+    int result = change_cid(node);
+
+    return result < 0 ? result : mapped_write(node, offset, bytes, vector, flags, vmdk_map,
+                                              vmdk_allocate, &vmdk->lock);
+}
+
+/* A directory at *sector with its empty tables behind it. */
+static void store_directory(uint8_t *image, uint64_t *sector, uint64_t entries)
+{
+    uint64_t directory_sectors = (entries * 4 + 511) / 512, table = *sector + directory_sectors;
+
+    for (uint64_t i = 0; i < entries; i++) {
+        store_le32(image + *sector * 512 + i * 4, (uint32_t)(table + i * NEW_TABLE));
+    }
+    *sector = table + entries * NEW_TABLE;
+}
+
+static void store_descriptor(char *text, const char *filename, uint64_t sectors)
+{
+    g_autofree char *name = g_path_get_basename(filename);
+
+    g_snprintf(text, DESCRIPTOR_SIZE * 512,
+               "# Disk DescriptorFile\nversion=1\nCID=%08x\nparentCID=ffffffff\n"
+               "createType=\"monolithicSparse\"\n\n# Extent description\n"
+               "RW %" G_GUINT64_FORMAT " SPARSE \"%s\"\n\n# The Disk Data Base\n#DDB\n\n"
+               "ddb.virtualHWVersion = \"4\"\nddb.geometry.cylinders = \"%" G_GUINT64_FORMAT "\"\n"
+               "ddb.geometry.heads = \"16\"\nddb.geometry.sectors = \"63\"\n"
+               "ddb.adapterType = \"ide\"\n", (unsigned)(g_random_int() & INT32_MAX), sectors, name,
+               sectors / (63 * 16));
+}
+
+static int write_new(BlockNode *file, const char *filename, uint64_t sectors)
+{
+    uint64_t span = NEW_GRAIN * NEW_TABLE_ENTRIES, entries = (sectors + span - 1) / span;
+    uint64_t directory_sectors = (entries * 4 + 511) / 512, at = DESCRIPTOR_AT + DESCRIPTOR_SIZE;
+    uint64_t overhead = align_up(at + 2 * (directory_sectors + entries * NEW_TABLE), NEW_GRAIN);
+    g_autofree uint8_t *h = g_try_malloc0(overhead * 512);
+
+    if (!h) {
+        return -ENOMEM;
+    }
+    memcpy(h, "KDMV", 4);
+    store_le32(h + 4, 1);
+    store_le32(h + 8, FLAG_NEWLINES | FLAG_REDUNDANT);
+    store_le64(h + 12, sectors);
+    store_le64(h + 20, NEW_GRAIN);
+    store_le64(h + 28, DESCRIPTOR_AT);
+    store_le64(h + 36, DESCRIPTOR_SIZE);
+    store_le32(h + 44, NEW_TABLE_ENTRIES);
+    store_le64(h + 48, at);
+    store_directory(h, &at, entries);
+    store_le64(h + 56, at);
+    store_directory(h, &at, entries);
+    store_le64(h + 64, overhead);
+    memcpy(h + 73, "\n \r\n", 4);
+    store_descriptor((char *)h + DESCRIPTOR_AT * 512, filename, sectors);
+    return node_pwrite(file, 0, h, overhead * 512, 0);
+}
+
+static bool vmdk_create(BlockGraph *graph, const char *filename, GHashTable *options,
+                        GError **error)
+{
+    static const char *const subformats[] = { "monolithicSparse", NULL };
+    uint64_t size = 0;
+    int subformat = 0, result;
+    BlockNode *file;
+
+    if (!options_take_size(options, "size", &size, error) ||
+        !options_take_enum(options, "subformat", subformats, &subformat, error)) {
+        return false;
+    }
+    if (size > UINT64_C(2) << 40) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "The size %" G_GUINT64_FORMAT " is more than a sparse VMDK can have (2 TiB)",
+                          size);
+    }
+    file = mapped_create_file(graph, filename, error);
+    if (!file) {
+        return false;
+    }
+    result = write_new(file, filename, align_up(size, 512) / 512);
+    node_unref(file);
+    return result == 0 || error_fail_errno(error, -result, "Could not write '%s'", filename);
+}
+
 static int vmdk_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *count,
                        uint64_t *map, BlockNode **file)
 {
@@ -410,18 +607,28 @@ static int vmdk_info(BlockNode *node, BlockNodeInfo *info)
     Vmdk *vmdk = node->state;
 
     info->cluster_size = g_array_index(vmdk->extents, Extent, 0).grain;
+    info->unallocated_reads_zero = vmdk->parent_cid == UINT32_MAX;
     return 0;
 }
 
+static const BlockOption vmdk_create_options[] = {
+    { "size", "Virtual disk size" },
+    { "subformat", "monolithicSparse (default)" },
+    { 0 },
+};
+
 static const BlockDriver vmdk_driver = {
     .name = "vmdk",
-    .summary = "VMware virtual disk, read only",
+    .summary = "VMware virtual disk",
     .instance_size = sizeof(Vmdk),
     .has_backing = true,
     .probe = vmdk_probe,
     .open = vmdk_open,
     .close = vmdk_close,
+    .create_options = vmdk_create_options,
+    .create = vmdk_create,
     .read = vmdk_read,
+    .write = vmdk_write,
     .status = vmdk_status,
     .length = vmdk_length,
     .info = vmdk_info,

@@ -4,6 +4,7 @@
 
 usage: formats.py KASO_IMG KASO_IO
 """
+import itertools
 import os
 import random
 import shutil
@@ -30,16 +31,16 @@ def run(*command, status=0):
 
 
 WRITABLE = [('vdi', ''), ('vdi', 'static=on'), ('vpc', ''), ('vpc', 'force_size=on'),
-            ('vpc', 'subformat=fixed,force_size=on')]
+            ('vpc', 'subformat=fixed,force_size=on'), ('vmdk', '')]
 
 
 def written_reads_the_same(kaso, io, qemu, folder, raw):
-    """Images made and written here, as QEMU reads them."""
+    """Images made here or by QEMU and written here, as QEMU reads them."""
     rand = random.Random(6)
-    for format_name, options in WRITABLE:
+    for maker, (format_name, options) in itertools.product(([kaso], qemu), WRITABLE):
         image = os.path.join(folder, 'image.' + format_name)
         same = os.path.join(folder, 'same.raw')
-        run(kaso, 'convert', '-f', 'raw', '-O', format_name, *(['-o', options] if options else []),
+        run(*maker, 'convert', '-f', 'raw', '-O', format_name, *(['-o', options] if options else []),
             raw, image)
         run(kaso, 'convert', '-f', format_name, '-O', 'raw', image, same)
         commands = []
@@ -50,10 +51,10 @@ def written_reads_the_same(kaso, io, qemu, folder, raw):
         run(io, '-f', format_name, *commands, image)
         run(io, '-f', 'raw', *commands, same)
         run(*qemu, 'compare', '-f', format_name, '-F', 'raw', image, same)
-        if format_name == 'vdi':
-            run(*qemu, 'check', '-f', 'vdi', image)
+        if format_name in ('vdi', 'vmdk'):
+            run(*qemu, 'check', '-f', format_name, image)
         os.unlink(image)
-        print('ok writing', format_name, options)
+        print('ok writing', maker[0], format_name, options)
 
 
 def main():
