@@ -427,8 +427,9 @@ static BlockNode *open_target(BlockJob *job, GHashTable *arguments, GError **err
 static bool start_copy(BlockJob *job, GHashTable *arguments, bool mirror, GError **error)
 {
     g_autofree char *bitmap = options_take(arguments, "bitmap");
-    g_autofree char *bitmap_mode = options_take(arguments, "bitmap-mode");
 
+    /* Accepted: "on-success", the default, is what the job does. */
+    g_free(options_take(arguments, "bitmap-mode"));
     job->type = mirror ? "mirror" : "backup";
     job->run = mirror ? job_run_mirror : job_run_backup;
     job->finish = mirror ? job_finish_mirror : NULL;
