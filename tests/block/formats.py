@@ -31,7 +31,8 @@ def run(*command, status=0):
 
 
 WRITABLE = [('vdi', ''), ('vdi', 'static=on'), ('vpc', ''), ('vpc', 'force_size=on'),
-            ('vpc', 'subformat=fixed,force_size=on'), ('vmdk', '')]
+            ('vpc', 'subformat=fixed,force_size=on'), ('vmdk', ''),
+            ('parallels', ''), ('parallels', 'cluster_size=64k')]
 
 
 def written_reads_the_same(kaso, io, qemu, folder, raw):
@@ -51,7 +52,7 @@ def written_reads_the_same(kaso, io, qemu, folder, raw):
         run(io, '-f', format_name, *commands, image)
         run(io, '-f', 'raw', *commands, same)
         run(*qemu, 'compare', '-f', format_name, '-F', 'raw', image, same)
-        if format_name in ('vdi', 'vmdk'):
+        if format_name in ('vdi', 'vmdk', 'parallels'):
             run(*qemu, 'check', '-f', format_name, image)
         os.unlink(image)
         print('ok writing', maker[0], format_name, options)
