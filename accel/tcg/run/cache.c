@@ -23,6 +23,8 @@ bool cache_init(TcgRun *run, GError **error)
         return error_fail_errno(error, errno, "cannot map %" G_GUINT64_FORMAT
                                 " MiB of executable memory for translated code", run->cache_mib);
     }
+    /* Fewer misses of the host's instruction TLB; where it is refused, nothing is lost. */
+    madvise(run->code, size, MADV_HUGEPAGE);
     run->code_start = run->code_next = run->code;
     run->code_end = run->code + size;
     run->hash = mmap(NULL, sizeof *run->hash << TCG_UNIT_HASH_BITS, PROT_READ | PROT_WRITE,
