@@ -82,11 +82,13 @@ static void find_roots(Emitter *e)
     for (unsigned i = 0; i < unit->var_count; i++) {
         vars_are_64 &= unit->vars[i].type != IR_I32;
     }
+    e->vars_are_64 = vars_are_64;
     for (unsigned i = 0; i < unit->count; i++) {
         e->root[i] = (IrRef)i;
         e->regs[i] = 0;
         e->slot[i] = NO_SLOT;
         e->hold[i] = 0;
+        e->keep[i] = 0;
         e->home_var[i] = NO_VAR;
         e->hint[i] = NO_REG;
         e->next_use[i] = 0;

@@ -130,6 +130,14 @@ typedef struct {
 } AccessGroup;
 enum { MAX_GROUPS = 2 };
 
+/* Where the operands of a flags op are: a register, a place in memory, or neither: a constant. */
+typedef struct {
+    IrRef op; /* 0: none */
+    int8_t reg[2];
+    bool in_memory[2];
+    Mem memory[2];
+} Recipe;
+
 /* Out-of-line code to emit after the unit's body. */
 typedef struct {
     uint8_t kind;       /* StubKind */
@@ -145,6 +153,7 @@ typedef struct {
     uint8_t *jumps[6]; /* displacements (rel32) that lead here */
     uint8_t *join;     /* where to continue */
     TcgLink *link;
+    Recipe recipe;     /* flags to compute and store first */
     AccessGroup group; /* to be looked up again after the slow access */
 } ColdStub;
 
@@ -156,7 +165,8 @@ struct Emitter {
     unsigned at;        /* the op that is being emitted */
     uint16_t pc_offset; /* of the current guest instruction */
     bool failed;
-    bool done; /* an op ended the unit */
+    bool vars_are_64; /* no variable is an i32 */
+    bool done;        /* an op ended the unit */
     uint8_t *entry;
     TcgLink *links;
     unsigned link_count, max_links;
@@ -174,6 +184,8 @@ struct Emitter {
 
     /* EFLAGS. */
     IrRef eflags;
+    IrRef
+        recipe; /* the flags variable's value, to be computed again from its operands when needed */
     uint8_t eflags_kind;
 
     /* Variables. */
@@ -189,6 +201,7 @@ struct Emitter {
     uint32_t regs[IR_MAX_OPS];
     int16_t slot[IR_MAX_OPS];
     uint8_t hold[IR_MAX_OPS];       /* dirty variables whose current value this is */
+    uint8_t keep[IR_MAX_OPS];       /* uses by the recipe */
     uint8_t home_var[IR_MAX_OPS];   /* variable whose home holds the value, or NO_VAR */
     int8_t hint[IR_MAX_OPS];        /* pin to compute into, or NO_REG */
     uint8_t skip[IR_MAX_OPS];       /* dead, an alias (SKIP_DEAD), or done with an earlier op */
@@ -223,7 +236,7 @@ static inline const IrOp *emitter_value(const Emitter *e, IrRef ref)
 
 static inline bool emitter_needed(const Emitter *e, IrRef root)
 {
-    return e->next_use[root] || e->hold[root];
+    return e->next_use[root] || e->hold[root] || e->keep[root];
 }
 
 static inline bool emitter_is_temporary(const Emitter *e, int reg)
@@ -309,7 +322,11 @@ typedef struct {
 
 /* To be called before an instruction that overwrites EFLAGS, and before operands are in place. */
 void emitter_clobber_flags(Emitter *e);
-bool emitter_flags_are_free(const Emitter *e); /* the above would cost nothing */
+bool emitter_flags_are_free(const Emitter *e);
+void emitter_drop_recipe(Emitter *e);
+Recipe emitter_recipe(const Emitter *e);
+void emit_recipe(Emitter *e, const Recipe *recipe);
+    /* leaves the flags in EFLAGS */ /* the above would cost nothing */
 void emitter_set_eflags(Emitter *e, IrRef flags, EflagsKind kind);
 HostCondition emitter_condition(Emitter *e, IrRef flags, IrCond cond);
 void emitter_flags_to_rax(Emitter *e); /* EFLAGS to AX in memory format */

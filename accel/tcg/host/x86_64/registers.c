@@ -128,7 +128,7 @@ static void back_up(Emitter *e, int reg)
             }
         }
     }
-    if (e->next_use[value] && !is_backed(e, value, reg)) {
+    if ((e->next_use[value] || e->keep[value]) && !is_backed(e, value, reg)) {
         store_slot(e, value, reg);
     }
 }
@@ -363,7 +363,7 @@ bool emitter_needed_after(const Emitter *e, IrRef root)
 {
     const IrOp *op = &e->unit->ops[e->at];
 
-    if (e->hold[root]) {
+    if (e->hold[root] || e->keep[root]) {
         return true;
     }
     for (unsigned k = 0; k < 4; k++) {

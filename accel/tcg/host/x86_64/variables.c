@@ -64,6 +64,9 @@ static void set_unpinned(Emitter *e, IrRef value, unsigned var)
 
         clear_dirty(e, var);
         e->hold[old]--;
+        if (e->recipe == old) {
+            emitter_drop_recipe(e);
+        }
         emitter_release(e, old);
     }
     if (e->home_value[var] == value) {
@@ -138,6 +141,9 @@ void emitter_mark_clean(Emitter *e, unsigned var)
 
     clear_dirty(e, var);
     e->hold[value]--;
+    if (e->recipe == value) {
+        emitter_drop_recipe(e);
+    }
     if (e->home_var[value] == NO_VAR) {
         e->home_var[value] = (uint8_t)var;
         e->home_value[var] = value;
@@ -156,7 +162,15 @@ void emitter_store_home(Emitter *e, unsigned var)
                       (int32_t)tcg_flags_from_nzcv((uint32_t)e->unit->ops[value].imm << 28));
     } else if (opcode == IR_OP_const) {
         store_const(e, var, value);
-    } else if (e->eflags == value) {
+    } else if (e->eflags == value || e->recipe == value) {
+        if (e->eflags != value) {
+            Recipe recipe = emitter_recipe(e);
+
+            emit_recipe(e, &recipe);
+            emitter_set_eflags(e, value,
+                               e->unit->ops[value].opcode == IR_OP_subf ? EFLAGS_INVERTED
+                                                                        : EFLAGS_DIRECT);
+        }
         emitter_flags_to_rax(e); /* stores and marks */
         return;
     } else if (e->slot[value] != NO_SLOT) {
@@ -210,6 +224,10 @@ void emitter_snapshot(Emitter *e, ColdStub *stub)
                 e->failed = true;
                 return;
             }
+            if (e->recipe == value && e->eflags != value) {
+                stub->recipe = emitter_recipe(e);
+                continue;
+            }
             if (!e->regs[value] && e->eflags == value &&
                 e->unit->ops[value].opcode != IR_OP_fconst) {
                 stub->save_flags = true;
@@ -248,9 +266,23 @@ static void cold_store_const(Emitter *e, const ColdStore *store)
     }
 }
 
-/* In a stub: stores only, and no register changes. */
+static void cold_store_recipe(Emitter *e, const Recipe *recipe)
+{
+    bool inverted = e->unit->ops[recipe->op].opcode == IR_OP_subf;
+
+    emit_recipe(e, recipe);
+    asm_store(&e->a, true, mem(RSP, FRAME_SCRATCH), RAX);
+    emit_eflags_to_ax(e, inverted ? EFLAGS_INVERTED : EFLAGS_DIRECT, NO_REG);
+    asm_store_sized(&e->a, 1, emitter_home(e, e->b->flags_var), RAX);
+    asm_load(&e->a, true, RAX, mem(RSP, FRAME_SCRATCH));
+}
+
+/* In a stub: stores only, and no register changes. EFLAGS change when there is a recipe. */
 void emit_cold_stores(Emitter *e, const ColdStub *stub)
 {
+    if (stub->recipe.op) {
+        cold_store_recipe(e, &stub->recipe);
+    }
     for (unsigned i = 0; i < stub->store_count; i++) {
         const ColdStore *store = &e->cold_stores[stub->first_store + i];
 
