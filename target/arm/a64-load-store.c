@@ -227,6 +227,7 @@ static void load_pair(A64Translator *t, IrType type, unsigned esz, unsigned sign
                                    .sub = (uint8_t)(flags | sign),
                                    .args = { cookie },
                                    .imm = (int64_t)i << esz });
+        out[i] = a64_swap_vector(t, type, esz, out[i]);
     }
 }
 
@@ -240,6 +241,8 @@ static void store_pair(A64Translator *t, IrType type, unsigned esz, IrRef base, 
         a64_store(t, type, esz, 0, base, imm + (1 << esz), second);
         return;
     }
+    first = a64_swap_vector(t, type, esz, first);
+    second = a64_swap_vector(t, type, esz, second);
     a64_op(t, (IrOp){ .opcode = IR_OP_st2,
                       .type = (uint8_t)type,
                       .esz = (uint8_t)esz,

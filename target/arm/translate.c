@@ -54,15 +54,36 @@ unsigned a64_memory_flags(const A64Translator *t)
            (t->mode & ARM_MODE_ALIGN ? IR_MEM_ALIGNED : 0);
 }
 
+/* Vectors travel in memory order: for big-endian data their bytes are reversed here. */
+static bool swaps_vector(const A64Translator *t, IrType type, unsigned esz)
+{
+    return type == IR_V128 && esz && (t->mode & ARM_MODE_BE);
+}
+
+IrRef a64_swap_vector(A64Translator *t, IrType type, unsigned esz, IrRef value)
+{
+    if (!swaps_vector(t, type, esz)) {
+        return value;
+    }
+    value = a64_vop1(t, IR_OP_vrev, 0, value, esz < 3 ? esz : 3);
+    return esz < 4 ? value
+                   : a64_op(t, (IrOp){ .opcode = IR_OP_vext,
+                                       .type = IR_V128,
+                                       .args = { value, value },
+                                       .imm = 8 });
+}
+
 IrRef a64_load(A64Translator *t, IrType type, unsigned esz, unsigned flags, IrRef address,
                int64_t imm)
 {
-    return a64_op(t, (IrOp){ .opcode = IR_OP_ld,
-                             .type = (uint8_t)type,
-                             .esz = (uint8_t)esz,
-                             .sub = (uint8_t)(flags | a64_memory_flags(t)),
-                             .args = { address },
-                             .imm = imm });
+    IrRef value = a64_op(t, (IrOp){ .opcode = IR_OP_ld,
+                                    .type = (uint8_t)type,
+                                    .esz = (uint8_t)esz,
+                                    .sub = (uint8_t)(flags | a64_memory_flags(t)),
+                                    .args = { address },
+                                    .imm = imm });
+
+    return a64_swap_vector(t, type, esz, value);
 }
 
 void a64_store(A64Translator *t, IrType type, unsigned esz, unsigned flags, IrRef address,
@@ -72,7 +93,7 @@ void a64_store(A64Translator *t, IrType type, unsigned esz, unsigned flags, IrRe
                       .type = (uint8_t)type,
                       .esz = (uint8_t)esz,
                       .sub = (uint8_t)(flags | a64_memory_flags(t)),
-                      .args = { address, value },
+                      .args = { address, a64_swap_vector(t, type, esz, value) },
                       .imm = imm });
 }
 

@@ -217,6 +217,8 @@ IrRef a64_load(A64Translator *t, IrType type, unsigned esz, unsigned flags, IrRe
                int64_t imm);
 void a64_store(A64Translator *t, IrType type, unsigned esz, unsigned flags, IrRef address,
                int64_t imm, IrRef value);
+/* In big-endian mode, a vector of 1 << esz bytes as it goes to or comes from memory. */
+IrRef a64_swap_vector(A64Translator *t, IrType type, unsigned esz, IrRef value);
 /* IR_MEM_BE and IR_MEM_ALIGNED as the mode says. */
 unsigned a64_memory_flags(const A64Translator *t);
 

@@ -45,7 +45,7 @@ typedef enum {
 enum {
     IR_MEM_SIGNED = 1,   /* integer load: sign extension (otherwise zero) to the op's type */
     IR_MEM_UNPRIV = 2,   /* as if at EL0 (LDTR) */
-    IR_MEM_BE = 4,       /* big-endian data */
+    IR_MEM_BE = 4,       /* big-endian data; vectors always travel in memory order */
     IR_MEM_ALIGNED = 8,  /* an unaligned address is an alignment fault */
     IR_MEM_SC = 16,      /* store: a later load may not pass it (STLR) */
     IR_MEM_PAIR = 32,    /* ldchk, st2: devices ask for the alignment of one half only */
