@@ -5,28 +5,27 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "block/block.h"
 #include "main/handlers.h"
 
 static const char *const objects_not_yet[] = {
-    "secret",
-    "tls-creds-x509",
-    "tls-creds-anon",
-    "tls-creds-psk",
-    "filter-dump",
-    "filter-mirror",
-    "filter-redirector",
-    "can-bus",
-    "throttle-group",
-    "authz-simple",
-    "colo-compare",
-    "cryptodev-backend",
-    "rng-egd",
-    "input-linux",
-    "pr-manager-helper",
-    "sev-guest",
-    "thread-context",
-    NULL,
+    "tls-creds-anon", "filter-dump",       "filter-mirror", "filter-redirector", "can-bus",
+    "throttle-group", "authz-simple",      "colo-compare",  "cryptodev-backend", "rng-egd",
+    "input-linux",    "pr-manager-helper", "sev-guest",     "thread-context",    NULL,
 };
+
+/* Objects that belong to the block layer: passphrases and TLS credentials of images. */
+static const char *const block_objects[] = { "secret", "tls-creds-x509", "tls-creds-psk", NULL };
+
+static bool add_block_object(Setup *setup, const char *type, const char *id, const KeyValues *list,
+                             GError **error)
+{
+    g_autoptr(GHashTable) options = key_values_table(list);
+
+    g_hash_table_replace(options, g_strdup("qom-type"), g_strdup(type));
+    g_hash_table_replace(options, g_strdup("id"), g_strdup(id));
+    return block_secret_add(setup->graph, options, error);
+}
 
 bool option_object(Setup *setup, const char *argument, GError **error)
 {
@@ -42,6 +41,9 @@ bool option_object(Setup *setup, const char *argument, GError **error)
     id = key_values_take(list, "id");
     if (!type || !id) {
         return error_fail(error, KASO_ERROR_INVALID, "it needs a type and id=NAME");
+    }
+    if (g_strv_contains(block_objects, type)) {
+        return add_block_object(setup, type, id, list, error);
     }
     if (g_strv_contains(objects_not_yet, type)) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED, "not yet: object '%s' is not built", type);

@@ -102,7 +102,7 @@ REFUSED = [
     ([*VIRT, '-object', 'rng-random,id=r,filename=/nonexistent/rng'], r"cannot open '/nonexistent/rng'"),
     ([*VIRT, '-object', 'memory-backend-ram,id=m'], r'needs size='),
     ([*VIRT, '-object', 'memory-backend-ram,id=m,size=32M', '-M', 'virt,memory-backend=m'], r'holds 32 MiB, but -m asks for 64'),
-    ([*VIRT, '-object', 'secret,id=s'], r'not yet'),
+    ([*VIRT, '-object', 'secret,id=s'], r"either 'data' or 'file'"),
     ([*VIRT, '-d', 'in_asn'], r"did you mean 'in_asm'"),
     ([*VIRT, '-D', '/nonexistent/log'], r"'/nonexistent/log'"),
     ([*VIRT, '-dfilter', 'everything'], r'no address range'),
