@@ -268,13 +268,13 @@ static void emit_pad(Emitter *e, uint8_t *code)
 bool host_emit_unit(HostBackend *backend, const IrUnit *unit, uint8_t *code, size_t room,
                     TcgLink *links, unsigned max_links, HostCode *out)
 {
-    Emitter *e = atomic_exchange(&backend->spare, NULL);
+    Emitter *e;
     bool ok;
 
     if (room < ROOM_PER_OP) {
-        atomic_store(&backend->spare, e);
         return false;
     }
+    e = atomic_exchange(&backend->spare, NULL);
     if (!e) {
         e = g_new(Emitter, 1);
     }
