@@ -64,6 +64,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, address):
+        """Clients that hang up are part of the test."""
+
+
 def run(*command, status=0):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           timeout=60)
@@ -79,7 +84,7 @@ def expect(text, output):
 
 def main():
     img, io = sys.argv[1:3]
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    server = Server(('127.0.0.1', 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     base = 'http://127.0.0.1:%d' % server.server_address[1]
     with tempfile.TemporaryDirectory(prefix='kaso-http-') as folder:
