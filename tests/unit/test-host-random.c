@@ -5,6 +5,7 @@
  *
  * Usage: test-host-random [COUNT [SEED [LENGTH [FILE]]]]; a small LENGTH finds short failures; FILE
  * gets the code of the unit that fails, to disassemble (objdump -D -b binary -m i386:x86-64).
+ * NARROW in the environment: some variables are i32.
  */
 #include <glib.h>
 #include <inttypes.h>
@@ -53,6 +54,7 @@ static HostThunks thunks;
 static bool interpreting;
 static GRand *rng;
 static unsigned max_length = 300;
+static unsigned narrow_from = INT_VARS; /* int variables from this one on are i32 */
 
 static Guest *guest_of(TcgState *env)
 {
@@ -292,9 +294,16 @@ static IrRef constant(Maker *m, IrType type)
 
 static unsigned random_var(IrType type)
 {
-    return type == IR_FLAGS  ? FLAGS_VAR
-           : type == IR_V128 ? INT_VARS + pick(VECTOR_VARS)
-                             : pick(INT_VARS);
+    switch (type) {
+    case IR_FLAGS:
+        return FLAGS_VAR;
+    case IR_V128:
+        return INT_VARS + pick(VECTOR_VARS);
+    case IR_I32:
+        return narrow_from + pick(INT_VARS - narrow_from);
+    default:
+        return pick(narrow_from);
+    }
 }
 
 static IrRef value_of(Maker *m, IrType type)
@@ -688,8 +697,9 @@ static void make_call(Maker *m)
 
 static void make_set(Maker *m)
 {
-    static const IrType types[] = { IR_I64, IR_I64, IR_I64, IR_V128, IR_V128, IR_FLAGS };
-    IrType t = types[pick(G_N_ELEMENTS(types))];
+    static const IrType types[] = { IR_I64,  IR_I64,   IR_I64, IR_V128,
+                                    IR_V128, IR_FLAGS, IR_I32, IR_I32 };
+    IrType t = types[pick(narrow_from < INT_VARS ? G_N_ELEMENTS(types) : 6)];
     IrRef value = value_of(m, t);
 
     emit(m, (IrOp){
@@ -866,7 +876,10 @@ static void describe_state(void)
                                        : i < FLAGS_VAR ? 'v'
                                                        : 'f',
                                        i < INT_VARS ? i : i - INT_VARS);
-        vars[i].type = i < INT_VARS ? IR_I64 : i < FLAGS_VAR ? IR_V128 : IR_FLAGS;
+        vars[i].type = i < narrow_from ? IR_I64
+                       : i < INT_VARS  ? IR_I32
+                       : i < FLAGS_VAR ? IR_V128
+                                       : IR_FLAGS;
         vars[i].offset = (int32_t)(i < INT_VARS    ? offsetof(Guest, x) + 8 * i
                                    : i < FLAGS_VAR ? offsetof(Guest, v) + 16 * (i - INT_VARS)
                                                    : offsetof(Guest, flags));
@@ -947,6 +960,7 @@ int main(int argc, char **argv)
                 .links = g_new0(TcgLink, 2048),
                 .unit = g_new0(IrUnit, 1) };
 
+    narrow_from = g_getenv("NARROW") ? 12 : INT_VARS;
     max_length = argc > 3 ? (unsigned)atoi(argv[3]) : max_length;
     describe_state();
     b.backend = host_backend_new(&runtime, &error);
