@@ -570,8 +570,6 @@ static int convert_run(Tool *tool, int argc, char **argv)
         goto out;
     }
     command.target = argv[argc - 1];
-    /* With several coroutines it pays to read and write on other threads. */
-    block_graph_set_blocking(tool->graph, false);
     if (open_sources(tool, &command, argv + optind, (unsigned)(argc - optind - 1)) &&
         (command.no_create || create_target(tool, &command))) {
         status = convert_target(tool, &command);
