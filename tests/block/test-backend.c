@@ -293,6 +293,29 @@ static void test_throttle(Fixture *f, gconstpointer mode)
     block_close(block);
 }
 
+/* Chosen requests fail, as often as the rule says, and the statistics count them. */
+static void test_faults(Fixture *f, gconstpointer mode)
+{
+    g_autofree char *text = g_strdup_printf(
+        "driver=blkdebug,file.driver=raw,file.file.filename=%s,werror=stop,"
+        "inject-error.0.iotype=write,inject-error.0.sector=2,inject-error.0.errno=28,"
+        "inject-error.0.once=on,inject-error.1.iotype=flush", f->image);
+    g_autoptr(GHashTable) table = options(text);
+    GError *error = NULL;
+    BlockBackend *block = block_open(f->graph, table, &error);
+    uint8_t buffer[2048] = { 1 };
+    BlockStatistics statistics;
+
+    g_assert_no_error(error);
+    g_assert_cmpint(block_error_policy(block, true), ==, BLOCK_ERROR_STOP);
+    g_assert_cmpint(block_pwrite(block, 0, buffer, sizeof buffer), ==, -ENOSPC);
+    g_assert_cmpint(block_pwrite(block, 0, buffer, sizeof buffer), ==, 0);
+    g_assert_cmpint(block_flush_sync(block), ==, -EIO);
+    block_statistics(block, &statistics);
+    g_assert_cmpuint(statistics.failed_writes, ==, 1);
+    block_close(block);
+}
+
 static void *thread_writer(void *opaque)
 {
     BlockBackend *block = opaque;
@@ -352,6 +375,7 @@ int main(int argc, char **argv)
     add("probed-raw", "", test_probed_raw);
     add("nodes", "", test_nodes);
     add("throttle", "", test_throttle);
+    add("faults", "", test_faults);
     add("threads", "", test_threads);
     return g_test_run();
 }
