@@ -15,7 +15,7 @@ NO_RESOURCES, NOT_IMPLEMENTED = 3, 4  # stress-ng's exit status when some stress
 NOISE = "aborted early|finished prematurely|Memory failure|Out of memory"
 CLASSES = os.environ.get("KASO_STRESS_CLASSES", "cpu memory vm os scheduler").split()
 # Stressors that need what the guest does not have (namespaces, swap, real devices) or that end the guest.
-EXCLUDE = "bad-altstack,bind-mount,clone,oom-pipe,watchdog,softlockup,sysinval,swap,uprobe,smi,rdrand,cpu-online,ramfs,binderfs,dev,dev-shm,resources,netlink-task,userfaultfd"
+EXCLUDE = "bad-altstack,bind-mount,clone,oom-pipe,watchdog,softlockup,sysinval,swap,uprobe,loop,io-uring,pty,cyclic,smi,rdrand,cpu-online,ramfs,binderfs,dev,dev-shm,resources,netlink-task,userfaultfd"
 
 
 def resident_mib(pid):
@@ -40,7 +40,7 @@ def main():
         guest.expect("^bench-ready", 300)
         guest.line("shell")
         guest.expect("^shell-ready", 60)
-        guest.command("ip link set lo up")
+        guest.command("ip link set lo up; mkdir -p /dev/pts /dev/shm; mount -t devpts devpts /dev/pts; mount -t tmpfs shm /dev/shm")
         for name in CLASSES:
             status, output = guest.command(
                 f"stress-ng --class {name} --sequential 4 --verify --timeout {seconds} --exclude {EXCLUDE} -q "
