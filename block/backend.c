@@ -619,11 +619,9 @@ static void attach_entry(void *opaque)
         error_fail(call->error, KASO_ERROR_NOT_FOUND,
                    "Cannot find a drive with id='%s' nor a block node with node-name='%s'",
                    call->name, call->name);
-    } else if (node->read_only && !call->flag) {
-        error_fail(call->error, KASO_ERROR_GENERIC,
-                   "Block node '%s' is read-only, but the device needs to write", call->name);
     } else {
-        call->block = block_new(node, NULL, backend_perm(call->flag), DEVICE_SHARED, call->error);
+        call->block = block_new(node, NULL, backend_perm(call->flag || node->read_only),
+                                DEVICE_SHARED, call->error);
         if (call->block) {
             call->block->read_only = call->flag || node->read_only;
             call->block->on_write_error = BLOCK_ERROR_ENOSPC;

@@ -53,7 +53,7 @@ bool block_node_add(BlockGraph *graph, GHashTable *options, GError **error);
 bool block_node_remove(BlockGraph *graph, const char *node_name, GError **error);
 /*
  * For a device's drive= property: the backend with that id, or a new one on the node with that
- * name (the caller closes it either way).
+ * name (the caller closes it either way). On a read-only node it is read-only, too: block_read_only tells.
  */
 BlockBackend *block_attach(BlockGraph *graph, const char *id_or_node_name, bool read_only,
                            GError **error);

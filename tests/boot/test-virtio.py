@@ -108,8 +108,9 @@ def main():
         argv = [kaso, "-M", "virt", "-cpu", "cortex-a57", "-m", "512", "-nodefaults", "-display", "none"]
         argv += ["-serial", "stdio", "-kernel", f"{guest_dir}/kernel", "-initrd", f"{guest_dir}/initrd.img"]
         argv += ["-append", "console=ttyAMA0 quiet panic=-1", "-no-reboot"] + machine
-        for name, options in ("source", "readonly=on"), ("target", "cache=none"):
-            argv += ["-drive", f"if=none,id={name},format=raw,file={folder}/{name},{options}"]
+        argv += ["-blockdev", f"driver=raw,node-name=source,read-only=on,file.driver=file,file.filename={folder}/source"]
+        argv += ["-drive", f"if=none,id=target,format=raw,cache=none,file={folder}/target"]
+        for name in "source", "target":
             argv += ["-device", f"virtio-blk-{suffix},drive={name},serial={name}{each}"]
         argv += ["-netdev", "user,id=net", "-device", f"virtio-net-{suffix},netdev=net{each}"]
         argv += ["-device", f"virtio-rng-{suffix}{each}", "-device", f"virtio-serial-{suffix}{each}"]
