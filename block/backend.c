@@ -13,7 +13,13 @@
 #include <errno.h>
 #include <string.h>
 
-typedef enum { REQUEST_READ, REQUEST_WRITE, REQUEST_FLUSH, REQUEST_ZEROES, REQUEST_DISCARD } RequestKind;
+typedef enum {
+    REQUEST_READ,
+    REQUEST_WRITE,
+    REQUEST_FLUSH,
+    REQUEST_ZEROES,
+    REQUEST_DISCARD
+} RequestKind;
 
 typedef struct {
     AsyncCompletion completion; /* must stay first */
@@ -335,9 +341,9 @@ static bool apply_cache_mode(const char *mode, BlockOpenFlags *flags, bool *writ
         const char *name;
         bool direct, no_flush, write_cache;
     } modes[] = {
-        { "none", true, false, true },           { "off", true, false, true },
-        { "writeback", false, false, true },     { "writethrough", false, false, false },
-        { "directsync", true, false, false },    { "unsafe", false, true, true },
+        { "none", true, false, true },        { "off", true, false, true },
+        { "writeback", false, false, true },  { "writethrough", false, false, false },
+        { "directsync", true, false, false }, { "unsafe", false, true, true },
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(modes); i++) {
@@ -350,7 +356,8 @@ static bool apply_cache_mode(const char *mode, BlockOpenFlags *flags, bool *writ
     }
     return error_fail(error, KASO_ERROR_INVALID,
                       "invalid cache option '%s': choose none, writeback, writethrough, directsync "
-                      "or unsafe", mode);
+                      "or unsafe",
+                      mode);
 }
 
 /* Options of -drive that belong to the backend. */
@@ -390,9 +397,9 @@ static bool drive_take_flags(GHashTable *options, DriveOptions *drive, GError **
 static void drive_take_throttle(GHashTable *options, DriveOptions *drive)
 {
     static const char *const keys[] = {
-        "bps",         "bps_rd",      "bps_wr",      "iops",        "iops_rd",     "iops_wr",
-        "bps_max",     "bps_rd_max",  "bps_wr_max",  "iops_max",    "iops_rd_max", "iops_wr_max",
-        "iops_size",
+        "bps",         "bps_rd",      "bps_wr",     "iops",       "iops_rd",
+        "iops_wr",     "bps_max",     "bps_rd_max", "bps_wr_max", "iops_max",
+        "iops_rd_max", "iops_wr_max", "iops_size",
     };
 
     drive->throttle = options_take_nested(options, "throttling");
@@ -492,8 +499,8 @@ static void open_entry(void *opaque)
         node = drive_open_node(call->graph, &drive, options, call->error);
     }
     if (node) {
-        call->block = block_new(node, drive.id, backend_perm(node->read_only), DEVICE_SHARED,
-                                call->error);
+        call->block =
+            block_new(node, drive.id, backend_perm(node->read_only), DEVICE_SHARED, call->error);
         if (call->block) {
             call->block->write_cache = drive.write_cache;
             call->block->on_read_error = drive.on_read_error;

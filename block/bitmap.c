@@ -96,7 +96,7 @@ static void set_pieces(DirtyBitmap *bitmap, uint64_t first, uint64_t end, bool v
         if (value) {
             bitmap->bits[first / 8] |= (uint8_t)(1u << first % 8);
         } else {
-            bitmap->bits[first / 8] &= (uint8_t)~(1u << first % 8);
+            bitmap->bits[first / 8] &= (uint8_t) ~(1u << first % 8);
         }
         first++;
     }

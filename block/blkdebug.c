@@ -12,8 +12,8 @@
 enum { RULES_MAX = 16 };
 
 typedef enum { IO_READ, IO_WRITE, IO_ZEROES, IO_DISCARD, IO_FLUSH, IO_ANY } IoType;
-static const char *const io_type_names[] = { "read",  "write", "write-zeroes", "discard",
-                                             "flush", "any",   NULL };
+static const char *const io_type_names[] = { "read", "write", "write-zeroes", "discard", "flush",
+                                             "any",  NULL };
 
 typedef struct {
     int type;
@@ -54,8 +54,8 @@ static bool take_rule(GHashTable *options, Rule *rule, GError **error)
         return false;
     }
     if (!number || number > 133) {
-        return error_fail(error, KASO_ERROR_INVALID, "inject-error: errno=%" G_GUINT64_FORMAT
-                          " is no error number", number);
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "inject-error: errno=%" G_GUINT64_FORMAT " is no error number", number);
     }
     rule->error = -(int)number;
     rule->sector = sector == UINT64_MAX ? -1 : (int64_t)sector;

@@ -20,10 +20,10 @@
 #ifdef HAVE_ASAN
 #include <sanitizer/common_interface_defs.h>
 #define BEFORE_SWITCH(save, bottom, size) __sanitizer_start_switch_fiber(save, bottom, size)
-#define AFTER_SWITCH(save, bottom, size) __sanitizer_finish_switch_fiber(save, bottom, size)
+#define AFTER_SWITCH(save, bottom, size)  __sanitizer_finish_switch_fiber(save, bottom, size)
 #else
 #define BEFORE_SWITCH(save, bottom, size) ((void)(save))
-#define AFTER_SWITCH(save, bottom, size) ((void)(save))
+#define AFTER_SWITCH(save, bottom, size)  ((void)(save))
 #endif
 
 /* Only touched pages cost memory; open and check recurse along backing chains. */

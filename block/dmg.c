@@ -25,10 +25,10 @@ enum {
     CHUNK_RAW = 1,
     CHUNK_IGNORE = 2,
 };
-#define CHUNK_ZLIB 0x80000005u
-#define CHUNK_BZIP2 0x80000006u
+#define CHUNK_ZLIB    0x80000005u
+#define CHUNK_BZIP2   0x80000006u
 #define CHUNK_COMMENT 0x7ffffffeu
-#define CHUNK_END 0xffffffffu
+#define CHUNK_END     0xffffffffu
 
 typedef struct {
     uint64_t start, end; /* bytes of the disk */
@@ -52,7 +52,8 @@ static int dmg_probe(const uint8_t *buffer, size_t size, const char *filename)
 
 static bool add_chunk(Dmg *dmg, const uint8_t *entry, uint64_t first_sector, GError **error)
 {
-    Chunk chunk = { .type = load_be32(entry), .host = load_be64(entry + 24),
+    Chunk chunk = { .type = load_be32(entry),
+                    .host = load_be64(entry + 24),
                     .host_size = load_be64(entry + 32) };
     uint64_t sector = load_be64(entry + 8) + first_sector, count = load_be64(entry + 16);
 
@@ -69,8 +70,10 @@ static bool add_chunk(Dmg *dmg, const uint8_t *entry, uint64_t first_sector, GEr
         (chunk.type >= CHUNK_ZLIB &&
          (count > CHUNK_SECTORS_MAX || chunk.host_size > CHUNK_SECTORS_MAX * 512ull)) ||
         dmg->chunks->len >= CHUNKS_MAX) {
-        return error_fail(error, KASO_ERROR_INVALID, "dmg chunk of %" G_GUINT64_FORMAT
-                          " sectors at %" G_GUINT64_FORMAT " is too large", count, sector);
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "dmg chunk of %" G_GUINT64_FORMAT " sectors at %" G_GUINT64_FORMAT
+                          " is too large",
+                          count, sector);
     }
     chunk.start = sector * 512;
     chunk.end = (sector + count) * 512;
@@ -108,7 +111,7 @@ static int compare_chunks(gconstpointer a, gconstpointer b)
 
 static bool parse_plist(Dmg *dmg, char *xml, GError **error)
 {
-    for (char *at = xml; (at = strstr(at, "<data>")); ) {
+    for (char *at = xml; (at = strstr(at, "<data>"));) {
         char *end = strstr(at, "</data>");
         g_autofree guchar *mish = NULL;
         gsize size;
@@ -124,8 +127,8 @@ static bool parse_plist(Dmg *dmg, char *xml, GError **error)
         at = end + 1;
     }
     g_array_sort(dmg->chunks, compare_chunks);
-    return dmg->chunks->len || error_fail(error, KASO_ERROR_INVALID,
-                                          "The dmg property list names no chunks");
+    return dmg->chunks->len ||
+           error_fail(error, KASO_ERROR_INVALID, "The dmg property list names no chunks");
 }
 
 static void dmg_close(BlockNode *node)

@@ -123,8 +123,12 @@ static int file_transfer_all(FileNode *file, FileOperation operation, uint64_t o
                              struct iovec *iov, unsigned count, int flags)
 {
     while (count) {
-        FileCall call = { .file = file, .operation = operation, .offset = offset, .iov = iov,
-                          .count = count, .flags = flags };
+        FileCall call = { .file = file,
+                          .operation = operation,
+                          .offset = offset,
+                          .iov = iov,
+                          .count = count,
+                          .flags = flags };
         int result = file_transfer(file, &call);
 
         if (result == -EINTR) {
@@ -281,8 +285,9 @@ static int file_flush(BlockNode *node)
 
 static int file_fallocate(FileNode *file, uint64_t offset, uint64_t bytes, int mode)
 {
-    FileCall call = { .file = file, .operation = FILE_FALLOCATE, .offset = offset, .bytes = bytes,
-                      .flags = mode };
+    FileCall call = {
+        .file = file, .operation = FILE_FALLOCATE, .offset = offset, .bytes = bytes, .flags = mode
+    };
     int result = file_simple_call(file, &call);
 
     /* ENODEV: not a regular file; EINVAL: device without the feature, or misaligned for it. */
@@ -377,8 +382,8 @@ static int file_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_
 }
 
 /* Growing and preallocating; also used for new files. */
-static bool file_grow(int fd, uint64_t old_size, uint64_t size, Prealloc prealloc,
-                      const char *path, GError **error)
+static bool file_grow(int fd, uint64_t old_size, uint64_t size, Prealloc prealloc, const char *path,
+                      GError **error)
 {
     g_autofree char *zeroes = NULL;
 
@@ -389,11 +394,12 @@ static bool file_grow(int fd, uint64_t old_size, uint64_t size, Prealloc preallo
         int result = posix_fallocate(fd, (off_t)old_size, (off_t)(size - old_size));
 
         return result == 0 ||
-               error_fail_errno(error, result, "Could not preallocate data for the file '%s'", path);
+               error_fail_errno(error, result, "Could not preallocate data for the file '%s'",
+                                path);
     }
     if (ftruncate(fd, (off_t)size) < 0) {
-        return error_fail_errno(error, errno, "Could not resize '%s' to %" G_GUINT64_FORMAT " bytes",
-                                path, size);
+        return error_fail_errno(error, errno,
+                                "Could not resize '%s' to %" G_GUINT64_FORMAT " bytes", path, size);
     }
     if (prealloc == PREALLOC_OFF || size <= old_size) {
         return true;
@@ -451,12 +457,14 @@ static bool file_open_fd(FileNode *file, BlockNode *node, GError **error)
     if (errno == EINVAL && direct) {
         return error_fail(error, KASO_ERROR_IO,
                           "Could not open '%s': the file system does not support O_DIRECT; use "
-                          "cache=writeback", file->path);
+                          "cache=writeback",
+                          file->path);
     }
     if ((errno == EACCES || errno == EROFS) && !node->read_only) {
         return error_fail(error, KASO_ERROR_IO,
                           "Could not open '%s' for writing: %s. Change its permissions, or use "
-                          "read-only=on", file->path, g_strerror(errno));
+                          "read-only=on",
+                          file->path, g_strerror(errno));
     }
     return error_fail_errno(error, errno, "Could not open '%s'", file->path);
 }
@@ -475,12 +483,14 @@ static bool file_check_kind(FileNode *file, const char *driver, GError **error)
     if (!strcmp(driver, "file") && !S_ISREG(st.st_mode)) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "Could not open '%s': the 'file' driver requires a regular file (for a "
-                          "device use driver=host_device)", file->path);
+                          "device use driver=host_device)",
+                          file->path);
     }
     if (!strcmp(driver, "host_device") && !S_ISBLK(st.st_mode) && !S_ISCHR(st.st_mode)) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "Could not open '%s': the 'host_device' driver requires a block or "
-                          "character device", file->path);
+                          "character device",
+                          file->path);
     }
     return true;
 }
@@ -518,7 +528,8 @@ static bool file_take_options(BlockNode *node, FileNode *file, GHashTable *optio
 
     file->path = options_take(options, "filename");
     if (!file->path || !file->path[0]) {
-        return error_fail(error, KASO_ERROR_INVALID, "The 'file' block driver requires a file name");
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "The 'file' block driver requires a file name");
     }
     if (!options_take_enum(options, "aio", aio_names, &aio, error) ||
         !options_take_enum(options, "locking", on_off_auto, &locking, error)) {
@@ -528,9 +539,10 @@ static bool file_take_options(BlockNode *node, FileNode *file, GHashTable *optio
     file->blocking = block_graph_blocking(node->graph);
     file->locking = locking != 0;
     if (aio == BLOCK_AIO_NATIVE && !file->direct) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "aio=native was specified, but it requires cache.direct=on, which was not "
-                          "specified.");
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "aio=native was specified, but it requires cache.direct=on, which was not "
+            "specified.");
     }
     file->use_ring = (aio == BLOCK_AIO_IO_URING || aio == BLOCK_AIO_NATIVE ||
                       (aio == BLOCK_AIO_AUTO && file->direct)) &&

@@ -32,8 +32,8 @@ BlockGraph *block_graph_new(GMainContext *context)
     graph->context = async_context_new(context);
     graph->secrets = options_new();
     coroutine_queue_init(&graph->quiet);
-    graph->tls = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
-                                       (GDestroyNotify)g_hash_table_unref);
+    graph->tls =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
     return graph;
 }
 
@@ -222,9 +222,9 @@ BlockNode *node_new(BlockGraph *graph, const BlockDriver *driver, const char *no
 
     node->graph = graph;
     node->driver = driver;
-    node->node_name = node_name ? g_strdup(node_name)
-                                : g_strdup_printf("#block%03" G_GUINT64_FORMAT,
-                                                  graph->next_node_number++);
+    node->node_name =
+        node_name ? g_strdup(node_name)
+                  : g_strdup_printf("#block%03" G_GUINT64_FORMAT, graph->next_node_number++);
     node->filename = g_strdup("");
     node->references = 1;
     node->request_alignment = 1;
@@ -354,9 +354,10 @@ static bool node_check_conflicts(BlockNode *node, GError **error)
             unsigned conflict = x->perm & ~y->shared;
 
             if (x != y && conflict) {
-                return error_fail(error, KASO_ERROR_GENERIC,
-                                  "Conflicts with use by %s as '%s', which does not allow '%s' on %s",
-                                  child_user(y), y->name, perm_names(conflict), node->node_name);
+                return error_fail(
+                    error, KASO_ERROR_GENERIC,
+                    "Conflicts with use by %s as '%s', which does not allow '%s' on %s",
+                    child_user(y), y->name, perm_names(conflict), node->node_name);
             }
         }
     }
@@ -384,9 +385,8 @@ bool node_refresh_perms(BlockNode *node, GError **error)
         BlockChild *child = link->data;
         unsigned child_perm, child_shared;
 
-        (node->driver->child_perm ? node->driver->child_perm
-                                  : default_child_perm)(node, child, perm, shared, &child_perm,
-                                                        &child_shared);
+        (node->driver->child_perm ? node->driver->child_perm : default_child_perm)(
+            node, child, perm, shared, &child_perm, &child_shared);
         if ((child_perm != child->perm || child_shared != child->shared) &&
             !child_set_perm(child, child_perm, child_shared, error)) {
             return false;
@@ -533,9 +533,9 @@ bool node_replace(BlockNode *from, BlockNode *to, BlockNode *except, GError **er
         BlockNode *parent = ((BlockChild *)link->data)->parent;
 
         if (parent && parent != except && parent != to && node_reaches(to, parent)) {
-            done = error_fail(error, KASO_ERROR_GENERIC,
-                              "Replacing '%s' by '%s' would create a cycle", from->node_name,
-                              to->node_name);
+            done =
+                error_fail(error, KASO_ERROR_GENERIC, "Replacing '%s' by '%s' would create a cycle",
+                           from->node_name, to->node_name);
         }
     }
     node_ref(from); /* it may lose its last user */

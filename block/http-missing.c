@@ -7,7 +7,8 @@ static bool missing_open(BlockNode *node, GHashTable *options, GError **error)
 {
     return error_fail(error, KASO_ERROR_UNSUPPORTED,
                       "Images by %s need libcurl (7.85 or later), which was not there when this "
-                      "program was built", node->driver->name);
+                      "program was built",
+                      node->driver->name);
 }
 
 #define MISSING_DRIVER(scheme)                                                                     \

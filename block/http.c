@@ -287,7 +287,8 @@ static bool take_options(BlockNode *node, HttpNode *http, GHashTable *options, G
     if (http->readahead % 512 || http->readahead < 512 || http->readahead > READAHEAD_MAX) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "HTTP_READAHEAD_SIZE %" G_GUINT64_FORMAT
-                          " is not a multiple of 512 up to %d", http->readahead, READAHEAD_MAX);
+                          " is not a multiple of 512 up to %d",
+                          http->readahead, READAHEAD_MAX);
     }
     if (http->timeout_s > 10000) {
         return error_fail(error, KASO_ERROR_INVALID, "timeout parameter is too large or negative");
@@ -316,7 +317,8 @@ static bool look(HttpNode *http, GError **error)
     if (g_str_has_prefix(http->url, "http") && !http->takes_ranges) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED,
                           "The server of '%s' does not support 'range' (byte ranges); download the "
-                          "image first", http->url);
+                          "image first",
+                          http->url);
     }
     http->size = (uint64_t)call.length;
     return true;
@@ -332,7 +334,8 @@ static bool http_open(BlockNode *node, GHashTable *options, GError **error)
         node->read_only = node->flags.read_only = true;
     }
     if (!node->read_only) {
-        done = error_fail(error, KASO_ERROR_INVALID, "curl block device does not support writes; "
+        done = error_fail(error, KASO_ERROR_INVALID,
+                          "curl block device does not support writes; "
                           "use read-only=on");
     }
     done = done && take_options(node, http, options, error) && look(http, error);

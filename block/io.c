@@ -352,7 +352,8 @@ int node_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector
     return result;
 }
 
-int node_pwrite(BlockNode *node, uint64_t offset, const void *buffer, uint64_t bytes, unsigned flags)
+int node_pwrite(BlockNode *node, uint64_t offset, const void *buffer, uint64_t bytes,
+                unsigned flags)
 {
     struct iovec iov = { (void *)buffer, bytes };
 
@@ -431,9 +432,8 @@ int node_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned
     node_range_lock(node, &request, offset, bytes);
     result = notify_before(node, offset, bytes);
     if (result == 0) {
-        result = node->driver->write_zeroes
-                     ? node->driver->write_zeroes(node, offset, bytes, flags)
-                     : -ENOTSUP;
+        result = node->driver->write_zeroes ? node->driver->write_zeroes(node, offset, bytes, flags)
+                                            : -ENOTSUP;
         if (result == -ENOTSUP && !(flags & BLOCK_NO_FALLBACK)) {
             result = write_zero_buffers(node, offset, bytes, flags & BLOCK_FUA);
         } else if (result == 0) {
@@ -531,8 +531,8 @@ bool node_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **e
         return error_fail(error, KASO_ERROR_GENERIC, "Image is read-only");
     }
     if (size > INT64_MAX) {
-        return error_fail(error, KASO_ERROR_INVALID, "The new size is larger than %" G_GINT64_FORMAT
-                          " bytes", INT64_MAX);
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "The new size is larger than %" G_GINT64_FORMAT " bytes", INT64_MAX);
     }
     tracked_begin(node, &request, MIN(size, node->size), UINT64_MAX / 4);
     tracked_serialise(node, &request, MIN(size, node->size), UINT64_MAX / 4);
@@ -602,8 +602,8 @@ int node_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *coun
         if (child < 0) {
             return child;
         }
-        if (child_count && !((child & BLOCK_STATUS_EOF) && child_count < *count &&
-                             (child & BLOCK_STATUS_ZERO))) {
+        if (child_count &&
+            !((child & BLOCK_STATUS_EOF) && child_count < *count && (child & BLOCK_STATUS_ZERO))) {
             *count = child_count;
         }
         status |= child & BLOCK_STATUS_ZERO;

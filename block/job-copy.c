@@ -43,8 +43,8 @@ static int stream_piece(BlockJob *job, uint64_t offset, uint64_t bytes)
     if (result == 0 && count >= bytes) {
         result = top->driver->read(top, offset, bytes, io_vector_of(&iov));
         if (result == 0) {
-            result = top->driver->write(top, offset, bytes, io_vector_of(&iov),
-                                        BLOCK_WRITE_UNCHANGED);
+            result =
+                top->driver->write(top, offset, bytes, io_vector_of(&iov), BLOCK_WRITE_UNCHANGED);
             top->write_generation++;
         }
     } else if (result >= 0) {
@@ -167,8 +167,8 @@ static int mirror_piece(BlockJob *job, uint64_t offset)
 /* Marks what is to be copied at the start. */
 static int mirror_mark(BlockJob *job)
 {
-    BlockNode *base = job->sync == SYNC_TOP ? (job->base ? job->base : node_below(job->source))
-                                            : NULL;
+    BlockNode *base =
+        job->sync == SYNC_TOP ? (job->base ? job->base : node_below(job->source)) : NULL;
 
     if (job->sync == SYNC_NONE) {
         return 0;
@@ -178,8 +178,8 @@ static int mirror_mark(BlockJob *job)
         int allocated = 1;
 
         if (job->sync == SYNC_TOP) {
-            allocated = node_allocated_above(job->source, base, offset, job->length - offset,
-                                             &count);
+            allocated =
+                node_allocated_above(job->source, base, offset, job->length - offset, &count);
         } else {
             count = job->length - offset;
         }

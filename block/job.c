@@ -60,8 +60,8 @@ bool job_pause_point(BlockJob *job, uint64_t bytes)
         coroutine_pause(); /* the guest's requests come first */
     }
     if (job->speed) {
-        job->next_us = MAX(job->next_us, now_us) +
-                       (int64_t)((double)bytes * 1e6 / (double)job->speed);
+        job->next_us =
+            MAX(job->next_us, now_us) + (int64_t)((double)bytes * 1e6 / (double)job->speed);
     }
     return !job->cancelled;
 }
@@ -206,8 +206,9 @@ static void control_entry(void *opaque)
 bool block_job_control(BlockGraph *graph, const char *id, const char *action, uint64_t value,
                        GError **error)
 {
-    GraphCall call = { .graph = graph, .name = id, .action = action, .value = value,
-                       .error = error };
+    GraphCall call = {
+        .graph = graph, .name = id, .action = action, .value = value, .error = error
+    };
 
     async_run_sync(block_graph_context(graph), control_entry, &call);
     return call.done;
@@ -398,8 +399,8 @@ static BlockNode *open_target(BlockJob *job, GHashTable *arguments, GError **err
     }
     if (!target || !driver) {
         g_hash_table_unref(options);
-        error_fail(error, KASO_ERROR_INVALID, target ? "Unknown driver '%s'"
-                                                     : "Parameter 'target' is missing%.0s",
+        error_fail(error, KASO_ERROR_INVALID,
+                   target ? "Unknown driver '%s'" : "Parameter 'target' is missing%.0s",
                    format ? format : "");
         return NULL;
     }
@@ -493,8 +494,18 @@ static bool start_by_command(BlockJob *job, const char *command, GHashTable *arg
 static bool take_common(BlockJob *job, GHashTable *arguments, GError **error)
 {
     static const char *const ignored[] = {
-        "on-error", "on-source-error", "on-target-error", "granularity", "buf-size", "copy-mode",
-        "unmap", "auto-finalize", "compress", "replaces", "backing-mask-protocol", "filter-node-name",
+        "on-error",
+        "on-source-error",
+        "on-target-error",
+        "granularity",
+        "buf-size",
+        "copy-mode",
+        "unmap",
+        "auto-finalize",
+        "compress",
+        "replaces",
+        "backing-mask-protocol",
+        "filter-node-name",
     };
 
     job->auto_dismiss = true;
@@ -694,8 +705,9 @@ static void snapshot_internal_entry(void *opaque)
 bool block_snapshot_internal(BlockGraph *graph, const char *name, const char *action,
                              const char *snapshot, GError **error)
 {
-    GraphCall call = { .graph = graph, .name = name, .action = action, .extra = snapshot,
-                       .error = error };
+    GraphCall call = {
+        .graph = graph, .name = name, .action = action, .extra = snapshot, .error = error
+    };
 
     async_run_sync(block_graph_context(graph), snapshot_internal_entry, &call);
     return call.done;
@@ -712,22 +724,26 @@ static void bitmap_entry(void *opaque)
         return;
     }
     if (node->driver->bitmap_action && (persistent || strcmp(call->action, "add"))) {
-        call->done = node->driver->bitmap_action(node, call->action, call->extra, arguments,
-                                                 call->error);
+        call->done =
+            node->driver->bitmap_action(node, call->action, call->extra, arguments, call->error);
     } else if (persistent) {
         error_fail(call->error, KASO_ERROR_UNSUPPORTED,
                    "Format '%s' cannot store persistent bitmaps", node->driver->name);
     } else {
-        call->done = dirty_bitmap_action(node, call->action, call->extra, arguments, false,
-                                         call->error);
+        call->done =
+            dirty_bitmap_action(node, call->action, call->extra, arguments, false, call->error);
     }
 }
 
 bool block_bitmap(BlockGraph *graph, const char *name, const char *action, const char *bitmap,
                   GHashTable *arguments, GError **error)
 {
-    GraphCall call = { .graph = graph, .name = name, .action = action, .extra = bitmap,
-                       .arguments = arguments, .error = error };
+    GraphCall call = { .graph = graph,
+                       .name = name,
+                       .action = action,
+                       .extra = bitmap,
+                       .arguments = arguments,
+                       .error = error };
 
     async_run_sync(block_graph_context(graph), bitmap_entry, &call);
     return call.done;

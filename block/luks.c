@@ -36,7 +36,7 @@ enum {
     ITERATIONS_MAX = 1 << 28,
 };
 static const uint8_t luks_magic[6] = { 'L', 'U', 'K', 'S', 0xba, 0xbe };
-#define SLOT_ACTIVE 0x00ac71f3u
+#define SLOT_ACTIVE   0x00ac71f3u
 #define SLOT_INACTIVE 0x0000deadu
 
 /* Anti-forensic diffusion: each digest-sized piece becomes the hash of its number and itself. */
@@ -249,7 +249,11 @@ Luks *luks_open(BlockNode *file, uint64_t offset, const char *passphrase, GError
 {
     uint8_t header[HEADER_SIZE];
     char cipher[33], mode[33], hash[33];
-    Unlock u = { .file = file, .offset = offset, .header = header, .mode = mode, .hash = hash,
+    Unlock u = { .file = file,
+                 .offset = offset,
+                 .header = header,
+                 .mode = mode,
+                 .hash = hash,
                  .passphrase = passphrase };
     Luks *luks;
     int result = node_pread(file, offset, header, sizeof header);
@@ -266,8 +270,8 @@ Luks *luks_open(BlockNode *file, uint64_t offset, const char *passphrase, GError
         error_fail(error, KASO_ERROR_INVALID, "Volume is not in LUKS version 1 format");
         return NULL;
     }
-    if (strcmp(cipher, "aes") || !hash_size(hash) || !u.key_bytes ||
-        u.key_bytes > KEY_BYTES_MAX || load_be32(header + L_DIGEST_ITERATIONS) > ITERATIONS_MAX) {
+    if (strcmp(cipher, "aes") || !hash_size(hash) || !u.key_bytes || u.key_bytes > KEY_BYTES_MAX ||
+        load_be32(header + L_DIGEST_ITERATIONS) > ITERATIONS_MAX) {
         error_fail(error, KASO_ERROR_UNSUPPORTED,
                    "Unsupported LUKS cipher '%s', hash '%s' or key size %zu", cipher, hash,
                    u.key_bytes);

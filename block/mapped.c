@@ -2,8 +2,8 @@
 /* Reading for formats that only say where each piece of the disk is. */
 #include "block/mapped.h"
 
-int mapped_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector,
-                MapFunction *map, InflateFunction *inflate)
+int mapped_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector, MapFunction *map,
+                InflateFunction *inflate)
 {
     int result = 0;
 
@@ -73,14 +73,16 @@ void *mapped_load_table(BlockNode *file, uint64_t offset, uint64_t entries, unsi
     if (entries > max_bytes / entry_size || offset > INT64_MAX - max_bytes) {
         error_fail(error, KASO_ERROR_INVALID,
                    "%s is too large or at an impossible place (%" G_GUINT64_FORMAT
-                   " entries at %" G_GUINT64_FORMAT ")", name, entries, offset);
+                   " entries at %" G_GUINT64_FORMAT ")",
+                   name, entries, offset);
         return NULL;
     }
     /* What is not in the file must not cost memory. */
     if (offset + entries * entry_size > align_up(node_size(file), 4096)) {
         error_fail(error, KASO_ERROR_INVALID,
                    "%s (%" G_GUINT64_FORMAT " entries at %" G_GUINT64_FORMAT
-                   ") goes beyond the end of the file", name, entries, offset);
+                   ") goes beyond the end of the file",
+                   name, entries, offset);
         return NULL;
     }
     table = g_try_malloc(MAX(entries * entry_size, 1));
@@ -109,7 +111,8 @@ bool mapped_read_only(BlockNode *node, GError **error)
         node->read_only = true;
         return true;
     }
-    return error_fail(error, KASO_ERROR_UNSUPPORTED,
-                      "Images of format '%s' can only be read: use read-only=on, or convert the image",
-                      node->driver->name);
+    return error_fail(
+        error, KASO_ERROR_UNSUPPORTED,
+        "Images of format '%s' can only be read: use read-only=on, or convert the image",
+        node->driver->name);
 }

@@ -31,8 +31,8 @@ static const struct {
     uint32_t nbd;
     int host;
 } errors[] = {
-    { 1, EPERM }, { 5, EIO }, { 12, ENOMEM }, { 22, EINVAL }, { 28, ENOSPC },
-    { 75, EOVERFLOW }, { 95, ENOTSUP }, { 108, ESHUTDOWN },
+    { 1, EPERM },   { 5, EIO },        { 12, ENOMEM },  { 22, EINVAL },
+    { 28, ENOSPC }, { 75, EOVERFLOW }, { 95, ENOTSUP }, { 108, ESHUTDOWN },
 };
 
 uint32_t nbd_error_from_errno(int errno_value)
@@ -236,8 +236,8 @@ int nbd_channel_write(NbdChannel *channel, const void *buffer, size_t size)
     return channel_write_all(channel, &iov, 1);
 }
 
-int nbd_channel_write_with(NbdChannel *channel, const void *head, size_t head_size,
-                           IoVector vector, uint64_t bytes)
+int nbd_channel_write_with(NbdChannel *channel, const void *head, size_t head_size, IoVector vector,
+                           uint64_t bytes)
 {
     struct iovec iov[SEGMENTS] = { { (void *)head, head_size } };
     unsigned count = 1;
@@ -354,7 +354,8 @@ static int connect_worker(void *opaque)
         struct sockaddr_un un;
 
         result = unix_address(address->path, &un, &call->error)
-                     ? connect_one(AF_UNIX, (struct sockaddr *)&un, sizeof un) : -EINVAL;
+                     ? connect_one(AF_UNIX, (struct sockaddr *)&un, sizeof un)
+                     : -EINVAL;
         if (result < 0 && !call->error) {
             error_fail_errno(&call->error, -result, "Failed to connect to '%s'", address->path);
         }

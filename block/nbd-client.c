@@ -104,8 +104,8 @@ static int receive_data(NbdClient *client, NbdRequest *request, uint16_t type, u
         io_vector_zero(io_vector_skip(request->vector, offset - request->offset), bytes);
         return 0;
     }
-    return nbd_channel_read_vector(client->channel,
-                                   io_vector_skip(request->vector, offset - request->offset), bytes);
+    return nbd_channel_read_vector(
+        client->channel, io_vector_skip(request->vector, offset - request->offset), bytes);
 }
 
 /* The first extent counts, the others are only there to save requests. */
@@ -239,11 +239,13 @@ static void receiver(void *opaque)
 static bool check_same_export(const NbdExportInfo *old, const NbdExportInfo *new, GError **error)
 {
     if (old->size != new->size) {
-        return error_fail(error, KASO_ERROR_IO, "The export's size changed from %" G_GUINT64_FORMAT
-                          " to %" G_GUINT64_FORMAT, old->size, new->size);
+        return error_fail(error, KASO_ERROR_IO,
+                          "The export's size changed from %" G_GUINT64_FORMAT
+                          " to %" G_GUINT64_FORMAT,
+                          old->size, new->size);
     }
     if ((old->flags & ~new->flags & ~(unsigned)NBD_FLAG_READ_ONLY) ||
-        (new->flags & ~old->flags & NBD_FLAG_READ_ONLY) || new->block_min > old->block_min ||
+        (new->flags & ~old->flags &NBD_FLAG_READ_ONLY) || new->block_min > old->block_min ||
         (old->has_context && !new->has_context)) {
         return error_fail(error, KASO_ERROR_IO, "The export can do less than before");
     }
@@ -373,8 +375,9 @@ static int client_run(NbdClient *client, NbdRequest *request)
 
 static int nbd_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector)
 {
-    NbdRequest request = { .type = NBD_CMD_READ, .offset = offset, .bytes = bytes,
-                           .vector = vector };
+    NbdRequest request = {
+        .type = NBD_CMD_READ, .offset = offset, .bytes = bytes, .vector = vector
+    };
 
     return client_run(node->state, &request);
 }
@@ -382,7 +385,9 @@ static int nbd_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector v
 static int nbd_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector,
                      unsigned flags)
 {
-    NbdRequest request = { .type = NBD_CMD_WRITE, .offset = offset, .bytes = bytes,
+    NbdRequest request = { .type = NBD_CMD_WRITE,
+                           .offset = offset,
+                           .bytes = bytes,
                            .vector = vector,
                            .flags = flags & BLOCK_FUA ? NBD_CMD_FLAG_FUA : 0 };
 
@@ -396,9 +401,12 @@ static int run_range(NbdClient *client, uint16_t type, uint16_t flags, uint64_t 
     int result = 0;
 
     while (bytes && result == 0) {
-        NbdRequest request = { .type = type, .flags = flags, .offset = offset,
+        NbdRequest request = { .type = type,
+                               .flags = flags,
+                               .offset = offset,
                                .bytes = client->info.mode == NBD_MODE_EXTENDED
-                                            ? bytes : MIN(bytes, CHUNK_MAX) };
+                                            ? bytes
+                                            : MIN(bytes, CHUNK_MAX) };
 
         result = client_run(client, &request);
         offset += request.bytes;
@@ -452,10 +460,12 @@ static int nbd_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t
                       uint64_t *map, BlockNode **file)
 {
     NbdClient *client = node->state;
-    NbdRequest request = { .type = NBD_CMD_BLOCK_STATUS, .flags = NBD_CMD_FLAG_REQ_ONE,
+    NbdRequest request = { .type = NBD_CMD_BLOCK_STATUS,
+                           .flags = NBD_CMD_FLAG_REQ_ONE,
                            .offset = offset,
                            .bytes = client->info.mode == NBD_MODE_EXTENDED
-                                        ? bytes : MIN(bytes, CHUNK_MAX) };
+                                        ? bytes
+                                        : MIN(bytes, CHUNK_MAX) };
     int status = BLOCK_STATUS_OFFSET_VALID | BLOCK_STATUS_ALLOCATED, result;
 
     *map = offset;
@@ -502,9 +512,9 @@ static bool parse_uri(const char *filename, GHashTable *options, GError **error)
         g_prefix_error(error, "Invalid NBD URI '%s': ", filename);
         return false;
     }
-    query = g_uri_get_query(uri) ? g_uri_parse_params(g_uri_get_query(uri), -1, "&",
-                                                      G_URI_PARAMS_NONE, error)
-                                 : g_hash_table_new(g_str_hash, g_str_equal);
+    query = g_uri_get_query(uri)
+                ? g_uri_parse_params(g_uri_get_query(uri), -1, "&", G_URI_PARAMS_NONE, error)
+                : g_hash_table_new(g_str_hash, g_str_equal);
     if (!query) {
         return false;
     }
@@ -526,8 +536,8 @@ static bool parse_uri(const char *filename, GHashTable *options, GError **error)
         return true;
     }
     if (g_hash_table_size(query) || !g_uri_get_host(uri) || !g_uri_get_host(uri)[0]) {
-        return error_fail(error, KASO_ERROR_INVALID, "The URI '%s' must be nbd://HOST[:PORT][/EXPORT]",
-                          filename);
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "The URI '%s' must be nbd://HOST[:PORT][/EXPORT]", filename);
     }
     options_set(options, "server.type", "inet");
     options_set(options, "server.host", g_uri_get_host(uri));
@@ -557,7 +567,8 @@ static bool parse_legacy(const char *filename, GHashTable *options, GError **err
     colon = strrchr(text, ':');
     if (!colon || !colon[1]) {
         return error_fail(error, KASO_ERROR_INVALID,
-                          "'%s' must be nbd:HOST:PORT[:exportname=NAME] or nbd:unix:PATH", filename);
+                          "'%s' must be nbd:HOST:PORT[:exportname=NAME] or nbd:unix:PATH",
+                          filename);
     }
     *colon = 0;
     if (host[0] == '[' && colon[-1] == ']') {
@@ -592,9 +603,10 @@ static bool take_address(NbdClient *client, GHashTable *options, GError **error)
     }
     if (!client->address.host == !client->address.path ||
         (type && strcmp(type, client->address.path ? "unix" : "inet"))) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "An NBD server needs server.type=inet with server.host and server.port, or "
-                          "server.type=unix with server.path");
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "An NBD server needs server.type=inet with server.host and server.port, or "
+            "server.type=unix with server.path");
     }
     if (!client->address.port) {
         client->address.port = g_strdup_printf("%d", NBD_DEFAULT_PORT);
@@ -627,8 +639,8 @@ static bool take_options(NbdClient *client, GHashTable *options, GError **error)
 
 static bool connect_first(NbdClient *client, GError **error)
 {
-    int64_t deadline_us = g_get_monotonic_time() +
-                          (int64_t)MIN(client->open_timeout_s, G_MAXINT32) * G_USEC_PER_SEC;
+    int64_t deadline_us =
+        g_get_monotonic_time() + (int64_t)MIN(client->open_timeout_s, G_MAXINT32) * G_USEC_PER_SEC;
 
     for (;;) {
         GError *local = NULL;
@@ -703,8 +715,8 @@ static bool nbd_open(BlockNode *node, GHashTable *options, GError **error)
         return false;
     }
     node->request_alignment = client->info.block_min;
-    node->max_transfer = align_down(MIN(client->info.block_max, NBD_PAYLOAD_MAX),
-                                    client->info.block_min);
+    node->max_transfer =
+        align_down(MIN(client->info.block_max, NBD_PAYLOAD_MAX), client->info.block_min);
     node->supports_fua = client->info.flags & NBD_FLAG_SEND_FUA;
     return true;
 }

@@ -40,8 +40,8 @@ static bool check_io(Handshake *h, int result)
 {
     return result == 0 ||
            error_fail(h->error, KASO_ERROR_IO, "NBD negotiation: %s",
-                      result == -EPIPE || result == -ECONNRESET
-                          ? "the server closed the connection" : g_strerror(-result));
+                      result == -EPIPE || result == -ECONNRESET ? "the server closed the connection"
+                                                                : g_strerror(-result));
 }
 
 static bool send_option(Handshake *h, uint32_t option, const void *data, uint32_t size)
@@ -68,7 +68,8 @@ static bool read_reply(Handshake *h, uint32_t option, OptionReply *reply)
     reply->size = load_be32(head + 16);
     if (load_be64(head) != NBD_REPLY_OPTION_MAGIC || load_be32(head + 8) != option) {
         return error_fail(h->error, KASO_ERROR_IO,
-                          "The NBD server's reply to option %u has a wrong magic or option", option);
+                          "The NBD server's reply to option %u has a wrong magic or option",
+                          option);
     }
     if (reply->size > OPTION_PAYLOAD_MAX) {
         return error_fail(h->error, KASO_ERROR_IO,
@@ -82,11 +83,17 @@ static bool read_reply(Handshake *h, uint32_t option, OptionReply *reply)
 static const char *reply_error_name(uint32_t type)
 {
     static const char *const names[] = {
-        "unknown error", "not supported", "not permitted by the server's policy",
-        "invalid request", "not supported on this platform",
-        "the server requires TLS; give tls-creds", "no such export",
-        "the server is shutting down", "the server requires block size negotiation",
-        "the request is too large", "extended headers are required",
+        "unknown error",
+        "not supported",
+        "not permitted by the server's policy",
+        "invalid request",
+        "not supported on this platform",
+        "the server requires TLS; give tls-creds",
+        "no such export",
+        "the server is shutting down",
+        "the server requires block size negotiation",
+        "the request is too large",
+        "extended headers are required",
     };
     uint32_t number = type & ~NBD_REP_ERROR;
 
@@ -98,8 +105,8 @@ static bool fail_reply(Handshake *h, const char *what, const OptionReply *reply)
     g_autofree char *text = g_utf8_make_valid((const char *)reply->payload, -1);
 
     if (!(reply->type & NBD_REP_ERROR)) {
-        return error_fail(h->error, KASO_ERROR_IO, "%s: unexpected reply %u of the NBD server", what,
-                          reply->type);
+        return error_fail(h->error, KASO_ERROR_IO, "%s: unexpected reply %u of the NBD server",
+                          what, reply->type);
     }
     return error_fail(h->error, KASO_ERROR_IO, "%s: %s%s%s%s", what, reply_error_name(reply->type),
                       reply->size ? " (server reported: " : "", text, reply->size ? ")" : "");
@@ -114,16 +121,17 @@ static bool read_greeting(Handshake *h)
         return false;
     }
     if (load_be64(head) != NBD_INIT_MAGIC) {
-        return error_fail(h->error, KASO_ERROR_IO, "The server does not speak NBD: magic 0x%016"
-                          G_GINT64_MODIFIER "x", load_be64(head));
+        return error_fail(h->error, KASO_ERROR_IO,
+                          "The server does not speak NBD: magic 0x%016" G_GINT64_MODIFIER "x",
+                          load_be64(head));
     }
     if (load_be64(head + 8) == NBD_OLDSTYLE_MAGIC) {
         return error_fail(h->error, KASO_ERROR_UNSUPPORTED,
                           "The NBD server speaks the oldstyle protocol, which is not supported");
     }
     if (load_be64(head + 8) != NBD_OPTION_MAGIC) {
-        return error_fail(h->error, KASO_ERROR_IO, "Bad NBD server magic 0x%016" G_GINT64_MODIFIER
-                          "x", load_be64(head + 8));
+        return error_fail(h->error, KASO_ERROR_IO,
+                          "Bad NBD server magic 0x%016" G_GINT64_MODIFIER "x", load_be64(head + 8));
     }
     if (!check_io(h, nbd_channel_read(h->channel, head + 16, 2))) {
         return false;
@@ -302,9 +310,9 @@ static bool go(Handshake *h, uint32_t option, NbdExportInfo *info, bool *known)
             return false;
         }
         if (reply->type == NBD_REP_ACK) {
-            return has_export || error_fail(h->error, KASO_ERROR_IO,
-                                            "The NBD server did not tell the size of export '%s'",
-                                            info->name);
+            return has_export ||
+                   error_fail(h->error, KASO_ERROR_IO,
+                              "The NBD server did not tell the size of export '%s'", info->name);
         }
         if (reply->type == NBD_REP_ERR_UNSUP) {
             *known = false;
@@ -329,7 +337,8 @@ static bool export_name(Handshake *h, NbdExportInfo *info)
         return false;
     }
     if (nbd_channel_read(h->channel, head, sizeof head) < 0) {
-        return error_fail(h->error, KASO_ERROR_IO, "The NBD server refuses export '%s'", info->name);
+        return error_fail(h->error, KASO_ERROR_IO, "The NBD server refuses export '%s'",
+                          info->name);
     }
     info->size = load_be64(head);
     info->flags = load_be16(head + 8);
@@ -373,8 +382,9 @@ bool nbd_negotiate(NbdChannel *channel, TlsCredentials *credentials, const char 
         return false;
     }
     if (info->size > INT64_MAX) {
-        return error_fail(error, KASO_ERROR_IO, "The size of export '%s' is absurd: 0x%"
-                          G_GINT64_MODIFIER "x", info->name, info->size);
+        return error_fail(error, KASO_ERROR_IO,
+                          "The size of export '%s' is absurd: 0x%" G_GINT64_MODIFIER "x",
+                          info->name, info->size);
     }
     return true;
 }

@@ -41,12 +41,12 @@ static char *context_name(const NbdExport *export, unsigned context)
 
 uint16_t nbd_server_export_flags(const NbdConnection *connection, const NbdExport *export)
 {
-    uint16_t flags = NBD_FLAG_HAS_FLAGS | NBD_FLAG_SEND_FLUSH | NBD_FLAG_SEND_FUA |
-                     NBD_FLAG_SEND_CACHE;
+    uint16_t flags =
+        NBD_FLAG_HAS_FLAGS | NBD_FLAG_SEND_FLUSH | NBD_FLAG_SEND_FUA | NBD_FLAG_SEND_CACHE;
 
-    flags |= export->writable ? NBD_FLAG_SEND_TRIM | NBD_FLAG_SEND_WRITE_ZEROES |
-                                    NBD_FLAG_SEND_FAST_ZERO
-                              : NBD_FLAG_READ_ONLY;
+    flags |= export->writable
+                 ? NBD_FLAG_SEND_TRIM | NBD_FLAG_SEND_WRITE_ZEROES | NBD_FLAG_SEND_FAST_ZERO
+                 : NBD_FLAG_READ_ONLY;
     flags |= export->multi_conn ? NBD_FLAG_CAN_MULTI_CONN : 0;
     flags |= connection->mode != NBD_MODE_SIMPLE ? NBD_FLAG_SEND_DF : 0;
     return flags;
@@ -248,7 +248,8 @@ static OptionOutcome export_name(const Option *o)
     connection->export = export;
     return nbd_channel_write(connection->channel, answer,
                              connection->no_zeroes ? 10 : sizeof answer) == 0
-               ? OPTION_TRANSMIT : OPTION_END;
+               ? OPTION_TRANSMIT
+               : OPTION_END;
 }
 
 /* "base:", "qemu:" and "qemu:dirty-bitmap:" ask for all that begins so. */
@@ -354,7 +355,8 @@ static OptionOutcome handle_option(const Option *o)
     }
     if (tls_missing && o->option != NBD_OPT_STARTTLS) {
         return o->option == NBD_OPT_EXPORT_NAME
-                   ? OPTION_END : refuse(o, NBD_REP_ERR_TLS_REQD, "use STARTTLS first");
+                   ? OPTION_END
+                   : refuse(o, NBD_REP_ERR_TLS_REQD, "use STARTTLS first");
     }
     switch (o->option) {
     case NBD_OPT_EXPORT_NAME:

@@ -18,7 +18,7 @@ typedef struct {
     NbdConnection *connection;
     uint16_t flags, type;
     uint64_t cookie, offset, bytes;
-    uint8_t *buffer; /* payload, or what is read */
+    uint8_t *buffer;  /* payload, or what is read */
     uint64_t counted; /* in in_flight_bytes */
 } Request;
 
@@ -82,9 +82,9 @@ static int send_simple(Request *r, int result, const void *data, uint64_t size)
 static int send_result(Request *r, int result)
 {
     NbdMode mode = r->connection->mode;
-    bool structured = mode == NBD_MODE_EXTENDED ||
-                      (mode == NBD_MODE_STRUCTURED &&
-                       (r->type == NBD_CMD_READ || r->type == NBD_CMD_BLOCK_STATUS));
+    bool structured =
+        mode == NBD_MODE_EXTENDED || (mode == NBD_MODE_STRUCTURED &&
+                                      (r->type == NBD_CMD_READ || r->type == NBD_CMD_BLOCK_STATUS));
     uint8_t head[6];
 
     if (!structured) {
@@ -339,8 +339,8 @@ static int check_request(const Request *r)
         [NBD_CMD_BLOCK_STATUS] = NBD_CMD_FLAG_FUA | NBD_CMD_FLAG_REQ_ONE,
     };
     const NbdExport *export = r->connection->export;
-    bool writes = r->type == NBD_CMD_WRITE || r->type == NBD_CMD_TRIM ||
-                  r->type == NBD_CMD_WRITE_ZEROES;
+    bool writes =
+        r->type == NBD_CMD_WRITE || r->type == NBD_CMD_TRIM || r->type == NBD_CMD_WRITE_ZEROES;
     uint64_t size = node_size(export->node);
 
     if (r->type >= ARRAY_SIZE(known_flags) || (r->flags & ~known_flags[r->type])) {
@@ -396,8 +396,10 @@ static int receive_request(NbdConnection *connection, Request *r)
     if (load_be32(head) != (extended ? NBD_EXTENDED_REQUEST_MAGIC : NBD_REQUEST_MAGIC)) {
         return -EPROTO;
     }
-    *r = (Request){ .connection = connection, .flags = load_be16(head + 4),
-                    .type = load_be16(head + 6), .cookie = load_be64(head + 8),
+    *r = (Request){ .connection = connection,
+                    .flags = load_be16(head + 4),
+                    .type = load_be16(head + 6),
+                    .cookie = load_be64(head + 8),
                     .offset = load_be64(head + 16),
                     .bytes = extended ? load_be64(head + 24) : load_be32(head + 24) };
     if (r->type == NBD_CMD_DISC) {

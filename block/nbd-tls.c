@@ -115,9 +115,9 @@ static bool load_psk(TlsCredentials *c, const char *dir, const char *username, G
 TlsCredentials *tls_credentials_load(BlockGraph *graph, const char *id, bool server, GError **error)
 {
     static const BlockOption known[] = {
-        { "dir", "folder with the keys" }, { "endpoint", "client or server" },
+        { "dir", "folder with the keys" },         { "endpoint", "client or server" },
         { "verify-peer", "demand a certificate" }, { "priority", "GnuTLS priority string" },
-        { "username", "of tls-creds-psk" }, { 0 },
+        { "username", "of tls-creds-psk" },        { 0 },
     };
     static const char *const endpoints[] = { "client", "server", NULL };
     GHashTable *object = block_tls_creds(graph, id, error);

@@ -30,9 +30,10 @@ char *block_combine_path(const char *base, const char *name, GError **error)
         return g_strdup(name);
     }
     if (g_str_has_prefix(base, "json:")) {
-        error_fail(error, KASO_ERROR_INVALID,
-                   "Cannot find the relative backing file '%s': the image has no file name of its own",
-                   name);
+        error_fail(
+            error, KASO_ERROR_INVALID,
+            "Cannot find the relative backing file '%s': the image has no file name of its own",
+            name);
         return NULL;
     }
     slash = strrchr(start, '/');
@@ -53,8 +54,8 @@ char *node_backing_path(BlockNode *node, GError **error)
     if (!node->backing_filename) {
         return NULL;
     }
-    return block_combine_path(storage->filename[0] ? storage->filename : "json:",
-                              node->backing_filename, error);
+    return block_combine_path(
+        storage->filename[0] ? storage->filename : "json:", node->backing_filename, error);
 }
 
 char *node_display_name(BlockNode *node)
@@ -257,8 +258,8 @@ static bool open_backing(BlockNode *node, GHashTable *options, GError **error)
             return false;
         }
         if (is_own_file(node, path)) {
-            return error_fail(error, KASO_ERROR_INVALID, "The backing file '%s' is the image itself",
-                              path);
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "The backing file '%s' is the image itself", path);
         }
         if (node->backing_format && !options_get(options, "backing.driver")) {
             options_set(options, "backing.driver", node->backing_format);
@@ -282,12 +283,12 @@ static bool check_node_name(BlockGraph *graph, const char *name, GError **error)
     if (!name) {
         return true;
     }
-    if (!g_ascii_isalpha(name[0]) || strspn(name, "abcdefghijklmnopqrstuvwxyz"
-                                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") !=
-                                         strlen(name)) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "Invalid node-name: '%s' (letters, digits, '-', '.', '_'; a letter first)",
-                          name);
+    if (!g_ascii_isalpha(name[0]) ||
+        strspn(name, "abcdefghijklmnopqrstuvwxyz"
+                     "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") != strlen(name)) {
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "Invalid node-name: '%s' (letters, digits, '-', '.', '_'; a letter first)", name);
     }
     if (strlen(name) > 31) {
         return error_fail(error, KASO_ERROR_INVALID, "Node name '%s' is longer than 31 characters",
@@ -348,7 +349,7 @@ static BlockNode *node_instantiate(BlockGraph *graph, const BlockDriver *driver,
         node->filename = g_strdup(filename);
     }
     if (file) {
-        BlockRole role = driver->is_filter ? BLOCK_ROLE_FILTERED | BLOCK_ROLE_PRIMARY
+        BlockRole role = driver->is_filter             ? BLOCK_ROLE_FILTERED | BLOCK_ROLE_PRIMARY
                          : strcmp(driver->name, "raw") ? BLOCK_ROLE_IMAGE
                                                        : BLOCK_ROLE_STORAGE;
 

@@ -74,8 +74,8 @@ bool options_take_bool(GHashTable *options, const char *key, bool *value, GError
                !strcmp(text, "n")) {
         *value = false;
     } else {
-        return error_fail(error, KASO_ERROR_INVALID, "Parameter '%s' expects 'on' or 'off', not '%s'",
-                          key, text);
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Parameter '%s' expects 'on' or 'off', not '%s'", key, text);
     }
     return true;
 }
@@ -118,9 +118,9 @@ bool parse_size(const char *text, uint64_t *size, GError **error)
     *size += (uint64_t)(fraction * (double)multiplier);
     return true;
 bad:
-    return error_fail(error, KASO_ERROR_INVALID,
-                      "'%s' is not a size: give a number with an optional suffix k, M, G, T, P or E",
-                      text);
+    return error_fail(
+        error, KASO_ERROR_INVALID,
+        "'%s' is not a size: give a number with an optional suffix k, M, G, T, P or E", text);
 }
 
 bool options_take_size(GHashTable *options, const char *key, uint64_t *value, GError **error)
@@ -145,8 +145,8 @@ bool options_take_number(GHashTable *options, const char *key, uint64_t *value, 
     errno = 0;
     *value = strtoull(text, &end, 0);
     if (errno || end == text || *end || text[0] == '-') {
-        return error_fail(error, KASO_ERROR_INVALID, "Parameter '%s' expects a number, not '%s'", key,
-                          text);
+        return error_fail(error, KASO_ERROR_INVALID, "Parameter '%s' expects a number, not '%s'",
+                          key, text);
     }
     return true;
 }
@@ -209,8 +209,8 @@ bool options_check_empty(GHashTable *options, const char *of_what, const BlockOp
                          GError **error)
 {
     static const char *const common[] = {
-        "driver",    "format",  "file",    "node-name",     "read-only", "readonly", "cache",
-        "force-share", "aio",   "discard", "detect-zeroes", "snapshot",  "werror",   "rerror",
+        "driver",      "format", "file",    "node-name",     "read-only", "readonly", "cache",
+        "force-share", "aio",    "discard", "detect-zeroes", "snapshot",  "werror",   "rerror",
     };
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     GHashTableIter iter;
@@ -281,14 +281,16 @@ static void options_flatten(GHashTable *options, const char *key, json_t *value)
 
     switch (json_typeof(value)) {
     case JSON_OBJECT:
-        json_object_foreach(value, name, item) {
+        json_object_foreach(value, name, item)
+        {
             g_autofree char *path = key ? g_strdup_printf("%s.%s", key, name) : g_strdup(name);
 
             options_flatten(options, path, item);
         }
         return;
     case JSON_ARRAY:
-        json_array_foreach(value, index, item) {
+        json_array_foreach(value, index, item)
+        {
             g_autofree char *path = g_strdup_printf("%s.%zu", key, index);
 
             options_flatten(options, path, item);

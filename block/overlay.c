@@ -95,8 +95,8 @@ static int overlay_write_new(BlockNode *node, uint64_t offset, uint64_t bytes, I
     Overlay *overlay = node->state;
     uint64_t end = offset + bytes;
     uint64_t first_whole = align_up(offset, CLUSTER_SIZE);
-    uint64_t whole_end = end == node->size ? align_up(end, CLUSTER_SIZE)
-                                           : align_down(end, CLUSTER_SIZE);
+    uint64_t whole_end =
+        end == node->size ? align_up(end, CLUSTER_SIZE) : align_down(end, CLUSTER_SIZE);
     int result = 0;
 
     if (offset % CLUSTER_SIZE) {
@@ -186,7 +186,8 @@ static BlockNode *open_temporary_file(BlockGraph *graph, uint64_t size, GError *
     if (fd < 0 || ftruncate(fd, (off_t)size) < 0) {
         error_fail_errno(error, errno,
                          "Could not make the temporary file '%s' for snapshot=on (set TMPDIR to a "
-                         "folder with room)", path);
+                         "folder with room)",
+                         path);
         g_hash_table_unref(options);
         if (fd >= 0) {
             unlink(path);

@@ -55,7 +55,8 @@ static bool parallels_open(BlockNode *node, GHashTable *options, GError **error)
         return error_fail(error, KASO_ERROR_INVALID,
                           "Invalid image: cluster size of %" G_GUINT64_FORMAT
                           " sectors, %" G_GUINT64_FORMAT " clusters for %" G_GUINT64_FORMAT
-                          " sectors", tracks, p->entries, sectors);
+                          " sectors",
+                          tracks, p->entries, sectors);
     }
     p->size = sectors * 512;
     p->cluster_size = tracks * 512;
@@ -185,9 +186,11 @@ static bool parallels_create(BlockGraph *graph, const char *filename, GHashTable
     size = align_up(size, 512);
     if (!is_power_of_two(cluster) || cluster < 512 || cluster > GIB(1) ||
         size / cluster >= BAT_MAX / 4) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "Image size is too big for this cluster size, or the cluster size %"
-                          G_GUINT64_FORMAT " is no power of two up to 1 GiB", cluster);
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "Image size is too big for this cluster size, or the cluster size %" G_GUINT64_FORMAT
+            " is no power of two up to 1 GiB",
+            cluster);
     }
     file = mapped_create_file(graph, filename, error);
     if (!file) {

@@ -44,7 +44,8 @@ static bool qcow_open(BlockNode *node, GHashTable *options, GError **error)
         q->size > INT64_MAX - MIB(512) || q->size < 1) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "qcow cluster_bits %u, l2_bits %u or size %" G_GUINT64_FORMAT
-                          " is out of range", q->cluster_bits, q->l2_bits, q->size);
+                          " is out of range",
+                          q->cluster_bits, q->l2_bits, q->size);
     }
     if (load_be32(h + 36)) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED,

@@ -13,8 +13,13 @@
 #include <errno.h>
 #include <string.h>
 
-enum { ENTRY_SIZE = 24, FLAG_IN_USE = 1, FLAG_AUTO = 2, TYPE_DIRTY_TRACKING = 1,
-       TABLE_MAX_ENTRIES = 1 << 22 };
+enum {
+    ENTRY_SIZE = 24,
+    FLAG_IN_USE = 1,
+    FLAG_AUTO = 2,
+    TYPE_DIRTY_TRACKING = 1,
+    TABLE_MAX_ENTRIES = 1 << 22
+};
 
 /* One entry of the directory. */
 typedef struct {
@@ -31,9 +36,13 @@ static bool parse_entry(const uint8_t *at, uint64_t room, Entry *entry)
     if (room < ENTRY_SIZE) {
         return false;
     }
-    *entry = (Entry){ .table_offset = load_be64(at), .table_size = load_be32(at + 8),
-                      .flags = load_be32(at + 12), .type = at[16], .granularity_bits = at[17],
-                      .name_size = load_be16(at + 18), .extra_size = load_be32(at + 20) };
+    *entry = (Entry){ .table_offset = load_be64(at),
+                      .table_size = load_be32(at + 8),
+                      .flags = load_be32(at + 12),
+                      .type = at[16],
+                      .granularity_bits = at[17],
+                      .name_size = load_be16(at + 18),
+                      .extra_size = load_be32(at + 20) };
     entry->size = align_up(ENTRY_SIZE + (uint64_t)entry->extra_size + entry->name_size, 8);
     if (entry->size > room) {
         return false;
@@ -46,8 +55,8 @@ static int read_bits(Qcow2 *q, const Entry *entry, DirtyBitmap *bitmap)
 {
     g_autofree uint64_t *table = g_try_new(uint64_t, MAX(entry->table_size, 1));
     uint64_t bytes = dirty_bitmap_bytes(bitmap);
-    int result = table ? qcow2_read_table(q, entry->table_offset, table, entry->table_size)
-                       : -ENOMEM;
+    int result =
+        table ? qcow2_read_table(q, entry->table_offset, table, entry->table_size) : -ENOMEM;
 
     for (uint32_t i = 0; result == 0 && i < entry->table_size; i++) {
         uint64_t at = (uint64_t)i * q->cluster_size, offset = table[i] & QCOW2_OFFSET_MASK, n;
@@ -76,9 +85,9 @@ static bool load_entry(Qcow2 *q, const Entry *entry, GError **error)
     if (entry->type != TYPE_DIRTY_TRACKING || entry->granularity_bits < 9 ||
         entry->granularity_bits > 31 || entry->table_size > TABLE_MAX_ENTRIES ||
         (entry->table_offset & (q->cluster_size - 1))) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "Bitmap '%s' doesn't satisfy the constraints (type, granularity or table)",
-                          name);
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "Bitmap '%s' doesn't satisfy the constraints (type, granularity or table)", name);
     }
     bitmap = dirty_bitmap_new(q->node, name, UINT64_C(1) << entry->granularity_bits, error);
     if (!bitmap) {
@@ -273,9 +282,9 @@ static int store_directory(Qcow2 *q, Qcow2BitmapHeader *header)
     }
     if (result == 0 && header->count) {
         offset = qcow2_alloc(q, out->len);
-        result = offset < 0 ? (int)offset
-                            : node_pwrite(q->node->file->node, (uint64_t)offset, out->data,
-                                          out->len, 0);
+        result = offset < 0
+                     ? (int)offset
+                     : node_pwrite(q->node->file->node, (uint64_t)offset, out->data, out->len, 0);
         header->directory_offset = (uint64_t)offset;
         header->directory_size = out->len;
     }
@@ -339,7 +348,8 @@ bool qcow2_bitmap_action(BlockNode *node, const char *action, const char *name,
                           "Cannot store dirty bitmaps in qcow2 v2 files");
     }
     if (!strcmp(action, "add") && g_slist_length(node->dirty_bitmaps) >= QCOW2_MAX_BITMAPS) {
-        return error_fail(error, KASO_ERROR_GENERIC, "Maximum number of persistent bitmaps reached");
+        return error_fail(error, KASO_ERROR_GENERIC,
+                          "Maximum number of persistent bitmaps reached");
     }
     q->bitmaps_changed = true;
     return dirty_bitmap_action(node, action, name, arguments, true, error);
@@ -362,9 +372,9 @@ json_t *qcow2_bitmaps_info(Qcow2 *q)
         if (bitmap->enabled) {
             json_array_append_new(flags, json_string("auto"));
         }
-        json_array_append_new(list, json_pack("{s:o, s:s, s:I}", "flags", flags, "name",
-                                              bitmap->name, "granularity",
-                                              (json_int_t)bitmap->granularity));
+        json_array_append_new(list,
+                              json_pack("{s:o, s:s, s:I}", "flags", flags, "name", bitmap->name,
+                                        "granularity", (json_int_t)bitmap->granularity));
     }
     return list;
 }

@@ -46,7 +46,8 @@ static void count(Check *check, uint64_t offset, uint64_t bytes)
         return;
     }
     if (__builtin_add_overflow(offset, bytes, &end) || (end - 1) >> bits >= check->clusters) {
-        message(check, "ERROR: counting reference for region exceeding the end of the file by one "
+        message(check,
+                "ERROR: counting reference for region exceeding the end of the file by one "
                 "cluster or more: offset 0x%" G_GINT64_MODIFIER "x size 0x%" G_GINT64_MODIFIER "x",
                 offset, bytes);
         check->result->corruptions++;
@@ -63,8 +64,10 @@ static void check_compressed(Check *check, L2Entry entry)
 
     qcow2_compressed_range(check->q, entry.entry, &offset, &bytes);
     if (entry.entry & QCOW2_COPIED) {
-        message(check, "ERROR: coffset=0x%" G_GINT64_MODIFIER
-                "x: copied flag must never be set for compressed clusters", offset);
+        message(check,
+                "ERROR: coffset=0x%" G_GINT64_MODIFIER
+                "x: copied flag must never be set for compressed clusters",
+                offset);
         check->result->corruptions++;
     }
     count(check, offset, bytes);
@@ -85,8 +88,8 @@ static void check_l2_entry(Check *check, L2Entry entry, uint64_t *next_contiguou
         check_compressed(check, entry);
         return;
     }
-    if (q->subclusters > 1 && (both || (!offset && !qcow2_has_data_file(q) &&
-                                        (entry.bitmap & QCOW2_BITMAP_ALL_ALLOC)))) {
+    if (q->subclusters > 1 &&
+        (both || (!offset && !qcow2_has_data_file(q) && (entry.bitmap & QCOW2_BITMAP_ALL_ALLOC)))) {
         message(check, "ERROR: invalid subcluster bitmap 0x%" G_GINT64_MODIFIER "x", entry.bitmap);
         check->result->corruptions++;
     }
@@ -97,8 +100,10 @@ static void check_l2_entry(Check *check, L2Entry entry, uint64_t *next_contiguou
         return;
     }
     if (offset & (q->cluster_size - 1)) {
-        message(check, "ERROR offset=%" G_GINT64_MODIFIER
-                "x: Cluster is not properly aligned; L2 entry corrupted.", offset);
+        message(check,
+                "ERROR offset=%" G_GINT64_MODIFIER
+                "x: Cluster is not properly aligned; L2 entry corrupted.",
+                offset);
         check->result->corruptions++;
         return;
     }
@@ -119,8 +124,8 @@ static int check_l2(Check *check, uint64_t l2_offset)
     Qcow2 *q = check->q;
     g_autofree uint8_t *table = g_try_malloc(q->cluster_size);
     uint64_t next_contiguous = 0;
-    int result = table ? node_pread(q->node->file->node, l2_offset, table, q->cluster_size)
-                       : -ENOMEM;
+    int result =
+        table ? node_pread(q->node->file->node, l2_offset, table, q->cluster_size) : -ENOMEM;
 
     for (unsigned i = 0; result == 0 && i < q->cluster_size / q->l2_entry_size; i++) {
         check_l2_entry(check, qcow2_l2_load(q, table, i), &next_contiguous);
@@ -144,15 +149,18 @@ static int check_l1(Check *check, uint64_t l1_offset, uint32_t l1_size, bool act
             continue;
         }
         if (l2_offset & (q->cluster_size - 1)) {
-            message(check, "ERROR l2_offset=0x%" G_GINT64_MODIFIER
-                    "x: Table is not cluster aligned; L1 entry corrupted", l2_offset);
+            message(check,
+                    "ERROR l2_offset=0x%" G_GINT64_MODIFIER
+                    "x: Table is not cluster aligned; L1 entry corrupted",
+                    l2_offset);
             check->result->corruptions++;
             continue;
         }
         count(check, l2_offset, q->cluster_size);
         if (!g_hash_table_add(seen, GSIZE_TO_POINTER(l2_offset >> q->cluster_bits))) {
-            message(check, "ERROR l2_offset=0x%" G_GINT64_MODIFIER
-                    "x: Table is used by two L1 entries", l2_offset);
+            message(check,
+                    "ERROR l2_offset=0x%" G_GINT64_MODIFIER "x: Table is used by two L1 entries",
+                    l2_offset);
             check->result->corruptions++;
             continue;
         }
@@ -175,9 +183,9 @@ static int check_bitmaps(Check *check)
     }
     count(check, q->bitmaps.directory_offset, size);
     directory = g_try_malloc(size);
-    result = directory ? node_pread(q->node->file->node, q->bitmaps.directory_offset, directory,
-                                    size)
-                       : -ENOMEM;
+    result = directory
+                 ? node_pread(q->node->file->node, q->bitmaps.directory_offset, directory, size)
+                 : -ENOMEM;
     while (result == 0 && at + 24 <= size) {
         uint64_t table_offset = load_be64(directory + at);
         uint32_t entries = load_be32(directory + at + 8);
@@ -280,14 +288,16 @@ static int compare_one(Check *check, uint64_t cluster, bool fix, uint64_t *highe
         return 0;
     }
     if (stored < counted) {
-        message(check, "%s cluster %" G_GUINT64_FORMAT " refcount=%" G_GUINT64_FORMAT
+        message(check,
+                "%s cluster %" G_GUINT64_FORMAT " refcount=%" G_GUINT64_FORMAT
                 " reference=%" G_GUINT64_FORMAT,
                 check->result->fix_errors ? "Repairing" : "ERROR", cluster, stored, counted);
         check->result->corruptions++;
         check->rebuild = true;
         return 0;
     }
-    message(check, "%s cluster %" G_GUINT64_FORMAT " refcount=%" G_GUINT64_FORMAT
+    message(check,
+            "%s cluster %" G_GUINT64_FORMAT " refcount=%" G_GUINT64_FORMAT
             " reference=%" G_GUINT64_FORMAT,
             fix ? "Repairing" : "Leaked", cluster, stored, counted);
     check->result->leaks++;
@@ -328,7 +338,8 @@ static int check_copied_entry(Check *check, uint64_t entry, const char *what)
     }
     result = qcow2_get_refcount(check->q, offset >> check->q->cluster_bits, &refcount);
     if (result == 0 && (refcount == 1) != ((entry & QCOW2_COPIED) != 0)) {
-        message(check, "%s OFLAG_COPIED %s cluster: entry=%" G_GINT64_MODIFIER
+        message(check,
+                "%s OFLAG_COPIED %s cluster: entry=%" G_GINT64_MODIFIER
                 "x refcount=%" G_GUINT64_FORMAT,
                 check->result->fix_errors ? "Repairing" : "ERROR", what, entry, refcount);
         check->result->corruptions++;

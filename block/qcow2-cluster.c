@@ -102,8 +102,10 @@ static unsigned l2_index(const Qcow2 *q, uint64_t offset)
 static int l1_check(Qcow2 *q, uint64_t l1_index, uint64_t l2_offset)
 {
     if (l2_offset & (q->cluster_size - 1)) {
-        return qcow2_corrupt(q, "L2 table offset %#" G_GINT64_MODIFIER
-                             "x unaligned (L1 index: %#" G_GINT64_MODIFIER "x)", l2_offset, l1_index);
+        return qcow2_corrupt(q,
+                             "L2 table offset %#" G_GINT64_MODIFIER
+                             "x unaligned (L1 index: %#" G_GINT64_MODIFIER "x)",
+                             l2_offset, l1_index);
     }
     return 0;
 }
@@ -206,8 +208,8 @@ int qcow2_l2_get_writable(Qcow2 *q, uint64_t offset, Table **table, unsigned *in
         result = l1_check(q, l1_index, q->l1[l1_index] & QCOW2_OFFSET_MASK);
     }
     /* A damaged entry may say that it owns a table without naming one. */
-    if (result == 0 && (!(q->l1[l1_index] & QCOW2_COPIED) ||
-                        !(q->l1[l1_index] & QCOW2_OFFSET_MASK))) {
+    if (result == 0 &&
+        (!(q->l1[l1_index] & QCOW2_COPIED) || !(q->l1[l1_index] & QCOW2_OFFSET_MASK))) {
         result = l2_make_table(q, l1_index, q->l1[l1_index] & QCOW2_OFFSET_MASK);
     }
     return result < 0 ? result : qcow2_l2_get(q, offset, table, index);
@@ -299,7 +301,8 @@ static int map_slice(Qcow2 *q, const uint8_t *slice, unsigned index, uint64_t of
                         *type == SUBCLUSTER_UNALLOCATED_ALLOC;
 
         if (*type == SUBCLUSTER_INVALID || (has_host && (base & (q->cluster_size - 1)))) {
-            return qcow2_corrupt(q, "Cluster allocation offset %#" G_GINT64_MODIFIER
+            return qcow2_corrupt(q,
+                                 "Cluster allocation offset %#" G_GINT64_MODIFIER
                                  "x unaligned or invalid (guest offset: %#" G_GINT64_MODIFIER "x)",
                                  base, offset);
         }
@@ -308,8 +311,7 @@ static int map_slice(Qcow2 *q, const uint8_t *slice, unsigned index, uint64_t of
             sub++;
             covered += sub_size;
         }
-        if (covered >= bytes || sub + 1 < q->subclusters ||
-            ++index >= qcow2_l2_slice_entries(q)) {
+        if (covered >= bytes || sub + 1 < q->subclusters || ++index >= qcow2_l2_slice_entries(q)) {
             break;
         }
         entry = qcow2_l2_load(q, slice, index);
@@ -378,11 +380,11 @@ bool qcow2_wait_allocations(Qcow2 *q, uint64_t start, uint64_t end)
 /* The write of one run of clusters. */
 typedef struct {
     Qcow2Allocation in_flight;
-    uint64_t offset, bytes;       /* what the caller writes */
-    uint64_t cow_start, cow_end;  /* guest range that is written, wider at the edges */
-    uint64_t host;                /* of in_flight.start */
+    uint64_t offset, bytes;      /* what the caller writes */
+    uint64_t cow_start, cow_end; /* guest range that is written, wider at the edges */
+    uint64_t host;               /* of in_flight.start */
     unsigned clusters;
-    bool reuse;                   /* the host clusters were there before */
+    bool reuse; /* the host clusters were there before */
     bool fresh;
     L2Entry *old;
 } WriteRun;
@@ -512,8 +514,7 @@ static int run_begin(Qcow2 *q, WriteRun *run, uint64_t offset, uint64_t bytes)
     run->in_flight.end = end;
     run->cow_start = cow_edge(q, run, run->old[0], offset, false);
     run->cow_end = cow_edge(q, run, run->old[run->clusters - 1], offset + run->bytes, true);
-    if (run->reuse && !qcow2_has_data_file(q) &&
-        qcow2_is_metadata(q, run->host, end - start)) {
+    if (run->reuse && !qcow2_has_data_file(q) && qcow2_is_metadata(q, run->host, end - start)) {
         g_free(run->old);
         return qcow2_corrupt(q, "Preventing invalid write on metadata at %#" G_GINT64_MODIFIER "x",
                              run->host);
@@ -722,14 +723,14 @@ int qcow2_zero_clusters(Qcow2 *q, uint64_t offset, uint64_t bytes, bool unmap)
         old = entry = qcow2_l2_load(q, table->data, index);
         if (in_cluster == 0 && (n == q->cluster_size || offset + n >= q->size)) {
             entry = zero_entry(q, old, unmap);
-        } else if (q->subclusters == 1 || !zero_subclusters(q, &entry, in_cluster, in_cluster + n)) {
+        } else if (q->subclusters == 1 ||
+                   !zero_subclusters(q, &entry, in_cluster, in_cluster + n)) {
             result = -ENOTSUP;
         }
         if (result == 0 && (entry.entry != old.entry || entry.bitmap != old.bitmap)) {
             qcow2_l2_store(q, table->data, index, entry);
             table_cache_dirty(q->l2_cache, table);
-            if ((old.entry & QCOW2_COMPRESSED) ||
-                !(entry.entry & QCOW2_OFFSET_MASK)) {
+            if ((old.entry & QCOW2_COMPRESSED) || !(entry.entry & QCOW2_OFFSET_MASK)) {
                 qcow2_free_entry(q, old.entry);
             }
         }

@@ -285,9 +285,8 @@ static bool preallocate(Qcow2 *q, uint64_t from, uint64_t to, Prealloc prealloc,
     uint64_t span = UINT64_C(1) << (q->cluster_bits + q->l2_bits);
     int result = 0;
 
-    q->free_hint = MAX(q->free_hint,
-                       align_up(MAX(node_size(file), q->file_end), q->cluster_size) >>
-                           q->cluster_bits);
+    q->free_hint = MAX(q->free_hint, align_up(MAX(node_size(file), q->file_end), q->cluster_size) >>
+                                         q->cluster_bits);
     while (guest < to && result == 0) {
         uint64_t bytes = MIN(to - guest, span - (guest & (span - 1))), n = 0;
         uint64_t host = guest;
@@ -514,7 +513,8 @@ bool qcow2_amend(BlockNode *node, GHashTable *options, void (*progress)(void *, 
     Qcow2 *q = qcow2_of(node);
     int compat = q->version == 2 ? 0 : 2;
     bool lazy = (q->compatible & QCOW2_COMPAT_LAZY_REFCOUNTS) != 0;
-    uint64_t size = q->size, refcount_bits = 1u << q->refcount_order, cluster_size = q->cluster_size;
+    uint64_t size = q->size, refcount_bits = 1u << q->refcount_order,
+             cluster_size = q->cluster_size;
     bool new_backing = options_get(options, "backing_file") || options_get(options, "backing_fmt");
     g_autofree char *backing = options_take(options, "backing_file");
     g_autofree char *format = options_take(options, "backing_fmt");
@@ -532,8 +532,9 @@ bool qcow2_amend(BlockNode *node, GHashTable *options, void (*progress)(void *, 
         return fail(error, "Changing the cluster size is not supported");
     }
     if (refcount_bits != 1u << q->refcount_order) {
-        return error_fail(error, KASO_ERROR_UNSUPPORTED,
-                          "Changing the refcount width is not supported; convert the image instead");
+        return error_fail(
+            error, KASO_ERROR_UNSUPPORTED,
+            "Changing the refcount width is not supported; convert the image instead");
     }
     if (lazy && compat < 2) {
         return fail(error, "Lazy refcounts only supported with compatibility level 1.1 and above "
@@ -596,8 +597,8 @@ static uint64_t full_size(const CreateOptions *o, uint64_t size)
     meta += l2_entries * entry;
     l1_entries = align_up(l2_entries * entry / o->cluster_size, o->cluster_size / 8);
     meta += l1_entries * 8;
-    meta += refcount_metadata_bytes((meta + size) / o->cluster_size, o->cluster_size,
-                                    o->refcount_bits);
+    meta +=
+        refcount_metadata_bytes((meta + size) / o->cluster_size, o->cluster_size, o->refcount_bits);
     return meta + size;
 }
 
@@ -611,8 +612,8 @@ static bool count_data(BlockNode *source, uint64_t cluster_size, uint64_t *bytes
         uint64_t count, map, end;
         BlockNode *file;
         unsigned depth;
-        int status = node_status_above(source, NULL, offset, size - offset, &count, &map, &file,
-                                       &depth);
+        int status =
+            node_status_above(source, NULL, offset, size - offset, &count, &map, &file, &depth);
 
         if (status < 0) {
             return error_fail_errno(error, -status, "Unable to get block status");

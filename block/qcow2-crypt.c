@@ -176,9 +176,9 @@ int qcow2_crypt_store(Qcow2 *q, const GByteArray *header)
 
     coroutine_mutex_lock(&q->lock);
     offset = qcow2_alloc(q, header->len);
-    result = offset < 0 ? (int)offset
-                        : node_pwrite(q->node->file->node, (uint64_t)offset, header->data,
-                                      header->len, 0);
+    result = offset < 0
+                 ? (int)offset
+                 : node_pwrite(q->node->file->node, (uint64_t)offset, header->data, header->len, 0);
     if (result == 0) {
         result = qcow2_sync(q);
     }

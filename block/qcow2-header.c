@@ -39,10 +39,9 @@ static const struct {
     uint8_t type, bit;
     const char *name;
 } feature_names[] = {
-    { 0, 0, "dirty bit" },           { 0, 1, "corrupt bit" },
-    { 0, 2, "external data file" },  { 0, 3, "compression type" },
-    { 0, 4, "extended L2 entries" }, { 1, 0, "lazy refcounts" },
-    { 2, 0, "bitmaps" },             { 2, 1, "raw external data" },
+    { 0, 0, "dirty bit" },        { 0, 1, "corrupt bit" },         { 0, 2, "external data file" },
+    { 0, 3, "compression type" }, { 0, 4, "extended L2 entries" }, { 1, 0, "lazy refcounts" },
+    { 2, 0, "bitmaps" },          { 2, 1, "raw external data" },
 };
 
 static bool bad(GError **error, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -284,8 +283,8 @@ bool qcow2_read_header(Qcow2 *q, Qcow2Header *header, GError **error)
         return false;
     }
     if (header->backing_offset && header->backing_size) {
-        q->node->backing_filename = g_strndup((char *)cluster + header->backing_offset,
-                                              header->backing_size);
+        q->node->backing_filename =
+            g_strndup((char *)cluster + header->backing_offset, header->backing_size);
     }
     return true;
 }
@@ -385,8 +384,8 @@ static void put_extensions(Qcow2 *q, GByteArray *out)
 
 int qcow2_write_header(Qcow2 *q)
 {
-    unsigned length = q->version >= 3 ? MAX(q->header_length, H_WRITTEN_LENGTH)
-                                      : QCOW2_V2_HEADER_LENGTH;
+    unsigned length =
+        q->version >= 3 ? MAX(q->header_length, H_WRITTEN_LENGTH) : QCOW2_V2_HEADER_LENGTH;
     const char *backing = q->node->backing_filename;
     GByteArray *out = g_byte_array_new();
     int result;

@@ -208,8 +208,8 @@ int qcow2_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vecto
         }
         if (type == SUBCLUSTER_NORMAL && ours) {
             if (!qcow2_has_data_file(q) && qcow2_is_metadata(q, host, count)) {
-                return qcow2_corrupt(q, "Preventing invalid write on metadata at %#"
-                                     G_GINT64_MODIFIER "x", host);
+                return qcow2_corrupt(
+                    q, "Preventing invalid write on metadata at %#" G_GINT64_MODIFIER "x", host);
             }
             result = qcow2_write_host(q, offset, host, count, vector, 0);
         } else {
@@ -296,9 +296,9 @@ int qcow2_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, unsigne
         result = write_zero_bytes(node, offset, start - offset);
     }
     if (result == 0 && middle_end > start) {
-        result = q->version < 3 ? qcow2_discard_clusters(q, start, middle_end - start, true)
-                                : zero_middle(node, start, middle_end,
-                                              (flags & BLOCK_MAY_UNMAP) != 0);
+        result = q->version < 3
+                     ? qcow2_discard_clusters(q, start, middle_end - start, true)
+                     : zero_middle(node, start, middle_end, (flags & BLOCK_MAY_UNMAP) != 0);
     }
     if (result == 0 && end > middle_end) {
         result = write_zero_bytes(node, middle_end, end - middle_end);
@@ -389,8 +389,11 @@ static int write_compressed_cluster(BlockNode *node, uint64_t offset, uint64_t b
 {
     Qcow2 *q = qcow2_of(node);
     g_autofree uint8_t *in = g_try_malloc(q->cluster_size), *out = g_try_malloc(q->cluster_size);
-    CompressCall call = { .type = q->compression_type, .in = in, .in_size = q->cluster_size,
-                          .out = out, .out_size = q->cluster_size - 1 };
+    CompressCall call = { .type = q->compression_type,
+                          .in = in,
+                          .in_size = q->cluster_size,
+                          .out = out,
+                          .out_size = q->cluster_size - 1 };
     int result;
 
     if (!in || !out) {

@@ -71,8 +71,7 @@ void qcow2_refcount_store(const Qcow2 *q, uint8_t *block, uint64_t index, uint64
 }
 
 /* Where the slice with a cluster's count is; false when there is no block for it. */
-static bool refcount_slice(Qcow2 *q, uint64_t cluster, uint64_t *slice, uint64_t *index,
-                           int *error)
+static bool refcount_slice(Qcow2 *q, uint64_t cluster, uint64_t *slice, uint64_t *index, int *error)
 {
     uint64_t table_index = cluster >> q->refblock_bits;
     uint64_t in_block = cluster & bits_mask(q->refblock_bits);
@@ -85,7 +84,8 @@ static bool refcount_slice(Qcow2 *q, uint64_t cluster, uint64_t *slice, uint64_t
         return false;
     }
     if (block & (q->cluster_size - 1)) {
-        *error = qcow2_corrupt(q, "Refblock offset %#" G_GINT64_MODIFIER
+        *error = qcow2_corrupt(q,
+                               "Refblock offset %#" G_GINT64_MODIFIER
                                "x unaligned (reftable index: %#" G_GINT64_MODIFIER "x)",
                                block, table_index);
         return false;
@@ -142,8 +142,8 @@ static int reftable_write_entry(Qcow2 *q, uint64_t index)
 {
     uint64_t per_sector = 512 / sizeof(uint64_t), start = index / per_sector * per_sector;
 
-    return qcow2_write_table(q, q->reftable_offset + start * sizeof(uint64_t),
-                             q->reftable + start, per_sector);
+    return qcow2_write_table(q, q->reftable_offset + start * sizeof(uint64_t), q->reftable + start,
+                             per_sector);
 }
 
 /* Makes the refcount block for a cluster that has none. Rare: it flushes. */
@@ -208,9 +208,9 @@ static int refcount_change_one(Qcow2 *q, uint64_t cluster, int delta)
 
     while (!refcount_slice(q, cluster, &slice, &index, &result)) {
         if (result == 0 && delta < 0) {
-            return qcow2_corrupt(q, "Cluster %#" G_GINT64_MODIFIER
-                                 "x is freed, but has no reference count",
-                                 cluster << q->cluster_bits);
+            return qcow2_corrupt(
+                q, "Cluster %#" G_GINT64_MODIFIER "x is freed, but has no reference count",
+                cluster << q->cluster_bits);
         }
         if (result == 0) {
             result = refcount_make_block(q, cluster);
@@ -229,8 +229,10 @@ static int refcount_change_one(Qcow2 *q, uint64_t cluster, int delta)
     value = qcow2_refcount_load(q, table->data, index);
     if (delta > 0 ? value > qcow2_refcount_max(q) - (unsigned)delta : value < (unsigned)-delta) {
         result = delta > 0 ? -EOVERFLOW
-                           : qcow2_corrupt(q, "Reference count of cluster %#" G_GINT64_MODIFIER
-                                           "x would become negative", cluster << q->cluster_bits);
+                           : qcow2_corrupt(q,
+                                           "Reference count of cluster %#" G_GINT64_MODIFIER
+                                           "x would become negative",
+                                           cluster << q->cluster_bits);
     } else {
         value += (uint64_t)(int64_t)delta;
         qcow2_refcount_store(q, table->data, index, value);
@@ -282,9 +284,9 @@ static int cluster_is_free(Qcow2 *q, uint64_t cluster)
         return result;
     }
     if (qcow2_is_metadata(q, cluster << q->cluster_bits, q->cluster_size)) {
-        return qcow2_corrupt(q, "Cluster %#" G_GINT64_MODIFIER
-                             "x holds metadata, but its reference count is 0",
-                             cluster << q->cluster_bits);
+        return qcow2_corrupt(
+            q, "Cluster %#" G_GINT64_MODIFIER "x holds metadata, but its reference count is 0",
+            cluster << q->cluster_bits);
     }
     return 1;
 }

@@ -95,9 +95,11 @@ bool qcow2_read_snapshots(Qcow2 *q, GError **error)
     }
     if (count > QCOW2_MAX_SNAPSHOTS || (q->snapshots_offset & (q->cluster_size - 1)) ||
         q->snapshots_offset > node_size(file)) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "Snapshot table too large or its offset is invalid (%u snapshots at %"
-                          G_GUINT64_FORMAT ")", count, q->snapshots_offset);
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "Snapshot table too large or its offset is invalid (%u snapshots at %" G_GUINT64_FORMAT
+            ")",
+            count, q->snapshots_offset);
     }
     room = MIN(node_size(file) - q->snapshots_offset, QCOW2_MAX_SNAPSHOT_BYTES);
     room = MIN(room, (uint64_t)count * (ENTRY_SIZE + EXTRA_MAX + 2 * 65535));
@@ -108,7 +110,8 @@ bool qcow2_read_snapshots(Qcow2 *q, GError **error)
     }
     q->snapshots = g_new0(Qcow2Snapshot, count);
     for (unsigned i = 0; i < count; i++) {
-        uint64_t size = parse_snapshot(q, table + at, room - MIN(at, room), &q->snapshots[i], error);
+        uint64_t size =
+            parse_snapshot(q, table + at, room - MIN(at, room), &q->snapshots[i], error);
 
         if (!size) {
             return false;
@@ -142,8 +145,8 @@ static GByteArray *format_snapshots(Qcow2 *q)
         store_be32(entry + 16, (uint32_t)s->info.date_s);
         store_be32(entry + 20, s->info.date_ns);
         store_be64(entry + 24, s->info.vm_clock_ns);
-        store_be32(entry + 32, s->info.vm_state_size > UINT32_MAX ? 0
-                                                                  : (uint32_t)s->info.vm_state_size);
+        store_be32(entry + 32,
+                   s->info.vm_state_size > UINT32_MAX ? 0 : (uint32_t)s->info.vm_state_size);
         store_be32(entry + 36, extra + s->unknown_extra_size);
         store_be64(entry + 40, s->info.vm_state_size);
         store_be64(entry + 48, s->info.disk_size);
@@ -297,7 +300,8 @@ int qcow2_update_l1_refcounts(Qcow2 *q, uint64_t l1_offset, uint32_t l1_size, in
             continue;
         }
         if (l2_offset & (q->cluster_size - 1)) {
-            return qcow2_corrupt(q, "L2 table offset %#" G_GINT64_MODIFIER "x unaligned", l2_offset);
+            return qcow2_corrupt(q, "L2 table offset %#" G_GINT64_MODIFIER "x unaligned",
+                                 l2_offset);
         }
         result = l2_update(q, l2_offset, delta, active && delta >= 0);
         if (result == 0) {
@@ -533,9 +537,11 @@ bool qcow2_snapshot_apply(BlockNode *node, const char *id_or_name, GError **erro
         return error_fail(error, KASO_ERROR_NOT_FOUND, "Snapshot '%s' not found", id_or_name);
     }
     if (q->version < 3 && q->snapshots[index].info.disk_size != q->size) {
-        return error_fail(error, KASO_ERROR_UNSUPPORTED,
-                          "Snapshot '%s' has a different disk size, which a version 2 image does not "
-                          "support", id_or_name);
+        return error_fail(
+            error, KASO_ERROR_UNSUPPORTED,
+            "Snapshot '%s' has a different disk size, which a version 2 image does not "
+            "support",
+            id_or_name);
     }
     if (!snapshot_begin(node, error)) {
         return false;
@@ -599,8 +605,8 @@ bool qcow2_snapshot_load(BlockNode *node, const char *id_or_name, GError **error
     }
     snapshot = &q->snapshots[index];
     table = g_try_malloc0(align_up(MAX(snapshot->l1_size, 1), 64) * sizeof(uint64_t));
-    result = table ? qcow2_read_table(q, snapshot->l1_table_offset, table, snapshot->l1_size)
-                   : -ENOMEM;
+    result =
+        table ? qcow2_read_table(q, snapshot->l1_table_offset, table, snapshot->l1_size) : -ENOMEM;
     if (result < 0) {
         g_free(table);
         return error_fail_errno(error, -result, "Could not read the L1 table of snapshot '%s'",

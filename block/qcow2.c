@@ -155,8 +155,8 @@ int qcow2_know_metadata(Qcow2 *q)
 
 typedef struct {
     TableSnapshot *l2, *refblocks;
-    uint64_t *l1;       /* copy */
-    uint8_t *l1_dirty;  /* which sectors of it to write */
+    uint64_t *l1;      /* copy */
+    uint8_t *l1_dirty; /* which sectors of it to write */
     uint32_t l1_size;
     uint64_t l1_offset;
     bool l1_any;
@@ -299,8 +299,8 @@ static int qcow2_flush(BlockNode *node)
 static bool take_cache_sizes(Qcow2 *q, GHashTable *options, uint64_t *l2, uint64_t *refcounts,
                              GError **error)
 {
-    uint64_t total = 0, l2_default = MIN(DEFAULT_L2_CACHE,
-                                         MAX(MIB(1), q->size >> (q->cluster_bits - 4)));
+    uint64_t total = 0,
+             l2_default = MIN(DEFAULT_L2_CACHE, MAX(MIB(1), q->size >> (q->cluster_bits - 4)));
     uint64_t interval = 0, entry = 0;
     bool has_l2 = options_get(options, "l2-cache-size") != NULL;
     bool has_refcounts = options_get(options, "refcount-cache-size") != NULL;
@@ -470,9 +470,10 @@ static bool open_for_writing(Qcow2 *q, GError **error)
         return true;
     }
     if (q->incompatible & QCOW2_INCOMPAT_CORRUPT) {
-        return error_fail(error, KASO_ERROR_GENERIC,
-                          "qcow2: Image is corrupt; cannot be opened read/write. Run 'kaso-img check "
-                          "-r all' on it");
+        return error_fail(
+            error, KASO_ERROR_GENERIC,
+            "qcow2: Image is corrupt; cannot be opened read/write. Run 'kaso-img check "
+            "-r all' on it");
     }
     if (q->autoclear & ~(uint64_t)QCOW2_AUTOCLEAR_KNOWN) {
         q->autoclear &= QCOW2_AUTOCLEAR_KNOWN;
@@ -612,7 +613,8 @@ static json_t *qcow2_specific_info(BlockNode *node)
         json_object_set_new(data, "data-file", json_string(q->data_file_name));
     }
     if (qcow2_has_data_file(q)) {
-        json_object_set_new(data, "data-file-raw", json_boolean(q->autoclear & QCOW2_AUTOCLEAR_DATA_FILE_RAW));
+        json_object_set_new(data, "data-file-raw",
+                            json_boolean(q->autoclear & QCOW2_AUTOCLEAR_DATA_FILE_RAW));
     }
     json_object_set_new(data, "compression-type",
                         json_string(q->compression_type ? "zstd" : "zlib"));

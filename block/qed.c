@@ -3,8 +3,13 @@
 #include "block/mapped.h"
 #include "block/qcow2.h"
 
-enum { HEADER_SIZE = 64, FEATURE_BACKING = 1, FEATURE_CHECK = 2, FEATURE_RAW_BACKING = 4,
-       FEATURES = 7 };
+enum {
+    HEADER_SIZE = 64,
+    FEATURE_BACKING = 1,
+    FEATURE_CHECK = 2,
+    FEATURE_RAW_BACKING = 4,
+    FEATURES = 7
+};
 
 typedef struct {
     uint64_t size, cluster_size, table_entries, l1_offset;

@@ -30,7 +30,8 @@ static bool raw_open(BlockNode *node, GHashTable *options, GError **error)
         return error_fail(error, KASO_ERROR_INVALID,
                           "The sum of offset (%" G_GUINT64_FORMAT ") and size (%" G_GUINT64_FORMAT
                           ") has to be smaller or equal to the actual size of the containing file "
-                          "(%" G_GUINT64_FORMAT ")", raw->offset, raw->size, below);
+                          "(%" G_GUINT64_FORMAT ")",
+                          raw->offset, raw->size, below);
     }
     if (raw->offset % node->file->node->request_alignment == 0) {
         node->request_alignment = node->file->node->request_alignment;
@@ -82,7 +83,8 @@ static int raw_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector 
         if (!raw->warned) {
             g_printerr("kaso: image format was not specified for '%s' and was guessed to be raw. A "
                        "write that would make it look like another format is refused. Specify "
-                       "format=raw to allow it.\n", node->filename);
+                       "format=raw to allow it.\n",
+                       node->filename);
             raw->warned = true;
         }
         return -EPERM;
@@ -149,8 +151,8 @@ static bool raw_create(BlockGraph *graph, const char *filename, GHashTable *opti
     return protocol->create(graph, filename, options, error);
 }
 
-static bool raw_measure(GHashTable *options, BlockNode *source, uint64_t *required,
-                        uint64_t *fully, uint64_t *bitmaps, GError **error)
+static bool raw_measure(GHashTable *options, BlockNode *source, uint64_t *required, uint64_t *fully,
+                        uint64_t *bitmaps, GError **error)
 {
     uint64_t size = source ? node_size(source) : 0;
 

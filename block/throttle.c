@@ -53,12 +53,18 @@ static bool take_limit(GHashTable *options, const char *key, const char *max_key
 static void rename_limits(GHashTable *options)
 {
     static const char *const names[][2] = {
-        { "bps", "bps-total" },           { "bps_rd", "bps-read" },
-        { "bps_wr", "bps-write" },        { "iops", "iops-total" },
-        { "iops_rd", "iops-read" },       { "iops_wr", "iops-write" },
-        { "bps_max", "bps-total-max" },   { "bps_rd_max", "bps-read-max" },
-        { "bps_wr_max", "bps-write-max" }, { "iops_max", "iops-total-max" },
-        { "iops_rd_max", "iops-read-max" }, { "iops_wr_max", "iops-write-max" },
+        { "bps", "bps-total" },
+        { "bps_rd", "bps-read" },
+        { "bps_wr", "bps-write" },
+        { "iops", "iops-total" },
+        { "iops_rd", "iops-read" },
+        { "iops_wr", "iops-write" },
+        { "bps_max", "bps-total-max" },
+        { "bps_rd_max", "bps-read-max" },
+        { "bps_wr_max", "bps-write-max" },
+        { "iops_max", "iops-total-max" },
+        { "iops_rd_max", "iops-read-max" },
+        { "iops_wr_max", "iops-write-max" },
         { "iops_size", "iops-size" },
     };
 

@@ -2,14 +2,29 @@
 /* VirtualBox disk image, types dynamic and static. Differencing images are refused. */
 #include "block/mapped.h"
 
-#define VDI_SIGNATURE 0xbeda107fu
+#define VDI_SIGNATURE   0xbeda107fu
 #define VDI_UNALLOCATED 0xffffffffu
-#define VDI_DISCARDED 0xfffffffeu
+#define VDI_DISCARDED   0xfffffffeu
 
-enum { HEADER_SIZE = 512, SIGNATURE = 0x40, VERSION = 0x44, TYPE = 0x4c, BMAP = 0x154, DATA = 0x158,
-       SECTOR_SIZE = 0x168, DISK_SIZE = 0x170, BLOCK_SIZE = 0x178, BLOCK_EXTRA = 0x17c,
-       BLOCKS = 0x180, ALLOCATED = 0x184, UUID = 0x188, LAST_SNAPSHOT = 0x198,
-       BMAP_MAX = 512 * 1024 * 1024, TYPE_DYNAMIC = 1, TYPE_STATIC = 2 };
+enum {
+    HEADER_SIZE = 512,
+    SIGNATURE = 0x40,
+    VERSION = 0x44,
+    TYPE = 0x4c,
+    BMAP = 0x154,
+    DATA = 0x158,
+    SECTOR_SIZE = 0x168,
+    DISK_SIZE = 0x170,
+    BLOCK_SIZE = 0x178,
+    BLOCK_EXTRA = 0x17c,
+    BLOCKS = 0x180,
+    ALLOCATED = 0x184,
+    UUID = 0x188,
+    LAST_SNAPSHOT = 0x198,
+    BMAP_MAX = 512 * 1024 * 1024,
+    TYPE_DYNAMIC = 1,
+    TYPE_STATIC = 2
+};
 
 typedef struct {
     uint64_t size, block_size, data_offset, blocks;
@@ -118,9 +133,8 @@ static int vdi_allocate(BlockNode *node, uint64_t offset)
     if (vdi->allocated >= vdi->blocks) {
         return -ENOSPC; /* a sound image has a place for each block */
     }
-    result = node_write_zeroes(node->file->node,
-                               vdi->data_offset + vdi->allocated * vdi->block_size,
-                               vdi->block_size, 0);
+    result = node_write_zeroes(
+        node->file->node, vdi->data_offset + vdi->allocated * vdi->block_size, vdi->block_size, 0);
     if (result < 0) {
         return result;
     }
@@ -195,9 +209,10 @@ static bool vdi_create(BlockGraph *graph, const char *filename, GHashTable *opti
     }
     size = align_up(size, 512);
     if (size > block_size * (BMAP_MAX / 4 - 256)) {
-        return error_fail(error, KASO_ERROR_INVALID, "Unsupported VDI image size (size is 0x%"
-                          G_GINT64_MODIFIER "x, max supported is 0x%" G_GINT64_MODIFIER "x)", size,
-                          block_size * (BMAP_MAX / 4 - 256));
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Unsupported VDI image size (size is 0x%" G_GINT64_MODIFIER
+                          "x, max supported is 0x%" G_GINT64_MODIFIER "x)",
+                          size, block_size * (BMAP_MAX / 4 - 256));
     }
     file = mapped_create_file(graph, filename, error);
     if (!file) {

@@ -162,8 +162,8 @@ static bool vhdx_open(BlockNode *node, GHashTable *options, GError **error)
     if (v->entries * 8 > bat_size) {
         return error_fail(error, KASO_ERROR_INVALID, "The VHDX BAT is too small for the disk");
     }
-    v->bat = mapped_load_table(file, bat_offset, v->entries, 8, false, BAT_MAX, "the VHDX BAT",
-                               error);
+    v->bat =
+        mapped_load_table(file, bat_offset, v->entries, 8, false, BAT_MAX, "the VHDX BAT", error);
     return v->bat != NULL;
 }
 

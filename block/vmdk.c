@@ -23,8 +23,13 @@ enum {
     SLICE = 512,
 };
 /* Of a new image, in sectors where it is a size. */
-enum { NEW_GRAIN = 128, NEW_TABLE_ENTRIES = 512, NEW_TABLE = 4, DESCRIPTOR_AT = 1,
-       DESCRIPTOR_SIZE = 20 };
+enum {
+    NEW_GRAIN = 128,
+    NEW_TABLE_ENTRIES = 512,
+    NEW_TABLE = 4,
+    DESCRIPTOR_AT = 1,
+    DESCRIPTOR_SIZE = 20
+};
 
 typedef enum { EXTENT_FLAT, EXTENT_SPARSE, EXTENT_ZERO } ExtentKind;
 
@@ -113,9 +118,9 @@ static bool sparse_load(Vmdk *vmdk, Extent *extent, const uint8_t *h, GError **e
     extent->tables = table_cache_new(extent->file, SLICE, MIB(4));
     extent->writable = load_le32(h + 4) < 3 && !extent->compressed;
     if (extent->writable && (load_le32(h + 8) & FLAG_REDUNDANT)) {
-        extent->redundant = mapped_load_table(extent->file, load_le64(h + 48) * 512,
-                                              extent->directory_entries, 4, false, DIRECTORY_MAX,
-                                              "the redundant grain directory", NULL);
+        extent->redundant =
+            mapped_load_table(extent->file, load_le64(h + 48) * 512, extent->directory_entries, 4,
+                              false, DIRECTORY_MAX, "the redundant grain directory", NULL);
         extent->writable = extent->redundant != NULL;
     }
     return true;
@@ -149,8 +154,8 @@ static bool parse_extent(BlockNode *node, Vmdk *vmdk, const char *line, uint64_t
     char access[16], kind[16], name[512] = "";
     unsigned long long sectors, offset = 0;
     Extent extent = { .start = *start };
-    int fields = sscanf(line, "%15s %llu %15s \"%511[^\"]\" %llu", access, &sectors, kind, name,
-                        &offset);
+    int fields =
+        sscanf(line, "%15s %llu %15s \"%511[^\"]\" %llu", access, &sectors, kind, name, &offset);
 
     if (fields < 3 || sectors > INT64_MAX / 1024 || offset > INT64_MAX / 1024 ||
         vmdk->extents->len >= EXTENTS_MAX) {
@@ -174,8 +179,8 @@ static bool parse_extent(BlockNode *node, Vmdk *vmdk, const char *line, uint64_t
             return false;
         }
         options_set(options, key, "file");
-        child = node_open_child(node, child_name, BLOCK_ROLE_DATA, path, options, node->flags,
-                                error);
+        child =
+            node_open_child(node, child_name, BLOCK_ROLE_DATA, path, options, node->flags, error);
         if (!child) {
             return false;
         }
@@ -224,8 +229,8 @@ static bool open_descriptor(BlockNode *node, const char *text, bool with_extents
                 return false;
             }
         }
-        return vmdk->extents->len || error_fail(error, KASO_ERROR_INVALID,
-                                                "The VMDK descriptor names no extents");
+        return vmdk->extents->len ||
+               error_fail(error, KASO_ERROR_INVALID, "The VMDK descriptor names no extents");
     }
     return true;
 }
@@ -277,7 +282,8 @@ static bool vmdk_open_image(BlockNode *node, GError **error)
         return true;
     }
     if (!memcmp(h, "COWD", 4)) {
-        return error_fail(error, KASO_ERROR_UNSUPPORTED, "ESX sparse VMDK images are not supported");
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "ESX sparse VMDK images are not supported");
     }
     text = read_text(file, 0, node_size(file), error);
     return text && open_descriptor(node, text, true, error);
@@ -506,8 +512,9 @@ static int vmdk_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector
     Vmdk *vmdk = node->state;
     int result = change_cid(node);
 
-    return result < 0 ? result : mapped_write(node, offset, bytes, vector, flags, vmdk_map,
-                                              vmdk_allocate, &vmdk->lock);
+    return result < 0 ? result
+                      : mapped_write(node, offset, bytes, vector, flags, vmdk_map, vmdk_allocate,
+                                     &vmdk->lock);
 }
 
 /* A directory at *sector with its empty tables behind it. */
@@ -531,8 +538,8 @@ static void store_descriptor(char *text, const char *filename, uint64_t sectors)
                "RW %" G_GUINT64_FORMAT " SPARSE \"%s\"\n\n# The Disk Data Base\n#DDB\n\n"
                "ddb.virtualHWVersion = \"4\"\nddb.geometry.cylinders = \"%" G_GUINT64_FORMAT "\"\n"
                "ddb.geometry.heads = \"16\"\nddb.geometry.sectors = \"63\"\n"
-               "ddb.adapterType = \"ide\"\n", (unsigned)(g_random_int() & INT32_MAX), sectors, name,
-               sectors / (63 * 16));
+               "ddb.adapterType = \"ide\"\n",
+               (unsigned)(g_random_int() & INT32_MAX), sectors, name, sectors / (63 * 16));
 }
 
 static int write_new(BlockNode *file, const char *filename, uint64_t sectors)
@@ -576,9 +583,9 @@ static bool vmdk_create(BlockGraph *graph, const char *filename, GHashTable *opt
         return false;
     }
     if (size > UINT64_C(2) << 40) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "The size %" G_GUINT64_FORMAT " is more than a sparse VMDK can have (2 TiB)",
-                          size);
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "The size %" G_GUINT64_FORMAT " is more than a sparse VMDK can have (2 TiB)", size);
     }
     file = mapped_create_file(graph, filename, error);
     if (!file) {

@@ -5,8 +5,14 @@
  */
 #include "block/mapped.h"
 
-enum { FOOTER_SIZE = 512, DYNAMIC_SIZE = 1024, TYPE_FIXED = 2, TYPE_DYNAMIC = 3,
-       BAT_MAX = 32 * 1024 * 1024, CHS_SECTORS_MAX = 65535 * 16 * 255 };
+enum {
+    FOOTER_SIZE = 512,
+    DYNAMIC_SIZE = 1024,
+    TYPE_FIXED = 2,
+    TYPE_DYNAMIC = 3,
+    BAT_MAX = 32 * 1024 * 1024,
+    CHS_SECTORS_MAX = 65535 * 16 * 255
+};
 
 typedef struct {
     uint64_t size, block_size, bitmap_size;
@@ -67,8 +73,7 @@ static bool open_dynamic(BlockNode *node, const uint8_t *footer, GError **error)
     }
     vpc->entries = load_be32(header + 28);
     vpc->block_size = load_be32(header + 32);
-    if (!is_power_of_two(vpc->block_size) || vpc->block_size < 512 ||
-        vpc->block_size > GIB(1)) {
+    if (!is_power_of_two(vpc->block_size) || vpc->block_size < 512 || vpc->block_size > GIB(1)) {
         return error_fail(error, KASO_ERROR_INVALID, "Invalid block size %" G_GUINT64_FORMAT,
                           vpc->block_size);
     }
@@ -79,12 +84,12 @@ static bool open_dynamic(BlockNode *node, const uint8_t *footer, GError **error)
     vpc->bat_offset = load_be64(header + 16);
     vpc->bat = mapped_load_table(node->file->node, vpc->bat_offset, vpc->entries, 4, true, BAT_MAX,
                                  "the block allocation table", error);
-    vpc->next = align_up(MAX(vpc->bat_offset + vpc->entries * 4,
-                             load_be64(footer + 16) + DYNAMIC_SIZE), 512);
+    vpc->next = align_up(
+        MAX(vpc->bat_offset + vpc->entries * 4, load_be64(footer + 16) + DYNAMIC_SIZE), 512);
     for (uint64_t i = 0; vpc->bat && i < vpc->entries; i++) {
         if (vpc->bat[i] != UINT32_MAX) {
-            vpc->next = MAX(vpc->next, vpc->bat[i] * UINT64_C(512) + vpc->bitmap_size +
-                                           vpc->block_size);
+            vpc->next =
+                MAX(vpc->next, vpc->bat[i] * UINT64_C(512) + vpc->bitmap_size + vpc->block_size);
         }
     }
     return vpc->bat != NULL;
@@ -106,8 +111,8 @@ static bool vpc_open(BlockNode *node, GHashTable *options, GError **error)
                     ? (uint64_t)load_be16(footer + 56) * footer[58] * footer[59] * 512
                     : align_down(load_be64(footer + 48), 512);
     if (vpc->size > INT64_MAX / 2) {
-        return error_fail(error, KASO_ERROR_INVALID, "The disk size %" G_GUINT64_FORMAT
-                          " is too large", vpc->size);
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "The disk size %" G_GUINT64_FORMAT " is too large", vpc->size);
     }
     if (type == TYPE_DYNAMIC) {
         return open_dynamic(node, footer, error);
@@ -235,8 +240,7 @@ static void store_checksum(uint8_t *data, size_t size, size_t at)
     store_be32(data + at, ~sum);
 }
 
-static void make_footer(uint8_t *footer, uint64_t size, const Geometry *g, bool fixed,
-                        bool by_size)
+static void make_footer(uint8_t *footer, uint64_t size, const Geometry *g, bool fixed, bool by_size)
 {
     enum { SECONDS_TO_2000 = 946684800 };
 
@@ -355,7 +359,8 @@ static int vpc_info(BlockNode *node, BlockNodeInfo *info)
 
 static const BlockOption vpc_create_options[] = {
     { "size", "Virtual disk size" },
-    { "subformat", "Type of virtual hard disk format. Supported formats are {dynamic (default) | fixed}" },
+    { "subformat",
+      "Type of virtual hard disk format. Supported formats are {dynamic (default) | fixed}" },
     { "force_size", "Force disk size calculation to use the actual size specified" },
     { 0 },
 };

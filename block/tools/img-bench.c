@@ -9,8 +9,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTION_OBJECT = 256, OPTION_IMAGE_OPTS, OPTION_FLUSH, OPTION_NO_DRAIN, OPTION_PATTERN,
-       OPTION_ADD, OPTION_REMOVE, OPTION_CLEAR, OPTION_ENABLE, OPTION_DISABLE, OPTION_MERGE };
+enum {
+    OPTION_OBJECT = 256,
+    OPTION_IMAGE_OPTS,
+    OPTION_FLUSH,
+    OPTION_NO_DRAIN,
+    OPTION_PATTERN,
+    OPTION_ADD,
+    OPTION_REMOVE,
+    OPTION_CLEAR,
+    OPTION_ENABLE,
+    OPTION_DISABLE,
+    OPTION_MERGE
+};
 
 typedef struct {
     BlockNode *node;
@@ -86,8 +97,7 @@ static int bench_image(Tool *tool, Bench *b, unsigned depth)
         return tool_fail(tool, "Failed request: %s", g_strerror(-b->result));
     }
     if (!tool->quiet) {
-        printf("Run completed in %3.3f seconds.\n",
-               (double)(g_get_monotonic_time() - start) / 1e6);
+        printf("Run completed in %3.3f seconds.\n", (double)(g_get_monotonic_time() - start) / 1e6);
     }
     return 0;
 }
@@ -200,8 +210,9 @@ static int bench_run(Tool *tool, int argc, char **argv)
 const ToolCommand img_bench = {
     .name = "bench",
     .summary = "Run a simple image benchmark",
-    .usage = "[-f FMT | --image-opts] [-t CACHE] [-c COUNT] [-d DEPTH] [-o OFFSET] [-s BUFFER_SIZE] "
-             "[-S STEP_SIZE] [-w [--pattern PATTERN] [--flush-interval INTERVAL]] [-U] [-q] FILE",
+    .usage =
+        "[-f FMT | --image-opts] [-t CACHE] [-c COUNT] [-d DEPTH] [-o OFFSET] [-s BUFFER_SIZE] "
+        "[-S STEP_SIZE] [-w [--pattern PATTERN] [--flush-interval INTERVAL]] [-U] [-q] FILE",
     .run = bench_run,
 };
 
@@ -311,7 +322,8 @@ static int bitmap_run(Tool *tool, int argc, char **argv)
         return tool_fail(tool, "Expecting filename and bitmap name");
     }
     if (!count) {
-        return tool_fail(tool, "Need at least one of --add, --remove, --clear, --enable, --disable, "
+        return tool_fail(tool,
+                         "Need at least one of --add, --remove, --clear, --enable, --disable, "
                          "or --merge");
     }
     child = tool_open(tool, argv[optind], &arguments);

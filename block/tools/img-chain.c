@@ -91,9 +91,9 @@ static int commit_empty(Tool *tool, BlockNode *top)
         return 0;
     }
     result = top->driver->make_empty(top);
-    return result < 0 ? tool_fail(tool, "Could not empty %s: %s", top->filename,
-                                  g_strerror(-result))
-                      : 0;
+    return result < 0
+               ? tool_fail(tool, "Could not empty %s: %s", top->filename, g_strerror(-result))
+               : 0;
 }
 
 static BlockNode *find_base(Tool *tool, BlockNode *top, const char *name)

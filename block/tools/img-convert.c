@@ -12,8 +12,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTION_OBJECT = 256, OPTION_IMAGE_OPTS, OPTION_TARGET_OPTS, OPTION_TARGET_ZERO,
-       OPTION_SALVAGE, OPTION_BITMAPS, OPTION_SKIP_BROKEN };
+enum {
+    OPTION_OBJECT = 256,
+    OPTION_IMAGE_OPTS,
+    OPTION_TARGET_OPTS,
+    OPTION_TARGET_ZERO,
+    OPTION_SALVAGE,
+    OPTION_BITMAPS,
+    OPTION_SKIP_BROKEN
+};
 enum { BUFFER_SIZE = 2 * 1024 * 1024, PARALLEL_MAX = 16, SPARSE_DEFAULT = 4096 };
 
 typedef struct {
@@ -76,10 +83,10 @@ static int next_piece(Convert *c, Piece *piece)
         return status;
     }
     piece->offset = c->offset;
-    piece->kind = status & BLOCK_STATUS_ZERO ? PIECE_ZERO
+    piece->kind = status & BLOCK_STATUS_ZERO   ? PIECE_ZERO
                   : status & BLOCK_STATUS_DATA ? PIECE_DATA
-                  : base || c->has_backing ? PIECE_BACKING
-                                           : PIECE_ZERO;
+                  : base || c->has_backing     ? PIECE_BACKING
+                                               : PIECE_ZERO;
     piece->bytes = count;
     if (c->compressed) {
         /* A cluster is data unless all of it is known to be something else. */
@@ -248,8 +255,9 @@ static void convert_worker(void *opaque)
         result = next_piece(c, &piece);
         coroutine_mutex_unlock(&c->lock);
         if (result < 0) {
-            tool_fail(c->tool, "error while reading block status at offset %" G_GUINT64_FORMAT
-                      ": %s", c->offset, g_strerror(-result));
+            tool_fail(c->tool,
+                      "error while reading block status at offset %" G_GUINT64_FORMAT ": %s",
+                      c->offset, g_strerror(-result));
         } else {
             result = convert_piece(c, &piece, buffer);
         }
@@ -339,8 +347,10 @@ static bool convert_number(Tool *tool, int c, Convert *convert)
         return false;
     }
     if (c == 'm' && (value < 1 || value > PARALLEL_MAX)) {
-        tool_fail(tool, "Invalid number of coroutines. Allowed number of coroutines is between 1 "
-                  "and %d", PARALLEL_MAX);
+        tool_fail(tool,
+                  "Invalid number of coroutines. Allowed number of coroutines is between 1 "
+                  "and %d",
+                  PARALLEL_MAX);
         return false;
     }
     if (c == 'm') {
@@ -519,9 +529,8 @@ static int convert_target(Tool *tool, ConvertCommand *command)
     if (!command->target_arguments.image_opts) {
         command->target_arguments.format = command->target_format;
     }
-    command->target_arguments.cache = command->target_arguments.cache
-                                          ? command->target_arguments.cache
-                                          : "unsafe";
+    command->target_arguments.cache =
+        command->target_arguments.cache ? command->target_arguments.cache : "unsafe";
     command->target_arguments.writable = command->target_arguments.unmap = true;
     child = tool_open(tool, command->target, &command->target_arguments);
     if (!child) {
@@ -554,9 +563,10 @@ static int convert_target(Tool *tool, ConvertCommand *command)
 
 static int convert_run(Tool *tool, int argc, char **argv)
 {
-    ConvertCommand command = { .convert = { .tool = tool, .parallel = 8, .in_order = true,
-                                            .sparse = SPARSE_DEFAULT },
-                               .target_format = "raw" };
+    ConvertCommand command = {
+        .convert = { .tool = tool, .parallel = 8, .in_order = true, .sparse = SPARSE_DEFAULT },
+        .target_format = "raw"
+    };
     int c, status = 1;
 
     command.options = options_new();

@@ -8,8 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTION_OBJECT = 256, OPTION_SIZE, OPTION_OUTPUT, OPTION_IMAGE_OPTS, OPTION_SHRINK,
-       OPTION_PREALLOCATION, OPTION_FORCE };
+enum {
+    OPTION_OBJECT = 256,
+    OPTION_SIZE,
+    OPTION_OUTPUT,
+    OPTION_IMAGE_OPTS,
+    OPTION_SHRINK,
+    OPTION_PREALLOCATION,
+    OPTION_FORCE
+};
 
 static int print_create_options(const char *format)
 {
@@ -38,11 +45,20 @@ static void print_formatting(Tool *tool, const char *filename, const char *forma
     static const struct {
         const char *name, *qcow2_default;
     } order[] = {
-        { "cluster_size", "65536" }, { "extended_l2", "off" },    { "preallocation", NULL },
-        { "compression_type", "zlib" }, { "size", NULL },         { "backing_file", NULL },
-        { "backing_fmt", NULL },     { "compat", NULL },          { "data_file", NULL },
-        { "data_file_raw", NULL },   { "lazy_refcounts", "off" }, { "refcount_bits", "16" },
-        { "nocow", NULL },           { "subformat", NULL },
+        { "cluster_size", "65536" },
+        { "extended_l2", "off" },
+        { "preallocation", NULL },
+        { "compression_type", "zlib" },
+        { "size", NULL },
+        { "backing_file", NULL },
+        { "backing_fmt", NULL },
+        { "compat", NULL },
+        { "data_file", NULL },
+        { "data_file_raw", NULL },
+        { "lazy_refcounts", "off" },
+        { "refcount_bits", "16" },
+        { "nocow", NULL },
+        { "subformat", NULL },
     };
 
     if (tool->quiet) {
@@ -96,8 +112,10 @@ static bool find_backing_size(Tool *tool, const char *filename, const char *back
     child = tool_open_error(tool, path, &arguments, &local);
     if (!child) {
         if (options_get(options, "size")) {
-            tool_warn(tool, "Could not verify backing image. This may become an error in future "
-                      "versions.\n%s", local->message);
+            tool_warn(tool,
+                      "Could not verify backing image. This may become an error in future "
+                      "versions.\n%s",
+                      local->message);
             g_error_free(local);
             return true;
         }
@@ -298,7 +316,8 @@ static int amend_run(Tool *tool, int argc, char **argv)
 const ToolCommand img_amend = {
     .name = "amend",
     .summary = "Update format-specific options of the image",
-    .usage = "-o OPTS [-f FMT | --image-opts] [-t CACHE] [--force] [-p] [-q] [--object OBJDEF] FILE",
+    .usage =
+        "-o OPTS [-f FMT | --image-opts] [-t CACHE] [--force] [-p] [-q] [--object OBJDEF] FILE",
     .run = amend_run,
 };
 
@@ -333,8 +352,10 @@ static int resize_image(Tool *tool, BlockChild *child, const char *text, bool sh
     }
     if (size < current && !shrink) {
         tool_fail(tool, "Use the --shrink option to perform a shrink operation.");
-        tool_warn(tool, "Shrinking an image will delete all data beyond the shrunken image's end. "
-                  "Before performing such an operation, make sure there is no important data there.");
+        tool_warn(
+            tool,
+            "Shrinking an image will delete all data beyond the shrunken image's end. "
+            "Before performing such an operation, make sure there is no important data there.");
         return 1;
     }
     if (!node_truncate(child->node, size, prealloc, &error)) {
@@ -431,7 +452,8 @@ static int measure_print(bool json, uint64_t required, uint64_t fully, bool has_
         json_object_set_new(object, "fully-allocated", json_integer((json_int_t)fully));
         tool_print_json(object);
     } else {
-        printf("required size: %" G_GUINT64_FORMAT "\nfully allocated size: %" G_GUINT64_FORMAT "\n",
+        printf("required size: %" G_GUINT64_FORMAT "\nfully allocated size: %" G_GUINT64_FORMAT
+               "\n",
                required, fully);
         if (has_bitmaps && bitmaps) {
             printf("bitmaps size: %" G_GUINT64_FORMAT "\n", bitmaps);
@@ -507,8 +529,10 @@ static int measure_run(Tool *tool, int argc, char **argv)
     }
     driver = block_driver_find(target);
     if (!driver || !driver->measure) {
-        return tool_fail(tool, driver ? "Block driver '%s' does not support size measurement"
-                                      : "Unknown file format '%s'", target);
+        return tool_fail(tool,
+                         driver ? "Block driver '%s' does not support size measurement"
+                                : "Unknown file format '%s'",
+                         target);
     }
     if (!has_size) {
         child = tool_open(tool, argv[optind], &arguments);
@@ -521,7 +545,8 @@ static int measure_run(Tool *tool, int argc, char **argv)
             return tool_error(tool, error);
         }
     }
-    done = driver->measure(options, child ? child->node : NULL, &required, &fully, &bitmaps, &error);
+    done =
+        driver->measure(options, child ? child->node : NULL, &required, &fully, &bitmaps, &error);
     from_qcow2 = child && !strcmp(child->node->driver->name, "qcow2");
     if (child) {
         child_detach(child);

@@ -9,8 +9,14 @@
 #include <string.h>
 #include <time.h>
 
-enum { OPTION_OBJECT = 256, OPTION_OUTPUT, OPTION_IMAGE_OPTS, OPTION_BACKING_CHAIN, OPTION_START,
-       OPTION_MAX_LENGTH };
+enum {
+    OPTION_OBJECT = 256,
+    OPTION_OUTPUT,
+    OPTION_IMAGE_OPTS,
+    OPTION_BACKING_CHAIN,
+    OPTION_START,
+    OPTION_MAX_LENGTH
+};
 
 enum { CHECK_CORRUPT = 2, CHECK_LEAKS = 3, CHECK_UNSUPPORTED = 63 };
 
@@ -179,7 +185,8 @@ static void print_object(const json_t *object, int indent)
     const char *key;
     const json_t *value;
 
-    json_object_foreach((json_t *)object, key, value) {
+    json_object_foreach((json_t *)object, key, value)
+    {
         g_autofree char *name = g_strdelimit(g_strdup(key), "-", ' ');
 
         print_value(name, value, indent);
@@ -197,7 +204,8 @@ static void print_value(const char *name, const json_t *value, int indent)
         size_t i;
 
         printf("\n");
-        json_array_foreach((json_t *)value, i, item) {
+        json_array_foreach((json_t *)value, i, item)
+        {
             g_autofree char *index = g_strdup_printf("[%zu]", i);
 
             print_value(index, item, indent + 1);
@@ -406,7 +414,8 @@ static void print_map_entry(const MapEntry *entry, bool json, bool *first)
     }
     if (entry->data && !entry->zero && entry->has_offset) {
         printf("%#-16" G_GINT64_MODIFIER "x%#-16" G_GINT64_MODIFIER "x%#-16" G_GINT64_MODIFIER
-               "x%s\n", entry->start, entry->length, entry->offset, entry->filename);
+               "x%s\n",
+               entry->start, entry->length, entry->offset, entry->filename);
     }
 }
 
@@ -435,7 +444,10 @@ static int map_get(BlockNode *node, uint64_t offset, uint64_t bytes, MapEntry *e
         }
         depth++;
     }
-    *entry = (MapEntry){ .start = offset, .length = count, .offset = map, .depth = depth,
+    *entry = (MapEntry){ .start = offset,
+                         .length = count,
+                         .offset = map,
+                         .depth = depth,
                          .present = (status & BLOCK_STATUS_ALLOCATED) != 0,
                          .zero = (status & BLOCK_STATUS_ZERO) != 0,
                          .data = (status & BLOCK_STATUS_DATA) != 0,
@@ -588,7 +600,8 @@ static void check_print(const BlockCheck *check)
         }
         if (check->leaks) {
             printf("\n%" G_GUINT64_FORMAT " leaked clusters were found on the image.\n"
-                   "This means waste of disk space, but no harm to data.\n", check->leaks);
+                   "This means waste of disk space, but no harm to data.\n",
+                   check->leaks);
         }
         if (check->check_errors) {
             printf("\n%" G_GUINT64_FORMAT " internal errors have occurred during the check.\n",
@@ -624,10 +637,11 @@ static int check_image(Tool *tool, BlockNode *node, const char *name, BlockCheck
         BlockCheck again = { .message = check.message, .opaque = check.opaque };
 
         if (!json && !tool->quiet) {
-            printf("The following inconsistencies were found and repaired:\n\n    %"
-                   G_GUINT64_FORMAT " leaked clusters\n    %" G_GUINT64_FORMAT
-                   " corruptions\n\nDouble checking the fixed image now...\n",
-                   check.leaks_fixed, check.corruptions_fixed);
+            printf(
+                "The following inconsistencies were found and repaired:\n\n    %" G_GUINT64_FORMAT
+                " leaked clusters\n    %" G_GUINT64_FORMAT
+                " corruptions\n\nDouble checking the fixed image now...\n",
+                check.leaks_fixed, check.corruptions_fixed);
         }
         again.leaks_fixed = check.leaks_fixed;
         again.corruptions_fixed = check.corruptions_fixed;
@@ -643,7 +657,10 @@ static int check_image(Tool *tool, BlockNode *node, const char *name, BlockCheck
     } else if (!tool->quiet) {
         check_print(&check);
     }
-    return check.check_errors ? 1 : check.corruptions ? CHECK_CORRUPT : check.leaks ? CHECK_LEAKS : 0;
+    return check.check_errors  ? 1
+           : check.corruptions ? CHECK_CORRUPT
+           : check.leaks       ? CHECK_LEAKS
+                               : 0;
 }
 
 static int check_run(Tool *tool, int argc, char **argv)

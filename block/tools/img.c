@@ -9,7 +9,7 @@
 #include <string.h>
 
 static const ToolCommand *const commands[] = {
-    &img_amend,   &img_bench,  &img_bitmap, &img_check,   &img_commit,
+    &img_amend,   &img_bench,   &img_bitmap, &img_check,  &img_commit,
     &img_compare, &img_convert, &img_create, &img_dd,     &img_info,
     &img_map,     &img_measure, &img_rebase, &img_resize, &img_snapshot,
 };
@@ -54,9 +54,10 @@ static int unknown_command(const char *name)
         names[i] = commands[i]->name;
     }
     near = error_nearest(name, names);
-    fprintf(stderr, "kaso-img: Command not found: %s%s%s%s\nTry 'kaso-img --help' for more "
-            "information\n", name, near ? " (did you mean '" : "", near ? near : "",
-            near ? "'?)" : "");
+    fprintf(stderr,
+            "kaso-img: Command not found: %s%s%s%s\nTry 'kaso-img --help' for more "
+            "information\n",
+            name, near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
     return 1;
 }
 

@@ -104,7 +104,8 @@ static int verify(Transfer *t)
     for (uint64_t i = t->pattern_offset; t->has_pattern && i < MIN(end, t->bytes); i++) {
         if (t->buffer[i] != t->pattern) {
             printf("Pattern verification failed at offset %" G_GUINT64_FORMAT ", %" G_GUINT64_FORMAT
-                   " bytes\n", t->offset + t->pattern_offset, end - t->pattern_offset);
+                   " bytes\n",
+                   t->offset + t->pattern_offset, end - t->pattern_offset);
             return -EINVAL;
         }
     }
@@ -149,7 +150,10 @@ static void transfer_free(Transfer *t)
 static int transfer_finish(Transfer *t)
 {
     if (t->result < 0) {
-        printf("%s failed: %s\n", t->write ? "write" : t->discard ? "discard" : "read",
+        printf("%s failed: %s\n",
+               t->write     ? "write"
+               : t->discard ? "discard"
+                            : "read",
                g_strerror(-t->result));
         return t->result;
     }
@@ -415,8 +419,8 @@ static int map_run(Session *session, int argc, char **argv)
 
     for (uint64_t offset = 0; offset < node_size(node);) {
         uint64_t count = 0, more = 0;
-        int first = node_allocated_above(node, node_below(node), offset,
-                                         node_size(node) - offset, &count);
+        int first =
+            node_allocated_above(node, node_below(node), offset, node_size(node) - offset, &count);
         g_autofree char *size = NULL, *at = NULL;
 
         while (first >= 0 && offset + count < node_size(node) &&
@@ -430,8 +434,9 @@ static int map_run(Session *session, int argc, char **argv)
         }
         size = tool_human_size(count);
         at = tool_human_size(offset);
-        printf("%s (0x%" G_GINT64_MODIFIER "x) bytes %sallocated at offset %s (0x%"
-               G_GINT64_MODIFIER "x)\n", size, count, first ? "    " : "not ", at, offset);
+        printf("%s (0x%" G_GINT64_MODIFIER
+               "x) bytes %sallocated at offset %s (0x%" G_GINT64_MODIFIER "x)\n",
+               size, count, first ? "    " : "not ", at, offset);
         offset += count;
     }
     return 0;
@@ -447,8 +452,8 @@ static int alloc_run(Session *session, int argc, char **argv)
     }
     while (done < bytes) {
         uint64_t count;
-        int result = node_allocated_above(node, node_below(node), offset + done, bytes - done,
-                                          &count);
+        int result =
+            node_allocated_above(node, node_below(node), offset + done, bytes - done, &count);
 
         if (result < 0) {
             printf("is_allocated failed: %s\n", g_strerror(-result));
@@ -457,8 +462,9 @@ static int alloc_run(Session *session, int argc, char **argv)
         allocated += result ? count : 0;
         done += count;
     }
-    printf("%" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT " bytes allocated at offset %" G_GUINT64_FORMAT
-           "\n", allocated, bytes, offset);
+    printf("%" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT
+           " bytes allocated at offset %" G_GUINT64_FORMAT "\n",
+           allocated, bytes, offset);
     return 0;
 }
 
@@ -512,8 +518,8 @@ static int open_run(Session *session, int argc, char **argv)
     if (optind < argc && arguments.image_opts) {
         g_string_append_printf(text, "%sfile.filename=%s", text->len ? "," : "", argv[optind]);
     }
-    session->child = tool_open(session->tool, arguments.image_opts ? text->str : argv[argc - 1],
-                               &arguments);
+    session->child =
+        tool_open(session->tool, arguments.image_opts ? text->str : argv[argc - 1], &arguments);
     g_string_free(text, TRUE);
     return session->child ? 0 : -EIO;
 }

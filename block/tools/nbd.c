@@ -18,8 +18,16 @@
 #include <unistd.h>
 
 enum {
-    OPTION_OBJECT = 256, OPTION_IMAGE_OPTS, OPTION_TLS, OPTION_TLS_HOST, OPTION_FORK, OPTION_PID,
-    OPTION_CACHE, OPTION_DISCARD, OPTION_DETECT, OPTION_AIO,
+    OPTION_OBJECT = 256,
+    OPTION_IMAGE_OPTS,
+    OPTION_TLS,
+    OPTION_TLS_HOST,
+    OPTION_FORK,
+    OPTION_PID,
+    OPTION_CACHE,
+    OPTION_DISCARD,
+    OPTION_DETECT,
+    OPTION_AIO,
 };
 enum { BACKLOG = 64, FIRST_PASSED_FD = 3 };
 
@@ -29,8 +37,9 @@ typedef struct {
     const char *name, *description, *format, *load_snapshot, *pid_file, *tls_id, *tls_host;
     GPtrArray *bitmaps;       /* names, of -B */
     GHashTable *node_options; /* cache, discard, detect-zeroes, aio */
-    uint64_t offset, shared; /* shared 0: any number of clients */
-    bool has_offset, read_only, persistent, image_opts, snapshot, allocation_depth, list, verbose, fork;
+    uint64_t offset, shared;  /* shared 0: any number of clients */
+    bool has_offset, read_only, persistent, image_opts, snapshot, allocation_depth, list, verbose,
+        fork;
     int ready_fd; /* of --fork, or -1 */
 
     NbdServer *server;
@@ -64,8 +73,8 @@ static BlockNode *open_image(Service *s, const char *filename, GError **error)
 /* "snapshot.id=1,snapshot.name=a" or just an id or name. */
 static bool load_snapshot(BlockNode *node, const char *text, GError **error)
 {
-    g_autoptr(GHashTable) options = g_str_has_prefix(text, "snapshot.")
-                                        ? options_parse(text, NULL, error) : options_new();
+    g_autoptr(GHashTable) options =
+        g_str_has_prefix(text, "snapshot.") ? options_parse(text, NULL, error) : options_new();
     const char *wanted = text;
 
     if (!options) {
@@ -261,8 +270,8 @@ static bool serve_node(Service *s, BlockNode *node, GError **error)
         }
     }
     s->server = nbd_server_new(s->tool->graph, credentials, (unsigned)s->shared);
-    export = nbd_server_add_export(s->server, s->name, s->description, node, !node->read_only,
-                                   error);
+    export =
+        nbd_server_add_export(s->server, s->name, s->description, node, !node->read_only, error);
     if (export) {
         export->allocation_depth = s->allocation_depth;
         done = true;
@@ -306,8 +315,8 @@ static int serve_image(Service *s, const char *filename)
 static void print_flags(uint16_t flags)
 {
     static const char *const names[] = {
-        NULL, "readonly", "flush", "fua", "rotational", "trim", "zeroes", "df", "multi", "resize",
-        "cache", "fast-zero",
+        NULL,     "readonly", "flush", "fua",    "rotational", "trim",
+        "zeroes", "df",       "multi", "resize", "cache",      "fast-zero",
     };
 
     printf("  flags: 0x%x (", flags);
@@ -419,7 +428,8 @@ static const ToolCommand nbd_command = {
     .name = "",
     .summary = "Serves an image to NBD clients, or lists exports (-L)",
     .usage = "[-p PORT] [-b ADDRESS] [-k SOCKET] [-e CLIENTS] [-t] [-f FMT | --image-opts] [-r] "
-             "[-x NAME] [-D TEXT] [-A] [-B BITMAP]... [-o OFFSET] [-s] [-l SNAPSHOT] [-n] [--cache MODE] "
+             "[-x NAME] [-D TEXT] [-A] [-B BITMAP]... [-o OFFSET] [-s] [-l SNAPSHOT] [-n] [--cache "
+             "MODE] "
              "[--discard MODE] [--detect-zeroes MODE] [--aio MODE] [--object OBJDEF] "
              "[--tls-creds ID] [--tls-hostname HOST] [--fork] [--pid-file PATH] [-v] [-L] FILE",
     .run = nbd_run,
@@ -578,8 +588,13 @@ static int run_service(Service *s, int argc, char **argv)
 
 static int nbd_run(Tool *tool, int argc, char **argv)
 {
-    Service s = { .tool = tool, .name = "", .shared = 1, .ready_fd = -1, .signal_fd = -1,
-                  .bitmaps = g_ptr_array_new(), .node_options = options_new() };
+    Service s = { .tool = tool,
+                  .name = "",
+                  .shared = 1,
+                  .ready_fd = -1,
+                  .signal_fd = -1,
+                  .bitmaps = g_ptr_array_new(),
+                  .node_options = options_new() };
     int status;
 
     block_graph_set_blocking(tool->graph, false);

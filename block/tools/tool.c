@@ -138,8 +138,8 @@ static bool cache_flags(const char *mode, BlockOpenFlags *flags)
     if (!mode || !strcmp(mode, "writeback") || !strcmp(mode, "writethrough")) {
         return true;
     }
-    flags->cache_direct = !strcmp(mode, "none") || !strcmp(mode, "off") ||
-                          !strcmp(mode, "directsync");
+    flags->cache_direct =
+        !strcmp(mode, "none") || !strcmp(mode, "off") || !strcmp(mode, "directsync");
     flags->cache_no_flush = !strcmp(mode, "unsafe");
     return flags->cache_direct || flags->cache_no_flush;
 }
@@ -260,8 +260,9 @@ static void main_entry(void *opaque)
 
 int tool_main(const char *program, const ToolCommand *command, int argc, char **argv)
 {
-    MainCall call = { .tool = { .program = program }, .command = command, .argc = argc,
-                      .argv = argv };
+    MainCall call = {
+        .tool = { .program = program }, .command = command, .argc = argc, .argv = argv
+    };
 
     call.tool.graph = block_graph_new(NULL);
     block_graph_set_blocking(call.tool.graph, true);

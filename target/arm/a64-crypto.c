@@ -18,8 +18,9 @@ static bool translate_aes(A64Translator *t, const A64Fields *f)
         return true;
     }
     n = a64_get_v(t, f->rn);
-    a64_set_v(t, f->rd, f->opcode < 2 ? a64_vop2(t, op, 0, a64_get_v(t, f->rd), n)
-                                      : a64_vop1(t, op, 0, n, 0));
+    a64_set_v(t, f->rd,
+              f->opcode < 2 ? a64_vop2(t, op, 0, a64_get_v(t, f->rd), n)
+                            : a64_vop1(t, op, 0, n, 0));
     return true;
 }
 
@@ -31,8 +32,9 @@ static bool call3(A64Translator *t, const A64Fields *f, ArmFeature feature, cons
     if (!a64_fp_access(t)) {
         return true;
     }
-    a64_set_v(t, f->rd, a64_call(t, helper, a64_get_v(t, f->rd), a64_get_v(t, f->rn),
-                                 a64_get_v(t, f->rm), 0));
+    a64_set_v(
+        t, f->rd,
+        a64_call(t, helper, a64_get_v(t, f->rd), a64_get_v(t, f->rn), a64_get_v(t, f->rm), 0));
     return true;
 }
 
@@ -44,8 +46,7 @@ static bool call2(A64Translator *t, const A64Fields *f, ArmFeature feature, cons
     if (!a64_fp_access(t)) {
         return true;
     }
-    a64_set_v(t, f->rd,
-              a64_call(t, helper, a64_get_v(t, f->rd), a64_get_v(t, f->rn), 0, 0));
+    a64_set_v(t, f->rd, a64_call(t, helper, a64_get_v(t, f->rd), a64_get_v(t, f->rn), 0, 0));
     return true;
 }
 
@@ -62,7 +63,7 @@ INSTRUCTION(sha_three, "01011110 000 rm:5 0 opcode:3 00 rn:5 rd:5", "opcode != 7
 static bool translate_sha_three(A64Translator *t, const A64Fields *f)
 {
     static const TcgHelper *const helpers[7] = {
-        &arm_sha1c_helper,   &arm_sha1p_helper,    &arm_sha1m_helper,    NULL,
+        &arm_sha1c_helper,   &arm_sha1p_helper,    &arm_sha1m_helper,     NULL,
         &arm_sha256h_helper, &arm_sha256h2_helper, &arm_sha256su1_helper,
     };
 
@@ -150,8 +151,9 @@ static bool translate_rax1(A64Translator *t, const A64Fields *f)
     if (!a64_fp_access(t)) {
         return true;
     }
-    a64_set_v(t, f->rd, a64_vop2(t, IR_OP_vxor, 0, a64_get_v(t, f->rn),
-                                 rotate_left(t, 3, a64_get_v(t, f->rm), 1)));
+    a64_set_v(
+        t, f->rd,
+        a64_vop2(t, IR_OP_vxor, 0, a64_get_v(t, f->rn), rotate_left(t, 3, a64_get_v(t, f->rm), 1)));
     return true;
 }
 
@@ -198,8 +200,9 @@ static bool translate_sm3ss1(A64Translator *t, const A64Fields *f)
     if (!a64_fp_access(t)) {
         return true;
     }
-    a64_set_v(t, f->rd, a64_call(t, &arm_sm3ss1_helper, a64_get_v(t, f->rn), a64_get_v(t, f->rm),
-                                 a64_get_v(t, f->ra), 0));
+    a64_set_v(t, f->rd,
+              a64_call(t, &arm_sm3ss1_helper, a64_get_v(t, f->rn), a64_get_v(t, f->rm),
+                       a64_get_v(t, f->ra), 0));
     return true;
 }
 

@@ -29,8 +29,9 @@ static bool translate_fcvtz_fixed(A64Translator *t, const A64Fields *f)
     if (!a64_fp_access(t)) {
         return true;
     }
-    a64_set(t, f->sf, f->rd, a64_fp_to_int(t, esz, !f->u, f->sf, a64_get_v(t, f->rn),
-                                           IR_ROUND_ZERO | (64 - f->scale) << 8));
+    a64_set(t, f->sf, f->rd,
+            a64_fp_to_int(t, esz, !f->u, f->sf, a64_get_v(t, f->rn),
+                          IR_ROUND_ZERO | (64 - f->scale) << 8));
     return true;
 }
 
@@ -44,8 +45,7 @@ static bool to_int(A64Translator *t, const A64Fields *f, unsigned rounding)
     if (!a64_fp_access(t)) {
         return true;
     }
-    a64_set(t, f->sf, f->rd,
-            a64_fp_to_int(t, esz, !f->u, f->sf, a64_get_v(t, f->rn), rounding));
+    a64_set(t, f->sf, f->rd, a64_fp_to_int(t, esz, !f->u, f->sf, a64_get_v(t, f->rn), rounding));
     return true;
 }
 

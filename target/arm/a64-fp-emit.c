@@ -20,14 +20,14 @@ static uint8_t flush_of(const A64Translator *t)
 static IrFop native_op(ArmFp op)
 {
     static const uint8_t table[ARM_FP_COUNT] = {
-        [ARM_FP_add] = 1 + IR_FADD,     [ARM_FP_sub] = 1 + IR_FSUB,
-        [ARM_FP_mul] = 1 + IR_FMUL,     [ARM_FP_div] = 1 + IR_FDIV,
-        [ARM_FP_sqrt] = 1 + IR_FSQRT,   [ARM_FP_fma] = 1 + IR_FMA,
-        [ARM_FP_min] = 1 + IR_FMIN,     [ARM_FP_max] = 1 + IR_FMAX,
-        [ARM_FP_minnm] = 1 + IR_FMINNM, [ARM_FP_maxnm] = 1 + IR_FMAXNM,
-        [ARM_FP_cmpeq] = 1 + IR_FCMPEQ, [ARM_FP_cmpgt] = 1 + IR_FCMPGT,
-        [ARM_FP_cmpge] = 1 + IR_FCMPGE, [ARM_FP_cvt] = 1 + IR_FCVT_F,
-        [ARM_FP_round] = 1 + IR_FROUND, [ARM_FP_vfrom_s] = 1 + IR_FVFROM_S,
+        [ARM_FP_add] = 1 + IR_FADD,         [ARM_FP_sub] = 1 + IR_FSUB,
+        [ARM_FP_mul] = 1 + IR_FMUL,         [ARM_FP_div] = 1 + IR_FDIV,
+        [ARM_FP_sqrt] = 1 + IR_FSQRT,       [ARM_FP_fma] = 1 + IR_FMA,
+        [ARM_FP_min] = 1 + IR_FMIN,         [ARM_FP_max] = 1 + IR_FMAX,
+        [ARM_FP_minnm] = 1 + IR_FMINNM,     [ARM_FP_maxnm] = 1 + IR_FMAXNM,
+        [ARM_FP_cmpeq] = 1 + IR_FCMPEQ,     [ARM_FP_cmpgt] = 1 + IR_FCMPGT,
+        [ARM_FP_cmpge] = 1 + IR_FCMPGE,     [ARM_FP_cvt] = 1 + IR_FCVT_F,
+        [ARM_FP_round] = 1 + IR_FROUND,     [ARM_FP_vfrom_s] = 1 + IR_FVFROM_S,
         [ARM_FP_vfrom_u] = 1 + IR_FVFROM_U, [ARM_FP_vto_s] = 1 + IR_FVTO_S,
         [ARM_FP_vto_u] = 1 + IR_FVTO_U,
     };
@@ -97,10 +97,15 @@ IrRef a64_fp_to_int(A64Translator *t, unsigned esz, bool is_signed, bool wide, I
     if (!is_native(esz) || imm >> 8) {
         return a64_call(t, helper, a, a64_const(t, IR_I64, imm), 0, 0);
     }
-    return a64_op(t, (IrOp){ .opcode = IR_OP_fop, .type = wide ? IR_I64 : IR_I32,
-                             .esz = (uint8_t)esz, .sub = is_signed ? IR_FTO_S : IR_FTO_U,
-                             .cond = flush_of(t), .var = 1,
-                             .args = { a }, .imm = imm, .helper = helper });
+    return a64_op(t, (IrOp){ .opcode = IR_OP_fop,
+                             .type = wide ? IR_I64 : IR_I32,
+                             .esz = (uint8_t)esz,
+                             .sub = is_signed ? IR_FTO_S : IR_FTO_U,
+                             .cond = flush_of(t),
+                             .var = 1,
+                             .args = { a },
+                             .imm = imm,
+                             .helper = helper });
 }
 
 IrRef a64_fp_from_int(A64Translator *t, unsigned esz, bool is_signed, bool wide, IrRef a,
@@ -111,8 +116,12 @@ IrRef a64_fp_from_int(A64Translator *t, unsigned esz, bool is_signed, bool wide,
     if (!is_native(esz) || fraction_bits) {
         return a64_call(t, helper, a, a64_const(t, IR_I64, (int64_t)fraction_bits << 8), 0, 0);
     }
-    return a64_op(t, (IrOp){ .opcode = IR_OP_fop, .type = IR_V128, .esz = (uint8_t)esz,
-                             .sub = is_signed ? IR_FROM_S : IR_FROM_U, .var = 1, .args = { a },
+    return a64_op(t, (IrOp){ .opcode = IR_OP_fop,
+                             .type = IR_V128,
+                             .esz = (uint8_t)esz,
+                             .sub = is_signed ? IR_FROM_S : IR_FROM_U,
+                             .var = 1,
+                             .args = { a },
                              .helper = helper });
 }
 
@@ -121,12 +130,15 @@ IrRef a64_fp_compare(A64Translator *t, unsigned esz, bool signalling, IrRef a, I
     IrRef nzcv;
 
     if (is_native(esz)) {
-        return a64_op(t, (IrOp){ .opcode = IR_OP_fcmp, .type = IR_V128, .esz = (uint8_t)esz,
-                                 .cond = flush_of(t), .args = { a, b }, .imm = signalling,
+        return a64_op(t, (IrOp){ .opcode = IR_OP_fcmp,
+                                 .type = IR_V128,
+                                 .esz = (uint8_t)esz,
+                                 .cond = flush_of(t),
+                                 .args = { a, b },
+                                 .imm = signalling,
                                  .helper = arm_fp_compare_helper(esz, false) });
     }
-    nzcv = a64_call(t, arm_fp_compare_helper(esz, true), a, b,
-                    a64_const(t, IR_I64, signalling), 0);
+    nzcv = a64_call(t, arm_fp_compare_helper(esz, true), a, b, a64_const(t, IR_I64, signalling), 0);
     return a64_op1(t, IR_OP_fpack, IR_I32, nzcv);
 }
 

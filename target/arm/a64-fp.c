@@ -84,8 +84,7 @@ static bool translate_bfcvt(A64Translator *t, const A64Fields *f)
     if (!a64_fp_access(t)) {
         return true;
     }
-    set_scalar(t, f->rd, 1,
-               a64_fp_imm(t, ARM_FP_cvt, 2, true, a64_get_v(t, f->rn), ARM_CVT_BF16));
+    set_scalar(t, f->rd, 1, a64_fp_imm(t, ARM_FP_cvt, 2, true, a64_get_v(t, f->rn), ARM_CVT_BF16));
     return true;
 }
 
@@ -93,8 +92,9 @@ INSTRUCTION(frint, "00011110 ptype:2 1 001 rmode:3 10000 rn:5 rd:5", "rmode != 5
 static bool translate_frint(A64Translator *t, const A64Fields *f)
 {
     /* N P M Z A - X I */
-    static const uint8_t mode[8] = { 0, 1, 2, 3, IR_ROUND_AWAY, 0, ROUND_CURRENT | ROUND_EXACT,
-                                     ROUND_CURRENT };
+    static const uint8_t mode[8] = {
+        0, 1, 2, 3, IR_ROUND_AWAY, 0, ROUND_CURRENT | ROUND_EXACT, ROUND_CURRENT
+    };
     unsigned esz = a64_fp_ptype_esz(t, f->ptype);
 
     if (!esz) {
@@ -119,17 +119,17 @@ static bool translate_frint_int(A64Translator *t, const A64Fields *f)
     if (!a64_fp_access(t)) {
         return true;
     }
-    set_scalar(t, f->rd, esz,
-               a64_fp_imm(t, ARM_FP_rint, esz, true, a64_get_v(t, f->rn),
-                          (f->inexact ? IR_ROUND_CURRENT : IR_ROUND_ZERO) |
-                              (f->wide ? 64 : 32) << 8));
+    set_scalar(
+        t, f->rd, esz,
+        a64_fp_imm(t, ARM_FP_rint, esz, true, a64_get_v(t, f->rn),
+                   (f->inexact ? IR_ROUND_CURRENT : IR_ROUND_ZERO) | (f->wide ? 64 : 32) << 8));
     return true;
 }
 
 INSTRUCTION(fp_two_source, "00011110 ptype:2 1 rm:5 opcode:4 10 rn:5 rd:5", "opcode <= 8")
 static bool translate_fp_two_source(A64Translator *t, const A64Fields *f)
 {
-    static const uint8_t op[9] = { ARM_FP_mul, ARM_FP_div, ARM_FP_add, ARM_FP_sub, ARM_FP_max,
+    static const uint8_t op[9] = { ARM_FP_mul, ARM_FP_div,   ARM_FP_add,   ARM_FP_sub, ARM_FP_max,
                                    ARM_FP_min, ARM_FP_maxnm, ARM_FP_minnm, ARM_FP_mul };
     unsigned esz = a64_fp_ptype_esz(t, f->ptype);
     IrRef result;
@@ -195,8 +195,10 @@ static IrRef select_by(A64Translator *t, unsigned cond, IrOpcode opcode, IrType 
     if (cond >= 14) {
         return a;
     }
-    return a64_op(t, (IrOp){ .opcode = (uint8_t)opcode, .type = (uint8_t)type,
-                             .cond = (uint8_t)cond, .args = { flags, a, b } });
+    return a64_op(t, (IrOp){ .opcode = (uint8_t)opcode,
+                             .type = (uint8_t)type,
+                             .cond = (uint8_t)cond,
+                             .args = { flags, a, b } });
 }
 
 INSTRUCTION(fccmp, "00011110 ptype:2 1 rm:5 cond:4 01 rn:5 signalling nzcv:4")
@@ -240,8 +242,9 @@ static bool translate_fcsel(A64Translator *t, const A64Fields *f)
         return true;
     }
     flags = a64_get_flags(t);
-    set_scalar(t, f->rd, esz, select_by(t, f->cond, IR_OP_sel, IR_V128, flags,
-                                        a64_get_v(t, f->rn), a64_get_v(t, f->rm)));
+    set_scalar(
+        t, f->rd, esz,
+        select_by(t, f->cond, IR_OP_sel, IR_V128, flags, a64_get_v(t, f->rn), a64_get_v(t, f->rm)));
     return true;
 }
 

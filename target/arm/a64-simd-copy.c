@@ -27,8 +27,7 @@ static bool translate_dup_element(A64Translator *t, const A64Fields *f)
     if (!a64_fp_access(t)) {
         return true;
     }
-    a64_set_vq(t, f->rd, f->q,
-               a64_vop1(t, IR_OP_vduplane, esz, a64_get_v(t, f->rn), index));
+    a64_set_vq(t, f->rd, f->q, a64_vop1(t, IR_OP_vduplane, esz, a64_get_v(t, f->rn), index));
     return true;
 }
 
@@ -78,8 +77,9 @@ static bool translate_ins_general(A64Translator *t, const A64Fields *f)
     if (!a64_fp_access(t)) {
         return true;
     }
-    a64_set_v(t, f->rd, a64_vop2i(t, IR_OP_vins, esz, a64_get_v(t, f->rd),
-                                  a64_get(t, esz == 3, f->rn), index));
+    a64_set_v(
+        t, f->rd,
+        a64_vop2i(t, IR_OP_vins, esz, a64_get_v(t, f->rd), a64_get(t, esz == 3, f->rn), index));
     return true;
 }
 
@@ -94,8 +94,9 @@ static bool translate_ins_element(A64Translator *t, const A64Fields *f)
     if (!a64_fp_access(t)) {
         return true;
     }
-    a64_set_v(t, f->rd, a64_vinslane(t, esz, a64_get_v(t, f->rd), index, a64_get_v(t, f->rn),
-                                     f->imm4 >> esz));
+    a64_set_v(
+        t, f->rd,
+        a64_vinslane(t, esz, a64_get_v(t, f->rd), index, a64_get_v(t, f->rn), f->imm4 >> esz));
     return true;
 }
 
@@ -256,8 +257,8 @@ static bool translate_simd_modified_imm(A64Translator *t, const A64Fields *f)
     if (!a64_fp_access(t)) {
         return true;
     }
-    value = f->half ? a64_replicate(1, a64_fp_expand_imm(1, imm8))
-                    : expand_imm(f->op, f->cmode, imm8);
+    value =
+        f->half ? a64_replicate(1, a64_fp_expand_imm(1, imm8)) : expand_imm(f->op, f->cmode, imm8);
     if (logical) {
         result = a64_vop2(t, invert ? IR_OP_vandn : IR_OP_vor, 0, a64_get_v(t, f->rd),
                           a64_vconst(t, value, value));

@@ -6,14 +6,23 @@
 #include "target/arm/a64-simd-fp.h"
 
 typedef enum {
-    NONE, ROUND, ROUND_BITS, TO_INT, FROM_INT, COMPARE_ZERO, ZERO_COMPARE, PLAIN, ABS, NEG,
+    NONE,
+    ROUND,
+    ROUND_BITS,
+    TO_INT,
+    FROM_INT,
+    COMPARE_ZERO,
+    ZERO_COMPARE,
+    PLAIN,
+    ABS,
+    NEG,
     UNSIGNED_ESTIMATE,
 } MiscKind;
 
 enum { VECTOR = 1, SCALAR = 2, BOTH = 3 };
 
 typedef struct {
-    uint8_t kind, arg, forms;   /* arg: rounding, ArmFp, or integer size */
+    uint8_t kind, arg, forms; /* arg: rounding, ArmFp, or integer size */
 } MiscOp;
 
 /* Index: a, opcode, u. */
@@ -176,8 +185,8 @@ static bool translate_fcvtl(A64Translator *t, const A64Fields *f)
     if (!a64_fp_access(t)) {
         return true;
     }
-    a64_set_v(t, f->rd, convert(t, 1 + f->sz, 2 + f->sz, 0,
-                                a64_vhalf(t, f->q, a64_get_v(t, f->rn))));
+    a64_set_v(t, f->rd,
+              convert(t, 1 + f->sz, 2 + f->sz, 0, a64_vhalf(t, f->q, a64_get_v(t, f->rn))));
     return true;
 }
 

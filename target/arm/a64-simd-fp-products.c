@@ -12,13 +12,14 @@ static bool is_complex_allocated(const A64Translator *t, const A64Fields *f)
            (f->size != 3 || f->q);
 }
 
-static void complex_call(A64Translator *t, const A64Fields *f, const TcgHelper *helper,
-                         unsigned rm, unsigned rotation, unsigned element)
+static void complex_call(A64Translator *t, const A64Fields *f, const TcgHelper *helper, unsigned rm,
+                         unsigned rotation, unsigned element)
 {
     unsigned imm = f->size | rotation << 4 | f->q << 8 | element << 12;
 
-    a64_set_v(t, f->rd, a64_call(t, helper, a64_get_v(t, f->rd), a64_get_v(t, f->rn),
-                                 a64_get_v(t, rm), a64_const(t, IR_I64, imm)));
+    a64_set_v(t, f->rd,
+              a64_call(t, helper, a64_get_v(t, f->rd), a64_get_v(t, f->rn), a64_get_v(t, rm),
+                       a64_const(t, IR_I64, imm)));
 }
 
 INSTRUCTION(fcadd, "0 q 1 01110 size:2 0 rm:5 111 rot 01 rn:5 rd:5", "size != 0")
@@ -138,11 +139,10 @@ static bool bf16_accumulate(A64Translator *t, const A64Fields *f, const TcgHelpe
     if (!a64_fp_access(t)) {
         return true;
     }
-    m = by_element ? a64_vop1(t, IR_OP_vduplane, 2, a64_get_v(t, f->m << 4 | f->rm4),
-                              f->h << 1 | f->l)
-                   : a64_get_v(t, f->rm);
-    a64_set_vq(t, f->rd, q,
-               a64_call(t, helper, a64_get_v(t, f->rd), a64_get_v(t, f->rn), m, 0));
+    m = by_element
+            ? a64_vop1(t, IR_OP_vduplane, 2, a64_get_v(t, f->m << 4 | f->rm4), f->h << 1 | f->l)
+            : a64_get_v(t, f->rm);
+    a64_set_vq(t, f->rd, q, a64_call(t, helper, a64_get_v(t, f->rd), a64_get_v(t, f->rn), m, 0));
     return true;
 }
 
@@ -187,8 +187,9 @@ static bool bf16_multiply_add(A64Translator *t, const A64Fields *f, bool by_elem
     } else {
         m = bf16_lanes(t, f->top, a64_get_v(t, f->rm));
     }
-    a64_set_v(t, f->rd, a64_fp(t, ARM_FP_fma, 2, false, bf16_lanes(t, f->top, a64_get_v(t, f->rn)),
-                               m, a64_get_v(t, f->rd)));
+    a64_set_v(t, f->rd,
+              a64_fp(t, ARM_FP_fma, 2, false, bf16_lanes(t, f->top, a64_get_v(t, f->rn)), m,
+                     a64_get_v(t, f->rd)));
     return true;
 }
 

@@ -19,25 +19,25 @@ IrRef a64_fp_operand(A64Translator *t, unsigned esz, bool q, unsigned n)
 typedef enum { NONE, PLAIN, MULTIPLY_ADD, MULTIPLY_SUB, PAIRWISE, ABSOLUTE, DIFFERENCE } SameKind;
 
 typedef struct {
-    uint8_t kind;       /* SameKind */
-    uint8_t op;         /* ArmFp */
+    uint8_t kind; /* SameKind */
+    uint8_t op;   /* ArmFp */
     bool scalar;
 } SameOp;
 
 /* Index: u << 4 | a << 3 | low three bits of the opcode (its high bits are ones). */
 static const SameOp same_ops[32] = {
-    [0x00] = { PLAIN, ARM_FP_maxnm, false },    [0x01] = { MULTIPLY_ADD, ARM_FP_fma, false },
-    [0x02] = { PLAIN, ARM_FP_add, false },      [0x03] = { PLAIN, ARM_FP_mulx, true },
-    [0x04] = { PLAIN, ARM_FP_cmpeq, true },     [0x06] = { PLAIN, ARM_FP_max, false },
-    [0x07] = { PLAIN, ARM_FP_recps, true },     [0x08] = { PLAIN, ARM_FP_minnm, false },
+    [0x00] = { PLAIN, ARM_FP_maxnm, false },      [0x01] = { MULTIPLY_ADD, ARM_FP_fma, false },
+    [0x02] = { PLAIN, ARM_FP_add, false },        [0x03] = { PLAIN, ARM_FP_mulx, true },
+    [0x04] = { PLAIN, ARM_FP_cmpeq, true },       [0x06] = { PLAIN, ARM_FP_max, false },
+    [0x07] = { PLAIN, ARM_FP_recps, true },       [0x08] = { PLAIN, ARM_FP_minnm, false },
     [0x09] = { MULTIPLY_SUB, ARM_FP_fma, false }, [0x0a] = { PLAIN, ARM_FP_sub, false },
-    [0x0e] = { PLAIN, ARM_FP_min, false },      [0x0f] = { PLAIN, ARM_FP_rsqrts, true },
-    [0x10] = { PAIRWISE, ARM_FP_maxnm, false }, [0x12] = { PAIRWISE, ARM_FP_add, false },
-    [0x13] = { PLAIN, ARM_FP_mul, false },      [0x14] = { PLAIN, ARM_FP_cmpge, true },
-    [0x15] = { ABSOLUTE, ARM_FP_cmpge, true },  [0x16] = { PAIRWISE, ARM_FP_max, false },
-    [0x17] = { PLAIN, ARM_FP_div, false },      [0x18] = { PAIRWISE, ARM_FP_minnm, false },
-    [0x1a] = { DIFFERENCE, ARM_FP_sub, true },  [0x1c] = { PLAIN, ARM_FP_cmpgt, true },
-    [0x1d] = { ABSOLUTE, ARM_FP_cmpgt, true },  [0x1e] = { PAIRWISE, ARM_FP_min, false },
+    [0x0e] = { PLAIN, ARM_FP_min, false },        [0x0f] = { PLAIN, ARM_FP_rsqrts, true },
+    [0x10] = { PAIRWISE, ARM_FP_maxnm, false },   [0x12] = { PAIRWISE, ARM_FP_add, false },
+    [0x13] = { PLAIN, ARM_FP_mul, false },        [0x14] = { PLAIN, ARM_FP_cmpge, true },
+    [0x15] = { ABSOLUTE, ARM_FP_cmpge, true },    [0x16] = { PAIRWISE, ARM_FP_max, false },
+    [0x17] = { PLAIN, ARM_FP_div, false },        [0x18] = { PAIRWISE, ARM_FP_minnm, false },
+    [0x1a] = { DIFFERENCE, ARM_FP_sub, true },    [0x1c] = { PLAIN, ARM_FP_cmpgt, true },
+    [0x1d] = { ABSOLUTE, ARM_FP_cmpgt, true },    [0x1e] = { PAIRWISE, ARM_FP_min, false },
 };
 
 static IrRef emit_same(A64Translator *t, const SameOp *op, unsigned esz, bool scalar, IrRef n,
@@ -113,8 +113,8 @@ static bool three_same_scalar(A64Translator *t, const A64Fields *f, unsigned esz
     if (!a64_fp_access(t)) {
         return true;
     }
-    a64_set_v_low(t, f->rd, esz, emit_same(t, op, esz, true, a64_get_v(t, f->rn),
-                                           a64_get_v(t, f->rm), 0));
+    a64_set_v_low(t, f->rd, esz,
+                  emit_same(t, op, esz, true, a64_get_v(t, f->rn), a64_get_v(t, f->rm), 0));
     return true;
 }
 
@@ -236,9 +236,7 @@ static bool by_element(A64Translator *t, const A64Fields *f, bool scalar)
 {
     unsigned esz = f->size == 0 ? 1 : f->size;
     unsigned rm = esz == 1 ? f->rm4 : f->m << 4 | f->rm4;
-    unsigned index = esz == 1   ? f->h << 2 | f->l << 1 | f->m
-                     : esz == 2 ? f->h << 1 | f->l
-                                : f->h;
+    unsigned index = esz == 1 ? f->h << 2 | f->l << 1 | f->m : esz == 2 ? f->h << 1 | f->l : f->h;
     IrRef n, m, d = 0;
     SameOp op;
 

@@ -10,7 +10,7 @@ typedef struct {
     A64Translator *t;
     bool u;
     unsigned esz, low, rd;
-    bool pairs_low;     /* pairwise: 64-bit vectors */
+    bool pairs_low; /* pairwise: 64-bit vectors */
 } Same;
 
 typedef IrRef SameEmit(const Same *s, IrRef n, IrRef m);
@@ -23,8 +23,8 @@ static IrRef op2(const Same *s, IrOpcode opcode, IrRef a, IrRef b)
 /* (a & b) + ((a ^ b) >> 1): the sum's carry is not lost */
 static IrRef emit_halving_add(const Same *s, IrRef n, IrRef m)
 {
-    IrRef half = a64_vop1(s->t, s->u ? IR_OP_vshr : IR_OP_vsar, s->esz,
-                          op2(s, IR_OP_vxor, n, m), 1);
+    IrRef half =
+        a64_vop1(s->t, s->u ? IR_OP_vshr : IR_OP_vsar, s->esz, op2(s, IR_OP_vxor, n, m), 1);
 
     return op2(s, IR_OP_vadd, op2(s, IR_OP_vand, n, m), half);
 }
@@ -32,8 +32,8 @@ static IrRef emit_halving_add(const Same *s, IrRef n, IrRef m)
 /* (a | b) - ((a ^ b) >> 1) */
 static IrRef emit_rounding_halving_add(const Same *s, IrRef n, IrRef m)
 {
-    IrRef half = a64_vop1(s->t, s->u ? IR_OP_vshr : IR_OP_vsar, s->esz,
-                          op2(s, IR_OP_vxor, n, m), 1);
+    IrRef half =
+        a64_vop1(s->t, s->u ? IR_OP_vshr : IR_OP_vsar, s->esz, op2(s, IR_OP_vxor, n, m), 1);
 
     return op2(s, IR_OP_vsub, op2(s, IR_OP_vor, n, m), half);
 }
@@ -41,8 +41,8 @@ static IrRef emit_rounding_halving_add(const Same *s, IrRef n, IrRef m)
 /* ((a ^ b) >> 1) - (b & ~a) */
 static IrRef emit_halving_sub(const Same *s, IrRef n, IrRef m)
 {
-    IrRef half = a64_vop1(s->t, s->u ? IR_OP_vshr : IR_OP_vsar, s->esz,
-                          op2(s, IR_OP_vxor, n, m), 1);
+    IrRef half =
+        a64_vop1(s->t, s->u ? IR_OP_vshr : IR_OP_vsar, s->esz, op2(s, IR_OP_vxor, n, m), 1);
 
     return op2(s, IR_OP_vsub, half, op2(s, IR_OP_vandn, m, n));
 }
@@ -145,8 +145,7 @@ static IrRef emit_add_sub(const Same *s, IrRef n, IrRef m)
 
 static IrRef emit_mla_mls(const Same *s, IrRef n, IrRef m)
 {
-    return op2(s, s->u ? IR_OP_vsub : IR_OP_vadd, a64_get_v(s->t, s->rd),
-               op2(s, IR_OP_vmul, n, m));
+    return op2(s, s->u ? IR_OP_vsub : IR_OP_vadd, a64_get_v(s->t, s->rd), op2(s, IR_OP_vmul, n, m));
 }
 
 static IrRef emit_mul_pmul(const Same *s, IrRef n, IrRef m)
@@ -334,8 +333,9 @@ static bool matrix(A64Translator *t, const A64Fields *f, const TcgHelper *helper
     if (!a64_fp_access(t)) {
         return true;
     }
-    a64_set_v(t, f->rd, a64_call(t, helper, a64_get_v(t, f->rd), a64_get_v(t, f->rn),
-                                 a64_get_v(t, f->rm), 0));
+    a64_set_v(
+        t, f->rd,
+        a64_call(t, helper, a64_get_v(t, f->rd), a64_get_v(t, f->rn), a64_get_v(t, f->rm), 0));
     return true;
 }
 
@@ -368,8 +368,9 @@ static bool dot(A64Translator *t, const A64Fields *f, ArmFeature feature, bool n
     if (!a64_fp_access(t)) {
         return true;
     }
-    a64_set_vq(t, f->rd, f->q, a64_simd_dot(t, a64_get_v(t, f->rd), a64_get_v(t, f->rn), n_signed,
-                                            a64_get_v(t, f->rm), m_signed));
+    a64_set_vq(t, f->rd, f->q,
+               a64_simd_dot(t, a64_get_v(t, f->rd), a64_get_v(t, f->rn), n_signed,
+                            a64_get_v(t, f->rm), m_signed));
     return true;
 }
 

@@ -98,11 +98,11 @@ static const struct {
     LongEmit *emit;
     uint8_t sizes[2], scalar;
 } three_different[16] = {
-    [0x0] = { emit_addl, { BHS, BHS }, 0 },  [0x2] = { emit_subl, { BHS, BHS }, 0 },
-    [0x5] = { emit_abal, { BHS, BHS }, 0 },  [0x7] = { emit_abdl, { BHS, BHS }, 0 },
-    [0x8] = { emit_mlal, { BHS, BHS }, 0 },  [0x9] = { emit_qdmlal, { H | S, 0 }, H | S },
-    [0xa] = { emit_mlsl, { BHS, BHS }, 0 },  [0xb] = { emit_qdmlsl, { H | S, 0 }, H | S },
-    [0xc] = { emit_mull, { BHS, BHS }, 0 },  [0xd] = { emit_qdmull, { H | S, 0 }, H | S },
+    [0x0] = { emit_addl, { BHS, BHS }, 0 }, [0x2] = { emit_subl, { BHS, BHS }, 0 },
+    [0x5] = { emit_abal, { BHS, BHS }, 0 }, [0x7] = { emit_abdl, { BHS, BHS }, 0 },
+    [0x8] = { emit_mlal, { BHS, BHS }, 0 }, [0x9] = { emit_qdmlal, { H | S, 0 }, H | S },
+    [0xa] = { emit_mlsl, { BHS, BHS }, 0 }, [0xb] = { emit_qdmlsl, { H | S, 0 }, H | S },
+    [0xc] = { emit_mull, { BHS, BHS }, 0 }, [0xd] = { emit_qdmull, { H | S, 0 }, H | S },
 };
 
 INSTRUCTION(simd_three_different, "0 q u 01110 size:2 1 rm:5 opcode:4 00 rn:5 rd:5")
@@ -149,8 +149,8 @@ static bool translate_simd_wide(A64Translator *t, const A64Fields *f)
         return true;
     }
     m = a64_vwiden(t, !f->u, f->size, f->q, a64_get_v(t, f->rm));
-    a64_set_v(t, f->rd, a64_vop2(t, f->sub ? IR_OP_vsub : IR_OP_vadd, f->size + 1,
-                                 a64_get_v(t, f->rn), m));
+    a64_set_v(t, f->rd,
+              a64_vop2(t, f->sub ? IR_OP_vsub : IR_OP_vadd, f->size + 1, a64_get_v(t, f->rn), m));
     return true;
 }
 
@@ -167,8 +167,7 @@ static bool translate_simd_high_narrow(A64Translator *t, const A64Fields *f)
     sum = a64_vop2(t, f->sub ? IR_OP_vsub : IR_OP_vadd, wide, a64_get_v(t, f->rn),
                    a64_get_v(t, f->rm));
     if (f->u) {
-        sum = a64_vop2(t, IR_OP_vadd, wide, sum,
-                       a64_vsplat(t, wide, BIT((8u << f->size) - 1)));
+        sum = a64_vop2(t, IR_OP_vadd, wide, sum, a64_vsplat(t, wide, BIT((8u << f->size) - 1)));
     }
     a64_set_vhalf(t, f->rd, f->q, a64_vop2(t, IR_OP_vuzp2, f->size, sum, sum));
     return true;
@@ -215,8 +214,8 @@ static bool translate_simd_mul_element(A64Translator *t, const A64Fields *f)
     }
     product = a64_vop2(t, IR_OP_vmul, f->size, a64_get_v(t, f->rn), element(t, f, f->size));
     if (f->u) {
-        product = a64_vop2(t, f->opcode ? IR_OP_vsub : IR_OP_vadd, f->size, a64_get_v(t, f->rd),
-                           product);
+        product =
+            a64_vop2(t, f->opcode ? IR_OP_vsub : IR_OP_vadd, f->size, a64_get_v(t, f->rd), product);
     }
     a64_set_vq(t, f->rd, f->q, product);
     return true;
@@ -226,8 +225,9 @@ static bool translate_simd_mul_element(A64Translator *t, const A64Fields *f)
 static LongEmit *long_element(unsigned u, unsigned opcode, bool scalar)
 {
     static LongEmit *const plain[16] = { [2] = emit_mlal, [6] = emit_mlsl, [10] = emit_mull };
-    static LongEmit *const saturated[16] = { [3] = emit_qdmlal, [7] = emit_qdmlsl,
-                                             [11] = emit_qdmull };
+    static LongEmit *const saturated[16] = {
+        [3] = emit_qdmlal, [7] = emit_qdmlsl, [11] = emit_qdmull
+    };
 
     if (u == 0 && saturated[opcode]) {
         return saturated[opcode];
@@ -260,8 +260,9 @@ static bool translate_simd_long_element_scalar(A64Translator *t, const A64Fields
     if (!a64_fp_access(t)) {
         return true;
     }
-    a64_set_v_low(t, f->rd, s.low, long_element(0, f->opcode, true)(&s, a64_get_v(t, f->rn),
-                                                                    element(t, f, f->size)));
+    a64_set_v_low(
+        t, f->rd, s.low,
+        long_element(0, f->opcode, true)(&s, a64_get_v(t, f->rn), element(t, f, f->size)));
     return true;
 }
 
@@ -338,8 +339,9 @@ static bool dot_element(A64Translator *t, const A64Fields *f, ArmFeature feature
     if (!a64_fp_access(t)) {
         return true;
     }
-    a64_set_vq(t, f->rd, f->q, a64_simd_dot(t, a64_get_v(t, f->rd), a64_get_v(t, f->rn), n_signed,
-                                            element(t, f, 2), m_signed));
+    a64_set_vq(t, f->rd, f->q,
+               a64_simd_dot(t, a64_get_v(t, f->rd), a64_get_v(t, f->rn), n_signed, element(t, f, 2),
+                            m_signed));
     return true;
 }
 

@@ -203,8 +203,7 @@ static bool translate_simd_narrow_scalar(A64Translator *t, const A64Fields *f)
     if (!a64_fp_access(t)) {
         return true;
     }
-    a64_set_v_low(t, f->rd, f->size,
-                  narrow(t, f, f->saturating, f->size + 1, a64_get_v(t, f->rn)));
+    a64_set_v_low(t, f->rd, f->size, narrow(t, f, f->saturating, f->size + 1, a64_get_v(t, f->rn)));
     return true;
 }
 

@@ -90,9 +90,9 @@ static const struct {
     ShiftEmit *emit;
     bool exists[2], any_scalar;
 } shifts[16] = {
-    [0x0] = { emit_shr, { true, true }, false },  [0x2] = { emit_sra, { true, true }, false },
-    [0x4] = { emit_rshr, { true, true }, false }, [0x6] = { emit_rsra, { true, true }, false },
-    [0x8] = { emit_sri, { false, true }, false }, [0xa] = { emit_shl_sli, { true, true }, false },
+    [0x0] = { emit_shr, { true, true }, false },   [0x2] = { emit_sra, { true, true }, false },
+    [0x4] = { emit_rshr, { true, true }, false },  [0x6] = { emit_rsra, { true, true }, false },
+    [0x8] = { emit_sri, { false, true }, false },  [0xa] = { emit_shl_sli, { true, true }, false },
     [0xc] = { emit_qshlu, { false, true }, true }, [0xe] = { emit_qshl, { true, true }, true },
 };
 
@@ -147,8 +147,8 @@ IrRef a64_simd_narrow(A64Translator *t, unsigned esz, unsigned low, bool from_si
         limited = a64_vop2(t, IR_OP_vmins, esz + 1, limited,
                            a64_vsplat(t, esz + 1, bits_mask(bits - to_signed)));
     } else {
-        limited = a64_vop2(t, IR_OP_vminu, esz + 1, limited,
-                           a64_vsplat(t, esz + 1, bits_mask(bits)));
+        limited =
+            a64_vop2(t, IR_OP_vminu, esz + 1, limited, a64_vsplat(t, esz + 1, bits_mask(bits)));
     }
     a64_note_saturation(t, low, limited, wide);
     return a64_vop2(t, IR_OP_vnarrow, esz, limited, limited);
@@ -221,8 +221,8 @@ static bool translate_simd_shift_long(A64Translator *t, const A64Fields *f)
 static bool fixed_point(A64Translator *t, const A64Fields *f, bool to_fixed, bool scalar)
 {
     Shift s = shift_of(t, f, false);
-    ArmFp op = to_fixed ? (f->u ? ARM_FP_vto_u : ARM_FP_vto_s)
-                        : (f->u ? ARM_FP_vfrom_u : ARM_FP_vfrom_s);
+    ArmFp op =
+        to_fixed ? (f->u ? ARM_FP_vto_u : ARM_FP_vto_s) : (f->u ? ARM_FP_vfrom_u : ARM_FP_vfrom_s);
     IrRef n, result;
 
     if (s.esz == 0 || (s.esz == 1 && !a64_has(t, FEAT_FP16)) || (s.esz == 3 && !scalar && !f->q)) {
@@ -235,8 +235,8 @@ static bool fixed_point(A64Translator *t, const A64Fields *f, bool to_fixed, boo
     if (!scalar && !f->q) {
         n = a64_vop1(t, IR_OP_vzext, 3, n, 0);
     }
-    result = a64_fp_imm(t, op, s.esz, scalar, n,
-                        (int64_t)s.right << 8 | (to_fixed ? IR_ROUND_ZERO : 0));
+    result =
+        a64_fp_imm(t, op, s.esz, scalar, n, (int64_t)s.right << 8 | (to_fixed ? IR_ROUND_ZERO : 0));
     a64_set_v_low(t, f->rd, scalar ? s.esz : 3 + f->q, result);
     return true;
 }

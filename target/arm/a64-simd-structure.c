@@ -8,9 +8,12 @@
  */
 static IrRef load(A64Translator *t, unsigned esz, unsigned flags, IrRef address, int64_t offset)
 {
-    IrRef value = a64_op(t, (IrOp){ .opcode = IR_OP_ld, .type = IR_V128, .esz = (uint8_t)esz,
+    IrRef value = a64_op(t, (IrOp){ .opcode = IR_OP_ld,
+                                    .type = IR_V128,
+                                    .esz = (uint8_t)esz,
                                     .sub = (uint8_t)(flags & ~(unsigned)IR_MEM_BE),
-                                    .args = { address }, .imm = offset });
+                                    .args = { address },
+                                    .imm = offset });
 
     return flags & IR_MEM_BE && esz ? a64_vop1(t, IR_OP_vrev, 0, value, esz) : value;
 }
@@ -21,8 +24,11 @@ static void store(A64Translator *t, unsigned esz, unsigned flags, IrRef address,
     if (flags & IR_MEM_BE && esz) {
         value = a64_vop1(t, IR_OP_vrev, 0, value, esz);
     }
-    a64_op(t, (IrOp){ .opcode = IR_OP_st, .type = IR_V128, .esz = (uint8_t)esz,
-                      .sub = (uint8_t)(flags & ~(unsigned)IR_MEM_BE), .args = { address, value },
+    a64_op(t, (IrOp){ .opcode = IR_OP_st,
+                      .type = IR_V128,
+                      .esz = (uint8_t)esz,
+                      .sub = (uint8_t)(flags & ~(unsigned)IR_MEM_BE),
+                      .args = { address, value },
                       .imm = offset });
 }
 
@@ -35,11 +41,17 @@ static void load_multiple(A64Translator *t, unsigned esz, IrRef base, unsigned c
         values[0] = load(t, esz, 0, base, 0);
         return;
     }
-    cookie = a64_op(t, (IrOp){ .opcode = IR_OP_ldchk, .type = IR_I64, .esz = (uint8_t)esz,
-                               .args = { base }, .aux = count << esz });
+    cookie = a64_op(t, (IrOp){ .opcode = IR_OP_ldchk,
+                               .type = IR_I64,
+                               .esz = (uint8_t)esz,
+                               .args = { base },
+                               .aux = count << esz });
     for (unsigned i = 0; i < count; i++) {
-        values[i] = a64_op(t, (IrOp){ .opcode = IR_OP_ldraw, .type = IR_V128, .esz = (uint8_t)esz,
-                                      .args = { cookie }, .imm = (int64_t)i << esz });
+        values[i] = a64_op(t, (IrOp){ .opcode = IR_OP_ldraw,
+                                      .type = IR_V128,
+                                      .esz = (uint8_t)esz,
+                                      .args = { cookie },
+                                      .imm = (int64_t)i << esz });
     }
 }
 
@@ -121,9 +133,10 @@ static void interleave3(A64Translator *t, unsigned esz, bool q, const IrRef *reg
         for (unsigned i = 0; i < 16; i++) {
             unsigned byte = m * chunk + i, element = byte >> esz;
 
-            index[i] = i < chunk ? (uint8_t)(element % 3 * 16 + (element / 3 << esz) +
-                                             (byte & ((1 << esz) - 1)))
-                                 : 0xff;
+            index[i] =
+                i < chunk
+                    ? (uint8_t)(element % 3 * 16 + (element / 3 << esz) + (byte & ((1 << esz) - 1)))
+                    : 0xff;
         }
         memory[m] = gather3(t, regs, index);
     }

@@ -11,12 +11,17 @@
 #define VECTORS_2 IR_V128, IR_V128
 #define VECTORS_3 IR_V128, IR_V128, IR_V128
 #define DESCRIBE(name_, ...)                                                                       \
-    const TcgHelper arm_##name_##_helper = { .name = #name_, .function = helper_##name_,           \
-        .result = IR_V128, .arg_types = { __VA_ARGS__ } };                                         \
+    const TcgHelper arm_##name_##_helper = { .name = #name_,                                       \
+                                             .function = helper_##name_,                           \
+                                             .result = IR_V128,                                    \
+                                             .arg_types = { __VA_ARGS__ } };                       \
     TCG_HELPER(arm_##name_##_helper)
 #define DESCRIBE_INTRINSIC(name_, intrinsic_, ...)                                                 \
-    const TcgHelper arm_##name_##_helper = { .name = #name_, .function = helper_##name_,           \
-        .result = IR_V128, .arg_types = { __VA_ARGS__ }, .intrinsic = intrinsic_ };                \
+    const TcgHelper arm_##name_##_helper = { .name = #name_,                                       \
+                                             .function = helper_##name_,                           \
+                                             .result = IR_V128,                                    \
+                                             .arg_types = { __VA_ARGS__ },                         \
+                                             .intrinsic = intrinsic_ };                            \
     TCG_HELPER(arm_##name_##_helper)
 
 static uint32_t rol32(uint32_t x, unsigned n)
@@ -98,8 +103,8 @@ static void sha256_rounds(Lanes *x, Lanes *y, V128 m)
         uint32_t t = y->s[3] + (ror32(e, 6) ^ ror32(e, 11) ^ ror32(e, 25)) +
                      choose(e, y->s[1], y->s[2]) + w.s[i];
         uint32_t next_e = t + x->s[3];
-        uint32_t next_a = t + (ror32(a, 2) ^ ror32(a, 13) ^ ror32(a, 22)) +
-                          majority(a, x->s[1], x->s[2]);
+        uint32_t next_a =
+            t + (ror32(a, 2) ^ ror32(a, 13) ^ ror32(a, 22)) + majority(a, x->s[1], x->s[2]);
 
         for (unsigned k = 3; k > 0; k--) {
             x->s[k] = x->s[k - 1];

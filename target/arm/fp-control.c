@@ -51,8 +51,9 @@ void arm_set_fpcr(ArmCpu *cpu, uint32_t value)
         mask |= FPCR_FZ16;
     }
     cpu->fpcr = value & mask;
-    tcg_set_mxcsr(&cpu->tcg, MXCSR_DEFAULT | sticky |
-                  (uint32_t)rounding[value >> FPCR_RMODE_SHIFT & 3] << MXCSR_ROUNDING_SHIFT);
+    tcg_set_mxcsr(&cpu->tcg,
+                  MXCSR_DEFAULT | sticky |
+                      (uint32_t)rounding[value >> FPCR_RMODE_SHIFT & 3] << MXCSR_ROUNDING_SHIFT);
 }
 
 uint32_t arm_get_fpsr(ArmCpu *cpu)

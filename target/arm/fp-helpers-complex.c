@@ -66,8 +66,8 @@ static V128 helper_fmlal(TcgState *env, V128 d, V128 n, V128 m)
     Lanes sum = { .v = d }, x = { .v = n }, y = { .v = m };
 
     for (unsigned i = 0; i < 4; i++) {
-        sum.s[i] = (uint32_t)float_muladd_widen(&float_f32, &float_f16, x.h[i], y.h[i], sum.s[i],
-                                                &s);
+        sum.s[i] =
+            (uint32_t)float_muladd_widen(&float_f32, &float_f16, x.h[i], y.h[i], sum.s[i], &s);
     }
     arm_fp_raise(cpu, &s);
     return sum.v;
@@ -76,8 +76,11 @@ static V128 helper_fmlal(TcgState *env, V128 d, V128 n, V128 m)
 /* BFloat16 dot products ignore FPCR and FPSR (BFDotAdd without FEAT_EBF16). */
 static uint32_t bf16_dot(uint32_t sum, uint32_t a, uint32_t b)
 {
-    FloatStatus s = { .rounding = FLOAT_ROUND_ODD_INFINITY, .default_nan = true,
-                      .tininess_before = true, .flush_inputs = true, .flush_outputs = true };
+    FloatStatus s = { .rounding = FLOAT_ROUND_ODD_INFINITY,
+                      .default_nan = true,
+                      .tininess_before = true,
+                      .flush_inputs = true,
+                      .flush_outputs = true };
     uint64_t low = float_mul(&float_f32, (uint32_t)(a << 16), (uint32_t)(b << 16), &s);
     uint64_t high = float_mul(&float_f32, a & 0xffff0000u, b & 0xffff0000u, &s);
 
@@ -127,8 +130,11 @@ static V128 helper_ursqrte(V128 a)
 }
 
 #define DESCRIBE(name_, flags_, ...)                                                               \
-    const TcgHelper arm_##name_##_helper = { .name = #name_, .function = helper_##name_,           \
-        .result = IR_V128, .flags = (flags_), .arg_types = { __VA_ARGS__ } };                      \
+    const TcgHelper arm_##name_##_helper = { .name = #name_,                                       \
+                                             .function = helper_##name_,                           \
+                                             .result = IR_V128,                                    \
+                                             .flags = (flags_),                                    \
+                                             .arg_types = { __VA_ARGS__ } };                       \
     TCG_HELPER(arm_##name_##_helper)
 
 DESCRIBE(fcadd, ENV_EFFECT, IR_V128, IR_V128, IR_V128, IR_I64);

@@ -5,7 +5,7 @@
 #include "target/arm/lanes.h"
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
-#define ENV_EFFECT (HELPER_ENV | HELPER_EFFECT)
+#define ENV_EFFECT    (HELPER_ENV | HELPER_EFFECT)
 
 ALWAYS_INLINE uint64_t to_int(TcgState *env, uint64_t imm, V128 a, unsigned esz, bool is_signed,
                               unsigned bits)
@@ -39,20 +39,27 @@ ALWAYS_INLINE V128 from_int(TcgState *env, uint64_t value, uint64_t imm, unsigne
         return to_int(env, imm, a, esz, is_signed, bits);                                          \
     }                                                                                              \
     static const TcgHelper fto_##sign##bits##suffix = { .name = "fto_" #sign #bits #suffix,        \
-        .function = helper_fto_##sign##bits##suffix, .result = int_type, .flags = ENV_EFFECT,      \
-        .arg_types = { IR_V128, IR_I64 } };                                                        \
+                                                        .function =                                \
+                                                            helper_fto_##sign##bits##suffix,       \
+                                                        .result = int_type,                        \
+                                                        .flags = ENV_EFFECT,                       \
+                                                        .arg_types = { IR_V128, IR_I64 } };        \
     TCG_HELPER(fto_##sign##bits##suffix);                                                          \
     static V128 helper_ffrom_##sign##bits##suffix(TcgState *env, uint64_t value, uint64_t imm)     \
     {                                                                                              \
         return from_int(env, value, imm, esz, is_signed, bits);                                    \
     }                                                                                              \
     static const TcgHelper ffrom_##sign##bits##suffix = { .name = "ffrom_" #sign #bits #suffix,    \
-        .function = helper_ffrom_##sign##bits##suffix, .result = IR_V128, .flags = ENV_EFFECT,     \
-        .arg_types = { int_type, IR_I64 } };                                                       \
+                                                          .function =                              \
+                                                              helper_ffrom_##sign##bits##suffix,   \
+                                                          .result = IR_V128,                       \
+                                                          .flags = ENV_EFFECT,                     \
+                                                          .arg_types = { int_type, IR_I64 } };     \
     TCG_HELPER(ffrom_##sign##bits##suffix);
 #define FOUR(suffix, esz)                                                                          \
-    CONVERSIONS(suffix, esz, s, true, 32, IR_I32) CONVERSIONS(suffix, esz, s, true, 64, IR_I64)    \
-    CONVERSIONS(suffix, esz, u, false, 32, IR_I32) CONVERSIONS(suffix, esz, u, false, 64, IR_I64)
+    CONVERSIONS(suffix, esz, s, true, 32, IR_I32)                                                  \
+    CONVERSIONS(suffix, esz, s, true, 64, IR_I64) CONVERSIONS(suffix, esz, u, false, 32, IR_I32)   \
+        CONVERSIONS(suffix, esz, u, false, 64, IR_I64)
 FOUR(_h, 1)
 FOUR(_s, 2)
 FOUR(_d, 3)
@@ -61,8 +68,8 @@ FOUR(_d, 3)
     {                                                                                              \
         { { &prefix##_u32_h, &prefix##_u32_s, &prefix##_u32_d },                                   \
           { &prefix##_u64_h, &prefix##_u64_s, &prefix##_u64_d } },                                 \
-        { { &prefix##_s32_h, &prefix##_s32_s, &prefix##_s32_d },                                   \
-          { &prefix##_s64_h, &prefix##_s64_s, &prefix##_s64_d } },                                 \
+            { { &prefix##_s32_h, &prefix##_s32_s, &prefix##_s32_d },                               \
+              { &prefix##_s64_h, &prefix##_s64_s, &prefix##_s64_d } },                             \
     }
 
 const TcgHelper *arm_fp_to_int_helper(unsigned esz, bool is_signed, bool wide)
@@ -82,8 +89,10 @@ const TcgHelper *arm_fp_from_int_helper(unsigned esz, bool is_signed, bool wide)
 ALWAYS_INLINE uint32_t compare(TcgState *env, uint64_t imm, V128 a, V128 b, unsigned esz)
 {
     /* a < b: N; a == b: Z and C; a > b: C; unordered: C and V */
-    static const uint32_t nzcv[] = { [FLOAT_LESS] = 8u << 28, [FLOAT_EQUAL] = 6u << 28,
-                                     [FLOAT_GREATER] = 2u << 28, [FLOAT_UNORDERED] = 3u << 28 };
+    static const uint32_t nzcv[] = { [FLOAT_LESS] = 8u << 28,
+                                     [FLOAT_EQUAL] = 6u << 28,
+                                     [FLOAT_GREATER] = 2u << 28,
+                                     [FLOAT_UNORDERED] = 3u << 28 };
     ArmCpu *cpu = arm_cpu_of_env(env);
     FloatStatus s = arm_fp_status(cpu);
     uint64_t mask = bits_mask(8u << esz);
@@ -99,16 +108,20 @@ ALWAYS_INLINE uint32_t compare(TcgState *env, uint64_t imm, V128 a, V128 b, unsi
         return tcg_flags_from_nzcv(compare(env, imm, a, b, esz));                                  \
     }                                                                                              \
     static const TcgHelper fcmp##suffix = { .name = "fcmp" #suffix,                                \
-        .function = helper_fcmp##suffix, .result = IR_I32, .flags = ENV_EFFECT,                    \
-        .arg_types = { IR_V128, IR_V128, IR_I64 } };                                               \
+                                            .function = helper_fcmp##suffix,                       \
+                                            .result = IR_I32,                                      \
+                                            .flags = ENV_EFFECT,                                   \
+                                            .arg_types = { IR_V128, IR_V128, IR_I64 } };           \
     TCG_HELPER(fcmp##suffix);                                                                      \
     static uint64_t helper_fcmp_nzcv##suffix(TcgState *env, uint64_t imm, V128 a, V128 b)          \
     {                                                                                              \
         return compare(env, imm, a, b, esz);                                                       \
     }                                                                                              \
     static const TcgHelper fcmp_nzcv##suffix = { .name = "fcmp_nzcv" #suffix,                      \
-        .function = helper_fcmp_nzcv##suffix, .result = IR_I32, .flags = ENV_EFFECT,               \
-        .arg_types = { IR_V128, IR_V128, IR_I64 } };                                               \
+                                                 .function = helper_fcmp_nzcv##suffix,             \
+                                                 .result = IR_I32,                                 \
+                                                 .flags = ENV_EFFECT,                              \
+                                                 .arg_types = { IR_V128, IR_V128, IR_I64 } };      \
     TCG_HELPER(fcmp_nzcv##suffix);
 COMPARE(_h, 1)
 COMPARE(_s, 2)
@@ -136,7 +149,10 @@ static uint64_t helper_fjcvtzs(TcgState *env, V128 a)
 }
 
 const TcgHelper arm_fjcvtzs_helper = {
-    .name = "fjcvtzs", .function = helper_fjcvtzs, .result = IR_I64, .flags = ENV_EFFECT,
+    .name = "fjcvtzs",
+    .function = helper_fjcvtzs,
+    .result = IR_I64,
+    .flags = ENV_EFFECT,
     .arg_types = { IR_V128 },
 };
 TCG_HELPER(arm_fjcvtzs_helper);

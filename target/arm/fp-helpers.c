@@ -11,20 +11,20 @@ typedef uint64_t BinaryLane(const FloatFormat *f, uint64_t a, uint64_t b, FloatS
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 /* Lane operations by the names of fp-helpers.h. */
-#define lane_sqrt float_sqrt
-#define lane_recpe float_recip_estimate
+#define lane_sqrt   float_sqrt
+#define lane_recpe  float_recip_estimate
 #define lane_rsqrte float_rsqrt_estimate
-#define lane_recpx float_recip_exponent
-#define lane_add float_add
-#define lane_sub float_sub
-#define lane_mul float_mul
-#define lane_div float_div
-#define lane_min float_min
-#define lane_max float_max
-#define lane_minnm float_minnum
-#define lane_maxnm float_maxnum
-#define lane_mulx float_mulx
-#define lane_recps float_recip_step
+#define lane_recpx  float_recip_exponent
+#define lane_add    float_add
+#define lane_sub    float_sub
+#define lane_mul    float_mul
+#define lane_div    float_div
+#define lane_min    float_min
+#define lane_max    float_max
+#define lane_minnm  float_minnum
+#define lane_maxnm  float_maxnum
+#define lane_mulx   float_mulx
+#define lane_recps  float_recip_step
 #define lane_rsqrts float_rsqrt_step
 
 static uint64_t lane_cmpeq(const FloatFormat *f, uint64_t a, uint64_t b, FloatStatus *s)
@@ -52,7 +52,9 @@ static uint64_t lane_cvt(unsigned esz, uint64_t a, uint64_t imm, FloatStatus *s,
     if (imm & ARM_CVT_ODD) {
         s->rounding = FLOAT_ROUND_ODD;
     }
-    return float_convert(to == ARM_CVT_BF16 ? &float_bf16 : to == 1 ? half : arm_fp_format(to),
+    return float_convert(to == ARM_CVT_BF16 ? &float_bf16
+                         : to == 1          ? half
+                                            : arm_fp_format(to),
                          esz == 1 ? half : arm_fp_format(esz), a, s);
 }
 
@@ -162,22 +164,26 @@ ALWAYS_INLINE V128 fused(TcgState *env, V128 a, V128 b, V128 c, unsigned esz, bo
     Lanes x = { .v = a }, y = { .v = b }, z = { .v = c };
 
     for (unsigned i = 0; i < (scalar ? 1 : lane_count(esz)); i++) {
-        lane_set(&x, esz, i, float_muladd(arm_fp_format(esz), lane_get(&x, esz, i),
-                                          lane_get(&y, esz, i), lane_get(&z, esz, i), &s));
+        lane_set(&x, esz, i,
+                 float_muladd(arm_fp_format(esz), lane_get(&x, esz, i), lane_get(&y, esz, i),
+                              lane_get(&z, esz, i), &s));
     }
     arm_fp_raise(cpu, &s);
     return x.v;
 }
 
-#define ENV_EFFECT (HELPER_ENV | HELPER_EFFECT)
+#define ENV_EFFECT    (HELPER_ENV | HELPER_EFFECT)
 #define VECTOR_ARGS_1 IR_V128
 #define VECTOR_ARGS_2 IR_V128, IR_V128
 #define VECTOR_ARGS_3 IR_V128, IR_V128, IR_V128
-#define IMM_ARGS IR_V128, IR_I64
+#define IMM_ARGS      IR_V128, IR_I64
 
 #define DESCRIBE(name_, ...)                                                                       \
-    static const TcgHelper describe_##name_ = { .name = #name_, .function = helper_##name_,        \
-        .result = IR_V128, .flags = ENV_EFFECT, .arg_types = { __VA_ARGS__ } };                    \
+    static const TcgHelper describe_##name_ = { .name = #name_,                                    \
+                                                .function = helper_##name_,                        \
+                                                .result = IR_V128,                                 \
+                                                .flags = ENV_EFFECT,                               \
+                                                .arg_types = { __VA_ARGS__ } };                    \
     TCG_HELPER(describe_##name_)
 
 #define UNARY(op, suffix, esz, scalar)                                                             \
@@ -206,8 +212,8 @@ ALWAYS_INLINE V128 fused(TcgState *env, V128 a, V128 b, V128 c, unsigned esz, bo
     DESCRIBE(f##op##suffix, VECTOR_ARGS_3);
 
 #define SIX(kind, op)                                                                              \
-    kind(op, _h, 1, true) kind(op, _s, 2, true) kind(op, _d, 3, true)                              \
-    kind(op, _8h, 1, false) kind(op, _4s, 2, false) kind(op, _2d, 3, false)
+    kind(op, _h, 1, true) kind(op, _s, 2, true) kind(op, _d, 3, true) kind(op, _8h, 1, false)      \
+        kind(op, _4s, 2, false) kind(op, _2d, 3, false)
 
 #define X(op) SIX(UNARY, op)
 ARM_FP_UNARY(X)

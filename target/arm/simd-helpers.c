@@ -177,8 +177,8 @@ static inline __attribute__((always_inline)) V128 by_lane(LaneFunction *lane, un
 
     for (unsigned i = 0; i < lane_count(esz); i++) {
         bool saturated = false;
-        uint64_t result = lane(esz, lane_get(&x, esz, i), lane_get(&y, esz, i),
-                               lane_get(&z, esz, i), &saturated);
+        uint64_t result =
+            lane(esz, lane_get(&x, esz, i), lane_get(&y, esz, i), lane_get(&z, esz, i), &saturated);
 
         lane_set(&x, esz, i, mask ? -(uint64_t)saturated : result);
     }
@@ -208,34 +208,41 @@ static inline __attribute__((always_inline)) V128 by_lane(LaneFunction *lane, un
     {                                                                                              \
         return by_lane(lane_##op, esz, mask, VALUES_##args);                                       \
     }                                                                                              \
-    static const TcgHelper describe_##op##suffix = { .name = #op #suffix,                          \
-        .function = helper_##op##suffix, .result = IR_V128, .arg_types = { TYPES_##args },         \
-        .intrinsic = (mask) ? IR_INTRINSIC_NONE : intrinsic_of(ARM_SIMD_##op, esz) };              \
+    static const TcgHelper describe_##op##suffix = {                                               \
+        .name = #op #suffix,                                                                       \
+        .function = helper_##op##suffix,                                                           \
+        .result = IR_V128,                                                                         \
+        .arg_types = { TYPES_##args },                                                             \
+        .intrinsic = (mask) ? IR_INTRINSIC_NONE : intrinsic_of(ARM_SIMD_##op, esz)                 \
+    };                                                                                             \
     TCG_HELPER(describe_##op##suffix);
 
 #define X(op, args)                                                                                \
-    DEFINE(op, args, _b, 0, false) DEFINE(op, args, _h, 1, false)                                  \
-    DEFINE(op, args, _s, 2, false) DEFINE(op, args, _d, 3, false)
+    DEFINE(op, args, _b, 0, false)                                                                 \
+    DEFINE(op, args, _h, 1, false) DEFINE(op, args, _s, 2, false) DEFINE(op, args, _d, 3, false)
 ARM_SIMD_LANES(X)
 ARM_SIMD_SATURATING(X)
 #undef X
 #define X(op, args)                                                                                \
-    DEFINE(op, args, _b_saturated, 0, true) DEFINE(op, args, _h_saturated, 1, true)                \
-    DEFINE(op, args, _s_saturated, 2, true) DEFINE(op, args, _d_saturated, 3, true)
+    DEFINE(op, args, _b_saturated, 0, true)                                                        \
+    DEFINE(op, args, _h_saturated, 1, true) DEFINE(op, args, _s_saturated, 2, true)                \
+        DEFINE(op, args, _d_saturated, 3, true)
 ARM_SIMD_SATURATING(X)
 #undef X
 
 const TcgHelper *arm_simd_helper(ArmSimd op, unsigned esz, bool saturated)
 {
 #define ROW(op, tail)                                                                              \
-    { &describe_##op##_b##tail, &describe_##op##_h##tail, &describe_##op##_s##tail,                \
-      &describe_##op##_d##tail }
+    {                                                                                              \
+        &describe_##op##_b##tail, &describe_##op##_h##tail, &describe_##op##_s##tail,              \
+            &describe_##op##_d##tail                                                               \
+    }
     static const TcgHelper *const table[ARM_SIMD_COUNT][2][4] = {
 #define X(op, args) [ARM_SIMD_##op] = { ROW(op, ) },
         ARM_SIMD_LANES(X)
 #undef X
 #define X(op, args) [ARM_SIMD_##op] = { ROW(op, ), ROW(op, _saturated) },
-        ARM_SIMD_SATURATING(X)
+            ARM_SIMD_SATURATING(X)
 #undef X
     };
 
@@ -272,8 +279,10 @@ static inline __attribute__((always_inline)) V128 matrix(V128 sum, V128 a, V128 
     {                                                                                              \
         return matrix(sum, a, b, a_signed, b_signed);                                              \
     }                                                                                              \
-    const TcgHelper arm_##name_##_helper = { .name = #name_, .function = helper_##name_,           \
-        .result = IR_V128, .arg_types = { IR_V128, IR_V128, IR_V128 } };                           \
+    const TcgHelper arm_##name_##_helper = { .name = #name_,                                       \
+                                             .function = helper_##name_,                           \
+                                             .result = IR_V128,                                    \
+                                             .arg_types = { IR_V128, IR_V128, IR_V128 } };         \
     TCG_HELPER(arm_##name_##_helper)
 
 PRODUCT(smmla, true, true);
@@ -281,7 +290,9 @@ PRODUCT(ummla, false, false);
 PRODUCT(usmmla, false, true);
 
 const TcgHelper arm_pmull8_helper = {
-    .name = "pmull8", .function = helper_pmull8, .result = IR_V128,
+    .name = "pmull8",
+    .function = helper_pmull8,
+    .result = IR_V128,
     .arg_types = { IR_V128, IR_V128 },
 };
 TCG_HELPER(arm_pmull8_helper);

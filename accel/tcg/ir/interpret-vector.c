@@ -146,7 +146,8 @@ static V128 multiply_long(const IrOp *op, V128 a, V128 b)
         uint64_t x = lane(a, op->esz, i), y = lane(b, op->esz, i);
 
         set_lane(&r, op->esz + 1u, i,
-                 op->imm ? (uint64_t)(bits_sign_extend(x, width) * bits_sign_extend(y, width)) : x * y);
+                 op->imm ? (uint64_t)(bits_sign_extend(x, width) * bits_sign_extend(y, width))
+                         : x * y);
     }
     return r;
 }
@@ -294,7 +295,8 @@ bool ir_interpret_vector(const IrOp *op, const IrValue *arg[4], IrValue *result)
         int from = moved_lane(op, i, count);
 
         if (from >= 0) {
-            r = lane((unsigned)from < count ? arg[0]->v : arg[1]->v, esz, (unsigned)from & (count - 1));
+            r = lane((unsigned)from < count ? arg[0]->v : arg[1]->v, esz,
+                     (unsigned)from & (count - 1));
         } else if (!lane_op(op, lane(arg[0]->v, esz, i), lane(arg[1]->v, esz, i), &r)) {
             return false;
         }

@@ -19,8 +19,8 @@ typedef struct {
 /* Calls with every argument register class filled: unused ones are ignored by the callee (SysV). */
 typedef uint64_t IntegerCall(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, V128, V128,
                              V128, V128);
-typedef V128 VectorCall(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, V128, V128, V128,
-                        V128);
+typedef V128 VectorCall(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, V128, V128,
+                        V128, V128);
 
 static IrValue call_helper(Interpreter *in, const IrOp *op, const TcgHelper *helper, bool pass_imm)
 {
@@ -45,12 +45,13 @@ static IrValue call_helper(Interpreter *in, const IrOp *op, const TcgHelper *hel
         ints[int_count++] = (uint64_t)op->imm;
     }
     if (helper->result == IR_V128) {
-        result.v = ((VectorCall *)helper->function)(ints[0], ints[1], ints[2], ints[3], ints[4], ints[5],
-                                                    vectors[0], vectors[1], vectors[2], vectors[3]);
+        result.v =
+            ((VectorCall *)helper->function)(ints[0], ints[1], ints[2], ints[3], ints[4], ints[5],
+                                             vectors[0], vectors[1], vectors[2], vectors[3]);
     } else {
-        result.i = ((IntegerCall *)helper->function)(ints[0], ints[1], ints[2], ints[3], ints[4],
-                                                     ints[5], vectors[0], vectors[1], vectors[2],
-                                                     vectors[3]);
+        result.i =
+            ((IntegerCall *)helper->function)(ints[0], ints[1], ints[2], ints[3], ints[4], ints[5],
+                                              vectors[0], vectors[1], vectors[2], vectors[3]);
         if (helper->result == IR_I32) {
             result.i = (uint32_t)result.i;
         }
@@ -60,7 +61,8 @@ static IrValue call_helper(Interpreter *in, const IrOp *op, const TcgHelper *hel
 
 static bool cond_holds(IrCond cond, uint64_t flags)
 {
-    bool n = flags & TCG_FLAG_N, z = flags & TCG_FLAG_Z, c = flags & TCG_FLAG_C, v = flags & TCG_FLAG_V;
+    bool n = flags & TCG_FLAG_N, z = flags & TCG_FLAG_Z, c = flags & TCG_FLAG_C,
+         v = flags & TCG_FLAG_V;
     bool result = false;
 
     switch (cond & ~1u) {
@@ -91,7 +93,8 @@ static bool cond_holds(IrCond cond, uint64_t flags)
 
 static uint64_t make_flags(bool n, bool z, bool c, bool v)
 {
-    return (n ? TCG_FLAG_N : 0) | (z ? TCG_FLAG_Z : 0) | (c ? TCG_FLAG_C : 0) | (v ? TCG_FLAG_V : 0);
+    return (n ? TCG_FLAG_N : 0) | (z ? TCG_FLAG_Z : 0) | (c ? TCG_FLAG_C : 0) |
+           (v ? TCG_FLAG_V : 0);
 }
 
 /* Flags of a + b + carry in `width` bits; subtraction is a + ~b + 1. */
@@ -220,7 +223,6 @@ static uint64_t crc32c_step(uint32_t crc, uint64_t data, unsigned bytes)
     return crc;
 }
 
-
 static uint64_t flags_op(Interpreter *in, const IrOp *op, const IrValue *arg[4])
 {
     unsigned width = op->type == IR_I32 ? 32 : 64;
@@ -319,7 +321,8 @@ static uint64_t atomic_op(Interpreter *in, const IrOp *op, const IrValue *arg[4]
 
         memcpy(&old, host, size);
         do {
-            value = amo_value((IrAmo)op->aux, maybe_swap(old, size, op->sub), arg[1]->i & mask, size);
+            value =
+                amo_value((IrAmo)op->aux, maybe_swap(old, size, op->sub), arg[1]->i & mask, size);
         } while (!compare_and_swap(host, size, &old, maybe_swap(value & mask, size, op->sub)));
         return maybe_swap(old, size, op->sub) & mask;
     }

@@ -14,8 +14,8 @@
 #include "base/error.h"
 
 static const char *const type_names[] = { "void", "i32", "i64", "v128", "flags" };
-static const char *const cond_names[] = { "eq", "ne", "cs", "cc", "mi", "pl", "vs", "vc",
-                                          "hi", "ls", "ge", "lt", "gt", "le" };
+static const char *const cond_names[] = { "eq", "ne", "cs", "cc", "mi", "pl", "vs",
+                                          "vc", "hi", "ls", "ge", "lt", "gt", "le" };
 
 static bool uses_cond(uint8_t opcode)
 {
@@ -36,8 +36,8 @@ static bool uses_helper(uint8_t opcode)
 static void print_number(GString *out, const char *key, int64_t value)
 {
     if (value) {
-        g_string_append_printf(out, value > -4096 && value < 4096 ? " %s=%" PRId64 : " %s=0x%" PRIx64,
-                               key, value);
+        g_string_append_printf(
+            out, value > -4096 && value < 4096 ? " %s=%" PRId64 : " %s=0x%" PRIx64, key, value);
     }
 }
 
@@ -99,7 +99,8 @@ typedef struct {
 
 static bool fail(Parser *parser, const char *what, const char *value)
 {
-    return error_fail(parser->error, KASO_ERROR_INVALID, "line %u: %s '%s'", parser->line, what, value);
+    return error_fail(parser->error, KASO_ERROR_INVALID, "line %u: %s '%s'", parser->line, what,
+                      value);
 }
 
 static int find_name(const char *const *names, size_t count, const char *name)
@@ -158,8 +159,7 @@ static bool parse_helper(Parser *parser, const char *name, IrOp *op)
 {
     const TcgHelper *const *it;
 
-    REGISTRY_FOREACH(tcg_helpers, it)
-    {
+    REGISTRY_FOREACH(tcg_helpers, it) {
         if (!strcmp((*it)->name, name)) {
             op->helper = *it;
             return true;

@@ -96,8 +96,8 @@ static bool check_arguments(const IrUnit *unit, unsigned index, GError **error)
         IrType type;
 
         if (arg >= index) {
-            return error_fail(error, KASO_ERROR_INVALID, "op %u (%s) uses %%%u before it is defined", index,
-                              info->name, arg);
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "op %u (%s) uses %%%u before it is defined", index, info->name, arg);
         }
         if (count >= info->args) {
             return error_fail(error, KASO_ERROR_INVALID, "op %u (%s) has too many arguments", index,
@@ -105,13 +105,14 @@ static bool check_arguments(const IrUnit *unit, unsigned index, GError **error)
         }
         type = ir_result_type(&unit->ops[arg]);
         if (!type_fits(types[count], type, op)) {
-            return error_fail(error, KASO_ERROR_INVALID, "op %u (%s): argument %u has the wrong type", index,
-                              info->name, count);
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "op %u (%s): argument %u has the wrong type", index, info->name,
+                              count);
         }
     }
     if (count != info->args && !is_optional_count(op)) {
-        return error_fail(error, KASO_ERROR_INVALID, "op %u (%s) has %u arguments, not %u", index, info->name,
-                          count, info->args);
+        return error_fail(error, KASO_ERROR_INVALID, "op %u (%s) has %u arguments, not %u", index,
+                          info->name, count, info->args);
     }
     return true;
 }
@@ -119,11 +120,13 @@ static bool check_arguments(const IrUnit *unit, unsigned index, GError **error)
 static bool check_variable(const IrUnit *unit, unsigned index, GError **error)
 {
     const IrOp *op = &unit->ops[index];
-    IrType type = op->opcode == IR_OP_get ? (IrType)op->type : ir_result_type(&unit->ops[op->args[0]]);
+    IrType type =
+        op->opcode == IR_OP_get ? (IrType)op->type : ir_result_type(&unit->ops[op->args[0]]);
 
     if (op->var >= unit->var_count || unit->vars[op->var].type != type) {
-        return error_fail(error, KASO_ERROR_INVALID, "op %u (%s): no such variable, or its type differs",
-                          index, ir_op_info[op->opcode].name);
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "op %u (%s): no such variable, or its type differs", index,
+                          ir_op_info[op->opcode].name);
     }
     return true;
 }
@@ -143,10 +146,12 @@ static bool check_op(const IrUnit *unit, unsigned index, GError **error)
     if (!check_arguments(unit, index, error)) {
         return false;
     }
-    if ((op->opcode == IR_OP_get || op->opcode == IR_OP_set) && !check_variable(unit, index, error)) {
+    if ((op->opcode == IR_OP_get || op->opcode == IR_OP_set) &&
+        !check_variable(unit, index, error)) {
         return false;
     }
-    if ((op->opcode == IR_OP_call || op->opcode == IR_OP_fop || op->opcode == IR_OP_fcmp) && !op->helper) {
+    if ((op->opcode == IR_OP_call || op->opcode == IR_OP_fop || op->opcode == IR_OP_fcmp) &&
+        !op->helper) {
         return error_fail(error, KASO_ERROR_INVALID, "op %u (%s) has no helper", index,
                           ir_op_info[op->opcode].name);
     }

@@ -20,8 +20,10 @@ bool cache_init(TcgRun *run, GError **error)
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (run->code == MAP_FAILED) {
         run->code = NULL;
-        return error_fail_errno(error, errno, "cannot map %" G_GUINT64_FORMAT
-                                " MiB of executable memory for translated code", run->cache_mib);
+        return error_fail_errno(error, errno,
+                                "cannot map %" G_GUINT64_FORMAT
+                                " MiB of executable memory for translated code",
+                                run->cache_mib);
     }
     /* Fewer misses of the host's instruction TLB; where it is refused, nothing is lost. */
     madvise(run->code, size, MADV_HUGEPAGE);
@@ -157,7 +159,8 @@ void cache_link(TcgRun *run, TcgLink *link, TcgUnit *to, uint64_t host_page)
 
     g_mutex_lock(&run->lock);
     from = link->unit;
-    if (!from->dead && ((from->mode ^ to->mode) & ~TCG_MODE_GUARDED) == 0 && !to->dead && !link->linked) {
+    if (!from->dead && ((from->mode ^ to->mode) & ~TCG_MODE_GUARDED) == 0 && !to->dead &&
+        !link->linked) {
         host_link(link, to->entry, host_page);
         link->linked = true;
         link->incoming_next = to->incoming;

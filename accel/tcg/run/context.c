@@ -85,7 +85,8 @@ static TcgContext *new_context(TcgVcpu *tv)
     TcgContext *context;
 
     if (tv->context_count < TCG_CONTEXTS) {
-        context = mmap(NULL, sizeof *context, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        context =
+            mmap(NULL, sizeof *context, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (context != MAP_FAILED) {
             context->empty_return = tv->run->thunks.empty_return;
             context->jump_filled_count = TCG_JUMP_FILLED + 1;
@@ -317,7 +318,8 @@ static void carry_out(TcgVcpu *tv, const TcgRequest *request)
     }
 }
 
-static void futex(_Atomic uint32_t *word, int operation, uint32_t value, const struct timespec *timeout)
+static void futex(_Atomic uint32_t *word, int operation, uint32_t value,
+                  const struct timespec *timeout)
 {
     syscall(SYS_futex, word, operation | FUTEX_PRIVATE_FLAG, value, timeout, NULL, 0);
 }

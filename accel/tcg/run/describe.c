@@ -14,7 +14,8 @@ static void disassemble(csh handle, const uint8_t *bytes, size_t size, uint64_t 
 
     while (size) {
         if (cs_disasm_iter(handle, &bytes, &size, &address, insn)) {
-            fprintf(out, "  %016" PRIx64 ": %-8s %s\n", insn->address, insn->mnemonic, insn->op_str);
+            fprintf(out, "  %016" PRIx64 ": %-8s %s\n", insn->address, insn->mnemonic,
+                    insn->op_str);
             continue;
         }
         unsigned skip = size >= 4 ? 4 : 1;
@@ -36,7 +37,8 @@ void describe_guest_code(TcgVcpu *tv, const uint8_t *page, uint64_t pc, const Ir
     const Target *target = tv->vcpu->target;
     csh handle;
 
-    if (cs_open((cs_arch)target->capstone_arch, (cs_mode)target->capstone_mode, &handle) != CS_ERR_OK) {
+    if (cs_open((cs_arch)target->capstone_arch, (cs_mode)target->capstone_mode, &handle) !=
+        CS_ERR_OK) {
         log_printf("no disassembler for target %s\n", target->name);
         return;
     }
@@ -65,14 +67,15 @@ static void describe_vcpu(const TcgVcpu *tv, GString *out)
     g_string_append_printf(out, "  exits to the run loop    %" PRIu64 "\n", tv->exits);
     g_string_append_printf(out, "  dispatches               %" PRIu64 "\n", env->dispatches);
     g_string_append_printf(out, "  indirect-jump misses     %" PRIu64 "\n", env->indirects);
-    g_string_append_printf(out, "  slow loads, stores       %" PRIu64 ", %" PRIu64 "\n", env->slow_loads,
-                           env->slow_stores);
+    g_string_append_printf(out, "  slow loads, stores       %" PRIu64 ", %" PRIu64 "\n",
+                           env->slow_loads, env->slow_stores);
     g_string_append_printf(out, "  table walks, walk hits   %" PRIu64 ", %" PRIu64 "\n", tv->walks,
                            tv->walk_hits);
-    g_string_append_printf(out, "  context switches (live)  %" PRIu64 " (%u)\n", tv->context_switches,
-                           tv->context_count);
+    g_string_append_printf(out, "  context switches (live)  %" PRIu64 " (%u)\n",
+                           tv->context_switches, tv->context_count);
     g_string_append_printf(out, "  invalidated pages        %" PRIu64 "\n", tv->invalidated_pages);
-    g_string_append_printf(out, "  invalidated contexts     %" PRIu64 "\n", tv->invalidated_contexts);
+    g_string_append_printf(out, "  invalidated contexts     %" PRIu64 "\n",
+                           tv->invalidated_contexts);
 }
 
 void describe_run(Machine *machine, GString *out)
@@ -83,12 +86,15 @@ void describe_run(Machine *machine, GString *out)
     if (run->interp) {
         g_string_append(out, "interpreter\n");
     } else {
-        g_string_append_printf(out, "host features            %s\n", host_backend_describe(run->backend));
-        g_string_append_printf(out, "code cache               %" PRIu64 " KiB of %" PRIu64 " MiB used\n",
+        g_string_append_printf(out, "host features            %s\n",
+                               host_backend_describe(run->backend));
+        g_string_append_printf(out,
+                               "code cache               %" PRIu64 " KiB of %" PRIu64 " MiB used\n",
                                used / 1024, run->cache_mib);
     }
-    g_string_append_printf(out, "units translated         %" PRIu64 " (%" PRIu64 " instructions, %.1f each)\n",
-                           run->translated, run->translated_insns, (double)run->translated_insns / units);
+    g_string_append_printf(
+        out, "units translated         %" PRIu64 " (%" PRIu64 " instructions, %.1f each)\n",
+        run->translated, run->translated_insns, (double)run->translated_insns / units);
     if (!run->interp) {
         g_string_append_printf(out, "host bytes per guest     %.1f\n",
                                (double)used / MAX(run->guest_bytes, 1));

@@ -23,7 +23,9 @@ static _Noreturn void bus_error(TcgVcpu *tv, uint64_t guest_virt, TcgAccess acce
 
 static bool allows(const TcgMapping *mapping, TcgAccess access)
 {
-    return access == TCG_READ ? mapping->read : access == TCG_WRITE ? mapping->write : mapping->execute;
+    return access == TCG_READ    ? mapping->read
+           : access == TCG_WRITE ? mapping->write
+                                 : mapping->execute;
 }
 
 /* The mapping of a page for an access, from the second-level TLB or the guest's tables. */
@@ -84,8 +86,8 @@ static uint8_t *host_page(TcgVcpu *tv, uint64_t guest_phys, bool *writable)
 }
 
 /* Installs a first-level entry when the page is plain memory. Returns the host address or NULL. */
-static uint8_t *fill(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, const TcgMapping *mapping,
-                     TcgAccess access)
+static uint8_t *fill(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt,
+                     const TcgMapping *mapping, TcgAccess access)
 {
     uint64_t page = guest_virt & TCG_PAGE_MASK;
     TcgTlbEntry *entry = tlb_entry(context, guest_virt);
@@ -158,7 +160,8 @@ static void read_part(TcgVcpu *tv, uint64_t guest_virt, void *to, unsigned size,
     }
 }
 
-static void write_part(TcgVcpu *tv, uint64_t guest_virt, const void *from, unsigned size, unsigned flags)
+static void write_part(TcgVcpu *tv, uint64_t guest_virt, const void *from, unsigned size,
+                       unsigned flags)
 {
     uint64_t guest_phys = 0, value = 0;
     uint8_t *host = translate(tv, guest_virt, size, TCG_WRITE, flags, &guest_phys);
@@ -265,7 +268,8 @@ static V128 load_vector(TcgState *env, uint64_t guest_virt, unsigned size, unsig
     return value;
 }
 
-static void store_vector(TcgState *env, uint64_t guest_virt, V128 value, unsigned size, unsigned flags)
+static void store_vector(TcgState *env, uint64_t guest_virt, V128 value, unsigned size,
+                         unsigned flags)
 {
     env->slow_stores++;
     write_bytes(tcg_vcpu(env), guest_virt, &value, size, flags);
@@ -312,7 +316,8 @@ static void zero(TcgState *env, uint64_t guest_virt, unsigned size)
 
     env->slow_stores++;
     for (unsigned done = 0; done < size; done += sizeof zeroes) {
-        write_bytes(tcg_vcpu(env), guest_virt + done, zeroes, MIN(size - done, (unsigned)sizeof zeroes), 0);
+        write_bytes(tcg_vcpu(env), guest_virt + done, zeroes,
+                    MIN(size - done, (unsigned)sizeof zeroes), 0);
     }
 }
 
@@ -323,13 +328,15 @@ void *tcg_probe(TcgState *env, uint64_t guest_virt, unsigned size, bool write, u
     if (crosses_page(guest_virt, size)) {
         return NULL;
     }
-    return translate(tcg_vcpu(env), guest_virt, size, write ? TCG_WRITE : TCG_READ, flags, &guest_phys);
+    return translate(tcg_vcpu(env), guest_virt, size, write ? TCG_WRITE : TCG_READ, flags,
+                     &guest_phys);
 }
 
 TcgFetchEntry *memory_fetch_page(TcgVcpu *tv, uint64_t page)
 {
     TcgContext *context = tv->env->context;
-    TcgFetchEntry *entry = &context->fetch[(page >> TCG_PAGE_BITS) & (ARRAY_SIZE(context->fetch) - 1)];
+    TcgFetchEntry *entry =
+        &context->fetch[(page >> TCG_PAGE_BITS) & (ARRAY_SIZE(context->fetch) - 1)];
     unsigned bit = (unsigned)(page >> TCG_PAGE_BITS) & (64 * 32 - 1);
     TcgMapping mapping;
     bool writable;

@@ -34,12 +34,13 @@ static void memory_changed(void *opaque, AddressSpace *space)
 static bool check_options(TcgRun *run, GError **error)
 {
     if (run->thread && strcmp(run->thread, "multi") && strcmp(run->thread, "single")) {
-        return error_fail(error, KASO_ERROR_INVALID, "-accel tcg,thread=%s: use multi (one thread per vCPU)",
-                          run->thread);
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "-accel tcg,thread=%s: use multi (one thread per vCPU)", run->thread);
     }
     if (run->cache_mib < 4 || run->cache_mib > 2047) {
-        return error_fail(error, KASO_ERROR_INVALID, "-accel tcg,tb-size=%" G_GUINT64_FORMAT
-                          ": must be 4 to 2047 (MiB)", run->cache_mib);
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "-accel tcg,tb-size=%" G_GUINT64_FORMAT ": must be 4 to 2047 (MiB)",
+                          run->cache_mib);
     }
     return true;
 }
@@ -66,7 +67,8 @@ static bool tcg_init(Machine *machine, void *state, GError **error)
     run->machine = machine;
     run->target = target->tcg;
     if (!run->target) {
-        return error_fail(error, KASO_ERROR_UNSUPPORTED, "target '%s' cannot be translated", target->name);
+        return error_fail(error, KASO_ERROR_UNSUPPORTED, "target '%s' cannot be translated",
+                          target->name);
     }
     if (!check_options(run, error) || !cache_init(run, error)) {
         return false;
@@ -89,8 +91,8 @@ static bool tcg_init(Machine *machine, void *state, GError **error)
             g_prefix_error(error, "no translation on this host (try -accel tcg,interp=on): ");
             return false;
         }
-        run->code_next += host_emit_thunks(run->backend, run->code, (size_t)(run->code_end - run->code),
-                                           &run->thunks);
+        run->code_next += host_emit_thunks(run->backend, run->code,
+                                           (size_t)(run->code_end - run->code), &run->thunks);
         run->code_next = (uint8_t *)(((uintptr_t)run->code_next + 63) & ~(uintptr_t)63);
         run->code_start = run->code_next;
     }

@@ -27,7 +27,8 @@ static void check(const IrUnit *ir, const char *stage)
 }
 
 /* Decodes and optimises into run->scratch. */
-static void make_ir(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint32_t mode, unsigned max_insns)
+static void make_ir(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint32_t mode,
+                    unsigned max_insns)
 {
     TcgRun *run = tv->run;
     IrUnit *ir = run->scratch;
