@@ -58,8 +58,8 @@ ALWAYS_INLINE V128 from_int(TcgState *env, uint64_t value, uint64_t imm, unsigne
     TCG_HELPER(ffrom_##sign##bits##suffix);
 #define FOUR(suffix, esz)                                                                          \
     CONVERSIONS(suffix, esz, s, true, 32, IR_I32)                                                  \
-    CONVERSIONS(suffix, esz, s, true, 64, IR_I64) CONVERSIONS(suffix, esz, u, false, 32, IR_I32)   \
-        CONVERSIONS(suffix, esz, u, false, 64, IR_I64)
+    CONVERSIONS(suffix, esz, s, true, 64, IR_I64)                                                  \
+    CONVERSIONS(suffix, esz, u, false, 32, IR_I32) CONVERSIONS(suffix, esz, u, false, 64, IR_I64)
 FOUR(_h, 1)
 FOUR(_s, 2)
 FOUR(_d, 3)

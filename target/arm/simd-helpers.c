@@ -225,8 +225,8 @@ ARM_SIMD_SATURATING(X)
 #undef X
 #define X(op, args)                                                                                \
     DEFINE(op, args, _b_saturated, 0, true)                                                        \
-    DEFINE(op, args, _h_saturated, 1, true) DEFINE(op, args, _s_saturated, 2, true)                \
-        DEFINE(op, args, _d_saturated, 3, true)
+    DEFINE(op, args, _h_saturated, 1, true)                                                        \
+    DEFINE(op, args, _s_saturated, 2, true) DEFINE(op, args, _d_saturated, 3, true)
 ARM_SIMD_SATURATING(X)
 #undef X
 
