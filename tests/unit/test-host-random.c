@@ -102,7 +102,7 @@ static void check(TcgState *env, uint64_t address, unsigned size, bool write, un
 
 static uint8_t *at(TcgState *env, uint64_t address)
 {
-    return &guest_of(env)->ram[0][address - DATA_BASE];
+    return (uint8_t *)guest_of(env)->ram + (address - DATA_BASE);
 }
 
 static uint64_t reverse(uint64_t value, unsigned size)
@@ -283,8 +283,10 @@ static IrRef constant(Maker *m, IrType type)
         return emit(m, (IrOp){ .opcode = IR_OP_fconst, .imm = value & 15 });
     }
     if (type == IR_V128) {
-        return emit(
-            m, (IrOp){ .opcode = IR_OP_vconst, .type = IR_V128, .imm = value, .aux = ~value * 3 });
+        return emit(m, (IrOp){ .opcode = IR_OP_vconst,
+                               .type = IR_V128,
+                               .imm = value,
+                               .aux = (int64_t)(~(uint64_t)value * 3) });
     }
     if (type == IR_I32) {
         value = (uint32_t)value;
@@ -778,7 +780,7 @@ static void randomize(Guest *g)
     for (unsigned i = 0; i < sizeof(g->ram); i += 4) {
         uint32_t word = g_rand_int(rng);
 
-        memcpy(&g->ram[0][i], &word, 4);
+        memcpy((uint8_t *)g->ram + i, &word, 4);
     }
     g->env.pc_page = CODE_PAGE;
     g->env.pc_offset = 0x82;
