@@ -104,8 +104,9 @@ static uint32_t make_predictable(const A64Pattern *p, uint32_t insn)
 {
     bool pair = strstr(p->name, "pair") || strcmp(p->name, "ldxp") == 0;
 
+    /* Not the neighbour: that may be a reserved register. */
     if (pair && (insn & 31) == (insn >> 10 & 31)) {
-        insn ^= 1;
+        insn = set_field(insn, 0, (insn & 31) == 0);
     }
     /* The base stays aligned, for those that ask for it. */
     if (strstr(p->name, "_post") || strstr(p->name, "_pre") || strstr(p->name, "rcpc")) {
