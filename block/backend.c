@@ -5,10 +5,8 @@
  */
 #include "block/block.h"
 
-#include "base/bits.h"
 #include "base/error.h"
-#include "block/node.h"
-#include "block/overlay.h"
+#include "block/backend.h"
 
 #include <errno.h>
 #include <string.h>
@@ -31,42 +29,20 @@ typedef struct {
     struct iovec own_iov; /* of synchronous requests */
     BlockCompletion *done;
     void *opaque;
+    int64_t start_ns;
     int result;
 } BlockRequest;
 
-struct BlockBackend {
-    BlockGraph *graph;
-    AsyncContext *context;
-    char *id;
-    BlockChild *root;
-    unsigned attached; /* devices beside the creator; each closes once */
-    bool read_only;
-    bool write_cache; /* off: each write is followed by a flush */
-    BlockErrorPolicy on_read_error, on_write_error;
-    unsigned in_flight; /* until the completion has been delivered */
-    BlockStatistics statistics;
-};
-
 static void request_count(BlockRequest *request)
 {
-    BlockStatistics *statistics = &request->block->statistics;
-    bool failed = request->result < 0;
+    static const BlockAccountKind kinds[] = {
+        [REQUEST_READ] = BLOCK_ACCOUNT_READ,     [REQUEST_WRITE] = BLOCK_ACCOUNT_WRITE,
+        [REQUEST_FLUSH] = BLOCK_ACCOUNT_FLUSH,   [REQUEST_ZEROES] = BLOCK_ACCOUNT_WRITE,
+        [REQUEST_DISCARD] = BLOCK_ACCOUNT_UNMAP,
+    };
 
-    switch (request->kind) {
-    case REQUEST_READ:
-        statistics->read_operations++;
-        statistics->read_bytes += failed ? 0 : request->bytes;
-        statistics->failed_reads += failed;
-        break;
-    case REQUEST_FLUSH:
-        statistics->flush_operations++;
-        break;
-    default:
-        statistics->write_operations++;
-        statistics->write_bytes += failed ? 0 : request->bytes;
-        statistics->failed_writes += failed;
-        break;
-    }
+    statistics_count(&request->block->statistics, kinds[request->kind], request->bytes,
+                     request->result < 0, request->start_ns);
 }
 
 static int request_check(BlockRequest *request)
@@ -117,9 +93,14 @@ static int request_run_in_graph(BlockRequest *request)
 
 static int request_run(BlockRequest *request)
 {
-    BlockGraph *graph = request->block->graph;
+    BlockBackend *block = request->block;
+    BlockGraph *graph = block->graph;
     int result;
 
+    if (block->throttle && request->kind != REQUEST_FLUSH) {
+        throttle_group_wait(block->throttle, request->kind != REQUEST_READ, request->bytes,
+                            &block->hurry);
+    }
     block_graph_enter(graph);
     result = request_run_in_graph(request);
     block_graph_leave(graph);
@@ -159,6 +140,7 @@ static void request_submit(BlockBackend *block, RequestKind kind, uint64_t offse
     request->vector = vector;
     request->done = done;
     request->opaque = opaque;
+    request->start_ns = statistics_now_ns();
     __atomic_fetch_add(&block->in_flight, 1, __ATOMIC_RELAXED);
     async_lock(block->context);
     async_start(block->context, request_entry, request);
@@ -247,7 +229,9 @@ static bool backend_is_idle(void *opaque)
 
 void block_drain(BlockBackend *block)
 {
+    __atomic_fetch_add(&block->hurry, 1, __ATOMIC_RELAXED);
     async_poll_until(block->context, backend_is_idle, block);
+    __atomic_fetch_sub(&block->hurry, 1, __ATOMIC_RELAXED);
 }
 
 static void request_sync_entry(void *opaque)
@@ -263,6 +247,7 @@ static int request_sync(BlockBackend *block, RequestKind kind, uint64_t offset, 
 {
     BlockRequest request = { .block = block, .kind = kind, .offset = offset, .bytes = bytes };
 
+    request.start_ns = statistics_now_ns();
     request.own_iov = (struct iovec){ buffer, bytes };
     request.vector = io_vector_of(&request.own_iov);
     async_run_sync(block->context, request_sync_entry, &request);
@@ -304,6 +289,7 @@ static BlockBackend *backend_new(BlockGraph *graph, const char *id)
     block->id = g_strdup(id ? id : "");
     block->write_cache = true;
     block->attached = 1;
+    statistics_init(&block->statistics);
     return block;
 }
 
@@ -324,199 +310,16 @@ BlockBackend *block_new(BlockNode *node, const char *id, unsigned perm, unsigned
     return block;
 }
 
-static unsigned backend_perm(bool read_only)
+void backend_set_throttle(BlockBackend *block, const char *group, const ThrottleConfig *config)
 {
-    return BLOCK_PERM_CONSISTENT_READ | (read_only ? 0 : BLOCK_PERM_WRITE);
-}
+    ThrottleGroup *old = block->throttle;
 
-enum {
-    DEVICE_SHARED = BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE_UNCHANGED | BLOCK_PERM_RESIZE
-};
-
-/* cache=MODE as -drive takes it. */
-static bool apply_cache_mode(const char *mode, BlockOpenFlags *flags, bool *write_cache,
-                             GError **error)
-{
-    static const struct {
-        const char *name;
-        bool direct, no_flush, write_cache;
-    } modes[] = {
-        { "none", true, false, true },        { "off", true, false, true },
-        { "writeback", false, false, true },  { "writethrough", false, false, false },
-        { "directsync", true, false, false }, { "unsafe", false, true, true },
-    };
-
-    for (unsigned i = 0; i < ARRAY_SIZE(modes); i++) {
-        if (!strcmp(modes[i].name, mode)) {
-            flags->cache_direct = modes[i].direct;
-            flags->cache_no_flush = modes[i].no_flush;
-            *write_cache = modes[i].write_cache;
-            return true;
-        }
+    block->throttle = NULL;
+    if (throttle_config_any(config)) {
+        block->throttle = throttle_group_get(block->graph, group ? group : block->id);
+        throttle_group_configure(block->throttle, config);
     }
-    return error_fail(error, KASO_ERROR_INVALID,
-                      "invalid cache option '%s': choose none, writeback, writethrough, directsync "
-                      "or unsafe",
-                      mode);
-}
-
-/* Options of -drive that belong to the backend. */
-typedef struct {
-    char *id, *format, *file;
-    BlockOpenFlags flags;
-    bool write_cache, snapshot, copy_on_read;
-    int on_read_error, on_write_error;
-    GHashTable *throttle;
-} DriveOptions;
-
-static bool drive_take_flags(GHashTable *options, DriveOptions *drive, GError **error)
-{
-    static const char *const aio_names[] = { "auto", "threads", "io_uring", "native", NULL };
-    static const char *const policies[] = { "report", "ignore", "stop", "enospc", NULL };
-    g_autofree char *cache = options_take(options, "cache");
-    int aio = BLOCK_AIO_AUTO;
-
-    if ((cache && !apply_cache_mode(cache, &drive->flags, &drive->write_cache, error)) ||
-        !options_take_bool(options, "cache.writeback", &drive->write_cache, error) ||
-        !options_take_bool(options, "readonly", &drive->flags.read_only, error) ||
-        !options_take_bool(options, "read-only", &drive->flags.read_only, error) ||
-        !options_take_bool(options, "snapshot", &drive->snapshot, error) ||
-        !options_take_bool(options, "copy-on-read", &drive->copy_on_read, error) ||
-        !options_take_enum(options, "aio", aio_names, &aio, error) ||
-        !options_take_enum(options, "rerror", policies, &drive->on_read_error, error) ||
-        !options_take_enum(options, "werror", policies, &drive->on_write_error, error)) {
-        return false;
-    }
-    if (drive->on_read_error == BLOCK_ERROR_ENOSPC) {
-        return error_fail(error, KASO_ERROR_INVALID, "rerror=enospc is for writes only");
-    }
-    drive->flags.aio = aio;
-    return true;
-}
-
-static void drive_take_throttle(GHashTable *options, DriveOptions *drive)
-{
-    static const char *const keys[] = {
-        "bps",         "bps_rd",      "bps_wr",     "iops",       "iops_rd",
-        "iops_wr",     "bps_max",     "bps_rd_max", "bps_wr_max", "iops_max",
-        "iops_rd_max", "iops_wr_max", "iops_size",
-    };
-
-    drive->throttle = options_take_nested(options, "throttling");
-    for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
-        g_autofree char *value = options_take(options, keys[i]);
-
-        if (value) {
-            options_set(drive->throttle, keys[i], value);
-        }
-    }
-}
-
-static bool drive_take_options(GHashTable *options, DriveOptions *drive, GError **error)
-{
-    drive->write_cache = true;
-    drive->on_write_error = BLOCK_ERROR_ENOSPC;
-    drive->id = options_take(options, "id");
-    drive->format = options_take(options, "format");
-    drive->file = options_take(options, "file");
-    if (!drive_take_flags(options, drive, error)) {
-        return false;
-    }
-    drive_take_throttle(options, drive);
-    if (drive->format) {
-        if (options_get(options, "driver")) {
-            return error_fail(error, KASO_ERROR_INVALID,
-                              "Cannot specify both 'driver' and 'format'");
-        }
-        options_set(options, "driver", drive->format);
-    }
-    return true;
-}
-
-static void drive_options_clear(DriveOptions *drive)
-{
-    g_free(drive->id);
-    g_free(drive->format);
-    g_free(drive->file);
-    if (drive->throttle) {
-        g_hash_table_unref(drive->throttle);
-    }
-}
-
-/* Puts a filter (throttle, copy-on-read) above node; takes over the reference. */
-static BlockNode *add_filter(BlockNode *node, const char *driver, GHashTable *options,
-                             GError **error)
-{
-    BlockOpenFlags flags = node->flags;
-    BlockNode *filter;
-
-    options_set(options, "driver", driver);
-    options_set(options, "file", node->node_name);
-    flags.read_only = node->read_only;
-    filter = node_open(node->graph, NULL, g_hash_table_ref(options), flags, error);
-    node_unref(node);
-    return filter;
-}
-
-static BlockNode *drive_open_node(BlockGraph *graph, DriveOptions *drive, GHashTable *options,
-                                  GError **error)
-{
-    BlockOpenFlags flags = drive->flags;
-    BlockNode *node;
-
-    if (drive->snapshot) {
-        flags.read_only = true;
-        flags.unmap = false;
-    }
-    if (drive->file && node_find(graph, drive->file)) {
-        options_set(options, "file", drive->file);
-        node = node_open(graph, NULL, g_hash_table_ref(options), flags, error);
-    } else {
-        node = node_open(graph, drive->file, g_hash_table_ref(options), flags, error);
-    }
-    if (node && drive->snapshot) {
-        node = overlay_new(node, error);
-    }
-    if (node && drive->copy_on_read && !node->read_only) {
-        g_autoptr(GHashTable) filter = options_new();
-
-        node = add_filter(node, "copy-on-read", filter, error);
-    }
-    if (node && g_hash_table_size(drive->throttle)) {
-        node = add_filter(node, "throttle", drive->throttle, error);
-    }
-    return node;
-}
-
-static void open_entry(void *opaque)
-{
-    BackendCall *call = opaque;
-    g_autoptr(GHashTable) options = options_copy(call->options);
-    DriveOptions drive = { 0 };
-    BlockNode *node = NULL;
-
-    if (drive_take_options(options, &drive, call->error)) {
-        node = drive_open_node(call->graph, &drive, options, call->error);
-    }
-    if (node) {
-        call->block =
-            block_new(node, drive.id, backend_perm(node->read_only), DEVICE_SHARED, call->error);
-        if (call->block) {
-            call->block->write_cache = drive.write_cache;
-            call->block->on_read_error = drive.on_read_error;
-            call->block->on_write_error = drive.on_write_error;
-        }
-        node_unref(node);
-    }
-    drive_options_clear(&drive);
-}
-
-BlockBackend *block_open(BlockGraph *graph, GHashTable *options, GError **error)
-{
-    BackendCall call = { .graph = graph, .options = options, .error = error };
-
-    async_run_sync(block_graph_context(graph), open_entry, &call);
-    return call.block;
+    throttle_group_unref(old);
 }
 
 static void close_entry(void *opaque)
@@ -527,6 +330,8 @@ static void close_entry(void *opaque)
         node_flush(block->root->node);
         child_detach(block->root);
     }
+    throttle_group_unref(block->throttle);
+    statistics_clear(&block->statistics);
     block_graph_remove_backend(block->graph, block);
 }
 
@@ -602,24 +407,33 @@ bool block_node_remove(BlockGraph *graph, const char *node_name, GError **error)
     return call.done;
 }
 
+BlockBackend *backend_find(BlockGraph *graph, const char *id)
+{
+    for (GList *link = block_graph_backends(graph); link; link = link->next) {
+        BlockBackend *block = link->data;
+
+        if (block->id[0] && !strcmp(block->id, id)) {
+            return block;
+        }
+    }
+    return NULL;
+}
+
 static void attach_entry(void *opaque)
 {
     BackendCall *call = opaque;
+    BlockBackend *block = backend_find(call->graph, call->name);
     BlockNode *node;
 
-    for (GList *link = block_graph_backends(call->graph); link; link = link->next) {
-        BlockBackend *block = link->data;
-
-        if (block->id[0] && !strcmp(block->id, call->name)) {
-            if (block->read_only && !call->flag) {
-                error_fail(call->error, KASO_ERROR_GENERIC,
-                           "Drive '%s' is read-only, but the device needs to write", call->name);
-            } else {
-                block->attached++;
-                call->block = block;
-            }
-            return;
+    if (block) {
+        if (block->read_only && !call->flag) {
+            error_fail(call->error, KASO_ERROR_GENERIC,
+                       "Drive '%s' is read-only, but the device needs to write", call->name);
+        } else {
+            block->attached++;
+            call->block = block;
         }
+        return;
     }
     node = node_find(call->graph, call->name);
     if (!node) {
@@ -628,7 +442,7 @@ static void attach_entry(void *opaque)
                    call->name, call->name);
     } else {
         call->block = block_new(node, NULL, backend_perm(call->flag || node->read_only),
-                                DEVICE_SHARED, call->error);
+                                BLOCK_DEVICE_SHARED, call->error);
         if (call->block) {
             call->block->read_only = call->flag || node->read_only;
             call->block->on_write_error = BLOCK_ERROR_ENOSPC;
@@ -649,14 +463,11 @@ BlockBackend *block_attach(BlockGraph *graph, const char *id_or_node_name, bool 
 
 BlockNode *block_find_node(BlockGraph *graph, const char *name, GError **error)
 {
+    BlockBackend *block = backend_find(graph, name);
     BlockNode *node;
 
-    for (GList *link = block_graph_backends(graph); link; link = link->next) {
-        BlockBackend *block = link->data;
-
-        if (block->id[0] && !strcmp(block->id, name) && block->root) {
-            return block->root->node;
-        }
+    if (block && block->root) {
+        return block->root->node;
     }
     node = node_find(graph, name);
     if (!node) {
@@ -713,8 +524,25 @@ uint32_t block_logical_sector(const BlockBackend *block)
 
 void block_statistics(BlockBackend *block, BlockStatistics *statistics)
 {
+    const Account *accounts = block->statistics.accounts;
+
     async_lock(block->context);
-    *statistics = block->statistics;
+    *statistics = (BlockStatistics){
+        .read_bytes = accounts[BLOCK_ACCOUNT_READ].bytes,
+        .write_bytes = accounts[BLOCK_ACCOUNT_WRITE].bytes,
+        .read_operations = accounts[BLOCK_ACCOUNT_READ].operations,
+        .write_operations = accounts[BLOCK_ACCOUNT_WRITE].operations,
+        .flush_operations = accounts[BLOCK_ACCOUNT_FLUSH].operations,
+        .failed_reads = accounts[BLOCK_ACCOUNT_READ].failed,
+        .failed_writes = accounts[BLOCK_ACCOUNT_WRITE].failed,
+    };
+    async_unlock(block->context);
+}
+
+void block_count_invalid(BlockBackend *block, BlockAccountKind kind)
+{
+    async_lock(block->context);
+    statistics_count_invalid(&block->statistics, kind);
     async_unlock(block->context);
 }
 

@@ -27,7 +27,12 @@ typedef enum {
 } BlockFlags;
 
 /* What to do on an error: `werror=` and `rerror=`. */
-typedef enum { BLOCK_ERROR_REPORT, BLOCK_ERROR_IGNORE, BLOCK_ERROR_STOP, BLOCK_ERROR_ENOSPC } BlockErrorPolicy;
+typedef enum {
+    BLOCK_ERROR_REPORT,
+    BLOCK_ERROR_IGNORE,
+    BLOCK_ERROR_STOP,
+    BLOCK_ERROR_ENOSPC
+} BlockErrorPolicy;
 
 /* context: where completions run; NULL is the default main context. */
 BlockGraph *block_graph_new(GMainContext *context);
@@ -127,6 +132,27 @@ typedef struct {
     uint64_t failed_reads, failed_writes;
 } BlockStatistics;
 void block_statistics(BlockBackend *block, BlockStatistics *statistics);
+typedef enum {
+    BLOCK_ACCOUNT_READ,
+    BLOCK_ACCOUNT_WRITE,
+    BLOCK_ACCOUNT_FLUSH,
+    BLOCK_ACCOUNT_UNMAP,
+    BLOCK_ACCOUNT_ZONE_APPEND,
+    BLOCK_ACCOUNT_KINDS
+} BlockAccountKind;
+/* For devices: the guest asked for what cannot be done (outside of the disk, say). */
+void block_count_invalid(BlockBackend *block, BlockAccountKind kind);
+
+/* Answers of QMP as JSON text; the caller frees. */
+char *block_query(BlockBackend *block);            /* "inserted" of query-block; NULL: no medium */
+char *block_query_statistics(BlockBackend *block); /* an element of query-blockstats */
+char *block_query_node_statistics(BlockGraph *graph); /* query-blockstats with query-nodes */
+char *block_query_named_nodes(BlockGraph *graph);     /* query-named-block-nodes */
+/* block-latency-histogram-set: arguments is its JSON object; name is for messages. */
+bool block_set_histograms(BlockBackend *block, const char *name, const char *arguments,
+                          GError **error);
+/* block_set_io_throttle: bps, iops_rd_max, …, group; others are not looked at. */
+bool block_set_throttle(BlockBackend *block, GHashTable *arguments, GError **error);
 /* "file (driver raw, read-only)" lines for `info block`; caller frees. */
 char *block_describe(BlockBackend *block);
 const char *block_filename(BlockBackend *block);

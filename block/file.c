@@ -31,6 +31,7 @@ typedef struct {
     bool locking;
     FileLock lock;
     size_t memory_alignment;
+    uint64_t discards, discards_failed, discarded_bytes;
 } FileNode;
 
 static size_t iov_length(const struct iovec *iov, unsigned count)
@@ -331,7 +332,27 @@ static int file_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, u
 
 static int file_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
 {
-    return file_punch(node->state, offset, bytes);
+    FileNode *file = node->state;
+    int result = file_punch(file, offset, bytes);
+
+    if (result < 0) {
+        file->discards_failed++;
+    } else {
+        file->discards++;
+        file->discarded_bytes += bytes;
+    }
+    return result;
+}
+
+static void file_statistics(BlockNode *node, json_t *object)
+{
+    const FileNode *file = node->state;
+
+    json_object_set_new(object, "discard-nb-ok", json_integer((json_int_t)file->discards));
+    json_object_set_new(object, "discard-nb-failed",
+                        json_integer((json_int_t)file->discards_failed));
+    json_object_set_new(object, "discard-bytes-ok",
+                        json_integer((json_int_t)file->discarded_bytes));
 }
 
 static int64_t file_length(BlockNode *node)
@@ -692,7 +713,7 @@ static const char *const device_prefixes[] = { "host_device:", NULL };
     .reopen = file_reopen, .set_perm = file_set_perm, .read = file_read, .write = file_write,      \
     .write_zeroes = file_write_zeroes, .discard = file_discard, .flush = file_flush,               \
     .length = file_length, .allocated_size = file_allocated_size, .truncate = file_truncate,       \
-    .status = file_status
+    .status = file_status, .statistics = file_statistics
 
 static const BlockDriver file_driver = {
     .name = "file",

@@ -6,6 +6,7 @@
 #include "block/bitmap.h"
 #include "block/job.h"
 #include "block/open.h"
+#include "block/throttle-group.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +22,9 @@ struct BlockGraph {
     CoroutineQueue quiet; /* waits for a change of the two */
     BlockEventHandler *event_handler;
     void *event_opaque;
-    GHashTable *secrets; /* id -> passphrase */
-    GHashTable *tls;     /* id -> options of TLS credentials */
+    GHashTable *secrets;         /* id -> passphrase */
+    GHashTable *tls;             /* id -> options of TLS credentials */
+    GHashTable *throttle_groups; /* name -> ThrottleGroup, which owns its name */
 };
 
 BlockGraph *block_graph_new(GMainContext *context)
@@ -31,6 +33,7 @@ BlockGraph *block_graph_new(GMainContext *context)
 
     graph->context = async_context_new(context);
     graph->secrets = options_new();
+    graph->throttle_groups = g_hash_table_new(g_str_hash, g_str_equal);
     coroutine_queue_init(&graph->quiet);
     graph->tls =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
@@ -70,6 +73,7 @@ void block_graph_free(BlockGraph *graph)
     g_assert(!graph->nodes);
     g_hash_table_unref(graph->secrets);
     g_hash_table_unref(graph->tls);
+    throttle_groups_free(graph->throttle_groups);
     async_context_free(graph->context);
     g_free(graph);
 }
@@ -168,6 +172,11 @@ GHashTable *block_graph_secrets(BlockGraph *graph)
 GHashTable *block_graph_tls(BlockGraph *graph)
 {
     return graph->tls;
+}
+
+GHashTable *block_graph_throttle_groups(BlockGraph *graph)
+{
+    return graph->throttle_groups;
 }
 
 GList *block_graph_nodes(BlockGraph *graph)

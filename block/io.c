@@ -215,6 +215,7 @@ void node_remove_write_notifier(BlockNode *node, NodeWriteNotifier *notifier)
 static void node_written(BlockNode *node, uint64_t end)
 {
     node->write_generation++;
+    node->highest_write = MAX(node->highest_write, end);
     node->size = MAX(node->size, end);
 }
 

@@ -59,8 +59,8 @@ typedef struct {
     bool unmap;       /* discard reaches this node's storage */
     bool force_share; /* tolerate writers in other processes; read-only */
     bool no_backing;
-    bool no_io;       /* only look at metadata */
-    bool check;       /* opened for check: repair nothing while opening */
+    bool no_io; /* only look at metadata */
+    bool check; /* opened for check: repair nothing while opening */
     BlockAio aio;
     unsigned depth; /* of backing files */
 } BlockOpenFlags;
@@ -77,11 +77,11 @@ struct BlockChild {
 
 /* Allocation of a range, as block status queries return it. */
 typedef enum {
-    BLOCK_STATUS_DATA = 1 << 0,      /* reads come from this node or a child other than backing */
-    BLOCK_STATUS_ZERO = 1 << 1,      /* reads as zeroes */
+    BLOCK_STATUS_DATA = 1 << 0, /* reads come from this node or a child other than backing */
+    BLOCK_STATUS_ZERO = 1 << 1, /* reads as zeroes */
     BLOCK_STATUS_OFFSET_VALID = 1 << 2, /* *map is the offset in *file */
-    BLOCK_STATUS_ALLOCATED = 1 << 3, /* contents are determined by this layer */
-    BLOCK_STATUS_RECURSE = 1 << 4,   /* ask *file at *map for more */
+    BLOCK_STATUS_ALLOCATED = 1 << 3,    /* contents are determined by this layer */
+    BLOCK_STATUS_RECURSE = 1 << 4,      /* ask *file at *map for more */
     BLOCK_STATUS_COMPRESSED = 1 << 5,
     BLOCK_STATUS_EOF = 1 << 6,
 } BlockStatus;
@@ -91,10 +91,10 @@ extern const char *const prealloc_names[]; /* ends with NULL */
 
 /* Internal write flags beyond BlockFlags. */
 enum {
-    BLOCK_WRITE_UNCHANGED = 1 << 8,  /* the content is what is read there already */
+    BLOCK_WRITE_UNCHANGED = 1 << 8, /* the content is what is read there already */
     BLOCK_WRITE_COMPRESSED = 1 << 9,
-    BLOCK_NO_FALLBACK = 1 << 10,     /* write_zeroes: fail rather than write zeroes */
-    BLOCK_SERIALISE = 1 << 11,       /* no overlapping write may run meanwhile */
+    BLOCK_NO_FALLBACK = 1 << 10, /* write_zeroes: fail rather than write zeroes */
+    BLOCK_SERIALISE = 1 << 11,   /* no overlapping write may run meanwhile */
 };
 
 typedef struct {
@@ -139,8 +139,8 @@ struct BlockDriver {
     bool is_protocol; /* has no "file" child, is opened by filename */
     bool is_filter;   /* has a filtered child "file" and passes permissions through */
     bool has_backing;
-    bool grows_with_zeroes; /* what lies behind the end reads as zeroes once written past */
-    bool no_file_child; /* neither: the driver opens its children itself */
+    bool grows_with_zeroes;      /* what lies behind the end reads as zeroes once written past */
+    bool no_file_child;          /* neither: the driver opens its children itself */
     const char *const *prefixes; /* "nbd:" …: file names that belong to this protocol */
 
     /* 0 to 100: how sure it is that the image is of this format. */
@@ -174,7 +174,8 @@ struct BlockDriver {
     bool (*amend)(BlockNode *node, GHashTable *options, void (*progress)(void *, double),
                   void *opaque, GError **error);
     int (*info)(BlockNode *node, BlockNodeInfo *info);
-    json_t *(*specific_info)(BlockNode *node); /* {"type":…, "data":{…}} */
+    json_t *(*specific_info)(BlockNode *node);           /* {"type":…, "data":{…}} */
+    void (*statistics)(BlockNode *node, json_t *object); /* driver-specific ones */
     int (*check)(BlockNode *node, BlockCheck *check);
     int (*make_empty)(BlockNode *node); /* drops all data of this layer */
     bool (*set_backing)(BlockNode *node, const char *filename, const char *format, GError **error);
@@ -203,12 +204,12 @@ const BlockDriver *block_driver_find(const char *name);
 struct BlockNode {
     BlockGraph *graph;
     const BlockDriver *driver;
-    char *node_name;      /* generated ones begin with '#' */
-    char *filename;       /* as the user or the image names it; "" when it has none */
+    char *node_name; /* generated ones begin with '#' */
+    char *filename;  /* as the user or the image names it; "" when it has none */
     BlockOpenFlags flags;
     bool read_only;
-    bool probed;          /* the format was guessed */
-    bool monitor_owned;   /* block_node_add holds a reference */
+    bool probed;        /* the format was guessed */
+    bool monitor_owned; /* block_node_add holds a reference */
     unsigned references;
     GHashTable *explicit_options; /* what the user gave, for json: names */
 
@@ -227,6 +228,7 @@ struct BlockNode {
     char *backing_filename, *backing_format;
 
     uint64_t write_generation, flushed_generation;
+    uint64_t highest_write; /* the end of the write that reached farthest */
     CoroutineMutex flush_lock;
     GQueue tracked; /* TrackedRequest in flight */
     unsigned serialising;
@@ -250,6 +252,7 @@ void block_graph_set_blocking(BlockGraph *graph, bool blocking);
 bool block_graph_blocking(BlockGraph *graph);
 GHashTable *block_graph_secrets(BlockGraph *graph);
 GHashTable *block_graph_tls(BlockGraph *graph);
+GHashTable *block_graph_throttle_groups(BlockGraph *graph); /* name -> ThrottleGroup */
 /* The passphrase with that id, or NULL. */
 const char *block_secret(BlockGraph *graph, const char *id, GError **error);
 GList **block_graph_jobs(BlockGraph *graph);
@@ -353,7 +356,8 @@ void node_range_unlock(BlockNode *node, TrackedRequest *request);
 
 /* Plain buffers. */
 int node_pread(BlockNode *node, uint64_t offset, void *buffer, uint64_t bytes);
-int node_pwrite(BlockNode *node, uint64_t offset, const void *buffer, uint64_t bytes, unsigned flags);
+int node_pwrite(BlockNode *node, uint64_t offset, const void *buffer, uint64_t bytes,
+                unsigned flags);
 
 /* Vectors. */
 static inline IoVector io_vector_of(const struct iovec *iov)
@@ -370,6 +374,9 @@ unsigned io_vector_trim(IoVector vector, uint64_t bytes, struct iovec *out, unsi
 bool buffer_is_zero(const void *buffer, size_t size);
 
 void block_snapshot_free(gpointer snapshot);
+json_t *block_snapshot_to_json(const BlockSnapshot *snapshot);
+/* ImageInfo of QMP. [coroutine] */
+json_t *node_info_to_json(BlockNode *node, bool with_children);
 
 /* Backends, for tools and jobs that need the graph below. */
 BlockNode *block_node(BlockBackend *block);

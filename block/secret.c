@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "block/nbd-channel.h"
+#include "block/throttle-group.h"
 
 #include <string.h>
 
@@ -28,6 +29,9 @@ bool block_secret_add(BlockGraph *graph, GHashTable *given, GError **error)
         g_hash_table_replace(block_graph_tls(graph), g_steal_pointer(&id),
                              g_hash_table_ref(options));
         return true;
+    }
+    if (type && !strcmp(type, "throttle-group")) {
+        return throttle_group_add_object(graph, id, options, error);
     }
     if (type && strcmp(type, "secret")) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED, "Invalid object type: %s", type);

@@ -9,13 +9,15 @@
 #include "main/handlers.h"
 
 static const char *const objects_not_yet[] = {
-    "tls-creds-anon", "filter-dump",       "filter-mirror", "filter-redirector", "can-bus",
-    "throttle-group", "authz-simple",      "colo-compare",  "cryptodev-backend", "rng-egd",
-    "input-linux",    "pr-manager-helper", "sev-guest",     "thread-context",    NULL,
+    "tls-creds-anon", "filter-dump",  "filter-mirror",     "filter-redirector",
+    "can-bus",        "authz-simple", "colo-compare",      "cryptodev-backend",
+    "rng-egd",        "input-linux",  "pr-manager-helper", "sev-guest",
+    "thread-context", NULL,
 };
 
 /* Objects that belong to the block layer: passphrases and TLS credentials of images. */
-static const char *const block_objects[] = { "secret", "tls-creds-x509", "tls-creds-psk", NULL };
+static const char *const block_objects[] = { "secret", "tls-creds-x509", "tls-creds-psk",
+                                             "throttle-group", NULL };
 
 static bool add_block_object(Setup *setup, const char *type, const char *id, const KeyValues *list,
                              GError **error)

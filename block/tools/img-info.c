@@ -72,20 +72,6 @@ static int common_option(Tool *tool, int c, ImageArguments *arguments, bool *jso
 
 /* info */
 
-static json_t *snapshot_json(const BlockSnapshot *s)
-{
-    json_t *object = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "id", s->id, "name", s->name,
-                               "vm-state-size", (json_int_t)s->vm_state_size, "date-sec",
-                               (json_int_t)s->date_s, "date-nsec", (json_int_t)s->date_ns,
-                               "vm-clock-sec", (json_int_t)(s->vm_clock_ns / 1000000000),
-                               "vm-clock-nsec", (json_int_t)(s->vm_clock_ns % 1000000000));
-
-    if (s->icount != UINT64_MAX) {
-        json_object_set_new(object, "icount", json_integer((json_int_t)s->icount));
-    }
-    return object;
-}
-
 static bool node_has_dirty_flag(BlockNode *node, BlockNodeInfo *info)
 {
     memset(info, 0, sizeof *info);
@@ -96,86 +82,6 @@ static bool node_has_dirty_flag(BlockNode *node, BlockNodeInfo *info)
 static uint64_t shown_size(BlockNode *node)
 {
     return align_up(node_size(node), 512);
-}
-
-static json_t *node_info_json(BlockNode *node, bool with_children);
-
-static void add_children(json_t *object, BlockNode *node)
-{
-    json_t *children = json_array();
-
-    for (GList *link = node->children.head; link; link = link->next) {
-        BlockChild *child = link->data;
-
-        if (!(child->role & BLOCK_ROLE_COW)) {
-            json_array_append_new(children, json_pack("{s:s, s:o}", "name", child->name, "info",
-                                                      node_info_json(child->node, true)));
-        }
-    }
-    json_object_set_new(object, "children", children);
-}
-
-static json_t *node_specific(BlockNode *node)
-{
-    if (node->driver->specific_info) {
-        return node->driver->specific_info(node);
-    }
-    if (node->driver->is_protocol) {
-        return json_pack("{s:s, s:{}}", "type", node->driver->name, "data");
-    }
-    return NULL;
-}
-
-static json_t *node_info_json(BlockNode *node, bool with_children)
-{
-    json_t *object = json_object(), *specific = node_specific(node);
-    g_autofree char *name = node_display_name(node), *backing = node_backing_path(node, NULL);
-    int64_t allocated = node_allocated_size(node);
-    BlockNodeInfo info;
-
-    node_has_dirty_flag(node, &info);
-    if (with_children) {
-        add_children(object, node);
-    }
-    json_object_set_new(object, "virtual-size", json_integer((json_int_t)shown_size(node)));
-    json_object_set_new(object, "filename", json_string(name));
-    json_object_set_new(object, "format", json_string(node->driver->name));
-    if (allocated >= 0) {
-        json_object_set_new(object, "actual-size", json_integer(allocated));
-    }
-    if (info.cluster_size) {
-        json_object_set_new(object, "cluster-size", json_integer((json_int_t)info.cluster_size));
-    }
-    if (info.encrypted) {
-        json_object_set_new(object, "encrypted", json_true());
-    }
-    json_object_set_new(object, "dirty-flag", json_boolean(info.is_dirty));
-    if (specific) {
-        json_object_set_new(object, "format-specific", specific);
-    }
-    if (node->backing_filename) {
-        json_object_set_new(object, "backing-filename", json_string(node->backing_filename));
-        json_object_set_new(object, "full-backing-filename",
-                            json_string(backing ? backing : node->backing_filename));
-        if (node->backing_format) {
-            json_object_set_new(object, "backing-filename-format",
-                                json_string(node->backing_format));
-        }
-    }
-    if (node->driver->snapshot_list) {
-        g_autoptr(GPtrArray) list = node->driver->snapshot_list(node);
-        json_t *snapshots = json_array();
-
-        for (unsigned i = 0; i < list->len; i++) {
-            json_array_append_new(snapshots, snapshot_json(list->pdata[i]));
-        }
-        if (list->len) {
-            json_object_set_new(object, "snapshots", snapshots);
-        } else {
-            json_decref(snapshots);
-        }
-    }
-    return object;
 }
 
 static void print_value(const char *name, const json_t *value, int indent);
@@ -356,7 +262,7 @@ static int info_run(Tool *tool, int argc, char **argv)
             break;
         }
         if (json) {
-            json_array_append_new(list, node_info_json(child->node, true));
+            json_array_append_new(list, node_info_to_json(child->node, true));
         } else {
             printf("%s", i ? "\n" : "");
             print_info(child->node);

@@ -255,6 +255,8 @@ static void start_transfer(VirtioBlk *blk, Request *request, uint64_t sector)
     if (!range_is_valid(blk, sector, request->bytes)) {
         log_guest_error(virtio_name(&blk->virtio), "%llu bytes at sector %llu: not on the disk",
                         (unsigned long long)request->bytes, (unsigned long long)sector);
+        block_count_invalid(blk->drive,
+                            request->type == T_IN ? BLOCK_ACCOUNT_READ : BLOCK_ACCOUNT_WRITE);
         finish(request, S_IOERR);
     } else if (request->type != T_OUT || !refuse_write(blk, request)) {
         request->offset = sector * SECTOR;
@@ -296,6 +298,7 @@ static void start_range(VirtioBlk *blk, Request *request)
     request->flags = flags & RANGE_UNMAP ? BLOCK_MAY_UNMAP : 0;
     if (sectors > limit || !range_is_valid(blk, load_le64(range), request->bytes)) {
         log_guest_error(virtio_name(&blk->virtio), "discard or zeroing outside of the disk");
+        block_count_invalid(blk->drive, discard ? BLOCK_ACCOUNT_UNMAP : BLOCK_ACCOUNT_WRITE);
         finish(request, S_IOERR);
     } else if (!refuse_write(blk, request)) {
         submit(request);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Commands about disks: query-block, query-blockstats. */
+/* Commands about drives: what they are, what they have done, and their limits. */
 #include "block/block.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "monitor/command.h"
 
@@ -32,55 +34,131 @@ static Device *drive_owner(Machine *machine, BlockBackend *drive)
     return search.found;
 }
 
-static json_t *drive_inserted(BlockBackend *drive)
+static json_t *parse_and_free(char *text)
 {
-    json_t *inserted = json_object(), *image = json_object();
-    char *description = block_describe(drive);
+    json_t *value = text ? json_loads(text, 0, NULL) : NULL;
 
-    monitor_put(image, "filename", monitor_string(block_filename(drive)));
-    monitor_put(image, "format", monitor_string(block_driver_name(drive)));
-    monitor_put(image, "virtual-size", json_integer(block_size(drive)));
-    monitor_put(inserted, "file", monitor_string(block_filename(drive)));
-    monitor_put(inserted, "drv", monitor_string(block_driver_name(drive)));
-    monitor_put(inserted, "ro", json_boolean(block_read_only(drive)));
-    monitor_put(inserted, "encrypted", json_false());
-    monitor_put(inserted, "backing_file_depth", json_integer(0));
-    monitor_put(inserted, "image", image);
-    monitor_put(inserted, "x-description", monitor_string(description));
-    g_free(description);
-    return inserted;
+    g_free(text);
+    return value;
+}
+
+typedef struct {
+    BlockBackend *drive;
+    char *path; /* of the device that has it; NULL: none */
+} ListedDrive;
+
+static void clear_listed(void *listed)
+{
+    g_free(((ListedDrive *)listed)->path);
+}
+
+/* Drives with a name, then those that devices have made for themselves on nodes. */
+static GArray *list_drives(Machine *machine)
+{
+    GArray *list = g_array_new(false, false, sizeof(ListedDrive));
+    BlockBackend *drive = NULL;
+
+    g_array_set_clear_func(list, clear_listed);
+    for (int named = 1; named >= 0 && machine->block_graph; named--) {
+        while ((drive = block_next(machine->block_graph, drive))) {
+            Device *owner = drive_owner(machine, drive);
+            ListedDrive listed = { drive, owner ? device_path(owner) : NULL };
+
+            if (block_id(drive)[0] ? named : !named && owner) {
+                g_array_append_val(list, listed);
+            } else {
+                g_free(listed.path);
+            }
+        }
+    }
+    return list;
 }
 
 static json_t *block_run(Monitor *monitor, json_t *arguments, GError **error)
 {
-    Machine *machine = monitor_machine(monitor);
-    GPtrArray *drives = machine_drives(machine);
+    GArray *drives = list_drives(monitor_machine(monitor));
     const char *only = monitor_get_string(arguments, "device");
     json_t *list = json_array();
 
     for (guint i = 0; i < drives->len; i++) {
-        BlockBackend *drive = drives->pdata[i];
-        Device *owner = drive_owner(machine, drive);
-        json_t *entry;
+        const ListedDrive *listed = &g_array_index(drives, ListedDrive, i);
+        json_t *entry = json_object(), *inserted = parse_and_free(block_query(listed->drive));
 
-        if (only && g_strcmp0(only, block_id(drive))) {
-            continue;
-        }
-        entry = json_object();
-        monitor_put(entry, "device", monitor_string(block_id(drive)));
+        monitor_put(entry, "device", monitor_string(block_id(listed->drive)));
         monitor_put(entry, "type", json_string("unknown"));
         monitor_put(entry, "removable", json_false());
         monitor_put(entry, "locked", json_false());
-        if (owner) {
-            char *path = device_path(owner);
-
-            monitor_put(entry, "qdev", monitor_string(path));
-            g_free(path);
+        if (listed->path) {
+            monitor_put(entry, "qdev", monitor_string(listed->path));
+            monitor_put(entry, "io-status", json_string("ok"));
         }
-        monitor_put(entry, "inserted", drive_inserted(drive));
-        json_array_append_new(list, entry);
+        if (inserted) {
+            monitor_put(entry, "inserted", inserted);
+        }
+        if (only && strcmp(only, block_id(listed->drive)) &&
+            g_strcmp0(only, monitor_get_string(inserted, "node-name"))) {
+            json_decref(entry);
+        } else {
+            json_array_append_new(list, entry);
+        }
     }
+    g_array_unref(drives);
     return list;
+}
+
+static void print_throttling(json_t *inserted, GString *out)
+{
+    static const char *const fields[] = {
+        "bps",     "bps_rd",  "bps_wr",   "bps_max",     "bps_rd_max",  "bps_wr_max", "iops",
+        "iops_rd", "iops_wr", "iops_max", "iops_rd_max", "iops_wr_max", "iops_size",
+    };
+    const char *group = monitor_get_string(inserted, "group");
+
+    if (!group) {
+        return;
+    }
+    g_string_append(out, "    I/O throttling:  ");
+    for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
+        g_string_append_printf(out, " %s=%" PRId64, fields[i],
+                               monitor_get_int(inserted, fields[i], 0));
+    }
+    g_string_append_printf(out, " group=%s\n", group);
+}
+
+static void print_drive(json_t *entry, GString *out)
+{
+    json_t *inserted = json_object_get(entry, "inserted");
+    json_t *cache = json_object_get(inserted, "cache");
+    const char *device = monitor_get_string(entry, "device");
+    const char *node = monitor_get_string(inserted, "node-name");
+    const char *owner = monitor_get_string(entry, "qdev");
+
+    if (!inserted) {
+        g_string_append_printf(out, "%s: [not inserted]\n", device);
+        return;
+    }
+    g_string_append(out, device);
+    g_string_append_printf(out, device[0] ? " (%s)" : "%s", node);
+    g_string_append_printf(out, ": %s (%s%s)\n", monitor_get_string(inserted, "file"),
+                           monitor_get_string(inserted, "drv"),
+                           monitor_get_bool(inserted, "ro") ? ", read-only" : "");
+    if (owner) {
+        g_string_append_printf(out, "    Attached to:      %s\n", owner);
+    }
+    g_string_append_printf(out, "    Cache mode:       %s%s%s\n",
+                           monitor_get_bool(cache, "writeback") ? "writeback" : "writethrough",
+                           monitor_get_bool(cache, "direct") ? ", direct" : "",
+                           monitor_get_bool(cache, "no-flush") ? ", ignore flushes" : "");
+    if (monitor_has(inserted, "backing_file")) {
+        g_string_append_printf(out, "    Backing file:     %s (chain depth: %" PRId64 ")\n",
+                               monitor_get_string(inserted, "backing_file"),
+                               monitor_get_int(inserted, "backing_file_depth", 0));
+    }
+    if (g_strcmp0(monitor_get_string(inserted, "detect_zeroes"), "off")) {
+        g_string_append_printf(out, "    Detect zeroes:    %s\n",
+                               monitor_get_string(inserted, "detect_zeroes"));
+    }
+    print_throttling(inserted, out);
 }
 
 static void block_print(Monitor *monitor, json_t *result, GString *out)
@@ -90,18 +168,8 @@ static void block_print(Monitor *monitor, json_t *result, GString *out)
 
     json_array_foreach(result, i, entry)
     {
-        json_t *inserted = json_object_get(entry, "inserted");
-        const char *owner = monitor_get_string(entry, "qdev");
-
-        g_string_append_printf(
-            out, "%s%s: %s (%s%s)\n", i ? "\n" : "", monitor_get_string(entry, "device"),
-            monitor_get_string(inserted, "file"), monitor_get_string(inserted, "drv"),
-            monitor_get_bool(inserted, "ro") ? ", read-only" : "");
-        if (owner) {
-            g_string_append_printf(out, "    Attached to:      %s\n", owner);
-        }
-        g_string_append_printf(out, "    Image:            %s\n",
-                               monitor_get_string(inserted, "x-description"));
+        g_string_append(out, i ? "\n" : "");
+        print_drive(entry, out);
     }
 }
 
@@ -120,56 +188,99 @@ static const MonitorCommand block_command = {
 };
 MONITOR_COMMAND(block_command);
 
-static json_t *drive_statistics(BlockBackend *drive)
-{
-    BlockStatistics s;
-    json_t *stats = json_object();
-
-    block_statistics(drive, &s);
-    monitor_put(stats, "rd_bytes", json_integer(s.read_bytes));
-    monitor_put(stats, "wr_bytes", json_integer(s.write_bytes));
-    monitor_put(stats, "rd_operations", json_integer(s.read_operations));
-    monitor_put(stats, "wr_operations", json_integer(s.write_operations));
-    monitor_put(stats, "flush_operations", json_integer(s.flush_operations));
-    monitor_put(stats, "failed_rd_operations", json_integer(s.failed_reads));
-    monitor_put(stats, "failed_wr_operations", json_integer(s.failed_writes));
-    return stats;
-}
-
 static json_t *blockstats_run(Monitor *monitor, json_t *arguments, GError **error)
 {
-    GPtrArray *drives = machine_drives(monitor_machine(monitor));
+    Machine *machine = monitor_machine(monitor);
     json_t *list = json_array();
+    GArray *drives;
 
+    if (monitor_get_bool(arguments, "query-nodes")) {
+        json_decref(list);
+        return parse_and_free(block_query_node_statistics(machine->block_graph));
+    }
+    drives = list_drives(machine);
     for (guint i = 0; i < drives->len; i++) {
-        json_t *entry = json_object();
+        const ListedDrive *listed = &g_array_index(drives, ListedDrive, i);
+        json_t *entry = parse_and_free(block_query_statistics(listed->drive));
 
-        monitor_put(entry, "device", monitor_string(block_id(drives->pdata[i])));
-        monitor_put(entry, "stats", drive_statistics(drives->pdata[i]));
+        if (listed->path) {
+            monitor_put(entry, "qdev", monitor_string(listed->path));
+        }
         json_array_append_new(list, entry);
     }
+    g_array_unref(drives);
     return list;
+}
+
+static void print_histogram(json_t *stats, const char *name, const char *title, GString *out)
+{
+    g_autofree char *key = g_strconcat(name, "_latency_histogram", NULL);
+    json_t *histogram = json_object_get(stats, key), *bins, *bin;
+    json_t *boundaries = json_object_get(histogram, "boundaries");
+    size_t i;
+
+    if (!histogram) {
+        return;
+    }
+    bins = json_object_get(histogram, "bins");
+    g_string_append_printf(out, "%s latency (ns):", title);
+    json_array_foreach(bins, i, bin)
+    {
+        g_string_append_printf(
+            out, " %s%" PRId64 ": %" PRId64, i ? ">=" : "<",
+            (int64_t)json_integer_value(json_array_get(boundaries, i ? i - 1 : 0)),
+            (int64_t)json_integer_value(bin));
+    }
+    g_string_append_c(out, '\n');
+}
+
+static void print_statistics(json_t *entry, GString *out)
+{
+    static const struct {
+        const char *title, *name;
+        bool bytes;
+    } rows[] = { { "Read", "rd", true }, { "Write", "wr", true }, { "Flush", "flush", false } };
+    json_t *stats = json_object_get(entry, "stats");
+
+    g_string_append_printf(out, "%s: idle_time_ns=%" PRId64 "\n%-10s %20s %16s %24s %10s\n",
+                           monitor_get_string(entry, "device"),
+                           monitor_get_int(stats, "idle_time_ns", 0), "", "bytes", "operations",
+                           "total_time_ns", "merged");
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *label = g_strconcat(rows[i].title, ":", NULL);
+        g_autofree char *bytes = g_strconcat(rows[i].name, "_bytes", NULL);
+        g_autofree char *operations = g_strconcat(rows[i].name, "_operations", NULL);
+        g_autofree char *time = g_strconcat(rows[i].name, "_total_time_ns", NULL);
+        g_autofree char *merged = g_strconcat(rows[i].name, "_merged", NULL);
+        g_autofree char *size = g_strdup_printf("%" PRId64, monitor_get_int(stats, bytes, 0));
+
+        g_string_append_printf(out, "%-10s %20s %16" PRId64 " %24" PRId64, label,
+                               rows[i].bytes ? size : "", monitor_get_int(stats, operations, 0),
+                               monitor_get_int(stats, time, 0));
+        if (rows[i].bytes) {
+            g_string_append_printf(out, " %10" PRId64, monitor_get_int(stats, merged, 0));
+        }
+        g_string_append_c(out, '\n');
+    }
+    print_histogram(stats, "rd", "Read", out);
+    print_histogram(stats, "wr", "Write", out);
+    print_histogram(stats, "flush", "Flush", out);
 }
 
 static void blockstats_print(Monitor *monitor, json_t *result, GString *out)
 {
     size_t i;
-    json_t *entry, *value;
-    const char *name;
+    json_t *entry;
 
     json_array_foreach(result, i, entry)
     {
-        g_string_append_printf(out, "%s:", monitor_get_string(entry, "device"));
-        json_object_foreach(json_object_get(entry, "stats"), name, value)
-        {
-            g_string_append_printf(out, " %s=%" PRId64, name, (int64_t)json_integer_value(value));
-        }
-        g_string_append_c(out, '\n');
+        g_string_append(out, i ? "\n" : "");
+        print_statistics(entry, out);
     }
 }
 
 static const MonitorArgument blockstats_arguments[] = {
-    { "query-nodes", ARGUMENT_BOOL, true, "accepted; drives are listed either way" },
+    { "query-nodes", ARGUMENT_BOOL, true, "nodes instead of drives" },
     { NULL },
 };
 
@@ -182,3 +293,136 @@ static const MonitorCommand blockstats_command = {
     .print = blockstats_print,
 };
 MONITOR_COMMAND(blockstats_command);
+
+static const MonitorArgument named_nodes_arguments[] = {
+    { "flat", ARGUMENT_BOOL, true, "without the images below" },
+    { NULL },
+};
+
+static json_t *named_nodes_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    json_t *list = parse_and_free(block_query_named_nodes(monitor_machine(monitor)->block_graph));
+    json_t *entry;
+    size_t i;
+
+    json_array_foreach(list, i, entry)
+    {
+        if (monitor_get_bool(arguments, "flat")) {
+            json_object_del(json_object_get(entry, "image"), "backing-image");
+        }
+    }
+    return list;
+}
+
+static const MonitorCommand named_nodes_command = {
+    .name = "query-named-block-nodes",
+    .summary = "lists the nodes of all images",
+    .arguments = named_nodes_arguments,
+    .run = named_nodes_run,
+};
+MONITOR_COMMAND(named_nodes_command);
+
+/* A drive's id, or the id or path of a device that has one (QEMU's "/virtio-backend" may follow). */
+static BlockBackend *find_drive(Machine *machine, const char *name, GError **error)
+{
+    g_autofree char *path = g_strdup(name);
+    GArray *drives = list_drives(machine);
+    BlockBackend *found = NULL;
+
+    if (g_str_has_suffix(path, "/virtio-backend")) {
+        path[strlen(path) - strlen("/virtio-backend")] = '\0';
+    }
+    for (guint i = 0; i < drives->len && !found; i++) {
+        const ListedDrive *listed = &g_array_index(drives, ListedDrive, i);
+        const char *last = listed->path ? strrchr(listed->path, '/') : NULL;
+
+        if (!strcmp(block_id(listed->drive), name) || !g_strcmp0(listed->path, path) ||
+            (last && !strcmp(last + 1, path))) {
+            found = listed->drive;
+        }
+    }
+    g_array_unref(drives);
+    if (!found) {
+        error_fail(error, KASO_ERROR_NOT_FOUND, "Device '%s' not found", name);
+    }
+    return found;
+}
+
+static json_t *histogram_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    const char *id = monitor_get_string(arguments, "id");
+    BlockBackend *drive = find_drive(monitor_machine(monitor), id, error);
+    char *text;
+
+    if (drive) {
+        text = json_dumps(arguments, JSON_COMPACT);
+        block_set_histograms(drive, id, text, error);
+        free(text);
+    }
+    return NULL;
+}
+
+static const MonitorArgument histogram_arguments[] = {
+    { "id", ARGUMENT_STRING, false, "drive, or device that has one",
+      .complete = monitor_complete_drives },
+    { "boundaries", ARGUMENT_ANY, true, "ascending nanoseconds; without any, histograms end" },
+    { "boundaries-read", ARGUMENT_ANY, true, "for reads" },
+    { "boundaries-write", ARGUMENT_ANY, true, "for writes" },
+    { "boundaries-zap", ARGUMENT_ANY, true, "for zone appends" },
+    { "boundaries-flush", ARGUMENT_ANY, true, "for flushes" },
+    { NULL },
+};
+
+static const MonitorCommand histogram_command = {
+    .name = "block-latency-histogram-set",
+    .summary = "begins or ends latency histograms of a drive",
+    .arguments = histogram_arguments,
+    .run = histogram_run,
+};
+MONITOR_COMMAND(histogram_command);
+
+static json_t *throttle_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    const char *name = monitor_get_string(arguments, "device");
+    g_autoptr(GHashTable) limits = NULL;
+    BlockBackend *drive;
+    char *text;
+
+    name = name ? name : monitor_get_string(arguments, "id");
+    if (!name) {
+        error_fail(error, KASO_ERROR_GENERIC, "Need exactly one of 'device' and 'id'");
+        return NULL;
+    }
+    drive = find_drive(monitor_machine(monitor), name, error);
+    if (drive) {
+        text = json_dumps(arguments, JSON_COMPACT);
+        limits = block_options_from_json(text, error);
+        free(text);
+        if (limits) {
+            block_set_throttle(drive, limits, error);
+        }
+    }
+    return NULL;
+}
+
+static const MonitorArgument throttle_arguments[] = {
+    { "device", ARGUMENT_STRING, true, "drive", .complete = monitor_complete_drives },
+    { "bps", ARGUMENT_INT, false, "bytes per second" },
+    { "bps_rd", ARGUMENT_INT, false, "bytes read per second" },
+    { "bps_wr", ARGUMENT_INT, false, "bytes written per second" },
+    { "iops", ARGUMENT_INT, false, "requests per second" },
+    { "iops_rd", ARGUMENT_INT, false, "reads per second" },
+    { "iops_wr", ARGUMENT_INT, false, "writes per second" },
+    { NULL },
+};
+
+static const MonitorCommand throttle_command = {
+    .name = "block_set_io_throttle",
+    .hmp = "block_set_io_throttle",
+    .summary =
+        "changes the limits of a drive (bps_max, bps_max_length, iops_size, group … as well)",
+    .arguments = throttle_arguments,
+    .flags = COMMAND_OPEN_ARGUMENTS,
+    .run = throttle_run,
+};
+MONITOR_COMMAND(throttle_command);

@@ -293,13 +293,98 @@ static void test_throttle(Fixture *f, gconstpointer mode)
     block_close(block);
 }
 
+/* Two drives under one group's limits take twice as long; a drain does not wait for them. */
+static void test_throttle_group(Fixture *f, gconstpointer mode)
+{
+    g_autoptr(GHashTable) object = options("qom-type=throttle-group,id=g0,x-iops-total=200,"
+                                           "limits.iops-total-max=200");
+    g_autoptr(GHashTable) limits = options("bps=1000,bps_max=2000,bps_max_length=3,group=g1");
+    g_autofree char *other = g_strdup_printf("%s.other", f->image), *text = NULL;
+    g_autofree char *json = NULL;
+    BlockBackend *a, *b;
+    struct iovec iov;
+    uint8_t bytes[4096];
+    unsigned done = 0;
+    int64_t start;
+    GError *error = NULL;
+
+    g_assert_true(block_secret_add(f->graph, object, &error));
+    g_assert_no_error(error);
+    g_assert_false(block_secret_add(f->graph, object, &error));
+    g_clear_error(&error);
+    g_assert_true(g_file_set_contents(other, (char *)bytes, sizeof bytes, NULL));
+    a = open_image_ok(f, "format=raw,throttling.group=g0,iops=200,iops_max=200");
+    text = g_strdup_printf("format=raw,file=%s,throttling.group=g0,iops=200,iops_max=200", other);
+    {
+        g_autoptr(GHashTable) table = options(text);
+
+        b = block_open(f->graph, table, &error);
+        g_assert_no_error(error);
+    }
+    start = g_get_monotonic_time();
+    for (int i = 0; i < 130; i++) {
+        g_assert_cmpint(block_pread(a, 0, bytes, 1), ==, 0);
+        g_assert_cmpint(block_pread(b, 0, bytes, 1), ==, 0);
+    }
+    g_assert_cmpint(g_get_monotonic_time() - start, >, 200000);
+    g_assert_true(block_set_throttle(a, limits, &error));
+    g_assert_no_error(error);
+    json = block_query(a);
+    g_assert_nonnull(strstr(json, "\"group\":\"g1\""));
+    g_assert_nonnull(strstr(json, "\"bps_max_length\":3"));
+    iov = (struct iovec){ bytes, sizeof bytes };
+    start = g_get_monotonic_time();
+    for (int i = 0; i < 20; i++) { /* 80 KiB at 1000 bytes a second */
+        block_read(a, 0, &iov, 1, count_done, &done);
+    }
+    block_drain(a);
+    g_assert_cmpuint(done, ==, 20);
+    g_assert_cmpint(g_get_monotonic_time() - start, <, 5000000);
+    block_close(a);
+    block_close(b);
+    unlink(other);
+}
+
+static void test_histogram(Fixture *f, gconstpointer mode)
+{
+    BlockBackend *block = open_image_ok(f, "format=raw,id=h");
+    g_autofree char *before = NULL, *after = NULL, *none = NULL, *nodes = NULL;
+    uint8_t bytes[512] = { 0 };
+    GError *error = NULL;
+
+    g_assert_false(block_set_histograms(block, "h", "{\"boundaries\": [5, 5]}", &error));
+    g_assert_cmpstr(error->message, ==, "Device 'h' set read boundaries fail");
+    g_clear_error(&error);
+    g_assert_true(block_set_histograms(
+        block, "h", "{\"boundaries\": [1], \"boundaries-write\": [1, 9000000000000]}", &error));
+    for (int i = 0; i < 5; i++) {
+        g_assert_cmpint(block_pwrite(block, 1024, bytes, sizeof bytes), ==, 0);
+    }
+    g_assert_cmpint(block_pread(block, 1024, bytes, sizeof bytes), ==, 0);
+    block_count_invalid(block, BLOCK_ACCOUNT_READ);
+    after = block_query_statistics(block);
+    g_assert_nonnull(strstr(after, "\"bins\":[0,5,0]"));
+    g_assert_nonnull(strstr(after, "\"rd_latency_histogram\":{\"boundaries\":[1],\"bins\":[0,1]"));
+    g_assert_nonnull(strstr(after, "\"wr_operations\":5"));
+    g_assert_nonnull(strstr(after, "\"wr_highest_offset\":1536"));
+    g_assert_nonnull(strstr(after, "\"invalid_rd_operations\":1"));
+    g_assert_nonnull(strstr(after, "\"device\":\"h\""));
+    g_assert_true(block_set_histograms(block, "h", "{}", &error));
+    none = block_query_statistics(block);
+    g_assert_null(strstr(none, "histogram"));
+    nodes = block_query_node_statistics(f->graph);
+    g_assert_nonnull(strstr(nodes, "discard-nb-ok"));
+    block_close(block);
+}
+
 /* Chosen requests fail, as often as the rule says, and the statistics count them. */
 static void test_faults(Fixture *f, gconstpointer mode)
 {
     g_autofree char *text = g_strdup_printf(
         "driver=blkdebug,file.driver=raw,file.file.filename=%s,werror=stop,"
         "inject-error.0.iotype=write,inject-error.0.sector=2,inject-error.0.errno=28,"
-        "inject-error.0.once=on,inject-error.1.iotype=flush", f->image);
+        "inject-error.0.once=on,inject-error.1.iotype=flush",
+        f->image);
     g_autoptr(GHashTable) table = options(text);
     GError *error = NULL;
     BlockBackend *block = block_open(f->graph, table, &error);
@@ -375,6 +460,8 @@ int main(int argc, char **argv)
     add("probed-raw", "", test_probed_raw);
     add("nodes", "", test_nodes);
     add("throttle", "", test_throttle);
+    add("throttle/group", "", test_throttle_group);
+    add("histogram", "", test_histogram);
     add("faults", "", test_faults);
     add("threads", "", test_threads);
     return g_test_run();

@@ -93,18 +93,23 @@ class Qmp:
         self.peer.sendall(text.encode())
         return self.reply()
 
+    @staticmethod
+    def spell(name, arguments):
+        """Commands with underscores have arguments with underscores."""
+        return arguments if "_" in name else {
+            k.replace("_", "-"): v for k, v in arguments.items()}
+
     def command(self, name, **arguments):
         """The value returned; a failure is an AssertionError."""
         request = {"execute": name}
         if arguments:
-            request["arguments"] = {k.replace("_", "-"): v for k, v in arguments.items()}
+            request["arguments"] = self.spell(name, arguments)
         reply = self.raw(json.dumps(request))
         assert "return" in reply, reply
         return reply["return"]
 
     def failure(self, name, **arguments):
-        request = {"execute": name, "arguments": {k.replace("_", "-"): v
-                                                  for k, v in arguments.items()}}
+        request = {"execute": name, "arguments": self.spell(name, arguments)}
         reply = self.raw(json.dumps(request))
         assert "error" in reply, reply
         return reply["error"]

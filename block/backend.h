@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* A backend's insides, for what opens backends (drive.c) and asks about them (query.c). */
+#ifndef BLOCK_BACKEND_H
+#define BLOCK_BACKEND_H
+
+#include "block/node.h"
+#include "block/statistics.h"
+#include "block/throttle-group.h"
+
+struct BlockBackend {
+    BlockGraph *graph;
+    AsyncContext *context;
+    char *id;
+    BlockChild *root;
+    unsigned attached; /* devices beside the creator; each closes once */
+    bool read_only;
+    bool write_cache; /* off: each write is followed by a flush */
+    BlockErrorPolicy on_read_error, on_write_error;
+    unsigned in_flight;      /* until the completion has been delivered */
+    unsigned hurry;          /* drains that wait: throttling lets everything pass */
+    ThrottleGroup *throttle; /* NULL: no limits */
+    Statistics statistics;
+};
+
+enum {
+    BLOCK_DEVICE_SHARED =
+        BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE_UNCHANGED | BLOCK_PERM_RESIZE
+};
+
+static inline unsigned backend_perm(bool read_only)
+{
+    return BLOCK_PERM_CONSISTENT_READ | (read_only ? 0 : BLOCK_PERM_WRITE);
+}
+
+/* The backend with that id, or NULL. [lock held] */
+BlockBackend *backend_find(BlockGraph *graph, const char *id);
+/* Puts the backend under limits; without any it is taken out of its group. [coroutine] */
+void backend_set_throttle(BlockBackend *block, const char *group, const ThrottleConfig *config);
+
+#endif

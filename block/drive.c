@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening of backends by -drive's options. */
+#include "base/bits.h"
+#include "base/error.h"
+#include "block/backend.h"
+#include "block/overlay.h"
+
+#include <string.h>
+
+/* cache=MODE as -drive takes it. */
+static bool apply_cache_mode(const char *mode, BlockOpenFlags *flags, bool *write_cache,
+                             GError **error)
+{
+    static const struct {
+        const char *name;
+        bool direct, no_flush, write_cache;
+    } modes[] = {
+        { "none", true, false, true },        { "off", true, false, true },
+        { "writeback", false, false, true },  { "writethrough", false, false, false },
+        { "directsync", true, false, false }, { "unsafe", false, true, true },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(modes); i++) {
+        if (!strcmp(modes[i].name, mode)) {
+            flags->cache_direct = modes[i].direct;
+            flags->cache_no_flush = modes[i].no_flush;
+            *write_cache = modes[i].write_cache;
+            return true;
+        }
+    }
+    return error_fail(error, KASO_ERROR_INVALID,
+                      "invalid cache option '%s': choose none, writeback, writethrough, directsync "
+                      "or unsafe",
+                      mode);
+}
+
+/* Options of -drive that belong to the backend. */
+typedef struct {
+    char *id, *format, *file;
+    BlockOpenFlags flags;
+    bool write_cache, snapshot, copy_on_read;
+    int on_read_error, on_write_error;
+    char *throttle_group;
+    ThrottleConfig throttle;
+    bool account_failed, account_invalid;
+} DriveOptions;
+
+static bool drive_take_flags(GHashTable *options, DriveOptions *drive, GError **error)
+{
+    static const char *const aio_names[] = { "auto", "threads", "io_uring", "native", NULL };
+    static const char *const policies[] = { "report", "ignore", "stop", "enospc", NULL };
+    g_autofree char *cache = options_take(options, "cache");
+    int aio = BLOCK_AIO_AUTO;
+
+    if ((cache && !apply_cache_mode(cache, &drive->flags, &drive->write_cache, error)) ||
+        !options_take_bool(options, "cache.writeback", &drive->write_cache, error) ||
+        !options_take_bool(options, "readonly", &drive->flags.read_only, error) ||
+        !options_take_bool(options, "read-only", &drive->flags.read_only, error) ||
+        !options_take_bool(options, "snapshot", &drive->snapshot, error) ||
+        !options_take_bool(options, "copy-on-read", &drive->copy_on_read, error) ||
+        !options_take_enum(options, "aio", aio_names, &aio, error) ||
+        !options_take_enum(options, "rerror", policies, &drive->on_read_error, error) ||
+        !options_take_enum(options, "werror", policies, &drive->on_write_error, error)) {
+        return false;
+    }
+    if (drive->on_read_error == BLOCK_ERROR_ENOSPC) {
+        return error_fail(error, KASO_ERROR_INVALID, "rerror=enospc is for writes only");
+    }
+    drive->flags.aio = aio;
+    return true;
+}
+
+static bool drive_take_accounting(GHashTable *options, DriveOptions *drive, GError **error)
+{
+    g_autofree char *group = options_take(options, "throttling.group");
+
+    throttle_config_init(&drive->throttle);
+    drive->throttle_group = g_steal_pointer(&group);
+    drive->account_failed = drive->account_invalid = true;
+    return throttle_config_take(options, &drive->throttle, error) &&
+           options_take_bool(options, "stats-account-failed", &drive->account_failed, error) &&
+           options_take_bool(options, "stats-account-invalid", &drive->account_invalid, error);
+}
+
+static bool drive_take_options(GHashTable *options, DriveOptions *drive, GError **error)
+{
+    drive->write_cache = true;
+    drive->on_write_error = BLOCK_ERROR_ENOSPC;
+    drive->id = options_take(options, "id");
+    drive->format = options_take(options, "format");
+    drive->file = options_take(options, "file");
+    if (!drive_take_flags(options, drive, error) || !drive_take_accounting(options, drive, error)) {
+        return false;
+    }
+    if (drive->format) {
+        if (options_get(options, "driver")) {
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "Cannot specify both 'driver' and 'format'");
+        }
+        options_set(options, "driver", drive->format);
+    }
+    return true;
+}
+
+static void drive_options_clear(DriveOptions *drive)
+{
+    g_free(drive->id);
+    g_free(drive->format);
+    g_free(drive->file);
+    g_free(drive->throttle_group);
+}
+
+/* Puts a filter (copy-on-read) above node; takes over the reference. */
+static BlockNode *add_filter(BlockNode *node, const char *driver, GHashTable *options,
+                             GError **error)
+{
+    BlockOpenFlags flags = node->flags;
+    BlockNode *filter;
+
+    options_set(options, "driver", driver);
+    options_set(options, "file", node->node_name);
+    flags.read_only = node->read_only;
+    filter = node_open(node->graph, NULL, g_hash_table_ref(options), flags, error);
+    node_unref(node);
+    return filter;
+}
+
+static BlockNode *drive_open_node(BlockGraph *graph, DriveOptions *drive, GHashTable *options,
+                                  GError **error)
+{
+    BlockOpenFlags flags = drive->flags;
+    BlockNode *node;
+
+    if (drive->snapshot) {
+        flags.read_only = true;
+        flags.unmap = false;
+    }
+    if (drive->file && node_find(graph, drive->file)) {
+        options_set(options, "file", drive->file);
+        node = node_open(graph, NULL, g_hash_table_ref(options), flags, error);
+    } else {
+        node = node_open(graph, drive->file, g_hash_table_ref(options), flags, error);
+    }
+    if (node && drive->snapshot) {
+        node = overlay_new(node, error);
+    }
+    if (node && drive->copy_on_read && !node->read_only) {
+        g_autoptr(GHashTable) filter = options_new();
+
+        node = add_filter(node, "copy-on-read", filter, error);
+    }
+    return node;
+}
+
+typedef struct {
+    BlockGraph *graph;
+    GHashTable *options;
+    BlockBackend *block;
+    GError **error;
+} OpenCall;
+
+static void open_entry(void *opaque)
+{
+    OpenCall *call = opaque;
+    g_autoptr(GHashTable) options = options_copy(call->options);
+    DriveOptions drive = { 0 };
+    BlockNode *node = NULL;
+
+    if (drive_take_options(options, &drive, call->error)) {
+        node = drive_open_node(call->graph, &drive, options, call->error);
+    }
+    if (node) {
+        call->block = block_new(node, drive.id, backend_perm(node->read_only), BLOCK_DEVICE_SHARED,
+                                call->error);
+        if (call->block) {
+            call->block->write_cache = drive.write_cache;
+            call->block->on_read_error = drive.on_read_error;
+            call->block->on_write_error = drive.on_write_error;
+            call->block->statistics.account_failed = drive.account_failed;
+            call->block->statistics.account_invalid = drive.account_invalid;
+            backend_set_throttle(call->block, drive.throttle_group, &drive.throttle);
+        }
+        node_unref(node);
+    }
+    drive_options_clear(&drive);
+}
+
+BlockBackend *block_open(BlockGraph *graph, GHashTable *options, GError **error)
+{
+    OpenCall call = { .graph = graph, .options = options, .error = error };
+
+    async_run_sync(block_graph_context(graph), open_entry, &call);
+    return call.block;
+}
