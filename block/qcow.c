@@ -115,17 +115,22 @@ static int qcow_inflate(BlockNode *node, uint64_t offset, const MappedPiece *pie
     Qcow *q = node->state;
     size_t cluster = (size_t)1 << q->cluster_bits;
     uint64_t size = piece->host >> (63 - q->cluster_bits) & (cluster - 1);
-    g_autofree uint8_t *in = g_try_malloc(MAX(size, 1)), *out = g_try_malloc(cluster);
-    int result = in && out ? node_pread(node->file->node,
-                                        piece->host & bits_mask(63 - q->cluster_bits), in, size)
-                           : -ENOMEM;
+    Qcow2Codec *codec = qcow2_codec_new(QCOW2_COMPRESSION_ZLIB, cluster, 1);
+    int result;
 
+    if (!codec) {
+        return -ENOMEM;
+    }
+    result = node_pread(node->file->node, piece->host & bits_mask(63 - q->cluster_bits),
+                        qcow2_codec_packed(codec), size);
     if (result == 0) {
-        result = qcow2_decompress(QCOW2_COMPRESSION_ZLIB, in, size, out, cluster);
+        result = qcow2_decompress(codec, size);
     }
     if (result == 0) {
-        io_vector_from_buffer(vector, out + (offset & (cluster - 1)), piece->count);
+        io_vector_from_buffer(vector, qcow2_codec_plain(codec) + (offset & (cluster - 1)),
+                              piece->count);
     }
+    qcow2_codec_free(codec);
     return result;
 }
 

@@ -1,36 +1,112 @@
 /* SPDX-License-Identifier: MIT */
-/* qcow2: compressed clusters. Raw deflate with a window of 4 KiB, or zstd. */
+/*
+ * qcow2: compressed clusters. Raw deflate (by libdeflate, docs/decisions/0009) or zstd.
+ */
 #include "block/qcow2.h"
 
 #include <errno.h>
+#include <libdeflate.h>
 #include <string.h>
 #include <zlib.h>
 #include <zstd.h>
 
-/* Readers allocate a window of this size only. */
-enum { DEFLATE_WINDOW_BITS = 12 };
+/*
+ * Levels that give about the sizes of zlib's and zstd's default levels on clusters of disk images,
+ * at the least time.
+ */
+enum { DEFLATE_LEVEL = 2, ZSTD_LEVEL = 2 };
+/* No more than these are kept for the next cluster. */
+enum { CODECS_KEPT = 16 };
+/* A frame of several clusters' worth of window is nothing a writer of this format makes. */
+enum { ZSTD_WINDOW_BITS_MAX = QCOW2_MAX_CLUSTER_BITS + 1 };
 
-static int64_t zlib_compress(const void *in, size_t in_size, void *out, size_t out_size)
+/* The most that an L2 entry can name, for any size of cluster. */
+#define PACKED_MAX(cluster_size) (2 * (cluster_size) + 512)
+
+/* Made when first needed: readers do not need the writers' tables. */
+struct Qcow2Codec {
+    unsigned type;
+    struct libdeflate_compressor *deflate;
+    struct libdeflate_decompressor *inflate;
+    ZSTD_CCtx *zstd_compress;
+    ZSTD_DCtx *zstd_decompress;
+    uint8_t *plain, *packed;
+    size_t plain_size;
+};
+
+Qcow2Codec *qcow2_codec_new(unsigned type, size_t cluster_size, unsigned clusters)
 {
-    z_stream stream = { 0 };
-    int64_t result;
-    int status;
+    Qcow2Codec *codec = g_new0(Qcow2Codec, 1);
 
-    if (deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -DEFLATE_WINDOW_BITS, 9,
-                     Z_DEFAULT_STRATEGY) != Z_OK) {
-        return -ENOMEM;
+    codec->type = type;
+    codec->plain_size = cluster_size;
+    codec->plain = g_try_malloc(cluster_size);
+    codec->packed = g_try_malloc(MAX(PACKED_MAX(cluster_size), clusters * cluster_size));
+    if (!codec->plain || !codec->packed) {
+        qcow2_codec_free(codec);
+        return NULL;
     }
-    stream.next_in = (Bytef *)in;
-    stream.avail_in = (uInt)in_size;
-    stream.next_out = out;
-    stream.avail_out = (uInt)out_size;
-    status = deflate(&stream, Z_FINISH);
-    result = status == Z_STREAM_END ? (int64_t)(out_size - stream.avail_out) : -ENOSPC;
-    deflateEnd(&stream);
-    return result;
+    return codec;
 }
 
-static int zlib_decompress(const void *in, size_t in_size, void *out, size_t out_size)
+void qcow2_codec_free(Qcow2Codec *codec)
+{
+    if (codec->deflate) {
+        libdeflate_free_compressor(codec->deflate);
+    }
+    if (codec->inflate) {
+        libdeflate_free_decompressor(codec->inflate);
+    }
+    ZSTD_freeCCtx(codec->zstd_compress);
+    ZSTD_freeDCtx(codec->zstd_decompress);
+    g_free(codec->plain);
+    g_free(codec->packed);
+    g_free(codec);
+}
+
+Qcow2Codec *qcow2_codec_take(Qcow2 *q)
+{
+    Qcow2Codec *codec = g_queue_pop_head(&q->codecs);
+
+    return codec ? codec
+                 : qcow2_codec_new(q->compression_type, q->cluster_size, qcow2_compressed_batch(q));
+}
+
+void qcow2_codec_put(Qcow2 *q, Qcow2Codec *codec)
+{
+    if (codec && q->codecs.length < CODECS_KEPT) {
+        g_queue_push_head(&q->codecs, codec);
+    } else if (codec) {
+        qcow2_codec_free(codec);
+    }
+}
+
+uint8_t *qcow2_codec_plain(Qcow2Codec *codec)
+{
+    return codec->plain;
+}
+
+uint8_t *qcow2_codec_packed(Qcow2Codec *codec)
+{
+    return codec->packed;
+}
+
+static int64_t deflate_compress(Qcow2Codec *codec, const void *in, void *out, size_t out_size)
+{
+    size_t size;
+
+    if (!codec->deflate) {
+        codec->deflate = libdeflate_alloc_compressor(DEFLATE_LEVEL);
+    }
+    if (!codec->deflate) {
+        return -ENOMEM;
+    }
+    size = libdeflate_deflate_compress(codec->deflate, in, codec->plain_size, out, out_size);
+    return size ? (int64_t)size : -ENOSPC;
+}
+
+/* Takes streams that libdeflate does not: without an end, or with more data than a cluster has. */
+static int zlib_decompress(Qcow2Codec *codec, size_t in_size)
 {
     z_stream stream = { 0 };
     int status;
@@ -38,53 +114,93 @@ static int zlib_decompress(const void *in, size_t in_size, void *out, size_t out
     if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) {
         return -ENOMEM;
     }
-    stream.next_in = (Bytef *)in;
+    stream.next_in = codec->packed;
     stream.avail_in = (uInt)in_size;
-    stream.next_out = out;
-    stream.avail_out = (uInt)out_size;
+    stream.next_out = codec->plain;
+    stream.avail_out = (uInt)codec->plain_size;
     status = inflate(&stream, Z_FINISH);
     inflateEnd(&stream);
-    /* The stored size is rounded up to sectors: what follows the data does not matter. */
     return (status == Z_STREAM_END || status == Z_BUF_ERROR) && stream.avail_out == 0 ? 0 : -EIO;
 }
 
-static int64_t zstd_compress(const void *in, size_t in_size, void *out, size_t out_size)
+static int deflate_decompress(Qcow2Codec *codec, size_t in_size)
 {
-    size_t size = ZSTD_compress(out, out_size, in, in_size, ZSTD_CLEVEL_DEFAULT);
+    size_t used, size = 0;
 
+    if (!codec->inflate) {
+        codec->inflate = libdeflate_alloc_decompressor();
+    }
+    /* The stored size is rounded up to sectors: what follows the data does not matter. */
+    if (codec->inflate &&
+        libdeflate_deflate_decompress_ex(codec->inflate, codec->packed, in_size, codec->plain,
+                                         codec->plain_size, &used, &size) == LIBDEFLATE_SUCCESS &&
+        size == codec->plain_size) {
+        return 0;
+    }
+    return zlib_decompress(codec, in_size);
+}
+
+static int64_t zstd_compress(Qcow2Codec *codec, const void *in, void *out, size_t out_size)
+{
+    size_t size;
+
+    if (!codec->zstd_compress) {
+        codec->zstd_compress = ZSTD_createCCtx();
+    }
+    if (!codec->zstd_compress) {
+        return -ENOMEM;
+    }
+    size =
+        ZSTD_compressCCtx(codec->zstd_compress, out, out_size, in, codec->plain_size, ZSTD_LEVEL);
     return ZSTD_isError(size) ? -ENOSPC : (int64_t)size;
 }
 
-static int zstd_decompress(const void *in, size_t in_size, void *out, size_t out_size)
+/* Any number of frames, of any kind, up to a cluster's worth of data. */
+static int zstd_stream(Qcow2Codec *codec, size_t in_size)
 {
-    ZSTD_DCtx *context = ZSTD_createDCtx();
-    ZSTD_outBuffer output = { out, out_size, 0 };
-    ZSTD_inBuffer input = { in, in_size, 0 };
+    ZSTD_outBuffer output = { codec->plain, codec->plain_size, 0 };
+    ZSTD_inBuffer input = { codec->packed, in_size, 0 };
     size_t status = 1;
 
-    if (!context) {
-        return -ENOMEM;
-    }
+    ZSTD_DCtx_reset(codec->zstd_decompress, ZSTD_reset_session_only);
     while (output.pos < output.size && input.pos < input.size) {
         size_t before_in = input.pos, before_out = output.pos;
 
-        status = ZSTD_decompressStream(context, &output, &input);
+        status = ZSTD_decompressStream(codec->zstd_decompress, &output, &input);
         if (ZSTD_isError(status) || (input.pos == before_in && output.pos == before_out)) {
             break;
         }
     }
-    ZSTD_freeDCtx(context);
     return output.pos == output.size && !ZSTD_isError(status) ? 0 : -EIO;
 }
 
-int64_t qcow2_compress(unsigned type, const void *in, size_t in_size, void *out, size_t out_size)
+static int zstd_decompress(Qcow2Codec *codec, size_t in_size)
 {
-    return type == QCOW2_COMPRESSION_ZSTD ? zstd_compress(in, in_size, out, out_size)
-                                          : zlib_compress(in, in_size, out, out_size);
+    size_t frame = ZSTD_findFrameCompressedSize(codec->packed, in_size);
+
+    if (!codec->zstd_decompress) {
+        codec->zstd_decompress = ZSTD_createDCtx();
+    }
+    if (!codec->zstd_decompress) {
+        return -ENOMEM;
+    }
+    ZSTD_DCtx_setParameter(codec->zstd_decompress, ZSTD_d_windowLogMax, ZSTD_WINDOW_BITS_MAX);
+    if (!ZSTD_isError(frame) &&
+        ZSTD_decompressDCtx(codec->zstd_decompress, codec->plain, codec->plain_size, codec->packed,
+                            frame) == codec->plain_size) {
+        return 0;
+    }
+    return zstd_stream(codec, in_size);
 }
 
-int qcow2_decompress(unsigned type, const void *in, size_t in_size, void *out, size_t out_size)
+int64_t qcow2_compress(Qcow2Codec *codec, const void *in, void *out, size_t out_size)
 {
-    return type == QCOW2_COMPRESSION_ZSTD ? zstd_decompress(in, in_size, out, out_size)
-                                          : zlib_decompress(in, in_size, out, out_size);
+    return codec->type == QCOW2_COMPRESSION_ZSTD ? zstd_compress(codec, in, out, out_size)
+                                                 : deflate_compress(codec, in, out, out_size);
+}
+
+int qcow2_decompress(Qcow2Codec *codec, size_t in_size)
+{
+    return codec->type == QCOW2_COMPRESSION_ZSTD ? zstd_decompress(codec, in_size)
+                                                 : deflate_decompress(codec, in_size);
 }

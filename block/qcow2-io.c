@@ -48,49 +48,37 @@ static int read_encrypted(Qcow2 *q, uint64_t guest, uint64_t host, uint64_t byte
 }
 
 typedef struct {
-    unsigned type;
-    void *in, *out;
-    size_t in_size, out_size;
-    int64_t size;
-} CompressCall;
+    Qcow2Codec *codec;
+    size_t size; /* of the compressed cluster */
+} DecompressCall;
 
 static int decompress_worker(void *opaque)
 {
-    CompressCall *call = opaque;
+    DecompressCall *call = opaque;
 
-    return qcow2_decompress(call->type, call->in, call->in_size, call->out, call->out_size);
-}
-
-static int compress_worker(void *opaque)
-{
-    CompressCall *call = opaque;
-
-    call->size = qcow2_compress(call->type, call->in, call->in_size, call->out, call->out_size);
-    return call->size < 0 ? (int)call->size : 0;
+    return qcow2_decompress(call->codec, call->size);
 }
 
 static int read_compressed(Qcow2 *q, uint64_t offset, uint64_t bytes, uint64_t entry,
                            IoVector vector)
 {
     uint64_t host, size, in_cluster = offset & (q->cluster_size - 1);
-    g_autofree uint8_t *in = NULL, *out = g_try_malloc(q->cluster_size);
-    CompressCall call = { .type = q->compression_type, .out = out, .out_size = q->cluster_size };
+    DecompressCall call = { .codec = qcow2_codec_take(q) };
     int result;
 
-    qcow2_compressed_range(q, entry, &host, &size);
-    in = g_try_malloc(size);
-    if (!in || !out) {
+    if (!call.codec) {
         return -ENOMEM;
     }
-    call.in = in;
-    call.in_size = size;
-    result = node_pread(q->node->file->node, host, in, size);
+    qcow2_compressed_range(q, entry, &host, &size);
+    call.size = size;
+    result = node_pread(q->node->file->node, host, qcow2_codec_packed(call.codec), size);
     if (result == 0) {
         result = worker_call(decompress_worker, &call);
     }
     if (result == 0) {
-        io_vector_from_buffer(vector, out + in_cluster, bytes);
+        io_vector_from_buffer(vector, qcow2_codec_plain(call.codec) + in_cluster, bytes);
     }
+    qcow2_codec_put(q, call.codec);
     return result;
 }
 
@@ -165,8 +153,7 @@ int qcow2_write_host(Qcow2 *q, uint64_t guest, uint64_t host, uint64_t bytes, Io
     return result;
 }
 
-/* The first write of any kind: bits in the header that it must change, and what it must not hit. */
-static int prepare_writing(Qcow2 *q)
+int qcow2_prepare_writing(Qcow2 *q)
 {
     int result = 0;
 
@@ -195,7 +182,7 @@ static int prepare_writing(Qcow2 *q)
 int qcow2_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector, unsigned flags)
 {
     Qcow2 *q = qcow2_of(node);
-    int result = prepare_writing(q);
+    int result = qcow2_prepare_writing(q);
 
     while (bytes && result == 0) {
         uint64_t count, host;
@@ -277,7 +264,7 @@ int qcow2_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, unsigne
     uint64_t end = offset + bytes;
     uint64_t start = MIN(align_up(offset, unit), end);
     uint64_t middle_end = end >= q->size ? end : MAX(align_down(end, unit), start);
-    int result = prepare_writing(q);
+    int result = qcow2_prepare_writing(q);
 
     if (result < 0) {
         return result;
@@ -310,7 +297,7 @@ int qcow2_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
 {
     Qcow2 *q = qcow2_of(node);
     uint64_t end = offset + bytes, start = align_up(offset, q->cluster_size);
-    int result = prepare_writing(q);
+    int result = qcow2_prepare_writing(q);
 
     if (result < 0) {
         return result;
@@ -328,109 +315,6 @@ int qcow2_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
         result = node_write_zeroes(q->data_file->node, start, end - start, BLOCK_MAY_UNMAP);
     }
     return result < 0 ? result : qcow2_discard_clusters(q, start, end - start, false);
-}
-
-/* Compressed writes. */
-
-static int link_compressed(Qcow2 *q, uint64_t offset, uint64_t host, uint64_t size)
-{
-    unsigned size_shift = 62 - (q->cluster_bits - 8), index;
-    uint64_t sectors = ((host & 511) + size - 1) >> 9;
-    L2Entry entry = { host | QCOW2_COMPRESSED | sectors << size_shift, 0 };
-    L2Entry old;
-    Table *table;
-    int result = qcow2_l2_get_writable(q, offset, &table, &index);
-
-    if (result < 0) {
-        return result;
-    }
-    old = qcow2_l2_load(q, table->data, index);
-    qcow2_l2_store(q, table->data, index, entry);
-    table_cache_dirty(q->l2_cache, table);
-    qcow2_free_entry(q, old.entry);
-    table_cache_put(q->l2_cache, table);
-    return 0;
-}
-
-static int store_compressed(Qcow2 *q, uint64_t offset, const void *data, uint64_t size)
-{
-    Qcow2Allocation in_flight = { .start = offset, .end = offset + q->cluster_size };
-    int64_t host;
-    int result;
-
-    in_flight.link.data = &in_flight;
-    coroutine_queue_init(&in_flight.waiters);
-    coroutine_mutex_lock(&q->lock);
-    while (qcow2_wait_allocations(q, offset, offset + q->cluster_size)) {
-    }
-    host = q->broken ? -EIO : qcow2_alloc_bytes(q, size);
-    if (host < 0) {
-        coroutine_mutex_unlock(&q->lock);
-        return (int)host;
-    }
-    g_queue_push_tail_link(&q->allocations, &in_flight.link);
-    coroutine_mutex_unlock(&q->lock);
-    result = node_pwrite(q->node->file->node, (uint64_t)host, data, size, 0);
-    coroutine_mutex_lock(&q->lock);
-    if (result == 0) {
-        result = link_compressed(q, offset, (uint64_t)host, size);
-    }
-    if (result < 0) {
-        qcow2_update_refcount(q, (uint64_t)host, size, -1);
-    }
-    g_queue_unlink(&q->allocations, &in_flight.link);
-    coroutine_queue_wake_all(&in_flight.waiters);
-    coroutine_mutex_unlock(&q->lock);
-    return result;
-}
-
-static int write_compressed_cluster(BlockNode *node, uint64_t offset, uint64_t bytes,
-                                    IoVector vector)
-{
-    Qcow2 *q = qcow2_of(node);
-    g_autofree uint8_t *in = g_try_malloc(q->cluster_size), *out = g_try_malloc(q->cluster_size);
-    CompressCall call = { .type = q->compression_type,
-                          .in = in,
-                          .in_size = q->cluster_size,
-                          .out = out,
-                          .out_size = q->cluster_size - 1 };
-    int result;
-
-    if (!in || !out) {
-        return -ENOMEM;
-    }
-    io_vector_to_buffer(vector, in, bytes);
-    memset(in + bytes, 0, q->cluster_size - bytes);
-    result = worker_call(compress_worker, &call);
-    if (result == -ENOSPC) {
-        return qcow2_write(node, offset, bytes, vector, 0); /* it does not get smaller */
-    }
-    return result < 0 ? result : store_compressed(q, offset, out, (uint64_t)call.size);
-}
-
-int qcow2_write_compressed(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector)
-{
-    Qcow2 *q = qcow2_of(node);
-    int result = prepare_writing(q);
-
-    if (qcow2_has_data_file(q) || q->crypt) {
-        return -ENOTSUP;
-    }
-    if (offset & (q->cluster_size - 1)) {
-        return -EINVAL;
-    }
-    while (bytes && result == 0) {
-        uint64_t n = MIN(bytes, q->cluster_size);
-
-        if (n < q->cluster_size && offset + n != q->size) {
-            return -EINVAL;
-        }
-        result = write_compressed_cluster(node, offset, n, vector);
-        vector = io_vector_skip(vector, n);
-        offset += n;
-        bytes -= n;
-    }
-    return result;
 }
 
 /* Status. */

@@ -241,6 +241,9 @@ static int refcount_change_one(Qcow2 *q, uint64_t cluster, int delta)
             uint64_t offset = cluster << q->cluster_bits;
 
             q->free_hint = MIN(q->free_hint, cluster);
+            if (cluster == q->compressed_next >> q->cluster_bits) {
+                q->compressed_next = 0; /* whoever gets the cluster next needs all of it */
+            }
             if (qcow2_is_metadata(q, offset, 1)) {
                 qcow2_metadata_remove(q, offset, 1);
                 table_cache_forget(q->l2_cache, offset, q->cluster_size);

@@ -456,6 +456,7 @@ static void qcow2_free(Qcow2 *q)
     g_free(q->reftable);
     g_array_unref(q->pending);
     g_array_unref(q->ready);
+    g_queue_clear_full(&q->codecs, (GDestroyNotify)qcow2_codec_free);
     if (q->metadata) {
         g_hash_table_unref(q->metadata);
     }

@@ -10,14 +10,14 @@
 
 #include "block/node.h"
 
-#define QCOW2_MAGIC 0x514649fbu /* "QFI\xfb" */
-#define QCOW2_COPIED (UINT64_C(1) << 63)
-#define QCOW2_COMPRESSED (UINT64_C(1) << 62)
-#define QCOW2_ZERO UINT64_C(1)
-#define QCOW2_OFFSET_MASK UINT64_C(0x00fffffffffffe00)
-#define QCOW2_REFTABLE_MASK UINT64_C(0xfffffffffffffe00)
+#define QCOW2_MAGIC            0x514649fbu /* "QFI\xfb" */
+#define QCOW2_COPIED           (UINT64_C(1) << 63)
+#define QCOW2_COMPRESSED       (UINT64_C(1) << 62)
+#define QCOW2_ZERO             UINT64_C(1)
+#define QCOW2_OFFSET_MASK      UINT64_C(0x00fffffffffffe00)
+#define QCOW2_REFTABLE_MASK    UINT64_C(0xfffffffffffffe00)
 #define QCOW2_BITMAP_ALL_ALLOC UINT64_C(0x00000000ffffffff)
-#define QCOW2_BITMAP_ALL_ZERO UINT64_C(0xffffffff00000000)
+#define QCOW2_BITMAP_ALL_ZERO  UINT64_C(0xffffffff00000000)
 
 enum {
     QCOW2_INCOMPAT_DIRTY = 1 << 0,
@@ -52,6 +52,7 @@ enum {
     QCOW2_MAX_SNAPSHOT_BYTES = 16 * 1024 * 1024,
     QCOW2_MAX_BITMAPS = 65535,
     QCOW2_SLICE_BYTES = 4096,
+    QCOW2_COMPRESS_BYTES = 512 * 1024,
 };
 
 enum { QCOW2_CRYPT_NONE = 0, QCOW2_CRYPT_AES = 1, QCOW2_CRYPT_LUKS = 2 };
@@ -59,6 +60,8 @@ enum { QCOW2_COMPRESSION_ZLIB = 0, QCOW2_COMPRESSION_ZSTD = 1 };
 
 typedef struct Qcow2 Qcow2;
 typedef struct Qcow2Crypt Qcow2Crypt;
+/* What compresses or decompresses one cluster at a time; type: QCOW2_COMPRESSION_*. */
+typedef struct Qcow2Codec Qcow2Codec;
 
 /*
  * Cache of pieces ("slices") of L2 tables or refcount blocks, keyed by their offset in the file.
@@ -153,15 +156,17 @@ struct Qcow2 {
 
     TableCache *l2_cache, *refblock_cache;
     size_t l2_slice_bytes, refblock_slice_bytes;
-    uint64_t free_hint;        /* cluster index: nothing is free below */
-    uint64_t compressed_next;  /* where the next compressed cluster may begin, 0: anywhere */
-    GArray *pending;           /* PendingFree: to be freed when the L2 tables are durable */
+    uint64_t free_hint;       /* cluster index: nothing is free below */
+    uint64_t compressed_next; /* where the next compressed cluster may begin, 0: anywhere */
+    GArray *pending;          /* PendingFree: to be freed when the L2 tables are durable */
     uint64_t pending_clusters;
-    GArray *ready; /* PendingFree: durable; the next holder of `lock` frees them */
+    GArray *ready;     /* PendingFree: durable; the next holder of `lock` frees them */
     uint64_t file_end; /* end of the highest cluster that was allocated */
-    GHashTable *metadata; /* cluster index: L2 tables, refcount blocks, fixed tables; NULL: unknown */
+    GHashTable
+        *metadata; /* cluster index: L2 tables, refcount blocks, fixed tables; NULL: unknown */
     GQueue allocations;
     CoroutineMutex lock, sync_lock;
+    GQueue codecs; /* Qcow2Codec, free ones */
 
     Qcow2Snapshot *snapshots;
     unsigned snapshot_count;
@@ -170,7 +175,7 @@ struct Qcow2 {
     Qcow2BitmapHeader bitmaps;
     bool bitmaps_in_use;  /* marked so on disk */
     bool bitmaps_changed; /* added, removed, enabled …: to be stored */
-    GSList *extensions; /* unknown Qcow2Extension, in file order */
+    GSList *extensions;   /* unknown Qcow2Extension, in file order */
     char *data_file_name;
     BlockChild *data_file; /* node->file unless external */
     bool data_file_raw;
@@ -179,8 +184,8 @@ struct Qcow2 {
 
     bool preallocation_known, preallocated;
     bool lazy_refcounts;
-    bool in_use_dirty; /* the dirty bit is ours */
-    bool broken;       /* corruption was found: no more writes */
+    bool in_use_dirty;           /* the dirty bit is ours */
+    bool broken;                 /* corruption was found: no more writes */
     bool discard_passthrough[3]; /* request, snapshot, other */
 };
 
@@ -246,7 +251,7 @@ void qcow2_refcount_store(const Qcow2 *q, uint8_t *block, uint64_t index, uint64
 uint64_t qcow2_refcount_max(const Qcow2 *q);
 int qcow2_grow_reftable(Qcow2 *q, uint64_t cluster); /* [lock] */
 
-/* qcow2-cluster.c */
+/* qcow2-l2.c */
 typedef enum {
     SUBCLUSTER_UNALLOCATED,
     SUBCLUSTER_UNALLOCATED_ALLOC, /* the cluster has a host cluster, this part is not in it */
@@ -264,6 +269,7 @@ typedef struct {
 L2Entry qcow2_l2_load(const Qcow2 *q, const uint8_t *slice, unsigned index);
 void qcow2_l2_store(const Qcow2 *q, uint8_t *slice, unsigned index, L2Entry entry);
 Subcluster qcow2_subcluster(const Qcow2 *q, L2Entry entry, unsigned index);
+bool qcow2_entry_has_host(const Qcow2 *q, L2Entry entry);
 static inline unsigned qcow2_l2_slice_entries(const Qcow2 *q)
 {
     return (unsigned)(q->l2_slice_bytes / q->l2_entry_size);
@@ -278,16 +284,17 @@ int qcow2_l2_get_writable(Qcow2 *q, uint64_t offset, Table **table, unsigned *in
  */
 int qcow2_map(Qcow2 *q, uint64_t offset, uint64_t bytes, uint64_t *count, uint64_t *host,
               Subcluster *type, bool *ours);
-/* Writes of all kinds. */
-int qcow2_write_alloc(Qcow2 *q, uint64_t offset, uint64_t bytes, IoVector vector, uint64_t *done);
-int qcow2_zero_clusters(Qcow2 *q, uint64_t offset, uint64_t bytes, bool unmap);
-int qcow2_discard_clusters(Qcow2 *q, uint64_t offset, uint64_t bytes, bool full);
 int qcow2_grow_l1(Qcow2 *q, uint64_t min_size, bool exact); /* [lock] */
 void qcow2_l1_set(Qcow2 *q, uint32_t index, uint64_t entry);
 /* Where a compressed cluster's data lies. */
 void qcow2_compressed_range(const Qcow2 *q, uint64_t entry, uint64_t *offset, uint64_t *bytes);
 /* Gives up what an L2 entry refers to. [lock] */
 void qcow2_free_entry(Qcow2 *q, uint64_t entry);
+
+/* qcow2-cluster.c */
+int qcow2_write_alloc(Qcow2 *q, uint64_t offset, uint64_t bytes, IoVector vector, uint64_t *done);
+int qcow2_zero_clusters(Qcow2 *q, uint64_t offset, uint64_t bytes, bool unmap);
+int qcow2_discard_clusters(Qcow2 *q, uint64_t offset, uint64_t bytes, bool full);
 /* Waits for allocations in the range. [lock] Returns true when it has waited. */
 bool qcow2_wait_allocations(Qcow2 *q, uint64_t start, uint64_t end);
 
@@ -297,7 +304,8 @@ int qcow2_write_host(Qcow2 *q, uint64_t guest, uint64_t host, uint64_t bytes, Io
                      unsigned flags);
 int qcow2_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector);
 int qcow2_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector, unsigned flags);
-int qcow2_write_compressed(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector);
+/* Before the first write of any kind: bits of the header that it must change, what it must not hit. */
+int qcow2_prepare_writing(Qcow2 *q);
 int qcow2_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags);
 int qcow2_discard(BlockNode *node, uint64_t offset, uint64_t bytes);
 int qcow2_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *count, uint64_t *map,
@@ -306,9 +314,28 @@ int qcow2_vm_state_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVect
 int qcow2_vm_state_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector);
 uint64_t qcow2_vm_state_offset(const Qcow2 *q);
 
-/* qcow2-compress.c; both run on workers. */
-int64_t qcow2_compress(unsigned type, const void *in, size_t in_size, void *out, size_t out_size);
-int qcow2_decompress(unsigned type, const void *in, size_t in_size, void *out, size_t out_size);
+/* qcow2-compress.c */
+/* clusters: room for that many compressed ones in `packed`. NULL: out of memory. */
+Qcow2Codec *qcow2_codec_new(unsigned type, size_t cluster_size, unsigned clusters);
+void qcow2_codec_free(Qcow2Codec *codec);
+/* How many clusters one call of a worker compresses. */
+static inline unsigned qcow2_compressed_batch(const Qcow2 *q)
+{
+    return MAX(QCOW2_COMPRESS_BYTES >> q->cluster_bits, 1);
+}
+/* One that is free, or a new one. */
+Qcow2Codec *qcow2_codec_take(Qcow2 *q);
+void qcow2_codec_put(Qcow2 *q, Qcow2Codec *codec);
+/* Buffers for a cluster and for its compressed form. */
+uint8_t *qcow2_codec_plain(Qcow2Codec *codec);
+uint8_t *qcow2_codec_packed(Qcow2Codec *codec);
+/* On workers. in: a cluster, which nobody may change meanwhile. -ENOSPC: above out_size. */
+int64_t qcow2_compress(Qcow2Codec *codec, const void *in, void *out, size_t out_size);
+/* On workers. From `packed` to `plain`. */
+int qcow2_decompress(Qcow2Codec *codec, size_t in_size);
+
+/* qcow2-write-compressed.c; what vector points to must not change meanwhile */
+int qcow2_write_compressed(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector);
 
 /* qcow2-snapshot.c */
 bool qcow2_read_snapshots(Qcow2 *q, GError **error);

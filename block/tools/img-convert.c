@@ -21,7 +21,10 @@ enum {
     OPTION_BITMAPS,
     OPTION_SKIP_BROKEN
 };
-enum { BUFFER_SIZE = 2 * 1024 * 1024, PARALLEL_MAX = 16, SPARSE_DEFAULT = 4096 };
+enum { BUFFER_SIZE = 2 * 1024 * 1024, COMPRESSED_CHUNK = 512 * 1024 };
+enum { PARALLEL_MAX = 16, SPARSE_DEFAULT = 4096 };
+
+typedef enum { PIECE_DATA, PIECE_ZERO, PIECE_BACKING } PieceKind;
 
 typedef struct {
     Tool *tool;
@@ -31,7 +34,9 @@ typedef struct {
     unsigned source_count;
     BlockNode *target;
     uint64_t size, offset, done_bytes;
-    uint64_t chunk, sparse;
+    uint64_t extent_end; /* of the extent of the source that offset is in, if it is above offset */
+    PieceKind extent_kind;
+    uint64_t chunk, sparse, cluster_size;
     bool compressed, target_zero, has_backing, in_order, salvage;
     unsigned parallel, running;
     uint64_t next_ticket, write_ticket;
@@ -41,8 +46,6 @@ typedef struct {
     CoroutineMutex lock;
     CoroutineQueue turn, finished;
 } Convert;
-
-typedef enum { PIECE_DATA, PIECE_ZERO, PIECE_BACKING } PieceKind;
 
 typedef struct {
     uint64_t offset, bytes, ticket;
@@ -61,44 +64,55 @@ static BlockNode *source_at(Convert *c, uint64_t offset, uint64_t *start, uint64
     return c->sources[i]->node;
 }
 
-/* What to do with the next piece. [lock] */
-static int next_piece(Convert *c, Piece *piece)
+/* What is at c->offset, and up to where; asked for once for each extent of the source. */
+static int next_extent(Convert *c)
 {
-    uint64_t start, room, count, map, bytes;
+    uint64_t start, room, count, map;
     BlockNode *node = source_at(c, c->offset, &start, &room), *file;
     BlockNode *base = c->has_backing ? node_below(node_skip_filters(node)) : NULL;
     unsigned depth;
     int status;
 
-    bytes = MIN(room, c->size - c->offset);
-    if (c->compressed) {
-        bytes = MIN(bytes, c->chunk);
+    if (c->offset < c->extent_end) {
+        return 0;
     }
-    status = node_status_above(node, base, c->offset - start, bytes, &count, &map, &file, &depth);
+    status = node_status_above(node, base, c->offset - start, room, &count, &map, &file, &depth);
     if (status < 0 && c->salvage) {
         status = BLOCK_STATUS_DATA;
-        count = MIN(bytes, c->chunk);
+        count = MIN(room, c->chunk);
     }
     if (status < 0) {
         return status;
     }
-    piece->offset = c->offset;
-    piece->kind = status & BLOCK_STATUS_ZERO   ? PIECE_ZERO
-                  : status & BLOCK_STATUS_DATA ? PIECE_DATA
-                  : base || c->has_backing     ? PIECE_BACKING
-                                               : PIECE_ZERO;
-    piece->bytes = count;
-    if (c->compressed) {
-        /* A cluster is data unless all of it is known to be something else. */
-        if (count < bytes) {
-            piece->kind = PIECE_DATA;
-        }
-        piece->bytes = bytes;
-    } else if (piece->kind == PIECE_DATA) {
-        piece->bytes = MIN(count, c->chunk - c->offset % c->chunk);
-    } else {
-        piece->bytes = MIN(count, UINT64_C(1) << 30);
+    c->extent_end = c->offset + count;
+    c->extent_kind = status & BLOCK_STATUS_ZERO   ? PIECE_ZERO
+                     : status & BLOCK_STATUS_DATA ? PIECE_DATA
+                     : base || c->has_backing     ? PIECE_BACKING
+                                                  : PIECE_ZERO;
+    return 0;
+}
+
+/* What to do with the next piece. [lock] */
+static int next_piece(Convert *c, Piece *piece)
+{
+    uint64_t left, unit = c->compressed ? c->cluster_size : 1;
+    int result = next_extent(c);
+
+    if (result < 0) {
+        return result;
     }
+    left = c->extent_end - c->offset;
+    piece->offset = c->offset;
+    piece->kind = c->extent_kind;
+    if (c->extent_end < c->size && left < unit) {
+        piece->kind = PIECE_DATA; /* of a cluster that is data unless all of it is something else */
+    }
+    if (piece->kind == PIECE_DATA) {
+        left = MIN(align_up(left, unit), c->chunk - c->offset % c->chunk);
+    } else if (c->extent_end < c->size) {
+        left = MIN(align_down(left, unit), UINT64_C(1) << 30);
+    }
+    piece->bytes = MIN(left, c->size - c->offset);
     piece->ticket = c->next_ticket++;
     c->offset += piece->bytes;
     return 0;
@@ -150,10 +164,10 @@ static int write_zero_piece(Convert *c, uint64_t offset, uint64_t bytes)
 static uint64_t find_run(Convert *c, const Piece *piece, const uint8_t *buffer, uint64_t at,
                          bool *zero)
 {
-    uint64_t unit = c->sparse, run = 0;
+    uint64_t unit = c->compressed ? c->cluster_size : c->sparse, run = 0;
 
     *zero = false;
-    if (!unit) {
+    if (!c->sparse) {
         return piece->bytes - at;
     }
     while (at + run < piece->bytes) {
@@ -169,24 +183,24 @@ static uint64_t find_run(Convert *c, const Piece *piece, const uint8_t *buffer, 
     return run;
 }
 
+static int write_run(Convert *c, uint64_t offset, uint8_t *buffer, uint64_t bytes)
+{
+    struct iovec iov = { buffer, bytes };
+
+    return c->compressed ? node_write_compressed(c->target, offset, bytes, io_vector_of(&iov))
+                         : node_write(c->target, offset, bytes, io_vector_of(&iov), 0);
+}
+
 static int write_data_piece(Convert *c, const Piece *piece, uint8_t *buffer)
 {
     int result = 0;
 
-    if (c->compressed) {
-        struct iovec iov = { buffer, piece->bytes };
-
-        if (c->sparse && buffer_is_zero(buffer, piece->bytes)) {
-            return write_zero_piece(c, piece->offset, piece->bytes);
-        }
-        return node_write_compressed(c->target, piece->offset, piece->bytes, io_vector_of(&iov));
-    }
     for (uint64_t at = 0; at < piece->bytes && result == 0;) {
         bool zero;
         uint64_t run = find_run(c, piece, buffer, at, &zero);
 
         result = zero ? write_zero_piece(c, piece->offset + at, run)
-                      : node_pwrite(c->target, piece->offset + at, buffer + at, run, 0);
+                      : write_run(c, piece->offset + at, buffer + at, run);
         at += run;
     }
     return result;
@@ -552,7 +566,8 @@ static int convert_target(Tool *tool, ConvertCommand *command)
             return 1;
         }
         c->target->driver->info(c->target, &info);
-        c->chunk = info.cluster_size;
+        c->cluster_size = info.cluster_size;
+        c->chunk = MAX(info.cluster_size, COMPRESSED_CHUNK);
         c->in_order = false;
     }
     result = convert_all(c);
