@@ -59,8 +59,9 @@ typedef struct {
     bool unmap;       /* discard reaches this node's storage */
     bool force_share; /* tolerate writers in other processes; read-only */
     bool no_backing;
-    bool no_io; /* only look at metadata */
-    bool check; /* opened for check: repair nothing while opening */
+    bool no_io;    /* only look at metadata */
+    bool check;    /* opened for check: repair nothing while opening */
+    bool protocol; /* below a format: a filter's file is not probed */
     BlockAio aio;
     unsigned depth; /* of backing files */
 } BlockOpenFlags;

@@ -412,12 +412,19 @@ static BlockNode *open_format(BlockGraph *graph, const BlockDriver *driver, cons
                               GError **error)
 {
     BlockOpenFlags child_flags = flags;
+    g_autofree char *name_taken = NULL;
     BlockNode *file, *node;
     GError *local = NULL;
     bool probed = false;
 
     child_flags.no_backing = false;
-    if (!driver || !driver->is_filter) {
+    child_flags.protocol = flags.protocol || !driver || !driver->is_filter;
+    if (!child_flags.protocol && !options_get(options, "file") &&
+        !options_get(options, "file.driver")) {
+        name_taken = filename ? NULL : options_take(options, "file.filename");
+        filename = name_taken ? name_taken : filename;
+    }
+    if (child_flags.protocol) {
         /* Below a format there is a protocol; it does not guess a format again. */
         if (!options_get(options, "file") && !options_get(options, "file.driver")) {
             const char *name = filename ? filename : options_get(options, "file.filename");
