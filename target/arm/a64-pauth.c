@@ -1,150 +1,152 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pointer authentication (DDI 0487 D8.10, FEAT_PAuth) with an implementation-defined algorithm: two
- * rounds of multiply and fold, which take a few nanoseconds whatever the data. It keeps guests honest,
- * not secrets: it is no cryptographic function.
+ * Pointer authentication (DDI 0487 D8.10): FEAT_PAuth2 (a failed authentication leaves a pointer that
+ * faults when it is used), without FEAT_FPAC. Where the field of the code lies depends on TCR_EL1; its
+ * masks are guest variables, so that units do not depend on it.
+ *
+ * The algorithm is implementation defined: two multiplications with the halves of the key and the
+ * modifier between them, made for a few host instructions. It keeps guests honest, not secrets. With
+ * pauth-impdef=off it is QARMA5 or QARMA3.
  */
 #include "base/bits.h"
 #include "target/arm/exception.h"
+#include "target/arm/qarma.h"
 #include "target/arm/sysregs.h"
 #include "target/arm/translate.h"
 
 enum { KEY_IA, KEY_IB, KEY_DA, KEY_DB, KEY_GA };
 
-/* What to do with a pointer, for helpers: key, and: */
-enum { PAC_DATA = 8, PAC_KEY_MASK = 7 };
+/* Odd, with about half of their bits set. */
+#define MULTIPLIER_ADDRESS  INT64_C(-0x604de39ae16720db)
+#define MULTIPLIER_MODIFIER INT64_C(-0x2917014799a6026d)
 
-static uint64_t compute_pac(const ArmCpu *cpu, unsigned key, uint64_t data, uint64_t modifier)
-{
-    uint64_t h = (data ^ cpu->pac_keys[key][0]) * UINT64_C(0x9fb21c651e98df25);
-
-    h = (h ^ h >> 29 ^ modifier) + cpu->pac_keys[key][1];
-    h *= UINT64_C(0xd6e8feb86659fd93);
-    h ^= h >> 32;
-    h *= UINT64_C(0xa0761d6478bd642f);
-    return h ^ h >> 31;
-}
-
-/* Top-byte-ignore of one half for data or instructions. */
 static bool ignores_top_byte(const ArmCpu *cpu, bool high, bool data)
 {
     return cpu->tcr_el1 >> (37 + high) & 1 && (data || !(cpu->tcr_el1 >> (51 + high) & 1));
 }
 
-/* Where the PAC field begins: the size of the half's addresses. */
-static unsigned bottom_bit(const ArmCpu *cpu, bool high)
+/* The bits of a pointer of one half that its code takes: above the address, but for bit 55. */
+static uint64_t code_mask(const ArmCpu *cpu, bool high, bool data)
 {
     unsigned size = (unsigned)bits_extract(cpu->tcr_el1, high ? 16 : 0, 6);
+    unsigned bottom = 64 - CLAMP(size, 16u, arm_has(cpu, FEAT_ST) ? 48u : 39u);
+    uint64_t mask = bits_mask(55) & ~bits_mask(bottom);
 
-    return 64 - (size < 16 ? 16 : size > 39 ? 39 : size);
+    return ignores_top_byte(cpu, high, data) ? mask : mask | UINT64_C(0xff) << 56;
 }
 
-/* The pointer with its extension bits as bit 55 says. */
-static uint64_t strip(const ArmCpu *cpu, uint64_t pointer, bool data)
+uint32_t arm_update_pac_layout(ArmCpu *cpu)
 {
-    bool high = pointer >> 55 & 1, tbi = ignores_top_byte(cpu, high, data);
-    unsigned bottom = bottom_bit(cpu, high), top = tbi ? 56 : 64;
+    uint32_t mode = 0;
 
-    return bits_deposit(pointer, bottom, top - bottom, high ? UINT64_MAX : 0);
-}
+    for (unsigned data = 0; data < 2; data++) {
+        uint64_t low = code_mask(cpu, false, data), high = code_mask(cpu, true, data);
 
-static uint64_t helper_pac(TcgState *env, uint64_t pointer, uint64_t modifier, uint32_t operation)
-{
-    const ArmCpu *cpu = arm_cpu_of_env(env);
-    bool data = operation & PAC_DATA;
-    bool any_tbi = ignores_top_byte(cpu, false, data) || ignores_top_byte(cpu, true, data);
-    bool high = pointer >> (any_tbi ? 55 : 63) & 1, tbi = ignores_top_byte(cpu, high, data);
-    unsigned bottom = bottom_bit(cpu, high), top = tbi ? 56 : 64;
-    uint64_t field = bits_extract(pointer, bottom, top - bottom);
-    uint64_t extended = bits_deposit(pointer, bottom, top - bottom, high ? UINT64_MAX : 0);
-    uint64_t pac = compute_pac(cpu, operation & PAC_KEY_MASK, extended, modifier);
-
-    /* A pointer that was not canonical gets a PAC that will not authenticate. */
-    if (field != 0 && field != bits_mask(top - bottom)) {
-        pac ^= UINT64_C(1) << (top - 2);
+        cpu->pac_masks[data][0] = low;
+        cpu->pac_masks[data][1] = low ^ high;
+        if (ignores_top_byte(cpu, false, data) || ignores_top_byte(cpu, true, data)) {
+            mode |= data ? ARM_MODE_PAC_DATA_55 : ARM_MODE_PAC_INSN_55;
+        }
     }
-    pointer = bits_deposit(pointer, bottom, top - bottom, pac >> bottom);
-    return bits_deposit(pointer, 55, 1, high);
+    return mode;
 }
 
-static const TcgHelper pac_helper = {
-    .name = "pac",
-    .function = (void *)helper_pac,
-    .result = IR_I64,
-    .flags = HELPER_ENV | HELPER_EFFECT,
-    .arg_types = { IR_I64, IR_I64, IR_I32 },
-};
-TCG_HELPER(pac_helper);
-
-static uint64_t helper_auth(TcgState *env, uint64_t pointer, uint64_t modifier, uint32_t operation)
+static uint64_t helper_qarma5(uint64_t data, uint64_t modifier, uint64_t high, uint64_t low)
 {
-    const ArmCpu *cpu = arm_cpu_of_env(env);
-    bool data = operation & PAC_DATA, high = pointer >> 55 & 1;
-    bool tbi = ignores_top_byte(cpu, high, data), key_b = operation & 1;
-    unsigned bottom = bottom_bit(cpu, high);
-    uint64_t original = strip(cpu, pointer, data);
-    uint64_t pac = compute_pac(cpu, operation & PAC_KEY_MASK, original, modifier);
-    uint64_t field = bits_mask(55) & ~bits_mask(bottom);
+    return arm_qarma(data, modifier, high, low, 5, 2);
+}
 
-    if (!tbi) {
-        field |= UINT64_C(0xff) << 56;
+static uint64_t helper_qarma3(uint64_t data, uint64_t modifier, uint64_t high, uint64_t low)
+{
+    return arm_qarma(data, modifier, high, low, 3, 1);
+}
+
+static const TcgHelper qarma5_helper = {
+    .name = "qarma5",
+    .function = (void *)helper_qarma5,
+    .result = IR_I64,
+    .arg_types = { IR_I64, IR_I64, IR_I64, IR_I64 },
+};
+TCG_HELPER(qarma5_helper);
+
+static const TcgHelper qarma3_helper = {
+    .name = "qarma3",
+    .function = (void *)helper_qarma3,
+    .result = IR_I64,
+    .arg_types = { IR_I64, IR_I64, IR_I64, IR_I64 },
+};
+TCG_HELPER(qarma3_helper);
+
+static IrRef get_mask(A64Translator *t, bool data, bool difference)
+{
+    return a64_get_var(t, ARM_VAR_PAC_MASKS + 2 * data + difference, IR_I64);
+}
+
+static IrRef emit_xor(A64Translator *t, IrRef a, IrRef b)
+{
+    return a64_op2(t, IR_OP_xor, IR_I64, a, b);
+}
+
+static IrRef emit_and(A64Translator *t, IrRef a, IrRef b)
+{
+    return a64_op2(t, IR_OP_and, IR_I64, a, b);
+}
+
+/* The code of 64 bits. Pointers come with the bits of their code cleared. */
+static IrRef emit_code(A64Translator *t, unsigned key, IrRef data, IrRef modifier)
+{
+    IrRef low = a64_get_var(t, ARM_VAR_PAC_KEYS + 2 * key, IR_I64);
+    IrRef high = a64_get_var(t, ARM_VAR_PAC_KEYS + 2 * key + 1, IR_I64);
+    IrRef hash;
+
+    if (!a64_has(t, FEAT_PAUTH_IMPDEF)) {
+        return a64_call(t, a64_has(t, FEAT_PAUTH_QARMA3) ? &qarma3_helper : &qarma5_helper, data,
+                        modifier, high, low);
     }
-    if (((pac ^ pointer) & field) == 0) {
-        return original;
-    }
-    /* The error code makes the pointer fault when it is used. */
-    return bits_deposit(original, tbi ? 53 : 61, 2, key_b ? 2 : 1);
+    hash = a64_op2i(t, IR_OP_mul, IR_I64, emit_xor(t, data, low), MULTIPLIER_ADDRESS);
+    hash = emit_xor(t, a64_op2i(t, IR_OP_ror, IR_I64, hash, 32), modifier);
+    hash = a64_op2(t, IR_OP_add, IR_I64, hash, high);
+    return a64_op2i(t, IR_OP_mul, IR_I64, hash, MULTIPLIER_MODIFIER);
 }
 
-static const TcgHelper auth_helper = {
-    .name = "auth",
-    .function = (void *)helper_auth,
-    .result = IR_I64,
-    .flags = HELPER_ENV | HELPER_EFFECT,
-    .arg_types = { IR_I64, IR_I64, IR_I32 },
-};
-TCG_HELPER(auth_helper);
-
-static uint64_t helper_strip(TcgState *env, uint64_t pointer, uint32_t data)
+/* Bit 55 in all bits, and the mask of the code in such a pointer. */
+static IrRef emit_mask(A64Translator *t, bool data, IrRef half)
 {
-    return strip(arm_cpu_of_env(env), pointer, data);
+    return emit_xor(t, emit_and(t, half, get_mask(t, data, true)), get_mask(t, data, false));
 }
 
-static const TcgHelper strip_helper = {
-    .name = "strip_pac",
-    .function = (void *)helper_strip,
-    .result = IR_I64,
-    .flags = HELPER_ENV | HELPER_EFFECT,
-    .arg_types = { IR_I64, IR_I32 },
-};
-TCG_HELPER(strip_helper);
-
-static uint64_t helper_pacga(TcgState *env, uint64_t data, uint64_t modifier)
-{
-    return compute_pac(arm_cpu_of_env(env), KEY_GA, data, modifier) & ~UINT64_C(0xffffffff);
-}
-
-static const TcgHelper pacga_helper = {
-    .name = "pacga",
-    .function = (void *)helper_pacga,
-    .result = IR_I64,
-    .flags = HELPER_ENV | HELPER_EFFECT,
-    .arg_types = { IR_I64, IR_I64 },
-};
-TCG_HELPER(pacga_helper);
-
-/* Signs or authenticates, when the key is enabled. */
+/* Signs or authenticates, when the key is enabled: the code is exclusive-ored in. */
 static IrRef emit_pac(A64Translator *t, bool auth, unsigned key, IrRef pointer, IrRef modifier)
 {
     static const uint32_t enables[] = { ARM_MODE_PAC_IA, ARM_MODE_PAC_IB, ARM_MODE_PAC_DA,
                                         ARM_MODE_PAC_DB };
-    uint32_t operation = key | (key >= KEY_DA ? PAC_DATA : 0);
+    bool is_data = key >= KEY_DA;
+    IrRef half, mask, data;
 
     if (!(t->mode & enables[key])) {
         return pointer;
     }
-    return a64_call(t, auth ? &auth_helper : &pac_helper, pointer, modifier,
-                    a64_const(t, IR_I32, (int32_t)operation), 0);
+    if (auth || t->mode & (is_data ? ARM_MODE_PAC_DATA_55 : ARM_MODE_PAC_INSN_55)) {
+        half = a64_bitfield(t, IR_OP_sbfx, IR_I64, pointer, 0, 55, 1);
+    } else {
+        /* No top byte is ignored: bit 63 says which half, and is kept in bit 55. */
+        half = a64_op2i(t, IR_OP_sar, IR_I64, pointer, 63);
+        pointer = a64_bitfield(t, IR_OP_bfi, IR_I64, pointer, half, 55, 1);
+    }
+    mask = emit_mask(t, is_data, half);
+    data = a64_op2(t, IR_OP_andn, IR_I64, pointer, mask);
+    if (!a64_has(t, FEAT_PAUTH_IMPDEF)) {
+        data = a64_op2(t, IR_OP_or, IR_I64, data, emit_and(t, half, mask));
+    }
+    return emit_xor(t, pointer, emit_and(t, emit_code(t, key, data, modifier), mask));
+}
+
+/* The pointer without its code. */
+static IrRef emit_strip(A64Translator *t, IrRef pointer, bool data)
+{
+    IrRef half = a64_bitfield(t, IR_OP_sbfx, IR_I64, pointer, 0, 55, 1);
+
+    return emit_xor(t, pointer, emit_and(t, emit_xor(t, pointer, half), emit_mask(t, data, half)));
 }
 
 /* Hint space: without the extension these are NOPs. */
@@ -174,8 +176,7 @@ INSTRUCTION(xpaclri, "110101010000001100100000 111 11111")
 static bool translate_xpaclri(A64Translator *t, const A64Fields *f)
 {
     if (a64_has(t, FEAT_PAUTH)) {
-        a64_set_x(t, 30,
-                  a64_call(t, &strip_helper, a64_get_x(t, 30), a64_const(t, IR_I32, 0), 0, 0));
+        a64_set_x(t, 30, emit_strip(t, a64_get_x(t, 30), false));
     }
     return true;
 }
@@ -201,8 +202,7 @@ static bool translate_xpac(A64Translator *t, const A64Fields *f)
     if (!a64_has(t, FEAT_PAUTH)) {
         return false;
     }
-    a64_set_x(t, f->rd,
-              a64_call(t, &strip_helper, a64_get_x(t, f->rd), a64_const(t, IR_I32, f->d), 0, 0));
+    a64_set_x(t, f->rd, emit_strip(t, a64_get_x(t, f->rd), f->d));
     return true;
 }
 
@@ -213,7 +213,9 @@ static bool translate_pacga(A64Translator *t, const A64Fields *f)
         return false;
     }
     a64_set_x(t, f->rd,
-              a64_call(t, &pacga_helper, a64_get_x(t, f->rn), a64_get_sp(t, true, f->rm), 0, 0));
+              a64_op2i(t, IR_OP_and, IR_I64,
+                       emit_code(t, KEY_GA, a64_get_x(t, f->rn), a64_get_sp(t, true, f->rm)),
+                       -(INT64_C(1) << 32)));
     return true;
 }
 

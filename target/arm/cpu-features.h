@@ -37,6 +37,7 @@
     X(BTI, "bti", "branch target identification")                                                  \
     X(PAUTH, "pauth", "pointer authentication")                                                    \
     X(PAUTH_IMPDEF, "pauth-impdef", "the fast implementation-defined algorithm")                   \
+    X(PAUTH_QARMA3, "pauth-qarma3", "the QARMA3 algorithm; without both, QARMA5")                  \
     X(I8MM, "i8mm", "8-bit integer matrix multiply")                                               \
     X(BF16, "bf16", "BFloat16")                                                                    \
     X(RNG, "rng", "RNDR, RNDRRS")                                                                  \

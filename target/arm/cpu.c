@@ -23,6 +23,12 @@
 #define X(n) [ARM_VAR_X0 + n] = { "x" #n, IR_I64, OFFSET(x[n]) }
 #define V(n) [ARM_VAR_V0 + n] = { "v" #n, IR_V128, OFFSET(v[n]) }
 #define VAR(index, field) [index] = { #field, IR_I64, OFFSET(field) }
+#define KEY(n, name)                                                                               \
+    [ARM_VAR_PAC_KEYS + 2 * n] = { "key_" name "_low", IR_I64, OFFSET(pac_keys[n][0]) },           \
+    [ARM_VAR_PAC_KEYS + 2 * n + 1] = { "key_" name "_high", IR_I64, OFFSET(pac_keys[n][1]) }
+#define MASKS(n, name)                                                                             \
+    [ARM_VAR_PAC_MASKS + 2 * n] = { "pac_" name, IR_I64, OFFSET(pac_masks[n][0]) },                \
+    [ARM_VAR_PAC_MASKS + 2 * n + 1] = { "pac_" name "_diff", IR_I64, OFFSET(pac_masks[n][1]) }
 
 static const IrVar variables[ARM_VAR_COUNT] = {
     X(0), X(1), X(2), X(3), X(4), X(5), X(6), X(7), X(8), X(9), X(10), X(11), X(12), X(13), X(14),
@@ -47,7 +53,10 @@ static const IrVar variables[ARM_VAR_COUNT] = {
     VAR(ARM_VAR_ESR_EL1, esr_el1),
     VAR(ARM_VAR_FAR_EL1, far_el1),
     VAR(ARM_VAR_FPCR, fpcr),
+    KEY(0, "ia"), KEY(1, "ib"), KEY(2, "da"), KEY(3, "db"), KEY(4, "ga"),
+    MASKS(0, "insn"), MASKS(1, "data"),
 };
+G_STATIC_ASSERT((int)ARM_VAR_COUNT <= (int)IR_MAX_VARS);
 #undef X
 #undef V
 /* clang-format on */
@@ -75,10 +84,10 @@ static uint32_t if_set(uint64_t bits, uint32_t mode)
 }
 
 /* What both exception levels share. */
-static uint32_t common_controls(const ArmCpu *cpu)
+static uint32_t common_controls(ArmCpu *cpu)
 {
     uint64_t sctlr = cpu->sctlr_el1;
-    uint32_t mode = arm_fpcr_mode((uint32_t)cpu->fpcr);
+    uint32_t mode = arm_fpcr_mode((uint32_t)cpu->fpcr) | arm_update_pac_layout(cpu);
 
     /* Translation off: data is device memory, where unaligned accesses fault. */
     mode |= if_set(sctlr & SCTLR_A || !(sctlr & SCTLR_M), ARM_MODE_ALIGN);
@@ -141,6 +150,10 @@ static bool check_switches(const ArmCpu *cpu, const char *name, GError **error)
         return error_fail(error, KASO_ERROR_UNSUPPORTED,
                           "CPU '%s': aarch64=off asks for AArch32, which does not exist yet", name);
     }
+    if (cpu->switches[FEAT_PAUTH_IMPDEF] == 1 && cpu->switches[FEAT_PAUTH_QARMA3] == 1) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "CPU '%s': pauth-impdef=on and pauth-qarma3=on exclude each other", name);
+    }
     if (cpu->sve_switch == 1 || cpu->sme_switch == 1) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED, "CPU '%s': %s=on is not there yet", name,
                           cpu->sve_switch == 1 ? "sve" : "sme");
@@ -149,12 +162,6 @@ static bool check_switches(const ArmCpu *cpu, const char *name, GError **error)
         return error_fail(error, KASO_ERROR_UNSUPPORTED,
                           "CPU '%s': %s=on is not there: only EL0 and EL1 exist", name,
                           cpu->el2_switch == 1 ? "has_el2" : "has_el3");
-    }
-    if (cpu->switches[FEAT_PAUTH_IMPDEF] == 2 && cpu->switches[FEAT_PAUTH] != 2) {
-        return error_fail(error, KASO_ERROR_UNSUPPORTED,
-                          "CPU '%s': pauth-impdef=off asks for the architected algorithm, which is "
-                          "not there; leave it on, or give pauth=off",
-                          name);
     }
     if (g_strcmp0(cpu->psci_conduit, "hvc") && g_strcmp0(cpu->psci_conduit, "smc") &&
         g_strcmp0(cpu->psci_conduit, "none")) {
@@ -169,10 +176,12 @@ static bool check_switches(const ArmCpu *cpu, const char *name, GError **error)
 static const struct {
     ArmFeature feature, needs;
 } dependencies[] = {
-    { FEAT_PMULL, FEAT_AES },        { FEAT_SHA256, FEAT_SHA1 }, { FEAT_SHA512, FEAT_SHA256 },
-    { FEAT_PAN2, FEAT_PAN },         { FEAT_DPB2, FEAT_DPB },    { FEAT_LRCPC2, FEAT_LRCPC },
-    { FEAT_FLAGM2, FEAT_FLAGM },     { FEAT_FHM, FEAT_FP16 },    { FEAT_PAUTH_IMPDEF, FEAT_PAUTH },
-    { FEAT_TLBIRANGE, FEAT_TLBIOS },
+    { FEAT_PMULL, FEAT_AES },          { FEAT_SHA256, FEAT_SHA1 },
+    { FEAT_SHA512, FEAT_SHA256 },      { FEAT_PAN2, FEAT_PAN },
+    { FEAT_DPB2, FEAT_DPB },           { FEAT_LRCPC2, FEAT_LRCPC },
+    { FEAT_FLAGM2, FEAT_FLAGM },       { FEAT_FHM, FEAT_FP16 },
+    { FEAT_PAUTH_IMPDEF, FEAT_PAUTH }, { FEAT_TLBIRANGE, FEAT_TLBIOS },
+    { FEAT_PAUTH_QARMA3, FEAT_PAUTH },
 };
 
 static void select_features(ArmCpu *cpu)
@@ -182,6 +191,9 @@ static void select_features(ArmCpu *cpu)
         if (cpu->switches[i]) {
             cpu->features = bits_deposit(cpu->features, i, 1, cpu->switches[i] == 1);
         }
+    }
+    if (cpu->switches[FEAT_PAUTH_QARMA3] == 1) {
+        cpu->features = bits_deposit(cpu->features, FEAT_PAUTH_IMPDEF, 1, 0);
     }
     for (size_t i = 0; i < ARRAY_SIZE(dependencies); i++) {
         if (!arm_has(cpu, dependencies[i].needs)) {

@@ -34,6 +34,9 @@ enum {
     ARM_VAR_ESR_EL1,
     ARM_VAR_FAR_EL1,
     ARM_VAR_FPCR,          /* read only in units: helpers set it */
+    ARM_VAR_PAC_KEYS,      /* low and high halves of IA IB DA DB GA */
+    ARM_VAR_PAC_MASKS = ARM_VAR_PAC_KEYS + 10, /* pac_masks */
+    ARM_VAR_PAC_MASKS_LAST = ARM_VAR_PAC_MASKS + 3,
     ARM_VAR_COUNT,
 };
 
@@ -63,8 +66,10 @@ enum {
     ARM_MODE_PAC_DA = 1 << 21,
     ARM_MODE_PAC_DB = 1 << 22,
     ARM_MODE_MOPS = 1 << 23,       /* CPY* and SET* are not undefined (SCTLR.MSCEn at EL0) */
+    ARM_MODE_PAC_INSN_55 = 1 << 24, /* bit 55 of unsigned code pointers says which half: TBI */
     ARM_MODE_FP_DN = 1 << 25,      /* FPCR.DN: NaN results are the default NaN */
     ARM_MODE_FP_AHP = 1 << 26,     /* FPCR.AHP: alternative half precision */
+    ARM_MODE_PAC_DATA_55 = 1 << 27, /* the same of data pointers */
 };
 
 enum { ARM_MAX_BREAKPOINTS = 6, ARM_MAX_WATCHPOINTS = 4, ARM_PMU_COUNTERS = 6 };
@@ -131,7 +136,6 @@ typedef struct ArmCpu {
     uint64_t osdtrrx_el1, osdtrtx_el1, oseccr_el1;
     uint64_t dbgbvr[ARM_MAX_BREAKPOINTS], dbgbcr[ARM_MAX_BREAKPOINTS];
     uint64_t dbgwvr[ARM_MAX_WATCHPOINTS], dbgwcr[ARM_MAX_WATCHPOINTS];
-    uint64_t pac_keys[5][2];   /* IA IB DA DB GA; low, high */
 
     /* PSTATE beyond flags, DAIF, and BTYPE, which is tcg.jump_class. */
     bool el1, spsel, pan, uao, il, ss, ssbs;
@@ -167,6 +171,12 @@ typedef struct ArmCpu {
     uint64_t exclusive_address, exclusive_low, exclusive_high;
     uint64_t daif, tpidr_el0, tpidrro_el0, tpidr_el1, sp_el0, elr_el1, spsr_el1, esr_el1, far_el1;
     uint64_t fpcr, fpsr;       /* fpsr: flags not in tcg's MXCSR or qc; see fp-control.c */
+    uint64_t pac_keys[5][2];   /* IA IB DA DB GA; low, high */
+    /*
+     * Code and data pointers: the bits that hold the authentication code in the low half of the address
+     * space, and those bits exclusive or the high half's.
+     */
+    uint64_t pac_masks[2][2];
     uint64_t x[32];            /* x[31] is the stack pointer in use */
     uint16_t flags;            /* as in abi.h */
     TcgState tcg;
@@ -198,6 +208,8 @@ void arm_set_pstate(ArmCpu *cpu, uint32_t spsr);
 void arm_set_el(ArmCpu *cpu, bool el1, bool spsel);
 /* After a change of control registers (SCTLR, CPACR, FPCR, CNTKCTL …); includes the next one. */
 void arm_update_controls(ArmCpu *cpu);
+/* Computes pac_masks; returns ARM_MODE_PAC_INSN_55 and ARM_MODE_PAC_DATA_55 as TCR_EL1 says. */
+uint32_t arm_update_pac_layout(ArmCpu *cpu);
 /* After a change of PSTATE that the mode key depends on. */
 void arm_update_mode(ArmCpu *cpu);
 /* After a change that the address-space context depends on. */

@@ -9,7 +9,7 @@
 #define HAS(feature) (UINT64_C(1) << FEAT_##feature)
 #define FEATURES_V8_0                                                                              \
     (HAS(AES) | HAS(PMULL) | HAS(SHA1) | HAS(SHA256) | HAS(CRC32) | HAS(PMU))
-#define FEATURES_MAX (((UINT64_C(1) << ARM_FEATURE_COUNT) - 1) & ~HAS(ST))
+#define FEATURES_MAX (((UINT64_C(1) << ARM_FEATURE_COUNT) - 1) & ~HAS(ST) & ~HAS(PAUTH_QARMA3))
 
 static const ArmModel cortex_a53 = {
     .midr = 0x410fd034, .ctr = 0x84448004, .clidr = 0x0a200023,

@@ -20,12 +20,13 @@ static const IdField id_fields[] = {
     { FEAT_SM3, 6, 0, 36, 1 }, { FEAT_SM4, 6, 0, 40, 1 }, { FEAT_DOTPROD, 6, 0, 44, 1 },
     { FEAT_FHM, 6, 0, 48, 1 }, { FEAT_FLAGM, 6, 0, 52, 1 }, { FEAT_FLAGM2, 6, 0, 52, 2 },
     { FEAT_TLBIOS, 6, 0, 56, 1 }, { FEAT_TLBIRANGE, 6, 0, 56, 2 }, { FEAT_RNG, 6, 0, 60, 1 },
-    { FEAT_DPB, 6, 1, 0, 1 }, { FEAT_DPB2, 6, 1, 0, 2 }, { FEAT_PAUTH, 6, 1, 8, 1 },
+    { FEAT_DPB, 6, 1, 0, 1 }, { FEAT_DPB2, 6, 1, 0, 2 }, { FEAT_PAUTH_IMPDEF, 6, 1, 8, 3 },
     { FEAT_JSCVT, 6, 1, 12, 1 }, { FEAT_FCMA, 6, 1, 16, 1 }, { FEAT_LRCPC, 6, 1, 20, 1 },
-    { FEAT_LRCPC2, 6, 1, 20, 2 }, { FEAT_PAUTH, 6, 1, 28, 1 }, { FEAT_FRINTTS, 6, 1, 32, 1 },
+    { FEAT_LRCPC2, 6, 1, 20, 2 }, { FEAT_PAUTH_IMPDEF, 6, 1, 28, 1 }, { FEAT_FRINTTS, 6, 1, 32, 1 },
     { FEAT_SB, 6, 1, 36, 1 }, { FEAT_SPECRES, 6, 1, 40, 1 }, { FEAT_BF16, 6, 1, 44, 1 },
     { FEAT_I8MM, 6, 1, 52, 1 },
     { FEAT_WFXT, 6, 2, 0, 2 }, { FEAT_MOPS, 6, 2, 16, 1 },
+    { FEAT_PAUTH_QARMA3, 6, 2, 8, 1 }, { FEAT_PAUTH_QARMA3, 6, 2, 12, 3 },
     { FEAT_HAFDBS, 7, 1, 0, 2 }, { FEAT_HPDS, 7, 1, 12, 1 }, { FEAT_PAN, 7, 1, 20, 1 },
     { FEAT_PAN2, 7, 1, 20, 2 },
     { FEAT_TTCNP, 7, 2, 0, 1 }, { FEAT_UAO, 7, 2, 4, 1 }, { FEAT_ST, 7, 2, 28, 1 },
@@ -48,6 +49,11 @@ void arm_id_registers_init(ArmCpu *cpu)
         model->physical_range | 2 << 4 | 1 << 8 | 1 << 12 | (model->granule_16k ? 1 << 20 : 0);
     /* ECBHB: branch history of EL0 does not reach EL1. */
     id[7 << 3 | 1] = model->csv ? UINT64_C(1) << 60 : 0;
+    /* APA and GPA: QARMA5. */
+    id[6 << 3 | 1] = arm_has(cpu, FEAT_PAUTH) && !arm_has(cpu, FEAT_PAUTH_IMPDEF) &&
+                             !arm_has(cpu, FEAT_PAUTH_QARMA3)
+                         ? 3 << 4 | 1 << 24
+                         : 0;
     for (size_t i = 0; i < ARRAY_SIZE(id_fields); i++) {
         const IdField *f = &id_fields[i];
         uint64_t *reg = &id[f->crm << 3 | f->op2];

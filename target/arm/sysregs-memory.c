@@ -194,7 +194,7 @@ static void address_translate(ArmCpu *cpu, const ArmSysreg *reg, uint64_t value)
       .index = writes, .feature = needs, .el0_mode = ARM_MODE_UCI }
 #define KEY(crm, op2, name, number, half)                                                          \
     { ARM_SYSREG(3, 0, 2, crm, op2), name, ARM_EL1_RW, .field = FIELD(pac_keys[number][half]),     \
-      .feature = NEEDS(PAUTH) }
+      .var = ARM_VAR_PAC_KEYS + 2 * number + half, .feature = NEEDS(PAUTH) }
 
 const ArmSysreg arm_sysregs_memory[] = {
     { ARM_SYSREG(3, 0, 1, 0, 0), "sctlr_el1", ARM_EL1_RW | ARM_SYSREG_MODE,
@@ -203,7 +203,7 @@ const ArmSysreg arm_sysregs_memory[] = {
     CONTROL(0, 1, 0, 2, cpacr_el1, write_control),
     CONTROL(0, 2, 0, 0, ttbr0_el1, write_translation),
     CONTROL(0, 2, 0, 1, ttbr1_el1, write_translation),
-    CONTROL(0, 2, 0, 2, tcr_el1, write_translation),
+    CONTROL(0, 2, 0, 2, tcr_el1, write_control),
     PLAIN(0, 10, 2, 0, mair_el1),
     PLAIN(0, 10, 3, 0, amair_el1),
     PLAIN(0, 13, 0, 1, contextidr_el1),

@@ -63,7 +63,22 @@ static const Accelerator *find_tcg(void)
     g_assert_not_reached();
 }
 
-bool isa_rig_open(IsaRig *rig, const char *cpu_model, unsigned vcpus, bool interp)
+/* The model, and its features in the configuration. */
+static void choose_cpu(MachineConfig *config, const char *cpu)
+{
+    g_auto(GStrv) parts = g_strsplit(cpu, ",", -1);
+
+    config->cpu_model = cpu_model_find(&arm_target, parts[0]);
+    g_assert_nonnull(config->cpu_model);
+    config->cpu_options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    for (char **part = parts + 1; *part; part++) {
+        g_auto(GStrv) pair = g_strsplit(*part, "=", 2);
+
+        g_hash_table_insert(config->cpu_options, g_strdup(pair[0]), g_strdup(pair[1]));
+    }
+}
+
+bool isa_rig_open(IsaRig *rig, const char *cpu, unsigned vcpus, bool interp)
 {
     MachineConfig config = { .target = &arm_target,
                              .board = &isa_board,
@@ -73,8 +88,7 @@ bool isa_rig_open(IsaRig *rig, const char *cpu_model, unsigned vcpus, bool inter
     GHashTable *options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     GError *error = NULL;
 
-    config.cpu_model = cpu_model_find(&arm_target, cpu_model);
-    g_assert_nonnull(config.cpu_model);
+    choose_cpu(&config, cpu);
     if (interp) {
         g_hash_table_insert(options, g_strdup("interp"), g_strdup("on"));
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs the programs of tests/isa/programs on interpreter and translator: test-programs PROGRAM….
+ * Runs the programs of tests/isa/programs on interpreter and translator: test-programs [CPU:]PROGRAM….
  * LOG=items logs as -d does.
  */
 #include <elf.h>
@@ -25,7 +25,7 @@ static void load(IsaRig *rig, const char *bytes, gsize length)
     }
 }
 
-static bool run(const char *path, bool interp)
+static bool run(const char *path, const char *cpu, bool interp)
 {
     g_autofree char *bytes = NULL;
     gsize length;
@@ -33,16 +33,16 @@ static bool run(const char *path, bool interp)
     uint64_t line;
 
     g_assert_true(g_file_get_contents(path, &bytes, &length, NULL));
-    if (!isa_rig_open(&rig, "max", 4, interp)) {
+    if (!isa_rig_open(&rig, cpu, 4, interp)) {
         return true;
     }
     load(&rig, bytes, length);
     isa_rig_run_bare(&rig);
     line = rig.cpu->x[1];
     if (line) {
-        printf("%s on the %s: line %" PRIu64 ": %#" PRIx64 " is not %#" PRIx64 " (esr %#" PRIx64
-               " elr %#" PRIx64 " far %#" PRIx64 ")\n",
-               path, interp ? "interpreter" : "translator", line, rig.cpu->x[2], rig.cpu->x[3],
+        printf("%s on %s on the %s: line %" PRIu64 ": %#" PRIx64 " is not %#" PRIx64
+               " (esr %#" PRIx64 " elr %#" PRIx64 " far %#" PRIx64 ")\n",
+               path, cpu, interp ? "interpreter" : "translator", line, rig.cpu->x[2], rig.cpu->x[3],
                rig.cpu->x[25], rig.cpu->x[26], rig.cpu->x[27]);
     }
     isa_rig_close(&rig);
@@ -58,8 +58,13 @@ int main(int argc, char **argv)
         log_set_items(items, NULL);
     }
     for (int i = 1; i < argc; i++) {
-        good &= run(argv[i], true);
-        good &= run(argv[i], false);
+        const char *colon = strchr(argv[i], ':');
+        g_autofree char *cpu =
+            colon ? g_strndup(argv[i], (gsize)(colon - argv[i])) : g_strdup("max");
+        const char *path = colon ? colon + 1 : argv[i];
+
+        good &= run(path, cpu, true);
+        good &= run(path, cpu, false);
     }
     return !good;
 }

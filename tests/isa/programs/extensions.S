@@ -26,8 +26,9 @@
         EXPECT_REG(x6, x5)
         add     x7, x7, #1
         autia   x8, x7
-        lsr     x4, x8, #61
-        EXPECT(x4, 1)
+        cmp     x8, x5
+        cset    x4, eq
+        EXPECT(x4, 0)
         xpaci   x9
         EXPECT_REG(x9, x5)
         mov     x30, x5
