@@ -12,8 +12,8 @@
 
 /* Types that users of other emulators know and that are not built. */
 static const char *const chardev_types_not_yet[] = {
-    "vc",   "braille", "msmouse",   "wctablet", "parport", "parallel",     "spicevmc",
-    "dbus", "hub",     "spiceport", "testdev",  "console", "qemu-vdagent",
+    "vc",  "braille",   "msmouse", "wctablet", "parport",      "parallel", "spicevmc", "dbus",
+    "hub", "spiceport", "testdev", "console",  "qemu-vdagent", "udp",      "serial",
 };
 
 /* Other spellings of a type. */

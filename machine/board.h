@@ -21,6 +21,8 @@ struct Board {
     const Property *properties;     /* -M NAME,prop=value */
     /* Builds everything: RAM, devices, CPUs via machine_create_vcpus; loads firmware and kernel. */
     bool (*build)(Machine *machine, void *board, GError **error);
+    /* When the devices of the command line are in place: kernel, firmware, tables. May be NULL. */
+    bool (*load)(Machine *machine, void *board, GError **error);
     /* After reset of all devices and vCPUs: entry points, boot registers. */
     void (*reset)(Machine *machine, void *board);
     /* Power button (`system_powerdown`). */

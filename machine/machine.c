@@ -113,6 +113,17 @@ bool machine_build(Machine *machine, GError **error)
     return ok;
 }
 
+bool machine_load(Machine *machine, GError **error)
+{
+    const Board *board = machine->board;
+    bool ok;
+
+    machine_lock(machine);
+    ok = !board || !board->load || board->load(machine, machine->board_state, error);
+    machine_unlock(machine);
+    return ok;
+}
+
 /* Applies -cpu's features in a fixed order of names, so that messages do not depend on hashing. */
 static bool set_cpu_options(Machine *machine, Vcpu *vcpu, const char *who, GError **error)
 {

@@ -94,6 +94,8 @@ bool machine_set_accelerator(Machine *machine, const struct Accelerator *acceler
  * machine_start resets, unless machine_reset was called before: devices may be added in between.
  */
 bool machine_build(Machine *machine, GError **error);
+/* Loads what the board runs, when the devices of the command line are in place. */
+bool machine_load(Machine *machine, GError **error);
 void machine_free(Machine *machine);
 
 /* For boards: config.vcpus CPUs of the model, unrealized properties applied, realized. */

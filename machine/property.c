@@ -199,7 +199,7 @@ static bool set_choice(const Property *property, int *field, const char *who, co
         }
     }
     if (is_switch && parse_bool(value, &on)) {
-        *field = on ? 1 : 2;
+        *field = on ? ON_OFF_AUTO_ON : ON_OFF_AUTO_OFF;
         return true;
     }
     list = g_strjoinv(", ", (char **)values);

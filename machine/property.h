@@ -23,7 +23,7 @@ typedef enum {
     PROPERTY_SIZE,     /* uint64_t; bytes with K M G T suffix */
     PROPERTY_STRING,   /* char *, owned by the instance, NULL when unset */
     PROPERTY_ENUM,     /* int, index into values */
-    PROPERTY_ON_OFF_AUTO, /* int: 0 auto, 1 on, 2 off */
+    PROPERTY_ON_OFF_AUTO, /* int: enum OnOffAuto */
     PROPERTY_MAC,      /* uint8_t[6] */
     PROPERTY_PCI_ADDR, /* int32_t devfn; "SLOT[.FN]" in hex; -1 unset */
     PROPERTY_CHARDEV,  /* Chardev *; by id */
@@ -31,6 +31,8 @@ typedef enum {
     PROPERTY_DRIVE,    /* struct BlockBackend *; by drive id or node name */
     PROPERTY_OBJECT,   /* Object *; by id */
 } PropertyKind;
+
+enum OnOffAuto { ON_OFF_AUTO_AUTO, ON_OFF_AUTO_ON, ON_OFF_AUTO_OFF };
 
 typedef struct {
     const char *name;          /* NULL ends a table */

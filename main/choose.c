@@ -146,6 +146,11 @@ static bool choose_sizes(Setup *setup, GError **error)
     if (setup->max_memory && setup->max_memory < config->ram_bytes) {
         return error_fail(error, KASO_ERROR_INVALID, "-m: maxmem is less than the RAM at start");
     }
+    if (setup->max_memory > config->ram_bytes) {
+        fprintf(stderr,
+                "%s: -m maxmem=: no memory can be plugged yet; the guest has what size= gives\n",
+                setup->program);
+    }
     if (!config->vcpus) {
         config->vcpus = config->sockets = config->cores = config->threads = 1;
     }

@@ -79,6 +79,15 @@ static bool check_options(Virt *virt, GError **error)
                           "machine 'virt': gic-version=host needs the accelerator kvm; "
                           "give 2, 3 or max");
     }
+    if (virt->acpi == ON_OFF_AUTO_ON) {
+        log_printf(
+            "machine 'virt': acpi=on: ACPI tables are not built yet; the guest gets a device "
+            "tree\n");
+    }
+    if (virt->its) {
+        log_printf("machine 'virt': its=on: there is no ITS yet; message interrupts go through the "
+                   "GICv2m frame\n");
+    }
     if (!virt->highmem && config->ram_bytes > GIB(3)) {
         return error_fail(
             error, KASO_ERROR_INVALID,
@@ -354,9 +363,10 @@ static bool dump_fdt(Virt *virt, GError **error)
     return true;
 }
 
-static bool load_images(Virt *virt, GError **error)
+static bool virt_load(Machine *machine, void *board, GError **error)
 {
-    const MachineConfig *config = &virt->machine->config;
+    Virt *virt = board;
+    const MachineConfig *config = &machine->config;
 
     if (config->bios && !load_bios(virt, error)) {
         return false;
@@ -404,7 +414,7 @@ static bool virt_build(Machine *machine, void *board, GError **error)
            (!machine_serial(machine, 1) || add_uart(virt, 1, error)) &&
            add_simple(virt, "pl031", "rtc", VIRT_RTC, VIRT_SPI_RTC, error) &&
            add_gpio(virt, error) && add_fw_cfg(virt, error) && add_pcie(virt, error) &&
-           add_virtio_slots(virt, error) && load_images(virt, error);
+           add_virtio_slots(virt, error);
 }
 
 /* Devices may have come or gone since the last time. */
@@ -452,9 +462,9 @@ static const Property virt_properties[] = {
     { "mte", PROPERTY_BOOL, offsetof(Virt, mte), "memory tagging (not yet)" },
     { "ras", PROPERTY_BOOL, offsetof(Virt, ras), "error injection (not yet)" },
     { "its", PROPERTY_BOOL, offsetof(Virt, its),
-      "accepted; message interrupts go through the GICv2m frame", "on" },
-    { "acpi", PROPERTY_ON_OFF_AUTO, offsetof(Virt, acpi), "accepted; the guest gets a device tree",
-      "auto" },
+      "interrupt translation service (not yet: the GICv2m frame takes message interrupts)" },
+    { "acpi", PROPERTY_ON_OFF_AUTO, offsetof(Virt, acpi),
+      "ACPI tables (not yet: the guest gets a device tree)", "auto" },
     { "iommu", PROPERTY_STRING, offsetof(Virt, iommu), "'none'" },
     { "dtb-randomness", PROPERTY_BOOL, offsetof(Virt, dtb_randomness),
       "random seeds in the device tree", "on" },
@@ -483,6 +493,7 @@ static const Board virt_board = {
     .instance_size = sizeof(Virt),
     .properties = virt_properties,
     .build = virt_build,
+    .load = virt_load,
     .reset = virt_reset,
     .powerdown = virt_powerdown,
 };

@@ -409,7 +409,7 @@ static void virtio_blk_reset(VirtioDevice *virtio)
         virtqueue_free_element(request->element);
         g_free(request);
     }
-    blk->writeback = blk->write_cache != 2;
+    blk->writeback = blk->write_cache != ON_OFF_AUTO_OFF;
 }
 
 static void virtio_blk_drain(VirtioDevice *virtio)

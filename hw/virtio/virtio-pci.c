@@ -637,10 +637,10 @@ static bool realize(VirtioDevice *virtio, bool legacy, bool modern, GError **err
 /* On a port, I/O space is scarce: there a device is modern only, unless told otherwise. */
 bool virtio_pci_realize(Device *device, GError **error)
 {
-    enum { AUTO, ON, OFF };
     VirtioDevice *virtio = virtio_device(device);
-    bool legacy = virtio->proxy.disable_legacy == AUTO ? pci_bus_is_root(virtio->pci.bus)
-                                                       : virtio->proxy.disable_legacy == OFF;
+    int disabled = virtio->proxy.disable_legacy;
+    bool legacy = disabled == ON_OFF_AUTO_AUTO ? pci_bus_is_root(virtio->pci.bus)
+                                               : disabled == ON_OFF_AUTO_OFF;
 
     return realize(virtio, legacy, !virtio->proxy.disable_modern, error);
 }

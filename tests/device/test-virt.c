@@ -68,7 +68,7 @@ static Machine *build(unsigned cpus, uint64_t ram_bytes, const char *kernel,
     Machine *machine = make_machine(cpus, ram_bytes, kernel, options);
     g_autoptr(GError) error = NULL;
 
-    machine_build(machine, &error);
+    (void)(machine_build(machine, &error) && machine_load(machine, &error));
     g_assert_no_error(error);
     machine_lock(machine);
     machine_reset(machine);
@@ -81,7 +81,7 @@ static void expect_failure(uint64_t ram_bytes, const char *option, const char *t
     Machine *machine = make_machine(1, ram_bytes, NULL, (const char *const[]){ option, NULL });
     g_autoptr(GError) error = NULL;
 
-    g_assert_false(machine_build(machine, &error));
+    g_assert_false(machine_build(machine, &error) && machine_load(machine, &error));
     if (!strstr(error->message, text)) {
         g_error("'%s' does not say '%s'", error->message, text);
     }

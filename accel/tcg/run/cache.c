@@ -2,7 +2,8 @@
 /*
  * The code cache: units by guest physical page (named by its host address), page offset and mode,
  * shared by all vCPUs and address spaces. Lookups are lock-free; a dead unit stays in memory until
- * the cache is flushed, its entry patched to leave to the dispatcher.
+ * the cache is flushed, its entry patched to leave to the dispatcher. Host code grows upwards in the
+ * cache's memory, the records of units grow downwards from its end, so that tb-size bounds both.
  */
 #include <errno.h>
 #include <string.h>
@@ -28,7 +29,7 @@ bool cache_init(TcgRun *run, GError **error)
     /* Fewer misses of the host's instruction TLB; where it is refused, nothing is lost. */
     madvise(run->code, size, MADV_HUGEPAGE);
     run->code_start = run->code_next = run->code;
-    run->code_end = run->code + size;
+    run->code_end = run->records = run->code + size;
     run->hash = mmap(NULL, sizeof *run->hash << TCG_UNIT_HASH_BITS, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     run->pages = mmap(NULL, sizeof *run->pages << TCG_PAGE_HASH_BITS, PROT_READ | PROT_WRITE,
@@ -36,36 +37,34 @@ bool cache_init(TcgRun *run, GError **error)
     if (run->hash == MAP_FAILED || run->pages == MAP_FAILED) {
         return error_fail_errno(error, errno, "cannot map the translator's tables");
     }
-    run->units = g_ptr_array_new();
     run->scratch = g_new(IrUnit, 1);
     g_mutex_init(&run->lock);
     return true;
 }
 
-static void free_units(TcgRun *run)
-{
-    for (unsigned i = 0; i < run->units->len; i++) {
-        TcgUnit *unit = g_ptr_array_index(run->units, i);
-
-        g_free(unit->ir);
-        g_free(unit);
-    }
-    g_ptr_array_set_size(run->units, 0);
-}
-
 void cache_free(TcgRun *run)
 {
-    if (run->units) {
-        free_units(run);
-        g_ptr_array_unref(run->units);
+    if (run->scratch) {
         g_mutex_clear(&run->lock);
+        g_free(run->scratch);
     }
-    g_free(run->scratch);
     if (run->code) {
         munmap(run->code, (size_t)(run->code_end - run->code));
         munmap((void *)run->hash, sizeof *run->hash << TCG_UNIT_HASH_BITS);
         munmap(run->pages, sizeof *run->pages << TCG_PAGE_HASH_BITS);
     }
+}
+
+size_t cache_room(const TcgRun *run)
+{
+    return (size_t)(run->records - run->code_next);
+}
+
+void *cache_take(TcgRun *run, size_t size)
+{
+    run->records -= (size + 15) & ~(size_t)15;
+    memset(run->records, 0, size);
+    return run->records;
 }
 
 static uint64_t mix(uint64_t key)
@@ -103,7 +102,6 @@ static void insert(TcgRun *run, TcgUnit *unit)
     *page = unit;
     atomic_store_explicit(&unit->hash_next, atomic_load(slot), memory_order_relaxed);
     atomic_store_explicit(slot, unit, memory_order_release);
-    g_ptr_array_add(run->units, unit);
 }
 
 /* Throws all code away. Other vCPUs are parked outside generated code meanwhile. */
@@ -117,8 +115,8 @@ static void flush(TcgVcpu *tv)
     g_mutex_lock(&run->lock);
     memset((void *)run->hash, 0, sizeof *run->hash << TCG_UNIT_HASH_BITS);
     memset(run->pages, 0, sizeof *run->pages << TCG_PAGE_HASH_BITS);
-    free_units(run);
     run->code_next = run->code_start;
+    run->records = run->code_end;
     for (unsigned i = 0; i < run->vcpus->len; i++) {
         context_forget_code(g_ptr_array_index(run->vcpus, i));
     }

@@ -89,8 +89,10 @@ void describe_run(Machine *machine, GString *out)
         g_string_append_printf(out, "host features            %s\n",
                                host_backend_describe(run->backend));
         g_string_append_printf(out,
-                               "code cache               %" PRIu64 " KiB of %" PRIu64 " MiB used\n",
-                               used / 1024, run->cache_mib);
+                               "code cache               %" PRIu64 " KiB code, %" PRIu64
+                               " KiB records of %" PRIu64 " MiB used\n",
+                               used / 1024, (uint64_t)(run->code_end - run->records) / 1024,
+                               run->cache_mib);
     }
     g_string_append_printf(
         out, "units translated         %" PRIu64 " (%" PRIu64 " instructions, %.1f each)\n",

@@ -99,9 +99,9 @@ struct TcgRun {
     HostBackend *backend;
     HostThunks thunks;
     uint8_t *code, *code_start, *code_next, *code_end;
+    uint8_t *records;           /* lowest record of a unit, between code_next and code_end */
     _Atomic(TcgUnit *) *hash;
     TcgUnit **pages;
-    GPtrArray *units;           /* all, for freeing at a flush */
     IrUnit *scratch;            /* the unit under construction */
     GPtrArray *vcpus;           /* TcgVcpu * */
     _Atomic uint64_t translated, translated_insns, guest_bytes, flushes, linked, invalidated_units,
@@ -116,6 +116,10 @@ static inline TcgVcpu *tcg_vcpu(TcgState *env)
 /* cache.c: translated code. */
 bool cache_init(TcgRun *run, GError **error);
 void cache_free(TcgRun *run);
+/* Bytes between host code and records. */
+size_t cache_room(const TcgRun *run);
+/* Zeroed memory for a unit's record, which lasts until the cache is flushed; size < cache_room. */
+void *cache_take(TcgRun *run, size_t size);
 /*
  * The unit for code at host_page + offset; translates when needed. NULL: the cache was full and has been
  * flushed, and other vCPUs' requests carried out: the caller starts again from the pc.

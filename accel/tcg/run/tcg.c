@@ -9,7 +9,8 @@
 static const Property tcg_properties[] = {
     { "interp", PROPERTY_BOOL, offsetof(TcgRun, interp), "run the IR on the interpreter", "off" },
     { "thread", PROPERTY_STRING, offsetof(TcgRun, thread), "multi; accepted for compatibility" },
-    { "tb-size", PROPERTY_U64, offsetof(TcgRun, cache_mib), "MiB of translated code", "256" },
+    { "tb-size", PROPERTY_U64, offsetof(TcgRun, cache_mib), "MiB for translated code, at most",
+      "128" },
     { "verify", PROPERTY_BOOL, offsetof(TcgRun, verify), "check the IR after each stage", "off" },
     { 0 },
 };

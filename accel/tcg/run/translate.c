@@ -6,7 +6,7 @@
 #include "accel/tcg/run/run.h"
 #include "base/log.h"
 
-enum { PLENTY_OF_ROOM = 1 << 20 }; /* more than any unit takes */
+enum { PLENTY_OF_ROOM = 1 << 20 }; /* more than any unit takes, with its record */
 
 static void log_ir(const char *title, const IrUnit *ir)
 {
@@ -63,7 +63,7 @@ static void make_ir(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint32_t m
 static TcgUnit *new_unit(TcgRun *run, uint8_t *host_page, unsigned link_count)
 {
     const IrUnit *ir = run->scratch;
-    TcgUnit *unit = g_malloc0(sizeof *unit + link_count * sizeof unit->links[0]);
+    TcgUnit *unit = cache_take(run, sizeof *unit + link_count * sizeof unit->links[0]);
 
     unit->host_page = host_page;
     unit->mode = ir->mode;
@@ -83,7 +83,7 @@ static TcgUnit *make_interpreted(TcgRun *run, uint8_t *host_page)
     TcgUnit *unit = new_unit(run, host_page, 0);
     size_t size = offsetof(IrUnit, ops) + run->scratch->count * sizeof(IrOp);
 
-    unit->ir = g_malloc(size);
+    unit->ir = cache_take(run, size);
     memcpy(unit->ir, run->scratch, size);
     return unit;
 }
@@ -104,12 +104,13 @@ static TcgUnit *make_host_code(TcgVcpu *tv, uint8_t *host_page)
 {
     TcgRun *run = tv->run;
     unsigned link_count = count_exits(run->scratch);
+    uint8_t *records = run->records;
     TcgUnit *unit = new_unit(run, host_page, link_count);
     HostCode code;
 
-    if (!host_emit_unit(run->backend, run->scratch, run->code_next,
-                        (size_t)(run->code_end - run->code_next), unit->links, link_count, &code)) {
-        g_free(unit);
+    if (!host_emit_unit(run->backend, run->scratch, run->code_next, cache_room(run), unit->links,
+                        link_count, &code)) {
+        run->records = records;
         return NULL;
     }
     unit->entry = code.entry;
@@ -132,9 +133,12 @@ TcgUnit *translate_unit(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint32
     for (unsigned max_insns = TCG_MAX_INSNS;; max_insns /= 2) {
         TcgUnit *unit;
 
+        if (cache_room(run) < PLENTY_OF_ROOM) {
+            return NULL;
+        }
         make_ir(tv, host_page, offset, mode, max_insns);
         unit = run->interp ? make_interpreted(run, host_page) : make_host_code(tv, host_page);
-        if (unit || max_insns <= 1 || run->code_end - run->code_next < PLENTY_OF_ROOM) {
+        if (unit || max_insns <= 1) {
             return unit;
         }
     }
