@@ -39,8 +39,7 @@ DirtyBitmap *dirty_bitmap_new(BlockNode *node, const char *name, uint64_t granul
         return NULL;
     }
     if (!is_power_of_two(granularity) || granularity < 512 || granularity > GIB(2)) {
-        error_fail(error, KASO_ERROR_INVALID,
-                   "Granularity must be a power of 2, at least 512 and at most 2 GiB");
+        error_fail(error, KASO_ERROR_INVALID, "Granularity must be power of 2 and at least 512");
         return NULL;
     }
     bitmap = g_new0(DirtyBitmap, 1);
@@ -71,18 +70,6 @@ void dirty_bitmap_free(DirtyBitmap *bitmap)
     g_free(bitmap);
 }
 
-DirtyBitmap *dirty_bitmap_find(BlockNode *node, const char *name)
-{
-    for (GSList *link = node->dirty_bitmaps; link; link = link->next) {
-        DirtyBitmap *bitmap = link->data;
-
-        if (!strcmp(bitmap->name, name)) {
-            return bitmap;
-        }
-    }
-    return NULL;
-}
-
 static void set_pieces(DirtyBitmap *bitmap, uint64_t first, uint64_t end, bool value)
 {
     while (first < end) {
@@ -100,6 +87,34 @@ static void set_pieces(DirtyBitmap *bitmap, uint64_t first, uint64_t end, bool v
         }
         first++;
     }
+}
+
+void dirty_bitmap_resize(DirtyBitmap *bitmap, uint64_t size)
+{
+    uint64_t old = dirty_bitmap_bytes(bitmap), old_size = bitmap->size, bytes;
+
+    bitmap->size = size;
+    bytes = dirty_bitmap_bytes(bitmap);
+    if (bytes > old) {
+        bitmap->bits = g_realloc(bitmap->bits, bytes + 1);
+        memset(bitmap->bits + old, 0, bytes + 1 - old);
+    } else if (size < old_size) {
+        uint64_t pieces = (size + bitmap->granularity - 1) / bitmap->granularity;
+
+        set_pieces(bitmap, pieces, old * 8, false);
+    }
+}
+
+DirtyBitmap *dirty_bitmap_find(BlockNode *node, const char *name)
+{
+    for (GSList *link = node->dirty_bitmaps; link; link = link->next) {
+        DirtyBitmap *bitmap = link->data;
+
+        if (!strcmp(bitmap->name, name)) {
+            return bitmap;
+        }
+    }
+    return NULL;
 }
 
 void dirty_bitmap_set(DirtyBitmap *bitmap, uint64_t offset, uint64_t bytes)
@@ -179,6 +194,36 @@ static bool bitmap_add(BlockNode *node, const char *name, GHashTable *arguments,
     return bitmap != NULL;
 }
 
+/* source: a bitmap, of this node unless source-node names another. */
+static bool bitmap_merge(DirtyBitmap *bitmap, GHashTable *arguments, GError **error)
+{
+    g_autofree char *source = options_take(arguments, "source");
+    g_autofree char *source_node = options_take(arguments, "source-node");
+    BlockNode *node =
+        source_node ? block_find_node(bitmap->node->graph, source_node, error) : bitmap->node;
+    DirtyBitmap *from = source && node ? dirty_bitmap_find(node, source) : NULL;
+
+    if (!node) {
+        return false;
+    }
+    if (!from) {
+        return error_fail(error, KASO_ERROR_NOT_FOUND, "Dirty bitmap '%s' not found",
+                          source ? source : "");
+    }
+    if (from->inconsistent) {
+        return error_fail(error, KASO_ERROR_GENERIC,
+                          "Bitmap '%s' is inconsistent and cannot be used", from->name);
+    }
+    if (from->size != bitmap->size) {
+        return error_fail(error, KASO_ERROR_GENERIC,
+                          "Bitmaps are of different sizes (destination size is %" G_GUINT64_FORMAT
+                          ", source size is %" G_GUINT64_FORMAT ") and can't be merged",
+                          bitmap->size, from->size);
+    }
+    dirty_bitmap_merge(bitmap, from);
+    return true;
+}
+
 bool dirty_bitmap_action(BlockNode *node, const char *action, const char *name,
                          GHashTable *arguments, bool persistent, GError **error)
 {
@@ -193,7 +238,9 @@ bool dirty_bitmap_action(BlockNode *node, const char *action, const char *name,
     }
     if (bitmap->inconsistent && strcmp(action, "remove")) {
         return error_fail(error, KASO_ERROR_GENERIC,
-                          "Bitmap '%s' is inconsistent and cannot be used: remove it", name);
+                          "Bitmap '%s' is inconsistent and cannot be used\n"
+                          "Try block-dirty-bitmap-remove to delete this bitmap from disk",
+                          name);
     }
     if (!strcmp(action, "remove")) {
         dirty_bitmap_free(bitmap);
@@ -202,14 +249,7 @@ bool dirty_bitmap_action(BlockNode *node, const char *action, const char *name,
     } else if (!strcmp(action, "enable") || !strcmp(action, "disable")) {
         bitmap->enabled = action[0] == 'e';
     } else {
-        g_autofree char *source = options_take(arguments, "source");
-        DirtyBitmap *from = source ? dirty_bitmap_find(node, source) : NULL;
-
-        if (!from || from->inconsistent) {
-            return error_fail(error, KASO_ERROR_NOT_FOUND, "Dirty bitmap '%s' not found",
-                              source ? source : "");
-        }
-        dirty_bitmap_merge(bitmap, from);
+        return bitmap_merge(bitmap, arguments, error);
     }
     return true;
 }

@@ -19,6 +19,8 @@ typedef struct {
 DirtyBitmap *dirty_bitmap_new(BlockNode *node, const char *name, uint64_t granularity,
                               GError **error);
 void dirty_bitmap_free(DirtyBitmap *bitmap);
+/* The disk has this size now: what is new is clean. */
+void dirty_bitmap_resize(DirtyBitmap *bitmap, uint64_t size);
 DirtyBitmap *dirty_bitmap_find(BlockNode *node, const char *name);
 uint64_t dirty_bitmap_bytes(const DirtyBitmap *bitmap); /* length of bits */
 void dirty_bitmap_set(DirtyBitmap *bitmap, uint64_t offset, uint64_t bytes);

@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "block/bitmap.h"
 
 #include <errno.h>
 #include <string.h>
@@ -549,6 +550,9 @@ bool node_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **e
     if (done) {
         node->size = size;
         node->write_generation++;
+        for (GSList *link = node->dirty_bitmaps; link; link = link->next) {
+            dirty_bitmap_resize(link->data, size);
+        }
     }
     tracked_end(node, &request);
     return done;

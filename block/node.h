@@ -136,6 +136,7 @@ struct BlockDriver {
     const char *summary;
     const BlockOption *options;        /* of open; ends with a NULL name */
     const BlockOption *create_options; /* NULL: cannot create */
+    const BlockOption *amend_options;
     size_t instance_size;
     bool is_protocol; /* has no "file" child, is opened by filename */
     bool is_filter;   /* has a filtered child "file" and passes permissions through */

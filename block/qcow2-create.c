@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* qcow2: new images, resizing, preallocation, amending, measuring. */
+/* qcow2: new images, resizing, preallocation, measuring. */
 #include "block/qcow2.h"
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "block/bitmap.h"
 #include "block/qcow2-crypt.h"
 
 #include <errno.h>
@@ -372,14 +373,17 @@ static bool check_resize(Qcow2 *q, uint64_t size, Prealloc prealloc, GError **er
     if (q->snapshot_count && q->version < 3) {
         return fail(error, "Can't resize a version 2 image which has snapshots");
     }
-    if (q->snapshot_count && size < q->size) {
-        return fail(error, "Can't shrink an image which has snapshots");
-    }
     if (size < q->size && prealloc != PREALLOC_OFF) {
         return fail(error, "Preallocation can't be used for shrinking an image");
     }
-    if (q->bitmaps.count && q->size) {
-        return fail(error, "Can't resize an image which has bitmaps");
+    for (GSList *link = q->node->dirty_bitmaps; link; link = link->next) {
+        const DirtyBitmap *bitmap = link->data;
+
+        if (bitmap->inconsistent) {
+            return error_fail(error, KASO_ERROR_GENERIC,
+                              "Bitmap '%s' is inconsistent and cannot be resized: remove it",
+                              bitmap->name);
+        }
     }
     return true;
 }
@@ -425,6 +429,10 @@ bool qcow2_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **
     }
     coroutine_mutex_lock(&q->lock);
     result = qcow2_know_metadata(q);
+    if (result == 0 && q->bitmaps.count) {
+        result = qcow2_mark_bitmaps_in_use(q); /* until they are stored in their new size */
+        q->bitmaps_changed = true;
+    }
     if (result == 0 && (l1_entries > q->l1_size || !q->l1_offset)) {
         result = qcow2_grow_l1(q, MAX(l1_entries, 1), true);
     }
@@ -454,122 +462,6 @@ bool qcow2_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **
     }
     coroutine_mutex_unlock(&q->lock);
     return result == 0 || error_fail_errno(error, -result, "Could not resize '%s'", node->filename);
-}
-
-/* Amending. */
-
-static bool amend_version(Qcow2 *q, unsigned version, GError **error)
-{
-    if (version == q->version) {
-        return true;
-    }
-    if (version == 3) {
-        q->version = 3;
-        q->header_length = 112;
-        return true;
-    }
-    if (q->incompatible & ~(uint64_t)(QCOW2_INCOMPAT_DIRTY | QCOW2_INCOMPAT_CORRUPT)) {
-        return fail(error, "Cannot downgrade an image with incompatible features set");
-    }
-    if (q->refcount_order != 4) {
-        return fail(error, "compat=0.10 requires refcount_bits=16");
-    }
-    if (q->bitmaps.count || q->snapshot_count) {
-        return fail(error, "Cannot downgrade an image with snapshots or bitmaps");
-    }
-    return true;
-}
-
-/* Version 2 has no zero clusters: they become data, or unallocated. */
-static int expand_zero_clusters(BlockNode *node, void (*progress)(void *, double), void *opaque)
-{
-    Qcow2 *q = qcow2_of(node);
-    g_autofree uint8_t *zeroes = g_malloc0(q->cluster_size);
-    int result = 0;
-
-    for (uint64_t offset = 0; offset < q->size && result == 0;) {
-        uint64_t count, host;
-        Subcluster type;
-        bool ours;
-
-        result = qcow2_map(q, offset, q->size - offset, &count, &host, &type, &ours);
-        if (result == 0 && (type == SUBCLUSTER_ZERO || type == SUBCLUSTER_ZERO_ALLOC)) {
-            count = MIN(count, q->cluster_size);
-            result = node->backing ? node_pwrite(node, offset, zeroes, count, 0)
-                                   : qcow2_discard_clusters(q, offset, count, true);
-        }
-        offset += count;
-        if (progress) {
-            progress(opaque, (double)offset / (double)MAX(q->size, 1));
-        }
-    }
-    return result;
-}
-
-bool qcow2_amend(BlockNode *node, GHashTable *options, void (*progress)(void *, double),
-                 void *opaque, GError **error)
-{
-    static const char *const compat_names[] = { "0.10", "v2", "1.1", "v3", NULL };
-    Qcow2 *q = qcow2_of(node);
-    int compat = q->version == 2 ? 0 : 2;
-    bool lazy = (q->compatible & QCOW2_COMPAT_LAZY_REFCOUNTS) != 0;
-    uint64_t size = q->size, refcount_bits = 1u << q->refcount_order,
-             cluster_size = q->cluster_size;
-    bool new_backing = options_get(options, "backing_file") || options_get(options, "backing_fmt");
-    g_autofree char *backing = options_take(options, "backing_file");
-    g_autofree char *format = options_take(options, "backing_fmt");
-    int result = 0;
-
-    if (!options_take_enum(options, "compat", compat_names, &compat, error) ||
-        !options_take_bool(options, "lazy_refcounts", &lazy, error) ||
-        !options_take_size(options, "size", &size, error) ||
-        !options_take_size(options, "cluster_size", &cluster_size, error) ||
-        !options_take_number(options, "refcount_bits", &refcount_bits, error) ||
-        !options_check_empty(options, "Amending a qcow2 image", qcow2_create_options, error)) {
-        return false;
-    }
-    if (cluster_size != q->cluster_size) {
-        return fail(error, "Changing the cluster size is not supported");
-    }
-    if (refcount_bits != 1u << q->refcount_order) {
-        return error_fail(
-            error, KASO_ERROR_UNSUPPORTED,
-            "Changing the refcount width is not supported; convert the image instead");
-    }
-    if (lazy && compat < 2) {
-        return fail(error, "Lazy refcounts only supported with compatibility level 1.1 and above "
-                           "(use compat=1.1 or greater)");
-    }
-    if (compat < 2 && q->version == 3) {
-        if (!amend_version(q, 2, error)) {
-            return false;
-        }
-        result = expand_zero_clusters(node, progress, opaque);
-    }
-    coroutine_mutex_lock(&q->lock);
-    if (result == 0) {
-        result = qcow2_sync(q);
-    }
-    if (result == 0) {
-        if (compat < 2) {
-            q->incompatible = q->compatible = q->autoclear = 0;
-            q->version = 2;
-            q->header_length = QCOW2_V2_HEADER_LENGTH;
-        } else {
-            amend_version(q, 3, NULL);
-            q->compatible = lazy ? QCOW2_COMPAT_LAZY_REFCOUNTS : 0;
-        }
-        q->lazy_refcounts = lazy;
-        result = qcow2_write_header(q);
-    }
-    coroutine_mutex_unlock(&q->lock);
-    if (result < 0) {
-        return error_fail_errno(error, -result, "Could not amend '%s'", node->filename);
-    }
-    if (new_backing && !qcow2_set_backing(node, backing, format, error)) {
-        return false;
-    }
-    return size == q->size || node_truncate(node, size, PREALLOC_OFF, error);
 }
 
 /* Measuring. */

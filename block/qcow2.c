@@ -704,6 +704,7 @@ static const BlockDriver qcow2_driver = {
     .summary = "Growing image with snapshots, backing files and compression",
     .options = qcow2_options,
     .create_options = qcow2_create_options,
+    .amend_options = qcow2_amend_options,
     .instance_size = sizeof(Qcow2),
     .has_backing = true,
     .probe = qcow2_probe,

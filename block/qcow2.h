@@ -362,7 +362,7 @@ json_t *qcow2_bitmaps_info(Qcow2 *q);
 int qcow2_check(BlockNode *node, BlockCheck *check);
 
 /* qcow2-create.c */
-extern const BlockOption qcow2_create_options[];
+extern const BlockOption qcow2_create_options[], qcow2_amend_options[];
 bool qcow2_create(BlockGraph *graph, const char *filename, GHashTable *options, GError **error);
 bool qcow2_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **error);
 bool qcow2_amend(BlockNode *node, GHashTable *options, void (*progress)(void *, double),

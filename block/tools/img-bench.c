@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* kaso-img bench and bitmap. */
+/* kaso-img bench. */
 #include "block/tools/tool.h"
 
 #include "base/bits.h"
@@ -9,19 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    OPTION_OBJECT = 256,
-    OPTION_IMAGE_OPTS,
-    OPTION_FLUSH,
-    OPTION_NO_DRAIN,
-    OPTION_PATTERN,
-    OPTION_ADD,
-    OPTION_REMOVE,
-    OPTION_CLEAR,
-    OPTION_ENABLE,
-    OPTION_DISABLE,
-    OPTION_MERGE
-};
+enum { OPTION_OBJECT = 256, OPTION_IMAGE_OPTS, OPTION_FLUSH, OPTION_NO_DRAIN, OPTION_PATTERN };
 
 typedef struct {
     BlockNode *node;
@@ -214,131 +202,4 @@ const ToolCommand img_bench = {
         "[-f FMT | --image-opts] [-t CACHE] [-c COUNT] [-d DEPTH] [-o OFFSET] [-s BUFFER_SIZE] "
         "[-S STEP_SIZE] [-w [--pattern PATTERN] [--flush-interval INTERVAL]] [-U] [-q] FILE",
     .run = bench_run,
-};
-
-/* bitmap */
-
-static const struct option bitmap_longs[] = {
-    { "add", no_argument, NULL, OPTION_ADD },
-    { "remove", no_argument, NULL, OPTION_REMOVE },
-    { "clear", no_argument, NULL, OPTION_CLEAR },
-    { "enable", no_argument, NULL, OPTION_ENABLE },
-    { "disable", no_argument, NULL, OPTION_DISABLE },
-    { "merge", required_argument, NULL, OPTION_MERGE },
-    { "granularity", required_argument, NULL, 'g' },
-    { "source-file", required_argument, NULL, 'b' },
-    { "source-format", required_argument, NULL, 'F' },
-    { "image-opts", no_argument, NULL, OPTION_IMAGE_OPTS },
-    { "object", required_argument, NULL, OPTION_OBJECT },
-    { 0 },
-};
-
-typedef struct {
-    const char *action, *merge_source;
-} BitmapStep;
-
-static const char *bitmap_action(int c)
-{
-    switch (c) {
-    case OPTION_ADD:
-        return "add";
-    case OPTION_REMOVE:
-        return "remove";
-    case OPTION_CLEAR:
-        return "clear";
-    case OPTION_ENABLE:
-        return "enable";
-    case OPTION_DISABLE:
-        return "disable";
-    default:
-        return "merge";
-    }
-}
-
-static int bitmap_steps(Tool *tool, BlockNode *node, const char *name, const BitmapStep *steps,
-                        unsigned count, const char *granularity)
-{
-    GError *error = NULL;
-
-    if (!node->driver->bitmap_action) {
-        return tool_fail(tool, "Format driver '%s' does not support persistent bitmaps",
-                         node->driver->name);
-    }
-    for (unsigned i = 0; i < count; i++) {
-        g_autoptr(GHashTable) arguments = options_new();
-
-        if (granularity) {
-            options_set(arguments, "granularity", granularity);
-        }
-        if (steps[i].merge_source) {
-            options_set(arguments, "source", steps[i].merge_source);
-        }
-        if (!node->driver->bitmap_action(node, steps[i].action, name, arguments, &error)) {
-            g_prefix_error(&error, "Operation %s on bitmap %s failed: ", steps[i].action, name);
-            return tool_error(tool, error);
-        }
-    }
-    return 0;
-}
-
-static int bitmap_run(Tool *tool, int argc, char **argv)
-{
-    ImageArguments arguments = { .writable = true, .resizable = true, .no_backing = true };
-    BitmapStep steps[32];
-    unsigned count = 0;
-    const char *granularity = NULL;
-    BlockChild *child;
-    int c, status;
-
-    while ((c = getopt_long(argc, argv, "b:f:F:g:", bitmap_longs, NULL)) != -1) {
-        switch (c) {
-        case 'f':
-            arguments.format = optarg;
-            break;
-        case 'g':
-            granularity = optarg;
-            break;
-        case 'b':
-        case 'F':
-            return tool_fail(tool, "Merging bitmaps of another image is not supported yet");
-        case OPTION_IMAGE_OPTS:
-            arguments.image_opts = true;
-            break;
-        case OPTION_OBJECT:
-            if (!tool_object(tool, optarg)) {
-                return 1;
-            }
-            break;
-        case '?':
-            return tool_usage(tool, &img_bitmap);
-        default:
-            if (count == ARRAY_SIZE(steps)) {
-                return tool_fail(tool, "Too many actions");
-            }
-            steps[count++] = (BitmapStep){ bitmap_action(c), c == OPTION_MERGE ? optarg : NULL };
-        }
-    }
-    if (optind != argc - 2) {
-        return tool_fail(tool, "Expecting filename and bitmap name");
-    }
-    if (!count) {
-        return tool_fail(tool,
-                         "Need at least one of --add, --remove, --clear, --enable, --disable, "
-                         "or --merge");
-    }
-    child = tool_open(tool, argv[optind], &arguments);
-    if (!child) {
-        return 1;
-    }
-    status = bitmap_steps(tool, child->node, argv[optind + 1], steps, count, granularity);
-    child_detach(child);
-    return status;
-}
-
-const ToolCommand img_bitmap = {
-    .name = "bitmap",
-    .summary = "Perform modifications of the persistent bitmap in the image",
-    .usage = "(--add [-g GRANULARITY] | --remove | --clear | --enable | --disable | "
-             "--merge SOURCE_BITMAP)... [-f FMT | --image-opts] [--object OBJDEF] FILE BITMAP",
-    .run = bitmap_run,
 };

@@ -3,7 +3,7 @@
  * kaso-img convert and dd. Several coroutines read, compress and write pieces of the disk at once;
  * uncompressed writes keep the order of the disk, so that the image is laid out in that order.
  */
-#include "block/tools/tool.h"
+#include "block/tools/img-bitmap.h"
 
 #include "base/bits.h"
 #include "base/error.h"
@@ -319,7 +319,7 @@ typedef struct {
     Convert convert;
     ImageArguments target_arguments;
     const char *target_format, *target, *snapshot, *backing_format;
-    bool no_create, target_is_zero, has_sparse;
+    bool no_create, target_is_zero, has_sparse, bitmaps, skip_broken;
     GHashTable *options;
 } ConvertCommand;
 
@@ -457,9 +457,11 @@ static bool convert_option(Tool *tool, int c, ConvertCommand *command)
     case OPTION_OBJECT:
         return tool_object(tool, optarg);
     case OPTION_BITMAPS:
+        command->bitmaps = true;
+        return true;
     case OPTION_SKIP_BROKEN:
-        tool_fail(tool, "Copying bitmaps is not supported yet");
-        return false;
+        command->skip_broken = true;
+        return true;
     default:
         if (convert_flag(tool, c, command)) {
             return true;
@@ -496,6 +498,18 @@ static bool open_sources(Tool *tool, ConvertCommand *command, char **names, unsi
         c->size += node_size(c->sources[i]->node);
     }
     return true;
+}
+
+static bool check_bitmaps(Tool *tool, const ConvertCommand *command)
+{
+    if (!command->bitmaps) {
+        return true;
+    }
+    if (command->convert.source_count > 1) {
+        tool_fail(tool, "Copying bitmaps only possible with single source");
+        return false;
+    }
+    return img_bitmaps_check(tool, command->convert.sources[0]->node, command->skip_broken);
 }
 
 static bool create_target(Tool *tool, ConvertCommand *command)
@@ -570,7 +584,16 @@ static int convert_target(Tool *tool, ConvertCommand *command)
         c->chunk = MAX(info.cluster_size, COMPRESSED_CHUNK);
         c->in_order = false;
     }
+    if (command->bitmaps && !c->target->driver->bitmap_action) {
+        tool_fail(tool, "Format driver '%s' does not support bitmaps", c->target->driver->name);
+        child_detach(child);
+        return 1;
+    }
     result = convert_all(c);
+    if (result >= 0 && command->bitmaps &&
+        !img_bitmaps_copy(tool, c->sources[0]->node, c->target, command->skip_broken)) {
+        result = -EINVAL;
+    }
     child_detach(child);
     tool_end_progress(tool);
     return result < 0 ? 1 : 0;
@@ -594,9 +617,13 @@ static int convert_run(Tool *tool, int argc, char **argv)
         tool_fail(tool, "Must specify image file name");
         goto out;
     }
+    if (command.skip_broken && !command.bitmaps) {
+        tool_fail(tool, "Use of --skip-broken-bitmaps requires --bitmaps");
+        goto out;
+    }
     command.target = argv[argc - 1];
     if (open_sources(tool, &command, argv + optind, (unsigned)(argc - optind - 1)) &&
-        (command.no_create || create_target(tool, &command))) {
+        check_bitmaps(tool, &command) && (command.no_create || create_target(tool, &command))) {
         status = convert_target(tool, &command);
     }
     for (unsigned i = 0; i < command.convert.source_count; i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* kaso-img create, amend, resize, measure. */
-#include "block/tools/tool.h"
+#include "block/tools/options.h"
 
 #include "base/bits.h"
 #include "base/error.h"
@@ -14,20 +14,23 @@ enum {
     OPTION_OUTPUT,
     OPTION_IMAGE_OPTS,
     OPTION_SHRINK,
-    OPTION_PREALLOCATION,
-    OPTION_FORCE
+    OPTION_PREALLOCATION
 };
 
-static int print_create_options(const char *format)
+static int print_options(const char *format, bool amend)
 {
     const BlockDriver *driver = block_driver_find(format);
+    const BlockOption *options = !driver ? NULL
+                                 : amend ? driver->amend_options
+                                         : driver->create_options;
 
-    if (!driver || !driver->create_options) {
-        fprintf(stderr, "kaso-img: Format driver '%s' does not support image creation\n", format);
+    if (!options) {
+        fprintf(stderr, "kaso-img: Format driver '%s' does not support %s\n", format,
+                amend ? "option amendment" : "image creation");
         return 1;
     }
-    printf("Supported %s options:\n", format);
-    for (const BlockOption *o = driver->create_options; o->name; o++) {
+    printf(amend ? "Amend options for '%s':\n" : "Supported %s options:\n", format);
+    for (const BlockOption *o = options; o->name; o++) {
         printf("  %-22s - %s\n", o->name, o->summary);
     }
     return 0;
@@ -156,7 +159,7 @@ static int create_run(Tool *tool, int argc, char **argv)
             break;
         case 'o':
             if (is_help(optarg)) {
-                return print_create_options(format);
+                return print_options(format, false);
             }
             if (!tool_parse_options(tool, optarg, options)) {
                 return 1;
@@ -242,75 +245,70 @@ static void show_progress(void *opaque, double fraction)
     tool_show_progress(opaque, fraction);
 }
 
+typedef struct {
+    ImageArguments image;
+    GHashTable *options;
+    bool force, help;
+} AmendCommand;
+
+static bool amend_options(Tool *tool, void *arguments, const char *name, const char *value)
+{
+    AmendCommand *command = arguments;
+
+    command->help |= is_help(value);
+    return command->help || tool_parse_options(tool, value, command->options);
+}
+
+static const ToolOption amend_table[] = {
+    TOOL_IMAGE_OPTIONS(AmendCommand, image),
+    { "options", 'o', TOOL_CALL, 0, amend_options },
+    { "cache", 't', TOOL_TEXT, offsetof(AmendCommand, image.cache) },
+    { "force", 0, TOOL_FLAG, offsetof(AmendCommand, force) },
+    { 0 },
+};
+
+static int amend_image(Tool *tool, const AmendCommand *command, const char *name)
+{
+    BlockChild *child = tool_open(tool, name, &command->image);
+    GError *error = NULL;
+    bool done;
+
+    if (!child) {
+        return 1;
+    }
+    done =
+        child->node->driver->amend
+            ? child->node->driver->amend(child->node, command->options, show_progress, tool, &error)
+            : error_fail(&error, KASO_ERROR_UNSUPPORTED,
+                         "Format driver '%s' does not support option amendment",
+                         child->node->driver->name);
+    child_detach(child);
+    tool_end_progress(tool);
+    return done ? 0 : tool_error(tool, error);
+}
+
 static int amend_run(Tool *tool, int argc, char **argv)
 {
-    static const struct option longs[] = {
-        { "object", required_argument, NULL, OPTION_OBJECT },
-        { "image-opts", no_argument, NULL, OPTION_IMAGE_OPTS },
-        { "force", no_argument, NULL, OPTION_FORCE },
-        { 0 },
-    };
-    ImageArguments arguments = { .writable = true, .resizable = true };
     g_autoptr(GHashTable) options = options_new();
-    GError *error = NULL;
-    BlockChild *child;
-    bool done;
-    int c;
+    AmendCommand command = { .image = { .writable = true, .resizable = true }, .options = options };
+    char **operands;
+    unsigned count;
+    int status;
 
-    while ((c = getopt_long(argc, argv, "f:o:t:pq", longs, NULL)) != -1) {
-        switch (c) {
-        case 'f':
-            arguments.format = optarg;
-            break;
-        case 'o':
-            if (is_help(optarg)) {
-                return print_create_options(arguments.format ? arguments.format : "qcow2");
-            }
-            if (!tool_parse_options(tool, optarg, options)) {
-                return 1;
-            }
-            break;
-        case 't':
-            arguments.cache = optarg;
-            break;
-        case 'p':
-            tool->progress = true;
-            break;
-        case 'q':
-            tool->quiet = true;
-            break;
-        case OPTION_OBJECT:
-            if (!tool_object(tool, optarg)) {
-                return 1;
-            }
-            break;
-        case OPTION_IMAGE_OPTS:
-            arguments.image_opts = true;
-            break;
-        case OPTION_FORCE:
-            break;
-        default:
-            return tool_usage(tool, &img_amend);
-        }
+    if (!tool_parse(tool, &img_amend, amend_table, &command, argc, argv, &operands, &count,
+                    &status)) {
+        return status;
+    }
+    if (command.help) {
+        return print_options(command.image.format ? command.image.format : "qcow2", true);
     }
     if (!g_hash_table_size(options)) {
         return tool_fail(tool, "Must specify options (-o)");
     }
-    if (optind != argc - 1) {
+    if (count != 1) {
         return tool_fail(tool, "Expecting one image file name");
     }
-    child = tool_open(tool, argv[optind], &arguments);
-    if (!child) {
-        return 1;
-    }
-    done = child->node->driver->amend
-               ? child->node->driver->amend(child->node, options, show_progress, tool, &error)
-               : error_fail(&error, KASO_ERROR_UNSUPPORTED,
-                            "Format driver '%s' does not support option amendment",
-                            child->node->driver->name);
-    child_detach(child);
-    tool_end_progress(tool);
-    return done ? 0 : tool_error(tool, error);
+    return amend_image(tool, &command, operands[0]);
 }
 
 const ToolCommand img_amend = {

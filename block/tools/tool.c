@@ -45,6 +45,12 @@ int tool_usage(Tool *tool, const ToolCommand *command)
     return 1;
 }
 
+void tool_help(Tool *tool, const ToolCommand *command)
+{
+    printf("Usage:\n  %s %s %s\n\n%s.\n", tool->program, command->name, command->usage,
+           command->summary);
+}
+
 bool tool_size(Tool *tool, const char *what, const char *text, uint64_t *size)
 {
     GError *error = NULL;

@@ -50,6 +50,8 @@ void tool_end_progress(Tool *tool);
 char *tool_human_size(uint64_t size);
 /* -o a=b,c=d into options. */
 bool tool_parse_options(Tool *tool, const char *text, GHashTable *options);
+/* What `COMMAND --help` prints. */
+void tool_help(Tool *tool, const ToolCommand *command);
 /* Prints "unexpected argument" and usage; returns 1. */
 int tool_usage(Tool *tool, const ToolCommand *command);
 /* --object secret,… */

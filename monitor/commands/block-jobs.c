@@ -395,3 +395,54 @@ BITMAP_COMMAND(bitmap_remove, "block-dirty-bitmap-remove", "remove", "removes a 
 BITMAP_COMMAND(bitmap_clear, "block-dirty-bitmap-clear", "clear", "forgets the recorded writes");
 BITMAP_COMMAND(bitmap_enable, "block-dirty-bitmap-enable", "enable", "goes on recording");
 BITMAP_COMMAND(bitmap_disable, "block-dirty-bitmap-disable", "disable", "stops recording");
+
+static const MonitorArgument merge_arguments[] = {
+    { "node", ARGUMENT_STRING, false, "drive or node" },
+    { "target", ARGUMENT_STRING, false, "bitmap that takes the others" },
+    { "bitmaps", ARGUMENT_ANY, false, "list of names, or of objects with node and name" },
+    { NULL },
+};
+
+static bool merge_one(BlockGraph *graph, json_t *arguments, json_t *source, GError **error)
+{
+    g_autoptr(GHashTable) table = block_options_from_json("{}", error);
+    const char *name =
+        json_is_string(source) ? json_string_value(source) : monitor_get_string(source, "name");
+    const char *node = monitor_get_string(source, "node");
+
+    if (!name) {
+        return error_fail(error, KASO_ERROR_INVALID, "a bitmap is a name, or has node and name");
+    }
+    g_hash_table_replace(table, g_strdup("source"), g_strdup(name));
+    if (node) {
+        g_hash_table_replace(table, g_strdup("source-node"), g_strdup(node));
+    }
+    return block_bitmap(graph, monitor_get_string(arguments, "node"), "merge",
+                        monitor_get_string(arguments, "target"), table, error);
+}
+
+static json_t *merge_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    BlockGraph *graph = graph_of(monitor, error);
+    json_t *source;
+    size_t i;
+
+    if (!graph) {
+        return NULL;
+    }
+    json_array_foreach(json_object_get(arguments, "bitmaps"), i, source)
+    {
+        if (!merge_one(graph, arguments, source, error)) {
+            break;
+        }
+    }
+    return NULL;
+}
+
+static const MonitorCommand merge_command = {
+    .name = "block-dirty-bitmap-merge",
+    .summary = "adds what other bitmaps have recorded",
+    .arguments = merge_arguments,
+    .run = merge_run,
+};
+MONITOR_COMMAND(merge_command);

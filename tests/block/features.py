@@ -50,10 +50,82 @@ def preallocate():
                                    status=1)
 
 
+def info(image):
+    return json.loads(run(IMG, "info", "--output=json", image))
+
+
+def bitmaps_of(image):
+    return {b["name"]: b for b in info(image)["format-specific"]["data"].get("bitmaps", [])}
+
+
+def bitmaps():
+    """convert --bitmaps, --skip-broken-bitmaps; merging from another file; resizing."""
+    run(IMG, "create", "-q", "-f", "qcow2", "s.qcow2", "4M")
+    run(IMG, "bitmap", "--add", "-g", "64k", "s.qcow2", "b0")
+    run(IMG, "bitmap", "--add", "-g", "1M", "--disable", "s.qcow2", "b1")
+    io("driver=qcow2,file.filename=s.qcow2", "write -P 7 1M 1M")
+    run(IMG, "convert", "-O", "qcow2", "--bitmaps", "s.qcow2", "d.qcow2")
+    assert bitmaps_of("d.qcow2") == bitmaps_of("s.qcow2") and len(bitmaps_of("d.qcow2")) == 2
+    assert "No errors" in run(IMG, "check", "d.qcow2")
+    run(IMG, "create", "-q", "-f", "qcow2", "m.qcow2", "4M")
+    run(IMG, "bitmap", "--add", "--merge", "b0", "-b", "d.qcow2", "-F", "qcow2", "m.qcow2", "new")
+    assert bitmaps_of("m.qcow2")["new"]["flags"] == ["auto"]
+    for size in ("9M", "3M"):
+        run(IMG, "resize", "-q", "--shrink", "m.qcow2", size)
+        assert "No errors" in run(IMG, "check", "m.qcow2")
+        assert bitmaps_of("m.qcow2")["new"]["flags"] == ["auto"]
+    assert "different sizes" in run(IMG, "bitmap", "--merge", "b0", "-b", "d.qcow2", "m.qcow2",
+                                    "new", status=1)
+    run(IMG, "bitmap", "--remove-all", "m.qcow2")
+    assert not bitmaps_of("m.qcow2")
+    assert "requires --bitmaps" in run(IMG, "convert", "--skip-broken-bitmaps", "s.qcow2",
+                                       "x.raw", status=1)
+    assert "does not support bitmaps" in run(IMG, "convert", "--bitmaps", "s.qcow2", "x.raw",
+                                             status=1)
+    # A writer that dies leaves them in use.
+    process = subprocess.Popen([IO, "s.qcow2"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               text=True, bufsize=1)
+    process.stdin.write("write 0 64k\nflush\n")
+    process.stdin.flush()
+    process.stdout.readline()
+    process.kill()
+    process.communicate()
+    assert "in-use" in bitmaps_of("s.qcow2")["b0"]["flags"]
+    os.unlink("d.qcow2")
+    assert "inconsistent bitmap" in run(IMG, "convert", "-O", "qcow2", "--bitmaps", "s.qcow2",
+                                        "d.qcow2", status=1)
+    assert "Skipping" in run(IMG, "convert", "-O", "qcow2", "--bitmaps", "--skip-broken-bitmaps",
+                             "s.qcow2", "d.qcow2")
+    assert not bitmaps_of("d.qcow2")
+
+
+def amend():
+    """Each width of refcounts, there and back."""
+    for bits in (1, 8, 64):
+        run(IMG, "create", "-q", "-f", "qcow2", "-o", "cluster_size=4k", "a.qcow2", "16M")
+        io("driver=qcow2,file.filename=a.qcow2", "write -P 1 0 3M")
+        if bits > 1:
+            run(IMG, "snapshot", "-c", "s", "a.qcow2")
+        for width in (bits, 16):
+            run(IMG, "amend", "-o", "refcount_bits=%d" % width, "a.qcow2")
+            assert info("a.qcow2")["format-specific"]["data"]["refcount-bits"] == width
+            assert "No errors" in run(IMG, "check", "a.qcow2")
+            io("driver=qcow2,file.filename=a.qcow2", "read -P 1 0 2M", "write -P 2 2M 1M")
+    assert "too few" in run(IMG, "amend", "-o", "refcount_bits=1", "a.qcow2", status=1)
+    run(IMG, "resize", "-q", "--shrink", "a.qcow2", "1M")
+    assert "No errors" in run(IMG, "check", "a.qcow2")
+    run(IMG, "snapshot", "-a", "s", "a.qcow2")
+    assert info("a.qcow2")["virtual-size"] == 16 * MIB
+    io("driver=qcow2,file.filename=a.qcow2", "read -P 1 0 3M")
+    assert "Invalid parameter" in run(IMG, "amend", "-o", "cluster_size=64k", "a.qcow2", status=1)
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         preallocate()
+        bitmaps()
+        amend()
         os.chdir("/")
 
 
