@@ -3,6 +3,7 @@
 #include "base/bits.h"
 #include "base/log.h"
 #include "target/arm/exception.h"
+#include "target/arm/mmu.h"
 #include "target/arm/sysregs.h"
 #include "target/arm/translate.h"
 
@@ -661,12 +662,37 @@ static bool translate_msr(A64Translator *t, const A64Fields *f)
                                    : special == SPECIAL_DONE;
 }
 
+/* While translation is off, all data is device memory: DC ZVA is an alignment fault. */
+static void helper_check_zva(TcgState *env, uint64_t guest_virt)
+{
+    ArmCpu *cpu = arm_cpu_of_env(env);
+
+    if (!(cpu->sctlr_el1 & SCTLR_M)) {
+        cpu->fault =
+            (ArmFault){ .address = guest_virt, .status = ARM_FSC_ALIGNMENT, .access = TCG_WRITE };
+        arm_raise_fault(env);
+        tcg_unwind(env);
+    }
+}
+
+static const TcgHelper check_zva_helper = {
+    .name = "check_zva",
+    .function = (void *)helper_check_zva,
+    .result = IR_VOID,
+    .flags = HELPER_ENV | HELPER_READS | HELPER_FAULTS | HELPER_EFFECT,
+    .arg_types = { IR_I64 },
+};
+TCG_HELPER(check_zva_helper);
+
 INSTRUCTION(dc_zva, "1101010100001 011 0111 0100 001 rt:5")
 static bool translate_dc_zva(A64Translator *t, const A64Fields *f)
 {
     if (!(t->mode & ARM_MODE_DZE)) {
         raise_sysreg_trap(t);
         return true;
+    }
+    if (t->mode & ARM_MODE_ALIGN) {
+        a64_call(t, &check_zva_helper, a64_get_x(t, f->rt), 0, 0, 0);
     }
     a64_op(t, (IrOp){ .opcode = IR_OP_mzero,
                       .args = { a64_get_x(t, f->rt) },

@@ -381,7 +381,7 @@ bool arm_walk(TcgState *env, uint64_t guest_virt, unsigned size, TcgAccess acces
 
         /* While translation is off, ARM_MODE_ALIGN sees to this. */
         result.mapping.uncached = cpu->sctlr_el1 & SCTLR_M;
-        if (element && guest_virt & (element - 1)) {
+        if ((element && guest_virt & (element - 1)) || flags & IR_MEM_ZERO) {
             status = ARM_FSC_ALIGNMENT;
         }
     }

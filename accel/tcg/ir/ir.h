@@ -49,6 +49,7 @@ enum {
     IR_MEM_ALIGNED = 8,  /* an unaligned address is an alignment fault */
     IR_MEM_SC = 16,      /* store: a later load may not pass it (STLR) */
     IR_MEM_PAIR = 32,    /* ldchk, st2: devices ask for the alignment of one half only */
+    IR_MEM_ZERO = 64,    /* mzero (implied): devices refuse it with an alignment fault */
 };
 
 /* `sub` of fop: what to compute; args as listed. FP status and rounding are the guest's. */

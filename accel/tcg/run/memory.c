@@ -41,7 +41,8 @@ static bool find_mapping(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, 
     if (entry->mapping.size_bits && (guest_virt & TCG_PAGE_MASK) == page && entry->page == page &&
         (entry->mapping.global ? ((entry->key ^ key) & ~global) == 0 : entry->key == key) &&
         allows(&entry->mapping, access) &&
-        !(misaligned && (entry->mapping.device || (flags & IR_MEM_ALIGNED)))) {
+        !(misaligned && (entry->mapping.device || (flags & IR_MEM_ALIGNED))) &&
+        !(entry->mapping.device && flags & IR_MEM_ZERO)) {
         tv->walk_hits++;
         *mapping = entry->mapping;
         return true;
@@ -317,7 +318,7 @@ static void zero(TcgState *env, uint64_t guest_virt, unsigned size)
     env->slow_stores++;
     for (unsigned done = 0; done < size; done += sizeof zeroes) {
         write_bytes(tcg_vcpu(env), guest_virt + done, zeroes,
-                    MIN(size - done, (unsigned)sizeof zeroes), 0);
+                    MIN(size - done, (unsigned)sizeof zeroes), IR_MEM_ZERO);
     }
 }
 

@@ -12,6 +12,50 @@
         dsb     ishst
         .endm
 
+        /* DC ZVA: of memory, of a device page (that is RAM here), and with translation off. */
+        ldr     x0, =table3
+        ldr     x1, =paged + 0x64000 | 1 << 54 | 1 << 10 | 3 << 8 | 3
+        str     x1, [x0, #800]
+        dsb     sy
+        tlbi    vmalle1
+        dsb     sy
+        isb
+        mov     x19, x29
+        ldr     x5, =paged + 0x64050
+        str     x5, [x5]
+        dc      zva, x5
+        ldr     x4, [x5]
+        EXPECT(x4, 0)
+        EXPECT_REG(x29, x19)
+        orr     x1, x1, #1 << 2
+        str     x1, [x0, #800]
+        dsb     sy
+        tlbi    vmalle1
+        dsb     sy
+        isb
+        str     x5, [x5]
+        EXPECT_REG(x29, x19)
+        dc      zva, x5
+        EXPECT(x25, EC(0x25) | 1 << 6 | 0x21)
+        sub     x4, x29, x19
+        EXPECT(x4, 1)
+        and     x4, x27, #~63
+        EXPECT(x4, paged + 0x64040)
+        ldr     x4, [x5]
+        EXPECT_REG(x4, x5)
+        mrs     x0, sctlr_el1
+        bic     x1, x0, #1
+        msr     sctlr_el1, x1
+        isb
+        mov     x25, #0
+        dc      zva, x5
+        mov     x6, x25
+        ldr     x4, [x5]
+        msr     sctlr_el1, x0
+        isb
+        EXPECT(x6, EC(0x25) | 1 << 6 | 0x21)
+        EXPECT_REG(x4, x5)
+
         /* Pages 0 to 5: plain, read-only, no access flag, EL0 plain, EL0 read-only, never executable. */
         MAP     0, paged | NORMAL
         MAP     1, paged + 0x1000 | NORMAL | 1 << 7

@@ -3,13 +3,13 @@
  * Floating point by SSE/AVX/FMA, with the guest's rounding in MXCSR. Where the host's answer may not
  * be the guest's (NaN results, conversions out of range) a stub calls the op's helper, which computes
  * everything again from the same operands. MXCSR's sticky bits are the guest's: nothing here may set
- * one that the guest's operation would not. Not modelled: Arm detects tininess before rounding, SSE
- * after, so a result that rounds up to the smallest normal number does not set underflow; and a
- * result that is flushed to zero has set inexact before the helper was asked.
+ * one that the guest's operation would not. Arm detects tininess before rounding, SSE after: what may
+ * have been rounded up to the smallest normal number goes to the helper, too. Not modelled: a result
+ * that is flushed to zero has set inexact before the helper was asked.
  */
 #include "accel/tcg/host/x86_64/vector.h"
 
-enum { CMP_EQ_OQ = 0, CMP_LT_OS = 1, CMP_LE_OS = 2, CMP_UNORD_Q = 3 };
+enum { CMP_EQ_OQ = 0, CMP_LT_OS = 1, CMP_LE_OS = 2, CMP_UNORD_Q = 3, CMP_EQ_UQ = 8 };
 enum { ROUND_QUIET = 8, ROUND_MXCSR = 4 };
 
 /* Operands of the op being emitted. */
@@ -173,8 +173,45 @@ static void check_ordered(Emitter *e, Float *f, int a, int b)
     }
 }
 
+/* The magnitudes of a value's lanes to VTMP1, and the smallest normal number. */
+static uint64_t take_magnitude(Emitter *e, const Float *f, int value)
+{
+    uint64_t mask = f->is_double ? INT64_MAX : UINT64_C(0x7fffffff7fffffff);
+
+    vec3_const(e, packed_form(f, 0x54), VTMP1, value, mask, mask);
+    return f->is_double ? UINT64_C(1) << 52 : UINT64_C(0x0080000000800000);
+}
+
+/* To the stub when the result is a NaN or, of either sign, the smallest normal number. */
+static void check_rounded(Emitter *e, Float *f, int value)
+{
+    uint64_t smallest;
+
+    if (f->scalar) {
+        smallest = take_magnitude(e, f, value);
+        vec2_const(e, packed_form(f, 0x2e), VTMP1, smallest, smallest); /* unordered: ZF, too */
+        stub_if(e, f, CC_E);
+        return;
+    }
+    if (e->has->avx) {
+        smallest = take_magnitude(e, f, value);
+        vec_const(e, VTMP2, smallest);
+        vec3_imm(e, packed_form(f, 0xc2), VTMP1, VTMP1, VTMP2, CMP_EQ_UQ);
+    } else {
+        smallest = take_magnitude(e, f, value);
+        vec3_const(e, f->is_double ? OP_PCMPEQQ : OP_PCMPEQD, VTMP1, VTMP1, smallest, smallest);
+        asm_vector_mov(e, VTMP2, value);
+        asm_rr(&e->a, packed_form(f, 0xc2), false, VTMP2, value);
+        asm_u8(&e->a, CMP_UNORD_Q);
+        vec3(e, OP_POR, VTMP1, VTMP1, VTMP2);
+    }
+    vec2(e, OP_PTEST, VTMP1, VTMP1);
+    stub_if(e, f, CC_NE);
+}
+
 static void emit_arithmetic(Emitter *e, Float *f)
 {
+    bool multiplies = f->op->sub == IR_FMUL || f->op->sub == IR_FDIV;
     static const uint8_t opcodes[] = {
         [IR_FADD] = 0x58, [IR_FSUB] = 0x5c, [IR_FMUL] = 0x59, [IR_FDIV] = 0x5e, [IR_FSQRT] = 0x51,
     };
@@ -188,9 +225,14 @@ static void emit_arithmetic(Emitter *e, Float *f)
     } else {
         vec2(e, op, f->result, f->args[0]);
     }
-    check_ordered(e, f, f->result, f->result);
+    /* Tiny sums and differences are exact. */
+    if (multiplies && !f->flush) {
+        check_rounded(e, f, f->result);
+    } else {
+        check_ordered(e, f, f->result, f->result);
+    }
     if (f->flush && f->op->sub != IR_FSQRT) {
-        check_tiny(e, f, f->result, true, f->op->sub == IR_FMUL || f->op->sub == IR_FDIV);
+        check_tiny(e, f, f->result, true, multiplies);
     }
     end_checked(e, f);
 }
@@ -203,9 +245,11 @@ static void emit_fma(Emitter *e, Float *f)
     f->result = VTMP0;
     asm_vector_mov(e, VTMP0, f->args[0]);
     asm_vex_rr(&e->a, op, f->is_double, false, VTMP0, f->args[2], f->args[1]);
-    check_ordered(e, f, VTMP0, VTMP0);
     if (f->flush) {
+        check_ordered(e, f, VTMP0, VTMP0);
         check_tiny(e, f, VTMP0, true, true);
+    } else {
+        check_rounded(e, f, VTMP0);
     }
     end_checked(e, f);
 }
@@ -262,9 +306,19 @@ static void emit_compare_mask(Emitter *e, Float *f)
 
 static void emit_convert(Emitter *e, Float *f)
 {
+    bool narrows = f->is_double;
+
     begin(e, f);
+    if (narrows && !f->stub) {
+        f->stub = helper_stub(e, f);
+    }
     if (!f->scalar) {
-        vec2(e, packed_form(f, 0x5a), f->to, f->args[0]);
+        vec2(e, packed_form(f, 0x5a), VTMP0, f->args[0]);
+        f->is_double = false; /* the result */
+        if (narrows) {
+            check_rounded(e, f, VTMP0);
+        }
+        asm_vector_mov(e, f->to, VTMP0);
     } else if (f->op->imm == 1) {
         /* Only lane 0 is converted: the others become zeros first. */
         vec3_imm(e, V663A(0x21), VTMP0, f->args[0], f->args[0], 0x0e);
@@ -273,9 +327,11 @@ static void emit_convert(Emitter *e, Float *f)
     } else {
         vec3(e, OP_PXOR, VTMP0, VTMP0, VTMP0);
         vec3(e, form(f, 0x5a), VTMP0, VTMP0, f->args[0]);
-        if (f->flush && f->is_double) {
-            f->is_double = false; /* the result */
+        f->is_double = false; /* the result */
+        if (narrows && f->flush) {
             check_tiny(e, f, VTMP0, true, true);
+        } else if (narrows) {
+            check_rounded(e, f, VTMP0);
         }
         asm_vector_mov(e, f->to, VTMP0);
     }

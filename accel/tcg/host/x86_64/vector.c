@@ -134,13 +134,33 @@ void asm_vector_const(Emitter *e, int to, uint64_t low, uint64_t high)
         vec3(e, OP_PCMPEQD, to, to, to);
         return;
     }
+    vec2_const(e, OP(PP_NONE, MAP_0F, 0x28), to, low, high);
+}
+
+/* The constant behind the unit that the instruction just emitted refers to. */
+static void note_constant(Emitter *e, uint64_t low, uint64_t high)
+{
     if (e->constant_count == MAX_CONSTANTS) {
         e->failed = true;
         return;
     }
-    vector_rm(e, OP(PP_NONE, MAP_0F, 0x28), to, 0, mem(RIP_BASE, 0));
     e->constants[e->constant_count].at = e->a.p - 4;
     e->constants[e->constant_count].low = low;
     e->constants[e->constant_count].high = high;
     e->constant_count++;
+}
+
+void vec2_const(Emitter *e, uint32_t op, int to, uint64_t low, uint64_t high)
+{
+    vector_rm(e, op, to, 0, mem(RIP_BASE, 0));
+    note_constant(e, low, high);
+}
+
+void vec3_const(Emitter *e, uint32_t op, int to, int a, uint64_t low, uint64_t high)
+{
+    if (!e->has->avx) {
+        asm_vector_mov(e, to, a);
+    }
+    vector_rm(e, op, to, a, mem(RIP_BASE, 0));
+    note_constant(e, low, high);
 }

@@ -24,6 +24,7 @@ enum {
     OP_PCMPGTQ = V6638(0x37),
     OP_PCMPGTD = V66(0x66),
     OP_PCMPEQD = V66(0x76),
+    OP_PCMPEQQ = V6638(0x29),
     OP_PUNPCKLQDQ = V66(0x6c),
     OP_PUNPCKHQDQ = V66(0x6d),
     OP_PACKUSWB = V66(0x67),
@@ -39,6 +40,10 @@ void vec3_imm(Emitter *e, uint32_t op, int to, int a, int b, unsigned imm);
 /* to = op a */
 void vec2(Emitter *e, uint32_t op, int to, int a);
 void vec2_imm(Emitter *e, uint32_t op, int to, int a, unsigned imm);
+/* to = a op constant: for instructions without an immediate byte */
+void vec3_const(Emitter *e, uint32_t op, int to, int a, uint64_t low, uint64_t high);
+/* to = op constant, or a comparison of `to` with the constant */
+void vec2_const(Emitter *e, uint32_t op, int to, uint64_t low, uint64_t high);
 /* Shift of lanes by a constant: digit 2 right, 4 arithmetic right, 6 left; esz 1..3. */
 void vec_shift(Emitter *e, unsigned digit, unsigned esz, int to, int a, unsigned count);
 void vec_const(Emitter *e, int to, uint64_t each);
