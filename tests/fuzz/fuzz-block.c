@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hostile images: the input is an image that is opened, read, mapped, checked and, where the format
- * can be written, written. Built by clang for libFuzzer, when the format is what follows
- * "fuzz-block-" in the program's name; or with FUZZ_REPLAY as a program that runs the files in
- * folders that are named after formats.
+ * Hostile images: the input is an image that is opened, read, mapped, checked, listed (snapshots,
+ * bitmaps, info), with the key of an encrypted one, and below itself when it says so; then, where
+ * the format can be written, written, repaired, resized, and its snapshots applied and deleted.
+ * Built by clang for libFuzzer, when the format is what follows "fuzz-block-" in the program's
+ * name; or with FUZZ_REPLAY as a program that runs the files in folders named after formats.
  */
 #include "base/bits.h"
 #include "block/node.h"
@@ -14,9 +15,10 @@
 #include <string.h>
 
 enum {
-    FILE_MAX = 4 * 1024 * 1024, /* how far a written image may grow */
+    FILE_MAX = 8 * 1024 * 1024, /* how far a written image may grow */
     EXTENTS_MAX = 200,
     READ_SIZE = 64 * 1024,
+    LUKS_ITERATIONS_MAX = 10000, /* of key derivation that a run has the time for */
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -28,6 +30,7 @@ static char *format;
 typedef struct {
     uint8_t *data;
     uint64_t size;
+    bool owned;
 } MemoryNode;
 
 /* What the next memory node holds; the driver's options cannot carry a pointer. */
@@ -38,16 +41,24 @@ static bool memory_open(BlockNode *node, GHashTable *options, GError **error)
 {
     MemoryNode *memory = node->state;
 
-    memory->data = g_malloc(MAX(input_size, 1));
+    memory->data = (uint8_t *)input_data;
     memory->size = input_size;
-    memcpy(memory->data, input_data, input_size);
+    memory->owned = !node->read_only;
+    if (memory->owned) {
+        memory->data = g_malloc(MAX(input_size, 1));
+        memcpy(memory->data, input_data, input_size);
+    }
     g_free(options_take(options, "filename"));
     return true;
 }
 
 static void memory_close(BlockNode *node)
 {
-    g_free(((MemoryNode *)node->state)->data);
+    MemoryNode *memory = node->state;
+
+    if (memory->owned) {
+        g_free(memory->data);
+    }
 }
 
 static int memory_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector)
@@ -64,6 +75,7 @@ static bool memory_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, G
 {
     MemoryNode *memory = node->state;
 
+    g_assert(memory->owned);
     if (size > FILE_MAX) {
         g_set_error(error, g_quark_from_static_string("fuzz"), 0, "full");
         return false;
@@ -81,6 +93,7 @@ static int memory_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVect
 {
     MemoryNode *memory = node->state;
 
+    g_assert(memory->owned);
     if (offset > FILE_MAX || bytes > FILE_MAX - offset ||
         (offset + bytes > memory->size &&
          !memory_truncate(node, offset + bytes, PREALLOC_OFF, NULL))) {
@@ -163,6 +176,45 @@ static void write_some(BlockNode *node)
     node_flush(node);
 }
 
+/* The first snapshot: its VM state, its content, back to it, and away with it. */
+static void use_snapshot(BlockNode *node)
+{
+    const BlockDriver *driver = node->driver;
+    g_autoptr(GPtrArray) list = driver->snapshot_list ? driver->snapshot_list(node) : NULL;
+    BlockSnapshot made = { .name = (char *)"fuzz" };
+    uint8_t state[512];
+    struct iovec iov = { state, sizeof state };
+
+    if (!list) {
+        return;
+    }
+    if (driver->vm_state_read) {
+        driver->vm_state_read(node, 0, sizeof state, io_vector_of(&iov));
+    }
+    if (list->len) {
+        const BlockSnapshot *first = list->pdata[0];
+
+        if (driver->snapshot_apply(node, first->id, NULL)) {
+            read_some(node);
+        }
+        driver->snapshot_delete(node, first->id, NULL);
+    }
+    driver->snapshot_create(node, &made, NULL);
+}
+
+static void use_bitmaps(BlockNode *node)
+{
+    GHashTable *arguments = options_new();
+
+    if (node->driver->bitmap_action) {
+        node->driver->bitmap_action(node, "add", "fuzz", arguments, NULL);
+        node->driver->bitmap_action(node, "clear", "bitmap0", arguments, NULL);
+        node->driver->bitmap_action(node, "disable", "bitmap1", arguments, NULL);
+        node->driver->bitmap_action(node, "remove", "bitmap0", arguments, NULL);
+    }
+    g_hash_table_unref(arguments);
+}
+
 static void quiet(void *opaque, const char *text)
 {
 }
@@ -192,9 +244,44 @@ static void inspect(BlockNode *node)
     }
 }
 
-static BlockNode *open_input(BlockGraph *graph, bool read_only)
+/* Whether no LUKS header in the input wants more key derivation than a run has time for. */
+static bool has_quick_key(void)
 {
-    BlockOpenFlags flags = { .read_only = read_only, .no_backing = true, .unmap = true };
+    static const uint8_t magic[] = { 'L', 'U', 'K', 'S', 0xba, 0xbe };
+    enum { DIGEST_ITERATIONS = 164, SLOTS = 208, SLOT_SIZE = 48, HEADER_SIZE = 592 };
+    const uint8_t *at = input_data, *end = input_data + input_size;
+
+    while ((at = memmem(at, (size_t)(end - at), magic, sizeof magic)) && end - at >= HEADER_SIZE) {
+        bool quick = load_be32(at + DIGEST_ITERATIONS) <= LUKS_ITERATIONS_MAX;
+
+        for (unsigned i = 0; i < 8; i++) {
+            quick &= load_be32(at + SLOTS + i * SLOT_SIZE + 4) <= LUKS_ITERATIONS_MAX;
+        }
+        if (!quick) {
+            return false;
+        }
+        at += sizeof magic;
+    }
+    return true;
+}
+
+static void give_key(GHashTable *options)
+{
+    uint32_t method = input_size > 36 ? load_be32(input_data + 32) : 0;
+
+    if (!strcmp(format, "luks") && has_quick_key()) {
+        options_set(options, "key-secret", "key");
+    } else if (!strcmp(format, "qcow2") && (method == 1 || method == 2) && has_quick_key()) {
+        options_set(options, "encrypt.format", method == 1 ? "aes" : "luks");
+        options_set(options, "encrypt.key-secret", "key");
+    }
+}
+
+static BlockNode *open_input(BlockGraph *graph, bool read_only, bool check, bool backing)
+{
+    BlockOpenFlags flags = {
+        .read_only = read_only, .no_backing = !backing, .unmap = true, .check = check
+    };
     GHashTable *options = options_new();
     GError *error = NULL;
     BlockNode *node;
@@ -202,6 +289,7 @@ static BlockNode *open_input(BlockGraph *graph, bool read_only)
     options_set(options, "driver", format);
     options_set(options, "file.driver", "fuzz");
     options_set(options, "file.filename", "fuzz:");
+    give_key(options);
     node = node_open(graph, NULL, options, flags, &error);
     if (!node) {
         g_assert(error && error->message[0]);
@@ -213,27 +301,59 @@ static BlockNode *open_input(BlockGraph *graph, bool read_only)
     return node;
 }
 
+static void repair(BlockGraph *graph)
+{
+    BlockNode *node = open_input(graph, false, true, false);
+    BlockCheck fix = { .fix_errors = true, .fix_leaks = true, .message = quiet };
+    BlockCheck again = { .message = quiet };
+
+    if (!node) {
+        return;
+    }
+    if (node->driver->check && node->driver->check(node, &fix) == 0) {
+        node->driver->check(node, &again);
+    }
+    node_unref(node);
+}
+
+static void write_and_change(BlockGraph *graph)
+{
+    BlockNode *node = open_input(graph, false, false, false);
+    BlockChild *user = node ? node_attach_user(node, "fuzz", BLOCK_PERM_ALL, BLOCK_PERM_ALL, NULL)
+                            : NULL;
+
+    if (user) {
+        write_some(node);
+        use_snapshot(node);
+        use_bitmaps(node);
+        node_truncate(node, align_up(node_size(node) / 2, 512), PREALLOC_OFF, NULL);
+        write_some(node);
+        read_some(node);
+        child_detach(user);
+    }
+    if (node) {
+        node_unref(node);
+    }
+}
+
 static void run_input(void *opaque)
 {
     BlockGraph *graph = opaque;
-    BlockNode *node = open_input(graph, true);
+    BlockNode *node = open_input(graph, true, false, false);
+    bool backing;
 
     if (node) {
+        backing = node->backing_filename && g_str_has_prefix(node->backing_filename, "fuzz:");
         inspect(node);
         node_unref(node);
-    }
-    node = open_input(graph, false);
-    if (node) {
-        BlockChild *user = node_attach_user(node, "fuzz", BLOCK_PERM_CONSISTENT_READ |
-                                                              BLOCK_PERM_WRITE, BLOCK_PERM_ALL, NULL);
-
-        if (user) {
-            write_some(node);
+        node = backing ? open_input(graph, true, false, true) : NULL;
+        if (node) {
             read_some(node);
-            child_detach(user);
+            node_unref(node);
         }
-        node_unref(node);
     }
+    write_and_change(graph);
+    repair(graph);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -241,6 +361,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     BlockGraph *graph = block_graph_new(NULL);
 
     block_graph_set_blocking(graph, true);
+    g_hash_table_replace(block_graph_secrets(graph), g_strdup("key"), g_strdup("fuzz"));
     input_data = data;
     input_size = size;
     async_run_sync(block_graph_context(graph), run_input, graph);
