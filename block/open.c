@@ -58,12 +58,47 @@ char *node_backing_path(BlockNode *node, GError **error)
         storage->filename[0] ? storage->filename : "json:", node->backing_filename, error);
 }
 
+/* Options without which the file name alone does not give the same content. */
+static bool is_strong_option(BlockNode *node, const char *key)
+{
+    bool is_raw = !strcmp(node->driver->name, "raw");
+
+    return g_str_has_prefix(key, "encrypt.") || !strcmp(key, "key-secret") ||
+           (is_raw && (!strcmp(key, "offset") || !strcmp(key, "size")));
+}
+
+/* json:{…} with the strong options and the file; NULL: there are none. */
+static char *strong_display_name(BlockNode *node)
+{
+    g_autoptr(GHashTable) strong = options_new();
+    g_autofree char *json = NULL;
+    GHashTableIter iter;
+    gpointer key, value;
+
+    g_hash_table_iter_init(&iter, node->explicit_options);
+    while (g_hash_table_iter_next(&iter, &key, &value)) {
+        if (is_strong_option(node, key)) {
+            options_set(strong, key, value);
+        }
+    }
+    if (!g_hash_table_size(strong)) {
+        return NULL;
+    }
+    options_set(strong, "driver", node->driver->name);
+    options_set(strong, "file.driver", node->file->node->driver->name);
+    options_set(strong, "file.filename", node->filename);
+    json = options_to_json(strong);
+    return g_strconcat("json:", json, NULL);
+}
+
 char *node_display_name(BlockNode *node)
 {
     g_autofree char *json = NULL;
 
     if (node->filename[0]) {
-        return g_strdup(node->filename);
+        char *strong = node->file && node->explicit_options ? strong_display_name(node) : NULL;
+
+        return strong ? strong : g_strdup(node->filename);
     }
     if (!node->explicit_options) {
         return g_strdup("");

@@ -406,15 +406,65 @@ static int commit_size(Qcow2 *q, uint64_t size)
     return result;
 }
 
-/* What the backing file has behind the old end must not appear. */
-static int hide_backing(Qcow2 *q, uint64_t old_size, uint64_t size)
+/* Zeroes as data where something else would be read: version 2 and parts of clusters. */
+static int overwrite_with_zeroes(Qcow2 *q, uint64_t offset, uint64_t end)
 {
-    uint64_t end = q->node->backing ? MIN(node_size(q->node->backing->node), size) : 0;
+    BlockNode *backing = q->node->backing ? q->node->backing->node : NULL;
+    uint64_t chunk = MIB(1);
+    g_autofree uint8_t *zeroes = g_try_malloc0(chunk);
+    int result = zeroes ? 0 : -ENOMEM;
 
-    if (end <= old_size) {
-        return 0;
+    while (offset < end && result == 0) {
+        uint64_t count, host;
+        Subcluster type;
+        bool ours, shows;
+
+        result = qcow2_map(q, offset, MIN(end - offset, chunk), &count, &host, &type, &ours);
+        if (result < 0) {
+            break;
+        }
+        shows = type == SUBCLUSTER_NORMAL || type == SUBCLUSTER_COMPRESSED;
+        if (type == SUBCLUSTER_UNALLOCATED || type == SUBCLUSTER_UNALLOCATED_ALLOC) {
+            shows = backing && node_size(backing) > offset;
+        }
+        if (shows) {
+            struct iovec iov = { zeroes, count };
+
+            result = qcow2_write(q->node, offset, count, io_vector_of(&iov), 0);
+        }
+        offset += count;
     }
-    return qcow2_write_zeroes(q->node, old_size, align_up(end, q->cluster_size) - old_size, 0);
+    return result;
+}
+
+/*
+ * What is behind the old end must read as zeroes: the rest of its cluster, which an earlier shrinking
+ * has left, and what the backing file has there.
+ */
+static int clear_growth(Qcow2 *q, uint64_t old_size, uint64_t size)
+{
+    uint64_t tail = MIN(align_up(old_size, q->cluster_size), size);
+    uint64_t end = q->node->backing ? MIN(node_size(q->node->backing->node), size) : 0;
+    int result = 0;
+
+    if (tail > old_size) {
+        result = overwrite_with_zeroes(q, old_size, tail);
+    }
+    if (result < 0 || end <= tail) {
+        return result;
+    }
+    return q->version < 3
+               ? overwrite_with_zeroes(q, tail, end)
+               : qcow2_write_zeroes(q->node, tail, align_up(end, q->cluster_size) - tail, 0);
+}
+
+/* A raw data file reads as zeroes behind the old end, too, and covers the new size. */
+static bool resize_raw_data(Qcow2 *q, uint64_t old_size, uint64_t size, GError **error)
+{
+    BlockNode *data = q->data_file->node;
+
+    return (node_size(data) <= old_size || node_truncate(data, old_size, PREALLOC_OFF, error)) &&
+           (node_size(data) == size || node_truncate(data, size, PREALLOC_OFF, error));
 }
 
 bool qcow2_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **error)
@@ -424,7 +474,8 @@ bool qcow2_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **
     uint64_t l1_entries = size / span + (size % span != 0);
     int result = 0;
 
-    if (!check_resize(q, size, prealloc, error) || (size < q->size && !shrink(q, size, error))) {
+    if (!check_resize(q, size, prealloc, error) || (size < q->size && !shrink(q, size, error)) ||
+        (q->data_file_raw && !resize_raw_data(q, MIN(old_size, size), size, error))) {
         return false;
     }
     coroutine_mutex_lock(&q->lock);
@@ -443,11 +494,7 @@ bool qcow2_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **
     }
     coroutine_mutex_unlock(&q->lock);
     if (result == 0) {
-        result = hide_backing(q, old_size, size);
-    }
-    if (result == 0 && q->data_file_raw && node_size(q->data_file->node) != size &&
-        !node_truncate(q->data_file->node, size, PREALLOC_OFF, error)) {
-        return false;
+        result = clear_growth(q, old_size, size);
     }
     coroutine_mutex_lock(&q->lock);
     if (result == 0) {

@@ -339,10 +339,21 @@ static void put_fields(Qcow2 *q, uint8_t *h, unsigned length)
     }
 }
 
-static void put_extensions(Qcow2 *q, GByteArray *out)
+static void put_feature_table(GByteArray *out)
+{
+    uint8_t features[ARRAY_SIZE(feature_names) * FEATURE_ENTRY] = { 0 };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(feature_names); i++) {
+        features[i * FEATURE_ENTRY] = feature_names[i].type;
+        features[i * FEATURE_ENTRY + 1] = feature_names[i].bit;
+        strcpy((char *)features + i * FEATURE_ENTRY + 2, feature_names[i].name);
+    }
+    put_extension(out, QCOW2_EXT_FEATURE_TABLE, features, sizeof features);
+}
+
+static void put_extensions(Qcow2 *q, GByteArray *out, bool feature_table)
 {
     const char *format = q->node->backing_format;
-    uint8_t features[ARRAY_SIZE(feature_names) * FEATURE_ENTRY] = { 0 };
 
     if (format && format[0]) {
         put_extension(out, QCOW2_EXT_BACKING_FORMAT, format, (uint32_t)strlen(format));
@@ -358,13 +369,8 @@ static void put_extensions(Qcow2 *q, GByteArray *out)
         store_be64(crypto + 8, q->crypt_header_length);
         put_extension(out, QCOW2_EXT_CRYPTO, crypto, sizeof crypto);
     }
-    if (q->version >= 3) {
-        for (unsigned i = 0; i < ARRAY_SIZE(feature_names); i++) {
-            features[i * FEATURE_ENTRY] = feature_names[i].type;
-            features[i * FEATURE_ENTRY + 1] = feature_names[i].bit;
-            strcpy((char *)features + i * FEATURE_ENTRY + 2, feature_names[i].name);
-        }
-        put_extension(out, QCOW2_EXT_FEATURE_TABLE, features, sizeof features);
+    if (feature_table) {
+        put_feature_table(out);
     }
     if (q->bitmaps.count) {
         uint8_t bitmaps[24] = { 0 };
@@ -382,36 +388,43 @@ static void put_extensions(Qcow2 *q, GByteArray *out)
     put_extension(out, QCOW2_EXT_END, "", 0);
 }
 
-int qcow2_write_header(Qcow2 *q)
+/* The header's fixed part with all that follows it; more than a cluster when it does not fit. */
+static int build_header(Qcow2 *q, GByteArray *out, unsigned length, bool feature_table)
 {
-    unsigned length =
-        q->version >= 3 ? MAX(q->header_length, H_WRITTEN_LENGTH) : QCOW2_V2_HEADER_LENGTH;
     const char *backing = q->node->backing_filename;
-    GByteArray *out = g_byte_array_new();
-    int result;
 
     g_byte_array_set_size(out, length);
     memset(out->data, 0, length);
     if (q->version >= 3 && length > H_WRITTEN_LENGTH) {
         /* Fields that a later version of the format has added stay as they are. */
-        result = node_pread(q->node->file->node, 0, out->data, length);
+        int result = node_pread(q->node->file->node, 0, out->data, length);
+
         if (result < 0) {
-            g_byte_array_unref(out);
             return result;
         }
     }
     put_fields(q, out->data, length);
-    put_extensions(q, out);
-    if (q->version >= 3 && out->len > q->cluster_size) {
-        result = -ENOSPC;
-    } else {
-        if (backing && backing[0]) {
-            store_be64(out->data + H_BACKING_OFFSET, out->len);
-            store_be32(out->data + H_BACKING_SIZE, (uint32_t)strlen(backing));
-            g_byte_array_append(out, (const uint8_t *)backing, (guint)strlen(backing));
-        } else {
-            memset(out->data + H_BACKING_OFFSET, 0, 12);
-        }
+    put_extensions(q, out, feature_table);
+    memset(out->data + H_BACKING_OFFSET, 0, 12);
+    if (backing && backing[0]) {
+        store_be64(out->data + H_BACKING_OFFSET, out->len);
+        store_be32(out->data + H_BACKING_SIZE, (uint32_t)strlen(backing));
+        g_byte_array_append(out, (const uint8_t *)backing, (guint)strlen(backing));
+    }
+    return 0;
+}
+
+int qcow2_write_header(Qcow2 *q)
+{
+    unsigned length =
+        q->version >= 3 ? MAX(q->header_length, H_WRITTEN_LENGTH) : QCOW2_V2_HEADER_LENGTH;
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    int result = build_header(q, out, length, q->version >= 3);
+
+    if (result == 0 && out->len > q->cluster_size) {
+        result = build_header(q, out, length, false); /* names of features are a courtesy */
+    }
+    if (result == 0) {
         result = out->len > q->cluster_size
                      ? -ENOSPC
                      : node_pwrite(q->node->file->node, 0, out->data, out->len, 0);
@@ -419,6 +432,5 @@ int qcow2_write_header(Qcow2 *q)
     if (result == 0) {
         q->header_length = length;
     }
-    g_byte_array_unref(out);
     return result;
 }

@@ -60,6 +60,7 @@ typedef struct {
     bool write, zeroes, compressed, discard, unmap, fua, quiet, show, vm_state, has_pattern, count;
     bool no_fallback;
     uint8_t pattern;
+    const char *source; /* the file whose content is written, repeated to the length; or NULL */
     uint64_t offset, bytes, pattern_offset, pattern_bytes;
     struct iovec *iov;
     unsigned segments;
@@ -177,6 +178,10 @@ static bool take_flag(Transfer *t, int c, uint64_t *value)
         t->pattern = (uint8_t)*value;
         return t->has_pattern;
     case 's':
+        if (t->write) {
+            t->source = optarg;
+            return true;
+        }
         return number(optarg, &t->pattern_offset);
     case 'l':
         return number(optarg, &t->pattern_bytes);
@@ -238,6 +243,28 @@ static bool take_range(Transfer *t, int argc, char **argv, bool many)
     return true;
 }
 
+/* The buffer becomes the source file's content, again and again. */
+static bool take_source(Transfer *t)
+{
+    g_autofree char *content = NULL;
+    GError *error = NULL;
+    gsize size;
+
+    if (!g_file_get_contents(t->source, &content, &size, &error)) {
+        complain("%s\n", error->message);
+        g_error_free(error);
+        return false;
+    }
+    if (!size || t->has_pattern) {
+        complain(size ? "-P and -s cannot be used together\n" : "%s: file is empty\n", t->source);
+        return false;
+    }
+    for (uint64_t at = 0; at < t->bytes; at += size) {
+        memcpy(t->buffer + at, content, MIN(size, t->bytes - at));
+    }
+    return true;
+}
+
 static bool take_buffer(Transfer *t)
 {
     size_t at = 0;
@@ -253,7 +280,7 @@ static bool take_buffer(Transfer *t)
         t->iov[i].iov_base = t->buffer + at;
         at += t->iov[i].iov_len;
     }
-    return true;
+    return !t->source || take_source(t);
 }
 
 static Transfer *transfer_new(Session *session, int argc, char **argv, const char *verb, bool write,
@@ -553,7 +580,7 @@ static const IoCommand commands[] = {
       read_run },
     { "sleep", NULL, "ms", "waits", false, sleep_run },
     { "truncate", "t", "off", "changes the size of the disk", true, truncate_run },
-    { "write", "w", "[-bcfnquz] [-P pattern] off len", "writes", true, write_run },
+    { "write", "w", "[-bcfnquz] [-P pattern | -s file] off len", "writes", true, write_run },
     { "writev", NULL, "[-fq] [-P pattern] off len [len..]", "writes from several buffers", true,
       write_run },
 };
