@@ -95,6 +95,7 @@ const char *error_nearest(const char *name, const char *const *candidates)
     for (; *candidates; candidates++) {
         unsigned distance;
         size_t prefix;
+        bool equal;
 
         if (strlen(*candidates) > NAME_MAX_LENGTH) {
             continue;
@@ -104,9 +105,11 @@ const char *error_nearest(const char *name, const char *const *candidates)
         if (length >= 3 && g_ascii_strncasecmp(name, *candidates, length) == 0) {
             distance = MIN(distance, 1);
         }
-        /* Among equals, the one that begins alike for longer. */
+        /* Among equals, the one that begins alike for longer, then the shorter. */
         prefix = common_prefix(name, *candidates);
-        if ((distance < best || (nearest && distance == best && prefix > best_prefix)) &&
+        equal = nearest && distance == best;
+        if ((distance < best || (equal && prefix > best_prefix) ||
+             (equal && prefix == best_prefix && strlen(*candidates) < strlen(nearest))) &&
             distance < strlen(*candidates)) {
             best = distance;
             best_prefix = prefix;
