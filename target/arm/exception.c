@@ -250,7 +250,7 @@ void arm_raise_fault(TcgState *env)
     ArmCpu *cpu = arm_cpu_of_env(env);
     const ArmFault *fault = &cpu->fault;
     bool fetch = fault->access == TCG_FETCH;
-    uint32_t iss = fault->status;
+    uint32_t iss = fault->status & (uint32_t)bits_mask(ARM_FSC_BITS);
     unsigned ec;
 
     if (fault->watchpoint) {

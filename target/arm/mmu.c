@@ -457,7 +457,7 @@ void arm_address_translate(ArmCpu *cpu, uint64_t guest_virt, ArmWalkRequest requ
     uint32_t status = arm_translate(cpu, guest_virt, request, &result);
 
     if (status) {
-        cpu->par_el1 = 1 | status << 1 | 1u << 11;
+        cpu->par_el1 = 1 | (status & bits_mask(ARM_FSC_BITS)) << 1 | 1u << 11;
         return;
     }
     /* Device memory reports outer shareable. */

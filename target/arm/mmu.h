@@ -5,9 +5,13 @@
 
 #include "target/arm/cpu.h"
 
-/* Fault status codes; translation, access flag, permission and address size have a level added. */
+/*
+ * Fault status codes; translation, access flag, permission and address size have a level added.
+ * Registers get the low six bits: the bit above tells an address size fault at level 0 from no fault.
+ */
 enum {
-    ARM_FSC_ADDRESS_SIZE = 0x00,
+    ARM_FSC_BITS = 6,
+    ARM_FSC_ADDRESS_SIZE = 0x40,
     ARM_FSC_TRANSLATION = 0x04,
     ARM_FSC_ACCESS_FLAG = 0x08,
     ARM_FSC_PERMISSION = 0x0c,

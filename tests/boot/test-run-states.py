@@ -2,15 +2,14 @@
 # SPDX-License-Identifier: MIT
 """test-run-states KASO BOOT_DIR [OPTION...]: stops, continues and resets a booting machine at random moments, then
 lets it boot: no lost wake-up, no dead vCPU, and the clock stands still while the machine is stopped."""
-import json
 import os
 import random
-import socket
 import sys
 import tempfile
 import time
 
 from guest import Guest
+from qmp import Monitor
 
 kaso, boot, *options = sys.argv[1:]
 kernel, initrd = os.path.join(boot, "linux"), os.path.join(boot, "initrd.gz")
@@ -19,30 +18,6 @@ if not os.path.exists(kernel):
     sys.exit(77)
 
 STORM_SECONDS = 60 if os.environ.get("KASO_LONG") else 6
-
-
-class Monitor:
-    def __init__(self, path):
-        for _ in range(200):
-            if os.path.exists(path):
-                break
-            time.sleep(0.05)
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(30)
-        self.socket.connect(path)
-        self.file = self.socket.makefile("rw")
-        self.file.readline()
-        self.run("qmp_capabilities")
-
-    def run(self, command):
-        self.file.write(json.dumps({"execute": command}) + "\n")
-        self.file.flush()
-        while True:
-            answer = json.loads(self.file.readline())
-            if "return" in answer:
-                return answer["return"]
-            assert "error" not in answer, answer
-
 
 seed = int.from_bytes(os.urandom(4), "little")
 print(f"seed {seed}")

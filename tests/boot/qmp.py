@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+"""A QMP connection of the boot tests."""
+import json
+import os
+import socket
+import time
+
+
+class Monitor:
+    """Commands and events of a running machine, through its unix socket."""
+
+    def __init__(self, path):
+        for _ in range(200):
+            if os.path.exists(path):
+                break
+            time.sleep(0.05)
+        self.events = []
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(30)
+        self.socket.connect(path)
+        self.file = self.socket.makefile("rw")
+        self.file.readline()
+        self.run("qmp_capabilities")
+
+    def read(self):
+        """The next answer; None for an event, which is kept."""
+        message = json.loads(self.file.readline())
+        if "event" in message:
+            self.events.append(message)
+            return None
+        return message
+
+    def run(self, command, **arguments):
+        """Runs a command; returns what it returns."""
+        self.file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        self.file.flush()
+        while True:
+            answer = self.read()
+            if answer is None:
+                continue
+            assert "error" not in answer, answer
+            return answer["return"]
+
+    def event(self, name):
+        """The data of the first event of that name that has come or comes."""
+        while True:
+            for event in self.events:
+                if event["event"] == name:
+                    self.events.remove(event)
+                    return event["data"]
+            self.read()
