@@ -24,7 +24,7 @@ enum {
     ROUTER_WRITABLE_LOW = 0xffffff, /* Aff2 to Aff0; Interrupt_Routing_Mode is RES0 */
 };
 
-static uint32_t dist_read_word(GicV3 *gic, uint32_t offset)
+uint32_t gicv3_dist_read_word(GicV3 *gic, uint32_t offset)
 {
     GicCore *core = &gic->core;
 
@@ -77,7 +77,7 @@ static void set_route(GicV3 *gic, unsigned intid, uint64_t route)
     gic_core_set_targets(&gic->core, intid, mask);
 }
 
-static void dist_write_word(GicV3 *gic, uint32_t offset, uint32_t value, uint32_t mask)
+void gicv3_dist_write_word(GicV3 *gic, uint32_t offset, uint32_t value, uint32_t mask)
 {
     GicCore *core = &gic->core;
 
@@ -110,46 +110,3 @@ static void dist_write_word(GicV3 *gic, uint32_t offset, uint32_t value, uint32_
         gic_core_update_all(core);
     }
 }
-
-static MemoryResult dist_read(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
-                              MemoryAttributes attributes)
-{
-    GicV3 *gic = opaque;
-    uint32_t aligned = (uint32_t)align_down(offset, 4);
-
-    pthread_mutex_lock(&gic->core.lock);
-    *value = dist_read_word(gic, aligned);
-    if (size == 8) {
-        *value |= (uint64_t)dist_read_word(gic, aligned + 4) << 32;
-    }
-    pthread_mutex_unlock(&gic->core.lock);
-    *value = *value >> offset % 4 * 8 & bits_mask(size * 8);
-    trace(gic->device.id, "GICD %#x -> %#llx", (unsigned)offset, (unsigned long long)*value);
-    return MEMORY_OK;
-}
-
-static MemoryResult dist_write(void *opaque, uint64_t offset, uint64_t value, unsigned size,
-                               MemoryAttributes attributes)
-{
-    GicV3 *gic = opaque;
-    uint32_t aligned = (uint32_t)align_down(offset, 4);
-    uint64_t mask = bits_mask(size * 8) << offset % 4 * 8;
-
-    trace(gic->device.id, "GICD %#x <- %#llx", (unsigned)offset, (unsigned long long)value);
-    value = value << offset % 4 * 8 & mask;
-    pthread_mutex_lock(&gic->core.lock);
-    dist_write_word(gic, aligned, (uint32_t)value, (uint32_t)mask);
-    if (size == 8) {
-        dist_write_word(gic, aligned + 4, (uint32_t)(value >> 32), UINT32_MAX);
-    }
-    pthread_mutex_unlock(&gic->core.lock);
-    return MEMORY_OK;
-}
-
-const MemoryOps gicv3_dist_ops = {
-    .read = dist_read,
-    .write = dist_write,
-    .size_min = 1,
-    .size_max = 8,
-    .lock_free = true,
-};

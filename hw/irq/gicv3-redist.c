@@ -57,7 +57,7 @@ static void sgi_write_word(GicV3 *gic, unsigned cpu, uint32_t offset, uint32_t v
     }
 }
 
-static uint32_t redist_read_word(GicV3 *gic, uint32_t offset)
+uint32_t gicv3_redist_read_word(GicV3 *gic, uint32_t offset)
 {
     unsigned cpu = offset / GICV3_REDIST_STRIDE;
 
@@ -82,7 +82,7 @@ static uint32_t redist_read_word(GicV3 *gic, uint32_t offset)
     }
 }
 
-static void redist_write_word(GicV3 *gic, uint32_t offset, uint32_t value, uint32_t mask)
+void gicv3_redist_write_word(GicV3 *gic, uint32_t offset, uint32_t value, uint32_t mask)
 {
     unsigned cpu = offset / GICV3_REDIST_STRIDE;
 
@@ -94,46 +94,3 @@ static void redist_write_word(GicV3 *gic, uint32_t offset, uint32_t value, uint3
             value & WAKER_PROCESSOR_SLEEP ? WAKER_PROCESSOR_SLEEP | WAKER_CHILDREN_ASLEEP : 0;
     }
 }
-
-static MemoryResult redist_read(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
-                                MemoryAttributes attributes)
-{
-    GicV3 *gic = opaque;
-    uint32_t aligned = (uint32_t)align_down(offset, 4);
-
-    pthread_mutex_lock(&gic->core.lock);
-    *value = redist_read_word(gic, aligned);
-    if (size == 8) {
-        *value |= (uint64_t)redist_read_word(gic, aligned + 4) << 32;
-    }
-    pthread_mutex_unlock(&gic->core.lock);
-    *value = *value >> offset % 4 * 8 & bits_mask(size * 8);
-    trace(gic->device.id, "GICR %#x -> %#llx", (unsigned)offset, (unsigned long long)*value);
-    return MEMORY_OK;
-}
-
-static MemoryResult redist_write(void *opaque, uint64_t offset, uint64_t value, unsigned size,
-                                 MemoryAttributes attributes)
-{
-    GicV3 *gic = opaque;
-    uint32_t aligned = (uint32_t)align_down(offset, 4);
-    uint64_t mask = bits_mask(size * 8) << offset % 4 * 8;
-
-    trace(gic->device.id, "GICR %#x <- %#llx", (unsigned)offset, (unsigned long long)value);
-    value = value << offset % 4 * 8 & mask;
-    pthread_mutex_lock(&gic->core.lock);
-    redist_write_word(gic, aligned, (uint32_t)value, (uint32_t)mask);
-    if (size == 8) {
-        redist_write_word(gic, aligned + 4, (uint32_t)(value >> 32), UINT32_MAX);
-    }
-    pthread_mutex_unlock(&gic->core.lock);
-    return MEMORY_OK;
-}
-
-const MemoryOps gicv3_redist_ops = {
-    .read = redist_read,
-    .write = redist_write,
-    .size_min = 1,
-    .size_max = 8,
-    .lock_free = true,
-};

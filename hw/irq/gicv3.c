@@ -25,6 +25,88 @@ static void gicv3_input(void *opaque, int number, int level)
     gic_core_input(&((GicV3 *)opaque)->core, number, level);
 }
 
+/* --- accesses of 1 to 8 bytes, by words --- */
+
+typedef uint32_t ReadWord(GicV3 *gic, uint32_t offset);
+typedef void WriteWord(GicV3 *gic, uint32_t offset, uint32_t value, uint32_t mask);
+
+static MemoryResult read_words(GicV3 *gic, ReadWord *read, uint64_t offset, uint64_t *value,
+                               unsigned size)
+{
+    uint32_t aligned = (uint32_t)align_down(offset, 4);
+
+    pthread_mutex_lock(&gic->core.lock);
+    *value = read(gic, aligned);
+    if (size == 8) {
+        *value |= (uint64_t)read(gic, aligned + 4) << 32;
+    }
+    pthread_mutex_unlock(&gic->core.lock);
+    *value = *value >> offset % 4 * 8 & bits_mask(size * 8);
+    trace(gic->device.id, "%s %#x -> %#llx", read == gicv3_dist_read_word ? "GICD" : "GICR",
+          (unsigned)offset, (unsigned long long)*value);
+    return MEMORY_OK;
+}
+
+static MemoryResult write_words(GicV3 *gic, WriteWord *write, uint64_t offset, uint64_t value,
+                                unsigned size)
+{
+    uint32_t aligned = (uint32_t)align_down(offset, 4);
+    uint64_t mask = bits_mask(size * 8) << offset % 4 * 8;
+
+    trace(gic->device.id, "%s %#x <- %#llx", write == gicv3_dist_write_word ? "GICD" : "GICR",
+          (unsigned)offset, (unsigned long long)value);
+    value = value << offset % 4 * 8 & mask;
+    pthread_mutex_lock(&gic->core.lock);
+    write(gic, aligned, (uint32_t)value, (uint32_t)mask);
+    if (size == 8) {
+        write(gic, aligned + 4, (uint32_t)(value >> 32), UINT32_MAX);
+    }
+    pthread_mutex_unlock(&gic->core.lock);
+    return MEMORY_OK;
+}
+
+static MemoryResult dist_read(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
+                              MemoryAttributes attributes)
+{
+    return read_words(opaque, gicv3_dist_read_word, offset, value, size);
+}
+
+static MemoryResult dist_write(void *opaque, uint64_t offset, uint64_t value, unsigned size,
+                               MemoryAttributes attributes)
+{
+    return write_words(opaque, gicv3_dist_write_word, offset, value, size);
+}
+
+static MemoryResult redist_read(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
+                                MemoryAttributes attributes)
+{
+    return read_words(opaque, gicv3_redist_read_word, offset, value, size);
+}
+
+static MemoryResult redist_write(void *opaque, uint64_t offset, uint64_t value, unsigned size,
+                                 MemoryAttributes attributes)
+{
+    return write_words(opaque, gicv3_redist_write_word, offset, value, size);
+}
+
+static const MemoryOps gicv3_dist_ops = {
+    .read = dist_read,
+    .write = dist_write,
+    .size_min = 1,
+    .size_max = 8,
+    .lock_free = true,
+};
+
+static const MemoryOps gicv3_redist_ops = {
+    .read = redist_read,
+    .write = redist_write,
+    .size_min = 1,
+    .size_max = 8,
+    .lock_free = true,
+};
+
+/* --- the device --- */
+
 static bool gicv3_realize(Device *device, GError **error)
 {
     GicV3 *gic = container_of(device, GicV3, device);

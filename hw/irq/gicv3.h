@@ -34,8 +34,16 @@ typedef struct {
     MemoryRegion dist, redist;
 } GicV3;
 
-extern const MemoryOps gicv3_dist_ops, gicv3_redist_ops;
 extern const ExternalRegister gicv3_cpu_registers[];
+
+/*
+ * Words of the register frames at offsets that are multiples of 4, with the core's lock held; redistributors
+ * lie one behind the other. A write changes the bytes of mask only; value is 0 in the others.
+ */
+uint32_t gicv3_dist_read_word(GicV3 *gic, uint32_t offset);
+void gicv3_dist_write_word(GicV3 *gic, uint32_t offset, uint32_t value, uint32_t mask);
+uint32_t gicv3_redist_read_word(GicV3 *gic, uint32_t offset);
+void gicv3_redist_write_word(GicV3 *gic, uint32_t offset, uint32_t value, uint32_t mask);
 
 /* GICD_PIDR and GICR_PIDR, CIDR by offset from GICV3_ID_REGISTERS. */
 uint32_t gicv3_id_register(uint32_t offset);
