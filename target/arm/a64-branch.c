@@ -122,6 +122,7 @@ TCG_HELPER(eret_helper);
 
 void a64_emit_eret(A64Translator *t, IrRef target)
 {
+    a64_note_retired(t);
     a64_call(t, &eret_helper, target, 0, 0, 0);
     a64_dispatch_env(t);
 }
@@ -158,6 +159,7 @@ TCG_HELPER(svc_helper);
 INSTRUCTION(svc, "11010100000 imm16:16 00001")
 static bool translate_svc(A64Translator *t, const A64Fields *f)
 {
+    a64_note_retired(t);
     a64_call(t, &svc_helper, a64_const(t, IR_I32, (int32_t)arm_esr(ARM_EC_SVC64, f->imm16)), 0, 0,
              0);
     a64_dispatch_env(t);
@@ -187,6 +189,7 @@ static bool emit_conduit(A64Translator *t, const char *conduit)
     if (!(t->mode & ARM_MODE_EL1) || g_strcmp0(t->cpu->psci_conduit, conduit) != 0) {
         return false;
     }
+    a64_note_retired(t);
     a64_call(t, &psci_helper, 0, 0, 0, 0);
     a64_dispatch_env(t);
     return true;

@@ -449,6 +449,15 @@ static const TcgHelper read_helper = {
 };
 TCG_HELPER(read_helper);
 
+static const TcgHelper read_exact_helper = {
+    .name = "read_sysreg_exact",
+    .function = (void *)helper_read,
+    .result = IR_I64,
+    .flags = HELPER_ENV | HELPER_READS | HELPER_FAULTS | HELPER_EFFECT,
+    .arg_types = { IR_I64 },
+};
+TCG_HELPER(read_exact_helper);
+
 static void helper_write(TcgState *env, uint64_t reg, uint64_t value)
 {
     arm_sysreg_write(arm_cpu_of_env(env), (const ArmSysreg *)(uintptr_t)reg, value);
@@ -578,7 +587,8 @@ static void emit_read(A64Translator *t, const ArmSysreg *reg, unsigned rt)
     } else if (reg->access & ARM_SYSREG_CONST) {
         value = a64_const(t, IR_I64, (int64_t)arm_sysreg_read(t->cpu, reg));
     } else {
-        value = a64_call(t, &read_helper, pointer(t, reg), 0, 0, 0);
+        value = a64_call(t, reg->access & ARM_SYSREG_FAULTS ? &read_exact_helper : &read_helper,
+                         pointer(t, reg), 0, 0, 0);
     }
     a64_set_x(t, rt, value);
 }

@@ -55,6 +55,7 @@ static const IrVar variables[ARM_VAR_COUNT] = {
     VAR(ARM_VAR_FPCR, fpcr),
     KEY(0, "ia"), KEY(1, "ib"), KEY(2, "da"), KEY(3, "db"), KEY(4, "ga"),
     MASKS(0, "insn"), MASKS(1, "data"),
+    VAR(ARM_VAR_INSTRUCTIONS, instructions),
 };
 G_STATIC_ASSERT((int)ARM_VAR_COUNT <= (int)IR_MAX_VARS);
 #undef X
@@ -135,6 +136,7 @@ void arm_update_mode(ArmCpu *cpu)
     uint32_t mode = cpu->mode_base[cpu->el1];
 
     mode |= (cpu->spsel ? ARM_MODE_SPSEL : 0) | (cpu->uao ? ARM_MODE_UAO : 0);
+    mode |= cpu->pmu.counts_instructions[cpu->el1] ? ARM_MODE_COUNT : 0;
     if (cpu->debug_armed && arm_debug_exceptions_enabled(cpu, cpu->el1, cpu->daif & SPSR_D)) {
         mode |= cpu->break_armed ? ARM_MODE_BREAKPOINTS : 0;
         mode |= cpu->mdscr_el1 & MDSCR_SS && cpu->ss ? ARM_MODE_STEP : 0;

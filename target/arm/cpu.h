@@ -36,7 +36,7 @@ enum {
     ARM_VAR_FPCR,          /* read only in units: helpers set it */
     ARM_VAR_PAC_KEYS,      /* low and high halves of IA IB DA DB GA */
     ARM_VAR_PAC_MASKS = ARM_VAR_PAC_KEYS + 10, /* pac_masks */
-    ARM_VAR_PAC_MASKS_LAST = ARM_VAR_PAC_MASKS + 3,
+    ARM_VAR_INSTRUCTIONS = ARM_VAR_PAC_MASKS + 4, /* executed in units with ARM_MODE_COUNT */
     ARM_VAR_COUNT,
 };
 
@@ -70,6 +70,7 @@ enum {
     ARM_MODE_FP_DN = 1 << 25,      /* FPCR.DN: NaN results are the default NaN */
     ARM_MODE_FP_AHP = 1 << 26,     /* FPCR.AHP: alternative half precision */
     ARM_MODE_PAC_DATA_55 = 1 << 27, /* the same of data pointers */
+    ARM_MODE_COUNT = 1 << 28,      /* instructions are counted, for the PMU */
 };
 
 enum { ARM_MAX_BREAKPOINTS = 6, ARM_MAX_WATCHPOINTS = 4, ARM_PMU_COUNTERS = 6 };
@@ -107,8 +108,11 @@ typedef struct {
     uint64_t counter[ARM_PMU_COUNTERS + 1]; /* as of `base`; the last is the cycle counter */
     uint64_t type[ARM_PMU_COUNTERS + 1];    /* PMEVTYPER<n>_EL0, PMCCFILTR_EL0 */
     uint64_t base;             /* virtual time of the last synchronisation, ns */
+    uint64_t instructions_base; /* ArmCpu.instructions then */
     uint64_t pmcr, cntenset, ovsset, intenset, selr, userenr;
     bool filtered;             /* some enabled counter depends on the exception level */
+    bool counts_instructions[2]; /* some counter does, at EL0 and EL1 */
+    bool counts_exceptions;    /* some counter counts exceptions or returns from them */
     bool level;                /* of the interrupt */
     IrqLine irq;
     Timer timer;               /* next overflow */
@@ -177,6 +181,7 @@ typedef struct ArmCpu {
      * space, and those bits exclusive or the high half's.
      */
     uint64_t pac_masks[2][2];
+    uint64_t instructions;
     uint64_t x[32];            /* x[31] is the stack pointer in use */
     uint16_t flags;            /* as in abi.h */
     TcgState tcg;

@@ -92,6 +92,9 @@ void arm_take_exception(ArmCpu *cpu, unsigned vector)
 {
     uint64_t base = cpu->vbar_el1 + vector + (!cpu->el1 ? 0x400 : cpu->spsel ? 0x200 : 0);
 
+    if (cpu->pmu.counts_exceptions) {
+        arm_pmu_count_exception(cpu, false);
+    }
     cpu->spsr_el1 = arm_get_pstate(cpu);
     cpu->elr_el1 = tcg_pc(&cpu->tcg);
     arm_set_el(cpu, true, true);
@@ -135,6 +138,9 @@ void arm_exception_return(ArmCpu *cpu, uint64_t target)
     uint32_t spsr = (uint32_t)cpu->spsr_el1;
     bool step = step_after_return(cpu, spsr);
 
+    if (cpu->pmu.counts_exceptions) {
+        arm_pmu_count_exception(cpu, true);
+    }
     arm_set_pstate(cpu, spsr);
     cpu->ss = step;
     cpu->exclusive_address = ARM_NO_EXCLUSIVE;

@@ -1,17 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Performance monitors, PMUv3 (DDI 0487 D13): a cycle counter of 1 GHz virtual time, and six counters
- * for SW_INCR and CPU_CYCLES with overflow interrupts. Instructions are not counted.
+ * with overflow interrupts for the events below, which are all exact. There is no AArch32, so PMCR_EL0.LC
+ * is one and D zero.
  *
  * A counter holds its value as of the last synchronisation; what its source has advanced since is
- * added at the next. Filters by exception level make every change of level such a point.
+ * added at the next. Filters by exception level make every change of level such a point. Instructions
+ * are counted by units of their own (ARM_MODE_COUNT), while a counter asks for them. When such a counter
+ * overflows is found by looking at it in time.
  */
 #include "target/arm/models.h"
 #include "target/arm/sysregs.h"
 
 enum { CYCLE = ARM_PMU_COUNTERS };
-enum { EVENT_SW_INCR = 0x00, EVENT_CPU_CYCLES = 0x11 };
-enum { PMCR_E = 1, PMCR_P = 2, PMCR_C = 4, PMCR_D = 8, PMCR_X = 16, PMCR_DP = 32, PMCR_LC = 64 };
+enum {
+    EVENT_SW_INCR = 0x00,
+    EVENT_INST_RETIRED = 0x08,
+    EVENT_EXC_TAKEN = 0x09,
+    EVENT_EXC_RETURN = 0x0a,
+    EVENT_CPU_CYCLES = 0x11,
+    EVENT_CHAIN = 0x1e, /* of an odd counter: the one below it has overflowed */
+    EVENTS = 1 << EVENT_SW_INCR | 1 << EVENT_INST_RETIRED | 1 << EVENT_EXC_TAKEN |
+             1 << EVENT_EXC_RETURN | 1 << EVENT_CPU_CYCLES | 1 << EVENT_CHAIN,
+    EVENT_MASK = 0x3ff,
+};
+enum { PMCR_E = 1, PMCR_P = 2, PMCR_C = 4, PMCR_X = 16, PMCR_DP = 32, PMCR_LC = 64 };
+/* Counters of instructions: how soon an overflow is looked for, and more than can be executed in 1 ns. */
+enum { MIN_LOOK_NS = 50000, MAX_INSTRUCTIONS_PER_NS = 8 };
 enum { USERENR_EN = 1, USERENR_SW = 2, USERENR_CR = 4, USERENR_ER = 8 };
 #define TYPE_P       (UINT64_C(1) << 31)
 #define TYPE_U       (UINT64_C(1) << 30)
@@ -22,34 +37,41 @@ static unsigned bit_of_counter(unsigned n)
     return n == CYCLE ? 31 : n;
 }
 
-static bool counts_cycles(const ArmCpu *cpu, unsigned n)
+static unsigned event_of(const ArmPmu *pmu, unsigned n)
 {
-    const ArmPmu *pmu = &cpu->pmu;
-    uint64_t type = pmu->type[n];
+    return n == CYCLE ? EVENT_CPU_CYCLES : pmu->type[n] & EVENT_MASK;
+}
 
-    return pmu->pmcr & PMCR_E && pmu->cntenset >> bit_of_counter(n) & 1 &&
-           (n == CYCLE || (type & 0xffff) == EVENT_CPU_CYCLES) &&
-           !(type & (cpu->el1 ? TYPE_P : TYPE_U));
+static bool is_enabled(const ArmPmu *pmu, unsigned n)
+{
+    return pmu->pmcr & PMCR_E && pmu->cntenset >> bit_of_counter(n) & 1;
+}
+
+/* Whether a counter counts an event at an exception level. */
+static bool counts(const ArmPmu *pmu, unsigned n, unsigned event, bool el1)
+{
+    return is_enabled(pmu, n) && event_of(pmu, n) == event &&
+           !(pmu->type[n] & (el1 ? TYPE_P : TYPE_U));
 }
 
 /* Counters are of 32 bits, but for the cycle counter. */
-static uint64_t counter_limit(const ArmPmu *pmu, unsigned n)
+static uint64_t counter_limit(unsigned n)
 {
-    return n == CYCLE && pmu->pmcr & PMCR_LC ? UINT64_MAX : UINT32_MAX;
+    return n == CYCLE ? UINT64_MAX : UINT32_MAX;
 }
 
-static void advance(ArmPmu *pmu, unsigned n, uint64_t amount)
+static void advance(ArmPmu *pmu, unsigned n, uint64_t amount, bool el1)
 {
-    uint64_t old = pmu->counter[n], limit = counter_limit(pmu, n);
-    uint64_t new = old + amount;
+    uint64_t new = pmu->counter[n] + amount;
+    uint64_t overflows = n == CYCLE ? new < amount : new >> 32;
 
-    if (n != CYCLE) {
-        new &= UINT32_MAX;
-    }
-    if ((old & limit) > limit - amount) {
+    pmu->counter[n] = new &counter_limit(n);
+    if (overflows) {
         pmu->ovsset |= UINT64_C(1) << bit_of_counter(n);
+        if (n % 2 == 0 && n + 1 < ARM_PMU_COUNTERS && counts(pmu, n + 1, EVENT_CHAIN, el1)) {
+            advance(pmu, n + 1, overflows, el1);
+        }
     }
-    pmu->counter[n] = new;
 }
 
 static void update_interrupt(ArmCpu *cpu)
@@ -76,31 +98,56 @@ static void synchronize(ArmCpu *cpu)
 {
     ArmPmu *pmu = &cpu->pmu;
     uint64_t now = (uint64_t)clock_now_ns(cpu->vcpu.machine);
+    uint64_t instructions = cpu->instructions - pmu->instructions_base;
 
     for (unsigned n = 0; n <= CYCLE; n++) {
-        if (counts_cycles(cpu, n) && now > pmu->base) {
-            advance(pmu, n, now - pmu->base);
+        if (counts(pmu, n, EVENT_CPU_CYCLES, cpu->el1) && now > pmu->base) {
+            advance(pmu, n, now - pmu->base, cpu->el1);
+        } else if (counts(pmu, n, EVENT_INST_RETIRED, cpu->el1) && instructions) {
+            advance(pmu, n, instructions, cpu->el1);
         }
     }
     pmu->base = now;
+    pmu->instructions_base = cpu->instructions;
 }
 
-/* After a change: interrupt, next overflow, and whether levels matter. */
+/* Nanoseconds until a counter of time may overflow, or one of instructions should be looked at. */
+static uint64_t time_to_overflow(const ArmPmu *pmu, unsigned n, bool el1)
+{
+    uint64_t left = counter_limit(n) - pmu->counter[n];
+
+    if (counts(pmu, n, EVENT_CPU_CYCLES, el1)) {
+        return left;
+    }
+    return counts(pmu, n, EVENT_INST_RETIRED, el1)
+               ? MAX(left / MAX_INSTRUCTIONS_PER_NS, (uint64_t)MIN_LOOK_NS)
+               : UINT64_MAX;
+}
+
+/* Whether an overflow of a counter, or of the one that is chained to it, interrupts. */
+static bool overflow_interrupts(const ArmPmu *pmu, unsigned n)
+{
+    return (pmu->intenset >> bit_of_counter(n) & 1) ||
+           (n % 2 == 0 && n + 1 < ARM_PMU_COUNTERS && pmu->intenset >> (n + 1) & 1);
+}
+
+/* After a change: interrupt, next overflow, and what the rest of the processor has to tell us. */
 static void settle(ArmCpu *cpu)
 {
     ArmPmu *pmu = &cpu->pmu;
     uint64_t nearest = UINT64_MAX;
 
-    pmu->filtered = false;
+    pmu->filtered = pmu->counts_exceptions = false;
+    pmu->counts_instructions[0] = pmu->counts_instructions[1] = false;
     for (unsigned n = 0; n <= CYCLE; n++) {
-        if (pmu->cntenset >> bit_of_counter(n) & 1 && pmu->type[n] & (TYPE_P | TYPE_U)) {
-            pmu->filtered = true;
+        pmu->filtered |= is_enabled(pmu, n) && pmu->type[n] & (TYPE_P | TYPE_U);
+        for (unsigned el = 0; el < 2; el++) {
+            pmu->counts_instructions[el] |= counts(pmu, n, EVENT_INST_RETIRED, el);
+            pmu->counts_exceptions |=
+                counts(pmu, n, EVENT_EXC_TAKEN, el) || counts(pmu, n, EVENT_EXC_RETURN, el);
         }
-        if (counts_cycles(cpu, n) && pmu->intenset >> bit_of_counter(n) & 1) {
-            uint64_t limit = counter_limit(pmu, n);
-            uint64_t left = limit - (pmu->counter[n] & limit);
-
-            nearest = MIN(nearest, left);
+        if (overflow_interrupts(pmu, n)) {
+            nearest = MIN(nearest, time_to_overflow(pmu, n, cpu->el1));
         }
     }
     update_interrupt(cpu);
@@ -119,6 +166,19 @@ void arm_pmu_level_change_begin(ArmCpu *cpu)
 void arm_pmu_level_change_end(ArmCpu *cpu)
 {
     settle(cpu);
+}
+
+void arm_pmu_count_exception(ArmCpu *cpu, bool is_return)
+{
+    ArmPmu *pmu = &cpu->pmu;
+    unsigned event = is_return ? EVENT_EXC_RETURN : EVENT_EXC_TAKEN;
+
+    for (unsigned n = 0; n < ARM_PMU_COUNTERS; n++) {
+        if (counts(pmu, n, event, cpu->el1)) {
+            advance(pmu, n, 1, cpu->el1);
+        }
+    }
+    update_interrupt(cpu);
 }
 
 static void overflow_on_cpu(Vcpu *vcpu, void *opaque)
@@ -147,7 +207,9 @@ void arm_pmu_reset(ArmCpu *cpu)
     memset(pmu->counter, 0, sizeof pmu->counter);
     memset(pmu->type, 0, sizeof pmu->type);
     pmu->base = (uint64_t)clock_now_ns(cpu->vcpu.machine);
-    pmu->filtered = false;
+    pmu->instructions_base = cpu->instructions = 0;
+    pmu->filtered = pmu->counts_exceptions = false;
+    pmu->counts_instructions[0] = pmu->counts_instructions[1] = false;
     pmu->pmcr = PMCR_LC;
     pmu->cntenset = pmu->ovsset = pmu->intenset = pmu->selr = pmu->userenr = 0;
     timer_cancel(&pmu->timer);
@@ -210,7 +272,7 @@ static uint64_t read_pmu(ArmCpu *cpu, const ArmSysreg *reg)
     case R_SELR:
         return pmu->selr;
     case R_CEID0:
-        return 1 << EVENT_SW_INCR | 1 << EVENT_CPU_CYCLES;
+        return EVENTS;
     case R_USERENR:
         return pmu->userenr;
     case R_INTENSET:
@@ -237,7 +299,7 @@ static void write_pmcr(ArmPmu *pmu, uint64_t value)
     if (value & PMCR_P) {
         memset(pmu->counter, 0, ARM_PMU_COUNTERS * sizeof pmu->counter[0]);
     }
-    pmu->pmcr = value & (PMCR_E | PMCR_D | PMCR_X | PMCR_DP | PMCR_LC);
+    pmu->pmcr = (value & (PMCR_E | PMCR_X | PMCR_DP)) | PMCR_LC;
 }
 
 static void write_counter(ArmPmu *pmu, unsigned index, uint64_t value)
@@ -250,7 +312,7 @@ static void write_counter(ArmPmu *pmu, unsigned index, uint64_t value)
     if (!is_type(index)) {
         pmu->counter[n] = n == CYCLE ? value : (uint32_t)value;
     } else {
-        pmu->type[n] = value & (TYPE_P | TYPE_U | (n == CYCLE ? 0 : 0xffff));
+        pmu->type[n] = value & (TYPE_P | TYPE_U | (n == CYCLE ? 0 : EVENT_MASK));
     }
 }
 
@@ -259,10 +321,8 @@ static void increment(ArmCpu *cpu, uint64_t counters)
     ArmPmu *pmu = &cpu->pmu;
 
     for (unsigned n = 0; n < ARM_PMU_COUNTERS; n++) {
-        if (counters >> n & 1 && pmu->pmcr & PMCR_E && pmu->cntenset >> n & 1 &&
-            (pmu->type[n] & 0xffff) == EVENT_SW_INCR &&
-            !(pmu->type[n] & (cpu->el1 ? TYPE_P : TYPE_U))) {
-            advance(pmu, n, 1);
+        if (counters >> n & 1 && counts(pmu, n, EVENT_SW_INCR, cpu->el1)) {
+            advance(pmu, n, 1, cpu->el1);
         }
     }
 }
@@ -308,6 +368,9 @@ static void write_pmu(ArmCpu *cpu, const ArmSysreg *reg, uint64_t value)
         break;
     }
     settle(cpu);
+    if (reg->access & ARM_SYSREG_MODE) {
+        arm_update_mode(cpu);
+    }
 }
 
 static bool allowed(ArmCpu *cpu, const ArmSysreg *reg, bool write)
@@ -332,38 +395,40 @@ static bool allowed(ArmCpu *cpu, const ArmSysreg *reg, bool write)
 }
 
 /* clang-format off */
+/* Writes may begin or end the counting of instructions; reads need all that have been counted. */
+#define EXACT (ARM_SYSREG_MODE | ARM_SYSREG_FAULTS)
 #define PMU(crm, op2, text, rights, number)                                                        \
     { ARM_SYSREG(3, 3, 9, crm, op2), text, rights, .read = read_pmu, .write = write_pmu,           \
       .el0_allowed = allowed, .index = number, .feature = FEAT_PMU + 1 }
 #define COUNTER(n)                                                                                 \
-    { ARM_SYSREG(3, 3, 14, 8, n), "pmevcntr" #n "_el0", ARM_ALL_RW, .read = read_pmu,              \
+    { ARM_SYSREG(3, 3, 14, 8, n), "pmevcntr" #n "_el0", ARM_ALL_RW | EXACT, .read = read_pmu,      \
       .write = write_pmu, .el0_allowed = allowed, .index = R_EVCNTR + n,                           \
       .feature = FEAT_PMU + 1 },                                                                   \
-    { ARM_SYSREG(3, 3, 14, 12, n), "pmevtyper" #n "_el0", ARM_ALL_RW, .read = read_pmu,            \
+    { ARM_SYSREG(3, 3, 14, 12, n), "pmevtyper" #n "_el0", ARM_ALL_RW | EXACT, .read = read_pmu,    \
       .write = write_pmu, .el0_allowed = allowed, .index = R_EVTYPER + n,                          \
       .feature = FEAT_PMU + 1 }
 
 const ArmSysreg arm_sysregs_pmu[] = {
-    PMU(12, 0, "pmcr_el0", ARM_ALL_RW, R_PMCR),
-    PMU(12, 1, "pmcntenset_el0", ARM_ALL_RW, R_CNTENSET),
-    PMU(12, 2, "pmcntenclr_el0", ARM_ALL_RW, R_CNTENCLR),
-    PMU(12, 3, "pmovsclr_el0", ARM_ALL_RW, R_OVSCLR),
+    PMU(12, 0, "pmcr_el0", ARM_ALL_RW | EXACT, R_PMCR),
+    PMU(12, 1, "pmcntenset_el0", ARM_ALL_RW | EXACT, R_CNTENSET),
+    PMU(12, 2, "pmcntenclr_el0", ARM_ALL_RW | EXACT, R_CNTENCLR),
+    PMU(12, 3, "pmovsclr_el0", ARM_ALL_RW | EXACT, R_OVSCLR),
     PMU(12, 4, "pmswinc_el0", ARM_EL0_W | ARM_EL1_W, R_SWINC),
     PMU(12, 5, "pmselr_el0", ARM_ALL_RW, R_SELR),
     PMU(12, 6, "pmceid0_el0", ARM_ALL_R, R_CEID0),
     { ARM_SYSREG(3, 3, 9, 12, 7), "pmceid1_el0", ARM_ALL_R, .el0_allowed = allowed,
       .index = R_CEID0, .feature = FEAT_PMU + 1 },
-    PMU(13, 0, "pmccntr_el0", ARM_ALL_RW, R_CCNTR),
-    PMU(13, 1, "pmxevtyper_el0", ARM_ALL_RW, R_XEVTYPER),
-    PMU(13, 2, "pmxevcntr_el0", ARM_ALL_RW, R_XEVCNTR),
+    PMU(13, 0, "pmccntr_el0", ARM_ALL_RW | EXACT, R_CCNTR),
+    PMU(13, 1, "pmxevtyper_el0", ARM_ALL_RW | EXACT, R_XEVTYPER),
+    PMU(13, 2, "pmxevcntr_el0", ARM_ALL_RW | EXACT, R_XEVCNTR),
     PMU(14, 0, "pmuserenr_el0", ARM_EL0_R | ARM_EL1_RW, R_USERENR),
-    PMU(14, 3, "pmovsset_el0", ARM_ALL_RW, R_OVSSET),
-    { ARM_SYSREG(3, 0, 9, 14, 1), "pmintenset_el1", ARM_EL1_RW, .read = read_pmu,
+    PMU(14, 3, "pmovsset_el0", ARM_ALL_RW | EXACT, R_OVSSET),
+    { ARM_SYSREG(3, 0, 9, 14, 1), "pmintenset_el1", ARM_EL1_RW | EXACT, .read = read_pmu,
       .write = write_pmu, .index = R_INTENSET, .feature = FEAT_PMU + 1 },
-    { ARM_SYSREG(3, 0, 9, 14, 2), "pmintenclr_el1", ARM_EL1_RW, .read = read_pmu,
+    { ARM_SYSREG(3, 0, 9, 14, 2), "pmintenclr_el1", ARM_EL1_RW | EXACT, .read = read_pmu,
       .write = write_pmu, .index = R_INTENCLR, .feature = FEAT_PMU + 1 },
     COUNTER(0), COUNTER(1), COUNTER(2), COUNTER(3), COUNTER(4), COUNTER(5),
-    { ARM_SYSREG(3, 3, 14, 15, 7), "pmccfiltr_el0", ARM_ALL_RW, .read = read_pmu,
+    { ARM_SYSREG(3, 3, 14, 15, 7), "pmccfiltr_el0", ARM_ALL_RW | EXACT, .read = read_pmu,
       .write = write_pmu, .el0_allowed = allowed, .index = R_CCFILTR, .feature = FEAT_PMU + 1 },
     { 0 },
 };

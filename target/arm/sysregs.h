@@ -99,5 +99,7 @@ void arm_pmu_reset(ArmCpu *cpu);
 /* Around a change of exception level while pmu.filtered. */
 void arm_pmu_level_change_begin(ArmCpu *cpu);
 void arm_pmu_level_change_end(ArmCpu *cpu);
+/* An exception is about to be taken from, or an exception return to leave, the current level. */
+void arm_pmu_count_exception(ArmCpu *cpu, bool is_return);
 
 #endif

@@ -112,6 +112,20 @@ static const TcgHelper step_done = {
 };
 TCG_HELPER(step_done);
 
+/* With ARM_MODE_COUNT: so many instructions of the unit have been executed. */
+static void set_retired(A64Translator *t, unsigned count)
+{
+    if (t->mode & ARM_MODE_COUNT) {
+        a64_set_var(t, ARM_VAR_INSTRUCTIONS, IR_I64,
+                    a64_op2i(t, IR_OP_add, IR_I64, t->instructions, count));
+    }
+}
+
+void a64_note_retired(A64Translator *t)
+{
+    set_retired(t, t->retired + 1);
+}
+
 static IrRef page_pc(A64Translator *t, int64_t page_offset)
 {
     return a64_op(t, (IrOp){ .opcode = IR_OP_pc, .type = IR_I64, .imm = page_offset });
@@ -119,6 +133,7 @@ static IrRef page_pc(A64Translator *t, int64_t page_offset)
 
 void a64_dispatch_env(A64Translator *t)
 {
+    a64_note_retired(t);
     a64_op(t, (IrOp){ .opcode = IR_OP_dispatch_env });
     t->ended = true;
 }
@@ -136,6 +151,7 @@ void a64_goto(A64Translator *t, int64_t page_offset)
         finish_step(t, page_pc(t, page_offset));
         return;
     }
+    a64_note_retired(t);
     a64_op(t, (IrOp){ .opcode = IR_OP_goto, .imm = page_offset });
     t->ended = true;
 }
@@ -151,6 +167,7 @@ void a64_exit_if(A64Translator *t, IrCond cond, IrRef flags, int64_t page_offset
                                          .args = { flags, taken, next } }));
         return;
     }
+    a64_note_retired(t);
     a64_op(t, (IrOp){ .opcode = IR_OP_exit_if,
                       .cond = (uint8_t)cond,
                       .args = { flags },
@@ -164,6 +181,7 @@ void a64_goto_indirect(A64Translator *t, IrRef target, unsigned kind, unsigned j
         finish_step(t, target);
         return;
     }
+    a64_note_retired(t);
     a64_op(t, (IrOp){ .opcode = IR_OP_goto_ind,
                       .sub = (uint8_t)kind,
                       .args = { target },
@@ -177,6 +195,7 @@ void a64_dispatch_next(A64Translator *t)
         finish_step(t, page_pc(t, t->offset + 4));
         return;
     }
+    a64_note_retired(t);
     a64_op(t, (IrOp){ .opcode = IR_OP_dispatch, .imm = t->offset + 4 });
     t->ended = true;
 }
@@ -238,6 +257,7 @@ void a64_translate_instruction(A64Translator *t)
     const A64Instruction *instruction;
 
     a64_op(t, (IrOp){ .opcode = IR_OP_insn, .imm = t->offset, .aux = t->insn });
+    set_retired(t, t->retired);
     if (t->mode & ARM_MODE_BREAKPOINTS) {
         a64_call(t, &check_breakpoint, 0, 0, 0, 0);
     }
@@ -258,8 +278,12 @@ void arm_a64_translate(IrUnit *unit, TcgState *env, const uint8_t *page, uint16_
     if (mode & ARM_MODE_STEP) {
         max_insns = 1;
     }
+    if (mode & ARM_MODE_COUNT) {
+        t.instructions = a64_get_var(&t, ARM_VAR_INSTRUCTIONS, IR_I64);
+    }
     unit->insn_count = 0;
     for (;;) {
+        t.retired = unit->insn_count;
         t.insn = load_le32(page + t.offset);
         a64_translate_instruction(&t);
         unit->insn_count++;
