@@ -23,14 +23,13 @@ struct Coroutine {
 
 struct AsyncContext {
     pthread_mutex_t lock;
-    int event_fd; /* readable: look for finished work */
+    int event_fd; /* readable: look for finished work; the driver's source polls it */
 
     /* Below: under lock. */
     Coroutine *ready_head, **ready_tail;
     Coroutine *pool;
     unsigned pool_size;
-    unsigned live; /* coroutines that have not finished */
-    AsyncCompletion *completed_head, **completed_tail;
+    unsigned live;     /* coroutines that have not finished */
     GSequence *timers; /* AsyncTimer by deadline */
     unsigned plugs;
     bool driving;               /* a waiting thread polls event_fd */
@@ -40,8 +39,9 @@ struct AsyncContext {
     IoRing *ring;
     bool ring_failed;
 
-    GMainContext *main_context;
-    GSource *source;
+    AsyncHome *home;   /* the default one, which lives as long as the context */
+    GList *homes;      /* AsyncHome, the default one first */
+    AsyncHome *driver; /* whose source also runs coroutines */
 };
 
 void async_signal(AsyncContext *context);

@@ -18,11 +18,18 @@ typedef struct {
     Coroutine *coroutine;
 } AsyncTimer;
 
-typedef struct {
-    GSource source;
+struct AsyncHome {
+    GSource source; /* must stay first; the home is freed with it */
     AsyncContext *context;
-    gpointer tag;
-} AsyncSource;
+    GMainContext *main_context;
+    void (*enter)(void *opaque);
+    void (*leave)(void *opaque);
+    void *opaque;
+    unsigned references;
+    int event_fd;             /* readable: completions are waiting */
+    gpointer tag, driver_tag; /* of the context's event_fd, NULL unless it is the driver */
+    AsyncCompletion *completed_head, **completed_tail; /* under the context's lock */
+};
 
 static __thread Coroutine *current_coroutine;
 
@@ -128,9 +135,11 @@ void async_signal(AsyncContext *context)
 
 void async_complete(AsyncContext *context, AsyncCompletion *completion)
 {
+    AsyncHome *home = completion->home ? completion->home : context->home;
+
     completion->next = NULL;
-    *context->completed_tail = completion;
-    context->completed_tail = &completion->next;
+    *home->completed_tail = completion;
+    home->completed_tail = &completion->next;
 }
 
 /* Timers. */
@@ -223,8 +232,12 @@ void async_lock(AsyncContext *context)
 void async_unlock(AsyncContext *context)
 {
     async_run(context);
-    if (context->completed_head) {
-        async_signal(context);
+    for (GList *link = context->homes; link; link = link->next) {
+        AsyncHome *home = link->data;
+
+        if (home->completed_head) {
+            eventfd_write(home->event_fd, 1);
+        }
     }
     if (context->waiters) {
         pthread_cond_broadcast(&context->driver_left);
@@ -306,34 +319,64 @@ void async_run_sync(AsyncContext *context, CoroutineFunction *function, void *op
     async_unlock(context);
 }
 
-/* Delivers what is complete. [lock held; released while delivering] */
-static void async_deliver(AsyncContext *context)
+static AsyncCompletion *take_all(AsyncHome *home)
 {
-    while (context->completed_head) {
-        AsyncCompletion *list = context->completed_head;
+    AsyncCompletion *list = home->completed_head;
 
-        context->completed_head = NULL;
-        context->completed_tail = &context->completed_head;
+    home->completed_head = NULL;
+    home->completed_tail = &home->completed_head;
+    return list;
+}
+
+static void deliver_list(AsyncCompletion *list)
+{
+    while (list) {
+        AsyncCompletion *completion = list;
+
+        list = completion->next;
+        completion->deliver(completion);
+    }
+}
+
+/*
+ * Delivers what is complete. A foreign home's are taken by its own thread only after enter, so that
+ * a thread which holds the lock that enter takes can always deliver them itself. [lock held; released
+ * while delivering]
+ */
+static void async_deliver(AsyncHome *home, bool own_thread)
+{
+    AsyncContext *context = home->context;
+    bool entered = own_thread && home->enter;
+
+    while (home->completed_head) {
+        AsyncCompletion *list;
+
+        if (entered) {
+            pthread_mutex_unlock(&context->lock);
+            home->enter(home->opaque);
+            pthread_mutex_lock(&context->lock);
+        }
+        list = take_all(home);
         pthread_mutex_unlock(&context->lock);
-        while (list) {
-            AsyncCompletion *completion = list;
-
-            list = completion->next;
-            completion->deliver(completion);
+        deliver_list(list);
+        if (entered) {
+            home->leave(home->opaque);
         }
         pthread_mutex_lock(&context->lock);
     }
 }
 
-AsyncCompletion *async_take_completed(AsyncContext *context,
+AsyncCompletion *async_take_completed(AsyncContext *context, AsyncHome *home,
                                       bool (*wanted)(AsyncCompletion *completion, void *opaque),
                                       void *opaque)
 {
     AsyncCompletion *taken = NULL, **taken_tail = &taken;
-    AsyncCompletion **link = &context->completed_head;
+    AsyncCompletion **link;
 
+    home = home ? home : context->home;
     async_run(context);
-    context->completed_tail = &context->completed_head;
+    link = &home->completed_head;
+    home->completed_tail = link;
     while (*link) {
         AsyncCompletion *completion = *link;
 
@@ -344,10 +387,17 @@ AsyncCompletion *async_take_completed(AsyncContext *context,
             taken_tail = &completion->next;
         } else {
             link = &completion->next;
-            context->completed_tail = link;
+            home->completed_tail = link;
         }
     }
     return taken;
+}
+
+static void deliver_everywhere(AsyncContext *context)
+{
+    for (GList *link = context->homes; link; link = link->next) {
+        async_deliver(link->data, false);
+    }
 }
 
 void async_poll_until(AsyncContext *context, bool (*condition)(void *opaque), void *opaque)
@@ -356,7 +406,7 @@ void async_poll_until(AsyncContext *context, bool (*condition)(void *opaque), vo
     pthread_mutex_lock(&context->lock);
     for (;;) {
         async_run(context);
-        async_deliver(context);
+        deliver_everywhere(context);
         if (condition(opaque)) {
             break;
         }
@@ -367,78 +417,176 @@ void async_poll_until(AsyncContext *context, bool (*condition)(void *opaque), vo
     async_unlock(context);
 }
 
-/* The source in the main context. */
+/* Homes: a source in each main context. */
 
-static gboolean async_source_prepare(GSource *source, gint *timeout_ms)
+static gboolean home_prepare(GSource *source, gint *timeout_ms)
 {
-    AsyncContext *context = ((AsyncSource *)source)->context;
+    AsyncHome *home = (AsyncHome *)source;
+    AsyncContext *context = home->context;
     int64_t deadline_us;
 
     pthread_mutex_lock(&context->lock);
-    deadline_us = async_next_deadline_us(context);
+    deadline_us = context->driver == home ? async_next_deadline_us(context) : -1;
     pthread_mutex_unlock(&context->lock);
     g_source_set_ready_time(source, deadline_us);
     *timeout_ms = -1;
     return FALSE;
 }
 
-static gboolean async_source_check(GSource *source)
+static gboolean home_check(GSource *source)
 {
-    AsyncSource *self = (AsyncSource *)source;
+    AsyncHome *home = (AsyncHome *)source;
     int64_t ready_us = g_source_get_ready_time(source);
+    gpointer driver_tag = home->driver_tag;
 
-    return (g_source_query_unix_fd(source, self->tag) & G_IO_IN) ||
+    return (g_source_query_unix_fd(source, home->tag) & G_IO_IN) ||
+           (driver_tag && (g_source_query_unix_fd(source, driver_tag) & G_IO_IN)) ||
            (ready_us >= 0 && g_source_get_time(source) >= ready_us);
 }
 
-static gboolean async_source_dispatch(GSource *source, GSourceFunc callback, gpointer opaque)
+static gboolean home_dispatch(GSource *source, GSourceFunc callback, gpointer opaque)
 {
-    AsyncContext *context = ((AsyncSource *)source)->context;
+    AsyncHome *home = (AsyncHome *)source;
+    AsyncContext *context = home->context;
     eventfd_t value;
 
     pthread_mutex_lock(&context->lock);
-    eventfd_read(context->event_fd, &value);
+    eventfd_read(home->event_fd, &value);
+    if (context->driver == home) {
+        eventfd_read(context->event_fd, &value);
+    }
     async_run(context);
-    async_deliver(context);
+    async_deliver(home, true);
     async_unlock(context);
     return G_SOURCE_CONTINUE;
 }
 
+static void home_finalize(GSource *source)
+{
+    close(((AsyncHome *)source)->event_fd);
+}
+
+static int new_event_fd(void)
+{
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    if (fd < 0) {
+        g_error("eventfd: %s", g_strerror(errno));
+    }
+    return fd;
+}
+
+static AsyncHome *home_new(AsyncContext *context, GMainContext *main_context)
+{
+    static GSourceFuncs functions = { .prepare = home_prepare,
+                                      .check = home_check,
+                                      .dispatch = home_dispatch,
+                                      .finalize = home_finalize };
+    AsyncHome *home = (AsyncHome *)g_source_new(&functions, sizeof *home);
+
+    home->context = context;
+    home->main_context = main_context;
+    home->references = 1;
+    home->event_fd = new_event_fd();
+    home->completed_tail = &home->completed_head;
+    home->tag = g_source_add_unix_fd(&home->source, home->event_fd, G_IO_IN);
+    g_source_set_can_recurse(&home->source, TRUE);
+    g_source_set_name(&home->source, "block");
+    return home;
+}
+
+/* The first home that is not the default one drives, so that its work leaves the main loop alone. */
+static void choose_driver(AsyncContext *context)
+{
+    AsyncHome *old = context->driver;
+    AsyncHome *driver = context->homes->next ? context->homes->next->data : context->home;
+
+    if (driver == old) {
+        return;
+    }
+    /* Only the default home, in its own thread, ever stops to drive and lives on. */
+    if (old) {
+        g_source_remove_unix_fd(&old->source, old->driver_tag);
+        old->driver_tag = NULL;
+    }
+    context->driver = driver;
+    driver->driver_tag = g_source_add_unix_fd(&driver->source, context->event_fd, G_IO_IN);
+    async_signal(context);
+}
+
+AsyncHome *async_home_get(AsyncContext *context, GMainContext *main_context,
+                          void (*enter)(void *opaque), void (*leave)(void *opaque), void *opaque)
+{
+    AsyncHome *home = NULL;
+
+    pthread_mutex_lock(&context->lock);
+    for (GList *link = context->homes->next; link && !home; link = link->next) {
+        if (((AsyncHome *)link->data)->main_context == main_context) {
+            home = link->data;
+            home->references++;
+        }
+    }
+    if (!home) {
+        home = home_new(context, main_context);
+        home->enter = enter;
+        home->leave = leave;
+        home->opaque = opaque;
+        context->homes = g_list_append(context->homes, home);
+        g_source_attach(&home->source, main_context);
+        choose_driver(context);
+    }
+    pthread_mutex_unlock(&context->lock);
+    return home;
+}
+
+static void home_free(AsyncHome *home)
+{
+    g_source_destroy(&home->source);
+    g_source_unref(&home->source);
+}
+
+void async_home_unref(AsyncHome *home)
+{
+    AsyncContext *context = home->context;
+
+    pthread_mutex_lock(&context->lock);
+    if (--home->references) {
+        home = NULL;
+    } else {
+        g_assert(!home->completed_head);
+        context->homes = g_list_remove(context->homes, home);
+        context->driver = context->driver == home ? NULL : context->driver;
+        choose_driver(context);
+    }
+    pthread_mutex_unlock(&context->lock);
+    if (home) {
+        home_free(home);
+    }
+}
+
 AsyncContext *async_context_new(GMainContext *main_context)
 {
-    static GSourceFuncs functions = { .prepare = async_source_prepare,
-                                      .check = async_source_check,
-                                      .dispatch = async_source_dispatch };
     AsyncContext *context = g_new0(AsyncContext, 1);
-    AsyncSource *source;
 
     pthread_mutex_init(&context->lock, NULL);
     pthread_cond_init(&context->driver_left, NULL);
-    context->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (context->event_fd < 0) {
-        g_error("eventfd: %s", g_strerror(errno));
-    }
+    context->event_fd = new_event_fd();
     context->ready_tail = &context->ready_head;
-    context->completed_tail = &context->completed_head;
     context->timers = g_sequence_new(NULL);
     context->workers = worker_pool_new(context);
-    context->main_context = main_context;
-
-    source = (AsyncSource *)g_source_new(&functions, sizeof *source);
-    source->context = context;
-    source->tag = g_source_add_unix_fd(&source->source, context->event_fd, G_IO_IN);
-    g_source_set_can_recurse(&source->source, TRUE);
-    g_source_set_name(&source->source, "block");
-    g_source_attach(&source->source, main_context);
-    context->source = &source->source;
+    context->home = home_new(context, main_context);
+    context->homes = g_list_append(NULL, context->home);
+    g_source_attach(&context->home->source, main_context);
+    choose_driver(context);
     return context;
 }
 
 void async_context_free(AsyncContext *context)
 {
     g_assert(!context->live);
-    g_source_destroy(context->source);
-    g_source_unref(context->source);
+    g_assert(!context->homes->next);
+    home_free(context->home);
+    g_list_free(context->homes);
     worker_pool_free(context->workers);
     if (context->ring) {
         io_ring_free(context->ring);

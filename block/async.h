@@ -19,11 +19,13 @@
 
 typedef struct AsyncContext AsyncContext;
 typedef struct Coroutine Coroutine;
+typedef struct AsyncHome AsyncHome;
 typedef void CoroutineFunction(void *opaque);
 
-/* Completions that are delivered in the main context without the context's lock. */
+/* Completions that are delivered in a home's main context without the context's lock. */
 typedef struct AsyncCompletion {
     struct AsyncCompletion *next;
+    AsyncHome *home; /* NULL: the default one */
     void (*deliver)(struct AsyncCompletion *completion);
 } AsyncCompletion;
 
@@ -32,9 +34,19 @@ AsyncContext *async_context_new(GMainContext *main_context);
 /* No coroutine may be left. */
 void async_context_free(AsyncContext *context);
 
+/*
+ * A main context, other than the one the asynchronous context was made with, whose thread delivers
+ * completions: between enter and leave, for all that are there (they take the lock that the
+ * receivers need). The first one that exists also runs the coroutines. References are counted by
+ * main context. unref: no completion for it may be outstanding. [both: the default main context's thread]
+ */
+AsyncHome *async_home_get(AsyncContext *context, GMainContext *main_context,
+                          void (*enter)(void *opaque), void (*leave)(void *opaque), void *opaque);
+void async_home_unref(AsyncHome *home);
+
 /* [any thread, not in a coroutine] The lock is not recursive. */
 void async_lock(AsyncContext *context);
-/* Runs what is ready, then unlocks and signals the main context if completions are waiting. */
+/* Runs what is ready, then unlocks and signals the homes whose completions are waiting. */
 void async_unlock(AsyncContext *context);
 /* With plugs held, submissions to the kernel are collected. [lock held] */
 void async_plug(AsyncContext *context);
@@ -47,14 +59,14 @@ void async_run_sync(AsyncContext *context, CoroutineFunction *function, void *op
 /* [lock held] */
 void async_complete(AsyncContext *context, AsyncCompletion *completion);
 /*
- * Runs coroutines, then removes and returns the completions that wanted(opaque) picks, in order, for
- * the caller to deliver after unlocking. [lock held]
+ * Runs coroutines, then removes and returns the completions of a home (NULL: the default one) that
+ * wanted(opaque) picks, in order, for the caller to deliver after unlocking. [lock held]
  */
-AsyncCompletion *async_take_completed(AsyncContext *context,
+AsyncCompletion *async_take_completed(AsyncContext *context, AsyncHome *home,
                                       bool (*wanted)(AsyncCompletion *completion, void *opaque),
                                       void *opaque);
 /*
- * Runs coroutines and delivers completions until condition(opaque) is true. condition is called
+ * Runs coroutines and delivers completions, those of other homes, too, until condition(opaque) is true. condition is called
  * with the lock held. [main context's thread]
  */
 void async_poll_until(AsyncContext *context, bool (*condition)(void *opaque), void *opaque);

@@ -113,7 +113,7 @@ static void request_deliver(AsyncCompletion *completion)
     BlockBackend *block = request->block;
 
     request->done(request->opaque, request->result);
-    __atomic_fetch_sub(&block->in_flight, 1, __ATOMIC_RELEASE);
+    __atomic_fetch_sub(&block->in_flight, 1, __ATOMIC_SEQ_CST);
     g_slice_free(BlockRequest, request);
 }
 
@@ -132,6 +132,7 @@ static void request_submit(BlockBackend *block, RequestKind kind, uint64_t offse
     BlockRequest *request = g_slice_new0(BlockRequest);
 
     request->completion.deliver = request_deliver;
+    request->completion.home = block->home;
     request->block = block;
     request->kind = kind;
     request->flags = flags;
@@ -212,13 +213,45 @@ void block_deliver(BlockBackend *block)
     AsyncCompletion *list;
 
     async_lock(block->context);
-    list = async_take_completed(block->context, is_completion_of, block);
+    list = async_take_completed(block->context, block->home, is_completion_of, block);
     async_unlock(block->context);
+    if (!list) {
+        return;
+    }
     while (list) {
         AsyncCompletion *completion = list;
 
         list = completion->next;
         completion->deliver(completion);
+    }
+    if (__atomic_load_n(&block->hurry, __ATOMIC_SEQ_CST)) {
+        async_lock(block->context); /* a drain sleeps: let it look again */
+        async_unlock(block->context);
+    }
+}
+
+void block_hold(BlockBackend *block)
+{
+    __atomic_fetch_add(&block->in_flight, 1, __ATOMIC_RELAXED);
+}
+
+void block_release(BlockBackend *block)
+{
+    AsyncContext *context = block->context; /* who drains may close the backend at once */
+
+    async_lock(context);
+    __atomic_fetch_sub(&block->in_flight, 1, __ATOMIC_RELEASE);
+    async_unlock(context);
+}
+
+void block_set_context(BlockBackend *block, GMainContext *context, void (*enter)(void *opaque),
+                       void (*leave)(void *opaque), void *opaque)
+{
+    AsyncHome *old = block->home;
+
+    block->home = context ? async_home_get(block->context, context, enter, leave, opaque) : NULL;
+    if (old) {
+        async_home_unref(old);
     }
 }
 
@@ -229,7 +262,7 @@ static bool backend_is_idle(void *opaque)
 
 void block_drain(BlockBackend *block)
 {
-    __atomic_fetch_add(&block->hurry, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&block->hurry, 1, __ATOMIC_SEQ_CST);
     async_poll_until(block->context, backend_is_idle, block);
     __atomic_fetch_sub(&block->hurry, 1, __ATOMIC_RELAXED);
 }
@@ -346,6 +379,7 @@ void block_close(BlockBackend *block)
     if (--block->attached) {
         return;
     }
+    block_set_context(block, NULL, NULL, NULL, NULL);
     async_run_sync(block->context, close_entry, block);
     g_free(block->id);
     g_free(block);

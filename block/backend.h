@@ -10,6 +10,7 @@
 struct BlockBackend {
     BlockGraph *graph;
     AsyncContext *context;
+    AsyncHome *home; /* where completions are delivered; NULL: the main context */
     char *id;
     BlockChild *root;
     unsigned attached; /* devices beside the creator; each closes once */

@@ -89,6 +89,15 @@ void block_unplug(BlockBackend *block);
  * host's page cache answered, say), instead of leaving them to the main context.
  */
 void block_deliver(BlockBackend *block);
+/*
+ * Completions run in context's thread from now on, many at a time between enter and leave, which take
+ * and give up the lock that the receivers need; NULL: in the main context. No request is in flight.
+ */
+void block_set_context(BlockBackend *block, GMainContext *context, void (*enter)(void *opaque),
+                       void (*leave)(void *opaque), void *opaque);
+/* Between these a drain waits: requests that the caller has taken are about to be submitted. */
+void block_hold(BlockBackend *block);
+void block_release(BlockBackend *block);
 /* Waits until all requests are complete, running completions. Main loop's thread. */
 void block_drain(BlockBackend *block);
 

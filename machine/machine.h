@@ -26,11 +26,11 @@ typedef enum {
     STOP_GUEST_POWEROFF, /* PSCI SYSTEM_OFF, ACPI */
     STOP_GUEST_RESET,    /* with -no-reboot */
     STOP_GUEST_PANIC,
-    STOP_DEBUG,          /* breakpoint */
-    STOP_IO_ERROR,       /* werror=stop */
-    STOP_USER_QUIT,      /* Ctrl-A x, monitor quit, window closed */
-    STOP_SIGNAL,         /* SIGINT, SIGTERM, SIGHUP */
-    STOP_ERROR,          /* we cannot go on; the detail says why */
+    STOP_DEBUG,     /* breakpoint */
+    STOP_IO_ERROR,  /* werror=stop */
+    STOP_USER_QUIT, /* Ctrl-A x, monitor quit, window closed */
+    STOP_SIGNAL,    /* SIGINT, SIGTERM, SIGHUP */
+    STOP_ERROR,     /* we cannot go on; the detail says why */
 } StopReason;
 
 /* Names as QMP's RunState and ShutdownCause spell them. */
@@ -47,35 +47,35 @@ typedef struct {
 typedef struct {
     const Target *target;
     const Board *board;
-    GHashTable *board_options;    /* -M a=b */
+    GHashTable *board_options; /* -M a=b */
     const CpuModel *cpu_model;
-    GHashTable *cpu_options;      /* feature -> value */
+    GHashTable *cpu_options; /* feature -> value */
     uint64_t ram_bytes;
     unsigned vcpus, sockets, cores, threads;
     char *kernel, *initrd, *append, *dtb, *bios;
     char *name, *uuid;
-    GPtrArray *fw_cfg_files;      /* FwCfgFile *, with -fw_cfg; NULL when there are none */
+    GPtrArray *fw_cfg_files; /* FwCfgFile *, with -fw_cfg; NULL when there are none */
     bool no_reboot, no_shutdown, start_paused, no_defaults, snapshot;
-    int escape_character;         /* -echr; 0: Ctrl-A */
+    int escape_character; /* -echr; 0: Ctrl-A */
     PanicAction panic_action;
-    GHashTable *boot_options;     /* -boot: order, once, menu, splash-time, strict … or NULL */
-    char *memory_backend;         /* -M memory-backend=ID or NULL */
+    GHashTable *boot_options; /* -boot: order, once, menu, splash-time, strict … or NULL */
+    char *memory_backend;     /* -M memory-backend=ID or NULL */
     /* -rtc */
-    int64_t rtc_base_s;           /* INT64_MIN: host's now */
+    int64_t rtc_base_s; /* INT64_MIN: host's now */
     bool rtc_local, rtc_virtual;
 } MachineConfig;
 
 struct Machine {
     MachineConfig config;
     const Board *board;
-    void *board_state;            /* board->instance_size bytes; first member a Device: the root */
-    Device *root;                 /* "/machine" */
-    GPtrArray *vcpus;             /* Vcpu *; fixed after build */
-    MemoryRegion *system_memory;  /* root container, 64 bit */
-    AddressSpace memory_space;    /* guest physical as vCPUs and DMA see it */
-    AddressSpace *io_space;       /* x86 ports or NULL */
+    void *board_state;           /* board->instance_size bytes; first member a Device: the root */
+    Device *root;                /* "/machine" */
+    GPtrArray *vcpus;            /* Vcpu *; fixed after build */
+    MemoryRegion *system_memory; /* root container, 64 bit */
+    AddressSpace memory_space;   /* guest physical as vCPUs and DMA see it */
+    AddressSpace *io_space;      /* x86 ports or NULL */
     struct BlockGraph *block_graph; /* of all drives; made and freed by main */
-    MemoryRegion ram;             /* main RAM, of config.ram_bytes */
+    MemoryRegion ram;               /* main RAM, of config.ram_bytes */
     const struct Accelerator *accelerator;
     void *accel_state;
     struct MachinePrivate *private; /* machine/private.h */
@@ -173,6 +173,7 @@ void machine_set_pflash(Machine *machine, unsigned unit, BlockBackend *drive);
 typedef struct Object Object;
 Object *machine_find_object(Machine *machine, const char *id);
 void machine_add_object(Machine *machine, Object *object);
+GPtrArray *machine_objects(Machine *machine);
 
 /* -global DRIVER.PROPERTY=VALUE: device_create applies it. machine_unused_global: NULL when all hit. */
 void machine_add_global(Machine *machine, const char *driver, const char *property,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The objects of -object: random sources, memory back ends, I/O threads. */
+/* The objects of -object: random sources, memory back ends. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -213,10 +213,3 @@ static const ObjectType memory_backend_file_type = {
     .memory = memory_backend_file,
 };
 OBJECT_TYPE(memory_backend_file_type);
-
-static const ObjectType iothread_type = {
-    .name = "iothread",
-    .summary = "A name for -device …,iothread=; block I/O has its own threads in any case",
-    .instance_size = sizeof(Object),
-};
-OBJECT_TYPE(iothread_type);

@@ -92,6 +92,11 @@ GPtrArray *machine_chardevs(Machine *machine)
     return machine->private->chardevs.things;
 }
 
+GPtrArray *machine_objects(Machine *machine)
+{
+    return machine->private->objects.things;
+}
+
 GPtrArray *machine_netdevs(Machine *machine)
 {
     return machine->private->netdevs.things;

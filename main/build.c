@@ -92,15 +92,15 @@ static bool create_memory_path(Setup *setup, GError **error)
 static void drain_drives(void *opaque, bool running)
 {
     Machine *machine = opaque;
-    GPtrArray *drives = machine_drives(machine);
+    BlockBackend *drive = NULL;
 
     if (running) {
         return;
     }
     /* Completions take the machine lock, so it is given up while they run. */
     machine_unlock(machine);
-    for (unsigned i = 0; i < drives->len; i++) {
-        block_drain(drives->pdata[i]);
+    while ((drive = block_next(machine->block_graph, drive))) {
+        block_drain(drive);
     }
     machine_lock(machine);
 }

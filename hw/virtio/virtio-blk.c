@@ -3,7 +3,9 @@
  * Virtio block device (Virtio 1.2, 5.2): multi-queue, discard, write zeroes, write-cache switch.
  *
  * Requests go to the block layer as they are taken from the ring, with the guest's own memory as
- * buffers; completions come back on the main loop. Secure erase, zoned devices and lifetime are not
+ * buffers; completions come back on the main loop. With iothread= a kick only wakes that thread: it
+ * takes what is in the rings under the machine lock, submits it without, and completes in batches
+ * under the lock. Secure erase, zoned devices and lifetime are not
  * modelled.
  */
 #include <errno.h>
@@ -11,6 +13,7 @@
 #include "base/error.h"
 #include "block/block.h"
 #include "hw/virtio/virtio.h"
+#include "machine/iothread.h"
 #include "machine/machine.h"
 
 enum {
@@ -75,6 +78,10 @@ typedef struct {
     VirtioDevice virtio;
     Request *held; /* failed under werror=stop: tried again when the machine resumes */
     unsigned in_flight;
+    IoThreadEvent *event; /* NULL: requests are taken where the kick is */
+    uint64_t kicked;      /* bit n: the thread shall look at queue n */
+    bool in_thread;       /* the thread is taking requests: they go to batch */
+    Request *batch, **batch_tail;
     uint8_t writeback; /* set by the driver through CONFIG_WCE */
     bool listening;
     /* Properties. */
@@ -202,13 +209,13 @@ static void complete(void *opaque, int result)
 
 /* Requests. */
 
-static void submit(Request *request)
+/* In an I/O thread without the machine lock. */
+static void submit_now(Request *request)
 {
     VirtioBlk *blk = request->blk;
     VirtioElement *e = request->element;
-    BlockFlags flags = request->flags | (blk->writeback ? 0 : BLOCK_FUA);
+    BlockFlags flags = request->flags;
 
-    blk->in_flight++;
     switch (request->type) {
     case T_IN:
         block_read(blk->drive, request->offset, e->in, e->in_count, complete, request);
@@ -225,6 +232,21 @@ static void submit(Request *request)
     case T_WRITE_ZEROES:
         block_write_zeroes(blk->drive, request->offset, request->bytes, flags, complete, request);
         break;
+    }
+}
+
+static void submit(Request *request)
+{
+    VirtioBlk *blk = request->blk;
+
+    blk->in_flight++;
+    request->flags |= blk->writeback ? 0 : BLOCK_FUA;
+    if (blk->in_thread) {
+        request->next = NULL;
+        *blk->batch_tail = request;
+        blk->batch_tail = &request->next;
+    } else {
+        submit_now(request);
     }
 }
 
@@ -354,10 +376,80 @@ static bool take(VirtQueue *queue, VirtioElement *e)
     return true;
 }
 
+static void kick_thread(VirtioBlk *blk, uint64_t queues)
+{
+    blk->kicked |= queues;
+    if (blk->kicked) {
+        iothread_event_set(blk->event);
+    }
+}
+
+/* Takes what all kicked queues hold; the requests are a list then. */
+static Request *take_kicked(VirtioBlk *blk)
+{
+    uint64_t kicked = blk->kicked;
+    Request *batch;
+
+    blk->kicked = 0;
+    blk->batch_tail = &blk->batch;
+    blk->in_thread = true;
+    while (kicked) {
+        unsigned index = (unsigned)__builtin_ctzll(kicked);
+
+        kicked &= kicked - 1;
+        virtio_kick(&blk->virtio, index);
+    }
+    blk->in_thread = false;
+    batch = blk->batch;
+    blk->batch = NULL;
+    return batch;
+}
+
+/*
+ * In the I/O thread. The hold lets a drain wait for requests that are taken and not yet submitted; it
+ * ends before the lock is taken, because who drains may hold the lock.
+ */
+static void run_in_thread(IoThreadEvent *event, void *opaque)
+{
+    VirtioBlk *blk = opaque;
+    BlockBackend *drive = blk->drive;
+    Request *batch;
+
+    if (!machine_running(virtio_machine(&blk->virtio))) {
+        return; /* on_event kicks again */
+    }
+    batch = take_kicked(blk);
+    if (!batch) {
+        return;
+    }
+    block_hold(drive);
+    iothread_event_unlock(event);
+    block_plug(drive);
+    while (batch) {
+        Request *next = batch->next;
+
+        submit_now(batch);
+        batch = next;
+    }
+    block_unplug(drive);
+    block_release(drive);
+    if (iothread_event_lock(event) && blk->in_flight) {
+        block_deliver(drive);
+    }
+}
+
 static void virtio_blk_kick(VirtQueue *queue)
 {
     VirtioBlk *blk = virtio_blk(queue->virtio);
 
+    if (blk->in_thread) {
+        virtqueue_process(queue, take);
+        return;
+    }
+    if (blk->event) {
+        kick_thread(blk, BIT(queue->index));
+        return;
+    }
     /* One submission to the host for all that the driver has queued. */
     block_plug(blk->drive);
     virtqueue_process(queue, take);
@@ -393,6 +485,9 @@ static void on_event(void *opaque, const char *event, const char *json_data)
         machine_lock(machine);
     }
     retry_held(blk);
+    if (blk->event) {
+        kick_thread(blk, 0);
+    }
     if (!locked) {
         machine_unlock(machine);
     }
@@ -540,6 +635,33 @@ static bool check_properties(VirtioBlk *blk, GError **error)
     return true;
 }
 
+static void enter_machine(void *opaque)
+{
+    machine_lock(opaque);
+}
+
+static void leave_machine(void *opaque)
+{
+    machine_unlock(opaque);
+}
+
+static bool join_thread(VirtioBlk *blk, GError **error)
+{
+    Machine *machine = virtio_machine(&blk->virtio);
+    IoThread *thread;
+
+    if (!blk->iothread) {
+        return true;
+    }
+    thread = iothread_find(machine, blk->iothread, error);
+    if (thread) {
+        block_set_context(blk->drive, iothread_context(thread), enter_machine, leave_machine,
+                          machine);
+        blk->event = iothread_event_new(thread, run_in_thread, blk);
+    }
+    return thread != NULL;
+}
+
 static bool virtio_blk_realize(VirtioDevice *virtio, GError **error)
 {
     VirtioBlk *blk = virtio_blk(virtio);
@@ -547,7 +669,7 @@ static bool virtio_blk_realize(VirtioDevice *virtio, GError **error)
     if (blk->num_queues == QUEUE_COUNT_AUTO) {
         blk->num_queues = virtio->mmio ? 1 : CLAMP(virtio_machine(virtio)->config.vcpus, 1, 16);
     }
-    if (!check_properties(blk, error)) {
+    if (!check_properties(blk, error) || !join_thread(blk, error)) {
         return false;
     }
     if (!blk->max_discard_sectors || blk->max_discard_sectors > MAX_RANGE_SECTORS) {
@@ -572,6 +694,11 @@ static void virtio_blk_unrealize(VirtioDevice *virtio)
     if (blk->listening) {
         machine_remove_event_listener(virtio_machine(virtio), on_event, blk);
         blk->listening = false;
+    }
+    if (blk->event) {
+        iothread_event_free(blk->event);
+        blk->event = NULL;
+        block_set_context(blk->drive, NULL, NULL, NULL, NULL);
     }
 }
 
@@ -628,7 +755,7 @@ static const Property virtio_blk_properties[] = {
     { "seg-max-adjust", PROPERTY_BOOL, FIELD(seg_max_adjust), "accepted; has no effect", "on" },
     { "report-discard-granularity", PROPERTY_BOOL, FIELD(report_discard_granularity),
       "accepted; has no effect", "on" },
-    { "iothread", PROPERTY_STRING, FIELD(iothread), "accepted; has no effect" },
+    { "iothread", PROPERTY_STRING, FIELD(iothread), "the -object iothread that takes its queues" },
     { 0 },
 };
 

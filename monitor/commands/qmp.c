@@ -200,7 +200,6 @@ EMPTY_LIST(command_line_command, "query-command-line-options",
 EMPTY_LIST(hotpluggable_command, "query-hotpluggable-cpus", "lists CPU slots (none yet)");
 EMPTY_LIST(migrate_capabilities_command, "query-migrate-capabilities",
            "lists capabilities of migration (none yet)");
-EMPTY_LIST(iothreads_command, "query-iothreads", "lists I/O threads (none can be made yet)");
 EMPTY_LIST(memory_devices_command, "query-memory-devices", "lists memory devices (none yet)");
 EMPTY_LIST(tpm_models_command, "query-tpm-models", "lists TPM models (none yet)");
 EMPTY_LIST(tpm_types_command, "query-tpm-types", "lists TPM back ends (none yet)");

@@ -19,7 +19,9 @@ VARIANTS = {
     "pci-modern-intx": ("pci", ",disable-legacy=on,vectors=0", []),
     "pci-legacy": ("pci", ",disable-modern=on", []),
     "pci-gicv3-smp4": ("pci", "", ["-M", "virt,gic-version=3", "-smp", "4"]),
+    "pci-iothread": ("pci", "", ["-smp", "2", "-object", "iothread,id=io0", "-object", "iothread,id=io1"]),
     "mmio-legacy": ("device", "", []),
+    "mmio-iothread": ("device", "", ["-global", "virtio-mmio.force-legacy=off", "-object", "iothread,id=io0"]),
     "mmio": ("device", "", ["-global", "virtio-mmio.force-legacy=off"]),
 }
 
@@ -110,8 +112,10 @@ def main():
         argv += ["-append", "console=ttyAMA0 quiet panic=-1", "-no-reboot"] + machine
         argv += ["-blockdev", f"driver=raw,node-name=source,read-only=on,file.driver=file,file.filename={folder}/source"]
         argv += ["-drive", f"if=none,id=target,format=raw,cache=none,file={folder}/target"]
-        for name in "source", "target":
-            argv += ["-device", f"virtio-blk-{suffix},drive={name},serial={name}{each}"]
+        threads = [word[12:] for word in machine if word.startswith("iothread,id=")]
+        for i, name in enumerate(("source", "target")):
+            thread = f",iothread={threads[i % len(threads)]}" if threads else ""
+            argv += ["-device", f"virtio-blk-{suffix},drive={name},serial={name}{thread}{each}"]
         argv += ["-netdev", "user,id=net", "-device", f"virtio-net-{suffix},netdev=net{each}"]
         argv += ["-device", f"virtio-rng-{suffix}{each}", "-device", f"virtio-serial-{suffix}{each}"]
         argv += ["-chardev", f"file,id=console,path={folder}/console", "-device", "virtconsole,chardev=console"]
