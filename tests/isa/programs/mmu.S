@@ -56,6 +56,40 @@
         EXPECT(x6, EC(0x25) | 1 << 6 | 0x21)
         EXPECT_REG(x4, x5)
 
+        /* A table's permissions, and without them (HPD0). Bits 0 of TTBRs (CnP) mean nothing. */
+        ldr     x0, =table2
+        ldr     x1, =table3 + 3 | 1 << 62
+        str     x1, [x0, #16]
+        mrs     x2, ttbr0_el1
+        orr     x2, x2, #1
+        msr     ttbr0_el1, x2
+        dsb     sy
+        tlbi    vmalle1
+        dsb     sy
+        isb
+        mov     x19, x29
+        str     x5, [x5]
+        EXPECT(x25, EC(0x25) | 1 << 6 | 0x0f)
+        sub     x4, x29, x19
+        EXPECT(x4, 1)
+        mrs     x2, tcr_el1
+        orr     x3, x2, #1 << 41
+        msr     tcr_el1, x3
+        isb
+        tlbi    vmalle1
+        dsb     sy
+        isb
+        str     x5, [x5]
+        sub     x4, x29, x19
+        EXPECT(x4, 1)
+        msr     tcr_el1, x2
+        ldr     x1, =table3 + 3
+        str     x1, [x0, #16]
+        dsb     sy
+        tlbi    vmalle1
+        dsb     sy
+        isb
+
         /* Pages 0 to 5: plain, read-only, no access flag, EL0 plain, EL0 read-only, never executable. */
         MAP     0, paged | NORMAL
         MAP     1, paged + 0x1000 | NORMAL | 1 << 7
