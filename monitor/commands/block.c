@@ -194,7 +194,7 @@ static json_t *blockstats_run(Monitor *monitor, json_t *arguments, GError **erro
     json_t *list = json_array();
     GArray *drives;
 
-    if (monitor_get_bool(arguments, "query-nodes")) {
+    if (monitor_get_bool(arguments, "query-nodes") && machine->block_graph) {
         json_decref(list);
         return parse_and_free(block_query_node_statistics(machine->block_graph));
     }
@@ -301,7 +301,8 @@ static const MonitorArgument named_nodes_arguments[] = {
 
 static json_t *named_nodes_run(Monitor *monitor, json_t *arguments, GError **error)
 {
-    json_t *list = parse_and_free(block_query_named_nodes(monitor_machine(monitor)->block_graph));
+    BlockGraph *graph = monitor_machine(monitor)->block_graph;
+    json_t *list = graph ? parse_and_free(block_query_named_nodes(graph)) : json_array();
     json_t *entry;
     size_t i;
 
