@@ -27,6 +27,7 @@ struct AsyncContext {
 
     /* Below: under lock. */
     Coroutine *ready_head, **ready_tail;
+    unsigned ready_count;
     Coroutine *pool;
     unsigned pool_size;
     unsigned live;     /* coroutines that have not finished */
@@ -35,6 +36,10 @@ struct AsyncContext {
     bool driving;               /* a waiting thread polls event_fd */
     unsigned waiters;           /* threads in async_wait */
     pthread_cond_t driver_left; /* driving became false, or work was finished */
+    unsigned helpers_max, helpers, helpers_idle;
+    bool helpers_stop;
+    bool sync_done; /* a synchronous call has ended: its thread may have to be woken */
+    pthread_cond_t helper_work, helper_left;
     WorkerPool *workers;
     IoRing *ring;
     bool ring_failed;
@@ -45,6 +50,12 @@ struct AsyncContext {
 };
 
 void async_signal(AsyncContext *context);
+/* Tells the main contexts that have completions; false when none has. [lock held] */
+bool async_signal_homes(AsyncContext *context);
+/* Runs what is ready. [lock held] */
+void async_run(AsyncContext *context);
+/* async-helpers.c; without the lock */
+void async_stop_helpers(AsyncContext *context);
 
 WorkerPool *worker_pool_new(AsyncContext *context);
 void worker_pool_free(WorkerPool *pool);

@@ -108,6 +108,7 @@ void coroutine_wake(Coroutine *coroutine)
     coroutine->next = NULL;
     *context->ready_tail = coroutine;
     context->ready_tail = &coroutine->next;
+    context->ready_count++;
 }
 
 void coroutine_pause(void)
@@ -185,17 +186,20 @@ static int64_t async_next_deadline_us(AsyncContext *context)
 
 /* Running. */
 
-/* Runs the coroutines that are ready now; those made ready meanwhile follow in the next turn. */
+/*
+ * Runs as many coroutines as are ready now, one by one: another thread takes what is left while one
+ * of them has released the lock. Those made ready meanwhile follow in the next turn.
+ */
 static void async_run_ready(AsyncContext *context)
 {
-    Coroutine *list = context->ready_head;
+    for (unsigned left = context->ready_count; left && context->ready_head; left--) {
+        Coroutine *coroutine = context->ready_head;
 
-    context->ready_head = NULL;
-    context->ready_tail = &context->ready_head;
-    while (list) {
-        Coroutine *coroutine = list;
-
-        list = coroutine->next;
+        context->ready_head = coroutine->next;
+        if (!context->ready_head) {
+            context->ready_tail = &context->ready_head;
+        }
+        context->ready_count--;
         coroutine->queued = false;
         coroutine_set_self(coroutine);
         coroutine_stack_enter(coroutine->stack);
@@ -206,7 +210,7 @@ static void async_run_ready(AsyncContext *context)
     }
 }
 
-static void async_run(AsyncContext *context)
+void async_run(AsyncContext *context)
 {
     do {
         if (context->ring) {
@@ -229,16 +233,25 @@ void async_lock(AsyncContext *context)
     pthread_mutex_lock(&context->lock);
 }
 
-void async_unlock(AsyncContext *context)
+bool async_signal_homes(AsyncContext *context)
 {
-    async_run(context);
+    bool any = false;
+
     for (GList *link = context->homes; link; link = link->next) {
         AsyncHome *home = link->data;
 
         if (home->completed_head) {
             eventfd_write(home->event_fd, 1);
+            any = true;
         }
     }
+    return any;
+}
+
+void async_unlock(AsyncContext *context)
+{
+    async_run(context);
+    async_signal_homes(context);
     if (context->waiters) {
         pthread_cond_broadcast(&context->driver_left);
         if (context->driving) {
@@ -297,6 +310,7 @@ static void async_sync_entry(void *opaque)
 
     call->function(call->opaque);
     call->done = true;
+    coroutine_context()->sync_done = true;
 }
 
 void async_run_sync(AsyncContext *context, CoroutineFunction *function, void *opaque)
@@ -570,6 +584,8 @@ AsyncContext *async_context_new(GMainContext *main_context)
 
     pthread_mutex_init(&context->lock, NULL);
     pthread_cond_init(&context->driver_left, NULL);
+    pthread_cond_init(&context->helper_work, NULL);
+    pthread_cond_init(&context->helper_left, NULL);
     context->event_fd = new_event_fd();
     context->ready_tail = &context->ready_head;
     context->timers = g_sequence_new(NULL);
@@ -585,6 +601,7 @@ void async_context_free(AsyncContext *context)
 {
     g_assert(!context->live);
     g_assert(!context->homes->next);
+    async_stop_helpers(context);
     home_free(context->home);
     g_list_free(context->homes);
     worker_pool_free(context->workers);
@@ -601,6 +618,8 @@ void async_context_free(AsyncContext *context)
     g_sequence_free(context->timers);
     close(context->event_fd);
     pthread_cond_destroy(&context->driver_left);
+    pthread_cond_destroy(&context->helper_work);
+    pthread_cond_destroy(&context->helper_left);
     pthread_mutex_destroy(&context->lock);
     g_free(context);
 }

@@ -6,6 +6,8 @@
  * on another thread after it yields: functions that yield must not keep errno or thread-local
  * addresses across the yield.
  *
+ * In tools, helper threads take part (async_context_set_helpers); still one at a time.
+ *
  * Whoever submits a request runs it at once up to its first wait. The rest is run by the main
  * context's source, or by any thread that waits for a synchronous request.
  */
@@ -44,6 +46,12 @@ AsyncHome *async_home_get(AsyncContext *context, GMainContext *main_context,
                           void (*enter)(void *opaque), void (*leave)(void *opaque), void *opaque);
 void async_home_unref(AsyncHome *home);
 
+/*
+ * Lets up to `helpers` threads more run coroutines while others have left the lock for a long call
+ * (coroutine_release). For tools; before the first coroutine.
+ */
+void async_context_set_helpers(AsyncContext *context, unsigned helpers);
+
 /* [any thread, not in a coroutine] The lock is not recursive. */
 void async_lock(AsyncContext *context);
 /* Runs what is ready, then unlocks and signals the homes whose completions are waiting. */
@@ -80,10 +88,19 @@ void coroutine_sleep_ns(uint64_t ns);
 void coroutine_pause(void);
 /* [lock held] */
 void coroutine_wake(Coroutine *coroutine);
+/*
+ * Around a call that takes long and touches nothing of the context: gives up the lock, so that
+ * helpers run other coroutines. The coroutine stays on its thread, and its data in that processor's
+ * caches. False, and nothing is given up, when the context has no helpers.
+ */
+bool coroutine_release(void);
+void coroutine_reacquire(void);
 
 /* Runs function on a worker thread, without the lock; returns its result. [coroutine] */
 typedef int WorkerFunction(void *opaque);
 int worker_call(WorkerFunction *function, void *opaque);
+/* The same for what computes and never waits: on this thread where helpers can go on meanwhile. */
+int coroutine_compute(WorkerFunction *function, void *opaque);
 
 /* io_uring: result of the operation, or -ENOSYS when the kernel does not offer it. [coroutine] */
 int io_ring_readv(int fd, const struct iovec *iov, unsigned count, uint64_t offset);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Files and block devices of the host. Buffered reads that the page cache can serve are done at
- * once; everything else goes through io_uring or worker threads.
+ * once; everything else goes through io_uring or worker threads. In tools, buffered writes are
+ * done at once, too. Long transfers release the context's lock where it has helpers.
  */
 #include "base/bits.h"
 #include "base/error.h"
@@ -19,8 +20,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Reads up to this size are tried without waiting on the submitting thread. */
-enum { INLINE_READ_MAX = 64 * 1024, SEGMENTS = 128, BOUNCE_MAX = 1024 * 1024 };
+/* Transfers up to this size hold the context's lock. */
+enum { INLINE_MAX = 64 * 1024, SEGMENTS = 128, BOUNCE_MAX = 1024 * 1024 };
 
 typedef struct {
     int fd;
@@ -84,18 +85,36 @@ static int file_call(void *opaque)
 /* What the page cache has, without waiting; -EAGAIN when it must be waited for. */
 static int file_try_read(FileNode *file, const FileCall *call)
 {
-    ssize_t result;
+    bool is_long = iov_length(call->iov, call->count) > INLINE_MAX, released;
+    int result;
 
-    if (file->direct || file->no_nowait ||
-        (!file->blocking && iov_length(call->iov, call->count) > INLINE_READ_MAX)) {
+    if (file->direct || file->no_nowait) {
         return -EAGAIN;
     }
-    result = preadv2(file->fd, call->iov, (int)call->count, (off_t)call->offset, RWF_NOWAIT);
+    released = is_long && coroutine_release();
+    if (is_long && !released && !file->blocking) {
+        return -EAGAIN;
+    }
+    result = (int)preadv2(file->fd, call->iov, (int)call->count, (off_t)call->offset, RWF_NOWAIT);
     if (result < 0) {
         file->no_nowait = errno == EOPNOTSUPP;
-        return -EAGAIN;
+        result = -EAGAIN;
     }
-    return (int)result;
+    if (released) {
+        coroutine_reacquire();
+    }
+    return result;
+}
+
+static int file_write_now(FileCall *call)
+{
+    bool released = iov_length(call->iov, call->count) > INLINE_MAX && coroutine_release();
+    int result = file_call(call);
+
+    if (released) {
+        coroutine_reacquire();
+    }
+    return result;
 }
 
 static int file_transfer(FileNode *file, FileCall *call)
@@ -106,7 +125,7 @@ static int file_transfer(FileNode *file, FileCall *call)
         return result;
     }
     if (call->operation == FILE_WRITE && file->blocking && !file->direct) {
-        return file_call(call);
+        return file_write_now(call);
     }
     if (file->use_ring) {
         result = call->operation == FILE_READ

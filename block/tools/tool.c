@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { HELPERS_MAX = 15 };
+
 int tool_fail(Tool *tool, const char *format, ...)
 {
     va_list args;
@@ -272,6 +274,8 @@ int tool_main(const char *program, const ToolCommand *command, int argc, char **
 
     call.tool.graph = block_graph_new(NULL);
     block_graph_set_blocking(call.tool.graph, true);
+    async_context_set_helpers(block_graph_context(call.tool.graph),
+                              MIN(g_get_num_processors() - 1, HELPERS_MAX));
     async_run_sync(block_graph_context(call.tool.graph), main_entry, &call);
     block_graph_free(call.tool.graph);
     if (fflush(stdout) != 0) {
