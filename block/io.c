@@ -220,6 +220,17 @@ static void node_written(BlockNode *node, uint64_t end)
     node->size = MAX(node->size, end);
 }
 
+/* A part may have been written, and the storage have grown by it. */
+static void node_write_failed(BlockNode *node)
+{
+    int64_t length = node->driver->length ? node->driver->length(node) : 0;
+
+    node->write_generation++;
+    if (length > 0) {
+        node->size = MAX(node->size, (uint64_t)length);
+    }
+}
+
 static int driver_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector,
                         unsigned flags)
 {
@@ -238,13 +249,12 @@ static int driver_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVect
         bytes -= n;
         vector = io_vector_skip(vector, n);
     }
-    if (result == 0) {
-        node_written(node, offset);
-        if (flags & BLOCK_FUA & ~driver_flags) {
-            result = node_flush(node);
-        }
+    if (result < 0) {
+        node_write_failed(node);
+        return result;
     }
-    return result;
+    node_written(node, offset);
+    return flags & BLOCK_FUA & ~driver_flags ? node_flush(node) : 0;
 }
 
 /* Detected zeroes become write_zeroes. */
@@ -346,9 +356,7 @@ int node_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector
     if (result == 0) {
         result = aligned ? driver_write_detect(node, offset, bytes, vector, flags)
                          : write_unaligned(node, offset, bytes, vector, flags);
-    }
-    if (result == 0) {
-        notify_after(node, offset, bytes);
+        notify_after(node, offset, bytes); /* also after a failure, which may have changed a part */
     }
     tracked_end(node, &request);
     return result;
@@ -378,8 +386,6 @@ int node_write_compressed(BlockNode *node, uint64_t offset, uint64_t bytes, IoVe
     result = notify_before(node, offset, bytes);
     if (result == 0) {
         result = node->driver->write_compressed(node, offset, bytes, vector);
-    }
-    if (result == 0) {
         node->write_generation++;
         notify_after(node, offset, bytes);
     }
@@ -443,9 +449,9 @@ int node_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned
             if (flags & BLOCK_FUA) {
                 result = node_flush(node);
             }
+        } else {
+            node_write_failed(node);
         }
-    }
-    if (result == 0) {
         notify_after(node, offset, bytes);
     }
     tracked_end(node, &request);
@@ -476,8 +482,6 @@ int node_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
         result = node->driver->discard(node, start, end - start);
         result = result == -ENOTSUP ? 0 : result;
         node->write_generation++;
-    }
-    if (result == 0) {
         notify_after(node, start, end - start);
     }
     tracked_end(node, &request);

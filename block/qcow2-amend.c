@@ -114,10 +114,7 @@ static int take_over(Widen *w)
     q->reftable_offset = (w->start + w->blocks) << q->cluster_bits;
     q->reftable_entries = (uint32_t)w->entries;
     q->refcount_order = w->order;
-    result = qcow2_write_header(q);
-    if (result == 0) {
-        result = node_flush(q->node->file->node);
-    }
+    result = qcow2_commit_header(q);
     if (result < 0) {
         q->reftable = old_table;
         q->reftable_offset = old_offset;

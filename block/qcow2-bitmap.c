@@ -322,13 +322,10 @@ int qcow2_store_bitmaps(Qcow2 *q)
         q->bitmaps = fresh;
         q->autoclear = fresh.count ? q->autoclear | QCOW2_AUTOCLEAR_BITMAPS
                                    : q->autoclear & ~(uint64_t)QCOW2_AUTOCLEAR_BITMAPS;
-        result = qcow2_write_header(q);
+        result = qcow2_commit_header(q);
         if (result < 0) {
             q->bitmaps = old;
         }
-    }
-    if (result == 0) {
-        result = node_flush(q->node->file->node);
     }
     if (result == 0 && old.count) {
         result = free_old(q, &old, directory);

@@ -302,7 +302,10 @@ int qcow2_write_alloc(Qcow2 *q, uint64_t offset, uint64_t bytes, IoVector vector
 
     coroutine_mutex_lock(&q->lock);
     do {
-        result = q->broken ? -EIO : run_begin(q, &run, offset, bytes);
+        result = qcow2_may_write(q);
+        if (result == 0) {
+            result = run_begin(q, &run, offset, bytes);
+        }
     } while (result == -EAGAIN);
     if (result < 0) {
         coroutine_mutex_unlock(&q->lock);
@@ -368,7 +371,10 @@ int qcow2_zero_clusters(Qcow2 *q, uint64_t offset, uint64_t bytes, bool unmap)
         unsigned index;
         Table *table;
 
-        result = q->broken ? -EIO : qcow2_l2_get_writable(q, offset, &table, &index);
+        result = qcow2_may_write(q);
+        if (result == 0) {
+            result = qcow2_l2_get_writable(q, offset, &table, &index);
+        }
         if (result < 0) {
             break;
         }
@@ -440,7 +446,10 @@ int qcow2_discard_clusters(Qcow2 *q, uint64_t offset, uint64_t bytes, bool full)
                 continue;
             }
         }
-        result = q->broken ? -EIO : qcow2_l2_get_writable(q, offset, &table, &index);
+        result = qcow2_may_write(q);
+        if (result == 0) {
+            result = qcow2_l2_get_writable(q, offset, &table, &index);
+        }
         if (result < 0) {
             break;
         }

@@ -395,10 +395,7 @@ static int commit_size(Qcow2 *q, uint64_t size)
 
     q->size = size;
     if (result == 0) {
-        result = qcow2_write_header(q);
-    }
-    if (result == 0) {
-        result = node_flush(q->node->file->node);
+        result = qcow2_commit_header(q);
     }
     if (result < 0) {
         q->size = old;

@@ -424,13 +424,39 @@ int qcow2_write_header(Qcow2 *q)
     if (result == 0 && out->len > q->cluster_size) {
         result = build_header(q, out, length, false); /* names of features are a courtesy */
     }
-    if (result == 0) {
-        result = out->len > q->cluster_size
-                     ? -ENOSPC
-                     : node_pwrite(q->node->file->node, 0, out->data, out->len, 0);
+    if (result == 0 && out->len > q->cluster_size) {
+        result = -ENOSPC;
+    } else if (result == 0) {
+        result = node_pwrite(q->node->file->node, 0, out->data, out->len, 0);
+        q->unsettled = result < 0;
     }
     if (result == 0) {
         q->header_length = length;
+    }
+    return result;
+}
+
+int qcow2_commit_header(Qcow2 *q)
+{
+    int result = qcow2_write_header(q);
+
+    if (result == 0) {
+        result = node_flush(q->node->file->node);
+        q->unsettled = result < 0;
+    }
+    return result;
+}
+
+int qcow2_may_write(Qcow2 *q)
+{
+    int result = q->broken ? -EIO : 0;
+
+    if (result == 0 && q->unsettled) {
+        result = qcow2_write_table(q, q->reftable_offset, q->reftable, q->reftable_entries);
+        if (result == 0) {
+            result = qcow2_commit_header(q);
+        }
+        q->unsettled = result < 0;
     }
     return result;
 }

@@ -157,10 +157,12 @@ int qcow2_prepare_writing(Qcow2 *q)
 {
     int result = 0;
 
-    if (q->broken) {
-        return -EIO;
+    if (q->broken || q->unsettled) {
+        coroutine_mutex_lock(&q->lock);
+        result = qcow2_may_write(q);
+        coroutine_mutex_unlock(&q->lock);
     }
-    if (!q->metadata) {
+    if (result == 0 && !q->metadata) {
         coroutine_mutex_lock(&q->lock);
         result = qcow2_know_metadata(q);
         coroutine_mutex_unlock(&q->lock);

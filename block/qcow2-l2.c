@@ -242,7 +242,7 @@ int qcow2_grow_l1(Qcow2 *q, uint64_t min_size, bool exact)
         q->l1 = table;
         q->l1_offset = (uint64_t)offset;
         q->l1_size = (uint32_t)new_size;
-        result = qcow2_write_header(q);
+        result = qcow2_commit_header(q);
         if (result < 0) {
             q->l1 = old_table;
             q->l1_offset = old_offset;

@@ -195,6 +195,7 @@ static int refcount_make_block(Qcow2 *q, uint64_t cluster)
     qcow2_metadata_add(q, home << q->cluster_bits, q->cluster_size);
     result = reftable_write_entry(q, table_index);
     if (result < 0) {
+        q->unsettled = true;
         q->reftable[table_index] = 0;
     }
     return result;
@@ -542,10 +543,7 @@ int qcow2_grow_reftable(Qcow2 *q, uint64_t cluster)
     q->reftable = g_steal_pointer(&table);
     q->reftable_offset = (start + blocks) << q->cluster_bits;
     q->reftable_entries = (uint32_t)entries;
-    result = qcow2_write_header(q);
-    if (result == 0) {
-        result = node_flush(file);
-    }
+    result = qcow2_commit_header(q);
     if (result < 0) {
         g_free(q->reftable);
         q->reftable = old_table;

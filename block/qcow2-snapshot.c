@@ -182,10 +182,7 @@ static int write_snapshots(Qcow2 *q)
     if (result == 0) {
         q->snapshots_offset = (uint64_t)offset;
         q->snapshots_bytes = table->len;
-        result = qcow2_write_header(q);
-    }
-    if (result == 0) {
-        result = node_flush(q->node->file->node);
+        result = qcow2_commit_header(q);
     }
     if (result == 0) {
         qcow2_metadata_add(q, (uint64_t)offset, table->len);
@@ -245,7 +242,21 @@ static int entry_fix_copied(Qcow2 *q, uint64_t *entry)
     return result;
 }
 
-static int l2_update(Qcow2 *q, uint64_t l2_offset, int delta, bool fix_copied)
+static bool count_step(uint64_t *counted, int delta)
+{
+    if (!counted || !delta) {
+        return true;
+    }
+    if (delta < 0 && !*counted) {
+        return false;
+    }
+    *counted += (uint64_t)(int64_t)delta;
+    return true;
+}
+
+/* counted: how many counts have gone up; when they go down, how many may, so that a step that failed
+ * in the middle is taken back exactly. NULL: all. */
+static int l2_update(Qcow2 *q, uint64_t l2_offset, int delta, bool fix_copied, uint64_t *counted)
 {
     int result = 0;
 
@@ -268,6 +279,9 @@ static int l2_update(Qcow2 *q, uint64_t l2_offset, int delta, bool fix_copied)
             if (!old) {
                 continue;
             }
+            if (!count_step(counted, delta)) {
+                break;
+            }
             result = entry_update(q, old, delta);
             if (result == 0 && fix_copied) {
                 result = entry_fix_copied(q, &entry.entry);
@@ -282,7 +296,8 @@ static int l2_update(Qcow2 *q, uint64_t l2_offset, int delta, bool fix_copied)
     return result;
 }
 
-int qcow2_update_l1_refcounts(Qcow2 *q, uint64_t l1_offset, uint32_t l1_size, int delta)
+static int update_l1_refcounts(Qcow2 *q, uint64_t l1_offset, uint32_t l1_size, int delta,
+                               uint64_t *counted)
 {
     bool active = l1_offset == q->l1_offset;
     g_autofree uint64_t *table = NULL;
@@ -303,8 +318,8 @@ int qcow2_update_l1_refcounts(Qcow2 *q, uint64_t l1_offset, uint32_t l1_size, in
             return qcow2_corrupt(q, "L2 table offset %#" G_GINT64_MODIFIER "x unaligned",
                                  l2_offset);
         }
-        result = l2_update(q, l2_offset, delta, active && delta >= 0);
-        if (result == 0) {
+        result = l2_update(q, l2_offset, delta, active && delta >= 0, counted);
+        if (result == 0 && count_step(counted, delta)) {
             if (delta > 0) {
                 result = qcow2_update_refcount(q, l2_offset, q->cluster_size, delta);
             } else if (delta < 0) {
@@ -318,6 +333,24 @@ int qcow2_update_l1_refcounts(Qcow2 *q, uint64_t l1_offset, uint32_t l1_size, in
                 qcow2_l1_set(q, i, entry);
             }
         }
+    }
+    return result;
+}
+
+int qcow2_update_l1_refcounts(Qcow2 *q, uint64_t l1_offset, uint32_t l1_size, int delta)
+{
+    return update_l1_refcounts(q, l1_offset, l1_size, delta, NULL);
+}
+
+/* All counts go up, or none. */
+static int raise_l1_refcounts(Qcow2 *q, uint64_t l1_offset, uint32_t l1_size)
+{
+    uint64_t counted = 0;
+    int result = update_l1_refcounts(q, l1_offset, l1_size, 1, &counted);
+
+    if (result < 0 && counted) {
+        counted--;                                                /* the one that failed */
+        update_l1_refcounts(q, l1_offset, l1_size, -1, &counted); /* what it leaves are leaks */
     }
     return result;
 }
@@ -354,7 +387,10 @@ static bool snapshot_begin(BlockNode *node, GError **error)
     coroutine_mutex_lock(&q->lock);
     while (qcow2_wait_allocations(q, 0, UINT64_MAX)) {
     }
-    result = q->broken ? -EIO : qcow2_know_metadata(q);
+    result = qcow2_may_write(q);
+    if (result == 0) {
+        result = qcow2_know_metadata(q);
+    }
     if (result == 0) {
         result = qcow2_sync(q);
     }
@@ -375,22 +411,25 @@ static bool snapshot_begin(BlockNode *node, GError **error)
 static bool snapshot_end(BlockNode *node, int result, const char *what, GError **error)
 {
     Qcow2 *q = qcow2_of(node);
+    int settled = qcow2_may_write(q);
 
-    if (result == 0) {
-        result = qcow2_sync(q);
+    if (settled == 0) {
+        settled = qcow2_sync(q);
     }
-    if (result == 0) {
-        result = qcow2_apply_ready(q);
+    if (settled == 0) {
+        settled = qcow2_apply_ready(q);
     }
-    if (result == 0) {
-        result = qcow2_update_l1_refcounts(q, q->l1_offset, q->l1_size, 0);
+    if (settled == 0) {
+        settled = qcow2_update_l1_refcounts(q, q->l1_offset, q->l1_size, 0);
     }
-    if (result == 0) {
-        result = qcow2_sync(q);
+    if (settled == 0) {
+        settled = qcow2_sync(q);
     }
-    if (result == 0 && !q->in_use_dirty) {
-        result = qcow2_set_dirty(q, false);
+    /* After an I/O error there may be leaks: with the bit set the next opening repairs them. */
+    if (settled == 0 && !q->in_use_dirty && (result == 0 || result == -EOVERFLOW)) {
+        settled = qcow2_set_dirty(q, false);
     }
+    result = result < 0 ? result : settled;
     g_hash_table_unref(q->metadata); /* other tables are active now */
     q->metadata = NULL;
     qcow2_know_metadata(q);
@@ -419,10 +458,12 @@ static int create_locked(Qcow2 *q, Qcow2Snapshot *snapshot)
     }
     snapshot->l1_table_offset = (uint64_t)l1_offset;
     snapshot->l1_size = q->l1_size;
-    result = qcow2_update_l1_refcounts(q, q->l1_offset, q->l1_size, 1);
-    if (result == 0) {
-        result = qcow2_write_table(q, (uint64_t)l1_offset, q->l1, q->l1_size);
+    result = raise_l1_refcounts(q, q->l1_offset, q->l1_size);
+    if (result < 0) {
+        qcow2_free_now(q, (uint64_t)l1_offset, MAX(q->l1_size, 1) * sizeof(uint64_t));
+        return result;
     }
+    result = qcow2_write_table(q, (uint64_t)l1_offset, q->l1, q->l1_size);
     if (result < 0) {
         qcow2_update_l1_refcounts(q, q->l1_offset, q->l1_size, -1);
         qcow2_free_now(q, (uint64_t)l1_offset, MAX(q->l1_size, 1) * sizeof(uint64_t));
@@ -489,7 +530,7 @@ static int apply_locked(Qcow2 *q, Qcow2Snapshot *snapshot)
     }
     result = qcow2_read_table(q, snapshot->l1_table_offset, table, snapshot->l1_size);
     if (result == 0) {
-        result = qcow2_update_l1_refcounts(q, snapshot->l1_table_offset, snapshot->l1_size, 1);
+        result = raise_l1_refcounts(q, snapshot->l1_table_offset, snapshot->l1_size);
     }
     if (result < 0) {
         return result;
@@ -512,10 +553,7 @@ static int apply_locked(Qcow2 *q, Qcow2Snapshot *snapshot)
     q->l1_offset = (uint64_t)offset;
     q->l1_size = needed;
     q->size = snapshot->info.disk_size;
-    result = qcow2_write_header(q);
-    if (result == 0) {
-        result = node_flush(q->node->file->node);
-    }
+    result = qcow2_commit_header(q);
     q->l1_dirty = g_realloc(q->l1_dirty, needed / 64 + 1);
     memset(q->l1_dirty, 0, needed / 64 + 1);
     q->l1_any_dirty = false;

@@ -130,7 +130,10 @@ static int batch_store(Qcow2 *q, uint64_t offset, Batch *batch)
     coroutine_mutex_lock(&q->lock);
     while (qcow2_wait_allocations(q, offset, end)) {
     }
-    result = q->broken ? -EIO : batch_allocate(q, batch);
+    result = qcow2_may_write(q);
+    if (result == 0) {
+        result = batch_allocate(q, batch);
+    }
     if (result < 0) {
         coroutine_mutex_unlock(&q->lock);
         return result;

@@ -84,10 +84,7 @@ int qcow2_set_dirty(Qcow2 *q, bool dirty)
     if (q->incompatible == old) {
         return 0;
     }
-    result = qcow2_write_header(q);
-    if (result == 0) {
-        result = node_flush(q->node->file->node);
-    }
+    result = qcow2_commit_header(q);
     if (result < 0) {
         q->incompatible = old;
     }
@@ -284,8 +281,16 @@ int qcow2_sync(Qcow2 *q)
 static int qcow2_flush(BlockNode *node)
 {
     Qcow2 *q = qcow2_of(node);
-    int result = q->broken ? -EIO : qcow2_sync(q);
+    int result = q->broken ? -EIO : 0;
 
+    if (q->unsettled) {
+        coroutine_mutex_lock(&q->lock);
+        result = qcow2_may_write(q);
+        coroutine_mutex_unlock(&q->lock);
+    }
+    if (result == 0) {
+        result = qcow2_sync(q);
+    }
     if (result == 0 && q->ready->len) {
         coroutine_mutex_lock(&q->lock);
         qcow2_apply_ready(q); /* what it cannot free is leaked, not lost */
@@ -655,10 +660,7 @@ bool qcow2_set_backing(BlockNode *node, const char *filename, const char *format
     node->backing_format = format && format[0] ? g_strdup(format) : NULL;
     result = qcow2_sync(q);
     if (result == 0) {
-        result = qcow2_write_header(q);
-    }
-    if (result == 0) {
-        result = node_flush(node->file->node);
+        result = qcow2_commit_header(q);
     }
     if (result < 0) {
         g_free(node->backing_filename);

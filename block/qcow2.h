@@ -186,6 +186,8 @@ struct Qcow2 {
     bool lazy_refcounts;
     bool in_use_dirty;           /* the dirty bit is ours */
     bool broken;                 /* corruption was found: no more writes */
+    /* A write of the header or the refcount table failed: which one the disk holds is not known. */
+    bool unsettled;
     bool discard_passthrough[3]; /* request, snapshot, other */
 };
 
@@ -211,6 +213,13 @@ static inline uint64_t qcow2_clusters(const Qcow2 *q, uint64_t bytes)
 
 /* qcow2.c */
 int qcow2_write_header(Qcow2 *q);
+/* Also makes it durable. Callers that go back to the old fields on failure may free what is new. */
+int qcow2_commit_header(Qcow2 *q);
+/*
+ * 0, or why no metadata may change: the image is broken, or the disk holds an unknown header and
+ * does not take ours. [lock]
+ */
+int qcow2_may_write(Qcow2 *q);
 /* Marks the image corrupt (unless read-only) and logs. Returns -EIO. */
 int qcow2_corrupt(Qcow2 *q, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool qcow2_set_backing(BlockNode *node, const char *filename, const char *format, GError **error);

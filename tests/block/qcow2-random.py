@@ -125,7 +125,7 @@ class Image:
         self.snapshots, self.done = {}, 0
         self.turn = []  # its commands
         bits = [int(o.split('=')[1]) for o in self.options if o.startswith('refcount_bits=')]
-        self.snapshots_max = min(3, (1 << (bits or [16])[0]) - 2)
+        self.snapshots_max = max(0, min(3, (1 << (bits or [16])[0]) - 3))  # applying needs one more
         if 'no-snapshots' in self.traits or any('data_file' in o for o in self.options):
             self.snapshots_max = 0
         with open(self.path('noise'), 'wb') as file:

@@ -152,7 +152,8 @@ static void walk_status(BlockNode *node)
 static void read_some(BlockNode *node)
 {
     uint64_t size = node_size(node);
-    uint64_t places[] = { 0, size / 2 - size / 2 % 512, size > READ_SIZE ? size - READ_SIZE : 0, 777 };
+    uint64_t places[] = { 0, size / 2 - size / 2 % 512, size > READ_SIZE ? size - READ_SIZE : 0,
+                          777 };
     g_autofree uint8_t *buffer = g_malloc(READ_SIZE);
 
     for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
@@ -319,8 +320,8 @@ static void repair(BlockGraph *graph)
 static void write_and_change(BlockGraph *graph)
 {
     BlockNode *node = open_input(graph, false, false, false);
-    BlockChild *user = node ? node_attach_user(node, "fuzz", BLOCK_PERM_ALL, BLOCK_PERM_ALL, NULL)
-                            : NULL;
+    BlockChild *user =
+        node ? node_attach_user(node, "fuzz", BLOCK_PERM_ALL, BLOCK_PERM_ALL, NULL) : NULL;
 
     if (user) {
         write_some(node);
