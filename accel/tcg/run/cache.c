@@ -74,7 +74,7 @@ static uint64_t mix(uint64_t key)
 
 static _Atomic(TcgUnit *) *hash_slot(TcgRun *run, uint64_t host, uint32_t mode)
 {
-    return &run->hash[mix(host ^ ((uint64_t)mode << 40)) >> (64 - TCG_UNIT_HASH_BITS)];
+    return &run->hash[mix(host ^ ((uint64_t)mode << 32)) >> (64 - TCG_UNIT_HASH_BITS)];
 }
 
 static TcgUnit **page_slot(TcgRun *run, const uint8_t *host_page)

@@ -208,12 +208,29 @@ static bool was_executed(const TcgContext *context, uint64_t guest_virt)
     return context->executed[bit / 64] >> (bit % 64) & 1;
 }
 
+static bool may_be_huge(const TcgContext *context, uint64_t guest_virt)
+{
+    return guest_virt >= context->huge_min && guest_virt < context->huge_max;
+}
+
 bool context_may_be_large(const TcgContext *context, uint64_t guest_virt)
 {
     unsigned bit = context_large_bit(guest_virt);
 
-    return (context->large_blocks[bit / 64] >> (bit % 64) & 1) ||
-           (guest_virt >= context->huge_min && guest_virt < context->huge_max);
+    return (context->large_blocks[bit / 64] >> (bit % 64) & 1) || may_be_huge(context, guest_virt);
+}
+
+/* The entries of a table indexed by page number that a large mapping's pages may have. */
+typedef struct {
+    size_t first, count;
+} Slots;
+
+static Slots large_slots(uint64_t guest_virt, bool huge, size_t table_size)
+{
+    size_t block = (size_t)1 << (TCG_LARGE_BLOCK_BITS - TCG_PAGE_BITS);
+    size_t first = (size_t)(guest_virt >> TCG_PAGE_BITS) & (table_size - 1) & ~(block - 1);
+
+    return huge || block > table_size ? (Slots){ 0, table_size } : (Slots){ first, block };
 }
 
 static void drop_page(TcgContext *context, uint64_t guest_virt, bool matches)
@@ -223,9 +240,12 @@ static void drop_page(TcgContext *context, uint64_t guest_virt, bool matches)
     bool large = context_may_be_large(context, untagged);
 
     if (large) {
-        for (size_t i = 0; i < ARRAY_SIZE(context->tlb); i++) {
-            if (must_drop(context->tlb[i].info, guest_virt, matches)) {
-                drop_tlb_entry(&context->tlb[i]);
+        Slots slots =
+            large_slots(guest_virt, may_be_huge(context, untagged), ARRAY_SIZE(context->tlb));
+
+        for (TcgTlbEntry *t = &context->tlb[slots.first]; slots.count--; t++) {
+            if (must_drop(t->info, guest_virt, matches)) {
+                drop_tlb_entry(t);
             }
         }
     } else {
@@ -250,12 +270,14 @@ static void drop_page(TcgContext *context, uint64_t guest_virt, bool matches)
 static void drop_walk_page(TcgVcpu *tv, uint64_t guest_virt)
 {
     uint64_t page = (uint64_t)bits_sign_extend(guest_virt, 56) & TCG_PAGE_MASK;
-    bool large = false;
+    bool large = false, huge = false;
+    Slots slots;
 
-    for (unsigned i = 0; i < tv->context_count && !large; i++) {
+    for (unsigned i = 0; i < tv->context_count; i++) {
         const TcgContext *c = tv->contexts[i];
 
-        large = context_may_be_large(c, page);
+        large |= context_may_be_large(c, page);
+        huge |= may_be_huge(c, page);
     }
     if (!large) {
         TcgWalkEntry *entry = &tv->walk[(page >> TCG_PAGE_BITS) & ((1u << TCG_WALK_BITS) - 1)];
@@ -265,9 +287,8 @@ static void drop_walk_page(TcgVcpu *tv, uint64_t guest_virt)
         }
         return;
     }
-    for (size_t i = 0; i < 1u << TCG_WALK_BITS; i++) {
-        TcgWalkEntry *entry = &tv->walk[i];
-
+    slots = large_slots(page, huge, (size_t)1 << TCG_WALK_BITS);
+    for (TcgWalkEntry *entry = &tv->walk[slots.first]; slots.count--; entry++) {
         if (entry->mapping.size_bits && same_block(entry->page, page, entry->mapping.size_bits)) {
             entry->mapping.size_bits = 0;
         }

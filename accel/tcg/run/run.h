@@ -22,7 +22,7 @@ enum {
     TCG_MAX_LINKS = 64,
     TCG_CONTEXTS = 32,      /* per vCPU, least recently used is reused */
     TCG_CONTEXT_HASH = 64,
-    TCG_WALK_BITS = 12,     /* second-level TLB */
+    TCG_WALK_BITS = 14,     /* second-level TLB */
     TCG_INBOX = 32,
     TCG_UNIT_HASH_BITS = 17,
     TCG_PAGE_HASH_BITS = 14,
