@@ -130,6 +130,19 @@ bool block_snapshot_internal(BlockGraph *graph, const char *name, const char *ac
 bool block_bitmap(BlockGraph *graph, const char *name, const char *action, const char *bitmap,
                   GHashTable *arguments, GError **error);
 
+/*
+ * NBD exports. nbd-server-start: addr.type (inet or unix), addr.data.host, .port or .path, tls-creds,
+ * max-connections. block-export-add: type (nbd), id, node-name, name, description, writable, bitmaps.N,
+ * allocation-depth. nbd-server-add: device, name, description, writable, bitmap.
+ */
+bool block_nbd_start(BlockGraph *graph, GHashTable *arguments, GError **error);
+bool block_nbd_stop(BlockGraph *graph, GError **error);
+bool block_export_add(BlockGraph *graph, GHashTable *arguments, GError **error);
+bool block_nbd_add(BlockGraph *graph, GHashTable *arguments, GError **error);
+/* hard: also when clients are connected. */
+bool block_export_remove(BlockGraph *graph, const char *id, bool hard, GError **error);
+char *block_query_exports(BlockGraph *graph); /* JSON; the caller frees */
+
 /* Synchronous forms for flash, loaders and tools. */
 int block_pread(BlockBackend *block, uint64_t offset, void *buffer, uint64_t size);
 int block_pwrite(BlockBackend *block, uint64_t offset, const void *buffer, uint64_t size);

@@ -24,6 +24,7 @@ struct BlockGraph {
     void *event_opaque;
     GHashTable *secrets;         /* id -> passphrase */
     GHashTable *tls;             /* id -> options of TLS credentials */
+    BlockExports *exports;       /* NULL: no NBD server runs */
     GHashTable *throttle_groups; /* name -> ThrottleGroup, which owns its name */
 };
 
@@ -123,7 +124,9 @@ static void deliver_event(AsyncCompletion *completion)
 {
     PendingEvent *pending = (PendingEvent *)completion;
 
-    pending->graph->event_handler(pending->graph->event_opaque, pending->event, pending->data);
+    if (pending->graph->event_handler) {
+        pending->graph->event_handler(pending->graph->event_opaque, pending->event, pending->data);
+    }
     free(pending->data);
     g_free(pending);
 }
@@ -172,6 +175,11 @@ GHashTable *block_graph_secrets(BlockGraph *graph)
 GHashTable *block_graph_tls(BlockGraph *graph)
 {
     return graph->tls;
+}
+
+BlockExports **block_graph_exports(BlockGraph *graph)
+{
+    return &graph->exports;
 }
 
 GHashTable *block_graph_throttle_groups(BlockGraph *graph)

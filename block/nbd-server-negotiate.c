@@ -150,7 +150,7 @@ static bool send_info_export(const Option *o, const NbdExport *export)
     uint8_t info[12];
 
     store_be16(info, NBD_INFO_EXPORT);
-    store_be64(info + 2, node_size(export->node));
+    store_be64(info + 2, node_size(export->user->node));
     store_be16(info + 10, nbd_server_export_flags(o->connection, export));
     return send_reply(o, NBD_REP_INFO, info, sizeof info);
 }
@@ -161,7 +161,7 @@ static bool send_info_block_size(const Option *o, const NbdExport *export)
 
     store_be16(info, NBD_INFO_BLOCK_SIZE);
     store_be32(info + 2, 1);
-    store_be32(info + 6, MAX(export->node->request_alignment, 4096));
+    store_be32(info + 6, MAX(export->user->node->request_alignment, 4096));
     store_be32(info + 10, NBD_PAYLOAD_MAX);
     return send_reply(o, NBD_REP_INFO, info, sizeof info);
 }
@@ -243,7 +243,7 @@ static OptionOutcome export_name(const Option *o)
         return OPTION_END; /* this option has no way to say no */
     }
     forget_other_contexts(connection, name);
-    store_be64(answer, node_size(export->node));
+    store_be64(answer, node_size(export->user->node));
     store_be16(answer + 8, nbd_server_export_flags(connection, export));
     connection->export = export;
     return nbd_channel_write(connection->channel, answer,

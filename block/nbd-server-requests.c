@@ -100,11 +100,45 @@ static int send_result(Request *r, int result)
 
 /* Commands. */
 
+/*
+ * Between these the graph does not change (a job that has ended, a snapshot); what is sent to the client,
+ * who may be slow, is sent outside.
+ */
+static BlockNode *enter(Request *r)
+{
+    block_graph_enter(r->connection->server->graph);
+    return r->connection->export->user->node;
+}
+
+static void leave(Request *r)
+{
+    block_graph_leave(r->connection->server->graph);
+}
+
+static int read_data(Request *r, uint64_t offset, uint64_t bytes)
+{
+    int result = node_pread(enter(r), offset, r->buffer, bytes);
+
+    leave(r);
+    return result;
+}
+
+static int find_status(Request *r, uint64_t offset, uint64_t bytes, uint64_t *count,
+                       unsigned *depth)
+{
+    uint64_t map;
+    BlockNode *file;
+    int status = node_status_above(enter(r), NULL, offset, bytes, count, &map, &file, depth);
+
+    leave(r);
+    return status;
+}
+
 static int read_chunk(Request *r, uint64_t offset, uint64_t bytes, bool last)
 {
     uint16_t flags = last ? NBD_REPLY_FLAG_DONE : 0;
     uint8_t head[8];
-    int result = node_pread(r->connection->export->node, offset, r->buffer, bytes);
+    int result = read_data(r, offset, bytes);
 
     if (result < 0) {
         return send_result(r, result);
@@ -133,11 +167,9 @@ static int read_sparse(Request *r)
     int result = 1;
 
     while (result == 1) {
-        uint64_t count, map;
-        BlockNode *file;
+        uint64_t count;
         unsigned depth;
-        int status = node_status_above(r->connection->export->node, NULL, offset, end - offset,
-                                       &count, &map, &file, &depth);
+        int status = find_status(r, offset, end - offset, &count, &depth);
 
         if (status < 0 || !count) {
             return send_result(r, status < 0 ? status : -EIO);
@@ -161,7 +193,7 @@ static int run_read(Request *r)
         return send_result(r, -ENOMEM);
     }
     if (r->connection->mode == NBD_MODE_SIMPLE) {
-        result = node_pread(r->connection->export->node, r->offset, r->buffer, r->bytes);
+        result = read_data(r, r->offset, r->bytes);
         return send_simple(r, result, r->buffer, result == 0 ? r->bytes : 0);
     }
     if (!r->bytes) {
@@ -189,11 +221,9 @@ static int find_extents(Request *r, unsigned context, Extent *extents, unsigned 
     unsigned n = 0;
 
     while (offset < end) {
-        uint64_t count, map, flags;
-        BlockNode *file;
+        uint64_t count, flags;
         unsigned depth;
-        int status = node_status_above(r->connection->export->node, NULL, offset, end - offset,
-                                       &count, &map, &file, &depth);
+        int status = find_status(r, offset, end - offset, &count, &depth);
 
         if (status < 0 || !count) {
             return n ? (int)n : status < 0 ? status : -EIO;
@@ -294,18 +324,17 @@ static int run_block_status(Request *r)
     return 0;
 }
 
-static int run_write_zeroes(Request *r)
+static int run_write_zeroes(Request *r, BlockNode *node)
 {
     unsigned flags = r->flags & NBD_CMD_FLAG_FUA ? BLOCK_FUA : 0;
 
     flags |= r->flags & NBD_CMD_FLAG_NO_HOLE ? 0 : BLOCK_MAY_UNMAP;
     flags |= r->flags & NBD_CMD_FLAG_FAST_ZERO ? BLOCK_NO_FALLBACK : 0;
-    return node_write_zeroes(r->connection->export->node, r->offset, r->bytes, flags);
+    return node_write_zeroes(node, r->offset, r->bytes, flags);
 }
 
-static int run_simple_command(Request *r)
+static int run_in_node(Request *r, BlockNode *node)
 {
-    BlockNode *node = r->connection->export->node;
     int result;
 
     switch (r->type) {
@@ -318,12 +347,20 @@ static int run_simple_command(Request *r)
         result = node_discard(node, r->offset, r->bytes);
         return result == 0 && (r->flags & NBD_CMD_FLAG_FUA) ? node_flush(node) : result;
     case NBD_CMD_WRITE_ZEROES:
-        return run_write_zeroes(r);
+        return run_write_zeroes(r, node);
     case NBD_CMD_CACHE:
         return 0;
     default:
         return -EINVAL;
     }
+}
+
+static int run_simple_command(Request *r)
+{
+    int result = run_in_node(r, enter(r));
+
+    leave(r);
+    return result;
 }
 
 /* What is wrong with a request as such. */
@@ -341,7 +378,7 @@ static int check_request(const Request *r)
     const NbdExport *export = r->connection->export;
     bool writes =
         r->type == NBD_CMD_WRITE || r->type == NBD_CMD_TRIM || r->type == NBD_CMD_WRITE_ZEROES;
-    uint64_t size = node_size(export->node);
+    uint64_t size = node_size(export->user->node);
 
     if (r->type >= ARRAY_SIZE(known_flags) || (r->flags & ~known_flags[r->type])) {
         return -EINVAL;

@@ -63,7 +63,6 @@ NbdExport *nbd_server_add_export(NbdServer *server, const char *name, const char
     export = g_new0(NbdExport, 1);
     export->name = g_strdup(name);
     export->description = g_strdup(description);
-    export->node = node;
     export->user = user;
     export->writable = writable;
     export->bitmaps = g_ptr_array_new();
@@ -76,7 +75,7 @@ bool nbd_export_add_bitmap(NbdExport *export, const char *name, GError **error)
 {
     DirtyBitmap *bitmap = NULL;
 
-    for (BlockNode *node = export->node; node && !bitmap; node = node_below(node)) {
+    for (BlockNode *node = export->user->node; node && !bitmap; node = node_below(node)) {
         bitmap = dirty_bitmap_find(node, name);
     }
     if (!bitmap) {
@@ -86,7 +85,7 @@ bool nbd_export_add_bitmap(NbdExport *export, const char *name, GError **error)
         return error_fail(error, KASO_ERROR_INVALID,
                           "Bitmap '%s' is inconsistent and cannot be used", name);
     }
-    if (bitmap->size < node_size(export->node) ||
+    if (bitmap->size < node_size(export->user->node) ||
         NBD_CONTEXT_BITMAPS + export->bitmaps->len >= NBD_CONTEXTS_MAX) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "Bitmap '%s' is shorter than the export, or there are too many", name);
@@ -140,7 +139,7 @@ static void connection_run(void *opaque)
         connection->export->users++;
         nbd_server_serve(connection);
         if (connection->export->writable) {
-            node_flush(connection->export->node);
+            node_flush(connection->export->user->node);
         }
         connection->export->users--;
     }

@@ -13,11 +13,10 @@ typedef struct NbdServer NbdServer;
 
 typedef struct {
     char *name, *description;
-    BlockNode *node;
-    BlockChild *user;
+    BlockChild *user; /* its node changes when a snapshot is put on top */
     bool writable, multi_conn, allocation_depth;
     GPtrArray *bitmaps; /* DirtyBitmap, by order of their contexts */
-    unsigned users; /* connections in the transmission phase */
+    unsigned users;     /* connections in the transmission phase */
 } NbdExport;
 
 /* Takes credentials over; NULL: no TLS. max_clients 0: any number. */

@@ -254,6 +254,8 @@ void block_graph_set_blocking(BlockGraph *graph, bool blocking);
 bool block_graph_blocking(BlockGraph *graph);
 GHashTable *block_graph_secrets(BlockGraph *graph);
 GHashTable *block_graph_tls(BlockGraph *graph);
+typedef struct BlockExports BlockExports;
+BlockExports **block_graph_exports(BlockGraph *graph);      /* of export.c */
 GHashTable *block_graph_throttle_groups(BlockGraph *graph); /* name -> ThrottleGroup */
 /* The passphrase with that id, or NULL. */
 const char *block_secret(BlockGraph *graph, const char *id, GError **error);

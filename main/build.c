@@ -110,6 +110,8 @@ static void close_drives(void *opaque)
     Machine *machine = opaque;
     GPtrArray *drives = machine_drives(machine);
 
+    block_set_event_handler(machine->block_graph, NULL, NULL); /* who listened is gone */
+    block_nbd_stop(machine->block_graph, NULL);
     for (unsigned i = 0; i < drives->len; i++) {
         block_close(drives->pdata[i]);
     }

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Commands that work on images: jobs, snapshots, bitmaps, nodes. Arguments are the block layer's. */
-#include "block/block.h"
+#include "monitor/block.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#include "monitor/command.h"
-
-typedef bool BlockOperation(BlockGraph *graph, GHashTable *arguments, GError **error);
 
 static void forward_event(void *opaque, const char *event, const char *data)
 {
@@ -24,7 +20,7 @@ static void forward_event(void *opaque, const char *event, const char *data)
     }
 }
 
-static BlockGraph *graph_of(Monitor *monitor, GError **error)
+BlockGraph *monitor_block_graph(Monitor *monitor, GError **error)
 {
     Machine *machine = monitor_machine(monitor);
 
@@ -48,7 +44,7 @@ static GHashTable *flat_arguments(json_t *arguments, GError **error)
 
 static json_t *start_job(Monitor *monitor, const char *command, json_t *arguments, GError **error)
 {
-    BlockGraph *graph = graph_of(monitor, error);
+    BlockGraph *graph = monitor_block_graph(monitor, error);
     GHashTable *table = graph ? flat_arguments(arguments, error) : NULL;
 
     if (table) {
@@ -129,7 +125,7 @@ static const MonitorArgument speed_arguments[] = {
 
 static json_t *control_job(Monitor *monitor, const char *action, json_t *arguments, GError **error)
 {
-    BlockGraph *graph = graph_of(monitor, error);
+    BlockGraph *graph = monitor_block_graph(monitor, error);
     const char *id = monitor_get_string(arguments, "device");
 
     if (graph) {
@@ -218,10 +214,10 @@ MONITOR_COMMAND(query_jobs_command);
 
 /* Images and nodes. */
 
-static json_t *run_operation(Monitor *monitor, BlockOperation *operation, json_t *arguments,
-                             GError **error)
+json_t *monitor_block_operation(Monitor *monitor, BlockOperation *operation, json_t *arguments,
+                                GError **error)
 {
-    BlockGraph *graph = graph_of(monitor, error);
+    BlockGraph *graph = monitor_block_graph(monitor, error);
     GHashTable *table = graph ? flat_arguments(arguments, error) : NULL;
 
     if (table) {
@@ -240,7 +236,7 @@ static const MonitorArgument snapshot_arguments[] = {
 
 static json_t *snapshot_run(Monitor *monitor, json_t *arguments, GError **error)
 {
-    return run_operation(monitor, block_snapshot_external, arguments, error);
+    return monitor_block_operation(monitor, block_snapshot_external, arguments, error);
 }
 
 static const MonitorCommand snapshot_command = {
@@ -261,7 +257,7 @@ static const MonitorArgument node_add_arguments[] = {
 
 static json_t *node_add_run(Monitor *monitor, json_t *arguments, GError **error)
 {
-    return run_operation(monitor, block_node_add, arguments, error);
+    return monitor_block_operation(monitor, block_node_add, arguments, error);
 }
 
 static const MonitorCommand node_add_command = {
@@ -280,7 +276,7 @@ static const MonitorArgument node_name_arguments[] = {
 
 static json_t *node_remove_run(Monitor *monitor, json_t *arguments, GError **error)
 {
-    BlockGraph *graph = graph_of(monitor, error);
+    BlockGraph *graph = monitor_block_graph(monitor, error);
 
     if (graph) {
         block_node_remove(graph, monitor_get_string(arguments, "node-name"), error);
@@ -304,7 +300,7 @@ static const MonitorArgument resize_arguments[] = {
 
 static json_t *resize_run(Monitor *monitor, json_t *arguments, GError **error)
 {
-    BlockGraph *graph = graph_of(monitor, error);
+    BlockGraph *graph = monitor_block_graph(monitor, error);
 
     if (graph) {
         block_resize(graph, monitor_get_string(arguments, "device"),
@@ -333,7 +329,7 @@ static const MonitorArgument internal_arguments[] = {
 #define INTERNAL_SNAPSHOT(symbol, qmp_name, hmp_name, action, text)                                \
     static json_t *symbol##_run(Monitor *monitor, json_t *arguments, GError **error)               \
     {                                                                                              \
-        BlockGraph *graph = graph_of(monitor, error);                                              \
+        BlockGraph *graph = monitor_block_graph(monitor, error);                                   \
                                                                                                    \
         if (graph) {                                                                               \
             block_snapshot_internal(graph, monitor_get_string(arguments, "device"), action,        \
@@ -365,7 +361,7 @@ static const MonitorArgument bitmap_arguments[] = {
 static json_t *bitmap_action(Monitor *monitor, const char *action, json_t *arguments,
                              GError **error)
 {
-    BlockGraph *graph = graph_of(monitor, error);
+    BlockGraph *graph = monitor_block_graph(monitor, error);
     GHashTable *table = graph ? flat_arguments(arguments, error) : NULL;
 
     if (table) {
@@ -423,7 +419,7 @@ static bool merge_one(BlockGraph *graph, json_t *arguments, json_t *source, GErr
 
 static json_t *merge_run(Monitor *monitor, json_t *arguments, GError **error)
 {
-    BlockGraph *graph = graph_of(monitor, error);
+    BlockGraph *graph = monitor_block_graph(monitor, error);
     json_t *source;
     size_t i;
 

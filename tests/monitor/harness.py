@@ -99,7 +99,7 @@ class Qmp:
         return arguments if "_" in name else {
             k.replace("_", "-"): v for k, v in arguments.items()}
 
-    def command(self, name, **arguments):
+    def command(self, name, /, **arguments):
         """The value returned; a failure is an AssertionError."""
         request = {"execute": name}
         if arguments:
@@ -108,7 +108,7 @@ class Qmp:
         assert "return" in reply, reply
         return reply["return"]
 
-    def failure(self, name, **arguments):
+    def failure(self, name, /, **arguments):
         request = {"execute": name, "arguments": self.spell(name, arguments)}
         reply = self.raw(json.dumps(request))
         assert "error" in reply, reply

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Drives in the monitor: what they are, statistics, limits; no guest runs."""
+"""Drives in the monitor: what they are, statistics, limits, exports by NBD; no guest runs."""
+
+import os
+import shutil
+import subprocess
+import sys
 
 from harness import Kaso, Qmp
 
@@ -55,4 +60,67 @@ def drives():
         kaso.finish()
 
 
+def tool(*command, status=0):
+    """kaso-img and kaso-io lie in a folder beside the program."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=30)
+    assert done.returncode == status, (command, done.stdout)
+    return done.stdout
+
+
+def exports():
+    block = os.path.join(os.path.dirname(os.path.abspath(sys.argv[1])), "block")
+    img, io = os.path.join(block, "kaso-img"), os.path.join(block, "kaso-io")
+    with Kaso("-qmp", SERVER % "qmp", "-drive", "driver=null-co,size=1M,if=none,id=other",
+              machine="virt") as kaso:
+        qmp = Qmp(kaso.connect("qmp"))
+        disk, copy = kaso.path("disk"), kaso.path("copy")
+        uri = "nbd+unix:///%s?socket=" + kaso.path("nbd")
+        tool(img, "create", "-q", "-f", "qcow2", disk, "4M")
+        tool(io, "-c", "write -P 5 1M 1M", disk)
+        assert "not running" in qmp.failure("nbd-server-stop")["desc"]
+        assert "not running" in qmp.failure("nbd-server-add", device="other")["desc"]
+        qmp.command("blockdev-add", driver="qcow2", node_name="n0",
+                    file={"driver": "file", "filename": disk})
+        qmp.command("block-dirty-bitmap-add", node="n0", name="dirty")
+        address = {"type": "unix", "data": {"path": kaso.path("nbd")}}
+        qmp.command("nbd-server-start", addr=address)
+        assert "already running" in qmp.failure("nbd-server-start", addr=address)["desc"]
+        qmp.command("nbd-server-add", device="n0", name="ro", bitmap="dirty")
+        qmp.command("block-export-add", type="nbd", id="rw", node_name="n0", writable=True,
+                    name="rw")
+        assert "in use" in qmp.failure("nbd-server-add", device="n0", name="ro")["desc"]
+        assert "not found" in qmp.failure("nbd-server-add", device="n0", name="x",
+                                          bitmap="nope")["desc"]
+        assert {e["id"] for e in qmp.command("query-block-exports")} == {"ro", "rw"}
+        tool(io, "-f", "raw", "-c", "write -P 6 2M 1M", "-c", "flush", uri % "rw")
+        tool(io, "-f", "raw", "-r", "-c", "read -P 5 1M 1M", "-c", "read -P 6 2M 1M", uri % "ro")
+        tool(img, "convert", "-f", "raw", "-O", "raw", uri % "ro", copy)
+        tool(io, "-f", "raw", "-c", "read -P 5 1M 1M", "-c", "read -P 6 2M 1M", copy)
+        if shutil.which("nbdinfo"):
+            text = tool("nbdinfo", "--list", uri % "")
+            assert 'export="ro"' in text and 'export="rw"' in text, text
+            assert "qemu:dirty-bitmap:dirty" in text, text
+        if shutil.which("nbdcopy"):
+            tool("nbdcopy", uri % "ro", copy)
+            tool(io, "-f", "raw", "-c", "read -P 5 1M 1M", "-c", "read -P 6 2M 1M", copy)
+        qmp.command("nbd-server-remove", name="ro")
+        tool(io, "-f", "raw", "-r", "-c", "quit", uri % "ro", status=1)
+        assert "not found" in qmp.failure("block-export-del", id="ro")["desc"]
+        qmp.command("block-export-del", id="rw", mode="hard")
+        assert qmp.command("query-block-exports") == []
+        assert [e["data"]["id"] for e in qmp.events if e["event"] == "BLOCK_EXPORT_DELETED"] == [
+            "ro", "rw"], qmp.events
+        qmp.command("nbd-server-stop")
+        assert not os.path.exists(kaso.path("nbd"))
+        text = qmp.command("human-monitor-command",
+                           **{"command-line": "nbd_server_start -a unix:" + kaso.path("nbd")})
+        assert not text, text
+        tool(img, "info", uri % "other")
+        qmp.command("quit")
+        kaso.finish()
+        assert not os.path.exists(kaso.path("nbd"))
+
+
 drives()
+exports()

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* What the monitor's commands about images share. */
+#ifndef MONITOR_BLOCK_H
+#define MONITOR_BLOCK_H
+
+#include "block/block.h"
+#include "monitor/command.h"
+
+typedef bool BlockOperation(BlockGraph *graph, GHashTable *arguments, GError **error);
+
+/* The machine's graph, whose events go to the monitors from now on; NULL with an error: no drives. */
+BlockGraph *monitor_block_graph(Monitor *monitor, GError **error);
+/* Calls operation with the checked arguments as the flat table that the block layer takes. Returns NULL. */
+json_t *monitor_block_operation(Monitor *monitor, BlockOperation *operation, json_t *arguments,
+                                GError **error);
+
+#endif
