@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 """test-stress KASO GUEST_DIR SECONDS [OPTION...]: stress-ng with --verify in a guest with four processors.
 
-Runs each stressor for SECONDS (4: half an hour), four at a time, of the classes cpu, memory, vm, os and scheduler; no stressor may fail, the guest's kernel may report no
-lost interrupt, stall or oops, and Kaso's memory may not grow past the guest's RAM + 200 MiB.
+Runs each stressor of the classes cpu, memory, vm, os and scheduler for SECONDS (5: half an hour), four at a time. No
+stressor may fail, the guest's kernel may report no lost interrupt, stall or oops, and Kaso's memory may not grow past
+the guest's RAM + 200 MiB.
 """
 import os
 import sys
