@@ -421,6 +421,16 @@ static int file_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_
     return status | BLOCK_STATUS_DATA;
 }
 
+static int file_set_length(int fd, uint64_t size)
+{
+    int result;
+
+    do {
+        result = ftruncate(fd, (off_t)size);
+    } while (result < 0 && errno == EINTR);
+    return result;
+}
+
 /* Growing and preallocating; also used for new files. */
 static bool file_grow(int fd, uint64_t old_size, uint64_t size, Prealloc prealloc, const char *path,
                       GError **error)
@@ -431,13 +441,16 @@ static bool file_grow(int fd, uint64_t old_size, uint64_t size, Prealloc preallo
         return error_fail(error, KASO_ERROR_INVALID, "Unsupported preallocation mode 'metadata'");
     }
     if (prealloc == PREALLOC_FALLOC && size > old_size) {
-        int result = posix_fallocate(fd, (off_t)old_size, (off_t)(size - old_size));
+        int result;
 
+        do {
+            result = posix_fallocate(fd, (off_t)old_size, (off_t)(size - old_size));
+        } while (result == EINTR);
         return result == 0 ||
                error_fail_errno(error, result, "Could not preallocate data for the file '%s'",
                                 path);
     }
-    if (ftruncate(fd, (off_t)size) < 0) {
+    if (file_set_length(fd, size) < 0) {
         return error_fail_errno(error, errno,
                                 "Could not resize '%s' to %" G_GUINT64_FORMAT " bytes", path, size);
     }
@@ -693,7 +706,7 @@ static bool file_create(BlockGraph *graph, const char *filename, GHashTable *opt
     done = (!file_lock_supported(fd) ||
             file_lock_update(fd, &lock, BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE,
                              BLOCK_PERM_ALL & ~BLOCK_PERM_RESIZE, filename, error));
-    if (done && ftruncate(fd, 0) < 0) {
+    if (done && file_set_length(fd, 0) < 0) {
         done = error_fail_errno(error, errno, "Could not clear '%s'", filename);
     }
     if (done && nocow) {

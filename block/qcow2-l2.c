@@ -39,7 +39,7 @@ Subcluster qcow2_subcluster(const Qcow2 *q, L2Entry entry, unsigned index)
     }
     if (q->subclusters == 1) {
         if (entry.entry & QCOW2_ZERO && q->version >= 3) {
-            return has_host ? SUBCLUSTER_ZERO_ALLOC : SUBCLUSTER_ZERO;
+            return entry.entry & QCOW2_OFFSET_MASK ? SUBCLUSTER_ZERO_ALLOC : SUBCLUSTER_ZERO;
         }
         return has_host ? SUBCLUSTER_NORMAL : SUBCLUSTER_UNALLOCATED;
     }
