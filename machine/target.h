@@ -37,6 +37,8 @@ struct Target {
     const char *default_cpu;
     size_t cpu_size;              /* of the CPU structure, whose first member is a Vcpu */
     const Property *properties;   /* -cpu NAME,feature=on: over the CPU structure */
+    /* What "auto" means for a property of a model, for help; NULL: it has no such switch. */
+    const char *(*switch_default)(const CpuModel *model, const char *property);
     const TargetRegister *registers; /* ends with a NULL name */
     const struct TcgTarget *tcg;  /* accel/tcg/ir/target.h; NULL when it cannot be translated */
     int capstone_arch, capstone_mode;

@@ -80,18 +80,22 @@ void help_machines(void)
     print_lines(lines, 20);
 }
 
-static void print_properties(const Property *table)
+/* model: whose defaults to tell, or NULL. */
+static void print_model_properties(const Property *table, const CpuModel *model)
 {
     GArray *lines = new_lines();
     GPtrArray *texts = g_ptr_array_new_with_free_func(g_free);
 
     for (; table && table->name; table++) {
         char *name = g_strdup_printf("  %s=<%s>", table->name, property_type_name(table));
+        const char *of_model = model && model->target->switch_default
+                                   ? model->target->switch_default(model, table->name)
+                                   : NULL;
+        const char *fallback = of_model ? of_model : table->fallback;
         char *values = table->values ? g_strjoinv("|", (char **)table->values) : NULL;
         char *summary = g_strdup_printf("- %s%s%s%s%s%s", table->summary ? table->summary : "",
                                         values ? " (" : "", values ? values : "", values ? ")" : "",
-                                        table->fallback ? "; default " : "",
-                                        table->fallback ? table->fallback : "");
+                                        fallback ? "; default " : "", fallback ? fallback : "");
 
         g_free(values);
         g_ptr_array_add(texts, name);
@@ -100,6 +104,11 @@ static void print_properties(const Property *table)
     }
     print_lines(lines, 34);
     g_ptr_array_unref(texts);
+}
+
+static void print_properties(const Property *table)
+{
+    print_model_properties(table, NULL);
 }
 
 bool help_machine(const char *name, GError **error)
@@ -135,9 +144,41 @@ void help_cpus(const Target *target)
         }
         printf("Available CPUs (%s):\n", (*it)->name);
         print_lines(lines, 20);
-        printf("\nFeatures (-cpu NAME,FEATURE=on|off):\n");
+        printf("\nFeatures (-cpu NAME,FEATURE=on|off; -cpu NAME,help tells what a model has):\n");
         print_properties((*it)->properties);
     }
+}
+
+static bool fail_unknown(const char *what, const char *option, const char *name, GPtrArray *names,
+                         GError **error)
+{
+    const char *nearest;
+
+    g_ptr_array_add(names, NULL);
+    nearest = error_nearest(name, (const char *const *)names->pdata);
+    return error_fail(error, KASO_ERROR_NOT_FOUND, "there is no %s '%s'%s%s%s (%s help lists them)",
+                      what, name, nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                      nearest ? "'?" : "", option);
+}
+
+bool help_cpu(const Target *target, const char *name, GError **error)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    const CpuModel *const *it;
+    bool found = false;
+
+    REGISTRY_FOREACH(cpu_models, it) {
+        if (target && (*it)->target != target) {
+            continue;
+        }
+        g_ptr_array_add(names, (void *)(*it)->name);
+        if (strcmp((*it)->name, name) == 0) {
+            printf("%s (%s): %s\n", (*it)->name, (*it)->target->name, (*it)->summary);
+            print_model_properties((*it)->target->properties, *it);
+            found = true;
+        }
+    }
+    return found || fail_unknown("CPU model", "-cpu", name, names, error);
 }
 
 void help_devices(void)
@@ -196,6 +237,22 @@ void help_accelerators(void)
         printf("%s options:\n", (*it)->name);
         print_properties((*it)->properties);
     }
+}
+
+bool help_accelerator(const char *name, GError **error)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    const Accelerator *const *it;
+
+    REGISTRY_FOREACH(accelerators, it) {
+        if (strcmp((*it)->name, name) == 0) {
+            printf("%s options:\n", name);
+            print_properties((*it)->properties);
+            return true;
+        }
+        g_ptr_array_add(names, (void *)(*it)->name);
+    }
+    return fail_unknown("accelerator", "-accel", name, names, error);
 }
 
 void help_chardevs(void)

@@ -20,6 +20,12 @@ static void add_accelerators(Setup *setup, const char *names, const KeyValues *o
     }
 }
 
+/* Whether "help" is among the keys, as in NAME,help. */
+static bool asks_help(const KeyValues *list)
+{
+    return key_values_get(list, "help") || key_values_get(list, "?");
+}
+
 bool option_accel(Setup *setup, const char *argument, GError **error)
 {
     g_autoptr(KeyValues) list = key_values_parse(argument, "accel", error);
@@ -34,6 +40,12 @@ bool option_accel(Setup *setup, const char *argument, GError **error)
     }
     if (is_help(name)) {
         help_accelerators();
+        help_done();
+    }
+    if (asks_help(list)) {
+        if (!help_accelerator(name, error)) {
+            return false;
+        }
         help_done();
     }
     add_accelerators(setup, name, list);
@@ -125,8 +137,22 @@ bool option_machine(Setup *setup, const char *argument, GError **error)
 
 bool option_cpu(Setup *setup, const char *argument, GError **error)
 {
+    g_autoptr(KeyValues) list = NULL;
+
     if (is_help(argument)) {
         help_cpus(setup->target);
+        help_done();
+    }
+    list = key_values_parse(argument, "model", error);
+    if (!list) {
+        return false;
+    }
+    if (asks_help(list)) {
+        const char *model = key_values_get(list, "model");
+
+        if (!help_cpu(setup->target, model ? model : "", error)) {
+            return false;
+        }
         help_done();
     }
     g_free(setup->cpu);

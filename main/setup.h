@@ -146,12 +146,15 @@ bool help_list(const char *option);
 void help_options(void);
 void help_machines(void);
 void help_cpus(const Target *target);
+/* One model's switches and what they are without being set; target: NULL for any. */
+bool help_cpu(const Target *target, const char *name, GError **error);
 void help_devices(void);
 bool help_device(const char *name, GError **error);
 /* `-device TYPE,help`, and the same of chardev, netdev and object. */
 bool help_type(const char *option, const char *type, GError **error);
 bool help_machine(const char *name, GError **error);
 void help_accelerators(void);
+bool help_accelerator(const char *name, GError **error);
 void help_chardevs(void);
 void help_drive(void);
 void help_netdevs(void);

@@ -406,6 +406,23 @@ static const Property properties[] = {
 };
 /* clang-format on */
 
+static const char *switch_default(const CpuModel *model, const char *property)
+{
+    static const char *const names[] = {
+#define NAME(identifier, name, summary) name,
+        ARM_FEATURES(NAME)
+#undef NAME
+    };
+    const ArmModel *arm_model = model->data;
+
+    for (unsigned i = 0; i < ARM_FEATURE_COUNT; i++) {
+        if (strcmp(names[i], property) == 0) {
+            return arm_model->features >> i & 1 ? "on" : "off";
+        }
+    }
+    return NULL;
+}
+
 static const TcgTarget tcg_target = {
     .vars = variables,
     .var_count = ARM_VAR_COUNT,
@@ -431,6 +448,7 @@ const Target arm_target = {
     .default_cpu = "cortex-a57",
     .cpu_size = sizeof(ArmCpu),
     .properties = properties,
+    .switch_default = switch_default,
     .registers = registers,
     .tcg = &tcg_target,
     .capstone_arch = CS_ARCH_ARM64,
