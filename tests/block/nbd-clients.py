@@ -57,7 +57,12 @@ class Fixture:
     def stop(self, pid):
         os.kill(pid, 15)
         for _ in range(500):
-            if not os.path.exists(self.socket):
+            try:
+                with open(f'/proc/{pid}/stat', encoding='ascii') as file:
+                    ended = file.read().split()[2] == 'Z'
+            except FileNotFoundError:
+                ended = True
+            if ended and not os.path.exists(self.socket):
                 return
             time.sleep(0.01)
         sys.exit('the server does not end')
@@ -148,6 +153,108 @@ def test_psk(f):
     expect('read 300000', out)
     expect('TLS', run(f.img, 'info', f.uri, status=1))
     f.stop(pid)
+
+
+NBDSH = '''
+assert h.get_size() == SIZE and not h.is_read_only()
+assert h.can_fua() and h.can_trim() and h.can_zero() and h.can_multi_conn()
+assert h.can_meta_context(nbd.CONTEXT_BASE_ALLOCATION)
+assert bytes(h.pread(300000, 1 << 20)) == open(RAW, 'rb').read()[1 << 20:(1 << 20) + 300000]
+extents = []
+def extent(context, offset, entries, error):
+    if context == nbd.CONTEXT_BASE_ALLOCATION:
+        extents.extend(entries)
+h.block_status(SIZE, 0, extent)
+assert extents[:2] == [1 << 20, 3], extents
+h.pwrite(b"K" * 4096, 3 << 20, nbd.CMD_FLAG_FUA)
+assert bytes(h.pread(4096, 3 << 20)) == b"K" * 4096
+h.zero(4096, 3 << 20)
+h.trim(4096, 3 << 20)
+h.flush()
+cookies = [h.aio_pread(nbd.Buffer(65536), i * 65536) for i in range(16)]
+while h.aio_in_flight():
+    h.poll(-1)
+for cookie in cookies:
+    assert h.aio_command_completed(cookie)
+try:
+    h.pread(512, SIZE)
+    raise AssertionError("a read behind the end")
+except nbd.Error:
+    pass
+print("nbdsh is content")
+'''
+
+
+def nbdsh(f, uri):
+    script = (f'SIZE = {SIZE}; RAW = "{f.raw}"; import nbd\n'
+              'h.set_uri_allow_local_file(True); h.add_meta_context(nbd.CONTEXT_BASE_ALLOCATION)\n'
+              f'h.connect_uri("{uri}")\n' + NBDSH)
+    # The system's Python has libnbd's module.
+    out = run('nbdsh', '-c', script,
+              env=dict(os.environ, PATH='/usr/bin:' + os.environ['PATH']))
+    expect('nbdsh is content', out)
+
+
+def test_nbdsh(f):
+    """libnbd's shell, plain and with TLS, and the tools with TLS in both roles."""
+    if not shutil.which('nbdsh') or not shutil.which('nbdcopy'):
+        return
+    pid = f.serve('-f', 'qcow2')
+    nbdsh(f, f.uri)
+    f.stop(pid)
+    key = os.path.join(f.folder, 'keys.psk')
+    with open(key, 'w', encoding='ascii') as file:
+        file.write('qemu:00112233445566778899aabbccddeeff\n')
+    pid = f.serve('--object', f'tls-creds-psk,id=t,dir={f.folder},endpoint=server', '--tls-creds', 't',
+                  '-f', 'qcow2')
+    uri = f'nbds+unix://qemu@/disk?socket={f.socket}&tls-psk-file={key}'
+    nbdsh(f, uri)
+    expect('protocol: newstyle-fixed with TLS', run('nbdinfo', uri))
+    out = os.path.join(f.folder, 'tls.raw')
+    run('nbdcopy', uri, out)
+    run('nbdcopy', '--connections=2', f.raw, uri)
+    f.stop(pid)
+    with open(out, 'rb') as file:
+        if file.read() != f.data:
+            sys.exit('nbdcopy with TLS: content differs')
+    run(f.img, 'compare', '-f', 'raw', '-F', 'qcow2', f.raw, f.image)
+
+
+def test_qemu_nbd(f):
+    """Another implementation's server, listed and copied from and to, and its client on ours."""
+    qemu = (os.environ.get('QEMU_NBD') or shutil.which('qemu-nbd') or '').split()
+    if not qemu:
+        return
+    with open(os.path.join(f.folder, 'keys.psk'), 'w', encoding='ascii') as file:
+        file.write('qemu:00112233445566778899aabbccddeeff\n')
+    creds = f'tls-creds-psk,id=t,dir={f.folder},endpoint='
+    for tls in (False, True):
+        server = ['--object', creds + 'server', '--tls-creds', 't'] if tls else []
+        client = ['--object', creds + 'client', '--tls-creds', 't'] if tls else []
+        options = f'driver=raw,file.driver=nbd,file.path={f.socket},file.export=disk' + (
+            ',file.tls-creds=t' if tls else '')
+        pid = f.serve('-f', 'qcow2', *server)
+        expect("export: 'disk'", run(*qemu, '-L', '-k', f.socket, *client))
+        f.stop(pid)
+        theirs = subprocess.Popen([*qemu, '-k', f.socket, '-x', 'disk', '-t', '-e', '4', '-f', 'qcow2',
+                                   *server, f.image])
+        for _ in range(500):
+            if os.path.exists(f.socket):
+                break
+            time.sleep(0.01)
+        expect("export: 'disk'", run(f.nbd, '-L', '-k', f.socket, *client))
+        out = os.path.join(f.folder, 'out.raw')
+        objects = client[:2]
+        run(f.img, 'convert', *objects, '--image-opts', '-O', 'raw', options, out)
+        with open(out, 'rb') as file:
+            if file.read() != f.data:
+                sys.exit('content differs')
+        run(f.img, 'convert', *objects, '-n', '--target-image-opts', '-f', 'raw', f.raw, options)
+        theirs.terminate()
+        theirs.wait(timeout=20)
+        if os.path.exists(f.socket):
+            os.unlink(f.socket)
+    run(f.img, 'compare', '-f', 'raw', '-F', 'qcow2', f.raw, f.image)
 
 
 def test_reconnect(f):
@@ -259,7 +366,7 @@ def test_bad_servers(f):
 def main():
     with tempfile.TemporaryDirectory(prefix='kaso-nbd-') as folder:
         fixture = Fixture(folder, *sys.argv[1:4])
-        for test in (test_libnbd, test_options, test_bitmap, test_psk, test_reconnect, test_bad_clients,
+        for test in (test_libnbd, test_nbdsh, test_qemu_nbd, test_options, test_bitmap, test_psk, test_reconnect, test_bad_clients,
                      test_bad_servers):
             test(fixture)
             print('ok', test.__name__, flush=True)
