@@ -34,5 +34,8 @@ NOT_YET(object_del_not_yet, "object-del", "object_del");
 NOT_YET(savevm_not_yet, NULL, "savevm");
 NOT_YET(screendump_not_yet, "screendump", "screendump");
 NOT_YET(sendkey_not_yet, "send-key", "sendkey");
+NOT_YET(snapshot_delete_not_yet, "snapshot-delete", NULL);
+NOT_YET(snapshot_load_not_yet, "snapshot-load", NULL);
+NOT_YET(snapshot_save_not_yet, "snapshot-save", NULL);
 NOT_YET(snapshots_not_yet, NULL, "info snapshots");
 NOT_YET(watchdog_not_yet, "watchdog-set-action", "watchdog_action");
