@@ -491,3 +491,17 @@ bool driver_interrupted(Driver *driver)
     put(driver, 0x64, get(driver, 0x60, 4), 4);
     return true;
 }
+
+const DriveKind drive_kinds[DRIVE_KINDS] = { DRIVE_MMIO, DRIVE_MMIO_LEGACY, DRIVE_PCI,
+                                             DRIVE_PCI_LEGACY };
+
+void test_each_transport(const char *name, GTestDataFunc function)
+{
+    static const char *const names[] = { "mmio", "mmio-legacy", "pci", "pci-legacy" };
+
+    for (unsigned i = 0; i < DRIVE_KINDS; i++) {
+        g_autofree char *path = g_strdup_printf("/virtio/%s/%s", name, names[i]);
+
+        g_test_add_data_func(path, &drive_kinds[i], function);
+    }
+}

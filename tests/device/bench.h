@@ -13,6 +13,7 @@
 
 enum {
     BENCH_RAM = 0x40000000,
+    DRIVER_DATA = BENCH_RAM + 0x800000, /* for buffers, above the rings */
     BENCH_RAM_SIZE = 16 << 20,
     BENCH_SLOTS = 0x0a000000,
     BENCH_SLOT_SIZE = 0x200,
@@ -72,7 +73,12 @@ typedef struct {
  * NULL: a new one. The driver owns it.
  */
 Driver *driver_new(Bench *bench, DriveKind kind, const char *stem, ...) G_GNUC_NULL_TERMINATED;
+enum { DRIVE_KINDS = 4 };
+extern const DriveKind drive_kinds[DRIVE_KINDS];
+
 Bench *driver_bench_new(DriveKind kind);
+/* Adds a test "/virtio/NAME/TRANSPORT" for each; its data is a const DriveKind *. */
+void test_each_transport(const char *name, GTestDataFunc function);
 void driver_free(Driver *driver);
 uint64_t driver_offered(Driver *driver);
 uint8_t driver_status(Driver *driver);
