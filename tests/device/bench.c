@@ -492,14 +492,14 @@ bool driver_interrupted(Driver *driver)
     return true;
 }
 
-const DriveKind drive_kinds[DRIVE_KINDS] = { DRIVE_MMIO, DRIVE_MMIO_LEGACY, DRIVE_PCI,
+const DriveKind drive_kinds[DRIVE_COUNT] = { DRIVE_MMIO, DRIVE_MMIO_LEGACY, DRIVE_PCI,
                                              DRIVE_PCI_LEGACY };
 
 void test_each_transport(const char *name, GTestDataFunc function)
 {
     static const char *const names[] = { "mmio", "mmio-legacy", "pci", "pci-legacy" };
 
-    for (unsigned i = 0; i < DRIVE_KINDS; i++) {
+    for (unsigned i = 0; i < DRIVE_COUNT; i++) {
         g_autofree char *path = g_strdup_printf("/virtio/%s/%s", name, names[i]);
 
         g_test_add_data_func(path, &drive_kinds[i], function);

@@ -73,8 +73,7 @@ typedef struct {
  * NULL: a new one. The driver owns it.
  */
 Driver *driver_new(Bench *bench, DriveKind kind, const char *stem, ...) G_GNUC_NULL_TERMINATED;
-enum { DRIVE_KINDS = 4 };
-extern const DriveKind drive_kinds[DRIVE_KINDS];
+extern const DriveKind drive_kinds[DRIVE_COUNT];
 
 Bench *driver_bench_new(DriveKind kind);
 /* Adds a test "/virtio/NAME/TRANSPORT" for each; its data is a const DriveKind *. */

@@ -500,7 +500,7 @@ static void test_random(gconstpointer data)
     enum { ROUNDS = 4000, WRITES = 24 };
     GRand *rand = g_rand_new_with_seed(1);
 
-    for (unsigned k = 0; k < DRIVE_KINDS; k++) {
+    for (unsigned k = 0; k < DRIVE_COUNT; k++) {
         Disk *disk = tested->stem ? NULL : disk_new(drive_kinds[k], false, 0);
         Driver *driver = disk ? disk->driver : driver_new(NULL, drive_kinds[k], tested->stem, NULL);
 
