@@ -20,8 +20,16 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Transfers up to this size hold the context's lock. */
-enum { INLINE_MAX = 64 * 1024, SEGMENTS = 128, BOUNCE_MAX = 1024 * 1024 };
+/*
+ * Reads up to INLINE_READ_MAX are tried on the submitting thread when others wait for it; transfers
+ * above HELD_MAX are worth giving up the context's lock.
+ */
+enum {
+    INLINE_READ_MAX = 64 * 1024,
+    HELD_MAX = 16 * 1024,
+    SEGMENTS = 128,
+    BOUNCE_MAX = 1024 * 1024
+};
 
 typedef struct {
     int fd;
@@ -85,14 +93,15 @@ static int file_call(void *opaque)
 /* What the page cache has, without waiting; -EAGAIN when it must be waited for. */
 static int file_try_read(FileNode *file, const FileCall *call)
 {
-    bool is_long = iov_length(call->iov, call->count) > INLINE_MAX, released;
+    size_t size = iov_length(call->iov, call->count);
+    bool released;
     int result;
 
     if (file->direct || file->no_nowait) {
         return -EAGAIN;
     }
-    released = is_long && coroutine_release();
-    if (is_long && !released && !file->blocking) {
+    released = size > HELD_MAX && coroutine_release();
+    if (size > INLINE_READ_MAX && !released && !file->blocking) {
         return -EAGAIN;
     }
     result = (int)preadv2(file->fd, call->iov, (int)call->count, (off_t)call->offset, RWF_NOWAIT);
@@ -108,7 +117,7 @@ static int file_try_read(FileNode *file, const FileCall *call)
 
 static int file_write_now(FileCall *call)
 {
-    bool released = iov_length(call->iov, call->count) > INLINE_MAX && coroutine_release();
+    bool released = iov_length(call->iov, call->count) > HELD_MAX && coroutine_release();
     int result = file_call(call);
 
     if (released) {

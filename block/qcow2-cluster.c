@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
+enum { COW_GAP_MAX = 16 * 1024 };
+
 /* Allocating writes. */
 
 bool qcow2_wait_allocations(Qcow2 *q, uint64_t start, uint64_t end)
@@ -210,7 +212,7 @@ static bool cow_reads_zero(Qcow2 *q, uint64_t offset, uint64_t bytes)
 static int run_write(Qcow2 *q, WriteRun *run, IoVector vector)
 {
     uint64_t head = run->offset - run->cow_start;
-    uint64_t tail = run->cow_end - (run->offset + run->bytes), host;
+    uint64_t tail = run->cow_end - (run->offset + run->bytes), gap, host;
     g_autofree uint8_t *edges = NULL;
     g_autofree struct iovec *iov = NULL;
     unsigned max = vector.count + 2, n = 0;
@@ -226,19 +228,25 @@ static int run_write(Qcow2 *q, WriteRun *run, IoVector vector)
     if (!head && !tail) {
         return qcow2_write_host(q, run->offset, host, run->bytes, vector, 0);
     }
-    edges = g_try_malloc(head + tail);
+    /* Reading a little too much costs less than a second request. */
+    gap = head && tail && run->bytes <= COW_GAP_MAX ? run->bytes : 0;
+    edges = g_try_malloc(head + gap + tail);
     iov = g_new(struct iovec, max);
     if (!edges) {
         return -ENOMEM;
     }
     if (head) {
+        struct iovec to = { edges, gap ? head + gap + tail : head };
+
+        result = qcow2_read(q->node, run->offset - head, to.iov_len, io_vector_of(&to));
         iov[n++] = (struct iovec){ edges, head };
-        result = qcow2_read(q->node, run->offset - head, head, io_vector_of(&iov[0]));
     }
     n += io_vector_trim(vector, run->bytes, iov + n, max - n - 1);
-    if (tail && result == 0) {
-        iov[n] = (struct iovec){ edges + head, tail };
-        result = qcow2_read(q->node, run->offset + run->bytes, tail, io_vector_of(&iov[n]));
+    if (tail) {
+        iov[n] = (struct iovec){ edges + head + gap, tail };
+        if (result == 0 && !gap) {
+            result = qcow2_read(q->node, run->offset + run->bytes, tail, io_vector_of(&iov[n]));
+        }
         n++;
     }
     if (result == 0) {
