@@ -115,6 +115,17 @@ char *block_query_jobs(BlockGraph *graph);
 typedef void BlockEventHandler(void *opaque, const char *event, const char *data);
 void block_set_event_handler(BlockGraph *graph, BlockEventHandler *handler, void *opaque);
 
+/*
+ * Called before a file is opened because an image names it, not the user: the backing file of a chain,
+ * an external data file, an extent. format: NULL when it will be guessed.
+ */
+typedef void BlockNamedFileHandler(void *opaque, const char *image, const char *what,
+                                   const char *path, const char *format);
+void block_set_named_file_handler(BlockGraph *graph, BlockNamedFileHandler *handler, void *opaque);
+/* A handler that tells the person at standard error, if it is a terminal; opaque: who speaks. */
+void block_show_named_file(void *opaque, const char *image, const char *what, const char *path,
+                           const char *format);
+
 /* A JSON object as arguments or options: nested names dotted, on and off for booleans. */
 GHashTable *block_options_from_json(const char *json, GError **error);
 

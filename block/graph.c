@@ -3,13 +3,16 @@
 #include "block/node.h"
 
 #include "base/error.h"
+#include "base/log.h"
 #include "block/bitmap.h"
 #include "block/job.h"
 #include "block/open.h"
 #include "block/throttle-group.h"
 
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 struct BlockGraph {
     AsyncContext *context;
@@ -22,6 +25,8 @@ struct BlockGraph {
     CoroutineQueue quiet; /* waits for a change of the two */
     BlockEventHandler *event_handler;
     void *event_opaque;
+    BlockNamedFileHandler *named_file_handler;
+    void *named_file_opaque;
     GHashTable *secrets;         /* id -> passphrase */
     GHashTable *tls;             /* id -> options of TLS credentials */
     BlockExports *exports;       /* NULL: no NBD server runs */
@@ -144,6 +149,37 @@ void block_emit(BlockGraph *graph, const char *event, json_t *data)
         async_complete(graph->context, &pending->completion);
     }
     json_decref(data);
+}
+
+void block_set_named_file_handler(BlockGraph *graph, BlockNamedFileHandler *handler, void *opaque)
+{
+    graph->named_file_handler = handler;
+    graph->named_file_opaque = opaque;
+}
+
+void node_announce_file(BlockNode *node, const char *what, const char *path, const char *format)
+{
+    BlockGraph *graph = node->graph;
+
+    trace("block-named-file", "%s: %s %s (%s)", node->filename, what, path,
+          format ? format : "format not given");
+    if (graph->named_file_handler) {
+        graph->named_file_handler(graph->named_file_opaque, node->filename, what, path, format);
+    }
+}
+
+void block_show_named_file(void *opaque, const char *image, const char *what, const char *path,
+                           const char *format)
+{
+    g_autofree char *shown = NULL;
+
+    if (!isatty(STDERR_FILENO)) {
+        return;
+    }
+    /* A name from an image must not move the cursor. */
+    shown = g_strescape(path, NULL);
+    fprintf(stderr, "%s: %s: opens its %s %s (%s)\n", (const char *)opaque, image, what, shown,
+            format ? format : "format guessed");
 }
 
 void block_set_event_handler(BlockGraph *graph, BlockEventHandler *handler, void *opaque)

@@ -64,6 +64,7 @@ typedef struct {
     bool protocol; /* below a format: a filter's file is not probed */
     BlockAio aio;
     unsigned depth; /* of backing files */
+    const BlockNode *overlay; /* while opening: the image that names this one its backing file */
 } BlockOpenFlags;
 
 struct BlockChild {
@@ -301,6 +302,8 @@ bool node_set_backing(BlockNode *node, BlockNode *backing, GError **error);
 /* Makes users of `from`, except `except`, use `to`. */
 bool node_replace(BlockNode *from, BlockNode *to, BlockNode *except, GError **error);
 bool node_set_read_only(BlockNode *node, bool read_only, GError **error);
+/* The image of that node is about to have this file opened (BlockNamedFileHandler). */
+void node_announce_file(BlockNode *node, const char *what, const char *path, const char *format);
 /* The name a backing file has for opening: relative ones start at the image's folder. */
 char *node_backing_path(BlockNode *node, GError **error);
 char *block_combine_path(const char *base, const char *name, GError **error);

@@ -249,13 +249,21 @@ BlockChild *node_open_child(BlockNode *node, const char *name, BlockRole role, c
     return node_attach_child(node, child, name, role, error);
 }
 
-/* Whether this path is the node's own file: a chain that bites its own tail. */
-static bool is_own_file(BlockNode *node, const char *path)
+/* Whether this path is the node's own file, or one whose chain has led here: it bites its own tail. */
+static bool is_in_chain(const BlockNode *node, const char *path)
 {
     struct stat a, b;
 
-    return node->filename[0] && stat(path, &a) == 0 && stat(node->filename, &b) == 0 &&
-           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    if (stat(path, &a) < 0) {
+        return false;
+    }
+    for (; node; node = node->flags.overlay) {
+        if (node->filename[0] && stat(node->filename, &b) == 0 && a.st_dev == b.st_dev &&
+            a.st_ino == b.st_ino) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool open_backing(BlockNode *node, GHashTable *options, GError **error)
@@ -281,6 +289,7 @@ static bool open_backing(BlockNode *node, GHashTable *options, GError **error)
     }
     flags.read_only = true;
     flags.auto_read_only = false;
+    flags.overlay = node;
     if (!explicit_node && !options_has_nested(options, "backing")) {
         if (!node->backing_filename) {
             return true;
@@ -292,13 +301,16 @@ static bool open_backing(BlockNode *node, GHashTable *options, GError **error)
         if (!path) {
             return false;
         }
-        if (is_own_file(node, path)) {
+        if (is_in_chain(node, path)) {
             return error_fail(error, KASO_ERROR_INVALID,
-                              "The backing file '%s' is the image itself", path);
+                              "The backing file '%s' of '%s' is an image of the same chain: the "
+                              "chain has a cycle",
+                              path, node->filename);
         }
         if (node->backing_format && !options_get(options, "backing.driver")) {
             options_set(options, "backing.driver", node->backing_format);
         }
+        node_announce_file(node, "backing file", path, options_get(options, "backing.driver"));
     }
     backing = open_child_node(node->graph, "backing", path, options, flags, &local);
     if (!backing) {
@@ -404,6 +416,7 @@ static BlockNode *node_instantiate(BlockGraph *graph, const BlockDriver *driver,
         node_free(node);
         return NULL;
     }
+    node->flags.overlay = NULL;
     return node;
 }
 

@@ -289,6 +289,52 @@ bool qcow2_read_header(Qcow2 *q, Qcow2Header *header, GError **error)
     return true;
 }
 
+typedef struct {
+    const char *name;
+    uint64_t offset, bytes;
+} Area;
+
+static bool areas_overlap(const Qcow2 *q, const Area *a, const Area *b)
+{
+    return a->bytes && b->bytes && a->offset < b->offset + align_up(b->bytes, q->cluster_size) &&
+           b->offset < a->offset + align_up(a->bytes, q->cluster_size);
+}
+
+bool qcow2_check_overlaps(Qcow2 *q, GError **error)
+{
+    const Area areas[] = {
+        { "header", 0, q->cluster_size },
+        { "L1 table", q->l1_offset, q->l1_size * sizeof(uint64_t) },
+        { "refcount table", q->reftable_offset, q->reftable_entries * sizeof(uint64_t) },
+        { "snapshot table", q->snapshots_offset, q->snapshots_bytes },
+        { "bitmap directory", q->bitmaps.directory_offset, q->bitmaps.directory_size },
+        { "LUKS header", q->crypt_header_offset, q->crypt_header_length },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(areas); i++) {
+        for (unsigned j = 0; j < i; j++) {
+            if (areas_overlap(q, &areas[i], &areas[j])) {
+                return bad(error, "The %s at 0x%" G_GINT64_MODIFIER "x overlaps the %s",
+                           areas[i].name, areas[i].offset, areas[j].name);
+            }
+        }
+    }
+    for (uint32_t i = 0; i < q->snapshot_count; i++) {
+        const Qcow2Snapshot *s = &q->snapshots[i];
+        Area table = { "", s->l1_table_offset, s->l1_size * sizeof(uint64_t) };
+
+        for (unsigned j = 0; j < ARRAY_SIZE(areas); j++) {
+            if (areas_overlap(q, &table, &areas[j])) {
+                return bad(error,
+                           "The L1 table of snapshot '%s' at 0x%" G_GINT64_MODIFIER
+                           "x overlaps the %s",
+                           s->info.name, table.offset, areas[j].name);
+            }
+        }
+    }
+    return true;
+}
+
 void qcow2_free_header(Qcow2 *q)
 {
     for (GSList *link = q->extensions; link; link = link->next) {

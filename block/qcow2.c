@@ -42,7 +42,7 @@ bool qcow2_check_table(Qcow2 *q, uint64_t offset, uint64_t entries, size_t entry
     if (entries > max_bytes / entry_size) {
         return error_fail(error, KASO_ERROR_INVALID, "%s too large", name);
     }
-    if (INT64_MAX - entries * entry_size < offset || (offset & (q->cluster_size - 1))) {
+    if (offset > QCOW2_OFFSET_MASK || (offset & (q->cluster_size - 1))) {
         return error_fail(error, KASO_ERROR_INVALID, "%s offset invalid", name);
     }
     return true;
@@ -441,6 +441,7 @@ static bool open_data_file(Qcow2 *q, GHashTable *options, GError **error)
             return false;
         }
         options_set(options, "data-file.driver", "file");
+        node_announce_file(q->node, "data file", path, "raw");
     }
     q->data_file = node_open_child(q->node, "data-file", BLOCK_ROLE_DATA, path, options,
                                    q->node->flags, error);
@@ -512,7 +513,9 @@ static bool qcow2_open(BlockNode *node, GHashTable *options, GError **error)
     g_queue_init(&q->allocations);
     node->size = 0;
     if (!qcow2_read_header(q, &header, error) || !take_options(q, options, error) ||
-        !open_tables(q, &header, error) || !open_data_file(q, options, error)) {
+        !open_tables(q, &header, error) ||
+        (!node->flags.check && !qcow2_check_overlaps(q, error)) ||
+        !open_data_file(q, options, error)) {
         qcow2_free(q);
         return false;
     }

@@ -212,6 +212,8 @@ static inline uint64_t qcow2_clusters(const Qcow2 *q, uint64_t bytes)
 }
 
 /* qcow2.c */
+/* The tables that the header and the snapshots name have clusters of their own. */
+bool qcow2_check_overlaps(Qcow2 *q, GError **error);
 int qcow2_write_header(Qcow2 *q);
 /* Also makes it durable. Callers that go back to the old fields on failure may free what is new. */
 int qcow2_commit_header(Qcow2 *q);

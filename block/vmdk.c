@@ -179,6 +179,7 @@ static bool parse_extent(BlockNode *node, Vmdk *vmdk, const char *line, uint64_t
             return false;
         }
         options_set(options, key, "file");
+        node_announce_file(node, "extent", path, "raw");
         child =
             node_open_child(node, child_name, BLOCK_ROLE_DATA, path, options, node->flags, error);
         if (!child) {

@@ -125,6 +125,9 @@ static void create_machine(Setup *setup)
 
     setup->machine = machine;
     setup->graph = block_graph_new(NULL);
+    if (!setup->daemonize) {
+        block_set_named_file_handler(setup->graph, block_show_named_file, (void *)"kaso");
+    }
     machine->block_graph = setup->graph;
     machine_on_free(machine, close_drives, machine);
     machine_on_run_state(machine, drain_drives, machine);

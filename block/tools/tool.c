@@ -274,6 +274,7 @@ int tool_main(const char *program, const ToolCommand *command, int argc, char **
 
     call.tool.graph = block_graph_new(NULL);
     block_graph_set_blocking(call.tool.graph, true);
+    block_set_named_file_handler(call.tool.graph, block_show_named_file, (void *)program);
     async_context_set_helpers(block_graph_context(call.tool.graph),
                               MIN(g_get_num_processors() - 1, HELPERS_MAX));
     async_run_sync(block_graph_context(call.tool.graph), main_entry, &call);

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Images that lie about themselves end with a message that names the field; dmg chunks of all kinds.
+"""Images that lie about themselves end with a message that names the field, and are not written; what
+an image names is shown before it is opened, and can be forbidden; dmg chunks of all kinds.
 
 usage: hostile.py KASO_IMG KASO_IO
 """
+import json
 import os
+import pty
 import struct
 import subprocess
 import sys
@@ -45,12 +48,112 @@ CASES = [
 ]
 
 
+# Fields of a qcow2 image, which is otherwise sound, and what the message must name.
+QCOW2_CASES = [
+    ((4, '>I', 9), 'version'),
+    ((20, '>I', 40), 'cluster size'),
+    ((24, '>Q', 1 << 63), 'virtual size'),
+    ((32, '>I', 9), 'encryption method'),
+    ((36, '>I', 0xffffffff), 'L1 table'),
+    ((36, '>I', 0), 'L1 table'),
+    ((40, '>Q', 1 << 62), 'L1 table offset'),
+    ((40, '>Q', 0), 'L1 table at 0x0 overlaps the header'),
+    ((40, '>Q', 0x10000), 'refcount table at 0x10000 overlaps the L1 table'),
+    ((48, '>Q', 3), 'reference count table offset'),
+    ((48, '>Q', 0), 'refcount table at 0x0 overlaps the header'),
+    ((48, '>Q', 0x30000), 'refcount table at 0x30000 overlaps the L1 table'),
+    ((56, '>I', 0x7fffffff), 'reference count table too large'),
+    ((60, '>I', 0xffffffff), 'snapshot table too large'),
+    ((64, '>Q', 77), 'snapshot table'),
+    ((64, '>Q', 0), 'snapshot'),
+    ((72, '>Q', 1 << 40), 'feature'),
+    ((96, '>I', 9), 'reference count entry width'),
+    ((100, '>I', 0x7fffffff), 'header'),
+    ((8, '>Q', 1 << 40), 'backing file offset'),
+    ((116, '>I', 0xffffff), 'extension'),
+]
+# Fields of the entry in its snapshot table.
+SNAPSHOT_CASES = [
+    ((0, '>Q', 0x12345), 'L1 table offset'),
+    ((0, '>Q', 0), "L1 table of snapshot 'one' at 0x0 overlaps the header"),
+    ((0, '>Q', 0x30000), "L1 table of snapshot 'one' at 0x30000 overlaps the L1 table"),
+    ((8, '>I', 0x7fffffff), 'L1 table too large'),
+    ((12, '>H', 0xffff), 'snapshot table'),
+    ((36, '>I', 0xffffffff), 'extra metadata'),
+]
+
+
 def run(*command, status=0):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           timeout=30)
     if done.returncode != status:
         sys.exit('%s: status %d\n%s' % (' '.join(command), done.returncode, done.stdout))
     return done.stdout
+
+
+def expect(said, word, what):
+    if word.lower() not in said.lower():
+        sys.exit(f'{what}: the message does not name "{word}": {said}')
+
+
+def lying_qcow2(img, io, path):
+    """Each field in turn says what cannot be."""
+    run(img, 'create', '-f', 'qcow2', path, '4M')
+    run(io, '-c', 'write -P 3 0 128k', path)
+    run(img, 'snapshot', '-c', 'one', path)
+    with open(path, 'rb') as file:
+        sound = file.read()
+    table = struct.unpack_from('>Q', sound, 64)[0]
+    cases = QCOW2_CASES + [((table + at, form, value), word)
+                           for (at, form, value), word in SNAPSHOT_CASES]
+    for (at, form, value), word in cases:
+        data = bytearray(sound)
+        struct.pack_into(form, data, at, value)
+        with open(path, 'wb') as file:
+            file.write(data)
+        expect(run(img, 'info', path, status=1), word, f'qcow2 field at {at:#x}')
+        run(io, '-c', 'write 1M 64k', path, status=1)
+        with open(path, 'rb') as file:
+            if file.read() != data:
+                sys.exit(f'qcow2 field at {at:#x}: a refused image was written')
+
+
+def chains(img, io, folder):
+    """Backing files that bite their own tail, alone and in a ring."""
+    first, second = os.path.join(folder, 'first'), os.path.join(folder, 'second')
+    for path, backing in (first, first), (first, second), (second, first):
+        run(img, 'create', '-q', '-u', '-f', 'qcow2', '-b', backing, '-F', 'qcow2', path, '1M')
+        if path == backing:
+            expect(run(io, '-c', 'read 0 512', path, status=1), 'cycle', 'own backing file')
+    expect(run(io, '-c', 'read 0 512', first, status=1), 'cycle', 'ring of backing files')
+    run(img, 'info', '--backing-chain', first, status=1)
+
+
+def shown_and_forbidden(img, io, folder):
+    """A terminal is told of a backing file before it is opened; backing= and null forbid it."""
+    base, top = os.path.join(folder, 'base'), os.path.join(folder, 'top')
+    run(img, 'create', '-q', '-f', 'raw', base, '1M')
+    run(io, '-f', 'raw', '-c', 'write -q -P 7 0 4k', base)
+    run(img, 'create', '-q', '-f', 'qcow2', '-b', base, '-F', 'raw', top)
+    read = [io, '-r', '-c', 'read -q -P 7 0 4k']
+    run(*read, top)
+    ours, theirs = pty.openpty()
+    subprocess.run([*read, top], stderr=theirs, check=True, timeout=30)
+    expect(os.read(ours, 4096).decode(), f'opens its backing file {base} (raw)', 'terminal')
+    silent = subprocess.run([*read, top], stderr=subprocess.PIPE, check=True, timeout=30).stderr
+    if silent:
+        sys.exit(f'not a terminal: {silent}')
+    os.unlink(base)
+    subprocess.run([*read, top], stderr=theirs, check=False, timeout=30)
+    said = os.read(ours, 4096).decode()
+    if not 0 <= said.find('opens its') < said.find('Could not open backing file'):
+        sys.exit(f'shown too late: {said}')
+    zeroes = [io, '-r', '-c', 'read -q -P 0 0 4k']
+    run(*zeroes, '--image-opts', f'driver=qcow2,backing=,file.filename={top}')
+    run(*zeroes, 'json:' + json.dumps({'driver': 'qcow2', 'backing': None,
+                                       'file': {'driver': 'file', 'filename': top}}))
+    os.close(ours)
+    os.close(theirs)
 
 
 def main():
@@ -61,8 +164,7 @@ def main():
             with open(path, 'wb') as file:
                 file.write(data)
             said = run(img, 'info', '-f', form, path, status=1)
-            if word.lower() not in said.lower():
-                sys.exit(f'{form}: the message does not name "{word}": {said}')
+            expect(said, word, form)
         # An L1 entry that owns an L2 table (bit 63) but names none.
         run(img, 'create', '-f', 'qcow2', path, '1M')
         with open(path, 'r+b') as file:
@@ -71,6 +173,9 @@ def main():
             file.write(struct.pack('>Q', 1 << 63))
         run(io, '-f', 'qcow2', '-c', 'write -P 3 0 4k', '-c', 'read -P 3 0 4k', path)
         run(img, 'check', path)
+        lying_qcow2(img, io, path)
+        chains(img, io, folder)
+        shown_and_forbidden(img, io, folder)
         runs = dmg.content()
         with open(path, 'wb') as file:
             file.write(dmg.build(runs))

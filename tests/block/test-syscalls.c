@@ -73,7 +73,7 @@ ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int f
 
 int fdatasync(int fd)
 {
-    return goes_wrong() && how_wrong() < 0 ? -1 : (int)syscall(SYS_fdatasync, fd);
+    return goes_wrong() && how_wrong() < 0 ? -1 : 0; /* nobody cuts the power here */
 }
 
 int ftruncate(int fd, off_t size)
