@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* kaso-img commit, rebase, compare. */
-#include "block/tools/tool.h"
+#include "block/tools/options.h"
 
 #include "base/bits.h"
 #include "base/error.h"
@@ -8,30 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { OPTION_OBJECT = 256, OPTION_IMAGE_OPTS };
 enum { BUFFER_SIZE = 2 * 1024 * 1024, COMPARE_FAILED = 2 };
-
-static const struct option longs[] = {
-    { "object", required_argument, NULL, OPTION_OBJECT },
-    { "image-opts", no_argument, NULL, OPTION_IMAGE_OPTS },
-    { "force-share", no_argument, NULL, 'U' },
-    { "format", required_argument, NULL, 'f' },
-    { "cache", required_argument, NULL, 't' },
-    { "source-cache", required_argument, NULL, 'T' },
-    { "base", required_argument, NULL, 'b' },
-    { "backing", required_argument, NULL, 'b' },
-    { "backing-format", required_argument, NULL, 'F' },
-    { "drop", no_argument, NULL, 'd' },
-    { "keep", no_argument, NULL, 'd' },
-    { "unsafe", no_argument, NULL, 'u' },
-    { "backing-unsafe", no_argument, NULL, 'u' },
-    { "compress", no_argument, NULL, 'c' },
-    { "rate-limit", required_argument, NULL, 'r' },
-    { "strict", no_argument, NULL, 's' },
-    { "progress", no_argument, NULL, 'p' },
-    { "quiet", no_argument, NULL, 'q' },
-    { 0 },
-};
 
 /* commit */
 
@@ -148,57 +125,35 @@ static int commit_image(Tool *tool, BlockNode *top, const char *base_name, bool 
     return status;
 }
 
+typedef struct {
+    ImageArguments image;
+    const char *base, *rate;
+    bool keep;
+} CommitCommand;
+
+static const ToolOption commit_options[] = {
+    TOOL_IMAGE_OPTIONS(CommitCommand, image),
+    { "cache", 't', TOOL_TEXT, offsetof(CommitCommand, image.cache) },
+    { "base", 'b', TOOL_TEXT, offsetof(CommitCommand, base) },
+    { "drop", 'd', TOOL_FLAG, offsetof(CommitCommand, keep) },
+    { "rate-limit", 'r', TOOL_TEXT, offsetof(CommitCommand, rate) },
+    { 0 },
+};
+
 static int commit_run(Tool *tool, int argc, char **argv)
 {
-    ImageArguments arguments = { .writable = true, .unmap = true };
-    const char *base = NULL;
-    bool keep = false;
+    CommitCommand command = { .image = { .writable = true, .unmap = true } };
     BlockChild *child;
-    int c, status;
+    int status;
+    const char *name =
+        tool_parse_one(tool, &img_commit, commit_options, &command, argc, argv, &status);
 
-    while ((c = getopt_long(argc, argv, "f:t:b:dpqr:", longs, NULL)) != -1) {
-        switch (c) {
-        case 'f':
-            arguments.format = optarg;
-            break;
-        case 't':
-            arguments.cache = optarg;
-            break;
-        case 'b':
-            base = optarg;
-            keep = true; /* the images in between are no longer valid anyway */
-            break;
-        case 'd':
-            keep = true;
-            break;
-        case 'p':
-            tool->progress = true;
-            break;
-        case 'q':
-            tool->quiet = true;
-            break;
-        case 'r':
-            break;
-        case OPTION_IMAGE_OPTS:
-            arguments.image_opts = true;
-            break;
-        case OPTION_OBJECT:
-            if (!tool_object(tool, optarg)) {
-                return 1;
-            }
-            break;
-        default:
-            return tool_usage(tool, &img_commit);
-        }
-    }
-    if (optind != argc - 1) {
-        return tool_fail(tool, "Expecting one image file name");
-    }
-    child = tool_open(tool, argv[optind], &arguments);
+    child = name ? tool_open(tool, name, &command.image) : NULL;
     if (!child) {
-        return 1;
+        return status;
     }
-    status = commit_image(tool, child->node, base, keep);
+    /* With a base the images in between are no longer valid anyway. */
+    status = commit_image(tool, child->node, command.base, command.keep || command.base);
     child_detach(child);
     return status;
 }
@@ -291,67 +246,47 @@ static int rebase_image(Tool *tool, BlockNode *node, const char *backing, const 
     return status;
 }
 
+typedef struct {
+    ImageArguments image;
+    const char *backing, *format, *backing_cache;
+    bool unsafe, compress;
+} RebaseCommand;
+
+static const ToolOption rebase_options[] = {
+    TOOL_IMAGE_OPTIONS(RebaseCommand, image),
+    TOOL_SHARE_OPTION(RebaseCommand, image),
+    { "cache", 't', TOOL_TEXT, offsetof(RebaseCommand, image.cache) },
+    { "backing", 'b', TOOL_TEXT, offsetof(RebaseCommand, backing) },
+    { "backing-format", 'B', TOOL_TEXT, offsetof(RebaseCommand, format) },
+    { NULL, 'F', TOOL_TEXT, offsetof(RebaseCommand, format) },
+    { "backing-cache", 'T', TOOL_TEXT, offsetof(RebaseCommand, backing_cache) },
+    { "backing-unsafe", 'u', TOOL_FLAG, offsetof(RebaseCommand, unsafe) },
+    { "compress", 'c', TOOL_FLAG, offsetof(RebaseCommand, compress) },
+    { 0 },
+};
+
 static int rebase_run(Tool *tool, int argc, char **argv)
 {
-    ImageArguments arguments = { .writable = true, .unmap = true };
-    const char *backing = NULL, *format = NULL, *backing_cache = NULL;
-    bool unsafe = false;
+    RebaseCommand command = { .image = { .writable = true, .unmap = true } };
     BlockChild *child;
-    int c, status;
+    int status;
+    const char *name =
+        tool_parse_one(tool, &img_rebase, rebase_options, &command, argc, argv, &status);
 
-    while ((c = getopt_long(argc, argv, "f:t:T:b:F:upqUc", longs, NULL)) != -1) {
-        switch (c) {
-        case 'f':
-            arguments.format = optarg;
-            break;
-        case 't':
-            arguments.cache = optarg;
-            break;
-        case 'T':
-            backing_cache = optarg;
-            break;
-        case 'b':
-            backing = optarg;
-            break;
-        case 'F':
-            format = optarg;
-            break;
-        case 'u':
-            unsafe = true;
-            break;
-        case 'p':
-            tool->progress = true;
-            break;
-        case 'q':
-            tool->quiet = true;
-            break;
-        case 'U':
-        case 'c':
-            break;
-        case OPTION_IMAGE_OPTS:
-            arguments.image_opts = true;
-            break;
-        case OPTION_OBJECT:
-            if (!tool_object(tool, optarg)) {
-                return 1;
-            }
-            break;
-        default:
-            return tool_usage(tool, &img_rebase);
-        }
+    if (!name) {
+        return status;
     }
-    if (optind != argc - 1) {
-        return tool_fail(tool, "Expecting one image file name");
-    }
-    if (!unsafe && !backing) {
+    if (!command.unsafe && !command.backing) {
         return tool_fail(tool, "Use backing file (-b) option or unsafe mode (-u)");
     }
-    arguments.no_backing = unsafe;
-    child = tool_open(tool, argv[optind], &arguments);
+    command.image.no_backing = command.unsafe;
+    command.image.force_share = false; /* as far as the image itself is concerned */
+    child = tool_open(tool, name, &command.image);
     if (!child) {
         return 1;
     }
-    status = rebase_image(tool, child->node, backing, format, unsafe, backing_cache);
+    status = rebase_image(tool, child->node, command.backing, command.format, command.unsafe,
+                          command.backing_cache);
     child_detach(child);
     return status;
 }
@@ -491,55 +426,45 @@ static int compare_images(Tool *tool, Compare *c)
     return status;
 }
 
+typedef struct {
+    ImageArguments left;
+    const char *right_format;
+    bool strict;
+} CompareCommand;
+
+static const ToolOption compare_options[] = {
+    { "a-format", 'f', TOOL_TEXT, offsetof(CompareCommand, left.format) },
+    { "b-format", 'F', TOOL_TEXT, offsetof(CompareCommand, right_format) },
+    { "image-opts", 0, TOOL_FLAG, offsetof(CompareCommand, left.image_opts) },
+    TOOL_SHARE_OPTION(CompareCommand, left),
+    { "cache", 'T', TOOL_TEXT, offsetof(CompareCommand, left.cache) },
+    { "strict", 's', TOOL_FLAG, offsetof(CompareCommand, strict) },
+    { 0 },
+};
+
 static int compare_run(Tool *tool, int argc, char **argv)
 {
-    ImageArguments left = { 0 }, right = { 0 };
+    CompareCommand command = { 0 };
+    ImageArguments right;
     Compare compare = { 0 };
     BlockChild *a, *b;
-    int c, status = COMPARE_FAILED;
+    char **operands;
+    unsigned count;
+    int status;
 
-    while ((c = getopt_long(argc, argv, "f:F:T:pqsU", longs, NULL)) != -1) {
-        switch (c) {
-        case 'f':
-            left.format = optarg;
-            break;
-        case 'F':
-            right.format = optarg;
-            break;
-        case 'T':
-            left.cache = right.cache = optarg;
-            break;
-        case 'p':
-            tool->progress = true;
-            break;
-        case 'q':
-            tool->quiet = true;
-            break;
-        case 's':
-            compare.strict = true;
-            break;
-        case 'U':
-            left.force_share = right.force_share = true;
-            break;
-        case OPTION_IMAGE_OPTS:
-            left.image_opts = right.image_opts = true;
-            break;
-        case OPTION_OBJECT:
-            if (!tool_object(tool, optarg)) {
-                return COMPARE_FAILED;
-            }
-            break;
-        default:
-            tool_usage(tool, &img_compare);
-            return COMPARE_FAILED;
-        }
+    if (!tool_parse(tool, &img_compare, compare_options, &command, argc, argv, &operands, &count,
+                    &status)) {
+        return status;
     }
-    if (optind != argc - 2) {
-        tool_fail(tool, "Expecting two image file names");
-        return COMPARE_FAILED;
+    if (count != 2) {
+        return tool_try(tool, &img_compare, "Expecting two image file names");
     }
-    a = tool_open(tool, argv[optind], &left);
-    b = a ? tool_open(tool, argv[optind + 1], &right) : NULL;
+    status = COMPARE_FAILED;
+    right = command.left;
+    right.format = command.right_format;
+    compare.strict = command.strict;
+    a = tool_open(tool, operands[0], &command.left);
+    b = a ? tool_open(tool, operands[1], &right) : NULL;
     if (b) {
         compare.a = g_malloc(BUFFER_SIZE);
         compare.b = g_malloc(BUFFER_SIZE);

@@ -1,28 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kaso-img convert and dd. Several coroutines read, compress and write pieces of the disk at once;
+ * kaso-img convert. Several coroutines read, compress and write pieces of the disk at once;
  * uncompressed writes keep the order of the disk, so that the image is laid out in that order.
  */
 #include "block/tools/img-bitmap.h"
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "block/tools/options.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    OPTION_OBJECT = 256,
-    OPTION_IMAGE_OPTS,
-    OPTION_TARGET_OPTS,
-    OPTION_TARGET_ZERO,
-    OPTION_SALVAGE,
-    OPTION_BITMAPS,
-    OPTION_SKIP_BROKEN
-};
 enum { BUFFER_SIZE = 1024 * 1024, COMPRESSED_CHUNK = 512 * 1024 };
-enum { PARALLEL_MAX = 16, SPARSE_DEFAULT = 4096 };
+enum { PARALLEL_MAX = 16, SPARSE_DEFAULT = 4096, SPARSE_MAX = 16 * 1024 * 1024 };
 
 typedef enum { PIECE_DATA, PIECE_ZERO, PIECE_BACKING } PieceKind;
 
@@ -89,6 +81,9 @@ static int next_extent(Convert *c)
                      : status & BLOCK_STATUS_DATA ? PIECE_DATA
                      : base || c->has_backing     ? PIECE_BACKING
                                                   : PIECE_ZERO;
+    if (c->extent_kind == PIECE_ZERO && !c->sparse) {
+        c->extent_kind = PIECE_DATA; /* all of the target shall be allocated */
+    }
     return 0;
 }
 
@@ -319,157 +314,114 @@ static int convert_all(Convert *c)
 typedef struct {
     Convert convert;
     ImageArguments target_arguments;
-    const char *target_format, *target, *snapshot, *backing_format;
-    bool no_create, target_is_zero, has_sparse, bitmaps, skip_broken;
+    const char *target_format, *target, *snapshot;
+    bool no_create, target_is_zero, bitmaps, skip_broken, any_order, offload;
     GHashTable *options;
 } ConvertCommand;
 
-static const struct option longs[] = {
-    { "object", required_argument, NULL, OPTION_OBJECT },
-    { "image-opts", no_argument, NULL, OPTION_IMAGE_OPTS },
-    { "source-image-opts", no_argument, NULL, OPTION_IMAGE_OPTS },
-    { "target-image-opts", no_argument, NULL, OPTION_TARGET_OPTS },
-    { "target-is-zero", no_argument, NULL, OPTION_TARGET_ZERO },
-    { "salvage", no_argument, NULL, OPTION_SALVAGE },
-    { "bitmaps", no_argument, NULL, OPTION_BITMAPS },
-    { "skip-broken-bitmaps", no_argument, NULL, OPTION_SKIP_BROKEN },
-    { "force-share", no_argument, NULL, 'U' },
-    { "source-format", required_argument, NULL, 'f' },
-    { "target-format", required_argument, NULL, 'O' },
-    { "target-format-options", required_argument, NULL, 'o' },
-    { "source-cache", required_argument, NULL, 'T' },
-    { "target-cache", required_argument, NULL, 't' },
-    { "backing", required_argument, NULL, 'b' },
-    { "backing-format", required_argument, NULL, 'F' },
-    { "sparse-size", required_argument, NULL, 'S' },
-    { "no-create", no_argument, NULL, 'n' },
-    { "compress", no_argument, NULL, 'c' },
-    { "rate-limit", required_argument, NULL, 'r' },
-    { "parallel", required_argument, NULL, 'm' },
-    { "oob-writes", no_argument, NULL, 'W' },
-    { "copy-range-offloading", no_argument, NULL, 'C' },
-    { "snapshot", required_argument, NULL, 'l' },
-    { "progress", no_argument, NULL, 'p' },
-    { "quiet", no_argument, NULL, 'q' },
-    { 0 },
-};
-
-static bool convert_number(Tool *tool, int c, Convert *convert)
+static bool convert_number(Tool *tool, void *arguments, const char *name, const char *value)
 {
-    uint64_t value;
+    Convert *convert = &((ConvertCommand *)arguments)->convert;
+    uint64_t number = 0;
+    bool valid = parse_size(value, &number, NULL);
 
-    if (!tool_size(tool, c == 'm' ? "number of coroutines" : "size", optarg, &value)) {
-        return false;
+    if (!strcmp(name, "parallel")) {
+        convert->parallel = (unsigned)MIN(number, PARALLEL_MAX);
+        if (!valid || number < 1 || number > PARALLEL_MAX) {
+            tool_fail(tool, "Invalid number of coroutines specified. Must be between 1 and %d.",
+                      PARALLEL_MAX);
+            return false;
+        }
+        return true;
     }
-    if (c == 'm' && (value < 1 || value > PARALLEL_MAX)) {
+    if (!strcmp(name, "rate-limit")) {
+        convert->rate = number;
+        return tool_size(tool, "rate limit", value, &number);
+    }
+    convert->sparse = number;
+    if (valid && (number % 512 || number > SPARSE_MAX)) {
         tool_fail(tool,
-                  "Invalid number of coroutines. Allowed number of coroutines is between 1 "
-                  "and %d",
-                  PARALLEL_MAX);
+                  "Invalid buffer size for sparse output specified. Valid sizes are multiples of "
+                  "512 up to %d. Select 0 to disable sparse detection (fully allocates output).",
+                  SPARSE_MAX);
         return false;
     }
-    if (c == 'm') {
-        convert->parallel = (unsigned)value;
-    } else if (c == 'S') {
-        convert->sparse = align_down(value, 512);
-    } else {
-        convert->rate = value;
-    }
+    return tool_size(tool, "buffer size for sparse output", value, &number);
+}
+
+static bool convert_option(Tool *tool, void *arguments, const char *name, const char *value)
+{
+    return tool_parse_options(tool, value, ((ConvertCommand *)arguments)->options);
+}
+
+static bool convert_backing(Tool *tool, void *arguments, const char *name, const char *value)
+{
+    options_set(((ConvertCommand *)arguments)->options,
+                strcmp(name, "backing-format") ? "backing_file" : "backing_fmt", value);
     return true;
 }
 
-static bool convert_flag(Tool *tool, int c, ConvertCommand *command)
+static bool convert_snapshot(Tool *tool, void *arguments, const char *name, const char *value)
 {
-    Convert *convert = &command->convert;
-
-    switch (c) {
-    case 'c':
-        convert->compressed = true;
-        return true;
-    case 'n':
-        command->no_create = true;
-        return true;
-    case 'U':
-        convert->source_arguments.force_share = true;
-        return true;
-    case 'W':
-        convert->in_order = false;
-        return true;
-    case 'C':
-        return true;
-    case 'p':
-        tool->progress = true;
-        return true;
-    case 'q':
-        tool->quiet = true;
-        return true;
-    case OPTION_IMAGE_OPTS:
-        convert->source_arguments.image_opts = true;
-        return true;
-    case OPTION_TARGET_OPTS:
-        command->target_arguments.image_opts = true;
-        return true;
-    case OPTION_TARGET_ZERO:
-        command->target_is_zero = true;
-        return true;
-    case OPTION_SALVAGE:
-        convert->salvage = true;
-        return true;
-    default:
-        return false;
-    }
+    ((ConvertCommand *)arguments)->snapshot = g_str_has_prefix(value, "snapshot.name=") ? value + 14
+                                              : g_str_has_prefix(value, "snapshot.id=") ? value + 12
+                                                                                        : value;
+    return true;
 }
 
-static bool convert_option(Tool *tool, int c, ConvertCommand *command)
+#define CONVERT(member) offsetof(ConvertCommand, member)
+
+static const ToolOption convert_options[] = {
+    { "source-format", 'f', TOOL_TEXT, CONVERT(convert.source_arguments.format) },
+    { "image-opts", 0, TOOL_FLAG, CONVERT(convert.source_arguments.image_opts) },
+    { "source-image-opts", 0, TOOL_FLAG, CONVERT(convert.source_arguments.image_opts) },
+    { "source-cache", 'T', TOOL_TEXT, CONVERT(convert.source_arguments.cache) },
+    { "snapshot", 'l', TOOL_CALL, 0, convert_snapshot },
+    { "bitmaps", 0, TOOL_FLAG, CONVERT(bitmaps) },
+    { "skip-broken-bitmaps", 0, TOOL_FLAG, CONVERT(skip_broken) },
+    { "salvage", 0, TOOL_FLAG, CONVERT(convert.salvage) },
+    { "target-format", 'O', TOOL_TEXT, CONVERT(target_format) },
+    { "target-image-opts", 0, TOOL_FLAG, CONVERT(target_arguments.image_opts) },
+    { "target-format-options", 'o', TOOL_CALL, 0, convert_option },
+    { "target-cache", 't', TOOL_TEXT, CONVERT(target_arguments.cache) },
+    { "backing", 'b', TOOL_CALL, 0, convert_backing },
+    { NULL, 'B', TOOL_CALL, 0, convert_backing },
+    { "backing-format", 'F', TOOL_CALL, 0, convert_backing },
+    { "sparse-size", 'S', TOOL_CALL, 0, convert_number },
+    { "no-create", 'n', TOOL_FLAG, CONVERT(no_create) },
+    { "target-is-zero", 0, TOOL_FLAG, CONVERT(target_is_zero) },
+    { "compress", 'c', TOOL_FLAG, CONVERT(convert.compressed) },
+    { "force-share", 'U', TOOL_FLAG, CONVERT(convert.source_arguments.force_share) },
+    { "rate-limit", 'r', TOOL_CALL, 0, convert_number },
+    { "parallel", 'm', TOOL_CALL, 0, convert_number },
+    { "oob-writes", 'W', TOOL_FLAG, CONVERT(any_order) },
+    { "copy-range-offloading", 'C', TOOL_FLAG, CONVERT(offload) },
+    { 0 },
+};
+
+/* What cannot be together. */
+static bool check_command(Tool *tool, const ConvertCommand *command)
 {
-    switch (c) {
-    case 'f':
-        command->convert.source_arguments.format = optarg;
-        return true;
-    case 'O':
-        command->target_format = optarg;
-        return true;
-    case 'b':
-    case 'B':
-        options_set(command->options, "backing_file", optarg);
-        return true;
-    case 'F':
-        options_set(command->options, "backing_fmt", optarg);
-        return true;
-    case 'o':
-        return tool_parse_options(tool, optarg, command->options);
-    case 'l':
-        command->snapshot = g_str_has_prefix(optarg, "snapshot.name=") ? optarg + 14
-                            : g_str_has_prefix(optarg, "snapshot.id=") ? optarg + 12
-                                                                       : optarg;
-        return true;
-    case 't':
-        command->target_arguments.cache = optarg;
-        return true;
-    case 'T':
-        command->convert.source_arguments.cache = optarg;
-        return true;
-    case 'S':
-        command->has_sparse = true;
-        return convert_number(tool, c, &command->convert);
-    case 'r':
-    case 'm':
-        return convert_number(tool, c, &command->convert);
-    case OPTION_OBJECT:
-        return tool_object(tool, optarg);
-    case OPTION_BITMAPS:
-        command->bitmaps = true;
-        return true;
-    case OPTION_SKIP_BROKEN:
-        command->skip_broken = true;
-        return true;
-    default:
-        if (convert_flag(tool, c, command)) {
-            return true;
-        }
-        tool_usage(tool, &img_convert);
-        return false;
+    const char *message = NULL;
+
+    if (command->skip_broken && !command->bitmaps) {
+        message = "Use of --skip-broken-bitmaps requires --bitmaps";
+    } else if (command->target_arguments.image_opts && !command->no_create) {
+        message = "--target-image-opts requires use of -n flag";
+    } else if (command->target_is_zero && !command->no_create) {
+        message = "--target-is-zero requires use of -n flag";
+    } else if (command->offload && command->convert.salvage) {
+        message = "Cannot use copy offloading in salvaging mode";
+    } else if (command->offload && command->convert.compressed) {
+        message = "Cannot enable copy offloading when -c is used";
+    } else if (options_get(command->options, "backing_file") &&
+               !options_get(command->options, "backing_fmt") && !command->no_create) {
+        message = "Use of backing file requires explicit backing format";
     }
+    if (message) {
+        tool_fail(tool, "%s", message);
+    }
+    return !message;
 }
 
 static bool open_sources(Tool *tool, ConvertCommand *command, char **names, unsigned count)
@@ -490,8 +442,8 @@ static bool open_sources(Tool *tool, ConvertCommand *command, char **names, unsi
 
             if (!node->driver->snapshot_load ||
                 !node->driver->snapshot_load(node, command->snapshot, &error)) {
-                g_prefix_error(&error, "Failed to load snapshot: ");
-                tool_error(tool, error);
+                g_clear_error(&error);
+                tool_fail(tool, "Failed to load snapshot: Can't find snapshot");
                 return false;
             }
         }
@@ -513,24 +465,29 @@ static bool check_bitmaps(Tool *tool, const ConvertCommand *command)
     return img_bitmaps_check(tool, command->convert.sources[0]->node, command->skip_broken);
 }
 
+static const char *target_format(const ConvertCommand *command)
+{
+    return command->target_format ? command->target_format : "raw";
+}
+
 static bool create_target(Tool *tool, ConvertCommand *command)
 {
     g_autofree char *size = NULL;
     GError *error = NULL;
 
-    if (!options_get(command->options, "size")) {
+    const char *given = options_get(command->options, "size");
+    uint64_t wanted;
+
+    command->convert.has_backing = options_get(command->options, "backing_file") != NULL;
+    if (given && parse_size(given, &wanted, NULL)) {
+        command->convert.size = MIN(command->convert.size, wanted);
+    } else if (!given) {
         size = g_strdup_printf("%" G_GUINT64_FORMAT, align_up(command->convert.size, 512));
         options_set(command->options, "size", size);
     }
-    if (options_get(command->options, "backing_file") &&
-        !options_get(command->options, "backing_fmt")) {
-        tool_fail(tool, "%s: backing_file specified without backing_fmt: say -F FORMAT",
-                  command->target);
-        return false;
-    }
-    if (!tool_create(tool, command->target, command->target_format, command->options, &error)) {
+    if (!tool_create(tool, command->target, target_format(command), command->options, &error)) {
         g_prefix_error(&error, "%s: error while converting %s: ", command->target,
-                       command->target_format);
+                       target_format(command));
         tool_error(tool, error);
         return false;
     }
@@ -555,9 +512,8 @@ static int convert_target(Tool *tool, ConvertCommand *command)
     BlockChild *child;
     int result;
 
-    if (!command->target_arguments.image_opts) {
-        command->target_arguments.format = command->target_format;
-    }
+    command->target_arguments.format =
+        command->target_arguments.image_opts ? command->target_format : target_format(command);
     command->target_arguments.cache =
         command->target_arguments.cache ? command->target_arguments.cache : "unsafe";
     command->target_arguments.writable = command->target_arguments.unmap = true;
@@ -571,7 +527,6 @@ static int convert_target(Tool *tool, ConvertCommand *command)
         child_detach(child);
         return 1;
     }
-    c->has_backing = options_get(command->options, "backing_file") != NULL;
     c->target_zero = command->no_create ? command->target_is_zero : new_image_is_zero(c->target);
     c->chunk = BUFFER_SIZE;
     if (c->compressed) {
@@ -603,28 +558,31 @@ static int convert_target(Tool *tool, ConvertCommand *command)
 static int convert_run(Tool *tool, int argc, char **argv)
 {
     ConvertCommand command = {
-        .convert = { .tool = tool, .parallel = 8, .in_order = true, .sparse = SPARSE_DEFAULT },
-        .target_format = "raw"
+        .convert = { .tool = tool, .parallel = 8, .in_order = true, .sparse = SPARSE_DEFAULT }
     };
-    int c, status = 1;
+    g_autoptr(GHashTable) options = options_new();
+    char **operands;
+    unsigned count;
+    int status;
 
-    command.options = options_new();
-    while ((c = getopt_long(argc, argv, "f:O:B:b:F:co:l:S:pt:T:qnm:WUr:C", longs, NULL)) != -1) {
-        if (!convert_option(tool, c, &command)) {
-            goto out;
-        }
+    command.options = options;
+    if (!tool_parse(tool, &img_convert, convert_options, &command, argc, argv, &operands, &count,
+                    &status)) {
+        return status;
     }
-    if (argc - optind < 2) {
-        tool_fail(tool, "Must specify image file name");
-        goto out;
+    if (count < 2) {
+        return tool_fail(tool, "Must specify image file name");
     }
-    if (command.skip_broken && !command.bitmaps) {
-        tool_fail(tool, "Use of --skip-broken-bitmaps requires --bitmaps");
-        goto out;
+    if (!check_command(tool, &command)) {
+        return 1;
     }
-    command.target = argv[argc - 1];
-    if (open_sources(tool, &command, argv + optind, (unsigned)(argc - optind - 1)) &&
-        check_bitmaps(tool, &command) && (command.no_create || create_target(tool, &command))) {
+    command.convert.in_order = !command.any_order;
+    command.target = operands[count - 1];
+    if (!command.no_create && !block_driver_find(target_format(&command))) {
+        return tool_fail(tool, "Unknown file format '%s'", target_format(&command));
+    }
+    if (open_sources(tool, &command, operands, count - 1) && check_bitmaps(tool, &command) &&
+        (command.no_create || create_target(tool, &command))) {
         status = convert_target(tool, &command);
     }
     for (unsigned i = 0; i < command.convert.source_count; i++) {
@@ -632,164 +590,16 @@ static int convert_run(Tool *tool, int argc, char **argv)
     }
     g_free(command.convert.sources);
     g_free(command.convert.starts);
-out:
-    g_hash_table_unref(command.options);
     return status;
 }
 
 const ToolCommand img_convert = {
     .name = "convert",
     .summary = "Copy one or more images to another with optional format conversion",
-    .usage = "[-f SRC_FMT | --image-opts] [-T SRC_CACHE] [-l SNAPSHOT] [--salvage] [-O TGT_FMT] "
+    .usage = "[-f SRC_FMT | --image-opts] [-T SRC_CACHE] [-l SNAPSHOT] "
+             "[--bitmaps [--skip-broken-bitmaps]] [--salvage] [-O TGT_FMT | --target-image-opts] "
              "[-o TGT_FMT_OPTS] [-t TGT_CACHE] [-b BACKING_FILE [-F BACKING_FMT]] [-S SPARSE_SIZE] "
              "[-n] [--target-is-zero] [-c] [-U] [-r RATE] [-m NUM_PARALLEL] [-W] [-p] [-q] "
              "SRC_FILE [SRC_FILE2...] TGT_FILE",
     .run = convert_run,
-};
-
-/* dd */
-
-typedef struct {
-    char *input, *output;
-    uint64_t block_size, count, skip;
-    bool has_count;
-} DdOperands;
-
-static bool dd_operand(Tool *tool, const char *text, DdOperands *dd)
-{
-    const char *value = strchr(text, '=');
-
-    if (!value) {
-        tool_fail(tool, "unrecognized operand '%s'", text);
-        return false;
-    }
-    value++;
-    if (g_str_has_prefix(text, "if=")) {
-        dd->input = (char *)value;
-    } else if (g_str_has_prefix(text, "of=")) {
-        dd->output = (char *)value;
-    } else if (g_str_has_prefix(text, "bs=")) {
-        return tool_size(tool, "number: bs", value, &dd->block_size) && dd->block_size > 0 &&
-               dd->block_size <= GIB(1);
-    } else if (g_str_has_prefix(text, "count=")) {
-        dd->has_count = true;
-        return tool_size(tool, "number: count", value, &dd->count);
-    } else if (g_str_has_prefix(text, "skip=")) {
-        return tool_size(tool, "number: skip", value, &dd->skip);
-    } else {
-        tool_fail(tool, "unrecognized operand '%s'", text);
-        return false;
-    }
-    return true;
-}
-
-static int dd_copy(Tool *tool, BlockNode *source, BlockNode *target, const DdOperands *dd,
-                   uint64_t start, uint64_t size)
-{
-    g_autofree uint8_t *buffer = g_try_malloc(MIN(MAX(dd->block_size, 512), MIB(64)));
-    uint64_t chunk = MIN(MAX(dd->block_size, 512), MIB(64));
-    int result = buffer ? 0 : -ENOMEM;
-
-    for (uint64_t at = 0; at < size && result == 0; at += chunk) {
-        uint64_t n = MIN(chunk, size - at);
-
-        result = node_pread(source, start + at, buffer, n);
-        if (result == 0) {
-            result = node_pwrite(target, at, buffer, n, 0);
-        }
-    }
-    if (result == 0) {
-        result = node_flush(target);
-    }
-    return result < 0 ? tool_fail(tool, "error while copying: %s", g_strerror(-result)) : 0;
-}
-
-static int dd_images(Tool *tool, const ImageArguments *source_arguments, const char *format,
-                     const DdOperands *dd)
-{
-    ImageArguments target_arguments = { .format = format, .writable = true };
-    g_autoptr(GHashTable) options = options_new();
-    g_autofree char *text = NULL;
-    BlockChild *source, *target = NULL;
-    GError *error = NULL;
-    uint64_t total, start, size;
-    int status = 1;
-
-    source = tool_open(tool, dd->input, source_arguments);
-    if (!source) {
-        return 1;
-    }
-    total = node_size(source->node);
-    if (dd->skip > total / dd->block_size) {
-        tool_fail(tool, "%s: cannot skip to specified offset", dd->input);
-        start = total;
-    } else {
-        start = dd->skip * dd->block_size;
-    }
-    size = total - start;
-    if (dd->has_count && dd->count <= size / dd->block_size) {
-        size = dd->count * dd->block_size;
-    }
-    text = g_strdup_printf("%" G_GUINT64_FORMAT, size);
-    options_set(options, "size", text);
-    if (!tool_create(tool, dd->output, format, options, &error)) {
-        tool_error(tool, error);
-    } else {
-        target = tool_open(tool, dd->output, &target_arguments);
-    }
-    if (target) {
-        status = dd_copy(tool, source->node, target->node, dd, start, size);
-        child_detach(target);
-    }
-    child_detach(source);
-    return status;
-}
-
-static int dd_run(Tool *tool, int argc, char **argv)
-{
-    ImageArguments arguments = { 0 };
-    DdOperands dd = { .block_size = 512 };
-    const char *format = "raw";
-    int c;
-
-    while ((c = getopt_long(argc, argv, "f:O:U", longs, NULL)) != -1) {
-        switch (c) {
-        case 'f':
-            arguments.format = optarg;
-            break;
-        case 'O':
-            format = optarg;
-            break;
-        case 'U':
-            arguments.force_share = true;
-            break;
-        case OPTION_IMAGE_OPTS:
-            arguments.image_opts = true;
-            break;
-        case OPTION_OBJECT:
-            if (!tool_object(tool, optarg)) {
-                return 1;
-            }
-            break;
-        default:
-            return tool_usage(tool, &img_dd);
-        }
-    }
-    for (; optind < argc; optind++) {
-        if (!dd_operand(tool, argv[optind], &dd)) {
-            return 1;
-        }
-    }
-    if (!dd.input || !dd.output) {
-        return tool_fail(tool, "Must specify both input and output files");
-    }
-    return dd_images(tool, &arguments, format, &dd);
-}
-
-const ToolCommand img_dd = {
-    .name = "dd",
-    .summary = "Copy input to output with optional format conversion",
-    .usage = "[-f FMT | --image-opts] [-O OUTPUT_FMT] [-U] [--object OBJDEF] [bs=SIZE] [count=N] "
-             "[skip=N] if=INPUT of=OUTPUT",
-    .run = dd_run,
 };

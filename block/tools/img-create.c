@@ -8,15 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    OPTION_OBJECT = 256,
-    OPTION_SIZE,
-    OPTION_OUTPUT,
-    OPTION_IMAGE_OPTS,
-    OPTION_SHRINK,
-    OPTION_PREALLOCATION
-};
-
 static int print_options(const char *format, bool amend)
 {
     const BlockDriver *driver = block_driver_find(format);
@@ -41,47 +32,87 @@ static bool is_help(const char *text)
     return !strcmp(text, "help") || !strcmp(text, "?");
 }
 
+typedef struct {
+    const char *name, *fallback;
+} ShownOption;
+
 /* In the order and with the defaults that scripts know. */
+static const ShownOption shown_of_qcow2[] = {
+    { "encryption", NULL },
+    { "encrypt.format", NULL },
+    { "encrypt.key-secret", NULL },
+    { "encrypt.cipher-alg", NULL },
+    { "encrypt.cipher-mode", NULL },
+    { "encrypt.ivgen-alg", NULL },
+    { "encrypt.ivgen-hash-alg", NULL },
+    { "encrypt.hash-alg", NULL },
+    { "encrypt.iter-time", NULL },
+    { "cluster_size", "65536" },
+    { "extended_l2", "off" },
+    { "preallocation", NULL },
+    { "compression_type", "zlib" },
+    { "size", NULL },
+    { "backing_file", NULL },
+    { "backing_fmt", NULL },
+    { "compat", NULL },
+    { "data_file", NULL },
+    { "data_file_raw", NULL },
+    { "lazy_refcounts", "off" },
+    { "refcount_bits", "16" },
+    { "nocow", NULL },
+    { 0 },
+};
+
+static const ShownOption shown_of_vmdk[] = {
+    { "size", NULL },         { "backing_file", NULL },
+    { "backing_fmt", NULL },  { "compat6", "off" },
+    { "subformat", NULL },    { "hwversion", "undefined" },
+    { "adapter_type", NULL }, { 0 },
+};
+
+static const ShownOption shown_of_vdi[] = { { "size", NULL }, { "static", "off" }, { 0 } };
+
+static const ShownOption shown_of_parallels[] = { { "size", NULL },
+                                                  { "cluster_size", "1048576" },
+                                                  { 0 } };
+
+static const ShownOption shown_of_others[] = {
+    { "size", NULL },         { "preallocation", NULL }, { "nocow", NULL },
+    { "subformat", NULL },    { "force_size", NULL },    { "key-secret", NULL },
+    { "cipher-alg", NULL },   { "cipher-mode", NULL },   { "ivgen-alg", NULL },
+    { "hash-alg", NULL },     { "iter-time", NULL },     { "cluster_size", NULL },
+    { "backing_file", NULL }, { "backing_fmt", NULL },   { 0 },
+};
+
+static const ShownOption *shown_options(const char *format)
+{
+    return !strcmp(format, "qcow2")       ? shown_of_qcow2
+           : !strcmp(format, "vmdk")      ? shown_of_vmdk
+           : !strcmp(format, "vdi")       ? shown_of_vdi
+           : !strcmp(format, "parallels") ? shown_of_parallels
+                                          : shown_of_others;
+}
+
 static void print_formatting(Tool *tool, const char *filename, const char *format,
                              GHashTable *options)
 {
-    static const struct {
-        const char *name, *qcow2_default;
-    } order[] = {
-        { "cluster_size", "65536" },
-        { "extended_l2", "off" },
-        { "preallocation", NULL },
-        { "compression_type", "zlib" },
-        { "size", NULL },
-        { "backing_file", NULL },
-        { "backing_fmt", NULL },
-        { "compat", NULL },
-        { "data_file", NULL },
-        { "data_file_raw", NULL },
-        { "lazy_refcounts", "off" },
-        { "refcount_bits", "16" },
-        { "nocow", NULL },
-        { "subformat", NULL },
-    };
-
     if (tool->quiet) {
         return;
     }
     printf("Formatting '%s', fmt=%s", filename, format);
-    for (unsigned i = 0; i < ARRAY_SIZE(order); i++) {
-        const char *value = options_get(options, order[i].name);
+    for (const ShownOption *shown = shown_options(format); shown->name; shown++) {
+        const char *value = options_get(options, shown->name);
         uint64_t size;
 
-        if (!value && !strcmp(format, "qcow2")) {
-            value = order[i].qcow2_default;
-        }
-        if (value && g_str_has_suffix(order[i].name, "size") && parse_size(value, &size, NULL)) {
-            printf(" %s=%" G_GUINT64_FORMAT, order[i].name, size);
+        value = value ? value : shown->fallback;
+        if (value && g_str_has_suffix(shown->name, "size") && parse_size(value, &size, NULL)) {
+            printf(" %s=%" G_GUINT64_FORMAT, shown->name, size);
         } else if (value) {
-            printf(" %s=%s", order[i].name, value);
+            printf(" %s=%s", shown->name, value);
         }
     }
     printf("\n");
+    fflush(stdout); /* before what may go wrong */
 }
 
 /* The size of the backing file, which must exist, unless the user knows better. */
@@ -104,13 +135,13 @@ static bool find_backing_size(Tool *tool, const char *filename, const char *back
         g_autofree char *hint = NULL;
 
         child = tool_open_error(tool, path, &arguments, NULL);
-        hint = child ? g_strdup_printf(" (format %s was detected)", child->node->driver->name)
+        hint = child ? g_strdup_printf("\nDetected format of %s.", child->node->driver->name)
                      : g_strdup("");
         if (child) {
             child_detach(child);
         }
         return error_fail(error, KASO_ERROR_INVALID,
-                          "backing_file specified without backing_fmt: say -F FORMAT%s", hint);
+                          "Backing file specified without backing format%s", hint);
     }
     child = tool_open_error(tool, path, &arguments, &local);
     if (!child) {
@@ -133,96 +164,50 @@ static bool find_backing_size(Tool *tool, const char *filename, const char *back
     return true;
 }
 
-static int create_run(Tool *tool, int argc, char **argv)
+typedef struct {
+    const char *format, *backing, *backing_format;
+    GHashTable *options;
+    bool unsafe, help;
+} CreateCommand;
+
+static bool create_option(Tool *tool, void *arguments, const char *name, const char *value)
 {
-    static const struct option longs[] = {
-        { "object", required_argument, NULL, OPTION_OBJECT },
-        { "format", required_argument, NULL, 'f' },
-        { "options", required_argument, NULL, 'o' },
-        { "backing", required_argument, NULL, 'b' },
-        { "backing-format", required_argument, NULL, 'F' },
-        { "backing-unsafe", no_argument, NULL, 'u' },
-        { "quiet", no_argument, NULL, 'q' },
-        { 0 },
-    };
-    const char *format = "raw", *filename;
-    g_autoptr(GHashTable) options = options_new();
-    bool unsafe = false;
+    CreateCommand *command = arguments;
+
+    command->help |= is_help(value);
+    return command->help || tool_parse_options(tool, value, command->options);
+}
+
+static const ToolOption create_table[] = {
+    { "format", 'f', TOOL_TEXT, offsetof(CreateCommand, format) },
+    { "options", 'o', TOOL_CALL, 0, create_option },
+    { "backing", 'b', TOOL_TEXT, offsetof(CreateCommand, backing) },
+    { "backing-format", 'B', TOOL_TEXT, offsetof(CreateCommand, backing_format) },
+    { NULL, 'F', TOOL_TEXT, offsetof(CreateCommand, backing_format) },
+    { "backing-unsafe", 'u', TOOL_FLAG, offsetof(CreateCommand, unsafe) },
+    { 0 },
+};
+
+static int create_image(Tool *tool, const CreateCommand *command, const char *filename)
+{
+    GHashTable *options = command->options;
+    const char *format = command->format;
+    const BlockDriver *driver = block_driver_find(format);
     GError *error = NULL;
-    uint64_t size;
-    int c;
 
-    while ((c = getopt_long(argc, argv, "f:o:b:F:uq", longs, NULL)) != -1) {
-        switch (c) {
-        case 'f':
-            format = optarg;
-            break;
-        case 'o':
-            if (is_help(optarg)) {
-                return print_options(format, false);
-            }
-            if (!tool_parse_options(tool, optarg, options)) {
-                return 1;
-            }
-            break;
-        case 'b':
-            options_set(options, "backing_file", optarg);
-            break;
-        case 'F':
-            options_set(options, "backing_fmt", optarg);
-            break;
-        case 'u':
-            unsafe = true;
-            break;
-        case 'q':
-            tool->quiet = true;
-            break;
-        case OPTION_OBJECT:
-            if (!tool_object(tool, optarg)) {
-                return 1;
-            }
-            break;
-        default:
-            return tool_usage(tool, &img_create);
-        }
+    if (!driver) {
+        return tool_fail(tool, "Unknown file format '%s'", format);
     }
-    if (optind >= argc) {
-        return tool_fail(tool, "Expecting image file name");
-    }
-    filename = argv[optind++];
-    if (optind < argc) {
-        g_autofree char *text = NULL;
-
-        if (!tool_size(tool, "image size", argv[optind], &size)) {
-            return 1;
-        }
-        text = g_strdup_printf("%" G_GUINT64_FORMAT, size);
-        options_set(options, "size", text);
-        optind++;
-    }
-    if (optind < argc) {
-        return tool_fail(tool, "Unexpected argument: %s", argv[optind]);
-    }
-    if (!block_driver_find(format)) {
-        return tool_fail(tool, "%s: Unknown file format '%s'", filename, format);
-    }
-    if (options_get(options, "size")) {
-        g_autofree char *given = g_strdup(options_get(options, "size")), *text = NULL;
-
-        if (!tool_size(tool, "image size", given, &size)) {
-            return 1;
-        }
-        text = g_strdup_printf("%" G_GUINT64_FORMAT, size);
-        options_set(options, "size", text);
-    }
-    if (options_get(options, "backing_file") &&
-        !find_backing_size(tool, filename, options_get(options, "backing_file"),
-                           options_get(options, "backing_fmt"), unsafe, options, &error)) {
+    if (!tool_check_options(driver, options, &error) ||
+        (options_get(options, "backing_file") &&
+         !find_backing_size(tool, filename, options_get(options, "backing_file"),
+                            options_get(options, "backing_fmt"), command->unsafe, options,
+                            &error))) {
         g_prefix_error(&error, "%s: ", filename);
         return tool_error(tool, error);
     }
     if (!options_get(options, "size")) {
-        return tool_fail(tool, "%s: Image creation needs a size parameter", filename);
+        return tool_fail(tool, "Image creation needs a size parameter");
     }
     print_formatting(tool, filename, format, options);
     if (!tool_create(tool, filename, format, options, &error)) {
@@ -232,10 +217,48 @@ static int create_run(Tool *tool, int argc, char **argv)
     return 0;
 }
 
+static int create_run(Tool *tool, int argc, char **argv)
+{
+    g_autoptr(GHashTable) options = options_new();
+    CreateCommand command = { .format = "raw", .options = options };
+    char **operands;
+    unsigned count;
+    uint64_t size;
+    int status;
+
+    if (!tool_parse(tool, &img_create, create_table, &command, argc, argv, &operands, &count,
+                    &status)) {
+        return status;
+    }
+    if (command.help) {
+        return print_options(command.format, false);
+    }
+    if (!count || count > 2) {
+        return count ? tool_try(tool, &img_create, "Unexpected argument: %s", operands[2])
+                     : tool_try(tool, &img_create, "Expecting image file name");
+    }
+    if (command.backing) {
+        options_set(options, "backing_file", command.backing);
+    }
+    if (command.backing_format) {
+        options_set(options, "backing_fmt", command.backing_format);
+    }
+    if (count > 1) {
+        g_autofree char *text = NULL;
+
+        if (!tool_size(tool, "image size", operands[1], &size)) {
+            return 1;
+        }
+        text = g_strdup_printf("%" G_GUINT64_FORMAT, size);
+        options_set(options, "size", text);
+    }
+    return create_image(tool, &command, operands[0]);
+}
+
 const ToolCommand img_create = {
     .name = "create",
     .summary = "Create and format a new image file",
-    .usage = "[-f FMT] [-o FMT_OPTS] [-b BACKING_FILE [-F BACKING_FMT]] [-u] [-q] "
+    .usage = "[-f FMT] [-o FMT_OPTS] [-b BACKING_FILE [-B BACKING_FMT]] [-u] [-q] "
              "[--object OBJDEF] FILE [SIZE[bkKMGTPE]]",
     .run = create_run,
 };
@@ -365,66 +388,51 @@ static int resize_image(Tool *tool, BlockChild *child, const char *text, bool sh
     return 0;
 }
 
+typedef struct {
+    ImageArguments image;
+    const char *prealloc;
+    bool shrink;
+} ResizeCommand;
+
+static const ToolOption resize_table[] = {
+    TOOL_IMAGE_OPTIONS(ResizeCommand, image),
+    { "preallocation", 0, TOOL_TEXT, offsetof(ResizeCommand, prealloc) },
+    { "shrink", 0, TOOL_FLAG, offsetof(ResizeCommand, shrink) },
+    { 0 },
+};
+
 static int resize_run(Tool *tool, int argc, char **argv)
 {
-    static const struct option longs[] = {
-        { "object", required_argument, NULL, OPTION_OBJECT },
-        { "image-opts", no_argument, NULL, OPTION_IMAGE_OPTS },
-        { "preallocation", required_argument, NULL, OPTION_PREALLOCATION },
-        { "shrink", no_argument, NULL, OPTION_SHRINK },
-        { 0 },
-    };
-    ImageArguments arguments = { .writable = true, .resizable = true };
-    const char *size, *prealloc_name = "off";
-    bool shrink = false;
+    ResizeCommand command = { .image = { .writable = true, .resizable = true }, .prealloc = "off" };
+    const char *size = NULL;
     BlockChild *child;
-    int c, status, prealloc = -1;
+    char **operands;
+    unsigned count;
+    int status, prealloc = -1;
 
     /* The size may begin with a minus sign: take it before the options are parsed. */
-    if (argc < 3) {
-        return tool_fail(tool, "Expecting image file name and size");
+    if (argc >= 3) {
+        size = argv[--argc];
+        argv[argc] = NULL;
     }
-    size = argv[--argc];
-    while ((c = getopt_long(argc, argv, "f:q", longs, NULL)) != -1) {
-        switch (c) {
-        case 'f':
-            arguments.format = optarg;
-            break;
-        case 'q':
-            tool->quiet = true;
-            break;
-        case OPTION_OBJECT:
-            if (!tool_object(tool, optarg)) {
-                return 1;
-            }
-            break;
-        case OPTION_IMAGE_OPTS:
-            arguments.image_opts = true;
-            break;
-        case OPTION_PREALLOCATION:
-            prealloc_name = optarg;
-            break;
-        case OPTION_SHRINK:
-            shrink = true;
-            break;
-        default:
-            return tool_usage(tool, &img_resize);
-        }
+    if (!tool_parse(tool, &img_resize, resize_table, &command, argc, argv, &operands, &count,
+                    &status)) {
+        return status;
+    }
+    if (!size || count != 1) {
+        return tool_try(tool, &img_resize, "Expecting image file name and size");
     }
     for (int i = 0; prealloc_names[i]; i++) {
-        prealloc = !strcmp(prealloc_names[i], prealloc_name) ? i : prealloc;
+        prealloc = !strcmp(prealloc_names[i], command.prealloc) ? i : prealloc;
     }
     if (prealloc < 0) {
-        return tool_fail(tool, "Invalid preallocation mode '%s'", prealloc_name);
+        return tool_fail(tool, "Invalid preallocation mode '%s'", command.prealloc);
     }
-    if (optind != argc - 1) {
-        return tool_fail(tool, "Expecting image file name and size");
-    }
-    child = tool_open(tool, argv[optind], &arguments);
+    child = tool_open(tool, operands[0], &command.image);
     if (!child) {
         return 1;
     }
-    status = resize_image(tool, child, size, shrink, prealloc);
+    status = resize_image(tool, child, size, command.shrink, prealloc);
     child_detach(child);
     return status;
 }
@@ -460,98 +468,96 @@ static int measure_print(bool json, uint64_t required, uint64_t fully, bool has_
     return 0;
 }
 
+typedef struct {
+    ImageArguments image;
+    GHashTable *options;
+    const char *target, *snapshot;
+    bool json, has_size;
+} MeasureCommand;
+
+static bool measure_option(Tool *tool, void *arguments, const char *name, const char *value)
+{
+    return tool_parse_options(tool, value, ((MeasureCommand *)arguments)->options);
+}
+
+static bool measure_size(Tool *tool, void *arguments, const char *name, const char *value)
+{
+    MeasureCommand *command = arguments;
+    uint64_t size;
+
+    options_set(command->options, "size", value);
+    command->has_size = true;
+    return tool_size(tool, "image size", value, &size);
+}
+
+static const ToolOption measure_table[] = {
+    TOOL_IMAGE_OPTIONS(MeasureCommand, image),
+    TOOL_SHARE_OPTION(MeasureCommand, image),
+    { "snapshot", 'l', TOOL_TEXT, offsetof(MeasureCommand, snapshot) },
+    { "target-format", 'O', TOOL_TEXT, offsetof(MeasureCommand, target) },
+    { NULL, 'o', TOOL_CALL, 0, measure_option },
+    { "size", 's', TOOL_CALL, 0, measure_size },
+    { "output", 0, TOOL_OUTPUT, offsetof(MeasureCommand, json) },
+    { 0 },
+};
+
+static int measure_image(Tool *tool, const MeasureCommand *command, BlockNode *node)
+{
+    const BlockDriver *driver = block_driver_find(command->target);
+    uint64_t required = 0, fully = 0, bitmaps = 0;
+    GError *error = NULL;
+    bool from_qcow2 = node && !strcmp(node->driver->name, "qcow2");
+
+    if (node && command->snapshot &&
+        (!node->driver->snapshot_load ||
+         !node->driver->snapshot_load(node, command->snapshot, &error))) {
+        g_clear_error(&error);
+        return tool_fail(tool, "Failed to load snapshot: Can't find snapshot");
+    }
+    if (!driver->measure(command->options, node, &required, &fully, &bitmaps, &error)) {
+        return tool_error(tool, error);
+    }
+    return measure_print(command->json, required, fully,
+                         from_qcow2 && !strcmp(command->target, "qcow2"), bitmaps);
+}
+
 static int measure_run(Tool *tool, int argc, char **argv)
 {
-    static const struct option longs[] = {
-        { "object", required_argument, NULL, OPTION_OBJECT },
-        { "image-opts", no_argument, NULL, OPTION_IMAGE_OPTS },
-        { "size", required_argument, NULL, OPTION_SIZE },
-        { "output", required_argument, NULL, OPTION_OUTPUT },
-        { "force-share", no_argument, NULL, 'U' },
-        { 0 },
-    };
-    ImageArguments arguments = { 0 };
     g_autoptr(GHashTable) options = options_new();
-    const char *target = "raw", *snapshot = NULL;
-    bool json = false, has_size = false, done, from_qcow2;
-    uint64_t required = 0, fully = 0, bitmaps = 0, size;
+    MeasureCommand command = { .options = options, .target = "raw" };
     const BlockDriver *driver;
     BlockChild *child = NULL;
-    GError *error = NULL;
-    int c;
+    char **operands;
+    unsigned count;
+    int status;
 
-    while ((c = getopt_long(argc, argv, "f:l:o:O:U", longs, NULL)) != -1) {
-        switch (c) {
-        case 'f':
-            arguments.format = optarg;
-            break;
-        case 'l':
-            snapshot = optarg;
-            break;
-        case 'o':
-            if (!tool_parse_options(tool, optarg, options)) {
-                return 1;
-            }
-            break;
-        case 'O':
-            target = optarg;
-            break;
-        case 'U':
-            arguments.force_share = true;
-            break;
-        case OPTION_OBJECT:
-            if (!tool_object(tool, optarg)) {
-                return 1;
-            }
-            break;
-        case OPTION_IMAGE_OPTS:
-            arguments.image_opts = true;
-            break;
-        case OPTION_OUTPUT:
-            json = !strcmp(optarg, "json");
-            break;
-        case OPTION_SIZE:
-            if (!tool_size(tool, "image size", optarg, &size)) {
-                return 1;
-            }
-            options_set(options, "size", optarg);
-            has_size = true;
-            break;
-        default:
-            return tool_usage(tool, &img_measure);
-        }
+    if (!tool_parse(tool, &img_measure, measure_table, &command, argc, argv, &operands, &count,
+                    &status)) {
+        return status;
     }
-    if (has_size == (optind < argc)) {
-        return tool_fail(tool, has_size ? "--size N cannot be used together with a filename."
-                                        : "Either --size N or one filename must be specified.");
+    if (count > 1 || command.has_size == (count == 1)) {
+        return tool_fail(tool, command.has_size
+                                   ? "--size N cannot be used together with a filename."
+                                   : "Either --size N or one filename must be specified.");
     }
-    driver = block_driver_find(target);
+    driver = block_driver_find(command.target);
     if (!driver || !driver->measure) {
         return tool_fail(tool,
                          driver ? "Block driver '%s' does not support size measurement"
                                 : "Unknown file format '%s'",
-                         target);
+                         command.target);
     }
-    if (!has_size) {
-        child = tool_open(tool, argv[optind], &arguments);
+    if (count) {
+        child = tool_open(tool, operands[0], &command.image);
         if (!child) {
             return 1;
         }
-        if (snapshot && (!child->node->driver->snapshot_load ||
-                         !child->node->driver->snapshot_load(child->node, snapshot, &error))) {
-            child_detach(child);
-            return tool_error(tool, error);
-        }
     }
-    done =
-        driver->measure(options, child ? child->node : NULL, &required, &fully, &bitmaps, &error);
-    from_qcow2 = child && !strcmp(child->node->driver->name, "qcow2");
+    status = measure_image(tool, &command, child ? child->node : NULL);
     if (child) {
         child_detach(child);
     }
-    return done ? measure_print(json, required, fully, from_qcow2 && !strcmp(target, "qcow2"),
-                                bitmaps)
-                : tool_error(tool, error);
+    return status;
 }
 
 const ToolCommand img_measure = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* kaso-img info, map, check, snapshot. */
-#include "block/tools/tool.h"
+#include "block/tools/options.h"
 
 #include "base/bits.h"
 #include "base/error.h"
@@ -9,66 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-enum {
-    OPTION_OBJECT = 256,
-    OPTION_OUTPUT,
-    OPTION_IMAGE_OPTS,
-    OPTION_BACKING_CHAIN,
-    OPTION_START,
-    OPTION_MAX_LENGTH
-};
-
 enum { CHECK_CORRUPT = 2, CHECK_LEAKS = 3, CHECK_UNSUPPORTED = 63 };
-
-/* Options that all of these commands take. */
-static const struct option longs[] = {
-    { "object", required_argument, NULL, OPTION_OBJECT },
-    { "output", required_argument, NULL, OPTION_OUTPUT },
-    { "image-opts", no_argument, NULL, OPTION_IMAGE_OPTS },
-    { "backing-chain", no_argument, NULL, OPTION_BACKING_CHAIN },
-    { "force-share", no_argument, NULL, 'U' },
-    { "start-offset", required_argument, NULL, OPTION_START },
-    { "max-length", required_argument, NULL, OPTION_MAX_LENGTH },
-    { "repair", required_argument, NULL, 'r' },
-    { "format", required_argument, NULL, 'f' },
-    { "cache", required_argument, NULL, 't' },
-    { "quiet", no_argument, NULL, 'q' },
-    { "list", no_argument, NULL, 'l' },
-    { "create", required_argument, NULL, 'c' },
-    { "apply", required_argument, NULL, 'a' },
-    { "delete", required_argument, NULL, 'd' },
-    { 0 },
-};
-
-/* 0: taken, 1: not an option of all, -1: error. */
-static int common_option(Tool *tool, int c, ImageArguments *arguments, bool *json)
-{
-    switch (c) {
-    case 'f':
-        arguments->format = optarg;
-        return 0;
-    case 'U':
-        arguments->force_share = true;
-        return 0;
-    case 'q':
-        tool->quiet = true;
-        return 0;
-    case OPTION_IMAGE_OPTS:
-        arguments->image_opts = true;
-        return 0;
-    case OPTION_OBJECT:
-        return tool_object(tool, optarg) ? 0 : -1;
-    case OPTION_OUTPUT:
-        *json = !strcmp(optarg, "json");
-        if (!*json && strcmp(optarg, "human")) {
-            tool_fail(tool, "--output expects 'human' or 'json', not '%s'", optarg);
-            return -1;
-        }
-        return 0;
-    default:
-        return 1;
-    }
-}
 
 /* info */
 
@@ -151,7 +92,26 @@ static void print_snapshots(GPtrArray *list)
     }
 }
 
-static void print_child(BlockNode *node, const char *path)
+static void print_limits(BlockNode *node, int indent)
+{
+    BlockNodeInfo info = { 0 };
+
+    if (node->driver->info && node->driver->info(node, &info) != 0) {
+        info.cluster_size = 0;
+    }
+    printf("%*sBlock limits:\n", indent * 4, "");
+    if (info.cluster_size) {
+        printf("%*s    write zeroes alignment: %" G_GUINT64_FORMAT "\n", indent * 4, "",
+               info.cluster_size);
+    }
+    printf("%*s    request alignment: %u\n", indent * 4, "", node->request_alignment);
+    if (info.cluster_size) {
+        printf("%*s    discard alignment: %" G_GUINT64_FORMAT "\n", indent * 4, "",
+               info.cluster_size);
+    }
+}
+
+static void print_child(BlockNode *node, const char *path, bool limits)
 {
     for (GList *link = node->children.head; link; link = link->next) {
         BlockChild *child = link->data;
@@ -170,11 +130,14 @@ static void print_child(BlockNode *node, const char *path)
                child->node->driver->name,
                child->node->driver->is_protocol ? "file length" : "virtual size", size,
                shown_size(child->node), disk);
-        print_child(child->node, name);
+        if (limits) {
+            print_limits(child->node, 1);
+        }
+        print_child(child->node, name, limits);
     }
 }
 
-static void print_info(BlockNode *node)
+static void print_info(BlockNode *node, bool limits)
 {
     g_autofree char *name = node_display_name(node), *size = tool_human_size(shown_size(node));
     g_autofree char *disk = NULL, *backing = node_backing_path(node, NULL);
@@ -212,6 +175,9 @@ static void print_info(BlockNode *node)
 
         print_snapshots(list);
     }
+    if (limits) {
+        print_limits(node, 0);
+    }
     if (node->driver->specific_info) {
         json_t *specific = node->driver->specific_info(node);
 
@@ -219,64 +185,72 @@ static void print_info(BlockNode *node)
         print_object(json_object_get(specific, "data"), 1);
         json_decref(specific);
     }
-    print_child(node, "");
+    print_child(node, "", limits);
 }
 
-static int info_run(Tool *tool, int argc, char **argv)
+typedef struct {
+    ImageArguments image;
+    bool json, chain, limits;
+} InfoCommand;
+
+static const ToolOption info_options[] = {
+    TOOL_IMAGE_OPTIONS(InfoCommand, image),
+    TOOL_SHARE_OPTION(InfoCommand, image),
+    { "backing-chain", 0, TOOL_FLAG, offsetof(InfoCommand, chain) },
+    { "cache", 't', TOOL_TEXT, offsetof(InfoCommand, image.cache) },
+    { "limits", 0, TOOL_FLAG, offsetof(InfoCommand, limits) },
+    { "output", 0, TOOL_OUTPUT, offsetof(InfoCommand, json) },
+    { 0 },
+};
+
+/* One image after the other, down the chain. list: their JSON. */
+static int info_images(Tool *tool, const InfoCommand *command, const char *first, json_t *list)
 {
-    ImageArguments arguments = { .no_backing = true, .no_io = true };
-    bool json = false, chain = false;
-    json_t *list = json_array();
-    g_autofree char *name = NULL, *format = NULL;
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    int c, status = 0;
+    g_autofree char *name = g_strdup(first), *format = NULL;
+    ImageArguments image = command->image;
 
-    while ((c = getopt_long(argc, argv, "f:Ut:", longs, NULL)) != -1) {
-        int taken = common_option(tool, c, &arguments, &json);
-
-        if (taken < 0) {
-            return 1;
-        }
-        if (taken && c == OPTION_BACKING_CHAIN) {
-            chain = true;
-        } else if (taken && c == 't') {
-            arguments.cache = optarg;
-        } else if (taken) {
-            return tool_usage(tool, &img_info);
-        }
-    }
-    if (optind != argc - 1) {
-        return tool_fail(tool, "Expecting one image file name");
-    }
-    name = g_strdup(argv[optind]);
     for (unsigned i = 0; name; i++) {
         BlockChild *child;
 
         if (!g_hash_table_add(seen, g_strdup(name))) {
-            status = tool_fail(tool, "Backing file '%s' creates an infinite loop.", name);
-            break;
+            return tool_fail(tool, "Backing file '%s' creates an infinite loop.", name);
         }
-        child = tool_open(tool, name, &arguments);
+        child = tool_open(tool, name, &image);
         if (!child) {
-            status = 1;
-            break;
+            return 1;
         }
-        if (json) {
+        if (command->json) {
             json_array_append_new(list, node_info_to_json(child->node, true));
         } else {
             printf("%s", i ? "\n" : "");
-            print_info(child->node);
+            print_info(child->node, command->limits);
         }
         g_free(name);
-        name = chain ? node_backing_path(child->node, NULL) : NULL;
+        name = command->chain ? node_backing_path(child->node, NULL) : NULL;
         g_free(format);
         format = g_strdup(child->node->backing_format);
-        arguments.format = format;
-        arguments.image_opts = false;
+        image.format = format;
+        image.image_opts = false;
         child_detach(child);
     }
-    if (json && status == 0) {
-        tool_print_json(chain ? json_incref(list) : json_incref(json_array_get(list, 0)));
+    return 0;
+}
+
+static int info_run(Tool *tool, int argc, char **argv)
+{
+    InfoCommand command = { .image = { .no_backing = true, .no_io = true } };
+    json_t *list;
+    int status;
+    const char *name = tool_parse_one(tool, &img_info, info_options, &command, argc, argv, &status);
+
+    if (!name) {
+        return status;
+    }
+    list = json_array();
+    status = info_images(tool, &command, name, list);
+    if (command.json && status == 0) {
+        tool_print_json(command.chain ? json_incref(list) : json_incref(json_array_get(list, 0)));
     }
     json_decref(list);
     return status;
@@ -285,7 +259,8 @@ static int info_run(Tool *tool, int argc, char **argv)
 const ToolCommand img_info = {
     .name = "info",
     .summary = "Display information about the image",
-    .usage = "[-f FMT | --image-opts] [-t CACHE] [-U] [--backing-chain] [--output human|json] "
+    .usage = "[-f FMT | --image-opts] [-t CACHE] [-U] [--backing-chain] [--limits] "
+             "[--output human|json] "
              "[--object OBJDEF] FILE",
     .run = info_run,
 };
@@ -404,43 +379,41 @@ static int map_image(Tool *tool, BlockNode *node, uint64_t start, uint64_t lengt
     return 0;
 }
 
+typedef struct {
+    ImageArguments image;
+    uint64_t start, length;
+    bool json;
+} MapCommand;
+
+static bool map_size(Tool *tool, void *arguments, const char *name, const char *value)
+{
+    MapCommand *command = arguments;
+
+    return name[0] == 's' ? tool_size(tool, "start offset", value, &command->start)
+                          : tool_size(tool, "max length", value, &command->length);
+}
+
+static const ToolOption map_options[] = {
+    TOOL_IMAGE_OPTIONS(MapCommand, image),
+    TOOL_SHARE_OPTION(MapCommand, image),
+    { "start-offset", 's', TOOL_CALL, 0, map_size },
+    { "max-length", 'l', TOOL_CALL, 0, map_size },
+    { "output", 0, TOOL_OUTPUT, offsetof(MapCommand, json) },
+    { 0 },
+};
+
 static int map_run(Tool *tool, int argc, char **argv)
 {
-    ImageArguments arguments = { 0 };
-    uint64_t start = 0, length = UINT64_MAX;
-    bool json = false;
+    MapCommand command = { .length = UINT64_MAX };
     BlockChild *child;
-    int c, status;
+    int status;
+    const char *name = tool_parse_one(tool, &img_map, map_options, &command, argc, argv, &status);
 
-    while ((c = getopt_long(argc, argv, "f:Us:l:", longs, NULL)) != -1) {
-        int taken = common_option(tool, c, &arguments, &json);
-
-        if (taken == 0) {
-            continue;
-        }
-        if (taken < 0) {
-            return 1;
-        }
-        if (c == OPTION_START || c == 's') {
-            if (!tool_size(tool, "start offset", optarg, &start)) {
-                return 1;
-            }
-        } else if (c == OPTION_MAX_LENGTH || c == 'l') {
-            if (!tool_size(tool, "max length", optarg, &length)) {
-                return 1;
-            }
-        } else {
-            return tool_usage(tool, &img_map);
-        }
-    }
-    if (optind != argc - 1) {
-        return tool_fail(tool, "Expecting one image file name");
-    }
-    child = tool_open(tool, argv[optind], &arguments);
+    child = name ? tool_open(tool, name, &command.image) : NULL;
     if (!child) {
-        return 1;
+        return status;
     }
-    status = map_image(tool, child->node, start, length, json);
+    status = map_image(tool, child->node, command.start, command.length, command.json);
     child_detach(child);
     return status;
 }
@@ -569,46 +542,52 @@ static int check_image(Tool *tool, BlockNode *node, const char *name, BlockCheck
                                : 0;
 }
 
+typedef struct {
+    ImageArguments image;
+    BlockCheck check;
+    bool json;
+} CheckCommand;
+
+static bool check_repair(Tool *tool, void *arguments, const char *name, const char *value)
+{
+    CheckCommand *command = arguments;
+
+    if (strcmp(value, "leaks") && strcmp(value, "all")) {
+        tool_try(tool, &img_check, "--repair (-r) expects 'leaks' or 'all', not '%s'", value);
+        return false;
+    }
+    command->check.fix_leaks = true;
+    command->check.fix_errors = !strcmp(value, "all");
+    command->image.writable = command->image.resizable = true;
+    return true;
+}
+
+static const ToolOption check_options[] = {
+    TOOL_IMAGE_OPTIONS(CheckCommand, image),
+    TOOL_SHARE_OPTION(CheckCommand, image),
+    { "cache", 'T', TOOL_TEXT, offsetof(CheckCommand, image.cache) },
+    { "repair", 'r', TOOL_CALL, 0, check_repair },
+    { "output", 0, TOOL_OUTPUT, offsetof(CheckCommand, json) },
+    { 0 },
+};
+
 static int check_run(Tool *tool, int argc, char **argv)
 {
-    ImageArguments arguments = { .no_backing = true, .check = true };
-    BlockCheck check = { .message = check_message, .opaque = tool };
-    bool json = false;
+    CheckCommand command = { .image = { .no_backing = true, .check = true },
+                             .check = { .message = check_message, .opaque = tool } };
     BlockChild *child;
-    int c, status;
+    int status;
+    const char *name =
+        tool_parse_one(tool, &img_check, check_options, &command, argc, argv, &status);
 
-    while ((c = getopt_long(argc, argv, "f:Uqr:T:", longs, NULL)) != -1) {
-        int taken = common_option(tool, c, &arguments, &json);
-
-        if (taken == 0) {
-            continue;
-        }
-        if (taken < 0) {
-            return 1;
-        }
-        if (c == 'r' && (!strcmp(optarg, "leaks") || !strcmp(optarg, "all"))) {
-            check.fix_leaks = true;
-            check.fix_errors = !strcmp(optarg, "all");
-            arguments.writable = arguments.resizable = true;
-        } else if (c == 'r') {
-            return tool_fail(tool, "-r expects 'leaks' or 'all', not '%s'", optarg);
-        } else if (c == 'T') {
-            arguments.cache = optarg;
-        } else {
-            return tool_usage(tool, &img_check);
-        }
-    }
-    if (optind != argc - 1) {
-        return tool_fail(tool, "Expecting one image file name");
-    }
-    child = tool_open(tool, argv[optind], &arguments);
+    child = name ? tool_open(tool, name, &command.image) : NULL;
     if (!child) {
-        return 1;
+        return status;
     }
-    if (json) {
-        check.message = NULL;
+    if (command.json) {
+        command.check.message = NULL;
     }
-    status = check_image(tool, child->node, argv[optind], &check, json);
+    status = check_image(tool, child->node, name, &command.check, command.json);
     child_detach(child);
     return status;
 }
@@ -623,74 +602,87 @@ const ToolCommand img_check = {
 
 /* snapshot */
 
-static int snapshot_act(Tool *tool, BlockNode *node, int action, const char *name)
-{
-    const BlockDriver *driver = node->driver;
-    BlockSnapshot snapshot = { .name = (char *)name, .icount = 0 };
-    GError *error = NULL;
-    struct timespec now;
-    bool done = true;
+typedef struct {
+    ImageArguments image;
+    const char *action, *name;
+} SnapshotCommand;
 
-    if (!driver->snapshot_list) {
-        return tool_fail(tool, "Format driver '%s' does not support snapshots", driver->name);
+static bool snapshot_choose(Tool *tool, void *arguments, const char *name, const char *value)
+{
+    SnapshotCommand *command = arguments;
+
+    if (command->action) {
+        tool_try(tool, &img_snapshot, "Cannot mix '-l', '-a', '-c', '-d'");
+        return false;
     }
-    switch (action) {
-    case 'l': {
-        g_autoptr(GPtrArray) list = driver->snapshot_list(node);
+    command->action = name;
+    command->name = value;
+    return true;
+}
+
+static const ToolOption snapshot_options[] = {
+    TOOL_IMAGE_OPTIONS(SnapshotCommand, image),
+    TOOL_SHARE_OPTION(SnapshotCommand, image),
+    { "list", 'l', TOOL_CALL_FLAG, 0, snapshot_choose },
+    { "create", 'c', TOOL_CALL, 0, snapshot_choose },
+    { "apply", 'a', TOOL_CALL, 0, snapshot_choose },
+    { "delete", 'd', TOOL_CALL, 0, snapshot_choose },
+    { 0 },
+};
+
+static void snapshot_list(BlockNode *node)
+{
+    if (node->driver->snapshot_list) {
+        g_autoptr(GPtrArray) list = node->driver->snapshot_list(node);
 
         print_snapshots(list);
-        break;
     }
-    case 'c':
+}
+
+static bool snapshot_act(BlockNode *node, const SnapshotCommand *command, GError **error)
+{
+    const BlockDriver *driver = node->driver;
+    BlockSnapshot snapshot = { .name = (char *)command->name, .icount = 0 };
+    struct timespec now;
+
+    if (!driver->snapshot_list) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED, "Operation not supported");
+    }
+    if (!strcmp(command->action, "create")) {
         clock_gettime(CLOCK_REALTIME, &now);
         snapshot.date_s = now.tv_sec;
         snapshot.date_ns = (uint32_t)(now.tv_nsec / 1000 * 1000);
-        done = driver->snapshot_create(node, &snapshot, &error);
-        break;
-    case 'a':
-        done = driver->snapshot_apply(node, name, &error);
-        break;
-    default:
-        done = driver->snapshot_delete(node, name, &error);
-        break;
+        return driver->snapshot_create(node, &snapshot, error);
     }
-    return done ? 0 : tool_error(tool, error);
+    return (!strcmp(command->action, "apply") ? driver->snapshot_apply : driver->snapshot_delete)(
+        node, command->name, error);
 }
 
 static int snapshot_run(Tool *tool, int argc, char **argv)
 {
-    ImageArguments arguments = { .no_backing = true };
-    const char *name = NULL;
-    bool json = false;
-    int c, action = 0, status;
+    SnapshotCommand command = { .image = { .no_backing = true } };
+    GError *error = NULL;
     BlockChild *child;
+    int status;
+    const char *name =
+        tool_parse_one(tool, &img_snapshot, snapshot_options, &command, argc, argv, &status);
 
-    while ((c = getopt_long(argc, argv, "f:Uqla:c:d:", longs, NULL)) != -1) {
-        int taken = common_option(tool, c, &arguments, &json);
-
-        if (taken < 0) {
-            return 1;
-        }
-        if (taken && strchr("lacd", c)) {
-            if (action) {
-                return tool_fail(tool, "Cannot mix '-l', '-a', '-c', '-d'");
-            }
-            action = c;
-            name = optarg;
-        } else if (taken) {
-            return tool_usage(tool, &img_snapshot);
-        }
+    if (!name) {
+        return status;
     }
-    if (optind != argc - 1) {
-        return tool_fail(tool, "Expecting one image file name");
-    }
-    action = action ? action : 'l';
-    arguments.writable = arguments.resizable = action != 'l';
-    child = tool_open(tool, argv[optind], &arguments);
+    command.action = command.action ? command.action : "list";
+    command.image.writable = command.image.resizable = strcmp(command.action, "list");
+    child = tool_open(tool, name, &command.image);
     if (!child) {
         return 1;
     }
-    status = snapshot_act(tool, child->node, action, name);
+    status = 0;
+    if (!command.image.writable) {
+        snapshot_list(child->node);
+    } else if (!snapshot_act(child->node, &command, &error)) {
+        g_prefix_error(&error, "Could not %s snapshot '%s': ", command.action, command.name);
+        status = tool_error(tool, error);
+    }
     child_detach(child);
     return status;
 }

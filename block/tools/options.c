@@ -76,7 +76,21 @@ static const ToolOption *find(const GPtrArray *all, int c)
     return NULL;
 }
 
-static bool apply(Tool *tool, const ToolOption *option, void *arguments, const char *value)
+int tool_try(Tool *tool, const ToolCommand *command, const char *format, ...)
+{
+    g_autofree char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    tool_fail(tool, "%s", text);
+    fprintf(stderr, "Try '%s %s --help' for more information\n", tool->program, command->name);
+    return 1;
+}
+
+static bool apply(Tool *tool, const ToolCommand *command, const ToolOption *option, void *arguments,
+                  const char *value)
 {
     char letter[2] = { option->letter, 0 };
     const char *name = option->name ? option->name : letter;
@@ -91,6 +105,13 @@ static bool apply(Tool *tool, const ToolOption *option, void *arguments, const c
         return true;
     case TOOL_SIZE:
         return tool_size(tool, name, value, (uint64_t *)variable);
+    case TOOL_OUTPUT:
+        *(bool *)variable = !strcmp(value, "json");
+        if (!*(bool *)variable && strcmp(value, "human")) {
+            tool_try(tool, command, "--output expects 'human' or 'json', not '%s'", value);
+            return false;
+        }
+        return true;
     default:
         return option->call(tool, arguments, name, value);
     }
@@ -128,7 +149,7 @@ bool tool_parse(Tool *tool, const ToolCommand *command, const ToolOption *table,
             *status = 0;
             done = false;
         } else {
-            done = apply(tool, option, arguments, optarg);
+            done = apply(tool, command, option, arguments, optarg);
         }
     }
     g_string_free(letters, TRUE);
@@ -148,7 +169,7 @@ const char *tool_parse_one(Tool *tool, const ToolCommand *command, const ToolOpt
         return NULL;
     }
     if (count != 1) {
-        tool_fail(tool, "Expecting one image file name");
+        tool_try(tool, command, "Expecting one image file name");
         return NULL;
     }
     return operands[0];

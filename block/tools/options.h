@@ -9,6 +9,7 @@ typedef enum {
     TOOL_FLAG,      /* bool: set */
     TOOL_TEXT,      /* const char *: the value */
     TOOL_SIZE,      /* uint64_t: the value as bytes */
+    TOOL_OUTPUT,    /* bool: "json", not "human" */
     TOOL_CALL,      /* call(value) */
     TOOL_CALL_FLAG, /* call(NULL) */
 } ToolOptionKind;
@@ -40,6 +41,9 @@ typedef struct {
  */
 bool tool_parse(Tool *tool, const ToolCommand *command, const ToolOption *table, void *arguments,
                 int argc, char **argv, char ***operands, unsigned *count, int *status);
+/* Prints the message and how to get help; returns 1. */
+int tool_try(Tool *tool, const ToolCommand *command, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* For commands with one image: its name, NULL when an error was printed. */
 const char *tool_parse_one(Tool *tool, const ToolCommand *command, const ToolOption *table,
                            void *arguments, int argc, char **argv, int *status);

@@ -55,13 +55,10 @@ void tool_help(Tool *tool, const ToolCommand *command)
 
 bool tool_size(Tool *tool, const char *what, const char *text, uint64_t *size)
 {
-    GError *error = NULL;
-
-    if (parse_size(text, size, &error)) {
+    if (parse_size(text, size, NULL)) {
         return true;
     }
-    tool_fail(tool, "Invalid %s: %s", what, error->message);
-    g_error_free(error);
+    tool_fail(tool, "Invalid %s specified: '%s'", what, text);
     return false;
 }
 
@@ -182,6 +179,10 @@ BlockChild *tool_open_error(Tool *tool, const char *name, const ImageArguments *
         error_fail(error, KASO_ERROR_INVALID, "Invalid cache option: %s", arguments->cache);
         return NULL;
     }
+    if (arguments->image_opts && arguments->format) {
+        error_fail(error, KASO_ERROR_INVALID, "--image-opts and --format are mutually exclusive");
+        return NULL;
+    }
     options = arguments->image_opts ? options_parse(name, NULL, error) : options_new();
     if (!options) {
         return NULL;
@@ -223,19 +224,14 @@ BlockChild *tool_open(Tool *tool, const char *name, const ImageArguments *argume
     return child;
 }
 
-bool tool_create(Tool *tool, const char *filename, const char *format, GHashTable *options,
-                 GError **error)
+bool tool_check_options(const BlockDriver *driver, GHashTable *options, GError **error)
 {
-    const BlockDriver *driver = block_driver_find(format);
     GHashTableIter iter;
     gpointer key;
 
-    if (!driver) {
-        return error_fail(error, KASO_ERROR_NOT_FOUND, "Unknown file format '%s'", format);
-    }
     if (!driver->create) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED,
-                          "Format driver '%s' does not support image creation", format);
+                          "Format driver '%s' does not support image creation", driver->name);
     }
     g_hash_table_iter_init(&iter, options);
     while (g_hash_table_iter_next(&iter, &key, NULL)) {
@@ -248,7 +244,19 @@ bool tool_create(Tool *tool, const char *filename, const char *format, GHashTabl
             return error_fail(error, KASO_ERROR_INVALID, "Invalid parameter '%s'", (char *)key);
         }
     }
-    return driver->create(tool->graph, filename, options, error);
+    return true;
+}
+
+bool tool_create(Tool *tool, const char *filename, const char *format, GHashTable *options,
+                 GError **error)
+{
+    const BlockDriver *driver = block_driver_find(format);
+
+    if (!driver) {
+        return error_fail(error, KASO_ERROR_NOT_FOUND, "Unknown file format '%s'", format);
+    }
+    return tool_check_options(driver, options, error) &&
+           driver->create(tool->graph, filename, options, error);
 }
 
 typedef struct {

@@ -58,6 +58,8 @@ int tool_usage(Tool *tool, const ToolCommand *command);
 bool tool_object(Tool *tool, const char *text);
 /* Whether -U, --image-opts and the like, which many commands share, was `option`. */
 void tool_print_json(json_t *value);
+/* Whether the driver can create images and knows these options. */
+bool tool_check_options(const BlockDriver *driver, GHashTable *options, GError **error);
 /* Creates an image; checks that the driver knows the options. */
 bool tool_create(Tool *tool, const char *filename, const char *format, GHashTable *options,
                  GError **error);
