@@ -53,13 +53,25 @@ static void *thread_main(void *opaque)
     return NULL;
 }
 
-/* Before the drives go: nothing of theirs runs in here afterwards. */
+static gboolean quit_loop(void *opaque)
+{
+    g_main_loop_quit(opaque);
+    return G_SOURCE_REMOVE;
+}
+
+/*
+ * Before the drives go: nothing of theirs runs in here afterwards. The loop is left from within, as a
+ * thread that has not entered it yet would not see that it should quit.
+ */
 static void stop_thread(void *opaque)
 {
     IoThread *thread = opaque;
 
     if (thread->thread) {
-        g_main_loop_quit(thread->loop);
+        g_autoptr(GSource) source = g_idle_source_new();
+
+        g_source_set_callback(source, quit_loop, thread->loop, NULL);
+        g_source_attach(source, thread->context);
         g_thread_join(thread->thread);
         thread->thread = NULL;
     }
