@@ -424,9 +424,24 @@ static void print_difference(const char *name, unsigned offset, const uint8_t *a
            load_le64(b), load_le64(before));
 }
 
+/*
+ * Where FPCR.FZ flushes a result, the translator may set FPSR.IXC, too: docs/decisions/ tells why. Makes
+ * its block say what the reference does.
+ */
+static void excuse_inexact(const uint8_t *reference, uint8_t *result)
+{
+    enum { FZ = 1 << 24, UFC = 1 << 3, IXC = 1 << 4 };
+    uint64_t want = load_le64(reference + BLOCK_FPSR);
+
+    if (load_le64(reference + BLOCK_FPCR) & FZ && want & UFC &&
+        load_le64(result + BLOCK_FPSR) == (want | IXC)) {
+        store_le64(result + BLOCK_FPSR, want);
+    }
+}
+
 /* Compares two results; prints the first few snippets that differ. Returns how many do. */
 static unsigned compare(const Batch *batch, const char *name, const uint8_t *reference,
-                        const uint8_t *result)
+                        uint8_t *result)
 {
     const char *verbose = g_getenv("VERBOSE");
     unsigned bad = 0;
@@ -434,6 +449,7 @@ static unsigned compare(const Batch *batch, const char *name, const uint8_t *ref
     for (unsigned i = 0; i < batch->snippets; i++) {
         size_t at = (size_t)(DATA - IMAGE) + i * BLOCK;
 
+        excuse_inexact(reference + at, result + at);
         if (memcmp(reference + at, result + at, BLOCK_END) == 0) {
             continue;
         }
