@@ -568,8 +568,15 @@ static const BlockOption luks_create_options[] = {
     { 0 },
 };
 
+static int luks_info(BlockNode *node, BlockNodeInfo *info)
+{
+    info->encrypted = true;
+    return 0;
+}
+
 static const BlockDriver luks_driver = {
     .name = "luks",
+    .info = luks_info,
     .summary = "Encrypted disk, LUKS version 1",
     .options = luks_options,
     .create_options = luks_create_options,

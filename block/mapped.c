@@ -116,3 +116,64 @@ bool mapped_read_only(BlockNode *node, GError **error)
         "Images of format '%s' can only be read: use read-only=on, or convert the image",
         node->driver->name);
 }
+
+/* Checking. */
+
+typedef struct {
+    const BlockNode *file;
+    uint64_t start, end; /* in it */
+} Extent;
+
+static int compare_extents(gconstpointer a, gconstpointer b)
+{
+    const Extent *x = a, *y = b;
+
+    return x->file != y->file     ? (x->file > y->file) - (x->file < y->file)
+           : x->start != y->start ? (x->start > y->start) - (x->start < y->start)
+                                  : 0;
+}
+
+static void complain(BlockCheck *check, const char *what, uint64_t where)
+{
+    g_autofree char *text = NULL;
+
+    check->corruptions++;
+    if (check->message) {
+        text = g_strdup_printf("ERROR: data at %#" G_GINT64_MODIFIER "x %s", where, what);
+        check->message(check->opaque, text);
+    }
+}
+
+int mapped_check(BlockNode *node, BlockCheck *check, MapFunction *map)
+{
+    g_autoptr(GArray) extents = g_array_new(FALSE, FALSE, sizeof(Extent));
+    uint64_t size = node_size(node), count;
+
+    for (uint64_t offset = 0; offset < size; offset += count) {
+        MappedPiece piece = { .count = size - offset, .file = node->file->node };
+        Extent extent;
+        int result = map(node, offset, &piece);
+
+        if (result < 0 || !piece.count) {
+            return result < 0 ? result : -EIO;
+        }
+        count = piece.count;
+        extent = (Extent){ piece.file, piece.host, piece.host + count };
+        if (piece.kind == PIECE_DATA) {
+            g_array_append_val(extents, extent);
+            if (extent.end > align_up(node_size(piece.file), 512)) {
+                complain(check, "lies behind the end of the file", extent.start);
+            }
+        }
+    }
+    g_array_sort(extents, compare_extents);
+    for (guint i = 1; i < extents->len; i++) {
+        const Extent *before = &g_array_index(extents, Extent, i - 1);
+        const Extent *extent = &g_array_index(extents, Extent, i);
+
+        if (before->file == extent->file && before->end > extent->start) {
+            complain(check, "belongs to two places of the disk", extent->start);
+        }
+    }
+    return 0;
+}

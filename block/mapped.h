@@ -24,8 +24,8 @@ typedef int MapFunction(BlockNode *node, uint64_t offset, MappedPiece *piece);
 typedef int InflateFunction(BlockNode *node, uint64_t offset, const MappedPiece *piece,
                             IoVector vector);
 
-int mapped_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector,
-                MapFunction *map, InflateFunction *inflate);
+int mapped_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector, MapFunction *map,
+                InflateFunction *inflate);
 int mapped_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *count, uint64_t *map,
                   BlockNode **file, MapFunction *function);
 /* Gives the block at offset a place in the file, where it reads as before. [lock held] */
@@ -38,6 +38,8 @@ void mapped_random_uuid(uint8_t *uuid);
 /* Reads `entries` table entries of 4 or 8 bytes into a new array of host words; limit in bytes. */
 void *mapped_load_table(BlockNode *file, uint64_t offset, uint64_t entries, unsigned entry_size,
                         bool big_endian, uint64_t max_bytes, const char *name, GError **error);
+/* For drivers' check: no data behind the end of the file, none in two places. */
+int mapped_check(BlockNode *node, BlockCheck *check, MapFunction *map);
 /* Fails when the node is to be written. */
 bool mapped_read_only(BlockNode *node, GError **error);
 

@@ -225,6 +225,12 @@ static const BlockOption parallels_create_options[] = {
     { 0 },
 };
 
+static int parallels_check(BlockNode *node, BlockCheck *check)
+{
+    check->image_end_offset = node_size(node->file->node);
+    return mapped_check(node, check, parallels_map);
+}
+
 static const BlockDriver parallels_driver = {
     .name = "parallels",
     .summary = "Parallels expanding disk",
@@ -239,5 +245,6 @@ static const BlockDriver parallels_driver = {
     .status = parallels_status,
     .length = parallels_length,
     .info = parallels_info,
+    .check = parallels_check,
 };
 BLOCK_DRIVER(parallels_driver);

@@ -138,6 +138,11 @@ static int qed_info(BlockNode *node, BlockNodeInfo *info)
     return 0;
 }
 
+static int qed_check(BlockNode *node, BlockCheck *check)
+{
+    return mapped_check(node, check, qed_map);
+}
+
 static const BlockDriver qed_driver = {
     .name = "qed",
     .summary = "QEMU enhanced disk, read only",
@@ -150,5 +155,6 @@ static const BlockDriver qed_driver = {
     .status = qed_status,
     .length = qed_length,
     .info = qed_info,
+    .check = qed_check,
 };
 BLOCK_DRIVER(qed_driver);

@@ -247,6 +247,11 @@ static const BlockOption vdi_create_options[] = {
     { 0 },
 };
 
+static int vdi_check(BlockNode *node, BlockCheck *check)
+{
+    return mapped_check(node, check, vdi_map);
+}
+
 static const BlockDriver vdi_driver = {
     .name = "vdi",
     .summary = "VirtualBox disk image",
@@ -261,5 +266,6 @@ static const BlockDriver vdi_driver = {
     .status = vdi_status,
     .length = vdi_length,
     .info = vdi_info,
+    .check = vdi_check,
 };
 BLOCK_DRIVER(vdi_driver);

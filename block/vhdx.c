@@ -220,6 +220,11 @@ static int vhdx_info(BlockNode *node, BlockNodeInfo *info)
     return 0;
 }
 
+static int vhdx_check(BlockNode *node, BlockCheck *check)
+{
+    return mapped_check(node, check, vhdx_map);
+}
+
 static const BlockDriver vhdx_driver = {
     .name = "vhdx",
     .summary = "Hyper-V VHDX, read only",
@@ -231,5 +236,6 @@ static const BlockDriver vhdx_driver = {
     .status = vhdx_status,
     .length = vhdx_length,
     .info = vhdx_info,
+    .check = vhdx_check,
 };
 BLOCK_DRIVER(vhdx_driver);

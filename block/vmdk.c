@@ -625,6 +625,11 @@ static const BlockOption vmdk_create_options[] = {
     { 0 },
 };
 
+static int vmdk_check(BlockNode *node, BlockCheck *check)
+{
+    return mapped_check(node, check, vmdk_map);
+}
+
 static const BlockDriver vmdk_driver = {
     .name = "vmdk",
     .summary = "VMware virtual disk",
@@ -640,5 +645,6 @@ static const BlockDriver vmdk_driver = {
     .status = vmdk_status,
     .length = vmdk_length,
     .info = vmdk_info,
+    .check = vmdk_check,
 };
 BLOCK_DRIVER(vmdk_driver);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* kaso-img bench. */
-#include "block/tools/tool.h"
+#include "block/tools/options.h"
 
 #include "base/bits.h"
 #include "base/error.h"
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTION_OBJECT = 256, OPTION_IMAGE_OPTS, OPTION_FLUSH, OPTION_NO_DRAIN, OPTION_PATTERN };
+enum { DEPTH_MAX = 65536 };
 
 typedef struct {
     BlockNode *node;
@@ -90,107 +90,127 @@ static int bench_image(Tool *tool, Bench *b, unsigned depth)
     return 0;
 }
 
-static const struct option bench_longs[] = {
-    { "object", required_argument, NULL, OPTION_OBJECT },
-    { "image-opts", no_argument, NULL, OPTION_IMAGE_OPTS },
-    { "flush-interval", required_argument, NULL, OPTION_FLUSH },
-    { "no-drain", no_argument, NULL, OPTION_NO_DRAIN },
-    { "pattern", required_argument, NULL, OPTION_PATTERN },
-    { "force-share", no_argument, NULL, 'U' },
-    { 0 },
+typedef struct {
+    ImageArguments image;
+    Bench bench;
+    uint64_t depth;
+    bool no_drain;
+} BenchCommand;
+
+/* Numbers with their limits. */
+static const struct {
+    const char *option, *what;
+    size_t offset;
+    uint64_t min, max;
+} bench_numbers[] = {
+    { "count", "request count", offsetof(BenchCommand, bench.count), 1, INT32_MAX },
+    { "depth", "queue depth", offsetof(BenchCommand, depth), 1, INT32_MAX },
+    { "offset", "offset", offsetof(BenchCommand, bench.offset), 0, INT64_MAX },
+    { "buffer-size", "buffer size", offsetof(BenchCommand, bench.size), 1, INT32_MAX },
+    { "step-size", "step size", offsetof(BenchCommand, bench.step), 0, INT32_MAX },
+    { "flush-interval", "flush interval", offsetof(BenchCommand, bench.flush_interval), 0,
+      INT32_MAX },
 };
 
-static bool bench_number(Tool *tool, int c, Bench *bench, uint64_t *depth)
+static bool bench_number(Tool *tool, void *arguments, const char *name, const char *value)
 {
-    uint64_t value;
+    unsigned i = 0;
+    uint64_t *number;
 
-    if (!tool_size(tool, "number", optarg, &value)) {
+    while (strcmp(bench_numbers[i].option, name)) {
+        i++;
+    }
+    number = (uint64_t *)((char *)arguments + bench_numbers[i].offset);
+    if (!tool_size(tool, bench_numbers[i].what, value, number)) {
         return false;
     }
-    switch (c) {
-    case 'c':
-        bench->count = value;
-        break;
-    case 'd':
-        *depth = value;
-        break;
-    case 'o':
-        bench->offset = value;
-        break;
-    case 's':
-        bench->size = value;
-        break;
-    case 'S':
-        bench->step = value;
-        break;
-    case OPTION_FLUSH:
-        bench->flush_interval = value;
-        break;
-    default:
-        bench->pattern = (uint8_t)value;
-        break;
+    if (*number < bench_numbers[i].min || *number > bench_numbers[i].max) {
+        tool_fail(tool,
+                  "Invalid %s specified. Must be between %" G_GUINT64_FORMAT
+                  " and %" G_GUINT64_FORMAT ".",
+                  bench_numbers[i].what, bench_numbers[i].min, bench_numbers[i].max);
+        return false;
     }
     return true;
 }
 
-static int bench_run(Tool *tool, int argc, char **argv)
+static bool bench_pattern(Tool *tool, void *arguments, const char *name, const char *value)
 {
-    ImageArguments arguments = { 0 };
-    Bench bench = { .count = 75000, .size = 4096 };
-    uint64_t depth = 64;
-    BlockChild *child;
-    int c, status;
+    uint64_t number;
 
-    while ((c = getopt_long(argc, argv, "c:d:f:ni:o:qs:S:t:wU", bench_longs, NULL)) != -1) {
-        switch (c) {
-        case 'f':
-            arguments.format = optarg;
-            break;
-        case 'i':
-        case 'n':
-        case OPTION_NO_DRAIN:
-            break; /* the file driver chooses the fastest way itself */
-        case 'q':
-            tool->quiet = true;
-            break;
-        case 't':
-            arguments.cache = optarg;
-            break;
-        case 'w':
-            bench.write = arguments.writable = true;
-            break;
-        case 'U':
-            arguments.force_share = true;
-            break;
-        case OPTION_IMAGE_OPTS:
-            arguments.image_opts = true;
-            break;
-        case OPTION_OBJECT:
-            if (!tool_object(tool, optarg)) {
-                return 1;
-            }
-            break;
-        case '?':
-            return tool_usage(tool, &img_bench);
-        default:
-            if (!bench_number(tool, c, &bench, &depth)) {
-                return 1;
-            }
+    if (!parse_size(value, &number, NULL) || number > UINT8_MAX) {
+        tool_fail(tool, "Invalid pattern byte specified. Must be between 0 and 255.");
+        return false;
+    }
+    ((BenchCommand *)arguments)->bench.pattern = (uint8_t)number;
+    return true;
+}
+
+static bool bench_write(Tool *tool, void *arguments, const char *name, const char *value)
+{
+    BenchCommand *command = arguments;
+
+    command->bench.write = command->image.writable = true;
+    return true;
+}
+
+static bool bench_aio(Tool *tool, void *arguments, const char *name, const char *value)
+{
+    static const char *const names[] = { "auto", "threads", "io_uring", "native" };
+    BenchCommand *command = arguments;
+
+    value = value ? value : "native";
+    for (unsigned i = BLOCK_AIO_THREADS; i < ARRAY_SIZE(names); i++) {
+        if (!strcmp(names[i], value)) {
+            command->image.aio = (BlockAio)i;
+            return true;
         }
     }
-    if (optind != argc - 1) {
-        return tool_fail(tool, "Expecting one image file name");
+    tool_fail(tool, "Invalid aio option: %s", value);
+    return false;
+}
+
+static const ToolOption bench_options[] = {
+    TOOL_IMAGE_OPTIONS(BenchCommand, image),
+    TOOL_SHARE_OPTION(BenchCommand, image),
+    { "cache", 't', TOOL_TEXT, offsetof(BenchCommand, image.cache) },
+    { "count", 'c', TOOL_CALL, 0, bench_number },
+    { "depth", 'd', TOOL_CALL, 0, bench_number },
+    { "offset", 'o', TOOL_CALL, 0, bench_number },
+    { "buffer-size", 's', TOOL_CALL, 0, bench_number },
+    { "step-size", 'S', TOOL_CALL, 0, bench_number },
+    { "write", 'w', TOOL_CALL_FLAG, 0, bench_write },
+    { "pattern", 0, TOOL_CALL, 0, bench_pattern },
+    { "flush-interval", 0, TOOL_CALL, 0, bench_number },
+    { "no-drain", 0, TOOL_FLAG, offsetof(BenchCommand, no_drain) },
+    { "aio", 'i', TOOL_CALL, 0, bench_aio },
+    { "native", 'n', TOOL_CALL_FLAG, 0, bench_aio },
+    { 0 },
+};
+
+static int bench_run(Tool *tool, int argc, char **argv)
+{
+    BenchCommand command = { .bench = { .count = 75000, .size = 4096 }, .depth = 64 };
+    Bench *bench = &command.bench;
+    BlockChild *child;
+    int status;
+    const char *name =
+        tool_parse_one(tool, &img_bench, bench_options, &command, argc, argv, &status);
+
+    if (!name) {
+        return status;
     }
-    if (!bench.size || bench.size > INT32_MAX || !depth || depth > 65536) {
-        return tool_fail(tool, "Invalid buffer size or queue depth");
+    if (!bench->write && (bench->flush_interval || command.no_drain)) {
+        return tool_fail(tool, "%s is only available in write tests",
+                         bench->flush_interval ? "--flush-interval" : "--no-drain");
     }
-    bench.step = bench.step ? bench.step : bench.size;
-    child = tool_open(tool, argv[optind], &arguments);
+    bench->step = bench->step ? bench->step : bench->size;
+    child = tool_open(tool, name, &command.image);
     if (!child) {
         return 1;
     }
-    bench.node = child->node;
-    status = bench_image(tool, &bench, (unsigned)depth);
+    bench->node = child->node;
+    status = bench_image(tool, bench, (unsigned)MIN(command.depth, DEPTH_MAX));
     child_detach(child);
     return status;
 }
@@ -200,6 +220,7 @@ const ToolCommand img_bench = {
     .summary = "Run a simple image benchmark",
     .usage =
         "[-f FMT | --image-opts] [-t CACHE] [-c COUNT] [-d DEPTH] [-o OFFSET] [-s BUFFER_SIZE] "
-        "[-S STEP_SIZE] [-w [--pattern PATTERN] [--flush-interval INTERVAL]] [-U] [-q] FILE",
+        "[-S STEP_SIZE] [-w [--pattern PATTERN] [--flush-interval INTERVAL [--no-drain]]] "
+        "[-i AIO] [-n] [-U] [-q] FILE",
     .run = bench_run,
 };

@@ -277,7 +277,14 @@ static int rebase_run(Tool *tool, int argc, char **argv)
         return status;
     }
     if (!command.unsafe && !command.backing) {
-        return tool_fail(tool, "Use backing file (-b) option or unsafe mode (-u)");
+        return tool_try(tool, &img_rebase,
+                        "Must specify backing file (-b) or use unsafe mode (-u)");
+    }
+    if (command.backing && command.backing[0] && !command.format) {
+        return tool_fail(tool,
+                         "Could not change the backing file to '%s': backing format must be "
+                         "specified",
+                         command.backing);
     }
     command.image.no_backing = command.unsafe;
     command.image.force_share = false; /* as far as the image itself is concerned */

@@ -196,7 +196,7 @@ static int create_image(Tool *tool, const CreateCommand *command, const char *fi
     GError *error = NULL;
 
     if (!driver) {
-        return tool_fail(tool, "Unknown file format '%s'", format);
+        return tool_fail(tool, "%s: Unknown file format '%s'", filename, format);
     }
     if (!tool_check_options(driver, options, &error) ||
         (options_get(options, "backing_file") &&
@@ -207,7 +207,7 @@ static int create_image(Tool *tool, const CreateCommand *command, const char *fi
         return tool_error(tool, error);
     }
     if (!options_get(options, "size")) {
-        return tool_fail(tool, "Image creation needs a size parameter");
+        return tool_fail(tool, "%s: Image creation needs a size parameter", filename);
     }
     print_formatting(tool, filename, format, options);
     if (!tool_create(tool, filename, format, options, &error)) {
@@ -379,6 +379,9 @@ static int resize_image(Tool *tool, BlockChild *child, const char *text, bool sh
             "Before performing such an operation, make sure there is no important data there.");
         return 1;
     }
+    if (size < current && prealloc != PREALLOC_OFF) {
+        return tool_fail(tool, "Preallocation can only be used for growing images");
+    }
     if (!node_truncate(child->node, size, prealloc, &error)) {
         return tool_error(tool, error);
     }
@@ -461,7 +464,7 @@ static int measure_print(bool json, uint64_t required, uint64_t fully, bool has_
         printf("required size: %" G_GUINT64_FORMAT "\nfully allocated size: %" G_GUINT64_FORMAT
                "\n",
                required, fully);
-        if (has_bitmaps && bitmaps) {
+        if (has_bitmaps) {
             printf("bitmaps size: %" G_GUINT64_FORMAT "\n", bitmaps);
         }
     }

@@ -13,29 +13,37 @@ typedef struct {
     bool has_count;
 } DdOperands;
 
+static bool dd_number(Tool *tool, const char *name, const char *value, uint64_t *number)
+{
+    if (!tool_size(tool, name, value, number)) {
+        return false;
+    }
+    if (strcmp(name, "bs") == 0 && (*number < 1 || *number > INT32_MAX)) {
+        tool_fail(tool, "Invalid bs specified. Must be between 1 and %d.", INT32_MAX);
+        return false;
+    }
+    return true;
+}
+
 static bool dd_operand(Tool *tool, const char *text, DdOperands *dd)
 {
     const char *value = strchr(text, '=');
+    g_autofree char *name = value ? g_strndup(text, (gsize)(value - text)) : g_strdup(text);
 
-    if (!value) {
-        tool_fail(tool, "unrecognized operand '%s'", text);
-        return false;
-    }
-    value++;
-    if (g_str_has_prefix(text, "if=")) {
+    value = value ? value + 1 : "";
+    if (!strcmp(name, "if")) {
         dd->input = (char *)value;
-    } else if (g_str_has_prefix(text, "of=")) {
+    } else if (!strcmp(name, "of")) {
         dd->output = (char *)value;
-    } else if (g_str_has_prefix(text, "bs=")) {
-        return tool_size(tool, "number: bs", value, &dd->block_size) && dd->block_size > 0 &&
-               dd->block_size <= GIB(1);
-    } else if (g_str_has_prefix(text, "count=")) {
+    } else if (!strcmp(name, "bs")) {
+        return dd_number(tool, name, value, &dd->block_size);
+    } else if (!strcmp(name, "count")) {
         dd->has_count = true;
-        return tool_size(tool, "number: count", value, &dd->count);
-    } else if (g_str_has_prefix(text, "skip=")) {
-        return tool_size(tool, "number: skip", value, &dd->skip);
+        return dd_number(tool, name, value, &dd->count);
+    } else if (!strcmp(name, "skip")) {
+        return dd_number(tool, name, value, &dd->skip);
     } else {
-        tool_fail(tool, "unrecognized operand '%s'", text);
+        tool_fail(tool, "unrecognized operand %s", name);
         return false;
     }
     return true;
@@ -132,7 +140,7 @@ static int dd_run(Tool *tool, int argc, char **argv)
         }
     }
     if (!dd.input || !dd.output) {
-        return tool_fail(tool, "Must specify both input and output file names");
+        return tool_fail(tool, "Must specify both input and output files");
     }
     return dd_images(tool, &command.image, command.format, &dd);
 }

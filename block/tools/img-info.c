@@ -203,14 +203,18 @@ static const ToolOption info_options[] = {
     { 0 },
 };
 
-/* One image after the other, down the chain. list: their JSON. */
-static int info_images(Tool *tool, const InfoCommand *command, const char *first, json_t *list)
+/*
+ * One image after the other, down the chain; nothing is printed unless all can be opened. list: their
+ * JSON. shown: the open images.
+ */
+static int info_images(Tool *tool, const InfoCommand *command, const char *first, json_t *list,
+                       GPtrArray *shown)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autofree char *name = g_strdup(first), *format = NULL;
     ImageArguments image = command->image;
 
-    for (unsigned i = 0; name; i++) {
+    while (name) {
         BlockChild *child;
 
         if (!g_hash_table_add(seen, g_strdup(name))) {
@@ -222,17 +226,14 @@ static int info_images(Tool *tool, const InfoCommand *command, const char *first
         }
         if (command->json) {
             json_array_append_new(list, node_info_to_json(child->node, true));
-        } else {
-            printf("%s", i ? "\n" : "");
-            print_info(child->node, command->limits);
         }
+        g_ptr_array_add(shown, child);
         g_free(name);
         name = command->chain ? node_backing_path(child->node, NULL) : NULL;
         g_free(format);
         format = g_strdup(child->node->backing_format);
         image.format = format;
         image.image_opts = false;
-        child_detach(child);
     }
     return 0;
 }
@@ -240,6 +241,7 @@ static int info_images(Tool *tool, const InfoCommand *command, const char *first
 static int info_run(Tool *tool, int argc, char **argv)
 {
     InfoCommand command = { .image = { .no_backing = true, .no_io = true } };
+    g_autoptr(GPtrArray) shown = g_ptr_array_new_with_free_func((GDestroyNotify)child_detach);
     json_t *list;
     int status;
     const char *name = tool_parse_one(tool, &img_info, info_options, &command, argc, argv, &status);
@@ -248,7 +250,11 @@ static int info_run(Tool *tool, int argc, char **argv)
         return status;
     }
     list = json_array();
-    status = info_images(tool, &command, name, list);
+    status = info_images(tool, &command, name, list, shown);
+    for (guint i = 0; i < shown->len && status == 0 && !command.json; i++) {
+        printf("%s", i ? "\n" : "");
+        print_info(((BlockChild *)shown->pdata[i])->node, command.limits);
+    }
     if (command.json && status == 0) {
         tool_print_json(command.chain ? json_incref(list) : json_incref(json_array_get(list, 0)));
     }

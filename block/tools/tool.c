@@ -169,6 +169,7 @@ BlockChild *tool_open_error(Tool *tool, const char *name, const ImageArguments *
                              .no_backing = arguments->no_backing,
                              .no_io = arguments->no_io,
                              .check = arguments->check,
+                             .aio = arguments->aio,
                              .unmap = arguments->unmap };
     unsigned perm = BLOCK_PERM_CONSISTENT_READ;
     GHashTable *options;

@@ -19,7 +19,8 @@ typedef struct {
 typedef struct {
     const char *format;
     const char *cache; /* NULL: writeback */
-    bool image_opts;   /* the name is an option string */
+    BlockAio aio;
+    bool image_opts; /* the name is an option string */
     bool writable, resizable, force_share, no_backing, no_io, check, unmap;
 } ImageArguments;
 

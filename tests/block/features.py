@@ -120,12 +120,63 @@ def amend():
     assert "Invalid parameter" in run(IMG, "amend", "-o", "cluster_size=64k", "a.qcow2", status=1)
 
 
+def messages():
+    """What scripts notice: statuses and refusals."""
+    run(IMG, "create", "-q", "-f", "qcow2", "base.qcow2", "8M")
+    run(IMG, "create", "-q", "-f", "qcow2", "-b", "base.qcow2", "-F", "qcow2", "top.qcow2")
+    io("driver=qcow2,file.filename=base.qcow2", "write -P 1 0 1M")
+    io("driver=qcow2,file.filename=top.qcow2", "write -P 2 4M 64k")
+    # What the backing file has is not copied.
+    run(IMG, "convert", "-O", "qcow2", "-b", "base.qcow2", "-F", "qcow2", "top.qcow2", "same.qcow2")
+    run(IMG, "compare", "top.qcow2", "same.qcow2")
+    assert {e["depth"] for e in json.loads(run(IMG, "map", "--output=json", "same.qcow2"))
+            if e["data"]} == {0, 1}
+    run(IMG, "convert", "-S", "0", "-O", "qcow2", "top.qcow2", "full.qcow2")
+    assert all(e["data"] for e in json.loads(run(IMG, "map", "--output=json", "full.qcow2")))
+    run(IMG, "convert", "-O", "qcow2", "-o", "size=1M", "top.qcow2", "cut.qcow2")
+    assert info("cut.qcow2")["virtual-size"] == MIB
+    for name in ("vdi", "vmdk", "parallels"):
+        run(IMG, "convert", "-O", name, "top.qcow2", "x." + name)
+        assert "No errors" in run(IMG, "check", "-f", name, "x." + name)
+    with open("x.vdi", "r+b") as file:  # the second block of the map names the first one's place
+        file.seek(512)
+        first = file.read(4)
+        file.seek(512 + 16)
+        file.write(first)
+    assert "two places" in run(IMG, "check", "x.vdi", status=2)
+    run(IMG, "create", "-q", "-f", "raw", "r.raw", "1M")
+    for status, text, *command in (
+            (1, "mutually exclusive", "info", "--image-opts", "-f", "raw", "file.filename=r.raw"),
+            (1, "requires use of -n", "convert", "--target-is-zero", "r.raw", "y.raw"),
+            (1, "requires use of -n", "convert", "--target-image-opts", "r.raw", "y.raw"),
+            (1, "multiples of 512", "convert", "-S", "1000", "r.raw", "y.raw"),
+            (1, "between 1 and 16", "convert", "-m", "17", "r.raw", "y.raw"),
+            (1, "explicit backing format", "convert", "-O", "qcow2", "-b", "base.qcow2",
+             "top.qcow2", "y.qcow2"),
+            (1, "format must be specified", "rebase", "-u", "-b", "base.qcow2", "top.qcow2"),
+            (1, "growing images", "resize", "--shrink", "--preallocation=full", "r.raw", "512k"),
+            (1, "Try 'kaso-img bench --help'", "bench"),
+            (1, "between 0 and 255", "bench", "-w", "--pattern=300", "r.raw"),
+            (1, "only available in write", "bench", "--flush-interval=1", "r.raw"),
+            (1, "Invalid aio option", "bench", "-i", "foo", "r.raw"),
+            (1, "cache.direct=on", "bench", "-n", "-f", "raw", "r.raw"),
+            (1, "Must be between 1", "dd", "if=r.raw", "of=y", "bs=0"),
+            (1, "two image file names", "compare", "r.raw"),
+            (2, "Could not open", "compare", "r.raw", "nope"),
+            (63, "does not support checks", "check", "r.raw"),
+            (0, "", "snapshot", "-l", "r.raw"),
+            (1, "Operation not supported", "snapshot", "-c", "s", "r.raw"),
+            (1, "unrecognized option", "info", "--foo")):
+        assert text in run(IMG, *command, status=status), command
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         preallocate()
         bitmaps()
         amend()
+        messages()
         os.chdir("/")
 
 
