@@ -15,6 +15,8 @@
  * at the least time.
  */
 enum { DEFLATE_LEVEL = 2, ZSTD_LEVEL = 2 };
+/* A hash table that fits a processor's first cache is enough for these. */
+enum { ZSTD_SMALL_CLUSTER = 64 * 1024, ZSTD_SMALL_HASH_BITS = 13 };
 /* No more than these are kept for the next cluster. */
 enum { CODECS_KEPT = 16 };
 /* A frame of several clusters' worth of window is nothing a writer of this format makes. */
@@ -146,9 +148,13 @@ static int64_t zstd_compress(Qcow2Codec *codec, const void *in, void *out, size_
 
     if (!codec->zstd_compress) {
         codec->zstd_compress = ZSTD_createCCtx();
-    }
-    if (!codec->zstd_compress) {
-        return -ENOMEM;
+        if (!codec->zstd_compress) {
+            return -ENOMEM;
+        }
+        ZSTD_CCtx_setParameter(codec->zstd_compress, ZSTD_c_compressionLevel, ZSTD_LEVEL);
+        if (codec->plain_size <= ZSTD_SMALL_CLUSTER) {
+            ZSTD_CCtx_setParameter(codec->zstd_compress, ZSTD_c_hashLog, ZSTD_SMALL_HASH_BITS);
+        }
     }
     size =
         ZSTD_compressCCtx(codec->zstd_compress, out, out_size, in, codec->plain_size, ZSTD_LEVEL);

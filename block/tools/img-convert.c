@@ -228,9 +228,6 @@ static int convert_piece(Convert *c, const Piece *piece, uint8_t *buffer)
     while (c->in_order && c->write_ticket != piece->ticket) {
         coroutine_queue_wait(&c->turn);
     }
-    /* Who comes next allocates after us, but need not wait for our write. */
-    c->write_ticket++;
-    coroutine_queue_wake_all(&c->turn);
     if (result == 0 && c->result == 0) {
         wait_rate(c);
         if (piece->kind == PIECE_DATA) {
@@ -243,6 +240,8 @@ static int convert_piece(Convert *c, const Piece *piece, uint8_t *buffer)
                       piece->offset, g_strerror(-result));
         }
     }
+    c->write_ticket++;
+    coroutine_queue_wake_all(&c->turn);
     c->done_bytes += piece->bytes;
     tool_show_progress(c->tool, (double)c->done_bytes / (double)MAX(c->size, 1));
     return result;

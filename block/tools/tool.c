@@ -9,7 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { HELPERS_MAX = 15 };
+/* More than processors: some wait in the kernel. */
+enum { HELPERS_MIN = 4, HELPERS_MAX = 16 };
 
 int tool_fail(Tool *tool, const char *format, ...)
 {
@@ -285,7 +286,7 @@ int tool_main(const char *program, const ToolCommand *command, int argc, char **
     block_graph_set_blocking(call.tool.graph, true);
     block_set_named_file_handler(call.tool.graph, block_show_named_file, (void *)program);
     async_context_set_helpers(block_graph_context(call.tool.graph),
-                              MIN(g_get_num_processors() - 1, HELPERS_MAX));
+                              CLAMP(g_get_num_processors(), HELPERS_MIN, HELPERS_MAX));
     async_run_sync(block_graph_context(call.tool.graph), main_entry, &call);
     block_graph_free(call.tool.graph);
     if (fflush(stdout) != 0) {
