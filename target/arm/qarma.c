@@ -5,7 +5,7 @@
  */
 #include "target/arm/qarma.h"
 
-enum { CELLS = 16 };
+enum { CELLS = 16, MAX_ROUNDS = 5 };
 
 static const uint64_t alpha = UINT64_C(0xc0ac29b7c97c50dd);
 static const uint64_t round_constants[] = { 0, UINT64_C(0x13198a2e03707344),
@@ -16,50 +16,47 @@ static const uint8_t shuffle[CELLS] = { 0, 11, 6, 13, 10, 1, 12, 7, 5, 14, 3, 8,
 static const uint8_t tweak_shuffle[CELLS] = {
     6, 5, 14, 15, 0, 1, 2, 3, 7, 12, 13, 4, 8, 9, 10, 11
 };
-/* Cells of the tweak that step through the shift register. */
-enum { TWEAK_STEPS = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 4 | 1 << 8 | 1 << 11 | 1 << 13 };
+/* Cells of the tweak that step through the shift register: 0, 1, 3, 4, 8, 11 and 13. */
+static const uint64_t tweak_steps = UINT64_C(0xff0ff000f00f0f00);
 
 static const uint8_t sigma1[16] = { 10, 13, 14, 6, 15, 7, 3, 5, 9, 8, 0, 12, 11, 1, 2, 4 };
 static const uint8_t sigma2[16] = { 11, 6, 8, 15, 12, 0, 9, 14, 3, 7, 4, 5, 13, 2, 1, 10 };
 
-static unsigned get_cell(uint64_t state, unsigned cell)
+/* Unrolled, so that tables and shifts become constants where they are known. */
+#define EACH_CELL(X)                                                                               \
+    (X(0) | X(1) | X(2) | X(3) | X(4) | X(5) | X(6) | X(7) | X(8) | X(9) | X(10) | X(11) | X(12) | \
+     X(13) | X(14) | X(15))
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+ALWAYS_INLINE unsigned get_cell(uint64_t state, unsigned cell)
 {
     return state >> (60 - 4 * cell) & 15;
 }
 
-static uint64_t put_cell(unsigned value, unsigned cell)
+ALWAYS_INLINE uint64_t put_cell(unsigned value, unsigned cell)
 {
     return (uint64_t)value << (60 - 4 * cell);
 }
 
-static uint64_t permute(uint64_t state, const uint8_t *from)
+ALWAYS_INLINE uint64_t permute(uint64_t state, const uint8_t *from)
 {
-    uint64_t result = 0;
-
-    for (unsigned i = 0; i < CELLS; i++) {
-        result |= put_cell(get_cell(state, from[i]), i);
-    }
-    return result;
+#define CELL(i) put_cell(get_cell(state, from[i]), i)
+    return EACH_CELL(CELL);
+#undef CELL
 }
 
-static uint64_t permute_back(uint64_t state, const uint8_t *from)
+ALWAYS_INLINE uint64_t permute_back(uint64_t state, const uint8_t *from)
 {
-    uint64_t result = 0;
-
-    for (unsigned i = 0; i < CELLS; i++) {
-        result |= put_cell(get_cell(state, i), from[i]);
-    }
-    return result;
+#define CELL(i) put_cell(get_cell(state, i), from[i])
+    return EACH_CELL(CELL);
+#undef CELL
 }
 
-static uint64_t substitute(uint64_t state, const uint8_t *box)
+ALWAYS_INLINE uint64_t substitute(uint64_t state, const uint8_t *box)
 {
-    uint64_t result = 0;
-
-    for (unsigned i = 0; i < CELLS; i++) {
-        result |= put_cell(box[get_cell(state, i)], i);
-    }
-    return result;
+#define CELL(i) put_cell(box[get_cell(state, i)], i)
+    return EACH_CELL(CELL);
+#undef CELL
 }
 
 /* Every cell rotated left by n. */
@@ -82,33 +79,12 @@ static uint64_t mix(uint64_t state)
 
 static uint64_t next_tweak(uint64_t tweak)
 {
-    uint64_t result = 0;
+    const uint64_t ones = UINT64_C(0x1111111111111111);
+    uint64_t stepped;
 
     tweak = permute(tweak, tweak_shuffle);
-    for (unsigned i = 0; i < CELLS; i++) {
-        unsigned cell = get_cell(tweak, i);
-
-        if (TWEAK_STEPS >> i & 1) {
-            cell = cell >> 1 | ((cell ^ cell >> 1) & 1) << 3;
-        }
-        result |= put_cell(cell, i);
-    }
-    return result;
-}
-
-static uint64_t previous_tweak(uint64_t tweak)
-{
-    uint64_t result = 0;
-
-    for (unsigned i = 0; i < CELLS; i++) {
-        unsigned cell = get_cell(tweak, i);
-
-        if (TWEAK_STEPS >> i & 1) {
-            cell = (cell << 1 & 14) | ((cell >> 3 ^ cell) & 1);
-        }
-        result |= put_cell(cell, i);
-    }
-    return permute_back(result, tweak_shuffle);
+    stepped = (tweak >> 1 & 7 * ones) | ((tweak ^ tweak >> 1) & ones) << 3;
+    return (tweak & ~tweak_steps) | (stepped & tweak_steps);
 }
 
 static void invert(uint8_t *inverse, const uint8_t *box)
@@ -124,10 +100,12 @@ uint64_t arm_qarma(uint64_t data, uint64_t tweak, uint64_t whitening_key, uint64
     const uint8_t *box = sigma == 1 ? sigma1 : sigma2;
     uint64_t whitening_key1 = (whitening_key << 63 | whitening_key >> 1) ^ whitening_key >> 63;
     uint64_t state = data ^ whitening_key;
+    uint64_t tweaks[MAX_ROUNDS];
     uint8_t inverse[16];
 
     invert(inverse, box);
     for (unsigned i = 0; i < rounds; i++) {
+        tweaks[i] = tweak;
         state ^= core_key ^ tweak ^ round_constants[i];
         if (i) {
             state = mix(permute(state, shuffle));
@@ -146,8 +124,7 @@ uint64_t arm_qarma(uint64_t data, uint64_t tweak, uint64_t whitening_key, uint64
         if (i) {
             state = permute_back(mix(state), shuffle);
         }
-        tweak = previous_tweak(tweak);
-        state ^= core_key ^ tweak ^ round_constants[i] ^ alpha;
+        state ^= core_key ^ tweaks[i] ^ round_constants[i] ^ alpha;
     }
     return state ^ whitening_key1;
 }
