@@ -528,7 +528,8 @@ int64_t node_allocated_size(BlockNode *node)
     return node->file ? node_allocated_size(node->file->node) : -ENOTSUP;
 }
 
-bool node_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **error)
+static bool resize(BlockNode *node, uint64_t size, Prealloc prealloc, bool only_grow,
+                   GError **error)
 {
     TrackedRequest request;
     bool done;
@@ -543,10 +544,14 @@ bool node_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **e
     tracked_begin(node, &request, MIN(size, node->size), UINT64_MAX / 4);
     tracked_serialise(node, &request, MIN(size, node->size), UINT64_MAX / 4);
     tracked_wait(node, &request);
+    if (only_grow && size <= node->size) {
+        tracked_end(node, &request); /* an older write has made it longer */
+        return true;
+    }
     if (node->driver->truncate) {
         done = node->driver->truncate(node, size, prealloc, error);
     } else if (node->driver->is_filter) {
-        done = node_truncate(node->file->node, size, prealloc, error);
+        done = resize(node->file->node, size, prealloc, only_grow, error);
     } else {
         done = error_fail(error, KASO_ERROR_UNSUPPORTED,
                           "Image format driver '%s' does not support resize", node->driver->name);
@@ -560,6 +565,16 @@ bool node_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **e
     }
     tracked_end(node, &request);
     return done;
+}
+
+bool node_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **error)
+{
+    return resize(node, size, prealloc, false, error);
+}
+
+bool node_grow(BlockNode *node, uint64_t size, Prealloc prealloc, GError **error)
+{
+    return resize(node, size, prealloc, true, error);
 }
 
 /* Block status. */

@@ -327,6 +327,8 @@ int node_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned
 int node_discard(BlockNode *node, uint64_t offset, uint64_t bytes);
 int node_flush(BlockNode *node);
 bool node_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **error);
+/* At least that size, also when writes in flight make it longer meanwhile. */
+bool node_grow(BlockNode *node, uint64_t size, Prealloc prealloc, GError **error);
 uint64_t node_size(BlockNode *node);
 int64_t node_allocated_size(BlockNode *node);
 /*

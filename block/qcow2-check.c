@@ -301,11 +301,8 @@ static int compare_one(Check *check, uint64_t cluster, bool fix, uint64_t *highe
             " reference=%" G_GUINT64_FORMAT,
             fix ? "Repairing" : "Leaked", cluster, stored, counted);
     check->result->leaks++;
-    while (fix && stored > counted && result == 0) {
-        int step = (int)MIN(stored - counted, 1u << 30);
-
-        result = qcow2_update_refcount(q, cluster << q->cluster_bits, 1, -step);
-        stored -= (unsigned)step;
+    if (fix) {
+        result = qcow2_lower_refcount(q, cluster, counted);
     }
     if (fix && result == 0) {
         check->result->leaks_fixed++;

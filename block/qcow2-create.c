@@ -307,7 +307,7 @@ static bool preallocate(Qcow2 *q, uint64_t from, uint64_t to, Prealloc prealloc,
             n++;
             host = (uint64_t)first;
             if (result == 0 && q->file_end > node_size(file) &&
-                !node_truncate(file, q->file_end, below, error)) {
+                !node_grow(file, q->file_end, below, error)) {
                 return false;
             }
         }

@@ -201,6 +201,45 @@ static int refcount_make_block(Qcow2 *q, uint64_t cluster)
     return result;
 }
 
+static void refcount_put(Qcow2 *q, Table *table, uint64_t index, uint64_t cluster, uint64_t value)
+{
+    uint64_t offset = cluster << q->cluster_bits;
+
+    qcow2_refcount_store(q, table->data, index, value);
+    table_cache_dirty(q->refblock_cache, table);
+    if (value) {
+        return;
+    }
+    q->free_hint = MIN(q->free_hint, cluster);
+    if (cluster == q->compressed_next >> q->cluster_bits) {
+        q->compressed_next = 0; /* whoever gets the cluster next needs all of it */
+    }
+    if (qcow2_is_metadata(q, offset, 1)) {
+        qcow2_metadata_remove(q, offset, 1);
+        table_cache_forget(q->l2_cache, offset, q->cluster_size);
+    }
+}
+
+int qcow2_lower_refcount(Qcow2 *q, uint64_t cluster, uint64_t value)
+{
+    uint64_t slice, index;
+    Table *table;
+    int result;
+
+    if (!refcount_slice(q, cluster, &slice, &index, &result)) {
+        return result < 0 ? result : -EIO;
+    }
+    result = refcount_relieve(q);
+    if (result == 0) {
+        result = table_cache_get(q->refblock_cache, slice, &table);
+    }
+    if (result == 0) {
+        refcount_put(q, table, index, cluster, value);
+        table_cache_put(q->refblock_cache, table);
+    }
+    return result;
+}
+
 static int refcount_change_one(Qcow2 *q, uint64_t cluster, int delta)
 {
     uint64_t slice, index, value;
@@ -235,21 +274,7 @@ static int refcount_change_one(Qcow2 *q, uint64_t cluster, int delta)
                                            "x would become negative",
                                            cluster << q->cluster_bits);
     } else {
-        value += (uint64_t)(int64_t)delta;
-        qcow2_refcount_store(q, table->data, index, value);
-        table_cache_dirty(q->refblock_cache, table);
-        if (value == 0) {
-            uint64_t offset = cluster << q->cluster_bits;
-
-            q->free_hint = MIN(q->free_hint, cluster);
-            if (cluster == q->compressed_next >> q->cluster_bits) {
-                q->compressed_next = 0; /* whoever gets the cluster next needs all of it */
-            }
-            if (qcow2_is_metadata(q, offset, 1)) {
-                qcow2_metadata_remove(q, offset, 1);
-                table_cache_forget(q->l2_cache, offset, q->cluster_size);
-            }
-        }
+        refcount_put(q, table, index, cluster, value + (uint64_t)(int64_t)delta);
     }
     table_cache_put(q->refblock_cache, table);
     return result;

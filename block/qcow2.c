@@ -233,7 +233,7 @@ static int sync_extend_file(Qcow2 *q)
     if (node_size(file) >= q->file_end) {
         return 0;
     }
-    return node_truncate(file, q->file_end, PREALLOC_OFF, NULL) ? 0 : -ENOSPC;
+    return node_grow(file, q->file_end, PREALLOC_OFF, NULL) ? 0 : -ENOSPC;
 }
 
 static int sync_flush_data(Qcow2 *q)

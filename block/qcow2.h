@@ -245,6 +245,8 @@ bool qcow2_check_table(Qcow2 *q, uint64_t offset, uint64_t entries, size_t entry
 int qcow2_get_refcount(Qcow2 *q, uint64_t cluster, uint64_t *refcount); /* [lock] */
 /* Adds delta to the refcounts of the clusters of [offset, offset + bytes). [lock] */
 int qcow2_update_refcount(Qcow2 *q, uint64_t offset, uint64_t bytes, int delta);
+/* Repairs a count that is larger. [lock] */
+int qcow2_lower_refcount(Qcow2 *q, uint64_t cluster, uint64_t value);
 /* Contiguous clusters with refcount 1; returns the offset or a negative errno. [lock] */
 int64_t qcow2_alloc(Qcow2 *q, uint64_t bytes);
 /* As many clusters as are free from offset on; returns how many of max, or a negative errno. [lock] */

@@ -34,8 +34,8 @@ void lab_clear_fault(void)
     lab->fault = (Fault){ .first = -1, .last = -1 };
 }
 
-static void lab_log(EventKind kind, unsigned disk, uint64_t offset, uint64_t bytes,
-                    const void *data, uint32_t stamp)
+void lab_log(EventKind kind, unsigned disk, uint64_t offset, uint64_t bytes, const void *data,
+             uint32_t stamp)
 {
     Event *event = &lab->event[lab->events];
 
@@ -55,6 +55,9 @@ static void lab_log(EventKind kind, unsigned disk, uint64_t offset, uint64_t byt
 /* Whether this step fails. */
 static bool lab_step(bool writes)
 {
+    for (int i = lab->pauses ? g_rand_int_range(lab->pauses, 0, 4) : 0; i > 0; i--) {
+        coroutine_pause();
+    }
     long step = lab->steps++;
     bool fails =
         step >= lab->fault.first && step <= lab->fault.last && (writes || !lab->fault.writes_only);
@@ -129,10 +132,12 @@ static int disk_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector
 
 static int disk_flush(BlockNode *node)
 {
+    uint32_t began = lab->events;
+
     if (lab_step(false)) {
         return lab->fault.error;
     }
-    lab_log(EVENT_FLUSH, disk_index(node), 0, 0, NULL, 0);
+    lab_log(EVENT_FLUSH, disk_index(node), 0, 0, NULL, began);
     return 0;
 }
 
@@ -266,10 +271,9 @@ BlockNode *image_open(const Kind *kind, bool writable, bool check, GError **erro
 
 /* The workload. Every guest sector holds the number of the operation that wrote it. */
 
-static int guest_transfer(BlockNode *node, int operation, uint64_t offset, uint64_t bytes,
-                          uint32_t stamp)
+int guest_transfer(BlockNode *node, int operation, uint64_t offset, uint64_t bytes, uint32_t stamp)
 {
-    static uint8_t buffer[GUEST_SIZE];
+    g_autofree uint8_t *buffer = g_malloc(bytes);
     struct iovec iov = { buffer, bytes };
 
     for (uint64_t i = 0; i < bytes; i += 4) {
@@ -311,12 +315,15 @@ static int guest_write(const Kind *kind, BlockNode *node, GRand *rand, uint32_t 
     return result;
 }
 
-static int guest_flush(BlockNode *node)
+int guest_flush(BlockNode *node)
 {
-    int result = node_flush(node);
+    uint32_t stamp = ++lab->flushes;
+    int result;
 
+    lab_log(EVENT_GUEST_FLUSH, 0, 0, 0, NULL, stamp);
+    result = node_flush(node);
     if (result == 0) {
-        lab_log(EVENT_GUEST_FLUSHED, 0, 0, 0, NULL, 0);
+        lab_log(EVENT_GUEST_FLUSHED, 0, 0, 0, NULL, stamp);
     }
     return result;
 }
@@ -394,6 +401,10 @@ int workload(const Kind *kind, unsigned operations, uint32_t seed)
         g_rand_free(rand);
         return 1;
     }
+    if (kind->parallel) {
+        failures = parallel_operations(kind, node, operations, seed);
+        operations = 0;
+    }
     for (uint32_t i = 1; i <= operations; i++) {
         failures += guest_operation(kind, node, rand, i) < 0;
     }
@@ -423,6 +434,7 @@ Model *model_new(const Kind *kind)
         add_value(model->values[i], kind->backing ? BACKING_STAMP + i : 0, true);
     }
     model->snapshots = g_ptr_array_new();
+    model->flushes = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     return model;
 }
 
@@ -437,6 +449,7 @@ void model_free(Model *model)
         g_free(snapshot);
     }
     g_ptr_array_unref(model->snapshots);
+    g_hash_table_unref(model->flushes);
     for (unsigned i = 0; i < GUEST_SECTORS; i++) {
         g_array_unref(model->values[i]);
     }
@@ -497,6 +510,28 @@ static void model_write(Model *model, const Event *event)
     }
 }
 
+static void model_flush_begins(Model *model, uint32_t stamp)
+{
+    uint32_t *marks = g_new(uint32_t, GUEST_SECTORS);
+
+    for (unsigned i = 0; i < GUEST_SECTORS; i++) {
+        marks[i] = model->dropped[i] + last_sure(model->values[i]);
+    }
+    g_hash_table_replace(model->flushes, GUINT_TO_POINTER(stamp), marks);
+}
+
+static void model_flushed(Model *model, uint32_t stamp)
+{
+    const uint32_t *marks = g_hash_table_lookup(model->flushes, GUINT_TO_POINTER(stamp));
+
+    for (unsigned i = 0; i < GUEST_SECTORS; i++) {
+        if (marks[i] > model->dropped[i]) {
+            g_array_remove_range(model->values[i], 0, marks[i] - model->dropped[i]);
+            model->dropped[i] = marks[i];
+        }
+    }
+}
+
 void model_apply(Model *model, const Event *event)
 {
     SnapshotModel *snapshot;
@@ -506,10 +541,11 @@ void model_apply(Model *model, const Event *event)
     case EVENT_GUEST_WRITTEN:
         model_write(model, event);
         break;
+    case EVENT_GUEST_FLUSH:
+        model_flush_begins(model, event->stamp);
+        break;
     case EVENT_GUEST_FLUSHED:
-        for (unsigned i = 0; i < GUEST_SECTORS; i++) {
-            g_array_remove_range(model->values[i], 0, last_sure(model->values[i]));
-        }
+        model_flushed(model, event->stamp);
         break;
     case EVENT_SNAPSHOT_CREATE:
         model_snapshot(model, event->stamp);
@@ -534,7 +570,7 @@ void build_disks(const Disk *start, unsigned cut, Variant variant, GRand *rand)
     memcpy(lab->disks, start, sizeof lab->disks);
     for (unsigned i = 0; i < cut; i++) {
         if (lab->event[i].kind == EVENT_FLUSH) {
-            flushed[lab->event[i].disk] = i;
+            flushed[lab->event[i].disk] = MAX(flushed[lab->event[i].disk], lab->event[i].stamp);
         }
     }
     for (unsigned i = 0; i < cut; i++) {
@@ -545,7 +581,7 @@ void build_disks(const Disk *start, unsigned cut, Variant variant, GRand *rand)
         if (event->kind != EVENT_WRITE && event->kind != EVENT_TRUNCATE) {
             continue;
         }
-        if (i > flushed[event->disk]) {
+        if (i >= flushed[event->disk]) {
             if (variant == KEEP_NONE || (variant == KEEP_SOME && g_rand_boolean(rand))) {
                 continue;
             }
@@ -584,10 +620,10 @@ static bool sector_allowed(const GArray *values, const uint8_t *data, bool live)
 /* What led to a failure, for one sector. */
 static void dump_events(unsigned sector)
 {
-    static const char *const names[] = { "write",          "truncate",        "flush",
-                                         "fault",          "guest write",     "guest written",
-                                         "guest flushed",  "snapshot create", "created",
-                                         "snapshot delete" };
+    static const char *const names[] = { "write",       "truncate",       "flush",
+                                         "fault",       "guest write",    "guest written",
+                                         "guest flush", "guest flushed",  "snapshot create",
+                                         "created",     "snapshot delete" };
 
     for (unsigned i = 0; i < lab->events; i++) {
         const Event *event = &lab->event[i];

@@ -25,12 +25,13 @@ enum { DISK_IMAGE, DISK_DATA, DISK_BACKING, DISKS };
 typedef enum {
     EVENT_WRITE,
     EVENT_TRUNCATE, /* to `bytes` */
-    EVENT_FLUSH,
+    EVENT_FLUSH, /* stamp: how many events there were when it began */
     EVENT_FAULT,
     /* What the guest does; stamp is the number it writes, or a snapshot's. */
     EVENT_GUEST_WRITE,
     EVENT_GUEST_WRITTEN,
-    EVENT_GUEST_FLUSHED,
+    EVENT_GUEST_FLUSH,
+    EVENT_GUEST_FLUSHED, /* the flush that began with the same stamp */
     EVENT_SNAPSHOT_CREATE,
     EVENT_SNAPSHOT_CREATED,
     EVENT_SNAPSHOT_DELETE,
@@ -68,6 +69,8 @@ typedef struct {
     uint8_t arena[ARENA_SIZE];
     long steps; /* of the disks, since the fault was set */
     Fault fault;
+    GRand *pauses;    /* requests of the disks take a while, and overtake each other */
+    uint32_t flushes; /* of the guest, so far */
     const char *file; /* the image is this file instead */
 } Lab;
 
@@ -75,6 +78,7 @@ typedef struct {
 typedef struct {
     const char *config;
     bool compress, snapshots, bitmaps, backing, data_file, key;
+    bool parallel; /* several requests at once; no snapshots, bitmaps and resizing */
 } Kind;
 
 /* A value that a sector may hold, in the order of writing; `sure`: the write has succeeded. */
@@ -90,8 +94,10 @@ typedef struct {
 } SnapshotModel;
 
 typedef struct {
-    GArray *values[GUEST_SECTORS]; /* Value */
-    GPtrArray *snapshots;          /* SnapshotModel */
+    GArray *values[GUEST_SECTORS];   /* Value */
+    uint32_t dropped[GUEST_SECTORS]; /* values that a flush has made impossible */
+    GHashTable *flushes;             /* stamp -> for each sector, what drops when that flush succeeds */
+    GPtrArray *snapshots;            /* SnapshotModel */
 } Model;
 
 typedef enum { KEEP_NONE, KEEP_ALL, KEEP_SOME, KEEP_TORN, VARIANTS } Variant;
@@ -103,11 +109,19 @@ Lab *lab_new(void);
 void lab_set_fault(Fault fault);
 void lab_clear_fault(void);
 
+void lab_log(EventKind kind, unsigned disk, uint64_t offset, uint64_t bytes, const void *data,
+             uint32_t stamp);
+
 /* A new image on the disks (or as lab->file), and its secret in the graph. */
 void image_create(const Kind *kind);
 BlockNode *image_open(const Kind *kind, bool writable, bool check, GError **error);
 /* Runs guest operations, then a flush that is tried again once. Returns how many have failed. */
 int workload(const Kind *kind, unsigned operations, uint32_t seed);
+
+/* Parts of the workload, for the one with requests in parallel. */
+int guest_transfer(BlockNode *node, int operation, uint64_t offset, uint64_t bytes, uint32_t stamp);
+int guest_flush(BlockNode *node);
+int parallel_operations(const Kind *kind, BlockNode *node, unsigned operations, uint32_t seed);
 
 Model *model_new(const Kind *kind);
 void model_free(Model *model);

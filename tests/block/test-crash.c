@@ -43,7 +43,8 @@ static void cut_entry(void *opaque)
         if (cut) {
             model_apply(model, &lab->event[cut - 1]);
         }
-        if (last == EVENT_FLUSH || last == EVENT_GUEST_WRITE || last == EVENT_SNAPSHOT_DELETE) {
+        if (last == EVENT_FLUSH || last == EVENT_GUEST_FLUSH || last == EVENT_GUEST_WRITE ||
+            last == EVENT_SNAPSHOT_DELETE) {
             continue; /* as before it, and the model allows less there */
         }
         for (Variant variant = 0; variant < VARIANTS; variant++) {
@@ -173,20 +174,23 @@ static void run_case(gconstpointer opaque)
 
 int main(int argc, char **argv)
 {
-    static const Kind plain = { "cluster_size=4096", .snapshots = true },
-                      narrow = { "cluster_size=512,refcount_bits=8", .snapshots = true,
-                                 .compress = true },
-                      compressed = { "cluster_size=4096", .compress = true },
-                      subclusters = { "cluster_size=16384,extended_l2=on", .snapshots = true,
-                                      .compress = true },
-                      lazy = { "cluster_size=4096,lazy_refcounts=on", .snapshots = true },
-                      luks = { "cluster_size=4096,encrypt.format=luks,encrypt.key-secret=key,"
-                               "encrypt.iter-time=1,encrypt.cipher-alg=aes-128",
-                               .snapshots = true, .key = true },
-                      data_file = { "cluster_size=4096", .data_file = true },
-                      backing = { "cluster_size=4096", .backing = true, .snapshots = true },
-                      bitmaps = { "cluster_size=4096", .snapshots = true, .bitmaps = true,
-                                  .compress = true };
+    static const Kind
+        plain = { "cluster_size=4096", .snapshots = true },
+        narrow = { "cluster_size=512,refcount_bits=8", .snapshots = true, .compress = true },
+        compressed = { "cluster_size=4096", .compress = true },
+        subclusters = { "cluster_size=16384,extended_l2=on", .snapshots = true, .compress = true },
+        lazy = { "cluster_size=4096,lazy_refcounts=on", .snapshots = true },
+        luks = { "cluster_size=4096,encrypt.format=luks,encrypt.key-secret=key,"
+                 "encrypt.iter-time=1,encrypt.cipher-alg=aes-128",
+                 .snapshots = true, .key = true },
+        data_file = { "cluster_size=4096", .data_file = true },
+        backing = { "cluster_size=4096", .backing = true, .snapshots = true },
+        bitmaps = { "cluster_size=4096", .snapshots = true, .bitmaps = true, .compress = true },
+        parallel = { "cluster_size=4096", .parallel = true, .compress = true },
+        parallel_small = { "cluster_size=512,refcount_bits=64", .parallel = true, .backing = true },
+        parallel_subclusters = { "cluster_size=16384,extended_l2=on", .parallel = true,
+                                 .backing = true, .compress = true },
+        parallel_data = { "cluster_size=4096", .parallel = true, .data_file = true };
     static const struct {
         const char *name;
         const Kind *kind;
@@ -201,6 +205,10 @@ int main(int argc, char **argv)
         { "data-file", &data_file, 40 },
         { "backing", &backing, 40 },
         { "bitmaps", &bitmaps, 40 },
+        { "parallel", &parallel, 60 },
+        { "parallel-512", &parallel_small, 40 },
+        { "parallel-subclusters", &parallel_subclusters, 60 },
+        { "parallel-data-file", &parallel_data, 60 },
     };
     static Case cases[2 * G_N_ELEMENTS(kinds)];
 
