@@ -58,7 +58,7 @@ typedef struct {
     Session *session;
     const char *verb;
     bool write, zeroes, compressed, discard, unmap, fua, quiet, show, vm_state, has_pattern, count;
-    bool no_fallback;
+    bool no_fallback, terse;
     uint8_t pattern;
     const char *source; /* the file whose content is written, repeated to the length; or NULL */
     uint64_t offset, bytes, pattern_offset, pattern_bytes;
@@ -69,13 +69,40 @@ typedef struct {
     int result;
 } Transfer;
 
+/* "4 KiB", "1.062 MiB", "100 bytes": as scripts of this kind of tool expect it. The caller frees. */
+static char *exact_size(uint64_t bytes)
+{
+    static const char *const suffixes[] = { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+    double value = (double)bytes / 1024;
+    unsigned i = 0;
+    char text[32];
+
+    if (bytes < 1024) {
+        return g_strdup_printf("%" G_GUINT64_FORMAT " bytes", bytes);
+    }
+    while (value >= 1024 && i + 1 < ARRAY_SIZE(suffixes)) {
+        value /= 1024;
+        i++;
+    }
+    g_snprintf(text, sizeof text, "%.3f", value);
+    if (g_str_has_suffix(text, ".000")) {
+        text[strlen(text) - strlen(".000")] = '\0';
+    }
+    return g_strdup_printf("%s %s", text, suffixes[i]);
+}
+
 static void print_report(const Transfer *t)
 {
     double seconds = MAX((double)(g_get_monotonic_time() - t->start_us) / 1e6, 1e-6);
-    g_autofree char *size = tool_human_size(t->bytes);
-    g_autofree char *rate = tool_human_size((uint64_t)((double)t->bytes / seconds));
+    g_autofree char *size = exact_size(t->bytes);
+    g_autofree char *rate = exact_size((uint64_t)((double)t->bytes / seconds));
 
     if (t->quiet) {
+        return;
+    }
+    if (t->terse) {
+        printf("%" G_GUINT64_FORMAT ",1,0:00:%05.2f,%.3f,%.3f\n", t->bytes, seconds,
+               (double)t->bytes / seconds, 1 / seconds);
         return;
     }
     printf("%s %" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT " bytes at offset %" G_GUINT64_FORMAT
@@ -150,32 +177,35 @@ static void transfer_free(Transfer *t)
 
 static int transfer_finish(Transfer *t)
 {
-    if (t->result < 0) {
+    int result = t->result;
+
+    if (result < 0) {
         printf("%s failed: %s\n",
                t->write     ? "write"
                : t->discard ? "discard"
                             : "read",
-               g_strerror(-t->result));
-        return t->result;
+               g_strerror(-result));
+        return result;
     }
     if (!t->write && !t->discard) {
-        if (verify(t) < 0) {
-            return -EINVAL;
-        }
+        result = verify(t);
         if (t->show) {
             dump(t->buffer, t->bytes, t->offset);
         }
     }
     print_report(t);
-    return 0;
+    return result;
 }
 
 static bool take_flag(Transfer *t, int c, uint64_t *value)
 {
     switch (c) {
     case 'P':
-        t->has_pattern = number(optarg, value);
+        t->has_pattern = number(optarg, value) && *value <= UINT8_MAX;
         t->pattern = (uint8_t)*value;
+        if (!t->has_pattern) {
+            complain("%s is not a valid pattern byte\n", optarg);
+        }
         return t->has_pattern;
     case 's':
         if (t->write) {
@@ -210,6 +240,8 @@ static bool take_flag(Transfer *t, int c, uint64_t *value)
         t->zeroes = true;
         return true;
     case 'C':
+        t->terse = true;
+        return true;
     case 'p':
     case 'r':
         return true;
@@ -459,8 +491,8 @@ static int map_run(Session *session, int argc, char **argv)
             printf("map failed: %s\n", g_strerror(-first));
             return first;
         }
-        size = tool_human_size(count);
-        at = tool_human_size(offset);
+        size = exact_size(count);
+        at = exact_size(offset);
         printf("%s (0x%" G_GINT64_MODIFIER
                "x) bytes %sallocated at offset %s (0x%" G_GINT64_MODIFIER "x)\n",
                size, count, first ? "    " : "not ", at, offset);
@@ -490,7 +522,7 @@ static int alloc_run(Session *session, int argc, char **argv)
         done += count;
     }
     printf("%" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT
-           " bytes allocated at offset %" G_GUINT64_FORMAT "\n",
+           " bytes allocated at offset %" G_GUINT64_FORMAT " bytes\n",
            allocated, bytes, offset);
     return 0;
 }
@@ -647,6 +679,10 @@ static const struct option longs[] = {
     { "image-opts", no_argument, NULL, OPTION_IMAGE_OPTS },
     { "object", required_argument, NULL, OPTION_OBJECT },
     { "force-share", no_argument, NULL, 'U' },
+    { "aio", required_argument, NULL, 'i' },
+    { "native-aio", no_argument, NULL, 'k' },
+    { "misalign", no_argument, NULL, 'm' },
+    { "version", no_argument, NULL, 'V' },
     { 0 },
 };
 
@@ -654,10 +690,24 @@ static int io_run(Tool *tool, int argc, char **argv);
 
 static const ToolCommand io_command = {
     .name = "",
-    .usage = "[-rnU] [-f FMT] [-t CACHE] [-d DISCARD] [--image-opts] [--object OBJDEF] "
+    .usage = "[-rnUkmV] [-f FMT] [-t CACHE] [-d DISCARD] [-i AIO] [--image-opts] [--object OBJDEF] "
              "[-c COMMAND]... [FILE]",
     .run = io_run,
 };
+
+static bool aio_option(Session *session, const char *name)
+{
+    static const char *const names[] = { "auto", "threads", "io_uring", "native" };
+
+    for (unsigned i = BLOCK_AIO_THREADS; i < ARRAY_SIZE(names); i++) {
+        if (!strcmp(names[i], name)) {
+            session->arguments.aio = (BlockAio)i;
+            return true;
+        }
+    }
+    tool_fail(session->tool, "Invalid aio option: %s", name);
+    return false;
+}
 
 static bool io_option(Tool *tool, int c, Session *session, GPtrArray *lines)
 {
@@ -682,6 +732,11 @@ static bool io_option(Tool *tool, int c, Session *session, GPtrArray *lines)
     case 'd':
         arguments->unmap = !strcmp(optarg, "unmap") || !strcmp(optarg, "on");
         return true;
+    case 'i':
+    case 'k':
+        return aio_option(session, c == 'k' ? "native" : optarg);
+    case 'm':
+        return true;
     case 'U':
         arguments->force_share = true;
         return true;
@@ -698,12 +753,17 @@ static bool io_option(Tool *tool, int c, Session *session, GPtrArray *lines)
 
 static int io_run(Tool *tool, int argc, char **argv)
 {
-    Session session = { .tool = tool, .arguments = { .writable = true, .resizable = true } };
+    Session session = { .tool = tool,
+                        .arguments = { .writable = true, .resizable = true, .unmap = true } };
     g_autoptr(GPtrArray) lines = g_ptr_array_new();
     int c;
 
     coroutine_queue_init(&session.aio_done);
-    while ((c = getopt_long(argc, argv, "c:f:rnt:d:U", longs, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "c:f:rnt:d:Ui:kmV", longs, NULL)) != -1) {
+        if (c == 'V') {
+            printf("kaso-io version 0.1.0\n");
+            return 0;
+        }
         if (!io_option(tool, c, &session, lines)) {
             return 1;
         }
