@@ -348,7 +348,7 @@ static void test_throttle_group(Fixture *f, gconstpointer mode)
 static void test_histogram(Fixture *f, gconstpointer mode)
 {
     BlockBackend *block = open_image_ok(f, "format=raw,id=h");
-    g_autofree char *before = NULL, *after = NULL, *none = NULL, *nodes = NULL;
+    g_autofree char *after = NULL, *none = NULL, *nodes = NULL;
     uint8_t bytes[512] = { 0 };
     GError *error = NULL;
 
