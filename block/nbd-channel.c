@@ -18,6 +18,8 @@
 #include <unistd.h>
 
 /* Replies are short: many of them come with one system call. */
+/* The kernel's default for unix sockets holds less than one large reply. */
+enum { UNIX_SEND_BUFFER = 2 * 1024 * 1024, HELD_MAX = 16 * 1024 };
 enum { INPUT_SIZE = 16 * 1024, SEGMENTS = 64, CONNECT_TIMEOUT_MS = 30000 };
 
 struct NbdChannel {
@@ -67,11 +69,18 @@ int nbd_error_to_errno(uint32_t error)
 NbdChannel *nbd_channel_new(int fd)
 {
     NbdChannel *channel = g_new0(NbdChannel, 1);
-    int on = 1;
+    int on = 1, send_buffer = UNIX_SEND_BUFFER;
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
 
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* fails harmlessly on unix sockets */
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    /* TCP sizes its buffers itself. */
+    if (getsockname(fd, (struct sockaddr *)&address, &length) == 0 &&
+        address.ss_family == AF_UNIX) {
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
+    }
     channel->fd = fd;
     return channel;
 }
@@ -185,6 +194,20 @@ int nbd_channel_skip(NbdChannel *channel, uint64_t bytes)
     return result;
 }
 
+/* Copying much into the socket takes long enough to give up the context's lock. */
+static ssize_t send_released(int fd, const struct msghdr *message)
+{
+    bool released =
+        message->msg_iov[message->msg_iovlen - 1].iov_len > HELD_MAX && coroutine_release();
+    ssize_t n = sendmsg(fd, message, MSG_NOSIGNAL);
+
+    n = n < 0 ? -errno : n;
+    if (released) {
+        coroutine_reacquire();
+    }
+    return n;
+}
+
 /* Writes all of iov, which is changed. */
 static int channel_write_all(NbdChannel *channel, struct iovec *iov, unsigned count)
 {
@@ -201,8 +224,7 @@ static int channel_write_all(NbdChannel *channel, struct iovec *iov, unsigned co
         if (channel->tls) {
             n = tls_session_write(channel->tls, iov->iov_base, iov->iov_len, &events);
         } else {
-            n = sendmsg(channel->fd, &message, MSG_NOSIGNAL);
-            n = n < 0 ? -errno : n;
+            n = send_released(channel->fd, &message);
         }
         if (n == -EAGAIN || n == -EWOULDBLOCK) {
             if (coroutine_poll_fd(channel->fd, events) < 0) {

@@ -9,9 +9,9 @@
 
 enum {
     IN_FLIGHT_MAX = 64,
-    IN_FLIGHT_BYTES_MAX = 64 * 1024 * 1024, /* one request may always run */
-    SPARSE_READ_MIN = 64 * 1024,            /* shorter reads are not searched for holes */
-    EXTENTS_MAX = 2048,                     /* of one block status reply */
+    IN_FLIGHT_BYTES_MAX = 4 * 1024 * 1024, /* fits caches; one request may always run */
+    SPARSE_READ_MIN = 64 * 1024,           /* shorter reads are not searched for holes */
+    EXTENTS_MAX = 2048,                    /* of one block status reply */
 };
 
 typedef struct {

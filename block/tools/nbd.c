@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -597,6 +598,10 @@ static int nbd_run(Tool *tool, int argc, char **argv)
                   .node_options = options_new() };
     int status;
 
+    /* Buffers of requests come and go: their memory stays. */
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_MMAP_THRESHOLD, MIB(32));
+    mallopt(M_TRIM_THRESHOLD, MIB(64));
     block_graph_set_blocking(tool->graph, false);
     status = run_service(&s, argc, argv);
     nbd_address_clear(&s.address);
