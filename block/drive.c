@@ -84,6 +84,12 @@ static bool drive_take_accounting(GHashTable *options, DriveOptions *drive, GErr
 
 static bool drive_take_options(GHashTable *options, DriveOptions *drive, GError **error)
 {
+    const char *detect = options_get(options, "detect-zeroes");
+
+    /* Who wants zeroes unmapped wants unmapping. */
+    if (detect && !strcmp(detect, "unmap") && !options_get(options, "discard")) {
+        options_set(options, "discard", "unmap");
+    }
     drive->write_cache = true;
     drive->on_write_error = BLOCK_ERROR_ENOSPC;
     drive->id = options_take(options, "id");

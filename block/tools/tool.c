@@ -6,7 +6,9 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 /* More than processors: some wait in the kernel. */
@@ -66,7 +68,11 @@ bool tool_size(Tool *tool, const char *what, const char *text, uint64_t *size)
 void tool_show_progress(Tool *tool, double fraction)
 {
     double percent = fraction * 100;
+    struct signalfd_siginfo asked;
 
+    if (tool->progress_fd >= 0 && read(tool->progress_fd, &asked, sizeof asked) > 0) {
+        fprintf(stderr, "    (%3.2f/100%%)\n", percent);
+    }
     if (!tool->progress || (percent - tool->last_progress < 0.5 && percent < 100 && percent > 0)) {
         return;
     }
@@ -276,11 +282,29 @@ static void main_entry(void *opaque)
     call->status = call->command->run(&call->tool, call->argc, call->argv);
 }
 
+/* SIGUSR1 asks for the progress; before there are threads. */
+static int watch_signal(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
 int tool_main(const char *program, const ToolCommand *command, int argc, char **argv)
 {
     MainCall call = {
-        .tool = { .program = program }, .command = command, .argc = argc, .argv = argv
+        .tool = { .program = program, .progress_fd = -1 },
+        .command = command,
+        .argc = argc,
+        .argv = argv,
     };
+
+    if (command->name[0]) {
+        call.tool.progress_fd = watch_signal();
+    }
 
     call.tool.graph = block_graph_new(NULL);
     block_graph_set_blocking(call.tool.graph, true);

@@ -13,6 +13,7 @@ typedef struct {
     bool quiet;
     bool progress;
     double last_progress;
+    int progress_fd; /* readable: SIGUSR1 has asked how far we are; -1: not watched */
 } Tool;
 
 /* How the user wants an image opened. */

@@ -3,9 +3,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 IMG, IO = map(os.path.abspath, sys.argv[1:3])
 MIB = 1 << 20
@@ -170,6 +172,18 @@ def messages():
         assert text in run(IMG, *command, status=status), command
 
 
+def signals():
+    """SIGUSR1 asks for the progress."""
+    run(IMG, "create", "-q", "-f", "raw", "big.raw", "8M")
+    io("driver=raw,file.filename=big.raw", "write -P 1 0 8M")
+    process = subprocess.Popen([IMG, "convert", "-r", "4M", "-f", "raw", "-O", "raw", "big.raw",
+                                "copy.raw"], stderr=subprocess.PIPE, text=True)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGUSR1)
+    assert "/100%)" in process.communicate(timeout=60)[1]
+    assert process.returncode == 0
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
@@ -177,6 +191,7 @@ def main():
         bitmaps()
         amend()
         messages()
+        signals()
         os.chdir("/")
 
 
