@@ -78,6 +78,7 @@ typedef struct {
 typedef struct {
     const char *config;
     bool compress, snapshots, bitmaps, backing, data_file, key;
+    bool version2; /* no dirty bit: flags may be wrong after a cut, until a repair */
     bool parallel; /* several requests at once; no snapshots, bitmaps and resizing */
 } Kind;
 

@@ -191,6 +191,8 @@ int main(int argc, char **argv)
         parallel_subclusters = { "cluster_size=16384,extended_l2=on", .parallel = true,
                                  .backing = true, .compress = true },
         parallel_data = { "cluster_size=4096", .parallel = true, .data_file = true };
+    static const Kind version2 = { "cluster_size=4096,compat=0.10", .snapshots = true,
+                                   .version2 = true, .compress = true };
     static const struct {
         const char *name;
         const Kind *kind;
@@ -205,6 +207,7 @@ int main(int argc, char **argv)
         { "data-file", &data_file, 40 },
         { "backing", &backing, 40 },
         { "bitmaps", &bitmaps, 40 },
+        { "version-2", &version2, 40 },
         { "parallel", &parallel, 60 },
         { "parallel-512", &parallel_small, 40 },
         { "parallel-subclusters", &parallel_subclusters, 60 },
