@@ -278,6 +278,8 @@ class Image:
     def can_resize(self, tool, size):
         if tool.name == 'qemu' and size > self.size and 'extended_l2=on' in self.options and self.has_backing:
             return False  # up to version 11.1 it cannot zero a compressed cluster at the old end
+        if tool.name == 'qemu' and size > self.size and {'v2', 'backing'} <= self.traits:
+            return False  # it has no zero clusters to hide the backing file with
         if size > self.size and self.tail and tool.name == 'qemu':
             return False  # what it shows of the cluster that a shrinking cut is not defined
         return not ('v2' in self.traits and self.snapshots)

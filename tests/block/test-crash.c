@@ -48,6 +48,9 @@ static void cut_entry(void *opaque)
             continue; /* as before it, and the model allows less there */
         }
         for (Variant variant = 0; variant < VARIANTS; variant++) {
+            if (!g_test_thorough() && (cut + variant) % 2) {
+                continue;
+            }
             g_autofree char *what =
                 g_strdup_printf("%s, cut %u of %u, variant %d", kind->config, cut, events, variant);
 
@@ -137,7 +140,7 @@ static void fail_entry(void *opaque)
 
     image_create(kind);
     memcpy(start, lab->disks, sizeof lab->disks);
-    for (long n = 0; reached; n++) {
+    for (long n = 0; reached; n += thorough ? 1 : 2) {
         const Fault ways[WAYS] = {
             { n, n, -EIO, false, APPLY_NOTHING },
             { n, n + FULL_STEPS, -ENOSPC, true, APPLY_NOTHING },
@@ -151,7 +154,7 @@ static void fail_entry(void *opaque)
             g_autofree char *what =
                 g_strdup_printf("%s, step %ld fails, way %u", kind->config, n, way);
 
-            if (thorough || way == (unsigned)n % WAYS) {
+            if (thorough || way == (unsigned)n / 2 % WAYS) {
                 reached = fail_once(kind, start, ways[way], what);
             }
         }
