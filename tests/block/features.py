@@ -178,7 +178,8 @@ def signals():
     io("driver=raw,file.filename=big.raw", "write -P 1 0 8M")
     process = subprocess.Popen([IMG, "convert", "-r", "4M", "-f", "raw", "-O", "raw", "big.raw",
                                 "copy.raw"], stderr=subprocess.PIPE, text=True)
-    time.sleep(0.5)
+    while not (os.path.exists("copy.raw") and os.path.getsize("copy.raw")):
+        time.sleep(0.05)
     process.send_signal(signal.SIGUSR1)
     assert "/100%)" in process.communicate(timeout=60)[1]
     assert process.returncode == 0

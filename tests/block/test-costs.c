@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "tests/block/sanitized.h"
+
 typedef struct {
     unsigned reads, writes, flushes, others;
     uint64_t written;
@@ -156,7 +158,7 @@ static uint64_t memory_bytes(void)
     return (uint64_t)(resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-#ifdef __SANITIZE_ADDRESS__
+#ifdef SANITIZED
 static const bool hoards_memory = true; /* what is freed stays in quarantine */
 #else
 static const bool hoards_memory = false;
@@ -170,7 +172,7 @@ static void bounded_tables(void *opaque)
     uint8_t data[512];
 
     if (hoards_memory) {
-        g_test_skip("sanitizer");
+        g_test_skip("the allocator of a sanitizer keeps what is freed");
         return;
     }
     create_image("size=32G,cluster_size=4k");
