@@ -156,8 +156,7 @@ static int64_t zstd_compress(Qcow2Codec *codec, const void *in, void *out, size_
             ZSTD_CCtx_setParameter(codec->zstd_compress, ZSTD_c_hashLog, ZSTD_SMALL_HASH_BITS);
         }
     }
-    size =
-        ZSTD_compressCCtx(codec->zstd_compress, out, out_size, in, codec->plain_size, ZSTD_LEVEL);
+    size = ZSTD_compress2(codec->zstd_compress, out, out_size, in, codec->plain_size);
     return ZSTD_isError(size) ? -ENOSPC : (int64_t)size;
 }
 
