@@ -366,6 +366,11 @@ static void async_deliver(AsyncHome *home, bool own_thread)
         AsyncCompletion *list;
 
         if (entered) {
+            /* Who holds the lock that enter takes may be waiting for these very completions. */
+            if (context->waiters) {
+                pthread_cond_broadcast(&context->driver_left);
+                async_signal(context);
+            }
             pthread_mutex_unlock(&context->lock);
             home->enter(home->opaque);
             pthread_mutex_lock(&context->lock);

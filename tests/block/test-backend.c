@@ -434,6 +434,89 @@ static void test_threads(Fixture *f, gconstpointer mode)
     block_close(block);
 }
 
+/* Completions of a backend with a home run in that thread, inside enter and leave, or in a drain. */
+typedef struct {
+    GMutex lock;
+    GThread *thread, *drainer;
+    unsigned done, elsewhere;
+    bool entered;
+} Home;
+
+static void home_enter(void *opaque)
+{
+    Home *home = opaque;
+
+    g_mutex_lock(&home->lock);
+    home->entered = true;
+}
+
+static void home_leave(void *opaque)
+{
+    Home *home = opaque;
+
+    home->entered = false;
+    g_mutex_unlock(&home->lock);
+}
+
+static void home_done(void *opaque, int result)
+{
+    Home *home = opaque;
+    bool inside = g_thread_self() == home->thread;
+
+    g_assert_cmpint(result, ==, 0);
+    g_assert_true(inside ? home->entered : g_thread_self() == home->drainer);
+    __atomic_fetch_add(inside ? &home->done : &home->elsewhere, 1, __ATOMIC_RELAXED);
+}
+
+static void *run_loop(void *loop)
+{
+    g_main_loop_run(loop);
+    return NULL;
+}
+
+static void test_home(Fixture *f, gconstpointer mode)
+{
+    enum { REQUESTS = 200, ROUNDS = 20 };
+    BlockBackend *block = open_image_ok(f, mode);
+    GMainContext *context = g_main_context_new();
+    GMainLoop *loop = g_main_loop_new(context, FALSE);
+    Home home = { .drainer = g_thread_self() };
+    uint8_t bytes[4096] = { 0 };
+    struct iovec iov = { bytes, sizeof bytes };
+
+    g_mutex_init(&home.lock);
+    home.thread = g_thread_new("home", run_loop, loop);
+    block_set_context(block, context, home_enter, home_leave, &home);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned i = 0; i < REQUESTS; i++) {
+            block_write(block, i * sizeof bytes, &iov, 1, 0, home_done, &home);
+        }
+        if (round % 2) { /* who holds the lock that enter takes can drain, too */
+            g_mutex_lock(&home.lock);
+            block_drain(block);
+            g_mutex_unlock(&home.lock);
+        } else {
+            block_hold(block);
+            block_release(block);
+            block_drain(block);
+        }
+        g_assert_cmpuint(home.done + home.elsewhere, ==, REQUESTS * (round + 1));
+    }
+    block_write(block, 0, &iov, 1, 0, home_done, &home);
+    while (__atomic_load_n(&home.done, __ATOMIC_RELAXED) + home.elsewhere <= REQUESTS * ROUNDS) {
+        g_usleep(1000);
+    }
+    g_assert_cmpuint(home.done, >, 0);
+    block_drain(block);
+    block_set_context(block, NULL, NULL, NULL, NULL);
+    g_main_loop_quit(loop);
+    g_thread_join(home.thread);
+    block_close(block);
+    g_main_loop_unref(loop);
+    g_main_context_unref(context);
+    g_mutex_clear(&home.lock);
+}
+
 static void add(const char *name, const char *mode, void (*test)(Fixture *, gconstpointer))
 {
     g_autofree char *path = g_strconcat("/block/", name, NULL);
@@ -464,5 +547,7 @@ int main(int argc, char **argv)
     add("histogram", "", test_histogram);
     add("faults", "", test_faults);
     add("threads", "", test_threads);
+    add("home/threads", "format=raw,aio=threads", test_home);
+    add("home/direct", "format=raw,cache=none", test_home);
     return g_test_run();
 }
