@@ -45,6 +45,7 @@ typedef struct {
     /* index is the array index. NULL hooks: plain load/store of the field. */
     uint64_t (*read)(Device *device, unsigned index);
     void (*write)(Device *device, unsigned index, uint64_t value);
+    const uint8_t *constants; /* by index, instead of a field: identification registers */
     const char *summary;
 } Register;
 

@@ -80,6 +80,9 @@ static uint64_t load_field(Device *device, const Register *reg, unsigned index)
 {
     uint64_t value = 0;
 
+    if (reg->constants) {
+        return reg->constants[index];
+    }
     if (reg->field != REGISTER_NO_FIELD) {
         memcpy(&value, (char *)device + reg->field + index * reg->width, reg->width);
     }

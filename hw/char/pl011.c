@@ -252,12 +252,8 @@ static void icr_write(Device *device, unsigned index, uint64_t value)
 }
 
 /* UARTPeriphID0..3, UARTPCellID0..3: r1p5. */
-static uint64_t id_read(Device *device, unsigned index)
-{
-    static const uint8_t ids[8] = { 0x11, 0x10, 0x34, 0x00, 0x0d, 0xf0, 0x05, 0xb1 };
-
-    return ids[index];
-}
+/* PeriphID0 to 3, PCellID0 to 3. */
+static const uint8_t pl011_ids[8] = { 0x11, 0x10, 0x34, 0x00, 0x0d, 0xf0, 0x05, 0xb1 };
 
 static const Register pl011_registers[] = {
     { .name = "UARTDR",
@@ -352,7 +348,7 @@ static const Register pl011_registers[] = {
       .access = REGISTER_R,
       .count = 8,
       .field = REGISTER_NO_FIELD,
-      .read = id_read },
+      .constants = pl011_ids },
     { 0 },
 };
 

@@ -103,12 +103,8 @@ static void ic_write(Device *device, unsigned index, uint64_t value)
     pl061_update_irq(pl061(device));
 }
 
-static uint64_t id_read(Device *device, unsigned index)
-{
-    static const uint8_t ids[8] = { 0x61, 0x10, 0x04, 0x00, 0x0d, 0xf0, 0x05, 0xb1 };
-
-    return ids[index];
-}
+/* PeriphID0 to 3, PCellID0 to 3. */
+static const uint8_t pl061_ids[8] = { 0x61, 0x10, 0x04, 0x00, 0x0d, 0xf0, 0x05, 0xb1 };
 
 static const Register pl061_registers[] = {
     { .name = "GPIODATA",
@@ -179,7 +175,7 @@ static const Register pl061_registers[] = {
       .access = REGISTER_R,
       .count = 8,
       .field = REGISTER_NO_FIELD,
-      .read = id_read },
+      .constants = pl061_ids },
     { 0 },
 };
 

@@ -100,12 +100,8 @@ static void icr_write(Device *device, unsigned index, uint64_t value)
     pl031_update_irq(pl031(device));
 }
 
-static uint64_t id_read(Device *device, unsigned index)
-{
-    static const uint8_t ids[8] = { 0x31, 0x10, 0x04, 0x00, 0x0d, 0xf0, 0x05, 0xb1 };
-
-    return ids[index];
-}
+/* PeriphID0 to 3, PCellID0 to 3. */
+static const uint8_t pl031_ids[8] = { 0x31, 0x10, 0x04, 0x00, 0x0d, 0xf0, 0x05, 0xb1 };
 
 static const Register pl031_registers[] = {
     { .name = "RTCDR",
@@ -162,7 +158,7 @@ static const Register pl031_registers[] = {
       .access = REGISTER_R,
       .count = 8,
       .field = REGISTER_NO_FIELD,
-      .read = id_read },
+      .constants = pl031_ids },
     { 0 },
 };
 
