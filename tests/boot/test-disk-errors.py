@@ -17,6 +17,8 @@ from guest import Guest
 from qmp import Monitor
 
 MIB = 1 << 20
+# A mount namespace; without root in a user namespace, which a chroot does not allow.
+UNSHARE = "-m" if os.geteuid() == 0 else "-rm"
 # A file system of 12 MiB with 4 MiB left, on directory $0.
 MOUNT = 'mount -t tmpfs -o size=12m kaso "$0" && head -c 8388608 /dev/zero >"$0/filler" && truncate -s 8M "$0/disk" && '
 
@@ -44,7 +46,7 @@ def fill(kaso, guest_dir, folder, policy):
     """A guest in a mount namespace of its own, whose disk lies on a full file system."""
     full = f"{folder}/full"
     os.makedirs(full, exist_ok=True)
-    namespace = ["unshare", "-rm", "sh", "-c", MOUNT + 'exec "$@"', full]
+    namespace = ["unshare", UNSHARE, "sh", "-c", MOUNT + 'exec "$@"', full]
     guest = start(kaso, guest_dir, folder, f"format=raw,file={full}/disk{policy}", namespace)
     guest.expect(r"[#$] ", 120)
     return guest, f"/proc/{guest.process.pid}/root{full}"
@@ -97,7 +99,7 @@ def vanished_server(kaso, kaso_nbd, guest_dir, folder):
 
 
 def unwritable(kaso, guest_dir, folder):
-    argv = ["unshare", "-rm", "sh", "-c", MOUNT + 'mount -o remount,ro "$0" && exec "$@"', f"{folder}/full"]
+    argv = ["unshare", UNSHARE, "sh", "-c", MOUNT + 'mount -o remount,ro "$0" && exec "$@"', f"{folder}/full"]
     argv += [kaso, "-M", "virt", "-display", "none", "-kernel", f"{guest_dir}/kernel"]
     argv += ["-drive", f"if=virtio,format=raw,file={folder}/full/disk"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
