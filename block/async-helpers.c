@@ -91,3 +91,15 @@ void coroutine_reacquire(void)
 {
     pthread_mutex_lock(&coroutine_context()->lock);
 }
+
+int worker_compute(WorkerFunction *function, void *opaque)
+{
+    int result;
+
+    if (!coroutine_release()) {
+        return worker_call(function, opaque);
+    }
+    result = function(opaque);
+    coroutine_reacquire();
+    return result;
+}

@@ -99,6 +99,11 @@ void coroutine_reacquire(void);
 /* Runs function on a worker thread, without the lock; returns its result. [coroutine] */
 typedef int WorkerFunction(void *opaque);
 int worker_call(WorkerFunction *function, void *opaque);
+/*
+ * The same for what keeps a processor busy and never waits: where the context has helpers, it stays
+ * on its thread (coroutine_release). [coroutine]
+ */
+int worker_compute(WorkerFunction *function, void *opaque);
 
 /* io_uring: result of the operation, or -ENOSYS when the kernel does not offer it. [coroutine] */
 int io_ring_readv(int fd, const struct iovec *iov, unsigned count, uint64_t offset);

@@ -38,7 +38,7 @@ static int crypt_run(Qcow2Crypt *crypt, bool encrypt, uint64_t guest, uint64_t h
     uint64_t offset = crypt->by_guest_offset ? guest : host;
     CryptCall call = { crypt, encrypt, offset >> SECTOR_BITS, data, size };
 
-    return size < WORKER_MIN ? crypt_worker(&call) : worker_call(crypt_worker, &call);
+    return size < WORKER_MIN ? crypt_worker(&call) : worker_compute(crypt_worker, &call);
 }
 
 int qcow2_encrypt(Qcow2Crypt *crypt, uint64_t guest, uint64_t host, void *data, size_t size)

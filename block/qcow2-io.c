@@ -73,7 +73,7 @@ static int read_compressed(Qcow2 *q, uint64_t offset, uint64_t bytes, uint64_t e
     call.size = size;
     result = node_pread(q->node->file->node, host, qcow2_codec_packed(call.codec), size);
     if (result == 0) {
-        result = worker_call(decompress_worker, &call);
+        result = worker_compute(decompress_worker, &call);
     }
     if (result == 0) {
         io_vector_from_buffer(vector, qcow2_codec_plain(call.codec) + in_cluster, bytes);

@@ -183,7 +183,7 @@ static int write_batch(BlockNode *node, uint64_t offset, uint64_t bytes, IoVecto
 
     batch_fill(q, batch, bytes, vector, qcow2_codec_plain(batch->codec));
     *done = MIN(bytes, (uint64_t)batch->count * q->cluster_size);
-    result = worker_call(compress_worker, batch);
+    result = worker_compute(compress_worker, batch);
     if (result == 0) {
         result = batch_store(q, offset, batch);
     }

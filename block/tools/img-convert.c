@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kaso-img convert. Several coroutines read, compress and write pieces of the disk at once;
- * uncompressed writes keep the order of the disk, so that the image is laid out in that order.
+ * kaso-img convert. Several coroutines read and write pieces of the disk at once, each piece on one
+ * thread, in whose processor's cache it stays. Unless -W is given, or the pieces are compressed, their
+ * writes begin in the order of the disk, so that the image is laid out in that order: space is taken
+ * when a write begins.
  */
 #include "block/tools/img-bitmap.h"
 
@@ -19,6 +21,14 @@ enum { PARALLEL_MAX = 16, SPARSE_DEFAULT = 4096, SPARSE_MAX = 16 * 1024 * 1024 }
 typedef enum { PIECE_DATA, PIECE_ZERO, PIECE_BACKING } PieceKind;
 
 typedef struct {
+    uint64_t offset, bytes, ticket;
+    PieceKind kind;
+    bool waiting, passed; /* for its turn to write; it has let the next one begin */
+    CoroutineQueue turn;
+    uint8_t *buffer;
+} Piece;
+
+typedef struct {
     Tool *tool;
     ImageArguments source_arguments;
     BlockChild **sources;
@@ -30,19 +40,15 @@ typedef struct {
     PieceKind extent_kind;
     uint64_t chunk, sparse, cluster_size;
     bool compressed, target_zero, has_backing, in_order, salvage;
-    unsigned parallel, running;
+    unsigned parallel, started, ended; /* coroutines */
+    Piece pieces[PARALLEL_MAX];        /* the first `parallel` of them */
     uint64_t next_ticket, write_ticket;
     uint64_t rate; /* bytes per second, 0: unlimited */
     int64_t start_us;
     int result;
     CoroutineMutex lock;
-    CoroutineQueue turn, finished;
+    CoroutineQueue finished;
 } Convert;
-
-typedef struct {
-    uint64_t offset, bytes, ticket;
-    PieceKind kind;
-} Piece;
 
 static BlockNode *source_at(Convert *c, uint64_t offset, uint64_t *start, uint64_t *room)
 {
@@ -178,6 +184,31 @@ static uint64_t find_run(Convert *c, const Piece *piece, const uint8_t *buffer, 
     return run;
 }
 
+/* Writes of pieces begin in the order of their tickets. */
+static void wait_turn(Convert *c, Piece *piece)
+{
+    piece->passed = !c->in_order;
+    if (c->in_order && c->write_ticket != piece->ticket) {
+        piece->waiting = true;
+        coroutine_queue_wait(&piece->turn);
+        piece->waiting = false;
+    }
+}
+
+static void pass_turn(Convert *c, Piece *piece)
+{
+    if (piece->passed) {
+        return;
+    }
+    piece->passed = true;
+    c->write_ticket++;
+    for (unsigned i = 0; i < c->parallel; i++) {
+        if (c->pieces[i].waiting && c->pieces[i].ticket == c->write_ticket) {
+            coroutine_queue_wake_one(&c->pieces[i].turn);
+        }
+    }
+}
+
 static int write_run(Convert *c, uint64_t offset, uint8_t *buffer, uint64_t bytes)
 {
     struct iovec iov = { buffer, bytes };
@@ -186,16 +217,19 @@ static int write_run(Convert *c, uint64_t offset, uint8_t *buffer, uint64_t byte
                          : node_write(c->target, offset, bytes, io_vector_of(&iov), 0);
 }
 
-static int write_data_piece(Convert *c, const Piece *piece, uint8_t *buffer)
+static int write_data_piece(Convert *c, Piece *piece)
 {
     int result = 0;
 
     for (uint64_t at = 0; at < piece->bytes && result == 0;) {
         bool zero;
-        uint64_t run = find_run(c, piece, buffer, at, &zero);
+        uint64_t run = find_run(c, piece, piece->buffer, at, &zero);
 
+        if (at + run == piece->bytes) {
+            pass_turn(c, piece); /* the next one runs when this write leaves the lock or waits */
+        }
         result = zero ? write_zero_piece(c, piece->offset + at, run)
-                      : write_run(c, piece->offset + at, buffer + at, run);
+                      : write_run(c, piece->offset + at, piece->buffer + at, run);
         at += run;
     }
     return result;
@@ -214,34 +248,39 @@ static void wait_rate(Convert *c)
     }
 }
 
-static int convert_piece(Convert *c, const Piece *piece, uint8_t *buffer)
+static int write_piece(Convert *c, Piece *piece)
+{
+    int result = 0;
+
+    wait_rate(c);
+    if (piece->kind == PIECE_DATA) {
+        result = write_data_piece(c, piece);
+    } else if (piece->kind == PIECE_ZERO) {
+        result = write_zero_piece(c, piece->offset, piece->bytes);
+    }
+    if (result < 0) {
+        tool_fail(c->tool, "error while writing at byte %" G_GUINT64_FORMAT ": %s", piece->offset,
+                  g_strerror(-result));
+    }
+    return result;
+}
+
+static int convert_piece(Convert *c, Piece *piece)
 {
     int result = 0;
 
     if (piece->kind == PIECE_DATA) {
-        result = read_piece(c, piece, buffer);
+        result = read_piece(c, piece, piece->buffer);
         if (result < 0) {
             tool_fail(c->tool, "error while reading at byte %" G_GUINT64_FORMAT ": %s",
                       piece->offset, g_strerror(-result));
         }
     }
-    while (c->in_order && c->write_ticket != piece->ticket) {
-        coroutine_queue_wait(&c->turn);
-    }
+    wait_turn(c, piece);
     if (result == 0 && c->result == 0) {
-        wait_rate(c);
-        if (piece->kind == PIECE_DATA) {
-            result = write_data_piece(c, piece, buffer);
-        } else if (piece->kind == PIECE_ZERO) {
-            result = write_zero_piece(c, piece->offset, piece->bytes);
-        }
-        if (result < 0) {
-            tool_fail(c->tool, "error while writing at byte %" G_GUINT64_FORMAT ": %s",
-                      piece->offset, g_strerror(-result));
-        }
+        result = write_piece(c, piece);
     }
-    c->write_ticket++;
-    coroutine_queue_wake_all(&c->turn);
+    pass_turn(c, piece);
     c->done_bytes += piece->bytes;
     tool_show_progress(c->tool, (double)c->done_bytes / (double)MAX(c->size, 1));
     return result;
@@ -250,36 +289,49 @@ static int convert_piece(Convert *c, const Piece *piece, uint8_t *buffer)
 static void convert_worker(void *opaque)
 {
     Convert *c = opaque;
-    void *buffer;
-    int result = posix_memalign(&buffer, 4096, MAX(c->chunk, BUFFER_SIZE)) ? -ENOMEM : 0;
+    Piece *piece = &c->pieces[c->started++];
+    int result = 0;
 
     while (result == 0) {
-        Piece piece;
-
         coroutine_mutex_lock(&c->lock);
         if (c->offset >= c->size || c->result < 0) {
             coroutine_mutex_unlock(&c->lock);
             break;
         }
-        result = next_piece(c, &piece);
+        result = next_piece(c, piece);
         coroutine_mutex_unlock(&c->lock);
         if (result < 0) {
             tool_fail(c->tool,
                       "error while reading block status at offset %" G_GUINT64_FORMAT ": %s",
                       c->offset, g_strerror(-result));
         } else {
-            result = convert_piece(c, &piece, buffer);
+            result = convert_piece(c, piece);
         }
     }
     if (result < 0 && c->result == 0) {
         c->result = result;
     }
-    if (result != -ENOMEM) {
-        free(buffer);
-    }
-    if (--c->running == 0) {
+    if (++c->ended == c->parallel) {
         coroutine_queue_wake_all(&c->finished);
     }
+}
+
+static bool allocate_buffers(Convert *c)
+{
+    for (unsigned i = 0; i < c->parallel; i++) {
+        void *buffer;
+
+        if (posix_memalign(&buffer, 4096, MAX(c->chunk, BUFFER_SIZE))) {
+            tool_fail(c->tool,
+                      "not enough memory for %u buffers of %" G_GUINT64_FORMAT
+                      " bytes; use a smaller -m",
+                      c->parallel, MAX(c->chunk, BUFFER_SIZE));
+            return false;
+        }
+        c->pieces[i].buffer = buffer;
+        coroutine_queue_init(&c->pieces[i].turn);
+    }
+    return true;
 }
 
 static int convert_all(Convert *c)
@@ -287,10 +339,11 @@ static int convert_all(Convert *c)
     AsyncContext *context = coroutine_context();
 
     coroutine_mutex_init(&c->lock);
-    coroutine_queue_init(&c->turn);
     coroutine_queue_init(&c->finished);
     c->start_us = g_get_monotonic_time();
-    c->running = c->parallel;
+    if (!allocate_buffers(c)) {
+        return -ENOMEM;
+    }
     tool_show_progress(c->tool, 0);
     for (unsigned i = 0; i < c->parallel; i++) {
         async_start(context, convert_worker, c);
@@ -586,6 +639,9 @@ static int convert_run(Tool *tool, int argc, char **argv)
     }
     for (unsigned i = 0; i < command.convert.source_count; i++) {
         child_detach(command.convert.sources[i]);
+    }
+    for (unsigned i = 0; i < command.convert.parallel; i++) {
+        free(command.convert.pieces[i].buffer);
     }
     g_free(command.convert.sources);
     g_free(command.convert.starts);
