@@ -267,6 +267,29 @@ const BlockDriver *block_driver_find(const char *name)
     return NULL;
 }
 
+static bool lists_option(const BlockOption *options, const char *name)
+{
+    while (options && options->name && strcmp(options->name, name)) {
+        options++;
+    }
+    return options && options->name;
+}
+
+bool block_check_amend_leftover(const BlockDriver *driver, GHashTable *options, GError **error)
+{
+    GHashTableIter iter;
+    gpointer key;
+
+    g_hash_table_iter_init(&iter, options);
+    if (!g_hash_table_iter_next(&iter, &key, NULL)) {
+        return true;
+    }
+    return error_fail(error, KASO_ERROR_INVALID, "Invalid parameter '%s'%s", (char *)key,
+                      lists_option(driver->create_options, key)
+                          ? "\nThis option is only supported for image creation"
+                          : "");
+}
+
 /* Nodes. */
 
 BlockNode *node_new(BlockGraph *graph, const BlockDriver *driver, const char *node_name)

@@ -63,7 +63,7 @@ typedef struct {
     bool check;    /* opened for check: repair nothing while opening */
     bool protocol; /* below a format: a filter's file is not probed */
     BlockAio aio;
-    unsigned depth; /* of backing files */
+    unsigned depth;           /* of backing files */
     const BlockNode *overlay; /* while opening: the image that names this one its backing file */
 } BlockOpenFlags;
 
@@ -174,8 +174,9 @@ struct BlockDriver {
                   BlockNode **file);
 
     bool (*create)(BlockGraph *graph, const char *filename, GHashTable *options, GError **error);
-    bool (*amend)(BlockNode *node, GHashTable *options, void (*progress)(void *, double),
-                  void *opaque, GError **error);
+    /* force: also what the driver refuses because it destroys data. */
+    bool (*amend)(BlockNode *node, GHashTable *options, bool force,
+                  void (*progress)(void *, double), void *opaque, GError **error);
     int (*info)(BlockNode *node, BlockNodeInfo *info);
     json_t *(*specific_info)(BlockNode *node);           /* {"type":…, "data":{…}} */
     void (*statistics)(BlockNode *node, json_t *object); /* driver-specific ones */
@@ -203,6 +204,8 @@ REGISTRY_DECLARE(block_drivers, BlockDriver);
 #define BLOCK_DRIVER(driver) REGISTRY_ADD(block_drivers, driver)
 
 const BlockDriver *block_driver_find(const char *name);
+/* Options that amend has not taken: an error that says whether creation would know them. */
+bool block_check_amend_leftover(const BlockDriver *driver, GHashTable *options, GError **error);
 
 struct BlockNode {
     BlockGraph *graph;

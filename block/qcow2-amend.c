@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* qcow2: changing the version, the width of refcounts and other features of an existing image. */
-#include "block/qcow2.h"
+#include "block/qcow2-crypt.h"
 
 #include "base/bits.h"
 #include "base/error.h"
@@ -14,6 +14,11 @@ const BlockOption qcow2_amend_options[] = {
     { "compat", "Compatibility level (v2 [0.10] or v3 [1.1])" },
     { "data_file", "File name of an external data file" },
     { "data_file_raw", "The external data file must stay valid as a raw image" },
+    { "encrypt.iter-time", "Time to spend in PBKDF in milliseconds" },
+    { "encrypt.keyslot", "The key slot to change" },
+    { "encrypt.new-secret", "ID of the secret that becomes a passphrase" },
+    { "encrypt.old-secret", "ID of the secret whose key slots are erased" },
+    { "encrypt.state", "active adds a passphrase, inactive erases key slots" },
     { "lazy_refcounts", "Postpone refcount updates" },
     { "refcount_bits", "Width of a reference count entry in bits" },
     { "size", "Virtual disk size" },
@@ -232,34 +237,8 @@ typedef struct {
     unsigned version;
     bool lazy;
     uint64_t size, refcount_bits;
+    LuksAmendment keys;
 } Amendment;
-
-static bool is_create_option(const char *name)
-{
-    const BlockOption *option = qcow2_create_options;
-
-    while (option->name && strcmp(option->name, name)) {
-        option++;
-    }
-    return option->name != NULL;
-}
-
-static bool check_leftover(GHashTable *options, GError **error)
-{
-    GHashTableIter iter;
-    gpointer key;
-
-    g_hash_table_iter_init(&iter, options);
-    if (!g_hash_table_iter_next(&iter, &key, NULL)) {
-        return true;
-    }
-    if (g_str_has_prefix(key, "encrypt.")) {
-        return fail(error, "Can't amend encryption options");
-    }
-    return error_fail(error, KASO_ERROR_INVALID, "Invalid parameter '%s'%s", (char *)key,
-                      is_create_option(key) ? "\nThis option is only supported for image creation"
-                                            : "");
-}
 
 /* What an image names cannot be changed here, only named again. */
 static bool check_names(BlockNode *node, GHashTable *options, GError **error)
@@ -307,7 +286,9 @@ static bool take_amendment(BlockNode *node, GHashTable *options, Amendment *a, G
         !options_take_bool(options, "lazy_refcounts", &a->lazy, error) ||
         !options_take_size(options, "size", &a->size, error) ||
         !options_take_number(options, "refcount_bits", &a->refcount_bits, error) ||
-        !check_names(node, options, error) || !check_leftover(options, error)) {
+        !qcow2_crypt_take_amendment(q, options, &a->keys, error) ||
+        !check_names(node, options, error) ||
+        !block_check_amend_leftover(node->driver, options, error)) {
         return false;
     }
     a->version = compat < 2 ? 2 : 3;
@@ -346,7 +327,7 @@ static int change_header(Qcow2 *q, const Amendment *a)
     return qcow2_write_header(q);
 }
 
-bool qcow2_amend(BlockNode *node, GHashTable *options, void (*progress)(void *, double),
+bool qcow2_amend(BlockNode *node, GHashTable *options, bool force, void (*progress)(void *, double),
                  void *opaque, GError **error)
 {
     Qcow2 *q = qcow2_of(node);
@@ -382,6 +363,9 @@ bool qcow2_amend(BlockNode *node, GHashTable *options, void (*progress)(void *, 
     if (!done || result < 0) {
         return done ? error_fail_errno(error, -result, "Could not amend '%s'", node->filename)
                     : false;
+    }
+    if (a.keys.given && !qcow2_crypt_amend(q, &a.keys, force, error)) {
+        return false;
     }
     return a.size == q->size || node_truncate(node, a.size, PREALLOC_OFF, error);
 }

@@ -3,7 +3,6 @@
 #include "block/qcow2-crypt.h"
 
 #include "base/error.h"
-#include "block/luks.h"
 
 #include <string.h>
 
@@ -190,4 +189,35 @@ int qcow2_crypt_store(Qcow2 *q, const GByteArray *header)
     }
     coroutine_mutex_unlock(&q->lock);
     return result;
+}
+
+bool qcow2_crypt_take_amendment(Qcow2 *q, GHashTable *options, LuksAmendment *amendment,
+                                GError **error)
+{
+    if (!luks_take_amendment(q->node->graph, options, "encrypt.", amendment, error)) {
+        return false;
+    }
+    if (amendment->given && q->crypt_method != QCOW2_CRYPT_LUKS) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          q->crypt_method == QCOW2_CRYPT_AES
+                              ? "Legacy AES encryption has no key slots: convert the image to "
+                                "encrypt.format=luks to change its passphrase"
+                              : "The image is not encrypted: convert it to encrypt.format=luks to "
+                                "give it passphrases");
+    }
+    return true;
+}
+
+/* Key slots lie in clusters that are the header's already: no other metadata changes. */
+bool qcow2_crypt_amend(Qcow2 *q, const LuksAmendment *amendment, bool force, GError **error)
+{
+    int result;
+    bool done;
+
+    coroutine_mutex_lock(&q->lock);
+    result = qcow2_may_write(q);
+    done = result < 0 ? error_fail_errno(error, -result, "Could not change keys")
+                      : luks_amend(q->crypt->luks, amendment, q->crypt_header_length, force, error);
+    coroutine_mutex_unlock(&q->lock);
+    return done;
 }

@@ -3,6 +3,7 @@
 #ifndef BLOCK_QCOW2_CRYPT_H
 #define BLOCK_QCOW2_CRYPT_H
 
+#include "block/luks.h"
 #include "block/qcow2.h"
 
 /* Takes "encrypt.*"; sets q->crypt when the image is encrypted and its data is wanted. */
@@ -20,6 +21,11 @@ typedef struct {
 bool qcow2_crypt_prepare(BlockGraph *graph, GHashTable *options, Qcow2CryptCreate *create,
                          GError **error);
 int qcow2_crypt_store(Qcow2 *q, const GByteArray *header);
+
+/* Takes "encrypt.state" and so on. */
+bool qcow2_crypt_take_amendment(Qcow2 *q, GHashTable *options, LuksAmendment *amendment,
+                                GError **error);
+bool qcow2_crypt_amend(Qcow2 *q, const LuksAmendment *amendment, bool force, GError **error);
 
 /* In place; offset and size are multiples of 512. AES numbers sectors by guest offset. */
 int qcow2_encrypt(Qcow2Crypt *crypt, uint64_t guest, uint64_t host, void *data, size_t size);

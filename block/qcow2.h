@@ -184,8 +184,8 @@ struct Qcow2 {
 
     bool preallocation_known, preallocated;
     bool lazy_refcounts;
-    bool in_use_dirty;           /* the dirty bit is ours */
-    bool broken;                 /* corruption was found: no more writes */
+    bool in_use_dirty; /* the dirty bit is ours */
+    bool broken;       /* corruption was found: no more writes */
     /* A write of the header or the refcount table failed: which one the disk holds is not known. */
     bool unsettled;
     bool discard_passthrough[3]; /* request, snapshot, other */
@@ -378,7 +378,7 @@ int qcow2_check(BlockNode *node, BlockCheck *check);
 extern const BlockOption qcow2_create_options[], qcow2_amend_options[];
 bool qcow2_create(BlockGraph *graph, const char *filename, GHashTable *options, GError **error);
 bool qcow2_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **error);
-bool qcow2_amend(BlockNode *node, GHashTable *options, void (*progress)(void *, double),
+bool qcow2_amend(BlockNode *node, GHashTable *options, bool force, void (*progress)(void *, double),
                  void *opaque, GError **error);
 bool qcow2_measure(GHashTable *options, BlockNode *source, uint64_t *required, uint64_t *fully,
                    uint64_t *bitmaps, GError **error);

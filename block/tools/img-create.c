@@ -299,12 +299,12 @@ static int amend_image(Tool *tool, const AmendCommand *command, const char *name
     if (!child) {
         return 1;
     }
-    done =
-        child->node->driver->amend
-            ? child->node->driver->amend(child->node, command->options, show_progress, tool, &error)
-            : error_fail(&error, KASO_ERROR_UNSUPPORTED,
-                         "Format driver '%s' does not support option amendment",
-                         child->node->driver->name);
+    done = child->node->driver->amend
+               ? child->node->driver->amend(child->node, command->options, command->force,
+                                            show_progress, tool, &error)
+               : error_fail(&error, KASO_ERROR_UNSUPPORTED,
+                            "Format driver '%s' does not support option amendment",
+                            child->node->driver->name);
     child_detach(child);
     tool_end_progress(tool);
     return done ? 0 : tool_error(tool, error);

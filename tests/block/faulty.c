@@ -208,6 +208,11 @@ static void fill_backing(void)
     disk->size = GUEST_SIZE;
 }
 
+static const char *format_of(const Kind *kind)
+{
+    return kind->format ? kind->format : "qcow2";
+}
+
 void image_create(const Kind *kind)
 {
     g_autofree char *folder = g_dir_make_tmp("kaso-crash-XXXXXX", NULL);
@@ -222,7 +227,8 @@ void image_create(const Kind *kind)
     if (kind->data_file) {
         options_set(options, "data_file", data);
     }
-    block_driver_find("qcow2")->create(graph, lab->file ? lab->file : path, options, &error);
+    block_driver_find(format_of(kind))
+        ->create(graph, lab->file ? lab->file : path, options, &error);
     g_assert_no_error(error);
     g_hash_table_unref(options);
     if (!lab->file) {
@@ -245,7 +251,7 @@ BlockNode *image_open(const Kind *kind, bool writable, bool check, GError **erro
     BlockOpenFlags flags = { .read_only = !writable, .check = check, .unmap = true };
     GHashTable *options = options_new();
 
-    options_set(options, "driver", "qcow2");
+    options_set(options, "driver", format_of(kind));
     if (lab->file) {
         options_set(options, "file.driver", "file");
         options_set(options, "file.filename", lab->file);
@@ -262,7 +268,9 @@ BlockNode *image_open(const Kind *kind, bool writable, bool check, GError **erro
         options_set(options, "backing.file.driver", "test-disk");
         options_set(options, "backing.file.index", "2");
     }
-    if (kind->key) {
+    if (kind->key && kind->format) {
+        options_set(options, "key-secret", "key");
+    } else if (kind->key) {
         options_set(options, "encrypt.format", "luks");
         options_set(options, "encrypt.key-secret", "key");
     }

@@ -25,7 +25,7 @@ enum { DISK_IMAGE, DISK_DATA, DISK_BACKING, DISKS };
 typedef enum {
     EVENT_WRITE,
     EVENT_TRUNCATE, /* to `bytes` */
-    EVENT_FLUSH, /* stamp: how many events there were when it began */
+    EVENT_FLUSH,    /* stamp: how many events there were when it began */
     EVENT_FAULT,
     /* What the guest does; stamp is the number it writes, or a snapshot's. */
     EVENT_GUEST_WRITE,
@@ -77,6 +77,7 @@ typedef struct {
 /* What the image is, and which operations it knows. */
 typedef struct {
     const char *config;
+    const char *format; /* NULL: qcow2 */
     bool compress, snapshots, bitmaps, backing, data_file, key;
     bool version2; /* no dirty bit: flags may be wrong after a cut, until a repair */
     bool parallel; /* several requests at once; no snapshots, bitmaps and resizing */
@@ -97,8 +98,8 @@ typedef struct {
 typedef struct {
     GArray *values[GUEST_SECTORS];   /* Value */
     uint32_t dropped[GUEST_SECTORS]; /* values that a flush has made impossible */
-    GHashTable *flushes;             /* stamp -> for each sector, what drops when that flush succeeds */
-    GPtrArray *snapshots;            /* SnapshotModel */
+    GHashTable *flushes;  /* stamp -> for each sector, what drops when that flush succeeds */
+    GPtrArray *snapshots; /* SnapshotModel */
 } Model;
 
 typedef enum { KEEP_NONE, KEEP_ALL, KEEP_SOME, KEEP_TORN, VARIANTS } Variant;

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""LUKS key slots by `kaso-img amend`, in turns with qemu-img where one is installed.
+
+usage: keys.py KASO_IMG KASO_IO
+QEMU_IMG and QEMU_IO name another QEMU than the one in PATH.
+"""
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+
+IMG, IO = map(os.path.abspath, sys.argv[1:3])
+QEMU = [(os.environ.get(variable) or shutil.which(name) or '').split()
+        for variable, name in (('QEMU_IMG', 'qemu-img'), ('QEMU_IO', 'qemu-io'))]
+TOOLS = {'kaso': ([IMG], [IO])}
+if all(QEMU):
+    TOOLS['qemu'] = tuple(QEMU)
+SECRETS = [a for s in 'abcd' for a in ('--object', 'secret,id=%s,data=%s' % (s, s * 3))]
+
+
+def run(*command, status=0):
+    for _ in range(10):
+        done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=60)
+        if 'accurate CPU usage' not in done.stdout:  # QEMU's measuring of PBKDF2, on a busy host
+            break
+    assert done.returncode == status, (command, done.returncode, done.stdout)
+    return done.stdout
+
+
+class Image:
+    def __init__(self, format_name, maker):
+        self.name = 'image.' + format_name
+        self.format = format_name
+        self.prefix = '' if format_name == 'luks' else 'encrypt.'
+        options = 'key-secret=a,iter-time=10'.replace('key', self.prefix + 'key', 1) \
+            .replace(',iter', ',%siter' % self.prefix)
+        if format_name == 'qcow2':
+            options += ',encrypt.format=luks'
+        run(*TOOLS[maker][0], 'create', '-q', *SECRETS, '-f', format_name, '-o', options, self.name, '2M')
+
+    def source(self, secret):
+        return 'driver=%s,%skey-secret=%s,file.filename=%s' % (self.format, self.prefix, secret, self.name)
+
+    def amend(self, who, options, *more, key='a', status=0):
+        if 'new-secret' in options:
+            options += ',iter-time=10'
+        options = ','.join(self.prefix + o for o in options.split(','))
+        return run(*TOOLS[who][0], 'amend', *SECRETS, '-o', options, *more, '--image-opts',
+                   self.source(key), status=status)
+
+    def opens(self, secret):
+        """Whether it opens; all tools must be of one opinion."""
+        answers = set()
+        for _, io in TOOLS.values():
+            done = subprocess.run([*io, *SECRETS, '--image-opts', self.source(secret), '-c', 'read -P 5 1M 64k'],
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+            assert 'verification failed' not in done.stdout, done.stdout
+            answers.add(done.returncode)
+        assert len(answers) == 1, (self.name, secret, answers)
+        return answers == {0}
+
+    def expect(self, secrets):
+        assert ''.join(s for s in 'abcd' if self.opens(s)) == secrets
+
+    def active(self):
+        data = json.loads(run(IMG, 'info', '--output=json', self.name))['format-specific']['data']
+        return ''.join('01'[s['active']] for s in data.get('encrypt', data)['slots'])
+
+
+def turns(format_name, maker):
+    """Each tool undoes and overwrites what the other has done."""
+    image = Image(format_name, maker)
+    other = 'qemu' if 'qemu' in TOOLS else 'kaso'
+    run(IO, *SECRETS, '--image-opts', image.source('a'), '-c', 'write -P 5 1M 64k')
+    image.amend('kaso', 'state=active,new-secret=b')
+    image.amend(other, 'state=active,new-secret=c')
+    image.expect('abc')
+    image.amend('kaso', 'state=active,new-secret=d,keyslot=6', key='c')
+    assert image.active() == '11100010'
+    image.amend(other, 'state=inactive,keyslot=6')
+    image.amend('kaso', 'state=inactive,old-secret=c')
+    image.expect('ab')
+    image.amend('kaso', 'state=active,new-secret=c,keyslot=0', '--force')
+    image.expect('bc')
+    image.amend(other, 'state=active,new-secret=a,keyslot=7', key='c')
+    image.amend('kaso', 'state=inactive,old-secret=b', key='a')
+    assert image.active() == '10000001'
+    image.expect('ac')
+    if format_name == 'qcow2':
+        assert 'No errors' in run(IMG, 'check', image.name)
+
+
+def refusals(format_name):
+    image = Image(format_name, 'kaso')
+    for text, options in (
+            ('last active', 'state=inactive,old-secret=a'),
+            ('last active', 'state=inactive,keyslot=0'),
+            ('--force', 'state=active,new-secret=b,keyslot=0'),
+            ('between 0 and 7', 'state=active,new-secret=b,keyslot=8'),
+            ('opens no keyslot', 'state=inactive,old-secret=b'),
+            ('already', 'state=inactive,keyslot=3'),
+            ('Which key', 'state=inactive'),
+            ("'new-secret' is required", 'state=active'),
+            ("'new-secret' has no place", 'state=inactive,new-secret=b'),
+            ("'state' is missing", 'new-secret=b'),
+            ("'old-secret'", 'state=active,old-secret=a,new-secret=b'),
+            ('nope', 'state=active,new-secret=nope'),
+            ('only supported for image creation', 'cipher-alg=aes-128')):
+        assert text in image.amend('kaso', options, status=1), options
+    run(IMG, 'info', *SECRETS, '--image-opts', image.source('a'))
+    for _ in range(7):
+        image.amend('kaso', 'state=active,new-secret=b')
+    assert 'All keyslots' in image.amend('kaso', 'state=active,new-secret=c', status=1)
+    image.amend('kaso', 'state=inactive,old-secret=b')
+    assert image.active() == '10000000'
+    image.amend('kaso', 'state=inactive,keyslot=0', '--force')
+    assert image.active() == '00000000'
+    assert 'cannot unlock' in image.amend('kaso', 'state=active,new-secret=b', status=1)
+
+
+def hostile():
+    """Key material that the header puts over other things is not written."""
+    image = Image('luks', 'kaso')
+    for value in (0, 8, 0x7fffffff):
+        with open(image.name, 'r+b') as file:
+            file.seek(208 + 48 * 3 + 40)
+            file.write(struct.pack('>I', value))
+        with open(image.name, 'rb') as file:
+            before = file.read()
+        assert 'damaged' in image.amend('kaso', 'state=active,new-secret=b,keyslot=3', status=1)
+        with open(image.name, 'rb') as file:
+            assert file.read() == before
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix='kaso-keys-') as folder:
+        os.chdir(folder)
+        for format_name in ('luks', 'qcow2'):
+            for maker in TOOLS:
+                turns(format_name, maker)
+            refusals(format_name)
+        hostile()
+        run(IMG, 'create', '-q', '-f', 'qcow2', 'plain.qcow2', '1M')
+        assert 'not encrypted' in run(IMG, 'amend', '-o', 'encrypt.state=active,encrypt.new-secret=a',
+                                      *SECRETS, 'plain.qcow2', status=1)
+        os.chdir('/')
+
+
+main()
