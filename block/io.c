@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "block/bitmap.h"
 
 #include <errno.h>
@@ -89,6 +90,52 @@ static int check_range(uint64_t offset, uint64_t bytes)
     uint64_t end;
 
     return __builtin_add_overflow(offset, bytes, &end) || end > INT64_MAX ? -EIO : 0;
+}
+
+/* Files that have been cut off. */
+
+void node_look_at_length(BlockNode *node)
+{
+    int64_t length;
+
+    if (!node->read_only) {
+        return; /* only we may make it longer */
+    }
+    if (node->file) {
+        node_look_at_length(node->file->node);
+    }
+    length = node->driver->length ? node->driver->length(node) : -ENOTSUP;
+    if (length > 0 && (uint64_t)length > node->size) {
+        node->size = (uint64_t)length;
+    }
+}
+
+void node_cut_off(BlockNode *node, uint64_t offset, BlockNode *file, uint64_t host, uint64_t end)
+{
+    if (node->cut_off) {
+        return;
+    }
+    node->cut_off = true;
+    if (!node->flags.check) {
+        log_printf("%s: warning: '%s' is cut off: what belongs at byte %" G_GUINT64_FORMAT
+                   " of the disk should be at byte %" G_GUINT64_FORMAT
+                   " of '%s', which ends at %" G_GUINT64_FORMAT ". Reading it gives zeroes.%s\n",
+                   node->driver->name, node->filename, offset, host, file->filename, end,
+                   node->driver->check ? " 'kaso-img check' lists what is lost." : "");
+    }
+}
+
+bool node_missing(BlockNode *node, uint64_t offset, BlockNode *file, uint64_t host)
+{
+    if (host < file->size) {
+        return false;
+    }
+    node_look_at_length(file);
+    if (host < file->size) {
+        return false;
+    }
+    node_cut_off(node, offset, file, host, file->size);
+    return true;
 }
 
 /* Reads. */

@@ -17,7 +17,8 @@ int mapped_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vect
             piece.count = bytes;
             result = map(node, offset, &piece);
             if (result == 0 && piece.kind != PIECE_DATA) {
-                result = allocate(node, offset);
+                /* A new block could take the place of one that is missing. */
+                result = mapped_is_cut_off(node, map) ? -EIO : allocate(node, offset);
             }
             coroutine_mutex_unlock(lock);
             continue;

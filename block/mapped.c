@@ -2,15 +2,61 @@
 /* Reading for formats that only say where each piece of the disk is. */
 #include "block/mapped.h"
 
+/* The last block of the file need not be there in full: it counts where it starts. */
+static void note_missing(BlockNode *node, uint64_t offset, const MappedPiece *piece)
+{
+    BlockNodeInfo info = { 0 };
+    uint64_t last = offset + piece->count - 1, start;
+
+    if (piece->kind != PIECE_DATA || piece->host + piece->count <= piece->file->size) {
+        return;
+    }
+    if (node->driver->info) {
+        node->driver->info(node, &info);
+    }
+    start = last - last % MAX(info.cluster_size, 512);
+    if (piece->host + start >= offset) {
+        node_missing(node, MAX(start, offset), piece->file, piece->host + start - offset);
+    }
+}
+
+static int locate(BlockNode *node, uint64_t offset, MappedPiece *piece, MapFunction *map)
+{
+    int result;
+
+    piece->file = node->file ? node->file->node : NULL;
+    result = map(node, offset, piece);
+    if (result == 0) {
+        note_missing(node, offset, piece);
+    }
+    return result;
+}
+
+bool mapped_is_cut_off(BlockNode *node, MapFunction *map)
+{
+    uint64_t size = node_size(node), count;
+
+    for (uint64_t offset = 0; offset < size && !node->end_checked; offset += count) {
+        MappedPiece piece = { .count = size - offset };
+
+        if (locate(node, offset, &piece, map) < 0 || node->cut_off) {
+            break;
+        }
+        count = piece.count;
+    }
+    node->end_checked = true;
+    return node->cut_off;
+}
+
 int mapped_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector, MapFunction *map,
                 InflateFunction *inflate)
 {
     int result = 0;
 
     while (bytes && result == 0) {
-        MappedPiece piece = { .count = bytes, .file = node->file ? node->file->node : NULL };
+        MappedPiece piece = { .count = bytes };
 
-        result = map(node, offset, &piece);
+        result = locate(node, offset, &piece, map);
         if (result < 0) {
             return result;
         }
@@ -43,8 +89,8 @@ int mapped_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vecto
 int mapped_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *count, uint64_t *map,
                   BlockNode **file, MapFunction *function)
 {
-    MappedPiece piece = { .count = bytes, .file = node->file ? node->file->node : NULL };
-    int result = function(node, offset, &piece);
+    MappedPiece piece = { .count = bytes };
+    int result = locate(node, offset, &piece, function);
 
     if (result < 0) {
         return result;
@@ -165,6 +211,10 @@ int mapped_check(BlockNode *node, BlockCheck *check, MapFunction *map)
                 complain(check, "lies behind the end of the file", extent.start);
             }
         }
+    }
+    if (node->cut_off && !check->corruptions) {
+        complain(check, "would be next, but a table lies behind the end of the file",
+                 node_size(node->file->node));
     }
     g_array_sort(extents, compare_extents);
     for (guint i = 1; i < extents->len; i++) {

@@ -35,6 +35,8 @@ int mapped_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vect
 /* An empty file for a new image, open for writing. */
 BlockNode *mapped_create_file(BlockGraph *graph, const char *filename, GError **error);
 void mapped_random_uuid(uint8_t *uuid);
+/* Whether any data lies behind the end of the file; looks once. */
+bool mapped_is_cut_off(BlockNode *node, MapFunction *map);
 /* Reads `entries` table entries of 4 or 8 bytes into a new array of host words; limit in bytes. */
 void *mapped_load_table(BlockNode *file, uint64_t offset, uint64_t entries, unsigned entry_size,
                         bool big_endian, uint64_t max_bytes, const char *name, GError **error);

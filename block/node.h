@@ -215,6 +215,8 @@ struct BlockNode {
     BlockOpenFlags flags;
     bool read_only;
     bool probed;        /* the format was guessed */
+    bool cut_off;       /* its tables name data behind the end of its file (node_missing) */
+    bool end_checked;   /* all of them have been looked at for that */
     bool monitor_owned; /* block_node_add holds a reference */
     unsigned references;
     GHashTable *explicit_options; /* what the user gave, for json: names */
@@ -333,6 +335,15 @@ bool node_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **e
 /* At least that size, also when writes in flight make it longer meanwhile. */
 bool node_grow(BlockNode *node, uint64_t size, Prealloc prealloc, GError **error);
 uint64_t node_size(BlockNode *node);
+/*
+ * The tables of node say that what belongs at `offset` of it starts at `host` of `file`. When the file
+ * ends before that, all of it is missing: returns true, and warns the first time.
+ */
+bool node_missing(BlockNode *node, uint64_t offset, BlockNode *file, uint64_t host);
+/* As above where the driver knows where the file has ended; the warning alone. */
+void node_cut_off(BlockNode *node, uint64_t offset, BlockNode *file, uint64_t host, uint64_t end);
+/* Looks again how long a file is that another process may write. */
+void node_look_at_length(BlockNode *node);
 int64_t node_allocated_size(BlockNode *node);
 /*
  * One layer: what this node itself says, resolved through its storage. BLOCK_STATUS_ZERO without

@@ -99,6 +99,7 @@ static int qcow_map(BlockNode *node, uint64_t offset, MappedPiece *piece)
         return 0;
     }
     at = (offset >> q->cluster_bits & bits_mask(q->l2_bits)) * 8;
+    node_missing(node, offset, node->file->node, l2 + at);
     result = table_cache_get(q->l2_cache, l2 + at / q->slice * q->slice, &table);
     if (result < 0) {
         return result;

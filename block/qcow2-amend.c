@@ -129,7 +129,7 @@ static int take_over(Widen *w)
     }
     w->table = NULL;
     q->refblock_bits = q->cluster_bits + 3 - q->refcount_order;
-    q->file_end = (w->start + w->blocks + w->table_clusters) << q->cluster_bits;
+    qcow2_taken(q, w->start << q->cluster_bits, (w->blocks + w->table_clusters) << q->cluster_bits);
     table_cache_forget_all(q->refblock_cache);
     g_clear_pointer(&q->metadata, g_hash_table_unref);
     result = qcow2_know_metadata(q);

@@ -319,6 +319,22 @@ static int map_slice(Qcow2 *q, const uint8_t *slice, unsigned index, uint64_t of
     return 0;
 }
 
+/* What lies behind the end of a file that has been cut off is noticed whoever asks for it. */
+static void notice_lost(Qcow2 *q, uint64_t offset, uint64_t count, uint64_t host, Subcluster type)
+{
+    uint64_t bytes, last = qcow2_cluster_start(q, offset + count - 1);
+
+    if (type == SUBCLUSTER_COMPRESSED) {
+        qcow2_compressed_range(q, host, &host, &bytes);
+        qcow2_is_lost(q, offset, host, bytes);
+    } else if (type == SUBCLUSTER_NORMAL && !qcow2_has_data_file(q)) {
+        qcow2_is_lost(q, offset, host, count);
+    } else if (type == SUBCLUSTER_NORMAL && !q->node->flags.no_io) {
+        last = MAX(last, offset);
+        node_missing(q->node, last, q->data_file->node, host + (last - offset));
+    }
+}
+
 int qcow2_map(Qcow2 *q, uint64_t offset, uint64_t bytes, uint64_t *count, uint64_t *host,
               Subcluster *type, bool *ours)
 {
@@ -341,12 +357,16 @@ int qcow2_map(Qcow2 *q, uint64_t offset, uint64_t bytes, uint64_t *count, uint64
     l2_offset = l2_slice_offset(q, l2_offset, offset, &index);
     table = table_cache_peek(q->l2_cache, l2_offset);
     if (table) {
-        return map_slice(q, table->data, index, offset, bytes, count, host, type, ours);
-    }
-    result = table_cache_get(q->l2_cache, l2_offset, &table);
-    if (result == 0) {
         result = map_slice(q, table->data, index, offset, bytes, count, host, type, ours);
-        table_cache_put(q->l2_cache, table);
+    } else {
+        result = table_cache_get(q->l2_cache, l2_offset, &table);
+        if (result == 0) {
+            result = map_slice(q, table->data, index, offset, bytes, count, host, type, ours);
+            table_cache_put(q->l2_cache, table);
+        }
+    }
+    if (result == 0) {
+        notice_lost(q, offset, *count, *host, *type);
     }
     return result;
 }

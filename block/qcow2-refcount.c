@@ -191,7 +191,7 @@ static int refcount_make_block(Qcow2 *q, uint64_t cluster)
         return result;
     }
     q->reftable[table_index] = home << q->cluster_bits;
-    q->file_end = MAX(q->file_end, (home + 1) << q->cluster_bits);
+    qcow2_taken(q, home << q->cluster_bits, q->cluster_size);
     qcow2_metadata_add(q, home << q->cluster_bits, q->cluster_size);
     result = reftable_write_entry(q, table_index);
     if (result < 0) {
@@ -382,7 +382,7 @@ again:
     if (cluster == q->free_hint) {
         q->free_hint = cluster + wanted;
     }
-    q->file_end = MAX(q->file_end, (cluster + wanted) << q->cluster_bits);
+    qcow2_taken(q, cluster << q->cluster_bits, wanted << q->cluster_bits);
     return (int64_t)(cluster << q->cluster_bits);
 }
 
@@ -416,7 +416,7 @@ int64_t qcow2_alloc_at(Qcow2 *q, uint64_t offset, uint64_t max)
         if (first == q->free_hint) {
             q->free_hint = first + n;
         }
-        q->file_end = MAX(q->file_end, (first + n) << q->cluster_bits);
+        qcow2_taken(q, first << q->cluster_bits, n << q->cluster_bits);
     }
     return (int64_t)n;
 }
@@ -577,7 +577,7 @@ int qcow2_grow_reftable(Qcow2 *q, uint64_t cluster)
         return result;
     }
     g_free(old_table);
-    q->file_end = MAX(q->file_end, (start + area) << q->cluster_bits);
+    qcow2_taken(q, start << q->cluster_bits, area << q->cluster_bits);
     qcow2_metadata_add(q, start << q->cluster_bits, area << q->cluster_bits);
     qcow2_free_now(q, old_offset, old_entries * sizeof(uint64_t));
     return 0;

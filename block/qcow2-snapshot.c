@@ -655,6 +655,7 @@ bool qcow2_snapshot_load(BlockNode *node, const char *id_or_name, GError **error
     q->l1_size = snapshot->l1_size;
     q->l1_offset = snapshot->l1_table_offset;
     q->size = node->size = snapshot->info.disk_size;
+    qcow2_look_for_end(q);
     return true;
 }
 

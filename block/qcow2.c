@@ -476,6 +476,9 @@ static bool open_for_writing(Qcow2 *q, GError **error)
     if (q->node->flags.check) {
         return true;
     }
+    if (!qcow2_check_refcount_blocks(q, error)) {
+        return false;
+    }
     if (q->incompatible & QCOW2_INCOMPAT_CORRUPT) {
         return error_fail(
             error, KASO_ERROR_GENERIC,
@@ -521,6 +524,9 @@ static bool qcow2_open(BlockNode *node, GHashTable *options, GError **error)
     }
     node->size = q->size;
     q->file_end = 0;
+    q->lost_from = align_up(node_size(node->file->node), q->cluster_size);
+    q->lost_to = UINT64_MAX;
+    qcow2_look_for_end(q);
     if (!qcow2_crypt_open(q, options, error) || !qcow2_load_bitmaps(q, error)) {
         qcow2_free(q);
         return false;

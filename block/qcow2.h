@@ -162,6 +162,11 @@ struct Qcow2 {
     uint64_t pending_clusters;
     GArray *ready;     /* PendingFree: durable; the next holder of `lock` frees them */
     uint64_t file_end; /* end of the highest cluster that was allocated */
+    /*
+     * Clusters from the end that the file had when it was opened up to the lowest one behind that has
+     * been allocated since: what refers to them refers to data that is not there.
+     */
+    uint64_t lost_from, lost_to;
     GHashTable
         *metadata; /* cluster index: L2 tables, refcount blocks, fixed tables; NULL: unknown */
     GQueue allocations;
@@ -240,6 +245,15 @@ int qcow2_read_table(Qcow2 *q, uint64_t offset, uint64_t *table, uint64_t entrie
 int qcow2_write_table(Qcow2 *q, uint64_t offset, const uint64_t *table, uint64_t entries);
 bool qcow2_check_table(Qcow2 *q, uint64_t offset, uint64_t entries, size_t entry_size,
                        uint64_t max_bytes, const char *name, GError **error);
+
+/* qcow2-cut-off.c */
+/* The clusters of [offset, offset + bytes) of the file are in use from now on. */
+void qcow2_taken(Qcow2 *q, uint64_t offset, uint64_t bytes);
+/* Whether data at `host` that belongs at `guest` was cut off with the end of the file; warns. */
+bool qcow2_is_lost(Qcow2 *q, uint64_t guest, uint64_t host, uint64_t bytes);
+/* Whether the L1 table or one of the L2 tables lies there; warns. */
+void qcow2_look_for_end(Qcow2 *q);
+bool qcow2_check_refcount_blocks(Qcow2 *q, GError **error);
 
 /* qcow2-refcount.c */
 int qcow2_get_refcount(Qcow2 *q, uint64_t cluster, uint64_t *refcount); /* [lock] */

@@ -106,6 +106,7 @@ static int qed_map(BlockNode *node, uint64_t offset, MappedPiece *piece)
         if (l2 % q->cluster_size) {
             return -EIO;
         }
+        node_missing(node, offset, node->file->node, l2);
         result = qed_entry(q, l2, cluster % q->table_entries, &entry);
     }
     if (result < 0) {

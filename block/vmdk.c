@@ -348,7 +348,7 @@ static Extent *find_extent(Vmdk *vmdk, uint64_t offset)
     return NULL;
 }
 
-static int sparse_map(Extent *extent, uint64_t at, MappedPiece *piece)
+static int sparse_map(BlockNode *node, Extent *extent, uint64_t at, MappedPiece *piece)
 {
     uint64_t grain = at / extent->grain, index = grain / extent->table_entries;
     uint64_t entry_at, entry;
@@ -361,6 +361,7 @@ static int sparse_map(Extent *extent, uint64_t at, MappedPiece *piece)
         return 0;
     }
     entry_at = extent->directory[index] * 512ull + grain % extent->table_entries * 4;
+    node_missing(node, extent->start + at, extent->file, entry_at);
     result = table_cache_get(extent->tables, align_down(entry_at, SLICE), &table);
     if (result < 0) {
         return result;
@@ -397,7 +398,7 @@ static int vmdk_map(BlockNode *node, uint64_t offset, MappedPiece *piece)
         piece->host = extent->flat_offset + offset - extent->start;
         return 0;
     default:
-        return sparse_map(extent, offset - extent->start, piece);
+        return sparse_map(node, extent, offset - extent->start, piece);
     }
 }
 

@@ -12,10 +12,13 @@ enum { BUFFER_SIZE = 2 * 1024 * 1024, COMPARE_FAILED = 2 };
 
 /* commit */
 
-static bool commit_range(BlockNode *top, BlockNode *base, uint64_t offset, uint64_t bytes,
-                         uint8_t *buffer, int *result)
+static bool commit_range(Tool *tool, BlockNode *top, BlockNode *base, uint64_t offset,
+                         uint64_t bytes, uint8_t *buffer, int *result)
 {
     *result = node_pread(top, offset, buffer, bytes);
+    if (*result == 0 && tool_has_lost_data(tool, "what is lost cannot be copied")) {
+        *result = -EIO;
+    }
     if (*result == 0) {
         *result = buffer_is_zero(buffer, bytes)
                       ? node_write_zeroes(base, offset, bytes, BLOCK_MAY_UNMAP)
@@ -45,7 +48,7 @@ static int commit_data(Tool *tool, BlockNode *top, BlockNode *base)
         for (uint64_t at = 0; allocated && at < count;) {
             uint64_t n = MIN(BUFFER_SIZE, count - at);
 
-            if (!commit_range(top, base, offset + at, n, buffer, &result)) {
+            if (!commit_range(tool, top, base, offset + at, n, buffer, &result)) {
                 break;
             }
             at += n;
@@ -193,6 +196,9 @@ static int rebase_data(Tool *tool, BlockNode *node, BlockNode *old, BlockNode *n
             result = old ? node_pread(old, offset + at, a, n) : 0;
             if (result == 0 && new_backing) {
                 result = node_pread(new_backing, offset + at, b, n);
+            }
+            if (result == 0 && tool_has_lost_data(tool, "what is lost cannot be copied")) {
+                result = -EIO;
             }
             for (uint64_t i = 0; result == 0 && i < n; i += unit) {
                 uint64_t piece = MIN(unit, n - i);
@@ -478,6 +484,9 @@ static int compare_run(Tool *tool, int argc, char **argv)
         compare.left = a->node;
         compare.right = b->node;
         status = compare_images(tool, &compare);
+        if (status <= 1 && tool_has_lost_data(tool, "what is lost was compared as zeroes")) {
+            status = COMPARE_FAILED + 2;
+        }
         g_free(compare.a);
         g_free(compare.b);
         tool_end_progress(tool);

@@ -636,6 +636,11 @@ static int convert_run(Tool *tool, int argc, char **argv)
     if (open_sources(tool, &command, operands, count - 1) && check_bitmaps(tool, &command) &&
         (command.no_create || create_target(tool, &command))) {
         status = convert_target(tool, &command);
+        if (status == 0 && !command.convert.salvage &&
+            tool_has_lost_data(tool, "the copy has zeroes where data is lost (--salvage accepts "
+                                     "that)")) {
+            status = 1;
+        }
     }
     for (unsigned i = 0; i < command.convert.source_count; i++) {
         child_detach(command.convert.sources[i]);

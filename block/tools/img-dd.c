@@ -105,6 +105,9 @@ static int dd_images(Tool *tool, const ImageArguments *source_arguments, const c
     }
     if (target) {
         status = dd_copy(tool, source->node, target->node, dd, start, size);
+        if (status == 0 && tool_has_lost_data(tool, "the copy has zeroes where data is lost")) {
+            status = 1;
+        }
         child_detach(target);
     }
     child_detach(source);

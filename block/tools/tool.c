@@ -56,6 +56,19 @@ void tool_help(Tool *tool, const ToolCommand *command)
            command->summary);
 }
 
+bool tool_has_lost_data(Tool *tool, const char *consequence)
+{
+    for (GList *link = block_graph_nodes(tool->graph); link; link = link->next) {
+        const BlockNode *node = link->data;
+
+        if (node->cut_off) {
+            tool_fail(tool, "'%s' is cut off: %s", node->filename, consequence);
+            return true;
+        }
+    }
+    return false;
+}
+
 bool tool_size(Tool *tool, const char *what, const char *text, uint64_t *size)
 {
     if (parse_size(text, size, NULL)) {

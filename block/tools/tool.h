@@ -43,6 +43,11 @@ BlockChild *tool_open_error(Tool *tool, const char *name, const ImageArguments *
 int tool_error(Tool *tool, GError *error);
 int tool_fail(Tool *tool, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void tool_warn(Tool *tool, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/*
+ * Whether any image was cut off, so that zeroes have been read in place of data: prints what that means
+ * (consequence) and returns true.
+ */
+bool tool_has_lost_data(Tool *tool, const char *consequence);
 /* Parses a size argument, printing the error. */
 bool tool_size(Tool *tool, const char *what, const char *text, uint64_t *size);
 /* fraction 0 to 1. */

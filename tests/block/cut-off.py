@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+"""Images whose end is missing, as a copy leaves them that has failed: nobody takes the zeroes for data."""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+IMG, IO = map(os.path.abspath, sys.argv[1:3])
+KIB, MIB = 1 << 10, 1 << 20
+FORMATS = ["qcow2", "vmdk", "vdi", "vpc", "parallels"]
+
+
+def run(*command, status=0):
+    result = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True, timeout=60)
+    assert result.returncode == status, (command, result.returncode, result.stdout, result.stderr)
+    return result.stderr
+
+
+def io(fmt, name, *commands, status=0, flags=()):
+    return run(IO, "-f", fmt, *flags, *[a for c in commands for a in ("-c", c)], name,
+               status=status)
+
+
+def create(fmt, name, size="16M", options=()):
+    run(IMG, "create", "-q", "-f", fmt, *options, name, size)
+
+
+def cut(name, at):
+    """Everything from byte `at` on is lost; a number below 1 is a part of the whole."""
+    size = os.path.getsize(name)
+    os.truncate(name, int(size * at) if at < 1 else at)
+
+
+def convert(fmt, name, *options, status=0):
+    errors = run(IMG, "convert", "-f", fmt, "-O", "raw", *options, name, "copy.raw", status=status)
+    with open("copy.raw", "rb") as copy:
+        return errors, copy.read()
+
+
+def all_formats():
+    for fmt in FORMATS:
+        create(fmt, "i")
+        io(fmt, "i", "write -P 7 0 10M")
+        run(IMG, "dd", "-q", "-f", fmt, "if=i", "of=copy.raw", "bs=1M")
+        cut("i", 0.5)
+        errors, copy = convert(fmt, "i", status=1)
+        # What is there has been copied; the message says what to do.
+        assert copy[:4 * MIB] == b"\x07" * (4 * MIB) and copy[9 * MIB:10 * MIB] == bytes(MIB)
+        assert errors.count("warning: 'i' is cut off") == 1, errors
+        assert "--salvage" in errors, errors
+        errors, copy = convert(fmt, "i", "--salvage")
+        assert errors.count("is cut off") == 1 and copy[:4 * MIB] == b"\x07" * (4 * MIB)
+        errors = run(IMG, "dd", "-f", fmt, "if=i", "of=copy.raw", "bs=1M", status=1)
+        assert "is cut off" in errors
+        run(IMG, "compare", "-f", fmt, "-F", fmt, "i", "i", status=4)
+        assert "is cut off" in io(fmt, "i", "read 9M 512", flags=["-r"])
+        assert "is cut off" not in io(fmt, "i", "read 1M 512", flags=["-r"])
+        if fmt != "vpc":  # has no check
+            run(IMG, "check", "-f", fmt, "i", status=2)
+        if fmt != "qcow2":
+            # A new block could take the place of a lost one.
+            io(fmt, "i", "write -P 1 15M 4k", status=1)
+            io(fmt, "i", "write -P 1 1M 4k")
+
+
+def whole():
+    """What is right as it is: a last cluster that is there in part, metadata without data."""
+    for fmt in FORMATS:
+        create(fmt, "i")
+        io(fmt, "i", "write -P 7 3M 4k")
+        if fmt in ("qcow2", "vmdk"):
+            cut("i", os.path.getsize("i") - 4 * KIB)
+        assert convert(fmt, "i")[0] == "", fmt
+        io(fmt, "i", "read -P 7 3M 4k", "write -P 8 7M 4k", "read -P 8 7M 4k")
+        assert convert(fmt, "i")[0] == "", fmt
+    for options in ("preallocation=metadata", "preallocation=metadata,extended_l2=on",
+                    "data_file=d", "data_file=d,preallocation=metadata", "data_file=d,data_file_raw=on",
+                    "cluster_size=512", "compat=0.10"):
+        create("qcow2", "i", options=("-o", options))
+        assert convert("qcow2", "i")[0] == "", options
+        assert io("qcow2", "i", "write -P 7 9M 2M", "discard 10M 64k", "write -z 9M 100k",
+                  "read 0 16M") == "", options
+        assert convert("qcow2", "i")[0] == "", options
+        if os.path.exists("d"):
+            os.unlink("d")
+        os.unlink("i")
+
+
+def tables():
+    """Tables behind the end are data, too."""
+    create("qcow2", "i", options=("-o", "cluster_size=4k"))
+    io("qcow2", "i", "write -P 1 0 512", "write -P 2 4M 512", "write -P 3 8M 512")
+    run(IMG, "snapshot", "-c", "s", "i")
+    os.link("i", "keep")
+    size = os.path.getsize("i")
+    cut("i", size - 8 * KIB)  # the snapshot's L1 table, or what the table of snapshots is
+    result = subprocess.run([IMG, "convert", "-l", "s", "-O", "raw", "i", "copy.raw"],
+                            stderr=subprocess.PIPE, text=True, timeout=60)
+    assert result.returncode == 1, result
+    os.unlink("keep")
+    # All counts are lost: nothing may be written.
+    create("qcow2", "i", options=("-o", "cluster_size=64k"))
+    io("qcow2", "i", "write -P 1 0 512")
+    with open("i", "r+b") as image:
+        image.seek(64 * KIB)
+        image.write((1 << 30).to_bytes(8, "big"))  # the refcount table names a block at 1 GiB
+    assert "cannot be written" in io("qcow2", "i", "write 0 512", status=1)
+    assert "cannot be written" not in convert("qcow2", "i")[0]
+    # All L2 tables are lost.
+    create("qcow2", "i", options=("-o", "cluster_size=64k"))
+    io("qcow2", "i", "write -P 1 0 512")
+    cut("i", 256 * KIB)
+    assert "is cut off" in convert("qcow2", "i", status=1)[0]
+
+
+def in_use():
+    """Losses stay losses when an image grows again."""
+    create("qcow2", "i")
+    io("qcow2", "i", "write -P 7 0 4M")
+    cut("i", 2 * MIB)
+    assert "is cut off" in io("qcow2", "i", "write -P 8 6M 512", "read -P 8 6M 512", "read 3M 512")
+    create("qcow2", "i", options=("-o", "data_file=d"))
+    io("qcow2", "i", "write -P 7 0 4M")
+    cut("d", 2 * MIB)
+    assert "is cut off" in convert("qcow2", "i", status=1)[0]
+    os.unlink("d")
+
+
+def chains():
+    """A base keeps its data when what is to be committed is lost; so do images that are rebased."""
+    create("raw", "base", "4M")
+    io("raw", "base", "write -P 5 0 4M")
+    create("qcow2", "top", options=("-b", "base", "-F", "raw"), size="4M")
+    io("qcow2", "top", "write -P 6 0 4M")
+    cut("top", 1 * MIB)
+    errors = run(IMG, "commit", "-q", "-f", "qcow2", "top", status=1)
+    assert "cannot be copied" in errors
+    io("raw", "base", "read -P 5 2M 2M", flags=["-r"])
+    create("qcow2", "old", size="4M")
+    io("qcow2", "old", "write -P 6 0 4M")
+    cut("old", 1 * MIB)
+    create("qcow2", "top", options=("-b", "old", "-F", "qcow2"), size="4M")
+    run(IMG, "rebase", "-b", "", "top", status=1)
+    assert "is cut off" in convert("qcow2", "top", status=1)[0]
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        all_formats()
+        whole()
+        tables()
+        in_use()
+        chains()
+        os.chdir("/")
+
+
+main()
