@@ -18,6 +18,7 @@ typedef struct {
     bool write;
     uint8_t pattern;
     int result;
+    Tool *tool;
     CoroutineQueue finished;
 } Bench;
 
@@ -31,7 +32,7 @@ static void bench_worker(void *opaque)
     if (result == 0) {
         memset(buffer, b->pattern, b->size);
     }
-    while (result == 0 && b->result == 0 && b->done < b->count) {
+    while (result == 0 && b->result == 0 && b->done < b->count && !tool_interrupted(b->tool)) {
         uint64_t offset = b->offset;
 
         b->done++;
@@ -73,6 +74,7 @@ static int bench_image(Tool *tool, Bench *b, unsigned depth)
         }
         fflush(stdout);
     }
+    b->tool = tool;
     b->image_size = node_size(b->node);
     b->running = depth;
     coroutine_queue_init(&b->finished);
@@ -83,6 +85,10 @@ static int bench_image(Tool *tool, Bench *b, unsigned depth)
     coroutine_queue_wait(&b->finished);
     if (b->result < 0) {
         return tool_fail(tool, "Failed request: %s", g_strerror(-b->result));
+    }
+    if (tool_interrupted(tool)) {
+        tool_on_signal(tool, "the run has not been completed");
+        return 1;
     }
     if (!tool->quiet) {
         printf("Run completed in %3.3f seconds.\n", (double)(g_get_monotonic_time() - start) / 1e6);

@@ -15,7 +15,7 @@ enum { BUFFER_SIZE = 2 * 1024 * 1024, COMPARE_FAILED = 2 };
 static bool commit_range(Tool *tool, BlockNode *top, BlockNode *base, uint64_t offset,
                          uint64_t bytes, uint8_t *buffer, int *result)
 {
-    *result = node_pread(top, offset, buffer, bytes);
+    *result = tool_interrupted(tool) ? -EINTR : node_pread(top, offset, buffer, bytes);
     if (*result == 0 && tool_has_lost_data(tool, "what is lost cannot be copied")) {
         *result = -EIO;
     }
@@ -58,6 +58,9 @@ static int commit_data(Tool *tool, BlockNode *top, BlockNode *base)
     }
     if (result == 0) {
         result = node_flush(base);
+    }
+    if (tool_interrupted(tool)) {
+        return 1; /* the overlay is left as it is */
     }
     return result < 0 ? tool_fail(tool, "Block job failed: %s", g_strerror(-result)) : 0;
 }
@@ -115,6 +118,9 @@ static int commit_image(Tool *tool, BlockNode *top, const char *base_name, bool 
         node_set_read_only(base, true, NULL);
         return tool_error(tool, error);
     }
+    tool_on_signal(tool,
+                   "'%s' has part of the data of '%s', which still has all of it: commit again",
+                   base->filename, top->filename);
     status = commit_data(tool, top, base);
     if (status == 0 && !keep && base == node_below(top)) {
         status = commit_empty(tool, top);
@@ -193,6 +199,9 @@ static int rebase_data(Tool *tool, BlockNode *node, BlockNode *old, BlockNode *n
 
             memset(a, 0, n);
             memset(b, 0, n);
+            if (tool_interrupted(tool)) {
+                return 1;
+            }
             result = old ? node_pread(old, offset + at, a, n) : 0;
             if (result == 0 && new_backing) {
                 result = node_pread(new_backing, offset + at, b, n);
@@ -239,6 +248,7 @@ static int rebase_image(Tool *tool, BlockNode *node, const char *backing, const 
             return tool_error(tool, error);
         }
     }
+    tool_on_signal(tool, "'%s' keeps its backing file", node->filename);
     if (!unsafe) {
         status = rebase_data(tool, node, node_below(node), new_backing ? new_backing->node : NULL);
     }

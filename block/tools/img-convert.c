@@ -294,6 +294,9 @@ static void convert_worker(void *opaque)
 
     while (result == 0) {
         coroutine_mutex_lock(&c->lock);
+        if (tool_interrupted(c->tool) && c->result == 0) {
+            c->result = -EINTR;
+        }
         if (c->offset >= c->size || c->result < 0) {
             coroutine_mutex_unlock(&c->lock);
             break;
@@ -574,6 +577,7 @@ static int convert_target(Tool *tool, ConvertCommand *command)
         return 1;
     }
     c->target = child->node;
+    tool_on_signal(tool, "'%s' is unfinished", command->target);
     if (node_size(c->target) < c->size) {
         tool_fail(tool, "output file is smaller than input file");
         child_detach(child);

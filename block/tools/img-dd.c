@@ -59,6 +59,9 @@ static int dd_copy(Tool *tool, BlockNode *source, BlockNode *target, const DdOpe
     for (uint64_t at = 0; at < size && result == 0; at += chunk) {
         uint64_t n = MIN(chunk, size - at);
 
+        if (tool_interrupted(tool)) {
+            return 1;
+        }
         result = node_pread(source, start + at, buffer, n);
         if (result == 0) {
             result = node_pwrite(target, at, buffer, n, 0);

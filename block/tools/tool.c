@@ -69,6 +69,20 @@ bool tool_has_lost_data(Tool *tool, const char *consequence)
     return false;
 }
 
+void tool_on_signal(Tool *tool, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    tool_signals_outcome(tool->signals, false, g_strdup_vprintf(format, args));
+    va_end(args);
+}
+
+bool tool_interrupted(Tool *tool)
+{
+    return tool_signals_caught(tool->signals);
+}
+
 bool tool_size(Tool *tool, const char *what, const char *text, uint64_t *size)
 {
     if (parse_size(text, size, NULL)) {
@@ -208,6 +222,9 @@ BlockChild *tool_open_error(Tool *tool, const char *name, const ImageArguments *
     if (!options) {
         return NULL;
     }
+    if (arguments->writable) {
+        tool_signals_outcome(tool->signals, true, NULL);
+    }
     if (arguments->format) {
         options_set(options, "driver", arguments->format);
     }
@@ -276,6 +293,7 @@ bool tool_create(Tool *tool, const char *filename, const char *format, GHashTabl
     if (!driver) {
         return error_fail(error, KASO_ERROR_NOT_FOUND, "Unknown file format '%s'", format);
     }
+    tool_on_signal(tool, "'%s' is unfinished", filename);
     return tool_check_options(driver, options, error) &&
            driver->create(tool->graph, filename, options, error);
 }
@@ -317,6 +335,7 @@ int tool_main(const char *program, const ToolCommand *command, int argc, char **
 
     if (command->name[0]) {
         call.tool.progress_fd = watch_signal();
+        call.tool.signals = tool_signals_start(program);
     }
 
     call.tool.graph = block_graph_new(NULL);
@@ -326,6 +345,10 @@ int tool_main(const char *program, const ToolCommand *command, int argc, char **
                               CLAMP(g_get_num_processors(), HELPERS_MIN, HELPERS_MAX));
     async_run_sync(block_graph_context(call.tool.graph), main_entry, &call);
     block_graph_free(call.tool.graph);
+    if (call.tool.progress && tool_interrupted(&call.tool)) {
+        printf("\n");
+    }
+    tool_signals_end(call.tool.signals, call.status == 0);
     if (fflush(stdout) != 0) {
         fprintf(stderr, "%s: standard output: %s\n", program, g_strerror(errno));
         return call.status ? call.status : 1;

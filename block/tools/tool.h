@@ -4,6 +4,7 @@
 #define BLOCK_TOOLS_TOOL_H
 
 #include "block/node.h"
+#include "block/tools/signals.h"
 
 #include <getopt.h>
 
@@ -13,7 +14,8 @@ typedef struct {
     bool quiet;
     bool progress;
     double last_progress;
-    int progress_fd; /* readable: SIGUSR1 has asked how far we are; -1: not watched */
+    ToolSignals *signals; /* NULL: they end the program as usual */
+    int progress_fd;      /* readable: SIGUSR1 has asked how far we are; -1: not watched */
 } Tool;
 
 /* How the user wants an image opened. */
@@ -48,6 +50,12 @@ void tool_warn(Tool *tool, const char *format, ...) __attribute__((format(printf
  * (consequence) and returns true.
  */
 bool tool_has_lost_data(Tool *tool, const char *consequence);
+/*
+ * What becomes of the files when a signal stops the command from now on. Once an image is open for
+ * writing, commands go on until they end or tool_interrupted tells them to stop.
+ */
+void tool_on_signal(Tool *tool, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool tool_interrupted(Tool *tool);
 /* Parses a size argument, printing the error. */
 bool tool_size(Tool *tool, const char *what, const char *text, uint64_t *size);
 /* fraction 0 to 1. */
