@@ -164,7 +164,8 @@ uint8_t *luks_make_key_material(uint8_t *slot, const char *mode, const char *has
                                 uint64_t iterate_ms, const char *passphrase, const uint8_t *key,
                                 size_t key_bytes, GError **error)
 {
-    g_autofree uint8_t *stripes = g_malloc(key_bytes * LUKS_STRIPES);
+    size_t size = luks_material_size(key_bytes);
+    g_autofree uint8_t *stripes = g_malloc0(size);
     uint8_t derived[LUKS_KEY_BYTES_MAX];
     SectorCipher *cipher;
 
@@ -180,7 +181,7 @@ uint8_t *luks_make_key_material(uint8_t *slot, const char *mode, const char *has
     if (!cipher) {
         return NULL;
     }
-    sector_encrypt(cipher, 0, stripes, key_bytes * LUKS_STRIPES);
+    sector_encrypt(cipher, 0, stripes, size);
     sector_cipher_free(cipher);
     return g_steal_pointer(&stripes);
 }
@@ -272,15 +273,10 @@ static uint64_t material_start(Luks *luks, unsigned i)
     return load_be32(luks_slot(luks->header, i) + SLOT_OFFSET) * UINT64_C(512);
 }
 
-static uint64_t material_size(Luks *luks)
-{
-    return align_up(luks->key_bytes * LUKS_STRIPES, 512);
-}
-
 /* Nothing but its own key material is written for a slot, whatever the header says. */
 static bool check_layout(Luks *luks, uint64_t limit, GError **error)
 {
-    uint64_t size = material_size(luks);
+    uint64_t size = luks_material_size(luks->key_bytes);
 
     for (unsigned i = 0; i < LUKS_SLOTS; i++) {
         uint64_t start = material_start(luks, i);
@@ -319,7 +315,7 @@ static int store_slot(Luks *luks, unsigned i, unsigned at, unsigned size)
 /* Nobody opens the slot any more; what was in it is overwritten after that is durable. */
 static bool erase_slot(Luks *luks, unsigned i, GError **error)
 {
-    uint64_t size = material_size(luks);
+    uint64_t size = luks_material_size(luks->key_bytes);
     g_autofree uint8_t *noise = g_malloc(size);
     uint8_t *slot = luks_slot(luks->header, i);
     int result;
@@ -348,7 +344,7 @@ static bool fill_slot(Luks *luks, unsigned i, const uint8_t *made, const uint8_t
 {
     uint8_t *slot = luks_slot(luks->header, i);
     int result = node_pwrite(luks->file, luks->offset + material_start(luks, i), material,
-                             luks->key_bytes * LUKS_STRIPES, 0);
+                             luks_material_size(luks->key_bytes), 0);
 
     if (result == 0) {
         memcpy(slot + SLOT_ITERATIONS, made + SLOT_ITERATIONS, SLOT_OFFSET - SLOT_ITERATIONS);

@@ -40,6 +40,12 @@ static inline uint8_t *luks_slot(uint8_t *header, unsigned i)
     return header + L_SLOTS + i * SLOT_SIZE;
 }
 
+/* Whole sectors: with keys of 24 bytes the last one is not full. */
+static inline size_t luks_material_size(size_t key_bytes)
+{
+    return (key_bytes * LUKS_STRIPES + 511) / 512 * 512;
+}
+
 bool luks_random(void *buffer, size_t size, GError **error);
 /* Iterations of PBKDF2 that take about so long. */
 unsigned luks_iterations_for(const char *hash, uint64_t ms, size_t key_bytes);
@@ -47,7 +53,7 @@ unsigned luks_iterations_for(const char *hash, uint64_t ms, size_t key_bytes);
 int luks_try_slot(Luks *luks, unsigned i, const char *passphrase, uint8_t *key, GError **error);
 /*
  * Fills in iterations and salt of a slot in a header and returns its key material; NULL with an
- * error. The caller frees.
+ * error. It is luks_material_size(key_bytes) long; the caller frees.
  */
 uint8_t *luks_make_key_material(uint8_t *slot, const char *mode, const char *hash,
                                 uint64_t iterate_ms, const char *passphrase, const uint8_t *key,

@@ -255,7 +255,7 @@ GByteArray *luks_format(const LuksParameters *p, const char *passphrase, GError 
     g_byte_array_set_size(out, (guint)payload);
     memset(out->data, 0, payload);
     memcpy(out->data, header, sizeof header);
-    memcpy(out->data + SLOT_ALIGN, material, key_bytes * LUKS_STRIPES);
+    memcpy(out->data + SLOT_ALIGN, material, luks_material_size(key_bytes));
     return out;
 }
 
@@ -382,6 +382,29 @@ static bool luks_create(BlockGraph *graph, const char *filename, GHashTable *opt
     return result == 0 || error_fail_errno(error, -result, "Could not write the LUKS header");
 }
 
+static bool luks_measure(BlockGraph *graph, GHashTable *options, BlockNode *source,
+                         uint64_t *required, uint64_t *fully, uint64_t *bitmaps, GError **error)
+{
+    g_autofree char *id = options_take(options, "key-secret");
+    g_autoptr(GPtrArray) keep = g_ptr_array_new_with_free_func(g_free);
+    LuksParameters parameters;
+    uint64_t size = source ? node_size(source) : 0, header;
+    size_t key_bytes;
+
+    if (!id) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Parameter 'key-secret' is required for cipher");
+    }
+    if (!block_secret(graph, id, error) ||
+        !luks_take_parameters(options, "", &parameters, keep, error) ||
+        (!source && !options_take_size(options, "size", &size, error))) {
+        return false;
+    }
+    header = luks_header_size(&parameters, &key_bytes, error);
+    *required = *fully = header + size;
+    return header != 0;
+}
+
 static bool luks_node_amend(BlockNode *node, GHashTable *options, bool force,
                             void (*progress)(void *, double), void *opaque, GError **error)
 {
@@ -447,6 +470,7 @@ static const BlockDriver luks_driver = {
     .truncate = luks_truncate,
     .create = luks_create,
     .amend = luks_node_amend,
+    .measure = luks_measure,
     .specific_info = luks_specific_info,
 };
 BLOCK_DRIVER(luks_driver);

@@ -184,8 +184,8 @@ struct BlockDriver {
     int (*make_empty)(BlockNode *node); /* drops all data of this layer */
     bool (*set_backing)(BlockNode *node, const char *filename, const char *format, GError **error);
     /* *required / *fully: bytes of host storage; source may be NULL. */
-    bool (*measure)(GHashTable *options, BlockNode *source, uint64_t *required, uint64_t *fully,
-                    uint64_t *bitmaps, GError **error);
+    bool (*measure)(BlockGraph *graph, GHashTable *options, BlockNode *source, uint64_t *required,
+                    uint64_t *fully, uint64_t *bitmaps, GError **error);
 
     bool (*snapshot_create)(BlockNode *node, BlockSnapshot *snapshot, GError **error);
     bool (*snapshot_apply)(BlockNode *node, const char *id_or_name, GError **error);

@@ -564,14 +564,15 @@ static bool count_data(BlockNode *source, uint64_t cluster_size, uint64_t *bytes
     return true;
 }
 
-bool qcow2_measure(GHashTable *options, BlockNode *source, uint64_t *required, uint64_t *fully,
-                   uint64_t *bitmaps, GError **error)
+bool qcow2_measure(BlockGraph *graph, GHashTable *options, BlockNode *source, uint64_t *required,
+                   uint64_t *fully, uint64_t *bitmaps, GError **error)
 {
     CreateOptions o;
-    uint64_t size, data = 0;
+    uint64_t size, data = 0, keys;
     bool done;
 
-    done = take_create_options(options, &o, error) && check_create_options(&o, error);
+    done = take_create_options(options, &o, error) && check_create_options(&o, error) &&
+           qcow2_crypt_measure(graph, options, &keys, error);
     if (done) {
         size = align_up(source ? node_size(source) : o.size, o.cluster_size);
         if (source) {
@@ -580,7 +581,7 @@ bool qcow2_measure(GHashTable *options, BlockNode *source, uint64_t *required, u
         if (o.prealloc == PREALLOC_FULL || o.prealloc == PREALLOC_FALLOC) {
             data = size;
         }
-        *fully = full_size(&o, size);
+        *fully = full_size(&o, size) + align_up(keys, o.cluster_size);
         *required = *fully - size + data;
     }
     create_options_clear(&o);

@@ -130,42 +130,86 @@ json_t *qcow2_crypt_info(Qcow2 *q)
     return info;
 }
 
-bool qcow2_crypt_prepare(BlockGraph *graph, GHashTable *options, Qcow2CryptCreate *create,
-                         GError **error)
-{
-    g_autoptr(GPtrArray) keep = g_ptr_array_new_with_free_func(g_free);
-    g_autofree char *format = options_take(options, "encrypt.format");
-    g_autofree char *id = options_take(options, "encrypt.key-secret");
-    LuksParameters parameters;
-    bool legacy = false;
+/* What create's options say: the method, and for LUKS the passphrase, which must be there. */
+typedef struct {
+    uint32_t method;
+    char *secret;
     const char *passphrase;
+    LuksParameters luks;
+    GPtrArray *keep;
+} CryptOptions;
 
+static void crypt_options_clear(CryptOptions *o)
+{
+    g_free(o->secret);
+    g_ptr_array_unref(o->keep);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CryptOptions, crypt_options_clear)
+
+static bool take_crypt_options(BlockGraph *graph, GHashTable *options, bool measure,
+                               CryptOptions *o, GError **error)
+{
+    g_autofree char *format = options_take(options, "encrypt.format");
+    bool legacy = false;
+
+    o->keep = g_ptr_array_new_with_free_func(g_free);
+    o->secret = options_take(options, "encrypt.key-secret");
     if (!options_take_bool(options, "encryption", &legacy, error) ||
-        !luks_take_parameters(options, "encrypt.", &parameters, keep, error)) {
+        !luks_take_parameters(options, "encrypt.", &o->luks, o->keep, error)) {
         return false;
     }
     if (!format && !legacy) {
         return true;
     }
-    create->method = legacy || !strcmp(format, "aes") ? QCOW2_CRYPT_AES : QCOW2_CRYPT_LUKS;
-    if (format && create->method == QCOW2_CRYPT_LUKS && strcmp(format, "luks")) {
+    o->method = legacy || !strcmp(format, "aes") ? QCOW2_CRYPT_AES : QCOW2_CRYPT_LUKS;
+    if (format && o->method == QCOW2_CRYPT_LUKS && strcmp(format, "luks")) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "Unknown encryption format '%s': choose luks or aes", format);
     }
-    if (!id) {
+    if (measure && o->method == QCOW2_CRYPT_AES) {
+        return true;
+    }
+    if (!o->secret) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "Parameter 'encrypt.key-secret' is required for cipher");
     }
-    passphrase = block_secret(graph, id, error);
-    if (!passphrase) {
+    o->passphrase = block_secret(graph, o->secret, error);
+    return o->passphrase != NULL;
+}
+
+bool qcow2_crypt_prepare(BlockGraph *graph, GHashTable *options, Qcow2CryptCreate *create,
+                         GError **error)
+{
+    g_auto(CryptOptions) o = { 0 };
+
+    if (!take_crypt_options(graph, options, false, &o, error)) {
         return false;
     }
-    create->secret = g_steal_pointer(&id);
-    if (create->method == QCOW2_CRYPT_LUKS) {
-        create->header = luks_format(&parameters, passphrase, error);
+    create->method = o.method;
+    if (o.method == QCOW2_CRYPT_NONE) {
+        return true;
+    }
+    create->secret = g_steal_pointer(&o.secret);
+    if (o.method == QCOW2_CRYPT_LUKS) {
+        create->header = luks_format(&o.luks, o.passphrase, error);
         return create->header != NULL;
     }
     return true;
+}
+
+bool qcow2_crypt_measure(BlockGraph *graph, GHashTable *options, uint64_t *bytes, GError **error)
+{
+    g_auto(CryptOptions) o = { 0 };
+    size_t key_bytes;
+
+    *bytes = 0;
+    if (!take_crypt_options(graph, options, true, &o, error)) {
+        return false;
+    }
+    if (o.method == QCOW2_CRYPT_LUKS) {
+        *bytes = luks_header_size(&o.luks, &key_bytes, error);
+    }
+    return *bytes || o.method != QCOW2_CRYPT_LUKS;
 }
 
 int qcow2_crypt_store(Qcow2 *q, const GByteArray *header)

@@ -20,6 +20,8 @@ typedef struct {
 } Qcow2CryptCreate;
 bool qcow2_crypt_prepare(BlockGraph *graph, GHashTable *options, Qcow2CryptCreate *create,
                          GError **error);
+/* How large that header will be; 0: there is none. */
+bool qcow2_crypt_measure(BlockGraph *graph, GHashTable *options, uint64_t *bytes, GError **error);
 int qcow2_crypt_store(Qcow2 *q, const GByteArray *header);
 
 /* Takes "encrypt.state" and so on. */

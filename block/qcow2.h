@@ -394,7 +394,7 @@ bool qcow2_create(BlockGraph *graph, const char *filename, GHashTable *options, 
 bool qcow2_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **error);
 bool qcow2_amend(BlockNode *node, GHashTable *options, bool force, void (*progress)(void *, double),
                  void *opaque, GError **error);
-bool qcow2_measure(GHashTable *options, BlockNode *source, uint64_t *required, uint64_t *fully,
-                   uint64_t *bitmaps, GError **error);
+bool qcow2_measure(BlockGraph *graph, GHashTable *options, BlockNode *source, uint64_t *required,
+                   uint64_t *fully, uint64_t *bitmaps, GError **error);
 
 #endif

@@ -151,8 +151,8 @@ static bool raw_create(BlockGraph *graph, const char *filename, GHashTable *opti
     return protocol->create(graph, filename, options, error);
 }
 
-static bool raw_measure(GHashTable *options, BlockNode *source, uint64_t *required, uint64_t *fully,
-                        uint64_t *bitmaps, GError **error)
+static bool raw_measure(BlockGraph *graph, GHashTable *options, BlockNode *source,
+                        uint64_t *required, uint64_t *fully, uint64_t *bitmaps, GError **error)
 {
     uint64_t size = source ? node_size(source) : 0;
 

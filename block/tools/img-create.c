@@ -517,7 +517,9 @@ static int measure_image(Tool *tool, const MeasureCommand *command, BlockNode *n
         g_clear_error(&error);
         return tool_fail(tool, "Failed to load snapshot: Can't find snapshot");
     }
-    if (!driver->measure(command->options, node, &required, &fully, &bitmaps, &error)) {
+    if (!tool_check_options(driver, command->options, &error) ||
+        !driver->measure(tool->graph, command->options, node, &required, &fully, &bitmaps,
+                         &error)) {
         return tool_error(tool, error);
     }
     return measure_print(command->json, required, fully,

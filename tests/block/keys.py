@@ -122,6 +122,24 @@ def refusals(format_name):
     assert 'cannot unlock' in image.amend('kaso', 'state=active,new-secret=b', status=1)
 
 
+def measured():
+    """What measure says is what create makes; QEMU says the same."""
+    for format_name, prefix in (('luks', ''), ('qcow2', 'encrypt.')):
+        for cipher, mode in (('aes-128', 'xts'), ('aes-192', 'cbc'), ('aes-256', 'xts')):
+            options = ','.join(prefix + o for o in ('key-secret=a', 'iter-time=10', 'cipher-alg=' + cipher, 'cipher-mode=' + mode))
+            if prefix:
+                options += ',encrypt.format=luks,cluster_size=4k'
+            answers = {run(*img, 'measure', '--output=json', *SECRETS, '-O', format_name, '-o', options,
+                           '--size', '3M') for img, _ in TOOLS.values() if img == [IMG] or cipher != 'aes-192'}
+            assert len(answers) == 1, answers
+            run(IMG, 'create', '-q', *SECRETS, '-f', format_name, '-o', options, 'measured', '3M')
+            source = 'driver=%s,%skey-secret=a,file.filename=measured' % (format_name, prefix)
+            run(IO, *SECRETS, '--image-opts', source, '-c', 'write -P 5 0 3M', '-c', 'read -P 5 0 3M')
+            assert os.path.getsize('measured') == json.loads(answers.pop())['fully-allocated']
+    assert 'key-secret' in run(IMG, 'measure', '-O', 'luks', '--size', '1M', status=1)
+    assert "'foo'" in run(IMG, 'measure', '-O', 'qcow2', '-o', 'foo=1', '--size', '1M', status=1)
+
+
 def hostile():
     """Key material that the header puts over other things is not written."""
     image = Image('luks', 'kaso')
@@ -143,6 +161,7 @@ def main():
             for maker in TOOLS:
                 turns(format_name, maker)
             refusals(format_name)
+        measured()
         hostile()
         run(IMG, 'create', '-q', '-f', 'qcow2', 'plain.qcow2', '1M')
         assert 'not encrypted' in run(IMG, 'amend', '-o', 'encrypt.state=active,encrypt.new-secret=a',
