@@ -312,6 +312,8 @@ void node_announce_file(BlockNode *node, const char *what, const char *path, con
 /* The name a backing file has for opening: relative ones start at the image's folder. */
 char *node_backing_path(BlockNode *node, GError **error);
 char *block_combine_path(const char *base, const char *name, GError **error);
+/* Whether both names lead to one file of the host. */
+bool block_is_same_file(const char *a, const char *b);
 /* True when the name begins with a protocol ("nbd:", "json:" …). */
 bool block_path_has_protocol(const char *path);
 /* The file name to show: "x.qcow2" or json:{…}. The caller frees. */
@@ -398,6 +400,8 @@ bool buffer_is_zero(const void *buffer, size_t size);
 
 void block_snapshot_free(gpointer snapshot);
 json_t *block_snapshot_to_json(const BlockSnapshot *snapshot);
+/* BlockLimitsInfo of QMP. */
+json_t *node_limits_to_json(BlockNode *node);
 /* ImageInfo of QMP. [coroutine] */
 json_t *node_info_to_json(BlockNode *node, bool with_children);
 

@@ -47,6 +47,14 @@ char *block_combine_path(const char *base, const char *name, GError **error)
     return g_strdup_printf("%.*s%s", (int)(slash + 1 - base), base, name);
 }
 
+bool block_is_same_file(const char *a, const char *b)
+{
+    struct stat left, right;
+
+    return !strcmp(a, b) || (stat(a, &left) == 0 && stat(b, &right) == 0 &&
+                             left.st_dev == right.st_dev && left.st_ino == right.st_ino);
+}
+
 char *node_backing_path(BlockNode *node, GError **error)
 {
     BlockNode *storage = node_skip_filters(node);

@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <string.h>
 
+enum { BITMAP_ENTRY_SIZE = 24 }; /* of the directory, without the name */
+
 const BlockOption qcow2_create_options[] = {
     { "backing_file", "File name of a base image" },
     { "backing_fmt", "Image format of the base image" },
@@ -28,6 +30,7 @@ const BlockOption qcow2_create_options[] = {
     { "encrypt.key-secret", "ID of secret providing qcow AES key or LUKS passphrase" },
     { "encryption", "Encrypt the image with format 'aes'" },
     { "extended_l2", "Extended L2 tables" },
+    { "keep_data_file", "Assume the external data file already exists and do not overwrite it" },
     { "lazy_refcounts", "Postpone refcount updates" },
     { "nocow", "Turn off copy-on-write (valid only on btrfs)" },
     { "preallocation", "Preallocation mode (allowed values: off, metadata, falloc, full)" },
@@ -40,7 +43,7 @@ typedef struct {
     uint64_t size, cluster_size, refcount_bits;
     unsigned version;
     char *backing_file, *backing_format, *data_file;
-    bool data_file_raw, extended_l2, lazy_refcounts, nocow;
+    bool data_file_raw, keep_data_file, extended_l2, lazy_refcounts, nocow;
     int compression, prealloc;
     Qcow2CryptCreate crypt;
 } CreateOptions;
@@ -70,6 +73,7 @@ static bool take_create_options(GHashTable *options, CreateOptions *o, GError **
         !options_take_size(options, "cluster_size", &o->cluster_size, error) ||
         !options_take_number(options, "refcount_bits", &o->refcount_bits, error) ||
         !options_take_bool(options, "data_file_raw", &o->data_file_raw, error) ||
+        !options_take_bool(options, "keep_data_file", &o->keep_data_file, error) ||
         !options_take_bool(options, "extended_l2", &o->extended_l2, error) ||
         !options_take_bool(options, "lazy_refcounts", &o->lazy_refcounts, error) ||
         !options_take_bool(options, "nocow", &o->nocow, error) ||
@@ -81,12 +85,37 @@ static bool take_create_options(GHashTable *options, CreateOptions *o, GError **
     }
     o->version = compat < 2 ? 2 : 3;
     o->size = align_up(o->size, 512);
+    if (o->data_file_raw && o->prealloc == PREALLOC_OFF) {
+        o->prealloc = PREALLOC_METADATA; /* what the image shows is what the data file has */
+    }
     return true;
 }
 
 static bool fail(GError **error, const char *message)
 {
     return error_fail(error, KASO_ERROR_INVALID, "%s", message);
+}
+
+static bool check_data_file(const CreateOptions *o, GError **error)
+{
+    if (o->data_file_raw && !o->data_file) {
+        return fail(error, "data-file-raw requires data-file");
+    }
+    if (o->data_file_raw && o->backing_file) {
+        return fail(error, "Backing file and data-file-raw cannot be used at the same time");
+    }
+    if (o->keep_data_file && !o->data_file) {
+        return fail(error, "keep_data_file=on needs data_file");
+    }
+    if (o->keep_data_file && o->prealloc == PREALLOC_OFF) {
+        return fail(error, "keep_data_file=on needs data_file_raw=on or preallocation=metadata: "
+                           "nothing of the data file would be seen otherwise");
+    }
+    if (o->keep_data_file && o->prealloc != PREALLOC_METADATA) {
+        return fail(error, "keep_data_file=on allows preallocation=metadata only: other modes "
+                           "overwrite the data file");
+    }
+    return true;
 }
 
 static bool check_create_options(const CreateOptions *o, GError **error)
@@ -117,16 +146,10 @@ static bool check_create_options(const CreateOptions *o, GError **error)
         return fail(error, "Backing file and preallocation can only be used at the same time if "
                            "extended_l2 is enabled");
     }
-    if (o->data_file_raw && !o->data_file) {
-        return fail(error, "data-file-raw requires data-file");
-    }
-    if (o->data_file_raw && o->backing_file) {
-        return fail(error, "Backing file and data-file-raw cannot be used at the same time");
-    }
     if (o->backing_format && !o->backing_file) {
         return fail(error, "Backing format cannot be used without backing file");
     }
-    return true;
+    return check_data_file(o, error);
 }
 
 /* Header, one cluster of refcount table, one refcount block; no L1 table yet. */
@@ -172,14 +195,39 @@ static BlockNode *open_new(BlockGraph *graph, const char *filename, const char *
     return node_open(graph, filename, options, flags, error);
 }
 
+/* Nothing is made or emptied before this. */
+static char *find_data_file(const char *filename, const CreateOptions *o, GError **error)
+{
+    char *path = block_combine_path(filename, o->data_file, error);
+
+    if (path && block_is_same_file(path, filename)) {
+        error_fail(error, KASO_ERROR_INVALID,
+                   "The data file '%s' is the image itself: give it another name", path);
+    } else if (path && o->keep_data_file && !g_file_test(path, G_FILE_TEST_EXISTS)) {
+        error_fail(error, KASO_ERROR_NOT_FOUND,
+                   "The data file '%s' does not exist: keep_data_file=on needs one", path);
+    } else {
+        return path;
+    }
+    g_free(path);
+    return NULL;
+}
+
 static bool create_files(BlockGraph *graph, const char *filename, const CreateOptions *o,
                          GError **error)
 {
     const BlockDriver *protocol = block_protocol_for(filename, error);
-    g_autoptr(GHashTable) options = options_new();
+    g_autofree char *data_path = NULL;
+    g_autoptr(GHashTable) options = options_new(), data_options = options_new();
 
     if (!protocol) {
         return false;
+    }
+    if (o->data_file) {
+        data_path = find_data_file(filename, o, error);
+        if (!data_path) {
+            return false;
+        }
     }
     if (o->nocow) {
         options_set(options, "nocow", "on");
@@ -187,39 +235,41 @@ static bool create_files(BlockGraph *graph, const char *filename, const CreateOp
     if (protocol->create && !protocol->create(graph, filename, options, error)) {
         return false;
     }
-    if (o->data_file) {
-        g_autofree char *path = block_combine_path(filename, o->data_file, error);
-        g_autoptr(GHashTable) data_options = options_new();
-
-        if (!path) {
-            return false;
-        }
-        if (!g_file_test(path, G_FILE_TEST_EXISTS)) {
-            return block_driver_find("file")->create(graph, path, data_options, error);
-        }
-    }
-    return true;
+    /*
+     * Last: the data file of an image that is in use is not touched. Its old content would show where
+     * clusters are allocated ahead.
+     */
+    return !data_path || o->keep_data_file ||
+           block_driver_find("file")->create(graph, data_path, data_options, error);
 }
 
 static bool fill_new_image(BlockNode *node, const CreateOptions *o, GError **error)
 {
-    if (o->backing_file && !qcow2_of(node)->data_file_raw) {
+    Qcow2 *q = qcow2_of(node);
+    bool done;
+
+    if (o->backing_file && !q->data_file_raw) {
         node->backing_filename = g_strdup(o->backing_file);
         node->backing_format = g_strdup(o->backing_format);
     }
     if (o->crypt.header) {
-        int result = qcow2_crypt_store(qcow2_of(node), o->crypt.header);
+        int result = qcow2_crypt_store(q, o->crypt.header);
 
         if (result < 0) {
             return error_fail_errno(error, -result, "Could not write the LUKS header");
         }
     }
-    if (!node_truncate(node, o->size, o->prealloc, error)) {
+    if (o->keep_data_file) {
+        q->data_file_raw = false; /* growing would clear it */
+    }
+    done = node_truncate(node, o->size, o->prealloc, error);
+    q->data_file_raw = o->data_file_raw;
+    if (!done) {
         return false;
     }
-    if (qcow2_has_data_file(qcow2_of(node)) && o->prealloc == PREALLOC_OFF &&
-        node_size(qcow2_of(node)->data_file->node) < o->size) {
-        return node_truncate(qcow2_of(node)->data_file->node, o->size, PREALLOC_OFF, error);
+    if (qcow2_has_data_file(q) && o->prealloc == PREALLOC_OFF &&
+        node_size(q->data_file->node) < o->size) {
+        return node_truncate(q->data_file->node, o->size, PREALLOC_OFF, error);
     }
     return true;
 }
@@ -564,6 +614,23 @@ static bool count_data(BlockNode *source, uint64_t cluster_size, uint64_t *bytes
     return true;
 }
 
+/* What copies of the source's bitmaps take up at most: a full table and its pieces for each. */
+static uint64_t bitmaps_size(BlockNode *source, uint64_t cluster_size)
+{
+    uint64_t bytes = 0, directory = 0;
+
+    for (GSList *link = source->dirty_bitmaps; link; link = link->next) {
+        const DirtyBitmap *bitmap = link->data;
+        uint64_t data = align_up(dirty_bitmap_bytes(bitmap), cluster_size);
+
+        if (bitmap->persistent && !bitmap->inconsistent) {
+            bytes += data + align_up(data / cluster_size * 8, cluster_size);
+            directory += align_up(BITMAP_ENTRY_SIZE + strlen(bitmap->name), 8);
+        }
+    }
+    return bytes + align_up(directory, cluster_size);
+}
+
 bool qcow2_measure(BlockGraph *graph, GHashTable *options, BlockNode *source, uint64_t *required,
                    uint64_t *fully, uint64_t *bitmaps, GError **error)
 {
@@ -577,6 +644,7 @@ bool qcow2_measure(BlockGraph *graph, GHashTable *options, BlockNode *source, ui
         size = align_up(source ? node_size(source) : o.size, o.cluster_size);
         if (source) {
             done = o.backing_file || count_data(source, o.cluster_size, &data, error);
+            *bitmaps = bitmaps_size(source, o.cluster_size);
         }
         if (o.prealloc == PREALLOC_FULL || o.prealloc == PREALLOC_FALLOC) {
             data = size;

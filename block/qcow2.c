@@ -429,8 +429,11 @@ static bool open_data_file(Qcow2 *q, GHashTable *options, GError **error)
         return error_fail(error, KASO_ERROR_INVALID,
                           "An image with an external data file cannot have snapshots");
     }
-    if (q->node->flags.no_io) {
-        return true; /* only the metadata is wanted */
+    if (q->node->flags.no_io) { /* only the metadata is wanted */
+        g_autofree char *reference = options_take(options, "data-file");
+
+        g_hash_table_unref(options_take_nested(options, "data-file"));
+        return true;
     }
     if (!given) {
         if (!q->data_file_name || !q->data_file_name[0]) {

@@ -4,18 +4,30 @@
 #include "base/error.h"
 #include "block/backend.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { OPTIMAL_MEMORY_ALIGNMENT = 4096 };
+
+/* What images and file systems call things need not be UTF-8, which JSON has to be. */
+static json_t *json_name(const char *name)
+{
+    g_autofree char *valid = g_utf8_make_valid(name, -1);
+
+    return json_string(valid);
+}
 
 /* Images. */
 
 json_t *block_snapshot_to_json(const BlockSnapshot *s)
 {
-    json_t *object = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "id", s->id, "name", s->name,
-                               "vm-state-size", (json_int_t)s->vm_state_size, "date-sec",
-                               (json_int_t)s->date_s, "date-nsec", (json_int_t)s->date_ns,
-                               "vm-clock-sec", (json_int_t)(s->vm_clock_ns / 1000000000),
-                               "vm-clock-nsec", (json_int_t)(s->vm_clock_ns % 1000000000));
+    json_t *object =
+        json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I}", "id", json_name(s->id), "name",
+                  json_name(s->name), "vm-state-size", (json_int_t)s->vm_state_size, "date-sec",
+                  (json_int_t)s->date_s, "date-nsec", (json_int_t)s->date_ns, "vm-clock-sec",
+                  (json_int_t)(s->vm_clock_ns / 1000000000), "vm-clock-nsec",
+                  (json_int_t)(s->vm_clock_ns % 1000000000));
 
     if (s->icount != UINT64_MAX) {
         json_object_set_new(object, "icount", json_integer((json_int_t)s->icount));
@@ -56,11 +68,11 @@ static void add_backing(json_t *object, BlockNode *node)
     if (!node->backing_filename) {
         return;
     }
-    json_object_set_new(object, "backing-filename", json_string(node->backing_filename));
+    json_object_set_new(object, "backing-filename", json_name(node->backing_filename));
     json_object_set_new(object, "full-backing-filename",
-                        json_string(path ? path : node->backing_filename));
+                        json_name(path ? path : node->backing_filename));
     if (node->backing_format) {
-        json_object_set_new(object, "backing-filename-format", json_string(node->backing_format));
+        json_object_set_new(object, "backing-filename-format", json_name(node->backing_format));
     }
 }
 
@@ -79,6 +91,29 @@ static void add_snapshots(json_t *object, BlockNode *node)
     }
 }
 
+json_t *node_limits_to_json(BlockNode *node)
+{
+    json_t *limits = json_object();
+    BlockNodeInfo info = { 0 };
+
+    if (node->driver->info && node->driver->info(node, &info) == 0 && info.cluster_size) {
+        json_object_set_new(limits, "write-zeroes-alignment",
+                            json_integer((json_int_t)info.cluster_size));
+    }
+    json_object_set_new(limits, "request-alignment", json_integer(node->request_alignment));
+    if (info.cluster_size) {
+        json_object_set_new(limits, "discard-alignment",
+                            json_integer((json_int_t)info.cluster_size));
+    }
+    if (node->max_transfer) {
+        json_object_set_new(limits, "max-transfer", json_integer((json_int_t)node->max_transfer));
+    }
+    json_object_set_new(limits, "min-mem-alignment", json_integer(1));
+    json_object_set_new(limits, "opt-mem-alignment", json_integer(OPTIMAL_MEMORY_ALIGNMENT));
+    json_object_set_new(limits, "max-iov", json_integer(IOV_MAX));
+    return limits;
+}
+
 json_t *node_info_to_json(BlockNode *node, bool with_children)
 {
     json_t *object = json_object(), *specific = node_specific(node);
@@ -95,7 +130,7 @@ json_t *node_info_to_json(BlockNode *node, bool with_children)
         add_children(object, node);
     }
     json_object_set_new(object, "virtual-size", json_integer((json_int_t)size));
-    json_object_set_new(object, "filename", json_string(name));
+    json_object_set_new(object, "filename", json_name(name));
     json_object_set_new(object, "format", json_string(node->driver->name));
     if (allocated >= 0) {
         json_object_set_new(object, "actual-size", json_integer(allocated));
@@ -168,7 +203,7 @@ static json_t *node_device_info(BlockNode *node, bool write_cache, const Throttl
         info = (BlockNodeInfo){ 0 };
     }
     throttle_config_init(&none);
-    json_object_set_new(object, "file", json_string(name));
+    json_object_set_new(object, "file", json_name(name));
     json_object_set_new(object, "node-name", json_string(node->node_name));
     json_object_set_new(object, "drv", json_string(node->driver->name));
     json_object_set_new(object, "ro", json_boolean(node->read_only));
@@ -179,7 +214,7 @@ static json_t *node_device_info(BlockNode *node, bool write_cache, const Throttl
     if (node->backing) {
         g_autofree char *backing = node_display_name(node->backing->node);
 
-        json_object_set_new(object, "backing_file", json_string(backing));
+        json_object_set_new(object, "backing_file", json_name(backing));
     }
     json_object_set_new(object, "cache",
                         json_pack("{s:b, s:b, s:b}", "writeback", write_cache, "direct",

@@ -37,15 +37,12 @@ static void bench_worker(void *opaque)
 
         b->done++;
         b->offset += b->step;
-        if (b->image_size) {
+        if (b->image_size && b->offset >= b->image_size) {
             b->offset %= b->image_size;
         }
-        if (offset + b->size > b->image_size) {
-            offset = 0;
-            b->offset = b->step % MAX(b->image_size, 1);
-        }
-        result = b->write ? node_pwrite(b->node, offset, buffer, b->size, 0)
-                          : node_pread(b->node, offset, buffer, b->size);
+        result = offset + b->size > b->image_size ? -EIO
+                 : b->write                       ? node_pwrite(b->node, offset, buffer, b->size, 0)
+                                                  : node_pread(b->node, offset, buffer, b->size);
         if (result == 0 && b->write && b->flush_interval &&
             ++b->since_flush % b->flush_interval == 0) {
             result = node_flush(b->node);

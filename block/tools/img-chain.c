@@ -12,6 +12,13 @@ enum { BUFFER_SIZE = 2 * 1024 * 1024, COMPARE_FAILED = 2 };
 
 /* commit */
 
+typedef struct {
+    ImageArguments image;
+    const char *base;
+    uint64_t rate; /* bytes per second, 0: unlimited */
+    bool keep;
+} CommitCommand;
+
 static bool commit_range(Tool *tool, BlockNode *top, BlockNode *base, uint64_t offset,
                          uint64_t bytes, uint8_t *buffer, int *result)
 {
@@ -27,10 +34,21 @@ static bool commit_range(Tool *tool, BlockNode *top, BlockNode *base, uint64_t o
     return *result == 0;
 }
 
-static int commit_data(Tool *tool, BlockNode *top, BlockNode *base)
+static void commit_wait(uint64_t rate, uint64_t done, int64_t start_us)
+{
+    int64_t due_us = start_us + (rate ? (int64_t)((double)done * 1e6 / (double)rate) : 0);
+    int64_t now_us = g_get_monotonic_time();
+
+    if (rate && due_us > now_us) {
+        coroutine_sleep_ns((due_us - now_us) * 1000);
+    }
+}
+
+static int commit_data(Tool *tool, BlockNode *top, BlockNode *base, uint64_t rate)
 {
     g_autofree uint8_t *buffer = g_malloc(BUFFER_SIZE);
-    uint64_t size = node_size(top);
+    uint64_t size = node_size(top), done = 0;
+    int64_t start_us = g_get_monotonic_time();
     GError *error = NULL;
     int result = 0;
 
@@ -52,6 +70,8 @@ static int commit_data(Tool *tool, BlockNode *top, BlockNode *base)
                 break;
             }
             at += n;
+            done += n;
+            commit_wait(rate, done, start_us);
         }
         offset += count;
         tool_show_progress(tool, (double)offset / (double)size);
@@ -81,6 +101,7 @@ static int commit_empty(Tool *tool, BlockNode *top)
 
 static BlockNode *find_base(Tool *tool, BlockNode *top, const char *name)
 {
+    g_autofree char *path = name ? block_combine_path(top->filename, name, NULL) : NULL;
     BlockNode *node = node_below(top);
 
     if (!node) {
@@ -88,7 +109,7 @@ static BlockNode *find_base(Tool *tool, BlockNode *top, const char *name)
         return NULL;
     }
     for (; name && node; node = node_below(node)) {
-        if (!strcmp(node->filename, name)) {
+        if (!strcmp(node->filename, name) || (path && block_is_same_file(node->filename, path))) {
             return node;
         }
     }
@@ -98,9 +119,9 @@ static BlockNode *find_base(Tool *tool, BlockNode *top, const char *name)
     return node;
 }
 
-static int commit_image(Tool *tool, BlockNode *top, const char *base_name, bool keep)
+static int commit_image(Tool *tool, BlockNode *top, const CommitCommand *command)
 {
-    BlockNode *base = find_base(tool, top, base_name);
+    BlockNode *base = find_base(tool, top, command->base);
     GError *error = NULL;
     BlockChild *user;
     int status;
@@ -121,8 +142,9 @@ static int commit_image(Tool *tool, BlockNode *top, const char *base_name, bool 
     tool_on_signal(tool,
                    "'%s' has part of the data of '%s', which still has all of it: commit again",
                    base->filename, top->filename);
-    status = commit_data(tool, top, base);
-    if (status == 0 && !keep && base == node_below(top)) {
+    status = commit_data(tool, top, base, command->rate);
+    /* With a base the images in between are no longer valid anyway. */
+    if (status == 0 && !command->keep && !command->base) {
         status = commit_empty(tool, top);
     }
     child_detach(user);
@@ -134,18 +156,17 @@ static int commit_image(Tool *tool, BlockNode *top, const char *base_name, bool 
     return status;
 }
 
-typedef struct {
-    ImageArguments image;
-    const char *base, *rate;
-    bool keep;
-} CommitCommand;
+static bool commit_rate(Tool *tool, void *arguments, const char *name, const char *value)
+{
+    return tool_size(tool, "rate limit", value, &((CommitCommand *)arguments)->rate);
+}
 
 static const ToolOption commit_options[] = {
     TOOL_IMAGE_OPTIONS(CommitCommand, image),
     { "cache", 't', TOOL_TEXT, offsetof(CommitCommand, image.cache) },
     { "base", 'b', TOOL_TEXT, offsetof(CommitCommand, base) },
     { "drop", 'd', TOOL_FLAG, offsetof(CommitCommand, keep) },
-    { "rate-limit", 'r', TOOL_TEXT, offsetof(CommitCommand, rate) },
+    { "rate-limit", 'r', TOOL_CALL, 0, commit_rate },
     { 0 },
 };
 
@@ -161,8 +182,7 @@ static int commit_run(Tool *tool, int argc, char **argv)
     if (!child) {
         return status;
     }
-    /* With a base the images in between are no longer valid anyway. */
-    status = commit_image(tool, child->node, command.base, command.keep || command.base);
+    status = commit_image(tool, child->node, &command);
     child_detach(child);
     return status;
 }
@@ -170,14 +190,38 @@ static int commit_run(Tool *tool, int argc, char **argv)
 const ToolCommand img_commit = {
     .name = "commit",
     .summary = "Commit image to its backing file",
-    .usage = "[-f FMT | --image-opts] [-t CACHE] [-b BASE] [-d] [-p] [-q] [--object OBJDEF] FILE",
+    .usage = "[-f FMT | --image-opts] [-t CACHE] [-b BASE] [-d] [-r RATE] [-p] [-q] [--object "
+             "OBJDEF] FILE",
     .run = commit_run,
 };
 
 /* rebase */
 
+typedef struct {
+    ImageArguments image;
+    const char *backing, *format, *backing_cache;
+    bool unsafe, compress;
+} RebaseCommand;
+
+/* What the image shall hold from now on; it has been seen through so far. */
+static int rebase_write(BlockNode *node, uint64_t offset, uint8_t *data, uint64_t bytes,
+                        uint64_t cluster_size, bool compress)
+{
+    struct iovec iov = { data, bytes };
+
+    if (buffer_is_zero(data, bytes)) {
+        return node_write_zeroes(node, offset, bytes, BLOCK_MAY_UNMAP);
+    }
+    if (compress && !(offset & (cluster_size - 1)) &&
+        (bytes == cluster_size || offset + bytes == node_size(node))) {
+        return node_write_compressed(node, offset, bytes, io_vector_of(&iov));
+    }
+    return node_pwrite(node, offset, data, bytes, 0);
+}
+
 /* Copies what differs between the old and the new backing file into the image. */
-static int rebase_data(Tool *tool, BlockNode *node, BlockNode *old, BlockNode *new_backing)
+static int rebase_data(Tool *tool, BlockNode *node, BlockNode *old, BlockNode *new_backing,
+                       bool compress)
 {
     g_autofree uint8_t *a = g_malloc(BUFFER_SIZE), *b = g_malloc(BUFFER_SIZE);
     uint64_t size = node_size(node);
@@ -213,9 +257,7 @@ static int rebase_data(Tool *tool, BlockNode *node, BlockNode *old, BlockNode *n
                 uint64_t piece = MIN(unit, n - i);
 
                 if (memcmp(a + i, b + i, piece)) {
-                    result = buffer_is_zero(a + i, piece)
-                                 ? node_write_zeroes(node, offset + at + i, piece, BLOCK_MAY_UNMAP)
-                                 : node_pwrite(node, offset + at + i, a + i, piece, 0);
+                    result = rebase_write(node, offset + at + i, a + i, piece, unit, compress);
                 }
             }
             at += n;
@@ -226,10 +268,10 @@ static int rebase_data(Tool *tool, BlockNode *node, BlockNode *old, BlockNode *n
     return result < 0 ? tool_fail(tool, "error while rebasing: %s", g_strerror(-result)) : 0;
 }
 
-static int rebase_image(Tool *tool, BlockNode *node, const char *backing, const char *format,
-                        bool unsafe, const char *cache)
+static int rebase_image(Tool *tool, BlockNode *node, const RebaseCommand *command)
 {
-    ImageArguments arguments = { .format = format, .cache = cache };
+    const char *backing = command->backing, *format = command->format;
+    ImageArguments arguments = { .format = format, .cache = command->backing_cache };
     bool has_new = backing && backing[0];
     g_autofree char *path = NULL;
     BlockChild *new_backing = NULL;
@@ -240,7 +282,10 @@ static int rebase_image(Tool *tool, BlockNode *node, const char *backing, const 
         return tool_fail(tool, "Could not change the backing file to '%s': Operation not supported",
                          backing ? backing : "");
     }
-    if (!unsafe && has_new) {
+    if (command->compress && !node->driver->write_compressed) {
+        return tool_fail(tool, "Compression not supported for this file format");
+    }
+    if (!command->unsafe && has_new) {
         path = block_combine_path(node->filename, backing, &error);
         new_backing = path ? tool_open_error(tool, path, &arguments, &error) : NULL;
         if (!new_backing) {
@@ -249,8 +294,9 @@ static int rebase_image(Tool *tool, BlockNode *node, const char *backing, const 
         }
     }
     tool_on_signal(tool, "'%s' keeps its backing file", node->filename);
-    if (!unsafe) {
-        status = rebase_data(tool, node, node_below(node), new_backing ? new_backing->node : NULL);
+    if (!command->unsafe) {
+        status = rebase_data(tool, node, node_below(node), new_backing ? new_backing->node : NULL,
+                             command->compress);
     }
     if (status == 0 && !node->driver->set_backing(node, has_new ? backing : NULL, format, &error)) {
         status = tool_error(tool, error);
@@ -261,12 +307,6 @@ static int rebase_image(Tool *tool, BlockNode *node, const char *backing, const 
     tool_end_progress(tool);
     return status;
 }
-
-typedef struct {
-    ImageArguments image;
-    const char *backing, *format, *backing_cache;
-    bool unsafe, compress;
-} RebaseCommand;
 
 static const ToolOption rebase_options[] = {
     TOOL_IMAGE_OPTIONS(RebaseCommand, image),
@@ -308,8 +348,7 @@ static int rebase_run(Tool *tool, int argc, char **argv)
     if (!child) {
         return 1;
     }
-    status = rebase_image(tool, child->node, command.backing, command.format, command.unsafe,
-                          command.backing_cache);
+    status = rebase_image(tool, child->node, &command);
     child_detach(child);
     return status;
 }
@@ -318,7 +357,7 @@ const ToolCommand img_rebase = {
     .name = "rebase",
     .summary = "Change the backing file of the image",
     .usage = "[-f FMT | --image-opts] [-t CACHE] -b BACKING_FILE [-F BACKING_FMT] [-T SRC_CACHE] "
-             "[-u] [-p] [-q] [--object OBJDEF] FILE",
+             "[-u] [-c] [-U] [-p] [-q] [--object OBJDEF] FILE",
     .run = rebase_run,
 };
 
@@ -428,9 +467,10 @@ static int compare_tail(Tool *tool, Compare *c, BlockNode *longer, uint64_t star
 static int compare_images(Tool *tool, Compare *c)
 {
     uint64_t left = node_size(c->left), right = node_size(c->right);
+    bool same = align_up(left, 512) == align_up(right, 512); /* sizes are told in whole sectors */
     int status;
 
-    if (left != right && c->strict) {
+    if (!same && c->strict) {
         if (!tool->quiet) {
             printf("Strict mode: Image size mismatch!\n");
         }
@@ -438,7 +478,7 @@ static int compare_images(Tool *tool, Compare *c)
     }
     status = compare_range(tool, c, MIN(left, right));
     if (status == 0 && left != right) {
-        if (!tool->quiet) {
+        if (!tool->quiet && !same) {
             printf("Warning: Image size mismatch!\n");
         }
         status = compare_tail(tool, c, left > right ? c->left : c->right, MIN(left, right));

@@ -27,11 +27,6 @@ static int print_options(const char *format, bool amend)
     return 0;
 }
 
-static bool is_help(const char *text)
-{
-    return !strcmp(text, "help") || !strcmp(text, "?");
-}
-
 typedef struct {
     const char *name, *fallback;
 } ShownOption;
@@ -57,6 +52,7 @@ static const ShownOption shown_of_qcow2[] = {
     { "compat", NULL },
     { "data_file", NULL },
     { "data_file_raw", NULL },
+    { "keep_data_file", NULL },
     { "lazy_refcounts", "off" },
     { "refcount_bits", "16" },
     { "nocow", NULL },
@@ -122,11 +118,15 @@ static bool find_backing_size(Tool *tool, const char *filename, const char *back
     g_autofree char *path = block_combine_path(filename, backing, error);
     ImageArguments arguments = { .format = format, .no_io = true };
     g_autofree char *text = NULL;
-    GError *local = NULL;
     BlockChild *child;
 
     if (!path) {
         return false;
+    }
+    if (block_is_same_file(path, filename)) { /* which creating empties */
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Error: Trying to create an image with the same filename as the backing "
+                          "file");
     }
     if (unsafe) {
         return true;
@@ -143,17 +143,9 @@ static bool find_backing_size(Tool *tool, const char *filename, const char *back
         return error_fail(error, KASO_ERROR_INVALID,
                           "Backing file specified without backing format%s", hint);
     }
-    child = tool_open_error(tool, path, &arguments, &local);
+    child = tool_open_error(tool, path, &arguments, error);
     if (!child) {
-        if (options_get(options, "size")) {
-            tool_warn(tool,
-                      "Could not verify backing image. This may become an error in future "
-                      "versions.\n%s",
-                      local->message);
-            g_error_free(local);
-            return true;
-        }
-        g_propagate_error(error, local);
+        g_prefix_error(error, "Could not open backing image (-u creates it without looking): ");
         return false;
     }
     if (!options_get(options, "size")) {
@@ -174,8 +166,30 @@ static bool create_option(Tool *tool, void *arguments, const char *name, const c
 {
     CreateCommand *command = arguments;
 
-    command->help |= is_help(value);
+    command->help |= tool_wants_help(value);
     return command->help || tool_parse_options(tool, value, command->options);
+}
+
+/* The size that stands behind the file's name. */
+static bool create_size(Tool *tool, const char *filename, const char *text, GHashTable *options)
+{
+    g_autofree char *bytes = NULL;
+    uint64_t size;
+
+    if (!tool_size(tool, "image size", text, &size)) {
+        return false;
+    }
+    if (size > INT64_MAX || options_get(options, "size")) {
+        tool_fail(tool,
+                  size > INT64_MAX
+                      ? "Invalid image size specified. Must be between 0 and 9223372036854775807."
+                      : "%s: The image size must be specified only once",
+                  filename);
+        return false;
+    }
+    bytes = g_strdup_printf("%" G_GUINT64_FORMAT, size);
+    options_set(options, "size", bytes);
+    return true;
 }
 
 static const ToolOption create_table[] = {
@@ -198,7 +212,7 @@ static int create_image(Tool *tool, const CreateCommand *command, const char *fi
     if (!driver) {
         return tool_fail(tool, "%s: Unknown file format '%s'", filename, format);
     }
-    if (!tool_check_options(driver, options, &error) ||
+    if (!block_protocol_for(filename, &error) || !tool_check_options(driver, options, &error) ||
         (options_get(options, "backing_file") &&
          !find_backing_size(tool, filename, options_get(options, "backing_file"),
                             options_get(options, "backing_fmt"), command->unsafe, options,
@@ -223,7 +237,6 @@ static int create_run(Tool *tool, int argc, char **argv)
     CreateCommand command = { .format = "raw", .options = options };
     char **operands;
     unsigned count;
-    uint64_t size;
     int status;
 
     if (!tool_parse(tool, &img_create, create_table, &command, argc, argv, &operands, &count,
@@ -243,14 +256,8 @@ static int create_run(Tool *tool, int argc, char **argv)
     if (command.backing_format) {
         options_set(options, "backing_fmt", command.backing_format);
     }
-    if (count > 1) {
-        g_autofree char *text = NULL;
-
-        if (!tool_size(tool, "image size", operands[1], &size)) {
-            return 1;
-        }
-        text = g_strdup_printf("%" G_GUINT64_FORMAT, size);
-        options_set(options, "size", text);
+    if (count > 1 && !create_size(tool, operands[0], operands[1], options)) {
+        return 1;
     }
     return create_image(tool, &command, operands[0]);
 }
@@ -278,7 +285,7 @@ static bool amend_options(Tool *tool, void *arguments, const char *name, const c
 {
     AmendCommand *command = arguments;
 
-    command->help |= is_help(value);
+    command->help |= tool_wants_help(value);
     return command->help || tool_parse_options(tool, value, command->options);
 }
 
@@ -354,13 +361,16 @@ static bool resize_target(Tool *tool, const char *text, uint64_t current, uint64
     if (!tool_size(tool, "size", text, &amount)) {
         return false;
     }
-    if (sign == '-' && amount > current) {
+    if (sign == '-' && amount >= current) {
         tool_fail(tool, "New image size must be positive");
         return false;
     }
     *size = sign == '+' ? current + amount : sign == '-' ? current - amount : amount;
     *size = align_up(*size, 512);
-    return true;
+    if (!*size) {
+        tool_fail(tool, "New image size must be positive");
+    }
+    return *size > 0;
 }
 
 static int resize_image(Tool *tool, BlockChild *child, const char *text, bool shrink, int prealloc)
@@ -475,12 +485,15 @@ typedef struct {
     ImageArguments image;
     GHashTable *options;
     const char *target, *snapshot;
-    bool json, has_size;
+    bool json, has_size, help;
 } MeasureCommand;
 
 static bool measure_option(Tool *tool, void *arguments, const char *name, const char *value)
 {
-    return tool_parse_options(tool, value, ((MeasureCommand *)arguments)->options);
+    MeasureCommand *command = arguments;
+
+    command->help |= tool_wants_help(value);
+    return command->help || tool_parse_options(tool, value, command->options);
 }
 
 static bool measure_size(Tool *tool, void *arguments, const char *name, const char *value)
@@ -526,11 +539,33 @@ static int measure_image(Tool *tool, const MeasureCommand *command, BlockNode *n
                          from_qcow2 && !strcmp(command->target, "qcow2"), bitmaps);
 }
 
+static bool measure_check(Tool *tool, const MeasureCommand *command, unsigned count)
+{
+    const BlockDriver *driver = block_driver_find(command->target);
+    GError *error = NULL;
+
+    if (!count && (command->image.format || command->image.image_opts || command->snapshot)) {
+        tool_fail(tool, "--image-opts, -f, and -l require a filename argument.");
+    } else if (count > 1 || command->has_size == (count == 1)) {
+        tool_fail(tool, command->has_size ? "--size N cannot be used together with a filename."
+                                          : "Either --size N or one filename must be specified.");
+    } else if (!driver || !driver->measure) {
+        tool_fail(tool,
+                  driver ? "Block driver '%s' does not support size measurement"
+                         : "Unknown file format '%s'",
+                  command->target);
+    } else if (!tool_check_options(driver, command->options, &error)) {
+        tool_error(tool, error);
+    } else {
+        return true;
+    }
+    return false;
+}
+
 static int measure_run(Tool *tool, int argc, char **argv)
 {
     g_autoptr(GHashTable) options = options_new();
     MeasureCommand command = { .options = options, .target = "raw" };
-    const BlockDriver *driver;
     BlockChild *child = NULL;
     char **operands;
     unsigned count;
@@ -540,17 +575,11 @@ static int measure_run(Tool *tool, int argc, char **argv)
                     &status)) {
         return status;
     }
-    if (count > 1 || command.has_size == (count == 1)) {
-        return tool_fail(tool, command.has_size
-                                   ? "--size N cannot be used together with a filename."
-                                   : "Either --size N or one filename must be specified.");
+    if (command.help) {
+        return print_options(command.target, false);
     }
-    driver = block_driver_find(command.target);
-    if (!driver || !driver->measure) {
-        return tool_fail(tool,
-                         driver ? "Block driver '%s' does not support size measurement"
-                                : "Unknown file format '%s'",
-                         command.target);
+    if (!measure_check(tool, &command, count)) {
+        return 1;
     }
     if (count) {
         child = tool_open(tool, operands[0], &command.image);

@@ -92,23 +92,14 @@ static void print_snapshots(GPtrArray *list)
     }
 }
 
+/* "min-mem-alignment": 1 as "min mem alignment: 1". */
 static void print_limits(BlockNode *node, int indent)
 {
-    BlockNodeInfo info = { 0 };
+    json_t *limits = node_limits_to_json(node);
 
-    if (node->driver->info && node->driver->info(node, &info) != 0) {
-        info.cluster_size = 0;
-    }
     printf("%*sBlock limits:\n", indent * 4, "");
-    if (info.cluster_size) {
-        printf("%*s    write zeroes alignment: %" G_GUINT64_FORMAT "\n", indent * 4, "",
-               info.cluster_size);
-    }
-    printf("%*s    request alignment: %u\n", indent * 4, "", node->request_alignment);
-    if (info.cluster_size) {
-        printf("%*s    discard alignment: %" G_GUINT64_FORMAT "\n", indent * 4, "",
-               info.cluster_size);
-    }
+    print_object(limits, indent + 1);
+    json_decref(limits);
 }
 
 static void print_child(BlockNode *node, const char *path, bool limits)
@@ -203,6 +194,22 @@ static const ToolOption info_options[] = {
     { 0 },
 };
 
+/* To an image's object and to those of its children, in the order of node_info_to_json. */
+static void add_limits(json_t *object, BlockNode *node)
+{
+    const json_t *children = json_object_get(object, "children");
+    size_t at = 0;
+
+    json_object_set_new(object, "limits", node_limits_to_json(node));
+    for (GList *link = node->children.head; link; link = link->next) {
+        BlockChild *child = link->data;
+
+        if (!(child->role & BLOCK_ROLE_COW)) {
+            add_limits(json_object_get(json_array_get(children, at++), "info"), child->node);
+        }
+    }
+}
+
 /*
  * One image after the other, down the chain; nothing is printed unless all can be opened. list: their
  * JSON. shown: the open images.
@@ -225,7 +232,12 @@ static int info_images(Tool *tool, const InfoCommand *command, const char *first
             return 1;
         }
         if (command->json) {
-            json_array_append_new(list, node_info_to_json(child->node, true));
+            json_t *object = node_info_to_json(child->node, true);
+
+            if (command->limits) {
+                add_limits(object, child->node);
+            }
+            json_array_append_new(list, object);
         }
         g_ptr_array_add(shown, child);
         g_free(name);
@@ -280,7 +292,8 @@ typedef struct {
     char *filename;
 } MapEntry;
 
-static void print_map_entry(const MapEntry *entry, bool json, bool *first)
+/* The human table has places in files only; false: these bytes have none that could be copied. */
+static bool print_map_entry(const MapEntry *entry, bool json, bool *first)
 {
     if (json) {
         printf("%s{ \"start\": %" G_GUINT64_FORMAT ", \"length\": %" G_GUINT64_FORMAT
@@ -293,17 +306,21 @@ static void print_map_entry(const MapEntry *entry, bool json, bool *first)
         }
         printf("}");
         *first = false;
-        return;
+        return true;
     }
     if (*first) {
         printf("%-16s%-16s%-16s%s\n", "Offset", "Length", "Mapped to", "File");
         *first = false;
     }
-    if (entry->data && !entry->zero && entry->has_offset) {
+    if (entry->data && !entry->has_offset) {
+        return false;
+    }
+    if (entry->data && !entry->zero) {
         printf("%#-16" G_GINT64_MODIFIER "x%#-16" G_GINT64_MODIFIER "x%#-16" G_GINT64_MODIFIER
                "x%s\n",
                entry->start, entry->length, entry->offset, entry->filename);
     }
+    return true;
 }
 
 static bool map_entries_join(const MapEntry *a, const MapEntry *b)
@@ -350,7 +367,7 @@ static int map_image(Tool *tool, BlockNode *node, uint64_t start, uint64_t lengt
 {
     uint64_t size = node_size(node), end;
     MapEntry current = { 0 };
-    bool first = true, has_current = false;
+    bool first = true, has_current = false, good = true;
 
     end = length > size - MIN(start, size) ? size : start + length;
     for (uint64_t offset = start; offset < end;) {
@@ -367,15 +384,19 @@ static int map_image(Tool *tool, BlockNode *node, uint64_t start, uint64_t lengt
             continue;
         }
         if (has_current) {
-            print_map_entry(&current, json, &first);
+            good = good && print_map_entry(&current, json, &first);
             g_free(current.filename);
         }
         current = next;
         has_current = true;
     }
     if (has_current) {
-        print_map_entry(&current, json, &first);
+        good = good && print_map_entry(&current, json, &first);
         g_free(current.filename);
+    }
+    if (!good) {
+        return tool_fail(tool, "File contains external, encrypted or compressed clusters: "
+                               "--output=json shows them");
     }
     if (json) {
         printf("%s]\n", first ? "[" : "");

@@ -153,6 +153,7 @@ bool tool_parse(Tool *tool, const ToolCommand *command, const ToolOption *table,
         }
     }
     g_string_free(letters, TRUE);
+    tool->progress &= !tool->quiet;
     argv[0] = (char *)command->name;
     *operands = argv + optind;
     *count = (unsigned)(argc - optind);

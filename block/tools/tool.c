@@ -129,6 +129,14 @@ char *tool_human_size(uint64_t size)
     return g_strdup_printf("%0.3g %s", value, suffixes[i]);
 }
 
+bool tool_wants_help(const char *text)
+{
+    g_auto(GStrv) options = g_strsplit(text, ",", -1);
+
+    return g_strv_contains((const char *const *)options, "help") ||
+           g_strv_contains((const char *const *)options, "?");
+}
+
 bool tool_parse_options(Tool *tool, const char *text, GHashTable *options)
 {
     GError *error = NULL;

@@ -63,6 +63,8 @@ void tool_show_progress(Tool *tool, double fraction);
 void tool_end_progress(Tool *tool);
 /* "10 MiB" as the tools of this kind print sizes. The caller frees. */
 char *tool_human_size(uint64_t size);
+/* Whether one of -o's options is "help" or "?". */
+bool tool_wants_help(const char *text);
 /* -o a=b,c=d into options. */
 bool tool_parse_options(Tool *tool, const char *text, GHashTable *options);
 /* What `COMMAND --help` prints. */

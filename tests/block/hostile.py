@@ -122,7 +122,8 @@ def chains(img, io, folder):
     """Backing files that bite their own tail, alone and in a ring."""
     first, second = os.path.join(folder, 'first'), os.path.join(folder, 'second')
     for path, backing in (first, first), (first, second), (second, first):
-        run(img, 'create', '-q', '-u', '-f', 'qcow2', '-b', backing, '-F', 'qcow2', path, '1M')
+        run(img, 'create', '-q', '-f', 'qcow2', path, '1M')
+        run(img, 'rebase', '-u', '-b', backing, '-F', 'qcow2', path)
         if path == backing:
             expect(run(io, '-c', 'read 0 512', path, status=1), 'cycle', 'own backing file')
     expect(run(io, '-c', 'read 0 512', first, status=1), 'cycle', 'ring of backing files')

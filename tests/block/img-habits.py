@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""What scripts rely on in kaso-img: refusals that keep data, exit codes, fields of JSON, odd names."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+IMG, IO = map(os.path.abspath, sys.argv[1:3])
+MIB = 1 << 20
+
+
+def run(*command, status=0):
+    result = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, timeout=60)
+    text = (result.stdout + result.stderr).decode(errors="surrogateescape")
+    assert result.returncode == status, (command, result.returncode, text)
+    return text
+
+
+def io(image, *commands, options=()):
+    return run(IO, *options, *[a for c in commands for a in ("-c", c)], image)
+
+
+def create(*arguments, status=0):
+    return run(IMG, "create", "-q", "-f", "qcow2", *arguments, status=status)
+
+
+def info(image):
+    return json.loads(run(IMG, "info", "--output=json", image))
+
+
+def creation():
+    create("a", "1M")
+    io("a", "write -P 3 0 64k")
+    os.link("a", "hard")
+    for name in ("a", "./a", "hard"):
+        assert "same filename" in create("-b", "a", "-F", "qcow2", name, status=1)
+        assert "same filename" in create("-u", "-b", "a", "-F", "qcow2", name, status=1)
+    assert "image itself" in create("-o", "data_file=a", "hard", "1M", status=1)
+    io("a", "read -P 3 0 64k")
+    assert "-u" in create("-b", "none", "-F", "raw", "n", "1M", status=1)
+    assert "only once" in create("-o", "size=2M", "n", "1M", status=1)
+    assert "between 0 and" in create("n", "8E", status=1)
+    assert "Formatting" not in run(IMG, "create", "-f", "qcow2", "x:y", "1M", status=1)
+    assert not os.path.exists("n")
+    create("-u", "-b", "none", "-F", "raw", "n", "1M")
+    assert info("n")["backing-filename"] == "none"
+
+
+def data_files():
+    run(IMG, "create", "-q", "d", "1M")
+    raw = ("-f", "raw")
+    io("d", "write -P 5 0 1M", options=raw)
+    create("-o", "data_file=d,data_file_raw=on,keep_data_file=on", "k", "1M")
+    io("k", "read -P 5 0 1M", "write -P 6 64k 64k")
+    io("d", "read -P 5 0 64k", "read -P 6 64k 64k", options=raw)
+    assert "No errors" in run(IMG, "check", "k")
+    for options in ("data_file=d", "data_file=e,data_file_raw=on",
+                    "data_file=d,preallocation=full"):
+        create("-o", options + ",keep_data_file=on", "k2", "1M", status=1)
+    io("d", "read -P 5 0 64k", options=raw)
+    opened = run(IMG, "info", "--image-opts",
+                 "driver=qcow2,file.filename=k,data-file.driver=file,data-file.filename=d")
+    assert "data file: d" in opened
+    create("-o", "data_file=d,preallocation=metadata", "k3", "1M")  # the old content goes
+    io("k3", "read -P 0 0 1M")
+
+
+def sizes():
+    create("r", "10M")
+    for size in ("0", "-10M", "-11M"):
+        assert "must be positive" in run(IMG, "resize", "--shrink", "r", size, status=1)
+    assert info("r")["virtual-size"] == 10 * MIB
+    assert "bogus" in run(IMG, "measure", "-O", "qcow2", "-o", "bogus=1", "--size", "1G", status=1)
+    run(IMG, "measure", "--size", "1G", "-l", "s", status=1)
+    for name in ("b", "bc"):
+        run(IMG, "bitmap", "--add", "r", name)
+    measured = json.loads(run(IMG, "measure", "-O", "qcow2", "--output=json", "r"))
+    assert measured["bitmaps"] == 5 * 65536, measured
+    with open("odd", "wb") as file:
+        file.write(b"x" * 1000)
+    run(IMG, "convert", "-f", "raw", "-O", "qcow2", "odd", "even")
+    assert "Warning" not in run(IMG, "compare", "-s", "-f", "raw", "odd", "even")
+    assert "Warning" not in run(IMG, "compare", "-f", "raw", "odd", "even")
+    for arguments in (("-o", "10M"), ("-o", "10238k", "-S", "1k")):
+        run(IMG, "bench", "-c", "8", *arguments, "r", status=1)
+
+
+def tables():
+    create("m", "1M")
+    io("m", "write -c 64k 64k")
+    assert "compressed" in run(IMG, "map", "m", status=1)
+    run(IMG, "map", "--output=json", "m")
+    run(IMG, "snapshot", "-c", b"\xff\xfe".decode(errors="surrogateescape"), "m")
+    assert info("m")["snapshots"][0]["name"] == "\ufffd\ufffd"
+    limits = json.loads(run(IMG, "info", "--limits", "--output=json", "m"))
+    assert limits["limits"]["discard-alignment"] == 65536
+    assert limits["children"][0]["info"]["limits"]["request-alignment"] == 1
+    name = "n, : =%20 ü"
+    create("./" + name, "1M")
+    assert info("./" + name)["filename"] == "./" + name
+    assert info("json:" + json.dumps({"driver": "qcow2", "file": {"filename": name}}))
+
+
+def chains():
+    os.mkdir("sub")
+    create("sub/a", "1M")
+    create("-b", "a", "-F", "qcow2", "sub/b")
+    create("-b", "b", "-F", "qcow2", "sub/c")
+    assert "rate" in run(IMG, "commit", "-r", "foo", "sub/b", status=1)
+    assert run(IMG, "commit", "-p", "-q", "-r", "1G", "sub/b") == ""
+    io("sub/c", "write -P 7 0 64k")
+    run(IMG, "commit", "-b", os.path.abspath("sub/a"), "sub/c")
+    io("sub/a", "read -P 7 0 64k", "write -P 8 64k 100k")
+    run(IMG, "rebase", "-c", "-b", "", "sub/b")
+    pieces = json.loads(run(IMG, "map", "--output=json", "sub/b"))
+    assert any(p["compressed"] for p in pieces)
+    io("sub/b", "read -P 7 0 64k", "read -P 8 64k 100k", "read -P 0 164k 100k")
+    assert "No errors" in run(IMG, "check", "sub/b")
+
+
+with tempfile.TemporaryDirectory() as folder:
+    os.chdir(folder)
+    for test in (creation, data_files, sizes, tables, chains):
+        test()
+    os.chdir("/")
