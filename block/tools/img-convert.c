@@ -16,6 +16,7 @@
 #include <string.h>
 
 enum { BUFFER_SIZE = 1024 * 1024, COMPRESSED_CHUNK = 512 * 1024 };
+enum { MEMORY_BYTES_PER_US = 1000 }; /* slower transfers have waited for more than a processor */
 enum { PARALLEL_MAX = 16, SPARSE_DEFAULT = 4096, SPARSE_MAX = 16 * 1024 * 1024 };
 
 typedef enum { PIECE_DATA, PIECE_ZERO, PIECE_BACKING } PieceKind;
@@ -25,7 +26,6 @@ typedef struct {
     PieceKind kind;
     bool waiting, passed; /* for its turn to write; it has let the next one begin */
     CoroutineQueue turn;
-    uint8_t *buffer;
 } Piece;
 
 typedef struct {
@@ -41,13 +41,17 @@ typedef struct {
     uint64_t chunk, sparse, cluster_size;
     bool compressed, target_zero, has_backing, in_order, salvage;
     unsigned parallel, started, ended; /* coroutines */
+    unsigned processors, in_flight;    /* in_flight: pieces */
+    bool read_fast, write_fast;        /* the last piece, at the speed of memory */
     Piece pieces[PARALLEL_MAX];        /* the first `parallel` of them */
+    uint8_t *buffers[PARALLEL_MAX];    /* free ones; the last was used last and is in a cache */
+    unsigned free_buffers;
     uint64_t next_ticket, write_ticket;
     uint64_t rate; /* bytes per second, 0: unlimited */
     int64_t start_us;
     int result;
     CoroutineMutex lock;
-    CoroutineQueue finished;
+    CoroutineQueue room, finished;
 } Convert;
 
 static BlockNode *source_at(Convert *c, uint64_t offset, uint64_t *start, uint64_t *room)
@@ -217,19 +221,19 @@ static int write_run(Convert *c, uint64_t offset, uint8_t *buffer, uint64_t byte
                          : node_write(c->target, offset, bytes, io_vector_of(&iov), 0);
 }
 
-static int write_data_piece(Convert *c, Piece *piece)
+static int write_data_piece(Convert *c, Piece *piece, uint8_t *buffer)
 {
     int result = 0;
 
     for (uint64_t at = 0; at < piece->bytes && result == 0;) {
         bool zero;
-        uint64_t run = find_run(c, piece, piece->buffer, at, &zero);
+        uint64_t run = find_run(c, piece, buffer, at, &zero);
 
         if (at + run == piece->bytes) {
             pass_turn(c, piece); /* the next one runs when this write leaves the lock or waits */
         }
         result = zero ? write_zero_piece(c, piece->offset + at, run)
-                      : write_run(c, piece->offset + at, piece->buffer + at, run);
+                      : write_run(c, piece->offset + at, buffer + at, run);
         at += run;
     }
     return result;
@@ -248,13 +252,13 @@ static void wait_rate(Convert *c)
     }
 }
 
-static int write_piece(Convert *c, Piece *piece)
+static int write_piece(Convert *c, Piece *piece, uint8_t *buffer)
 {
     int result = 0;
 
     wait_rate(c);
     if (piece->kind == PIECE_DATA) {
-        result = write_data_piece(c, piece);
+        result = write_data_piece(c, piece, buffer);
     } else if (piece->kind == PIECE_ZERO) {
         result = write_zero_piece(c, piece->offset, piece->bytes);
     }
@@ -265,12 +269,22 @@ static int write_piece(Convert *c, Piece *piece)
     return result;
 }
 
+static bool is_fast(const Piece *piece, int64_t start_us)
+{
+    int64_t us = g_get_monotonic_time() - start_us;
+
+    return (int64_t)piece->bytes > us * MEMORY_BYTES_PER_US;
+}
+
 static int convert_piece(Convert *c, Piece *piece)
 {
+    uint8_t *buffer = c->buffers[--c->free_buffers];
+    int64_t start_us = g_get_monotonic_time();
     int result = 0;
 
     if (piece->kind == PIECE_DATA) {
-        result = read_piece(c, piece, piece->buffer);
+        result = read_piece(c, piece, buffer);
+        c->read_fast = is_fast(piece, start_us);
         if (result < 0) {
             tool_fail(c->tool, "error while reading at byte %" G_GUINT64_FORMAT ": %s",
                       piece->offset, g_strerror(-result));
@@ -278,42 +292,69 @@ static int convert_piece(Convert *c, Piece *piece)
     }
     wait_turn(c, piece);
     if (result == 0 && c->result == 0) {
-        result = write_piece(c, piece);
+        start_us = g_get_monotonic_time();
+        result = write_piece(c, piece, buffer);
+        c->write_fast = is_fast(piece, start_us);
     }
     pass_turn(c, piece);
+    c->buffers[c->free_buffers++] = buffer;
     c->done_bytes += piece->bytes;
     tool_show_progress(c->tool, (double)c->done_bytes / (double)MAX(c->size, 1));
     return result;
+}
+
+/*
+ * Where nothing but memory is copied, more pieces than processors would push each other out of the
+ * caches; else all coroutines keep the disks, or the network, busy.
+ */
+static bool has_room(const Convert *c)
+{
+    return c->in_flight < (c->read_fast && c->write_fast ? c->processors : c->parallel);
+}
+
+/* True with a piece; false at the end and after a failure. */
+static bool take_piece(Convert *c, Piece *piece)
+{
+    int result;
+
+    while (!has_room(c)) {
+        coroutine_queue_wait(&c->room);
+    }
+    coroutine_mutex_lock(&c->lock);
+    if (tool_interrupted(c->tool) && c->result == 0) {
+        c->result = -EINTR;
+    }
+    if (c->offset >= c->size || c->result < 0) {
+        coroutine_mutex_unlock(&c->lock);
+        return false;
+    }
+    result = next_piece(c, piece);
+    coroutine_mutex_unlock(&c->lock);
+    if (result == 0) {
+        c->in_flight++;
+    } else {
+        tool_fail(c->tool, "error while reading block status at offset %" G_GUINT64_FORMAT ": %s",
+                  c->offset, g_strerror(-result));
+        c->result = result;
+    }
+    return result == 0;
 }
 
 static void convert_worker(void *opaque)
 {
     Convert *c = opaque;
     Piece *piece = &c->pieces[c->started++];
-    int result = 0;
 
-    while (result == 0) {
-        coroutine_mutex_lock(&c->lock);
-        if (tool_interrupted(c->tool) && c->result == 0) {
-            c->result = -EINTR;
+    while (take_piece(c, piece)) {
+        int result = convert_piece(c, piece);
+
+        if (result < 0 && c->result == 0) {
+            c->result = result;
         }
-        if (c->offset >= c->size || c->result < 0) {
-            coroutine_mutex_unlock(&c->lock);
-            break;
-        }
-        result = next_piece(c, piece);
-        coroutine_mutex_unlock(&c->lock);
-        if (result < 0) {
-            tool_fail(c->tool,
-                      "error while reading block status at offset %" G_GUINT64_FORMAT ": %s",
-                      c->offset, g_strerror(-result));
-        } else {
-            result = convert_piece(c, piece);
-        }
+        c->in_flight--;
+        coroutine_queue_wake_one(&c->room);
     }
-    if (result < 0 && c->result == 0) {
-        c->result = result;
-    }
+    coroutine_queue_wake_all(&c->room);
     if (++c->ended == c->parallel) {
         coroutine_queue_wake_all(&c->finished);
     }
@@ -331,7 +372,7 @@ static bool allocate_buffers(Convert *c)
                       c->parallel, MAX(c->chunk, BUFFER_SIZE));
             return false;
         }
-        c->pieces[i].buffer = buffer;
+        c->buffers[c->free_buffers++] = buffer;
         coroutine_queue_init(&c->pieces[i].turn);
     }
     return true;
@@ -342,6 +383,8 @@ static int convert_all(Convert *c)
     AsyncContext *context = coroutine_context();
 
     coroutine_mutex_init(&c->lock);
+    c->processors = MAX(g_get_num_processors(), 2);
+    coroutine_queue_init(&c->room);
     coroutine_queue_init(&c->finished);
     c->start_us = g_get_monotonic_time();
     if (!allocate_buffers(c)) {
@@ -649,8 +692,8 @@ static int convert_run(Tool *tool, int argc, char **argv)
     for (unsigned i = 0; i < command.convert.source_count; i++) {
         child_detach(command.convert.sources[i]);
     }
-    for (unsigned i = 0; i < command.convert.parallel; i++) {
-        free(command.convert.pieces[i].buffer);
+    for (unsigned i = 0; i < command.convert.free_buffers; i++) {
+        free(command.convert.buffers[i]);
     }
     g_free(command.convert.sources);
     g_free(command.convert.starts);
