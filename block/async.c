@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { POOL_MAX = 128 };
+enum { POOL_MAX = 128, SUBMIT_TURNS = 16 };
 
 typedef struct {
     int64_t deadline_us;
@@ -212,6 +212,8 @@ static void async_run_ready(AsyncContext *context)
 
 void async_run(AsyncContext *context)
 {
+    unsigned turns = 0;
+
     do {
         if (context->ring) {
             io_ring_reap(context->ring);
@@ -221,7 +223,9 @@ void async_run(AsyncContext *context)
         }
         async_run_timers(context);
         async_run_ready(context);
-        if (!context->ready_head && context->ring && !context->plugs) {
+        /* Together, but not only when all is quiet: who waits for a request may do so by pausing. */
+        if ((!context->ready_head || ++turns % SUBMIT_TURNS == 0) && context->ring &&
+            !context->plugs) {
             io_ring_submit(context->ring);
         }
     } while (context->ready_head);

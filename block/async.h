@@ -105,7 +105,10 @@ int worker_call(WorkerFunction *function, void *opaque);
  */
 int worker_compute(WorkerFunction *function, void *opaque);
 
-/* io_uring: result of the operation, or -ENOSYS when the kernel does not offer it. [coroutine] */
+/*
+ * io_uring: result of the operation, or -ENOSYS when the kernel does not offer it. -EAGAIN and -EINTR: it
+ * has not been done, and a worker should do it. [coroutine]
+ */
 int io_ring_readv(int fd, const struct iovec *iov, unsigned count, uint64_t offset);
 int io_ring_writev(int fd, const struct iovec *iov, unsigned count, uint64_t offset, int rwf_flags);
 int io_ring_fdatasync(int fd);

@@ -9,7 +9,8 @@ enum { RING_ENTRIES = 256 };
 
 struct IoRing {
     struct io_uring uring;
-    unsigned unsubmitted;
+    unsigned unsubmitted, in_flight;
+    CoroutineQueue room; /* waits for free entries */
 };
 
 typedef struct {
@@ -21,6 +22,7 @@ IoRing *io_ring_new(AsyncContext *context)
 {
     IoRing *ring = g_new0(IoRing, 1);
 
+    coroutine_queue_init(&ring->room);
     if (io_uring_queue_init(RING_ENTRIES, &ring->uring, 0) < 0) {
         g_free(ring);
         return NULL;
@@ -39,21 +41,43 @@ void io_ring_free(IoRing *ring)
     g_free(ring);
 }
 
+/*
+ * The kernel takes nothing, and no completion will come after which it could be asked again: whoever
+ * waits does without the ring.
+ */
+static void io_ring_give_back(IoRing *ring)
+{
+    struct io_uring_sq *sq = &ring->uring.sq;
+    unsigned head = io_uring_smp_load_acquire(sq->khead);
+
+    for (unsigned i = head; i != sq->sqe_tail; i++) {
+        RingOperation *operation = (void *)(uintptr_t)sq->sqes[i & sq->ring_mask].user_data;
+
+        operation->result = -EAGAIN;
+        coroutine_wake(operation->coroutine);
+    }
+    sq->sqe_head = sq->sqe_tail = head;
+    io_uring_smp_store_release(sq->ktail, head);
+    ring->unsubmitted = 0;
+    coroutine_queue_wake_all(&ring->room);
+}
+
 void io_ring_submit(IoRing *ring)
 {
     while (ring->unsubmitted) {
         int submitted = io_uring_submit(&ring->uring);
 
-        if (submitted < 0) {
-            if (submitted == -EINTR) {
-                continue;
+        if (submitted == -EINTR) {
+            continue;
+        }
+        if (submitted <= 0) {
+            if (!ring->in_flight) {
+                io_ring_give_back(ring);
             }
             break; /* EAGAIN, EBUSY: again after the next completion */
         }
-        ring->unsubmitted -= MIN((unsigned)submitted, ring->unsubmitted);
-        if (!submitted) {
-            break;
-        }
+        ring->unsubmitted -= (unsigned)submitted;
+        ring->in_flight += (unsigned)submitted;
     }
 }
 
@@ -66,7 +90,9 @@ void io_ring_reap(IoRing *ring)
 
         operation->result = cqe->res;
         io_uring_cqe_seen(&ring->uring, cqe);
+        ring->in_flight--;
         coroutine_wake(operation->coroutine);
+        coroutine_queue_wake_one(&ring->room);
     }
 }
 
@@ -89,7 +115,7 @@ static struct io_uring_sqe *io_ring_get_sqe(AsyncContext *context)
     while (!(sqe = io_uring_get_sqe(&context->ring->uring))) {
         io_ring_submit(context->ring);
         if (context->ring->unsubmitted) {
-            coroutine_pause();
+            coroutine_queue_wait(&context->ring->room);
         }
     }
     return sqe;

@@ -203,5 +203,5 @@ int coroutine_poll_fd(int fd, short events)
         return call.poll_fd.revents;
     }
     result = io_ring_poll(fd, events);
-    return result == -ENOSYS ? worker_call(poll_worker, &call) : result;
+    return result < 0 ? worker_call(poll_worker, &call) : result;
 }

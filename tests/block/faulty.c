@@ -255,6 +255,9 @@ BlockNode *image_open(const Kind *kind, bool writable, bool check, GError **erro
     if (lab->file) {
         options_set(options, "file.driver", "file");
         options_set(options, "file.filename", lab->file);
+        if (lab->aio) {
+            options_set(options, "file.aio", lab->aio);
+        }
     } else {
         options_set(options, "file.driver", "test-disk");
         options_set(options, "file.index", "0");

@@ -72,6 +72,7 @@ typedef struct {
     GRand *pauses;    /* requests of the disks take a while, and overtake each other */
     uint32_t flushes; /* of the guest, so far */
     const char *file; /* the image is this file instead */
+    const char *aio;  /* of that file; NULL: as it comes */
 } Lab;
 
 /* What the image is, and which operations it knows. */
