@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* kaso-io: reads, writes and inspects an image by commands, for tests and scripts. */
-#include "block/tools/tool.h"
+#include "block/tools/io.h"
 
 #include "base/bits.h"
 #include "base/error.h"
@@ -13,24 +13,7 @@
 enum { OPTION_OBJECT = 256, OPTION_IMAGE_OPTS, OPTION_CACHE };
 enum { DUMP_WIDTH = 16, LENGTH_MAX = 1 << 30 };
 
-typedef struct {
-    Tool *tool;
-    BlockChild *child;
-    ImageArguments arguments;
-    unsigned aio_running;
-    CoroutineQueue aio_done;
-    bool quit, failed;
-} Session;
-
-typedef struct {
-    const char *name, *alias, *arguments, *summary;
-    bool needs_image;
-    int (*run)(Session *session, int argc, char **argv);
-} IoCommand;
-
-static int complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static int complain(const char *format, ...)
+int io_complain(const char *format, ...)
 {
     va_list args;
 
@@ -204,7 +187,7 @@ static bool take_flag(Transfer *t, int c, uint64_t *value)
         t->has_pattern = number(optarg, value) && *value <= UINT8_MAX;
         t->pattern = (uint8_t)*value;
         if (!t->has_pattern) {
-            complain("%s is not a valid pattern byte\n", optarg);
+            io_complain("%s is not a valid pattern byte\n", optarg);
         }
         return t->has_pattern;
     case 's':
@@ -256,7 +239,7 @@ static bool take_range(Transfer *t, int argc, char **argv, bool many)
     uint64_t value;
 
     if (argc - optind < 2 || (!many && argc - optind != 2) || !number(argv[optind++], &t->offset)) {
-        complain("expected an offset and a length\n");
+        io_complain("expected an offset and a length\n");
         return false;
     }
     t->segments = (unsigned)(argc - optind);
@@ -269,7 +252,7 @@ static bool take_range(Transfer *t, int argc, char **argv, bool many)
         t->bytes += value;
     }
     if (t->bytes > LENGTH_MAX && !t->zeroes && !t->discard) {
-        complain("length cannot exceed %d, given %" G_GUINT64_FORMAT "\n", LENGTH_MAX, t->bytes);
+        io_complain("length cannot exceed %d, given %" G_GUINT64_FORMAT "\n", LENGTH_MAX, t->bytes);
         return false;
     }
     return true;
@@ -283,12 +266,13 @@ static bool take_source(Transfer *t)
     gsize size;
 
     if (!g_file_get_contents(t->source, &content, &size, &error)) {
-        complain("%s\n", error->message);
+        io_complain("%s\n", error->message);
         g_error_free(error);
         return false;
     }
     if (!size || t->has_pattern) {
-        complain(size ? "-P and -s cannot be used together\n" : "%s: file is empty\n", t->source);
+        io_complain(size ? "-P and -s cannot be used together\n" : "%s: file is empty\n",
+                    t->source);
         return false;
     }
     for (uint64_t at = 0; at < t->bytes; at += size) {
@@ -412,7 +396,7 @@ static int aio_write_run(Session *session, int argc, char **argv)
     return aio_start(session, argc, argv, true);
 }
 
-static int aio_flush_run(Session *session, int argc, char **argv)
+int io_aio_flush(Session *session, int argc, char **argv)
 {
     while (session->aio_running) {
         coroutine_queue_wait(&session->aio_done);
@@ -438,7 +422,7 @@ static int truncate_run(Session *session, int argc, char **argv)
     uint64_t size;
 
     if (argc < 2 || !number(argv[argc - 1], &size)) {
-        return complain("expected a size\n");
+        return io_complain("expected a size\n");
     }
     if (!node_truncate(session->child->node, size, PREALLOC_OFF, &error)) {
         printf("kaso-io: %s\n", error->message);
@@ -507,7 +491,7 @@ static int alloc_run(Session *session, int argc, char **argv)
     uint64_t offset, bytes = 512, allocated = 0, done = 0;
 
     if (argc < 2 || !number(argv[1], &offset) || (argc > 2 && !number(argv[2], &bytes))) {
-        return complain("expected an offset and a length\n");
+        return io_complain("expected an offset and a length\n");
     }
     while (done < bytes) {
         uint64_t count;
@@ -532,55 +516,10 @@ static int sleep_run(Session *session, int argc, char **argv)
     uint64_t ms;
 
     if (argc != 2 || !number(argv[1], &ms)) {
-        return complain("expected milliseconds\n");
+        return io_complain("expected milliseconds\n");
     }
     coroutine_sleep_ns(ms * 1000000);
     return 0;
-}
-
-static int close_run(Session *session, int argc, char **argv)
-{
-    aio_flush_run(session, 0, NULL);
-    child_detach(session->child);
-    session->child = NULL;
-    return 0;
-}
-
-static int open_run(Session *session, int argc, char **argv)
-{
-    ImageArguments arguments = session->arguments;
-    GString *text;
-    int c;
-
-    if (session->child) {
-        return complain("file open already, try 'help close'\n");
-    }
-    optind = 0;
-    text = g_string_new(NULL);
-    while ((c = getopt(argc, argv, "snkrdUo:")) != -1) {
-        if (c == 'o') {
-            g_string_append_printf(text, "%s%s", text->len ? "," : "", optarg);
-            arguments.image_opts = true;
-        } else if (c == 'r') {
-            arguments.writable = false;
-        } else if (c == 'n') {
-            arguments.cache = "none";
-        } else if (c == 'U') {
-            arguments.force_share = true;
-        } else if (c == 'd') {
-            arguments.unmap = true;
-        } else {
-            g_string_free(text, TRUE);
-            return -EINVAL;
-        }
-    }
-    if (optind < argc && arguments.image_opts) {
-        g_string_append_printf(text, "%sfile.filename=%s", text->len ? "," : "", argv[optind]);
-    }
-    session->child =
-        tool_open(session->tool, arguments.image_opts ? text->str : argv[argc - 1], &arguments);
-    g_string_free(text, TRUE);
-    return session->child ? 0 : -EIO;
 }
 
 static int quit_run(Session *session, int argc, char **argv)
@@ -592,24 +531,26 @@ static int quit_run(Session *session, int argc, char **argv)
 static int help_run(Session *session, int argc, char **argv);
 
 static const IoCommand commands[] = {
-    { "aio_flush", NULL, "", "waits for all outstanding requests", false, aio_flush_run },
+    { "aio_flush", NULL, "", "waits for all outstanding requests", false, io_aio_flush },
     { "aio_read", NULL, "[-qv] [-P pattern] off len [len..]", "reads asynchronously", true,
       aio_read_run },
     { "aio_write", NULL, "[-fquz] [-P pattern] off len [len..]", "writes asynchronously", true,
       aio_write_run },
     { "alloc", NULL, "offset [count]", "checks if a range is allocated", true, alloc_run },
-    { "close", "c", "", "closes the image", true, close_run },
+    { "close", "c", "", "closes the image", true, io_close },
     { "discard", "d", "[-q] off len", "discards a range", true, discard_run },
     { "flush", "f", "", "makes all writes durable", true, flush_run },
     { "help", "?", "[command]", "help for one or all commands", false, help_run },
     { "info", "i", "", "prints information about the format", true, info_run },
     { "length", "l", "", "prints the size of the disk", true, length_run },
     { "map", NULL, "", "prints the allocated areas", true, map_run },
-    { "open", "o", "[-rnUd] [-o options] file", "opens an image", false, open_run },
+    { "open", "o", "[-rnUd] [-o options] file", "opens an image", false, io_open },
     { "quit", "q", "", "ends the program", false, quit_run },
     { "read", "r", "[-bqv] [-P pattern [-s off] [-l len]] off len", "reads", true, read_run },
     { "readv", NULL, "[-qv] [-P pattern] off len [len..]", "reads into several buffers", true,
       read_run },
+    { "reopen", NULL, "[(-r|-w)] [-c cache] [-o options]",
+      "opens the image again with other options", true, io_reopen },
     { "sleep", NULL, "ms", "waits", false, sleep_run },
     { "truncate", "t", "off", "changes the size of the disk", true, truncate_run },
     { "write", "w", "[-bcfnquz] [-P pattern | -s file] off len", "writes", true, write_run },
@@ -673,6 +614,7 @@ static const struct option longs[] = {
     { "cmd", required_argument, NULL, 'c' },
     { "format", required_argument, NULL, 'f' },
     { "read-only", no_argument, NULL, 'r' },
+    { "snapshot", no_argument, NULL, 's' },
     { "nocache", no_argument, NULL, 'n' },
     { "cache", required_argument, NULL, 't' },
     { "discard", required_argument, NULL, 'd' },
@@ -690,8 +632,9 @@ static int io_run(Tool *tool, int argc, char **argv);
 
 static const ToolCommand io_command = {
     .name = "",
-    .usage = "[-rnUkmV] [-f FMT] [-t CACHE] [-d DISCARD] [-i AIO] [--image-opts] [--object OBJDEF] "
-             "[-c COMMAND]... [FILE]",
+    .usage =
+        "[-rsnUkmV] [-f FMT] [-t CACHE] [-d DISCARD] [-i AIO] [--image-opts] [--object OBJDEF] "
+        "[-c COMMAND]... [FILE]",
     .run = io_run,
 };
 
@@ -722,6 +665,9 @@ static bool io_option(Tool *tool, int c, Session *session, GPtrArray *lines)
         return true;
     case 'r':
         arguments->writable = arguments->resizable = false;
+        return true;
+    case 's':
+        session->snapshot = true;
         return true;
     case 'n':
         arguments->cache = "none";
@@ -759,7 +705,7 @@ static int io_run(Tool *tool, int argc, char **argv)
     int c;
 
     coroutine_queue_init(&session.aio_done);
-    while ((c = getopt_long(argc, argv, "c:f:rnt:d:Ui:kmV", longs, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "c:f:rsnt:d:Ui:kmV", longs, NULL)) != -1) {
         if (c == 'V') {
             printf("kaso-io version 0.1.0\n");
             return 0;
@@ -769,8 +715,7 @@ static int io_run(Tool *tool, int argc, char **argv)
         }
     }
     if (optind < argc) {
-        session.child = tool_open(tool, argv[optind], &session.arguments);
-        if (!session.child) {
+        if (!io_session_open(&session, argv[optind], &session.arguments, session.snapshot)) {
             return 1;
         }
     }
@@ -780,9 +725,9 @@ static int io_run(Tool *tool, int argc, char **argv)
     if (!lines->len) {
         read_lines(&session);
     }
-    aio_flush_run(&session, 0, NULL);
+    io_aio_flush(&session, 0, NULL);
     if (session.child) {
-        child_detach(session.child);
+        io_close(&session, 0, NULL);
     }
     return session.failed;
 }

@@ -236,6 +236,12 @@ BlockChild *tool_open_error(Tool *tool, const char *name, const ImageArguments *
     if (arguments->format) {
         options_set(options, "driver", arguments->format);
     }
+    if (arguments->options) {
+        g_autoptr(GHashTable) given = options;
+
+        options = options_copy(arguments->options);
+        options_merge(options, given);
+    }
     if (arguments->image_opts && options_get(options, "file") &&
         !node_find(tool->graph, options_get(options, "file"))) {
         g_autofree char *file = options_take(options, "file");
@@ -248,7 +254,9 @@ BlockChild *tool_open_error(Tool *tool, const char *name, const ImageArguments *
         g_prefix_error(error, "Could not open '%s': ", name);
         return NULL;
     }
-    warn_probed(tool, node);
+    if (!arguments->options) {
+        warn_probed(tool, node);
+    }
     perm |= arguments->writable ? BLOCK_PERM_WRITE : 0;
     perm |= arguments->resizable ? BLOCK_PERM_RESIZE : 0;
     child = node_attach_user(node, tool->program, perm, BLOCK_PERM_ALL, error);

@@ -25,6 +25,7 @@ typedef struct {
     BlockAio aio;
     bool image_opts; /* the name is an option string */
     bool writable, resizable, force_share, no_backing, no_io, check, unmap;
+    GHashTable *options; /* more of them, or NULL */
 } ImageArguments;
 
 /* A command of kaso-img; runs in a coroutine. Returns the exit status. */

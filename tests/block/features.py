@@ -172,6 +172,38 @@ def messages():
         assert text in run(IMG, *command, status=status), command
 
 
+def reopening():
+    """kaso-io: a layer that vanishes, and the same image with other options."""
+    run(IMG, "create", "-q", "-f", "qcow2", "o.qcow2", "4M")
+    run(IO, "o.qcow2", "-c", "write -P 1 0 128k")
+    with open("o.qcow2", "rb") as file:
+        before = file.read()
+    run(IO, "-s", "o.qcow2", "-c", "write -P 2 64k 64k", "-c", "read -P 1 0 64k", "-c", "read -P 2 64k 64k",
+        "-c", "truncate 8M", "-c", "write -z 0 64k", "-c", "reopen -r", "-c", "reopen -w", "-c", "discard 1M 64k",
+        "-c", "read -P 2 64k 64k")
+    run(IO, "-c", "open -s o.qcow2", "-c", "write -P 2 0 4M", "-c", "close", "-c", "open -r o.qcow2",
+        "-c", "read -P 1 0 128k")
+    assert "-r and -w" in run(IO, "-s", "o.qcow2", "-c", "reopen -c none", status=1)
+    run(IO, "-s", "-r", "o.qcow2", "-c", "write 0 4k", status=1)
+    with open("o.qcow2", "rb") as file:
+        assert file.read() == before
+    write = ("-c", "write -P 3 0 64k")
+    run(IO, "-r", "o.qcow2", *write, status=1)
+    run(IO, "-r", "o.qcow2", "-c", "reopen", *write, status=1)
+    run(IO, "-r", "o.qcow2", "-c", "reopen -w", *write)
+    run(IO, "o.qcow2", "-c", "reopen -r", *write, status=1)
+    run(IO, "o.qcow2", "-c", "reopen -o read-only=on", *write, status=1)
+    run(IO, "o.qcow2", "-c", "aio_write -P 4 64k 64k", "-c", "reopen -c unsafe -o lazy-refcounts=on",
+        "-c", "read -P 4 64k 64k", "-c", "reopen -r", "-c", "reopen -c writeback -w", *write)
+    for text, command in (("'foo'", "-o foo=1"), ("cache option", "-c foo"), ("'driver'", "-o driver=raw"),
+                          ("'file.filename'", "-o file.filename=x"), ("Only one", "-r -w"),
+                          ("either -c", "-c none -o cache.direct=on"),
+                          ("either -r or -w", "-r -o read-only=on"), ("'bar'", "bar")):
+        out = run(IO, "o.qcow2", "-c", "reopen " + command, *write, status=1)
+        assert text in out and "wrote 65536" in out, (command, out)
+    assert "No errors" in run(IMG, "check", "o.qcow2")
+
+
 def signals():
     """SIGUSR1 asks for the progress."""
     run(IMG, "create", "-q", "-f", "raw", "big.raw", "8M")
@@ -192,6 +224,7 @@ def main():
         bitmaps()
         amend()
         messages()
+        reopening()
         signals()
         os.chdir("/")
 

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* kaso-io: the image that its commands work on. */
+#ifndef BLOCK_TOOLS_IO_H
+#define BLOCK_TOOLS_IO_H
+
+#include "block/tools/tool.h"
+
+typedef struct {
+    Tool *tool;
+    BlockChild *child;        /* NULL: no image is open */
+    ImageArguments arguments; /* of the command line; `open` begins with them */
+    bool snapshot;
+    unsigned aio_running;
+    CoroutineQueue aio_done;
+    bool quit, failed;
+
+    /* How the image was opened, for `reopen`. */
+    struct {
+        char *name, *cache;
+        ImageArguments arguments;
+        bool snapshot;
+        GHashTable *changes;
+    } opened;
+} Session;
+
+typedef struct {
+    const char *name, *alias, *arguments, *summary;
+    bool needs_image;
+    int (*run)(Session *session, int argc, char **argv);
+} IoCommand;
+
+/* Prints the message; returns -EINVAL. */
+int io_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int io_aio_flush(Session *session, int argc, char **argv);
+
+/* snapshot: writes go to a temporary layer that vanishes when the image is closed. */
+bool io_session_open(Session *session, const char *name, const ImageArguments *arguments,
+                     bool snapshot);
+int io_open(Session *session, int argc, char **argv);
+int io_reopen(Session *session, int argc, char **argv);
+int io_close(Session *session, int argc, char **argv);
+
+#endif
