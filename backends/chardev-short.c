@@ -4,40 +4,11 @@
 
 #include "backends/chardev-open.h"
 #include "base/error.h"
+#include "base/key-values.h"
 
 static void short_set(GHashTable *options, const char *name, char *value)
 {
     g_hash_table_replace(options, g_strdup(name), value);
-}
-
-/* Takes the text up to the next single comma; doubled commas stand for one. *text moves past it. */
-static char *short_take_item(const char **text)
-{
-    GString *item = g_string_new(NULL);
-    const char *c = *text;
-
-    while (*c && (*c != ',' || c[1] == ',')) {
-        c += *c == ',';
-        g_string_append_c(item, *c++);
-    }
-    *text = *c ? c + 1 : c;
-    return g_string_free(item, FALSE);
-}
-
-/* "a=b,c" after the first item; a lone name means on. */
-static void short_take_options(const char *text, GHashTable *options)
-{
-    while (*text) {
-        char *item = short_take_item(&text), *equals = strchr(item, '=');
-
-        if (equals) {
-            *equals = '\0';
-            short_set(options, item, g_strdup(equals + 1));
-        } else if (*item) {
-            short_set(options, item, g_strdup("on"));
-        }
-        g_free(item);
-    }
 }
 
 /* Splits "host:port", "[v6]:port", ":port"; host may be empty. */
@@ -193,9 +164,9 @@ static bool short_parse_head(const char *form, const char *head, char **type, GH
 bool chardev_parse_short(const char *form, char **type, GHashTable **options, bool *monitor,
                          GError **error)
 {
+    g_autoptr(KeyValues) rest = NULL;
+    g_autofree char *head = NULL;
     const char *text = form;
-    char *head;
-    bool ok;
 
     *type = NULL;
     *options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
@@ -209,14 +180,17 @@ bool chardev_parse_short(const char *form, char **type, GHashTable **options, bo
             short_set(*options, "signal", g_strdup("off"));
         }
     }
-    head = short_take_item(&text);
-    ok = short_parse_head(form, head, type, *options, error);
-    if (ok) {
-        short_take_options(text, *options);
-    } else {
+    head = key_values_take_item(&text);
+    rest = key_values_parse_list(text, NULL, error);
+    if (!rest || !short_parse_head(form, head, type, *options, error)) {
         g_clear_pointer(options, g_hash_table_unref);
         g_clear_pointer(type, g_free);
+        return false;
     }
-    g_free(head);
-    return ok;
+    for (unsigned i = 0; i < rest->pairs->len; i++) {
+        const KeyValue *pair = &g_array_index(rest->pairs, KeyValue, i);
+
+        short_set(*options, pair->key, g_strdup(pair->value));
+    }
+    return true;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/key-values.h"
 #include "machine/machine.h"
 
 static const char *const netdev_types_not_yet[] = {
@@ -106,58 +107,32 @@ static bool netdev_option_is_nics(const char *name)
     return false;
 }
 
-/* Up to the next single comma; doubled commas stand for one. *text moves past it. */
-static char *netdev_take_item(const char **text)
+static void netdev_add_option(GHashTable *table, const KeyValue *pair)
 {
-    GString *item = g_string_new(NULL);
-    const char *c = *text;
+    const char *old = g_hash_table_lookup(table, pair->key);
 
-    while (*c && (*c != ',' || c[1] == ',')) {
-        c += *c == ',';
-        g_string_append_c(item, *c++);
-    }
-    *text = *c ? c + 1 : c;
-    return g_string_free(item, FALSE);
-}
-
-static void netdev_take_option(char *item, GHashTable *options, GHashTable *rest)
-{
-    char *equals = strchr(item, '=');
-    const char *value = equals ? equals + 1 : "on", *old;
-    GHashTable *table;
-
-    if (equals) {
-        *equals = '\0';
-    }
-    table = rest && netdev_option_is_nics(item) ? rest : options;
-    old = g_hash_table_lookup(table, item);
-    g_hash_table_replace(table, g_strdup(item),
-                         old ? g_strconcat(old, "\n", value, NULL) : g_strdup(value));
+    g_hash_table_replace(table, g_strdup(pair->key),
+                         old ? g_strconcat(old, "\n", pair->value, NULL) : g_strdup(pair->value));
 }
 
 Netdev *netdev_open_text(Machine *machine, const char *text, const char *id, GHashTable *rest,
                          GError **error)
 {
-    GHashTable *options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    char *type = netdev_take_item(&text);
-    Netdev *netdev;
+    g_autoptr(GHashTable) options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g_autoptr(KeyValues) list = key_values_parse_list(text, "type", error);
+    const char *type;
 
-    if (g_str_has_prefix(type, "type=")) {
-        memmove(type, type + 5, strlen(type + 5) + 1);
+    if (!list) {
+        return NULL;
     }
-    while (*text) {
-        char *item = netdev_take_item(&text);
+    for (unsigned i = 0; i < list->pairs->len; i++) {
+        const KeyValue *pair = &g_array_index(list->pairs, KeyValue, i);
 
-        if (*item) {
-            netdev_take_option(item, options, rest);
-        }
-        g_free(item);
+        netdev_add_option(rest && netdev_option_is_nics(pair->key) ? rest : options, pair);
     }
     if (g_hash_table_contains(options, "id")) {
         id = g_hash_table_lookup(options, "id");
     }
-    netdev = netdev_open(machine, id, type, options, error);
-    g_free(type);
-    g_hash_table_unref(options);
-    return netdev;
+    type = key_values_get(list, "type");
+    return netdev_open(machine, id, type ? type : "", options, error);
 }

@@ -3,6 +3,7 @@
 #include "block/options.h"
 
 #include "base/error.h"
+#include "base/key-values.h"
 #include "block/block.h"
 
 #include <errno.h>
@@ -234,115 +235,37 @@ bool options_check_empty(GHashTable *options, const char *of_what, const BlockOp
                       near ? "'?" : "");
 }
 
-GHashTable *options_parse(const char *text, const char *first_key, GError **error)
+/* Takes list, which may be NULL; the last value of a key counts. */
+static GHashTable *options_of_list(KeyValues *list)
 {
-    GHashTable *options = options_new();
-    bool first = true;
+    GHashTable *options;
 
-    while (*text) {
-        g_autoptr(GString) item = g_string_new(NULL);
-        char *equals;
-
-        for (; *text; text++) {
-            if (*text == ',') {
-                if (text[1] != ',') {
-                    break;
-                }
-                text++;
-            }
-            g_string_append_c(item, *text);
-        }
-        text += *text == ',';
-        equals = strchr(item->str, '=');
-        if (equals) {
-            *equals = '\0';
-            options_set(options, item->str, equals + 1);
-        } else if (first && first_key) {
-            options_set(options, first_key, item->str);
-        } else if (item->len) {
-            options_set(options, item->str, "on");
-        }
-        if (equals == item->str) {
-            error_fail(error, KASO_ERROR_INVALID, "An option without a name before '='");
-            g_hash_table_unref(options);
-            return NULL;
-        }
-        first = false;
+    if (!list) {
+        return NULL;
     }
+    options = options_new();
+    for (unsigned i = 0; i < list->pairs->len; i++) {
+        const KeyValue *pair = &g_array_index(list->pairs, KeyValue, i);
+
+        options_set(options, pair->key, pair->value);
+    }
+    key_values_free(list);
     return options;
 }
 
-static void options_flatten(GHashTable *options, const char *key, json_t *value)
+GHashTable *options_parse(const char *text, const char *first_key, GError **error)
 {
-    g_autofree char *text = NULL;
-    const char *name;
-    json_t *item;
-    size_t index;
+    return options_of_list(key_values_parse_list(text, first_key, error));
+}
 
-    switch (json_typeof(value)) {
-    case JSON_OBJECT:
-        json_object_foreach(value, name, item)
-        {
-            g_autofree char *path = key ? g_strdup_printf("%s.%s", key, name) : g_strdup(name);
-
-            options_flatten(options, path, item);
-        }
-        return;
-    case JSON_ARRAY:
-        json_array_foreach(value, index, item)
-        {
-            g_autofree char *path = g_strdup_printf("%s.%zu", key, index);
-
-            options_flatten(options, path, item);
-        }
-        return;
-    case JSON_STRING:
-        text = g_strdup(json_string_value(value));
-        break;
-    case JSON_INTEGER:
-        text = g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
-        break;
-    case JSON_REAL:
-        text = g_strdup_printf("%.17g", json_real_value(value));
-        break;
-    case JSON_TRUE:
-        text = g_strdup("on");
-        break;
-    case JSON_FALSE:
-        text = g_strdup("off");
-        break;
-    default: /* null: a child that shall not be there */
-        text = g_strdup("");
-        break;
-    }
-    options_set(options, key, text);
+GHashTable *options_parse_json(const char *text, GError **error)
+{
+    return options_of_list(key_values_parse_json(text, error));
 }
 
 GHashTable *block_options_from_json(const char *json, GError **error)
 {
     return options_parse_json(json, error);
-}
-
-GHashTable *options_parse_json(const char *text, GError **error)
-{
-    json_error_t json_error;
-    json_t *root = json_loads(text, 0, &json_error);
-    GHashTable *options;
-
-    if (!root) {
-        error_fail(error, KASO_ERROR_INVALID, "Could not parse the JSON options: %s at position %d",
-                   json_error.text, json_error.position);
-        return NULL;
-    }
-    if (!json_is_object(root)) {
-        error_fail(error, KASO_ERROR_INVALID, "The JSON options are not an object {…}");
-        json_decref(root);
-        return NULL;
-    }
-    options = options_new();
-    options_flatten(options, NULL, root);
-    json_decref(root);
-    return options;
 }
 
 char *options_to_json(GHashTable *options)

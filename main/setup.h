@@ -8,7 +8,7 @@
 
 #include "block/block.h"
 #include "machine/machine.h"
-#include "main/key-values.h"
+#include "base/key-values.h"
 
 /*
  * Options take effect in this order, and in the order given within a stage: what refers to something

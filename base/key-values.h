@@ -3,8 +3,8 @@
  * Lists of options as the command line spells them: "value,key=value,flag", where a doubled comma is a
  * comma, or a JSON object, whose nested members become keys with dots.
  */
-#ifndef MAIN_KEY_VALUES_H
-#define MAIN_KEY_VALUES_H
+#ifndef BASE_KEY_VALUES_H
+#define BASE_KEY_VALUES_H
 
 #include <glib.h>
 #include <stdbool.h>
@@ -17,8 +17,12 @@ typedef struct {
     GArray *pairs; /* KeyValue, in order */
 } KeyValues;
 
-/* implied_key: what a first value without a key is for, or NULL. */
+/* implied_key: what a first value without a key is for, or NULL. A text that begins with '{' is JSON. */
 KeyValues *key_values_parse(const char *text, const char *implied_key, GError **error);
+KeyValues *key_values_parse_list(const char *text, const char *implied_key, GError **error);
+KeyValues *key_values_parse_json(const char *text, GError **error);
+/* The text up to the next single comma, doubled ones halved; *text moves past it. The caller frees. */
+char *key_values_take_item(const char **text);
 KeyValues *key_values_new(void);
 void key_values_free(KeyValues *list);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(KeyValues, key_values_free)

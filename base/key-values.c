@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Option lists; see the header. */
-#include "main/key-values.h"
+#include "base/key-values.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -37,7 +37,7 @@ void key_values_add(KeyValues *list, const char *key, const char *value)
     g_array_append_val(list->pairs, pair);
 }
 
-static bool add_json(KeyValues *list, const char *key, json_t *value, GError **error)
+static void add_json(KeyValues *list, const char *key, json_t *value)
 {
     g_autofree char *number = NULL;
     const char *name;
@@ -50,42 +50,39 @@ static bool add_json(KeyValues *list, const char *key, json_t *value, GError **e
         {
             g_autofree char *nested = key ? g_strconcat(key, ".", name, NULL) : g_strdup(name);
 
-            if (!add_json(list, nested, member, error)) {
-                return false;
-            }
+            add_json(list, nested, member);
         }
-        return true;
+        return;
     case JSON_ARRAY:
         json_array_foreach(value, index, member)
         {
             g_autofree char *nested = g_strdup_printf("%s.%zu", key, index);
 
-            if (!add_json(list, nested, member, error)) {
-                return false;
-            }
+            add_json(list, nested, member);
         }
-        return true;
+        return;
     case JSON_STRING:
         key_values_add(list, key, json_string_value(value));
-        return true;
+        return;
     case JSON_INTEGER:
         number = g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
         key_values_add(list, key, number);
-        return true;
+        return;
+    case JSON_REAL:
+        number = g_strdup_printf("%.17g", json_real_value(value));
+        key_values_add(list, key, number);
+        return;
     case JSON_TRUE:
     case JSON_FALSE:
         key_values_add(list, key, json_is_true(value) ? "on" : "off");
-        return true;
+        return;
     case JSON_NULL:
         key_values_add(list, key, "");
-        return true;
-    default:
-        return error_fail(error, KASO_ERROR_INVALID, "member '%s' is no text, number or switch",
-                          key);
+        return;
     }
 }
 
-static KeyValues *parse_json(const char *text, GError **error)
+KeyValues *key_values_parse_json(const char *text, GError **error)
 {
     json_error_t where;
     json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, &where);
@@ -98,15 +95,12 @@ static KeyValues *parse_json(const char *text, GError **error)
         return NULL;
     }
     list = key_values_new();
-    if (!add_json(list, NULL, object, error)) {
-        g_clear_pointer(&list, key_values_free);
-    }
+    add_json(list, NULL, object);
     json_decref(object);
     return list;
 }
 
-/* The text up to the next single comma; moves past it. */
-static char *take_item(const char **text)
+char *key_values_take_item(const char **text)
 {
     GString *item = g_string_new(NULL);
     const char *c = *text;
@@ -119,17 +113,13 @@ static char *take_item(const char **text)
     return g_string_free(item, false);
 }
 
-KeyValues *key_values_parse(const char *text, const char *implied_key, GError **error)
+KeyValues *key_values_parse_list(const char *text, const char *implied_key, GError **error)
 {
-    KeyValues *list;
+    KeyValues *list = key_values_new();
     bool first = true;
 
-    if (text[0] == '{') {
-        return parse_json(text, error);
-    }
-    list = key_values_new();
     while (*text) {
-        g_autofree char *item = take_item(&text);
+        g_autofree char *item = key_values_take_item(&text);
         char *equals = strchr(item, '=');
 
         if (first && implied_key && !equals) {
@@ -147,6 +137,12 @@ KeyValues *key_values_parse(const char *text, const char *implied_key, GError **
         first = false;
     }
     return list;
+}
+
+KeyValues *key_values_parse(const char *text, const char *implied_key, GError **error)
+{
+    return text[0] == '{' ? key_values_parse_json(text, error)
+                          : key_values_parse_list(text, implied_key, error);
 }
 
 const char *key_values_get(const KeyValues *list, const char *key)
