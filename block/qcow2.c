@@ -541,60 +541,45 @@ static bool qcow2_open(BlockNode *node, GHashTable *options, GError **error)
     return true;
 }
 
+/* Writes everything that a reader of the image alone needs, and that nobody has it open. */
+static int store_all(Qcow2 *q)
+{
+    int result = q->bitmaps_in_use || q->bitmaps_changed ? qcow2_store_bitmaps(q) : 0;
+
+    if (result == 0) {
+        result = qcow2_flush(q->node);
+    }
+    if (result == 0) {
+        result = sync_write_refcounts(q); /* of clusters that the flush has made free */
+    }
+    if (result == 0 && q->in_use_dirty) {
+        result = qcow2_set_dirty(q, false);
+        q->in_use_dirty = false;
+    }
+    return result < 0 ? result : node_flush(q->node->file->node);
+}
+
 static void qcow2_close(BlockNode *node)
 {
     Qcow2 *q = qcow2_of(node);
+    int result = node->read_only || q->broken ? 0 : store_all(q);
 
-    if (!node->read_only && !q->broken) {
-        int result = qcow2_flush(node);
-
-        if (result == 0 && (q->bitmaps_in_use || q->bitmaps_changed)) {
-            result = qcow2_store_bitmaps(q);
-            if (result == 0) {
-                result = qcow2_flush(node);
-            }
-        }
-        if (result == 0) {
-            /* Counts of clusters that the flush has made free. */
-            result = sync_write_refcounts(q);
-        }
-        if (result == 0 && q->in_use_dirty) {
-            result = qcow2_set_dirty(q, false);
-        }
-        if (result == 0) {
-            result = node_flush(node->file->node);
-        }
-        if (result < 0) {
-            log_printf("qcow2: could not write the metadata of '%s' while closing: %s\n",
-                       node->filename, g_strerror(-result));
-        }
+    if (result < 0) {
+        log_printf("qcow2: could not write the metadata of '%s' while closing: %s\n",
+                   node->filename, g_strerror(-result));
     }
     qcow2_free(q);
 }
 
 static bool qcow2_reopen(BlockNode *node, bool read_only, GError **error)
 {
-    Qcow2 *q = qcow2_of(node);
     int result;
 
     if (!read_only) {
-        return open_for_writing(q, error);
+        return open_for_writing(qcow2_of(node), error);
     }
     node->read_only = false;
-    result = q->bitmaps_in_use || q->bitmaps_changed ? qcow2_store_bitmaps(q) : 0;
-    if (result == 0) {
-        result = qcow2_flush(node);
-    }
-    if (result == 0) {
-        result = sync_write_refcounts(q);
-    }
-    if (result == 0 && q->in_use_dirty) {
-        result = qcow2_set_dirty(q, false);
-        q->in_use_dirty = false;
-    }
-    if (result == 0) {
-        result = node_flush(node->file->node);
-    }
+    result = store_all(qcow2_of(node));
     node->read_only = true;
     return result == 0 || error_fail_errno(error, -result, "Could not flush '%s'", node->filename);
 }

@@ -24,20 +24,6 @@ static bool translate_aes(A64Translator *t, const A64Fields *f)
     return true;
 }
 
-static bool call3(A64Translator *t, const A64Fields *f, ArmFeature feature, const TcgHelper *helper)
-{
-    if (!a64_has(t, feature)) {
-        return false;
-    }
-    if (!a64_fp_access(t)) {
-        return true;
-    }
-    a64_set_v(
-        t, f->rd,
-        a64_call(t, helper, a64_get_v(t, f->rd), a64_get_v(t, f->rn), a64_get_v(t, f->rm), 0));
-    return true;
-}
-
 static bool call2(A64Translator *t, const A64Fields *f, ArmFeature feature, const TcgHelper *helper)
 {
     if (!a64_has(t, feature)) {
@@ -67,7 +53,7 @@ static bool translate_sha_three(A64Translator *t, const A64Fields *f)
         &arm_sha256h_helper, &arm_sha256h2_helper, &arm_sha256su1_helper,
     };
 
-    return call3(t, f, f->opcode < 4 ? FEAT_SHA1 : FEAT_SHA256, helpers[f->opcode]);
+    return a64_simd_call3(t, f, f->opcode < 4 ? FEAT_SHA1 : FEAT_SHA256, helpers[f->opcode]);
 }
 
 INSTRUCTION(sha1h, "01011110 00 10100 00000 10 rn:5 rd:5")
@@ -133,7 +119,7 @@ static bool translate_sha512_three(A64Translator *t, const A64Fields *f)
     static const TcgHelper *const helpers[3] = { &arm_sha512h_helper, &arm_sha512h2_helper,
                                                  &arm_sha512su1_helper };
 
-    return call3(t, f, FEAT_SHA512, helpers[f->opcode]);
+    return a64_simd_call3(t, f, FEAT_SHA512, helpers[f->opcode]);
 }
 
 INSTRUCTION(sha512su0, "11001110 110 00000 1000 00 rn:5 rd:5")
@@ -224,7 +210,8 @@ static bool translate_sm3tt(A64Translator *t, const A64Fields *f)
 INSTRUCTION(sm3partw, "11001110 011 rm:5 11000 second rn:5 rd:5")
 static bool translate_sm3partw(A64Translator *t, const A64Fields *f)
 {
-    return call3(t, f, FEAT_SM3, f->second ? &arm_sm3partw2_helper : &arm_sm3partw1_helper);
+    return a64_simd_call3(t, f, FEAT_SM3,
+                          f->second ? &arm_sm3partw2_helper : &arm_sm3partw1_helper);
 }
 
 INSTRUCTION(sm4e, "11001110 110 00000 1000 01 rn:5 rd:5")

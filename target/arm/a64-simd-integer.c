@@ -325,9 +325,10 @@ static bool translate_sqrdmlah_scalar(A64Translator *t, const A64Fields *f)
     return true;
 }
 
-static bool matrix(A64Translator *t, const A64Fields *f, const TcgHelper *helper)
+bool a64_simd_call3(A64Translator *t, const A64Fields *f, ArmFeature feature,
+                    const TcgHelper *helper)
 {
-    if (!a64_has(t, FEAT_I8MM)) {
+    if (!a64_has(t, feature)) {
         return false;
     }
     if (!a64_fp_access(t)) {
@@ -389,11 +390,11 @@ static bool translate_usdot(A64Translator *t, const A64Fields *f)
 INSTRUCTION(mmla, "0 1 u 01110 10 0 rm:5 1 0100 1 rn:5 rd:5")
 static bool translate_mmla(A64Translator *t, const A64Fields *f)
 {
-    return matrix(t, f, f->u ? &arm_ummla_helper : &arm_smmla_helper);
+    return a64_simd_call3(t, f, FEAT_I8MM, f->u ? &arm_ummla_helper : &arm_smmla_helper);
 }
 
 INSTRUCTION(usmmla, "0 1 0 01110 10 0 rm:5 1 0101 1 rn:5 rd:5")
 static bool translate_usmmla(A64Translator *t, const A64Fields *f)
 {
-    return matrix(t, f, &arm_usmmla_helper);
+    return a64_simd_call3(t, f, FEAT_I8MM, &arm_usmmla_helper);
 }

@@ -137,6 +137,10 @@ void a64_note_saturation_mask(A64Translator *t, unsigned low_esz, IrRef mask);
 IrRef a64_simd_narrow(A64Translator *t, unsigned esz, unsigned low, bool from_signed,
                       bool to_signed, IrRef wide);
 
+/* rd = helper(rd, rn, rm) on whole registers, if the processor has the feature. */
+bool a64_simd_call3(A64Translator *t, const A64Fields *f, ArmFeature feature,
+                    const TcgHelper *helper);
+
 /* d + the sums of four products of neighbouring bytes of n and m, each signed or not (SDOT …). */
 IrRef a64_simd_dot(A64Translator *t, IrRef d, IrRef n, bool n_signed, IrRef m, bool m_signed);
 

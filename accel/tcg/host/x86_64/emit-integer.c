@@ -369,17 +369,24 @@ static void emit_rorx(Emitter *e, bool w, int result, int a, unsigned count)
     asm_u8(&e->a, count);
 }
 
+/* Leaves the flags alone. [BMI2] */
+static void emit_rotate_const(Emitter *e, const IrOp *op, unsigned count)
+{
+    int a = emitter_use(e, op->args[0]), result;
+
+    emitter_advance(e);
+    result = emitter_result(e, a, 0);
+    emit_rorx(e, op->type == IR_I64, result, a, count);
+    emitter_finish(e, result);
+}
+
 static void emit_shift_const(Emitter *e, const IrOp *op, unsigned count)
 {
     bool w = op->type == IR_I64;
     int a, result;
 
     if (op->opcode == IR_OP_ror && e->has->bmi2) {
-        a = emitter_use(e, op->args[0]);
-        emitter_advance(e);
-        result = emitter_result(e, a, 0);
-        emit_rorx(e, w, result, a, count);
-        emitter_finish(e, result);
+        emit_rotate_const(e, op, count);
         return;
     }
     emitter_clobber_flags(e);
@@ -446,11 +453,7 @@ static void emit_extr(Emitter *e, const IrOp *op)
     int a, b, result;
 
     if (count && e->has->bmi2 && e->root[op->args[0]] == e->root[op->args[1]]) {
-        a = emitter_use(e, op->args[0]);
-        emitter_advance(e);
-        result = emitter_result(e, a, 0);
-        emit_rorx(e, w, result, a, count);
-        emitter_finish(e, result);
+        emit_rotate_const(e, op, count);
         return;
     }
     emitter_clobber_flags(e);
