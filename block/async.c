@@ -16,6 +16,7 @@ enum { POOL_MAX = 128, SUBMIT_TURNS = 16 };
 typedef struct {
     int64_t deadline_us;
     Coroutine *coroutine;
+    CoroutineAlarm *alarm; /* NULL: nobody else knows */
 } AsyncTimer;
 
 struct AsyncHome {
@@ -155,11 +156,35 @@ static int timer_compare(gconstpointer a, gconstpointer b, gpointer opaque)
 void coroutine_sleep_ns(uint64_t ns)
 {
     AsyncContext *context = coroutine_context();
-    AsyncTimer timer = { g_get_monotonic_time() + (int64_t)(ns / 1000) + 1, coroutine_self() };
+    AsyncTimer timer = { g_get_monotonic_time() + (int64_t)(ns / 1000) + 1, coroutine_self(),
+                         NULL };
 
     g_sequence_insert_sorted(context->timers, &timer, timer_compare, NULL);
     async_signal(context); /* the main loop must see the new deadline */
     coroutine_yield();
+}
+
+void coroutine_alarm_sleep_ns(CoroutineAlarm *alarm, uint64_t ns)
+{
+    AsyncContext *context = coroutine_context();
+    AsyncTimer timer = { g_get_monotonic_time() + (int64_t)(ns / 1000) + 1, coroutine_self(),
+                         alarm };
+
+    g_assert(!alarm->timer);
+    alarm->timer = g_sequence_insert_sorted(context->timers, &timer, timer_compare, NULL);
+    async_signal(context);
+    coroutine_yield();
+}
+
+void coroutine_alarm_ring(CoroutineAlarm *alarm)
+{
+    if (alarm->timer) {
+        AsyncTimer *timer = g_sequence_get(alarm->timer);
+
+        g_sequence_remove(alarm->timer);
+        alarm->timer = NULL;
+        coroutine_wake(timer->coroutine);
+    }
 }
 
 static void async_run_timers(AsyncContext *context)
@@ -172,6 +197,9 @@ static void async_run_timers(AsyncContext *context)
             break;
         }
         g_sequence_remove(first);
+        if (timer->alarm) {
+            timer->alarm->timer = NULL;
+        }
         coroutine_wake(timer->coroutine);
     }
 }

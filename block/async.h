@@ -84,6 +84,12 @@ Coroutine *coroutine_self(void);
 AsyncContext *coroutine_context(void);
 void coroutine_yield(void);
 void coroutine_sleep_ns(uint64_t ns);
+/* A sleep that another coroutine may end; zeroed at first. */
+typedef struct {
+    GSequenceIter *timer; /* NULL: nobody sleeps */
+} CoroutineAlarm;
+void coroutine_alarm_sleep_ns(CoroutineAlarm *alarm, uint64_t ns);
+void coroutine_alarm_ring(CoroutineAlarm *alarm);
 /* Lets the other ready coroutines and completions run. */
 void coroutine_pause(void);
 /* [lock held] */

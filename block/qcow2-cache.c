@@ -2,9 +2,12 @@
 /* qcow2: cache of L2 and refcount table slices. */
 #include "block/qcow2.h"
 
+#include "base/bits.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 struct TableCache {
     BlockNode *file;
@@ -12,7 +15,15 @@ struct TableCache {
     unsigned max_tables;
     GHashTable *tables; /* &table->offset -> Table */
     unsigned dirty_tables;
-    uint64_t clock;
+    uint64_t clock, cleaned; /* `clock` when it was cleaned last */
+    uint64_t hits, misses;
+    /*
+     * Room for max_tables, of which the host gives memory as it is used: with malloc, aligned pieces would
+     * take twice their size. More tables than that (all of them in use) come from malloc.
+     */
+    uint8_t *arena;
+    uint32_t *free_slots;
+    unsigned free_count, used_slots; /* slots from used_slots on have never been used */
 };
 
 struct TableSnapshot {
@@ -22,31 +33,72 @@ struct TableSnapshot {
     uint8_t *data;
 };
 
-static void table_free(gpointer opaque)
-{
-    Table *table = opaque;
+/* There when AddressSanitizer is: tables then come from malloc, for what it has around them. */
+extern void __asan_init(void) __attribute__((weak));
 
-    free(table->data);
+static size_t arena_bytes(const TableCache *cache)
+{
+    return align_up(cache->max_tables * cache->slice_size, 4096);
+}
+
+static uint8_t *slot_take(TableCache *cache)
+{
+    void *data;
+    unsigned slot;
+
+    if (cache->arena && (cache->free_count || cache->used_slots < cache->max_tables)) {
+        slot = cache->free_count ? cache->free_slots[--cache->free_count] : cache->used_slots++;
+        return cache->arena + slot * cache->slice_size;
+    }
+    return posix_memalign(&data, MIN(cache->slice_size, 4096), cache->slice_size) ? NULL : data;
+}
+
+static void slot_give(TableCache *cache, uint8_t *data)
+{
+    if (cache->arena && data >= cache->arena && data < cache->arena + arena_bytes(cache)) {
+        cache->free_slots[cache->free_count++] =
+            (uint32_t)((size_t)(data - cache->arena) / cache->slice_size);
+    } else {
+        free(data);
+    }
+}
+
+static void table_free(TableCache *cache, Table *table)
+{
+    slot_give(cache, table->data);
     g_free(table);
 }
 
 TableCache *table_cache_new(BlockNode *file, size_t slice_size, uint64_t max_bytes)
 {
     TableCache *cache = g_new0(TableCache, 1);
+    void *arena = MAP_FAILED;
 
     cache->file = file;
     cache->slice_size = slice_size;
     cache->max_tables = (unsigned)MAX(max_bytes / slice_size, 8);
-    cache->tables = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, table_free);
+    cache->tables = g_hash_table_new(g_int64_hash, g_int64_equal);
+    if (!__asan_init) {
+        arena = mmap(NULL, arena_bytes(cache), PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    }
+    cache->arena = arena == MAP_FAILED ? NULL : arena;
+    cache->free_slots = g_new(uint32_t, cache->max_tables);
     return cache;
 }
 
 void table_cache_free(TableCache *cache)
 {
-    if (cache) {
-        g_hash_table_unref(cache->tables);
-        g_free(cache);
+    if (!cache) {
+        return;
     }
+    table_cache_forget_all(cache);
+    g_hash_table_unref(cache->tables);
+    if (cache->arena) {
+        munmap(cache->arena, arena_bytes(cache));
+    }
+    g_free(cache->free_slots);
+    g_free(cache);
 }
 
 Table *table_cache_peek(TableCache *cache, uint64_t offset)
@@ -57,7 +109,16 @@ Table *table_cache_peek(TableCache *cache, uint64_t offset)
         return NULL;
     }
     table->last_use = ++cache->clock;
+    cache->hits++;
     return table;
+}
+
+TableCacheUse table_cache_use(const TableCache *cache)
+{
+    return (TableCacheUse){ .max_bytes = cache->max_tables * (uint64_t)cache->slice_size,
+                            .bytes = g_hash_table_size(cache->tables) * (uint64_t)cache->slice_size,
+                            .hits = cache->hits,
+                            .misses = cache->misses };
 }
 
 /* Drops the least recently used tables that are clean, an eighth at a time. */
@@ -78,6 +139,7 @@ static void table_cache_shrink(TableCache *cache)
             if (!table->pins && !table->dirty && !table->loading &&
                 (pass || table->last_use <= limit)) {
                 g_hash_table_iter_remove(&iter);
+                table_free(cache, table);
                 dropped++;
             }
         }
@@ -96,19 +158,22 @@ int table_cache_get(TableCache *cache, uint64_t offset, Table **result)
         }
         if (table->failed) {
             if (--table->pins == 0) {
-                table_free(table);
+                table_free(cache, table);
             }
             return -EIO;
         }
         table->last_use = ++cache->clock;
+        cache->hits++;
         *result = table;
         return 0;
     }
+    cache->misses++;
     if (g_hash_table_size(cache->tables) >= cache->max_tables) {
         table_cache_shrink(cache);
     }
     table = g_new0(Table, 1);
-    if (posix_memalign((void **)&table->data, MIN(cache->slice_size, 4096), cache->slice_size)) {
+    table->data = slot_take(cache);
+    if (!table->data) {
         g_free(table);
         return -ENOMEM;
     }
@@ -124,7 +189,7 @@ int table_cache_get(TableCache *cache, uint64_t offset, Table **result)
         table->failed = true; /* those who waited see it; the last one frees */
         g_hash_table_steal(cache->tables, &table->offset);
         if (--table->pins == 0) {
-            table_free(table);
+            table_free(cache, table);
         }
         return status;
     }
@@ -139,7 +204,7 @@ void table_cache_put(TableCache *cache, Table *table)
         g_assert(table->pins);
         table->pins--;
         if (!table->pins && table->failed) {
-            table_free(table);
+            table_free(cache, table);
         }
     }
 }
@@ -178,7 +243,7 @@ void table_cache_forget(TableCache *cache, uint64_t offset, uint64_t bytes)
         if (table->pins) {
             table->failed = true; /* freed with the last pin */
         } else {
-            table_free(table);
+            table_free(cache, table);
         }
     }
 }
@@ -224,7 +289,14 @@ TableSnapshot *table_cache_snapshot(TableCache *cache)
 
 void table_cache_forget_all(TableCache *cache)
 {
-    g_hash_table_remove_all(cache->tables);
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, cache->tables);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        g_hash_table_iter_remove(&iter);
+        table_free(cache, value);
+    }
     cache->dirty_tables = 0;
 }
 
@@ -271,4 +343,68 @@ void table_snapshot_free(TableSnapshot *snapshot)
     g_free(snapshot->tables);
     g_free(snapshot->data);
     g_free(snapshot);
+}
+
+/* Cleaning. */
+
+struct TableCleaner {
+    TableCache *caches[2];
+    uint64_t interval_s;
+    bool stopped;
+    CoroutineAlarm alarm;
+};
+
+static void table_cache_clean(TableCache *cache)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, cache->tables);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        Table *table = value;
+
+        if (!table->pins && !table->dirty && !table->loading && table->last_use <= cache->cleaned) {
+            g_hash_table_iter_remove(&iter);
+            if (cache->slice_size >= 4096 && cache->arena) {
+                madvise(table->data, cache->slice_size, MADV_DONTNEED);
+            }
+            table_free(cache, table);
+        }
+    }
+    if (!g_hash_table_size(cache->tables) && cache->arena) {
+        madvise(cache->arena, arena_bytes(cache), MADV_DONTNEED); /* slices smaller than pages */
+    }
+    cache->cleaned = cache->clock;
+}
+
+static void cleaner_entry(void *opaque)
+{
+    TableCleaner *cleaner = opaque;
+
+    while (!cleaner->stopped) {
+        coroutine_alarm_sleep_ns(&cleaner->alarm, cleaner->interval_s * UINT64_C(1000000000));
+        for (unsigned i = 0; i < G_N_ELEMENTS(cleaner->caches) && !cleaner->stopped; i++) {
+            table_cache_clean(cleaner->caches[i]);
+        }
+    }
+    g_free(cleaner);
+}
+
+TableCleaner *table_cleaner_start(TableCache *l2, TableCache *refcounts, uint64_t interval_s)
+{
+    TableCleaner *cleaner = g_new0(TableCleaner, 1);
+
+    cleaner->caches[0] = l2;
+    cleaner->caches[1] = refcounts;
+    cleaner->interval_s = MIN(interval_s, UINT32_MAX);
+    async_start(coroutine_context(), cleaner_entry, cleaner);
+    return cleaner;
+}
+
+void table_cleaner_stop(TableCleaner *cleaner)
+{
+    if (cleaner) {
+        cleaner->stopped = true;
+        coroutine_alarm_ring(&cleaner->alarm);
+    }
 }

@@ -11,7 +11,11 @@
 #include <errno.h>
 #include <string.h>
 
-enum { DEFAULT_L2_CACHE = 32 * 1024 * 1024, DEFAULT_REFCOUNT_CACHE = 4 * 1024 * 1024 };
+enum {
+    DEFAULT_L2_CACHE = 32 * 1024 * 1024,
+    DEFAULT_REFCOUNT_CACHE = 4 * 1024 * 1024,
+    DEFAULT_CLEAN_INTERVAL_S = 600
+};
 
 int qcow2_read_table(Qcow2 *q, uint64_t offset, uint64_t *table, uint64_t entries)
 {
@@ -301,12 +305,29 @@ static int qcow2_flush(BlockNode *node)
 
 /* Opening. */
 
+/* How much of an L2 table is read and kept at once. */
+static bool take_slice_size(Qcow2 *q, GHashTable *options, GError **error)
+{
+    uint64_t size = MIN(q->cluster_size, QCOW2_SLICE_BYTES);
+
+    if (!options_take_size(options, "l2-cache-entry-size", &size, error)) {
+        return false;
+    }
+    if (size < 512 || size > q->cluster_size || !is_power_of_two(size)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "l2-cache-entry-size (%" G_GUINT64_FORMAT
+                          ") must be a power of two between 512 and the cluster size (%u)",
+                          size, q->cluster_size);
+    }
+    q->l2_slice_bytes = size;
+    return true;
+}
+
 static bool take_cache_sizes(Qcow2 *q, GHashTable *options, uint64_t *l2, uint64_t *refcounts,
                              GError **error)
 {
     uint64_t total = 0,
              l2_default = MIN(DEFAULT_L2_CACHE, MAX(MIB(1), q->size >> (q->cluster_bits - 4)));
-    uint64_t interval = 0, entry = 0;
     bool has_l2 = options_get(options, "l2-cache-size") != NULL;
     bool has_refcounts = options_get(options, "refcount-cache-size") != NULL;
     bool has_total = options_get(options, "cache-size") != NULL;
@@ -316,8 +337,7 @@ static bool take_cache_sizes(Qcow2 *q, GHashTable *options, uint64_t *l2, uint64
     if (!options_take_size(options, "cache-size", &total, error) ||
         !options_take_size(options, "l2-cache-size", l2, error) ||
         !options_take_size(options, "refcount-cache-size", refcounts, error) ||
-        !options_take_size(options, "l2-cache-entry-size", &entry, error) ||
-        !options_take_number(options, "cache-clean-interval", &interval, error)) {
+        !take_slice_size(q, options, error)) {
         return false;
     }
     if (has_total && has_l2 && has_refcounts) {
@@ -341,10 +361,11 @@ static bool take_options(Qcow2 *q, GHashTable *options, GError **error)
     static const char *const overlap_names[] = { "none", "constant", "cached", "all", NULL };
     int overlap = 2;
     bool lazy = (q->compatible & QCOW2_COMPAT_LAZY_REFCOUNTS) != 0, no_unref = false;
-    uint64_t l2, refcounts;
+    uint64_t l2, refcounts, interval_s = DEFAULT_CLEAN_INTERVAL_S;
 
     q->discard_passthrough[0] = q->discard_passthrough[1] = true;
     if (!take_cache_sizes(q, options, &l2, &refcounts, error) ||
+        !options_take_number(options, "cache-clean-interval", &interval_s, error) ||
         !options_take_bool(options, "lazy-refcounts", &lazy, error) ||
         !options_take_bool(options, "discard-no-unref", &no_unref, error) ||
         !options_take_bool(options, "pass-discard-request", &q->discard_passthrough[0], error) ||
@@ -359,10 +380,12 @@ static bool take_options(Qcow2 *q, GHashTable *options, GError **error)
                           "compatibility level");
     }
     q->lazy_refcounts = lazy;
-    q->l2_slice_bytes = MIN(q->cluster_size, QCOW2_SLICE_BYTES);
-    q->refblock_slice_bytes = q->l2_slice_bytes;
+    q->refblock_slice_bytes = MIN(q->cluster_size, QCOW2_SLICE_BYTES);
     q->l2_cache = table_cache_new(q->node->file->node, q->l2_slice_bytes, l2);
     q->refblock_cache = table_cache_new(q->node->file->node, q->refblock_slice_bytes, refcounts);
+    if (interval_s) {
+        q->cleaner = table_cleaner_start(q->l2_cache, q->refblock_cache, interval_s);
+    }
     return true;
 }
 
@@ -456,6 +479,7 @@ static void qcow2_free(Qcow2 *q)
 {
     qcow2_free_bitmaps(q);
     qcow2_crypt_close(q);
+    table_cleaner_stop(q->cleaner);
     table_cache_free(q->l2_cache);
     table_cache_free(q->refblock_cache);
     qcow2_free_snapshots(q);
@@ -640,6 +664,24 @@ static json_t *qcow2_specific_info(BlockNode *node)
     return json_pack("{s:s, s:o}", "type", "qcow2", "data", data);
 }
 
+static void cache_statistics(json_t *object, const char *name, const TableCache *cache)
+{
+    TableCacheUse use = table_cache_use(cache);
+
+    json_object_set_new(object, name,
+                        json_pack("{s:I, s:I, s:I, s:I}", "max-bytes", (json_int_t)use.max_bytes,
+                                  "bytes", (json_int_t)use.bytes, "hits", (json_int_t)use.hits,
+                                  "misses", (json_int_t)use.misses));
+}
+
+static void qcow2_statistics(BlockNode *node, json_t *object)
+{
+    const Qcow2 *q = qcow2_of(node);
+
+    cache_statistics(object, "l2-cache", q->l2_cache);
+    cache_statistics(object, "refcount-cache", q->refblock_cache);
+}
+
 bool qcow2_set_backing(BlockNode *node, const char *filename, const char *format, GError **error)
 {
     Qcow2 *q = qcow2_of(node);
@@ -723,6 +765,7 @@ static const BlockDriver qcow2_driver = {
     .amend = qcow2_amend,
     .info = qcow2_info,
     .specific_info = qcow2_specific_info,
+    .statistics = qcow2_statistics,
     .check = qcow2_check,
     .make_empty = qcow2_make_empty,
     .set_backing = qcow2_set_backing,

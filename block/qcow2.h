@@ -92,6 +92,15 @@ bool table_cache_is_full_of_dirt(TableCache *cache);
 void table_cache_forget(TableCache *cache, uint64_t offset, uint64_t bytes);
 /* Forgets everything. No table may be pinned. */
 void table_cache_forget_all(TableCache *cache);
+/* What the cache holds, and how often a table was found there and not. */
+typedef struct {
+    uint64_t max_bytes, bytes, hits, misses;
+} TableCacheUse;
+TableCacheUse table_cache_use(const TableCache *cache);
+/* Every interval_s drops what has not been used since the last time. [coroutine] */
+typedef struct TableCleaner TableCleaner;
+TableCleaner *table_cleaner_start(TableCache *l2, TableCache *refcounts, uint64_t interval_s);
+void table_cleaner_stop(TableCleaner *cleaner); /* may be NULL; before the caches are freed */
 /* Copies of all dirty tables, which are clean afterwards. Free with table_snapshot_free. */
 typedef struct TableSnapshot TableSnapshot;
 TableSnapshot *table_cache_snapshot(TableCache *cache);
@@ -156,6 +165,7 @@ struct Qcow2 {
 
     TableCache *l2_cache, *refblock_cache;
     size_t l2_slice_bytes, refblock_slice_bytes;
+    TableCleaner *cleaner; /* NULL: tables stay in memory */
     uint64_t free_hint;       /* cluster index: nothing is free below */
     uint64_t compressed_next; /* where the next compressed cluster may begin, 0: anywhere */
     GArray *pending;          /* PendingFree: to be freed when the L2 tables are durable */

@@ -164,29 +164,122 @@ static const bool hoards_memory = true; /* what is freed stays in quarantine */
 static const bool hoards_memory = false;
 #endif
 
-/* 16384 slices of L2 tables (64 MiB) and 512 of refcounts are touched, with room for 64 and 16. */
-static void bounded_tables(void *opaque)
+/* A number of what the node says about its caches. */
+static uint64_t cache_number(BlockNode *node, const char *cache, const char *name)
 {
+    json_t *object = json_object();
+    uint64_t value;
+
+    node->driver->statistics(node, object);
+    value = (uint64_t)json_integer_value(json_object_get(json_object_get(object, cache), name));
+    json_decref(object);
+    return value;
+}
+
+enum { VISITORS = 8, VISITS = 3000 };
+
+typedef struct {
     BlockNode *node;
-    uint64_t before, cluster = KIB(4), per_slice = 512;
+    uint32_t seed;
+    unsigned *running;
+} Visitor;
+
+/* Writes and reads all over the disk; almost each visit is to another L2 table. */
+static void visit(void *opaque)
+{
+    const Visitor *v = opaque;
+    GRand *rand = g_rand_new_with_seed(v->seed);
     uint8_t data[512];
 
-    if (hoards_memory) {
-        g_test_skip("the allocator of a sanitizer keeps what is freed");
-        return;
+    for (unsigned i = 0; i < VISITS; i++) {
+        uint64_t offset = (uint64_t)g_rand_int_range(rand, 0, GIB(64) / KIB(4)) * KIB(4);
+
+        if (i % 3 != 2) {
+            write_at(v->node, offset);
+            g_assert_cmpint(node_pread(v->node, offset, data, sizeof data), ==, 0);
+            g_assert_cmpuint(data[0], ==, 1);
+        } else {
+            g_assert_cmpint(node_pread(v->node, offset, data, sizeof data), ==, 0);
+        }
     }
-    create_image("size=32G,cluster_size=4k");
-    node = open_image("l2-cache-size=256k,refcount-cache-size=64k");
+    g_rand_free(rand);
+    --*v->running;
+}
+
+/*
+ * Some 13,000 L2 tables (52 MiB) and their counts, of a 64 GiB disk with small clusters. What a process
+ * needs besides: the L1 table (256 KiB), the set of metadata clusters (some 16 bytes for each table), a
+ * copy of what is written back (half of the cache), and what requests hold.
+ */
+static void bounded_tables(const char *options, uint64_t l2_bytes, uint64_t refcount_bytes)
+{
+    unsigned running = VISITORS;
+    Visitor visitors[VISITORS];
+    BlockNode *node;
+    uint64_t before, after;
+
+    create_image("size=64G,cluster_size=4k");
+    node = open_image(options);
     write_at(node, 0);
     before = memory_bytes();
-    for (uint64_t i = 0; i < 16384; i++) {
-        write_at(node, i * per_slice * cluster);
+    for (unsigned i = 0; i < VISITORS; i++) {
+        visitors[i] = (Visitor){ node, i + 1, &running };
+        async_start(coroutine_context(), visit, &visitors[i]);
     }
-    for (uint64_t i = 0; i < 16384; i += 7) {
-        g_assert_cmpint(node_pread(node, i * per_slice * cluster, data, sizeof data), ==, 0);
+    while (running) {
+        coroutine_pause();
+    }
+    after = memory_bytes();
+    g_assert_cmpuint(cache_number(node, "l2-cache", "misses"), >, VISITS);
+    g_assert_cmpuint(cache_number(node, "l2-cache", "max-bytes"), <=, l2_bytes);
+    g_assert_cmpuint(cache_number(node, "l2-cache", "bytes"), <=, l2_bytes);
+    g_assert_cmpuint(cache_number(node, "refcount-cache", "max-bytes"), <=, refcount_bytes);
+    g_assert_cmpuint(cache_number(node, "refcount-cache", "bytes"), <=, refcount_bytes);
+    g_test_message("%s: %" G_GUINT64_FORMAT " KiB more", options,
+                   (after - MIN(after, before)) / 1024);
+    if (!hoards_memory) {
+        g_assert_cmpuint(after - MIN(before, after), <,
+                         (l2_bytes + refcount_bytes) * 3 / 2 + MIB(3));
+    }
+    node_unref(node);
+}
+
+static void bounded_separately(void *opaque)
+{
+    bounded_tables("l2-cache-size=256k,refcount-cache-size=64k", KIB(256), KIB(64));
+    bounded_tables("l2-cache-size=1M,refcount-cache-size=64k,l2-cache-entry-size=512", MIB(1),
+                   KIB(64));
+}
+
+static void bounded_together(void *opaque)
+{
+    bounded_tables("cache-size=512k", KIB(448), KIB(64));
+    bounded_tables("cache-size=4M,refcount-cache-size=64k", KIB(4096 - 64), KIB(64));
+}
+
+/* What is not used for an interval is given back; what is dirty stays. */
+static void cleaned_tables(void *opaque)
+{
+    uint64_t cluster = KIB(4), per_table = 512, full;
+    BlockNode *node;
+    uint8_t data[512];
+
+    create_image("size=64G,cluster_size=4k");
+    node = open_image("cache-clean-interval=1,l2-cache-size=8M");
+    for (uint64_t i = 0; i < 1024; i++) {
+        write_at(node, i * per_table * cluster);
+    }
+    g_assert_cmpint(node_flush(node), ==, 0);
+    full = cache_number(node, "l2-cache", "bytes");
+    g_assert_cmpuint(full, >=, MIB(4));
+    write_at(node, 2000 * per_table * cluster);
+    coroutine_sleep_ns(UINT64_C(2200) * 1000 * 1000);
+    g_assert_cmpuint(cache_number(node, "l2-cache", "bytes"), ==, 4096);
+    g_assert_cmpuint(cache_number(node, "refcount-cache", "bytes"), <=, 4096 * 2);
+    for (uint64_t i = 0; i < 1024; i++) {
+        g_assert_cmpint(node_pread(node, i * per_table * cluster, data, sizeof data), ==, 0);
         g_assert_cmpuint(data[0], ==, 1);
     }
-    g_assert_cmpuint(memory_bytes() - MIN(before, memory_bytes()), <, MIB(8));
     node_unref(node);
 }
 
@@ -201,7 +294,9 @@ static void run_case(gconstpointer opaque)
 int main(int argc, char **argv)
 {
     static CoroutineFunction *const first = first_writes, *const large = large_and_empty,
-                                    *const bounded = bounded_tables;
+                                    *const separately = bounded_separately,
+                                    *const together = bounded_together,
+                                    *const cleaned = cleaned_tables;
     g_autofree char *folder = g_dir_make_tmp("kaso-costs-XXXXXX", NULL);
     int status;
 
@@ -209,7 +304,9 @@ int main(int argc, char **argv)
     image = g_build_filename(folder, "image.qcow2", NULL);
     g_test_add_data_func("/costs/first-writes", &first, run_case);
     g_test_add_data_func("/costs/large-and-empty", &large, run_case);
-    g_test_add_data_func("/costs/bounded-tables", &bounded, run_case);
+    g_test_add_data_func("/costs/bounded-separately", &separately, run_case);
+    g_test_add_data_func("/costs/bounded-together", &together, run_case);
+    g_test_add_data_func("/costs/cleaned-tables", &cleaned, run_case);
     status = g_test_run();
     g_unlink(image);
     g_rmdir(folder);
