@@ -182,56 +182,6 @@ static bool change_refcount_width(Qcow2 *q, uint64_t bits, void (*progress)(void
     return done;
 }
 
-/* The version. */
-
-static bool amend_version(Qcow2 *q, unsigned version, GError **error)
-{
-    if (version == q->version) {
-        return true;
-    }
-    if (version == 3) {
-        q->version = 3;
-        q->header_length = 112;
-        return true;
-    }
-    if (q->incompatible & ~(uint64_t)(QCOW2_INCOMPAT_DIRTY | QCOW2_INCOMPAT_CORRUPT)) {
-        return fail(error, "Cannot downgrade an image with incompatible features set");
-    }
-    if (q->refcount_order != 4) {
-        return fail(error, "compat=0.10 requires refcount_bits=16");
-    }
-    if (q->bitmaps.count || q->snapshot_count) {
-        return fail(error, "Cannot downgrade an image with snapshots or bitmaps");
-    }
-    return true;
-}
-
-/* Version 2 has no zero clusters: they become data, or unallocated. */
-static int expand_zero_clusters(BlockNode *node, void (*progress)(void *, double), void *opaque)
-{
-    Qcow2 *q = qcow2_of(node);
-    g_autofree uint8_t *zeroes = g_malloc0(q->cluster_size);
-    int result = 0;
-
-    for (uint64_t offset = 0; offset < q->size && result == 0;) {
-        uint64_t count, host;
-        Subcluster type;
-        bool ours;
-
-        result = qcow2_map(q, offset, q->size - offset, &count, &host, &type, &ours);
-        if (result == 0 && (type == SUBCLUSTER_ZERO || type == SUBCLUSTER_ZERO_ALLOC)) {
-            count = MIN(count, q->cluster_size);
-            result = node->backing ? node_pwrite(node, offset, zeroes, count, 0)
-                                   : qcow2_discard_clusters(q, offset, count, true);
-        }
-        offset += count;
-        if (progress) {
-            progress(opaque, (double)offset / (double)MAX(q->size, 1));
-        }
-    }
-    return result;
-}
-
 /* All that can be amended, and as it shall be. */
 typedef struct {
     unsigned version;
@@ -282,8 +232,11 @@ static bool take_amendment(BlockNode *node, GHashTable *options, Amendment *a, G
     a->lazy = (q->compatible & QCOW2_COMPAT_LAZY_REFCOUNTS) != 0;
     a->size = q->size;
     a->refcount_bits = 1u << q->refcount_order;
-    if (!options_take_enum(options, "compat", compat_names, &compat, error) ||
-        !options_take_bool(options, "lazy_refcounts", &a->lazy, error) ||
+    if (!options_take_enum(options, "compat", compat_names, &compat, error)) {
+        return false;
+    }
+    a->lazy &= compat >= 2;
+    if (!options_take_bool(options, "lazy_refcounts", &a->lazy, error) ||
         !options_take_size(options, "size", &a->size, error) ||
         !options_take_number(options, "refcount_bits", &a->refcount_bits, error) ||
         !qcow2_crypt_take_amendment(q, options, &a->keys, error) ||
@@ -297,7 +250,7 @@ static bool take_amendment(BlockNode *node, GHashTable *options, Amendment *a, G
     }
     if (a->refcount_bits != 16 && a->version < 3) {
         return fail(error, "Refcount widths other than 16 bits require compatibility level 1.1 or "
-                           "above (use compat=1.1 or greater)");
+                           "above (use compat=1.1, or refcount_bits=16)");
     }
     if (a->lazy && a->version < 3) {
         return fail(error, "Lazy refcounts only supported with compatibility level 1.1 and above "
@@ -318,8 +271,13 @@ static int change_header(Qcow2 *q, const Amendment *a)
         q->incompatible = q->compatible = q->autoclear = 0;
         q->version = 2;
         q->header_length = QCOW2_V2_HEADER_LENGTH;
+        q->compression_type = QCOW2_COMPRESSION_ZLIB;
+        g_queue_clear_full(&q->codecs, (GDestroyNotify)qcow2_codec_free);
     } else {
-        amend_version(q, 3, NULL);
+        if (q->version < 3) {
+            q->version = 3;
+            q->header_length = 112;
+        }
         q->compatible &= ~(uint64_t)QCOW2_COMPAT_LAZY_REFCOUNTS;
         q->compatible |= a->lazy ? QCOW2_COMPAT_LAZY_REFCOUNTS : 0;
     }
@@ -343,14 +301,16 @@ bool qcow2_amend(BlockNode *node, GHashTable *options, bool force, void (*progre
     }
     /* Version 2 knows one width only: it is there before the version is, or after. */
     narrow_first = a.version == 2;
+    if (a.version == 2 && q->version == 3 && !qcow2_check_downgrade(q, error)) {
+        return false;
+    }
     coroutine_mutex_lock(&q->lock);
     if (narrow_first && a.refcount_bits != 1u << q->refcount_order) {
         done = change_refcount_width(q, a.refcount_bits, progress, opaque, error);
     }
     coroutine_mutex_unlock(&q->lock);
     if (done && a.version == 2 && q->version == 3) {
-        done = amend_version(q, 2, error);
-        result = done ? expand_zero_clusters(node, progress, opaque) : 0;
+        done = qcow2_prepare_downgrade(node, progress, opaque, error);
     }
     coroutine_mutex_lock(&q->lock);
     if (done && result == 0) {

@@ -372,7 +372,7 @@ static int find_snapshot(Qcow2 *q, const char *id_or_name)
     return -1;
 }
 
-static bool snapshot_begin(BlockNode *node, GError **error)
+bool qcow2_recount_begin(BlockNode *node, GError **error)
 {
     Qcow2 *q = qcow2_of(node);
     int result;
@@ -408,7 +408,7 @@ static bool snapshot_begin(BlockNode *node, GError **error)
     return true;
 }
 
-static bool snapshot_end(BlockNode *node, int result, const char *what, GError **error)
+bool qcow2_recount_end(BlockNode *node, int result, const char *what, GError **error)
 {
     Qcow2 *q = qcow2_of(node);
     int settled = qcow2_may_write(q);
@@ -496,7 +496,7 @@ bool qcow2_snapshot_create(BlockNode *node, BlockSnapshot *info, GError **error)
         return error_fail(error, KASO_ERROR_GENERIC, "The image has %d snapshots already",
                           QCOW2_MAX_SNAPSHOTS);
     }
-    if (!snapshot_begin(node, error)) {
+    if (!qcow2_recount_begin(node, error)) {
         return false;
     }
     snapshot.info.id = new_id(q);
@@ -512,7 +512,7 @@ bool qcow2_snapshot_create(BlockNode *node, BlockSnapshot *info, GError **error)
                                align_up(info->vm_state_size, q->cluster_size), true);
         coroutine_mutex_lock(&q->lock);
     }
-    return snapshot_end(node, result, "create the snapshot", error);
+    return qcow2_recount_end(node, result, "create the snapshot", error);
 }
 
 /* The active L1 table becomes a copy of the snapshot's. */
@@ -581,12 +581,12 @@ bool qcow2_snapshot_apply(BlockNode *node, const char *id_or_name, GError **erro
             "support",
             id_or_name);
     }
-    if (!snapshot_begin(node, error)) {
+    if (!qcow2_recount_begin(node, error)) {
         return false;
     }
     result = apply_locked(q, &q->snapshots[index]);
     node->size = q->size;
-    return snapshot_end(node, result, "apply the snapshot", error);
+    return qcow2_recount_end(node, result, "apply the snapshot", error);
 }
 
 static int delete_locked(Qcow2 *q, int index)
@@ -621,10 +621,10 @@ bool qcow2_snapshot_delete(BlockNode *node, const char *id_or_name, GError **err
     if (index < 0) {
         return error_fail(error, KASO_ERROR_NOT_FOUND, "Snapshot '%s' not found", id_or_name);
     }
-    if (!snapshot_begin(node, error)) {
+    if (!qcow2_recount_begin(node, error)) {
         return false;
     }
-    return snapshot_end(node, delete_locked(q, index), "delete the snapshot", error);
+    return qcow2_recount_end(node, delete_locked(q, index), "delete the snapshot", error);
 }
 
 bool qcow2_snapshot_load(BlockNode *node, const char *id_or_name, GError **error)

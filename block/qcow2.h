@@ -382,6 +382,12 @@ bool qcow2_snapshot_apply(BlockNode *node, const char *id_or_name, GError **erro
 bool qcow2_snapshot_delete(BlockNode *node, const char *id_or_name, GError **error);
 bool qcow2_snapshot_load(BlockNode *node, const char *id_or_name, GError **error);
 GPtrArray *qcow2_snapshot_list(BlockNode *node);
+/*
+ * Around what changes counts and COPIED flags all over the image: with the dirty bit set, and the
+ * lock held in between, which end gives up. result: what happened meanwhile.
+ */
+bool qcow2_recount_begin(BlockNode *node, GError **error);
+bool qcow2_recount_end(BlockNode *node, int result, const char *what, GError **error);
 /* Adds delta to the refcounts of everything an L1 table refers to; 0 only repairs COPIED. [lock] */
 int qcow2_update_l1_refcounts(Qcow2 *q, uint64_t l1_offset, uint32_t l1_size, int delta);
 
@@ -397,6 +403,13 @@ json_t *qcow2_bitmaps_info(Qcow2 *q);
 
 /* qcow2-check.c */
 int qcow2_check(BlockNode *node, BlockCheck *check);
+
+/* qcow2-downgrade.c */
+/* Whether version 2 could hold the image, as far as the header tells. */
+bool qcow2_check_downgrade(Qcow2 *q, GError **error);
+/* No table refers to clusters of zeroes any more. */
+bool qcow2_prepare_downgrade(BlockNode *node, void (*progress)(void *, double), void *opaque,
+                             GError **error);
 
 /* qcow2-create.c */
 extern const BlockOption qcow2_create_options[], qcow2_amend_options[];

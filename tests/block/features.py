@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -122,6 +123,61 @@ def amend():
     assert "Invalid parameter" in run(IMG, "amend", "-o", "cluster_size=64k", "a.qcow2", status=1)
 
 
+def content(image, snapshot=None):
+    run(IMG, "convert", "-O", "raw", *(["-l", snapshot] if snapshot else []), image, "content.raw")
+    with open("content.raw", "rb") as file:
+        return file.read()
+
+
+def downgrade():
+    """compat=0.10: clusters of zeroes go, in snapshots, too; what version 2 cannot hold is refused."""
+    run(IMG, "create", "-q", "-f", "qcow2", "v.base", "4M")
+    run(IO, "v.base", "-c", "write -P 9 0 4M")
+    for options, cluster in ((("-b", "v.base", "-F", "qcow2"), "4k"), ((), "64k")):
+        run(IMG, "create", "-q", "-f", "qcow2", "-o", "cluster_size=%s,lazy_refcounts=on" % cluster, *options,
+            "v.qcow2", "4M")
+        run(IO, "v.qcow2", "-c", "write -P 1 0 1M", "-c", "write -z 1M 1M", "-c", "write -z -u 2M 64k")
+        run(IMG, "snapshot", "-c", "one", "v.qcow2")
+        run(IMG, "snapshot", "-c", "same", "v.qcow2")
+        run(IO, "v.qcow2", "-c", "write -z 0 128k", "-c", "write -P 2 1M 64k", "-c", "write -P 3 3M 64k")
+        run(IMG, "snapshot", "-c", "two", "v.qcow2")
+        run(IO, "v.qcow2", "-c", "write -z 3M 64k", "-c", "write -z 512k 64k")
+        before = [content("v.qcow2", s) for s in (None, "one", "same", "two")]
+        run(IMG, "amend", "-o", "compat=0.10", "v.qcow2")
+        for program in [[IMG]] + ([[shutil.which("qemu-img")]] if shutil.which("qemu-img") else []):
+            assert "No errors" in run(*program, "check", "v.qcow2")
+        assert info("v.qcow2")["format-specific"]["data"]["compat"] == "0.10"
+        assert [content("v.qcow2", s) for s in (None, "one", "same", "two")] == before
+        for snapshot, expected in (("two", 3), ("one", 1)):
+            run(IMG, "snapshot", "-a", snapshot, "v.qcow2")
+            assert content("v.qcow2") == before[expected]
+        for snapshot in ("one", "same", "two"):
+            run(IMG, "snapshot", "-d", snapshot, "v.qcow2")
+        assert "No errors" in run(IMG, "check", "v.qcow2")
+        assert content("v.qcow2") == before[1]
+        run(IMG, "amend", "-o", "compat=1.1", "v.qcow2")
+        assert content("v.qcow2") == before[1]
+    for text, create, more in (("subclusters", "extended_l2=on", ""), ("data file", "data_file=v.data", ""),
+                               ("refcount_bits", "refcount_bits=8", ""), ("zstd", "compression_type=zstd", ""),
+                               ("Lazy", "lazy_refcounts=on", ",lazy_refcounts=on")):
+        run(IMG, "create", "-q", "-f", "qcow2", "-o", create, "v.qcow2", "4M")
+        if text == "zstd":
+            run(IMG, "amend", "-o", "compat=0.10", "v.qcow2")
+            run(IO, "v.qcow2", "-c", "write -c -P 1 0 64k", "-c", "read -P 1 0 64k")
+            run(IMG, "create", "-q", "-f", "qcow2", "-o", create, "v.qcow2", "4M")
+            run(IO, "v.qcow2", "-c", "write -c -P 1 0 64k")
+        assert text in run(IMG, "amend", "-o", "compat=0.10" + more, "v.qcow2", status=1)
+        assert info("v.qcow2")["format-specific"]["data"]["compat"] == "1.1"
+    run(IMG, "create", "-q", "-f", "qcow2", "v.qcow2", "4M")
+    run(IMG, "bitmap", "--add", "v.qcow2", "b")
+    assert "--remove-all" in run(IMG, "amend", "-o", "compat=0.10", "v.qcow2", status=1)
+    run(IMG, "bitmap", "--remove-all", "v.qcow2")
+    run(IMG, "snapshot", "-c", "small", "v.qcow2")
+    run(IMG, "resize", "-q", "v.qcow2", "8M")
+    assert "'small'" in run(IMG, "amend", "-o", "compat=0.10", "v.qcow2", status=1)
+    assert "No errors" in run(IMG, "check", "v.qcow2")
+
+
 def messages():
     """What scripts notice: statuses and refusals."""
     run(IMG, "create", "-q", "-f", "qcow2", "base.qcow2", "8M")
@@ -223,6 +279,7 @@ def main():
         preallocate()
         bitmaps()
         amend()
+        downgrade()
         messages()
         reopening()
         signals()

@@ -19,6 +19,7 @@ typedef struct {
     const Kind *kind;
     unsigned operations;
     CoroutineFunction *entry;
+    const char *amendment;
 } Case;
 
 static const Case *current;
@@ -161,6 +162,49 @@ static void fail_entry(void *opaque)
     }
 }
 
+static void amend(const Kind *kind, const char *text)
+{
+    g_autoptr(GHashTable) options = options_parse(text, NULL, NULL);
+    BlockNode *node = image_open(kind, true, false, NULL);
+    GError *error = NULL;
+
+    node->driver->amend(node, options, false, NULL, NULL, &error);
+    g_assert_no_error(error);
+    node_unref(node);
+}
+
+/* Power cuts while the image itself is changed, which is not to be seen in what it holds. */
+static void amend_entry(void *opaque)
+{
+    const Kind *kind = current->kind;
+    g_autofree Disk *start = g_new(Disk, DISKS);
+    GRand *rand = g_rand_new_with_seed(8);
+    Model *model = model_new(kind);
+
+    image_create(kind);
+    lab->recording = true;
+    g_assert_cmpint(workload(kind, current->operations, SEED_CUT), ==, 0);
+    replay(model, 0, lab->events);
+    memcpy(start, lab->disks, sizeof lab->disks);
+    lab->events = 0;
+    lab->used = 0;
+    amend(kind, current->amendment);
+    lab->recording = false;
+    g_assert_cmpuint(lab->events, >, 0);
+    for (unsigned cut = 0; cut <= lab->events; cut++) {
+        for (Variant variant = 0; variant < VARIANTS; variant++) {
+            g_autofree char *what =
+                g_strdup_printf("%s, %s, cut %u of %u, variant %d", kind->config,
+                                current->amendment, cut, lab->events, variant);
+
+            build_disks(start, cut, variant, rand);
+            verify(kind, model, what, false);
+        }
+    }
+    model_free(model);
+    g_rand_free(rand);
+}
+
 static void run_case(gconstpointer opaque)
 {
     Case test = *(const Case *)opaque;
@@ -217,6 +261,14 @@ int main(int argc, char **argv)
         { "parallel-data-file", &parallel_data, 60 },
     };
     static Case cases[2 * G_N_ELEMENTS(kinds)];
+    static const Case amendments[] = {
+        { &plain, 40, amend_entry, "compat=0.10" },
+        { &backing, 40, amend_entry, "compat=0.10" },
+        { &lazy, 35, amend_entry, "compat=0.10" },
+        { &luks, 15, amend_entry, "compat=0.10" },
+        { &plain, 40, amend_entry, "refcount_bits=64" },
+        { &version2, 40, amend_entry, "compat=1.1,refcount_bits=8,lazy_refcounts=on" },
+    };
 
     g_test_init(&argc, &argv, NULL);
     lab_new();
@@ -226,6 +278,11 @@ int main(int argc, char **argv)
 
         cases[i] = (Case){ kinds[k].kind, kinds[k].operations, i % 2 ? fail_entry : cut_entry };
         g_test_add_data_func(name, &cases[i], run_case);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(amendments); i++) {
+        g_autofree char *name = g_strdup_printf("/amend/%u", i);
+
+        g_test_add_data_func(name, &amendments[i], run_case);
     }
     return g_test_run();
 }
