@@ -376,6 +376,38 @@ static bool preallocate(Qcow2 *q, uint64_t from, uint64_t to, Prealloc prealloc,
 
 /* Resizing. */
 
+/* Gives up the L2 tables of the L1 entries [from, to), which refer to nothing. */
+static void drop_tables(Qcow2 *q, uint32_t from, uint32_t to)
+{
+    coroutine_mutex_lock(&q->lock);
+    for (uint32_t i = from; i < to && i < q->l1_size; i++) {
+        if (q->l1[i] & QCOW2_OFFSET_MASK) {
+            qcow2_metadata_remove(q, q->l1[i] & QCOW2_OFFSET_MASK, q->cluster_size);
+            table_cache_forget(q->l2_cache, q->l1[i] & QCOW2_OFFSET_MASK, q->cluster_size);
+            qcow2_free_later(q, q->l1[i] & QCOW2_OFFSET_MASK, q->cluster_size);
+            qcow2_l1_set(q, i, 0);
+        }
+    }
+    coroutine_mutex_unlock(&q->lock);
+}
+
+/*
+ * A machine's state that a snapshot has left in the active tables when it was applied: it lies behind the
+ * old end, where a larger disk must read as zeroes.
+ */
+static bool drop_vm_state(Qcow2 *q, GError **error)
+{
+    uint64_t start = qcow2_vm_state_offset(q);
+    uint64_t end = (uint64_t)q->l1_size << (q->cluster_bits + q->l2_bits);
+    int result = end > start ? qcow2_discard_clusters(q, start, end - start, true) : 0;
+
+    if (result == 0) {
+        drop_tables(q, q->l1_vm_state_index, q->l1_size);
+    }
+    return result == 0 ||
+           error_fail_errno(error, -result, "Could not discard the machine's state behind the disk");
+}
+
 static bool shrink(Qcow2 *q, uint64_t size, GError **error)
 {
     uint64_t start = align_up(size, q->cluster_size);
@@ -387,16 +419,9 @@ static bool shrink(Qcow2 *q, uint64_t size, GError **error)
     if (end > start) {
         result = qcow2_discard_clusters(q, start, end - start, true);
     }
-    coroutine_mutex_lock(&q->lock);
-    for (uint32_t i = keep; result == 0 && i < q->l1_vm_state_index && i < q->l1_size; i++) {
-        if (q->l1[i] & QCOW2_OFFSET_MASK) {
-            qcow2_metadata_remove(q, q->l1[i] & QCOW2_OFFSET_MASK, q->cluster_size);
-            table_cache_forget(q->l2_cache, q->l1[i] & QCOW2_OFFSET_MASK, q->cluster_size);
-            qcow2_free_later(q, q->l1[i] & QCOW2_OFFSET_MASK, q->cluster_size);
-            qcow2_l1_set(q, i, 0);
-        }
+    if (result == 0) {
+        drop_tables(q, keep, q->l1_vm_state_index);
     }
-    coroutine_mutex_unlock(&q->lock);
     return result == 0 || error_fail_errno(error, -result, "Failed to discard cropped clusters");
 }
 
@@ -521,7 +546,9 @@ bool qcow2_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **
     uint64_t l1_entries = size / span + (size % span != 0);
     int result = 0;
 
-    if (!check_resize(q, size, prealloc, error) || (size < q->size && !shrink(q, size, error)) ||
+    if (!check_resize(q, size, prealloc, error) ||
+        (size != old_size && !drop_vm_state(q, error)) ||
+        (size < old_size && !shrink(q, size, error)) ||
         (q->data_file_raw && !resize_raw_data(q, MIN(old_size, size), size, error))) {
         return false;
     }
