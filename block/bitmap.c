@@ -236,6 +236,11 @@ bool dirty_bitmap_action(BlockNode *node, const char *action, const char *name,
     if (!bitmap) {
         return error_fail(error, KASO_ERROR_NOT_FOUND, "Dirty bitmap '%s' not found", name);
     }
+    if (bitmap->busy) {
+        return error_fail(error, KASO_ERROR_GENERIC,
+                          "Bitmap '%s' is currently in use by another operation and cannot be used",
+                          name);
+    }
     if (bitmap->inconsistent && strcmp(action, "remove")) {
         return error_fail(error, KASO_ERROR_GENERIC,
                           "Bitmap '%s' is inconsistent and cannot be used\n"

@@ -109,8 +109,8 @@ bool block_job_start(BlockGraph *graph, const char *command, GHashTable *argumen
 /* action: cancel, force-cancel, pause, resume, complete, finalize, dismiss, set-speed (value). */
 bool block_job_control(BlockGraph *graph, const char *id, const char *action, uint64_t value,
                        GError **error);
-/* The answer of query-block-jobs as JSON; the caller frees. */
-char *block_query_jobs(BlockGraph *graph);
+/* The answer of query-block-jobs, or of query-jobs (any_kind), as JSON; the caller frees. */
+char *block_query_jobs(BlockGraph *graph, bool any_kind);
 /* Called in the main context with the event's name and its data as a JSON object. */
 typedef void BlockEventHandler(void *opaque, const char *event, const char *data);
 void block_set_event_handler(BlockGraph *graph, BlockEventHandler *handler, void *opaque);
@@ -131,6 +131,10 @@ GHashTable *block_options_from_json(const char *json, GError **error);
 
 /* blockdev-snapshot-sync: device or node-name, snapshot-file, format, snapshot-node-name, mode. */
 bool block_snapshot_external(BlockGraph *graph, GHashTable *arguments, GError **error);
+/* blockdev-snapshot: node, overlay. */
+bool block_snapshot_node(BlockGraph *graph, GHashTable *arguments, GError **error);
+/* change-backing-file: image-node-name, backing-file: what the header says, not what is open. */
+bool block_change_backing_file(BlockGraph *graph, GHashTable *arguments, GError **error);
 /* block_resize of a drive's id or a node's name. */
 bool block_resize(BlockGraph *graph, const char *name, uint64_t size, GError **error);
 /* Internal snapshots (savevm, loadvm, delvm without the machine's state). action: create, apply,

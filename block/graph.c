@@ -600,35 +600,49 @@ bool node_set_backing(BlockNode *node, BlockNode *backing, GError **error)
     return true;
 }
 
+static void move_edge(BlockChild *child, BlockNode *to)
+{
+    BlockNode *from = child->node;
+
+    g_queue_unlink(&from->parents, &child->in_node);
+    child->node = to;
+    g_queue_push_tail_link(&to->parents, &child->in_node);
+    node_ref(to);
+    node_unref(from);
+}
+
 bool node_replace(BlockNode *from, BlockNode *to, BlockNode *except, GError **error)
 {
-    GList *link;
-    bool done = true;
+    g_autoptr(GPtrArray) moved = g_ptr_array_new();
+    bool done;
 
-    for (link = from->parents.head; link && done; link = link->next) {
-        BlockNode *parent = ((BlockChild *)link->data)->parent;
-
-        if (parent && parent != except && parent != to && node_reaches(to, parent)) {
-            done =
-                error_fail(error, KASO_ERROR_GENERIC, "Replacing '%s' by '%s' would create a cycle",
-                           from->node_name, to->node_name);
-        }
-    }
-    node_ref(from); /* it may lose its last user */
-    for (link = from->parents.head; link && done;) {
+    for (GList *link = from->parents.head; link; link = link->next) {
         BlockChild *child = link->data;
+        BlockNode *parent = child->parent;
 
-        link = link->next;
-        if (child->parent && (child->parent == except || child->parent == to)) {
+        if (parent && (parent == except || parent == to)) {
             continue;
         }
-        g_queue_unlink(&from->parents, &child->in_node);
-        child->node = to;
-        g_queue_push_tail_link(&to->parents, &child->in_node);
-        node_ref(to);
-        node_unref(from);
+        if (parent && node_reaches(to, parent)) {
+            return error_fail(error, KASO_ERROR_GENERIC,
+                              "Replacing '%s' by '%s' would create a cycle", from->node_name,
+                              to->node_name);
+        }
+        g_ptr_array_add(moved, child);
     }
-    done = done && node_refresh_perms(to, error) && node_refresh_perms(from, error);
+    node_ref(from); /* it may lose its last user */
+    for (unsigned i = 0; i < moved->len; i++) {
+        move_edge(moved->pdata[i], to);
+    }
+    /* First what is free now: `from` may hold images below against the new users of `to`. */
+    done = node_refresh_perms(from, error) && node_refresh_perms(to, error);
+    for (unsigned i = 0; !done && i < moved->len; i++) {
+        move_edge(moved->pdata[i], from);
+    }
+    if (!done) {
+        node_refresh_perms(to, NULL);
+        node_refresh_perms(from, NULL);
+    }
     node_unref(from);
     return done;
 }

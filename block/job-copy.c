@@ -91,11 +91,12 @@ int job_run_stream(BlockJob *job)
 int job_finish_stream(BlockJob *job)
 {
     BlockNode *top = job->source, *base = job->base;
-    const char *name = job->backing_file ? job->backing_file : base ? base->filename : NULL;
+    g_autofree char *found = base ? node_name_for_header(base, top->filename) : NULL;
     int result = node_flush(top);
 
     if (result == 0 && top->driver->set_backing &&
-        !top->driver->set_backing(top, name, base ? base->driver->name : NULL, &job->error)) {
+        !top->driver->set_backing(top, job->backing_file ? job->backing_file : found,
+                                  base ? base->driver->name : NULL, &job->error)) {
         return -EIO;
     }
     if (result == 0 && !node_set_backing(top, base, &job->error)) {
@@ -136,7 +137,8 @@ int job_run_commit(BlockJob *job)
 int job_finish_commit(BlockJob *job)
 {
     BlockNode *overlay = job->overlay, *base = job->base;
-    const char *name = job->backing_file ? job->backing_file : base->filename;
+    g_autofree char *found = node_name_for_header(base, overlay->filename);
+    const char *name = job->backing_file ? job->backing_file : found;
 
     /* The overlay may be open read-only; its header is not the guest's business. */
     if (overlay->driver->set_backing && !overlay->read_only &&
@@ -164,25 +166,13 @@ static int mirror_piece(BlockJob *job, uint64_t offset)
     return result;
 }
 
-/* Marks what is to be copied at the start. */
-static int mirror_mark(BlockJob *job)
+int job_mark_top(BlockJob *job, BlockNode *base)
 {
-    BlockNode *base =
-        job->sync == SYNC_TOP ? (job->base ? job->base : node_below(job->source)) : NULL;
-
-    if (job->sync == SYNC_NONE) {
-        return 0;
-    }
     for (uint64_t offset = 0; offset < job->length;) {
         uint64_t count;
-        int allocated = 1;
+        int allocated =
+            node_allocated_above(job->source, base, offset, job->length - offset, &count);
 
-        if (job->sync == SYNC_TOP) {
-            allocated =
-                node_allocated_above(job->source, base, offset, job->length - offset, &count);
-        } else {
-            count = job->length - offset;
-        }
         if (allocated < 0) {
             return allocated;
         }
@@ -190,6 +180,18 @@ static int mirror_mark(BlockJob *job)
             dirty_bitmap_set(job->dirty, offset, count);
         }
         offset += count;
+    }
+    return 0;
+}
+
+/* Marks what is to be copied at the start. */
+static int mirror_mark(BlockJob *job)
+{
+    if (job->sync == SYNC_TOP) {
+        return job_mark_top(job, job->base ? job->base : node_below(job->source));
+    }
+    if (job->sync != SYNC_NONE) {
+        dirty_bitmap_set(job->dirty, 0, job->length);
     }
     return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Block jobs: what job.c (life, control) and job-copy.c (the work) share. */
+/* Block jobs: what job.c (life, control), job-start.c and job-copy.c (the work) share. */
 #ifndef BLOCK_JOB_H
 #define BLOCK_JOB_H
 
@@ -8,7 +8,22 @@
 
 typedef struct BlockJob BlockJob;
 
-typedef enum { SYNC_FULL, SYNC_TOP, SYNC_NONE, SYNC_INCREMENTAL } JobSync;
+typedef enum { SYNC_FULL, SYNC_TOP, SYNC_NONE, SYNC_INCREMENTAL, SYNC_BITMAP } JobSync;
+/* What becomes of the user's bitmap: forgotten when the backup is complete, never, always. */
+typedef enum { BITMAP_ON_SUCCESS, BITMAP_NEVER, BITMAP_ALWAYS } JobBitmapMode;
+/* QMP's JobStatus. */
+typedef enum {
+    JOB_CREATED,
+    JOB_RUNNING,
+    JOB_PAUSED,
+    JOB_READY,
+    JOB_STANDBY, /* paused while ready */
+    JOB_WAITING,
+    JOB_PENDING,
+    JOB_ABORTING,
+    JOB_CONCLUDED,
+    JOB_NULL,
+} JobStatus;
 
 struct BlockJob {
     BlockGraph *graph;
@@ -21,14 +36,17 @@ struct BlockJob {
     BlockNode *overlay; /* commit of an inner layer: the node whose backing file changes */
     BlockChild *source_user, *target_user;
     bool base_was_read_only;
+    JobStatus status;
     JobSync sync;
     DirtyBitmap *dirty;    /* what is still to be copied */
-    DirtyBitmap *bitmap;   /* of the user, for incremental backups */
+    DirtyBitmap *bitmap;   /* of the user, for incremental backups; busy */
+    DirtyBitmap *frozen;   /* what it held when the job began */
+    JobBitmapMode bitmap_mode;
     char *backing_file;    /* name to write into the image, or NULL for the base's */
     uint64_t length, offset, chunk, speed;
     int64_t next_us;       /* rate limit: no copying before */
-    bool paused, cancelled, forced, ready, complete, started;
-    bool auto_dismiss;
+    bool paused, cancelled, forced, ready, complete, finalized, dismissed;
+    bool auto_finalize, auto_dismiss;
     GError *error;
     CoroutineQueue wake;
     CoroutineMutex copy_lock;
@@ -36,8 +54,16 @@ struct BlockJob {
     uint8_t *buffer;
 };
 
-/* It ends soon, without completing. */
+/* It ends soon, without completing, and nobody will ask for its result. */
 void job_cancel(BlockJob *job);
+/* The job's coroutine. */
+void job_entry(void *job);
+BlockJob *job_find(BlockGraph *graph, const char *id);
+/* Lets go of the graph. */
+void job_release(BlockJob *job);
+void job_free(BlockJob *job);
+/* The user's bitmap as it shall be after the job. */
+void job_settle_bitmap(BlockJob *job, bool done);
 /* Before each piece of work: rate limit, pause. False when the job was cancelled. */
 bool job_pause_point(BlockJob *job, uint64_t bytes);
 void job_set_ready(BlockJob *job);
@@ -53,5 +79,7 @@ int job_finish_mirror(BlockJob *job);
 int job_run_backup(BlockJob *job);
 /* Starts the copying before writes. */
 void job_arm_backup(BlockJob *job);
+/* What the layers above base hold is to be copied (base NULL: all layers). */
+int job_mark_top(BlockJob *job, BlockNode *base);
 
 #endif

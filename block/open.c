@@ -47,6 +47,22 @@ char *block_combine_path(const char *base, const char *name, GError **error)
     return g_strdup_printf("%.*s%s", (int)(slash + 1 - base), base, name);
 }
 
+char *node_name_for_header(const BlockNode *node, const char *image)
+{
+    g_autofree char *found = NULL;
+
+    if (!node->filename[0]) {
+        return node_display_name((BlockNode *)node);
+    }
+    if (block_path_has_protocol(node->filename) || node->filename[0] == '/') {
+        return g_strdup(node->filename);
+    }
+    found = block_combine_path(image, node->filename, NULL);
+    return found && block_is_same_file(found, node->filename)
+               ? g_strdup(node->filename)
+               : g_canonicalize_filename(node->filename, NULL);
+}
+
 bool block_is_same_file(const char *a, const char *b)
 {
     struct stat left, right;
@@ -333,14 +349,19 @@ static bool open_backing(BlockNode *node, GHashTable *options, GError **error)
 
 /* Nodes. */
 
+bool block_name_is_good(const char *name)
+{
+    return g_ascii_isalpha(name[0]) &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz"
+                        "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") == strlen(name);
+}
+
 static bool check_node_name(BlockGraph *graph, const char *name, GError **error)
 {
     if (!name) {
         return true;
     }
-    if (!g_ascii_isalpha(name[0]) ||
-        strspn(name, "abcdefghijklmnopqrstuvwxyz"
-                     "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") != strlen(name)) {
+    if (!block_name_is_good(name)) {
         return error_fail(
             error, KASO_ERROR_INVALID,
             "Invalid node-name: '%s' (letters, digits, '-', '.', '_'; a letter first)", name);

@@ -3,6 +3,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "block/backend.h"
+#include "block/bitmap.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -184,10 +185,38 @@ static json_t *image_with_backing(BlockNode *node)
     json_t *info = node_info_to_json(node, false);
     BlockNode *below = node_below(node);
 
+    json_object_set_new(info, "limits", node_limits_to_json(node));
     if (below) {
         json_object_set_new(info, "backing-image", image_with_backing(below));
     }
     return info;
+}
+
+/* BlockDirtyInfo of the bitmaps that a user has made (those of jobs begin with #). */
+static void add_bitmaps(json_t *object, BlockNode *node)
+{
+    json_t *list = json_array();
+
+    for (GSList *link = node->dirty_bitmaps; link; link = link->next) {
+        const DirtyBitmap *bitmap = link->data;
+        json_t *info;
+
+        if (bitmap->name[0] == '#') {
+            continue;
+        }
+        info = json_pack("{s:o, s:I, s:I, s:b, s:b, s:b}", "name", json_name(bitmap->name), "count",
+                         (json_int_t)dirty_bitmap_count(bitmap), "granularity",
+                         (json_int_t)bitmap->granularity, "recording", bitmap->enabled, "busy",
+                         bitmap->busy, "persistent", bitmap->persistent);
+        if (bitmap->inconsistent) {
+            json_object_set_new(info, "inconsistent", json_true());
+        }
+        json_array_append_new(list, info);
+    }
+    if (json_array_size(list)) {
+        json_object_set(object, "dirty-bitmaps", list);
+    }
+    json_decref(list);
 }
 
 /* BlockDeviceInfo. */
@@ -222,6 +251,7 @@ static json_t *node_device_info(BlockNode *node, bool write_cache, const Throttl
                                   node->flags.cache_no_flush));
     json_object_set_new(object, "write_threshold", json_integer(0));
     json_object_set_new(object, "children", child_list(node));
+    add_bitmaps(object, node);
     throttle_config_to_json(throttle ? throttle_group_config(throttle) : &none, object);
     if (throttle && throttle_group_name(throttle)) {
         json_object_set_new(object, "group", json_string(throttle_group_name(throttle)));

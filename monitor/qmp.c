@@ -32,6 +32,9 @@ static const char *qmp_error_class(const GError *error)
     if (error->domain == KASO_ERROR && error->code == KASO_ERROR_NOT_FOUND) {
         return "DeviceNotFound";
     }
+    if (error->domain == KASO_ERROR && error->code == KASO_ERROR_NOT_ACTIVE) {
+        return "DeviceNotActive";
+    }
     return "GenericError";
 }
 

@@ -2,6 +2,8 @@
 /* Commands that work on images: jobs, snapshots, bitmaps, nodes. Arguments are the block layer's. */
 #include "monitor/block.h"
 
+#include "base/error.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,13 +129,20 @@ static json_t *control_job(Monitor *monitor, const char *action, json_t *argumen
 {
     BlockGraph *graph = monitor_block_graph(monitor, error);
     const char *id = monitor_get_string(arguments, "device");
+    GError *failed = NULL;
 
     if (graph) {
         if (!strcmp(action, "cancel") && monitor_get_bool(arguments, "force")) {
             action = "force-cancel";
         }
         block_job_control(graph, id ? id : monitor_get_string(arguments, "id"), action,
-                          (uint64_t)monitor_get_int(arguments, "speed", 0), error);
+                          (uint64_t)monitor_get_int(arguments, "speed", 0), &failed);
+        if (failed && !id && failed->code == KASO_ERROR_NOT_ACTIVE) {
+            failed->code = KASO_ERROR_GENERIC; /* only commands of block jobs know that class */
+        }
+        if (failed) {
+            g_propagate_error(error, failed);
+        }
     }
     return NULL;
 }
@@ -162,13 +171,20 @@ JOB_CONTROL(job_complete, "block-job-complete", "block_job_complete", "complete"
             "lets a mirror that is ready take the drive's place", job_arguments);
 JOB_CONTROL(job_speed, "block-job-set-speed", "block_job_set_speed", "set-speed",
             "limits a block job", speed_arguments);
-JOB_CONTROL(any_job_cancel, "job-cancel", NULL, "cancel", "ends a job", job_id_arguments);
+JOB_CONTROL(any_job_cancel, "job-cancel", NULL, "force-cancel", "ends a job", job_id_arguments);
 JOB_CONTROL(any_job_pause, "job-pause", NULL, "pause", "pauses a job", job_id_arguments);
 JOB_CONTROL(any_job_resume, "job-resume", NULL, "resume", "goes on with a job", job_id_arguments);
 JOB_CONTROL(any_job_complete, "job-complete", NULL, "complete", "completes a job",
             job_id_arguments);
+JOB_CONTROL(any_job_finalize, "job-finalize", NULL, "finalize",
+            "lets a job that waits with auto-finalize=off make its changes", job_id_arguments);
+JOB_CONTROL(any_job_dismiss, "job-dismiss", NULL, "dismiss", "forgets a job that has ended",
+            job_id_arguments);
+JOB_CONTROL(job_finalize, "block-job-finalize", NULL, "finalize", "as job-finalize",
+            job_id_arguments);
+JOB_CONTROL(job_dismiss, "block-job-dismiss", NULL, "dismiss", "as job-dismiss", job_id_arguments);
 
-static json_t *query_jobs_run(Monitor *monitor, json_t *arguments, GError **error)
+static json_t *list_jobs(Monitor *monitor, bool any_kind)
 {
     Machine *machine = monitor_machine(monitor);
     char *text;
@@ -177,10 +193,27 @@ static json_t *query_jobs_run(Monitor *monitor, json_t *arguments, GError **erro
     if (!machine->block_graph) {
         return json_array();
     }
-    text = block_query_jobs(machine->block_graph);
+    text = block_query_jobs(machine->block_graph, any_kind);
     list = json_loads(text, 0, NULL);
     g_free(text);
     return list;
+}
+
+static json_t *query_any_jobs_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return list_jobs(monitor, true);
+}
+
+static const MonitorCommand query_any_jobs_command = {
+    .name = "query-jobs",
+    .summary = "lists background jobs",
+    .run = query_any_jobs_run,
+};
+MONITOR_COMMAND(query_any_jobs_command);
+
+static json_t *query_jobs_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return list_jobs(monitor, false);
 }
 
 static void query_jobs_print(Monitor *monitor, json_t *result, GString *out)
@@ -249,6 +282,45 @@ static const MonitorCommand snapshot_command = {
 };
 MONITOR_COMMAND(snapshot_command);
 
+static const MonitorArgument snapshot_node_arguments[] = {
+    { "node", ARGUMENT_STRING, false, "drive or node" },
+    { "overlay", ARGUMENT_STRING, false, "node without a backing image that takes its place" },
+    { NULL },
+};
+
+static json_t *snapshot_node_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return monitor_block_operation(monitor, block_snapshot_node, arguments, error);
+}
+
+static const MonitorCommand snapshot_node_command = {
+    .name = "blockdev-snapshot",
+    .summary = "puts an open image on top of a node",
+    .arguments = snapshot_node_arguments,
+    .run = snapshot_node_run,
+};
+MONITOR_COMMAND(snapshot_node_command);
+
+static const MonitorArgument change_backing_arguments[] = {
+    { "device", ARGUMENT_STRING, false, "drive", .complete = monitor_complete_drives },
+    { "image-node-name", ARGUMENT_STRING, false, "image of its chain" },
+    { "backing-file", ARGUMENT_STRING, false, "name that its header shall have" },
+    { NULL },
+};
+
+static json_t *change_backing_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return monitor_block_operation(monitor, block_change_backing_file, arguments, error);
+}
+
+static const MonitorCommand change_backing_command = {
+    .name = "change-backing-file",
+    .summary = "changes the name of its backing file in an image",
+    .arguments = change_backing_arguments,
+    .run = change_backing_run,
+};
+MONITOR_COMMAND(change_backing_command);
+
 static const MonitorArgument node_add_arguments[] = {
     { "driver", ARGUMENT_STRING, false, "block driver" },
     { "node-name", ARGUMENT_STRING, false, "name of the node" },
@@ -293,18 +365,23 @@ static const MonitorCommand node_remove_command = {
 MONITOR_COMMAND(node_remove_command);
 
 static const MonitorArgument resize_arguments[] = {
-    { "device", ARGUMENT_STRING, false, "drive", .complete = monitor_complete_drives },
+    { "device", ARGUMENT_STRING, true, "drive", .complete = monitor_complete_drives },
     { "size", ARGUMENT_SIZE, false, "new size in bytes" },
+    { "node-name", ARGUMENT_STRING, true, "or a node" },
     { NULL },
 };
 
 static json_t *resize_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     BlockGraph *graph = monitor_block_graph(monitor, error);
+    const char *device = monitor_get_string(arguments, "device");
+    const char *node = monitor_get_string(arguments, "node-name");
 
-    if (graph) {
-        block_resize(graph, monitor_get_string(arguments, "device"),
-                     (uint64_t)monitor_get_int(arguments, "size", 0), error);
+    if (graph && !device == !node) {
+        error_fail(error, KASO_ERROR_INVALID, "give 'device' or 'node-name'");
+    } else if (graph) {
+        block_resize(graph, device ? device : node, (uint64_t)monitor_get_int(arguments, "size", 0),
+                     error);
     }
     return NULL;
 }

@@ -193,8 +193,6 @@ static json_t *empty_list_run(Monitor *monitor, json_t *arguments, GError **erro
     };                                                                                             \
     MONITOR_COMMAND(symbol)
 
-EMPTY_LIST(block_jobs_command, "query-block-jobs", "lists block jobs (none can run yet)");
-EMPTY_LIST(jobs_command, "query-jobs", "lists background jobs (none can run yet)");
 EMPTY_LIST(command_line_command, "query-command-line-options",
            "describes options of the command line (none are described yet)");
 EMPTY_LIST(hotpluggable_command, "query-hotpluggable-cpus", "lists CPU slots (none yet)");

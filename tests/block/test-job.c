@@ -258,7 +258,7 @@ static void test_control(Fixture *f, gconstpointer data)
     g_clear_error(&error);
     g_assert_false(block_job_control(f->graph, "d", "complete", 0, &error));
     g_clear_error(&error);
-    jobs = block_query_jobs(f->graph);
+    jobs = block_query_jobs(f->graph, false);
     g_assert_nonnull(strstr(jobs, "\"paused\":true"));
     g_assert_true(block_job_control(f->graph, "d", "set-speed", 0, &error));
     g_assert_true(block_job_control(f->graph, "d", "resume", 0, &error));

@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: MIT */
+/* Block jobs: starting them by QMP's names and arguments. */
+#include "block/job.h"
+
+#include "base/bits.h"
+#include "base/error.h"
+
+#include <string.h>
+
+enum { CHUNK = 1024 * 1024, CHUNK_MIN = 65536 };
+
+static bool take_sync(GHashTable *arguments, JobSync fallback, JobSync *sync, GError **error)
+{
+    static const char *const names[] = { "full", "top", "none", "incremental", "bitmap", NULL };
+    int value = fallback;
+
+    if (!options_take_enum(arguments, "sync", names, &value, error)) {
+        return false;
+    }
+    *sync = value;
+    return true;
+}
+
+static BlockNode *find_in_chain(BlockNode *top, const char *name, GError **error)
+{
+    for (BlockNode *node = node_below(top); node; node = node_below(node)) {
+        if (!strcmp(node->node_name, name) || !strcmp(node->filename, name)) {
+            return node;
+        }
+    }
+    error_fail(error, KASO_ERROR_NOT_FOUND, "'%s' is not in the backing chain of '%s'", name,
+               top->node_name);
+    return NULL;
+}
+
+/* "base" or "base-node"; NULL without error: none was named. */
+static bool take_base(BlockJob *job, GHashTable *arguments, BlockNode **base, GError **error)
+{
+    g_autofree char *file = options_take(arguments, "base");
+    g_autofree char *node = options_take(arguments, "base-node");
+    const char *name = node ? node : file;
+
+    *base = name ? find_in_chain(job->source, name, error) : NULL;
+    return !name || *base;
+}
+
+static BlockNode *overlay_of(BlockNode *active, BlockNode *node)
+{
+    BlockNode *above = active;
+
+    while (above && node_below(above) != node) {
+        above = node_below(above);
+    }
+    return above;
+}
+
+static bool attach(BlockNode *node, const char *what, unsigned perm, BlockChild **user,
+                   GError **error)
+{
+    *user = node_attach_user(node, what, perm, BLOCK_PERM_ALL, error);
+    return *user != NULL;
+}
+
+static bool make_writable(BlockJob *job, GError **error)
+{
+    job->base_was_read_only = job->base->read_only;
+    return node_set_read_only(job->base, false, error);
+}
+
+static bool make_bitmap(BlockJob *job, GError **error)
+{
+    g_autofree char *name = g_strdup_printf("#job-%s", job->id);
+
+    job->dirty = dirty_bitmap_new(job->source, name, CHUNK_MIN, error);
+    return job->dirty != NULL;
+}
+
+static bool start_stream(BlockJob *job, GHashTable *arguments, GError **error)
+{
+    BlockNode *base;
+
+    if (!take_base(job, arguments, &base, error)) {
+        return false;
+    }
+    job->type = "stream";
+    job->run = job_run_stream;
+    job->finish = job_finish_stream;
+    job->base = base;
+    if (base) {
+        node_ref(base);
+    }
+    if (!node_below(job->source)) {
+        return error_fail(error, KASO_ERROR_GENERIC, "'%s' has no backing file to stream from",
+                          job->source->node_name);
+    }
+    return attach(job->source, "stream", BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE_UNCHANGED,
+                  &job->source_user, error);
+}
+
+static bool start_commit(BlockJob *job, GHashTable *arguments, GError **error)
+{
+    g_autofree char *top_file = options_take(arguments, "top");
+    g_autofree char *top_node = options_take(arguments, "top-node");
+    const char *top_name = top_node ? top_node : top_file;
+    BlockNode *active = job->source, *top = active, *base;
+
+    if (top_name && strcmp(top_name, active->node_name) && strcmp(top_name, active->filename)) {
+        top = find_in_chain(active, top_name, error);
+    }
+    if (!top || !take_base(job, arguments, &base, error)) {
+        return false;
+    }
+    for (BlockNode *node = top; !base && node_below(node); node = node_below(node)) {
+        base = node_below(node_below(node)) ? NULL : node_below(node); /* the deepest image */
+    }
+    if (!base || base == top) {
+        return error_fail(error, KASO_ERROR_GENERIC, "'%s' has no image below to commit into",
+                          top->node_name);
+    }
+    job->type = "commit";
+    job->base = base;
+    node_ref(base);
+    if (top == active) {
+        job->run = job_run_mirror;
+        job->finish = job_finish_mirror;
+        job->sync = SYNC_TOP;
+        job->target = base;
+        node_ref(base);
+    } else {
+        job->run = job_run_commit;
+        job->finish = job_finish_commit;
+        job->overlay = overlay_of(active, top);
+        node_ref(job->overlay);
+        node_ref(top);
+        node_unref(job->source);
+        job->source = top;
+        job->length = node_size(top);
+    }
+    if (!make_writable(job, error) ||
+        (node_size(base) < node_size(top) &&
+         !node_truncate(base, node_size(top), PREALLOC_OFF, error)) ||
+        !attach(base, "commit", BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE_UNCHANGED,
+                &job->target_user, error) ||
+        !attach(job->source, "commit", BLOCK_PERM_CONSISTENT_READ, &job->source_user, error)) {
+        return false;
+    }
+    if (job->run == job_run_mirror) {
+        job->base_was_read_only = false; /* the guest writes to it afterwards */
+        return make_bitmap(job, error);
+    }
+    return true;
+}
+
+/* A file of the target's format, over what the source has below where only its top is copied. */
+static bool create_target(BlockJob *job, const BlockDriver *driver, const char *target,
+                          const BlockNode *backing, GError **error)
+{
+    g_autofree char *size = g_strdup_printf("%" G_GUINT64_FORMAT, job->length);
+    g_autoptr(GHashTable) options = options_new();
+
+    options_set(options, "size", size);
+    if (backing) {
+        g_autofree char *name = node_name_for_header(backing, target);
+
+        options_set(options, "backing_file", name);
+        options_set(options, "backing_fmt", backing->driver->name);
+    }
+    return driver->create ? driver->create(job->graph, target, options, error)
+                          : error_fail(error, KASO_ERROR_UNSUPPORTED,
+                                       "Format '%s' cannot be created", driver->name);
+}
+
+/* The target of drive-mirror and drive-backup: a file that is made unless mode=existing. */
+static BlockNode *open_target_file(BlockJob *job, GHashTable *arguments, const char *target,
+                                   GError **error)
+{
+    g_autofree char *format = options_take(arguments, "format");
+    g_autofree char *mode = options_take(arguments, "mode");
+    g_autofree char *node_name = options_take(arguments, "node-name");
+    const BlockDriver *driver = block_driver_find(format ? format : job->source->driver->name);
+    bool is_new = !mode || strcmp(mode, "existing");
+    BlockNode *node, *backing = NULL;
+    GHashTable *options;
+
+    if (!driver) {
+        error_fail(error, KASO_ERROR_INVALID, "Unknown driver '%s'", format);
+        return NULL;
+    }
+    if (is_new && driver->has_backing && job->sync != SYNC_FULL) {
+        backing = job->sync == SYNC_NONE ? job->source : node_below(job->source);
+    }
+    if (is_new && !create_target(job, driver, target, backing, error)) {
+        return NULL;
+    }
+    options = options_new();
+    options_set(options, "driver", driver->name);
+    if (node_name) {
+        options_set(options, "node-name", node_name);
+    }
+    node = node_open(job->graph, target, options,
+                     (BlockOpenFlags){ .unmap = true, .no_backing = backing != NULL }, error);
+    if (node && backing && !node_set_backing(node, backing, error)) {
+        node_unref(node);
+        return NULL;
+    }
+    return node;
+}
+
+static BlockNode *open_target(BlockJob *job, GHashTable *arguments, bool is_file, GError **error)
+{
+    g_autofree char *target = options_take(arguments, "target");
+    BlockNode *node;
+
+    if (!target) {
+        error_fail(error, KASO_ERROR_INVALID, "Parameter 'target' is missing");
+        return NULL;
+    }
+    if (is_file) {
+        return open_target_file(job, arguments, target, error);
+    }
+    node = block_find_node(job->graph, target, error);
+    if (node == job->source) {
+        error_fail(error, KASO_ERROR_INVALID, "Can't %s node '%s' into itself", job->type, target);
+        return NULL;
+    }
+    if (node) {
+        node_ref(node);
+    }
+    return node;
+}
+
+/*
+ * The user's bitmap starts anew, so that it knows what the guest writes from now on; what it held is
+ * frozen until the job ends.
+ */
+static bool take_bitmap(BlockJob *job, GHashTable *arguments, GError **error)
+{
+    static const char *const modes[] = { "on-success", "never", "always", NULL };
+    g_autofree char *name = options_take(arguments, "bitmap");
+    bool has_mode = options_get(arguments, "bitmap-mode") != NULL;
+    g_autofree char *frozen = g_strdup_printf("#frozen-%s", job->id);
+    g_autoptr(GHashTable) none = options_new();
+    bool persistent;
+    int mode = BITMAP_ON_SUCCESS;
+
+    if (!options_take_enum(arguments, "bitmap-mode", modes, &mode, error)) {
+        return false;
+    }
+    if ((job->sync == SYNC_INCREMENTAL || job->sync == SYNC_BITMAP) != (name != NULL) ||
+        (job->sync == SYNC_BITMAP && !has_mode) ||
+        (job->sync == SYNC_INCREMENTAL && mode != BITMAP_ON_SUCCESS)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "sync=incremental goes with 'bitmap', sync=bitmap with 'bitmap' and "
+                          "'bitmap-mode', other ways with neither");
+    }
+    if (!name) {
+        return true;
+    }
+    job->bitmap = dirty_bitmap_find(job->source, name);
+    if (!job->bitmap || job->bitmap->inconsistent || job->bitmap->busy) {
+        error_fail(error, KASO_ERROR_NOT_FOUND,
+                   !job->bitmap ? "Dirty bitmap '%s' not found"
+                   : job->bitmap->busy
+                       ? "Bitmap '%s' is currently in use by another operation and cannot be used"
+                       : "Bitmap '%s' is inconsistent and cannot be used",
+                   name);
+        job->bitmap = NULL;
+        return false;
+    }
+    job->bitmap_mode = (JobBitmapMode)mode;
+    persistent = job->bitmap->persistent;
+    job->frozen = dirty_bitmap_new(job->source, frozen, job->bitmap->granularity, error);
+    if (!job->frozen) {
+        job->bitmap = NULL;
+        return false;
+    }
+    job->frozen->enabled = false;
+    dirty_bitmap_merge(job->frozen, job->bitmap);
+    if (persistent && job->source->driver->bitmap_action) {
+        job->source->driver->bitmap_action(job->source, "clear", name, none, NULL);
+    } else {
+        dirty_bitmap_reset(job->bitmap, 0, job->bitmap->size);
+    }
+    job->bitmap->busy = true;
+    return true;
+}
+
+static bool mark_backup(BlockJob *job, GError **error)
+{
+    int result;
+
+    job->dirty->enabled = false; /* counts what is still to be copied, not what is written */
+    if (job->sync == SYNC_TOP) {
+        result = job_mark_top(job, node_below(job->source));
+        if (result < 0) {
+            return error_fail_errno(error, -result, "Could not find what '%s' holds", job->id);
+        }
+    } else if (job->bitmap) {
+        dirty_bitmap_merge(job->dirty, job->frozen);
+    } else if (job->sync != SYNC_NONE) {
+        dirty_bitmap_set(job->dirty, 0, job->length);
+    }
+    return true;
+}
+
+static bool start_copy(BlockJob *job, GHashTable *arguments, bool mirror, bool is_file,
+                       GError **error)
+{
+    job->type = mirror ? "mirror" : "backup";
+    job->run = mirror ? job_run_mirror : job_run_backup;
+    job->finish = mirror ? job_finish_mirror : NULL;
+    if (!take_sync(arguments, SYNC_FULL, &job->sync, error)) {
+        return false;
+    }
+    job->target = open_target(job, arguments, is_file, error);
+    if (!job->target) {
+        return false;
+    }
+    if (node_size(job->target) < job->length) {
+        return error_fail(error, KASO_ERROR_INVALID, "The target is smaller than the source");
+    }
+    if (!attach(job->target, job->type, BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE,
+                &job->target_user, error) ||
+        !attach(job->source, job->type, BLOCK_PERM_CONSISTENT_READ, &job->source_user, error) ||
+        !make_bitmap(job, error)) {
+        return false;
+    }
+    /* The bitmap last: nothing must fail once it has been cleared. */
+    return mirror ? true : take_bitmap(job, arguments, error) && mark_backup(job, error);
+}
+
+static bool start_by_command(BlockJob *job, const char *command, GHashTable *arguments,
+                             GError **error)
+{
+    if (!strcmp(command, "block-stream")) {
+        return start_stream(job, arguments, error);
+    }
+    if (!strcmp(command, "block-commit")) {
+        return start_commit(job, arguments, error);
+    }
+    if (!strcmp(command, "drive-mirror") || !strcmp(command, "blockdev-mirror")) {
+        return start_copy(job, arguments, true, command[0] == 'd', error);
+    }
+    if (!strcmp(command, "drive-backup") || !strcmp(command, "blockdev-backup")) {
+        return start_copy(job, arguments, false, command[0] == 'd', error);
+    }
+    return error_fail(error, KASO_ERROR_NOT_FOUND, "Unknown block job '%s'", command);
+}
+
+/* Arguments that are accepted and have one way of being done here. */
+static bool take_common(BlockJob *job, GHashTable *arguments, GError **error)
+{
+    static const char *const ignored[] = {
+        "on-error",
+        "on-source-error",
+        "on-target-error",
+        "granularity",
+        "buf-size",
+        "copy-mode",
+        "unmap",
+        "compress",
+        "replaces",
+        "backing-mask-protocol",
+        "filter-node-name",
+    };
+
+    job->auto_dismiss = job->auto_finalize = true;
+    job->backing_file = options_take(arguments, "backing-file");
+    for (unsigned i = 0; i < ARRAY_SIZE(ignored); i++) {
+        g_free(options_take(arguments, ignored[i]));
+    }
+    return options_take_size(arguments, "speed", &job->speed, error) &&
+           options_take_bool(arguments, "auto-finalize", &job->auto_finalize, error) &&
+           options_take_bool(arguments, "auto-dismiss", &job->auto_dismiss, error);
+}
+
+typedef struct {
+    BlockGraph *graph;
+    const char *command;
+    GHashTable *arguments;
+    bool done;
+    GError **error;
+} StartCall;
+
+static void start_entry(void *opaque)
+{
+    StartCall *call = opaque;
+    g_autoptr(GHashTable) arguments = options_copy(call->arguments);
+    g_autofree char *id = options_take(arguments, "job-id");
+    char *device = options_take(arguments, "device");
+    BlockNode *source = device ? block_find_node(call->graph, device, call->error) : NULL;
+    BlockJob *job;
+
+    if (!source) {
+        if (!device) {
+            error_fail(call->error, KASO_ERROR_INVALID, "Parameter 'device' is missing");
+        }
+        g_free(device);
+        return;
+    }
+    source = node_skip_filters(source);
+    if (id && !block_name_is_good(id)) {
+        error_fail(call->error, KASO_ERROR_INVALID, "Invalid job ID '%s'", id);
+        g_free(device);
+        return;
+    }
+    if (job_find(call->graph, id ? id : device)) {
+        error_fail(call->error, KASO_ERROR_GENERIC, "Job ID '%s' already in use", id ? id : device);
+        g_free(device);
+        return;
+    }
+    job = g_new0(BlockJob, 1);
+    job->graph = call->graph;
+    job->device = device;
+    job->id = g_strdup(id ? id : device);
+    job->source = source;
+    job->length = node_size(source);
+    job->chunk = CHUNK;
+    job->buffer = g_malloc(CHUNK);
+    node_ref(source);
+    coroutine_queue_init(&job->wake);
+    coroutine_mutex_init(&job->copy_lock);
+    /* The graph must not change, nor a write slip by, while the job takes hold of it. */
+    block_graph_quiesce(call->graph);
+    call->done = take_common(job, arguments, call->error) &&
+                 start_by_command(job, call->command, arguments, call->error) &&
+                 options_check_empty(arguments, call->command, NULL, call->error);
+    if (call->done && job->run == job_run_backup) {
+        job_arm_backup(job);
+    }
+    block_graph_resume(call->graph);
+    if (!call->done) {
+        job_settle_bitmap(job, false);
+        job_release(job);
+        job_free(job);
+        return;
+    }
+    *block_graph_jobs(call->graph) = g_list_append(*block_graph_jobs(call->graph), job);
+    async_start(block_graph_context(call->graph), job_entry, job);
+}
+
+bool block_job_start(BlockGraph *graph, const char *command, GHashTable *arguments, GError **error)
+{
+    StartCall call = { .graph = graph, .command = command, .arguments = arguments, .error = error };
+
+    async_run_sync(block_graph_context(graph), start_entry, &call);
+    return call.done;
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/* What monitors do to the images of a running machine: snapshots, sizes, bitmaps. */
+#include "block/node.h"
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "block/bitmap.h"
+
+#include <string.h>
+
+typedef struct {
+    BlockGraph *graph;
+    const char *name, *action, *extra;
+    uint64_t value;
+    GHashTable *arguments;
+    bool done;
+    GError **error;
+} GraphCall;
+
+/* From now on the users of `below` write to overlay, which has no backing node yet. */
+static bool put_on_top(BlockNode *below, BlockNode *overlay, GError **error)
+{
+    BlockGraph *graph = below->graph;
+    bool done;
+    int result;
+
+    node_ref(below);
+    block_graph_quiesce(graph);
+    result = node_flush(below);
+    done = result == 0 || error_fail_errno(error, -result, "Could not flush '%s'", below->filename);
+    done = done && node_set_backing(overlay, below, error);
+    if (done && !node_replace(below, overlay, NULL, error)) {
+        node_set_backing(overlay, NULL, NULL);
+        done = false;
+    }
+    if (done) {
+        node_set_read_only(below, true, NULL);
+    }
+    block_graph_resume(graph);
+    node_unref(below);
+    return done;
+}
+
+static bool create_overlay(BlockNode *old, const BlockDriver *driver, const char *file,
+                           GError **error)
+{
+    g_autofree char *size = g_strdup_printf("%" G_GUINT64_FORMAT, node_size(old));
+    g_autofree char *name = node_name_for_header(old, file);
+    g_autoptr(GHashTable) options = options_new();
+
+    options_set(options, "size", size);
+    options_set(options, "backing_file", name);
+    options_set(options, "backing_fmt", old->driver->name);
+    return driver->create ? driver->create(old->graph, file, options, error)
+                          : error_fail(error, KASO_ERROR_UNSUPPORTED,
+                                       "Format '%s' cannot be created", driver->name);
+}
+
+static bool snapshot_external(BlockGraph *graph, GHashTable *arguments, GError **error)
+{
+    g_autofree char *device = options_take(arguments, "device");
+    g_autofree char *node_name = options_take(arguments, "node-name");
+    g_autofree char *file = options_take(arguments, "snapshot-file");
+    g_autofree char *format = options_take(arguments, "format");
+    g_autofree char *mode = options_take(arguments, "mode");
+    g_autofree char *new_name = options_take(arguments, "snapshot-node-name");
+    const char *driver_name = format ? format : "qcow2";
+    const BlockDriver *driver = block_driver_find(driver_name);
+    BlockNode *old, *overlay;
+    GHashTable *options;
+    bool done;
+
+    if (!(device || node_name) || !file) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Parameters 'device' (or 'node-name') and 'snapshot-file' are needed");
+    }
+    old = block_find_node(graph, node_name ? node_name : device, error);
+    if (!old) {
+        return false;
+    }
+    if (!driver || !driver->has_backing) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Format '%s' is unknown or has no backing files", driver_name);
+    }
+    if (new_name && node_find(graph, new_name)) { /* before a file is made */
+        return error_fail(error, KASO_ERROR_INVALID, "New overlay node-name already in use");
+    }
+    if ((!mode || strcmp(mode, "existing")) && !create_overlay(old, driver, file, error)) {
+        return false;
+    }
+    options = options_new();
+    options_set(options, "driver", driver_name);
+    if (new_name) {
+        options_set(options, "node-name", new_name);
+    }
+    overlay = node_open(graph, file, options,
+                        (BlockOpenFlags){ .no_backing = true, .unmap = old->flags.unmap }, error);
+    if (!overlay) {
+        return false;
+    }
+    done = put_on_top(old, overlay, error);
+    node_unref(overlay);
+    return done;
+}
+
+static void snapshot_external_entry(void *opaque)
+{
+    GraphCall *call = opaque;
+    g_autoptr(GHashTable) arguments = options_copy(call->arguments);
+
+    call->done = snapshot_external(call->graph, arguments, call->error);
+}
+
+static void snapshot_node_entry(void *opaque)
+{
+    GraphCall *call = opaque;
+    g_autofree char *node_name = g_strdup(options_get(call->arguments, "node"));
+    g_autofree char *overlay_name = g_strdup(options_get(call->arguments, "overlay"));
+    BlockNode *node = block_find_node(call->graph, node_name ? node_name : "", call->error);
+    BlockNode *overlay =
+        node ? block_find_node(call->graph, overlay_name ? overlay_name : "", call->error) : NULL;
+
+    if (!overlay) {
+        return;
+    }
+    if (overlay->backing || overlay->parents.head || !overlay->driver->has_backing) {
+        error_fail(call->error, KASO_ERROR_INVALID,
+                   overlay->backing ? "The overlay '%s' already has a backing image: open it "
+                                      "with backing=null"
+                   : overlay->parents.head ? "The overlay '%s' is already in use"
+                                           : "The overlay '%s' cannot have a backing image",
+                   overlay_name);
+        return;
+    }
+    if (node_size(overlay) < node_size(node)) {
+        error_fail(call->error, KASO_ERROR_INVALID, "The overlay '%s' is smaller than '%s'",
+                   overlay_name, node_name);
+        return;
+    }
+    call->done = put_on_top(node, overlay, call->error);
+}
+
+bool block_snapshot_node(BlockGraph *graph, GHashTable *arguments, GError **error)
+{
+    GraphCall call = { .graph = graph, .arguments = arguments, .error = error };
+
+    async_run_sync(block_graph_context(graph), snapshot_node_entry, &call);
+    return call.done;
+}
+
+static void change_backing_entry(void *opaque)
+{
+    GraphCall *call = opaque;
+    const char *image = options_get(call->arguments, "image-node-name");
+    const char *file = options_get(call->arguments, "backing-file");
+    BlockNode *node = block_find_node(call->graph, image ? image : "", call->error);
+    bool was_read_only;
+
+    if (!node || !file) {
+        return;
+    }
+    if (!node->driver->set_backing || !node->backing_filename) {
+        error_fail(call->error, KASO_ERROR_INVALID, "'%s' has no backing file", image);
+        return;
+    }
+    was_read_only = node->read_only;
+    block_graph_quiesce(call->graph);
+    call->done = (!was_read_only || node_set_read_only(node, false, call->error)) &&
+                 node->driver->set_backing(node, file, node->backing_format, call->error);
+    if (was_read_only) {
+        node_set_read_only(node, true, NULL);
+    }
+    block_graph_resume(call->graph);
+}
+
+bool block_change_backing_file(BlockGraph *graph, GHashTable *arguments, GError **error)
+{
+    GraphCall call = { .graph = graph, .arguments = arguments, .error = error };
+
+    async_run_sync(block_graph_context(graph), change_backing_entry, &call);
+    return call.done;
+}
+
+bool block_snapshot_external(BlockGraph *graph, GHashTable *arguments, GError **error)
+{
+    GraphCall call = { .graph = graph, .arguments = arguments, .error = error };
+
+    async_run_sync(block_graph_context(graph), snapshot_external_entry, &call);
+    return call.done;
+}
+
+static void resize_entry(void *opaque)
+{
+    GraphCall *call = opaque;
+    BlockNode *node = block_find_node(call->graph, call->name, call->error);
+
+    if (!node) {
+        return;
+    }
+    block_graph_quiesce(call->graph);
+    call->done = node_truncate(node, align_up(call->value, 512), PREALLOC_OFF, call->error);
+    block_graph_resume(call->graph);
+}
+
+bool block_resize(BlockGraph *graph, const char *name, uint64_t size, GError **error)
+{
+    GraphCall call = { .graph = graph, .name = name, .value = size, .error = error };
+
+    async_run_sync(block_graph_context(graph), resize_entry, &call);
+    return call.done;
+}
+
+static void snapshot_internal_entry(void *opaque)
+{
+    GraphCall *call = opaque;
+    BlockNode *node = block_find_node(call->graph, call->name, call->error);
+    BlockSnapshot snapshot = { .name = (char *)call->extra,
+                               .date_s = g_get_real_time() / G_USEC_PER_SEC };
+
+    if (!node) {
+        return;
+    }
+    if (!node->driver->snapshot_create) {
+        error_fail(call->error, KASO_ERROR_UNSUPPORTED,
+                   "Block format '%s' used by '%s' does not support internal snapshots",
+                   node->driver->name, call->name);
+        return;
+    }
+    block_graph_quiesce(call->graph);
+    if (!strcmp(call->action, "create")) {
+        call->done = node->driver->snapshot_create(node, &snapshot, call->error);
+    } else if (!strcmp(call->action, "apply")) {
+        call->done = node->driver->snapshot_apply(node, call->extra, call->error);
+    } else {
+        call->done = node->driver->snapshot_delete(node, call->extra, call->error);
+    }
+    block_graph_resume(call->graph);
+}
+
+bool block_snapshot_internal(BlockGraph *graph, const char *name, const char *action,
+                             const char *snapshot, GError **error)
+{
+    GraphCall call = {
+        .graph = graph, .name = name, .action = action, .extra = snapshot, .error = error
+    };
+
+    async_run_sync(block_graph_context(graph), snapshot_internal_entry, &call);
+    return call.done;
+}
+
+static void bitmap_entry(void *opaque)
+{
+    GraphCall *call = opaque;
+    g_autoptr(GHashTable) arguments = options_copy(call->arguments);
+    BlockNode *node = block_find_node(call->graph, call->name, call->error);
+    bool persistent = false;
+
+    if (!node || !options_take_bool(arguments, "persistent", &persistent, call->error)) {
+        return;
+    }
+    if (node->driver->bitmap_action && (persistent || strcmp(call->action, "add"))) {
+        call->done =
+            node->driver->bitmap_action(node, call->action, call->extra, arguments, call->error);
+    } else if (persistent) {
+        error_fail(call->error, KASO_ERROR_UNSUPPORTED,
+                   "Format '%s' cannot store persistent bitmaps", node->driver->name);
+    } else {
+        call->done =
+            dirty_bitmap_action(node, call->action, call->extra, arguments, false, call->error);
+    }
+}
+
+bool block_bitmap(BlockGraph *graph, const char *name, const char *action, const char *bitmap,
+                  GHashTable *arguments, GError **error)
+{
+    GraphCall call = { .graph = graph,
+                       .name = name,
+                       .action = action,
+                       .extra = bitmap,
+                       .arguments = arguments,
+                       .error = error };
+
+    async_run_sync(block_graph_context(graph), bitmap_entry, &call);
+    return call.done;
+}

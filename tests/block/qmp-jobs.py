@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: MIT
+"""Jobs, snapshots and bitmaps by QMP, as management programs use them, on a machine that stands still."""
+
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+KASO, IMG, IO = map(os.path.abspath, sys.argv[1:4])
+MIB = 1 << 20
+LIMIT = 30
+
+
+def run(*command):
+    result = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, timeout=60)
+    assert result.returncode == 0, (command, result.stdout)
+    return result.stdout.decode()
+
+
+def io(image, *commands):
+    return run(IO, *[a for c in commands for a in ("-c", c)], image)
+
+
+def info(image):
+    return json.loads(run(IMG, "info", "--output=json", "-U", image))
+
+
+class Machine:
+    def __init__(self, *arguments):
+        if os.path.exists("qmp"):
+            os.unlink("qmp")
+        self.process = subprocess.Popen([KASO, "-M", "virt", "-display", "none", "-S", "-nodefaults",
+                                         "-qmp", "unix:qmp,server=on,wait=off", *arguments],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        end = time.monotonic() + LIMIT
+        self.peer = socket.socket(socket.AF_UNIX)
+        while True:
+            try:
+                self.peer.connect("qmp")
+                break
+            except OSError:
+                assert time.monotonic() < end and self.process.poll() is None
+                time.sleep(0.02)
+        self.rest, self.events = b"", []
+        self.message()
+        self.do("qmp_capabilities")
+
+    def message(self):
+        while b"\n" not in self.rest:
+            assert select.select([self.peer], [], [], LIMIT)[0], self.events
+            data = self.peer.recv(65536)
+            assert data, "the machine is gone"
+            self.rest += data
+        line, self.rest = self.rest.split(b"\n", 1)
+        return json.loads(line)
+
+    def ask(self, execute, **arguments):
+        arguments = {k.replace("_", "-"): v for k, v in arguments.items()}
+        self.peer.sendall((json.dumps({"execute": execute, "arguments": arguments}) + "\n").encode())
+        while True:
+            message = self.message()
+            if "event" not in message:
+                return message
+            self.events.append(message)
+
+    def do(self, execute, **arguments):
+        message = self.ask(execute, **arguments)
+        assert "return" in message, (execute, message)
+        return message["return"]
+
+    def fails(self, execute, **arguments):
+        message = self.ask(execute, **arguments)
+        assert "error" in message, (execute, arguments, message)
+        return message["error"]
+
+    def wait(self, event, **data):
+        while True:
+            for found in self.events:
+                if found["event"] == event and data.items() <= found["data"].items():
+                    self.events.remove(found)
+                    return found["data"]
+            message = self.message()
+            assert "event" in message, message
+            self.events.append(message)
+
+    def statuses(self, job):
+        return [e["data"]["status"] for e in self.events
+                if e["event"] == "JOB_STATUS_CHANGE" and e["data"]["id"] == job]
+
+    def quit(self):
+        start = time.monotonic()
+        self.do("quit")
+        assert self.process.wait(LIMIT) == 0 and time.monotonic() - start < 5
+
+
+def chain():
+    for name in ("base", "top"):
+        if os.path.exists(name):
+            os.unlink(name)
+    run(IMG, "create", "-q", "-f", "qcow2", "base", "8M")
+    io("base", "write -P 1 0 4M")
+    run(IMG, "create", "-q", "-f", "qcow2", "-b", "base", "-F", "qcow2", "top")
+    io("top", "write -P 2 1M 1M")
+
+
+DRIVE = ("-drive", "file=top,if=none,id=d0,format=qcow2", "-device", "virtio-blk-pci,drive=d0,id=v")
+NODES = ("-blockdev", "driver=file,filename=top,node-name=f0",
+         "-blockdev", "driver=qcow2,file=f0,node-name=n0")
+DEVICE = ("-device", "virtio-blk-pci,drive=n0,id=v")
+CONTENT = ("read -P 1 0 1M", "read -P 2 1M 1M", "read -P 1 2M 2M", "read -P 0 4M 4M")
+
+
+def inserted(machine):
+    return machine.do("query-block")[0]["inserted"]
+
+
+def active_commit():
+    chain()
+    m = Machine(*DRIVE)
+    m.do("block-commit", device="d0")
+    m.wait("BLOCK_JOB_READY")
+    m.do("block-job-complete", device="d0")
+    assert "error" not in m.wait("BLOCK_JOB_COMPLETED")
+    assert inserted(m)["file"] == "base" and not inserted(m)["ro"]
+    m.quit()
+    io("base", *CONTENT)
+
+
+def life():
+    """The states of a job, and what may be asked of it in each."""
+    chain()
+    m = Machine(*NODES, *DEVICE)
+    m.do("blockdev-snapshot-sync", node_name="n0", snapshot_file="s1", snapshot_node_name="n1")
+    m.do("block-commit", device="n1", job_id="c", auto_finalize=False, auto_dismiss=False)
+    m.wait("BLOCK_JOB_READY")
+    assert [j["status"] for j in m.do("query-jobs")] == ["ready"]
+    assert "'dismiss'" in m.fails("job-dismiss", id="c")["desc"]
+    m.do("job-complete", id="c")
+    m.wait("BLOCK_JOB_PENDING", id="c")
+    assert inserted(m)["file"] == "s1"
+    m.do("job-finalize", id="c")
+    assert [j["status"] for j in m.do("query-jobs")] == ["concluded"]
+    assert inserted(m)["file"] == "base"
+    m.do("job-dismiss", id="c")
+    assert m.do("query-jobs") == []
+    assert m.statuses("c") == ["created", "running", "ready", "waiting", "pending", "concluded", "null"]
+    assert m.fails("block-job-cancel", device="c")["class"] == "DeviceNotActive"
+    assert m.fails("job-cancel", id="c")["class"] == "GenericError"
+    assert "Invalid job ID" in m.fails("block-stream", device="n0", job_id="!x")["desc"]
+    m.quit()
+
+
+def slow():
+    """A low limit does not keep anybody waiting."""
+    chain()
+    run(IMG, "create", "-q", "-f", "qcow2", "slow", "8M")
+    m = Machine(*NODES, *DEVICE)
+    m.do("blockdev-add", driver="qcow2", node_name="t",
+         file={"driver": "file", "filename": "slow"})
+    m.do("blockdev-backup", job_id="b", device="n0", target="t", sync="full", speed=1000)
+    m.do("job-pause", id="b")
+    m.wait("JOB_STATUS_CHANGE", id="b", status="paused")
+    m.do("job-resume", id="b")
+    m.do("block-job-cancel", device="b")
+    m.wait("BLOCK_JOB_CANCELLED", device="b")
+    for target in ("zz", "n0"):
+        m.fails("blockdev-mirror", job_id="m", device="n0", target=target, sync="full")
+    assert not os.path.exists("zz")
+    m.do("blockdev-backup", job_id="b", device="n0", target="t", sync="full", speed=1000)
+    m.quit()
+
+
+def mirror_top():
+    """The target of sync=top has what the source has below."""
+    chain()
+    m = Machine(*DRIVE)
+    os.makedirs("else", exist_ok=True)
+    m.do("drive-mirror", job_id="m", device="d0", target="else/x", sync="top", format="qcow2")
+    m.wait("BLOCK_JOB_READY")
+    m.do("block-job-complete", device="m")
+    assert "error" not in m.wait("BLOCK_JOB_COMPLETED")
+    assert inserted(m)["backing_file_depth"] == 1
+    m.do("drive-backup", job_id="b", device="d0", target="else/y", sync="top", format="qcow2")
+    assert "error" not in m.wait("BLOCK_JOB_COMPLETED", device="b")
+    m.quit()
+    io("else/x", *CONTENT)
+    io("else/y", *CONTENT)
+
+
+def names():
+    """What headers say leads back to the same files, wherever they lie."""
+    chain()
+    os.makedirs("sub/deep", exist_ok=True)
+    run(IMG, "create", "-q", "-f", "qcow2", "-b", "../top", "-F", "qcow2", "sub/c")
+    m = Machine("-drive", "file=sub/c,if=none,id=d0,format=qcow2", "-device",
+                "virtio-blk-pci,drive=d0,id=v")
+    m.do("blockdev-snapshot-sync", device="d0", snapshot_file="sub/deep/s")
+    m.do("block-stream", device="d0", base="sub/../base", job_id="s")
+    assert "error" not in m.wait("BLOCK_JOB_COMPLETED", device="s")
+    m.quit()
+    io("sub/deep/s", *CONTENT)
+    assert len(json.loads(run(IMG, "info", "--backing-chain", "--output=json", "sub/deep/s"))) == 2
+
+
+def overlays():
+    chain()
+    run(IMG, "create", "-q", "-f", "qcow2", "-b", "top", "-F", "qcow2", "over")
+    m = Machine(*NODES, *DEVICE)
+    over = {"driver": "qcow2", "file": {"driver": "file", "filename": "over"}}
+    m.do("blockdev-add", node_name="o", backing=None, **over)
+    m.do("blockdev-snapshot", node="n0", overlay="o")
+    assert "already has" in m.fails("blockdev-snapshot", node="n0", overlay="o")["desc"]
+    assert inserted(m)["node-name"] == "o" and inserted(m)["backing_file_depth"] == 2
+    m.do("change-backing-file", device="v", image_node_name="o", backing_file="./top")
+    m.do("block_resize", node_name="o", size=9 * MIB)
+    m.fails("block_resize", size=9 * MIB)
+    m.quit()
+    assert info("over")["backing-filename"] == "./top" and info("over")["virtual-size"] == 9 * MIB
+
+
+def incremental():
+    """What is written while an incremental backup runs belongs to the next one."""
+    chain()
+    m = Machine(*NODES)
+    m.do("nbd-server-start", addr={"type": "unix", "data": {"path": "nbd"}})
+    m.do("block-export-add", type="nbd", id="e", node_name="n0", writable=True)
+    url = "nbd+unix:///n0?socket=nbd"
+    m.do("block-dirty-bitmap-add", node="n0", name="b", persistent=True)
+
+    def count():
+        node = [n for n in m.do("query-named-block-nodes") if n["node-name"] == "n0"][0]
+        return {b["name"]: b["count"] for b in node["dirty-bitmaps"]}
+
+    def backup(name, **more):
+        run(IMG, "create", "-q", "-f", "qcow2", name, "8M")
+        m.do("blockdev-add", driver="qcow2", node_name=name,
+             file={"driver": "file", "filename": name})
+        m.do("blockdev-backup", job_id=name, device="n0", target=name, bitmap="b", **more)
+
+    io(url, "write -P 3 0 128k", "write -P 3 6M 64k")
+    backup("i1", sync="incremental", speed=1000)
+    backup_in_the_way = m.fails("block-dirty-bitmap-remove", node="n0", name="b")
+    assert "in use" in backup_in_the_way["desc"]
+    io(url, "write -P 4 64k 64k", "write -P 5 3M 64k")
+    m.do("block-job-set-speed", device="i1", speed=0)
+    assert "error" not in m.wait("BLOCK_JOB_COMPLETED", device="i1")
+    m.do("blockdev-del", node_name="i1")
+    io("i1", "read -P 3 0 128k")
+    assert count() == {"b": 128 << 10}, count()
+    backup("i2", sync="incremental", speed=1000)
+    io(url, "write -P 6 5M 64k")
+    m.do("block-job-cancel", device="i2")
+    m.wait("BLOCK_JOB_CANCELLED", device="i2")
+    assert count() == {"b": 192 << 10}, count()
+    backup("i3", sync="bitmap", bitmap_mode="never")
+    assert "error" not in m.wait("BLOCK_JOB_COMPLETED", device="i3")
+    assert count() == {"b": 192 << 10}, count()
+    backup("i4", sync="bitmap", bitmap_mode="on-success")
+    assert "error" not in m.wait("BLOCK_JOB_COMPLETED", device="i4")
+    assert count() == {"b": 0}, count()
+    m.do("blockdev-del", node_name="i4")
+    io("i4", "read -P 4 64k 64k", "read -P 5 3M 64k", "read -P 6 5M 64k")
+    m.quit()
+
+
+with tempfile.TemporaryDirectory() as folder:
+    os.chdir(folder)
+    for test in (active_commit, life, slow, mirror_top, names, overlays, incremental):
+        if len(sys.argv) < 5 or test.__name__ in sys.argv[4:]:
+            test()
+    os.chdir("/")
