@@ -404,8 +404,8 @@ static bool drop_vm_state(Qcow2 *q, GError **error)
     if (result == 0) {
         drop_tables(q, q->l1_vm_state_index, q->l1_size);
     }
-    return result == 0 ||
-           error_fail_errno(error, -result, "Could not discard the machine's state behind the disk");
+    return result == 0 || error_fail_errno(error, -result,
+                                           "Could not discard the machine's state behind the disk");
 }
 
 static bool shrink(Qcow2 *q, uint64_t size, GError **error)
@@ -546,8 +546,7 @@ bool qcow2_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **
     uint64_t l1_entries = size / span + (size % span != 0);
     int result = 0;
 
-    if (!check_resize(q, size, prealloc, error) ||
-        (size != old_size && !drop_vm_state(q, error)) ||
+    if (!check_resize(q, size, prealloc, error) || (size != old_size && !drop_vm_state(q, error)) ||
         (size < old_size && !shrink(q, size, error)) ||
         (q->data_file_raw && !resize_raw_data(q, MIN(old_size, size), size, error))) {
         return false;
