@@ -539,6 +539,13 @@ uint64_t block_size(BlockBackend *block)
     return block->root ? node_size(block->root->node) : 0;
 }
 
+bool block_guessed_raw(const BlockBackend *block)
+{
+    const BlockNode *node = block->root ? block->root->node : NULL;
+
+    return node && node->probed && !node->read_only && !strcmp(node->driver->name, "raw");
+}
+
 bool block_read_only(const BlockBackend *block)
 {
     return block->read_only;

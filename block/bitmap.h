@@ -12,7 +12,7 @@ typedef struct {
     uint8_t *bits;              /* bit n of byte m: piece 8 * m + n */
     bool enabled;               /* writes set bits */
     bool persistent;            /* kept in the image */
-    bool busy;                  /* a job works with it: nobody else may */
+    unsigned busy;              /* jobs and exports that use it: nobody else may change it */
     bool inconsistent;          /* was in use when its writer died: only fit for removal */
     NodeWriteNotifier notifier;
 } DirtyBitmap;

@@ -68,6 +68,8 @@ BlockBackend *block_next(BlockGraph *graph, BlockBackend *previous);
 const char *block_id(const BlockBackend *block);
 uint64_t block_size(BlockBackend *block);
 bool block_read_only(const BlockBackend *block);
+/* Whether nobody said that the image is raw: some writes to its first sector are refused. */
+bool block_guessed_raw(const BlockBackend *block);
 BlockErrorPolicy block_error_policy(const BlockBackend *block, bool is_write);
 uint32_t block_logical_sector(const BlockBackend *block); /* 512 or 4096 */
 
@@ -100,6 +102,9 @@ void block_hold(BlockBackend *block);
 void block_release(BlockBackend *block);
 /* Waits until all requests are complete, running completions. Main loop's thread. */
 void block_drain(BlockBackend *block);
+
+/* Letters, digits, '-', '.', '_', a letter first: names of drives, nodes and jobs. */
+bool block_name_is_good(const char *name);
 
 /*
  * Jobs, by the names and arguments of QMP: block-stream, block-commit, drive-mirror,

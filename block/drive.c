@@ -74,6 +74,9 @@ static bool drive_take_accounting(GHashTable *options, DriveOptions *drive, GErr
 {
     g_autofree char *group = options_take(options, "throttling.group");
 
+    if (!group) {
+        group = options_take(options, "group");
+    }
     throttle_config_init(&drive->throttle);
     drive->throttle_group = g_steal_pointer(&group);
     drive->account_failed = drive->account_invalid = true;

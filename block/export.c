@@ -197,7 +197,7 @@ static bool add_export(BlockGraph *graph, const char *id, BlockNode *node, GHash
 {
     BlockExports *exports = *block_graph_exports(graph);
     const char *name = options_get(options, "name");
-    bool writable = false, depth = false;
+    bool writable = false, depth = false, write_through = false;
     NbdExport *export;
     Exported *exported;
 
@@ -208,6 +208,7 @@ static bool add_export(BlockGraph *graph, const char *id, BlockNode *node, GHash
         return error_fail(error, KASO_ERROR_GENERIC, "Block export id '%s' is already in use", id);
     }
     if (!options_take_bool(options, "writable", &writable, error) ||
+        !options_take_bool(options, "writethrough", &write_through, error) ||
         !options_take_bool(options, "allocation-depth", &depth, error)) {
         return false;
     }
@@ -220,6 +221,7 @@ static bool add_export(BlockGraph *graph, const char *id, BlockNode *node, GHash
         return false;
     }
     export->allocation_depth = depth;
+    export->write_through = write_through;
     if (!add_bitmaps(export, options, error)) {
         nbd_server_remove_export(exports->server, export);
         return false;

@@ -281,7 +281,7 @@ static bool take_bitmap(BlockJob *job, GHashTable *arguments, GError **error)
     } else {
         dirty_bitmap_reset(job->bitmap, 0, job->bitmap->size);
     }
-    job->bitmap->busy = true;
+    job->bitmap->busy++;
     return true;
 }
 

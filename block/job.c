@@ -179,7 +179,7 @@ void job_settle_bitmap(BlockJob *job, bool done)
     } else if (!done) {
         dirty_bitmap_merge(job->bitmap, job->dirty);
     }
-    job->bitmap->busy = false;
+    job->bitmap->busy--;
     dirty_bitmap_free(job->frozen);
 }
 

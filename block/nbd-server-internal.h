@@ -22,6 +22,8 @@ struct NbdServer {
     uint64_t clients_ever;
     GArray *sockets;
     bool stopping;
+    unsigned handshake_limit_s;
+    bool guarding; /* guard_handshakes runs */
     CoroutineQueue changed; /* a client or acceptor came or went */
 };
 
@@ -30,7 +32,8 @@ typedef struct {
     NbdChannel *channel;
     NbdExport *export; /* NULL before the transmission phase */
     NbdMode mode;
-    bool tls, no_zeroes;
+    bool tls, no_zeroes, negotiated;
+    int64_t deadline_us; /* of the handshake */
     char *context_export; /* for which contexts were chosen */
     unsigned contexts;    /* bits by NbdContext */
     unsigned in_flight;

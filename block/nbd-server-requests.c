@@ -324,9 +324,15 @@ static int run_block_status(Request *r)
     return 0;
 }
 
+/* Whether the answer says that the write is durable. */
+static bool is_durable(const Request *r)
+{
+    return (r->flags & NBD_CMD_FLAG_FUA) || r->connection->export->write_through;
+}
+
 static int run_write_zeroes(Request *r, BlockNode *node)
 {
-    unsigned flags = r->flags & NBD_CMD_FLAG_FUA ? BLOCK_FUA : 0;
+    unsigned flags = is_durable(r) ? BLOCK_FUA : 0;
 
     flags |= r->flags & NBD_CMD_FLAG_NO_HOLE ? 0 : BLOCK_MAY_UNMAP;
     flags |= r->flags & NBD_CMD_FLAG_FAST_ZERO ? BLOCK_NO_FALLBACK : 0;
@@ -339,13 +345,12 @@ static int run_in_node(Request *r, BlockNode *node)
 
     switch (r->type) {
     case NBD_CMD_WRITE:
-        return node_pwrite(node, r->offset, r->buffer, r->bytes,
-                           r->flags & NBD_CMD_FLAG_FUA ? BLOCK_FUA : 0);
+        return node_pwrite(node, r->offset, r->buffer, r->bytes, is_durable(r) ? BLOCK_FUA : 0);
     case NBD_CMD_FLUSH:
         return node_flush(node);
     case NBD_CMD_TRIM:
         result = node_discard(node, r->offset, r->bytes);
-        return result == 0 && (r->flags & NBD_CMD_FLAG_FUA) ? node_flush(node) : result;
+        return result == 0 && is_durable(r) ? node_flush(node) : result;
     case NBD_CMD_WRITE_ZEROES:
         return run_write_zeroes(r, node);
     case NBD_CMD_CACHE:

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { HANDSHAKE_LIMIT_S = 10, GUARD_NS = 50 * 1000 * 1000 };
+
 typedef struct {
     NbdServer *server;
     int fd;
@@ -22,10 +24,16 @@ NbdServer *nbd_server_new(BlockGraph *graph, TlsCredentials *credentials, unsign
     server->graph = graph;
     server->credentials = credentials;
     server->max_clients = max_clients;
+    server->handshake_limit_s = HANDSHAKE_LIMIT_S;
     server->exports = g_ptr_array_new();
     server->sockets = g_array_new(FALSE, FALSE, sizeof(int));
     coroutine_queue_init(&server->changed);
     return server;
+}
+
+void nbd_server_set_handshake_limit(NbdServer *server, unsigned seconds)
+{
+    server->handshake_limit_s = seconds;
 }
 
 NbdExport *nbd_server_find_export(NbdServer *server, const char *name)
@@ -90,6 +98,7 @@ bool nbd_export_add_bitmap(NbdExport *export, const char *name, GError **error)
         return error_fail(error, KASO_ERROR_INVALID,
                           "Bitmap '%s' is shorter than the export, or there are too many", name);
     }
+    bitmap->busy++; /* not to be removed meanwhile */
     g_ptr_array_add(export->bitmaps, bitmap);
     return true;
 }
@@ -106,6 +115,9 @@ void nbd_server_remove_export(NbdServer *server, NbdExport *export)
     }
     while (export->users) {
         nbd_server_wait(server);
+    }
+    for (guint i = 0; i < export->bitmaps->len; i++) {
+        ((DirtyBitmap *)export->bitmaps->pdata[i])->busy--;
     }
     child_detach(export->user);
     g_ptr_array_unref(export->bitmaps);
@@ -136,6 +148,7 @@ static void connection_run(void *opaque)
     NbdServer *server = connection->server;
 
     if (nbd_server_negotiate(connection) && connection->export) {
+        connection->negotiated = true;
         connection->export->users++;
         nbd_server_serve(connection);
         if (connection->export->writable) {
@@ -151,6 +164,30 @@ static void connection_run(void *opaque)
     nbd_server_wake(server);
 }
 
+/* Clients that connect and say nothing would keep others out. Runs while there are any. */
+static void guard_handshakes(void *opaque)
+{
+    NbdServer *server = opaque;
+    bool any = true;
+
+    while (any) {
+        coroutine_sleep_ns(GUARD_NS);
+        any = false;
+        for (GList *link = server->connections; link; link = link->next) {
+            NbdConnection *connection = link->data;
+
+            if (!connection->negotiated) {
+                any = true;
+                if (g_get_monotonic_time() > connection->deadline_us) {
+                    nbd_channel_shutdown(connection->channel);
+                }
+            }
+        }
+    }
+    server->guarding = false;
+    nbd_server_wake(server);
+}
+
 static void connection_start(NbdServer *server, int fd)
 {
     NbdConnection *connection = g_new0(NbdConnection, 1);
@@ -162,7 +199,13 @@ static void connection_start(NbdServer *server, int fd)
     server->connections = g_list_prepend(server->connections, connection);
     server->clients++;
     server->clients_ever++;
+    connection->deadline_us =
+        g_get_monotonic_time() + (int64_t)server->handshake_limit_s * G_USEC_PER_SEC;
     async_start(block_graph_context(server->graph), connection_run, connection);
+    if (server->handshake_limit_s && !server->guarding) {
+        server->guarding = true;
+        async_start(block_graph_context(server->graph), guard_handshakes, server);
+    }
 }
 
 static void accept_run(void *opaque)
@@ -216,7 +259,7 @@ void nbd_server_free(NbdServer *server)
         nbd_channel_shutdown(((NbdConnection *)link->data)->channel);
     }
     nbd_server_wake(server);
-    while (server->clients || server->acceptors) {
+    while (server->clients || server->acceptors || server->guarding) {
         nbd_server_wait(server);
     }
     while (server->exports->len) {

@@ -15,12 +15,15 @@ typedef struct {
     char *name, *description;
     BlockChild *user; /* its node changes when a snapshot is put on top */
     bool writable, multi_conn, allocation_depth;
+    bool write_through; /* each write is durable when it is answered */
     GPtrArray *bitmaps; /* DirtyBitmap, by order of their contexts */
     unsigned users;     /* connections in the transmission phase */
 } NbdExport;
 
 /* Takes credentials over; NULL: no TLS. max_clients 0: any number. */
 NbdServer *nbd_server_new(BlockGraph *graph, TlsCredentials *credentials, unsigned max_clients);
+/* Who has not chosen an export within that time is cut off; 0: no limit. 10 unless set. */
+void nbd_server_set_handshake_limit(NbdServer *server, unsigned seconds);
 /* Takes a listening socket over and starts to accept. */
 void nbd_server_add_socket(NbdServer *server, int fd);
 /* description: may be NULL. Takes a reference of its own on node. */

@@ -312,8 +312,6 @@ void node_announce_file(BlockNode *node, const char *what, const char *path, con
 /* The name a backing file has for opening: relative ones start at the image's folder. */
 char *node_backing_path(BlockNode *node, GError **error);
 char *block_combine_path(const char *base, const char *name, GError **error);
-/* Letters, digits, '-', '.', '_', a letter first: names of nodes and jobs. */
-bool block_name_is_good(const char *name);
 /* What the header of `image` must call node by, from whatever folder it is opened. The caller frees. */
 char *node_name_for_header(const BlockNode *node, const char *image);
 /* Whether both names lead to one file of the host. */

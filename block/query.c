@@ -207,7 +207,7 @@ static void add_bitmaps(json_t *object, BlockNode *node)
         info = json_pack("{s:o, s:I, s:I, s:b, s:b, s:b}", "name", json_name(bitmap->name), "count",
                          (json_int_t)dirty_bitmap_count(bitmap), "granularity",
                          (json_int_t)bitmap->granularity, "recording", bitmap->enabled, "busy",
-                         bitmap->busy, "persistent", bitmap->persistent);
+                         bitmap->busy != 0, "persistent", bitmap->persistent);
         if (bitmap->inconsistent) {
             json_object_set_new(info, "inconsistent", json_true());
         }

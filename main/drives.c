@@ -90,6 +90,13 @@ static void note_drive(Setup *setup, const char *id, BlockBackend *drive)
 
     g_ptr_array_add(setup->lines, g_strdup_printf("%s: %s%s", id, file ? file : "an image",
                                                   block_read_only(drive) ? " (read-only)" : ""));
+    if (block_guessed_raw(drive)) {
+        fprintf(
+            stderr,
+            "%s: warning: the format of '%s' was guessed to be raw; the guest cannot write what "
+            "would change that guess to its first sector. If it is raw, say format=raw\n",
+            setup->program, file ? file : id);
+    }
 }
 
 static bool place_drive(Setup *setup, int interface, unsigned index, const char *id,
@@ -122,6 +129,11 @@ static bool add_drive(Setup *setup, KeyValues *list, GError **error)
     unsigned index, unit, bus;
     BlockBackend *drive;
 
+    if (key_values_get(list, "index") &&
+        (key_values_get(list, "unit") || key_values_get(list, "bus"))) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "index= counts for itself: leave out bus= and unit=");
+    }
     if (interface < 0 || !take_number(list, "bus", 0, &bus, error) ||
         !take_number(list, "index", setup->drive_numbers[interface], &index, error) ||
         !take_number(list, "unit", index, &unit, error) || !apply_media(list, error)) {
@@ -130,6 +142,11 @@ static bool add_drive(Setup *setup, KeyValues *list, GError **error)
     setup->drive_numbers[interface] = unit + 1;
     if (!id) {
         id = g_strdup_printf("%s%u", interface_names[interface], unit);
+    }
+    if (!block_name_is_good(id)) {
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "id=%s: a name begins with a letter and has letters, digits, '-', '.', '_'", id);
     }
     if (machine_find_drive(setup->machine, id)) {
         return error_fail(error, KASO_ERROR_INVALID,

@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +30,8 @@ enum {
     OPTION_DISCARD,
     OPTION_DETECT,
     OPTION_AIO,
+    OPTION_HANDSHAKE,
+    OPTION_NOT_HERE,
 };
 enum { BACKLOG = 64, FIRST_PASSED_FD = 3 };
 
@@ -39,6 +42,8 @@ typedef struct {
     GPtrArray *bitmaps;       /* names, of -B */
     GHashTable *node_options; /* cache, discard, detect-zeroes, aio */
     uint64_t offset, shared;  /* shared 0: any number of clients */
+    uint64_t handshake_limit_s;
+    bool write_through, has_cache;
     bool has_offset, read_only, persistent, image_opts, snapshot, allocation_depth, list, verbose,
         fork;
     int ready_fd; /* of --fork, or -1 */
@@ -271,10 +276,12 @@ static bool serve_node(Service *s, BlockNode *node, GError **error)
         }
     }
     s->server = nbd_server_new(s->tool->graph, credentials, (unsigned)s->shared);
+    nbd_server_set_handshake_limit(s->server, (unsigned)s->handshake_limit_s);
     export =
         nbd_server_add_export(s->server, s->name, s->description, node, !node->read_only, error);
     if (export) {
         export->allocation_depth = s->allocation_depth;
+        export->write_through = s->write_through;
         done = true;
         for (guint i = 0; done && i < s->bitmaps->len; i++) {
             done = nbd_export_add_bitmap(export, s->bitmaps->pdata[i], error);
@@ -303,6 +310,7 @@ static int serve_image(Service *s, const char *filename)
         g_prefix_error(&error, "Failed to open '%s': ", filename);
         return tool_error(s->tool, error);
     }
+    tool_warn_guessed(s->tool, node);
     node = add_layers(s, node, &error);
     done = node && serve_node(s, node, &error);
     if (node) {
@@ -420,6 +428,14 @@ static const struct option longs[] = {
     { "bitmap", required_argument, NULL, 'B' },
     { "list", no_argument, NULL, 'L' },
     { "verbose", no_argument, NULL, 'v' },
+    { "handshake-limit", required_argument, NULL, OPTION_HANDSHAKE },
+    { "trace", required_argument, NULL, 'T' },
+    { "connect", required_argument, NULL, 'c' },
+    { "disconnect", no_argument, NULL, 'd' },
+    { "tls-authz", required_argument, NULL, OPTION_NOT_HERE },
+    { "selinux-label", required_argument, NULL, OPTION_NOT_HERE },
+    { "help", no_argument, NULL, 'h' },
+    { "version", no_argument, NULL, 'V' },
     { 0 },
 };
 
@@ -432,7 +448,8 @@ static const ToolCommand nbd_command = {
              "[-x NAME] [-D TEXT] [-A] [-B BITMAP]... [-o OFFSET] [-s] [-l SNAPSHOT] [-n] [--cache "
              "MODE] "
              "[--discard MODE] [--detect-zeroes MODE] [--aio MODE] [--object OBJDEF] "
-             "[--tls-creds ID] [--tls-hostname HOST] [--fork] [--pid-file PATH] [-v] [-L] FILE",
+             "[--tls-creds ID] [--tls-hostname HOST] [--handshake-limit SECONDS] [--fork] "
+             "[--pid-file PATH] [-T TRACE] [-v] [-L] FILE",
     .run = nbd_run,
 };
 
@@ -445,6 +462,12 @@ static bool cache_option(Service *s, const char *mode)
         tool_fail(s->tool, "Invalid cache mode '%s'", mode);
         return false;
     }
+    if (s->has_cache) {
+        tool_fail(s->tool, "-n and --cache can only be specified once");
+        return false;
+    }
+    s->has_cache = true;
+    s->write_through = !strcmp(mode, "writethrough") || !strcmp(mode, "directsync");
     options_set(s->node_options, "cache.direct", direct ? "on" : "off");
     options_set(s->node_options, "cache.no-flush", unsafe ? "on" : "off");
     return true;
@@ -520,6 +543,17 @@ static void set_text(char **to, const char *text)
     *to = g_strdup(text);
 }
 
+static bool trace_option(Service *s, const char *globs)
+{
+    GError *error = NULL;
+
+    if (log_set_trace(globs, &error)) {
+        return true;
+    }
+    tool_error(s->tool, error);
+    return false;
+}
+
 static bool network_option(Service *s, int c)
 {
     switch (c) {
@@ -554,6 +588,20 @@ static bool network_option(Service *s, int c)
         return true;
     case OPTION_OBJECT:
         return tool_object(s->tool, optarg);
+    case OPTION_HANDSHAKE:
+        return tool_size(s->tool, "handshake limit", optarg, &s->handshake_limit_s);
+    case 'T':
+        return trace_option(s, optarg);
+    case 'c':
+    case 'd':
+        tool_fail(s->tool,
+                  "-%c: the kernel's NBD client is not driven by kaso-nbd; serve with -k and "
+                  "use nbd-client",
+                  c);
+        return false;
+    case OPTION_NOT_HERE:
+        tool_fail(s->tool, "not yet: --tls-authz and --selinux-label");
+        return false;
     default:
         return image_option(s, c);
     }
@@ -563,13 +611,24 @@ static int run_service(Service *s, int argc, char **argv)
 {
     int c;
 
-    while ((c = getopt_long(argc, argv, "p:b:k:e:tf:rx:D:B:o:snl:ALv", longs, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "p:b:k:e:tf:rx:D:B:o:snl:ALvT:c:dhV", longs, NULL)) != -1) {
+        if (c == 'h') {
+            tool_help(s->tool, &nbd_command);
+            return 0;
+        }
+        if (c == 'V') {
+            printf("kaso-nbd version 0.1.0\n");
+            return 0;
+        }
         if (!network_option(s, c)) {
             return 1;
         }
     }
     if (!s->address.port) {
         s->address.port = g_strdup_printf("%d", NBD_DEFAULT_PORT);
+    }
+    if (s->image_opts && s->format) {
+        return tool_fail(s->tool, "--image-opts and -f are mutually exclusive");
     }
     if (s->shared > 1000000) {
         return tool_fail(s->tool, "Invalid number of clients: %" G_GUINT64_FORMAT, s->shared);
@@ -592,6 +651,7 @@ static int nbd_run(Tool *tool, int argc, char **argv)
     Service s = { .tool = tool,
                   .name = "",
                   .shared = 1,
+                  .handshake_limit_s = 10,
                   .ready_fd = -1,
                   .signal_fd = -1,
                   .bitmaps = g_ptr_array_new(),
@@ -612,15 +672,5 @@ static int nbd_run(Tool *tool, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    for (int i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
-            printf("Usage: kaso-nbd %s\n\n%s.\n", nbd_command.usage, nbd_command.summary);
-            return 0;
-        }
-        if (!strcmp(argv[i], "--version") || !strcmp(argv[i], "-V")) {
-            printf("kaso-nbd version 0.1.0\n");
-            return 0;
-        }
-    }
     return tool_main("kaso-nbd", &nbd_command, argc, argv);
 }

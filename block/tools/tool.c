@@ -191,7 +191,7 @@ static bool cache_flags(const char *mode, BlockOpenFlags *flags)
     return flags->cache_direct || flags->cache_no_flush;
 }
 
-static void warn_probed(Tool *tool, BlockNode *node)
+void tool_warn_guessed(Tool *tool, BlockNode *node)
 {
     if (node->probed && !node->read_only && !strcmp(node->driver->name, "raw")) {
         fprintf(stderr,
@@ -255,7 +255,7 @@ BlockChild *tool_open_error(Tool *tool, const char *name, const ImageArguments *
         return NULL;
     }
     if (!arguments->options) {
-        warn_probed(tool, node);
+        tool_warn_guessed(tool, node);
     }
     perm |= arguments->writable ? BLOCK_PERM_WRITE : 0;
     perm |= arguments->resizable ? BLOCK_PERM_RESIZE : 0;

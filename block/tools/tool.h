@@ -42,6 +42,8 @@ extern const ToolCommand img_create, img_amend, img_resize, img_measure, img_inf
 BlockChild *tool_open(Tool *tool, const char *name, const ImageArguments *arguments);
 BlockChild *tool_open_error(Tool *tool, const char *name, const ImageArguments *arguments,
                             GError **error);
+/* Says so when a writable image is raw only because nothing else fits. */
+void tool_warn_guessed(Tool *tool, BlockNode *node);
 /* "kaso-img: message" on standard error; frees the error. Returns 1. */
 int tool_error(Tool *tool, GError *error);
 int tool_fail(Tool *tool, const char *format, ...) __attribute__((format(printf, 2, 3)));

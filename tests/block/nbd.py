@@ -7,6 +7,7 @@ usage: nbd.py KASO_IMG KASO_IO KASO_NBD
 import os
 import random
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -38,15 +39,15 @@ class Server:
 
 def exercise(folder, img, io, server, tls=None):
     """Copies an image in and out through the server and writes into it."""
-    socket = os.path.join(folder, 'sock')
+    socket_path = os.path.join(folder, 'sock')
     image = os.path.join(folder, 'image.qcow2')
-    if os.path.exists(socket):
-        os.unlink(socket)
-    process = Server([*server, '-k', socket, '-x', 'disk', '-f', 'qcow2', '-t', '-e', '0',
-                      '--discard=unmap', *(tls[0] if tls else []), image], socket)
+    if os.path.exists(socket_path):
+        os.unlink(socket_path)
+    process = Server([*server, '-k', socket_path, '-x', 'disk', '-f', 'qcow2', '-t', '-e', '0',
+                      '--discard=unmap', *(tls[0] if tls else []), image], socket_path)
     objects = tls[1] if tls else []
     options = 'driver=raw,file.driver=nbd,file.server.type=unix,file.server.path=%s,file.export=disk%s' % (
-        socket, ',file.tls-creds=t,file.tls-hostname=localhost' if tls else '')
+        socket_path, ',file.tls-creds=t,file.tls-hostname=localhost' if tls else '')
     out = os.path.join(folder, 'out.raw')
     run(*img, 'convert', *objects, '--image-opts', '-O', 'raw', options, out)
     with open(out, 'rb') as a, open(os.path.join(folder, 'in.raw'), 'rb') as b:
@@ -61,6 +62,24 @@ def exercise(folder, img, io, server, tls=None):
         sys.exit('no zeroes in the map: ' + maps)
     process.stop()
     run(*img, 'check', image)
+
+
+def serve_refusals(folder, img, nbd):
+    """What kaso-nbd refuses at once; a client that says nothing keeps nobody out for long."""
+    image, path = os.path.join(folder, 'small.qcow2'), os.path.join(folder, 'small.sock')
+    run(img, 'create', '-q', '-f', 'qcow2', image, '1M')
+    for options in (['-n', '--cache=none'], ['-f', 'raw', '--image-opts'], ['--cache=bogus'],
+                    ['-c', '/dev/nbd0'], ['--tls-authz=x'], ['--bogus']):
+        run(nbd, '-k', path, *options, image, status=1)
+    assert 'Usage' in run(nbd, '--help') and 'version' in run(nbd, '-V')
+    server = Server([nbd, '-k', path, '-t', '-e', '1', '--handshake-limit', '1',
+                     '--cache=writethrough', '-f', 'qcow2', image], path)
+    silent = socket.socket(socket.AF_UNIX)
+    silent.connect(path)
+    start = time.monotonic()
+    assert 'exports available: 1' in run(nbd, '-L', '-k', path)
+    assert 0.5 < time.monotonic() - start < 8
+    server.stop()
 
 
 def make_certificates(folder):
@@ -103,6 +122,7 @@ def main():
             data[offset:offset + 100000] = rand.randbytes(100000)
         with open(os.path.join(folder, 'in.raw'), 'wb') as file:
             file.write(data)
+        serve_refusals(folder, kaso_img, kaso_nbd)
         certificates = make_certificates(folder)
         cases = [None]
         if certificates:
