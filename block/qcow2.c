@@ -453,8 +453,7 @@ static bool open_data_file(Qcow2 *q, GHashTable *options, GError **error)
                           "An image with an external data file cannot have snapshots");
     }
     if (q->node->flags.no_io) { /* only the metadata is wanted */
-        g_autofree char *reference = options_take(options, "data-file");
-
+        g_free(options_take(options, "data-file"));
         g_hash_table_unref(options_take_nested(options, "data-file"));
         return true;
     }
