@@ -1,87 +1,111 @@
 /* SPDX-License-Identifier: MIT */
-/* QED: read only. */
-#include "block/mapped.h"
-#include "block/qcow2.h"
-
-enum {
-    HEADER_SIZE = 64,
-    FEATURE_BACKING = 1,
-    FEATURE_CHECK = 2,
-    FEATURE_RAW_BACKING = 4,
-    FEATURES = 7
-};
-
-typedef struct {
-    uint64_t size, cluster_size, table_entries, l1_offset;
-    TableCache *cache;
-} Qed;
+/* QED: opening and reading. */
+#include "block/qed.h"
 
 static int qed_probe(const uint8_t *buffer, size_t size, const char *filename)
 {
-    return size >= HEADER_SIZE && !memcmp(buffer, "QED\0", 4) ? 100 : 0;
+    return size >= QED_HEADER_SIZE && !memcmp(buffer, "QED\0", 4) ? 100 : 0;
+}
+
+uint64_t qed_max_size(uint64_t cluster_size, uint64_t table_clusters)
+{
+    uint64_t entries = table_clusters * cluster_size / 8;
+
+    return entries > INT64_MAX / cluster_size / entries ? INT64_MAX
+                                                        : entries * entries * cluster_size;
+}
+
+static bool parse_header(Qed *q, GError **error)
+{
+    const uint8_t *h = q->header;
+
+    if (memcmp(h, "QED\0", 4)) {
+        return error_fail(error, KASO_ERROR_INVALID, "Image not in QED format");
+    }
+    q->cluster_size = load_le32(h + 4);
+    q->table_clusters = load_le32(h + 8);
+    q->header_bytes = load_le32(h + 12) * q->cluster_size;
+    q->features = load_le64(h + 16);
+    q->l1_offset = load_le64(h + 40);
+    q->size = load_le64(h + 48);
+    if (q->features & ~(uint64_t)QED_FEATURES) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "Unsupported QED features: %" G_GINT64_MODIFIER "x", q->features);
+    }
+    if (!is_power_of_two(q->cluster_size) || q->cluster_size < KIB(4) ||
+        q->cluster_size > MIB(64) || !is_power_of_two(q->table_clusters) ||
+        q->table_clusters > 16 || q->size > INT64_MAX || q->l1_offset % q->cluster_size ||
+        q->l1_offset > INT64_MAX / 2) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "QED cluster_size, table_size, image_size or L1 offset is out of range");
+    }
+    q->table_entries = q->table_clusters * q->cluster_size / 8;
+    return q->size <= qed_max_size(q->cluster_size, q->table_clusters) ||
+           error_fail(error, KASO_ERROR_INVALID, "QED image_size is too large for its tables");
+}
+
+static bool read_backing(BlockNode *node, GError **error)
+{
+    Qed *q = node->state;
+    uint64_t offset = load_le32(q->header + 56), size = load_le32(q->header + 60);
+    int result;
+
+    if (size > QED_NAME_MAX || offset + size > q->cluster_size * 64) {
+        return error_fail(error, KASO_ERROR_INVALID, "Backing file name too long");
+    }
+    node->backing_filename = g_malloc0(size + 1);
+    result = node_pread(node->file->node, offset, node->backing_filename, size);
+    if (result < 0) {
+        return error_fail_errno(error, -result, "Could not read the backing file name");
+    }
+    if (q->features & QED_FEATURE_RAW_BACKING) {
+        node->backing_format = g_strdup("raw");
+    }
+    return true;
 }
 
 static bool qed_open(BlockNode *node, GHashTable *options, GError **error)
 {
     Qed *q = node->state;
     BlockNode *file = node->file->node;
-    uint8_t h[HEADER_SIZE];
-    uint64_t features, table_size, name_offset, name_size;
-    int result = node_pread(file, 0, h, sizeof h);
+    int result = node_pread(file, 0, q->header, sizeof q->header);
 
     if (result < 0) {
         return error_fail_errno(error, -result, "Could not read the QED header");
     }
-    q->cluster_size = load_le32(h + 4);
-    table_size = load_le32(h + 8);
-    features = load_le64(h + 16);
-    q->l1_offset = load_le64(h + 40);
-    q->size = load_le64(h + 48);
-    name_offset = load_le32(h + 56);
-    name_size = load_le32(h + 60);
-    if (memcmp(h, "QED\0", 4)) {
-        return error_fail(error, KASO_ERROR_INVALID, "Image not in QED format");
-    }
-    if (features & ~(uint64_t)FEATURES) {
-        return error_fail(error, KASO_ERROR_UNSUPPORTED,
-                          "Unsupported QED features: %" G_GINT64_MODIFIER "x", features);
-    }
-    if (!is_power_of_two(q->cluster_size) || q->cluster_size < KIB(4) ||
-        q->cluster_size > MIB(64) || !is_power_of_two(table_size) || table_size > 16 ||
-        q->size > INT64_MAX || q->l1_offset % q->cluster_size) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "QED cluster_size, table_size, image_size or L1 offset is out of range");
-    }
-    q->table_entries = table_size * q->cluster_size / 8;
-    if (q->size / q->cluster_size / q->table_entries > q->table_entries) {
-        return error_fail(error, KASO_ERROR_INVALID, "QED image_size is too large for its tables");
-    }
-    if (!mapped_read_only(node, error)) {
+    if (!parse_header(q, error) ||
+        (q->features & QED_FEATURE_BACKING && !read_backing(node, error))) {
         return false;
     }
-    if (features & FEATURE_BACKING) {
-        if (name_size > 1023 || name_offset + name_size > q->cluster_size * 64) {
-            return error_fail(error, KASO_ERROR_INVALID, "Backing file name too long");
-        }
-        node->backing_filename = g_malloc0(name_size + 1);
-        result = node_pread(file, name_offset, node->backing_filename, name_size);
-        if (result < 0) {
-            return error_fail_errno(error, -result, "Could not read the backing file name");
-        }
-        if (features & FEATURE_RAW_BACKING) {
-            node->backing_format = g_strdup("raw");
-        }
-    }
+    coroutine_mutex_init(&q->lock);
     q->cache = table_cache_new(file, 4096, MIB(4));
+    if (!node->read_only && !qed_prepare_writing(node, error)) {
+        table_cache_free(q->cache);
+        return false;
+    }
     return true;
+}
+
+static bool qed_reopen(BlockNode *node, bool read_only, GError **error)
+{
+    int result;
+
+    if (!read_only) {
+        return qed_prepare_writing(node, error);
+    }
+    result = qed_end_writing(node);
+    return result == 0 || error_fail_errno(error, -result, "Could not flush '%s'", node->filename);
 }
 
 static void qed_close(BlockNode *node)
 {
-    table_cache_free(((Qed *)node->state)->cache);
+    Qed *q = node->state;
+
+    qed_end_writing(node);
+    table_cache_free(q->cache);
 }
 
-static int qed_entry(Qed *q, uint64_t table_offset, uint64_t index, uint64_t *entry)
+int qed_entry(Qed *q, uint64_t table_offset, uint64_t index, uint64_t *entry)
 {
     uint64_t at = table_offset + index * 8;
     Table *table;
@@ -94,27 +118,49 @@ static int qed_entry(Qed *q, uint64_t table_offset, uint64_t index, uint64_t *en
     return result;
 }
 
-static int qed_map(BlockNode *node, uint64_t offset, MappedPiece *piece)
+/* An offset that a table may hold. What lies behind the end of a file in use does not count. */
+static int check_offset(BlockNode *node, uint64_t *offset)
+{
+    Qed *q = node->state;
+    bool unsure = (q->features & QED_FEATURE_CHECK) && !q->in_use;
+
+    if (unsure && *offset > QED_ZERO && *offset >= node_size(node->file->node)) {
+        *offset = QED_UNALLOCATED;
+    }
+    return *offset <= QED_ZERO || (*offset % q->cluster_size == 0 && *offset >= q->cluster_size &&
+                                   *offset < INT64_MAX / 2)
+               ? 0
+               : -EIO;
+}
+
+int qed_map(BlockNode *node, uint64_t offset, MappedPiece *piece)
 {
     Qed *q = node->state;
     uint64_t cluster = offset / q->cluster_size, in_cluster = offset % q->cluster_size;
-    uint64_t l2 = 0, entry = 0;
+    uint64_t l2 = 0, entry = 0, wanted = piece->count;
     int result = qed_entry(q, q->l1_offset, cluster / q->table_entries, &l2);
 
     piece->count = MIN(piece->count, q->cluster_size - in_cluster);
+    if (result == 0) {
+        result = l2 == QED_ZERO ? -EIO : check_offset(node, &l2);
+    }
+    if (result == 0 && !l2) {
+        uint64_t span = q->table_entries * q->cluster_size;
+
+        piece->count = MIN(wanted, span - offset % span);
+    }
     if (result == 0 && l2) {
-        if (l2 % q->cluster_size) {
-            return -EIO;
-        }
         node_missing(node, offset, node->file->node, l2);
         result = qed_entry(q, l2, cluster % q->table_entries, &entry);
     }
-    if (result < 0) {
-        return result;
+    if (result == 0) {
+        result = check_offset(node, &entry);
     }
-    piece->kind = entry == 0 ? PIECE_BACKING : entry == 1 ? PIECE_ZERO : PIECE_DATA;
+    piece->kind = entry == QED_UNALLOCATED ? PIECE_BACKING
+                  : entry == QED_ZERO      ? PIECE_ZERO
+                                           : PIECE_DATA;
     piece->host = entry + in_cluster;
-    return entry > 1 && entry % q->cluster_size ? -EIO : 0;
+    return result;
 }
 
 static int qed_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector)
@@ -135,24 +181,30 @@ static int64_t qed_length(BlockNode *node)
 
 static int qed_info(BlockNode *node, BlockNodeInfo *info)
 {
-    info->cluster_size = ((Qed *)node->state)->cluster_size;
-    return 0;
-}
+    Qed *q = node->state;
 
-static int qed_check(BlockNode *node, BlockCheck *check)
-{
-    return mapped_check(node, check, qed_map);
+    info->cluster_size = q->cluster_size;
+    info->is_dirty = (q->features & QED_FEATURE_CHECK) != 0;
+    info->unallocated_reads_zero = !node->backing_filename;
+    return 0;
 }
 
 static const BlockDriver qed_driver = {
     .name = "qed",
-    .summary = "QEMU enhanced disk, read only",
+    .summary = "QEMU enhanced disk",
     .instance_size = sizeof(Qed),
     .has_backing = true,
     .probe = qed_probe,
     .open = qed_open,
+    .reopen = qed_reopen,
     .close = qed_close,
+    .create_options = qed_create_options,
+    .create = qed_create,
     .read = qed_read,
+    .write = qed_write,
+    .write_zeroes = qed_write_zeroes,
+    .truncate = qed_truncate,
+    .set_backing = qed_set_backing,
     .status = qed_status,
     .length = qed_length,
     .info = qed_info,

@@ -72,6 +72,12 @@ static const ShownOption shown_of_parallels[] = { { "size", NULL },
                                                   { "cluster_size", "1048576" },
                                                   { 0 } };
 
+static const ShownOption shown_of_qed[] = {
+    { "size", NULL },        { "backing_file", NULL },
+    { "backing_fmt", NULL }, { "cluster_size", "65536" },
+    { "table_size", NULL },  { 0 },
+};
+
 static const ShownOption shown_of_others[] = {
     { "size", NULL },         { "preallocation", NULL }, { "nocow", NULL },
     { "subformat", NULL },    { "force_size", NULL },    { "key-secret", NULL },
@@ -86,6 +92,7 @@ static const ShownOption *shown_options(const char *format)
            : !strcmp(format, "vmdk")      ? shown_of_vmdk
            : !strcmp(format, "vdi")       ? shown_of_vdi
            : !strcmp(format, "parallels") ? shown_of_parallels
+           : !strcmp(format, "qed")       ? shown_of_qed
                                           : shown_of_others;
 }
 

@@ -294,7 +294,8 @@ int guest_transfer(BlockNode *node, int operation, uint64_t offset, uint64_t byt
     case 5:
         return node_write_zeroes(node, offset, bytes, BLOCK_MAY_UNMAP);
     case 6:
-        return node_discard(node, offset, bytes);
+        return node->driver->discard ? node_discard(node, offset, bytes)
+                                     : node_write_zeroes(node, offset, bytes, 0);
     case 7:
         return node_write_compressed(node, offset, bytes, io_vector_of(&iov));
     default:
@@ -393,7 +394,7 @@ static int guest_operation(const Kind *kind, BlockNode *node, GRand *rand, uint3
     if (choice == 2 && kind->bitmaps) {
         return guest_bitmap(node, rand);
     }
-    if (choice == 3 && !kind->bitmaps && !kind->version2) {
+    if (choice == 3 && !kind->bitmaps && !kind->version2 && !kind->fixed_size) {
         return guest_resize(node, rand);
     }
     return choice < 7 ? guest_flush(node) : guest_write(kind, node, rand, stamp);

@@ -81,6 +81,7 @@ typedef struct {
     const char *format; /* NULL: qcow2 */
     bool compress, snapshots, bitmaps, backing, data_file, key;
     bool version2; /* no dirty bit: flags may be wrong after a cut, until a repair */
+    bool fixed_size;
     bool parallel; /* several requests at once; no snapshots, bitmaps and resizing */
 } Kind;
 

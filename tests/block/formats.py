@@ -32,7 +32,8 @@ def run(*command, status=0):
 
 WRITABLE = [('vdi', ''), ('vdi', 'static=on'), ('vpc', ''), ('vpc', 'force_size=on'),
             ('vpc', 'subformat=fixed,force_size=on'), ('vmdk', ''),
-            ('parallels', ''), ('parallels', 'cluster_size=64k')]
+            ('parallels', ''), ('parallels', 'cluster_size=64k'),
+            ('qed', ''), ('qed', 'cluster_size=4k,table_size=2')]
 
 
 def written_reads_the_same(kaso, io, qemu, folder, raw):
@@ -52,7 +53,7 @@ def written_reads_the_same(kaso, io, qemu, folder, raw):
         run(io, '-f', format_name, *commands, image)
         run(io, '-f', 'raw', *commands, same)
         run(*qemu, 'compare', '-f', format_name, '-F', 'raw', image, same)
-        if format_name in ('vdi', 'vmdk', 'parallels'):
+        if format_name in ('vdi', 'vmdk', 'parallels', 'qed'):
             run(*qemu, 'check', '-f', format_name, image)
         os.unlink(image)
         print('ok writing', maker[0], format_name, options)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Power cuts and failing steps under qcow2. A workload runs on disks in memory that record every
+ * Power cuts and failing steps under qcow2 and qed. A workload runs on disks in memory that record every
  * write and flush. For every point of the record the disks are put together as they may be after a
  * power cut there (unflushed writes lost, kept, mixed or torn); and for every N the disk's step
  * number N (read, write, flush or resize) fails, alone, with the few that follow, or with all that
@@ -240,6 +240,12 @@ int main(int argc, char **argv)
         parallel_data = { "cluster_size=4096", .parallel = true, .data_file = true };
     static const Kind version2 = { "cluster_size=4096,compat=0.10", .snapshots = true,
                                    .version2 = true, .compress = true };
+    static const Kind qed = { "cluster_size=4096,table_size=1", .format = "qed",
+                              .fixed_size = true },
+                      qed_backing = { "cluster_size=4096,table_size=2", .format = "qed",
+                                      .fixed_size = true, .backing = true },
+                      qed_parallel = { "cluster_size=8192,table_size=1", .format = "qed",
+                                       .fixed_size = true, .backing = true, .parallel = true };
     static const struct {
         const char *name;
         const Kind *kind;
@@ -259,6 +265,9 @@ int main(int argc, char **argv)
         { "parallel-512", &parallel_small, 40 },
         { "parallel-subclusters", &parallel_subclusters, 60 },
         { "parallel-data-file", &parallel_data, 60 },
+        { "qed", &qed, 40 },
+        { "qed-backing", &qed_backing, 40 },
+        { "qed-parallel", &qed_parallel, 60 },
     };
     static Case cases[2 * G_N_ELEMENTS(kinds)];
     static const Case amendments[] = {
