@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+enum { INTERVALS_MAX = 64 };
+
 /* cache=MODE as -drive takes it. */
 static bool apply_cache_mode(const char *mode, BlockOpenFlags *flags, bool *write_cache,
                              GError **error)
@@ -43,6 +45,7 @@ typedef struct {
     char *throttle_group;
     ThrottleConfig throttle;
     bool account_failed, account_invalid;
+    GArray *intervals; /* uint64_t: seconds; NULL: none */
 } DriveOptions;
 
 static bool drive_take_flags(GHashTable *options, DriveOptions *drive, GError **error)
@@ -70,6 +73,32 @@ static bool drive_take_flags(GHashTable *options, DriveOptions *drive, GError **
     return true;
 }
 
+/* stats-intervals.0=…, .1=…: seconds. */
+static bool drive_take_intervals(GHashTable *options, DriveOptions *drive, GError **error)
+{
+    for (unsigned i = 0; i < INTERVALS_MAX; i++) {
+        g_autofree char *key = g_strdup_printf("stats-intervals.%u", i);
+        uint64_t seconds = 0;
+
+        if (!options_get(options, key)) {
+            break;
+        }
+        if (!options_take_number(options, key, &seconds, error)) {
+            return false;
+        }
+        if (!seconds || seconds > UINT32_MAX) {
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "%s=%" G_GUINT64_FORMAT ": give a number of seconds above 0", key,
+                              seconds);
+        }
+        if (!drive->intervals) {
+            drive->intervals = g_array_new(FALSE, FALSE, sizeof seconds);
+        }
+        g_array_append_val(drive->intervals, seconds);
+    }
+    return true;
+}
+
 static bool drive_take_accounting(GHashTable *options, DriveOptions *drive, GError **error)
 {
     g_autofree char *group = options_take(options, "throttling.group");
@@ -82,7 +111,8 @@ static bool drive_take_accounting(GHashTable *options, DriveOptions *drive, GErr
     drive->account_failed = drive->account_invalid = true;
     return throttle_config_take(options, &drive->throttle, error) &&
            options_take_bool(options, "stats-account-failed", &drive->account_failed, error) &&
-           options_take_bool(options, "stats-account-invalid", &drive->account_invalid, error);
+           options_take_bool(options, "stats-account-invalid", &drive->account_invalid, error) &&
+           drive_take_intervals(options, drive, error);
 }
 
 static bool drive_take_options(GHashTable *options, DriveOptions *drive, GError **error)
@@ -117,6 +147,7 @@ static void drive_options_clear(DriveOptions *drive)
     g_free(drive->format);
     g_free(drive->file);
     g_free(drive->throttle_group);
+    g_clear_pointer(&drive->intervals, g_array_unref);
 }
 
 /* Puts a filter (copy-on-read) above node; takes over the reference. */
@@ -187,6 +218,10 @@ static void open_entry(void *opaque)
             call->block->on_write_error = drive.on_write_error;
             call->block->statistics.account_failed = drive.account_failed;
             call->block->statistics.account_invalid = drive.account_invalid;
+            for (unsigned i = 0; drive.intervals && i < drive.intervals->len; i++) {
+                statistics_add_interval(&call->block->statistics,
+                                        (uint32_t)g_array_index(drive.intervals, uint64_t, i));
+            }
             backend_set_throttle(call->block, drive.throttle_group, &drive.throttle);
         }
         node_unref(node);

@@ -7,12 +7,14 @@
 
 #include "base/bits.h"
 
+#define NS_PER_SECOND INT64_C(1000000000)
+
 int64_t statistics_now_ns(void)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    return (int64_t)now.tv_sec * NS_PER_SECOND + now.tv_nsec;
 }
 
 void statistics_init(Statistics *statistics)
@@ -24,6 +26,60 @@ void statistics_clear(Statistics *statistics)
 {
     for (unsigned i = 0; i < BLOCK_ACCOUNT_KINDS; i++) {
         histogram_clear(&statistics->accounts[i].histogram);
+    }
+    g_clear_pointer(&statistics->timed, g_array_unref);
+}
+
+/* Intervals. */
+
+void statistics_add_interval(Statistics *statistics, uint32_t interval_s)
+{
+    TimedStatistics timed = { .interval_s = interval_s };
+    int64_t now_ns = statistics_now_ns();
+
+    for (unsigned i = 0; i < BLOCK_ACCOUNT_KINDS; i++) {
+        timed.windows[i][0].start_ns = now_ns;
+        timed.windows[i][1].start_ns = now_ns - interval_s * NS_PER_SECOND / 2;
+    }
+    if (!statistics->timed) {
+        statistics->timed = g_array_new(FALSE, FALSE, sizeof timed);
+    }
+    g_array_append_val(statistics->timed, timed);
+}
+
+/* Windows that have lasted for their interval begin anew. Returns the older one. */
+static LatencyWindow *current_window(TimedStatistics *timed, BlockAccountKind kind, int64_t now_ns)
+{
+    int64_t interval_ns = timed->interval_s * NS_PER_SECOND;
+    LatencyWindow *windows = timed->windows[kind];
+
+    for (unsigned i = 0; i < 2; i++) {
+        int64_t age_ns = now_ns - windows[i].start_ns;
+
+        if (age_ns >= interval_ns) {
+            windows[i] = (LatencyWindow){ .start_ns = now_ns - age_ns % interval_ns };
+        }
+    }
+    return windows[0].start_ns < windows[1].start_ns ? &windows[0] : &windows[1];
+}
+
+static void window_count(LatencyWindow *window, uint64_t latency_ns)
+{
+    window->min_ns = window->count ? MIN(window->min_ns, latency_ns) : latency_ns;
+    window->max_ns = MAX(window->max_ns, latency_ns);
+    window->sum_ns += latency_ns;
+    window->count++;
+}
+
+static void count_timed(Statistics *statistics, BlockAccountKind kind, uint64_t latency_ns,
+                        int64_t now_ns)
+{
+    for (unsigned i = 0; statistics->timed && i < statistics->timed->len; i++) {
+        TimedStatistics *timed = &g_array_index(statistics->timed, TimedStatistics, i);
+
+        current_window(timed, kind, now_ns);
+        window_count(&timed->windows[kind][0], latency_ns);
+        window_count(&timed->windows[kind][1], latency_ns);
     }
 }
 
@@ -109,6 +165,7 @@ void statistics_count(Statistics *statistics, BlockAccountKind kind, uint64_t by
     }
     if (!failed || statistics->account_failed) {
         account->time_ns += latency_ns;
+        count_timed(statistics, kind, latency_ns, now_ns);
         statistics->last_access_ns = now_ns;
     }
 }
@@ -131,10 +188,11 @@ static void put_number(json_t *object, const char *prefix, const char *name, con
     json_object_set_new(object, key, json_integer((json_int_t)value));
 }
 
+static const char *const kind_names[] = { "rd", "wr", "flush", "unmap", "zone_append" };
+
 static void put_account(json_t *object, BlockAccountKind kind, const Account *account)
 {
-    static const char *const names[] = { "rd", "wr", "flush", "unmap", "zone_append" };
-    const char *name = names[kind];
+    const char *name = kind_names[kind];
 
     put_number(object, "", name, "_operations", account->operations);
     put_number(object, "", name, "_total_time_ns", account->time_ns);
@@ -155,6 +213,43 @@ static void put_account(json_t *object, BlockAccountKind kind, const Account *ac
     }
 }
 
+static json_t *timed_to_json(TimedStatistics *timed, int64_t now_ns)
+{
+    json_t *object = json_pack("{s:I}", "interval_length", (json_int_t)timed->interval_s);
+
+    for (unsigned kind = 0; kind < BLOCK_ACCOUNT_KINDS; kind++) {
+        const LatencyWindow *w = current_window(timed, kind, now_ns);
+        const char *name = kind_names[kind];
+
+        if (kind == BLOCK_ACCOUNT_UNMAP) {
+            continue;
+        }
+        put_number(object, "min_", name, "_latency_ns", w->min_ns);
+        put_number(object, "max_", name, "_latency_ns", w->max_ns);
+        put_number(object, "avg_", name, "_latency_ns", w->count ? w->sum_ns / w->count : 0);
+        if (kind != BLOCK_ACCOUNT_FLUSH) {
+            g_autofree char *key = g_strconcat("avg_", name, "_queue_depth", NULL);
+            double elapsed_ns = (double)MAX(now_ns - w->start_ns, 1);
+
+            json_object_set_new(object, key, json_real((double)w->sum_ns / elapsed_ns));
+        }
+    }
+    return object;
+}
+
+static json_t *timed_list(const Statistics *statistics)
+{
+    json_t *list = json_array();
+    int64_t now_ns = statistics_now_ns();
+
+    for (unsigned i = 0; statistics->timed && i < statistics->timed->len; i++) {
+        TimedStatistics *timed = &g_array_index(statistics->timed, TimedStatistics, i);
+
+        json_array_append_new(list, timed_to_json(timed, now_ns));
+    }
+    return list;
+}
+
 json_t *statistics_to_json(const Statistics *statistics, uint64_t highest_write)
 {
     static const Statistics none;
@@ -171,6 +266,6 @@ json_t *statistics_to_json(const Statistics *statistics, uint64_t highest_write)
     }
     json_object_set_new(object, "account_failed", json_boolean(s->account_failed));
     json_object_set_new(object, "account_invalid", json_boolean(s->account_invalid));
-    json_object_set_new(object, "timed_stats", json_array());
+    json_object_set_new(object, "timed_stats", timed_list(s));
     return object;
 }

@@ -378,6 +378,54 @@ static void test_histogram(Fixture *f, gconstpointer mode)
 }
 
 /* Chosen requests fail, as often as the rule says, and the statistics count them. */
+/* The number behind "name": in the interval number `index`. */
+static double timed_number(BlockBackend *block, unsigned index, const char *name)
+{
+    g_autofree char *text = block_query_statistics(block);
+    g_autofree char *key = g_strdup_printf("\"%s\":", name);
+    const char *at = strstr(text, "\"timed_stats\"");
+
+    for (unsigned i = 0; i <= index; i++) {
+        at = strstr(at + 1, "interval_length");
+        g_assert_nonnull(at);
+    }
+    at = strstr(at, key);
+    g_assert_nonnull(at);
+    return g_ascii_strtod(at + strlen(key), NULL);
+}
+
+static void test_intervals(Fixture *f, gconstpointer mode)
+{
+    BlockBackend *block =
+        open_image(f, "stats-intervals.0=1,stats-intervals.1=60,throttling.iops-total=20", NULL);
+    GError *error = NULL;
+    uint8_t sector[512];
+
+    g_assert_cmpfloat(timed_number(block, 0, "max_rd_latency_ns"), ==, 0);
+    for (int i = 0; i < 4; i++) {
+        g_assert_cmpint(block_pread(block, 0, sector, sizeof sector), ==, 0);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        double least = timed_number(block, i, "min_rd_latency_ns");
+        double mean = timed_number(block, i, "avg_rd_latency_ns");
+
+        g_assert_cmpfloat(least, >, 0);
+        g_assert_cmpfloat(least, <=, mean);
+        g_assert_cmpfloat(mean, <=, timed_number(block, i, "max_rd_latency_ns"));
+        g_assert_cmpfloat(timed_number(block, i, "avg_rd_queue_depth"), >, 0);
+        g_assert_cmpfloat(timed_number(block, i, "avg_rd_queue_depth"), <=, 1);
+        g_assert_cmpfloat(timed_number(block, i, "max_wr_latency_ns"), ==, 0);
+    }
+    g_usleep(1100 * 1000);
+    g_assert_cmpfloat(timed_number(block, 0, "max_rd_latency_ns"), ==, 0);
+    g_assert_cmpfloat(timed_number(block, 0, "avg_rd_queue_depth"), ==, 0);
+    g_assert_cmpfloat(timed_number(block, 1, "max_rd_latency_ns"), >, 0);
+    block_close(block);
+    g_assert_null(open_image(f, "stats-intervals.0=0", &error));
+    g_assert_nonnull(strstr(error->message, "stats-intervals.0=0"));
+    g_error_free(error);
+}
+
 static void test_faults(Fixture *f, gconstpointer mode)
 {
     g_autofree char *text = g_strdup_printf(
@@ -545,6 +593,7 @@ int main(int argc, char **argv)
     add("throttle", "", test_throttle);
     add("throttle/group", "", test_throttle_group);
     add("histogram", "", test_histogram);
+    add("intervals", "", test_intervals);
     add("faults", "", test_faults);
     add("threads", "", test_threads);
     add("home/threads", "format=raw,aio=threads", test_home);

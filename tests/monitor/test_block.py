@@ -14,7 +14,7 @@ SERVER = "unix:@/%s,server=on,wait=off"
 def drives():
     with Kaso("-qmp", SERVER % "qmp", "-drive",
               "driver=null-co,size=1M,if=none,id=d0,throttling.bps-total=1000000,"
-              "throttling.group=g",
+              "throttling.group=g,stats-intervals.0=2,stats-intervals.1=60",
               "-object", "throttle-group,id=tg,limits.iops-total=100",
               "-blockdev", "driver=null-co,size=1M,node-name=n0",
               "-blockdev", "driver=throttle,node-name=t0,throttle-group=tg,file=n0",
@@ -28,7 +28,13 @@ def drives():
         stats = qmp.command("query-blockstats")
         assert [s["device"] for s in stats] == ["d0", ""], stats
         assert stats[1]["parent"]["node-name"] == "n0"
-        assert stats[0]["stats"]["timed_stats"] == []
+        assert stats[1]["stats"]["timed_stats"] == []
+        timed = stats[0]["stats"]["timed_stats"]
+        assert [t["interval_length"] for t in timed] == [2, 60]
+        assert set(timed[0]) == {"interval_length"} | {
+            "%s_%s_latency_ns" % (a, b) for a in ("min", "max", "avg")
+            for b in ("rd", "wr", "flush", "zone_append")} | {
+            "avg_%s_queue_depth" % b for b in ("rd", "wr", "zone_append")}, timed
         assert stats[0]["stats"]["unmap_total_time_ns"] == 0
         nodes = qmp.command("query-blockstats", **{"query-nodes": True})
         assert {"n0", "t0"} <= {n["node-name"] for n in nodes}
