@@ -25,47 +25,6 @@ static uint64_t shown_size(BlockNode *node)
     return align_up(node_size(node), 512);
 }
 
-static void print_value(const char *name, const json_t *value, int indent);
-
-static void print_object(const json_t *object, int indent)
-{
-    const char *key;
-    const json_t *value;
-
-    json_object_foreach((json_t *)object, key, value)
-    {
-        g_autofree char *name = g_strdelimit(g_strdup(key), "-", ' ');
-
-        print_value(name, value, indent);
-    }
-}
-
-static void print_value(const char *name, const json_t *value, int indent)
-{
-    printf("%*s%s:", indent * 4, "", name);
-    if (json_is_object(value)) {
-        printf("\n");
-        print_object(value, indent + 1);
-    } else if (json_is_array(value)) {
-        const json_t *item;
-        size_t i;
-
-        printf("\n");
-        json_array_foreach((json_t *)value, i, item)
-        {
-            g_autofree char *index = g_strdup_printf("[%zu]", i);
-
-            print_value(index, item, indent + 1);
-        }
-    } else if (json_is_string(value)) {
-        printf(" %s\n", json_string_value(value));
-    } else if (json_is_integer(value)) {
-        printf(" %" JSON_INTEGER_FORMAT "\n", json_integer_value(value));
-    } else {
-        printf(" %s\n", json_is_true(value) ? "true" : "false");
-    }
-}
-
 static void print_snapshots(GPtrArray *list)
 {
     if (list->len) {
@@ -98,7 +57,7 @@ static void print_limits(BlockNode *node, int indent)
     json_t *limits = node_limits_to_json(node);
 
     printf("%*sBlock limits:\n", indent * 4, "");
-    print_object(limits, indent + 1);
+    tool_print_object(limits, indent + 1);
     json_decref(limits);
 }
 
@@ -173,7 +132,7 @@ static void print_info(BlockNode *node, bool limits)
         json_t *specific = node->driver->specific_info(node);
 
         printf("Format specific information:\n");
-        print_object(json_object_get(specific, "data"), 1);
+        tool_print_object(json_object_get(specific, "data"), 1);
         json_decref(specific);
     }
     print_child(node, "", limits);

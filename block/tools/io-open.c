@@ -74,6 +74,21 @@ static BlockChild *open_snapshot(Session *session, const char *name,
     return child;
 }
 
+bool io_discard_option(Tool *tool, const char *mode, ImageArguments *arguments)
+{
+    arguments->unmap = !strcmp(mode, "unmap") || !strcmp(mode, "on");
+    if (!arguments->unmap && strcmp(mode, "ignore") && strcmp(mode, "off")) {
+        tool_fail(tool, "Invalid discard option: %s", mode);
+        return false;
+    }
+    return true;
+}
+
+static bool is_write_through(const char *cache)
+{
+    return cache && (!strcmp(cache, "writethrough") || !strcmp(cache, "directsync"));
+}
+
 static void forget_opened(Session *session)
 {
     g_clear_pointer(&session->opened.name, g_free);
@@ -90,6 +105,7 @@ bool io_session_open(Session *session, const char *name, const ImageArguments *a
         session->opened.name = g_strdup(name);
         session->opened.arguments = *arguments;
         session->opened.snapshot = snapshot;
+        session->write_through = is_write_through(arguments->cache);
         session->opened.changes = options_new();
     }
     return session->child != NULL;
@@ -120,7 +136,7 @@ int io_open(Session *session, int argc, char **argv)
         return io_complain("file open already, try 'help close'\n");
     }
     optind = 0;
-    while ((c = getopt(argc, argv, "snkrdUo:")) != -1) {
+    while ((c = getopt(argc, argv, "snCkrt:d:Uo:")) != -1) {
         switch (c) {
         case 'o':
             add_option(text, optarg);
@@ -141,8 +157,16 @@ int io_open(Session *session, int argc, char **argv)
         case 'U':
             arguments.force_share = true;
             break;
+        case 'C':
+            arguments.copy_on_read = true;
+            break;
+        case 't':
+            arguments.cache = optarg;
+            break;
         case 'd':
-            arguments.unmap = true;
+            if (!io_discard_option(session->tool, optarg, &arguments)) {
+                return -EINVAL;
+            }
             break;
         default:
             return -EINVAL;
@@ -260,6 +284,7 @@ static bool reopen_image(Session *session, const Reopen *r, GError **error)
         arguments.cache = session->opened.cache = g_strdup(r->cache);
     }
     session->opened.arguments = arguments;
+    session->write_through = is_write_through(arguments.cache);
     g_hash_table_unref(session->opened.changes);
     session->opened.changes = g_steal_pointer(&changes);
     return true;

@@ -10,6 +10,7 @@ typedef struct {
     BlockChild *child;        /* NULL: no image is open */
     ImageArguments arguments; /* of the command line; `open` begins with them */
     bool snapshot;
+    bool write_through; /* of the open image's cache mode */
     unsigned aio_running;
     CoroutineQueue aio_done;
     bool quit, failed;
@@ -29,8 +30,19 @@ typedef struct {
     int (*run)(Session *session, int argc, char **argv);
 } IoCommand;
 
+extern const IoCommand io_inspect_commands[]; /* ends with a NULL name */
+
 /* Prints the message; returns -EINVAL. */
 int io_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Parses a size, printing the error. */
+bool io_number(const char *text, uint64_t *value);
+/* "4 KiB", "1.062 MiB", "100 bytes": as scripts of this kind of tool expect it. The caller frees. */
+char *io_exact_size(uint64_t bytes);
+/* -d of the command line and of `open`. */
+bool io_discard_option(Tool *tool, const char *mode, ImageArguments *arguments);
+/* read, write, discard and relatives, by the command's name. */
+int io_transfer(Session *session, int argc, char **argv);
+int io_aio_transfer(Session *session, int argc, char **argv);
 int io_aio_flush(Session *session, int argc, char **argv);
 
 /* snapshot: writes go to a temporary layer that vanishes when the image is closed. */

@@ -165,6 +165,47 @@ void tool_print_json(json_t *value)
     json_decref(value);
 }
 
+static void print_value(const char *name, const json_t *value, int indent);
+
+void tool_print_object(const json_t *object, int indent)
+{
+    const char *key;
+    const json_t *value;
+
+    json_object_foreach((json_t *)object, key, value)
+    {
+        g_autofree char *name = g_strdelimit(g_strdup(key), "-", ' ');
+
+        print_value(name, value, indent);
+    }
+}
+
+static void print_value(const char *name, const json_t *value, int indent)
+{
+    printf("%*s%s:", indent * 4, "", name);
+    if (json_is_object(value)) {
+        printf("\n");
+        tool_print_object(value, indent + 1);
+    } else if (json_is_array(value)) {
+        const json_t *item;
+        size_t i;
+
+        printf("\n");
+        json_array_foreach((json_t *)value, i, item)
+        {
+            g_autofree char *index = g_strdup_printf("[%zu]", i);
+
+            print_value(index, item, indent + 1);
+        }
+    } else if (json_is_string(value)) {
+        printf(" %s\n", json_string_value(value));
+    } else if (json_is_integer(value)) {
+        printf(" %" JSON_INTEGER_FORMAT "\n", json_integer_value(value));
+    } else {
+        printf(" %s\n", json_is_true(value) ? "true" : "false");
+    }
+}
+
 bool tool_object(Tool *tool, const char *text)
 {
     GError *error = NULL;
@@ -256,6 +297,18 @@ BlockChild *tool_open_error(Tool *tool, const char *name, const ImageArguments *
     }
     if (!arguments->options) {
         tool_warn_guessed(tool, node);
+    }
+    if (arguments->copy_on_read && !node->read_only) {
+        GHashTable *filter = options_new();
+        BlockNode *image = node;
+
+        options_set(filter, "driver", "copy-on-read");
+        options_set(filter, "file", image->node_name);
+        node = node_open(tool->graph, NULL, filter, image->flags, error);
+        node_unref(image);
+        if (!node) {
+            return NULL;
+        }
     }
     perm |= arguments->writable ? BLOCK_PERM_WRITE : 0;
     perm |= arguments->resizable ? BLOCK_PERM_RESIZE : 0;

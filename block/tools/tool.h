@@ -24,7 +24,7 @@ typedef struct {
     const char *cache; /* NULL: writeback */
     BlockAio aio;
     bool image_opts; /* the name is an option string */
-    bool writable, resizable, force_share, no_backing, no_io, check, unmap;
+    bool writable, resizable, force_share, no_backing, no_io, check, unmap, copy_on_read;
     GHashTable *options; /* more of them, or NULL */
 } ImageArguments;
 
@@ -78,6 +78,8 @@ int tool_usage(Tool *tool, const ToolCommand *command);
 bool tool_object(Tool *tool, const char *text);
 /* Whether -U, --image-opts and the like, which many commands share, was `option`. */
 void tool_print_json(json_t *value);
+/* "key: value" lines, dashes as spaces, deeper objects indented by four. */
+void tool_print_object(const json_t *object, int indent);
 /* Whether the driver can create images and knows these options. */
 bool tool_check_options(const BlockDriver *driver, GHashTable *options, GError **error);
 /* Creates an image; checks that the driver knows the options. */

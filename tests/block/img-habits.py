@@ -121,8 +121,41 @@ def chains():
     assert "No errors" in run(IMG, "check", "sub/b")
 
 
+def refused(image, line, words, *options):
+    """kaso-io says why and ends with 1; nothing is written."""
+    text = run(IO, *options, "-c", line, image, status=1)
+    assert words in text, (line, text)
+
+
+def io_commands():
+    """What kaso-io refuses, and what it does beside reading and writing."""
+    create("w", "4M")
+    for line, words in (("discard 3M 2M", "Input/output"), ("write 3M 2M", "Input/output"),
+                        ("write -u 0 64k", "-u requires -z"), ("write -n 0 64k", "-n requires -z"),
+                        ("write -z -P 1 0 64k", "Only one of"), ("write -b -z 0 1k", "-b and -z"),
+                        ("write -f -c 0 64k", "-f and -b or -c"), ("write 0 3G", "exceed"),
+                        ("aio_write -z 0 4k 4k", "single length"), ("write 0", "argument count 1"),
+                        ("read -s 5 0 1k", "require -P"), ("truncate -m x 9M", "-m off"),
+                        ("read -P 0 -s 1020 -l 10 0 1k", "exceeds end"),
+                        ("readv -z 0 4k", "invalid option")):
+        refused("w", line, words)
+    refused("w", "length", "Invalid discard", "-d", "bogus")
+    text = io("w", "aio_write -i 0 4k", "write -P 1 1M 1M", "aio_discard 1M 64k", "aio_flush",
+              "alloc 3M 10M", "truncate -m falloc 5M", "info", "sleep 1", options=("-t", "directsync"))
+    for words in ("injecting invalid write", "discard 65536/65536", "0/10485760 bytes allocated at "
+                  "offset 3 MiB", "compression type: zlib"):
+        assert words in text, (words, text)
+    assert any(p["start"] <= 4 * MIB and p["present"] for p in
+               json.loads(run(IMG, "map", "--output=json", "-s", "4M", "w")))
+    assert "Usage" in run(IO, "--help") and "aio_discard" in run(IO, "-c", "help")
+    create("-b", "w", "-F", "qcow2", "c")
+    io("c", "read -P 1 1088k 512k", options=("-C",))
+    assert json.loads(run(IMG, "map", "--output=json", "-s", "1088k", "-l", "512k", "c"))[0]["depth"] == 0
+    run(IO, "-c", "write -P 9 0 64k", "-c", "abort", "w", status=-6)
+
+
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
-    for test in (creation, data_files, sizes, tables, chains):
+    for test in (creation, data_files, sizes, tables, chains, io_commands):
         test()
     os.chdir("/")
