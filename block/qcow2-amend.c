@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* qcow2: changing the version, the width of refcounts and other features of an existing image. */
 #include "block/qcow2-crypt.h"
+#include "block/qcow2-switch.h"
 
 #include "base/bits.h"
 #include "base/error.h"
@@ -32,15 +33,7 @@ static bool fail(GError **error, const char *message)
 
 /* The width of refcounts: a new table and new blocks behind everything, then the header names them. */
 
-typedef struct {
-    Qcow2 *q;
-    unsigned order;                         /* the new one */
-    uint64_t start, blocks, table_clusters; /* clusters; the area begins at start */
-    uint64_t *table;
-    uint64_t entries;
-} Widen;
-
-static bool plan(Widen *w, GError **error)
+static bool plan(Qcow2NewCounts *w, GError **error)
 {
     Qcow2 *q = w->q;
     uint64_t end = MAX(q->file_end, node_size(q->node->file->node));
@@ -48,10 +41,10 @@ static bool plan(Widen *w, GError **error)
 
     w->start = qcow2_clusters(q, end);
     do {
-        total = w->start + w->blocks + w->table_clusters;
+        total = w->start + w->blocks + w->table_clusters + w->spare;
         w->blocks = (total + per_block - 1) / per_block;
         w->table_clusters = qcow2_clusters(q, w->blocks * sizeof(uint64_t));
-    } while (w->start + w->blocks + w->table_clusters != total);
+    } while (w->start + w->blocks + w->table_clusters + w->spare != total);
     w->entries = w->table_clusters * q->cluster_size / sizeof(uint64_t);
     if (w->entries * sizeof(uint64_t) > QCOW2_MAX_REFTABLE_BYTES) {
         return fail(error, "The refcount table of this width would be too large");
@@ -61,7 +54,7 @@ static bool plan(Widen *w, GError **error)
 }
 
 /* The count of a cluster under the new width; the new structures are counted, too. */
-static int count_of(Widen *w, uint64_t cluster, uint64_t *count)
+static int count_of(Qcow2NewCounts *w, uint64_t cluster, uint64_t *count)
 {
     uint64_t end = w->start + w->blocks + w->table_clusters;
 
@@ -69,7 +62,7 @@ static int count_of(Widen *w, uint64_t cluster, uint64_t *count)
     return cluster < w->start ? qcow2_get_refcount(w->q, cluster, count) : 0;
 }
 
-static bool write_block(Widen *w, uint64_t i, uint8_t *block, GError **error)
+static bool write_block(Qcow2NewCounts *w, uint64_t i, uint8_t *block, GError **error)
 {
     Qcow2 *q = w->q;
     uint64_t per_block = UINT64_C(1) << (q->cluster_bits + 3 - w->order);
@@ -97,7 +90,7 @@ static bool write_block(Widen *w, uint64_t i, uint8_t *block, GError **error)
     return result == 0 || error_fail_errno(error, -result, "Could not write a refcount block");
 }
 
-static int write_table(Widen *w)
+static int write_table(Qcow2NewCounts *w)
 {
     int result =
         qcow2_write_table(w->q, (w->start + w->blocks) << w->q->cluster_bits, w->table, w->entries);
@@ -105,8 +98,25 @@ static int write_table(Widen *w)
     return result < 0 ? result : node_flush(w->q->node->file->node);
 }
 
+bool qcow2_write_new_counts(Qcow2NewCounts *w, void (*progress)(void *, double), void *opaque,
+                            GError **error)
+{
+    g_autofree uint8_t *block = g_malloc(w->q->cluster_size);
+    bool done = plan(w, error);
+    int result;
+
+    for (uint64_t i = 0; i < w->blocks && done; i++) {
+        done = write_block(w, i, block, error);
+        if (progress) {
+            progress(opaque, (double)(i + 1) / (double)w->blocks);
+        }
+    }
+    result = done ? write_table(w) : 0;
+    return done && (result == 0 || error_fail_errno(error, -result, "Could not change refcounts"));
+}
+
 /* The header names the new structures; from here on they are the ones in memory, too. */
-static int take_over(Widen *w)
+static int take_over(Qcow2NewCounts *w)
 {
     Qcow2 *q = w->q;
     uint64_t old_offset = q->reftable_offset;
@@ -150,8 +160,7 @@ static int take_over(Widen *w)
 static bool change_refcount_width(Qcow2 *q, uint64_t bits, void (*progress)(void *, double),
                                   void *opaque, GError **error)
 {
-    Widen w = { .q = q, .order = (unsigned)__builtin_ctzll(bits) };
-    g_autofree uint8_t *block = g_malloc(q->cluster_size);
+    Qcow2NewCounts w = { .q = q, .order = (unsigned)__builtin_ctzll(bits) };
     int result = qcow2_know_metadata(q);
     bool done;
 
@@ -164,18 +173,9 @@ static bool change_refcount_width(Qcow2 *q, uint64_t bits, void (*progress)(void
     if (result < 0) {
         return error_fail_errno(error, -result, "Could not write the image's metadata");
     }
-    done = plan(&w, error);
-    for (uint64_t i = 0; i < w.blocks && done; i++) {
-        done = write_block(&w, i, block, error);
-        if (progress) {
-            progress(opaque, (double)(i + 1) / (double)w.blocks);
-        }
-    }
+    done = qcow2_write_new_counts(&w, progress, opaque, error);
     if (done) {
-        result = write_table(&w);
-        if (result == 0) {
-            result = take_over(&w);
-        }
+        result = take_over(&w);
         done = result == 0 || error_fail_errno(error, -result, "Could not change refcounts");
     }
     g_free(w.table);

@@ -4,7 +4,7 @@
  * is written, and the image is marked dirty meanwhile: after a power cut the next writer repairs
  * the counts.
  */
-#include "block/qcow2.h"
+#include "block/qcow2-switch.h"
 
 #include "base/bits.h"
 #include "base/error.h"
@@ -127,7 +127,7 @@ bool qcow2_read_snapshots(Qcow2 *q, GError **error)
     return true;
 }
 
-static GByteArray *format_snapshots(Qcow2 *q)
+GByteArray *qcow2_format_snapshots(Qcow2 *q)
 {
     static const uint8_t padding[8];
     GByteArray *out = g_byte_array_new();
@@ -165,7 +165,7 @@ static GByteArray *format_snapshots(Qcow2 *q)
 /* Writes the table to new clusters and makes the header name it. [lock] */
 static int write_snapshots(Qcow2 *q)
 {
-    GByteArray *table = format_snapshots(q);
+    GByteArray *table = qcow2_format_snapshots(q);
     uint64_t old_offset = q->snapshots_offset, old_bytes = q->snapshots_bytes;
     int64_t offset = 0;
     int result = table->len > QCOW2_MAX_SNAPSHOT_BYTES ? -EFBIG : 0;
@@ -502,7 +502,8 @@ bool qcow2_snapshot_create(BlockNode *node, BlockSnapshot *info, GError **error)
     snapshot.info.id = new_id(q);
     snapshot.info.name = g_strdup(info->name ? info->name : "");
     snapshot.info.disk_size = q->size;
-    result = create_locked(q, &snapshot);
+    result = q->version < 3 ? qcow2_switch(q, QCOW2_SWITCH_CREATE, q->snapshot_count, &snapshot)
+                            : create_locked(q, &snapshot);
     if (result < 0) {
         snapshot_clear(&snapshot);
     } else {
@@ -584,7 +585,8 @@ bool qcow2_snapshot_apply(BlockNode *node, const char *id_or_name, GError **erro
     if (!qcow2_recount_begin(node, error)) {
         return false;
     }
-    result = apply_locked(q, &q->snapshots[index]);
+    result = q->version < 3 ? qcow2_switch(q, QCOW2_SWITCH_APPLY, (unsigned)index, NULL)
+                            : apply_locked(q, &q->snapshots[index]);
     node->size = q->size;
     return qcow2_recount_end(node, result, "apply the snapshot", error);
 }
@@ -594,6 +596,13 @@ static int delete_locked(Qcow2 *q, int index)
     Qcow2Snapshot snapshot = q->snapshots[index];
     int result;
 
+    if (q->version < 3) {
+        result = qcow2_switch(q, QCOW2_SWITCH_DELETE, (unsigned)index, NULL);
+        if (result == 0) {
+            snapshot_clear(&snapshot);
+        }
+        return result;
+    }
     memmove(&q->snapshots[index], &q->snapshots[index + 1],
             (q->snapshot_count - (unsigned)index - 1) * sizeof snapshot);
     q->snapshot_count--;

@@ -702,7 +702,7 @@ static void collect(void *opaque, const char *text)
     g_string_append_printf(opaque, "%s\n", text);
 }
 
-static void verify_check_first(const Kind *kind, const char *what)
+void verify_check_first(const Kind *kind, const char *what)
 {
     GError *error = NULL;
     BlockNode *node = image_open(kind, false, true, &error);
@@ -715,7 +715,7 @@ static void verify_check_first(const Kind *kind, const char *what)
     }
     g_assert_cmpint(node->driver->check(node, &check), ==, 0);
     node->driver->info(node, &info);
-    if (check.check_errors || (check.corruptions && !info.is_dirty && !kind->version2)) {
+    if (check.check_errors || (check.corruptions && !info.is_dirty)) {
         dump_events(0);
         g_error("%s: %u corruptions: %s", what, (unsigned)check.corruptions, said->str);
     }
@@ -734,12 +734,6 @@ void verify(const Kind *kind, const Model *model, const char *what, bool live)
         g_error("%s: does not open: %s", what, error->message);
     }
     verify_content(node, model->values, what, live);
-    if (kind->version2) {
-        BlockCheck repair = { .fix_errors = true, .fix_leaks = true };
-
-        g_assert_cmpint(node->driver->check(node, &repair), ==, 0);
-        verify_content(node, model->values, what, live);
-    }
     g_assert_cmpint(node->driver->check(node, &check), ==, 0);
     if (check.corruptions || check.check_errors) {
         g_error("%s: %u corruptions after opening", what, (unsigned)check.corruptions);

@@ -80,7 +80,7 @@ typedef struct {
     const char *config;
     const char *format; /* NULL: qcow2 */
     bool compress, snapshots, bitmaps, backing, data_file, key;
-    bool version2; /* no dirty bit: flags may be wrong after a cut, until a repair */
+    bool version2; /* cannot be resized with snapshots */
     bool fixed_size;
     bool parallel; /* several requests at once; no snapshots, bitmaps and resizing */
 } Kind;
@@ -134,6 +134,8 @@ void model_apply(Model *model, const Event *event);
 /* The disks as they may be after a power cut behind `cut` events. */
 void build_disks(const Disk *start, unsigned cut, Variant variant, GRand *rand);
 
+/* Check finds at most leaks, or the dirty bit is set. */
+void verify_check_first(const Kind *kind, const char *what);
 /*
  * The image opens, holds what the model allows, and check finds at most leaks. live: no power was
  * cut, so the last write that succeeded holds.

@@ -205,6 +205,93 @@ static void amend_entry(void *opaque)
     g_rand_free(rand);
 }
 
+/* Power cuts while a snapshot is applied: the disk is as before it, or as the snapshot has it. */
+
+enum { APPLY_PIECE = 24 * 1024, APPLY_PIECES = 20 };
+
+static void write_pieces(BlockNode *node, unsigned first, unsigned step, uint8_t value)
+{
+    g_autofree uint8_t *data = g_malloc(APPLY_PIECE);
+
+    memset(data, value, APPLY_PIECE);
+    for (unsigned i = first; i < APPLY_PIECES; i += step) {
+        g_assert_cmpint(node_pwrite(node, i * APPLY_PIECE, data, APPLY_PIECE, 0), ==, 0);
+    }
+}
+
+static uint8_t *read_pieces(const Kind *kind, bool snapshot)
+{
+    BlockNode *node = image_open(kind, !snapshot, false, NULL);
+    uint8_t *data = g_malloc(APPLY_PIECE * APPLY_PIECES);
+
+    g_assert_nonnull(node);
+    if (snapshot) {
+        g_assert_true(node->driver->snapshot_load(node, "s", NULL));
+    }
+    g_assert_cmpint(node_pread(node, 0, data, APPLY_PIECE * APPLY_PIECES), ==, 0);
+    node_unref(node);
+    return data;
+}
+
+static void apply_snapshot(const Kind *kind)
+{
+    BlockNode *node = image_open(kind, true, false, NULL);
+
+    g_assert_true(node->driver->snapshot_apply(node, "s", NULL));
+    node_unref(node);
+}
+
+static void verify_applied(const Kind *kind, const uint8_t *before, const uint8_t *after,
+                           const char *what, bool complete)
+{
+    g_autofree uint8_t *now = NULL, *kept = NULL;
+
+    verify_check_first(kind, what);
+    now = read_pieces(kind, false);
+    kept = read_pieces(kind, true);
+    if ((complete || memcmp(now, before, APPLY_PIECE * APPLY_PIECES)) &&
+        memcmp(now, after, APPLY_PIECE * APPLY_PIECES)) {
+        g_error("%s: the disk is a mixture", what);
+    }
+    if (memcmp(kept, after, APPLY_PIECE * APPLY_PIECES)) {
+        g_error("%s: the snapshot has changed", what);
+    }
+}
+
+static void apply_entry(void *opaque)
+{
+    const Kind *kind = current->kind;
+    g_autofree Disk *start = g_new(Disk, DISKS);
+    g_autofree uint8_t *before = NULL, *after = NULL;
+    GRand *rand = g_rand_new_with_seed(9);
+    BlockSnapshot snapshot = { .name = (char *)"s" };
+    BlockNode *node;
+
+    image_create(kind);
+    node = image_open(kind, true, false, NULL);
+    write_pieces(node, 0, 2, 1);
+    g_assert_true(node->driver->snapshot_create(node, &snapshot, NULL));
+    write_pieces(node, 0, 3, 2);
+    node_unref(node);
+    memcpy(start, lab->disks, sizeof lab->disks);
+    before = read_pieces(kind, false);
+    after = read_pieces(kind, true);
+    lab->recording = true;
+    apply_snapshot(kind);
+    lab->recording = false;
+    g_assert_cmpuint(lab->events, >, 0);
+    for (unsigned cut = 0; cut <= lab->events; cut++) {
+        for (Variant variant = 0; variant < VARIANTS; variant++) {
+            g_autofree char *what = g_strdup_printf("%s, applying, cut %u of %u, variant %d",
+                                                    kind->config, cut, lab->events, variant);
+
+            build_disks(start, cut, variant, rand);
+            verify_applied(kind, before, after, what, cut == lab->events);
+        }
+    }
+    g_rand_free(rand);
+}
+
 static void run_case(gconstpointer opaque)
 {
     Case test = *(const Case *)opaque;
@@ -279,6 +366,12 @@ int main(int argc, char **argv)
         { &version2, 40, amend_entry, "compat=1.1,refcount_bits=8,lazy_refcounts=on" },
     };
 
+    static const Case applications[] = {
+        { &plain, 1, apply_entry, NULL },   { &narrow, 1, apply_entry, NULL },
+        { &lazy, 1, apply_entry, NULL },    { &subclusters, 1, apply_entry, NULL },
+        { &backing, 1, apply_entry, NULL }, { &version2, 1, apply_entry, NULL },
+    };
+
     g_test_init(&argc, &argv, NULL);
     lab_new();
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -292,6 +385,11 @@ int main(int argc, char **argv)
         g_autofree char *name = g_strdup_printf("/amend/%u", i);
 
         g_test_add_data_func(name, &amendments[i], run_case);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(applications); i++) {
+        g_autofree char *name = g_strdup_printf("/apply/%u", i);
+
+        g_test_add_data_func(name, &applications[i], run_case);
     }
     return g_test_run();
 }
