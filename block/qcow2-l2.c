@@ -165,7 +165,8 @@ static int l2_make_table(Qcow2 *q, uint64_t l1_index, uint64_t old_offset)
         if (result == 0) {
             result = node_pwrite(file, (uint64_t)l2_offset, copy, q->cluster_size, 0);
         }
-    } else if (!file->driver->grows_with_zeroes || (uint64_t)l2_offset < node_size(file)) {
+    } else {
+        /* Also where it reads as zeroes: a full disk is found now, not when data waits for its table. */
         result = node_write_zeroes(file, (uint64_t)l2_offset, q->cluster_size, 0);
     }
     if (result < 0) {
