@@ -138,6 +138,14 @@ bool node_missing(BlockNode *node, uint64_t offset, BlockNode *file, uint64_t ho
     return true;
 }
 
+bool node_chain_is_cut_off(BlockNode *node)
+{
+    while (node && !node_skip_filters(node)->cut_off) {
+        node = node_below(node);
+    }
+    return node != NULL;
+}
+
 /* Reads. */
 
 /* Calls the driver in pieces of at most max_transfer; the range lies within the node's size. */

@@ -12,6 +12,7 @@
 #include "block/job.h"
 
 #include "base/bits.h"
+#include "base/error.h"
 
 #include <errno.h>
 #include <string.h>
@@ -25,6 +26,19 @@ static int write_piece(BlockNode *node, uint64_t offset, uint64_t bytes, uint8_t
         return node_write_zeroes(node, offset, bytes, flags | BLOCK_MAY_UNMAP);
     }
     return node_pwrite(node, offset, buffer, bytes, flags);
+}
+
+/* For commit: what the base holds is worth more than zeroes in place of what is lost above. */
+static int read_what_is_there(BlockJob *job, uint64_t offset, uint64_t bytes)
+{
+    int result = node_pread(job->source, offset, job->buffer, bytes);
+
+    if (result == 0 && job->base && !job->error && node_chain_is_cut_off(job->source)) {
+        error_fail(&job->error, KASO_ERROR_IO,
+                   "'%s' or an image below it is cut off: what is lost cannot be committed",
+                   job->source->filename);
+    }
+    return result == 0 && job->error ? -EIO : result;
 }
 
 /* stream */
@@ -124,7 +138,7 @@ int job_run_commit(BlockJob *job)
             return -ECANCELED;
         }
         if (allocated) {
-            result = node_pread(job->source, job->offset, job->buffer, n);
+            result = read_what_is_there(job, job->offset, n);
             if (result == 0) {
                 result = write_piece(job->base, job->offset, n, job->buffer, 0);
             }
@@ -156,7 +170,7 @@ static int mirror_piece(BlockJob *job, uint64_t offset)
     int result;
 
     dirty_bitmap_reset(job->dirty, offset, n);
-    result = node_pread(job->source, offset, job->buffer, n);
+    result = read_what_is_there(job, offset, n);
     if (result == 0) {
         result = write_piece(job->target, offset, n, job->buffer, 0);
     }

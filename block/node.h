@@ -346,6 +346,8 @@ uint64_t node_size(BlockNode *node);
 bool node_missing(BlockNode *node, uint64_t offset, BlockNode *file, uint64_t host);
 /* As above where the driver knows where the file has ended; the warning alone. */
 void node_cut_off(BlockNode *node, uint64_t offset, BlockNode *file, uint64_t host, uint64_t end);
+/* Whether that has been noticed of any layer of a chain. */
+bool node_chain_is_cut_off(BlockNode *node);
 /* Looks again how long a file is that another process may write. */
 void node_look_at_length(BlockNode *node);
 int64_t node_allocated_size(BlockNode *node);

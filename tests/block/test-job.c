@@ -208,6 +208,34 @@ static void test_commit_active(Fixture *f, gconstpointer data)
     check_drive(f->drive, f->model);
 }
 
+/* What is lost above does not become zeroes below. */
+static void test_commit_cut_off(Fixture *f, gconstpointer data)
+{
+    g_autofree char *path = g_build_filename(f->folder, "top.qcow2", NULL);
+    g_autofree uint8_t *content = g_malloc(3 * MIB(1));
+    g_autoptr(GHashTable) top = table("id=d,file=%s", path);
+    g_autoptr(GHashTable) base = table("readonly=on,file=%s/base.qcow2", f->folder);
+    BlockBackend *below;
+    GError *error = NULL;
+
+    guest_write(f, 0, 2 * MIB(1), 4);
+    block_close(f->drive);
+    g_assert_cmpint(truncate(path, MIB(1)), ==, 0);
+    f->drive = block_open(f->graph, top, &error);
+    g_assert_no_error(error);
+    start(f, "block-commit", "job-id=j%.0s");
+    wait_for(f, "BLOCK_JOB_COMPLETED", false);
+    g_assert_nonnull(strstr(f->events->str, "cut off"));
+    block_close(f->drive);
+    below = block_open(f->graph, base, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(block_pread(below, 0, content, 3 * MIB(1)), ==, 0);
+    for (unsigned i = 0; i < 3 * MIB(1); i++) {
+        g_assert_cmpuint(content[i], !=, 0);
+    }
+    f->drive = below; /* for teardown */
+}
+
 static void test_mirror(Fixture *f, gconstpointer data)
 {
     GError *error = NULL;
@@ -294,6 +322,7 @@ int main(int argc, char **argv)
         { "/job/stream-to-base", test_stream_to_base },
         { "/job/commit-inner", test_commit_inner },
         { "/job/commit-active", test_commit_active },
+        { "/job/commit-cut-off", test_commit_cut_off },
         { "/job/mirror", test_mirror },
         { "/job/backup", test_backup },
         { "/job/incremental", test_incremental },
