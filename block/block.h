@@ -138,6 +138,8 @@ GHashTable *block_options_from_json(const char *json, GError **error);
 bool block_snapshot_external(BlockGraph *graph, GHashTable *arguments, GError **error);
 /* blockdev-snapshot: node, overlay. */
 bool block_snapshot_node(BlockGraph *graph, GHashTable *arguments, GError **error);
+/* transaction: a JSON list of objects with type and data, all of which are done, or none. */
+bool block_transaction(BlockGraph *graph, const char *actions, GError **error);
 /* change-backing-file: image-node-name, backing-file: what the header says, not what is open. */
 bool block_change_backing_file(BlockGraph *graph, GHashTable *arguments, GError **error);
 /* block_resize of a drive's id or a node's name. */

@@ -4,6 +4,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "block/operations.h"
 
 #include <string.h>
 
@@ -437,6 +438,14 @@ static void start_entry(void *opaque)
     }
     *block_graph_jobs(call->graph) = g_list_append(*block_graph_jobs(call->graph), job);
     async_start(block_graph_context(call->graph), job_entry, job);
+}
+
+bool operation_job(BlockGraph *graph, const char *command, GHashTable *arguments, GError **error)
+{
+    StartCall call = { .graph = graph, .command = command, .arguments = arguments, .error = error };
+
+    start_entry(&call);
+    return call.done;
 }
 
 bool block_job_start(BlockGraph *graph, const char *command, GHashTable *arguments, GError **error)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What monitors do to the images of a running machine: snapshots, sizes, bitmaps. */
-#include "block/node.h"
+#include "block/operations.h"
 
 #include "base/bits.h"
 #include "base/error.h"
@@ -41,6 +41,12 @@ static bool put_on_top(BlockNode *below, BlockNode *overlay, GError **error)
     return done;
 }
 
+bool operation_take_off(BlockNode *overlay, BlockNode *below, GError **error)
+{
+    return node_set_read_only(below, false, error) && node_replace(overlay, below, NULL, error) &&
+           node_set_backing(overlay, NULL, error);
+}
+
 static bool create_overlay(BlockNode *old, const BlockDriver *driver, const char *file,
                            GError **error)
 {
@@ -56,7 +62,7 @@ static bool create_overlay(BlockNode *old, const BlockDriver *driver, const char
                                        "Format '%s' cannot be created", driver->name);
 }
 
-static bool snapshot_external(BlockGraph *graph, GHashTable *arguments, GError **error)
+bool operation_snapshot(BlockGraph *graph, GHashTable *arguments, GError **error)
 {
     g_autofree char *device = options_take(arguments, "device");
     g_autofree char *node_name = options_take(arguments, "node-name");
@@ -108,36 +114,40 @@ static void snapshot_external_entry(void *opaque)
     GraphCall *call = opaque;
     g_autoptr(GHashTable) arguments = options_copy(call->arguments);
 
-    call->done = snapshot_external(call->graph, arguments, call->error);
+    call->done = operation_snapshot(call->graph, arguments, call->error);
+}
+
+bool operation_snapshot_node(BlockGraph *graph, GHashTable *arguments, GError **error)
+{
+    const char *node_name = options_get(arguments, "node");
+    const char *overlay_name = options_get(arguments, "overlay");
+    BlockNode *node = block_find_node(graph, node_name ? node_name : "", error);
+    BlockNode *overlay =
+        node ? block_find_node(graph, overlay_name ? overlay_name : "", error) : NULL;
+
+    if (!overlay) {
+        return false;
+    }
+    if (overlay->backing || overlay->parents.head || !overlay->driver->has_backing) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          overlay->backing ? "The overlay '%s' already has a backing image: open "
+                                             "it with backing=null"
+                          : overlay->parents.head ? "The overlay '%s' is already in use"
+                                                  : "The overlay '%s' cannot have a backing image",
+                          overlay_name);
+    }
+    if (node_size(overlay) < node_size(node)) {
+        return error_fail(error, KASO_ERROR_INVALID, "The overlay '%s' is smaller than '%s'",
+                          overlay_name, node_name);
+    }
+    return put_on_top(node, overlay, error);
 }
 
 static void snapshot_node_entry(void *opaque)
 {
     GraphCall *call = opaque;
-    g_autofree char *node_name = g_strdup(options_get(call->arguments, "node"));
-    g_autofree char *overlay_name = g_strdup(options_get(call->arguments, "overlay"));
-    BlockNode *node = block_find_node(call->graph, node_name ? node_name : "", call->error);
-    BlockNode *overlay =
-        node ? block_find_node(call->graph, overlay_name ? overlay_name : "", call->error) : NULL;
 
-    if (!overlay) {
-        return;
-    }
-    if (overlay->backing || overlay->parents.head || !overlay->driver->has_backing) {
-        error_fail(call->error, KASO_ERROR_INVALID,
-                   overlay->backing ? "The overlay '%s' already has a backing image: open it "
-                                      "with backing=null"
-                   : overlay->parents.head ? "The overlay '%s' is already in use"
-                                           : "The overlay '%s' cannot have a backing image",
-                   overlay_name);
-        return;
-    }
-    if (node_size(overlay) < node_size(node)) {
-        error_fail(call->error, KASO_ERROR_INVALID, "The overlay '%s' is smaller than '%s'",
-                   overlay_name, node_name);
-        return;
-    }
-    call->done = put_on_top(node, overlay, call->error);
+    call->done = operation_snapshot_node(call->graph, call->arguments, call->error);
 }
 
 bool block_snapshot_node(BlockGraph *graph, GHashTable *arguments, GError **error)
@@ -210,31 +220,35 @@ bool block_resize(BlockGraph *graph, const char *name, uint64_t size, GError **e
     return call.done;
 }
 
+bool operation_snapshot_internal(BlockGraph *graph, const char *name, const char *action,
+                                 const char *what, GError **error)
+{
+    BlockNode *node = block_find_node(graph, name, error);
+    BlockSnapshot snapshot = { .name = (char *)what, .date_s = g_get_real_time() / G_USEC_PER_SEC };
+    bool done;
+
+    if (!node) {
+        return false;
+    }
+    if (!node->driver->snapshot_create) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "Block format '%s' used by '%s' does not support internal snapshots",
+                          node->driver->name, name);
+    }
+    block_graph_quiesce(graph);
+    done = !strcmp(action, "create")  ? node->driver->snapshot_create(node, &snapshot, error)
+           : !strcmp(action, "apply") ? node->driver->snapshot_apply(node, what, error)
+                                      : node->driver->snapshot_delete(node, what, error);
+    block_graph_resume(graph);
+    return done;
+}
+
 static void snapshot_internal_entry(void *opaque)
 {
     GraphCall *call = opaque;
-    BlockNode *node = block_find_node(call->graph, call->name, call->error);
-    BlockSnapshot snapshot = { .name = (char *)call->extra,
-                               .date_s = g_get_real_time() / G_USEC_PER_SEC };
 
-    if (!node) {
-        return;
-    }
-    if (!node->driver->snapshot_create) {
-        error_fail(call->error, KASO_ERROR_UNSUPPORTED,
-                   "Block format '%s' used by '%s' does not support internal snapshots",
-                   node->driver->name, call->name);
-        return;
-    }
-    block_graph_quiesce(call->graph);
-    if (!strcmp(call->action, "create")) {
-        call->done = node->driver->snapshot_create(node, &snapshot, call->error);
-    } else if (!strcmp(call->action, "apply")) {
-        call->done = node->driver->snapshot_apply(node, call->extra, call->error);
-    } else {
-        call->done = node->driver->snapshot_delete(node, call->extra, call->error);
-    }
-    block_graph_resume(call->graph);
+    call->done = operation_snapshot_internal(call->graph, call->name, call->action, call->extra,
+                                             call->error);
 }
 
 bool block_snapshot_internal(BlockGraph *graph, const char *name, const char *action,
@@ -248,26 +262,32 @@ bool block_snapshot_internal(BlockGraph *graph, const char *name, const char *ac
     return call.done;
 }
 
+bool operation_bitmap(BlockGraph *graph, const char *name, const char *action, const char *bitmap,
+                      GHashTable *given, GError **error)
+{
+    g_autoptr(GHashTable) arguments = options_copy(given);
+    BlockNode *node = block_find_node(graph, name, error);
+    bool persistent = false;
+
+    if (!node || !options_take_bool(arguments, "persistent", &persistent, error)) {
+        return false;
+    }
+    if (node->driver->bitmap_action && (persistent || strcmp(action, "add"))) {
+        return node->driver->bitmap_action(node, action, bitmap, arguments, error);
+    }
+    if (persistent) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "Format '%s' cannot store persistent bitmaps", node->driver->name);
+    }
+    return dirty_bitmap_action(node, action, bitmap, arguments, false, error);
+}
+
 static void bitmap_entry(void *opaque)
 {
     GraphCall *call = opaque;
-    g_autoptr(GHashTable) arguments = options_copy(call->arguments);
-    BlockNode *node = block_find_node(call->graph, call->name, call->error);
-    bool persistent = false;
 
-    if (!node || !options_take_bool(arguments, "persistent", &persistent, call->error)) {
-        return;
-    }
-    if (node->driver->bitmap_action && (persistent || strcmp(call->action, "add"))) {
-        call->done =
-            node->driver->bitmap_action(node, call->action, call->extra, arguments, call->error);
-    } else if (persistent) {
-        error_fail(call->error, KASO_ERROR_UNSUPPORTED,
-                   "Format '%s' cannot store persistent bitmaps", node->driver->name);
-    } else {
-        call->done =
-            dirty_bitmap_action(node, call->action, call->extra, arguments, false, call->error);
-    }
+    call->done = operation_bitmap(call->graph, call->name, call->action, call->extra,
+                                  call->arguments, call->error);
 }
 
 bool block_bitmap(BlockGraph *graph, const char *name, const char *action, const char *bitmap,

@@ -301,6 +301,41 @@ static const MonitorCommand snapshot_node_command = {
 };
 MONITOR_COMMAND(snapshot_node_command);
 
+static const MonitorArgument transaction_arguments[] = {
+    { "actions", ARGUMENT_ANY, false, "list of objects with type and data" },
+    { "properties", ARGUMENT_OBJECT, true, "completion-mode: individual" },
+    { NULL },
+};
+
+static json_t *transaction_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    BlockGraph *graph = monitor_block_graph(monitor, error);
+    json_t *properties = json_object_get(arguments, "properties");
+    const char *mode = properties ? monitor_get_string(properties, "completion-mode") : NULL;
+    char *text;
+
+    if (!graph) {
+        return NULL;
+    }
+    if (mode && strcmp(mode, "individual")) {
+        error_fail(error, KASO_ERROR_UNSUPPORTED,
+                   "completion-mode '%s': not yet; jobs of a transaction end one by one", mode);
+        return NULL;
+    }
+    text = json_dumps(json_object_get(arguments, "actions"), JSON_COMPACT | JSON_ENCODE_ANY);
+    block_transaction(graph, text, error);
+    free(text);
+    return NULL;
+}
+
+static const MonitorCommand transaction_command = {
+    .name = "transaction",
+    .summary = "does several things to images at one instant, or none of them",
+    .arguments = transaction_arguments,
+    .run = transaction_run,
+};
+MONITOR_COMMAND(transaction_command);
+
 static const MonitorArgument change_backing_arguments[] = {
     { "device", ARGUMENT_STRING, false, "drive", .complete = monitor_complete_drives },
     { "image-node-name", ARGUMENT_STRING, false, "image of its chain" },

@@ -268,9 +268,51 @@ def incremental():
     m.quit()
 
 
+def transaction():
+    """All actions of one instant, or none."""
+    chain()
+    run(IMG, "create", "-q", "-f", "qcow2", "full", "8M")
+    m = Machine(*NODES, *DEVICE)
+    m.do("blockdev-add", driver="qcow2", node_name="full", file={"driver": "file", "filename": "full"})
+
+    def action(kind, **data):
+        return {"type": kind, "data": {k.replace("_", "-"): v for k, v in data.items()}}
+
+    def bitmaps():
+        node = [n for n in m.do("query-named-block-nodes") if n["node-name"] == "n0"][0]
+        return {b["name"]: (b["count"], b["recording"]) for b in node.get("dirty-bitmaps", [])}
+
+    m.do("block-dirty-bitmap-add", node="n0", name="old")
+    begin = [action("block-dirty-bitmap-add", node="n0", name="new"),
+             action("block-dirty-bitmap-disable", node="n0", name="old"),
+             action("block-dirty-bitmap-merge", node="n0", target="new", bitmaps=["old"]),
+             action("blockdev-backup", device="n0", target="full", sync="full", job_id="b")]
+    snapshot = action("blockdev-snapshot-sync", node_name="n0", snapshot_file="s2",
+                      snapshot_node_name="n2")
+    for last in (action("abort"), action("bogus"), action("block-dirty-bitmap-clear", node="n0", name="zz"),
+                 action("blockdev-backup", device="n0", target="zz", sync="full", job_id="c")):
+        m.fails("transaction", actions=begin + [snapshot, last])
+        assert inserted(m)["node-name"] == "n0" and not inserted(m)["ro"]
+        assert bitmaps() == {"old": (0, True)}, bitmaps()
+        while m.do("query-jobs"):
+            time.sleep(0.02)
+    m.fails("transaction", actions=begin, properties={"completion-mode": "grouped"})
+    m.do("transaction", actions=begin + [action("block-dirty-bitmap-remove", node="n0", name="old"), snapshot])
+    m.events.clear()
+    while m.do("query-jobs"):
+        time.sleep(0.02)
+    assert inserted(m)["node-name"] == "n2" and inserted(m)["backing_file_depth"] == 2
+    assert bitmaps() == {"new": (0, True)}, bitmaps()
+    m.do("blockdev-del", node_name="full")
+    m.quit()
+    io("full", *CONTENT)
+    io("s2", *CONTENT)
+
+
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
-    for test in (active_commit, life, slow, mirror_top, names, overlays, incremental):
+    for test in (active_commit, life, slow, mirror_top, names, overlays, incremental,
+                 transaction):
         if len(sys.argv) < 5 or test.__name__ in sys.argv[4:]:
             test()
     os.chdir("/")
