@@ -1,90 +1,94 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Hyper-V VHDX ([MS-VHDX]), fixed and dynamic: read only. An image whose log was not replayed, and
- * differencing disks, are refused.
- */
-#include "block/mapped.h"
-
-enum {
-    HEADER_1 = 64 * 1024,
-    HEADER_2 = 128 * 1024,
-    REGIONS = 192 * 1024,
-    HEADER_SIZE = 4096,
-    TABLE_SIZE = 64 * 1024,
-    BAT_MAX = 256 * 1024 * 1024,
-    STATE_NOT_PRESENT = 0,
-    STATE_UNDEFINED = 1,
-    STATE_ZERO = 2,
-    STATE_UNMAPPED_V0 = 5,
-    STATE_UNMAPPED = 3,
-    STATE_FULLY_PRESENT = 6,
-};
+/* VHDX: opening and reading. */
+#include "block/vhdx.h"
 
 /* GUIDs as they lie in the file. */
-static const uint8_t guid_bat[16] = { 0x66, 0x77, 0xc2, 0x2d, 0x23, 0xf6, 0x00, 0x42,
-                                      0x9d, 0x64, 0x11, 0x5e, 0x9b, 0xfd, 0x4a, 0x08 };
-static const uint8_t guid_metadata[16] = { 0x06, 0xa2, 0x7c, 0x8b, 0x90, 0x47, 0x9a, 0x4b,
-                                           0xb8, 0xfe, 0x57, 0x5f, 0x05, 0x0f, 0x88, 0x6e };
-static const uint8_t guid_parameters[16] = { 0x37, 0x67, 0xa1, 0xca, 0x36, 0xfa, 0x43, 0x4d,
-                                             0xb3, 0xb6, 0x33, 0xf0, 0xaa, 0x44, 0xe7, 0x6b };
-static const uint8_t guid_size[16] = { 0x24, 0x42, 0xa5, 0x2f, 0x1b, 0xcd, 0x76, 0x48,
-                                       0xb2, 0x11, 0x5d, 0xbe, 0xd8, 0x3b, 0xf4, 0xb8 };
-static const uint8_t guid_sector[16] = { 0x1d, 0xbf, 0x41, 0x81, 0x6f, 0xa9, 0x09, 0x47,
-                                         0xba, 0x47, 0xf2, 0x33, 0xa8, 0xfa, 0xab, 0x5f };
+const uint8_t vhdx_guid_bat[16] = { 0x66, 0x77, 0xc2, 0x2d, 0x23, 0xf6, 0x00, 0x42,
+                                    0x9d, 0x64, 0x11, 0x5e, 0x9b, 0xfd, 0x4a, 0x08 };
+const uint8_t vhdx_guid_metadata[16] = { 0x06, 0xa2, 0x7c, 0x8b, 0x90, 0x47, 0x9a, 0x4b,
+                                         0xb8, 0xfe, 0x57, 0x5f, 0x05, 0x0f, 0x88, 0x6e };
+const uint8_t vhdx_guid_parameters[16] = { 0x37, 0x67, 0xa1, 0xca, 0x36, 0xfa, 0x43, 0x4d,
+                                           0xb3, 0xb6, 0x33, 0xf0, 0xaa, 0x44, 0xe7, 0x6b };
+const uint8_t vhdx_guid_size[16] = { 0x24, 0x42, 0xa5, 0x2f, 0x1b, 0xcd, 0x76, 0x48,
+                                     0xb2, 0x11, 0x5d, 0xbe, 0xd8, 0x3b, 0xf4, 0xb8 };
+const uint8_t vhdx_guid_sector[16] = { 0x1d, 0xbf, 0x41, 0x81, 0x6f, 0xa9, 0x09, 0x47,
+                                       0xba, 0x47, 0xf2, 0x33, 0xa8, 0xfa, 0xab, 0x5f };
 
-typedef struct {
-    uint64_t size, block_size, chunk_ratio, entries;
-    uint32_t sector_size;
-    uint64_t *bat;
-} Vhdx;
+/* cda348c7-445d-4471-9cc9-e9885251c556 and beca12ab-b2e6-4523-93ef-c309e000c746. */
+const uint8_t vhdx_guid_physical_sector[16] = { 0xc7, 0x48, 0xa3, 0xcd, 0x5d, 0x44, 0x71, 0x44,
+                                                0x9c, 0xc9, 0xe9, 0x88, 0x52, 0x51, 0xc5, 0x56 };
+const uint8_t vhdx_guid_page83[16] = { 0xab, 0x12, 0xca, 0xbe, 0xe6, 0xb2, 0x23, 0x45,
+                                       0x93, 0xef, 0xc3, 0x09, 0xe0, 0x00, 0xc7, 0x46 };
 
 static int vhdx_probe(const uint8_t *buffer, size_t size, const char *filename)
 {
     return size >= 8 && !memcmp(buffer, "vhdxfile", 8) ? 100 : 0;
 }
 
-/* CRC-32C, bit by bit: headers are small. The checksum's own field counts as zero. */
-static bool checksum_is_right(const uint8_t *data, size_t size)
+static uint32_t crc_step(const uint32_t *table, uint32_t crc, uint8_t byte)
 {
-    uint32_t crc = UINT32_MAX;
-
-    for (size_t i = 0; i < size; i++) {
-        crc ^= i >= 4 && i < 8 ? 0 : data[i];
-        for (int bit = 0; bit < 8; bit++) {
-            crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
-        }
-    }
-    return ~crc == load_le32(data + 4);
+    return crc >> 8 ^ table[(crc ^ byte) & 0xff];
 }
 
-static bool check_header(BlockNode *file, GError **error)
+uint32_t vhdx_checksum(const uint8_t *first, size_t first_size, const uint8_t *second,
+                       size_t second_size)
 {
-    uint8_t best[HEADER_SIZE] = { 0 }, header[HEADER_SIZE];
-    static const uint8_t no_log[16];
+    uint32_t table[256], crc = UINT32_MAX;
+
+    for (uint32_t i = 0; i < 256; i++) {
+        table[i] = i;
+        for (int bit = 0; bit < 8; bit++) {
+            table[i] = table[i] >> 1 ^ (table[i] & 1 ? 0x82f63b78u : 0);
+        }
+    }
+    for (size_t i = 0; i < first_size; i++) {
+        crc = crc_step(table, crc, i >= VH_CHECKSUM && i < VH_CHECKSUM + 4 ? 0 : first[i]);
+    }
+    for (size_t i = 0; i < second_size; i++) {
+        crc = crc_step(table, crc, second[i]);
+    }
+    return ~crc;
+}
+
+static bool checksum_is_right(const uint8_t *data, size_t size)
+{
+    return vhdx_checksum(data, size, NULL, 0) == load_le32(data + VH_CHECKSUM);
+}
+
+static bool read_header(BlockNode *node, GError **error)
+{
+    Vhdx *v = node->state;
+    uint8_t header[VHDX_HEADER_SIZE];
     bool found = false;
 
     for (int i = 0; i < 2; i++) {
-        if (node_pread(file, i ? HEADER_2 : HEADER_1, header, sizeof header) == 0 &&
+        if (node_pread(node->file->node, i ? VHDX_HEADER_2 : VHDX_HEADER_1, header,
+                       sizeof header) == 0 &&
             !memcmp(header, "head", 4) && checksum_is_right(header, sizeof header) &&
-            (!found || load_le64(header + 8) > load_le64(best + 8))) {
-            memcpy(best, header, sizeof best);
+            (!found || load_le64(header + VH_SEQUENCE) > load_le64(v->header + VH_SEQUENCE))) {
+            memcpy(v->header, header, sizeof header);
+            v->second = i;
             found = true;
         }
     }
-    if (!found || load_le16(best + 66) != 1) {
-        return error_fail(error, KASO_ERROR_INVALID, "No valid VHDX header found");
-    }
-    return !memcmp(best + 48, no_log, 16) ||
-           error_fail(error, KASO_ERROR_UNSUPPORTED,
-                      "VHDX image file has a log that needs to be replayed: open and close it once "
-                      "with the program that wrote it");
+    return (found && load_le16(v->header + VH_VERSION) == 1) ||
+           error_fail(error, KASO_ERROR_INVALID, "No valid VHDX header found");
+}
+
+/* With what the log puts over it. */
+static int read_file(BlockNode *node, uint64_t offset, void *buffer, size_t size)
+{
+    int result = node_pread(node->file->node, offset, buffer, size);
+
+    vhdx_patch(node->state, offset, buffer, size);
+    return result;
 }
 
 /* Finds an entry of 32 bytes by GUID in a region or metadata table. */
 static const uint8_t *find_entry(const uint8_t *table, size_t first, unsigned count,
                                  const uint8_t *guid)
 {
-    for (unsigned i = 0; i < count && first + (i + 1) * 32 <= TABLE_SIZE; i++) {
+    for (unsigned i = 0; i < count && first + (i + 1) * 32 <= VHDX_TABLE_SIZE; i++) {
         if (!memcmp(table + first + i * 32, guid, 16)) {
             return table + first + i * 32;
         }
@@ -92,25 +96,24 @@ static const uint8_t *find_entry(const uint8_t *table, size_t first, unsigned co
     return NULL;
 }
 
-static bool read_item(BlockNode *file, const uint8_t *table, uint64_t region, const uint8_t *guid,
+static bool read_item(BlockNode *node, const uint8_t *table, uint64_t region, const uint8_t *guid,
                       void *data, size_t size)
 {
     const uint8_t *entry = find_entry(table, 32, load_le16(table + 10), guid);
 
     return entry && load_le32(entry + 20) >= size && load_le32(entry + 16) < MIB(1) &&
-           node_pread(file, region + load_le32(entry + 16), data, size) == 0;
+           read_file(node, region + load_le32(entry + 16), data, size) == 0;
 }
 
 static bool read_metadata(BlockNode *node, uint64_t region, uint8_t *table, GError **error)
 {
     Vhdx *v = node->state;
-    BlockNode *file = node->file->node;
     uint8_t parameters[8], size[8], sector[4];
 
-    if (node_pread(file, region, table, TABLE_SIZE) < 0 || memcmp(table, "metadata", 8) ||
-        !read_item(file, table, region, guid_parameters, parameters, 8) ||
-        !read_item(file, table, region, guid_size, size, 8) ||
-        !read_item(file, table, region, guid_sector, sector, 4)) {
+    if (read_file(node, region, table, VHDX_TABLE_SIZE) < 0 || memcmp(table, "metadata", 8) ||
+        !read_item(node, table, region, vhdx_guid_parameters, parameters, 8) ||
+        !read_item(node, table, region, vhdx_guid_size, size, 8) ||
+        !read_item(node, table, region, vhdx_guid_sector, sector, 4)) {
         return error_fail(error, KASO_ERROR_INVALID, "The VHDX metadata is incomplete");
     }
     v->block_size = load_le32(parameters);
@@ -132,65 +135,130 @@ static bool read_metadata(BlockNode *node, uint64_t region, uint8_t *table, GErr
     return true;
 }
 
-static bool vhdx_open(BlockNode *node, GHashTable *options, GError **error)
+static bool read_regions(BlockNode *node, uint8_t *table, GError **error)
 {
     Vhdx *v = node->state;
-    BlockNode *file = node->file->node;
-    g_autofree uint8_t *table = g_malloc(TABLE_SIZE);
     const uint8_t *bat, *metadata;
-    uint64_t bat_offset, bat_size, metadata_offset;
-    int result = node_pread(file, REGIONS, table, TABLE_SIZE);
+    bool found = false;
 
-    if (!mapped_read_only(node, error) || !check_header(file, error)) {
-        return false;
+    for (int i = 0; i < 2 && !found; i++) {
+        found = read_file(node, i ? VHDX_REGIONS_2 : VHDX_REGIONS_1, table, VHDX_TABLE_SIZE) == 0 &&
+                !memcmp(table, "regi", 4) && checksum_is_right(table, VHDX_TABLE_SIZE);
     }
-    if (result < 0 || memcmp(table, "regi", 4) || !checksum_is_right(table, TABLE_SIZE)) {
+    if (!found) {
         return error_fail(error, KASO_ERROR_INVALID, "The VHDX region table is damaged");
     }
-    bat = find_entry(table, 16, load_le32(table + 8), guid_bat);
-    metadata = find_entry(table, 16, load_le32(table + 8), guid_metadata);
+    bat = find_entry(table, 16, load_le32(table + 8), vhdx_guid_bat);
+    metadata = find_entry(table, 16, load_le32(table + 8), vhdx_guid_metadata);
     if (!bat || !metadata) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "The VHDX region table has no BAT or no metadata");
     }
-    bat_offset = load_le64(bat + 16);
-    bat_size = load_le32(bat + 24);
-    metadata_offset = load_le64(metadata + 16);
-    if (!read_metadata(node, metadata_offset, table, error)) {
+    v->bat_offset = load_le64(bat + 16);
+    v->bat_bytes = load_le32(bat + 24);
+    v->metadata_offset = load_le64(metadata + 16);
+    return (v->bat_offset % MIB(1) == 0 && v->metadata_offset % MIB(1) == 0 &&
+            v->bat_offset <= INT64_MAX / 2 && v->metadata_offset <= INT64_MAX / 2) ||
+           error_fail(error, KASO_ERROR_INVALID, "A VHDX region's FileOffset is out of range");
+}
+
+static bool read_tables(BlockNode *node, GError **error)
+{
+    Vhdx *v = node->state;
+    g_autofree uint8_t *table = g_malloc(VHDX_TABLE_SIZE);
+
+    if (!read_regions(node, table, error) ||
+        !read_metadata(node, v->metadata_offset, table, error)) {
         return false;
     }
-    if (v->entries * 8 > bat_size) {
+    if (v->entries * 8 > v->bat_bytes) {
         return error_fail(error, KASO_ERROR_INVALID, "The VHDX BAT is too small for the disk");
     }
-    v->bat =
-        mapped_load_table(file, bat_offset, v->entries, 8, false, BAT_MAX, "the VHDX BAT", error);
+    v->bat = mapped_load_table(node->file->node, v->bat_offset, v->entries, 8, false, VHDX_BAT_MAX,
+                               "the VHDX BAT", error);
+    if (v->bat) {
+        vhdx_patch(v, v->bat_offset, (uint8_t *)v->bat, v->entries * 8);
+    }
     return v->bat != NULL;
 }
 
 static void vhdx_close(BlockNode *node)
 {
-    g_free(((Vhdx *)node->state)->bat);
+    Vhdx *v = node->state;
+
+    vhdx_forget_log(v);
+    g_free(v->bat);
 }
 
-static int vhdx_map(BlockNode *node, uint64_t offset, MappedPiece *piece)
+/* For a node that is, or becomes, writable. */
+static bool prepare_writing(BlockNode *node, GError **error)
+{
+    Vhdx *v = node->state;
+    int result = v->patches ? vhdx_replay_log(node) : 0;
+
+    v->file_end = align_up(node_size(node->file->node), MIB(1));
+    return result == 0 ||
+           error_fail_errno(error, -result, "Could not replay the log of '%s'", node->filename);
+}
+
+static bool vhdx_open(BlockNode *node, GHashTable *options, GError **error)
+{
+    Vhdx *v = node->state;
+
+    coroutine_mutex_init(&v->lock);
+    if (read_header(node, error) && vhdx_read_log(node, error) && read_tables(node, error) &&
+        (node->read_only || prepare_writing(node, error))) {
+        return true;
+    }
+    vhdx_close(node);
+    return false;
+}
+
+static bool vhdx_reopen(BlockNode *node, bool read_only, GError **error)
+{
+    ((Vhdx *)node->state)->in_use = false;
+    return read_only || prepare_writing(node, error);
+}
+
+/* Guest data never lies over tables. */
+static bool is_free_for_data(const Vhdx *v, uint64_t start)
+{
+    const struct {
+        uint64_t start, bytes;
+    } areas[] = {
+        { 0, MIB(1) },
+        { v->bat_offset, v->bat_bytes },
+        { v->metadata_offset, MIB(1) },
+        { load_le64(v->header + VH_LOG_OFFSET), load_le32(v->header + VH_LOG_LENGTH) },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(areas); i++) {
+        if (start < areas[i].start + areas[i].bytes && areas[i].start < start + v->block_size) {
+            return false;
+        }
+    }
+    return start < INT64_MAX / 2;
+}
+
+int vhdx_map(BlockNode *node, uint64_t offset, MappedPiece *piece)
 {
     Vhdx *v = node->state;
     uint64_t block = offset / v->block_size, in_block = offset % v->block_size;
-    uint64_t entry = v->bat[block + block / v->chunk_ratio];
+    uint64_t entry = v->bat[block + block / v->chunk_ratio], start = align_down(entry, MIB(1));
 
     piece->count = MIN(piece->count, v->block_size - in_block);
-    piece->host = align_down(entry, MIB(1)) + in_block;
-    switch (entry & 7) {
-    case STATE_FULLY_PRESENT:
+    piece->host = start + in_block;
+    switch (entry & VHDX_STATE_MASK) {
+    case VHDX_FULLY_PRESENT:
         piece->kind = PIECE_DATA;
-        return piece->host < MIB(1) ? -EIO : 0;
-    case STATE_NOT_PRESENT:
-    case STATE_UNDEFINED:
-    case STATE_UNMAPPED:
-    case STATE_UNMAPPED_V0:
+        return is_free_for_data(v, start) ? 0 : -EIO;
+    case VHDX_NOT_PRESENT:
+    case VHDX_UNDEFINED:
+    case VHDX_UNMAPPED:
+    case VHDX_UNMAPPED_V0:
         piece->kind = PIECE_BACKING;
         return 0;
-    case STATE_ZERO:
+    case VHDX_ZERO:
         piece->kind = PIECE_ZERO;
         return 0;
     default:
@@ -198,15 +266,42 @@ static int vhdx_map(BlockNode *node, uint64_t offset, MappedPiece *piece)
     }
 }
 
+/* Under a log that is replayed in memory only. */
+static int read_patched(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector)
+{
+    g_autofree uint8_t *buffer = g_try_malloc0(bytes);
+    int result = buffer ? 0 : -ENOMEM;
+
+    for (uint64_t at = 0; at < bytes && result == 0;) {
+        MappedPiece piece = { .count = bytes - at, .file = node->file->node };
+
+        result = vhdx_map(node, offset + at, &piece);
+        if (result == 0 && piece.kind == PIECE_DATA) {
+            result = read_file(node, piece.host, buffer + at, piece.count);
+        }
+        at += piece.count;
+    }
+    if (result == 0) {
+        io_vector_from_buffer(vector, buffer, bytes);
+    }
+    return result;
+}
+
 static int vhdx_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector)
 {
-    return mapped_read(node, offset, bytes, vector, vhdx_map, NULL);
+    return ((Vhdx *)node->state)->patches
+               ? read_patched(node, offset, bytes, vector)
+               : mapped_read(node, offset, bytes, vector, vhdx_map, NULL);
 }
 
 static int vhdx_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *count,
                        uint64_t *map, BlockNode **file)
 {
-    return mapped_status(node, offset, bytes, count, map, file, vhdx_map);
+    int status = mapped_status(node, offset, bytes, count, map, file, vhdx_map);
+
+    /* The file's own content is not what is read. */
+    return status > 0 && ((Vhdx *)node->state)->patches ? status & ~(int)BLOCK_STATUS_OFFSET_VALID
+                                                        : status;
 }
 
 static int64_t vhdx_length(BlockNode *node)
@@ -216,7 +311,11 @@ static int64_t vhdx_length(BlockNode *node)
 
 static int vhdx_info(BlockNode *node, BlockNodeInfo *info)
 {
-    info->cluster_size = ((Vhdx *)node->state)->block_size;
+    Vhdx *v = node->state;
+
+    info->cluster_size = v->block_size;
+    info->is_dirty = v->patches != NULL;
+    info->unallocated_reads_zero = true;
     return 0;
 }
 
@@ -227,11 +326,15 @@ static int vhdx_check(BlockNode *node, BlockCheck *check)
 
 static const BlockDriver vhdx_driver = {
     .name = "vhdx",
-    .summary = "Hyper-V VHDX, read only",
+    .summary = "Hyper-V VHDX",
     .instance_size = sizeof(Vhdx),
     .probe = vhdx_probe,
     .open = vhdx_open,
+    .reopen = vhdx_reopen,
     .close = vhdx_close,
+    .create_options = vhdx_create_options,
+    .create = vhdx_create,
+    .write = vhdx_write,
     .read = vhdx_read,
     .status = vhdx_status,
     .length = vhdx_length,

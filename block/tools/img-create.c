@@ -78,6 +78,11 @@ static const ShownOption shown_of_qed[] = {
     { "table_size", NULL },  { 0 },
 };
 
+static const ShownOption shown_of_vhdx[] = {
+    { "size", NULL },      { "log_size", "1048576" },    { "block_size", "0" },
+    { "subformat", NULL }, { "block_state_zero", NULL }, { 0 },
+};
+
 static const ShownOption shown_of_others[] = {
     { "size", NULL },         { "preallocation", NULL }, { "nocow", NULL },
     { "subformat", NULL },    { "force_size", NULL },    { "key-secret", NULL },
@@ -93,6 +98,7 @@ static const ShownOption *shown_options(const char *format)
            : !strcmp(format, "vdi")       ? shown_of_vdi
            : !strcmp(format, "parallels") ? shown_of_parallels
            : !strcmp(format, "qed")       ? shown_of_qed
+           : !strcmp(format, "vhdx")      ? shown_of_vhdx
                                           : shown_of_others;
 }
 

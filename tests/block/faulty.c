@@ -314,7 +314,7 @@ static int guest_write(const Kind *kind, BlockNode *node, GRand *rand, uint32_t 
     node->driver->info(node, &info);
     if (operation >= 6) {
         offset = align_down(offset, info.cluster_size);
-        bytes = info.cluster_size;
+        bytes = MIN(info.cluster_size, GUEST_SIZE - offset);
     }
     if (operation == 5 || operation == 6) {
         stamp = 0;

@@ -33,7 +33,9 @@ def run(*command, status=0):
 WRITABLE = [('vdi', ''), ('vdi', 'static=on'), ('vpc', ''), ('vpc', 'force_size=on'),
             ('vpc', 'subformat=fixed,force_size=on'), ('vmdk', ''),
             ('parallels', ''), ('parallels', 'cluster_size=64k'),
-            ('qed', ''), ('qed', 'cluster_size=4k,table_size=2')]
+            ('qed', ''), ('qed', 'cluster_size=4k,table_size=2'),
+            ('vhdx', ''), ('vhdx', 'block_size=1M'), ('vhdx', 'block_state_zero=off,block_size=2M'),
+            ('vhdx', 'subformat=fixed')]
 
 
 def written_reads_the_same(kaso, io, qemu, folder, raw):
@@ -53,7 +55,7 @@ def written_reads_the_same(kaso, io, qemu, folder, raw):
         run(io, '-f', format_name, *commands, image)
         run(io, '-f', 'raw', *commands, same)
         run(*qemu, 'compare', '-f', format_name, '-F', 'raw', image, same)
-        if format_name in ('vdi', 'vmdk', 'parallels', 'qed'):
+        if format_name in ('vdi', 'vmdk', 'parallels', 'qed', 'vhdx'):
             run(*qemu, 'check', '-f', format_name, image)
         os.unlink(image)
         print('ok writing', maker[0], format_name, options)

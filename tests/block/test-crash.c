@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Power cuts and failing steps under qcow2 and qed. A workload runs on disks in memory that record every
+ * Power cuts and failing steps under qcow2, qed and vhdx. A workload runs on disks in memory that record every
  * write and flush. For every point of the record the disks are put together as they may be after a
  * power cut there (unflushed writes lost, kept, mixed or torn); and for every N the disk's step
  * number N (read, write, flush or resize) fails, alone, with the few that follow, or with all that
@@ -333,6 +333,7 @@ int main(int argc, char **argv)
                                       .fixed_size = true, .backing = true },
                       qed_parallel = { "cluster_size=8192,table_size=1", .format = "qed",
                                        .fixed_size = true, .backing = true, .parallel = true };
+    static const Kind vhdx = { "block_size=1M", .format = "vhdx", .fixed_size = true };
     static const struct {
         const char *name;
         const Kind *kind;
@@ -355,6 +356,7 @@ int main(int argc, char **argv)
         { "qed", &qed, 40 },
         { "qed-backing", &qed_backing, 40 },
         { "qed-parallel", &qed_parallel, 60 },
+        { "vhdx", &vhdx, 30 },
     };
     static Case cases[2 * G_N_ELEMENTS(kinds)];
     static const Case amendments[] = {
