@@ -620,6 +620,58 @@ static int vmdk_info(BlockNode *node, BlockNodeInfo *info)
     return 0;
 }
 
+/* ImageInfoSpecificVmdk of QMP. */
+static json_t *vmdk_specific_info(BlockNode *node)
+{
+    Vmdk *vmdk = node->state;
+    g_autofree char *type = g_utf8_make_valid(vmdk->create_type ? vmdk->create_type : "", -1);
+    json_t *extents = json_array();
+
+    for (unsigned i = 0; i < vmdk->extents->len; i++) {
+        const Extent *extent = &g_array_index(vmdk->extents, Extent, i);
+        g_autofree char *name = extent->file ? node_display_name(extent->file) : g_strdup("");
+        g_autofree char *valid = g_utf8_make_valid(name, -1);
+        json_t *object = json_object();
+
+        if (extent->compressed) {
+            json_object_set_new(object, "compressed", json_true());
+        }
+        json_object_set_new(object, "virtual-size",
+                            json_integer((json_int_t)(extent->end - extent->start)));
+        json_object_set_new(object, "filename", json_string(valid));
+        if (extent->kind == EXTENT_SPARSE) {
+            json_object_set_new(object, "cluster-size", json_integer((json_int_t)extent->grain));
+        }
+        json_object_set_new(object, "format",
+                            json_string(extent->kind == EXTENT_FLAT   ? "FLAT"
+                                        : extent->kind == EXTENT_ZERO ? "ZERO"
+                                        : node->file && extent->file == node->file->node
+                                            ? ""
+                                            : "SPARSE"));
+        json_array_append_new(extents, object);
+    }
+    return json_pack("{s:s, s:{s:I, s:I, s:s, s:o}}", "type", "vmdk", "data", "cid",
+                     (json_int_t)vmdk->cid, "parent-cid", (json_int_t)vmdk->parent_cid,
+                     "create-type", type, "extents", extents);
+}
+
+/* The descriptor and its extents. */
+static int64_t vmdk_allocated_size(BlockNode *node)
+{
+    int64_t sum = 0;
+
+    for (GList *link = node->children.head; link; link = link->next) {
+        const BlockChild *child = link->data;
+        int64_t size = child->role & BLOCK_ROLE_COW ? 0 : node_allocated_size(child->node);
+
+        if (size < 0) {
+            return size;
+        }
+        sum += size;
+    }
+    return sum;
+}
+
 static const BlockOption vmdk_create_options[] = {
     { "size", "Virtual disk size" },
     { "subformat", "monolithicSparse (default)" },
@@ -646,6 +698,8 @@ static const BlockDriver vmdk_driver = {
     .status = vmdk_status,
     .length = vmdk_length,
     .info = vmdk_info,
+    .specific_info = vmdk_specific_info,
+    .allocated_size = vmdk_allocated_size,
     .check = vmdk_check,
 };
 BLOCK_DRIVER(vmdk_driver);

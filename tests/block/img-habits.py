@@ -98,6 +98,10 @@ def tables():
     limits = json.loads(run(IMG, "info", "--limits", "--output=json", "m"))
     assert limits["limits"]["discard-alignment"] == 65536
     assert limits["children"][0]["info"]["limits"]["request-alignment"] == 1
+    run(IMG, "create", "-q", "-f", "vmdk", "v", "1M")
+    vmdk = info("v")["format-specific"]["data"]
+    assert vmdk["create-type"] == "monolithicSparse" and vmdk["parent-cid"] == 0xffffffff
+    assert vmdk["extents"] == [{"virtual-size": MIB, "filename": "v", "cluster-size": 65536, "format": ""}]
     name = "n, : =%20 ü"
     create("./" + name, "1M")
     assert info("./" + name)["filename"] == "./" + name
