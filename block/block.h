@@ -52,6 +52,10 @@ void block_close(BlockBackend *block);
  * -object secret,id=…,data=…|file=…[,format=raw|base64]; the type is under
  * "qom-type". */
 bool block_secret_add(BlockGraph *graph, GHashTable *options, GError **error);
+/* The same from "secret,id=a,data=b". */
+bool block_object_add_line(BlockGraph *graph, const char *line, GError **error);
+/* Forgets a secret or credentials; images that have read them keep what they have. */
+bool block_object_remove(BlockGraph *graph, const char *id, GError **error);
 
 /* -blockdev and blockdev-add: a node without a backend; "file" and other children may name nodes. */
 bool block_node_add(BlockGraph *graph, GHashTable *options, GError **error);

@@ -8,6 +8,26 @@
 
 #include <string.h>
 
+static bool exists(BlockGraph *graph, const char *id)
+{
+    return g_hash_table_contains(block_graph_secrets(graph), id) ||
+           g_hash_table_contains(block_graph_tls(graph), id);
+}
+
+bool block_object_remove(BlockGraph *graph, const char *id, GError **error)
+{
+    return g_hash_table_remove(block_graph_secrets(graph), id) ||
+           g_hash_table_remove(block_graph_tls(graph), id) ||
+           error_fail(error, KASO_ERROR_GENERIC, "object '%s' not found", id);
+}
+
+bool block_object_add_line(BlockGraph *graph, const char *line, GError **error)
+{
+    g_autoptr(GHashTable) options = options_parse(line, "qom-type", error);
+
+    return options && block_secret_add(graph, options, error);
+}
+
 bool block_secret_add(BlockGraph *graph, GHashTable *given, GError **error)
 {
     g_autoptr(GHashTable) options = options_copy(given);
@@ -18,6 +38,9 @@ bool block_secret_add(BlockGraph *graph, GHashTable *given, GError **error)
     g_autofree char *format = options_take(options, "format");
     gsize size;
 
+    if (id && exists(graph, id)) {
+        return error_fail(error, KASO_ERROR_INVALID, "there is already an object '%s'", id);
+    }
     if (type && g_str_has_prefix(type, "tls-creds-")) {
         if (!id) {
             return error_fail(error, KASO_ERROR_INVALID, "TLS credentials need 'id'");

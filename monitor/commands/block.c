@@ -161,18 +161,6 @@ static void print_drive(json_t *entry, GString *out)
     print_throttling(inserted, out);
 }
 
-static void block_print(Monitor *monitor, json_t *result, GString *out)
-{
-    size_t i;
-    json_t *entry;
-
-    json_array_foreach(result, i, entry)
-    {
-        g_string_append(out, i ? "\n" : "");
-        print_drive(entry, out);
-    }
-}
-
 static const MonitorArgument block_arguments[] = {
     { "device", ARGUMENT_STRING, true, "only this drive", .complete = monitor_complete_drives },
     { NULL },
@@ -180,13 +168,88 @@ static const MonitorArgument block_arguments[] = {
 
 static const MonitorCommand block_command = {
     .name = "query-block",
-    .hmp = "info block",
     .summary = "lists the drives",
     .arguments = block_arguments,
     .run = block_run,
-    .print = block_print,
 };
 MONITOR_COMMAND(block_command);
+
+/* The image of a drive or node, and those below it. */
+static void print_images(json_t *inserted, GString *out)
+{
+    json_t *image = json_object_get(inserted, "image");
+
+    g_string_append(out, "\nImages:\n");
+    for (; image; image = json_object_get(image, "backing-image")) {
+        g_string_append_printf(out, "image: %s\nfile format: %s\nvirtual size: %" PRId64 " bytes\n",
+                               monitor_get_string(image, "filename"),
+                               monitor_get_string(image, "format"),
+                               monitor_get_int(image, "virtual-size", 0));
+        if (monitor_has(image, "backing-filename")) {
+            g_string_append_printf(out, "backing file: %s\n",
+                                   monitor_get_string(image, "backing-filename"));
+        }
+    }
+}
+
+static const MonitorArgument info_block_arguments[] = {
+    { "nodes", ARGUMENT_FLAG, true, "all nodes that have a name", .letter = 'n' },
+    { "verbose", ARGUMENT_FLAG, true, "images and what is below them, too", .letter = 'v' },
+    { "device", ARGUMENT_STRING, true, "only this drive or node",
+      .complete = monitor_complete_drives },
+    { NULL },
+};
+
+/* {"entries": as of query-block, "verbose": …} */
+static json_t *info_block_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+    const char *wanted = monitor_get_string(arguments, "device");
+    json_t *entries, *nodes, *node;
+    size_t i;
+
+    if (!monitor_get_bool(arguments, "nodes")) {
+        entries = block_run(monitor, arguments, error);
+    } else {
+        entries = json_array();
+        nodes = machine->block_graph ? parse_and_free(block_query_named_nodes(machine->block_graph))
+                                     : json_array();
+        json_array_foreach(nodes, i, node)
+        {
+            if (!wanted || !g_strcmp0(wanted, monitor_get_string(node, "node-name"))) {
+                json_array_append_new(entries,
+                                      json_pack("{s:s, s:O}", "device", "", "inserted", node));
+            }
+        }
+        json_decref(nodes);
+    }
+    return json_pack("{s:o, s:b}", "entries", entries, "verbose",
+                     monitor_get_bool(arguments, "verbose"));
+}
+
+static void info_block_print(Monitor *monitor, json_t *result, GString *out)
+{
+    json_t *entry;
+    size_t i;
+
+    json_array_foreach(json_object_get(result, "entries"), i, entry)
+    {
+        g_string_append(out, i ? "\n" : "");
+        print_drive(entry, out);
+        if (monitor_get_bool(result, "verbose") && json_object_get(entry, "inserted")) {
+            print_images(json_object_get(entry, "inserted"), out);
+        }
+    }
+}
+
+static const MonitorCommand info_block_command = {
+    .hmp = "info block",
+    .summary = "lists the drives",
+    .arguments = info_block_arguments,
+    .run = info_block_run,
+    .print = info_block_print,
+};
+MONITOR_COMMAND(info_block_command);
 
 static json_t *blockstats_run(Monitor *monitor, json_t *arguments, GError **error)
 {

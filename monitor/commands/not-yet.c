@@ -29,8 +29,6 @@ NOT_YET(loadvm_not_yet, NULL, "loadvm");
 NOT_YET(migrate_not_yet, "migrate", "migrate");
 NOT_YET(mouse_button_not_yet, NULL, "mouse_button");
 NOT_YET(mouse_move_not_yet, NULL, "mouse_move");
-NOT_YET(object_add_not_yet, "object-add", "object_add");
-NOT_YET(object_del_not_yet, "object-del", "object_del");
 NOT_YET(savevm_not_yet, NULL, "savevm");
 NOT_YET(screendump_not_yet, "screendump", "screendump");
 NOT_YET(sendkey_not_yet, "send-key", "sendkey");

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Jobs, snapshots and bitmaps by QMP, as management programs use them, on a machine that stands still."""
 
+import atexit
 import json
 import os
 import select
@@ -37,6 +38,7 @@ class Machine:
         self.process = subprocess.Popen([KASO, "-M", "virt", "-display", "none", "-S", "-nodefaults",
                                          "-qmp", "unix:qmp,server=on,wait=off", *arguments],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        atexit.register(self.process.kill)
         end = time.monotonic() + LIMIT
         self.peer = socket.socket(socket.AF_UNIX)
         while True:
@@ -309,10 +311,34 @@ def transaction():
     io("s2", *CONTENT)
 
 
+def objects():
+    """A secret that comes while the machine runs opens an encrypted image."""
+    chain()
+    run(IMG, "create", "-q", "--object", "secret,id=s,data=words", "-f", "qcow2", "-o",
+        "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10", "luks", "1M")
+    m = Machine(*DRIVE)
+    node = {"driver": "qcow2", "node_name": "l", "encrypt": {"format": "luks", "key-secret": "s"},
+            "file": {"driver": "file", "filename": "luks"}}
+    m.fails("blockdev-add", **node)
+    m.do("object-add", qom_type="secret", id="s", data="words")
+    assert "already" in m.fails("object-add", qom_type="secret", id="s", data="words")["desc"]
+    m.do("blockdev-add", **node)
+    m.do("object-del", id="s")
+    assert "not found" in m.fails("object-del", id="s")["desc"]
+
+    def hmp(line):
+        return m.do("human-monitor-command", command_line=line)
+
+    assert hmp("object_add secret,id=t,data=a,,b") == "" and hmp("object_del t") == ""
+    assert hmp("info block -n l").startswith("l: ") and "luks" in hmp("info block -n l"), hmp("info block -n l")
+    assert "backing file: base" in hmp("info block -v d0"), hmp("info block -v d0")
+    m.quit()
+
+
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
     for test in (active_commit, life, slow, mirror_top, names, overlays, incremental,
-                 transaction):
+                 transaction, objects):
         if len(sys.argv) < 5 or test.__name__ in sys.argv[4:]:
             test()
     os.chdir("/")
