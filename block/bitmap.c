@@ -153,6 +153,16 @@ uint64_t dirty_bitmap_next(const DirtyBitmap *bitmap, uint64_t offset)
     return UINT64_MAX;
 }
 
+uint64_t dirty_bitmap_run(const DirtyBitmap *bitmap, uint64_t offset, uint64_t max)
+{
+    uint64_t end = MIN(offset + max, bitmap->size), at = offset;
+
+    while (at < end && dirty_bitmap_next(bitmap, at) <= at) {
+        at = align_down(at, bitmap->granularity) + bitmap->granularity;
+    }
+    return MIN(at, end) - offset;
+}
+
 uint64_t dirty_bitmap_count(const DirtyBitmap *bitmap)
 {
     uint64_t pieces = 0;

@@ -28,6 +28,8 @@ void dirty_bitmap_set(DirtyBitmap *bitmap, uint64_t offset, uint64_t bytes);
 void dirty_bitmap_reset(DirtyBitmap *bitmap, uint64_t offset, uint64_t bytes);
 /* The start of the first dirty piece at or after offset; UINT64_MAX when there is none. */
 uint64_t dirty_bitmap_next(const DirtyBitmap *bitmap, uint64_t offset);
+/* How many bytes from offset on are dirty, up to max. */
+uint64_t dirty_bitmap_run(const DirtyBitmap *bitmap, uint64_t offset, uint64_t max);
 uint64_t dirty_bitmap_count(const DirtyBitmap *bitmap); /* dirty bytes */
 /* `to` becomes dirty where `from` is. */
 void dirty_bitmap_merge(DirtyBitmap *to, const DirtyBitmap *from);

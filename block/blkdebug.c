@@ -146,6 +146,7 @@ static int blkdebug_flush(BlockNode *node)
 }
 
 static const BlockOption blkdebug_options[] = {
+    { "image", "node whose requests are watched" },
     { "align", "alignment that requests must have" },
     { "inject-error.N", "iotype, errno, sector, once: a rule by which requests fail" },
     { 0 },
@@ -157,6 +158,7 @@ static const BlockDriver blkdebug_driver = {
     .options = blkdebug_options,
     .instance_size = sizeof(Blkdebug),
     .is_filter = true,
+    .child_option = "image",
     .open = blkdebug_open,
     .read = blkdebug_read,
     .write = blkdebug_write,

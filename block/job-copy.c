@@ -6,7 +6,8 @@
  *          range locked, so that no guest write falls between reading and writing
  * commit   the same downwards, for layers the guest does not write
  * mirror   a dirty bitmap says what differs; guest writes set it, copying clears it before reading
- *          (also commits the active layer)
+ *          (also commits the active layer); with copy-mode=write-blocking each guest write is copied
+ *          before it ends, so that the difference never grows
  * backup   before a guest write reaches a piece that is not copied yet, the old content is copied
  */
 #include "block/job.h"
@@ -19,26 +20,38 @@
 
 enum { IDLE_NS = 50 * 1000 * 1000 };
 
-static int write_piece(BlockNode *node, uint64_t offset, uint64_t bytes, uint8_t *buffer,
-                       unsigned flags)
+/*
+ * Reads the source. When it is committed: what the base holds is worth more than zeroes in place of
+ * what is lost above.
+ */
+static int read_piece(BlockJob *job, uint64_t offset, uint64_t bytes, uint8_t *buffer)
 {
-    if (buffer_is_zero(buffer, bytes)) {
-        return node_write_zeroes(node, offset, bytes, flags | BLOCK_MAY_UNMAP);
-    }
-    return node_pwrite(node, offset, buffer, bytes, flags);
-}
+    int result = node_pread(job->source, offset, buffer, bytes);
 
-/* For commit: what the base holds is worth more than zeroes in place of what is lost above. */
-static int read_what_is_there(BlockJob *job, uint64_t offset, uint64_t bytes)
-{
-    int result = node_pread(job->source, offset, job->buffer, bytes);
-
+    job->target_failed = false;
     if (result == 0 && job->base && !job->error && node_chain_is_cut_off(job->source)) {
         error_fail(&job->error, KASO_ERROR_IO,
                    "'%s' or an image below it is cut off: what is lost cannot be committed",
                    job->source->filename);
     }
     return result == 0 && job->error ? -EIO : result;
+}
+
+static int write_piece(BlockJob *job, BlockNode *node, uint64_t offset, uint64_t bytes,
+                       uint8_t *buffer)
+{
+    struct iovec iov = { buffer, bytes };
+    int result;
+
+    if (buffer_is_zero(buffer, bytes)) {
+        result = node_write_zeroes(node, offset, bytes, job->unmap ? BLOCK_MAY_UNMAP : 0);
+    } else if (job->compress) {
+        result = node_write_compressed(node, offset, bytes, io_vector_of(&iov));
+    } else {
+        result = node_pwrite(node, offset, buffer, bytes, 0);
+    }
+    job->target_failed = result < 0;
+    return result;
 }
 
 /* stream */
@@ -52,6 +65,7 @@ static int stream_piece(BlockJob *job, uint64_t offset, uint64_t bytes)
     uint64_t count;
     int result;
 
+    job->target_failed = false;
     node_range_lock(top, &request, offset, bytes);
     result = node_allocated_above(top, node_below(top), offset, bytes, &count);
     if (result == 0 && count >= bytes) {
@@ -59,6 +73,7 @@ static int stream_piece(BlockJob *job, uint64_t offset, uint64_t bytes)
         if (result == 0) {
             result =
                 top->driver->write(top, offset, bytes, io_vector_of(&iov), BLOCK_WRITE_UNCHANGED);
+            job->target_failed = result < 0;
             top->write_generation++;
         }
     } else if (result >= 0) {
@@ -66,6 +81,21 @@ static int stream_piece(BlockJob *job, uint64_t offset, uint64_t bytes)
     }
     node_range_unlock(top, &request);
     return result;
+}
+
+/* False when the same piece is to be tried again; *result is 0 unless the job ends. */
+static bool may_advance(BlockJob *job, int *result)
+{
+    bool failed = *result < 0;
+
+    if (failed) {
+        *result = job_after_failure(job, *result);
+    }
+    if (*result == JOB_SKIP) {
+        *result = 0;
+        return true;
+    }
+    return !failed;
 }
 
 int job_run_stream(BlockJob *job)
@@ -97,9 +127,17 @@ int job_run_stream(BlockJob *job)
                 continue;
             }
         }
+        if (!may_advance(job, &result)) {
+            continue;
+        }
         job->offset += n;
     }
-    return result;
+    return result < 0 ? result : job->ignored;
+}
+
+static const char *format_for_header(const BlockJob *job, const BlockNode *base)
+{
+    return job->mask_protocol && base->driver->is_protocol ? "raw" : base->driver->name;
 }
 
 int job_finish_stream(BlockJob *job)
@@ -110,7 +148,7 @@ int job_finish_stream(BlockJob *job)
 
     if (result == 0 && top->driver->set_backing &&
         !top->driver->set_backing(top, job->backing_file ? job->backing_file : found,
-                                  base ? base->driver->name : NULL, &job->error)) {
+                                  base ? format_for_header(job, base) : NULL, &job->error)) {
         return -EIO;
     }
     if (result == 0 && !node_set_backing(top, base, &job->error)) {
@@ -138,13 +176,16 @@ int job_run_commit(BlockJob *job)
             return -ECANCELED;
         }
         if (allocated) {
-            result = read_what_is_there(job, job->offset, n);
+            result = read_piece(job, job->offset, n, job->buffer);
             if (result == 0) {
-                result = write_piece(job->base, job->offset, n, job->buffer, 0);
+                result = write_piece(job, job->base, job->offset, n, job->buffer);
             }
         }
-        job->offset += n;
+        if (may_advance(job, &result)) {
+            job->offset += n;
+        }
     }
+    result = result < 0 ? result : job->ignored;
     return result == 0 ? node_flush(job->base) : result;
 }
 
@@ -156,7 +197,7 @@ int job_finish_commit(BlockJob *job)
 
     /* The overlay may be open read-only; its header is not the guest's business. */
     if (overlay->driver->set_backing && !overlay->read_only &&
-        !overlay->driver->set_backing(overlay, name, base->driver->name, &job->error)) {
+        !overlay->driver->set_backing(overlay, name, format_for_header(job, base), &job->error)) {
         return -EIO;
     }
     return node_set_backing(overlay, base, &job->error) ? 0 : -EIO;
@@ -164,20 +205,61 @@ int job_finish_commit(BlockJob *job)
 
 /* mirror, and commit of the active layer */
 
-static int mirror_piece(BlockJob *job, uint64_t offset)
+/* Copies a range that is dirty; of what fails, all stays so. */
+static int mirror_range(BlockJob *job, uint64_t offset, uint64_t bytes, uint8_t *buffer)
 {
-    uint64_t n = MIN(job->chunk, job->length - offset);
     int result;
 
-    dirty_bitmap_reset(job->dirty, offset, n);
-    result = read_what_is_there(job, offset, n);
+    coroutine_mutex_lock(&job->copy_lock);
+    dirty_bitmap_reset(job->dirty, offset, bytes);
+    result = read_piece(job, offset, bytes, buffer);
     if (result == 0) {
-        result = write_piece(job->target, offset, n, job->buffer, 0);
+        result = write_piece(job, job->target, offset, bytes, buffer);
     }
     if (result < 0) {
-        dirty_bitmap_set(job->dirty, offset, n);
+        dirty_bitmap_set(job->dirty, offset, bytes);
     }
+    coroutine_mutex_unlock(&job->copy_lock);
     return result;
+}
+
+/* The next piece to be copied. False: source and target are equal. */
+static bool mirror_next(BlockJob *job, uint64_t *offset, uint64_t *bytes)
+{
+    *offset = dirty_bitmap_next(job->dirty, 0);
+    if (*offset == UINT64_MAX) {
+        return false;
+    }
+    *bytes = dirty_bitmap_run(job->dirty, *offset, job->chunk - *offset % job->chunk);
+    return true;
+}
+
+/*
+ * The guest has written and waits. Whoever copies holds copy_lock from clearing the bits to the end of
+ * the write, so older data never lands on newer. What fails stays dirty, for the job itself to find.
+ */
+static void mirror_after_write(void *opaque, uint64_t offset, uint64_t bytes)
+{
+    BlockJob *job = opaque;
+    uint64_t granularity = job->dirty->granularity;
+    uint64_t end = MIN(align_up(offset + bytes, granularity), job->length);
+    g_autofree uint8_t *buffer =
+        g_try_malloc(MIN(job->chunk, end - align_down(offset, granularity)));
+
+    for (uint64_t at = align_down(offset, granularity); buffer && at < end && !job->cancelled;) {
+        uint64_t n = MIN(job->chunk, end - at);
+
+        if (mirror_range(job, at, n, buffer) < 0) {
+            break;
+        }
+        at += n;
+    }
+}
+
+void job_arm_mirror(BlockJob *job)
+{
+    job->notifier = (NodeWriteNotifier){ .after = mirror_after_write, .opaque = job };
+    node_add_write_notifier(job->source, &job->notifier);
 }
 
 int job_mark_top(BlockJob *job, BlockNode *base)
@@ -212,15 +294,21 @@ static int mirror_mark(BlockJob *job)
 
 static int mirror_pass(BlockJob *job)
 {
-    uint64_t at;
+    uint64_t at, bytes;
     int result = 0;
 
-    while (result == 0 && (at = dirty_bitmap_next(job->dirty, 0)) != UINT64_MAX) {
-        at = align_down(at, job->chunk);
-        if (!job_pause_point(job, job->chunk)) {
+    while (result == 0 && mirror_next(job, &at, &bytes)) {
+        if (!job_pause_point(job, bytes)) {
             return -ECANCELED;
         }
-        result = mirror_piece(job, at);
+        result = mirror_range(job, at, bytes, job->buffer);
+        if (result < 0) {
+            result = job_after_failure(job, result);
+        }
+        if (result == JOB_SKIP) {
+            job_wait(job, IDLE_NS); /* it stays dirty: a bad disk is not asked in a tight loop */
+            result = 0;
+        }
         job->offset = job->length - dirty_bitmap_count(job->dirty);
     }
     return result;
@@ -250,12 +338,13 @@ int job_run_mirror(BlockJob *job)
 
 int job_finish_mirror(BlockJob *job)
 {
-    uint64_t at;
+    BlockNode *place = job->replaces ? job->replaces : job->source;
+    uint64_t at, bytes;
     int result = 0;
 
     /* No guest request runs: what it dirtied last is copied, then both are equal. */
-    while (result == 0 && (at = dirty_bitmap_next(job->dirty, 0)) != UINT64_MAX) {
-        result = mirror_piece(job, align_down(at, job->chunk));
+    while (result == 0 && mirror_next(job, &at, &bytes)) {
+        result = mirror_range(job, at, bytes, job->buffer);
     }
     if (result == 0) {
         result = node_flush(job->target);
@@ -265,7 +354,7 @@ int job_finish_mirror(BlockJob *job)
         job->target_user = NULL;
         child_detach(job->source_user);
         job->source_user = NULL;
-        if (!node_replace(job->source, job->target, NULL, &job->error)) {
+        if (!node_replace(place, job->target, NULL, &job->error)) {
             result = -EIO;
         }
     }
@@ -293,9 +382,10 @@ static int backup_range(BlockJob *job, uint64_t offset, uint64_t bytes, uint8_t 
 
         coroutine_mutex_lock(&job->copy_lock);
         if (chunk_to_do(job, at)) {
+            job->target_failed = false;
             result = source->driver->read(source, at, n, io_vector_of(&iov));
             if (result == 0) {
-                result = write_piece(job->target, at, n, buffer, 0);
+                result = write_piece(job, job->target, at, n, buffer);
             }
             if (result == 0) {
                 dirty_bitmap_reset(job->dirty, at, n);
@@ -350,6 +440,16 @@ int job_run_backup(BlockJob *job)
             return job->error ? -EIO : -ECANCELED;
         }
         result = backup_range(job, at, job->chunk, job->buffer);
+        if (result < 0) {
+            result = job_after_failure(job, result);
+        }
+        if (result == JOB_SKIP) {
+            job_wait(job, IDLE_NS); /* it is tried again: a backup with holes is none */
+            result = 0;
+        }
+    }
+    if (result == 0 && job->compress) {
+        result = node_write_compressed(job->target, 0, 0, (IoVector){ 0 });
     }
     return result == 0 ? node_flush(job->target) : result;
 }

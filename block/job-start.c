@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { CHUNK = 1024 * 1024, CHUNK_MIN = 65536 };
+enum { CHUNK = 1024 * 1024, CHUNK_MIN = 65536, GRANULARITY_MAX = 64 * 1024 * 1024 };
 
 static bool take_sync(GHashTable *arguments, JobSync fallback, JobSync *sync, GError **error)
 {
@@ -68,19 +68,59 @@ static bool make_writable(BlockJob *job, GError **error)
     return node_set_read_only(job->base, false, error);
 }
 
-static bool make_bitmap(BlockJob *job, GError **error)
+static bool make_bitmap(BlockJob *job, uint64_t granularity, GError **error)
 {
     g_autofree char *name = g_strdup_printf("#job-%s", job->id);
 
-    job->dirty = dirty_bitmap_new(job->source, name, CHUNK_MIN, error);
+    job->dirty = dirty_bitmap_new(job->source, name, granularity, error);
     return job->dirty != NULL;
+}
+
+/* Both sides' policies by the names of the two arguments, which may be one. */
+static bool take_policies(BlockJob *job, GHashTable *arguments, const char *source,
+                          const char *target, GError **error)
+{
+    static const char *const names[] = { "report", "ignore", "enospc", "stop", "auto", NULL };
+    int on_source = ON_ERROR_REPORT, on_target;
+
+    if (!options_take_enum(arguments, source, names, &on_source, error)) {
+        return false;
+    }
+    on_target = source == target ? on_source : ON_ERROR_REPORT;
+    if (source != target && !options_take_enum(arguments, target, names, &on_target, error)) {
+        return false;
+    }
+    job->on_source_error = (JobOnError)on_source;
+    job->on_target_error = (JobOnError)on_target;
+    return true;
+}
+
+static bool take_policy(BlockJob *job, GHashTable *arguments, GError **error)
+{
+    static const char name[] = "on-error";
+
+    return take_policies(job, arguments, name, name, error);
+}
+
+/* "bottom": the last layer that is copied from. */
+static bool take_bottom(BlockJob *job, GHashTable *arguments, BlockNode **base, GError **error)
+{
+    g_autofree char *name = options_take(arguments, "bottom");
+    BlockNode *bottom = name ? find_in_chain(job->source, name, error) : NULL;
+
+    if (name && *base) {
+        return error_fail(error, KASO_ERROR_INVALID, "'bottom' and 'base' exclude each other");
+    }
+    *base = bottom ? node_below(bottom) : *base;
+    return !name || bottom;
 }
 
 static bool start_stream(BlockJob *job, GHashTable *arguments, GError **error)
 {
     BlockNode *base;
 
-    if (!take_base(job, arguments, &base, error)) {
+    if (!take_base(job, arguments, &base, error) || !take_bottom(job, arguments, &base, error) ||
+        !take_policy(job, arguments, error)) {
         return false;
     }
     job->type = "stream";
@@ -108,7 +148,7 @@ static bool start_commit(BlockJob *job, GHashTable *arguments, GError **error)
     if (top_name && strcmp(top_name, active->node_name) && strcmp(top_name, active->filename)) {
         top = find_in_chain(active, top_name, error);
     }
-    if (!top || !take_base(job, arguments, &base, error)) {
+    if (!top || !take_base(job, arguments, &base, error) || !take_policy(job, arguments, error)) {
         return false;
     }
     for (BlockNode *node = top; !base && node_below(node); node = node_below(node)) {
@@ -147,7 +187,7 @@ static bool start_commit(BlockJob *job, GHashTable *arguments, GError **error)
     }
     if (job->run == job_run_mirror) {
         job->base_was_read_only = false; /* the guest writes to it afterwards */
-        return make_bitmap(job, error);
+        return make_bitmap(job, CHUNK_MIN, error);
     }
     return true;
 }
@@ -304,13 +344,64 @@ static bool mark_backup(BlockJob *job, GError **error)
     return true;
 }
 
+static bool take_mirror(BlockJob *job, GHashTable *arguments, GError **error)
+{
+    static const char *const modes[] = { "background", "write-blocking", NULL };
+    uint64_t granularity = CHUNK_MIN, buffer = CHUNK;
+    g_autofree char *replaces = options_take(arguments, "replaces");
+    int mode = 0;
+
+    if (!options_take_size(arguments, "granularity", &granularity, error) ||
+        !options_take_size(arguments, "buf-size", &buffer, error) ||
+        !options_take_bool(arguments, "unmap", &job->unmap, error) ||
+        !options_take_enum(arguments, "copy-mode", modes, &mode, error)) {
+        return false;
+    }
+    granularity = granularity ? granularity : CHUNK_MIN;
+    if (granularity < 512 || granularity > GRANULARITY_MAX || !is_power_of_two(granularity)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "granularity (%" G_GUINT64_FORMAT
+                          ") must be a power of two between 512 and %d",
+                          granularity, GRANULARITY_MAX);
+    }
+    job->write_blocking = mode == 1;
+    job->chunk =
+        MAX(granularity, buffer && buffer < CHUNK ? align_down(buffer, granularity) : CHUNK);
+    job->replaces = replaces ? block_find_node(job->graph, replaces, error) : NULL;
+    if (job->replaces) {
+        node_ref(job->replaces);
+    }
+    return (!replaces || job->replaces) && make_bitmap(job, granularity, error);
+}
+
+/* Compressed clusters are written whole. */
+static bool take_compress(BlockJob *job, GHashTable *arguments, GError **error)
+{
+    BlockNodeInfo info = { 0 };
+
+    if (!options_take_bool(arguments, "compress", &job->compress, error)) {
+        return false;
+    }
+    if (job->compress && !job->target->driver->write_compressed) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "Compression is not supported for this drive: format '%s' has none",
+                          job->target->driver->name);
+    }
+    if (job->compress && job->target->driver->info) {
+        job->target->driver->info(job->target, &info);
+        job->chunk = MAX(job->chunk, info.cluster_size);
+    }
+    return make_bitmap(job, CHUNK_MIN, error);
+}
+
 static bool start_copy(BlockJob *job, GHashTable *arguments, bool mirror, bool is_file,
                        GError **error)
 {
     job->type = mirror ? "mirror" : "backup";
     job->run = mirror ? job_run_mirror : job_run_backup;
     job->finish = mirror ? job_finish_mirror : NULL;
-    if (!take_sync(arguments, SYNC_FULL, &job->sync, error)) {
+    if (!take_sync(arguments, SYNC_FULL, &job->sync, error) ||
+        !take_policies(job, arguments, "on-source-error", "on-target-error", error)) {
         return false;
     }
     job->target = open_target(job, arguments, is_file, error);
@@ -322,12 +413,15 @@ static bool start_copy(BlockJob *job, GHashTable *arguments, bool mirror, bool i
     }
     if (!attach(job->target, job->type, BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE,
                 &job->target_user, error) ||
-        !attach(job->source, job->type, BLOCK_PERM_CONSISTENT_READ, &job->source_user, error) ||
-        !make_bitmap(job, error)) {
+        !attach(job->source, job->type, BLOCK_PERM_CONSISTENT_READ, &job->source_user, error)) {
         return false;
     }
-    /* The bitmap last: nothing must fail once it has been cleared. */
-    return mirror ? true : take_bitmap(job, arguments, error) && mark_backup(job, error);
+    if (mirror) {
+        return take_mirror(job, arguments, error);
+    }
+    /* The user's bitmap last: nothing must fail once it has been cleared. */
+    return take_compress(job, arguments, error) && take_bitmap(job, arguments, error) &&
+           mark_backup(job, error);
 }
 
 static bool start_by_command(BlockJob *job, const char *command, GHashTable *arguments,
@@ -348,31 +442,24 @@ static bool start_by_command(BlockJob *job, const char *command, GHashTable *arg
     return error_fail(error, KASO_ERROR_NOT_FOUND, "Unknown block job '%s'", command);
 }
 
-/* Arguments that are accepted and have one way of being done here. */
 static bool take_common(BlockJob *job, GHashTable *arguments, GError **error)
 {
-    static const char *const ignored[] = {
-        "on-error",
-        "on-source-error",
-        "on-target-error",
-        "granularity",
-        "buf-size",
-        "copy-mode",
-        "unmap",
-        "compress",
-        "replaces",
-        "backing-mask-protocol",
-        "filter-node-name",
-    };
-
-    job->auto_dismiss = job->auto_finalize = true;
+    job->auto_dismiss = job->auto_finalize = job->unmap = true;
     job->backing_file = options_take(arguments, "backing-file");
-    for (unsigned i = 0; i < ARRAY_SIZE(ignored); i++) {
-        g_free(options_take(arguments, ignored[i]));
-    }
+    g_free(options_take(arguments, "filter-node-name")); /* we put no filter into the graph */
     return options_take_size(arguments, "speed", &job->speed, error) &&
+           options_take_bool(arguments, "backing-mask-protocol", &job->mask_protocol, error) &&
            options_take_bool(arguments, "auto-finalize", &job->auto_finalize, error) &&
            options_take_bool(arguments, "auto-dismiss", &job->auto_dismiss, error);
+}
+
+/* Last, when the size of pieces is known. */
+static bool make_buffer(BlockJob *job, GError **error)
+{
+    job->buffer = g_try_malloc(job->chunk);
+    return job->buffer ||
+           error_fail(error, KASO_ERROR_GENERIC,
+                      "Not enough memory for a buffer of %" G_GUINT64_FORMAT " bytes", job->chunk);
 }
 
 typedef struct {
@@ -417,7 +504,7 @@ static void start_entry(void *opaque)
     job->source = source;
     job->length = node_size(source);
     job->chunk = CHUNK;
-    job->buffer = g_malloc(CHUNK);
+    job->io_status = "ok";
     node_ref(source);
     coroutine_queue_init(&job->wake);
     coroutine_mutex_init(&job->copy_lock);
@@ -425,9 +512,13 @@ static void start_entry(void *opaque)
     block_graph_quiesce(call->graph);
     call->done = take_common(job, arguments, call->error) &&
                  start_by_command(job, call->command, arguments, call->error) &&
-                 options_check_empty(arguments, call->command, NULL, call->error);
+                 options_check_empty(arguments, call->command, NULL, call->error) &&
+                 make_buffer(job, call->error);
     if (call->done && job->run == job_run_backup) {
         job_arm_backup(job);
+    }
+    if (call->done && job->write_blocking) {
+        job_arm_mirror(job);
     }
     block_graph_resume(call->graph);
     if (!call->done) {

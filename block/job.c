@@ -32,11 +32,17 @@ static json_t *block_job_json(const BlockJob *job)
         "{s:s, s:s, s:I, s:I, s:I, s:b, s:b, s:s, s:b, s:s, s:b, s:b}", "type", job->type, "device",
         job->id, "len", (json_int_t)job->length, "offset", (json_int_t)job->offset, "speed",
         (json_int_t)job->speed, "busy", job->status == JOB_RUNNING, "paused", job->paused,
-        "io-status", "ok", "ready", job->ready, "status", status_names[job->status],
+        "io-status", job->io_status, "ready", job->ready, "status", status_names[job->status],
         "auto-finalize", job->auto_finalize, "auto-dismiss", job->auto_dismiss);
 
     if (job->error) {
         json_object_set_new(object, "error", json_string(error_text(job)));
+    }
+    if (!strcmp(job->type, "mirror")) {
+        bool synced =
+            job->write_blocking && job->ready && job->dirty && !dirty_bitmap_count(job->dirty);
+
+        json_object_set_new(object, "actively-synced", json_boolean(synced));
     }
     return object;
 }
@@ -126,19 +132,58 @@ void job_set_ready(BlockJob *job)
     job_emit(job, "BLOCK_JOB_READY");
 }
 
+int job_after_failure(BlockJob *job, int result)
+{
+    JobOnError policy = job->target_failed ? job->on_target_error : job->on_source_error;
+    bool full = result == -ENOSPC;
+    bool may_stop = policy == ON_ERROR_ENOSPC || (policy == ON_ERROR_AUTO && job->target_failed);
+    bool stop = policy == ON_ERROR_STOP || (may_stop && full);
+
+    if (result == -ECANCELED || job->cancelled) {
+        return -ECANCELED;
+    }
+    if (job->error) {
+        return result; /* nothing that trying again would mend */
+    }
+    block_emit(job->graph, "BLOCK_JOB_ERROR",
+               json_pack("{s:s, s:s, s:s}", "device", job->id, "operation",
+                         job->target_failed ? "write" : "read", "action",
+                         stop                        ? "stop"
+                         : policy == ON_ERROR_IGNORE ? "ignore"
+                                                     : "report"));
+    if (stop) {
+        job->io_status = full ? "nospace" : "failed";
+        job->paused = true;
+        wait_while_paused(job);
+        job->io_status = "ok";
+        return 0;
+    }
+    job->ignored = job->ignored ? job->ignored : result;
+    return policy == ON_ERROR_IGNORE ? JOB_SKIP : result;
+}
+
 void job_cancel(BlockJob *job)
 {
     job->cancelled = job->forced = job->dismissed = true;
     coroutine_queue_wake_all(&job->wake);
 }
 
-void job_release(BlockJob *job)
+/* Writes that are in our hands are finished first. */
+static void disarm(BlockJob *job)
 {
     if (job->notifier.opaque) {
+        block_graph_quiesce(job->graph);
         node_remove_write_notifier(job->source, &job->notifier);
+        job->notifier.opaque = NULL;
+        block_graph_resume(job->graph);
     }
+}
+
+void job_release(BlockJob *job)
+{
     if (job->dirty) {
         dirty_bitmap_free(job->dirty);
+        job->dirty = NULL;
     }
     if (job->source_user) {
         child_detach(job->source_user);
@@ -153,6 +198,7 @@ void job_release(BlockJob *job)
     node_unref(job->target);
     node_unref(job->base);
     node_unref(job->overlay);
+    node_unref(job->replaces);
 }
 
 void job_free(BlockJob *job)
@@ -226,6 +272,7 @@ void job_entry(void *opaque)
     if (result < 0) {
         set_status(job, JOB_ABORTING);
     }
+    disarm(job);
     job_settle_bitmap(job, result == 0);
     job_release(job);
     job_emit(job, result == -ECANCELED ? "BLOCK_JOB_CANCELLED" : "BLOCK_JOB_COMPLETED");

@@ -11,6 +11,8 @@ typedef struct BlockJob BlockJob;
 typedef enum { SYNC_FULL, SYNC_TOP, SYNC_NONE, SYNC_INCREMENTAL, SYNC_BITMAP } JobSync;
 /* What becomes of the user's bitmap: forgotten when the backup is complete, never, always. */
 typedef enum { BITMAP_ON_SUCCESS, BITMAP_NEVER, BITMAP_ALWAYS } JobBitmapMode;
+/* QMP's BlockdevOnError; AUTO: as ENOSPC for the target, as REPORT for the source. */
+typedef enum { ON_ERROR_REPORT, ON_ERROR_IGNORE, ON_ERROR_ENOSPC, ON_ERROR_STOP, ON_ERROR_AUTO } JobOnError;
 /* QMP's JobStatus. */
 typedef enum {
     JOB_CREATED,
@@ -34,6 +36,7 @@ struct BlockJob {
     int (*finish)(BlockJob *job);
     BlockNode *source, *target, *base;
     BlockNode *overlay; /* commit of an inner layer: the node whose backing file changes */
+    BlockNode *replaces; /* mirror: whose place the target takes; NULL: the source's */
     BlockChild *source_user, *target_user;
     bool base_was_read_only;
     JobStatus status;
@@ -43,6 +46,14 @@ struct BlockJob {
     DirtyBitmap *frozen;   /* what it held when the job began */
     JobBitmapMode bitmap_mode;
     char *backing_file;    /* name to write into the image, or NULL for the base's */
+    bool mask_protocol;    /* a base without a format is called raw there */
+    bool unmap;            /* zeroes may become holes in the target */
+    bool compress;         /* backup */
+    bool write_blocking;   /* mirror: a guest's write ends when the target has it, too */
+    JobOnError on_source_error, on_target_error;
+    bool target_failed;    /* it was the target that failed last */
+    int ignored;           /* the first failure that was, or 0 */
+    const char *io_status; /* QMP's BlockDeviceIoStatus */
     uint64_t length, offset, chunk, speed;
     int64_t next_us;       /* rate limit: no copying before */
     bool paused, cancelled, forced, ready, complete, finalized, dismissed;
@@ -70,6 +81,14 @@ void job_set_ready(BlockJob *job);
 /* Waits until something has happened to the job or to its bitmap. */
 void job_wait(BlockJob *job, uint64_t ns);
 
+/*
+ * After a failure (-errno) of the source, or of the target where job->target_failed: sends the event,
+ * and waits where the user wants to look at it first. Returns 0 to try again, the failure to end, or
+ * JOB_SKIP to go on with the rest.
+ */
+enum { JOB_SKIP = 1 };
+int job_after_failure(BlockJob *job, int result);
+
 int job_run_stream(BlockJob *job);
 int job_finish_stream(BlockJob *job);
 int job_run_commit(BlockJob *job);
@@ -77,8 +96,9 @@ int job_finish_commit(BlockJob *job);
 int job_run_mirror(BlockJob *job);
 int job_finish_mirror(BlockJob *job);
 int job_run_backup(BlockJob *job);
-/* Starts the copying before writes. */
+/* Starts the copying before, or with, the guest's writes. */
 void job_arm_backup(BlockJob *job);
+void job_arm_mirror(BlockJob *job);
 /* What the layers above base hold is to be copied (base NULL: all layers). */
 int job_mark_top(BlockJob *job, BlockNode *base);
 

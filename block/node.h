@@ -141,6 +141,7 @@ struct BlockDriver {
     size_t instance_size;
     bool is_protocol; /* has no "file" child, is opened by filename */
     bool is_filter;   /* has a filtered child "file" and passes permissions through */
+    const char *child_option; /* what users call that child, or NULL: "file" */
     bool has_backing;
     bool grows_with_zeroes;      /* what lies behind the end reads as zeroes once written past */
     bool no_file_child;          /* neither: the driver opens its children itself */

@@ -483,6 +483,24 @@ static BlockNode *open_protocol(BlockGraph *graph, const BlockDriver *driver, co
     return node_instantiate(graph, driver, node_name, shown, NULL, options, flags, error);
 }
 
+static void rename_child_option(const char *name, GHashTable *options)
+{
+    g_autoptr(GHashTable) nested = options_take_nested(options, name);
+    g_autofree char *node = options_take(options, name);
+    GHashTableIter iter;
+    gpointer key, value;
+
+    if (node) {
+        options_set(options, "file", node);
+    }
+    g_hash_table_iter_init(&iter, nested);
+    while (g_hash_table_iter_next(&iter, &key, &value)) {
+        g_autofree char *full = g_strconcat("file.", (char *)key, NULL);
+
+        options_set(options, full, value);
+    }
+}
+
 /* Opens a format or filter: first its file, then, with its content, the driver. */
 static BlockNode *open_format(BlockGraph *graph, const BlockDriver *driver, const char *filename,
                               const char *node_name, GHashTable *options, BlockOpenFlags flags,
@@ -494,6 +512,9 @@ static BlockNode *open_format(BlockGraph *graph, const BlockDriver *driver, cons
     GError *local = NULL;
     bool probed = false;
 
+    if (driver && driver->child_option) {
+        rename_child_option(driver->child_option, options);
+    }
     child_flags.no_backing = false;
     child_flags.protocol = flags.protocol || !driver || !driver->is_filter;
     if (!child_flags.protocol && !options_get(options, "file") &&

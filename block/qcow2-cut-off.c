@@ -18,7 +18,7 @@ bool qcow2_is_lost(Qcow2 *q, uint64_t guest, uint64_t host, uint64_t bytes)
     uint64_t first = qcow2_cluster_start(q, host), last = qcow2_cluster_start(q, host + bytes - 1);
     BlockNode *file = q->node->file->node;
 
-    if (last < q->lost_from || first >= q->lost_to) {
+    if (last < q->lost_from || first >= q->lost_to || q->lost_from >= q->lost_to) {
         return false;
     }
     if (q->node->read_only) {

@@ -128,6 +128,13 @@ def in_use():
     os.unlink("d")
 
 
+def grown():
+    """Data before and behind the end that the file had is read in one piece."""
+    create("qcow2", "g", size="4M")
+    io("qcow2", "g", "write -P 1 0 1M")
+    assert not io("qcow2", "g", "write -P 2 1M 1M", "read -P 1 512k 512k", "read 512k 1M")
+
+
 def chains():
     """A base keeps its data when what is to be committed is lost; so do images that are rebased."""
     create("raw", "base", "4M")
@@ -153,6 +160,7 @@ def main():
         whole()
         tables()
         in_use()
+        grown()
         chains()
         os.chdir("/")
 

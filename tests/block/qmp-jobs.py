@@ -16,6 +16,10 @@ MIB = 1 << 20
 LIMIT = 30
 
 
+machines = []
+atexit.register(lambda: [m.process.kill() for m in machines])
+
+
 def run(*command):
     result = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, timeout=60)
@@ -35,6 +39,7 @@ class Machine:
     def __init__(self, *arguments):
         if os.path.exists("qmp"):
             os.unlink("qmp")
+        machines.append(self)
         self.process = subprocess.Popen([KASO, "-M", "virt", "-display", "none", "-S", "-nodefaults",
                                          "-qmp", "unix:qmp,server=on,wait=off", *arguments],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
@@ -335,10 +340,109 @@ def objects():
     m.quit()
 
 
+def target(machine, name, size="8M", **rule):
+    """A new image as node `name`, whose requests fail by a rule."""
+    run(IMG, "create", "-q", "-f", "qcow2", name, size)
+    file = {"driver": "file", "filename": name}
+    if rule:
+        rule.setdefault("once", True)
+        file = {"driver": "blkdebug", "image": file, "inject-error": [rule]}
+    machine.do("blockdev-add", driver="qcow2", node_name=name, file=file)
+
+
+def failures():
+    """Who copies may wait for the user, go on, or end."""
+    chain()
+    m = Machine(*NODES, *DEVICE)
+    for policy, errno, status in (("stop", 5, "failed"), ("enospc", 28, "nospace"), ("auto", 28, "nospace")):
+        for kind in ("mirror", "backup"):
+            name = f"{kind}-{policy}"
+            target(m, name, iotype="write", errno=errno)
+            m.do("blockdev-" + kind, job_id=name, device="n0", target=name, sync="full",
+                 on_target_error=policy)
+            m.wait("BLOCK_JOB_ERROR", device=name, operation="write", action="stop")
+            job = m.do("query-block-jobs")[0]
+            assert job["io-status"] == status and job["paused"] and job["status"] == "paused", job
+            m.do("block-job-resume", device=name)
+            if kind == "mirror":
+                m.wait("BLOCK_JOB_READY", device=name)
+                assert m.do("query-block-jobs")[0]["io-status"] == "ok"
+                m.do("block-job-cancel", device=name)
+            m.wait("BLOCK_JOB_COMPLETED", device=name)
+            m.do("blockdev-del", node_name=name)
+            io(name, *CONTENT)
+    target(m, "r", iotype="write", errno=5)
+    m.do("blockdev-mirror", job_id="r", device="n0", target="r", sync="full", on_target_error="enospc")
+    m.wait("BLOCK_JOB_ERROR", device="r", action="report")
+    assert "error" in m.wait("BLOCK_JOB_COMPLETED", device="r")
+    target(m, "i", iotype="write", errno=5)
+    m.do("blockdev-mirror", job_id="i", device="n0", target="i", sync="full", on_target_error="ignore")
+    m.wait("BLOCK_JOB_ERROR", device="i", action="ignore")
+    m.wait("BLOCK_JOB_READY", device="i")
+    m.do("block-job-complete", device="i")
+    assert "error" not in m.wait("BLOCK_JOB_COMPLETED", device="i")
+    m.quit()
+    io("i", *CONTENT)
+
+
+def stream_failures():
+    """A stream that went on after a failure keeps its backing file."""
+    chain()
+    bad = {"driver": "qcow2", "node-name": "b0", "file": {
+        "driver": "blkdebug", "image": {"driver": "file", "filename": "base"},
+        "inject-error": [{"iotype": "read", "errno": 5, "sector": 1280, "once": True}]}}
+    m = Machine("-blockdev", json.dumps(bad), "-blockdev", json.dumps(
+        {"driver": "qcow2", "node-name": "n0", "backing": "b0", "file": {"driver": "file", "filename": "top"}}))
+    m.do("block-stream", device="n0", job_id="s", on_error="ignore")
+    event = m.wait("BLOCK_JOB_ERROR", device="s")
+    assert event["operation"] == "read" and event["action"] == "ignore", event
+    assert "error" in m.wait("BLOCK_JOB_COMPLETED", device="s")
+    m.do("block-stream", device="n0", job_id="s", on_error="stop")
+    assert "error" not in m.wait("BLOCK_JOB_COMPLETED", device="s")
+    m.quit()
+    assert "backing-filename" not in info("top")
+    io("top", *CONTENT)
+
+
+def choices():
+    """What else jobs can be told."""
+    chain()
+    m = Machine(*NODES)
+    m.do("nbd-server-start", addr={"type": "unix", "data": {"path": "nbd"}})
+    m.do("block-export-add", type="nbd", id="e", node_name="n0", writable=True)
+    url = "nbd+unix:///n0?socket=nbd"
+    target(m, "t")
+    bad = dict(device="n0", target="t", sync="full")
+    assert "granularity" in m.fails("blockdev-mirror", job_id="m", granularity=1000, **bad)["desc"]
+    m.fails("blockdev-backup", job_id="m", copy_mode="background", **bad)
+    m.fails("blockdev-mirror", job_id="m", copy_mode="sideways", **bad)
+    m.fails("blockdev-mirror", job_id="m", replaces="nobody", **bad)
+    m.do("blockdev-mirror", job_id="m", granularity=4096, buf_size=65536, unmap=False, copy_mode="write-blocking",
+         replaces="n0", **bad)
+    m.wait("BLOCK_JOB_READY")
+    for n in range(20):
+        io(url, f"write -P {n + 10} {n * 256 + 1}k 3k")
+        assert m.do("query-block-jobs")[0]["actively-synced"]
+    m.do("block-job-cancel", device="m", force=True)  # what was written is there nevertheless
+    m.wait("BLOCK_JOB_CANCELLED", device="m")
+    io(url, "write -P 99 0 512")
+    m.do("blockdev-del", node_name="t")
+    io("t", *(f"read -P {n + 10} {n * 256 + 1}k 3k" for n in range(20)), "read -P 1 0 512")
+    target(m, "raw-or-not")
+    m.do("drive-backup", job_id="c", device="n0", target="packed", sync="full", format="qcow2", compress=True)
+    assert "error" not in m.wait("BLOCK_JOB_COMPLETED", device="c")
+    assert "ompression" in m.fails("drive-backup", job_id="c", device="n0", target="flat", sync="full",
+                                   format="raw", compress=True)["desc"]
+    m.quit()
+    checked = json.loads(run(IMG, "check", "--output=json", "packed"))
+    assert checked["compressed-clusters"] == checked["allocated-clusters"] > 60, checked
+    io("packed", "read -P 99 0 512", "read -P 2 1921k 127k")
+
+
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
-    for test in (active_commit, life, slow, mirror_top, names, overlays, incremental,
-                 transaction, objects):
+    for test in (active_commit, life, slow, mirror_top, names, overlays, incremental, transaction,
+                 objects, failures, stream_failures, choices):
         if len(sys.argv) < 5 or test.__name__ in sys.argv[4:]:
             test()
     os.chdir("/")
