@@ -527,6 +527,7 @@ static bool open_sources(Tool *tool, ConvertCommand *command, char **names, unsi
     Convert *c = &command->convert;
     GError *error = NULL;
 
+    c->source_arguments.no_share = true; /* the target may turn out to be one of them */
     c->sources = g_new0(BlockChild *, count);
     c->starts = g_new0(uint64_t, count);
     for (unsigned i = 0; i < count; i++) {

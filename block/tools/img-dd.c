@@ -131,7 +131,7 @@ static const ToolOption dd_options[] = {
 
 static int dd_run(Tool *tool, int argc, char **argv)
 {
-    DdCommand command = { .format = "raw" };
+    DdCommand command = { .image = { .no_share = true }, .format = "raw" };
     DdOperands dd = { .block_size = 512 };
     char **operands;
     unsigned count;

@@ -254,7 +254,7 @@ BlockChild *tool_open_error(Tool *tool, const char *name, const ImageArguments *
                              .check = arguments->check,
                              .aio = arguments->aio,
                              .unmap = arguments->unmap };
-    unsigned perm = BLOCK_PERM_CONSISTENT_READ;
+    unsigned perm = BLOCK_PERM_CONSISTENT_READ, shared = BLOCK_PERM_ALL;
     GHashTable *options;
     BlockChild *child;
     BlockNode *node;
@@ -312,7 +312,10 @@ BlockChild *tool_open_error(Tool *tool, const char *name, const ImageArguments *
     }
     perm |= arguments->writable ? BLOCK_PERM_WRITE : 0;
     perm |= arguments->resizable ? BLOCK_PERM_RESIZE : 0;
-    child = node_attach_user(node, tool->program, perm, BLOCK_PERM_ALL, error);
+    if (arguments->no_share && !arguments->force_share) {
+        shared = BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE_UNCHANGED;
+    }
+    child = node_attach_user(node, tool->program, perm, shared, error);
     node_unref(node);
     if (!child) {
         g_prefix_error(error, "Could not open '%s': ", name);
@@ -363,6 +366,16 @@ bool tool_create(Tool *tool, const char *filename, const char *format, GHashTabl
         return error_fail(error, KASO_ERROR_NOT_FOUND, "Unknown file format '%s'", format);
     }
     tool_on_signal(tool, "'%s' is unfinished", filename);
+    /* Creating empties the file, also with --force-share. */
+    for (GList *link = block_graph_nodes(tool->graph); link; link = link->next) {
+        const BlockNode *node = link->data;
+
+        if (!strcmp(node->driver->name, "file") && block_is_same_file(node->filename, filename)) {
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "'%s' is being read: creating it would destroy what is in it",
+                              filename);
+        }
+    }
     return tool_check_options(driver, options, error) &&
            driver->create(tool->graph, filename, options, error);
 }

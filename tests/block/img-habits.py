@@ -125,6 +125,28 @@ def chains():
     assert "No errors" in run(IMG, "check", "sub/b")
 
 
+def targets():
+    """Nothing is copied onto what it comes from, by whatever name."""
+    raw = ("-f", "raw")
+    for name in ("src", "below", "ext"):
+        run(IMG, "create", "-q", name, "1M")
+        io(name, "write -P 3 0 1M", options=raw)
+    os.symlink("src", "soft")
+    os.link("src", "other")
+    create("-b", "below", "-F", "raw", "over")
+    create("-o", "data_file=ext,data_file_raw=on,keep_data_file=on", "withext", "1M")
+    for source, target in (("src", "src"), ("src", "soft"), ("src", "other"), ("over", "below"),
+                           ("withext", "ext")):
+        form = raw if source == "src" else ()
+        for share in ((), ("-U",)):
+            for output in ("raw", "qcow2"):
+                run(IMG, "convert", *form, *share, "-O", output, source, target, status=1)
+                run(IMG, "dd", *form, *share, "-O", output, "if=" + source, "of=" + target, status=1)
+        io(target, "read -P 3 0 1M", options=raw)
+    run(IMG, "convert", *raw, "-O", "raw", "src", "soft", "twice")  # reading one image twice is fine
+    assert os.path.getsize("twice") == 2 * MIB
+
+
 def refused(image, line, words, *options):
     """kaso-io says why and ends with 1; nothing is written."""
     text = run(IO, *options, "-c", line, image, status=1)
@@ -160,6 +182,6 @@ def io_commands():
 
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
-    for test in (creation, data_files, sizes, tables, chains, io_commands):
+    for test in (creation, data_files, sizes, tables, chains, targets, io_commands):
         test()
     os.chdir("/")
