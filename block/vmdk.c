@@ -348,25 +348,43 @@ static Extent *find_extent(Vmdk *vmdk, uint64_t offset)
     return NULL;
 }
 
+/* How many entries from `first` on, of those in the slice, are 0. */
+static uint64_t empty_run(const Table *table, uint64_t first, uint64_t max)
+{
+    uint64_t n = 1;
+
+    while (n < max && first + n < SLICE / 4 && !load_le32(table->data + (first + n) * 4)) {
+        n++;
+    }
+    return n;
+}
+
 static int sparse_map(BlockNode *node, Extent *extent, uint64_t at, MappedPiece *piece)
 {
     uint64_t grain = at / extent->grain, index = grain / extent->table_entries;
-    uint64_t entry_at, entry;
+    uint64_t in_grain = at % extent->grain, in_table = grain % extent->table_entries;
+    uint64_t grains = extent->table_entries - in_table, max = piece->count, entry_at, entry;
     Table *table;
     int result;
 
-    piece->count = MIN(piece->count, extent->grain - at % extent->grain);
+    piece->count = MIN(max, extent->grain - in_grain);
     piece->kind = PIECE_BACKING;
-    if (index >= extent->directory_entries || !extent->directory[index]) {
+    entry_at = index < extent->directory_entries && extent->directory[index]
+                   ? extent->directory[index] * 512ull + in_table * 4
+                   : 0;
+    if (!entry_at || node_missing(node, extent->start + at, extent->file, entry_at)) {
+        piece->count = MIN(max, grains * extent->grain - in_grain); /* there is no table */
         return 0;
     }
-    entry_at = extent->directory[index] * 512ull + grain % extent->table_entries * 4;
-    node_missing(node, extent->start + at, extent->file, entry_at);
     result = table_cache_get(extent->tables, align_down(entry_at, SLICE), &table);
     if (result < 0) {
         return result;
     }
     entry = load_le32(table->data + entry_at % SLICE);
+    if (!entry) {
+        grains = empty_run(table, entry_at % SLICE / 4, grains);
+        piece->count = MIN(max, grains * extent->grain - in_grain);
+    }
     table_cache_put(extent->tables, table);
     if (entry == 1 && extent->zero_grain) {
         piece->kind = PIECE_ZERO;
@@ -375,7 +393,7 @@ static int sparse_map(BlockNode *node, Extent *extent, uint64_t at, MappedPiece 
         piece->host = entry * 512;
     } else if (entry) {
         piece->kind = PIECE_DATA;
-        piece->host = entry * 512 + at % extent->grain;
+        piece->host = entry * 512 + in_grain;
     }
     return 0;
 }
