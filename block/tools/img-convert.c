@@ -47,7 +47,7 @@ typedef struct {
     uint8_t *buffers[PARALLEL_MAX];    /* free ones; the last was used last and is in a cache */
     unsigned free_buffers;
     uint64_t next_ticket, write_ticket;
-    uint64_t rate; /* bytes per second, 0: unlimited */
+    uint64_t rate, rated_bytes; /* bytes per second, 0: unlimited; begun so far */
     int64_t start_us;
     int result;
     CoroutineMutex lock;
@@ -239,14 +239,15 @@ static int write_data_piece(Convert *c, Piece *piece, uint8_t *buffer)
     return result;
 }
 
-static void wait_rate(Convert *c)
+static void wait_rate(Convert *c, uint64_t bytes)
 {
     int64_t due_us;
 
     if (!c->rate) {
         return;
     }
-    due_us = c->start_us + (int64_t)((double)c->done_bytes * 1e6 / (double)c->rate);
+    due_us = c->start_us + (int64_t)((double)c->rated_bytes * 1e6 / (double)c->rate);
+    c->rated_bytes += bytes; /* others may ask while this one sleeps */
     if (due_us > g_get_monotonic_time()) {
         coroutine_sleep_ns((uint64_t)(due_us - g_get_monotonic_time()) * 1000);
     }
@@ -256,7 +257,7 @@ static int write_piece(Convert *c, Piece *piece, uint8_t *buffer)
 {
     int result = 0;
 
-    wait_rate(c);
+    wait_rate(c, piece->bytes);
     if (piece->kind == PIECE_DATA) {
         result = write_data_piece(c, piece, buffer);
     } else if (piece->kind == PIECE_ZERO) {

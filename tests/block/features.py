@@ -331,6 +331,16 @@ def signals():
     assert process.returncode == 0
 
 
+def rate():
+    """However many pieces are copied at once, no more than the limit gets through."""
+    run(IMG, "create", "-q", "-f", "raw", "big.raw", "8M")
+    io("driver=raw,file.filename=big.raw", "write -P 1 0 8M")
+    for option in ("-p", "-W"):
+        start = time.monotonic()
+        run(IMG, "convert", option, "-r", "16M", "-f", "raw", "-O", "qcow2", "big.raw", "rated")
+        assert time.monotonic() - start > 7 / 16, option
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
@@ -342,6 +352,7 @@ def main():
         messages()
         reopening()
         signals()
+        rate()
         os.chdir("/")
 
 
