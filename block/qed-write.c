@@ -238,7 +238,7 @@ static int copy_backing(BlockNode *node, uint64_t start, uint64_t *host)
 static int allocate(BlockNode *node, uint64_t offset)
 {
     Qed *q = node->state;
-    uint64_t cluster = offset / q->cluster_size, l2, host;
+    uint64_t cluster = offset / q->cluster_size, l2, host = 0;
     MappedPiece piece = { .count = 1, .file = node->file->node };
     int result = qed_map(node, offset, &piece);
 
