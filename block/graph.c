@@ -27,7 +27,7 @@ struct BlockGraph {
     void *event_opaque;
     BlockNamedFileHandler *named_file_handler;
     void *named_file_opaque;
-    GHashTable *secrets;         /* id -> passphrase */
+    GHashTable *secrets;         /* id -> GBytes, with a zero behind them */
     GHashTable *tls;             /* id -> options of TLS credentials */
     BlockExports *exports;       /* NULL: no NBD server runs */
     GHashTable *throttle_groups; /* name -> ThrottleGroup, which owns its name */
@@ -38,7 +38,8 @@ BlockGraph *block_graph_new(GMainContext *context)
     BlockGraph *graph = g_new0(BlockGraph, 1);
 
     graph->context = async_context_new(context);
-    graph->secrets = options_new();
+    graph->secrets =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
     graph->throttle_groups = g_hash_table_new(g_str_hash, g_str_equal);
     coroutine_queue_init(&graph->quiet);
     graph->tls =

@@ -558,6 +558,10 @@ static bool network_option(Service *s, int c)
 {
     switch (c) {
     case 'p':
+        if (!g_ascii_string_to_unsigned(optarg, 10, 0, UINT16_MAX, NULL, NULL)) {
+            tool_fail(s->tool, "Invalid port '%s': give 0 to %d", optarg, UINT16_MAX);
+            return false;
+        }
         set_text(&s->address.port, optarg);
         return true;
     case 'b':

@@ -4,6 +4,7 @@
 usage: keys.py KASO_IMG KASO_IO
 QEMU_IMG and QEMU_IO name another QEMU than the one in PATH.
 """
+import base64
 import json
 import os
 import shutil
@@ -154,6 +155,39 @@ def hostile():
             assert file.read() == before
 
 
+def wrapped_secrets():
+    """Passphrases that are encrypted with a key from a file, as management programs hand them over."""
+    key, iv = bytes(range(200, 232)), bytes(range(16))
+    with open('master', 'wb') as file:
+        file.write(key[:7] + b'\0' + key[8:])
+    key = key[:7] + b'\0' + key[8:]
+    sealed = subprocess.run(['openssl', 'enc', '-aes-256-cbc', '-K', key.hex(), '-iv', iv.hex(), '-base64'],
+                            input=b'a' * 100, stdout=subprocess.PIPE, check=True).stdout
+    with open('sealed', 'wb') as file:
+        file.write(sealed)
+    text = base64.b64encode(iv).decode()
+    master = ['--object', 'secret,id=m,format=raw,file=master']
+
+    def secret(**more):
+        options = {'id': 's', 'keyid': 'm', 'iv': text, 'format': 'base64', **more}
+        return ['--object', 'secret,' + ','.join('%s=%s' % item for item in options.items() if item[1])]
+
+    create = ['create', '-q', '-f', 'luks', '-o', 'key-secret=s,iter-time=10', 'wrapped', '1M']
+    opened = ['--image-opts', 'driver=luks,key-secret=s,file.filename=wrapped']
+    for given in ({'file': 'sealed'}, {'data': sealed.decode().replace('\n', '')}):
+        run(IMG, *create[:2], *master, *secret(**given), *create[2:])
+        for tools, _ in TOOLS.values():
+            run(*tools, 'info', *master, *secret(file='sealed' if tools == [IMG] else None,
+                                                 data=None if tools == [IMG] else sealed.decode().replace('\n', '')),
+                *opened)
+        run(IMG, 'compare', '--object', 'secret,id=s,data=' + 'a' * 100, *opened[:1], opened[1], opened[1])
+    for more, words in (({'data': 'AAAA'}, 'multiple of 16'), ({'data': '!'}, 'base64'),
+                        ({'file': 'sealed', 'iv': 'AAAA'}, 'iv 3'), ({'file': 'sealed', 'iv': None}, 'iv='),
+                        ({'file': 'sealed', 'keyid': 'x'}, "'x'")):
+        assert words in run(IMG, 'info', *master, *secret(**more), *opened, status=1), words
+    assert 'zero byte' in run(IMG, 'info', '--object', 'secret,id=s,file=master', *opened, status=1)
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix='kaso-keys-') as folder:
         os.chdir(folder)
@@ -162,6 +196,7 @@ def main():
             refusals(format_name)
         measured()
         hostile()
+        wrapped_secrets()
         run(IMG, 'create', '-q', '-f', 'qcow2', 'plain.qcow2', '1M')
         assert 'not encrypted' in run(IMG, 'amend', '-o', 'encrypt.state=active,encrypt.new-secret=a',
                                       *SECRETS, 'plain.qcow2', status=1)
