@@ -160,6 +160,8 @@ def ignored():
 
 
 def main():
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)  # who started us may have turned them off, for us and our children
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         convert()
