@@ -308,9 +308,9 @@ static int convert_piece(Convert *c, Piece *piece)
  * Where nothing but memory is copied, more pieces than processors would push each other out of the
  * caches; else all coroutines keep the disks, or the network, busy.
  */
-static bool has_room(const Convert *c)
+static unsigned max_in_flight(const Convert *c)
 {
-    return c->in_flight < (c->read_fast && c->write_fast ? c->processors : c->parallel);
+    return c->read_fast && c->write_fast ? c->processors : c->parallel;
 }
 
 /* True with a piece; false at the end and after a failure. */
@@ -318,7 +318,7 @@ static bool take_piece(Convert *c, Piece *piece)
 {
     int result;
 
-    while (!has_room(c)) {
+    while (c->in_flight >= max_in_flight(c)) {
         coroutine_queue_wait(&c->room);
     }
     coroutine_mutex_lock(&c->lock);
@@ -353,7 +353,9 @@ static void convert_worker(void *opaque)
             c->result = result;
         }
         c->in_flight--;
-        coroutine_queue_wake_one(&c->room);
+        if (c->in_flight + 1 < max_in_flight(c)) { /* this coroutine takes the next piece itself */
+            coroutine_queue_wake_one(&c->room);
+        }
     }
     coroutine_queue_wake_all(&c->room);
     if (++c->ended == c->parallel) {
@@ -385,6 +387,7 @@ static int convert_all(Convert *c)
 
     coroutine_mutex_init(&c->lock);
     c->processors = MAX(g_get_num_processors(), 2);
+    c->read_fast = c->write_fast = true; /* until it is known */
     coroutine_queue_init(&c->room);
     coroutine_queue_init(&c->finished);
     c->start_us = g_get_monotonic_time();
