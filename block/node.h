@@ -259,13 +259,15 @@ AsyncContext *block_graph_context(BlockGraph *graph);
 /* Requests may block the calling thread: tools, where nobody else needs it. */
 void block_graph_set_blocking(BlockGraph *graph, bool blocking);
 bool block_graph_blocking(BlockGraph *graph);
-GHashTable *block_graph_secrets(BlockGraph *graph);
+GHashTable *block_graph_secrets(BlockGraph *graph); /* id -> GBytes, of secret.c */
 GHashTable *block_graph_tls(BlockGraph *graph);
 typedef struct BlockExports BlockExports;
 BlockExports **block_graph_exports(BlockGraph *graph);      /* of export.c */
 GHashTable *block_graph_throttle_groups(BlockGraph *graph); /* name -> ThrottleGroup */
 /* The passphrase with that id, or NULL. */
 const char *block_secret(BlockGraph *graph, const char *id, GError **error);
+/* Takes data, which has a zero behind its `size` bytes. */
+void block_secret_set(BlockGraph *graph, const char *id, char *data, size_t size);
 GList **block_graph_jobs(BlockGraph *graph);
 /* The root node of the drive with that id, or the node with that name; NULL with an error. */
 BlockNode *block_find_node(BlockGraph *graph, const char *name, GError **error);

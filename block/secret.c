@@ -99,6 +99,11 @@ static bool decrypt(GBytes *key, char *iv, char *data, size_t *size, GError **er
     return true;
 }
 
+void block_secret_set(BlockGraph *graph, const char *id, char *data, size_t size)
+{
+    g_hash_table_replace(block_graph_secrets(graph), g_strdup(id), g_bytes_new_take(data, size));
+}
+
 /* data or file, base64 if format says so, encrypted if there is a keyid. */
 static bool add_secret(BlockGraph *graph, const char *id, GHashTable *options, GError **error)
 {
@@ -130,8 +135,7 @@ static bool add_secret(BlockGraph *graph, const char *id, GHashTable *options, G
         g_prefix_error(error, "Secret '%s': ", id);
         return false;
     }
-    g_hash_table_replace(block_graph_secrets(graph), g_strdup(id),
-                         g_bytes_new_take(g_steal_pointer(&data), size));
+    block_secret_set(graph, id, g_steal_pointer(&data), size);
     return true;
 }
 

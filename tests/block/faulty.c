@@ -222,7 +222,7 @@ void image_create(const Kind *kind)
     g_autofree char *size = g_strdup_printf("%d", GUEST_SIZE);
     GError *error = NULL;
 
-    g_hash_table_replace(block_graph_secrets(graph), g_strdup("key"), g_strdup("secret"));
+    block_secret_set(graph, "key", g_strdup("secret"), strlen("secret"));
     options_set(options, "size", size);
     if (kind->data_file) {
         options_set(options, "data_file", data);

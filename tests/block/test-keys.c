@@ -63,7 +63,7 @@ static BlockNode *open_with(const Case *test, const char *secret, bool writable)
     Kind kind = test->kind;
 
     kind.key = true;
-    g_hash_table_replace(block_graph_secrets(graph), g_strdup("key"), g_strdup(secret));
+    block_secret_set(graph, "key", g_strdup(secret), strlen(secret));
     return image_open(&kind, writable, false, NULL);
 }
 
@@ -129,7 +129,7 @@ static void entry(void *opaque)
     GRand *rand = g_rand_new_with_seed(5);
 
     for (const char *const *id = (const char *const[]){ "a", "b", "c", NULL }; *id; id++) {
-        g_hash_table_replace(block_graph_secrets(graph), g_strdup(*id), g_strdup(*id));
+        block_secret_set(graph, *id, g_strdup(*id), strlen(*id));
     }
     image_create(&test->kind);
     if (test->change->before) {

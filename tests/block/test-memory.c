@@ -133,7 +133,7 @@ static int run_child(CoroutineFunction *entry, bool quiet)
         }
         graph = block_graph_new(NULL);
         block_graph_set_blocking(graph, true);
-        g_hash_table_replace(block_graph_secrets(graph), g_strdup("key"), g_strdup("secret"));
+        block_secret_set(graph, "key", g_strdup("secret"), strlen("secret"));
         async_run_sync(block_graph_context(graph), entry, NULL);
         _exit(0);
     }

@@ -362,7 +362,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     BlockGraph *graph = block_graph_new(NULL);
 
     block_graph_set_blocking(graph, true);
-    g_hash_table_replace(block_graph_secrets(graph), g_strdup("key"), g_strdup("fuzz"));
+    block_secret_set(graph, "key", g_strdup("fuzz"), strlen("fuzz"));
     input_data = data;
     input_size = size;
     async_run_sync(block_graph_context(graph), run_input, graph);
