@@ -13,6 +13,7 @@
 
 /* More than processors: some wait in the kernel. */
 enum { HELPERS_MIN = 4, HELPERS_MAX = 16 };
+enum { PATIENCE_US = 1000 * 1000 }; /* of somebody at a terminal */
 
 int tool_fail(Tool *tool, const char *format, ...)
 {
@@ -99,6 +100,9 @@ void tool_show_progress(Tool *tool, double fraction)
 
     if (tool->progress_fd >= 0 && read(tool->progress_fd, &asked, sizeof asked) > 0) {
         fprintf(stderr, "    (%3.2f/100%%)\n", percent);
+    }
+    if (tool->patience_us && !tool->quiet && g_get_monotonic_time() > tool->patience_us) {
+        tool->progress = true;
     }
     if (!tool->progress || (percent - tool->last_progress < 0.5 && percent < 100 && percent > 0)) {
         return;
@@ -415,6 +419,9 @@ int tool_main(const char *program, const ToolCommand *command, int argc, char **
         .argv = argv,
     };
 
+    if (isatty(STDOUT_FILENO)) {
+        call.tool.patience_us = g_get_monotonic_time() + PATIENCE_US;
+    }
     if (command->name[0]) {
         call.tool.progress_fd = watch_signal();
         call.tool.signals = tool_signals_start(program);

@@ -13,6 +13,7 @@ typedef struct {
     BlockGraph *graph;
     bool quiet;
     bool progress;
+    int64_t patience_us; /* when to show it without being asked, on a terminal; 0: never */
     double last_progress;
     ToolSignals *signals; /* NULL: they end the program as usual */
     int progress_fd;      /* readable: SIGUSR1 has asked how far we are; -1: not watched */
@@ -62,7 +63,7 @@ void tool_on_signal(Tool *tool, const char *format, ...) __attribute__((format(p
 bool tool_interrupted(Tool *tool);
 /* Parses a size argument, printing the error. */
 bool tool_size(Tool *tool, const char *what, const char *text, uint64_t *size);
-/* fraction 0 to 1. */
+/* fraction 0 to 1. With -p, and on a terminal of what takes longer than a second. */
 void tool_show_progress(Tool *tool, double fraction);
 void tool_end_progress(Tool *tool);
 /* "10 MiB" as the tools of this kind print sizes. The caller frees. */

@@ -341,6 +341,24 @@ def rate():
         assert time.monotonic() - start > 7 / 16, option
 
 
+def impatient():
+    """Somebody at a terminal sees that something happens; a file gets nothing that was not asked for."""
+    run(IMG, "create", "-q", "-f", "raw", "big.raw", "8M")
+    io("driver=raw,file.filename=big.raw", "write -P 1 0 8M")
+    slow = [IMG, "convert", "-r", "4M", "-f", "raw", "-O", "qcow2", "big.raw", "seen"]
+    for more, seen in (([], True), (["-q"], False)):
+        ours, theirs = os.openpty()
+        subprocess.run([*slow, *more], stdout=theirs, check=True, timeout=60)
+        os.close(theirs)
+        try:
+            text = os.read(ours, 4096)
+        except OSError:  # nothing, and nobody left to write
+            text = b""
+        os.close(ours)
+        assert (b"/100%)" in text) == seen, (more, text)
+    assert run(*slow) == ""
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
@@ -353,6 +371,7 @@ def main():
         reopening()
         signals()
         rate()
+        impatient()
         os.chdir("/")
 
 
