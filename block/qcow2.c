@@ -575,11 +575,14 @@ static int store_all(Qcow2 *q)
     if (result == 0) {
         result = sync_write_refcounts(q); /* of clusters that the flush has made free */
     }
+    if (result == 0) {
+        result = node_flush(q->node->file->node);
+    }
     if (result == 0 && q->in_use_dirty) {
-        result = qcow2_set_dirty(q, false);
+        result = qcow2_set_dirty(q, false); /* all counts are durable */
         q->in_use_dirty = false;
     }
-    return result < 0 ? result : node_flush(q->node->file->node);
+    return result;
 }
 
 static void qcow2_close(BlockNode *node)

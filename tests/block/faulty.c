@@ -577,10 +577,11 @@ void model_apply(Model *model, const Event *event)
 
 void build_disks(const Disk *start, unsigned cut, Variant variant, GRand *rand)
 {
-    unsigned flushed[DISKS] = { 0 };
+    unsigned flushed[DISKS] = { 0 }, last = 0;
 
     memcpy(lab->disks, start, sizeof lab->disks);
     for (unsigned i = 0; i < cut; i++) {
+        last = lab->event[i].kind == EVENT_WRITE ? i : last;
         if (lab->event[i].kind == EVENT_FLUSH) {
             flushed[lab->event[i].disk] = MAX(flushed[lab->event[i].disk], lab->event[i].stamp);
         }
@@ -594,7 +595,8 @@ void build_disks(const Disk *start, unsigned cut, Variant variant, GRand *rand)
             continue;
         }
         if (i >= flushed[event->disk]) {
-            if (variant == KEEP_NONE || (variant == KEEP_SOME && g_rand_boolean(rand))) {
+            if (variant == KEEP_NONE || (variant == KEEP_LAST && i != last) ||
+                (variant == KEEP_SOME && g_rand_boolean(rand))) {
                 continue;
             }
             if (variant == KEEP_TORN && event->kind == EVENT_WRITE && bytes > SECTOR) {

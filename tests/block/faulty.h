@@ -104,7 +104,8 @@ typedef struct {
     GPtrArray *snapshots; /* SnapshotModel */
 } Model;
 
-typedef enum { KEEP_NONE, KEEP_ALL, KEEP_SOME, KEEP_TORN, VARIANTS } Variant;
+/* What became of the writes since the last flush. KEEP_LAST: of the newest one alone, as disks reorder. */
+typedef enum { KEEP_NONE, KEEP_ALL, KEEP_SOME, KEEP_TORN, KEEP_LAST, VARIANTS } Variant;
 
 extern Lab *lab;
 extern BlockGraph *graph;
