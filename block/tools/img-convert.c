@@ -253,7 +253,17 @@ static void wait_rate(Convert *c, uint64_t bytes)
     }
 }
 
-static int write_piece(Convert *c, Piece *piece, uint8_t *buffer)
+/* Pieces that are copied at once mostly fail for one reason: the first one is told. */
+static void fail_piece(Convert *c, const char *doing, const Piece *piece, int result)
+{
+    if (c->result == 0) {
+        c->result = result;
+        tool_fail(c->tool, "error while %s at byte %" G_GUINT64_FORMAT ": %s", doing, piece->offset,
+                  g_strerror(-result));
+    }
+}
+
+static void write_piece(Convert *c, Piece *piece, uint8_t *buffer)
 {
     int result = 0;
 
@@ -264,10 +274,8 @@ static int write_piece(Convert *c, Piece *piece, uint8_t *buffer)
         result = write_zero_piece(c, piece->offset, piece->bytes);
     }
     if (result < 0) {
-        tool_fail(c->tool, "error while writing at byte %" G_GUINT64_FORMAT ": %s", piece->offset,
-                  g_strerror(-result));
+        fail_piece(c, "writing", piece, result);
     }
-    return result;
 }
 
 static bool is_fast(const Piece *piece, int64_t start_us)
@@ -277,7 +285,7 @@ static bool is_fast(const Piece *piece, int64_t start_us)
     return (int64_t)piece->bytes > us * MEMORY_BYTES_PER_US;
 }
 
-static int convert_piece(Convert *c, Piece *piece)
+static void convert_piece(Convert *c, Piece *piece)
 {
     uint8_t *buffer = c->buffers[--c->free_buffers];
     int64_t start_us = g_get_monotonic_time();
@@ -287,21 +295,19 @@ static int convert_piece(Convert *c, Piece *piece)
         result = read_piece(c, piece, buffer);
         c->read_fast = is_fast(piece, start_us);
         if (result < 0) {
-            tool_fail(c->tool, "error while reading at byte %" G_GUINT64_FORMAT ": %s",
-                      piece->offset, g_strerror(-result));
+            fail_piece(c, "reading", piece, result);
         }
     }
     wait_turn(c, piece);
     if (result == 0 && c->result == 0) {
         start_us = g_get_monotonic_time();
-        result = write_piece(c, piece, buffer);
+        write_piece(c, piece, buffer);
         c->write_fast = is_fast(piece, start_us);
     }
     pass_turn(c, piece);
     c->buffers[c->free_buffers++] = buffer;
     c->done_bytes += piece->bytes;
     tool_show_progress(c->tool, (double)c->done_bytes / (double)MAX(c->size, 1));
-    return result;
 }
 
 /*
@@ -347,11 +353,7 @@ static void convert_worker(void *opaque)
     Piece *piece = &c->pieces[c->started++];
 
     while (take_piece(c, piece)) {
-        int result = convert_piece(c, piece);
-
-        if (result < 0 && c->result == 0) {
-            c->result = result;
-        }
+        convert_piece(c, piece);
         c->in_flight--;
         if (c->in_flight + 1 < max_in_flight(c)) { /* this coroutine takes the next piece itself */
             coroutine_queue_wake_one(&c->room);
@@ -683,7 +685,8 @@ static int convert_run(Tool *tool, int argc, char **argv)
     command.convert.in_order = !command.any_order;
     command.target = operands[count - 1];
     if (!command.no_create && !block_driver_find(target_format(&command))) {
-        return tool_fail(tool, "Unknown file format '%s'", target_format(&command));
+        return tool_fail(tool, "Unknown file format '%s': --help lists them",
+                         target_format(&command));
     }
     if (open_sources(tool, &command, operands, count - 1) && check_bitmaps(tool, &command) &&
         (command.no_create || create_target(tool, &command))) {

@@ -223,7 +223,7 @@ static int create_image(Tool *tool, const CreateCommand *command, const char *fi
     GError *error = NULL;
 
     if (!driver) {
-        return tool_fail(tool, "%s: Unknown file format '%s'", filename, format);
+        return tool_fail(tool, "%s: Unknown file format '%s': --help lists them", filename, format);
     }
     if (!block_protocol_for(filename, &error) || !tool_check_options(driver, options, &error) ||
         (options_get(options, "backing_file") &&
@@ -565,7 +565,7 @@ static bool measure_check(Tool *tool, const MeasureCommand *command, unsigned co
     } else if (!driver || !driver->measure) {
         tool_fail(tool,
                   driver ? "Block driver '%s' does not support size measurement"
-                         : "Unknown file format '%s'",
+                         : "Unknown file format '%s': --help lists them",
                   command->target);
     } else if (!tool_check_options(driver, command->options, &error)) {
         tool_error(tool, error);

@@ -89,7 +89,9 @@ bool tool_size(Tool *tool, const char *what, const char *text, uint64_t *size)
     if (parse_size(text, size, NULL)) {
         return true;
     }
-    tool_fail(tool, "Invalid %s specified: '%s'", what, text);
+    tool_fail(tool,
+              "Invalid %s specified: '%s'; give a number, with k, M, G, T, P or E as you like",
+              what, text);
     return false;
 }
 
@@ -338,6 +340,21 @@ BlockChild *tool_open(Tool *tool, const char *name, const ImageArguments *argume
     return child;
 }
 
+static bool unknown_option(const BlockDriver *driver, const char *key, GError **error)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    const char *near;
+
+    for (const BlockOption *option = driver->create_options; option->name; option++) {
+        g_ptr_array_add(names, (gpointer)option->name);
+    }
+    g_ptr_array_add(names, NULL);
+    near = error_nearest(key, (const char *const *)names->pdata);
+    return error_fail(error, KASO_ERROR_INVALID, "Invalid parameter '%s'%s%s%s", key,
+                      near ? ": did you mean '" : ": -o help lists them", near ? near : "",
+                      near ? "'?" : "");
+}
+
 bool tool_check_options(const BlockDriver *driver, GHashTable *options, GError **error)
 {
     GHashTableIter iter;
@@ -355,7 +372,7 @@ bool tool_check_options(const BlockDriver *driver, GHashTable *options, GError *
             known++;
         }
         if (!known->name) {
-            return error_fail(error, KASO_ERROR_INVALID, "Invalid parameter '%s'", (char *)key);
+            return unknown_option(driver, key, error);
         }
     }
     return true;
@@ -367,7 +384,8 @@ bool tool_create(Tool *tool, const char *filename, const char *format, GHashTabl
     const BlockDriver *driver = block_driver_find(format);
 
     if (!driver) {
-        return error_fail(error, KASO_ERROR_NOT_FOUND, "Unknown file format '%s'", format);
+        return error_fail(error, KASO_ERROR_NOT_FOUND,
+                          "Unknown file format '%s': --help lists them", format);
     }
     tool_on_signal(tool, "'%s' is unfinished", filename);
     /* Creating empties the file, also with --force-share. */

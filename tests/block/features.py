@@ -359,6 +359,21 @@ def impatient():
     assert run(*slow) == ""
 
 
+def advice():
+    """What is wrong, and what to write instead; one message for one reason."""
+    for command, words in ((["create", "-f", "qcow2", "-o", "clustersize=4k", "n", "1M"], "did you mean 'cluster_size'"),
+                           (["create", "-f", "qcow2", "n", "1Q"], "k, M, G"),
+                           (["convert", "-O", "qcow3", "big.raw", "n"], "--help")):
+        assert words in run(IMG, *command, status=1), command
+    run(IMG, "create", "-q", "-f", "raw", "big.raw", "8M")
+    io("driver=raw,file.filename=big.raw", "write -P 1 0 8M")
+    run(IMG, "create", "-q", "-f", "raw", "target", "8M")
+    text = run(IMG, "convert", "-n", "-f", "raw", "--target-image-opts", "big.raw",
+               "driver=raw,file.driver=blkdebug,file.image.driver=file,file.image.filename=target,"
+               "file.inject-error.0.iotype=write,file.inject-error.0.errno=28", status=1)
+    assert text.count("No space left") == 1, text
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
@@ -372,6 +387,7 @@ def main():
         signals()
         rate()
         impatient()
+        advice()
         os.chdir("/")
 
 
