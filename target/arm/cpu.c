@@ -74,7 +74,7 @@ static const uint8_t pinned_vectors[] = {
 
 /* The mode key. */
 
-uint32_t arm_mode(TcgState *env)
+uint64_t arm_mode(TcgState *env)
 {
     return arm_cpu_of_env(env)->mode;
 }
@@ -431,6 +431,9 @@ static const TcgTarget tcg_target = {
     .state_offset = offsetof(ArmCpu, tcg),
     .key_global_mask = 0xffff,
     .env_bias = -96,
+    .insn_align = 4,
+    .jump_shift = 2,
+    .jump_classes = 4,
     .mode = arm_mode,
     .translate = arm_a64_translate,
     .walk = arm_walk,

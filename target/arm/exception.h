@@ -77,8 +77,8 @@ void arm_raise_fault(TcgState *env);
 void arm_raise_bus_error(TcgState *env, uint64_t guest_virt, TcgAccess access);
 bool arm_walk(TcgState *env, uint64_t guest_virt, unsigned size, TcgAccess access, unsigned flags,
               TcgMapping *mapping);
-uint32_t arm_mode(TcgState *env);
-void arm_a64_translate(IrUnit *unit, TcgState *env, const uint8_t *page, uint16_t start,
-                       uint32_t mode, unsigned max_insns);
+uint64_t arm_mode(TcgState *env);
+void arm_a64_translate(IrUnit *unit, TcgState *env, TcgCode *code, uint16_t start, uint64_t mode,
+                       unsigned max_insns);
 
 #endif

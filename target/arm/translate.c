@@ -267,8 +267,8 @@ void a64_translate_instruction(A64Translator *t)
     }
 }
 
-void arm_a64_translate(IrUnit *unit, TcgState *env, const uint8_t *page, uint16_t start,
-                       uint32_t mode, unsigned max_insns)
+void arm_a64_translate(IrUnit *unit, TcgState *env, TcgCode *code, uint16_t start, uint64_t mode,
+                       unsigned max_insns)
 {
     A64Translator t = { .unit = unit, .cpu = arm_cpu_of_env(env), .mode = mode, .offset = start };
 
@@ -284,7 +284,7 @@ void arm_a64_translate(IrUnit *unit, TcgState *env, const uint8_t *page, uint16_
     unit->insn_count = 0;
     for (;;) {
         t.retired = unit->insn_count;
-        t.insn = load_le32(page + t.offset);
+        t.insn = load_le32(code->page + t.offset);
         a64_translate_instruction(&t);
         unit->insn_count++;
         unit->end = t.offset + 4;

@@ -22,7 +22,7 @@
 typedef struct {
     IrUnit *unit;
     ArmCpu *cpu;            /* for features and lookups only: state is not part of a translation */
-    uint32_t mode;          /* ARM_MODE_* */
+    uint64_t mode;          /* ARM_MODE_*, TCG_MODE_* */
     uint32_t insn;
     uint16_t offset;        /* of the instruction in its page */
     bool ended;             /* the unit has got its last control op */

@@ -133,7 +133,7 @@ static void *leave_indirect(TcgState *env, uint64_t address, unsigned jump_class
 
 static void make_cpu(Test *t)
 {
-    TcgContext *context = g_malloc0(sizeof *context);
+    TcgContext *context = g_malloc0(tcg_context_size(4));
 
     for (unsigned i = 0; i < 1 << TCG_TLB_BITS; i++) {
         context->tlb[i].read = context->tlb[i].write = TCG_TLB_EMPTY;
@@ -229,7 +229,8 @@ static bool run_ours(Test *t, A64State *s)
     memcpy(t->page, s->insns, sizeof s->insns);
     ir_unit_init(&t->unit, arm_target.tcg->vars, arm_target.tcg->var_count);
     t->unit.mode = mode_of(t, (uint32_t)s->fpcr);
-    arm_target.tcg->translate(&t->unit, &cpu->tcg, t->page, 0, t->unit.mode, t->length);
+    arm_target.tcg->translate(&t->unit, &cpu->tcg, &(TcgCode){ .page = t->page }, 0, t->unit.mode,
+                              t->length);
     if (is_undefined(&t->unit)) {
         s->signal = SIGNAL_UNDEFINED;
         return true;
@@ -367,7 +368,8 @@ static uint32_t random_insn(Test *t, const A64Pattern *pattern)
         insn = pattern->value | ((uint32_t)random64(t) & ~pattern->mask);
         memcpy(t->page, &insn, sizeof insn);
         ir_unit_init(&t->unit, arm_target.tcg->vars, arm_target.tcg->var_count);
-        arm_target.tcg->translate(&t->unit, &t->cpu->tcg, t->page, 0, mode_of(t, 0), 1);
+        arm_target.tcg->translate(&t->unit, &t->cpu->tcg, &(TcgCode){ .page = t->page }, 0,
+                                  mode_of(t, 0), 1);
         if (t->try_undefined || !is_undefined(&t->unit)) {
             break;
         }

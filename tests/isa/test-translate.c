@@ -23,7 +23,7 @@ static uint32_t random_word(GRand *rand, unsigned pattern_count)
     return word;
 }
 
-static void check_page(ArmCpu *cpu, IrUnit *unit, const uint8_t *page, uint32_t mode, GRand *rand)
+static void check_page(ArmCpu *cpu, IrUnit *unit, TcgCode *code, uint64_t mode, GRand *rand)
 {
     const TcgTarget *tcg = arm_target.tcg;
     uint16_t start = (uint16_t)(g_rand_int_range(rand, 0, WORDS) * 4);
@@ -34,11 +34,11 @@ static void check_page(ArmCpu *cpu, IrUnit *unit, const uint8_t *page, uint32_t 
         ir_unit_init(unit, tcg->vars, tcg->var_count);
         unit->mode = mode;
         unit->start = start;
-        tcg->translate(unit, &cpu->tcg, page, start, mode, 64);
+        tcg->translate(unit, &cpu->tcg, code, start, mode, 64);
         if (!unit->full && !ir_verify(unit, &error)) {
             g_autofree char *text = ir_print(unit);
 
-            g_error("mode %08x: %s\n%s", mode, error->message, text);
+            g_error("mode %" PRIx64 ": %s\n%s", mode, error->message, text);
         }
         g_assert_cmpuint(unit->end, >, start);
         start = unit->end;
@@ -66,7 +66,7 @@ int main(void)
         for (unsigned w = 0; w < WORDS; w++) {
             store_le32(page + 4 * w, random_word(rand, patterns));
         }
-        check_page(rig.cpu, unit, page, mode, rand);
+        check_page(rig.cpu, unit, &(TcgCode){ .page = page }, mode, rand);
     }
     isa_rig_close(&rig);
     g_free(unit);

@@ -498,7 +498,7 @@ int main(int argc, char **argv)
     unsigned count = argc > 1 ? (unsigned)atoi(argv[1]) : 100000;
     HostBackend *backend = host_backend_new(&runtime, NULL);
     Guest *g = g_new0(Guest, 1);
-    TcgContext *context = g_new0(TcgContext, 1);
+    TcgContext *context = g_malloc0(tcg_context_size(1));
     IrUnit *unit = g_new0(IrUnit, 1);
     uint8_t *code = mmap(NULL, CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC,
                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -78,6 +78,7 @@ static void set_up(Fixture *f, gconstpointer data)
     static const uint8_t pins[] = { X0, 0xff }, none[] = { 0xff };
     HostRuntime runtime = { .vars = vars,
                             .var_count = VAR_COUNT,
+                            .jump_shift = (uint8_t)GPOINTER_TO_UINT(data),
                             .pinned_ints = pins,
                             .pinned_vectors = none,
                             .dispatch = dispatch,
@@ -92,10 +93,9 @@ static void set_up(Fixture *f, gconstpointer data)
                    -1, 0);
     g_assert(f->code != MAP_FAILED);
     f->room = f->code + host_emit_thunks(f->backend, f->code, CODE_SIZE, &seen.thunks);
-    f->context = g_new0(TcgContext, 1);
-    for (unsigned i = 0; i < G_N_ELEMENTS(f->context->jump); i++) {
-        f->context->jump[i].pc =
-            i & ((1 << TCG_JUMP_BITS) - 1) ? TCG_JUMP_EMPTY : TCG_JUMP_EMPTY_FIRST;
+    f->context = g_malloc0(tcg_context_size(1));
+    for (unsigned i = 0; i < 1 << TCG_JUMP_BITS; i++) {
+        f->context->jump[i].pc = tcg_jump_empty(i, GPOINTER_TO_UINT(data));
     }
     for (unsigned i = 0; i < TCG_RETURN_STACK; i++) {
         f->context->returns[i] = (TcgJumpEntry){ TCG_JUMP_EMPTY, seen.thunks.empty_return };
@@ -111,8 +111,8 @@ static void tear_down(Fixture *f, gconstpointer data)
     g_free(f->context);
 }
 
-/* Emits a unit from text; it starts at an offset in PAGE. */
-static uint8_t *emit(Fixture *f, uint16_t start, const char *text)
+/* Emits a unit from text; it starts at an offset in PAGE, and may run into the page behind. */
+static uint8_t *emit_over(Fixture *f, uint16_t start, uint64_t next_page, const char *text)
 {
     g_autofree IrUnit *unit = g_new0(IrUnit, 1);
     GError *error = NULL;
@@ -120,11 +120,17 @@ static uint8_t *emit(Fixture *f, uint16_t start, const char *text)
 
     ir_unit_init(unit, vars, VAR_COUNT);
     unit->start = start;
+    unit->next_page = next_page;
     g_assert_true(ir_parse(unit, text, &error));
     g_assert_true(host_emit_unit(f->backend, unit, f->room, (size_t)(f->code + CODE_SIZE - f->room),
                                  f->links[f->units++], 4, &code));
     f->room += (code.size + 15) & ~(size_t)15;
     return code.entry;
+}
+
+static uint8_t *emit(Fixture *f, uint16_t start, const char *text)
+{
+    return emit_over(f, start, 0, text);
 }
 
 static void run(Fixture *f, uint8_t *entry)
@@ -221,11 +227,31 @@ static void test_guard(Fixture *f, gconstpointer data)
     g_assert_cmphex(seen.pc, ==, PAGE - TCG_PAGE_SIZE + 0x100);
 }
 
+/* A unit over two pages runs only while the second is the one that it was made of. */
+static void test_two_pages(Fixture *f, gconstpointer data)
+{
+    uint8_t *a = emit_over(f, 0xffe, HOST_PAGE, COUNT_AND_LEAVE);
+    TcgFetchEntry *fetch = fetch_entry(f, PAGE + TCG_PAGE_SIZE);
+
+    *fetch = (TcgFetchEntry){ PAGE + TCG_PAGE_SIZE, HOST_PAGE };
+    run(f, a);
+    g_assert_cmpuint(f->guest.x[0], ==, 1);
+    g_assert_false(f->guest.env.next_page_moved);
+    fetch->host_page += TCG_PAGE_SIZE;
+    run(f, a);
+    g_assert_cmpuint(f->guest.x[0], ==, 1);
+    g_assert_cmphex(seen.pc, ==, PAGE + 0xffe);
+    g_assert_true(f->guest.env.next_page_moved);
+    *fetch = (TcgFetchEntry){ TCG_TLB_EMPTY, HOST_PAGE };
+    run(f, a);
+    g_assert_cmpuint(f->guest.x[0], ==, 1);
+}
+
 static void test_jump_cache(Fixture *f, gconstpointer data)
 {
     uint8_t *a = emit(f, 0x100, "%1 = get.i64 @x1\ngoto_ind %1\n");
     uint8_t *b = emit(f, 0x200, COUNT_AND_LEAVE);
-    uint64_t pc = 0x12345678, index = ((pc >> 2) ^ (pc >> 12)) & ((1 << TCG_JUMP_BITS) - 1);
+    uint64_t pc = 0x12345678, index = tcg_jump_index(pc, GPOINTER_TO_UINT(data));
 
     f->guest.x[1] = pc;
     run(f, a);
@@ -291,18 +317,19 @@ int main(int argc, char **argv)
         const char *path;
         void (*test)(Fixture *, gconstpointer);
     } tests[] = {
-        { "/host/link", test_link },
-        { "/host/kill", test_kill },
-        { "/host/poll", test_poll },
-        { "/host/guard", test_guard },
-        { "/host/jump-cache", test_jump_cache },
-        { "/host/return", test_return },
-        { "/host/loop", test_loop },
+        { "/host/link", test_link },           { "/host/kill", test_kill },
+        { "/host/poll", test_poll },           { "/host/guard", test_guard },
+        { "/host/two-pages", test_two_pages }, { "/host/jump-cache", test_jump_cache },
+        { "/host/return", test_return },       { "/host/loop", test_loop },
     };
 
     g_test_init(&argc, &argv, NULL);
-    for (unsigned i = 0; i < G_N_ELEMENTS(tests); i++) {
-        g_test_add(tests[i].path, Fixture, NULL, set_up, tests[i].test, tear_down);
+    for (unsigned shift = 0; shift <= 2; shift++) {
+        for (unsigned i = 0; i < G_N_ELEMENTS(tests); i++) {
+            g_autofree char *path = g_strdup_printf("%s/%u", tests[i].path, shift);
+
+            g_test_add(path, Fixture, GUINT_TO_POINTER(shift), set_up, tests[i].test, tear_down);
+        }
     }
     return g_test_run();
 }

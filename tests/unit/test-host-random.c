@@ -20,6 +20,7 @@
 #include "base/bits.h"
 #include "tests/unit/random-unit.h"
 
+enum { JUMP_SHIFT = 2 };
 enum {
     READ_ONLY_PAGE = 3,
     CODE_SIZE = 1 << 20,
@@ -288,9 +289,8 @@ static void map_pages(TcgContext *context, Guest *g)
     for (unsigned i = 0; i < 1 << TCG_FETCH_BITS; i++) {
         context->fetch[i].tag = 1;
     }
-    for (unsigned i = 0; i < G_N_ELEMENTS(context->jump); i++) {
-        context->jump[i].pc =
-            i & ((1 << TCG_JUMP_BITS) - 1) ? TCG_JUMP_EMPTY : TCG_JUMP_EMPTY_FIRST;
+    for (unsigned i = 0; i < 1 << TCG_JUMP_BITS; i++) {
+        context->jump[i].pc = tcg_jump_empty(i, JUMP_SHIFT);
     }
     for (unsigned i = 0; i < TCG_RETURN_STACK; i++) {
         context->returns[i] = (TcgJumpEntry){ TCG_JUMP_EMPTY, thunks.empty_return };
@@ -422,6 +422,7 @@ int main(int argc, char **argv)
     HostRuntime runtime = {
         .vars = vars,
         .var_count = VAR_COUNT,
+        .jump_shift = JUMP_SHIFT,
         .pinned_ints = pinned_ints,
         .pinned_vectors = pinned_vectors,
         .env_bias = 128,
@@ -438,7 +439,7 @@ int main(int argc, char **argv)
         .indirect = indirect,
     };
     Bench b = { .runtime = &runtime,
-                .context = g_new0(TcgContext, 1),
+                .context = g_malloc0(tcg_context_size(1)),
                 .expected = g_new0(Guest, 1),
                 .actual = g_new0(Guest, 1),
                 .values = g_new0(IrValue, IR_MAX_OPS),

@@ -28,7 +28,7 @@ enum {
     TCG_TLB_BITS = 12,
     TCG_FETCH_BITS = 10,
     TCG_JUMP_BITS = 11,
-    TCG_JUMP_CLASSES = 4,       /* of goto_ind's aux; 0 for targets without such classes */
+    TCG_JUMP_CLASSES = 4,       /* of goto_ind's aux, at most */
     TCG_JUMP_FILLED = 1024,
     TCG_RETURN_STACK = 16,      /* a power of two */
 };
@@ -72,37 +72,55 @@ typedef struct {
 
 /*
  * Empty jump-cache entries hold a pc whose index is another entry's; empty return-stack entries
- * hold the first of these, and code that takes it as a miss.
+ * hold the first of these, and code that takes it as a miss. Which of a class's entries a pc is looked for in:
+ * tcg_jump_index, with the target's jump_shift.
  */
-#define TCG_JUMP_EMPTY UINT64_C(1)       /* index 0 */
-#define TCG_JUMP_EMPTY_FIRST UINT64_C(5) /* index 1: for entry 0 */
+#define TCG_JUMP_EMPTY UINT64_C(1)
+#define TCG_JUMP_EMPTY_OTHER UINT64_C(5) /* for the entry that TCG_JUMP_EMPTY indexes */
 typedef struct {
     uint64_t pc;                /* virtual */
     void *code;                 /* a unit's entry */
 } TcgJumpEntry;
 
+static inline unsigned tcg_jump_index(uint64_t pc, unsigned jump_shift)
+{
+    return (unsigned)((pc >> jump_shift) ^ (pc >> TCG_PAGE_BITS)) & ((1u << TCG_JUMP_BITS) - 1);
+}
+
+/* The pc of entry `index` of a class's table when it is empty. */
+static inline uint64_t tcg_jump_empty(unsigned index, unsigned jump_shift)
+{
+    return index == tcg_jump_index(TCG_JUMP_EMPTY, jump_shift) ? TCG_JUMP_EMPTY_OTHER : TCG_JUMP_EMPTY;
+}
+
 /*
  * Address-space context: one per (ASID, privilege) and vCPU. Generated code keeps its address in
  * a register. jump and returns hold for one mode key: every change of mode goes by way of the
- * dispatcher, which clears them when the mode is another. Index of the jump cache: ((pc >> 2) ^ (pc >> 12)) & (size - 1), plus class × size.
+ * dispatcher, which clears them when the mode is another.
  */
 struct TcgContext {
     TcgTlbEntry tlb[1 << TCG_TLB_BITS];
     TcgFetchEntry fetch[1 << TCG_FETCH_BITS];
     TcgJumpEntry returns[TCG_RETURN_STACK]; /* ring; the top is at TcgState.return_top */
-    TcgJumpEntry jump[TCG_JUMP_CLASSES << TCG_JUMP_BITS];
     /* Below: the run time's. */
     void *empty_return;         /* HostThunks.empty_return */
     uint64_t key;
     uint64_t last_used;
     uint16_t jump_filled[TCG_JUMP_FILLED]; /* which jump entries are not empty */
     uint32_t jump_filled_count; /* more than there is room for: any may be */
-    uint32_t jump_mode;         /* the mode key that jump and return entries are for */
+    uint64_t jump_mode;         /* the mode key that jump and return entries are for */
     /* Mappings larger than a page: a filter of the 2 MiB blocks they lie in, or what larger ones span. */
     uint64_t large_blocks[16];
     uint64_t huge_min, huge_max;
     uint64_t executed[32];      /* Bloom filter of pages that code was fetched from */
+    /* One table for each of the target's jump classes. Generated code's again. */
+    TcgJumpEntry jump[];
 };
+
+static inline size_t tcg_context_size(unsigned jump_classes)
+{
+    return sizeof(TcgContext) + ((size_t)jump_classes << TCG_JUMP_BITS) * sizeof(TcgJumpEntry);
+}
 
 /* The state that generated code reaches; the target embeds it in its CPU structure. */
 struct TcgState {
@@ -116,6 +134,7 @@ struct TcgState {
     uint32_t host_mxcsr;
     bool in_code;                   /* generated code or a helper of it runs: MXCSR is the guest's */
     uint32_t jump_class;            /* of the indirect jump that is being looked up; else 0 */
+    bool next_page_moved;           /* a unit over two pages left to the dispatcher, since the second is another */
     void *host_sp;                  /* of the enter thunk's frame: tcg_unwind returns to it */
     uint64_t bounce[8];             /* slow multi-word loads land here */
     uint64_t scratch[16];           /* thunks' */

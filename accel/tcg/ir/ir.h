@@ -9,7 +9,8 @@
  * a select, a fused op, or a helper call.
  *
  * Guest pcs in a unit are relative to the start of the 4 KiB guest page that the unit lies in, which
- * keeps units independent of where the page is mapped.
+ * keeps units independent of where the page is mapped. An instruction that runs into the next page is a
+ * unit of its own.
  *
  * Integer ops have type i32 or i64; an i32 value used as i64 must go through zext/sext. Operands that
  * are `const` ops are folded into instructions by back ends: there are no separate immediate forms.
@@ -310,9 +311,11 @@ enum { IR_MAX_OPS = 4096, IR_MAX_VARS = 96 };
 typedef struct {
     const IrVar *vars;
     unsigned var_count;
-    uint32_t mode;         /* the target's mode key */
+    uint64_t mode;         /* the target's mode key */
+    uint64_t next_page;    /* what TcgFetchEntry.host_page must be for the page behind, which the unit's one
+                            * instruction runs into; 0: the unit lies in one page */
     uint16_t start;        /* page offset of the first guest instruction */
-    uint16_t end;          /* page offset behind the last */
+    uint16_t end;          /* page offset behind the last; beyond the page with next_page */
     unsigned insn_count;
     unsigned count;        /* ops in use */
     bool full;             /* an op did not fit: the translation must be redone with fewer instructions */

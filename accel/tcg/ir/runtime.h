@@ -13,6 +13,7 @@ typedef struct HostRuntime {
     unsigned var_count;
     const uint8_t *pinned_ints, *pinned_vectors;
     int32_t env_bias;
+    uint8_t jump_shift;   /* TcgTarget's */
     /*
      * Slow memory accesses: called on a TLB miss, device, crossing or misalignment, with exact state.
      * flags: IR_MEM_*. Return the value (loads; sign extension is the caller's), or unwind.

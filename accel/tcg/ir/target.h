@@ -15,12 +15,37 @@ typedef struct {
     bool read, write, execute;  /* what may be done without another walk (for the context asked) */
     bool global;                /* valid for all ASIDs */
     bool device;                /* device memory type: unaligned accesses fault */
-    bool guarded;               /* BTI page */
+    bool guarded;               /* indirect jumps to it are checked (BTI, IBT): see check_landing */
     bool uncached;              /* ask again for each access (a watchpoint is near) */
 } TcgMapping;
 
-/* Set in the mode key of translate for code in a guarded (BTI) page. Targets do not return it from mode(). */
-#define TCG_MODE_GUARDED (UINT32_C(1) << 31)
+/*
+ * Mode keys: the lower 56 bits are the target's, the others the run time's. GUARDED is set for translate when the
+ * code lies in a page whose indirect landings are checked (TcgMapping.guarded). Targets do not return it from mode().
+ */
+#define TCG_MODE_GUARDED (UINT64_C(1) << 63)
+
+/* Guest code as translators read it. */
+typedef struct {
+    const uint8_t *page;        /* host address of the 4 KiB that the unit begins in */
+    const uint8_t *next;        /* of the 4 KiB behind it; NULL: not known yet */
+    bool needs_next;            /* the unit cannot be made without next: set by tcg_code_has */
+} TcgCode;
+
+/* Whether the bytes up to (not with) page offset `end` can be read; at most one page beyond the first. */
+static inline bool tcg_code_has(TcgCode *code, unsigned end)
+{
+    if (end > TCG_PAGE_SIZE && !code->next) {
+        code->needs_next = true;
+        return false;
+    }
+    return true;
+}
+
+static inline uint8_t tcg_code_byte(const TcgCode *code, unsigned offset)
+{
+    return offset < TCG_PAGE_SIZE ? code->page[offset] : code->next[offset - TCG_PAGE_SIZE];
+}
 
 typedef struct TcgTarget {
     const IrVar *vars;
@@ -30,16 +55,21 @@ typedef struct TcgTarget {
     size_t state_offset;        /* of the TcgState in the CPU structure */
     uint64_t key_global_mask;   /* bits of context keys that global mappings do not depend on (ASID) */
     int32_t env_bias;           /* env register = TcgState + bias, so that hot fields get short offsets */
+    uint8_t insn_align;         /* of instructions: bytes, and the least that one has */
+    uint8_t jump_shift;         /* log2 of it: low bits of pcs that tell nothing, at most 2 */
+    uint8_t jump_classes;       /* what goto_ind's aux may be, plus 1; at most TCG_JUMP_CLASSES */
 
     /* The mode key of the code that runs next: what, besides its bytes, a translation depends on. */
-    uint32_t (*mode)(TcgState *env);
+    uint64_t (*mode)(TcgState *env);
     /*
      * Translates instructions at page offset `start` of the code page into unit until it ends
-     * (control transfer, end of page, max_insns). page: host address of the 4 KiB of guest bytes.
-     * Must end with a control op. Never fails: undefined code becomes the guest's exception.
+     * (control transfer, end of page, max_insns). Must end with a control op. Never fails: undefined code
+     * becomes the guest's exception. An instruction that runs into the next page is translated only where it
+     * is the unit's first, and then alone. When it needs bytes of a page that is not known yet (tcg_code_has),
+     * translate returns at once; the run time calls again, with the page, or takes the fault of fetching it.
      */
-    void (*translate)(IrUnit *unit, TcgState *env, const uint8_t *page, uint16_t start,
-                      uint32_t mode, unsigned max_insns);
+    void (*translate)(IrUnit *unit, TcgState *env, TcgCode *code, uint16_t start, uint64_t mode,
+                      unsigned max_insns);
     /*
      * Walks the guest's tables for an access. false: the fault is described in the target's own
      * state, and raise_fault will take it. unpriv: as IR_MEM_UNPRIV. size and alignment of the access

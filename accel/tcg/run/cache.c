@@ -72,34 +72,55 @@ static uint64_t mix(uint64_t key)
     return key * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-static _Atomic(TcgUnit *) *hash_slot(TcgRun *run, uint64_t host, uint32_t mode)
+static _Atomic(TcgUnit *) *hash_slot(TcgRun *run, uint64_t host, uint64_t mode)
 {
-    return &run->hash[mix(host ^ ((uint64_t)mode << 32)) >> (64 - TCG_UNIT_HASH_BITS)];
+    return &run->hash[mix(host ^ (mix(mode) << 12)) >> (64 - TCG_UNIT_HASH_BITS)];
 }
 
-static TcgUnit **page_slot(TcgRun *run, const uint8_t *host_page)
+static TcgSpan **page_slot(TcgRun *run, const uint8_t *host_page)
 {
     return &run->pages[mix((uintptr_t)host_page) >> (64 - TCG_PAGE_HASH_BITS)];
 }
 
-static TcgUnit *lookup(TcgRun *run, uint8_t *host_page, unsigned offset, uint32_t mode)
+static _Atomic(TcgUnit *) *unit_slot(TcgRun *run, const TcgUnit *unit)
+{
+    return hash_slot(run, (uintptr_t)unit->span.host_page + unit->span.start, unit->mode);
+}
+
+/* One key may have several units over two pages, for second pages that differ. */
+static TcgUnit *lookup(TcgRun *run, uint8_t *host_page, unsigned offset, uint64_t mode,
+                       uint64_t next_page, bool *needs_next)
 {
     TcgUnit *unit = atomic_load_explicit(hash_slot(run, (uintptr_t)host_page + offset, mode),
                                          memory_order_acquire);
 
-    while (unit && (unit->host_page != host_page || unit->start != offset || unit->mode != mode)) {
-        unit = atomic_load_explicit(&unit->hash_next, memory_order_acquire);
+    for (; unit; unit = atomic_load_explicit(&unit->hash_next, memory_order_acquire)) {
+        if (unit->span.host_page == host_page && unit->span.start == offset && unit->mode == mode) {
+            if (unit->next_page == 0 || unit->next_page == next_page) {
+                return unit;
+            }
+            *needs_next = next_page == 0;
+        }
     }
-    return unit;
+    return NULL;
+}
+
+static void insert_span(TcgRun *run, TcgSpan *span)
+{
+    TcgSpan **page = page_slot(run, span->host_page);
+
+    span->page_next = *page;
+    *page = span;
 }
 
 static void insert(TcgRun *run, TcgUnit *unit)
 {
-    _Atomic(TcgUnit *) *slot = hash_slot(run, (uintptr_t)unit->host_page + unit->start, unit->mode);
-    TcgUnit **page = page_slot(run, unit->host_page);
+    _Atomic(TcgUnit *) *slot = unit_slot(run, unit);
 
-    unit->page_next = *page;
-    *page = unit;
+    insert_span(run, &unit->span);
+    if (unit->next_span) {
+        insert_span(run, unit->next_span);
+    }
     atomic_store_explicit(&unit->hash_next, atomic_load(slot), memory_order_relaxed);
     atomic_store_explicit(slot, unit, memory_order_release);
 }
@@ -127,25 +148,28 @@ static void flush(TcgVcpu *tv)
     context_process_inbox(tv);
 }
 
-TcgUnit *cache_find(TcgVcpu *tv, uint64_t host_page, unsigned offset, uint32_t mode)
+TcgUnit *cache_find(TcgVcpu *tv, uint64_t host_page, unsigned offset, uint64_t mode,
+                    uint64_t next_page, bool *needs_next)
 {
     TcgRun *run = tv->run;
-    uint8_t *page = (uint8_t *)(uintptr_t)(host_page & ~UINT64_C(1));
-    TcgUnit *unit = lookup(run, page, offset, mode);
+    uint8_t *page = cache_page(host_page);
+    TcgUnit *unit;
 
-    if (unit) {
+    *needs_next = false;
+    unit = lookup(run, page, offset, mode, next_page, needs_next);
+    if (unit || *needs_next) {
         return unit;
     }
     g_mutex_lock(&run->lock);
-    unit = lookup(run, page, offset, mode);
-    if (!unit) {
-        unit = translate_unit(tv, page, offset, mode);
+    unit = lookup(run, page, offset, mode, next_page, needs_next);
+    if (!unit && !*needs_next) {
+        unit = translate_unit(tv, page, offset, mode, next_page, needs_next);
         if (unit) {
             insert(run, unit);
         }
     }
     g_mutex_unlock(&run->lock);
-    if (!unit) {
+    if (!unit && !*needs_next) {
         flush(tv);
     }
     return unit;
@@ -180,10 +204,13 @@ static void unlink_outgoing(TcgRun *run, TcgUnit *unit)
     }
 }
 
-/* Links of dead units stay on their targets' lists, marked by linked = false. */
+/*
+ * Links of dead units stay on their targets' lists, marked by linked = false; the other span of a unit stays on its
+ * page's list until that is walked.
+ */
 static void kill_unit(TcgRun *run, TcgUnit *unit)
 {
-    _Atomic(TcgUnit *) *slot = hash_slot(run, (uintptr_t)unit->host_page + unit->start, unit->mode);
+    _Atomic(TcgUnit *) *slot = unit_slot(run, unit);
     TcgUnit *next = atomic_load(&unit->hash_next);
 
     while (*slot != unit) {
@@ -205,10 +232,12 @@ static void kill_unit(TcgRun *run, TcgUnit *unit)
     run->invalidated_units++;
 }
 
-static uint64_t checksum(const uint8_t *bytes, unsigned size)
+static uint64_t checksum(uint64_t sum, const TcgSpan *span)
 {
-    uint64_t sum = size;
+    const uint8_t *bytes = span->host_page + span->start;
+    unsigned size = span->end - span->start;
 
+    sum += size;
     for (unsigned i = 0; i + 4 <= size; i += 4) {
         sum = (sum ^ load_le32(bytes + i)) * UINT64_C(0x100000001b3);
         sum ^= sum >> 29;
@@ -221,21 +250,25 @@ static uint64_t checksum(const uint8_t *bytes, unsigned size)
 
 uint64_t cache_checksum(const TcgUnit *unit)
 {
-    return checksum(unit->host_page + unit->start, unit->end - unit->start);
+    uint64_t sum = checksum(0, &unit->span);
+
+    return unit->next_span ? checksum(sum, unit->next_span) : sum;
 }
 
 static void invalidate_in_page(TcgRun *run, uint8_t *page, uint64_t from, uint64_t to)
 {
-    TcgUnit **at = page_slot(run, page);
+    TcgSpan **at = page_slot(run, page);
 
     while (*at) {
-        TcgUnit *unit = *at;
+        TcgSpan *span = *at;
 
-        if (unit->host_page == page && unit->start < to && unit->end > from) {
-            *at = unit->page_next;
-            kill_unit(run, unit);
+        if (span->unit->dead) {
+            *at = span->page_next;
+        } else if (span->host_page == page && span->start < to && span->end > from) {
+            *at = span->page_next;
+            kill_unit(run, span->unit);
         } else {
-            at = &unit->page_next;
+            at = &span->page_next;
         }
     }
 }
@@ -258,16 +291,19 @@ void cache_verify_all(TcgRun *run)
 {
     g_mutex_lock(&run->lock);
     for (size_t i = 0; i < 1u << TCG_PAGE_HASH_BITS; i++) {
-        TcgUnit **at = &run->pages[i];
+        TcgSpan **at = &run->pages[i];
 
         while (*at) {
-            TcgUnit *unit = *at;
+            TcgSpan *span = *at;
+            TcgUnit *unit = span->unit;
 
-            if (cache_checksum(unit) != unit->checksum) {
-                *at = unit->page_next;
+            if (unit->dead) {
+                *at = span->page_next;
+            } else if (cache_checksum(unit) != unit->checksum) {
+                *at = span->page_next;
                 kill_unit(run, unit);
             } else {
-                at = &unit->page_next;
+                at = &span->page_next;
             }
         }
     }

@@ -22,22 +22,22 @@ static unsigned context_hash(uint64_t key)
 }
 
 /* The guest may well jump to 1: an empty entry must not match, or must lead somewhere safe. */
-static void clear_jump(TcgContext *context, unsigned index)
+static void clear_jump(TcgVcpu *tv, TcgContext *context, unsigned index)
 {
     context->jump[index].pc =
-        index & ((1u << TCG_JUMP_BITS) - 1) ? TCG_JUMP_EMPTY : TCG_JUMP_EMPTY_FIRST;
+        tcg_jump_empty(index & ((1u << TCG_JUMP_BITS) - 1), tv->target->jump_shift);
 }
 
-TcgJumpEntry *context_jump(TcgContext *context, uint64_t pc, unsigned jump_class)
+TcgJumpEntry *context_jump(TcgVcpu *tv, TcgContext *context, uint64_t pc, unsigned jump_class)
 {
-    uint64_t index = ((pc >> 2) ^ (pc >> 12)) & ((1u << TCG_JUMP_BITS) - 1);
-
-    return &context->jump[((uint64_t)jump_class << TCG_JUMP_BITS) + index];
+    return &context->jump[((size_t)jump_class << TCG_JUMP_BITS) +
+                          tcg_jump_index(pc, tv->target->jump_shift)];
 }
 
-void context_set_jump(TcgContext *context, uint64_t pc, unsigned jump_class, void *code)
+void context_set_jump(TcgVcpu *tv, TcgContext *context, uint64_t pc, unsigned jump_class,
+                      void *code)
 {
-    TcgJumpEntry *entry = context_jump(context, pc, jump_class);
+    TcgJumpEntry *entry = context_jump(tv, context, pc, jump_class);
 
     if (context->jump_filled_count < TCG_JUMP_FILLED) {
         context->jump_filled[context->jump_filled_count] = (uint16_t)(entry - context->jump);
@@ -48,15 +48,15 @@ void context_set_jump(TcgContext *context, uint64_t pc, unsigned jump_class, voi
     *entry = (TcgJumpEntry){ pc, code };
 }
 
-void context_clear_jumps(TcgContext *context)
+void context_clear_jumps(TcgVcpu *tv, TcgContext *context)
 {
     if (context->jump_filled_count <= TCG_JUMP_FILLED) {
         for (unsigned i = 0; i < context->jump_filled_count; i++) {
-            clear_jump(context, context->jump_filled[i]);
+            clear_jump(tv, context, context->jump_filled[i]);
         }
     } else {
-        for (unsigned i = 0; i < ARRAY_SIZE(context->jump); i++) {
-            clear_jump(context, i);
+        for (unsigned i = 0; i < (unsigned)tv->target->jump_classes << TCG_JUMP_BITS; i++) {
+            clear_jump(tv, context, i);
         }
     }
     context->jump_filled_count = 0;
@@ -65,7 +65,7 @@ void context_clear_jumps(TcgContext *context)
     }
 }
 
-static void clear_context(TcgContext *context)
+static void clear_context(TcgVcpu *tv, TcgContext *context)
 {
     for (size_t i = 0; i < ARRAY_SIZE(context->tlb); i++) {
         context->tlb[i] = (TcgTlbEntry){ TCG_TLB_EMPTY, TCG_TLB_EMPTY, 0, 0 };
@@ -73,7 +73,7 @@ static void clear_context(TcgContext *context)
     for (size_t i = 0; i < ARRAY_SIZE(context->fetch); i++) {
         context->fetch[i].tag = TCG_TLB_EMPTY;
     }
-    context_clear_jumps(context);
+    context_clear_jumps(tv, context);
     memset(context->executed, 0, sizeof context->executed);
     memset(context->large_blocks, 0, sizeof context->large_blocks);
     context->huge_min = UINT64_MAX;
@@ -85,8 +85,8 @@ static TcgContext *new_context(TcgVcpu *tv)
     TcgContext *context;
 
     if (tv->context_count < TCG_CONTEXTS) {
-        context =
-            mmap(NULL, sizeof *context, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        context = mmap(NULL, tcg_context_size(tv->target->jump_classes), PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (context != MAP_FAILED) {
             context->empty_return = tv->run->thunks.empty_return;
             context->jump_filled_count = TCG_JUMP_FILLED + 1;
@@ -120,7 +120,7 @@ static TcgContext *find_context(TcgVcpu *tv, uint64_t key)
         }
         if (!context) {
             context = new_context(tv);
-            clear_context(context);
+            clear_context(tv, context);
             context->key = key;
         }
         *slot = context;
@@ -157,7 +157,7 @@ void context_init(TcgVcpu *tv)
 void context_free(TcgVcpu *tv)
 {
     for (unsigned i = 0; i < tv->context_count; i++) {
-        munmap(tv->contexts[i], sizeof(TcgContext));
+        munmap(tv->contexts[i], tcg_context_size(tv->target->jump_classes));
     }
     munmap(tv->walk, sizeof *tv->walk << TCG_WALK_BITS);
     g_mutex_clear(&tv->inbox_lock);
@@ -171,7 +171,7 @@ static void flush_walk(TcgVcpu *tv)
 void context_flush_all(TcgVcpu *tv)
 {
     for (unsigned i = 0; i < tv->context_count; i++) {
-        clear_context(tv->contexts[i]);
+        clear_context(tv, tv->contexts[i]);
     }
     flush_walk(tv);
 }
@@ -179,7 +179,7 @@ void context_flush_all(TcgVcpu *tv)
 void context_forget_code(TcgVcpu *tv)
 {
     for (unsigned i = 0; i < tv->context_count; i++) {
-        context_clear_jumps(tv->contexts[i]);
+        context_clear_jumps(tv, tv->contexts[i]);
     }
 }
 
@@ -233,7 +233,7 @@ static Slots large_slots(uint64_t guest_virt, bool huge, size_t table_size)
     return huge || block > table_size ? (Slots){ 0, table_size } : (Slots){ first, block };
 }
 
-static void drop_page(TcgContext *context, uint64_t guest_virt, bool matches)
+static void drop_page(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, bool matches)
 {
     uint64_t untagged = (uint64_t)bits_sign_extend(guest_virt, 56);
     unsigned index = (unsigned)(guest_virt >> TCG_PAGE_BITS);
@@ -260,10 +260,10 @@ static void drop_page(TcgContext *context, uint64_t guest_virt, bool matches)
         for (size_t i = 0; i < ARRAY_SIZE(context->fetch); i++) {
             context->fetch[i].tag = TCG_TLB_EMPTY;
         }
-        context_clear_jumps(context);
+        context_clear_jumps(tv, context);
     } else if (was_executed(context, untagged)) {
         context->fetch[index & (ARRAY_SIZE(context->fetch) - 1)].tag = TCG_TLB_EMPTY;
-        context_clear_jumps(context);
+        context_clear_jumps(tv, context);
     }
 }
 
@@ -303,7 +303,7 @@ void tcg_invalidate_page(TcgState *env, uint64_t guest_virt, TcgContextMatch *ma
     for (unsigned i = 0; i < tv->context_count; i++) {
         TcgContext *context = tv->contexts[i];
 
-        drop_page(context, guest_virt, !match || match(context->key, arg));
+        drop_page(tv, context, guest_virt, !match || match(context->key, arg));
     }
     drop_walk_page(tv, guest_virt);
 }
@@ -315,7 +315,7 @@ void tcg_invalidate_contexts(TcgState *env, TcgContextMatch *match, uint64_t arg
     tv->invalidated_contexts++;
     for (unsigned i = 0; i < tv->context_count; i++) {
         if (!match || match(tv->contexts[i]->key, arg)) {
-            clear_context(tv->contexts[i]);
+            clear_context(tv, tv->contexts[i]);
         }
     }
     if (!match) {

@@ -7,7 +7,9 @@
 #include "base/bits.h"
 #include "base/log.h"
 
-static void disassemble(csh handle, const uint8_t *bytes, size_t size, uint64_t address)
+/* align: bytes to skip where nothing can be decoded. */
+static void disassemble(csh handle, const uint8_t *bytes, size_t size, uint64_t address,
+                        unsigned align)
 {
     cs_insn *insn = cs_malloc(handle);
     FILE *out = log_begin();
@@ -18,9 +20,9 @@ static void disassemble(csh handle, const uint8_t *bytes, size_t size, uint64_t 
                     insn->op_str);
             continue;
         }
-        unsigned skip = size >= 4 ? 4 : 1;
+        size_t skip = MIN(size, align);
         fprintf(out, "  %016" PRIx64 ": .byte", address);
-        for (unsigned i = 0; i < skip; i++) {
+        for (size_t i = 0; i < skip; i++) {
             fprintf(out, " %02x", bytes[i]);
         }
         fputc('\n', out);
@@ -32,9 +34,11 @@ static void disassemble(csh handle, const uint8_t *bytes, size_t size, uint64_t 
     cs_free(insn, 1);
 }
 
-void describe_guest_code(TcgVcpu *tv, const uint8_t *page, uint64_t pc, const IrUnit *unit)
+void describe_guest_code(TcgVcpu *tv, const TcgCode *code, uint64_t pc, const IrUnit *unit)
 {
     const Target *target = tv->vcpu->target;
+    uint8_t bytes[TCG_PAGE_SIZE];
+    size_t size = (size_t)(unit->end - unit->start);
     csh handle;
 
     if (cs_open((cs_arch)target->capstone_arch, (cs_mode)target->capstone_mode, &handle) !=
@@ -42,8 +46,11 @@ void describe_guest_code(TcgVcpu *tv, const uint8_t *page, uint64_t pc, const Ir
         log_printf("no disassembler for target %s\n", target->name);
         return;
     }
-    log_printf("IN: mode %08x\n", unit->mode);
-    disassemble(handle, page + unit->start, (size_t)(unit->end - unit->start), pc);
+    for (unsigned i = 0; i < size; i++) {
+        bytes[i] = tcg_code_byte(code, unit->start + i);
+    }
+    log_printf("IN: mode %" PRIx64 "\n", unit->mode);
+    disassemble(handle, bytes, size, pc, tv->target->insn_align);
     cs_close(&handle);
 }
 
@@ -55,7 +62,7 @@ void describe_host_code(const uint8_t *code, size_t size)
         return;
     }
     log_printf("OUT: %zu bytes\n", size);
-    disassemble(handle, code, size, (uintptr_t)code);
+    disassemble(handle, code, size, (uintptr_t)code, 1);
     cs_close(&handle);
 }
 

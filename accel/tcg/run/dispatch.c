@@ -6,16 +6,31 @@
 /* Exceptions on the way to code may repeat for ever: the run loop must get its turn. */
 enum { MAX_FAULTS_IN_A_ROW = 8 };
 
+static TcgUnit *find_in_cache(TcgVcpu *tv, uint64_t host_page, uint64_t mode)
+{
+    TcgState *env = tv->env;
+    const TcgFetchEntry *next;
+    bool needs_next;
+    TcgUnit *unit = cache_find(tv, host_page, env->pc_offset, mode, 0, &needs_next);
+
+    if (!needs_next) {
+        return unit;
+    }
+    next = memory_fetch_page(tv, env->pc_page + TCG_PAGE_SIZE);
+    return next ? cache_find(tv, host_page, env->pc_offset, mode, next->host_page, &needs_next)
+                : NULL;
+}
+
 static TcgUnit *try_dispatch(TcgVcpu *tv, TcgFetchEntry **fetch)
 {
     TcgState *env = tv->env;
     const TcgTarget *target = tv->target;
-    uint32_t mode;
+    uint64_t mode;
 
     if (!target->prepare_pc(env)) {
         return NULL;
     }
-    *fetch = memory_fetch_page(tv, env->pc_page);
+    *fetch = memory_fetch_page(tv, tcg_pc(env));
     if (!*fetch) {
         return NULL;
     }
@@ -23,13 +38,12 @@ static TcgUnit *try_dispatch(TcgVcpu *tv, TcgFetchEntry **fetch)
     if ((*fetch)->host_page & 1) {
         mode |= TCG_MODE_GUARDED;
         if (env->jump_class && target->check_landing &&
-            !target->check_landing(env, (uint8_t *)(uintptr_t)((*fetch)->host_page & ~UINT64_C(1)) +
-                                            env->pc_offset)) {
+            !target->check_landing(env, cache_page((*fetch)->host_page) + env->pc_offset)) {
             return NULL;
         }
     }
     env->jump_class = 0;
-    return cache_find(tv, (*fetch)->host_page, env->pc_offset, mode);
+    return find_in_cache(tv, (*fetch)->host_page, mode);
 }
 
 /* The unit at the current pc, and its fetch entry; NULL: the run loop is wanted first. */
@@ -42,8 +56,8 @@ static TcgUnit *find_unit(TcgVcpu *tv, TcgFetchEntry **fetch)
 
         if (unit) {
             if (log_enabled(LOG_EXEC) && log_address_wanted(tcg_pc(env))) {
-                log_printf("exec cpu%u %016" PRIx64 " mode %08x\n", tv->vcpu->index, tcg_pc(env),
-                           unit->mode);
+                log_printf("exec cpu%u %016" PRIx64 " mode %" PRIx64 "\n", tv->vcpu->index,
+                           tcg_pc(env), unit->mode);
             }
             return unit;
         }
@@ -68,7 +82,7 @@ static void *enter_unit(TcgVcpu *tv, TcgUnit *unit, uint64_t jump_pc, unsigned j
         return tv->run->thunks.exit;
     }
     if (!log_enabled(LOG_EXEC) && jump_pc == tcg_pc(tv->env)) {
-        context_set_jump(context, jump_pc, jump_class, unit->entry);
+        context_set_jump(tv, context, jump_pc, jump_class, unit->entry);
     }
     return unit->entry;
 }
@@ -77,10 +91,10 @@ static void *enter_unit(TcgVcpu *tv, TcgUnit *unit, uint64_t jump_pc, unsigned j
 static void check_mode(TcgVcpu *tv)
 {
     TcgContext *context = tv->env->context;
-    uint32_t mode = tv->target->mode(tv->env);
+    uint64_t mode = tv->target->mode(tv->env);
 
     if (context->jump_mode != mode) {
-        context_clear_jumps(context);
+        context_clear_jumps(tv, context);
         context->jump_mode = mode;
     }
 }
@@ -90,14 +104,16 @@ void *dispatch_next(TcgState *env)
     TcgVcpu *tv = tcg_vcpu(env);
     uint64_t pc = tcg_pc(env);
     unsigned jump_class = env->jump_class;
+    bool sent_back = env->next_page_moved;
     const TcgJumpEntry *entry;
     TcgFetchEntry *fetch;
 
     env->dispatches++;
+    env->next_page_moved = false;
     check_mode(tv);
-    entry = context_jump(env->context, pc, jump_class);
-    /* A dead unit's landing pad leads here, and must not be sent back. */
-    if (entry->pc == pc && !env->exit_request && !host_unit_is_dead(entry->code)) {
+    entry = context_jump(tv, env->context, pc, jump_class);
+    /* A dead unit's landing pad leads here, as does a failed guard, and must not be sent back. */
+    if (entry->pc == pc && !sent_back && !env->exit_request && !host_unit_is_dead(entry->code)) {
         env->jump_class = 0;
         return entry->code;
     }

@@ -333,9 +333,10 @@ void *tcg_probe(TcgState *env, uint64_t guest_virt, unsigned size, bool write, u
                      &guest_phys);
 }
 
-TcgFetchEntry *memory_fetch_page(TcgVcpu *tv, uint64_t page)
+TcgFetchEntry *memory_fetch_page(TcgVcpu *tv, uint64_t guest_virt)
 {
     TcgContext *context = tv->env->context;
+    uint64_t page = guest_virt & TCG_PAGE_MASK;
     TcgFetchEntry *entry =
         &context->fetch[(page >> TCG_PAGE_BITS) & (ARRAY_SIZE(context->fetch) - 1)];
     unsigned bit = (unsigned)(page >> TCG_PAGE_BITS) & (64 * 32 - 1);
@@ -346,13 +347,13 @@ TcgFetchEntry *memory_fetch_page(TcgVcpu *tv, uint64_t page)
     if (entry->tag == page) {
         return entry;
     }
-    if (!find_mapping(tv, context, page + tv->env->pc_offset, 4, TCG_FETCH, 0, &mapping)) {
+    if (!find_mapping(tv, context, guest_virt, tv->target->insn_align, TCG_FETCH, 0, &mapping)) {
         tv->target->raise_fault(tv->env);
         return NULL;
     }
     host = host_page(tv, mapping.guest_phys & TCG_PAGE_MASK, &writable);
     if (!host) {
-        tv->target->raise_bus_error(tv->env, page + tv->env->pc_offset, TCG_FETCH);
+        tv->target->raise_bus_error(tv->env, guest_virt, TCG_FETCH);
         return NULL;
     }
     note_large(context, page, mapping.size_bits);

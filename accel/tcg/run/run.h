@@ -29,17 +29,27 @@ enum {
 };
 
 typedef struct TcgUnit TcgUnit;
+
+/* The guest bytes of a unit in one page: [start, end) from host_page. Links the units of a page. */
+typedef struct TcgSpan TcgSpan;
+struct TcgSpan {
+    uint8_t *host_page;
+    uint16_t start, end;
+    TcgUnit *unit;
+    TcgSpan *page_next;
+};
+
 struct TcgUnit {
     uint8_t *entry;
-    uint8_t *host_page;         /* of the guest bytes */
-    uint32_t mode;
-    uint16_t start, end;        /* page offsets [start, end) of the guest bytes */
+    TcgSpan span;
+    TcgSpan *next_span;         /* in the page behind, of an instruction that runs into it; else NULL */
+    uint64_t mode;
+    uint64_t next_page;         /* IrUnit's */
     uint16_t insn_count, link_count;
     bool dead;
     uint64_t checksum;          /* of the guest bytes */
     uint32_t code_size;
     _Atomic(TcgUnit *) hash_next;
-    TcgUnit *page_next;         /* units of one page */
     TcgLink *incoming;          /* links that jump here */
     IrUnit *ir;                 /* interpreter only: trimmed copy */
     TcgLink links[];
@@ -101,7 +111,7 @@ struct TcgRun {
     uint8_t *code, *code_start, *code_next, *code_end;
     uint8_t *records;           /* lowest record of a unit, between code_next and code_end */
     _Atomic(TcgUnit *) *hash;
-    TcgUnit **pages;
+    TcgSpan **pages;
     IrUnit *scratch;            /* the unit under construction */
     GPtrArray *vcpus;           /* TcgVcpu * */
     _Atomic uint64_t translated, translated_insns, guest_bytes, flushes, linked, invalidated_units,
@@ -121,10 +131,12 @@ size_t cache_room(const TcgRun *run);
 /* Zeroed memory for a unit's record, which lasts until the cache is flushed; size < cache_room. */
 void *cache_take(TcgRun *run, size_t size);
 /*
- * The unit for code at host_page + offset; translates when needed. NULL: the cache was full and has been
- * flushed, and other vCPUs' requests carried out: the caller starts again from the pc.
+ * The unit for code at host_page + offset; translates when needed. next_page: TcgFetchEntry.host_page of the page
+ * behind, or 0 when it has not been looked for. NULL with *needs_next: it must be. NULL otherwise: the cache was
+ * full and has been flushed, and other vCPUs' requests carried out: the caller starts again from the pc.
  */
-TcgUnit *cache_find(TcgVcpu *tv, uint64_t host_page, unsigned offset, uint32_t mode);
+TcgUnit *cache_find(TcgVcpu *tv, uint64_t host_page, unsigned offset, uint64_t mode,
+                    uint64_t next_page, bool *needs_next);
 /* Joins an exit to a unit, if both are still alive. */
 void cache_link(TcgRun *run, TcgLink *link, TcgUnit *to, uint64_t host_page);
 void cache_invalidate_range(TcgRun *run, const uint8_t *host, uint64_t size);
@@ -132,8 +144,15 @@ void cache_invalidate_range(TcgRun *run, const uint8_t *host, uint64_t size);
 void cache_verify_all(TcgRun *run);
 uint64_t cache_checksum(const TcgUnit *unit);
 
-/* translate.c: one unit, from guest bytes to code. run->lock held. NULL: the cache is full. */
-TcgUnit *translate_unit(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint32_t mode);
+/* The host address of a page whose fetch entry holds host_page. */
+static inline uint8_t *cache_page(uint64_t host_page)
+{
+    return (uint8_t *)(uintptr_t)(host_page & ~UINT64_C(1));
+}
+
+/* translate.c: one unit, from guest bytes to code. run->lock held. NULL: the cache is full, or as cache_find. */
+TcgUnit *translate_unit(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint64_t mode,
+                        uint64_t next_page, bool *needs_next);
 
 /* dispatch.c: which code runs next. */
 TcgUnit *dispatch_unit(TcgVcpu *tv);
@@ -157,20 +176,21 @@ static inline unsigned context_large_bit(uint64_t guest_virt)
 }
 /* Whether a mapping larger than a page may cover the address. */
 bool context_may_be_large(const TcgContext *context, uint64_t guest_virt);
-void context_clear_jumps(TcgContext *context);
-TcgJumpEntry *context_jump(TcgContext *context, uint64_t pc, unsigned jump_class);
-void context_set_jump(TcgContext *context, uint64_t pc, unsigned jump_class, void *code);
+void context_clear_jumps(TcgVcpu *tv, TcgContext *context);
+TcgJumpEntry *context_jump(TcgVcpu *tv, TcgContext *context, uint64_t pc, unsigned jump_class);
+void context_set_jump(TcgVcpu *tv, TcgContext *context, uint64_t pc, unsigned jump_class,
+                      void *code);
 
 /* memory.c: slow paths. */
 void memory_set_runtime(HostRuntime *runtime);
-/* The fetch entry of a virtual page; NULL: a fault was taken. */
-TcgFetchEntry *memory_fetch_page(TcgVcpu *tv, uint64_t page);
+/* The fetch entry of the page of an instruction, or of the part of one, at guest_virt; NULL: a fault was taken. */
+TcgFetchEntry *memory_fetch_page(TcgVcpu *tv, uint64_t guest_virt);
 /* The host bytes at a guest virtual address for reading, without faults; NULL: none. */
 uint8_t *memory_peek(TcgVcpu *tv, uint64_t guest_virt);
 
 /* describe.c */
 void describe_run(Machine *machine, GString *out);
-void describe_guest_code(TcgVcpu *tv, const uint8_t *page, uint64_t pc, const IrUnit *unit);
+void describe_guest_code(TcgVcpu *tv, const TcgCode *code, uint64_t pc, const IrUnit *unit);
 void describe_host_code(const uint8_t *code, size_t size);
 
 #endif

@@ -81,6 +81,7 @@ static bool tcg_init(Machine *machine, void *state, GError **error)
         .pinned_ints = run->target->pinned_ints,
         .pinned_vectors = run->target->pinned_vectors,
         .env_bias = run->target->env_bias,
+        .jump_shift = run->target->jump_shift,
         .dispatch = dispatch_next,
         .follow_link = dispatch_follow_link,
         .indirect = dispatch_indirect,

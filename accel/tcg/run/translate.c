@@ -26,9 +26,8 @@ static void check(const IrUnit *ir, const char *stage)
     }
 }
 
-/* Decodes and optimises into run->scratch. */
-static void make_ir(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint32_t mode,
-                    unsigned max_insns)
+/* Decodes and optimises into run->scratch. false: code->next is needed. */
+static bool make_ir(TcgVcpu *tv, TcgCode *code, unsigned offset, uint64_t mode, unsigned max_insns)
 {
     TcgRun *run = tv->run;
     IrUnit *ir = run->scratch;
@@ -39,11 +38,14 @@ static void make_ir(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint32_t m
         ir_unit_init(ir, run->target->vars, run->target->var_count);
         ir->mode = mode;
         ir->start = (uint16_t)offset;
-        run->target->translate(ir, tv->env, host_page, (uint16_t)offset, mode, max_insns);
+        run->target->translate(ir, tv->env, code, (uint16_t)offset, mode, max_insns);
+        if (code->needs_next) {
+            return false;
+        }
         max_insns = (max_insns + 1) / 2;
     } while (ir->full && max_insns > 1);
     if (wanted && log_enabled(LOG_IN_ASM)) {
-        describe_guest_code(tv, host_page, pc, ir);
+        describe_guest_code(tv, code, pc, ir);
     }
     if (wanted && log_enabled(LOG_IR)) {
         log_ir("IR", ir);
@@ -58,6 +60,7 @@ static void make_ir(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint32_t m
     if (wanted && log_enabled(LOG_IR_OPT)) {
         log_ir("IR after optimisation", ir);
     }
+    return true;
 }
 
 static TcgUnit *new_unit(TcgRun *run, uint8_t *host_page, unsigned link_count)
@@ -65,10 +68,18 @@ static TcgUnit *new_unit(TcgRun *run, uint8_t *host_page, unsigned link_count)
     const IrUnit *ir = run->scratch;
     TcgUnit *unit = cache_take(run, sizeof *unit + link_count * sizeof unit->links[0]);
 
-    unit->host_page = host_page;
+    unit->span = (TcgSpan){ .host_page = host_page,
+                            .start = ir->start,
+                            .end = MIN(ir->end, (uint16_t)TCG_PAGE_SIZE),
+                            .unit = unit };
+    if (ir->next_page) {
+        unit->next_page = ir->next_page;
+        unit->next_span = cache_take(run, sizeof *unit->next_span);
+        *unit->next_span = (TcgSpan){ .host_page = cache_page(ir->next_page),
+                                      .end = (uint16_t)(ir->end - TCG_PAGE_SIZE),
+                                      .unit = unit };
+    }
     unit->mode = ir->mode;
-    unit->start = ir->start;
-    unit->end = ir->end;
     unit->insn_count = (uint16_t)ir->insn_count;
     unit->link_count = (uint16_t)link_count;
     unit->checksum = cache_checksum(unit);
@@ -118,17 +129,19 @@ static TcgUnit *make_host_code(TcgVcpu *tv, uint8_t *host_page)
     for (unsigned i = 0; i < link_count; i++) {
         unit->links[i].unit = unit;
     }
-    if (log_enabled(LOG_OUT_ASM) && log_address_wanted(tv->env->pc_page + unit->start)) {
+    if (log_enabled(LOG_OUT_ASM) && log_address_wanted(tv->env->pc_page + unit->span.start)) {
         describe_host_code(run->code_next, code.size);
     }
     run->code_next += (code.size + 15) & ~(size_t)15;
     return unit;
 }
 
-/* NULL: the code cache is full. A unit that is too much for the back end is made shorter. */
-TcgUnit *translate_unit(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint32_t mode)
+/* A unit that is too much for the back end is made shorter. */
+TcgUnit *translate_unit(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint64_t mode,
+                        uint64_t next_page, bool *needs_next)
 {
     TcgRun *run = tv->run;
+    TcgCode code = { .page = host_page, .next = next_page ? cache_page(next_page) : NULL };
 
     for (unsigned max_insns = TCG_MAX_INSNS;; max_insns /= 2) {
         TcgUnit *unit;
@@ -136,7 +149,11 @@ TcgUnit *translate_unit(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint32
         if (cache_room(run) < PLENTY_OF_ROOM) {
             return NULL;
         }
-        make_ir(tv, host_page, offset, mode, max_insns);
+        if (!make_ir(tv, &code, offset, mode, max_insns)) {
+            *needs_next = true;
+            return NULL;
+        }
+        run->scratch->next_page = run->scratch->end > TCG_PAGE_SIZE ? next_page : 0;
         unit = run->interp ? make_interpreted(run, host_page) : make_host_code(tv, host_page);
         if (unit || max_insns <= 1) {
             return unit;

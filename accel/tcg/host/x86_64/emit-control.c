@@ -10,12 +10,61 @@ G_STATIC_ASSERT(sizeof(TcgFetchEntry) == 16);
 G_STATIC_ASSERT(sizeof(TcgJumpEntry) == 16);
 G_STATIC_ASSERT(TCG_RETURN_STACK * sizeof(TcgJumpEntry) == 256);
 
+/* rax = env.pc_page + delta */
+static void emit_move_page(Emitter *e, int32_t delta)
+{
+    asm_load(&e->a, true, RAX, ENV(e, pc_page));
+    asm_lea(&e->a, true, RAX, mem(RAX, delta));
+}
+
+/* Makes the displacement of the jump that comes next, `before` bytes into it, aligned. */
+static void align_displacement(Emitter *e, unsigned before, unsigned alignment)
+{
+    asm_nops(&e->a, -((uintptr_t)e->a.p + before) & (alignment - 1));
+}
+
+/*
+ * Jumps unless the page `delta` behind the current one, whose address is left in rax, is mapped to what an immediate
+ * says: an 8-byte aligned one, whose address is returned. rax, rcx, rdx and the host's flags are free.
+ */
+static uint64_t *emit_page_guard(Emitter *e, int32_t delta, uint64_t host_page, uint8_t *fail[2])
+{
+    Assembler *a = &e->a;
+    Mem entry = mem_index(R15, RCX, 0, offsetof(TcgContext, fetch));
+    uint64_t *guard;
+
+    emit_move_page(e, delta);
+    asm_mov(a, false, RCX, RAX);
+    asm_shift_imm(a, false, SHIFT_SHR, RCX, TCG_PAGE_BITS - 4);
+    asm_group1_imm(a, false, G1_AND, RCX, ((1 << TCG_FETCH_BITS) - 1) << 4);
+    entry.disp += (int32_t)offsetof(TcgFetchEntry, tag);
+    asm_rm(a, OP_CMP, true, RAX, entry);
+    fail[0] = asm_jcc(a, CC_NE);
+    align_displacement(e, 2, 8);
+    asm_u8(a, 0x48); /* mov rdx, imm64 */
+    asm_u8(a, 0xb8 | RDX);
+    guard = (uint64_t *)(void *)a->p;
+    asm_u64(a, host_page);
+    entry =
+        mem_index(R15, RCX, 0, offsetof(TcgContext, fetch) + offsetof(TcgFetchEntry, host_page));
+    asm_rm(a, OP_CMP, true, RDX, entry);
+    fail[1] = asm_jcc(a, CC_NE);
+    return guard;
+}
+
 void emit_entry(Emitter *e)
 {
     ColdStub *stub = emitter_stub(e, STUB_POLL);
+    uint8_t *fail[2];
 
     asm_group1_mem_imm(&e->a, false, G1_CMP, ENV(e, exit_request), 0);
     emitter_stub_jump(stub, asm_jcc(&e->a, CC_NE));
+    if (e->unit->next_page) {
+        stub = emitter_stub(e, STUB_MOVED);
+        emit_page_guard(e, TCG_PAGE_SIZE, e->unit->next_page, fail);
+        emitter_stub_jump(stub, fail[0]);
+        emitter_stub_jump(stub, fail[1]);
+    }
 }
 
 static bool in_page(int64_t target)
@@ -36,12 +85,6 @@ static TcgLink *new_link(Emitter *e, int64_t target)
     return link;
 }
 
-/* Makes the displacement of the jump that comes next, `before` bytes into it, aligned. */
-static void align_displacement(Emitter *e, unsigned before, unsigned alignment)
-{
-    asm_nops(&e->a, -((uintptr_t)e->a.p + before) & (alignment - 1));
-}
-
 static void link_stub(Emitter *e, TcgLink *link, uint8_t *jump)
 {
     ColdStub *stub = emitter_stub(e, STUB_LINK);
@@ -50,38 +93,15 @@ static void link_stub(Emitter *e, TcgLink *link, uint8_t *jump)
     link->jump = jump;
 }
 
-/* env.pc_page += delta; rax is the new page. */
-static void emit_move_page(Emitter *e, int32_t delta)
-{
-    asm_load(&e->a, true, RAX, ENV(e, pc_page));
-    asm_lea(&e->a, true, RAX, mem(RAX, delta));
-}
-
 /* The guard and the jump of a link to another page. Registers and flags are free here. */
 static void emit_guarded_jump(Emitter *e, TcgLink *link)
 {
     Assembler *a = &e->a;
     int32_t delta = link->target & ~(TCG_PAGE_SIZE - 1);
-    Mem entry = mem_index(R15, RCX, 0, offsetof(TcgContext, fetch));
     uint8_t *fail[2];
     ColdStub *stub;
 
-    emit_move_page(e, delta);
-    asm_mov(a, false, RCX, RAX);
-    asm_shift_imm(a, false, SHIFT_SHR, RCX, TCG_PAGE_BITS - 4);
-    asm_group1_imm(a, false, G1_AND, RCX, ((1 << TCG_FETCH_BITS) - 1) << 4);
-    entry.disp += (int32_t)offsetof(TcgFetchEntry, tag);
-    asm_rm(a, OP_CMP, true, RAX, entry);
-    fail[0] = asm_jcc(a, CC_NE);
-    align_displacement(e, 2, 8);
-    asm_u8(a, 0x48); /* mov rdx, imm64 */
-    asm_u8(a, 0xb8 | RDX);
-    link->guard = (uint64_t *)(void *)a->p;
-    asm_u64(a, 0);
-    entry =
-        mem_index(R15, RCX, 0, offsetof(TcgContext, fetch) + offsetof(TcgFetchEntry, host_page));
-    asm_rm(a, OP_CMP, true, RDX, entry);
-    fail[1] = asm_jcc(a, CC_NE);
+    link->guard = emit_page_guard(e, delta, 0, fail);
     asm_store(a, true, ENV(e, pc_page), RAX);
     align_displacement(e, 1, 4);
     link_stub(e, link, asm_jmp(a));
@@ -163,6 +183,7 @@ static void emit_goto_indirect(Emitter *e, const IrOp *op)
 {
     Assembler *a = &e->a;
     ColdStub *stub;
+    unsigned shift = e->b->runtime.jump_shift, scale = MIN(4 - shift, 3);
     size_t jump = offsetof(TcgContext, jump) + ((size_t)op->aux & (TCG_JUMP_CLASSES - 1)) *
                                                    sizeof(TcgJumpEntry) * (1u << TCG_JUMP_BITS);
 
@@ -186,17 +207,20 @@ static void emit_goto_indirect(Emitter *e, const IrOp *op)
                                  offsetof(TcgContext, returns) + offsetof(TcgJumpEntry, code)));
         asm_patch_short(a, other);
     }
-    /* ((pc >> 2) ^ (pc >> 12)) & mask, times 4; the entry size is the scale's other 4. */
+    /* tcg_jump_index << shift; the entry's 16 bytes are the scale's and, with shift 0, one more doubling. */
     asm_mov(a, false, RCX, RAX);
-    asm_shift_imm(a, false, SHIFT_SHR, RCX, 10);
+    asm_shift_imm(a, false, SHIFT_SHR, RCX, TCG_PAGE_BITS - shift);
     asm_rr(a, OP_XOR, false, RCX, RAX);
-    asm_group1_imm(a, false, G1_AND, RCX, ((1 << TCG_JUMP_BITS) - 1) << 2);
-    asm_rm(a, OP_CMP, true, RAX, mem_index(R15, RCX, 2, (int64_t)jump));
+    asm_group1_imm(a, false, G1_AND, RCX, ((1 << TCG_JUMP_BITS) - 1) << shift);
+    if (shift == 0) {
+        asm_rr(a, OP_ADD, false, RCX, RCX);
+    }
+    asm_rm(a, OP_CMP, true, RAX, mem_index(R15, RCX, scale, (int64_t)jump));
     stub = emitter_stub(e, STUB_INDIRECT);
     emitter_stub_jump(stub, asm_jcc(a, CC_NE));
     asm_group1_imm(a, true, G1_AND, RAX, ~(TCG_PAGE_SIZE - 1));
     asm_store(a, true, ENV(e, pc_page), RAX);
-    asm_jmp_mem(a, mem_index(R15, RCX, 2, (int64_t)(jump + offsetof(TcgJumpEntry, code))));
+    asm_jmp_mem(a, mem_index(R15, RCX, scale, (int64_t)(jump + offsetof(TcgJumpEntry, code))));
     e->done = true;
 }
 
@@ -304,6 +328,11 @@ void emit_control_stub(Emitter *e, ColdStub *stub)
     case STUB_POLL:
         asm_store_imm(a, 2, ENV(e, pc_offset), e->unit->start);
         asm_jmp_to(a, e->b->exit);
+        break;
+    case STUB_MOVED:
+        asm_store_imm(a, 2, ENV(e, pc_offset), e->unit->start);
+        asm_store_imm(a, 0, ENV(e, next_page_moved), 1);
+        asm_jmp_to(a, e->b->dispatch);
         break;
     case STUB_EXIT:
         emit_cold_stores(e, stub);

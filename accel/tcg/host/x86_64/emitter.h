@@ -114,6 +114,7 @@ typedef enum {
     STUB_EXIT,     /* write back, then leave by the link */
     STUB_LINK,     /* ask the run time where the link goes */
     STUB_POLL,     /* an exit request at the entry */
+    STUB_MOVED,    /* the page behind is not what it was */
     STUB_RETURN,   /* where a predicted return arrives */
     STUB_INDIRECT, /* jump-cache miss */
 } StubKind;
