@@ -23,6 +23,8 @@ typedef struct Accelerator {
     void (*vcpu_kick)(Vcpu *vcpu);
     /* After target->reset, with the vCPU parked: drop cached state. */
     void (*vcpu_reset)(Vcpu *vcpu);
+    /* vcpu->memory is another space now: drop what is cached of guest memory. On the vCPU's thread. */
+    void (*vcpu_memory_changed)(Vcpu *vcpu);
     /* `info jit` and the like; may be NULL. */
     void (*describe)(Machine *machine, GString *out);
 } Accelerator;

@@ -35,11 +35,6 @@ const MemoryRange *address_space_find(AddressSpace *space, uint64_t address)
     return NULL;
 }
 
-static inline bool direct_readable(const MemoryRegion *region)
-{
-    return region->kind == MEMORY_RAM || (region->kind == MEMORY_ROM && !region->rom_io);
-}
-
 /* Takes the machine lock when the callbacks want it and this thread does not hold it. */
 static bool lock_for(const MemoryRegion *region)
 {
@@ -131,13 +126,14 @@ static MemoryResult io_read(const MemoryRegion *region, uint64_t offset, uint64_
     return result;
 }
 
-static MemoryResult io_write(const MemoryRegion *region, uint64_t offset, uint64_t value,
+static MemoryResult io_write(const MemoryRange *range, uint64_t offset, uint64_t value,
                              unsigned size, MemoryAttributes attributes)
 {
+    const MemoryRegion *region = range->region;
     MemoryResult result = MEMORY_OK;
     bool locked;
 
-    if (region->kind == MEMORY_ROM && (!region->ops || !region->ops->write)) {
+    if (range->readonly || (region->kind == MEMORY_ROM && (!region->ops || !region->ops->write))) {
         log_guest_error(region->name, "write to read-only memory at offset %#" PRIx64, offset);
         return MEMORY_OK;
     }
@@ -199,6 +195,20 @@ static void ram_store(uint8_t *host, uint64_t value, unsigned size)
     memcpy(host, &value, size);
 }
 
+/* The bytes of one access that go to the range where it begins. */
+static unsigned access_within(const MemoryRange *range, uint64_t address, unsigned size)
+{
+    const MemoryRegion *region = range->region;
+    const MemoryOps *ops = region->ops;
+    uint64_t offset = range->offset + (address - range->start);
+
+    if (region->kind == MEMORY_IO && ops && ops->whole && offset + size <= region->size &&
+        size <= (ops->size_max ? ops->size_max : 8)) {
+        return size;
+    }
+    return MIN(size, range->size - (address - range->start));
+}
+
 /* How many of the bytes from address on lie in the range that holds it. */
 static uint64_t bytes_within(const MemoryRange *range, uint64_t address, uint64_t size)
 {
@@ -209,38 +219,48 @@ static MemoryResult read_part(AddressSpace *space, uint64_t address, uint64_t *v
                               unsigned *size, MemoryAttributes attributes)
 {
     const MemoryRange *range = address_space_find(space, address);
+    MemoryResult result = MEMORY_DECODE_ERROR;
     uint64_t offset;
 
     *value = 0;
-    if (!range) {
-        return MEMORY_DECODE_ERROR;
+    if (range) {
+        *size = access_within(range, address, *size);
+        offset = range->offset + (address - range->start);
+        if (memory_range_direct(range, false)) {
+            *value = ram_load(range->region->host + offset, *size);
+            return MEMORY_OK;
+        }
+        result = io_read(range->region, offset, value, *size, attributes);
+    } else if (space->open_bus) {
+        *size = 1; /* somebody may answer for the next byte */
     }
-    *size = bytes_within(range, address, *size);
-    offset = range->offset + (address - range->start);
-    if (direct_readable(range->region)) {
-        *value = ram_load(range->region->host + offset, *size);
+    if (result != MEMORY_OK && space->open_bus) {
+        *value = bits_mask(*size * 8);
         return MEMORY_OK;
     }
-    return io_read(range->region, offset, value, *size, attributes);
+    return result;
 }
 
 static MemoryResult write_part(AddressSpace *space, uint64_t address, uint64_t value,
                                unsigned *size, MemoryAttributes attributes)
 {
     const MemoryRange *range = address_space_find(space, address);
+    MemoryResult result = MEMORY_DECODE_ERROR;
     uint64_t offset;
 
-    if (!range) {
-        return MEMORY_DECODE_ERROR;
+    if (range) {
+        *size = access_within(range, address, *size);
+        offset = range->offset + (address - range->start);
+        if (memory_range_direct(range, true)) {
+            ram_store(range->region->host + offset, value, *size);
+            memory_ram_written(space->machine, range->region->ram_offset + offset, *size);
+            return MEMORY_OK;
+        }
+        result = io_write(range, offset, value, *size, attributes);
+    } else if (space->open_bus) {
+        *size = 1;
     }
-    *size = bytes_within(range, address, *size);
-    offset = range->offset + (address - range->start);
-    if (range->region->kind == MEMORY_RAM) {
-        ram_store(range->region->host + offset, value, *size);
-        memory_ram_written(space->machine, range->region->ram_offset + offset, *size);
-        return MEMORY_OK;
-    }
-    return io_write(range->region, offset, value, *size, attributes);
+    return space->open_bus ? MEMORY_OK : result;
 }
 
 /* Foreign threads hold the lock while they use a view. */
@@ -313,7 +333,7 @@ MemoryResult address_space_read_bytes(AddressSpace *space, uint64_t address, voi
         const MemoryRange *range = address_space_find(space, address);
         uint64_t part, value;
 
-        if (range && direct_readable(range->region)) {
+        if (range && memory_range_direct(range, false)) {
             part = bytes_within(range, address, size);
             memcpy(out, range->region->host + range->offset + (address - range->start), part);
         } else {
@@ -340,7 +360,7 @@ MemoryResult address_space_write_bytes(AddressSpace *space, uint64_t address, co
         const MemoryRange *range = address_space_find(space, address);
         uint64_t part, value = 0;
 
-        if (range && range->region->kind == MEMORY_RAM) {
+        if (range && memory_range_direct(range, true)) {
             uint64_t offset = range->offset + (address - range->start);
 
             part = bytes_within(range, address, size);
@@ -371,7 +391,7 @@ MemoryResult address_space_load(AddressSpace *space, uint64_t address, const voi
         uint64_t part = range ? bytes_within(range, address, size) : size;
         uint64_t offset = range ? range->offset + (address - range->start) : 0;
 
-        if (range && range->region->kind == MEMORY_RAM &&
+        if (range && memory_range_direct(range, true) &&
             memory_ram_pwrite(range->region, offset, in, part)) {
             memory_ram_written(space->machine, range->region->ram_offset + offset, part);
         } else {
@@ -391,7 +411,7 @@ void *address_space_map(AddressSpace *space, uint64_t address, uint64_t *size, b
     const MemoryRange *range = address_space_find(space, address);
     uint8_t *host = NULL;
 
-    if (range && (write ? range->region->kind == MEMORY_RAM : direct_readable(range->region))) {
+    if (range && memory_range_direct(range, write)) {
         *size = bytes_within(range, address, *size);
         host = range->region->host + range->offset + (address - range->start);
     } else {

@@ -15,6 +15,7 @@ struct Board {
     const char *default_cpu;        /* NULL: the target's */
     const char *default_nic;        /* device type of `-nic` without model= */
     const char *default_drive_interface; /* "virtio" … for -drive without if= */
+    const char *ram_name;           /* of main RAM, as existing tools know it; NULL: "ram" */
     uint64_t default_ram_bytes, min_ram_bytes, max_ram_bytes;
     unsigned max_vcpus;
     size_t instance_size;           /* of the board's own structure, first member a Device */

@@ -45,6 +45,7 @@ void device_adopt(Device *device, Machine *machine, const DeviceType *type, Devi
     device->id = g_strdup(id);
     device->parent = parent;
     device->children = g_ptr_array_new();
+    device->io = g_ptr_array_new();
     if (parent) {
         g_ptr_array_add(parent->children, device);
     }
@@ -176,7 +177,11 @@ bool device_realize(Device *device, GError **error)
 
         device->owned = g_slist_prepend(device->owned, region);
         register_bank_init(device, region, bank);
-        device_add_mmio(device, region);
+        if (bank->ports) {
+            device_add_io(device, region);
+        } else {
+            device_add_mmio(device, region);
+        }
     }
     if (type->realize && !type->realize(device, error)) {
         if (bus && bus->type->detach) {
@@ -187,6 +192,13 @@ bool device_realize(Device *device, GError **error)
     device->realized = true;
     reset_one(device);
     return true;
+}
+
+static void unmap(MemoryRegion *region)
+{
+    if (region->parent) {
+        memory_region_remove(region);
+    }
 }
 
 void device_release(Device *device)
@@ -206,9 +218,10 @@ void device_release(Device *device)
         }
     }
     for (unsigned i = 0; i < device->mmio_count; i++) {
-        if (device->mmio[i]->parent) {
-            memory_region_remove(device->mmio[i]);
-        }
+        unmap(device->mmio[i]);
+    }
+    for (unsigned i = 0; i < device->io->len; i++) {
+        unmap(device->io->pdata[i]);
     }
     if (device->bus) {
         g_ptr_array_remove(device->bus->devices, device);
@@ -224,6 +237,7 @@ void device_release(Device *device)
     }
     g_clear_pointer(&device->buses, g_ptr_array_unref);
     g_ptr_array_unref(device->children);
+    g_ptr_array_unref(device->io);
     properties_free(type->bus_properties, device);
     properties_free(type->properties, device);
     g_slist_free_full(device->owned, g_free);
@@ -327,6 +341,11 @@ void device_add_mmio(Device *device, MemoryRegion *region)
     device->mmio[device->mmio_count++] = region;
 }
 
+void device_add_io(Device *device, MemoryRegion *region)
+{
+    g_ptr_array_add(device->io, region);
+}
+
 void device_add_irq(Device *device, IrqLine *line)
 {
     assert(device->irq_count < ARRAY_SIZE(device->irqs));
@@ -342,6 +361,17 @@ MemoryRegion *device_mmio(Device *device, unsigned index)
 void device_map(Device *device, unsigned index, uint64_t address)
 {
     memory_region_add(device->machine->system_memory, address, device_mmio(device, index), 0);
+}
+
+MemoryRegion *device_io(Device *device, unsigned index)
+{
+    assert(index < device->io->len);
+    return device->io->pdata[index];
+}
+
+void device_map_io(Device *device, unsigned index, uint16_t port)
+{
+    memory_region_add(device->machine->system_io, port, device_io(device, index), 0);
 }
 
 void device_connect_irq(Device *device, unsigned index, IrqHandler *handler, void *opaque,

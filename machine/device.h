@@ -55,6 +55,13 @@ enum {
     REGISTER_RW = 3,
     REGISTER_W1C = 4 | 3,    /* a written 1 clears the field's bit */
     REGISTER_QUIET = 8,      /* reads as zero, writes ignored, without a guest error (reserved) */
+    /*
+     * Decodes only accesses of at least its width that begin at it; what is narrower or begins inside it
+     * belongs to other registers there: a 16-bit data port with a byte register at its second byte.
+     */
+    REGISTER_EXACT = 16,
+    /* A data port: an access wider than the register repeats it instead of going on to the next. */
+    REGISTER_REPEAT = 32,
 };
 #define REGISTER_NO_FIELD SIZE_MAX
 
@@ -64,6 +71,8 @@ typedef struct {
     const Register *registers;
     uint8_t size_min, size_max; /* guest access sizes; 0 means 1 and 8 */
     bool lock_free;
+    bool ports;              /* in I/O space: becomes an io region, and what is absent reads as ones */
+    bool whole;              /* as in MemoryOps */
 } RegisterBank;
 
 /* State that snapshots save and that reset must define; fixed-size fields by offset. */
@@ -83,7 +92,7 @@ struct DeviceType {
     const Property *properties;
     const Property *bus_properties; /* e.g. PCI addr=, shared by a bus's devices; same instance */
     const StateField *state;
-    const RegisterBank *banks; /* ends with a NULL name; each becomes mmio[i] in order */
+    const RegisterBank *banks; /* ends with a NULL name; each becomes mmio[i] or io[i] in order */
     IrqHandler *input;       /* its interrupt or GPIO inputs by number; opaque is the Device */
     bool board_only;         /* -device refuses it */
     bool unpluggable;
@@ -112,6 +121,7 @@ struct Device {
     GSList *owned;           /* memory that the core frees with the device */
     unsigned mmio_count;
     MemoryRegion *mmio[8];   /* one per bank, then what realize published with device_add_mmio */
+    GPtrArray *io;           /* MemoryRegion *: the same for I/O ports, with device_add_io */
     unsigned irq_count;
     IrqLine *irqs[16];       /* outputs, published with device_add_irq, wired with device_connect_irq */
 };
@@ -138,12 +148,15 @@ void device_foreach(Device *device, void (*fn)(Device *device, void *opaque), vo
 char *device_path(const Device *device);                       /* "/machine/…"; caller frees */
 Device *device_find(Machine *machine, const char *path_or_id); /* NULL when there is none */
 
-/* For realize: publishes an MMIO region (io) or an interrupt output of the device. */
+/* For realize: publishes a region of memory, a region of I/O ports, or an interrupt output. */
 void device_add_mmio(Device *device, MemoryRegion *region);
+void device_add_io(Device *device, MemoryRegion *region);
 void device_add_irq(Device *device, IrqLine *line);
 /* For boards. */
 MemoryRegion *device_mmio(Device *device, unsigned index);
 void device_map(Device *device, unsigned index, uint64_t address); /* into system memory */
+MemoryRegion *device_io(Device *device, unsigned index);
+void device_map_io(Device *device, unsigned index, uint16_t port); /* into the I/O space */
 void device_connect_irq(Device *device, unsigned index, IrqHandler *handler, void *opaque,
                         int number);
 

@@ -14,18 +14,27 @@ typedef struct {
     GArray *ranges; /* MemoryRange, sorted, not overlapping */
 } Builder;
 
+/* A region as it is seen on one way down the tree. */
+typedef struct {
+    MemoryRegion *region;
+    Place base; /* where its offset 0 lies */
+    bool readonly;
+} Source;
+
 static void insert_range(Builder *builder, unsigned at, Place start, Place end,
-                         MemoryRegion *region, Place base)
+                         const Source *source)
 {
-    MemoryRange range = {
-        .start = start, .size = end - start, .region = region, .offset = start - base
-    };
+    MemoryRange range = { .start = start,
+                          .size = end - start,
+                          .region = source->region,
+                          .offset = start - source->base,
+                          .readonly = source->readonly };
 
     g_array_insert_val(builder->ranges, at, range);
 }
 
-/* Gives the region the parts of [start, end) that no other has. base: where its offset 0 lies. */
-static void fill_gaps(Builder *builder, MemoryRegion *region, Place base, Place start, Place end)
+/* Gives the region the parts of [start, end) that no other has. */
+static void fill_gaps(Builder *builder, const Source *source, Place start, Place end)
 {
     unsigned i = 0;
 
@@ -39,13 +48,13 @@ static void fill_gaps(Builder *builder, MemoryRegion *region, Place base, Place 
             }
         }
         if (i == builder->ranges->len) {
-            insert_range(builder, i, start, end, region, base);
+            insert_range(builder, i, start, end, source);
             return;
         }
         if ((Place)next->start > start) {
             Place next_end = (Place)next->start + next->size; /* inserting moves it */
 
-            insert_range(builder, i, start, MIN((Place)next->start, end), region, base);
+            insert_range(builder, i, start, MIN((Place)next->start, end), source);
             start = next_end;
             i++;
         } else {
@@ -54,10 +63,13 @@ static void fill_gaps(Builder *builder, MemoryRegion *region, Place base, Place 
     }
 }
 
-static void render(Builder *builder, MemoryRegion *region, Place base, Place start, Place end)
+static void render(Builder *builder, Source source, Place start, Place end)
 {
-    start = MAX(start, base);
-    end = MIN(end, base + region->size);
+    MemoryRegion *region = source.region;
+
+    start = MAX(start, source.base);
+    end = MIN(end, source.base + region->size);
+    source.readonly |= region->readonly;
     if (!region->enabled || start >= end) {
         return;
     }
@@ -66,14 +78,17 @@ static void render(Builder *builder, MemoryRegion *region, Place base, Place sta
         for (unsigned i = 0; region->children && i < region->children->len; i++) {
             MemoryRegion *child = region->children->pdata[i];
 
-            render(builder, child, base + child->address, start, end);
+            render(builder, (Source){ child, source.base + child->address, source.readonly }, start,
+                   end);
         }
         break;
     case MEMORY_ALIAS:
-        render(builder, region->target, base - region->target_offset, start, end);
+        render(builder,
+               (Source){ region->target, source.base - region->target_offset, source.readonly },
+               start, end);
         break;
     default:
-        fill_gaps(builder, region, base, start, end);
+        fill_gaps(builder, &source, start, end);
     }
 }
 
@@ -87,7 +102,7 @@ static void merge(GArray *ranges)
         MemoryRange *range = &g_array_index(ranges, MemoryRange, i);
 
         if (range->region == last->region && range->start == last->start + last->size &&
-            range->offset == last->offset + last->size) {
+            range->offset == last->offset + last->size && range->readonly == last->readonly) {
             last->size += range->size;
         } else {
             g_array_index(ranges, MemoryRange, ++out) = *range;
@@ -103,7 +118,7 @@ FlatView *flat_view_build(MemoryRegion *root)
     Builder builder = { g_array_new(false, false, sizeof(MemoryRange)) };
     FlatView *view;
 
-    render(&builder, root, 0, 0, (Place)1 << 64);
+    render(&builder, (Source){ .region = root }, 0, (Place)1 << 64);
     merge(builder.ranges);
     view = g_malloc0(sizeof(*view) + builder.ranges->len * sizeof(MemoryRange));
     view->count = builder.ranges->len;
@@ -116,6 +131,16 @@ FlatView *flat_view_build(MemoryRegion *root)
 
 bool flat_view_equal(const FlatView *a, const FlatView *b)
 {
-    return a->count == b->count &&
-           memcmp(a->ranges, b->ranges, a->count * sizeof(MemoryRange)) == 0;
+    if (a->count != b->count) {
+        return false;
+    }
+    for (size_t i = 0; i < a->count; i++) {
+        const MemoryRange *x = &a->ranges[i], *y = &b->ranges[i];
+
+        if (x->start != y->start || x->size != y->size || x->region != y->region ||
+            x->offset != y->offset || x->readonly != y->readonly) {
+            return false;
+        }
+    }
+    return true;
 }

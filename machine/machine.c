@@ -193,41 +193,62 @@ bool machine_create_vcpus(Machine *machine, GError **error)
     return true;
 }
 
+/* Main RAM from -M memory-backend=ID. */
+static bool allocate_from_backend(Machine *machine, const char *id, GError **error)
+{
+    Object *object = machine_find_object(machine, id);
+    uint64_t size = machine->config.ram_bytes;
+    bool shared;
+    int fd;
+
+    if (!object || !object->type->memory) {
+        return error_fail(error, KASO_ERROR_NOT_FOUND,
+                          "there is no memory back end '%s'; define it with "
+                          "-object memory-backend-ram,id=%s,size=…",
+                          id, id);
+    }
+    fd = object->type->memory(object, &size, &shared);
+    if (size != machine->config.ram_bytes) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "memory back end '%s' holds %" G_GUINT64_FORMAT
+                          " MiB, but -m asks for %" G_GUINT64_FORMAT " MiB",
+                          id, size >> 20, machine->config.ram_bytes >> 20);
+    }
+    machine->ram = (MemoryRegion){
+        .name = id, .kind = MEMORY_RAM, .size = size, .enabled = true, .machine = machine
+    };
+    return memory_ram_allocate(&machine->ram, fd, error);
+}
+
+bool machine_allocate_ram(Machine *machine, GError **error)
+{
+    const Board *board = machine->board;
+
+    if (machine->config.memory_backend) {
+        return allocate_from_backend(machine, machine->config.memory_backend, error);
+    }
+    return memory_region_init_ram(&machine->ram, machine,
+                                  board && board->ram_name ? board->ram_name : "ram",
+                                  machine->config.ram_bytes, error);
+}
+
+void machine_map_ram_piece(Machine *machine, const char *name, uint64_t offset, uint64_t size,
+                           uint64_t address)
+{
+    MemoryRegion *piece = g_new0(MemoryRegion, 1);
+
+    assert(offset <= machine->ram.size && size <= machine->ram.size - offset);
+    machine->root->owned = g_slist_prepend(machine->root->owned, piece);
+    memory_region_init_alias(piece, machine, name, &machine->ram, offset, size);
+    memory_region_add(machine->system_memory, address, piece, 0);
+}
+
 bool machine_map_ram(Machine *machine, uint64_t address, GError **error)
 {
-    const char *id = machine->config.memory_backend;
-    MemoryRegion *ram = &machine->ram;
-
-    if (id) {
-        Object *object = machine_find_object(machine, id);
-        uint64_t size = machine->config.ram_bytes;
-        bool shared;
-        int fd;
-
-        if (!object || !object->type->memory) {
-            return error_fail(error, KASO_ERROR_NOT_FOUND,
-                              "there is no memory back end '%s'; define it with "
-                              "-object memory-backend-ram,id=%s,size=…",
-                              id, id);
-        }
-        fd = object->type->memory(object, &size, &shared);
-        if (size != machine->config.ram_bytes) {
-            return error_fail(error, KASO_ERROR_INVALID,
-                              "memory back end '%s' holds %" G_GUINT64_FORMAT
-                              " MiB, but -m asks for %" G_GUINT64_FORMAT " MiB",
-                              id, size >> 20, machine->config.ram_bytes >> 20);
-        }
-        *ram = (MemoryRegion){
-            .name = id, .kind = MEMORY_RAM, .size = size, .enabled = true, .machine = machine
-        };
-        if (!memory_ram_allocate(ram, fd, error)) {
-            return false;
-        }
-    } else if (!memory_region_init_ram(ram, machine, "mach-virt.ram", machine->config.ram_bytes,
-                                       error)) {
+    if (!machine_allocate_ram(machine, error)) {
         return false;
     }
-    memory_region_add(machine->system_memory, address, ram, 0);
+    memory_region_add(machine->system_memory, address, &machine->ram, 0);
     return true;
 }
 

@@ -72,8 +72,9 @@ struct Machine {
     Device *root;                /* "/machine" */
     GPtrArray *vcpus;            /* Vcpu *; fixed after build */
     MemoryRegion *system_memory; /* root container, 64 bit */
-    AddressSpace memory_space;   /* guest physical as vCPUs and DMA see it */
-    AddressSpace *io_space;      /* x86 ports or NULL */
+    MemoryRegion *system_io;     /* root container of the I/O ports, 64 Ki */
+    AddressSpace memory_space;   /* guest physical as DMA sees it; a vCPU's view is Vcpu.memory */
+    AddressSpace io_space;       /* ports; empty where the architecture has none */
     struct BlockGraph *block_graph; /* of all drives; made and freed by main */
     MemoryRegion ram;               /* main RAM, of config.ram_bytes */
     const struct Accelerator *accelerator;
@@ -100,7 +101,15 @@ void machine_free(Machine *machine);
 
 /* For boards: config.vcpus CPUs of the model, unrealized properties applied, realized. */
 bool machine_create_vcpus(Machine *machine, GError **error);
-/* For boards: called by memory_region_init_ram for `ram` of config.ram_bytes at this address. */
+/*
+ * For boards: makes machine->ram of config.ram_bytes (or of -M memory-backend=) without a place in the map.
+ * Its name is the board's ram_name or the back end's id.
+ */
+bool machine_allocate_ram(Machine *machine, GError **error);
+/* Shows [offset, offset + size) of the allocated RAM at an address, as region `name` (a literal). */
+void machine_map_ram_piece(Machine *machine, const char *name, uint64_t offset, uint64_t size,
+                           uint64_t address);
+/* Both, for RAM in one piece. */
 bool machine_map_ram(Machine *machine, uint64_t address, GError **error);
 
 /*

@@ -128,6 +128,24 @@ void memory_region_set_rom_io(MemoryRegion *region, bool io)
     }
 }
 
+void memory_region_set_readonly(MemoryRegion *region, bool readonly)
+{
+    if (region->readonly != readonly) {
+        region->readonly = readonly;
+        memory_map_changed(region->machine);
+    }
+}
+
+static void retire(MemoryState *memory, FlatView *view)
+{
+    RetiredView *retired = g_new(RetiredView, 1);
+
+    retired->view = view;
+    retired->epoch = atomic_fetch_add(&memory->epoch, 1) + 1;
+    memory->retired = g_slist_prepend(memory->retired, retired);
+    atomic_store(&memory->retired_any, true);
+}
+
 /* Publishes a view; the old one lives until no reader can hold it. */
 static void publish(AddressSpace *space, FlatView *view)
 {
@@ -137,12 +155,7 @@ static void publish(AddressSpace *space, FlatView *view)
     view->generation = old ? old->generation + 1 : 1;
     atomic_store(&space->view, view);
     if (old) {
-        RetiredView *retired = g_new(RetiredView, 1);
-
-        retired->view = old;
-        retired->epoch = atomic_fetch_add(&memory->epoch, 1) + 1;
-        memory->retired = g_slist_prepend(memory->retired, retired);
-        atomic_store(&memory->retired_any, true);
+        retire(memory, old);
     }
     for (unsigned i = 0; i < memory->listeners->len; i++) {
         MemoryListener *listener = &g_array_index(memory->listeners, MemoryListener, i);
@@ -209,6 +222,17 @@ void address_space_init(AddressSpace *space, Machine *machine, MemoryRegion *roo
     publish(space, flat_view_build(root));
 }
 
+void address_space_destroy(AddressSpace *space)
+{
+    MemoryState *memory = &space->machine->private->memory;
+    FlatView *view = atomic_exchange(&space->view, NULL);
+
+    g_ptr_array_remove(memory->spaces, space);
+    if (view) {
+        retire(memory, view);
+    }
+}
+
 void memory_add_listener(Machine *machine, void (*fn)(void *opaque, AddressSpace *space),
                          void *opaque)
 {
@@ -260,6 +284,7 @@ void memory_reclaim(Machine *machine)
 
 void memory_create(Machine *machine)
 {
+    enum { PORT_COUNT = 0x10000 };
     MemoryState *memory = &machine->private->memory;
 
     memory->fd = -1;
@@ -268,6 +293,18 @@ void memory_create(Machine *machine)
     machine->system_memory = g_new0(MemoryRegion, 1);
     memory_region_init_container(machine->system_memory, machine, "system", UINT64_MAX);
     address_space_init(&machine->memory_space, machine, machine->system_memory, "memory");
+    machine->system_io = g_new0(MemoryRegion, 1);
+    memory_region_init_container(machine->system_io, machine, "io", PORT_COUNT);
+    address_space_init(&machine->io_space, machine, machine->system_io, "I/O");
+    machine->io_space.open_bus = true;
+}
+
+static void free_root(MemoryRegion *root)
+{
+    if (root->children) {
+        g_ptr_array_unref(root->children);
+    }
+    g_free(root);
 }
 
 void memory_destroy(Machine *machine)
@@ -288,9 +325,7 @@ void memory_destroy(Machine *machine)
     }
     g_ptr_array_unref(memory->spaces);
     g_array_unref(memory->listeners);
-    if (machine->system_memory->children) {
-        g_ptr_array_unref(machine->system_memory->children);
-    }
-    g_free(machine->system_memory);
+    free_root(machine->system_memory);
+    free_root(machine->system_io);
     memory_ram_destroy(machine);
 }

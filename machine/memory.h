@@ -46,6 +46,11 @@ typedef struct {
      */
     uint8_t size_min, size_max;
     bool strict, unaligned, big_endian;
+    /*
+     * The device decodes an access by where it begins, and takes all of it (up to size_max) although
+     * another region covers bytes in its midst, as PCI's CONFIG_ADDRESS does around port 0xcf9.
+     */
+    bool whole;
     bool lock_free; /* callbacks do not need the machine lock */
 } MemoryOps;
 
@@ -66,6 +71,7 @@ struct MemoryRegion {
     uint64_t address;        /* within parent */
     int priority;            /* among siblings; the higher wins */
     bool enabled;
+    bool readonly;           /* writes through it are guest errors, whatever it shows */
     bool from_file;          /* ram: the bytes are a memory back end's file, not the machine's memfd */
     bool rom_io;             /* rom in device mode: reads go to ops too (see memory_region_set_rom_io) */
     Machine *machine;
@@ -89,6 +95,8 @@ void memory_region_add(MemoryRegion *container, uint64_t address, MemoryRegion *
 void memory_region_remove(MemoryRegion *child);
 void memory_region_set_enabled(MemoryRegion *region, bool enabled);
 void memory_region_set_address(MemoryRegion *region, uint64_t address);
+/* What is seen through the region (an alias, a container or RAM itself) cannot be written: shadowed ROM. */
+void memory_region_set_readonly(MemoryRegion *region, bool readonly);
 /* Switches a rom between direct reads and reads through ops (flash in command mode). */
 void memory_region_set_rom_io(MemoryRegion *region, bool io);
 /* Batches map changes: the flat view is rebuilt once at the outermost end. */
@@ -100,7 +108,17 @@ typedef struct {
     uint64_t start, size;     /* guest physical */
     MemoryRegion *region;     /* never an alias or a container */
     uint64_t offset;          /* of start within region */
+    bool readonly;            /* seen through a region that is */
 } MemoryRange;
+
+/* Whether reads (or writes) of the range are plain accesses to the region's host bytes. */
+static inline bool memory_range_direct(const MemoryRange *range, bool write)
+{
+    const MemoryRegion *region = range->region;
+
+    return region->kind == MEMORY_RAM ? !write || !range->readonly
+                                      : region->kind == MEMORY_ROM && !write && !region->rom_io;
+}
 
 typedef struct {
     uint64_t generation;
@@ -114,10 +132,18 @@ struct AddressSpace {
     const char *name;
     MemoryRegion *root;
     Machine *machine;
+    /*
+     * Nobody answers, and nobody complains, where nothing is mapped or a device refuses: reads give ones,
+     * writes vanish. Ports are like this; on memory a board says so before vCPUs run.
+     */
+    bool open_bus;
+    _Atomic bool vcpu_view;   /* some vCPU has run with it: changes reach the accelerator */
     _Atomic(FlatView *) view; /* old views live until all threads have passed a quiet point */
 };
 
+/* For spaces beside the machine's two; whoever owns one destroys it before it is freed. */
 void address_space_init(AddressSpace *space, Machine *machine, MemoryRegion *root, const char *name);
+void address_space_destroy(AddressSpace *space);
 /*
  * The range that holds an address, or NULL. Callers are vCPU threads, for whom the pointer is good
  * until their next safe point, or hold the machine lock, until they give it up.

@@ -28,13 +28,14 @@ static unsigned element_stride(const Register *reg)
     return reg->stride ? reg->stride : reg->width;
 }
 
-/* Whether reg covers the byte at offset; index: the array element. */
-static bool register_covers(const Register *reg, uint64_t offset, unsigned *index)
+/* Whether reg takes an access of `size` bytes from offset on; index: the array element. */
+static bool register_covers(const Register *reg, uint64_t offset, unsigned size, unsigned *index)
 {
     uint64_t delta = offset - reg->offset, element = delta / element_stride(reg);
+    unsigned into = delta % element_stride(reg);
 
-    if (offset < reg->offset || element >= element_count(reg) ||
-        delta % element_stride(reg) >= reg->width) {
+    if (offset < reg->offset || element >= element_count(reg) || into >= reg->width ||
+        (reg->access & REGISTER_EXACT && (into || size < reg->width))) {
         return false;
     }
     *index = element;
@@ -42,11 +43,11 @@ static bool register_covers(const Register *reg, uint64_t offset, unsigned *inde
 }
 
 /*
- * The register at a byte. Of several at the same place (a read-only and a write-only one), the first
+ * The register for `size` bytes from offset on. Of several at the same place (a read-only and a write-only one), the first
  * that takes the access; failing that, any, so that the message can name it.
  */
-static const Register *find_register(const BankInstance *instance, uint64_t offset, uint8_t access,
-                                     unsigned *index)
+static const Register *find_register(const BankInstance *instance, uint64_t offset, unsigned size,
+                                     uint8_t access, unsigned *index)
 {
     unsigned low = 0, high = instance->count;
     const Register *other = NULL;
@@ -64,7 +65,7 @@ static const Register *find_register(const BankInstance *instance, uint64_t offs
     while (low-- > 0) {
         const Register *reg = instance->sorted[low];
 
-        if (register_covers(reg, offset, index)) {
+        if (register_covers(reg, offset, size, index)) {
             if (reg->access & access) {
                 return reg;
             }
@@ -117,8 +118,15 @@ static void trace_access(const Device *device, const Register *reg, unsigned ind
     }
 }
 
-static uint64_t read_register(Device *device, const Register *reg, unsigned index)
+/* What is read where nothing answers: ports float. */
+static uint64_t nobody(const BankInstance *instance, unsigned size)
 {
+    return instance->bank->ports ? bits_mask(size * 8) : 0;
+}
+
+static uint64_t read_register(const BankInstance *instance, const Register *reg, unsigned index)
+{
+    Device *device = instance->device;
     uint64_t value = 0;
 
     if (reg->access & REGISTER_R) {
@@ -126,6 +134,7 @@ static uint64_t read_register(Device *device, const Register *reg, unsigned inde
         value &= bits_mask(reg->width * 8);
     } else if (!(reg->access & REGISTER_QUIET)) {
         log_guest_error(device->type->name, "read of write-only register %s", reg->name);
+        value = nobody(instance, reg->width);
     }
     trace_access(device, reg, index, "->", value);
     return value;
@@ -172,7 +181,7 @@ static void log_reserved(Device *device, bool is_write, uint64_t offset, unsigne
 
 /*
  * Walks the registers that [offset, offset + size) touches. An access narrower than a register takes
- * part of it, a wider one several.
+ * part of it, a wider one several, or one of REGISTER_REPEAT several times.
  */
 static MemoryResult bank_read(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
                               MemoryAttributes attributes)
@@ -183,18 +192,20 @@ static MemoryResult bank_read(void *opaque, uint64_t offset, uint64_t *value, un
     *value = 0;
     while (done < size) {
         unsigned index, into, bytes;
-        const Register *reg = find_register(instance, offset + done, REGISTER_R, &index);
+        const Register *reg = find_register(instance, offset, size - done, REGISTER_R, &index);
         uint64_t part;
 
         if (!reg) {
-            log_reserved(instance->device, false, offset + done, size - done);
+            log_reserved(instance->device, false, offset, size - done);
+            *value |= nobody(instance, size - done) << (done * 8);
             return MEMORY_OK;
         }
-        into = (offset + done - reg->offset) % element_stride(reg);
+        into = (offset - reg->offset) % element_stride(reg);
         bytes = MIN(reg->width - into, size - done);
-        part = read_register(instance->device, reg, index) >> (into * 8);
+        part = read_register(instance, reg, index) >> (into * 8);
         *value |= (part & bits_mask(bytes * 8)) << (done * 8);
         done += bytes;
+        offset += reg->access & REGISTER_REPEAT ? 0 : bytes;
     }
     return MEMORY_OK;
 }
@@ -207,14 +218,14 @@ static MemoryResult bank_write(void *opaque, uint64_t offset, uint64_t value, un
 
     while (done < size) {
         unsigned index, into, bytes;
-        const Register *reg = find_register(instance, offset + done, REGISTER_W, &index);
+        const Register *reg = find_register(instance, offset, size - done, REGISTER_W, &index);
         uint64_t part = value >> (done * 8);
 
         if (!reg) {
-            log_reserved(instance->device, true, offset + done, size - done);
+            log_reserved(instance->device, true, offset, size - done);
             return MEMORY_OK;
         }
-        into = (offset + done - reg->offset) % element_stride(reg);
+        into = (offset - reg->offset) % element_stride(reg);
         bytes = MIN(reg->width - into, size - done);
         if (bytes < reg->width) {
             uint64_t around = value_around_write(instance->device, reg, index);
@@ -223,6 +234,7 @@ static MemoryResult bank_write(void *opaque, uint64_t offset, uint64_t value, un
         }
         write_register(instance->device, reg, index, part & bits_mask(reg->width * 8));
         done += bytes;
+        offset += reg->access & REGISTER_REPEAT ? 0 : bytes;
     }
     return MEMORY_OK;
 }
@@ -261,6 +273,7 @@ void register_bank_init(Device *device, MemoryRegion *region, const RegisterBank
         .write = bank_write,
         .size_min = bank->size_min,
         .size_max = bank->size_max,
+        .whole = bank->whole,
         .lock_free = bank->lock_free,
     };
     for (unsigned i = 0; i < count; i++) {

@@ -74,6 +74,20 @@ void vcpu_set_interrupt(Vcpu *vcpu, unsigned line, bool level)
     }
 }
 
+void vcpu_set_memory(Vcpu *vcpu, AddressSpace *space)
+{
+    const struct Accelerator *accelerator = vcpu->machine->accelerator;
+
+    if (vcpu->memory == space) {
+        return;
+    }
+    vcpu->memory = space;
+    atomic_store(&space->vcpu_view, true);
+    if (accelerator && accelerator->vcpu_memory_changed && vcpu->accel) {
+        accelerator->vcpu_memory_changed(vcpu);
+    }
+}
+
 static void queue_item(Vcpu *vcpu, VcpuWork *fn, void *opaque, bool *done)
 {
     WorkItem *item = g_new(WorkItem, 1);
@@ -388,6 +402,7 @@ void vcpu_create(Vcpu *vcpu, Machine *machine, unsigned index)
 {
     vcpu->machine = machine;
     vcpu->index = index;
+    vcpu_set_memory(vcpu, &machine->memory_space);
     g_mutex_init(&vcpu->work_lock);
     g_queue_init(&vcpu->work);
     atomic_init(&vcpu->powered, true);

@@ -26,6 +26,11 @@ struct Vcpu {
     const Target *target;
     const CpuModel *model;
     unsigned index;
+    /*
+     * Guest physical memory as this vCPU sees it: the machine's, or what the board made for it (pages of
+     * its own such as an APIC's) or for the state it is in (system management, secure world).
+     */
+    AddressSpace *memory;
     void *accel;                 /* the accelerator's own state */
     pthread_t thread;
     bool thread_started;
@@ -53,6 +58,11 @@ struct Vcpu {
 
 /* Sets or clears an input line and kicks the vCPU when it rises. [any] */
 void vcpu_set_interrupt(Vcpu *vcpu, unsigned line, bool level);
+/*
+ * Changes the view of memory: at the vCPU's creation, or on its own thread when it changes state. What the
+ * accelerator has cached of the old view is dropped.
+ */
+void vcpu_set_memory(Vcpu *vcpu, AddressSpace *space);
 /* Makes the vCPU leave generated or native code soon, or wake from a halt. [any] */
 void vcpu_kick(Vcpu *vcpu);
 /* Runs fn on the vCPU's thread before it enters the guest again; does not wait. [any] */

@@ -486,6 +486,7 @@ static const Board virt_board = {
     .default_cpu = "cortex-a57",
     .default_nic = "virtio-net-pci",
     .default_drive_interface = "virtio",
+    .ram_name = "mach-virt.ram",
     .default_ram_bytes = MIB(128),
     .min_ram_bytes = MIB(16),
     .max_ram_bytes = GIB(64),

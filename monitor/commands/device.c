@@ -67,6 +67,14 @@ static void qtree_device(Device *device, int indent, GString *out)
         g_string_append_printf(out, "%*smmio %016" PRIx64 "/%016" PRIx64 "\n", indent, "",
                                mapped ? region->address : UINT64_MAX, region->size);
     }
+    for (guint i = 0; i < device->io->len; i++) {
+        MemoryRegion *region = device->io->pdata[i];
+
+        if (region->parent) {
+            g_string_append_printf(out, "%*spio %04" PRIx64 "/%04" PRIx64 "\n", indent, "",
+                                   region->address, region->size);
+        }
+    }
     for (guint i = 0; device->buses && i < device->buses->len; i++) {
         qtree_bus(device->buses->pdata[i], indent, out);
     }
@@ -296,7 +304,7 @@ static json_t *device_run(Monitor *monitor, json_t *arguments, GError **error)
     Device *device = device_find(monitor_machine(monitor), path);
     json_t *result, *banks;
     char *own_path;
-    unsigned i = 0;
+    unsigned mmio = 0, io = 0;
 
     if (!device) {
         error_fail(error, KASO_ERROR_NOT_FOUND,
@@ -306,9 +314,13 @@ static json_t *device_run(Monitor *monitor, json_t *arguments, GError **error)
     result = json_object();
     banks = json_array();
     own_path = device_path(device);
-    for (const RegisterBank *bank = device->type->banks; bank && bank->name; bank++, i++) {
-        json_array_append_new(
-            banks, describe_bank(device, bank, i < device->mmio_count ? device->mmio[i] : NULL));
+    for (const RegisterBank *bank = device->type->banks; bank && bank->name; bank++) {
+        const MemoryRegion *region = NULL;
+
+        if (device->realized) {
+            region = bank->ports ? device_io(device, io++) : device_mmio(device, mmio++);
+        }
+        json_array_append_new(banks, describe_bank(device, bank, region));
     }
     monitor_put(result, "path", monitor_string(own_path));
     monitor_put(result, "type", json_string(device->type->name));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Commands that look into memory: x, xp, print, gva2gpa, gpa2hva, memsave, pmemsave. */
+/* Commands that look into memory and ports: x, xp, i, o, print, gva2gpa, gpa2hva, memsave, pmemsave. */
 #include <capstone/capstone.h>
 #include <ctype.h>
 #include <errno.h>
@@ -58,6 +58,7 @@ static bool parse_dump_format(const char *text, DumpFormat *format, GError **err
 static size_t read_memory(Machine *machine, Vcpu *vcpu, bool physical, uint64_t address,
                           uint8_t *buffer, size_t size)
 {
+    AddressSpace *space = vcpu ? vcpu->memory : &machine->memory_space;
     size_t done = 0;
 
     while (done < size) {
@@ -68,8 +69,8 @@ static size_t read_memory(Machine *machine, Vcpu *vcpu, bool physical, uint64_t 
         if (!physical && !vcpu->target->translate_debug(vcpu, at, &guest_phys)) {
             break;
         }
-        if (address_space_read_bytes(&machine->memory_space, guest_phys, buffer + done, n,
-                                     MEMORY_ATTRIBUTES_DMA) != MEMORY_OK) {
+        if (address_space_read_bytes(space, guest_phys, buffer + done, n, MEMORY_ATTRIBUTES_DMA) !=
+            MEMORY_OK) {
             break;
         }
         done += n;
@@ -280,6 +281,100 @@ static const MonitorCommand xp_command = {
     .print = dump_print,
 };
 MONITOR_COMMAND(xp_command);
+
+/* The port's number and width, from arguments that both commands have. */
+static bool get_port(json_t *arguments, uint64_t *port, unsigned *size, GError **error)
+{
+    DumpFormat format;
+
+    if (!parse_dump_format(monitor_get_string(arguments, "format"), &format, error)) {
+        return false;
+    }
+    *port = monitor_get_int(arguments, "address", 0);
+    *size = MIN(format.size, 4);
+    if (*port > UINT16_MAX) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "%#" PRIx64 " is no I/O port: they go from 0 to 0xffff", *port);
+    }
+    return true;
+}
+
+static json_t *i_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    AddressSpace *space = &monitor_machine(monitor)->io_space;
+    uint64_t port, value;
+    json_t *result;
+    unsigned size;
+
+    if (!get_port(arguments, &port, &size, error)) {
+        return NULL;
+    }
+    /* An index goes to the port first, and the data port behind it is read. */
+    if (monitor_has(arguments, "index")) {
+        address_space_write(space, port++, monitor_get_int(arguments, "index", 0) & 0xff, 1,
+                            MEMORY_ATTRIBUTES_DMA);
+    }
+    address_space_read(space, port & UINT16_MAX, &value, size, MEMORY_ATTRIBUTES_DMA);
+    result = json_object();
+    monitor_put(result, "address", json_integer(port & UINT16_MAX));
+    monitor_put(result, "size", json_integer(size));
+    monitor_put(result, "value", json_integer(value));
+    return result;
+}
+
+static void i_print(Monitor *monitor, json_t *result, GString *out)
+{
+    int size = monitor_get_int(result, "size", 4);
+
+    g_string_append_printf(out, "port%c[0x%04x] = 0x%0*" PRIx64 "\n", " bw l"[size],
+                           (unsigned)monitor_get_int(result, "address", 0), 2 * size,
+                           (uint64_t)monitor_get_int(result, "value", 0));
+}
+
+static const MonitorArgument i_arguments[] = {
+    { "format", ARGUMENT_FORMAT, true, "size (b h w)" },
+    { "address", ARGUMENT_INT, .summary = "the port" },
+    { "index", ARGUMENT_INT, true, "written to the port first; the next port is read then" },
+    { NULL },
+};
+
+static const MonitorCommand i_command = {
+    .name = "x-read-port",
+    .hmp = "i",
+    .summary = "reads an I/O port",
+    .arguments = i_arguments,
+    .run = i_run,
+    .print = i_print,
+};
+MONITOR_COMMAND(i_command);
+
+static json_t *o_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    uint64_t port;
+    unsigned size;
+
+    if (get_port(arguments, &port, &size, error)) {
+        address_space_write(&monitor_machine(monitor)->io_space, port,
+                            monitor_get_int(arguments, "value", 0), size, MEMORY_ATTRIBUTES_DMA);
+    }
+    return NULL;
+}
+
+static const MonitorArgument o_arguments[] = {
+    { "format", ARGUMENT_FORMAT, true, "size (b h w)" },
+    { "address", ARGUMENT_INT, .summary = "the port" },
+    { "value", ARGUMENT_INT, .summary = "what to write" },
+    { NULL },
+};
+
+static const MonitorCommand o_command = {
+    .name = "x-write-port",
+    .hmp = "o",
+    .summary = "writes an I/O port",
+    .arguments = o_arguments,
+    .run = o_run,
+};
+MONITOR_COMMAND(o_command);
 
 static json_t *print_run(Monitor *monitor, json_t *arguments, GError **error)
 {

@@ -116,7 +116,7 @@ static bool select_regime(const ArmCpu *cpu, uint64_t guest_virt, ArmWalkRequest
 /* Descriptors are aligned to 8 bytes, and nearly always in RAM. */
 static bool read_descriptor(ArmCpu *cpu, uint64_t address, uint64_t *descriptor)
 {
-    AddressSpace *space = &cpu->vcpu.machine->memory_space;
+    AddressSpace *space = cpu->vcpu.memory;
     const MemoryRange *range = address_space_find(space, address);
     bool swap = cpu->sctlr_el1 & SCTLR_EE;
 
@@ -138,7 +138,7 @@ static bool read_descriptor(ArmCpu *cpu, uint64_t address, uint64_t *descriptor)
 /* Replaces a descriptor unless it has changed; false: walk again (or it is not in RAM). */
 static bool update_descriptor(ArmCpu *cpu, uint64_t address, uint64_t old, uint64_t new)
 {
-    AddressSpace *space = &cpu->vcpu.machine->memory_space;
+    AddressSpace *space = cpu->vcpu.memory;
     uint64_t size = 8, *host = address_space_map(space, address, &size, true);
     bool swap = cpu->sctlr_el1 & SCTLR_EE, done;
 
@@ -421,7 +421,7 @@ bool arm_lookup(ArmCpu *cpu, uint64_t guest_virt, TcgMapping *mapping)
 
 bool arm_read_code(ArmCpu *cpu, uint64_t pc, uint32_t *insn)
 {
-    AddressSpace *space = &cpu->vcpu.machine->memory_space;
+    AddressSpace *space = cpu->vcpu.memory;
     uint64_t size = 4;
     TcgMapping mapping;
     const void *host;

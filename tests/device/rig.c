@@ -38,6 +38,9 @@ void rig_open(Rig *rig, const char *type, const char *const *properties)
     for (unsigned i = 0; i < rig->device->mmio_count; i++) {
         device_map(rig->device, i, rig->base + i * UINT64_C(0x10000000));
     }
+    for (unsigned i = 0; i < rig->device->io->len; i++) {
+        device_map_io(rig->device, i, (uint16_t)(RIG_PORTS + i * 0x100));
+    }
     for (unsigned i = 0; i < rig->device->irq_count; i++) {
         device_connect_irq(rig->device, i, set_level, rig, (int)i);
     }
@@ -70,6 +73,23 @@ void rig_write(Rig *rig, int cpu, unsigned index, uint64_t offset, uint64_t valu
     address_space_write(&rig->machine->memory_space,
                         rig->base + index * UINT64_C(0x10000000) + offset, value, size,
                         attributes_of(cpu));
+}
+
+uint64_t rig_in(Rig *rig, uint16_t port, unsigned size)
+{
+    uint64_t value = 0;
+
+    g_assert_cmpint(address_space_read(&rig->machine->io_space, port, &value, size,
+                                       (MemoryAttributes){ .vcpu = 0 }),
+                    ==, MEMORY_OK);
+    return value;
+}
+
+void rig_out(Rig *rig, uint16_t port, uint64_t value, unsigned size)
+{
+    g_assert_cmpint(address_space_write(&rig->machine->io_space, port, value, size,
+                                        (MemoryAttributes){ .vcpu = 0 }),
+                    ==, MEMORY_OK);
 }
 
 void rig_input(Rig *rig, int number, int level)

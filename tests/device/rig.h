@@ -20,6 +20,8 @@ typedef struct {
 
 #define RIG_RAM       UINT64_C(0x40000000)
 #define RIG_RAM_BYTES MIB(1)
+/* Where io 0 is; io n is n * 0x100 further. */
+#define RIG_PORTS 0x1000
 
 /* properties: "name=value" strings, NULL-terminated, or NULL. The machine lock is held until rig_close. */
 void rig_open(Rig *rig, const char *type, const char *const *properties);
@@ -28,6 +30,9 @@ void rig_close(Rig *rig);
 /* cpu -1: DMA. index: which mmio region. */
 uint64_t rig_read(Rig *rig, int cpu, unsigned index, uint64_t offset, unsigned size);
 void rig_write(Rig *rig, int cpu, unsigned index, uint64_t offset, uint64_t value, unsigned size);
+/* Ports, as a CPU sees them. */
+uint64_t rig_in(Rig *rig, uint16_t port, unsigned size);
+void rig_out(Rig *rig, uint16_t port, uint64_t value, unsigned size);
 void rig_input(Rig *rig, int number, int level);
 
 /* Accesses of random kind and place; outlives them, that is all. */

@@ -23,7 +23,7 @@ typedef struct {
     GPtrArray *drives;  /* BlockBackend * */
     GPtrArray *devices; /* Device *, realized */
     GHashTable *fresh;  /* Device * -> uint8_t *: state after the first reset, fields in a row */
-    uint64_t next_address;
+    uint64_t next_address, next_port;
     unsigned types, realized, refused;
 } Bench;
 
@@ -45,6 +45,42 @@ static bool idle_build(Machine *machine, void *board, GError **error)
 static const Board idle_board = { .name = "idle",
                                   .instance_size = sizeof(Device),
                                   .build = idle_build };
+
+/* A device on ports, so that there is one whatever else is registered, and proof that they are reached. */
+typedef struct {
+    Device device;
+    uint8_t scratch;
+    uint16_t data;
+    unsigned accesses;
+} PortProbe;
+
+static uint64_t probe_read(Device *device, unsigned index)
+{
+    PortProbe *probe = container_of(device, PortProbe, device);
+
+    probe->accesses++;
+    return probe->data;
+}
+
+static const DeviceType port_probe_type = {
+    .name = "port-probe",
+    .instance_size = sizeof(PortProbe),
+    .board_only = true,
+    .banks =
+        (const RegisterBank[]){
+            { .name = "port-probe",
+              .size = 4,
+              .ports = true,
+              .registers =
+                  (const Register[]){
+                      { "DATA", 0, 2, REGISTER_RW | REGISTER_EXACT | REGISTER_REPEAT,
+                        .field = offsetof(PortProbe, data), .read = probe_read },
+                      { "SCRATCH", 3, 1, REGISTER_RW, .field = offsetof(PortProbe, scratch) },
+                      { 0 } } },
+            { 0 } },
+    .state = (const StateField[]){ STATE(PortProbe, scratch), STATE(PortProbe, data), { 0 } },
+};
+DEVICE_TYPE(port_probe_type);
 
 static uint64_t next_random(uint64_t *state)
 {
@@ -68,6 +104,15 @@ static void map_regions(Bench *bench, Device *device)
         bench->next_address = align_up(bench->next_address, align);
         memory_region_add(bench->machine->system_memory, bench->next_address, region, 0);
         bench->next_address += MIN(region->size, GIB(1));
+    }
+    for (unsigned i = 0; i < device->io->len; i++) {
+        MemoryRegion *region = device->io->pdata[i];
+
+        if (!region->parent) {
+            g_assert_cmpuint(bench->next_port + region->size, <=, 0x10000);
+            device_map_io(device, i, (uint16_t)bench->next_port);
+            bench->next_port = align_up(bench->next_port + region->size, 8);
+        }
     }
 }
 
@@ -265,7 +310,9 @@ static uint64_t random_value(uint64_t *state)
 
 static void random_access(Bench *bench, uint64_t *state)
 {
-    AddressSpace *space = &bench->machine->memory_space;
+    AddressSpace *spaces[] = { &bench->machine->memory_space, &bench->machine->io_space };
+    bool ports = atomic_load(&spaces[1]->view)->count && next_random(state) % 2;
+    AddressSpace *space = spaces[ports];
     const FlatView *view = atomic_load(&space->view);
     const MemoryRange *range = &view->ranges[next_random(state) % view->count];
     unsigned size = 1u << next_random(state) % 4;
@@ -344,6 +391,18 @@ static unsigned check_reset(Bench *bench)
     return failures;
 }
 
+static bool ports_reached(const Bench *bench)
+{
+    for (unsigned i = 0; i < bench->devices->len; i++) {
+        Device *device = bench->devices->pdata[i];
+
+        if (device->type == &port_probe_type) {
+            return container_of(device, PortProbe, device)->accesses > 0;
+        }
+    }
+    return false;
+}
+
 static Arguments parse_arguments(int argc, char **argv)
 {
     /* In long runs, a minute. */
@@ -382,6 +441,10 @@ int main(int argc, char **argv)
         for (int i = 0; i < ROUNDS; i++) {
             hammer(bench, &state);
             failures += check_reset(bench);
+        }
+        if (!ports_reached(bench)) {
+            printf("# no access reached a device on ports\n");
+            failures++;
         }
         bench_free(bench);
         rounds++;

@@ -283,7 +283,9 @@ static void test_describe(void)
                     "  0000000000000000-ffffffffffffffff (prio 0, i/o): system\n"
                     "    0000000009000000-0000000009000fff (prio 0, i/o): uart\n"
                     "    000000000a000000-000000000a0000ff (prio 1, i/o): alias mirror @uart "
-                    "0000000000000800-00000000000008ff\n\n");
+                    "0000000000000800-00000000000008ff\n\n"
+                    "address-space: I/O\n"
+                    "  0000000000000000-000000000000ffff (prio 0, i/o): io\n\n");
     g_free(text);
     text = memory_describe(machine, true);
     g_assert_nonnull(strstr(text, "  000000000a000000-000000000a0000ff (prio 0, i/o): uart "

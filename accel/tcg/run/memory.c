@@ -75,14 +75,14 @@ static void note_large(TcgContext *context, uint64_t guest_virt, unsigned size_b
 /* The RAM or ROM that a whole guest page is, or NULL. */
 static uint8_t *host_page(TcgVcpu *tv, uint64_t guest_phys, bool *writable)
 {
-    const MemoryRange *range = address_space_find(&tv->run->machine->memory_space, guest_phys);
+    const MemoryRange *range = address_space_find(tv->vcpu->memory, guest_phys);
     MemoryRegion *region = range ? range->region : NULL;
 
-    if (!region || (region->kind != MEMORY_RAM && region->kind != MEMORY_ROM) || region->rom_io ||
-        guest_phys < range->start || guest_phys + TCG_PAGE_SIZE > range->start + range->size) {
+    if (!region || !memory_range_direct(range, false) || guest_phys < range->start ||
+        guest_phys + TCG_PAGE_SIZE > range->start + range->size) {
         return NULL;
     }
-    *writable = region->kind == MEMORY_RAM;
+    *writable = memory_range_direct(range, true);
     return region->host + range->offset + (guest_phys - range->start);
 }
 
@@ -153,8 +153,8 @@ static void read_part(TcgVcpu *tv, uint64_t guest_virt, void *to, unsigned size,
     }
     for (unsigned done = 0, part; done < size; done += part) {
         part = size - done >= 8 ? 8 : size - done;
-        if (address_space_read(&tv->run->machine->memory_space, guest_phys + done, &value, part,
-                               attributes(tv)) != MEMORY_OK) {
+        if (address_space_read(tv->vcpu->memory, guest_phys + done, &value, part, attributes(tv)) !=
+            MEMORY_OK) {
             bus_error(tv, guest_virt + done, TCG_READ);
         }
         memcpy((uint8_t *)to + done, &value, part);
@@ -174,8 +174,8 @@ static void write_part(TcgVcpu *tv, uint64_t guest_virt, const void *from, unsig
     for (unsigned done = 0, part; done < size; done += part) {
         part = size - done >= 8 ? 8 : size - done;
         memcpy(&value, (const uint8_t *)from + done, part);
-        if (address_space_write(&tv->run->machine->memory_space, guest_phys + done, value, part,
-                                attributes(tv)) != MEMORY_OK) {
+        if (address_space_write(tv->vcpu->memory, guest_phys + done, value, part, attributes(tv)) !=
+            MEMORY_OK) {
             bus_error(tv, guest_virt + done, TCG_WRITE);
         }
     }

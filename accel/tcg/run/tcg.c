@@ -22,7 +22,7 @@ static void memory_changed(void *opaque, AddressSpace *space)
     Vcpu *current = vcpu_current();
     TcgVcpu *mine = current && current->machine == run->machine ? current->accel : NULL;
 
-    if (space != &run->machine->memory_space) {
+    if (!atomic_load(&space->vcpu_view)) {
         return;
     }
     /* The vCPU that changed the map must see it at its next access. */
@@ -152,6 +152,11 @@ static void tcg_vcpu_reset(Vcpu *vcpu)
     cache_verify_all(tv->run);
 }
 
+static void tcg_vcpu_memory_changed(Vcpu *vcpu)
+{
+    context_flush_all(vcpu->accel);
+}
+
 _Noreturn void tcg_unwind(TcgState *env)
 {
     TcgVcpu *tv = tcg_vcpu(env);
@@ -250,6 +255,7 @@ static const Accelerator tcg_accelerator = {
     .vcpu_run = tcg_vcpu_run,
     .vcpu_kick = tcg_vcpu_kick,
     .vcpu_reset = tcg_vcpu_reset,
+    .vcpu_memory_changed = tcg_vcpu_memory_changed,
     .describe = describe_run,
 };
 ACCELERATOR(tcg_accelerator);
