@@ -8,50 +8,30 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/names.h"
 #include "machine/machine.h"
 
-/* Types that users of other emulators know and that are not built. */
-static const char *const chardev_types_not_yet[] = {
-    "vc",  "braille",   "msmouse", "wctablet", "parport",      "parallel", "spicevmc", "dbus",
-    "hub", "spiceport", "testdev", "console",  "qemu-vdagent", "udp",      "serial",
+static const NotYet chardev_types_not_yet[] = {
+    { "braille console dbus hub msmouse parallel parport qemu-vdagent spiceport spicevmc udp vc "
+      "wctablet",
+      "use stdio, pty, socket or file" },
+    { 0 },
 };
 
 /* Other spellings of a type. */
 static const char *const chardev_type_aliases[][2] = { { "tty", "serial" },
                                                        { "memory", "ringbuf" } };
 
-static const ChardevType *chardev_type_find(const char *name, GError **error)
-{
-    const ChardevType *const *it;
-    const char *nearest, *names[64];
-    size_t count = 0;
+static const NameKind chardev_kind = { "chardev type", "-chardev help", chardev_types_not_yet };
 
+const ChardevType *chardev_type_find(const char *name, GError **error)
+{
     for (size_t i = 0; i < G_N_ELEMENTS(chardev_type_aliases); i++) {
         if (!strcmp(name, chardev_type_aliases[i][0])) {
             name = chardev_type_aliases[i][1];
         }
     }
-    REGISTRY_FOREACH(chardev_types, it) {
-        if (!strcmp((*it)->name, name)) {
-            return *it;
-        }
-        if (count < G_N_ELEMENTS(names) - 1) {
-            names[count++] = (*it)->name;
-        }
-    }
-    names[count] = NULL;
-    for (size_t i = 0; i < G_N_ELEMENTS(chardev_types_not_yet); i++) {
-        if (!strcmp(name, chardev_types_not_yet[i])) {
-            error_fail(error, KASO_ERROR_UNSUPPORTED,
-                       "chardev type '%s' is not built yet; use stdio, pty, socket or file", name);
-            return NULL;
-        }
-    }
-    nearest = error_nearest(name, names);
-    error_fail(error, KASO_ERROR_NOT_FOUND, "unknown chardev type '%s'%s%s%s", name,
-               nearest ? "; did you mean '" : " ('-chardev help' lists them)",
-               nearest ? nearest : "", nearest ? "'?" : "");
-    return NULL;
+    return REGISTRY_FIND(chardev_types, &chardev_kind, name, error);
 }
 
 static bool chardev_option_is_true(const char *value)

@@ -8,6 +8,9 @@
 
 #include "machine/chardev.h"
 
+/* The type of a name or another spelling of it; NULL with an error when there is none. */
+const ChardevType *chardev_type_find(const char *name, GError **error);
+
 /*
  * Opens the back end `type` as `id` and adds it to the machine. options: char * -> char * as
  * -chardev spells them, or NULL; "mux=on" puts a mux of that id before a back end "ID-base".

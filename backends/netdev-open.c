@@ -6,40 +6,21 @@
 
 #include "base/error.h"
 #include "base/key-values.h"
+#include "base/names.h"
 #include "machine/machine.h"
 
-static const char *const netdev_types_not_yet[] = {
-    "tap",    "bridge", "hubport", "vde",   "vhost-user", "vhost-vdpa",
-    "l2tpv3", "stream", "dgram",   "passt", "netmap",     "af-xdp",
+static const NotYet netdev_types_not_yet[] = {
+    { "af-xdp bridge dgram hubport l2tpv3 netmap passt stream tap vde vhost-user vhost-vdpa "
+      "vmnet-bridged vmnet-host vmnet-shared",
+      "use user or socket" },
+    { 0 },
 };
 
-static const NetdevType *netdev_type_find(const char *name, GError **error)
-{
-    const NetdevType *const *it;
-    const char *nearest, *names[32];
-    size_t count = 0;
+static const NameKind netdev_kind = { "network back end", "-netdev help", netdev_types_not_yet };
 
-    REGISTRY_FOREACH(netdev_types, it) {
-        if (!strcmp((*it)->name, name)) {
-            return *it;
-        }
-        if (count < G_N_ELEMENTS(names) - 1) {
-            names[count++] = (*it)->name;
-        }
-    }
-    names[count] = NULL;
-    for (size_t i = 0; i < G_N_ELEMENTS(netdev_types_not_yet); i++) {
-        if (!strcmp(name, netdev_types_not_yet[i])) {
-            error_fail(error, KASO_ERROR_UNSUPPORTED,
-                       "network back end '%s' is not built yet; use user or socket", name);
-            return NULL;
-        }
-    }
-    nearest = error_nearest(name, names);
-    error_fail(error, KASO_ERROR_NOT_FOUND, "unknown network back end '%s'%s%s%s", name,
-               nearest ? "; did you mean '" : "; there are user and socket", nearest ? nearest : "",
-               nearest ? "'?" : "");
-    return NULL;
+const NetdevType *netdev_type_find(const char *name, GError **error)
+{
+    return REGISTRY_FIND(netdev_types, &netdev_kind, name, error);
 }
 
 static bool netdev_set_options(Netdev *netdev, GHashTable *options, GError **error)

@@ -8,6 +8,9 @@
 
 #include "machine/netdev.h"
 
+/* NULL with an error when there is none. */
+const NetdevType *netdev_type_find(const char *name, GError **error);
+
 /*
  * Opens the back end `type` as `id` and adds it to the machine. options: char * -> char * as
  * -netdev spells them, or NULL; the values of an option that may be repeated (hostfwd, guestfwd,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/names.h"
 
 static void clear_pair(void *data)
 {
@@ -192,11 +193,10 @@ bool key_values_check(const KeyValues *list, const char *const *names, const cha
         const KeyValue *pair = &g_array_index(list->pairs, KeyValue, i);
 
         if (!g_strv_contains(names, pair->key)) {
-            const char *nearest = error_nearest(pair->key, names);
+            g_autofree char *suggestion = names_suggest(pair->key, names);
 
-            return error_fail(error, KASO_ERROR_NOT_FOUND, "%s has no option '%s'%s%s%s", what,
-                              pair->key, nearest ? "; did you mean '" : "", nearest ? nearest : "",
-                              nearest ? "'?" : "");
+            return error_fail(error, KASO_ERROR_NOT_FOUND, "%s has no option '%s'%s", what,
+                              pair->key, suggestion);
         }
     }
     return true;

@@ -9,6 +9,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/names.h"
 
 /* clang-format off */
 const LogItem log_items[] = {
@@ -49,10 +50,18 @@ static struct {
     RateSlot rate[RATE_SLOTS];
 } sink;
 
+static const NotYet items_not_yet[] = {
+    { "op op_ind", "use ir" },
+    { "op_opt op_plugin", "use ir_opt" },
+    { "cpu fpu vpu", "use int, or the monitor's info registers" },
+    { "nochain page pcall plugin strace tid invalid_mem" },
+    { 0 },
+};
+
 static uint32_t find_item(const char *name, GError **error)
 {
+    const NameKind kind = { "log item", "-d help", items_not_yet };
     const char *names[ARRAY_SIZE(log_items) + 1];
-    const char *nearest;
     size_t n = 0;
 
     for (const LogItem *item = log_items; item->name; item++) {
@@ -63,9 +72,7 @@ static uint32_t find_item(const char *name, GError **error)
     }
     names[n++] = "all";
     names[n] = NULL;
-    nearest = error_nearest(name, names);
-    error_fail(error, KASO_ERROR_INVALID, "unknown log item '%s'%s%s%s (-d help lists them)", name,
-               nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+    names_fail(&kind, name, names, error);
     return 0;
 }
 

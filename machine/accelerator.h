@@ -31,5 +31,7 @@ typedef struct Accelerator {
 
 #define ACCELERATOR(object) REGISTRY_ADD(accelerators, object)
 REGISTRY_DECLARE(accelerators, Accelerator);
+/* NULL with an error when there is none. */
+const Accelerator *accelerator_find(const char *name, GError **error);
 
 #endif

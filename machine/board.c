@@ -4,19 +4,67 @@
 
 #include <string.h>
 
+#include "base/names.h"
+
+static const NotYet boards_not_yet[] = {
+    { "akita ast1030-evb ast2500-evb ast2600-evb ast2700-evb ast2700a1-evb ast2700fc "
+      "b-l475e-iot01a "
+      "bletchley-bmc borzoi bpim2u canon-a1100 cheetah collie connex cubieboard emcraft-sf2 fby35 "
+      "fby35-bmc fp5280g2-bmc fuji-bmc g220a-bmc gb200nvl-bmc highbank imx25-pdk imx8mp-evk "
+      "integratorcp kudo-bmc kzm lm3s6965evb lm3s811evb mainstone mcimx6ul-evk mcimx7d-sabre "
+      "microbit "
+      "midway mori-bmc mps2-an385 mps2-an386 mps2-an500 mps2-an505 mps2-an511 mps2-an521 "
+      "mps3-an524 "
+      "mps3-an536 mps3-an547 musca-a musca-b1 musicpal n800 n810 netduino2 netduinoplus2 "
+      "npcm750-evb "
+      "npcm845-evb nuri olimex-stm32-h405 orangepi-pc palmetto-bmc qcom-dc-scm-v1-bmc "
+      "qcom-firework-bmc quanta-gbs-bmc quanta-gsj quanta-q71l-bmc rainier-bmc raspi0 raspi1ap "
+      "raspi2 "
+      "raspi2b raspi3 raspi3ap raspi3b raspi4b realview-eb realview-eb-mpcore realview-pb-a8 "
+      "realview-pbx-a9 romulus-bmc sabrelite sbsa-ref smdkc210 sonorapass-bmc spitz "
+      "stm32vldiscovery "
+      "supermicro-x11spi-bmc supermicrox11-bmc sx1 sx1-v1 tacoma-bmc terrier tiogapass-bmc tosa "
+      "verdex "
+      "versatileab versatilepb vexpress-a15 vexpress-a9 vmapple witherspoon-bmc x-remote "
+      "xilinx-zynq-a9 xlnx-versal-virt xlnx-versal2-virt xlnx-zcu102 yosemitev2-bmc z2",
+      "use virt" },
+    { "isapc microvm nitro pc pc-i440fx pc-q35 q35 xenfv xenpv xenpvh" },
+    { 0 },
+};
+
+static const char *board_name(const void *object, unsigned index)
+{
+    const Board *board = object;
+    const char *const *alias = board->aliases;
+
+    for (unsigned i = 1; index && alias && *alias && i < index; i++) {
+        alias++;
+    }
+    return index == 0 ? board->name : alias ? *alias : NULL;
+}
+
+static const NameKind board_kind = { "machine", "-M help", boards_not_yet, board_name };
+
 const Board *board_find(const char *name)
 {
-    const Board *const *it;
+    return REGISTRY_FIND(boards, &board_kind, name, NULL);
+}
 
-    REGISTRY_FOREACH(boards, it) {
-        if (strcmp((*it)->name, name) == 0) {
-            return *it;
-        }
-        for (const char *const *alias = (*it)->aliases; alias && *alias; alias++) {
-            if (strcmp(*alias, name) == 0) {
-                return *it;
-            }
-        }
+/* "virt-8.2" asks for the board as some release had it; ours is one that all of them fit. */
+static char *without_release(const char *name)
+{
+    const char *dash = strrchr(name, '-');
+
+    if (dash && g_ascii_isdigit(dash[1]) && dash[strspn(dash + 1, "0123456789.") + 1] == '\0') {
+        return g_strndup(name, dash - name);
     }
-    return NULL;
+    return g_strdup(name);
+}
+
+const Board *board_get(const char *name, GError **error)
+{
+    const Board *board = board_find(name);
+    g_autofree char *plain = without_release(name);
+
+    return board ? board : REGISTRY_FIND(boards, &board_kind, plain, error);
 }

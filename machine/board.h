@@ -32,5 +32,7 @@ struct Board {
 #define BOARD_TYPE(object) REGISTRY_ADD(boards, object)
 REGISTRY_DECLARE(boards, Board);
 const Board *board_find(const char *name);
+/* As find, also with a release as in "virt-8.2"; says why there is none. */
+const Board *board_get(const char *name, GError **error);
 
 #endif

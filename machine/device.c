@@ -8,33 +8,24 @@
 #include "base/error.h"
 #include "machine/private.h"
 
-const DeviceType *device_type_find(const char *name)
+static const char *device_type_name(const void *object, unsigned index)
 {
-    const DeviceType *const *it;
+    const DeviceType *type = object;
 
-    REGISTRY_FOREACH(device_types, it) {
-        if (strcmp((*it)->name, name) == 0 || g_strcmp0((*it)->alias, name) == 0) {
-            return *it;
-        }
-    }
-    return NULL;
+    return index == 0 ? type->name : index == 1 ? type->alias : NULL;
 }
 
-static bool unknown_type(const char *name, GError **error)
-{
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    const DeviceType *const *it;
-    const char *nearest;
+static const NameKind device_kind = { "device", "-device help", device_types_not_yet,
+                                      device_type_name };
 
-    REGISTRY_FOREACH(device_types, it) {
-        g_ptr_array_add(names, (void *)(*it)->name);
-    }
-    g_ptr_array_add(names, NULL);
-    nearest = error_nearest(name, (const char *const *)names->pdata);
-    return error_fail(error, KASO_ERROR_NOT_FOUND,
-                      "'%s' is not a valid device name%s%s%s (-device help lists them)", name,
-                      nearest ? "; did you mean '" : "", nearest ? nearest : "",
-                      nearest ? "'?" : "");
+const DeviceType *device_type_find(const char *name)
+{
+    return device_type_get(name, NULL);
+}
+
+const DeviceType *device_type_get(const char *name, GError **error)
+{
+    return REGISTRY_FIND(device_types, &device_kind, name, error);
 }
 
 void device_adopt(Device *device, Machine *machine, const DeviceType *type, Device *parent,
@@ -76,12 +67,11 @@ static bool check_bus(const DeviceType *type, Bus *bus, GError **error)
 Device *device_create(Machine *machine, Device *parent, const char *type_name, Bus *bus,
                       const char *id, GError **error)
 {
-    const DeviceType *type = device_type_find(type_name);
+    const DeviceType *type = device_type_get(type_name, error);
     g_autofree char *generated = NULL;
     Device *device;
 
     if (!type) {
-        unknown_type(type_name, error);
         return NULL;
     }
     type_name = type->name;

@@ -127,6 +127,8 @@ struct Device {
 };
 
 const DeviceType *device_type_find(const char *name);
+/* As find, and says why there is none: not built yet, or the nearest name. */
+const DeviceType *device_type_get(const char *name, GError **error);
 
 /*
  * Creates an unrealized device below parent (NULL: the bus's provider, else the machine's root) on

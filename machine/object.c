@@ -7,46 +7,41 @@
 #include <sys/random.h>
 
 #include "base/error.h"
+#include "base/names.h"
 #include "machine/machine.h"
+
+static const NotYet object_types_not_yet[] = {
+    { "acpi-generic-initiator acpi-generic-port arm-rme-guest authz-list authz-list-file authz-pam "
+      "authz-simple can-bus can-host-socketcan colo-compare cryptodev-backend "
+      "cryptodev-backend-builtin cryptodev-backend-lkcf cryptodev-vhost-user dbus-vmstate "
+      "filter-buffer filter-dump filter-mirror filter-redirector filter-replay filter-rewriter "
+      "igvm-cfg input-barrier input-linux iommufd main-loop memory-backend-epc memory-backend-shm "
+      "pr-manager-helper qtest s390-pv-guest secret_keyring sev-guest sev-snp-guest spdm-responder "
+      "tdx-guest thread-context tls-cipher-suites tls-creds-anon vfio-user-server x-remote-object "
+      "x-vfio-user-server" },
+    { "rng-egd", "use rng-random or rng-builtin" },
+    { 0 },
+};
+static const NameKind object_kind = { "object", "-object help", object_types_not_yet };
 
 const ObjectType *object_type_find(const char *name)
 {
-    const ObjectType *const *it;
-
-    REGISTRY_FOREACH(object_types, it) {
-        if (strcmp((*it)->name, name) == 0) {
-            return *it;
-        }
-    }
-    return NULL;
+    return object_type_get(name, NULL);
 }
 
-static bool unknown_type(const char *name, GError **error)
+const ObjectType *object_type_get(const char *name, GError **error)
 {
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    const ObjectType *const *it;
-    const char *nearest;
-
-    REGISTRY_FOREACH(object_types, it) {
-        g_ptr_array_add(names, (void *)(*it)->name);
-    }
-    g_ptr_array_add(names, NULL);
-    nearest = error_nearest(name, (const char *const *)names->pdata);
-    return error_fail(error, KASO_ERROR_NOT_FOUND,
-                      "'%s' is not a valid object type%s%s%s (-object help lists them)", name,
-                      nearest ? "; did you mean '" : "", nearest ? nearest : "",
-                      nearest ? "'?" : "");
+    return REGISTRY_FIND(object_types, &object_kind, name, error);
 }
 
 Object *object_new(Machine *machine, const char *type_name, const char *id, GHashTable *options,
                    GError **error)
 {
-    const ObjectType *type = object_type_find(type_name);
+    const ObjectType *type = object_type_get(type_name, error);
     g_autofree char *who = g_strdup_printf("object '%s'", id);
     Object *object;
 
     if (!type) {
-        unknown_type(type_name, error);
         return NULL;
     }
     object = g_malloc0(type->instance_size);

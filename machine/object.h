@@ -40,6 +40,8 @@ struct Object {
 };
 
 const ObjectType *object_type_find(const char *name);
+/* As find, and says why there is none. */
+const ObjectType *object_type_get(const char *name, GError **error);
 /* Creates and completes; the caller registers it with machine_add_object, which then owns it. */
 Object *object_new(Machine *machine, const char *type, const char *id, GHashTable *options,
                    GError **error);

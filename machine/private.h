@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "base/names.h"
 #include "machine/machine.h"
 
 typedef struct {
@@ -94,6 +95,9 @@ typedef struct {
     char *driver, *property, *value;
     bool used;
 } GlobalProperty;
+
+/* device-not-yet.c */
+extern const NotYet device_types_not_yet[];
 
 void clock_create(Machine *machine);
 void clock_destroy(Machine *machine);

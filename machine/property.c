@@ -8,6 +8,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/names.h"
 #include "machine/chardev.h"
 #include "machine/machine.h"
 #include "machine/netdev.h"
@@ -34,6 +35,7 @@ static const struct {
     [PROPERTY_NETDEV] = { "netdev id", sizeof(void *) },
     [PROPERTY_DRIVE] = { "drive id", sizeof(void *) },
     [PROPERTY_OBJECT] = { "object id", sizeof(void *) },
+    [PROPERTY_NOT_YET] = { "not yet", 0 },
 };
 /* clang-format on */
 
@@ -265,6 +267,17 @@ static bool set_number(const Property *property, void *field, const char *who, c
     return true;
 }
 
+/* What is off is off here, too. */
+static bool set_not_yet(const Property *property, const char *who, const char *value,
+                        GError **error)
+{
+    bool on;
+
+    return (parse_bool(value, &on) && !on) || strcmp(value, "auto") == 0 ||
+           error_fail(error, KASO_ERROR_UNSUPPORTED, "%s: %s=%s: not yet: %s", who, property->name,
+                      value, property->summary);
+}
+
 static bool set_field(Machine *machine, const Property *property, void *instance, const char *who,
                       const char *value, GError **error)
 {
@@ -300,6 +313,8 @@ static bool set_field(Machine *machine, const Property *property, void *instance
     case PROPERTY_DRIVE:
     case PROPERTY_OBJECT:
         return set_reference(machine, property, field, who, value, error);
+    case PROPERTY_NOT_YET:
+        return set_not_yet(property, who, value, error);
     default:
         return set_number(property, field, who, value, error);
     }
@@ -324,18 +339,19 @@ bool property_unknown(const Property *const tables[], const char *who, const cha
                       GError **error)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new();
-    const char *nearest;
+    g_autofree char *suggestion = NULL;
 
     for (; *tables; tables++) {
         for (const Property *property = *tables; property->name; property++) {
-            g_ptr_array_add(names, (void *)property->name);
+            if (property->kind != PROPERTY_NOT_YET) {
+                g_ptr_array_add(names, (void *)property->name);
+            }
         }
     }
     g_ptr_array_add(names, NULL);
-    nearest = error_nearest(name, (const char *const *)names->pdata);
-    return error_fail(error, KASO_ERROR_NOT_FOUND, "%s has no property '%s'%s%s%s", who, name,
-                      nearest ? "; did you mean '" : "", nearest ? nearest : "",
-                      nearest ? "'?" : "");
+    suggestion = names_suggest(name, (const char *const *)names->pdata);
+    return error_fail(error, KASO_ERROR_NOT_FOUND, "%s has no property '%s'%s", who, name,
+                      suggestion);
 }
 
 bool property_set(Machine *machine, const Property *table, void *instance, const char *who,
@@ -413,6 +429,8 @@ char *property_get(const Property *property, const void *instance)
     }
     case PROPERTY_I32:
         return g_strdup_printf("%d", *(const int32_t *)field);
+    case PROPERTY_NOT_YET:
+        return g_strdup("off");
     case PROPERTY_CHARDEV:
     case PROPERTY_NETDEV:
     case PROPERTY_DRIVE:

@@ -30,6 +30,7 @@ typedef enum {
     PROPERTY_NETDEV,   /* Netdev *; by id */
     PROPERTY_DRIVE,    /* struct BlockBackend *; by drive id or node name */
     PROPERTY_OBJECT,   /* Object *; by id */
+    PROPERTY_NOT_YET,  /* no field: known from other emulators, off (or auto) is all that it can be */
 } PropertyKind;
 
 enum OnOffAuto { ON_OFF_AUTO_AUTO, ON_OFF_AUTO_ON, ON_OFF_AUTO_OFF };

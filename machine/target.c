@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/names.h"
 #include "machine/private.h"
 
 typedef struct {
@@ -11,26 +12,36 @@ typedef struct {
     void *opaque;
 } ExternalRegisterTable;
 
+static const NameKind target_kind = { .what = "target" };
+
 const Target *target_find(const char *name)
 {
-    const Target *const *it;
-
-    REGISTRY_FOREACH(targets, it) {
-        if (strcmp((*it)->name, name) == 0) {
-            return *it;
-        }
-    }
-    return NULL;
+    return REGISTRY_FIND(targets, &target_kind, name, NULL);
 }
 
 const CpuModel *cpu_model_find(const Target *target, const char *name)
 {
+    return cpu_model_get(target, name, NULL);
+}
+
+const CpuModel *cpu_model_get(const Target *target, const char *name, GError **error)
+{
+    const NameKind kind = { "CPU model", "-cpu help", target->models_not_yet };
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
     const CpuModel *const *it;
 
     REGISTRY_FOREACH(cpu_models, it) {
-        if ((*it)->target == target && strcmp((*it)->name, name) == 0) {
+        if ((*it)->target != target) {
+            continue;
+        }
+        if (strcmp((*it)->name, name) == 0) {
             return *it;
         }
+        g_ptr_array_add(names, (void *)(*it)->name);
+    }
+    g_ptr_array_add(names, NULL);
+    if (error) {
+        names_fail(&kind, name, (const char *const *)names->pdata, error);
     }
     return NULL;
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/names.h"
 #include "base/registry.h"
 #include "machine/vcpu.h"
 
@@ -35,6 +36,7 @@ struct Target {
     const char *summary;
     const char *default_machine;  /* NULL: -M is required */
     const char *default_cpu;
+    const NotYet *models_not_yet; /* CPU models that users of other emulators know; may be NULL */
     size_t cpu_size;              /* of the CPU structure, whose first member is a Vcpu */
     const Property *properties;   /* -cpu NAME,feature=on: over the CPU structure */
     /* What "auto" means for a property of a model, for help; NULL: it has no such switch. */
@@ -64,6 +66,8 @@ REGISTRY_DECLARE(targets, Target);
 
 const Target *target_find(const char *name);
 const CpuModel *cpu_model_find(const Target *target, const char *name);
+/* As find, and says why there is none. */
+const CpuModel *cpu_model_get(const Target *target, const char *name, GError **error);
 
 /*
  * Registers outside the core that a device implements (GIC CPU interface). Encodings are the

@@ -8,33 +8,13 @@
 #include "machine/object.h"
 #include "main/setup.h"
 
-static const Accelerator *find_accelerator(const char *name, GError **error)
-{
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    const Accelerator *const *it;
-    const char *nearest;
-
-    REGISTRY_FOREACH(accelerators, it) {
-        if (strcmp((*it)->name, name) == 0) {
-            return *it;
-        }
-        g_ptr_array_add(names, (void *)(*it)->name);
-    }
-    g_ptr_array_add(names, NULL);
-    if (strcmp(name, "kvm") == 0 || strcmp(name, "xen") == 0 || strcmp(name, "hvf") == 0) {
-        error_fail(error, KASO_ERROR_UNSUPPORTED, "-accel %s: not yet: it is not built", name);
-        return NULL;
-    }
-    nearest = error_nearest(name, (const char *const *)names->pdata);
-    error_fail(error, KASO_ERROR_NOT_FOUND, "-accel %s: there is no such accelerator%s%s%s", name,
-               nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
-    return NULL;
-}
-
 static bool try_accelerator(Setup *setup, const char *name, GHashTable *options, GError **error)
 {
-    const Accelerator *accelerator = find_accelerator(name, error);
+    const Accelerator *accelerator = accelerator_find(name, error);
 
+    if (!accelerator) {
+        g_prefix_error(error, "-accel %s: ", name);
+    }
     return accelerator && machine_set_accelerator(setup->machine, accelerator, options, error);
 }
 

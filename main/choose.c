@@ -3,40 +3,12 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/names.h"
 #include "main/setup.h"
-
-/* "virt-8.2" asks for the board as some release had it; ours is one that all of them fit. */
-static char *without_release(const char *name)
-{
-    const char *dash = strrchr(name, '-');
-
-    if (dash && g_ascii_isdigit(dash[1]) && dash[strspn(dash + 1, "0123456789.") + 1] == '\0') {
-        return g_strndup(name, dash - name);
-    }
-    return g_strdup(name);
-}
-
-static bool unknown_board(const char *name, GError **error)
-{
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    const Board *const *it;
-    const char *nearest;
-
-    REGISTRY_FOREACH(boards, it) {
-        g_ptr_array_add(names, (void *)(*it)->name);
-    }
-    g_ptr_array_add(names, NULL);
-    nearest = error_nearest(name, (const char *const *)names->pdata);
-    return error_fail(error, KASO_ERROR_NOT_FOUND,
-                      "-machine %s: there is no such machine%s%s%s (-M help lists them)", name,
-                      nearest ? "; did you mean '" : "", nearest ? nearest : "",
-                      nearest ? "'?" : "");
-}
 
 static bool choose_board(Setup *setup, GError **error)
 {
     const char *name = setup->machine_name;
-    g_autofree char *plain = NULL;
 
     if (!name && setup->target) {
         name = setup->target->default_machine;
@@ -45,12 +17,11 @@ static bool choose_board(Setup *setup, GError **error)
         return error_fail(error, KASO_ERROR_INVALID,
                           "which machine? Give one with -M (-M help lists them)");
     }
-    plain = without_release(name);
-    setup->config.board = board_find(name);
+    setup->config.board = board_get(name, error);
     if (!setup->config.board) {
-        setup->config.board = board_find(plain);
+        g_prefix_error(error, "-machine %s: ", name);
     }
-    return setup->config.board != NULL || unknown_board(name, error);
+    return setup->config.board != NULL;
 }
 
 static bool choose_target(Setup *setup, GError **error)
@@ -75,25 +46,6 @@ static bool choose_target(Setup *setup, GError **error)
     return true;
 }
 
-static bool unknown_cpu(const Target *target, const char *name, GError **error)
-{
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    const CpuModel *const *it;
-    const char *nearest;
-
-    REGISTRY_FOREACH(cpu_models, it) {
-        if ((*it)->target == target) {
-            g_ptr_array_add(names, (void *)(*it)->name);
-        }
-    }
-    g_ptr_array_add(names, NULL);
-    nearest = error_nearest(name, (const char *const *)names->pdata);
-    return error_fail(error, KASO_ERROR_NOT_FOUND,
-                      "-cpu %s: there is no such CPU model for %s%s%s%s (-cpu help lists them)",
-                      name, target->name, nearest ? "; did you mean '" : "", nearest ? nearest : "",
-                      nearest ? "'?" : "");
-}
-
 static bool choose_cpu(Setup *setup, GError **error)
 {
     const Target *target = setup->target;
@@ -111,9 +63,10 @@ static bool choose_cpu(Setup *setup, GError **error)
         return false;
     }
     name = key_values_take(list, "model");
-    setup->config.cpu_model = cpu_model_find(target, name ? name : "");
+    setup->config.cpu_model = cpu_model_get(target, name ? name : "", error);
     if (!setup->config.cpu_model) {
-        return unknown_cpu(target, name ? name : "", error);
+        g_prefix_error(error, "-cpu %s: ", name ? name : "");
+        return false;
     }
     setup->config.cpu_options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     for (unsigned i = 0; i < list->pairs->len; i++) {
@@ -156,8 +109,8 @@ static bool choose_sizes(Setup *setup, GError **error)
     }
     if (board->max_vcpus && config->vcpus > board->max_vcpus) {
         return error_fail(error, KASO_ERROR_INVALID,
-                          "-smp: machine '%s' takes up to %u CPUs, not %u", board->name,
-                          board->max_vcpus, config->vcpus);
+                          "-smp: machine '%s' takes up to %u CPU%s, not %u", board->name,
+                          board->max_vcpus, plural(board->max_vcpus), config->vcpus);
     }
     return true;
 }

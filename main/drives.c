@@ -5,13 +5,11 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/names.h"
 #include "main/handlers.h"
 
 enum { INTERFACE_NONE, INTERFACE_VIRTIO, INTERFACE_PFLASH, INTERFACE_COUNT };
 static const char *const interface_names[] = { "none", "virtio", "pflash", NULL };
-static const char *const interfaces_not_yet[] = {
-    "ide", "scsi", "sd", "mtd", "floppy", "xen", NULL
-};
 
 bool option_blockdev(Setup *setup, const char *argument, GError **error)
 {
@@ -27,7 +25,11 @@ bool option_blockdev(Setup *setup, const char *argument, GError **error)
 
 static int find_interface(Setup *setup, const char *name, GError **error)
 {
-    const char *nearest;
+    static const NotYet not_yet[] = {
+        { "floppy ide mtd scsi sd xen", "use if=virtio or if=none" },
+        { 0 },
+    };
+    static const NameKind kind = { "drive interface", "-drive help", not_yet };
 
     if (!name) {
         name = setup->config.board->default_drive_interface;
@@ -38,14 +40,7 @@ static int find_interface(Setup *setup, const char *name, GError **error)
             return i;
         }
     }
-    if (g_strv_contains(interfaces_not_yet, name)) {
-        error_fail(error, KASO_ERROR_UNSUPPORTED,
-                   "if=%s: not yet: no such controller is built; use if=virtio or if=none", name);
-        return -1;
-    }
-    nearest = error_nearest(name, interface_names);
-    error_fail(error, KASO_ERROR_NOT_FOUND, "if=%s: there is no such interface%s%s%s", name,
-               nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+    names_fail(&kind, name, interface_names, error);
     return -1;
 }
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/chardev-open.h"
+#include "backends/netdev-open.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "machine/accelerator.h"
@@ -113,11 +115,10 @@ static void print_properties(const Property *table)
 
 bool help_machine(const char *name, GError **error)
 {
-    const Board *board = board_find(name);
+    const Board *board = board_get(name, error);
 
     if (!board) {
-        return error_fail(error, KASO_ERROR_NOT_FOUND,
-                          "there is no machine '%s' (-M help lists them)", name);
+        return false;
     }
     printf("%s options:\n", board->name);
     print_properties(board->properties);
@@ -149,36 +150,22 @@ void help_cpus(const Target *target)
     }
 }
 
-static bool fail_unknown(const char *what, const char *option, const char *name, GPtrArray *names,
-                         GError **error)
-{
-    const char *nearest;
-
-    g_ptr_array_add(names, NULL);
-    nearest = error_nearest(name, (const char *const *)names->pdata);
-    return error_fail(error, KASO_ERROR_NOT_FOUND, "there is no %s '%s'%s%s%s (%s help lists them)",
-                      what, name, nearest ? "; did you mean '" : "", nearest ? nearest : "",
-                      nearest ? "'?" : "", option);
-}
-
 bool help_cpu(const Target *target, const char *name, GError **error)
 {
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    const CpuModel *const *it;
-    bool found = false;
+    const Target *const *it;
+    const CpuModel *model = NULL;
 
-    REGISTRY_FOREACH(cpu_models, it) {
-        if (target && (*it)->target != target) {
-            continue;
-        }
-        g_ptr_array_add(names, (void *)(*it)->name);
-        if (strcmp((*it)->name, name) == 0) {
-            printf("%s (%s): %s\n", (*it)->name, (*it)->target->name, (*it)->summary);
-            print_model_properties((*it)->target->properties, *it);
-            found = true;
+    REGISTRY_FOREACH(targets, it) {
+        if (!model && (!target || target == *it)) {
+            g_clear_error(error);
+            model = cpu_model_get(*it, name, error);
         }
     }
-    return found || fail_unknown("CPU model", "-cpu", name, names, error);
+    if (model) {
+        printf("%s (%s): %s\n", model->name, model->target->name, model->summary);
+        print_model_properties(model->target->properties, model);
+    }
+    return model != NULL;
 }
 
 void help_devices(void)
@@ -211,11 +198,10 @@ void help_devices(void)
 
 bool help_device(const char *name, GError **error)
 {
-    const DeviceType *type = device_type_find(name);
+    const DeviceType *type = device_type_get(name, error);
 
     if (!type) {
-        return error_fail(error, KASO_ERROR_NOT_FOUND,
-                          "'%s' is not a valid device name (-device help lists them)", name);
+        return false;
     }
     printf("%s options:\n", type->name);
     print_properties(type->properties);
@@ -241,18 +227,13 @@ void help_accelerators(void)
 
 bool help_accelerator(const char *name, GError **error)
 {
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    const Accelerator *const *it;
+    const Accelerator *accelerator = accelerator_find(name, error);
 
-    REGISTRY_FOREACH(accelerators, it) {
-        if (strcmp((*it)->name, name) == 0) {
-            printf("%s options:\n", name);
-            print_properties((*it)->properties);
-            return true;
-        }
-        g_ptr_array_add(names, (void *)(*it)->name);
+    if (accelerator) {
+        printf("%s options:\n", name);
+        print_properties(accelerator->properties);
     }
-    return fail_unknown("accelerator", "-accel", name, names, error);
+    return accelerator != NULL;
 }
 
 void help_chardevs(void)
@@ -309,31 +290,26 @@ void help_log_items(void)
 }
 
 /* The properties of what -chardev, -netdev or -object make by this name; NULL when it is unknown. */
-static const Property *properties_of(const char *option, const char *type)
+static const Property *properties_of(const char *option, const char *name, GError **error)
 {
     static const Property none[] = { { 0 } };
-    const ChardevType *const *chardev;
-    const NetdevType *const *netdev;
-    const ObjectType *object;
     const Property *table = NULL;
+    const void *type;
 
     if (strcmp(option, "chardev") == 0) {
-        REGISTRY_FOREACH(chardev_types, chardev) {
-            if (strcmp((*chardev)->name, type) == 0) {
-                table = (*chardev)->properties ? (*chardev)->properties : none;
-            }
-        }
+        const ChardevType *chardev = type = chardev_type_find(name, error);
+
+        table = chardev ? chardev->properties : NULL;
     } else if (strcmp(option, "netdev") == 0) {
-        REGISTRY_FOREACH(netdev_types, netdev) {
-            if (strcmp((*netdev)->name, type) == 0) {
-                table = (*netdev)->properties ? (*netdev)->properties : none;
-            }
-        }
+        const NetdevType *netdev = type = netdev_type_find(name, error);
+
+        table = netdev ? netdev->properties : NULL;
     } else {
-        object = object_type_find(type);
-        table = object ? object->properties ? object->properties : none : NULL;
+        const ObjectType *object = type = object_type_get(name, error);
+
+        table = object ? object->properties : NULL;
     }
-    return table;
+    return table || !type ? table : none;
 }
 
 bool help_type(const char *option, const char *type, GError **error)
@@ -343,10 +319,10 @@ bool help_type(const char *option, const char *type, GError **error)
     if (strcmp(option, "device") == 0) {
         return help_device(type, error);
     }
-    table = properties_of(option, type);
+    table = properties_of(option, type, error);
     if (!table) {
-        return error_fail(error, KASO_ERROR_NOT_FOUND, "-%s has no type '%s' (-%s help lists them)",
-                          option, type, option);
+        g_prefix_error(error, "-%s %s,help: ", option, type);
+        return false;
     }
     printf("%s options:\n", type);
     print_properties(table);

@@ -8,13 +8,6 @@
 #include "block/block.h"
 #include "main/handlers.h"
 
-static const char *const objects_not_yet[] = {
-    "tls-creds-anon", "filter-dump",  "filter-mirror",     "filter-redirector",
-    "can-bus",        "authz-simple", "colo-compare",      "cryptodev-backend",
-    "rng-egd",        "input-linux",  "pr-manager-helper", "sev-guest",
-    "thread-context", NULL,
-};
-
 /* Objects that belong to the block layer: passphrases and TLS credentials of images. */
 static const char *const block_objects[] = { "secret", "tls-creds-x509", "tls-creds-psk",
                                              "throttle-group", NULL };
@@ -46,9 +39,6 @@ bool option_object(Setup *setup, const char *argument, GError **error)
     }
     if (g_strv_contains(block_objects, type)) {
         return add_block_object(setup, type, id, list, error);
-    }
-    if (g_strv_contains(objects_not_yet, type)) {
-        return error_fail(error, KASO_ERROR_UNSUPPORTED, "not yet: object '%s' is not built", type);
     }
     if (machine_find_object(setup->machine, id)) {
         return error_fail(error, KASO_ERROR_INVALID, "there is already an object '%s'", id);

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/error.h"
+#include "base/names.h"
 #include "main/handlers.h"
 
 /* Appends the accelerators of "kvm:tcg", all with the same options. */
@@ -253,10 +254,10 @@ static bool complete_topology(unsigned smp[SMP_COUNT], GError **error)
     }
     if (product != smp[SMP_MAXCPUS]) {
         return error_fail(error, KASO_ERROR_INVALID,
-                          "the topology (%u sockets, %u cores, %u threads …) makes %u CPUs, not "
+                          "the topology (sockets=%u, cores=%u, threads=%u …) makes %u CPU%s, not "
                           "the %u of maxcpus",
                           smp[SMP_SOCKETS], smp[SMP_CORES], smp[SMP_THREADS], product,
-                          smp[SMP_MAXCPUS]);
+                          plural(product), smp[SMP_MAXCPUS]);
     }
     if (smp[SMP_CPUS] > smp[SMP_MAXCPUS]) {
         return error_fail(error, KASO_ERROR_INVALID, "cpus=%u is more than maxcpus=%u",

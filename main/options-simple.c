@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/names.h"
 #include "main/handlers.h"
 
 static bool set_text(char **field, const char *value)
@@ -234,28 +235,21 @@ bool option_run_with(Setup *setup, const char *argument, GError **error)
 
 bool option_display(Setup *setup, const char *argument, GError **error)
 {
-    static const char *const others[] = { "gtk",          "sdl",  "vnc",   "spice-app", "curses",
-                                          "egl-headless", "dbus", "cocoa", NULL };
-    static const char *const names[] = { "none", "sdl", "vnc", NULL };
+    static const NotYet not_yet[] = {
+        { "cocoa curses dbus egl-headless gtk sdl spice-app vnc",
+          "use -display none or -nographic" },
+        { 0 },
+    };
+    static const NameKind kind = { "display", "-display help", not_yet };
+    static const char *const names[] = { "none", NULL };
     g_autofree char *name = g_strndup(argument, strcspn(argument, ",="));
-    const char *nearest;
 
     if (is_help(argument)) {
         printf("none    no display\n");
         help_done();
     }
-    if (strcmp(name, "none") == 0) {
-        return set_text(&setup->display, name);
-    }
-    if (g_strv_contains(others, name)) {
-        return error_fail(error, KASO_ERROR_UNSUPPORTED,
-                          "not yet: display '%s' is not built; use -display none or -nographic",
-                          name);
-    }
-    nearest = error_nearest(name, names);
-    return error_fail(error, KASO_ERROR_NOT_FOUND, "there is no display '%s'%s%s%s", name,
-                      nearest ? "; did you mean '" : "; use none", nearest ? nearest : "",
-                      nearest ? "'?" : "");
+    return strcmp(name, "none") == 0 ? set_text(&setup->display, name)
+                                     : names_fail(&kind, name, names, error);
 }
 
 bool option_nographic(Setup *setup, const char *argument, GError **error)

@@ -90,9 +90,14 @@ static bool unknown_option(const char *name, GError **error)
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     const char *nearest;
 
+    if (not_yet && !not_yet->feature) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED, "-%s: this option is gone; %s", name,
+                          not_yet->instead);
+    }
     if (not_yet) {
-        return error_fail(error, KASO_ERROR_UNSUPPORTED, "-%s: not yet: %s is not built", name,
-                          not_yet->feature);
+        return error_fail(error, KASO_ERROR_UNSUPPORTED, "-%s: not yet: %s is not built%s%s", name,
+                          not_yet->feature, not_yet->instead ? "; " : "",
+                          not_yet->instead ? not_yet->instead : "");
     }
     for (const Option *option = option_table; option->name; option++) {
         g_ptr_array_add(names, (void *)option->name);

@@ -105,10 +105,11 @@ bool setup_run_stage(Setup *setup, Stage stage, GError **error);
 
 /* option-table.c */
 extern const Option option_table[]; /* ends with a NULL name */
-/* Known to users of such tools, but not built: the sentence says what is missing. */
+/* Known to users of such tools, but not built: the sentence says what is missing, or what came after it. */
 typedef struct {
-    const char *name, *feature;
-    bool has_argument;
+    const char *name;
+    const char *feature; /* "USB"; NULL: the option is gone, and `instead` is its successor */
+    const char *instead; /* NULL: nothing does nearly the same */
 } OptionNotYet;
 extern const OptionNotYet options_not_yet[];
 

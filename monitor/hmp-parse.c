@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "base/names.h"
 #include "monitor/expression.h"
 
 static const char *skip_space(const char *text)
@@ -62,17 +63,14 @@ static char *command_words(const char *text)
     return g_strndup(text, n);
 }
 
-/* The command whose name is most like words, or NULL; caller frees. */
-static char *nearest_command(const char *words)
+/* What to say of words that are no command; caller frees. */
+static char *suggest_command(const char *words)
 {
-    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
-    char *nearest;
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
 
     monitor_complete_commands(NULL, names);
     g_ptr_array_add(names, NULL);
-    nearest = g_strdup(error_nearest(words, (const char *const *)names->pdata));
-    g_ptr_array_unref(names);
-    return nearest;
+    return names_suggest(words, (const char *const *)names->pdata);
 }
 
 const MonitorCommand *hmp_find(const char **text, GError **error)
@@ -80,7 +78,7 @@ const MonitorCommand *hmp_find(const char **text, GError **error)
     const MonitorCommand *const *it, *best = NULL;
     const char *rest, *best_rest = NULL;
     size_t length, best_length = 0;
-    char *words, *nearest;
+    char *words, *suggestion;
 
     *text = skip_space(*text);
     REGISTRY_FOREACH(monitor_commands, it) {
@@ -96,11 +94,10 @@ const MonitorCommand *hmp_find(const char **text, GError **error)
         return best;
     }
     words = command_words(*text);
-    nearest = nearest_command(words);
-    error_fail(error, KASO_ERROR_NOT_FOUND, "unknown command: '%s'%s%s%s", words,
-               nearest ? "; did you mean '" : " ('help' lists them)", nearest ? nearest : "",
-               nearest ? "'?" : "");
-    g_free(nearest);
+    suggestion = suggest_command(words);
+    error_fail(error, KASO_ERROR_NOT_FOUND, "unknown command: '%s'%s", words,
+               *suggestion ? suggestion : " ('help' lists them)");
+    g_free(suggestion);
     g_free(words);
     return NULL;
 }

@@ -27,10 +27,10 @@ typedef struct {
     Chardev chardev;
     FdStream stream;
     /* Properties. */
-    char *host, *port, *path, *fd_text, *tls_creds, *tls_authz;
+    char *host, *port, *path, *fd_text;
     uint32_t to, reconnect_s, reconnect_ms;
     int ipv4, ipv6, wait, delay; /* 0 auto, 1 on, 2 off */
-    bool abstract, tight, server, telnet, tn3270, websocket, nodelay;
+    bool abstract, tight, server, telnet, nodelay;
 
     SocketAddress address;
     char *address_text;
@@ -248,15 +248,7 @@ static bool socket_adopt(SocketChardev *s, GError **error)
 static bool socket_check(SocketChardev *s, GError **error)
 {
     const char *id = s->chardev.id;
-    const char *not_yet = s->tls_creds || s->tls_authz ? "tls-creds"
-                          : s->websocket               ? "websocket"
-                          : s->tn3270                  ? "tn3270"
-                                                       : NULL;
 
-    if (not_yet) {
-        return error_fail(error, KASO_ERROR_UNSUPPORTED, "chardev '%s': %s is not built yet", id,
-                          not_yet);
-    }
     if (!!s->path + !!s->port + !!s->fd_text != 1) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "chardev '%s': give exactly one of port=PORT, path=SOCKET and fd=NUMBER",
@@ -435,10 +427,10 @@ static const Property socket_properties[] = {
     SOCKET_PROPERTY("server", BOOL, server, "listen instead of connecting"),
     SOCKET_PROPERTY("wait", ON_OFF_AUTO, wait, "a server holds the start until somebody connects"),
     SOCKET_PROPERTY("telnet", BOOL, telnet, "speak Telnet (server)"),
-    SOCKET_PROPERTY("tn3270", BOOL, tn3270, "not built yet"),
-    SOCKET_PROPERTY("websocket", BOOL, websocket, "not built yet"),
-    SOCKET_PROPERTY("tls-creds", STRING, tls_creds, "not built yet"),
-    SOCKET_PROPERTY("tls-authz", STRING, tls_authz, "not built yet"),
+    { "tn3270", PROPERTY_NOT_YET, 0, "the TN3270 protocol" },
+    { "websocket", PROPERTY_NOT_YET, 0, "the WebSocket protocol" },
+    { "tls-creds", PROPERTY_NOT_YET, 0, "TLS" },
+    { "tls-authz", PROPERTY_NOT_YET, 0, "TLS" },
     SOCKET_PROPERTY("reconnect", U32, reconnect_s, "seconds between tries to connect; 0: one try"),
     SOCKET_PROPERTY("reconnect-ms", U32, reconnect_ms, "the same in milliseconds"),
     SOCKET_PROPERTY("nodelay", BOOL, nodelay, "send small packets at once", "on"),

@@ -216,12 +216,6 @@ static bool user_configure_ipv6(UserNetdev *user, SlirpConfig *config, GError **
 
 static bool user_check(UserNetdev *user, GError **error)
 {
-    if (user->smb || user->smbserver) {
-        return error_fail(
-            error, KASO_ERROR_UNSUPPORTED,
-            "netdev '%s': smb is not built yet; share files by tftp=FOLDER or hostfwd",
-            user->netdev.id);
-    }
     if (user->ipv4 == USER_OFF && (user->net || user->host || user->dhcpstart || user->dns)) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "netdev '%s': IPv4 addresses are given, but ipv4=off", user->netdev.id);
@@ -384,8 +378,8 @@ static const Property user_properties[] = {
                   "[tcp|udp]:[HOST]:PORT-[GUEST]:PORT; may be repeated"),
     USER_PROPERTY("guestfwd", STRING, guestfwd,
                   "[tcp]:SERVER:PORT-CHARDEV or -cmd:COMMAND; may be repeated"),
-    USER_PROPERTY("smb", STRING, smb, "not built yet"),
-    USER_PROPERTY("smbserver", STRING, smbserver, "not built yet"),
+    { "smb", PROPERTY_NOT_YET, 0, "the SMB server (tftp=FOLDER shares files)" },
+    { "smbserver", PROPERTY_NOT_YET, 0, "the SMB server (tftp=FOLDER shares files)" },
     { NULL },
 };
 

@@ -18,7 +18,7 @@ typedef struct {
     char *net, *mask, *host, *dhcpstart, *dns, *hostname, *dnssearch, *domainname;
     char *ipv6_net, *ipv6_prefix, *ipv6_host, *ipv6_dns;
     uint32_t ipv6_prefixlen;
-    char *tftp, *tftp_server_name, *bootfile, *smb, *smbserver;
+    char *tftp, *tftp_server_name, *bootfile;
     char *hostfwd, *guestfwd; /* rules joined by '\n' */
 
     Slirp *slirp;

@@ -61,14 +61,6 @@ static bool check_options(Virt *virt, GError **error)
     const MachineConfig *config = &virt->machine->config;
     const Accelerator *accelerator = virt->machine->accelerator;
 
-    if (virt->secure || virt->virtualization || virt->mte || virt->ras) {
-        return error_fail(error, KASO_ERROR_UNSUPPORTED,
-                          "machine 'virt': %s=on is not there yet; leave it off",
-                          virt->secure           ? "secure"
-                          : virt->virtualization ? "virtualization"
-                          : virt->mte            ? "mte"
-                                                 : "ras");
-    }
     if (virt->iommu && strcmp(virt->iommu, "none") != 0) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED,
                           "machine 'virt': iommu=%s is not there yet; only 'none' is", virt->iommu);
@@ -457,10 +449,10 @@ static const Property virt_properties[] = {
       (const char *const[]){ "2", "3", "max", "host", NULL } },
     { "highmem", PROPERTY_BOOL, offsetof(Virt, highmem),
       "PCIe windows above 4 GiB, and RAM above 3 GiB", "on" },
-    { "secure", PROPERTY_BOOL, offsetof(Virt, secure), "EL3 and secure world (not yet)" },
-    { "virtualization", PROPERTY_BOOL, offsetof(Virt, virtualization), "EL2 (not yet)" },
-    { "mte", PROPERTY_BOOL, offsetof(Virt, mte), "memory tagging (not yet)" },
-    { "ras", PROPERTY_BOOL, offsetof(Virt, ras), "error injection (not yet)" },
+    { "secure", PROPERTY_NOT_YET, 0, "EL3 and secure world" },
+    { "virtualization", PROPERTY_NOT_YET, 0, "EL2" },
+    { "mte", PROPERTY_NOT_YET, 0, "memory tagging" },
+    { "ras", PROPERTY_NOT_YET, 0, "error injection" },
     { "its", PROPERTY_BOOL, offsetof(Virt, its),
       "interrupt translation service (not yet: the GICv2m frame takes message interrupts)" },
     { "acpi", PROPERTY_ON_OFF_AUTO, offsetof(Virt, acpi),

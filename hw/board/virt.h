@@ -58,7 +58,7 @@ typedef struct {
 
     /* properties */
     int gic_version;
-    bool highmem, secure, virtualization, its, dtb_randomness, ras, mte;
+    bool highmem, its, dtb_randomness;
     int acpi;
     char *dumpdtb, *kernel_irqchip, *iommu;
     BlockBackend *pflash[2];

@@ -435,21 +435,13 @@ MONITOR_COMMAND(irq_command);
 static json_t *device_add_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     char *name = g_strdup(monitor_get_string(arguments, "driver"));
-    const DeviceType *const *it;
-    GPtrArray *names = g_ptr_array_new();
     const DeviceType *type;
-    const char *nearest;
 
     name[strcspn(name, ",")] = '\0'; /* HMP gives the options in the same word */
-    type = device_type_find(name);
-    REGISTRY_FOREACH(device_types, it) {
-        g_ptr_array_add(names, (gpointer)(*it)->name);
-    }
-    g_ptr_array_add(names, NULL);
-    nearest = error_nearest(name, (const char *const *)names->pdata);
+    type = device_type_get(name, error);
     if (!type) {
-        error_fail(error, KASO_ERROR_INVALID, "unknown device '%s'%s%s%s", name,
-                   nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+        g_free(name);
+        return NULL;
     } else if (type->board_only || !type->bus) {
         error_fail(error, KASO_ERROR_INVALID,
                    "device '%s' is part of its board and cannot be added", name);
@@ -459,7 +451,6 @@ static json_t *device_add_run(Monitor *monitor, json_t *arguments, GError **erro
             "buses of type '%s' do not support hotplugging yet; give -device %s at the start",
             type->bus, name);
     }
-    g_ptr_array_unref(names);
     g_free(name);
     return NULL;
 }

@@ -449,6 +449,7 @@ const Target arm_target = {
     .summary = "Arm, 64 bit (A64, EL0 and EL1)",
     .default_machine = "virt",
     .default_cpu = "cortex-a57",
+    .models_not_yet = arm_models_not_yet,
     .cpu_size = sizeof(ArmCpu),
     .properties = properties,
     .switch_default = switch_default,

@@ -47,4 +47,15 @@ static const CpuModel model_cortex_a72 = { "cortex-a72", "Arm Cortex-A72 r0p3", 
 CPU_MODEL(model_cortex_a72);
 static const CpuModel model_max = { "max", "every extension that Kaso has", &arm_target, &max };
 CPU_MODEL(model_max);
+
+const NotYet arm_models_not_yet[] = {
+    { "host", "it needs KVM; use -cpu max" },
+    { "a64fx cortex-a35 cortex-a55 cortex-a65 cortex-a76 cortex-a78ae cortex-a710 neoverse-n1 neoverse-n2 "
+      "neoverse-v1", "use -cpu max" },
+    { "arm1026 arm1136 arm1136-r2 arm1176 arm11mpcore arm926 arm946 cortex-a15 cortex-a7 cortex-a8 "
+      "cortex-a9 cortex-m0 cortex-m3 cortex-m33 cortex-m4 cortex-m55 cortex-m7 cortex-r5 cortex-r5f "
+      "cortex-r52 pxa250 pxa255 pxa260 pxa261 pxa262 pxa270-a0 pxa270-a1 pxa270 pxa270-b0 pxa270-b1 "
+      "pxa270-c0 pxa270-c5 sa1100 sa1110 ti925t" },
+    { 0 },
+};
 /* clang-format on */

@@ -14,4 +14,7 @@ typedef struct ArmModel {
     bool csv;                   /* immune to speculation across contexts: CSV2, CSV3, ECBHB */
 } ArmModel;
 
+/* Models that users of other emulators know. */
+extern const NotYet arm_models_not_yet[];
+
 #endif

@@ -160,7 +160,7 @@ def mistakes():
             (("-chardev", "stdio,id=a", "-chardev", "stdio,id=b"), "stdio"),
             (("-chardev", "stdio,id=a", "-mon", "chardev=a", "-serial", "chardev:a", "-mon",
               "chardev=a"), "mux=on"),
-            (("-chardev", "spicevmc,id=a"), "not built yet")):
+            (("-chardev", "spicevmc,id=a"), "not yet")):
         with Kaso(*arguments) as kaso:
             _, err = kaso.finish(status=1)
             assert part in err, (arguments, err)

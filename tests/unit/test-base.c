@@ -6,6 +6,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/names.h"
 
 static void test_error(void)
 {
@@ -32,6 +33,34 @@ static void test_nearest(void)
     g_assert_cmpstr(error_nearest("CORTEX-A53", names), ==, "cortex-a53");
     g_assert_null(error_nearest("floppy", names));
     g_assert_null(error_nearest("", names));
+}
+
+static void test_names(void)
+{
+    static const NotYet not_yet[] = { { "ide scsi-* floppy", "use virtio" }, { "sd" }, { 0 } };
+    static const NameKind kind = { "interface", "-drive help", not_yet };
+    static const char *const names[] = { "virtio", "pflash", NULL };
+    static const struct {
+        const char *name, *message;
+    } cases[] = {
+        { "ide", "not yet: interface 'ide' is not built; use virtio" },
+        { "scsi-hd", "not yet: interface 'scsi-hd' is not built; use virtio" },
+        { "sd", "not yet: interface 'sd' is not built" },
+        { "flopp", "there is no interface 'flopp' (-drive help lists them)" },
+        { "virito",
+          "there is no interface 'virito'; did you mean 'virtio'? (-drive help lists them)" },
+        { "", "there is no interface '' (-drive help lists them)" },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+
+        g_assert_false(names_fail(&kind, cases[i].name, names, &error));
+        g_assert_cmpstr(error->message, ==, cases[i].message);
+    }
+    g_assert_null(not_yet_find(not_yet, "scsi"));
+    g_assert_cmpstr(plural(1), ==, "");
+    g_assert_cmpstr(plural(0), ==, "s");
 }
 
 static void test_log(void)
@@ -82,6 +111,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/base/error", test_error);
     g_test_add_func("/base/nearest", test_nearest);
+    g_test_add_func("/base/names", test_names);
     g_test_add_func("/base/log", test_log);
     g_test_add_func("/base/bits", test_bits);
     return g_test_run();

@@ -183,8 +183,8 @@ static void test_open_errors(void)
         { "pipe:/nonexistent/x", "mkfifo" },
         { "chardev:nobody", "nobody" },
         { "tcp:127.0.0.1:1,server=on,wait=off,bogus=1", "bogus" },
-        { "websocket:127.0.0.1:5000,server=on", "not built yet" },
-        { "vc", "not built yet" },
+        { "websocket:127.0.0.1:5000,server=on", "not yet" },
+        { "vc", "not yet" },
         { "ringbuf,size=3", "power of two" },
     };
     Machine *machine = new_machine();
@@ -397,7 +397,7 @@ static void test_hmp(void)
     assert_answer(probe, "xp/2xb 0\n", "Cannot access memory");
     assert_answer(probe, "info qom-tree\n", "/machine (none-machine)");
     assert_answer(probe, "info mtree -f\n", "");
-    assert_answer(probe, "device_add virtio-nothing,id=x\n", "unknown device");
+    assert_answer(probe, "device_add virtio-nothing,id=x\n", "no device");
     assert_answer(probe, "device_del nobody\n", "no device 'nobody'");
     assert_answer(probe, "stop too much\n", "too much");
     assert_answer(probe, "memsave 1\n", "needs the argument");
@@ -647,11 +647,11 @@ static void test_netdev(void)
         { "netdev_add user,id=n1,hostfwd=nonsense", "nonsense" },
         { "netdev_add user,id=n1,net=10.0.2.0/99", "10.0.2.0/99" },
         { "netdev_add user,id=n1,dhcpstart=192.168.1.1", "outside" },
-        { "netdev_add user,id=n1,smb=/tmp", "not built yet" },
+        { "netdev_add user,id=n1,smb=/tmp", "not yet" },
         { "netdev_add user,id=n1,ipv4=off,ipv6=off", "both" },
         { "netdev_add user,id=n1,tftp=/nonexistent", "not a folder" },
         { "netdev_add user,id=n1,hostfw=x", "hostfwd" },
-        { "netdev_add tap,id=n1", "not built yet" },
+        { "netdev_add tap,id=n1", "not yet" },
         { "netdev_add usr,id=n1", "user" },
         { "netdev_add user", "id=" },
         { "netdev_add socket,id=n1", "exactly one" },

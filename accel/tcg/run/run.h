@@ -101,7 +101,7 @@ struct TcgRun {
     const TcgTarget *target;
     /* options */
     bool interp, verify;
-    char *thread;
+    int thread;
     uint64_t cache_mib;
 
     GMutex lock;

@@ -8,10 +8,13 @@
 
 static const Property tcg_properties[] = {
     { "interp", PROPERTY_BOOL, offsetof(TcgRun, interp), "run the IR on the interpreter", "off" },
-    { "thread", PROPERTY_STRING, offsetof(TcgRun, thread), "multi; accepted for compatibility" },
+    { "thread", PROPERTY_ENUM, offsetof(TcgRun, thread), "accepted; each vCPU has a thread",
+      "multi", (const char *const[]){ "multi", "single", NULL } },
     { "tb-size", PROPERTY_U64, offsetof(TcgRun, cache_mib), "MiB for translated code, at most",
       "128" },
     { "verify", PROPERTY_BOOL, offsetof(TcgRun, verify), "check the IR after each stage", "off" },
+    { "one-insn-per-tb", PROPERTY_NOT_YET, 0, "units of one instruction" },
+    { "split-wx", PROPERTY_NOT_YET, 0, "separate mappings to write and to run code" },
     { 0 },
 };
 
@@ -34,10 +37,6 @@ static void memory_changed(void *opaque, AddressSpace *space)
 
 static bool check_options(TcgRun *run, GError **error)
 {
-    if (run->thread && strcmp(run->thread, "multi") && strcmp(run->thread, "single")) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "-accel tcg,thread=%s: use multi (one thread per vCPU)", run->thread);
-    }
     if (run->cache_mib < 4 || run->cache_mib > 2047) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "-accel tcg,tb-size=%" G_GUINT64_FORMAT ": must be 4 to 2047 (MiB)",
@@ -57,7 +56,6 @@ static void tcg_shutdown(Machine *machine, void *state)
     if (run->vcpus) {
         g_ptr_array_unref(run->vcpus);
     }
-    g_free(run->thread);
 }
 
 static bool tcg_init(Machine *machine, void *state, GError **error)

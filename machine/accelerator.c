@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* Look-up of accelerators. */
+#include "machine/accelerator.h"
+
+#include "base/names.h"
+
+static const NotYet accelerators_not_yet[] = {
+    { "hvf kvm mshv nitro nvmm whpx xen",
+      "use -accel tcg, or a list such as kvm:tcg that goes on to it" },
+    { 0 },
+};
+
+static const NameKind accelerator_kind = { "accelerator", "-accel help", accelerators_not_yet };
+
+const Accelerator *accelerator_find(const char *name, GError **error)
+{
+    return REGISTRY_FIND(accelerators, &accelerator_kind, name, error);
+}
