@@ -135,9 +135,7 @@ static void make_cpu(Test *t)
 {
     TcgContext *context = g_malloc0(tcg_context_size(4));
 
-    for (unsigned i = 0; i < 1 << TCG_TLB_BITS; i++) {
-        context->tlb[i].read = context->tlb[i].write = TCG_TLB_EMPTY;
-    }
+    tcg_context_init_tables(context);
     t->cpu = aligned_alloc(64, (sizeof *t->cpu + 63) & ~(size_t)63);
     memset(t->cpu, 0, sizeof *t->cpu);
     t->cpu->features = bits_mask(ARM_FEATURE_COUNT);

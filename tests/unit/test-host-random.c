@@ -273,9 +273,7 @@ static void randomize(Guest *g)
 
 static void map_pages(TcgContext *context, Guest *g)
 {
-    for (unsigned i = 0; i < 1 << TCG_TLB_BITS; i++) {
-        context->tlb[i].read = context->tlb[i].write = TCG_TLB_EMPTY;
-    }
+    tcg_context_init_tables(context);
     for (unsigned i = 0; i < PAGES; i++) {
         uint64_t page = DATA_BASE + i * TCG_PAGE_SIZE;
         TcgTlbEntry *entry = &context->tlb[page >> TCG_PAGE_BITS & ((1 << TCG_TLB_BITS) - 1)];
@@ -285,9 +283,6 @@ static void map_pages(TcgContext *context, Guest *g)
             entry->write = i == READ_ONLY_PAGE ? TCG_TLB_EMPTY : page;
             entry->addend = (uintptr_t)g->ram[i] - page;
         }
-    }
-    for (unsigned i = 0; i < 1 << TCG_FETCH_BITS; i++) {
-        context->fetch[i].tag = 1;
     }
     for (unsigned i = 0; i < 1 << TCG_JUMP_BITS; i++) {
         context->jump[i].pc = tcg_jump_empty(i, JUMP_SHIFT);

@@ -25,8 +25,9 @@ typedef struct TcgContext TcgContext;
 enum {
     TCG_PAGE_BITS = 12,         /* granularity of TLBs and of code invalidation */
     TCG_PAGE_SIZE = 1 << TCG_PAGE_BITS,
-    TCG_TLB_BITS = 12,
-    TCG_FETCH_BITS = 10,
+    TCG_TLB_BITS = 18,
+    TCG_FETCH_BITS = 14,
+    TCG_FILLED = 1024,
     TCG_JUMP_BITS = 11,
     TCG_JUMP_CLASSES = 4,       /* of goto_ind's aux, at most */
     TCG_JUMP_FILLED = 1024,
@@ -57,6 +58,11 @@ static inline uint16_t tcg_flags_from_nzcv(uint32_t nzcv)
  * it) or TCG_TLB_EMPTY; pages that are not plain RAM for a kind of access never get its tag.
  * An access of n bytes at A hits when ((A + n - 1) & PAGE_MASK) == tag && (A & PAGE_MASK) == tag.
  * Index: (A >> PAGE_BITS) & (size - 1).
+ *
+ * The tables are large, so that neither usual working sets nor arrays at a round distance compete for
+ * slots, and sparse: zero bytes are an empty entry, and memory that was never filled does not exist. (The
+ * page 0, and an access that wraps around to it, look in the first and the last slot only; these say
+ * TCG_TLB_EMPTY. tcg_context_init_tables sees to it.)
  */
 #define TCG_TLB_EMPTY UINT64_C(0x800) /* no page, and no misaligned address in page 0 */
 typedef struct {
@@ -69,6 +75,16 @@ typedef struct {
     uint64_t tag;               /* page virtual address */
     uint64_t host_page;         /* its host address: names the physical page; bit 0: guarded (BTI) */
 } TcgFetchEntry;
+
+/*
+ * What a table holds, so that emptying it costs what was filled and not what could be: the slots, and
+ * when these are too many, the parts of 4 KiB.
+ */
+typedef struct {
+    uint32_t count;             /* more than there is room for: only `parts` knows */
+    uint32_t slots[TCG_FILLED];
+    uint64_t parts[(sizeof(TcgTlbEntry) << TCG_TLB_BITS) / 4096 / 64];
+} TcgFilled;
 
 /*
  * Empty jump-cache entries hold a pc whose index is another entry's; empty return-stack entries
@@ -106,6 +122,7 @@ struct TcgContext {
     void *empty_return;         /* HostThunks.empty_return */
     uint64_t key;
     uint64_t last_used;
+    TcgFilled tlb_filled, fetch_filled;
     uint16_t jump_filled[TCG_JUMP_FILLED]; /* which jump entries are not empty */
     uint32_t jump_filled_count; /* more than there is room for: any may be */
     uint64_t jump_mode;         /* the mode key that jump and return entries are for */
@@ -120,6 +137,16 @@ struct TcgContext {
 static inline size_t tcg_context_size(unsigned jump_classes)
 {
     return sizeof(TcgContext) + ((size_t)jump_classes << TCG_JUMP_BITS) * sizeof(TcgJumpEntry);
+}
+
+/* For zeroed tables: see TcgTlbEntry. */
+static inline void tcg_context_init_tables(TcgContext *context)
+{
+    TcgTlbEntry *last = &context->tlb[(1 << TCG_TLB_BITS) - 1];
+
+    context->tlb[0].read = context->tlb[0].write = TCG_TLB_EMPTY;
+    last->read = last->write = TCG_TLB_EMPTY;
+    context->fetch[0].tag = TCG_TLB_EMPTY;
 }
 
 /* The state that generated code reaches; the target embeds it in its CPU structure. */

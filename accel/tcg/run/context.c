@@ -14,8 +14,6 @@
 #include "accel/tcg/run/run.h"
 #include "base/bits.h"
 
-enum { INFO_SIZE_MASK = 0x3f, INFO_GLOBAL = 1 << 6 };
-
 static unsigned context_hash(uint64_t key)
 {
     return (unsigned)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 58);
@@ -67,17 +65,8 @@ void context_clear_jumps(TcgVcpu *tv, TcgContext *context)
 
 static void clear_context(TcgVcpu *tv, TcgContext *context)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(context->tlb); i++) {
-        context->tlb[i] = (TcgTlbEntry){ TCG_TLB_EMPTY, TCG_TLB_EMPTY, 0, 0 };
-    }
-    for (size_t i = 0; i < ARRAY_SIZE(context->fetch); i++) {
-        context->fetch[i].tag = TCG_TLB_EMPTY;
-    }
+    tlb_clear(context);
     context_clear_jumps(tv, context);
-    memset(context->executed, 0, sizeof context->executed);
-    memset(context->large_blocks, 0, sizeof context->large_blocks);
-    context->huge_min = UINT64_MAX;
-    context->huge_max = 0;
 }
 
 static TcgContext *new_context(TcgVcpu *tv)
@@ -85,9 +74,8 @@ static TcgContext *new_context(TcgVcpu *tv)
     TcgContext *context;
 
     if (tv->context_count < TCG_CONTEXTS) {
-        context = mmap(NULL, tcg_context_size(tv->target->jump_classes), PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (context != MAP_FAILED) {
+        context = tlb_map(tcg_context_size(tv->target->jump_classes));
+        if (context) {
             context->empty_return = tv->run->thunks.empty_return;
             context->jump_filled_count = TCG_JUMP_FILLED + 1;
             return tv->contexts[tv->context_count++] = context;
@@ -106,6 +94,8 @@ static TcgContext *new_context(TcgVcpu *tv)
     if (tv->context_hash[context_hash(context->key)] == context) {
         tv->context_hash[context_hash(context->key)] = NULL;
     }
+    /* Walks of a key are found again by its context: tcg_invalidate_contexts. */
+    tlb_forget_key(tv, context->key);
     return context;
 }
 
@@ -147,9 +137,7 @@ void tcg_set_context(TcgState *env, uint64_t key, uint64_t unpriv_key)
 
 void context_init(TcgVcpu *tv)
 {
-    tv->walk = mmap(NULL, sizeof *tv->walk << TCG_WALK_BITS, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    g_assert(tv->walk != MAP_FAILED);
+    tlb_init(tv);
     g_mutex_init(&tv->inbox_lock);
     tcg_set_context(tv->env, 0, 0);
 }
@@ -159,13 +147,8 @@ void context_free(TcgVcpu *tv)
     for (unsigned i = 0; i < tv->context_count; i++) {
         munmap(tv->contexts[i], tcg_context_size(tv->target->jump_classes));
     }
-    munmap(tv->walk, sizeof *tv->walk << TCG_WALK_BITS);
+    tlb_free(tv);
     g_mutex_clear(&tv->inbox_lock);
-}
-
-static void flush_walk(TcgVcpu *tv)
-{
-    madvise(tv->walk, sizeof *tv->walk << TCG_WALK_BITS, MADV_DONTNEED);
 }
 
 void context_flush_all(TcgVcpu *tv)
@@ -173,125 +156,13 @@ void context_flush_all(TcgVcpu *tv)
     for (unsigned i = 0; i < tv->context_count; i++) {
         clear_context(tv, tv->contexts[i]);
     }
-    flush_walk(tv);
+    tlb_forget_all(tv);
 }
 
 void context_forget_code(TcgVcpu *tv)
 {
     for (unsigned i = 0; i < tv->context_count; i++) {
         context_clear_jumps(tv, tv->contexts[i]);
-    }
-}
-
-/* Whether two addresses lie in one block of 1 << size_bits bytes; the ignored top byte does not count. */
-static bool same_block(uint64_t a, uint64_t b, unsigned size_bits)
-{
-    return ((a ^ b) << 8) >> 8 >> size_bits == 0;
-}
-
-static void drop_tlb_entry(TcgTlbEntry *entry)
-{
-    entry->read = entry->write = TCG_TLB_EMPTY;
-    entry->info = 0;
-}
-
-static bool must_drop(uint64_t info, uint64_t guest_virt, bool matches)
-{
-    return info && (matches || (info & INFO_GLOBAL)) &&
-           same_block(info, guest_virt, (unsigned)(info & INFO_SIZE_MASK));
-}
-
-static bool was_executed(const TcgContext *context, uint64_t guest_virt)
-{
-    unsigned bit = (unsigned)(guest_virt >> TCG_PAGE_BITS) & (64 * 32 - 1);
-
-    return context->executed[bit / 64] >> (bit % 64) & 1;
-}
-
-static bool may_be_huge(const TcgContext *context, uint64_t guest_virt)
-{
-    return guest_virt >= context->huge_min && guest_virt < context->huge_max;
-}
-
-bool context_may_be_large(const TcgContext *context, uint64_t guest_virt)
-{
-    unsigned bit = context_large_bit(guest_virt);
-
-    return (context->large_blocks[bit / 64] >> (bit % 64) & 1) || may_be_huge(context, guest_virt);
-}
-
-/* The entries of a table indexed by page number that a large mapping's pages may have. */
-typedef struct {
-    size_t first, count;
-} Slots;
-
-static Slots large_slots(uint64_t guest_virt, bool huge, size_t table_size)
-{
-    size_t block = (size_t)1 << (TCG_LARGE_BLOCK_BITS - TCG_PAGE_BITS);
-    size_t first = (size_t)(guest_virt >> TCG_PAGE_BITS) & (table_size - 1) & ~(block - 1);
-
-    return huge || block > table_size ? (Slots){ 0, table_size } : (Slots){ first, block };
-}
-
-static void drop_page(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, bool matches)
-{
-    uint64_t untagged = (uint64_t)bits_sign_extend(guest_virt, 56);
-    unsigned index = (unsigned)(guest_virt >> TCG_PAGE_BITS);
-    bool large = context_may_be_large(context, untagged);
-
-    if (large) {
-        Slots slots =
-            large_slots(guest_virt, may_be_huge(context, untagged), ARRAY_SIZE(context->tlb));
-
-        for (TcgTlbEntry *t = &context->tlb[slots.first]; slots.count--; t++) {
-            if (must_drop(t->info, guest_virt, matches)) {
-                drop_tlb_entry(t);
-            }
-        }
-    } else {
-        TcgTlbEntry *entry = &context->tlb[index & (ARRAY_SIZE(context->tlb) - 1)];
-
-        if (must_drop(entry->info, guest_virt, matches)) {
-            drop_tlb_entry(entry);
-        }
-    }
-    /* Fetch entries do not know whether they are global or large: they go when in doubt. */
-    if (large) {
-        for (size_t i = 0; i < ARRAY_SIZE(context->fetch); i++) {
-            context->fetch[i].tag = TCG_TLB_EMPTY;
-        }
-        context_clear_jumps(tv, context);
-    } else if (was_executed(context, untagged)) {
-        context->fetch[index & (ARRAY_SIZE(context->fetch) - 1)].tag = TCG_TLB_EMPTY;
-        context_clear_jumps(tv, context);
-    }
-}
-
-static void drop_walk_page(TcgVcpu *tv, uint64_t guest_virt)
-{
-    uint64_t page = (uint64_t)bits_sign_extend(guest_virt, 56) & TCG_PAGE_MASK;
-    bool large = false, huge = false;
-    Slots slots;
-
-    for (unsigned i = 0; i < tv->context_count; i++) {
-        const TcgContext *c = tv->contexts[i];
-
-        large |= context_may_be_large(c, page);
-        huge |= may_be_huge(c, page);
-    }
-    if (!large) {
-        TcgWalkEntry *entry = &tv->walk[(page >> TCG_PAGE_BITS) & ((1u << TCG_WALK_BITS) - 1)];
-
-        if (same_block(entry->page, page, TCG_PAGE_BITS)) {
-            entry->mapping.size_bits = 0;
-        }
-        return;
-    }
-    slots = large_slots(page, huge, (size_t)1 << TCG_WALK_BITS);
-    for (TcgWalkEntry *entry = &tv->walk[slots.first]; slots.count--; entry++) {
-        if (entry->mapping.size_bits && same_block(entry->page, page, entry->mapping.size_bits)) {
-            entry->mapping.size_bits = 0;
-        }
     }
 }
 
@@ -303,9 +174,9 @@ void tcg_invalidate_page(TcgState *env, uint64_t guest_virt, TcgContextMatch *ma
     for (unsigned i = 0; i < tv->context_count; i++) {
         TcgContext *context = tv->contexts[i];
 
-        drop_page(tv, context, guest_virt, !match || match(context->key, arg));
+        tlb_drop_page(tv, context, guest_virt, !match || match(context->key, arg));
     }
-    drop_walk_page(tv, guest_virt);
+    tlb_drop_walk(tv, guest_virt);
 }
 
 void tcg_invalidate_contexts(TcgState *env, TcgContextMatch *match, uint64_t arg)
@@ -313,19 +184,14 @@ void tcg_invalidate_contexts(TcgState *env, TcgContextMatch *match, uint64_t arg
     TcgVcpu *tv = tcg_vcpu(env);
 
     tv->invalidated_contexts++;
-    for (unsigned i = 0; i < tv->context_count; i++) {
-        if (!match || match(tv->contexts[i]->key, arg)) {
-            clear_context(tv, tv->contexts[i]);
-        }
-    }
     if (!match) {
-        flush_walk(tv);
+        context_flush_all(tv);
         return;
     }
-    for (size_t i = 0; i < 1u << TCG_WALK_BITS; i++) {
-        if (tv->walk[i].mapping.size_bits && !tv->walk[i].mapping.global &&
-            match(tv->walk[i].key, arg)) {
-            tv->walk[i].mapping.size_bits = 0;
+    for (unsigned i = 0; i < tv->context_count; i++) {
+        if (match(tv->contexts[i]->key, arg)) {
+            clear_context(tv, tv->contexts[i]);
+            tlb_forget_key(tv, tv->contexts[i]->key);
         }
     }
 }

@@ -10,102 +10,10 @@ static TcgContext *context_of(TcgState *env, unsigned flags)
     return flags & IR_MEM_UNPRIV ? env->context_unpriv : env->context;
 }
 
-static TcgTlbEntry *tlb_entry(TcgContext *context, uint64_t guest_virt)
-{
-    return &context->tlb[(guest_virt >> TCG_PAGE_BITS) & (ARRAY_SIZE(context->tlb) - 1)];
-}
-
 static _Noreturn void bus_error(TcgVcpu *tv, uint64_t guest_virt, TcgAccess access)
 {
     tv->target->raise_bus_error(tv->env, guest_virt, access);
     tcg_unwind(tv->env);
-}
-
-static bool allows(const TcgMapping *mapping, TcgAccess access)
-{
-    return access == TCG_READ    ? mapping->read
-           : access == TCG_WRITE ? mapping->write
-                                 : mapping->execute;
-}
-
-/* The mapping of a page for an access, from the second-level TLB or the guest's tables. */
-static bool find_mapping(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, unsigned size,
-                         TcgAccess access, unsigned flags, TcgMapping *mapping)
-{
-    uint64_t page = (uint64_t)bits_sign_extend(guest_virt, 56) & TCG_PAGE_MASK;
-    TcgWalkEntry *entry = &tv->walk[(page >> TCG_PAGE_BITS) & ((1u << TCG_WALK_BITS) - 1)];
-    uint64_t key = context->key, global = tv->target->key_global_mask;
-    bool misaligned = guest_virt & (size - 1) && size;
-
-    /* A top byte that is not a sign extension may be a fault: only the walk can tell. */
-    if (entry->mapping.size_bits && (guest_virt & TCG_PAGE_MASK) == page && entry->page == page &&
-        (entry->mapping.global ? ((entry->key ^ key) & ~global) == 0 : entry->key == key) &&
-        allows(&entry->mapping, access) &&
-        !(misaligned && (entry->mapping.device || (flags & IR_MEM_ALIGNED))) &&
-        !(entry->mapping.device && flags & IR_MEM_ZERO)) {
-        tv->walk_hits++;
-        *mapping = entry->mapping;
-        return true;
-    }
-    tv->walks++;
-    *mapping = (TcgMapping){ 0 };
-    if (!tv->target->walk(tv->env, guest_virt, size, access, flags, mapping)) {
-        return false;
-    }
-    if (!mapping->uncached) {
-        *entry = (TcgWalkEntry){ .key = key, .page = page, .mapping = *mapping };
-    }
-    return true;
-}
-
-static void note_large(TcgContext *context, uint64_t guest_virt, unsigned size_bits)
-{
-    uint64_t start = (uint64_t)bits_sign_extend(guest_virt, 56) & ~bits_mask(size_bits);
-
-    if (size_bits > TCG_LARGE_BLOCK_BITS) {
-        context->huge_min = MIN(context->huge_min, start);
-        context->huge_max = MAX(context->huge_max, start + bits_mask(size_bits));
-    } else if (size_bits > TCG_PAGE_BITS) {
-        unsigned bit = context_large_bit(start);
-
-        context->large_blocks[bit / 64] |= BIT(bit % 64);
-    }
-}
-
-/* The RAM or ROM that a whole guest page is, or NULL. */
-static uint8_t *host_page(TcgVcpu *tv, uint64_t guest_phys, bool *writable)
-{
-    const MemoryRange *range = address_space_find(tv->vcpu->memory, guest_phys);
-    MemoryRegion *region = range ? range->region : NULL;
-
-    if (!region || !memory_range_direct(range, false) || guest_phys < range->start ||
-        guest_phys + TCG_PAGE_SIZE > range->start + range->size) {
-        return NULL;
-    }
-    *writable = memory_range_direct(range, true);
-    return region->host + range->offset + (guest_phys - range->start);
-}
-
-/* Installs a first-level entry when the page is plain memory. Returns the host address or NULL. */
-static uint8_t *fill(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt,
-                     const TcgMapping *mapping, TcgAccess access)
-{
-    uint64_t page = guest_virt & TCG_PAGE_MASK;
-    TcgTlbEntry *entry = tlb_entry(context, guest_virt);
-    bool writable = false;
-    uint8_t *host = host_page(tv, mapping->guest_phys & TCG_PAGE_MASK, &writable);
-
-    if (!host || (access == TCG_WRITE && !writable)) {
-        return NULL;
-    }
-    if (!mapping->uncached) {
-        note_large(context, guest_virt, mapping->size_bits);
-        entry->read = mapping->read ? page : TCG_TLB_EMPTY;
-        entry->write = mapping->write && writable ? page : TCG_TLB_EMPTY;
-        entry->addend = (uintptr_t)host - page;
-        entry->info = page | (mapping->global ? 1u << 6 : 0) | mapping->size_bits;
-    }
-    return host + (guest_virt & (TCG_PAGE_SIZE - 1));
 }
 
 /*
@@ -119,17 +27,25 @@ static uint8_t *translate(TcgVcpu *tv, uint64_t guest_virt, unsigned size, TcgAc
     TcgTlbEntry *entry = tlb_entry(context, guest_virt);
     uint64_t page = guest_virt & TCG_PAGE_MASK;
     bool misaligned = size && (guest_virt & (size - 1)) && (flags & IR_MEM_ALIGNED);
-    TcgMapping mapping;
+    TcgWalkEntry uncached;
+    const TcgWalkEntry *walk;
 
     if ((access == TCG_READ ? entry->read : entry->write) == page && !misaligned) {
         return (uint8_t *)(uintptr_t)(guest_virt + entry->addend);
     }
-    if (!find_mapping(tv, context, guest_virt, size, access, flags, &mapping)) {
+    walk = tlb_walk(tv, context, guest_virt, size, access, flags, &uncached);
+    if (!walk) {
         tv->target->raise_fault(tv->env);
         tcg_unwind(tv->env);
     }
-    *guest_phys = (mapping.guest_phys & TCG_PAGE_MASK) | (guest_virt & (TCG_PAGE_SIZE - 1));
-    return fill(tv, context, guest_virt, &mapping, access);
+    *guest_phys = (walk->mapping.guest_phys & TCG_PAGE_MASK) | (guest_virt & (TCG_PAGE_SIZE - 1));
+    if (!walk->host || (access == TCG_WRITE && !walk->writable)) {
+        return NULL;
+    }
+    if (walk != &uncached) {
+        tlb_fill(context, guest_virt, walk);
+    }
+    return walk->host + (guest_virt & (TCG_PAGE_SIZE - 1));
 }
 
 static bool crosses_page(uint64_t guest_virt, unsigned size)
@@ -336,30 +252,23 @@ void *tcg_probe(TcgState *env, uint64_t guest_virt, unsigned size, bool write, u
 TcgFetchEntry *memory_fetch_page(TcgVcpu *tv, uint64_t guest_virt)
 {
     TcgContext *context = tv->env->context;
-    uint64_t page = guest_virt & TCG_PAGE_MASK;
-    TcgFetchEntry *entry =
-        &context->fetch[(page >> TCG_PAGE_BITS) & (ARRAY_SIZE(context->fetch) - 1)];
-    unsigned bit = (unsigned)(page >> TCG_PAGE_BITS) & (64 * 32 - 1);
-    TcgMapping mapping;
-    bool writable;
-    uint8_t *host;
+    TcgFetchEntry *entry = tlb_fetch_entry(context, guest_virt);
+    TcgWalkEntry uncached;
+    const TcgWalkEntry *walk;
 
-    if (entry->tag == page) {
+    if (entry->tag == (guest_virt & TCG_PAGE_MASK)) {
         return entry;
     }
-    if (!find_mapping(tv, context, guest_virt, tv->target->insn_align, TCG_FETCH, 0, &mapping)) {
+    walk = tlb_walk(tv, context, guest_virt, tv->target->insn_align, TCG_FETCH, 0, &uncached);
+    if (!walk) {
         tv->target->raise_fault(tv->env);
         return NULL;
     }
-    host = host_page(tv, mapping.guest_phys & TCG_PAGE_MASK, &writable);
-    if (!host) {
+    if (!walk->host) {
         tv->target->raise_bus_error(tv->env, guest_virt, TCG_FETCH);
         return NULL;
     }
-    note_large(context, page, mapping.size_bits);
-    context->executed[bit / 64] |= BIT(bit % 64);
-    *entry = (TcgFetchEntry){ page, (uintptr_t)host | mapping.guarded };
-    return entry;
+    return tlb_fill_fetch(context, guest_virt, walk);
 }
 
 uint8_t *memory_peek(TcgVcpu *tv, uint64_t guest_virt)
@@ -375,7 +284,7 @@ uint8_t *memory_peek(TcgVcpu *tv, uint64_t guest_virt)
     if (!tv->vcpu->target->translate_debug(tv->vcpu, guest_virt, &guest_phys)) {
         return NULL;
     }
-    host = host_page(tv, guest_phys & TCG_PAGE_MASK, &writable);
+    host = tlb_host_page(tv, guest_phys & TCG_PAGE_MASK, &writable);
     return host ? host + (guest_virt & (TCG_PAGE_SIZE - 1)) : NULL;
 }
 

@@ -22,7 +22,8 @@ enum {
     TCG_MAX_LINKS = 64,
     TCG_CONTEXTS = 32,      /* per vCPU, least recently used is reused */
     TCG_CONTEXT_HASH = 64,
-    TCG_WALK_BITS = 14,     /* second-level TLB */
+    TCG_WALK_BITS = 16,     /* second-level TLB */
+    TCG_GENERATIONS = 256,
     TCG_INBOX = 32,
     TCG_UNIT_HASH_BITS = 17,
     TCG_PAGE_HASH_BITS = 14,
@@ -55,11 +56,17 @@ struct TcgUnit {
     TcgLink links[];
 };
 
-/* Second-level TLB: answers of table walks, also for devices. */
+/*
+ * Second-level TLB: answers of table walks, also for devices, and where the page's bytes are. An entry
+ * is void when its generation is not its key's any more, or for global mappings the vCPU's.
+ */
 typedef struct {
-    uint64_t key;               /* context key, without key_global_mask bits for global mappings */
-    uint64_t page;              /* guest virtual, TCG_TLB_EMPTY when unused */
-    TcgMapping mapping;
+    _Alignas(64) uint64_t key;  /* context key, without key_global_mask bits for global mappings */
+    uint64_t page;              /* guest virtual */
+    uint64_t generation;
+    uint8_t *host;              /* NULL: neither RAM nor ROM that is read directly */
+    TcgMapping mapping;         /* size_bits 0: unused */
+    bool writable;              /* stores reach host without more ado */
 } TcgWalkEntry;
 
 typedef enum { TCG_REQUEST_PAGE, TCG_REQUEST_CONTEXTS } TcgRequestKind;
@@ -81,7 +88,9 @@ typedef struct {
     unsigned context_count;
     TcgContext *context_hash[TCG_CONTEXT_HASH];
     uint64_t use_clock;
-    TcgWalkEntry *walk;         /* 1 << TCG_WALK_BITS */
+    TcgWalkEntry *walk;         /* 1 << TCG_WALK_BITS, by walk_slot */
+    uint64_t generations[TCG_GENERATIONS]; /* of walk entries, by context_generation */
+    uint64_t global_generation;
 
     atomic_bool in_guest;       /* may be using TLB entries it read */
     GMutex inbox_lock;
@@ -168,18 +177,42 @@ void context_post_all(TcgRun *run, const TcgRequest *request, TcgVcpu *except);
 void context_flush_all(TcgVcpu *tv);
 /* Empties jump caches and return stacks: of all contexts, or of one. */
 void context_forget_code(TcgVcpu *tv);
-enum { TCG_LARGE_BLOCK_BITS = 21 };
-/* The bit in TcgContext.large_blocks of the block that an address (sign-extended) lies in. */
-static inline unsigned context_large_bit(uint64_t guest_virt)
-{
-    return (unsigned)(guest_virt >> TCG_LARGE_BLOCK_BITS) & (16 * 64 - 1);
-}
-/* Whether a mapping larger than a page may cover the address. */
-bool context_may_be_large(const TcgContext *context, uint64_t guest_virt);
 void context_clear_jumps(TcgVcpu *tv, TcgContext *context);
 TcgJumpEntry *context_jump(TcgVcpu *tv, TcgContext *context, uint64_t pc, unsigned jump_class);
 void context_set_jump(TcgVcpu *tv, TcgContext *context, uint64_t pc, unsigned jump_class,
                       void *code);
+
+/* tlb.c: the tables of contexts and the second-level TLB. */
+/* Zeroed memory for sparse tables; NULL: there is none. */
+void *tlb_map(size_t size);
+void tlb_init(TcgVcpu *tv);
+void tlb_free(TcgVcpu *tv);
+void tlb_clear(TcgContext *context);
+/* Forgets walks: of one context key, or all. */
+void tlb_forget_key(TcgVcpu *tv, uint64_t key);
+void tlb_forget_all(TcgVcpu *tv);
+/* Drops the mapping of a page from a context. matches: not only when it is global. */
+void tlb_drop_page(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, bool matches);
+void tlb_drop_walk(TcgVcpu *tv, uint64_t guest_virt);
+/*
+ * The mapping of a page for an access, from the second-level TLB or the guest's tables; NULL: a fault,
+ * which the target knows. What must not be kept is in *uncached.
+ */
+const TcgWalkEntry *tlb_walk(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, unsigned size,
+                             TcgAccess access, unsigned flags, TcgWalkEntry *uncached);
+/* Puts the page into the context's tables. */
+void tlb_fill(TcgContext *context, uint64_t guest_virt, const TcgWalkEntry *walk);
+TcgFetchEntry *tlb_fill_fetch(TcgContext *context, uint64_t guest_virt, const TcgWalkEntry *walk);
+/* The RAM or ROM that a whole guest page is, or NULL. */
+uint8_t *tlb_host_page(TcgVcpu *tv, uint64_t guest_phys, bool *writable);
+static inline TcgTlbEntry *tlb_entry(TcgContext *context, uint64_t guest_virt)
+{
+    return &context->tlb[(guest_virt >> TCG_PAGE_BITS) & ((1u << TCG_TLB_BITS) - 1)];
+}
+static inline TcgFetchEntry *tlb_fetch_entry(TcgContext *context, uint64_t guest_virt)
+{
+    return &context->fetch[(guest_virt >> TCG_PAGE_BITS) & ((1u << TCG_FETCH_BITS) - 1)];
+}
 
 /* memory.c: slow paths. */
 void memory_set_runtime(HostRuntime *runtime);

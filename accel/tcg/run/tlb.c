@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * TLBs. Each context has one for data and one for fetches, which generated code looks into; below them
+ * each vCPU has a table of walks, which knows devices, too, and serves all contexts.
+ */
+#include <string.h>
+#include <sys/mman.h>
+
+#include "accel/tcg/run/run.h"
+#include "base/bits.h"
+
+enum { INFO_SIZE_MASK = 0x3f, INFO_GLOBAL = 1 << 6 };
+enum { LARGE_BLOCK_BITS = 21, LARGE_BLOCK_SLOTS = 1 << (LARGE_BLOCK_BITS - TCG_PAGE_BITS) };
+/* Parts of tables: enough of them go back to the host when emptied. */
+enum { PART_BITS = 12, MANY_PARTS = 128 };
+G_STATIC_ASSERT(offsetof(TcgContext, tlb) % 4096 == 0 && offsetof(TcgContext, fetch) % 4096 == 0);
+
+void *tlb_map(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (memory == MAP_FAILED) {
+        return NULL;
+    }
+    /* Large pages would make sparse tables dense. */
+    madvise(memory, size, MADV_NOHUGEPAGE);
+    return memory;
+}
+
+/* --- what a table holds ------------------------------------------------------------------------ */
+
+static void note_filled(TcgFilled *filled, size_t slot, size_t entry_size)
+{
+    size_t part = slot * entry_size >> PART_BITS;
+
+    filled->parts[part / 64] |= BIT(part % 64);
+    if (filled->count < TCG_FILLED) {
+        filled->slots[filled->count] = (uint32_t)slot;
+    }
+    if (filled->count <= TCG_FILLED) {
+        filled->count++;
+    }
+}
+
+static bool part_filled(const TcgFilled *filled, size_t part)
+{
+    return filled->parts[part / 64] >> (part % 64) & 1;
+}
+
+static void empty_parts(uint8_t *table, size_t size, const TcgFilled *filled)
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(filled->parts); i++) {
+        count += (unsigned)__builtin_popcountll(filled->parts[i]);
+    }
+    if (count > MANY_PARTS && madvise(table, size, MADV_DONTNEED) == 0) {
+        return;
+    }
+    for (size_t part = 0; part < size >> PART_BITS; part++) {
+        if (part_filled(filled, part)) {
+            memset(table + (part << PART_BITS), 0, 1 << PART_BITS);
+        }
+    }
+}
+
+static void empty_table(void *table, size_t size, size_t entry_size, TcgFilled *filled)
+{
+    if (filled->count <= TCG_FILLED) {
+        for (uint32_t i = 0; i < filled->count; i++) {
+            memset((uint8_t *)table + filled->slots[i] * entry_size, 0, entry_size);
+        }
+    } else {
+        empty_parts(table, size, filled);
+    }
+    filled->count = 0;
+    memset(filled->parts, 0, sizeof filled->parts);
+}
+
+void tlb_clear(TcgContext *context)
+{
+    empty_table(context->tlb, sizeof context->tlb, sizeof context->tlb[0], &context->tlb_filled);
+    empty_table(context->fetch, sizeof context->fetch, sizeof context->fetch[0],
+                &context->fetch_filled);
+    tcg_context_init_tables(context);
+    memset(context->executed, 0, sizeof context->executed);
+    memset(context->large_blocks, 0, sizeof context->large_blocks);
+    context->huge_min = UINT64_MAX;
+    context->huge_max = 0;
+}
+
+/* --- mappings larger than a page --------------------------------------------------------------- */
+
+/* The bit in TcgContext.large_blocks of the block that an address (sign-extended) lies in. */
+static unsigned large_bit(uint64_t guest_virt)
+{
+    return (unsigned)(guest_virt >> LARGE_BLOCK_BITS) & (16 * 64 - 1);
+}
+
+static void note_large(TcgContext *context, uint64_t guest_virt, unsigned size_bits)
+{
+    uint64_t start = (uint64_t)bits_sign_extend(guest_virt, 56) & ~bits_mask(size_bits);
+
+    if (size_bits > LARGE_BLOCK_BITS) {
+        context->huge_min = MIN(context->huge_min, start);
+        context->huge_max = MAX(context->huge_max, start + bits_mask(size_bits));
+    } else if (size_bits > TCG_PAGE_BITS) {
+        unsigned bit = large_bit(start);
+
+        context->large_blocks[bit / 64] |= BIT(bit % 64);
+    }
+}
+
+static bool may_be_huge(const TcgContext *context, uint64_t guest_virt)
+{
+    return guest_virt >= context->huge_min && guest_virt < context->huge_max;
+}
+
+/* Whether a mapping larger than a page may cover the address. */
+static bool may_be_large(const TcgContext *context, uint64_t guest_virt)
+{
+    unsigned bit = large_bit(guest_virt);
+
+    return (context->large_blocks[bit / 64] >> (bit % 64) & 1) || may_be_huge(context, guest_virt);
+}
+
+/* Whether two addresses lie in one block of 1 << size_bits bytes; the ignored top byte does not count. */
+static bool same_block(uint64_t a, uint64_t b, unsigned size_bits)
+{
+    return ((a ^ b) << 8) >> 8 >> size_bits == 0;
+}
+
+/* --- a context's tables ------------------------------------------------------------------------ */
+
+void tlb_fill(TcgContext *context, uint64_t guest_virt, const TcgWalkEntry *walk)
+{
+    const TcgMapping *mapping = &walk->mapping;
+    uint64_t page = guest_virt & TCG_PAGE_MASK;
+    TcgTlbEntry *entry = tlb_entry(context, guest_virt);
+
+    if (!entry->info) {
+        note_filled(&context->tlb_filled, (size_t)(entry - context->tlb), sizeof *entry);
+    }
+    if (mapping->size_bits > TCG_PAGE_BITS) {
+        note_large(context, guest_virt, mapping->size_bits);
+    }
+    entry->read = mapping->read ? page : TCG_TLB_EMPTY;
+    entry->write = mapping->write && walk->writable ? page : TCG_TLB_EMPTY;
+    entry->addend = (uintptr_t)walk->host - page;
+    entry->info = page | (mapping->global ? INFO_GLOBAL : 0) | mapping->size_bits;
+}
+
+static unsigned executed_bit(uint64_t guest_virt)
+{
+    return (unsigned)(guest_virt >> TCG_PAGE_BITS) & (64 * 32 - 1);
+}
+
+TcgFetchEntry *tlb_fill_fetch(TcgContext *context, uint64_t guest_virt, const TcgWalkEntry *walk)
+{
+    uint64_t page = guest_virt & TCG_PAGE_MASK;
+    TcgFetchEntry *entry = tlb_fetch_entry(context, guest_virt);
+    unsigned bit = executed_bit(guest_virt);
+
+    note_filled(&context->fetch_filled, (size_t)(entry - context->fetch), sizeof *entry);
+    note_large(context, page, walk->mapping.size_bits);
+    context->executed[bit / 64] |= BIT(bit % 64);
+    *entry = (TcgFetchEntry){ page, (uintptr_t)walk->host | walk->mapping.guarded };
+    return entry;
+}
+
+static void drop_if(TcgTlbEntry *entry, uint64_t guest_virt, bool matches)
+{
+    uint64_t info = entry->info;
+
+    if (info && (matches || (info & INFO_GLOBAL)) &&
+        same_block(info, guest_virt, (unsigned)(info & INFO_SIZE_MASK))) {
+        entry->read = entry->write = TCG_TLB_EMPTY;
+        entry->info = 0;
+    }
+}
+
+/* Drops from all slots that a large mapping's pages may have. */
+static void drop_large(TcgContext *context, uint64_t guest_virt, bool huge, bool matches)
+{
+    const TcgFilled *filled = &context->tlb_filled;
+    size_t per_part = (1u << PART_BITS) / sizeof context->tlb[0];
+
+    if (!huge) {
+        TcgTlbEntry *entry = tlb_entry(context, guest_virt & ~bits_mask(LARGE_BLOCK_BITS));
+
+        for (unsigned i = 0; i < LARGE_BLOCK_SLOTS; i++) {
+            drop_if(&entry[i], guest_virt, matches);
+        }
+    } else if (filled->count <= TCG_FILLED) {
+        for (uint32_t i = 0; i < filled->count; i++) {
+            drop_if(&context->tlb[filled->slots[i]], guest_virt, matches);
+        }
+    } else {
+        for (size_t i = 0; i < ARRAY_SIZE(context->tlb); i++) {
+            if (part_filled(filled, i / per_part)) {
+                drop_if(&context->tlb[i], guest_virt, matches);
+            }
+        }
+    }
+}
+
+static void drop_fetches(TcgContext *context)
+{
+    empty_table(context->fetch, sizeof context->fetch, sizeof context->fetch[0],
+                &context->fetch_filled);
+    context->fetch[0].tag = TCG_TLB_EMPTY;
+}
+
+void tlb_drop_page(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, bool matches)
+{
+    uint64_t untagged = (uint64_t)bits_sign_extend(guest_virt, 56);
+    unsigned bit = executed_bit(untagged);
+
+    /* Fetch entries do not know whether they are global or large: they go when in doubt. */
+    if (may_be_large(context, untagged)) {
+        drop_large(context, guest_virt, may_be_huge(context, untagged), matches);
+        drop_fetches(context);
+        context_clear_jumps(tv, context);
+        return;
+    }
+    drop_if(tlb_entry(context, guest_virt), guest_virt, matches);
+    if (context->executed[bit / 64] >> (bit % 64) & 1) {
+        TcgFetchEntry *fetch = tlb_fetch_entry(context, guest_virt);
+
+        if (same_block(fetch->tag, guest_virt, TCG_PAGE_BITS)) {
+            fetch->tag = TCG_TLB_EMPTY;
+        }
+        context_clear_jumps(tv, context);
+    }
+}
+
+/* --- walks ------------------------------------------------------------------------------------- */
+
+/* Blocks of 2 MiB stay together; blocks at round distances from each other do not compete. */
+static size_t walk_slot(uint64_t page)
+{
+    uint64_t number = page >> TCG_PAGE_BITS, spread = number >> TCG_WALK_BITS;
+
+    spread = (spread * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - TCG_WALK_BITS);
+    return (size_t)((number ^ (spread & ~(uint64_t)(LARGE_BLOCK_SLOTS - 1))) &
+                    ((1u << TCG_WALK_BITS) - 1));
+}
+
+static uint64_t *key_generation(TcgVcpu *tv, uint64_t key)
+{
+    return &tv->generations[(key * UINT64_C(0x9e3779b97f4a7c15)) >> 32 & (TCG_GENERATIONS - 1)];
+}
+
+void tlb_init(TcgVcpu *tv)
+{
+    tv->walk = tlb_map(sizeof *tv->walk << TCG_WALK_BITS);
+    g_assert(tv->walk);
+}
+
+void tlb_free(TcgVcpu *tv)
+{
+    munmap(tv->walk, sizeof *tv->walk << TCG_WALK_BITS);
+}
+
+void tlb_forget_key(TcgVcpu *tv, uint64_t key)
+{
+    ++*key_generation(tv, key);
+}
+
+void tlb_forget_all(TcgVcpu *tv)
+{
+    for (size_t i = 0; i < TCG_GENERATIONS; i++) {
+        tv->generations[i]++;
+    }
+    tv->global_generation++;
+}
+
+void tlb_drop_walk(TcgVcpu *tv, uint64_t guest_virt)
+{
+    uint64_t page = (uint64_t)bits_sign_extend(guest_virt, 56) & TCG_PAGE_MASK;
+    size_t first = walk_slot(page), count = 1;
+    bool large = false, huge = false;
+
+    for (unsigned i = 0; i < tv->context_count; i++) {
+        large |= may_be_large(tv->contexts[i], page);
+        huge |= may_be_huge(tv->contexts[i], page);
+    }
+    if (huge) {
+        first = 0;
+        count = (size_t)1 << TCG_WALK_BITS;
+    } else if (large) {
+        first &= ~(size_t)(LARGE_BLOCK_SLOTS - 1);
+        count = LARGE_BLOCK_SLOTS;
+    }
+    for (TcgWalkEntry *entry = &tv->walk[first]; count--; entry++) {
+        if (entry->mapping.size_bits && same_block(entry->page, page, entry->mapping.size_bits)) {
+            entry->mapping.size_bits = 0;
+        }
+    }
+}
+
+uint8_t *tlb_host_page(TcgVcpu *tv, uint64_t guest_phys, bool *writable)
+{
+    const MemoryRange *range = address_space_find(tv->vcpu->memory, guest_phys);
+    MemoryRegion *region = range ? range->region : NULL;
+
+    if (!region || !memory_range_direct(range, false) || guest_phys < range->start ||
+        guest_phys + TCG_PAGE_SIZE > range->start + range->size) {
+        return NULL;
+    }
+    *writable = memory_range_direct(range, true);
+    return region->host + range->offset + (guest_phys - range->start);
+}
+
+static bool allows(const TcgMapping *mapping, TcgAccess access)
+{
+    return access == TCG_READ    ? mapping->read
+           : access == TCG_WRITE ? mapping->write
+                                 : mapping->execute;
+}
+
+static bool is_current(TcgVcpu *tv, const TcgWalkEntry *entry, uint64_t page, uint64_t key)
+{
+    if (!entry->mapping.size_bits || entry->page != page) {
+        return false;
+    }
+    if (entry->mapping.global) {
+        return ((entry->key ^ key) & ~tv->target->key_global_mask) == 0 &&
+               entry->generation == tv->global_generation;
+    }
+    return entry->key == key && entry->generation == *key_generation(tv, key);
+}
+
+const TcgWalkEntry *tlb_walk(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, unsigned size,
+                             TcgAccess access, unsigned flags, TcgWalkEntry *uncached)
+{
+    uint64_t page = (uint64_t)bits_sign_extend(guest_virt, 56) & TCG_PAGE_MASK, key = context->key;
+    TcgWalkEntry *entry = &tv->walk[walk_slot(page)];
+    bool misaligned = guest_virt & (size - 1) && size;
+    TcgMapping mapping = { 0 };
+
+    /* A top byte that is not a sign extension may be a fault: only the walk can tell. */
+    if ((guest_virt & TCG_PAGE_MASK) == page && is_current(tv, entry, page, key) &&
+        allows(&entry->mapping, access) &&
+        !(misaligned && (entry->mapping.device || (flags & IR_MEM_ALIGNED))) &&
+        !(entry->mapping.device && flags & IR_MEM_ZERO)) {
+        tv->walk_hits++;
+        return entry;
+    }
+    tv->walks++;
+    if (!tv->target->walk(tv->env, guest_virt, size, access, flags, &mapping)) {
+        return NULL;
+    }
+    if (mapping.uncached) {
+        entry = uncached;
+    }
+    *entry = (TcgWalkEntry){ .key = key,
+                             .page = page,
+                             .generation =
+                                 mapping.global ? tv->global_generation : *key_generation(tv, key),
+                             .mapping = mapping };
+    entry->host = tlb_host_page(tv, mapping.guest_phys & TCG_PAGE_MASK, &entry->writable);
+    return entry;
+}

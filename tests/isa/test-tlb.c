@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * TLBs: arrays at round distances do not compete, what is invalidated is gone whatever was filled in
+ * which order, and an emptied table is empty.
+ */
+#include "accel/tcg/run/run.h"
+#include "base/bits.h"
+#include "tests/isa/rig.h"
+
+/* x2[i] = x0[i] + x1[i], x3 times. */
+static const uint32_t sum_loop[] = {
+    0xf8408404, /* 1: ldr x4, [x0], #8 */
+    0xf8408425, /* ldr x5, [x1], #8 */
+    0x8b050084, /* add x4, x4, x5 */
+    0xf8008444, /* str x4, [x2], #8 */
+    0xf1000463, /* subs x3, x3, #1 */
+    0x54ffff61, /* b.ne 1b */
+    0xd4200000, /* brk #0 */
+};
+
+/* Slow accesses of the loop over three arrays at a distance. */
+static uint64_t slow_accesses(uint64_t distance)
+{
+    enum { COUNT = 20000, ARRAYS = RIG_RAM + 0x100000 };
+    IsaRig rig;
+    uint64_t slow;
+
+    if (!isa_rig_open(&rig, "max", 1, false)) {
+        return 0;
+    }
+    memcpy(rig.ram, sum_loop, sizeof sum_loop);
+    for (unsigned i = 0; i < 3; i++) {
+        rig.cpu->x[i] = ARRAYS + i * distance;
+    }
+    rig.cpu->x[3] = COUNT;
+    isa_rig_run(&rig, RIG_RAM);
+    slow = rig.cpu->tcg.slow_loads + rig.cpu->tcg.slow_stores;
+    isa_rig_close(&rig);
+    return slow;
+}
+
+static void test_distances(void)
+{
+    /* 40 pages each, and what the vectors and page crossings need. */
+    g_assert_cmpuint(slow_accesses(MIB(15)), <, 200);
+    g_assert_cmpuint(slow_accesses(MIB(16)), <, 200);
+    g_assert_cmpuint(slow_accesses(MIB(4)), <, 200);
+}
+
+/* --- fills, drops and flushes of one context against a list ------------------------------------- */
+
+enum { MAX_MAPPINGS = 4000, ROUNDS = 60 };
+
+typedef struct {
+    uint64_t page;
+    unsigned size_bits;
+    bool global, fetch, gone;
+} Filled;
+
+static uint64_t block_of(uint64_t guest_virt, unsigned size_bits)
+{
+    return guest_virt >> size_bits;
+}
+
+static void fill_one(TcgContext *context, GRand *rand, Filled *f, unsigned size_bits)
+{
+    static uint8_t bytes[TCG_PAGE_SIZE] __attribute__((aligned(4096)));
+    TcgWalkEntry walk = { .host = bytes, .writable = true };
+
+    *f = (Filled){ .page = ((uint64_t)g_rand_int_range(rand, 0, 1 << 20) << 12) +
+                           (g_rand_boolean(rand) ? UINT64_C(0xffff) << 48 : 0),
+                   .size_bits = size_bits,
+                   .global = g_rand_boolean(rand),
+                   .fetch = g_rand_int_range(rand, 0, 4) == 0 };
+    walk.mapping = (TcgMapping){ .size_bits = (uint8_t)f->size_bits,
+                                 .read = true,
+                                 .write = true,
+                                 .execute = true,
+                                 .global = f->global };
+    if (f->fetch) {
+        tlb_fill_fetch(context, f->page, &walk);
+    } else {
+        tlb_fill(context, f->page, &walk);
+    }
+}
+
+static void check(TcgContext *context, const Filled *list, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t page = list[i].page;
+        bool again = false;
+
+        for (unsigned k = i + 1; k < count; k++) {
+            again |= list[k].page == page;
+        }
+        if (!again && list[i].gone) {
+            g_assert_true(list[i].fetch ? tlb_fetch_entry(context, page)->tag != page
+                                        : tlb_entry(context, page)->read != page &&
+                                              tlb_entry(context, page)->write != page);
+        }
+    }
+}
+
+static void drop_one(TcgVcpu *tv, Filled *list, unsigned count, uint64_t page, bool matches)
+{
+    tlb_drop_page(tv, tv->env->context, page, matches);
+    for (unsigned i = 0; i < count; i++) {
+        list[i].gone |= (matches || list[i].global) && block_of(list[i].page, list[i].size_bits) ==
+                                                           block_of(page, list[i].size_bits);
+    }
+}
+
+static void check_empty(const TcgContext *context)
+{
+    static const TcgTlbEntry zero, edge = { TCG_TLB_EMPTY, TCG_TLB_EMPTY, 0, 0 };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(context->tlb); i++) {
+        const TcgTlbEntry *expected = i && i != G_N_ELEMENTS(context->tlb) - 1 ? &zero : &edge;
+
+        g_assert_cmpmem(&context->tlb[i], sizeof zero, expected, sizeof zero);
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(context->fetch); i++) {
+        g_assert_cmphex(context->fetch[i].tag, ==, i ? 0 : TCG_TLB_EMPTY);
+    }
+}
+
+static void test_drops(void)
+{
+    static const unsigned sizes[] = { 12, 12, 12, 16, 21, 30 };
+    IsaRig rig;
+    GRand *rand = g_rand_new_with_seed(8);
+    Filled *list = g_new(Filled, MAX_MAPPINGS);
+    TcgContext *context;
+    TcgVcpu *tv;
+
+    g_assert_true(isa_rig_open(&rig, "max", 1, true));
+    tv = rig.cpu->vcpu.accel;
+    context = tv->env->context;
+    tlb_clear(context);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        unsigned kinds = 1 + round % G_N_ELEMENTS(sizes);
+        unsigned count = (unsigned)g_rand_int_range(rand, 1, round % 4 ? 300 : MAX_MAPPINGS);
+
+        for (unsigned i = 0; i < count; i++) {
+            fill_one(context, rand, &list[i], sizes[g_rand_int_range(rand, 0, (gint32)kinds)]);
+        }
+        for (unsigned i = 0; i < 20; i++) {
+            unsigned which = (unsigned)g_rand_int_range(rand, 0, (gint32)count);
+
+            drop_one(tv, list, count, list[which].page, g_rand_boolean(rand));
+        }
+        check(context, list, count);
+        tlb_clear(context);
+        check_empty(context);
+    }
+    g_free(list);
+    g_rand_free(rand);
+    isa_rig_close(&rig);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/tlb/distances", test_distances);
+    g_test_add_func("/tlb/drops", test_drops);
+    return g_test_run();
+}
