@@ -228,6 +228,7 @@ void device_release(Device *device)
     g_clear_pointer(&device->buses, g_ptr_array_unref);
     g_ptr_array_unref(device->children);
     g_ptr_array_unref(device->io);
+    g_clear_pointer(&device->acknowledges, g_ptr_array_unref);
     properties_free(type->bus_properties, device);
     properties_free(type->properties, device);
     g_slist_free_full(device->owned, g_free);
@@ -369,4 +370,18 @@ void device_connect_irq(Device *device, unsigned index, IrqHandler *handler, voi
 {
     assert(index < device->irq_count);
     irq_connect(device->irqs[index], handler, opaque, number);
+}
+
+void device_add_acknowledge(Device *device, IrqAcknowledge *acknowledge)
+{
+    if (!device->acknowledges) {
+        device->acknowledges = g_ptr_array_new();
+    }
+    g_ptr_array_add(device->acknowledges, acknowledge);
+}
+
+void device_connect_acknowledge(Device *device, unsigned index, Device *source)
+{
+    assert(device->acknowledges && index < device->acknowledges->len && source->type->acknowledge);
+    irq_connect_acknowledge(device->acknowledges->pdata[index], source->type->acknowledge, source);
 }

@@ -94,6 +94,7 @@ struct DeviceType {
     const StateField *state;
     const RegisterBank *banks; /* ends with a NULL name; each becomes mmio[i] or io[i] in order */
     IrqHandler *input;       /* its interrupt or GPIO inputs by number; opaque is the Device */
+    IrqAcknowledgeHandler *acknowledge; /* of what it raises at its first output; opaque is the Device */
     bool board_only;         /* -device refuses it */
     bool unpluggable;
     const void *class_data;  /* bus-specific descriptor: const PciDeviceType *, const VirtioType * … */
@@ -122,6 +123,7 @@ struct Device {
     unsigned mmio_count;
     MemoryRegion *mmio[8];   /* one per bank, then what realize published with device_add_mmio */
     GPtrArray *io;           /* MemoryRegion *: the same for I/O ports, with device_add_io */
+    GPtrArray *acknowledges; /* IrqAcknowledge *, published with device_add_acknowledge; may be NULL */
     unsigned irq_count;
     IrqLine *irqs[16];       /* outputs, published with device_add_irq, wired with device_connect_irq */
 };
@@ -161,6 +163,13 @@ MemoryRegion *device_io(Device *device, unsigned index);
 void device_map_io(Device *device, unsigned index, uint16_t port); /* into the I/O space */
 void device_connect_irq(Device *device, unsigned index, IrqHandler *handler, void *opaque,
                         int number);
+
+/*
+ * For controllers behind which another one is (a local APIC and its PIC): realize publishes whom it asks, boards
+ * connect them to devices whose type has `acknowledge`.
+ */
+void device_add_acknowledge(Device *device, IrqAcknowledge *acknowledge);
+void device_connect_acknowledge(Device *device, unsigned index, Device *source);
 
 /* Sets up region as the io region of a register bank (done by the core for type->banks). */
 void register_bank_init(Device *device, MemoryRegion *region, const RegisterBank *bank);

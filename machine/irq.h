@@ -27,4 +27,29 @@ static inline void irq_pulse(IrqLine *line)
     irq_set(line, 0);
 }
 
+/*
+ * The other way along an interrupt line: who is about to take an interrupt asks its source which one. Runs on
+ * the asking thread, usually a vCPU's, with or without the machine lock. Returns the vector, or IRQ_NO_VECTOR when
+ * nothing is pending any more.
+ */
+typedef int IrqAcknowledgeHandler(void *opaque);
+#define IRQ_NO_VECTOR (-1)
+
+/* A device that asks embeds one per source. Zero-initialised = nobody to ask. */
+typedef struct {
+    IrqAcknowledgeHandler *handler;
+    void *opaque;
+} IrqAcknowledge;
+
+static inline void irq_connect_acknowledge(IrqAcknowledge *acknowledge,
+                                           IrqAcknowledgeHandler *handler, void *opaque)
+{
+    *acknowledge = (IrqAcknowledge){ handler, opaque };
+}
+
+static inline int irq_acknowledge(const IrqAcknowledge *acknowledge)
+{
+    return acknowledge->handler ? acknowledge->handler(acknowledge->opaque) : IRQ_NO_VECTOR;
+}
+
 #endif

@@ -135,6 +135,8 @@ void machine_on_reset(Machine *machine, void (*fn)(void *opaque), void *opaque)
 static void reset_vcpu(Machine *machine, Vcpu *vcpu)
 {
     atomic_store(&vcpu->interrupts, 0);
+    vcpu_clear_events(vcpu);
+    vcpu_set_secure(vcpu, false);
     atomic_store(&vcpu->halted, false);
     atomic_store(&vcpu->powered, true);
     if (vcpu->target->reset) {

@@ -70,8 +70,8 @@ const CpuModel *cpu_model_find(const Target *target, const char *name);
 const CpuModel *cpu_model_get(const Target *target, const char *name, GError **error);
 
 /*
- * Registers outside the core that a device implements (GIC CPU interface). Encodings are the
- * target's (A64: op0<<14 | op1<<11 | CRn<<7 | CRm<<3 | op2). Called on the vCPU's thread without the
+ * Registers outside the core that a device implements (GIC CPU interface, local APIC). Encodings are the
+ * target's (A64: op0<<14 | op1<<11 | CRn<<7 | CRm<<3 | op2; x86: see machine/arch/x86.h). Called on the vCPU's thread without the
  * machine lock; the hooks take it when they need it. false: undefined for the guest.
  */
 typedef struct {

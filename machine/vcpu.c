@@ -74,18 +74,33 @@ void vcpu_set_interrupt(Vcpu *vcpu, unsigned line, bool level)
     }
 }
 
-void vcpu_set_memory(Vcpu *vcpu, AddressSpace *space)
+static void use_view(Vcpu *vcpu)
 {
     const struct Accelerator *accelerator = vcpu->machine->accelerator;
+    AddressSpace *space = vcpu->views[vcpu->secure];
 
     if (vcpu->memory == space) {
         return;
     }
     vcpu->memory = space;
-    atomic_store(&space->vcpu_view, true);
     if (accelerator && accelerator->vcpu_memory_changed && vcpu->accel) {
         accelerator->vcpu_memory_changed(vcpu);
     }
+}
+
+void vcpu_set_memory(Vcpu *vcpu, AddressSpace *normal, AddressSpace *secure)
+{
+    vcpu->views[0] = normal;
+    vcpu->views[1] = secure ? secure : normal;
+    atomic_store(&vcpu->views[0]->vcpu_view, true);
+    atomic_store(&vcpu->views[1]->vcpu_view, true);
+    use_view(vcpu);
+}
+
+void vcpu_set_secure(Vcpu *vcpu, bool secure)
+{
+    vcpu->secure = secure;
+    use_view(vcpu);
 }
 
 static void queue_item(Vcpu *vcpu, VcpuWork *fn, void *opaque, bool *done)
@@ -402,7 +417,7 @@ void vcpu_create(Vcpu *vcpu, Machine *machine, unsigned index)
 {
     vcpu->machine = machine;
     vcpu->index = index;
-    vcpu_set_memory(vcpu, &machine->memory_space);
+    vcpu_set_memory(vcpu, &machine->memory_space, NULL);
     g_mutex_init(&vcpu->work_lock);
     g_queue_init(&vcpu->work);
     atomic_init(&vcpu->powered, true);

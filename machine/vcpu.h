@@ -20,6 +20,11 @@ typedef struct CpuModel CpuModel;
 
 typedef void VcpuWork(Vcpu *vcpu, void *opaque);
 
+enum { VCPU_EVENTS_MAX = 16 };
+typedef struct {
+    uint32_t kind, data;
+} VcpuEvent;
+
 struct Vcpu {
     Device device;               /* in the tree at /machine/cpuN */
     Machine *machine;
@@ -31,12 +36,18 @@ struct Vcpu {
      * its own such as an APIC's) or for the state it is in (system management, secure world).
      */
     AddressSpace *memory;
+    AddressSpace *views[2];      /* what `memory` is by `secure` */
+    bool secure;                 /* system management mode, secure state */
     void *accel;                 /* the accelerator's own state */
     pthread_t thread;
     bool thread_started;
     int thread_id;               /* the host's, 0 before the thread runs */
 
-    atomic_uint interrupts;      /* [any] input lines, bit per target-defined line */
+    atomic_uint interrupts;      /* [any] input lines, bit per line of the architecture */
+    atomic_uint events;          /* [any] bit per kind that waits in event_queue */
+    VcpuEvent event_queue[VCPU_EVENTS_MAX]; /* oldest first; guarded by work_lock */
+    unsigned event_count;
+    IrqAcknowledge acknowledge;
     /*
      * [any] false: off (PSCI CPU_OFF, secondary before CPU_ON). A reset of the machine sets it true
      * before target->reset; board->reset switches off those that the guest starts. Kick after a change.
@@ -49,7 +60,7 @@ struct Vcpu {
     bool exclusive_waiting;      /* in machine_exclusive_begin; guarded by the park lock */
     atomic_uint wake_sequence;   /* [any] futex word: changes at each kick */
 
-    GMutex work_lock;            /* guards work */
+    GMutex work_lock;            /* guards work and events */
     GQueue work;                 /* pending VcpuWork with opaque */
     atomic_bool work_pending;
     atomic_bool sleeping;        /* in a futex wait on wake_sequence */
@@ -58,11 +69,29 @@ struct Vcpu {
 
 /* Sets or clears an input line and kicks the vCPU when it rises. [any] */
 void vcpu_set_interrupt(Vcpu *vcpu, unsigned line, bool level);
+/* For boards, before the vCPU runs: its views of memory. secure NULL: the same as normal. */
+void vcpu_set_memory(Vcpu *vcpu, AddressSpace *normal, AddressSpace *secure);
 /*
- * Changes the view of memory: at the vCPU's creation, or on its own thread when it changes state. What the
- * accelerator has cached of the old view is dropped.
+ * For targets, on the vCPU's thread: enters or leaves the state whose view is `secure`. What the accelerator has
+ * cached of the other view is dropped when they differ.
  */
-void vcpu_set_memory(Vcpu *vcpu, AddressSpace *space);
+void vcpu_set_secure(Vcpu *vcpu, bool secure);
+
+/*
+ * Events: what happens to a vCPU once (INIT, NMI …), by numbers of the architecture below 32. They wait in order; one
+ * that equals the last that waits is joined with it. They survive masking and halts; a reset of the machine drops
+ * them. has_work and take_interrupt of the target look at `events`. [any]
+ */
+void vcpu_post_event(Vcpu *vcpu, unsigned kind, uint32_t data);
+/* Takes the oldest event of the kinds in the mask, on the vCPU's thread; false: there is none. */
+bool vcpu_take_event(Vcpu *vcpu, uint32_t kinds, VcpuEvent *event);
+void vcpu_clear_events(Vcpu *vcpu);
+
+/* For boards: whom the vCPU asks for vectors; the device's type has `acknowledge`. */
+void vcpu_connect_acknowledge(Vcpu *vcpu, Device *controller);
+/* Acknowledges the interrupt that a line announces: its vector or IRQ_NO_VECTOR. Not with a device's own lock. */
+int vcpu_acknowledge(Vcpu *vcpu);
+
 /* Makes the vCPU leave generated or native code soon, or wake from a halt. [any] */
 void vcpu_kick(Vcpu *vcpu);
 /* Runs fn on the vCPU's thread before it enters the guest again; does not wait. [any] */

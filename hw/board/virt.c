@@ -114,8 +114,8 @@ static void wire_cpu(Virt *virt, Vcpu *vcpu)
         device_connect_irq(&vcpu->device, i, virt->gic->type->input, virt->gic,
                            arm_gic_input_ppi(vcpu->index, intids[i]));
     }
-    for (unsigned line = 0; line < VCPU_LINE_COUNT; line++) {
-        device_connect_irq(virt->gic, vcpu->index * VCPU_LINE_COUNT + line, set_cpu_line, vcpu,
+    for (unsigned line = 0; line < ARM_LINE_COUNT; line++) {
+        device_connect_irq(virt->gic, vcpu->index * ARM_LINE_COUNT + line, set_cpu_line, vcpu,
                            (int)line);
     }
 }

@@ -4,7 +4,7 @@
 #define HW_BOARD_VIRT_H
 
 #include "hw/board/arm-boot.h"
-#include "machine/arm.h"
+#include "machine/arch/arm.h"
 #include "machine/machine.h"
 
 /* Guest physical addresses, as software built for QEMU's "virt" expects them. */

@@ -26,7 +26,7 @@ bool gic_core_realize(GicCore *core, Device *device, unsigned cpus, unsigned irq
     core->words = irqs / 32;
     pthread_mutex_init(&core->lock, NULL);
     for (unsigned cpu = 0; cpu < cpus; cpu++) {
-        for (unsigned line = 0; line < VCPU_LINE_COUNT; line++) {
+        for (unsigned line = 0; line < ARM_LINE_COUNT; line++) {
             device_add_irq(device, &core->outputs[cpu][line]);
         }
     }
@@ -41,7 +41,7 @@ void gic_core_unrealize(GicCore *core)
 static void drive(GicCore *core, unsigned cpu, uint8_t output)
 {
     core->cpu[cpu].output = output;
-    for (unsigned line = 0; line < VCPU_LINE_COUNT; line++) {
+    for (unsigned line = 0; line < ARM_LINE_COUNT; line++) {
         irq_set(&core->outputs[cpu][line], output >> line & 1);
     }
 }
@@ -168,7 +168,7 @@ void gic_core_update_cpu(GicCore *core, unsigned cpu)
     uint8_t output = 0;
 
     if (gic_core_is_signalled(core, cpu, &best)) {
-        output = !best.group && c->group0_is_fiq ? 1u << VCPU_LINE_FIQ : 1u << VCPU_LINE_IRQ;
+        output = !best.group && c->group0_is_fiq ? 1u << ARM_LINE_FIQ : 1u << ARM_LINE_IRQ;
     }
     if (output != c->output) {
         drive(core, cpu, output);

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "machine/arm.h"
+#include "machine/arch/arm.h"
 #include "machine/device.h"
 
 enum {
@@ -62,7 +62,7 @@ typedef struct {
     uint8_t binary_point[2];
     bool common_binary_point;
     bool group0_is_fiq;
-    uint8_t output; /* level of each line to the vCPU, bit per VCPU_LINE_* */
+    uint8_t output; /* level of each line to the vCPU, bit per ARM_LINE_* */
 } GicCpu;
 
 typedef struct {
@@ -72,7 +72,7 @@ typedef struct {
     GicWord shared[GIC_MAX_WORDS]; /* [0] unused */
     uint8_t shared_priority[GIC_MAX_WORDS * 32];
     GicCpu cpu[GIC_MAX_CPUS];
-    IrqLine outputs[GIC_MAX_CPUS][VCPU_LINE_COUNT];
+    IrqLine outputs[GIC_MAX_CPUS][ARM_LINE_COUNT];
     pthread_mutex_t lock;
 } GicCore;
 
@@ -110,7 +110,7 @@ void gic_core_reset(GicCore *core);
 /* After a snapshot is loaded: drives the outputs. */
 void gic_core_restore_outputs(GicCore *core);
 
-/* Takes the lock. number as machine/arm.h makes it. */
+/* Takes the lock. number as machine/arch/arm.h makes it. */
 void gic_core_input(GicCore *core, int number, int level);
 
 /* All below: with the lock held. */

@@ -242,7 +242,7 @@ static uint64_t helper_get_isr(TcgState *env)
 {
     unsigned lines = atomic_load(&arm_cpu_of_env(env)->vcpu.interrupts);
 
-    return (lines >> VCPU_LINE_IRQ & 1) << 7 | (lines >> VCPU_LINE_FIQ & 1) << 6;
+    return (lines >> ARM_LINE_IRQ & 1) << 7 | (lines >> ARM_LINE_FIQ & 1) << 6;
 }
 
 static const TcgHelper get_isr_helper = {

@@ -10,7 +10,7 @@
 
 #include "accel/tcg/ir/abi.h"
 #include "accel/tcg/ir/target.h"
-#include "machine/arm.h"
+#include "machine/arch/arm.h"
 #include "machine/machine.h"
 #include "target/arm/cpu-features.h"
 

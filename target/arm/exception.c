@@ -155,16 +155,16 @@ void arm_exception_return(ArmCpu *cpu, uint64_t target)
     }
 }
 
-/* The exceptions that are pending and not masked, as bits of VCPU_LINE_*. */
+/* The exceptions that are pending and not masked, as bits of ARM_LINE_*. */
 static unsigned deliverable(const ArmCpu *cpu)
 {
     unsigned lines = atomic_load_explicit(&cpu->vcpu.interrupts, memory_order_relaxed);
 
     if (cpu->daif & SPSR_I) {
-        lines &= ~(1u << VCPU_LINE_IRQ);
+        lines &= ~(1u << ARM_LINE_IRQ);
     }
     if (cpu->daif & SPSR_F) {
-        lines &= ~(1u << VCPU_LINE_FIQ);
+        lines &= ~(1u << ARM_LINE_FIQ);
     }
     return lines;
 }
@@ -186,9 +186,9 @@ void arm_take_interrupt(TcgState *env)
         return;
     }
     lines = deliverable(cpu);
-    if (lines & 1u << VCPU_LINE_FIQ) {
+    if (lines & 1u << ARM_LINE_FIQ) {
         arm_take_exception(cpu, ARM_VECTOR_FIQ);
-    } else if (lines & 1u << VCPU_LINE_IRQ) {
+    } else if (lines & 1u << ARM_LINE_IRQ) {
         arm_take_exception(cpu, ARM_VECTOR_IRQ);
     }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* GICv2: what IHI 0048B says of states, priorities, SGIs and groups, seen through the registers. */
-#include "machine/arm.h"
+#include "machine/arch/arm.h"
 #include "tests/device/rig.h"
 
 enum { DIST, CPU };
@@ -42,12 +42,12 @@ static void eoi(Rig *rig, int cpu, unsigned value)
 
 static int irq(const Rig *rig, unsigned cpu)
 {
-    return rig->levels[cpu * VCPU_LINE_COUNT + VCPU_LINE_IRQ];
+    return rig->levels[cpu * ARM_LINE_COUNT + ARM_LINE_IRQ];
 }
 
 static int fiq(const Rig *rig, unsigned cpu)
 {
-    return rig->levels[cpu * VCPU_LINE_COUNT + VCPU_LINE_FIQ];
+    return rig->levels[cpu * ARM_LINE_COUNT + ARM_LINE_FIQ];
 }
 
 /* Enables an SPI for the CPUs of a mask. */

@@ -2,7 +2,7 @@
 /* GICv3: what IHI 0069 says, seen through the distributor, redistributors and system registers. */
 #include <string.h>
 
-#include "machine/arm.h"
+#include "machine/arch/arm.h"
 #include "tests/device/rig.h"
 
 enum { DIST, REDIST };
@@ -52,12 +52,12 @@ static void msr(Rig *rig, unsigned cpu, uint32_t encoding, uint64_t value)
 
 static int irq(const Rig *rig, unsigned cpu)
 {
-    return rig->levels[cpu * VCPU_LINE_COUNT + VCPU_LINE_IRQ];
+    return rig->levels[cpu * ARM_LINE_COUNT + ARM_LINE_IRQ];
 }
 
 static int fiq(const Rig *rig, unsigned cpu)
 {
-    return rig->levels[cpu * VCPU_LINE_COUNT + VCPU_LINE_FIQ];
+    return rig->levels[cpu * ARM_LINE_COUNT + ARM_LINE_FIQ];
 }
 
 static uint64_t sgi_base(unsigned cpu)

@@ -285,7 +285,7 @@ static void wiring(void)
     g_assert_cmphex(atomic_load(&vcpu->interrupts), ==, 0);
     address_space_write(space, 0x09000038, 1 << 5, 4, cpu); /* UARTIMSC: transmit */
     address_space_write(space, 0x09000000, 'x', 4, cpu);
-    g_assert_cmphex(atomic_load(&vcpu->interrupts), ==, 1u << VCPU_LINE_IRQ);
+    g_assert_cmphex(atomic_load(&vcpu->interrupts), ==, 1u << ARM_LINE_IRQ);
     address_space_read(space, 0x0801000c, &value, 4, cpu);
     g_assert_cmphex(value, ==, 33);
     g_assert_cmphex(atomic_load(&vcpu->interrupts), ==, 0);
@@ -296,7 +296,7 @@ static void wiring(void)
     address_space_write(space, 0x08000800 + 80, 2, 1, cpu);
     address_space_write(space, 0x08000100 + 80 / 32 * 4, 1 << 80 % 32, 4, cpu);
     address_space_write(space, 0x08020040, 80, 4, MEMORY_ATTRIBUTES_DMA);
-    g_assert_cmphex(atomic_load(&vcpu->interrupts), ==, 1u << VCPU_LINE_IRQ);
+    g_assert_cmphex(atomic_load(&vcpu->interrupts), ==, 1u << ARM_LINE_IRQ);
     machine_unlock(machine);
     machine_free(machine);
 }

@@ -770,6 +770,81 @@ static void test_reclaim(void)
     machine_free(machine);
 }
 
+static int count_acknowledges(void *opaque)
+{
+    return ++*(int *)opaque;
+}
+
+/* Events wait in order, are taken by kind, joined only with the last, and dropped by a reset. */
+static void test_events(void)
+{
+    enum { INIT, SIPI, NMI };
+    Machine *machine = counting_machine(1);
+    Vcpu *vcpu = machine->vcpus->pdata[0];
+    VcpuEvent event;
+    int vector = 0x30;
+
+    vcpu_post_event(vcpu, INIT, 0);
+    vcpu_post_event(vcpu, INIT, 0);
+    vcpu_post_event(vcpu, NMI, 0);
+    vcpu_post_event(vcpu, SIPI, 9);
+    vcpu_post_event(vcpu, INIT, 0);
+    g_assert_cmphex(atomic_load(&vcpu->events), ==, 7);
+    g_assert_true(vcpu_take_event(vcpu, 1 << NMI, &event));
+    g_assert_false(vcpu_take_event(vcpu, 1 << NMI, &event));
+    g_assert_true(vcpu_take_event(vcpu, 7, &event) && event.kind == INIT);
+    g_assert_true(vcpu_take_event(vcpu, 7, &event) && event.kind == SIPI && event.data == 9);
+    g_assert_true(vcpu_take_event(vcpu, 7, &event) && event.kind == INIT);
+    g_assert_cmphex(atomic_load(&vcpu->events), ==, 0);
+    for (unsigned i = 0; i < 100; i++) {
+        vcpu_post_event(vcpu, SIPI, i);
+    }
+    machine_lock(machine);
+    machine_reset(machine);
+    machine_unlock(machine);
+    g_assert_false(vcpu_take_event(vcpu, 7, &event));
+    g_assert_cmpint(vcpu_acknowledge(vcpu), ==, IRQ_NO_VECTOR);
+    irq_connect_acknowledge(&vcpu->acknowledge, count_acknowledges, &vector);
+    g_assert_cmphex(vcpu_acknowledge(vcpu), ==, 0x31);
+    machine_free(machine);
+}
+
+static void flush_noted(Vcpu *vcpu)
+{
+    atomic_fetch_add(&((CountingCpu *)vcpu)->rounds, 1);
+}
+
+/* The accelerator hears of a change of view, and only of a change. */
+static void test_views(void)
+{
+    Accelerator accelerator = counting_accelerator;
+    Machine *machine = counting_machine(1);
+    Vcpu *vcpu = machine->vcpus->pdata[0];
+    AddressSpace management = { 0 };
+
+    accelerator.vcpu_memory_changed = flush_noted;
+    machine->accelerator = &accelerator;
+    machine_lock(machine);
+    address_space_init(&management, machine, machine->system_memory, "management");
+    vcpu_set_secure(vcpu, true);
+    vcpu_set_secure(vcpu, false);
+    g_assert_cmpuint(rounds(machine, 0), ==, 0);
+    g_assert_true(vcpu->memory == &machine->memory_space);
+    g_assert_false(atomic_load(&management.vcpu_view));
+    vcpu_set_memory(vcpu, &machine->memory_space, &management);
+    g_assert_cmpuint(rounds(machine, 0), ==, 0);
+    vcpu_set_secure(vcpu, true);
+    g_assert_cmpuint(rounds(machine, 0), ==, 1);
+    g_assert_true(vcpu->memory == &management && atomic_load(&management.vcpu_view));
+    machine_reset(machine);
+    g_assert_true(vcpu->memory == &machine->memory_space && !vcpu->secure);
+    vcpu_set_memory(vcpu, &machine->memory_space, NULL);
+    address_space_destroy(&management);
+    machine_unlock(machine);
+    machine->accelerator = &counting_accelerator;
+    machine_free(machine);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -785,5 +860,7 @@ int main(int argc, char **argv)
     g_test_add_func("/machine/netdev", test_netdev);
     g_test_add_func("/machine/objects", test_objects);
     g_test_add_func("/machine/reclaim", test_reclaim);
+    g_test_add_func("/machine/events", test_events);
+    g_test_add_func("/machine/views", test_views);
     return g_test_run();
 }

@@ -55,7 +55,7 @@ static bool crosses_page(uint64_t guest_virt, unsigned size)
 
 static MemoryAttributes attributes(TcgVcpu *tv)
 {
-    return (MemoryAttributes){ .vcpu = (int16_t)tv->vcpu->index };
+    return (MemoryAttributes){ .vcpu = (int16_t)tv->vcpu->index, .secure = tv->vcpu->secure };
 }
 
 static void read_part(TcgVcpu *tv, uint64_t guest_virt, void *to, unsigned size, unsigned flags)

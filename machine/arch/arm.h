@@ -3,13 +3,13 @@
  * What an ARM board, its interrupt controller and its CPUs agree on: vCPU input lines, the numbers
  * of private interrupts (Base System Architecture, table "PPI assignments"), and affinities.
  */
-#ifndef MACHINE_ARM_H
-#define MACHINE_ARM_H
+#ifndef MACHINE_ARCH_ARM_H
+#define MACHINE_ARCH_ARM_H
 
 #include <stdint.h>
 
 /* Bits of Vcpu.interrupts. */
-enum { VCPU_LINE_IRQ, VCPU_LINE_FIQ, VCPU_LINE_COUNT };
+enum { ARM_LINE_IRQ, ARM_LINE_FIQ, ARM_LINE_COUNT };
 
 /* Interrupt outputs that the CPU device publishes with device_add_irq, in this order. */
 typedef enum {
