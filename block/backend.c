@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "block/backend.h"
+#include "block/blockers.h"
 
 #include <errno.h>
 #include <string.h>
@@ -330,15 +331,16 @@ BlockBackend *block_new(BlockNode *node, const char *id, unsigned perm, unsigned
                         GError **error)
 {
     BlockBackend *block = backend_new(node->graph, id);
+    g_autofree char *owner = id && id[0] ? g_strdup_printf("block device '%s'", id)
+                                         : g_strdup("an unnamed block device");
 
     block->read_only = node->read_only;
-    block->root = node_attach_user(node, "the device", perm, shared, error);
+    block->root = node_attach_user(node, owner, perm, shared, error);
     if (!block->root) {
         g_free(block->id);
         g_free(block);
         return NULL;
     }
-    block->root->owner = block->id[0] ? block->id : "the device";
     block_graph_add_backend(node->graph, block);
     return block;
 }
@@ -413,6 +415,17 @@ bool block_node_add(BlockGraph *graph, GHashTable *options, GError **error)
     return call.done;
 }
 
+/* Whether a device, an export or a job's target uses the node itself. */
+static bool has_backend(const BlockNode *node)
+{
+    for (GList *link = node->parents.head; link; link = link->next) {
+        if (!((BlockChild *)link->data)->parent) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void node_remove_entry(void *opaque)
 {
     BackendCall *call = opaque;
@@ -421,6 +434,10 @@ static void node_remove_entry(void *opaque)
     if (!node) {
         error_fail(call->error, KASO_ERROR_NOT_FOUND, "Failed to find node with node-name='%s'",
                    call->name);
+    } else if (!node_alone_may(node, OPERATION_DELETE, call->error)) {
+        return;
+    } else if (has_backend(node)) {
+        error_fail(call->error, KASO_ERROR_GENERIC, "Node %s is in use", call->name);
     } else if (!node->monitor_owned) {
         error_fail(call->error, KASO_ERROR_GENERIC, "Node %s is not owned by the monitor",
                    call->name);
@@ -475,13 +492,80 @@ static void attach_entry(void *opaque)
                    "Cannot find a drive with id='%s' nor a block node with node-name='%s'",
                    call->name, call->name);
     } else {
-        call->block = block_new(node, NULL, backend_perm(call->flag || node->read_only),
-                                BLOCK_DEVICE_SHARED, call->error);
+        call->block = block_new(node, NULL, 0, BLOCK_PERM_ALL, call->error);
         if (call->block) {
             call->block->read_only = call->flag || node->read_only;
             call->block->on_write_error = BLOCK_ERROR_ENOSPC;
         }
     }
+}
+
+typedef struct {
+    BlockBackend *block;
+    const char *user;
+    unsigned perm, shared;
+    bool done;
+    GError **error;
+} ClaimCall;
+
+static void claim_entry(void *opaque)
+{
+    ClaimCall *call = opaque;
+    BlockChild *root = call->block->root;
+    char *old = root->owner;
+
+    root->owner = g_strdup_printf("block device '%s'", call->user);
+    call->done = child_set_perm(root, call->perm, call->shared, call->error);
+    if (call->done) {
+        g_free(old);
+    } else {
+        g_free(root->owner);
+        root->owner = old;
+    }
+}
+
+bool block_claim(BlockBackend *block, const char *user, bool share_rw, GError **error)
+{
+    ClaimCall call = { .block = block,
+                       .user = user,
+                       .perm = backend_perm(block->read_only),
+                       .shared = BLOCK_DEVICE_SHARED | (share_rw ? BLOCK_PERM_WRITE : 0),
+                       .error = error };
+
+    if (block->claimed) {
+        return error_fail(error, KASO_ERROR_GENERIC,
+                          "Drive '%s' is already in use by another device", block->id);
+    }
+    if (block->root) {
+        async_run_sync(block->context, claim_entry, &call);
+    }
+    block->claimed = call.done || !block->root;
+    return block->claimed;
+}
+
+void block_disclaim(BlockBackend *block)
+{
+    ClaimCall call = { .block = block,
+                       .user = block->id,
+                       .perm = BLOCK_PERM_CONSISTENT_READ,
+                       .shared = BLOCK_PERM_ALL };
+
+    block->claimed = false;
+    if (block->root) {
+        async_run_sync(block->context, claim_entry, &call);
+    }
+}
+
+bool block_write_cache(const BlockBackend *block)
+{
+    return block->write_cache;
+}
+
+void block_set_write_cache(BlockBackend *block, bool write_cache)
+{
+    async_lock(block->context);
+    block->write_cache = write_cache;
+    async_unlock(block->context);
 }
 
 BlockBackend *block_attach(BlockGraph *graph, const char *id_or_node_name, bool read_only,

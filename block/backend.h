@@ -14,6 +14,7 @@ struct BlockBackend {
     char *id;
     BlockChild *root;
     unsigned attached; /* devices beside the creator; each closes once */
+    bool claimed; /* by a device */
     bool read_only;
     bool write_cache; /* off: each write is followed by a flush */
     BlockErrorPolicy on_read_error, on_write_error;

@@ -66,6 +66,15 @@ bool block_node_remove(BlockGraph *graph, const char *node_name, GError **error)
  */
 BlockBackend *block_attach(BlockGraph *graph, const char *id_or_node_name, bool read_only,
                            GError **error);
+/*
+ * A device begins to use the backend, which nobody is kept from before: from now on others must not write,
+ * unless share_rw. user: the device's path, for messages. Fails where others write already.
+ */
+bool block_claim(BlockBackend *block, const char *user, bool share_rw, GError **error);
+void block_disclaim(BlockBackend *block);
+/* Off: each write is durable when it is complete. What the drive's cache= says unless a device sets it. */
+bool block_write_cache(const BlockBackend *block);
+void block_set_write_cache(BlockBackend *block, bool write_cache);
 /* The next backend after `previous` (NULL: the first), or NULL. */
 BlockBackend *block_next(BlockGraph *graph, BlockBackend *previous);
 

@@ -210,8 +210,8 @@ static void open_entry(void *opaque)
         node = drive_open_node(call->graph, &drive, options, call->error);
     }
     if (node) {
-        call->block = block_new(node, drive.id, backend_perm(node->read_only), BLOCK_DEVICE_SHARED,
-                                call->error);
+        call->block =
+            block_new(node, drive.id, BLOCK_PERM_CONSISTENT_READ, BLOCK_PERM_ALL, call->error);
         if (call->block) {
             call->block->write_cache = drive.write_cache;
             call->block->on_read_error = drive.on_read_error;

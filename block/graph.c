@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "block/bitmap.h"
+#include "block/blockers.h"
 #include "block/job.h"
 #include "block/open.h"
 #include "block/throttle-group.h"
@@ -321,6 +322,7 @@ void node_free(BlockNode *node)
 
     g_assert(g_queue_is_empty(&node->parents));
     g_assert(g_queue_is_empty(&node->tracked));
+    node_forget_holds(node);
     while (node->dirty_bitmaps) {
         dirty_bitmap_free(node->dirty_bitmaps->data);
     }
@@ -409,17 +411,36 @@ static void node_cumulative_perms(BlockNode *node, unsigned *perm, unsigned *sha
     }
 }
 
-static const char *perm_names(unsigned perm)
+static char *perm_names(unsigned perm)
 {
-    return perm & BLOCK_PERM_WRITE             ? "write"
-           : perm & BLOCK_PERM_RESIZE          ? "resize"
-           : perm & BLOCK_PERM_CONSISTENT_READ ? "consistent read"
-                                               : "write unchanged";
+    static const char *const names[] = { "consistent read", "write", "write unchanged", "resize" };
+    GString *text = g_string_new(NULL);
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (perm >> i & 1) {
+            g_string_append_printf(text, "%s%s", text->len ? ", " : "", names[i]);
+        }
+    }
+    return g_string_free(text, FALSE);
 }
 
-static const char *child_user(BlockChild *child)
+static char *child_user(const BlockChild *child)
 {
-    return child->parent ? child->parent->node_name : child->owner;
+    return child->parent ? g_strdup_printf("node '%s'", child->parent->node_name)
+                         : g_strdup(child->owner);
+}
+
+static bool fail_conflict(const BlockChild *needs, const BlockChild *refuses, GError **error)
+{
+    const char *node = needs->node->node_name;
+    g_autofree char *names = perm_names(needs->perm & ~refuses->shared);
+    g_autofree char *who = child_user(needs), *whom = child_user(refuses);
+
+    return error_fail(error, KASO_ERROR_GENERIC,
+                      "Permission conflict on node '%s': permissions '%s' are both required by %s "
+                      "(uses node '%s' as '%s' child) and unshared by %s (uses node '%s' as '%s' "
+                      "child).",
+                      node, names, who, node, needs->name, whom, node, refuses->name);
 }
 
 /* Each user must be let do what it needs by each other one. */
@@ -427,14 +448,10 @@ static bool node_check_conflicts(BlockNode *node, GError **error)
 {
     for (GList *a = node->parents.head; a; a = a->next) {
         for (GList *b = node->parents.head; b; b = b->next) {
-            BlockChild *x = a->data, *y = b->data;
-            unsigned conflict = x->perm & ~y->shared;
+            const BlockChild *x = a->data, *y = b->data;
 
-            if (x != y && conflict) {
-                return error_fail(
-                    error, KASO_ERROR_GENERIC,
-                    "Conflicts with use by %s as '%s', which does not allow '%s' on %s",
-                    child_user(y), y->name, perm_names(conflict), node->node_name);
+            if (x != y && x->perm & ~y->shared) {
+                return fail_conflict(x, y, error);
             }
         }
     }
@@ -531,6 +548,7 @@ void child_detach(BlockChild *child)
     }
     node_unref(node);
     g_free(child->name);
+    g_free(child->owner);
     g_free(child);
 }
 
@@ -573,7 +591,7 @@ BlockChild *node_attach_user(BlockNode *node, const char *owner, unsigned perm, 
 
     node_ref(node);
     child = child_new(NULL, node, "root", 0);
-    child->owner = owner;
+    child->owner = g_strdup(owner);
     if (!child_set_perm(child, perm, shared, error)) {
         child_detach(child);
         return NULL;
@@ -691,4 +709,30 @@ BlockNode *node_below(BlockNode *node)
         return node->file ? node->file->node : NULL;
     }
     return node->backing ? node->backing->node : NULL;
+}
+
+BlockNode *node_overlay(const BlockNode *node)
+{
+    for (GList *link = node->parents.head; link; link = link->next) {
+        const BlockChild *child = link->data;
+        BlockNode *above = child->parent;
+
+        if (above && child->role & BLOCK_ROLE_FILTERED) {
+            above = node_overlay(above);
+        } else if (!(child->role & BLOCK_ROLE_COW)) {
+            above = NULL;
+        }
+        if (above) {
+            return above;
+        }
+    }
+    return NULL;
+}
+
+const char *node_format(const BlockNode *node)
+{
+    while (node->driver->is_filter && node->file) {
+        node = node->file->node;
+    }
+    return node->driver->name;
 }

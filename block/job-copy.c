@@ -103,6 +103,10 @@ int job_run_stream(BlockJob *job)
     BlockNode *top = job->source;
     int result = 0;
 
+    if (!node_below(top)) {
+        job->offset = job->length; /* it has all of its data already */
+        return 0;
+    }
     for (job->offset = 0; job->offset < job->length && result == 0;) {
         uint64_t count, below_count, n;
         int here, below = 0;
@@ -137,7 +141,9 @@ int job_run_stream(BlockJob *job)
 
 static const char *format_for_header(const BlockJob *job, const BlockNode *base)
 {
-    return job->mask_protocol && base->driver->is_protocol ? "raw" : base->driver->name;
+    const char *format = node_format(base);
+
+    return job->mask_protocol && block_driver_find(format)->is_protocol ? "raw" : format;
 }
 
 int job_finish_stream(BlockJob *job)
@@ -146,6 +152,9 @@ int job_finish_stream(BlockJob *job)
     g_autofree char *found = base ? node_name_for_header(base, top->filename) : NULL;
     int result = node_flush(top);
 
+    if (!node_below(top)) {
+        return result;
+    }
     if (result == 0 && top->driver->set_backing &&
         !top->driver->set_backing(top, job->backing_file ? job->backing_file : found,
                                   base ? format_for_header(job, base) : NULL, &job->error)) {
@@ -189,18 +198,51 @@ int job_run_commit(BlockJob *job)
     return result == 0 ? node_flush(job->base) : result;
 }
 
+/* The header of an overlay names the base, though the overlay may be open read-only. */
+static bool name_base(BlockJob *job, BlockNode *overlay)
+{
+    g_autofree char *found = node_name_for_header(job->base, overlay->filename);
+    const char *name = job->backing_file ? job->backing_file : found;
+    bool was_read_only = overlay->read_only, done;
+
+    if (!overlay->driver->set_backing) {
+        return true;
+    }
+    done =
+        node_set_read_only(overlay, false, &job->error) &&
+        overlay->driver->set_backing(overlay, name, format_for_header(job, job->base), &job->error);
+    if (was_read_only) {
+        node_set_read_only(overlay, true, NULL);
+    }
+    return done;
+}
+
+/* All overlays that read through node, maybe by filters. */
+static bool name_base_above(BlockJob *job, BlockNode *node)
+{
+    for (GList *link = node->parents.head; link; link = link->next) {
+        BlockChild *child = link->data;
+
+        if (!child->parent) {
+            continue;
+        }
+        if (child->role & BLOCK_ROLE_COW
+                ? !name_base(job, child->parent)
+                : child->role & BLOCK_ROLE_FILTERED && !name_base_above(job, child->parent)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int job_finish_commit(BlockJob *job)
 {
-    BlockNode *overlay = job->overlay, *base = job->base;
-    g_autofree char *found = node_name_for_header(base, overlay->filename);
-    const char *name = job->backing_file ? job->backing_file : found;
-
-    /* The overlay may be open read-only; its header is not the guest's business. */
-    if (overlay->driver->set_backing && !overlay->read_only &&
-        !overlay->driver->set_backing(overlay, name, format_for_header(job, base), &job->error)) {
+    if (!name_base_above(job, job->source)) {
         return -EIO;
     }
-    return node_set_backing(overlay, base, &job->error) ? 0 : -EIO;
+    child_detach(job->source_user);
+    job->source_user = NULL;
+    return node_replace(job->source, job->base, NULL, &job->error) ? 0 : -EIO;
 }
 
 /* mirror, and commit of the active layer */
@@ -342,6 +384,16 @@ int job_finish_mirror(BlockJob *job)
     uint64_t at, bytes;
     int result = 0;
 
+    /* Whatever has changed below (a file that another process cut): no disk loses its end. */
+    if (node_size(job->target) < node_size(place)) {
+        error_fail(&job->error, KASO_ERROR_GENERIC,
+                   "'%s' (%" G_GUINT64_FORMAT " bytes) is smaller than '%s' (%" G_GUINT64_FORMAT
+                   " bytes), whose place it should take",
+                   job->target->node_name, node_size(job->target), place->node_name,
+                   node_size(place));
+        return -EIO;
+    }
+
     /* No guest request runs: what it dirtied last is copied, then both are equal. */
     while (result == 0 && mirror_next(job, &at, &bytes)) {
         result = mirror_range(job, at, bytes, job->buffer);
@@ -356,6 +408,8 @@ int job_finish_mirror(BlockJob *job)
         job->source_user = NULL;
         if (!node_replace(place, job->target, NULL, &job->error)) {
             result = -EIO;
+        } else if (job->made_writable == job->target) {
+            g_clear_pointer(&job->made_writable, node_unref); /* the guest writes to it now */
         }
     }
     return result;

@@ -45,27 +45,52 @@ static bool take_base(BlockJob *job, GHashTable *arguments, BlockNode **base, GE
     return !name || *base;
 }
 
-static BlockNode *overlay_of(BlockNode *active, BlockNode *node)
+static bool attach(BlockJob *job, BlockNode *node, unsigned perm, unsigned shared,
+                   BlockChild **user, GError **error)
 {
-    BlockNode *above = active;
+    g_autofree char *owner = g_strdup_printf("%s job '%s'", job->type, job->id);
 
-    while (above && node_below(above) != node) {
-        above = node_below(above);
-    }
-    return above;
-}
-
-static bool attach(BlockNode *node, const char *what, unsigned perm, BlockChild **user,
-                   GError **error)
-{
-    *user = node_attach_user(node, what, perm, BLOCK_PERM_ALL, error);
+    *user = node_attach_user(node, owner, perm, shared, error);
     return *user != NULL;
 }
 
-static bool make_writable(BlockJob *job, GError **error)
+/* Takes hold of the layers from top down to, not including, base; NULL: all. */
+static bool hold_chain(BlockJob *job, NodeOperation operation, NodeHold hold, BlockNode *top,
+                       const BlockNode *base, GError **error)
 {
-    job->base_was_read_only = job->base->read_only;
-    return node_set_read_only(job->base, false, error);
+    for (BlockNode *node = top; node && node != base; node = node_below(node)) {
+        if (!node_alone_may(node, operation, error)) {
+            return false;
+        }
+    }
+    for (BlockNode *node = top; node && node != base; node = node_below(node)) {
+        node_hold(node, hold, job, job->type);
+    }
+    return true;
+}
+
+/* The same for a node alone; what it filters is held with it. */
+static bool hold_node(BlockJob *job, NodeOperation operation, NodeHold hold, BlockNode *node,
+                      GError **error)
+{
+    if (!node_may(node, operation, error)) {
+        return false;
+    }
+    node_hold(node, hold, job, job->type);
+    for (; node->driver->is_filter && node->file; node = node->file->node) {
+        node_hold(node->file->node, hold, job, job->type);
+    }
+    return true;
+}
+
+static bool make_writable(BlockJob *job, BlockNode *node, GError **error)
+{
+    if (!node->read_only) {
+        return true;
+    }
+    job->made_writable = node;
+    node_ref(node);
+    return node_set_read_only(node, false, error);
 }
 
 static bool make_bitmap(BlockJob *job, uint64_t granularity, GError **error)
@@ -130,12 +155,63 @@ static bool start_stream(BlockJob *job, GHashTable *arguments, GError **error)
     if (base) {
         node_ref(base);
     }
-    if (!node_below(job->source)) {
-        return error_fail(error, KASO_ERROR_GENERIC, "'%s' has no backing file to stream from",
-                          job->source->node_name);
+    return hold_chain(job, OPERATION_STREAM, HOLD_STREAM, job->source, base, error) &&
+           make_writable(job, job->source, error) &&
+           attach(job, job->source, BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE_UNCHANGED,
+                  BLOCK_PERM_ALL & ~BLOCK_PERM_RESIZE, &job->source_user, error);
+}
+
+/* The image below all others, for a commit without base. */
+static BlockNode *deepest_below(BlockNode *top)
+{
+    BlockNode *node = node_skip_filters(top), *below;
+
+    while ((below = node_below(node))) {
+        node = node_skip_filters(below);
     }
-    return attach(job->source, "stream", BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE_UNCHANGED,
-                  &job->source_user, error);
+    return node;
+}
+
+/* An inner layer: its overlays get the base below them. */
+static bool start_inner_commit(BlockJob *job, BlockNode *top, BlockNode *overlay, GError **error)
+{
+    job->run = job_run_commit;
+    job->finish = job_finish_commit;
+    job->overlay = overlay;
+    node_ref(overlay);
+    node_ref(top);
+    node_unref(job->source);
+    job->source = top;
+    job->length = node_size(top);
+    if (!node_alone_may(overlay, OPERATION_CHANGE_CHILD, error)) {
+        return false;
+    }
+    node_hold(overlay, HOLD_COMMIT_OVERLAY, job, job->type);
+    return true;
+}
+
+/* What the top layer has, the guest goes on to write: a mirror to the base. */
+static void start_active_commit(BlockJob *job, BlockNode *base)
+{
+    job->run = job_run_mirror;
+    job->finish = job_finish_mirror;
+    job->sync = SYNC_TOP;
+    job->target = base;
+    node_ref(base);
+}
+
+static bool attach_commit(BlockJob *job, BlockNode *top, BlockNode *base, GError **error)
+{
+    unsigned shared = BLOCK_PERM_ALL & ~BLOCK_PERM_RESIZE;
+
+    return hold_chain(job, OPERATION_COMMIT, HOLD_COMMIT, top, base, error) &&
+           hold_node(job, OPERATION_COMMIT, HOLD_COMMIT, base, error) &&
+           make_writable(job, base, error) &&
+           (node_size(base) >= node_size(top) ||
+            node_truncate(base, node_size(top), PREALLOC_OFF, error)) &&
+           attach(job, base, BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE_UNCHANGED, shared,
+                  &job->target_user, error) &&
+           attach(job, job->source, BLOCK_PERM_CONSISTENT_READ, shared, &job->source_user, error);
 }
 
 static bool start_commit(BlockJob *job, GHashTable *arguments, GError **error)
@@ -143,7 +219,7 @@ static bool start_commit(BlockJob *job, GHashTable *arguments, GError **error)
     g_autofree char *top_file = options_take(arguments, "top");
     g_autofree char *top_node = options_take(arguments, "top-node");
     const char *top_name = top_node ? top_node : top_file;
-    BlockNode *active = job->source, *top = active, *base;
+    BlockNode *active = job->source, *top = active, *base, *overlay;
 
     if (top_name && strcmp(top_name, active->node_name) && strcmp(top_name, active->filename)) {
         top = find_in_chain(active, top_name, error);
@@ -151,45 +227,25 @@ static bool start_commit(BlockJob *job, GHashTable *arguments, GError **error)
     if (!top || !take_base(job, arguments, &base, error) || !take_policy(job, arguments, error)) {
         return false;
     }
-    for (BlockNode *node = top; !base && node_below(node); node = node_below(node)) {
-        base = node_below(node_below(node)) ? NULL : node_below(node); /* the deepest image */
+    if (!node_alone_may(top, OPERATION_COMMIT, error)) {
+        return false;
     }
-    if (!base || base == top) {
-        return error_fail(error, KASO_ERROR_GENERIC, "'%s' has no image below to commit into",
-                          top->node_name);
+    base = base ? base : deepest_below(top);
+    for (BlockNode *node = base; node; node = node_below(node)) {
+        if (node == node_skip_filters(top)) {
+            return error_fail(error, KASO_ERROR_GENERIC, "cannot commit an image into itself");
+        }
     }
     job->type = "commit";
     job->base = base;
     node_ref(base);
-    if (top == active) {
-        job->run = job_run_mirror;
-        job->finish = job_finish_mirror;
-        job->sync = SYNC_TOP;
-        job->target = base;
-        node_ref(base);
-    } else {
-        job->run = job_run_commit;
-        job->finish = job_finish_commit;
-        job->overlay = overlay_of(active, top);
-        node_ref(job->overlay);
-        node_ref(top);
-        node_unref(job->source);
-        job->source = top;
-        job->length = node_size(top);
-    }
-    if (!make_writable(job, error) ||
-        (node_size(base) < node_size(top) &&
-         !node_truncate(base, node_size(top), PREALLOC_OFF, error)) ||
-        !attach(base, "commit", BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE_UNCHANGED,
-                &job->target_user, error) ||
-        !attach(job->source, "commit", BLOCK_PERM_CONSISTENT_READ, &job->source_user, error)) {
+    overlay = node_overlay(top);
+    if (!overlay) {
+        start_active_commit(job, base);
+    } else if (!start_inner_commit(job, top, overlay, error)) {
         return false;
     }
-    if (job->run == job_run_mirror) {
-        job->base_was_read_only = false; /* the guest writes to it afterwards */
-        return make_bitmap(job, CHUNK_MIN, error);
-    }
-    return true;
+    return attach_commit(job, top, base, error) && (overlay || make_bitmap(job, CHUNK_MIN, error));
 }
 
 /* A file of the target's format, over what the source has below where only its top is copied. */
@@ -204,7 +260,7 @@ static bool create_target(BlockJob *job, const BlockDriver *driver, const char *
         g_autofree char *name = node_name_for_header(backing, target);
 
         options_set(options, "backing_file", name);
-        options_set(options, "backing_fmt", backing->driver->name);
+        options_set(options, "backing_fmt", node_format(backing));
     }
     return driver->create ? driver->create(job->graph, target, options, error)
                           : error_fail(error, KASO_ERROR_UNSUPPORTED,
@@ -371,6 +427,10 @@ static bool take_mirror(BlockJob *job, GHashTable *arguments, GError **error)
     if (job->replaces) {
         node_ref(job->replaces);
     }
+    if (job->replaces && job->replaces != job->source &&
+        !hold_node(job, OPERATION_REPLACE, HOLD_REPLACED, job->replaces, error)) {
+        return false;
+    }
     return (!replaces || job->replaces) && make_bitmap(job, granularity, error);
 }
 
@@ -394,6 +454,29 @@ static bool take_compress(BlockJob *job, GHashTable *arguments, GError **error)
     return make_bitmap(job, CHUNK_MIN, error);
 }
 
+/*
+ * What is being mirrored is nobody's before it is complete; what a backup has copied may be read, and be
+ * written over by who asks for it, at once.
+ */
+static bool attach_copy(BlockJob *job, bool mirror, GError **error)
+{
+    unsigned target_shared =
+        mirror ? BLOCK_PERM_WRITE_UNCHANGED : BLOCK_PERM_ALL & ~BLOCK_PERM_RESIZE;
+
+    if (mirror && node_overlay(job->target)) {
+        target_shared |=
+            BLOCK_PERM_CONSISTENT_READ; /* who reads through it has read it all along */
+    }
+    return hold_node(job, mirror ? OPERATION_MIRROR_FROM : OPERATION_BACKUP_FROM,
+                     mirror ? HOLD_MIRROR_FROM : HOLD_BACKUP_FROM, job->source, error) &&
+           hold_node(job, mirror ? OPERATION_MIRROR_TO : OPERATION_BACKUP_TO,
+                     mirror ? HOLD_MIRROR_TO : HOLD_BACKUP_TO, job->target, error) &&
+           attach(job, job->target, BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE, target_shared,
+                  &job->target_user, error) &&
+           attach(job, job->source, BLOCK_PERM_CONSISTENT_READ, BLOCK_PERM_ALL & ~BLOCK_PERM_RESIZE,
+                  &job->source_user, error);
+}
+
 static bool start_copy(BlockJob *job, GHashTable *arguments, bool mirror, bool is_file,
                        GError **error)
 {
@@ -411,9 +494,7 @@ static bool start_copy(BlockJob *job, GHashTable *arguments, bool mirror, bool i
     if (node_size(job->target) < job->length) {
         return error_fail(error, KASO_ERROR_INVALID, "The target is smaller than the source");
     }
-    if (!attach(job->target, job->type, BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE,
-                &job->target_user, error) ||
-        !attach(job->source, job->type, BLOCK_PERM_CONSISTENT_READ, &job->source_user, error)) {
+    if (!attach_copy(job, mirror, error)) {
         return false;
     }
     if (mirror) {

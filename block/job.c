@@ -181,6 +181,7 @@ static void disarm(BlockJob *job)
 
 void job_release(BlockJob *job)
 {
+    block_graph_release_holds(job->graph, job);
     if (job->dirty) {
         dirty_bitmap_free(job->dirty);
         job->dirty = NULL;
@@ -191,8 +192,9 @@ void job_release(BlockJob *job)
     if (job->target_user) {
         child_detach(job->target_user);
     }
-    if (job->base && job->base_was_read_only) {
-        node_set_read_only(job->base, true, NULL);
+    if (job->made_writable) {
+        node_set_read_only(job->made_writable, true, NULL);
+        node_unref(job->made_writable);
     }
     node_unref(job->source);
     node_unref(job->target);

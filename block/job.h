@@ -4,6 +4,7 @@
 #define BLOCK_JOB_H
 
 #include "block/bitmap.h"
+#include "block/blockers.h"
 #include "block/node.h"
 
 typedef struct BlockJob BlockJob;
@@ -35,10 +36,10 @@ struct BlockJob {
     /* After run, in the quiesced graph: changes of the graph. */
     int (*finish)(BlockJob *job);
     BlockNode *source, *target, *base;
-    BlockNode *overlay; /* commit of an inner layer: the node whose backing file changes */
+    BlockNode *overlay; /* commit of an inner layer: the one above it */
     BlockNode *replaces; /* mirror: whose place the target takes; NULL: the source's */
     BlockChild *source_user, *target_user;
-    bool base_was_read_only;
+    BlockNode *made_writable; /* read-only again when the job has ended; NULL: none */
     JobStatus status;
     JobSync sync;
     DirtyBitmap *dirty;    /* what is still to be copied */

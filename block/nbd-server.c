@@ -64,7 +64,8 @@ NbdExport *nbd_server_add_export(NbdServer *server, const char *name, const char
         error_fail(error, KASO_ERROR_INVALID, "NBD server already has export named '%s'", name);
         return NULL;
     }
-    user = node_attach_user(node, "nbd-server", perm, BLOCK_PERM_ALL & ~BLOCK_PERM_RESIZE, error);
+    user = node_attach_user(node, "an unnamed block device", perm,
+                            BLOCK_PERM_ALL & ~BLOCK_PERM_RESIZE, error);
     if (!user) {
         return NULL;
     }

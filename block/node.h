@@ -71,7 +71,7 @@ struct BlockChild {
     char *name;
     BlockRole role;
     BlockNode *parent; /* NULL: a backend or a job, see `owner` */
-    const char *owner; /* for messages when there is no parent */
+    char *owner; /* for messages when there is no parent: "block device 'd0'" */
     BlockNode *node;
     unsigned perm, shared;
     GList in_parent, in_node; /* links; data points to this child */
@@ -243,6 +243,7 @@ struct BlockNode {
     unsigned serialising;
     GSList *write_notifiers; /* NodeWriteNotifier */
     GSList *dirty_bitmaps;   /* DirtyBitmap */
+    GSList *holds;           /* of blockers.c */
 
     void *state; /* driver->instance_size bytes */
 };
@@ -299,7 +300,7 @@ BlockChild *node_open_child(BlockNode *node, const char *name, BlockRole role, c
 /* Adds an edge to an open node and takes over the caller's reference, also on failure. */
 BlockChild *node_attach_child(BlockNode *parent, BlockNode *node, const char *name, BlockRole role,
                               GError **error);
-/* An edge from a backend, job or tool. [takes a reference of its own] */
+/* An edge from a backend, job or tool; owner is for messages. [takes a reference of its own] */
 BlockChild *node_attach_user(BlockNode *node, const char *owner, unsigned perm, unsigned shared,
                              GError **error);
 bool child_set_perm(BlockChild *child, unsigned perm, unsigned shared, GError **error);
@@ -330,6 +331,10 @@ const BlockDriver *block_protocol_for(const char *filename, GError **error);
 BlockNode *node_skip_filters(BlockNode *node);
 /* The node that reads fall through to: backing, or the filtered child. NULL: none. */
 BlockNode *node_below(BlockNode *node);
+/* A layer that reads through this node, maybe by way of filters, or NULL. */
+BlockNode *node_overlay(const BlockNode *node);
+/* The format of the image, whatever filters are above it. */
+const char *node_format(const BlockNode *node);
 
 /* I/O with fix-up of alignment and serialisation. */
 int node_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector);

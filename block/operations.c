@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "block/bitmap.h"
+#include "block/blockers.h"
 
 #include <string.h>
 
@@ -56,7 +57,7 @@ static bool create_overlay(BlockNode *old, const BlockDriver *driver, const char
 
     options_set(options, "size", size);
     options_set(options, "backing_file", name);
-    options_set(options, "backing_fmt", old->driver->name);
+    options_set(options, "backing_fmt", node_format(old));
     return driver->create ? driver->create(old->graph, file, options, error)
                           : error_fail(error, KASO_ERROR_UNSUPPORTED,
                                        "Format '%s' cannot be created", driver->name);
@@ -81,7 +82,7 @@ bool operation_snapshot(BlockGraph *graph, GHashTable *arguments, GError **error
                           "Parameters 'device' (or 'node-name') and 'snapshot-file' are needed");
     }
     old = block_find_node(graph, node_name ? node_name : device, error);
-    if (!old) {
+    if (!old || !node_may(old, OPERATION_SNAPSHOT, error)) {
         return false;
     }
     if (!driver || !driver->has_backing) {
@@ -125,7 +126,8 @@ bool operation_snapshot_node(BlockGraph *graph, GHashTable *arguments, GError **
     BlockNode *overlay =
         node ? block_find_node(graph, overlay_name ? overlay_name : "", error) : NULL;
 
-    if (!overlay) {
+    if (!overlay || !node_may(node, OPERATION_SNAPSHOT, error) ||
+        !node_may(overlay, OPERATION_CHANGE_CHILD, error)) {
         return false;
     }
     if (overlay->backing || overlay->parents.head || !overlay->driver->has_backing) {
@@ -166,7 +168,7 @@ static void change_backing_entry(void *opaque)
     BlockNode *node = block_find_node(call->graph, image ? image : "", call->error);
     bool was_read_only;
 
-    if (!node || !file) {
+    if (!node || !file || !node_may(node, OPERATION_CHANGE_BACKING, call->error)) {
         return;
     }
     if (!node->driver->set_backing || !node->backing_filename) {
@@ -203,12 +205,22 @@ static void resize_entry(void *opaque)
 {
     GraphCall *call = opaque;
     BlockNode *node = block_find_node(call->graph, call->name, call->error);
+    BlockChild *user;
 
     if (!node) {
         return;
     }
+    if (!node_may(node, OPERATION_RESIZE, NULL)) {
+        error_fail(call->error, KASO_ERROR_GENERIC, "Device '%s' is in use", call->name);
+        return;
+    }
     block_graph_quiesce(call->graph);
-    call->done = node_truncate(node, align_up(call->value, 512), PREALLOC_OFF, call->error);
+    user = node_attach_user(node, "an unnamed block device", BLOCK_PERM_RESIZE, BLOCK_PERM_ALL,
+                            call->error);
+    if (user) {
+        call->done = node_truncate(node, align_up(call->value, 512), PREALLOC_OFF, call->error);
+        child_detach(user);
+    }
     block_graph_resume(call->graph);
 }
 
@@ -227,7 +239,7 @@ bool operation_snapshot_internal(BlockGraph *graph, const char *name, const char
     BlockSnapshot snapshot = { .name = (char *)what, .date_s = g_get_real_time() / G_USEC_PER_SEC };
     bool done;
 
-    if (!node) {
+    if (!node || !node_may(node, OPERATION_INTERNAL_SNAPSHOT, error)) {
         return false;
     }
     if (!node->driver->snapshot_create) {

@@ -59,7 +59,14 @@ Netdev *machine_find_netdev(Machine *machine, const char *id)
 
 BlockBackend *machine_find_drive(Machine *machine, const char *id)
 {
-    return find_thing(&machine->private->drives, id);
+    const NamedThings *drives = &machine->private->drives;
+
+    for (unsigned i = drives->ids->len; i-- > 0;) {
+        if (strcmp(drives->ids->pdata[i], id) == 0) {
+            return drives->things->pdata[i];
+        }
+    }
+    return NULL;
 }
 
 Object *machine_find_object(Machine *machine, const char *id)

@@ -35,14 +35,17 @@ static const Property *find_property(const DeviceType *type, const char *name)
     return property ? property : property_find(type->bus_properties, name);
 }
 
-/* drive= may also name a node of -blockdev, which gets its backend now. */
+/* drive= may also name a node of -blockdev, on which each device gets a backend of its own. */
 static bool attach_node(Setup *setup, const DeviceType *type, const KeyValue *pair, GError **error)
 {
     const Property *property = find_property(type, pair->key);
     BlockBackend *drive;
 
-    if (!property || property->kind != PROPERTY_DRIVE ||
-        machine_find_drive(setup->machine, pair->value)) {
+    if (!property || property->kind != PROPERTY_DRIVE) {
+        return true;
+    }
+    drive = machine_find_drive(setup->machine, pair->value);
+    if (drive && block_id(drive)[0]) {
         return true;
     }
     drive = block_attach(setup->graph, pair->value, false, error);

@@ -62,7 +62,7 @@ typedef struct {
     BlockBackend *drive; /* properties */
     uint64_t size, sector_length;
     char *name;
-    bool read_only;
+    bool read_only, claimed;
     uint32_t mode, expect, status;
     uint32_t buffer_left; /* bus words that the guest still has to give */
     uint64_t buffer_offset, buffer_end;
@@ -411,6 +411,14 @@ static bool flash_load(CfiFlash *f, GError **error)
     return true;
 }
 
+static bool claim_drive(CfiFlash *f, GError **error)
+{
+    g_autofree char *path = device_path(&f->device);
+
+    f->claimed = block_claim(f->drive, path, false, error);
+    return f->claimed;
+}
+
 static bool cfi_flash_realize(Device *device, GError **error)
 {
     CfiFlash *f = cfi_flash(device);
@@ -428,7 +436,7 @@ static bool cfi_flash_realize(Device *device, GError **error)
         return false;
     }
     device_add_mmio(device, &f->memory);
-    return !f->drive || flash_load(f, error);
+    return !f->drive || (claim_drive(f, error) && flash_load(f, error));
 }
 
 static void cfi_flash_unrealize(Device *device)
@@ -437,6 +445,10 @@ static void cfi_flash_unrealize(Device *device)
 
     if (f->drive) {
         block_drain(f->drive);
+    }
+    if (f->claimed) {
+        block_disclaim(f->drive);
+        f->claimed = false;
     }
 }
 

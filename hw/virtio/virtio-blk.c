@@ -82,8 +82,9 @@ typedef struct {
     uint64_t kicked;      /* bit n: the thread shall look at queue n */
     bool in_thread;       /* the thread is taking requests: they go to batch */
     Request *batch, **batch_tail;
-    uint8_t writeback; /* set by the driver through CONFIG_WCE */
-    bool listening;
+    uint8_t writeback; /* set by the driver through CONFIG_WCE, or by what it negotiates */
+    bool original_writeback;
+    bool listening, claimed;
     /* Properties. */
     BlockBackend *drive;
     char *serial;
@@ -240,7 +241,6 @@ static void submit(Request *request)
     VirtioBlk *blk = request->blk;
 
     blk->in_flight++;
-    request->flags |= blk->writeback ? 0 : BLOCK_FUA;
     if (blk->in_thread) {
         request->next = NULL;
         *blk->batch_tail = request;
@@ -493,6 +493,13 @@ static void on_event(void *opaque, const char *event, const char *json_data)
     }
 }
 
+/* Without a cache the block layer makes each write durable before it completes. */
+static void set_writeback(VirtioBlk *blk, bool writeback)
+{
+    blk->writeback = writeback;
+    block_set_write_cache(blk->drive, writeback);
+}
+
 static void virtio_blk_reset(VirtioDevice *virtio)
 {
     VirtioBlk *blk = virtio_blk(virtio);
@@ -504,7 +511,20 @@ static void virtio_blk_reset(VirtioDevice *virtio)
         virtqueue_free_element(request->element);
         g_free(request);
     }
-    blk->writeback = blk->write_cache != ON_OFF_AUTO_OFF;
+    set_writeback(blk, blk->original_writeback);
+}
+
+/* 5.2.6.2: a driver that cannot flush must not need to. */
+static void virtio_blk_status_changed(VirtioDevice *virtio)
+{
+    if (virtio->status & VIRTIO_STATUS_DRIVER_OK && !virtio_has_feature(virtio, F_CONFIG_WCE)) {
+        set_writeback(virtio_blk(virtio), virtio_has_feature(virtio, F_FLUSH));
+    }
+}
+
+static void virtio_blk_state_loaded(VirtioDevice *virtio)
+{
+    set_writeback(virtio_blk(virtio), virtio_blk(virtio)->writeback);
 }
 
 static void virtio_blk_drain(VirtioDevice *virtio)
@@ -532,7 +552,7 @@ static void virtio_blk_config_written(VirtioDevice *virtio, unsigned offset, uns
     VirtioBlk *blk = virtio_blk(virtio);
 
     if (offset == CONFIG_WRITEBACK && size == 1 && virtio_has_feature(virtio, F_CONFIG_WCE)) {
-        blk->writeback = virtio->config[CONFIG_WRITEBACK] & 1;
+        set_writeback(blk, virtio->config[CONFIG_WRITEBACK] & 1);
     }
 }
 
@@ -551,10 +571,10 @@ static void choose_geometry(VirtioBlk *blk)
 static void fill_config(VirtioBlk *blk)
 {
     uint8_t *config = blk->virtio.config;
-    uint32_t granularity = MAX(blk->discard_granularity, blk->logical_block_size);
+    uint32_t granularity = blk->report_discard_granularity ? blk->discard_granularity : 0;
 
     choose_geometry(blk);
-    store_le32(config + CONFIG_SEG_MAX, blk->queue_size - 2);
+    store_le32(config + CONFIG_SEG_MAX, (blk->seg_max_adjust ? blk->queue_size : 128) - 2);
     store_le16(config + CONFIG_CYLINDERS, blk->cyls);
     config[CONFIG_HEADS] = blk->heads;
     config[CONFIG_SECTORS] = blk->secs;
@@ -566,7 +586,8 @@ static void fill_config(VirtioBlk *blk)
     store_le16(config + CONFIG_NUM_QUEUES, blk->num_queues);
     store_le32(config + CONFIG_MAX_DISCARD_SECTORS, blk->max_discard_sectors);
     store_le32(config + CONFIG_MAX_DISCARD_SEG, 1);
-    store_le32(config + CONFIG_DISCARD_ALIGNMENT, granularity / SECTOR);
+    store_le32(config + CONFIG_DISCARD_ALIGNMENT,
+               MAX(granularity, blk->logical_block_size) / SECTOR);
     store_le32(config + CONFIG_MAX_ZEROES_SECTORS, blk->max_write_zeroes_sectors);
     store_le32(config + CONFIG_MAX_ZEROES_SEG, 1);
     config[CONFIG_ZEROES_MAY_UNMAP] = 1;
@@ -575,9 +596,9 @@ static void fill_config(VirtioBlk *blk)
 static uint64_t virtio_blk_features(VirtioDevice *virtio)
 {
     VirtioBlk *blk = virtio_blk(virtio);
-    uint64_t features =
-        BIT(F_SEG_MAX) | BIT(F_GEOMETRY) | BIT(F_BLK_SIZE) | BIT(F_FLUSH) | BIT(F_TOPOLOGY);
+    uint64_t features = BIT(F_SEG_MAX) | BIT(F_GEOMETRY) | BIT(F_BLK_SIZE) | BIT(F_TOPOLOGY);
 
+    features |= blk->original_writeback || blk->config_wce ? BIT(F_FLUSH) : 0;
     if (block_read_only(blk->drive)) {
         return features | BIT(F_RO);
     }
@@ -628,6 +649,10 @@ static bool check_properties(VirtioBlk *blk, GError **error)
         return error_fail(error, KASO_ERROR_INVALID, "num-queues=%u is not between 1 and %u",
                           blk->num_queues, VIRTIO_MAX_QUEUES);
     }
+    if (blk->scsi) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "scsi=on: virtio 1 has no SCSI commands for block devices; leave it off");
+    }
     if (blk->secs > 255 || blk->heads > 255 || blk->cyls > 65535) {
         return error_fail(error, KASO_ERROR_INVALID, "geometry %u/%u/%u is out of range", blk->cyls,
                           blk->heads, blk->secs);
@@ -662,6 +687,17 @@ static bool join_thread(VirtioBlk *blk, GError **error)
     return thread != NULL;
 }
 
+static bool claim_drive(VirtioBlk *blk, GError **error)
+{
+    g_autofree char *path = device_path(&blk->virtio.pci.device);
+
+    blk->claimed = block_claim(blk->drive, path, blk->share_rw, error);
+    blk->original_writeback = blk->write_cache == ON_OFF_AUTO_AUTO
+                                  ? block_write_cache(blk->drive)
+                                  : blk->write_cache == ON_OFF_AUTO_ON;
+    return blk->claimed;
+}
+
 static bool virtio_blk_realize(VirtioDevice *virtio, GError **error)
 {
     VirtioBlk *blk = virtio_blk(virtio);
@@ -669,7 +705,7 @@ static bool virtio_blk_realize(VirtioDevice *virtio, GError **error)
     if (blk->num_queues == QUEUE_COUNT_AUTO) {
         blk->num_queues = virtio->mmio ? 1 : CLAMP(virtio_machine(virtio)->config.vcpus, 1, 16);
     }
-    if (!check_properties(blk, error) || !join_thread(blk, error)) {
+    if (!check_properties(blk, error) || !claim_drive(blk, error) || !join_thread(blk, error)) {
         return false;
     }
     if (!blk->max_discard_sectors || blk->max_discard_sectors > MAX_RANGE_SECTORS) {
@@ -700,6 +736,10 @@ static void virtio_blk_unrealize(VirtioDevice *virtio)
         blk->event = NULL;
         block_set_context(blk->drive, NULL, NULL, NULL, NULL);
     }
+    if (blk->claimed) {
+        block_disclaim(blk->drive);
+        blk->claimed = false;
+    }
 }
 
 static const VirtioType virtio_blk_type = {
@@ -712,6 +752,8 @@ static const VirtioType virtio_blk_type = {
     .unrealize = virtio_blk_unrealize,
     .features = virtio_blk_features,
     .reset = virtio_blk_reset,
+    .status_changed = virtio_blk_status_changed,
+    .state_loaded = virtio_blk_state_loaded,
     .drain = virtio_blk_drain,
     .config_read = virtio_blk_config_read,
     .config_written = virtio_blk_config_written,
@@ -737,8 +779,8 @@ static const Property virtio_blk_properties[] = {
       policy_names },
     { "rerror", PROPERTY_ENUM, FIELD(rerror), "what to do when a read fails", "auto",
       policy_names },
-    { "write-cache", PROPERTY_ON_OFF_AUTO, FIELD(write_cache), "off: each write is durable",
-      "auto" },
+    { "write-cache", PROPERTY_ON_OFF_AUTO, FIELD(write_cache),
+      "off: each write is durable; auto: as the drive's cache=", "auto" },
     { "config-wce", PROPERTY_BOOL, FIELD(config_wce), "the driver may switch the cache", "on" },
     { "discard", PROPERTY_BOOL, FIELD(discard), "offer discard", "on" },
     { "write-zeroes", PROPERTY_BOOL, FIELD(write_zeroes), "offer write zeroes", "on" },
@@ -749,12 +791,15 @@ static const Property virtio_blk_properties[] = {
     { "heads", PROPERTY_U32, FIELD(heads), "heads; 0: 16", "0" },
     { "secs", PROPERTY_U32, FIELD(secs), "sectors of a track; 0: 63", "0" },
     { "bootindex", PROPERTY_I32, FIELD(bootindex), "place in the firmware's boot order", "-1" },
-    { "share-rw", PROPERTY_BOOL, FIELD(share_rw), "accepted; has no effect", "off" },
-    { "scsi", PROPERTY_BOOL, FIELD(scsi), "accepted; has no effect", "off" },
+    { "share-rw", PROPERTY_BOOL, FIELD(share_rw), "others (devices, exports) may write to the disk",
+      "off" },
+    { "scsi", PROPERTY_BOOL, FIELD(scsi), "SCSI commands, which virtio 1 does not have: off",
+      "off" },
     { "request-merging", PROPERTY_BOOL, FIELD(request_merging), "accepted; has no effect", "on" },
-    { "seg-max-adjust", PROPERTY_BOOL, FIELD(seg_max_adjust), "accepted; has no effect", "on" },
+    { "seg-max-adjust", PROPERTY_BOOL, FIELD(seg_max_adjust),
+      "buffers of a request: as many as a queue has room for; off: 126", "on" },
     { "report-discard-granularity", PROPERTY_BOOL, FIELD(report_discard_granularity),
-      "accepted; has no effect", "on" },
+      "off: discard_granularity= is not shown to the guest", "on" },
     { "iothread", PROPERTY_STRING, FIELD(iothread), "the -object iothread that takes its queues" },
     { 0 },
 };

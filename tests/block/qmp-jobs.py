@@ -221,7 +221,7 @@ def overlays():
     over = {"driver": "qcow2", "file": {"driver": "file", "filename": "over"}}
     m.do("blockdev-add", node_name="o", backing=None, **over)
     m.do("blockdev-snapshot", node="n0", overlay="o")
-    assert "already has" in m.fails("blockdev-snapshot", node="n0", overlay="o")["desc"]
+    assert "used as backing hd of 'o'" in m.fails("blockdev-snapshot", node="n0", overlay="o")["desc"]
     assert inserted(m)["node-name"] == "o" and inserted(m)["backing_file_depth"] == 2
     m.do("change-backing-file", device="v", image_node_name="o", backing_file="./top")
     m.do("block_resize", node_name="o", size=9 * MIB)

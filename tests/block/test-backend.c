@@ -213,17 +213,34 @@ static void test_errors(Fixture *f, gconstpointer mode)
     f->image = g_steal_pointer(&image);
 }
 
+/* Another drive of the same file is nobody's enemy until both have devices. */
+static void claim_fails(Fixture *f, BlockBackend *first, const char *text, const char *expected)
+{
+    BlockBackend *second = open_image_ok(f, text);
+    GError *error = NULL;
+
+    g_assert_true(block_claim(first, "/first", false, &error));
+    if (block_claim(second, "/second", false, &error)) {
+        g_assert_not_reached();
+    }
+    g_assert_nonnull(strstr(error->message, expected));
+    g_clear_error(&error);
+    block_disclaim(first);
+    g_assert_true(block_claim(second, "/second", false, &error));
+    block_close(second);
+}
+
 static void test_lock(Fixture *f, gconstpointer mode)
 {
     BlockBackend *block = open_image_ok(f, "format=raw,id=a");
 
-    open_image_fails(f, "format=raw", "\"write\" lock");
-    open_image_fails(f, "format=raw,readonly=on", "lock");
+    claim_fails(f, block, "format=raw", "\"write\" lock");
+    claim_fails(f, block, "format=raw,readonly=on", "lock");
     block_close(open_image_ok(f, "format=raw,readonly=on,force-share=on"));
     block_close(block);
-    block = open_image_ok(f, "format=raw,readonly=on");
+    block = open_image_ok(f, "format=raw,readonly=on,id=a");
     block_close(open_image_ok(f, "format=raw,readonly=on"));
-    open_image_fails(f, "format=raw", "lock");
+    claim_fails(f, block, "format=raw", "lock");
     block_close(block);
 }
 
@@ -260,7 +277,7 @@ static void test_nodes(Fixture *f, gconstpointer mode)
     g_autoptr(GHashTable) file = options(text);
     g_autoptr(GHashTable) raw = options("node-name=disk0,driver=raw,file=file0,offset=4096");
     GError *error = NULL;
-    BlockBackend *block;
+    BlockBackend *block, *other;
 
     g_assert_true(block_node_add(f->graph, file, &error));
     g_assert_true(block_node_add(f->graph, raw, &error));
@@ -272,8 +289,15 @@ static void test_nodes(Fixture *f, gconstpointer mode)
     block = block_attach(f->graph, "disk0", false, &error);
     g_assert_no_error(error);
     g_assert_cmpuint(block_size(block), ==, IMAGE_SIZE - 4096);
-    g_assert_null(block_attach(f->graph, "disk0", false, &error));
+    other = block_attach(f->graph, "disk0", false, &error);
+    g_assert_true(block_claim(block, "/a", false, &error));
+    g_assert_false(block_claim(other, "/b", false, &error));
+    g_assert_nonnull(strstr(error->message, "Permission conflict on node 'disk0'"));
     g_clear_error(&error);
+    block_disclaim(block);
+    g_assert_true(block_claim(block, "/a", true, &error));
+    g_assert_true(block_claim(other, "/b", true, &error));
+    block_close(other);
     block_close(block);
     g_assert_true(block_node_remove(f->graph, "disk0", &error));
     g_assert_true(block_node_remove(f->graph, "file0", &error));

@@ -408,6 +408,27 @@ static void test_block(gconstpointer kind)
     disk_free(disk);
 }
 
+enum { F_FLUSH = 9, F_CONFIG_WCE = 11, CONFIG_WRITEBACK = 32 };
+
+/* 5.2.6.2: who can neither flush nor switch the cache gets none; a reset restores the drive's mode. */
+static void test_block_cache(void)
+{
+    Disk *disk = disk_new(DRIVE_MMIO, false, 0);
+
+    g_assert_false(block_write_cache(disk->block));
+    driver_start(disk->driver, BIT(F_FLUSH), 1);
+    g_assert_true(block_write_cache(disk->block));
+    driver_start(disk->driver, BIT(F_FLUSH) | BIT(F_CONFIG_WCE), 1);
+    g_assert_true(block_write_cache(disk->block));
+    g_assert_cmpuint(driver_config(disk->driver, CONFIG_WRITEBACK, 1), ==, 1);
+    bench_write(disk->driver->bench, disk->driver->base + 0x100 + CONFIG_WRITEBACK, 0, 1);
+    g_assert_false(block_write_cache(disk->block));
+    g_assert_cmpuint(disk_do(disk, T_OUT, 0, DATA, 512), ==, 0);
+    driver_start(disk->driver, BIT(F_FLUSH) | BIT(F_CONFIG_WCE), 1);
+    g_assert_true(block_write_cache(disk->block));
+    disk_free(disk);
+}
+
 static void test_block_refusals(void)
 {
     Disk *disk = disk_new(DRIVE_MMIO, false, 0);
@@ -682,6 +703,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/virtio/random/net", &net, test_random);
     g_test_add_data_func("/virtio/random/serial", &serial, test_random);
     test_each_transport("block", test_block);
+    g_test_add_func("/virtio/block-cache", test_block_cache);
     g_test_add_func("/virtio/block-refusals", test_block_refusals);
     g_test_add_func("/virtio/block-read-only", test_block_read_only);
     g_test_add_func("/virtio/block-ranges", test_block_ranges);
