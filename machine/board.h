@@ -14,6 +14,7 @@ struct Board {
     const char *const *aliases;     /* NULL-terminated or NULL */
     const char *default_cpu;        /* NULL: the target's */
     const char *default_nic;        /* device type of `-nic` without model= */
+    const char *serial_console;     /* what Linux calls the first serial port, for a hint */
     const char *default_drive_interface; /* "virtio" … for -drive without if= */
     const char *ram_name;           /* of main RAM, as existing tools know it; NULL: "ram" */
     uint64_t default_ram_bytes, min_ram_bytes, max_ram_bytes;

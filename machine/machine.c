@@ -276,6 +276,7 @@ static void free_config(MachineConfig *config)
     g_clear_pointer(&config->cpu_options, g_hash_table_unref);
     g_clear_pointer(&config->boot_options, g_hash_table_unref);
     g_clear_pointer(&config->fw_cfg_files, g_ptr_array_unref);
+    g_clear_pointer(&config->console_matches, g_ptr_array_unref);
     g_free(config->kernel);
     g_free(config->initrd);
     g_free(config->append);
@@ -312,6 +313,7 @@ void machine_free(Machine *machine)
         properties_free(machine->accelerator->properties, machine->accel_state);
         g_free(machine->accel_state);
     }
+    console_destroy(machine);
     machine_unlock(machine);
     registry_destroy(machine); /* runs the callbacks of machine_on_free, the board's among them */
     g_free(machine->board_state);

@@ -28,15 +28,23 @@ typedef enum {
     STOP_GUEST_PANIC,
     STOP_DEBUG,     /* breakpoint */
     STOP_IO_ERROR,  /* werror=stop */
+    STOP_CONSOLE_MATCH, /* -action console-match=…,exit=N */
     STOP_USER_QUIT, /* Ctrl-A x, monitor quit, window closed */
     STOP_SIGNAL,    /* SIGINT, SIGTERM, SIGHUP */
     STOP_ERROR,     /* we cannot go on; the detail says why */
+    STOP_REASON_COUNT,
 } StopReason;
 
 /* Names as QMP's RunState and ShutdownCause spell them. */
 const char *stop_reason_name(StopReason reason);
 
 typedef enum { PANIC_SHUTDOWN, PANIC_PAUSE, PANIC_NONE, PANIC_EXIT_FAILURE } PanicAction;
+
+/* -action exit-status.END=N */
+typedef struct {
+    bool set;
+    uint8_t status;
+} ExitStatus;
 
 /* A file that -fw_cfg gives to the guest. */
 typedef struct {
@@ -58,6 +66,9 @@ typedef struct {
     bool no_reboot, no_shutdown, start_paused, no_defaults, snapshot;
     int escape_character; /* -echr; 0: Ctrl-A */
     PanicAction panic_action;
+    bool exit_distinct; /* each way to end has a status of its own */
+    ExitStatus exit_status[STOP_REASON_COUNT];
+    GPtrArray *console_matches; /* ConsoleMatch *; NULL when there are none */
     GHashTable *boot_options; /* -boot: order, once, menu, splash-time, strict … or NULL */
     char *memory_backend;     /* -M memory-backend=ID or NULL */
     /* -rtc */
@@ -132,6 +143,8 @@ void machine_reset(Machine *machine);
 void machine_request_reset(Machine *machine, const char *who);
 /* Ends or pauses the run (-no-shutdown, -action decide). detail may be NULL. */
 void machine_request_stop(Machine *machine, StopReason reason, const char *detail);
+/* The same with the exit status that the program ends with if this ends the run; -1: as the reason says. */
+void machine_request_end(Machine *machine, StopReason reason, const char *detail, int status);
 void machine_request_powerdown(Machine *machine);
 /*
  * Parks every vCPU but the caller's, without the clock; pairs nest. For translator-wide changes. May be

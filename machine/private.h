@@ -37,6 +37,9 @@ typedef struct {
     _Atomic uint32_t dirty_active;                 /* bit per client */
 } MemoryState;
 
+/* console.c */
+typedef struct ConsoleWatch ConsoleWatch;
+
 typedef struct {
     void (*fn)(void *opaque);
     void *opaque;
@@ -73,7 +76,11 @@ typedef struct MachinePrivate {
     bool ever_reset;
     bool ever_started;
     StopReason end_reason;
+    int requested_status, end_status; /* -1: as the reason says */
     char *end_detail;
+
+    ConsoleWatch *console_watch; /* NULL until somebody asks for one */
+    bool console_written;        /* a guest wrote to a console that has a char device */
 
     NamedThings chardevs, netdevs, drives, objects;
     GPtrArray *serials;       /* Chardev * or NULL */
@@ -130,6 +137,8 @@ void vcpus_join_threads(Machine *machine);
 /* Parks all; gives up the machine lock while it waits. */
 void vcpus_park(Machine *machine);
 void vcpus_resume(Machine *machine);
+
+void console_destroy(Machine *machine);
 
 void registry_create(Machine *machine);
 void registry_destroy(Machine *machine);

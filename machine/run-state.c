@@ -2,6 +2,7 @@
 /* Start, stop, reset, the requests that lead to them, events, and the main loop. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "machine/accelerator.h"
 #include "machine/private.h"
@@ -22,18 +23,21 @@ static const struct {
     const char *cause;    /* ShutdownCause when it ends the run */
     const char *sentence; /* what the user reads at the end */
     bool guest;
-    int exit_status;
+    bool ordinary;        /* an end as it should be: said on a terminal only */
+    uint8_t status;       /* the program's exit status */
+    uint8_t distinct;     /* the same with -action exit-status=distinct; see machine_request_end for signals */
 } reasons[] = {
-    [STOP_NONE] = { "running", "none", "stopped", false, 0 },
-    [STOP_PAUSED] = { "paused", "none", "stopped", false, 0 },
-    [STOP_GUEST_POWEROFF] = { "shutdown", "guest-shutdown", "guest powered off", true, 0 },
-    [STOP_GUEST_RESET] = { "shutdown", "guest-reset", "guest reset (-no-reboot)", true, 0 },
-    [STOP_GUEST_PANIC] = { "guest-panicked", "guest-panic", "guest panicked", true, 0 },
-    [STOP_DEBUG] = { "debug", "none", "stopped in the debugger", false, 0 },
-    [STOP_IO_ERROR] = { "io-error", "none", "stopped on an I/O error", false, 1 },
-    [STOP_USER_QUIT] = { "shutdown", "host-qmp-quit", "quit by the user", false, 0 },
-    [STOP_SIGNAL] = { "shutdown", "host-signal", "ended by a signal", false, 0 },
-    [STOP_ERROR] = { "internal-error", "host-error", "cannot go on", false, 1 },
+    [STOP_NONE] = { "running", "none", "stopped" },
+    [STOP_PAUSED] = { "paused", "none", "stopped" },
+    [STOP_GUEST_POWEROFF] = { "shutdown", "guest-shutdown", "guest powered off", true, true, 0, 0 },
+    [STOP_GUEST_RESET] = { "shutdown", "guest-reset", "guest reset (-no-reboot)", true, true, 0, 10 },
+    [STOP_GUEST_PANIC] = { "guest-panicked", "guest-panic", "guest panicked", true, false, 0, 11 },
+    [STOP_DEBUG] = { "debug", "none", "stopped in the debugger" },
+    [STOP_IO_ERROR] = { "io-error", "none", "stopped on an I/O error", false, false, 1, 12 },
+    [STOP_CONSOLE_MATCH] = { "shutdown", "host-ui", "console matched", false, true, 0, 0 },
+    [STOP_USER_QUIT] = { "shutdown", "host-qmp-quit", "quit by the user", false, true, 0, 13 },
+    [STOP_SIGNAL] = { "shutdown", "host-signal", "ended by a signal", false, false, 0, 14 },
+    [STOP_ERROR] = { "internal-error", "host-error", "cannot go on", false, false, 1, 12 },
 };
 /* clang-format on */
 
@@ -173,7 +177,7 @@ void machine_reset(Machine *machine)
     }
 }
 
-static void end_run(Machine *machine, StopReason reason, const char *detail)
+static void end_run(Machine *machine, StopReason reason, const char *detail, int status)
 {
     MachinePrivate *private = machine->private;
     g_autofree char *data =
@@ -188,10 +192,11 @@ static void end_run(Machine *machine, StopReason reason, const char *detail)
     private->run_ended = true;
     private->end_reason = reason;
     private->end_detail = g_strdup(detail);
+    private->end_status = status;
 }
 
 /* What the options make of a reason: does it end the run, pause it, or neither? */
-static void carry_out_stop(Machine *machine, StopReason reason, const char *detail)
+static void carry_out_stop(Machine *machine, StopReason reason, const char *detail, int status)
 {
     const MachineConfig *config = &machine->config;
 
@@ -205,7 +210,7 @@ static void carry_out_stop(Machine *machine, StopReason reason, const char *deta
             machine_event(machine, "SHUTDOWN", data);
             machine_stop(machine, reason);
         } else {
-            end_run(machine, reason, detail);
+            end_run(machine, reason, detail, status);
         }
         break;
     case STOP_GUEST_PANIC:
@@ -218,7 +223,7 @@ static void carry_out_stop(Machine *machine, StopReason reason, const char *deta
         } else if (config->panic_action == PANIC_PAUSE || config->no_shutdown) {
             machine_stop(machine, reason);
         } else {
-            end_run(machine, reason, detail);
+            end_run(machine, reason, detail, status);
         }
         break;
     case STOP_PAUSED:
@@ -228,7 +233,7 @@ static void carry_out_stop(Machine *machine, StopReason reason, const char *deta
         machine_stop(machine, reason == STOP_NONE ? STOP_PAUSED : reason);
         break;
     default:
-        end_run(machine, reason, detail);
+        end_run(machine, reason, detail, status);
     }
 }
 
@@ -250,10 +255,12 @@ static gboolean carry_out_requests(gpointer opaque)
     MachinePrivate *private = machine->private;
     g_autofree char *detail = NULL;
     StopReason stop;
+    int status;
     bool reset, by_host, powerdown;
 
     g_mutex_lock(&private->request_lock);
     stop = private->requested_stop;
+    status = private->requested_status;
     reset = private->requested_reset;
     by_host = private->reset_by_host;
     powerdown = private->requested_powerdown;
@@ -264,11 +271,11 @@ static gboolean carry_out_requests(gpointer opaque)
 
     machine_lock(machine);
     if (stop != STOP_NONE) {
-        carry_out_stop(machine, stop, detail);
+        carry_out_stop(machine, stop, detail, status);
     }
     if (reset && !private->run_ended) {
         if (machine->config.no_reboot) {
-            carry_out_stop(machine, STOP_GUEST_RESET, NULL);
+            carry_out_stop(machine, STOP_GUEST_RESET, NULL, -1);
         } else {
             carry_out_reset(machine, by_host);
         }
@@ -318,6 +325,11 @@ void machine_request_reset(Machine *machine, const char *who)
 
 void machine_request_stop(Machine *machine, StopReason reason, const char *detail)
 {
+    machine_request_end(machine, reason, detail, -1);
+}
+
+void machine_request_end(Machine *machine, StopReason reason, const char *detail, int status)
+{
     MachinePrivate *private = machine->private;
 
     hold_current_vcpu(machine);
@@ -325,6 +337,7 @@ void machine_request_stop(Machine *machine, StopReason reason, const char *detai
     /* Later reasons in the list weigh more: an error or a quit is not hidden by a pause. */
     if (reason >= private->requested_stop) {
         private->requested_stop = reason;
+        private->requested_status = status;
         g_free(private->requested_detail);
         private->requested_detail = g_strdup(detail);
     }
@@ -366,22 +379,40 @@ void machine_defer(Machine *machine, void (*fn)(void *opaque), void *opaque)
     g_idle_add_full(G_PRIORITY_DEFAULT, run_deferred, deferred, g_free);
 }
 
+static int exit_status(const Machine *machine)
+{
+    const MachineConfig *config = &machine->config;
+    StopReason reason = machine->private->end_reason;
+
+    if (config->exit_status[reason].set) {
+        return config->exit_status[reason].status;
+    }
+    if (machine->private->end_status >= 0) {
+        return machine->private->end_status;
+    }
+    if (config->exit_distinct) {
+        return reasons[reason].distinct;
+    }
+    return reason == STOP_GUEST_PANIC && config->panic_action == PANIC_EXIT_FAILURE
+               ? 1
+               : reasons[reason].status;
+}
+
 int machine_run(Machine *machine)
 {
     MachinePrivate *private = machine->private;
+    const char *detail;
     StopReason reason;
 
     while (!private->run_ended) {
         g_main_context_iteration(NULL, true);
     }
     reason = private->end_reason;
-    if (private->end_detail) {
-        fprintf(stderr, "kaso: %s: %s\n", reasons[reason].sentence, private->end_detail);
-    } else {
-        fprintf(stderr, "kaso: %s\n", reasons[reason].sentence);
+    detail = private->end_detail;
+    /* Scripts read standard error: an ordinary end is news for people only. */
+    if (!reasons[reason].ordinary || isatty(STDERR_FILENO)) {
+        fprintf(stderr, "kaso: %s%s%s\n", reasons[reason].sentence, detail ? ": " : "",
+                detail ? detail : "");
     }
-    if (reason == STOP_GUEST_PANIC && machine->config.panic_action == PANIC_EXIT_FAILURE) {
-        return 1;
-    }
-    return reasons[reason].exit_status;
+    return exit_status(machine);
 }

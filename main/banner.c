@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The first line: what runs, on what, and how to leave. Only for people: standard error is a terminal. */
+/*
+ * The first line: what runs, on what, and how to leave; only for people: standard error is a terminal. And a line
+ * for whoever waits for the output of a guest that says nothing.
+ */
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "machine/accelerator.h"
+#include "machine/console.h"
 #include "main/setup.h"
 
 void banner_print(Setup *setup)
@@ -37,4 +42,36 @@ void banner_print(Setup *setup)
     }
     fprintf(stderr, "%s\n", line->str);
     g_string_free(line, true);
+}
+
+static void tell_silence(Machine *machine)
+{
+    const MachineConfig *config = &machine->config;
+    const char *console = config->board->serial_console;
+
+    if (config->kernel && console) {
+        fprintf(
+            stderr,
+            "kaso: the guest runs, but has written nothing to its console yet. Does -append have "
+            "console=%s (or console=hvc0 for virtconsole)? (-action silence=off: no such line)\n",
+            console);
+    } else {
+        fprintf(stderr,
+                "kaso: the guest runs, but has written nothing to its console yet. Does %s use the "
+                "serial port%s%s? (-action silence=off: no such line)\n",
+                config->bios ? "the firmware of -bios" : "it",
+                console ? ", with Linux console=" : "", console ? console : "");
+    }
+}
+
+/* Only where output would be seen, and where something runs that could write. */
+void banner_watch_silence(Setup *setup)
+{
+    Machine *machine = setup->machine;
+    Chardev *serial = machine_serial(machine, 0);
+
+    if (setup->silence_s && serial && strcmp(serial->type->name, "null") != 0 &&
+        machine->vcpus->len && machine->accelerator->vcpu_run) {
+        console_watch_silence(machine, setup->silence_s, tell_silence);
+    }
 }

@@ -8,7 +8,10 @@
 /* options-machine.c */
 OptionHandler option_machine, option_cpu, option_accel, option_enable_kvm, option_m, option_smp;
 OptionHandler option_boot, option_rtc, option_name, option_uuid, option_global, option_mem_path;
-OptionHandler option_mem_prealloc, option_action, option_watchdog_action, option_fw_cfg;
+OptionHandler option_mem_prealloc, option_fw_cfg;
+
+/* options-action.c */
+OptionHandler option_action, option_watchdog_action;
 
 /* options-simple.c */
 OptionHandler option_kernel, option_initrd, option_append, option_dtb, option_bios;

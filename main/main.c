@@ -65,6 +65,7 @@ static int run(Setup *setup)
     Machine *machine = setup->machine;
 
     banner_print(setup);
+    banner_watch_silence(setup);
     process_watch_signals(machine);
     machine_lock(machine);
     machine_reset(machine); /* with all devices, now */

@@ -66,7 +66,7 @@ const Option option_table[] = {
     { "S", NULL, "do not start the CPUs; the monitor's cont does", STAGE_PARSE, option_start_paused },
     { "no-reboot", NULL, "end when the guest reboots", STAGE_PARSE, option_no_reboot },
     { "no-shutdown", NULL, "stop instead of ending when the guest powers off", STAGE_PARSE, option_no_shutdown },
-    { "action", "reboot=reset|shutdown | shutdown=poweroff|pause | panic=pause|shutdown|exit-failure|none | watchdog=ACTION", "what guest events do", STAGE_PARSE, option_action },
+    { "action", "reboot=reset|shutdown | shutdown=poweroff|pause | panic=pause|shutdown|exit-failure|none | watchdog=ACTION | exit-status=plain|distinct | exit-status.END=N | console-match=REGEX,exit=N|stop|log|reset|powerdown[,chardev=ID] | silence=SECONDS|off", "what guest events, ends of the run, and console output do", STAGE_PARSE, option_action },
     { "watchdog-action", "ACTION", "-action watchdog=ACTION", STAGE_PARSE, option_watchdog_action },
 
     { "d", "ITEM[,ITEM…]", "log these; help lists them", STAGE_PARSE, option_log },

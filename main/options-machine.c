@@ -424,56 +424,6 @@ bool option_global(Setup *setup, const char *argument, GError **error)
     return true;
 }
 
-bool option_watchdog_action(Setup *setup, const char *argument, GError **error)
-{
-    static const char *const names[] = { "reset", "shutdown", "poweroff",   "pause",
-                                         "debug", "none",     "inject-nmi", NULL };
-
-    /* No watchdog device is built, so there is nothing that could act. */
-    return g_strv_contains(names, argument) ||
-           error_fail(error, KASO_ERROR_INVALID, "'%s' is no watchdog action", argument);
-}
-
-bool option_action(Setup *setup, const char *argument, GError **error)
-{
-    static const char *const names[] = { "reboot", "shutdown", "panic", "watchdog", NULL };
-    static const char *const reboots[] = { "reset", "shutdown", NULL };
-    static const char *const shutdowns[] = { "poweroff", "pause", NULL };
-    static const char *const panics[] = { "shutdown", "pause", "none", "exit-failure", NULL };
-    g_autoptr(KeyValues) list = key_values_parse(argument, NULL, error);
-
-    if (!list || !key_values_check(list, names, "-action", error)) {
-        return false;
-    }
-    for (unsigned i = 0; i < list->pairs->len; i++) {
-        const KeyValue *pair = &g_array_index(list->pairs, KeyValue, i);
-        bool ok;
-
-        if (strcmp(pair->key, "reboot") == 0) {
-            ok = g_strv_contains(reboots, pair->value);
-            setup->config.no_reboot = strcmp(pair->value, "shutdown") == 0;
-        } else if (strcmp(pair->key, "shutdown") == 0) {
-            ok = g_strv_contains(shutdowns, pair->value);
-            setup->config.no_shutdown = strcmp(pair->value, "pause") == 0;
-        } else if (strcmp(pair->key, "panic") == 0) {
-            ok = false;
-            for (int j = 0; panics[j]; j++) {
-                if (strcmp(panics[j], pair->value) == 0) {
-                    setup->config.panic_action = j;
-                    ok = true;
-                }
-            }
-        } else {
-            return option_watchdog_action(setup, pair->value, error);
-        }
-        if (!ok) {
-            return error_fail(error, KASO_ERROR_INVALID, "'%s' is no action for %s", pair->value,
-                              pair->key);
-        }
-    }
-    return true;
-}
-
 static void free_fw_cfg_file(void *data)
 {
     FwCfgFile *file = data;

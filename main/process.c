@@ -181,6 +181,7 @@ void process_block_signals(void)
 static gboolean take_signal(gint fd, GIOCondition condition, gpointer opaque)
 {
     struct signalfd_siginfo info;
+    Machine *machine = opaque;
 
     if (read(fd, &info, sizeof(info)) == sizeof(info)) {
         g_autofree char *text = NULL;
@@ -190,7 +191,9 @@ static gboolean take_signal(gint fd, GIOCondition condition, gpointer opaque)
         } else {
             text = g_strdup(strsignal(info.ssi_signo));
         }
-        machine_request_stop(opaque, STOP_SIGNAL, text);
+        /* As a shell names it. */
+        machine_request_end(machine, STOP_SIGNAL, text,
+                            machine->config.exit_distinct ? 128 + (int)info.ssi_signo : -1);
     }
     return G_SOURCE_CONTINUE;
 }

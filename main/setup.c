@@ -21,6 +21,7 @@ Setup *setup_new(const char *program)
     setup->drives = g_ptr_array_new_with_free_func(g_free);
     setup->lines = g_ptr_array_new_with_free_func(g_free);
     setup->config.rtc_base_s = INT64_MIN;
+    setup->silence_s = 10;
     setup->ready_fd = -1;
     return setup;
 }

@@ -79,6 +79,7 @@ struct Setup {
     bool nographic, daemonize, reboot_is_shutdown;
     char *display, *pid_file, *chroot_folder, *run_as;
     unsigned given_serials, given_monitors, given_nics, given_parallels;
+    unsigned silence_s; /* how long a guest may say nothing before we do; 0: for ever */
     bool message_timestamp, message_guest_name;
 
     /* What the later stages make. */
@@ -164,8 +165,9 @@ void help_log_items(void);
 bool is_help(const char *text);
 G_NORETURN void help_done(void);
 
-/* banner.c: the first line. */
+/* banner.c: the first line, and the one for guests that stay silent. */
 void banner_print(Setup *setup);
+void banner_watch_silence(Setup *setup);
 
 /* config-file.c */
 bool config_file_read(Setup *setup, const char *path, GError **error);

@@ -15,6 +15,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "hw/board/image-guess.h"
 
 /* --- containers --- */
 
@@ -206,9 +207,8 @@ static bool parse_elf(ArmImage *image, const char *path, GBytes *content, GError
     if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB ||
         header.e_machine != EM_AARCH64 || header.e_phentsize != sizeof(Elf64_Phdr)) {
         return error_fail(error, KASO_ERROR_INVALID,
-                          "kernel '%s' is an ELF file, but not a 64-bit little-endian ARM one "
-                          "(machine %u)",
-                          path, header.e_machine);
+                          "kernel '%s' is not for a 64-bit little-endian ARM: it looks like %s",
+                          path, image_guess(data, size));
     }
     image->entry = header.e_entry;
     for (unsigned i = 0; i < header.e_phnum; i++) {
@@ -261,6 +261,11 @@ bool arm_image_parse(ArmImage *image, const char *path, GBytes *content, uint64_
     }
     if (size >= SELFMAG && memcmp(data, ELFMAG, SELFMAG) == 0) {
         return parse_elf(image, path, content, error);
+    }
+    if (image_guess(data, size)) {
+        g_printerr(
+            "kaso: warning: kernel '%s' looks like %s; it is started as code for this machine\n",
+            path, image_guess(data, size));
     }
     add_segment(image, base + 0x80000, content, 0, size, 0);
     image->entry = base + 0x80000;

@@ -477,6 +477,7 @@ static const Board virt_board = {
     .targets = (const char *const[]){ "aarch64", NULL },
     .default_cpu = "cortex-a57",
     .default_nic = "virtio-net-pci",
+    .serial_console = "ttyAMA0",
     .default_drive_interface = "virtio",
     .ram_name = "mach-virt.ram",
     .default_ram_bytes = MIB(128),

@@ -6,7 +6,7 @@
  * timeout has always passed. Not modelled: DMA, IrDA (SIR), parity and framing errors.
  */
 #include "base/error.h"
-#include "machine/chardev.h"
+#include "machine/console.h"
 #include "machine/device.h"
 
 enum { FIFO_DEPTH = 16 };
@@ -143,7 +143,7 @@ static uint64_t dr_read(Device *device, unsigned index)
 /* Gives the back end what it takes; the transmit interrupt follows the FIFO through its trigger. */
 static void tx_flush(Pl011 *u)
 {
-    size_t taken = u->chardev ? chardev_write(u->chardev, u->tx_fifo, u->tx_count) : u->tx_count;
+    size_t taken = u->chardev ? console_write(u->chardev, u->tx_fifo, u->tx_count) : u->tx_count;
 
     u->tx_count -= (uint32_t)taken;
     memmove(u->tx_fifo, u->tx_fifo + taken, u->tx_count);

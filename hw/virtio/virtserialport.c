@@ -2,7 +2,7 @@
 /* The ports of a virtio-serial device: virtserialport (a named pipe to the guest) and virtconsole. */
 #include "base/error.h"
 #include "hw/virtio/virtio-serial.h"
-#include "machine/chardev.h"
+#include "machine/console.h"
 #include "machine/machine.h"
 
 static VirtioSerialPort *virtserialport(Device *device)
@@ -16,7 +16,8 @@ size_t virtio_serial_port_write(VirtioSerialPort *port, const uint8_t *data, siz
     if (port->chardev && !port->host_connected) {
         return size;
     }
-    return chardev_write(port->chardev, data, size);
+    return port->is_console ? console_write(port->chardev, data, size)
+                            : chardev_write(port->chardev, data, size);
 }
 
 void virtio_serial_port_accept(VirtioSerialPort *port)

@@ -56,7 +56,7 @@ with tempfile.TemporaryDirectory() as folder:
     expect(["folder"], "-kernel", "folder")
     expect(["packed", "truncated"], "-kernel", "packed")
     expect(["zboot", "truncated"], "-kernel", "zboot")
-    expect(["elf", "machine 62"], "-kernel", "elf")
+    expect(["elf", "ELF file for x86-64"], "-kernel", "elf")
     expect(["odd", "damaged"], "-kernel", "odd")
     expect(["large", "too little RAM"], "-kernel", "large", "-m", "64")
     expect(["none-such"], "-kernel", "good", "-initrd", "none-such")

@@ -23,6 +23,14 @@ POWER_OFF = struct.pack('<4I', 0x52800100, 0x72B08000, 0xD4000002, 0x14000000)
 RESET = struct.pack('<4I', 0x52800120, 0x72B08000, 0xD4000002, 0x14000000)
 LOOP = struct.pack('<I', 0x14000000)
 
+
+def serial_program(text, tail):
+    """Code that writes text to the first serial port, then goes on with the instructions of tail."""
+    code = [0xD2A12000, 0x10000001, 0x38401422, 0x34000062, 0x39000002, 0x17FFFFFD, *struct.unpack(f'<{len(tail) // 4}I', tail)]
+    code[1] |= (len(code) - 1) << 5 # adr x1, text
+    return struct.pack(f'<{len(code)}I', *code) + text.encode() + b'\0'
+
+
 # arguments -> what standard error must say; the status must not be 0
 REFUSED = [
     (['-netdv', 'user'], r"-netdv: there is no such option; did you mean '-netdev'\?"),
@@ -125,7 +133,15 @@ REFUSED = [
     ([*VIRT, '-rtc', 'base=yesterday'], r'give utc, localtime, or a date'),
     ([*VIRT, '-uuid', '123'], r'-uuid 123'),
     ([*VIRT, '-global', 'nonsense'], r'-global nonsense'),
-    ([*VIRT, '-action', 'panic=scream'], r"'scream' is no action"),
+    ([*VIRT, '-action', 'panic=scream'], r"'scream' is no action for panic; give one of shutdown, pause"),
+    ([*VIRT, '-action', 'pnic=none'], r"-action has no option 'pnic'; did you mean 'panic'"),
+    ([*VIRT, '-action', 'exit-status=many'], r"'many' is no action for exit-status; give one of plain, distinct"),
+    ([*VIRT, '-action', 'exit-status.panc=1'], r"did you mean 'exit-status.panic'"),
+    ([*VIRT, '-action', 'exit-status.panic=256'], r'a number from 0 to 255'),
+    ([*VIRT, '-action', 'console-match=(,exit'], r"'\(' is no regular expression"),
+    ([*VIRT, '-action', 'console-match=x,exit=1,stop'], r'give one of exit=N'),
+    ([*VIRT, '-action', 'console-match=x,leave'], r"has no option 'leave'"),
+    ([*VIRT, '-action', 'silence=never'], r'silence=never: give the seconds'),
     ([*VIRT, '-fw_cfg', 'opt/x'], r'file= or string='),
     ([*VIRT, '-fw_cfg', 'opt/x,file=/nonexistent/f'], r'/nonexistent/f'),
     ([*VIRT, '-readconfig', '/nonexistent/c'], r'/nonexistent/c'),
@@ -249,9 +265,9 @@ class CommandLine(unittest.TestCase):
     def test_ends(self):
         off, reset, loop = (self.file(n, c) for n, c in [('off', POWER_OFF), ('reset', RESET), ('loop', LOOP)])
         result = run(*VIRT, '-kernel', off)
-        self.assertEqual((result.returncode, result.stderr), (0, 'kaso: guest powered off\n'))
+        self.assertEqual((result.returncode, result.stderr), (0, ''))
         result = run(*VIRT, '-kernel', reset, '-no-reboot')
-        self.assertEqual((result.returncode, result.stderr), (0, 'kaso: guest reset (-no-reboot)\n'))
+        self.assertEqual((result.returncode, result.stderr), (0, ''))
         for number in [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]:
             process = subprocess.Popen([KASO, *VIRT, '-kernel', loop], stderr=subprocess.PIPE, text=True)
             time.sleep(0.5)
@@ -265,6 +281,99 @@ class CommandLine(unittest.TestCase):
         result = run(*VIRT, '-kernel', off, '-no-shutdown', '-monitor', 'stdio', timeout=20,
                      stdin='info version\n' * 200 + 'quit\n')
         self.assertEqual(result.returncode, 0)
+
+    def test_last_line_on_terminal(self):
+        """An ordinary end is told to people only."""
+        for content, options, wanted in [(POWER_OFF, [], 'kaso: guest powered off'), (RESET, ['-no-reboot'], 'kaso: guest reset')]:
+            master, slave = os.openpty()
+            with subprocess.Popen([KASO, *VIRT, '-kernel', self.file('k', content), *options], stdin=subprocess.DEVNULL,
+                                  stderr=slave) as process:
+                self.assertEqual(process.wait(timeout=20), 0)
+            os.close(slave)
+            text = os.read(master, 65536).decode()
+            os.close(master)
+            self.assertIn(wanted, text)
+
+    def test_exit_statuses(self):
+        off, reset, loop = (self.file(n, c) for n, c in [('off', POWER_OFF), ('reset', RESET), ('loop', LOOP)])
+        quits = ['-kernel', loop, '-monitor', 'stdio']
+        for arguments, plain, distinct in [(['-kernel', off], 0, 0), (['-kernel', reset, '-no-reboot'], 0, 10), (quits, 0, 13)]:
+            for option, wanted in [('exit-status=plain', plain), ('exit-status=distinct', distinct),
+                                   ('exit-status.poweroff=41,exit-status.reset=41,exit-status.quit=41', 41)]:
+                with self.subTest(arguments=arguments, option=option):
+                    self.assertEqual(run(*VIRT, *arguments, '-action', option, stdin='quit\n').returncode, wanted)
+        for option, wanted in [('exit-status=plain', 0), ('exit-status=distinct', 128 + signal.SIGTERM), ('exit-status.signal=42', 42)]:
+            self.assertEqual(self.end_by_signal('-action', option), wanted)
+
+    def end_by_signal(self, *arguments):
+        """The status after SIGTERM, which is sent once the guest has written to its console."""
+        kernel = self.file('talk', serial_program('x', LOOP))
+        with subprocess.Popen([KASO, *VIRT, '-kernel', kernel, '-serial', 'stdio', *arguments], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            process.stdout.read(1)
+            process.send_signal(signal.SIGTERM)
+            return process.wait(timeout=20)
+
+    def test_console_match(self):
+        talk = self.file('talk', serial_program('booting\r\n\x1b[1;32mOK\x1b[0m done\nlogin: ', LOOP))
+        for rules, status, text in [
+            (['console-match=booting,exit=5'], 5, ''),
+            (['console-match=^OK done$,exit=6'], 6, ''),  # without colours and line ends
+            (['console-match=login: $,exit'], 0, ''),     # a prompt without a line end
+            (['console-match=boot.*done,exit=9', 'console-match=login,exit=7'], 7, ''), # one line at a time
+            (['console-match=boo,log', 'console-match=OK,log', 'console-match=login,exit=8'], 8, "console-match 'boo' in 'booting'"),
+            (['console-match=booting,exit=1,chardev=other', 'console-match=login,exit=3,chardev=serial0'], 3, ''),
+        ]:
+            with self.subTest(rules=rules):
+                result = run(*VIRT, '-kernel', talk, '-serial', 'null', *(part for rule in rules for part in ('-action', rule)))
+                self.assertEqual(result.returncode, status, result.stderr)
+                self.assertIn(text, result.stderr)
+        with subprocess.Popen([KASO, *VIRT, '-kernel', talk, '-serial', 'null', '-action', 'console-match=login,stop', '-qmp', 'stdio'],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            process.stdin.write('{"execute": "qmp_capabilities"}')
+            process.stdin.flush()
+            self.assertTrue(any('"STOP"' in line for line in process.stdout)) # it ends at the first
+            process.stdin.write('{"execute": "quit"}')
+            process.stdin.close()
+            process.stdout.read()
+            self.assertEqual(process.wait(timeout=10), 0)
+
+    def test_silence(self):
+        loop, talk = self.file('loop', LOOP), self.file('talk', serial_program('x', LOOP))
+        for kernel, options, wanted in [(loop, ['silence=1'], True), (loop, ['silence=off'], False), (talk, ['silence=3'], False)]:
+            with self.subTest(kernel=kernel, options=options):
+                process = subprocess.Popen([KASO, *VIRT, '-kernel', kernel, '-serial', 'file:' + os.path.join(self.folder.name, 'out'),
+                                            '-action', options[0]], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                if wanted:
+                    self.assertIn('console=ttyAMA0', process.stderr.readline())
+                else:
+                    time.sleep(3.5 if kernel == talk else 1.5)
+                process.terminate()
+                _, text = process.communicate(timeout=10)
+                self.assertNotIn('console=', text)
+
+    def test_unlikely_kernels(self):
+        elf = b'\x7fELF\x02\x01\x01' + bytes(9) + struct.pack('<HHI', 2, 62, 1) + bytes(100)
+        efi = b'MZ' + bytes(58) + struct.pack('<I', 64) + b'PE\0\0' + struct.pack('<H', 0x8664) + bytes(100)
+        for name, content, wanted, status in [
+            ('script', '#!/bin/sh\necho hello\n', 'looks like a script', 0),
+            ('page', '<html><body>404</body></html>\n', 'looks like a web page', 0),
+            ('text', 'hello, world\n' * 3, 'looks like text', 0),
+            ('bzimage', bytes(0x202) + b'HdrS' + bytes(100), 'a Linux kernel for x86', 0),
+            ('zimage', bytes(0x24) + b'\x18\x28\x6f\x01' + bytes(100), 'a Linux kernel for 32-bit ARM', 0),
+            ('uimage', b'\x27\x05\x19\x56' + bytes(100), 'a U-Boot image', 0),
+            ('elf', elf, 'an ELF file for x86-64', 1),
+            ('efi', efi, 'an EFI program for x86-64', 0),
+            ('disk', b'QFI\xfb' + bytes(100), 'a qcow2 disk image', 0),
+            ('code', LOOP, None, 0),
+        ]:
+            with self.subTest(name=name):
+                result = run(*VIRT, '-kernel', self.file(name, content), '-S', '-monitor', 'stdio', stdin='quit\n')
+                self.assertEqual(result.returncode, status, result.stderr)
+                if wanted:
+                    self.assertIn(wanted, result.stderr)
+                else:
+                    self.assertEqual(result.stderr, '')
 
     def test_signal_while_waiting(self):
         path = os.path.join(self.folder.name, 'serial')
@@ -299,7 +408,7 @@ class CommandLine(unittest.TestCase):
         out, text = process.communicate(timeout=10)
         self.assertEqual(process.returncode, 0, text)
         self.assertIn(b'VM status: running', out)
-        self.assertEqual(text, b'kaso: quit by the user\n')
+        self.assertEqual(text, b'')
 
     def test_bad_images(self):
         for name, content in [('empty', b''), ('short', b'\x7fELF'), ('gzip', b'\x1f\x8b\x08' + b'\0' * 20)]:
@@ -324,7 +433,7 @@ class CommandLine(unittest.TestCase):
   driver = "virtio-rng-pci"
 ''')
         result = run('-accel', 'tcg,interp=on', '-display', 'none', '-readconfig', config)
-        self.assertEqual((result.returncode, result.stderr), (0, 'kaso: guest powered off\n'))
+        self.assertEqual((result.returncode, result.stderr), (0, ''))
         broken = self.file('broken', '[machine\n')
         result = run('-readconfig', broken)
         self.assertIn('line 1: write [option]', result.stderr)
@@ -369,7 +478,7 @@ class CommandLine(unittest.TestCase):
     def test_programs(self):
         result = run('-M', 'virt', '-accel', 'tcg,interp=on', '-display', 'none', '-kernel', self.file('off', POWER_OFF),
                      program=os.path.join(FOLDER, 'kaso'))
-        self.assertEqual((result.returncode, result.stderr), (0, 'kaso: guest powered off\n'))
+        self.assertEqual((result.returncode, result.stderr), (0, ''))
         result = run(program=os.path.join(FOLDER, 'kaso'))
         self.assertIn('which machine?', result.stderr)
 

@@ -369,6 +369,61 @@ static void test_run(void)
     machine_free(machine);
 }
 
+static int status_of_end(StopReason reason, int asked, void (*configure)(MachineConfig *config))
+{
+    Machine *machine = counting_machine(1);
+    int status;
+
+    configure(&machine->config);
+    machine_request_end(machine, reason, NULL, asked);
+    status = machine_run(machine);
+    machine_free(machine);
+    return status;
+}
+
+static void configure_plain(MachineConfig *config)
+{
+}
+
+static void configure_distinct(MachineConfig *config)
+{
+    config->exit_distinct = true;
+}
+
+static void configure_panic(MachineConfig *config)
+{
+    config->panic_action = PANIC_EXIT_FAILURE;
+}
+
+static void configure_numbers(MachineConfig *config)
+{
+    config->exit_status[STOP_GUEST_PANIC] = (ExitStatus){ true, 77 };
+    config->exit_distinct = true;
+}
+
+static void test_exit_status(void)
+{
+    static const struct {
+        StopReason reason;
+        int asked, plain, panic, distinct, numbers;
+    } cases[] = {
+        { STOP_GUEST_POWEROFF, -1, 0, 0, 0, 0 }, { STOP_GUEST_RESET, -1, 0, 0, 10, 10 },
+        { STOP_GUEST_PANIC, -1, 0, 1, 11, 77 },  { STOP_ERROR, -1, 1, 1, 12, 12 },
+        { STOP_USER_QUIT, -1, 0, 0, 13, 13 },    { STOP_SIGNAL, 143, 143, 143, 143, 143 },
+        { STOP_CONSOLE_MATCH, 5, 5, 5, 5, 5 },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        StopReason reason = cases[i].reason;
+        int asked = cases[i].asked;
+
+        g_assert_cmpint(status_of_end(reason, asked, configure_plain), ==, cases[i].plain);
+        g_assert_cmpint(status_of_end(reason, asked, configure_panic), ==, cases[i].panic);
+        g_assert_cmpint(status_of_end(reason, asked, configure_distinct), ==, cases[i].distinct);
+        g_assert_cmpint(status_of_end(reason, asked, configure_numbers), ==, cases[i].numbers);
+    }
+}
+
 /* A device with a register table that has one of each kind. */
 typedef struct {
     Device device;
@@ -853,6 +908,7 @@ int main(int argc, char **argv)
     g_test_add_func("/machine/vcpus", test_vcpus);
     g_test_add_func("/machine/exclusive", test_exclusive);
     g_test_add_func("/machine/run", test_run);
+    g_test_add_func("/machine/exit-status", test_exit_status);
     g_test_add_func("/machine/registers", test_registers);
     g_test_add_func("/machine/devices", test_devices);
     g_test_add_func("/machine/properties", test_properties);
