@@ -45,7 +45,7 @@ INSTRUCTION(cbz, "sf 011010 op imm19:s19 rt:5")
 static bool translate_cbz(A64Translator *t, const A64Fields *f)
 {
     IrRef value = a64_get(t, f->sf, f->rt);
-    IrRef flags = a64_op2(t, IR_OP_andf, a64_type(f->sf), value, value);
+    IrRef flags = a64_flags(t, IR_OP_andf, a64_type(f->sf), value, value, 0);
 
     a64_exit_if(t, f->op ? IR_NE : IR_EQ, flags, t->offset + (int64_t)f->imm19 * 4);
     return true;
@@ -54,14 +54,11 @@ static bool translate_cbz(A64Translator *t, const A64Fields *f)
 INSTRUCTION(tbz, "b5 011011 op b40:5 imm14:s14 rt:5")
 static bool translate_tbz(A64Translator *t, const A64Fields *f)
 {
-    IrRef flags;
+    IrType type = a64_type(f->b5);
+    IrRef value = a64_get(t, f->b5, f->rt);
+    IrRef bit = a64_const(t, type, (int64_t)(UINT64_C(1) << (32 * f->b5 + f->b40)));
+    IrRef flags = a64_flags(t, IR_OP_andf, type, value, bit, 0);
 
-    if (f->b5) {
-        flags = a64_op2i(t, IR_OP_andf, IR_I64, a64_get_x(t, f->rt),
-                         (int64_t)(UINT64_C(1) << (32 + f->b40)));
-    } else {
-        flags = a64_op2i(t, IR_OP_andf, IR_I32, a64_get_w(t, f->rt), (int32_t)(1u << f->b40));
-    }
     a64_exit_if(t, f->op ? IR_NE : IR_EQ, flags, t->offset + (int64_t)f->imm14 * 4);
     return true;
 }

@@ -19,7 +19,7 @@ static void emit_add_sub(A64Translator *t, AddSub k, unsigned rd, IrRef a, IrRef
     IrRef result = a64_op2(t, k.subtract ? IR_OP_sub : IR_OP_add, type, a, b);
 
     if (k.set_flags) {
-        IrRef flags = a64_op2(t, k.subtract ? IR_OP_subf : IR_OP_addf, type, a, b);
+        IrRef flags = a64_flags(t, k.subtract ? IR_OP_subf : IR_OP_addf, type, a, b, 0);
 
         a64_set(t, k.sf, rd, result);
         a64_set_flags(t, flags);
@@ -102,7 +102,7 @@ static bool translate_adc_sbc(A64Translator *t, const A64Fields *f)
     IrRef result = a64_op3(t, f->op ? IR_OP_sbc : IR_OP_adc, type, a, b, c);
 
     if (f->s) {
-        IrRef flags = a64_op3(t, f->op ? IR_OP_sbcf : IR_OP_adcf, type, a, b, c);
+        IrRef flags = a64_flags(t, f->op ? IR_OP_sbcf : IR_OP_adcf, type, a, b, c);
 
         a64_set_flags(t, flags);
     }
@@ -116,7 +116,7 @@ static void emit_conditional_compare(A64Translator *t, const A64Fields *f, IrRef
 {
     IrType type = a64_type(f->sf);
     IrRef a = a64_get(t, f->sf, f->rn);
-    IrRef flags = a64_op2(t, f->op ? IR_OP_subf : IR_OP_addf, type, a, b);
+    IrRef flags = a64_flags(t, f->op ? IR_OP_subf : IR_OP_addf, type, a, b, 0);
 
     if (f->cond < 14) {
         IrRef otherwise =
@@ -218,7 +218,7 @@ static void emit_logic(A64Translator *t, unsigned opc, bool sf, unsigned rd, boo
     IrRef result = a64_op2(t, ops[opc], type, a, b);
 
     if (opc == 3) {
-        IrRef flags = a64_op2(t, IR_OP_andf, type, a, b);
+        IrRef flags = a64_flags(t, IR_OP_andf, type, a, b, 0);
 
         a64_set(t, sf, rd, result);
         a64_set_flags(t, flags);
@@ -605,7 +605,7 @@ static bool translate_setf(A64Translator *t, const A64Fields *f)
     z = a64_op(t, (IrOp){ .opcode = IR_OP_cset,
                           .type = IR_I32,
                           .cond = IR_EQ,
-                          .args = { a64_op2(t, IR_OP_andf, IR_I32, moved, moved) } });
+                          .args = { a64_flags(t, IR_OP_andf, IR_I32, moved, moved, 0) } });
     v = a64_op2(t, IR_OP_xor, IR_I32, value, a64_op2i(t, IR_OP_shr, IR_I32, value, 1));
     v = a64_op2i(t, IR_OP_and, IR_I32, a64_op2i(t, IR_OP_shr, IR_I32, v, top), 1);
     c = a64_op2i(t, IR_OP_and, IR_I32, flags_as_integer(t), 1 << 29);

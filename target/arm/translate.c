@@ -37,7 +37,7 @@ IrRef a64_get_base(A64Translator *t, unsigned n)
     IrRef base = a64_get_var(t, ARM_VAR_X0 + n, IR_I64);
 
     if (n == 31 && !t->sp_aligned && (t->mode & ARM_MODE_SP_ALIGN)) {
-        IrRef flags = a64_op2i(t, IR_OP_andf, IR_I64, base, 15);
+        IrRef flags = a64_flags(t, IR_OP_andf, IR_I64, base, a64_const(t, IR_I64, 15), 0);
 
         a64_op(t, (IrOp){ .opcode = IR_OP_exit_if,
                           .cond = IR_NE,
@@ -76,12 +76,7 @@ IrRef a64_swap_vector(A64Translator *t, IrType type, unsigned esz, IrRef value)
 IrRef a64_load(A64Translator *t, IrType type, unsigned esz, unsigned flags, IrRef address,
                int64_t imm)
 {
-    IrRef value = a64_op(t, (IrOp){ .opcode = IR_OP_ld,
-                                    .type = (uint8_t)type,
-                                    .esz = (uint8_t)esz,
-                                    .sub = (uint8_t)(flags | a64_memory_flags(t)),
-                                    .args = { address },
-                                    .imm = imm });
+    IrRef value = ir_load(t->unit, type, esz, flags | a64_memory_flags(t), address, imm);
 
     return a64_swap_vector(t, type, esz, value);
 }
@@ -89,12 +84,8 @@ IrRef a64_load(A64Translator *t, IrType type, unsigned esz, unsigned flags, IrRe
 void a64_store(A64Translator *t, IrType type, unsigned esz, unsigned flags, IrRef address,
                int64_t imm, IrRef value)
 {
-    a64_op(t, (IrOp){ .opcode = IR_OP_st,
-                      .type = (uint8_t)type,
-                      .esz = (uint8_t)esz,
-                      .sub = (uint8_t)(flags | a64_memory_flags(t)),
-                      .args = { address, a64_swap_vector(t, type, esz, value) },
-                      .imm = imm });
+    value = a64_swap_vector(t, type, esz, value);
+    ir_store(t->unit, type, esz, flags | a64_memory_flags(t), address, imm, value);
 }
 
 static void helper_step_done(TcgState *env, uint64_t next_pc)
@@ -126,15 +117,10 @@ void a64_note_retired(A64Translator *t)
     set_retired(t, t->retired + 1);
 }
 
-static IrRef page_pc(A64Translator *t, int64_t page_offset)
-{
-    return a64_op(t, (IrOp){ .opcode = IR_OP_pc, .type = IR_I64, .imm = page_offset });
-}
-
 void a64_dispatch_env(A64Translator *t)
 {
     a64_note_retired(t);
-    a64_op(t, (IrOp){ .opcode = IR_OP_dispatch_env });
+    ir_dispatch_env(t->unit);
     t->ended = true;
 }
 
@@ -148,30 +134,24 @@ static void finish_step(A64Translator *t, IrRef next_pc)
 void a64_goto(A64Translator *t, int64_t page_offset)
 {
     if (t->mode & ARM_MODE_STEP) {
-        finish_step(t, page_pc(t, page_offset));
+        finish_step(t, ir_pc(t->unit, page_offset));
         return;
     }
     a64_note_retired(t);
-    a64_op(t, (IrOp){ .opcode = IR_OP_goto, .imm = page_offset });
+    ir_goto(t->unit, page_offset);
     t->ended = true;
 }
 
 void a64_exit_if(A64Translator *t, IrCond cond, IrRef flags, int64_t page_offset)
 {
     if (t->mode & ARM_MODE_STEP) {
-        IrRef taken = page_pc(t, page_offset), next = page_pc(t, t->offset + 4);
+        IrRef taken = ir_pc(t->unit, page_offset), next = ir_pc(t->unit, t->offset + 4);
 
-        finish_step(t, a64_op(t, (IrOp){ .opcode = IR_OP_sel,
-                                         .type = IR_I64,
-                                         .cond = (uint8_t)cond,
-                                         .args = { flags, taken, next } }));
+        finish_step(t, ir_sel(t->unit, IR_I64, cond, flags, taken, next));
         return;
     }
     a64_note_retired(t);
-    a64_op(t, (IrOp){ .opcode = IR_OP_exit_if,
-                      .cond = (uint8_t)cond,
-                      .args = { flags },
-                      .imm = page_offset });
+    ir_exit_if(t->unit, cond, flags, page_offset);
     t->side_exits++;
 }
 
@@ -182,21 +162,18 @@ void a64_goto_indirect(A64Translator *t, IrRef target, unsigned kind, unsigned j
         return;
     }
     a64_note_retired(t);
-    a64_op(t, (IrOp){ .opcode = IR_OP_goto_ind,
-                      .sub = (uint8_t)kind,
-                      .args = { target },
-                      .aux = jump_class });
+    ir_goto_indirect(t->unit, target, kind, jump_class);
     t->ended = true;
 }
 
 void a64_dispatch_next(A64Translator *t)
 {
     if (t->mode & ARM_MODE_STEP) {
-        finish_step(t, page_pc(t, t->offset + 4));
+        finish_step(t, ir_pc(t->unit, t->offset + 4));
         return;
     }
     a64_note_retired(t);
-    a64_op(t, (IrOp){ .opcode = IR_OP_dispatch, .imm = t->offset + 4 });
+    ir_dispatch(t->unit, t->offset + 4);
     t->ended = true;
 }
 

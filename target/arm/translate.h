@@ -16,6 +16,7 @@
 #ifndef TARGET_ARM_TRANSLATE_H
 #define TARGET_ARM_TRANSLATE_H
 
+#include "accel/tcg/ir/build.h"
 #include "target/arm/a64-fields.h"
 #include "target/arm/cpu.h"
 
@@ -56,7 +57,7 @@ static inline bool a64_has(const A64Translator *t, ArmFeature feature)
     return arm_has(t->cpu, feature);
 }
 
-/* Emitting. */
+/* Emitting: the functions of build.h, for the translator's unit. */
 static inline IrRef a64_op(A64Translator *t, IrOp op)
 {
     return ir_emit(t->unit, op);
@@ -64,56 +65,56 @@ static inline IrRef a64_op(A64Translator *t, IrOp op)
 
 static inline IrRef a64_const(A64Translator *t, IrType type, int64_t value)
 {
-    return a64_op(t, (IrOp){ .opcode = IR_OP_const, .type = (uint8_t)type,
-                             .imm = type == IR_I32 ? (int32_t)value : value });
+    return ir_const(t->unit, type, value);
 }
 
 static inline IrRef a64_op1(A64Translator *t, IrOpcode opcode, IrType type, IrRef a)
 {
-    return a64_op(t, (IrOp){ .opcode = (uint8_t)opcode, .type = (uint8_t)type, .args = { a } });
+    return ir_op1(t->unit, opcode, type, a);
 }
 
 static inline IrRef a64_op2(A64Translator *t, IrOpcode opcode, IrType type, IrRef a, IrRef b)
 {
-    return a64_op(t, (IrOp){ .opcode = (uint8_t)opcode, .type = (uint8_t)type, .args = { a, b } });
+    return ir_op2(t->unit, opcode, type, a, b);
 }
 
 static inline IrRef a64_op3(A64Translator *t, IrOpcode opcode, IrType type, IrRef a, IrRef b,
                             IrRef c)
 {
-    return a64_op(t,
-                  (IrOp){ .opcode = (uint8_t)opcode, .type = (uint8_t)type, .args = { a, b, c } });
+    return ir_op3(t->unit, opcode, type, a, b, c);
 }
 
-/* a op constant */
 static inline IrRef a64_op2i(A64Translator *t, IrOpcode opcode, IrType type, IrRef a, int64_t b)
 {
-    return a64_op2(t, opcode, type, a, a64_const(t, type, b));
+    return ir_op2i(t->unit, opcode, type, a, b);
 }
 
-/* zext and sext of the low 8 << esz bits of a to type. */
+/* Flags of 32 or 64 bits. */
+static inline IrRef a64_flags(A64Translator *t, IrOpcode opcode, IrType type, IrRef a, IrRef b,
+                              IrRef c)
+{
+    return ir_flags(t->unit, opcode, type, type == IR_I32 ? 2 : 3, 0, a, b, c);
+}
+
 static inline IrRef a64_extend(A64Translator *t, IrOpcode opcode, IrType type, unsigned esz, IrRef a)
 {
-    return a64_op(t, (IrOp){ .opcode = (uint8_t)opcode, .type = (uint8_t)type, .esz = (uint8_t)esz,
-                             .args = { a } });
+    return ir_extend(t->unit, opcode, type, esz, a);
 }
 
 static inline IrRef a64_bitfield(A64Translator *t, IrOpcode opcode, IrType type, IrRef a, IrRef b,
                                  unsigned start, unsigned length)
 {
-    return a64_op(t, (IrOp){ .opcode = (uint8_t)opcode, .type = (uint8_t)type, .args = { a, b },
-                             .imm = start, .aux = length });
+    return ir_bitfield(t->unit, opcode, type, a, b, start, length);
 }
 
 static inline IrRef a64_get_var(A64Translator *t, unsigned var, IrType type)
 {
-    return a64_op(t, (IrOp){ .opcode = IR_OP_get, .type = (uint8_t)type, .var = (uint8_t)var });
+    return ir_get(t->unit, var, type);
 }
 
 static inline void a64_set_var(A64Translator *t, unsigned var, IrType type, IrRef value)
 {
-    a64_op(t, (IrOp){ .opcode = IR_OP_set, .type = (uint8_t)type, .var = (uint8_t)var,
-                      .args = { value } });
+    ir_set(t->unit, var, type, value);
 }
 
 /* General registers: register 31 reads as zero and is not written. */
@@ -190,14 +191,12 @@ static inline void a64_set_v(A64Translator *t, unsigned n, IrRef value)
 
 static inline IrRef a64_vop1(A64Translator *t, IrOpcode opcode, unsigned esz, IrRef a, int64_t imm)
 {
-    return a64_op(t, (IrOp){ .opcode = (uint8_t)opcode, .type = IR_V128, .esz = (uint8_t)esz,
-                             .args = { a }, .imm = imm });
+    return ir_vop1(t->unit, opcode, esz, a, imm);
 }
 
 static inline IrRef a64_vop2(A64Translator *t, IrOpcode opcode, unsigned esz, IrRef a, IrRef b)
 {
-    return a64_op(t, (IrOp){ .opcode = (uint8_t)opcode, .type = IR_V128, .esz = (uint8_t)esz,
-                             .args = { a, b } });
+    return ir_vop2(t->unit, opcode, esz, a, b);
 }
 
 /* The low 8 << esz bits (esz 0..3), the rest cleared; esz 4: as is. */
@@ -210,8 +209,7 @@ static inline void a64_set_v_low(A64Translator *t, unsigned n, unsigned esz, IrR
 static inline IrRef a64_call(A64Translator *t, const TcgHelper *helper, IrRef a, IrRef b, IrRef c,
                              IrRef d)
 {
-    return a64_op(t, (IrOp){ .opcode = IR_OP_call, .type = helper->result, .args = { a, b, c, d },
-                             .helper = helper });
+    return ir_call(t->unit, helper, a, b, c, d);
 }
 
 /* Memory: address + imm, 1 << esz bytes. flags: IR_MEM_*; the mode's are added. */

@@ -19,9 +19,9 @@ static const struct {
       "imm=4\n" },
     { "set of the same value", "%1 = get.i64 @x0\nset.i64 @x0 %1\ngoto imm=4\n", "goto imm=4\n" },
     { "dead set",
-      "%1 = get.i64 @x0\n%2 = subf.i64 %1 %1\nset.flags @nzcv %2\n%3 = addf.i64 %1 %1\n"
+      "%1 = get.i64 @x0\n%2 = subf.i64 %1 %1 esz=3\nset.flags @nzcv %2\n%3 = addf.i64 %1 %1 esz=3\n"
       "set.flags @nzcv %3\ngoto imm=4\n",
-      "%1 = get.i64 @x0\n%3 = addf.i64 %1 %1\nset.flags @nzcv %3\ngoto imm=4\n" },
+      "%1 = get.i64 @x0\n%3 = addf.i64 %1 %1 esz=3\nset.flags @nzcv %3\ngoto imm=4\n" },
     { "a fault sees a set",
       "%1 = get.i64 @x0\nset.i64 @x1 %1\n%2 = ld.i64 %1 esz=3\nset.i64 @x1 %2\ngoto imm=4\n",
       "%1 = get.i64 @x0\nset.i64 @x1 %1\n%2 = ld.i64 %1 esz=3\nset.i64 @x1 %2\ngoto imm=4\n" },
@@ -34,9 +34,9 @@ static const struct {
       "set.i64 @x1 %4\ngoto imm=4\n",
       "%1 = get.i64 @x0\n%4 = ld.i64 %1 esz=3 imm=-8\nset.i64 @x1 %4\ngoto imm=4\n" },
     { "repeated test",
-      "%1 = get.i64 @x0\n%2 = const.i64 imm=15\n%3 = andf.i64 %1 %2\nexit_if ne %3 imm=2\n"
-      "%4 = andf.i64 %1 %2\nexit_if ne %4 imm=6\ngoto imm=4\n",
-      "%1 = get.i64 @x0\n%2 = const.i64 imm=15\n%3 = andf.i64 %1 %2\nexit_if ne %3 imm=2\ngoto "
+      "%1 = get.i64 @x0\n%2 = const.i64 imm=15\n%3 = andf.i64 %1 %2 esz=3\nexit_if ne %3 imm=2\n"
+      "%4 = andf.i64 %1 %2 esz=3\nexit_if ne %4 imm=6\ngoto imm=4\n",
+      "%1 = get.i64 @x0\n%2 = const.i64 imm=15\n%3 = andf.i64 %1 %2 esz=3\nexit_if ne %3 imm=2\ngoto "
       "imm=4\n" },
     { "zero extension of a load",
       "%1 = get.i64 @x0\n%2 = ld.v128 %1 esz=3\n%3 = vzext.v128 %2 esz=3\nset.v128 @v0 %3\ngoto "

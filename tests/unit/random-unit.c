@@ -35,7 +35,10 @@ static IrRef constant(Maker *m, IrType type)
                 pick(m, 64);
     }
     if (type == IR_FLAGS) {
-        return emit(m, (IrOp){ .opcode = IR_OP_fconst, .imm = value & 15 });
+        return pick(m, 2) ? emit(m, (IrOp){ .opcode = IR_OP_fconst, .imm = value & 15 })
+                          : emit(m, (IrOp){ .opcode = IR_OP_fconst,
+                                            .sub = IR_X86,
+                                            .imm = value & TCG_EFLAGS_MASK });
     }
     if (type == IR_V128) {
         return emit(m, (IrOp){ .opcode = IR_OP_vconst,
@@ -63,6 +66,22 @@ static unsigned random_var(Maker *m, IrType type)
     }
 }
 
+/* The count of a shift or rotate when it is a constant, else -1. */
+static int64_t count_of(const IrUnit *unit, const IrOp *op)
+{
+    bool is_double = op->opcode == IR_OP_shldf || op->opcode == IR_OP_shrdf;
+    const IrOp *count = &unit->ops[op->args[is_double ? 2 : 1]];
+
+    return count->opcode == IR_OP_const ? count->imm & (op->esz == 3 ? 63 : 31) : -1;
+}
+
+/* Flags of which not all are specified: only fmerge may use them. */
+static bool is_partial(const IrUnit *unit, const IrOp *op)
+{
+    return ir_is_flags_producer(op->opcode) &&
+           ir_specified_flags(op, count_of(unit, op)) != TCG_FLAGS_ALL;
+}
+
 static IrRef value_of(Maker *m, IrType type)
 {
     for (unsigned tries = 0; tries < 12; tries++) {
@@ -72,7 +91,7 @@ static IrRef value_of(Maker *m, IrType type)
             const IrOp *op = &m->unit->ops[m->unit->count - back];
 
             if (op->opcode != IR_OP_nop && op->opcode != IR_OP_ldchk &&
-                ir_result_type(op) == type) {
+                ir_result_type(op) == type && !is_partial(m->unit, op)) {
                 return (IrRef)(m->unit->count - back);
             }
         }
@@ -98,7 +117,7 @@ static void make_integer(Maker *m)
     static const uint8_t two[] = {
         IR_OP_add,  IR_OP_sub, IR_OP_mul, IR_OP_mulhs, IR_OP_mulhu, IR_OP_divs,
         IR_OP_divu, IR_OP_and, IR_OP_or,  IR_OP_xor,   IR_OP_andn,  IR_OP_shl,
-        IR_OP_shr,  IR_OP_sar, IR_OP_ror, IR_OP_extr,  IR_OP_add,   IR_OP_sub,
+        IR_OP_shr,  IR_OP_sar, IR_OP_ror, IR_OP_extr,  IR_OP_rol,   IR_OP_sub,
     };
     static const uint8_t one[] = { IR_OP_not, IR_OP_neg,  IR_OP_clz,   IR_OP_ctz,
                                    IR_OP_cls, IR_OP_rbit, IR_OP_bswap, IR_OP_popcnt };
@@ -153,25 +172,100 @@ static void make_bits(Maker *m)
     emit(m, op);
 }
 
-static void make_flags(Maker *m)
+static IrRef random_count(Maker *m, IrType t, unsigned limit)
 {
-    static const uint8_t producers[][2] = {
-        { IR_OP_addf, IR_OP_add }, { IR_OP_subf, IR_OP_sub }, { IR_OP_andf, IR_OP_and },
-        { IR_OP_adcf, IR_OP_adc }, { IR_OP_sbcf, IR_OP_sbc },
-    };
-    IrType t = int_type(m);
-    unsigned kind = pick(m, 5), order = pick(m, 5);
-    IrOp op = { .type = t };
-    IrRef flags;
+    return emit(m, (IrOp){ .opcode = IR_OP_const, .type = t, .imm = pick(m, limit) });
+}
+
+static bool is_shift(unsigned opcode)
+{
+    return opcode >= IR_OP_shlf && opcode <= IR_OP_shrdf;
+}
+
+/* The operands of a flags op of 8 << esz bits. */
+static IrOp flags_operands(Maker *m, unsigned opcode, IrType t, unsigned esz)
+{
+    bool is_double = opcode == IR_OP_shldf || opcode == IR_OP_shrdf;
+    IrOp op = { .opcode = (uint8_t)opcode, .type = t, .esz = (uint8_t)esz };
+    unsigned args = ir_op_info[opcode].args;
 
     op.args[0] = value_of(m, t);
-    op.args[1] = pick(m, 3) ? value_of(m, t) : constant(m, t);
-    if (kind >= 3) {
-        op.args[2] = value_of(m, IR_FLAGS);
+    if (args > 1) {
+        op.args[1] = pick(m, 3) ? value_of(m, t) : constant(m, t);
     }
-    if (order == 0) {
-        op.opcode = producers[kind][1];
-        emit(m, op);
+    if (is_shift(opcode)) {
+        unsigned at = is_double ? 2 : 1;
+
+        if (is_double && esz == 1) {
+            op.args[at] =
+                pick(m, 2) ? random_count(m, t, 17)
+                           : emit(m, (IrOp){ .opcode = IR_OP_and,
+                                             .type = t,
+                                             .args = { value_of(m, t), random_count(m, t, 16) } });
+        } else {
+            op.args[at] = pick(m, 2) ? random_count(m, t, pick(m, 2) ? 70 : 3) : value_of(m, t);
+        }
+    }
+    if (opcode == IR_OP_adcf || opcode == IR_OP_sbcf || opcode == IR_OP_rclf ||
+        opcode == IR_OP_rcrf || (is_shift(opcode) && pick(m, 3))) {
+        op.args[args - 1] = value_of(m, IR_FLAGS);
+    } else if (is_shift(opcode)) {
+        op.args[args - 1] = 0;
+    }
+    if (opcode == IR_OP_subf || opcode == IR_OP_sbcf) {
+        op.sub = pick(m, 2) ? IR_BORROW : 0;
+    } else if (opcode == IR_OP_mulf) {
+        op.sub = pick(m, 2) ? IR_UNSIGNED : 0;
+    }
+    return op;
+}
+
+/* The value op of the same operation; nop when there is none of that width. */
+static IrOp value_op_of(const IrOp *flags)
+{
+    IrOp op = *flags;
+    unsigned args;
+
+    op.opcode = (uint8_t)ir_value_of_flags(flags->opcode);
+    args = ir_op_info[op.opcode].args;
+    op.sub = op.opcode == IR_OP_sbc ? flags->sub : 0;
+    op.sub |= flags->esz == 0 ? IR_MERGE8 : flags->esz == 1 ? IR_MERGE16 : 0;
+    op.esz = 0;
+    if (flags->opcode == IR_OP_mulf && flags->esz == 0) {
+        op.opcode = IR_OP_nop;
+    }
+    for (unsigned k = args; k < 4; k++) {
+        op.args[k] = 0;
+    }
+    return op;
+}
+
+/* Other flags come from an older value. */
+static IrRef complete_flags(Maker *m, IrRef old, IrRef flags)
+{
+    const IrOp *op = &m->unit->ops[flags];
+    unsigned mask = ir_specified_flags(op, count_of(m->unit, op));
+
+    if (pick(m, 4) == 0) {
+        mask &= g_rand_int(m->from->rng);
+    } else if (mask == TCG_FLAGS_ALL) {
+        return flags;
+    }
+    return emit(m, (IrOp){ .opcode = IR_OP_fmerge, .args = { old, flags }, .imm = mask });
+}
+
+static void make_flags(Maker *m)
+{
+    IrType t = int_type(m);
+    unsigned opcode = pick(m, 3) ? IR_OP_addf + pick(m, IR_OP_sbcf - IR_OP_addf + 1)
+                                 : IR_OP_shlf + pick(m, IR_OP_popcntf - IR_OP_shlf + 1);
+    unsigned narrowest = opcode >= IR_OP_shldf && opcode != IR_OP_mulf, order = pick(m, 5);
+    unsigned esz = pick(m, 2) ? narrowest + pick(m, 2 - narrowest) : t == IR_I32 ? 2 : 3;
+    IrRef old = value_of(m, IR_FLAGS), flags;
+    IrOp op = flags_operands(m, opcode, t, esz), value = value_op_of(&op);
+
+    if (order == 0 && value.opcode) {
+        emit(m, value);
         if (pick(m, 2)) {
             emit(m, (IrOp){ .opcode = IR_OP_set,
                             .type = t,
@@ -180,31 +274,52 @@ static void make_flags(Maker *m)
                                                   : value_of(m, IR_I64) } });
         }
     }
-    op.opcode = producers[kind][0];
     flags = emit(m, op);
-    if (order == 1) {
-        op.opcode = producers[kind][1];
-        emit(m, op);
+    if (order == 1 && value.opcode) {
+        emit(m, value);
     }
+    flags = complete_flags(m, old, flags);
     if (pick(m, 2)) {
         emit(m,
              (IrOp){ .opcode = IR_OP_set, .type = IR_FLAGS, .var = FLAGS_VAR, .args = { flags } });
     }
 }
 
+/* Value ops of 8 and 16 bits, and those with a carry, for themselves. */
+static void make_narrow(Maker *m)
+{
+    static const uint8_t two[] = { IR_OP_or, IR_OP_xor, IR_OP_not, IR_OP_add };
+    unsigned opcode = IR_OP_addf + pick(m, IR_OP_popcntf - IR_OP_addf + 1);
+    unsigned narrowest = opcode >= IR_OP_shldf, esz = narrowest + pick(m, 4 - narrowest);
+    IrType t = esz == 3 ? IR_I64 : esz == 2 ? IR_I32 : int_type(m);
+    IrOp op = flags_operands(m, opcode == IR_OP_btf ? IR_OP_addf : opcode, t, esz);
+
+    op = value_op_of(&op);
+    if (esz < 2 && pick(m, 4) == 0) {
+        op.opcode = two[pick(m, G_N_ELEMENTS(two))];
+        op.args[0] = value_of(m, t);
+        op.args[1] = op.opcode == IR_OP_not ? 0 : value_of(m, t);
+        op.args[2] = 0;
+        op.sub = esz ? IR_MERGE16 : IR_MERGE8;
+    }
+    emit(m, op);
+}
+
 static void make_flags_use(Maker *m)
 {
     IrType t = pick(m, 6) ? int_type(m) : IR_V128;
-    IrOp op = { .cond = (uint8_t)pick(m, 14), .type = t };
+    IrOp op = { .cond = (uint8_t)pick(m, IR_COND_COUNT), .type = t };
 
-    switch (pick(m, 5)) {
+    switch (pick(m, 6)) {
     case 0:
         op.opcode = IR_OP_fpack;
+        op.sub = pick(m, 2) ? IR_X86 : 0;
         op.type = IR_I32;
         op.args[0] = value_of(m, IR_I32);
         break;
     case 1:
         op.opcode = IR_OP_funpack;
+        op.sub = pick(m, 2) ? IR_X86 : 0;
         op.type = IR_I32;
         op.args[0] = value_of(m, IR_FLAGS);
         break;
@@ -214,6 +329,14 @@ static void make_flags_use(Maker *m)
         op.args[0] = value_of(m, IR_FLAGS);
         break;
     case 3:
+        op = (IrOp){ .opcode = IR_OP_fmerge, .imm = g_rand_int(m->from->rng) & TCG_FLAGS_ALL };
+        op.args[0] = value_of(m, IR_FLAGS);
+        op.args[1] = pick(m, 3) ? value_of(m, IR_FLAGS) : constant(m, IR_FLAGS);
+        if (pick(m, 2)) {
+            op.imm = TCG_FLAG_C;
+        }
+        break;
+    case 4:
         op.opcode = IR_OP_fsel;
         op.args[0] = value_of(m, IR_FLAGS);
         op.args[1] = value_of(m, IR_FLAGS);
@@ -469,7 +592,7 @@ static void make_set(Maker *m)
 static void make_exit(Maker *m)
 {
     emit(m, (IrOp){ .opcode = IR_OP_exit_if,
-                    .cond = (uint8_t)pick(m, 14),
+                    .cond = (uint8_t)pick(m, IR_COND_COUNT),
                     .args = { value_of(m, IR_FLAGS) },
                     .imm = pick(m, 4) ? (int64_t)pick(m, 1024) * 4
                                       : (int64_t)pick(m, 100000) - 50000 });
@@ -498,8 +621,9 @@ static void make_end(Maker *m)
 void random_unit(IrUnit *unit, const RandomUnits *from)
 {
     static void (*const makers[])(Maker *) = {
-        make_integer, make_integer, make_bits, make_flags,  make_flags_use, make_load_store,
-        make_vector,  make_set,     make_set,  make_atomic, make_call,      make_exit,
+        make_integer,    make_narrow, make_bits,  make_flags, make_flags_use,
+        make_load_store, make_vector, make_set,   make_set,   make_atomic,
+        make_call,       make_exit,   make_flags,
     };
     Maker maker = { .from = from, .unit = unit, .window = 4 + random_below(from->rng, 40) };
     Maker *m = &maker;

@@ -302,7 +302,7 @@ static void test_loop(Fixture *f, gconstpointer data)
 {
     uint8_t *a = emit(f, 0x100,
                       "%1 = get.i64 @x0\n%2 = const.i64 imm=1\n%3 = sub.i64 %1 %2\n"
-                      "%4 = subf.i64 %1 %2\nset.i64 @x0 %3\nexit_if ne %4 imm=0x100\n"
+                      "%4 = subf.i64 %1 %2 esz=3\nset.i64 @x0 %3\nexit_if ne %4 imm=0x100\n"
                       "dispatch imm=0x30\n");
 
     f->guest.x[0] = 1000;

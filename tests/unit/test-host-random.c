@@ -205,7 +205,7 @@ static uint64_t observe(TcgState *env, uint64_t a)
     for (unsigned i = 0; i < INT_VARS; i++) {
         note(g, g->x[i]);
     }
-    note(g, g->flags & (TCG_FLAG_N | TCG_FLAG_Z | TCG_FLAG_C | TCG_FLAG_V));
+    note(g, g->flags & TCG_FLAGS_ALL);
     return a + g->x[3] + g->v[1][0];
 }
 
@@ -217,7 +217,8 @@ static void scramble(TcgState *env, uint64_t a)
     g->x[INT_VARS - 1] ^= a;
     g->v[2][1] -= a;
     g->v[VECTOR_VARS - 1][0] += a;
-    g->flags = (uint16_t)(a & 1 ? TCG_FLAG_N | TCG_FLAG_C : TCG_FLAG_Z | TCG_FLAG_V);
+    g->flags = (uint16_t)(a & 1 ? TCG_FLAG_N | TCG_FLAG_C | TCG_FLAG_P
+                                : TCG_FLAG_Z | TCG_FLAG_V | TCG_FLAG_A);
 }
 
 static uint64_t may_fault(TcgState *env, uint64_t a)
@@ -260,7 +261,7 @@ static void randomize(Guest *g)
     for (unsigned i = 0; i < VECTOR_VARS; i++) {
         g->v[i] = (V128){ random64(), random64() };
     }
-    g->flags = tcg_flags_from_nzcv(g_rand_int(units.rng));
+    g->flags = tcg_flags_from_eflags(g_rand_int(units.rng));
     for (unsigned i = 0; i < sizeof(g->ram); i += 4) {
         uint32_t word = g_rand_int(units.rng);
 
@@ -312,7 +313,7 @@ static void interpret(const IrUnit *unit, Guest *g, const HostRuntime *runtime, 
 
 static bool same(const Guest *a, const Guest *b)
 {
-    uint16_t mask = TCG_FLAG_N | TCG_FLAG_Z | TCG_FLAG_C | TCG_FLAG_V;
+    uint16_t mask = TCG_FLAGS_ALL;
     bool ok = true;
 
     if (a->left != b->left || a->left_pc != b->left_pc) {
@@ -384,15 +385,18 @@ typedef struct {
 
 static bool run_one(Bench *b)
 {
+    GError *error = NULL;
     HostCode out;
 
     random_unit(b->unit, &units);
+    if (!ir_verify(b->unit, &error)) {
+        printf("%s\n", error->message);
+        return false;
+    }
     randomize(b->expected);
     *b->actual = *b->expected;
     interpret(b->unit, b->expected, b->runtime, b->values);
     if (random_below(units.rng, 2)) {
-        GError *error = NULL;
-
         opt_run(b->unit);
         if (!ir_verify(b->unit, &error)) {
             printf("after optimisation: %s\n", error->message);

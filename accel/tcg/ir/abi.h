@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "accel/tcg/ir/flags.h"
 #include "accel/tcg/ir/ir.h"
 
 /* A value of any type, as the interpreter holds it: integers zero-extended, flags as in memory. */
@@ -34,24 +35,6 @@ enum {
     TCG_RETURN_STACK = 16,      /* a power of two */
 };
 #define TCG_PAGE_MASK (~(uint64_t)(TCG_PAGE_SIZE - 1))
-
-/*
- * Flags in memory and in integer registers: as LAHF and SETO leave them in AX:
- * bit 15 N, bit 14 Z, bit 8 C (Arm sense), bit 0 V.
- */
-enum { TCG_FLAG_N = 1 << 15, TCG_FLAG_Z = 1 << 14, TCG_FLAG_C = 1 << 8, TCG_FLAG_V = 1 << 0 };
-
-static inline uint32_t tcg_flags_to_nzcv(uint16_t flags)
-{
-    return (uint32_t)(flags >> 15 & 1) << 31 | (uint32_t)(flags >> 14 & 1) << 30 |
-           (uint32_t)(flags >> 8 & 1) << 29 | (uint32_t)(flags & 1) << 28;
-}
-
-static inline uint16_t tcg_flags_from_nzcv(uint32_t nzcv)
-{
-    return (uint16_t)((nzcv >> 31 & 1) << 15 | (nzcv >> 30 & 1) << 14 | (nzcv >> 29 & 1) << 8 |
-                      (nzcv >> 28 & 1));
-}
 
 /*
  * A TLB entry. A tag is the page's virtual address (with any ignored top byte as the guest wrote

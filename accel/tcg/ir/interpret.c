@@ -59,59 +59,6 @@ static IrValue call_helper(Interpreter *in, const IrOp *op, const TcgHelper *hel
     return result;
 }
 
-static bool cond_holds(IrCond cond, uint64_t flags)
-{
-    bool n = flags & TCG_FLAG_N, z = flags & TCG_FLAG_Z, c = flags & TCG_FLAG_C,
-         v = flags & TCG_FLAG_V;
-    bool result = false;
-
-    switch (cond & ~1u) {
-    case IR_EQ:
-        result = z;
-        break;
-    case IR_CS:
-        result = c;
-        break;
-    case IR_MI:
-        result = n;
-        break;
-    case IR_VS:
-        result = v;
-        break;
-    case IR_HI:
-        result = c && !z;
-        break;
-    case IR_GE:
-        result = n == v;
-        break;
-    case IR_GT:
-        result = n == v && !z;
-        break;
-    }
-    return result != (cond & 1);
-}
-
-static uint64_t make_flags(bool n, bool z, bool c, bool v)
-{
-    return (n ? TCG_FLAG_N : 0) | (z ? TCG_FLAG_Z : 0) | (c ? TCG_FLAG_C : 0) |
-           (v ? TCG_FLAG_V : 0);
-}
-
-/* Flags of a + b + carry in `width` bits; subtraction is a + ~b + 1. */
-static uint64_t add_flags(uint64_t a, uint64_t b, bool carry, unsigned width)
-{
-    uint64_t mask = bits_mask(width);
-    unsigned __int128 wide;
-    uint64_t sum;
-
-    a &= mask;
-    b &= mask;
-    wide = (unsigned __int128)a + b + carry;
-    sum = (uint64_t)wide & mask;
-    return make_flags(sum >> (width - 1), sum == 0, wide >> width,
-                      ((a ^ sum) & (b ^ sum)) >> (width - 1));
-}
-
 static uint64_t divide_signed(uint64_t a, uint64_t b, unsigned width)
 {
     int64_t x = bits_sign_extend(a, width), y = bits_sign_extend(b, width);
@@ -147,9 +94,52 @@ static unsigned leading_zeros(uint64_t value, unsigned width)
     return value ? (unsigned)__builtin_clzll(value) - (64 - width) : width;
 }
 
+static uint64_t rotate_left(uint64_t value, unsigned count, unsigned width)
+{
+    count &= width - 1;
+    return count ? value << count | (value & bits_mask(width)) >> (width - count) : value;
+}
+
+/* With the carry as one more bit above the value. */
+static uint64_t rotate_through_carry(const IrOp *op, uint64_t value, unsigned count, bool carry,
+                                     unsigned width)
+{
+    bool left = op->opcode == IR_OP_rcl;
+
+    for (unsigned i = 0; i < count % (width + 1); i++) {
+        bool out = left ? value >> (width - 1) & 1 : value & 1;
+
+        value = left ? (value << 1 | carry) & bits_mask(width)
+                     : value >> 1 | (uint64_t)carry << (width - 1);
+        carry = out;
+    }
+    return value;
+}
+
+/* Ops with three arguments: c is a count, or flags. */
+static uint64_t integer_op3(const IrOp *op, uint64_t a, uint64_t b, uint64_t c, unsigned width)
+{
+    unsigned mask = width == 64 ? 63 : 31, count = (unsigned)c & mask;
+    bool carry = c & TCG_FLAG_C;
+
+    switch (op->opcode) {
+    case IR_OP_adc:
+        return a + b + carry;
+    case IR_OP_sbc:
+        return op->sub & IR_BORROW ? a - b - carry : a + ~b + carry;
+    case IR_OP_shld:
+        return count ? a << count | b >> (count < width ? width - count : 0) : a;
+    case IR_OP_shrd:
+        return count ? a >> count | b << (count < width ? width - count : 0) : a;
+    default:
+        return rotate_through_carry(op, a, (unsigned)b & mask, carry, width);
+    }
+}
+
 static uint64_t integer_op(const IrOp *op, uint64_t a, uint64_t b, unsigned width)
 {
-    unsigned shift = b & (width - 1), lsb = (unsigned)op->imm, bits = (unsigned)op->aux;
+    unsigned count = b & (width == 64 ? 63 : 31), shift = b & (width - 1);
+    unsigned lsb = (unsigned)op->imm, bits = (unsigned)op->aux;
     int64_t signed_a = bits_sign_extend(a, width);
 
     switch (op->opcode) {
@@ -181,13 +171,15 @@ static uint64_t integer_op(const IrOp *op, uint64_t a, uint64_t b, unsigned widt
     case IR_OP_neg:
         return 0 - a;
     case IR_OP_shl:
-        return a << shift;
+        return a << count;
     case IR_OP_shr:
-        return a >> shift;
+        return a >> count;
     case IR_OP_sar:
-        return (uint64_t)(signed_a >> shift);
+        return (uint64_t)(signed_a >> count);
     case IR_OP_ror:
-        return shift ? a >> shift | a << (width - shift) : a;
+        return rotate_left(a, width - shift, width);
+    case IR_OP_rol:
+        return rotate_left(a, shift, width);
     case IR_OP_extr:
         return lsb ? b >> lsb | a << (width - lsb) : b;
     case IR_OP_clz:
@@ -212,6 +204,20 @@ static uint64_t integer_op(const IrOp *op, uint64_t a, uint64_t b, unsigned widt
     return 0;
 }
 
+/* Operands without the bits above the width; the result, for merges, with them. */
+static uint64_t sized_op(const IrOp *op, const IrValue *arg[4])
+{
+    unsigned width = 8u << ir_op_size(op);
+    uint64_t mask = bits_mask(width), a = arg[0]->i & mask, b = arg[1]->i & mask, result;
+
+    if (ir_op_info[op->opcode].args == 3) {
+        result = integer_op3(op, a, b, arg[2]->i, width);
+    } else {
+        result = integer_op(op, a, b, width);
+    }
+    return width < 32 ? (arg[0]->i & ~mask) | (result & mask) : result;
+}
+
 static uint64_t crc32c_step(uint32_t crc, uint64_t data, unsigned bytes)
 {
     for (unsigned i = 0; i < bytes; i++) {
@@ -225,32 +231,23 @@ static uint64_t crc32c_step(uint32_t crc, uint64_t data, unsigned bytes)
 
 static uint64_t flags_op(Interpreter *in, const IrOp *op, const IrValue *arg[4])
 {
-    unsigned width = op->type == IR_I32 ? 32 : 64;
     uint64_t a = arg[0]->i, b = arg[1]->i;
-    bool carry = arg[2]->i & TCG_FLAG_C;
 
     switch (op->opcode) {
-    case IR_OP_addf:
-        return add_flags(a, b, false, width);
-    case IR_OP_subf:
-        return add_flags(a, ~b, true, width);
-    case IR_OP_adcf:
-        return add_flags(a, b, carry, width);
-    case IR_OP_sbcf:
-        return add_flags(a, ~b, carry, width);
-    case IR_OP_andf:
-        a &= b & bits_mask(width);
-        return make_flags(a >> (width - 1), a == 0, false, false);
     case IR_OP_fconst:
-        return tcg_flags_from_nzcv((uint32_t)op->imm << 28);
+        return ir_const_flags(op);
     case IR_OP_fpack:
-        return tcg_flags_from_nzcv((uint32_t)a);
+        return op->sub & IR_X86 ? tcg_flags_from_eflags((uint32_t)a)
+                                : tcg_flags_from_nzcv((uint32_t)a);
     case IR_OP_fsel:
-        return cond_holds(op->cond, a) ? b : arg[2]->i;
+        return ir_cond_holds(op->cond, a) ? b : arg[2]->i;
+    case IR_OP_fmerge:
+        return (a & ~(uint64_t)op->imm) | (b & (uint64_t)op->imm);
     case IR_OP_fcmp:
         return call_helper(in, op, op->helper, true).i;
     }
-    return 0;
+    return ir_compute_flags(op->opcode, op->esz, op->sub,
+                            (uint64_t[4]){ a, b, arg[2]->i, arg[3]->i });
 }
 
 static uint64_t maybe_swap(uint64_t value, unsigned size, unsigned flags)
@@ -433,7 +430,6 @@ static void set_variable(Interpreter *in, const IrOp *op, const IrValue *value)
 
 static IrValue value_op(Interpreter *in, const IrOp *op, const IrValue *arg[4])
 {
-    unsigned width = op->type == IR_I32 ? 32 : 64;
     IrValue result = { 0 };
 
     switch (op->opcode) {
@@ -458,20 +454,15 @@ static IrValue value_op(Interpreter *in, const IrOp *op, const IrValue *arg[4])
     case IR_OP_trunc:
         result.i = (uint32_t)arg[0]->i;
         break;
-    case IR_OP_adc:
-        result.i = arg[0]->i + arg[1]->i + !!(arg[2]->i & TCG_FLAG_C);
-        break;
-    case IR_OP_sbc:
-        result.i = arg[0]->i + ~arg[1]->i + !!(arg[2]->i & TCG_FLAG_C);
-        break;
     case IR_OP_funpack:
-        result.i = tcg_flags_to_nzcv((uint16_t)arg[0]->i);
+        result.i = op->sub & IR_X86 ? tcg_flags_to_eflags((uint16_t)arg[0]->i)
+                                    : tcg_flags_to_nzcv((uint16_t)arg[0]->i);
         break;
     case IR_OP_cset:
-        result.i = cond_holds(op->cond, arg[0]->i);
+        result.i = ir_cond_holds(op->cond, arg[0]->i);
         break;
     case IR_OP_sel:
-        return cond_holds(op->cond, arg[0]->i) ? *arg[1] : *arg[2];
+        return ir_cond_holds(op->cond, arg[0]->i) ? *arg[1] : *arg[2];
     case IR_OP_crc32c:
         result.i = crc32c_step((uint32_t)arg[0]->i, arg[1]->i, 1u << op->esz);
         break;
@@ -480,7 +471,7 @@ static IrValue value_op(Interpreter *in, const IrOp *op, const IrValue *arg[4])
     case IR_OP_fop:
         return call_helper(in, op, op->helper, true);
     default:
-        result.i = integer_op(op, arg[0]->i, arg[1]->i, width);
+        result.i = sized_op(op, arg);
     }
     return result;
 }
@@ -533,7 +524,7 @@ IrLeft ir_interpret(const IrUnit *unit, TcgState *env, const HostRuntime *runtim
             set_variable(&in, op, arg[0]);
             break;
         case IR_OP_exit_if:
-            if (!cond_holds(op->cond, arg[0]->i)) {
+            if (!ir_cond_holds(op->cond, arg[0]->i)) {
                 break;
             }
             tcg_set_pc(env, env->pc_page + (uint64_t)op->imm);

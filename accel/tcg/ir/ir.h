@@ -25,7 +25,8 @@
 
 #include "base/registry.h"
 
-typedef enum { IR_VOID, IR_I32, IR_I64, IR_V128, IR_FLAGS } IrType;
+/* V256 is reserved: it has a name in texts, but no op or variable may have it yet. */
+typedef enum { IR_VOID, IR_I32, IR_I64, IR_V128, IR_FLAGS, IR_V256 } IrType;
 
 /* The index of the op that defines a value; 0 is none (op 0 is always `nop`). */
 typedef uint16_t IrRef;
@@ -33,14 +34,35 @@ typedef uint16_t IrRef;
 typedef uint64_t V128 __attribute__((vector_size(16)));
 
 /*
- * Conditions on flags. C after subf/sbcf is "no borrow" (the Arm sense); front ends for machines
- * with a borrow flag use the opposite condition. NV does not exist. P is parity of the low byte.
+ * Conditions on flags: N(egative) Z(ero) C(arry) V (overflow) P(arity) A(uxiliary carry), see flags.h. C
+ * after a subtraction is "no borrow", or "borrow" with IR_BORROW: HI and LS are unsigned comparisons in
+ * the first case, A and BE in the second; the others mean the same in both. There is no "never".
  */
 typedef enum {
     IR_EQ, IR_NE, IR_CS, IR_CC, IR_MI, IR_PL, IR_VS, IR_VC,
     IR_HI, IR_LS, IR_GE, IR_LT, IR_GT, IR_LE,
+    IR_BE, IR_A,  /* C or Z; neither */
+    IR_PE, IR_PO, /* P; not P */
+    IR_COND_COUNT,
 } IrCond;
 #define ir_cond_invert(cond) ((IrCond)((cond) ^ 1))
+
+/*
+ * `sub` of integer ops and of the flags ops that go with them.
+ *
+ * Ops on 8 and 16 bits. A flags op says its width by esz: 0 and 1 with operands of either type, whose
+ * upper bits do not count, 2 with i32, 3 with i64. A value op with IR_MERGE8 or IR_MERGE16 computes in
+ * 8 or 16 bits: its result is a with the low 8 or 16 bits replaced. Shift counts are then modulo 32.
+ */
+enum {
+    IR_BORROW = 1,       /* subf, sbcf, sbc: C is "borrow", both read and written */
+    IR_MERGE8 = 2,
+    IR_MERGE16 = 4,
+    IR_UNSIGNED = 8,     /* mulf */
+};
+
+/* `sub` of fconst, fpack, funpack and fcmp: flags in the x86 layout (EFLAGS) or sense (UCOMISS). */
+enum { IR_X86 = 1 };
 
 /* `sub` of memory ops. */
 enum {
@@ -120,6 +142,11 @@ enum {
     X(shr, 2, T, IR_PURE, "a >> b, zeros in")                                                      \
     X(sar, 2, T, IR_PURE, "a >> b, sign in")                                                       \
     X(ror, 2, T, IR_PURE, "a rotated right by b")                                                  \
+    X(rol, 2, T, IR_PURE, "a rotated left by b")                                                   \
+    X(rcl, 3, T, IR_PURE, "a with c.C above it, rotated left by b (8 and 16 bits: modulo 9, 17)")  \
+    X(rcr, 3, T, IR_PURE, "the same, rotated right")                                               \
+    X(shld, 3, T, IR_PURE, "a << c, filled from the top of b; not of 8 bits; c > 16 of 16 unspecified") \
+    X(shrd, 3, T, IR_PURE, "a >> c, filled from the bottom of b; the same")                        \
     X(extr, 2, T, IR_PURE, "(a:b) >> imm, low half; imm < width")                                  \
     X(clz, 1, T, IR_PURE, "leading zeros; width for 0")                                            \
     X(ctz, 1, T, IR_PURE, "trailing zeros; width for 0")                                           \
@@ -134,21 +161,43 @@ enum {
     X(sbfx, 1, T, IR_PURE, "the same, sign extended")                                              \
     X(bfi, 2, T, IR_PURE, "a with bits [imm, imm + aux) from the low bits of b")                   \
     /* flags */                                                                                    \
-    X(addf, 2, F, IR_PURE, "NZCV of a + b; T is the operands' type (type field)")                  \
-    X(subf, 2, F, IR_PURE, "NZCV of a - b")                                                        \
-    X(andf, 2, F, IR_PURE, "NZ of a & b, C = V = 0")                                               \
-    X(adcf, 3, F, IR_PURE, "NZCV of a + b + c.C")                                                  \
-    X(sbcf, 3, F, IR_PURE, "NZCV of a + ~b + c.C")                                                 \
+    X(addf, 2, F, IR_PURE, "of a + b; T is the operands' type (type field), esz the width")        \
+    X(subf, 2, F, IR_PURE, "of a - b")                                                             \
+    X(andf, 2, F, IR_PURE, "N Z P of a & b, C = V = A = 0")                                        \
+    X(negf, 1, F, IR_PURE, "of 0 - a, C is borrow")                                                \
+    X(adcf, 3, F, IR_PURE, "of a + b + c.C")                                                       \
+    X(sbcf, 3, F, IR_PURE, "of a + ~b + c.C (IR_BORROW: a - b - c.C)")                             \
     X(adc, 3, T, IR_PURE, "a + b + c.C")                                                           \
-    X(sbc, 3, T, IR_PURE, "a + ~b + c.C")                                                          \
-    X(fconst, 0, F, IR_PURE, "imm: NZCV in bits 3..0")                                             \
-    X(fpack, 1, F, IR_PURE, "from an i32 with NZCV in bits 31..28")                                \
-    X(funpack, 1, I, IR_PURE, "an i32 with NZCV in bits 31..28, rest 0")                           \
+    X(sbc, 3, T, IR_PURE, "a + ~b + c.C (IR_BORROW: a - b - c.C)")                                 \
+    /*                                                                                             \
+     * Of shifts and rotates, with the old flags as an optional last argument: a count of 0 keeps  \
+     * them all, rotates keep N Z P A; without it those are unspecified. V is specified for        \
+     * counts of 1, A never: they are what hosts make of them.                                     \
+     */                                                                                            \
+    X(shlf, 3, F, IR_PURE, "of a << b, old flags c; C the last bit out")                           \
+    X(shrf, 3, F, IR_PURE, "of a >> b, zeros in, old flags c")                                     \
+    X(sarf, 3, F, IR_PURE, "of a >> b, sign in, old flags c")                                      \
+    X(rolf, 3, F, IR_PURE, "C V of rol, old flags c")                                              \
+    X(rorf, 3, F, IR_PURE, "C V of ror, old flags c")                                              \
+    X(rclf, 3, F, IR_PURE, "C V of rcl, old flags c (not optional)")                               \
+    X(rcrf, 3, F, IR_PURE, "C V of rcr, old flags c (not optional)")                               \
+    X(shldf, 4, F, IR_PURE, "of shld, old flags d; esz 1..3")                                      \
+    X(shrdf, 4, F, IR_PURE, "of shrd, old flags d; esz 1..3")                                      \
+    /* Only the flags named are specified; the others come by fmerge. */                           \
+    X(mulf, 2, F, IR_PURE, "C = V = the signed (IR_UNSIGNED: unsigned) product a * b does not fit") \
+    X(btf, 2, F, IR_PURE, "C = bit b (modulo the width) of a; esz 1..3")                           \
+    X(lzcntf, 1, F, IR_PURE, "C = a is 0; Z = its top bit is set; esz 1..3")                       \
+    X(tzcntf, 1, F, IR_PURE, "C = a is 0; Z = its lowest bit is set; esz 1..3")                    \
+    X(popcntf, 1, F, IR_PURE, "Z = a is 0; all others 0 (and specified); esz 1..3")                \
+    X(fmerge, 2, F, IR_PURE, "flags a, with those in imm (TCG_FLAG_*) from b")                     \
+    X(fconst, 0, F, IR_PURE, "imm: NZCV in bits 3..0, P = A = 0; IR_X86: EFLAGS")                  \
+    X(fpack, 1, F, IR_PURE, "from an i32 with NZCV in bits 31..28, P = A = 0; IR_X86: from EFLAGS") \
+    X(funpack, 1, I, IR_PURE, "an i32 with NZCV in bits 31..28, rest 0; IR_X86: with all six as in EFLAGS") \
     X(cset, 1, T, IR_PURE, "1 when cond holds on flags a, else 0")                                 \
     X(sel, 3, T, IR_PURE, "cond on flags a: b, else c (int, v128)")                                \
     X(fsel, 3, F, IR_PURE, "cond on flags a: flags b, else flags c")                               \
     X(fcmp, 2, F, IR_EFFECT, "compare scalar floats of esz; imm 1: signal on quiet NaN too; helper. " \
-                             "a<b N; a==b ZC; a>b C; unordered CV")                                \
+                             "a<b N; a==b ZC; a>b C; unordered CV. IR_X86: a<b C; a==b Z; a>b none; unordered ZPC")                                \
     /* guest memory: address a + imm; esz log2 of bytes (v128: 0..4, zero-extended) */             \
     X(ld, 1, T, IR_FAULTS | IR_MEMORY, "load")                                                     \
     X(st, 2, V, IR_FAULTS | IR_MEMORY, "store b")                                                  \
@@ -303,7 +352,7 @@ typedef struct {
 typedef struct {
     const char *name;
     IrType type;
-    int32_t offset;        /* bytes from the TcgState; flags: a uint16_t in the format of abi.h */
+    int32_t offset;        /* bytes from the TcgState; flags: a uint16_t in the format of flags.h */
 } IrVar;
 
 enum { IR_MAX_OPS = 4096, IR_MAX_VARS = 96 };

@@ -13,9 +13,9 @@
 #include "accel/tcg/ir/ir.h"
 #include "base/error.h"
 
-static const char *const type_names[] = { "void", "i32", "i64", "v128", "flags" };
-static const char *const cond_names[] = { "eq", "ne", "cs", "cc", "mi", "pl", "vs",
-                                          "vc", "hi", "ls", "ge", "lt", "gt", "le" };
+static const char *const type_names[] = { "void", "i32", "i64", "v128", "flags", "v256" };
+static const char *const cond_names[] = { "eq", "ne", "cs", "cc", "mi", "pl", "vs", "vc", "hi",
+                                          "ls", "ge", "lt", "gt", "le", "be", "a",  "pe", "po" };
 
 static bool uses_cond(uint8_t opcode)
 {

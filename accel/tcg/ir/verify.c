@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What must hold of every unit; run after each stage with -accel tcg,verify=on and in tests. */
+#include "accel/tcg/ir/flags.h"
 #include "accel/tcg/ir/ir.h"
 #include "base/error.h"
 
@@ -18,7 +19,21 @@ static const char *argument_types(const IrOp *op)
     case IR_OP_sbcf:
     case IR_OP_adc:
     case IR_OP_sbc:
+    case IR_OP_shlf:
+    case IR_OP_shrf:
+    case IR_OP_sarf:
+    case IR_OP_rolf:
+    case IR_OP_rorf:
+    case IR_OP_rcl:
+    case IR_OP_rcr:
+    case IR_OP_rclf:
+    case IR_OP_rcrf:
         return "TTF";
+    case IR_OP_shldf:
+    case IR_OP_shrdf:
+        return "TTTF";
+    case IR_OP_fmerge:
+        return "FF";
     case IR_OP_fpack:
         return "I";
     case IR_OP_funpack:
@@ -79,9 +94,122 @@ static bool type_fits(char wanted, IrType type, const IrOp *op)
     return type != IR_VOID;
 }
 
-static bool is_optional_count(const IrOp *op)
+/* How many of an op's arguments must be there. */
+static unsigned minimum_args(const IrOp *op)
 {
-    return op->opcode == IR_OP_call || op->opcode == IR_OP_fop;
+    switch (op->opcode) {
+    case IR_OP_call:
+    case IR_OP_fop:
+        return 0;
+    case IR_OP_shlf:
+    case IR_OP_shrf:
+    case IR_OP_sarf:
+    case IR_OP_rolf:
+    case IR_OP_rorf:
+        return 2;
+    case IR_OP_shldf:
+    case IR_OP_shrdf:
+        return 3;
+    default:
+        return ir_op_info[op->opcode].args;
+    }
+}
+
+/* The narrowest width of a flags producer or of a value op with merging, as log2 of bytes. */
+static unsigned narrowest(unsigned opcode)
+{
+    switch (opcode) {
+    case IR_OP_shldf:
+    case IR_OP_shrdf:
+    case IR_OP_btf:
+    case IR_OP_lzcntf:
+    case IR_OP_tzcntf:
+    case IR_OP_popcntf:
+    case IR_OP_shld:
+    case IR_OP_shrd:
+    case IR_OP_mul:
+    case IR_OP_clz:
+    case IR_OP_ctz:
+    case IR_OP_popcnt:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+static bool may_merge(unsigned opcode)
+{
+    if (opcode == IR_OP_or || opcode == IR_OP_xor || opcode == IR_OP_not) {
+        return true;
+    }
+    for (unsigned i = 0; i < IR_OP_COUNT; i++) {
+        if (ir_value_of_flags(i) == (IrOpcode)opcode) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Which bits of `sub` an integer or flags op may have. */
+static unsigned allowed_sub(const IrOp *op)
+{
+    unsigned opcode = op->opcode;
+    unsigned merge = may_merge(opcode) ? IR_MERGE16 | (narrowest(opcode) ? 0 : IR_MERGE8) : 0;
+
+    switch (opcode) {
+    case IR_OP_subf:
+    case IR_OP_sbcf:
+        return IR_BORROW;
+    case IR_OP_sbc:
+        return IR_BORROW | merge;
+    case IR_OP_mulf:
+        return IR_UNSIGNED;
+    case IR_OP_fconst:
+    case IR_OP_fpack:
+    case IR_OP_funpack:
+    case IR_OP_fcmp:
+        return IR_X86;
+    default:
+        return merge;
+    }
+}
+
+/* Widths and variants of integer and flags ops. */
+static bool check_width(const IrOp *op, unsigned index, GError **error)
+{
+    const char *name = ir_op_info[op->opcode].name;
+
+    if (ir_is_flags_producer(op->opcode) &&
+        ((op->type != IR_I32 && op->type != IR_I64) || op->esz < narrowest(op->opcode) ||
+         op->esz > 3 || (op->esz >= 2 && op->esz != (op->type == IR_I32 ? 2 : 3)))) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "op %u (%s): width esz=%u does not go with its operands", index, name,
+                          op->esz);
+    }
+    if (op->opcode <= IR_OP_fcmp &&
+        ((op->sub & ~allowed_sub(op)) ||
+         (op->sub & (IR_MERGE8 | IR_MERGE16)) == (IR_MERGE8 | IR_MERGE16))) {
+        return error_fail(error, KASO_ERROR_INVALID, "op %u (%s) has no variant sub=%u", index,
+                          name, op->sub);
+    }
+    if (op->opcode == IR_OP_fmerge && (op->imm & ~(int64_t)TCG_FLAGS_ALL)) {
+        return error_fail(error, KASO_ERROR_INVALID, "op %u (fmerge): imm names what is no flag",
+                          index);
+    }
+    return true;
+}
+
+static bool check_types(const IrOp *op, unsigned index, GError **error)
+{
+    if (op->type > IR_V256 || op->cond >= IR_COND_COUNT) {
+        return error_fail(error, KASO_ERROR_INVALID, "op %u (%s) has no such type or condition",
+                          index, ir_op_info[op->opcode].name);
+    }
+    if (op->type == IR_V256) {
+        return error_fail(error, KASO_ERROR_INVALID, "op %u (%s): there are no v256 ops yet", index,
+                          ir_op_info[op->opcode].name);
+    }
+    return true;
 }
 
 static bool check_arguments(const IrUnit *unit, unsigned index, GError **error)
@@ -110,9 +238,9 @@ static bool check_arguments(const IrUnit *unit, unsigned index, GError **error)
                               count);
         }
     }
-    if (count != info->args && !is_optional_count(op)) {
+    if (count < minimum_args(op)) {
         return error_fail(error, KASO_ERROR_INVALID, "op %u (%s) has %u arguments, not %u", index,
-                          info->name, count, info->args);
+                          info->name, count, minimum_args(op));
     }
     return true;
 }
@@ -143,7 +271,8 @@ static bool check_op(const IrUnit *unit, unsigned index, GError **error)
         return error_fail(error, KASO_ERROR_INVALID, "op %u (%s) has no type", index,
                           ir_op_info[op->opcode].name);
     }
-    if (!check_arguments(unit, index, error)) {
+    if (!check_types(op, index, error) || !check_width(op, index, error) ||
+        !check_arguments(unit, index, error)) {
         return false;
     }
     if ((op->opcode == IR_OP_get || op->opcode == IR_OP_set) &&

@@ -147,7 +147,7 @@ static bool is_offset(const Folder *f, IrRef ref, IrRef *base, int64_t *offset)
     const IrOp *op = &f->unit->ops[ref];
     uint64_t value;
 
-    if ((op->opcode != IR_OP_add && op->opcode != IR_OP_sub) || op->type != IR_I64 ||
+    if ((op->opcode != IR_OP_add && op->opcode != IR_OP_sub) || op->type != IR_I64 || op->sub ||
         !constant(f, op->args[1], &value)) {
         return false;
     }
@@ -185,7 +185,7 @@ static bool fold_constant_operands(Folder *f, unsigned i)
     if (!is_integer(op->type) || (ir_op_info[op->opcode].effects != IR_PURE)) {
         return false;
     }
-    if (has_a && has_b && (args == 1 || args == 2) && evaluate(op, a, b, &r)) {
+    if (has_a && has_b && (args == 1 || args == 2) && !op->sub && evaluate(op, a, b, &r)) {
         make_constant(op, r);
         return true;
     }
@@ -203,7 +203,8 @@ static void fold_sum(Folder *f, IrOp *op)
     const IrOp *base = &f->unit->ops[op->args[0]];
     uint64_t value;
 
-    if (op->type == IR_I64 && base->opcode == IR_OP_pc && constant(f, op->args[1], &value)) {
+    if (op->type == IR_I64 && !op->sub && base->opcode == IR_OP_pc &&
+        constant(f, op->args[1], &value)) {
         *op = (IrOp){ .opcode = IR_OP_pc,
                       .type = IR_I64,
                       .imm = (int64_t)((uint64_t)base->imm +
@@ -237,6 +238,7 @@ static void fold_exit(Folder *f, IrOp *op)
     if (op->cond != IR_NE || test->opcode != IR_OP_andf || !constant(f, test->args[1], &mask)) {
         return;
     }
+    mask &= bits_mask(8u << test->esz);
     for (unsigned i = 0; i < f->test_count; i++) {
         if (f->tests[i].value == test->args[0] && f->tests[i].mask == mask) {
             opt_remove(op);

@@ -260,6 +260,65 @@ void asm_unary(Assembler *a, bool w, unsigned digit, int rm)
     asm_rr(a, 0xf7, w, (int)digit, rm);
 }
 
+static uint32_t sized(uint32_t op, unsigned size_log2, uint32_t bytes)
+{
+    return size_log2 == 0 ? (op - 1) | bytes : size_log2 == 1 ? op | OP(PP_66, 0, 0) : op;
+}
+
+void asm_rr_sized(Assembler *a, uint32_t op, unsigned size_log2, int reg, int rm)
+{
+    asm_rr(a, sized(op, size_log2, OP_BYTE_REG | OP_BYTE_RM), size_log2 == 3, reg, rm);
+}
+
+void asm_rm_sized(Assembler *a, uint32_t op, unsigned size_log2, int reg, Mem m)
+{
+    asm_rm(a, sized(op, size_log2, OP_BYTE_REG), size_log2 == 3, reg, m);
+}
+
+void asm_digit_sized(Assembler *a, uint32_t op, unsigned size_log2, unsigned digit, int rm)
+{
+    asm_rr(a, sized(op, size_log2, OP_BYTE_RM), size_log2 == 3, (int)digit, rm);
+}
+
+static void emit_imm_sized(Assembler *a, unsigned size_log2, int32_t imm)
+{
+    asm_u8(a, (uint8_t)imm);
+    if (size_log2 == 1) {
+        asm_u8(a, (uint8_t)(imm >> 8));
+    }
+}
+
+void asm_group1_imm_sized(Assembler *a, unsigned size_log2, unsigned digit, int rm, int32_t imm)
+{
+    if (size_log2 >= 2) {
+        asm_group1_imm(a, size_log2 == 3, digit, rm, imm);
+    } else if (size_log2 == 1 && asm_fits8((int16_t)imm)) {
+        asm_rr(a, OP(PP_66, MAP_NONE, 0x83), false, (int)digit, rm);
+        asm_u8(a, (uint8_t)imm);
+    } else {
+        asm_digit_sized(a, 0x81, size_log2, digit, rm);
+        emit_imm_sized(a, size_log2, imm);
+    }
+}
+
+void asm_test_imm_sized(Assembler *a, unsigned size_log2, int rm, int32_t imm)
+{
+    if (size_log2 >= 2) {
+        asm_test_imm(a, size_log2 == 3, rm, imm);
+    } else {
+        asm_digit_sized(a, 0xf7, size_log2, 0, rm);
+        emit_imm_sized(a, size_log2, imm);
+    }
+}
+
+void asm_shift_imm_sized(Assembler *a, unsigned size_log2, unsigned digit, int rm, unsigned count)
+{
+    asm_digit_sized(a, count == 1 ? 0xd1 : 0xc1, size_log2, digit, rm);
+    if (count != 1) {
+        asm_u8(a, count);
+    }
+}
+
 void asm_bswap(Assembler *a, bool w, int reg)
 {
     unsigned rex = (unsigned)w << 3 | (unsigned)(reg >> 3 & 1);

@@ -85,7 +85,9 @@ enum {
 /* The /digit of group 1 (80, 81, 83), by the same names. */
 enum { G1_ADD, G1_OR, G1_ADC, G1_SBB, G1_AND, G1_SUB, G1_XOR, G1_CMP };
 /* The /digit of the shift group (C1, D3). */
-enum { SHIFT_ROL, SHIFT_ROR, SHIFT_SHL = 4, SHIFT_SHR, SHIFT_SAR = 7 };
+enum { SHIFT_ROL, SHIFT_ROR, SHIFT_RCL, SHIFT_RCR, SHIFT_SHL, SHIFT_SHR, SHIFT_SAR = 7 };
+/* Single bytes. */
+enum { BYTE_CMC = 0xf5, BYTE_CLC = 0xf8, BYTE_STC = 0xf9 };
 
 typedef struct {
     uint8_t *p;
@@ -173,6 +175,16 @@ void asm_shift_cl(Assembler *a, bool w, unsigned digit, int rm);
 void asm_unary(Assembler *a, bool w, unsigned digit,
                int rm); /* F7: 2 not 3 neg 4 mul 6 div 7 idiv */
 void asm_bswap(Assembler *a, bool w, int reg);
+/*
+ * The same by operand size (log2 of bytes). op: the 32-bit form; the 8-bit form's opcode is one less. The
+ * 8- and 16-bit forms leave the upper bits of the destination.
+ */
+void asm_rr_sized(Assembler *a, uint32_t op, unsigned size_log2, int reg, int rm);
+void asm_rm_sized(Assembler *a, uint32_t op, unsigned size_log2, int reg, Mem m);
+void asm_digit_sized(Assembler *a, uint32_t op, unsigned size_log2, unsigned digit, int rm);
+void asm_group1_imm_sized(Assembler *a, unsigned size_log2, unsigned digit, int rm, int32_t imm);
+void asm_test_imm_sized(Assembler *a, unsigned size_log2, int rm, int32_t imm);
+void asm_shift_imm_sized(Assembler *a, unsigned size_log2, unsigned digit, int rm, unsigned count);
 void asm_setcc(Assembler *a, unsigned cc, int reg);
 void asm_movzx8(Assembler *a, int to, int from);
 

@@ -580,7 +580,7 @@ static void emit_fcmp(Emitter *e, Float *f)
     }
     emitter_advance(e);
     emitter_finish_void(e);
-    emitter_set_eflags(e, (IrRef)e->at, EFLAGS_FLOAT);
+    emitter_set_eflags(e, (IrRef)e->at, f->op->sub & IR_X86 ? EFLAGS_DIRECT : EFLAGS_FLOAT);
 }
 
 /* Arguments from registers to the frame, for the thunk. */

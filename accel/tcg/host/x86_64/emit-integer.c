@@ -153,6 +153,10 @@ static void emit_alu(Emitter *e, const IrOp *op, IrRef flags)
     int32_t imm;
     uint64_t full;
 
+    if (ir_op_size(op) < 2) {
+        emit_narrow_alu(e, op, flags);
+        return;
+    }
     if (!flags && emit_lea_add(e, op)) {
         return;
     }
@@ -167,7 +171,7 @@ static void emit_alu(Emitter *e, const IrOp *op, IrRef flags)
         emit_alu_rr(e, op, a, b, flags);
     }
     if (flags) {
-        emitter_set_eflags(e, flags, op->opcode == IR_OP_sub ? EFLAGS_INVERTED : EFLAGS_DIRECT);
+        emitter_set_eflags(e, flags, emitter_flags_kind(&e->unit->ops[flags]));
     }
 }
 

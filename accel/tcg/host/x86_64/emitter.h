@@ -19,6 +19,7 @@
 
 #include "accel/tcg/host/host.h"
 #include "accel/tcg/host/x86_64/assembler.h"
+#include "accel/tcg/ir/flags.h"
 
 enum {
     REG_COUNT = 32,
@@ -335,6 +336,9 @@ void emit_eflags_to_ax(Emitter *e, EflagsKind kind, int scratch);
 void emit_float_flags_table(Assembler *a);
 unsigned emit_skip_unless(Emitter *e, HostCondition c, uint8_t *jumps[2]);
 IrRef emitter_fuse(Emitter *e, IrOpcode opcode);
+EflagsKind emitter_flags_kind(const IrOp *op);              /* of a flags producer's EFLAGS */
+void emitter_load_old_flags(Emitter *e, IrRef ref);         /* to EFLAGS, for an op that keeps some */
+void emitter_load_carry(Emitter *e, IrRef ref, EflagsKind kind); /* to CF */
 bool emit_flags_op(Emitter *e, const IrOp *op);
 
 /* vector moves (emit-vector.c): sizes as log2 of bytes, upper bytes zero */
@@ -347,6 +351,10 @@ void asm_vector_const(Emitter *e, int to, uint64_t low, uint64_t high);
 void emit_integer_op(Emitter *e, const IrOp *op);
 void emit_extend_reg(Assembler *a, bool is_signed, bool w, unsigned size_log2, int to, int from);
 void emit_arithmetic_with_flags(Emitter *e, const IrOp *op, IrRef flags);
+/* emit-producer.c: shifts, rotates, products and bit counts with flags, 8- and 16-bit ops; false: none of these. */
+bool emit_producer(Emitter *e, const IrOp *op);
+void emit_narrow_alu(Emitter *e, const IrOp *op, IrRef flags);
+void emitter_copy_merged(Emitter *e, const IrOp *op, int to, int from);
 void emit_memory_op(Emitter *e, const IrOp *op);
 void emit_memory_stub(Emitter *e, ColdStub *stub);
 void emit_stub_call(Emitter *e, const ColdStub *stub, ColdFunction function);

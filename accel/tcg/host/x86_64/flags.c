@@ -6,10 +6,19 @@
  */
 #include "accel/tcg/host/x86_64/emitter.h"
 
+enum { NO_BIT = 0xff };
+
 void emitter_set_eflags(Emitter *e, IrRef flags, EflagsKind kind)
 {
     e->eflags = flags;
     e->eflags_kind = (uint8_t)kind;
+}
+
+EflagsKind emitter_flags_kind(const IrOp *op)
+{
+    return (op->opcode == IR_OP_subf || op->opcode == IR_OP_sbcf) && !(op->sub & IR_BORROW)
+               ? EFLAGS_INVERTED
+               : EFLAGS_DIRECT;
 }
 
 /* EFLAGS to AX in the memory format; scratch: for floats. EFLAGS keep all but the sense of CF. */
@@ -102,7 +111,7 @@ static bool begin_recipe(Emitter *e)
     const IrOp *op = &e->unit->ops[flags];
     IrRef a = e->root[op->args[0]], b = e->root[op->args[1]];
 
-    if ((op->opcode != IR_OP_subf && op->opcode != IR_OP_andf) ||
+    if ((op->opcode != IR_OP_subf && op->opcode != IR_OP_andf) || op->esz < 2 ||
         (op->type == IR_I64 && !e->vars_are_64) || e->next_use[flags] || e->hold[flags] != 1 ||
         e->last_set[e->b->flags_var] <= e->at || !is_at_hand(e, a) ||
         e->unit->ops[a].opcode == IR_OP_const ||
@@ -210,10 +219,21 @@ static void load_eflags(Emitter *e, IrRef flags)
     emitter_set_eflags(e, flags, EFLAGS_DIRECT);
 }
 
+/* The bit that a condition is about, or NO_BIT when it is about several. */
+static unsigned single_bit(IrCond cond)
+{
+    static const uint8_t bits[IR_COND_COUNT / 2] = {
+        [IR_EQ / 2] = 14,     [IR_CS / 2] = 8,      [IR_MI / 2] = 15,
+        [IR_VS / 2] = 0,      [IR_HI / 2] = NO_BIT, [IR_GE / 2] = NO_BIT,
+        [IR_GT / 2] = NO_BIT, [IR_BE / 2] = NO_BIT, [IR_PE / 2] = 10,
+    };
+
+    return bits[cond / 2];
+}
+
 static unsigned test_bit(Emitter *e, IrRef flags, IrCond cond)
 {
-    static const uint8_t bits[] = { 14, 8, 15, 0 };
-    unsigned bit = bits[cond / 2];
+    unsigned bit = single_bit(cond);
     Mem m;
 
     emitter_clobber_flags(e);
@@ -241,14 +261,29 @@ static HostCondition float_condition(IrCond cond)
     return table[cond];
 }
 
+/* HI and LS look at CF as comparisons leave it, A and BE at C itself. */
+static void set_carry_sense(Emitter *e, EflagsKind kind)
+{
+    if (e->eflags_kind != kind) {
+        asm_u8(&e->a, BYTE_CMC);
+        e->eflags_kind = (uint8_t)kind;
+    }
+}
+
 HostCondition emitter_condition(Emitter *e, IrRef ref, IrCond cond)
 {
-    static const uint8_t direct[] = { CC_E,  CC_NE, CC_B,  CC_AE, CC_S, CC_NS, CC_O,
-                                      CC_NO, CC_A,  CC_BE, CC_GE, CC_L, CC_G,  CC_LE };
+    static const uint8_t direct[IR_COND_COUNT] = {
+        CC_E,  CC_NE, CC_B, CC_AE, CC_S,  CC_NS, CC_O, CC_NO, CC_A,
+        CC_BE, CC_GE, CC_L, CC_G,  CC_LE, CC_BE, CC_A, CC_P,  CC_NP,
+    };
     IrRef flags = e->root[ref];
 
+    if (e->eflags == flags && e->eflags_kind == EFLAGS_FLOAT && cond > IR_LE) {
+        emitter_flags_to_rax(e);
+        e->eflags = 0;
+    }
     if (e->eflags != flags) {
-        if (cond <= IR_VC) {
+        if (single_bit(cond) != NO_BIT) {
             return (HostCondition){ (uint8_t)test_bit(e, flags, cond), PARITY_NONE };
         }
         load_eflags(e, flags);
@@ -256,9 +291,10 @@ HostCondition emitter_condition(Emitter *e, IrRef ref, IrCond cond)
     if (e->eflags_kind == EFLAGS_FLOAT) {
         return float_condition(cond);
     }
-    if ((cond == IR_HI || cond == IR_LS) && e->eflags_kind == EFLAGS_DIRECT) {
-        asm_u8(&e->a, 0xf5); /* cmc */
-        e->eflags_kind = EFLAGS_INVERTED;
+    if (cond == IR_HI || cond == IR_LS) {
+        set_carry_sense(e, EFLAGS_INVERTED);
+    } else if (cond == IR_BE || cond == IR_A) {
+        set_carry_sense(e, EFLAGS_DIRECT);
     }
     if ((cond == IR_CS || cond == IR_CC) && e->eflags_kind == EFLAGS_INVERTED) {
         return (HostCondition){ direct[cond] ^ 1, PARITY_NONE };
@@ -266,8 +302,39 @@ HostCondition emitter_condition(Emitter *e, IrRef ref, IrCond cond)
     return (HostCondition){ direct[cond], PARITY_NONE };
 }
 
+/* Flags that are EFLAGS now are about to be used up: a copy if they are needed again. */
+static void use_up_eflags(Emitter *e, EflagsKind kind)
+{
+    if (!emitter_flags_are_free(e)) {
+        emitter_flags_to_rax(e);
+    }
+    if (e->eflags_kind != kind) {
+        asm_u8(&e->a, BYTE_CMC);
+    }
+    e->eflags = 0;
+}
+
+void emitter_load_old_flags(Emitter *e, IrRef ref)
+{
+    IrRef flags = e->root[ref];
+
+    if (e->eflags == flags && e->eflags_kind == EFLAGS_FLOAT) {
+        emitter_flags_to_rax(e);
+        e->eflags = 0;
+    }
+    if (e->eflags != flags) {
+        bool locked = e->locked >> RAX & 1;
+
+        load_eflags(e, flags);
+        if (!locked) {
+            e->locked &= ~(1u << RAX);
+        }
+    }
+    use_up_eflags(e, EFLAGS_DIRECT);
+}
+
 /* CF = C (direct) or !C (inverted). */
-static void load_carry(Emitter *e, IrRef ref, EflagsKind kind)
+void emitter_load_carry(Emitter *e, IrRef ref, EflagsKind kind)
 {
     IrRef flags = e->root[ref];
 
@@ -286,29 +353,23 @@ static void load_carry(Emitter *e, IrRef ref, EflagsKind kind)
             asm_u8(&e->a, 8);
         }
         if (kind == EFLAGS_INVERTED) {
-            asm_u8(&e->a, 0xf5);
+            asm_u8(&e->a, BYTE_CMC);
         }
         return;
     }
-    if (!emitter_flags_are_free(e)) {
-        emitter_flags_to_rax(e);
-    }
-    if (e->eflags_kind != kind) {
-        asm_u8(&e->a, 0xf5);
-    }
-    e->eflags = 0;
+    use_up_eflags(e, kind);
 }
 
 /* adc, sbc, adcf, sbcf; the value or the flags may be all that is wanted. */
 static void emit_with_carry(Emitter *e, const IrOp *op, IrRef flags)
 {
-    bool w = op->type == IR_I64;
+    unsigned size = ir_op_size(op);
     bool subtract = op->opcode == IR_OP_sbc || op->opcode == IR_OP_sbcf;
-    EflagsKind kind = subtract ? EFLAGS_INVERTED : EFLAGS_DIRECT;
+    EflagsKind kind = subtract && !(op->sub & IR_BORROW) ? EFLAGS_INVERTED : EFLAGS_DIRECT;
     bool has_value = op->opcode == IR_OP_adc || op->opcode == IR_OP_sbc;
     int a, b, result;
 
-    load_carry(e, op->args[2], kind);
+    emitter_load_carry(e, op->args[2], kind);
     a = emitter_use(e, op->args[0]);
     b = emitter_use(e, op->args[1]);
     emitter_advance(e);
@@ -321,10 +382,8 @@ static void emit_with_carry(Emitter *e, const IrOp *op, IrRef flags)
         /* Only possible through reuse, which avoid excludes. */
         e->failed = true;
     }
-    if (result != a) {
-        asm_mov(&e->a, w, result, a);
-    }
-    asm_rr(&e->a, subtract ? OP_SBB : OP_ADC, w, result, b);
+    emitter_copy_merged(e, op, result, a);
+    asm_rr_sized(&e->a, subtract ? OP_SBB : OP_ADC, size, result, b);
     if (flags) {
         emitter_set_eflags(e, flags, kind);
     }
@@ -338,6 +397,7 @@ static void emit_with_carry(Emitter *e, const IrOp *op, IrRef flags)
 /* Compare or test: flags without a value. */
 static void emit_compare(Emitter *e, const IrOp *op)
 {
+    unsigned size = op->esz;
     bool w = op->type == IR_I64;
     int32_t imm;
     int a;
@@ -351,53 +411,81 @@ static void emit_compare(Emitter *e, const IrOp *op)
         if (emitter_const32(e, op->args[1], w, &imm)) {
             sum = emitter_scratch(e);
             asm_mov(&e->a, w, sum, a);
-            asm_group1_imm(&e->a, w, G1_ADD, sum, imm);
+            asm_group1_imm_sized(&e->a, size, G1_ADD, sum, imm);
         } else {
             int b = emitter_use(e, op->args[1]);
 
             sum = emitter_scratch(e);
             asm_mov(&e->a, w, sum, a);
-            asm_rr(&e->a, OP_ADD, w, sum, b);
+            asm_rr_sized(&e->a, OP_ADD, size, sum, b);
         }
     } else if (op->opcode == IR_OP_andf) {
         if (emitter_const32(e, op->args[1], w, &imm)) {
             /* The short form would compute N of fewer bits; it is right when bit 7 is not tested. */
-            asm_test_imm(&e->a, w, a, imm);
+            asm_test_imm_sized(&e->a, size, a, imm);
         } else {
-            asm_rr(&e->a, OP_TEST, w, emitter_use(e, op->args[1]), a);
+            asm_rr_sized(&e->a, OP_TEST, size, emitter_use(e, op->args[1]), a);
         }
     } else if (emitter_const32(e, op->args[1], w, &imm)) {
         if (imm == 0) {
-            /* test leaves CF = 0, which is "no borrow" as after cmp. */
-            asm_rr(&e->a, OP_TEST, w, a, a);
+            /* test leaves CF = 0, as cmp does, and AF = 0 on the hosts there are. */
+            asm_rr_sized(&e->a, OP_TEST, size, a, a);
         } else {
-            asm_group1_imm(&e->a, w, G1_CMP, a, imm);
+            asm_group1_imm_sized(&e->a, size, G1_CMP, a, imm);
         }
     } else if (emitter_use_memory(e, op->args[1], &m)) {
-        asm_rm(&e->a, OP_CMP, w, a, m);
+        asm_rm_sized(&e->a, OP_CMP, size, a, m);
     } else {
-        asm_rr(&e->a, OP_CMP, w, a, emitter_use(e, op->args[1]));
+        asm_rr_sized(&e->a, OP_CMP, size, a, emitter_use(e, op->args[1]));
     }
     emitter_advance(e);
     emitter_finish_void(e);
-    emitter_set_eflags(e, (IrRef)e->at, op->opcode == IR_OP_subf ? EFLAGS_INVERTED : EFLAGS_DIRECT);
+    emitter_set_eflags(e, (IrRef)e->at, emitter_flags_kind(op));
 }
 
-static bool same_operands(const Emitter *e, const IrOp *x, const IrOp *y)
+/*
+ * Whether a value op and a flags op are of the same operation. The flags op may have one argument more,
+ * the old flags, which must then be at hand at the first of the two.
+ */
+static bool is_same_operation(const Emitter *e, unsigned value_at, unsigned flags_at)
 {
-    for (unsigned k = 0; k < 3; k++) {
-        if (e->root[x->args[k]] != e->root[y->args[k]]) {
+    const IrOp *value = &e->unit->ops[value_at], *flags = &e->unit->ops[flags_at];
+    unsigned count = ir_op_info[value->opcode].args;
+
+    for (unsigned k = 0; k < 4; k++) {
+        IrRef arg = flags->args[k], root = e->root[arg];
+
+        if (k < count
+                ? e->root[value->args[k]] != root
+                : arg && flags_at > value_at && (arg > value_at || e->next_use[root] != flags_at)) {
             return false;
         }
     }
-    return x->type == y->type;
+    return value->type == flags->type && ir_op_size(value) == ir_op_size(flags) &&
+           (value->opcode != IR_OP_sbc || !((value->sub ^ flags->sub) & IR_BORROW));
+}
+
+/* Whether ops at `at` and `other` can be one instruction: nothing else uses their operands between. */
+static bool can_fuse(const Emitter *e, unsigned at, unsigned other)
+{
+    bool is_flags = ir_is_flags_producer(e->unit->ops[at].opcode);
+    unsigned value_at = is_flags ? other : at;
+    const IrOp *value = &e->unit->ops[value_at];
+
+    if (!is_same_operation(e, value_at, is_flags ? at : other)) {
+        return false;
+    }
+    for (unsigned k = 0; k < ir_op_info[value->opcode].args; k++) {
+        if (value->args[k] && e->use_next[at][k] != other) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* The op near `at` that computes `opcode` of the same operands, or 0. It is then not emitted again. */
 IrRef emitter_fuse(Emitter *e, IrOpcode opcode)
 {
-    const IrOp *op = &e->unit->ops[e->at];
-
     for (unsigned i = e->at + 1; i < e->unit->count && i <= e->at + 6; i++) {
         const IrOp *other = &e->unit->ops[i];
 
@@ -412,15 +500,14 @@ IrRef emitter_fuse(Emitter *e, IrOpcode opcode)
         case IR_OP_insn:
             continue;
         }
-        if (other->opcode != opcode || !same_operands(e, op, other)) {
+        if (other->opcode != opcode || !can_fuse(e, e->at, i)) {
             return 0;
         }
-        for (unsigned k = 0; k < 3; k++) {
-            if (op->args[k] && e->use_next[e->at][k] != i) {
-                return 0;
+        for (unsigned k = 0; k < 4; k++) {
+            if (other->args[k]) {
+                e->use_next[e->at][k] = e->use_next[i][k];
             }
         }
-        memcpy(e->use_next[e->at], e->use_next[i], sizeof(e->use_next[i]));
         e->skip[i] = SKIP_FUSED;
         return (IrRef)i;
     }
@@ -428,14 +515,10 @@ IrRef emitter_fuse(Emitter *e, IrOpcode opcode)
 }
 
 /* A flags op whose value op follows: both are done at the value op's place in the list. */
-static void emit_flags_producer(Emitter *e, const IrOp *op)
+static void emit_arithmetic_flags(Emitter *e, const IrOp *op)
 {
-    static const uint8_t partner[IR_OP_COUNT] = {
-        [IR_OP_addf] = IR_OP_add, [IR_OP_subf] = IR_OP_sub, [IR_OP_andf] = IR_OP_and,
-        [IR_OP_adcf] = IR_OP_adc, [IR_OP_sbcf] = IR_OP_sbc,
-    };
     IrRef flags = (IrRef)e->at;
-    IrRef value = emitter_fuse(e, partner[op->opcode]);
+    IrRef value = emitter_fuse(e, ir_value_of_flags(op->opcode));
 
     if (value) {
         if (value != flags + 1u) {
@@ -454,6 +537,30 @@ static void emit_flags_producer(Emitter *e, const IrOp *op)
     }
 }
 
+enum { EFLAGS_LOW = TCG_EFLAGS_MASK & 0xff, EFLAGS_OF_BIT = 11 };
+
+static void emit_from_eflags_layout(Assembler *a, int result, int part, int in)
+{
+    asm_mov(a, false, result, in);
+    asm_group1_imm(a, false, G1_AND, result, EFLAGS_LOW);
+    asm_shift_imm(a, false, SHIFT_SHL, result, 8);
+    asm_mov(a, false, part, in);
+    asm_shift_imm(a, false, SHIFT_SHR, part, EFLAGS_OF_BIT);
+    asm_group1_imm(a, false, G1_AND, part, TCG_FLAG_V);
+    asm_rr(a, OP_OR, false, result, part);
+}
+
+static void emit_to_eflags_layout(Assembler *a, int result, int part, int in)
+{
+    asm_mov(a, false, result, in);
+    asm_shift_imm(a, false, SHIFT_SHR, result, 8);
+    asm_group1_imm(a, false, G1_AND, result, EFLAGS_LOW);
+    asm_mov(a, false, part, in);
+    asm_group1_imm(a, false, G1_AND, part, TCG_FLAG_V);
+    asm_shift_imm(a, false, SHIFT_SHL, part, EFLAGS_OF_BIT);
+    asm_rr(a, OP_OR, false, result, part);
+}
+
 static void emit_fpack(Emitter *e, const IrOp *op)
 {
     Assembler *a = &e->a;
@@ -464,6 +571,11 @@ static void emit_fpack(Emitter *e, const IrOp *op)
     part = emitter_scratch(e);
     emitter_advance(e);
     result = emitter_scratch(e);
+    if (op->sub & IR_X86) {
+        emit_from_eflags_layout(a, result, part, in);
+        emitter_finish(e, result);
+        return;
+    }
     asm_mov(a, false, result, in);
     asm_shift_imm(a, false, SHIFT_SHR, result, 16);
     asm_group1_imm(a, false, G1_AND, result, TCG_FLAG_N | TCG_FLAG_Z);
@@ -491,6 +603,11 @@ static void emit_funpack(Emitter *e, const IrOp *op)
     part = emitter_scratch(e);
     emitter_advance(e);
     result = emitter_scratch(e);
+    if (op->sub & IR_X86) {
+        emit_to_eflags_layout(a, result, part, in);
+        emitter_finish(e, result);
+        return;
+    }
     asm_mov(a, false, result, in);
     asm_group1_imm(a, false, G1_AND, result, TCG_FLAG_N | TCG_FLAG_Z);
     asm_shift_imm(a, false, SHIFT_SHL, result, 16);
@@ -627,21 +744,95 @@ static void emit_fsel(Emitter *e, const IrOp *op)
     emitter_finish(e, result);
 }
 
+/* Before an op that overwrites EFLAGS and has them among its operands: those go to AX. */
+static void release_eflags(Emitter *e, const IrOp *op)
+{
+    for (unsigned k = 0; k < 4; k++) {
+        if (op->args[k] && e->eflags && e->root[op->args[k]] == e->eflags &&
+            !is_backed_flags(e, e->eflags)) {
+            emitter_flags_to_rax(e);
+        }
+    }
+    emitter_clobber_flags(e);
+}
+
+/* New flags that are a constant: set or cleared where the old ones are. */
+static void emit_merge_const(Emitter *e, const IrOp *op, uint16_t value)
+{
+    unsigned mask = (unsigned)op->imm;
+    IrRef old = e->root[op->args[0]];
+    int a, result;
+
+    if (mask == TCG_FLAG_C && e->eflags == old && e->eflags_kind != EFLAGS_FLOAT) {
+        if (!emitter_flags_are_free(e)) {
+            emitter_flags_to_rax(e);
+        }
+        emitter_advance(e);
+        asm_u8(&e->a, value & TCG_FLAG_C ? BYTE_STC : BYTE_CLC);
+        emitter_finish_void(e);
+        emitter_set_eflags(e, (IrRef)e->at, EFLAGS_DIRECT);
+        return;
+    }
+    release_eflags(e, op);
+    a = emitter_use(e, op->args[0]);
+    emitter_advance(e);
+    result = emitter_result(e, a, 0);
+    if (result != a) {
+        asm_mov(&e->a, false, result, a);
+    }
+    asm_group1_imm(&e->a, false, G1_AND, result, (int32_t)(TCG_FLAGS_ALL & ~mask));
+    asm_group1_imm(&e->a, false, G1_OR, result, (int32_t)(value & mask));
+    emitter_finish(e, result);
+}
+
+static void emit_fmerge(Emitter *e, const IrOp *op)
+{
+    const IrOp *new = &e->unit->ops[e->root[op->args[1]]];
+    Assembler *as = &e->a;
+    int a, b, part, result;
+
+    if (new->opcode == IR_OP_fconst) {
+        emit_merge_const(e, op, ir_const_flags(new));
+        return;
+    }
+    release_eflags(e, op);
+    a = emitter_use(e, op->args[0]);
+    b = emitter_use(e, op->args[1]);
+    part = emitter_scratch(e);
+    emitter_advance(e);
+    result = emitter_result(e, a, a == b ? 0 : 1u << b);
+    /* ((old ^ new) & mask) ^ old */
+    asm_mov(as, false, part, a);
+    asm_rr(as, OP_XOR, false, part, b);
+    asm_group1_imm(as, false, G1_AND, part, (int32_t)op->imm);
+    if (result != a) {
+        asm_mov(as, false, result, a);
+    }
+    asm_rr(as, OP_XOR, false, result, part);
+    emitter_finish(e, result);
+}
+
 bool emit_flags_op(Emitter *e, const IrOp *op)
 {
+    if (emit_producer(e, op)) {
+        return true;
+    }
     switch (op->opcode) {
     case IR_OP_addf:
     case IR_OP_subf:
     case IR_OP_andf:
     case IR_OP_adcf:
     case IR_OP_sbcf:
-        emit_flags_producer(e, op);
+        emit_arithmetic_flags(e, op);
         break;
     case IR_OP_adc:
         emit_with_carry(e, op, emitter_fuse(e, IR_OP_adcf));
         break;
     case IR_OP_sbc:
         emit_with_carry(e, op, emitter_fuse(e, IR_OP_sbcf));
+        break;
+    case IR_OP_fmerge:
+        emit_fmerge(e, op);
         break;
     case IR_OP_fpack:
         emit_fpack(e, op);

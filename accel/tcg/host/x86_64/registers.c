@@ -291,7 +291,7 @@ void emitter_load_value(Emitter *e, IrRef root, int reg)
         emitter_const(e, root, &value);
         asm_mov_imm(&e->a, reg, value);
     } else if (op->opcode == IR_OP_fconst) {
-        asm_mov_imm(&e->a, reg, tcg_flags_from_nzcv((uint32_t)op->imm << 28));
+        asm_mov_imm(&e->a, reg, ir_const_flags(op));
     } else if (op->opcode == IR_OP_const || op->opcode == IR_OP_vconst) {
         asm_vector_const(e, reg, (uint64_t)op->imm,
                          (uint64_t)(op->opcode == IR_OP_const ? op->imm : op->aux));

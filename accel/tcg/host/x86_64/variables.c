@@ -159,7 +159,7 @@ void emitter_store_home(Emitter *e, unsigned var)
         store_reg(e, var, __builtin_ctz(e->regs[value]));
     } else if (opcode == IR_OP_fconst) {
         asm_store_imm(&e->a, 1, emitter_home(e, var),
-                      (int32_t)tcg_flags_from_nzcv((uint32_t)e->unit->ops[value].imm << 28));
+                      (int32_t)ir_const_flags(&e->unit->ops[value]));
     } else if (opcode == IR_OP_const) {
         store_const(e, var, value);
     } else if (e->eflags == value || e->recipe == value) {
@@ -167,9 +167,7 @@ void emitter_store_home(Emitter *e, unsigned var)
             Recipe recipe = emitter_recipe(e);
 
             emit_recipe(e, &recipe);
-            emitter_set_eflags(e, value,
-                               e->unit->ops[value].opcode == IR_OP_subf ? EFLAGS_INVERTED
-                                                                        : EFLAGS_DIRECT);
+            emitter_set_eflags(e, value, emitter_flags_kind(&e->unit->ops[value]));
         }
         emitter_flags_to_rax(e); /* stores and marks */
         return;
@@ -251,7 +249,7 @@ static void cold_store_const(Emitter *e, const ColdStore *store)
     uint64_t full = 0;
 
     if (op->opcode == IR_OP_fconst) {
-        asm_store_imm(&e->a, 1, home, (int32_t)tcg_flags_from_nzcv((uint32_t)op->imm << 28));
+        asm_store_imm(&e->a, 1, home, (int32_t)ir_const_flags(op));
         return;
     }
     emitter_const(e, store->value, &full);
@@ -268,11 +266,9 @@ static void cold_store_const(Emitter *e, const ColdStore *store)
 
 static void cold_store_recipe(Emitter *e, const Recipe *recipe)
 {
-    bool inverted = e->unit->ops[recipe->op].opcode == IR_OP_subf;
-
     emit_recipe(e, recipe);
     asm_store(&e->a, true, mem(RSP, FRAME_SCRATCH), RAX);
-    emit_eflags_to_ax(e, inverted ? EFLAGS_INVERTED : EFLAGS_DIRECT, NO_REG);
+    emit_eflags_to_ax(e, emitter_flags_kind(&e->unit->ops[recipe->op]), NO_REG);
     asm_store_sized(&e->a, 1, emitter_home(e, e->b->flags_var), RAX);
     asm_load(&e->a, true, RAX, mem(RSP, FRAME_SCRATCH));
 }
