@@ -30,6 +30,7 @@ typedef struct {
 typedef struct {
     IrOp op;
     FloatRounding rounding;
+    uint8_t cond; /* of a condition on an fcmp */
     V128 a, b, c;
     uint64_t x;
     V128 result;
@@ -158,16 +159,20 @@ static uint64_t int_result(const Case *k, V128 a, V128 b, unsigned *sticky)
     static const uint8_t nzcv[] = {
         [FLOAT_LESS] = 8, [FLOAT_EQUAL] = 6, [FLOAT_GREATER] = 2, [FLOAT_UNORDERED] = 3
     };
+    static const uint8_t x86[] = {
+        [FLOAT_LESS] = 1, [FLOAT_EQUAL] = 0x40, [FLOAT_GREATER] = 0, [FLOAT_UNORDERED] = 0x45
+    };
     FloatStatus s = status_of(k);
     const FloatFormat *f = format(k->op.esz);
     unsigned imm = (unsigned)k->op.imm;
     uint64_t r;
 
     if (k->op.opcode == IR_OP_fcmp) {
-        r = tcg_flags_from_nzcv(
-            (uint32_t)nzcv[float_compare(f, lane_get(a, k->op.esz, 0), lane_get(b, k->op.esz, 0),
-                                         imm & 1, &s)]
-            << 28);
+        FloatOrder order =
+            float_compare(f, lane_get(a, k->op.esz, 0), lane_get(b, k->op.esz, 0), imm & 1, &s);
+
+        r = k->op.sub ? tcg_flags_from_eflags(x86[order])
+                      : tcg_flags_from_nzcv((uint32_t)nzcv[order] << 28);
     } else {
         r = float_to_int(
             f, lane_get(a, k->op.esz, 0), k->op.type == IR_I64 ? 64 : 32, k->op.sub == IR_FTO_S, 0,
@@ -301,12 +306,14 @@ static void make_case(Case *k)
                     .var = (uint8_t)pick(2),
                     .helper = &vector_helper_info };
     k->rounding = (FloatRounding)pick(4);
+    k->cond = (uint8_t)pick(IR_COND_COUNT);
     k->a = random_vector(k->op.esz);
     k->b = pick(6) ? random_vector(k->op.esz) : k->a;
     k->c = random_vector(k->op.esz);
     k->x = pick(2) ? interesting(3) : interesting(3) >> pick(64);
     if (k->op.opcode == IR_OP_fcmp) {
         k->op.imm = pick(2);
+        k->op.sub = pick(2) ? IR_X86 : 0;
         k->op.helper = &int_helper_info;
         return;
     }
@@ -392,7 +399,7 @@ static void make_unit(IrUnit *unit, const IrVar *vars, Case *k, unsigned *result
     *result_var = pick(2) ? VAR_R : VAR_A + pick(argument_count(k));
     if (op.opcode == IR_OP_fcmp) {
         IrRef set = ir_emit(
-            unit, (IrOp){ .opcode = IR_OP_cset, .type = IR_I64, .cond = IR_LS, .args = { r } });
+            unit, (IrOp){ .opcode = IR_OP_cset, .type = IR_I64, .cond = k->cond, .args = { r } });
 
         emit_set(unit, VAR_Y, IR_I64, set);
         emit_set(unit, VAR_FLAGS, IR_FLAGS, r);
@@ -428,9 +435,8 @@ static bool check_case(const Case *k, const Guest *g, unsigned result_var)
 
     if (k->op.opcode == IR_OP_fcmp) {
         want[0] = int_result(k, k->a, k->b, &sticky);
-        have = (V128){ g->flags & (TCG_FLAG_N | TCG_FLAG_Z | TCG_FLAG_C | TCG_FLAG_V), 0 };
-        have[1] = g->y;
-        want[1] = !(want[0] & TCG_FLAG_C) || (want[0] & TCG_FLAG_Z);
+        have = (V128){ g->flags & TCG_FLAGS_ALL, g->y };
+        want[1] = ir_cond_holds(k->cond, want[0]);
     } else if (is_from_int(k)) {
         want = from_int_result(k, k->x, &sticky);
     } else if (k->op.type == IR_V128) {
