@@ -172,6 +172,7 @@ static void emit_alu(Emitter *e, const IrOp *op, IrRef flags)
     }
     if (flags) {
         emitter_set_eflags(e, flags, emitter_flags_kind(&e->unit->ops[flags]));
+        e->eflags_value = (IrRef)e->at;
     }
 }
 

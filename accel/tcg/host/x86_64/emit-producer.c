@@ -56,6 +56,7 @@ static void finish(Emitter *e, const Producer *p, int result)
 {
     if (p->flags) {
         emitter_set_eflags(e, p->flags, EFLAGS_DIRECT);
+        e->eflags_value = p->value;
     }
     if (!p->value) {
         emitter_finish_void(e);
@@ -333,6 +334,7 @@ void emit_narrow_alu(Emitter *e, const IrOp *op, IrRef flags)
     }
     if (flags) {
         emitter_set_eflags(e, flags, emitter_flags_kind(&e->unit->ops[flags]));
+        e->eflags_value = (IrRef)e->at;
     }
     emitter_finish(e, result);
 }

@@ -132,9 +132,18 @@ typedef struct {
 } AccessGroup;
 enum { MAX_GROUPS = 2 };
 
-/* Where the operands of a flags op are: a register, a place in memory, or neither: a constant. */
+/* How flags can be had once more: see recipes.c. */
+typedef enum {
+    RECIPE_NONE,
+    RECIPE_REPEAT, /* the op on its operands */
+    RECIPE_UNDO,   /* the op's inverse on its result, then the op */
+    RECIPE_TEST,   /* a test of the result */
+} RecipeForm;
+
+/* Where the operands are: a register, a place in memory, or neither: a constant. */
 typedef struct {
     IrRef op; /* 0: none */
+    uint8_t form;
     int8_t reg[2];
     bool in_memory[2];
     Mem memory[2];
@@ -186,8 +195,10 @@ struct Emitter {
 
     /* EFLAGS. */
     IrRef eflags;
-    IrRef
-        recipe; /* the flags variable's value, to be computed again from its operands when needed */
+    IrRef eflags_value; /* the result of the op whose flags they are, or 0 */
+    IrRef recipe;       /* the flags variable's value, to be computed again when needed */
+    IrRef recipe_operands[2];
+    uint8_t recipe_form;
     uint8_t eflags_kind;
 
     /* Variables. */
@@ -324,11 +335,7 @@ typedef struct {
 
 /* To be called before an instruction that overwrites EFLAGS, and before operands are in place. */
 void emitter_clobber_flags(Emitter *e);
-bool emitter_flags_are_free(const Emitter *e);
-void emitter_drop_recipe(Emitter *e);
-Recipe emitter_recipe(const Emitter *e);
-void emit_recipe(Emitter *e, const Recipe *recipe);
-    /* leaves the flags in EFLAGS */ /* the above would cost nothing */
+bool emitter_flags_are_free(const Emitter *e); /* the above would cost nothing */
 void emitter_set_eflags(Emitter *e, IrRef flags, EflagsKind kind);
 HostCondition emitter_condition(Emitter *e, IrRef flags, IrCond cond);
 void emitter_flags_to_rax(Emitter *e); /* EFLAGS to AX in memory format */
@@ -340,6 +347,12 @@ EflagsKind emitter_flags_kind(const IrOp *op);              /* of a flags produc
 void emitter_load_old_flags(Emitter *e, IrRef ref);         /* to EFLAGS, for an op that keeps some */
 void emitter_load_carry(Emitter *e, IrRef ref, EflagsKind kind); /* to CF */
 bool emit_flags_op(Emitter *e, const IrOp *op);
+
+/* recipes.c */
+bool emitter_begin_recipe(Emitter *e); /* for what is in EFLAGS; false: it must be saved */
+void emitter_drop_recipe(Emitter *e);
+Recipe emitter_recipe(const Emitter *e);
+void emit_recipe(Emitter *e, const Recipe *recipe); /* leaves the flags in EFLAGS */
 
 /* vector moves (emit-vector.c): sizes as log2 of bytes, upper bytes zero */
 void asm_vector_mov(Emitter *e, int to, int from);

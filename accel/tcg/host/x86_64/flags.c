@@ -12,6 +12,7 @@ void emitter_set_eflags(Emitter *e, IrRef flags, EflagsKind kind)
 {
     e->eflags = flags;
     e->eflags_kind = (uint8_t)kind;
+    e->eflags_value = 0;
 }
 
 EflagsKind emitter_flags_kind(const IrOp *op)
@@ -88,115 +89,9 @@ static bool is_backed_flags(const Emitter *e, IrRef flags)
            e->recipe == flags || e->unit->ops[flags].opcode == IR_OP_fconst;
 }
 
-/* Whether the value is somewhere now, so that keeping it costs at most a move. */
-static bool is_at_hand(const Emitter *e, IrRef root)
-{
-    return e->regs[root] || e->slot[root] != NO_SLOT || e->home_var[root] != NO_VAR;
-}
-
-static bool is_immediate_operand(const Emitter *e, const IrOp *op)
-{
-    int32_t imm;
-
-    return emitter_const32(e, op->args[1], op->type == IR_I64, &imm);
-}
-
-/*
- * Flags that only a fault or a side exit could still see, because they are set again later, need not be
- * computed: stubs do it from the operands.
- */
-static bool begin_recipe(Emitter *e)
-{
-    IrRef flags = e->eflags;
-    const IrOp *op = &e->unit->ops[flags];
-    IrRef a = e->root[op->args[0]], b = e->root[op->args[1]];
-
-    if ((op->opcode != IR_OP_subf && op->opcode != IR_OP_andf) || op->esz < 2 ||
-        (op->type == IR_I64 && !e->vars_are_64) || e->next_use[flags] || e->hold[flags] != 1 ||
-        e->last_set[e->b->flags_var] <= e->at || !is_at_hand(e, a) ||
-        e->unit->ops[a].opcode == IR_OP_const ||
-        !(is_immediate_operand(e, op) ||
-          (is_at_hand(e, b) && e->unit->ops[b].opcode != IR_OP_const))) {
-        return false;
-    }
-    e->recipe = flags;
-    e->keep[a]++;
-    if (!is_immediate_operand(e, op)) {
-        e->keep[b]++;
-    }
-    return true;
-}
-
-void emitter_drop_recipe(Emitter *e)
-{
-    const IrOp *op = &e->unit->ops[e->recipe];
-    bool immediate = is_immediate_operand(e, op);
-
-    e->recipe = 0;
-    e->keep[e->root[op->args[0]]]--;
-    emitter_release(e, e->root[op->args[0]]);
-    if (!immediate) {
-        e->keep[e->root[op->args[1]]]--;
-        emitter_release(e, e->root[op->args[1]]);
-    }
-}
-
-Recipe emitter_recipe(const Emitter *e)
-{
-    const IrOp *op = &e->unit->ops[e->recipe];
-    Recipe r = { .op = e->recipe, .reg = { NO_REG, NO_REG } };
-
-    for (unsigned k = 0; k < 2; k++) {
-        IrRef root = e->root[op->args[k]];
-
-        if (k == 1 && is_immediate_operand(e, op)) {
-            continue;
-        }
-        if (e->regs[root]) {
-            r.reg[k] = (int8_t)__builtin_ctz(e->regs[root]);
-        } else {
-            r.in_memory[k] = true;
-            r.memory[k] = e->slot[root] != NO_SLOT ? emitter_slot(e->slot[root])
-                                                   : emitter_home(e, e->home_var[root]);
-        }
-    }
-    return r;
-}
-
-void emit_recipe(Emitter *e, const Recipe *recipe)
-{
-    const IrOp *op = &e->unit->ops[recipe->op];
-    bool w = op->type == IR_I64, subtract = op->opcode == IR_OP_subf;
-    Assembler *a = &e->a;
-    int first = recipe->reg[0], saved = NO_REG;
-    int32_t imm = 0;
-
-    if (recipe->in_memory[0]) {
-        /* A register for it, which is not the other operand. */
-        saved = first = recipe->reg[1] == RCX ? RDX : RCX;
-        asm_store(a, true, mem(RSP, FRAME_SCRATCH), saved);
-        asm_load(a, w, first, recipe->memory[0]);
-    }
-    if (recipe->reg[1] != NO_REG) {
-        asm_rr(a, subtract ? OP_CMP : OP_TEST, w, first, recipe->reg[1]);
-    } else if (recipe->in_memory[1]) {
-        asm_rm(a, subtract ? OP_CMP : OP_TEST, w, first, recipe->memory[1]);
-    } else {
-        emitter_const32(e, op->args[1], w, &imm);
-        if (subtract) {
-            asm_group1_imm(a, w, G1_CMP, first, imm);
-        } else {
-            asm_test_imm(a, w, first, imm);
-        }
-    }
-    if (saved != NO_REG) {
-        asm_load(a, true, saved, mem(RSP, FRAME_SCRATCH));
-    }
-}
-
 void emitter_clobber_flags(Emitter *e)
 {
-    if (!emitter_flags_are_free(e) && !begin_recipe(e)) {
+    if (!emitter_flags_are_free(e) && !emitter_begin_recipe(e)) {
         emitter_flags_to_rax(e);
     }
     e->eflags = 0;
