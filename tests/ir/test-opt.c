@@ -36,8 +36,50 @@ static const struct {
     { "repeated test",
       "%1 = get.i64 @x0\n%2 = const.i64 imm=15\n%3 = andf.i64 %1 %2 esz=3\nexit_if ne %3 imm=2\n"
       "%4 = andf.i64 %1 %2 esz=3\nexit_if ne %4 imm=6\ngoto imm=4\n",
-      "%1 = get.i64 @x0\n%2 = const.i64 imm=15\n%3 = andf.i64 %1 %2 esz=3\nexit_if ne %3 imm=2\ngoto "
+      "%1 = get.i64 @x0\n%2 = const.i64 imm=15\n%3 = andf.i64 %1 %2 esz=3\nexit_if ne %3 "
+      "imm=2\ngoto "
       "imm=4\n" },
+    { "old flags that nobody asks for",
+      "%1 = get.flags @nzcv\n%2 = get.i64 @x0\n%3 = const.i64 imm=1\n%4 = addf.i64 %2 %3 esz=3\n"
+      "%5 = fmerge %1 %4 imm=0xd401\n%6 = cset.i64 eq %5\nset.i64 @x1 %6\n"
+      "%7 = subf.i64 %2 %3 esz=3\nset.flags @nzcv %7\ngoto imm=4\n",
+      "%2 = get.i64 @x0\n%3 = const.i64 imm=1\n%4 = addf.i64 %2 %3 esz=3\n%6 = cset.i64 eq %4\n"
+      "set.i64 @x1 %6\n%7 = subf.i64 %2 %3 esz=3\nset.flags @nzcv %7\ngoto imm=4\n" },
+    { "old flags that an exit sees",
+      "%1 = get.flags @nzcv\n%2 = get.i64 @x0\n%3 = const.i64 imm=1\n%4 = addf.i64 %2 %3 esz=3\n"
+      "%5 = fmerge %1 %4 imm=0xd401\nset.flags @nzcv %5\nexit_if eq %5 imm=8\ngoto imm=4\n",
+      "%1 = get.flags @nzcv\n%2 = get.i64 @x0\n%3 = const.i64 imm=1\n%4 = addf.i64 %2 %3 esz=3\n"
+      "%5 = fmerge %1 %4 imm=0xd401\nset.flags @nzcv %5\nexit_if eq %5 imm=8\ngoto imm=4\n" },
+    { "new flags that nobody asks for",
+      "%1 = get.flags @nzcv\n%2 = get.i64 @x0\n%3 = btf.i64 %2 %2 esz=3\n"
+      "%4 = fmerge %1 %3 imm=256\n%5 = cset.i64 ge %4\nset.i64 @x1 %5\n%6 = andf.i64 %2 %2 esz=3\n"
+      "set.flags @nzcv %6\ngoto imm=4\n",
+      "%1 = get.flags @nzcv\n%2 = get.i64 @x0\n%5 = cset.i64 ge %1\nset.i64 @x1 %5\n"
+      "%6 = andf.i64 %2 %2 esz=3\nset.flags @nzcv %6\ngoto imm=4\n" },
+    { "a shift by a constant has all flags",
+      "%1 = get.flags @nzcv\n%2 = get.i64 @x0\n%3 = const.i64 imm=3\n"
+      "%4 = shlf.i64 %2 %3 %1 esz=3\nset.flags @nzcv %4\ngoto imm=4\n",
+      "%2 = get.i64 @x0\n%3 = const.i64 imm=3\n%4 = shlf.i64 %2 %3 esz=3\nset.flags @nzcv %4\n"
+      "goto imm=4\n" },
+    { "a shift by nothing, perhaps",
+      "%1 = get.flags @nzcv\n%2 = get.i64 @x0\n%3 = shlf.i64 %2 %2 %1 esz=3\n"
+      "set.flags @nzcv %3\ngoto imm=4\n",
+      "%1 = get.flags @nzcv\n%2 = get.i64 @x0\n%3 = shlf.i64 %2 %2 %1 esz=3\n"
+      "set.flags @nzcv %3\ngoto imm=4\n" },
+    { "a rotate keeps what is asked for",
+      "%1 = get.flags @nzcv\n%2 = get.i64 @x0\n%3 = const.i64 imm=1\n"
+      "%4 = rolf.i64 %2 %3 %1 esz=3\n%5 = cset.i64 cs %4\nset.i64 @x1 %5\n"
+      "%6 = rolf.i64 %2 %3 %4 esz=3\n%7 = cset.i64 eq %6\nset.i64 @x0 %7\n"
+      "%8 = andf.i64 %2 %2 esz=3\nset.flags @nzcv %8\ngoto imm=4\n",
+      "%1 = get.flags @nzcv\n%2 = get.i64 @x0\n%3 = const.i64 imm=1\n"
+      "%4 = rolf.i64 %2 %3 %1 esz=3\n%5 = cset.i64 cs %4\nset.i64 @x1 %5\n"
+      "%6 = rolf.i64 %2 %3 %4 esz=3\n%7 = cset.i64 eq %6\nset.i64 @x0 %7\n"
+      "%8 = andf.i64 %2 %2 esz=3\nset.flags @nzcv %8\ngoto imm=4\n" },
+    { "merges are not folded",
+      "%1 = const.i64 imm=0x1234\n%2 = const.i64 imm=0xff\n%3 = add.i64 %1 %2 sub=2\n"
+      "set.i64 @x0 %3\ngoto imm=4\n",
+      "%1 = const.i64 imm=0x1234\n%2 = const.i64 imm=0xff\n%3 = add.i64 %1 %2 sub=2\n"
+      "set.i64 @x0 %3\ngoto imm=4\n" },
     { "zero extension of a load",
       "%1 = get.i64 @x0\n%2 = ld.v128 %1 esz=3\n%3 = vzext.v128 %2 esz=3\nset.v128 @v0 %3\ngoto "
       "imm=4\n",

@@ -220,6 +220,11 @@ static IrOp flags_operands(Maker *m, unsigned opcode, IrType t, unsigned esz)
     return op;
 }
 
+static uint8_t merge_of(unsigned esz)
+{
+    return esz == 0 ? IR_MERGE8 : esz == 1 ? IR_MERGE16 : 0;
+}
+
 /* The value op of the same operation; nop when there is none of that width. */
 static IrOp value_op_of(const IrOp *flags)
 {
@@ -229,7 +234,7 @@ static IrOp value_op_of(const IrOp *flags)
     op.opcode = (uint8_t)ir_value_of_flags(flags->opcode);
     args = ir_op_info[op.opcode].args;
     op.sub = op.opcode == IR_OP_sbc ? flags->sub : 0;
-    op.sub |= flags->esz == 0 ? IR_MERGE8 : flags->esz == 1 ? IR_MERGE16 : 0;
+    op.sub |= merge_of(flags->esz);
     op.esz = 0;
     if (flags->opcode == IR_OP_mulf && flags->esz == 0) {
         op.opcode = IR_OP_nop;
@@ -285,6 +290,46 @@ static void make_flags(Maker *m)
     }
 }
 
+/* As x86 has them: INC and DEC, which keep C, and logic with the flags of its result. */
+static void make_idiom(Maker *m)
+{
+    static const uint8_t logic[] = { IR_OP_and, IR_OP_or, IR_OP_xor };
+    IrType t = int_type(m);
+    unsigned esz = pick(m, 2) ? pick(m, 2) : t == IR_I32 ? 2 : 3;
+    bool is_increment = pick(m, 2);
+    IrRef old = value_of(m, IR_FLAGS), flags, value;
+    IrOp op = { .opcode = logic[pick(m, 3)], .type = t, .sub = merge_of(esz) };
+
+    op.args[0] = value_of(m, t);
+    op.args[1] = is_increment ? emit(m, (IrOp){ .opcode = IR_OP_const, .type = t, .imm = 1 })
+                              : value_of(m, t);
+    if (is_increment) {
+        op.opcode = pick(m, 2) ? IR_OP_add : IR_OP_sub;
+    }
+    value = emit(m, op);
+    if (t == IR_I64 && pick(m, 2)) {
+        emit(m, (IrOp){ .opcode = IR_OP_set,
+                        .type = t,
+                        .var = (uint8_t)random_var(m, t),
+                        .args = { value } });
+    }
+    if (is_increment) {
+        op.opcode = op.opcode == IR_OP_add ? IR_OP_addf : IR_OP_subf;
+        op.sub = op.opcode == IR_OP_subf ? IR_BORROW : 0;
+        op.esz = (uint8_t)esz;
+        flags = emit(m, op);
+        flags = emit(m, (IrOp){ .opcode = IR_OP_fmerge,
+                                .args = { old, flags },
+                                .imm = TCG_FLAGS_ALL & ~TCG_FLAG_C });
+    } else {
+        flags = emit(m, (IrOp){ .opcode = IR_OP_andf,
+                                .type = t,
+                                .esz = (uint8_t)esz,
+                                .args = { value, value } });
+    }
+    emit(m, (IrOp){ .opcode = IR_OP_set, .type = IR_FLAGS, .var = FLAGS_VAR, .args = { flags } });
+}
+
 /* Value ops of 8 and 16 bits, and those with a carry, for themselves. */
 static void make_narrow(Maker *m)
 {
@@ -300,7 +345,7 @@ static void make_narrow(Maker *m)
         op.args[0] = value_of(m, t);
         op.args[1] = op.opcode == IR_OP_not ? 0 : value_of(m, t);
         op.args[2] = 0;
-        op.sub = esz ? IR_MERGE16 : IR_MERGE8;
+        op.sub = merge_of(esz);
     }
     emit(m, op);
 }
@@ -623,7 +668,7 @@ void random_unit(IrUnit *unit, const RandomUnits *from)
     static void (*const makers[])(Maker *) = {
         make_integer,    make_narrow, make_bits,  make_flags, make_flags_use,
         make_load_store, make_vector, make_set,   make_set,   make_atomic,
-        make_call,       make_exit,   make_flags,
+        make_call,       make_exit,   make_flags, make_idiom,
     };
     Maker maker = { .from = from, .unit = unit, .window = 4 + random_below(from->rng, 40) };
     Maker *m = &maker;

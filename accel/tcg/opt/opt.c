@@ -9,5 +9,6 @@ void opt_run(IrUnit *unit)
     opt_forward_variables(unit);
     opt_fold(unit);
     opt_dead_sets(unit);
+    opt_dead_flags(unit);
     opt_dead_values(unit);
 }

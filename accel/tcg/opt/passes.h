@@ -10,6 +10,7 @@
 void opt_forward_variables(IrUnit *unit);
 void opt_fold(IrUnit *unit);
 void opt_dead_sets(IrUnit *unit);
+void opt_dead_flags(IrUnit *unit);
 void opt_dead_values(IrUnit *unit);
 
 static inline void opt_remove(IrOp *op)

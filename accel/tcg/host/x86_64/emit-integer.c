@@ -153,6 +153,9 @@ static void emit_alu(Emitter *e, const IrOp *op, IrRef flags)
     int32_t imm;
     uint64_t full;
 
+    if (flags && emit_increment(e, op, flags)) {
+        return;
+    }
     if (ir_op_size(op) < 2) {
         emit_narrow_alu(e, op, flags);
         return;
@@ -194,6 +197,11 @@ static void emit_alu_fusing(Emitter *e, const IrOp *op)
         break;
     case IR_OP_and:
         flags = emitter_fuse(e, IR_OP_andf);
+        flags = flags ? flags : emitter_fuse_test(e);
+        break;
+    case IR_OP_or:
+    case IR_OP_xor:
+        flags = emitter_fuse_test(e);
         break;
     }
     emit_alu(e, op, flags);

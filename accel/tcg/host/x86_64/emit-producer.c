@@ -339,6 +339,49 @@ void emit_narrow_alu(Emitter *e, const IrOp *op, IrRef flags)
     emitter_finish(e, result);
 }
 
+/* The fmerge that puts the old C into flags which nothing else uses, or 0. */
+static IrRef find_carry_keeper(const Emitter *e, IrRef flags)
+{
+    unsigned at = e->next_use[flags];
+    const IrOp *op = &e->unit->ops[at];
+    IrRef old = op->args[0];
+
+    return at && op->opcode == IR_OP_fmerge && !e->skip[at] && e->root[op->args[1]] == flags &&
+                   op->imm == (TCG_FLAGS_ALL & ~TCG_FLAG_C) && !e->use_next[at][1] && old < flags &&
+                   old < e->at && e->next_use[e->root[old]] == at
+               ? (IrRef)at
+               : 0;
+}
+
+bool emit_increment(Emitter *e, const IrOp *op, IrRef flags)
+{
+    IrRef merged, old, value = (IrRef)e->at;
+    uint64_t imm;
+    int a, result;
+
+    if ((op->opcode != IR_OP_add && op->opcode != IR_OP_sub) ||
+        !emitter_const(e, op->args[1], &imm) || imm != 1 ||
+        !(merged = find_carry_keeper(e, flags))) {
+        return false;
+    }
+    old = e->root[e->unit->ops[merged].args[0]];
+    e->at = merged;
+    emitter_load_old_flags(e, old);
+    e->at = value;
+    e->next_use[old] = e->use_next[merged][0];
+    e->next_use[flags] = 0;
+    e->skip[merged] = SKIP_FUSED;
+    a = emitter_use(e, op->args[0]);
+    emitter_advance(e);
+    result = emitter_result(e, a, 0);
+    emitter_copy_merged(e, op, result, a);
+    asm_digit_sized(&e->a, 0xff, ir_op_size(op), op->opcode == IR_OP_sub, result);
+    emitter_set_eflags(e, merged, EFLAGS_DIRECT);
+    emitter_finish(e, result);
+    emitter_release(e, old);
+    return true;
+}
+
 static void (*const emitters[IR_OP_COUNT])(Emitter *e, const Producer *p) = {
     [IR_OP_neg] = emit_negate,        [IR_OP_not] = emit_negate,        [IR_OP_shl] = emit_shift,
     [IR_OP_shr] = emit_shift,         [IR_OP_sar] = emit_shift,         [IR_OP_ror] = emit_shift,

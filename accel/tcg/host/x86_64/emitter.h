@@ -343,6 +343,7 @@ void emit_eflags_to_ax(Emitter *e, EflagsKind kind, int scratch);
 void emit_float_flags_table(Assembler *a);
 unsigned emit_skip_unless(Emitter *e, HostCondition c, uint8_t *jumps[2]);
 IrRef emitter_fuse(Emitter *e, IrOpcode opcode);
+IrRef emitter_fuse_test(Emitter *e);
 EflagsKind emitter_flags_kind(const IrOp *op);              /* of a flags producer's EFLAGS */
 void emitter_load_old_flags(Emitter *e, IrRef ref);         /* to EFLAGS, for an op that keeps some */
 void emitter_load_carry(Emitter *e, IrRef ref, EflagsKind kind); /* to CF */
@@ -366,6 +367,7 @@ void emit_extend_reg(Assembler *a, bool is_signed, bool w, unsigned size_log2, i
 void emit_arithmetic_with_flags(Emitter *e, const IrOp *op, IrRef flags);
 /* emit-producer.c: shifts, rotates, products and bit counts with flags, 8- and 16-bit ops; false: none of these. */
 bool emit_producer(Emitter *e, const IrOp *op);
+bool emit_increment(Emitter *e, const IrOp *op, IrRef flags); /* with the old carry; false: it is none */
 void emit_narrow_alu(Emitter *e, const IrOp *op, IrRef flags);
 void emitter_copy_merged(Emitter *e, const IrOp *op, int to, int from);
 void emit_memory_op(Emitter *e, const IrOp *op);

@@ -378,35 +378,80 @@ static bool can_fuse(const Emitter *e, unsigned at, unsigned other)
     return true;
 }
 
+/* Ops that overwrite nothing: a flags value that is computed before them is still in EFLAGS after. */
+static bool is_transparent(const Emitter *e, unsigned i)
+{
+    switch (e->unit->ops[i].opcode) {
+    case IR_OP_get:
+    case IR_OP_set:
+    case IR_OP_const:
+    case IR_OP_pc:
+    case IR_OP_insn:
+        return true;
+    default:
+        return e->skip[i];
+    }
+}
+
+/* The next op after `at` that does anything, if it is near; or 0. */
+static unsigned next_op(const Emitter *e)
+{
+    for (unsigned i = e->at + 1; i < e->unit->count && i <= e->at + 6; i++) {
+        if (!is_transparent(e, i)) {
+            return i;
+        }
+    }
+    return 0;
+}
+
 /* The op near `at` that computes `opcode` of the same operands, or 0. It is then not emitted again. */
 IrRef emitter_fuse(Emitter *e, IrOpcode opcode)
 {
-    for (unsigned i = e->at + 1; i < e->unit->count && i <= e->at + 6; i++) {
-        const IrOp *other = &e->unit->ops[i];
+    unsigned i = next_op(e);
+    const IrOp *other = &e->unit->ops[i];
 
-        if (e->skip[i]) {
-            continue;
+    if (!i || other->opcode != opcode || !can_fuse(e, e->at, i)) {
+        return 0;
+    }
+    for (unsigned k = 0; k < 4; k++) {
+        if (other->args[k]) {
+            e->use_next[e->at][k] = e->use_next[i][k];
         }
-        switch (other->opcode) {
-        case IR_OP_get:
-        case IR_OP_set:
-        case IR_OP_const:
-        case IR_OP_pc:
-        case IR_OP_insn:
-            continue;
-        }
-        if (other->opcode != opcode || !can_fuse(e, e->at, i)) {
-            return 0;
-        }
+    }
+    e->skip[i] = SKIP_FUSED;
+    return (IrRef)i;
+}
+
+/* The use of a value by op i is no more. */
+static void drop_use(Emitter *e, IrRef value, unsigned i, unsigned next)
+{
+    if (e->next_use[value] == i) {
+        e->next_use[value] = (uint16_t)next;
+    }
+    for (unsigned j = value + 1u; j < i; j++) {
         for (unsigned k = 0; k < 4; k++) {
-            if (other->args[k]) {
-                e->use_next[e->at][k] = e->use_next[i][k];
+            if (e->root[e->unit->ops[j].args[k]] == value && e->use_next[j][k] == i) {
+                e->use_next[j][k] = (uint16_t)next;
             }
         }
-        e->skip[i] = SKIP_FUSED;
-        return (IrRef)i;
     }
-    return 0;
+}
+
+/* The same for a test of the result: logic leaves its flags anyway. */
+IrRef emitter_fuse_test(Emitter *e)
+{
+    IrRef value = (IrRef)e->at;
+    unsigned i = next_op(e);
+    const IrOp *op = &e->unit->ops[value], *test = &e->unit->ops[i];
+
+    if (!i || test->opcode != IR_OP_andf || e->root[test->args[0]] != value ||
+        e->root[test->args[1]] != value || test->type != op->type ||
+        ir_op_size(test) != ir_op_size(op)) {
+        return 0;
+    }
+    drop_use(e, value, i, e->use_next[i][0]);
+    e->skip[i] = SKIP_FUSED;
+    return (IrRef)i;
 }
 
 /* A flags op whose value op follows: both are done at the value op's place in the list. */
@@ -632,6 +677,9 @@ static void emit_fsel(Emitter *e, const IrOp *op)
     c = emitter_condition(e, op->args[0], op->cond);
     yes = emitter_use(e, op->args[1]);
     no = emitter_use(e, op->args[2]);
+    if (e->eflags == chooser) {
+        c = emitter_condition(e, op->args[0], op->cond); /* a copy may have changed the sense of CF */
+    }
     emitter_advance(e);
     result = emitter_scratch(e);
     asm_mov(&e->a, false, result, no);
