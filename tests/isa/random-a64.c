@@ -139,7 +139,7 @@ static void make_cpu(Test *t)
     t->cpu = aligned_alloc(64, (sizeof *t->cpu + 63) & ~(size_t)63);
     memset(t->cpu, 0, sizeof *t->cpu);
     t->cpu->features = bits_mask(ARM_FEATURE_COUNT);
-    t->cpu->tcg.mxcsr = 0x1f80;
+    tcg_set_fp_control(&t->cpu->tcg, (TcgFpControl){ 0 });
     t->cpu->tcg.context = t->cpu->tcg.context_unpriv = context;
     t->cpu->tcg.interpreter_values = g_malloc0(sizeof(IrValue) * IR_MAX_OPS);
     t->runtime = (HostRuntime){

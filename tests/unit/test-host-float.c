@@ -24,7 +24,6 @@ typedef struct {
     V128 v[4];
     uint64_t x, y;
     uint16_t flags;
-    uint64_t saved_mxcsr;
 } Guest;
 
 typedef struct {
@@ -421,15 +420,9 @@ static void *leave(TcgState *env)
     return thunks.exit;
 }
 
-/* MXCSR's sticky bits as the FPSR has them; DE has no counterpart. */
-static unsigned sticky_of(uint32_t mxcsr)
-{
-    return (mxcsr & 1) | (mxcsr >> 1 & 0x1e);
-}
-
 static bool check_case(const Case *k, const Guest *g, unsigned result_var)
 {
-    unsigned sticky = 0, got = (sticky_of(g->env.mxcsr) | helper_sticky) & 0x1f;
+    unsigned sticky = 0, got = (host_fp_control(g->env.fp_word).exceptions | helper_sticky) & 0x1f;
     V128 want = { 0 }, have = g->v[result_var - VAR_A];
     bool ok;
 
@@ -462,7 +455,6 @@ static bool check_case(const Case *k, const Guest *g, unsigned result_var)
 static bool run_case(HostBackend *backend, IrUnit *unit, const IrVar *vars, uint8_t *code, Guest *g,
                      TcgContext *context)
 {
-    static const uint8_t rounding[] = { 0, 2, 1, 3 };
     unsigned result_var;
     HostCode out;
 
@@ -477,7 +469,7 @@ static bool run_case(HostBackend *backend, IrUnit *unit, const IrVar *vars, uint
     g->v[1] = current.b;
     g->v[2] = current.c;
     g->x = current.x;
-    g->env.mxcsr = 0x1f80 | (uint32_t)rounding[current.rounding] << 13;
+    g->env.fp_word = host_fp_word((TcgFpControl){ .rounding = (uint8_t)current.rounding });
     g->env.context = context;
     helper_sticky = 0;
     thunks.enter(&g->env, out.entry);

@@ -101,7 +101,7 @@ static void set_up(Fixture *f, gconstpointer data)
         f->context->returns[i] = (TcgJumpEntry){ TCG_JUMP_EMPTY, seen.thunks.empty_return };
     }
     f->guest.env.context = f->context;
-    f->guest.env.mxcsr = 0x1f80;
+    f->guest.env.fp_word = host_fp_word((TcgFpControl){ 0 });
 }
 
 static void tear_down(Fixture *f, gconstpointer data)

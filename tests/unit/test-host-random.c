@@ -269,7 +269,7 @@ static void randomize(Guest *g)
     }
     g->env.pc_page = CODE_PAGE;
     g->env.pc_offset = 0x82;
-    g->env.mxcsr = g->env.host_mxcsr = 0x1f80;
+    g->env.fp_word = g->env.host_fp_word = host_fp_word((TcgFpControl){ 0 });
 }
 
 static void map_pages(TcgContext *context, Guest *g)

@@ -42,6 +42,12 @@ typedef struct HostThunks {
     void (*unwind)(TcgState *env); /* leaves helpers: returns from enter; state is in memory already */
 } HostThunks;
 
+/* The host's word of floating-point control (TcgState.fp_word): what it means, and the thread's own. */
+uint32_t host_fp_word(TcgFpControl control);
+TcgFpControl host_fp_control(uint32_t word);
+uint32_t host_fp_read(void);
+void host_fp_load(uint32_t word);
+
 typedef struct HostBackend HostBackend;
 
 /* Checks the host CPU (x86-64-v2 at least; AVX2, BMI2, FMA used when there). */

@@ -140,9 +140,9 @@ struct TcgState {
     TcgContext *context;            /* of ordinary accesses */
     TcgContext *context_unpriv;     /* of IR_MEM_UNPRIV accesses */
     uint32_t return_top;            /* byte offset of the top within context->returns */
-    uint32_t mxcsr;                 /* guest's, while outside generated code */
-    uint32_t host_mxcsr;
-    bool in_code;                   /* generated code or a helper of it runs: MXCSR is the guest's */
+    uint32_t fp_word;               /* the host's floating-point control for the guest, while outside generated code */
+    uint32_t host_fp_word;          /* and for the emulator */
+    bool in_code;                   /* generated code or a helper of it runs: fp_word is in the host's register */
     uint32_t jump_class;            /* of the indirect jump that is being looked up; else 0 */
     bool next_page_moved;           /* a unit over two pages left to the dispatcher, since the second is another */
     void *host_sp;                  /* of the enter thunk's frame: tcg_unwind returns to it */
@@ -188,9 +188,19 @@ void tcg_invalidate_wait(TcgState *env);
 /* Instruction-cache maintenance: drops units that overlap the bytes at a guest virtual address (as read). */
 void tcg_invalidate_code(TcgState *env, uint64_t guest_virt, uint64_t size);
 void tcg_invalidate_all_code(TcgState *env);
-/* Sets the guest's rounding mode etc. at once (also in generated code, from a helper). */
-void tcg_set_mxcsr(TcgState *env, uint32_t mxcsr);
-uint32_t tcg_get_mxcsr(TcgState *env);
+/*
+ * The floating-point environment that the host's own instructions run in, for guest code. Exceptions are never
+ * taken by the host: they gather in `exceptions`, FLOAT_* of base/softfloat.h as far as the host knows them.
+ */
+typedef struct {
+    uint8_t rounding;       /* IR_ROUND_NEAREST … IR_ROUND_ZERO */
+    bool flush_operands;    /* denormal operands are zeros */
+    bool flush_results;     /* denormal results are zeros */
+    uint8_t exceptions;     /* that have occurred */
+} TcgFpControl;
+/* At once, also in generated code, from a helper. */
+void tcg_set_fp_control(TcgState *env, TcgFpControl control);
+TcgFpControl tcg_get_fp_control(TcgState *env);
 
 /*
  * Guest memory for helpers (HELPER_FAULTS): full checks, faults unwind. flags: IR_MEM_UNPRIV,

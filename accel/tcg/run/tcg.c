@@ -111,7 +111,7 @@ static bool tcg_vcpu_init(Vcpu *vcpu, GError **error)
     tv->env = (TcgState *)((char *)vcpu + run->target->state_offset);
     tv->env->vcpu = vcpu;
     tv->env->run = tv;
-    tv->env->mxcsr = 0x1f80;
+    tv->env->fp_word = host_fp_word((TcgFpControl){ 0 });
     if (run->interp) {
         tv->env->interpreter_values = g_new0(IrValue, IR_MAX_OPS);
     }
@@ -166,16 +166,16 @@ _Noreturn void tcg_unwind(TcgState *env)
     __builtin_unreachable();
 }
 
-uint32_t tcg_get_mxcsr(TcgState *env)
+TcgFpControl tcg_get_fp_control(TcgState *env)
 {
-    return env->in_code ? __builtin_ia32_stmxcsr() : env->mxcsr;
+    return host_fp_control(env->in_code ? host_fp_read() : env->fp_word);
 }
 
-void tcg_set_mxcsr(TcgState *env, uint32_t mxcsr)
+void tcg_set_fp_control(TcgState *env, TcgFpControl control)
 {
-    env->mxcsr = mxcsr;
+    env->fp_word = host_fp_word(control);
     if (env->in_code) {
-        __builtin_ia32_ldmxcsr(mxcsr);
+        host_fp_load(env->fp_word);
     }
 }
 

@@ -678,7 +678,8 @@ static void emit_fsel(Emitter *e, const IrOp *op)
     yes = emitter_use(e, op->args[1]);
     no = emitter_use(e, op->args[2]);
     if (e->eflags == chooser) {
-        c = emitter_condition(e, op->args[0], op->cond); /* a copy may have changed the sense of CF */
+        c = emitter_condition(e, op->args[0],
+                              op->cond); /* a copy may have changed the sense of CF */
     }
     emitter_advance(e);
     result = emitter_scratch(e);

@@ -47,8 +47,8 @@ static void emit_enter(Emitter *e, HostThunks *thunks)
     asm_group1_imm(a, true, G1_SUB, RSP, FRAME_SIZE);
     asm_lea(a, true, RBP, mem(RDI, e->b->runtime.env_bias));
     asm_store(a, true, ENV(e, host_sp), RSP);
-    asm_rm(a, OP(PP_NONE, MAP_0F, 0xae), false, 3, ENV(e, host_mxcsr)); /* stmxcsr */
-    asm_rm(a, OP(PP_NONE, MAP_0F, 0xae), false, 2, ENV(e, mxcsr));      /* ldmxcsr */
+    asm_rm(a, OP(PP_NONE, MAP_0F, 0xae), false, 3, ENV(e, host_fp_word)); /* stmxcsr */
+    asm_rm(a, OP(PP_NONE, MAP_0F, 0xae), false, 2, ENV(e, fp_word));      /* ldmxcsr */
     asm_load(a, true, R15, ENV(e, context));
     move_pins(e, false, ~0u);
     asm_jmp_reg(a, RSI);
@@ -62,8 +62,8 @@ static void emit_exit(Emitter *e, HostThunks *thunks)
     e->b->exit = thunks->exit = begin(e);
     move_pins(e, true, ~0u);
     leave = a->p;
-    asm_rm(a, OP(PP_NONE, MAP_0F, 0xae), false, 3, ENV(e, mxcsr));
-    asm_rm(a, OP(PP_NONE, MAP_0F, 0xae), false, 2, ENV(e, host_mxcsr));
+    asm_rm(a, OP(PP_NONE, MAP_0F, 0xae), false, 3, ENV(e, fp_word));
+    asm_rm(a, OP(PP_NONE, MAP_0F, 0xae), false, 2, ENV(e, host_fp_word));
     asm_group1_imm(a, true, G1_ADD, RSP, FRAME_SIZE);
     for (unsigned i = G_N_ELEMENTS(callee_saved); i-- > 0;) {
         int reg = callee_saved[i];
