@@ -145,11 +145,12 @@ typedef struct ArmCpu {
     bool el1, spsel, pan, uao, il, ss, ssbs;
     bool waits_for_event;      /* halted by WFE */
     atomic_bool event;         /* [any] the event register of WFE */
-    bool icache_off_units;     /* some unit was translated with ARM_MODE_ICACHE_OFF */
     bool invalidations_pending; /* broadcasts since the last DSB */
     bool debug_armed;          /* some breakpoint, watchpoint or step is enabled */
     bool watch_armed, break_armed;
     atomic_bool on_pending;    /* [any] PSCI CPU_ON is under way */
+    /* [any] Of the first CPU alone: some unit, of all CPUs, was translated with ARM_MODE_ICACHE_OFF. */
+    atomic_bool icache_off_units;
 
     uint32_t mode;             /* current key, kept by arm_update_mode */
     uint32_t mode_base[2];     /* what control registers contribute at EL0 and EL1 */
@@ -197,6 +198,11 @@ static inline ArmCpu *arm_cpu(Vcpu *vcpu)
 static inline ArmCpu *arm_cpu_of_env(TcgState *env)
 {
     return container_of(env, ArmCpu, tcg);
+}
+
+static inline ArmCpu *arm_first_cpu(const ArmCpu *cpu)
+{
+    return arm_cpu(cpu->vcpu.machine->vcpus->pdata[0]);
 }
 
 static inline bool arm_has(const ArmCpu *cpu, ArmFeature feature)

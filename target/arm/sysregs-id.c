@@ -124,7 +124,8 @@ static uint64_t read_ccsidr(ArmCpu *cpu, const ArmSysreg *reg)
 #define RESERVED "reserved_id"
 
 const ArmSysreg arm_sysregs_id[] = {
-    MODEL(0, 0, 0, "midr_el1", 0), MODEL(0, 0, 5, "mpidr_el1", 1), MODEL(0, 0, 6, "revidr_el1", 2),
+    MODEL(0, 0, 0, "midr_el1", 0), MODEL(0, 0, 6, "revidr_el1", 2),
+    { ARM_SYSREG(3, 0, 0, 0, 5), "mpidr_el1", ARM_EL1_R, .read = read_model, .index = 1 },
     ID_GROUP(1, "id_pfr0_el1", "id_pfr1_el1", "id_dfr0_el1", "id_afr0_el1", "id_mmfr0_el1",
              "id_mmfr1_el1", "id_mmfr2_el1", "id_mmfr3_el1"),
     ID_GROUP(2, "id_isar0_el1", "id_isar1_el1", "id_isar2_el1", "id_isar3_el1", "id_isar4_el1",

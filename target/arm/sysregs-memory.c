@@ -147,8 +147,8 @@ static void ic_all(ArmCpu *cpu, const ArmSysreg *reg, uint64_t value)
 
 void arm_synchronize_uncached_code(ArmCpu *cpu)
 {
-    if (cpu->icache_off_units) {
-        cpu->icache_off_units = false;
+    /* A unit that another CPU is making now is marked first and inserted under the invalidation's lock. */
+    if (atomic_exchange(&arm_first_cpu(cpu)->icache_off_units, false)) {
         tcg_invalidate_all_code(&cpu->tcg);
     }
 }

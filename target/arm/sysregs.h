@@ -15,7 +15,8 @@ enum {
     ARM_ALL_R = ARM_EL0_R | ARM_EL1_R,
     /* Behaviour. */
     ARM_SYSREG_MODE = 16,       /* a write may change mode or context: go on by the dispatcher */
-    ARM_SYSREG_CONST = 32,      /* never changes after realize: reads become constants */
+    /* The same on all CPUs of a machine, and never changes: reads become constants in shared units. */
+    ARM_SYSREG_CONST = 32,
     ARM_SYSREG_FAULTS = 64,     /* hooks may unwind, or need the exact state */
 };
 

@@ -250,7 +250,7 @@ void arm_a64_translate(IrUnit *unit, TcgState *env, TcgCode *code, uint16_t star
     A64Translator t = { .unit = unit, .cpu = arm_cpu_of_env(env), .mode = mode, .offset = start };
 
     if (mode & ARM_MODE_ICACHE_OFF) {
-        t.cpu->icache_off_units = true;
+        atomic_store(&arm_first_cpu(t.cpu)->icache_off_units, true);
     }
     if (mode & ARM_MODE_STEP) {
         max_insns = 1;

@@ -35,6 +35,15 @@ static bool build(Machine *machine, void *board, GError **error)
     return machine_map_ram(machine, RIG_RAM, error) && machine_create_vcpus(machine, error);
 }
 
+static bool build_with_gic(Machine *machine, void *board, GError **error)
+{
+    g_autofree char *cpus = g_strdup_printf("%u", machine->config.vcpus);
+    Device *gic = device_create(machine, NULL, "arm-gicv3", NULL, "gic", error);
+
+    return gic && device_set(gic, "num-cpu", cpus, error) && device_realize(gic, error) &&
+           build(machine, board, error);
+}
+
 /* All but the first are off until PSCI CPU_ON. */
 static void reset(Machine *machine, void *board)
 {
@@ -47,6 +56,14 @@ static const Board isa_board = {
     .name = "isa-rig",
     .instance_size = sizeof(Device),
     .build = build,
+    .max_vcpus = 4,
+    .reset = reset,
+};
+
+static const Board isa_board_with_gic = {
+    .name = "isa-rig-gic",
+    .instance_size = sizeof(Device),
+    .build = build_with_gic,
     .max_vcpus = 4,
     .reset = reset,
 };
@@ -78,10 +95,11 @@ static void choose_cpu(MachineConfig *config, const char *cpu)
     }
 }
 
-bool isa_rig_open(IsaRig *rig, const char *cpu, unsigned vcpus, bool interp)
+static bool open_board(IsaRig *rig, const Board *board, const char *cpu, unsigned vcpus,
+                       bool interp)
 {
     MachineConfig config = { .target = &arm_target,
-                             .board = &isa_board,
+                             .board = board,
                              .vcpus = vcpus,
                              .ram_bytes = RIG_RAM_BYTES,
                              .rtc_base_s = INT64_MIN };
@@ -108,6 +126,16 @@ bool isa_rig_open(IsaRig *rig, const char *cpu, unsigned vcpus, bool interp)
     rig->cpu = arm_cpu(rig->machine->vcpus->pdata[0]);
     rig->ram = rig->machine->ram.host;
     return true;
+}
+
+bool isa_rig_open(IsaRig *rig, const char *cpu, unsigned vcpus, bool interp)
+{
+    return open_board(rig, &isa_board, cpu, vcpus, interp);
+}
+
+bool isa_rig_open_with_gic(IsaRig *rig, const char *cpu, unsigned vcpus, bool interp)
+{
+    return open_board(rig, &isa_board_with_gic, cpu, vcpus, interp);
 }
 
 /* Registers as an operating system would have set them before it returns to EL0. */

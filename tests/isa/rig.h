@@ -18,6 +18,8 @@ typedef struct {
 
 /* cpu: NAME[,FEATURE=on|off…]. interp: on the reference interpreter, else on the translator; false: the host has no back end. */
 bool isa_rig_open(IsaRig *rig, const char *cpu, unsigned vcpus, bool interp);
+/* The same with a GICv3, which is not mapped: its registers of the CPU interface. */
+bool isa_rig_open_with_gic(IsaRig *rig, const char *cpu, unsigned vcpus, bool interp);
 /* Runs from a pc at EL0 until BRK; registers and memory are then in rig->cpu and rig->ram. */
 void isa_rig_run(IsaRig *rig, uint64_t pc);
 /* Runs from RIG_RAM at EL1 as after reset, until PSCI SYSTEM_OFF. */
