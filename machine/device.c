@@ -213,6 +213,9 @@ void device_release(Device *device)
     for (unsigned i = 0; i < device->io->len; i++) {
         unmap(device->io->pdata[i]);
     }
+    g_clear_pointer(&device->mmio, g_free);
+    g_clear_pointer(&device->irqs, g_free);
+    device->mmio_count = device->irq_count = 0;
     if (device->bus) {
         g_ptr_array_remove(device->bus->devices, device);
     }
@@ -326,9 +329,29 @@ Device *device_find(Machine *machine, const char *path_or_id)
     return search.found;
 }
 
+void *device_state_field(Device *device, const StateField *field, size_t *size)
+{
+    char *at = (char *)device + field->offset;
+
+    *size = field->size;
+    if (field->count_offset) {
+        *size *= *(const unsigned *)(const void *)((char *)device + field->count_offset);
+        at = *(char **)(void *)at;
+    }
+    return at;
+}
+
+/* Room for one more of `count` pointers; it doubles. */
+static void *grow_pointers(void *pointers, unsigned count)
+{
+    return is_power_of_two(count) || count == 0
+               ? g_realloc_n(pointers, count ? 2 * count : 1, sizeof(void *))
+               : pointers;
+}
+
 void device_add_mmio(Device *device, MemoryRegion *region)
 {
-    assert(device->mmio_count < ARRAY_SIZE(device->mmio));
+    device->mmio = grow_pointers(device->mmio, device->mmio_count);
     device->mmio[device->mmio_count++] = region;
 }
 
@@ -339,7 +362,7 @@ void device_add_io(Device *device, MemoryRegion *region)
 
 void device_add_irq(Device *device, IrqLine *line)
 {
-    assert(device->irq_count < ARRAY_SIZE(device->irqs));
+    device->irqs = grow_pointers(device->irqs, device->irq_count);
     device->irqs[device->irq_count++] = line;
 }
 

@@ -75,12 +75,18 @@ typedef struct {
     bool whole;              /* as in MemoryOps */
 } RegisterBank;
 
-/* State that snapshots save and that reset must define; fixed-size fields by offset. */
+/* State that snapshots save and that reset must define. */
 typedef struct {
     const char *name; /* NULL ends a table */
     size_t offset, size;
+    size_t count_offset; /* not 0: the field points to as many elements of `size` as this unsigned says */
 } StateField;
-#define STATE(type, field) { #field, offsetof(type, field), sizeof(((type *)0)->field) }
+#define STATE(type, field) { #field, offsetof(type, field), sizeof(((type *)0)->field), 0 }
+/* What realize allocated for `count` elements. */
+#define STATE_ARRAY(type, field, count)                                                            \
+    { #field, offsetof(type, field), sizeof(((type *)0)->field[0]), offsetof(type, count) }
+/* Where the field's bytes are in a realized device, and how many. */
+void *device_state_field(Device *device, const StateField *field, size_t *size);
 
 struct DeviceType {
     const char *name;        /* as -device spells it = file stem = symbol prefix */
@@ -121,11 +127,11 @@ struct Device {
     bool realized;
     GSList *owned;           /* memory that the core frees with the device */
     unsigned mmio_count;
-    MemoryRegion *mmio[8];   /* one per bank, then what realize published with device_add_mmio */
+    MemoryRegion **mmio;     /* one per bank, then what realize published with device_add_mmio */
     GPtrArray *io;           /* MemoryRegion *: the same for I/O ports, with device_add_io */
     GPtrArray *acknowledges; /* IrqAcknowledge *, published with device_add_acknowledge; may be NULL */
     unsigned irq_count;
-    IrqLine *irqs[16];       /* outputs, published with device_add_irq, wired with device_connect_irq */
+    IrqLine **irqs;          /* outputs, published with device_add_irq, wired with device_connect_irq */
 };
 
 const DeviceType *device_type_find(const char *name);

@@ -41,6 +41,8 @@ struct Target {
     const Property *properties;   /* -cpu NAME,feature=on: over the CPU structure */
     /* What "auto" means for a property of a model, for help; NULL: it has no such switch. */
     const char *(*switch_default)(const CpuModel *model, const char *property);
+    /* Width of guest physical addresses that a model can form; NULL: 64. */
+    unsigned (*physical_bits)(const CpuModel *model);
     const TargetRegister *registers; /* ends with a NULL name */
     const struct TcgTarget *tcg;  /* accel/tcg/ir/target.h; NULL when it cannot be translated */
     int capstone_arch, capstone_mode;

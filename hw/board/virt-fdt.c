@@ -123,7 +123,7 @@ static void add_cpus(const Virt *virt, void *fdt)
     fdt_property_u32(fdt, "#address-cells", 1);
     fdt_property_u32(fdt, "#size-cells", 0);
     for (unsigned i = 0; i < config->vcpus; i++) {
-        begin_node(fdt, "cpu", i);
+        begin_node(fdt, "cpu", arm_vcpu_affinity(i));
         fdt_property_u32(fdt, "reg", (uint32_t)arm_vcpu_affinity(i));
         fdt_property_string(fdt, "device_type", "cpu");
         fdt_property_string(fdt, "compatible", compatible);
@@ -191,8 +191,12 @@ static void add_gic(const Virt *virt, void *fdt)
     if (virt_has_gicv3(virt)) {
         put64(&reg, VIRT_GIC_REDIST);
         put64(&reg, VIRT_GIC_REDIST_BYTES);
+        if (virt->gic->mmio_count > 2) {
+            put64(&reg, virt->high[VIRT_HIGH_REDIST]);
+            put64(&reg, VIRT_HIGH_REDIST_BYTES);
+        }
         fdt_property_string(fdt, "compatible", "arm,gic-v3");
-        fdt_property_u32(fdt, "#redistributor-regions", 1);
+        fdt_property_u32(fdt, "#redistributor-regions", virt->gic->mmio_count - 1);
     } else {
         put64(&reg, VIRT_GIC_CPU);
         put64(&reg, 0x10000);
@@ -340,13 +344,13 @@ static void put_pci_range(Cells *ranges, uint32_t space, uint64_t child, uint64_
 static void add_pcie(const Virt *virt, void *fdt)
 {
     Cells ranges = { .count = 0 }, buses = { .count = 0 };
-    uint64_t ecam_bytes = virt->ecam.size;
+    uint64_t ecam = virt->high[VIRT_HIGH_ECAM], ecam_bytes = virt->ecam.size;
+    uint64_t mmio_high = virt->high[VIRT_HIGH_MMIO];
 
     put_pci_range(&ranges, PCI_SPACE_IO, 0, VIRT_PCIE_PIO, VIRT_PCIE_PIO_BYTES);
     put_pci_range(&ranges, PCI_SPACE_MEM32, VIRT_PCIE_MMIO, VIRT_PCIE_MMIO, VIRT_PCIE_MMIO_BYTES);
-    if (virt->highmem) {
-        put_pci_range(&ranges, PCI_SPACE_MEM64, VIRT_PCIE_MMIO_HIGH, VIRT_PCIE_MMIO_HIGH,
-                      VIRT_PCIE_MMIO_HIGH_BYTES);
+    if (mmio_high) {
+        put_pci_range(&ranges, PCI_SPACE_MEM64, mmio_high, mmio_high, VIRT_PCIE_MMIO_HIGH_BYTES);
     }
     put(&buses, 0);
     put(&buses, (uint32_t)(ecam_bytes >> 20) - 1);
@@ -358,7 +362,7 @@ static void add_pcie(const Virt *virt, void *fdt)
     fdt_property_u32(fdt, "linux,pci-domain", 0);
     property_cells(fdt, "bus-range", &buses);
     fdt_property(fdt, "dma-coherent", NULL, 0);
-    property_reg(fdt, virt->highmem ? VIRT_PCIE_ECAM_HIGH : VIRT_PCIE_ECAM_LOW, ecam_bytes);
+    property_reg(fdt, ecam ? ecam : VIRT_PCIE_ECAM_LOW, ecam_bytes);
     property_cells(fdt, "ranges", &ranges);
     fdt_property_u32(fdt, "msi-parent", PHANDLE_V2M);
     fdt_property_u32(fdt, "#interrupt-cells", 1);
@@ -382,13 +386,14 @@ static void add_virtio_slots(void *fdt)
 
 void *virt_fdt_build(const Virt *virt, GError **error)
 {
-    enum { TREE_BYTES = 32 * 1024 };
+    enum { TREE_BYTES = 32 * 1024, BYTES_PER_CPU = 512 };
     const char *append = virt->machine->config.append;
-    size_t size = TREE_BYTES + VIRT_FDT_SPARE + (append ? strlen(append) : 0);
+    size_t tree_bytes = TREE_BYTES + (size_t)virt->machine->config.vcpus * BYTES_PER_CPU;
+    size_t size = tree_bytes + VIRT_FDT_SPARE + (append ? strlen(append) : 0);
     void *fdt = g_malloc0(size);
     int status;
 
-    fdt_create(fdt, TREE_BYTES);
+    fdt_create(fdt, (int)tree_bytes);
     fdt_finish_reservemap(fdt);
     fdt_begin_node(fdt, "");
     fdt_property_u32(fdt, "interrupt-parent", PHANDLE_GIC);

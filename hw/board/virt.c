@@ -80,12 +80,6 @@ static bool check_options(Virt *virt, GError **error)
         log_printf("machine 'virt': its=on: there is no ITS yet; message interrupts go through the "
                    "GICv2m frame\n");
     }
-    if (!virt->highmem && config->ram_bytes > GIB(3)) {
-        return error_fail(
-            error, KASO_ERROR_INVALID,
-            "machine 'virt': with highmem=off RAM is at most 3 GiB, but -m gives %" PRIu64 " MiB",
-            config->ram_bytes >> 20);
-    }
     if (!config->kernel && (config->initrd || (config->append && *config->append))) {
         return error_fail(error, KASO_ERROR_INVALID, "%s is of no use without -kernel",
                           config->initrd ? "-initrd" : "-append");
@@ -127,11 +121,16 @@ static bool add_gic(Virt *virt, GError **error)
 
     virt->gic = create(virt, v3 ? "arm-gicv3" : "arm_gic", "gic", error);
     if (!virt->gic || !set_u32(virt->gic, "num-cpu", machine->config.vcpus, error) ||
-        !set_u32(virt->gic, "num-irq", VIRT_IRQS, error) || !device_realize(virt->gic, error)) {
+        !set_u32(virt->gic, "num-irq", VIRT_IRQS, error) ||
+        (v3 && !set_u32(virt->gic, "first-region-cpus", virt_first_redistributors(virt), error)) ||
+        !device_realize(virt->gic, error)) {
         return false;
     }
     device_map(virt->gic, 0, VIRT_GIC_DIST);
     device_map(virt->gic, 1, v3 ? VIRT_GIC_REDIST : VIRT_GIC_CPU);
+    if (virt->gic->mmio_count > 2) {
+        device_map(virt->gic, 2, virt->high[VIRT_HIGH_REDIST]);
+    }
     for (unsigned i = 0; i < machine->vcpus->len; i++) {
         wire_cpu(virt, machine->vcpus->pdata[i]);
     }
@@ -196,7 +195,8 @@ static bool add_pcie(Virt *virt, GError **error)
 {
     Machine *machine = virt->machine;
     MemoryRegion *system = machine->system_memory;
-    uint64_t ecam_bytes = virt->highmem ? VIRT_PCIE_ECAM_HIGH_BYTES : VIRT_PCIE_ECAM_LOW_BYTES;
+    uint64_t ecam = virt->high[VIRT_HIGH_ECAM], mmio_high = virt->high[VIRT_HIGH_MMIO];
+    uint64_t ecam_bytes = ecam ? VIRT_PCIE_ECAM_HIGH_BYTES : VIRT_PCIE_ECAM_LOW_BYTES;
     g_autofree char *ecam_text = g_strdup_printf("%" PRIu64, ecam_bytes);
     Device *pcie = create(virt, "gpex-pcihost", "pcie", error);
 
@@ -207,16 +207,14 @@ static bool add_pcie(Virt *virt, GError **error)
     virt->pcie = pcie;
     memory_region_init_alias(&virt->ecam, machine, "pcie-ecam-window", device_mmio(pcie, 0), 0,
                              ecam_bytes);
-    memory_region_add(system, virt->highmem ? VIRT_PCIE_ECAM_HIGH : VIRT_PCIE_ECAM_LOW, &virt->ecam,
-                      0);
+    memory_region_add(system, ecam ? ecam : VIRT_PCIE_ECAM_LOW, &virt->ecam, 0);
     memory_region_init_alias(&virt->pcie_mmio, machine, "pcie-mmio-window", device_mmio(pcie, 1),
                              VIRT_PCIE_MMIO, VIRT_PCIE_MMIO_BYTES);
     memory_region_add(system, VIRT_PCIE_MMIO, &virt->pcie_mmio, 0);
-    if (virt->highmem) {
+    if (mmio_high) {
         memory_region_init_alias(&virt->pcie_mmio_high, machine, "pcie-mmio-high-window",
-                                 device_mmio(pcie, 1), VIRT_PCIE_MMIO_HIGH,
-                                 VIRT_PCIE_MMIO_HIGH_BYTES);
-        memory_region_add(system, VIRT_PCIE_MMIO_HIGH, &virt->pcie_mmio_high, 0);
+                                 device_mmio(pcie, 1), mmio_high, VIRT_PCIE_MMIO_HIGH_BYTES);
+        memory_region_add(system, mmio_high, &virt->pcie_mmio_high, 0);
     }
     memory_region_init_alias(&virt->pcie_pio, machine, "pcie-pio-window", device_mmio(pcie, 2), 0,
                              VIRT_PCIE_PIO_BYTES);
@@ -400,10 +398,10 @@ static bool virt_build(Machine *machine, void *board, GError **error)
     virt->machine = machine;
     arm_boot_init(&virt->boot, machine, VIRT_RAM_BASE);
     machine_on_free(machine, virt_free, virt);
-    return check_options(virt, error) && machine_map_ram(machine, VIRT_RAM_BASE, error) &&
-           machine_create_vcpus(machine, error) && add_gic(virt, error) &&
-           add_flash(virt, 0, error) && add_flash(virt, 1, error) && add_uart(virt, 0, error) &&
-           (!machine_serial(machine, 1) || add_uart(virt, 1, error)) &&
+    return check_options(virt, error) && virt_place_high(virt, error) &&
+           machine_map_ram(machine, VIRT_RAM_BASE, error) && machine_create_vcpus(machine, error) &&
+           add_gic(virt, error) && add_flash(virt, 0, error) && add_flash(virt, 1, error) &&
+           add_uart(virt, 0, error) && (!machine_serial(machine, 1) || add_uart(virt, 1, error)) &&
            add_simple(virt, "pl031", "rtc", VIRT_RTC, VIRT_SPI_RTC, error) &&
            add_gpio(virt, error) && add_fw_cfg(virt, error) && add_pcie(virt, error) &&
            add_virtio_slots(virt, error);
@@ -449,6 +447,14 @@ static const Property virt_properties[] = {
       (const char *const[]){ "2", "3", "max", "host", NULL } },
     { "highmem", PROPERTY_BOOL, offsetof(Virt, highmem),
       "PCIe windows above 4 GiB, and RAM above 3 GiB", "on" },
+    { "highmem-redists", PROPERTY_BOOL, offsetof(Virt, high_wanted[VIRT_HIGH_REDIST]),
+      "a second region of GICv3 redistributors above RAM, for more than 123 CPUs", "on" },
+    { "highmem-ecam", PROPERTY_BOOL, offsetof(Virt, high_wanted[VIRT_HIGH_ECAM]),
+      "PCIe configuration space of 256 buses above RAM", "on" },
+    { "highmem-mmio", PROPERTY_BOOL, offsetof(Virt, high_wanted[VIRT_HIGH_MMIO]),
+      "PCIe window of 512 GiB above RAM", "on" },
+    { "compact-highmem", PROPERTY_BOOL, offsetof(Virt, high_compact),
+      "high regions that are not there leave no gap", "on" },
     { "secure", PROPERTY_NOT_YET, 0, "EL3 and secure world" },
     { "virtualization", PROPERTY_NOT_YET, 0, "EL2" },
     { "mte", PROPERTY_NOT_YET, 0, "memory tagging" },
@@ -482,7 +488,7 @@ static const Board virt_board = {
     .ram_name = "mach-virt.ram",
     .default_ram_bytes = MIB(128),
     .min_ram_bytes = MIB(16),
-    .max_ram_bytes = GIB(64),
+    .max_ram_bytes = GIB(4096),
     .max_vcpus = VIRT_MAX_VCPUS,
     .instance_size = sizeof(Virt),
     .properties = virt_properties,

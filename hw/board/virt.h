@@ -29,10 +29,11 @@
 #define VIRT_PCIE_ECAM_LOW        UINT64_C(0x3f000000)
 #define VIRT_PCIE_ECAM_LOW_BYTES  MIB(16)
 #define VIRT_RAM_BASE             UINT64_C(0x40000000)
-#define VIRT_PCIE_ECAM_HIGH       UINT64_C(0x4010000000)
+/* Above RAM, but never below this, lie the high regions, each at a multiple of its size. */
+#define VIRT_HIGH_LEAST           GIB(256)
+#define VIRT_HIGH_REDIST_BYTES    MIB(64)
 #define VIRT_PCIE_ECAM_HIGH_BYTES MIB(256)
-#define VIRT_PCIE_MMIO_HIGH       UINT64_C(0x8000000000)
-#define VIRT_PCIE_MMIO_HIGH_BYTES UINT64_C(0x8000000000)
+#define VIRT_PCIE_MMIO_HIGH_BYTES GIB(512)
 
 /* Shared peripheral interrupts; INTID is 32 more. */
 enum {
@@ -47,17 +48,23 @@ enum {
     VIRT_MMIO_SLOTS = 32,
     VIRT_MSI_COUNT = 64,
     VIRT_IRQS = 288,
-    VIRT_MAX_VCPUS = 8,
+    VIRT_MAX_VCPUS = 512,
+    VIRT_GICV2_MAX_VCPUS = 8,
+    VIRT_REDIST_STRIDE = 0x20000,
     VIRT_POWER_KEY_PIN = 3,
 };
 
 typedef enum { VIRT_GIC_2, VIRT_GIC_3, VIRT_GIC_MAX, VIRT_GIC_HOST } VirtGic;
+
+/* In the order of their addresses. */
+typedef enum { VIRT_HIGH_REDIST, VIRT_HIGH_ECAM, VIRT_HIGH_MMIO, VIRT_HIGH_COUNT } VirtHigh;
 
 typedef struct {
     Device device;
 
     /* properties */
     int gic_version;
+    bool high_wanted[VIRT_HIGH_COUNT], high_compact;
     bool highmem, its, dtb_randomness;
     int acpi;
     char *dumpdtb, *kernel_irqchip, *iommu;
@@ -65,6 +72,7 @@ typedef struct {
 
     Machine *machine;
     Device *gic, *v2m, *uart[2], *gpio, *fw_cfg, *flash[2], *pcie;
+    uint64_t high[VIRT_HIGH_COUNT]; /* address, 0: not there */
     MemoryRegion ecam, pcie_mmio, pcie_mmio_high, pcie_pio;
     Timer power_key_release;
     bool has_firmware;
@@ -76,6 +84,15 @@ static inline bool virt_has_gicv3(const Virt *virt)
 {
     return virt->gic_version != VIRT_GIC_2;
 }
+
+/* How many CPUs' redistributors are in the first region. */
+static inline unsigned virt_first_redistributors(const Virt *virt)
+{
+    return MIN(virt->machine->config.vcpus, (unsigned)(VIRT_GIC_REDIST_BYTES / VIRT_REDIST_STRIDE));
+}
+
+/* Places the high regions; fails when RAM or CPUs do not fit. */
+bool virt_place_high(Virt *virt, GError **error);
 
 /* Room in the tree that virt_fdt_build makes for arm_boot_amend_dtb, beyond the command line. */
 enum { VIRT_FDT_SPARE = 4096 };

@@ -10,11 +10,12 @@
 
 #include "base/error.h"
 
-bool gic_core_realize(GicCore *core, Device *device, unsigned cpus, unsigned irqs, GError **error)
+bool gic_core_realize(GicCore *core, Device *device, unsigned cpus, unsigned max_cpus,
+                      unsigned irqs, GError **error)
 {
-    if (cpus < 1 || cpus > GIC_MAX_CPUS) {
-        return error_fail(error, KASO_ERROR_INVALID, "%s: num-cpu=%u is not within 1 to %d",
-                          device->type->name, cpus, GIC_MAX_CPUS);
+    if (cpus < 1 || cpus > max_cpus) {
+        return error_fail(error, KASO_ERROR_INVALID, "%s: num-cpu=%u is not within 1 to %u",
+                          device->type->name, cpus, max_cpus);
     }
     if (irqs < 64 || irqs > GIC_MAX_IRQS || irqs % 32) {
         return error_fail(error, KASO_ERROR_INVALID,
@@ -24,6 +25,8 @@ bool gic_core_realize(GicCore *core, Device *device, unsigned cpus, unsigned irq
     core->cpus = cpus;
     core->irqs = irqs;
     core->words = irqs / 32;
+    core->cpu = g_new0(GicCpu, cpus);
+    core->outputs = g_malloc0_n(cpus, sizeof core->outputs[0]);
     pthread_mutex_init(&core->lock, NULL);
     for (unsigned cpu = 0; cpu < cpus; cpu++) {
         for (unsigned line = 0; line < ARM_LINE_COUNT; line++) {
@@ -36,6 +39,8 @@ bool gic_core_realize(GicCore *core, Device *device, unsigned cpus, unsigned irq
 void gic_core_unrealize(GicCore *core)
 {
     pthread_mutex_destroy(&core->lock);
+    g_clear_pointer(&core->cpu, g_free);
+    g_clear_pointer(&core->outputs, g_free);
 }
 
 static void drive(GicCore *core, unsigned cpu, uint8_t output)
@@ -52,8 +57,8 @@ void gic_core_reset(GicCore *core)
     core->group_enable = 0;
     memset(core->shared, 0, sizeof core->shared);
     memset(core->shared_priority, 0, sizeof core->shared_priority);
-    memset(core->cpu, 0, sizeof core->cpu);
-    for (unsigned cpu = 0; cpu < GIC_MAX_CPUS; cpu++) {
+    memset(core->cpu, 0, core->cpus * sizeof core->cpu[0]);
+    for (unsigned cpu = 0; cpu < core->cpus; cpu++) {
         GicCpu *c = &core->cpu[cpu];
 
         c->target[0] = UINT32_MAX;
@@ -61,9 +66,7 @@ void gic_core_reset(GicCore *core)
         c->word.enabled = core->affinity_routing ? 0 : bits_mask(GIC_SGIS);
         c->binary_point[0] = 7 - GIC_PRIORITY_BITS;
         c->binary_point[1] = 8 - GIC_PRIORITY_BITS;
-        if (cpu < core->cpus) {
-            drive(core, cpu, 0);
-        }
+        drive(core, cpu, 0);
     }
     pthread_mutex_unlock(&core->lock);
 }
@@ -266,6 +269,16 @@ uint32_t gic_core_read_bits(GicCore *core, unsigned cpu, GicBitRegister reg, uns
     return 0;
 }
 
+/* The first word is a CPU's own. */
+static void update_word(GicCore *core, unsigned cpu, unsigned word)
+{
+    if (word == 0) {
+        gic_core_update_cpu(core, cpu);
+    } else {
+        gic_core_update_all(core);
+    }
+}
+
 void gic_core_write_bits(GicCore *core, unsigned cpu, GicBitRegister reg, unsigned word,
                          uint32_t value, uint32_t mask)
 {
@@ -300,11 +313,7 @@ void gic_core_write_bits(GicCore *core, unsigned cpu, GicBitRegister reg, unsign
         w->active &= ~value;
         break;
     }
-    if (word == 0) {
-        gic_core_update_cpu(core, cpu);
-    } else {
-        gic_core_update_all(core);
-    }
+    update_word(core, cpu, word);
 }
 
 uint32_t gic_core_read_config(GicCore *core, unsigned cpu, unsigned index)
@@ -336,7 +345,7 @@ void gic_core_write_config(GicCore *core, unsigned cpu, unsigned index, uint32_t
     }
     word = gic_core_word(core, cpu, index / 2);
     word->edge = (word->edge & ~(UINT32_C(0xffff) << shift)) | edge << shift;
-    gic_core_update_all(core);
+    update_word(core, cpu, index / 2);
 }
 
 uint32_t gic_core_read_priorities(GicCore *core, unsigned cpu, unsigned index)
@@ -355,19 +364,31 @@ void gic_core_write_priorities(GicCore *core, unsigned cpu, unsigned index, uint
     priority = gic_core_priority(core, cpu, index * 4);
     value &= GIC_PRIORITY_MASK * UINT32_C(0x01010101);
     store_le32(priority, (load_le32(priority) & ~mask) | (value & mask));
-    gic_core_update_all(core);
+    update_word(core, cpu, index / 8);
+}
+
+static void route(GicCore *core, unsigned intid, unsigned cpu, bool wanted)
+{
+    uint32_t bit = 1u << intid % 32, *target = &core->cpu[cpu].target[intid / 32];
+
+    if (!(*target & bit) == wanted) {
+        *target ^= bit;
+        gic_core_update_cpu(core, cpu);
+    }
+}
+
+void gic_core_set_target(GicCore *core, unsigned intid, unsigned cpu)
+{
+    for (unsigned i = 0; i < core->cpus; i++) {
+        route(core, intid, i, i == cpu);
+    }
 }
 
 void gic_core_set_targets(GicCore *core, unsigned intid, uint8_t cpu_mask)
 {
-    uint32_t bit = 1u << intid % 32;
-
-    for (unsigned cpu = 0; cpu < core->cpus; cpu++) {
-        uint32_t *target = &core->cpu[cpu].target[intid / 32];
-
-        *target = cpu_mask >> cpu & 1 ? *target | bit : *target & ~bit;
+    for (unsigned i = 0; i < core->cpus; i++) {
+        route(core, intid, i, cpu_mask >> i & 1);
     }
-    gic_core_update_all(core);
 }
 
 uint8_t gic_core_targets(const GicCore *core, unsigned intid)

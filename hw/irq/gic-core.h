@@ -19,7 +19,8 @@
 #include "machine/device.h"
 
 enum {
-    GIC_MAX_CPUS = 8,
+    GIC_V2_MAX_CPUS = 8,
+    GIC_MAX_CPUS = 512, /* what two regions of redistributors at 128 KiB each are asked to hold */
     GIC_MAX_IRQS = 1020,
     GIC_MAX_WORDS = 32,
     GIC_PRIVATE_IRQS = 32,
@@ -63,6 +64,7 @@ typedef struct {
     bool common_binary_point;
     bool group0_is_fiq;
     uint8_t output; /* level of each line to the vCPU, bit per ARM_LINE_* */
+    uint32_t waker; /* GICv3: GICR_WAKER */
 } GicCpu;
 
 typedef struct {
@@ -71,15 +73,15 @@ typedef struct {
     uint8_t group_enable;          /* GICD_CTLR: bit per group */
     GicWord shared[GIC_MAX_WORDS]; /* [0] unused */
     uint8_t shared_priority[GIC_MAX_WORDS * 32];
-    GicCpu cpu[GIC_MAX_CPUS];
-    IrqLine outputs[GIC_MAX_CPUS][ARM_LINE_COUNT];
+    GicCpu *cpu;                   /* cpus of them */
+    IrqLine (*outputs)[ARM_LINE_COUNT];
     pthread_mutex_t lock;
 } GicCore;
 
 /* The fields that a snapshot keeps, for a device with a GicCore named `core`. */
 #define GIC_CORE_STATE(type)                                                                       \
     STATE(type, core.group_enable), STATE(type, core.shared), STATE(type, core.shared_priority),   \
-        STATE(type, core.cpu)
+        STATE_ARRAY(type, core.cpu, core.cpus)
 
 typedef struct {
     uint16_t intid; /* GIC_INTID_NONE: nothing is pending */
@@ -104,7 +106,8 @@ static inline unsigned gic_core_group(GicCore *core, unsigned cpu, unsigned inti
 }
 
 /* Publishes two outputs per CPU, IRQ then FIQ. The counts come from properties: checked here. */
-bool gic_core_realize(GicCore *core, Device *device, unsigned cpus, unsigned irqs, GError **error);
+bool gic_core_realize(GicCore *core, Device *device, unsigned cpus, unsigned max_cpus,
+                      unsigned irqs, GError **error);
 void gic_core_unrealize(GicCore *core);
 void gic_core_reset(GicCore *core);
 /* After a snapshot is loaded: drives the outputs. */
@@ -142,7 +145,9 @@ void gic_core_write_config(GicCore *core, unsigned cpu, unsigned index, uint32_t
 uint32_t gic_core_read_priorities(GicCore *core, unsigned cpu, unsigned index);
 void gic_core_write_priorities(GicCore *core, unsigned cpu, unsigned index, uint32_t value,
                                uint32_t mask);
-/* Routes a shared interrupt to the CPUs of a mask. */
+/* Routes a shared interrupt to one CPU; to none when there is no such CPU. */
+void gic_core_set_target(GicCore *core, unsigned intid, unsigned cpu);
+/* GICv2: to the CPUs of a mask. */
 void gic_core_set_targets(GicCore *core, unsigned intid, uint8_t cpu_mask);
 uint8_t gic_core_targets(const GicCore *core, unsigned intid);
 /* Makes an SGI pending at a target. */

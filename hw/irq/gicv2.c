@@ -442,7 +442,7 @@ static bool gicv2_realize(Device *device, GError **error)
 {
     GicV2 *gic = container_of(device, GicV2, device);
 
-    if (!gic_core_realize(&gic->core, device, gic->num_cpu, gic->num_irq, error)) {
+    if (!gic_core_realize(&gic->core, device, gic->num_cpu, GIC_V2_MAX_CPUS, gic->num_irq, error)) {
         return false;
     }
     memory_region_init_io(&gic->dist, device->machine, "gic-dist", DIST_SIZE, &dist_ops, gic);

@@ -137,13 +137,19 @@ static bool dir_write(void *opaque, Vcpu *vcpu, uint32_t encoding, uint64_t valu
     return true;
 }
 
+static void send_sgi(GicV3 *gic, unsigned source, unsigned target, unsigned intid, unsigned group)
+{
+    if (target < gic->core.cpus && gic_core_group(&gic->core, target, intid) == group) {
+        gic_core_send_sgi(&gic->core, source, target, intid);
+    }
+}
+
 /* Sends to each CPU of a target list, or to all but the sender. */
 static bool sgi_write(void *opaque, Vcpu *vcpu, uint32_t encoding, uint64_t value)
 {
     GicV3 *gic = opaque;
     unsigned group = encoding == ICC_SGI1R_EL1;
     unsigned intid = (unsigned)bits_extract(value, 24, 4);
-    bool all_but_self = value >> 40 & 1;
     uint64_t cluster = bits_extract(value, 48, 8) << 32 | bits_extract(value, 32, 8) << 16 |
                        bits_extract(value, 16, 8) << 8;
     unsigned range = (unsigned)bits_extract(value, 44, 4) * 16;
@@ -151,15 +157,17 @@ static bool sgi_write(void *opaque, Vcpu *vcpu, uint32_t encoding, uint64_t valu
     if (!lock_cpu(gic, vcpu)) {
         return false;
     }
-    for (unsigned target = 0; target < gic->core.cpus; target++) {
-        uint64_t affinity = arm_vcpu_affinity(target);
-        unsigned aff0 = (unsigned)(affinity & 0xff);
-        bool wanted = all_but_self ? target != vcpu->index
-                                   : (affinity & ~UINT64_C(0xff)) == cluster && aff0 >= range &&
-                                         aff0 < range + 16 && (value >> (aff0 - range) & 1);
+    if (value >> 40 & 1) {
+        for (unsigned target = 0; target < gic->core.cpus; target++) {
+            if (target != vcpu->index) {
+                send_sgi(gic, vcpu->index, target, intid, group);
+            }
+        }
+    } else {
+        for (unsigned list = value & 0xffff; list; list &= list - 1) {
+            uint64_t affinity = cluster | (range + (unsigned)__builtin_ctz(list));
 
-        if (wanted && gic_core_group(&gic->core, target, intid) == group) {
-            gic_core_send_sgi(&gic->core, vcpu->index, target, intid);
+            send_sgi(gic, vcpu->index, arm_vcpu_of_affinity(affinity), intid, group);
         }
     }
     pthread_mutex_unlock(&gic->core.lock);

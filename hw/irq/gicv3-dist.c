@@ -66,15 +66,8 @@ uint32_t gicv3_dist_read_word(GicV3 *gic, uint32_t offset)
 
 static void set_route(GicV3 *gic, unsigned intid, uint64_t route)
 {
-    uint8_t mask = 0;
-
     gic->route[intid] = route;
-    for (unsigned cpu = 0; cpu < gic->core.cpus; cpu++) {
-        if (arm_vcpu_affinity(cpu) == route) {
-            mask = (uint8_t)(1u << cpu);
-        }
-    }
-    gic_core_set_targets(&gic->core, intid, mask);
+    gic_core_set_target(&gic->core, intid, arm_vcpu_of_affinity(route));
 }
 
 void gicv3_dist_write_word(GicV3 *gic, uint32_t offset, uint32_t value, uint32_t mask)

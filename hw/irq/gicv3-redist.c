@@ -22,7 +22,9 @@ static uint64_t typer(const GicV3 *gic, unsigned cpu)
 {
     uint64_t affinity = arm_vcpu_affinity(cpu);
 
-    return affinity << 32 | (uint64_t)cpu << 8 | (cpu + 1 == gic->core.cpus ? TYPER_LAST : 0);
+    bool last = cpu + 1 == gic->core.cpus || cpu + 1 == gic->redist[1].first;
+
+    return affinity << 32 | (uint64_t)cpu << 8 | (last ? TYPER_LAST : 0);
 }
 
 static uint32_t sgi_read_word(GicV3 *gic, unsigned cpu, uint32_t offset)
@@ -76,7 +78,7 @@ uint32_t gicv3_redist_read_word(GicV3 *gic, uint32_t offset)
     case GICR_TYPER + 4:
         return (uint32_t)(typer(gic, cpu) >> 32);
     case GICR_WAKER:
-        return gic->waker[cpu];
+        return gic->core.cpu[cpu].waker;
     default:
         return 0; /* GICR_CTLR: no LPIs, no write is ever pending; the rest is RES0 */
     }
@@ -90,7 +92,7 @@ void gicv3_redist_write_word(GicV3 *gic, uint32_t offset, uint32_t value, uint32
     if (offset >= SGI_BASE) {
         sgi_write_word(gic, cpu, offset - SGI_BASE, value, mask);
     } else if (offset == GICR_WAKER) {
-        gic->waker[cpu] =
+        gic->core.cpu[cpu].waker =
             value & WAKER_PROCESSOR_SLEEP ? WAKER_PROCESSOR_SLEEP | WAKER_CHILDREN_ASLEEP : 0;
     }
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * ARM Generic Interrupt Controller, architecture version 3 (ARM IHI 0069): distributor (mmio 0), one
- * redistributor per vCPU (mmio 1) and the CPU interface as system registers.
+ * redistributor per vCPU (mmio 1, and mmio 2 for those that a second region has) and the CPU interface as
+ * system registers.
  *
  * One security state (GICD_CTLR.DS is 1), affinity routing always on, no LPIs, no ITS, no
  * virtualization, no 1-of-N distribution.
@@ -80,13 +81,19 @@ static MemoryResult dist_write(void *opaque, uint64_t offset, uint64_t value, un
 static MemoryResult redist_read(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
                                 MemoryAttributes attributes)
 {
-    return read_words(opaque, gicv3_redist_read_word, offset, value, size);
+    const GicV3Region *region = opaque;
+
+    return read_words(region->gic, gicv3_redist_read_word,
+                      offset + (uint64_t)region->first * GICV3_REDIST_STRIDE, value, size);
 }
 
 static MemoryResult redist_write(void *opaque, uint64_t offset, uint64_t value, unsigned size,
                                  MemoryAttributes attributes)
 {
-    return write_words(opaque, gicv3_redist_write_word, offset, value, size);
+    const GicV3Region *region = opaque;
+
+    return write_words(region->gic, gicv3_redist_write_word,
+                       offset + (uint64_t)region->first * GICV3_REDIST_STRIDE, value, size);
 }
 
 static const MemoryOps gicv3_dist_ops = {
@@ -107,20 +114,35 @@ static const MemoryOps gicv3_redist_ops = {
 
 /* --- the device --- */
 
+static void add_redistributors(GicV3 *gic, unsigned index, unsigned first, unsigned end)
+{
+    GicV3Region *region = &gic->redist[index];
+
+    region->gic = gic;
+    region->first = first;
+    if (first < end) {
+        memory_region_init_io(
+            &region->mmio, gic->device.machine, index ? "gicv3-redist-2" : "gicv3-redist",
+            (uint64_t)(end - first) * GICV3_REDIST_STRIDE, &gicv3_redist_ops, region);
+        device_add_mmio(&gic->device, &region->mmio);
+    }
+}
+
 static bool gicv3_realize(Device *device, GError **error)
 {
     GicV3 *gic = container_of(device, GicV3, device);
+    unsigned first =
+        gic->first_region_cpus ? MIN(gic->first_region_cpus, gic->num_cpu) : gic->num_cpu;
 
     gic->core.affinity_routing = true;
-    if (!gic_core_realize(&gic->core, device, gic->num_cpu, gic->num_irq, error)) {
+    if (!gic_core_realize(&gic->core, device, gic->num_cpu, GIC_MAX_CPUS, gic->num_irq, error)) {
         return false;
     }
     memory_region_init_io(&gic->dist, device->machine, "gicv3-dist", GICV3_DIST_SIZE,
                           &gicv3_dist_ops, gic);
-    memory_region_init_io(&gic->redist, device->machine, "gicv3-redist",
-                          (uint64_t)gic->num_cpu * GICV3_REDIST_STRIDE, &gicv3_redist_ops, gic);
     device_add_mmio(device, &gic->dist);
-    device_add_mmio(device, &gic->redist);
+    add_redistributors(gic, 0, 0, first);
+    add_redistributors(gic, 1, first, gic->num_cpu);
     machine_add_external_registers(device->machine, gicv3_cpu_registers, gic);
     return true;
 }
@@ -135,8 +157,8 @@ static void gicv3_reset(Device *device)
     GicV3 *gic = container_of(device, GicV3, device);
 
     gic_core_reset(&gic->core);
-    for (unsigned cpu = 0; cpu < GIC_MAX_CPUS; cpu++) {
-        gic->waker[cpu] = 6; /* ProcessorSleep, ChildrenAsleep */
+    for (unsigned cpu = 0; cpu < gic->core.cpus; cpu++) {
+        gic->core.cpu[cpu].waker = 6; /* ProcessorSleep, ChildrenAsleep */
         gic->core.cpu[cpu].group0_is_fiq = true;
     }
     /* IROUTER resets to an unknown value: affinity 0 is CPU 0. */
@@ -156,14 +178,17 @@ static const DeviceType gicv3_type = {
     .summary = "ARM Generic Interrupt Controller version 3",
     .board_only = true,
     .instance_size = sizeof(GicV3),
-    .properties = (const Property[]){ { "num-cpu", PROPERTY_U32, offsetof(GicV3, num_cpu),
-                                        "redistributors, 1 to 8", "1" },
-                                      { "num-irq", PROPERTY_U32, offsetof(GicV3, num_irq),
-                                        "interrupts, counting 32 private ones", "96" },
-                                      { 0 } },
-    .state =
-        (const StateField[]){
-            GIC_CORE_STATE(GicV3), STATE(GicV3, route), STATE(GicV3, waker), { 0 } },
+    .properties =
+        (const Property[]){
+            { "num-cpu", PROPERTY_U32, offsetof(GicV3, num_cpu), "redistributors, 1 to 512", "1" },
+            { "first-region-cpus", PROPERTY_U32, offsetof(GicV3, first_region_cpus),
+              "redistributors in the first region, the rest are in a "
+              "second; 0: all",
+              "0" },
+            { "num-irq", PROPERTY_U32, offsetof(GicV3, num_irq),
+              "interrupts, counting 32 private ones", "96" },
+            { 0 } },
+    .state = (const StateField[]){ GIC_CORE_STATE(GicV3), STATE(GicV3, route), { 0 } },
     .input = gicv3_input,
     .realize = gicv3_realize,
     .unrealize = gicv3_unrealize,

@@ -25,20 +25,29 @@ enum {
     GICV3_SGIR = 0x0f00,
 };
 
+struct GicV3;
+
+/* A run of redistributors. */
 typedef struct {
+    struct GicV3 *gic;
+    unsigned first; /* CPU */
+    MemoryRegion mmio;
+} GicV3Region;
+
+typedef struct GicV3 {
     Device device;
     GicCore core;
-    uint32_t num_cpu, num_irq;          /* properties */
-    uint64_t route[GIC_MAX_WORDS * 32]; /* GICD_IROUTERn */
-    uint32_t waker[GIC_MAX_CPUS];       /* GICR_WAKER */
-    MemoryRegion dist, redist;
+    uint32_t num_cpu, num_irq, first_region_cpus; /* properties */
+    uint64_t route[GIC_MAX_WORDS * 32];           /* GICD_IROUTERn */
+    MemoryRegion dist;
+    GicV3Region redist[2];
 } GicV3;
 
 extern const ExternalRegister gicv3_cpu_registers[];
 
 /*
  * Words of the register frames at offsets that are multiples of 4, with the core's lock held; redistributors
- * lie one behind the other. A write changes the bytes of mask only; value is 0 in the others.
+ * lie one behind the other, those of the second region as if it followed the first. A write changes the bytes of mask only; value is 0 in the others.
  */
 uint32_t gicv3_dist_read_word(GicV3 *gic, uint32_t offset);
 void gicv3_dist_write_word(GicV3 *gic, uint32_t offset, uint32_t value, uint32_t mask);

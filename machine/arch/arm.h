@@ -6,6 +6,7 @@
 #ifndef MACHINE_ARCH_ARM_H
 #define MACHINE_ARCH_ARM_H
 
+#include <limits.h>
 #include <stdint.h>
 
 /* Bits of Vcpu.interrupts. */
@@ -46,6 +47,14 @@ static inline int arm_gic_input_spi(unsigned spi)
 static inline uint64_t arm_vcpu_affinity(unsigned index)
 {
     return (uint64_t)(index / 16) << 8 | index % 16;
+}
+
+/* The inverse; UINT_MAX for what no vCPU has. */
+static inline unsigned arm_vcpu_of_affinity(uint64_t affinity)
+{
+    return affinity >> 16 || (affinity & 0xff) >= 16
+               ? UINT_MAX
+               : (unsigned)(affinity >> 8) * 16 + (unsigned)(affinity & 15);
 }
 
 #endif

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A64 hints, waiting and barriers (DDI 0487 C4.1, C6). */
+#include <sched.h>
+
 #include "target/arm/exception.h"
 #include "target/arm/sysregs.h"
 #include "target/arm/translate.h"
@@ -89,6 +91,20 @@ static const TcgHelper wait_until_helper = {
 };
 TCG_HELPER(wait_until_helper);
 
+/* The loop that spins here may wait for a vCPU that has no host processor just now. */
+static void helper_yield(TcgState *env)
+{
+    sched_yield();
+}
+
+static const TcgHelper yield_helper = {
+    .name = "yield",
+    .function = (void *)helper_yield,
+    .result = IR_VOID,
+    .flags = HELPER_ENV | HELPER_EFFECT,
+};
+TCG_HELPER(yield_helper);
+
 static void helper_sev(TcgState *env)
 {
     GPtrArray *vcpus = arm_cpu_of_env(env)->vcpu.machine->vcpus;
@@ -149,6 +165,11 @@ static bool translate_hint(A64Translator *t, const A64Fields *f)
         if (!trap_wait(t, ARM_MODE_WFI, 0, 0)) {
             a64_call(t, &wfi_helper, 0, 0, 0, 0);
             a64_dispatch_env(t);
+        }
+        break;
+    case HINT_YIELD:
+        if (t->cpu->vcpu.machine->vcpus->len > g_get_num_processors()) {
+            a64_call(t, &yield_helper, 0, 0, 0, 0);
         }
         break;
     case HINT_SEV:

@@ -423,6 +423,13 @@ static const char *switch_default(const CpuModel *model, const char *property)
     return NULL;
 }
 
+static unsigned physical_bits(const CpuModel *model)
+{
+    static const uint8_t bits[] = { 32, 36, 40, 42, 44, 48 };
+
+    return bits[((const ArmModel *)model->data)->physical_range];
+}
+
 static const TcgTarget tcg_target = {
     .vars = variables,
     .var_count = ARM_VAR_COUNT,
@@ -453,6 +460,7 @@ const Target arm_target = {
     .cpu_size = sizeof(ArmCpu),
     .properties = properties,
     .switch_default = switch_default,
+    .physical_bits = physical_bits,
     .registers = registers,
     .tcg = &tcg_target,
     .capstone_arch = CS_ARCH_ARM64,

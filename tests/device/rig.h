@@ -7,7 +7,7 @@
 
 #include "machine/machine.h"
 
-enum { RIG_OUTPUTS = 16 };
+enum { RIG_OUTPUTS = 1024 };
 
 typedef struct {
     Machine *machine;

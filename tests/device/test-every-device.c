@@ -116,23 +116,27 @@ static void map_regions(Bench *bench, Device *device)
     }
 }
 
-static size_t state_size(const DeviceType *type)
+static size_t state_size(Device *device)
 {
-    size_t size = 0;
+    size_t size = 0, part;
 
-    for (const StateField *f = type->state; f && f->name; f++) {
-        size += f->size;
+    for (const StateField *f = device->type->state; f && f->name; f++) {
+        device_state_field(device, f, &part);
+        size += part;
     }
     return size;
 }
 
-static uint8_t *copy_state(const Device *device)
+static uint8_t *copy_state(Device *device)
 {
-    uint8_t *copy = g_malloc0(state_size(device->type) + 1), *out = copy;
+    uint8_t *copy = g_malloc0(state_size(device) + 1), *out = copy;
+    size_t size;
 
     for (const StateField *f = device->type->state; f && f->name; f++) {
-        memcpy(out, (const char *)device + f->offset, f->size);
-        out += f->size;
+        const void *field = device_state_field(device, f, &size);
+
+        memcpy(out, field, size);
+        out += size;
     }
     return copy;
 }
@@ -363,6 +367,7 @@ static void hammer(Bench *bench, uint64_t *state)
 static unsigned check_reset(Bench *bench)
 {
     unsigned failures = 0;
+    size_t size;
 
     machine_lock(bench->machine);
     /* Once as after a guest's run; then once more from poison, which finds what no access had changed. */
@@ -371,7 +376,9 @@ static unsigned check_reset(Bench *bench)
         Device *device = bench->devices->pdata[i];
 
         for (const StateField *f = device->type->state; f && f->name; f++) {
-            memset((char *)device + f->offset, POISON, f->size);
+            void *field = device_state_field(device, f, &size);
+
+            memset(field, POISON, size);
         }
     }
     device_reset_tree(bench->machine->root);
@@ -380,11 +387,13 @@ static unsigned check_reset(Bench *bench)
         const uint8_t *fresh = g_hash_table_lookup(bench->fresh, device);
 
         for (const StateField *f = device->type->state; f && f->name; f++) {
-            if (memcmp((char *)device + f->offset, fresh, f->size) != 0) {
+            const void *field = device_state_field(device, f, &size);
+
+            if (memcmp(field, fresh, size) != 0) {
                 printf("# %s: reset does not restore '%s'\n", device->type->name, f->name);
                 failures++;
             }
-            fresh += f->size;
+            fresh += size;
         }
     }
     machine_unlock(bench->machine);

@@ -112,6 +112,51 @@ static void identification(void)
     rig_close(&rig);
 }
 
+/* More CPUs than any fixed table: routes and SGIs beyond the first clusters. */
+static void many_cpus(void)
+{
+    enum { CPUS = 256, REDIST_2 = 2 };
+    Rig rig;
+
+    rig_open(&rig, "arm-gicv3",
+             (const char *const[]){ "num-cpu=256", "num-irq=288", "first-region-cpus=123", NULL });
+    g_assert_cmpuint(rig.device->irq_count, ==, CPUS * ARM_LINE_COUNT);
+    g_assert_cmphex(rig_read(&rig, 0, REDIST, 122 * 0x20000 + 8, 8), ==,
+                    UINT64_C(0x70a) << 32 | 122 << 8 | 1 << 4);
+    g_assert_cmphex(rig_read(&rig, 0, REDIST_2, 8, 8), ==, UINT64_C(0x70b) << 32 | 123 << 8);
+    rig_write(&rig, 0, DIST, 0, 3, 4);
+    for (unsigned cpu = 0; cpu < CPUS; cpu += 51) {
+        msr(&rig, cpu, PMR, 0xff);
+        msr(&rig, cpu, IGRPEN1, 1);
+        if (cpu < 123) {
+            rig_write(&rig, 0, REDIST, sgi_base(cpu) + 0x80, UINT32_MAX, 4);
+            rig_write(&rig, 0, REDIST, sgi_base(cpu) + 0x100, UINT32_MAX, 4);
+        } else {
+            rig_write(&rig, 0, REDIST_2, sgi_base(cpu - 123) + 0x80, UINT32_MAX, 4);
+            rig_write(&rig, 0, REDIST_2, sgi_base(cpu - 123) + 0x100, UINT32_MAX, 4);
+        }
+    }
+    enable_spi(&rig, 40, 0xf0f, 0x80, 1); /* to CPU 255 */
+    rig_input(&rig, 40, 1);
+    g_assert_cmpint(irq(&rig, 255), ==, 1);
+    g_assert_cmpint(irq(&rig, 0), ==, 0);
+    g_assert_cmphex(mrs(&rig, 255, IAR1), ==, 40);
+    /* SGI 3 to Aff1 12, Aff0 12: CPU 204; then to all but the sender. */
+    msr(&rig, 0, SGI1R, UINT64_C(12) << 16 | 3 << 24 | 1 << 12);
+    g_assert_cmpint(irq(&rig, 204), ==, 1);
+    g_assert_cmpint(irq(&rig, 153), ==, 0);
+    g_assert_cmphex(mrs(&rig, 204, IAR1), ==, 3);
+    msr(&rig, 51, SGI1R, UINT64_C(1) << 40 | 5 << 24);
+    g_assert_cmphex(mrs(&rig, 51, IAR1), ==, NONE);
+    g_assert_cmphex(mrs(&rig, 153, IAR1), ==, 5);
+    /* Affinities that nobody has reach nobody. */
+    msr(&rig, 0, SGI1R, UINT64_C(16) << 16 | 6 << 24 | 0xffff);
+    msr(&rig, 0, SGI1R, UINT64_C(1) << 44 | 6 << 24 | 0xffff);
+    g_assert_cmphex(mrs(&rig, 102, IAR1), ==, 5);
+    g_assert_cmphex(mrs(&rig, 102, HPPIR1), ==, NONE);
+    rig_close(&rig);
+}
+
 static void routing(void)
 {
     Rig rig;
@@ -381,6 +426,7 @@ static void message_frame(void)
 void test_gicv3(void)
 {
     g_test_add_func("/gicv3/identification", identification);
+    g_test_add_func("/gicv3/many-cpus", many_cpus);
     g_test_add_func("/gicv3/routing", routing);
     g_test_add_func("/gicv3/nesting", nesting);
     g_test_add_func("/gicv3/split-end", split_end);

@@ -154,6 +154,112 @@ static void variants(void)
     expect_failure(MIB(64), "hihgmem=on", "highmem");
 }
 
+static unsigned forty_bits(const CpuModel *model)
+{
+    return 40;
+}
+
+static const Target narrow_target = {
+    .name = "idle",
+    .cpu_size = sizeof(IdleCpu),
+    .physical_bits = forty_bits,
+    .registers = (const TargetRegister[]){ { 0 } },
+    .get_pc = idle_get_pc,
+    .set_pc = idle_set_pc,
+};
+
+static const CpuModel narrow_model = { .name = "cortex-a53", .target = &narrow_target };
+
+typedef struct {
+    uint64_t ram_bytes;
+    unsigned cpus;
+    const CpuModel *model;
+    uint64_t redist, ecam, mmio; /* as QEMU 7.2 places them; 0: not there */
+    const char *option;
+} HighMap;
+
+static void check_high_map(const HighMap *m)
+{
+    const char *const options[] = { "gic-version=3", m->option, NULL };
+    Machine *machine = make_machine(m->cpus, m->ram_bytes, NULL, options);
+    g_autofree char *last =
+        g_strdup_printf("/cpus/cpu@%x", (m->cpus - 1) / 16 << 8 | (m->cpus - 1) % 16);
+    g_autoptr(GError) error = NULL;
+    const void *fdt;
+    int length;
+
+    machine->config.target = m->model->target;
+    machine->config.cpu_model = m->model;
+    (void)(machine_build(machine, &error) && machine_load(machine, &error));
+    g_assert_no_error(error);
+    fdt = tree_of(machine);
+    g_assert_cmphex(cells(fdt, "/pcie@10000000", "reg", 0), ==, m->ecam);
+    fdt_getprop(fdt, fdt_path_offset(fdt, "/pcie@10000000"), "ranges", &length);
+    g_assert_cmpint(length, ==, m->mmio ? 3 * 7 * 4 : 2 * 7 * 4);
+    if (m->mmio) {
+        g_assert_cmphex(cells(fdt, "/pcie@10000000", "ranges", 14 + 3), ==, m->mmio);
+    }
+    fdt_getprop(fdt, fdt_path_offset(fdt, "/intc@8000000"), "reg", &length);
+    g_assert_cmpint(length, ==, m->redist ? 3 * 16 : 2 * 16);
+    if (m->redist) {
+        uint64_t typer;
+
+        g_assert_cmphex(cells(fdt, "/intc@8000000", "reg", 8), ==, m->redist);
+        /* The first of the second region is the CPU that follows the last of the first. */
+        address_space_read(&machine->memory_space, m->redist + 8, &typer, 8, MEMORY_ATTRIBUTES_DMA);
+        g_assert_cmphex(typer >> 8 & 0xffff, ==, 123);
+        address_space_read(&machine->memory_space, VIRT_GIC_REDIST + 122 * 0x20000 + 8, &typer, 8,
+                           MEMORY_ATTRIBUTES_DMA);
+        g_assert_cmphex(typer, ==, UINT64_C(0x70a) << 32 | 122 << 8 | 1 << 4);
+        address_space_read(&machine->memory_space, m->redist + (m->cpus - 124) * 0x20000 + 8,
+                           &typer, 8, MEMORY_ATTRIBUTES_DMA);
+        g_assert_cmphex(typer & 0xffffff, ==, (m->cpus - 1) << 8 | 1 << 4);
+    }
+    g_assert_cmpint(fdt_path_offset(fdt, last), >, 0);
+    machine_free(machine);
+}
+
+/* The last byte of 1 TiB of RAM is there, and RAM that is not touched costs nothing. */
+static void sparse(void)
+{
+    Machine *machine = build(1, GIB(1024), NULL, NULL);
+    const uint64_t last = VIRT_RAM_BASE + GIB(1024) - 8;
+    uint64_t value = 0;
+
+    address_space_write(&machine->memory_space, last, 0x1234567, 8, MEMORY_ATTRIBUTES_DMA);
+    address_space_read(&machine->memory_space, last, &value, 8, MEMORY_ATTRIBUTES_DMA);
+    g_assert_cmphex(value, ==, 0x1234567);
+    g_assert_cmphex(cells(tree_of(machine), "/memory@40000000", "reg", 2), ==, GIB(1024));
+    machine_free(machine);
+}
+
+static void high(void)
+{
+    static const HighMap maps[] = {
+        { MIB(256), 123, &idle_model, 0, 0x4010000000, 0x8000000000, NULL },
+        { MIB(256), 124, &idle_model, 0x4000000000, 0x4010000000, 0x8000000000, NULL },
+        { MIB(256), 512, &narrow_model, 0x4000000000, 0x4010000000, 0x8000000000, NULL },
+        { GIB(255), 2, &idle_model, 0, 0x4010000000, 0x8000000000, NULL },
+        { GIB(255) + MIB(512), 2, &idle_model, 0, 0x4050000000, 0x8000000000, NULL },
+        { GIB(300), 2, &idle_model, 0, 0x4b50000000, 0x8000000000, NULL },
+        { GIB(700), 1, &narrow_model, 0, 0xaf50000000, 0, NULL },
+        { GIB(1024), 200, &idle_model, 0x10040000000, 0x10050000000, 0x18000000000, NULL },
+        { GIB(2), 1, &idle_model, 0, 0x3f000000, 0, "highmem=off" },
+        { GIB(2), 1, &idle_model, 0, 0x4000000000, 0x8000000000, "highmem-redists=off" },
+        { GIB(2), 1, &idle_model, 0, 0x3f000000, 0x8000000000, "highmem-ecam=off" },
+        { GIB(2), 1, &idle_model, 0, 0x4010000000, 0, "highmem-mmio=off" },
+    };
+    Machine *machine = make_machine(9, MIB(64), NULL, NULL);
+    g_autoptr(GError) error = NULL;
+
+    for (size_t i = 0; i < ARRAY_SIZE(maps); i++) {
+        check_high_map(&maps[i]);
+    }
+    g_assert_false(machine_build(machine, &error));
+    g_assert_nonnull(strstr(error->message, "gic-version=3"));
+    machine_free(machine);
+}
+
 /* dtc accepts the tree without a warning but for those about style. */
 static void compiler(void)
 {
@@ -169,7 +275,7 @@ static void compiler(void)
     }
     close(g_mkstemp(path));
     option = g_strdup_printf("dumpdtb=%s", path);
-    machine_free(build(4, GIB(1), NULL, (const char *const[]){ option, NULL }));
+    machine_free(build(200, GIB(1), NULL, (const char *const[]){ option, "gic-version=3", NULL }));
     g_spawn_sync(
         NULL,
         (char *[]){ dtc, (char *)"-I", (char *)"dtb", (char *)"-O", (char *)"dts", path, NULL },
@@ -305,6 +411,8 @@ void test_virt(void)
 {
     g_test_add_func("/virt/tree", tree);
     g_test_add_func("/virt/variants", variants);
+    g_test_add_func("/virt/high", high);
+    g_test_add_func("/virt/sparse", sparse);
     g_test_add_func("/virt/compiler", compiler);
     g_test_add_func("/virt/reset", reset);
     g_test_add_func("/virt/power-key", power_key);
