@@ -15,7 +15,8 @@ GQuark kaso_error_quark(void);
 typedef enum {
     KASO_ERROR_GENERIC,     /* QMP class GenericError */
     KASO_ERROR_INVALID,     /* a value is out of range or does not parse */
-    KASO_ERROR_NOT_FOUND,   /* QMP DeviceNotFound / unknown name */
+    KASO_ERROR_NOT_FOUND,   /* unknown name of anything */
+    KASO_ERROR_NO_DEVICE,   /* QMP class DeviceNotFound: what clients test for */
     KASO_ERROR_NOT_ACTIVE,  /* QMP DeviceNotActive: no such job */
     KASO_ERROR_UNSUPPORTED, /* known, but not built yet: a plain "not yet" */
     KASO_ERROR_IO,          /* the host refused; the message holds strerror */

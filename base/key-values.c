@@ -83,10 +83,33 @@ static void add_json(KeyValues *list, const char *key, json_t *value)
     }
 }
 
+/* Strings in single quotes, which shell scripts prefer, as JSON's own. The caller frees. */
+static char *double_quotes(const char *text)
+{
+    GString *result = g_string_new(NULL);
+    char quote = 0; /* what ends the string that c is in */
+
+    for (const char *c = text; *c; c++) {
+        if (quote && *c == '\\' && c[1]) {
+            c++;
+            g_string_append_printf(result, *c == '\'' ? "%c" : "\\%c", *c);
+        } else if (quote && *c == '"' && quote != '"') {
+            g_string_append(result, "\\\"");
+        } else if (quote ? *c == quote : *c == '"' || *c == '\'') {
+            quote = quote ? 0 : *c;
+            g_string_append_c(result, '"');
+        } else {
+            g_string_append_c(result, *c);
+        }
+    }
+    return g_string_free(result, false);
+}
+
 KeyValues *key_values_parse_json(const char *text, GError **error)
 {
+    g_autofree char *json = double_quotes(text);
     json_error_t where;
-    json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, &where);
+    json_t *object = json_loads(json, JSON_REJECT_DUPLICATES, &where);
     KeyValues *list;
 
     if (!json_is_object(object)) {

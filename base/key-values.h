@@ -20,6 +20,7 @@ typedef struct {
 /* implied_key: what a first value without a key is for, or NULL. A text that begins with '{' is JSON. */
 KeyValues *key_values_parse(const char *text, const char *implied_key, GError **error);
 KeyValues *key_values_parse_list(const char *text, const char *implied_key, GError **error);
+/* Strings may be in single quotes. */
 KeyValues *key_values_parse_json(const char *text, GError **error);
 /* The text up to the next single comma, doubled ones halved; *text moves past it. The caller frees. */
 char *key_values_take_item(const char **text);

@@ -210,6 +210,8 @@ bool block_set_histograms(BlockBackend *block, const char *name, const char *arg
                           GError **error);
 /* block_set_io_throttle: bps, iops_rd_max, …, group; others are not looked at. */
 bool block_set_throttle(BlockBackend *block, GHashTable *arguments, GError **error);
+/* The names of formats and protocols, sorted, each with a space before it; the caller frees. */
+char *block_format_names(void);
 /* "file (driver raw, read-only)" lines for `info block`; caller frees. */
 char *block_describe(BlockBackend *block);
 const char *block_filename(BlockBackend *block);

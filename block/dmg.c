@@ -144,7 +144,7 @@ static bool dmg_open(BlockNode *node, GHashTable *options, GError **error)
     Dmg *dmg = node->state;
     BlockNode *file = node->file->node;
     uint8_t trailer[TRAILER_SIZE];
-    uint64_t size = node_size(file), offset, length;
+    uint64_t size = node_length(file), offset, length;
     g_autofree char *xml = NULL;
     bool done;
 

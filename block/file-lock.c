@@ -97,12 +97,12 @@ static bool lock_conflict(int fd, const char *path, unsigned index, bool shared,
 {
     g_autofree char *holder = find_holder(fd);
 
-    return error_fail(
-        error, KASO_ERROR_IO,
-        "Failed to get %s\"%s\" lock: '%s' is in use by %s. End it, or open the image "
-        "read-only with force-share=on",
-        shared ? "shared " : "", perm_name(index), path,
-        holder ? holder : "another part of this process or another host");
+    return error_fail(error, KASO_ERROR_IO,
+                      "Failed to get %s\"%s\" lock\nIs another process using the image [%s]?\nIt "
+                      "is in use by %s. End it, "
+                      "or open the image read-only with force-share=on",
+                      shared ? "shared " : "", perm_name(index), path,
+                      holder ? holder : "another part of this process or another host");
 }
 
 static bool take_bytes(int fd, FileLock *lock, unsigned perm, unsigned unshared, const char *path,

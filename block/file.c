@@ -707,6 +707,7 @@ static bool file_create(BlockGraph *graph, const char *filename, GHashTable *opt
         !options_take_enum(options, "preallocation", prealloc_names, &prealloc, error)) {
         return false;
     }
+    size = align_up(size, 512);
     fd = open(filename, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0) {
         return error_fail_errno(error, errno, "Could not create '%s'", filename);

@@ -269,6 +269,29 @@ const BlockDriver *block_driver_find(const char *name)
     return NULL;
 }
 
+static int compare_names(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+char *block_format_names(void)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    GString *text = g_string_new(NULL);
+    const BlockDriver *const *it;
+
+    REGISTRY_FOREACH(block_drivers, it) {
+        if (!(*it)->is_internal) {
+            g_ptr_array_add(names, (gpointer)(*it)->name);
+        }
+    }
+    g_ptr_array_sort(names, compare_names);
+    for (unsigned i = 0; i < names->len; i++) {
+        g_string_append_printf(text, " %s", (char *)names->pdata[i]);
+    }
+    return g_string_free(text, FALSE);
+}
+
 static bool lists_option(const BlockOption *options, const char *name)
 {
     while (options && options->name && strcmp(options->name, name)) {

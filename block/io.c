@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { ZERO_BUFFER_SIZE = 1024 * 1024 };
+enum { ZERO_BUFFER_SIZE = 1024 * 1024, SECTOR = 512 };
 
 static void tracked_begin(BlockNode *node, TrackedRequest *request, uint64_t offset, uint64_t bytes)
 {
@@ -272,7 +272,10 @@ static void node_written(BlockNode *node, uint64_t end)
 {
     node->write_generation++;
     node->highest_write = MAX(node->highest_write, end);
-    node->size = MAX(node->size, end);
+    if (node->driver->truncate || !node->driver->is_protocol) {
+        node->size =
+            MAX(node->size, end); /* others take zeroes behind their end and stay as they are */
+    }
 }
 
 /* A part may have been written, and the storage have grown by it. */
@@ -348,12 +351,26 @@ static int read_edge(BlockNode *node, uint64_t offset, uint8_t *buffer, uint64_t
     return driver_read(node, offset, align, io_vector_of(&iov));
 }
 
+/* A write of whole blocks has made the storage longer than what was to be written: the disk has its size back. */
+static void cut_to_length(BlockNode *node, uint64_t length)
+{
+    bool done = node->driver->truncate ? node->driver->truncate(node, length, PREALLOC_OFF, NULL)
+                : node->driver->is_filter
+                    ? node_truncate(node->file->node, length, PREALLOC_OFF, NULL)
+                    : false;
+
+    if (done) {
+        node->size = length;
+    }
+}
+
 /* Reads the blocks that the head and the tail of the range only touch, and writes whole blocks. */
 static int write_unaligned(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector,
                            unsigned flags)
 {
     uint64_t align = node->request_alignment;
     uint64_t start = align_down(offset, align), end = align_up(offset + bytes, align);
+    uint64_t length = MAX(node->size, offset + bytes);
     uint8_t *buffer = g_try_malloc(MAX(align, MIN(MIB(1), end - start)));
     int result = buffer ? 0 : -ENOMEM;
 
@@ -379,6 +396,9 @@ static int write_unaligned(BlockNode *node, uint64_t offset, uint64_t bytes, IoV
         bytes -= useful;
     }
     g_free(buffer);
+    if (node->size > length) {
+        cut_to_length(node, length);
+    }
     return result;
 }
 
@@ -402,9 +422,11 @@ int node_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector
     }
     tracked_begin(node, &request, offset, bytes);
     if (!aligned || (flags & BLOCK_SERIALISE)) {
-        uint64_t start = align_down(offset, align);
+        uint64_t start = align_down(offset, align), end = align_up(offset + bytes, align);
 
-        tracked_serialise(node, &request, start, align_up(offset + bytes, align) - start);
+        /* Nobody may write behind what is cut off again. */
+        end = end > node->size && !aligned ? UINT64_MAX / 4 : end;
+        tracked_serialise(node, &request, start, end - start);
     }
     tracked_wait(node, &request);
     result = notify_before(node, offset, bytes);
@@ -525,8 +547,8 @@ int node_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
     /* A hint: partial blocks keep their content. */
     start = align_up(offset, align);
     end = align_down(offset + bytes, align);
-    if (offset + bytes == node->size) {
-        end = offset + bytes;
+    if (offset + bytes >= node->size) {
+        end = MIN(offset + bytes, node->size);
     }
     if (start >= end) {
         return 0;
@@ -572,6 +594,11 @@ int node_flush(BlockNode *node)
 
 uint64_t node_size(BlockNode *node)
 {
+    return align_up(node->size, SECTOR);
+}
+
+uint64_t node_length(BlockNode *node)
+{
     return node->size;
 }
 
@@ -615,7 +642,7 @@ static bool resize(BlockNode *node, uint64_t size, Prealloc prealloc, bool only_
         node->size = size;
         node->write_generation++;
         for (GSList *link = node->dirty_bitmaps; link; link = link->next) {
-            dirty_bitmap_resize(link->data, size);
+            dirty_bitmap_resize(link->data, node_size(node));
         }
     }
     tracked_end(node, &request);
@@ -646,8 +673,16 @@ int node_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *coun
     *map = 0;
     *file = NULL;
     *count = 0;
-    if (offset >= node->size) {
+    if (offset >= node_size(node)) {
         return BLOCK_STATUS_EOF;
+    }
+    if (offset >= node->size && bytes) {
+        *count = MIN(bytes, node_size(node) - offset);
+        *map = offset;
+        *file = node->driver->is_protocol ? node : NULL;
+        return BLOCK_STATUS_ZERO | BLOCK_STATUS_ALLOCATED |
+               (*file ? BLOCK_STATUS_OFFSET_VALID : 0) |
+               (offset + *count == node_size(node) ? BLOCK_STATUS_EOF : 0);
     }
     bytes = MIN(bytes, node->size - offset);
     if (!bytes) {
@@ -666,7 +701,7 @@ int node_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *coun
             *map = offset;
             *file = node;
         }
-        return offset + bytes == node->size ? status | BLOCK_STATUS_EOF : status;
+        return offset + bytes == node_size(node) ? status | BLOCK_STATUS_EOF : status;
     }
     status = node->driver->status(node, offset, bytes, count, map, file);
     if (status < 0) {
@@ -695,7 +730,7 @@ int node_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *coun
         }
         status &= ~BLOCK_STATUS_RECURSE;
     }
-    if (offset + *count == node->size) {
+    if (offset + *count == node_size(node)) {
         status |= BLOCK_STATUS_EOF;
     }
     if (status & (BLOCK_STATUS_DATA | BLOCK_STATUS_ZERO)) {

@@ -34,7 +34,7 @@ static int locate(BlockNode *node, uint64_t offset, MappedPiece *piece, MapFunct
 
 bool mapped_is_cut_off(BlockNode *node, MapFunction *map)
 {
-    uint64_t size = node_size(node), count;
+    uint64_t size = node_length(node), count;
 
     for (uint64_t offset = 0; offset < size && !node->end_checked; offset += count) {
         MappedPiece piece = { .count = size - offset };
@@ -124,7 +124,7 @@ void *mapped_load_table(BlockNode *file, uint64_t offset, uint64_t entries, unsi
         return NULL;
     }
     /* What is not in the file must not cost memory. */
-    if (offset + entries * entry_size > align_up(node_size(file), 4096)) {
+    if (offset + entries * entry_size > align_up(node_length(file), 4096)) {
         error_fail(error, KASO_ERROR_INVALID,
                    "%s (%" G_GUINT64_FORMAT " entries at %" G_GUINT64_FORMAT
                    ") goes beyond the end of the file",
@@ -193,7 +193,7 @@ static void complain(BlockCheck *check, const char *what, uint64_t where)
 int mapped_check(BlockNode *node, BlockCheck *check, MapFunction *map)
 {
     g_autoptr(GArray) extents = g_array_new(FALSE, FALSE, sizeof(Extent));
-    uint64_t size = node_size(node), count;
+    uint64_t size = node_length(node), count;
 
     for (uint64_t offset = 0; offset < size; offset += count) {
         MappedPiece piece = { .count = size - offset, .file = node->file->node };
@@ -207,14 +207,14 @@ int mapped_check(BlockNode *node, BlockCheck *check, MapFunction *map)
         extent = (Extent){ piece.file, piece.host, piece.host + count };
         if (piece.kind == PIECE_DATA) {
             g_array_append_val(extents, extent);
-            if (extent.end > align_up(node_size(piece.file), 512)) {
+            if (extent.end > align_up(node_length(piece.file), 512)) {
                 complain(check, "lies behind the end of the file", extent.start);
             }
         }
     }
     if (node->cut_off && !check->corruptions) {
         complain(check, "would be next, but a table lies behind the end of the file",
-                 node_size(node->file->node));
+                 node_length(node->file->node));
     }
     g_array_sort(extents, compare_extents);
     for (guint i = 1; i < extents->len; i++) {

@@ -382,16 +382,26 @@ static int nbd_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector v
     return client_run(node->state, &request);
 }
 
+static uint64_t bytes_inside(BlockNode *node, uint64_t offset, uint64_t bytes)
+{
+    return node->size > offset ? MIN(bytes, node->size - offset) : 0;
+}
+
 static int nbd_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector,
                      unsigned flags)
 {
+    uint64_t room = bytes_inside(node, offset, bytes);
     NbdRequest request = { .type = NBD_CMD_WRITE,
                            .offset = offset,
-                           .bytes = bytes,
+                           .bytes = room,
                            .vector = vector,
                            .flags = flags & BLOCK_FUA ? NBD_CMD_FLAG_FUA : 0 };
 
-    return client_run(node->state, &request);
+    /* The last sector may end behind the export, where zeroes are read. */
+    if (room < bytes && !io_vector_is_zero(io_vector_skip(vector, room), bytes - room)) {
+        return -ENOSPC;
+    }
+    return room ? client_run(node->state, &request) : 0;
 }
 
 /* Requests whose length is no payload, in pieces that the length field holds. */
@@ -432,7 +442,8 @@ static int nbd_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, un
     if ((flags & BLOCK_NO_FALLBACK) && (client->info.flags & NBD_FLAG_SEND_FAST_ZERO)) {
         command |= NBD_CMD_FLAG_FAST_ZERO;
     }
-    return run_range(client, NBD_CMD_WRITE_ZEROES, command, offset, bytes);
+    return run_range(client, NBD_CMD_WRITE_ZEROES, command, offset,
+                     bytes_inside(node, offset, bytes));
 }
 
 static int nbd_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
@@ -442,7 +453,7 @@ static int nbd_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
     if (!(client->info.flags & NBD_FLAG_SEND_TRIM)) {
         return 0;
     }
-    return run_range(client, NBD_CMD_TRIM, 0, offset, bytes);
+    return run_range(client, NBD_CMD_TRIM, 0, offset, bytes_inside(node, offset, bytes));
 }
 
 static int nbd_flush(BlockNode *node)

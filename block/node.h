@@ -145,6 +145,7 @@ struct BlockDriver {
     bool has_backing;
     bool grows_with_zeroes;      /* what lies behind the end reads as zeroes once written past */
     bool no_file_child;          /* neither: the driver opens its children itself */
+    bool is_internal;            /* lists for users leave it out */
     const char *const *prefixes; /* "nbd:" …: file names that belong to this protocol */
 
     /* 0 to 100: how sure it is that the image is of this format. */
@@ -229,7 +230,7 @@ struct BlockNode {
 
     uint32_t request_alignment; /* of offset and length; a power of two */
     uint64_t max_transfer;      /* 0: no limit */
-    uint64_t size;              /* length() at open and after each resize */
+    uint64_t size;              /* length() at open and after each resize: node_length */
     bool supports_fua;
     DetectZeroes detect_zeroes;
 
@@ -346,7 +347,10 @@ int node_flush(BlockNode *node);
 bool node_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **error);
 /* At least that size, also when writes in flight make it longer meanwhile. */
 bool node_grow(BlockNode *node, uint64_t size, Prealloc prealloc, GError **error);
+/* The disk that users see: whole sectors of 512. What is behind node_length in the last one is zero. */
 uint64_t node_size(BlockNode *node);
+/* The bytes that are there: for those who keep tables in a file. */
+uint64_t node_length(BlockNode *node);
 /*
  * The tables of node say that what belongs at `offset` of it starts at `host` of `file`. When the file
  * ends before that, all of it is missing: returns true, and warns the first time.

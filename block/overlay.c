@@ -162,6 +162,7 @@ static void overlay_close(BlockNode *node)
 
 static const BlockDriver overlay_driver = {
     .name = "temporary-overlay",
+    .is_internal = true,
     .summary = "Copy-on-write layer of snapshot=on, kept in a temporary file",
     .instance_size = sizeof(Overlay),
     .no_file_child = true,
@@ -223,8 +224,8 @@ BlockNode *overlay_new(BlockNode *below, GError **error)
         return NULL;
     }
     overlay = node->state;
-    node->size = below->size;
-    overlay->clusters = (below->size + CLUSTER_SIZE - 1) / CLUSTER_SIZE;
+    node->size = node_size(below);
+    overlay->clusters = (node->size + CLUSTER_SIZE - 1) / CLUSTER_SIZE;
     overlay->present = g_malloc0(overlay->clusters / 8 + 1);
     coroutine_mutex_init(&overlay->copy_lock);
     g_free(node->filename);

@@ -116,7 +116,7 @@ static int parallels_allocate(BlockNode *node, uint64_t offset)
     int result;
 
     /* Clusters need not be powers of two. */
-    host = MAX(node_size(file), p->data_offset) + p->cluster_size - 1;
+    host = MAX(node_length(file), p->data_offset) + p->cluster_size - 1;
     host -= host % p->cluster_size;
     entry = host / p->multiplier;
     if (entry > UINT32_MAX) {
@@ -227,7 +227,7 @@ static const BlockOption parallels_create_options[] = {
 
 static int parallels_check(BlockNode *node, BlockCheck *check)
 {
-    check->image_end_offset = node_size(node->file->node);
+    check->image_end_offset = node_length(node->file->node);
     return mapped_check(node, check, parallels_map);
 }
 

@@ -33,7 +33,7 @@ static bool preallocate_open(BlockNode *node, GHashTable *options, GError **erro
                           alignment);
     }
     coroutine_mutex_init(&p->growing);
-    p->data_end = p->file_end = node_size(node->file->node);
+    p->data_end = p->file_end = node_length(node->file->node);
     node->supports_fua = true;
     return true;
 }
@@ -105,7 +105,7 @@ static int preallocate_write_zeroes(BlockNode *node, uint64_t offset, uint64_t b
     bool behind_data = offset >= p->data_end;
 
     make_room(node, offset + bytes);
-    if (behind_data && offset + bytes <= node_size(node->file->node)) {
+    if (behind_data && offset + bytes <= node_length(node->file->node)) {
         return flags & BLOCK_FUA ? node_flush(node->file->node) : 0; /* zeroes already */
     }
     return node_write_zeroes(node->file->node, offset, bytes, flags);

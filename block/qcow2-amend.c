@@ -36,7 +36,7 @@ static bool fail(GError **error, const char *message)
 static bool plan(Qcow2NewCounts *w, GError **error)
 {
     Qcow2 *q = w->q;
-    uint64_t end = MAX(q->file_end, node_size(q->node->file->node));
+    uint64_t end = MAX(q->file_end, node_length(q->node->file->node));
     uint64_t per_block = UINT64_C(1) << (q->cluster_bits + 3 - w->order), total;
 
     w->start = qcow2_clusters(q, end);

@@ -517,7 +517,7 @@ int qcow2_check(BlockNode *node, BlockCheck *result)
 {
     Qcow2 *q = qcow2_of(node);
     Check check = { .q = q, .result = result };
-    uint64_t size = node_size(node->file->node);
+    uint64_t size = node_length(node->file->node);
     int status;
 
     check.clusters = qcow2_clusters(q, size);

@@ -43,7 +43,7 @@ static bool cluster_is_fresh(Qcow2 *q, uint64_t host)
 {
     BlockNode *file = q->data_file->node;
 
-    return file->driver->grows_with_zeroes && host >= node_size(file) && !q->crypt &&
+    return file->driver->grows_with_zeroes && host >= node_length(file) && !q->crypt &&
            !qcow2_has_data_file(q);
 }
 

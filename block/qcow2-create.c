@@ -268,7 +268,7 @@ static bool fill_new_image(BlockNode *node, const CreateOptions *o, GError **err
         return false;
     }
     if (qcow2_has_data_file(q) && o->prealloc == PREALLOC_OFF &&
-        node_size(q->data_file->node) < o->size) {
+        node_length(q->data_file->node) < o->size) {
         return node_truncate(q->data_file->node, o->size, PREALLOC_OFF, error);
     }
     return true;
@@ -336,8 +336,9 @@ static bool preallocate(Qcow2 *q, uint64_t from, uint64_t to, Prealloc prealloc,
     uint64_t span = UINT64_C(1) << (q->cluster_bits + q->l2_bits);
     int result = 0;
 
-    q->free_hint = MAX(q->free_hint, align_up(MAX(node_size(file), q->file_end), q->cluster_size) >>
-                                         q->cluster_bits);
+    q->free_hint =
+        MAX(q->free_hint,
+            align_up(MAX(node_length(file), q->file_end), q->cluster_size) >> q->cluster_bits);
     while (guest < to && result == 0) {
         uint64_t bytes = MIN(to - guest, span - (guest & (span - 1))), n = 0;
         uint64_t host = guest;
@@ -356,7 +357,7 @@ static bool preallocate(Qcow2 *q, uint64_t from, uint64_t to, Prealloc prealloc,
             }
             n++;
             host = (uint64_t)first;
-            if (result == 0 && q->file_end > node_size(file) &&
+            if (result == 0 && q->file_end > node_length(file) &&
                 !node_grow(file, q->file_end, below, error)) {
                 return false;
             }
@@ -366,7 +367,7 @@ static bool preallocate(Qcow2 *q, uint64_t from, uint64_t to, Prealloc prealloc,
         }
         guest += n * q->cluster_size;
     }
-    if (result == 0 && qcow2_has_data_file(q) && node_size(q->data_file->node) < to &&
+    if (result == 0 && qcow2_has_data_file(q) && node_length(q->data_file->node) < to &&
         !node_truncate(q->data_file->node, to, below, error)) {
         return false;
     }
@@ -429,12 +430,12 @@ static bool shrink(Qcow2 *q, uint64_t size, GError **error)
 static void trim_file(Qcow2 *q)
 {
     BlockNode *file = q->node->file->node;
-    uint64_t cluster = qcow2_clusters(q, node_size(file)), refcount;
+    uint64_t cluster = qcow2_clusters(q, node_length(file)), refcount;
 
     while (cluster > 1 && qcow2_get_refcount(q, cluster - 1, &refcount) == 0 && refcount == 0) {
         cluster--;
     }
-    if (cluster << q->cluster_bits < node_size(file)) {
+    if (cluster << q->cluster_bits < node_length(file)) {
         q->file_end = cluster << q->cluster_bits;
         node_truncate(file, q->file_end, PREALLOC_OFF, NULL); /* only saves space */
     }
@@ -535,8 +536,8 @@ static bool resize_raw_data(Qcow2 *q, uint64_t old_size, uint64_t size, GError *
 {
     BlockNode *data = q->data_file->node;
 
-    return (node_size(data) <= old_size || node_truncate(data, old_size, PREALLOC_OFF, error)) &&
-           (node_size(data) == size || node_truncate(data, size, PREALLOC_OFF, error));
+    return (node_length(data) <= old_size || node_truncate(data, old_size, PREALLOC_OFF, error)) &&
+           (node_length(data) == size || node_truncate(data, size, PREALLOC_OFF, error));
 }
 
 bool qcow2_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **error)

@@ -23,7 +23,7 @@ bool qcow2_is_lost(Qcow2 *q, uint64_t guest, uint64_t host, uint64_t bytes)
     }
     if (q->node->read_only) {
         node_look_at_length(file);
-        q->lost_from = align_up(node_size(file), q->cluster_size);
+        q->lost_from = align_up(node_length(file), q->cluster_size);
         if (last < q->lost_from) {
             return false;
         }

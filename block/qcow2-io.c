@@ -328,7 +328,7 @@ int qcow2_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
 static bool has_preallocated_clusters(Qcow2 *q)
 {
     BlockNode *file = q->node->file->node;
-    uint64_t clusters = qcow2_clusters(q, node_size(file)), used = 0, refcount, threshold;
+    uint64_t clusters = qcow2_clusters(q, node_length(file)), used = 0, refcount, threshold;
     int64_t stored = node_allocated_size(file);
 
     if (stored < 0) {

@@ -515,7 +515,8 @@ int qcow2_grow_reftable(Qcow2 *q, uint64_t cluster)
 {
     BlockNode *file = q->node->file->node;
     uint64_t per_block = UINT64_C(1) << q->refblock_bits;
-    uint64_t end = MAX(q->file_end, align_up(node_size(file), q->cluster_size)) >> q->cluster_bits;
+    uint64_t end =
+        MAX(q->file_end, align_up(node_length(file), q->cluster_size)) >> q->cluster_bits;
     uint64_t start = align_up(MAX(end, (uint64_t)q->reftable_entries * per_block), per_block);
     uint64_t table_clusters, blocks = 1, entries, area;
     g_autofree uint64_t *table = NULL;

@@ -94,14 +94,14 @@ bool qcow2_read_snapshots(Qcow2 *q, GError **error)
         return true;
     }
     if (count > QCOW2_MAX_SNAPSHOTS || (q->snapshots_offset & (q->cluster_size - 1)) ||
-        q->snapshots_offset > node_size(file)) {
+        q->snapshots_offset > node_length(file)) {
         return error_fail(
             error, KASO_ERROR_INVALID,
             "Snapshot table too large or its offset is invalid (%u snapshots at %" G_GUINT64_FORMAT
             ")",
             count, q->snapshots_offset);
     }
-    room = MIN(node_size(file) - q->snapshots_offset, QCOW2_MAX_SNAPSHOT_BYTES);
+    room = MIN(node_length(file) - q->snapshots_offset, QCOW2_MAX_SNAPSHOT_BYTES);
     room = MIN(room, (uint64_t)count * (ENTRY_SIZE + EXTRA_MAX + 2 * 65535));
     table = g_try_malloc(room + 1);
     result = table ? node_pread(file, q->snapshots_offset, table, room) : -ENOMEM;

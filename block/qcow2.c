@@ -234,7 +234,7 @@ static int sync_extend_file(Qcow2 *q)
 {
     BlockNode *file = q->node->file->node;
 
-    if (node_size(file) >= q->file_end) {
+    if (node_length(file) >= q->file_end) {
         return 0;
     }
     return node_grow(file, q->file_end, PREALLOC_OFF, NULL) ? 0 : -ENOSPC;
@@ -550,7 +550,7 @@ static bool qcow2_open(BlockNode *node, GHashTable *options, GError **error)
     }
     node->size = q->size;
     q->file_end = 0;
-    q->lost_from = align_up(node_size(node->file->node), q->cluster_size);
+    q->lost_from = align_up(node_length(node->file->node), q->cluster_size);
     q->lost_to = UINT64_MAX;
     qcow2_look_for_end(q);
     if (!qcow2_crypt_open(q, options, error) || !qcow2_load_bitmaps(q, error)) {

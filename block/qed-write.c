@@ -48,13 +48,13 @@ static bool is_inside(BlockNode *node, uint64_t offset)
     Qed *q = node->state;
 
     return offset % q->cluster_size == 0 && offset >= q->cluster_size &&
-           offset < node_size(node->file->node);
+           offset < node_length(node->file->node);
 }
 
 static int scan_table(Scan *s, uint64_t table, bool is_l1, uint64_t guest)
 {
     Qed *q = s->node->state;
-    uint64_t end = node_size(s->node->file->node), entry;
+    uint64_t end = node_length(s->node->file->node), entry;
     uint64_t span = is_l1 ? q->table_entries * q->cluster_size : q->cluster_size;
     int result = 0;
 
@@ -103,7 +103,7 @@ static int repair(BlockNode *node, uint64_t *dropped)
     *dropped = s.bad;
     /* A cluster that came in part is there in full: what is missing of it was not flushed. */
     if (result == 0 &&
-        !node_grow(file, align_up(node_size(file), q->cluster_size), PREALLOC_OFF, NULL)) {
+        !node_grow(file, align_up(node_length(file), q->cluster_size), PREALLOC_OFF, NULL)) {
         result = -EIO;
     }
     if (result == 0) {
@@ -126,7 +126,7 @@ bool qed_prepare_writing(BlockNode *node, GError **error)
     if (q->l1_offset < q->cluster_size) {
         return error_fail(error, KASO_ERROR_INVALID, "The QED L1 table overlaps the header");
     }
-    q->file_end = align_up(node_size(node->file->node), q->cluster_size);
+    q->file_end = align_up(node_length(node->file->node), q->cluster_size);
     if (node->flags.check) {
         return true;
     }
@@ -408,7 +408,7 @@ bool qed_set_backing(BlockNode *node, const char *filename, const char *format, 
 static void count_leaks(BlockNode *node, const Scan *s, BlockCheck *check)
 {
     Qed *q = node->state;
-    uint64_t in_file = (node_size(node->file->node) + q->cluster_size - 1) / q->cluster_size;
+    uint64_t in_file = (node_length(node->file->node) + q->cluster_size - 1) / q->cluster_size;
     uint64_t used = q->header_bytes / q->cluster_size + s->clusters + s->data;
 
     check->total_clusters = (q->size + q->cluster_size - 1) / q->cluster_size;

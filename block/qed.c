@@ -124,7 +124,7 @@ static int check_offset(BlockNode *node, uint64_t *offset)
     Qed *q = node->state;
     bool unsure = (q->features & QED_FEATURE_CHECK) && !q->in_use;
 
-    if (unsure && *offset > QED_ZERO && *offset >= node_size(node->file->node)) {
+    if (unsure && *offset > QED_ZERO && *offset >= node_length(node->file->node)) {
         *offset = QED_UNALLOCATED;
     }
     return *offset <= QED_ZERO || (*offset % q->cluster_size == 0 && *offset >= q->cluster_size &&

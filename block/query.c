@@ -121,7 +121,7 @@ json_t *node_info_to_json(BlockNode *node, bool with_children)
     g_autofree char *name = node_display_name(node);
     int64_t allocated = node_allocated_size(node);
     /* Sizes are told in whole sectors. */
-    uint64_t size = align_up(node_size(node), 512);
+    uint64_t size = node_size(node);
     BlockNodeInfo info = { 0 };
 
     if (node->driver->info && node->driver->info(node, &info) != 0) {

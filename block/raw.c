@@ -26,12 +26,18 @@ static bool raw_open(BlockNode *node, GHashTable *options, GError **error)
         !options_take_size(options, "size", &raw->size, error)) {
         return false;
     }
-    if (raw->offset > below || (raw->has_size && raw->size > below - raw->offset)) {
+    if (raw->offset > node_length(node->file->node) ||
+        (raw->has_size && raw->size > below - raw->offset)) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "The sum of offset (%" G_GUINT64_FORMAT ") and size (%" G_GUINT64_FORMAT
                           ") has to be smaller or equal to the actual size of the containing file "
                           "(%" G_GUINT64_FORMAT ")",
                           raw->offset, raw->size, below);
+    }
+    if (raw->has_size && raw->size % 512) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Specified size is not multiple of 512 (%" G_GUINT64_FORMAT ")",
+                          raw->size);
     }
     if (raw->offset % node->file->node->request_alignment == 0) {
         node->request_alignment = node->file->node->request_alignment;
@@ -113,7 +119,8 @@ static int64_t raw_length(BlockNode *node)
 {
     RawNode *raw = node->state;
 
-    return (int64_t)(raw->has_size ? raw->size : node_size(node->file->node) - raw->offset);
+    return (int64_t)(raw->has_size ? raw->size
+                                   : align_up(node_length(node->file->node) - raw->offset, 512));
 }
 
 static bool raw_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **error)

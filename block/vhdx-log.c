@@ -181,7 +181,7 @@ static bool take_sequence(BlockNode *node, Log *log, const Sequence *active, GEr
         if (!read_entry(log, at, &e) || (sequence && e.sequence != sequence + 1)) {
             return error_fail(error, KASO_ERROR_INVALID, "The VHDX log is damaged at %u", at);
         }
-        if (e.flushed > node_size(node->file->node) || e.last > INT64_MAX / 2) {
+        if (e.flushed > node_length(node->file->node) || e.last > INT64_MAX / 2) {
             return error_fail(error, KASO_ERROR_INVALID,
                               "The VHDX log is of a file with %" G_GUINT64_FORMAT
                               " bytes: this one has been cut off",
@@ -265,7 +265,7 @@ int vhdx_replay_log(BlockNode *node)
 {
     Vhdx *v = node->state;
     BlockNode *file = node->file->node;
-    uint64_t end = MAX(v->last_file_offset, node_size(file));
+    uint64_t end = MAX(v->last_file_offset, node_length(file));
     uint8_t sector[VHDX_LOG_SECTOR];
     int result = 0;
 
@@ -281,7 +281,7 @@ int vhdx_replay_log(BlockNode *node)
                 node_write_zeroes(file, patch->offset, MIN(patch->bytes, end - patch->offset), 0);
         }
     }
-    if (result == 0 && node_size(file) < end && !node_grow(file, end, PREALLOC_OFF, NULL)) {
+    if (result == 0 && node_length(file) < end && !node_grow(file, end, PREALLOC_OFF, NULL)) {
         result = -EIO;
     }
     if (result == 0) {

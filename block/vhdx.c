@@ -196,7 +196,7 @@ static bool prepare_writing(BlockNode *node, GError **error)
     Vhdx *v = node->state;
     int result = v->patches ? vhdx_replay_log(node) : 0;
 
-    v->file_end = align_up(node_size(node->file->node), MIB(1));
+    v->file_end = align_up(node_length(node->file->node), MIB(1));
     return result == 0 ||
            error_fail_errno(error, -result, "Could not replay the log of '%s'", node->filename);
 }

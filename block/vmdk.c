@@ -129,7 +129,7 @@ static bool sparse_load(Vmdk *vmdk, Extent *extent, const uint8_t *h, GError **e
 static bool sparse_open(Vmdk *vmdk, Extent *extent, GError **error)
 {
     uint8_t h[HEADER_SIZE];
-    uint64_t size = node_size(extent->file);
+    uint64_t size = node_length(extent->file);
     int result = node_pread(extent->file, 0, h, sizeof h);
 
     if (result == 0 && load_le64(h + 56) == UINT64_MAX && size > 1536) {
@@ -286,7 +286,7 @@ static bool vmdk_open_image(BlockNode *node, GError **error)
         return error_fail(error, KASO_ERROR_UNSUPPORTED,
                           "ESX sparse VMDK images are not supported");
     }
-    text = read_text(file, 0, node_size(file), error);
+    text = read_text(file, 0, node_length(file), error);
     return text && open_descriptor(node, text, true, error);
 }
 
@@ -494,7 +494,7 @@ static int vmdk_allocate(BlockNode *node, uint64_t offset)
     }
     grain = (offset - extent->start) / extent->grain;
     index = grain / extent->table_entries;
-    host = align_up(node_size(extent->file), extent->grain);
+    host = align_up(node_length(extent->file), extent->grain);
     if (index >= extent->directory_entries || host / 512 > UINT32_MAX) {
         return -EFBIG;
     }

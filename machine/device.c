@@ -89,6 +89,7 @@ Device *device_create(Machine *machine, Device *parent, const char *type_name, B
     device = g_malloc0(type->instance_size);
     device_adopt(device, machine, type, parent ? parent : bus ? bus->parent : machine->root, id);
     device->bus = bus;
+    device->anonymous = -1;
     if (bus) {
         g_ptr_array_add(bus->devices, device);
     }
@@ -134,6 +135,9 @@ char *device_get(Device *device, const char *property, GError **error)
 
     if (!found) {
         found = property_find(device->type->bus_properties, property);
+    }
+    if (found && found->kind == PROPERTY_DRIVE) {
+        return machine_drive_name(device->machine, property_pointer(found, device));
     }
     if (found) {
         return property_get(found, device);
@@ -297,6 +301,22 @@ char *device_path(const Device *device)
     return g_strdup_printf("%s/%s", parent, device->id);
 }
 
+void device_set_from_user(Device *device, bool named)
+{
+    device->from_user = true;
+    device->anonymous = named ? -1 : (int)machine_next_number(device->machine, "peripheral-anon");
+}
+
+char *device_user_path(const Device *device)
+{
+    if (!device->from_user) {
+        return device_path(device);
+    }
+    return device->anonymous < 0
+               ? g_strdup_printf("/machine/peripheral/%s", device->id)
+               : g_strdup_printf("/machine/peripheral-anon/device[%d]", device->anonymous);
+}
+
 typedef struct {
     const char *wanted;
     bool by_path;
@@ -311,9 +331,9 @@ static void match_device(Device *device, void *opaque)
         return;
     }
     if (search->by_path) {
-        g_autofree char *path = device_path(device);
+        g_autofree char *path = device_path(device), *user = device_user_path(device);
 
-        if (strcmp(path, search->wanted) == 0) {
+        if (strcmp(path, search->wanted) == 0 || strcmp(user, search->wanted) == 0) {
             search->found = device;
         }
     } else if (strcmp(device->id, search->wanted) == 0) {
@@ -323,8 +343,13 @@ static void match_device(Device *device, void *opaque)
 
 Device *device_find(Machine *machine, const char *path_or_id)
 {
-    DeviceSearch search = { path_or_id, path_or_id[0] == '/', NULL };
+    static const char backend[] = "/virtio-backend";
+    g_autofree char *wanted = g_strdup(path_or_id);
+    DeviceSearch search = { wanted, path_or_id[0] == '/', NULL };
 
+    if (g_str_has_suffix(wanted, backend)) {
+        wanted[strlen(wanted) - strlen(backend)] = '\0';
+    }
     device_foreach(machine->root, match_device, &search);
     return search.found;
 }

@@ -125,6 +125,8 @@ struct Device {
     Bus *bus;                /* it sits on */
     GPtrArray *buses;        /* Bus * it provides */
     bool realized;
+    bool from_user;          /* made by -device or device_add, not by the board */
+    int anonymous;           /* from_user without an id: its number, else -1 */
     GSList *owned;           /* memory that the core frees with the device */
     unsigned mmio_count;
     MemoryRegion **mmio;     /* one per bank, then what realize published with device_add_mmio */
@@ -155,8 +157,16 @@ void device_reset_tree(Device *device);
 /* Calls fn for a device and all below it, parents first. */
 void device_foreach(Device *device, void (*fn)(Device *device, void *opaque), void *opaque);
 
-char *device_path(const Device *device);                       /* "/machine/…"; caller frees */
-Device *device_find(Machine *machine, const char *path_or_id); /* NULL when there is none */
+char *device_path(const Device *device); /* "/machine/…" by buses; caller frees */
+/* For who makes devices that the user asked for; named: the user gave the id, too. */
+void device_set_from_user(Device *device, bool named);
+/* "/machine/peripheral/ID" or "/machine/peripheral-anon/device[N]" of the user's, else device_path. */
+char *device_user_path(const Device *device);
+/*
+ * By id or by any of these paths, behind which "/virtio-backend" (where other programs have a device of
+ * its own) is the same device. NULL when there is none.
+ */
+Device *device_find(Machine *machine, const char *path_or_id);
 
 /* For realize: publishes a region of memory, a region of I/O ports, or an interrupt output. */
 void device_add_mmio(Device *device, MemoryRegion *region);

@@ -171,6 +171,8 @@ typedef struct BlockBackend BlockBackend;
 Chardev *machine_find_chardev(Machine *machine, const char *id);
 Netdev *machine_find_netdev(Machine *machine, const char *id);
 BlockBackend *machine_find_drive(Machine *machine, const char *id);
+/* The name that a drive was added by, "" for NULL; the caller frees. */
+char *machine_drive_name(Machine *machine, const BlockBackend *drive);
 void machine_add_chardev(Machine *machine, const char *id, Chardev *chardev);
 void machine_add_netdev(Machine *machine, const char *id, Netdev *netdev);
 void machine_add_drive(Machine *machine, const char *id, BlockBackend *drive);

@@ -396,9 +396,13 @@ static char *reference_id(const Property *property, const void *pointer)
     case PROPERTY_OBJECT:
         return g_strdup(((const Object *)pointer)->id);
     default:
-        /* The block layer owns a drive's name; the machine knows the one it was registered by. */
-        return g_strdup_printf("%p", pointer);
+        return g_strdup(""); /* the machine knows a drive's name: device_get */
     }
+}
+
+void *property_pointer(const Property *property, const void *instance)
+{
+    return *(void *const *)field_of(property, instance);
 }
 
 char *property_get(const Property *property, const void *instance)

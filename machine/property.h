@@ -61,6 +61,8 @@ bool property_unknown(const Property *const tables[], const char *who, const cha
 bool property_parse_size(const char *text, uint64_t *value);
 /* The value as text; caller frees. */
 char *property_get(const Property *property, const void *instance);
+/* What a reference (PROPERTY_DRIVE and its like) points to. */
+void *property_pointer(const Property *property, const void *instance);
 const char *property_type_name(const Property *property);
 /* Frees strings. */
 void properties_free(const Property *table, void *instance);

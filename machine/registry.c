@@ -69,6 +69,15 @@ BlockBackend *machine_find_drive(Machine *machine, const char *id)
     return NULL;
 }
 
+char *machine_drive_name(Machine *machine, const BlockBackend *drive)
+{
+    const NamedThings *drives = &machine->private->drives;
+    guint i;
+
+    return g_strdup(drive && g_ptr_array_find(drives->things, drive, &i) ? drives->ids->pdata[i]
+                                                                         : "");
+}
+
 Object *machine_find_object(Machine *machine, const char *id)
 {
     return find_thing(&machine->private->objects, id);

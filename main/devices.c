@@ -93,6 +93,7 @@ static bool create_device(Setup *setup, const char *driver, const char *id, cons
     if (!device) {
         return false;
     }
+    device_set_from_user(device, id != NULL);
     if (!set_properties(setup, device, options, error) || !device_realize(device, error)) {
         device_destroy(device);
         return false;

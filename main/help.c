@@ -8,6 +8,7 @@
 #include "backends/netdev-open.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "block/block.h"
 #include "machine/accelerator.h"
 #include "machine/chardev.h"
 #include "machine/netdev.h"
@@ -253,6 +254,13 @@ void help_drive(void)
     printf("-drive file=FILE,if=none|virtio|pflash,format=F,id=ID,index=N,media=disk|cdrom,\n"
            "       cache=none|writeback|writethrough|unsafe|directsync,readonly=on|off,\n"
            "       snapshot=on|off,werror=A,rerror=A,…\n");
+}
+
+void help_formats(void)
+{
+    g_autofree char *names = block_format_names();
+
+    printf("Supported formats:%s\nSupported formats (read-only):%s\n", names, names);
 }
 
 void help_netdevs(void)

@@ -43,6 +43,14 @@ static bool answer_help(Setup *setup, GError **error)
             help_drive();
             return true;
         }
+        if (strcmp(name, "drive") == 0) {
+            list = key_values_parse(given->argument, "file", NULL);
+            if (list && key_values_get(list, "format") && is_help(key_values_get(list, "format"))) {
+                help_formats();
+                return true;
+            }
+            continue;
+        }
         if (strcmp(name, "device") != 0 && strcmp(name, "object") != 0 &&
             strcmp(name, "chardev") != 0 && strcmp(name, "netdev") != 0) {
             continue;

@@ -159,6 +159,7 @@ void help_accelerators(void);
 bool help_accelerator(const char *name, GError **error);
 void help_chardevs(void);
 void help_drive(void);
+void help_formats(void); /* -drive format=help */
 void help_netdevs(void);
 void help_objects(void);
 void help_log_items(void);

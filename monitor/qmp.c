@@ -29,7 +29,7 @@ static void qmp_send(Monitor *monitor, json_t *message)
 
 static const char *qmp_error_class(const GError *error)
 {
-    if (error->domain == KASO_ERROR && error->code == KASO_ERROR_NOT_FOUND) {
+    if (error->domain == KASO_ERROR && error->code == KASO_ERROR_NO_DEVICE) {
         return "DeviceNotFound";
     }
     if (error->domain == KASO_ERROR && error->code == KASO_ERROR_NOT_ACTIVE) {

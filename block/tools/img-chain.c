@@ -467,10 +467,9 @@ static int compare_tail(Tool *tool, Compare *c, BlockNode *longer, uint64_t star
 static int compare_images(Tool *tool, Compare *c)
 {
     uint64_t left = node_size(c->left), right = node_size(c->right);
-    bool same = align_up(left, 512) == align_up(right, 512); /* sizes are told in whole sectors */
     int status;
 
-    if (!same && c->strict) {
+    if (left != right && c->strict) {
         if (!tool->quiet) {
             printf("Strict mode: Image size mismatch!\n");
         }
@@ -478,7 +477,7 @@ static int compare_images(Tool *tool, Compare *c)
     }
     status = compare_range(tool, c, MIN(left, right));
     if (status == 0 && left != right) {
-        if (!tool->quiet && !same) {
+        if (!tool->quiet) {
             printf("Warning: Image size mismatch!\n");
         }
         status = compare_tail(tool, c, left > right ? c->left : c->right, MIN(left, right));

@@ -419,7 +419,7 @@ typedef struct {
     Convert convert;
     ImageArguments target_arguments;
     const char *target_format, *target, *snapshot;
-    bool no_create, target_is_zero, bitmaps, skip_broken, any_order, offload;
+    bool no_create, target_is_zero, bitmaps, skip_broken, any_order, offload, has_options;
     GHashTable *options;
 } ConvertCommand;
 
@@ -455,6 +455,7 @@ static bool convert_number(Tool *tool, void *arguments, const char *name, const 
 
 static bool convert_option(Tool *tool, void *arguments, const char *name, const char *value)
 {
+    ((ConvertCommand *)arguments)->has_options = true;
     return tool_parse_options(tool, value, ((ConvertCommand *)arguments)->options);
 }
 
@@ -514,6 +515,8 @@ static bool check_command(Tool *tool, const ConvertCommand *command)
         message = "--target-image-opts requires use of -n flag";
     } else if (command->target_is_zero && !command->no_create) {
         message = "--target-is-zero requires use of -n flag";
+    } else if (command->no_create && command->has_options) {
+        message = "-o has no effect when skipping image creation";
     } else if (command->offload && command->convert.salvage) {
         message = "Cannot use copy offloading in salvaging mode";
     } else if (command->offload && command->convert.compressed) {
@@ -583,11 +586,10 @@ static bool create_target(Tool *tool, ConvertCommand *command)
     const char *given = options_get(command->options, "size");
     uint64_t wanted;
 
-    command->convert.has_backing = options_get(command->options, "backing_file") != NULL;
     if (given && parse_size(given, &wanted, NULL)) {
         command->convert.size = MIN(command->convert.size, wanted);
     } else if (!given) {
-        size = g_strdup_printf("%" G_GUINT64_FORMAT, align_up(command->convert.size, 512));
+        size = g_strdup_printf("%" G_GUINT64_FORMAT, command->convert.size);
         options_set(command->options, "size", size);
     }
     if (!tool_create(tool, command->target, target_format(command), command->options, &error)) {
@@ -683,6 +685,7 @@ static int convert_run(Tool *tool, int argc, char **argv)
         return 1;
     }
     command.convert.in_order = !command.any_order;
+    command.convert.has_backing = options_get(options, "backing_file") != NULL;
     command.target = operands[count - 1];
     if (!command.no_create && !block_driver_find(target_format(&command))) {
         return tool_fail(tool, "Unknown file format '%s': --help lists them",

@@ -19,12 +19,6 @@ static bool node_has_dirty_flag(BlockNode *node, BlockNodeInfo *info)
     return node->driver->info && node->driver->info(node, info) == 0;
 }
 
-/* Sizes are told in whole sectors. */
-static uint64_t shown_size(BlockNode *node)
-{
-    return align_up(node_size(node), 512);
-}
-
 static void print_snapshots(GPtrArray *list)
 {
     if (list->len) {
@@ -72,14 +66,14 @@ static void print_child(BlockNode *node, const char *path, bool limits)
         if (child->role & BLOCK_ROLE_COW) {
             continue;
         }
-        size = tool_human_size(shown_size(child->node));
+        size = tool_human_size(node_size(child->node));
         disk = allocated < 0 ? g_strdup("unavailable") : tool_human_size((uint64_t)allocated);
         printf("Child node '%s':\n    filename: %s\n    %s: %s\n    %s: %s (%" G_GUINT64_FORMAT
                " bytes)\n    disk size: %s\n",
                name, shown, child->node->driver->is_protocol ? "protocol type" : "file format",
                child->node->driver->name,
                child->node->driver->is_protocol ? "file length" : "virtual size", size,
-               shown_size(child->node), disk);
+               node_size(child->node), disk);
         if (limits) {
             print_limits(child->node, 1);
         }
@@ -89,7 +83,7 @@ static void print_child(BlockNode *node, const char *path, bool limits)
 
 static void print_info(BlockNode *node, bool limits)
 {
-    g_autofree char *name = node_display_name(node), *size = tool_human_size(shown_size(node));
+    g_autofree char *name = node_display_name(node), *size = tool_human_size(node_size(node));
     g_autofree char *disk = NULL, *backing = node_backing_path(node, NULL);
     int64_t allocated = node_allocated_size(node);
     BlockNodeInfo info;
@@ -98,7 +92,7 @@ static void print_info(BlockNode *node, bool limits)
     disk = allocated < 0 ? g_strdup("unavailable") : tool_human_size((uint64_t)allocated);
     printf("image: %s\nfile format: %s\nvirtual size: %s (%" G_GUINT64_FORMAT
            " bytes)\ndisk size: %s\n",
-           name, node->driver->name, size, shown_size(node), disk);
+           name, node->driver->name, size, node_size(node), disk);
     if (info.encrypted) {
         printf("encrypted: yes\n");
     }

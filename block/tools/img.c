@@ -14,15 +14,9 @@ static const ToolCommand *const commands[] = {
     &img_map,     &img_measure, &img_rebase, &img_resize, &img_snapshot,
 };
 
-static int compare_names(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 static void help(void)
 {
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    const BlockDriver *const *it;
+    g_autofree char *names = block_format_names();
 
     printf("kaso-img version 0.1.0\n"
            "Kaso disk image utility.  Usage:\n\n"
@@ -34,15 +28,7 @@ static void help(void)
     for (unsigned i = 0; i < ARRAY_SIZE(commands); i++) {
         printf("  %s - %s\n", commands[i]->name, commands[i]->summary);
     }
-    REGISTRY_FOREACH(block_drivers, it) {
-        g_ptr_array_add(names, (gpointer)(*it)->name);
-    }
-    g_ptr_array_sort(names, compare_names);
-    printf("\nSupported image formats:\n ");
-    for (unsigned i = 0; i < names->len; i++) {
-        printf(" %s", (char *)names->pdata[i]);
-    }
-    printf("\n");
+    printf("\nSupported formats:%s\n", names); /* on one line: programs look for it */
 }
 
 static int unknown_command(const char *name)

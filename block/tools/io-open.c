@@ -104,9 +104,11 @@ bool io_session_open(Session *session, const char *name, const ImageArguments *a
     if (session->child) {
         session->opened.name = g_strdup(name);
         session->opened.arguments = *arguments;
+        session->opened.arguments.options = NULL;
         session->opened.snapshot = snapshot;
         session->write_through = is_write_through(arguments->cache);
-        session->opened.changes = options_new();
+        session->opened.changes =
+            arguments->options ? options_copy(arguments->options) : options_new();
     }
     return session->child != NULL;
 }
@@ -120,27 +122,25 @@ int io_close(Session *session, int argc, char **argv)
     return 0;
 }
 
-static void add_option(GString *text, const char *option)
-{
-    g_string_append_printf(text, "%s%s", text->len ? "," : "", option);
-}
-
 int io_open(Session *session, int argc, char **argv)
 {
     ImageArguments arguments = session->arguments;
-    bool snapshot = session->snapshot, done;
-    g_autoptr(GString) text = g_string_new(NULL);
+    bool snapshot = session->snapshot;
+    g_autoptr(GHashTable) options = options_new();
     int c;
 
     if (session->child) {
         return io_complain("file open already, try 'help close'\n");
     }
+    arguments.image_opts = false;
     optind = 0;
     while ((c = getopt(argc, argv, "snCkrt:d:Uo:")) != -1) {
         switch (c) {
         case 'o':
-            add_option(text, optarg);
-            arguments.image_opts = true;
+            arguments.options = options;
+            if (!tool_parse_options(session->tool, optarg, options)) {
+                return -EINVAL;
+            }
             break;
         case 'r':
             arguments.writable = arguments.resizable = false;
@@ -172,15 +172,13 @@ int io_open(Session *session, int argc, char **argv)
             return -EINVAL;
         }
     }
-    if (optind < argc && arguments.image_opts) {
-        g_string_append_printf(text, "%sfile.filename=%s", text->len ? "," : "", argv[optind]);
-    }
-    if (optind >= argc && !arguments.image_opts) {
+    if (optind >= argc && !arguments.options) {
         return io_complain("expected a file name\n");
     }
-    done = io_session_open(session, arguments.image_opts ? text->str : argv[optind], &arguments,
-                           snapshot);
-    return done ? 0 : -EIO;
+    if (options_get(options, "driver")) {
+        arguments.format = NULL; /* -f of the command line is for images that say nothing else */
+    }
+    return io_session_open(session, argv[optind], &arguments, snapshot) ? 0 : -EIO;
 }
 
 typedef struct {

@@ -123,14 +123,46 @@ static int help_run(Session *session, int argc, char **argv)
     return 0;
 }
 
+/*
+ * The words of a line. A word in quotes may hold spaces; quotes inside of a word are part of it, as in
+ * json:{"driver":"raw"}.
+ */
+static char **split_line(const char *line)
+{
+    GPtrArray *words = g_ptr_array_new();
+
+    for (;;) {
+        const char *end;
+        char quote;
+
+        line += strspn(line, " \t\n");
+        quote = line[0] == '"' || line[0] == '\'' ? line[0] : 0;
+        end = quote ? strchr(line + 1, quote) : NULL;
+        if (!line[0]) {
+            break;
+        }
+        if (end && strchr(" \t\n", end[1])) {
+            g_ptr_array_add(words, g_strndup(line + 1, (size_t)(end - line - 1)));
+            line = end + 1;
+        } else {
+            size_t length = strcspn(line, " \t\n");
+
+            g_ptr_array_add(words, g_strndup(line, length));
+            line += length;
+        }
+    }
+    g_ptr_array_add(words, NULL);
+    return (char **)g_ptr_array_free(words, FALSE);
+}
+
 static void run_line(Session *session, const char *line)
 {
     const IoCommand *command;
-    g_auto(GStrv) words = NULL;
-    gint count;
+    g_auto(GStrv) words = split_line(line);
+    int count = (int)g_strv_length(words);
 
-    if (!g_shell_parse_argv(line, &count, &words, NULL)) {
-        return; /* an empty line */
+    if (!count) {
+        return;
     }
     command = find_command(words[0]);
     if (!command) {

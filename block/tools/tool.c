@@ -261,6 +261,8 @@ BlockChild *tool_open_error(Tool *tool, const char *name, const ImageArguments *
                              .aio = arguments->aio,
                              .unmap = arguments->unmap };
     unsigned perm = BLOCK_PERM_CONSISTENT_READ, shared = BLOCK_PERM_ALL;
+    const char *shown = name ? name : "the image";
+    bool by_options = name && arguments->image_opts;
     GHashTable *options;
     BlockChild *child;
     BlockNode *node;
@@ -273,7 +275,7 @@ BlockChild *tool_open_error(Tool *tool, const char *name, const ImageArguments *
         error_fail(error, KASO_ERROR_INVALID, "--image-opts and --format are mutually exclusive");
         return NULL;
     }
-    options = arguments->image_opts ? options_parse(name, NULL, error) : options_new();
+    options = by_options ? options_parse(name, NULL, error) : options_new();
     if (!options) {
         return NULL;
     }
@@ -289,16 +291,16 @@ BlockChild *tool_open_error(Tool *tool, const char *name, const ImageArguments *
         options = options_copy(arguments->options);
         options_merge(options, given);
     }
-    if (arguments->image_opts && options_get(options, "file") &&
+    if ((by_options || !name) && options_get(options, "file") &&
         !node_find(tool->graph, options_get(options, "file"))) {
         g_autofree char *file = options_take(options, "file");
 
         node = node_open(tool->graph, file, options, flags, error);
     } else {
-        node = node_open(tool->graph, arguments->image_opts ? NULL : name, options, flags, error);
+        node = node_open(tool->graph, by_options ? NULL : name, options, flags, error);
     }
     if (!node) {
-        g_prefix_error(error, "Could not open '%s': ", name);
+        g_prefix_error(error, "Could not open '%s': ", shown);
         return NULL;
     }
     if (!arguments->options) {
@@ -324,7 +326,7 @@ BlockChild *tool_open_error(Tool *tool, const char *name, const ImageArguments *
     child = node_attach_user(node, tool->program, perm, shared, error);
     node_unref(node);
     if (!child) {
-        g_prefix_error(error, "Could not open '%s': ", name);
+        g_prefix_error(error, "Could not open '%s': ", shown);
     }
     return child;
 }

@@ -40,7 +40,10 @@ extern const ToolCommand img_create, img_amend, img_resize, img_measure, img_inf
     img_check, img_snapshot, img_convert, img_dd, img_commit, img_rebase, img_compare, img_bench,
     img_bitmap;
 
-/* An open image with a user's edge on it; child_detach closes it. Prints the error when NULL. */
+/*
+ * An open image with a user's edge on it; child_detach closes it. Prints the error when NULL. name: NULL when
+ * arguments->options say all.
+ */
 BlockChild *tool_open(Tool *tool, const char *name, const ImageArguments *arguments);
 BlockChild *tool_open_error(Tool *tool, const char *name, const ImageArguments *arguments,
                             GError **error);

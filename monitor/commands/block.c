@@ -34,6 +34,21 @@ static Device *drive_owner(Machine *machine, BlockBackend *drive)
     return search.found;
 }
 
+/*
+ * As programs that speak QMP know it: virtio on PCI is two devices elsewhere, and the inner one has the
+ * drive and no id.
+ */
+static char *owner_name(Device *owner)
+{
+    g_autofree char *path = device_user_path(owner);
+
+    if (g_str_has_prefix(owner->type->name, "virtio-") && owner->bus &&
+        !strcmp(owner->bus->type->name, "pci")) {
+        return g_strconcat(path, "/virtio-backend", NULL);
+    }
+    return owner->from_user && owner->anonymous < 0 ? g_strdup(owner->id) : g_steal_pointer(&path);
+}
+
 static json_t *parse_and_free(char *text)
 {
     json_t *value = text ? json_loads(text, 0, NULL) : NULL;
@@ -62,7 +77,7 @@ static GArray *list_drives(Machine *machine)
     for (int named = 1; named >= 0 && machine->block_graph; named--) {
         while ((drive = block_next(machine->block_graph, drive))) {
             Device *owner = drive_owner(machine, drive);
-            ListedDrive listed = { drive, owner ? device_path(owner) : NULL };
+            ListedDrive listed = { drive, owner ? owner_name(owner) : NULL };
 
             if (block_id(drive)[0] ? named : !named && owner) {
                 g_array_append_val(list, listed);
@@ -86,7 +101,7 @@ static json_t *block_run(Monitor *monitor, json_t *arguments, GError **error)
 
         monitor_put(entry, "device", monitor_string(block_id(listed->drive)));
         monitor_put(entry, "type", json_string("unknown"));
-        monitor_put(entry, "removable", json_false());
+        monitor_put(entry, "removable", json_boolean(!listed->path));
         monitor_put(entry, "locked", json_false());
         if (listed->path) {
             monitor_put(entry, "qdev", monitor_string(listed->path));
@@ -386,28 +401,25 @@ static const MonitorCommand named_nodes_command = {
 };
 MONITOR_COMMAND(named_nodes_command);
 
-/* A drive's id, or the id or path of a device that has one (QEMU's "/virtio-backend" may follow). */
-static BlockBackend *find_drive(Machine *machine, const char *name, GError **error)
+/* By a drive's id, or the id or path of a device that has one. */
+static BlockBackend *find_drive(Machine *machine, const char *name, KasoErrorCode code,
+                                GError **error)
 {
-    g_autofree char *path = g_strdup(name);
+    Device *owner = device_find(machine, name);
     GArray *drives = list_drives(machine);
     BlockBackend *found = NULL;
 
-    if (g_str_has_suffix(path, "/virtio-backend")) {
-        path[strlen(path) - strlen("/virtio-backend")] = '\0';
-    }
     for (guint i = 0; i < drives->len && !found; i++) {
         const ListedDrive *listed = &g_array_index(drives, ListedDrive, i);
-        const char *last = listed->path ? strrchr(listed->path, '/') : NULL;
 
-        if (!strcmp(block_id(listed->drive), name) || !g_strcmp0(listed->path, path) ||
-            (last && !strcmp(last + 1, path))) {
+        if (!strcmp(block_id(listed->drive), name) ||
+            (owner && drive_owner(machine, listed->drive) == owner)) {
             found = listed->drive;
         }
     }
     g_array_unref(drives);
     if (!found) {
-        error_fail(error, KASO_ERROR_NOT_FOUND, "Device '%s' not found", name);
+        error_fail(error, code, "Device '%s' not found", name);
     }
     return found;
 }
@@ -415,7 +427,7 @@ static BlockBackend *find_drive(Machine *machine, const char *name, GError **err
 static json_t *histogram_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     const char *id = monitor_get_string(arguments, "id");
-    BlockBackend *drive = find_drive(monitor_machine(monitor), id, error);
+    BlockBackend *drive = find_drive(monitor_machine(monitor), id, KASO_ERROR_NOT_FOUND, error);
     char *text;
 
     if (drive) {
@@ -457,7 +469,7 @@ static json_t *throttle_run(Monitor *monitor, json_t *arguments, GError **error)
         error_fail(error, KASO_ERROR_GENERIC, "Need exactly one of 'device' and 'id'");
         return NULL;
     }
-    drive = find_drive(monitor_machine(monitor), name, error);
+    drive = find_drive(monitor_machine(monitor), name, KASO_ERROR_NO_DEVICE, error);
     if (drive) {
         text = json_dumps(arguments, JSON_COMPACT);
         limits = block_options_from_json(text, error);

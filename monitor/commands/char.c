@@ -73,7 +73,7 @@ static Chardev *find_ring(Monitor *monitor, json_t *arguments, GError **error)
     Chardev *chardev = machine_find_chardev(monitor_machine(monitor), id);
 
     if (!chardev) {
-        error_fail(error, KASO_ERROR_NOT_FOUND, "there is no chardev '%s'", id);
+        error_fail(error, KASO_ERROR_NOT_FOUND, "Chardev '%s' not found", id);
         return NULL;
     }
     if (!chardev->type->take_back) {
@@ -282,7 +282,7 @@ static json_t *chardev_remove_run(Monitor *monitor, json_t *arguments, GError **
     Chardev *chardev = machine_find_chardev(machine, id);
 
     if (!chardev) {
-        error_fail(error, KASO_ERROR_NOT_FOUND, "there is no chardev '%s'", id);
+        error_fail(error, KASO_ERROR_NOT_FOUND, "Chardev '%s' not found", id);
     } else if (chardev->frontend || chardev->type->attach) {
         error_fail(error, KASO_ERROR_INVALID, "chardev '%s' is in use", id);
     } else {
@@ -312,7 +312,7 @@ static json_t *chardev_break_run(Monitor *monitor, json_t *arguments, GError **e
     Chardev *chardev = machine_find_chardev(monitor_machine(monitor), id);
 
     if (!chardev) {
-        error_fail(error, KASO_ERROR_NOT_FOUND, "there is no chardev '%s'", id);
+        error_fail(error, KASO_ERROR_NOT_FOUND, "Chardev '%s' not found", id);
     } else {
         chardev_event(chardev, CHARDEV_BREAK);
     }

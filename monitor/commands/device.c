@@ -21,7 +21,7 @@ static void qtree_bus(Bus *bus, int indent, GString *out)
 static void qtree_properties(Device *device, const Property *table, int indent, GString *out)
 {
     for (const Property *p = table; p && p->name; p++) {
-        char *value = property_get(p, device);
+        char *value = device_get(device, p->name, NULL);
         bool quoted = p->kind == PROPERTY_STRING || p->kind == PROPERTY_CHARDEV ||
                       p->kind == PROPERTY_NETDEV || p->kind == PROPERTY_DRIVE ||
                       p->kind == PROPERTY_ENUM || p->kind == PROPERTY_ON_OFF_AUTO ||
@@ -476,7 +476,7 @@ static json_t *device_del_run(Monitor *monitor, json_t *arguments, GError **erro
     const char *id = monitor_get_string(arguments, "id");
 
     if (!device_find(monitor_machine(monitor), id)) {
-        error_fail(error, KASO_ERROR_NOT_FOUND, "there is no device '%s'", id);
+        error_fail(error, KASO_ERROR_NO_DEVICE, "Device '%s' not found", id);
     } else {
         error_fail(error, KASO_ERROR_UNSUPPORTED,
                    "device '%s' cannot be removed while the machine exists: hotplugging is not "

@@ -250,7 +250,7 @@ static json_t *netdev_del_run(Monitor *monitor, json_t *arguments, GError **erro
     Netdev *netdev = machine_find_netdev(machine, id);
 
     if (!netdev) {
-        error_fail(error, KASO_ERROR_NOT_FOUND, "there is no netdev '%s'", id);
+        error_fail(error, KASO_ERROR_NO_DEVICE, "Device '%s' not found", id);
     } else if (netdev->client) {
         error_fail(error, KASO_ERROR_INVALID, "netdev '%s' is in use by a network card", id);
     } else {
@@ -280,7 +280,7 @@ static json_t *set_link_run(Monitor *monitor, json_t *arguments, GError **error)
     Netdev *netdev = machine_find_netdev(monitor_machine(monitor), id);
 
     if (!netdev) {
-        error_fail(error, KASO_ERROR_NOT_FOUND, "there is no netdev '%s'", id);
+        error_fail(error, KASO_ERROR_NO_DEVICE, "Device '%s' not found", id);
     } else {
         netdev_set_link(netdev, monitor_get_bool(arguments, "up"));
     }

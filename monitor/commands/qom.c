@@ -36,9 +36,43 @@ static Device *find_device(Monitor *monitor, json_t *arguments, GError **error)
     Device *device = device_find(monitor_machine(monitor), path);
 
     if (!device) {
-        error_fail(error, KASO_ERROR_NOT_FOUND, "there is no device '%s'", path);
+        error_fail(error, KASO_ERROR_NO_DEVICE, "Device '%s' not found", path);
     }
     return device;
+}
+
+typedef struct {
+    json_t *list;
+    const char *folder;
+} FolderSearch;
+
+/* The user's devices, in the folders where other programs keep them. */
+static void append_if_in_folder(Device *device, void *opaque)
+{
+    FolderSearch *search = opaque;
+    g_autofree char *path = device_user_path(device), *type = NULL;
+    size_t length = strlen(search->folder);
+
+    if (device->from_user && !strncmp(path, search->folder, length) && path[length] == '/') {
+        type = g_strdup_printf("child<%s>", device->type->name);
+        json_array_append_new(search->list, property_entry(path + length + 1, type, NULL));
+    }
+}
+
+static const char *const folders[] = { "/machine/peripheral", "/machine/peripheral-anon" };
+
+static json_t *list_folder(Machine *machine, const char *path)
+{
+    FolderSearch search = { .folder = path };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(folders); i++) {
+        if (!strcmp(path, folders[i])) {
+            search.list = json_array();
+            json_array_append_new(search.list, property_entry("type", "string", NULL));
+            device_foreach(machine->root, append_if_in_folder, &search);
+        }
+    }
+    return search.list;
 }
 
 static json_t *list_run(Monitor *monitor, json_t *arguments, GError **error)
@@ -52,12 +86,20 @@ static json_t *list_run(Monitor *monitor, json_t *arguments, GError **error)
         json_array_append_new(list, property_entry("machine", "child<machine>", NULL));
         return list;
     }
+    list = list_folder(monitor_machine(monitor), path);
+    if (list) {
+        return list;
+    }
     device = find_device(monitor, arguments, error);
     if (!device) {
         return NULL;
     }
     list = json_array();
     json_array_append_new(list, property_entry("type", "string", NULL));
+    for (size_t i = 0; !device->parent && i < G_N_ELEMENTS(folders); i++) {
+        json_array_append_new(
+            list, property_entry(strrchr(folders[i], '/') + 1, "child<container>", NULL));
+    }
     append_properties(list, device->type->properties, false);
     append_properties(list, device->type->bus_properties, false);
     for (guint i = 0; device->children && i < device->children->len; i++) {
@@ -274,7 +316,7 @@ static json_t *device_properties_run(Monitor *monitor, json_t *arguments, GError
     json_t *list;
 
     if (!type) {
-        error_fail(error, KASO_ERROR_NOT_FOUND, "there is no device type '%s'", name);
+        error_fail(error, KASO_ERROR_NO_DEVICE, "there is no device type '%s'", name);
         return NULL;
     }
     list = json_array();

@@ -49,6 +49,41 @@ def creation():
     assert info("n")["backing-filename"] == "none"
 
 
+def words():
+    """What scripts search for, and the spellings that they use."""
+    create("a", "1M")
+    names = [line for line in run(IMG, "--help").splitlines() if "Supported formats:" in line]
+    assert len(names) == 1 and {"qcow2", "raw", "vmdk"} <= set(names[0].split()), names
+    assert "internal" not in names[0] and "temporary" not in names[0]
+    single = "json:{'driver':'qcow2','file':{'driver':'file','filename':'a'}}"
+    assert info(single)["format"] == info(single.replace("'", '"'))["format"] == "qcow2"
+    run(IMG, "create", "-q", "it's \"a", "1M")
+    for quoted in (r'json:{"driver":"raw","file.filename":"it\'s \"a"}',
+                   r"json:{'driver':'raw','file.filename':'it\'s \"a'}",
+                   "json:{'driver':\"raw\",'file.filename':\"it's \\\"a\"}"):
+        assert info(quoted)["virtual-size"] == MIB, quoted
+    run(IMG, "create", "-q", "-f", "raw", "r", "1M")
+    assert "no effect" in run(IMG, "convert", "-n", "-O", "raw", "-o", "size=1M", "a", "r", status=1)
+    run(IMG, "convert", "-n", "-O", "raw", "a", "r")
+    for line in ("open -o driver=qcow2 a", "open -o lazy-refcounts=on a", "open a",
+                 "open -o file.filename=a", "open -o driver=qcow2,file.filename=a", "open 'a'",
+                 "open " + single, "open " + single.replace("'", '"'),
+                 "open -o driver=raw,file.driver=null-co,file.size=1M",
+                 "open -o driver=null-co,size=1M null-co://"):
+        assert run(IO, "-f", "qcow2", "-c", line, "-c", "length", "-c", "reopen -r", "-c",
+                   "length") == "1 MiB\n1 MiB\n", line
+    assert run(IO, "-f", "qcow2", "-c", "open -o driver=raw,offset=64k r", "-c", "length") == \
+        "960 KiB\n"
+    with subprocess.Popen([IO, "-f", "qcow2", "a"], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as holder:
+        holder.stdin.write(b"length\n")
+        holder.stdin.flush()
+        holder.stdout.readline()
+        text = run(IO, "-f", "qcow2", "-c", "length", "a", status=1)
+        assert "Failed to get" in text and 'lock\nIs another process using the image [a]?' in text
+        holder.communicate()
+
+
 def data_files():
     run(IMG, "create", "-q", "d", "1M")
     raw = ("-f", "raw")
@@ -182,6 +217,6 @@ def io_commands():
 
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
-    for test in (creation, data_files, sizes, tables, chains, targets, io_commands):
+    for test in (creation, words, data_files, sizes, tables, chains, targets, io_commands):
         test()
     os.chdir("/")

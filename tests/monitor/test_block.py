@@ -11,6 +11,56 @@ from harness import Kaso, Qmp
 SERVER = "unix:@/%s,server=on,wait=off"
 
 
+def owners():
+    """A drive's device is named as QEMU names it, and qom-get takes these names."""
+    with Kaso("-qmp", SERVER % "qmp", "-drive", "driver=null-co,size=1M,if=none,id=h0",
+              "-device", "virtio-blk-pci,drive=h0,id=d0",
+              "-blockdev", "{'driver':'null-co','size':1048576,'node-name':'n0'}",
+              "-device", "virtio-blk-pci,drive=n0",
+              "-blockdev", "driver=null-co,size=1M,node-name=n1",
+              "-device", "virtio-blk-device,drive=n1,id=d1,serial=x",
+              "-drive", "driver=null-co,size=1M,if=none,id=none", machine="virt") as kaso:
+        qmp = Qmp(kaso.connect("qmp"))
+        found = [(d["device"], d.get("qdev"), d["removable"]) for d in qmp.command("query-block")]
+        assert found == [("h0", "/machine/peripheral/d0/virtio-backend", False),
+                         ("none", None, True),
+                         ("", "/machine/peripheral-anon/device[0]/virtio-backend", False),
+                         ("", "d1", False)], found
+        for (_, path, _), drive in zip(found, ("h0", None, "n0", "n1")):
+            if path:
+                assert qmp.command("qom-get", path=path, property="drive") == drive, path
+                assert qmp.command("qom-get", path=path, property="logical_block_size") == 512
+        assert qmp.command("qom-get", path="/machine/peripheral/d1", property="serial") == "x"
+        assert [e["name"] for e in qmp.command("qom-list", path="/machine/peripheral")] == [
+            "type", "d0", "d1"]
+        assert "peripheral-anon" in [e["name"] for e in qmp.command("qom-list", path="/machine")]
+        for name, arguments, error in (
+                ("qom-get", {"path": "/machine/peripheral/x", "property": "a"}, "DeviceNotFound"),
+                ("device_del", {"id": "x"}, "DeviceNotFound"),
+                ("device-list-properties", {"typename": "x"}, "DeviceNotFound"),
+                ("set_link", {"name": "x", "up": True}, "DeviceNotFound"),
+                ("netdev_del", {"id": "x"}, "DeviceNotFound"),
+                ("chardev-remove", {"id": "x"}, "GenericError"),
+                ("object-del", {"id": "x"}, "GenericError"),
+                ("block_resize", {"device": "x", "size": 512}, "GenericError"),
+                ("blockdev-del", {"node-name": "x"}, "GenericError"),
+                ("blockdev-snapshot-sync", {"device": "x", "snapshot-file": "y"}, "GenericError"),
+                ("drive-backup", {"device": "x", "target": "y", "sync": "full"}, "GenericError"),
+                ("drive-mirror", {"device": "x", "target": "y", "sync": "full"}, "GenericError"),
+                ("block-stream", {"device": "x"}, "GenericError"),
+                ("block-job-cancel", {"device": "x"}, "DeviceNotActive"),
+                ("block-dirty-bitmap-add", {"node": "x", "name": "y"}, "GenericError"),
+                ("block-dirty-bitmap-remove", {"node": "n0", "name": "y"}, "GenericError"),
+                ("blockdev-add", {"driver": "x", "node-name": "y"}, "GenericError"),
+                ("nbd-server-remove", {"name": "x"}, "GenericError")):
+            assert qmp.failure(name, **arguments)["class"] == error, name
+        qmp.command("quit")
+        kaso.finish()
+    text = tool(sys.argv[1], "-M", "virt", "-drive", "format=help")
+    assert text.startswith("Supported formats: blkdebug "), text
+    assert "\nSupported formats (read-only): " in text and " qcow2 " in text, text
+
+
 def drives():
     with Kaso("-qmp", SERVER % "qmp", "-drive",
               "driver=null-co,size=1M,if=none,id=d0,throttling.bps-total=1000000,"
@@ -40,12 +90,13 @@ def drives():
         assert {"n0", "t0"} <= {n["node-name"] for n in nodes}
         assert {"n0", "t0"} <= {
             n["node-name"] for n in qmp.command("query-named-block-nodes", flat=True)}
-        for name in ("disk", stats[1]["qdev"], stats[1]["qdev"] + "/virtio-backend", "d0"):
+        for name in ("disk", stats[1]["qdev"], "/machine/peripheral/disk", "/machine/peripheral/disk/virtio-backend",
+                     "d0"):
             qmp.command("block-latency-histogram-set", id=name, boundaries=[10, 50])
         stats = qmp.command("query-blockstats")
         assert stats[1]["stats"]["rd_latency_histogram"] == {
             "boundaries": [10, 50], "bins": [0, 0, 0]}
-        assert qmp.failure("block-latency-histogram-set", id="nope")["class"] == "DeviceNotFound"
+        assert qmp.failure("block-latency-histogram-set", id="nope")["class"] == "GenericError"
         limits = dict(bps=0, bps_rd=0, bps_wr=0, iops=7, iops_rd=0, iops_wr=0)
         qmp.command("block_set_io_throttle", device="d0", iops_max=9, iops_max_length=2, **limits)
         inserted = qmp.command("query-block")[0]["inserted"]
@@ -128,5 +179,6 @@ def exports():
         assert not os.path.exists(kaso.path("nbd"))
 
 
+owners()
 drives()
 exports()

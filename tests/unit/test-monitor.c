@@ -398,7 +398,7 @@ static void test_hmp(void)
     assert_answer(probe, "info qom-tree\n", "/machine (none-machine)");
     assert_answer(probe, "info mtree -f\n", "");
     assert_answer(probe, "device_add virtio-nothing,id=x\n", "no device");
-    assert_answer(probe, "device_del nobody\n", "no device 'nobody'");
+    assert_answer(probe, "device_del nobody\n", "Device 'nobody' not found");
     assert_answer(probe, "stop too much\n", "too much");
     assert_answer(probe, "memsave 1\n", "needs the argument");
     assert_answer(probe, "\n", "(qemu) ");
@@ -662,7 +662,7 @@ static void test_netdev(void)
         { "hostfwd_add nobody tcp::0-:80", "nobody" },
         { "hostfwd_remove tcp:127.0.0.1:9", "no host forwarding rule" },
         { "netdev_del n1", NULL },
-        { "netdev_del n1", "no netdev" },
+        { "netdev_del n1", "not found" },
     };
     Machine *machine = new_machine();
     GError *error = NULL;
