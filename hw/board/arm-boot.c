@@ -197,6 +197,73 @@ static void add_image(ArmBoot *boot, const char *what, uint64_t address, GBytes 
     g_ptr_array_add(boot->images, image);
 }
 
+/*
+ * ELF files may have parts for other memories (notes, a boot monitor's data): what lies in RAM is loaded.
+ * Returns how much of the segment is left; its start has moved up to RAM's when it began below.
+ */
+static uint64_t clip_segment(const ArmBoot *boot, ArmImageSegment *s)
+{
+    uint64_t below = s->address < boot->ram_base ? boot->ram_base - s->address : 0;
+    uint64_t file_bytes = g_bytes_get_size(s->content), start, room;
+    GBytes *content;
+
+    if (below >= s->memory_bytes || s->address + below - boot->ram_base >= boot->ram_bytes) {
+        return 0;
+    }
+    start = s->address + below;
+    room = MIN(s->memory_bytes - below, boot->ram_base + boot->ram_bytes - start);
+    content = g_bytes_new_from_bytes(s->content, MIN(below, file_bytes),
+                                     MIN(file_bytes - MIN(below, file_bytes), room));
+    g_bytes_unref(s->content);
+    *s = (ArmImageSegment){ start, content, room };
+    return room;
+}
+
+static void add_kernel_segment(ArmBoot *boot, const char *path, const ArmImageSegment *s,
+                               bool mapped)
+{
+    ArmImageSegment part = { s->address, g_bytes_ref(s->content), s->memory_bytes };
+    uint64_t loaded = clip_segment(boot, &part);
+
+    if (loaded != s->memory_bytes) {
+        log_printf("kernel '%s': %sthe segment at %#" PRIx64 " (%" PRIu64
+                   " bytes) is left out: it is not in RAM (%#" PRIx64 " to %#" PRIx64 ")\n",
+                   path, loaded ? "part of " : "", s->address, s->memory_bytes, boot->ram_base,
+                   boot->ram_base + boot->ram_bytes);
+    }
+    if (loaded) {
+        add_image(boot, "kernel", part.address, part.content, part.memory_bytes, mapped);
+        boot->kernel_end = MAX(boot->kernel_end, part.address + part.memory_bytes);
+    }
+    g_bytes_unref(part.content);
+}
+
+/* Whether the kernel can run with what lies in RAM: all of an Image; the entry of an ELF file. */
+static bool check_placement(const ArmBoot *boot, const char *path, const ArmImage *image,
+                            GError **error)
+{
+    for (unsigned i = 0; i < image->segments->len; i++) {
+        const ArmImageSegment *s = &g_array_index(image->segments, ArmImageSegment, i);
+        bool has_entry = image->entry - s->address < s->memory_bytes;
+
+        if (!in_ram(boot, s->address, s->memory_bytes) &&
+            (!image->is_elf || (has_entry && !in_ram(boot, image->entry, 4)))) {
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "too little RAM: kernel '%s' wants %#" PRIx64 " to %#" PRIx64
+                              ", RAM is %#" PRIx64 " to %#" PRIx64 "; give more with -m",
+                              path, s->address, s->address + s->memory_bytes, boot->ram_base,
+                              boot->ram_base + boot->ram_bytes);
+        }
+    }
+    if (!in_ram(boot, image->entry, 4)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "kernel '%s' starts at %#" PRIx64 ", which is not in RAM (%#" PRIx64
+                          " to %#" PRIx64 ")",
+                          path, image->entry, boot->ram_base, boot->ram_base + boot->ram_bytes);
+    }
+    return true;
+}
+
 static bool load_kernel(ArmBoot *boot, GError **error)
 {
     const char *path = boot->machine->config.kernel;
@@ -209,21 +276,11 @@ static bool load_kernel(ArmBoot *boot, GError **error)
         return false;
     }
     content = arm_image_unpack(path, file, true, boot->ram_bytes, error);
-    ok = content && arm_image_parse(&image, path, content, boot->ram_base, error);
+    ok = content && arm_image_parse(&image, path, content, boot->ram_base, error) &&
+         check_placement(boot, path, &image, error);
     for (unsigned i = 0; ok && i < image.segments->len; i++) {
-        const ArmImageSegment *s = &g_array_index(image.segments, ArmImageSegment, i);
-
-        if (!in_ram(boot, s->address, s->memory_bytes)) {
-            ok = error_fail(error, KASO_ERROR_INVALID,
-                            "too little RAM: kernel '%s' wants %#" PRIx64 " to %#" PRIx64
-                            ", RAM is %#" PRIx64 " to %#" PRIx64 "; give more with -m",
-                            path, s->address, s->address + s->memory_bytes, boot->ram_base,
-                            boot->ram_base + boot->ram_bytes);
-            break;
-        }
-        add_image(boot, "kernel", s->address, s->content, s->memory_bytes,
-                  content == file && is_regular(path));
-        boot->kernel_end = MAX(boot->kernel_end, s->address + s->memory_bytes);
+        add_kernel_segment(boot, path, &g_array_index(image.segments, ArmImageSegment, i),
+                           content == file && is_regular(path));
     }
     boot->entry = image.entry;
     boot->has_kernel = ok;

@@ -211,21 +211,25 @@ static bool parse_elf(ArmImage *image, const char *path, GBytes *content, GError
                           path, image_guess(data, size));
     }
     image->entry = header.e_entry;
+    image->is_elf = true;
     for (unsigned i = 0; i < header.e_phnum; i++) {
         uint64_t at = header.e_phoff + i * sizeof(Elf64_Phdr);
         Elf64_Phdr segment = { 0 };
+        bool load;
 
         if (header.e_phoff <= size && at + sizeof segment <= size) {
             memcpy(&segment, data + at, sizeof segment);
         }
-        if (header.e_phoff > size || at + sizeof segment > size || segment.p_filesz > size ||
-            segment.p_offset > size - segment.p_filesz) {
+        load = segment.p_type == PT_LOAD && segment.p_memsz != 0;
+
+        if (header.e_phoff > size || at + sizeof segment > size ||
+            (load && (segment.p_filesz > size || segment.p_offset > size - segment.p_filesz))) {
             return error_fail(error, KASO_ERROR_INVALID,
                               "kernel '%s' is truncated: ELF program header %u reaches beyond its "
                               "%" G_GSIZE_FORMAT " bytes",
                               path, i, size);
         }
-        if (segment.p_type != PT_LOAD || segment.p_memsz == 0) {
+        if (!load) {
             continue;
         }
         add_segment(image, segment.p_paddr, content, segment.p_offset, segment.p_filesz,

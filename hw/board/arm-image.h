@@ -17,6 +17,7 @@ typedef struct {
 typedef struct {
     GArray *segments; /* ArmImageSegment */
     uint64_t entry;
+    bool is_elf; /* has segments for other memories, perhaps */
 } ArmImage;
 
 /* Unpacks gzip and EFI zboot containers (to at most limit bytes); other content comes back as is. */

@@ -213,6 +213,61 @@ static void elf(void)
     expect_failure(file, sizeof file, "truncated");
 }
 
+/* Segments that are not in RAM, or only in part: what is there is loaded. */
+static void elf_outside(void)
+{
+    uint8_t file[0x800] = { 0 };
+    const Elf64_Ehdr header = {
+        .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, 1 },
+        .e_machine = EM_AARCH64,
+        .e_phoff = 0x40,
+        .e_phnum = 6,
+        .e_phentsize = sizeof(Elf64_Phdr),
+        .e_entry = RIG_RAM + 0x1000,
+    };
+    const uint64_t end = RIG_RAM + MIB(64);
+    const Elf64_Phdr segments[6] = {
+        { PT_LOAD, PF_R, 0x400, 0, 0x10, 0x100, 0x100, 8 }, /* notes at 0x10 */
+        { PT_LOAD, PF_X, 0x500, RIG_RAM + 0x1000, RIG_RAM + 0x1000, 0x100, 0x100, 8 },
+        { PT_LOAD, PF_R, 0x600, RIG_RAM - 0x80, RIG_RAM - 0x80, 0x100, 0x100, 8 }, /* from below */
+        { PT_LOAD, PF_R, 0x700, end - 0x40, end - 0x40, 0x80, UINT64_MAX, 8 }, /* over the end */
+        { PT_LOAD, PF_R, 0, UINT64_MAX - 10, UINT64_MAX - 10, 8, 100, 8 },
+        { PT_NOTE, PF_R, UINT64_MAX, 0, 0, UINT64_MAX, 0, 8 }, /* not to be loaded */
+    };
+    g_autofree char *message = NULL;
+    const uint8_t *ram;
+    ArmBoot boot;
+    Rig rig;
+
+    memcpy(file, &header, sizeof header);
+    memcpy(file + 0x40, segments, sizeof segments);
+    for (size_t i = 0x400; i < sizeof file; i++) {
+        file[i] = (uint8_t)(i >> 8 ^ i);
+    }
+    message = load(&rig, &boot, file, sizeof file, NULL);
+    ram = rig.machine->ram.host;
+    g_assert_nonnull(
+        strstr(message, "too little RAM")); /* the kernel's end leaves none for the tree */
+    g_assert_cmphex(boot.entry, ==, RIG_RAM + 0x1000);
+    arm_boot_reset(&boot, NULL);
+    g_assert_cmpmem(ram + 0x1000, 0x100, file + 0x500, 0x100);
+    g_assert_cmpmem(ram, 0x80, file + 0x680, 0x80);
+    g_assert_cmpmem(ram + MIB(64) - 0x40, 0x40, file + 0x700, 0x40);
+    unload(&rig, &boot);
+
+    memset(file + 0x40 + 3 * sizeof segments[0], 0, sizeof segments[0]);
+    g_clear_pointer(&message, g_free);
+    message = load(&rig, &boot, file, sizeof file, NULL);
+    g_assert_cmpstr(message, ==, NULL);
+    g_assert_cmphex(boot.kernel_end, ==, RIG_RAM + 0x1100);
+    g_assert_cmpmem(rig.machine->ram.host + 0x1000, 0x100, file + 0x500, 0x100);
+    unload(&rig, &boot);
+    /* Without the entry it cannot start. */
+    memset(file + 0x40 + sizeof segments[0], 0, sizeof segments[0]);
+    store_le64(file + offsetof(Elf64_Ehdr, e_entry), 0x20);
+    expect_failure(file, sizeof file, "too little RAM");
+}
+
 static void device_tree(void)
 {
     uint8_t tree[1024];
@@ -268,5 +323,6 @@ void test_boot_loader(void)
     g_test_add_func("/boot/formats", formats);
     g_test_add_func("/boot/sizes", sizes);
     g_test_add_func("/boot/elf", elf);
+    g_test_add_func("/boot/elf-outside", elf_outside);
     g_test_add_func("/boot/device-tree", device_tree);
 }
