@@ -54,6 +54,15 @@ const Property *property_find(const Property *table, const char *name)
     return NULL;
 }
 
+/* Options of machines and accelerators may be spelt with underscores for dashes. */
+static const Property *find_spelling(const Property *table, const char *name)
+{
+    const Property *exact = property_find(table, name);
+    g_autofree char *dashed = g_strdelimit(g_strdup(name), "_", '-');
+
+    return exact ? exact : property_find(table, dashed);
+}
+
 const char *property_type_name(const Property *property)
 {
     return kinds[property->kind].name;
@@ -376,7 +385,10 @@ bool properties_set_all(Machine *machine, const Property *table, void *instance,
     }
     g_hash_table_iter_init(&it, options);
     while (g_hash_table_iter_next(&it, &name, &value)) {
-        if (!property_set(machine, table, instance, who, name, value, error)) {
+        const Property *property = find_spelling(table, name);
+
+        if (!property_set(machine, table, instance, who, property ? property->name : name, value,
+                          error)) {
             return false;
         }
     }

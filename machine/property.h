@@ -51,7 +51,10 @@ const Property *property_find(const Property *table, const char *name);
 /* `who` names the owner in messages ("device 'pl011'"). Unknown names fail with the nearest. */
 bool property_set(Machine *machine, const Property *table, void *instance, const char *who,
                   const char *name, const char *value, GError **error);
-/* All of options (char * -> char *, or NULL); stops at the first that fails. */
+/*
+ * All of options (char * -> char *, or NULL); stops at the first that fails. A name may have underscores
+ * where the property has dashes.
+ */
 bool properties_set_all(Machine *machine, const Property *table, void *instance, const char *who,
                         GHashTable *options, GError **error);
 /* Fails, naming the nearest property of the tables (NULL-terminated). */

@@ -75,17 +75,19 @@ static bool machine_common_option(Setup *setup, const KeyValue *pair, bool *ok, 
         { "append", &config->append }, { "dtb", &config->dtb },
         { "firmware", &config->bios }, { "memory-backend", &config->memory_backend },
     };
+    g_autofree char *key = g_strdup(pair->key); /* underscores may stand for dashes */
 
     *ok = true;
+    g_strdelimit(key, "_", '-');
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
-        if (strcmp(pair->key, texts[i].name) == 0) {
+        if (strcmp(key, texts[i].name) == 0) {
             g_free(*texts[i].field);
             *texts[i].field = g_strdup(pair->value);
             return true;
         }
     }
     for (size_t i = 0; i < G_N_ELEMENTS(ignored); i++) {
-        if (strcmp(pair->key, ignored[i]) == 0) {
+        if (strcmp(key, ignored[i]) == 0) {
             return true;
         }
     }

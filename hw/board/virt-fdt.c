@@ -115,7 +115,8 @@ static void add_chosen(const Virt *virt, void *fdt)
 static void add_cpus(const Virt *virt, void *fdt)
 {
     const MachineConfig *config = &virt->machine->config;
-    bool is_arm_core = g_str_has_prefix(config->cpu_model->name, "cortex-");
+    bool is_arm_core = g_str_has_prefix(config->cpu_model->name, "cortex-") ||
+                       g_str_has_prefix(config->cpu_model->name, "neoverse-");
     g_autofree char *compatible =
         is_arm_core ? g_strdup_printf("arm,%s", config->cpu_model->name) : g_strdup("arm,armv8");
 

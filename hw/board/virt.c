@@ -471,7 +471,6 @@ static const Property virt_properties[] = {
     { "dumpdtb", PROPERTY_STRING, offsetof(Virt, dumpdtb),
       "write the device tree to this file and end" },
     { "kernel-irqchip", PROPERTY_STRING, offsetof(Virt, kernel_irqchip), "accepted" },
-    { "kernel_irqchip", PROPERTY_STRING, offsetof(Virt, kernel_irqchip), "accepted" },
     { "pflash0", PROPERTY_DRIVE, offsetof(Virt, pflash[0]), "drive of the first flash bank" },
     { "pflash1", PROPERTY_DRIVE, offsetof(Virt, pflash[1]), "drive of the second flash bank" },
     { 0 },

@@ -120,7 +120,7 @@ static bool translate_msr_imm(A64Translator *t, const A64Fields *f)
     case 037: /* DAIFClr */
         return emit_daif_immediate(t, f->op2, f->crm);
     case 031: /* SSBS */
-        if (!a64_has(t, FEAT_SSBS) || f->crm > 1) {
+        if (!a64_has(t, FEAT_SSBS2) || f->crm > 1) {
             return false;
         }
         emit_set_pstate(t, PSTATE_SSBS, a64_const(t, IR_I32, f->crm));
@@ -277,7 +277,7 @@ static Special read_special_el0(A64Translator *t, uint32_t encoding, unsigned rt
         }
         return SPECIAL_DONE;
     case REG_SSBS:
-        if (!a64_has(t, FEAT_SSBS)) {
+        if (!a64_has(t, FEAT_SSBS2)) {
             return SPECIAL_UNDEFINED;
         }
         read_pstate_bit(t, rt, SPSR_SSBS);
@@ -383,7 +383,7 @@ static Special write_special_el0(A64Translator *t, uint32_t encoding, unsigned r
         }
         return SPECIAL_DONE;
     case REG_SSBS:
-        if (!a64_has(t, FEAT_SSBS)) {
+        if (!a64_has(t, FEAT_SSBS2)) {
             return SPECIAL_UNDEFINED;
         }
         emit_set_pstate(t, PSTATE_SSBS, bit_of(t, rt, 12));

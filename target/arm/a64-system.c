@@ -78,8 +78,10 @@ static void helper_wait_until(TcgState *env, uint64_t count, uint32_t event)
 {
     ArmCpu *cpu = arm_cpu_of_env(env);
 
+    int64_t tick_ns = cpu->tick_ns;
+
     wait_for(cpu, event,
-             count > (uint64_t)INT64_MAX / ARM_TICK_NS ? INT64_MAX : (int64_t)count * ARM_TICK_NS);
+             count > (uint64_t)(INT64_MAX / tick_ns) ? INT64_MAX : (int64_t)count * tick_ns);
 }
 
 static const TcgHelper wait_until_helper = {

@@ -33,6 +33,7 @@
     X(FRINTTS, "frintts", "FRINT32Z …")                                                            \
     X(SB, "sb", "speculation barrier")                                                             \
     X(SSBS, "ssbs", "speculative store bypass control")                                            \
+    X(SSBS2, "ssbs2", "MSR and MRS of SSBS")                                                       \
     X(SPECRES, "specres", "CFP, DVP, CPP")                                                         \
     X(BTI, "bti", "branch target identification")                                                  \
     X(PAUTH, "pauth", "pointer authentication")                                                    \

@@ -156,14 +156,10 @@ static bool check_switches(const ArmCpu *cpu, const char *name, GError **error)
         return error_fail(error, KASO_ERROR_INVALID,
                           "CPU '%s': pauth-impdef=on and pauth-qarma3=on exclude each other", name);
     }
-    if (cpu->sve_switch == 1 || cpu->sme_switch == 1) {
-        return error_fail(error, KASO_ERROR_UNSUPPORTED, "CPU '%s': %s=on is not there yet", name,
-                          cpu->sve_switch == 1 ? "sve" : "sme");
-    }
-    if (cpu->el2_switch == 1 || cpu->el3_switch == 1) {
+    if (cpu->vfp_switch == 2 || cpu->neon_switch == 2) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED,
-                          "CPU '%s': %s=on is not there: only EL0 and EL1 exist", name,
-                          cpu->el2_switch == 1 ? "has_el2" : "has_el3");
+                          "CPU '%s': %s=off: floating point and SIMD cannot be switched off yet",
+                          name, cpu->vfp_switch == 2 ? "vfp" : "neon");
     }
     if (g_strcmp0(cpu->psci_conduit, "hvc") && g_strcmp0(cpu->psci_conduit, "smc") &&
         g_strcmp0(cpu->psci_conduit, "none")) {
@@ -183,8 +179,24 @@ static const struct {
     { FEAT_DPB2, FEAT_DPB },           { FEAT_LRCPC2, FEAT_LRCPC },
     { FEAT_FLAGM2, FEAT_FLAGM },       { FEAT_FHM, FEAT_FP16 },
     { FEAT_PAUTH_IMPDEF, FEAT_PAUTH }, { FEAT_TLBIRANGE, FEAT_TLBIOS },
-    { FEAT_PAUTH_QARMA3, FEAT_PAUTH },
+    { FEAT_PAUTH_QARMA3, FEAT_PAUTH }, { FEAT_SSBS2, FEAT_SSBS },
 };
+
+/* One tick is a whole number of nanoseconds. */
+static bool choose_counter(ArmCpu *cpu, const char *name, GError **error)
+{
+    enum { FAST_HZ = 1000000000 };
+    uint64_t hz = cpu->counter_hz                             ? cpu->counter_hz
+                  : cpu->backcompat_cntfrq == ON_OFF_AUTO_OFF ? FAST_HZ
+                                                              : ARM_COUNTER_HZ;
+
+    if (hz > FAST_HZ || FAST_HZ % hz) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "CPU '%s': cntfrq=%" PRIu64 " does not divide %d", name, hz, FAST_HZ);
+    }
+    cpu->tick_ns = FAST_HZ / (int64_t)hz;
+    return true;
+}
 
 static void select_features(ArmCpu *cpu)
 {
@@ -208,7 +220,8 @@ static bool realize(Vcpu *vcpu, GError **error)
 {
     ArmCpu *cpu = arm_cpu(vcpu);
 
-    if (!check_switches(cpu, vcpu->model->name, error)) {
+    if (!check_switches(cpu, vcpu->model->name, error) ||
+        !choose_counter(cpu, vcpu->model->name, error)) {
         return false;
     }
     cpu->arm_model = vcpu->model->data;
@@ -241,6 +254,7 @@ static void reset(Vcpu *vcpu)
     cpu->qc = (V128){ 0 };
     cpu->flags = 0;
     arm_sysregs_reset(cpu);
+    cpu->cntfrq_el0 = (uint64_t)(1000000000 / cpu->tick_ns);
     cpu->sp_el0 = cpu->sp_el1 = 0;
     cpu->el1 = cpu->spsel = true;
     cpu->pan = cpu->uao = cpu->il = cpu->ss = cpu->ssbs = false;
@@ -391,13 +405,35 @@ static void describe(Vcpu *vcpu, bool all, GString *out)
 #define SWITCH(text, field, summary_text)                                                          \
     { text, PROPERTY_ON_OFF_AUTO, offsetof(ArmCpu, field), summary_text, .fallback = "auto" }
 
+#define NOT_YET(text, summary_text) { text, PROPERTY_NOT_YET, 0, summary_text }
+#define NOT_YET_SVE(bits) NOT_YET("sve" #bits, "scalable vectors"),
+#define NOT_YET_SME(bits) NOT_YET("sme" #bits, "scalable matrices"),
+#define SME_LENGTHS(X) X(128) X(256) X(512) X(1024) X(2048)
+#define SVE_LENGTHS(X)                                                                             \
+    SME_LENGTHS(X) X(384) X(640) X(768) X(896) X(1152) X(1280) X(1408) X(1536) X(1664) X(1792) X(1920)
+
 static const Property properties[] = {
     ARM_FEATURES(X_FEATURE)
     SWITCH("aarch64", aarch64_switch, "AArch64 state (cannot be switched off)"),
-    SWITCH("sve", sve_switch, "scalable vectors (not there)"),
-    SWITCH("sme", sme_switch, "scalable matrices (not there)"),
-    SWITCH("has_el2", el2_switch, "hypervisor mode (not there)"),
-    SWITCH("has_el3", el3_switch, "secure monitor mode (not there)"),
+    SWITCH("vfp", vfp_switch, "floating point (cannot be switched off)"),
+    SWITCH("neon", neon_switch, "SIMD (cannot be switched off)"),
+    NOT_YET("sve", "scalable vectors"),
+    NOT_YET("sve-max-vq", "scalable vectors"),
+    SVE_LENGTHS(NOT_YET_SVE)
+    NOT_YET("sme", "scalable matrices"),
+    NOT_YET("sme_fa64", "scalable matrices"),
+    SME_LENGTHS(NOT_YET_SME)
+    NOT_YET("lpa2", "52-bit addresses with pages of 4 and 16 KiB"),
+    NOT_YET("x-rme", "the realm management extension"),
+    NOT_YET("x-l0gptsz", "the realm management extension"),
+    NOT_YET("has_el2", "hypervisor mode"),
+    NOT_YET("has_el3", "secure monitor mode"),
+    NOT_YET("cfgend", "big-endian exceptions from reset on"),
+    NOT_YET("reset-hivecs", "AArch32 state"),
+    { "cntfrq", PROPERTY_U64, offsetof(ArmCpu, counter_hz),
+      "Hz of the system counter, a divisor of 1000000000; 0: as backcompat-cntfrq says", .fallback = "0" },
+    SWITCH("backcompat-cntfrq", backcompat_cntfrq,
+           "off: the system counter runs at 1 GHz, else at 62.5 MHz"),
     { "psci-conduit", PROPERTY_STRING, offsetof(ArmCpu, psci_conduit),
       "instruction that calls PSCI firmware: hvc, smc or none", .fallback = "hvc" },
     { "reset-cbar", PROPERTY_U64, offsetof(ArmCpu, reset_cbar),

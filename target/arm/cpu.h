@@ -74,8 +74,8 @@ enum {
 };
 
 enum { ARM_MAX_BREAKPOINTS = 6, ARM_MAX_WATCHPOINTS = 4, ARM_PMU_COUNTERS = 6 };
-/* The system counter runs at 62.5 MHz. */
-enum { ARM_TICK_NS = 16, ARM_COUNTER_HZ = 62500000 };
+/* What the system counter runs at unless one asks for something else. */
+enum { ARM_COUNTER_HZ = 62500000 };
 enum { ARM_TIMER_PHYS, ARM_TIMER_VIRT, ARM_TIMER_COUNT };
 
 /* PSTATE's bits in SPSR format. */
@@ -163,7 +163,9 @@ typedef struct ArmCpu {
     const struct ArmModel *arm_model;
     uint64_t features;         /* bit per ArmFeature */
     int switches[ARM_FEATURE_COUNT]; /* properties: 0 as the model, 1 on, 2 off */
-    int sve_switch, sme_switch, aarch64_switch, el2_switch, el3_switch;
+    int aarch64_switch, vfp_switch, neon_switch, backcompat_cntfrq;
+    uint64_t counter_hz;       /* property */
+    int64_t tick_ns;           /* of the system counter */
     char *psci_conduit;        /* property, set by the board: "hvc", "smc" or NULL */
     uint64_t reset_cbar, mpidr;
     uint64_t cntfrq_el0;

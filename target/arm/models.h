@@ -11,7 +11,8 @@ typedef struct ArmModel {
     uint64_t features;          /* bit per ArmFeature */
     uint8_t physical_range;     /* ID_AA64MMFR0_EL1.PARange */
     bool granule_16k;
-    bool csv;                   /* immune to speculation across contexts: CSV2, CSV3, ECBHB */
+    bool csv;                   /* immune to speculation across contexts: CSV2, CSV3 */
+    bool ecbhb;                 /* branch history of EL0 does not reach EL1 */
 } ArmModel;
 
 /* Models that users of other emulators know. */

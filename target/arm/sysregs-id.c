@@ -13,7 +13,8 @@ typedef struct {
 /* clang-format off */
 static const IdField id_fields[] = {
     { FEAT_FP16, 4, 0, 16, 1 }, { FEAT_FP16, 4, 0, 20, 1 },
-    { FEAT_BTI, 4, 1, 0, 1 }, { FEAT_SSBS, 4, 1, 4, 2 },
+    { FEAT_BTI, 4, 1, 0, 1 }, { FEAT_SSBS, 4, 1, 4, 1 },
+    { FEAT_SSBS2, 4, 1, 4, 2 },
     { FEAT_AES, 6, 0, 4, 1 }, { FEAT_PMULL, 6, 0, 4, 2 }, { FEAT_SHA1, 6, 0, 8, 1 },
     { FEAT_SHA256, 6, 0, 12, 1 }, { FEAT_SHA512, 6, 0, 12, 2 }, { FEAT_CRC32, 6, 0, 16, 1 },
     { FEAT_LSE, 6, 0, 20, 2 }, { FEAT_RDM, 6, 0, 28, 1 }, { FEAT_SHA3, 6, 0, 32, 1 },
@@ -47,8 +48,7 @@ void arm_id_registers_init(ArmCpu *cpu)
     /* 16-bit ASIDs, mixed endianness, 4 and 64 KiB granules. */
     id[7 << 3 | 0] =
         model->physical_range | 2 << 4 | 1 << 8 | 1 << 12 | (model->granule_16k ? 1 << 20 : 0);
-    /* ECBHB: branch history of EL0 does not reach EL1. */
-    id[7 << 3 | 1] = model->csv ? UINT64_C(1) << 60 : 0;
+    id[7 << 3 | 1] = model->ecbhb ? UINT64_C(1) << 60 : 0;
     /* APA and GPA: QARMA5. */
     id[6 << 3 | 1] = arm_has(cpu, FEAT_PAUTH) && !arm_has(cpu, FEAT_PAUTH_IMPDEF) &&
                              !arm_has(cpu, FEAT_PAUTH_QARMA3)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Generic timers (DDI 0487 D12): the physical and the virtual timer of EL1 over a 62.5 MHz system
- * counter that is the machine's virtual clock. There is no EL2, hence no offset between the two.
+ * Generic timers (DDI 0487 D12): the physical and the virtual timer of EL1 over a system counter
+ * that is the machine's virtual clock, 62.5 MHz unless one asks for another frequency. There is no EL2, hence no offset between the two.
  *
  * Threads: comparators change under the machine lock, because a timer that expires in the main loop
  * looks at them and drives the same line.
@@ -21,7 +21,7 @@ enum {
 
 uint64_t arm_timer_count(const ArmCpu *cpu)
 {
-    return (uint64_t)clock_now_ns(cpu->vcpu.machine) / ARM_TICK_NS;
+    return (uint64_t)clock_now_ns(cpu->vcpu.machine) / (uint64_t)cpu->tick_ns;
 }
 
 static bool condition_met(const ArmCpu *cpu, const ArmTimer *timer)
@@ -34,8 +34,8 @@ static void update_timer(ArmCpu *cpu, ArmTimer *timer)
 {
     bool met = condition_met(cpu, timer), level = met && !(timer->ctl & CTL_IMASK);
 
-    if (timer->ctl & CTL_ENABLE && !met && timer->cval <= INT64_MAX / ARM_TICK_NS) {
-        timer_arm(&timer->timer, (int64_t)timer->cval * ARM_TICK_NS);
+    if (timer->ctl & CTL_ENABLE && !met && timer->cval <= (uint64_t)(INT64_MAX / cpu->tick_ns)) {
+        timer_arm(&timer->timer, (int64_t)timer->cval * cpu->tick_ns);
     } else {
         timer_cancel(&timer->timer);
     }
@@ -106,7 +106,7 @@ int64_t arm_event_stream_deadline(const ArmCpu *cpu)
     }
     period = UINT64_C(2) << (cpu->cntkctl_el1 >> 4 & 15);
     phase = cpu->cntkctl_el1 & CNTKCTL_EVNTDIR ? 0 : period / 2;
-    return (int64_t)(count + period - (count - phase) % period) * ARM_TICK_NS;
+    return (int64_t)(count + period - (count - phase) % period) * cpu->tick_ns;
 }
 
 static uint64_t read_count(ArmCpu *cpu, const ArmSysreg *reg)
@@ -169,8 +169,8 @@ static bool timer_allowed(ArmCpu *cpu, const ArmSysreg *reg, bool write)
       .el0_allowed = timer_allowed, .index = number }
 
 const ArmSysreg arm_sysregs_timer[] = {
-    { ARM_SYSREG(3, 3, 14, 0, 0), "cntfrq_el0", ARM_ALL_R | ARM_EL1_W, .field =
-      offsetof(ArmCpu, cntfrq_el0), .reset = ARM_COUNTER_HZ, .el0_allowed = frequency_allowed },
+    { ARM_SYSREG(3, 3, 14, 0, 0), "cntfrq_el0", ARM_ALL_R | ARM_EL1_W,
+      .field = offsetof(ArmCpu, cntfrq_el0), .el0_allowed = frequency_allowed },
     { ARM_SYSREG(3, 3, 14, 0, 1), "cntpct_el0", ARM_ALL_R, .read = read_count,
       .el0_mode = ARM_MODE_CNTPCT },
     { ARM_SYSREG(3, 3, 14, 0, 2), "cntvct_el0", ARM_ALL_R, .read = read_count,

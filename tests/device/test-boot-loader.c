@@ -206,7 +206,7 @@ static void elf(void)
     expect_failure(file, sizeof file, "too little RAM");
     header.e_machine = EM_X86_64;
     memcpy(file, &header, sizeof header);
-    expect_failure(file, sizeof file, "machine 62");
+    expect_failure(file, sizeof file, "x86-64");
     header.e_machine = EM_AARCH64;
     header.e_phoff = UINT64_MAX - 4;
     memcpy(file, &header, sizeof header);

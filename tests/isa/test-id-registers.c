@@ -137,33 +137,52 @@ static bool read_all(const char *cpu, bool interp, Readings *r)
 typedef struct {
     uint32_t encoding;
     const char *name;
-    uint64_t a53, a57, a72, max;
+    uint64_t a53, a57, a72, max, a35, a55, a76, n1;
 } Expected;
 
 /*
- * Cortex-A53 r0p4 (DDI 0500J), Cortex-A57 r1p0 (DDI 0488H), Cortex-A72 r0p3 (100095). What they have
+ * Cortex-A53 r0p4 (DDI 0500J), Cortex-A57 r1p0 (DDI 0488H), Cortex-A72 r0p3 (100095), max, Cortex-A35 r1p0
+ * (100236), Cortex-A55 r2p0 (100442), Cortex-A76 r4p1 (100798), Neoverse N1 r4p1 (100616). What they have
  * and we do not: AArch32, EL2 and EL3 (ID_AA64PFR0_EL1 is 0x2222 there). All others read as zero.
  */
 /* clang-format off */
 static const Expected expected[] = {
-    { ID(0, 0), "MIDR_EL1", 0x410fd034, 0x411fd070, 0x410fd083, 0x000f0510 },
-    { ID(0, 5), "MPIDR_EL1", 0x80000000, 0x80000000, 0x80000000, 0x80000000 },
-    { ID(4, 0), "ID_AA64PFR0_EL1", 0x11, 0x11, 0x11, UINT64_C(0x1100000000110011) },
-    { ID(4, 1), "ID_AA64PFR1_EL1", 0, 0, 0, 0x21 },
-    { ID(5, 0), "ID_AA64DFR0_EL1", 0x10305106, 0x10305106, 0x10305106, 0x10305106 },
-    { ID(6, 0), "ID_AA64ISAR0_EL1", 0x11120, 0x11120, 0x11120, UINT64_C(0x1221111110212120) },
-    { ID(6, 1), "ID_AA64ISAR1_EL1", 0, 0, 0, UINT64_C(0x0010111110211302) },
-    { ID(6, 2), "ID_AA64ISAR2_EL1", 0, 0, 0, 0x10002 },
-    { ID(7, 0), "ID_AA64MMFR0_EL1", 0x1122, 0x1124, 0x1124, 0x101125 },
-    { ID(7, 1), "ID_AA64MMFR1_EL1", 0, 0, 0, UINT64_C(0x1000000000201002) },
-    { ID(7, 2), "ID_AA64MMFR2_EL1", 0, 0, 0, UINT64_C(0x1001000000000011) },
-    { CTR, "CTR_EL0", 0x84448004, 0x8444c004, 0x8444c004, 0x9444c004 },
-    { DCZID, "DCZID_EL0", 4, 4, 4, 4 },
-    { CLIDR, "CLIDR_EL1", 0x0a200023, 0x0a200023, 0x0a200023, 0x0a200023 },
-    { CNTFRQ, "CNTFRQ_EL0", 62500000, 62500000, 62500000, 62500000 },
-    { CCSIDR_L1D, "CCSIDR_EL1 0", 0x700fe01a, 0x701fe00a, 0x701fe00a, 0x701fe00a },
-    { CCSIDR_L1I, "CCSIDR_EL1 1", 0x201fe00a, 0x201fe012, 0x201fe012, 0x201fe012 },
-    { CCSIDR_L2, "CCSIDR_EL1 2", 0x707fe07a, 0x70ffe07a, 0x707fe07a, 0x707fe07a },
+    { ID(0, 0), "MIDR_EL1", 0x410fd034, 0x411fd070, 0x410fd083, 0x000f0510,
+      0x411fd040, 0x412fd050, 0x414fd0b1, 0x414fd0c1 },
+    { ID(0, 5), "MPIDR_EL1", 0x80000000, 0x80000000, 0x80000000, 0x80000000,
+      0x80000000, 0x80000000, 0x80000000, 0x80000000 },
+    { ID(4, 0), "ID_AA64PFR0_EL1", 0x11, 0x11, 0x11, UINT64_C(0x1100000000110011),
+      0x11, 0x110011, UINT64_C(0x1100000000110011), UINT64_C(0x1100000000110011) },
+    { ID(4, 1), "ID_AA64PFR1_EL1", 0, 0, 0, 0x21,
+      0, 0x10, 0x10, 0x20 },
+    { ID(5, 0), "ID_AA64DFR0_EL1", 0x10305106, 0x10305106, 0x10305106, 0x10305106,
+      0x10305106, 0x10305106, 0x10305106, 0x10305106 },
+    { ID(6, 0), "ID_AA64ISAR0_EL1", 0x11120, 0x11120, 0x11120, UINT64_C(0x1221111110212120),
+      0x11120, UINT64_C(0x100010211120), UINT64_C(0x100010211120), UINT64_C(0x100010211120) },
+    { ID(6, 1), "ID_AA64ISAR1_EL1", 0, 0, 0, UINT64_C(0x0010111110211302),
+      0, 0x100001, 0x100001, 0x100001 },
+    { ID(6, 2), "ID_AA64ISAR2_EL1", 0, 0, 0, 0x10002,
+      0, 0, 0, 0 },
+    { ID(7, 0), "ID_AA64MMFR0_EL1", 0x1122, 0x1124, 0x1124, 0x101125,
+      0x101122, 0x101122, 0x101122, 0x101125 },
+    { ID(7, 1), "ID_AA64MMFR1_EL1", 0, 0, 0, UINT64_C(0x1000000000201002),
+      0, 0x201002, 0x201002, 0x201002 },
+    { ID(7, 2), "ID_AA64MMFR2_EL1", 0, 0, 0, UINT64_C(0x1001000000000011),
+      0, 0x11, 0x11, 0x11 },
+    { CTR, "CTR_EL0", 0x84448004, 0x8444c004, 0x8444c004, 0x9444c004,
+      0x84448004, 0x84448004, 0x8444c004, 0x8444c004 },
+    { DCZID, "DCZID_EL0", 4, 4, 4, 4,
+      4, 4, 4, 4 },
+    { CLIDR, "CLIDR_EL1", 0x0a200023, 0x0a200023, 0x0a200023, 0x0a200023,
+      0x0a200023, 0x82000023, 0x82000023, 0x82000023 },
+    { CNTFRQ, "CNTFRQ_EL0", 62500000, 62500000, 62500000, 62500000,
+      62500000, 62500000, 62500000, 62500000 },
+    { CCSIDR_L1D, "CCSIDR_EL1 0", 0x700fe01a, 0x701fe00a, 0x701fe00a, 0x701fe00a,
+      0x700fe01a, 0x700fe01a, 0x701fe01a, 0x701fe01a },
+    { CCSIDR_L1I, "CCSIDR_EL1 1", 0x201fe00a, 0x201fe012, 0x201fe012, 0x201fe012,
+      0x201fe00a, 0x200fe01a, 0x201fe01a, 0x201fe01a },
+    { CCSIDR_L2, "CCSIDR_EL1 2", 0x707fe07a, 0x70ffe07a, 0x707fe07a, 0x707fe07a,
+      0x703fe03a, 0x703fe07a, 0x707fe03a, 0x70ffe03a },
 };
 /* clang-format on */
 
@@ -244,6 +263,7 @@ static const Switch switches[] = {
     { "fp16", 4, 0, 16, 1, 0, 0x1ee22820 },
     { "bti", 4, 1, 0, 1, 0, 0 },
     { "ssbs", 4, 1, 4, 2, 0, 0xd503403f },
+    { "ssbs2", 4, 1, 4, 2, 1, 0xd503403f },
     { "pmu", 5, 0, 8, 1, 0, 0xd53b9c00 },
     { "hafdbs", 7, 1, 0, 2, 0, 0 },
     { "hpds", 7, 1, 12, 1, 0, 0 },
@@ -326,6 +346,10 @@ int main(void)
         good &= check_model("cortex-a57", offsetof(Expected, a57), interp);
         good &= check_model("cortex-a72", offsetof(Expected, a72), interp);
         good &= check_model("max", offsetof(Expected, max), interp);
+        good &= check_model("cortex-a35", offsetof(Expected, a35), interp);
+        good &= check_model("cortex-a55", offsetof(Expected, a55), interp);
+        good &= check_model("cortex-a76", offsetof(Expected, a76), interp);
+        good &= check_model("neoverse-n1", offsetof(Expected, n1), interp);
     }
     for (size_t i = 0; i < ARRAY_SIZE(switches); i++) {
         good &= check_switch(&switches[i]);
