@@ -612,8 +612,12 @@ static void make_vector(Maker *m)
 
 static void make_call(Maker *m)
 {
-    const TcgHelper *h = &m->from->helpers[pick(m, m->from->helper_count)];
+    unsigned count = m->from->encoded_count;
+    const TcgHelper *h = count && pick(m, 2) ? &m->from->encoded[pick(m, count)]
+                                             : &m->from->helpers[pick(m, m->from->helper_count)];
     IrOp op = { .opcode = IR_OP_call, .type = h->result, .helper = h };
+
+    op.imm = h->flags & HELPER_IMM ? pick(m, 128) : 0;
 
     next_insn(m);
     for (unsigned i = 0; i < 4 && h->arg_types[i]; i++) {

@@ -25,6 +25,8 @@ typedef struct {
     const IrVar *vars;          /* VAR_COUNT */
     const TcgHelper *helpers;
     unsigned helper_count;
+    const TcgHelper *encoded; /* those that name an instruction */
+    unsigned encoded_count;
     unsigned narrow_from;       /* integer variables from this one on are i32 */
     unsigned max_length;        /* in calls of makers */
 } RandomUnits;

@@ -18,6 +18,7 @@
 #include "accel/tcg/ir/interpret.h"
 #include "accel/tcg/opt/opt.h"
 #include "base/bits.h"
+#include "tests/unit/encoded-helpers.h"
 #include "tests/unit/random-unit.h"
 
 enum { JUMP_SHIFT = 2 };
@@ -447,6 +448,7 @@ int main(int argc, char **argv)
 
     units.helpers = helpers;
     units.helper_count = G_N_ELEMENTS(helpers);
+    units.encoded = encoded_helpers(&units.encoded_count);
     units.narrow_from = g_getenv("NARROW") ? 12 : INT_VARS;
     units.max_length = argc > 3 ? (unsigned)atoi(argv[3]) : units.max_length;
     describe_state();

@@ -52,9 +52,9 @@ static IrValue call_helper(Interpreter *in, const IrOp *op, const TcgHelper *hel
         result.i =
             ((IntegerCall *)helper->function)(ints[0], ints[1], ints[2], ints[3], ints[4], ints[5],
                                               vectors[0], vectors[1], vectors[2], vectors[3]);
-        if (helper->result == IR_I32) {
-            result.i = (uint32_t)result.i;
-        }
+        result.i &= helper->result == IR_I32     ? UINT32_MAX
+                    : helper->result == IR_FLAGS ? UINT16_MAX
+                                                 : UINT64_MAX;
     }
     return result;
 }
@@ -467,7 +467,7 @@ static IrValue value_op(Interpreter *in, const IrOp *op, const IrValue *arg[4])
         result.i = crc32c_step((uint32_t)arg[0]->i, arg[1]->i, 1u << op->esz);
         break;
     case IR_OP_call:
-        return call_helper(in, op, op->helper, false);
+        return call_helper(in, op, op->helper, op->helper->flags & HELPER_IMM);
     case IR_OP_fop:
         return call_helper(in, op, op->helper, true);
     default:

@@ -311,6 +311,7 @@ enum {
     HELPER_FAULTS = 8,     /* may call tcg_unwind(); implies READS, and the pc is exact */
     HELPER_NORETURN = 16,  /* always unwinds */
     HELPER_EFFECT = 32,    /* has effects beyond its result: never removed */
+    HELPER_IMM = 64,       /* the op's imm is one more integer argument, the last */
 };
 /* What a pure helper computes, for back ends that have an instruction for it. */
 typedef enum {
@@ -329,6 +330,7 @@ typedef struct {
     uint8_t flags;
     uint8_t arg_types[4];  /* IrType; IR_VOID ends */
     uint8_t intrinsic;     /* IrIntrinsic */
+    const struct IrHostCode *host; /* the instruction that computes it (host-code.h), or NULL */
 } TcgHelper;
 #define TCG_HELPER(object) REGISTRY_ADD(tcg_helpers, object)
 REGISTRY_DECLARE(tcg_helpers, TcgHelper);

@@ -259,6 +259,25 @@ static bool check_variable(const IrUnit *unit, unsigned index, GError **error)
     return true;
 }
 
+/* A call's arguments and result are the helper's. */
+static bool check_call(const IrUnit *unit, unsigned index, GError **error)
+{
+    const IrOp *op = &unit->ops[index];
+    bool fits = op->type == op->helper->result;
+
+    for (unsigned k = 0; k < 4; k++) {
+        IrType type = op->args[k] ? ir_result_type(&unit->ops[op->args[k]]) : IR_VOID;
+
+        fits &= type == op->helper->arg_types[k];
+    }
+    if (!fits) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "op %u (call): arguments or result are not those of helper %s", index,
+                          op->helper->name);
+    }
+    return true;
+}
+
 static bool check_op(const IrUnit *unit, unsigned index, GError **error)
 {
     const IrOp *op = &unit->ops[index];
@@ -283,6 +302,9 @@ static bool check_op(const IrUnit *unit, unsigned index, GError **error)
         !op->helper) {
         return error_fail(error, KASO_ERROR_INVALID, "op %u (%s) has no helper", index,
                           ir_op_info[op->opcode].name);
+    }
+    if (op->opcode == IR_OP_call && !check_call(unit, index, error)) {
+        return false;
     }
     if (op->opcode == IR_OP_ldraw && unit->ops[op->args[0]].opcode != IR_OP_ldchk) {
         return error_fail(error, KASO_ERROR_INVALID, "op %u: ldraw of what is no cookie", index);

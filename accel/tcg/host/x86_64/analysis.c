@@ -113,7 +113,7 @@ typedef struct {
 static bool is_barrier(const IrOp *op)
 {
     return (ir_op_info[op->opcode].effects & (IR_FAULTS | IR_CONTROL)) ||
-           (op->opcode == IR_OP_call && !op->helper->intrinsic);
+           (op->opcode == IR_OP_call && !op->helper->intrinsic && !op->helper->host);
 }
 
 static void note_set(Emitter *e, Backward *back, unsigned i)

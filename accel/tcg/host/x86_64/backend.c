@@ -139,7 +139,7 @@ static void emit_op(Emitter *e, const IrOp *op)
         emitter_set(e, op);
         return;
     case IR_OP_call:
-        if (!emit_intrinsic(e, op)) {
+        if (!emit_encoded(e, op) && !emit_intrinsic(e, op)) {
             emit_call(e, op);
         }
         return;

@@ -123,6 +123,9 @@ static void place_arguments(Emitter *e, const IrOp *op)
     }
     /* rdi is loaded last, so that it may still be a source. */
     move_arguments(e, moves, count);
+    if (op->helper->flags & HELPER_IMM) {
+        asm_mov_imm(&e->a, int_args[ints], (uint64_t)op->imm);
+    }
     if (env) {
         asm_lea(&e->a, true, RDI, mem(RBP, -e->b->runtime.env_bias));
     }

@@ -391,6 +391,7 @@ void emit_entry(Emitter *e);
 void emit_call(Emitter *e, const IrOp *op);
 /* A call of a helper that the host has an instruction for; false: it has none. */
 bool emit_intrinsic(Emitter *e, const IrOp *op);
+bool emit_encoded(Emitter *e, const IrOp *op); /* the same, for one that names its instruction */
 bool emit_vector_op(Emitter *e, const IrOp *op);
 bool emit_float_op(Emitter *e, const IrOp *op);
 void emit_helper_stub(Emitter *e, ColdStub *stub);
