@@ -124,8 +124,7 @@ static bool translate_ldst_unpriv(A64Translator *t, const A64Fields *f)
     if (!is_allocated(f->size, f->opc)) {
         return false;
     }
-    transfer(t, f->size, f->opc, f->rt, unpriv ? IR_MEM_UNPRIV : 0, a64_get_base(t, f->rn),
-             f->imm9);
+    transfer(t, f->size, f->opc, f->rt, unpriv ? IR_MEM_OTHER : 0, a64_get_base(t, f->rn), f->imm9);
     return true;
 }
 

@@ -50,7 +50,7 @@ static void check_option(ArmCpu *cpu, uint32_t insn, bool is_set, unsigned stage
 
 static unsigned unprivileged(const ArmCpu *cpu, bool asked)
 {
-    return asked && cpu->el1 && !cpu->uao ? IR_MEM_UNPRIV : 0;
+    return asked && cpu->el1 && !cpu->uao ? IR_MEM_OTHER : 0;
 }
 
 /* After a piece of work: interrupts have their chance, with the instruction to be resumed. */

@@ -362,7 +362,7 @@ bool arm_walk(TcgState *env, uint64_t guest_virt, unsigned size, TcgAccess acces
               TcgMapping *mapping)
 {
     ArmCpu *cpu = arm_cpu_of_env(env);
-    bool unpriv = !cpu->el1 || flags & IR_MEM_UNPRIV;
+    bool unpriv = !cpu->el1 || flags & IR_MEM_OTHER;
     ArmWalkRequest request = { .access = access, .el0 = unpriv, .pan = cpu->pan };
     ArmWalkResult result;
     uint32_t status = 0;

@@ -140,7 +140,7 @@ static void make_cpu(Test *t)
     memset(t->cpu, 0, sizeof *t->cpu);
     t->cpu->features = bits_mask(ARM_FEATURE_COUNT);
     tcg_set_fp_control(&t->cpu->tcg, (TcgFpControl){ 0 });
-    t->cpu->tcg.context = t->cpu->tcg.context_unpriv = context;
+    t->cpu->tcg.context = t->cpu->tcg.context_other = context;
     t->cpu->tcg.interpreter_values = g_malloc0(sizeof(IrValue) * IR_MAX_OPS);
     t->runtime = (HostRuntime){
         .vars = arm_target.tcg->vars,

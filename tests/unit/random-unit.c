@@ -434,21 +434,36 @@ static void next_insn(Maker *m)
 
 static void make_load_store(Maker *m)
 {
-    static const uint8_t flags[] = { 0,
-                                     0,
-                                     0,
-                                     IR_MEM_SIGNED,
-                                     IR_MEM_BE,
-                                     IR_MEM_BE | IR_MEM_SIGNED,
-                                     IR_MEM_UNPRIV,
-                                     IR_MEM_SC,
-                                     IR_MEM_ALIGNED };
+    static const uint16_t flags[] = { 0,
+                                      0,
+                                      0,
+                                      IR_MEM_SIGNED,
+                                      IR_MEM_BE,
+                                      IR_MEM_BE | IR_MEM_SIGNED,
+                                      IR_MEM_OTHER,
+                                      IR_MEM_SC,
+                                      IR_MEM_ALIGNED,
+                                      IR_MEM_FOR_WRITE,
+                                      IR_MEM_WRAP32 | IR_MEM_STACK,
+                                      IR_MEM_WRAP32 | IR_MEM_FOR_WRITE };
     IrType t = pick(m, 4) ? int_type(m) : IR_V128;
     uint8_t esz = (uint8_t)pick(m, t == IR_V128 ? 5 : t == IR_I64 ? 4 : 3);
-    uint8_t sub = flags[pick(m, t == IR_V128 ? 3 : G_N_ELEMENTS(flags))];
+    uint16_t sub = flags[pick(m, G_N_ELEMENTS(flags))];
     IrRef address = address_of(m, sub & IR_MEM_ALIGNED && pick(m, 20), esz);
+    uint16_t load_only = IR_MEM_SIGNED | IR_MEM_FOR_WRITE;
     int64_t imm = sub & IR_MEM_ALIGNED ? 0 : pick(m, 3) ? (int64_t)pick(m, 300) - 100 : 0;
 
+    if (t == IR_V128) {
+        sub &= (uint16_t) ~(IR_MEM_SIGNED | IR_MEM_BE);
+    }
+    if (sub & IR_MEM_WRAP32 && pick(m, 2)) {
+        address =
+            emit(m, (IrOp){ .opcode = IR_OP_add,
+                            .type = IR_I64,
+                            .args = { address, emit(m, (IrOp){ .opcode = IR_OP_const,
+                                                               .type = IR_I64,
+                                                               .imm = INT64_C(3) << 32 }) } });
+    }
     switch (pick(m, 5)) {
     case 0:
     case 1:
@@ -463,7 +478,7 @@ static void make_load_store(Maker *m)
         emit(m, (IrOp){ .opcode = IR_OP_st2,
                         .type = t,
                         .esz = esz,
-                        .sub = sub & ~(IR_MEM_SIGNED | IR_MEM_ALIGNED | IR_MEM_SC),
+                        .sub = sub & ~(load_only | IR_MEM_ALIGNED | IR_MEM_SC),
                         .imm = imm,
                         .args = { address, value_of(m, t), value_of(m, t) } });
         break;
@@ -471,6 +486,7 @@ static void make_load_store(Maker *m)
         IrRef cookie = emit(m, (IrOp){ .opcode = IR_OP_ldchk,
                                        .type = IR_I64,
                                        .esz = esz,
+                                       .sub = sub & (IR_MEM_WRAP32 | IR_MEM_FOR_WRITE),
                                        .imm = imm,
                                        .aux = 2 << esz,
                                        .args = { address } });
@@ -491,7 +507,7 @@ static void make_load_store(Maker *m)
         emit(m, (IrOp){ .opcode = IR_OP_st,
                         .type = t,
                         .esz = esz,
-                        .sub = sub & ~IR_MEM_SIGNED,
+                        .sub = sub & ~load_only,
                         .imm = imm,
                         .args = { address, pick(m, 5) ? value_of(m, t) : constant(m, t) } });
     }
@@ -501,7 +517,7 @@ static void make_atomic(Maker *m)
 {
     IrType t = int_type(m);
     uint8_t esz = (uint8_t)pick(m, t == IR_I64 ? 4 : 3);
-    uint8_t sub = pick(m, 4) ? 0 : IR_MEM_BE;
+    uint16_t sub = (pick(m, 4) ? 0 : IR_MEM_BE) | (pick(m, 4) ? 0 : IR_MEM_FOR_WRITE);
     IrRef address = address_of(m, true, 3);
 
     switch (pick(m, 5)) {

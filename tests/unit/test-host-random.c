@@ -39,6 +39,7 @@ typedef struct {
     unsigned log_count;
     unsigned left; /* how the unit was left */
     uint64_t left_pc;
+    uint64_t exclusive_address;
 } Guest;
 
 enum { LEFT_DIRECT = 1, LEFT_INDIRECT, LEFT_DISPATCH, LEFT_FAULT };
@@ -74,6 +75,13 @@ _Noreturn void tcg_unwind(TcgState *env)
 
 /* --- the run time's callbacks ------------------------------------------------------------------ */
 
+/* Addresses of 32 bits wrap within the 4 GiB that the data lie in. */
+static uint64_t wrap(uint64_t address, unsigned flags)
+{
+    return flags & IR_MEM_WRAP32 ? (DATA_BASE & ~UINT64_C(0xffffffff)) | ir_mem_wrap(address, flags)
+                                 : address;
+}
+
 static void check(TcgState *env, uint64_t address, unsigned size, bool write, unsigned flags)
 {
     uint64_t first = (address - DATA_BASE) >> TCG_PAGE_BITS;
@@ -102,7 +110,8 @@ static uint64_t slow_load(TcgState *env, uint64_t address, unsigned size, unsign
 {
     uint64_t value = 0;
 
-    check(env, address, size, false, flags);
+    address = wrap(address, flags);
+    check(env, address, size, flags & IR_MEM_FOR_WRITE, flags);
     memcpy(&value, at(env, address), size);
     return flags & IR_MEM_BE ? reverse(value, size) : value;
 }
@@ -110,6 +119,7 @@ static uint64_t slow_load(TcgState *env, uint64_t address, unsigned size, unsign
 static void slow_store(TcgState *env, uint64_t address, uint64_t value, unsigned size,
                        unsigned flags)
 {
+    address = wrap(address, flags);
     check(env, address, size, true, flags);
     if (flags & IR_MEM_BE) {
         value = reverse(value & bits_mask(8 * size), size);
@@ -121,7 +131,8 @@ static V128 slow_load_vector(TcgState *env, uint64_t address, unsigned size, uns
 {
     V128 value = { 0 };
 
-    check(env, address, size, false, flags);
+    address = wrap(address, flags);
+    check(env, address, size, flags & IR_MEM_FOR_WRITE, flags);
     memcpy(&value, at(env, address), size);
     return value;
 }
@@ -129,18 +140,21 @@ static V128 slow_load_vector(TcgState *env, uint64_t address, unsigned size, uns
 static void slow_store_vector(TcgState *env, uint64_t address, V128 value, unsigned size,
                               unsigned flags)
 {
+    address = wrap(address, flags);
     check(env, address, size, true, flags);
     memcpy(at(env, address), &value, size);
 }
 
 static void slow_store_check(TcgState *env, uint64_t address, unsigned size, unsigned flags)
 {
+    address = wrap(address, flags);
     check(env, address, size, true, flags & ~(unsigned)IR_MEM_ALIGNED);
 }
 
 static void *slow_load_check(TcgState *env, uint64_t address, unsigned size, unsigned flags)
 {
-    check(env, address, size, false, flags & ~(unsigned)IR_MEM_ALIGNED);
+    address = wrap(address, flags);
+    check(env, address, size, flags & IR_MEM_FOR_WRITE, flags & ~(unsigned)IR_MEM_ALIGNED);
     memcpy(env->bounce, at(env, address), size);
     return env->bounce;
 }
@@ -148,7 +162,19 @@ static void *slow_load_check(TcgState *env, uint64_t address, unsigned size, uns
 static void *slow_atomic_check(TcgState *env, uint64_t address, unsigned size, unsigned flags)
 {
     check(env, address, size, true, flags);
+    if ((address - DATA_BASE) >> TCG_PAGE_BITS == SLOW_PAGE) {
+        memcpy(env->bounce, at(env, address), size);
+        env->exclusive_size = size;
+        guest_of(env)->exclusive_address = address;
+        return env->bounce;
+    }
     return at(env, address);
+}
+
+static void slow_atomic_end(TcgState *env)
+{
+    memcpy(at(env, guest_of(env)->exclusive_address), env->bounce, env->exclusive_size);
+    env->exclusive_size = 0;
 }
 
 static void slow_zero(TcgState *env, uint64_t address, unsigned size)
@@ -409,7 +435,7 @@ static bool run_one(Bench *b)
         return false;
     }
     map_pages(b->context, b->actual);
-    b->actual->env.context = b->actual->env.context_unpriv = b->context;
+    b->actual->env.context = b->actual->env.context_other = b->context;
     thunks.enter(&b->actual->env, out.entry);
     return same(b->expected, b->actual);
 }
@@ -433,6 +459,7 @@ int main(int argc, char **argv)
         .store_check = slow_store_check,
         .load_check = slow_load_check,
         .atomic_check = slow_atomic_check,
+        .atomic_end = slow_atomic_end,
         .zero = slow_zero,
         .dispatch = dispatch,
         .follow_link = follow_link,

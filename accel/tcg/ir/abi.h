@@ -38,7 +38,8 @@ enum {
 
 /*
  * A TLB entry. A tag is the page's virtual address (with any ignored top byte as the guest wrote
- * it) or TCG_TLB_EMPTY; pages that are not plain RAM for a kind of access never get its tag.
+ * it) or TCG_TLB_EMPTY; pages that are not plain RAM for a kind of access never get its tag, and none
+ * has the tag for writing without that for reading.
  * An access of n bytes at A hits when ((A + n - 1) & PAGE_MASK) == tag && (A & PAGE_MASK) == tag.
  * Index: (A >> PAGE_BITS) & (size - 1).
  *
@@ -138,7 +139,7 @@ struct TcgState {
     uint32_t pc_offset;             /* of the current or next instruction, at exits: see tcg_pc() */
     uint64_t pc_page;               /* virtual page of the code that runs */
     TcgContext *context;            /* of ordinary accesses */
-    TcgContext *context_unpriv;     /* of IR_MEM_UNPRIV accesses */
+    TcgContext *context_other;      /* of IR_MEM_OTHER accesses */
     uint32_t return_top;            /* byte offset of the top within context->returns */
     uint32_t fp_word;               /* the host's floating-point control for the guest, while outside generated code */
     uint32_t host_fp_word;          /* and for the emulator */
@@ -146,6 +147,7 @@ struct TcgState {
     uint32_t jump_class;            /* of the indirect jump that is being looked up; else 0 */
     bool next_page_moved;           /* a unit over two pages left to the dispatcher, since the second is another */
     void *host_sp;                  /* of the enter thunk's frame: tcg_unwind returns to it */
+    uint32_t exclusive_size;        /* not 0: an atomic op works on a copy in bounce, see tcg_atomic_begin */
     uint64_t bounce[8];             /* slow multi-word loads land here */
     uint64_t scratch[16];           /* thunks' */
     V128 vector_scratch[16];        /* thunks' */
@@ -175,7 +177,7 @@ static inline void tcg_set_pc(TcgState *env, uint64_t pc)
 _Noreturn void tcg_unwind(TcgState *env);
 
 /* Contexts and invalidation, called by targets on the vCPU's own thread. Keys are the target's. */
-void tcg_set_context(TcgState *env, uint64_t key, uint64_t unpriv_key);
+void tcg_set_context(TcgState *env, uint64_t key, uint64_t other_key);
 /* Drops one page's mapping (all sizes) in contexts for which match(key, arg) holds (NULL: all). */
 typedef bool TcgContextMatch(uint64_t key, uint64_t arg);
 void tcg_invalidate_page(TcgState *env, uint64_t guest_virt, TcgContextMatch *match, uint64_t arg);
@@ -203,11 +205,18 @@ void tcg_set_fp_control(TcgState *env, TcgFpControl control);
 TcgFpControl tcg_get_fp_control(TcgState *env);
 
 /*
- * Guest memory for helpers (HELPER_FAULTS): full checks, faults unwind. flags: IR_MEM_UNPRIV,
- * IR_MEM_ALIGNED, IR_MEM_BE. size 1..8; and whole buffers for larger accesses.
+ * Guest memory for helpers (HELPER_FAULTS): full checks, faults unwind. flags: IR_MEM_OTHER,
+ * _ALIGNED, _BE, _WRAP*, _FOR_WRITE, _STACK. size 1..8; and whole buffers for larger accesses.
  */
 uint64_t tcg_load(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
 void tcg_store(TcgState *env, uint64_t guest_virt, uint64_t value, unsigned size, unsigned flags);
+/*
+ * For locked read-modify-writes by helpers, at most 16 bytes: the host address to work on with atomic
+ * instructions, checked for writing (faults unwind). Across pages and on devices it is a copy, in an exclusive section.
+ * Between the two nothing may unwind. Targets with locks_anything only.
+ */
+void *tcg_atomic_begin(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
+void tcg_atomic_end(TcgState *env);
 /*
  * Host address for [guest_virt, guest_virt + size) when it is RAM within one page, after access
  * checks (faults unwind); NULL when it is a device or crosses pages. write: also for writing.

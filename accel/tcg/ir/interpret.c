@@ -302,17 +302,11 @@ static uint64_t amo_value(IrAmo kind, uint64_t old, uint64_t operand, unsigned s
     return old;
 }
 
-static uint64_t atomic_op(Interpreter *in, const IrOp *op, const IrValue *arg[4])
+static uint64_t atomic_on_host(const IrOp *op, void *host, const IrValue *arg[4])
 {
     unsigned size = 1u << op->esz;
-    uint64_t address = arg[0]->i + (op->opcode == IR_OP_stx ? 0 : (uint64_t)op->imm);
     uint64_t mask = bits_mask(size * 8), old = 0;
-    void *host;
 
-    if (op->opcode == IR_OP_stx && arg[0]->i != arg[2]->i) {
-        return 1;
-    }
-    host = in->runtime->atomic_check(in->env, address, size, op->sub);
     if (op->opcode == IR_OP_amo) {
         uint64_t value;
 
@@ -330,6 +324,22 @@ static uint64_t atomic_op(Interpreter *in, const IrOp *op, const IrValue *arg[4]
     old = maybe_swap(arg[1]->i & mask, size, op->sub);
     compare_and_swap(host, size, &old, maybe_swap(arg[2]->i & mask, size, op->sub));
     return maybe_swap(old, size, op->sub) & mask;
+}
+
+static uint64_t atomic_op(Interpreter *in, const IrOp *op, const IrValue *arg[4])
+{
+    uint64_t address = arg[0]->i + (op->opcode == IR_OP_stx ? 0 : (uint64_t)op->imm), result;
+    void *host;
+
+    if (op->opcode == IR_OP_stx && arg[0]->i != arg[2]->i) {
+        return 1;
+    }
+    host = in->runtime->atomic_check(in->env, address, 1u << op->esz, op->sub);
+    result = atomic_on_host(op, host, arg);
+    if (in->env->exclusive_size) {
+        in->runtime->atomic_end(in->env);
+    }
+    return result;
 }
 
 static IrValue read_bytes(const IrOp *op, const void *host)

@@ -64,16 +64,30 @@ enum {
 /* `sub` of fconst, fpack, funpack and fcmp: flags in the x86 layout (EFLAGS) or sense (UCOMISS). */
 enum { IR_X86 = 1 };
 
-/* `sub` of memory ops. */
+/*
+ * `sub` of memory ops. Addresses of 32 or 16 bits: a + imm is meant modulo 2^32 or 2^16. Nothing needs to be
+ * masked before: contexts of code with such addresses map none beyond, so that a sum outside is a miss, and the
+ * slow path wraps it. Such code needs context keys of its own.
+ */
 enum {
     IR_MEM_SIGNED = 1,   /* integer load: sign extension (otherwise zero) to the op's type */
-    IR_MEM_UNPRIV = 2,   /* as if at EL0 (LDTR) */
+    IR_MEM_OTHER = 2,    /* in the other context: unprivileged at EL1 (LDTR), implicit supervisor accesses */
     IR_MEM_BE = 4,       /* big-endian data; vectors always travel in memory order */
-    IR_MEM_ALIGNED = 8,  /* an unaligned address is an alignment fault */
+    IR_MEM_ALIGNED = 8,  /* an unaligned address (v128, too) is an alignment fault */
     IR_MEM_SC = 16,      /* store: a later load may not pass it (STLR) */
     IR_MEM_PAIR = 32,    /* ldchk, st2: devices ask for the alignment of one half only */
     IR_MEM_ZERO = 64,    /* mzero (implied): devices refuse it with an alignment fault */
+    IR_MEM_WRAP32 = 128,
+    IR_MEM_WRAP16 = 256,
+    IR_MEM_FOR_WRITE = 512, /* ld, ldchk: the location will be written: checked, and faults, as a write.
+                             * cas, amo, stx: faults are a write's, not a read's */
+    IR_MEM_STACK = 1024, /* through the stack: for the target, when it describes a fault */
 };
+
+static inline uint64_t ir_mem_wrap(uint64_t address, unsigned flags)
+{
+    return flags & IR_MEM_WRAP32 ? (uint32_t)address : flags & IR_MEM_WRAP16 ? (uint16_t)address : address;
+}
 
 /* `sub` of fop: what to compute; args as listed. FP status and rounding are the guest's. */
 typedef enum {
@@ -339,9 +353,9 @@ typedef struct {
     uint8_t opcode;        /* IrOpcode */
     uint8_t type;          /* IrType of the result, or of the operands where the result is flags/void */
     uint8_t esz;
-    uint8_t sub;
     uint8_t cond;          /* IrCond; fop, fcmp: 1 = flush-to-zero */
     uint8_t var;           /* variable index; fop: 1 = scalar */
+    uint16_t sub;          /* by opcode: IR_MEM_*, IrFop … */
     IrRef args[4];
     int64_t imm;
     union {

@@ -185,7 +185,7 @@ static bool parse_field(Parser *parser, char *token, IrOp *op)
     if (!strcmp(token, "esz")) {
         op->esz = (uint8_t)value;
     } else if (!strcmp(token, "sub")) {
-        op->sub = (uint8_t)value;
+        op->sub = (uint16_t)value;
     } else if (!strcmp(token, "imm")) {
         op->imm = value;
     } else if (!strcmp(token, "aux")) {

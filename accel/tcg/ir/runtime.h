@@ -28,6 +28,11 @@ typedef struct HostRuntime {
     void *(*load_check)(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
     /* For cas, amo, stx: the host address, checked for read and write. Unwinds where there is no RAM. */
     void *(*atomic_check)(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
+    /*
+     * NULL unless atomic_check may answer with a copy (an access across pages, or to a device), and leave
+     * env->exclusive_size set: then called behind the op, to write it back. Never unwinds.
+     */
+    void (*atomic_end)(TcgState *env);
     void (*zero)(TcgState *env, uint64_t guest_virt, unsigned size);
     /* Where to go: each returns a unit entry or the exit thunk's address. */
     void *(*dispatch)(TcgState *env);                      /* for tcg_pc(env) */

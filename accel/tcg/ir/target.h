@@ -54,6 +54,7 @@ typedef struct TcgTarget {
     const uint8_t *pinned_ints, *pinned_vectors;
     size_t state_offset;        /* of the TcgState in the CPU structure */
     uint64_t key_global_mask;   /* bits of context keys that global mappings do not depend on (ASID) */
+    bool locks_anything;        /* cas, amo, stx reach across pages and to devices; otherwise these fault */
     int32_t env_bias;           /* env register = TcgState + bias, so that hot fields get short offsets */
     uint8_t insn_align;         /* of instructions: bytes, and the least that one has */
     uint8_t jump_shift;         /* log2 of it: low bits of pcs that tell nothing, at most 2 */
@@ -72,7 +73,7 @@ typedef struct TcgTarget {
                       unsigned max_insns);
     /*
      * Walks the guest's tables for an access. false: the fault is described in the target's own
-     * state, and raise_fault will take it. unpriv: as IR_MEM_UNPRIV. size and alignment of the access
+     * state, and raise_fault will take it. flags: IR_MEM_*. size and alignment of the access
      * are given so that alignment faults can be judged (size 0: do not).
      */
     bool (*walk)(TcgState *env, uint64_t guest_virt, unsigned size, TcgAccess access, unsigned flags,

@@ -86,7 +86,7 @@ static TcgContext *new_context(TcgVcpu *tv)
     for (unsigned i = 0; i < tv->context_count; i++) {
         TcgContext *c = tv->contexts[i];
 
-        if (c != tv->env->context && c != tv->env->context_unpriv &&
+        if (c != tv->env->context && c != tv->env->context_other &&
             (!context || c->last_used < context->last_used)) {
             context = c;
         }
@@ -119,7 +119,7 @@ static TcgContext *find_context(TcgVcpu *tv, uint64_t key)
     return context;
 }
 
-void tcg_set_context(TcgState *env, uint64_t key, uint64_t unpriv_key)
+void tcg_set_context(TcgState *env, uint64_t key, uint64_t other_key)
 {
     TcgVcpu *tv = tcg_vcpu(env);
 
@@ -130,8 +130,8 @@ void tcg_set_context(TcgState *env, uint64_t key, uint64_t unpriv_key)
         env->context = find_context(tv, key);
         tv->context_switches++;
     }
-    if (!env->context_unpriv || env->context_unpriv->key != unpriv_key) {
-        env->context_unpriv = find_context(tv, unpriv_key);
+    if (!env->context_other || env->context_other->key != other_key) {
+        env->context_other = find_context(tv, other_key);
     }
 }
 

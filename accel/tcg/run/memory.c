@@ -7,7 +7,7 @@
 
 static TcgContext *context_of(TcgState *env, unsigned flags)
 {
-    return flags & IR_MEM_UNPRIV ? env->context_unpriv : env->context;
+    return flags & IR_MEM_OTHER ? env->context_other : env->context;
 }
 
 static _Noreturn void bus_error(TcgVcpu *tv, uint64_t guest_virt, TcgAccess access)
@@ -61,7 +61,8 @@ static MemoryAttributes attributes(TcgVcpu *tv)
 static void read_part(TcgVcpu *tv, uint64_t guest_virt, void *to, unsigned size, unsigned flags)
 {
     uint64_t guest_phys = 0, value = 0;
-    const uint8_t *host = translate(tv, guest_virt, size, TCG_READ, flags, &guest_phys);
+    TcgAccess access = flags & IR_MEM_FOR_WRITE ? TCG_WRITE : TCG_READ;
+    const uint8_t *host = translate(tv, guest_virt, size, access, flags, &guest_phys);
 
     if (host) {
         memcpy(to, host, size);
@@ -108,18 +109,26 @@ static void check_alignment(TcgVcpu *tv, uint64_t guest_virt, unsigned size, Tcg
     }
 }
 
+static unsigned bytes_to_page_end(uint64_t guest_virt)
+{
+    return TCG_PAGE_SIZE - (unsigned)(guest_virt & (TCG_PAGE_SIZE - 1));
+}
+
 static void read_bytes(TcgVcpu *tv, uint64_t guest_virt, void *to, unsigned size, unsigned flags)
 {
-    unsigned first = TCG_PAGE_SIZE - (unsigned)(guest_virt & (TCG_PAGE_SIZE - 1));
+    unsigned first = bytes_to_page_end(guest_virt);
+    TcgAccess access = flags & IR_MEM_FOR_WRITE ? TCG_WRITE : TCG_READ;
 
+    guest_virt = ir_mem_wrap(guest_virt, flags);
     if (!crosses_page(guest_virt, size)) {
         read_part(tv, guest_virt, to, size, flags);
         return;
     }
-    check_alignment(tv, guest_virt, size, TCG_READ, flags);
+    check_alignment(tv, guest_virt, size, access, flags);
     flags &= ~(unsigned)IR_MEM_ALIGNED;
     read_part(tv, guest_virt, to, first, flags);
-    read_part(tv, guest_virt + first, (uint8_t *)to + first, size - first, flags);
+    read_part(tv, ir_mem_wrap(guest_virt + first, flags), (uint8_t *)to + first, size - first,
+              flags);
 }
 
 static void check_store(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags)
@@ -127,6 +136,7 @@ static void check_store(TcgState *env, uint64_t guest_virt, unsigned size, unsig
     TcgVcpu *tv = tcg_vcpu(env);
     uint64_t guest_phys;
 
+    guest_virt = ir_mem_wrap(guest_virt, flags);
     if (!crosses_page(guest_virt, size)) {
         translate(tv, guest_virt, size, TCG_WRITE, flags, &guest_phys);
         return;
@@ -134,14 +144,16 @@ static void check_store(TcgState *env, uint64_t guest_virt, unsigned size, unsig
     check_alignment(tv, guest_virt, size, TCG_WRITE, flags);
     flags &= ~(unsigned)IR_MEM_ALIGNED;
     translate(tv, guest_virt, 1, TCG_WRITE, flags, &guest_phys);
-    translate(tv, (guest_virt + size - 1) & TCG_PAGE_MASK, 1, TCG_WRITE, flags, &guest_phys);
+    translate(tv, ir_mem_wrap((guest_virt + size - 1) & TCG_PAGE_MASK, flags), 1, TCG_WRITE, flags,
+              &guest_phys);
 }
 
 static void write_bytes(TcgVcpu *tv, uint64_t guest_virt, const void *from, unsigned size,
                         unsigned flags)
 {
-    unsigned first = TCG_PAGE_SIZE - (unsigned)(guest_virt & (TCG_PAGE_SIZE - 1));
+    unsigned first = bytes_to_page_end(guest_virt);
 
+    guest_virt = ir_mem_wrap(guest_virt, flags);
     if (!crosses_page(guest_virt, size)) {
         write_part(tv, guest_virt, from, size, flags);
         return;
@@ -150,7 +162,8 @@ static void write_bytes(TcgVcpu *tv, uint64_t guest_virt, const void *from, unsi
     check_store(tv->env, guest_virt, size, flags);
     flags &= ~(unsigned)IR_MEM_ALIGNED;
     write_part(tv, guest_virt, from, first, flags);
-    write_part(tv, guest_virt + first, (const uint8_t *)from + first, size - first, flags);
+    write_part(tv, ir_mem_wrap(guest_virt + first, flags), (const uint8_t *)from + first,
+               size - first, flags);
 }
 
 static uint64_t swap_bytes(uint64_t value, unsigned size)
@@ -198,8 +211,10 @@ static void *load_check(TcgState *env, uint64_t guest_virt, unsigned size, unsig
     uint64_t guest_phys;
 
     env->slow_loads++;
+    guest_virt = ir_mem_wrap(guest_virt, flags);
     if (!crosses_page(guest_virt, size)) {
-        uint8_t *host = translate(tv, guest_virt, size, TCG_READ, flags, &guest_phys);
+        TcgAccess access = flags & IR_MEM_FOR_WRITE ? TCG_WRITE : TCG_READ;
+        uint8_t *host = translate(tv, guest_virt, size, access, flags, &guest_phys);
 
         if (host) {
             return host;
@@ -209,22 +224,120 @@ static void *load_check(TcgState *env, uint64_t guest_virt, unsigned size, unsig
     return env->bounce;
 }
 
+/* --- atomic ops across pages and on devices ---------------------------------------------------- */
+
+/* Alone in the machine; what others have asked for is done, so that translations are true until the end. */
+static void begin_exclusive(TcgVcpu *tv)
+{
+    /* Outside guest code as far as others are concerned: they may wait for requests meanwhile. */
+    atomic_store(&tv->in_guest, false);
+    machine_exclusive_begin(tv->run->machine);
+    atomic_store(&tv->in_guest, true);
+    context_process_inbox(tv);
+}
+
+/* One piece in a page, between memory and buffer. False: a fault or bus error, which is not taken. */
+static bool copy_piece(TcgVcpu *tv, uint64_t guest_virt, uint8_t *buffer, unsigned size, bool write)
+{
+    TcgContext *context = context_of(tv->env, tv->atomic_flags);
+    TcgWalkEntry uncached;
+    const TcgWalkEntry *walk =
+        tlb_walk(tv, context, guest_virt, 0, TCG_WRITE, tv->atomic_flags, &uncached);
+    uint64_t guest_phys, value = 0;
+    MemoryResult result = MEMORY_OK;
+
+    if (!walk) {
+        return false;
+    }
+    guest_phys = (walk->mapping.guest_phys & TCG_PAGE_MASK) | (guest_virt & (TCG_PAGE_SIZE - 1));
+    for (unsigned done = 0, part; done < size && result == MEMORY_OK; done += part) {
+        part = MIN(size - done, 8u);
+        if (write) {
+            memcpy(&value, buffer + done, part);
+            result = address_space_write(tv->vcpu->memory, guest_phys + done, value, part,
+                                         attributes(tv));
+        } else {
+            result = address_space_read(tv->vcpu->memory, guest_phys + done, &value, part,
+                                        attributes(tv));
+            memcpy(buffer + done, &value, part);
+        }
+    }
+    return result == MEMORY_OK;
+}
+
+static bool copy_atomic(TcgVcpu *tv, unsigned size, bool write)
+{
+    uint64_t start = tv->atomic_address;
+    uint8_t *buffer = (uint8_t *)tv->env->bounce;
+    unsigned first = MIN(size, bytes_to_page_end(start));
+
+    return copy_piece(tv, start, buffer, first, write) &&
+           (first == size || copy_piece(tv, ir_mem_wrap(start + first, tv->atomic_flags),
+                                        buffer + first, size - first, write));
+}
+
+static void *atomic_copy(TcgVcpu *tv, uint64_t guest_virt, unsigned size, unsigned flags)
+{
+    TcgState *env = tv->env;
+
+    tv->atomic_address = guest_virt;
+    tv->atomic_flags = flags & ~(unsigned)IR_MEM_ALIGNED;
+    for (unsigned tries = 0; tries < 8; tries++) {
+        /* Faults are taken here, outside the section. */
+        check_store(env, guest_virt, size, flags);
+        begin_exclusive(tv);
+        if (copy_atomic(tv, size, false)) {
+            env->exclusive_size = size;
+            return env->bounce;
+        }
+        machine_exclusive_end(tv->run->machine);
+    }
+    bus_error(tv, guest_virt, TCG_WRITE);
+}
+
+void tcg_atomic_end(TcgState *env)
+{
+    TcgVcpu *tv = tcg_vcpu(env);
+
+    if (env->exclusive_size) {
+        /* A device's refusal comes too late for the instruction. */
+        copy_atomic(tv, env->exclusive_size, true);
+        env->exclusive_size = 0;
+        machine_exclusive_end(tv->run->machine);
+    }
+}
+
 static void *atomic_check(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags)
 {
     TcgVcpu *tv = tcg_vcpu(env);
+    bool anywhere = tv->target->locks_anything;
     uint64_t guest_phys;
     uint8_t *host;
 
     env->slow_stores++;
+    guest_virt = ir_mem_wrap(guest_virt, flags);
     if (crosses_page(guest_virt, size)) {
+        if (anywhere) {
+            return atomic_copy(tv, guest_virt, size, flags);
+        }
         flags |= IR_MEM_ALIGNED;
     }
-    translate(tv, guest_virt, size, TCG_READ, flags, &guest_phys);
+    if (!(flags & IR_MEM_FOR_WRITE)) {
+        translate(tv, guest_virt, size, TCG_READ, flags, &guest_phys);
+    }
     host = translate(tv, guest_virt, size, TCG_WRITE, flags, &guest_phys);
+    if (!host && anywhere) {
+        return atomic_copy(tv, guest_virt, size, flags);
+    }
     if (!host || crosses_page(guest_virt, size)) {
         bus_error(tv, guest_virt, TCG_WRITE);
     }
     return host;
+}
+
+void *tcg_atomic_begin(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags)
+{
+    return atomic_check(env, guest_virt, size, flags);
 }
 
 static void zero(TcgState *env, uint64_t guest_virt, unsigned size)
@@ -242,6 +355,7 @@ void *tcg_probe(TcgState *env, uint64_t guest_virt, unsigned size, bool write, u
 {
     uint64_t guest_phys;
 
+    guest_virt = ir_mem_wrap(guest_virt, flags);
     if (crosses_page(guest_virt, size)) {
         return NULL;
     }
@@ -288,7 +402,7 @@ uint8_t *memory_peek(TcgVcpu *tv, uint64_t guest_virt)
     return host ? host + (guest_virt & (TCG_PAGE_SIZE - 1)) : NULL;
 }
 
-void memory_set_runtime(HostRuntime *runtime)
+void memory_set_runtime(HostRuntime *runtime, const TcgTarget *target)
 {
     runtime->load = tcg_load;
     runtime->store = tcg_store;
@@ -297,5 +411,6 @@ void memory_set_runtime(HostRuntime *runtime)
     runtime->load_check = load_check;
     runtime->store_check = check_store;
     runtime->atomic_check = atomic_check;
+    runtime->atomic_end = target->locks_anything ? tcg_atomic_end : NULL;
     runtime->zero = zero;
 }

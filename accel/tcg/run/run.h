@@ -92,6 +92,9 @@ typedef struct {
     uint64_t generations[TCG_GENERATIONS]; /* of walk entries, by context_generation */
     uint64_t global_generation;
 
+    uint64_t atomic_address;    /* of the atomic op that works on a copy, and its IR_MEM flags */
+    unsigned atomic_flags;
+
     atomic_bool in_guest;       /* may be using TLB entries it read */
     GMutex inbox_lock;
     TcgRequest inbox[TCG_INBOX];
@@ -215,7 +218,7 @@ static inline TcgFetchEntry *tlb_fetch_entry(TcgContext *context, uint64_t guest
 }
 
 /* memory.c: slow paths. */
-void memory_set_runtime(HostRuntime *runtime);
+void memory_set_runtime(HostRuntime *runtime, const TcgTarget *target);
 /* The fetch entry of the page of an instruction, or of the part of one, at guest_virt; NULL: a fault was taken. */
 TcgFetchEntry *memory_fetch_page(TcgVcpu *tv, uint64_t guest_virt);
 /* The host bytes at a guest virtual address for reading, without faults; NULL: none. */

@@ -84,7 +84,7 @@ static bool tcg_init(Machine *machine, void *state, GError **error)
         .follow_link = dispatch_follow_link,
         .indirect = dispatch_indirect,
     };
-    memory_set_runtime(&run->runtime);
+    memory_set_runtime(&run->runtime, run->target);
     if (!run->interp) {
         run->backend = host_backend_new(&run->runtime, error);
         if (!run->backend) {

@@ -146,7 +146,8 @@ void tlb_fill(TcgContext *context, uint64_t guest_virt, const TcgWalkEntry *walk
         note_large(context, guest_virt, mapping->size_bits);
     }
     entry->read = mapping->read ? page : TCG_TLB_EMPTY;
-    entry->write = mapping->write && walk->writable ? page : TCG_TLB_EMPTY;
+    /* A write tag stands for reading, too: read-modify-writes compare only that. */
+    entry->write = mapping->read && mapping->write && walk->writable ? page : TCG_TLB_EMPTY;
     entry->addend = (uintptr_t)walk->host - page;
     entry->info = page | (mapping->global ? INFO_GLOBAL : 0) | mapping->size_bits;
 }

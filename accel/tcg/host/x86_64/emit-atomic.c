@@ -13,7 +13,6 @@ static int emit_host_address(Emitter *e, const IrOp *op, int address, int32_t im
                     .size = 1u << op->esz,
                     .element = 1u << op->esz,
                     .flags = op->sub,
-                    .read = true,
                     .write = true,
                     .t = t,
                     .page = page };
@@ -27,6 +26,19 @@ static int emit_host_address(Emitter *e, const IrOp *op, int address, int32_t im
     asm_lea(&e->a, true, t, mem_index(address, t, 0, imm));
     stub->join = e->a.p;
     return t;
+}
+
+/* Behind the instruction: what worked on a copy goes back. */
+static void emit_end(Emitter *e)
+{
+    ColdStub *stub;
+
+    if (e->b->runtime.atomic_end) {
+        stub = emitter_stub(e, STUB_ATOMIC_END);
+        asm_group1_mem_imm(&e->a, false, G1_CMP, ENV(e, exclusive_size), 0);
+        emitter_stub_jump(stub, asm_jcc(&e->a, CC_NE));
+        stub->join = e->a.p;
+    }
 }
 
 /* lock op [host], reg for an instruction whose byte form is one less. */
@@ -87,6 +99,7 @@ static void emit_cas(Emitter *e, const IrOp *op)
     swap_if_big_endian(e, op, RAX);
     emit_extend_reg(&e->a, false, op->type == IR_I64, op->esz, RAX, RAX);
     emitter_unbind(e, RAX);
+    emit_end(e);
     emitter_finish_from(e, RAX);
 }
 
@@ -173,6 +186,7 @@ static void emit_amo_loop(Emitter *e, const IrOp *op)
     asm_jcc_to(a, CC_NE, loop);
     swap_if_big_endian(e, op, RAX);
     emit_extend_reg(a, false, op->type == IR_I64, op->esz, RAX, RAX);
+    emit_end(e);
     emitter_finish_from(e, RAX);
 }
 
@@ -192,16 +206,19 @@ static void emit_amo_direct(Emitter *e, const IrOp *op)
     switch (op->aux) {
     case IR_AMO_EOR:
         emit_locked(e, op, MAP_NONE, 0x31, t, b);
+        emit_end(e);
         emitter_finish_void(e);
         return;
     case IR_AMO_SET:
         emit_locked(e, op, MAP_NONE, 0x09, t, b);
+        emit_end(e);
         emitter_finish_void(e);
         return;
     case IR_AMO_CLR:
         asm_mov(a, true, page, b);
         asm_unary(a, true, 2, page);
         emit_locked(e, op, MAP_NONE, 0x21, t, page);
+        emit_end(e);
         emitter_finish_void(e);
         return;
     case IR_AMO_ADD:
@@ -215,6 +232,7 @@ static void emit_amo_direct(Emitter *e, const IrOp *op)
         swap_if_big_endian(e, op, page);
     }
     emit_extend_reg(a, false, op->type == IR_I64, op->esz, page, page);
+    emit_end(e);
     emitter_finish_from(e, page);
 }
 
@@ -259,6 +277,7 @@ static void emit_stx(Emitter *e, const IrOp *op)
     asm_setcc(a, CC_NE, page);
     asm_movzx8(a, page, page);
     emitter_unbind(e, RAX);
+    emit_end(e);
     emitter_finish_from(e, page);
 }
 

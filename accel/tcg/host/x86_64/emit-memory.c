@@ -72,6 +72,9 @@ void emit_tlb_lookup(Emitter *e, const TlbLookup *l, ColdStub *stub)
     Assembler *a = &e->a;
     bool aligned = (l->flags & IR_MEM_ALIGNED) && l->element > 1;
     int context = R15;
+    /* What may be written may be read: tlb_fill. */
+    size_t tag = offsetof(TcgContext, tlb) +
+                 (l->write ? offsetof(TcgTlbEntry, write) : offsetof(TcgTlbEntry, read));
 
     if (l->imm == 0 && e->has->bmi2) {
         asm_vex_rr(a, OP(PP_F2, MAP_0F3A, 0xf0), false, false, l->t, 0, l->address); /* rorx */
@@ -81,8 +84,8 @@ void emit_tlb_lookup(Emitter *e, const TlbLookup *l, ColdStub *stub)
         asm_shift_imm(a, false, SHIFT_SHR, l->t, ENTRY_SHIFT);
     }
     asm_group1_imm(a, false, G1_AND, l->t, index_mask);
-    if (l->flags & IR_MEM_UNPRIV) {
-        asm_rm(a, OP_ADD, true, l->t, ENV(e, context_unpriv));
+    if (l->flags & IR_MEM_OTHER) {
+        asm_rm(a, OP_ADD, true, l->t, ENV(e, context_other));
         context = NO_REG;
     }
     if (aligned) {
@@ -93,17 +96,9 @@ void emit_tlb_lookup(Emitter *e, const TlbLookup *l, ColdStub *stub)
         lea_or_mov(e, l->page, l->address, l->imm + (int32_t)l->size - 1);
         asm_group1_imm(a, true, G1_AND, l->page, ~(TCG_PAGE_SIZE - 1));
     }
-    for (unsigned write = 0; write < 2; write++) {
-        size_t offset = offsetof(TcgContext, tlb) +
-                        (write ? offsetof(TcgTlbEntry, write) : offsetof(TcgTlbEntry, read));
-
-        if (write ? l->write : l->read) {
-            asm_rm(a, OP_CMP, true, l->page,
-                   context == NO_REG ? mem(l->t, (int64_t)offset)
-                                     : mem_index(context, l->t, 0, (int64_t)offset));
-            emitter_stub_jump(stub, asm_jcc(a, CC_NE));
-        }
-    }
+    asm_rm(a, OP_CMP, true, l->page,
+           context == NO_REG ? mem(l->t, (int64_t)tag) : mem_index(context, l->t, 0, (int64_t)tag));
+    emitter_stub_jump(stub, asm_jcc(a, CC_NE));
     asm_load(a, true, l->t,
              context == NO_REG
                  ? mem(l->t, offsetof(TcgContext, tlb) + offsetof(TcgTlbEntry, addend))
@@ -175,7 +170,7 @@ static bool may_be_grouped(const IrOp *op)
 {
     return (op->opcode == IR_OP_ld || op->opcode == IR_OP_st || op->opcode == IR_OP_st2 ||
             op->opcode == IR_OP_ldchk) &&
-           !(op->sub & (IR_MEM_ALIGNED | IR_MEM_UNPRIV)) && op->imm >= INT32_MIN / 2 &&
+           !(op->sub & (IR_MEM_ALIGNED | IR_MEM_OTHER)) && op->imm >= INT32_MIN / 2 &&
            op->imm <= INT32_MAX / 2;
 }
 
@@ -187,7 +182,7 @@ static int32_t access_size(const IrOp *op)
 
 static bool is_write(const IrOp *op)
 {
-    return op->opcode == IR_OP_st || op->opcode == IR_OP_st2;
+    return op->opcode == IR_OP_st || op->opcode == IR_OP_st2 || op->sub & IR_MEM_FOR_WRITE;
 }
 
 /* The group that covers this access. */
@@ -198,7 +193,7 @@ static const AccessGroup *find_group(const Emitter *e, const IrOp *op)
 
         if (g->base && g->base == e->root[op->args[0]] && may_be_grouped(op) &&
             op->imm >= g->start && op->imm + access_size(op) <= g->end &&
-            (is_write(op) ? g->write : g->read)) {
+            (g->write || !is_write(op))) {
             return g;
         }
     }
@@ -211,8 +206,7 @@ static AccessGroup plan_group(const Emitter *e, const IrOp *op)
     AccessGroup g = { .base = e->root[op->args[0]],
                       .start = (int32_t)op->imm,
                       .end = (int32_t)op->imm + access_size(op),
-                      .write = is_write(op),
-                      .read = !is_write(op) };
+                      .write = is_write(op) };
     unsigned members = 0;
 
     for (unsigned i = e->at + 1; i < e->unit->count && i < e->at + GROUP_WINDOW; i++) {
@@ -231,7 +225,6 @@ static AccessGroup plan_group(const Emitter *e, const IrOp *op)
             g.start = start;
             g.end = end;
             g.write |= is_write(other);
-            g.read |= !is_write(other);
             members++;
         }
     }
@@ -282,7 +275,6 @@ static void check_access(Emitter *e, Access *access, StubKind kind)
 
         l.imm = access->group.start;
         l.size = (unsigned)(access->group.end - access->group.start);
-        l.read = access->group.read;
         l.write = access->group.write;
         emit_tlb_lookup(e, &l, stub);
     } else {
@@ -323,9 +315,10 @@ static int load_result(Emitter *e, const IrOp *op, int address, int page)
 
 static void emit_load(Emitter *e, const IrOp *op)
 {
-    Access access = {
-        .l = { .size = 1u << op->esz, .element = 1u << op->esz, .flags = op->sub, .read = true }
-    };
+    Access access = { .l = { .size = 1u << op->esz,
+                             .element = 1u << op->esz,
+                             .flags = op->sub,
+                             .write = is_write(op) } };
     int result;
 
     emitter_clobber_flags(e);
@@ -423,9 +416,10 @@ static void emit_store(Emitter *e, const IrOp *op)
 
 static void emit_load_check(Emitter *e, const IrOp *op)
 {
-    Access access = {
-        .l = { .size = (unsigned)op->aux, .element = 1u << op->esz, .flags = op->sub, .read = true }
-    };
+    Access access = { .l = { .size = (unsigned)op->aux,
+                             .element = 1u << op->esz,
+                             .flags = op->sub,
+                             .write = is_write(op) } };
 
     emitter_clobber_flags(e);
     begin_access(e, op, &access);
@@ -597,7 +591,6 @@ static void stub_look_up_group(Emitter *e, const ColdStub *stub)
     ColdStub failed = { 0 };
     TlbLookup l = { .address = stub->address,
                     .imm = g->start,
-                    .read = g->read,
                     .write = g->write,
                     .size = (unsigned)(g->end - g->start),
                     .element = 1,
@@ -631,7 +624,7 @@ static void stub_load_result(Emitter *e, const ColdStub *stub)
     if (op.type == IR_V128) {
         asm_vector_load(e, 4, stub->result, mem(RSP, FRAME_VECTOR_RESULT));
     } else {
-        op.sub &= (uint8_t)~IR_MEM_BE;
+        op.sub &= (uint16_t)~IR_MEM_BE;
         load_from(e, &op, stub->result, mem(RSP, FRAME_RESULT));
     }
 }
@@ -667,6 +660,9 @@ void emit_memory_stub(Emitter *e, ColdStub *stub)
         stub_address(e, stub, 0);
         stub_imm_arg(e, 1, (int32_t)op->imm);
         emit_stub_call(e, stub, COLD_ZERO);
+        break;
+    case STUB_ATOMIC_END:
+        emit_stub_call(e, stub, COLD_ATOMIC_END);
         break;
     default: /* STUB_CHECK, STUB_ATOMIC: a host address */
         stub_address(e, stub, 0);

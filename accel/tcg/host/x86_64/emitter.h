@@ -69,6 +69,7 @@ typedef enum {
     COLD_STORE_CHECK,
     COLD_LOAD_CHECK,
     COLD_ATOMIC_CHECK,
+    COLD_ATOMIC_END,
     COLD_ZERO,
     COLD_HELPER,
     COLD_COUNT,
@@ -110,6 +111,7 @@ typedef enum {
     STUB_STORE2,
     STUB_CHECK,
     STUB_ATOMIC,
+    STUB_ATOMIC_END,
     STUB_ZERO,
     STUB_HELPER,
     STUB_EXIT,     /* write back, then leave by the link */
@@ -127,7 +129,7 @@ typedef enum {
 typedef struct {
     IrRef base;         /* 0: none */
     int32_t start, end; /* offsets from base */
-    bool read, write;
+    bool write;         /* all were checked for writing */
     int8_t reg;
 } AccessGroup;
 enum { MAX_GROUPS = 2 };
@@ -379,7 +381,7 @@ typedef struct {
     int32_t imm;
     unsigned size, element; /* bytes; element: what IR_MEM_ALIGNED is about */
     unsigned flags;         /* IR_MEM_* */
-    bool read, write;
+    bool write; /* for writing, and perhaps reading; else for reading */
     int t, page;
 } TlbLookup;
 void emit_tlb_lookup(Emitter *e, const TlbLookup *l, ColdStub *stub);

@@ -161,6 +161,7 @@ size_t emit_thunks(HostBackend *b, uint8_t *code, size_t room, HostThunks *thunk
         [COLD_STORE_CHECK] = (void *)r->store_check,
         [COLD_LOAD_CHECK] = (void *)r->load_check,
         [COLD_ATOMIC_CHECK] = (void *)r->atomic_check,
+        [COLD_ATOMIC_END] = (void *)r->atomic_end,
         [COLD_ZERO] = (void *)r->zero,
     };
     size_t size;
