@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * RAM: one sparse memfd per machine, mapped piecewise into a window of address space that is reserved
- * once, so that host addresses never move; and the dirty bitmaps over it.
+ * once, so that host addresses never move.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,6 @@
 #include "base/error.h"
 #include "machine/private.h"
 
-enum { DIRTY_PAGE_SHIFT = 12 };
 #define HUGE_PAGE_BYTES MIB(2)
 /* Beside main RAM: flash, option ROMs, frame buffers. */
 #define WINDOW_EXTRA       GIB(4)
@@ -57,6 +56,9 @@ static bool open_window(Machine *machine, GError **error)
     }
     memory->base = aligned;
     memory->window_size = size;
+    if (!memory_watch_create(memory)) {
+        return error_fail_errno(error, errno, "cannot map the table of watched pages");
+    }
     return true;
 }
 
@@ -114,6 +116,11 @@ bool memory_ram_pwrite(MemoryRegion *region, uint64_t offset, const void *data, 
     return size == 0;
 }
 
+uint64_t memory_ram_window(Machine *machine)
+{
+    return machine->private->memory.window_size;
+}
+
 uint8_t *memory_ram_base(Machine *machine)
 {
     return machine->private->memory.base;
@@ -123,86 +130,9 @@ void memory_ram_destroy(Machine *machine)
 {
     MemoryState *memory = &machine->private->memory;
 
-    for (int i = 0; i < DIRTY_CLIENT_COUNT; i++) {
-        g_free(atomic_load(&memory->dirty[i]));
-    }
+    memory_watch_destroy(memory);
     if (memory->fd >= 0) {
         munmap(memory->base, memory->window_size);
         close(memory->fd);
     }
-}
-
-void memory_set_write_watcher(Machine *machine,
-                              void (*fn)(void *opaque, uint64_t ram_offset, uint64_t size),
-                              void *opaque)
-{
-    machine->private->memory.write_watcher_opaque = opaque;
-    machine->private->memory.write_watcher = fn;
-}
-
-void memory_ram_written(Machine *machine, uint64_t ram_offset, uint64_t size)
-{
-    MemoryState *memory = &machine->private->memory;
-    uint32_t active = atomic_load_explicit(&memory->dirty_active, memory_order_relaxed);
-
-    if (size == 0) {
-        return;
-    }
-    if (memory->write_watcher) {
-        memory->write_watcher(memory->write_watcher_opaque, ram_offset, size);
-    }
-    for (int client = 0; active; client++, active >>= 1) {
-        _Atomic uint64_t *bitmap;
-
-        if (!(active & 1)) {
-            continue;
-        }
-        bitmap = (_Atomic uint64_t *)atomic_load(&memory->dirty[client]);
-        for (uint64_t page = ram_offset >> DIRTY_PAGE_SHIFT;
-             page <= (ram_offset + size - 1) >> DIRTY_PAGE_SHIFT; page++) {
-            if (!(atomic_load_explicit(&bitmap[page / 64], memory_order_relaxed) &
-                  BIT(page % 64))) {
-                atomic_fetch_or(&bitmap[page / 64], BIT(page % 64));
-            }
-        }
-    }
-}
-
-void memory_dirty_start(Machine *machine, DirtyClient client)
-{
-    MemoryState *memory = &machine->private->memory;
-    uint64_t pages = memory->window_size >> DIRTY_PAGE_SHIFT;
-
-    /* Kept once made: writers read the pointer without a lock. Zero pages until touched. */
-    if (!atomic_load(&memory->dirty[client])) {
-        atomic_store(&memory->dirty[client], g_malloc0((pages / 64 + 1) * sizeof(uint64_t)));
-    }
-    atomic_fetch_or(&memory->dirty_active, 1u << client);
-}
-
-void memory_dirty_stop(Machine *machine, DirtyClient client)
-{
-    atomic_fetch_and(&machine->private->memory.dirty_active, ~(1u << client));
-}
-
-bool memory_dirty_test_and_clear(Machine *machine, DirtyClient client, uint64_t ram_offset,
-                                 uint64_t size)
-{
-    MemoryState *memory = &machine->private->memory;
-    _Atomic uint64_t *bitmap = (_Atomic uint64_t *)atomic_load(&memory->dirty[client]);
-    bool dirty = false;
-
-    if (!bitmap || size == 0) {
-        return false;
-    }
-    for (uint64_t page = ram_offset >> DIRTY_PAGE_SHIFT;
-         page <= (ram_offset + size - 1) >> DIRTY_PAGE_SHIFT; page++) {
-        uint64_t bit = BIT(page % 64);
-
-        if (atomic_load_explicit(&bitmap[page / 64], memory_order_relaxed) & bit) {
-            atomic_fetch_and(&bitmap[page / 64], ~bit);
-            dirty = true;
-        }
-    }
-    return dirty;
 }

@@ -178,22 +178,46 @@ void memory_add_listener(Machine *machine, void (*fn)(void *opaque, AddressSpace
                          void *opaque);
 
 /*
- * Calls fn for each write to RAM that does not come from generated code (DMA, loaders, the slow path),
- * on the writing thread, with or without the machine lock. One watcher per machine: the translator's
- * code cache. Set before vCPUs run.
+ * Watched pages. For each page (4 KiB) of RAM: does somebody want to know that it is written? Whoever writes
+ * RAM other than by address_space_* says so: accelerators before the first of a guest's stores that they will not see, by
+ * memory_watch_tag, everybody else after the write, by memory_ram_written. Where nobody watches this costs
+ * one load. [any thread]
  */
-void memory_set_write_watcher(Machine *machine,
-                              void (*fn)(void *opaque, uint64_t ram_offset, uint64_t size),
-                              void *opaque);
-/* The same notification for a writer that knows the RAM offset. */
+typedef struct {
+    /*
+     * Guests' stores to these pages must be seen from now on; called when they are watched already. Must not
+     * wait for vCPUs: what they store before they know is allowed for. NULL: there are no such stores.
+     */
+    void (*protect)(void *opaque, uint64_t ram_offset, uint64_t size);
+    /* Whether all vCPUs know of what `protect` was called for. */
+    bool (*settled)(void *opaque);
+    /* A page that memory_watch_code named was written, within the page. NULL: code is not watched. */
+    void (*code_written)(void *opaque, uint64_t ram_offset, uint64_t size);
+} MemoryWatchHooks;
+/* The accelerator's; before vCPUs run. hooks must last. */
+void memory_set_watch_hooks(Machine *machine, const MemoryWatchHooks *hooks, void *opaque);
+/* Whether a guest may store to the page unseen, until `protect` is called. */
+bool memory_watch_tag(Machine *machine, uint64_t ram_offset);
+/* Watches the page for code_written. true: unseen stores must be stopped first, then memory_watch_untag. */
+bool memory_watch_code(Machine *machine, uint64_t ram_offset);
+void memory_watch_untag(Machine *machine, uint64_t ram_offset);
+void memory_unwatch_code(Machine *machine, uint64_t ram_offset);
+bool memory_is_watched_code(Machine *machine, uint64_t ram_offset);
+/* RAM was written. */
 void memory_ram_written(Machine *machine, uint64_t ram_offset, uint64_t size);
+/* RAM will be written: the part that concerns dirty pages. */
+void memory_ram_dirty(Machine *machine, uint64_t ram_offset, uint64_t size);
 /* The RAM window in this process: the host address of ram_offset 0. Fixed for the machine's life. */
 uint8_t *memory_ram_base(Machine *machine);
+uint64_t memory_ram_window(Machine *machine);
 
-/* Dirty bitmaps, one bit per 4 KiB of the RAM memfd. */
+/*
+ * Dirty pages, by client: written since the range was started or the page was last tested. A page that a vCPU
+ * wrote is perhaps reported once more than it was written. Ranges of one client do not overlap.
+ */
 typedef enum { DIRTY_DISPLAY, DIRTY_MIGRATION, DIRTY_CLIENT_COUNT } DirtyClient;
-void memory_dirty_start(Machine *machine, DirtyClient client);
-void memory_dirty_stop(Machine *machine, DirtyClient client);
+void memory_dirty_start(Machine *machine, DirtyClient client, uint64_t ram_offset, uint64_t size);
+void memory_dirty_stop(Machine *machine, DirtyClient client, uint64_t ram_offset, uint64_t size);
 bool memory_dirty_test_and_clear(Machine *machine, DirtyClient client, uint64_t ram_offset,
                                  uint64_t size);
 

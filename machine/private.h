@@ -31,10 +31,11 @@ typedef struct {
     GSList *retired;        /* RetiredView *, newest first */
     _Atomic uint64_t epoch; /* counts retirements */
     _Atomic bool retired_any;
-    void (*write_watcher)(void *opaque, uint64_t ram_offset, uint64_t size);
-    void *write_watcher_opaque;
-    _Atomic(uint64_t *) dirty[DIRTY_CLIENT_COUNT]; /* bit per page of the window */
-    _Atomic uint32_t dirty_active;                 /* bit per client */
+    _Atomic uint8_t *watch; /* a byte per page of the window: memory-watch.c */
+    _Atomic uint32_t watch_active; /* who watches any page, as in these bytes */
+    unsigned watch_ranges[DIRTY_CLIENT_COUNT];
+    const MemoryWatchHooks *watch_hooks;
+    void *watch_opaque;
 } MemoryState;
 
 /* console.c */
@@ -124,6 +125,9 @@ bool memory_ram_allocate(MemoryRegion *region, int file, GError **error);
 /* Writes through the memfd instead of the mapping; false when that is not possible. */
 bool memory_ram_pwrite(MemoryRegion *region, uint64_t offset, const void *data, uint64_t size);
 void memory_ram_destroy(Machine *machine);
+/* The bytes of watched pages, for the window. */
+bool memory_watch_create(MemoryState *memory);
+void memory_watch_destroy(MemoryState *memory);
 /* Builds the view of a root; generation and hint zero. Caller frees. */
 FlatView *flat_view_build(MemoryRegion *root);
 bool flat_view_equal(const FlatView *a, const FlatView *b);

@@ -62,7 +62,7 @@ static uint64_t block_of(uint64_t guest_virt, unsigned size_bits)
     return guest_virt >> size_bits;
 }
 
-static void fill_one(TcgContext *context, GRand *rand, Filled *f, unsigned size_bits)
+static void fill_one(TcgVcpu *tv, GRand *rand, Filled *f, unsigned size_bits)
 {
     static uint8_t bytes[TCG_PAGE_SIZE] __attribute__((aligned(4096)));
     TcgWalkEntry walk = { .host = bytes, .writable = true };
@@ -78,9 +78,9 @@ static void fill_one(TcgContext *context, GRand *rand, Filled *f, unsigned size_
                                  .execute = true,
                                  .global = f->global };
     if (f->fetch) {
-        tlb_fill_fetch(context, f->page, &walk);
+        tlb_fill_fetch(tv->env->context, f->page, &walk);
     } else {
-        tlb_fill(context, f->page, &walk);
+        tlb_fill(tv, tv->env->context, f->page, &walk, true);
     }
 }
 
@@ -142,7 +142,7 @@ static void test_drops(void)
         unsigned count = (unsigned)g_rand_int_range(rand, 1, round % 4 ? 300 : MAX_MAPPINGS);
 
         for (unsigned i = 0; i < count; i++) {
-            fill_one(context, rand, &list[i], sizes[g_rand_int_range(rand, 0, (gint32)kinds)]);
+            fill_one(tv, rand, &list[i], sizes[g_rand_int_range(rand, 0, (gint32)kinds)]);
         }
         for (unsigned i = 0; i < 20; i++) {
             unsigned which = (unsigned)g_rand_int_range(rand, 0, (gint32)count);

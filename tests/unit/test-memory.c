@@ -209,6 +209,7 @@ static void watch(void *opaque, uint64_t ram_offset, uint64_t size)
 static void test_ram(void)
 {
     static const MemoryOps ops = { probe_read, probe_write };
+    static const MemoryWatchHooks hooks = { .code_written = watch };
     Machine *machine = new_machine();
     MemoryRegion ram, rom, flash, io;
     Probe probe = { 0 };
@@ -223,7 +224,8 @@ static void test_ram(void)
     memory_region_add(machine->system_memory, 0x40000000 + MIB(4), &io, 0);
     memory_region_add(machine->system_memory, 0, &rom, 0);
     memory_region_add(machine->system_memory, 0x1000, &flash, 0);
-    memory_set_write_watcher(machine, watch, watched);
+    memory_set_watch_hooks(machine, &hooks, watched);
+    g_assert_false(memory_watch_code(machine, ram.ram_offset));
 
     for (unsigned i = 0; i < sizeof(buffer); i++) {
         buffer[i] = i;
@@ -257,7 +259,7 @@ static void test_ram(void)
     g_assert_null(address_space_map(&machine->memory_space, 0, &size, true));
     g_assert_nonnull(address_space_map(&machine->memory_space, 0, (size = 16, &size), false));
 
-    memory_dirty_start(machine, DIRTY_DISPLAY);
+    memory_dirty_start(machine, DIRTY_DISPLAY, ram.ram_offset, MIB(4));
     g_assert_false(memory_dirty_test_and_clear(machine, DIRTY_DISPLAY, ram.ram_offset, MIB(4)));
     write_at(machine, 0x40002ffe, 0, 4);
     g_assert_true(memory_dirty_test_and_clear(machine, DIRTY_DISPLAY, ram.ram_offset + 0x3000, 1));

@@ -219,7 +219,7 @@ void *tcg_atomic_begin(TcgState *env, uint64_t guest_virt, unsigned size, unsign
 void tcg_atomic_end(TcgState *env);
 /*
  * Host address for [guest_virt, guest_virt + size) when it is RAM within one page, after access
- * checks (faults unwind); NULL when it is a device or crosses pages. write: also for writing.
+ * checks (faults unwind); NULL when it is a device or crosses pages, or is for writing and holds translated code. write: also for writing.
  */
 void *tcg_probe(TcgState *env, uint64_t guest_virt, unsigned size, bool write, unsigned flags);
 

@@ -24,6 +24,8 @@ typedef struct {
  * code lies in a page whose indirect landings are checked (TcgMapping.guarded). Targets do not return it from mode().
  */
 #define TCG_MODE_GUARDED (UINT64_C(1) << 63)
+/* The run time's: a unit of one instruction that writes its own bytes. */
+#define TCG_MODE_ALONE (UINT64_C(1) << 62)
 
 /* Guest code as translators read it. */
 typedef struct {
@@ -54,6 +56,7 @@ typedef struct TcgTarget {
     const uint8_t *pinned_ints, *pinned_vectors;
     size_t state_offset;        /* of the TcgState in the CPU structure */
     uint64_t key_global_mask;   /* bits of context keys that global mappings do not depend on (ASID) */
+    bool coherent_code;         /* stores change code at once (x86); otherwise tcg_invalidate_code does (decision 3) */
     bool locks_anything;        /* cas, amo, stx reach across pages and to devices; otherwise these fault */
     int32_t env_bias;           /* env register = TcgState + bias, so that hot fields get short offsets */
     uint8_t insn_align;         /* of instructions: bytes, and the least that one has */

@@ -105,6 +105,11 @@ static TcgUnit *lookup(TcgRun *run, uint8_t *host_page, unsigned offset, uint64_
     return NULL;
 }
 
+const TcgSpan *cache_spans(TcgRun *run, const uint8_t *host_page)
+{
+    return *page_slot(run, host_page);
+}
+
 static void insert_span(TcgRun *run, TcgSpan *span)
 {
     TcgSpan **page = page_slot(run, span->host_page);
@@ -160,12 +165,23 @@ TcgUnit *cache_find(TcgVcpu *tv, uint64_t host_page, unsigned offset, uint64_t m
     if (unit || *needs_next) {
         return unit;
     }
+    if (!watch_code_page(tv, page) || (next_page && !watch_code_page(tv, cache_page(next_page)))) {
+        return NULL;
+    }
     g_mutex_lock(&run->lock);
     unit = lookup(run, page, offset, mode, next_page, needs_next);
     if (!unit && !*needs_next) {
+        if (!watch_begin(run, page) || (next_page && !watch_begin(run, cache_page(next_page)))) {
+            g_mutex_unlock(&run->lock);
+            return NULL;
+        }
         unit = translate_unit(tv, page, offset, mode, next_page, needs_next);
         if (unit) {
             insert(run, unit);
+        }
+        watch_update(run, page);
+        if (next_page) {
+            watch_update(run, cache_page(next_page));
         }
     }
     g_mutex_unlock(&run->lock);
@@ -281,6 +297,7 @@ void cache_invalidate_range(TcgRun *run, const uint8_t *host, uint64_t size)
         uint64_t part = MIN(size, TCG_PAGE_SIZE - offset);
 
         invalidate_in_page(run, (uint8_t *)((uintptr_t)host - offset), offset, offset + part);
+        watch_update(run, host - offset);
         host += part;
         size -= part;
     }

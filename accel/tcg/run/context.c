@@ -200,6 +200,8 @@ static void carry_out(TcgVcpu *tv, const TcgRequest *request)
 {
     if (request->kind == TCG_REQUEST_PAGE) {
         tcg_invalidate_page(tv->env, request->guest_virt, request->match, request->arg);
+    } else if (request->kind == TCG_REQUEST_PROTECT) {
+        tlb_drop_writes(tv, request->guest_virt, request->arg);
     } else {
         tcg_invalidate_contexts(tv->env, request->match, request->arg);
     }
@@ -266,10 +268,8 @@ void context_post_all(TcgRun *run, const TcgRequest *request, TcgVcpu *except)
     }
 }
 
-static void broadcast(TcgState *env, const TcgRequest *request)
+void context_broadcast(TcgVcpu *tv, const TcgRequest *request)
 {
-    TcgVcpu *tv = tcg_vcpu(env);
-
     carry_out(tv, request);
     if (tv->run->vcpus->len > 1) {
         context_post_all(tv->run, request, tv);
@@ -281,12 +281,12 @@ static void broadcast(TcgState *env, const TcgRequest *request)
 void tcg_broadcast_invalidate_page(TcgState *env, uint64_t guest_virt, TcgContextMatch *match,
                                    uint64_t arg)
 {
-    broadcast(env, &(TcgRequest){ TCG_REQUEST_PAGE, guest_virt, match, arg });
+    context_broadcast(tcg_vcpu(env), &(TcgRequest){ TCG_REQUEST_PAGE, guest_virt, match, arg });
 }
 
 void tcg_broadcast_invalidate_contexts(TcgState *env, TcgContextMatch *match, uint64_t arg)
 {
-    broadcast(env, &(TcgRequest){ TCG_REQUEST_CONTEXTS, 0, match, arg });
+    context_broadcast(tcg_vcpu(env), &(TcgRequest){ TCG_REQUEST_CONTEXTS, 0, match, arg });
 }
 
 /* Waits until `other` has done what was posted, or is outside guest code (it will, before it enters). */

@@ -21,6 +21,18 @@ static TcgUnit *find_in_cache(TcgVcpu *tv, uint64_t host_page, uint64_t mode)
                 : NULL;
 }
 
+/* An instruction that stores to its own unit is a unit of its own, for once. */
+static TcgUnit *find_perhaps_alone(TcgVcpu *tv, uint64_t host_page, uint64_t mode)
+{
+    bool alone = tv->alone == TCG_ALONE_WANTED && tv->alone_pc == tcg_pc(tv->env);
+    TcgUnit *unit = find_in_cache(tv, host_page, alone ? mode | TCG_MODE_ALONE : mode);
+
+    if (unit) {
+        tv->alone = alone ? TCG_ALONE_RUNS : TCG_ALONE_NO;
+    }
+    return unit;
+}
+
 static TcgUnit *try_dispatch(TcgVcpu *tv, TcgFetchEntry **fetch)
 {
     TcgState *env = tv->env;
@@ -43,7 +55,7 @@ static TcgUnit *try_dispatch(TcgVcpu *tv, TcgFetchEntry **fetch)
         }
     }
     env->jump_class = 0;
-    return find_in_cache(tv, (*fetch)->host_page, mode);
+    return find_perhaps_alone(tv, (*fetch)->host_page, mode);
 }
 
 /* The unit at the current pc, and its fetch entry; NULL: the run loop is wanted first. */
@@ -81,7 +93,7 @@ static void *enter_unit(TcgVcpu *tv, TcgUnit *unit, uint64_t jump_pc, unsigned j
     if (!unit) {
         return tv->run->thunks.exit;
     }
-    if (!log_enabled(LOG_EXEC) && jump_pc == tcg_pc(tv->env)) {
+    if (!log_enabled(LOG_EXEC) && jump_pc == tcg_pc(tv->env) && !(unit->mode & TCG_MODE_ALONE)) {
         context_set_jump(tv, context, jump_pc, jump_class, unit->entry);
     }
     return unit->entry;

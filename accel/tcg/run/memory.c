@@ -16,6 +16,11 @@ static _Noreturn void bus_error(TcgVcpu *tv, uint64_t guest_virt, TcgAccess acce
     tcg_unwind(tv->env);
 }
 
+static uint64_t ram_offset_of(const TcgVcpu *tv, const uint8_t *host)
+{
+    return (uint64_t)(host - memory_ram_base(tv->run->machine));
+}
+
 /*
  * The host address of an access that lies within a page; NULL: a device, at *guest_phys. Faults
  * unwind.
@@ -42,8 +47,12 @@ static uint8_t *translate(TcgVcpu *tv, uint64_t guest_virt, unsigned size, TcgAc
     if (!walk->host || (access == TCG_WRITE && !walk->writable)) {
         return NULL;
     }
+    if (access == TCG_WRITE) {
+        memory_ram_dirty(tv->run->machine, ram_offset_of(tv, walk->host), 1);
+    }
     if (walk != &uncached) {
-        tlb_fill(context, guest_virt, walk);
+        /* Where code is coherent, pages that are only read stay without a write tag: they may be code. */
+        tlb_fill(tv, context, guest_virt, walk, access == TCG_WRITE || !tv->target->coherent_code);
     }
     return walk->host + (guest_virt & (TCG_PAGE_SIZE - 1));
 }
@@ -85,7 +94,9 @@ static void write_part(TcgVcpu *tv, uint64_t guest_virt, const void *from, unsig
     uint8_t *host = translate(tv, guest_virt, size, TCG_WRITE, flags, &guest_phys);
 
     if (host) {
+        watch_before_store(tv, host, size);
         memcpy(host, from, size);
+        memory_ram_written(tv->run->machine, ram_offset_of(tv, host), size);
         return;
     }
     for (unsigned done = 0, part; done < size; done += part) {
@@ -131,21 +142,30 @@ static void read_bytes(TcgVcpu *tv, uint64_t guest_virt, void *to, unsigned size
               flags);
 }
 
+static void check_store_part(TcgVcpu *tv, uint64_t guest_virt, unsigned size, unsigned flags)
+{
+    uint64_t guest_phys;
+    const uint8_t *host = translate(tv, guest_virt, size, TCG_WRITE, flags, &guest_phys);
+
+    if (host) {
+        watch_before_store(tv, host, size);
+    }
+}
+
 static void check_store(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags)
 {
     TcgVcpu *tv = tcg_vcpu(env);
-    uint64_t guest_phys;
+    unsigned first = bytes_to_page_end(guest_virt);
 
     guest_virt = ir_mem_wrap(guest_virt, flags);
     if (!crosses_page(guest_virt, size)) {
-        translate(tv, guest_virt, size, TCG_WRITE, flags, &guest_phys);
+        check_store_part(tv, guest_virt, size, flags);
         return;
     }
     check_alignment(tv, guest_virt, size, TCG_WRITE, flags);
     flags &= ~(unsigned)IR_MEM_ALIGNED;
-    translate(tv, guest_virt, 1, TCG_WRITE, flags, &guest_phys);
-    translate(tv, ir_mem_wrap((guest_virt + size - 1) & TCG_PAGE_MASK, flags), 1, TCG_WRITE, flags,
-              &guest_phys);
+    check_store_part(tv, guest_virt, first, flags);
+    check_store_part(tv, ir_mem_wrap(guest_virt + first, flags), size - first, flags);
 }
 
 static void write_bytes(TcgVcpu *tv, uint64_t guest_virt, const void *from, unsigned size,
@@ -326,6 +346,13 @@ static void *atomic_check(TcgState *env, uint64_t guest_virt, unsigned size, uns
         translate(tv, guest_virt, size, TCG_READ, flags, &guest_phys);
     }
     host = translate(tv, guest_virt, size, TCG_WRITE, flags, &guest_phys);
+    if (host && watch_is_code(tv, host)) {
+        watch_before_store(tv, host, size);
+        if (anywhere) {
+            return atomic_copy(tv, guest_virt, size, flags);
+        }
+        memory_ram_written(tv->run->machine, ram_offset_of(tv, host), size);
+    }
     if (!host && anywhere) {
         return atomic_copy(tv, guest_virt, size, flags);
     }
@@ -353,14 +380,17 @@ static void zero(TcgState *env, uint64_t guest_virt, unsigned size)
 
 void *tcg_probe(TcgState *env, uint64_t guest_virt, unsigned size, bool write, unsigned flags)
 {
+    TcgVcpu *tv = tcg_vcpu(env);
     uint64_t guest_phys;
+    uint8_t *host;
 
     guest_virt = ir_mem_wrap(guest_virt, flags);
     if (crosses_page(guest_virt, size)) {
         return NULL;
     }
-    return translate(tcg_vcpu(env), guest_virt, size, write ? TCG_WRITE : TCG_READ, flags,
-                     &guest_phys);
+    host = translate(tv, guest_virt, size, write ? TCG_WRITE : TCG_READ, flags, &guest_phys);
+    /* Stores to code must be seen one by one. */
+    return write && host && watch_is_code(tv, host) ? NULL : host;
 }
 
 TcgFetchEntry *memory_fetch_page(TcgVcpu *tv, uint64_t guest_virt)

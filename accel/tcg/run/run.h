@@ -69,7 +69,8 @@ typedef struct {
     bool writable;              /* stores reach host without more ado */
 } TcgWalkEntry;
 
-typedef enum { TCG_REQUEST_PAGE, TCG_REQUEST_CONTEXTS } TcgRequestKind;
+/* PROTECT: no more write tags for the `arg` bytes of RAM from offset `guest_virt` on. */
+typedef enum { TCG_REQUEST_PAGE, TCG_REQUEST_CONTEXTS, TCG_REQUEST_PROTECT } TcgRequestKind;
 typedef struct {
     TcgRequestKind kind;
     uint64_t guest_virt;
@@ -94,6 +95,9 @@ typedef struct {
 
     uint64_t atomic_address;    /* of the atomic op that works on a copy, and its IR_MEM flags */
     unsigned atomic_flags;
+
+    enum { TCG_ALONE_NO, TCG_ALONE_WANTED, TCG_ALONE_RUNS } alone; /* the instruction at alone_pc: watch.c */
+    uint64_t alone_pc;
 
     atomic_bool in_guest;       /* may be using TLB entries it read */
     GMutex inbox_lock;
@@ -124,10 +128,12 @@ struct TcgRun {
     uint8_t *records;           /* lowest record of a unit, between code_next and code_end */
     _Atomic(TcgUnit *) *hash;
     TcgSpan **pages;
+    _Atomic uint64_t *granules; /* by RAM page: parts of 64 bytes that units were made of; coherent_code only */
+    size_t granules_size;
     IrUnit *scratch;            /* the unit under construction */
     GPtrArray *vcpus;           /* TcgVcpu * */
     _Atomic uint64_t translated, translated_insns, guest_bytes, flushes, linked, invalidated_units,
-        broadcasts;
+        broadcasts, code_stores, replays;
 };
 
 static inline TcgVcpu *tcg_vcpu(TcgState *env)
@@ -145,12 +151,15 @@ void *cache_take(TcgRun *run, size_t size);
 /*
  * The unit for code at host_page + offset; translates when needed. next_page: TcgFetchEntry.host_page of the page
  * behind, or 0 when it has not been looked for. NULL with *needs_next: it must be. NULL otherwise: the cache was
- * full and has been flushed, and other vCPUs' requests carried out: the caller starts again from the pc.
+ * full and has been flushed, or the page had to be watched, and other vCPUs' requests carried out: the caller
+ * starts again from the pc.
  */
 TcgUnit *cache_find(TcgVcpu *tv, uint64_t host_page, unsigned offset, uint64_t mode,
                     uint64_t next_page, bool *needs_next);
 /* Joins an exit to a unit, if both are still alive. */
 void cache_link(TcgRun *run, TcgLink *link, TcgUnit *to, uint64_t host_page);
+/* The spans of a page, among others; with the lock. */
+const TcgSpan *cache_spans(TcgRun *run, const uint8_t *host_page);
 void cache_invalidate_range(TcgRun *run, const uint8_t *host, uint64_t size);
 /* Drops units whose guest bytes have changed. */
 void cache_verify_all(TcgRun *run);
@@ -177,6 +186,7 @@ void context_init(TcgVcpu *tv);
 void context_free(TcgVcpu *tv);
 void context_process_inbox(TcgVcpu *tv);
 void context_post_all(TcgRun *run, const TcgRequest *request, TcgVcpu *except);
+void context_broadcast(TcgVcpu *tv, const TcgRequest *request);
 void context_flush_all(TcgVcpu *tv);
 /* Empties jump caches and return stacks: of all contexts, or of one. */
 void context_forget_code(TcgVcpu *tv);
@@ -188,6 +198,7 @@ void context_set_jump(TcgVcpu *tv, TcgContext *context, uint64_t pc, unsigned ju
 /* tlb.c: the tables of contexts and the second-level TLB. */
 /* Zeroed memory for sparse tables; NULL: there is none. */
 void *tlb_map(size_t size);
+void tlb_unmap(void *memory, size_t size);
 void tlb_init(TcgVcpu *tv);
 void tlb_free(TcgVcpu *tv);
 void tlb_clear(TcgContext *context);
@@ -203,8 +214,11 @@ void tlb_drop_walk(TcgVcpu *tv, uint64_t guest_virt);
  */
 const TcgWalkEntry *tlb_walk(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, unsigned size,
                              TcgAccess access, unsigned flags, TcgWalkEntry *uncached);
-/* Puts the page into the context's tables. */
-void tlb_fill(TcgContext *context, uint64_t guest_virt, const TcgWalkEntry *walk);
+/* Puts the page into the context's tables. write: for a store, too. */
+void tlb_fill(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, const TcgWalkEntry *walk,
+              bool write);
+/* Write tags of RAM pages go. */
+void tlb_drop_writes(TcgVcpu *tv, uint64_t ram_offset, uint64_t size);
 TcgFetchEntry *tlb_fill_fetch(TcgContext *context, uint64_t guest_virt, const TcgWalkEntry *walk);
 /* The RAM or ROM that a whole guest page is, or NULL. */
 uint8_t *tlb_host_page(TcgVcpu *tv, uint64_t guest_phys, bool *writable);
@@ -216,6 +230,19 @@ static inline TcgFetchEntry *tlb_fetch_entry(TcgContext *context, uint64_t guest
 {
     return &context->fetch[(guest_virt >> TCG_PAGE_BITS) & ((1u << TCG_FETCH_BITS) - 1)];
 }
+
+/* watch.c: watched pages, and code that stores change (all true or nothing without coherent_code). */
+void watch_init(TcgRun *run);
+void watch_free(TcgRun *run);
+/* Before code of a page is translated, without the lock. false: other vCPUs were waited for, look again. */
+bool watch_code_page(TcgVcpu *tv, const uint8_t *host_page);
+/* Around a translation, with the lock. false: the page is not watched any more. */
+bool watch_begin(TcgRun *run, const uint8_t *host_page);
+/* The units of a page are others now; with the lock. */
+void watch_update(TcgRun *run, const uint8_t *host_page);
+bool watch_is_code(TcgVcpu *tv, const uint8_t *host);
+/* A store of the running instruction, within a page. Unwinds when the instruction must be done alone. */
+void watch_before_store(TcgVcpu *tv, const uint8_t *host, unsigned size);
 
 /* memory.c: slow paths. */
 void memory_set_runtime(HostRuntime *runtime, const TcgTarget *target);

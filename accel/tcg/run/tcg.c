@@ -53,6 +53,7 @@ static void tcg_shutdown(Machine *machine, void *state)
         host_backend_free(run->backend);
     }
     cache_free(run);
+    watch_free(run);
     if (run->vcpus) {
         g_ptr_array_unref(run->vcpus);
     }
@@ -97,6 +98,7 @@ static bool tcg_init(Machine *machine, void *state, GError **error)
         run->code_start = run->code_next;
     }
     memory_add_listener(machine, memory_changed, run);
+    watch_init(run);
     return true;
 }
 

@@ -28,6 +28,11 @@ void *tlb_map(size_t size)
     return memory;
 }
 
+void tlb_unmap(void *memory, size_t size)
+{
+    munmap(memory, size);
+}
+
 /* --- what a table holds ------------------------------------------------------------------------ */
 
 static void note_filled(TcgFilled *filled, size_t slot, size_t entry_size)
@@ -133,7 +138,16 @@ static bool same_block(uint64_t a, uint64_t b, unsigned size_bits)
 
 /* --- a context's tables ------------------------------------------------------------------------ */
 
-void tlb_fill(TcgContext *context, uint64_t guest_virt, const TcgWalkEntry *walk)
+static bool may_store_unseen(TcgVcpu *tv, const TcgWalkEntry *walk)
+{
+    Machine *machine = tv->run->machine;
+
+    return walk->writable &&
+           memory_watch_tag(machine, (uint64_t)(walk->host - memory_ram_base(machine)));
+}
+
+void tlb_fill(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, const TcgWalkEntry *walk,
+              bool write)
 {
     const TcgMapping *mapping = &walk->mapping;
     uint64_t page = guest_virt & TCG_PAGE_MASK;
@@ -147,7 +161,9 @@ void tlb_fill(TcgContext *context, uint64_t guest_virt, const TcgWalkEntry *walk
     }
     entry->read = mapping->read ? page : TCG_TLB_EMPTY;
     /* A write tag stands for reading, too: read-modify-writes compare only that. */
-    entry->write = mapping->read && mapping->write && walk->writable ? page : TCG_TLB_EMPTY;
+    entry->write = write && mapping->read && mapping->write && may_store_unseen(tv, walk)
+                       ? page
+                       : TCG_TLB_EMPTY;
     entry->addend = (uintptr_t)walk->host - page;
     entry->info = page | (mapping->global ? INFO_GLOBAL : 0) | mapping->size_bits;
 }
@@ -201,6 +217,37 @@ static void drop_large(TcgContext *context, uint64_t guest_virt, bool huge, bool
         for (size_t i = 0; i < ARRAY_SIZE(context->tlb); i++) {
             if (part_filled(filled, i / per_part)) {
                 drop_if(&context->tlb[i], guest_virt, matches);
+            }
+        }
+    }
+}
+
+static void drop_write(TcgTlbEntry *entry, const uint8_t *first, uint64_t size)
+{
+    if (entry->write && !(entry->write & (TCG_PAGE_SIZE - 1)) &&
+        entry->write + entry->addend - (uintptr_t)first < size) {
+        entry->write = TCG_TLB_EMPTY;
+    }
+}
+
+void tlb_drop_writes(TcgVcpu *tv, uint64_t ram_offset, uint64_t size)
+{
+    const uint8_t *first = memory_ram_base(tv->run->machine) + (ram_offset & TCG_PAGE_MASK);
+
+    size += ram_offset & (TCG_PAGE_SIZE - 1);
+    for (unsigned i = 0; i < tv->context_count; i++) {
+        TcgContext *context = tv->contexts[i];
+        const TcgFilled *filled = &context->tlb_filled;
+
+        if (filled->count <= TCG_FILLED) {
+            for (uint32_t k = 0; k < filled->count; k++) {
+                drop_write(&context->tlb[filled->slots[k]], first, size);
+            }
+            continue;
+        }
+        for (size_t k = 0; k < ARRAY_SIZE(context->tlb); k++) {
+            if (part_filled(filled, k * sizeof context->tlb[0] >> PART_BITS)) {
+                drop_write(&context->tlb[k], first, size);
             }
         }
     }
