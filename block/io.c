@@ -3,6 +3,7 @@
  * Requests on nodes: alignment fix-up, serialisation of overlapping requests, zeroes and discard
  * with their fallbacks, flush merging, block status.
  */
+#include "block/debug-event.h"
 #include "block/node.h"
 
 #include "base/bits.h"
@@ -299,6 +300,7 @@ static int driver_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVect
     if (!node->supports_fua) {
         driver_flags &= ~(unsigned)BLOCK_FUA;
     }
+    node_debug_event(node, EVENT_PWRITEV);
     while (bytes && result == 0) {
         uint64_t n = MIN(bytes, limit);
 
@@ -311,6 +313,7 @@ static int driver_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVect
         node_write_failed(node);
         return result;
     }
+    node_debug_event(node, EVENT_PWRITEV_DONE);
     node_written(node, offset);
     return flags & BLOCK_FUA & ~driver_flags ? node_flush(node) : 0;
 }
@@ -381,10 +384,14 @@ static int write_unaligned(BlockNode *node, uint64_t offset, uint64_t bytes, IoV
         struct iovec iov = { buffer, n };
 
         if (head || (useful < n && n == align)) {
+            node_debug_event(node, EVENT_PWRITEV_RMW_HEAD);
             result = read_edge(node, start, buffer, align);
+            node_debug_event(node, EVENT_PWRITEV_RMW_AFTER_HEAD);
         }
         if (result == 0 && head + useful < n && n > align) {
+            node_debug_event(node, EVENT_PWRITEV_RMW_TAIL);
             result = read_edge(node, start + n - align, buffer + n - align, align);
+            node_debug_event(node, EVENT_PWRITEV_RMW_AFTER_TAIL);
         }
         if (result == 0) {
             io_vector_to_buffer(vector, buffer + head, useful);
@@ -517,6 +524,7 @@ int node_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned
     node_range_lock(node, &request, offset, bytes);
     result = notify_before(node, offset, bytes);
     if (result == 0) {
+        node_debug_event(node, EVENT_PWRITEV_ZERO);
         result = node->driver->write_zeroes ? node->driver->write_zeroes(node, offset, bytes, flags)
                                             : -ENOTSUP;
         if (result == -ENOTSUP && !(flags & BLOCK_NO_FALLBACK)) {
@@ -580,7 +588,9 @@ int node_flush(BlockNode *node)
     coroutine_mutex_lock(&node->flush_lock);
     if (node->flushed_generation < generation || generation == 0) {
         generation = node->write_generation;
+        node_debug_event(node->file ? node->file->node : NULL, EVENT_FLUSH_TO_OS);
         result = node->driver->flush ? node->driver->flush(node) : 0;
+        node_debug_event(node->file ? node->file->node : NULL, EVENT_FLUSH_TO_DISK);
         if (result == 0 && !node->driver->flush && node->file) {
             result = node_flush(node->file->node);
         }

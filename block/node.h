@@ -141,6 +141,7 @@ struct BlockDriver {
     size_t instance_size;
     bool is_protocol; /* has no "file" child, is opened by filename */
     bool is_filter;   /* has a filtered child "file" and passes permissions through */
+    bool opens_images; /* a filter whose file is an image even where the filter is below a format */
     const char *child_option; /* what users call that child, or NULL: "file" */
     bool has_backing;
     bool grows_with_zeroes;      /* what lies behind the end reads as zeroes once written past */
@@ -152,6 +153,8 @@ struct BlockDriver {
     int (*probe)(const uint8_t *buffer, size_t size, const char *filename);
     /* Protocols: moves "filename" into the driver's own options. NULL keeps "filename". */
     bool (*parse_filename)(const char *filename, GHashTable *options, GError **error);
+    /* A point of debug-event.h has been reached by whoever uses the node. Optional. */
+    void (*debug_event)(BlockNode *node, unsigned event);
     bool (*open)(BlockNode *node, GHashTable *options, GError **error);
     void (*close)(BlockNode *node);
     /* After the node's read_only has changed to `read_only`. Optional. */

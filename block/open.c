@@ -516,7 +516,8 @@ static BlockNode *open_format(BlockGraph *graph, const BlockDriver *driver, cons
         rename_child_option(driver->child_option, options);
     }
     child_flags.no_backing = false;
-    child_flags.protocol = flags.protocol || !driver || !driver->is_filter;
+    child_flags.protocol =
+        !driver || !driver->is_filter || (flags.protocol && !driver->opens_images);
     if (!child_flags.protocol && !options_get(options, "file") &&
         !options_get(options, "file.driver")) {
         name_taken = filename ? NULL : options_take(options, "file.filename");
@@ -584,6 +585,16 @@ static BlockNode *open_by_driver(BlockGraph *graph, const char *filename, const 
     }
     if (driver && driver->is_protocol) {
         return open_protocol(graph, driver, filename, node_name, options, flags, error);
+    }
+    if (driver && driver->parse_filename) {
+        /* A filter that file names can ask for: blkdebug:RULES:IMAGE. */
+        g_autofree char *name = options_take(options, "filename");
+
+        if ((filename || name) &&
+            !driver->parse_filename(filename ? filename : name, options, error)) {
+            return NULL;
+        }
+        filename = NULL;
     }
     if (driver && driver->no_file_child) {
         return node_instantiate(graph, driver, node_name, filename, NULL, options, flags, error);

@@ -11,6 +11,7 @@
 
 struct TableCache {
     BlockNode *file;
+    DebugEvent load, update;
     size_t slice_size;
     unsigned max_tables;
     GHashTable *tables; /* &table->offset -> Table */
@@ -146,6 +147,19 @@ static void table_cache_shrink(TableCache *cache)
     }
 }
 
+void table_cache_set_events(TableCache *cache, DebugEvent load, DebugEvent update)
+{
+    cache->load = load;
+    cache->update = update;
+}
+
+static void tell(TableCache *cache, DebugEvent event)
+{
+    if (event != EVENT_NONE) {
+        node_debug_event(cache->file, event);
+    }
+}
+
 int table_cache_get(TableCache *cache, uint64_t offset, Table **result)
 {
     Table *table = g_hash_table_lookup(cache->tables, &offset);
@@ -182,6 +196,7 @@ int table_cache_get(TableCache *cache, uint64_t offset, Table **result)
     table->loading = true;
     coroutine_queue_init(&table->waiters);
     g_hash_table_insert(cache->tables, &table->offset, table);
+    tell(cache, cache->load);
     status = node_pread(cache->file, offset, table->data, cache->slice_size);
     table->loading = false;
     coroutine_queue_wake_all(&table->waiters);
@@ -320,6 +335,7 @@ int table_snapshot_write(TableSnapshot *snapshot)
                snapshot->tables[i + n]->offset == snapshot->tables[i]->offset + n * slice) {
             n++;
         }
+        tell(snapshot->cache, snapshot->cache->update);
         result = node_pwrite(snapshot->cache->file, snapshot->tables[i]->offset,
                              snapshot->data + i * slice, n * slice, 0);
     }

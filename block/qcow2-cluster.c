@@ -235,6 +235,7 @@ static int run_write(Qcow2 *q, WriteRun *run, IoVector vector)
     if (!edges) {
         return -ENOMEM;
     }
+    node_debug_event(q->node->file->node, EVENT_COW_READ);
     if (head) {
         struct iovec to = { edges, gap ? head + gap + tail : head };
 
@@ -250,6 +251,7 @@ static int run_write(Qcow2 *q, WriteRun *run, IoVector vector)
         n++;
     }
     if (result == 0) {
+        node_debug_event(q->node->file->node, EVENT_COW_WRITE);
         result = qcow2_write_host(q, run->offset - head, host, head + run->bytes + tail,
                                   (IoVector){ iov, n, 0 }, 0);
     }

@@ -18,6 +18,7 @@ static int read_backing(Qcow2 *q, uint64_t offset, uint64_t bytes, IoVector vect
         io_vector_zero(vector, bytes);
         return 0;
     }
+    node_debug_event(q->node->file->node, EVENT_READ_BACKING_AIO);
     return node_read(q->node->backing->node, offset, bytes, vector);
 }
 
@@ -71,6 +72,7 @@ static int read_compressed(Qcow2 *q, uint64_t offset, uint64_t bytes, uint64_t e
     }
     qcow2_compressed_range(q, entry, &host, &size);
     call.size = size;
+    node_debug_event(q->node->file->node, EVENT_READ_COMPRESSED);
     result = node_pread(q->node->file->node, host, qcow2_codec_packed(call.codec), size);
     if (result == 0) {
         result = worker_compute(decompress_worker, &call);
@@ -109,6 +111,7 @@ int qcow2_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector
             result = read_compressed(q, offset, count, host, vector);
             break;
         case SUBCLUSTER_NORMAL:
+            node_debug_event(q->node->file->node, EVENT_READ_AIO);
             result = q->crypt ? read_encrypted(q, offset, host, count, vector)
                               : node_read(q->data_file->node, host, count, vector);
             break;
@@ -130,6 +133,7 @@ int qcow2_write_host(Qcow2 *q, uint64_t guest, uint64_t host, uint64_t bytes, Io
     g_autofree uint8_t *buffer = NULL;
     int result = 0;
 
+    node_debug_event(q->node->file->node, EVENT_WRITE_AIO);
     if (!q->crypt) {
         return node_write(q->data_file->node, host, bytes, vector, flags);
     }
@@ -391,10 +395,12 @@ uint64_t qcow2_vm_state_offset(const Qcow2 *q)
 
 int qcow2_vm_state_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector)
 {
+    node_debug_event(node->file->node, EVENT_VMSTATE_LOAD);
     return qcow2_read(node, qcow2_vm_state_offset(qcow2_of(node)) + offset, bytes, vector);
 }
 
 int qcow2_vm_state_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector)
 {
+    node_debug_event(node->file->node, EVENT_VMSTATE_SAVE);
     return qcow2_write(node, qcow2_vm_state_offset(qcow2_of(node)) + offset, bytes, vector, 0);
 }

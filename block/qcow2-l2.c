@@ -152,6 +152,7 @@ static int l2_make_table(Qcow2 *q, uint64_t l1_index, uint64_t old_offset)
     if (old_offset) {
         g_autofree uint8_t *copy = g_try_malloc(q->cluster_size);
 
+        node_debug_event(file, EVENT_L2_ALLOC_COW_READ);
         result = copy ? 0 : -ENOMEM;
         for (size_t at = 0; result == 0 && at < q->cluster_size; at += q->l2_slice_bytes) {
             Table *slice;
@@ -163,10 +164,12 @@ static int l2_make_table(Qcow2 *q, uint64_t l1_index, uint64_t old_offset)
             }
         }
         if (result == 0) {
+            node_debug_event(file, EVENT_L2_ALLOC_WRITE);
             result = node_pwrite(file, (uint64_t)l2_offset, copy, q->cluster_size, 0);
         }
     } else {
         /* Also where it reads as zeroes: a full disk is found now, not when data waits for its table. */
+        node_debug_event(file, EVENT_L2_ALLOC_WRITE);
         result = node_write_zeroes(file, (uint64_t)l2_offset, q->cluster_size, 0);
     }
     if (result < 0) {
@@ -225,6 +228,7 @@ int qcow2_grow_l1(Qcow2 *q, uint64_t min_size, bool exact)
     if (!table) {
         return -ENOMEM;
     }
+    node_debug_event(q->node->file->node, EVENT_L1_GROW_ALLOC_TABLE);
     offset = qcow2_alloc(q, new_size * sizeof(uint64_t));
     if (offset < 0) {
         g_free(table);
@@ -234,6 +238,7 @@ int qcow2_grow_l1(Qcow2 *q, uint64_t min_size, bool exact)
     result = qcow2_sync(q); /* refcounts, and the L2 tables the new L1 refers to */
     if (result == 0) {
         memcpy(table, q->l1, q->l1_size * sizeof(uint64_t));
+        node_debug_event(q->node->file->node, EVENT_L1_GROW_WRITE_TABLE);
         result = qcow2_write_table(q, (uint64_t)offset, table, new_size);
     }
     if (result == 0) {
@@ -243,6 +248,7 @@ int qcow2_grow_l1(Qcow2 *q, uint64_t min_size, bool exact)
         q->l1 = table;
         q->l1_offset = (uint64_t)offset;
         q->l1_size = (uint32_t)new_size;
+        node_debug_event(q->node->file->node, EVENT_L1_GROW_ACTIVATE_TABLE);
         result = qcow2_commit_header(q);
         if (result < 0) {
             q->l1 = old_table;

@@ -142,6 +142,7 @@ static int reftable_write_entry(Qcow2 *q, uint64_t index)
 {
     uint64_t per_sector = 512 / sizeof(uint64_t), start = index / per_sector * per_sector;
 
+    node_debug_event(q->node->file->node, EVENT_REFBLOCK_ALLOC_HOOKUP);
     return qcow2_write_table(q, q->reftable_offset + start * sizeof(uint64_t), q->reftable + start,
                              per_sector);
 }
@@ -156,7 +157,9 @@ static int refcount_make_block(Qcow2 *q, uint64_t cluster)
     if (!block) {
         return -ENOMEM;
     }
+    node_debug_event(q->node->file->node, EVENT_REFBLOCK_ALLOC);
     if (table_index >= q->reftable_entries) {
+        node_debug_event(q->node->file->node, EVENT_REFTABLE_GROW);
         return qcow2_grow_reftable(q, cluster);
     }
     /* The first free cluster; blocks that do not exist hold only free ones. */
@@ -183,6 +186,7 @@ static int refcount_make_block(Qcow2 *q, uint64_t cluster)
             return 0; /* counting our block has made it */
         }
     }
+    node_debug_event(q->node->file->node, EVENT_REFBLOCK_ALLOC_WRITE);
     result = node_pwrite(q->node->file->node, home << q->cluster_bits, block, q->cluster_size, 0);
     if (result == 0) {
         result = node_flush(q->node->file->node);
@@ -339,6 +343,7 @@ int64_t qcow2_alloc(Qcow2 *q, uint64_t bytes)
     bool hint_holds = true;
     int result = qcow2_know_metadata(q);
 
+    node_debug_event(q->node->file->node, EVENT_CLUSTER_ALLOC);
     if (result == 0) {
         result = alloc_relieve(q);
     }
@@ -428,6 +433,7 @@ int64_t qcow2_alloc_bytes(Qcow2 *q, uint64_t bytes)
     int64_t fresh;
     int result;
 
+    node_debug_event(q->node->file->node, EVENT_CLUSTER_ALLOC_BYTES);
     if (at && in_cluster) {
         uint64_t cluster = at >> q->cluster_bits;
 
@@ -475,6 +481,7 @@ void qcow2_free_later(Qcow2 *q, uint64_t offset, uint64_t bytes)
 {
     PendingFree item = { offset, bytes };
 
+    node_debug_event(q->node->file->node, EVENT_CLUSTER_FREE);
     g_array_append_val(q->pending, item);
     q->pending_clusters += qcow2_clusters(q, bytes);
 }
@@ -554,9 +561,11 @@ int qcow2_grow_reftable(Qcow2 *q, uint64_t cluster)
             qcow2_refcount_store(q, block, j, 1);
         }
         table[start / per_block + i] = (start + i) << q->cluster_bits;
+        node_debug_event(file, EVENT_REFBLOCK_ALLOC_WRITE_BLOCKS);
         result = node_pwrite(file, (start + i) << q->cluster_bits, block, q->cluster_size, 0);
     }
     if (result == 0) {
+        node_debug_event(file, EVENT_REFBLOCK_ALLOC_WRITE_TABLE);
         result = qcow2_write_table(q, (start + blocks) << q->cluster_bits, table, entries);
     }
     if (result == 0) {
@@ -569,6 +578,7 @@ int qcow2_grow_reftable(Qcow2 *q, uint64_t cluster)
     q->reftable = g_steal_pointer(&table);
     q->reftable_offset = (start + blocks) << q->cluster_bits;
     q->reftable_entries = (uint32_t)entries;
+    node_debug_event(file, EVENT_REFBLOCK_ALLOC_SWITCH_TABLE);
     result = qcow2_commit_header(q);
     if (result < 0) {
         g_free(q->reftable);

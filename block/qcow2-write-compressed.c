@@ -97,6 +97,7 @@ static int batch_write(Qcow2 *q, const Batch *batch)
             run.iov_len += size;
         }
         if (run.iov_len) {
+            node_debug_event(q->node->file->node, EVENT_WRITE_COMPRESSED);
             result = node_pwrite(q->node->file->node, host, run.iov_base, run.iov_len, 0);
         }
     }

@@ -172,6 +172,7 @@ static int sync_write_l1(Qcow2 *q, const SyncState *state)
     for (uint32_t sector = 0; state->l1_any && result == 0 && sector * 64 < state->l1_size;
          sector++) {
         if (state->l1_dirty[sector]) {
+            node_debug_event(q->node->file->node, EVENT_L1_UPDATE);
             result = qcow2_write_table(q, state->l1_offset + sector * 512ull,
                                        state->l1 + sector * 64, 64);
         }
@@ -383,6 +384,8 @@ static bool take_options(Qcow2 *q, GHashTable *options, GError **error)
     q->refblock_slice_bytes = MIN(q->cluster_size, QCOW2_SLICE_BYTES);
     q->l2_cache = table_cache_new(q->node->file->node, q->l2_slice_bytes, l2);
     q->refblock_cache = table_cache_new(q->node->file->node, q->refblock_slice_bytes, refcounts);
+    table_cache_set_events(q->l2_cache, EVENT_L2_LOAD, EVENT_L2_UPDATE);
+    table_cache_set_events(q->refblock_cache, EVENT_REFBLOCK_LOAD, EVENT_REFBLOCK_UPDATE_PART);
     if (interval_s) {
         q->cleaner = table_cleaner_start(q->l2_cache, q->refblock_cache, interval_s);
     }

@@ -8,6 +8,7 @@
 #ifndef BLOCK_QCOW2_H
 #define BLOCK_QCOW2_H
 
+#include "block/debug-event.h"
 #include "block/node.h"
 
 #define QCOW2_MAGIC            0x514649fbu /* "QFI\xfb" */
@@ -78,6 +79,8 @@ typedef struct Table {
 } Table;
 
 TableCache *table_cache_new(BlockNode *file, size_t slice_size, uint64_t max_bytes);
+/* What blkdebug is told when a table is loaded and when some are written (EVENT_NONE: nothing). */
+void table_cache_set_events(TableCache *cache, DebugEvent load, DebugEvent update);
 void table_cache_free(TableCache *cache);
 /* The table when it is in memory, else NULL. Not pinned: valid until the next yield. */
 Table *table_cache_peek(TableCache *cache, uint64_t offset);

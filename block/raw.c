@@ -5,7 +5,7 @@
  */
 #include "base/bits.h"
 #include "base/error.h"
-#include "block/node.h"
+#include "block/debug-event.h"
 
 #include <errno.h>
 #include <string.h>
@@ -50,6 +50,7 @@ static int raw_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector v
 {
     RawNode *raw = node->state;
 
+    node_debug_event(node->file->node, EVENT_READ_AIO);
     return node_read(node->file->node, offset + raw->offset, bytes, vector);
 }
 
@@ -95,6 +96,7 @@ static int raw_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector 
         }
         return -EPERM;
     }
+    node_debug_event(node->file->node, EVENT_WRITE_AIO);
     return node_write(node->file->node, offset + raw->offset, bytes, vector, flags);
 }
 

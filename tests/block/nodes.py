@@ -137,9 +137,98 @@ def write_cache():
     assert "scsi=on" in refused("-drive", drive, "-device", device + ",scsi=on")
 
 
+def io_status(image, *commands, options=()):
+    result = subprocess.run([IO, *options, *[a for c in commands for a in ("-c", c)], image],
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    return result.returncode, result.stdout.decode()
+
+
+def debug_rules():
+    """Rules by name of a file, events and states."""
+    create("a")
+    with open("rules", "w") as file:
+        file.write('# two failures in turn\n[inject-error]\nevent = "write_aio"\nerrno = "28"\nonce = "on"\n\n'
+                   '[set-state]\nevent = "write_aio"\nstate = "1"\nnew_state = "2"\n\n'
+                   '[inject-error]\nevent = "read_aio"\niotype="read"\nstate="2"\nerrno = "5"\n')
+    name = "blkdebug:rules:a"
+    status, text = io_status(name, "write 0 64k", "write 0 64k", "read 0 64k")
+    assert status == 1 and "No space left" in text and "wrote 65536/65536" in text, text
+    assert "read failed: Input/output error" in text, text
+    # In state 1 reads are served; a rule of an event is asleep until the event comes.
+    status, text = io_status(name, "read 0 64k")
+    assert status == 0, text
+    status, text = io_status("blkdebug::a", "read 0 64k")
+    assert status == 0, text
+    for bad, message in (('[inject-error]\nevent = "l9"\n', "l9"), ("[other]\n", "[other]"), ("x\n", "neither"),
+                         ('[set-state]\nevent="none"\n', "new_state"), ("[inject-error]\nevent = x\n", "quotes")):
+        with open("bad", "w") as file:
+            file.write(bad)
+        status, text = io_status("blkdebug:bad:a", "read 0 64k")
+        assert status == 1 and message in text, text
+    assert "config file" in io_status("blkdebug:nowhere:a", "read 0 1k")[1]
+    # Each event is reached.
+    create("b", "8M", "-b", "a", "-F", "qcow2")
+    for event, command, kind in (("l2_load", "read 0 1k", "read"), ("cow_read", "write 1k 1k", None),
+                                 ("cluster_alloc", "write 2M 64k", "write"), ("write_aio", "write 3M 64k", "write"),
+                                 ("l2_alloc_write", "write 0 64k", "write"), ("pwritev", "write 4M 64k", "write"),
+                                 ("write_compressed", "write -c 5M 64k", "write"), ("flush_to_disk", "flush", "flush")):
+        os.path.exists("c") and os.unlink("c")
+        create("c", "8M", *(("-b", "a", "-F", "qcow2") if event != "l2_load" else ()))
+        if event in ("l2_load", "flush_to_disk"):
+            io("c", "write 0 64k")
+        rule = {"event": event, "errno": 5, "immediately": True}
+        if kind:
+            rule["iotype"] = kind
+        node = {"driver": "qcow2", "file": {"driver": "blkdebug", "inject-error": [rule],
+                                            "image": {"driver": "file", "filename": "c"}}}
+        status, text = io_status("json:" + json.dumps(node), command, *(["flush"] if kind == "flush" else []))
+        assert "Input/output error" in text, (event, text)
+
+
+def filters():
+    create("a")
+    # compress: all that is written, whole clusters or not, is stored compressed.
+    over = {"driver": "compress", "file": {"driver": "qcow2", "file": {"driver": "file", "filename": "a"}}}
+    io("json:" + json.dumps(over), "write -P 1 0 256k", "write -P 2 1000 3000", "write -P 3 100k 100k", "flush")
+    io("a", "read -P 1 0 1000", "read -P 2 1000 3000", "read -P 1 4000 98400", "read -P 3 100k 100k", "read -P 1 200k 56k")
+    kinds = {m.get("compressed") for m in json.loads(run(IMG, "map", "--output=json", "a")) if m["data"]}
+    assert kinds == {True}, kinds
+    run(IMG, "check", "a")
+    create("r.raw", "8M", format="raw")
+    assert io_status("json:" + json.dumps({"driver": "compress", "file": {"driver": "file", "filename": "r.raw"}}),
+                     "read 0 1k")[0] == 1
+    # blkverify: equal until one of them changes behind its back.
+    create("b", "8M")
+    status, text = io_status("blkverify:r.raw:b", "write -P 5 0 64k", "read -P 5 0 64k", "read -P 0 64k 64k", options=("-f", "raw"))
+    assert status == 0, text
+    io("b", "write -P 6 4k 512")
+    status, text = io_status("blkverify:r.raw:b", "read 0 64k", options=("-f", "raw"))
+    assert status == 1 and "contents mismatch at offset 4096" in text, text
+
+
+def old_content():
+    """copy-before-write keeps what snapshot-access shows, whoever writes above."""
+    create("a")
+    create("t")
+    io("a", "write -P 1 0 4M")
+    with Machine(*image("a"), *image("t"),
+                 *blockdev(driver="copy-before-write", node_name="cbw", file="a", target="t"),
+                 *blockdev(driver="snapshot-access", node_name="old", file="cbw")) as m:
+        m.serve()
+        m.do("block-export-add", type="nbd", id="w", node_name="cbw", writable=True)
+        m.do("block-export-add", type="nbd", id="o", node_name="old")
+        assert "read-only" in m.fails("block-export-add", type="nbd", id="x", name="x", node_name="old", writable=True)
+        assert "Permission conflict" in m.fails("block-export-add", type="nbd", id="y", name="y", node_name="a",
+                                                writable=True)
+        io("nbd+unix:///cbw?socket=nbd", "write -P 2 100k 200k", "discard 1M 64k", "write -z 2M 4k")
+        io("nbd+unix:///cbw?socket=nbd", "read -P 2 100k 200k", "read -P 0 2M 4k")
+        run(IO, "-r", "-c", "read -P 1 0 4M", "-c", "read -P 0 4M 4M", "nbd+unix:///old?socket=nbd")
+        m.fails("blockdev-add", driver="snapshot-access", node_name="bad", file="a")
+
+
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
-    for test in (sharing, write_cache):
+    for test in (sharing, write_cache, debug_rules, filters, old_content):
         print(test.__name__, flush=True)
         test()
     os.chdir("/")
