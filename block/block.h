@@ -124,6 +124,10 @@ bool block_name_is_good(const char *name);
  * blockdev-mirror, drive-backup, blockdev-backup. arguments: char * -> char *, nested ones dotted.
  */
 bool block_job_start(BlockGraph *graph, const char *command, GHashTable *arguments, GError **error);
+/* blockdev-create: job-id, options.driver, options.file (a node) or options.filename, options.size … */
+bool block_job_create(BlockGraph *graph, GHashTable *arguments, GError **error);
+/* blockdev-reopen: a JSON list of objects with the options of nodes, which change together. */
+bool block_reopen(BlockGraph *graph, const char *list, GError **error);
 /* action: cancel, force-cancel, pause, resume, complete, finalize, dismiss, set-speed (value). */
 bool block_job_control(BlockGraph *graph, const char *id, const char *action, uint64_t value,
                        GError **error);

@@ -92,6 +92,16 @@ bool node_alone_may(BlockNode *node, NodeOperation operation, GError **error)
     return true;
 }
 
+bool node_is_held(const BlockNode *node, NodeHold hold)
+{
+    for (GSList *link = node->holds; link; link = link->next) {
+        if (((const Hold *)link->data)->kind == hold) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool node_may(BlockNode *node, NodeOperation operation, GError **error)
 {
     while (node_alone_may(node, operation, error)) {

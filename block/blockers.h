@@ -51,6 +51,7 @@ void block_graph_release_holds(BlockGraph *graph, const void *owner);
 bool node_may(BlockNode *node, NodeOperation operation, GError **error);
 /* The same without looking at what it filters. */
 bool node_alone_may(BlockNode *node, NodeOperation operation, GError **error);
+bool node_is_held(const BlockNode *node, NodeHold hold);
 /* A node is about to be freed. */
 void node_forget_holds(BlockNode *node);
 

@@ -653,6 +653,41 @@ static void move_edge(BlockChild *child, BlockNode *to)
     node_unref(from);
 }
 
+/* Formats keep what they have read of their file; filters look at it anew each time. */
+static bool may_move(const BlockChild *child, GError **error)
+{
+    return !child->parent || !(child->role & BLOCK_ROLE_METADATA) ||
+           error_fail(error, KASO_ERROR_UNSUPPORTED,
+                      "not yet: the file '%s' of the open image '%s' cannot be replaced",
+                      child->node->node_name, child->parent->node_name);
+}
+
+bool child_replace(BlockChild *child, BlockNode *to, GError **error)
+{
+    BlockNode *from = child->node;
+    bool done;
+
+    if (!may_move(child, error)) {
+        return false;
+    }
+    if (child->parent && node_reaches(to, child->parent)) {
+        return error_fail(error, KASO_ERROR_GENERIC,
+                          "Making '%s' a child of '%s' would create a cycle", to->node_name,
+                          child->parent->node_name);
+    }
+    node_ref(from);
+    move_edge(child, to);
+    done = node_refresh_perms(from, error) && node_refresh_perms(to, error) &&
+           (!child->parent || node_refresh_perms(child->parent, error));
+    if (!done) {
+        move_edge(child, from);
+        node_refresh_perms(to, NULL);
+        node_refresh_perms(from, NULL);
+    }
+    node_unref(from);
+    return done;
+}
+
 bool node_replace(BlockNode *from, BlockNode *to, BlockNode *except, GError **error)
 {
     g_autoptr(GPtrArray) moved = g_ptr_array_new();
@@ -669,6 +704,9 @@ bool node_replace(BlockNode *from, BlockNode *to, BlockNode *except, GError **er
             return error_fail(error, KASO_ERROR_GENERIC,
                               "Replacing '%s' by '%s' would create a cycle", from->node_name,
                               to->node_name);
+        }
+        if (!may_move(child, error)) {
+            return false;
         }
         g_ptr_array_add(moved, child);
     }

@@ -578,17 +578,8 @@ static void start_entry(void *opaque)
         g_free(device);
         return;
     }
-    job = g_new0(BlockJob, 1);
-    job->graph = call->graph;
-    job->device = device;
-    job->id = g_strdup(id ? id : device);
-    job->source = source;
-    job->length = node_size(source);
+    job = job_new(call->graph, id ? id : device, device, source);
     job->chunk = CHUNK;
-    job->io_status = "ok";
-    node_ref(source);
-    coroutine_queue_init(&job->wake);
-    coroutine_mutex_init(&job->copy_lock);
     /* The graph must not change, nor a write slip by, while the job takes hold of it. */
     block_graph_quiesce(call->graph);
     call->done = take_common(job, arguments, call->error) &&

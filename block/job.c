@@ -60,8 +60,29 @@ static json_t *job_json(const BlockJob *job)
     return object;
 }
 
+BlockJob *job_new(BlockGraph *graph, const char *id, char *device, BlockNode *source)
+{
+    BlockJob *job = g_new0(BlockJob, 1);
+
+    job->graph = graph;
+    job->id = g_strdup(id);
+    job->device = device;
+    job->source = source;
+    job->length = source ? node_size(source) : 0;
+    job->io_status = "ok";
+    if (source) {
+        node_ref(source);
+    }
+    coroutine_queue_init(&job->wake);
+    coroutine_mutex_init(&job->copy_lock);
+    return job;
+}
+
 static void job_emit(BlockJob *job, const char *event)
 {
+    if (job->plain) {
+        return;
+    }
     json_t *data = json_pack("{s:s, s:s, s:I, s:I, s:I}", "type", job->type, "device", job->id,
                              "len", (json_int_t)job->length, "offset", (json_int_t)job->offset,
                              "speed", (json_int_t)job->speed);
@@ -206,6 +227,10 @@ void job_release(BlockJob *job)
 void job_free(BlockJob *job)
 {
     g_clear_error(&job->error);
+    if (job->create_options) {
+        g_hash_table_unref(job->create_options);
+    }
+    g_free(job->create_place);
     g_free(job->backing_file);
     g_free(job->buffer);
     g_free(job->device);
@@ -407,7 +432,9 @@ static void query_entry(void *opaque)
     json_t *list = json_array();
 
     for (GList *link = *block_graph_jobs(call->graph); link; link = link->next) {
-        json_array_append_new(list, call->describe(link->data));
+        if (call->describe == job_json || !((BlockJob *)link->data)->plain) {
+            json_array_append_new(list, call->describe(link->data));
+        }
     }
     call->text = json_dumps(list, JSON_COMPACT);
     json_decref(list);

@@ -50,6 +50,11 @@ struct BlockJob {
     bool mask_protocol;    /* a base without a format is called raw there */
     bool unmap;            /* zeroes may become holes in the target */
     bool compress;         /* backup */
+    /* create: no job on a disk, which the events and lists of such jobs do not know. */
+    bool plain;
+    const BlockDriver *create_driver;
+    char *create_place;
+    GHashTable *create_options;
     bool write_blocking;   /* mirror: a guest's write ends when the target has it, too */
     JobOnError on_source_error, on_target_error;
     bool target_failed;    /* it was the target that failed last */
@@ -90,6 +95,9 @@ void job_wait(BlockJob *job, uint64_t ns);
 enum { JOB_SKIP = 1 };
 int job_after_failure(BlockJob *job, int result);
 
+/* A job that has not begun; takes `device`. source: NULL, or a node. */
+BlockJob *job_new(BlockGraph *graph, const char *id, char *device, BlockNode *source);
+int job_run_create(BlockJob *job);
 int job_run_stream(BlockJob *job);
 int job_finish_stream(BlockJob *job);
 int job_run_commit(BlockJob *job);

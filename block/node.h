@@ -309,6 +309,8 @@ BlockChild *node_attach_user(BlockNode *node, const char *owner, unsigned perm, 
                              GError **error);
 bool child_set_perm(BlockChild *child, unsigned perm, unsigned shared, GError **error);
 void child_detach(BlockChild *child);
+/* The parent uses `to` instead of the node that it has had there. */
+bool child_replace(BlockChild *child, BlockNode *to, GError **error);
 bool node_refresh_perms(BlockNode *node, GError **error);
 /* Replaces or removes (NULL) the backing node. Takes a reference of its own. */
 bool node_set_backing(BlockNode *node, BlockNode *backing, GError **error);

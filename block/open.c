@@ -175,7 +175,7 @@ const BlockDriver *block_probe(const uint8_t *buffer, size_t size, const char *f
 
 /* Options that every node has. */
 
-static bool take_cache_options(GHashTable *options, BlockOpenFlags *flags, GError **error)
+bool open_take_flags(GHashTable *options, BlockOpenFlags *flags, GError **error)
 {
     bool read_only = flags->read_only;
     int unmap = flags->unmap;
@@ -198,7 +198,7 @@ static bool take_cache_options(GHashTable *options, BlockOpenFlags *flags, GErro
     return true;
 }
 
-static bool take_detect_zeroes(BlockNode *node, GHashTable *options, GError **error)
+bool open_take_detect_zeroes(BlockNode *node, bool unmap, GHashTable *options, GError **error)
 {
     static const char *const names[] = { "off", "on", "unmap", NULL };
     int value = DETECT_ZEROES_OFF;
@@ -206,7 +206,7 @@ static bool take_detect_zeroes(BlockNode *node, GHashTable *options, GError **er
     if (!options_take_enum(options, "detect-zeroes", names, &value, error)) {
         return false;
     }
-    if (value == DETECT_ZEROES_UNMAP && !node->flags.unmap) {
+    if (value == DETECT_ZEROES_UNMAP && !unmap) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "setting detect-zeroes to unmap is not allowed without setting discard "
                           "operation to unmap");
@@ -383,7 +383,7 @@ static bool node_open_instance(BlockNode *node, GHashTable *options, GError **er
     g_autofree char *what = g_strdup_printf("Block format '%s'", driver->name);
     int64_t length;
 
-    if (!take_detect_zeroes(node, options, error)) {
+    if (!open_take_detect_zeroes(node, node->flags.unmap, options, error)) {
         return false;
     }
     if (driver->is_filter && node->file) {
@@ -483,7 +483,7 @@ static BlockNode *open_protocol(BlockGraph *graph, const BlockDriver *driver, co
     return node_instantiate(graph, driver, node_name, shown, NULL, options, flags, error);
 }
 
-static void rename_child_option(const char *name, GHashTable *options)
+void open_rename_child_option(const char *name, GHashTable *options)
 {
     g_autoptr(GHashTable) nested = options_take_nested(options, name);
     g_autofree char *node = options_take(options, name);
@@ -513,7 +513,7 @@ static BlockNode *open_format(BlockGraph *graph, const BlockDriver *driver, cons
     bool probed = false;
 
     if (driver && driver->child_option) {
-        rename_child_option(driver->child_option, options);
+        open_rename_child_option(driver->child_option, options);
     }
     child_flags.no_backing = false;
     child_flags.protocol =
@@ -618,7 +618,7 @@ BlockNode *node_open(BlockGraph *graph, const char *filename, GHashTable *option
     }
     explicit_options = options_copy(options);
     node_name = options_take(options, "node-name");
-    if (check_node_name(graph, node_name, error) && take_cache_options(options, &flags, error)) {
+    if (check_node_name(graph, node_name, error) && open_take_flags(options, &flags, error)) {
         node = open_by_driver(graph, filename, node_name, options, flags, error);
     }
     g_hash_table_unref(options);

@@ -9,4 +9,11 @@ BlockNode *node_new(BlockGraph *graph, const BlockDriver *driver, const char *no
 /* Frees a node whose driver is not open. */
 void node_free(BlockNode *node);
 
+/* What every node takes of its options. */
+bool open_take_flags(GHashTable *options, BlockOpenFlags *flags, GError **error);
+/* unmap: of the node as it will be. */
+bool open_take_detect_zeroes(BlockNode *node, bool unmap, GHashTable *options, GError **error);
+/* Users call the child `name`; options name it "file" from here on. */
+void open_rename_child_option(const char *name, GHashTable *options);
+
 #endif

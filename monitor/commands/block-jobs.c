@@ -376,6 +376,52 @@ static const MonitorCommand node_add_command = {
 };
 MONITOR_COMMAND(node_add_command);
 
+static const MonitorArgument create_arguments[] = {
+    { "job-id", ARGUMENT_STRING, false, "of the job, which job-dismiss ends" },
+    { "options", ARGUMENT_OBJECT, false,
+      "driver, file (a node) or filename, size and the driver's" },
+    { NULL },
+};
+
+static json_t *create_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return monitor_block_operation(monitor, block_job_create, arguments, error);
+}
+
+static const MonitorCommand create_command = {
+    .name = "blockdev-create",
+    .summary = "makes a file, or writes an empty image into an open node",
+    .arguments = create_arguments,
+    .run = create_run,
+};
+MONITOR_COMMAND(create_command);
+
+static const MonitorArgument reopen_arguments[] = {
+    { "options", ARGUMENT_ANY, false, "list of objects as blockdev-add takes them" },
+    { NULL },
+};
+
+static json_t *reopen_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    BlockGraph *graph = monitor_block_graph(monitor, error);
+    char *text;
+
+    if (graph) {
+        text = json_dumps(json_object_get(arguments, "options"), JSON_COMPACT | JSON_ENCODE_ANY);
+        block_reopen(graph, text, error);
+        free(text);
+    }
+    return NULL;
+}
+
+static const MonitorCommand reopen_command = {
+    .name = "blockdev-reopen",
+    .summary = "changes access, caching and children of open nodes",
+    .arguments = reopen_arguments,
+    .run = reopen_run,
+};
+MONITOR_COMMAND(reopen_command);
+
 static const MonitorArgument node_name_arguments[] = {
     { "node-name", ARGUMENT_STRING, false, "name of the node" },
     { NULL },

@@ -226,9 +226,103 @@ def old_content():
         m.fails("blockdev-add", driver="snapshot-access", node_name="bad", file="a")
 
 
+def made(m, job, **options):
+    """The end of a blockdev-create."""
+    m.do("blockdev-create", job_id=job, options={k.replace("_", "-"): v for k, v in options.items()})
+    while [j for j in m.do("query-jobs") if j["id"] == job][0]["status"] != "concluded":
+        m.qmp.wait_event("JOB_STATUS_CHANGE")
+    found = [j for j in m.do("query-jobs") if j["id"] == job][0]
+    assert found["type"] == "create" and found["current-progress"] == found["total-progress"] == 1, found
+    assert m.do("query-block-jobs") == []
+    m.do("job-dismiss", id=job)
+    return found.get("error")
+
+
+def creation():
+    create("busy")
+    with Machine(*image("busy")) as m:
+        assert made(m, "c1", driver="file", filename="new", size=0) is None
+        m.do("blockdev-add", driver="file", node_name="f", filename="new")
+        for driver, more in (("qcow2", {"cluster_size": 4096, "version": "v2"}), ("vdi", {}), ("vmdk", {}), ("vpc", {}),
+                             ("vhdx", {}), ("qed", {}), ("parallels", {}), ("qcow2", {"extended_l2": True})):
+            failure = made(m, "c", driver=driver, file="f", size=4 * MIB, **more)
+            assert failure is None, (driver, failure)
+            m.do("blockdev-add", driver=driver, node_name="n", file="f")
+            assert m.node("n")["image"]["virtual-size"] == 4 * MIB or driver == "vpc"
+            m.do("blockdev-del", node_name="n")
+        assert "multiple of 512" in made(m, "c", driver="qcow2", file="f", size=1000)
+        assert "power of two" in made(m, "c", driver="qcow2", file="f", size=MIB, cluster_size=1000).lower()
+        assert "nodename" in made(m, "c", driver="qcow2", file="nodename", size=MIB)
+        for bad, message in ((dict(driver="qcow2", file="f"), "options.size' is missing"),
+                             (dict(driver="nope", file="f", size=1), "nope"),
+                             (dict(driver="qcow2", file="f", size=MIB, zz=1), "options.zz' is unexpected"),
+                             (dict(driver="null-co", file="f", size=MIB), "null-co"),
+                             (dict(driver="qcow2", size=MIB), "options.file' is missing")):
+            assert message in m.fails("blockdev-create", job_id="b", options=bad), bad
+        assert "lock" in made(m, "c", driver="file", filename="busy", size=MIB)
+    assert json.loads(run(IMG, "info", "--output=json", "new"))["format"] == "qcow2"
+    # The way to a node leads nowhere else.
+    assert io_status("format-target:f", "read 0 1k")[0] == 1
+    file = {"driver": "file", "filename": "busy", "node-name": "bf"}
+    with Machine(*blockdev(driver="qcow2", node_name="b", file=file)) as m:
+        assert "Permission conflict on node 'bf'" in made(m, "c", driver="qcow2", file="bf", size=MIB)
+    run(IMG, "check", "busy")
+
+
+def reopening():
+    for name in ("a", "b"):
+        create(name)
+    io("a", "write -P 1 0 64k")
+    io("b", "write -P 2 0 64k")
+    create("top", "8M", "-b", "a", "-F", "qcow2")
+    top = {"driver": "qcow2", "node-name": "top", "file": "top-file"}
+    with Machine(*image("a", read_only=True), *image("b", read_only=True),
+                 *blockdev(driver="file", node_name="top-file", filename="top"),
+                 *blockdev(driver="qcow2", node_name="top", file="top-file", backing="a"),
+                 *blockdev(driver="throttle", node_name="t", file="top", limits={"iops-total": 100000})) as m:
+        m.serve()
+        m.do("block-export-add", type="nbd", id="e", node_name="t")
+        url = "nbd+unix:///t?socket=nbd"
+
+        def read(pattern):
+            run(IO, "-r", "-c", f"read -P {pattern} 0 64k", url)
+
+        read(1)
+        assert m.fails("blockdev-reopen", options=[top]) == "backing is missing for 'top'"
+        m.do("blockdev-reopen", options=[{**top, "backing": "b"}])
+        read(2)
+        m.do("blockdev-reopen", options=[{**top, "backing": None, "read-only": True}])
+        read(0)
+        assert m.node("top")["ro"]
+        m.do("blockdev-reopen", options=[{**top, "backing": "a", "discard": "unmap", "detect-zeroes": "unmap"}])
+        read(1)
+        assert not m.node("top")["ro"] and m.node("top")["detect_zeroes"] == "unmap"
+        # All or none.
+        nope = {"driver": "qcow2", "node-name": "nope"}
+        assert "nope" in m.fails("blockdev-reopen", options=[{**top, "backing": "b"}, nope])
+        read(1)
+        assert m.node("top")["detect_zeroes"] == "unmap"
+        for change, message in (({"driver": "raw"}, "'driver'"), ({"l2-cache-size": 65536}, "'l2-cache-size'"),
+                                ({"backing": "t"}, "cycle"), ({"backing": "zz"}, "node-name='zz'")):
+            assert message in m.fails("blockdev-reopen", options=[{**top, "backing": "a", **change}]), change
+        assert "cannot be reset" in m.fails("blockdev-reopen", options=[
+            {"driver": "throttle", "node-name": "t", "file": "top"}])
+        # A filter gets another image below it.
+        m.do("blockdev-reopen", options=[{"driver": "throttle", "node-name": "t", "file": "b",
+                                          "limits": {"iops-total": 100000}}])
+        read(2)
+        m.do("block-export-add", type="nbd", id="w", name="w", node_name="top", writable=True)
+        assert "cannot support read-write users" in m.fails(
+            "blockdev-reopen", options=[{**top, "backing": "a", "read-only": True}])
+        m.do("block-stream", job_id="s", device="top", speed=1, auto_finalize=False)
+        assert "Cannot change frozen 'backing' link from 'top' to 'a'" in m.fails(
+            "blockdev-reopen", options=[{**top, "backing": "b"}])
+
+
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
-    for test in (sharing, write_cache, debug_rules, filters, old_content):
+    for test in (sharing, write_cache, debug_rules, filters, old_content, creation,
+                 reopening):
         print(test.__name__, flush=True)
         test()
     os.chdir("/")
