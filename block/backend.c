@@ -426,6 +426,29 @@ static bool has_backend(const BlockNode *node)
     return false;
 }
 
+static void may_move_entry(void *opaque)
+{
+    BackendCall *call = opaque;
+    BlockNode *node = node_find(call->graph, call->name);
+
+    if (!node) {
+        error_fail(call->error, KASO_ERROR_GENERIC, "Failed to find node with node-name='%s'",
+                   call->name);
+    } else if (!call->flag && has_backend(node)) {
+        error_fail(call->error, KASO_ERROR_GENERIC, "Node %s is in use", call->name);
+    } else {
+        call->done = true;
+    }
+}
+
+bool block_node_may_move(BlockGraph *graph, const char *node_name, bool force, GError **error)
+{
+    BackendCall call = { .graph = graph, .name = node_name, .flag = force, .error = error };
+
+    async_run_sync(block_graph_context(graph), may_move_entry, &call);
+    return call.done;
+}
+
 static void node_remove_entry(void *opaque)
 {
     BackendCall *call = opaque;

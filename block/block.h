@@ -52,7 +52,9 @@ void block_close(BlockBackend *block);
  * -object secret,id=…,data=…|file=…[,format=raw|base64]; the type is under
  * "qom-type". */
 bool block_secret_add(BlockGraph *graph, GHashTable *options, GError **error);
-/* The same from "secret,id=a,data=b". */
+/* "TYPE,id=a,data=b" as its options, the type under "qom-type". */
+GHashTable *block_object_options(const char *line, GError **error);
+/* block_secret_add of such a line. */
 bool block_object_add_line(BlockGraph *graph, const char *line, GError **error);
 /* Forgets a secret or credentials; images that have read them keep what they have. */
 bool block_object_remove(BlockGraph *graph, const char *id, GError **error);
@@ -81,6 +83,11 @@ BlockBackend *block_next(BlockGraph *graph, BlockBackend *previous);
 const char *block_id(const BlockBackend *block);
 uint64_t block_size(BlockBackend *block);
 bool block_read_only(const BlockBackend *block);
+/*
+ * x-blockdev-set-iothread: whether a node may be used from another thread. Requests run where the device has
+ * its thread, or in the main loop, whatever node they reach. force: also with a device.
+ */
+bool block_node_may_move(BlockGraph *graph, const char *node_name, bool force, GError **error);
 /* Whether nobody said that the image is raw: some writes to its first sector are refused. */
 bool block_guessed_raw(const BlockBackend *block);
 BlockErrorPolicy block_error_policy(const BlockBackend *block, bool is_write);

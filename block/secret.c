@@ -25,6 +25,11 @@ bool block_object_remove(BlockGraph *graph, const char *id, GError **error)
            error_fail(error, KASO_ERROR_GENERIC, "object '%s' not found", id);
 }
 
+GHashTable *block_object_options(const char *line, GError **error)
+{
+    return options_parse(line, "qom-type", error);
+}
+
 bool block_object_add_line(BlockGraph *graph, const char *line, GError **error)
 {
     g_autoptr(GHashTable) options = options_parse(line, "qom-type", error);

@@ -21,12 +21,14 @@ struct IoThread {
     GMainLoop *loop;
     GThread *thread;
     int tid;
+    unsigned users; /* events */
     GMutex started_lock;
     GCond started;
 };
 
 struct IoThreadEvent {
     GSource source;
+    IoThread *thread;
     Machine *machine;
     IoThreadHandler *fn;
     void *opaque;
@@ -109,6 +111,7 @@ static void iothread_free(Object *object)
     IoThread *thread = container_of(object, IoThread, object);
 
     stop_thread(thread);
+    machine_forget_on_free(object->machine, thread);
     g_main_loop_unref(thread->loop);
     g_main_context_unref(thread->context);
     g_mutex_clear(&thread->started_lock);
@@ -202,6 +205,8 @@ IoThreadEvent *iothread_event_new(IoThread *thread, IoThreadHandler *fn, void *o
                                       .finalize = event_finalize };
     IoThreadEvent *event = (IoThreadEvent *)g_source_new(&functions, sizeof *event);
 
+    thread->users++;
+    event->thread = thread;
     event->machine = thread->object.machine;
     event->fn = fn;
     event->opaque = opaque;
@@ -218,6 +223,7 @@ IoThreadEvent *iothread_event_new(IoThread *thread, IoThreadHandler *fn, void *o
 void iothread_event_free(IoThreadEvent *event)
 {
     event->dead = true;
+    event->thread->users--;
     g_source_destroy(&event->source);
     g_source_unref(&event->source);
 }
@@ -254,6 +260,11 @@ static const Property iothread_properties[] = {
     { 0 },
 };
 
+static bool iothread_in_use(Object *object)
+{
+    return container_of(object, IoThread, object)->users > 0;
+}
+
 static const ObjectType iothread_type = {
     .name = "iothread",
     .summary = "A thread that takes the queues of devices with iothread=",
@@ -261,5 +272,6 @@ static const ObjectType iothread_type = {
     .properties = iothread_properties,
     .complete = iothread_complete,
     .free = iothread_free,
+    .in_use = iothread_in_use,
 };
 OBJECT_TYPE(iothread_type);

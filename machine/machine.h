@@ -197,6 +197,8 @@ void machine_set_pflash(Machine *machine, unsigned unit, BlockBackend *drive);
 typedef struct Object Object;
 Object *machine_find_object(Machine *machine, const char *id);
 void machine_add_object(Machine *machine, Object *object);
+/* Forgets it without freeing it. */
+void machine_remove_object(Machine *machine, Object *object);
 GPtrArray *machine_objects(Machine *machine);
 
 /* -global DRIVER.PROPERTY=VALUE: device_create applies it. machine_unused_global: NULL when all hit. */
@@ -208,6 +210,8 @@ const char *machine_unused_global(Machine *machine);
 void machine_on_run_state(Machine *machine, void (*fn)(void *opaque, bool running), void *opaque);
 /* Calls fn in machine_free after all devices are gone, last registered first. */
 void machine_on_free(Machine *machine, void (*fn)(void *opaque), void *opaque);
+/* All callbacks with that opaque are forgotten. */
+void machine_forget_on_free(Machine *machine, const void *opaque);
 static inline bool machine_running(Machine *machine)
 {
     return atomic_load(&machine->stop_reason) == STOP_NONE;

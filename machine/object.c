@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/names.h"
+#include "machine/device.h"
 #include "machine/machine.h"
 
 static const NotYet object_types_not_yet[] = {
@@ -67,6 +68,41 @@ void object_free(Object *object)
     properties_free(object->type->properties, object);
     g_free(object->id);
     g_free(object);
+}
+
+typedef struct {
+    const Object *object;
+    bool found;
+} UserSearch;
+
+static void look_for_object(Device *device, void *opaque)
+{
+    UserSearch *search = opaque;
+
+    for (const Property *p = device->type->properties; p && p->name; p++) {
+        if (p->kind == PROPERTY_OBJECT &&
+            *(Object *const *)((const char *)device + p->offset) == search->object) {
+            search->found = true;
+        }
+    }
+}
+
+bool object_delete(Machine *machine, const char *id, GError **error)
+{
+    Object *object = machine_find_object(machine, id);
+    UserSearch search = { object, false };
+
+    if (!object) {
+        return error_fail(error, KASO_ERROR_GENERIC, "object '%s' not found", id);
+    }
+    device_foreach(machine->root, look_for_object, &search);
+    if (search.found || (object->type->in_use && object->type->in_use(object))) {
+        return error_fail(error, KASO_ERROR_GENERIC, "object '%s' is in use, can not be deleted",
+                          id);
+    }
+    machine_remove_object(machine, object);
+    object_free(object);
+    return true;
 }
 
 int64_t object_random(Object *object, void *buffer, size_t size)

@@ -25,6 +25,8 @@ typedef struct {
     /* All properties have been set; acquires what the object stands for. May be NULL. */
     bool (*complete)(Object *object, GError **error);
     void (*free)(Object *object); /* may be NULL */
+    /* Whether it serves somebody beside those whose properties refer to it. May be NULL. */
+    bool (*in_use)(Object *object);
     /* Random sources: fills the buffer without blocking; returns how many bytes, or -errno. */
     int64_t (*random)(Object *object, void *buffer, size_t size);
     /* Memory back ends: a file descriptor that holds `*size` bytes from offset 0. */
@@ -46,6 +48,8 @@ const ObjectType *object_type_get(const char *name, GError **error);
 Object *object_new(Machine *machine, const char *type, const char *id, GHashTable *options,
                    GError **error);
 void object_free(Object *object);
+/* object-del: forgets and frees an object of the machine that nobody uses. [machine lock] */
+bool object_delete(Machine *machine, const char *id, GError **error);
 
 /*
  * Random bytes from a source, or from the host's generator when it is NULL. Returns how many bytes

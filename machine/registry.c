@@ -133,6 +133,11 @@ void machine_remove_netdev(Machine *machine, Netdev *netdev)
     remove_thing(&machine->private->netdevs, netdev);
 }
 
+void machine_remove_object(Machine *machine, Object *object)
+{
+    remove_thing(&machine->private->objects, object);
+}
+
 Chardev *machine_serial(Machine *machine, unsigned index)
 {
     GPtrArray *serials = machine->private->serials;
@@ -274,6 +279,17 @@ void machine_on_free(Machine *machine, void (*fn)(void *opaque), void *opaque)
     Callback callback = { fn, opaque };
 
     g_array_append_val(machine->private->free_callbacks, callback);
+}
+
+void machine_forget_on_free(Machine *machine, const void *opaque)
+{
+    GArray *callbacks = machine->private->free_callbacks;
+
+    for (guint i = callbacks->len; i-- > 0;) {
+        if (g_array_index(callbacks, Callback, i).opaque == opaque) {
+            g_array_remove_index(callbacks, i);
+        }
+    }
 }
 
 void registry_create(Machine *machine)

@@ -319,10 +319,32 @@ def reopening():
             "blockdev-reopen", options=[{**top, "backing": "b"}])
 
 
+def threads():
+    create("a")
+    with Machine(*image("a"), "-object", "iothread,id=io0", "-device", "virtio-blk-pci,drive=a,iothread=io0") as m:
+        m.do("object-add", qom_type="iothread", id="io1", poll_max_ns=100)
+        assert "duplicate" in m.fails("object-add", qom_type="iothread", id="io1")
+        listed = {t["id"]: t for t in m.do("query-iothreads")}
+        assert set(listed) == {"io0", "io1"} and listed["io1"]["poll-max-ns"] == 100, listed
+        assert listed["io1"]["thread-id"] != listed["io0"]["thread-id"]
+        assert "Node a is in use" in m.fails("x-blockdev-set-iothread", node_name="a", iothread="io1")
+        assert "zz" in m.fails("x-blockdev-set-iothread", node_name="a", iothread="zz", force=True)
+        m.do("x-blockdev-set-iothread", node_name="a", iothread=None, force=True)
+        assert "io1:" in m.hmp("info iothreads")
+        m.do("object-del", id="io1")
+        assert "in use" in m.fails("object-del", id="io0")
+        assert m.hmp("object_add iothread,id=io2,poll-max-ns=5") == "" and m.hmp("object_del io2") == ""
+        assert [t["id"] for t in m.do("query-iothreads")] == ["io0"]
+        m.do("object-add", qom_type="rng-random", id="r")
+        m.do("object-del", id="r")
+        m.do("quit")
+        m.kaso.finish()
+
+
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
     for test in (sharing, write_cache, debug_rules, filters, old_content, creation,
-                 reopening):
+                 reopening, threads):
         print(test.__name__, flush=True)
         test()
     os.chdir("/")
