@@ -84,6 +84,12 @@ const char *block_id(const BlockBackend *block);
 uint64_t block_size(BlockBackend *block);
 bool block_read_only(const BlockBackend *block);
 /*
+ * A command of kaso-io on the drive, or (NULL) the drive or node of that name. Returns what it prints, also when
+ * it fails; the caller frees. NULL with an error: there is no such image.
+ */
+char *block_io_command(BlockGraph *graph, BlockBackend *drive, const char *name, const char *line,
+                       GError **error);
+/*
  * x-blockdev-set-iothread: whether a node may be used from another thread. Requests run where the device has
  * its thread, or in the main loop, whatever node they reach. force: also with a device.
  */

@@ -15,7 +15,7 @@ static int flush_run(Session *session, int argc, char **argv)
     int result = node_flush(session->child->node);
 
     if (result < 0) {
-        printf("flush failed: %s\n", g_strerror(-result));
+        fprintf(session->out, "flush failed: %s\n", g_strerror(-result));
     }
     return result;
 }
@@ -34,17 +34,18 @@ static int truncate_run(Session *session, int argc, char **argv)
             }
         }
         if (c != 'm' || !prealloc_names[mode]) {
-            return io_complain("truncate takes -m off, metadata, falloc or full\n");
+            return io_complain(session, "truncate takes -m off, metadata, falloc or full\n");
         }
     }
     if (optind != argc - 1) {
-        return io_complain("bad argument count %d to truncate, expected a size\n", argc - optind);
+        return io_complain(session, "bad argument count %d to truncate, expected a size\n",
+                           argc - optind);
     }
-    if (!io_number(argv[optind], &size)) {
+    if (!io_number(session, argv[optind], &size)) {
         return -EINVAL;
     }
     if (!node_truncate(session->child->node, size, (Prealloc)mode, &error)) {
-        printf("kaso-io: %s\n", error->message);
+        fprintf(session->out, "kaso-io: %s\n", error->message);
         g_error_free(error);
         return -EIO;
     }
@@ -55,7 +56,7 @@ static int length_run(Session *session, int argc, char **argv)
 {
     g_autofree char *size = tool_human_size(node_size(session->child->node));
 
-    printf("%s\n", size);
+    fprintf(session->out, "%s\n", size);
     return 0;
 }
 
@@ -65,18 +66,18 @@ static int info_run(Session *session, int argc, char **argv)
     BlockNodeInfo info = { 0 };
     g_autofree char *cluster = NULL, *vm_state = NULL;
 
-    printf("format name: %s\n", node->driver->name);
+    fprintf(session->out, "format name: %s\n", node->driver->name);
     if (node->driver->info) {
         node->driver->info(node, &info);
     }
     cluster = tool_human_size(info.cluster_size);
     vm_state = tool_human_size(info.vm_state_offset);
-    printf("cluster size: %s\nvm state offset: %s\n", cluster, vm_state);
+    fprintf(session->out, "cluster size: %s\nvm state offset: %s\n", cluster, vm_state);
     if (node->driver->specific_info) {
         json_t *specific = node->driver->specific_info(node);
 
-        printf("Format specific information:\n");
-        tool_print_object(json_object_get(specific, "data"), 1);
+        fprintf(session->out, "Format specific information:\n");
+        tool_print_object_to(session->out, json_object_get(specific, "data"), 1);
         json_decref(specific);
     }
     return 0;
@@ -98,14 +99,15 @@ static int map_run(Session *session, int argc, char **argv)
             count += more;
         }
         if (first < 0) {
-            printf("map failed: %s\n", g_strerror(-first));
+            fprintf(session->out, "map failed: %s\n", g_strerror(-first));
             return first;
         }
         size = io_exact_size(count);
         at = io_exact_size(offset);
-        printf("%s (0x%" G_GINT64_MODIFIER
-               "x) bytes %sallocated at offset %s (0x%" G_GINT64_MODIFIER "x)\n",
-               size, count, first ? "    " : "not ", at, offset);
+        fprintf(session->out,
+                "%s (0x%" G_GINT64_MODIFIER
+                "x) bytes %sallocated at offset %s (0x%" G_GINT64_MODIFIER "x)\n",
+                size, count, first ? "    " : "not ", at, offset);
         offset += count;
     }
     return 0;
@@ -118,10 +120,11 @@ static int alloc_run(Session *session, int argc, char **argv)
     g_autofree char *at = NULL;
 
     if (argc < 2 || argc > 3) {
-        return io_complain("bad argument count %d to alloc, expected an offset and a length\n",
-                           argc - 1);
+        return io_complain(
+            session, "bad argument count %d to alloc, expected an offset and a length\n", argc - 1);
     }
-    if (!io_number(argv[1], &offset) || (argc > 2 && !io_number(argv[2], &bytes))) {
+    if (!io_number(session, argv[1], &offset) ||
+        (argc > 2 && !io_number(session, argv[2], &bytes))) {
         return -EINVAL;
     }
     left = node_size(node) - MIN(offset, node_size(node));
@@ -131,15 +134,16 @@ static int alloc_run(Session *session, int argc, char **argv)
                                           MIN(bytes, left) - done, &count);
 
         if (result < 0) {
-            printf("is_allocated failed: %s\n", g_strerror(-result));
+            fprintf(session->out, "is_allocated failed: %s\n", g_strerror(-result));
             return result;
         }
         allocated += result ? count : 0;
         done += count;
     }
     at = io_exact_size(offset);
-    printf("%" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT " bytes allocated at offset %s\n", allocated,
-           bytes, at);
+    fprintf(session->out,
+            "%" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT " bytes allocated at offset %s\n", allocated,
+            bytes, at);
     return 0;
 }
 
@@ -147,8 +151,8 @@ static int sleep_run(Session *session, int argc, char **argv)
 {
     uint64_t ms;
 
-    if (argc != 2 || !io_number(argv[1], &ms)) {
-        return io_complain("expected milliseconds\n");
+    if (argc != 2 || !io_number(session, argv[1], &ms)) {
+        return io_complain(session, "expected milliseconds\n");
     }
     coroutine_sleep_ns(ms * 1000000);
     return 0;
@@ -158,10 +162,10 @@ static int sigraise_run(Session *session, int argc, char **argv)
 {
     uint64_t signal_number;
 
-    if (argc != 2 || !io_number(argv[1], &signal_number) || signal_number >= NSIG) {
-        return io_complain("expected the number of a signal\n");
+    if (argc != 2 || !io_number(session, argv[1], &signal_number) || signal_number >= NSIG) {
+        return io_complain(session, "expected the number of a signal\n");
     }
-    fflush(stdout);
+    fflush(session->out);
     raise((int)signal_number);
     return 0;
 }
@@ -169,7 +173,7 @@ static int sigraise_run(Session *session, int argc, char **argv)
 /* As after a crash: nothing is flushed or closed. */
 static int abort_run(Session *session, int argc, char **argv)
 {
-    fflush(stdout);
+    fflush(session->out);
     abort();
 }
 

@@ -130,7 +130,7 @@ int io_open(Session *session, int argc, char **argv)
     int c;
 
     if (session->child) {
-        return io_complain("file open already, try 'help close'\n");
+        return io_complain(session, "file open already, try 'help close'\n");
     }
     arguments.image_opts = false;
     optind = 0;
@@ -173,7 +173,7 @@ int io_open(Session *session, int argc, char **argv)
         }
     }
     if (optind >= argc && !arguments.options) {
-        return io_complain("expected a file name\n");
+        return io_complain(session, "expected a file name\n");
     }
     if (options_get(options, "driver")) {
         arguments.format = NULL; /* -f of the command line is for images that say nothing else */
@@ -303,14 +303,14 @@ static bool take_reopen(Session *session, int argc, char **argv, Reopen *r)
         } else if (c == '?') {
             return false;
         } else if (r->access) {
-            io_complain("Only one -r/-w option may be given\n");
+            io_complain(session, "Only one -r/-w option may be given\n");
             return false;
         } else {
             r->access = c;
         }
     }
     if (optind < argc) {
-        io_complain("reopen takes options only, not '%s'\n", argv[optind]);
+        io_complain(session, "reopen takes options only, not '%s'\n", argv[optind]);
     }
     return optind == argc;
 }

@@ -77,27 +77,28 @@ static void print_report(const Transfer *t)
         return;
     }
     if (t->terse) {
-        printf("%" G_GUINT64_FORMAT ",1,0:00:%05.2f,%.3f,%.3f\n", t->bytes, seconds,
-               (double)t->bytes / seconds, 1 / seconds);
+        fprintf(t->session->out, "%" G_GUINT64_FORMAT ",1,0:00:%05.2f,%.3f,%.3f\n", t->bytes,
+                seconds, (double)t->bytes / seconds, 1 / seconds);
         return;
     }
-    printf("%s %" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT " bytes at offset %" G_GUINT64_FORMAT
-           "\n%s, 1 ops; %05.2f sec (%s/sec and %.4f ops/sec)\n",
-           t->verb, t->bytes, t->bytes, t->offset, size, seconds, rate, 1 / seconds);
+    fprintf(t->session->out,
+            "%s %" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT " bytes at offset %" G_GUINT64_FORMAT
+            "\n%s, 1 ops; %05.2f sec (%s/sec and %.4f ops/sec)\n",
+            t->verb, t->bytes, t->bytes, t->offset, size, seconds, rate, 1 / seconds);
 }
 
-static void dump(const uint8_t *data, uint64_t bytes, uint64_t offset)
+static void dump(FILE *out, const uint8_t *data, uint64_t bytes, uint64_t offset)
 {
     for (uint64_t at = 0; at < bytes; at += DUMP_WIDTH) {
-        printf("%08" G_GINT64_MODIFIER "x:  ", offset + at);
+        fprintf(out, "%08" G_GINT64_MODIFIER "x:  ", offset + at);
         for (unsigned i = 0; i < DUMP_WIDTH && at + i < bytes; i++) {
-            printf("%02x ", data[at + i]);
+            fprintf(out, "%02x ", data[at + i]);
         }
-        printf(" ");
+        fprintf(out, " ");
         for (unsigned i = 0; i < DUMP_WIDTH && at + i < bytes; i++) {
-            printf("%c", g_ascii_isalnum(data[at + i]) ? data[at + i] : '.');
+            fprintf(out, "%c", g_ascii_isalnum(data[at + i]) ? data[at + i] : '.');
         }
-        printf("\n");
+        fprintf(out, "\n");
     }
 }
 
@@ -107,9 +108,10 @@ static int verify(Transfer *t)
 
     for (uint64_t i = t->pattern_offset; t->has_pattern && i < MIN(end, t->bytes); i++) {
         if (t->buffer[i] != t->pattern) {
-            printf("Pattern verification failed at offset %" G_GUINT64_FORMAT ", %" G_GUINT64_FORMAT
-                   " bytes\n",
-                   t->offset + t->pattern_offset, end - t->pattern_offset);
+            fprintf(t->session->out,
+                    "Pattern verification failed at offset %" G_GUINT64_FORMAT
+                    ", %" G_GUINT64_FORMAT " bytes\n",
+                    t->offset + t->pattern_offset, end - t->pattern_offset);
             return -EINVAL;
         }
     }
@@ -156,17 +158,17 @@ static int transfer_finish(Transfer *t)
     int result = t->result;
 
     if (result < 0) {
-        printf("%s failed: %s\n",
-               t->write     ? "write"
-               : t->discard ? "discard"
-                            : "read",
-               g_strerror(-result));
+        fprintf(t->session->out, "%s failed: %s\n",
+                t->write     ? "write"
+                : t->discard ? "discard"
+                             : "read",
+                g_strerror(-result));
         return result;
     }
     if (!t->write && !t->discard) {
         result = verify(t);
         if (t->show) {
-            dump(t->buffer, t->bytes, t->offset);
+            dump(t->session->out, t->buffer, t->bytes, t->offset);
         }
     }
     print_report(t);
@@ -177,10 +179,10 @@ static bool take_flag(Transfer *t, int c, uint64_t *value)
 {
     switch (c) {
     case 'P':
-        t->has_pattern = io_number(optarg, value) && *value <= UINT8_MAX;
+        t->has_pattern = io_number(t->session, optarg, value) && *value <= UINT8_MAX;
         t->pattern = (uint8_t)*value;
         if (!t->has_pattern) {
-            io_complain("%s is not a valid pattern byte\n", optarg);
+            io_complain(t->session, "%s is not a valid pattern byte\n", optarg);
         }
         return t->has_pattern;
     case 's':
@@ -189,10 +191,10 @@ static bool take_flag(Transfer *t, int c, uint64_t *value)
             return true;
         }
         t->has_part = true;
-        return io_number(optarg, &t->pattern_offset);
+        return io_number(t->session, optarg, &t->pattern_offset);
     case 'l':
         t->has_part = true;
-        return io_number(optarg, &t->pattern_bytes);
+        return io_number(t->session, optarg, &t->pattern_bytes);
     case 'b':
         t->vm_state = true;
         return true;
@@ -238,25 +240,26 @@ static bool take_range(Transfer *t, int argc, char **argv, bool many)
     uint64_t value;
 
     if (argc - optind < 2 || (!many && argc - optind != 2)) {
-        io_complain("bad argument count %d to %s, expected %s2 arguments: an offset and %s\n",
+        io_complain(t->session,
+                    "bad argument count %d to %s, expected %s2 arguments: an offset and %s\n",
                     argc - optind, argv[0], many ? "at least " : "", many ? "lengths" : "a length");
         return false;
     }
-    if (!io_number(argv[optind++], &t->offset)) {
+    if (!io_number(t->session, argv[optind++], &t->offset)) {
         return false;
     }
     t->segments = (unsigned)(argc - optind);
     t->iov = g_new0(struct iovec, t->segments);
     for (unsigned i = 0; i < t->segments; i++) {
-        if (!io_number(argv[optind + (int)i], &value)) {
+        if (!io_number(t->session, argv[optind + (int)i], &value)) {
             return false;
         }
         t->iov[i].iov_len = value;
         t->bytes += value;
     }
     if (t->bytes > LENGTH_MAX && !t->no_fallback) {
-        io_complain("length cannot exceed %d%s, given %" G_GUINT64_FORMAT "\n", LENGTH_MAX,
-                    t->write ? " without -n" : "", t->bytes);
+        io_complain(t->session, "length cannot exceed %d%s, given %" G_GUINT64_FORMAT "\n",
+                    LENGTH_MAX, t->write ? " without -n" : "", t->bytes);
         return false;
     }
     return true;
@@ -286,7 +289,7 @@ static bool check_flags(const Transfer *t)
         message = "pattern verification range exceeds end of read data";
     }
     if (message) {
-        io_complain("%s\n", message);
+        io_complain(t->session, "%s\n", message);
     }
     return !message;
 }
@@ -299,12 +302,12 @@ static bool take_source(Transfer *t)
     gsize size;
 
     if (!g_file_get_contents(t->source, &content, &size, &error)) {
-        io_complain("%s\n", error->message);
+        io_complain(t->session, "%s\n", error->message);
         g_error_free(error);
         return false;
     }
     if (!size) {
-        io_complain("%s: file is empty\n", t->source);
+        io_complain(t->session, "%s: file is empty\n", t->source);
         return false;
     }
     for (uint64_t at = 0; at < t->bytes; at += size) {
@@ -321,7 +324,7 @@ static bool take_buffer(Transfer *t)
         return true;
     }
     if (posix_memalign((void **)&t->buffer, 4096, MAX(t->bytes, 1))) {
-        io_complain("no memory for %" G_GUINT64_FORMAT " bytes\n", t->bytes);
+        io_complain(t->session, "no memory for %" G_GUINT64_FORMAT " bytes\n", t->bytes);
         return false;
     }
     memset(t->buffer, t->write ? (t->has_pattern ? t->pattern : 0xcd) : 0xab, t->bytes);
@@ -407,7 +410,7 @@ int io_aio_transfer(Session *session, int argc, char **argv)
         return -EINVAL;
     }
     if (t->invalid) { /* counts as a request that could not be made */
-        printf("injecting invalid %s request\n", t->write ? "write" : "read");
+        fprintf(session->out, "injecting invalid %s request\n", t->write ? "write" : "read");
         transfer_delete(t);
         return 0;
     }

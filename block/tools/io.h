@@ -5,8 +5,12 @@
 
 #include "block/tools/tool.h"
 
+typedef struct IoCommand IoCommand;
+
 typedef struct {
-    Tool *tool;
+    Tool *tool; /* NULL: in a machine's monitor */
+    FILE *out;
+    const IoCommand *more; /* commands beside the common ones, or NULL */
     BlockChild *child;        /* NULL: no image is open */
     ImageArguments arguments; /* of the command line; `open` begins with them */
     bool snapshot;
@@ -24,18 +28,21 @@ typedef struct {
     } opened;
 } Session;
 
-typedef struct {
+struct IoCommand {
     const char *name, *alias, *arguments, *summary;
     bool needs_image;
     int (*run)(Session *session, int argc, char **argv);
-} IoCommand;
+};
 
-extern const IoCommand io_inspect_commands[]; /* ends with a NULL name */
+/* Each ends with a NULL name: those that look at the image, that transfer data, and the program's own. */
+extern const IoCommand io_inspect_commands[], io_transfer_commands[];
+
+void io_run_line(Session *session, const char *line);
 
 /* Prints the message; returns -EINVAL. */
-int io_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int io_complain(Session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Parses a size, printing the error. */
-bool io_number(const char *text, uint64_t *value);
+bool io_number(Session *session, const char *text, uint64_t *value);
 /* "4 KiB", "1.062 MiB", "100 bytes": as scripts of this kind of tool expect it. The caller frees. */
 char *io_exact_size(uint64_t bytes);
 /* -d of the command line and of `open`. */

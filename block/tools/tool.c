@@ -122,19 +122,6 @@ void tool_end_progress(Tool *tool)
     }
 }
 
-char *tool_human_size(uint64_t size)
-{
-    static const char *const suffixes[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
-    double value = (double)size;
-    unsigned i = 0;
-
-    while (value >= 1000 && i + 1 < ARRAY_SIZE(suffixes)) {
-        value /= 1024;
-        i++;
-    }
-    return g_strdup_printf("%0.3g %s", value, suffixes[i]);
-}
-
 bool tool_wants_help(const char *text)
 {
     g_auto(GStrv) options = g_strsplit(text, ",", -1);
@@ -171,45 +158,9 @@ void tool_print_json(json_t *value)
     json_decref(value);
 }
 
-static void print_value(const char *name, const json_t *value, int indent);
-
 void tool_print_object(const json_t *object, int indent)
 {
-    const char *key;
-    const json_t *value;
-
-    json_object_foreach((json_t *)object, key, value)
-    {
-        g_autofree char *name = g_strdelimit(g_strdup(key), "-", ' ');
-
-        print_value(name, value, indent);
-    }
-}
-
-static void print_value(const char *name, const json_t *value, int indent)
-{
-    printf("%*s%s:", indent * 4, "", name);
-    if (json_is_object(value)) {
-        printf("\n");
-        tool_print_object(value, indent + 1);
-    } else if (json_is_array(value)) {
-        const json_t *item;
-        size_t i;
-
-        printf("\n");
-        json_array_foreach((json_t *)value, i, item)
-        {
-            g_autofree char *index = g_strdup_printf("[%zu]", i);
-
-            print_value(index, item, indent + 1);
-        }
-    } else if (json_is_string(value)) {
-        printf(" %s\n", json_string_value(value));
-    } else if (json_is_integer(value)) {
-        printf(" %" JSON_INTEGER_FORMAT "\n", json_integer_value(value));
-    } else {
-        printf(" %s\n", json_is_true(value) ? "true" : "false");
-    }
+    tool_print_object_to(stdout, object, indent);
 }
 
 bool tool_object(Tool *tool, const char *text)

@@ -7,6 +7,7 @@
 #include "block/tools/signals.h"
 
 #include <getopt.h>
+#include <stdio.h>
 
 typedef struct {
     const char *program;
@@ -85,6 +86,7 @@ bool tool_object(Tool *tool, const char *text);
 void tool_print_json(json_t *value);
 /* "key: value" lines, dashes as spaces, deeper objects indented by four. */
 void tool_print_object(const json_t *object, int indent);
+void tool_print_object_to(FILE *out, const json_t *object, int indent);
 /* Whether the driver can create images and knows these options. */
 bool tool_check_options(const BlockDriver *driver, GHashTable *options, GError **error);
 /* Creates an image; checks that the driver knows the options. */

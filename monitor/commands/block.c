@@ -502,3 +502,44 @@ static const MonitorCommand throttle_command = {
     .run = throttle_run,
 };
 MONITOR_COMMAND(throttle_command);
+
+static const MonitorArgument io_arguments[] = {
+    { "qdev", ARGUMENT_FLAG, true, "the name is a device's", .letter = 'd' },
+    { "device", ARGUMENT_STRING, false, "drive or node", .complete = monitor_complete_drives },
+    { "command", ARGUMENT_STRING, false, "of kaso-io, in quotes; help lists them" },
+    { NULL },
+};
+
+static json_t *io_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+    const char *name = monitor_get_string(arguments, "device");
+    BlockBackend *drive = NULL;
+    GString *out;
+    char *text;
+
+    if (monitor_get_bool(arguments, "qdev") &&
+        !(drive = find_drive(machine, name, KASO_ERROR_GENERIC, error))) {
+        return NULL;
+    }
+    if (!machine->block_graph) {
+        error_fail(error, KASO_ERROR_GENERIC, "This machine has no drives");
+        return NULL;
+    }
+    text = block_io_command(machine->block_graph, drive, name,
+                            monitor_get_string(arguments, "command"), error);
+    if (!text) {
+        return NULL;
+    }
+    out = g_string_new(text);
+    g_free(text);
+    return monitor_text(out);
+}
+
+static const MonitorCommand io_command = {
+    .hmp = "qemu-io",
+    .summary = "reads, writes or inspects an image as kaso-io does",
+    .arguments = io_arguments,
+    .run = io_run,
+};
+MONITOR_COMMAND(io_command);

@@ -341,10 +341,28 @@ def threads():
         m.kaso.finish()
 
 
+def monitor_io():
+    """HMP's qemu-io: kaso-io's commands on the images of a machine."""
+    create("a")
+    create("b")
+    with Machine("-drive", "file=a,if=none,id=d,format=qcow2", "-device", "virtio-blk-pci,drive=d,id=v",
+                 *image("b")) as m:
+        assert "wrote 65536/65536 bytes at offset 0" in m.hmp('qemu-io d "write -P 7 0 64k"')
+        assert "read 65536/65536" in m.hmp('qemu-io -d v "read -P 7 0 64k"')
+        assert "Pattern verification failed" in m.hmp('qemu-io d "read -P 8 0 512"')
+        assert "wrote" in m.hmp('qemu-io b "aio_write -P 3 0 4k"')
+        assert "64 KiB" in m.hmp('qemu-io b "map"'), m.hmp('qemu-io b "map"')
+        assert "cluster size: 64 KiB" in m.hmp("qemu-io b info")
+        assert 'command "frob" not found' in m.hmp("qemu-io b frob")
+        assert "nope" in m.hmp('qemu-io nope "read 0 512"')
+        assert "'nope' not found" in m.hmp('qemu-io -d nope "read 0 512"')
+        assert "aio_read" in m.hmp("qemu-io b help") and "reopen" not in m.hmp("qemu-io b help")
+
+
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
     for test in (sharing, write_cache, debug_rules, filters, old_content, creation,
-                 reopening, threads):
+                 reopening, threads, monitor_io):
         print(test.__name__, flush=True)
         test()
     os.chdir("/")
