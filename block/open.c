@@ -429,7 +429,7 @@ static BlockNode *node_instantiate(BlockGraph *graph, const BlockDriver *driver,
                          : strcmp(driver->name, "raw") ? BLOCK_ROLE_IMAGE
                                                        : BLOCK_ROLE_STORAGE;
 
-        if (file->read_only && flags.auto_read_only) {
+        if (file->read_only && (flags.auto_read_only || !file->driver->write)) {
             node->read_only = node->flags.read_only = true;
         }
         if (!node_attach_child(node, file, "file", role, error)) {

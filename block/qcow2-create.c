@@ -69,6 +69,10 @@ static bool take_create_options(GHashTable *options, CreateOptions *o, GError **
     o->backing_file = options_take(options, "backing_file");
     o->backing_format = options_take(options, "backing_fmt");
     o->data_file = options_take(options, "data_file");
+    if (o->data_file && g_str_has_prefix(o->data_file, "file:")) {
+        memmove(o->data_file, o->data_file + strlen("file:"),
+                strlen(o->data_file + strlen("file:")) + 1);
+    }
     if (!options_take_size(options, "size", &o->size, error) ||
         !options_take_size(options, "cluster_size", &o->cluster_size, error) ||
         !options_take_number(options, "refcount_bits", &o->refcount_bits, error) ||
@@ -196,38 +200,32 @@ static BlockNode *open_new(BlockGraph *graph, const char *filename, const char *
 }
 
 /* Nothing is made or emptied before this. */
-static char *find_data_file(const char *filename, const CreateOptions *o, GError **error)
+static bool check_data_path(const char *filename, const CreateOptions *o, GError **error)
 {
-    char *path = block_combine_path(filename, o->data_file, error);
-
-    if (path && block_is_same_file(path, filename)) {
-        error_fail(error, KASO_ERROR_INVALID,
-                   "The data file '%s' is the image itself: give it another name", path);
-    } else if (path && o->keep_data_file && !g_file_test(path, G_FILE_TEST_EXISTS)) {
-        error_fail(error, KASO_ERROR_NOT_FOUND,
-                   "The data file '%s' does not exist: keep_data_file=on needs one", path);
-    } else {
-        return path;
+    if (block_is_same_file(o->data_file, filename)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "The data file '%s' is the image itself: give it another name",
+                          o->data_file);
     }
-    g_free(path);
-    return NULL;
+    if (o->keep_data_file && !g_file_test(o->data_file, G_FILE_TEST_EXISTS)) {
+        return error_fail(error, KASO_ERROR_NOT_FOUND,
+                          "The data file '%s' does not exist: keep_data_file=on needs one",
+                          o->data_file);
+    }
+    return true;
 }
 
 static bool create_files(BlockGraph *graph, const char *filename, const CreateOptions *o,
                          GError **error)
 {
     const BlockDriver *protocol = block_protocol_for(filename, error);
-    g_autofree char *data_path = NULL;
     g_autoptr(GHashTable) options = options_new(), data_options = options_new();
 
     if (!protocol) {
         return false;
     }
-    if (o->data_file) {
-        data_path = find_data_file(filename, o, error);
-        if (!data_path) {
-            return false;
-        }
+    if (o->data_file && !check_data_path(filename, o, error)) {
+        return false;
     }
     if (o->nocow) {
         options_set(options, "nocow", "on");
@@ -239,8 +237,8 @@ static bool create_files(BlockGraph *graph, const char *filename, const CreateOp
      * Last: the data file of an image that is in use is not touched. Its old content would show where
      * clusters are allocated ahead.
      */
-    return !data_path || o->keep_data_file ||
-           block_driver_find("file")->create(graph, data_path, data_options, error);
+    return !o->data_file || o->keep_data_file ||
+           block_driver_find("file")->create(graph, o->data_file, data_options, error);
 }
 
 static bool fill_new_image(BlockNode *node, const CreateOptions *o, GError **error)

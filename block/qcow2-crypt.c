@@ -50,7 +50,7 @@ int qcow2_decrypt(Qcow2Crypt *crypt, uint64_t guest, uint64_t host, void *data, 
     return crypt_run(crypt, false, guest, host, data, size);
 }
 
-static SectorCipher *legacy_cipher(const char *passphrase, GError **error)
+SectorCipher *qcow2_legacy_cipher(const char *passphrase, GError **error)
 {
     uint8_t key[AES_KEY_BYTES] = { 0 };
 
@@ -91,7 +91,7 @@ bool qcow2_crypt_open(Qcow2 *q, GHashTable *options, GError **error)
     q->crypt->by_guest_offset = q->crypt_method == QCOW2_CRYPT_AES;
     q->node->request_alignment = 1u << SECTOR_BITS;
     if (q->crypt_method == QCOW2_CRYPT_AES) {
-        q->crypt->cipher = passphrase ? legacy_cipher(passphrase, error) : NULL;
+        q->crypt->cipher = passphrase ? qcow2_legacy_cipher(passphrase, error) : NULL;
     } else {
         q->crypt->luks = luks_open(q->node->file->node, q->crypt_header_offset, passphrase, error);
         q->crypt->cipher = q->crypt->luks ? q->crypt->luks->cipher : NULL;

@@ -33,4 +33,7 @@ bool qcow2_crypt_amend(Qcow2 *q, const LuksAmendment *amendment, bool force, GEr
 int qcow2_encrypt(Qcow2Crypt *crypt, uint64_t guest, uint64_t host, void *data, size_t size);
 int qcow2_decrypt(Qcow2Crypt *crypt, uint64_t guest, uint64_t host, void *data, size_t size);
 
+/* AES of the first versions: the passphrase is the key. */
+SectorCipher *qcow2_legacy_cipher(const char *passphrase, GError **error);
+
 #endif

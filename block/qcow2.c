@@ -440,6 +440,20 @@ static bool open_tables(Qcow2 *q, const Qcow2Header *header, GError **error)
     return qcow2_read_snapshots(q, error);
 }
 
+/*
+ * The name is what the user gave when the image was created, so it begins at the current folder. An image
+ * that has been moved together with its data, or is opened from elsewhere, has it beside itself.
+ */
+static char *find_data_file(const Qcow2 *q)
+{
+    g_autofree char *beside = block_combine_path(q->node->filename, q->data_file_name, NULL);
+
+    return !g_file_test(q->data_file_name, G_FILE_TEST_EXISTS) && beside &&
+                   g_file_test(beside, G_FILE_TEST_EXISTS)
+               ? g_steal_pointer(&beside)
+               : g_strdup(q->data_file_name);
+}
+
 static bool open_data_file(Qcow2 *q, GHashTable *options, GError **error)
 {
     g_autofree char *path = NULL;
@@ -464,10 +478,7 @@ static bool open_data_file(Qcow2 *q, GHashTable *options, GError **error)
         if (!q->data_file_name || !q->data_file_name[0]) {
             return error_fail(error, KASO_ERROR_INVALID, "'data-file' is required for this image");
         }
-        path = block_combine_path(q->node->filename, q->data_file_name, error);
-        if (!path) {
-            return false;
-        }
+        path = find_data_file(q);
         options_set(options, "data-file.driver", "file");
         node_announce_file(q->node, "data file", path, "raw");
     }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * VMware VMDK: descriptor files with FLAT, SPARSE and ZERO extents, hosted sparse extents with
- * embedded descriptor, stream-optimised (compressed) extents, parents. Written are images without
- * parent and compression; monolithicSparse is what is created. ESX sparse formats (COWD, SESPARSE)
- * are refused.
+ * embedded descriptor, stream-optimised (compressed) extents, parents. All of them can be written, but
+ * each grain of a compressed extent only once. ESX sparse formats (COWD, SESPARSE) are refused.
  */
-#include "block/mapped.h"
+#include "block/vmdk.h"
+
 #include "block/qcow2.h"
 
 #include <stdlib.h>
@@ -13,24 +13,12 @@
 
 enum {
     HEADER_SIZE = 512,
-    FLAG_NEWLINES = 1 << 0,
-    FLAG_REDUNDANT = 1 << 1,
-    FLAG_ZERO_GRAIN = 1 << 2,
-    FLAG_COMPRESSED = 1 << 16,
+    MARKER_SIZE = 12, /* before a compressed grain: its sector of the disk, and how long it is */
     DESCRIPTOR_MAX = 1024 * 1024,
     EXTENTS_MAX = 1024,
     DIRECTORY_MAX = 512 * 1024 * 1024,
     SLICE = 512,
 };
-/* Of a new image, in sectors where it is a size. */
-enum {
-    NEW_GRAIN = 128,
-    NEW_TABLE_ENTRIES = 512,
-    NEW_TABLE = 4,
-    DESCRIPTOR_AT = 1,
-    DESCRIPTOR_SIZE = 20
-};
-
 typedef enum { EXTENT_FLAT, EXTENT_SPARSE, EXTENT_ZERO } ExtentKind;
 
 typedef struct {
@@ -43,6 +31,7 @@ typedef struct {
     uint32_t *directory;
     uint32_t *redundant; /* a second directory with tables of its own, or NULL */
     bool zero_grain, compressed, writable;
+    bool closed; /* a stream with its tables at the end, behind which nothing can come */
     TableCache *tables;
 } Extent;
 
@@ -50,7 +39,8 @@ typedef struct {
     GArray *extents; /* Extent */
     char *create_type;
     uint32_t cid, parent_cid;
-    uint64_t cid_at; /* where the descriptor's CID is in the file; 0: not known */
+    uint64_t cid_at;     /* where the descriptor's CID is in the file; 0: not known */
+    bool parent_checked; /* the parent has the content that the image is a change of */
     CoroutineMutex lock;
 } Vmdk;
 
@@ -93,8 +83,8 @@ static bool sparse_load(Vmdk *vmdk, Extent *extent, const uint8_t *h, GError **e
     extent->kind = EXTENT_SPARSE;
     extent->grain = load_le64(h + 20) * 512;
     extent->table_entries = load_le32(h + 44);
-    extent->zero_grain = (load_le32(h + 8) & FLAG_ZERO_GRAIN) != 0;
-    extent->compressed = (load_le32(h + 8) & FLAG_COMPRESSED) != 0;
+    extent->zero_grain = (load_le32(h + 8) & VMDK_ZERO_GRAIN) != 0;
+    extent->compressed = (load_le32(h + 8) & VMDK_COMPRESSED) != 0;
     if (load_le32(h + 4) > 3 || !is_power_of_two(extent->grain) || extent->grain > MIB(64) ||
         !extent->table_entries || extent->table_entries > 512 * 1024 ||
         extent->table_entries % (SLICE / 4) || capacity > INT64_MAX / 512 ||
@@ -116,8 +106,8 @@ static bool sparse_load(Vmdk *vmdk, Extent *extent, const uint8_t *h, GError **e
         return false;
     }
     extent->tables = table_cache_new(extent->file, SLICE, MIB(4));
-    extent->writable = load_le32(h + 4) < 3 && !extent->compressed;
-    if (extent->writable && (load_le32(h + 8) & FLAG_REDUNDANT)) {
+    extent->writable = !extent->closed && (load_le32(h + 4) < 3 || extent->compressed);
+    if (extent->writable && (load_le32(h + 8) & VMDK_REDUNDANT)) {
         extent->redundant =
             mapped_load_table(extent->file, load_le64(h + 48) * 512, extent->directory_entries, 4,
                               false, DIRECTORY_MAX, "the redundant grain directory", NULL);
@@ -135,6 +125,7 @@ static bool sparse_open(Vmdk *vmdk, Extent *extent, GError **error)
     if (result == 0 && load_le64(h + 56) == UINT64_MAX && size > 1536) {
         /* A stream: the header that counts is in the last but one sector. */
         result = node_pread(extent->file, align_down(size, 512) - 1024, h, sizeof h);
+        extent->closed = true;
     }
     if (result < 0) {
         return error_fail_errno(error, -result, "Could not read the VMDK header");
@@ -249,6 +240,15 @@ static char *read_text(BlockNode *file, uint64_t offset, uint64_t size, GError *
     return text;
 }
 
+static void find_cid(Vmdk *vmdk, const char *text, uint64_t offset)
+{
+    const char *cid = strstr(text, "\nCID=");
+
+    if (cid && strspn(cid + 5, "0123456789abcdefABCDEF") == 8) {
+        vmdk->cid_at = offset + (uint64_t)(cid + 5 - text);
+    }
+}
+
 static bool vmdk_open_image(BlockNode *node, GError **error)
 {
     Vmdk *vmdk = node->state;
@@ -265,16 +265,11 @@ static bool vmdk_open_image(BlockNode *node, GError **error)
         uint64_t offset = load_le64(h + 28), size = load_le64(h + 36);
 
         if (offset && size && offset < INT64_MAX / 512 && size < DESCRIPTOR_MAX / 512) {
-            const char *cid;
-
             text = read_text(file, offset * 512, size * 512, error);
             if (!text || !open_descriptor(node, text, false, error)) {
                 return false;
             }
-            cid = strstr(text, "\nCID=");
-            if (cid && strspn(cid + 5, "0123456789abcdefABCDEF") == 8) {
-                vmdk->cid_at = offset * 512 + (uint64_t)(cid + 5 - text);
-            }
+            find_cid(vmdk, text, offset * 512);
         }
         if (!sparse_open(vmdk, &extent, error)) {
             return false;
@@ -287,7 +282,11 @@ static bool vmdk_open_image(BlockNode *node, GError **error)
                           "ESX sparse VMDK images are not supported");
     }
     text = read_text(file, 0, node_length(file), error);
-    return text && open_descriptor(node, text, true, error);
+    if (!text || !open_descriptor(node, text, true, error)) {
+        return false;
+    }
+    find_cid(vmdk, text, 0);
+    return true;
 }
 
 static void vmdk_close(BlockNode *node)
@@ -307,9 +306,6 @@ static void vmdk_close(BlockNode *node)
 
 static bool can_write(const Vmdk *vmdk)
 {
-    if (vmdk->parent_cid != UINT32_MAX) {
-        return false;
-    }
     for (unsigned i = 0; i < vmdk->extents->len; i++) {
         const Extent *extent = &g_array_index(vmdk->extents, Extent, i);
 
@@ -482,32 +478,56 @@ static int store_entry(Extent *extent, uint32_t table_sector, uint64_t index, ui
     return result;
 }
 
+/* The grain is at host from now on. */
+static int store_grain(Extent *extent, uint64_t grain, uint64_t host)
+{
+    uint64_t table = grain / extent->table_entries, index = grain % extent->table_entries;
+    int result = 0;
+
+    if (table >= extent->directory_entries || host / 512 > UINT32_MAX) {
+        return -EFBIG;
+    }
+    if (extent->redundant) {
+        result = store_entry(extent, extent->redundant[table], index, (uint32_t)(host / 512));
+    }
+    return result < 0
+               ? result
+               : store_entry(extent, extent->directory[table], index, (uint32_t)(host / 512));
+}
+
+/* What is read at `at` of the extent goes to host: zeroes, or what the parent has. */
+static int fill_grain(BlockNode *node, Extent *extent, uint64_t at, uint64_t host)
+{
+    MappedPiece piece = { .count = 1 };
+    g_autofree void *buffer = NULL;
+    int result = sparse_map(node, extent, at, &piece);
+
+    if (result < 0) {
+        return result;
+    }
+    if (piece.kind == PIECE_ZERO || !node->backing) {
+        return node_write_zeroes(extent->file, host, extent->grain, 0);
+    }
+    buffer = g_try_malloc(extent->grain);
+    result = buffer ? node_pread(node->backing->node, extent->start + at, buffer, extent->grain)
+                    : -ENOMEM;
+    return result < 0 ? result : node_pwrite(extent->file, host, buffer, extent->grain, 0);
+}
+
 static int vmdk_allocate(BlockNode *node, uint64_t offset)
 {
     Vmdk *vmdk = node->state;
     Extent *extent = find_extent(vmdk, offset);
-    uint64_t grain, index, host;
+    uint64_t grain, host;
     int result;
 
     if (!extent || extent->kind != EXTENT_SPARSE) {
         return -EIO;
     }
     grain = (offset - extent->start) / extent->grain;
-    index = grain / extent->table_entries;
     host = align_up(node_length(extent->file), extent->grain);
-    if (index >= extent->directory_entries || host / 512 > UINT32_MAX) {
-        return -EFBIG;
-    }
-    result = node_write_zeroes(extent->file, host, extent->grain, 0);
-    if (result == 0 && extent->redundant) {
-        result = store_entry(extent, extent->redundant[index], grain % extent->table_entries,
-                             (uint32_t)(host / 512));
-    }
-    if (result == 0) {
-        result = store_entry(extent, extent->directory[index], grain % extent->table_entries,
-                             (uint32_t)(host / 512));
-    }
-    return result;
+    result = fill_grain(node, extent, grain * extent->grain, host);
+    return result < 0 ? result : store_grain(extent, grain, host);
 }
 
 /* A changed content has another identity, by which images above notice. */
@@ -526,94 +546,139 @@ static int change_cid(BlockNode *node)
     return node_pwrite(node->file->node, at, text, 8, 0);
 }
 
+/*
+ * A parent whose content is another one by now would show through wrongly. Asked once: a commit to it changes
+ * nothing that is seen here.
+ */
+static bool parent_has_changed(const BlockNode *node)
+{
+    Vmdk *vmdk = node->state;
+    const BlockNode *parent = node->backing ? node_skip_filters(node->backing->node) : NULL;
+
+    if (!vmdk->parent_checked && parent && vmdk_is(parent) &&
+        vmdk_cid(parent) != vmdk->parent_cid) {
+        return true;
+    }
+    vmdk->parent_checked = true;
+    return false;
+}
+
+/* Compressed grains. */
+
+/* Marker and packed data of a grain in *packed, which is freed. Returns the size. */
+static int64_t pack_grain(uint64_t sector, const void *plain, size_t size, uint8_t **packed)
+{
+    uLongf length = compressBound(size);
+    bool released;
+    int result;
+
+    *packed = g_try_malloc0(MARKER_SIZE + length + 512);
+    if (!*packed) {
+        return -ENOMEM;
+    }
+    released = coroutine_release();
+    result = compress(*packed + MARKER_SIZE, &length, plain, size);
+    if (released) {
+        coroutine_reacquire();
+    }
+    if (result != Z_OK) {
+        return -EIO;
+    }
+    store_le64(*packed, sector);
+    store_le32(*packed + 8, (uint32_t)length);
+    return (int64_t)align_up(MARKER_SIZE + length, 512);
+}
+
+/* One grain, or a part of it that has no other yet. */
+static int write_packed(BlockNode *node, Extent *extent, uint64_t offset, uint64_t bytes,
+                        IoVector vector)
+{
+    Vmdk *vmdk = node->state;
+    uint64_t at = align_down(offset - extent->start, extent->grain), host;
+    g_autofree uint8_t *plain = g_try_malloc(extent->grain), *packed = NULL;
+    MappedPiece piece = { .count = 1 };
+    int64_t size;
+    int result = 0;
+
+    if (!plain) {
+        return -ENOMEM;
+    }
+    memset(plain, 0, extent->grain);
+    if (bytes < extent->grain && node->backing) {
+        result = node_pread(node->backing->node, extent->start + at, plain, extent->grain);
+    }
+    if (result < 0) {
+        return result;
+    }
+    io_vector_to_buffer(vector, plain + (offset - extent->start - at), bytes);
+    size = pack_grain(at / 512, plain, extent->grain, &packed);
+    if (size < 0) {
+        return (int)size;
+    }
+    coroutine_mutex_lock(&vmdk->lock);
+    result = sparse_map(node, extent, at, &piece);
+    if (result == 0 && piece.kind == PIECE_COMPRESSED) {
+        result = -EIO; /* what is there cannot be changed */
+    }
+    if (result == 0) {
+        host = align_up(node_length(extent->file), 512);
+        result = node_pwrite(extent->file, host, packed, (uint64_t)size, 0);
+        result = result < 0 ? result : store_grain(extent, at / extent->grain, host);
+    }
+    coroutine_mutex_unlock(&vmdk->lock);
+    return result;
+}
+
+static int begin_write(BlockNode *node)
+{
+    return parent_has_changed(node) ? -EINVAL : change_cid(node);
+}
+
+/* As many bytes as are in the extent, or in the grain of a compressed one. */
+static uint64_t writable_run(const Extent *extent, uint64_t offset, uint64_t bytes)
+{
+    uint64_t n = MIN(bytes, extent->end - offset);
+
+    return extent->compressed ? MIN(n, extent->grain - (offset - extent->start) % extent->grain)
+                              : n;
+}
+
 static int vmdk_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector,
                       unsigned flags)
 {
     Vmdk *vmdk = node->state;
-    int result = change_cid(node);
+    int result = begin_write(node);
 
-    return result < 0 ? result
-                      : mapped_write(node, offset, bytes, vector, flags, vmdk_map, vmdk_allocate,
-                                     &vmdk->lock);
+    while (bytes && result == 0) {
+        Extent *extent = find_extent(vmdk, offset);
+        uint64_t n = extent ? writable_run(extent, offset, bytes) : 0;
+
+        if (!extent) {
+            return -EIO;
+        }
+        result = extent->compressed ? write_packed(node, extent, offset, n, vector)
+                                    : mapped_write(node, offset, n, vector, flags, vmdk_map,
+                                                   vmdk_allocate, &vmdk->lock);
+        offset += n;
+        bytes -= n;
+        vector = io_vector_skip(vector, n);
+    }
+    return result;
 }
 
-/* A directory at *sector with its empty tables behind it. */
-static void store_directory(uint8_t *image, uint64_t *sector, uint64_t entries)
+static int vmdk_write_compressed(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector)
 {
-    uint64_t directory_sectors = (entries * 4 + 511) / 512, table = *sector + directory_sectors;
+    const Vmdk *vmdk = node->state;
 
-    for (uint64_t i = 0; i < entries; i++) {
-        store_le32(image + *sector * 512 + i * 4, (uint32_t)(table + i * NEW_TABLE));
+    if (!g_array_index(vmdk->extents, Extent, 0).compressed) {
+        return -ENOTSUP;
     }
-    *sector = table + entries * NEW_TABLE;
+    return bytes ? vmdk_write(node, offset, bytes, vector, 0) : 0;
 }
 
-static void store_descriptor(char *text, const char *filename, uint64_t sectors)
+uint32_t vmdk_cid(const BlockNode *node)
 {
-    g_autofree char *name = g_path_get_basename(filename);
-
-    g_snprintf(text, DESCRIPTOR_SIZE * 512,
-               "# Disk DescriptorFile\nversion=1\nCID=%08x\nparentCID=ffffffff\n"
-               "createType=\"monolithicSparse\"\n\n# Extent description\n"
-               "RW %" G_GUINT64_FORMAT " SPARSE \"%s\"\n\n# The Disk Data Base\n#DDB\n\n"
-               "ddb.virtualHWVersion = \"4\"\nddb.geometry.cylinders = \"%" G_GUINT64_FORMAT "\"\n"
-               "ddb.geometry.heads = \"16\"\nddb.geometry.sectors = \"63\"\n"
-               "ddb.adapterType = \"ide\"\n",
-               (unsigned)(g_random_int() & INT32_MAX), sectors, name, sectors / (63 * 16));
-}
-
-static int write_new(BlockNode *file, const char *filename, uint64_t sectors)
-{
-    uint64_t span = NEW_GRAIN * NEW_TABLE_ENTRIES, entries = (sectors + span - 1) / span;
-    uint64_t directory_sectors = (entries * 4 + 511) / 512, at = DESCRIPTOR_AT + DESCRIPTOR_SIZE;
-    uint64_t overhead = align_up(at + 2 * (directory_sectors + entries * NEW_TABLE), NEW_GRAIN);
-    g_autofree uint8_t *h = g_try_malloc0(overhead * 512);
-
-    if (!h) {
-        return -ENOMEM;
-    }
-    memcpy(h, "KDMV", 4);
-    store_le32(h + 4, 1);
-    store_le32(h + 8, FLAG_NEWLINES | FLAG_REDUNDANT);
-    store_le64(h + 12, sectors);
-    store_le64(h + 20, NEW_GRAIN);
-    store_le64(h + 28, DESCRIPTOR_AT);
-    store_le64(h + 36, DESCRIPTOR_SIZE);
-    store_le32(h + 44, NEW_TABLE_ENTRIES);
-    store_le64(h + 48, at);
-    store_directory(h, &at, entries);
-    store_le64(h + 56, at);
-    store_directory(h, &at, entries);
-    store_le64(h + 64, overhead);
-    memcpy(h + 73, "\n \r\n", 4);
-    store_descriptor((char *)h + DESCRIPTOR_AT * 512, filename, sectors);
-    return node_pwrite(file, 0, h, overhead * 512, 0);
-}
-
-static bool vmdk_create(BlockGraph *graph, const char *filename, GHashTable *options,
-                        GError **error)
-{
-    static const char *const subformats[] = { "monolithicSparse", NULL };
-    uint64_t size = 0;
-    int subformat = 0, result;
-    BlockNode *file;
-
-    if (!options_take_size(options, "size", &size, error) ||
-        !options_take_enum(options, "subformat", subformats, &subformat, error)) {
-        return false;
-    }
-    if (size > UINT64_C(2) << 40) {
-        return error_fail(
-            error, KASO_ERROR_INVALID,
-            "The size %" G_GUINT64_FORMAT " is more than a sparse VMDK can have (2 TiB)", size);
-    }
-    file = mapped_create_file(graph, filename, error);
-    if (!file) {
-        return false;
-    }
-    result = write_new(file, filename, align_up(size, 512) / 512);
-    node_unref(file);
-    return result == 0 || error_fail_errno(error, -result, "Could not write '%s'", filename);
+    return ((const Vmdk *)node->state)->cid;
 }
 
 static int vmdk_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *count,
@@ -635,6 +700,7 @@ static int vmdk_info(BlockNode *node, BlockNodeInfo *info)
 
     info->cluster_size = g_array_index(vmdk->extents, Extent, 0).grain;
     info->unallocated_reads_zero = vmdk->parent_cid == UINT32_MAX;
+    info->needs_compressed_writes = g_array_index(vmdk->extents, Extent, 0).compressed;
     return 0;
 }
 
@@ -690,12 +756,6 @@ static int64_t vmdk_allocated_size(BlockNode *node)
     return sum;
 }
 
-static const BlockOption vmdk_create_options[] = {
-    { "size", "Virtual disk size" },
-    { "subformat", "monolithicSparse (default)" },
-    { 0 },
-};
-
 static int vmdk_check(BlockNode *node, BlockCheck *check)
 {
     return mapped_check(node, check, vmdk_map);
@@ -713,6 +773,7 @@ static const BlockDriver vmdk_driver = {
     .create = vmdk_create,
     .read = vmdk_read,
     .write = vmdk_write,
+    .write_compressed = vmdk_write_compressed,
     .status = vmdk_status,
     .length = vmdk_length,
     .info = vmdk_info,
@@ -721,3 +782,8 @@ static const BlockDriver vmdk_driver = {
     .check = vmdk_check,
 };
 BLOCK_DRIVER(vmdk_driver);
+
+bool vmdk_is(const BlockNode *node)
+{
+    return node->driver == &vmdk_driver;
+}

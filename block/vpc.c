@@ -266,7 +266,7 @@ static void make_footer(uint8_t *footer, uint64_t size, const Geometry *g, bool 
 
 static int write_new_dynamic(BlockNode *file, const uint8_t *footer, uint64_t size)
 {
-    uint64_t block_size = MIB(2), entries = size / block_size + 1;
+    uint64_t block_size = MIB(2), entries = (size + block_size - 1) / block_size;
     uint64_t bat = FOOTER_SIZE + DYNAMIC_SIZE, end = bat + align_up(entries * 4, 512);
     g_autofree uint8_t *data = g_try_malloc0(end + FOOTER_SIZE);
     uint8_t *header;

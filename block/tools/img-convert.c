@@ -578,6 +578,22 @@ static const char *target_format(const ConvertCommand *command)
     return command->target_format ? command->target_format : "raw";
 }
 
+/* What opening the new image needs again: which secrets have its keys. */
+static GHashTable *options_for_opening(GHashTable *create)
+{
+    GHashTable *options = options_new();
+    GHashTableIter iter;
+    gpointer key, value;
+
+    g_hash_table_iter_init(&iter, create);
+    while (g_hash_table_iter_next(&iter, &key, &value)) {
+        if (g_str_has_suffix(key, "key-secret")) {
+            options_set(options, key, value);
+        }
+    }
+    return options;
+}
+
 static bool create_target(Tool *tool, ConvertCommand *command)
 {
     g_autofree char *size = NULL;
@@ -592,6 +608,7 @@ static bool create_target(Tool *tool, ConvertCommand *command)
         size = g_strdup_printf("%" G_GUINT64_FORMAT, command->convert.size);
         options_set(command->options, "size", size);
     }
+    command->target_arguments.options = options_for_opening(command->options);
     if (!tool_create(tool, command->target, target_format(command), command->options, &error)) {
         g_prefix_error(&error, "%s: error while converting %s: ", command->target,
                        target_format(command));
@@ -637,6 +654,9 @@ static int convert_target(Tool *tool, ConvertCommand *command)
     }
     c->target_zero = command->no_create ? command->target_is_zero : new_image_is_zero(c->target);
     c->chunk = BUFFER_SIZE;
+    if (c->target->driver->info && c->target->driver->info(c->target, &info) == 0) {
+        c->compressed |= info.needs_compressed_writes;
+    }
     if (c->compressed) {
         if (!c->target->driver->write_compressed) {
             tool_fail(tool, "Compression not supported for this file format");
@@ -706,6 +726,7 @@ static int convert_run(Tool *tool, int argc, char **argv)
     for (unsigned i = 0; i < command.convert.free_buffers; i++) {
         free(command.convert.buffers[i]);
     }
+    g_clear_pointer(&command.target_arguments.options, g_hash_table_unref);
     g_free(command.convert.sources);
     g_free(command.convert.starts);
     return status;
