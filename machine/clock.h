@@ -28,6 +28,8 @@ struct Timer {
 int64_t clock_now_ns(Machine *machine);
 /* Nanoseconds since 1970 that the guest's RTC should show now (-rtc base=, clock=). */
 int64_t clock_rtc_ns(Machine *machine);
+/* The same for a clock that is always in UTC: without what base=localtime adds. */
+int64_t clock_utc_ns(Machine *machine);
 
 void timer_init(Timer *timer, Machine *machine, TimerHandler *handler, void *opaque);
 /* Absolute deadline; a deadline in the past expires at once (in the main loop). Rearms if armed. */

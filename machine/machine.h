@@ -46,6 +46,9 @@ typedef struct {
     uint8_t status;
 } ExitStatus;
 
+/* What drives the RTC: the host's date, its time since boot, or the virtual clock. */
+typedef enum { RTC_CLOCK_HOST, RTC_CLOCK_RT, RTC_CLOCK_VM } RtcClock;
+
 /* A file that -fw_cfg gives to the guest. */
 typedef struct {
     char *name;
@@ -73,7 +76,9 @@ typedef struct {
     char *memory_backend;     /* -M memory-backend=ID or NULL */
     /* -rtc */
     int64_t rtc_base_s; /* INT64_MIN: host's now */
-    bool rtc_local, rtc_virtual;
+    bool rtc_local;
+    RtcClock rtc_clock;
+    bool rtc_driftfix; /* the virtual clock catches up with stops and the host's sleep */
 } MachineConfig;
 
 struct Machine {

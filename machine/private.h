@@ -12,12 +12,19 @@ typedef struct {
     _Atomic uint32_t sequence; /* odd while the fields below change */
     _Atomic bool running;
     _Atomic int64_t base_ns;   /* running: added to CLOCK_MONOTONIC; else the frozen time */
+    /*
+     * Catching up (-rtc driftfix=slew): from this host time on the clock runs twice as fast, until it has
+     * gained so much.
+     */
+    _Atomic int64_t slew_from_ns, slew_ns;
     GMutex lock;               /* guards the heap, the timerfd's setting and writers of the above */
     GPtrArray *heap;           /* Timer *, earliest first */
     int timer_fd;
     int64_t programmed_ns;     /* virtual deadline in the timerfd, INT64_MAX: none */
     GSource *source;
-    int64_t realtime_start_ns;
+    int64_t realtime_start_ns, boottime_start_ns;
+    int64_t stopped_ns;        /* CLOCK_BOOTTIME of the last stop, -1: it never ran */
+    int64_t suspended_ns;      /* what the host had slept when it was last looked at */
 } Clock;
 
 typedef struct {
@@ -111,6 +118,8 @@ void clock_create(Machine *machine);
 void clock_destroy(Machine *machine);
 void clock_start(Machine *machine);
 void clock_stop(Machine *machine);
+/* A guest that starts anew takes its time from the RTC: there is nothing to catch up with. */
+void clock_forget_lost_time(Machine *machine);
 /* CLOCK_MONOTONIC time of a virtual deadline, or -1 while the clock stands still. */
 int64_t clock_deadline_monotonic_ns(Machine *machine, int64_t deadline_ns);
 

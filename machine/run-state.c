@@ -158,6 +158,7 @@ void machine_reset(Machine *machine)
 
     private->ever_reset = true;
     vcpus_park(machine);
+    clock_forget_lost_time(machine);
     memory_transaction_begin(machine);
     device_reset_tree(machine->root);
     memory_transaction_end(machine);

@@ -22,6 +22,8 @@ typedef struct {
     void (*set)(Vcpu *vcpu, const void *value);
 } TargetRegister;
 
+typedef enum { COUNTER_NONE, COUNTER_ARM_VIRTUAL, COUNTER_X86_TSC } TargetCounter;
+
 struct CpuModel {
     const char *name;       /* as -cpu spells it */
     const char *summary;
@@ -43,6 +45,9 @@ struct Target {
     const char *(*switch_default)(const CpuModel *model, const char *property);
     /* Width of guest physical addresses that a model can form; NULL: 64. */
     unsigned (*physical_bits)(const CpuModel *model);
+    /* The counter that guests take their time from, at a virtual time; NULL: COUNTER_NONE. */
+    TargetCounter counter;
+    uint64_t (*counter_at)(Machine *machine, int64_t virtual_ns);
     const TargetRegister *registers; /* ends with a NULL name */
     const struct TcgTarget *tcg;  /* accel/tcg/ir/target.h; NULL when it cannot be translated */
     int capstone_arch, capstone_mode;

@@ -20,7 +20,7 @@ const Option option_table[] = {
     { "name", "NAME[,process=NAME]", "a name for the guest", STAGE_PARSE, option_name },
     { "uuid", "UUID", "the guest's system UUID", STAGE_PARSE, option_uuid },
     { "boot", "[order=]DRIVES[,once=DRIVES][,menu=on|off][,splash-time=MS][,reboot-timeout=MS][,strict=on|off]", "boot order for firmware", STAGE_PARSE, option_boot },
-    { "rtc", "[base=utc|localtime|DATE][,clock=host|rt|vm]", "the guest's date and what drives it", STAGE_PARSE, option_rtc },
+    { "rtc", "[base=utc|localtime|DATE][,clock=host|rt|vm][,driftfix=none|slew]", "the guest's date, what drives it, and whether its clock catches up after a stop", STAGE_PARSE, option_rtc },
     { "global", "DRIVER.PROP=VALUE", "a default for all devices of a type", STAGE_PARSE, option_global },
     { "k", "LANGUAGE", "keyboard layout (accepted; no display is built yet)", STAGE_PARSE, option_accepted_argument },
 

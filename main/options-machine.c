@@ -343,8 +343,9 @@ static bool parse_date(const char *text, int64_t *seconds)
 bool option_rtc(Setup *setup, const char *argument, GError **error)
 {
     static const char *const names[] = { "base", "clock", "driftfix", NULL };
+    static const char *const clocks[] = { "host", "rt", "vm" }; /* RtcClock */
     g_autoptr(KeyValues) list = key_values_parse(argument, "base", error);
-    const char *base, *clock;
+    const char *base, *clock, *driftfix;
     MachineConfig *config = &setup->config;
 
     if (!list || !key_values_check(list, names, "-rtc", error)) {
@@ -352,17 +353,22 @@ bool option_rtc(Setup *setup, const char *argument, GError **error)
     }
     base = key_values_get(list, "base");
     clock = key_values_get(list, "clock");
+    driftfix = key_values_get(list, "driftfix");
     if (base && strcmp(base, "localtime") == 0) {
         config->rtc_local = true;
     } else if (base && strcmp(base, "utc") != 0 && !parse_date(base, &config->rtc_base_s)) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "base=%s: give utc, localtime, or a date like 2024-02-29T12:00:00", base);
     }
-    if (clock && strcmp(clock, "vm") == 0) {
-        config->rtc_virtual = true;
-    } else if (clock && strcmp(clock, "host") != 0 && strcmp(clock, "rt") != 0) {
-        return error_fail(error, KASO_ERROR_INVALID, "clock=%s: give host, rt or vm", clock);
+    for (unsigned i = 0; clock && strcmp(clock, clocks[i]) != 0; config->rtc_clock = ++i) {
+        if (i + 1 == G_N_ELEMENTS(clocks)) {
+            return error_fail(error, KASO_ERROR_INVALID, "clock=%s: give host, rt or vm", clock);
+        }
     }
+    if (driftfix && strcmp(driftfix, "none") != 0 && strcmp(driftfix, "slew") != 0) {
+        return error_fail(error, KASO_ERROR_INVALID, "driftfix=%s: give none or slew", driftfix);
+    }
+    config->rtc_driftfix = driftfix && strcmp(driftfix, "slew") == 0;
     return true;
 }
 

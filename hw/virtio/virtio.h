@@ -303,6 +303,15 @@ extern const Property virtio_slot_properties[];
     VIRTIO_PCI_TYPE(symbol, pci_non_transitional, stem "-pci-non-transitional", NULL, Instance,          \
                     summary_ " without a legacy interface", category_,                             \
                     virtio_pci_non_transitional_realize);                                          \
+    VIRTIO_SLOT_TYPE(symbol, stem, Instance, summary_, category_)
+
+/* The same for a kind that has no legacy interface: NAME-pci and NAME-device. */
+#define VIRTIO_MODERN_DEVICE_TYPES(symbol, stem, Instance, summary_, category_)                    \
+    VIRTIO_PCI_TYPE(symbol, pci, stem "-pci", stem, Instance, summary_, category_,                 \
+                    virtio_pci_non_transitional_realize);                                          \
+    VIRTIO_SLOT_TYPE(symbol, stem, Instance, summary_, category_)
+
+#define VIRTIO_SLOT_TYPE(symbol, stem, Instance, summary_, category_)                              \
     static const DeviceType symbol##_device = {                                                    \
         .name = stem "-device",                                                                    \
         .summary = summary_ " on a virtio-mmio slot",                                              \

@@ -466,6 +466,12 @@ static unsigned physical_bits(const CpuModel *model)
     return bits[((const ArmModel *)model->data)->physical_range];
 }
 
+/* CNTVCT_EL0, the same on all CPUs. */
+static uint64_t counter_at(Machine *machine, int64_t virtual_ns)
+{
+    return (uint64_t)virtual_ns / (uint64_t)arm_cpu(machine->vcpus->pdata[0])->tick_ns;
+}
+
 static const TcgTarget tcg_target = {
     .vars = variables,
     .var_count = ARM_VAR_COUNT,
@@ -497,6 +503,8 @@ const Target arm_target = {
     .properties = properties,
     .switch_default = switch_default,
     .physical_bits = physical_bits,
+    .counter = COUNTER_ARM_VIRTUAL,
+    .counter_at = counter_at,
     .registers = registers,
     .tcg = &tcg_target,
     .capstone_arch = CS_ARCH_ARM64,

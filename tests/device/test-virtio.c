@@ -55,6 +55,75 @@ static void test_rng_event_index(gconstpointer kind)
     driver_free(driver);
 }
 
+/* A request of `size` bytes: the status; the rest of the response is in RAM behind its head. */
+static unsigned ask_rtc(Driver *driver, unsigned type, unsigned clock, unsigned counter,
+                        unsigned size, unsigned room)
+{
+    uint8_t *request = bench_ram(driver->bench, DATA);
+    const Buffer buffers[] = { { DATA, size, false }, { DATA + 64, room, true } };
+
+    memset(request, 0, 128);
+    store_le16(request, (uint16_t)type);
+    store_le16(request + 8, (uint16_t)clock);
+    request[10] = (uint8_t)counter;
+    driver_do(driver, 0, buffers, 2);
+    return request[64];
+}
+
+static uint64_t tenth(Machine *machine, int64_t virtual_ns)
+{
+    return (uint64_t)virtual_ns / 10;
+}
+
+static void test_rtc(gconstpointer kind)
+{
+    enum { READ = 1, READ_CROSS = 2, CFG = 0x1000, CLOCK_CAP, CROSS_CAP, SET_ALARM = 0x1004 };
+    static const Target target = { .counter = COUNTER_ARM_VIRTUAL, .counter_at = tenth };
+    Driver *driver = driver_new(NULL, *(const DriveKind *)kind, "virtio-rtc", NULL);
+    Machine *machine = driver->bench->machine;
+    const uint8_t *out = bench_ram(driver->bench, DATA + 64);
+    int64_t before, after;
+
+    machine->config.rtc_base_s = 1000000;
+    driver_start(driver, 0, 1);
+    g_assert_cmpuint(ask_rtc(driver, CFG, 0, 0, 8, 16), ==, 0);
+    g_assert_cmpuint(load_le16(out + 8), ==, 2);
+    g_assert_cmpuint(ask_rtc(driver, CLOCK_CAP, 0, 0, 16, 16), ==, 0);
+    g_assert_cmpuint(out[8], ==, 0); /* UTC */
+    g_assert_cmpuint(ask_rtc(driver, CLOCK_CAP, 1, 0, 16, 16), ==, 0);
+    g_assert_cmpuint(out[8], ==, 2); /* monotonic */
+    g_assert_cmpuint(ask_rtc(driver, CLOCK_CAP, 2, 0, 16, 16), ==, 3);
+    before = clock_utc_ns(machine);
+    g_assert_cmpuint(ask_rtc(driver, READ, 0, 0, 16, 16), ==, 0);
+    after = clock_utc_ns(machine);
+    g_assert_cmpint((int64_t)load_le64(out + 8), >=, before);
+    g_assert_cmpint((int64_t)load_le64(out + 8), <=, after);
+    g_assert_cmpint(before / 1000000000, >=, 1000000);
+    /* Without a counter there is nothing to cross with. */
+    g_assert_cmpuint(ask_rtc(driver, CROSS_CAP, 0, 0, 16, 16), ==, 0);
+    g_assert_cmpuint(out[8], ==, 0);
+    g_assert_cmpuint(ask_rtc(driver, READ_CROSS, 0, 0, 16, 24), ==, 2);
+    machine->config.target = &target;
+    g_assert_cmpuint(ask_rtc(driver, CROSS_CAP, 0, 0, 16, 16), ==, 0);
+    g_assert_cmpuint(out[8], ==, 1);
+    g_assert_cmpuint(ask_rtc(driver, CROSS_CAP, 0, 1, 16, 16), ==, 0); /* not an x86 */
+    g_assert_cmpuint(out[8], ==, 0);
+    before = clock_now_ns(machine);
+    g_assert_cmpuint(ask_rtc(driver, READ_CROSS, 1, 0, 16, 24), ==, 0);
+    after = clock_now_ns(machine);
+    g_assert_cmpint((int64_t)load_le64(out + 16), >=, before / 10);
+    g_assert_cmpint((int64_t)load_le64(out + 16), <=, after / 10);
+    g_assert_cmpuint(ask_rtc(driver, READ_CROSS, 0, 255, 16, 24), ==, 2);
+    /* What is too short, too small, unknown. */
+    g_assert_cmpuint(ask_rtc(driver, READ, 0, 0, 4, 16), ==, 4);
+    g_assert_cmpuint(ask_rtc(driver, READ, 0, 0, 12, 16), ==, 4);
+    g_assert_cmpuint(ask_rtc(driver, READ, 0, 0, 16, 9), ==, 4);
+    g_assert_cmpuint(ask_rtc(driver, SET_ALARM, 0, 0, 16, 16), ==, 2);
+    g_assert_cmpuint(ask_rtc(driver, 0, 0, 0, 16, 16), ==, 2);
+    machine->config.target = NULL;
+    driver_free(driver);
+}
+
 static void test_rng_limit(void)
 {
     Driver *driver =
@@ -693,6 +762,13 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     test_each_transport("rng", test_rng);
     test_each_transport("rng-event-index", test_rng_event_index);
+    for (unsigned i = 0; i < DRIVE_COUNT; i++) {
+        if (drive_kinds[i] == DRIVE_PCI || drive_kinds[i] == DRIVE_MMIO) {
+            g_test_add_data_func(drive_kinds[i] == DRIVE_PCI ? "/virtio/pci/rtc"
+                                                             : "/virtio/mmio/rtc",
+                                 &drive_kinds[i], test_rtc);
+        }
+    }
     g_test_add_func("/virtio/rng-limit", test_rng_limit);
     g_test_add_func("/virtio/bus-master", test_bus_master);
     g_test_add_func("/virtio/configuration-access", test_configuration_access);

@@ -136,6 +136,107 @@ static void test_clock(void)
     machine_free(machine);
 }
 
+static int64_t host_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/* Around a stop of 20 ms: the clock does not jump; with driftfix=slew it has caught up later, else never. */
+static void stop_and_go(bool driftfix)
+{
+    Machine *machine = counting_machine(0);
+    int64_t stopped, at_stop[2], at_start[2], now, host[2];
+
+    machine->config.rtc_driftfix = driftfix;
+    machine_lock(machine);
+    machine_start(machine);
+    at_stop[0] = host_ns();
+    machine_stop(machine, STOP_PAUSED);
+    at_stop[1] = host_ns();
+    stopped = clock_now_ns(machine);
+    g_usleep(20000);
+    at_start[0] = host_ns();
+    machine_start(machine);
+    now = clock_now_ns(machine);
+    at_start[1] = host_ns();
+    g_assert_cmpint(now - stopped, <=, 2 * (at_start[1] - at_start[0]));
+    for (int64_t last = now; host_ns() - at_start[1] < at_start[1] - at_stop[0]; last = now) {
+        int64_t deadline = clock_deadline_monotonic_ns(machine, last + 1000000);
+
+        /* Where a deadline is found in host time is where the clock gets there. */
+        host[0] = host_ns();
+        now = clock_now_ns(machine);
+        host[1] = host_ns();
+        g_assert_cmpint(now, >=, last);
+        g_assert_cmpint(now - last, <=, 2 * (host[1] - at_start[0]));
+        g_assert_true(host[1] < deadline ? now <= last + 1000000
+                                         : host[0] < deadline || now >= last + 999999);
+        g_usleep(300);
+    }
+    host[0] = host_ns();
+    now = clock_now_ns(machine);
+    host[1] = host_ns();
+    if (driftfix) {
+        g_assert_cmpint(now - stopped, >=, host[0] - at_stop[1]);
+        g_assert_cmpint(now - stopped, <=, host[1] - at_stop[0]);
+    } else {
+        g_assert_cmpint(now - stopped, <=, host[1] - at_start[0]);
+        g_assert_cmpint(now - stopped, >=, host[0] - at_start[1]);
+    }
+    machine_unlock(machine);
+    machine_free(machine);
+}
+
+static void test_clock_after_stop(void)
+{
+    stop_and_go(false);
+    stop_and_go(true);
+}
+
+/* A guest that starts anew reads the RTC: nothing is left to catch up with. */
+static void test_clock_after_reset(void)
+{
+    Machine *machine = counting_machine(0);
+    int64_t before, now, host;
+
+    machine->config.rtc_driftfix = true;
+    machine_lock(machine);
+    machine_start(machine);
+    machine_stop(machine, STOP_PAUSED);
+    g_usleep(20000);
+    machine_start(machine);
+    machine_reset(machine);
+    host = host_ns();
+    before = clock_now_ns(machine);
+    g_usleep(5000);
+    now = clock_now_ns(machine);
+    g_assert_cmpint(now - before, <=, host_ns() - host);
+    machine_unlock(machine);
+    machine_free(machine);
+}
+
+/* -rtc: base and clock. */
+static void test_rtc(void)
+{
+    Machine *machine = counting_machine(0);
+
+    machine->config.rtc_base_s = 1000;
+    machine->config.rtc_clock = RTC_CLOCK_VM;
+    g_assert_cmpint(clock_rtc_ns(machine), ==, INT64_C(1000000000000));
+    g_usleep(1000);
+    g_assert_cmpint(clock_rtc_ns(machine), ==, INT64_C(1000000000000));
+    machine->config.rtc_clock = RTC_CLOCK_RT;
+    g_assert_cmpint(clock_rtc_ns(machine), >=, INT64_C(1000001000000));
+    machine->config.rtc_clock = RTC_CLOCK_HOST;
+    g_assert_cmpint(clock_rtc_ns(machine), <, INT64_C(2000000000000));
+    machine->config.rtc_local = true; /* a date that was given is shown as it is, and is UTC */
+    g_assert_cmpint(clock_utc_ns(machine), <=, clock_rtc_ns(machine));
+    machine_free(machine);
+}
+
 typedef struct {
     Timer timer;
     int64_t deadline_ns;
@@ -904,6 +1005,9 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/machine/clock", test_clock);
+    g_test_add_func("/machine/clock-after-stop", test_clock_after_stop);
+    g_test_add_func("/machine/clock-after-reset", test_clock_after_reset);
+    g_test_add_func("/machine/rtc", test_rtc);
     g_test_add_func("/machine/timers", test_timers);
     g_test_add_func("/machine/vcpus", test_vcpus);
     g_test_add_func("/machine/exclusive", test_exclusive);
