@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "backends/chardev-open.h"
+#include "backends/socket-address.h"
 #include "base/error.h"
 #include "base/key-values.h"
 
@@ -11,35 +12,12 @@ static void short_set(GHashTable *options, const char *name, char *value)
     g_hash_table_replace(options, g_strdup(name), value);
 }
 
-/* Splits "host:port", "[v6]:port", ":port"; host may be empty. */
-static bool short_split_address(const char *address, char **host, char **port)
-{
-    const char *colon = strrchr(address, ':');
-
-    if (address[0] == '[') {
-        const char *end = strchr(address, ']');
-
-        if (!end || end[1] != ':' || !end[2]) {
-            return false;
-        }
-        *host = g_strndup(address + 1, end - address - 1);
-        *port = g_strdup(end + 2);
-        return true;
-    }
-    if (!colon || !colon[1]) {
-        return false;
-    }
-    *host = g_strndup(address, colon - address);
-    *port = g_strdup(colon + 1);
-    return true;
-}
-
 static bool short_set_address(GHashTable *options, const char *address, const char *host_name,
                               const char *port_name, const char *form, GError **error)
 {
     char *host, *port;
 
-    if (!short_split_address(address, &host, &port)) {
+    if (!socket_address_split(address, &host, &port)) {
         return error_fail(error, KASO_ERROR_INVALID, "'%s': expected HOST:PORT, found '%s'", form,
                           address);
     }

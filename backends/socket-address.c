@@ -18,12 +18,36 @@
 
 #include "base/error.h"
 
+bool socket_address_split(const char *text, char **host, char **port)
+{
+    const char *colon = strrchr(text, ':');
+
+    if (text[0] == '[') {
+        const char *end = strchr(text, ']');
+
+        if (!end || end[1] != ':' || !end[2]) {
+            return false;
+        }
+        *host = g_strndup(text + 1, end - text - 1);
+        *port = g_strdup(end + 2);
+        return true;
+    }
+    if (!colon || !colon[1]) {
+        return false;
+    }
+    *host = g_strndup(text, colon - text);
+    *port = g_strdup(colon + 1);
+    return true;
+}
+
 char *socket_address_text(const SocketAddress *address)
 {
     if (address->path) {
         return g_strdup_printf("unix:%s%s", address->abstract ? "@" : "", address->path);
     }
-    return g_strdup_printf("tcp:%s:%s", address->host ? address->host : "", address->port);
+    return g_strdup_printf(address->host && strchr(address->host, ':') ? "tcp:[%s]:%s"
+                                                                       : "tcp:%s:%s",
+                           address->host ? address->host : "", address->port);
 }
 
 static char *socket_address_unix_text(const struct sockaddr_un *name, socklen_t length)

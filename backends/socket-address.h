@@ -28,4 +28,10 @@ char *socket_address_of(int fd, bool peer);
 /* The same from what the options say. */
 char *socket_address_text(const SocketAddress *address);
 
+/*
+ * "HOST:PORT", "[V6]:PORT" or ":PORT" into its parts, which the caller frees; host is "" when there is none.
+ * false: it is no such thing.
+ */
+bool socket_address_split(const char *text, char **host, char **port);
+
 #endif

@@ -135,3 +135,12 @@ void chardev_event(Chardev *chardev, ChardevEvent event)
     }
     drop_lock(chardev, taken);
 }
+
+void chardev_resize(Chardev *chardev, unsigned columns, unsigned rows)
+{
+    if (chardev->columns != columns || chardev->rows != rows) {
+        chardev->columns = columns;
+        chardev->rows = rows;
+        chardev_event(chardev, CHARDEV_RESIZED);
+    }
+}

@@ -22,6 +22,7 @@ typedef enum {
     CHARDEV_BREAK,
     CHARDEV_MUX_IN,  /* this front end now has the mux's input */
     CHARDEV_MUX_OUT,
+    CHARDEV_RESIZED, /* columns and rows have changed */
 } ChardevEvent;
 
 /* What a front end gives. */
@@ -65,6 +66,7 @@ struct Chardev {
     char *id;
     bool open;                    /* a peer is there */
     bool terminal;                /* the peer is a terminal: echo and line editing make sense */
+    uint16_t columns, rows;       /* of the terminal; 0: not known */
     const ChardevFrontend *frontend;
     void *frontend_opaque;
     int log_fd;                   /* copy of all output (logfile=), 0: none */
@@ -87,5 +89,8 @@ size_t chardev_can_receive(Chardev *chardev);
 void chardev_receive(Chardev *chardev, const uint8_t *data, size_t size);
 /* Keeps chardev->open in step with CHARDEV_OPENED and CHARDEV_CLOSED, then tells the front end. */
 void chardev_event(Chardev *chardev, ChardevEvent event);
+
+/* For back ends: the terminal has this size now. Tells the front end when it is another one. */
+void chardev_resize(Chardev *chardev, unsigned columns, unsigned rows);
 
 #endif

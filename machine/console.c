@@ -9,7 +9,7 @@
 #include "machine/private.h"
 
 /* Longer lines are cut: what a rule looks for comes within the first that many bytes. */
-enum { LINE_MAX_BYTES = 4096 };
+enum { LINE_MAX_BYTES = 4096, PAUSE_MS = 300 };
 
 typedef enum { TEXT_PLAIN, TEXT_ESCAPE, TEXT_CSI, TEXT_OSC } TextState;
 
@@ -25,6 +25,7 @@ struct ConsoleWatch {
     Machine *machine;
     GPtrArray *lines; /* ConsoleLine * */
     guint check;      /* source that looks at lines that have no end yet */
+    int64_t last_us;  /* when something was written last */
     void (*silent)(Machine *machine);
     Timer timer; /* of silent */
 };
@@ -152,6 +153,9 @@ static gboolean check_open_lines(gpointer opaque)
     ConsoleWatch *watch = opaque;
     Machine *machine = watch->machine;
 
+    if (g_get_monotonic_time() < watch->last_us + PAUSE_MS * 1000) {
+        return G_SOURCE_CONTINUE;
+    }
     machine_lock(machine);
     watch->check = 0;
     for (unsigned i = 0; i < watch->lines->len; i++) {
@@ -203,8 +207,9 @@ static void look_for_matches(Machine *machine, Chardev *chardev, const uint8_t *
     for (size_t i = 0; i < size; i++) {
         add_byte(machine, line, data[i]);
     }
+    watch->last_us = g_get_monotonic_time();
     if (line->line->len && !watch->check) {
-        watch->check = g_idle_add(check_open_lines, watch);
+        watch->check = g_timeout_add(PAUSE_MS, check_open_lines, watch);
     }
 }
 

@@ -142,6 +142,7 @@ void hmp_event(Monitor *monitor, ChardevEvent event)
         hmp_print(monitor, "\n");
         break;
     case CHARDEV_BREAK:
+    case CHARDEV_RESIZED:
         break;
     }
 }

@@ -255,6 +255,10 @@ static void mux_event(void *opaque, ChardevEvent event)
         m->chardev.open = event == CHARDEV_OPENED;
         m->escaped = false;
     }
+    if (event == CHARDEV_RESIZED) {
+        m->chardev.columns = m->base->columns;
+        m->chardev.rows = m->base->rows;
+    }
     for (guint i = 0; i < m->clients->len; i++) {
         mux_client_event(m->clients->pdata[i], event);
     }
@@ -296,6 +300,8 @@ static bool mux_open(Chardev *chardev, GError **error)
     }
     chardev->open = m->base->open;
     chardev->terminal = m->base->terminal;
+    chardev->columns = m->base->columns;
+    chardev->rows = m->base->rows;
     return true;
 }
 

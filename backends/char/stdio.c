@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Character back end "stdio": standard input and output. On a terminal, characters go through one
- * by one and without echo; the terminal gets its mode back however the process ends, short of
- * SIGKILL.
+ * by one and without echo; the terminal gets its mode back, and what the guest did to it (colours,
+ * scroll region …) is undone, however the process ends, short of SIGKILL.
  */
 #include <fcntl.h>
 #include <signal.h>
+#include <glib-unix.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "backends/char/fd-stream.h"
+#include "backends/char/terminal-state.h"
 #include "base/error.h"
 
 typedef struct {
@@ -20,6 +23,8 @@ typedef struct {
     bool signal; /* property */
     int own_out; /* reopened standard output, -1: we use the original */
     bool raw;
+    bool tracked;     /* what is written is looked through for changes of the terminal */
+    guint size_watch; /* SIGWINCH */
 } StdioChardev;
 
 /*
@@ -29,6 +34,7 @@ typedef struct {
 static struct {
     volatile sig_atomic_t active;
     struct termios saved, raw;
+    TerminalState output; /* what the guest has done to the terminal on standard output */
 } stdio_terminal;
 
 static const int stdio_fatal_signals[] = { SIGABRT, SIGBUS, SIGFPE,  SIGILL, SIGSEGV,
@@ -36,6 +42,7 @@ static const int stdio_fatal_signals[] = { SIGABRT, SIGBUS, SIGFPE,  SIGILL, SIG
 
 static void stdio_restore_terminal(void)
 {
+    terminal_state_undo(&stdio_terminal.output, STDOUT_FILENO);
     if (stdio_terminal.active) {
         stdio_terminal.active = 0;
         tcsetattr(STDIN_FILENO, TCSANOW, &stdio_terminal.saved);
@@ -103,6 +110,17 @@ static void stdio_set_raw(StdioChardev *s)
     tcsetattr(STDIN_FILENO, TCSANOW, &mode);
 }
 
+static gboolean stdio_take_size(gpointer opaque)
+{
+    StdioChardev *s = opaque;
+    struct winsize size;
+
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) {
+        chardev_resize(&s->chardev, size.ws_col, size.ws_row);
+    }
+    return G_SOURCE_CONTINUE;
+}
+
 static bool stdio_open(Chardev *chardev, GError **error)
 {
     StdioChardev *s = (StdioChardev *)chardev;
@@ -121,6 +139,12 @@ static bool stdio_open(Chardev *chardev, GError **error)
     s->own_out = fd_stream_reopen(STDOUT_FILENO, O_WRONLY);
     chardev->open = true;
     chardev->terminal = isatty(STDIN_FILENO);
+    s->tracked = isatty(STDOUT_FILENO);
+    if (s->tracked) {
+        stdio_take_size(s);
+        s->size_watch = g_unix_signal_add(SIGWINCH, stdio_take_size, s);
+        stdio_catch_signals();
+    }
     fd_stream_start(&s->stream, chardev, STDIN_FILENO,
                     s->own_out >= 0 ? s->own_out : STDOUT_FILENO);
     return true;
@@ -130,18 +154,25 @@ static void stdio_close(Chardev *chardev)
 {
     StdioChardev *s = (StdioChardev *)chardev;
 
+    g_clear_handle_id(&s->size_watch, g_source_remove);
     fd_stream_stop(&s->stream, 1000);
     if (s->own_out >= 0) {
         close(s->own_out);
     }
-    if (s->raw) {
+    if (s->raw || s->tracked) {
         stdio_restore_terminal();
     }
 }
 
 static size_t stdio_write(Chardev *chardev, const uint8_t *data, size_t size)
 {
-    return fd_stream_write(&((StdioChardev *)chardev)->stream, data, size);
+    StdioChardev *s = (StdioChardev *)chardev;
+    size_t taken = fd_stream_write(&s->stream, data, size);
+
+    if (s->tracked) {
+        terminal_state_track(&stdio_terminal.output, data, taken);
+    }
+    return taken;
 }
 
 static void stdio_accept_input(Chardev *chardev)

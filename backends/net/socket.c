@@ -23,6 +23,17 @@
 
 enum { SOCKET_FRAME_MAX = 65536 + 4096, SOCKET_BACKLOG_MAX = 4 << 20 };
 
+typedef union {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+} SocketName;
+
+static socklen_t socket_name_size(const SocketName *name)
+{
+    return name->any.sa_family == AF_INET6 ? sizeof name->v6 : sizeof name->v4;
+}
+
 typedef struct {
     Netdev netdev;
     char *listen, *connect, *mcast, *udp, *localaddr; /* properties */
@@ -30,8 +41,8 @@ typedef struct {
     int listen_fd, fd; /* -1: none */
     guint listen_watch, in_watch, out_watch;
     bool datagram;
-    struct sockaddr_in peer; /* datagram */
-    GByteArray *incoming;    /* stream: what is not yet a whole frame */
+    SocketName peer;      /* datagram */
+    GByteArray *incoming; /* stream: what is not yet a whole frame */
     GByteArray *outgoing; /* stream: what the socket would not take; whole frames but the first */
 } SocketNetdev;
 
@@ -204,7 +215,7 @@ static void socket_transmit(Netdev *netdev, const struct iovec *iov, unsigned co
     }
     if (s->datagram) {
         struct msghdr message = { .msg_name = &s->peer,
-                                  .msg_namelen = sizeof s->peer,
+                                  .msg_namelen = socket_name_size(&s->peer),
                                   .msg_iov = (struct iovec *)iov,
                                   .msg_iovlen = count };
 
@@ -214,25 +225,26 @@ static void socket_transmit(Netdev *netdev, const struct iovec *iov, unsigned co
     }
 }
 
-/* "[HOST]:PORT"; an empty host is any (to listen) or loopback. */
+/* An empty host is any (to listen) or loopback. */
 static bool socket_parse_address(SocketNetdev *s, const char *option, const char *text, char **host,
                                  char **port, GError **error)
 {
-    const char *colon = strrchr(text, ':');
-
-    if (!colon || !colon[1]) {
-        return error_fail(error, KASO_ERROR_INVALID, "netdev '%s': %s=%s is not [HOST]:PORT",
-                          s->netdev.id, option, text);
+    if (!socket_address_split(text, host, port)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "netdev '%s': %s=%s is not HOST:PORT or [ADDRESS]:PORT", s->netdev.id,
+                          option, text);
     }
-    *host = colon == text ? NULL : g_strndup(text, colon - text);
-    *port = g_strdup(colon + 1);
+    if (!**host) {
+        g_clear_pointer(host, g_free);
+    }
     return true;
 }
 
-static bool socket_resolve_ipv4(SocketNetdev *s, const char *option, const char *text,
-                                struct sockaddr_in *address, GError **error)
+/* family: AF_UNSPEC for any. */
+static bool socket_resolve(SocketNetdev *s, const char *option, const char *text, int family,
+                           SocketName *address, GError **error)
 {
-    struct addrinfo hints = { .ai_family = AF_INET, .ai_socktype = SOCK_DGRAM }, *list;
+    struct addrinfo hints = { .ai_family = family, .ai_socktype = SOCK_DGRAM }, *list;
     char *host, *port;
     int result;
 
@@ -244,7 +256,7 @@ static bool socket_resolve_ipv4(SocketNetdev *s, const char *option, const char 
         error_fail(error, KASO_ERROR_IO, "netdev '%s': cannot resolve %s=%s: %s", s->netdev.id,
                    option, text, gai_strerror(result));
     } else {
-        memcpy(address, list->ai_addr, sizeof *address);
+        memcpy(address, list->ai_addr, list->ai_addrlen);
         freeaddrinfo(list);
     }
     g_free(host);
@@ -287,43 +299,63 @@ static bool socket_open_stream(SocketNetdev *s, GError **error)
     return ok;
 }
 
-static bool socket_join_group(SocketNetdev *s, GError **error)
+static bool socket_join_ipv6(SocketNetdev *s)
 {
-    struct ip_mreqn group = { .imr_multiaddr = s->peer.sin_addr };
+    struct ipv6_mreq group = { .ipv6mr_multiaddr = s->peer.v6.sin6_addr,
+                               .ipv6mr_interface = s->peer.v6.sin6_scope_id };
     int one = 1;
 
-    if (!IN_MULTICAST(ntohl(s->peer.sin_addr.s_addr))) {
+    return setsockopt(s->fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, &group, sizeof group) == 0 &&
+           setsockopt(s->fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, &one, sizeof one) == 0;
+}
+
+/* local: the interface's address, or that of any. */
+static bool socket_join_ipv4(SocketNetdev *s, struct in_addr local)
+{
+    struct ip_mreqn group = { .imr_multiaddr = s->peer.v4.sin_addr, .imr_address = local };
+    int one = 1;
+
+    return setsockopt(s->fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group) == 0 &&
+           setsockopt(s->fd, IPPROTO_IP, IP_MULTICAST_LOOP, &one, sizeof one) == 0 &&
+           (!s->localaddr ||
+            setsockopt(s->fd, IPPROTO_IP, IP_MULTICAST_IF, &local, sizeof local) == 0);
+}
+
+static bool socket_join_group(SocketNetdev *s, GError **error)
+{
+    bool v6 = s->peer.any.sa_family == AF_INET6;
+    struct in_addr local = { 0 };
+    int one = 1;
+
+    if (v6 ? !IN6_IS_ADDR_MULTICAST(&s->peer.v6.sin6_addr)
+           : !IN_MULTICAST(ntohl(s->peer.v4.sin_addr.s_addr))) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "netdev '%s': mcast=%s is not a multicast address (224.0.0.0 to "
-                          "239.255.255.255)",
+                          "239.255.255.255, or ff00::/8 in brackets)",
                           s->netdev.id, s->mcast);
     }
-    if (s->localaddr && !inet_aton(s->localaddr, &group.imr_address)) {
+    if (s->localaddr && (v6 || !inet_aton(s->localaddr, &local))) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "netdev '%s': localaddr=%s is not an IPv4 address", s->netdev.id,
                           s->localaddr);
     }
     if (setsockopt(s->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
-        bind(s->fd, (struct sockaddr *)&s->peer, sizeof s->peer) < 0 ||
-        setsockopt(s->fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group) < 0 ||
-        setsockopt(s->fd, IPPROTO_IP, IP_MULTICAST_LOOP, &one, sizeof one) < 0) {
+        bind(s->fd, &s->peer.any, socket_name_size(&s->peer)) < 0 ||
+        !(v6 ? socket_join_ipv6(s) : socket_join_ipv4(s, local))) {
         return error_fail_errno(error, errno, "netdev '%s': cannot join multicast group '%s'",
                                 s->netdev.id, s->mcast);
-    }
-    if (s->localaddr) {
-        setsockopt(s->fd, IPPROTO_IP, IP_MULTICAST_IF, &group.imr_address,
-                   sizeof group.imr_address);
     }
     return true;
 }
 
 static bool socket_open_datagram(SocketNetdev *s, GError **error)
 {
-    struct sockaddr_in local;
+    const char *text = s->mcast ? s->mcast : s->udp;
+    SocketName local = { 0 };
 
     s->datagram = true;
-    if (!socket_resolve_ipv4(s, s->mcast ? "mcast" : "udp", s->mcast ? s->mcast : s->udp, &s->peer,
-                             error)) {
+    if (!socket_resolve(s, s->mcast ? "mcast" : "udp", text, text[0] == '[' ? AF_INET6 : AF_INET,
+                        &s->peer, error)) {
         return false;
     }
     if (s->udp && !s->localaddr) {
@@ -331,7 +363,7 @@ static bool socket_open_datagram(SocketNetdev *s, GError **error)
                           "netdev '%s': udp= needs localaddr=[HOST]:PORT to receive at",
                           s->netdev.id);
     }
-    s->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    s->fd = socket(s->peer.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (s->fd < 0) {
         return error_fail_errno(error, errno, "netdev '%s': cannot make a socket", s->netdev.id);
     }
@@ -339,9 +371,10 @@ static bool socket_open_datagram(SocketNetdev *s, GError **error)
         if (!socket_join_group(s, error)) {
             return false;
         }
-    } else if (!socket_resolve_ipv4(s, "localaddr", s->localaddr, &local, error)) {
+    } else if (!socket_resolve(s, "localaddr", s->localaddr, s->peer.any.sa_family, &local,
+                               error)) {
         return false;
-    } else if (bind(s->fd, (struct sockaddr *)&local, sizeof local) < 0) {
+    } else if (bind(s->fd, &local.any, socket_name_size(&local)) < 0) {
         return error_fail_errno(error, errno, "netdev '%s': cannot receive at localaddr=%s",
                                 s->netdev.id, s->localaddr);
     }

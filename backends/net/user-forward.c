@@ -33,10 +33,49 @@ static bool forward_parse_port(const char *text, int *port)
     return g_ascii_isdigit(*text) && !*end && value >= 0 && value <= 65535;
 }
 
-static bool forward_parse_address(const char *text, struct in_addr *address)
+/* An address of either family; length 0: none was given. */
+typedef struct {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } name;
+    socklen_t length;
+} ForwardAddress;
+
+static void forward_set_family(ForwardAddress *address, int family)
 {
-    address->s_addr = INADDR_ANY;
-    return !*text || inet_aton(text, address);
+    address->name.any.sa_family = family;
+    address->length = family == AF_INET6 ? sizeof address->name.v6 : sizeof address->name.v4;
+}
+
+static void forward_set_port(ForwardAddress *address, int port)
+{
+    if (address->name.any.sa_family == AF_INET6) {
+        address->name.v6.sin6_port = htons(port);
+    } else {
+        address->name.v4.sin_port = htons(port);
+    }
+}
+
+/* Takes "ADDRESS:", "[V6]:" or ":" from the text. */
+static bool forward_take_address(const char **rest, ForwardAddress *address)
+{
+    char field[64];
+
+    if (**rest == '[') {
+        ++*rest;
+        forward_set_family(address, AF_INET6);
+        return forward_take(rest, ']', field, sizeof field) && *(*rest)++ == ':' &&
+               inet_pton(AF_INET6, field, &address->name.v6.sin6_addr) == 1;
+    }
+    if (!forward_take(rest, ':', field, sizeof field)) {
+        return false;
+    }
+    if (*field) {
+        forward_set_family(address, AF_INET);
+    }
+    return !*field || inet_aton(field, &address->name.v4.sin_addr);
 }
 
 static bool forward_parse_protocol(const char *text, bool *udp)
@@ -47,7 +86,7 @@ static bool forward_parse_protocol(const char *text, bool *udp)
 
 typedef struct {
     bool udp;
-    struct in_addr host, guest;
+    ForwardAddress host, guest;
     int host_port, guest_port;
 } ForwardRule;
 
@@ -56,9 +95,7 @@ static bool forward_parse_host_side(const char **rest, bool last, ForwardRule *r
     char field[64];
 
     if (!forward_take(rest, ':', field, sizeof field) ||
-        !forward_parse_protocol(field, &rule->udp) ||
-        !forward_take(rest, ':', field, sizeof field) ||
-        !forward_parse_address(field, &rule->host)) {
+        !forward_parse_protocol(field, &rule->udp) || !forward_take_address(rest, &rule->host)) {
         return false;
     }
     if (forward_take(rest, '-', field, sizeof field)) {
@@ -69,35 +106,66 @@ static bool forward_parse_host_side(const char **rest, bool last, ForwardRule *r
 
 static bool forward_parse_guest_side(const char *rest, ForwardRule *rule)
 {
-    char field[64];
-
-    return forward_take(&rest, ':', field, sizeof field) &&
-           forward_parse_address(field, &rule->guest) &&
+    return forward_take_address(&rest, &rule->guest) &&
            forward_parse_port(rest, &rule->guest_port) && rule->guest_port;
+}
+
+/* Both sides are of one family; a side that was left out is of the other's, and IPv4 without both. */
+static bool forward_complete(UserNetdev *user, const char *text, ForwardRule *rule, GError **error)
+{
+    int family = rule->host.length    ? rule->host.name.any.sa_family
+                 : rule->guest.length ? rule->guest.name.any.sa_family
+                                      : AF_INET;
+
+    if (rule->guest.length && rule->guest.name.any.sa_family != family) {
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "netdev '%s': host forwarding rule '%s' mixes IPv4 and IPv6; give both sides "
+            "addresses of one kind, or leave the guest's out",
+            user->netdev.id, text);
+    }
+    if (family == AF_INET6 && !user->ipv6_enabled) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "netdev '%s': host forwarding rule '%s' needs IPv6, which ipv6=off and "
+                          "ipv4=on switch off",
+                          user->netdev.id, text);
+    }
+    forward_set_family(&rule->host, family);
+    forward_set_family(&rule->guest, family);
+    forward_set_port(&rule->host, rule->host_port);
+    forward_set_port(&rule->guest, rule->guest_port);
+    return true;
 }
 
 bool user_host_forward(UserNetdev *user, const char *text, bool remove, GError **error)
 {
     ForwardRule rule = { 0 };
     const char *rest = text;
+    int flags;
 
     if (!forward_parse_host_side(&rest, remove, &rule) ||
         (!remove && !forward_parse_guest_side(rest, &rule))) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "netdev '%s': host forwarding rule '%s' is not "
-                          "[tcp|udp]:[HOSTADDRESS]:HOSTPORT%s",
+                          "[tcp|udp]:[HOSTADDRESS]:HOSTPORT%s (an IPv6 address stands in brackets)",
                           user->netdev.id, text, remove ? "" : "-[GUESTADDRESS]:GUESTPORT");
     }
+    if (!forward_complete(user, text, &rule, error)) {
+        return false;
+    }
+    /* An IPv6 socket of any address leaves IPv4's port to another rule. */
+    flags = (rule.udp ? SLIRP_HOSTFWD_UDP : 0) |
+            (rule.host.name.any.sa_family == AF_INET6 ? SLIRP_HOSTFWD_V6ONLY : 0);
     if (remove) {
-        if (slirp_remove_hostfwd(user->slirp, rule.udp, rule.host, rule.host_port) < 0) {
+        if (slirp_remove_hostxfwd(user->slirp, &rule.host.name.any, rule.host.length, flags) < 0) {
             return error_fail(error, KASO_ERROR_NOT_FOUND,
                               "netdev '%s': there is no host forwarding rule '%s'", user->netdev.id,
                               text);
         }
         return true;
     }
-    if (slirp_add_hostfwd(user->slirp, rule.udp, rule.host, rule.host_port, rule.guest,
-                          rule.guest_port) < 0) {
+    if (slirp_add_hostxfwd(user->slirp, &rule.host.name.any, rule.host.length, &rule.guest.name.any,
+                           rule.guest.length, flags) < 0) {
         return error_fail_errno(error, errno,
                                 "netdev '%s': cannot forward host port %d ('%s'); choose a free "
                                 "port of the host",
@@ -174,6 +242,7 @@ static bool guest_forward_to_chardev(UserNetdev *user, struct in_addr server, in
 
 bool user_guest_forward(UserNetdev *user, const char *text, GError **error)
 {
+    ForwardAddress address = { 0 };
     const char *rest = text;
     char field[64];
     struct in_addr server;
@@ -181,14 +250,22 @@ bool user_guest_forward(UserNetdev *user, const char *text, GError **error)
     int port;
 
     if (!forward_take(&rest, ':', field, sizeof field) || !forward_parse_protocol(field, &udp) ||
-        udp || !forward_take(&rest, ':', field, sizeof field) || !*field ||
-        !forward_parse_address(field, &server) || !forward_take(&rest, '-', field, sizeof field) ||
-        !forward_parse_port(field, &port) || !port || !*rest) {
+        udp || !forward_take_address(&rest, &address) || !address.length ||
+        !forward_take(&rest, '-', field, sizeof field) || !forward_parse_port(field, &port) ||
+        !port || !*rest) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "netdev '%s': guest forwarding rule '%s' is not "
                           "[tcp]:SERVERADDRESS:PORT-CHARDEV or …-cmd:COMMAND",
                           user->netdev.id, text);
     }
+    if (address.name.any.sa_family == AF_INET6) {
+        return error_fail(
+            error, KASO_ERROR_UNSUPPORTED,
+            "netdev '%s': guest forwarding rule '%s': not yet: only IPv4 addresses can be "
+            "forwarded from the guest",
+            user->netdev.id, text);
+    }
+    server = address.name.v4.sin_addr;
     if (g_str_has_prefix(rest, "cmd:")) {
         if (slirp_add_exec(user->slirp, rest + strlen("cmd:"), &server, port) < 0) {
             return error_fail(error, KASO_ERROR_INVALID,

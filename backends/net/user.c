@@ -286,6 +286,7 @@ static bool user_open(Netdev *netdev, GError **error)
     config.in_enabled = user->ipv4 != USER_OFF &&
                         (user->ipv4 == USER_ON || user->ipv6 != USER_ON || user->net || user->host);
     config.in6_enabled = user->ipv6 != USER_OFF && (user->ipv6 == USER_ON || user->ipv4 != USER_ON);
+    user->ipv6_enabled = config.in6_enabled;
     config.vhostname = user->hostname;
     config.tftp_server_name = user->tftp_server_name;
     config.tftp_path = user->tftp;
@@ -374,8 +375,9 @@ static const Property user_properties[] = {
     USER_PROPERTY("tftp", STRING, tftp, "folder that the TFTP server offers"),
     USER_PROPERTY("tftp-server-name", STRING, tftp_server_name, "name of another TFTP server"),
     USER_PROPERTY("bootfile", STRING, bootfile, "file to boot, by DHCP"),
-    USER_PROPERTY("hostfwd", STRING, hostfwd,
-                  "[tcp|udp]:[HOST]:PORT-[GUEST]:PORT; may be repeated"),
+    USER_PROPERTY(
+        "hostfwd", STRING, hostfwd,
+        "[tcp|udp]:[HOST]:PORT-[GUEST]:PORT, IPv6 addresses in brackets; may be repeated"),
     USER_PROPERTY("guestfwd", STRING, guestfwd,
                   "[tcp]:SERVER:PORT-CHARDEV or -cmd:COMMAND; may be repeated"),
     { "smb", PROPERTY_NOT_YET, 0, "the SMB server (tftp=FOLDER shares files)" },

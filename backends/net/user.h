@@ -15,6 +15,7 @@ typedef struct {
     /* Properties. */
     int ipv4, ipv6; /* 0 auto, 1 on, 2 off */
     bool restricted;
+    bool ipv6_enabled; /* what ipv4= and ipv6= come to */
     char *net, *mask, *host, *dhcpstart, *dns, *hostname, *dnssearch, *domainname;
     char *ipv6_net, *ipv6_prefix, *ipv6_host, *ipv6_dns;
     uint32_t ipv6_prefixlen;

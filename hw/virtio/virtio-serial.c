@@ -2,8 +2,6 @@
 /*
  * Virtio console device (Virtio 1.2, 5.3) with several ports. Ports are devices of their own on its
  * bus: virtconsole and virtserialport.
- *
- * Not modelled: console size.
  */
 #include "hw/virtio/virtio-serial.h"
 
@@ -11,9 +9,12 @@
 #include "machine/machine.h"
 
 enum {
+    F_SIZE = 0,
     F_MULTIPORT = 1,
     F_EMERG_WRITE = 2,
 
+    CONFIG_COLUMNS = 0,
+    CONFIG_ROWS = 2,
     CONFIG_MAX_PORTS = 4,
     CONFIG_EMERG_WR = 8,
     CONFIG_SIZE = 12,
@@ -35,6 +36,7 @@ enum {
     PORT_REMOVE = 2,
     PORT_READY = 3,
     CONSOLE_PORT = 4,
+    RESIZE = 5,
     PORT_OPEN = 6,
     PORT_NAME = 7,
 };
@@ -46,7 +48,7 @@ struct VirtioSerial {
     GQueue pending; /* GBytes: control messages to the driver */
     /* Properties. */
     uint32_t max_ports;
-    bool emergency_write;
+    bool emergency_write, console_size;
 };
 
 static VirtioSerial *virtio_serial(VirtioDevice *virtio)
@@ -105,9 +107,8 @@ static void flush_pending(VirtioSerial *serial)
 }
 
 static void send_control(VirtioSerial *serial, unsigned port, unsigned event, unsigned value,
-                         const char *text)
+                         const void *text, size_t text_size)
 {
-    size_t text_size = text ? strlen(text) : 0;
     uint8_t *message;
 
     if (!virtio_has_feature(&serial->virtio, F_MULTIPORT)) {
@@ -128,16 +129,52 @@ static void send_control(VirtioSerial *serial, unsigned port, unsigned event, un
     flush_pending(serial);
 }
 
+/* Virtio 1.2, 5.3.6.2. Older Linux takes the two for each other. */
+static void send_size(VirtioSerialPort *port)
+{
+    uint8_t size[4];
+
+    if (port->is_console && port->chardev && port->chardev->columns) {
+        store_le16(size, port->chardev->columns);
+        store_le16(size + 2, port->chardev->rows);
+        send_control(port->serial, port->number, RESIZE, 0, size, sizeof size);
+    }
+}
+
+/* The configuration space has the size of the console of port 0, for drivers that know only one port. */
+static void fill_config(VirtioSerial *serial)
+{
+    const VirtioSerialPort *port = serial->ports[0];
+    uint8_t *config = serial->virtio.config;
+
+    memset(config, 0, CONFIG_SIZE);
+    if (port && port->chardev) {
+        store_le16(config + CONFIG_COLUMNS, port->chardev->columns);
+        store_le16(config + CONFIG_ROWS, port->chardev->rows);
+    }
+    store_le32(config + CONFIG_MAX_PORTS, serial->max_ports);
+}
+
+void virtio_serial_resized(VirtioSerialPort *port)
+{
+    fill_config(port->serial);
+    send_size(port);
+    if (port->number == 0) {
+        virtio_config_changed(&port->serial->virtio);
+    }
+}
+
 static void port_ready(VirtioSerial *serial, VirtioSerialPort *port)
 {
     if (port->is_console) {
-        send_control(serial, port->number, CONSOLE_PORT, 1, NULL);
+        send_control(serial, port->number, CONSOLE_PORT, 1, NULL, 0);
+        send_size(port);
     }
     if (port->name) {
-        send_control(serial, port->number, PORT_NAME, 1, port->name);
+        send_control(serial, port->number, PORT_NAME, 1, port->name, strlen(port->name));
     }
     if (port->host_connected) {
-        send_control(serial, port->number, PORT_OPEN, 1, NULL);
+        send_control(serial, port->number, PORT_OPEN, 1, NULL, 0);
     }
     virtio_serial_port_accept(port);
 }
@@ -151,7 +188,7 @@ static void handle_control(VirtioSerial *serial, const uint8_t *message)
     if (event == DEVICE_READY) {
         for (unsigned i = 0; value && i < serial->max_ports; i++) {
             if (serial->ports[i]) {
-                send_control(serial, i, PORT_ADD, 1, NULL);
+                send_control(serial, i, PORT_ADD, 1, NULL, 0);
             }
         }
         return;
@@ -327,7 +364,7 @@ void virtio_serial_host_open(VirtioSerialPort *port, bool open)
 {
     if (port->host_connected != open) {
         port->host_connected = open;
-        send_control(port->serial, port->number, PORT_OPEN, open, NULL);
+        send_control(port->serial, port->number, PORT_OPEN, open, NULL, 0);
     }
 }
 
@@ -358,6 +395,7 @@ bool virtio_serial_add_port(VirtioSerial *serial, VirtioSerialPort *port, GError
     }
     port->serial = serial;
     serial->ports[port->number] = port;
+    fill_config(serial);
     return true;
 }
 
@@ -368,7 +406,7 @@ void virtio_serial_remove_port(VirtioSerial *serial, VirtioSerialPort *port)
         port->blocked = NULL;
     }
     serial->ports[port->number] = NULL;
-    send_control(serial, port->number, PORT_REMOVE, 1, NULL);
+    send_control(serial, port->number, PORT_REMOVE, 1, NULL, 0);
 }
 
 static const BusType virtio_serial_bus_type = { .name = "virtio-serial-bus" };
@@ -394,7 +432,7 @@ static bool virtio_serial_realize(VirtioDevice *virtio, GError **error)
                           serial->max_ports, MAX_PORTS);
     }
     g_queue_init(&serial->pending);
-    store_le32(virtio->config + CONFIG_MAX_PORTS, serial->max_ports);
+    fill_config(serial);
     virtio_add_queue(virtio, QUEUE_SIZE, kick_rx);
     virtio_add_queue(virtio, QUEUE_SIZE, kick_tx);
     virtio_add_queue(virtio, CONTROL_QUEUE_SIZE, kick_control_rx);
@@ -449,8 +487,7 @@ static void virtio_serial_config_written(VirtioDevice *virtio, unsigned offset, 
     if (offset == CONFIG_EMERG_WR && serial->emergency_write && serial->ports[0]) {
         virtio_serial_port_write(serial->ports[0], virtio->config + CONFIG_EMERG_WR, 1);
     }
-    memset(virtio->config, 0, CONFIG_SIZE);
-    store_le32(virtio->config + CONFIG_MAX_PORTS, serial->max_ports);
+    fill_config(serial);
 }
 
 static uint64_t virtio_serial_features(VirtioDevice *virtio)
@@ -458,7 +495,8 @@ static uint64_t virtio_serial_features(VirtioDevice *virtio)
     VirtioSerial *serial = virtio_serial(virtio);
 
     return (serial->max_ports > 1 ? BIT(F_MULTIPORT) : 0) |
-           (serial->emergency_write ? BIT(F_EMERG_WRITE) : 0);
+           (serial->emergency_write ? BIT(F_EMERG_WRITE) : 0) |
+           (serial->console_size ? BIT(F_SIZE) : 0);
 }
 
 static const VirtioType virtio_serial_type = {
@@ -478,6 +516,8 @@ static const Property virtio_serial_properties[] = {
     { "max_ports", PROPERTY_U32, offsetof(VirtioSerial, max_ports), "ports, up to 31", "31" },
     { "emergency-write", PROPERTY_BOOL, offsetof(VirtioSerial, emergency_write),
       "offer output without queues", "on" },
+    { "console-size", PROPERTY_BOOL, offsetof(VirtioSerial, console_size),
+      "tell the guest the size of the terminal behind a console", "on" },
     { 0 },
 };
 

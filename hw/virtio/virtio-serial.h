@@ -4,9 +4,9 @@
 #define HW_VIRTIO_VIRTIO_SERIAL_H
 
 #include "hw/virtio/virtio.h"
+#include "machine/chardev.h"
 
 typedef struct VirtioSerial VirtioSerial;
-typedef struct Chardev Chardev;
 
 typedef struct {
     Device device;
@@ -30,6 +30,8 @@ size_t virtio_serial_room(VirtioSerialPort *port);
 void virtio_serial_receive(VirtioSerialPort *port, const uint8_t *data, size_t size);
 void virtio_serial_host_open(VirtioSerialPort *port, bool open);
 void virtio_serial_transmit(VirtioSerialPort *port);
+/* The terminal behind a port has another size. */
+void virtio_serial_resized(VirtioSerialPort *port);
 VirtioSerial *virtio_serial_of_bus(Bus *bus);
 
 /* For virtio-serial. */

@@ -51,6 +51,8 @@ static void port_event(void *opaque, ChardevEvent event)
         if (port->blocked) {
             virtio_serial_transmit(port);
         }
+    } else if (event == CHARDEV_RESIZED && port->is_console) {
+        virtio_serial_resized(port);
     }
 }
 

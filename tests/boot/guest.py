@@ -15,14 +15,14 @@ class GuestError(Exception):
 class Guest:
     """A running emulator with the guest's first serial port on stdin and stdout."""
 
-    def __init__(self, argv, echo=None):
+    def __init__(self, argv, echo=None, **more):
         self.argv = [str(a) for a in argv]
         self.text = ""
         self.position = 0  # what expect has consumed of text
         self.echo = os.environ.get("KASO_TEST_ECHO") if echo is None else echo
         self.started = self.last_read = time.monotonic()
         self.process = subprocess.Popen(
-            self.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            self.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more
         )
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.process.stdout, selectors.EVENT_READ)

@@ -340,7 +340,7 @@ class CommandLine(unittest.TestCase):
             (['console-match=^OK done$,exit=6'], 6, ''),  # without colours and line ends
             (['console-match=login: $,exit'], 0, ''),     # a prompt without a line end
             (['console-match=boot.*done,exit=9', 'console-match=login,exit=7'], 7, ''), # one line at a time
-            (['console-match=boo,log', 'console-match=OK,log', 'console-match=login,exit=8'], 8, "console-match 'boo' in 'booting'"),
+            (['console-match=boo,log', 'console-match=OK,log', 'console-match=login,exit=8'], 8, "console-match 'boo' in 'boo"),
             (['console-match=booting,exit=1,chardev=other', 'console-match=login,exit=3,chardev=serial0'], 3, ''),
         ]:
             with self.subTest(rules=rules):

@@ -693,6 +693,47 @@ static void console_control(Driver *driver, uint32_t port, uint16_t event, uint1
     driver_do(driver, 3, &buffer, 1);
 }
 
+/* Virtio 1.2, 5.3.4 and 5.3.6.2 */
+static void test_console_size(void)
+{
+    enum { READY = 0, ADD = 1, PORT_READY = 3, CONSOLE = 4, RESIZE = 5, OPEN = 6 };
+    Driver *driver = driver_new(NULL, DRIVE_PCI, "virtio-serial", NULL);
+    Chardev *chardev = chardev_open(driver->bench->machine, "ring0", "test", NULL, NULL);
+    const uint8_t *message;
+
+    chardev_resize(chardev, 80, 25);
+    bench_device(driver->bench, "virtconsole", "con", "chardev", "ring0", NULL);
+    g_assert_cmpuint(driver_config(driver, 0, 2), ==, 80);
+    g_assert_cmpuint(driver_config(driver, 2, 2), ==, 25);
+    driver_start(driver, BIT(0) | BIT(1), 4);
+    for (unsigned i = 0; i < 8; i++) {
+        Buffer rx = { DATA + 0x6000 + 0x100 * i, 0x100, true };
+
+        driver_add(driver, 2, &rx, 1);
+    }
+    driver_kick(driver, 2);
+    console_control(driver, 0, READY, 1);
+    expect_control(driver, 0, ADD);
+    console_control(driver, 0, PORT_READY, 1);
+    expect_control(driver, 0, CONSOLE);
+    message = bench_ram(driver->bench, DATA + 0x6000 + 0x100 * (driver->used[2] % 8));
+    expect_control(driver, 0, RESIZE);
+    g_assert_cmpuint(load_le16(message + 8), ==, 80);
+    g_assert_cmpuint(load_le16(message + 10), ==, 25);
+    expect_control(driver, 0, OPEN);
+
+    message = bench_ram(driver->bench, DATA + 0x6000 + 0x100 * (driver->used[2] % 8));
+    chardev_resize(chardev, 132, 43);
+    expect_control(driver, 0, RESIZE);
+    g_assert_cmpuint(load_le16(message + 8), ==, 132);
+    g_assert_cmpuint(load_le16(message + 10), ==, 43);
+    g_assert_cmpuint(driver_config(driver, 0, 2), ==, 132);
+    g_assert_cmpuint(driver_config(driver, 2, 2), ==, 43);
+    chardev_resize(chardev, 132, 43); /* nothing new */
+    g_assert_false(driver_used_any(driver, 2));
+    driver_free(driver);
+}
+
 static void test_console(void)
 {
     enum { READY = 0, ADD = 1, PORT_READY = 3, CONSOLE = 4, OPEN = 6, NAME = 7 };
@@ -785,5 +826,6 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio/block-ranges", test_block_ranges);
     g_test_add_func("/virtio/block-reset-in-flight", test_block_reset_in_flight);
     g_test_add_func("/virtio/console", test_console);
+    g_test_add_func("/virtio/console-size", test_console_size);
     return g_test_run();
 }

@@ -16,14 +16,14 @@ TIMEOUT = 20.0
 class Kaso:
     """One run of the program in a folder of its own."""
 
-    def __init__(self, *arguments, machine="none", stdin=subprocess.DEVNULL, paused=True, **more):
+    def __init__(self, *arguments, machine="none", stdin=subprocess.DEVNULL, output=subprocess.PIPE, paused=True, **more):
         self.folder = tempfile.TemporaryDirectory()
         command = [sys.argv[1], "-M", machine, "-accel", "tcg,interp=on", "-nodefaults",
                    "-display", "none"]
         if paused:
             command.append("-S")
         command += [a.replace("@", self.folder.name) for a in arguments]
-        self.process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE,
+        self.process = subprocess.Popen(command, stdin=stdin, stdout=output,
                                         stderr=subprocess.PIPE, **more)
 
     def path(self, name):

@@ -3,7 +3,11 @@
 
 import os
 import pty
+import re
+import select
 import signal
+import struct
+import tempfile
 import termios
 import time
 
@@ -109,7 +113,55 @@ def ends():
         terminal.close()
 
 
+class Screen(Terminal):
+    """A terminal that has the output, too."""
+
+    def __init__(self, *arguments, **more):
+        def become_foreground():
+            os.setsid()
+            fd = os.open(os.ttyname(0), os.O_RDWR)
+            os.close(fd)
+
+        self.master, self.slave = pty.openpty()
+        self.before = termios.tcgetattr(self.slave)
+        self.kaso = Kaso(*arguments, stdin=self.slave, output=self.slave, preexec_fn=become_foreground, **more)
+        self.text = b""
+
+    def read(self, wanted, timeout=20):
+        """Until the regular expression matches what has come."""
+        end = time.monotonic() + timeout
+        while not re.search(wanted, self.text):
+            ready, _, _ = select.select([self.master], [], [], max(0, end - time.monotonic()))
+            assert ready, (wanted, self.text)
+            self.text += os.read(self.master, 65536)
+        return self.text
+
+
+def guest_that_says(text):
+    """A kernel that writes text to the first serial port and then loops."""
+    code = [0xD2A12000, 0x10000001, 0x38401422, 0x34000062, 0x39000002, 0x17FFFFFD, 0x14000000]
+    code[1] |= (len(code) - 1) << 5
+    file = tempfile.NamedTemporaryFile()
+    file.write(struct.pack("<7I", *code) + text + b"\0")
+    file.flush()
+    return file
+
+
+def escape_sequences():
+    """Colours, a scroll region, the alternate screen and hidden cursors end with the program, also by a crash."""
+    with guest_that_says(b"\x1b[?1049h\x1b[2;10r\x1b[31m\x1b[?7l\x1b[?25lmenu") as kernel:
+        for number in (signal.SIGTERM, signal.SIGSEGV):
+            screen = Screen("-kernel", kernel.name, "-serial", "stdio", machine="virt", paused=False)
+            screen.read(rb"menu")
+            screen.kaso.process.send_signal(number)
+            screen.kaso.process.wait(20)
+            screen.read(rb"menu(?s:.)*\x1b\[\?1049l\x1b7\x1b\[r\x1b8\x1b\[m\x1b\[\?7h\x1b\[\?25h")
+            assert screen.mode() == screen.before
+            screen.close()
+
+
 keys()
 escape_character()
+escape_sequences()
 stopped_and_continued()
 ends()

@@ -210,6 +210,97 @@ static void test_host_forward(void)
     nic_free(nic);
 }
 
+/* A neighbour solicitation (RFC 4861, 4.3): slirp asks for the guest's hardware address. */
+static bool is_solicitation(const uint8_t *frame, size_t size)
+{
+    return size >= 78 && load_be16(frame + 12) == 0x86dd && frame[20] == 58 && frame[54] == 135;
+}
+
+static bool have_ipv6(void)
+{
+    struct sockaddr_in6 name = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+    int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    bool have = fd >= 0 && bind(fd, (struct sockaddr *)&name, sizeof name) == 0;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return have;
+}
+
+static void test_host_forward_ipv6(void)
+{
+    Machine *machine = new_machine();
+    struct sockaddr_in6 name = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+    socklen_t length = sizeof name;
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0),
+        probe = socket(AF_INET6, SOCK_STREAM, 0);
+    GError *error = NULL;
+    g_autofree char *rule = NULL, *text = NULL;
+    Netdev *netdev;
+    Nic *nic;
+
+    g_assert_cmpint(bind(probe, (struct sockaddr *)&name, sizeof name), ==, 0);
+    getsockname(probe, (struct sockaddr *)&name, &length);
+    close(probe);
+    rule = g_strdup_printf("tcp:[::1]:%d", ntohs(name.sin6_port));
+    text = g_strdup_printf("user,id=n,hostfwd=%s-[fec0::77]:22", rule);
+    netdev = open_netdev(machine, text);
+    nic = nic_new(netdev);
+    connect(fd, (struct sockaddr *)&name, sizeof name);
+    g_assert_nonnull(wait_for_frame(machine, nic, is_solicitation));
+    close(fd);
+    g_assert_true(netdev->type->host_forward(netdev, rule, true, &error));
+    g_assert_no_error(error);
+    g_assert_false(netdev->type->host_forward(netdev, rule, true, NULL));
+    /* The guest's side may be left out. */
+    g_clear_pointer(&text, g_free);
+    text = g_strdup_printf("%s-:22", rule);
+    g_assert_true(netdev->type->host_forward(netdev, text, false, &error));
+    g_assert_no_error(error);
+    g_assert_true(netdev->type->host_forward(netdev, rule, true, NULL));
+    netdev_detach(netdev);
+    machine_unlock(machine);
+    machine_free(machine);
+    nic_free(nic);
+}
+
+static void test_rules(void)
+{
+    static const struct {
+        const char *options, *message;
+    } cases[] = {
+        { "hostfwd=tcp:[::1]:1-10.0.2.15:22", "mixes IPv4 and IPv6" },
+        { "hostfwd=tcp:127.0.0.1:1-[fec0::5]:22", "mixes IPv4 and IPv6" },
+        { "ipv6=off,hostfwd=tcp:[::1]:1-:22", "needs IPv6" },
+        { "hostfwd=tcp:[::1:1-:22", "IPv6 address stands in brackets" },
+        { "hostfwd=tcp:[::g]:1-:22", "IPv6 address stands in brackets" },
+        { "hostfwd=tcp:::1:1-:22", "IPv6 address stands in brackets" },
+        { "hostfwd=tcp:[::1]-:22", "IPv6 address stands in brackets" },
+        { "hostfwd=tcp:[::1]:1-[fec0::5]22", "IPv6 address stands in brackets" },
+        { "hostfwd=tcp:[::1]:1-[fec0::5]:", "IPv6 address stands in brackets" },
+        { "hostfwd=sctp:[::1]:1-:22", "is not" },
+        { "hostfwd=[::1]:1-:22", "is not" },
+        { "guestfwd=tcp:[fec0::9]:80-cmd:cat", "only IPv4" },
+        { "guestfwd=tcp::80-cmd:cat", "is not" },
+        { "guestfwd=tcp:[fec0::9:80-cmd:cat", "is not" },
+    };
+    Machine *machine = new_machine();
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *text = g_strdup_printf("user,id=n,%s", cases[i].options);
+        g_autoptr(GError) error = NULL;
+
+        g_assert_null(netdev_open_text(machine, text, NULL, NULL, &error));
+        g_assert_nonnull(error);
+        if (!strstr(error->message, cases[i].message)) {
+            g_error("%s: %s", cases[i].options, error->message);
+        }
+    }
+    machine_unlock(machine);
+    machine_free(machine);
+}
+
 static bool is_marked(const uint8_t *frame, size_t size)
 {
     return size == 64 && frame[0] == 0xab;
@@ -230,6 +321,7 @@ static void check_pair(Machine *machine, Netdev *a, Netdev *b)
     nic_free(nic_b);
 }
 
+/* Of IPv4: that it is free for IPv6, too, is likely enough. */
 static unsigned free_port(int type)
 {
     struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -242,12 +334,12 @@ static unsigned free_port(int type)
     return ntohs(name.sin_port);
 }
 
-static void test_socket_stream(void)
+static void test_socket_stream(const void *host)
 {
     Machine *machine = new_machine();
     unsigned port = free_port(SOCK_STREAM);
-    char *listen_text = g_strdup_printf("socket,id=l,listen=127.0.0.1:%u", port);
-    char *connect_text = g_strdup_printf("socket,id=c,connect=127.0.0.1:%u", port);
+    char *listen_text = g_strdup_printf("socket,id=l,listen=%s:%u", (const char *)host, port);
+    char *connect_text = g_strdup_printf("socket,id=c,connect=%s:%u", (const char *)host, port);
     Netdev *listener = open_netdev(machine, listen_text);
     Netdev *connector = open_netdev(machine, connect_text);
 
@@ -258,12 +350,13 @@ static void test_socket_stream(void)
     machine_free(machine);
 }
 
-static void test_socket_udp(void)
+static void test_socket_udp(const void *opaque)
 {
+    const char *host = opaque;
     Machine *machine = new_machine();
     unsigned one = free_port(SOCK_DGRAM), two = free_port(SOCK_DGRAM);
-    char *text_a = g_strdup_printf("socket,id=a,udp=127.0.0.1:%u,localaddr=127.0.0.1:%u", one, two);
-    char *text_b = g_strdup_printf("socket,id=b,udp=127.0.0.1:%u,localaddr=127.0.0.1:%u", two, one);
+    char *text_a = g_strdup_printf("socket,id=a,udp=%s:%u,localaddr=%s:%u", host, one, host, two);
+    char *text_b = g_strdup_printf("socket,id=b,udp=%s:%u,localaddr=%s:%u", host, two, host, one);
 
     check_pair(machine, open_netdev(machine, text_a), open_netdev(machine, text_b));
     g_free(text_a);
@@ -277,7 +370,13 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/user/dhcp", test_dhcp);
     g_test_add_func("/user/host-forward", test_host_forward);
-    g_test_add_func("/socket/stream", test_socket_stream);
-    g_test_add_func("/socket/udp", test_socket_udp);
+    g_test_add_func("/user/rules", test_rules);
+    g_test_add_data_func("/socket/stream", "127.0.0.1", test_socket_stream);
+    g_test_add_data_func("/socket/udp", "127.0.0.1", test_socket_udp);
+    if (have_ipv6()) {
+        g_test_add_func("/user/host-forward-ipv6", test_host_forward_ipv6);
+        g_test_add_data_func("/socket/stream-ipv6", "[::1]", test_socket_stream);
+        g_test_add_data_func("/socket/udp-ipv6", "[::1]", test_socket_udp);
+    }
     return g_test_run();
 }
