@@ -7,6 +7,17 @@
 
 typedef struct Board Board;
 
+/* What -drive if=NAME does on a board. */
+typedef struct {
+    const char *name;   /* as if= spells it; NULL ends a table */
+    const char *device; /* type of the device that each drive gets; NULL: the board takes it by machine_placed_drive */
+    const char *disc;   /* the same for media=cdrom; NULL: `device` */
+    const char *bus;    /* format of the bus's name, with one %u for its number; NULL: any that fits */
+    const char *unit;   /* property that takes the place on the bus; NULL: none does */
+    unsigned units;     /* drives on one bus; 0: buses do not count */
+    unsigned most;      /* drives in all; 0: as many as there is room for */
+} DriveInterface;
+
 struct Board {
     const char *name;               /* as -M spells it */
     const char *summary;
@@ -15,7 +26,8 @@ struct Board {
     const char *default_cpu;        /* NULL: the target's */
     const char *default_nic;        /* device type of `-nic` without model= */
     const char *serial_console;     /* what Linux calls the first serial port, for a hint */
-    const char *default_drive_interface; /* "virtio" … for -drive without if= */
+    const DriveInterface *drive_interfaces; /* NULL: only if=none */
+    const char *default_drive_interface; /* for -drive without if=; NULL: none */
     const char *ram_name;           /* of main RAM, as existing tools know it; NULL: "ram" */
     uint64_t default_ram_bytes, min_ram_bytes, max_ram_bytes;
     unsigned max_vcpus;

@@ -120,6 +120,7 @@ bool machine_load(Machine *machine, GError **error)
 
     machine_lock(machine);
     ok = !board || !board->load || board->load(machine, machine->board_state, error);
+    machine->private->loaded = ok;
     machine_unlock(machine);
     return ok;
 }
@@ -208,6 +209,7 @@ static bool allocate_from_backend(Machine *machine, const char *id, GError **err
                           id, id);
     }
     fd = object->type->memory(object, &size, &shared);
+    object->users++;
     if (size != machine->config.ram_bytes) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "memory back end '%s' holds %" G_GUINT64_FORMAT

@@ -178,6 +178,13 @@ Netdev *machine_find_netdev(Machine *machine, const char *id);
 BlockBackend *machine_find_drive(Machine *machine, const char *id);
 /* The name that a drive was added by, "" for NULL; the caller frees. */
 char *machine_drive_name(Machine *machine, const BlockBackend *drive);
+/*
+ * As find; a name that is no drive's is given to the opener, which may make one of it (a node of -blockdev gets its
+ * back end when a device asks for it). NULL with an error.
+ */
+BlockBackend *machine_open_drive(Machine *machine, const char *id, GError **error);
+typedef BlockBackend *DriveOpener(void *opaque, const char *id, GError **error);
+void machine_set_drive_opener(Machine *machine, DriveOpener *opener, void *opaque);
 void machine_add_chardev(Machine *machine, const char *id, Chardev *chardev);
 void machine_add_netdev(Machine *machine, const char *id, Netdev *netdev);
 void machine_add_drive(Machine *machine, const char *id, BlockBackend *drive);
@@ -194,9 +201,9 @@ void machine_remove_netdev(Machine *machine, Netdev *netdev);
 /* -serial N; NULL when there is none. */
 Chardev *machine_serial(Machine *machine, unsigned index);
 void machine_set_serial(Machine *machine, unsigned index, Chardev *chardev);
-/* pflash N given by -drive if=pflash, or NULL. */
-BlockBackend *machine_pflash(Machine *machine, unsigned unit);
-void machine_set_pflash(Machine *machine, unsigned unit, BlockBackend *drive);
+/* The drive that -drive if=INTERFACE,index=N gives to the board, or NULL. false: the place is taken. */
+BlockBackend *machine_placed_drive(Machine *machine, const char *interface, unsigned index);
+bool machine_place_drive(Machine *machine, const char *interface, unsigned index, BlockBackend *drive);
 
 /* -object NAME, and its memory back ends. */
 typedef struct Object Object;
@@ -205,6 +212,8 @@ void machine_add_object(Machine *machine, Object *object);
 /* Forgets it without freeing it. */
 void machine_remove_object(Machine *machine, Object *object);
 GPtrArray *machine_objects(Machine *machine);
+/* Forgets it without freeing it. */
+void machine_remove_object(Machine *machine, Object *object);
 
 /* -global DRIVER.PROPERTY=VALUE: device_create applies it. machine_unused_global: NULL when all hit. */
 void machine_add_global(Machine *machine, const char *driver, const char *property,

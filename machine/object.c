@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "base/names.h"
-#include "machine/device.h"
 #include "machine/machine.h"
 
 static const NotYet object_types_not_yet[] = {
@@ -70,33 +69,60 @@ void object_free(Object *object)
     g_free(object);
 }
 
-typedef struct {
-    const Object *object;
-    bool found;
-} UserSearch;
-
-static void look_for_object(Device *device, void *opaque)
+static bool is_name(const char *id)
 {
-    UserSearch *search = opaque;
-
-    for (const Property *p = device->type->properties; p && p->name; p++) {
-        if (p->kind == PROPERTY_OBJECT &&
-            *(Object *const *)((const char *)device + p->offset) == search->object) {
-            search->found = true;
-        }
-    }
+    return g_ascii_isalpha(id[0]) &&
+           id[strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")] ==
+               '\0';
 }
 
-bool object_delete(Machine *machine, const char *id, GError **error)
+bool object_add(Machine *machine, const KeyValues *list, GError **error)
+{
+    const char *type_name = key_values_get(list, "qom-type"), *id = key_values_get(list, "id");
+    g_autoptr(GHashTable) options = key_values_table(list);
+    const ObjectType *type;
+    Object *object;
+
+    if (!type_name || !id) {
+        return error_fail(error, KASO_ERROR_INVALID, "it needs a type and id=NAME");
+    }
+    type = object_type_get(type_name, error);
+    if (!type) {
+        return false;
+    }
+    if (!is_name(id) || machine_find_object(machine, id)) {
+        return error_fail(
+            error, KASO_ERROR_GENERIC,
+            is_name(id) ? "attempt to add duplicate property '%s' to object (type 'container')"
+                        : "Parameter 'id' expects an identifier, not '%s'",
+            id);
+    }
+    if (type->add) {
+        return type->add(machine, options, error);
+    }
+    g_hash_table_remove(options, "qom-type");
+    g_hash_table_remove(options, "id");
+    object = object_new(machine, type_name, id, options, error);
+    if (object) {
+        machine_add_object(machine, object);
+    }
+    return object != NULL;
+}
+
+bool object_remove(Machine *machine, const char *id, GError **error)
 {
     Object *object = machine_find_object(machine, id);
-    UserSearch search = { object, false };
+    const ObjectType *const *it;
 
     if (!object) {
+        REGISTRY_FOREACH(object_types, it) {
+            if ((*it)->remove) {
+                return (*it)->remove(machine, id, error); /* all of them have one keeper */
+            }
+        }
         return error_fail(error, KASO_ERROR_GENERIC, "object '%s' not found", id);
     }
-    device_foreach(machine->root, look_for_object, &search);
-    if (search.found || (object->type->in_use && object->type->in_use(object))) {
+    if (object->users || (object->type->in_use && object->type->in_use(object))) {
         return error_fail(error, KASO_ERROR_GENERIC, "object '%s' is in use, can not be deleted",
                           id);
     }

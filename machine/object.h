@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/key-values.h"
 #include "base/registry.h"
 #include "machine/property.h"
 
@@ -29,6 +30,12 @@ typedef struct {
     bool (*in_use)(Object *object);
     /* Random sources: fills the buffer without blocking; returns how many bytes, or -errno. */
     int64_t (*random)(Object *object, void *buffer, size_t size);
+    /*
+     * Kinds that another part of the program keeps (the block layer's secrets), instead of all hooks above: take
+     * the options, "qom-type" and "id" among them, and forget what they made.
+     */
+    bool (*add)(Machine *machine, GHashTable *options, GError **error);
+    bool (*remove)(Machine *machine, const char *id, GError **error);
     /* Memory back ends: a file descriptor that holds `*size` bytes from offset 0. */
     int (*memory)(Object *object, uint64_t *size, bool *shared);
 } ObjectType;
@@ -39,17 +46,19 @@ struct Object {
     const ObjectType *type;
     Machine *machine;
     char *id;
+    unsigned users; /* properties and others that hold it: it cannot be removed */
 };
 
 const ObjectType *object_type_find(const char *name);
 /* As find, and says why there is none. */
 const ObjectType *object_type_get(const char *name, GError **error);
+/* The one door for -object and object-add: options are "qom-type", "id", and the type's. */
+bool object_add(Machine *machine, const KeyValues *options, GError **error);
+bool object_remove(Machine *machine, const char *id, GError **error);
 /* Creates and completes; the caller registers it with machine_add_object, which then owns it. */
 Object *object_new(Machine *machine, const char *type, const char *id, GHashTable *options,
                    GError **error);
 void object_free(Object *object);
-/* object-del: forgets and frees an object of the machine that nobody uses. [machine lock] */
-bool object_delete(Machine *machine, const char *id, GError **error);
 
 /*
  * Random bytes from a source, or from the host's generator when it is NULL. Returns how many bytes

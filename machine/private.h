@@ -83,6 +83,7 @@ typedef struct MachinePrivate {
     bool run_ended;
     bool ever_reset;
     bool ever_started;
+    bool loaded; /* machine_load is done: the machine is whole */
     StopReason end_reason;
     int requested_status, end_status; /* -1: as the reason says */
     char *end_detail;
@@ -90,9 +91,10 @@ typedef struct MachinePrivate {
     ConsoleWatch *console_watch; /* NULL until somebody asks for one */
     bool console_written;        /* a guest wrote to a console that has a char device */
 
-    NamedThings chardevs, netdevs, drives, objects;
+    DriveOpener *drive_opener;
+    void *drive_opener_opaque;
+    NamedThings chardevs, netdevs, drives, objects, placed_drives;
     GPtrArray *serials;       /* Chardev * or NULL */
-    BlockBackend *pflash[2];
     GArray *globals;          /* GlobalProperty */
     GHashTable *type_counts;  /* device type name -> next number */
     GPtrArray *firmware_folders;

@@ -218,37 +218,55 @@ static bool set_choice(const Property *property, int *field, const char *who, co
     return bad_value(property, who, value, wanted, error);
 }
 
+/* A drive may be made on the way, so its failure has reasons of its own. */
+static bool set_drive(Machine *machine, const Property *property, void **field, const char *who,
+                      const char *value, GError **error)
+{
+    void *drive = machine ? machine_open_drive(machine, value, error) : NULL;
+
+    if (!drive) {
+        g_prefix_error(error, "%s: property '%s': ", who, property->name);
+        return false;
+    }
+    *field = drive;
+    return true;
+}
+
+/* Objects count who refers to them. */
+static void hold_object(Object **field, Object *object)
+{
+    if (*field) {
+        (*field)->users--;
+    }
+    if (object) {
+        object->users++;
+    }
+    *field = object;
+}
+
 static bool set_reference(Machine *machine, const Property *property, void **field, const char *who,
                           const char *value, GError **error)
 {
     const char *what = property->kind == PROPERTY_CHARDEV  ? "chardev"
                        : property->kind == PROPERTY_NETDEV ? "netdev"
-                       : property->kind == PROPERTY_DRIVE  ? "drive"
                                                            : "object";
     void *found = NULL;
 
     if (machine) {
-        switch (property->kind) {
-        case PROPERTY_CHARDEV:
-            found = machine_find_chardev(machine, value);
-            break;
-        case PROPERTY_NETDEV:
-            found = machine_find_netdev(machine, value);
-            break;
-        case PROPERTY_DRIVE:
-            found = machine_find_drive(machine, value);
-            break;
-        default:
-            found = machine_find_object(machine, value);
-        }
+        found = property->kind == PROPERTY_CHARDEV  ? (void *)machine_find_chardev(machine, value)
+                : property->kind == PROPERTY_NETDEV ? (void *)machine_find_netdev(machine, value)
+                                                    : (void *)machine_find_object(machine, value);
     }
     if (!found) {
         return error_fail(error, KASO_ERROR_NOT_FOUND,
-                          "%s: property '%s': there is no %s '%s'; define it with -%s %s=%s,…", who,
-                          property->name, what, value, what,
-                          property->kind == PROPERTY_DRIVE ? "if=none,id" : "…,id", value);
+                          "%s: property '%s': there is no %s '%s'; define it with -%s …,id=%s,…",
+                          who, property->name, what, value, what, value);
     }
-    *field = found;
+    if (property->kind == PROPERTY_OBJECT) {
+        hold_object((Object **)field, found);
+    } else {
+        *field = found;
+    }
     return true;
 }
 
@@ -319,9 +337,10 @@ static bool set_field(Machine *machine, const Property *property, void *instance
     }
     case PROPERTY_CHARDEV:
     case PROPERTY_NETDEV:
-    case PROPERTY_DRIVE:
     case PROPERTY_OBJECT:
         return set_reference(machine, property, field, who, value, error);
+    case PROPERTY_DRIVE:
+        return set_drive(machine, property, field, who, value, error);
     case PROPERTY_NOT_YET:
         return set_not_yet(property, who, value, error);
     default:
@@ -463,6 +482,8 @@ void properties_free(const Property *table, void *instance)
     for (; table && table->name; table++) {
         if (table->kind == PROPERTY_STRING) {
             g_clear_pointer((char **)field_of(table, instance), g_free);
+        } else if (table->kind == PROPERTY_OBJECT) {
+            hold_object(field_of(table, instance), NULL);
         }
     }
 }

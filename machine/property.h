@@ -67,7 +67,7 @@ char *property_get(const Property *property, const void *instance);
 /* What a reference (PROPERTY_DRIVE and its like) points to. */
 void *property_pointer(const Property *property, const void *instance);
 const char *property_type_name(const Property *property);
-/* Frees strings. */
+/* Frees strings, and gives up objects. */
 void properties_free(const Property *table, void *instance);
 
 #endif

@@ -78,6 +78,27 @@ char *machine_drive_name(Machine *machine, const BlockBackend *drive)
                                                                          : "");
 }
 
+BlockBackend *machine_open_drive(Machine *machine, const char *id, GError **error)
+{
+    MachinePrivate *private = machine->private;
+    BlockBackend *drive = machine_find_drive(machine, id);
+
+    if (drive) {
+        return drive;
+    }
+    if (!private->drive_opener) {
+        error_fail(error, KASO_ERROR_NOT_FOUND, "there is no drive '%s'", id);
+        return NULL;
+    }
+    return private->drive_opener(private->drive_opener_opaque, id, error);
+}
+
+void machine_set_drive_opener(Machine *machine, DriveOpener *opener, void *opaque)
+{
+    machine->private->drive_opener = opener;
+    machine->private->drive_opener_opaque = opaque;
+}
+
 Object *machine_find_object(Machine *machine, const char *id)
 {
     return find_thing(&machine->private->objects, id);
@@ -155,15 +176,23 @@ void machine_set_serial(Machine *machine, unsigned index, Chardev *chardev)
     serials->pdata[index] = chardev;
 }
 
-BlockBackend *machine_pflash(Machine *machine, unsigned unit)
+BlockBackend *machine_placed_drive(Machine *machine, const char *interface, unsigned index)
 {
-    return unit < G_N_ELEMENTS(machine->private->pflash) ? machine->private->pflash[unit] : NULL;
+    g_autofree char *place = g_strdup_printf("%s.%u", interface, index);
+
+    return find_thing(&machine->private->placed_drives, place);
 }
 
-void machine_set_pflash(Machine *machine, unsigned unit, BlockBackend *drive)
+bool machine_place_drive(Machine *machine, const char *interface, unsigned index,
+                         BlockBackend *drive)
 {
-    g_assert(unit < G_N_ELEMENTS(machine->private->pflash));
-    machine->private->pflash[unit] = drive;
+    g_autofree char *place = g_strdup_printf("%s.%u", interface, index);
+
+    if (find_thing(&machine->private->placed_drives, place)) {
+        return false;
+    }
+    add_thing(&machine->private->placed_drives, place, drive);
+    return true;
 }
 
 void machine_add_global(Machine *machine, const char *driver, const char *property,
@@ -300,6 +329,7 @@ void registry_create(Machine *machine)
     create_things(&private->netdevs);
     create_things(&private->drives);
     create_things(&private->objects);
+    create_things(&private->placed_drives);
     private->serials = g_ptr_array_new();
     private->globals = g_array_new(false, false, sizeof(GlobalProperty));
     private->type_counts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -345,6 +375,7 @@ void registry_destroy(Machine *machine)
     destroy_things(&private->netdevs);
     destroy_things(&private->drives);
     destroy_things(&private->objects);
+    destroy_things(&private->placed_drives);
     g_ptr_array_unref(private->serials);
     free_globals(private->globals);
     g_hash_table_unref(private->type_counts);

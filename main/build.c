@@ -98,6 +98,18 @@ static void close_drives(void *opaque)
     block_graph_free(machine->block_graph);
 }
 
+/* drive= may name a node of -blockdev, which gets its back end then. */
+static BlockBackend *attach_node(void *opaque, const char *name, GError **error)
+{
+    Machine *machine = opaque;
+    BlockBackend *drive = block_attach(machine->block_graph, name, false, error);
+
+    if (drive) {
+        machine_add_drive(machine, name, drive);
+    }
+    return drive;
+}
+
 static void create_machine(Setup *setup)
 {
     MachineConfig config = setup->config; /* the handlers still read the scalars and the board */
@@ -109,6 +121,7 @@ static void create_machine(Setup *setup)
         block_set_named_file_handler(setup->graph, block_show_named_file, (void *)"kaso");
     }
     machine->block_graph = setup->graph;
+    machine_set_drive_opener(machine, attach_node, machine);
     machine_on_free(machine, close_drives, machine);
     machine_on_run_state(machine, drain_drives, machine);
     for (unsigned i = 0; i < setup->firmware_folders->len; i++) {

@@ -6,10 +6,33 @@
 
 #include "base/error.h"
 #include "base/names.h"
+#include "machine/device-open.h"
 #include "main/handlers.h"
 
-enum { INTERFACE_NONE, INTERFACE_VIRTIO, INTERFACE_PFLASH, INTERFACE_COUNT };
-static const char *const interface_names[] = { "none", "virtio", "pflash", NULL };
+/* A drive that gets a device once the board is built. */
+typedef struct {
+    const DriveInterface *interface;
+    unsigned bus, unit;
+    bool disc;
+    char *id;
+} DriveChoice;
+
+static void free_choice(void *data)
+{
+    DriveChoice *choice = data;
+
+    g_free(choice->id);
+    g_free(choice);
+}
+
+/* The interfaces of the board, and none. */
+static const DriveInterface interface_none = { "none" };
+
+void drives_begin(Setup *setup)
+{
+    setup->drives = g_ptr_array_new_with_free_func(free_choice);
+    setup->drive_numbers = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
+}
 
 bool option_blockdev(Setup *setup, const char *argument, GError **error)
 {
@@ -23,25 +46,30 @@ bool option_blockdev(Setup *setup, const char *argument, GError **error)
     return block_node_add(setup->graph, options, error);
 }
 
-static int find_interface(Setup *setup, const char *name, GError **error)
+static const DriveInterface *find_interface(Setup *setup, const char *name, GError **error)
 {
     static const NotYet not_yet[] = {
         { "floppy ide mtd scsi sd xen", "use if=virtio or if=none" },
         { 0 },
     };
     static const NameKind kind = { "drive interface", "-drive help", not_yet };
+    const Board *board = setup->config.board;
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
 
-    if (!name) {
-        name = setup->config.board->default_drive_interface;
-        name = name ? name : "none";
+    name = name ? name : board->default_drive_interface ? board->default_drive_interface : "none";
+    if (strcmp(name, "none") == 0) {
+        return &interface_none;
     }
-    for (int i = 0; i < INTERFACE_COUNT; i++) {
-        if (strcmp(interface_names[i], name) == 0) {
-            return i;
+    for (const DriveInterface *it = board->drive_interfaces; it && it->name; it++) {
+        if (strcmp(it->name, name) == 0) {
+            return it;
         }
+        g_ptr_array_add(names, (void *)it->name);
     }
-    names_fail(&kind, name, interface_names, error);
-    return -1;
+    g_ptr_array_add(names, (void *)"none");
+    g_ptr_array_add(names, NULL);
+    names_fail(&kind, name, (const char *const *)names->pdata, error);
+    return NULL;
 }
 
 static bool take_number(KeyValues *list, const char *key, unsigned fallback, unsigned *number,
@@ -65,11 +93,12 @@ static bool take_number(KeyValues *list, const char *key, unsigned fallback, uns
 }
 
 /* media= says whether it is a disk or a read-only disc. */
-static bool apply_media(KeyValues *list, GError **error)
+static bool apply_media(KeyValues *list, bool *disc, GError **error)
 {
     g_autofree char *media = key_values_take(list, "media");
 
-    if (media && strcmp(media, "cdrom") == 0) {
+    *disc = media && strcmp(media, "cdrom") == 0;
+    if (*disc) {
         if (!key_values_get(list, "readonly") && !key_values_get(list, "read-only")) {
             key_values_add(list, "readonly", "on");
         }
@@ -94,58 +123,79 @@ static void note_drive(Setup *setup, const char *id, BlockBackend *drive)
     }
 }
 
-static bool place_drive(Setup *setup, int interface, unsigned index, const char *id,
-                        BlockBackend *drive, GError **error)
+static unsigned *next_index(Setup *setup, const DriveInterface *interface)
 {
-    if (interface == INTERFACE_PFLASH) {
-        if (index > 1) {
-            return error_fail(error, KASO_ERROR_INVALID, "there are two flash banks: unit 0 and 1");
-        }
-        if (machine_pflash(setup->machine, index)) {
-            return error_fail(error, KASO_ERROR_INVALID, "flash bank %u has an image already",
-                              index);
-        }
-        machine_set_pflash(setup->machine, index, drive);
-    } else if (interface == INTERFACE_VIRTIO) {
-        g_ptr_array_add(setup->drives, g_strdup(id));
+    unsigned *next = g_hash_table_lookup(setup->drive_numbers, interface->name);
+
+    if (!next) {
+        next = g_new0(unsigned, 1);
+        g_hash_table_insert(setup->drive_numbers, (void *)interface->name, next);
     }
-    if (interface != INTERFACE_PFLASH) {
-        note_drive(setup, id, drive);
-    }
-    return true;
+    return next;
 }
 
-static bool add_drive(Setup *setup, KeyValues *list, GError **error)
+/* Where on its interface a drive is: index= counts for itself, bus= and unit= are its two parts. */
+static bool take_place(Setup *setup, KeyValues *list, DriveChoice *choice, unsigned *index,
+                       GError **error)
 {
-    g_autofree char *interface_name = key_values_take(list, "if");
-    g_autofree char *id = key_values_take(list, "id");
-    g_autoptr(GHashTable) options = NULL;
-    int interface = find_interface(setup, interface_name, error);
-    unsigned index, unit, bus;
-    BlockBackend *drive;
+    const DriveInterface *interface = choice->interface;
+    unsigned *next = next_index(setup, interface), units = interface->units;
+    bool counts = !key_values_get(list, "bus") && !key_values_get(list, "unit");
 
-    if (key_values_get(list, "index") &&
-        (key_values_get(list, "unit") || key_values_get(list, "bus"))) {
+    if (key_values_get(list, "index") && !counts) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "index= counts for itself: leave out bus= and unit=");
     }
-    if (interface < 0 || !take_number(list, "bus", 0, &bus, error) ||
-        !take_number(list, "index", setup->drive_numbers[interface], &index, error) ||
-        !take_number(list, "unit", index, &unit, error) || !apply_media(list, error)) {
+    if (!take_number(list, "index", *next, index, error) ||
+        !take_number(list, "bus", 0, &choice->bus, error) ||
+        !take_number(list, "unit", counts ? *index : 0, &choice->unit, error)) {
         return false;
     }
-    setup->drive_numbers[interface] = unit + 1;
-    if (!id) {
-        id = g_strdup_printf("%s%u", interface_names[interface], unit);
+    if (counts && units) {
+        choice->bus = *index / units;
+        choice->unit = *index % units;
+    } else if (!counts) {
+        *index = units ? choice->bus * units + choice->unit : choice->unit;
     }
+    if (units && choice->unit >= units) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "unit=%u: a bus of if=%s has the units 0 to %u", choice->unit,
+                          interface->name, units - 1);
+    }
+    if (interface->most && *index >= interface->most) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "index=%u: machine '%s' has room for %u drive%s with if=%s", *index,
+                          setup->config.board->name, interface->most, plural(interface->most),
+                          interface->name);
+    }
+    *next = *index + 1;
+    return true;
+}
+
+/* As existing scripts expect: "virtio0", "ide0-hd1". */
+static char *default_id(const DriveChoice *choice)
+{
+    const DriveInterface *interface = choice->interface;
+
+    return interface->units ? g_strdup_printf("%s%u-%s%u", interface->name, choice->bus,
+                                              choice->disc ? "cd" : "hd", choice->unit)
+                            : g_strdup_printf("%s%u", interface->name, choice->unit);
+}
+
+static BlockBackend *open_drive(Setup *setup, KeyValues *list, const char *id, GError **error)
+{
+    g_autoptr(GHashTable) options = NULL;
+    BlockBackend *drive;
+
     if (!block_name_is_good(id)) {
-        return error_fail(
-            error, KASO_ERROR_INVALID,
-            "id=%s: a name begins with a letter and has letters, digits, '-', '.', '_'", id);
+        error_fail(error, KASO_ERROR_INVALID,
+                   "id=%s: a name begins with a letter and has letters, digits, '-', '.', '_'", id);
+        return NULL;
     }
     if (machine_find_drive(setup->machine, id)) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "there is already a drive '%s'; choose another id", id);
+        error_fail(error, KASO_ERROR_INVALID, "there is already a drive '%s'; choose another id",
+                   id);
+        return NULL;
     }
     key_values_add(list, "id", id);
     if (setup->config.snapshot && !key_values_get(list, "snapshot")) {
@@ -153,11 +203,43 @@ static bool add_drive(Setup *setup, KeyValues *list, GError **error)
     }
     options = key_values_table(list);
     drive = block_open(setup->graph, options, error);
+    if (drive) {
+        machine_add_drive(setup->machine, id, drive);
+    }
+    return drive;
+}
+
+static bool add_drive(Setup *setup, KeyValues *list, GError **error)
+{
+    g_autofree char *name = key_values_take(list, "if");
+    DriveChoice choice = { .interface = find_interface(setup, name, error) };
+    const DriveInterface *interface = choice.interface;
+    g_autofree char *id = key_values_take(list, "id");
+    BlockBackend *drive;
+    unsigned index;
+
+    if (!interface || !apply_media(list, &choice.disc, error) ||
+        !take_place(setup, list, &choice, &index, error)) {
+        return false;
+    }
+    if (!id) {
+        id = default_id(&choice);
+    }
+    drive = open_drive(setup, list, id, error);
     if (!drive) {
         return false;
     }
-    machine_add_drive(setup->machine, id, drive);
-    return place_drive(setup, interface, unit, id, drive, error);
+    if (interface != &interface_none && !interface->device) {
+        return machine_place_drive(setup->machine, interface->name, index, drive) ||
+               error_fail(error, KASO_ERROR_INVALID, "if=%s,index=%u has an image already",
+                          interface->name, index);
+    }
+    note_drive(setup, id, drive);
+    if (interface->device) {
+        choice.id = g_strdup(id);
+        g_ptr_array_add(setup->drives, g_memdup2(&choice, sizeof choice));
+    }
+    return true;
 }
 
 bool option_drive(Setup *setup, const char *argument, GError **error)
@@ -221,11 +303,26 @@ bool option_pflash(Setup *setup, const char *argument, GError **error)
 bool drives_create_devices(Setup *setup, GError **error)
 {
     for (unsigned i = 0; i < setup->drives->len; i++) {
+        const DriveChoice *choice = setup->drives->pdata[i];
+        const DriveInterface *interface = choice->interface;
+        g_autofree char *unit = g_strdup_printf("%u", choice->unit);
+        g_autofree char *number = g_strdup_printf("%u", choice->bus);
         g_autoptr(KeyValues) list = key_values_new();
 
-        key_values_add(list, "driver", "virtio-blk");
-        key_values_add(list, "drive", setup->drives->pdata[i]);
-        if (!device_add_from_options(setup, list, error)) {
+        key_values_add(list, "driver",
+                       choice->disc && interface->disc ? interface->disc : interface->device);
+        key_values_add(list, "drive", choice->id);
+        if (interface->bus) {
+            g_auto(GStrv) parts = g_strsplit(interface->bus, "%u", 2);
+            g_autofree char *bus = g_strjoinv(number, parts);
+
+            key_values_add(list, "bus", bus);
+        }
+        if (interface->unit) {
+            key_values_add(list, interface->unit, unit);
+        }
+        if (!device_open(setup->machine, list, error)) {
+            g_prefix_error(error, "drive '%s': ", choice->id);
             return false;
         }
     }

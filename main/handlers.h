@@ -23,7 +23,7 @@ OptionHandler option_run_as, option_run_with, option_display, option_nographic, 
 OptionHandler option_readconfig, option_help, option_version;
 
 /* objects.c */
-OptionHandler option_object;
+OptionHandler option_object, option_device;
 
 /* consoles.c */
 OptionHandler option_chardev, option_serial, option_parallel, option_monitor, option_qmp;
@@ -35,8 +35,5 @@ OptionHandler option_cdrom, option_pflash;
 
 /* network.c */
 OptionHandler option_netdev, option_nic, option_net;
-
-/* devices.c */
-OptionHandler option_device;
 
 #endif

@@ -251,9 +251,24 @@ void help_chardevs(void)
 
 void help_drive(void)
 {
-    printf("-drive file=FILE,if=none|virtio|pflash,format=F,id=ID,index=N,media=disk|cdrom,\n"
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    g_autofree char *list = NULL;
+    const Board *const *it;
+
+    g_ptr_array_add(names, (void *)"none");
+    REGISTRY_FOREACH(boards, it) {
+        for (const DriveInterface *i = (*it)->drive_interfaces; i && i->name; i++) {
+            if (!g_ptr_array_find_with_equal_func(names, i->name, g_str_equal, NULL)) {
+                g_ptr_array_add(names, (void *)i->name);
+            }
+        }
+    }
+    g_ptr_array_add(names, NULL);
+    list = g_strjoinv("|", (char **)names->pdata);
+    printf("-drive file=FILE,if=%s,format=F,id=ID,index=N,media=disk|cdrom,\n"
            "       cache=none|writeback|writethrough|unsafe|directsync,readonly=on|off,\n"
-           "       snapshot=on|off,werror=A,rerror=A,…\n");
+           "       snapshot=on|off,werror=A,rerror=A,…\n",
+           list);
 }
 
 void help_formats(void)

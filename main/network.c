@@ -4,6 +4,7 @@
 
 #include "backends/netdev-open.h"
 #include "base/error.h"
+#include "machine/device-open.h"
 #include "main/handlers.h"
 
 /* What the user wants to know of a back end in the first line. */
@@ -168,7 +169,7 @@ bool network_create_devices(Setup *setup, GError **error)
         if (nic->address) {
             key_values_add(list, "addr", nic->address);
         }
-        if (!device_add_from_options(setup, list, error)) {
+        if (!device_open(setup->machine, list, error)) {
             g_prefix_error(error, "network device '%s': ", nic->type);
             return false;
         }

@@ -18,7 +18,7 @@ Setup *setup_new(const char *program)
     setup->globals = g_ptr_array_new_with_free_func((GDestroyNotify)key_values_free);
     setup->monitors = g_array_new(false, false, sizeof(MonitorChoice));
     setup->nics = g_array_new(false, true, sizeof(NicChoice));
-    setup->drives = g_ptr_array_new_with_free_func(g_free);
+    drives_begin(setup);
     setup->lines = g_ptr_array_new_with_free_func(g_free);
     setup->config.rtc_base_s = INT64_MIN;
     setup->silence_s = 10;
@@ -54,6 +54,7 @@ void setup_free(Setup *setup)
     g_ptr_array_unref(setup->firmware_folders);
     g_ptr_array_unref(setup->globals);
     g_ptr_array_unref(setup->drives);
+    g_hash_table_unref(setup->drive_numbers);
     g_ptr_array_unref(setup->lines);
     g_free(setup->machine_name);
     g_free(setup->cpu);

@@ -87,9 +87,9 @@ struct Setup {
     BlockGraph *graph;
     GArray *monitors;      /* MonitorChoice */
     GArray *nics;          /* NicChoice */
-    GPtrArray *drives;     /* char *: ids of drives that want a device of the default interface */
+    GPtrArray *drives;     /* DriveChoice *, of drives.c: drives that want a device */
     GPtrArray *lines;      /* char *: parts of the first line about drives and networks */
-    unsigned drive_numbers[8]; /* next index per interface */
+    GHashTable *drive_numbers; /* interface -> unsigned *: its next index */
     unsigned net_nics, net_backends; /* -net pairs */
     bool stdio_mux;        /* Ctrl-A works */
     int ready_fd;          /* -daemonize: where the parent waits, -1 otherwise */
@@ -128,9 +128,7 @@ bool monitors_create(Setup *setup, GError **error);
 bool network_add_defaults(Setup *setup, GError **error);
 bool network_create_devices(Setup *setup, GError **error);
 bool drives_create_devices(Setup *setup, GError **error);
-
-/* devices.c */
-bool device_add_from_options(Setup *setup, KeyValues *options, GError **error);
+void drives_begin(Setup *setup); /* in setup_new */
 
 /* process.c */
 bool process_daemonize(Setup *setup, GError **error);

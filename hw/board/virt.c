@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "block/block.h"
 #include "hw/board/boot-order.h"
 #include "hw/nvram/fw_cfg.h"
 #include "machine/accelerator.h"
@@ -176,12 +175,13 @@ static bool add_gpio(Virt *virt, GError **error)
 
 static bool add_flash(Virt *virt, unsigned bank, GError **error)
 {
-    BlockBackend *drive =
-        virt->pflash[bank] ? virt->pflash[bank] : machine_pflash(virt->machine, bank);
+    BlockBackend *drive = virt->pflash[bank] ? virt->pflash[bank]
+                                             : machine_placed_drive(virt->machine, "pflash", bank);
     Device *flash = create(virt, "cfi.pflash01", bank ? "flash1" : "flash0", error);
+    g_autofree char *name = machine_drive_name(virt->machine, drive);
 
     if (!flash || !device_set(flash, "name", bank ? "virt.flash1" : "virt.flash0", error) ||
-        (drive && !device_set(flash, "drive", block_id(drive), error)) ||
+        (drive && !device_set(flash, "drive", name, error)) ||
         !device_realize(flash, error)) {
         return false;
     }
@@ -476,6 +476,12 @@ static const Property virt_properties[] = {
     { 0 },
 };
 
+static const DriveInterface virt_drive_interfaces[] = {
+    { "virtio", .device = "virtio-blk" },
+    { "pflash", .most = 2 },
+    { 0 },
+};
+
 static const Board virt_board = {
     .name = "virt",
     .summary = "ARM machine with virtio and PCI Express devices",
@@ -483,6 +489,7 @@ static const Board virt_board = {
     .default_cpu = "cortex-a57",
     .default_nic = "virtio-net-pci",
     .serial_console = "ttyAMA0",
+    .drive_interfaces = virt_drive_interfaces,
     .default_drive_interface = "virtio",
     .ram_name = "mach-virt.ram",
     .default_ram_bytes = MIB(128),

@@ -3,7 +3,10 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include <stdlib.h>
+
 #include "base/bits.h"
+#include "machine/device-open.h"
 #include "monitor/command.h"
 
 /* Appends what describes one device in `info qtree`, and the buses below it. */
@@ -432,26 +435,19 @@ static const MonitorCommand irq_command = {
 };
 MONITOR_COMMAND(irq_command);
 
+/* QMP gives the properties beside the driver, HMP all in one text as -device takes it. */
 static json_t *device_add_run(Monitor *monitor, json_t *arguments, GError **error)
 {
-    char *name = g_strdup(monitor_get_string(arguments, "driver"));
-    const DeviceType *type;
+    const char *driver = monitor_get_string(arguments, "driver");
+    char *text = json_dumps(arguments, 0);
+    g_autoptr(KeyValues) list = json_object_size(arguments) == 1
+                                    ? key_values_parse_list(driver, "driver", error)
+                                    : key_values_parse_json(text, error);
 
-    name[strcspn(name, ",")] = '\0'; /* HMP gives the options in the same word */
-    type = device_type_get(name, error);
-    if (!type) {
-        g_free(name);
-        return NULL;
-    } else if (type->board_only || !type->bus) {
-        error_fail(error, KASO_ERROR_INVALID,
-                   "device '%s' is part of its board and cannot be added", name);
-    } else {
-        error_fail(
-            error, KASO_ERROR_UNSUPPORTED,
-            "buses of type '%s' do not support hotplugging yet; give -device %s at the start",
-            type->bus, name);
+    free(text);
+    if (list) {
+        device_open(monitor_machine(monitor), list, error);
     }
-    g_free(name);
     return NULL;
 }
 

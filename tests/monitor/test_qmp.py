@@ -95,6 +95,15 @@ def devices():
     with Kaso("-qmp", SERVER % "qmp") as kaso:
         qmp = Qmp(kaso.connect("qmp"))
         assert qmp.failure("device_del", id="x")["class"] == "DeviceNotFound"
+        qmp.command("object-add", **{"qom-type": "rng-builtin", "id": "r"})
+        assert "duplicate" in qmp.failure("object-add", **{"qom-type": "rng-builtin", "id": "r"})["desc"]
+        assert "rng-builtin" in qmp.failure("object-add", **{"qom-type": "rng-biultin", "id": "q"})["desc"]
+        assert "not yet" in qmp.failure("object-add", **{"qom-type": "can-bus", "id": "q"})["desc"]
+        qmp.command("object-del", id="r")
+        assert "not found" in qmp.failure("object-del", id="r")["desc"]
+        qmp.command("object-add", **{"qom-type": "secret", "id": "s", "data": "x"})
+        qmp.command("object-del", id="s")
+        assert "not yet" in qmp.failure("device_add", driver="e1000")["desc"]
         assert "hotplug" in qmp.failure("device_add", driver="virtio-blk-pci", id="d")["desc"]
         assert "virtio-blk-pci" in qmp.failure("device_add", driver="virtio-blk-pcj")["desc"]
         qmp.command("netdev_add", type="user", id="n0", hostfwd=[{"str": "tcp:127.0.0.1:0-:22"}])

@@ -525,6 +525,60 @@ static void test_exit_status(void)
     }
 }
 
+typedef struct {
+    Object *object;
+    BlockBackend *drive;
+} Referrer;
+
+static BlockBackend *open_drive(void *opaque, const char *id, GError **error)
+{
+    if (strcmp(id, "node") == 0) {
+        return opaque;
+    }
+    error_fail(error, KASO_ERROR_NOT_FOUND, "no node '%s'", id);
+    return NULL;
+}
+
+static void test_references(void)
+{
+    static const Property table[] = {
+        { "object", PROPERTY_OBJECT, offsetof(Referrer, object), "" },
+        { "drive", PROPERTY_DRIVE, offsetof(Referrer, drive), "" },
+        { "sve", PROPERTY_NOT_YET, 0, "vectors" },
+        { 0 },
+    };
+    Machine *machine = counting_machine(1);
+    g_autoptr(KeyValues) one = key_values_parse("rng-builtin,id=one", "qom-type", NULL);
+    g_autoptr(KeyValues) two = key_values_parse("rng-builtin,id=two", "qom-type", NULL);
+    Referrer a = { 0 };
+    GError *error = NULL;
+
+    g_assert_true(object_add(machine, one, &error) && object_add(machine, two, &error));
+    g_assert_false(object_add(machine, two, NULL));
+    g_assert_true(property_set(machine, table, &a, "a", "object", "one", &error));
+    g_assert_false(object_remove(machine, "one", NULL)); /* it is in use */
+    g_assert_true(property_set(machine, table, &a, "a", "object", "two", &error));
+    g_assert_true(object_remove(machine, "one", &error));
+    properties_free(table, &a);
+    g_assert_true(object_remove(machine, "two", &error));
+    g_assert_false(object_remove(machine, "two", NULL));
+
+    g_assert_false(property_set(machine, table, &a, "a", "drive", "node", NULL));
+    machine_set_drive_opener(machine, open_drive, &a);
+    g_assert_true(property_set(machine, table, &a, "a", "drive", "node", &error));
+    g_assert_true((void *)a.drive == &a);
+    g_assert_false(property_set(machine, table, &a, "a", "drive", "nobody", &error));
+    g_assert_cmpstr(error->message, ==, "a: property 'drive': no node 'nobody'");
+    g_clear_error(&error);
+
+    g_assert_true(property_set(machine, table, &a, "a", "sve", "off", &error));
+    g_assert_true(property_set(machine, table, &a, "a", "sve", "auto", &error));
+    g_assert_false(property_set(machine, table, &a, "a", "sve", "on", &error));
+    g_assert_cmpstr(error->message, ==, "a: sve=on: not yet: vectors");
+    g_clear_error(&error);
+    machine_free(machine);
+}
+
 /* A device with a register table that has one of each kind. */
 typedef struct {
     Device device;
@@ -1013,6 +1067,7 @@ int main(int argc, char **argv)
     g_test_add_func("/machine/exclusive", test_exclusive);
     g_test_add_func("/machine/run", test_run);
     g_test_add_func("/machine/exit-status", test_exit_status);
+    g_test_add_func("/machine/references", test_references);
     g_test_add_func("/machine/registers", test_registers);
     g_test_add_func("/machine/devices", test_devices);
     g_test_add_func("/machine/properties", test_properties);

@@ -1,65 +1,33 @@
 /* SPDX-License-Identifier: MIT */
-/* Objects of a running machine: threads and such of the machine, secrets and limits of its images. */
-#include "monitor/block.h"
-
+/* Objects of a running machine: object-add, object-del, and where nodes may run. */
 #include <stdlib.h>
 
 #include "base/error.h"
 #include "machine/iothread.h"
+#include "machine/object.h"
+#include "monitor/block.h"
 
 static const MonitorArgument add_arguments[] = {
-    { "qom-type", ARGUMENT_STRING, false, "iothread, secret, tls-creds-x509, throttle-group …" },
+    { "qom-type", ARGUMENT_STRING, false, "type, as -object help lists them" },
     { "id", ARGUMENT_STRING, false, "its name" },
     { NULL },
 };
 
-/* options: flat, the type under "qom-type". */
-static void add_object(Monitor *monitor, GHashTable *options, GError **error)
-{
-    Machine *machine = monitor_machine(monitor);
-    g_autofree char *type = g_strdup(g_hash_table_lookup(options, "qom-type"));
-    g_autofree char *id = g_strdup(g_hash_table_lookup(options, "id"));
-    BlockGraph *graph;
-    Object *object;
-
-    if (!type || !id || !object_type_find(type)) {
-        graph = monitor_block_graph(monitor, error);
-        if (graph) {
-            block_secret_add(graph, options, error);
-        }
-        return;
-    }
-    if (!block_name_is_good(id) || machine_find_object(machine, id)) {
-        error_fail(error, KASO_ERROR_GENERIC,
-                   machine_find_object(machine, id)
-                       ? "attempt to add duplicate property '%s' to object (type 'container')"
-                       : "Parameter 'id' expects an identifier, not '%s'",
-                   id);
-        return;
-    }
-    g_hash_table_remove(options, "qom-type");
-    g_hash_table_remove(options, "id");
-    object = object_new(machine, type, id, options, error);
-    if (object) {
-        machine_add_object(machine, object);
-    }
-}
-
 static json_t *add_run(Monitor *monitor, json_t *arguments, GError **error)
 {
-    char *text = json_dumps(arguments, JSON_COMPACT);
-    g_autoptr(GHashTable) options = block_options_from_json(text, error);
+    char *text = json_dumps(arguments, 0);
+    g_autoptr(KeyValues) list = key_values_parse_json(text, error);
 
     free(text);
-    if (options) {
-        add_object(monitor, options, error);
+    if (list) {
+        object_add(monitor_machine(monitor), list, error);
     }
     return NULL;
 }
 
 static const MonitorCommand object_add_command = {
     .name = "object-add",
-    .summary = "makes an object: a thread, a random source, a secret, limits",
+    .summary = "makes an object, as -object does",
     .arguments = add_arguments,
     .flags = COMMAND_OPEN_ARGUMENTS,
     .run = add_run,
@@ -73,18 +41,18 @@ static const MonitorArgument line_arguments[] = {
 
 static json_t *line_run(Monitor *monitor, json_t *arguments, GError **error)
 {
-    g_autoptr(GHashTable) options =
-        block_object_options(monitor_get_string(arguments, "object"), error);
+    g_autoptr(KeyValues) list =
+        key_values_parse(monitor_get_string(arguments, "object"), "qom-type", error);
 
-    if (options) {
-        add_object(monitor, options, error);
+    if (list) {
+        object_add(monitor_machine(monitor), list, error);
     }
     return NULL;
 }
 
 static const MonitorCommand object_line_command = {
     .hmp = "object_add",
-    .summary = "makes an object: a thread, a random source, a secret, limits",
+    .summary = "makes an object, as -object does",
     .arguments = line_arguments,
     .run = line_run,
 };
@@ -97,24 +65,14 @@ static const MonitorArgument delete_arguments[] = {
 
 static json_t *delete_run(Monitor *monitor, json_t *arguments, GError **error)
 {
-    const char *id = monitor_get_string(arguments, "id");
-    BlockGraph *graph;
-
-    if (machine_find_object(monitor_machine(monitor), id)) {
-        object_delete(monitor_machine(monitor), id, error);
-        return NULL;
-    }
-    graph = monitor_block_graph(monitor, error);
-    if (graph) {
-        block_object_remove(graph, id, error);
-    }
+    object_remove(monitor_machine(monitor), monitor_get_string(arguments, "id"), error);
     return NULL;
 }
 
 static const MonitorCommand object_del_command = {
     .name = "object-del",
     .hmp = "object_del",
-    .summary = "forgets an object that nobody uses",
+    .summary = "removes an object that nobody uses",
     .arguments = delete_arguments,
     .run = delete_run,
 };

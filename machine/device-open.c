@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* From options to a device on a bus; see the header. */
+#include "machine/device-open.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "machine/private.h"
+
+/* The bus that bus= names (its name, or a path that ends in it), else the first that fits. */
+static Bus *choose_bus(Machine *machine, const DeviceType *type, const char *name, GError **error)
+{
+    Bus *bus;
+
+    if (name) {
+        const char *slash = strrchr(name, '/');
+
+        bus = bus_find(machine, slash ? slash + 1 : name);
+        if (!bus) {
+            error_fail(error, KASO_ERROR_NOT_FOUND, "there is no bus '%s' (info qtree shows them)",
+                       name);
+        }
+        return bus;
+    }
+    bus = bus_find_by_type(machine, type->bus);
+    if (!bus) {
+        error_fail(error, KASO_ERROR_INVALID, "no '%s' bus with room was found for device '%s'",
+                   type->bus, type->name);
+    }
+    return bus;
+}
+
+static bool may_be_added(Machine *machine, const DeviceType *type, GError **error)
+{
+    if (type->board_only || !type->bus) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "device '%s' is part of boards; -device cannot add one", type->name);
+    }
+    if (machine->private->loaded) {
+        return error_fail(
+            error, KASO_ERROR_UNSUPPORTED,
+            "not yet: buses of type '%s' do not support hotplugging; give -device %s at "
+            "the start",
+            type->bus, type->name);
+    }
+    return true;
+}
+
+static bool set_properties(Device *device, const KeyValues *options, GError **error)
+{
+    static const char *const ours[] = { "driver", "id", "bus", NULL };
+
+    for (unsigned i = 0; i < options->pairs->len; i++) {
+        const KeyValue *pair = &g_array_index(options->pairs, KeyValue, i);
+
+        if (!g_strv_contains(ours, pair->key) &&
+            !device_set(device, pair->key, pair->value, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Runs with the machine lock. */
+static Device *open_device(Machine *machine, const KeyValues *options, GError **error)
+{
+    const char *driver = key_values_get(options, "driver");
+    const DeviceType *type = driver ? device_type_get(driver, error) : NULL;
+    Device *device;
+    Bus *bus;
+
+    if (!driver) {
+        error_fail(error, KASO_ERROR_INVALID,
+                   "it does not name a device (-device help lists them)");
+    }
+    if (!type || !may_be_added(machine, type, error)) {
+        return NULL;
+    }
+    bus = choose_bus(machine, type, key_values_get(options, "bus"), error);
+    device =
+        bus ? device_create(machine, NULL, type->name, bus, key_values_get(options, "id"), error)
+            : NULL;
+    if (device) {
+        device_set_from_user(device, key_values_get(options, "id") != NULL);
+    }
+    if (device && (!set_properties(device, options, error) || !device_realize(device, error))) {
+        device_destroy(device);
+        return NULL;
+    }
+    return device;
+}
+
+Device *device_open(Machine *machine, const KeyValues *options, GError **error)
+{
+    bool held = machine_lock_held(machine);
+    Device *device;
+
+    if (!held) {
+        machine_lock(machine);
+    }
+    device = open_device(machine, options, error);
+    if (!held) {
+        machine_unlock(machine);
+    }
+    return device;
+}
