@@ -181,8 +181,7 @@ static bool add_flash(Virt *virt, unsigned bank, GError **error)
     g_autofree char *name = machine_drive_name(virt->machine, drive);
 
     if (!flash || !device_set(flash, "name", bank ? "virt.flash1" : "virt.flash0", error) ||
-        (drive && !device_set(flash, "drive", name, error)) ||
-        !device_realize(flash, error)) {
+        (drive && !device_set(flash, "drive", name, error)) || !device_realize(flash, error)) {
         return false;
     }
     device_map(flash, 0, VIRT_FLASH_BASE + bank * VIRT_FLASH_BYTES);

@@ -22,6 +22,9 @@ VIRT = ['-M', 'virt', '-accel', 'tcg,interp=on', '-display', 'none', '-m', '64']
 POWER_OFF = struct.pack('<4I', 0x52800100, 0x72B08000, 0xD4000002, 0x14000000)
 RESET = struct.pack('<4I', 0x52800120, 0x72B08000, 0xD4000002, 0x14000000)
 LOOP = struct.pack('<I', 0x14000000)
+# With highmem=off and pvpanic-pci at addr=1: places its BAR, lets it answer, writes the event of a panic.
+PANIC = struct.pack('<9I', 0xD2A7E000, 0xF2900000, 0x52A20001, 0xB9001001, 0x52800042, 0x79000802, 0x52800023, 0x39000023,
+                    0x14000000)
 
 
 def serial_program(text, tail):
@@ -337,6 +340,13 @@ class CommandLine(unittest.TestCase):
                     self.assertEqual(run(*VIRT, *arguments, '-action', option, stdin='quit\n').returncode, wanted)
         for option, wanted in [('exit-status=plain', 0), ('exit-status=distinct', 128 + signal.SIGTERM), ('exit-status.signal=42', 42)]:
             self.assertEqual(self.end_by_signal('-action', option), wanted)
+
+    def test_panic(self):
+        panic = ['-M', 'virt,highmem=off', '-device', 'pvpanic-pci,addr=1', '-nic', 'none', '-kernel', self.file('panic', PANIC)]
+        for options, wanted in [([], 0), (['-action', 'panic=exit-failure'], 1), (['-action', 'exit-status=distinct'], 11),
+                                (['-action', 'exit-status.panic=99'], 99)]:
+            result = run(*VIRT, *panic, *options)
+            self.assertEqual((result.returncode, result.stderr), (wanted, 'kaso: guest panicked\n'))
 
     def end_by_signal(self, *arguments):
         """The status after SIGTERM, which is sent once the guest has written to its console."""
