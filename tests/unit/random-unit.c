@@ -626,6 +626,30 @@ static void make_vector(Maker *m)
     emit(m, op);
 }
 
+/* On a condition: helpers that write no variables, and take at most three integers. */
+static bool may_be_conditional(const TcgHelper *h)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        if (h->arg_types[i] == IR_V128) {
+            return false;
+        }
+    }
+    return !(h->flags & HELPER_WRITES) && !h->arg_types[3];
+}
+
+static void make_conditional_call(Maker *m, const TcgHelper *h)
+{
+    IrOp op = { .opcode = IR_OP_call_if,
+                .cond = (uint8_t)pick(m, IR_COND_COUNT),
+                .args = { value_of(m, IR_FLAGS) },
+                .helper = h };
+
+    for (unsigned i = 0; i < 3 && h->arg_types[i]; i++) {
+        op.args[i + 1] = value_of(m, h->arg_types[i]);
+    }
+    emit(m, op);
+}
+
 static void make_call(Maker *m)
 {
     unsigned count = m->from->encoded_count;
@@ -636,6 +660,10 @@ static void make_call(Maker *m)
     op.imm = h->flags & HELPER_IMM ? pick(m, 128) : 0;
 
     next_insn(m);
+    if (may_be_conditional(h) && pick(m, 2)) {
+        make_conditional_call(m, h);
+        return;
+    }
     for (unsigned i = 0; i < 4 && h->arg_types[i]; i++) {
         op.args[i] = value_of(m, h->arg_types[i]);
     }

@@ -180,6 +180,14 @@ static inline IrRef ir_call(IrUnit *unit, const TcgHelper *helper, IrRef a, IrRe
                                  .args = { a, b, c, d }, .helper = helper });
 }
 
+/* The same when cond holds on flags: only with integers, and with a helper that changes no variables. */
+static inline void ir_call_if(IrUnit *unit, IrCond cond, IrRef flags, const TcgHelper *helper,
+                              IrRef a, IrRef b, IrRef c)
+{
+    ir_emit(unit, (IrOp){ .opcode = IR_OP_call_if, .cond = (uint8_t)cond,
+                          .args = { flags, a, b, c }, .helper = helper });
+}
+
 /* Control: leaves to a page-relative pc; the first only when cond holds. */
 static inline void ir_exit_if(IrUnit *unit, IrCond cond, IrRef flags, int64_t page_offset)
 {

@@ -24,6 +24,7 @@ typedef V128 VectorCall(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64
 
 static IrValue call_helper(Interpreter *in, const IrOp *op, const TcgHelper *helper, bool pass_imm)
 {
+    unsigned first = op->opcode == IR_OP_call_if;
     uint64_t ints[6] = { 0 };
     V128 vectors[4] = { { 0 } };
     unsigned int_count = 0, vector_count = 0;
@@ -32,7 +33,7 @@ static IrValue call_helper(Interpreter *in, const IrOp *op, const TcgHelper *hel
     if (helper->flags & HELPER_ENV) {
         ints[int_count++] = (uintptr_t)in->env;
     }
-    for (unsigned i = 0; i < 4 && op->args[i]; i++) {
+    for (unsigned i = first; i < 4 && op->args[i]; i++) {
         const IrValue *value = &in->values[op->args[i]];
 
         if (ir_result_type(&in->unit->ops[op->args[i]]) == IR_V128) {
@@ -532,6 +533,11 @@ IrLeft ir_interpret(const IrUnit *unit, TcgState *env, const HostRuntime *runtim
             break;
         case IR_OP_set:
             set_variable(&in, op, arg[0]);
+            break;
+        case IR_OP_call_if:
+            if (ir_cond_holds(op->cond, arg[0]->i)) {
+                call_helper(&in, op, op->helper, false);
+            }
             break;
         case IR_OP_exit_if:
             if (!ir_cond_holds(op->cond, arg[0]->i)) {

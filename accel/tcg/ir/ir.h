@@ -296,7 +296,9 @@ enum {
     X(push_return, 0, V, IR_EFFECT, "predict that a return to pc imm will follow")                 \
     X(dispatch, 0, V, IR_CONTROL, "leave to pc imm by way of the dispatcher: mode may have changed") \
     X(dispatch_env, 0, V, IR_CONTROL, "leave to env's pc, which a helper has set")                 \
-    X(call, 4, T, IR_EFFECT, "helper(env?, a, b, c, d); effects by the helper's flags")
+    X(call, 4, T, IR_EFFECT, "helper(env?, a, b, c, d); effects by the helper's flags")            \
+    X(call_if, 4, V, IR_FAULTS | IR_EFFECT, "when cond holds on flags a: helper(env?, b, c, d) of "\
+          "integers, which changes no variables unless it unwinds")
 
 typedef enum {
 #define X(name, args, result, effects, text) IR_OP_##name,

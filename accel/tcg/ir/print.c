@@ -20,7 +20,7 @@ static const char *const cond_names[] = { "eq", "ne", "cs", "cc", "mi", "pl", "v
 static bool uses_cond(uint8_t opcode)
 {
     return opcode == IR_OP_cset || opcode == IR_OP_sel || opcode == IR_OP_fsel ||
-           opcode == IR_OP_exit_if;
+           opcode == IR_OP_exit_if || opcode == IR_OP_call_if;
 }
 
 static bool uses_variable(uint8_t opcode)
@@ -30,7 +30,8 @@ static bool uses_variable(uint8_t opcode)
 
 static bool uses_helper(uint8_t opcode)
 {
-    return opcode == IR_OP_call || opcode == IR_OP_fop || opcode == IR_OP_fcmp;
+    return opcode == IR_OP_call || opcode == IR_OP_call_if || opcode == IR_OP_fop ||
+           opcode == IR_OP_fcmp;
 }
 
 static void print_number(GString *out, const char *key, int64_t value)

@@ -69,6 +69,8 @@ static const char *argument_types(const IrOp *op)
     case IR_OP_fop:
     case IR_OP_call:
         return "....";
+    case IR_OP_call_if:
+        return "F***";
     case IR_OP_set:
         return ".";
     }
@@ -101,6 +103,8 @@ static unsigned minimum_args(const IrOp *op)
     case IR_OP_call:
     case IR_OP_fop:
         return 0;
+    case IR_OP_call_if:
+        return 1;
     case IR_OP_shlf:
     case IR_OP_shrf:
     case IR_OP_sarf:
@@ -298,7 +302,8 @@ static bool check_op(const IrUnit *unit, unsigned index, GError **error)
         !check_variable(unit, index, error)) {
         return false;
     }
-    if ((op->opcode == IR_OP_call || op->opcode == IR_OP_fop || op->opcode == IR_OP_fcmp) &&
+    if ((op->opcode == IR_OP_call || op->opcode == IR_OP_call_if || op->opcode == IR_OP_fop ||
+         op->opcode == IR_OP_fcmp) &&
         !op->helper) {
         return error_fail(error, KASO_ERROR_INVALID, "op %u (%s) has no helper", index,
                           ir_op_info[op->opcode].name);

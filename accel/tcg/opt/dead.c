@@ -117,6 +117,7 @@ static void note_flag_uses(FlagWalk *w, unsigned i)
     case IR_OP_cset:
     case IR_OP_sel:
     case IR_OP_exit_if:
+    case IR_OP_call_if:
         w->live[op->args[0]] |= (uint16_t)cond_flags(op->cond);
         break;
     case IR_OP_fsel:

@@ -436,6 +436,16 @@ void asm_call_mem(Assembler *a, Mem m)
     asm_rm(a, 0xff, false, 2, m);
 }
 
+void asm_push_mem(Assembler *a, Mem m)
+{
+    asm_rm(a, 0xff, false, 6, m);
+}
+
+void asm_pop_mem(Assembler *a, Mem m)
+{
+    asm_rm(a, 0x8f, false, 0, m);
+}
+
 /* Recommended multi-byte no-ops, SDM volume 2, NOP. */
 void asm_nops(Assembler *a, size_t count)
 {

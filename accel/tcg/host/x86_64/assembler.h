@@ -202,6 +202,8 @@ void asm_call_to(Assembler *a, const void *target); /* clobbers rax when out of 
 void asm_jmp_reg(Assembler *a, int reg);
 void asm_jmp_mem(Assembler *a, Mem m);
 void asm_call_mem(Assembler *a, Mem m);
+void asm_push_mem(Assembler *a, Mem m);
+void asm_pop_mem(Assembler *a, Mem m); /* an address by rsp is that after the pop */
 void asm_nops(Assembler *a, size_t count);
 
 #endif

@@ -138,6 +138,9 @@ static void emit_op(Emitter *e, const IrOp *op)
     case IR_OP_set:
         emitter_set(e, op);
         return;
+    case IR_OP_call_if:
+        emit_call_if(e, op);
+        return;
     case IR_OP_call:
         if (!emit_encoded(e, op) && !emit_intrinsic(e, op)) {
             emit_call(e, op);
@@ -193,6 +196,8 @@ static void emit_stubs(Emitter *e)
         }
         if (stub->kind == STUB_HELPER) {
             emit_helper_stub(e, stub);
+        } else if (stub->kind == STUB_CALL) {
+            emit_call_stub(e, stub);
         } else {
             emit_memory_stub(e, stub);
         }

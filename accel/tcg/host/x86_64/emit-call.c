@@ -180,3 +180,85 @@ void emit_call(Emitter *e, const IrOp *op)
     }
     emitter_finish_from(e, op->type == IR_V128 ? XMM0 : RAX);
 }
+
+/* Where a stub keeps EFLAGS: the place of a vector argument, of which there are none. */
+enum { KEPT_EFLAGS = FRAME_VECTOR_ARGS + 48 };
+
+/* An argument's register, or NO_REG: a constant. */
+static int8_t call_if_argument(Emitter *e, IrRef ref)
+{
+    uint64_t value;
+
+    /* Upper halves of 32-bit arguments do not count in the calling convention. */
+    return !ref || emitter_const(e, ref, &value) ? NO_REG : (int8_t)emitter_use(e, ref);
+}
+
+void emit_call_if(Emitter *e, const IrOp *op)
+{
+    Assembler *a = &e->a;
+    HostCondition c = emitter_condition(e, op->args[0], op->cond);
+    ColdStub *stub = emitter_stub(e, STUB_CALL);
+    uint8_t *jumps[2];
+    unsigned count = 0;
+
+    stub->address = call_if_argument(e, op->args[1]);
+    stub->value = call_if_argument(e, op->args[2]);
+    stub->value2 = call_if_argument(e, op->args[3]);
+    emitter_advance(e);
+    emitter_snapshot(e, stub);
+    stub->keep_eflags = e->eflags && emitter_needed_after(e, e->eflags);
+    if (c.parity != PARITY_NONE) {
+        count = emit_skip_unless(e, c, jumps);
+        emitter_stub_jump(stub, asm_jmp(a));
+        while (count) {
+            asm_patch_short(a, jumps[--count]);
+        }
+    } else {
+        emitter_stub_jump(stub, asm_jcc(a, c.cc));
+    }
+    stub->join = a->p;
+    emitter_finish_void(e);
+}
+
+void emit_call_stub(Emitter *e, ColdStub *stub)
+{
+    const IrOp *op = &e->unit->ops[stub->op];
+    const int8_t regs[3] = { stub->address, stub->value, stub->value2 };
+    uintptr_t function = (uintptr_t)op->helper->function;
+    Mem place = mem(RSP, FRAME_FUNCTION);
+    uint64_t value;
+
+    if (stub->keep_eflags) {
+        asm_u8(&e->a, 0x9c); /* pushf */
+        asm_pop_mem(&e->a, mem(RSP, KEPT_EFLAGS));
+    }
+    if (stub->save_flags) {
+        asm_store(&e->a, true, mem(RSP, FRAME_SCRATCH), RAX);
+        emit_eflags_to_ax(e, stub->flags_kind, NO_REG);
+        asm_store_sized(&e->a, 1, emitter_home(e, e->b->flags_var), RAX);
+        asm_load(&e->a, true, RAX, mem(RSP, FRAME_SCRATCH));
+    }
+    emit_cold_stores(e, stub);
+    asm_store_imm(&e->a, 2, ENV(e, pc_offset), stub->pc_offset);
+    for (unsigned i = 0; i < 3; i++) {
+        Mem slot = mem(RSP, FRAME_INT_ARGS + 8 * (int)i);
+
+        if (regs[i] != NO_REG) {
+            asm_store(&e->a, true, slot, regs[i]);
+        } else if (op->args[i + 1]) {
+            emitter_const(e, op->args[i + 1], &value);
+            asm_store_imm(&e->a, 2, slot, (int32_t)value);
+            slot.disp += 4;
+            asm_store_imm(&e->a, 2, slot, (int32_t)(value >> 32));
+        }
+    }
+    asm_store_imm(&e->a, 2, place, (int32_t)function);
+    place.disp += 4;
+    asm_store_imm(&e->a, 2, place, (int32_t)((uint64_t)function >> 32));
+    asm_call_to(&e->a, e->b->cold[COLD_HELPER][1]);
+    if (stub->keep_eflags) {
+        asm_push_mem(&e->a, mem(RSP, KEPT_EFLAGS));
+        asm_u8(&e->a, 0x9d); /* popf */
+    }
+    asm_jmp_to(&e->a, stub->join);
+}

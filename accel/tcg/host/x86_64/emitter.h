@@ -114,6 +114,7 @@ typedef enum {
     STUB_ATOMIC_END,
     STUB_ZERO,
     STUB_HELPER,
+    STUB_CALL,     /* call_if */
     STUB_EXIT,     /* write back, then leave by the link */
     STUB_LINK,     /* ask the run time where the link goes */
     STUB_POLL,     /* an exit request at the entry */
@@ -156,6 +157,7 @@ typedef struct {
     uint8_t kind;       /* StubKind */
     bool save_vectors;  /* vector temporaries are live */
     bool save_flags;    /* EFLAGS go to the flags variable */
+    bool keep_eflags;   /* what comes after the stub needs them */
     uint8_t flags_kind; /* EflagsKind then */
     uint8_t jump_count;
     uint16_t pc_offset;
@@ -391,12 +393,14 @@ void emit_control_op(Emitter *e, const IrOp *op);
 void emit_control_stub(Emitter *e, ColdStub *stub);
 void emit_entry(Emitter *e);
 void emit_call(Emitter *e, const IrOp *op);
+void emit_call_if(Emitter *e, const IrOp *op);
 /* A call of a helper that the host has an instruction for; false: it has none. */
 bool emit_intrinsic(Emitter *e, const IrOp *op);
 bool emit_encoded(Emitter *e, const IrOp *op); /* the same, for one that names its instruction */
 bool emit_vector_op(Emitter *e, const IrOp *op);
 bool emit_float_op(Emitter *e, const IrOp *op);
 void emit_helper_stub(Emitter *e, ColdStub *stub);
+void emit_call_stub(Emitter *e, ColdStub *stub);
 /* target(env, integer args…, imm, vector args…) with the op's args in regs; all registers are kept. */
 void emit_cold_call(Emitter *e, const IrOp *op, const void *target, const int8_t *regs);
 /* crypto.c: a C function that does the op on hosts without instructions for it. */
