@@ -15,9 +15,7 @@ static bool translate_b(A64Translator *t, const A64Fields *f)
 static void emit_link(A64Translator *t)
 {
     a64_set_x(t, 30, a64_op(t, (IrOp){ .opcode = IR_OP_pc, .type = IR_I64, .imm = t->offset + 4 }));
-    if (!(t->mode & ARM_MODE_STEP)) {
-        a64_op(t, (IrOp){ .opcode = IR_OP_push_return, .imm = t->offset + 4 });
-    }
+    a64_op(t, (IrOp){ .opcode = IR_OP_push_return, .imm = t->offset + 4 });
 }
 
 INSTRUCTION(bl, "100101 imm26:s26")
@@ -105,6 +103,7 @@ static void helper_eret(TcgState *env, uint64_t target)
     if (cpu->mode & ARM_MODE_ICACHE_OFF) {
         arm_synchronize_uncached_code(cpu);
     }
+    cpu->eret_stepped = cpu->mode & ARM_MODE_STEP;
     arm_exception_return(cpu, target);
 }
 
@@ -119,7 +118,7 @@ TCG_HELPER(eret_helper);
 
 void a64_emit_eret(A64Translator *t, IrRef target)
 {
-    a64_note_retired(t);
+    ir_retire(t->unit);
     a64_call(t, &eret_helper, target, 0, 0, 0);
     a64_dispatch_env(t);
 }
@@ -156,7 +155,7 @@ TCG_HELPER(svc_helper);
 INSTRUCTION(svc, "11010100000 imm16:16 00001")
 static bool translate_svc(A64Translator *t, const A64Fields *f)
 {
-    a64_note_retired(t);
+    ir_retire(t->unit);
     a64_call(t, &svc_helper, a64_const(t, IR_I32, (int32_t)arm_esr(ARM_EC_SVC64, f->imm16)), 0, 0,
              0);
     a64_dispatch_env(t);
@@ -186,7 +185,7 @@ static bool emit_conduit(A64Translator *t, const char *conduit)
     if (!(t->mode & ARM_MODE_EL1) || g_strcmp0(t->cpu->psci_conduit, conduit) != 0) {
         return false;
     }
-    a64_note_retired(t);
+    ir_retire(t->unit);
     a64_call(t, &psci_helper, 0, 0, 0, 0);
     a64_dispatch_env(t);
     return true;

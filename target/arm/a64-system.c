@@ -27,9 +27,6 @@ static void wait_for(ArmCpu *cpu, bool event, int64_t deadline_ns)
         cpu->waits_for_event = event;
         atomic_store(&vcpu->halted, true);
     }
-    if (cpu->mode & ARM_MODE_STEP) {
-        arm_step_done(cpu);
-    }
     arm_request_exit(cpu);
 }
 

@@ -55,7 +55,7 @@ static const IrVar variables[ARM_VAR_COUNT] = {
     VAR(ARM_VAR_FPCR, fpcr),
     KEY(0, "ia"), KEY(1, "ib"), KEY(2, "da"), KEY(3, "db"), KEY(4, "ga"),
     MASKS(0, "insn"), MASKS(1, "data"),
-    VAR(ARM_VAR_INSTRUCTIONS, instructions),
+    [ARM_VAR_INSTRUCTIONS] = { "instructions", IR_I64, OFFSET(tcg.insn_count) },
 };
 G_STATIC_ASSERT((int)ARM_VAR_COUNT <= (int)IR_MAX_VARS);
 #undef X
@@ -133,13 +133,13 @@ void arm_update_controls(ArmCpu *cpu)
 
 void arm_update_mode(ArmCpu *cpu)
 {
-    uint32_t mode = cpu->mode_base[cpu->el1];
+    uint64_t mode = cpu->mode_base[cpu->el1];
 
     mode |= (cpu->spsel ? ARM_MODE_SPSEL : 0) | (cpu->uao ? ARM_MODE_UAO : 0);
-    mode |= cpu->pmu.counts_instructions[cpu->el1] ? ARM_MODE_COUNT : 0;
+    mode |= cpu->pmu.counts_instructions[cpu->el1] ? TCG_MODE_COUNT : 0;
     if (cpu->debug_armed && arm_debug_exceptions_enabled(cpu, cpu->el1, cpu->daif & SPSR_D)) {
-        mode |= cpu->break_armed ? ARM_MODE_BREAKPOINTS : 0;
-        mode |= cpu->mdscr_el1 & MDSCR_SS && cpu->ss ? ARM_MODE_STEP : 0;
+        mode |= cpu->break_armed ? TCG_MODE_CHECK : 0;
+        mode |= cpu->mdscr_el1 & MDSCR_SS && cpu->ss ? ARM_MODE_STEP | TCG_MODE_ONE : 0;
     }
     cpu->mode = mode;
 }
@@ -483,6 +483,7 @@ static const TcgTarget tcg_target = {
     .insn_align = 4,
     .jump_shift = 2,
     .jump_classes = 4,
+    .insn_count_var = ARM_VAR_INSTRUCTIONS,
     .mode = arm_mode,
     .translate = arm_a64_translate,
     .walk = arm_walk,
@@ -491,6 +492,8 @@ static const TcgTarget tcg_target = {
     .take_interrupt = arm_take_interrupt,
     .prepare_pc = arm_prepare_pc,
     .check_landing = arm_check_landing,
+    .insn_done = arm_insn_done,
+    .check_insn = arm_check_insn,
 };
 
 const Target arm_target = {

@@ -36,7 +36,7 @@ enum {
     ARM_VAR_FPCR,          /* read only in units: helpers set it */
     ARM_VAR_PAC_KEYS,      /* low and high halves of IA IB DA DB GA */
     ARM_VAR_PAC_MASKS = ARM_VAR_PAC_KEYS + 10, /* pac_masks */
-    ARM_VAR_INSTRUCTIONS = ARM_VAR_PAC_MASKS + 4, /* executed in units with ARM_MODE_COUNT */
+    ARM_VAR_INSTRUCTIONS = ARM_VAR_PAC_MASKS + 4, /* TcgState.insn_count */
     ARM_VAR_COUNT,
 };
 
@@ -50,8 +50,7 @@ enum {
     ARM_MODE_FP = 1 << 5,          /* FP and SIMD are not trapped */
     ARM_MODE_FP_FZ = 1 << 6,       /* FPCR.FZ: single and double precision flush denormals */
     ARM_MODE_UAO = 1 << 7,
-    ARM_MODE_STEP = 1 << 8,        /* software step is active: one instruction a unit */
-    ARM_MODE_BREAKPOINTS = 1 << 9, /* hardware breakpoints are enabled */
+    ARM_MODE_STEP = 1 << 8,        /* software step is active, with TCG_MODE_ONE */
     ARM_MODE_ICACHE_OFF = 1 << 10, /* SCTLR.I is 0 */
     ARM_MODE_UCI = 1 << 11,        /* EL0 may do cache maintenance (always set at EL1) */
     ARM_MODE_UCT = 1 << 12,        /* EL0 may read CTR_EL0 */
@@ -70,7 +69,6 @@ enum {
     ARM_MODE_FP_DN = 1 << 25,      /* FPCR.DN: NaN results are the default NaN */
     ARM_MODE_FP_AHP = 1 << 26,     /* FPCR.AHP: alternative half precision */
     ARM_MODE_PAC_DATA_55 = 1 << 27, /* the same of data pointers */
-    ARM_MODE_COUNT = 1 << 28,      /* instructions are counted, for the PMU */
 };
 
 enum { ARM_MAX_BREAKPOINTS = 6, ARM_MAX_WATCHPOINTS = 4, ARM_PMU_COUNTERS = 6 };
@@ -108,7 +106,7 @@ typedef struct {
     uint64_t counter[ARM_PMU_COUNTERS + 1]; /* as of `base`; the last is the cycle counter */
     uint64_t type[ARM_PMU_COUNTERS + 1];    /* PMEVTYPER<n>_EL0, PMCCFILTR_EL0 */
     uint64_t base;             /* virtual time of the last synchronisation, ns */
-    uint64_t instructions_base; /* ArmCpu.instructions then */
+    uint64_t instructions_base; /* TcgState.insn_count then */
     uint64_t pmcr, cntenset, ovsset, intenset, selr, userenr;
     bool filtered;             /* some enabled counter depends on the exception level */
     bool counts_instructions[2]; /* some counter does, at EL0 and EL1 */
@@ -146,13 +144,14 @@ typedef struct ArmCpu {
     bool waits_for_event;      /* halted by WFE */
     atomic_bool event;         /* [any] the event register of WFE */
     bool invalidations_pending; /* broadcasts since the last DSB */
+    bool eret_stepped;         /* the instruction that is being stepped was an exception return */
     bool debug_armed;          /* some breakpoint, watchpoint or step is enabled */
     bool watch_armed, break_armed;
     atomic_bool on_pending;    /* [any] PSCI CPU_ON is under way */
     /* [any] Of the first CPU alone: some unit, of all CPUs, was translated with ARM_MODE_ICACHE_OFF. */
     atomic_bool icache_off_units;
 
-    uint32_t mode;             /* current key, kept by arm_update_mode */
+    uint64_t mode;             /* current key, kept by arm_update_mode: ARM_MODE_*, TCG_MODE_* */
     uint32_t mode_base[2];     /* what control registers contribute at EL0 and EL1 */
     ArmFault fault;
     ArmTimer timers[ARM_TIMER_COUNT];
@@ -184,7 +183,6 @@ typedef struct ArmCpu {
      * space, and those bits exclusive or the high half's.
      */
     uint64_t pac_masks[2][2];
-    uint64_t instructions;
     uint64_t x[32];            /* x[31] is the stack pointer in use */
     uint16_t flags;            /* as in abi.h */
     TcgState tcg;

@@ -30,10 +30,17 @@ static bool enabled_here(const ArmCpu *cpu)
     return arm_debug_exceptions_enabled(cpu, cpu->el1, cpu->daif & SPSR_D);
 }
 
-void arm_step_done(ArmCpu *cpu)
+/* An exception has cleared PSTATE.SS by now; an exception return has set it for its target. */
+void arm_insn_done(TcgState *env, uint64_t mode)
 {
-    cpu->ss = false;
-    arm_request_exit(cpu);
+    ArmCpu *cpu = arm_cpu_of_env(env);
+
+    if ((mode & ARM_MODE_STEP) && cpu->ss && !cpu->eret_stepped) {
+        cpu->ss = false;
+        arm_update_mode(cpu);
+        arm_request_exit(cpu);
+    }
+    cpu->eret_stepped = false;
 }
 
 bool arm_take_pending_step(ArmCpu *cpu)
@@ -79,9 +86,10 @@ static bool breakpoint_matches(const ArmCpu *cpu, unsigned n, uint64_t pc)
            (type == 0 || context_matches(cpu, control >> 16 & 15));
 }
 
-bool arm_breakpoint_hit(ArmCpu *cpu)
+bool arm_check_insn(TcgState *env)
 {
-    uint64_t pc = tcg_pc(&cpu->tcg);
+    ArmCpu *cpu = arm_cpu_of_env(env);
+    uint64_t pc = tcg_pc(env);
 
     if (!(cpu->mdscr_el1 & MDSCR_MDE) || !enabled_here(cpu)) {
         return false;

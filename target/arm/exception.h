@@ -57,11 +57,11 @@ void arm_exception_return(ArmCpu *cpu, uint64_t target);
 
 /* debug.c */
 /* The stepped instruction is complete. */
-void arm_step_done(ArmCpu *cpu);
+void arm_insn_done(TcgState *env, uint64_t mode);
 /* Takes the software step exception when it is pending. */
 bool arm_take_pending_step(ArmCpu *cpu);
 /* Takes a breakpoint exception when one matches the pc. */
-bool arm_breakpoint_hit(ArmCpu *cpu);
+bool arm_check_insn(TcgState *env);
 /* Whether an access hits an enabled watchpoint. */
 bool arm_watchpoint_hit(ArmCpu *cpu, uint64_t guest_virt, unsigned size, bool write, bool unpriv);
 /* Whether a page holds watched bytes. */

@@ -6,7 +6,7 @@
  *
  * A counter holds its value as of the last synchronisation; what its source has advanced since is
  * added at the next. Filters by exception level make every change of level such a point. Instructions
- * are counted by units of their own (ARM_MODE_COUNT), while a counter asks for them. When such a counter
+ * are counted by units of their own (TCG_MODE_COUNT), while a counter asks for them. When such a counter
  * overflows is found by looking at it in time.
  */
 #include "target/arm/models.h"
@@ -98,7 +98,7 @@ static void synchronize(ArmCpu *cpu)
 {
     ArmPmu *pmu = &cpu->pmu;
     uint64_t now = (uint64_t)clock_now_ns(cpu->vcpu.machine);
-    uint64_t instructions = cpu->instructions - pmu->instructions_base;
+    uint64_t instructions = cpu->tcg.insn_count - pmu->instructions_base;
 
     for (unsigned n = 0; n <= CYCLE; n++) {
         if (counts(pmu, n, EVENT_CPU_CYCLES, cpu->el1) && now > pmu->base) {
@@ -108,7 +108,7 @@ static void synchronize(ArmCpu *cpu)
         }
     }
     pmu->base = now;
-    pmu->instructions_base = cpu->instructions;
+    pmu->instructions_base = cpu->tcg.insn_count;
 }
 
 /* Nanoseconds until a counter of time may overflow, or one of instructions should be looked at. */
@@ -207,7 +207,7 @@ void arm_pmu_reset(ArmCpu *cpu)
     memset(pmu->counter, 0, sizeof pmu->counter);
     memset(pmu->type, 0, sizeof pmu->type);
     pmu->base = (uint64_t)clock_now_ns(cpu->vcpu.machine);
-    pmu->instructions_base = cpu->instructions = 0;
+    pmu->instructions_base = cpu->tcg.insn_count = 0;
     pmu->filtered = pmu->counts_exceptions = false;
     pmu->counts_instructions[0] = pmu->counts_instructions[1] = false;
     pmu->pmcr = PMCR_LC;

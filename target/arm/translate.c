@@ -88,91 +88,32 @@ void a64_store(A64Translator *t, IrType type, unsigned esz, unsigned flags, IrRe
     ir_store(t->unit, type, esz, flags | a64_memory_flags(t), address, imm, value);
 }
 
-static void helper_step_done(TcgState *env, uint64_t next_pc)
-{
-    tcg_set_pc(env, next_pc);
-    arm_step_done(arm_cpu_of_env(env));
-}
-
-static const TcgHelper step_done = {
-    .name = "step_done",
-    .function = (void *)helper_step_done,
-    .result = IR_VOID,
-    .flags = HELPER_ENV | HELPER_READS | HELPER_EFFECT,
-    .arg_types = { IR_I64 },
-};
-TCG_HELPER(step_done);
-
-/* With ARM_MODE_COUNT: so many instructions of the unit have been executed. */
-static void set_retired(A64Translator *t, unsigned count)
-{
-    if (t->mode & ARM_MODE_COUNT) {
-        a64_set_var(t, ARM_VAR_INSTRUCTIONS, IR_I64,
-                    a64_op2i(t, IR_OP_add, IR_I64, t->instructions, count));
-    }
-}
-
-void a64_note_retired(A64Translator *t)
-{
-    set_retired(t, t->retired + 1);
-}
-
 void a64_dispatch_env(A64Translator *t)
 {
-    a64_note_retired(t);
     ir_dispatch_env(t->unit);
     t->ended = true;
 }
 
-/* The stepped instruction is complete: the pc is set and the step becomes pending. */
-static void finish_step(A64Translator *t, IrRef next_pc)
-{
-    a64_call(t, &step_done, next_pc, 0, 0, 0);
-    a64_dispatch_env(t);
-}
-
 void a64_goto(A64Translator *t, int64_t page_offset)
 {
-    if (t->mode & ARM_MODE_STEP) {
-        finish_step(t, ir_pc(t->unit, page_offset));
-        return;
-    }
-    a64_note_retired(t);
     ir_goto(t->unit, page_offset);
     t->ended = true;
 }
 
 void a64_exit_if(A64Translator *t, IrCond cond, IrRef flags, int64_t page_offset)
 {
-    if (t->mode & ARM_MODE_STEP) {
-        IrRef taken = ir_pc(t->unit, page_offset), next = ir_pc(t->unit, t->offset + 4);
-
-        finish_step(t, ir_sel(t->unit, IR_I64, cond, flags, taken, next));
-        return;
-    }
-    a64_note_retired(t);
     ir_exit_if(t->unit, cond, flags, page_offset);
     t->side_exits++;
 }
 
 void a64_goto_indirect(A64Translator *t, IrRef target, unsigned kind, unsigned jump_class)
 {
-    if (t->mode & ARM_MODE_STEP) {
-        finish_step(t, target);
-        return;
-    }
-    a64_note_retired(t);
     ir_goto_indirect(t->unit, target, kind, jump_class);
     t->ended = true;
 }
 
 void a64_dispatch_next(A64Translator *t)
 {
-    if (t->mode & ARM_MODE_STEP) {
-        finish_step(t, ir_pc(t->unit, t->offset + 4));
-        return;
-    }
-    a64_note_retired(t);
     ir_dispatch(t->unit, t->offset + 4);
     t->ended = true;
 }
@@ -213,31 +154,12 @@ bool a64_fp_access(A64Translator *t)
     return false;
 }
 
-static void helper_check_breakpoint(TcgState *env)
-{
-    if (arm_breakpoint_hit(arm_cpu_of_env(env))) {
-        tcg_unwind(env);
-    }
-}
-
-static const TcgHelper check_breakpoint = {
-    .name = "check_breakpoint",
-    .function = (void *)helper_check_breakpoint,
-    .result = IR_VOID,
-    .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_FAULTS | HELPER_EFFECT,
-};
-TCG_HELPER(check_breakpoint);
-
 void a64_translate_instruction(A64Translator *t)
 {
     A64Fields fields;
     const A64Instruction *instruction;
 
-    a64_op(t, (IrOp){ .opcode = IR_OP_insn, .imm = t->offset, .aux = t->insn });
-    set_retired(t, t->retired);
-    if (t->mode & ARM_MODE_BREAKPOINTS) {
-        a64_call(t, &check_breakpoint, 0, 0, 0, 0);
-    }
+    ir_begin_insn(t->unit, t->offset, t->insn);
     instruction = a64_decode(t->insn, &fields);
     if (!instruction || !instruction->translate(t, &fields)) {
         a64_undefined(t);
@@ -252,15 +174,8 @@ void arm_a64_translate(IrUnit *unit, TcgState *env, TcgCode *code, uint16_t star
     if (mode & ARM_MODE_ICACHE_OFF) {
         atomic_store(&arm_first_cpu(t.cpu)->icache_off_units, true);
     }
-    if (mode & ARM_MODE_STEP) {
-        max_insns = 1;
-    }
-    if (mode & ARM_MODE_COUNT) {
-        t.instructions = a64_get_var(&t, ARM_VAR_INSTRUCTIONS, IR_I64);
-    }
     unit->insn_count = 0;
     for (;;) {
-        t.retired = unit->insn_count;
         t.insn = load_le32(code->page + t.offset);
         a64_translate_instruction(&t);
         unit->insn_count++;

@@ -29,8 +29,6 @@ typedef struct {
     bool ended;             /* the unit has got its last control op */
     bool sp_aligned;        /* the stack pointer is known to be 16-byte aligned here */
     unsigned side_exits;
-    IrRef instructions;     /* ARM_MODE_COUNT: as many as had been executed before the unit */
-    unsigned retired;       /* instructions of the unit before this one */
 } A64Translator;
 
 typedef bool A64Translate(A64Translator *t, const A64Fields *f);
@@ -221,12 +219,6 @@ void a64_store(A64Translator *t, IrType type, unsigned esz, unsigned flags, IrRe
 IrRef a64_swap_vector(A64Translator *t, IrType type, unsigned esz, IrRef value);
 /* IR_MEM_BE and IR_MEM_ALIGNED as the mode says. */
 unsigned a64_memory_flags(const A64Translator *t);
-
-/*
- * The instruction counts as executed from here on. Control ops do this; what changes the exception level
- * does it before.
- */
-void a64_note_retired(A64Translator *t);
 
 /* Control. Each but a64_exit_if ends the unit. */
 void a64_goto(A64Translator *t, int64_t page_offset);

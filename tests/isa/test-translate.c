@@ -58,11 +58,8 @@ int main(void)
     }
     g_assert_true(isa_rig_open(&rig, "max", 1, true));
     for (unsigned i = 0; i < PAGES; i++) {
-        uint32_t mode = g_rand_int(rand) & ((ARM_MODE_COUNT << 1) - 1);
+        uint32_t mode = g_rand_int(rand) & ((ARM_MODE_PAC_DATA_55 << 1) - 1);
 
-        if (g_rand_int_range(rand, 0, 4)) {
-            mode &= ~(uint32_t)ARM_MODE_STEP; /* which makes units of one instruction */
-        }
         for (unsigned w = 0; w < WORDS; w++) {
             store_le32(page + 4 * w, random_word(rand, patterns));
         }

@@ -146,6 +146,7 @@ struct TcgState {
     bool in_code;                   /* generated code or a helper of it runs: fp_word is in the host's register */
     uint32_t jump_class;            /* of the indirect jump that is being looked up; else 0 */
     bool next_page_moved;           /* a unit over two pages left to the dispatcher, since the second is another */
+    uint64_t insn_count;            /* instructions executed in units with TCG_MODE_COUNT */
     void *host_sp;                  /* of the enter thunk's frame: tcg_unwind returns to it */
     uint32_t exclusive_size;        /* not 0: an atomic op works on a copy in bounce, see tcg_atomic_begin */
     uint64_t bounce[8];             /* slow multi-word loads land here */
@@ -175,6 +176,9 @@ static inline void tcg_set_pc(TcgState *env, uint64_t pc)
  * the state (exception taken, pc set). No lock may be held. Implemented by the run time.
  */
 _Noreturn void tcg_unwind(TcgState *env);
+
+/* For helpers that end an instruction by unwinding, with the next pc set: as insn_done, where that is due. */
+void tcg_insn_done(TcgState *env);
 
 /* Contexts and invalidation, called by targets on the vCPU's own thread. Keys are the target's. */
 void tcg_set_context(TcgState *env, uint64_t key, uint64_t other_key);

@@ -188,32 +188,68 @@ static inline void ir_call_if(IrUnit *unit, IrCond cond, IrRef flags, const TcgH
                           .args = { flags, a, b, c }, .helper = helper });
 }
 
+/* With counting, as many instructions of the unit have been executed from here on. */
+static inline void ir_set_retired(IrUnit *unit, unsigned count)
+{
+    if (unit->count_var) {
+        if (!unit->count_base) {
+            unit->count_base = ir_get(unit, unit->count_var, IR_I64);
+        }
+        ir_set(unit, unit->count_var, IR_I64,
+               ir_op2i(unit, IR_OP_add, IR_I64, unit->count_base, count));
+    }
+}
+
+/*
+ * The instruction that has begun counts as executed. Control ops do this; what leaves its privilege level does it
+ * before.
+ */
+static inline void ir_retire(IrUnit *unit)
+{
+    ir_set_retired(unit, unit->begun);
+}
+
+/* To be called where a guest instruction starts: raw bits are for those who print. */
+static inline void ir_begin_insn(IrUnit *unit, uint16_t page_offset, int64_t raw)
+{
+    ir_emit(unit, (IrOp){ .opcode = IR_OP_insn, .imm = page_offset, .aux = raw });
+    ir_set_retired(unit, unit->begun++);
+    if (unit->check_insn) {
+        ir_call(unit, unit->check_insn, 0, 0, 0, 0);
+    }
+}
+
 /* Control: leaves to a page-relative pc; the first only when cond holds. */
 static inline void ir_exit_if(IrUnit *unit, IrCond cond, IrRef flags, int64_t page_offset)
 {
+    ir_retire(unit);
     ir_emit(unit, (IrOp){ .opcode = IR_OP_exit_if, .cond = (uint8_t)cond, .args = { flags },
                           .imm = page_offset });
 }
 
 static inline void ir_goto(IrUnit *unit, int64_t page_offset)
 {
+    ir_retire(unit);
     ir_emit(unit, (IrOp){ .opcode = IR_OP_goto, .imm = page_offset });
 }
 
 /* kind: IR_JUMP …; jump_class: of the jump cache. */
 static inline void ir_goto_indirect(IrUnit *unit, IrRef target, unsigned kind, unsigned jump_class)
 {
+    ir_retire(unit);
     ir_emit(unit, (IrOp){ .opcode = IR_OP_goto_ind, .sub = (uint8_t)kind, .args = { target },
                           .aux = jump_class });
 }
 
 static inline void ir_dispatch(IrUnit *unit, int64_t page_offset)
 {
+    ir_retire(unit);
     ir_emit(unit, (IrOp){ .opcode = IR_OP_dispatch, .imm = page_offset });
 }
 
 static inline void ir_dispatch_env(IrUnit *unit)
 {
+    ir_retire(unit);
     ir_emit(unit, (IrOp){ .opcode = IR_OP_dispatch_env });
 }
 

@@ -13,6 +13,10 @@ void ir_unit_init(IrUnit *unit, const IrVar *vars, unsigned var_count)
     unit->vars = vars;
     unit->var_count = var_count;
     unit->mode = 0;
+    unit->check_insn = NULL;
+    unit->count_var = 0;
+    unit->count_base = 0;
+    unit->begun = 0;
     unit->start = unit->end = 0;
     unit->insn_count = 0;
     unit->count = 1;

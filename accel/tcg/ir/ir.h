@@ -384,6 +384,14 @@ typedef struct {
     uint16_t start;        /* page offset of the first guest instruction */
     uint16_t end;          /* page offset behind the last; beyond the page with next_page */
     unsigned insn_count;
+    /*
+     * What the run time wants at each instruction: a helper to be called before it, and a variable that counts
+     * instructions exactly wherever it can be seen (its value before the unit). 0: neither.
+     */
+    const TcgHelper *check_insn;
+    uint8_t count_var;
+    IrRef count_base;
+    unsigned begun;        /* instructions that ir_begin_insn has begun */
     unsigned count;        /* ops in use */
     bool full;             /* an op did not fit: the translation must be redone with fewer instructions */
     IrOp ops[IR_MAX_OPS];

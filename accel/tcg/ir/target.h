@@ -24,8 +24,14 @@ typedef struct {
  * code lies in a page whose indirect landings are checked (TcgMapping.guarded). Targets do not return it from mode().
  */
 #define TCG_MODE_GUARDED (UINT64_C(1) << 63)
+/* From mode(): each instruction is a unit of its own, and insn_done is called behind it. Never linked. */
+#define TCG_MODE_ONE (UINT64_C(1) << 62)
+/* From mode(): check_insn is called before each instruction. */
+#define TCG_MODE_CHECK (UINT64_C(1) << 61)
+/* From mode(): insn_count_var counts the instructions. */
+#define TCG_MODE_COUNT (UINT64_C(1) << 60)
 /* The run time's: a unit of one instruction that writes its own bytes. */
-#define TCG_MODE_ALONE (UINT64_C(1) << 62)
+#define TCG_MODE_ALONE (UINT64_C(1) << 59)
 
 /* Guest code as translators read it. */
 typedef struct {
@@ -61,6 +67,7 @@ typedef struct TcgTarget {
     int32_t env_bias;           /* env register = TcgState + bias, so that hot fields get short offsets */
     uint8_t insn_align;         /* of instructions: bytes, and the least that one has */
     uint8_t jump_shift;         /* log2 of it: low bits of pcs that tell nothing, at most 2 */
+    uint8_t insn_count_var;     /* variable of TcgState.insn_count; 0: the target has none */
     uint8_t jump_classes;       /* what goto_ind's aux may be, plus 1; at most TCG_JUMP_CLASSES */
 
     /* The mode key of the code that runs next: what, besides its bytes, a translation depends on. */
@@ -97,6 +104,13 @@ typedef struct TcgTarget {
      * false: refused, with the exception taken. NULL: no such checks.
      */
     bool (*check_landing)(TcgState *env, const uint8_t *insn);
+    /*
+     * With TCG_MODE_ONE: the instruction of a unit of this mode is done, and the pc that of the next. Not called when it
+     * unwound. May take exceptions. NULL: nothing to do.
+     */
+    void (*insn_done)(TcgState *env, uint64_t mode);
+    /* With TCG_MODE_CHECK: the instruction at the pc comes next; true: an exception has been taken in its place. */
+    bool (*check_insn)(TcgState *env);
     /* A one-line mnemonic for -d in_asm; NULL: capstone does it. */
     char *(*disassemble)(uint64_t pc, const uint8_t *bytes, unsigned size);
 } TcgTarget;

@@ -86,17 +86,45 @@ TcgUnit *dispatch_unit(TcgVcpu *tv)
     return find_unit(tv, &fetch);
 }
 
-static void *enter_unit(TcgVcpu *tv, TcgUnit *unit, uint64_t jump_pc, unsigned jump_class)
+bool dispatch_insn_done(TcgVcpu *tv)
 {
-    TcgContext *context = tv->env->context;
+    uint64_t mode = tv->one_mode;
 
+    if (!mode) {
+        return false;
+    }
+    tv->one_mode = 0;
+    if (tv->target->insn_done) {
+        tv->target->insn_done(tv->env, mode);
+    }
+    return true;
+}
+
+void tcg_insn_done(TcgState *env)
+{
+    dispatch_insn_done(tcg_vcpu(env));
+}
+
+/* Where a unit is entered; NULL: the run loop is wanted. */
+static void *enter_unit(TcgVcpu *tv, TcgUnit *unit)
+{
     if (!unit) {
         return tv->run->thunks.exit;
     }
-    if (!log_enabled(LOG_EXEC) && jump_pc == tcg_pc(tv->env) && !(unit->mode & TCG_MODE_ALONE)) {
-        context_set_jump(tv, context, jump_pc, jump_class, unit->entry);
+    if (unit->mode & TCG_MODE_ONE) {
+        tv->one_mode = unit->mode;
     }
     return unit->entry;
+}
+
+/* The same, and the jump cache shall know: unless something else than what was asked for has been found. */
+static void *enter_for(TcgVcpu *tv, TcgUnit *unit, uint64_t jump_pc, unsigned jump_class)
+{
+    if (unit && !(unit->mode & (TCG_MODE_ONE | TCG_MODE_ALONE)) && !log_enabled(LOG_EXEC) &&
+        jump_pc == tcg_pc(tv->env)) {
+        context_set_jump(tv, tv->env->context, jump_pc, jump_class, unit->entry);
+    }
+    return enter_unit(tv, unit);
 }
 
 /* Jump caches are for one mode: a dispatch is where another may begin. */
@@ -122,6 +150,10 @@ void *dispatch_next(TcgState *env)
 
     env->dispatches++;
     env->next_page_moved = false;
+    if (dispatch_insn_done(tv)) {
+        pc = tcg_pc(env);
+        jump_class = env->jump_class;
+    }
     check_mode(tv);
     entry = context_jump(tv, env->context, pc, jump_class);
     /* A dead unit's landing pad leads here, as does a failed guard, and must not be sent back. */
@@ -129,7 +161,7 @@ void *dispatch_next(TcgState *env)
         env->jump_class = 0;
         return entry->code;
     }
-    return enter_unit(tv, find_unit(tv, &fetch), pc, jump_class);
+    return enter_for(tv, find_unit(tv, &fetch), pc, jump_class);
 }
 
 void *dispatch_indirect(TcgState *env, uint64_t guest_virt, unsigned jump_class)
@@ -142,13 +174,16 @@ void *dispatch_indirect(TcgState *env, uint64_t guest_virt, unsigned jump_class)
     env->indirects++;
     tcg_set_pc(env, guest_virt);
     env->jump_class = jump_class;
+    if (dispatch_insn_done(tv)) {
+        return dispatch_next(env);
+    }
     unit = find_unit(tv, &fetch);
     /* A fault on the way may have changed context and mode; then the jump is not what was asked. */
     if (unit && (env->context != context || tcg_pc(env) != guest_virt)) {
         check_mode(tv);
-        return unit->entry;
+        return enter_unit(tv, unit);
     }
-    return enter_unit(tv, unit, guest_virt, jump_class);
+    return enter_for(tv, unit, guest_virt, jump_class);
 }
 
 void *dispatch_follow_link(TcgState *env, TcgLink *link)
@@ -160,13 +195,13 @@ void *dispatch_follow_link(TcgState *env, TcgLink *link)
     TcgUnit *unit;
 
     tcg_set_pc(env, pc);
-    unit = find_unit(tv, &fetch);
-    if (!unit) {
-        return tv->run->thunks.exit;
+    if (dispatch_insn_done(tv)) {
+        return dispatch_next(env);
     }
-    if (tcg_pc(env) != pc) {
+    unit = find_unit(tv, &fetch);
+    if (!unit || tcg_pc(env) != pc || (unit->mode & TCG_MODE_ONE)) {
         check_mode(tv);
-        return unit->entry;
+        return enter_unit(tv, unit);
     }
     /* A flush on the way has freed the link and the unit that holds it. */
     if (!log_enabled(LOG_EXEC) && tv->run->flushes == flushes) {

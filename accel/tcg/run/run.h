@@ -106,6 +106,7 @@ typedef struct {
     bool inbox_overflow;        /* everything must go */
     atomic_bool inbox_waiting;  /* read without the lock */
     _Atomic uint32_t posted, processed; /* requests; processed is a futex word */
+    uint64_t one_mode;          /* of the unit with TCG_MODE_ONE that runs; else 0 */
     bool broadcast_pending;     /* this vCPU posted requests and has not waited */
 
     uint64_t walks, walk_hits, exits, interrupts_polled, context_switches, invalidated_pages,
@@ -176,6 +177,8 @@ TcgUnit *translate_unit(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint64
                         uint64_t next_page, bool *needs_next);
 
 /* dispatch.c: which code runs next. */
+/* After a unit with TCG_MODE_ONE has been left, with the pc set. false: none was. */
+bool dispatch_insn_done(TcgVcpu *tv);
 TcgUnit *dispatch_unit(TcgVcpu *tv);
 void *dispatch_next(TcgState *env);
 void *dispatch_follow_link(TcgState *env, TcgLink *link);

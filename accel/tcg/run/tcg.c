@@ -193,7 +193,9 @@ static void interpret(TcgVcpu *tv)
     while (!atomic_load_explicit(&env->exit_request, memory_order_relaxed)) {
         unit = dispatch_unit(tv);
         if (unit) {
+            tv->one_mode = unit->mode & TCG_MODE_ONE ? unit->mode : 0;
             ir_interpret(unit->ir, env, &tv->run->runtime);
+            dispatch_insn_done(tv);
         }
     }
     env->unwind = NULL;
@@ -235,6 +237,7 @@ static void tcg_vcpu_run(Vcpu *vcpu)
         atomic_store(&env->exit_request, 0);
         context_process_inbox(tv);
         if (!atomic_load(&vcpu->stop_requested)) {
+            tv->one_mode = 0; /* an instruction that unwound is not done */
             tv->target->take_interrupt(env);
             run_guest(tv);
         }

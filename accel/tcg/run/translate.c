@@ -26,6 +26,21 @@ static void check(const IrUnit *ir, const char *stage)
     }
 }
 
+static void helper_check_insn(TcgState *env)
+{
+    if (tcg_vcpu(env)->target->check_insn(env)) {
+        tcg_unwind(env);
+    }
+}
+
+static const TcgHelper check_insn = {
+    .name = "check_insn",
+    .function = (void *)helper_check_insn,
+    .result = IR_VOID,
+    .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_FAULTS | HELPER_EFFECT,
+};
+TCG_HELPER(check_insn);
+
 /* Decodes and optimises into run->scratch. false: code->next is needed. */
 static bool make_ir(TcgVcpu *tv, TcgCode *code, unsigned offset, uint64_t mode, unsigned max_insns)
 {
@@ -37,6 +52,8 @@ static bool make_ir(TcgVcpu *tv, TcgCode *code, unsigned offset, uint64_t mode, 
     do {
         ir_unit_init(ir, run->target->vars, run->target->var_count);
         ir->mode = mode;
+        ir->check_insn = mode & TCG_MODE_CHECK ? &check_insn : NULL;
+        ir->count_var = mode & TCG_MODE_COUNT ? run->target->insn_count_var : 0;
         ir->start = (uint16_t)offset;
         run->target->translate(ir, tv->env, code, (uint16_t)offset, mode, max_insns);
         if (code->needs_next) {
@@ -143,7 +160,8 @@ TcgUnit *translate_unit(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint64
     TcgRun *run = tv->run;
     TcgCode code = { .page = host_page, .next = next_page ? cache_page(next_page) : NULL };
 
-    for (unsigned max_insns = mode & TCG_MODE_ALONE ? 1 : TCG_MAX_INSNS;; max_insns /= 2) {
+    for (unsigned max_insns = mode & (TCG_MODE_ONE | TCG_MODE_ALONE) ? 1 : TCG_MAX_INSNS;;
+         max_insns /= 2) {
         TcgUnit *unit;
 
         if (cache_room(run) < PLENTY_OF_ROOM) {

@@ -5,6 +5,7 @@
  * in the jump cache, returns first at the top of the return stack.
  */
 #include "accel/tcg/host/x86_64/emitter.h"
+#include "accel/tcg/ir/target.h"
 
 G_STATIC_ASSERT(sizeof(TcgFetchEntry) == 16);
 G_STATIC_ASSERT(sizeof(TcgJumpEntry) == 16);
@@ -67,6 +68,12 @@ void emit_entry(Emitter *e)
     }
 }
 
+/* A unit of one instruction, after which the run time is asked: it is left by links that nobody joins. */
+static bool is_one(const Emitter *e)
+{
+    return e->unit->mode & TCG_MODE_ONE;
+}
+
 static bool in_page(int64_t target)
 {
     return target >= 0 && target < TCG_PAGE_SIZE;
@@ -115,7 +122,7 @@ static void emit_leave(Emitter *e, int64_t target)
 {
     TcgLink *link;
 
-    if (target == e->unit->start) {
+    if (target == e->unit->start && !is_one(e)) {
         asm_jmp_to(&e->a, e->entry);
         return;
     }
@@ -147,7 +154,7 @@ static void emit_exit_jump(Emitter *e, HostCondition c, int64_t target, ColdStub
         }
     } else if (stub) {
         emitter_stub_jump(stub, asm_jcc(a, c.cc));
-    } else if (target == e->unit->start) {
+    } else if (target == e->unit->start && !is_one(e)) {
         asm_jcc_to(a, c.cc, e->entry);
     } else {
         TcgLink *link = new_link(e, target);
@@ -190,6 +197,13 @@ static void emit_goto_indirect(Emitter *e, const IrOp *op)
     emitter_write_back(e);
     e->eflags = 0;
     emitter_use_in(e, op->args[0], RAX);
+    if (is_one(e)) {
+        asm_mov(a, true, RSI, RAX);
+        asm_mov_imm(a, RDX, (uint64_t)op->aux & (TCG_JUMP_CLASSES - 1));
+        asm_jmp_to(a, e->b->indirect);
+        e->done = true;
+        return;
+    }
     if (op->sub == IR_RETURN) {
         uint8_t *other;
 
@@ -231,7 +245,7 @@ static void emit_push_return(Emitter *e, const IrOp *op)
     int top, value;
     ColdStub *stub;
 
-    if (!in_page(op->imm)) {
+    if (!in_page(op->imm) || is_one(e)) {
         return;
     }
     top = emitter_scratch(e);
