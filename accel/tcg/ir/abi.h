@@ -214,6 +214,8 @@ TcgFpControl tcg_get_fp_control(TcgState *env);
  */
 uint64_t tcg_load(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
 void tcg_store(TcgState *env, uint64_t guest_virt, uint64_t value, unsigned size, unsigned flags);
+/* Unwinds when a store there would fault. */
+void tcg_check_store(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
 /*
  * For locked read-modify-writes by helpers, at most 16 bytes: the host address to work on with atomic
  * instructions, checked for writing (faults unwind). Across pages and on devices it is a copy, in an exclusive section.

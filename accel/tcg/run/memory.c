@@ -152,7 +152,7 @@ static void check_store_part(TcgVcpu *tv, uint64_t guest_virt, unsigned size, un
     }
 }
 
-static void check_store(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags)
+void tcg_check_store(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags)
 {
     TcgVcpu *tv = tcg_vcpu(env);
     unsigned first = bytes_to_page_end(guest_virt);
@@ -179,7 +179,7 @@ static void write_bytes(TcgVcpu *tv, uint64_t guest_virt, const void *from, unsi
         return;
     }
     /* Both halves are checked before either is written. */
-    check_store(tv->env, guest_virt, size, flags);
+    tcg_check_store(tv->env, guest_virt, size, flags);
     flags &= ~(unsigned)IR_MEM_ALIGNED;
     write_part(tv, guest_virt, from, first, flags);
     write_part(tv, ir_mem_wrap(guest_virt + first, flags), (const uint8_t *)from + first,
@@ -304,7 +304,7 @@ static void *atomic_copy(TcgVcpu *tv, uint64_t guest_virt, unsigned size, unsign
     tv->atomic_flags = flags & ~(unsigned)IR_MEM_ALIGNED;
     for (unsigned tries = 0; tries < 8; tries++) {
         /* Faults are taken here, outside the section. */
-        check_store(env, guest_virt, size, flags);
+        tcg_check_store(env, guest_virt, size, flags);
         begin_exclusive(tv);
         if (copy_atomic(tv, size, false)) {
             env->exclusive_size = size;
@@ -439,7 +439,7 @@ void memory_set_runtime(HostRuntime *runtime, const TcgTarget *target)
     runtime->load_vector = load_vector;
     runtime->store_vector = store_vector;
     runtime->load_check = load_check;
-    runtime->store_check = check_store;
+    runtime->store_check = tcg_check_store;
     runtime->atomic_check = atomic_check;
     runtime->atomic_end = target->locks_anything ? tcg_atomic_end : NULL;
     runtime->zero = zero;

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* Control, debug and model-specific registers; CPUID. Faults unwind. */
+#ifndef TARGET_I386_CONTROL_H
+#define TARGET_I386_CONTROL_H
+
+#include "target/i386/cpu.h"
+
+/* control.c: n is 0, 2, 3, 4, 8 (others have been refused). Writes check their values: #GP. */
+uint64_t x86_get_cr(X86Cpu *cpu, unsigned n);
+void x86_set_cr(X86Cpu *cpu, unsigned n, uint64_t value);
+/* The same without checks, for reset, tasks, SMM and debuggers: keeps mode, context and EFER.LMA. */
+void x86_put_cr0(X86Cpu *cpu, uint64_t value);
+void x86_put_cr3(X86Cpu *cpu, uint64_t value);
+void x86_put_cr4(X86Cpu *cpu, uint64_t value);
+void x86_set_dr(X86Cpu *cpu, unsigned n, uint64_t value);
+/* Whether DR7 enables a breakpoint on instructions. */
+bool x86_instruction_breaks(const X86Cpu *cpu);
+void x86_set_xcr0(X86Cpu *cpu, uint64_t value);
+/* Which bits of XCR0 the model has. */
+uint64_t x86_xcr0_mask(const X86Cpu *cpu);
+
+/* Which state components are not in their initial state. */
+uint64_t x86_xinuse(X86Cpu *cpu);
+
+/* msr.c: false: #GP. */
+bool x86_read_msr(X86Cpu *cpu, uint32_t index, uint64_t *value);
+bool x86_write_msr(X86Cpu *cpu, uint32_t index, uint64_t value);
+void x86_msrs_reset(X86Cpu *cpu);
+uint64_t x86_read_tsc(X86Cpu *cpu);
+enum { X86_TSC_HZ = 1000000000 };
+
+/* cpuid.c */
+void x86_cpuid(X86Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+
+/* fpu-state.c: what INIT leaves alone and reset does not. */
+void x86_fpu_reset(X86Cpu *cpu);
+/* MXCSR with the sticky flags of what has been computed. */
+uint32_t x86_get_mxcsr(X86Cpu *cpu);
+void x86_set_mxcsr(X86Cpu *cpu, uint32_t value);
+
+/* smm.c */
+void x86_enter_smm(X86Cpu *cpu);
+void x86_leave_smm(X86Cpu *cpu);
+
+#endif

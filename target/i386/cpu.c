@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/* The x86_64 and i386 targets: what the machine, the monitor and the translator know of an x86 processor. */
+#include "target/i386/cpu.h"
+
+#include <capstone/capstone.h>
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "target/i386/control.h"
+#include "target/i386/exception.h"
+#include "target/i386/mmu.h"
+#include "target/i386/models.h"
+#include "target/i386/translate.h"
+
+/* Guest variables. */
+
+/* clang-format off */
+#define OFFSET(member) ((int32_t)((intptr_t)offsetof(X86Cpu, member) - \
+                                  (intptr_t)offsetof(X86Cpu, tcg)))
+#define GPR(n, text) [X86_VAR_GPR + n] = { text, IR_I64, OFFSET(gpr[n]) }
+#define XMM(n) [X86_VAR_XMM + n] = { "xmm" #n, IR_V128, OFFSET(xmm[n][0]) }
+#define SEG(n, text) [X86_VAR_BASE + n] = { text "_base", IR_I64, OFFSET(seg[n].base) }, \
+                     [X86_VAR_LIMIT + n] = { text "_limit", IR_I64, OFFSET(seg[n].fast_limit) }
+#define VAR(index, field) [index] = { #field, IR_I64, OFFSET(field) }
+
+static const IrVar variables[X86_VAR_COUNT] = {
+    GPR(0, "rax"), GPR(1, "rcx"), GPR(2, "rdx"), GPR(3, "rbx"), GPR(4, "rsp"), GPR(5, "rbp"), GPR(6, "rsi"),
+    GPR(7, "rdi"), GPR(8, "r8"), GPR(9, "r9"), GPR(10, "r10"), GPR(11, "r11"), GPR(12, "r12"), GPR(13, "r13"),
+    GPR(14, "r14"), GPR(15, "r15"),
+    [X86_VAR_FLAGS] = { "flags", IR_FLAGS, OFFSET(flags) },
+    XMM(0), XMM(1), XMM(2), XMM(3), XMM(4), XMM(5), XMM(6), XMM(7), XMM(8), XMM(9), XMM(10), XMM(11), XMM(12),
+    XMM(13), XMM(14), XMM(15),
+    SEG(X86_ES, "es"), SEG(X86_CS, "cs"), SEG(X86_SS, "ss"), SEG(X86_DS, "ds"), SEG(X86_FS, "fs"), SEG(X86_GS, "gs"),
+    VAR(X86_VAR_EFLAGS, eflags),
+    VAR(X86_VAR_DF, df),
+    VAR(X86_VAR_IRQ_WAITING, irq_waiting),
+    VAR(X86_VAR_SHADOW, shadow),
+    VAR(X86_VAR_FIP, x87_fip),
+    VAR(X86_VAR_TSC_AUX, tsc_aux),
+    VAR(X86_VAR_KERNEL_GS_BASE, kernel_gs_base),
+    [X86_VAR_INSN_COUNT] = { "insn_count", IR_I64, OFFSET(tcg.insn_count) },
+};
+G_STATIC_ASSERT((int)X86_VAR_COUNT <= (int)IR_MAX_VARS);
+/* clang-format on */
+
+/* By how often compilers use them. */
+static const uint8_t pinned_ints[] = { X86_RAX, X86_RSP, X86_RDI, X86_RBX, X86_RDX,
+                                       X86_RSI, X86_RBP, X86_RCX, 0xff };
+static const uint8_t pinned_vectors[] = { X86_VAR_XMM,     X86_VAR_XMM + 1, X86_VAR_XMM + 2,
+                                          X86_VAR_XMM + 3, X86_VAR_XMM + 4, X86_VAR_XMM + 5,
+                                          X86_VAR_XMM + 6, X86_VAR_XMM + 7, 0xff };
+
+static uint64_t get_mode(TcgState *env)
+{
+    return x86_cpu_of_env(env)->mode;
+}
+
+/* Realize and reset. */
+
+static bool realize(Vcpu *vcpu, GError **error)
+{
+    X86Cpu *cpu = x86_cpu(vcpu);
+
+    cpu->x86_model = vcpu->model->data;
+    cpu->tcg.vcpu = vcpu;
+    cpu->phys_bits = 40;
+    cpu->virt_bits = 48;
+    return x86_select_features(cpu, error);
+}
+
+/* What both RESET and INIT set (SDM 3, table 9-1). */
+void x86_init_reset(X86Cpu *cpu)
+{
+    const uint32_t data = X86_SEG_P | X86_SEG_S | X86_SEG_WRITE | X86_SEG_ACCESSED;
+
+    memset(cpu->gpr, 0, sizeof cpu->gpr);
+    cpu->gpr[X86_RDX] = 0x600;
+    cpu->flags = 0;
+    cpu->df = 1;
+    cpu->eflags = EFLAGS_ONE;
+    cpu->cr2 = cpu->cr3 = cpu->cr4 = cpu->efer = 0;
+    cpu->cr0 = (cpu->cr0 & (CR0_CD | CR0_NW)) | CR0_ET;
+    cpu->xcr0 = XCR0_X87;
+    cpu->cpl = 0;
+    cpu->smm = cpu->nmi_blocked = cpu->nmi_blocked_before_smm = false;
+    cpu->shut_down = cpu->delivering = false;
+    cpu->pending_debug = cpu->shadow = cpu->irq_waiting = 0;
+    memset(cpu->dr, 0, sizeof cpu->dr);
+    cpu->dr[6] = DR6_FIXED;
+    cpu->dr[7] = DR7_FIXED;
+    cpu->gdtr = cpu->idtr = (X86TableRegister){ 0, 0xffff };
+    cpu->ldtr = (X86Segment){ .limit = 0xffff, .flags = X86_SEG_P | 2 << X86_SEG_TYPE_SHIFT };
+    cpu->tr = (X86Segment){ .limit = 0xffff, .flags = X86_SEG_P | 11 << X86_SEG_TYPE_SHIFT };
+    for (unsigned i = 0; i < X86_SEGMENTS; i++) {
+        x86_set_segment(cpu, (X86SegmentName)i, 0, 0, 0xffff, data);
+    }
+    x86_set_segment(cpu, X86_CS, 0xf000, 0xffff0000, 0xffff, data | X86_SEG_CODE);
+    x86_flush_translations(cpu, true);
+    x86_update_context(cpu);
+    x86_set_eip(cpu, 0xfff0);
+}
+
+static void reset(Vcpu *vcpu)
+{
+    X86Cpu *cpu = x86_cpu(vcpu);
+
+    cpu->cr0 = CR0_CD | CR0_NW;
+    cpu->a20 = true;
+    cpu->smbase = 0x30000;
+    vcpu_set_secure(vcpu, false);
+    x86_msrs_reset(cpu);
+    cpu->tsc_offset = -(uint64_t)clock_now_ns(vcpu->machine);
+    x86_init_reset(cpu);
+    x86_fpu_reset(cpu);
+    /* The first processor starts; the others wait for a start-up message. */
+    cpu->wait_for_sipi = vcpu->index != 0;
+    vcpu->halt_deadline_ns = -1;
+    atomic_store(&vcpu->halted, cpu->wait_for_sipi);
+}
+
+static uint64_t get_pc(const Vcpu *vcpu)
+{
+    return tcg_pc(&container_of(vcpu, X86Cpu, vcpu)->tcg);
+}
+
+static void set_pc(Vcpu *vcpu, uint64_t pc)
+{
+    tcg_set_pc(&x86_cpu(vcpu)->tcg, pc);
+}
+
+/* Events that end a halt in the state that the processor is in. */
+static bool has_work(const Vcpu *vcpu)
+{
+    const X86Cpu *cpu = container_of(vcpu, X86Cpu, vcpu);
+    uint32_t events = atomic_load(&vcpu->events);
+
+    if (events & (1u << X86_EVENT_INIT | 1u << X86_EVENT_A20)) {
+        return true;
+    }
+    if (cpu->wait_for_sipi) {
+        return events & 1u << X86_EVENT_SIPI;
+    }
+    if (cpu->shut_down) {
+        return false;
+    }
+    return events & ~(cpu->nmi_blocked ? 1u << X86_EVENT_NMI : 0) ||
+           ((atomic_load(&vcpu->interrupts) & 1u << X86_LINE_INTR) && (cpu->eflags & EFLAGS_IF));
+}
+
+/* `info registers` */
+
+static void describe_segment(GString *out, const char *name, const X86Segment *s)
+{
+    g_string_append_printf(out, "%-3s=%04x %016" PRIx64 " %08x %08x\n", name, s->selector, s->base,
+                           s->limit, s->flags | (s->limit >> 12 & 0xf0000 & 0));
+}
+
+static void describe(Vcpu *vcpu, bool all, GString *out)
+{
+    static const char *const names[] = { "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
+                                         "R8 ", "R9 ", "R10", "R11", "R12", "R13", "R14", "R15" };
+    static const char *const segments[] = { "ES", "CS", "SS", "DS", "FS", "GS" };
+    X86Cpu *cpu = x86_cpu(vcpu);
+
+    for (unsigned i = 0; i < 16; i++) {
+        g_string_append_printf(out, "%s=%016" PRIx64 "%c", names[i], cpu->gpr[i],
+                               i % 4 == 3 ? '\n' : ' ');
+    }
+    g_string_append_printf(
+        out, "RIP=%016" PRIx64 " RFL=%08" PRIx64 " CPL=%u SMM=%d A20=%d HLT=%d\n", x86_eip(cpu),
+        x86_get_eflags(cpu), cpu->cpl, cpu->smm, cpu->a20, atomic_load(&vcpu->halted));
+    for (unsigned i = 0; i < X86_SEGMENTS; i++) {
+        describe_segment(out, segments[i], &cpu->seg[i]);
+    }
+    describe_segment(out, "LDT", &cpu->ldtr);
+    describe_segment(out, "TR", &cpu->tr);
+    g_string_append_printf(out, "GDT=     %016" PRIx64 " %08x\nIDT=     %016" PRIx64 " %08x\n",
+                           cpu->gdtr.base, cpu->gdtr.limit, cpu->idtr.base, cpu->idtr.limit);
+    g_string_append_printf(out,
+                           "CR0=%08" PRIx64 " CR2=%016" PRIx64 " CR3=%016" PRIx64 " CR4=%08" PRIx64
+                           "\nEFER=%016" PRIx64 "\n",
+                           cpu->cr0, cpu->cr2, cpu->cr3, cpu->cr4, cpu->efer);
+}
+
+void x86_describe_triple_fault(X86Cpu *cpu)
+{
+    GString *text = g_string_new(NULL);
+
+    if (log_enabled(LOG_CPU_RESET) || log_enabled(LOG_INT)) {
+        describe(&cpu->vcpu, false, text);
+        log_printf("cpu%u: triple fault\n%s", cpu->vcpu.index, text->str);
+    }
+    g_string_free(text, TRUE);
+}
+
+static void nmi(Vcpu *vcpu)
+{
+    vcpu_post_event(vcpu, X86_EVENT_NMI, 0);
+}
+
+static void get_rip(Vcpu *vcpu, void *value)
+{
+    uint64_t eip = x86_eip(x86_cpu(vcpu));
+
+    memcpy(value, &eip, 8);
+}
+
+static void set_rip(Vcpu *vcpu, const void *value)
+{
+    uint64_t eip;
+
+    memcpy(&eip, value, 8);
+    x86_set_eip(x86_cpu(vcpu), eip);
+}
+
+#define REG(text, field)                                                                           \
+    {                                                                                              \
+        text, "general", 64, offsetof(X86Cpu, field), NULL, NULL                                   \
+    }
+static const TargetRegister registers[] = {
+    REG("rax", gpr[0]),
+    REG("rcx", gpr[1]),
+    REG("rdx", gpr[2]),
+    REG("rbx", gpr[3]),
+    REG("rsp", gpr[4]),
+    REG("rbp", gpr[5]),
+    REG("rsi", gpr[6]),
+    REG("rdi", gpr[7]),
+    { "rip", "general", 64, 0, get_rip, set_rip },
+    { 0 },
+};
+
+static const Property properties[] = {
+    { 0 },
+};
+
+static const TcgTarget tcg_target = {
+    .vars = variables,
+    .var_count = X86_VAR_COUNT,
+    .pinned_ints = pinned_ints,
+    .pinned_vectors = pinned_vectors,
+    .state_offset = offsetof(X86Cpu, tcg),
+    .key_global_mask = 0xfff,
+    .env_bias = -64,
+    .insn_align = 1,
+    .jump_shift = 0,
+    .jump_classes = 1,
+    .locks_anything = true,
+    .coherent_code = true,
+    .mode = get_mode,
+    .translate = x86_translate,
+    .walk = x86_walk,
+    .raise_fault = x86_raise_fault,
+    .raise_bus_error = x86_raise_bus_error,
+    .take_interrupt = x86_take_interrupt,
+    .prepare_pc = x86_prepare_pc,
+    .insn_done = x86_insn_done,
+    .check_insn = x86_check_insn,
+    .insn_count_var = X86_VAR_INSN_COUNT,
+};
+
+#define X86_TARGET(object, target_name, text, cpu_model)                                           \
+    const Target object = {                                                                        \
+        .name = target_name,                                                                       \
+        .summary = text,                                                                           \
+        .default_machine = "pc",                                                                   \
+        .default_cpu = cpu_model,                                                                  \
+        .cpu_size = sizeof(X86Cpu),                                                                \
+        .properties = properties,                                                                  \
+        .registers = registers,                                                                    \
+        .tcg = &tcg_target,                                                                        \
+        .capstone_arch = CS_ARCH_X86,                                                              \
+        .capstone_mode = CS_MODE_64,                                                               \
+        .realize = realize,                                                                        \
+        .reset = reset,                                                                            \
+        .get_pc = get_pc,                                                                          \
+        .set_pc = set_pc,                                                                          \
+        .has_work = has_work,                                                                      \
+        .translate_debug = x86_translate_debug,                                                    \
+        .describe = describe,                                                                      \
+        .nmi = nmi,                                                                                \
+    };                                                                                             \
+    TARGET(object)
+
+X86_TARGET(x86_64_target, "x86_64", "x86, 64 bit", "qemu64");
+X86_TARGET(i386_target, "i386", "x86, 32 bit", "qemu64");

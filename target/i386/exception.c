@@ -1,0 +1,632 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Exceptions and interrupts (Intel SDM 3, chapter 6): delivery by the real-mode vector table, the IDT in 32 and 64 bits,
+ * task gates, double and triple faults, debug traps, and what waits to be delivered.
+ */
+#include "target/i386/exception.h"
+
+#include <setjmp.h>
+
+#include "base/log.h"
+#include "target/i386/control.h"
+#include "target/i386/mmu.h"
+#include "target/i386/segment.h"
+
+/* How an event came about. */
+typedef enum { BY_EXCEPTION, BY_SOFTWARE, BY_INT1, BY_HARDWARE } Cause;
+
+typedef struct {
+    X86Cpu *cpu;
+    unsigned vector;
+    Cause cause;
+    bool has_error_code;
+    uint32_t error_code;
+    uint64_t eip; /* to be pushed */
+} Event;
+
+static bool pushes_error_code(unsigned vector)
+{
+    return vector == X86_DF || (vector >= X86_TS && vector <= X86_PF) || vector == X86_AC;
+}
+
+/* Bit 0 of error codes says that the event came from outside, but for software interrupts. */
+static uint32_t external(const Event *e)
+{
+    return e->cause == BY_SOFTWARE ? 0 : 1;
+}
+
+static uint32_t idt_error(const Event *e)
+{
+    return e->vector * 8 + 2 + external(e);
+}
+
+/* A gate of the IDT. */
+typedef struct {
+    uint16_t selector;
+    uint64_t offset;
+    unsigned type, dpl, ist;
+    bool present;
+} Gate;
+
+enum {
+    GATE_TASK = 5,
+    GATE_INTERRUPT16 = 6,
+    GATE_TRAP16 = 7,
+    GATE_INTERRUPT32 = 14,
+    GATE_TRAP32 = 15
+};
+
+static Gate read_gate(const Event *e)
+{
+    X86Cpu *cpu = e->cpu;
+    bool wide = x86_long_mode(cpu);
+    uint32_t size = wide ? 16 : 8;
+    uint64_t low, high = 0;
+    Gate gate;
+
+    if (e->vector * size + size - 1 > cpu->idtr.limit) {
+        x86_fault(cpu, X86_GP, idt_error(e));
+    }
+    low = x86_load_system(cpu, cpu->idtr.base + e->vector * size, 8);
+    if (wide) {
+        high = x86_load_system(cpu, cpu->idtr.base + e->vector * size + 8, 8);
+    }
+    gate = (Gate){ .selector = (uint16_t)(low >> 16),
+                   .offset = (low & 0xffff) | (low >> 32 & 0xffff0000) |
+                             (uint32_t)high * (UINT64_C(1) << 32),
+                   .type = low >> 40 & 31,
+                   .dpl = low >> 45 & 3,
+                   .ist = wide ? low >> 32 & 7 : 0,
+                   .present = low >> 47 & 1 };
+    return gate;
+}
+
+static void check_gate(const Event *e, const Gate *gate)
+{
+    X86Cpu *cpu = e->cpu;
+    bool wide = x86_long_mode(cpu);
+    bool known = gate->type == GATE_INTERRUPT32 || gate->type == GATE_TRAP32 ||
+                 (!wide && (gate->type == GATE_TASK || gate->type == GATE_INTERRUPT16 ||
+                            gate->type == GATE_TRAP16));
+
+    if (!known || (e->cause == BY_SOFTWARE && gate->dpl < cpu->cpl)) {
+        x86_fault(cpu, X86_GP, idt_error(e));
+    }
+    if (!gate->present) {
+        x86_fault(cpu, X86_NP, idt_error(e));
+    }
+}
+
+/* EFLAGS as they are pushed: RF is set by faults, so that an instruction breakpoint does not hit again. */
+static uint64_t pushed_eflags(const Event *e)
+{
+    uint64_t eflags = x86_get_eflags(e->cpu);
+    bool fault = e->cause == BY_EXCEPTION && e->vector != X86_BP && e->vector != X86_OF &&
+                 !(e->vector == X86_DB && !(e->cpu->eflags & EFLAGS_RF));
+
+    return fault && e->vector != X86_DB ? eflags | EFLAGS_RF : eflags;
+}
+
+/* The handler's flags. */
+static void enter_handler(const Event *e, const Gate *gate)
+{
+    uint64_t clear = EFLAGS_TF | EFLAGS_VM | EFLAGS_RF | EFLAGS_NT;
+
+    if (gate->type == GATE_INTERRUPT16 || gate->type == GATE_INTERRUPT32) {
+        clear |= EFLAGS_IF;
+    }
+    x86_set_eflags(e->cpu, 0, clear);
+}
+
+/* Real mode: CS and IP from the table at IDTR. */
+static void deliver_real(const Event *e)
+{
+    X86Cpu *cpu = e->cpu;
+    uint32_t vector;
+    X86Stack stack;
+
+    if (e->vector * 4 + 3 > cpu->idtr.limit) {
+        x86_fault(cpu, X86_GP, idt_error(e));
+    }
+    vector = (uint32_t)x86_load_system(cpu, cpu->idtr.base + e->vector * 4, 4);
+    x86_stack_begin(&stack, cpu);
+    x86_stack_push(&stack, 2, x86_get_eflags(cpu));
+    x86_stack_push(&stack, 2, cpu->seg[X86_CS].selector);
+    x86_stack_push(&stack, 2, e->eip);
+    x86_stack_end(&stack);
+    x86_set_segment(cpu, X86_CS, (uint16_t)(vector >> 16), (uint64_t)(vector >> 16) << 4,
+                    cpu->seg[X86_CS].limit, cpu->seg[X86_CS].flags);
+    x86_set_eflags(cpu, 0, EFLAGS_IF | EFLAGS_TF | EFLAGS_AC | EFLAGS_RF);
+    x86_set_eip(cpu, (uint16_t)vector);
+}
+
+/* The code segment of a gate, and the privilege that it is entered with. */
+static void read_handler_segment(const Event *e, const Gate *gate, X86Descriptor *code,
+                                 unsigned *cpl)
+{
+    X86Cpu *cpu = e->cpu;
+    uint32_t error = (gate->selector & 0xfffc) | external(e);
+
+    if ((gate->selector & 0xfffc) == 0) {
+        x86_fault(cpu, X86_GP, external(e));
+    }
+    if (!x86_read_descriptor(cpu, gate->selector, code) || !x86_is_code(code->flags) ||
+        x86_dpl(code->flags) > cpu->cpl ||
+        (x86_long_mode(cpu) && (code->flags & (X86_SEG_L | X86_SEG_B)) != X86_SEG_L)) {
+        x86_fault(cpu, X86_GP, error);
+    }
+    if (!(code->flags & X86_SEG_P)) {
+        x86_fault(cpu, X86_NP, error);
+    }
+    *cpl = code->flags & X86_SEG_DOWN ? cpu->cpl : x86_dpl(code->flags);
+    if ((cpu->eflags & EFLAGS_VM) && *cpl != 0) {
+        x86_fault(cpu, X86_GP, error);
+    }
+}
+
+static void set_code_segment(X86Cpu *cpu, const Gate *gate, const X86Descriptor *code, unsigned cpl)
+{
+    x86_mark_accessed(cpu, code);
+    cpu->cpl = (uint8_t)cpl;
+    x86_set_segment(cpu, X86_CS, (uint16_t)((gate->selector & ~3) | cpl), code->base, code->limit,
+                    code->flags | X86_SEG_ACCESSED);
+}
+
+/* 64-bit delivery: always SS:RSP, aligned, from the TSS when privilege or IST say so. */
+static void deliver64(const Event *e, const Gate *gate)
+{
+    X86Cpu *cpu = e->cpu;
+    uint64_t old_sp = cpu->gpr[X86_RSP], sp = old_sp, eflags = pushed_eflags(e);
+    uint16_t old_ss = cpu->seg[X86_SS].selector, old_cs = cpu->seg[X86_CS].selector;
+    X86Descriptor code;
+    unsigned cpl, old_cpl = cpu->cpl;
+    uint64_t frame[6];
+    unsigned count = 0;
+
+    read_handler_segment(e, gate, &code, &cpl);
+    if (gate->ist || cpl < old_cpl) {
+        sp = x86_tss64_stack(cpu, gate->ist ? 6 + gate->ist : cpl, external(e));
+    }
+    if (!x86_is_canonical(cpu, sp)) {
+        x86_fault(cpu, X86_SS_FAULT, external(e));
+    }
+    sp &= ~UINT64_C(15);
+    frame[count++] = old_ss;
+    frame[count++] = old_sp;
+    frame[count++] = eflags;
+    frame[count++] = old_cs;
+    frame[count++] = e->eip;
+    if (e->has_error_code) {
+        frame[count++] = e->error_code;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        sp -= 8;
+        x86_store_at_privilege(cpu, sp, frame[i], 8, cpl);
+    }
+    if (cpl < old_cpl) {
+        /* SS is a null selector with the new RPL. */
+        x86_set_segment(cpu, X86_SS, (uint16_t)cpl, 0, 0xffffffff,
+                        X86_SEG_P | X86_SEG_S | X86_SEG_WRITE | X86_SEG_B | X86_SEG_G |
+                            cpl << X86_SEG_DPL_SHIFT);
+    }
+    set_code_segment(cpu, gate, &code, cpl);
+    cpu->gpr[X86_RSP] = sp;
+    enter_handler(e, gate);
+    x86_set_eip(cpu, gate->offset);
+}
+
+static void push_virtual_segments(X86Stack *stack, unsigned bytes)
+{
+    static const uint8_t order[] = { X86_GS, X86_FS, X86_DS, X86_ES };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(order); i++) {
+        x86_stack_push(stack, bytes, stack->cpu->seg[order[i]].selector);
+    }
+}
+
+static void clear_virtual_segments(X86Cpu *cpu)
+{
+    static const uint8_t names[] = { X86_GS, X86_FS, X86_DS, X86_ES };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
+        x86_set_segment(cpu, (X86SegmentName)names[i], 0, 0, 0, 0);
+    }
+}
+
+static void deliver32(const Event *e, const Gate *gate)
+{
+    X86Cpu *cpu = e->cpu;
+    unsigned bytes = gate->type >= GATE_INTERRUPT32 ? 4 : 2, cpl;
+    bool vm86 = cpu->eflags & EFLAGS_VM, inner;
+    uint64_t eflags = pushed_eflags(e), old_sp = cpu->gpr[X86_RSP];
+    uint16_t old_ss = cpu->seg[X86_SS].selector, old_cs = cpu->seg[X86_CS].selector;
+    X86Descriptor code;
+    X86InnerStack inner_stack;
+    X86Stack stack;
+
+    read_handler_segment(e, gate, &code, &cpl);
+    inner = cpl < cpu->cpl;
+    if (inner) {
+        x86_read_inner_stack(cpu, cpl, external(e), &inner_stack);
+        x86_stack_begin_inner(&stack, cpu, &inner_stack);
+        if (vm86) {
+            push_virtual_segments(&stack, bytes);
+        }
+        x86_stack_push(&stack, bytes, old_ss);
+        x86_stack_push(&stack, bytes, old_sp);
+    } else {
+        x86_stack_begin(&stack, cpu);
+    }
+    x86_stack_push(&stack, bytes, eflags);
+    x86_stack_push(&stack, bytes, old_cs);
+    x86_stack_push(&stack, bytes, e->eip);
+    if (e->has_error_code) {
+        x86_stack_push(&stack, bytes, e->error_code);
+    }
+    if (inner) {
+        x86_set_segment(cpu, X86_SS, inner_stack.selector, inner_stack.segment.base,
+                        inner_stack.segment.limit, inner_stack.segment.flags | X86_SEG_ACCESSED);
+        if (vm86) {
+            cpu->eflags &= ~(uint64_t)EFLAGS_VM;
+            clear_virtual_segments(cpu);
+        }
+    }
+    x86_stack_end(&stack);
+    set_code_segment(cpu, gate, &code, cpl);
+    enter_handler(e, gate);
+    x86_set_eip(cpu, bytes == 2 ? (uint16_t)gate->offset : (uint32_t)gate->offset);
+}
+
+/* INT n in virtual-8086 mode with VME: by the program's own table when the redirection map says so (SDM 3, 20.3). */
+static bool deliver_virtual(const Event *e)
+{
+    X86Cpu *cpu = e->cpu;
+    uint32_t map, vector;
+    uint64_t eflags;
+    X86Stack stack;
+
+    if (e->cause != BY_SOFTWARE || !(cpu->eflags & EFLAGS_VM)) {
+        return false;
+    }
+    if ((cpu->cr4 & CR4_VME) && cpu->tr.limit >= 0x67) {
+        map = (uint32_t)x86_load_system(cpu, cpu->tr.base + 0x66, 2);
+        if (map >= 32 && map - 32 + e->vector / 8 <= cpu->tr.limit &&
+            !(x86_load_system(cpu, cpu->tr.base + map - 32 + e->vector / 8, 1) >> (e->vector & 7) &
+              1)) {
+            bool iopl3 = (cpu->eflags & EFLAGS_IOPL) == EFLAGS_IOPL;
+
+            eflags = x86_get_eflags(cpu);
+            if (!iopl3) {
+                eflags = (eflags & ~(uint64_t)EFLAGS_IF) | EFLAGS_IOPL |
+                         (eflags & EFLAGS_VIF ? EFLAGS_IF : 0);
+            }
+            vector = (uint32_t)x86_load_system(cpu, e->vector * 4, 4);
+            x86_stack_begin(&stack, cpu);
+            x86_stack_push(&stack, 2, eflags);
+            x86_stack_push(&stack, 2, cpu->seg[X86_CS].selector);
+            x86_stack_push(&stack, 2, e->eip);
+            x86_stack_end(&stack);
+            x86_set_segment(cpu, X86_CS, (uint16_t)(vector >> 16), (uint64_t)(vector >> 16) << 4,
+                            cpu->seg[X86_CS].limit, cpu->seg[X86_CS].flags);
+            x86_set_eflags(cpu, 0, (iopl3 ? EFLAGS_IF : EFLAGS_VIF) | EFLAGS_TF);
+            x86_set_eip(cpu, (uint16_t)vector);
+            return true;
+        }
+    }
+    if ((cpu->eflags & EFLAGS_IOPL) != EFLAGS_IOPL) {
+        x86_fault(cpu, X86_GP, 0);
+    }
+    return false;
+}
+
+static void deliver(const Event *e)
+{
+    X86Cpu *cpu = e->cpu;
+    Gate gate;
+
+    if (log_enabled(LOG_INT)) {
+        log_printf("cpu%u: vector %02x error %x at %04x:%" PRIx64 " cpl %u\n", cpu->vcpu.index,
+                   e->vector, e->error_code, cpu->seg[X86_CS].selector, e->eip, cpu->cpl);
+    }
+    if (!(cpu->cr0 & CR0_PE)) {
+        deliver_real(e);
+        return;
+    }
+    /* INT3 and INTO are not subject to redirection; their vectors are 3 and 4. */
+    if (e->vector != X86_BP && e->vector != X86_OF && deliver_virtual(e)) {
+        return;
+    }
+    gate = read_gate(e);
+    check_gate(e, &gate);
+    if (gate.type == GATE_TASK) {
+        x86_task_switch(cpu, gate.selector, X86_TASK_INTERRUPT, e->eip, e->has_error_code,
+                        e->error_code);
+    } else if (x86_long_mode(cpu)) {
+        deliver64(e, &gate);
+    } else {
+        deliver32(e, &gate);
+    }
+}
+
+/*
+ * A fault while an event is being delivered takes the event's place: it is delivered in here, deeper, and then unwinds
+ * to the outer delivery, which is over with that. State changes only when nothing can fault any more.
+ */
+static void deliver_or_unwind(const Event *e)
+{
+    jmp_buf unwind;
+
+    e->cpu->tcg.unwind = &unwind;
+    if (setjmp(unwind) == 0) {
+        deliver(e);
+    }
+}
+
+static void take(X86Cpu *cpu, unsigned vector, Cause cause, uint32_t error_code, uint64_t eip)
+{
+    bool has_error_code = cause == BY_EXCEPTION && pushes_error_code(vector);
+    const Event e = { .cpu = cpu,
+                      .vector = vector,
+                      .cause = cause,
+                      .has_error_code = has_error_code && (cpu->cr0 & CR0_PE),
+                      .error_code = error_code,
+                      .eip = eip };
+
+    jmp_buf *outer = cpu->tcg.unwind;
+    bool was_delivering = cpu->delivering;
+
+    cpu->delivering = true;
+    cpu->delivering_vector = cause == BY_EXCEPTION ? (uint8_t)vector : 0xff;
+    deliver_or_unwind(&e);
+    cpu->tcg.unwind = outer;
+    cpu->delivering = false;
+    if (!was_delivering) {
+        x86_update_context(cpu);
+        x86_check_interrupts(cpu);
+    }
+}
+
+/* Faults that make a double fault of another one that comes while they are delivered (SDM 3, table 6-5). */
+static bool contributes(unsigned vector)
+{
+    return vector == X86_DE || (vector >= X86_TS && vector <= X86_GP);
+}
+
+static void shut_down(X86Cpu *cpu)
+{
+    cpu->delivering = false;
+    x86_describe_triple_fault(cpu);
+    machine_request_reset(cpu->vcpu.machine, "triple fault");
+    cpu->vcpu.halt_deadline_ns = -1;
+    atomic_store(&cpu->vcpu.halted, true);
+    cpu->shut_down = true;
+    x86_request_exit(cpu);
+}
+
+void x86_take_fault(X86Cpu *cpu, X86Vector vector, uint32_t error_code)
+{
+    if (cpu->delivering) {
+        unsigned first = cpu->delivering_vector;
+        bool page = first == X86_PF;
+
+        if (first == X86_DF) {
+            shut_down(cpu);
+            return;
+        }
+        if ((contributes(first) && contributes(vector)) ||
+            (page && (contributes(vector) || vector == X86_PF))) {
+            vector = X86_DF;
+            error_code = 0;
+        } else if (first != 0xff || !(error_code & 1)) {
+            /* What is delivered now came from outside the program. */
+            error_code |= pushes_error_code(vector) && vector != X86_PF && vector != X86_DF &&
+                                  vector != X86_AC
+                              ? 1
+                              : 0;
+        }
+    }
+    if (vector == X86_PF) {
+        cpu->cr2 = cpu->fault.address;
+    }
+    cpu->shadow = 0;
+    take(cpu, vector, BY_EXCEPTION, error_code, x86_eip(cpu));
+}
+
+_Noreturn void x86_fault(X86Cpu *cpu, X86Vector vector, uint32_t error_code)
+{
+    x86_take_fault(cpu, vector, error_code);
+    tcg_unwind(&cpu->tcg);
+}
+
+void x86_software_interrupt(X86Cpu *cpu, unsigned vector, uint64_t next_eip, bool int1)
+{
+    take(cpu, vector, int1 ? BY_INT1 : BY_SOFTWARE, 0, next_eip);
+}
+
+void x86_debug_trap(X86Cpu *cpu, uint64_t dr6)
+{
+    cpu->dr[6] = (cpu->dr[6] & ~UINT64_C(0xf)) | dr6;
+    cpu->pending_debug = 0;
+    take(cpu, X86_DB, BY_EXCEPTION, 0, x86_eip(cpu));
+}
+
+void x86_raise_fault(TcgState *env)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+
+    x86_take_fault(cpu, (X86Vector)cpu->fault.vector, cpu->fault.error_code);
+}
+
+/* Nothing answers at the address: code there reads as ones, which is undefined in the end. */
+void x86_raise_bus_error(TcgState *env, uint64_t guest_virt, TcgAccess access)
+{
+    x86_take_fault(x86_cpu_of_env(env), X86_GP, 0);
+}
+
+void x86_check_interrupts(X86Cpu *cpu)
+{
+    if (atomic_load(&cpu->vcpu.interrupts) || atomic_load(&cpu->vcpu.events)) {
+        x86_request_exit(cpu);
+    }
+}
+
+static void take_init(X86Cpu *cpu)
+{
+    x86_init_reset(cpu);
+    cpu->wait_for_sipi = cpu->vcpu.index != 0;
+    if (cpu->wait_for_sipi) {
+        cpu->vcpu.halt_deadline_ns = -1;
+        atomic_store(&cpu->vcpu.halted, true);
+    }
+}
+
+static void start_up(X86Cpu *cpu, uint32_t vector)
+{
+    if (!cpu->wait_for_sipi) {
+        return;
+    }
+    cpu->wait_for_sipi = false;
+    atomic_store(&cpu->vcpu.halted, false);
+    x86_set_segment(cpu, X86_CS, (uint16_t)(vector << 8), (uint64_t)vector << 12, 0xffff,
+                    cpu->seg[X86_CS].flags);
+    x86_update_context(cpu);
+    x86_set_eip(cpu, 0);
+}
+
+/* Events that the state allows, the strongest first. */
+static bool take_event(X86Cpu *cpu)
+{
+    uint32_t allowed = 1u << X86_EVENT_A20;
+    VcpuEvent event;
+
+    if (!cpu->smm) {
+        allowed |= 1u << X86_EVENT_INIT;
+    }
+    if (cpu->wait_for_sipi) {
+        allowed |= 1u << X86_EVENT_SIPI;
+    } else {
+        allowed |= (cpu->smm ? 0 : 1u << X86_EVENT_SMI) | 1u << X86_EVENT_SIPI |
+                   (cpu->nmi_blocked ? 0 : 1u << X86_EVENT_NMI);
+    }
+    if (!vcpu_take_event(&cpu->vcpu, allowed, &event)) {
+        return false;
+    }
+    switch (event.kind) {
+    case X86_EVENT_INIT:
+        take_init(cpu);
+        break;
+    case X86_EVENT_SIPI:
+        start_up(cpu, event.data);
+        break;
+    case X86_EVENT_SMI:
+        x86_enter_smm(cpu);
+        break;
+    case X86_EVENT_NMI:
+        cpu->nmi_blocked = true;
+        take(cpu, X86_NMI, BY_HARDWARE, 0, x86_eip(cpu));
+        break;
+    case X86_EVENT_A20:
+        if (cpu->a20 != (event.data != 0)) {
+            cpu->a20 = event.data;
+            x86_flush_translations(cpu, true);
+            x86_update_context(cpu);
+        }
+        break;
+    }
+    return true;
+}
+
+void x86_take_interrupt(TcgState *env)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+    int vector;
+
+    cpu->irq_waiting = 0;
+    if (cpu->shadow) {
+        /* The unit of one instruction that clears it asks again. */
+        return;
+    }
+    while (atomic_load(&cpu->vcpu.events) && take_event(cpu)) {
+    }
+    if (cpu->wait_for_sipi || cpu->shut_down ||
+        !(atomic_load(&cpu->vcpu.interrupts) & 1u << X86_LINE_INTR)) {
+        return;
+    }
+    if (!(cpu->eflags & EFLAGS_IF)) {
+        cpu->irq_waiting = 1;
+        return;
+    }
+    vector = vcpu_acknowledge(&cpu->vcpu);
+    if (vector != IRQ_NO_VECTOR) {
+        take(cpu, (unsigned)vector, BY_HARDWARE, 0, x86_eip(cpu));
+    }
+}
+
+bool x86_prepare_pc(TcgState *env)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+    uint64_t pc = tcg_pc(env), eip;
+
+    if (x86_code64(cpu)) {
+        if (!x86_is_canonical(cpu, pc)) {
+            x86_take_fault(cpu, X86_GP, 0);
+            return false;
+        }
+        return true;
+    }
+    if (pc >> 32) {
+        tcg_set_pc(env, (uint32_t)pc);
+    }
+    eip = x86_eip(cpu);
+    if (eip > cpu->seg[X86_CS].limit) {
+        x86_take_fault(cpu, X86_GP, 0);
+        return false;
+    }
+    return true;
+}
+
+void x86_note_debug_trap(X86Cpu *cpu)
+{
+    /*
+     * The unit goes on to its end, but the instruction that hit is the last one whose state is looked at: the trap is
+     * taken at the next unit's entry.
+     */
+    x86_request_exit(cpu);
+}
+
+void x86_insn_done(TcgState *env, uint64_t mode)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+    uint64_t traps = cpu->pending_debug & 0xf;
+
+    if (cpu->shadow) {
+        cpu->shadow = 0;
+        x86_update_mode(cpu);
+        x86_check_interrupts(cpu);
+    }
+    if (cpu->eflags & EFLAGS_RF) {
+        cpu->eflags &= ~(uint64_t)EFLAGS_RF;
+        x86_update_mode(cpu);
+    }
+    if ((mode & X86_MODE_TF) || traps) {
+        x86_debug_trap(cpu, traps | (mode & X86_MODE_TF ? DR6_BS : 0));
+    }
+}
+
+bool x86_check_insn(TcgState *env)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+    uint64_t pc = tcg_pc(env), hits = 0;
+
+    for (unsigned i = 0; i < 4; i++) {
+        if ((cpu->dr[7] >> (2 * i) & 3) && (cpu->dr[7] >> (16 + 4 * i) & 3) == 0 &&
+            cpu->dr[i] == pc) {
+            hits |= UINT64_C(1) << i;
+        }
+    }
+    if (!hits || (cpu->eflags & EFLAGS_RF)) {
+        return false;
+    }
+    x86_debug_trap(cpu, hits);
+    return true;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* Exceptions and interrupts: raising, delivery by the IDT or IVT, what waits to be delivered. */
+#ifndef TARGET_I386_EXCEPTION_H
+#define TARGET_I386_EXCEPTION_H
+
+#include "target/i386/cpu.h"
+
+/*
+ * For helpers: raises a fault at the current instruction (the pc is exact) and unwinds. error_code counts for the
+ * vectors that push one.
+ */
+_Noreturn void x86_fault(X86Cpu *cpu, X86Vector vector, uint32_t error_code);
+/* A fault while another event was being delivered becomes a double fault or shutdown: the same, returns. */
+void x86_take_fault(X86Cpu *cpu, X86Vector vector, uint32_t error_code);
+/* INT n, INT3, INTO, INT1: next_eip is pushed. Returns with the new pc set. */
+void x86_software_interrupt(X86Cpu *cpu, unsigned vector, uint64_t next_eip, bool int1);
+/* A debug trap (#DB) with these DR6 bits, after an instruction: the pc is the next one's. */
+void x86_debug_trap(X86Cpu *cpu, uint64_t dr6);
+
+/* A watchpoint was hit: #DB when the instruction is done. */
+void x86_note_debug_trap(X86Cpu *cpu);
+/* TcgTarget.insn_done: after an instruction in a unit of its own: the interrupt shadow ends, TF traps. */
+void x86_insn_done(TcgState *env, uint64_t mode);
+/* TcgTarget.check_insn: instruction breakpoints of DR7. */
+bool x86_check_insn(TcgState *env);
+/* Logs state and reason of a triple fault. */
+void x86_describe_triple_fault(X86Cpu *cpu);
+
+/* TcgTarget's hooks. */
+void x86_raise_fault(TcgState *env);
+void x86_raise_bus_error(TcgState *env, uint64_t guest_virt, TcgAccess access);
+void x86_take_interrupt(TcgState *env);
+bool x86_prepare_pc(TcgState *env);
+
+/* After IF, TPR or what is pending may have changed: takes care that it is looked at. */
+void x86_check_interrupts(X86Cpu *cpu);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* State of x87 and SSE: reset, MXCSR. */
+#include "base/softfloat.h"
+#include "target/i386/control.h"
+
+void x86_fpu_reset(X86Cpu *cpu)
+{
+    memset(&cpu->x87, 0, sizeof cpu->x87);
+    cpu->x87.control = 0x37f;
+    memset(cpu->xmm, 0, sizeof cpu->xmm);
+    x86_set_mxcsr(cpu, 0x1f80);
+}
+
+enum { MXCSR_DAZ = 1 << 6, MXCSR_RC_SHIFT = 13, MXCSR_FZ = 1 << 15 };
+
+/* MXCSR's sticky bits, by number. */
+static const uint8_t sticky[] = { FLOAT_INVALID,  FLOAT_DENORMAL_USED, FLOAT_DIVIDE_BY_ZERO,
+                                  FLOAT_OVERFLOW, FLOAT_UNDERFLOW,     FLOAT_INEXACT };
+
+/* Generated code runs with the guest's rounding and flush modes, and collects its sticky flags. */
+uint32_t x86_get_mxcsr(X86Cpu *cpu)
+{
+    unsigned exceptions = tcg_get_fp_control(&cpu->tcg).exceptions;
+    uint32_t value = cpu->mxcsr;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(sticky); i++) {
+        value |= exceptions & sticky[i] ? 1u << i : 0;
+    }
+    return value;
+}
+
+void x86_set_mxcsr(X86Cpu *cpu, uint32_t value)
+{
+    static const uint8_t rounding[] = { IR_ROUND_NEAREST, IR_ROUND_DOWN, IR_ROUND_UP,
+                                        IR_ROUND_ZERO };
+
+    cpu->mxcsr = value;
+    tcg_set_fp_control(&cpu->tcg, (TcgFpControl){ .rounding = rounding[value >> MXCSR_RC_SHIFT & 3],
+                                                  .flush_operands = value & MXCSR_DAZ,
+                                                  .flush_results = value & MXCSR_FZ });
+    x86_update_mode(cpu);
+}
+
+uint64_t x86_xinuse(X86Cpu *cpu)
+{
+    uint64_t in_use = XCR0_X87 | XCR0_SSE;
+
+    for (unsigned i = 0; i < 16; i++) {
+        if (cpu->xmm[i][1][0] | cpu->xmm[i][1][1]) {
+            in_use |= XCR0_AVX;
+        }
+    }
+    return in_use & cpu->xcr0;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* Paging: walks, contexts, invalidation (Intel SDM 3, chapter 4). */
+#ifndef TARGET_I386_MMU_H
+#define TARGET_I386_MMU_H
+
+#include "target/i386/cpu.h"
+
+/* TcgTarget.walk. */
+bool x86_walk(TcgState *env, uint64_t guest_virt, unsigned size, TcgAccess access, unsigned flags, TcgMapping *mapping);
+/* Target.translate_debug */
+bool x86_translate_debug(Vcpu *vcpu, uint64_t guest_virt, uint64_t *guest_phys);
+
+/* The keys of the contexts of ordinary and of implicit supervisor accesses, set by x86_update_context. */
+void x86_set_contexts(X86Cpu *cpu);
+/* Drops what a load of CR3 drops, or with `global` everything. */
+void x86_flush_translations(X86Cpu *cpu, bool global);
+void x86_invalidate_page(X86Cpu *cpu, uint64_t address);
+/* INVPCID; faults unwind. */
+void x86_invalidate_pcid(X86Cpu *cpu, uint64_t type, uint64_t descriptor, uint64_t address);
+/* Loads the four PAE directory pointers; false: one has reserved bits set. */
+bool x86_load_pdptes(X86Cpu *cpu, uint64_t cr3);
+
+/* Implicit supervisor accesses to descriptor tables and task state: linear addresses, faults unwind. */
+uint64_t x86_load_system(X86Cpu *cpu, uint64_t address, unsigned bytes);
+void x86_store_system(X86Cpu *cpu, uint64_t address, uint64_t value, unsigned bytes);
+
+static inline bool x86_is_canonical(const X86Cpu *cpu, uint64_t address)
+{
+    unsigned bits = cpu->cr4 & CR4_LA57 ? 57 : 48;
+
+    return (uint64_t)bits_sign_extend(address, bits) == address;
+}
+
+#endif

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Model-specific registers (Intel SDM 4; AMD APM 2, appendix A). Those of the local APIC belong to its device. Others
+ * are a table: where they are stored, which bits may be set, on which feature they depend.
+ */
+#include "target/i386/control.h"
+#include "target/i386/exception.h"
+#include "target/i386/mmu.h"
+#include "base/log.h"
+
+typedef bool MsrWrite(X86Cpu *cpu, uint64_t value);
+typedef uint64_t MsrRead(X86Cpu *cpu);
+
+typedef struct {
+    uint32_t first, count; /* indices; consecutive ones are consecutive uint64_t */
+    size_t offset;         /* in X86Cpu, 0: none */
+    X86Feature feature;    /* needed, or X86_FEATURE_NONE */
+    uint64_t reset;
+    uint64_t writable; /* bits that may be set: others #GP, unless ignored */
+    bool ignore;       /* other bits are ignored */
+    MsrRead *read;
+    MsrWrite *write;
+} Msr;
+
+static uint64_t read_tsc(X86Cpu *cpu)
+{
+    return x86_read_tsc(cpu);
+}
+
+uint64_t x86_read_tsc(X86Cpu *cpu)
+{
+    return (uint64_t)clock_now_ns(cpu->vcpu.machine) + cpu->tsc_offset;
+}
+
+static bool write_tsc(X86Cpu *cpu, uint64_t value)
+{
+    cpu->tsc_offset = value - (uint64_t)clock_now_ns(cpu->vcpu.machine);
+    return true;
+}
+
+static uint64_t read_tsc_adjust(X86Cpu *cpu)
+{
+    return cpu->tsc_adjust;
+}
+
+static bool write_tsc_adjust(X86Cpu *cpu, uint64_t value)
+{
+    cpu->tsc_offset += value - cpu->tsc_adjust;
+    cpu->tsc_adjust = value;
+    return true;
+}
+
+static uint64_t efer_mask(const X86Cpu *cpu)
+{
+    uint64_t mask = 0;
+
+    mask |= x86_has(cpu, X86_FEATURE_SYSCALL) ? EFER_SCE : 0;
+    mask |= x86_has(cpu, X86_FEATURE_LM) ? EFER_LME | EFER_LMA : 0;
+    mask |= x86_has(cpu, X86_FEATURE_NX) ? EFER_NXE : 0;
+    mask |= x86_has(cpu, X86_FEATURE_FXSR_OPT) ? EFER_FFXSR : 0;
+    mask |= x86_has(cpu, X86_FEATURE_SVM) ? EFER_SVME : 0;
+    return mask;
+}
+
+static bool write_efer(X86Cpu *cpu, uint64_t value)
+{
+    if ((value & ~efer_mask(cpu)) || ((cpu->cr0 & CR0_PG) && ((value ^ cpu->efer) & EFER_LME))) {
+        return false;
+    }
+    if ((value ^ cpu->efer) & EFER_NXE) {
+        x86_flush_translations(cpu, true);
+    }
+    cpu->efer = (value & ~EFER_LMA) | (cpu->efer & EFER_LMA);
+    x86_update_context(cpu);
+    return true;
+}
+
+static bool write_pat(X86Cpu *cpu, uint64_t value)
+{
+    for (unsigned i = 0; i < 64; i += 8) {
+        unsigned type = value >> i & 255;
+
+        if (type > 7 || type == 2 || type == 3) {
+            return false;
+        }
+    }
+    cpu->pat = value;
+    return true;
+}
+
+/* Addresses must be canonical. */
+#define CANONICAL(field)                                                                           \
+    static bool write_##field(X86Cpu *cpu, uint64_t value)                                         \
+    {                                                                                              \
+        if (!x86_is_canonical(cpu, value)) {                                                       \
+            return false;                                                                          \
+        }                                                                                          \
+        cpu->field = value;                                                                        \
+        return true;                                                                               \
+    }
+CANONICAL(lstar)
+CANONICAL(cstar)
+CANONICAL(sysenter_esp)
+CANONICAL(sysenter_eip)
+CANONICAL(kernel_gs_base)
+
+static bool set_base(X86Cpu *cpu, X86SegmentName name, uint64_t value)
+{
+    if (!x86_is_canonical(cpu, value)) {
+        return false;
+    }
+    cpu->seg[name].base = value;
+    x86_update_mode(cpu);
+    return true;
+}
+
+static uint64_t read_fs_base(X86Cpu *cpu)
+{
+    return cpu->seg[X86_FS].base;
+}
+
+static bool write_fs_base(X86Cpu *cpu, uint64_t value)
+{
+    return set_base(cpu, X86_FS, value);
+}
+
+static uint64_t read_gs_base(X86Cpu *cpu)
+{
+    return cpu->seg[X86_GS].base;
+}
+
+static bool write_gs_base(X86Cpu *cpu, uint64_t value)
+{
+    return set_base(cpu, X86_GS, value);
+}
+
+static uint64_t read_mtrr_cap(X86Cpu *cpu)
+{
+    return G_N_ELEMENTS(cpu->mtrr_variable) / 2 | 1 << 8 |
+           1 << 10; /* fixed ranges, write combining */
+}
+
+static uint64_t read_mcg_cap(X86Cpu *cpu)
+{
+    return 10 | 1 << 8; /* banks, MCG_CTL */
+}
+
+/* Nominal frequency ratio: what Linux multiplies with 100 MHz when CPUID does not say. */
+static uint64_t read_platform_info(X86Cpu *cpu)
+{
+    return (uint64_t)(X86_TSC_HZ / 100000000) << 8;
+}
+
+/* Latched: no VMX. */
+static uint64_t read_feature_control(X86Cpu *cpu)
+{
+    return 1;
+}
+
+static uint64_t read_zero(X86Cpu *cpu)
+{
+    return 0;
+}
+
+static bool write_nothing(X86Cpu *cpu, uint64_t value)
+{
+    return true;
+}
+
+#define AT(field) offsetof(X86Cpu, field)
+#define ALL       UINT64_MAX
+#define NONE      X86_FEATURE_NONE
+/* clang-format off */
+static const Msr msrs[] = {
+    { 0x00000000, 2, 0, NONE, 0, ALL, false, read_zero, write_nothing }, /* machine-check address, type: P5 */
+    { 0x00000010, 1, 0, X86_FEATURE_TSC, 0, ALL, false, read_tsc, write_tsc },
+    { 0x00000017, 1, 0, NONE, 0, 0, false, read_zero, NULL },            /* platform id */
+    { 0x0000002a, 1, 0, NONE, 0, 0, true, read_zero, write_nothing },    /* EBL_CR_POWERON */
+    { 0x00000034, 1, 0, NONE, 0, 0, false, read_zero, NULL },            /* SMI count */
+    { 0x0000003a, 1, 0, NONE, 0, 0, false, read_feature_control, NULL },
+    { 0x0000003b, 1, 0, X86_FEATURE_TSC_ADJUST, 0, ALL, false, read_tsc_adjust, write_tsc_adjust },
+    { 0x00000048, 1, AT(spec_ctrl), X86_FEATURE_SPEC_CTRL, 0, 7, false, NULL, NULL },
+    { 0x00000049, 1, 0, NONE, 0, 1, true, NULL, write_nothing },         /* PRED_CMD */
+    { 0x00000079, 1, 0, NONE, 0, ALL, false, NULL, write_nothing },      /* microcode update */
+    { 0x0000008b, 1, 0, NONE, 0, 0, true, read_zero, write_nothing },    /* microcode version */
+    { 0x000000ce, 1, 0, NONE, 0, 0, false, read_platform_info, NULL },
+    { 0x000000e7, 2, 0, NONE, 0, ALL, false, read_tsc, write_nothing },  /* MPERF, APERF */
+    { 0x000000fe, 1, 0, X86_FEATURE_MTRR, 0, 0, false, read_mtrr_cap, NULL },
+    { 0x00000174, 1, AT(sysenter_cs), X86_FEATURE_SEP, 0, 0xffff, true, NULL, NULL },
+    { 0x00000175, 1, AT(sysenter_esp), X86_FEATURE_SEP, 0, ALL, false, NULL, write_sysenter_esp },
+    { 0x00000176, 1, AT(sysenter_eip), X86_FEATURE_SEP, 0, ALL, false, NULL, write_sysenter_eip },
+    { 0x00000179, 1, 0, X86_FEATURE_MCA, 0, 0, false, read_mcg_cap, NULL },
+    { 0x0000017a, 1, AT(mcg_status), X86_FEATURE_MCA, 0, ALL, false, NULL, NULL },
+    { 0x0000017b, 1, AT(mcg_control), X86_FEATURE_MCA, ALL, ALL, false, NULL, NULL },
+    { 0x00000186, 2, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* PERFEVTSEL */
+    { 0x00000198, 1, 0, NONE, 0, 0, false, read_zero, NULL },            /* PERF_STATUS */
+    { 0x00000199, 1, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* PERF_CTL */
+    { 0x0000019a, 1, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* CLOCK_MODULATION */
+    { 0x0000019b, 2, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* thermal */
+    { 0x000001a0, 1, AT(misc_enable), NONE, 1, 0x400001, true, NULL, NULL },
+    { 0x000001d9, 1, AT(debugctl), NONE, 0, 3, true, NULL, NULL },
+    { 0x00000200, 16, AT(mtrr_variable), X86_FEATURE_MTRR, 0, ALL, false, NULL, NULL },
+    { 0x00000250, 1, AT(mtrr_fixed[0]), X86_FEATURE_MTRR, 0, ALL, false, NULL, NULL },
+    { 0x00000258, 2, AT(mtrr_fixed[1]), X86_FEATURE_MTRR, 0, ALL, false, NULL, NULL },
+    { 0x00000268, 8, AT(mtrr_fixed[3]), X86_FEATURE_MTRR, 0, ALL, false, NULL, NULL },
+    { 0x00000277, 1, AT(pat), X86_FEATURE_PAT, UINT64_C(0x0007040600070406), ALL, false, NULL, write_pat },
+    { 0x000002ff, 1, AT(mtrr_default), X86_FEATURE_MTRR, 0, 0xcff, false, NULL, NULL },
+    { 0x00000400, 40, AT(mc_banks), X86_FEATURE_MCA, 0, ALL, false, NULL, NULL },
+    { 0x00000da0, 1, AT(xss), X86_FEATURE_XSAVES, 0, 0, false, NULL, NULL },
+    { 0xc0000080, 1, AT(efer), NONE, 0, ALL, false, NULL, write_efer },
+    { 0xc0000081, 1, AT(star), X86_FEATURE_SYSCALL, 0, ALL, false, NULL, NULL },
+    { 0xc0000082, 1, AT(lstar), X86_FEATURE_LM, 0, ALL, false, NULL, write_lstar },
+    { 0xc0000083, 1, AT(cstar), X86_FEATURE_LM, 0, ALL, false, NULL, write_cstar },
+    { 0xc0000084, 1, AT(sfmask), X86_FEATURE_SYSCALL, 0, 0xffffffff, true, NULL, NULL },
+    { 0xc0000100, 1, 0, X86_FEATURE_LM, 0, ALL, false, read_fs_base, write_fs_base },
+    { 0xc0000101, 1, 0, X86_FEATURE_LM, 0, ALL, false, read_gs_base, write_gs_base },
+    { 0xc0000102, 1, AT(kernel_gs_base), X86_FEATURE_LM, 0, ALL, false, NULL, write_kernel_gs_base },
+    { 0xc0000103, 1, AT(tsc_aux), X86_FEATURE_RDTSCP, 0, 0xffffffff, true, NULL, NULL },
+    { 0xc0010000, 8, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* PERFEVTSEL, PERFCTR (K7) */
+    { 0xc0010010, 1, AT(syscfg), NONE, 0, ALL, true, NULL, NULL },
+    { 0xc0010015, 1, AT(hwcr), NONE, 0, ALL, true, NULL, NULL },
+    { 0xc001001a, 1, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* TOP_MEM */
+    { 0xc001001d, 1, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* TOP_MEM2 */
+    { 0xc001001f, 1, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* NB_CFG */
+    { 0xc0010055, 1, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* interrupt pending message */
+    { 0xc0010112, 2, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* SMM address, mask */
+    { 0xc0010114, 1, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* VM_CR */
+    { 0xc0010140, 2, 0, X86_FEATURE_OSVW, 0, ALL, true, read_zero, write_nothing },
+    { 0xc0011020, 16, 0, NONE, 0, ALL, true, read_zero, write_nothing }, /* LS_CFG, IC_CFG, DE_CFG … */
+};
+/* clang-format on */
+
+static const Msr *find(const X86Cpu *cpu, uint32_t index)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(msrs); i++) {
+        const Msr *m = &msrs[i];
+
+        if (index - m->first < m->count && (m->feature == NONE || x86_has(cpu, m->feature))) {
+            return m;
+        }
+    }
+    return NULL;
+}
+
+static uint64_t *place(X86Cpu *cpu, const Msr *m, uint32_t index)
+{
+    return (uint64_t *)(void *)((char *)cpu + m->offset) + (index - m->first);
+}
+
+bool x86_read_msr(X86Cpu *cpu, uint32_t index, uint64_t *value)
+{
+    const Msr *m = find(cpu, index);
+    const ExternalRegister *external;
+    void *opaque;
+
+    if (m) {
+        *value = m->read ? m->read(cpu) : m->offset ? *place(cpu, m, index) : 0;
+        return m->read || m->offset;
+    }
+    external = machine_find_external_register(cpu->vcpu.machine, index, &opaque);
+    if (external && external->read) {
+        return external->read(opaque, &cpu->vcpu, index, value);
+    }
+    if (log_enabled(LOG_GUEST_ERRORS)) {
+        log_printf("cpu%u: RDMSR of %#x, which does not exist\n", cpu->vcpu.index, index);
+    }
+    return false;
+}
+
+bool x86_write_msr(X86Cpu *cpu, uint32_t index, uint64_t value)
+{
+    const Msr *m = find(cpu, index);
+    const ExternalRegister *external;
+    void *opaque;
+
+    if (m) {
+        if (value & ~m->writable) {
+            if (!m->ignore) {
+                return false;
+            }
+            value &= m->writable;
+        }
+        if (m->write) {
+            return m->write(cpu, value);
+        }
+        if (m->offset) {
+            *place(cpu, m, index) = value;
+            return true;
+        }
+        return false;
+    }
+    external = machine_find_external_register(cpu->vcpu.machine, index, &opaque);
+    if (external && external->write) {
+        return external->write(opaque, &cpu->vcpu, index, value);
+    }
+    if (log_enabled(LOG_GUEST_ERRORS)) {
+        log_printf("cpu%u: WRMSR of %#x, which does not exist\n", cpu->vcpu.index, index);
+    }
+    return false;
+}
+
+void x86_msrs_reset(X86Cpu *cpu)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(msrs); i++) {
+        for (uint32_t n = 0; msrs[i].offset && n < msrs[i].count; n++) {
+            *place(cpu, &msrs[i], msrs[i].first + n) = msrs[i].reset;
+        }
+    }
+}

@@ -1,0 +1,1250 @@
+/* SPDX-License-Identifier: MIT */
+/* System instructions: control, debug and model-specific registers, ports, interrupts, caches, mode switches. */
+#include <sched.h>
+
+#include "accel/tcg/ir/flags.h"
+#include "target/i386/control.h"
+#include "target/i386/exception.h"
+#include "target/i386/io.h"
+#include "target/i386/mmu.h"
+#include "target/i386/segment.h"
+#include "target/i386/translate.h"
+
+/* Ports. */
+
+static void helper_check_io(TcgState *env, uint64_t port, uint32_t bytes)
+{
+    x86_check_io_permission(x86_cpu_of_env(env), (uint16_t)port, bytes);
+}
+X86_HELPER(check_io, IR_VOID, X86_HELPER_FAULTING, IR_I64, IR_I32);
+
+void x86_check_io(X86Translator *t, IrRef port, unsigned bytes)
+{
+    if ((t->mode & X86_MODE_VM86) ||
+        ((t->mode & X86_MODE_PROTECTED) && !(t->mode & X86_MODE_IOPL))) {
+        x86_call(t, &call_check_io, port, x86_const(t, 4, bytes), 0, 0);
+    }
+}
+
+static uint32_t helper_in(TcgState *env, uint64_t port, uint32_t bytes)
+{
+    return x86_io_read(x86_cpu_of_env(env), (uint16_t)port, bytes);
+}
+X86_HELPER(in, IR_I32, X86_HELPER_FAULTING, IR_I64, IR_I32);
+
+static void helper_out(TcgState *env, uint64_t port, uint32_t value, uint32_t bytes)
+{
+    x86_io_write(x86_cpu_of_env(env), (uint16_t)port, value, bytes);
+}
+X86_HELPER(out, IR_VOID, X86_HELPER_FAULTING, IR_I64, IR_I32, IR_I32);
+
+static IrRef port_of(X86Translator *t, unsigned n)
+{
+    const X86Operand *o = &t->insn.operands[n];
+
+    return o->kind == X86_OPERAND_I ? ir_const(t->unit, IR_I64, (uint8_t)o->imm)
+                                    : x86_get_reg64(t, X86_RDX);
+}
+
+X86(in, "E4", "AL Ib")
+X86(in, "E5", "zAX Ib")
+X86(in, "EC", "AL DX")
+X86(in, "ED", "zAX DX")
+void x86_in(X86Translator *t)
+{
+    unsigned bytes = x86_bytes(t, 0);
+    IrRef port = port_of(t, 1), value;
+
+    x86_check_io(t, port, bytes);
+    value = x86_call(t, &call_in, port, x86_const(t, 4, bytes), 0, 0);
+    x86_write(t, 0, bytes == 4 ? value : x86_zext(t, 4, value));
+}
+
+X86(out, "E6", "Ib AL")
+X86(out, "E7", "Ib zAX")
+X86(out, "EE", "DX AL")
+X86(out, "EF", "DX zAX")
+void x86_out(X86Translator *t)
+{
+    unsigned bytes = x86_bytes(t, 1);
+    IrRef port = port_of(t, 0), value = x86_from64(t, 4, x86_get_reg64(t, X86_RAX));
+
+    x86_check_io(t, port, bytes);
+    x86_call(t, &call_out, port, value, x86_const(t, 4, bytes), 0);
+}
+
+/* Interrupt flag. CLI and STI are inline; what waits for IF is asked for when it is set. */
+
+static bool flag_is_trapped(const X86Translator *t)
+{
+    return (t->mode & (X86_MODE_PROTECTED | X86_MODE_VM86)) && !(t->mode & X86_MODE_IOPL);
+}
+
+/* VME and PVI: CLI and STI change VIF in place of IF. */
+static void helper_set_vif(TcgState *env, uint32_t set)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+
+    if (set && (cpu->eflags & EFLAGS_VIP)) {
+        x86_fault(cpu, X86_GP, 0);
+    }
+    x86_set_eflags(cpu, set ? EFLAGS_VIF : 0, EFLAGS_VIF);
+}
+X86_HELPER(set_vif, IR_VOID, X86_HELPER_SYSTEM, IR_I32);
+
+static void trapped_flag(X86Translator *t, bool set)
+{
+    bool virtual_flag = (t->mode & X86_MODE_VM86) ? t->mode & X86_MODE_VME
+                                                  : (t->mode & X86_MODE_PVI) && x86_cpl(t) == 3;
+
+    if (virtual_flag) {
+        x86_call(t, &call_set_vif, x86_const(t, 4, set), 0, 0, 0);
+    } else {
+        x86_raise(t, X86_GP);
+    }
+}
+
+X86(cli, "FA")
+void x86_cli(X86Translator *t)
+{
+    IrRef eflags;
+
+    if (flag_is_trapped(t)) {
+        trapped_flag(t, false);
+        return;
+    }
+    eflags = ir_get(t->unit, X86_VAR_EFLAGS, IR_I64);
+    ir_set(t->unit, X86_VAR_EFLAGS, IR_I64,
+           ir_op2i(t->unit, IR_OP_and, IR_I64, eflags, ~(int64_t)EFLAGS_IF));
+}
+
+static void helper_look_for_interrupts(TcgState *env, uint64_t a, uint64_t b)
+{
+    x86_request_exit(x86_cpu_of_env(env));
+}
+X86_HELPER(look_for_interrupts, IR_VOID, HELPER_ENV | HELPER_EFFECT, IR_I64, IR_I64);
+
+X86(sti, "FB")
+void x86_sti(X86Translator *t)
+{
+    IrRef eflags, waiting, zero;
+
+    if (flag_is_trapped(t)) {
+        trapped_flag(t, true);
+        return;
+    }
+    eflags = ir_get(t->unit, X86_VAR_EFLAGS, IR_I64);
+    ir_set(t->unit, X86_VAR_EFLAGS, IR_I64, ir_op2i(t->unit, IR_OP_or, IR_I64, eflags, EFLAGS_IF));
+    waiting = ir_get(t->unit, X86_VAR_IRQ_WAITING, IR_I64);
+    zero = ir_const(t->unit, IR_I64, 0);
+    x86_call_if(t, IR_NE, ir_flags(t->unit, IR_OP_andf, IR_I64, 3, 0, waiting, waiting, 0),
+                &call_look_for_interrupts, zero, zero);
+    t->shadow = true;
+}
+
+static void helper_hlt(TcgState *env, uint32_t length)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+
+    tcg_set_pc(env, tcg_pc(env) + length);
+    cpu->shadow = 0;
+    tcg_insn_done(env);
+    cpu->vcpu.halt_deadline_ns = -1;
+    atomic_store(&cpu->vcpu.halted, true);
+    x86_request_exit(cpu);
+    tcg_unwind(env);
+}
+X86_HELPER(hlt, IR_VOID, X86_HELPER_SYSTEM | HELPER_NORETURN, IR_I32);
+
+X86(hlt, "F4")
+void x86_hlt(X86Translator *t)
+{
+    if (!x86_not_privileged(t)) {
+        x86_call(t, &call_hlt, x86_const(t, 4, t->insn.length), 0, 0, 0);
+        t->ended = true;
+    }
+}
+
+static void helper_pause(TcgState *env)
+{
+    if (x86_cpu_of_env(env)->vcpu.machine->vcpus->len > 1) {
+        sched_yield();
+    }
+}
+X86_HELPER(pause, IR_VOID, HELPER_ENV | HELPER_EFFECT);
+
+void x86_pause(X86Translator *t)
+{
+    x86_call(t, &call_pause, 0, 0, 0, 0);
+}
+
+/* Control and debug registers. */
+
+static uint64_t helper_get_cr(TcgState *env, uint32_t n)
+{
+    return x86_get_cr(x86_cpu_of_env(env), n);
+}
+X86_HELPER(get_cr, IR_I64, X86_HELPER_FAULTING, IR_I32);
+
+static void helper_set_cr(TcgState *env, uint32_t n, uint64_t value)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+
+    x86_set_cr(cpu, n, x86_code64(cpu) ? value : (uint32_t)value);
+}
+X86_HELPER(set_cr, IR_VOID, X86_HELPER_SYSTEM, IR_I32, IR_I64);
+
+/* AMD: LOCK MOV CR0 is CR8. */
+static bool control_register(const X86Translator *t, unsigned *n)
+{
+    *n |= t->insn.lock && x86_has(t->cpu, X86_FEATURE_CR8LEGACY) ? 8 : 0;
+    return *n == 0 || *n == 2 || *n == 3 || *n == 4 || (*n == 8 && x86_has(t->cpu, X86_FEATURE_LM));
+}
+
+X86(mov_from_cr, "0F 20 /r reg", "Ry Cs")
+void x86_mov_from_cr(X86Translator *t)
+{
+    unsigned n = t->insn.operands[1].reg, bytes = x86_is_code64(t) ? 8 : 4;
+    IrRef value;
+
+    if (!control_register(t, &n)) {
+        x86_undefined(t);
+    } else if (!x86_not_privileged(t)) {
+        value = x86_call(t, &call_get_cr, x86_const(t, 4, n), 0, 0, 0);
+        x86_set_reg(t, t->insn.operands[0].reg, bytes, x86_from64(t, bytes, value));
+    }
+}
+
+X86(mov_to_cr, "0F 22 /r reg", "Cs Ry")
+void x86_mov_to_cr(X86Translator *t)
+{
+    unsigned n = t->insn.operands[0].reg;
+
+    if (!control_register(t, &n)) {
+        x86_undefined(t);
+    } else if (!x86_not_privileged(t)) {
+        x86_call(t, &call_set_cr, x86_const(t, 4, n), x86_get_reg64(t, t->insn.operands[1].reg), 0,
+                 0);
+        x86_dispatch_next(t);
+    }
+}
+
+/* DR4 and DR5 are DR6 and DR7 unless CR4.DE says otherwise. With DR7.GD any access is a debug exception. */
+static uint32_t check_dr(X86Cpu *cpu, uint32_t n)
+{
+    if (n == 4 || n == 5) {
+        if (cpu->cr4 & CR4_DE) {
+            x86_fault(cpu, X86_UD, 0);
+        }
+        n += 2;
+    }
+    if (cpu->dr[7] & DR7_GD) {
+        cpu->dr[7] &= ~DR7_GD;
+        cpu->dr[6] |= DR6_BD;
+        x86_fault(cpu, X86_DB, 0);
+    }
+    return n;
+}
+
+static uint64_t helper_get_dr(TcgState *env, uint32_t n)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+
+    return cpu->dr[check_dr(cpu, n)];
+}
+X86_HELPER(get_dr, IR_I64, X86_HELPER_FAULTING, IR_I32);
+
+static void helper_set_dr(TcgState *env, uint32_t n, uint64_t value)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+
+    x86_set_dr(cpu, check_dr(cpu, n), x86_code64(cpu) ? value : (uint32_t)value);
+}
+X86_HELPER(set_dr, IR_VOID, X86_HELPER_SYSTEM, IR_I32, IR_I64);
+
+X86(mov_from_dr, "0F 21 /r reg", "Ry Ds")
+void x86_mov_from_dr(X86Translator *t)
+{
+    unsigned n = t->insn.operands[1].reg, bytes = x86_is_code64(t) ? 8 : 4;
+    IrRef value;
+
+    if (n > 7) {
+        x86_undefined(t);
+    } else if (!x86_not_privileged(t)) {
+        value = x86_call(t, &call_get_dr, x86_const(t, 4, n), 0, 0, 0);
+        x86_set_reg(t, t->insn.operands[0].reg, bytes, x86_from64(t, bytes, value));
+    }
+}
+
+X86(mov_to_dr, "0F 23 /r reg", "Ds Ry")
+void x86_mov_to_dr(X86Translator *t)
+{
+    unsigned n = t->insn.operands[0].reg;
+
+    if (n > 7) {
+        x86_undefined(t);
+    } else if (!x86_not_privileged(t)) {
+        x86_call(t, &call_set_dr, x86_const(t, 4, n), x86_get_reg64(t, t->insn.operands[1].reg), 0,
+                 0);
+        x86_dispatch_next(t);
+    }
+}
+
+static void helper_clts(TcgState *env)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+
+    cpu->cr0 &= ~CR0_TS;
+    x86_update_mode(cpu);
+}
+X86_HELPER(clts, IR_VOID, X86_HELPER_SYSTEM);
+
+X86(clts, "0F 06")
+void x86_clts(X86Translator *t)
+{
+    if (!x86_not_privileged(t)) {
+        x86_call(t, &call_clts, 0, 0, 0, 0);
+        x86_dispatch_next(t);
+    }
+}
+
+/* UMIP makes these fault outside CPL 0. */
+static bool is_hidden(X86Translator *t)
+{
+    return (t->mode & X86_MODE_UMIP) && x86_not_privileged(t);
+}
+
+/* To a register all of operand size, to memory 16 bits. */
+static void store_word(X86Translator *t, IrRef value)
+{
+    const X86Operand *o = &t->insn.operands[0];
+
+    if (o->memory) {
+        IrRef address = x86_address(t, 2, true);
+
+        x86_store(t, 2, address, t->address_imm, value);
+    } else {
+        x86_set_reg(t, o->reg, o->bytes, x86_from64(t, o->bytes, value));
+    }
+}
+
+X86(smsw, "0F 01 /4", "Ev")
+void x86_smsw(X86Translator *t)
+{
+    if (!is_hidden(t)) {
+        store_word(t, x86_call(t, &call_get_cr, x86_const(t, 4, 0), 0, 0, 0));
+    }
+}
+
+static void helper_lmsw(TcgState *env, uint64_t value)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+
+    /* PE can be set but not cleared. */
+    x86_set_cr(cpu, 0, (cpu->cr0 & ~UINT64_C(0xe)) | (value & 0xf));
+}
+X86_HELPER(lmsw, IR_VOID, X86_HELPER_SYSTEM, IR_I64);
+
+X86(lmsw, "0F 01 /6", "Ew")
+void x86_lmsw(X86Translator *t)
+{
+    if (!x86_not_privileged(t)) {
+        x86_call(t, &call_lmsw, x86_read(t, 0), 0, 0, 0);
+        x86_dispatch_next(t);
+    }
+}
+
+/* Descriptor tables. */
+
+static uint64_t helper_table_base(TcgState *env, uint32_t idt)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+
+    return idt ? cpu->idtr.base : cpu->gdtr.base;
+}
+X86_HELPER(table_base, IR_I64, HELPER_ENV, IR_I32);
+
+static uint64_t helper_table_limit(TcgState *env, uint32_t idt)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+
+    return idt ? cpu->idtr.limit : cpu->gdtr.limit;
+}
+X86_HELPER(table_limit, IR_I64, HELPER_ENV, IR_I32);
+
+static void store_table(X86Translator *t, bool idt)
+{
+    unsigned bytes = x86_is_code64(t) ? 8 : 4;
+    IrRef address, which = x86_const(t, 4, idt), base;
+
+    if (is_hidden(t)) {
+        return;
+    }
+    address = x86_address(t, bytes + 2, true);
+    x86_store(t, 2, address, t->address_imm, x86_call(t, &call_table_limit, which, 0, 0, 0));
+    base = x86_call(t, &call_table_base, which, 0, 0, 0);
+    x86_store(t, bytes, address, t->address_imm + 2, x86_from64(t, bytes, base));
+}
+
+X86(sgdt, "0F 01 /0 mem", "Ms")
+void x86_sgdt(X86Translator *t)
+{
+    store_table(t, false);
+}
+
+X86(sidt, "0F 01 /1 mem", "Ms")
+void x86_sidt(X86Translator *t)
+{
+    store_table(t, true);
+}
+
+static void helper_load_table(TcgState *env, uint64_t base, uint64_t limit, uint32_t idt)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+    X86TableRegister *table = idt ? &cpu->idtr : &cpu->gdtr;
+
+    if (x86_code64(cpu) && !x86_is_canonical(cpu, base)) {
+        x86_fault(cpu, X86_GP, 0);
+    }
+    *table = (X86TableRegister){ .base = base, .limit = (uint32_t)limit };
+}
+X86_HELPER(load_table, IR_VOID, X86_HELPER_FAULTING, IR_I64, IR_I64, IR_I32);
+
+static void load_table(X86Translator *t, bool idt)
+{
+    unsigned bytes = x86_is_code64(t) ? 8 : 4;
+    IrRef address, limit, base;
+
+    if (x86_not_privileged(t)) {
+        return;
+    }
+    address = x86_address(t, bytes + 2, false);
+    limit = x86_load(t, 2, address, t->address_imm);
+    base = x86_zext(t, bytes, x86_load(t, bytes, address, t->address_imm + 2));
+    if (!x86_is_code64(t) && t->insn.operand_bytes == 2) {
+        base = ir_op2i(t->unit, IR_OP_and, IR_I64, base, 0xffffff);
+    }
+    x86_call(t, &call_load_table, base, limit, x86_const(t, 4, idt), 0);
+}
+
+X86(lgdt, "0F 01 /2 mem", "Ms")
+void x86_lgdt(X86Translator *t)
+{
+    load_table(t, false);
+}
+
+X86(lidt, "0F 01 /3 mem", "Ms")
+void x86_lidt(X86Translator *t)
+{
+    load_table(t, true);
+}
+
+static uint64_t helper_selector(TcgState *env, uint32_t which)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+
+    return which == X86_LDTR ? cpu->ldtr.selector
+           : which == X86_TR ? cpu->tr.selector
+                             : cpu->seg[which].selector;
+}
+X86_HELPER(selector, IR_I64, HELPER_ENV | HELPER_READS, IR_I32);
+
+static IrRef selector_of(X86Translator *t, unsigned which)
+{
+    return x86_call(t, &call_selector, x86_const(t, 4, which), 0, 0, 0);
+}
+
+X86(sldt, "0F 00 /0", "Ev", "PROT")
+void x86_sldt(X86Translator *t)
+{
+    if (!is_hidden(t)) {
+        store_word(t, selector_of(t, X86_LDTR));
+    }
+}
+
+X86(str, "0F 00 /1", "Ev", "PROT")
+void x86_str(X86Translator *t)
+{
+    if (!is_hidden(t)) {
+        store_word(t, selector_of(t, X86_TR));
+    }
+}
+
+static void helper_load_system_segment(TcgState *env, uint64_t selector, uint32_t tr)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+
+    if (tr) {
+        x86_load_tr(cpu, (uint16_t)selector);
+    } else {
+        x86_load_ldtr(cpu, (uint16_t)selector);
+    }
+}
+X86_HELPER(load_system_segment, IR_VOID, X86_HELPER_SYSTEM, IR_I64, IR_I32);
+
+static void load_system_segment(X86Translator *t, bool tr)
+{
+    if (!x86_not_privileged(t)) {
+        x86_call(t, &call_load_system_segment, x86_read(t, 0), x86_const(t, 4, tr), 0, 0);
+    }
+}
+
+X86(lldt, "0F 00 /2", "Ew", "PROT")
+void x86_lldt(X86Translator *t)
+{
+    load_system_segment(t, false);
+}
+
+X86(ltr, "0F 00 /3", "Ew", "PROT")
+void x86_ltr(X86Translator *t)
+{
+    load_system_segment(t, true);
+}
+
+/* Rights of selectors: ZF tells whether there is an answer; the other flags stay. */
+
+static void set_zero_flag(X86Cpu *cpu, bool set)
+{
+    cpu->flags = (uint16_t)((cpu->flags & ~TCG_FLAG_Z) | (set ? TCG_FLAG_Z : 0));
+}
+
+enum { RIGHTS_LAR, RIGHTS_LSL, RIGHTS_VERR, RIGHTS_VERW };
+
+/* Returns the answer, or the old value where there is none. */
+static uint64_t helper_rights(TcgState *env, uint64_t selector, uint64_t old, uint32_t what)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+    uint32_t value = 0;
+    bool ok = what == RIGHTS_LAR   ? x86_lar(cpu, (uint16_t)selector, &value)
+              : what == RIGHTS_LSL ? x86_lsl(cpu, (uint16_t)selector, &value)
+                                   : x86_verify(cpu, (uint16_t)selector, what == RIGHTS_VERW);
+
+    set_zero_flag(cpu, ok);
+    return ok ? value : old;
+}
+X86_HELPER(rights, IR_I64, X86_HELPER_SYSTEM, IR_I64, IR_I64, IR_I32);
+
+/* The destination keeps its value, upper half and all, when there is no answer. */
+static void read_rights(X86Translator *t, unsigned what)
+{
+    const X86Operand *o = &t->insn.operands[0];
+    IrRef old = x86_get_reg64(t, o->reg), selector = x86_read(t, 1), value, changed;
+
+    value = x86_call(t, &call_rights, x86_zext(t, x86_bytes(t, 1), selector), old,
+                     x86_const(t, 4, what), 0);
+    changed = o->bytes == 2 ? ir_bitfield(t->unit, IR_OP_bfi, IR_I64, old, value, 0, 16) : value;
+    x86_set_reg64(t, o->reg, ir_sel(t->unit, IR_I64, IR_EQ, x86_get_flags(t), changed, old));
+}
+
+X86(lar_instruction, "0F 02 /r", "Gv Ew", "PROT")
+void x86_lar_instruction(X86Translator *t)
+{
+    read_rights(t, RIGHTS_LAR);
+}
+
+X86(lsl_instruction, "0F 03 /r", "Gv Ew", "PROT")
+void x86_lsl_instruction(X86Translator *t)
+{
+    read_rights(t, RIGHTS_LSL);
+}
+
+static void verify(X86Translator *t, unsigned what)
+{
+    x86_call(t, &call_rights, x86_read_zext(t, 0), ir_const(t->unit, IR_I64, 0),
+             x86_const(t, 4, what), 0);
+}
+
+X86(verr, "0F 00 /4", "Ew", "PROT")
+void x86_verr(X86Translator *t)
+{
+    verify(t, RIGHTS_VERR);
+}
+
+X86(verw, "0F 00 /5", "Ew", "PROT")
+void x86_verw(X86Translator *t)
+{
+    verify(t, RIGHTS_VERW);
+}
+
+X86(arpl, "63 /r", "Ew Gw", "i64 PROT")
+void x86_arpl(X86Translator *t)
+{
+    IrRef a = x86_begin_update(t), b = x86_read(t, 1), old = x86_get_flags(t);
+    IrRef rpl = ir_op2i(t->unit, IR_OP_and, IR_I64, a, 3);
+    IrRef wanted = ir_op2i(t->unit, IR_OP_and, IR_I64, b, 3);
+    IrRef lower = ir_flags(t->unit, IR_OP_subf, IR_I64, 3, IR_BORROW, rpl, wanted, 0);
+    IrRef raised = ir_bitfield(t->unit, IR_OP_bfi, IR_I64, a, wanted, 0, 2);
+    IrRef zero = ir_cset(t->unit, IR_I64, IR_CC, lower);
+
+    x86_end_update(t, ir_sel(t->unit, IR_I64, IR_CS, lower, raised, a));
+    x86_set_flags(t, ir_fmerge(t->unit, old,
+                               ir_flags(t->unit, IR_OP_andf, IR_I64, 3, 0, zero, zero, 0),
+                               TCG_FLAG_Z));
+}
+
+/* Segment registers. */
+
+static void helper_load_segment(TcgState *env, uint32_t name, uint64_t selector)
+{
+    x86_load_segment(x86_cpu_of_env(env), (X86SegmentName)name, (uint16_t)selector);
+}
+X86_HELPER(load_segment, IR_VOID, X86_HELPER_SYSTEM, IR_I32, IR_I64);
+
+static void load_segment(X86Translator *t, unsigned name, IrRef selector)
+{
+    x86_call(t, &call_load_segment, x86_const(t, 4, name), selector, 0, 0);
+}
+
+/* Flatness may have changed: on by the dispatcher, but SS holds back interrupts for one instruction more. */
+static void end_segment_load(X86Translator *t, unsigned name)
+{
+    if (name == X86_SS) {
+        ir_set(t->unit, X86_VAR_SHADOW, IR_I64, ir_const(t->unit, IR_I64, 1));
+    }
+    if (name == X86_SS || !x86_is_code64(t)) {
+        x86_dispatch_next(t);
+    }
+}
+
+X86(mov_from_segment, "8C /r", "Ev Ss")
+void x86_mov_from_segment(X86Translator *t)
+{
+    store_word(t, selector_of(t, t->insn.operands[1].reg));
+}
+
+X86(mov_to_segment, "8E /r", "Ss Ew")
+void x86_mov_to_segment(X86Translator *t)
+{
+    unsigned name = t->insn.operands[0].reg;
+
+    if (name == X86_CS) {
+        x86_undefined(t);
+        return;
+    }
+    load_segment(t, name, x86_read_zext(t, 1));
+    end_segment_load(t, name);
+}
+
+X86(push_segment, "06", "ES", "i64 d64")
+X86(push_segment, "0E", "CS", "i64 d64")
+X86(push_segment, "16", "SS", "i64 d64")
+X86(push_segment, "1E", "DS", "i64 d64")
+X86(push_segment, "0F A0", "FS", "d64")
+X86(push_segment, "0F A8", "GS", "d64")
+void x86_push_segment(X86Translator *t)
+{
+    unsigned bytes = t->insn.operand_bytes;
+
+    x86_push(t, bytes, x86_from64(t, bytes, selector_of(t, t->insn.operands[0].reg)));
+}
+
+X86(pop_segment, "07", "ES", "i64 d64")
+X86(pop_segment, "17", "SS", "i64 d64")
+X86(pop_segment, "1F", "DS", "i64 d64")
+X86(pop_segment, "0F A1", "FS", "d64")
+X86(pop_segment, "0F A9", "GS", "d64")
+void x86_pop_segment(X86Translator *t)
+{
+    unsigned bytes = t->insn.operand_bytes, name = t->insn.operands[0].reg;
+    IrRef selector = x86_zext(t, bytes, x86_pop(t, bytes));
+
+    load_segment(t, name, ir_op2i(t->unit, IR_OP_and, IR_I64, selector, 0xffff));
+    x86_add_sp(t, bytes);
+    end_segment_load(t, name);
+}
+
+static void load_far_pointer(X86Translator *t, unsigned name)
+{
+    unsigned bytes = x86_bytes(t, 0);
+    IrRef address = x86_address(t, bytes + 2, false);
+    IrRef offset = x86_load(t, bytes, address, t->address_imm);
+
+    load_segment(t, name, x86_load(t, 2, address, t->address_imm + bytes));
+    x86_write(t, 0, offset);
+    end_segment_load(t, name);
+}
+
+X86(les, "C4 /r mem", "Gv Mp", "i64")
+void x86_les(X86Translator *t)
+{
+    load_far_pointer(t, X86_ES);
+}
+
+X86(lds, "C5 /r mem", "Gv Mp", "i64")
+void x86_lds(X86Translator *t)
+{
+    load_far_pointer(t, X86_DS);
+}
+
+X86(lss, "0F B2 /r mem", "Gv Mp")
+void x86_lss(X86Translator *t)
+{
+    load_far_pointer(t, X86_SS);
+}
+
+X86(lfs, "0F B4 /r mem", "Gv Mp")
+void x86_lfs(X86Translator *t)
+{
+    load_far_pointer(t, X86_FS);
+}
+
+X86(lgs, "0F B5 /r mem", "Gv Mp")
+void x86_lgs(X86Translator *t)
+{
+    load_far_pointer(t, X86_GS);
+}
+
+/* FSGSBASE */
+
+static void base_of_segment(X86Translator *t, unsigned name, bool write)
+{
+    unsigned bytes = x86_bytes(t, 0);
+
+    if (!(t->mode & X86_MODE_FSGSBASE)) {
+        x86_undefined(t);
+    } else if (write) {
+        IrRef value = x86_read_zext(t, 0);
+
+        if (bytes == 8) {
+            x86_check_canonical(t, value);
+        }
+        ir_set(t->unit, X86_VAR_BASE + name, IR_I64, value);
+    } else {
+        x86_write(t, 0, x86_from64(t, bytes, ir_get(t->unit, X86_VAR_BASE + name, IR_I64)));
+    }
+}
+
+X86(rdfsbase, "F3 0F AE /0 reg", "Ry", "o64 FSGSBASE")
+void x86_rdfsbase(X86Translator *t)
+{
+    base_of_segment(t, X86_FS, false);
+}
+
+X86(rdgsbase, "F3 0F AE /1 reg", "Ry", "o64 FSGSBASE")
+void x86_rdgsbase(X86Translator *t)
+{
+    base_of_segment(t, X86_GS, false);
+}
+
+X86(wrfsbase, "F3 0F AE /2 reg", "Ry", "o64 FSGSBASE")
+void x86_wrfsbase(X86Translator *t)
+{
+    base_of_segment(t, X86_FS, true);
+}
+
+X86(wrgsbase, "F3 0F AE /3 reg", "Ry", "o64 FSGSBASE")
+void x86_wrgsbase(X86Translator *t)
+{
+    base_of_segment(t, X86_GS, true);
+}
+
+static void helper_not_canonical(TcgState *env, uint64_t address, uint64_t b)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+
+    if (!x86_is_canonical(cpu, address)) {
+        x86_fault(cpu, X86_GP, 0);
+    }
+}
+X86_HELPER(not_canonical, IR_VOID, X86_HELPER_FAULTING, IR_I64, IR_I64);
+
+void x86_check_canonical(X86Translator *t, IrRef address)
+{
+    /* Below 2^47 there is nothing to ask. */
+    IrRef high = ir_op2i(t->unit, IR_OP_shr, IR_I64, address, 47);
+
+    x86_call_if(t, IR_NE, ir_flags(t->unit, IR_OP_andf, IR_I64, 3, 0, high, high, 0),
+                &call_not_canonical, address, ir_const(t->unit, IR_I64, 0));
+}
+
+X86(swapgs, "0F 01 /7 rm=0", "", "o64")
+void x86_swapgs(X86Translator *t)
+{
+    if (!x86_not_privileged(t)) {
+        IrRef base = ir_get(t->unit, X86_VAR_BASE + X86_GS, IR_I64);
+
+        ir_set(t->unit, X86_VAR_BASE + X86_GS, IR_I64,
+               ir_get(t->unit, X86_VAR_KERNEL_GS_BASE, IR_I64));
+        ir_set(t->unit, X86_VAR_KERNEL_GS_BASE, IR_I64, base);
+    }
+}
+
+/* Model-specific registers, time, identification. */
+
+static void helper_rdmsr(TcgState *env)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+    uint64_t value;
+
+    if (!x86_read_msr(cpu, (uint32_t)cpu->gpr[X86_RCX], &value)) {
+        x86_fault(cpu, X86_GP, 0);
+    }
+    cpu->gpr[X86_RAX] = (uint32_t)value;
+    cpu->gpr[X86_RDX] = value >> 32;
+}
+X86_HELPER(rdmsr, IR_VOID, X86_HELPER_SYSTEM);
+
+X86(rdmsr, "0F 32", "", "MSR")
+void x86_rdmsr(X86Translator *t)
+{
+    if (!x86_not_privileged(t)) {
+        x86_call(t, &call_rdmsr, 0, 0, 0, 0);
+    }
+}
+
+static void helper_wrmsr(TcgState *env)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+    uint64_t value = (uint32_t)cpu->gpr[X86_RAX] | cpu->gpr[X86_RDX] << 32;
+
+    if (!x86_write_msr(cpu, (uint32_t)cpu->gpr[X86_RCX], value)) {
+        x86_fault(cpu, X86_GP, 0);
+    }
+}
+X86_HELPER(wrmsr, IR_VOID, X86_HELPER_SYSTEM);
+
+X86(wrmsr, "0F 30", "", "MSR")
+void x86_wrmsr(X86Translator *t)
+{
+    if (!x86_not_privileged(t)) {
+        x86_call(t, &call_wrmsr, 0, 0, 0, 0);
+        x86_dispatch_next(t);
+    }
+}
+
+static uint64_t helper_tsc(TcgState *env)
+{
+    return x86_read_tsc(x86_cpu_of_env(env));
+}
+X86_HELPER(tsc, IR_I64, HELPER_ENV | HELPER_READS | HELPER_EFFECT);
+
+static bool read_tsc(X86Translator *t)
+{
+    IrRef tsc;
+
+    if ((t->mode & X86_MODE_TSD) && x86_not_privileged(t)) {
+        return false;
+    }
+    tsc = x86_call(t, &call_tsc, 0, 0, 0, 0);
+    x86_set_reg64(t, X86_RAX, x86_zext(t, 4, x86_from64(t, 4, tsc)));
+    x86_set_reg64(t, X86_RDX, ir_op2i(t->unit, IR_OP_shr, IR_I64, tsc, 32));
+    return true;
+}
+
+X86(rdtsc, "0F 31", "", "TSC")
+void x86_rdtsc(X86Translator *t)
+{
+    read_tsc(t);
+}
+
+X86(rdtscp, "0F 01 /7 rm=1", "", "RDTSCP")
+void x86_rdtscp(X86Translator *t)
+{
+    if (read_tsc(t)) {
+        IrRef aux = ir_get(t->unit, X86_VAR_TSC_AUX, IR_I64);
+
+        x86_set_reg64(t, X86_RCX, x86_zext(t, 4, x86_from64(t, 4, aux)));
+    }
+}
+
+X86(rdpid, "F3 0F C7 /7 reg", "Rv", "RDPID")
+void x86_rdpid(X86Translator *t)
+{
+    x86_set_reg64(t, t->insn.operands[0].reg, ir_get(t->unit, X86_VAR_TSC_AUX, IR_I64));
+}
+
+/* No counters: RDPMC of any is refused. */
+X86(rdpmc, "0F 33")
+void x86_rdpmc(X86Translator *t)
+{
+    x86_raise(t, X86_GP);
+}
+
+static void helper_cpuid(TcgState *env)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+    uint32_t out[4];
+
+    x86_cpuid(cpu, (uint32_t)cpu->gpr[X86_RAX], (uint32_t)cpu->gpr[X86_RCX], out);
+    cpu->gpr[X86_RAX] = out[0];
+    cpu->gpr[X86_RBX] = out[1];
+    cpu->gpr[X86_RCX] = out[2];
+    cpu->gpr[X86_RDX] = out[3];
+}
+X86_HELPER(cpuid, IR_VOID, X86_HELPER_SYSTEM);
+
+X86(cpuid_instruction, "0F A2")
+void x86_cpuid_instruction(X86Translator *t)
+{
+    x86_call(t, &call_cpuid, 0, 0, 0, 0);
+}
+
+static void helper_xgetbv(TcgState *env)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+    uint32_t index = (uint32_t)cpu->gpr[X86_RCX];
+
+    if (index > 1 || (index == 1 && !x86_has(cpu, X86_FEATURE_XGETBV1))) {
+        x86_fault(cpu, X86_GP, 0);
+    }
+    cpu->gpr[X86_RAX] = index == 0 ? (uint32_t)cpu->xcr0 : (uint32_t)x86_xinuse(cpu);
+    cpu->gpr[X86_RDX] = 0;
+}
+X86_HELPER(xgetbv, IR_VOID, X86_HELPER_SYSTEM);
+
+X86(xgetbv, "NP 0F 01 /2 rm=0", "", "XSAVE")
+void x86_xgetbv(X86Translator *t)
+{
+    if (t->mode & X86_MODE_OSXSAVE) {
+        x86_call(t, &call_xgetbv, 0, 0, 0, 0);
+    } else {
+        x86_undefined(t);
+    }
+}
+
+static void helper_xsetbv(TcgState *env)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+    uint64_t value = (uint32_t)cpu->gpr[X86_RAX] | cpu->gpr[X86_RDX] << 32;
+
+    if ((uint32_t)cpu->gpr[X86_RCX] != 0) {
+        x86_fault(cpu, X86_GP, 0);
+    }
+    x86_set_xcr0(cpu, value);
+}
+X86_HELPER(xsetbv, IR_VOID, X86_HELPER_SYSTEM);
+
+X86(xsetbv, "NP 0F 01 /2 rm=1", "", "XSAVE")
+void x86_xsetbv(X86Translator *t)
+{
+    if (!(t->mode & X86_MODE_OSXSAVE)) {
+        x86_undefined(t);
+    } else if (!x86_not_privileged(t)) {
+        x86_call(t, &call_xsetbv, 0, 0, 0, 0);
+        x86_dispatch_next(t);
+    }
+}
+
+/* Random numbers from the host's generator, always there: CF. */
+static uint64_t helper_random(void)
+{
+    return ((uint64_t)g_random_int() << 32) | g_random_int();
+}
+X86_HELPER(random, IR_I64, HELPER_EFFECT);
+
+static void random_number(X86Translator *t)
+{
+    unsigned bytes = x86_bytes(t, 0);
+
+    x86_write(t, 0, x86_from64(t, bytes, x86_call(t, &call_random, 0, 0, 0, 0)));
+    x86_set_flags(t, ir_fconst_x86(t->unit, EFLAGS_CF));
+}
+
+X86(rdrand, "NP 0F C7 /6 reg", "Rv", "RDRAND")
+X86(rdrand, "66 0F C7 /6 reg", "Rv", "RDRAND")
+void x86_rdrand(X86Translator *t)
+{
+    random_number(t);
+}
+
+X86(rdseed, "NP 0F C7 /7 reg", "Rv", "RDSEED")
+X86(rdseed, "66 0F C7 /7 reg", "Rv", "RDSEED")
+void x86_rdseed(X86Translator *t)
+{
+    random_number(t);
+}
+
+/* Caches and translations. */
+
+static void helper_invlpg(TcgState *env, uint64_t address)
+{
+    x86_invalidate_page(x86_cpu_of_env(env), address);
+}
+X86_HELPER(invlpg, IR_VOID, X86_HELPER_SYSTEM, IR_I64);
+
+X86(invlpg, "0F 01 /7 mem", "Ms")
+void x86_invlpg(X86Translator *t)
+{
+    if (!x86_not_privileged(t)) {
+        IrRef address = x86_effective_address(t);
+        X86SegmentName segment = x86_segment(t);
+
+        if (segment >= X86_FS || !x86_is_code64(t)) {
+            address = ir_op2(t->unit, IR_OP_add, IR_I64, address,
+                             ir_get(t->unit, X86_VAR_BASE + (unsigned)segment, IR_I64));
+        }
+        x86_call(t, &call_invlpg, address, 0, 0, 0);
+        x86_dispatch_next(t);
+    }
+}
+
+static void helper_invpcid(TcgState *env, uint64_t type, uint64_t pcid, uint64_t address)
+{
+    x86_invalidate_pcid(x86_cpu_of_env(env), type, pcid, address);
+}
+X86_HELPER(invpcid, IR_VOID, X86_HELPER_SYSTEM, IR_I64, IR_I64, IR_I64);
+
+X86(invpcid, "66 0F 38 82 /r mem", "Gy Mdq", "INVPCID")
+void x86_invpcid(X86Translator *t)
+{
+    IrRef address, type, pcid, linear;
+
+    if (x86_not_privileged(t)) {
+        return;
+    }
+    type = x86_is_code64(t) ? x86_get_reg64(t, t->insn.operands[0].reg) : x86_read_zext(t, 0);
+    address = x86_address(t, 16, false);
+    pcid = x86_load(t, 8, address, t->address_imm);
+    linear = x86_load(t, 8, address, t->address_imm + 8);
+    x86_call(t, &call_invpcid, type, pcid, linear, 0);
+    x86_dispatch_next(t);
+}
+
+X86(wbinvd, "0F 08")
+X86(wbinvd, "0F 09")
+void x86_wbinvd(X86Translator *t)
+{
+    x86_not_privileged(t);
+}
+
+/* Cache lines: nothing to do but the access check. */
+X86(clflush, "NP 0F AE /7 mem", "Mb", "CLFLUSH")
+X86(clflush, "66 0F AE /7 mem", "Mb", "CLFLUSHOPT")
+X86(clflush, "66 0F AE /6 mem", "Mb", "CLWB")
+X86(clflush, "0F 1C /0 mem", "Mb", "CLDEMOTE")
+void x86_clflush(X86Translator *t)
+{
+    x86_load(t, 1, x86_address(t, 1, false), t->address_imm);
+}
+
+static void helper_clzero(TcgState *env, uint64_t address)
+{
+    address &= ~UINT64_C(63);
+    for (unsigned i = 0; i < 64; i += 8) {
+        tcg_store(env, address + i, 0, 8, 0);
+    }
+}
+X86_HELPER(clzero, IR_VOID, X86_HELPER_FAULTING, IR_I64);
+
+X86(clzero, "0F 01 /7 rm=4", "", "CLZERO")
+void x86_clzero(X86Translator *t)
+{
+    IrRef offset = x86_get_reg64(t, X86_RAX);
+    X86SegmentName segment = t->insn.segment >= 0 ? (X86SegmentName)t->insn.segment : X86_DS;
+    int64_t imm = 0;
+
+    if (t->insn.address_bytes != 8) {
+        offset = x86_zext(t, t->insn.address_bytes, offset);
+    }
+    x86_call(t, &call_clzero, x86_linear(t, segment, offset, &imm, 1, true), 0, 0, 0);
+}
+
+X86(fence, "NP 0F AE /5 reg", "", "SSE2")
+X86(fence, "NP 0F AE /6 reg", "", "SSE2")
+X86(fence, "NP 0F AE /7 reg", "", "SSE")
+void x86_fence(X86Translator *t)
+{
+    if (t->insn.reg == 6) {
+        ir_emit(t->unit, (IrOp){ .opcode = IR_OP_fence });
+    }
+}
+
+/* MONITOR and MWAIT: waiting is over at once, which the architecture allows, but like PAUSE lets others run. */
+X86(monitor, "0F 01 /1 rm=0", "", "MONITOR")
+void x86_monitor(X86Translator *t)
+{
+    if (!x86_not_privileged(t)) {
+        IrRef offset = x86_get_reg64(t, X86_RAX);
+        X86SegmentName segment = t->insn.segment >= 0 ? (X86SegmentName)t->insn.segment : X86_DS;
+        int64_t imm = 0;
+
+        if (t->insn.address_bytes != 8) {
+            offset = x86_zext(t, t->insn.address_bytes, offset);
+        }
+        x86_load(t, 1, x86_linear(t, segment, offset, &imm, 1, false), imm);
+    }
+}
+
+X86(mwait, "0F 01 /1 rm=1", "", "MONITOR")
+void x86_mwait(X86Translator *t)
+{
+    if (!x86_not_privileged(t)) {
+        x86_pause(t);
+    }
+}
+
+/* CMPXCHG8B and CMPXCHG16B: always atomic. */
+
+static void helper_cmpxchg8b(TcgState *env, uint64_t address, uint32_t flags)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+    uint64_t expected = (uint32_t)cpu->gpr[X86_RAX] | cpu->gpr[X86_RDX] << 32;
+    uint64_t wanted = (uint32_t)cpu->gpr[X86_RBX] | cpu->gpr[X86_RCX] << 32;
+    void *place = tcg_atomic_begin(env, address, 8, flags);
+    uint64_t old = x86_compare_and_swap(place, 8, expected, wanted);
+
+    tcg_atomic_end(env);
+
+    set_zero_flag(cpu, old == expected);
+    if (old != expected) {
+        cpu->gpr[X86_RAX] = (uint32_t)old;
+        cpu->gpr[X86_RDX] = old >> 32;
+    }
+}
+X86_HELPER(cmpxchg8b, IR_VOID, X86_HELPER_SYSTEM, IR_I64, IR_I32);
+
+__attribute__((target("cx16"))) static unsigned __int128
+x86_compare_and_swap16(void *place, unsigned __int128 expected, unsigned __int128 wanted)
+{
+    return __sync_val_compare_and_swap((unsigned __int128 *)place, expected, wanted);
+}
+
+static void helper_cmpxchg16b(TcgState *env, uint64_t address, uint32_t flags)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+    unsigned __int128 expected = (unsigned __int128)cpu->gpr[X86_RDX] << 64 | cpu->gpr[X86_RAX];
+    unsigned __int128 wanted = (unsigned __int128)cpu->gpr[X86_RCX] << 64 | cpu->gpr[X86_RBX];
+    unsigned __int128 old;
+    void *place;
+
+    if (address & 15) {
+        x86_fault(cpu, X86_GP, 0);
+    }
+    place = tcg_atomic_begin(env, address, 16, flags);
+    old = x86_compare_and_swap16(place, expected, wanted);
+    tcg_atomic_end(env);
+    set_zero_flag(cpu, old == expected);
+    if (old != expected) {
+        cpu->gpr[X86_RAX] = (uint64_t)old;
+        cpu->gpr[X86_RDX] = (uint64_t)(old >> 64);
+    }
+}
+X86_HELPER(cmpxchg16b, IR_VOID, X86_HELPER_SYSTEM, IR_I64, IR_I32);
+
+static void compare_exchange(X86Translator *t, const TcgHelper *helper, unsigned bytes)
+{
+    IrRef address = x86_address(t, bytes, true);
+
+    if (t->address_imm) {
+        address = ir_op2i(t->unit, IR_OP_add, IR_I64, address, t->address_imm);
+    }
+    x86_call(t, helper, address, x86_const(t, 4, x86_memory_flags(t)), 0, 0);
+}
+
+X86(cmpxchg8b, "0F C7 /1 mem", "Mq", "LOCK CX8")
+void x86_cmpxchg8b(X86Translator *t)
+{
+    if (t->insn.rex & 8) {
+        if (x86_has(t->cpu, X86_FEATURE_CX16)) {
+            compare_exchange(t, &call_cmpxchg16b, 16);
+        } else {
+            x86_undefined(t);
+        }
+    } else {
+        compare_exchange(t, &call_cmpxchg8b, 8);
+    }
+}
+
+/* Fast system calls. */
+
+static void helper_syscall(TcgState *env, uint32_t length)
+{
+    x86_syscall(x86_cpu_of_env(env), length);
+}
+X86_HELPER(syscall, IR_VOID, X86_HELPER_SYSTEM, IR_I32);
+
+X86(syscall_instruction, "0F 05", "", "SYSCALL")
+void x86_syscall_instruction(X86Translator *t)
+{
+    x86_call(t, &call_syscall, x86_const(t, 4, t->insn.length), 0, 0, 0);
+    x86_dispatch_env(t);
+}
+
+static void helper_sysret(TcgState *env, uint32_t bytes)
+{
+    x86_sysret(x86_cpu_of_env(env), bytes);
+}
+X86_HELPER(sysret, IR_VOID, X86_HELPER_SYSTEM, IR_I32);
+
+X86(sysret_instruction, "0F 07", "", "SYSCALL PROT")
+void x86_sysret_instruction(X86Translator *t)
+{
+    if (!x86_not_privileged(t)) {
+        x86_call(t, &call_sysret, x86_const(t, 4, t->insn.operand_bytes), 0, 0, 0);
+        x86_dispatch_env(t);
+    }
+}
+
+static void helper_sysenter(TcgState *env)
+{
+    x86_sysenter(x86_cpu_of_env(env));
+}
+X86_HELPER(sysenter, IR_VOID, X86_HELPER_SYSTEM);
+
+X86(sysenter_instruction, "0F 34", "", "SEP")
+void x86_sysenter_instruction(X86Translator *t)
+{
+    x86_call(t, &call_sysenter, 0, 0, 0, 0);
+    x86_dispatch_env(t);
+}
+
+static void helper_sysexit(TcgState *env, uint32_t bytes)
+{
+    x86_sysexit(x86_cpu_of_env(env), bytes);
+}
+X86_HELPER(sysexit, IR_VOID, X86_HELPER_SYSTEM, IR_I32);
+
+X86(sysexit_instruction, "0F 35", "", "SEP")
+void x86_sysexit_instruction(X86Translator *t)
+{
+    if (!x86_not_privileged(t)) {
+        x86_call(t, &call_sysexit, x86_const(t, 4, t->insn.operand_bytes), 0, 0, 0);
+        x86_dispatch_env(t);
+    }
+}
+
+/* SMAP, SMM. */
+
+static void helper_set_ac(TcgState *env, uint32_t set)
+{
+    x86_set_eflags(x86_cpu_of_env(env), set ? EFLAGS_AC : 0, EFLAGS_AC);
+}
+X86_HELPER(set_ac, IR_VOID, X86_HELPER_SYSTEM, IR_I32);
+
+static void set_ac(X86Translator *t, bool set)
+{
+    if (x86_cpl(t)) {
+        x86_undefined(t);
+    } else {
+        x86_call(t, &call_set_ac, x86_const(t, 4, set), 0, 0, 0);
+    }
+}
+
+X86(clac, "NP 0F 01 /1 rm=2", "", "SMAP PROT")
+void x86_clac(X86Translator *t)
+{
+    set_ac(t, false);
+}
+
+X86(stac, "NP 0F 01 /1 rm=3", "", "SMAP PROT")
+void x86_stac(X86Translator *t)
+{
+    set_ac(t, true);
+}
+
+static void helper_rsm(TcgState *env)
+{
+    x86_leave_smm(x86_cpu_of_env(env));
+}
+X86_HELPER(rsm, IR_VOID, X86_HELPER_SYSTEM);
+
+X86(rsm, "0F AA")
+void x86_rsm(X86Translator *t)
+{
+    if (t->mode & X86_MODE_SMM) {
+        x86_call(t, &call_rsm, 0, 0, 0, 0);
+        x86_dispatch_env(t);
+    } else {
+        x86_undefined(t);
+    }
+}

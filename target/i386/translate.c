@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/* The translation loop, control transfer and exceptions of x86 code. */
+#include "target/i386/translate.h"
+
+#include "target/i386/exception.h"
+#include "target/i386/segment.h"
+
+enum { MAX_SIDE_EXITS = 6 };
+
+static void helper_raise(TcgState *env, uint32_t vector, uint32_t error_code)
+{
+    x86_fault(x86_cpu_of_env(env), (X86Vector)vector, error_code);
+}
+X86_HELPER(raise, IR_VOID, X86_HELPER_SYSTEM | HELPER_NORETURN, IR_I32, IR_I32);
+
+void x86_raise_error(X86Translator *t, X86Vector vector, unsigned error_code)
+{
+    x86_call(t, &call_raise, x86_const(t, 4, vector), x86_const(t, 4, error_code), 0, 0);
+    t->ended = true;
+}
+
+void x86_raise(X86Translator *t, X86Vector vector)
+{
+    x86_raise_error(t, vector, 0);
+}
+
+void x86_undefined(X86Translator *t)
+{
+    x86_raise(t, X86_UD);
+}
+
+bool x86_not_privileged(X86Translator *t)
+{
+    if (x86_cpl(t) == 0) {
+        return false;
+    }
+    x86_raise(t, X86_GP);
+    return true;
+}
+
+void x86_call_if(X86Translator *t, IrCond cond, IrRef flags, const TcgHelper *helper, IrRef a,
+                 IrRef b)
+{
+    ir_call_if(t->unit, cond, flags, helper, a, b, 0);
+}
+
+IrCond x86_condition(unsigned cc)
+{
+    static const uint8_t conditions[] = { IR_VS, IR_VC, IR_CS, IR_CC, IR_EQ, IR_NE, IR_BE, IR_A,
+                                          IR_MI, IR_PL, IR_PE, IR_PO, IR_LT, IR_GE, IR_LE, IR_GT };
+
+    return (IrCond)conditions[cc & 15];
+}
+
+void x86_goto(X86Translator *t, int64_t page_offset)
+{
+    ir_goto(t->unit, page_offset);
+    t->ended = true;
+}
+
+void x86_dispatch_next(X86Translator *t)
+{
+    ir_dispatch(t->unit, t->next);
+    t->ended = true;
+}
+
+void x86_dispatch_env(X86Translator *t)
+{
+    ir_dispatch_env(t->unit);
+    t->ended = true;
+}
+
+static IrRef cs_base(X86Translator *t)
+{
+    return ir_get(t->unit, X86_VAR_BASE + X86_CS, IR_I64);
+}
+
+IrRef x86_next_eip(X86Translator *t, unsigned bytes)
+{
+    IrRef pc = ir_pc(t->unit, t->next);
+
+    if (!(t->mode & X86_MODE_FLAT_CS)) {
+        pc = ir_op2(t->unit, IR_OP_sub, IR_I64, pc, cs_base(t));
+    }
+    return x86_from64(t, bytes, pc);
+}
+
+/* A branch of this size cannot leave the code segment, whose offsets it cuts off. */
+static bool is_unlimited(const X86Translator *t, unsigned bytes)
+{
+    return x86_is_code64(t) || ((t->mode & X86_MODE_FLAT_CS) && bytes != 2);
+}
+
+/* A branch beyond the limit, or to be cut off to 16 bits. */
+static void helper_branch(TcgState *env, uint64_t eip, uint32_t bytes)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+
+    eip = bytes == 2 ? (uint16_t)eip : (uint32_t)eip;
+    if (eip > cpu->seg[X86_CS].limit) {
+        x86_fault(cpu, X86_GP, 0);
+    }
+    x86_set_eip(cpu, eip);
+    tcg_insn_done(env);
+    tcg_unwind(env);
+}
+X86_HELPER(branch, IR_VOID, X86_HELPER_FAULTING, IR_I64, IR_I32);
+
+/* Leaves by helper_branch when an EIP (i64) is above the limit. */
+static void check_branch(X86Translator *t, IrRef eip, unsigned bytes)
+{
+    IrRef limit = ir_get(t->unit, X86_VAR_LIMIT + X86_CS, IR_I64);
+    IrRef flags = ir_flags(t->unit, IR_OP_subf, IR_I64, 3, IR_BORROW, eip, limit, 0);
+
+    if (bytes == 2 && (t->mode & X86_MODE_FLAT_CS)) {
+        flags = ir_flags(t->unit, IR_OP_subf, IR_I64, 3, IR_BORROW, eip,
+                         ir_const(t->unit, IR_I64, 0xffff), 0);
+    }
+    x86_call_if(t, IR_A, flags, &call_branch, eip, x86_const(t, 4, bytes));
+}
+
+static void helper_check_target(TcgState *env, uint64_t eip, uint32_t bytes)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+
+    if ((bytes == 2 ? (uint16_t)eip : (uint32_t)eip) > cpu->seg[X86_CS].limit) {
+        x86_fault(cpu, X86_GP, 0);
+    }
+}
+X86_HELPER(check_target, IR_VOID, X86_HELPER_FAULTING, IR_I64, IR_I32);
+
+static IrRef target_eip(X86Translator *t, int64_t displacement)
+{
+    IrRef pc = ir_pc(t->unit, t->next + displacement);
+
+    return ir_op2(t->unit, IR_OP_sub, IR_I64, pc, cs_base(t));
+}
+
+void x86_check_target(X86Translator *t, IrRef eip)
+{
+    IrRef limit, flags;
+
+    if (!is_unlimited(t, t->insn.operand_bytes)) {
+        limit = ir_get(t->unit, X86_VAR_LIMIT + X86_CS, IR_I64);
+        flags = ir_flags(t->unit, IR_OP_subf, IR_I64, 3, IR_BORROW, eip, limit, 0);
+        x86_call_if(t, IR_A, flags, &call_check_target, eip,
+                    x86_const(t, 4, t->insn.operand_bytes));
+    }
+}
+
+void x86_check_jump(X86Translator *t, int64_t displacement)
+{
+    if (!is_unlimited(t, t->insn.operand_bytes)) {
+        x86_check_target(t, target_eip(t, displacement));
+    }
+}
+
+void x86_jump(X86Translator *t, int64_t displacement)
+{
+    if (!is_unlimited(t, t->insn.operand_bytes)) {
+        check_branch(t, target_eip(t, displacement), t->insn.operand_bytes);
+    }
+    x86_goto(t, t->next + displacement);
+}
+
+void x86_jump_if(X86Translator *t, IrCond cond, IrRef flags, int64_t displacement)
+{
+    if (is_unlimited(t, t->insn.operand_bytes)) {
+        ir_exit_if(t->unit, cond, flags, t->next + displacement);
+        t->side_exits++;
+        return;
+    }
+    ir_exit_if(t->unit, ir_cond_invert(cond), flags, t->next);
+    x86_jump(t, displacement);
+}
+
+void x86_jump_indirect(X86Translator *t, IrRef eip, unsigned kind)
+{
+    unsigned bytes = t->insn.operand_bytes;
+
+    if (!is_unlimited(t, bytes)) {
+        check_branch(t, eip, bytes);
+    }
+    if (!x86_is_code64(t) && !(t->mode & X86_MODE_FLAT_CS)) {
+        eip = ir_op2(t->unit, IR_OP_add, IR_I64, eip, cs_base(t));
+        eip = ir_extend(t->unit, IR_OP_zext, IR_I64, 2, eip);
+    }
+    ir_goto_indirect(t->unit, eip, kind, 0);
+    t->ended = true;
+}
+
+static void note_shadow(X86Translator *t)
+{
+    ir_set(t->unit, X86_VAR_SHADOW, IR_I64, ir_const(t->unit, IR_I64, 1));
+}
+
+/* The unit ends before the instruction at t->offset, or behind the last one. */
+static void end_unit(X86Translator *t, bool shadow)
+{
+    if (shadow) {
+        note_shadow(t);
+        ir_dispatch(t->unit, t->next);
+    } else {
+        ir_goto(t->unit, t->next);
+    }
+    t->ended = true;
+}
+
+static void translate_instruction(X86Translator *t, X86DecodeResult result)
+{
+    ir_begin_insn(t->unit, t->offset, t->insn.opcode);
+    t->has_address = t->shadow = false;
+    switch (result) {
+    case X86_DECODE_UNDEFINED:
+        x86_undefined(t);
+        break;
+    case X86_DECODE_TOO_LONG:
+        x86_raise(t, X86_GP);
+        break;
+    default:
+        t->insn.encoding->translate(t);
+    }
+}
+
+void x86_translate(IrUnit *unit, TcgState *env, TcgCode *code, uint16_t start, uint64_t mode,
+                   unsigned max_insns)
+{
+    X86Translator t = {
+        .unit = unit, .cpu = x86_cpu_of_env(env), .code = code, .mode = mode, .next = start
+    };
+    bool shadow = false;
+
+    unit->insn_count = 0;
+    for (;;) {
+        X86DecodeResult result;
+
+        t.offset = t.next;
+        result = x86_decode(&t.insn, t.cpu, code, t.offset, mode);
+        if (result == X86_DECODE_NEEDS_NEXT || t.offset + t.insn.length > TCG_PAGE_SIZE) {
+            if (unit->insn_count) {
+                code->needs_next = false;
+                end_unit(&t, shadow);
+                return;
+            }
+            if (result == X86_DECODE_NEEDS_NEXT) {
+                return;
+            }
+        }
+        t.next = (uint16_t)(t.offset + t.insn.length);
+        translate_instruction(&t, result);
+        unit->insn_count++;
+        unit->end = t.next;
+        if (t.ended) {
+            return;
+        }
+        /* What follows a shadow is a unit's end: an interrupt may have been waiting for it. */
+        if (t.next >= TCG_PAGE_SIZE || unit->insn_count >= max_insns || unit->full ||
+            t.side_exits >= MAX_SIDE_EXITS || shadow) {
+            end_unit(&t, t.shadow);
+            return;
+        }
+        shadow = t.shadow;
+    }
+}
