@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/isa/rig-x86.h"
+
+#include "base/error.h"
+#include "machine/accelerator.h"
+#include "target/i386/control.h"
+
+enum { TABLES = 0x3ff0000 };
+
+typedef struct {
+    Device device;
+    MemoryRegion port;
+    X86Rig *rig;
+} RigBoard;
+
+static X86Rig *opening;
+
+static MemoryResult end_write(void *opaque, uint64_t offset, uint64_t value, unsigned size,
+                              MemoryAttributes attributes)
+{
+    X86Rig *rig = opaque;
+
+    rig->end_value = (uint32_t)value;
+    machine_request_stop(rig->machine, STOP_DEBUG, NULL);
+    return MEMORY_OK;
+}
+
+static const MemoryOps end_ops = { .write = end_write };
+
+static bool build(Machine *machine, void *instance, GError **error)
+{
+    RigBoard *board = instance;
+
+    board->rig = opening;
+    memory_region_init_io(&board->port, machine, "end", 1, &end_ops, board->rig);
+    memory_region_add(machine->system_io, X86_RIG_END_PORT, &board->port, 0);
+    return machine_map_ram(machine, 0, error) && machine_create_vcpus(machine, error);
+}
+
+static const Board x86_board = {
+    .name = "x86-rig",
+    .instance_size = sizeof(RigBoard),
+    .build = build,
+    .max_vcpus = 4,
+};
+
+static const Accelerator *find_tcg(void)
+{
+    const Accelerator *const *it;
+
+    REGISTRY_FOREACH(accelerators, it) {
+        if (strcmp((*it)->name, "tcg") == 0) {
+            return *it;
+        }
+    }
+    g_assert_not_reached();
+}
+
+bool x86_rig_open(X86Rig *rig, const char *cpu, bool interp)
+{
+    MachineConfig config = { .target = &x86_64_target,
+                             .board = &x86_board,
+                             .vcpus = 1,
+                             .ram_bytes = X86_RIG_RAM_BYTES,
+                             .cpu_model = cpu_model_find(&x86_64_target, cpu),
+                             .rtc_base_s = INT64_MIN };
+    GHashTable *options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    GError *error = NULL;
+
+    g_assert_nonnull(config.cpu_model);
+    if (interp) {
+        g_hash_table_insert(options, g_strdup("interp"), g_strdup("on"));
+    }
+    opening = rig;
+    rig->machine = machine_new(&config);
+    if (!machine_set_accelerator(rig->machine, find_tcg(), options, &error)) {
+        g_assert_true(g_error_matches(error, KASO_ERROR, KASO_ERROR_UNSUPPORTED));
+        g_clear_error(&error);
+        g_hash_table_unref(options);
+        machine_free(rig->machine);
+        return false;
+    }
+    machine_build(rig->machine, &error);
+    g_assert_no_error(error);
+    g_hash_table_unref(options);
+    machine_lock(rig->machine);
+    machine_reset(rig->machine);
+    rig->cpu = x86_cpu(rig->machine->vcpus->pdata[0]);
+    rig->ram = rig->machine->ram.host;
+    return true;
+}
+
+void x86_rig_long_mode(X86Rig *rig)
+{
+    const uint32_t rights = X86_SEG_P | X86_SEG_S | X86_SEG_WRITE | X86_SEG_ACCESSED | X86_SEG_G;
+    X86Cpu *cpu = rig->cpu;
+    uint64_t *tables = (uint64_t *)(void *)(rig->ram + TABLES);
+
+    tables[0] = (TABLES + 0x1000) | 7;
+    tables[512] = 7 | 1 << 7; /* a page of 1 GiB */
+    cpu->cr0 = CR0_PE | CR0_PG | CR0_ET | CR0_NE | CR0_WP | CR0_MP;
+    cpu->cr3 = TABLES;
+    cpu->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT |
+               (x86_has(cpu, X86_FEATURE_XSAVE) ? CR4_OSXSAVE : 0);
+    cpu->xcr0 = x86_xcr0_mask(cpu);
+    cpu->efer = EFER_LME | EFER_LMA | EFER_SCE;
+    for (unsigned i = 0; i < X86_SEGMENTS; i++) {
+        x86_set_segment(cpu, (X86SegmentName)i, 16, 0, 0xffffffff, rights | X86_SEG_B);
+    }
+    x86_set_segment(cpu, X86_CS, 8, 0, 0xffffffff, rights | X86_SEG_CODE | X86_SEG_L);
+    x86_update_context(cpu);
+}
+
+void x86_rig_run(X86Rig *rig, uint64_t pc)
+{
+    tcg_set_pc(&rig->cpu->tcg, pc);
+    x86_update_context(rig->cpu);
+    machine_start(rig->machine);
+    machine_unlock(rig->machine);
+    while (machine_running(rig->machine)) {
+        g_main_context_iteration(NULL, true);
+    }
+    machine_lock(rig->machine);
+}
+
+void x86_rig_close(X86Rig *rig)
+{
+    machine_unlock(rig->machine);
+    machine_free(rig->machine);
+}

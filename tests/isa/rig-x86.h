@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* Runs x86 code on a bare machine: 64 MiB of RAM at 0, and a port that ends the run. */
+#ifndef TESTS_ISA_RIG_X86_H
+#define TESTS_ISA_RIG_X86_H
+
+#include "target/i386/cpu.h"
+
+enum { X86_RIG_RAM_BYTES = 0x4000000, X86_RIG_END_PORT = 0xf4 };
+
+typedef struct {
+    Machine *machine;
+    X86Cpu *cpu;
+    uint8_t *ram;
+    uint32_t end_value; /* what was written to the port */
+} X86Rig;
+
+/* interp: on the reference interpreter, else on the translator; false: the host has no back end. */
+bool x86_rig_open(X86Rig *rig, const char *cpu, bool interp);
+/* Sets up flat 64-bit mode at CPL 0 with the first GiB mapped one to one (tables in the last 64 KiB of RAM). */
+void x86_rig_long_mode(X86Rig *rig);
+/* Runs from a linear address in the state that rig->cpu is in, until something is written to the port. */
+void x86_rig_run(X86Rig *rig, uint64_t pc);
+void x86_rig_close(X86Rig *rig);
+
+#endif

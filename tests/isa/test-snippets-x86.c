@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Random 64-bit instructions of user mode, on this host and on a bare machine: the same bytes at the same addresses.
+ * Each snippet loads all registers and flags, executes a few instructions and stores what has become of them.
+ * usage: test-snippets-x86 [-i] ROUNDS SEED [NAME]     (-i: on the interpreter; NAME: this instruction only)
+ */
+#include <capstone/capstone.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "base/log.h"
+#include "target/i386/decode.h"
+#include "tests/isa/rig-x86.h"
+
+#define CODE UINT32_C(0x2000000)
+#define DATA UINT32_C(0x2800000)
+#define STATES UINT32_C(0x3000000)
+enum { REGION = 0x800000, DATA_BYTES = 4096, SNIPPETS = 64, MAX_INSNS = 6 };
+enum { BASE = X86_RBX };
+
+/* What a snippet starts with and leaves; at absolute addresses below 2 GiB. */
+typedef struct {
+    uint64_t gpr[16];
+    uint64_t flags;
+    uint64_t host_rsp;
+    uint64_t pad[2];
+    uint8_t xmm[16][16];
+    uint8_t ymm[16][16]; /* upper halves */
+    uint8_t data[DATA_BYTES];
+} State;
+
+typedef struct {
+    State before, after;
+    uint8_t insns[MAX_INSNS * 15];
+    unsigned size, count;
+    uint64_t undefined; /* flags that some instruction leaves undefined, and no later one defines */
+} Snippet;
+
+static uint8_t *code;
+static State *states; /* 2 for each snippet */
+static GRand *rng;
+static X86Cpu *features;
+static Snippet snippets[SNIPPETS];
+static const char *only;
+
+static uint32_t below(uint32_t n)
+{
+    return (uint32_t)g_rand_int_range(rng, 0, (gint32)n);
+}
+
+static uint64_t random64(void)
+{
+    static const uint64_t special[] = { 0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff,
+                                        0x80000000, 0xffffffff, INT64_MAX, (uint64_t)INT64_MIN, UINT64_MAX };
+    uint64_t value = (uint64_t)g_rand_int(rng) << 32 | g_rand_int(rng);
+
+    switch (below(4)) {
+    case 0:
+        return special[below(G_N_ELEMENTS(special))];
+    case 1:
+        return value >> below(64);
+    default:
+        return value;
+    }
+}
+
+/* Instructions that cannot be compared like this: control transfer, system, what depends on the machine. */
+static const char *const excluded[] = {
+    "jcc", "jmp", "jmp_indirect", "call_near", "call_indirect", "ret", "ret_release", "jcxz", "loop", "loope", "loopne",
+    "jmp_far", "call_far", "jmp_far_indirect", "call_far_indirect", "retf", "retf_release", "iret", "int3", "int1", "int",
+    "into", "ud", "push_operand", "pop_register", "pop_memory", "enter", "leave", "pushf", "popf", "in", "out", "ins",
+    "outs", "movs", "stos", "lods", "cmps", "scas", "cli", "sti", "hlt", "mov_from_cr", "mov_to_cr", "mov_from_dr",
+    "mov_to_dr", "clts", "smsw", "lmsw", "sgdt", "sidt", "lgdt", "lidt", "sldt", "str", "lldt", "ltr", "lar_instruction",
+    "lsl_instruction", "verr", "verw", "mov_from_segment", "mov_to_segment", "push_segment", "pop_segment", "lss", "lfs",
+    "lgs", "swapgs", "rdmsr", "wrmsr", "rdtsc", "rdtscp", "rdpid", "rdpmc", "cpuid_instruction", "xgetbv", "xsetbv",
+    "rdrand", "rdseed", "invlpg", "invpcid", "wbinvd", "monitor", "mwait", "syscall_instruction", "sysret_instruction",
+    "sysenter_instruction", "sysexit_instruction", "clac", "stac", "rsm", "rdfsbase", "rdgsbase", "wrfsbase",
+    "wrgsbase", "clzero", "xlat", "fxsave", "fxrstor", "xsave", "xrstor", "xsaveopt", "xsavec", "xsaves", "xrstors", "fnsave", "frstor", "fnstenv", "fldenv",
+    "maskmovdqu", "maskmovq", "ldmxcsr", "stmxcsr",
+};
+
+static bool is_excluded(const X86Encoding *e)
+{
+    if (only) {
+        return strcmp(only, e->name) != 0;
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(excluded); i++) {
+        if (strcmp(excluded[i], e->name) == 0) {
+            return true;
+        }
+    }
+    return e->flags & X86_I64;
+}
+
+static uint8_t *put(uint8_t *p, uint64_t value, unsigned bytes)
+{
+    memcpy(p, &value, bytes);
+    return p + bytes;
+}
+
+/* ModRM and what follows it, for an encoding; memory is [rbx + disp]. */
+static uint8_t *put_modrm(uint8_t *p, const X86Encoding *e)
+{
+    bool reg = e->mod == X86_MOD_REG || (e->mod == X86_MOD_ANY && below(2));
+    unsigned field = e->reg == X86_ANY ? below(8) : e->reg;
+
+    if (reg) {
+        *p++ = (uint8_t)(0xc0 | field << 3 | (e->rm == X86_ANY ? below(8) : e->rm));
+        return p;
+    }
+    if (below(3) == 0) {
+        *p++ = (uint8_t)(0x40 | field << 3 | BASE);
+        return put(p, below(128), 1);
+    }
+    *p++ = (uint8_t)(0x80 | field << 3 | BASE);
+    return put(p, below(DATA_BYTES / 2 - 512), 4);
+}
+
+static uint8_t *put_vex(uint8_t *p, const X86Encoding *e, unsigned map, unsigned opcode)
+{
+    static const uint8_t prefixes[] = { [X86_PREFIX_66] = 1, [X86_PREFIX_F3] = 2, [X86_PREFIX_F2] = 3 };
+    unsigned w = e->vex_w == X86_ANY ? below(2) : e->vex_w, l = e->vex_l == X86_ANY ? below(2) : e->vex_l;
+    unsigned pp = e->prefix < G_N_ELEMENTS(prefixes) ? prefixes[e->prefix] : 0;
+
+    *p++ = 0xc4;
+    *p++ = (uint8_t)(0x20 | (below(2) << 7) | 0x40 | map);
+    *p++ = (uint8_t)(w << 7 | below(16) << 3 | l << 2 | pp);
+    *p++ = (uint8_t)opcode;
+    return p;
+}
+
+static unsigned random_bytes(uint8_t *bytes)
+{
+    static const uint8_t prefixes[] = { [X86_PREFIX_66] = 0x66, [X86_PREFIX_F3] = 0xf3, [X86_PREFIX_F2] = 0xf2 };
+    unsigned n = below(x86_encoding_count), map = 0, opcode = 0;
+    const X86Encoding *e = &x86_encodings[n];
+    uint8_t *p = bytes;
+
+    if (is_excluded(e)) {
+        return 0;
+    }
+    for (map = 0; map < X86_MAPS - 1 && n >= x86_first_encoding[map][256]; map++) {
+    }
+    while (opcode < 255 && n >= x86_first_encoding[map][opcode + 1]) {
+        opcode++;
+    }
+    if (e->flags & X86_VEX) {
+        p = put_vex(p, e, map, opcode);
+    } else {
+        if (e->prefix == X86_PREFIX_ANY && below(5) == 0) {
+            *p++ = 0x66;
+        }
+        if (e->prefix >= X86_PREFIX_66 && e->prefix <= X86_PREFIX_F2) {
+            *p++ = prefixes[e->prefix];
+        }
+        if ((e->flags & X86_LOCK) && below(6) == 0) {
+            *p++ = 0xf0;
+        }
+        if (below(2)) {
+            *p++ = (uint8_t)(0x40 | (below(16) & ~(below(3) ? 1u : 0u)));
+        }
+        if (map) {
+            *p++ = 0x0f;
+        }
+        if (map >= X86_MAP_0F38) {
+            *p++ = map == X86_MAP_0F38 ? 0x38 : 0x3a;
+        }
+        *p++ = (uint8_t)opcode;
+    }
+    if (e->flags & X86_MODRM) {
+        p = put_modrm(p, e);
+    }
+    put(p, random64(), 8);
+    return 1;
+}
+
+/* Whether an instruction leaves rbx and rsp alone, and its memory operand is by rbx. */
+static bool is_safe(const X86Insn *insn)
+{
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        const X86Operand *o = &insn->operands[i];
+        bool gpr = o->kind == X86_OPERAND_E || o->kind == X86_OPERAND_G || o->kind == X86_OPERAND_R ||
+                   o->kind == X86_OPERAND_B || o->kind == X86_OPERAND_Z || o->kind == X86_OPERAND_GPR;
+
+        if (o->memory && (o->kind == X86_OPERAND_O || insn->base != BASE)) {
+            return false;
+        }
+        if (gpr && !o->memory && (o->reg == BASE || o->reg == X86_RSP)) {
+            return false;
+        }
+    }
+    return !(insn->has_modrm && insn->mod != 3 && insn->base != BASE);
+}
+
+/* The result of double shifts of 16 bits by more than 16 is undefined. */
+static bool is_undefined(const X86Insn *insn)
+{
+    return insn->encoding->name[0] == 's' && insn->encoding->name[1] == 'h' && insn->encoding->name[3] == 'd' &&
+           insn->operands[0].bytes == 2;
+}
+
+/* BT and the like with a register reach anywhere. */
+static bool reaches_far(const X86Insn *insn)
+{
+    return insn->operand_count == 2 && insn->operands[0].memory && insn->operands[1].kind == X86_OPERAND_G &&
+           insn->encoding->name[0] == 'b' && insn->encoding->name[1] == 't';
+}
+
+static const struct {
+    const char *name;
+    uint64_t flags;
+} undefined[] = {
+    { "bsf", EFLAGS_STATUS & ~EFLAGS_ZF }, { "bsr", EFLAGS_STATUS & ~EFLAGS_ZF },
+    { "bt", EFLAGS_STATUS & ~EFLAGS_CF }, { "bts", EFLAGS_STATUS & ~EFLAGS_CF },
+    { "btr", EFLAGS_STATUS & ~EFLAGS_CF }, { "btc", EFLAGS_STATUS & ~EFLAGS_CF },
+    { "mul", EFLAGS_SF | EFLAGS_ZF | EFLAGS_AF | EFLAGS_PF }, { "imul", EFLAGS_SF | EFLAGS_ZF | EFLAGS_AF | EFLAGS_PF },
+    { "imul_accumulator", EFLAGS_SF | EFLAGS_ZF | EFLAGS_AF | EFLAGS_PF },
+    { "imul_immediate", EFLAGS_SF | EFLAGS_ZF | EFLAGS_AF | EFLAGS_PF },
+    { "div", EFLAGS_STATUS }, { "idiv", EFLAGS_STATUS },
+    { "and", EFLAGS_AF }, { "or", EFLAGS_AF }, { "xor", EFLAGS_AF }, { "test", EFLAGS_AF },
+    { "shl", EFLAGS_AF | EFLAGS_OF | EFLAGS_CF }, { "shr", EFLAGS_AF | EFLAGS_OF | EFLAGS_CF },
+    { "sar", EFLAGS_AF | EFLAGS_OF | EFLAGS_CF }, { "shld", EFLAGS_AF | EFLAGS_OF | EFLAGS_CF },
+    { "shrd", EFLAGS_AF | EFLAGS_OF | EFLAGS_CF }, { "rol", EFLAGS_OF }, { "ror", EFLAGS_OF }, { "rcl", EFLAGS_OF },
+    { "rcr", EFLAGS_OF }, { "lzcnt", EFLAGS_STATUS & ~(EFLAGS_ZF | EFLAGS_CF) },
+    { "tzcnt", EFLAGS_STATUS & ~(EFLAGS_ZF | EFLAGS_CF) }, { "andn", EFLAGS_AF | EFLAGS_PF }, { "bextr", EFLAGS_AF | EFLAGS_PF | EFLAGS_SF },
+    { "bzhi", EFLAGS_AF | EFLAGS_PF }, { "blsi", EFLAGS_AF | EFLAGS_PF }, { "blsr", EFLAGS_AF | EFLAGS_PF },
+    { "blsmsk", EFLAGS_AF | EFLAGS_PF },
+};
+
+static uint64_t undefined_flags(const X86Insn *insn)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(undefined); i++) {
+        if (strcmp(undefined[i].name, insn->encoding->name) == 0) {
+            return undefined[i].flags;
+        }
+    }
+    return 0;
+}
+
+static void add_insn(Snippet *s)
+{
+    uint8_t page[TCG_PAGE_SIZE] = { 0 };
+    TcgCode source = { .page = page };
+    X86Insn insn;
+
+    do {
+        while (!random_bytes(page)) {
+        }
+    } while (x86_decode(&insn, features, &source, 0, features->mode) != X86_DECODED || !is_safe(&insn) ||
+             reaches_far(&insn) || is_undefined(&insn));
+    memcpy(s->insns + s->size, page, insn.length);
+    s->size += insn.length;
+    s->count++;
+    s->undefined |= undefined_flags(&insn);
+}
+
+static void randomize(State *s)
+{
+    for (unsigned i = 0; i < 16; i++) {
+        s->gpr[i] = random64();
+    }
+    s->gpr[BASE] = 0;
+    s->flags = (random64() & EFLAGS_STATUS) | 2;
+    for (unsigned i = 0; i < 16; i++) {
+        for (unsigned k = 0; k < 16; k += 8) {
+            uint64_t low = random64(), high = random64();
+
+            memcpy(s->xmm[i] + k, &low, 8);
+            memcpy(s->ymm[i] + k, &high, 8);
+        }
+    }
+    for (unsigned i = 0; i < DATA_BYTES; i += 8) {
+        uint64_t value = random64();
+
+        memcpy(s->data + i, &value, 8);
+    }
+}
+
+/* mov between a register and [absolute] */
+static uint8_t *move(uint8_t *p, unsigned reg, uint32_t address, bool store)
+{
+    *p++ = (uint8_t)(0x48 | (reg >> 3) << 2);
+    *p++ = store ? 0x89 : 0x8b;
+    *p++ = (uint8_t)(0x04 | (reg & 7) << 3);
+    *p++ = 0x25;
+    return put(p, address, 4);
+}
+
+static uint8_t *move_vector(uint8_t *p, unsigned reg, uint32_t address, bool store)
+{
+    *p++ = (uint8_t)(0x40 | (reg >> 3) << 2);
+    *p++ = 0x0f;
+    *p++ = store ? 0x11 : 0x10;
+    *p++ = (uint8_t)(0x04 | (reg & 7) << 3);
+    *p++ = 0x25;
+    return put(p, address, 4);
+}
+
+static bool with_sse;
+
+/* The whole program of a snippet: it starts from state `from` and leaves its results in `to`. */
+static uint8_t *emit(uint8_t *p, const Snippet *s, uint32_t from, uint32_t to, uint32_t host_rsp)
+{
+    p = move(p, X86_RSP, host_rsp, true);
+    p = move(p, X86_RAX, from + (uint32_t)offsetof(State, flags), false);
+    *p++ = 0x50; /* push rax; popf */
+    *p++ = 0x9d;
+    for (unsigned i = 0; with_sse && i < 16; i++) {
+        p = move_vector(p, i, from + (uint32_t)offsetof(State, xmm) + 16 * i, false);
+    }
+    for (unsigned i = 0; i < 16; i++) {
+        p = i == X86_RSP ? p : move(p, i, from + 8 * i, false);
+    }
+    memcpy(p, s->insns, s->size);
+    p += s->size;
+    for (unsigned i = 0; i < 16; i++) {
+        p = i == X86_RSP ? p : move(p, i, to + 8 * i, true);
+    }
+    *p++ = 0x9c; /* pushf; pop rax */
+    *p++ = 0x58;
+    p = move(p, X86_RAX, to + (uint32_t)offsetof(State, flags), true);
+    for (unsigned i = 0; with_sse && i < 16; i++) {
+        p = move_vector(p, i, to + (uint32_t)offsetof(State, xmm) + 16 * i, true);
+    }
+    return p;
+}
+
+static uint32_t state_address(unsigned n)
+{
+    return STATES + n * (uint32_t)sizeof(State);
+}
+
+static sigjmp_buf faulted;
+
+static void on_signal(int number)
+{
+    siglongjmp(faulted, number);
+}
+
+/* Runs a snippet natively; false: it faults. */
+static __attribute__((noinline)) bool run_native(Snippet *s, unsigned n)
+{
+    void *entry = code;
+    State *from = &states[2 * n], *to = &states[2 * n + 1];
+    uint32_t from_address = state_address(2 * n), to_address = state_address(2 * n + 1);
+    uint8_t *p;
+
+    s->before.gpr[BASE] = to_address + offsetof(State, data) + DATA_BYTES / 4;
+    *from = s->before;
+    *to = s->before;
+    p = emit(code, s, from_address, to_address, to_address + (uint32_t)offsetof(State, host_rsp));
+    *p++ = 0xc3;
+    if (sigsetjmp(faulted, 1)) {
+        return false;
+    }
+    /* The x87 and vector state of the caller does not matter here; callee-saved registers do. */
+    __asm__ volatile("push %%rbx; push %%rbp; push %%r12; push %%r13; push %%r14; push %%r15; sub $8, %%rsp; "
+                     "call *%0; cld; add $8, %%rsp; pop %%r15; pop %%r14; pop %%r13; pop %%r12; pop %%rbp; pop %%rbx"
+                     : "+a"(entry)
+                     :
+                     : "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory", "cc", "xmm0", "xmm1", "xmm2",
+                       "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13",
+                       "xmm14", "xmm15");
+    s->after = *to;
+    return true;
+}
+
+static void make_snippet(Snippet *s, unsigned n)
+{
+    do {
+        unsigned count = only ? 1 : 1 + below(MAX_INSNS);
+
+        memset(s, 0, sizeof *s);
+        randomize(&s->before);
+        /* What is undefined may not decide anything. */
+        while (s->count < count && !s->undefined) {
+            add_insn(s);
+        }
+    } while (!run_native(s, n));
+}
+
+static void print_code(const Snippet *s)
+{
+    cs_insn *insns;
+    csh handle;
+    size_t count;
+
+    cs_open(CS_ARCH_X86, CS_MODE_64, &handle);
+    count = cs_disasm(handle, s->insns, s->size, 0, 0, &insns);
+    for (size_t i = 0; i < count; i++) {
+        printf("    ");
+        for (unsigned k = 0; k < insns[i].size; k++) {
+            printf("%02x ", insns[i].bytes[k]);
+        }
+        printf(" %s %s\n", insns[i].mnemonic, insns[i].op_str);
+    }
+    cs_free(insns, count);
+    cs_close(&handle);
+}
+
+static bool differs(const Snippet *s, const State *got)
+{
+    uint64_t mask = EFLAGS_STATUS & ~s->undefined;
+    bool bad = false;
+
+    for (unsigned i = 0; i < 16; i++) {
+        if (i != X86_RSP && s->after.gpr[i] != got->gpr[i]) {
+            printf("  r%u: host %016" PRIx64 " got %016" PRIx64 " (before %016" PRIx64 ")\n", i, s->after.gpr[i],
+                   got->gpr[i], s->before.gpr[i]);
+            bad = true;
+        }
+        if (with_sse && memcmp(s->after.xmm[i], got->xmm[i], 16)) {
+            printf("  xmm%u: host %016" PRIx64 "%016" PRIx64 " got %016" PRIx64 "%016" PRIx64 "\n", i,
+                   ((const uint64_t *)(const void *)s->after.xmm[i])[1],
+                   ((const uint64_t *)(const void *)s->after.xmm[i])[0],
+                   ((const uint64_t *)(const void *)got->xmm[i])[1], ((const uint64_t *)(const void *)got->xmm[i])[0]);
+            bad = true;
+        }
+    }
+    if ((s->after.flags ^ got->flags) & mask) {
+        printf("  flags: host %03" PRIx64 " got %03" PRIx64 " (before %03" PRIx64 ", undefined %03" PRIx64 ")\n",
+               s->after.flags & EFLAGS_STATUS, got->flags & EFLAGS_STATUS, s->before.flags & EFLAGS_STATUS, s->undefined);
+        bad = true;
+    }
+    for (unsigned i = 0; i < DATA_BYTES; i++) {
+        if (s->after.data[i] != got->data[i]) {
+            printf("  data[%u]: host %02x got %02x\n", i, s->after.data[i], got->data[i]);
+            bad = true;
+            break;
+        }
+    }
+    return bad;
+}
+
+static unsigned run_guest(X86Rig *rig, unsigned count)
+{
+    uint8_t *p = rig->ram + CODE;
+    State *guest_states = (State *)(void *)(rig->ram + STATES);
+    unsigned bad = 0;
+
+    for (unsigned n = 0; n < count; n++) {
+        uint32_t to = state_address(2 * n + 1);
+
+        guest_states[2 * n] = snippets[n].before;
+        guest_states[2 * n + 1] = snippets[n].before;
+        p = emit(p, &snippets[n], state_address(2 * n), to, to + (uint32_t)offsetof(State, host_rsp));
+    }
+    *p++ = 0xe6; /* out END, al */
+    *p++ = X86_RIG_END_PORT;
+    *p++ = 0xeb; /* jmp . */
+    *p++ = 0xfe;
+    address_space_dirty(rig->cpu->vcpu.memory, CODE, (uint64_t)(p - (rig->ram + CODE)));
+    rig->cpu->gpr[X86_RSP] = CODE - 4096;
+    x86_rig_run(rig, CODE);
+    for (unsigned n = 0; n < count; n++) {
+        if (differs(&snippets[n], &guest_states[2 * n + 1])) {
+            print_code(&snippets[n]);
+            bad++;
+        }
+    }
+    return bad;
+}
+
+static void *map(uint32_t address, size_t bytes)
+{
+    void *p = mmap((void *)(uintptr_t)address, bytes, PROT_READ | PROT_WRITE | PROT_EXEC,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+    g_assert(p == (void *)(uintptr_t)address);
+    return p;
+}
+
+int main(int argc, char **argv)
+{
+    static const int signals[] = { SIGSEGV, SIGFPE, SIGILL, SIGBUS, SIGTRAP };
+    bool interp = argc > 1 && strcmp(argv[1], "-i") == 0;
+    unsigned rounds, seed, bad = 0;
+    X86Rig rig;
+
+    argv += interp;
+    argc -= interp;
+    rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 10;
+    seed = argc > 2 ? (unsigned)atoi(argv[2]) : 1;
+    only = argc > 3 ? argv[3] : NULL;
+    for (unsigned i = 0; i < G_N_ELEMENTS(signals); i++) {
+        struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_ONSTACK };
+        static uint8_t stack[65536];
+        stack_t alternative = { .ss_sp = stack, .ss_size = sizeof stack };
+
+        sigaltstack(&alternative, NULL);
+        sigaction(signals[i], &action, NULL);
+    }
+    if (g_getenv("KASO_LOG")) {
+        log_set_items(g_getenv("KASO_LOG"), NULL);
+    }
+    code = map(CODE, REGION);
+    states = map(STATES, 2 * SNIPPETS * sizeof(State) + 4096);
+    if (!x86_rig_open(&rig, "max", interp)) {
+        return 77;
+    }
+    x86_rig_long_mode(&rig);
+    features = rig.cpu;
+    with_sse = x86_has(rig.cpu, X86_FEATURE_SSE2);
+    for (unsigned round = 0; round < rounds && bad < 20; round++) {
+        rng = g_rand_new_with_seed(seed + round);
+        for (unsigned n = 0; n < SNIPPETS; n++) {
+            make_snippet(&snippets[n], n);
+        }
+        bad += run_guest(&rig, SNIPPETS);
+        g_rand_free(rng);
+    }
+    printf("%u snippets, %u disagree\n", rounds * SNIPPETS, bad);
+    x86_rig_close(&rig);
+    return bad != 0;
+}
