@@ -99,6 +99,24 @@ static TcgContext *new_context(TcgVcpu *tv)
     return context;
 }
 
+/* Sparse tables of address spaces that have not been used for long go back to the host; most are dead. */
+static void trim_contexts(TcgVcpu *tv)
+{
+    for (unsigned i = 0; i < tv->context_count; i++) {
+        TcgContext *c = tv->contexts[i];
+        unsigned newer = 0;
+
+        for (unsigned k = 0; k < tv->context_count; k++) {
+            newer += tv->contexts[k]->last_used > c->last_used;
+        }
+        if (newer >= TCG_RICH_CONTEXTS && c->tlb_filled.count && c != tv->env->context &&
+            c != tv->env->context_other) {
+            tlb_release(c);
+            context_clear_jumps(tv, c);
+        }
+    }
+}
+
 static TcgContext *find_context(TcgVcpu *tv, uint64_t key)
 {
     TcgContext **slot = &tv->context_hash[context_hash(key)], *context = *slot;
@@ -109,6 +127,7 @@ static TcgContext *find_context(TcgVcpu *tv, uint64_t key)
             context = tv->contexts[i]->key == key ? tv->contexts[i] : NULL;
         }
         if (!context) {
+            trim_contexts(tv);
             context = new_context(tv);
             clear_context(tv, context);
             context->key = key;

@@ -22,7 +22,8 @@ enum {
     TCG_MAX_LINKS = 64,
     TCG_CONTEXTS = 32,      /* per vCPU, least recently used is reused */
     TCG_CONTEXT_HASH = 64,
-    TCG_WALK_BITS = 16,     /* second-level TLB */
+    TCG_RICH_CONTEXTS = 12, /* of these, keep their tables however long ago they were used */
+    TCG_WALK_BITS = 14,     /* second-level TLB */
     TCG_GENERATIONS = 256,
     TCG_INBOX = 32,
     TCG_UNIT_HASH_BITS = 17,
@@ -205,6 +206,8 @@ void tlb_unmap(void *memory, size_t size);
 void tlb_init(TcgVcpu *tv);
 void tlb_free(TcgVcpu *tv);
 void tlb_clear(TcgContext *context);
+/* The same, and the memory goes back to the host. */
+void tlb_release(TcgContext *context);
 /* Forgets walks: of one context key, or all. */
 void tlb_forget_key(TcgVcpu *tv, uint64_t key);
 void tlb_forget_all(TcgVcpu *tv);

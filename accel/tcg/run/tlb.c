@@ -12,7 +12,7 @@
 enum { INFO_SIZE_MASK = 0x3f, INFO_GLOBAL = 1 << 6 };
 enum { LARGE_BLOCK_BITS = 21, LARGE_BLOCK_SLOTS = 1 << (LARGE_BLOCK_BITS - TCG_PAGE_BITS) };
 /* Parts of tables: enough of them go back to the host when emptied. */
-enum { PART_BITS = 12, MANY_PARTS = 128 };
+enum { PART_BITS = 12, MANY_PARTS = 32 };
 G_STATIC_ASSERT(offsetof(TcgContext, tlb) % 4096 == 0 && offsetof(TcgContext, fetch) % 4096 == 0);
 
 void *tlb_map(size_t size)
@@ -81,6 +81,17 @@ static void empty_table(void *table, size_t size, size_t entry_size, TcgFilled *
     }
     filled->count = 0;
     memset(filled->parts, 0, sizeof filled->parts);
+}
+
+void tlb_release(TcgContext *context)
+{
+    if (madvise(context->tlb, sizeof context->tlb, MADV_DONTNEED) == 0) {
+        context->tlb_filled.count = 0;
+    }
+    if (madvise(context->fetch, sizeof context->fetch, MADV_DONTNEED) == 0) {
+        context->fetch_filled.count = 0;
+    }
+    tlb_clear(context);
 }
 
 void tlb_clear(TcgContext *context)
