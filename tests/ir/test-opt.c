@@ -33,6 +33,15 @@ static const struct {
       "%1 = get.i64 @x0\n%2 = const.i64 imm=16\n%3 = sub.i64 %1 %2\n%4 = ld.i64 %3 esz=3 imm=8\n"
       "set.i64 @x1 %4\ngoto imm=4\n",
       "%1 = get.i64 @x0\n%4 = ld.i64 %1 esz=3 imm=-8\nset.i64 @x1 %4\ngoto imm=4\n" },
+    /* Two pushes: the back end looks the page up once, since both have one base. */
+    { "a stack is one family of addresses",
+      "%1 = get.i64 @x0\n%2 = const.i64 imm=8\n%3 = sub.i64 %1 %2\nst.i64 %3 %1 esz=3 sub=1152\n"
+      "set.i64 @x0 %3\n%6 = get.i64 @x0\n%7 = sub.i64 %6 %2\nst.i64 %7 %1 esz=3 sub=1152\n"
+      "set.i64 @x0 %7\ngoto imm=4\n",
+      "%1 = get.i64 @x0\n%2 = const.i64 imm=8\n%3 = sub.i64 %1 %2\nst.i64 %1 %1 esz=3 sub=1152 "
+      "imm=-8\n"
+      "set.i64 @x0 %3\n%7 = sub.i64 %3 %2\nst.i64 %1 %1 esz=3 sub=1152 imm=-16\nset.i64 @x0 %7\n"
+      "goto imm=4\n" },
     { "repeated test",
       "%1 = get.i64 @x0\n%2 = const.i64 imm=15\n%3 = andf.i64 %1 %2 esz=3\nexit_if ne %3 imm=2\n"
       "%4 = andf.i64 %1 %2 esz=3\nexit_if ne %4 imm=6\ngoto imm=4\n",

@@ -110,6 +110,11 @@ void describe_run(Machine *machine, GString *out)
     }
     g_string_append_printf(out, "links                    %" PRIu64 "\n", run->linked);
     g_string_append_printf(out, "units invalidated        %" PRIu64 "\n", run->invalidated_units);
+    if (run->target->coherent_code) {
+        g_string_append_printf(
+            out, "stores to code           %" PRIu64 " (%" PRIu64 " by the running unit)\n",
+            run->code_stores, run->replays);
+    }
     g_string_append_printf(out, "cache flushes            %" PRIu64 "\n", run->flushes);
     g_string_append_printf(out, "broadcast invalidations  %" PRIu64 "\n", run->broadcasts);
     for (unsigned i = 0; i < run->vcpus->len; i++) {
