@@ -16,3 +16,17 @@ const Accelerator *accelerator_find(const char *name, GError **error)
 {
     return REGISTRY_FIND(accelerators, &accelerator_kind, name, error);
 }
+
+void vcpu_sync(Vcpu *vcpu, VcpuSync direction)
+{
+    const Accelerator *accelerator = vcpu->machine->accelerator;
+
+    if (accelerator && accelerator->sync && vcpu->accel) {
+        accelerator->sync(vcpu, direction);
+    }
+}
+
+bool machine_can(const Machine *machine, unsigned abilities)
+{
+    return machine->accelerator && (machine->accelerator->abilities & abilities) == abilities;
+}

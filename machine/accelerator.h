@@ -6,11 +6,20 @@
 #include "base/registry.h"
 #include "machine/machine.h"
 
+/* What an accelerator can, for those who would otherwise ask for its name. */
+enum {
+    ACCELERATOR_RUNS_CODE = 1,       /* guest code runs at all (not so when a test drives the machine) */
+    ACCELERATOR_HOST_PROCESSOR = 2,  /* on the host's processor: its CPU model and interrupt controller can be had */
+};
+
+typedef enum { VCPU_SYNC_FROM_ACCELERATOR, VCPU_SYNC_TO_ACCELERATOR } VcpuSync;
+
 typedef struct Accelerator {
     const char *name; /* as -accel spells it */
     const char *summary;
     const Property *properties; /* over the state that `state_size` says */
     size_t state_size;
+    unsigned abilities; /* ACCELERATOR_* */
     /* Before the board is built. A failure lets `-accel a:b` go on to b, printing why. */
     bool (*init)(Machine *machine, void *state, GError **error);
     void (*shutdown)(Machine *machine, void *state);
@@ -25,9 +34,19 @@ typedef struct Accelerator {
     void (*vcpu_reset)(Vcpu *vcpu);
     /* vcpu->memory is another space now: drop what is cached of guest memory. On the vCPU's thread. */
     void (*vcpu_memory_changed)(Vcpu *vcpu);
+    /*
+     * Brings the CPU structure up to date with registers that the accelerator keeps (FROM), or has it take over
+     * what was changed there (TO), dropping what it has cached. The vCPU is parked. NULL: the structure is all.
+     */
+    void (*sync)(Vcpu *vcpu, VcpuSync direction);
     /* `info jit` and the like; may be NULL. */
     void (*describe)(Machine *machine, GString *out);
 } Accelerator;
+
+/* As the accelerator's sync; for all who look at a parked vCPU's registers, or change them. */
+void vcpu_sync(Vcpu *vcpu, VcpuSync direction);
+/* Whether the machine's accelerator has all these abilities. */
+bool machine_can(const Machine *machine, unsigned abilities);
 
 #define ACCELERATOR(object) REGISTRY_ADD(accelerators, object)
 REGISTRY_DECLARE(accelerators, Accelerator);

@@ -334,6 +334,19 @@ void clock_forget_lost_time(Machine *machine)
     g_mutex_unlock(&clock->lock);
 }
 
+void clock_set_ns(Machine *machine, int64_t now_ns)
+{
+    Clock *clock = &machine->private->clock;
+
+    g_mutex_lock(&clock->lock);
+    if (!atomic_load(&clock->running)) {
+        atomic_fetch_add(&clock->sequence, 1);
+        atomic_store(&clock->base_ns, now_ns);
+        atomic_fetch_add(&clock->sequence, 1);
+    }
+    g_mutex_unlock(&clock->lock);
+}
+
 void clock_start(Machine *machine)
 {
     set_running(machine, true);

@@ -354,18 +354,6 @@ Device *device_find(Machine *machine, const char *path_or_id)
     return search.found;
 }
 
-void *device_state_field(Device *device, const StateField *field, size_t *size)
-{
-    char *at = (char *)device + field->offset;
-
-    *size = field->size;
-    if (field->count_offset) {
-        *size *= *(const unsigned *)(const void *)((char *)device + field->count_offset);
-        at = *(char **)(void *)at;
-    }
-    return at;
-}
-
 /* Room for one more of `count` pointers; it doubles. */
 static void *grow_pointers(void *pointers, unsigned count)
 {

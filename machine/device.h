@@ -20,6 +20,7 @@
 #include "machine/irq.h"
 #include "machine/memory.h"
 #include "machine/property.h"
+#include "machine/state.h"
 
 typedef struct Device Device;
 typedef struct DeviceType DeviceType;
@@ -75,19 +76,6 @@ typedef struct {
     bool whole;              /* as in MemoryOps */
 } RegisterBank;
 
-/* State that snapshots save and that reset must define. */
-typedef struct {
-    const char *name; /* NULL ends a table */
-    size_t offset, size;
-    size_t count_offset; /* not 0: the field points to as many elements of `size` as this unsigned says */
-} StateField;
-#define STATE(type, field) { #field, offsetof(type, field), sizeof(((type *)0)->field), 0 }
-/* What realize allocated for `count` elements. */
-#define STATE_ARRAY(type, field, count)                                                            \
-    { #field, offsetof(type, field), sizeof(((type *)0)->field[0]), offsetof(type, count) }
-/* Where the field's bytes are in a realized device, and how many. */
-void *device_state_field(Device *device, const StateField *field, size_t *size);
-
 struct DeviceType {
     const char *name;        /* as -device spells it = file stem = symbol prefix */
     const char *alias;       /* a second name that -device takes, or NULL */
@@ -97,7 +85,8 @@ struct DeviceType {
     size_t instance_size;    /* of a struct whose first member is a Device (or contains one first) */
     const Property *properties;
     const Property *bus_properties; /* e.g. PCI addr=, shared by a bus's devices; same instance */
-    const StateField *state;
+    const StateField *state; /* machine/state.h; reset must define every field */
+    uint16_t state_version;  /* grows when a field is added (its `since`) */
     const RegisterBank *banks; /* ends with a NULL name; each becomes mmio[i] or io[i] in order */
     IrqHandler *input;       /* its interrupt or GPIO inputs by number; opaque is the Device */
     IrqAcknowledgeHandler *acknowledge; /* of what it raises at its first output; opaque is the Device */
@@ -109,7 +98,11 @@ struct DeviceType {
     void (*unrealize)(Device *device);
     /* Architected power-on state. Also called once after realize. Must define every state field. */
     void (*reset)(Device *device);
-    /* Called after state fields have been loaded from a snapshot. */
+    /* Before the state is saved: brings what is under way into the fields. May be NULL. */
+    void (*state_saving)(Device *device);
+    /* After the fields have been loaded: whether they can be, beyond what the table says. May be NULL. */
+    bool (*state_check)(Device *device, GError **error);
+    /* When all devices have been loaded: makes what is derived (lines, timers, mappings). May be NULL. */
     void (*state_loaded)(Device *device);
 };
 

@@ -184,6 +184,8 @@ bool machine_create_vcpus(Machine *machine, GError **error)
         .summary = config->cpu_model->summary,
         .instance_size = config->target->cpu_size,
         .properties = config->target->properties,
+        .state = config->target->state,
+        .state_version = config->target->state_version,
         .board_only = true,
     };
     for (unsigned i = 0; i < config->vcpus; i++) {

@@ -122,6 +122,8 @@ void clock_start(Machine *machine);
 void clock_stop(Machine *machine);
 /* A guest that starts anew takes its time from the RTC: there is nothing to catch up with. */
 void clock_forget_lost_time(Machine *machine);
+/* While it stands still: another time, as a snapshot has it. */
+void clock_set_ns(Machine *machine, int64_t now_ns);
 /* CLOCK_MONOTONIC time of a virtual deadline, or -1 while the clock stands still. */
 int64_t clock_deadline_monotonic_ns(Machine *machine, int64_t deadline_ns);
 

@@ -46,6 +46,62 @@ const CpuModel *cpu_model_get(const Target *target, const char *name, GError **e
     return NULL;
 }
 
+const TargetRegister *target_register_find(const Target *target, const char *name)
+{
+    for (const TargetRegister *reg = target->registers; reg && reg->name; reg++) {
+        if (g_ascii_strcasecmp(reg->name, name) == 0) {
+            return reg;
+        }
+    }
+    return NULL;
+}
+
+unsigned target_register_bytes(const TargetRegister *reg)
+{
+    return (reg->bits + 7) / 8;
+}
+
+bool target_register_is_saved(const TargetRegister *reg)
+{
+    return !(reg->flags & (TARGET_REGISTER_DERIVED | TARGET_REGISTER_READONLY));
+}
+
+int target_register_gdb_number(const Target *target, const TargetRegister *reg)
+{
+    int number = 0;
+
+    if (!reg->gdb_feature) {
+        return -1;
+    }
+    for (const TargetRegister *it = target->registers; it != reg; it++) {
+        number += it->gdb_feature != NULL;
+    }
+    return number;
+}
+
+void target_register_read(Vcpu *vcpu, const TargetRegister *reg, uint8_t *value)
+{
+    memset(value, 0, TARGET_REGISTER_BYTES_MAX);
+    if (reg->get) {
+        reg->get(vcpu, reg, value);
+    } else {
+        memcpy(value, (const uint8_t *)vcpu + reg->offset, target_register_bytes(reg));
+    }
+}
+
+bool target_register_write(Vcpu *vcpu, const TargetRegister *reg, const uint8_t *value)
+{
+    if (reg->flags & TARGET_REGISTER_READONLY || (reg->get && !reg->set)) {
+        return false;
+    }
+    if (reg->set) {
+        reg->set(vcpu, reg, value);
+    } else {
+        memcpy((uint8_t *)vcpu + reg->offset, value, target_register_bytes(reg));
+    }
+    return true;
+}
+
 void machine_add_external_registers(Machine *machine, const ExternalRegister *table, void *opaque)
 {
     ExternalRegisterTable entry = { table, opaque };

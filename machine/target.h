@@ -11,16 +11,42 @@
 #include "base/registry.h"
 #include "machine/vcpu.h"
 
-/* One register for monitor, gdb, snapshots and KVM. Values are little-endian byte strings. */
-typedef struct {
+enum { TARGET_REGISTER_BYTES_MAX = 512 };
+
+/* How registers are grouped where they are shown. */
+#define REGISTERS_GENERAL "general"
+#define REGISTERS_FLOAT   "float"
+#define REGISTERS_SYSTEM  "system"
+
+/*
+ * One register, for all who deal with registers: the monitor, gdb, accelerators that keep their own, snapshots.
+ * Values are little-endian byte strings of bits / 8 bytes, rounded up. What a snapshot needs beyond the registers
+ * of the table is in Target.state.
+ */
+typedef struct TargetRegister TargetRegister;
+struct TargetRegister {
     const char *name;       /* the architecture manual's, lower case */
-    const char *group;      /* "general", "float", "system" */
+    const char *group;
     uint16_t bits;
     /* Offset in the CPU structure, or hooks when it is not stored plainly. */
     size_t offset;
-    void (*get)(Vcpu *vcpu, void *value);
-    void (*set)(Vcpu *vcpu, const void *value);
-} TargetRegister;
+    void (*get)(Vcpu *vcpu, const TargetRegister *reg, void *value);
+    void (*set)(Vcpu *vcpu, const TargetRegister *reg, const void *value);
+    uint16_t flags;
+    /*
+     * gdb's feature ("org.gnu.gdb.aarch64.core") and type ("" for an integer); NULL: gdb does not see it. Its number there
+     * is how many of the table's registers with a feature come before it.
+     */
+    const char *gdb_feature, *gdb_type;
+    uint64_t accelerator_id; /* how the host kernel's interface names it; 0: it does not */
+    /* Whether this CPU has it; NULL: always. */
+    bool (*present)(const Vcpu *vcpu);
+};
+
+enum {
+    TARGET_REGISTER_DERIVED = 1,  /* made from others: snapshots leave it out */
+    TARGET_REGISTER_READONLY = 2, /* cannot be set; implies the former */
+};
 
 typedef enum { COUNTER_NONE, COUNTER_ARM_VIRTUAL, COUNTER_X86_TSC } TargetCounter;
 
@@ -49,6 +75,8 @@ struct Target {
     TargetCounter counter;
     uint64_t (*counter_at)(Machine *machine, int64_t virtual_ns);
     const TargetRegister *registers; /* ends with a NULL name */
+    const struct StateField *state;  /* over the CPU structure: what is neither a register nor Vcpu's */
+    uint16_t state_version;
     const struct TcgTarget *tcg;  /* accel/tcg/ir/target.h; NULL when it cannot be translated */
     int capstone_arch, capstone_mode;
 
@@ -57,6 +85,8 @@ struct Target {
     void (*unrealize)(Vcpu *vcpu);
     /* Architected reset. */
     void (*reset)(Vcpu *vcpu);
+    /* After registers and state have been loaded or set from outside: makes what is derived of them. */
+    void (*state_loaded)(Vcpu *vcpu);
     uint64_t (*get_pc)(const Vcpu *vcpu);
     void (*set_pc)(Vcpu *vcpu, uint64_t pc);
     /* Has the halted vCPU something to wake for? Lock-free. */
@@ -75,6 +105,17 @@ const Target *target_find(const char *name);
 const CpuModel *cpu_model_find(const Target *target, const char *name);
 /* As find, and says why there is none. */
 const CpuModel *cpu_model_get(const Target *target, const char *name, GError **error);
+
+/* By name, regardless of case; NULL: there is none. */
+const TargetRegister *target_register_find(const Target *target, const char *name);
+unsigned target_register_bytes(const TargetRegister *reg);
+bool target_register_is_saved(const TargetRegister *reg);
+/* gdb's number, or -1. */
+int target_register_gdb_number(const Target *target, const TargetRegister *reg);
+/* The CPU must be parked, and synchronized (vcpu_sync). value: TARGET_REGISTER_BYTES_MAX bytes. */
+void target_register_read(Vcpu *vcpu, const TargetRegister *reg, uint8_t *value);
+/* false: it is read-only. Whoever sets registers calls Target.state_loaded and vcpu_sync when done. */
+bool target_register_write(Vcpu *vcpu, const TargetRegister *reg, const uint8_t *value);
 
 /*
  * Registers outside the core that a device implements (GIC CPU interface, local APIC). Encodings are the

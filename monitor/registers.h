@@ -10,11 +10,6 @@
 #include "machine/target.h"
 #include "machine/vcpu.h"
 
-enum { REGISTERS_BYTES_MAX = 512 };
-
-/* The little-endian value of one register; the vCPUs must be parked. value: REGISTERS_BYTES_MAX
- * bytes. */
-void registers_read(Vcpu *vcpu, const TargetRegister *reg, uint8_t *value);
 /* "pc" is always known; wider registers give their low 64 bits. */
 bool registers_read_number(Vcpu *vcpu, const char *name, uint64_t *value, GError **error);
 

@@ -445,17 +445,12 @@ static void write_image(const ArmBoot *boot, const ArmBootImage *image)
 
 static void set_register(Vcpu *vcpu, const char *name, uint64_t value)
 {
-    const TargetRegister *reg = vcpu->target->registers;
+    const TargetRegister *reg = target_register_find(vcpu->target, name);
+    uint8_t bytes[8];
 
-    for (; reg && reg->name; reg++) {
-        if (strcmp(reg->name, name) == 0) {
-            if (reg->set) {
-                reg->set(vcpu, &value);
-            } else {
-                memcpy((char *)vcpu + reg->offset, &value, reg->bits / 8);
-            }
-            return;
-        }
+    store_le64(bytes, value);
+    if (reg) {
+        target_register_write(vcpu, reg, bytes);
     }
 }
 

@@ -58,14 +58,13 @@ static Device *add_simple(Virt *virt, const char *type, const char *id, uint64_t
 static bool check_options(Virt *virt, GError **error)
 {
     const MachineConfig *config = &virt->machine->config;
-    const Accelerator *accelerator = virt->machine->accelerator;
 
     if (virt->iommu && strcmp(virt->iommu, "none") != 0) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED,
                           "machine 'virt': iommu=%s is not there yet; only 'none' is", virt->iommu);
     }
     if (virt->gic_version == VIRT_GIC_HOST &&
-        !(accelerator && strcmp(accelerator->name, "kvm") == 0)) {
+        !machine_can(virt->machine, ACCELERATOR_HOST_PROCESSOR)) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "machine 'virt': gic-version=host needs the accelerator kvm; "
                           "give 2, 3 or max");

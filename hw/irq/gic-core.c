@@ -411,3 +411,40 @@ void gic_core_send_sgi(GicCore *core, unsigned source, unsigned target, unsigned
     c->word.latch |= 1u << intid;
     gic_core_update_cpu(core, target);
 }
+
+static const StateField word_fields[] = {
+    STATE(GicWord, group),
+    STATE(GicWord, enabled),
+    STATE(GicWord, latch),
+    STATE(GicWord, level),
+    STATE(GicWord, active),
+    STATE(GicWord, edge),
+    { 0 },
+};
+
+static const StateField cpu_fields[] = {
+    STATE_STRUCT(GicCpu, word, word_fields),
+    STATE(GicCpu, priority),
+    STATE(GicCpu, sgi_sources),
+    STATE(GicCpu, target),
+    STATE(GicCpu, control),
+    STATE(GicCpu, active_priorities),
+    STATE(GicCpu, group_enable),
+    STATE(GicCpu, priority_mask),
+    STATE(GicCpu, binary_point),
+    STATE(GicCpu, common_binary_point),
+    STATE(GicCpu, group0_is_fiq),
+    STATE(GicCpu, output),
+    STATE(GicCpu, waker),
+    { 0 },
+};
+
+const StateField gic_core_state[] = {
+    STATE(GicCore, group_enable),
+    STATE_STRUCTS(GicCore, shared, word_fields),
+    STATE(GicCore, shared_priority),
+    STATE_STRUCTS_ALLOCATED(GicCore, cpu, cpus, cpu_fields),
+    STATE_DERIVED(GicCore, outputs),
+    STATE_DERIVED(GicCore, lock),
+    { 0 },
+};

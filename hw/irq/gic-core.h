@@ -79,9 +79,8 @@ typedef struct {
 } GicCore;
 
 /* The fields that a snapshot keeps, for a device with a GicCore named `core`. */
-#define GIC_CORE_STATE(type)                                                                       \
-    STATE(type, core.group_enable), STATE(type, core.shared), STATE(type, core.shared_priority),   \
-        STATE_ARRAY(type, core.cpu, core.cpus)
+extern const StateField gic_core_state[];
+#define GIC_CORE_STATE(type) STATE_STRUCT(type, core, gic_core_state)
 
 typedef struct {
     uint16_t intid; /* GIC_INTID_NONE: nothing is pending */

@@ -296,8 +296,13 @@ void pci_reset(PciDevice *pci)
     pci_msix_reset(pci);
 }
 
+/* What software cannot write is as realize made it, whatever was loaded. */
 void pci_state_loaded(PciDevice *pci)
 {
+    for (unsigned i = 0; i < PCI_CONFIG_SIZE; i++) {
+        pci->config[i] =
+            (pci->config[i] & pci->writable[i]) | (pci->reset_config[i] & ~pci->writable[i]);
+    }
     bars_update(pci, true);
     update_intx(pci);
 }

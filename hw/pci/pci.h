@@ -139,9 +139,7 @@ extern const BusType pci_bus_type;
     { "acpi-index", PROPERTY_U32, offsetof(Instance, pci.acpi_index), "accepted; has no effect" }
 
 #define PCI_STATE(Instance, pci)                                                                   \
-    { "config", offsetof(Instance, pci.config), PCI_CONFIG_SIZE },                                 \
-    { "msix.table", offsetof(Instance, pci.msix.table), PCI_MSIX_MAX_VECTORS * 16 },               \
-    { "msix.pending", offsetof(Instance, pci.msix.pending), PCI_MSIX_MAX_VECTORS / 8 }
+    STATE(Instance, pci.config), STATE(Instance, pci.msix.table), STATE(Instance, pci.msix.pending)
 
 static inline PciDevice *pci_device(Device *device)
 {

@@ -189,6 +189,7 @@ static void pl031_state_loaded(Device *device)
 {
     Pl031 *rtc = pl031(device);
 
+    timer_cancel(&rtc->alarm);
     if (rtc->mr) {
         pl031_arm(rtc);
     }
@@ -204,6 +205,7 @@ static const DeviceType pl031_type = {
                                    STATE(Pl031, imsc),
                                    STATE(Pl031, ris),
                                    STATE(Pl031, offset_s),
+                                   STATE_DERIVED(Pl031, alarm), /* in the host's time */
                                    { 0 } },
     .banks =
         (const RegisterBank[]){

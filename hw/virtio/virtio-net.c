@@ -584,12 +584,17 @@ static const Property virtio_net_properties[] = {
     { 0 },
 };
 
+static const StateField mac_table_fields[] = { STATE_ARRAY(MacTable, address, uint8_t),
+                                               STATE_MOST(MacTable, count, MAC_TABLE_SIZE),
+                                               STATE(MacTable, overflow),
+                                               { 0 } };
+
 static const StateField virtio_net_state[] = {
     VIRTIO_STATE,
     STATE(VirtioNet, current_mac),
     STATE(VirtioNet, modes),
-    STATE(VirtioNet, unicast),
-    STATE(VirtioNet, multicast),
+    STATE_STRUCT(VirtioNet, unicast, mac_table_fields),
+    STATE_STRUCT(VirtioNet, multicast, mac_table_fields),
     STATE(VirtioNet, vlans),
     { 0 },
 };

@@ -487,7 +487,6 @@ static void virtio_serial_config_written(VirtioDevice *virtio, unsigned offset, 
     if (offset == CONFIG_EMERG_WR && serial->emergency_write && serial->ports[0]) {
         virtio_serial_port_write(serial->ports[0], virtio->config + CONFIG_EMERG_WR, 1);
     }
-    fill_config(serial);
 }
 
 static uint64_t virtio_serial_features(VirtioDevice *virtio)

@@ -186,12 +186,17 @@ uint32_t virtio_read_config(VirtioDevice *virtio, unsigned offset, unsigned size
 
 void virtio_write_config(VirtioDevice *virtio, unsigned offset, uint32_t value, unsigned size)
 {
+    uint8_t before[VIRTIO_MAX_CONFIG];
+
     if (offset + size > virtio->type->config_size || !virtio->type->config_written) {
         log_guest_error(virtio_name(virtio), "write to read-only configuration at %#x", offset);
         return;
     }
+    /* The device takes what it wants; the rest of its configuration is not the driver's to change. */
+    memcpy(before, virtio->config, sizeof before);
     memcpy(virtio->config + offset, &value, size);
     virtio->type->config_written(virtio, offset, size);
+    memcpy(virtio->config, before, sizeof before);
 }
 
 static void choose_features(VirtioDevice *virtio)
@@ -250,16 +255,47 @@ void virtio_reset(VirtioDevice *virtio)
     for (unsigned i = 0; i < virtio->queue_count; i++) {
         virtqueue_reset(&virtio->queues[i]);
     }
+    for (unsigned i = virtio->queue_count; i < VIRTIO_MAX_QUEUES; i++) {
+        virtio->queues[i].kick_deferred = false;
+    }
     if (virtio->type->reset) {
         virtio->type->reset(virtio);
     }
+}
+
+bool virtio_state_check(Device *device, GError **error)
+{
+    VirtioDevice *virtio = virtio_device(device);
+
+    for (unsigned i = 0; i < virtio->queue_count; i++) {
+        unsigned size = virtio->queue_states[i].size;
+
+        if (size > virtio->queues[i].maximum_size || (size && !is_power_of_two(size))) {
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "the saved state of %s does not fit: queue %u has %u entries",
+                              virtio_name(virtio), i, size);
+        }
+    }
+    if (virtio->accepted & ~virtio->offered) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "the saved state of %s does not fit: the driver uses features %#" PRIx64
+                          " that it does not offer now",
+                          virtio_name(virtio), virtio->accepted & ~virtio->offered);
+    }
+    return true;
 }
 
 void virtio_state_loaded(VirtioDevice *virtio)
 {
     virtio->window_size = 0;
     for (unsigned i = 0; i < virtio->queue_count; i++) {
-        virtio->queues[i].mapped = false;
+        VirtQueue *queue = &virtio->queues[i];
+        bool kicked = queue->kick_deferred;
+
+        queue->mapped = queue->kick_deferred = false;
+        if (kicked) {
+            virtqueue_defer(queue);
+        }
     }
     if (virtio->type->state_loaded) {
         virtio->type->state_loaded(virtio);

@@ -235,6 +235,7 @@ bool virtio_realize(VirtioDevice *virtio, GError **error);
 void virtio_unrealize(VirtioDevice *virtio);
 void virtio_reset(VirtioDevice *virtio);
 void virtio_drain(VirtioDevice *virtio);
+bool virtio_state_check(Device *device, GError **error);
 void virtio_state_loaded(VirtioDevice *virtio);
 /* What the driver reads from and writes to the status register. */
 uint8_t virtio_read_status(const VirtioDevice *virtio);
@@ -284,12 +285,18 @@ extern const Property virtio_slot_properties[];
     VIRTIO_OPTION(use_disabled_flag, "use-disabled-flag", "on", "accepted; has no effect"),        \
     VIRTIO_OPTION(disable_legacy_check, "x-disable-legacy-check", "off", "accepted; has no effect")
 
+extern const StateField virtqueue_state_fields[], virtqueue_fields[];
 #define VIRTIO_STATE                                                                               \
     PCI_STATE(VirtioDevice, pci), STATE(VirtioDevice, proxy.isr),                                  \
         STATE(VirtioDevice, proxy.config_vector), STATE(VirtioDevice, proxy.feature_select),       \
         STATE(VirtioDevice, proxy.driver_feature_select), STATE(VirtioDevice, proxy.queue_select), \
         STATE(VirtioDevice, accepted), STATE(VirtioDevice, status), STATE(VirtioDevice, broken),   \
-        STATE(VirtioDevice, config_generation), STATE(VirtioDevice, queue_states)
+        STATE(VirtioDevice, config_generation), STATE_DERIVED(VirtioDevice, config),                                   \
+        STATE_STRUCTS(VirtioDevice, queue_states, virtqueue_state_fields),                         \
+        STATE_STRUCTS(VirtioDevice, queues, virtqueue_fields),                                     \
+        STATE_DERIVED(VirtioDevice, orphans), STATE_DERIVED(VirtioDevice, dma_allowed),            \
+        STATE_DERIVED(VirtioDevice, window_start), STATE_DERIVED(VirtioDevice, window_size),       \
+        STATE_DERIVED(VirtioDevice, window_generation), STATE_DERIVED(VirtioDevice, window_host)
 
 /*
  * Defines and registers the four device types of a kind. stem: "virtio-blk"; symbol: virtio_blk, with
@@ -325,6 +332,7 @@ extern const Property virtio_slot_properties[];
         .realize = virtio_slot_realize,                                                            \
         .unrealize = virtio_slot_unrealize,                                                        \
         .reset = virtio_slot_reset,                                                                \
+        .state_check = virtio_state_check,                                                         \
         .state_loaded = virtio_slot_state_loaded,                                                  \
     };                                                                                             \
     DEVICE_TYPE(symbol##_device)
@@ -344,6 +352,7 @@ extern const Property virtio_slot_properties[];
         .realize = realize_,                                                                       \
         .unrealize = virtio_pci_unrealize,                                                         \
         .reset = virtio_pci_reset,                                                                 \
+        .state_check = virtio_state_check,                                                         \
         .state_loaded = virtio_pci_state_loaded,                                                   \
     };                                                                                             \
     DEVICE_TYPE(symbol##_##variant)

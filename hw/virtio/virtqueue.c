@@ -519,3 +519,26 @@ void virtqueue_reset(VirtQueue *queue)
     queue->kick_deferred = false;
     *queue->state = (VirtQueueState){ .size = queue->maximum_size, .vector = VIRTIO_NO_VECTOR };
 }
+
+const StateField virtqueue_state_fields[] = {
+    STATE(VirtQueueState, descriptors),
+    STATE(VirtQueueState, available),
+    STATE(VirtQueueState, used),
+    STATE_MOST(VirtQueueState, size, VIRTIO_MAX_QUEUE_SIZE),
+    STATE(VirtQueueState, last_available),
+    STATE(VirtQueueState, used_index),
+    STATE(VirtQueueState, signalled_used),
+    STATE(VirtQueueState, vector),
+    STATE_MOST(VirtQueueState, enabled, 1),
+    STATE_MOST(VirtQueueState, signalled_valid, 1),
+    { 0 },
+};
+
+/* A kick that waited for the main loop waits again after loading; what is in flight is the device's affair. */
+const StateField virtqueue_fields[] = {
+    STATE_MOST(VirtQueue, kick_deferred, 1),  STATE_DERIVED(VirtQueue, in_flight),
+    STATE_DERIVED(VirtQueue, generation),     STATE_DERIVED(VirtQueue, descriptors),
+    STATE_DERIVED(VirtQueue, available),      STATE_DERIVED(VirtQueue, used),
+    STATE_DERIVED(VirtQueue, map_generation), STATE_DERIVED(VirtQueue, mapped),
+    STATE_DERIVED(VirtQueue, running),        { 0 },
+};

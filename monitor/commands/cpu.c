@@ -95,12 +95,13 @@ static json_t *registers_describe(Vcpu *vcpu, bool all)
     json_t *cpu = json_object(), *values = json_object();
     GString *text = g_string_new(NULL);
 
+    vcpu_sync(vcpu, VCPU_SYNC_FROM_ACCELERATOR);
     for (const TargetRegister *reg = vcpu->target->registers; reg && reg->name; reg++) {
-        uint8_t bytes[REGISTERS_BYTES_MAX];
-        char hex[2 * REGISTERS_BYTES_MAX + 3] = "0x";
+        uint8_t bytes[TARGET_REGISTER_BYTES_MAX];
+        char hex[2 * TARGET_REGISTER_BYTES_MAX + 3] = "0x";
 
-        registers_read(vcpu, reg, bytes);
-        for (unsigned i = 0, n = (reg->bits + 7) / 8; i < n; i++) {
+        target_register_read(vcpu, reg, bytes);
+        for (unsigned i = 0, n = target_register_bytes(reg); i < n; i++) {
             g_snprintf(hex + 2 + 2 * i, 3, "%02x", bytes[n - 1 - i]);
         }
         monitor_put(values, reg->name, json_string(hex));
@@ -196,9 +197,7 @@ static json_t *kvm_run(Monitor *monitor, json_t *arguments, GError **error)
     Machine *machine = monitor_machine(monitor);
     json_t *kvm = json_object();
 
-    monitor_put(
-        kvm, "enabled",
-        json_boolean(machine->accelerator && g_strcmp0(machine->accelerator->name, "kvm") == 0));
+    monitor_put(kvm, "enabled", json_boolean(machine_can(machine, ACCELERATOR_HOST_PROCESSOR)));
     monitor_put(kvm, "present", json_boolean(access("/dev/kvm", R_OK | W_OK) == 0));
     return kvm;
 }

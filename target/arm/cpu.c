@@ -13,6 +13,7 @@
 #include "target/arm/exception.h"
 #include "target/arm/mmu.h"
 #include "target/arm/models.h"
+#include "target/arm/registers.h"
 #include "target/arm/sysregs.h"
 
 /* Guest variables. */
@@ -295,77 +296,7 @@ static bool has_work(const Vcpu *vcpu)
            (vcpu->halt_deadline_ns >= 0 && clock_now_ns(vcpu->machine) >= vcpu->halt_deadline_ns);
 }
 
-/* Registers for the monitor, gdb and snapshots. */
-
-static void get_pc_register(Vcpu *vcpu, void *value)
-{
-    store_le64(value, get_pc(vcpu));
-}
-
-static void set_pc_register(Vcpu *vcpu, const void *value)
-{
-    set_pc(vcpu, load_le64(value));
-}
-
-static void get_pstate_register(Vcpu *vcpu, void *value)
-{
-    store_le32(value, arm_get_pstate(arm_cpu(vcpu)));
-}
-
-static void set_pstate_register(Vcpu *vcpu, const void *value)
-{
-    ArmCpu *cpu = arm_cpu(vcpu);
-
-    arm_set_pstate(cpu, load_le32(value));
-    arm_update_mode(cpu);
-    arm_update_context(cpu);
-}
-
-static void get_fpcr_register(Vcpu *vcpu, void *value)
-{
-    store_le32(value, arm_get_fpcr(arm_cpu(vcpu)));
-}
-
-static void set_fpcr_register(Vcpu *vcpu, const void *value)
-{
-    arm_set_fpcr(arm_cpu(vcpu), load_le32(value));
-    arm_update_controls(arm_cpu(vcpu));
-}
-
-static void get_fpsr_register(Vcpu *vcpu, void *value)
-{
-    store_le32(value, arm_get_fpsr(arm_cpu(vcpu)));
-}
-
-static void set_fpsr_register(Vcpu *vcpu, const void *value)
-{
-    arm_set_fpsr(arm_cpu(vcpu), load_le32(value));
-}
-
-/* clang-format off */
-#define X(n) { "x" #n, "general", 64, offsetof(ArmCpu, x[n]) }
-#define V(n) { "v" #n, "float", 128, offsetof(ArmCpu, v[n]) }
-#define S(name) { #name, "system", 64, offsetof(ArmCpu, name) }
-
-static const TargetRegister registers[] = {
-    X(0), X(1), X(2), X(3), X(4), X(5), X(6), X(7), X(8), X(9), X(10), X(11), X(12), X(13), X(14),
-    X(15), X(16), X(17), X(18), X(19), X(20), X(21), X(22), X(23), X(24), X(25), X(26), X(27),
-    X(28), X(29), X(30),
-    { "sp", "general", 64, offsetof(ArmCpu, x[31]) },
-    { "pc", "general", 64, 0, get_pc_register, set_pc_register },
-    { "cpsr", "general", 32, 0, get_pstate_register, set_pstate_register },
-    V(0), V(1), V(2), V(3), V(4), V(5), V(6), V(7), V(8), V(9), V(10), V(11), V(12), V(13), V(14),
-    V(15), V(16), V(17), V(18), V(19), V(20), V(21), V(22), V(23), V(24), V(25), V(26), V(27),
-    V(28), V(29), V(30), V(31),
-    { "fpsr", "float", 32, 0, get_fpsr_register, set_fpsr_register },
-    { "fpcr", "float", 32, 0, get_fpcr_register, set_fpcr_register },
-    S(sctlr_el1), S(cpacr_el1), S(ttbr0_el1), S(ttbr1_el1), S(tcr_el1), S(mair_el1),
-    S(contextidr_el1), S(vbar_el1), S(par_el1), S(sp_el0), S(sp_el1), S(cntkctl_el1),
-    S(mdscr_el1), S(tpidr_el0), S(tpidrro_el0), S(tpidr_el1), S(elr_el1), S(spsr_el1),
-    S(esr_el1), S(far_el1),
-    { 0 },
-};
-/* clang-format on */
+/* Monitor. */
 
 static void describe(Vcpu *vcpu, bool all, GString *out)
 {
@@ -508,7 +439,9 @@ const Target arm_target = {
     .physical_bits = physical_bits,
     .counter = COUNTER_ARM_VIRTUAL,
     .counter_at = counter_at,
-    .registers = registers,
+    .registers = arm_registers,
+    .state = arm_state,
+    .state_loaded = arm_state_loaded,
     .tcg = &tcg_target,
     .capstone_arch = CS_ARCH_ARM64,
     .capstone_mode = CS_MODE_ARM,

@@ -216,6 +216,11 @@ void arm_pmu_reset(ArmCpu *cpu)
     update_interrupt(cpu);
 }
 
+void arm_pmu_state_loaded(ArmCpu *cpu)
+{
+    settle(cpu);
+}
+
 enum {
     R_PMCR,
     R_CNTENSET,

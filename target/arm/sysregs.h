@@ -87,6 +87,7 @@ bool arm_debug_exceptions_enabled(const ArmCpu *cpu, bool el1, bool d);
 /* timer.c */
 bool arm_timers_realize(ArmCpu *cpu, GError **error);
 void arm_timers_reset(ArmCpu *cpu);
+void arm_timers_state_loaded(ArmCpu *cpu);
 uint64_t arm_timer_count(const ArmCpu *cpu);
 /* Virtual time at which the event stream ticks next, or -1. */
 int64_t arm_event_stream_deadline(const ArmCpu *cpu);
@@ -97,6 +98,7 @@ void arm_id_registers_init(ArmCpu *cpu);
 /* pmu.c */
 void arm_pmu_realize(ArmCpu *cpu);
 void arm_pmu_reset(ArmCpu *cpu);
+void arm_pmu_state_loaded(ArmCpu *cpu);
 /* Around a change of exception level while pmu.filtered. */
 void arm_pmu_level_change_begin(ArmCpu *cpu);
 void arm_pmu_level_change_end(ArmCpu *cpu);

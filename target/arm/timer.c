@@ -97,6 +97,14 @@ void arm_timers_reset(ArmCpu *cpu)
     }
 }
 
+/* Under the machine lock. */
+void arm_timers_state_loaded(ArmCpu *cpu)
+{
+    for (unsigned i = 0; i < ARM_TIMER_COUNT; i++) {
+        update_timer(cpu, &cpu->timers[i]);
+    }
+}
+
 int64_t arm_event_stream_deadline(const ArmCpu *cpu)
 {
     uint64_t count = arm_timer_count(cpu), period, phase;

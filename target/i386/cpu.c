@@ -198,14 +198,14 @@ static void nmi(Vcpu *vcpu)
     vcpu_post_event(vcpu, X86_EVENT_NMI, 0);
 }
 
-static void get_rip(Vcpu *vcpu, void *value)
+static void get_rip(Vcpu *vcpu, const TargetRegister *reg, void *value)
 {
     uint64_t eip = x86_eip(x86_cpu(vcpu));
 
     memcpy(value, &eip, 8);
 }
 
-static void set_rip(Vcpu *vcpu, const void *value)
+static void set_rip(Vcpu *vcpu, const TargetRegister *reg, const void *value)
 {
     uint64_t eip;
 

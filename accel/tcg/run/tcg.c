@@ -157,6 +157,14 @@ static void tcg_vcpu_memory_changed(Vcpu *vcpu)
     context_flush_all(vcpu->accel);
 }
 
+/* The CPU structure is all there is; after a change of registers or RAM from outside, nothing cached holds. */
+static void tcg_sync(Vcpu *vcpu, VcpuSync direction)
+{
+    if (direction == VCPU_SYNC_TO_ACCELERATOR) {
+        tcg_vcpu_reset(vcpu);
+    }
+}
+
 _Noreturn void tcg_unwind(TcgState *env)
 {
     TcgVcpu *tv = tcg_vcpu(env);
@@ -258,6 +266,8 @@ static const Accelerator tcg_accelerator = {
     .vcpu_run = tcg_vcpu_run,
     .vcpu_kick = tcg_vcpu_kick,
     .vcpu_reset = tcg_vcpu_reset,
+    .sync = tcg_sync,
+    .abilities = ACCELERATOR_RUNS_CODE,
     .vcpu_memory_changed = tcg_vcpu_memory_changed,
     .describe = describe_run,
 };

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Saving and loading a machine's state. The form: magic, virtual time (8 bytes), then a section for each device, parents
+ * first: path, type (each a length of 2 bytes and the text), version (2 bytes), length (4 bytes), content. A
+ * content is a row of blocks, each with a length of 4 bytes: the type's table, the levels of the output lines, and
+ * for a CPU what every CPU has and the target's registers.
+ */
+#include "machine/saved-state.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "machine/accelerator.h"
+#include "machine/private.h"
+#include "machine/state.h"
+
+static const uint8_t magic[8] = "KASOSTA1";
+
+/* Reading, with an end that holds. */
+typedef struct {
+    const uint8_t *data;
+    size_t size;
+    bool failed; /* something was cut short; what was asked for since reads as nothing */
+} Reader;
+
+static const uint8_t *read_bytes(Reader *reader, size_t size)
+{
+    const uint8_t *at = reader->data;
+
+    if (reader->failed || size > reader->size) {
+        reader->failed = true;
+        return NULL;
+    }
+    reader->data += size;
+    reader->size -= size;
+    return at;
+}
+
+static uint64_t read_number(Reader *reader, unsigned size)
+{
+    const uint8_t *at = read_bytes(reader, size);
+    uint8_t bytes[8] = { 0 };
+
+    if (at) {
+        memcpy(bytes, at, size);
+    }
+    return load_le64(bytes);
+}
+
+static Reader read_block(Reader *reader)
+{
+    size_t size = read_number(reader, 4);
+    const uint8_t *at = read_bytes(reader, size);
+
+    return at ? (Reader){ at, size, false } : (Reader){ .failed = true };
+}
+
+static char *read_text(Reader *reader)
+{
+    size_t size = read_number(reader, 2);
+    const uint8_t *at = read_bytes(reader, size);
+
+    return g_strndup(at ? (const char *)at : "", at ? size : 0);
+}
+
+static void put_number(GByteArray *out, uint64_t value, unsigned size)
+{
+    uint8_t bytes[8];
+
+    store_le64(bytes, value);
+    g_byte_array_append(out, bytes, size);
+}
+
+static void put_text(GByteArray *out, const char *text)
+{
+    put_number(out, strlen(text), 2);
+    g_byte_array_append(out, (const uint8_t *)text, strlen(text));
+}
+
+/* Leaves room for a length and returns where; end_block fills it in. */
+static unsigned begin_block(GByteArray *out)
+{
+    put_number(out, 0, 4);
+    return out->len;
+}
+
+static void end_block(GByteArray *out, unsigned start)
+{
+    store_le32(out->data + start - 4, out->len - start);
+}
+
+/* What every CPU has. Lines are levels that their sources keep, too, but the CPU may be halted on them. */
+static uint64_t get_interrupts(const void *instance)
+{
+    return atomic_load(&((const Vcpu *)instance)->interrupts);
+}
+
+static void set_interrupts(void *instance, uint64_t value)
+{
+    atomic_store(&((Vcpu *)instance)->interrupts, value);
+}
+
+static uint64_t get_powered(const void *instance)
+{
+    return atomic_load(&((const Vcpu *)instance)->powered);
+}
+
+static void set_powered(void *instance, uint64_t value)
+{
+    atomic_store(&((Vcpu *)instance)->powered, value != 0);
+}
+
+static uint64_t get_halted(const void *instance)
+{
+    return atomic_load(&((const Vcpu *)instance)->halted);
+}
+
+static void set_halted(void *instance, uint64_t value)
+{
+    atomic_store(&((Vcpu *)instance)->halted, value != 0);
+}
+
+static uint64_t get_secure(const void *instance)
+{
+    return ((const Vcpu *)instance)->secure;
+}
+
+static void set_secure(void *instance, uint64_t value)
+{
+    vcpu_set_secure(instance, value != 0);
+}
+
+static const StateField event_fields[] = { STATE_MOST(VcpuEvent, kind, 31),
+                                           STATE(VcpuEvent, data),
+                                           { 0 } };
+
+static const StateField vcpu_fields[] = {
+    STATE_VALUE("interrupts", get_interrupts, set_interrupts),
+    STATE_VALUE("powered", get_powered, set_powered),
+    STATE_VALUE("halted", get_halted, set_halted),
+    STATE_VALUE("secure", get_secure, set_secure),
+    STATE(Vcpu, halt_deadline_ns),
+    STATE_MOST(Vcpu, event_count, VCPU_EVENTS_MAX),
+    STATE_STRUCTS(Vcpu, event_queue, event_fields),
+    { 0 },
+};
+
+static bool is_vcpu(const Device *device)
+{
+    return device->type == &device->machine->private->cpu_type;
+}
+
+static void save_registers(Vcpu *vcpu, GByteArray *out)
+{
+    for (const TargetRegister *reg = vcpu->target->registers; reg && reg->name; reg++) {
+        uint8_t value[TARGET_REGISTER_BYTES_MAX];
+
+        if (target_register_is_saved(reg)) {
+            target_register_read(vcpu, reg, value);
+            put_text(out, reg->name);
+            put_number(out, target_register_bytes(reg), 2);
+            g_byte_array_append(out, value, target_register_bytes(reg));
+        }
+    }
+}
+
+static bool load_registers(Vcpu *vcpu, Reader reader, GError **error)
+{
+    while (reader.size) {
+        g_autofree char *name = read_text(&reader);
+        size_t size = read_number(&reader, 2);
+        const uint8_t *value = read_bytes(&reader, size);
+        const TargetRegister *reg = target_register_find(vcpu->target, name);
+
+        if (!value || !reg || !target_register_is_saved(reg) ||
+            target_register_bytes(reg) != size) {
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "the saved state of %s has the register '%s' of %zu bytes, which "
+                              "%s has not",
+                              vcpu->device.id, name, size, vcpu->target->name);
+        }
+        target_register_write(vcpu, reg, value);
+    }
+    return true;
+}
+
+void device_save_state(Device *device, GByteArray *out)
+{
+    unsigned block;
+
+    if (device->type->state_saving) {
+        device->type->state_saving(device);
+    }
+    block = begin_block(out);
+    state_save(device->type->state, device, out);
+    end_block(out, block);
+    block = begin_block(out);
+    for (unsigned i = 0; i < device->irq_count; i++) {
+        put_number(out, (uint32_t)device->irqs[i]->level, 4);
+    }
+    end_block(out, block);
+    if (is_vcpu(device)) {
+        Vcpu *vcpu = container_of(device, Vcpu, device);
+
+        vcpu_sync(vcpu, VCPU_SYNC_FROM_ACCELERATOR);
+        block = begin_block(out);
+        state_save(vcpu_fields, vcpu, out);
+        end_block(out, block);
+        block = begin_block(out);
+        save_registers(vcpu, out);
+        end_block(out, block);
+    }
+}
+
+static bool load_lines(Device *device, Reader *reader, GError **error)
+{
+    if (reader->size != 4 * (size_t)device->irq_count) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "the saved state of %s is of a device with another number of lines",
+                          device->id);
+    }
+    for (unsigned i = 0; i < device->irq_count; i++) {
+        device->irqs[i]->level = (int)read_number(reader, 4);
+    }
+    return true;
+}
+
+static bool load_vcpu(Vcpu *vcpu, Reader *reader, GError **error)
+{
+    Reader fields = read_block(reader), registers = read_block(reader);
+
+    return state_load(vcpu_fields, vcpu, vcpu->device.id, 0, fields.data, fields.size, error) &&
+           load_registers(vcpu, registers, error);
+}
+
+/* The fields alone: hooks may look at other devices, so they wait until all are loaded. */
+static bool load_fields(Device *device, unsigned version, Reader reader, GError **error)
+{
+    Reader fields = read_block(&reader), lines = read_block(&reader);
+
+    if (version > device->type->state_version) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "the saved state of %s is of version %u, and this program knows %u",
+                          device->id, version, device->type->state_version);
+    }
+    if (!state_load(device->type->state, device, device->id, version, fields.data, fields.size,
+                    error) ||
+        !load_lines(device, &lines, error)) {
+        return false;
+    }
+    if (is_vcpu(device) && !load_vcpu(container_of(device, Vcpu, device), &reader, error)) {
+        return false;
+    }
+    if (fields.failed || lines.failed || reader.failed) {
+        return error_fail(error, KASO_ERROR_INVALID, "the saved state of %s is cut short",
+                          device->id);
+    }
+    return !device->type->state_check || device->type->state_check(device, error);
+}
+
+static void after_load(Device *device)
+{
+    if (is_vcpu(device)) {
+        Vcpu *vcpu = container_of(device, Vcpu, device);
+
+        if (vcpu->target->state_loaded) {
+            vcpu->target->state_loaded(vcpu);
+        }
+        vcpu_sync(vcpu, VCPU_SYNC_TO_ACCELERATOR);
+    } else if (device->type->state_loaded) {
+        device->type->state_loaded(device);
+    }
+}
+
+bool device_load_state(Device *device, unsigned version, const uint8_t *data, size_t size,
+                       GError **error)
+{
+    if (!load_fields(device, version, (Reader){ data, size, false }, error)) {
+        return false;
+    }
+    after_load(device);
+    return true;
+}
+
+/* The root is the board: its state is its devices'. */
+static void save_section(Device *device, void *opaque)
+{
+    GByteArray *out = opaque;
+    g_autofree char *path = device_path(device);
+    unsigned block;
+
+    put_text(out, path);
+    put_text(out, device->type->name);
+    put_number(out, device->type->state_version, 2);
+    block = begin_block(out);
+    device_save_state(device, out);
+    end_block(out, block);
+}
+
+GByteArray *machine_save_state(Machine *machine)
+{
+    GByteArray *out = g_byte_array_new();
+
+    g_byte_array_append(out, magic, sizeof magic);
+    put_number(out, (uint64_t)clock_now_ns(machine), 8);
+    device_foreach(machine->root, save_section, out);
+    return out;
+}
+
+static bool load_section(Machine *machine, Reader *reader, GHashTable *loaded, GError **error)
+{
+    g_autofree char *path = read_text(reader), *type = read_text(reader);
+    unsigned version = read_number(reader, 2);
+    Reader content = read_block(reader);
+    Device *device;
+
+    if (reader->failed) {
+        return error_fail(error, KASO_ERROR_INVALID, "the saved state is cut short");
+    }
+    device = path[0] == '/' ? device_find(machine, path) : NULL;
+    if (!device || strcmp(device->type->name, type) != 0) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "the saved state is of a machine with the device '%s' at %s; give the "
+                          "same options as then",
+                          type, path);
+    }
+    if (!g_hash_table_add(loaded, device)) {
+        return error_fail(error, KASO_ERROR_INVALID, "the saved state has %s twice", path);
+    }
+    return load_fields(device, version, content, error);
+}
+
+typedef struct {
+    GHashTable *loaded;
+    const Device *missing;
+} Completeness;
+
+static void check_loaded(Device *device, void *opaque)
+{
+    Completeness *completeness = opaque;
+
+    if (!g_hash_table_contains(completeness->loaded, device)) {
+        completeness->missing = device;
+    }
+}
+
+static void finish(Device *device, void *opaque)
+{
+    after_load(device);
+}
+
+bool machine_load_state(Machine *machine, const uint8_t *data, size_t size, GError **error)
+{
+    g_autoptr(GHashTable) loaded = g_hash_table_new(NULL, NULL);
+    Completeness completeness = { loaded, NULL };
+    Reader reader = { data, size, false };
+    const uint8_t *start = read_bytes(&reader, sizeof magic);
+    int64_t now_ns = (int64_t)read_number(&reader, 8);
+
+    if (!start || memcmp(start, magic, sizeof magic) != 0 || now_ns < 0) {
+        return error_fail(error, KASO_ERROR_INVALID, "this is no saved state of a machine");
+    }
+    clock_set_ns(machine, now_ns);
+    while (reader.size) {
+        if (!load_section(machine, &reader, loaded, error)) {
+            return false;
+        }
+    }
+    device_foreach(machine->root, check_loaded, &completeness);
+    if (completeness.missing) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "the saved state is of a machine without the device '%s'; give the same "
+                          "options as then",
+                          completeness.missing->id);
+    }
+    memory_transaction_begin(machine);
+    device_foreach(machine->root, finish, NULL);
+    memory_transaction_end(machine);
+    return true;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The state of a whole machine but its RAM and disks, as bytes: the clock, and by path each device and CPU with
+ * its tables (machine/state.h), its lines' levels and, for CPUs, the target's registers by name. A snapshot and a
+ * migration carry it; what reads them back need not be the accelerator that wrote them.
+ */
+#ifndef MACHINE_SAVED_STATE_H
+#define MACHINE_SAVED_STATE_H
+
+#include <glib.h>
+
+#include "machine/machine.h"
+
+/* Both with the machine stopped and the lock held. */
+GByteArray *machine_save_state(Machine *machine);
+/*
+ * Into a machine that was built by the same command line. After a failure the machine must not run without a reset:
+ * part of the state has been loaded.
+ */
+bool machine_load_state(Machine *machine, const uint8_t *data, size_t size, GError **error);
+
+/* One device (or CPU) of it, for tests: fields, hooks and checks, without the device's place. */
+void device_save_state(Device *device, GByteArray *out);
+bool device_load_state(Device *device, unsigned version, const uint8_t *data, size_t size,
+                       GError **error);
+
+#endif
