@@ -26,7 +26,7 @@ typedef struct Accelerator {
     /* After target->realize, on the main thread; sets vcpu->accel. */
     bool (*vcpu_init)(Vcpu *vcpu, GError **error);
     void (*vcpu_free)(Vcpu *vcpu);
-    /* Thread body after set-up: runs until vcpu_safe_point returns false. */
+    /* Thread body after set-up: runs until vcpu_safe_point returns false. NULL: vCPUs have no threads. */
     void (*vcpu_run)(Vcpu *vcpu);
     /* Makes vcpu_run reach vcpu_safe_point soon. [any thread] */
     void (*vcpu_kick)(Vcpu *vcpu);

@@ -310,7 +310,7 @@ static void set_running(Machine *machine, bool running)
     int64_t host_ns, left_ns, boot_ns;
 
     g_mutex_lock(&clock->lock);
-    if (atomic_load(&clock->running) != running) {
+    if (!clock->manual && atomic_load(&clock->running) != running) {
         notice_host_sleep(machine);
         host_ns = host_now_ns(CLOCK_MONOTONIC);
         boot_ns = host_now_ns(CLOCK_BOOTTIME);
@@ -345,6 +345,62 @@ void clock_set_ns(Machine *machine, int64_t now_ns)
         atomic_fetch_add(&clock->sequence, 1);
     }
     g_mutex_unlock(&clock->lock);
+}
+
+void clock_set_manual(Machine *machine)
+{
+    machine->private->clock.manual = true;
+}
+
+bool clock_is_manual(Machine *machine)
+{
+    return machine->private->clock.manual;
+}
+
+int64_t clock_next_deadline_ns(Machine *machine)
+{
+    Clock *clock = &machine->private->clock;
+    int64_t deadline_ns;
+
+    g_mutex_lock(&clock->lock);
+    deadline_ns = clock->heap->len ? ((Timer *)clock->heap->pdata[0])->deadline_ns : -1;
+    g_mutex_unlock(&clock->lock);
+    return deadline_ns;
+}
+
+/* The first timer that expires by then, taken from the queue; NULL: none. */
+static Timer *take_expired(Machine *machine, int64_t by_ns)
+{
+    Clock *clock = &machine->private->clock;
+    Timer *timer = NULL;
+
+    g_mutex_lock(&clock->lock);
+    if (clock->heap->len && ((Timer *)clock->heap->pdata[0])->deadline_ns <= by_ns) {
+        timer = clock->heap->pdata[0];
+        by_ns = timer->deadline_ns;
+        heap_remove(clock->heap, timer);
+    }
+    /* Frozen time: nobody else changes it. */
+    atomic_store(&clock->base_ns, MAX(atomic_load(&clock->base_ns), by_ns));
+    g_mutex_unlock(&clock->lock);
+    return timer;
+}
+
+void clock_advance(Machine *machine, int64_t to_ns)
+{
+    enum { TIMERS_AT_ONE_TIME_MOST = 1000 };
+    int64_t at_ns = -1;
+    unsigned count = 0;
+    Timer *timer;
+
+    /* A handler that rearms for the same moment again and again does not hold us here. */
+    while (count < TIMERS_AT_ONE_TIME_MOST && (timer = take_expired(machine, to_ns))) {
+        int64_t now_ns = clock_now_ns(machine);
+
+        count = now_ns == at_ns ? count + 1 : 0;
+        at_ns = now_ns;
+        timer->handler(timer->opaque);
+    }
 }
 
 void clock_start(Machine *machine)

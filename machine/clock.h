@@ -40,4 +40,15 @@ static inline bool timer_is_armed(const Timer *timer)
     return timer->deadline_ns >= 0;
 }
 
+/*
+ * For who drives the clock in place of the host's time (qtest): from here on it moves by clock_advance alone. Before
+ * the machine starts.
+ */
+void clock_set_manual(Machine *machine);
+bool clock_is_manual(Machine *machine);
+/* Goes on to a time, expiring each timer at its own on the way. Never back. With the machine lock. */
+void clock_advance(Machine *machine, int64_t to_ns);
+/* When the next timer expires, or -1. */
+int64_t clock_next_deadline_ns(Machine *machine);
+
 #endif

@@ -11,6 +11,7 @@
 typedef struct {
     _Atomic uint32_t sequence; /* odd while the fields below change */
     _Atomic bool running;
+    bool manual;               /* clock_advance moves it, not the host's time */
     _Atomic int64_t base_ns;   /* running: added to CLOCK_MONOTONIC; else the frozen time */
     /*
      * Catching up (-rtc driftfix=slew): from this host time on the clock runs twice as fast, until it has

@@ -262,7 +262,8 @@ void vcpus_start_threads(Machine *machine)
 {
     sigset_t all, before;
 
-    if (machine->private->threads_started || !machine->accelerator) {
+    if (machine->private->threads_started || !machine->accelerator ||
+        !machine->accelerator->vcpu_run) {
         return;
     }
     machine->private->threads_started = true;

@@ -2,6 +2,7 @@
 /* Char devices: -chardev, -serial, -monitor, -qmp, -mon, and what there is without them. */
 #include <string.h>
 
+#include "accel/qtest/qtest.h"
 #include "backends/chardev-open.h"
 #include "base/error.h"
 #include "main/handlers.h"
@@ -68,6 +69,21 @@ bool option_serial(Setup *setup, const char *argument, GError **error)
         return false;
     }
     machine_set_serial(setup->machine, index, chardev);
+    return true;
+}
+
+bool option_qtest(Setup *setup, const char *argument, GError **error)
+{
+    if (setup->qtest) {
+        return error_fail(error, KASO_ERROR_INVALID, "one test drives the machine, not two");
+    }
+    return open_short(setup, "qtest", argument, &setup->qtest, error);
+}
+
+bool option_qtest_log(Setup *setup, const char *argument, GError **error)
+{
+    g_free(setup->qtest_log);
+    setup->qtest_log = g_strdup(argument);
     return true;
 }
 
@@ -174,8 +190,21 @@ bool consoles_add_defaults(Setup *setup, GError **error)
     return !monitor || !setup->nographic || option_monitor(setup, "stdio", error);
 }
 
+static bool start_qtest(Setup *setup, GError **error)
+{
+    bool ok;
+
+    machine_lock(setup->machine);
+    ok = qtest_start(setup->machine, setup->qtest, setup->qtest_log, error);
+    machine_unlock(setup->machine);
+    return ok;
+}
+
 bool monitors_create(Setup *setup, GError **error)
 {
+    if (setup->qtest && !start_qtest(setup, error)) {
+        return false;
+    }
     for (unsigned i = 0; i < setup->monitors->len; i++) {
         const MonitorChoice *choice = &g_array_index(setup->monitors, MonitorChoice, i);
 

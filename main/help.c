@@ -14,6 +14,7 @@
 #include "machine/netdev.h"
 #include "machine/object.h"
 #include "main/setup.h"
+#include "monitor/version.h"
 
 bool is_help(const char *text)
 {
@@ -58,8 +59,16 @@ static void add_line(GArray *lines, const char *name, const char *summary)
     g_array_append_val(lines, line);
 }
 
+/* The words that scripts look for before they trust the rest. */
+void help_version(void)
+{
+    printf("QEMU emulator version %d.%d.%d (Kaso %s)\n", MONITOR_PROTOCOL_MAJOR,
+           MONITOR_PROTOCOL_MINOR, MONITOR_PROTOCOL_MICRO, KASO_VERSION);
+}
+
 void help_options(void)
 {
+    help_version();
     printf("usage: kaso-system-TARGET [options] [disk image]\n\n");
     for (const Option *option = option_table; option->name; option++) {
         printf("-%s%s%s\n        %s\n", option->name, option->argument ? " " : "",

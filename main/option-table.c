@@ -56,6 +56,8 @@ const Option option_table[] = {
     { "qmp", "DEV", "a monitor for programs on DEV", STAGE_CONSOLE, option_qmp },
     { "qmp-pretty", "DEV", "the same with indented answers", STAGE_CONSOLE, option_qmp_pretty },
     { "mon", "[chardev=]ID[,mode=readline|control][,pretty=on|off]", "a monitor on a -chardev", STAGE_CONSOLE, option_mon },
+    { "qtest", "DEV", "let a test drive the machine by the qtest protocol on DEV; with -accel qtest no guest code runs", STAGE_CONSOLE, option_qtest },
+    { "qtest-log", "FILE", "copy what is said there; none for no copy", STAGE_PARSE, option_qtest_log },
     { "echr", "CODE", "escape character of the multiplexer instead of Ctrl-A (1)", STAGE_PARSE, option_echr },
     { "display", "none", "no display", STAGE_PARSE, option_display },
     { "nographic", NULL, "no display; serial port and monitor share the terminal", STAGE_PARSE, option_nographic },

@@ -19,22 +19,22 @@ static bool set_text(char **field, const char *value)
 }
 
 /* A file that the guest boots from: said here, before anything is built, when it is not there. */
-static bool set_readable_file(char **field, const char *path, GError **error)
+static bool set_readable_file(char **field, const char *what, const char *path, GError **error)
 {
     if (access(path, R_OK) < 0) {
-        return error_fail_errno(error, errno, "cannot read '%s'", path);
+        return error_fail_errno(error, errno, "could not load %s '%s'", what, path);
     }
     return set_text(field, path);
 }
 
 bool option_kernel(Setup *setup, const char *argument, GError **error)
 {
-    return set_readable_file(&setup->config.kernel, argument, error);
+    return set_readable_file(&setup->config.kernel, "kernel", argument, error);
 }
 
 bool option_initrd(Setup *setup, const char *argument, GError **error)
 {
-    return set_readable_file(&setup->config.initrd, argument, error);
+    return set_readable_file(&setup->config.initrd, "initrd", argument, error);
 }
 
 bool option_append(Setup *setup, const char *argument, GError **error)
@@ -44,7 +44,7 @@ bool option_append(Setup *setup, const char *argument, GError **error)
 
 bool option_dtb(Setup *setup, const char *argument, GError **error)
 {
-    return set_readable_file(&setup->config.dtb, argument, error);
+    return set_readable_file(&setup->config.dtb, "device tree", argument, error);
 }
 
 bool option_bios(Setup *setup, const char *argument, GError **error)
@@ -279,6 +279,6 @@ bool option_help(Setup *setup, const char *argument, GError **error)
 
 bool option_version(Setup *setup, const char *argument, GError **error)
 {
-    printf("Kaso version %s\n", KASO_VERSION);
+    help_version();
     help_done();
 }

@@ -60,6 +60,7 @@ void setup_free(Setup *setup)
     g_free(setup->cpu);
     g_free(setup->memory_path);
     g_free(setup->display);
+    g_free(setup->qtest_log);
     g_free(setup->pid_file);
     g_free(setup->chroot_folder);
     g_free(setup->run_as);

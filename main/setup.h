@@ -77,6 +77,7 @@ struct Setup {
     bool memory_prealloc, memory_given;
     uint64_t max_memory;
     bool nographic, daemonize, reboot_is_shutdown;
+    char *qtest_log; /* -qtest-log */
     char *display, *pid_file, *chroot_folder, *run_as;
     unsigned given_serials, given_monitors, given_nics, given_parallels;
     unsigned silence_s; /* how long a guest may say nothing before we do; 0: for ever */
@@ -86,6 +87,7 @@ struct Setup {
     Machine *machine;
     BlockGraph *graph;
     GArray *monitors;      /* MonitorChoice */
+    Chardev *qtest;        /* -qtest, or NULL */
     GArray *nics;          /* NicChoice */
     GPtrArray *drives;     /* DriveChoice *, of drives.c: drives that want a device */
     GPtrArray *lines;      /* char *: parts of the first line about drives and networks */
@@ -144,6 +146,7 @@ bool help_print(Setup *setup, const char *topic, GError **error);
 /* The list of what an option takes; false when it has none. */
 bool help_list(const char *option);
 void help_options(void);
+void help_version(void);
 void help_machines(void);
 void help_cpus(const Target *target);
 /* One model's switches and what they are without being set; target: NULL for any. */

@@ -299,6 +299,7 @@ bool arm_boot_load(ArmBoot *boot, uint64_t dtb_bytes, GError **error)
     g_autoptr(GBytes) initrd = NULL;
 
     if (!load_kernel(boot, error)) {
+        g_prefix_error(error, "could not load kernel '%s': ", boot->machine->config.kernel);
         return false;
     }
     if (config->initrd) {

@@ -305,6 +305,7 @@ static bool offer_kernel_to_firmware(Virt *virt, GError **error)
     g_autoptr(GBytes) command_line = g_bytes_new(append, strlen(append) + 1);
 
     if (!kernel) {
+        g_prefix_error(error, "could not load kernel '%s': ", config->kernel);
         return false;
     }
     fw_cfg_add_u32(virt->fw_cfg, FW_CFG_KERNEL_SIZE, (uint32_t)g_bytes_get_size(kernel));
@@ -359,7 +360,8 @@ static bool virt_load(Machine *machine, void *board, GError **error)
     if (config->bios && !load_bios(virt, error)) {
         return false;
     }
-    if (!config->kernel && !virt->has_firmware && !config->start_paused && !virt->dumpdtb) {
+    if (!config->kernel && !virt->has_firmware && !config->start_paused && !virt->dumpdtb &&
+        (!machine->accelerator || machine_can(machine, ACCELERATOR_RUNS_CODE))) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "machine 'virt' has nothing to run: give a kernel with -kernel, "
                           "firmware with -bios, or a pflash drive");
@@ -482,7 +484,7 @@ static const DriveInterface virt_drive_interfaces[] = {
 
 static const Board virt_board = {
     .name = "virt",
-    .summary = "ARM machine with virtio and PCI Express devices",
+    .summary = "ARM Virtual Machine with virtio and PCI Express devices",
     .targets = (const char *const[]){ "aarch64", NULL },
     .default_cpu = "cortex-a57",
     .default_nic = "virtio-net-pci",

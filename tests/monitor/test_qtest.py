@@ -1,0 +1,228 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The qtest protocol: a test in place of the guest reads and writes memory and ports, moves the clock and hears interrupts."""
+
+import socket
+import sys
+
+from harness import Kaso, TIMEOUT
+
+RAM = 0x41000000  # behind the device tree
+UART = 0x9000000
+RTC = 0x9010000
+GPIO = 0x9030000
+ECAM = 0x4010000000
+PCI_MEMORY = 0x10000000
+PCI_IO = 0x3eff0000
+
+
+class Qtest:
+    """The test listens, and the program comes to it, as existing suites have it."""
+
+    def __init__(self, *arguments, accel="qtest"):
+        self.kaso = Kaso.__new__(Kaso)
+        import tempfile
+        self.kaso.folder = tempfile.TemporaryDirectory()
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(self.kaso.path("q"))
+        server.listen(1)
+        import subprocess
+        self.kaso.process = subprocess.Popen(
+            [sys.argv[1], "-qtest", "unix:" + self.kaso.path("q"), "-qtest-log",
+             self.kaso.path("log"), "-display", "none", "-M", "virt", "-nodefaults", "-m", "64",
+             *arguments, "-accel", accel], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE)
+        server.settimeout(TIMEOUT)
+        self.peer = server.accept()[0]
+        self.peer.settimeout(TIMEOUT)
+        self.lines = self.peer.makefile("r")
+        self.irqs = []
+
+    def ask(self, request):
+        self.peer.sendall((request + "\n").encode())
+        while True:
+            line = self.lines.readline().rstrip("\n")
+            if not line.startswith("IRQ "):
+                return line
+            self.irqs.append(line)
+
+    def ok(self, request):
+        answer = self.ask(request)
+        assert answer.split(" ")[0] == "OK", (request, answer)
+        return answer[3:]
+
+    def read(self, size, address):
+        return int(self.ok("read%s %#x" % (size, address)), 0)
+
+    def write(self, size, address, value):
+        assert self.ok("write%s %#x %#x" % (size, address, value)) == ""
+
+    def config(self, slot, offset):
+        return ECAM + (slot << 15) + offset
+
+    def close(self):
+        self.kaso.process.terminate()
+        out, err = self.kaso.process.communicate(timeout=TIMEOUT)
+        with open(self.kaso.path("log"), encoding="utf-8") as log:
+            text = log.read()
+        self.kaso.folder.cleanup()
+        return text, err.decode()
+
+
+def memory():
+    q = Qtest()
+    assert q.ask("endianness") == "OK little"
+    assert q.ask("writel %#x 0x11223344" % RAM) == "OK"
+    assert q.ask("readb %#x" % (RAM + 3)) == "OK 0x0000000000000011"
+    assert q.ask("read %#x 6" % RAM) == "OK 0x443322110000"
+    assert q.ask("write %#x 4 0xaabb" % RAM) == "OK"
+    assert q.ask("readq %#x" % RAM) == "OK 0x000000000000bbaa"
+    assert q.ask("memset %#x 16 0x5a" % (RAM + 8)) == "OK"
+    assert q.ask("b64read %#x 3" % (RAM + 22)) == "OK WloA"
+    assert q.ask("b64write %#x 3 AQID" % (RAM + 64)) == "OK"
+    assert q.ask("read %d 4" % (RAM + 64)) == "OK 0x01020300"
+    # Nobody is there; nobody is on the ports of this machine.
+    assert q.ask("readl 0") == "OK 0x0000000000000000"
+    assert q.ask("inb 0x80") == "OK 0x00ff"
+    assert q.ask("outl 0xcf8 0x80000000") == "OK"
+    for bad in ("readl", "readl x", "readl 1 2", "write %#x 4 12" % RAM, "nonsense",
+                "read 0 99999999999", "set_irq_in nobody unnamed-gpio-in 0 1",
+                "irq_intercept_in nobody"):
+        assert q.ask(bad).startswith("FAIL "), bad
+    log, err = q.close()
+    assert "OPENED" in log and "] endianness" in log and "] OK little" in log, log
+    assert err.count("\n") <= 1, err  # that a signal ended it
+
+
+def clock():
+    """The clock stands still until it is told; timers expire at their time; RTC alarm raises its line."""
+    q = Qtest("-rtc", "base=2020-01-01,clock=vm")
+    assert q.ask("clock_step 0") == "OK 0"
+    assert q.ask("clock_step 1000") == "OK 1000"
+    assert q.ask("clock_set 5000000") == "OK 5000000"
+    assert q.ask("clock_set 1000") == "OK 5000000"
+    assert q.ask("clock_step").startswith("FAIL")
+    q.ok("irq_intercept_out /machine/rtc")
+    now = q.read("l", RTC)
+    q.write("l", RTC + 0x10, 1)
+    q.write("l", RTC + 0x4, now + 3)
+    assert q.irqs == []
+    q.ok("clock_step 2000000000")
+    assert q.irqs == [], q.irqs
+    q.ok("clock_step 1500000000")
+    assert q.irqs == ["IRQ raise 0"], q.irqs
+    q.write("l", RTC + 0x1c, 1)
+    assert q.irqs[1:] == ["IRQ lower 0"], q.irqs
+    q.close()
+
+
+def lines():
+    """What the GIC is told, by number, and a line that the test sets itself."""
+    q = Qtest()
+    q.ok("irq_intercept_in /machine/gic")
+    q.write("l", GPIO + 0x40c, 8)  # rising edges
+    q.write("l", GPIO + 0x410, 8)  # interrupt
+    q.ok("set_irq_in /machine/gpio unnamed-gpio-in 3 1")
+    assert q.irqs == ["IRQ raise 39"], q.irqs  # SPI 7
+    q.write("l", GPIO + 0x41c, 8)
+    assert q.irqs[1:] == ["IRQ lower 39"], q.irqs
+    assert q.ask("irq_intercept_in /machine/gic") == "OK"
+    assert q.ask("irq_intercept_out /machine/rtc").startswith("FAIL ")
+    q.close()
+
+
+def edu():
+    """All that the device's description promises, with its DMA in the test's time."""
+    q = Qtest("-device", "edu,addr=3")
+    assert q.read("l", q.config(3, 0)) == 0x11e81234
+    q.write("l", q.config(3, 0x10), PCI_MEMORY)
+    q.write("l", q.config(3, 4), 6)
+    assert q.read("l", PCI_MEMORY) == 0x010000ed
+    q.write("l", PCI_MEMORY + 4, 0x12345678)
+    assert q.read("l", PCI_MEMORY + 4) == 0xedcba987
+    q.write("l", PCI_MEMORY + 0x20, 0x80)
+    for n, expected in ((0, 1), (5, 120), (13, 6227020800 % 2**32), (40, 0), (0xffffffff, 0)):
+        q.write("l", PCI_MEMORY + 8, n)
+        assert q.read("l", PCI_MEMORY + 8) == expected, n
+    assert q.read("l", PCI_MEMORY + 0x24) == 1
+    assert q.read("w", q.config(3, 6)) & 8
+    q.write("l", PCI_MEMORY + 0x64, 1)
+    assert not q.read("w", q.config(3, 6)) & 8
+    q.write("l", PCI_MEMORY + 0x60, 0x42)
+    assert q.read("l", PCI_MEMORY + 0x24) == 0x42
+    q.write("l", PCI_MEMORY + 0x64, 0x42)
+    q.close()
+    q = Qtest("-device", "edu,addr=3,dma_mask=0xffffffff")
+    q.write("l", q.config(3, 0x10), PCI_MEMORY)
+    q.write("l", q.config(3, 4), 6)
+    q.write("q", RAM, 0x1122334455667788)
+    for command, source, destination in ((5, RAM, 0x40010), (7, 0x40010, RAM + 0x100)):
+        q.write("q", PCI_MEMORY + 0x80, source)
+        q.write("q", PCI_MEMORY + 0x88, destination)
+        q.write("q", PCI_MEMORY + 0x90, 8)
+        q.write("q", PCI_MEMORY + 0x98, command)
+        assert q.read("q", PCI_MEMORY + 0x98) & 1
+        q.ok("clock_step 100000000")
+        assert not q.read("q", PCI_MEMORY + 0x98) & 1
+        assert q.read("l", PCI_MEMORY + 0x24) == 0x100
+        q.write("l", PCI_MEMORY + 0x64, 0x100)
+    assert q.read("q", RAM + 0x100) == 0x1122334455667788
+    # A transfer beyond the buffer does nothing.
+    q.write("q", PCI_MEMORY + 0x80, 0xffffffffffffffff)
+    q.write("q", PCI_MEMORY + 0x90, 4096)
+    q.write("q", PCI_MEMORY + 0x98, 3)
+    q.ok("clock_step")
+    q.close()
+
+
+def pci_testdev():
+    q = Qtest("-device", "pci-testdev,addr=4,membar=64K,membar-backed=on")
+    assert q.read("l", q.config(4, 0)) == 0x00051b36
+    q.write("l", q.config(4, 0x10), PCI_MEMORY)
+    q.write("l", q.config(4, 0x14), 0x1000)
+    q.write("l", q.config(4, 0x18), PCI_MEMORY + 0x100000)
+    q.write("l", q.config(4, 0x1c), 0)
+    q.write("l", q.config(4, 4), 7)
+    for bar, prefix in ((PCI_MEMORY, b"mmio"), (PCI_IO + 0x1000, b"portio")):
+        for test, suffix in enumerate((b"no-eventfd", b"wildcard-eventfd", b"datamatch-eventfd")):
+            q.write("b", bar, test)
+            name = bytes.fromhex(q.ok("read %#x 40" % (bar + 16))[2:]).split(b"\0")[0]
+            assert name == prefix + b"-" + suffix, name
+            offset, data = q.read("l", bar + 4), q.read("b", bar + 8)
+            assert q.read("b", bar + 1) == 1
+            for _ in range(3):
+                q.write("b", bar + offset, data)
+            q.write("b", bar + offset, data ^ 1)
+            assert q.read("l", bar + 12) == (3 if test == 2 else 4)
+        q.write("b", bar, 3)
+        assert q.read("b", bar + 16) == 0
+    q.write("q", PCI_MEMORY + 0x100008, 0x123456789)
+    assert q.read("q", PCI_MEMORY + 0x100008) == 0x123456789
+    q.close()
+
+
+def beside_a_guest():
+    """With another accelerator the clock is the guest's."""
+    q = Qtest("-S", accel="tcg,interp=on")
+    assert q.ask("clock_step 1").startswith("FAIL ")
+    q.write("l", RAM, 1)
+    assert q.read("l", RAM) == 1
+    q.close()
+
+
+def testdev():
+    with Kaso("-chardev", "testdev,id=t", "-serial", "chardev:t", "-qtest", "unix:@/s,server=on,wait=off",
+              machine="virt") as kaso:
+        peer = kaso.connect("s")
+        for character in "x 12q":
+            peer.sendall(b"writeb %#x %#x\n" % (UART, ord(character)))
+        kaso.finish(status=12 << 1 | 1)
+
+
+memory()
+clock()
+lines()
+edu()
+pci_testdev()
+beside_a_guest()
+testdev()
