@@ -500,10 +500,8 @@ static void set_writeback(VirtioBlk *blk, bool writeback)
     block_set_write_cache(blk->drive, writeback);
 }
 
-static void virtio_blk_reset(VirtioDevice *virtio)
+static void forget_held(VirtioBlk *blk)
 {
-    VirtioBlk *blk = virtio_blk(virtio);
-
     while (blk->held) {
         Request *request = blk->held;
 
@@ -511,6 +509,13 @@ static void virtio_blk_reset(VirtioDevice *virtio)
         virtqueue_free_element(request->element);
         g_free(request);
     }
+}
+
+static void virtio_blk_reset(VirtioDevice *virtio)
+{
+    VirtioBlk *blk = virtio_blk(virtio);
+
+    forget_held(blk);
     set_writeback(blk, blk->original_writeback);
 }
 
@@ -524,6 +529,7 @@ static void virtio_blk_status_changed(VirtioDevice *virtio)
 
 static void virtio_blk_state_loaded(VirtioDevice *virtio)
 {
+    forget_held(virtio_blk(virtio));
     set_writeback(virtio_blk(virtio), virtio_blk(virtio)->writeback);
 }
 

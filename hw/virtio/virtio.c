@@ -292,6 +292,10 @@ void virtio_state_loaded(VirtioDevice *virtio)
         VirtQueue *queue = &virtio->queues[i];
         bool kicked = queue->kick_deferred;
 
+        /* What was in flight before belongs to another past: late completions are recognised. */
+        virtio->orphans += queue->in_flight;
+        queue->in_flight = 0;
+        queue->generation++;
         queue->mapped = queue->kick_deferred = false;
         if (kicked) {
             virtqueue_defer(queue);
