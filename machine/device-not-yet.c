@@ -18,7 +18,7 @@ const NotYet device_types_not_yet[] = {
       "i82558a i82558b i82559a i82559b i82559c i82559er i82562 i82801 igb ne2k_isa ne2k_pci pcnet "
       "pvrdma rocker rtl8139 tulip usb-net vmxnet3 xen-net-device",
       "use virtio-net-pci" },
-    { "isa-serial pci-serial pci-serial-2x pci-serial-4x",
+    { "pci-serial pci-serial-2x pci-serial-4x",
       "use virtserialport" },
     { "*-arm-cpu *-x86_64-cpu 160s33b 320s33b 640s33b AC97 AMDVI-PCI ES1370 VGA ac97 acpi-erst adlib "
       "adm1272 ads7846 amd-iommu arm-smmuv3 aspeed.i2c.slave at24c-eeprom at25128a-nonjedec "
@@ -33,7 +33,7 @@ const NotYet device_types_not_yet[] = {
       "ich9-usb-uhci4 ich9-usb-uhci5 ich9-usb-uhci6 intel-hda intel-iommu ioh3420 iommu-testdev "
       "ipmi-bmc-extern ipmi-bmc-sim ipoctal232 is25lp016d is25lp032 is25lp064 is25lp080d is25lp128 "
       "is25lp256 is25lq040b is25wp032 is25wp064 is25wp128 is25wp256 isa-applesmc isa-cirrus-vga "
-      "isa-debug-exit isa-debugcon isa-ipmi-bt isa-ipmi-kcs isa-parallel isa-vga isl69259 isl69260 "
+      "isa-ipmi-bt isa-ipmi-kcs isa-vga isl69259 isl69260 "
       "ivshmem-doorbell ivshmem-plain kvaser_pci led lm8323 loader lsm303dlhc_mag m25p05 m25p10 m25p128 "
       "m25p16 m25p20 m25p32 m25p40 m25p64 m25p80 m25pe16 m25pe20 m25pe80 m25px32 m25px32-s0 m25px32-s1 "
       "m25px64 m41t80 m45pe10 m45pe16 m45pe80 max1110 max1111 max31785 max34451 max7310 mc146818rtc "
@@ -44,7 +44,7 @@ const NotYet device_types_not_yet[] = {
       "n25q256a11 n25q256a13 n25q512a n25q512a11 n25q512a13 n25q512ax3 nec-usb-xhci nitro-heartbeat "
       "nitro-serial-vsock npcm7xx-clock-divider npcm7xx-clock-pll npcm7xx-clock-sel nvdimm pc-dimm "
       "pc-testdev pca9546 pca9548 pca9552 pci-bridge pci-bridge-seat pci-ipmi-bt pci-ipmi-kcs pci-ohci "
-      "pcie-pci-bridge pcm3680_pci piix3-usb-uhci piix4-usb-uhci pvpanic pxa2xx-i2c-slave "
+      "pcie-pci-bridge pcm3680_pci piix3-usb-uhci piix4-usb-uhci pxa2xx-i2c-slave "
       "pxb pxb-cxl pxb-pcie qemu-xhci qxl qxl-vga raa228000 raa229004 ramfb s25fl016k s25fl064k "
       "s25fl129p0 s25fl129p1 s25fl256s0 s25fl256s1 s25fl512s s25fs512s s25sl004a s25sl008a s25sl016a "
       "s25sl032a s25sl032p s25sl064a s25sl064p s25sl12800 s25sl12801 s70fl01gs s70fs01gs sb16 "
