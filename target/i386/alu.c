@@ -21,7 +21,9 @@ static IrRef flags_of(X86Translator *t, const Arithmetic *op, unsigned bytes, Ir
 static IrRef value_of(X86Translator *t, const Arithmetic *op, unsigned bytes, IrRef a, IrRef b,
                       IrRef old)
 {
-    return ir_sized(t->unit, op->value, x86_type(bytes), x86_log2(bytes), op->sub, a, b, old);
+    /* Only with carry does the value depend on the sense of C. */
+    return ir_sized(t->unit, op->value, x86_type(bytes), x86_log2(bytes), op->carry ? op->sub : 0,
+                    a, b, old);
 }
 
 /* The logical operations' flags come from their result. */

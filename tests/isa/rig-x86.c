@@ -68,6 +68,7 @@ bool x86_rig_open(X86Rig *rig, const char *cpu, bool interp)
     GError *error = NULL;
 
     g_assert_nonnull(config.cpu_model);
+    g_hash_table_insert(options, g_strdup("verify"), g_strdup("on"));
     if (interp) {
         g_hash_table_insert(options, g_strdup("interp"), g_strdup("on"));
     }
