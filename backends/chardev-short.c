@@ -51,7 +51,7 @@ static bool short_parse_udp(const char *form, const char *address, GHashTable *o
                             GError **error)
 {
     char **parts = g_strsplit(address, "@", 2);
-    bool ok = short_set_address(options, parts[0], "host", "port", form, error);
+    bool ok = short_set_address(options, parts[0] ? parts[0] : "", "host", "port", form, error);
 
     if (ok && parts[1]) {
         ok = short_set_address(options, parts[1], "localaddr", "localport", form, error);

@@ -3,6 +3,7 @@
 #ifndef BLOCK_ASYNC_INTERNAL_H
 #define BLOCK_ASYNC_INTERNAL_H
 
+#include "base/jitter.h"
 #include "block/async.h"
 #include "block/coroutine-switch.h"
 
@@ -43,6 +44,7 @@ struct AsyncContext {
     WorkerPool *workers;
     IoRing *ring;
     bool ring_failed;
+    Jitter jitter;
 
     AsyncHome *home;   /* the default one, which lives as long as the context */
     GList *homes;      /* AsyncHome, the default one first */

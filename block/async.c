@@ -11,7 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { POOL_MAX = 128, SUBMIT_TURNS = 16 };
+enum {
+    POOL_MAX = 128,
+    SUBMIT_TURNS = 16,
+    JITTER_NS = 8 * 1000 * 1000, /* of a coroutine */
+    LOCK_JITTER_NS = 100 * 1000, /* of a thread */
+};
 
 typedef struct {
     int64_t deadline_us;
@@ -164,6 +169,15 @@ void coroutine_sleep_ns(uint64_t ns)
     coroutine_yield();
 }
 
+void coroutine_jitter(void)
+{
+    uint64_t ns = jitter_ns(&coroutine_context()->jitter, JITTER_NS);
+
+    if (ns) {
+        coroutine_sleep_ns(ns);
+    }
+}
+
 void coroutine_alarm_sleep_ns(CoroutineAlarm *alarm, uint64_t ns)
 {
     AsyncContext *context = coroutine_context();
@@ -262,6 +276,7 @@ void async_run(AsyncContext *context)
 void async_lock(AsyncContext *context)
 {
     g_assert(!coroutine_self());
+    jitter_sleep(&context->jitter, LOCK_JITTER_NS);
     pthread_mutex_lock(&context->lock);
 }
 
@@ -619,6 +634,7 @@ AsyncContext *async_context_new(GMainContext *main_context)
 {
     AsyncContext *context = g_new0(AsyncContext, 1);
 
+    jitter_init(&context->jitter, 1);
     pthread_mutex_init(&context->lock, NULL);
     pthread_cond_init(&context->driver_left, NULL);
     pthread_cond_init(&context->helper_work, NULL);
@@ -705,6 +721,7 @@ void coroutine_mutex_lock(CoroutineMutex *mutex)
     } else {
         mutex->owner = coroutine_self();
     }
+    coroutine_jitter();
 }
 
 void coroutine_mutex_unlock(CoroutineMutex *mutex)

@@ -92,6 +92,8 @@ void coroutine_alarm_sleep_ns(CoroutineAlarm *alarm, uint64_t ns);
 void coroutine_alarm_ring(CoroutineAlarm *alarm);
 /* Lets the other ready coroutines and completions run. */
 void coroutine_pause(void);
+/* Where another coroutine may come first: waits there in tests with delays (base/jitter.h). */
+void coroutine_jitter(void);
 /* [lock held] */
 void coroutine_wake(Coroutine *coroutine);
 /*

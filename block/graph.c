@@ -97,6 +97,7 @@ void block_graph_enter(BlockGraph *graph)
         coroutine_queue_wait(&graph->quiet);
     }
     graph->running++;
+    coroutine_jitter();
 }
 
 void block_graph_leave(BlockGraph *graph)

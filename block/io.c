@@ -232,31 +232,41 @@ int node_pread(BlockNode *node, uint64_t offset, void *buffer, uint64_t bytes)
 
 /* Writes. */
 
+/* Who is told may wait, and others come and go meanwhile: links stay until nobody walks the list. */
+static void notify_end(BlockNode *node)
+{
+    if (--node->notifying == 0) {
+        node->write_notifiers = g_slist_remove_all(node->write_notifiers, NULL);
+    }
+}
+
 static int notify_before(BlockNode *node, uint64_t offset, uint64_t bytes)
 {
-    for (GSList *link = node->write_notifiers; link; link = link->next) {
-        NodeWriteNotifier *notifier = link->data;
-        int result = notifier->before ? notifier->before(notifier->opaque, offset, bytes) : 0;
+    int result = 0;
 
-        if (result < 0) {
-            return result;
+    node->notifying++;
+    for (GSList *link = node->write_notifiers; link && result == 0; link = link->next) {
+        NodeWriteNotifier *notifier = link->data;
+
+        if (notifier && notifier->before) {
+            result = MIN(notifier->before(notifier->opaque, offset, bytes), 0);
         }
     }
-    return 0;
+    notify_end(node);
+    return result;
 }
 
 static void notify_after(BlockNode *node, uint64_t offset, uint64_t bytes)
 {
-    GSList *next;
-
-    for (GSList *link = node->write_notifiers; link; link = next) {
+    node->notifying++;
+    for (GSList *link = node->write_notifiers; link; link = link->next) {
         NodeWriteNotifier *notifier = link->data;
 
-        next = link->next;
-        if (notifier->after) {
+        if (notifier && notifier->after) {
             notifier->after(notifier->opaque, offset, bytes);
         }
     }
+    notify_end(node);
 }
 
 void node_add_write_notifier(BlockNode *node, NodeWriteNotifier *notifier)
@@ -266,7 +276,13 @@ void node_add_write_notifier(BlockNode *node, NodeWriteNotifier *notifier)
 
 void node_remove_write_notifier(BlockNode *node, NodeWriteNotifier *notifier)
 {
-    node->write_notifiers = g_slist_remove(node->write_notifiers, notifier);
+    GSList *link = g_slist_find(node->write_notifiers, notifier);
+
+    if (link && node->notifying) {
+        link->data = NULL;
+    } else {
+        node->write_notifiers = g_slist_delete_link(node->write_notifiers, link);
+    }
 }
 
 static void node_written(BlockNode *node, uint64_t end)

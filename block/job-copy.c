@@ -260,6 +260,8 @@ static int mirror_range(BlockJob *job, uint64_t offset, uint64_t bytes, uint8_t 
     }
     if (result < 0) {
         dirty_bitmap_set(job->dirty, offset, bytes);
+    } else {
+        job->offset += bytes;
     }
     coroutine_mutex_unlock(&job->copy_lock);
     return result;
@@ -288,6 +290,7 @@ static void mirror_after_write(void *opaque, uint64_t offset, uint64_t bytes)
     g_autofree uint8_t *buffer =
         g_try_malloc(MIN(job->chunk, end - align_down(offset, granularity)));
 
+    job->copying++;
     for (uint64_t at = align_down(offset, granularity); buffer && at < end && !job->cancelled;) {
         uint64_t n = MIN(job->chunk, end - at);
 
@@ -296,6 +299,8 @@ static void mirror_after_write(void *opaque, uint64_t offset, uint64_t bytes)
         }
         at += n;
     }
+    job->copying--;
+    coroutine_queue_wake_all(&job->wake);
 }
 
 void job_arm_mirror(BlockJob *job)
@@ -334,25 +339,58 @@ static int mirror_mark(BlockJob *job)
     return 0;
 }
 
+/* One piece, with what its failure leads to. */
+static int mirror_step(BlockJob *job, uint64_t at, uint64_t bytes)
+{
+    int result;
+
+    if (!job_pause_point(job, bytes)) {
+        return -ECANCELED;
+    }
+    result = mirror_range(job, at, bytes, job->buffer);
+    if (result < 0) {
+        result = job_after_failure(job, result);
+    }
+    if (result == JOB_SKIP) {
+        job_wait(job, IDLE_NS); /* it stays dirty: a bad disk is not asked in a tight loop */
+        result = 0;
+    }
+    return result;
+}
+
+/* Until both sides are equal for a moment, or the end is asked for. */
 static int mirror_pass(BlockJob *job)
 {
     uint64_t at, bytes;
     int result = 0;
 
-    while (result == 0 && mirror_next(job, &at, &bytes)) {
-        if (!job_pause_point(job, bytes)) {
-            return -ECANCELED;
-        }
-        result = mirror_range(job, at, bytes, job->buffer);
-        if (result < 0) {
-            result = job_after_failure(job, result);
-        }
-        if (result == JOB_SKIP) {
-            job_wait(job, IDLE_NS); /* it stays dirty: a bad disk is not asked in a tight loop */
-            result = 0;
-        }
-        job->offset = job->length - dirty_bitmap_count(job->dirty);
+    while (result == 0 && !(job->ready && job->complete) && mirror_next(job, &at, &bytes)) {
+        result = mirror_step(job, at, bytes);
     }
+    return result;
+}
+
+/*
+ * A guest may write as fast as we copy. Rounds over what is dirty go on while each leaves less than
+ * half of what it found; the rest is copied by job_finish_mirror, where no guest request runs.
+ */
+static int mirror_converge(BlockJob *job)
+{
+    uint64_t left = dirty_bitmap_count(job->dirty), before, at, bytes;
+    int result = 0;
+
+    do {
+        before = left;
+        for (uint64_t from = 0; result == 0; from = at + bytes) {
+            at = dirty_bitmap_next(job->dirty, from);
+            if (at == UINT64_MAX) {
+                break;
+            }
+            bytes = dirty_bitmap_run(job->dirty, at, job->chunk - at % job->chunk);
+            result = mirror_step(job, at, bytes);
+        }
+        left = dirty_bitmap_count(job->dirty);
+    } while (result == 0 && left && left < before / 2);
     return result;
 }
 
@@ -360,22 +398,23 @@ int job_run_mirror(BlockJob *job)
 {
     int result = mirror_mark(job);
 
+    job_count_mirror(job);
     while (result == 0) {
         result = mirror_pass(job);
-        if (result < 0 || job->complete) {
+        if (result < 0 || (job->ready && job->complete)) {
             break;
         }
         if (!job->ready) {
             result = node_flush(job->target);
+            job_count_mirror(job);
             job_set_ready(job);
         }
         job_wait(job, IDLE_NS);
         if (job->cancelled) {
-            /* A ready mirror that is cancelled without force ends as a copy of this moment. */
-            return job->forced || !job->ready ? -ECANCELED : mirror_pass(job);
+            return -ECANCELED;
         }
     }
-    return result;
+    return result == 0 ? mirror_converge(job) : result;
 }
 
 int job_finish_mirror(BlockJob *job)
@@ -401,7 +440,7 @@ int job_finish_mirror(BlockJob *job)
     if (result == 0) {
         result = node_flush(job->target);
     }
-    if (result == 0 && job->complete && !job->cancelled) {
+    if (result == 0 && !job->keep_source) {
         child_detach(job->target_user);
         job->target_user = NULL;
         child_detach(job->source_user);
@@ -417,25 +456,25 @@ int job_finish_mirror(BlockJob *job)
 
 /* backup */
 
-static bool chunk_to_do(BlockJob *job, uint64_t offset)
-{
-    return dirty_bitmap_next(job->dirty, offset) < offset + job->chunk;
-}
-
-/* Copies the pieces of a range that are still to be copied. The driver is asked directly: the
- * request that makes us copy may hold the range. */
+/*
+ * Copies what of a range is still to be copied, in whole pieces of the job's granularity. The driver
+ * is asked directly: the request that makes us copy may hold the range.
+ */
 static int backup_range(BlockJob *job, uint64_t offset, uint64_t bytes, uint8_t *buffer)
 {
     BlockNode *source = job->source;
-    uint64_t end = MIN(offset + bytes, job->length);
+    uint64_t end = align_up(offset + bytes, job->dirty->granularity), at = offset;
     int result = 0;
 
-    for (uint64_t at = align_down(offset, job->chunk); at < end && result == 0; at += job->chunk) {
-        uint64_t n = MIN(job->chunk, job->length - at);
-        struct iovec iov = { buffer, n };
+    while (result == 0) {
+        uint64_t n;
+        struct iovec iov;
 
         coroutine_mutex_lock(&job->copy_lock);
-        if (chunk_to_do(job, at)) {
+        at = dirty_bitmap_next(job->dirty, at);
+        if (at < end) {
+            n = dirty_bitmap_run(job->dirty, at, MIN(job->chunk, end - at));
+            iov = (struct iovec){ buffer, n };
             job->target_failed = false;
             result = source->driver->read(source, at, n, io_vector_of(&iov));
             if (result == 0) {
@@ -447,6 +486,9 @@ static int backup_range(BlockJob *job, uint64_t offset, uint64_t bytes, uint8_t 
             }
         }
         coroutine_mutex_unlock(&job->copy_lock);
+        if (at >= end) {
+            break;
+        }
     }
     return result;
 }
@@ -457,13 +499,16 @@ static int backup_before_write(void *opaque, uint64_t offset, uint64_t bytes)
     BlockJob *job = opaque;
     g_autofree uint8_t *buffer = g_try_malloc(job->chunk);
 
+    job->copying++;
     if (!job->cancelled && (!buffer || backup_range(job, offset, bytes, buffer) < 0)) {
-        job->cancelled = job->forced = true;
+        job->cancelled = true;
         if (!job->error) {
             g_set_error(&job->error, g_quark_from_static_string("block-job"), 0,
                         "The backup target could not be written before a guest write");
         }
     }
+    job->copying--;
+    coroutine_queue_wake_all(&job->wake);
     return 0;
 }
 
@@ -481,19 +526,18 @@ int job_run_backup(BlockJob *job)
         while (!job->cancelled) {
             job_wait(job, IDLE_NS);
         }
-        return job->error ? -EIO : 0;
     }
-    while (result == 0) {
-        uint64_t at = dirty_bitmap_next(job->dirty, 0);
+    while (result == 0 && !job->cancelled) {
+        uint64_t at = dirty_bitmap_next(job->dirty, 0), n;
 
         if (at == UINT64_MAX) {
             break;
         }
-        at = align_down(at, job->chunk);
-        if (!job_pause_point(job, job->chunk)) {
-            return job->error ? -EIO : -ECANCELED;
+        n = dirty_bitmap_run(job->dirty, at, job->chunk - at % job->chunk);
+        if (!job_pause_point(job, n)) {
+            break;
         }
-        result = backup_range(job, at, job->chunk, job->buffer);
+        result = backup_range(job, at, n, job->buffer);
         if (result < 0) {
             result = job_after_failure(job, result);
         }
@@ -501,6 +545,9 @@ int job_run_backup(BlockJob *job)
             job_wait(job, IDLE_NS); /* it is tried again: a backup with holes is none */
             result = 0;
         }
+    }
+    if (job->cancelled) {
+        return job->error ? -EIO : -ECANCELED;
     }
     if (result == 0 && job->compress) {
         result = node_write_compressed(job->target, 0, 0, (IoVector){ 0 });

@@ -182,7 +182,7 @@ static bool start_inner_commit(BlockJob *job, BlockNode *top, BlockNode *overlay
     node_ref(top);
     node_unref(job->source);
     job->source = top;
-    job->length = node_size(top);
+    job->length = job->total = node_size(top);
     if (!node_alone_may(overlay, OPERATION_CHANGE_CHILD, error)) {
         return false;
     }
@@ -394,9 +394,10 @@ static bool mark_backup(BlockJob *job, GError **error)
         }
     } else if (job->bitmap) {
         dirty_bitmap_merge(job->dirty, job->frozen);
-    } else if (job->sync != SYNC_NONE) {
+    } else {
         dirty_bitmap_set(job->dirty, 0, job->length);
     }
+    job->total = dirty_bitmap_count(job->dirty);
     return true;
 }
 
@@ -434,10 +435,11 @@ static bool take_mirror(BlockJob *job, GHashTable *arguments, GError **error)
     return (!replaces || job->replaces) && make_bitmap(job, granularity, error);
 }
 
-/* Compressed clusters are written whole. */
+/* Clusters of the target are written whole: compressed ones must be, others need not be read first. */
 static bool take_compress(BlockJob *job, GHashTable *arguments, GError **error)
 {
     BlockNodeInfo info = { 0 };
+    uint64_t granularity = CHUNK_MIN;
 
     if (!options_take_bool(arguments, "compress", &job->compress, error)) {
         return false;
@@ -447,11 +449,12 @@ static bool take_compress(BlockJob *job, GHashTable *arguments, GError **error)
                           "Compression is not supported for this drive: format '%s' has none",
                           job->target->driver->name);
     }
-    if (job->compress && job->target->driver->info) {
-        job->target->driver->info(job->target, &info);
-        job->chunk = MAX(job->chunk, info.cluster_size);
+    if (job->target->driver->info && job->target->driver->info(job->target, &info) == 0 &&
+        is_power_of_two(info.cluster_size)) {
+        granularity = MAX(granularity, info.cluster_size);
     }
-    return make_bitmap(job, CHUNK_MIN, error);
+    job->chunk = MAX(job->chunk, granularity);
+    return make_bitmap(job, granularity, error);
 }
 
 /*

@@ -25,12 +25,25 @@ static const char *error_text(const BlockJob *job)
     return job->error ? job->error->message : NULL;
 }
 
+void job_count_mirror(BlockJob *job)
+{
+    job->total = job->offset + dirty_bitmap_count(job->dirty);
+}
+
+/* What a guest writes is more to be done. */
+static void update_total(BlockJob *job)
+{
+    if (job->run == job_run_mirror && job->dirty) {
+        job_count_mirror(job);
+    }
+}
+
 /* An element of query-block-jobs. */
-static json_t *block_job_json(const BlockJob *job)
+static json_t *block_job_json(BlockJob *job)
 {
     json_t *object = json_pack(
         "{s:s, s:s, s:I, s:I, s:I, s:b, s:b, s:s, s:b, s:s, s:b, s:b}", "type", job->type, "device",
-        job->id, "len", (json_int_t)job->length, "offset", (json_int_t)job->offset, "speed",
+        job->id, "len", (json_int_t)job->total, "offset", (json_int_t)job->offset, "speed",
         (json_int_t)job->speed, "busy", job->status == JOB_RUNNING, "paused", job->paused,
         "io-status", job->io_status, "ready", job->ready, "status", status_names[job->status],
         "auto-finalize", job->auto_finalize, "auto-dismiss", job->auto_dismiss);
@@ -48,11 +61,11 @@ static json_t *block_job_json(const BlockJob *job)
 }
 
 /* An element of query-jobs. */
-static json_t *job_json(const BlockJob *job)
+static json_t *job_json(BlockJob *job)
 {
     json_t *object = json_pack("{s:s, s:s, s:s, s:I, s:I}", "id", job->id, "type", job->type,
                                "status", status_names[job->status], "current-progress",
-                               (json_int_t)job->offset, "total-progress", (json_int_t)job->length);
+                               (json_int_t)job->offset, "total-progress", (json_int_t)job->total);
 
     if (job->error) {
         json_object_set_new(object, "error", json_string(error_text(job)));
@@ -68,7 +81,7 @@ BlockJob *job_new(BlockGraph *graph, const char *id, char *device, BlockNode *so
     job->id = g_strdup(id);
     job->device = device;
     job->source = source;
-    job->length = source ? node_size(source) : 0;
+    job->length = job->total = source ? node_size(source) : 0;
     job->io_status = "ok";
     if (source) {
         node_ref(source);
@@ -84,7 +97,7 @@ static void job_emit(BlockJob *job, const char *event)
         return;
     }
     json_t *data = json_pack("{s:s, s:s, s:I, s:I, s:I}", "type", job->type, "device", job->id,
-                             "len", (json_int_t)job->length, "offset", (json_int_t)job->offset,
+                             "len", (json_int_t)job->total, "offset", (json_int_t)job->offset,
                              "speed", (json_int_t)job->speed);
 
     if (job->error && !strcmp(event, "BLOCK_JOB_COMPLETED")) {
@@ -133,6 +146,7 @@ static void wait_for_rate(BlockJob *job)
 
 bool job_pause_point(BlockJob *job, uint64_t bytes)
 {
+    coroutine_jitter();
     if (job->speed) {
         wait_for_rate(job);
     } else {
@@ -148,6 +162,7 @@ bool job_pause_point(BlockJob *job, uint64_t bytes)
 
 void job_set_ready(BlockJob *job)
 {
+    coroutine_jitter();
     job->ready = true;
     set_status(job, JOB_READY);
     job_emit(job, "BLOCK_JOB_READY");
@@ -185,18 +200,19 @@ int job_after_failure(BlockJob *job, int result)
 
 void job_cancel(BlockJob *job)
 {
-    job->cancelled = job->forced = job->dismissed = true;
+    job->cancelled = job->dismissed = true;
     coroutine_queue_wake_all(&job->wake);
 }
 
-/* Writes that are in our hands are finished first. */
+/* Writes that are in our hands are finished first; others have nothing to do with the job. */
 static void disarm(BlockJob *job)
 {
     if (job->notifier.opaque) {
-        block_graph_quiesce(job->graph);
         node_remove_write_notifier(job->source, &job->notifier);
         job->notifier.opaque = NULL;
-        block_graph_resume(job->graph);
+    }
+    while (job->copying) {
+        coroutine_queue_wait(&job->wake);
     }
 }
 
@@ -256,22 +272,28 @@ void job_settle_bitmap(BlockJob *job, bool done)
     dirty_bitmap_free(job->frozen);
 }
 
+static int cancel_result(const BlockJob *job)
+{
+    return job->error ? -EIO : -ECANCELED;
+}
+
 /* All is copied: what is left is to change the graph, when the user says so. */
 static int finish(BlockJob *job)
 {
     int result = 0;
 
+    coroutine_jitter();
     set_status(job, JOB_WAITING);
     set_status(job, JOB_PENDING);
     if (!job->auto_finalize) {
         block_emit(job->graph, "BLOCK_JOB_PENDING",
                    json_pack("{s:s, s:s}", "type", job->type, "id", job->id));
     }
-    while (!job->auto_finalize && !job->finalized && !(job->cancelled && job->forced)) {
+    while (!job->auto_finalize && !job->finalized && !job->cancelled) {
         coroutine_queue_wait(&job->wake);
     }
-    if (!job->auto_finalize && !job->finalized) {
-        return -ECANCELED;
+    if (job->cancelled) {
+        return cancel_result(job);
     }
     if (job->finish) {
         block_graph_quiesce(job->graph);
@@ -291,8 +313,9 @@ void job_entry(void *opaque)
     set_status(job, JOB_RUNNING);
     result = job->run(job);
     if (result == 0) {
-        result = finish(job);
+        result = job->cancelled ? cancel_result(job) : finish(job);
     }
+    update_total(job);
     if (result < 0 && result != -ECANCELED && !job->error) {
         error_fail_errno(&job->error, -result, "The block job failed");
     }
@@ -302,6 +325,8 @@ void job_entry(void *opaque)
     disarm(job);
     job_settle_bitmap(job, result == 0);
     job_release(job);
+    coroutine_jitter();
+    /* Who sees the event may use the name again at once. */
     job_emit(job, result == -ECANCELED ? "BLOCK_JOB_CANCELLED" : "BLOCK_JOB_COMPLETED");
     set_status(job, JOB_CONCLUDED);
     while (!job->auto_dismiss && !job->dismissed) {
@@ -363,6 +388,9 @@ static bool pause_job(BlockJob *job, bool pause, GError **error)
                           pause ? " already" : " not");
     }
     job->paused = pause;
+    if (!pause && (job->status == JOB_PAUSED || job->status == JOB_STANDBY)) {
+        set_status(job, job->ready ? JOB_READY : JOB_RUNNING); /* at once: it takes commands again */
+    }
     return true;
 }
 
@@ -371,9 +399,18 @@ static bool control_job(BlockJob *job, const char *action, uint64_t value, GErro
     if (!verb_fits(job, action, error)) {
         return false;
     }
-    if (!strcmp(action, "cancel") || !strcmp(action, "force-cancel")) {
+    if (!strcmp(action, "cancel") && job->paused) {
+        return error_fail(error, KASO_ERROR_GENERIC,
+                          "The block job for device '%s' is currently paused", job->id);
+    }
+    if (!strcmp(action, "complete") && (job->complete || job->cancelled)) {
+        return error_fail(error, KASO_ERROR_GENERIC,
+                          "The active block job '%s' cannot be completed", job->id);
+    }
+    if (!strcmp(action, "cancel") && job->status == JOB_READY) {
+        job->complete = job->keep_source = true;
+    } else if (!strcmp(action, "cancel") || !strcmp(action, "force-cancel")) {
         job->cancelled = true;
-        job->forced = action[0] == 'f' || job->status == JOB_PENDING;
     } else if (!strcmp(action, "pause") || !strcmp(action, "resume")) {
         if (!pause_job(job, action[0] == 'p', error)) {
             return false;
@@ -393,7 +430,7 @@ typedef struct {
     BlockGraph *graph;
     const char *id, *action;
     uint64_t value;
-    json_t *(*describe)(const BlockJob *job);
+    json_t *(*describe)(BlockJob *job);
     char *text;
     bool done;
     GError **error;
@@ -432,6 +469,7 @@ static void query_entry(void *opaque)
     json_t *list = json_array();
 
     for (GList *link = *block_graph_jobs(call->graph); link; link = link->next) {
+        update_total(link->data);
         if (call->describe == job_json || !((BlockJob *)link->data)->plain) {
             json_array_append_new(list, call->describe(link->data));
         }

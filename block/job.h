@@ -60,9 +60,15 @@ struct BlockJob {
     bool target_failed;    /* it was the target that failed last */
     int ignored;           /* the first failure that was, or 0 */
     const char *io_status; /* QMP's BlockDeviceIoStatus */
-    uint64_t length, offset, chunk, speed;
+    uint64_t length; /* of the disk, or of what is committed */
+    uint64_t total, offset; /* QMP's len and offset: how much is to be done, and is done */
+    uint64_t chunk, speed;
     int64_t next_us;       /* rate limit: no copying before */
-    bool paused, cancelled, forced, ready, complete, finalized, dismissed;
+    bool paused, ready, finalized, dismissed;
+    bool cancelled; /* it ends soon, without result */
+    bool complete;  /* mirror: it ends when both sides are equal … */
+    bool keep_source; /* … and the source stays where it is: cancelled when ready, without force */
+    unsigned copying; /* guests' writes that are in our hands */
     bool auto_finalize, auto_dismiss;
     GError *error;
     CoroutineQueue wake;
@@ -84,6 +90,8 @@ void job_settle_bitmap(BlockJob *job, bool done);
 /* Before each piece of work: rate limit, pause. False when the job was cancelled. */
 bool job_pause_point(BlockJob *job, uint64_t bytes);
 void job_set_ready(BlockJob *job);
+/* Both sides of a mirror: what was copied, and what is to be copied still. */
+void job_count_mirror(BlockJob *job);
 /* Waits until something has happened to the job or to its bitmap. */
 void job_wait(BlockJob *job, uint64_t ns);
 

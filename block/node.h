@@ -245,7 +245,8 @@ struct BlockNode {
     CoroutineMutex flush_lock;
     GQueue tracked; /* TrackedRequest in flight */
     unsigned serialising;
-    GSList *write_notifiers; /* NodeWriteNotifier */
+    GSList *write_notifiers; /* NodeWriteNotifier; NULL: one that was removed while some are told */
+    unsigned notifying;
     GSList *dirty_bitmaps;   /* DirtyBitmap */
     GSList *holds;           /* of blockers.c */
 

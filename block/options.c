@@ -281,7 +281,7 @@ char *options_to_json(GHashTable *options)
         json_t *object = root;
         int i;
 
-        for (i = 0; path[i + 1]; i++) {
+        for (i = 0; path[i] && path[i + 1]; i++) {
             json_t *child = json_object_get(object, path[i]);
 
             if (!json_is_object(child)) {
@@ -290,7 +290,7 @@ char *options_to_json(GHashTable *options)
             }
             object = child;
         }
-        json_object_set_new(object, path[i], json_string(value));
+        json_object_set_new(object, path[i] ? path[i] : "", json_string(value));
     }
     text = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS);
     result = g_strdup(text);

@@ -15,6 +15,7 @@ void machine_lock(Machine *machine)
     MachinePrivate *private = machine->private;
 
     assert(!machine_lock_held(machine));
+    jitter_sleep(&private->jitter, MACHINE_JITTER_NS);
     pthread_mutex_lock(&private->lock);
     atomic_store_explicit(&private->lock_owner, (uintptr_t)pthread_self(), memory_order_relaxed);
 }
@@ -70,6 +71,7 @@ Machine *machine_new(MachineConfig *config)
     machine->vcpus = g_ptr_array_new();
     atomic_init(&machine->stop_reason, STOP_PAUSED);
     pthread_mutex_init(&private->lock, NULL);
+    jitter_init(&private->jitter, 0);
     g_mutex_init(&private->park_lock);
     g_cond_init(&private->park_cond);
     g_mutex_init(&private->request_lock);

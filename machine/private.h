@@ -5,8 +5,11 @@
 
 #include <pthread.h>
 
+#include "base/jitter.h"
 #include "base/names.h"
 #include "machine/machine.h"
+
+enum { MACHINE_JITTER_NS = 100 * 1000 };
 
 typedef struct {
     _Atomic uint32_t sequence; /* odd while the fields below change */
@@ -61,6 +64,7 @@ typedef struct {
 
 typedef struct MachinePrivate {
     pthread_mutex_t lock;
+    Jitter jitter;
     _Atomic uintptr_t lock_owner; /* pthread_self() or 0 */
 
     Clock clock;

@@ -57,6 +57,7 @@ void machine_remove_event_listener(Machine *machine, MachineEventListener *fn, v
 {
     GArray *listeners = machine->private->listeners;
 
+    jitter_sleep(&machine->private->jitter, MACHINE_JITTER_NS);
     for (unsigned i = 0; i < listeners->len; i++) {
         EventListener *listener = &g_array_index(listeners, EventListener, i);
 

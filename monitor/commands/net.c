@@ -120,10 +120,15 @@ static Netdev *find_forwarder(Machine *machine, const char *id, GError **error)
 /* HMP's "[NETDEV] RULE", or QMP's two arguments. */
 static json_t *host_forward(Monitor *monitor, json_t *arguments, bool remove, GError **error)
 {
-    char **words = g_strsplit(monitor_get_string(arguments, "rule"), " ", 2);
-    const char *rule = words[1] ? words[1] : words[0], *id = words[1] ? words[0] : NULL;
+    const char *rule = monitor_get_string(arguments, "rule"), *id = NULL;
+    const char *space = strchr(rule, ' ');
+    g_autofree char *first = space ? g_strndup(rule, (gsize)(space - rule)) : NULL;
     Netdev *netdev;
 
+    if (first) {
+        id = first;
+        rule = space + 1;
+    }
     if (monitor_has(arguments, "netdev")) {
         id = monitor_get_string(arguments, "netdev");
     }
@@ -131,7 +136,6 @@ static json_t *host_forward(Monitor *monitor, json_t *arguments, bool remove, GE
     if (netdev) {
         netdev->type->host_forward(netdev, rule, remove, error);
     }
-    g_strfreev(words);
     return NULL;
 }
 

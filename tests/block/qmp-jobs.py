@@ -90,6 +90,8 @@ class Machine:
             for found in self.events:
                 if found["event"] == event and data.items() <= found["data"].items():
                     self.events.remove(found)
+                    if event == "BLOCK_JOB_COMPLETED" and "error" not in found["data"]:
+                        assert found["data"]["offset"] == found["data"]["len"], found
                     return found["data"]
             message = self.message()
             assert "event" in message, message
@@ -275,6 +277,45 @@ def incremental():
     m.quit()
 
 
+def amounts():
+    """How much is copied, and is said to be; how jobs that do not end by themselves end."""
+    chain()
+    m = Machine(*NODES)
+    m.do("nbd-server-start", addr={"type": "unix", "data": {"path": "nbd"}})
+    m.do("block-export-add", type="nbd", id="e", node_name="n0", writable=True)
+    m.do("block-dirty-bitmap-add", node="n0", name="b")
+    io("nbd+unix:///n0?socket=nbd", "write -P 3 3M 64k", "write -P 4 5000k 1k")
+    target(m, "t")
+    m.do("blockdev-backup", job_id="i", device="n0", target="t", bitmap="b", sync="incremental")
+    assert m.wait("BLOCK_JOB_COMPLETED", device="i")["len"] == 128 << 10
+    m.do("blockdev-del", node_name="t")
+    data = [(p["start"], p["length"]) for p in json.loads(run(IMG, "map", "--output=json", "t")) if p["data"]]
+    assert data == [(3 << 20, 64 << 10), (4992 << 10, 64 << 10)], data
+    target(m, "n")
+    m.do("blockdev-backup", job_id="n", device="n0", target="n", sync="none")
+    io("nbd+unix:///n0?socket=nbd", "write -P 9 3M 4k")
+    m.do("block-job-cancel", device="n")
+    cancelled = m.wait("BLOCK_JOB_CANCELLED", device="n")
+    assert (cancelled["len"], cancelled["offset"]) == (8 << 20, 64 << 10), cancelled
+    m.do("blockdev-del", node_name="n")
+    io("n", "read -P 3 3M 64k")
+    target(m, "u")
+    m.do("blockdev-mirror", job_id="m", device="n0", target="u", sync="none")
+    assert m.wait("BLOCK_JOB_READY", device="m")["len"] == 0
+    m.do("block-job-pause", device="m")
+    assert "paused" in m.fails("block-job-cancel", device="m")["desc"]
+    m.wait("JOB_STATUS_CHANGE", id="m", status="standby")
+    m.do("block-job-resume", device="m")
+    m.wait("JOB_STATUS_CHANGE", id="m", status="ready")
+    m.do("block-job-cancel", device="m")
+    m.wait("BLOCK_JOB_COMPLETED", device="m")
+    for sync in "top", "full":
+        target(m, "copy-" + sync)
+        m.do("blockdev-backup", job_id=sync, device="n0", target="copy-" + sync, sync=sync)
+        m.wait("BLOCK_JOB_COMPLETED", device=sync)
+    m.quit()
+
+
 def transaction():
     """All actions of one instant, or none."""
     chain()
@@ -441,7 +482,7 @@ def choices():
 
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
-    for test in (active_commit, life, slow, mirror_top, names, overlays, incremental, transaction,
+    for test in (active_commit, life, slow, mirror_top, names, overlays, incremental, amounts, transaction,
                  objects, failures, stream_failures, choices):
         if len(sys.argv) < 5 or test.__name__ in sys.argv[4:]:
             test()

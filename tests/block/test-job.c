@@ -248,6 +248,66 @@ static void test_mirror(Fixture *f, gconstpointer data)
     check_drive(f->drive, f->model);
 }
 
+/* Write number n fills its piece with n, so that a copy tells of which instant it is. */
+static void numbered_write(Fixture *f, uint32_t n)
+{
+    uint32_t *piece = (uint32_t *)(f->model + n % (SIZE / PIECE) * PIECE);
+
+    for (unsigned i = 0; i < PIECE / sizeof *piece; i++) {
+        piece[i] = n;
+    }
+    g_assert_cmpint(block_pwrite(f->drive, n % (SIZE / PIECE) * PIECE, piece, PIECE), ==, 0);
+}
+
+static void check_instant(Fixture *f, const char *name)
+{
+    g_autoptr(GHashTable) options = table("format=raw,readonly=on,file=%s/%s", f->folder, name);
+    g_autofree uint32_t *content = g_malloc(SIZE);
+    GError *error = NULL;
+    BlockBackend *copy = block_open(f->graph, options, &error);
+    uint32_t newest = 0;
+
+    g_assert_no_error(error);
+    g_assert_cmpint(block_pread(copy, 0, content, SIZE), ==, 0);
+    block_close(copy);
+    for (unsigned i = 0; i < SIZE / sizeof *content; i++) {
+        newest = MAX(newest, content[i]);
+    }
+    for (unsigned i = 0; i < SIZE / sizeof *content; i++) {
+        uint32_t piece = i * sizeof *content / PIECE;
+        uint32_t age = (newest - piece) % (SIZE / PIECE);
+
+        g_assert_cmpuint(content[i], ==, newest - age);
+    }
+}
+
+/* The guest writes faster than the mirror may copy: its end comes nevertheless, with a copy of one instant. */
+static void test_mirror_cancel(Fixture *f, gconstpointer data)
+{
+    GError *error = NULL;
+    uint32_t n = 0;
+
+    while (n < 2 * SIZE / PIECE) {
+        numbered_write(f, n++);
+    }
+    start(f, "drive-mirror", "sync=full,format=raw,target=%s/copy");
+    wait_for(f, "BLOCK_JOB_READY", false);
+    g_assert_true(block_job_control(f->graph, "d", "set-speed", MIB(40), &error));
+    while (n < 4 * SIZE / PIECE) {
+        numbered_write(f, n++);
+    }
+    g_assert_true(block_job_control(f->graph, "d", "cancel", 0, &error));
+    while (!strstr(f->events->str, "BLOCK_JOB_COMPLETED")) {
+        g_main_context_iteration(NULL, FALSE);
+        numbered_write(f, n++);
+        g_assert_null(strstr(f->events->str, "BLOCK_JOB_CANCELLED"));
+        g_assert_cmpuint(n, <, 1000000);
+    }
+    check_instant(f, "copy");
+    g_assert_null(strstr(block_filename(f->drive), "copy"));
+    check_drive(f->drive, f->model);
+}
+
 static void test_backup(Fixture *f, gconstpointer data)
 {
     g_autofree uint8_t *before = g_memdup2(f->model, SIZE);
@@ -324,6 +384,7 @@ int main(int argc, char **argv)
         { "/job/commit-active", test_commit_active },
         { "/job/commit-cut-off", test_commit_cut_off },
         { "/job/mirror", test_mirror },
+        { "/job/mirror-cancel", test_mirror_cancel },
         { "/job/backup", test_backup },
         { "/job/incremental", test_incremental },
         { "/job/control", test_control },
