@@ -18,6 +18,7 @@ struct Coroutine {
     CoroutineStack *stack;
     CoroutineFunction *function;
     void *opaque;
+    const CoroutineHurry *hurry;
     bool finished;
     bool queued; /* in the ready list */
 };
@@ -45,6 +46,7 @@ struct AsyncContext {
     IoRing *ring;
     bool ring_failed;
     Jitter jitter;
+    unsigned hastened; /* atomic */
 
     AsyncHome *home;   /* the default one, which lives as long as the context */
     GList *homes;      /* AsyncHome, the default one first */

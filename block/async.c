@@ -14,8 +14,9 @@
 enum {
     POOL_MAX = 128,
     SUBMIT_TURNS = 16,
-    JITTER_NS = 8 * 1000 * 1000, /* of a coroutine */
-    LOCK_JITTER_NS = 100 * 1000, /* of a thread */
+    JITTER_NS = 8 * 1000 * 1000,  /* of a coroutine */
+    LOCK_JITTER_NS = 100 * 1000,  /* of a thread */
+    LINGER_NS = 20 * 1000 * 1000, /* how often who lingers looks whether it is in a hurry */
 };
 
 typedef struct {
@@ -81,6 +82,7 @@ static Coroutine *coroutine_new(AsyncContext *context)
         coroutine->stack = coroutine_stack_new(coroutine_entry, coroutine);
     }
     coroutine->finished = false;
+    coroutine->hurry = NULL;
     context->live++;
     return coroutine;
 }
@@ -167,6 +169,51 @@ void coroutine_sleep_ns(uint64_t ns)
     g_sequence_insert_sorted(context->timers, &timer, timer_compare, NULL);
     async_signal(context); /* the main loop must see the new deadline */
     coroutine_yield();
+}
+
+void coroutine_hurry_begin(CoroutineHurry *hurry, const unsigned *flag, HurryLevel level)
+{
+    *hurry = (CoroutineHurry){ flag, level, coroutine_self()->hurry };
+    coroutine_self()->hurry = hurry;
+}
+
+void coroutine_hurry_end(const CoroutineHurry *hurry)
+{
+    g_assert(coroutine_self()->hurry == hurry);
+    coroutine_self()->hurry = hurry->outer;
+}
+
+HurryLevel coroutine_hurry(const Coroutine *coroutine)
+{
+    HurryLevel level = async_hastened(coroutine->context) ? HURRY_LEAVE : HURRY_NONE;
+
+    for (const CoroutineHurry *hurry = coroutine->hurry; hurry; hurry = hurry->outer) {
+        if (__atomic_load_n(hurry->flag, __ATOMIC_RELAXED)) {
+            level = MAX(level, hurry->level);
+        }
+    }
+    return level;
+}
+
+void async_hasten(AsyncContext *context)
+{
+    __atomic_store_n(&context->hastened, 1, __ATOMIC_RELAXED);
+    async_signal(context);
+}
+
+bool async_hastened(const AsyncContext *context)
+{
+    return __atomic_load_n(&context->hastened, __ATOMIC_RELAXED);
+}
+
+void coroutine_linger_ns(uint64_t ns)
+{
+    while (ns && coroutine_hurry(coroutine_self()) == HURRY_NONE) {
+        uint64_t slice = MIN(ns, LINGER_NS);
+
+        coroutine_sleep_ns(slice);
+        ns -= slice;
+    }
 }
 
 void coroutine_jitter(void)

@@ -90,6 +90,27 @@ typedef struct {
 } CoroutineAlarm;
 void coroutine_alarm_sleep_ns(CoroutineAlarm *alarm, uint64_t ns);
 void coroutine_alarm_ring(CoroutineAlarm *alarm);
+/*
+ * A coroutine may come into a hurry while it waits. HURRY_PASS: limits let it pass. HURRY_GIVE_UP: it also ends waits
+ * that may last for ever, as for a server that is lost. HURRY_LEAVE: it also leaves requests that are under way
+ * when their answer does not come; whoever wanted the result is gone. Who waits long looks at coroutine_hurry.
+ */
+typedef enum { HURRY_NONE, HURRY_PASS, HURRY_GIVE_UP, HURRY_LEAVE } HurryLevel;
+typedef struct CoroutineHurry {
+    const unsigned *flag; /* not 0: in a hurry; read by any thread */
+    HurryLevel level;
+    const struct CoroutineHurry *outer;
+} CoroutineHurry;
+/* From begin to end, which nest, this coroutine looks at flag. */
+void coroutine_hurry_begin(CoroutineHurry *hurry, const unsigned *flag, HurryLevel level);
+void coroutine_hurry_end(const CoroutineHurry *hurry);
+/* How much of a hurry it is in. [any thread, while the coroutine waits or runs there] */
+HurryLevel coroutine_hurry(const Coroutine *coroutine);
+/* From now on all are in HURRY_LEAVE: the process ends. [any thread] */
+void async_hasten(AsyncContext *context);
+bool async_hastened(const AsyncContext *context);
+/* As coroutine_sleep_ns, shorter when the coroutine is in a hurry. */
+void coroutine_linger_ns(uint64_t ns);
 /* Lets the other ready coroutines and completions run. */
 void coroutine_pause(void);
 /* Where another coroutine may come first: waits there in tests with delays (base/jitter.h). */

@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <string.h>
 
+enum { SETTLE_US = 1000 * 1000 };
+
 typedef enum {
     REQUEST_READ,
     REQUEST_WRITE,
@@ -96,15 +98,19 @@ static int request_run(BlockRequest *request)
 {
     BlockBackend *block = request->block;
     BlockGraph *graph = block->graph;
+    CoroutineHurry hurry, give_up;
     int result;
 
+    coroutine_hurry_begin(&hurry, &block->hurry, HURRY_PASS);
+    coroutine_hurry_begin(&give_up, &block->give_up, HURRY_GIVE_UP);
     if (block->throttle && request->kind != REQUEST_FLUSH) {
-        throttle_group_wait(block->throttle, request->kind != REQUEST_READ, request->bytes,
-                            &block->hurry);
+        throttle_group_wait(block->throttle, request->kind != REQUEST_READ, request->bytes, false);
     }
     block_graph_enter(graph);
     result = request_run_in_graph(request);
     block_graph_leave(graph);
+    coroutine_hurry_end(&give_up);
+    coroutine_hurry_end(&hurry);
     return result;
 }
 
@@ -261,11 +267,41 @@ static bool backend_is_idle(void *opaque)
     return __atomic_load_n(&((BlockBackend *)opaque)->in_flight, __ATOMIC_ACQUIRE) == 0;
 }
 
-void block_drain(BlockBackend *block)
+static void drain_until(BlockBackend *block, bool (*condition)(void *opaque), void *opaque)
 {
     __atomic_fetch_add(&block->hurry, 1, __ATOMIC_SEQ_CST);
-    async_poll_until(block->context, backend_is_idle, block);
+    async_lock(block->context);
+    block_graph_hurry(block->graph);
+    async_unlock(block->context);
+    async_poll_until(block->context, condition, opaque);
     __atomic_fetch_sub(&block->hurry, 1, __ATOMIC_RELAXED);
+}
+
+void block_drain(BlockBackend *block)
+{
+    __atomic_fetch_add(&block->give_up, 1, __ATOMIC_SEQ_CST);
+    drain_until(block, backend_is_idle, block);
+    __atomic_fetch_sub(&block->give_up, 1, __ATOMIC_RELAXED);
+}
+
+typedef struct {
+    BlockBackend *block;
+    int64_t until_us; /* no longer for a server that is lost */
+} Settle;
+
+static bool backend_is_settled(void *opaque)
+{
+    const Settle *settle = opaque;
+
+    return backend_is_idle(settle->block) ||
+           (block_graph_stalled(settle->block->graph) && g_get_monotonic_time() > settle->until_us);
+}
+
+void block_settle(BlockBackend *block)
+{
+    Settle settle = { block, g_get_monotonic_time() + SETTLE_US };
+
+    drain_until(block, backend_is_settled, &settle);
 }
 
 static void request_sync_entry(void *opaque)

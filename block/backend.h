@@ -20,6 +20,7 @@ struct BlockBackend {
     BlockErrorPolicy on_read_error, on_write_error;
     unsigned in_flight;      /* until the completion has been delivered */
     unsigned hurry;          /* drains that wait: throttling lets everything pass */
+    unsigned give_up; /* as hurry: drains that let no request wait for a lost server */
     ThrottleGroup *throttle; /* NULL: no limits */
     Statistics statistics;
 };

@@ -38,6 +38,13 @@ typedef enum {
 BlockGraph *block_graph_new(GMainContext *context);
 /* All backends must be closed; named nodes are closed here. */
 void block_graph_free(BlockGraph *graph);
+/*
+ * The process ends: nothing waits any more for limits, for servers that are lost or do not answer; what is
+ * written is written without delay. [any thread]
+ */
+void block_graph_hasten(BlockGraph *graph);
+/* Cancels all jobs, waits for their end, and delivers their events. Main loop's thread. */
+void block_jobs_end(BlockGraph *graph);
 
 /*
  * Opens an image as -drive/-blockdev options name it: keys are QEMU's (file, driver, format, cache,
@@ -126,8 +133,13 @@ void block_set_context(BlockBackend *block, GMainContext *context, void (*enter)
 /* Between these a drain waits: requests that the caller has taken are about to be submitted. */
 void block_hold(BlockBackend *block);
 void block_release(BlockBackend *block);
-/* Waits until all requests are complete, running completions. Main loop's thread. */
+/*
+ * Waits until all requests are complete, running completions. Limits let them pass; those that wait for a server
+ * which is lost fail. Main loop's thread.
+ */
 void block_drain(BlockBackend *block);
+/* The same for a machine that will go on: requests that wait for a lost server are left waiting. */
+void block_settle(BlockBackend *block);
 
 /* Letters, digits, '-', '.', '_', a letter first: names of drives, nodes and jobs. */
 bool block_name_is_good(const char *name);

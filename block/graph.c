@@ -23,6 +23,7 @@ struct BlockGraph {
     bool blocking;
     GList *jobs; /* BlockJob, oldest first */
     unsigned quiesced, running;
+    unsigned stalled;     /* requests that wait for a server that is lost */
     CoroutineQueue quiet; /* waits for a change of the two */
     BlockEventHandler *event_handler;
     void *event_opaque;
@@ -53,12 +54,6 @@ static void graph_release_nodes(void *opaque)
     BlockGraph *graph = opaque;
     bool released;
 
-    while (graph->jobs) {
-        for (GList *link = graph->jobs; link; link = link->next) {
-            job_cancel(link->data);
-        }
-        coroutine_sleep_ns(1000000);
-    }
     do {
         released = false;
         for (GList *link = graph->nodes; link; link = link->next) {
@@ -74,8 +69,29 @@ static void graph_release_nodes(void *opaque)
     } while (released);
 }
 
+static void cancel_jobs(void *opaque)
+{
+    BlockGraph *graph = opaque;
+
+    for (GList *link = graph->jobs; link; link = link->next) {
+        job_cancel(link->data);
+    }
+}
+
+static bool has_no_jobs(void *opaque)
+{
+    return !((BlockGraph *)opaque)->jobs;
+}
+
+void block_jobs_end(BlockGraph *graph)
+{
+    async_run_sync(graph->context, cancel_jobs, graph);
+    async_poll_until(graph->context, has_no_jobs, graph);
+}
+
 void block_graph_free(BlockGraph *graph)
 {
+    block_jobs_end(graph);
     async_run_sync(graph->context, graph_release_nodes, graph);
     g_assert(!graph->backends);
     g_assert(!graph->nodes);
@@ -105,6 +121,40 @@ void block_graph_leave(BlockGraph *graph)
     if (--graph->running == 0 && graph->quiesced) {
         coroutine_queue_wake_all(&graph->quiet);
     }
+}
+
+void block_graph_hurry(BlockGraph *graph)
+{
+    for (GList *link = graph->nodes; link; link = link->next) {
+        BlockNode *node = link->data;
+
+        if (node->driver->hurry) {
+            node->driver->hurry(node);
+        }
+    }
+}
+
+void block_graph_hasten(BlockGraph *graph)
+{
+    async_hasten(graph->context);
+    async_lock(graph->context);
+    block_graph_hurry(graph);
+    async_unlock(graph->context);
+}
+
+void block_graph_add_stalled(BlockGraph *graph, int change)
+{
+    graph->stalled += change;
+}
+
+unsigned block_graph_stalled(BlockGraph *graph)
+{
+    return graph->stalled;
+}
+
+bool block_graph_wants_quiet(BlockGraph *graph)
+{
+    return graph->quiesced || async_hastened(graph->context);
 }
 
 void block_graph_quiesce(BlockGraph *graph)
@@ -370,18 +420,24 @@ void node_ref(BlockNode *node)
     node->references++;
 }
 
+/* A server that is lost has lost what it did not write: closing does not wait for it. */
 void node_unref(BlockNode *node)
 {
+    static const unsigned always = 1;
+    CoroutineHurry hurry;
+
     if (!node || --node->references) {
         return;
     }
     node->references = 1; /* closing may read and write through the node */
+    coroutine_hurry_begin(&hurry, &always, HURRY_GIVE_UP);
     if (!node->read_only) {
         node_flush(node);
     }
     if (node->driver->close) {
         node->driver->close(node);
     }
+    coroutine_hurry_end(&hurry);
     node->references = 0;
     node_free(node);
 }

@@ -38,6 +38,7 @@ typedef struct {
 typedef struct {
     HttpNode *http;
     HttpConnection *connection;
+    const Coroutine *coroutine; /* that waits for it */
     uint64_t offset, bytes, received;
     char message[CURL_ERROR_SIZE];
     CURLcode code;
@@ -72,6 +73,13 @@ static size_t take_header(char *data, size_t size, size_t count, void *opaque)
     return n;
 }
 
+/* Asked at least once a second: not 0 ends the transfer. */
+static int look_for_hurry(void *opaque, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
+                          curl_off_t up)
+{
+    return coroutine_hurry(((const HttpCall *)opaque)->coroutine) >= HURRY_GIVE_UP;
+}
+
 static void set_common_options(HttpNode *http, CURL *curl, HttpCall *call)
 {
     curl_easy_setopt(curl, CURLOPT_URL, http->url);
@@ -97,6 +105,9 @@ static void set_common_options(HttpNode *http, CURL *curl, HttpCall *call)
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, call);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_data);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, call);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, look_for_hurry);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, call);
 }
 
 /* What the server says about the file. */
@@ -130,7 +141,8 @@ static int fetch_worker(void *opaque)
         if (call->code == CURLE_OK && call->received == call->bytes) {
             return 0;
         }
-        if (call->code == CURLE_WRITE_ERROR || (call->status >= 400 && call->status < 500)) {
+        if (call->code == CURLE_WRITE_ERROR || call->code == CURLE_ABORTED_BY_CALLBACK ||
+            (call->status >= 400 && call->status < 500)) {
             break; /* asking again would not help */
         }
     }
@@ -140,7 +152,7 @@ static int fetch_worker(void *opaque)
                                                       : -EIO;
 }
 
-/* A free connection, best one that has the range already. */
+/* A free connection, best one that has the range already; NULL in a hurry. */
 static HttpConnection *take_connection(HttpNode *http, uint64_t offset)
 {
     for (;;) {
@@ -162,6 +174,9 @@ static HttpConnection *take_connection(HttpNode *http, uint64_t offset)
             free_one->busy = true;
             return free_one;
         }
+        if (coroutine_hurry(coroutine_self()) >= HURRY_GIVE_UP) {
+            return NULL;
+        }
         coroutine_queue_wait(&http->waiting);
     }
 }
@@ -169,7 +184,9 @@ static HttpConnection *take_connection(HttpNode *http, uint64_t offset)
 /* Fills the connection's buffer from offset on. */
 static int fetch(HttpNode *http, HttpConnection *c, uint64_t offset, uint64_t bytes)
 {
-    HttpCall call = { .http = http, .connection = c, .offset = offset };
+    HttpCall call = {
+        .http = http, .connection = c, .coroutine = coroutine_self(), .offset = offset
+    };
     int result;
 
     call.bytes = MIN(http->size - offset, MAX(MIN(bytes, READAHEAD_MAX), http->readahead));
@@ -198,6 +215,9 @@ static int http_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector 
     while (bytes && result == 0) {
         HttpConnection *c = take_connection(http, offset);
 
+        if (!c) {
+            return -ECANCELED;
+        }
         if (offset < c->offset || offset - c->offset >= c->valid) {
             result = fetch(http, c, offset, bytes);
         }
@@ -213,6 +233,11 @@ static int http_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector 
         coroutine_queue_wake_one(&http->waiting);
     }
     return result;
+}
+
+static void http_hurry(BlockNode *node)
+{
+    coroutine_queue_wake_all(&((HttpNode *)node->state)->waiting);
 }
 
 static int64_t http_length(BlockNode *node)
@@ -299,7 +324,7 @@ static bool take_options(BlockNode *node, HttpNode *http, GHashTable *options, G
 static bool look(HttpNode *http, GError **error)
 {
     HttpConnection *c = &http->connections[0];
-    HttpCall call = { .http = http, .connection = c };
+    HttpCall call = { .http = http, .connection = c, .coroutine = coroutine_self() };
 
     c->curl = curl_easy_init();
     if (!c->curl) {
@@ -380,6 +405,7 @@ static const BlockOption http_options[] = {
         .read = http_read,                                                                         \
         .length = http_length,                                                                     \
         .allocated_size = http_allocated_size,                                                     \
+        .hurry = http_hurry,                                                                       \
     };                                                                                             \
     BLOCK_DRIVER(scheme##_driver)
 

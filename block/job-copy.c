@@ -289,8 +289,10 @@ static void mirror_after_write(void *opaque, uint64_t offset, uint64_t bytes)
     uint64_t end = MIN(align_up(offset + bytes, granularity), job->length);
     g_autofree uint8_t *buffer =
         g_try_malloc(MIN(job->chunk, end - align_down(offset, granularity)));
+    CoroutineHurry hurry;
 
     job->copying++;
+    coroutine_hurry_begin(&hurry, &job->abandoned, HURRY_LEAVE);
     for (uint64_t at = align_down(offset, granularity); buffer && at < end && !job->cancelled;) {
         uint64_t n = MIN(job->chunk, end - at);
 
@@ -299,6 +301,7 @@ static void mirror_after_write(void *opaque, uint64_t offset, uint64_t bytes)
         }
         at += n;
     }
+    coroutine_hurry_end(&hurry);
     job->copying--;
     coroutine_queue_wake_all(&job->wake);
 }
@@ -498,8 +501,10 @@ static int backup_before_write(void *opaque, uint64_t offset, uint64_t bytes)
 {
     BlockJob *job = opaque;
     g_autofree uint8_t *buffer = g_try_malloc(job->chunk);
+    CoroutineHurry hurry;
 
     job->copying++;
+    coroutine_hurry_begin(&hurry, &job->abandoned, HURRY_LEAVE);
     if (!job->cancelled && (!buffer || backup_range(job, offset, bytes, buffer) < 0)) {
         job->cancelled = true;
         if (!job->error) {
@@ -507,6 +512,7 @@ static int backup_before_write(void *opaque, uint64_t offset, uint64_t bytes)
                         "The backup target could not be written before a guest write");
         }
     }
+    coroutine_hurry_end(&hurry);
     job->copying--;
     coroutine_queue_wake_all(&job->wake);
     return 0;

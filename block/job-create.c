@@ -109,7 +109,7 @@ int job_run_create(BlockJob *job)
     uint64_t size = 0;
     bool done;
 
-    job->length = 1;
+    job->length = job->total = 1;
     done = options_get(job->create_options, "size") &&
            parse_size(options_get(job->create_options, "size"), &size, &job->error);
     if (done && !driver->is_protocol && size % 512) {

@@ -127,6 +127,14 @@ static void wait_while_paused(BlockJob *job)
     set_status(job, job->ready ? JOB_READY : JOB_RUNNING);
 }
 
+/* When the process ends, limits let all pass and requests fail: neither completes the job or fails it. It will be cancelled. */
+static void wait_for_end(BlockJob *job)
+{
+    while (async_hastened(block_graph_context(job->graph)) && !job->cancelled) {
+        coroutine_queue_wait(&job->wake);
+    }
+}
+
 void job_wait(BlockJob *job, uint64_t ns)
 {
     coroutine_sleep_ns(ns);
@@ -153,6 +161,7 @@ bool job_pause_point(BlockJob *job, uint64_t bytes)
         coroutine_pause(); /* the guest's requests come first */
     }
     wait_while_paused(job);
+    wait_for_end(job);
     if (job->speed) {
         job->next_us = MAX(job->next_us, g_get_monotonic_time()) +
                        (int64_t)((double)bytes * 1e6 / (double)job->speed);
@@ -175,6 +184,7 @@ int job_after_failure(BlockJob *job, int result)
     bool may_stop = policy == ON_ERROR_ENOSPC || (policy == ON_ERROR_AUTO && job->target_failed);
     bool stop = policy == ON_ERROR_STOP || (may_stop && full);
 
+    wait_for_end(job);
     if (result == -ECANCELED || job->cancelled) {
         return -ECANCELED;
     }
@@ -198,9 +208,17 @@ int job_after_failure(BlockJob *job, int result)
     return policy == ON_ERROR_IGNORE ? JOB_SKIP : result;
 }
 
+static void abandon(BlockJob *job)
+{
+    job->cancelled = true;
+    __atomic_store_n(&job->abandoned, 1, __ATOMIC_RELAXED);
+    block_graph_hurry(job->graph);
+}
+
 void job_cancel(BlockJob *job)
 {
-    job->cancelled = job->dismissed = true;
+    abandon(job);
+    job->dismissed = true;
     coroutine_queue_wake_all(&job->wake);
 }
 
@@ -307,12 +325,15 @@ void job_entry(void *opaque)
 {
     BlockJob *job = opaque;
     GList **jobs = block_graph_jobs(job->graph);
+    CoroutineHurry hurry;
     int result;
 
+    coroutine_hurry_begin(&hurry, &job->abandoned, HURRY_LEAVE);
     set_status(job, JOB_CREATED);
     set_status(job, JOB_RUNNING);
     result = job->run(job);
-    if (result == 0) {
+    wait_for_end(job);
+    if (result == 0 || (job->cancelled && !job->error)) {
         result = job->cancelled ? cancel_result(job) : finish(job);
     }
     update_total(job);
@@ -334,6 +355,7 @@ void job_entry(void *opaque)
     }
     set_status(job, JOB_NULL);
     *jobs = g_list_remove(*jobs, job);
+    coroutine_hurry_end(&hurry);
     job_free(job);
 }
 
@@ -389,7 +411,8 @@ static bool pause_job(BlockJob *job, bool pause, GError **error)
     }
     job->paused = pause;
     if (!pause && (job->status == JOB_PAUSED || job->status == JOB_STANDBY)) {
-        set_status(job, job->ready ? JOB_READY : JOB_RUNNING); /* at once: it takes commands again */
+        set_status(job,
+                   job->ready ? JOB_READY : JOB_RUNNING); /* at once: it takes commands again */
     }
     return true;
 }
@@ -410,7 +433,7 @@ static bool control_job(BlockJob *job, const char *action, uint64_t value, GErro
     if (!strcmp(action, "cancel") && job->status == JOB_READY) {
         job->complete = job->keep_source = true;
     } else if (!strcmp(action, "cancel") || !strcmp(action, "force-cancel")) {
-        job->cancelled = true;
+        abandon(job);
     } else if (!strcmp(action, "pause") || !strcmp(action, "resume")) {
         if (!pause_job(job, action[0] == 'p', error)) {
             return false;

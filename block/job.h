@@ -65,7 +65,8 @@ struct BlockJob {
     uint64_t chunk, speed;
     int64_t next_us;       /* rate limit: no copying before */
     bool paused, ready, finalized, dismissed;
-    bool cancelled; /* it ends soon, without result */
+    bool cancelled; /* it ends soon, without result … */
+    unsigned abandoned; /* … and what it waits for is left; guests' writes in our hands look, too */
     bool complete;  /* mirror: it ends when both sides are equal … */
     bool keep_source; /* … and the source stays where it is: cancelled when ready, without force */
     unsigned copying; /* guests' writes that are in our hands */

@@ -329,7 +329,41 @@ static int finish_connect(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size) < 0 ? -errno : -failure;
 }
 
-static int connect_one(int family, const struct sockaddr *address, socklen_t size)
+void nbd_connecting_init(NbdConnecting *connecting)
+{
+    *connecting = (NbdConnecting){ .fd = -1 };
+    g_mutex_init(&connecting->lock);
+}
+
+void nbd_connecting_clear(NbdConnecting *connecting)
+{
+    g_mutex_clear(&connecting->lock);
+}
+
+void nbd_connecting_cancel(NbdConnecting *connecting)
+{
+    g_mutex_lock(&connecting->lock);
+    connecting->cancelled = true;
+    if (connecting->fd >= 0) {
+        shutdown(connecting->fd, SHUT_RDWR); /* also wakes who waits for it to be connected */
+    }
+    g_mutex_unlock(&connecting->lock);
+}
+
+/* fd -1: nobody may touch the socket any more. False when the connection is not wanted. */
+static bool show_socket(NbdConnecting *connecting, int fd)
+{
+    bool wanted;
+
+    g_mutex_lock(&connecting->lock);
+    connecting->fd = fd;
+    wanted = !connecting->cancelled;
+    g_mutex_unlock(&connecting->lock);
+    return wanted;
+}
+
+static int connect_one(NbdConnecting *connecting, int family, const struct sockaddr *address,
+                       socklen_t size)
 {
     int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), result = 0;
 
@@ -337,7 +371,12 @@ static int connect_one(int family, const struct sockaddr *address, socklen_t siz
         return -errno;
     }
     if (connect(fd, address, size) < 0) {
-        result = errno == EINPROGRESS ? finish_connect(fd) : -errno;
+        result = errno != EINPROGRESS          ? -errno
+                 : show_socket(connecting, fd) ? finish_connect(fd)
+                                               : -ECANCELED;
+        if (!show_socket(connecting, -1)) {
+            result = -ECANCELED;
+        }
     }
     if (result < 0) {
         close(fd);
@@ -348,6 +387,7 @@ static int connect_one(int family, const struct sockaddr *address, socklen_t siz
 
 typedef struct {
     const NbdAddress *address;
+    NbdConnecting *connecting;
     GError *error;
 } ConnectCall;
 
@@ -376,7 +416,7 @@ static int connect_worker(void *opaque)
         struct sockaddr_un un;
 
         result = unix_address(address->path, &un, &call->error)
-                     ? connect_one(AF_UNIX, (struct sockaddr *)&un, sizeof un)
+                     ? connect_one(call->connecting, AF_UNIX, (struct sockaddr *)&un, sizeof un)
                      : -EINVAL;
         if (result < 0 && !call->error) {
             error_fail_errno(&call->error, -result, "Failed to connect to '%s'", address->path);
@@ -389,7 +429,7 @@ static int connect_worker(void *opaque)
     }
     result = -EHOSTUNREACH;
     for (struct addrinfo *it = list; it && result < 0; it = it->ai_next) {
-        result = connect_one(it->ai_family, it->ai_addr, it->ai_addrlen);
+        result = connect_one(call->connecting, it->ai_family, it->ai_addr, it->ai_addrlen);
     }
     freeaddrinfo(list);
     if (result < 0) {
@@ -399,9 +439,9 @@ static int connect_worker(void *opaque)
     return result;
 }
 
-int nbd_address_connect(const NbdAddress *address, GError **error)
+int nbd_address_connect(const NbdAddress *address, NbdConnecting *connecting, GError **error)
 {
-    ConnectCall call = { .address = address };
+    ConnectCall call = { .address = address, .connecting = connecting };
     int result = worker_call(connect_worker, &call);
 
     if (call.error) {

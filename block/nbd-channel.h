@@ -41,8 +41,18 @@ typedef struct {
     char *path;
 } NbdAddress;
 void nbd_address_clear(NbdAddress *address);
+/* A connection that is being made, which another coroutine may end. */
+typedef struct {
+    GMutex lock;
+    int fd; /* -1: not now */
+    bool cancelled;
+} NbdConnecting;
+void nbd_connecting_init(NbdConnecting *connecting);
+void nbd_connecting_clear(NbdConnecting *connecting);
+/* For good: later ones fail, too. Never waits. */
+void nbd_connecting_cancel(NbdConnecting *connecting);
 /* A connected socket, or a negative errno; may take long, but lets others run. [coroutine] */
-int nbd_address_connect(const NbdAddress *address, GError **error);
+int nbd_address_connect(const NbdAddress *address, NbdConnecting *connecting, GError **error);
 /* Appends listening sockets (int) to the array. */
 bool nbd_address_listen(const NbdAddress *address, int backlog, GArray *sockets, GError **error);
 

@@ -14,6 +14,8 @@
 enum {
     REQUESTS_MAX = 128,
     RETRY_NS = 200 * 1000 * 1000,
+    WATCH_NS = 50 * 1000 * 1000,
+    LEAVE_US = 1000 * 1000, /* how long who is in a hurry waits for an answer of the server */
     CHUNK_MAX = 1024 * 1024 * 1024, /* of requests without payload, with 32-bit lengths */
 };
 
@@ -27,6 +29,14 @@ typedef struct {
     Coroutine *waiter;
     bool finished;
     int result;
+
+    /* Of those in client->active: */
+    GList active;
+    Coroutine *coroutine;
+    bool sent;
+    bool left;        /* its coroutine shall go on without the answer */
+    int64_t hurry_us; /* since when it has been in a hurry, or 0 */
+    bool orphan;      /* a copy that takes the answer nobody waits for */
 } NbdRequest;
 
 typedef struct {
@@ -40,10 +50,20 @@ typedef struct {
     NbdChannel *channel; /* NULL: no connection */
     bool lost;           /* the receiver is about to drop the channel */
     bool closing;
-    GHashTable *requests; /* cookie -> NbdRequest in flight */
+    GHashTable *requests;        /* cookie -> NbdRequest in flight */
+    GQueue active;               /* NbdRequest, with those that wait for a connection */
+    const NbdRequest *receiving; /* whose answer is being read into its vector */
     uint64_t next_cookie;
-    CoroutineMutex connect_lock, write_lock;
-    CoroutineQueue slots, receiver_gone;
+    CoroutineMutex write_lock;
+    CoroutineQueue slots;
+    CoroutineQueue changed; /* connected, lost, gave up, in a hurry */
+
+    NbdConnecting connecting;
+    NbdChannel *negotiating;
+    CoroutineAlarm retry;
+    bool connector_runs, watcher_runs;
+    uint64_t attempts; /* to connect again */
+    int64_t failed_us; /* when the last one did, or 0 */
 } NbdClient;
 
 /* Receiving. */
@@ -57,6 +77,9 @@ static void request_finish(NbdClient *client, NbdRequest *request)
         request->waiter = NULL;
     }
     coroutine_queue_wake_one(&client->slots);
+    if (request->orphan) {
+        g_free(request);
+    }
 }
 
 static int receive_error(NbdClient *client, NbdRequest *request, uint64_t size)
@@ -100,6 +123,9 @@ static int receive_data(NbdClient *client, NbdRequest *request, uint16_t type, u
         return -EPROTO;
     }
     request->received += bytes;
+    if (request->orphan) {
+        return hole ? 0 : nbd_channel_skip(client->channel, bytes);
+    }
     if (hole) {
         io_vector_zero(io_vector_skip(request->vector, offset - request->offset), bytes);
         return 0;
@@ -166,7 +192,9 @@ static int receive_simple(NbdClient *client, NbdRequest *request, uint32_t error
         if (client->info.mode != NBD_MODE_SIMPLE) {
             return -EPROTO;
         }
-        result = nbd_channel_read_vector(client->channel, request->vector, request->bytes);
+        result = request->orphan
+                     ? nbd_channel_skip(client->channel, request->bytes)
+                     : nbd_channel_read_vector(client->channel, request->vector, request->bytes);
     }
     if (result == 0) {
         request_finish(client, request);
@@ -192,6 +220,7 @@ static int receive_reply(NbdClient *client)
     if (!request) {
         return -EPROTO;
     }
+    client->receiving = request;
     if (magic == NBD_SIMPLE_REPLY_MAGIC && mode != NBD_MODE_EXTENDED) {
         return receive_simple(client, request, load_be32(head + 4));
     }
@@ -216,7 +245,9 @@ static void receiver(void *opaque)
     g_autoptr(GList) left = NULL;
 
     while (receive_reply(client) == 0) {
+        client->receiving = NULL;
     }
+    client->receiving = NULL;
     client->lost = true;
     nbd_channel_shutdown(channel);
     coroutine_mutex_lock(&client->write_lock); /* whoever is still writing */
@@ -230,7 +261,7 @@ static void receiver(void *opaque)
     }
     coroutine_mutex_unlock(&client->write_lock);
     nbd_channel_free(channel);
-    coroutine_queue_wake_all(&client->receiver_gone);
+    coroutine_queue_wake_all(&client->changed);
 }
 
 /* Connecting. */
@@ -257,16 +288,19 @@ static bool client_connect(NbdClient *client, bool first, GError **error)
     const char *host = client->tls_host ? client->tls_host : client->address.host;
     NbdExportInfo info = { .name = g_strdup(client->info.name),
                            .context = g_strdup(client->info.context) };
-    int fd = nbd_address_connect(&client->address, error);
+    int fd = nbd_address_connect(&client->address, &client->connecting, error);
     NbdChannel *channel;
+    bool done;
 
     if (fd < 0) {
         nbd_export_info_clear(&info);
         return false;
     }
-    channel = nbd_channel_new(fd);
-    if (!nbd_negotiate(channel, client->credentials, host, &info, error) ||
-        (!first && !check_same_export(&client->info, &info, error))) {
+    channel = client->negotiating = nbd_channel_new(fd);
+    done = nbd_negotiate(channel, client->credentials, host, &info, error) &&
+           (first || check_same_export(&client->info, &info, error));
+    client->negotiating = NULL;
+    if (!done) {
         nbd_channel_free(channel);
         nbd_export_info_clear(&info);
         return false;
@@ -279,32 +313,133 @@ static bool client_connect(NbdClient *client, bool first, GError **error)
     return true;
 }
 
-/* Waits for the receiver of a lost connection, then connects again until the deadline. */
+/* One attempt to connect again, which those that wait for it may leave. */
+static void connector(void *opaque)
+{
+    NbdClient *client = opaque;
+    int64_t wait_us = client->failed_us + RETRY_NS / 1000 - g_get_monotonic_time();
+
+    if (client->failed_us && wait_us > 0) {
+        coroutine_alarm_sleep_ns(&client->retry, (uint64_t)wait_us * 1000);
+    }
+    while (client->channel) { /* its receiver ends */
+        coroutine_queue_wait(&client->changed);
+    }
+    client->failed_us = 0;
+    if (client->closing || !client_connect(client, false, NULL)) {
+        client->failed_us = g_get_monotonic_time();
+    }
+    client->attempts++;
+    client->connector_runs = false;
+    coroutine_queue_wake_all(&client->changed);
+}
+
+/* Connects again until the deadline; at least one attempt is made. */
 static int client_ensure_connected(NbdClient *client, int64_t deadline_us)
 {
+    uint64_t before = client->attempts;
     int result = 0;
 
-    coroutine_mutex_lock(&client->connect_lock);
-    while (!client->channel || client->lost) {
-        if (client->channel) {
-            coroutine_queue_wait(&client->receiver_gone);
-            continue;
-        }
-        if (client->closing) {
-            result = -EIO;
-            break;
-        }
-        if (client_connect(client, false, NULL)) {
-            break;
-        }
-        if (g_get_monotonic_time() >= deadline_us) {
-            result = -EIO;
-            break;
-        }
-        coroutine_sleep_ns(RETRY_NS);
+    if (client->channel && !client->lost) {
+        return 0;
     }
-    coroutine_mutex_unlock(&client->connect_lock);
+    block_graph_add_stalled(client->graph, 1);
+    while (result == 0 && (!client->channel || client->lost)) {
+        if (client->closing || coroutine_hurry(coroutine_self()) >= HURRY_GIVE_UP ||
+            (client->attempts != before && g_get_monotonic_time() >= deadline_us)) {
+            result = -EIO;
+        } else {
+            if (!client->connector_runs) {
+                client->connector_runs = true;
+                async_start(block_graph_context(client->graph), connector, client);
+            }
+            coroutine_queue_wait(&client->changed);
+        }
+    }
+    block_graph_add_stalled(client->graph, -1);
     return result;
+}
+
+/* What waits for a server that does not accept or does not speak, ends. */
+static void stop_connecting(NbdClient *client)
+{
+    nbd_connecting_cancel(&client->connecting);
+    coroutine_alarm_ring(&client->retry);
+    if (client->negotiating) {
+        nbd_channel_shutdown(client->negotiating);
+    }
+}
+
+/*
+ * A request in a hurry whose answer does not come is left. One that is not even sent, or half received, shows
+ * that the connection is stuck; so does any when the process ends, as others would only follow.
+ */
+static void leave_late(NbdClient *client, NbdRequest *request, int64_t now_us)
+{
+    if (!request->hurry_us) {
+        request->hurry_us = now_us;
+    } else if (now_us - request->hurry_us > LEAVE_US && client->channel && !client->lost) {
+        if (request->sent && client->receiving != request &&
+            !async_hastened(block_graph_context(client->graph))) {
+            request->left = true;
+            if (request->waiter) {
+                coroutine_wake(request->waiter);
+                request->waiter = NULL;
+            }
+        } else {
+            nbd_channel_shutdown(client->channel);
+        }
+    }
+}
+
+static void watcher(void *opaque)
+{
+    NbdClient *client = opaque;
+    bool any;
+
+    do {
+        int64_t now_us = g_get_monotonic_time();
+
+        any = false;
+        for (GList *link = client->active.head; link; link = link->next) {
+            NbdRequest *request = link->data;
+            HurryLevel level = coroutine_hurry(request->coroutine);
+
+            any |= level >= HURRY_GIVE_UP;
+            if (level == HURRY_LEAVE && !request->left) {
+                leave_late(client, request, now_us);
+            }
+        }
+        coroutine_queue_wake_all(&client->changed);
+        if (any) {
+            coroutine_sleep_ns(WATCH_NS);
+        }
+    } while (any);
+    client->watcher_runs = false;
+    coroutine_queue_wake_all(&client->changed);
+}
+
+static void start_watcher(NbdClient *client)
+{
+    if (!client->watcher_runs) {
+        client->watcher_runs = true;
+        async_start(block_graph_context(client->graph), watcher, client);
+    }
+}
+
+static void nbd_hurry(BlockNode *node)
+{
+    NbdClient *client = node->state;
+
+    if (!client->graph) {
+        return; /* not open yet, or closed */
+    }
+    if (!g_queue_is_empty(&client->active)) {
+        start_watcher(client);
+    }
+    if (async_hastened(block_graph_context(node->graph))) {
+        stop_connecting(client);
+    }
 }
 
 /* Requests. */
@@ -330,13 +465,25 @@ static int send_request(NbdClient *client, NbdRequest *request)
                                   request->vector, payload ? request->bytes : 0);
 }
 
+/* The answer, should it come, goes to a copy. */
+static void leave_orphan(NbdClient *client, const NbdRequest *request)
+{
+    NbdRequest *orphan = g_memdup2(request, sizeof *request);
+
+    orphan->vector = (IoVector){ 0 };
+    orphan->waiter = NULL;
+    orphan->orphan = true;
+    g_hash_table_remove(client->requests, &request->cookie);
+    g_hash_table_insert(client->requests, &orphan->cookie, orphan);
+}
+
 /* -ERESTART: the connection was lost before the reply. */
 static int client_try(NbdClient *client, NbdRequest *request)
 {
     while (g_hash_table_size(client->requests) >= REQUESTS_MAX) {
         coroutine_queue_wait(&client->slots);
     }
-    request->finished = false;
+    request->finished = request->sent = false;
     request->result = 0;
     request->received = request->extent_length = 0;
     request->cookie = ++client->next_cookie;
@@ -350,10 +497,15 @@ static int client_try(NbdClient *client, NbdRequest *request)
     } else if (send_request(client, request) < 0) {
         nbd_channel_shutdown(client->channel); /* the receiver ends the request */
     }
+    request->sent = true;
     coroutine_mutex_unlock(&client->write_lock);
-    while (!request->finished) {
+    while (!request->finished && !request->left) {
         request->waiter = coroutine_self();
         coroutine_yield();
+    }
+    if (!request->finished) {
+        leave_orphan(client, request);
+        return -ECANCELED;
     }
     return request->result;
 }
@@ -364,12 +516,19 @@ static int client_run(NbdClient *client, NbdRequest *request)
                           (int64_t)MIN(client->reconnect_delay_s, G_MAXINT32) * G_USEC_PER_SEC;
     int result;
 
+    request->coroutine = coroutine_self();
+    request->active.data = request;
+    g_queue_push_tail_link(&client->active, &request->active);
+    if (coroutine_hurry(request->coroutine) >= HURRY_GIVE_UP) {
+        start_watcher(client);
+    }
     do {
         result = client_ensure_connected(client, deadline_us);
         if (result == 0) {
             result = client_try(client, request);
         }
     } while (result == -ERESTART && client->reconnect_delay_s);
+    g_queue_unlink(&client->active, &request->active);
     return result == -ERESTART ? -EIO : result;
 }
 
@@ -659,12 +818,13 @@ static bool connect_first(NbdClient *client, GError **error)
         if (client_connect(client, true, &local)) {
             return true;
         }
-        if (g_get_monotonic_time() >= deadline_us) {
+        if (g_get_monotonic_time() >= deadline_us ||
+            coroutine_hurry(coroutine_self()) >= HURRY_GIVE_UP) {
             g_propagate_error(error, local);
             return false;
         }
         g_error_free(local);
-        coroutine_sleep_ns(RETRY_NS);
+        coroutine_linger_ns(RETRY_NS);
     }
 }
 
@@ -673,19 +833,25 @@ static void nbd_close(BlockNode *node)
     NbdClient *client = node->state;
 
     client->closing = true;
-    if (client->channel && !client->lost) {
+    stop_connecting(client);
+    /* With requests unanswered the server may not read, either. */
+    if (client->channel && !client->lost && !g_hash_table_size(client->requests)) {
         NbdRequest farewell = { .type = NBD_CMD_DISC };
 
         coroutine_mutex_lock(&client->write_lock);
         if (client->channel) {
             send_request(client, &farewell);
-            nbd_channel_shutdown(client->channel);
         }
         coroutine_mutex_unlock(&client->write_lock);
     }
-    while (client->channel) {
-        coroutine_queue_wait(&client->receiver_gone);
+    if (client->channel) {
+        nbd_channel_shutdown(client->channel);
     }
+    while (client->channel || client->connector_runs || client->watcher_runs) {
+        coroutine_queue_wait(&client->changed);
+    }
+    client->graph = NULL;
+    nbd_connecting_clear(&client->connecting);
     if (client->requests) {
         g_hash_table_unref(client->requests);
     }
@@ -715,10 +881,10 @@ static bool nbd_open(BlockNode *node, GHashTable *options, GError **error)
     NbdClient *client = node->state;
 
     client->graph = node->graph;
-    coroutine_mutex_init(&client->connect_lock);
     coroutine_mutex_init(&client->write_lock);
     coroutine_queue_init(&client->slots);
-    coroutine_queue_init(&client->receiver_gone);
+    coroutine_queue_init(&client->changed);
+    nbd_connecting_init(&client->connecting);
     client->requests = g_hash_table_new(g_int64_hash, g_int64_equal);
     if (!take_options(client, options, error) || !connect_first(client, error) ||
         !check_read_only(node, client, error)) {
@@ -766,5 +932,6 @@ static const BlockDriver nbd_driver = {
     .length = nbd_length,
     .allocated_size = nbd_allocated_size,
     .status = nbd_status,
+    .hurry = nbd_hurry,
 };
 BLOCK_DRIVER(nbd_driver);

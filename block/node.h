@@ -187,6 +187,8 @@ struct BlockDriver {
     void (*statistics)(BlockNode *node, json_t *object); /* driver-specific ones */
     int (*check)(BlockNode *node, BlockCheck *check);
     int (*make_empty)(BlockNode *node); /* drops all data of this layer */
+    /* Requests have come into a hurry (coroutine_hurry): wakes those that wait. Must not wait itself. */
+    void (*hurry)(BlockNode *node);
     bool (*set_backing)(BlockNode *node, const char *filename, const char *format, GError **error);
     /* *required / *fully: bytes of host storage; source may be NULL. */
     bool (*measure)(BlockGraph *graph, GHashTable *options, BlockNode *source, uint64_t *required,
@@ -279,6 +281,13 @@ GList **block_graph_jobs(BlockGraph *graph);
 BlockNode *block_find_node(BlockGraph *graph, const char *name, GError **error);
 /* No request of a backend is inside a node between these. [coroutine] */
 void block_graph_quiesce(BlockGraph *graph);
+/* Somebody waits for all requests in the graph: limits of nodes let pass. */
+bool block_graph_wants_quiet(BlockGraph *graph);
+/* How many requests wait for a server that is lost: change it while one does. [lock held] */
+void block_graph_add_stalled(BlockGraph *graph, int change);
+unsigned block_graph_stalled(BlockGraph *graph);
+/* Some coroutines are in a hurry now: tells the drivers. [lock held] */
+void block_graph_hurry(BlockGraph *graph);
 void block_graph_resume(BlockGraph *graph);
 /* Around what a backend does in nodes. */
 void block_graph_enter(BlockGraph *graph);

@@ -25,7 +25,7 @@ static bool null_open(BlockNode *node, GHashTable *options, GError **error)
 static void null_wait(NullNode *null)
 {
     if (null->latency_ns) {
-        coroutine_sleep_ns(null->latency_ns);
+        coroutine_linger_ns(null->latency_ns);
     }
 }
 

@@ -12,8 +12,9 @@ enum { READ_SIDE, WRITE_SIDE, SIDES };
 #define THROTTLE_VALUE_MAX UINT64_C(1000000000000000)
 
 enum {
-    SLICE_NS = 20000000, /* the longest sleep before a waiter looks whether it may hurry */
-    BURST_DIVISOR = 10,  /* what may come at once, as a part of a second */
+    SLICE_NS = 20000000,   /* the longest sleep before a waiter looks whether it may hurry */
+    BEHIND_NS = 100000000, /* the same for who is not the first */
+    BURST_DIVISOR = 10,    /* what may come at once, as a part of a second */
 };
 
 typedef struct {
@@ -28,7 +29,7 @@ struct ThrottleGroup {
     ThrottleConfig config;
     Bucket buckets[THROTTLE_LIMITS];
     int64_t drained_us;
-    CoroutineMutex order[SIDES];
+    GQueue order[SIDES]; /* CoroutineAlarm of those who wait */
 };
 
 /* Limits as text. */
@@ -195,8 +196,8 @@ ThrottleGroup *throttle_group_get(BlockGraph *graph, const char *name)
     group->name = g_strdup(name);
     group->references = 1;
     throttle_config_init(&group->config);
-    coroutine_mutex_init(&group->order[READ_SIDE]);
-    coroutine_mutex_init(&group->order[WRITE_SIDE]);
+    g_queue_init(&group->order[READ_SIDE]);
+    g_queue_init(&group->order[WRITE_SIDE]);
     if (name) {
         g_hash_table_insert(block_graph_throttle_groups(graph), group->name, group);
     }
@@ -288,35 +289,60 @@ static const uint8_t limits_of[SIDES][4] = {
                      THROTTLE_IOPS_WRITE },
 };
 
-void throttle_group_wait(ThrottleGroup *group, bool is_write, uint64_t bytes, const unsigned *hurry)
+/* Must a request wait still, and how long before it looks again? 0: it may pass. */
+static uint64_t delay_of(ThrottleGroup *group, bool is_write, bool in_graph, bool is_first)
 {
     const uint8_t *limits = limits_of[is_write ? WRITE_SIDE : READ_SIDE];
-    CoroutineMutex *order = &group->order[is_write ? WRITE_SIDE : READ_SIDE];
+    uint64_t delay_ns = 0;
+
+    if (coroutine_hurry(coroutine_self()) != HURRY_NONE ||
+        (in_graph && block_graph_wants_quiet(group->graph))) {
+        return 0;
+    }
+    if (!is_first) {
+        return BEHIND_NS;
+    }
+    drain(group);
+    for (unsigned i = 0; i < ARRAY_SIZE(limits_of[0]); i++) {
+        delay_ns = MAX(delay_ns, bucket_delay_ns(&group->buckets[limits[i]],
+                                                 &group->config.limits[limits[i]]));
+    }
+    return MIN(delay_ns, SLICE_NS);
+}
+
+static void charge(ThrottleGroup *group, bool is_write, uint64_t bytes)
+{
+    const uint8_t *limits = limits_of[is_write ? WRITE_SIDE : READ_SIDE];
     uint64_t size = group->config.operation_size;
     double operations = size && bytes > size ? (double)bytes / (double)size : 1;
 
-    throttle_group_ref(group); /* its limits may be taken away while we wait */
-    coroutine_mutex_lock(order);
-    for (;;) {
-        uint64_t delay_ns = 0;
-
-        drain(group);
-        for (unsigned i = 0; i < ARRAY_SIZE(limits_of[0]); i++) {
-            delay_ns = MAX(delay_ns, bucket_delay_ns(&group->buckets[limits[i]],
-                                                     &group->config.limits[limits[i]]));
-        }
-        if (!delay_ns || __atomic_load_n(hurry, __ATOMIC_RELAXED)) {
-            break;
-        }
-        coroutine_sleep_ns(MIN(delay_ns, SLICE_NS));
-    }
     for (unsigned i = 0; i < ARRAY_SIZE(limits_of[0]); i++) {
         double cost = limits[i] < THROTTLE_IOPS_TOTAL ? (double)bytes : operations;
 
         group->buckets[limits[i]].level += cost;
         group->buckets[limits[i]].burst_level += cost;
     }
-    coroutine_mutex_unlock(order);
+}
+
+void throttle_group_wait(ThrottleGroup *group, bool is_write, uint64_t bytes, bool in_graph)
+{
+    GQueue *order = &group->order[is_write ? WRITE_SIDE : READ_SIDE];
+    CoroutineAlarm alarm = { 0 };
+    GList link = { .data = &alarm };
+    CoroutineAlarm *first;
+    uint64_t delay_ns;
+
+    throttle_group_ref(group); /* its limits may be taken away while we wait */
+    g_queue_push_tail_link(order, &link);
+    while ((delay_ns = delay_of(group, is_write, in_graph, order->head == &link))) {
+        coroutine_alarm_sleep_ns(&alarm, delay_ns);
+    }
+    g_queue_unlink(order, &link);
+    first = g_queue_peek_head(order);
+    if (first) {
+        coroutine_alarm_ring(first);
+    }
+    charge(group, is_write, bytes);
     throttle_group_unref(group);
 }
 

@@ -51,9 +51,11 @@ void throttle_group_unref(ThrottleGroup *group);
 const char *throttle_group_name(const ThrottleGroup *group);
 void throttle_group_configure(ThrottleGroup *group, const ThrottleConfig *config);
 const ThrottleConfig *throttle_group_config(const ThrottleGroup *group);
-/* Waits until a request may pass. *hurry: how many want it to pass at once (a drain). [coroutine] */
-void throttle_group_wait(ThrottleGroup *group, bool is_write, uint64_t bytes,
-                         const unsigned *hurry);
+/*
+ * Waits until a request may pass, or is in a hurry (coroutine_hurry), or, when it is in the graph already, until the graph
+ * shall be quiet. [coroutine]
+ */
+void throttle_group_wait(ThrottleGroup *group, bool is_write, uint64_t bytes, bool in_graph);
 /* -object throttle-group: a group that lives until the graph is freed or it is removed. */
 bool throttle_group_add_object(BlockGraph *graph, const char *id, GHashTable *options,
                                GError **error);

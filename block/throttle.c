@@ -5,7 +5,6 @@
 
 typedef struct {
     ThrottleGroup *group;
-    unsigned hurry; /* never: a node does not know of drains */
 } ThrottleNode;
 
 static bool throttle_open(BlockNode *node, GHashTable *options, GError **error)
@@ -49,7 +48,7 @@ static void throttle_wait(BlockNode *node, bool is_write, uint64_t bytes)
 {
     ThrottleNode *throttle = node->state;
 
-    throttle_group_wait(throttle->group, is_write, bytes, &throttle->hurry);
+    throttle_group_wait(throttle->group, is_write, bytes, true);
 }
 
 static int throttle_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector)

@@ -222,6 +222,11 @@ const char *machine_unused_global(Machine *machine);
 
 /* Calls fn with the machine lock held, after the clock started or before it stops (vCPUs parked). */
 void machine_on_run_state(Machine *machine, void (*fn)(void *opaque, bool running), void *opaque);
+/*
+ * Calls fn with the machine lock held when the run ends, after the SHUTDOWN event and before anything is waited for: listeners
+ * to events are still there.
+ */
+void machine_on_end(Machine *machine, void (*fn)(void *opaque), void *opaque);
 /* Calls fn in machine_free after all devices are gone, last registered first. */
 void machine_on_free(Machine *machine, void (*fn)(void *opaque), void *opaque);
 /* All callbacks with that opaque are forgotten. */

@@ -106,6 +106,7 @@ typedef struct MachinePrivate {
     GArray *external_registers; /* ExternalRegisterTable */
     GArray *listeners;        /* EventListener */
     GArray *reset_callbacks;  /* Callback */
+    GArray *end_callbacks;    /* Callback */
     GArray *free_callbacks;   /* Callback */
     GArray *state_listeners;  /* StateListener */
 

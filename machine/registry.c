@@ -303,6 +303,13 @@ char *machine_find_firmware(Machine *machine, const char *name, GError **error)
     return NULL;
 }
 
+void machine_on_end(Machine *machine, void (*fn)(void *opaque), void *opaque)
+{
+    Callback callback = { fn, opaque };
+
+    g_array_append_val(machine->private->end_callbacks, callback);
+}
+
 void machine_on_free(Machine *machine, void (*fn)(void *opaque), void *opaque)
 {
     Callback callback = { fn, opaque };
@@ -337,6 +344,7 @@ void registry_create(Machine *machine)
     private->listeners = g_array_new(false, false, 2 * sizeof(void *));
     private->state_listeners = g_array_new(false, false, 2 * sizeof(void *));
     private->reset_callbacks = g_array_new(false, false, sizeof(Callback));
+    private->end_callbacks = g_array_new(false, false, sizeof(Callback));
     private->free_callbacks = g_array_new(false, false, sizeof(Callback));
 }
 
@@ -383,6 +391,7 @@ void registry_destroy(Machine *machine)
     g_array_unref(private->listeners);
     g_array_unref(private->state_listeners);
     g_array_unref(private->reset_callbacks);
+    g_array_unref(private->end_callbacks);
     g_array_unref(private->free_callbacks);
     g_clear_pointer(&private->external_registers, g_array_unref);
 }

@@ -190,6 +190,11 @@ static void end_run(Machine *machine, StopReason reason, const char *detail, int
         return;
     }
     machine_event(machine, "SHUTDOWN", data);
+    for (unsigned i = 0; i < private->end_callbacks->len; i++) {
+        Callback *callback = &g_array_index(private->end_callbacks, Callback, i);
+
+        callback->fn(callback->opaque);
+    }
     machine_stop(machine, reason);
     private->run_ended = true;
     private->end_reason = reason;

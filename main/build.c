@@ -80,8 +80,19 @@ static void drain_drives(void *opaque, bool running)
     /* Completions take the machine lock, so it is given up while they run. */
     machine_unlock(machine);
     while ((drive = block_next(machine->block_graph, drive))) {
-        block_drain(drive);
+        block_settle(drive);
     }
+    machine_lock(machine);
+}
+
+/* From now on nothing that images wait for delays the end. */
+static void end_drives(void *opaque)
+{
+    Machine *machine = opaque;
+
+    machine_unlock(machine);
+    block_graph_hasten(machine->block_graph);
+    block_jobs_end(machine->block_graph);
     machine_lock(machine);
 }
 
@@ -90,6 +101,7 @@ static void close_drives(void *opaque)
     Machine *machine = opaque;
     GPtrArray *drives = machine_drives(machine);
 
+    block_graph_hasten(machine->block_graph);
     block_set_event_handler(machine->block_graph, NULL, NULL); /* who listened is gone */
     block_nbd_stop(machine->block_graph, NULL);
     for (unsigned i = 0; i < drives->len; i++) {
@@ -124,6 +136,7 @@ static void create_machine(Setup *setup)
     machine_set_drive_opener(machine, attach_node, machine);
     machine_on_free(machine, close_drives, machine);
     machine_on_run_state(machine, drain_drives, machine);
+    machine_on_end(machine, end_drives, machine);
     for (unsigned i = 0; i < setup->firmware_folders->len; i++) {
         machine_add_firmware_folder(machine, setup->firmware_folders->pdata[i]);
     }
@@ -142,8 +155,7 @@ static bool build_consoles(Setup *setup, GError **error)
               setup_run_stage(setup, STAGE_CHARDEV, error) &&
               setup_run_stage(setup, STAGE_CONSOLE, error) && consoles_add_defaults(setup, error);
 
-    /* Threads that start from now on leave signals to the main loop. */
-    process_block_signals();
+    process_watch_signals(setup);
     return ok;
 }
 

@@ -74,7 +74,6 @@ static int run(Setup *setup)
 
     banner_print(setup);
     banner_watch_silence(setup);
-    process_watch_signals(machine);
     machine_lock(machine);
     machine_reset(machine); /* with all devices, now */
     if (!machine->config.start_paused) {
@@ -110,6 +109,7 @@ int main(int argc, char **argv)
     } else {
         status = run(setup);
     }
+    process_end_signals(setup);
     if (setup->machine) {
         machine_free(setup->machine);
     }

@@ -4,11 +4,14 @@
 #include <fcntl.h>
 #include <glib-unix.h>
 #include <grp.h>
+#include <poll.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -170,20 +173,19 @@ static void fill_signals(sigset_t *set)
     sigaddset(set, SIGHUP);
 }
 
-void process_block_signals(void)
-{
-    sigset_t set;
+/* Signals have a thread of their own: the main loop may be waiting for a disk, which shall not wait any longer. */
+struct SignalWatch {
+    Machine *machine;
+    int signals, stop; /* descriptors */
+    pthread_t thread;
+};
 
-    fill_signals(&set);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-}
-
-static gboolean take_signal(gint fd, GIOCondition condition, gpointer opaque)
+static void take_signal(SignalWatch *watch)
 {
     struct signalfd_siginfo info;
-    Machine *machine = opaque;
+    Machine *machine = watch->machine;
 
-    if (read(fd, &info, sizeof(info)) == sizeof(info)) {
+    if (read(watch->signals, &info, sizeof(info)) == sizeof(info)) {
         g_autofree char *text = NULL;
 
         if (info.ssi_pid && info.ssi_code == SI_USER) {
@@ -194,18 +196,53 @@ static gboolean take_signal(gint fd, GIOCondition condition, gpointer opaque)
         /* As a shell names it. */
         machine_request_end(machine, STOP_SIGNAL, text,
                             machine->config.exit_distinct ? 128 + (int)info.ssi_signo : -1);
+        block_graph_hasten(machine->block_graph);
     }
-    return G_SOURCE_CONTINUE;
 }
 
-void process_watch_signals(Machine *machine)
+static void *watch_signals(void *opaque)
 {
+    SignalWatch *watch = opaque;
+    struct pollfd fds[] = { { .fd = watch->signals, .events = POLLIN },
+                            { .fd = watch->stop, .events = POLLIN } };
+
+    while (!fds[1].revents) {
+        if (poll(fds, 2, -1) > 0 && fds[0].revents) {
+            take_signal(watch);
+        }
+    }
+    return NULL;
+}
+
+void process_watch_signals(Setup *setup)
+{
+    SignalWatch *watch = g_new0(SignalWatch, 1);
     sigset_t set;
-    int fd;
 
     fill_signals(&set);
-    fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (fd >= 0) {
-        g_unix_fd_add(fd, G_IO_IN, take_signal, machine);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    watch->machine = setup->machine;
+    watch->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    watch->stop = eventfd(0, EFD_CLOEXEC);
+    if (watch->signals < 0 || watch->stop < 0 ||
+        pthread_create(&watch->thread, NULL, watch_signals, watch)) {
+        sigprocmask(SIG_UNBLOCK, &set, NULL); /* they end the program as usual */
+        g_free(watch);
+        return;
+    }
+    setup->signals = watch;
+}
+
+void process_end_signals(Setup *setup)
+{
+    SignalWatch *watch = setup->signals;
+
+    if (watch) {
+        eventfd_write(watch->stop, 1);
+        pthread_join(watch->thread, NULL);
+        close(watch->signals);
+        close(watch->stop);
+        g_free(watch);
+        setup->signals = NULL;
     }
 }

@@ -28,6 +28,7 @@ typedef enum {
 } Stage;
 
 typedef struct Setup Setup;
+typedef struct SignalWatch SignalWatch;
 
 /* argument: NULL for options that take none. */
 typedef bool OptionHandler(Setup *setup, const char *argument, GError **error);
@@ -94,6 +95,7 @@ struct Setup {
     GHashTable *drive_numbers; /* interface -> unsigned *: its next index */
     unsigned net_nics, net_backends; /* -net pairs */
     bool stdio_mux;        /* Ctrl-A works */
+    SignalWatch *signals;
     int ready_fd;          /* -daemonize: where the parent waits, -1 otherwise */
 };
 
@@ -137,9 +139,12 @@ bool process_daemonize(Setup *setup, GError **error);
 bool process_write_pid_file(const char *path, GError **error);
 /* The last steps before the guest runs: chroot, user, and telling the parent of a daemon. */
 bool process_settle(Setup *setup, GError **error);
-void process_watch_signals(Machine *machine);
-/* Before the first thread starts: they inherit it. */
-void process_block_signals(void);
+/*
+ * From now on SIGINT, SIGTERM and SIGHUP end the run, whatever it waits for. Before the first thread starts: others inherit
+ * that signals are not theirs.
+ */
+void process_watch_signals(Setup *setup);
+void process_end_signals(Setup *setup);
 
 /* help.c */
 bool help_print(Setup *setup, const char *topic, GError **error);

@@ -363,6 +363,7 @@ static GPtrArray *fetch_list(Service *s, GError **error)
 {
     TlsCredentials *credentials = NULL;
     GPtrArray *list = NULL;
+    NbdConnecting connecting;
     NbdChannel *channel;
     int fd;
 
@@ -372,7 +373,9 @@ static GPtrArray *fetch_list(Service *s, GError **error)
             return NULL;
         }
     }
-    fd = nbd_address_connect(&s->address, error);
+    nbd_connecting_init(&connecting);
+    fd = nbd_address_connect(&s->address, &connecting, error);
+    nbd_connecting_clear(&connecting);
     if (fd >= 0) {
         channel = nbd_channel_new(fd);
         list = nbd_list(channel, credentials, s->tls_host ? s->tls_host : s->address.host, error);
