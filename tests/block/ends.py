@@ -210,7 +210,12 @@ def opening():
     process.send_signal(signal.SIGTERM)
     assert process.wait(LIMIT) in (0, 1)
     m = Machine()
-    m.send("blockdev-add", driver="nbd", node_name="x", open_timeout=3600, server={"type": "unix", "path": "nowhere"})
+    refusing = socket.socket(socket.AF_UNIX)
+    refusing.bind("refusing")
+    refusing.listen(8)
+    m.send("blockdev-add", driver="nbd", node_name="x", open_timeout=3600, server={"type": "unix", "path": "refusing"})
+    for _ in range(2):
+        refusing.accept()[0].close()
     m.ended(signal.SIGTERM, job=False)
 
 
