@@ -9,7 +9,7 @@ void jitter_init(Jitter *jitter, uint64_t salt)
 {
     const char *seed = getenv("KASO_TEST_DELAYS");
 
-    jitter->state = seed ? strtoull(seed, NULL, 0) * 0x9e3779b97f4a7c15 + salt + 1 : 0;
+    jitter->state = seed && *seed ? strtoull(seed, NULL, 0) * 0x9e3779b97f4a7c15 + salt + 1 : 0;
 }
 
 /* Half of all places are passed at once, so that either of two may come first. */

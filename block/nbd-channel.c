@@ -444,6 +444,13 @@ int nbd_address_connect(const NbdAddress *address, NbdConnecting *connecting, GE
     ConnectCall call = { .address = address, .connecting = connecting };
     int result = worker_call(connect_worker, &call);
 
+    /* It may have been connected before it was cancelled. */
+    if (result >= 0 && !show_socket(connecting, -1)) {
+        close(result);
+        result = -ECANCELED;
+        error_fail_errno(&call.error, ECANCELED, "Failed to connect");
+    }
+
     if (call.error) {
         g_propagate_error(error, call.error);
     }
