@@ -26,29 +26,32 @@ def start(*command, **more):
     return child
 
 
-def wait_for(path):
+def connect(path):
+    """A socket has its name before it listens."""
     end = time.monotonic() + LIMIT
-    while not os.path.exists(path):
-        assert time.monotonic() < end, path
-        time.sleep(0.02)
+    while True:
+        peer = socket.socket(socket.AF_UNIX)
+        try:
+            peer.connect(path)
+            return peer
+        except OSError:
+            peer.close()
+            assert time.monotonic() < end, path
+            time.sleep(0.02)
 
 
 class Machine:
-    def __init__(self, *nodes, connect=True):
-        for name in ("qmp",):
-            if os.path.exists(name):
-                os.unlink(name)
+    def __init__(self, *nodes):
+        if os.path.exists("qmp"):
+            os.unlink("qmp")
         self.process = start(KASO, "-M", "virt", "-display", "none", "-S", "-nodefaults", "-qmp",
                              "unix:qmp,server=on,wait=off", "-blockdev", "driver=null-co,size=64M,node-name=null,read-zeroes=on",
                              *[a for n in nodes for a in ("-blockdev", n)], stdout=subprocess.DEVNULL,
                              stderr=subprocess.DEVNULL)
-        wait_for("qmp")
-        self.peer = socket.socket(socket.AF_UNIX)
-        self.peer.connect("qmp")
+        self.peer = connect("qmp")
         self.rest, self.events = b"", []
-        if connect:
-            self.message()
-            self.ask("qmp_capabilities")
+        self.message()
+        self.ask("qmp_capabilities")
 
     def message(self):
         while b"\n" not in self.rest:
@@ -120,7 +123,7 @@ class Server:
         if os.path.exists("nbd"):
             os.unlink("nbd")
         self.process = start(NBD, "-k", os.path.abspath("nbd"), "-f", "raw", "-t", "disk")
-        wait_for("nbd")
+        connect("nbd").close()
 
     def lose(self):
         self.process.kill()
