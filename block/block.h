@@ -181,15 +181,21 @@ bool block_snapshot_external(BlockGraph *graph, GHashTable *arguments, GError **
 /* blockdev-snapshot: node, overlay. */
 bool block_snapshot_node(BlockGraph *graph, GHashTable *arguments, GError **error);
 /* transaction: a JSON list of objects with type and data, all of which are done, or none. */
-bool block_transaction(BlockGraph *graph, const char *actions, GError **error);
+bool block_transaction(BlockGraph *graph, const char *actions, uint64_t vm_clock_ns, GError **error);
 /* change-backing-file: image-node-name, backing-file: what the header says, not what is open. */
 bool block_change_backing_file(BlockGraph *graph, GHashTable *arguments, GError **error);
 /* block_resize of a drive's id or a node's name. */
 bool block_resize(BlockGraph *graph, const char *name, uint64_t size, GError **error);
-/* Internal snapshots (savevm, loadvm, delvm without the machine's state). action: create, apply,
- * delete. */
-bool block_snapshot_internal(BlockGraph *graph, const char *name, const char *action,
-                             const char *snapshot, GError **error);
+/* Internal snapshots, without the machine's state. device: a drive's id or a node's name. */
+bool block_snapshot_create(BlockGraph *graph, const char *device, const char *name,
+                           uint64_t vm_clock_ns, GError **error);
+bool block_snapshot_apply(BlockGraph *graph, const char *device, const char *id_or_name,
+                          GError **error);
+/* id or name may be NULL. What it was, as QMP's SnapshotInfo; the caller frees. NULL: failed. */
+char *block_snapshot_delete(BlockGraph *graph, const char *device, const char *id, const char *name,
+                            GError **error);
+/* All of a drive's image goes into its backing file. device NULL: all drives that have one. */
+bool block_commit_drive(BlockGraph *graph, const char *device, GError **error);
 /* action: add remove clear enable disable merge; arguments: granularity, source, persistent. */
 bool block_bitmap(BlockGraph *graph, const char *name, const char *action, const char *bitmap,
                   GHashTable *arguments, GError **error);

@@ -232,48 +232,6 @@ bool block_resize(BlockGraph *graph, const char *name, uint64_t size, GError **e
     return call.done;
 }
 
-bool operation_snapshot_internal(BlockGraph *graph, const char *name, const char *action,
-                                 const char *what, GError **error)
-{
-    BlockNode *node = block_find_node(graph, name, error);
-    BlockSnapshot snapshot = { .name = (char *)what, .date_s = g_get_real_time() / G_USEC_PER_SEC };
-    bool done;
-
-    if (!node || !node_may(node, OPERATION_INTERNAL_SNAPSHOT, error)) {
-        return false;
-    }
-    if (!node->driver->snapshot_create) {
-        return error_fail(error, KASO_ERROR_UNSUPPORTED,
-                          "Block format '%s' used by '%s' does not support internal snapshots",
-                          node->driver->name, name);
-    }
-    block_graph_quiesce(graph);
-    done = !strcmp(action, "create")  ? node->driver->snapshot_create(node, &snapshot, error)
-           : !strcmp(action, "apply") ? node->driver->snapshot_apply(node, what, error)
-                                      : node->driver->snapshot_delete(node, what, error);
-    block_graph_resume(graph);
-    return done;
-}
-
-static void snapshot_internal_entry(void *opaque)
-{
-    GraphCall *call = opaque;
-
-    call->done = operation_snapshot_internal(call->graph, call->name, call->action, call->extra,
-                                             call->error);
-}
-
-bool block_snapshot_internal(BlockGraph *graph, const char *name, const char *action,
-                             const char *snapshot, GError **error)
-{
-    GraphCall call = {
-        .graph = graph, .name = name, .action = action, .extra = snapshot, .error = error
-    };
-
-    async_run_sync(block_graph_context(graph), snapshot_internal_entry, &call);
-    return call.done;
-}
-
 bool operation_bitmap(BlockGraph *graph, const char *name, const char *action, const char *bitmap,
                       GHashTable *given, GError **error)
 {

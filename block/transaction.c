@@ -25,6 +25,7 @@ typedef struct Undo {
 
 typedef struct {
     BlockGraph *graph;
+    uint64_t vm_clock_ns;
     GPtrArray *undo;
     GPtrArray *removals; /* data (GHashTable) of bitmaps that go when all else is done */
 } Transaction;
@@ -50,7 +51,7 @@ static void undo_snapshot(Undo *undo)
 
 static void undo_internal(Undo *undo)
 {
-    operation_snapshot_internal(undo->graph, undo->node, "delete", undo->name, NULL);
+    operation_snapshot_delete(undo->graph, undo->node, NULL, undo->name, NULL, NULL);
 }
 
 static void undo_job(Undo *undo)
@@ -135,7 +136,7 @@ static bool do_internal(Transaction *t, GHashTable *data, GError **error)
     if (!device || !name) {
         return error_fail(error, KASO_ERROR_INVALID, "Parameters 'device' and 'name' are needed");
     }
-    if (!operation_snapshot_internal(t->graph, device, "create", name, error)) {
+    if (!operation_snapshot_create(t->graph, device, name, t->vm_clock_ns, error)) {
         return false;
     }
     undo = push_undo(t, undo_internal);
@@ -277,6 +278,7 @@ static bool run_action(Transaction *t, json_t *action, GError **error)
 typedef struct {
     BlockGraph *graph;
     const char *actions;
+    uint64_t vm_clock_ns;
     bool done;
     GError **error;
 } TransactionCall;
@@ -284,7 +286,7 @@ typedef struct {
 static void transaction_entry(void *opaque)
 {
     TransactionCall *call = opaque;
-    Transaction t = { call->graph, g_ptr_array_new_with_free_func(undo_free),
+    Transaction t = { call->graph, call->vm_clock_ns, g_ptr_array_new_with_free_func(undo_free),
                       g_ptr_array_new_with_free_func((GDestroyNotify)g_hash_table_unref) };
     json_t *actions = json_loads(call->actions, 0, NULL);
 
@@ -311,9 +313,11 @@ static void transaction_entry(void *opaque)
     json_decref(actions);
 }
 
-bool block_transaction(BlockGraph *graph, const char *actions, GError **error)
+bool block_transaction(BlockGraph *graph, const char *actions, uint64_t vm_clock_ns, GError **error)
 {
-    TransactionCall call = { .graph = graph, .actions = actions, .error = error };
+    TransactionCall call = {
+        .graph = graph, .actions = actions, .vm_clock_ns = vm_clock_ns, .error = error
+    };
 
     async_run_sync(block_graph_context(graph), transaction_entry, &call);
     return call.done;

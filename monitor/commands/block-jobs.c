@@ -95,7 +95,7 @@ static const MonitorArgument copy_arguments[] = {
 
 JOB_COMMAND(block_stream, "block-stream", "block_stream",
             "copies what is in backing files into the drive's image", stream_arguments);
-JOB_COMMAND(block_commit, "block-commit", "commit", "writes an image's data into an image below",
+JOB_COMMAND(block_commit, "block-commit", NULL, "writes an image's data into an image below",
             commit_arguments);
 JOB_COMMAND(drive_mirror, "drive-mirror", "drive_mirror", "copies a drive and follows its writes",
             copy_arguments);
@@ -323,7 +323,7 @@ static json_t *transaction_run(Monitor *monitor, json_t *arguments, GError **err
         return NULL;
     }
     text = json_dumps(json_object_get(arguments, "actions"), JSON_COMPACT | JSON_ENCODE_ANY);
-    block_transaction(graph, text, error);
+    block_transaction(graph, text, (uint64_t)clock_now_ns(monitor_machine(monitor)), error);
     free(text);
     return NULL;
 }
@@ -476,39 +476,7 @@ static const MonitorCommand resize_command = {
 };
 MONITOR_COMMAND(resize_command);
 
-/* Internal snapshots and bitmaps. */
-
-static const MonitorArgument internal_arguments[] = {
-    { "device", ARGUMENT_STRING, false, "drive", .complete = monitor_complete_drives },
-    { "name", ARGUMENT_STRING, false, "name of the snapshot" },
-    { NULL },
-};
-
-#define INTERNAL_SNAPSHOT(symbol, qmp_name, hmp_name, action, text)                                \
-    static json_t *symbol##_run(Monitor *monitor, json_t *arguments, GError **error)               \
-    {                                                                                              \
-        BlockGraph *graph = monitor_block_graph(monitor, error);                                   \
-                                                                                                   \
-        if (graph) {                                                                               \
-            block_snapshot_internal(graph, monitor_get_string(arguments, "device"), action,        \
-                                    monitor_get_string(arguments, "name"), error);                 \
-        }                                                                                          \
-        return NULL;                                                                               \
-    }                                                                                              \
-    static const MonitorCommand symbol##_command = {                                               \
-        .name = qmp_name,                                                                          \
-        .hmp = hmp_name,                                                                           \
-        .summary = text,                                                                           \
-        .arguments = internal_arguments,                                                           \
-        .run = symbol##_run,                                                                       \
-    };                                                                                             \
-    MONITOR_COMMAND(symbol##_command)
-
-INTERNAL_SNAPSHOT(internal_create, "blockdev-snapshot-internal-sync", "snapshot_blkdev_internal",
-                  "create", "makes a snapshot inside a drive's image");
-INTERNAL_SNAPSHOT(internal_delete, "blockdev-snapshot-delete-internal-sync",
-                  "snapshot_delete_blkdev_internal", "delete",
-                  "deletes a snapshot inside a drive's image");
+/* Bitmaps. */
 
 static const MonitorArgument bitmap_arguments[] = {
     { "node", ARGUMENT_STRING, false, "drive or node" },

@@ -357,6 +357,62 @@ def transaction():
     io("s2", *CONTENT)
 
 
+def internal_snapshots():
+    chain()
+    run(IMG, "create", "-q", "-f", "raw", "flat", "1M")
+    m = Machine(*NODES, *DEVICE, "-blockdev", "driver=file,filename=flat,node-name=flat")
+
+    def make(name):
+        m.do("blockdev-snapshot-internal-sync", device="n0", name=name)
+
+    def delete(**which):
+        return m.do("blockdev-snapshot-delete-internal-sync", device="n0", **which)
+
+    def fails(command, **arguments):
+        return m.fails("blockdev-snapshot-" + command + "internal-sync", **arguments)["desc"]
+
+    for name in "one", "2", "three":
+        make(name)
+    assert fails("", device="n0", name="") == "Name is empty"
+    assert fails("", device="n0", name="one") == "Snapshot with name 'one' already exists on device 'n0'"
+    assert "does not support internal snapshots" in fails("", device="flat", name="x")
+    assert "nobody" in fails("", device="nobody", name="x")
+    assert fails("delete-", device="n0") == "Name or id must be provided"
+    assert fails("delete-", device="n0", id="1", name="2") == (
+        "Snapshot with id '1' and name '2' does not exist on device 'n0'")
+    assert "id 'null' and name 'four'" in fails("delete-", device="n0", name="four")
+    gone = delete(name="2")  # not the one with that id
+    assert (gone["id"], gone["name"], gone["vm-state-size"]) == ("2", "2", 0), gone
+    assert set(gone) == {"id", "name", "vm-state-size", "date-sec", "date-nsec", "vm-clock-sec", "vm-clock-nsec"}
+    assert delete(id="1", name="one")["id"] == "1" and delete(id="3")["name"] == "three"
+    make("last")
+    reply = m.fails("transaction", actions=[
+        {"type": "blockdev-snapshot-internal-sync", "data": {"device": "n0", "name": "t"}},
+        {"type": "blockdev-snapshot-internal-sync", "data": {"device": "n0", "name": "last"}}])
+    assert "already exists" in reply["desc"], reply
+    m.quit()
+    assert [s["name"] for s in info("top")["snapshots"]] == ["last"]
+
+
+def shell_commit():
+    """The monitor's commit ends when all is in the backing file; the drive keeps its image."""
+    chain()
+    m = Machine(*DRIVE)
+    assert m.do("human-monitor-command", command_line="commit nobody").startswith("Error")
+    for name in "d0", "all":
+        said = m.do("human-monitor-command", command_line="commit " + name)
+        assert said == "", said
+        assert m.do("query-jobs") == [] and inserted(m)["file"] == "top"
+    m.quit()
+    io("base", *CONTENT)
+    io("top", *CONTENT)
+    assert {p["depth"] for p in json.loads(run(IMG, "map", "--output=json", "top")) if p["data"]} == {1}
+    m = Machine("-drive", "file=base,if=none,id=d0,format=qcow2")
+    assert "no backing file" in m.do("human-monitor-command", command_line="commit d0")
+    assert m.do("human-monitor-command", command_line="commit all") == ""
+    m.quit()
+
+
 def objects():
     """A secret that comes while the machine runs opens an encrypted image."""
     chain()
@@ -483,7 +539,7 @@ def choices():
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
     for test in (active_commit, life, slow, mirror_top, names, overlays, incremental, amounts, transaction,
-                 objects, failures, stream_failures, choices):
+                 internal_snapshots, shell_commit, objects, failures, stream_failures, choices):
         if len(sys.argv) < 5 or test.__name__ in sys.argv[4:]:
             test()
     os.chdir("/")

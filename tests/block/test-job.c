@@ -359,14 +359,16 @@ static void test_control(Fixture *f, gconstpointer data)
 
 static void test_operations(Fixture *f, gconstpointer data)
 {
+    g_autofree char *gone = NULL;
     GError *error = NULL;
 
-    g_assert_true(block_snapshot_internal(f->graph, "d", "create", "s", &error));
+    g_assert_true(block_snapshot_create(f->graph, "d", "s", 0, &error));
     guest_write(f, 0, 50000, 0x55);
     memset(f->model, 1, 50000);
-    g_assert_true(block_snapshot_internal(f->graph, "d", "apply", "s", &error));
+    g_assert_true(block_snapshot_apply(f->graph, "d", "s", &error));
     check_drive(f->drive, f->model);
-    g_assert_true(block_snapshot_internal(f->graph, "d", "delete", "s", &error));
+    gone = block_snapshot_delete(f->graph, "d", "1", "s", &error);
+    g_assert_nonnull(strstr(gone, "\"name\":\"s\""));
     g_assert_true(block_resize(f->graph, "d", 2 * SIZE, &error));
     g_assert_no_error(error);
     g_assert_cmpuint(block_size(f->drive), ==, 2 * SIZE);
