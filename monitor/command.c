@@ -115,6 +115,12 @@ static bool command_check(const MonitorCommand *command, json_t *arguments, GErr
             return error_fail(error, KASO_ERROR_INVALID, "argument '%s' of '%s' must be %s", key,
                               name, argument_type_name(argument->kind));
         }
+        if (argument->name && argument->values &&
+            !g_strv_contains(argument->values, json_string_value(value))) {
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "Parameter '%s' does not accept value '%s'", key,
+                              json_string_value(value));
+        }
     }
     for (argument = table; argument->name; argument++) {
         if (!argument->optional && argument->kind != ARGUMENT_FLAG &&

@@ -40,6 +40,8 @@ typedef struct {
     const char *summary;
     char letter; /* ARGUMENT_FLAG */
     MonitorCompleter *complete;
+    const char *const *values; /* ARGUMENT_STRING: what it may be; NULL: anything */
+    bool qmp; /* not in HMP */
 } MonitorArgument;
 
 enum {

@@ -225,7 +225,7 @@ static bool parse_all(Monitor *monitor, const MonitorCommand *command, const cha
         json_t *value;
 
         take_flags(command, &text, arguments);
-        if (a->kind == ARGUMENT_FLAG || a->kind == ARGUMENT_OBJECT) {
+        if (a->kind == ARGUMENT_FLAG || a->kind == ARGUMENT_OBJECT || a->qmp) {
             continue;
         }
         if (a->kind == ARGUMENT_FORMAT) {
@@ -275,7 +275,7 @@ char *hmp_usage(const MonitorCommand *command)
     for (const MonitorArgument *a = command->arguments; a && a->name; a++) {
         const char *left = a->optional ? "[" : "", *right = a->optional ? "]" : "";
 
-        if (a->kind == ARGUMENT_OBJECT) {
+        if (a->kind == ARGUMENT_OBJECT || a->qmp) {
             continue;
         }
         g_string_append_c(usage, ' ');
@@ -333,7 +333,7 @@ static const MonitorArgument *argument_at(const MonitorCommand *command, const c
         text += n;
     }
     for (const MonitorArgument *a = command->arguments; a && a->name; a++) {
-        if (a->kind != ARGUMENT_FLAG && a->kind != ARGUMENT_FORMAT && words-- == 0) {
+        if (a->kind != ARGUMENT_FLAG && a->kind != ARGUMENT_FORMAT && !a->qmp && words-- == 0) {
             return a;
         }
     }

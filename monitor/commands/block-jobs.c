@@ -71,10 +71,54 @@ static json_t *start_job(Monitor *monitor, const char *command, json_t *argument
     };                                                                                             \
     MONITOR_COMMAND(symbol##_command)
 
+static const char *const sync_names[] = { "top", "full", "none", "incremental", "bitmap", NULL };
+static const char *const on_error_names[] = { "report", "ignore", "enospc", "stop", "auto", NULL };
+static const char *const mode_names[] = { "existing", "absolute-paths", NULL };
+static const char *const copy_mode_names[] = { "background", "write-blocking", NULL };
+static const char *const bitmap_mode_names[] = { "on-success", "never", "always", NULL };
+
+#define QMP_ONLY(argument_name, argument_kind, text, ...)                                          \
+    {                                                                                              \
+        argument_name, argument_kind, true, text, .qmp = true, ##__VA_ARGS__                       \
+    }
+#define JOB_ID QMP_ONLY("job-id", ARGUMENT_STRING, "name of the job (the drive's)")
+#define SPEED  QMP_ONLY("speed", ARGUMENT_SIZE, "bytes per second")
+#define LIFE                                                                                       \
+    QMP_ONLY("auto-finalize", ARGUMENT_BOOL, "off: it waits for job-finalize"),                    \
+        QMP_ONLY("auto-dismiss", ARGUMENT_BOOL, "off: it stays until job-dismiss"),                \
+        QMP_ONLY("filter-node-name", ARGUMENT_STRING, "name of the filter's node")
+#define ON_ERROR(argument_name)                                                                    \
+    QMP_ONLY(argument_name, ARGUMENT_STRING, "what a failure does", .values = on_error_names)
+#define HEADER                                                                                     \
+    QMP_ONLY("backing-file", ARGUMENT_STRING, "name for the header of the image above"),           \
+        QMP_ONLY("backing-mask-protocol", ARGUMENT_BOOL, "a protocol's name is raw there")
+#define MIRROR                                                                                     \
+    SPEED, QMP_ONLY("replaces", ARGUMENT_STRING, "node whose place the target takes"),             \
+        QMP_ONLY("granularity", ARGUMENT_SIZE, "bytes that are clean or dirty together"),          \
+        QMP_ONLY("buf-size", ARGUMENT_SIZE, "bytes copied at once"),                               \
+        QMP_ONLY("unmap", ARGUMENT_BOOL, "zeroes may become holes"),                               \
+        QMP_ONLY("copy-mode", ARGUMENT_STRING, "when guests' writes are copied",                   \
+                 .values = copy_mode_names),                                                       \
+        ON_ERROR("on-source-error"), ON_ERROR("on-target-error")
+#define BACKUP                                                                                     \
+    SPEED, QMP_ONLY("bitmap", ARGUMENT_STRING, "what to copy"),                                    \
+        QMP_ONLY("bitmap-mode", ARGUMENT_STRING, "when the bitmap is cleared",                     \
+                 .values = bitmap_mode_names),                                                     \
+        QMP_ONLY("compress", ARGUMENT_BOOL, "compresses what is written"),                         \
+        ON_ERROR("on-source-error"), ON_ERROR("on-target-error")
+#define FILE_TARGET                                                                                \
+    QMP_ONLY("mode", ARGUMENT_STRING, "existing: the file is there", .values = mode_names)
+
 static const MonitorArgument stream_arguments[] = {
     { "device", ARGUMENT_STRING, false, "drive", .complete = monitor_complete_drives },
     { "speed", ARGUMENT_SIZE, true, "bytes per second" },
     { "base", ARGUMENT_STRING, true, "image that stays below" },
+    QMP_ONLY("base-node", ARGUMENT_STRING, "the same as a node"),
+    QMP_ONLY("bottom", ARGUMENT_STRING, "the last node that is copied"),
+    JOB_ID,
+    HEADER,
+    ON_ERROR("on-error"),
+    LIFE,
     { NULL },
 };
 
@@ -82,29 +126,68 @@ static const MonitorArgument commit_arguments[] = {
     { "device", ARGUMENT_STRING, false, "drive", .complete = monitor_complete_drives },
     { "top", ARGUMENT_STRING, true, "image to commit (the active one)" },
     { "base", ARGUMENT_STRING, true, "image to commit into (the deepest)" },
+    QMP_ONLY("top-node", ARGUMENT_STRING, "the same as a node"),
+    QMP_ONLY("base-node", ARGUMENT_STRING, "the same as a node"),
+    JOB_ID,
+    SPEED,
+    HEADER,
+    ON_ERROR("on-error"),
+    LIFE,
     { NULL },
 };
 
-static const MonitorArgument copy_arguments[] = {
-    { "device", ARGUMENT_STRING, false, "drive", .complete = monitor_complete_drives },
-    { "target", ARGUMENT_STRING, false, "file or node to copy to" },
+#define COPY_TO(what)                                                                              \
+    { "device", ARGUMENT_STRING, false, "drive", .complete = monitor_complete_drives },            \
+    {                                                                                              \
+        "target", ARGUMENT_STRING, false, what                                                     \
+    }
+#define SYNC                                                                                       \
+    {                                                                                              \
+        "sync", ARGUMENT_STRING, true, "full, top, none, incremental or bitmap",                   \
+            .values = sync_names                                                                   \
+    }
+
+static const MonitorArgument drive_mirror_arguments[] = {
+    COPY_TO("file to copy to"),
     { "format", ARGUMENT_STRING, true, "format of the target" },
-    { "sync", ARGUMENT_STRING, true, "full, top, none or incremental" },
+    SYNC,
+    JOB_ID,
+    MIRROR,
+    FILE_TARGET,
+    QMP_ONLY("node-name", ARGUMENT_STRING, "of the target"),
+    LIFE,
     { NULL },
 };
+
+static const MonitorArgument mirror_arguments[] = { COPY_TO("node"), SYNC, JOB_ID,
+                                                    MIRROR,          LIFE, { NULL } };
+
+static const MonitorArgument drive_backup_arguments[] = {
+    COPY_TO("file to copy to"),
+    { "format", ARGUMENT_STRING, true, "format of the target" },
+    SYNC,
+    JOB_ID,
+    BACKUP,
+    FILE_TARGET,
+    LIFE,
+    { NULL },
+};
+
+static const MonitorArgument backup_arguments[] = { COPY_TO("node"), SYNC, JOB_ID,
+                                                    BACKUP,          LIFE, { NULL } };
 
 JOB_COMMAND(block_stream, "block-stream", "block_stream",
             "copies what is in backing files into the drive's image", stream_arguments);
 JOB_COMMAND(block_commit, "block-commit", NULL, "writes an image's data into an image below",
             commit_arguments);
 JOB_COMMAND(drive_mirror, "drive-mirror", "drive_mirror", "copies a drive and follows its writes",
-            copy_arguments);
+            drive_mirror_arguments);
 JOB_COMMAND(blockdev_mirror, "blockdev-mirror", NULL, "copies a node and follows its writes",
-            copy_arguments);
+            mirror_arguments);
 JOB_COMMAND(drive_backup, "drive-backup", "drive_backup", "copies a drive as it is at this moment",
-            copy_arguments);
+            drive_backup_arguments);
 JOB_COMMAND(blockdev_backup, "blockdev-backup", NULL, "copies a node as it is at this moment",
-            copy_arguments);
+            backup_arguments);
 
 /* Control of jobs. */
 

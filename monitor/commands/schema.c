@@ -32,16 +32,36 @@ static json_t *schema_builtin(const char *name, const char *json_type)
     return entry;
 }
 
-/* The object type of a command's arguments. */
-static json_t *schema_arguments(const char *type_name, const MonitorArgument *arguments)
+/* An enumeration is a type of its own, named after who has it. */
+static json_t *schema_enum(const char *name, const char *const *values)
+{
+    json_t *entry = json_object(), *list = json_array(), *members = json_array();
+
+    for (; *values; values++) {
+        json_array_append_new(list, json_string(*values));
+        json_array_append_new(members, json_pack("{s:s}", "name", *values));
+    }
+    monitor_put(entry, "name", json_string(name));
+    monitor_put(entry, "meta-type", json_string("enum"));
+    monitor_put(entry, "members", members);
+    monitor_put(entry, "values", list);
+    return entry;
+}
+
+/* Adds the object type of arguments, and the types that it needs. */
+static void schema_add_object(json_t *list, const char *type_name, const MonitorArgument *arguments)
 {
     json_t *entry = json_object(), *members = json_array();
 
     for (const MonitorArgument *a = arguments; a && a->name; a++) {
         json_t *member = json_object();
+        g_autofree char *enum_name = g_strdup_printf("%s-%s", type_name, a->name);
 
+        if (a->values) {
+            json_array_append_new(list, schema_enum(enum_name, a->values));
+        }
         monitor_put(member, "name", json_string(a->name));
-        monitor_put(member, "type", json_string(schema_type(a->kind)));
+        monitor_put(member, "type", json_string(a->values ? enum_name : schema_type(a->kind)));
         if (a->optional || a->kind == ARGUMENT_FLAG) {
             monitor_put(member, "default", json_null());
         }
@@ -50,40 +70,117 @@ static json_t *schema_arguments(const char *type_name, const MonitorArgument *ar
     monitor_put(entry, "name", json_string(type_name));
     monitor_put(entry, "meta-type", json_string("object"));
     monitor_put(entry, "members", members);
-    return entry;
+    json_array_append_new(list, entry);
 }
 
-static void schema_add_event(json_t *list, const char *name)
+/* The name of the type that has these arguments. */
+static json_t *schema_type_of(json_t *list, const MonitorArgument *arguments)
+{
+    char *type = arguments ? g_strdup_printf("%zu", json_array_size(list)) : g_strdup("0");
+    json_t *name = json_string(type);
+
+    if (arguments) {
+        schema_add_object(list, type, arguments);
+    }
+    g_free(type);
+    return name;
+}
+
+static void schema_add_event(json_t *list, const char *name, const MonitorArgument *data)
 {
     json_t *entry = json_object();
 
     monitor_put(entry, "name", json_string(name));
     monitor_put(entry, "meta-type", json_string("event"));
-    monitor_put(entry, "arg-type", json_string("0"));
+    monitor_put(entry, "arg-type", schema_type_of(list, data));
     json_array_append_new(list, entry);
 }
 
-static void schema_add_command(json_t *list, const MonitorCommand *command, unsigned number)
+static void schema_add_command(json_t *list, const MonitorCommand *command)
 {
-    char *type = command->arguments ? g_strdup_printf("%u", number) : g_strdup("0");
     json_t *entry = json_object();
 
-    if (command->arguments) {
-        json_array_append_new(list, schema_arguments(type, command->arguments));
-    }
     monitor_put(entry, "name", json_string(command->name));
     monitor_put(entry, "meta-type", json_string("command"));
-    monitor_put(entry, "arg-type", json_string(type));
+    monitor_put(entry, "arg-type", schema_type_of(list, command->arguments));
     monitor_put(entry, "ret-type", json_string("any"));
     monitor_put(entry, "allow-oob", json_false());
     json_array_append_new(list, entry);
-    g_free(type);
 }
+
+/* What comes with events. */
+
+static const MonitorArgument end_data[] = {
+    { "guest", ARGUMENT_BOOL },
+    { "reason", ARGUMENT_STRING },
+    { NULL },
+};
+static const MonitorArgument panic_data[] = {
+    { "action", ARGUMENT_STRING },
+    { "info", ARGUMENT_ANY, true },
+    { NULL },
+};
+static const MonitorArgument io_error_data[] = {
+    { "qom-path", ARGUMENT_STRING, true },  { "device", ARGUMENT_STRING },
+    { "node-name", ARGUMENT_STRING, true }, { "operation", ARGUMENT_STRING },
+    { "action", ARGUMENT_STRING },          { "nospace", ARGUMENT_BOOL, true },
+    { "reason", ARGUMENT_STRING },          { NULL },
+};
+static const MonitorArgument job_data[] = {
+    { "type", ARGUMENT_STRING }, { "device", ARGUMENT_STRING }, { "len", ARGUMENT_INT },
+    { "offset", ARGUMENT_INT },  { "speed", ARGUMENT_INT },     { NULL },
+};
+static const MonitorArgument job_completed_data[] = {
+    { "type", ARGUMENT_STRING },
+    { "device", ARGUMENT_STRING },
+    { "len", ARGUMENT_INT },
+    { "offset", ARGUMENT_INT },
+    { "speed", ARGUMENT_INT },
+    { "error", ARGUMENT_STRING, true },
+    { NULL },
+};
+static const MonitorArgument job_error_data[] = {
+    { "device", ARGUMENT_STRING },
+    { "operation", ARGUMENT_STRING },
+    { "action", ARGUMENT_STRING },
+    { NULL },
+};
+static const MonitorArgument job_pending_data[] = {
+    { "type", ARGUMENT_STRING },
+    { "id", ARGUMENT_STRING },
+    { NULL },
+};
+static const MonitorArgument job_status_data[] = {
+    { "id", ARGUMENT_STRING },
+    { "status", ARGUMENT_STRING },
+    { NULL },
+};
+static const MonitorArgument export_data[] = {
+    { "id", ARGUMENT_STRING },
+    { NULL },
+};
+static const struct {
+    const char *name;
+    const MonitorArgument *data;
+} events[] = {
+    { "BLOCK_EXPORT_DELETED", export_data },
+    { "BLOCK_IO_ERROR", io_error_data },
+    { "BLOCK_JOB_CANCELLED", job_data },
+    { "BLOCK_JOB_COMPLETED", job_completed_data },
+    { "BLOCK_JOB_ERROR", job_error_data },
+    { "BLOCK_JOB_PENDING", job_pending_data },
+    { "BLOCK_JOB_READY", job_data },
+    { "GUEST_PANICKED", panic_data },
+    { "JOB_STATUS_CHANGE", job_status_data },
+    { "POWERDOWN", NULL },
+    { "RESET", end_data },
+    { "RESUME", NULL },
+    { "SHUTDOWN", end_data },
+    { "STOP", NULL },
+};
 
 static json_t *schema_run(Monitor *monitor, json_t *arguments, GError **error)
 {
-    static const char *const events[] = { "RESET",     "SHUTDOWN",       "STOP",          "RESUME",
-                                          "POWERDOWN", "BLOCK_IO_ERROR", "GUEST_PANICKED" };
     GPtrArray *commands = monitor_sorted_commands(true);
     json_t *list = json_array();
 
@@ -91,15 +188,15 @@ static json_t *schema_run(Monitor *monitor, json_t *arguments, GError **error)
     json_array_append_new(list, schema_builtin("int", "int"));
     json_array_append_new(list, schema_builtin("bool", "boolean"));
     json_array_append_new(list, schema_builtin("any", "value"));
-    json_array_append_new(list, schema_arguments("0", NULL));
+    schema_add_object(list, "0", NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(events); i++) {
-        schema_add_event(list, events[i]);
+        schema_add_event(list, events[i].name, events[i].data);
     }
     for (guint i = 0; i < commands->len; i++) {
         const MonitorCommand *command = commands->pdata[i];
 
         if (!(command->flags & COMMAND_NOT_YET)) {
-            schema_add_command(list, command, i + 1);
+            schema_add_command(list, command);
         }
     }
     g_ptr_array_unref(commands);
