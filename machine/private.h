@@ -99,6 +99,7 @@ typedef struct MachinePrivate {
     DriveOpener *drive_opener;
     void *drive_opener_opaque;
     NamedThings chardevs, netdevs, drives, objects, placed_drives;
+    GPtrArray *opened_drives; /* BlockBackend, by drive_opener */
     GPtrArray *serials;       /* Chardev * or NULL */
     GArray *globals;          /* GlobalProperty */
     GHashTable *type_counts;  /* device type name -> next number */

@@ -83,14 +83,19 @@ BlockBackend *machine_open_drive(Machine *machine, const char *id, GError **erro
     MachinePrivate *private = machine->private;
     BlockBackend *drive = machine_find_drive(machine, id);
 
-    if (drive) {
+    /* One that was opened for a device is that device's; another has its own, and permissions decide. */
+    if (drive && !g_ptr_array_find(private->opened_drives, drive, NULL)) {
         return drive;
     }
     if (!private->drive_opener) {
         error_fail(error, KASO_ERROR_NOT_FOUND, "there is no drive '%s'", id);
         return NULL;
     }
-    return private->drive_opener(private->drive_opener_opaque, id, error);
+    drive = private->drive_opener(private->drive_opener_opaque, id, error);
+    if (drive) {
+        g_ptr_array_add(private->opened_drives, drive);
+    }
+    return drive;
 }
 
 void machine_set_drive_opener(Machine *machine, DriveOpener *opener, void *opaque)
@@ -337,6 +342,7 @@ void registry_create(Machine *machine)
     create_things(&private->drives);
     create_things(&private->objects);
     create_things(&private->placed_drives);
+    private->opened_drives = g_ptr_array_new();
     private->serials = g_ptr_array_new();
     private->globals = g_array_new(false, false, sizeof(GlobalProperty));
     private->type_counts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -384,6 +390,7 @@ void registry_destroy(Machine *machine)
     destroy_things(&private->drives);
     destroy_things(&private->objects);
     destroy_things(&private->placed_drives);
+    g_ptr_array_unref(private->opened_drives);
     g_ptr_array_unref(private->serials);
     free_globals(private->globals);
     g_hash_table_unref(private->type_counts);
