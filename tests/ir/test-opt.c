@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Optimisation passes: text IR in, text IR out. Both sides are compared without nops, renumbered. */
+/*
+ * Optimisation passes, each for itself and all together: text IR in, text IR out. Both sides are compared
+ * without nops, renumbered.
+ */
 #include <glib.h>
 
 #include "accel/tcg/ir/ir.h"
 #include "accel/tcg/opt/opt.h"
+#include "accel/tcg/opt/passes.h"
 
 static const IrVar vars[] = {
     { "x0", IR_I64, 0 }, { "x1", IR_I64, 8 }, { "v0", IR_V128, 16 }, { "nzcv", IR_FLAGS, 32 }
@@ -95,6 +99,73 @@ static const struct {
       "%1 = get.i64 @x0\n%2 = ld.v128 %1 esz=3\nset.v128 @v0 %2\ngoto imm=4\n" },
 };
 
+typedef void Pass(IrUnit *unit);
+
+/* One pass alone. */
+static const struct {
+    const char *name;
+    Pass *pass;
+    const char *in, *out;
+} pass_cases[] = {
+    { "forward: get after get, get after set, set of what is there", opt_forward_variables,
+      "%1 = get.i64 @x0\n%2 = get.i64 @x0\n%3 = add.i64 %1 %2\nset.i64 @x1 %3\n"
+      "%4 = get.i64 @x1\nset.i64 @x1 %4\nset.i64 @x0 %4\ngoto imm=4\n",
+      "%1 = get.i64 @x0\n%3 = add.i64 %1 %1\nset.i64 @x1 %3\nset.i64 @x0 %3\ngoto imm=4\n" },
+    { "forward: a helper that writes variables ends what is known", opt_forward_variables,
+      "%1 = get.i64 @x0\ncall helper=test_writes\n%2 = get.i64 @x0\nset.i64 @x1 %2\n"
+      "set.i64 @x0 %1\ngoto imm=4\n",
+      "%1 = get.i64 @x0\ncall helper=test_writes\n%2 = get.i64 @x0\nset.i64 @x1 %2\n"
+      "set.i64 @x0 %1\ngoto imm=4\n" },
+    { "fold: evaluates, at the op's width", opt_fold,
+      "%1 = const.i32 imm=0xffffffff\n%2 = const.i32 imm=1\n%3 = add.i32 %1 %2\n"
+      "%4 = zext.i64 %3 esz=2\nset.i64 @x0 %4\ngoto imm=4\n",
+      "%1 = const.i32 imm=0xffffffff\n%2 = const.i32 imm=1\n%3 = const.i32\n%4 = const.i64\n"
+      "set.i64 @x0 %4\ngoto imm=4\n" },
+    { "fold: sums of addresses, and pc", opt_fold,
+      "%1 = pc.i64 imm=16\n%2 = const.i64 imm=8\n%3 = add.i64 %1 %2\n%4 = get.i64 @x0\n"
+      "%5 = add.i64 %4 %2\n%6 = add.i64 %5 %2\nst.i64 %6 %3 esz=3 imm=1\ngoto imm=4\n",
+      "%1 = pc.i64 imm=16\n%2 = const.i64 imm=8\n%3 = pc.i64 imm=24\n%4 = get.i64 @x0\n"
+      "%5 = add.i64 %4 %2\n%6 = add.i64 %5 %2\nst.i64 %4 %3 esz=3 imm=17\ngoto imm=4\n" },
+    { "fold: a merge is no sum", opt_fold,
+      "%1 = get.i64 @x0\n%2 = const.i64 imm=8\n%3 = add.i64 %1 %2 sub=4\n%4 = ld.i64 %3 esz=3\n"
+      "set.i64 @x0 %4\ngoto imm=4\n",
+      "%1 = get.i64 @x0\n%2 = const.i64 imm=8\n%3 = add.i64 %1 %2 sub=4\n%4 = ld.i64 %3 esz=3\n"
+      "set.i64 @x0 %4\ngoto imm=4\n" },
+    { "dead sets: set again before anything sees it", opt_dead_sets,
+      "%1 = get.i64 @x0\nset.i64 @x1 %1\n%2 = not.i64 %1\nset.i64 @x1 %2\ngoto imm=4\n",
+      "%1 = get.i64 @x0\n%2 = not.i64 %1\nset.i64 @x1 %2\ngoto imm=4\n" },
+    { "dead sets: faults, exits and gets see it", opt_dead_sets,
+      "%1 = get.i64 @x0\nset.i64 @x1 %1\nst.i64 %1 %1 esz=3\nset.i64 @x1 %1\n"
+      "%2 = andf.i64 %1 %1 esz=3\nexit_if eq %2 imm=8\nset.i64 @x1 %1\n%3 = get.i64 @x1\n"
+      "set.i64 @x1 %3\ngoto imm=4\n",
+      "%1 = get.i64 @x0\nset.i64 @x1 %1\nst.i64 %1 %1 esz=3\nset.i64 @x1 %1\n"
+      "%2 = andf.i64 %1 %1 esz=3\nexit_if eq %2 imm=8\nset.i64 @x1 %1\n%3 = get.i64 @x1\n"
+      "set.i64 @x1 %3\ngoto imm=4\n" },
+    { "dead flags: a merge of which only the new part is asked for", opt_dead_flags,
+      "%1 = get.flags @nzcv\n%2 = get.i64 @x0\n%3 = andf.i64 %2 %2 esz=3\n"
+      "%4 = fmerge %1 %3 imm=0xc000\n%5 = cset.i64 mi %4\nset.i64 @x1 %5\nset.flags @nzcv %3\n"
+      "goto imm=4\n",
+      "%1 = get.flags @nzcv\n%2 = get.i64 @x0\n%3 = andf.i64 %2 %2 esz=3\n"
+      "%4 = fmerge %1 %3 imm=0xc000\n%5 = cset.i64 mi %3\nset.i64 @x1 %5\nset.flags @nzcv %3\n"
+      "goto imm=4\n" },
+    { "dead values: what nobody uses, but not effects", opt_dead_values,
+      "%1 = get.i64 @x0\n%2 = add.i64 %1 %1\n%3 = mul.i64 %2 %2\n%4 = ld.i64 %1 esz=3\n"
+      "goto imm=4\n",
+      "%1 = get.i64 @x0\n%4 = ld.i64 %1 esz=3\ngoto imm=4\n" },
+};
+
+static void do_nothing(void)
+{
+}
+
+static const TcgHelper test_writes = {
+    .name = "test_writes",
+    .function = (void *)do_nothing,
+    .result = IR_VOID,
+    .flags = HELPER_WRITES,
+};
+TCG_HELPER(test_writes);
+
 static void compact(IrUnit *unit)
 {
     IrRef map[IR_MAX_OPS];
@@ -115,7 +186,7 @@ static void compact(IrUnit *unit)
     unit->count = count;
 }
 
-static char *text_of(const char *text, bool optimise)
+static char *text_of(const char *text, Pass *pass)
 {
     g_autofree IrUnit *unit = g_new0(IrUnit, 1);
     g_autoptr(GError) error = NULL;
@@ -124,8 +195,11 @@ static char *text_of(const char *text, bool optimise)
     if (!ir_parse(unit, text, &error)) {
         g_error("%s in:\n%s", error->message, text);
     }
-    if (optimise) {
-        opt_run(unit);
+    if (!ir_verify(unit, &error)) {
+        g_error("%s in:\n%s", error->message, text);
+    }
+    if (pass) {
+        pass(unit);
     }
     compact(unit);
     return ir_print(unit);
@@ -134,7 +208,16 @@ static char *text_of(const char *text, bool optimise)
 static void test_case(gconstpointer data)
 {
     unsigned i = GPOINTER_TO_UINT(data);
-    g_autofree char *got = text_of(cases[i].in, true), *want = text_of(cases[i].out, false);
+    g_autofree char *got = text_of(cases[i].in, opt_run), *want = text_of(cases[i].out, NULL);
+
+    g_assert_cmpstr(got, ==, want);
+}
+
+static void test_pass(gconstpointer data)
+{
+    unsigned i = GPOINTER_TO_UINT(data);
+    g_autofree char *got = text_of(pass_cases[i].in, pass_cases[i].pass);
+    g_autofree char *want = text_of(pass_cases[i].out, NULL);
 
     g_assert_cmpstr(got, ==, want);
 }
@@ -146,6 +229,12 @@ int main(int argc, char **argv)
         g_autofree char *path = g_strdelimit(g_strdup_printf("/opt/%s", cases[i].name), " ", '-');
 
         g_test_add_data_func(path, GUINT_TO_POINTER(i), test_case);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(pass_cases); i++) {
+        g_autofree char *path =
+            g_strdelimit(g_strdup_printf("/pass/%s", pass_cases[i].name), " ", '-');
+
+        g_test_add_data_func(path, GUINT_TO_POINTER(i), test_pass);
     }
     return g_test_run();
 }

@@ -407,6 +407,11 @@ bool ir_parse(IrUnit *unit, const char *text, GError **error);
 /* Types, order of definition, argument counts, terminator, ldraw placement. */
 bool ir_verify(const IrUnit *unit, GError **error);
 
+/*
+ * Types of an op's arguments, a letter each: T the op's type, otherwise as in IrOpInfo.result; * is any
+ * integer, . anything.
+ */
+const char *ir_argument_types(const IrOp *op);
 /* The type of an op's result; IR_VOID when it has none. */
 IrType ir_result_type(const IrOp *op);
 /* Whether an op must stay though its result is unused. */

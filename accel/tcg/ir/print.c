@@ -183,6 +183,9 @@ static bool parse_field(Parser *parser, char *token, IrOp *op)
     if (end == equals + 1 || *end) {
         return fail(parser, "bad number", equals + 1);
     }
+    if ((!strcmp(token, "esz") || !strcmp(token, "sub")) && (value < 0 || value > UINT8_MAX)) {
+        return fail(parser, "too large", equals + 1);
+    }
     if (!strcmp(token, "esz")) {
         op->esz = (uint8_t)value;
     } else if (!strcmp(token, "sub")) {

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* What must hold of every unit; run after each stage with -accel tcg,verify=on and in tests. */
+#include <inttypes.h>
+
+#include "accel/tcg/ir/abi.h"
 #include "accel/tcg/ir/flags.h"
 #include "accel/tcg/ir/ir.h"
 #include "base/error.h"
 
-/* Types of arguments: T the op's type, one letter otherwise as in ir_op_info.result; '*' any integer. */
-static const char *argument_types(const IrOp *op)
+const char *ir_argument_types(const IrOp *op)
 {
     switch (op->opcode) {
     case IR_OP_zext:
@@ -203,6 +205,152 @@ static bool check_width(const IrOp *op, unsigned index, GError **error)
     return true;
 }
 
+static bool is_between(int64_t value, int64_t low, int64_t high)
+{
+    return value >= low && value <= high;
+}
+
+/* imm and aux of integer ops. */
+static bool integer_fields_fit(const IrOp *op)
+{
+    int64_t width = op->type == IR_I32 ? 32 : 64;
+
+    switch (op->opcode) {
+    case IR_OP_extr:
+        return is_between(op->imm, 0, width - 1);
+    case IR_OP_ubfx:
+    case IR_OP_sbfx:
+    case IR_OP_bfi:
+        return is_between(op->imm, 0, width - 1) && is_between(op->aux, 1, width - op->imm);
+    case IR_OP_bswap:
+        return op->esz >= 1 && op->esz <= (op->type == IR_I32 ? 2 : 3);
+    case IR_OP_zext:
+    case IR_OP_sext:
+        return op->esz <= (op->type == IR_I32 ? 1 : 2);
+    case IR_OP_crc32c:
+        return op->esz <= 3;
+    default:
+        return true;
+    }
+}
+
+static bool memory_fields_fit(const IrOp *op)
+{
+    switch (op->opcode) {
+    case IR_OP_ldchk:
+        return is_between(op->aux, 1, TCG_PAGE_SIZE);
+    case IR_OP_mzero:
+        return is_between(op->imm, 16, 2048) && !(op->imm & (op->imm - 1));
+    case IR_OP_fence:
+        return true;
+    case IR_OP_amo:
+        if (!is_between(op->aux, 0, IR_AMO_SWP)) {
+            return false;
+        }
+    }
+    return op->esz <= (op->type == IR_I32 ? 2 : op->type == IR_I64 ? 3 : 4);
+}
+
+/* esz, imm and aux of vector ops. */
+static bool vector_fields_fit(const IrOp *op)
+{
+    int64_t width = 8 << op->esz, last = (16 >> op->esz) - 1;
+
+    switch (op->opcode) {
+    case IR_OP_vmull:
+        return op->esz <= 2 && is_between(op->imm, 0, 1);
+    case IR_OP_vwidens:
+    case IR_OP_vwidenu:
+    case IR_OP_vnarrow:
+        return op->esz <= 2;
+    case IR_OP_vshl:
+        return op->esz <= 3 && is_between(op->imm, 0, width - 1);
+    case IR_OP_vshr:
+    case IR_OP_vsar:
+        return op->esz <= 3 && is_between(op->imm, 0, width);
+    case IR_OP_vext:
+        return op->esz == 0 && is_between(op->imm, 0, 15);
+    case IR_OP_vrev:
+        return is_between(op->imm, op->esz + 1, 3);
+    case IR_OP_vduplane:
+    case IR_OP_vins:
+    case IR_OP_vlane:
+        return op->esz <= 3 && is_between(op->imm, 0, last);
+    case IR_OP_vinslane:
+        return op->esz <= 3 && is_between(op->imm, 0, last) && is_between(op->aux, 0, last);
+    case IR_OP_vpopcnt:
+        return op->esz == 0;
+    default:
+        return op->esz <= 3;
+    }
+}
+
+static bool check_fields(const IrOp *op, unsigned index, GError **error)
+{
+    const IrOpInfo *info = &ir_op_info[op->opcode];
+    bool fit;
+
+    if (op->opcode == IR_OP_call || op->opcode == IR_OP_fop) {
+        fit = op->opcode == IR_OP_call || op->sub < IR_FOP_COUNT;
+    } else if (info->effects & IR_MEMORY) {
+        fit = memory_fields_fit(op);
+    } else if (info->result == 'Q' || op->opcode == IR_OP_vlane) {
+        fit = vector_fields_fit(op);
+    } else {
+        fit = integer_fields_fit(op);
+    }
+    if (!fit) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "op %u (%s): esz=%u sub=%u imm=%" PRId64 " aux=%" PRId64
+                          " is more than the op allows",
+                          index, info->name, op->esz, op->sub, op->imm, op->aux);
+    }
+    return true;
+}
+
+enum {
+    INTEGERS = 1 << IR_I32 | 1 << IR_I64,
+    VALUES = INTEGERS | 1 << IR_V128,
+    ANY_TYPE = VALUES | 1 << IR_VOID | 1 << IR_FLAGS,
+};
+
+/* What an op's type field may say, as bits. */
+static unsigned allowed_types(const IrOp *op)
+{
+    unsigned opcode = op->opcode;
+
+    if (ir_op_info[opcode].result == 'Q') {
+        return 1 << IR_V128;
+    }
+    if ((opcode >= IR_OP_add && opcode <= IR_OP_bfi && opcode != IR_OP_trunc) ||
+        ir_is_flags_producer(opcode)) {
+        return INTEGERS;
+    }
+    switch (opcode) {
+    case IR_OP_adc:
+    case IR_OP_sbc:
+    case IR_OP_cset:
+    case IR_OP_cas:
+    case IR_OP_amo:
+    case IR_OP_stx:
+    case IR_OP_vlane:
+        return INTEGERS;
+    case IR_OP_const:
+    case IR_OP_sel:
+    case IR_OP_ld:
+    case IR_OP_ldraw:
+    case IR_OP_st:
+    case IR_OP_st2:
+    case IR_OP_fop:
+        return VALUES;
+    case IR_OP_get:
+    case IR_OP_set:
+        return VALUES | 1 << IR_FLAGS;
+    default:
+        return ANY_TYPE;
+    }
+}
+
 static bool check_types(const IrOp *op, unsigned index, GError **error)
 {
     if (op->type > IR_V256 || op->cond >= IR_COND_COUNT) {
@@ -213,6 +361,10 @@ static bool check_types(const IrOp *op, unsigned index, GError **error)
         return error_fail(error, KASO_ERROR_INVALID, "op %u (%s): there are no v256 ops yet", index,
                           ir_op_info[op->opcode].name);
     }
+    if (!(allowed_types(op) >> op->type & 1)) {
+        return error_fail(error, KASO_ERROR_INVALID, "op %u (%s) has the wrong type", index,
+                          ir_op_info[op->opcode].name);
+    }
     return true;
 }
 
@@ -220,7 +372,7 @@ static bool check_arguments(const IrUnit *unit, unsigned index, GError **error)
 {
     const IrOp *op = &unit->ops[index];
     const IrOpInfo *info = &ir_op_info[op->opcode];
-    const char *types = argument_types(op);
+    const char *types = ir_argument_types(op);
     unsigned count = 0;
 
     for (; count < 4 && op->args[count]; count++) {
@@ -289,13 +441,8 @@ static bool check_op(const IrUnit *unit, unsigned index, GError **error)
     if (op->opcode >= IR_OP_COUNT) {
         return error_fail(error, KASO_ERROR_INVALID, "op %u has no such opcode", index);
     }
-    if (op->opcode != IR_OP_nop && ir_op_info[op->opcode].result == 'T' && op->type == IR_VOID &&
-        op->opcode != IR_OP_call) {
-        return error_fail(error, KASO_ERROR_INVALID, "op %u (%s) has no type", index,
-                          ir_op_info[op->opcode].name);
-    }
     if (!check_types(op, index, error) || !check_width(op, index, error) ||
-        !check_arguments(unit, index, error)) {
+        !check_fields(op, index, error) || !check_arguments(unit, index, error)) {
         return false;
     }
     if ((op->opcode == IR_OP_get || op->opcode == IR_OP_set) &&
