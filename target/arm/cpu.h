@@ -8,7 +8,7 @@
 #ifndef TARGET_ARM_CPU_H
 #define TARGET_ARM_CPU_H
 
-#include "accel/tcg/ir/abi.h"
+#include "accel/tcg/ir/services.h"
 #include "accel/tcg/ir/target.h"
 #include "machine/arch/arm.h"
 #include "machine/machine.h"
@@ -176,7 +176,7 @@ typedef struct ArmCpu {
     V128 qc;
     uint64_t exclusive_address, exclusive_low, exclusive_high;
     uint64_t daif, tpidr_el0, tpidrro_el0, tpidr_el1, sp_el0, elr_el1, spsr_el1, esr_el1, far_el1;
-    uint64_t fpcr, fpsr;       /* fpsr: flags not in tcg's MXCSR or qc; see fp-control.c */
+    uint64_t fpcr, fpsr;       /* fpsr: flags not in TcgFpControl or qc; see fp-control.c */
     uint64_t pac_keys[5][2];   /* IA IB DA DB GA; low, high */
     /*
      * Code and data pointers: the bits that hold the authentication code in the low half of the address
@@ -184,7 +184,7 @@ typedef struct ArmCpu {
      */
     uint64_t pac_masks[2][2];
     uint64_t x[32];            /* x[31] is the stack pointer in use */
-    uint16_t flags;            /* as in abi.h */
+    uint16_t flags;            /* as in flags.h */
     TcgState tcg;
 } ArmCpu;
 

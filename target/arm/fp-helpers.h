@@ -46,7 +46,7 @@ const TcgHelper *arm_fp_helper(ArmFp op, unsigned esz, bool scalar);
 /* Scalar conversions; wide: a 64-bit integer. Immediates as for vto and vfrom. */
 const TcgHelper *arm_fp_to_int_helper(unsigned esz, bool is_signed, bool wide);
 const TcgHelper *arm_fp_from_int_helper(unsigned esz, bool is_signed, bool wide);
-/* Comparison: flags as abi.h has them (for fcmp), or NZCV in an i32 (for calls). imm 1: signalling. */
+/* Comparison: flags as flags.h has them (for fcmp), or NZCV in an i32 (for calls). imm 1: signalling. */
 const TcgHelper *arm_fp_compare_helper(unsigned esz, bool packed);
 
 extern const TcgHelper arm_fjcvtzs_helper;      /* result in bits 31 to 0, Z in bit 32 */

@@ -13,6 +13,7 @@
 
 #include "accel/tcg/host/host.h"
 #include "accel/tcg/ir/interpret.h"
+#include "accel/tcg/ir/services.h"
 #include "accel/tcg/opt/opt.h"
 #include "base/bits.h"
 

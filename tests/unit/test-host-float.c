@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 
 #include "accel/tcg/host/host.h"
+#include "accel/tcg/ir/services.h"
 #include "base/bits.h"
 #include "base/softfloat.h"
 

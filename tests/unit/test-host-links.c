@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "accel/tcg/host/host.h"
+#include "accel/tcg/ir/services.h"
 
 enum { CODE_SIZE = 1 << 18, X0 = 0, X1, VAR_COUNT };
 #define PAGE      UINT64_C(0x400000)

@@ -16,6 +16,7 @@
 
 #include "accel/tcg/host/host.h"
 #include "accel/tcg/ir/interpret.h"
+#include "accel/tcg/ir/services.h"
 #include "accel/tcg/opt/opt.h"
 #include "base/bits.h"
 #include "tests/unit/encoded-helpers.h"

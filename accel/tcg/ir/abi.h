@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What generated code, the run time and targets agree on: the TcgState that generated code reaches
- * through its env register, and the per-context tables.
+ * through its env register, and the per-context tables. Flags are in flags.h, and the functions that
+ * targets and their helpers call in services.h.
  */
 #ifndef ACCEL_TCG_IR_ABI_H
 #define ACCEL_TCG_IR_ABI_H
@@ -133,6 +134,17 @@ static inline void tcg_context_init_tables(TcgContext *context)
     context->fetch[0].tag = TCG_TLB_EMPTY;
 }
 
+/*
+ * The floating-point environment that the host's own instructions run in, for guest code. Exceptions are never
+ * taken by the host: they gather in `exceptions`, FLOAT_* of base/softfloat.h as far as the host knows them.
+ */
+typedef struct {
+    uint8_t rounding;       /* IR_ROUND_NEAREST … IR_ROUND_ZERO */
+    bool flush_operands;    /* denormal operands are zeros */
+    bool flush_results;     /* denormal results are zeros */
+    uint8_t exceptions;     /* that have occurred */
+} TcgFpControl;
+
 /* The state that generated code reaches; the target embeds it in its CPU structure. */
 struct TcgState {
     _Atomic uint32_t exit_request;  /* polled at unit entries; non-zero: leave */
@@ -170,63 +182,5 @@ static inline void tcg_set_pc(TcgState *env, uint64_t pc)
     env->pc_page = pc & TCG_PAGE_MASK;
     env->pc_offset = (uint32_t)(pc & (TCG_PAGE_SIZE - 1));
 }
-
-/*
- * For helpers and targets while the vCPU runs: abandons the current instruction. The target has set
- * the state (exception taken, pc set). No lock may be held. Implemented by the run time.
- */
-_Noreturn void tcg_unwind(TcgState *env);
-
-/* For helpers that end an instruction by unwinding, with the next pc set: as insn_done, where that is due. */
-void tcg_insn_done(TcgState *env);
-
-/* Contexts and invalidation, called by targets on the vCPU's own thread. Keys are the target's. */
-void tcg_set_context(TcgState *env, uint64_t key, uint64_t other_key);
-/* Drops one page's mapping (all sizes) in contexts for which match(key, arg) holds (NULL: all). */
-typedef bool TcgContextMatch(uint64_t key, uint64_t arg);
-void tcg_invalidate_page(TcgState *env, uint64_t guest_virt, TcgContextMatch *match, uint64_t arg);
-void tcg_invalidate_contexts(TcgState *env, TcgContextMatch *match, uint64_t arg);
-/* The same on all vCPUs of the machine; done when tcg_invalidate_wait returns (at the guest's DSB). */
-void tcg_broadcast_invalidate_page(TcgState *env, uint64_t guest_virt, TcgContextMatch *match,
-                                   uint64_t arg);
-void tcg_broadcast_invalidate_contexts(TcgState *env, TcgContextMatch *match, uint64_t arg);
-void tcg_invalidate_wait(TcgState *env);
-/* Instruction-cache maintenance: drops units that overlap the bytes at a guest virtual address (as read). */
-void tcg_invalidate_code(TcgState *env, uint64_t guest_virt, uint64_t size);
-void tcg_invalidate_all_code(TcgState *env);
-/*
- * The floating-point environment that the host's own instructions run in, for guest code. Exceptions are never
- * taken by the host: they gather in `exceptions`, FLOAT_* of base/softfloat.h as far as the host knows them.
- */
-typedef struct {
-    uint8_t rounding;       /* IR_ROUND_NEAREST … IR_ROUND_ZERO */
-    bool flush_operands;    /* denormal operands are zeros */
-    bool flush_results;     /* denormal results are zeros */
-    uint8_t exceptions;     /* that have occurred */
-} TcgFpControl;
-/* At once, also in generated code, from a helper. */
-void tcg_set_fp_control(TcgState *env, TcgFpControl control);
-TcgFpControl tcg_get_fp_control(TcgState *env);
-
-/*
- * Guest memory for helpers (HELPER_FAULTS): full checks, faults unwind. flags: IR_MEM_OTHER,
- * _ALIGNED, _BE, _WRAP*, _FOR_WRITE, _STACK. size 1..8; and whole buffers for larger accesses.
- */
-uint64_t tcg_load(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
-void tcg_store(TcgState *env, uint64_t guest_virt, uint64_t value, unsigned size, unsigned flags);
-/* Unwinds when a store there would fault. */
-void tcg_check_store(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
-/*
- * For locked read-modify-writes by helpers, at most 16 bytes: the host address to work on with atomic
- * instructions, checked for writing (faults unwind). Across pages and on devices it is a copy, in an exclusive section.
- * Between the two nothing may unwind. Targets with locks_anything only.
- */
-void *tcg_atomic_begin(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
-void tcg_atomic_end(TcgState *env);
-/*
- * Host address for [guest_virt, guest_virt + size) when it is RAM within one page, after access
- * checks (faults unwind); NULL when it is a device or crosses pages, or is for writing and holds translated code. write: also for writing.
- */
-void *tcg_probe(TcgState *env, uint64_t guest_virt, unsigned size, bool write, unsigned flags);
 
 #endif

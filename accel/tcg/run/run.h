@@ -15,6 +15,7 @@
 #include "accel/accel.h"
 #include "accel/tcg/host/host.h"
 #include "accel/tcg/ir/interpret.h"
+#include "accel/tcg/ir/services.h"
 #include "accel/tcg/ir/target.h"
 
 enum {

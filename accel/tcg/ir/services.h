@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the run time does for targets and their helpers. It implements these functions: the one place where calls
+ * lead upward (see docs/layers.md), so that a target is translated and interpreted without knowing what runs it.
+ */
+#ifndef ACCEL_TCG_IR_SERVICES_H
+#define ACCEL_TCG_IR_SERVICES_H
+
+#include "accel/tcg/ir/abi.h"
+
+/*
+ * For helpers and targets while the vCPU runs: abandons the current instruction. The target has set
+ * the state (exception taken, pc set). No lock may be held.
+ */
+_Noreturn void tcg_unwind(TcgState *env);
+
+/* For helpers that end an instruction by unwinding, with the next pc set: as insn_done, where that is due. */
+void tcg_insn_done(TcgState *env);
+
+/* Contexts and invalidation, called by targets on the vCPU's own thread. Keys are the target's. */
+void tcg_set_context(TcgState *env, uint64_t key, uint64_t other_key);
+/* Drops one page's mapping (all sizes) in contexts for which match(key, arg) holds (NULL: all). */
+typedef bool TcgContextMatch(uint64_t key, uint64_t arg);
+void tcg_invalidate_page(TcgState *env, uint64_t guest_virt, TcgContextMatch *match, uint64_t arg);
+void tcg_invalidate_contexts(TcgState *env, TcgContextMatch *match, uint64_t arg);
+/* The same on all vCPUs of the machine; done when tcg_invalidate_wait returns (at the guest's DSB). */
+void tcg_broadcast_invalidate_page(TcgState *env, uint64_t guest_virt, TcgContextMatch *match,
+                                   uint64_t arg);
+void tcg_broadcast_invalidate_contexts(TcgState *env, TcgContextMatch *match, uint64_t arg);
+void tcg_invalidate_wait(TcgState *env);
+/* Instruction-cache maintenance: drops units that overlap the bytes at a guest virtual address (as read). */
+void tcg_invalidate_code(TcgState *env, uint64_t guest_virt, uint64_t size);
+void tcg_invalidate_all_code(TcgState *env);
+
+/* Of the host's own instructions for guest code; at once, also in generated code, from a helper. */
+void tcg_set_fp_control(TcgState *env, TcgFpControl control);
+TcgFpControl tcg_get_fp_control(TcgState *env);
+
+/*
+ * Guest memory for helpers (HELPER_FAULTS): full checks, faults unwind. flags: IR_MEM_OTHER,
+ * _ALIGNED, _BE, _WRAP*, _FOR_WRITE, _STACK. size 1..8; and whole buffers for larger accesses.
+ */
+uint64_t tcg_load(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
+void tcg_store(TcgState *env, uint64_t guest_virt, uint64_t value, unsigned size, unsigned flags);
+/* Unwinds when a store there would fault. */
+void tcg_check_store(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
+/*
+ * For locked read-modify-writes by helpers, at most 16 bytes: the host address to work on with atomic
+ * instructions, checked for writing (faults unwind). Across pages and on devices it is a copy, in an exclusive section.
+ * Between the two nothing may unwind. Targets with locks_anything only.
+ */
+void *tcg_atomic_begin(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
+void tcg_atomic_end(TcgState *env);
+/*
+ * Host address for [guest_virt, guest_virt + size) when it is RAM within one page, after access
+ * checks (faults unwind); NULL when it is a device or crosses pages, or is for writing and holds translated code. write: also for writing.
+ */
+void *tcg_probe(TcgState *env, uint64_t guest_virt, unsigned size, bool write, unsigned flags);
+
+#endif
