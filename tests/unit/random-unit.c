@@ -164,6 +164,10 @@ static void make_bits(Maker *m)
         op.opcode = IR_OP_bfi;
         op.args[0] = value_of(m, t);
         op.args[1] = value_of(m, t);
+        if (pick(m, 2)) {
+            op.imm = 0;
+            op.aux = 8 << pick(m, 2);
+        }
         break;
     default:
         op.opcode = pick(m, 2) ? IR_OP_ubfx : IR_OP_sbfx;

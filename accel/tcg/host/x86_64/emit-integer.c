@@ -670,6 +670,21 @@ static void emit_extract(Emitter *e, const IrOp *op)
     emitter_finish(e, result);
 }
 
+/* A byte or word at the bottom: the host's own moves leave the rest. */
+static void emit_insert_low(Emitter *e, const IrOp *op, unsigned size_log2)
+{
+    bool w = op->type == IR_I64;
+    int a = emitter_use(e, op->args[0]), b = emitter_use(e, op->args[1]), result;
+
+    emitter_advance(e);
+    result = emitter_result(e, a, a == b ? 0 : 1u << b);
+    if (result != a || (!w && e->upper_garbage[op->args[0]])) {
+        asm_mov(&e->a, w, result, a);
+    }
+    asm_rr_sized(&e->a, OP_MOV, size_log2, result, b);
+    emitter_finish(e, result);
+}
+
 /* Rotate the field to the bottom, shift the new bits in from above, rotate into place. */
 static void emit_bfi(Emitter *e, const IrOp *op)
 {
@@ -678,6 +693,10 @@ static void emit_bfi(Emitter *e, const IrOp *op)
     Assembler *as = &e->a;
     int a, b, result;
 
+    if (lsb == 0 && (bits == 8 || bits == 16)) {
+        emit_insert_low(e, op, bits == 16);
+        return;
+    }
     emitter_clobber_flags(e);
     a = emitter_use(e, op->args[0]);
     b = emitter_use(e, op->args[1]);
