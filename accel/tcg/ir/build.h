@@ -73,7 +73,8 @@ static inline IrRef ir_pc(IrUnit *unit, int64_t page_offset)
 /*
  * Operations of 8 << size bits (size 0 … 3) and their flags. Operands and the value are of `type`: any
  * when size is 0 or 1 (the value is then a with its low bits replaced), i32 for 2, i64 for 3. sub: IR_BORROW,
- * IR_UNSIGNED. Arguments that the op does not have, and old flags that do not matter, are 0.
+ * IR_UNSIGNED, the same for both: values that do not depend on it go without. Arguments that the op does not have,
+ * and old flags that do not matter, are 0.
  */
 static inline unsigned ir_merge_of(unsigned size)
 {
@@ -83,8 +84,10 @@ static inline unsigned ir_merge_of(unsigned size)
 static inline IrRef ir_sized(IrUnit *unit, IrOpcode opcode, IrType type, unsigned size,
                              unsigned sub, IrRef a, IrRef b, IrRef c)
 {
+    unsigned variant = (opcode == IR_OP_sbc ? sub & IR_BORROW : 0) | ir_merge_of(size);
+
     return ir_emit(unit, (IrOp){ .opcode = (uint8_t)opcode, .type = (uint8_t)type,
-                                 .sub = (uint8_t)(sub | ir_merge_of(size)), .args = { a, b, c } });
+                                 .sub = (uint8_t)variant, .args = { a, b, c } });
 }
 
 static inline IrRef ir_flags(IrUnit *unit, IrOpcode opcode, IrType type, unsigned size,
