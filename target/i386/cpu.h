@@ -11,7 +11,7 @@
 #ifndef TARGET_I386_CPU_H
 #define TARGET_I386_CPU_H
 
-#include "accel/tcg/ir/abi.h"
+#include "accel/tcg/ir/services.h"
 #include "accel/tcg/ir/target.h"
 #include "base/bits.h"
 #include "machine/arch/x86.h"

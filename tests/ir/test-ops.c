@@ -282,7 +282,8 @@ static bool is_computation(unsigned opcode)
 
 static bool is_float_or_call(unsigned opcode)
 {
-    return opcode == IR_OP_fop || opcode == IR_OP_fcmp || opcode == IR_OP_call;
+    return opcode == IR_OP_fop || opcode == IR_OP_fcmp || opcode == IR_OP_call ||
+           opcode == IR_OP_call_if;
 }
 
 static void check_variant(IrOp op, const HostRuntime *runtime, IrValue *values)

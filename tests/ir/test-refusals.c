@@ -27,6 +27,7 @@ static const struct {
     { "%5 = cset.i64 zz %4\n", "bad value name 'zz'" },
     { "%5 = const.i64 esz=256\n", "too large '256'" },
     { "%5 = const.i64 sub=-1\n", "too large '-1'" },
+    { "%5 = ld.i64 %1 esz=3 sub=65536\n", "too large '65536'" },
 };
 
 static const struct {

@@ -87,14 +87,14 @@ static inline IrRef ir_sized(IrUnit *unit, IrOpcode opcode, IrType type, unsigne
     unsigned variant = (opcode == IR_OP_sbc ? sub & IR_BORROW : 0) | ir_merge_of(size);
 
     return ir_emit(unit, (IrOp){ .opcode = (uint8_t)opcode, .type = (uint8_t)type,
-                                 .sub = (uint8_t)variant, .args = { a, b, c } });
+                                 .sub = (uint16_t)variant, .args = { a, b, c } });
 }
 
 static inline IrRef ir_flags(IrUnit *unit, IrOpcode opcode, IrType type, unsigned size,
                              unsigned sub, IrRef a, IrRef b, IrRef c)
 {
     return ir_emit(unit, (IrOp){ .opcode = (uint8_t)opcode, .type = (uint8_t)type,
-                                 .esz = (uint8_t)size, .sub = (uint8_t)sub, .args = { a, b, c } });
+                                 .esz = (uint8_t)size, .sub = (uint16_t)sub, .args = { a, b, c } });
 }
 
 /* shldf and shrdf, with a fourth. */
@@ -125,7 +125,7 @@ static inline IrRef ir_fconst_x86(IrUnit *unit, uint32_t eflags)
 /* fpack and funpack; sub: 0 or IR_X86. */
 static inline IrRef ir_pack(IrUnit *unit, IrOpcode opcode, unsigned sub, IrRef a)
 {
-    return ir_emit(unit, (IrOp){ .opcode = (uint8_t)opcode, .type = IR_I32, .sub = (uint8_t)sub,
+    return ir_emit(unit, (IrOp){ .opcode = (uint8_t)opcode, .type = IR_I32, .sub = (uint16_t)sub,
                                  .args = { a } });
 }
 
@@ -152,14 +152,14 @@ static inline IrRef ir_load(IrUnit *unit, IrType type, unsigned esz, unsigned su
                             int64_t imm)
 {
     return ir_emit(unit, (IrOp){ .opcode = IR_OP_ld, .type = (uint8_t)type, .esz = (uint8_t)esz,
-                                 .sub = (uint8_t)sub, .args = { address }, .imm = imm });
+                                 .sub = (uint16_t)sub, .args = { address }, .imm = imm });
 }
 
 static inline void ir_store(IrUnit *unit, IrType type, unsigned esz, unsigned sub, IrRef address,
                             int64_t imm, IrRef value)
 {
     ir_emit(unit, (IrOp){ .opcode = IR_OP_st, .type = (uint8_t)type, .esz = (uint8_t)esz,
-                          .sub = (uint8_t)sub, .args = { address, value }, .imm = imm });
+                          .sub = (uint16_t)sub, .args = { address, value }, .imm = imm });
 }
 
 /* Vectors. */
@@ -240,7 +240,7 @@ static inline void ir_goto(IrUnit *unit, int64_t page_offset)
 static inline void ir_goto_indirect(IrUnit *unit, IrRef target, unsigned kind, unsigned jump_class)
 {
     ir_retire(unit);
-    ir_emit(unit, (IrOp){ .opcode = IR_OP_goto_ind, .sub = (uint8_t)kind, .args = { target },
+    ir_emit(unit, (IrOp){ .opcode = IR_OP_goto_ind, .sub = (uint16_t)kind, .args = { target },
                           .aux = jump_class });
 }
 

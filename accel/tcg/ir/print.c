@@ -183,7 +183,8 @@ static bool parse_field(Parser *parser, char *token, IrOp *op)
     if (end == equals + 1 || *end) {
         return fail(parser, "bad number", equals + 1);
     }
-    if ((!strcmp(token, "esz") || !strcmp(token, "sub")) && (value < 0 || value > UINT8_MAX)) {
+    if ((!strcmp(token, "esz") && (uint64_t)value > UINT8_MAX) ||
+        (!strcmp(token, "sub") && (uint64_t)value > UINT16_MAX)) {
         return fail(parser, "too large", equals + 1);
     }
     if (!strcmp(token, "esz")) {
