@@ -46,7 +46,7 @@ static IrRef emit_amo(X86Translator *t, unsigned amo, unsigned bytes, IrRef valu
     return ir_emit(t->unit, (IrOp){ .opcode = IR_OP_amo,
                                     .type = (uint8_t)x86_type(bytes),
                                     .esz = (uint8_t)x86_log2(bytes),
-                                    .sub = (uint8_t)x86_memory_flags(t),
+                                    .sub = (uint16_t)x86_memory_flags(t),
                                     .args = { x86_address(t, bytes, true), value },
                                     .imm = t->address_imm,
                                     .aux = amo });
@@ -468,7 +468,7 @@ void x86_cmpxchg(X86Translator *t)
         old = ir_emit(t->unit, (IrOp){ .opcode = IR_OP_cas,
                                        .type = (uint8_t)type,
                                        .esz = (uint8_t)size,
-                                       .sub = (uint8_t)x86_memory_flags(t),
+                                       .sub = (uint16_t)x86_memory_flags(t),
                                        .args = { x86_address(t, bytes, true), accumulator, source },
                                        .imm = t->address_imm });
         flags = ir_flags(t->unit, IR_OP_subf, type, size, IR_BORROW, accumulator, old, 0);

@@ -3,7 +3,7 @@
 #ifndef TESTS_ISA_TOY_H
 #define TESTS_ISA_TOY_H
 
-#include "accel/tcg/ir/abi.h"
+#include "accel/tcg/ir/services.h"
 #include "machine/machine.h"
 
 typedef struct {
