@@ -5,7 +5,7 @@
 
 #include "target/i386/cpu.h"
 
-enum { X86_RIG_RAM_BYTES = 0x4000000, X86_RIG_END_PORT = 0xf4 };
+enum { X86_RIG_RAM_BYTES = 0x4000000, X86_RIG_END_PORT = 0x5f4 };
 
 typedef struct {
     Machine *machine;

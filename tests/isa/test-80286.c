@@ -12,7 +12,7 @@
 #include "target/i386/control.h"
 #include "tests/isa/rig-x86.h"
 
-enum { MAX_RAM = 512, FLAGS_MASK = 0xfd5 };
+enum { MAX_RAM = 512, FLAGS_MASK = 0xed5, MAX_LENGTH_286 = 10 };
 
 typedef struct {
     uint32_t address;
@@ -88,6 +88,13 @@ static void prepare(Vcpu *vcpu, void *opaque)
         address_space_write(vcpu->memory, t->before[i].address, t->before[i].value, 1,
                             (MemoryAttributes){ 0 });
     }
+    if (t->vector == X86_GP) {
+        uint64_t handler;
+
+        /* Later processors raise #SS where the stack is concerned. */
+        address_space_read(vcpu->memory, 4 * X86_GP, &handler, 4, (MemoryAttributes){ 0 });
+        address_space_write(vcpu->memory, 4 * X86_SS_FAULT, handler, 4, (MemoryAttributes){ 0 });
+    }
     for (unsigned i = 0; i < 14; i++) {
         if (i >= 4 && i < 8) {
             x86_set_segment(cpu, (X86SegmentName)segments[i], (uint16_t)t->initial[i],
@@ -96,17 +103,47 @@ static void prepare(Vcpu *vcpu, void *opaque)
             cpu->gpr[gprs[i]] = t->initial[i];
         }
     }
-    x86_set_eflags(cpu, t->initial[13] & 0xfff, 0xffff & ~(uint64_t)(EFLAGS_TF | EFLAGS_IF));
+    x86_set_eflags(cpu, t->initial[13] & 0xfff, 0xffff & ~(uint64_t)EFLAGS_TF);
     x86_update_context(cpu);
     x86_set_eip(cpu, t->initial[12]);
     atomic_store(&vcpu->halted, false);
 }
 
-static void wait_for_halt(Vcpu *vcpu)
+/* false: it does not come to its end. */
+static bool wait_for_halt(Vcpu *vcpu)
 {
+    gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+
     while (!atomic_load(&vcpu->halted) || !atomic_load(&vcpu->sleeping)) {
+        if (g_get_monotonic_time() > end) {
+            return false;
+        }
         sched_yield();
     }
+    return true;
+}
+
+/*
+ * The 80286 has no invalid LOCK prefixes, no coprocessor here, at most 10 bytes to an instruction, and leaves string
+ * instructions that fault with their pointers moved. It has no FS and GS, and far pointers in memory that begin in the
+ * last word of a segment wrap.
+ */
+static bool is_of_the_286_alone(const Test *t)
+{
+    bool string = t->op[0] == 'A' ? t->op[1] >= '4' && t->op[1] != '8' && t->op[1] != '9'
+                                  : t->op[0] == '6' && t->op[1] >= 'C';
+
+    static const char *const wrapping[] = { "ff1bf4", "2e26ff2af4" };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(wrapping); i++) {
+        if (strcmp(t->bytes, wrapping[i]) == 0 && !t->vector) {
+            return true;
+        }
+    }
+    return strstr(t->name, "lock") || strstr(t->name, ",fs") || strstr(t->name, "mov fs") ||
+           strstr(t->name, ",gs") || strstr(t->name, "mov gs") || strcmp(t->name, "aam 0") == 0 ||
+           strlen(t->bytes) / 2 - 1 > MAX_LENGTH_286 || (t->op[0] == 'D' && t->op[1] >= '8') ||
+           strcmp(t->op, "9B") == 0 || (string && t->vector);
 }
 
 /* Flags that the manuals leave undefined, by opcode. */
@@ -156,6 +193,9 @@ static bool memory_differs(const Test *t, uint32_t undefined)
         } else if (t->flag_address && address == t->flag_address + 1) {
             mask = (uint8_t)(~undefined >> 8) & 0x0f;
         }
+        if (undefined == EFLAGS_STATUS) {
+            mask = 0; /* a division error, which pushes flags that are undefined */
+        }
         if ((got ^ t->after[i].value) & mask) {
             printf("  [%05x]: chip %02x got %02x\n", address, t->after[i].value, got);
             return true;
@@ -183,7 +223,7 @@ static bool differs(const Test *t)
             bad = true;
         }
     }
-    if ((got[13] ^ t->final[13]) & FLAGS_MASK & ~undefined & ~(uint32_t)(EFLAGS_TF | EFLAGS_IF)) {
+    if ((got[13] ^ t->final[13]) & FLAGS_MASK & ~undefined) {
         printf("  flags: chip %04x got %04x (before %04x)\n", t->final[13], got[13],
                t->initial[13]);
         bad = true;
@@ -197,8 +237,13 @@ static bool run(json_t *json)
     Vcpu *vcpu = &rig.cpu->vcpu;
 
     parse(&t, json);
+    if (is_of_the_286_alone(&t)) {
+        return true;
+    }
     vcpu_run_work(vcpu, prepare, &t);
-    wait_for_halt(vcpu);
+    if (!wait_for_halt(vcpu)) {
+        g_error("%s: %s (%s) does not end", t.op, t.name, t.bytes);
+    }
     if (!differs(&t)) {
         return true;
     }

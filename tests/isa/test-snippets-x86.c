@@ -447,8 +447,9 @@ static unsigned run_guest(X86Rig *rig, unsigned count)
         guest_states[2 * n + 1] = snippets[n].before;
         p = emit(p, &snippets[n], state_address(2 * n), to, to + (uint32_t)offsetof(State, host_rsp));
     }
-    *p++ = 0xe6; /* out END, al */
-    *p++ = X86_RIG_END_PORT;
+    *p++ = 0xba; /* mov edx, END; out dx, al */
+    p = put(p, X86_RIG_END_PORT, 4);
+    *p++ = 0xee;
     *p++ = 0xeb; /* jmp . */
     *p++ = 0xfe;
     address_space_dirty(rig->cpu->vcpu.memory, CODE, (uint64_t)(p - (rig->ram + CODE)));
