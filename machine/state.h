@@ -58,10 +58,11 @@ struct StateField {
     (STATE_ELEMENT(lvalue) + 0 * sizeof(char[STATE_ELEMENT(lvalue) ? 1 : -1]))
 #define STATE_MEMBER(type, field) (((type *)0)->field)
 
-/* An integer or an array of integers. */
+/* An integer or an array of integers. A bool is 0 or 1, whatever was saved. */
 #define STATE(type, field)                                                                         \
     { .name = #field, .offset = offsetof(type, field), .size = sizeof(STATE_MEMBER(type, field)),  \
-      .element = STATE_ELEMENT_SURE(STATE_MEMBER(type, field)) }
+      .element = STATE_ELEMENT_SURE(STATE_MEMBER(type, field)),                                    \
+      .most = _Generic(STATE_MEMBER(type, field), bool: 1, bool *: 1, default: 0) }
 /* None of them above `limit`: what indexes something. */
 #define STATE_MOST(type, field, limit)                                                             \
     { .name = #field, .offset = offsetof(type, field), .size = sizeof(STATE_MEMBER(type, field)),  \
