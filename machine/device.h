@@ -85,7 +85,7 @@ struct DeviceType {
     size_t instance_size;    /* of a struct whose first member is a Device (or contains one first) */
     const Property *properties;
     const Property *bus_properties; /* e.g. PCI addr=, shared by a bus's devices; same instance */
-    const StateField *state; /* machine/state.h; reset must define every field */
+    const StateField *state; /* machine/state.h; reset must define every field that is not kept */
     uint16_t state_version;  /* grows when a field is added (its `since`) */
     const RegisterBank *banks; /* ends with a NULL name; each becomes mmio[i] or io[i] in order */
     IrqHandler *input;       /* its interrupt or GPIO inputs by number; opaque is the Device */

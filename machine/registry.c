@@ -211,6 +211,7 @@ void machine_add_global(Machine *machine, const char *driver, const char *proper
 void machine_apply_globals(Machine *machine, Device *device, const char *type_name)
 {
     GArray *globals = machine->private->globals;
+    const char *alias = device->type ? device->type->alias : NULL;
 
     for (unsigned i = 0; i < globals->len; i++) {
         GlobalProperty *global = &g_array_index(globals, GlobalProperty, i);
@@ -218,7 +219,8 @@ void machine_apply_globals(Machine *machine, Device *device, const char *type_na
         g_autoptr(GError) error = NULL;
         g_autofree char *who = NULL;
 
-        if (strcmp(global->driver, type_name) != 0) {
+        if (strcmp(global->driver, type_name) != 0 &&
+            (!alias || strcmp(global->driver, alias) != 0)) {
             continue;
         }
         global->used = true;

@@ -40,6 +40,7 @@ struct StateField {
      * says, which loading does not change. size is then the pointer's.
      */
     bool allocated;
+    bool kept; /* a reset leaves it, or sets it by the time: battery-backed memory */
     const StateField *fields;
     uint64_t (*get)(const void *instance);
     void (*set)(void *instance, uint64_t value);
@@ -63,6 +64,10 @@ struct StateField {
     { .name = #field, .offset = offsetof(type, field), .size = sizeof(STATE_MEMBER(type, field)),  \
       .element = STATE_ELEMENT_SURE(STATE_MEMBER(type, field)),                                    \
       .most = _Generic(STATE_MEMBER(type, field), bool: 1, bool *: 1, default: 0) }
+/* The same, that a reset need not define. */
+#define STATE_KEPT(type, field)                                                                    \
+    { .name = #field, .offset = offsetof(type, field), .size = sizeof(STATE_MEMBER(type, field)),  \
+      .element = STATE_ELEMENT_SURE(STATE_MEMBER(type, field)), .kept = true }
 /* None of them above `limit`: what indexes something. */
 #define STATE_MOST(type, field, limit)                                                             \
     { .name = #field, .offset = offsetof(type, field), .size = sizeof(STATE_MEMBER(type, field)),  \

@@ -95,6 +95,11 @@ struct Target {
     bool (*translate_debug)(Vcpu *vcpu, uint64_t guest_virt, uint64_t *guest_phys);
     /* `info registers` text. */
     void (*describe)(Vcpu *vcpu, bool all, GString *out);
+    /*
+     * The virtual time at which the vCPU's time stamp counter has a value, for timers that wait for it. NULL: the
+     * counter is the clock. Any thread; a target that changes the counter writes the timer's register again.
+     */
+    int64_t (*timestamp_to_clock)(const Vcpu *vcpu, uint64_t timestamp);
     /* A non-maskable interrupt, as the monitor's nmi sends it; NULL when there is none. */
     void (*nmi)(Vcpu *vcpu);
 };

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/* The local APIC's timer: one-shot, periodic, TSC deadline (Intel SDM volume 3, 11.5.4). Its bus runs at 1 GHz. */
+#include "hw/irq/apic.h"
+
+/* Interrupts of a periodic timer are at least this far apart, however short its period. */
+#define SHORTEST_PERIOD_NS INT64_C(20000)
+
+typedef enum { TIMER_ONE_SHOT, TIMER_PERIODIC, TIMER_DEADLINE } TimerMode;
+
+static TimerMode mode_of(uint32_t lvt)
+{
+    return lvt >> 17 & 3;
+}
+
+static unsigned divide_shift(uint32_t divide)
+{
+    unsigned code = (divide & 3) | (divide >> 1 & 4);
+
+    return (code + 1) & 7;
+}
+
+static int64_t period_ns(const Apic *apic)
+{
+    return (int64_t)apic->initial_count << divide_shift(apic->divide);
+}
+
+uint32_t apic_timer_count_locked(const Apic *apic)
+{
+    int64_t elapsed, period = period_ns(apic);
+
+    if (!period || mode_of(apic->lvt[APIC_LVT_TIMER]) == TIMER_DEADLINE) {
+        return 0;
+    }
+    elapsed = clock_now_ns(apic->device.machine) - apic->count_start_ns;
+    if (mode_of(apic->lvt[APIC_LVT_TIMER]) == TIMER_PERIODIC) {
+        elapsed %= period;
+    } else if (elapsed >= period) {
+        return 0;
+    }
+    return (uint32_t)((period - elapsed + (1 << divide_shift(apic->divide)) - 1) >>
+                      divide_shift(apic->divide));
+}
+
+/* The virtual time at which the CPU's time stamp counter will have the value. */
+static int64_t deadline_ns(const Apic *apic)
+{
+    const Target *target = apic->vcpu->target;
+
+    if (target && target->timestamp_to_clock) {
+        return target->timestamp_to_clock(apic->vcpu, apic->tsc_deadline);
+    }
+    return (int64_t)MIN(apic->tsc_deadline, (uint64_t)INT64_MAX);
+}
+
+/* The next end of a period; those in the past are lost. */
+static int64_t next_period_end(const Apic *apic)
+{
+    int64_t now = clock_now_ns(apic->device.machine), period = period_ns(apic);
+    int64_t done = MAX(now - apic->count_start_ns, 0) / period;
+    int64_t end = apic->count_start_ns + (done + 1) * period;
+
+    if (period < SHORTEST_PERIOD_NS) {
+        end = MAX(end, now + SHORTEST_PERIOD_NS);
+    }
+    return end;
+}
+
+void apic_timer_update_locked(Apic *apic, bool running)
+{
+    TimerMode mode = mode_of(apic->lvt[APIC_LVT_TIMER]);
+
+    apic->expiry_ns = -1;
+    if (mode == TIMER_DEADLINE && apic->tsc_deadline) {
+        apic->expiry_ns = MAX(deadline_ns(apic), 0);
+    } else if (mode == TIMER_PERIODIC && apic->initial_count) {
+        apic->expiry_ns = next_period_end(apic);
+    } else if (mode == TIMER_ONE_SHOT && apic->initial_count && running) {
+        apic->expiry_ns = apic->count_start_ns + period_ns(apic);
+    }
+    if (apic->expiry_ns >= 0) {
+        timer_arm(&apic->timer, apic->expiry_ns);
+    } else {
+        timer_cancel(&apic->timer);
+    }
+}
+
+/* In the main loop. The registers may have changed on the CPU's thread since the timer ran out. */
+void apic_timer_expire(void *opaque)
+{
+    Apic *apic = opaque;
+    uint32_t lvt;
+
+    g_mutex_lock(&apic->bus->lock);
+    lvt = apic->lvt[APIC_LVT_TIMER];
+    if (apic->expiry_ns >= 0 && apic->expiry_ns <= clock_now_ns(apic->device.machine)) {
+        apic->tsc_deadline = 0;
+        apic_timer_update_locked(apic, false);
+        if (!(lvt & APIC_MASKED)) {
+            apic_accept_locked(apic, APIC_FIXED, lvt & 0xff, false);
+        }
+    }
+    g_mutex_unlock(&apic->bus->lock);
+}
+
+void apic_timer_start_locked(Apic *apic, uint32_t initial_count)
+{
+    if (mode_of(apic->lvt[APIC_LVT_TIMER]) == TIMER_DEADLINE) {
+        return;
+    }
+    apic->initial_count = initial_count;
+    apic->count_start_ns = clock_now_ns(apic->device.machine);
+    apic_timer_update_locked(apic, true);
+}
+
+void apic_timer_set_deadline_locked(Apic *apic, uint64_t tsc)
+{
+    if (mode_of(apic->lvt[APIC_LVT_TIMER]) == TIMER_DEADLINE) {
+        apic->tsc_deadline = tsc;
+        apic_timer_update_locked(apic, true);
+    }
+}
+
+void apic_timer_write_lvt_locked(Apic *apic, uint32_t value)
+{
+    uint32_t old = apic->lvt[APIC_LVT_TIMER];
+    int64_t elapsed = clock_now_ns(apic->device.machine) - apic->count_start_ns;
+
+    apic->lvt[APIC_LVT_TIMER] = value;
+    if (mode_of(old) == mode_of(value)) {
+        return;
+    }
+    if (mode_of(old) == TIMER_PERIODIC && apic->initial_count) {
+        apic->count_start_ns += elapsed / period_ns(apic) * period_ns(apic);
+    }
+    /* To and from the TSC's deadlines, the timer is disarmed. */
+    if (mode_of(old) == TIMER_DEADLINE || mode_of(value) == TIMER_DEADLINE) {
+        apic->tsc_deadline = 0;
+        apic->initial_count = 0;
+    }
+    apic_timer_update_locked(apic, apic->expiry_ns >= 0);
+}
+
+/* The count goes on from where it is at the new speed. */
+void apic_timer_write_divide_locked(Apic *apic, uint32_t value)
+{
+    int64_t now = clock_now_ns(apic->device.machine);
+    uint32_t done = apic->initial_count - apic_timer_count_locked(apic);
+
+    apic->divide = value & 0xb;
+    apic->count_start_ns = now - ((int64_t)done << divide_shift(apic->divide));
+    apic_timer_update_locked(apic, apic->expiry_ns >= 0);
+}

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Interval timer 8254 (Intel 231164) and the port 0x61 of a PC/AT that gates its third channel and the speaker.
+ *
+ * Nothing counts: a channel's count and output follow from the time since it was started. Only channel 0, whose
+ * output is an interrupt, has a timer.
+ */
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "machine/clock.h"
+#include "machine/device.h"
+#include "machine/machine.h"
+
+enum { CHANNELS = 3, SPEAKER = 2, PIT_HZ = 1193182 };
+#define NS_PER_S INT64_C(1000000000)
+/* The shortest time between two interrupts, whatever the guest programs, and how far they may lag behind. */
+#define SHORTEST_PERIOD_NS INT64_C(20000)
+#define LONGEST_LAG_NS     NS_PER_S
+/* Port 0x61, bit 4 changes with each refresh of the memory: 15.085 us. */
+#define REFRESH_NS INT64_C(15085)
+
+enum { READ_BACK_NO_COUNT = 1 << 5, READ_BACK_NO_STATUS = 1 << 4 };
+
+/* How a count is read or written; PAIR waits for the first byte, PAIR_HIGH for the second. */
+typedef enum { ACCESS_LATCH, ACCESS_LOW, ACCESS_HIGH, ACCESS_PAIR } Access;
+
+typedef struct {
+    int64_t start_ns;      /* when the count was loaded or the gate rose */
+    int64_t stopped_ticks; /* gone by when a low gate stopped the count, -1: it counts */
+    uint32_t count;        /* 1 to 0x10000 (BCD: 10000) */
+    uint16_t latched;
+    uint8_t latched_bytes; /* still to be read: 2, 1, 0 */
+    uint8_t status, status_latched;
+    uint8_t mode, access, bcd;
+    uint8_t gate;
+    uint8_t loaded;    /* a count was written since the mode was set */
+    uint8_t triggered; /* modes 1 and 5: the gate has risen since */
+    uint8_t read_high, write_high, write_low;
+} Channel;
+
+typedef struct {
+    Device device;
+    IrqLine irq;
+    Timer timer;
+    int lost_ticks; /* property: LostTicks */
+    Channel channel[CHANNELS];
+    int64_t edges;   /* of channel 0's output, that were delivered since it was started */
+    uint8_t level;   /* of the interrupt */
+    uint8_t speaker; /* port 0x61, bits 3:0 */
+} IsaPit;
+
+typedef enum { LOST_TICKS_DELAY, LOST_TICKS_DISCARD } LostTicks;
+static const char *const lost_ticks_names[] = { "delay", "discard", NULL };
+
+static IsaPit *isa_pit(Device *device)
+{
+    return container_of(device, IsaPit, device);
+}
+
+static int64_t to_ticks(int64_t ns)
+{
+    return (int64_t)((__int128)ns * PIT_HZ / NS_PER_S);
+}
+
+/* The first moment at which as many ticks have passed. */
+static int64_t to_ns(int64_t ticks)
+{
+    return (int64_t)(((__int128)ticks * NS_PER_S + PIT_HZ - 1) / PIT_HZ);
+}
+
+static bool is_periodic(const Channel *c)
+{
+    return c->mode == 2 || c->mode == 3;
+}
+
+static bool runs(const Channel *c)
+{
+    return c->loaded && (c->triggered || (c->mode != 1 && c->mode != 5));
+}
+
+/* A new count is taken one tick after it was written; it is where one starts from. */
+static int64_t ticks_passed(const Channel *c, int64_t now_ns)
+{
+    if (c->stopped_ticks >= 0) {
+        return c->stopped_ticks;
+    }
+    return MAX(to_ticks(now_ns - c->start_ns) - 1, 0);
+}
+
+static uint16_t to_bcd(uint32_t value)
+{
+    return (uint16_t)(value % 10 | value / 10 % 10 << 4 | value / 100 % 10 << 8 |
+                      value / 1000 % 10 << 12);
+}
+
+static uint32_t from_bcd(uint16_t value)
+{
+    return (value & 0xf) + (value >> 4 & 0xf) * 10u + (value >> 8 & 0xf) * 100u +
+           (value >> 12) * 1000u;
+}
+
+static uint16_t count_now(const Channel *c, int64_t now_ns)
+{
+    int64_t wrap = c->bcd ? 10000 : 0x10000, passed = ticks_passed(c, now_ns), left;
+
+    if (!runs(c)) {
+        left = c->count % wrap;
+    } else if (c->mode == 2) {
+        left = c->count - passed % c->count;
+    } else if (c->mode == 3) {
+        /* Counts by twos, twice in a period. */
+        int64_t half = (c->count + 1) / 2, into = passed % c->count;
+
+        left = (c->count & ~1u) - 2 * (into < half ? into : into - half);
+    } else {
+        left = ((c->count - passed) % wrap + wrap) % wrap;
+    }
+    return c->bcd ? to_bcd((uint32_t)(left % wrap)) : (uint16_t)left;
+}
+
+static bool output_now(const Channel *c, int64_t now_ns)
+{
+    int64_t passed = ticks_passed(c, now_ns);
+
+    if (!runs(c)) {
+        return c->mode != 0;
+    }
+    switch (c->mode) {
+    case 0:
+    case 1:
+        return passed >= c->count;
+    case 2:
+        return !c->gate || passed % c->count != c->count - 1;
+    case 3:
+        return !c->gate || passed % c->count < (c->count + 1) / 2;
+    default:
+        return passed != c->count;
+    }
+}
+
+/* Channel 0's interrupt. */
+
+/* When the output rises for the nth time, from 0; only periodic modes have a second. */
+static int64_t edge_ns(const Channel *c, int64_t n)
+{
+    int64_t first = c->mode == 4 || c->mode == 5 ? (int64_t)c->count + 1 : c->count;
+
+    return c->start_ns + to_ns(1 + first + n * c->count);
+}
+
+static void set_irq(IsaPit *pit, int level)
+{
+    pit->level = level;
+    irq_set(&pit->irq, level);
+}
+
+/* Channel 0 was programmed or gated: its output is what it is now, and its next edge is ahead. */
+static void restart_interrupt(IsaPit *pit, int64_t now_ns)
+{
+    const Channel *c = &pit->channel[0];
+
+    set_irq(pit, output_now(c, now_ns));
+    pit->edges = 0;
+    if (runs(c) && c->stopped_ticks < 0) {
+        timer_arm(&pit->timer, edge_ns(c, 0));
+    } else {
+        timer_cancel(&pit->timer);
+    }
+}
+
+/* The next interrupt. Those that are late come one by one, in half the time, so that a guest can count them. */
+static void arm_next(IsaPit *pit, int64_t now_ns)
+{
+    const Channel *c = &pit->channel[0];
+    int64_t period_ns = to_ns(c->count), next_ns = edge_ns(c, pit->edges);
+
+    if (next_ns <= now_ns &&
+        (pit->lost_ticks == LOST_TICKS_DISCARD || now_ns - next_ns > LONGEST_LAG_NS)) {
+        pit->edges = (to_ticks(now_ns - c->start_ns) - 1) / c->count;
+        next_ns = edge_ns(c, pit->edges);
+    }
+    if (next_ns <= now_ns) {
+        next_ns = now_ns + period_ns / 2;
+    }
+    if (period_ns < SHORTEST_PERIOD_NS) {
+        next_ns = MAX(next_ns, now_ns + SHORTEST_PERIOD_NS);
+    }
+    timer_arm(&pit->timer, next_ns);
+}
+
+static void expire(void *opaque)
+{
+    IsaPit *pit = opaque;
+    const Channel *c = &pit->channel[0];
+
+    set_irq(pit, 0);
+    set_irq(pit, 1);
+    pit->edges++;
+    if (is_periodic(c)) {
+        arm_next(pit, clock_now_ns(pit->device.machine));
+    }
+}
+
+/* Registers. */
+
+static void set_gate(Channel *c, bool level, int64_t now_ns)
+{
+    bool suspends = c->mode == 0 || c->mode == 4;
+
+    if (level == c->gate) {
+        return;
+    }
+    if (!level) {
+        c->stopped_ticks = c->mode == 1 || c->mode == 5 ? -1 : ticks_passed(c, now_ns);
+    } else if (suspends) {
+        c->start_ns = now_ns - to_ns(MAX(c->stopped_ticks, 0) + 1);
+        c->stopped_ticks = -1;
+    } else {
+        c->start_ns = now_ns;
+        c->stopped_ticks = -1;
+        c->triggered = 1;
+    }
+    c->gate = level;
+}
+
+static void load(IsaPit *pit, unsigned n, uint16_t value)
+{
+    Channel *c = &pit->channel[n];
+    int64_t now_ns = clock_now_ns(pit->device.machine);
+
+    c->count = c->bcd ? from_bcd(value) : value;
+    if (c->count == 0) {
+        c->count = c->bcd ? 10000 : 0x10000;
+    }
+    c->loaded = 1;
+    if (!c->triggered || (c->mode != 1 && c->mode != 5)) {
+        c->start_ns = now_ns;
+        c->stopped_ticks = c->gate || c->mode == 1 || c->mode == 5 ? -1 : 0;
+    }
+    if (n == 0) {
+        restart_interrupt(pit, now_ns);
+    }
+}
+
+static void latch_count(Channel *c, int64_t now_ns)
+{
+    if (!c->latched_bytes) {
+        c->latched = count_now(c, now_ns);
+        c->latched_bytes = c->access == ACCESS_PAIR ? 2 : 1;
+    }
+}
+
+static void latch_status(Channel *c, int64_t now_ns)
+{
+    if (!c->status_latched) {
+        c->status =
+            output_now(c, now_ns) << 7 | !c->loaded << 6 | c->access << 4 | c->mode << 1 | c->bcd;
+        c->status_latched = 1;
+    }
+}
+
+static void read_back(IsaPit *pit, uint8_t value)
+{
+    int64_t now_ns = clock_now_ns(pit->device.machine);
+
+    for (unsigned n = 0; n < CHANNELS; n++) {
+        if (!(value >> (n + 1) & 1)) {
+            continue;
+        }
+        if (!(value & READ_BACK_NO_COUNT)) {
+            latch_count(&pit->channel[n], now_ns);
+        }
+        if (!(value & READ_BACK_NO_STATUS)) {
+            latch_status(&pit->channel[n], now_ns);
+        }
+    }
+}
+
+static void control_write(Device *device, unsigned index, uint64_t value)
+{
+    IsaPit *pit = isa_pit(device);
+    int64_t now_ns = clock_now_ns(device->machine);
+    unsigned n = value >> 6, access = value >> 4 & 3;
+    Channel *c;
+
+    if (n == CHANNELS) {
+        read_back(pit, (uint8_t)value);
+        return;
+    }
+    c = &pit->channel[n];
+    if (access == ACCESS_LATCH) {
+        latch_count(c, now_ns);
+        return;
+    }
+    c->access = access;
+    c->mode = value >> 1 & 7;
+    c->mode = c->mode > 5 ? c->mode - 4 : c->mode;
+    c->bcd = value & 1;
+    c->loaded = c->triggered = c->read_high = c->write_high = 0;
+    c->latched_bytes = c->status_latched = 0;
+    c->stopped_ticks = -1;
+    if (n == 0) {
+        restart_interrupt(pit, now_ns);
+    }
+}
+
+static uint64_t control_read(Device *device, unsigned index)
+{
+    return 0xff; /* the chip does not drive the bus */
+}
+
+static void count_write(Device *device, unsigned n, uint64_t value)
+{
+    IsaPit *pit = isa_pit(device);
+    Channel *c = &pit->channel[n];
+
+    switch (c->access) {
+    case ACCESS_LOW:
+        load(pit, n, value & 0xff);
+        break;
+    case ACCESS_HIGH:
+        load(pit, n, (uint16_t)(value << 8));
+        break;
+    default:
+        if (!c->write_high) {
+            c->write_low = (uint8_t)value;
+        } else {
+            load(pit, n, (uint16_t)(value << 8 | c->write_low));
+        }
+        c->write_high ^= 1;
+    }
+}
+
+static uint64_t count_read(Device *device, unsigned n)
+{
+    Channel *c = &isa_pit(device)->channel[n];
+    uint16_t count;
+    bool high = c->access == ACCESS_HIGH;
+
+    if (c->status_latched) {
+        c->status_latched = 0;
+        return c->status;
+    }
+    if (c->access == ACCESS_PAIR) {
+        high = c->latched_bytes ? c->latched_bytes == 1 : c->read_high;
+    }
+    if (c->latched_bytes) {
+        count = c->latched;
+        c->latched_bytes--;
+    } else {
+        count = count_now(c, clock_now_ns(device->machine));
+        c->read_high ^= 1;
+    }
+    return high ? count >> 8 : count & 0xff;
+}
+
+static uint64_t speaker_read(Device *device, unsigned index)
+{
+    IsaPit *pit = isa_pit(device);
+    int64_t now_ns = clock_now_ns(device->machine);
+
+    return pit->speaker | (now_ns / REFRESH_NS & 1) << 4 |
+           (uint64_t)output_now(&pit->channel[SPEAKER], now_ns) << 5;
+}
+
+static void speaker_write(Device *device, unsigned index, uint64_t value)
+{
+    IsaPit *pit = isa_pit(device);
+
+    pit->speaker = value & 0xf;
+    set_gate(&pit->channel[SPEAKER], value & 1, clock_now_ns(device->machine));
+}
+
+/* clang-format off */
+static const Register pit_registers[] = {
+    { "COUNT", 0, 1, REGISTER_RW, .count = CHANNELS, .field = REGISTER_NO_FIELD, .read = count_read, .write = count_write },
+    { "CONTROL", 3, 1, REGISTER_RW, .field = REGISTER_NO_FIELD, .read = control_read, .write = control_write },
+    { 0 },
+};
+static const Register speaker_registers[] = {
+    { "PORT61", 0, 1, REGISTER_RW, .field = REGISTER_NO_FIELD, .read = speaker_read, .write = speaker_write },
+    { 0 },
+};
+/* clang-format on */
+
+static bool isa_pit_realize(Device *device, GError **error)
+{
+    IsaPit *pit = isa_pit(device);
+
+    timer_init(&pit->timer, device->machine, expire, pit);
+    device_add_irq(device, &pit->irq);
+    return true;
+}
+
+static void isa_pit_unrealize(Device *device)
+{
+    timer_cancel(&isa_pit(device)->timer);
+}
+
+static void isa_pit_reset(Device *device)
+{
+    IsaPit *pit = isa_pit(device);
+
+    memset(pit->channel, 0, sizeof pit->channel);
+    for (unsigned n = 0; n < CHANNELS; n++) {
+        pit->channel[n].count = 0x10000;
+        pit->channel[n].stopped_ticks = -1;
+        pit->channel[n].mode = 3;
+        pit->channel[n].access = ACCESS_PAIR;
+        pit->channel[n].gate = n != SPEAKER;
+    }
+    pit->speaker = 0;
+    pit->edges = 0;
+    timer_cancel(&pit->timer);
+    set_irq(pit, 0);
+}
+
+static void isa_pit_state_loaded(Device *device)
+{
+    IsaPit *pit = isa_pit(device);
+
+    irq_set(&pit->irq, pit->level);
+}
+
+static bool isa_pit_state_check(Device *device, GError **error)
+{
+    for (unsigned n = 0; n < CHANNELS; n++) {
+        const Channel *c = &isa_pit(device)->channel[n];
+
+        if (c->count == 0) {
+            return error_fail(error, KASO_ERROR_INVALID, "channel %u counts from 0", n);
+        }
+    }
+    return true;
+}
+
+static const StateField channel_state[] = {
+    STATE(Channel, start_ns),
+    STATE(Channel, stopped_ticks),
+    STATE_MOST(Channel, count, 0x10000),
+    STATE(Channel, latched),
+    STATE_MOST(Channel, latched_bytes, 2),
+    STATE(Channel, status),
+    STATE(Channel, status_latched),
+    STATE_MOST(Channel, mode, 5),
+    STATE_MOST(Channel, access, ACCESS_PAIR),
+    STATE_MOST(Channel, bcd, 1),
+    STATE(Channel, gate),
+    STATE(Channel, loaded),
+    STATE(Channel, triggered),
+    STATE(Channel, read_high),
+    STATE_MOST(Channel, write_high, 1),
+    STATE(Channel, write_low),
+    { 0 },
+};
+
+static const DeviceType isa_pit_type = {
+    .name = "isa-pit",
+    .alias = "kvm-pit",
+    .summary = "PC interval timer 8254, with speaker gate",
+    .board_only = true,
+    .instance_size = sizeof(IsaPit),
+    .properties =
+        (const Property[]){
+            { "lost_tick_policy", PROPERTY_ENUM, offsetof(IsaPit, lost_ticks),
+              "what becomes of interrupts that are late: delay delivers them, discard does not",
+              "delay", lost_ticks_names },
+            { 0 } },
+    .banks =
+        (const RegisterBank[]){
+            { .name = "pit", .size = 4, .registers = pit_registers, .ports = true },
+            { .name = "pcspk", .size = 1, .registers = speaker_registers, .ports = true },
+            { 0 } },
+    .state = (const StateField[]){ STATE_STRUCTS(IsaPit, channel, channel_state),
+                                   STATE(IsaPit, edges),
+                                   STATE(IsaPit, speaker),
+                                   STATE(IsaPit, level),
+                                   STATE_TIMER(IsaPit, timer),
+                                   { 0 } },
+    .realize = isa_pit_realize,
+    .unrealize = isa_pit_unrealize,
+    .reset = isa_pit_reset,
+    .state_check = isa_pit_state_check,
+    .state_loaded = isa_pit_state_loaded,
+};
+DEVICE_TYPE(isa_pit_type);

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* The classic devices of a PC. */
+#include "tests/device/pc-rig.h"
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    test_pc_interrupts();
+    test_pc_timers();
+    return g_test_run();
+}

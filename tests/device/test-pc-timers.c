@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+/* The interval timer and the real-time clock of a PC. */
+#include "hw/rtc/mc146818rtc.h"
+#include "tests/device/pc-rig.h"
+
+#define US INT64_C(1000)
+#define MS (1000 * US)
+#define S  (1000 * MS)
+/* Ticks of 1,193,182 Hz, rounded up. */
+#define TICKS(n) ((INT64_C(n) * S + 1193181) / 1193182)
+
+static Device *open_pit(PcRig *rig, const char *property)
+{
+    Device *pit;
+
+    pc_rig_open(rig);
+    pit = pc_rig_add(rig, "isa-pit", property);
+    device_map_io(pit, 0, 0x40);
+    device_map_io(pit, 1, 0x61);
+    pc_rig_watch(rig, pit, 0, 0);
+    return pit;
+}
+
+static void program(PcRig *rig, unsigned channel, unsigned mode, uint16_t count)
+{
+    pc_rig_out(rig, 0x43, (uint8_t)(channel << 6 | 3 << 4 | mode << 1));
+    pc_rig_out(rig, 0x40 + channel, (uint8_t)count);
+    pc_rig_out(rig, 0x40 + channel, count >> 8);
+}
+
+static uint16_t latched(PcRig *rig, unsigned channel)
+{
+    uint16_t low;
+
+    pc_rig_out(rig, 0x43, (uint8_t)(channel << 6));
+    low = pc_rig_in(rig, 0x40 + channel);
+    return (uint16_t)(low | pc_rig_in(rig, 0x40 + channel) << 8);
+}
+
+static void test_pit_interrupts(void)
+{
+    PcRig rig;
+
+    open_pit(&rig, NULL);
+    program(&rig, 0, 2, 11932); /* 100 Hz */
+    pc_rig_advance(&rig, S);
+    g_assert_cmpint(rig.rises[0], >=, 99);
+    g_assert_cmpint(rig.rises[0], <=, 100);
+    rig.rises[0] = 0;
+    program(&rig, 0, 3, 0); /* 18.2 Hz */
+    pc_rig_advance(&rig, 10 * S);
+    g_assert_cmpint(rig.rises[0], >=, 181);
+    g_assert_cmpint(rig.rises[0], <=, 183);
+    rig.rises[0] = 0;
+    program(&rig, 0, 0, 1000);
+    g_assert_cmpint(rig.levels[0], ==, 0);
+    pc_rig_advance(&rig, TICKS(998));
+    g_assert_cmpint(rig.levels[0], ==, 0);
+    pc_rig_advance(&rig, TICKS(5));
+    g_assert_cmpint(rig.levels[0], ==, 1);
+    pc_rig_advance(&rig, S);
+    g_assert_cmpint(rig.rises[0], ==, 1);
+    program(&rig, 0, 4, 1000);
+    pc_rig_advance(&rig, S);
+    g_assert_cmpint(rig.rises[0], ==, 2);
+    rig.rises[0] = 0;
+    program(&rig, 0, 2, 1); /* a storm is bounded */
+    pc_rig_advance(&rig, 100 * MS);
+    g_assert_cmpint(rig.rises[0], <=, 5001);
+    pc_rig_close(&rig);
+}
+
+static void test_pit_late(void)
+{
+    PcRig rig;
+
+    open_pit(&rig, NULL);
+    program(&rig, 0, 2, 11932);
+    rig.rises[0] = 0; /* the output went up with its mode */
+    pc_rig_advance(&rig, 5 * MS);
+    pc_rig_jump(&rig, 100 * MS); /* ten are late, and come in half the time */
+    g_assert_cmpint(rig.rises[0], ==, 1);
+    pc_rig_advance(&rig, 900 * MS);
+    g_assert_cmpint(rig.rises[0], >=, 99);
+    g_assert_cmpint(rig.rises[0], <=, 101);
+    pc_rig_close(&rig);
+    open_pit(&rig, "lost_tick_policy=discard");
+    program(&rig, 0, 2, 11932);
+    rig.rises[0] = 0;
+    pc_rig_jump(&rig, 105 * MS);
+    pc_rig_advance(&rig, 900 * MS);
+    g_assert_cmpint(rig.rises[0], >=, 90);
+    g_assert_cmpint(rig.rises[0], <=, 92);
+    pc_rig_close(&rig);
+}
+
+static void test_pit_counts(void)
+{
+    PcRig rig;
+
+    open_pit(&rig, NULL);
+    program(&rig, 0, 2, 1000);
+    pc_rig_advance(&rig, TICKS(101));
+    g_assert_cmpint(latched(&rig, 0), ==, 900);
+    pc_rig_advance(&rig, TICKS(1000) - 1);
+    g_assert_cmpint(latched(&rig, 0), ==, 900);
+    pc_rig_out(&rig, 0x43, 0x31); /* BCD */
+    pc_rig_out(&rig, 0x40, 0x00);
+    pc_rig_out(&rig, 0x40, 0x50);
+    pc_rig_advance(&rig, TICKS(101));
+    g_assert_cmphex(latched(&rig, 0), ==, 0x4900);
+    /* Read-back: status and count of two channels. */
+    program(&rig, 1, 3, 18);
+    pc_rig_out(&rig, 0x43, 0xc6);
+    g_assert_cmphex(pc_rig_in(&rig, 0x40) & 0x7f, ==, 0x31);
+    g_assert_cmphex(pc_rig_in(&rig, 0x40), ==, 0x00);
+    g_assert_cmphex(pc_rig_in(&rig, 0x40), ==, 0x49);
+    g_assert_cmphex(pc_rig_in(&rig, 0x41), ==, 0xb6);
+    pc_rig_out(&rig, 0x43, 0x76);
+    pc_rig_out(&rig, 0x43, 0xe4);
+    g_assert_cmphex(pc_rig_in(&rig, 0x41), ==, 0xf6); /* no count yet */
+    pc_rig_close(&rig);
+}
+
+/* As systems measure their CPUs' speed: channel 2 counts while port 0x61 opens its gate. */
+static void test_pit_speaker(void)
+{
+    PcRig rig;
+    uint8_t refresh;
+
+    open_pit(&rig, NULL);
+    pc_rig_out(&rig, 0x61, 0);
+    program(&rig, 2, 0, 11932);
+    pc_rig_advance(&rig, S);
+    g_assert_cmphex(pc_rig_in(&rig, 0x61) & 0x23, ==, 0);
+    pc_rig_out(&rig, 0x61, 1);
+    pc_rig_advance(&rig, 9 * MS);
+    g_assert_cmphex(pc_rig_in(&rig, 0x61) & 0x23, ==, 1);
+    pc_rig_out(&rig, 0x61, 0);
+    pc_rig_advance(&rig, S);
+    pc_rig_out(&rig, 0x61, 1);
+    pc_rig_advance(&rig, MS / 2);
+    g_assert_cmphex(pc_rig_in(&rig, 0x61) & 0x23, ==, 1);
+    pc_rig_advance(&rig, MS);
+    g_assert_cmphex(pc_rig_in(&rig, 0x61) & 0x23, ==, 0x21);
+    refresh = pc_rig_in(&rig, 0x61) & 0x10;
+    pc_rig_advance(&rig, 15085);
+    g_assert_cmphex(pc_rig_in(&rig, 0x61) & 0x10, !=, refresh);
+    /* Modes 1 and 5 wait for the gate to rise. */
+    pc_rig_out(&rig, 0x61, 0);
+    program(&rig, 2, 1, 100);
+    pc_rig_advance(&rig, S);
+    g_assert_cmphex(pc_rig_in(&rig, 0x61) & 0x20, ==, 0x20);
+    pc_rig_out(&rig, 0x61, 1);
+    pc_rig_advance(&rig, TICKS(10));
+    g_assert_cmphex(pc_rig_in(&rig, 0x61) & 0x20, ==, 0);
+    pc_rig_advance(&rig, TICKS(100));
+    g_assert_cmphex(pc_rig_in(&rig, 0x61) & 0x20, ==, 0x20);
+    pc_rig_close(&rig);
+}
+
+/* RTC */
+
+static Device *open_rtc(PcRig *rig, const char *property)
+{
+    Device *rtc;
+
+    pc_rig_open(rig);
+    rtc = pc_rig_add(rig, "mc146818rtc", property);
+    device_map_io(rtc, 0, 0x70);
+    pc_rig_watch(rig, rtc, 0, 0);
+    return rtc;
+}
+
+static uint8_t rtc_read(PcRig *rig, uint8_t index)
+{
+    pc_rig_out(rig, 0x70, index);
+    return pc_rig_in(rig, 0x71);
+}
+
+static void rtc_write(PcRig *rig, uint8_t index, uint8_t value)
+{
+    pc_rig_out(rig, 0x70, index);
+    pc_rig_out(rig, 0x71, value);
+}
+
+/* 1,000,000 s is 1970-01-12 13:46:40, a Monday. */
+static void test_rtc_time(void)
+{
+    static const uint8_t bcd[] = { 0x40, 0, 0x46, 0, 0x13, 0, 2, 0x12, 1, 0x70 };
+    PcRig rig;
+
+    open_rtc(&rig, NULL);
+    for (unsigned i = 0; i < G_N_ELEMENTS(bcd); i++) {
+        g_assert_cmphex(rtc_read(&rig, (uint8_t)i), ==, bcd[i]);
+    }
+    g_assert_cmphex(rtc_read(&rig, 0x32), ==, 0x19);
+    g_assert_cmphex(rtc_read(&rig, 0x37), ==, 0x19);
+    g_assert_cmphex(rtc_read(&rig, 0x0a), ==, 0x26);
+    g_assert_cmphex(rtc_read(&rig, 0x0d), ==, 0x80);
+    pc_rig_advance(&rig, 999 * MS + 800 * US);
+    g_assert_cmphex(rtc_read(&rig, 0x0a), ==, 0xa6);
+    g_assert_cmphex(rtc_read(&rig, 0), ==, 0x40);
+    pc_rig_advance(&rig, 200 * US);
+    g_assert_cmphex(rtc_read(&rig, 0x0a), ==, 0x26);
+    g_assert_cmphex(rtc_read(&rig, 0), ==, 0x41);
+    rtc_write(&rig, 0x0b, 0x04); /* binary, 12 hours */
+    g_assert_cmphex(rtc_read(&rig, 4), ==, 0x81);
+    g_assert_cmpint(rtc_read(&rig, 2), ==, 46);
+    /* Setting: it stands meanwhile. */
+    rtc_write(&rig, 0x0b, 0x82);
+    rtc_write(&rig, 0, 0x59);
+    rtc_write(&rig, 2, 0x59);
+    rtc_write(&rig, 4, 0x23);
+    rtc_write(&rig, 7, 0x29);
+    rtc_write(&rig, 8, 0x02);
+    rtc_write(&rig, 9, 0x24);
+    rtc_write(&rig, 0x32, 0x20);
+    pc_rig_advance(&rig, 5 * S);
+    g_assert_cmphex(rtc_read(&rig, 0), ==, 0x59);
+    rtc_write(&rig, 0x0b, 0x02);
+    pc_rig_advance(&rig, S);
+    g_assert_cmphex(rtc_read(&rig, 0), ==, 0);
+    g_assert_cmphex(rtc_read(&rig, 4), ==, 0);
+    g_assert_cmphex(rtc_read(&rig, 7), ==, 1);
+    g_assert_cmphex(rtc_read(&rig, 8), ==, 3);
+    g_assert_cmphex(rtc_read(&rig, 6), ==, 6); /* Friday */
+    pc_rig_close(&rig);
+}
+
+static void test_rtc_alarm(void)
+{
+    PcRig rig;
+
+    open_rtc(&rig, NULL);
+    rtc_write(&rig, 1, 0x10);
+    rtc_write(&rig, 3, 0x47);
+    rtc_write(&rig, 5, 0xff);
+    rtc_write(&rig, 0x0b, 0x22);
+    pc_rig_advance(&rig, 29 * S);
+    g_assert_cmpint(rig.levels[0], ==, 0);
+    pc_rig_advance(&rig, S);
+    g_assert_cmpint(rig.levels[0], ==, 1);
+    g_assert_cmphex(rtc_read(&rig, 0x0c), ==, 0xf0);
+    g_assert_cmpint(rig.levels[0], ==, 0);
+    pc_rig_advance(&rig, 3600 * S);
+    g_assert_cmphex(rtc_read(&rig, 0x0c), ==, 0xf0);
+    rtc_write(&rig, 1, 0x99); /* no such second */
+    rtc_write(&rig, 0x0b, 0x32);
+    pc_rig_advance(&rig, S);
+    g_assert_cmphex(rtc_read(&rig, 0x0c) & 0xb0, ==, 0x90);
+    pc_rig_close(&rig);
+}
+
+static void test_rtc_periodic(void)
+{
+    PcRig rig;
+    unsigned taken = 0;
+
+    open_rtc(&rig, NULL);
+    rtc_write(&rig, 0x0b, 0x42);
+    for (int i = 0; i < 1000; i++) { /* 1024 Hz, by default */
+        pc_rig_advance(&rig, MS);
+        taken += rig.levels[0];
+        rtc_read(&rig, 0x0c);
+    }
+    g_assert_cmpint(rig.rises[0], >=, 999);
+    g_assert_cmpint(taken, >=, 999);
+    rtc_write(&rig, 0x0b, 0x02);
+    rtc_read(&rig, 0x0c);
+    pc_rig_advance(&rig, 10 * MS);
+    g_assert_cmphex(rtc_read(&rig, 0x0c), ==, 0x40); /* the flag alone */
+    pc_rig_close(&rig);
+}
+
+/* Late interrupts are made up for, or not. */
+static void test_rtc_slew(void)
+{
+    static const char *const policies[] = { "lost_tick_policy=discard", "lost_tick_policy=slew" };
+
+    for (int slew = 0; slew < 2; slew++) {
+        PcRig rig;
+        unsigned count = 0;
+
+        open_rtc(&rig, policies[slew]);
+        rtc_write(&rig, 0x0b, 0x42);
+        pc_rig_jump(&rig, 500 * MS);
+        for (int i = 0; i < 600; i++) {
+            while (rig.levels[0] && rtc_read(&rig, 0x0c) & 0x40) {
+                count++;
+            }
+            pc_rig_advance(&rig, MS / 2);
+        }
+        if (slew) {
+            g_assert_cmpint(count, >=, 800);
+            g_assert_cmpint(count, <=, 820);
+        } else {
+            g_assert_cmpint(count, <=, 310);
+        }
+        pc_rig_close(&rig);
+    }
+}
+
+static void test_rtc_cmos(void)
+{
+    PcRig rig;
+    Device *rtc = open_rtc(&rig, NULL);
+
+    mc146818rtc_set_cmos(rtc, 0x3d, 0x12);
+    g_assert_cmphex(rtc_read(&rig, 0x3d), ==, 0x12);
+    g_assert_cmphex(rtc_read(&rig, 0x80 | 0x3d), ==, 0x12);
+    rtc_write(&rig, 0x0f, 0x0a);
+    rtc_write(&rig, 0x0b, 0x72);
+    device_reset_tree(rtc);
+    g_assert_cmphex(rtc_read(&rig, 0x0f), ==, 0x0a);
+    g_assert_cmphex(rtc_read(&rig, 0x0b), ==, 0x02);
+    g_assert_cmphex(pc_rig_in(&rig, 0x70), ==, 0xff);
+    pc_rig_close(&rig);
+}
+
+void test_pc_timers(void)
+{
+    g_test_add_func("/pc-timers/pit-interrupts", test_pit_interrupts);
+    g_test_add_func("/pc-timers/pit-late", test_pit_late);
+    g_test_add_func("/pc-timers/pit-counts", test_pit_counts);
+    g_test_add_func("/pc-timers/pit-speaker", test_pit_speaker);
+    g_test_add_func("/pc-timers/rtc-time", test_rtc_time);
+    g_test_add_func("/pc-timers/rtc-alarm", test_rtc_alarm);
+    g_test_add_func("/pc-timers/rtc-periodic", test_rtc_periodic);
+    g_test_add_func("/pc-timers/rtc-slew", test_rtc_slew);
+    g_test_add_func("/pc-timers/rtc-cmos", test_rtc_cmos);
+}
