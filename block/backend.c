@@ -3,11 +3,12 @@
  * BlockBackend: a device's or tool's handle on an image graph. Requests become coroutines here,
  * are counted, and complete in the main context.
  */
+#include "block/backend.h"
+
 #include "block/block.h"
 
 #include "base/error.h"
-#include "block/backend.h"
-#include "block/blockers.h"
+#include "block/graph/blockers.h"
 
 #include <errno.h>
 #include <string.h>

@@ -3,9 +3,9 @@
 #ifndef BLOCK_BACKEND_H
 #define BLOCK_BACKEND_H
 
-#include "block/node.h"
-#include "block/statistics.h"
-#include "block/throttle-group.h"
+#include "block/graph/node.h"
+#include "block/graph/statistics.h"
+#include "block/graph/throttle-group.h"
 
 struct BlockBackend {
     BlockGraph *graph;
@@ -14,13 +14,13 @@ struct BlockBackend {
     char *id;
     BlockChild *root;
     unsigned attached; /* devices beside the creator; each closes once */
-    bool claimed; /* by a device */
+    bool claimed;      /* by a device */
     bool read_only;
     bool write_cache; /* off: each write is followed by a flush */
     BlockErrorPolicy on_read_error, on_write_error;
     unsigned in_flight;      /* until the completion has been delivered */
     unsigned hurry;          /* drains that wait: throttling lets everything pass */
-    unsigned give_up; /* as hurry: drains that let no request wait for a lost server */
+    unsigned give_up;        /* as hurry: drains that let no request wait for a lost server */
     ThrottleGroup *throttle; /* NULL: no limits */
     Statistics statistics;
 };

@@ -59,10 +59,6 @@ void block_close(BlockBackend *block);
  * -object secret,id=…,data=…|file=…[,format=raw|base64]; the type is under
  * "qom-type". */
 bool block_secret_add(BlockGraph *graph, GHashTable *options, GError **error);
-/* "TYPE,id=a,data=b" as its options, the type under "qom-type". */
-GHashTable *block_object_options(const char *line, GError **error);
-/* block_secret_add of such a line. */
-bool block_object_add_line(BlockGraph *graph, const char *line, GError **error);
 /* Forgets a secret or credentials; images that have read them keep what they have. */
 bool block_object_remove(BlockGraph *graph, const char *id, GError **error);
 
@@ -181,7 +177,8 @@ bool block_snapshot_external(BlockGraph *graph, GHashTable *arguments, GError **
 /* blockdev-snapshot: node, overlay. */
 bool block_snapshot_node(BlockGraph *graph, GHashTable *arguments, GError **error);
 /* transaction: a JSON list of objects with type and data, all of which are done, or none. */
-bool block_transaction(BlockGraph *graph, const char *actions, uint64_t vm_clock_ns, GError **error);
+bool block_transaction(BlockGraph *graph, const char *actions, uint64_t vm_clock_ns,
+                       GError **error);
 /* change-backing-file: image-node-name, backing-file: what the header says, not what is open. */
 bool block_change_backing_file(BlockGraph *graph, GHashTable *arguments, GError **error);
 /* block_resize of a drive's id or a node's name. */

@@ -3,7 +3,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "block/backend.h"
-#include "block/overlay.h"
+#include "block/jobs/overlay.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The NBD server of a running machine: QMP's nbd-server-* and block-export-*. */
 #include "base/error.h"
-#include "block/nbd-server.h"
+#include "block/nbd/server.h"
 
 #include <stdlib.h>
 #include <string.h>

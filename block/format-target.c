@@ -4,7 +4,7 @@
  * the node. The name works only while such a job holds the node, so that no image can lead there.
  */
 #include "base/error.h"
-#include "block/blockers.h"
+#include "block/graph/blockers.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Snapshots inside an image, as monitors make and delete them, and commit as the shell of the monitor does it. */
 #include "base/error.h"
-#include "block/blockers.h"
-#include "block/operations.h"
+#include "block/graph/blockers.h"
+#include "block/jobs/operations.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "block/backend.h"
-#include "block/bitmap.h"
+#include "block/graph/bitmap.h"
 
 #include <limits.h>
 #include <stdlib.h>

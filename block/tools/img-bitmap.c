@@ -4,7 +4,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
-#include "block/bitmap.h"
+#include "block/graph/bitmap.h"
 #include "block/tools/options.h"
 
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* kaso-nbd: serves an image to NBD clients over a unix socket or TCP, or lists what others serve. */
-#include "block/nbd-negotiate.h"
-#include "block/nbd-server.h"
-#include "block/overlay.h"
+#include "block/nbd/negotiate.h"
+#include "block/nbd/server.h"
+#include "block/jobs/overlay.h"
 #include "block/tools/tool.h"
 
 #include "base/bits.h"

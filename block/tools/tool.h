@@ -3,7 +3,7 @@
 #ifndef BLOCK_TOOLS_TOOL_H
 #define BLOCK_TOOLS_TOOL_H
 
-#include "block/node.h"
+#include "block/graph/node.h"
 #include "block/tools/signals.h"
 
 #include <getopt.h>
@@ -27,7 +27,7 @@ typedef struct {
     BlockAio aio;
     bool image_opts; /* the name is an option string */
     bool writable, resizable, force_share, no_backing, no_io, check, unmap, copy_on_read;
-    bool no_share; /* nobody may write it meanwhile, not even we as something else */
+    bool no_share;       /* nobody may write it meanwhile, not even we as something else */
     GHashTable *options; /* more of them, or NULL */
 } ImageArguments;
 

@@ -8,7 +8,7 @@
 #ifndef TESTS_BLOCK_FAULTY_H
 #define TESTS_BLOCK_FAULTY_H
 
-#include "block/node.h"
+#include "block/graph/node.h"
 
 enum {
     DISK_MAX = 8 * 1024 * 1024,

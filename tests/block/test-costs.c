@@ -5,7 +5,7 @@
  * the size that the options give them.
  */
 #include "base/bits.h"
-#include "block/node.h"
+#include "block/graph/node.h"
 
 #include <glib/gstdio.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Block jobs, external snapshots and bitmaps on a drive that its guest goes on writing. */
 #include "base/bits.h"
-#include "block/node.h"
+#include "block/graph/node.h"
 
 #include <string.h>
 #include <unistd.h>

@@ -7,7 +7,7 @@
  * name; or with FUZZ_REPLAY as a program that runs the files in folders named after formats.
  */
 #include "base/bits.h"
-#include "block/node.h"
+#include "block/graph/node.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * LUKS1 on-disk format 1.2.3: the header, and the format driver. Ciphers: AES. Detached headers
+ * are not modelled.
+ */
+#include "block/crypto/luks-keys.h"
+
+#include "base/bits.h"
+#include "base/error.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { SLOT_ALIGN = 4096 };
+static const uint8_t luks_magic[6] = { 'L', 'U', 'K', 'S', 0xba, 0xbe };
+
+/* Opening. */
+
+static void copy_name(char *out, const uint8_t *field)
+{
+    memcpy(out, field, 32);
+    out[32] = '\0';
+}
+
+static json_t *header_info(const uint8_t *h, const char *mode, const char *hash)
+{
+    json_t *slots = json_array(), *info = json_object();
+    g_auto(GStrv) parts = g_strsplit(mode, "-", 2);
+    g_autofree char *iv = g_strdup(parts[0] && parts[1] ? parts[1] : "");
+    char *colon = strchr(iv, ':');
+    char uuid[41] = "";
+    unsigned key_bits = load_be32(h + L_KEY_BYTES) * 8;
+    g_autofree char *cipher = NULL;
+
+    if (!strcmp(parts[0] ? parts[0] : "", "xts")) {
+        key_bits /= 2;
+    }
+    cipher = g_strdup_printf("aes-%u", key_bits);
+    memcpy(uuid, h + L_UUID, 40);
+    if (colon) {
+        *colon = '\0';
+        json_object_set_new(info, "ivgen-hash-alg", json_string(colon + 1));
+    }
+    for (unsigned i = 0; i < LUKS_SLOTS; i++) {
+        const uint8_t *slot = h + L_SLOTS + i * SLOT_SIZE;
+        bool active = load_be32(slot) == LUKS_SLOT_ACTIVE;
+        json_t *item = json_pack("{s:b, s:I}", "active", active, "key-offset",
+                                 (json_int_t)load_be32(slot + SLOT_OFFSET) * 512);
+
+        if (active) {
+            json_object_set_new(item, "iters", json_integer(load_be32(slot + SLOT_ITERATIONS)));
+            json_object_set_new(item, "stripes", json_integer(load_be32(slot + SLOT_STRIPES)));
+        }
+        json_array_append_new(slots, item);
+    }
+    json_object_set_new(info, "ivgen-alg", json_string(iv));
+    json_object_set_new(info, "detached-header", json_false());
+    json_object_set_new(info, "hash-alg", json_string(hash));
+    json_object_set_new(info, "cipher-alg", json_string(cipher));
+    json_object_set_new(info, "uuid", json_string(uuid));
+    json_object_set_new(info, "cipher-mode", json_string(parts[0] ? parts[0] : ""));
+    json_object_set_new(info, "slots", slots);
+    json_object_set_new(info, "payload-offset",
+                        json_integer((json_int_t)load_be32(h + L_PAYLOAD) * 512));
+    json_object_set_new(info, "master-key-iters", json_integer(load_be32(h + L_DIGEST_ITERATIONS)));
+    return info;
+}
+
+static SectorCipher *unlock(Luks *luks, const char *passphrase, GError **error)
+{
+    for (unsigned i = 0; i < LUKS_SLOTS; i++) {
+        int result = luks_try_slot(luks, i, passphrase, luks->key, error);
+
+        if (result < 0) {
+            return NULL;
+        }
+        if (result) {
+            return sector_cipher_new(luks->mode, luks->key, luks->key_bytes, error);
+        }
+    }
+    error_fail(error, KASO_ERROR_INVALID, "Invalid password, cannot unlock any keyslot");
+    return NULL;
+}
+
+void luks_refresh_info(Luks *luks)
+{
+    json_decref(luks->info);
+    luks->info = header_info(luks->header, luks->mode, luks->hash);
+}
+
+static bool parse_header(Luks *luks, GError **error)
+{
+    const uint8_t *header = luks->header;
+    char cipher[LUKS_NAME_SIZE];
+
+    copy_name(cipher, header + L_CIPHER);
+    copy_name(luks->mode, header + L_MODE);
+    copy_name(luks->hash, header + L_HASH);
+    luks->key_bytes = load_be32(header + L_KEY_BYTES);
+    luks->payload_offset = load_be32(header + L_PAYLOAD) * 512ull;
+    if (memcmp(header, luks_magic, sizeof luks_magic) || load_be16(header + L_VERSION) != 1) {
+        return error_fail(error, KASO_ERROR_INVALID, "Volume is not in LUKS version 1 format");
+    }
+    if (strcmp(cipher, "aes") || !hash_size(luks->hash) || !luks->key_bytes ||
+        luks->key_bytes > LUKS_KEY_BYTES_MAX ||
+        load_be32(header + L_DIGEST_ITERATIONS) > LUKS_ITERATIONS_MAX) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "Unsupported LUKS cipher '%s', hash '%s' or key size %zu", cipher,
+                          luks->hash, luks->key_bytes);
+    }
+    return true;
+}
+
+Luks *luks_open(BlockNode *file, uint64_t offset, const char *passphrase, GError **error)
+{
+    g_autofree Luks *luks = g_new0(Luks, 1);
+    int result = node_pread(file, offset, luks->header, sizeof luks->header);
+
+    if (result < 0) {
+        error_fail_errno(error, -result, "Unable to read LUKS header");
+        return NULL;
+    }
+    luks->file = file;
+    luks->offset = offset;
+    if (!parse_header(luks, error)) {
+        return NULL;
+    }
+    luks_refresh_info(luks);
+    if (passphrase) {
+        luks->cipher = unlock(luks, passphrase, error);
+        if (!luks->cipher) {
+            luks_free(g_steal_pointer(&luks));
+            return NULL;
+        }
+    }
+    return g_steal_pointer(&luks);
+}
+
+void luks_free(Luks *luks)
+{
+    if (luks) {
+        sector_cipher_free(luks->cipher);
+        json_decref(luks->info);
+        explicit_bzero(luks->key, sizeof luks->key);
+        g_free(luks);
+    }
+}
+
+/* Making. */
+
+bool luks_take_parameters(GHashTable *options, const char *prefix, LuksParameters *parameters,
+                          GPtrArray *keep, GError **error)
+{
+    const struct {
+        const char *name, *fallback;
+        const char **value;
+    } fields[] = {
+        { "cipher-alg", "aes-256", &parameters->cipher },
+        { "cipher-mode", "xts", &parameters->mode },
+        { "ivgen-alg", "plain64", &parameters->iv },
+        { "ivgen-hash-alg", NULL, &parameters->iv_hash },
+        { "hash-alg", "sha256", &parameters->hash },
+    };
+    g_autofree char *time_key = g_strconcat(prefix, "iter-time", NULL);
+
+    for (unsigned i = 0; i < ARRAY_SIZE(fields); i++) {
+        g_autofree char *key = g_strconcat(prefix, fields[i].name, NULL);
+        char *value = options_take(options, key);
+
+        if (value) {
+            g_ptr_array_add(keep, value);
+        }
+        *fields[i].value = value ? value : fields[i].fallback;
+    }
+    parameters->iterate_ms = LUKS_ITERATE_MS;
+    return options_take_number(options, time_key, &parameters->iterate_ms, error);
+}
+
+char *luks_mode_name(const LuksParameters *p)
+{
+    return !strcmp(p->mode, "ecb") ? g_strdup("ecb")
+           : p->iv_hash && !strcmp(p->iv, "essiv")
+               ? g_strdup_printf("%s-%s:%s", p->mode, p->iv, p->iv_hash)
+               : g_strdup_printf("%s-%s", p->mode, p->iv);
+}
+
+static size_t slot_area(size_t key_bytes)
+{
+    return align_up(key_bytes * LUKS_STRIPES, SLOT_ALIGN);
+}
+
+uint64_t luks_header_size(const LuksParameters *p, size_t *key_bytes, GError **error)
+{
+    *key_bytes = (size_t)strtoul(p->cipher + MIN(strlen(p->cipher), 4), NULL, 10) / 8;
+    *key_bytes *= !strcmp(p->mode, "xts") ? 2 : 1;
+    if (!g_str_has_prefix(p->cipher, "aes-") || !*key_bytes || *key_bytes > LUKS_KEY_BYTES_MAX ||
+        !hash_size(p->hash)) {
+        error_fail(error, KASO_ERROR_UNSUPPORTED, "Unsupported cipher '%s' or hash '%s'", p->cipher,
+                   p->hash);
+        return 0;
+    }
+    return SLOT_ALIGN + LUKS_SLOTS * slot_area(*key_bytes);
+}
+
+static void lay_out(uint8_t *header, const LuksParameters *p, const char *mode, size_t key_bytes,
+                    uint64_t payload)
+{
+    g_autofree char *uuid = g_uuid_string_random();
+
+    memcpy(header, luks_magic, sizeof luks_magic);
+    store_be16(header + L_VERSION, 1);
+    strcpy((char *)header + L_CIPHER, "aes");
+    g_strlcpy((char *)header + L_MODE, mode, 32);
+    g_strlcpy((char *)header + L_HASH, p->hash, 32);
+    store_be32(header + L_PAYLOAD, (uint32_t)(payload / 512));
+    store_be32(header + L_KEY_BYTES, (uint32_t)key_bytes);
+    g_strlcpy((char *)header + L_UUID, uuid, 40);
+    for (unsigned i = 0; i < LUKS_SLOTS; i++) {
+        uint8_t *slot = luks_slot(header, i);
+
+        store_be32(slot, LUKS_SLOT_INACTIVE);
+        store_be32(slot + SLOT_OFFSET, (uint32_t)((SLOT_ALIGN + i * slot_area(key_bytes)) / 512));
+        store_be32(slot + SLOT_STRIPES, LUKS_STRIPES);
+    }
+}
+
+GByteArray *luks_format(const LuksParameters *p, const char *passphrase, GError **error)
+{
+    g_autofree char *mode = luks_mode_name(p);
+    g_autofree uint8_t *material = NULL;
+    uint8_t header[LUKS_HEADER_SIZE] = { 0 }, key[LUKS_KEY_BYTES_MAX];
+    size_t key_bytes;
+    uint64_t payload = luks_header_size(p, &key_bytes, error);
+    GByteArray *out;
+
+    if (!payload) {
+        return NULL;
+    }
+    lay_out(header, p, mode, key_bytes, payload);
+    if (!luks_random(key, key_bytes, error) ||
+        !luks_random(header + L_DIGEST_SALT, LUKS_SALT_SIZE, error)) {
+        return NULL;
+    }
+    store_be32(header + L_DIGEST_ITERATIONS, luks_iterations_for(p->hash, p->iterate_ms / 8, 20));
+    hash_pbkdf2(p->hash, (const char *)key, key_bytes, load_be32(header + L_DIGEST_ITERATIONS),
+                header + L_DIGEST_SALT, LUKS_SALT_SIZE, header + L_DIGEST, LUKS_DIGEST_SIZE);
+    material = luks_make_key_material(luks_slot(header, 0), mode, p->hash, p->iterate_ms,
+                                      passphrase, key, key_bytes, error);
+    explicit_bzero(key, sizeof key);
+    if (!material) {
+        return NULL;
+    }
+    store_be32(luks_slot(header, 0), LUKS_SLOT_ACTIVE);
+    out = g_byte_array_new();
+    g_byte_array_set_size(out, (guint)payload);
+    memset(out->data, 0, payload);
+    memcpy(out->data, header, sizeof header);
+    memcpy(out->data + SLOT_ALIGN, material, luks_material_size(key_bytes));
+    return out;
+}
+
+/* The format driver. */
+
+typedef struct {
+    Luks *luks;
+} LuksNode;
+
+static int luks_probe(const uint8_t *buffer, size_t size, const char *filename)
+{
+    return size >= 8 && !memcmp(buffer, luks_magic, sizeof luks_magic) && load_be16(buffer + 6) == 1
+               ? 100
+               : 0;
+}
+
+static bool luks_node_open(BlockNode *node, GHashTable *options, GError **error)
+{
+    LuksNode *l = node->state;
+    g_autofree char *id = options_take(options, "key-secret");
+    const char *passphrase = id ? block_secret(node->graph, id, error) : NULL;
+
+    if (id && !passphrase) {
+        return false;
+    }
+    if (!id && !node->flags.no_io) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Parameter 'key-secret' is required for cipher");
+    }
+    l->luks = luks_open(node->file->node, 0, passphrase, error);
+    node->request_alignment = 512;
+    return l->luks != NULL;
+}
+
+static void luks_node_close(BlockNode *node)
+{
+    luks_free(((LuksNode *)node->state)->luks);
+}
+
+static int64_t luks_length(BlockNode *node)
+{
+    uint64_t offset = ((LuksNode *)node->state)->luks->payload_offset;
+    uint64_t size = node_size(node->file->node);
+
+    return size > offset ? (int64_t)(size - offset) : 0;
+}
+
+static int luks_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector)
+{
+    Luks *luks = ((LuksNode *)node->state)->luks;
+    g_autofree uint8_t *buffer = g_try_malloc(bytes);
+    int result = buffer ? node_pread(node->file->node, luks->payload_offset + offset, buffer, bytes)
+                        : -ENOMEM;
+
+    if (result == 0) {
+        sector_decrypt(luks->cipher, offset / 512, buffer, bytes);
+        io_vector_from_buffer(vector, buffer, bytes);
+    }
+    return result;
+}
+
+static int luks_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector,
+                      unsigned flags)
+{
+    Luks *luks = ((LuksNode *)node->state)->luks;
+    g_autofree uint8_t *buffer = g_try_malloc(bytes);
+
+    if (!buffer) {
+        return -ENOMEM;
+    }
+    io_vector_to_buffer(vector, buffer, bytes);
+    sector_encrypt(luks->cipher, offset / 512, buffer, bytes);
+    return node_pwrite(node->file->node, luks->payload_offset + offset, buffer, bytes, flags);
+}
+
+static bool luks_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **error)
+{
+    uint64_t offset = ((LuksNode *)node->state)->luks->payload_offset;
+
+    return node_truncate(node->file->node, offset + size, prealloc, error);
+}
+
+static bool luks_create(BlockGraph *graph, const char *filename, GHashTable *options,
+                        GError **error)
+{
+    g_autofree char *id = options_take(options, "key-secret"), *text = NULL;
+    g_autoptr(GPtrArray) keep = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GHashTable) raw = options_new();
+    const char *passphrase;
+    LuksParameters parameters;
+    GByteArray *header;
+    uint64_t size = 0;
+    BlockNode *node;
+    int result;
+
+    if (!id) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Parameter 'key-secret' is required for cipher");
+    }
+    passphrase = block_secret(graph, id, error);
+    if (!passphrase || !options_take_size(options, "size", &size, error) ||
+        !luks_take_parameters(options, "", &parameters, keep, error)) {
+        return false;
+    }
+    header = luks_format(&parameters, passphrase, error);
+    if (!header) {
+        return false;
+    }
+    text = g_strdup_printf("%" G_GUINT64_FORMAT, size + header->len);
+    options_set(raw, "size", text);
+    if (!block_driver_find("raw")->create(graph, filename, raw, error)) {
+        g_byte_array_unref(header);
+        return false;
+    }
+    options_set(raw, "driver", "raw");
+    g_hash_table_remove(raw, "size");
+    node = node_open(graph, filename, g_hash_table_ref(raw), (BlockOpenFlags){ 0 }, error);
+    result = node ? node_pwrite(node, 0, header->data, header->len, 0) : 0;
+    g_byte_array_unref(header);
+    if (!node) {
+        return false;
+    }
+    node_unref(node);
+    return result == 0 || error_fail_errno(error, -result, "Could not write the LUKS header");
+}
+
+static bool luks_measure(BlockGraph *graph, GHashTable *options, BlockNode *source,
+                         uint64_t *required, uint64_t *fully, uint64_t *bitmaps, GError **error)
+{
+    g_autofree char *id = options_take(options, "key-secret");
+    g_autoptr(GPtrArray) keep = g_ptr_array_new_with_free_func(g_free);
+    LuksParameters parameters;
+    uint64_t size = source ? node_size(source) : 0, header;
+    size_t key_bytes;
+
+    if (!id) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Parameter 'key-secret' is required for cipher");
+    }
+    if (!block_secret(graph, id, error) ||
+        !luks_take_parameters(options, "", &parameters, keep, error) ||
+        (!source && !options_take_size(options, "size", &size, error))) {
+        return false;
+    }
+    header = luks_header_size(&parameters, &key_bytes, error);
+    *required = *fully = header + size;
+    return header != 0;
+}
+
+static bool luks_node_amend(BlockNode *node, GHashTable *options, bool force,
+                            void (*progress)(void *, double), void *opaque, GError **error)
+{
+    Luks *luks = ((LuksNode *)node->state)->luks;
+    LuksAmendment amendment;
+
+    return luks_take_amendment(node->graph, options, "", &amendment, error) &&
+           block_check_amend_leftover(node->driver, options, error) &&
+           (!amendment.given || luks_amend(luks, &amendment, luks->payload_offset, force, error));
+}
+
+static json_t *luks_specific_info(BlockNode *node)
+{
+    return json_pack("{s:s, s:O}", "type", "luks", "data", ((LuksNode *)node->state)->luks->info);
+}
+
+static const BlockOption luks_options[] = {
+    { "key-secret", "id of the secret with the passphrase" },
+    { 0 },
+};
+
+static const BlockOption luks_create_options[] = {
+    { "cipher-alg", "Name of encryption cipher algorithm" },
+    { "cipher-mode", "Name of encryption cipher mode" },
+    { "hash-alg", "Name of encryption hash algorithm" },
+    { "iter-time", "Time to spend in PBKDF in milliseconds" },
+    { "ivgen-alg", "Name of IV generator algorithm" },
+    { "ivgen-hash-alg", "Name of IV generator hash algorithm" },
+    { "key-secret", "ID of the secret that provides the keyslot's passphrase" },
+    { "size", "Virtual disk size" },
+    { 0 },
+};
+
+static const BlockOption luks_amend_options[] = {
+    { "iter-time", "Time to spend in PBKDF in milliseconds" },
+    { "keyslot", "The key slot to change; without it the first free one, or those of old-secret" },
+    { "new-secret", "ID of the secret that becomes a passphrase" },
+    { "old-secret", "ID of the secret whose key slots are erased" },
+    { "state", "active adds a passphrase, inactive erases key slots" },
+    { 0 },
+};
+
+static int luks_info(BlockNode *node, BlockNodeInfo *info)
+{
+    info->encrypted = true;
+    return 0;
+}
+
+static const BlockDriver luks_driver = {
+    .name = "luks",
+    .info = luks_info,
+    .summary = "Encrypted disk, LUKS version 1",
+    .options = luks_options,
+    .create_options = luks_create_options,
+    .amend_options = luks_amend_options,
+    .instance_size = sizeof(LuksNode),
+    .probe = luks_probe,
+    .open = luks_node_open,
+    .close = luks_node_close,
+    .read = luks_read,
+    .write = luks_write,
+    .length = luks_length,
+    .truncate = luks_truncate,
+    .create = luks_create,
+    .amend = luks_node_amend,
+    .measure = luks_measure,
+    .specific_info = luks_specific_info,
+};
+BLOCK_DRIVER(luks_driver);

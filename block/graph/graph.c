@@ -1,0 +1,867 @@
+/* SPDX-License-Identifier: MIT */
+/* The image graph: nodes' lives, edges between them, permissions. */
+#include "block/graph/node.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "block/graph/bitmap.h"
+#include "block/graph/blockers.h"
+#include "block/graph/open.h"
+#include "block/graph/throttle-group.h"
+
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct BlockGraph {
+    AsyncContext *context;
+    GList *nodes;    /* BlockNode, newest last */
+    GList *backends; /* BlockBackend, oldest first */
+    uint64_t next_node_number;
+    bool blocking;
+    GList *jobs;                       /* BlockJob, oldest first */
+    void (*cancel_job)(BlockJob *job); /* set with the first job */
+    unsigned quiesced, running;
+    unsigned stalled;     /* requests that wait for a server that is lost */
+    CoroutineQueue quiet; /* waits for a change of the two */
+    BlockEventHandler *event_handler;
+    void *event_opaque;
+    BlockNamedFileHandler *named_file_handler;
+    void *named_file_opaque;
+    GHashTable *secrets;         /* id -> GBytes, with a zero behind them */
+    GHashTable *tls;             /* id -> options of TLS credentials */
+    BlockExports *exports;       /* NULL: no NBD server runs */
+    GHashTable *throttle_groups; /* name -> ThrottleGroup, which owns its name */
+};
+
+BlockGraph *block_graph_new(GMainContext *context)
+{
+    BlockGraph *graph = g_new0(BlockGraph, 1);
+
+    graph->context = async_context_new(context);
+    graph->secrets =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+    graph->throttle_groups = g_hash_table_new(g_str_hash, g_str_equal);
+    coroutine_queue_init(&graph->quiet);
+    graph->tls =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
+    return graph;
+}
+
+static void graph_release_nodes(void *opaque)
+{
+    BlockGraph *graph = opaque;
+    bool released;
+
+    do {
+        released = false;
+        for (GList *link = graph->nodes; link; link = link->next) {
+            BlockNode *node = link->data;
+
+            if (node->monitor_owned) {
+                node->monitor_owned = false;
+                node_unref(node);
+                released = true;
+                break;
+            }
+        }
+    } while (released);
+}
+
+static void cancel_jobs(void *opaque)
+{
+    BlockGraph *graph = opaque;
+
+    for (GList *link = graph->jobs; link; link = link->next) {
+        graph->cancel_job(link->data);
+    }
+}
+
+static bool has_no_jobs(void *opaque)
+{
+    return !((BlockGraph *)opaque)->jobs;
+}
+
+void block_jobs_end(BlockGraph *graph)
+{
+    async_run_sync(graph->context, cancel_jobs, graph);
+    async_poll_until(graph->context, has_no_jobs, graph);
+}
+
+void block_graph_free(BlockGraph *graph)
+{
+    block_jobs_end(graph);
+    async_run_sync(graph->context, graph_release_nodes, graph);
+    g_assert(!graph->backends);
+    g_assert(!graph->nodes);
+    g_hash_table_unref(graph->secrets);
+    g_hash_table_unref(graph->tls);
+    throttle_groups_free(graph->throttle_groups);
+    async_context_free(graph->context);
+    g_free(graph);
+}
+
+GList *block_graph_jobs(BlockGraph *graph)
+{
+    return graph->jobs;
+}
+
+void block_graph_add_job(BlockGraph *graph, BlockJob *job, void (*cancel)(BlockJob *job))
+{
+    graph->jobs = g_list_append(graph->jobs, job);
+    graph->cancel_job = cancel;
+}
+
+void block_graph_remove_job(BlockGraph *graph, BlockJob *job)
+{
+    graph->jobs = g_list_remove(graph->jobs, job);
+}
+
+void block_graph_enter(BlockGraph *graph)
+{
+    while (graph->quiesced) {
+        coroutine_queue_wait(&graph->quiet);
+    }
+    graph->running++;
+    coroutine_jitter();
+}
+
+void block_graph_leave(BlockGraph *graph)
+{
+    if (--graph->running == 0 && graph->quiesced) {
+        coroutine_queue_wake_all(&graph->quiet);
+    }
+}
+
+void block_graph_hurry(BlockGraph *graph)
+{
+    for (GList *link = graph->nodes; link; link = link->next) {
+        BlockNode *node = link->data;
+
+        if (node->driver->hurry) {
+            node->driver->hurry(node);
+        }
+    }
+}
+
+void block_graph_hasten(BlockGraph *graph)
+{
+    async_hasten(graph->context);
+    async_lock(graph->context);
+    block_graph_hurry(graph);
+    async_unlock(graph->context);
+}
+
+void block_graph_add_stalled(BlockGraph *graph, int change)
+{
+    graph->stalled += change;
+}
+
+unsigned block_graph_stalled(BlockGraph *graph)
+{
+    return graph->stalled;
+}
+
+bool block_graph_wants_quiet(BlockGraph *graph)
+{
+    return graph->quiesced || async_hastened(graph->context);
+}
+
+void block_graph_quiesce(BlockGraph *graph)
+{
+    graph->quiesced++;
+    while (graph->running) {
+        coroutine_queue_wait(&graph->quiet);
+    }
+}
+
+void block_graph_resume(BlockGraph *graph)
+{
+    graph->quiesced--;
+    coroutine_queue_wake_all(&graph->quiet);
+}
+
+typedef struct {
+    AsyncCompletion completion; /* must stay first */
+    BlockGraph *graph;
+    const char *event;
+    char *data;
+} PendingEvent;
+
+static void deliver_event(AsyncCompletion *completion)
+{
+    PendingEvent *pending = (PendingEvent *)completion;
+
+    if (pending->graph->event_handler) {
+        pending->graph->event_handler(pending->graph->event_opaque, pending->event, pending->data);
+    }
+    free(pending->data);
+    g_free(pending);
+}
+
+void block_emit(BlockGraph *graph, const char *event, json_t *data)
+{
+    PendingEvent *pending;
+
+    if (graph->event_handler) {
+        pending = g_new0(PendingEvent, 1);
+        pending->completion.deliver = deliver_event;
+        pending->graph = graph;
+        pending->event = event;
+        pending->data = json_dumps(data, JSON_COMPACT);
+        async_complete(graph->context, &pending->completion);
+    }
+    json_decref(data);
+}
+
+void block_set_named_file_handler(BlockGraph *graph, BlockNamedFileHandler *handler, void *opaque)
+{
+    graph->named_file_handler = handler;
+    graph->named_file_opaque = opaque;
+}
+
+void node_announce_file(BlockNode *node, const char *what, const char *path, const char *format)
+{
+    BlockGraph *graph = node->graph;
+
+    trace("block-named-file", "%s: %s %s (%s)", node->filename, what, path,
+          format ? format : "format not given");
+    if (graph->named_file_handler) {
+        graph->named_file_handler(graph->named_file_opaque, node->filename, what, path, format);
+    }
+}
+
+void block_show_named_file(void *opaque, const char *image, const char *what, const char *path,
+                           const char *format)
+{
+    g_autofree char *shown = NULL;
+
+    if (!isatty(STDERR_FILENO)) {
+        return;
+    }
+    /* A name from an image must not move the cursor. */
+    shown = g_strescape(path, NULL);
+    fprintf(stderr, "%s: %s: opens its %s %s (%s)\n", (const char *)opaque, image, what, shown,
+            format ? format : "format guessed");
+}
+
+void block_set_event_handler(BlockGraph *graph, BlockEventHandler *handler, void *opaque)
+{
+    graph->event_handler = handler;
+    graph->event_opaque = opaque;
+}
+
+AsyncContext *block_graph_context(BlockGraph *graph)
+{
+    return graph->context;
+}
+
+void block_graph_set_blocking(BlockGraph *graph, bool blocking)
+{
+    graph->blocking = blocking;
+}
+
+bool block_graph_blocking(BlockGraph *graph)
+{
+    return graph->blocking;
+}
+
+GHashTable *block_graph_secrets(BlockGraph *graph)
+{
+    return graph->secrets;
+}
+
+GHashTable *block_graph_tls(BlockGraph *graph)
+{
+    return graph->tls;
+}
+
+BlockExports **block_graph_exports(BlockGraph *graph)
+{
+    return &graph->exports;
+}
+
+GHashTable *block_graph_throttle_groups(BlockGraph *graph)
+{
+    return graph->throttle_groups;
+}
+
+GList *block_graph_nodes(BlockGraph *graph)
+{
+    return graph->nodes;
+}
+
+GList *block_graph_backends(BlockGraph *graph)
+{
+    return graph->backends;
+}
+
+void block_graph_add_backend(BlockGraph *graph, BlockBackend *block)
+{
+    graph->backends = g_list_append(graph->backends, block);
+}
+
+void block_graph_remove_backend(BlockGraph *graph, BlockBackend *block)
+{
+    graph->backends = g_list_remove(graph->backends, block);
+}
+
+BlockNode *node_find(BlockGraph *graph, const char *node_name)
+{
+    for (GList *link = graph->nodes; link; link = link->next) {
+        BlockNode *node = link->data;
+
+        if (!strcmp(node->node_name, node_name)) {
+            return node;
+        }
+    }
+    return NULL;
+}
+
+const BlockDriver *block_driver_find(const char *name)
+{
+    const BlockDriver *const *it;
+
+    REGISTRY_FOREACH(block_drivers, it) {
+        if (!strcmp((*it)->name, name)) {
+            return *it;
+        }
+    }
+    return NULL;
+}
+
+static int compare_names(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+char *block_format_names(void)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    GString *text = g_string_new(NULL);
+    const BlockDriver *const *it;
+
+    REGISTRY_FOREACH(block_drivers, it) {
+        if (!(*it)->is_internal) {
+            g_ptr_array_add(names, (gpointer)(*it)->name);
+        }
+    }
+    g_ptr_array_sort(names, compare_names);
+    for (unsigned i = 0; i < names->len; i++) {
+        g_string_append_printf(text, " %s", (char *)names->pdata[i]);
+    }
+    return g_string_free(text, FALSE);
+}
+
+static bool lists_option(const BlockOption *options, const char *name)
+{
+    while (options && options->name && strcmp(options->name, name)) {
+        options++;
+    }
+    return options && options->name;
+}
+
+bool block_check_amend_leftover(const BlockDriver *driver, GHashTable *options, GError **error)
+{
+    GHashTableIter iter;
+    gpointer key;
+
+    g_hash_table_iter_init(&iter, options);
+    if (!g_hash_table_iter_next(&iter, &key, NULL)) {
+        return true;
+    }
+    return error_fail(error, KASO_ERROR_INVALID, "Invalid parameter '%s'%s", (char *)key,
+                      lists_option(driver->create_options, key)
+                          ? "\nThis option is only supported for image creation"
+                          : "");
+}
+
+/* Nodes. */
+
+BlockNode *node_new(BlockGraph *graph, const BlockDriver *driver, const char *node_name)
+{
+    BlockNode *node = g_new0(BlockNode, 1);
+
+    node->graph = graph;
+    node->driver = driver;
+    node->node_name =
+        node_name ? g_strdup(node_name)
+                  : g_strdup_printf("#block%03" G_GUINT64_FORMAT, graph->next_node_number++);
+    node->filename = g_strdup("");
+    node->references = 1;
+    node->request_alignment = 1;
+    node->shared = BLOCK_PERM_ALL;
+    node->state = g_malloc0(MAX(driver->instance_size, 1));
+    g_queue_init(&node->children);
+    g_queue_init(&node->parents);
+    g_queue_init(&node->tracked);
+    coroutine_mutex_init(&node->flush_lock);
+    graph->nodes = g_list_append(graph->nodes, node);
+    return node;
+}
+
+void node_free(BlockNode *node)
+{
+    BlockGraph *graph = node->graph;
+
+    g_assert(g_queue_is_empty(&node->parents));
+    g_assert(g_queue_is_empty(&node->tracked));
+    node_forget_holds(node);
+    while (node->dirty_bitmaps) {
+        dirty_bitmap_free(node->dirty_bitmaps->data);
+    }
+    while (!g_queue_is_empty(&node->children)) {
+        child_detach(g_queue_peek_head(&node->children));
+    }
+    graph->nodes = g_list_remove(graph->nodes, node);
+    if (node->explicit_options) {
+        g_hash_table_unref(node->explicit_options);
+    }
+    g_free(node->backing_filename);
+    g_free(node->backing_format);
+    g_free(node->filename);
+    g_free(node->node_name);
+    g_free(node->state);
+    g_free(node);
+}
+
+void node_ref(BlockNode *node)
+{
+    node->references++;
+}
+
+/* A server that is lost has lost what it did not write: closing does not wait for it. */
+void node_unref(BlockNode *node)
+{
+    static const unsigned always = 1;
+    CoroutineHurry hurry;
+
+    if (!node || --node->references) {
+        return;
+    }
+    node->references = 1; /* closing may read and write through the node */
+    coroutine_hurry_begin(&hurry, &always, HURRY_GIVE_UP);
+    if (!node->read_only) {
+        node_flush(node);
+    }
+    if (node->driver->close) {
+        node->driver->close(node);
+    }
+    coroutine_hurry_end(&hurry);
+    node->references = 0;
+    node_free(node);
+}
+
+/* Permissions. */
+
+/* The permissions that a child of this role needs, given what the node's users need. */
+static void default_child_perm(BlockNode *node, BlockChild *child, unsigned perm, unsigned shared,
+                               unsigned *child_perm, unsigned *child_shared)
+{
+    if (child->role & BLOCK_ROLE_FILTERED) {
+        *child_perm = perm;
+        *child_shared = shared;
+    } else if (child->role & BLOCK_ROLE_COW) {
+        *child_perm = perm & BLOCK_PERM_CONSISTENT_READ;
+        *child_shared = shared & BLOCK_PERM_WRITE ? BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE : 0;
+        *child_shared |= BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE_UNCHANGED;
+    } else {
+        *child_perm = perm;
+        *child_shared = shared;
+        if (child->role & BLOCK_ROLE_METADATA) {
+            if (!node->flags.no_io) {
+                *child_perm |= BLOCK_PERM_CONSISTENT_READ;
+            }
+            if (!node->read_only) {
+                *child_perm |= BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE;
+            }
+            *child_shared &= ~(BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE);
+        }
+        if (*child_perm & BLOCK_PERM_WRITE) {
+            *child_perm |= BLOCK_PERM_RESIZE; /* growing the file is part of writing */
+        }
+    }
+    if (node->flags.force_share) {
+        *child_shared = BLOCK_PERM_ALL;
+    }
+}
+
+static void node_cumulative_perms(BlockNode *node, unsigned *perm, unsigned *shared)
+{
+    *perm = 0;
+    *shared = BLOCK_PERM_ALL;
+    for (GList *link = node->parents.head; link; link = link->next) {
+        BlockChild *child = link->data;
+
+        *perm |= child->perm;
+        *shared &= child->shared;
+    }
+    if (node->flags.force_share) {
+        *shared = BLOCK_PERM_ALL;
+    }
+}
+
+static char *perm_names(unsigned perm)
+{
+    static const char *const names[] = { "consistent read", "write", "write unchanged", "resize" };
+    GString *text = g_string_new(NULL);
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (perm >> i & 1) {
+            g_string_append_printf(text, "%s%s", text->len ? ", " : "", names[i]);
+        }
+    }
+    return g_string_free(text, FALSE);
+}
+
+static char *child_user(const BlockChild *child)
+{
+    return child->parent ? g_strdup_printf("node '%s'", child->parent->node_name)
+                         : g_strdup(child->owner);
+}
+
+static bool fail_conflict(const BlockChild *needs, const BlockChild *refuses, GError **error)
+{
+    const char *node = needs->node->node_name;
+    g_autofree char *names = perm_names(needs->perm & ~refuses->shared);
+    g_autofree char *who = child_user(needs), *whom = child_user(refuses);
+
+    return error_fail(error, KASO_ERROR_GENERIC,
+                      "Permission conflict on node '%s': permissions '%s' are both required by %s "
+                      "(uses node '%s' as '%s' child) and unshared by %s (uses node '%s' as '%s' "
+                      "child).",
+                      node, names, who, node, needs->name, whom, node, refuses->name);
+}
+
+/* Each user must be let do what it needs by each other one. */
+static bool node_check_conflicts(BlockNode *node, GError **error)
+{
+    for (GList *a = node->parents.head; a; a = a->next) {
+        for (GList *b = node->parents.head; b; b = b->next) {
+            const BlockChild *x = a->data, *y = b->data;
+
+            if (x != y && x->perm & ~y->shared) {
+                return fail_conflict(x, y, error);
+            }
+        }
+    }
+    return true;
+}
+
+bool node_refresh_perms(BlockNode *node, GError **error)
+{
+    unsigned perm, shared;
+
+    if (!node_check_conflicts(node, error)) {
+        return false;
+    }
+    node_cumulative_perms(node, &perm, &shared);
+    if ((perm & (BLOCK_PERM_WRITE | BLOCK_PERM_WRITE_UNCHANGED)) && node->read_only) {
+        return error_fail(error, KASO_ERROR_GENERIC, "Block node '%s' (%s) is read-only",
+                          node->node_name, node->filename);
+    }
+    if (node->driver->set_perm && !node->driver->set_perm(node, perm, shared, error)) {
+        return false;
+    }
+    node->perm = perm;
+    node->shared = shared;
+    for (GList *link = node->children.head; link; link = link->next) {
+        BlockChild *child = link->data;
+        unsigned child_perm, child_shared;
+
+        (node->driver->child_perm ? node->driver->child_perm : default_child_perm)(
+            node, child, perm, shared, &child_perm, &child_shared);
+        if ((child_perm != child->perm || child_shared != child->shared) &&
+            !child_set_perm(child, child_perm, child_shared, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool child_set_perm(BlockChild *child, unsigned perm, unsigned shared, GError **error)
+{
+    unsigned old_perm = child->perm, old_shared = child->shared;
+
+    child->perm = perm;
+    child->shared = shared;
+    if (node_refresh_perms(child->node, error)) {
+        return true;
+    }
+    child->perm = old_perm;
+    child->shared = old_shared;
+    node_refresh_perms(child->node, NULL);
+    return false;
+}
+
+/* Edges. */
+
+static BlockChild *child_new(BlockNode *parent, BlockNode *node, const char *name, BlockRole role)
+{
+    BlockChild *child = g_new0(BlockChild, 1);
+
+    child->name = g_strdup(name);
+    child->role = role;
+    child->parent = parent;
+    child->node = node;
+    child->shared = BLOCK_PERM_ALL;
+    child->in_parent.data = child;
+    child->in_node.data = child;
+    g_queue_push_tail_link(&node->parents, &child->in_node);
+    if (parent) {
+        g_queue_push_tail_link(&parent->children, &child->in_parent);
+        if (!strcmp(name, "file")) {
+            parent->file = child;
+        } else if (!strcmp(name, "backing")) {
+            parent->backing = child;
+        }
+    }
+    return child;
+}
+
+void child_detach(BlockChild *child)
+{
+    BlockNode *parent = child->parent, *node = child->node;
+
+    g_queue_unlink(&node->parents, &child->in_node);
+    if (parent) {
+        g_queue_unlink(&parent->children, &child->in_parent);
+        if (parent->file == child) {
+            parent->file = NULL;
+        }
+        if (parent->backing == child) {
+            parent->backing = NULL;
+        }
+    }
+    if (node->references > 1) {
+        node_refresh_perms(node, NULL); /* giving up permissions cannot conflict */
+    }
+    node_unref(node);
+    g_free(child->name);
+    g_free(child->owner);
+    g_free(child);
+}
+
+static bool node_reaches(BlockNode *from, BlockNode *to)
+{
+    if (from == to) {
+        return true;
+    }
+    for (GList *link = from->children.head; link; link = link->next) {
+        if (node_reaches(((BlockChild *)link->data)->node, to)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+BlockChild *node_attach_child(BlockNode *parent, BlockNode *node, const char *name, BlockRole role,
+                              GError **error)
+{
+    BlockChild *child;
+
+    if (node_reaches(node, parent)) {
+        error_fail(error, KASO_ERROR_GENERIC, "Making '%s' a child of '%s' would create a cycle",
+                   node->node_name, parent->node_name);
+        node_unref(node);
+        return NULL;
+    }
+    child = child_new(parent, node, name, role);
+    if (!node_refresh_perms(parent, error)) {
+        child_detach(child);
+        return NULL;
+    }
+    return child;
+}
+
+BlockChild *node_attach_user(BlockNode *node, const char *owner, unsigned perm, unsigned shared,
+                             GError **error)
+{
+    BlockChild *child;
+
+    node_ref(node);
+    child = child_new(NULL, node, "root", 0);
+    child->owner = g_strdup(owner);
+    if (!child_set_perm(child, perm, shared, error)) {
+        child_detach(child);
+        return NULL;
+    }
+    return child;
+}
+
+bool node_set_backing(BlockNode *node, BlockNode *backing, GError **error)
+{
+    BlockChild *old = node->backing;
+
+    if (backing) {
+        node_ref(backing);
+        if (!node_attach_child(node, backing, "backing", BLOCK_ROLE_COW, error)) {
+            node->backing = old;
+            return false;
+        }
+    }
+    if (old) {
+        BlockChild *new_child = backing ? node->backing : NULL;
+
+        child_detach(old);
+        node->backing = new_child;
+    }
+    return true;
+}
+
+static void move_edge(BlockChild *child, BlockNode *to)
+{
+    BlockNode *from = child->node;
+
+    g_queue_unlink(&from->parents, &child->in_node);
+    child->node = to;
+    g_queue_push_tail_link(&to->parents, &child->in_node);
+    node_ref(to);
+    node_unref(from);
+}
+
+/* Formats keep what they have read of their file; filters look at it anew each time. */
+static bool may_move(const BlockChild *child, GError **error)
+{
+    return !child->parent || !(child->role & BLOCK_ROLE_METADATA) ||
+           error_fail(error, KASO_ERROR_UNSUPPORTED,
+                      "not yet: the file '%s' of the open image '%s' cannot be replaced",
+                      child->node->node_name, child->parent->node_name);
+}
+
+bool child_replace(BlockChild *child, BlockNode *to, GError **error)
+{
+    BlockNode *from = child->node;
+    bool done;
+
+    if (!may_move(child, error)) {
+        return false;
+    }
+    if (child->parent && node_reaches(to, child->parent)) {
+        return error_fail(error, KASO_ERROR_GENERIC,
+                          "Making '%s' a child of '%s' would create a cycle", to->node_name,
+                          child->parent->node_name);
+    }
+    node_ref(from);
+    move_edge(child, to);
+    done = node_refresh_perms(from, error) && node_refresh_perms(to, error) &&
+           (!child->parent || node_refresh_perms(child->parent, error));
+    if (!done) {
+        move_edge(child, from);
+        node_refresh_perms(to, NULL);
+        node_refresh_perms(from, NULL);
+    }
+    node_unref(from);
+    return done;
+}
+
+bool node_replace(BlockNode *from, BlockNode *to, BlockNode *except, GError **error)
+{
+    g_autoptr(GPtrArray) moved = g_ptr_array_new();
+    bool done;
+
+    for (GList *link = from->parents.head; link; link = link->next) {
+        BlockChild *child = link->data;
+        BlockNode *parent = child->parent;
+
+        if (parent && (parent == except || parent == to)) {
+            continue;
+        }
+        if (parent && node_reaches(to, parent)) {
+            return error_fail(error, KASO_ERROR_GENERIC,
+                              "Replacing '%s' by '%s' would create a cycle", from->node_name,
+                              to->node_name);
+        }
+        if (!may_move(child, error)) {
+            return false;
+        }
+        g_ptr_array_add(moved, child);
+    }
+    node_ref(from); /* it may lose its last user */
+    for (unsigned i = 0; i < moved->len; i++) {
+        move_edge(moved->pdata[i], to);
+    }
+    /* First what is free now: `from` may hold images below against the new users of `to`. */
+    done = node_refresh_perms(from, error) && node_refresh_perms(to, error);
+    for (unsigned i = 0; !done && i < moved->len; i++) {
+        move_edge(moved->pdata[i], from);
+    }
+    if (!done) {
+        node_refresh_perms(to, NULL);
+        node_refresh_perms(from, NULL);
+    }
+    node_unref(from);
+    return done;
+}
+
+bool node_set_read_only(BlockNode *node, bool read_only, GError **error)
+{
+    bool old = node->read_only;
+
+    if (old == read_only) {
+        return true;
+    }
+    if (node->file && !read_only && !node_set_read_only(node->file->node, false, error)) {
+        return false;
+    }
+    if (read_only) {
+        int result = node_flush(node);
+
+        if (result < 0) {
+            return error_fail_errno(error, -result, "Could not flush %s", node->filename);
+        }
+    }
+    node->read_only = read_only;
+    if ((node->driver->reopen && !node->driver->reopen(node, read_only, error)) ||
+        !node_refresh_perms(node, error)) {
+        node->read_only = old;
+        return false;
+    }
+    if (node->file && read_only) {
+        return node_set_read_only(node->file->node, true, error);
+    }
+    return true;
+}
+
+BlockNode *node_skip_filters(BlockNode *node)
+{
+    while (node && node->driver->is_filter && node->file) {
+        node = node->file->node;
+    }
+    return node;
+}
+
+BlockNode *node_below(BlockNode *node)
+{
+    if (node->driver->is_filter) {
+        return node->file ? node->file->node : NULL;
+    }
+    return node->backing ? node->backing->node : NULL;
+}
+
+BlockNode *node_overlay(const BlockNode *node)
+{
+    for (GList *link = node->parents.head; link; link = link->next) {
+        const BlockChild *child = link->data;
+        BlockNode *above = child->parent;
+
+        if (above && child->role & BLOCK_ROLE_FILTERED) {
+            above = node_overlay(above);
+        } else if (!(child->role & BLOCK_ROLE_COW)) {
+            above = NULL;
+        }
+        if (above) {
+            return above;
+        }
+    }
+    return NULL;
+}
+
+const char *node_format(const BlockNode *node)
+{
+    while (node->driver->is_filter && node->file) {
+        node = node->file->node;
+    }
+    return node->driver->name;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* What open.c needs of graph.c and nobody else should use. */
+#ifndef BLOCK_GRAPH_OPEN_H
+#define BLOCK_GRAPH_OPEN_H
+
+#include "block/graph/node.h"
+
+BlockNode *node_new(BlockGraph *graph, const BlockDriver *driver, const char *node_name);
+/* Frees a node whose driver is not open. */
+void node_free(BlockNode *node);
+
+/* What every node takes of its options. */
+bool open_take_flags(GHashTable *options, BlockOpenFlags *flags, GError **error);
+/* unmap: of the node as it will be. */
+bool open_take_detect_zeroes(BlockNode *node, bool unmap, GHashTable *options, GError **error);
+/* Users call the child `name`; options name it "file" from here on. */
+void open_rename_child_option(const char *name, GHashTable *options);
+
+#endif

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * blockdev-reopen: nodes get the options that they would have had if they had been opened so: access, caching,
+ * what is below them. All that are named in one command change together, or none.
+ */
+#include "base/error.h"
+#include "block/graph/blockers.h"
+#include "block/graph/open.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* How a node was. */
+typedef struct {
+    BlockNode *node; /* the four are referenced */
+    BlockNode *file, *backing;
+    BlockOpenFlags flags;
+    DetectZeroes detect_zeroes;
+    bool read_only;
+    GHashTable *options;
+} Before;
+
+static void before_free(gpointer opaque)
+{
+    Before *before = opaque;
+
+    node_unref(before->file);
+    node_unref(before->backing);
+    node_unref(before->node);
+    g_free(before);
+}
+
+static Before *remember(BlockNode *node)
+{
+    Before *before = g_new0(Before, 1);
+
+    before->node = node;
+    before->file = node->file ? node->file->node : NULL;
+    before->backing = node->backing ? node->backing->node : NULL;
+    before->flags = node->flags;
+    before->detect_zeroes = node->detect_zeroes;
+    before->read_only = node->read_only;
+    before->options = node->explicit_options;
+    node_ref(node);
+    if (before->file) {
+        node_ref(before->file);
+    }
+    if (before->backing) {
+        node_ref(before->backing);
+    }
+    return before;
+}
+
+static bool set_file(BlockNode *node, BlockNode *file, GError **error)
+{
+    return !node->file || node->file->node == file || child_replace(node->file, file, error);
+}
+
+static bool set_backing(BlockNode *node, BlockNode *backing, GError **error)
+{
+    return (node->backing ? node->backing->node : NULL) == backing ||
+           node_set_backing(node, backing, error);
+}
+
+/* The driver looks at the flags again. */
+static bool set_flags(BlockNode *node, BlockOpenFlags flags, GError **error)
+{
+    bool changed = node->flags.cache_direct != flags.cache_direct;
+
+    node->flags = flags;
+    return !changed || !node->driver->reopen || node->driver->reopen(node, node->read_only, error);
+}
+
+static void go_back(Before *before)
+{
+    BlockNode *node = before->node;
+
+    set_file(node, before->file, NULL);
+    set_backing(node, before->backing, NULL);
+    node_set_read_only(node, before->read_only, NULL);
+    set_flags(node, before->flags, NULL);
+    node->detect_zeroes = before->detect_zeroes;
+    if (node->explicit_options != before->options) {
+        g_hash_table_unref(node->explicit_options);
+        node->explicit_options = before->options;
+    }
+}
+
+/* What the option says is below, which must be open already; *found NULL: nothing. */
+static bool find_child(BlockNode *node, const char *name, BlockChild *child, GHashTable *options,
+                       BlockNode **found, GError **error)
+{
+    g_autofree char *reference = options_take(options, name);
+
+    *found = child ? child->node : NULL;
+    if (!reference && options_has_nested(options, name)) {
+        return true; /* compared with how it was opened, as all options that are left */
+    }
+    if (!reference) {
+        return !child || error_fail(error, KASO_ERROR_INVALID, "%s is missing for '%s'", name,
+                                    node->node_name);
+    }
+    *found = reference[0] ? node_find(node->graph, reference) : NULL;
+    if (reference[0] && !*found) {
+        return error_fail(error, KASO_ERROR_GENERIC, "Cannot find device='' nor node-name='%s'",
+                          reference);
+    }
+    if (*found != (child ? child->node : NULL) &&
+        !node_alone_may(node, OPERATION_CHANGE_CHILD, NULL)) {
+        return error_fail(error, KASO_ERROR_GENERIC,
+                          "Cannot change frozen '%s' link from '%s' to '%s'", name, node->node_name,
+                          child ? child->node->node_name : "");
+    }
+    return true;
+}
+
+/* Options of every node, which may be left out: they have their defaults then. */
+static bool is_common(const char *key)
+{
+    static const char *const names[] = {
+        "driver",       "node-name",      "read-only", "auto-read-only",
+        "cache.direct", "cache.no-flush", "discard",   "detect-zeroes",
+        "force-share",  "backing",        "file",      NULL,
+    };
+
+    return g_strv_contains(names, key) || g_str_has_prefix(key, "backing.");
+}
+
+/* Everything else stays as it is. */
+static bool check_unchanged(BlockNode *node, GHashTable *options, GError **error)
+{
+    GHashTable *old = node->explicit_options;
+    GHashTableIter iter;
+    gpointer key, value;
+
+    g_hash_table_iter_init(&iter, options);
+    while (g_hash_table_iter_next(&iter, &key, &value)) {
+        if (g_strcmp0(options_get(old, key), value)) {
+            return error_fail(error, KASO_ERROR_INVALID, "Cannot change the option '%s'",
+                              (char *)key);
+        }
+    }
+    g_hash_table_iter_init(&iter, old);
+    while (g_hash_table_iter_next(&iter, &key, &value)) {
+        if (!is_common(key) && !g_str_has_prefix(key, "file.") && !options_get(options, key)) {
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "Option '%s' cannot be reset to its default value", (char *)key);
+        }
+    }
+    return true;
+}
+
+static bool change(BlockNode *node, const BlockOpenFlags *flags, BlockNode *file,
+                   BlockNode *backing, GError **error)
+{
+    if (flags->read_only && !node->read_only && node->perm & BLOCK_PERM_WRITE) {
+        return error_fail(error, KASO_ERROR_GENERIC,
+                          "Read-only block node '%s' cannot support read-write users",
+                          node->node_name);
+    }
+    if (file && node_size(file) < node_size(node) && node->driver->is_filter) {
+        return error_fail(error, KASO_ERROR_INVALID, "'%s' is smaller than '%s'", file->node_name,
+                          node->node_name);
+    }
+    return set_flags(node, *flags, error) && set_file(node, file, error) &&
+           set_backing(node, backing, error) && node_set_read_only(node, flags->read_only, error);
+}
+
+static bool reopen_node(BlockNode *node, GHashTable *options, GError **error)
+{
+    g_autofree char *driver = options_take(options, "driver");
+    BlockOpenFlags flags = node->flags;
+    BlockNode *file, *backing = NULL;
+
+    if (g_strcmp0(driver, node->driver->name)) {
+        return error_fail(error, KASO_ERROR_INVALID, "Cannot change the option 'driver'");
+    }
+    flags.read_only = flags.auto_read_only = flags.cache_direct = flags.cache_no_flush = false;
+    flags.unmap = flags.force_share = false;
+    if (node->driver->child_option) {
+        open_rename_child_option(node->driver->child_option, options);
+    }
+    if (!open_take_flags(options, &flags, error) ||
+        !find_child(node, "file", node->file, options, &file, error) ||
+        (node->driver->has_backing &&
+         !find_child(node, "backing", node->backing, options, &backing, error))) {
+        return false;
+    }
+    node->detect_zeroes = DETECT_ZEROES_OFF;
+    return open_take_detect_zeroes(node, flags.unmap, options, error) &&
+           check_unchanged(node, options, error) && change(node, &flags, file, backing, error);
+}
+
+static bool reopen_one(BlockGraph *graph, json_t *value, GPtrArray *done, GError **error)
+{
+    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    g_autoptr(GHashTable) options = block_options_from_json(text, error);
+    g_autoptr(GHashTable) whole = options ? options_copy(options) : NULL;
+    g_autofree char *name = options ? options_take(options, "node-name") : NULL;
+    BlockNode *node = name ? node_find(graph, name) : NULL;
+    Before *before;
+
+    free(text);
+    if (!options) {
+        return false;
+    }
+    if (!node) {
+        return name ? error_fail(error, KASO_ERROR_GENERIC,
+                                 "Failed to find node with node-name='%s'", name)
+                    : error_fail(error, KASO_ERROR_INVALID, "node-name not specified");
+    }
+    before = remember(node);
+    g_ptr_array_add(done, before);
+    if (!reopen_node(node, options, error)) {
+        return false;
+    }
+    node->explicit_options = g_steal_pointer(&whole);
+    return true;
+}
+
+typedef struct {
+    BlockGraph *graph;
+    const char *list;
+    bool done;
+    GError **error;
+} ReopenCall;
+
+static void reopen_entry(void *opaque)
+{
+    ReopenCall *call = opaque;
+    g_autoptr(GPtrArray) done = g_ptr_array_new_with_free_func(before_free);
+    json_t *list = json_loads(call->list, 0, NULL);
+
+    call->done = json_is_array(list) ||
+                 error_fail(call->error, KASO_ERROR_INVALID, "'options' must be a list of objects");
+    block_graph_quiesce(call->graph);
+    for (size_t i = 0; call->done && i < json_array_size(list); i++) {
+        call->done = reopen_one(call->graph, json_array_get(list, i), done, call->error);
+    }
+    for (guint i = done->len; i > 0; i--) {
+        Before *before = done->pdata[i - 1];
+
+        if (!call->done) {
+            go_back(before);
+        } else if (before->options && before->options != before->node->explicit_options) {
+            g_hash_table_unref(before->options);
+        }
+    }
+    block_graph_resume(call->graph);
+    json_decref(list);
+}
+
+bool block_reopen(BlockGraph *graph, const char *list, GError **error)
+{
+    ReopenCall call = { .graph = graph, .list = list, .error = error };
+
+    async_run_sync(block_graph_context(graph), reopen_entry, &call);
+    return call.done;
+}

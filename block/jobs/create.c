@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/* blockdev-create: a job that makes a file, or writes an empty image into an open node. */
+#include "block/jobs/job.h"
+
+#include "base/bits.h"
+#include "base/error.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Options of drivers have underscores where QMP has dashes. */
+static bool take_create_option(const BlockDriver *driver, const char *key, const char *value,
+                               GHashTable *to, GError **error)
+{
+    g_autofree char *name = g_strdup(!strcmp(key, "version") ? "compat" : key);
+
+    for (int dashes = 1; dashes >= 0; dashes--) {
+        for (const BlockOption *option = driver->create_options; option && option->name; option++) {
+            if (!strcmp(option->name, name)) {
+                options_set(to, name, value);
+                return true;
+            }
+        }
+        g_strdelimit(name, "-", '_');
+    }
+    return error_fail(error, KASO_ERROR_INVALID, "Parameter 'options.%s' is unexpected", key);
+}
+
+/* The file name that the driver is given: a node stands behind it, unless the driver makes files. */
+static bool take_place(BlockJob *job, GHashTable *options, GError **error)
+{
+    bool makes_files = job->create_driver->is_protocol;
+    const char *key = makes_files ? "filename" : "file";
+    g_autofree char *place = options_take(options, key);
+
+    if (!place) {
+        return error_fail(error, KASO_ERROR_INVALID, "Parameter 'options.%s' is missing%s", key,
+                          options_has_nested(options, key) ? ": name a node that is open" : "");
+    }
+    if (!options_get(options, "size")) {
+        return error_fail(error, KASO_ERROR_INVALID, "Parameter 'options.size' is missing");
+    }
+    job->create_place =
+        makes_files ? g_steal_pointer(&place) : g_strconcat("format-target:", place, NULL);
+    return true;
+}
+
+static bool take_create_options(BlockJob *job, GHashTable *options, GError **error)
+{
+    g_autofree char *name = options_take(options, "driver");
+    GHashTableIter iter;
+    gpointer key, value;
+
+    job->create_driver = name ? block_driver_find(name) : NULL;
+    if (!job->create_driver) {
+        return name
+                   ? error_fail(error, KASO_ERROR_INVALID,
+                                "Parameter 'driver' does not accept value '%s'", name)
+                   : error_fail(error, KASO_ERROR_INVALID, "Parameter 'options.driver' is missing");
+    }
+    if (!job->create_driver->create || !strcmp(name, "raw") || !strcmp(name, "format-target")) {
+        return error_fail(error, KASO_ERROR_INVALID, "Driver '%s' does not support blockdev-create",
+                          name);
+    }
+    if (!take_place(job, options, error)) {
+        return false;
+    }
+    if (options_get(options, "data-file")) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "not yet: options.data-file; kaso-img create makes such images");
+    }
+    job->create_options = options_new();
+    g_hash_table_iter_init(&iter, options);
+    while (g_hash_table_iter_next(&iter, &key, &value)) {
+        if (!take_create_option(job->create_driver, key, value, job->create_options, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Nobody else writes to the node, or looks at its content, while it becomes an image. */
+static bool hold_target(BlockJob *job)
+{
+    const char *name = strchr(job->create_place, ':') + 1;
+    BlockNode *node = node_find(job->graph, name);
+
+    if (!node) {
+        return error_fail(&job->error, KASO_ERROR_NOT_FOUND,
+                          "Cannot find device='%s' nor node-name='%s'", name, name);
+    }
+    if (!node_may(node, OPERATION_FORMAT, &job->error)) {
+        return false;
+    }
+    job->target_user =
+        node_attach_user(node, "an unnamed block device", BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE,
+                         BLOCK_PERM_ALL, &job->error);
+    if (!job->target_user) {
+        return false;
+    }
+    node_hold(node, HOLD_FORMAT, job, job->type);
+    /* Nobody minds; from here on the driver's own nodes write, and say what they need. */
+    return child_set_perm(job->target_user, 0, BLOCK_PERM_ALL, &job->error);
+}
+
+int job_run_create(BlockJob *job)
+{
+    const BlockDriver *driver = job->create_driver;
+    uint64_t size = 0;
+    bool done;
+
+    job->length = job->total = 1;
+    done = options_get(job->create_options, "size") &&
+           parse_size(options_get(job->create_options, "size"), &size, &job->error);
+    if (done && !driver->is_protocol && size % 512) {
+        done = error_fail(&job->error, KASO_ERROR_INVALID,
+                          "Image size must be a multiple of 512 bytes");
+    }
+    done = done && (driver->is_protocol || hold_target(job)) &&
+           driver->create(job->graph, job->create_place, job->create_options, &job->error) &&
+           options_check_empty(job->create_options, driver->name, NULL, &job->error);
+    job->offset = 1;
+    return done ? 0 : -EIO;
+}
+
+typedef struct {
+    BlockGraph *graph;
+    GHashTable *arguments;
+    bool done;
+    GError **error;
+} CreateCall;
+
+static void create_entry(void *opaque)
+{
+    CreateCall *call = opaque;
+    g_autoptr(GHashTable) arguments = options_copy(call->arguments);
+    g_autoptr(GHashTable) options = options_take_nested(arguments, "options");
+    g_autofree char *id = options_take(arguments, "job-id");
+    BlockJob *job;
+
+    if (!id || !block_name_is_good(id)) {
+        error_fail(call->error, KASO_ERROR_INVALID,
+                   id ? "Invalid job ID '%s'" : "Parameter 'job-id' is missing", id);
+        return;
+    }
+    if (job_find(call->graph, id)) {
+        error_fail(call->error, KASO_ERROR_GENERIC, "Job ID '%s' already in use", id);
+        return;
+    }
+    job = job_new(call->graph, id, g_strdup(id), NULL);
+    job->type = "create";
+    job->plain = true;
+    job->auto_finalize = true;
+    job->run = job_run_create;
+    call->done = take_create_options(job, options, call->error);
+    if (!call->done) {
+        job_free(job);
+        return;
+    }
+    block_graph_add_job(call->graph, job, job_cancel);
+    async_start(block_graph_context(call->graph), job_entry, job);
+}
+
+bool block_job_create(BlockGraph *graph, GHashTable *arguments, GError **error)
+{
+    CreateCall call = { .graph = graph, .arguments = arguments, .error = error };
+
+    async_run_sync(block_graph_context(graph), create_entry, &call);
+    return call.done;
+}

@@ -1,0 +1,623 @@
+/* SPDX-License-Identifier: MIT */
+/* Block jobs: starting them by QMP's names and arguments. */
+#include "block/jobs/job.h"
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "block/jobs/operations.h"
+
+#include <string.h>
+
+enum { CHUNK = 1024 * 1024, CHUNK_MIN = 65536, GRANULARITY_MAX = 64 * 1024 * 1024 };
+
+static bool take_sync(GHashTable *arguments, JobSync fallback, JobSync *sync, GError **error)
+{
+    static const char *const names[] = { "full", "top", "none", "incremental", "bitmap", NULL };
+    int value = fallback;
+
+    if (!options_take_enum(arguments, "sync", names, &value, error)) {
+        return false;
+    }
+    *sync = value;
+    return true;
+}
+
+static BlockNode *find_in_chain(BlockNode *top, const char *name, GError **error)
+{
+    for (BlockNode *node = node_below(top); node; node = node_below(node)) {
+        if (!strcmp(node->node_name, name) || !strcmp(node->filename, name)) {
+            return node;
+        }
+    }
+    error_fail(error, KASO_ERROR_NOT_FOUND, "'%s' is not in the backing chain of '%s'", name,
+               top->node_name);
+    return NULL;
+}
+
+/* "base" or "base-node"; NULL without error: none was named. */
+static bool take_base(BlockJob *job, GHashTable *arguments, BlockNode **base, GError **error)
+{
+    g_autofree char *file = options_take(arguments, "base");
+    g_autofree char *node = options_take(arguments, "base-node");
+    const char *name = node ? node : file;
+
+    *base = name ? find_in_chain(job->source, name, error) : NULL;
+    return !name || *base;
+}
+
+static bool attach(BlockJob *job, BlockNode *node, unsigned perm, unsigned shared,
+                   BlockChild **user, GError **error)
+{
+    g_autofree char *owner = g_strdup_printf("%s job '%s'", job->type, job->id);
+
+    *user = node_attach_user(node, owner, perm, shared, error);
+    return *user != NULL;
+}
+
+/* Takes hold of the layers from top down to, not including, base; NULL: all. */
+static bool hold_chain(BlockJob *job, NodeOperation operation, NodeHold hold, BlockNode *top,
+                       const BlockNode *base, GError **error)
+{
+    for (BlockNode *node = top; node && node != base; node = node_below(node)) {
+        if (!node_alone_may(node, operation, error)) {
+            return false;
+        }
+    }
+    for (BlockNode *node = top; node && node != base; node = node_below(node)) {
+        node_hold(node, hold, job, job->type);
+    }
+    return true;
+}
+
+/* The same for a node alone; what it filters is held with it. */
+static bool hold_node(BlockJob *job, NodeOperation operation, NodeHold hold, BlockNode *node,
+                      GError **error)
+{
+    if (!node_may(node, operation, error)) {
+        return false;
+    }
+    node_hold(node, hold, job, job->type);
+    for (; node->driver->is_filter && node->file; node = node->file->node) {
+        node_hold(node->file->node, hold, job, job->type);
+    }
+    return true;
+}
+
+static bool make_writable(BlockJob *job, BlockNode *node, GError **error)
+{
+    if (!node->read_only) {
+        return true;
+    }
+    job->made_writable = node;
+    node_ref(node);
+    return node_set_read_only(node, false, error);
+}
+
+static bool make_bitmap(BlockJob *job, uint64_t granularity, GError **error)
+{
+    g_autofree char *name = g_strdup_printf("#job-%s", job->id);
+
+    job->dirty = dirty_bitmap_new(job->source, name, granularity, error);
+    return job->dirty != NULL;
+}
+
+/* Both sides' policies by the names of the two arguments, which may be one. */
+static bool take_policies(BlockJob *job, GHashTable *arguments, const char *source,
+                          const char *target, GError **error)
+{
+    static const char *const names[] = { "report", "ignore", "enospc", "stop", "auto", NULL };
+    int on_source = ON_ERROR_REPORT, on_target;
+
+    if (!options_take_enum(arguments, source, names, &on_source, error)) {
+        return false;
+    }
+    on_target = source == target ? on_source : ON_ERROR_REPORT;
+    if (source != target && !options_take_enum(arguments, target, names, &on_target, error)) {
+        return false;
+    }
+    job->on_source_error = (JobOnError)on_source;
+    job->on_target_error = (JobOnError)on_target;
+    return true;
+}
+
+static bool take_policy(BlockJob *job, GHashTable *arguments, GError **error)
+{
+    static const char name[] = "on-error";
+
+    return take_policies(job, arguments, name, name, error);
+}
+
+/* "bottom": the last layer that is copied from. */
+static bool take_bottom(BlockJob *job, GHashTable *arguments, BlockNode **base, GError **error)
+{
+    g_autofree char *name = options_take(arguments, "bottom");
+    BlockNode *bottom = name ? find_in_chain(job->source, name, error) : NULL;
+
+    if (name && *base) {
+        return error_fail(error, KASO_ERROR_INVALID, "'bottom' and 'base' exclude each other");
+    }
+    *base = bottom ? node_below(bottom) : *base;
+    return !name || bottom;
+}
+
+static bool start_stream(BlockJob *job, GHashTable *arguments, GError **error)
+{
+    BlockNode *base;
+
+    if (!take_base(job, arguments, &base, error) || !take_bottom(job, arguments, &base, error) ||
+        !take_policy(job, arguments, error)) {
+        return false;
+    }
+    job->type = "stream";
+    job->run = job_run_stream;
+    job->finish = job_finish_stream;
+    job->base = base;
+    if (base) {
+        node_ref(base);
+    }
+    return hold_chain(job, OPERATION_STREAM, HOLD_STREAM, job->source, base, error) &&
+           make_writable(job, job->source, error) &&
+           attach(job, job->source, BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE_UNCHANGED,
+                  BLOCK_PERM_ALL & ~BLOCK_PERM_RESIZE, &job->source_user, error);
+}
+
+/* The image below all others, for a commit without base. */
+static BlockNode *deepest_below(BlockNode *top)
+{
+    BlockNode *node = node_skip_filters(top), *below;
+
+    while ((below = node_below(node))) {
+        node = node_skip_filters(below);
+    }
+    return node;
+}
+
+/* An inner layer: its overlays get the base below them. */
+static bool start_inner_commit(BlockJob *job, BlockNode *top, BlockNode *overlay, GError **error)
+{
+    job->run = job_run_commit;
+    job->finish = job_finish_commit;
+    job->overlay = overlay;
+    node_ref(overlay);
+    node_ref(top);
+    node_unref(job->source);
+    job->source = top;
+    job->length = job->total = node_size(top);
+    if (!node_alone_may(overlay, OPERATION_CHANGE_CHILD, error)) {
+        return false;
+    }
+    node_hold(overlay, HOLD_COMMIT_OVERLAY, job, job->type);
+    return true;
+}
+
+/* What the top layer has, the guest goes on to write: a mirror to the base. */
+static void start_active_commit(BlockJob *job, BlockNode *base)
+{
+    job->run = job_run_mirror;
+    job->finish = job_finish_mirror;
+    job->sync = SYNC_TOP;
+    job->target = base;
+    node_ref(base);
+}
+
+static bool attach_commit(BlockJob *job, BlockNode *top, BlockNode *base, GError **error)
+{
+    unsigned shared = BLOCK_PERM_ALL & ~BLOCK_PERM_RESIZE;
+
+    return hold_chain(job, OPERATION_COMMIT, HOLD_COMMIT, top, base, error) &&
+           hold_node(job, OPERATION_COMMIT, HOLD_COMMIT, base, error) &&
+           make_writable(job, base, error) &&
+           (node_size(base) >= node_size(top) ||
+            node_truncate(base, node_size(top), PREALLOC_OFF, error)) &&
+           attach(job, base, BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE_UNCHANGED, shared,
+                  &job->target_user, error) &&
+           attach(job, job->source, BLOCK_PERM_CONSISTENT_READ, shared, &job->source_user, error);
+}
+
+static bool start_commit(BlockJob *job, GHashTable *arguments, GError **error)
+{
+    g_autofree char *top_file = options_take(arguments, "top");
+    g_autofree char *top_node = options_take(arguments, "top-node");
+    const char *top_name = top_node ? top_node : top_file;
+    BlockNode *active = job->source, *top = active, *base, *overlay;
+
+    if (top_name && strcmp(top_name, active->node_name) && strcmp(top_name, active->filename)) {
+        top = find_in_chain(active, top_name, error);
+    }
+    if (!top || !take_base(job, arguments, &base, error) || !take_policy(job, arguments, error)) {
+        return false;
+    }
+    if (!node_alone_may(top, OPERATION_COMMIT, error)) {
+        return false;
+    }
+    base = base ? base : deepest_below(top);
+    for (BlockNode *node = base; node; node = node_below(node)) {
+        if (node == node_skip_filters(top)) {
+            return error_fail(error, KASO_ERROR_GENERIC, "cannot commit an image into itself");
+        }
+    }
+    job->type = "commit";
+    job->base = base;
+    node_ref(base);
+    overlay = node_overlay(top);
+    if (!overlay) {
+        start_active_commit(job, base);
+    } else if (!start_inner_commit(job, top, overlay, error)) {
+        return false;
+    }
+    return attach_commit(job, top, base, error) && (overlay || make_bitmap(job, CHUNK_MIN, error));
+}
+
+/* A file of the target's format, over what the source has below where only its top is copied. */
+static bool create_target(BlockJob *job, const BlockDriver *driver, const char *target,
+                          const BlockNode *backing, GError **error)
+{
+    g_autofree char *size = g_strdup_printf("%" G_GUINT64_FORMAT, job->length);
+    g_autoptr(GHashTable) options = options_new();
+
+    options_set(options, "size", size);
+    if (backing) {
+        g_autofree char *name = node_name_for_header(backing, target);
+
+        options_set(options, "backing_file", name);
+        options_set(options, "backing_fmt", node_format(backing));
+    }
+    return driver->create ? driver->create(job->graph, target, options, error)
+                          : error_fail(error, KASO_ERROR_UNSUPPORTED,
+                                       "Format '%s' cannot be created", driver->name);
+}
+
+/* The target of drive-mirror and drive-backup: a file that is made unless mode=existing. */
+static BlockNode *open_target_file(BlockJob *job, GHashTable *arguments, const char *target,
+                                   GError **error)
+{
+    g_autofree char *format = options_take(arguments, "format");
+    g_autofree char *mode = options_take(arguments, "mode");
+    g_autofree char *node_name = options_take(arguments, "node-name");
+    const BlockDriver *driver = block_driver_find(format ? format : job->source->driver->name);
+    bool is_new = !mode || strcmp(mode, "existing");
+    BlockNode *node, *backing = NULL;
+    GHashTable *options;
+
+    if (!driver) {
+        error_fail(error, KASO_ERROR_INVALID, "Unknown driver '%s'", format);
+        return NULL;
+    }
+    if (is_new && driver->has_backing && job->sync != SYNC_FULL) {
+        backing = job->sync == SYNC_NONE ? job->source : node_below(job->source);
+    }
+    if (is_new && !create_target(job, driver, target, backing, error)) {
+        return NULL;
+    }
+    options = options_new();
+    options_set(options, "driver", driver->name);
+    if (node_name) {
+        options_set(options, "node-name", node_name);
+    }
+    node = node_open(job->graph, target, options,
+                     (BlockOpenFlags){ .unmap = true, .no_backing = backing != NULL }, error);
+    if (node && backing && !node_set_backing(node, backing, error)) {
+        node_unref(node);
+        return NULL;
+    }
+    return node;
+}
+
+static BlockNode *open_target(BlockJob *job, GHashTable *arguments, bool is_file, GError **error)
+{
+    g_autofree char *target = options_take(arguments, "target");
+    BlockNode *node;
+
+    if (!target) {
+        error_fail(error, KASO_ERROR_INVALID, "Parameter 'target' is missing");
+        return NULL;
+    }
+    if (is_file) {
+        return open_target_file(job, arguments, target, error);
+    }
+    node = block_find_node(job->graph, target, error);
+    if (node == job->source) {
+        error_fail(error, KASO_ERROR_INVALID, "Can't %s node '%s' into itself", job->type, target);
+        return NULL;
+    }
+    if (node) {
+        node_ref(node);
+    }
+    return node;
+}
+
+/*
+ * The user's bitmap starts anew, so that it knows what the guest writes from now on; what it held is
+ * frozen until the job ends.
+ */
+static bool take_bitmap(BlockJob *job, GHashTable *arguments, GError **error)
+{
+    static const char *const modes[] = { "on-success", "never", "always", NULL };
+    g_autofree char *name = options_take(arguments, "bitmap");
+    bool has_mode = options_get(arguments, "bitmap-mode") != NULL;
+    g_autofree char *frozen = g_strdup_printf("#frozen-%s", job->id);
+    g_autoptr(GHashTable) none = options_new();
+    bool persistent;
+    int mode = BITMAP_ON_SUCCESS;
+
+    if (!options_take_enum(arguments, "bitmap-mode", modes, &mode, error)) {
+        return false;
+    }
+    if ((job->sync == SYNC_INCREMENTAL || job->sync == SYNC_BITMAP) != (name != NULL) ||
+        (job->sync == SYNC_BITMAP && !has_mode) ||
+        (job->sync == SYNC_INCREMENTAL && mode != BITMAP_ON_SUCCESS)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "sync=incremental goes with 'bitmap', sync=bitmap with 'bitmap' and "
+                          "'bitmap-mode', other ways with neither");
+    }
+    if (!name) {
+        return true;
+    }
+    job->bitmap = dirty_bitmap_find(job->source, name);
+    if (!job->bitmap || job->bitmap->inconsistent || job->bitmap->busy) {
+        error_fail(error, KASO_ERROR_NOT_FOUND,
+                   !job->bitmap ? "Dirty bitmap '%s' not found"
+                   : job->bitmap->busy
+                       ? "Bitmap '%s' is currently in use by another operation and cannot be used"
+                       : "Bitmap '%s' is inconsistent and cannot be used",
+                   name);
+        job->bitmap = NULL;
+        return false;
+    }
+    job->bitmap_mode = (JobBitmapMode)mode;
+    persistent = job->bitmap->persistent;
+    job->frozen = dirty_bitmap_new(job->source, frozen, job->bitmap->granularity, error);
+    if (!job->frozen) {
+        job->bitmap = NULL;
+        return false;
+    }
+    job->frozen->enabled = false;
+    dirty_bitmap_merge(job->frozen, job->bitmap);
+    if (persistent && job->source->driver->bitmap_action) {
+        job->source->driver->bitmap_action(job->source, "clear", name, none, NULL);
+    } else {
+        dirty_bitmap_reset(job->bitmap, 0, job->bitmap->size);
+    }
+    job->bitmap->busy++;
+    return true;
+}
+
+static bool mark_backup(BlockJob *job, GError **error)
+{
+    int result;
+
+    job->dirty->enabled = false; /* counts what is still to be copied, not what is written */
+    if (job->sync == SYNC_TOP) {
+        result = job_mark_top(job, node_below(job->source));
+        if (result < 0) {
+            return error_fail_errno(error, -result, "Could not find what '%s' holds", job->id);
+        }
+    } else if (job->bitmap) {
+        dirty_bitmap_merge(job->dirty, job->frozen);
+    } else {
+        dirty_bitmap_set(job->dirty, 0, job->length);
+    }
+    job->total = dirty_bitmap_count(job->dirty);
+    return true;
+}
+
+static bool take_mirror(BlockJob *job, GHashTable *arguments, GError **error)
+{
+    static const char *const modes[] = { "background", "write-blocking", NULL };
+    uint64_t granularity = CHUNK_MIN, buffer = CHUNK;
+    g_autofree char *replaces = options_take(arguments, "replaces");
+    int mode = 0;
+
+    if (!options_take_size(arguments, "granularity", &granularity, error) ||
+        !options_take_size(arguments, "buf-size", &buffer, error) ||
+        !options_take_bool(arguments, "unmap", &job->unmap, error) ||
+        !options_take_enum(arguments, "copy-mode", modes, &mode, error)) {
+        return false;
+    }
+    granularity = granularity ? granularity : CHUNK_MIN;
+    if (granularity < 512 || granularity > GRANULARITY_MAX || !is_power_of_two(granularity)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "granularity (%" G_GUINT64_FORMAT
+                          ") must be a power of two between 512 and %d",
+                          granularity, GRANULARITY_MAX);
+    }
+    job->write_blocking = mode == 1;
+    job->chunk =
+        MAX(granularity, buffer && buffer < CHUNK ? align_down(buffer, granularity) : CHUNK);
+    job->replaces = replaces ? block_find_node(job->graph, replaces, error) : NULL;
+    if (job->replaces) {
+        node_ref(job->replaces);
+    }
+    if (job->replaces && job->replaces != job->source &&
+        !hold_node(job, OPERATION_REPLACE, HOLD_REPLACED, job->replaces, error)) {
+        return false;
+    }
+    return (!replaces || job->replaces) && make_bitmap(job, granularity, error);
+}
+
+/* Clusters of the target are written whole: compressed ones must be, others need not be read first. */
+static bool take_compress(BlockJob *job, GHashTable *arguments, GError **error)
+{
+    BlockNodeInfo info = { 0 };
+    uint64_t granularity = CHUNK_MIN;
+
+    if (!options_take_bool(arguments, "compress", &job->compress, error)) {
+        return false;
+    }
+    if (job->compress && !job->target->driver->write_compressed) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "Compression is not supported for this drive: format '%s' has none",
+                          job->target->driver->name);
+    }
+    if (job->target->driver->info && job->target->driver->info(job->target, &info) == 0 &&
+        is_power_of_two(info.cluster_size)) {
+        granularity = MAX(granularity, info.cluster_size);
+    }
+    job->chunk = MAX(job->chunk, granularity);
+    return make_bitmap(job, granularity, error);
+}
+
+/*
+ * What is being mirrored is nobody's before it is complete; what a backup has copied may be read, and be
+ * written over by who asks for it, at once.
+ */
+static bool attach_copy(BlockJob *job, bool mirror, GError **error)
+{
+    unsigned target_shared =
+        mirror ? BLOCK_PERM_WRITE_UNCHANGED : BLOCK_PERM_ALL & ~BLOCK_PERM_RESIZE;
+
+    if (mirror && node_overlay(job->target)) {
+        target_shared |=
+            BLOCK_PERM_CONSISTENT_READ; /* who reads through it has read it all along */
+    }
+    return hold_node(job, mirror ? OPERATION_MIRROR_FROM : OPERATION_BACKUP_FROM,
+                     mirror ? HOLD_MIRROR_FROM : HOLD_BACKUP_FROM, job->source, error) &&
+           hold_node(job, mirror ? OPERATION_MIRROR_TO : OPERATION_BACKUP_TO,
+                     mirror ? HOLD_MIRROR_TO : HOLD_BACKUP_TO, job->target, error) &&
+           attach(job, job->target, BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE, target_shared,
+                  &job->target_user, error) &&
+           attach(job, job->source, BLOCK_PERM_CONSISTENT_READ, BLOCK_PERM_ALL & ~BLOCK_PERM_RESIZE,
+                  &job->source_user, error);
+}
+
+static bool start_copy(BlockJob *job, GHashTable *arguments, bool mirror, bool is_file,
+                       GError **error)
+{
+    job->type = mirror ? "mirror" : "backup";
+    job->run = mirror ? job_run_mirror : job_run_backup;
+    job->finish = mirror ? job_finish_mirror : NULL;
+    if (!take_sync(arguments, SYNC_FULL, &job->sync, error) ||
+        !take_policies(job, arguments, "on-source-error", "on-target-error", error)) {
+        return false;
+    }
+    job->target = open_target(job, arguments, is_file, error);
+    if (!job->target) {
+        return false;
+    }
+    if (node_size(job->target) < job->length) {
+        return error_fail(error, KASO_ERROR_INVALID, "The target is smaller than the source");
+    }
+    if (!attach_copy(job, mirror, error)) {
+        return false;
+    }
+    if (mirror) {
+        return take_mirror(job, arguments, error);
+    }
+    /* The user's bitmap last: nothing must fail once it has been cleared. */
+    return take_compress(job, arguments, error) && take_bitmap(job, arguments, error) &&
+           mark_backup(job, error);
+}
+
+static bool start_by_command(BlockJob *job, const char *command, GHashTable *arguments,
+                             GError **error)
+{
+    if (!strcmp(command, "block-stream")) {
+        return start_stream(job, arguments, error);
+    }
+    if (!strcmp(command, "block-commit")) {
+        return start_commit(job, arguments, error);
+    }
+    if (!strcmp(command, "drive-mirror") || !strcmp(command, "blockdev-mirror")) {
+        return start_copy(job, arguments, true, command[0] == 'd', error);
+    }
+    if (!strcmp(command, "drive-backup") || !strcmp(command, "blockdev-backup")) {
+        return start_copy(job, arguments, false, command[0] == 'd', error);
+    }
+    return error_fail(error, KASO_ERROR_NOT_FOUND, "Unknown block job '%s'", command);
+}
+
+static bool take_common(BlockJob *job, GHashTable *arguments, GError **error)
+{
+    job->auto_dismiss = job->auto_finalize = job->unmap = true;
+    job->backing_file = options_take(arguments, "backing-file");
+    g_free(options_take(arguments, "filter-node-name")); /* we put no filter into the graph */
+    return options_take_size(arguments, "speed", &job->speed, error) &&
+           options_take_bool(arguments, "backing-mask-protocol", &job->mask_protocol, error) &&
+           options_take_bool(arguments, "auto-finalize", &job->auto_finalize, error) &&
+           options_take_bool(arguments, "auto-dismiss", &job->auto_dismiss, error);
+}
+
+/* Last, when the size of pieces is known. */
+static bool make_buffer(BlockJob *job, GError **error)
+{
+    job->buffer = g_try_malloc(job->chunk);
+    return job->buffer ||
+           error_fail(error, KASO_ERROR_GENERIC,
+                      "Not enough memory for a buffer of %" G_GUINT64_FORMAT " bytes", job->chunk);
+}
+
+typedef struct {
+    BlockGraph *graph;
+    const char *command;
+    GHashTable *arguments;
+    bool done;
+    GError **error;
+} StartCall;
+
+static void start_entry(void *opaque)
+{
+    StartCall *call = opaque;
+    g_autoptr(GHashTable) arguments = options_copy(call->arguments);
+    g_autofree char *id = options_take(arguments, "job-id");
+    char *device = options_take(arguments, "device");
+    BlockNode *source = device ? block_find_node(call->graph, device, call->error) : NULL;
+    BlockJob *job;
+
+    if (!source) {
+        if (!device) {
+            error_fail(call->error, KASO_ERROR_INVALID, "Parameter 'device' is missing");
+        }
+        g_free(device);
+        return;
+    }
+    source = node_skip_filters(source);
+    if (id && !block_name_is_good(id)) {
+        error_fail(call->error, KASO_ERROR_INVALID, "Invalid job ID '%s'", id);
+        g_free(device);
+        return;
+    }
+    if (job_find(call->graph, id ? id : device)) {
+        error_fail(call->error, KASO_ERROR_GENERIC, "Job ID '%s' already in use", id ? id : device);
+        g_free(device);
+        return;
+    }
+    job = job_new(call->graph, id ? id : device, device, source);
+    job->chunk = CHUNK;
+    /* The graph must not change, nor a write slip by, while the job takes hold of it. */
+    block_graph_quiesce(call->graph);
+    call->done = take_common(job, arguments, call->error) &&
+                 start_by_command(job, call->command, arguments, call->error) &&
+                 options_check_empty(arguments, call->command, NULL, call->error) &&
+                 make_buffer(job, call->error);
+    if (call->done && job->run == job_run_backup) {
+        job_arm_backup(job);
+    }
+    if (call->done && job->write_blocking) {
+        job_arm_mirror(job);
+    }
+    block_graph_resume(call->graph);
+    if (!call->done) {
+        job_settle_bitmap(job, false);
+        job_release(job);
+        job_free(job);
+        return;
+    }
+    block_graph_add_job(call->graph, job, job_cancel);
+    async_start(block_graph_context(call->graph), job_entry, job);
+}
+
+bool operation_job(BlockGraph *graph, const char *command, GHashTable *arguments, GError **error)
+{
+    StartCall call = { .graph = graph, .command = command, .arguments = arguments, .error = error };
+
+    start_entry(&call);
+    return call.done;
+}
+
+bool block_job_start(BlockGraph *graph, const char *command, GHashTable *arguments, GError **error)
+{
+    StartCall call = { .graph = graph, .command = command, .arguments = arguments, .error = error };
+
+    async_run_sync(block_graph_context(graph), start_entry, &call);
+    return call.done;
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * TLS by GnuTLS for NBD: the objects tls-creds-x509 (a folder with ca-cert.pem, ca-crl.pem,
+ * server-cert.pem, server-key.pem, client-cert.pem, client-key.pem) and tls-creds-psk (a folder
+ * with keys.psk). Files are read when a client or server starts.
+ */
+#include "block/nbd/tls.h"
+
+#include "base/bits.h"
+#include "base/error.h"
+
+#include <errno.h>
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+struct TlsCredentials {
+    bool server, psk, verify_peer;
+    char *priority;
+    gnutls_certificate_credentials_t x509;
+    gnutls_psk_server_credentials_t psk_server;
+    gnutls_psk_client_credentials_t psk_client;
+};
+
+struct TlsSession {
+    gnutls_session_t session;
+};
+
+static bool fail_tls(GError **error, int code, const char *what, const char *name)
+{
+    return error_fail(error, KASO_ERROR_IO, "%s '%s': %s", what, name, gnutls_strerror(code));
+}
+
+static bool load_x509(TlsCredentials *c, const char *dir, GError **error)
+{
+    const char *side = c->server ? "server" : "client";
+    g_autofree char *ca = g_build_filename(dir, "ca-cert.pem", NULL);
+    g_autofree char *crl = g_build_filename(dir, "ca-crl.pem", NULL);
+    g_autofree char *cert = g_strdup_printf("%s/%s-cert.pem", dir, side);
+    g_autofree char *key = g_strdup_printf("%s/%s-key.pem", dir, side);
+    int result = gnutls_certificate_allocate_credentials(&c->x509);
+
+    if (result < 0) {
+        return fail_tls(error, result, "Cannot allocate credentials", dir);
+    }
+    result = gnutls_certificate_set_x509_trust_file(c->x509, ca, GNUTLS_X509_FMT_PEM);
+    if (result < 0) {
+        return fail_tls(error, result, "Unable to load the CA certificate", ca);
+    }
+    if (access(crl, R_OK) == 0) {
+        result = gnutls_certificate_set_x509_crl_file(c->x509, crl, GNUTLS_X509_FMT_PEM);
+        if (result < 0) {
+            return fail_tls(error, result, "Unable to load the revocation list", crl);
+        }
+    }
+    if (!c->server && access(cert, F_OK) < 0) {
+        return true; /* a client may stay anonymous */
+    }
+    result = gnutls_certificate_set_x509_key_file(c->x509, cert, key, GNUTLS_X509_FMT_PEM);
+    if (result < 0) {
+        return fail_tls(error, result, "Unable to load certificate and key", cert);
+    }
+    return true;
+}
+
+static bool load_psk_client(TlsCredentials *c, const char *file, const char *username,
+                            GError **error)
+{
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    int result;
+
+    if (!g_file_get_contents(file, &text, NULL, error)) {
+        return false;
+    }
+    lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line; line++) {
+        size_t name = strlen(username);
+
+        if (strncmp(*line, username, name) || (*line)[name] != ':') {
+            continue;
+        }
+        {
+            char *hex = g_strchomp(*line + name + 1);
+            gnutls_datum_t key = { (unsigned char *)hex, (unsigned)strlen(hex) };
+
+            result = gnutls_psk_allocate_client_credentials(&c->psk_client);
+            if (result >= 0) {
+                result = gnutls_psk_set_client_credentials(c->psk_client, username, &key,
+                                                           GNUTLS_PSK_KEY_HEX);
+            }
+            return result >= 0 || fail_tls(error, result, "Unable to use the key in", file);
+        }
+    }
+    return error_fail(error, KASO_ERROR_NOT_FOUND, "Username %s not found in '%s'", username, file);
+}
+
+static bool load_psk(TlsCredentials *c, const char *dir, const char *username, GError **error)
+{
+    g_autofree char *file = g_build_filename(dir, "keys.psk", NULL);
+    int result;
+
+    if (!c->server) {
+        return load_psk_client(c, file, username ? username : "qemu", error);
+    }
+    result = gnutls_psk_allocate_server_credentials(&c->psk_server);
+    if (result >= 0) {
+        result = gnutls_psk_set_server_credentials_file(c->psk_server, file);
+    }
+    return result >= 0 || fail_tls(error, result, "Unable to load the keys in", file);
+}
+
+TlsCredentials *tls_credentials_load(BlockGraph *graph, const char *id, bool server, GError **error)
+{
+    static const BlockOption known[] = {
+        { "dir", "folder with the keys" },         { "endpoint", "client or server" },
+        { "verify-peer", "demand a certificate" }, { "priority", "GnuTLS priority string" },
+        { "username", "of tls-creds-psk" },        { 0 },
+    };
+    static const char *const endpoints[] = { "client", "server", NULL };
+    GHashTable *object = block_tls_creds(graph, id, error);
+    g_autoptr(GHashTable) options = object ? options_copy(object) : NULL;
+    g_autofree char *type = NULL, *dir = NULL, *username = NULL;
+    TlsCredentials *c;
+    int endpoint = 0;
+    bool done;
+
+    if (!options) {
+        return NULL;
+    }
+    type = options_take(options, "qom-type");
+    dir = options_take(options, "dir");
+    username = options_take(options, "username");
+    c = g_new0(TlsCredentials, 1);
+    c->server = server;
+    c->psk = !g_strcmp0(type, "tls-creds-psk");
+    c->verify_peer = true;
+    c->priority = options_take(options, "priority");
+    done = options_take_enum(options, "endpoint", endpoints, &endpoint, error) &&
+           options_take_bool(options, "verify-peer", &c->verify_peer, error) &&
+           options_check_empty(options, "TLS credentials", known, error);
+    if (done && (!dir || endpoint != server)) {
+        done = error_fail(error, KASO_ERROR_INVALID,
+                          "TLS credentials '%s' need dir= and endpoint=%s here", id,
+                          endpoints[server]);
+    }
+    done = done && (c->psk ? load_psk(c, dir, username, error) : load_x509(c, dir, error));
+    if (!done) {
+        tls_credentials_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+void tls_credentials_free(TlsCredentials *c)
+{
+    if (!c) {
+        return;
+    }
+    if (c->x509) {
+        gnutls_certificate_free_credentials(c->x509);
+    }
+    if (c->psk_server) {
+        gnutls_psk_free_server_credentials(c->psk_server);
+    }
+    if (c->psk_client) {
+        gnutls_psk_free_client_credentials(c->psk_client);
+    }
+    g_free(c->priority);
+    g_free(c);
+}
+
+static int wait_for_socket(gnutls_session_t session, int fd)
+{
+    return coroutine_poll_fd(fd, gnutls_record_get_direction(session) ? POLLOUT : POLLIN);
+}
+
+static bool set_up(TlsSession *s, TlsCredentials *c, const char *host, GError **error)
+{
+    g_autofree char *priority = g_strconcat(c->priority ? c->priority : "NORMAL",
+                                            c->psk ? ":+ECDHE-PSK:+DHE-PSK:+PSK" : "", NULL);
+    int result = gnutls_priority_set_direct(s->session, priority, NULL);
+
+    if (result < 0) {
+        return fail_tls(error, result, "Unable to set TLS priority", priority);
+    }
+    if (c->psk) {
+        result = gnutls_credentials_set(s->session, GNUTLS_CRD_PSK,
+                                        c->server ? (void *)c->psk_server : (void *)c->psk_client);
+    } else {
+        result = gnutls_credentials_set(s->session, GNUTLS_CRD_CERTIFICATE, c->x509);
+    }
+    if (result < 0) {
+        return fail_tls(error, result, "Unable to set TLS credentials", priority);
+    }
+    if (c->server) {
+        gnutls_certificate_server_set_request(s->session, c->verify_peer ? GNUTLS_CERT_REQUIRE
+                                                                         : GNUTLS_CERT_IGNORE);
+    } else if (host && !c->psk) {
+        gnutls_server_name_set(s->session, GNUTLS_NAME_DNS, host, strlen(host));
+    }
+    /* Without a host (a unix socket without tls-hostname) no certificate can be believed. */
+    if (!c->psk && c->verify_peer) {
+        gnutls_session_set_verify_cert(s->session, c->server ? NULL : host, 0);
+    }
+    return true;
+}
+
+static bool describe_failure(gnutls_session_t session, int code, GError **error)
+{
+    unsigned status = gnutls_session_get_verify_cert_status(session);
+    gnutls_datum_t text = { 0 };
+
+    if (code != GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR ||
+        gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0) < 0) {
+        return error_fail(error, KASO_ERROR_IO, "TLS handshake failed: %s", gnutls_strerror(code));
+    }
+    error_fail(error, KASO_ERROR_IO, "TLS handshake failed: %s", (char *)text.data);
+    gnutls_free(text.data);
+    return false;
+}
+
+TlsSession *tls_session_new(int fd, TlsCredentials *c, const char *host, GError **error)
+{
+    TlsSession *s = g_new0(TlsSession, 1);
+    int result = gnutls_init(&s->session, (c->server ? GNUTLS_SERVER : GNUTLS_CLIENT) |
+                                              GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL);
+
+    if (result < 0) {
+        g_free(s);
+        fail_tls(error, result, "Unable to set up", "TLS");
+        return NULL;
+    }
+    if (!c->psk && !c->server && c->verify_peer && !host) {
+        error_fail(error, KASO_ERROR_INVALID,
+                   "No host name to check the server's certificate against; give tls-hostname");
+        goto fail;
+    }
+    if (!set_up(s, c, host, error)) {
+        goto fail;
+    }
+    gnutls_transport_set_int(s->session, fd);
+    while ((result = gnutls_handshake(s->session)) < 0 && !gnutls_error_is_fatal(result)) {
+        if (wait_for_socket(s->session, fd) < 0) {
+            break;
+        }
+    }
+    if (result == 0) {
+        return s;
+    }
+    describe_failure(s->session, result, error);
+fail:
+    tls_session_free(s);
+    return NULL;
+}
+
+void tls_session_free(TlsSession *s)
+{
+    gnutls_deinit(s->session);
+    g_free(s);
+}
+
+static ssize_t tls_result(TlsSession *s, ssize_t n, short *events)
+{
+    switch (n) {
+    case GNUTLS_E_AGAIN:
+        *events = gnutls_record_get_direction(s->session) ? POLLOUT : POLLIN;
+        return -EAGAIN;
+    case GNUTLS_E_INTERRUPTED:
+        return -EINTR;
+    case GNUTLS_E_PREMATURE_TERMINATION:
+        return 0;
+    default:
+        return n < 0 ? (gnutls_error_is_fatal((int)n) ? -EIO : -EINTR) : n;
+    }
+}
+
+ssize_t tls_session_read(TlsSession *s, void *buffer, size_t size, short *events)
+{
+    ssize_t n = tls_result(s, gnutls_record_recv(s->session, buffer, size), events);
+
+    *events = POLLIN; /* the direction may be the writer's */
+    return n;
+}
+
+ssize_t tls_session_write(TlsSession *s, const void *buffer, size_t size, short *events)
+{
+    ssize_t n = tls_result(s, gnutls_record_send(s->session, buffer, size), events);
+
+    *events = POLLOUT;
+    return n;
+}

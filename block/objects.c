@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/* -object secret: passphrases by id; -object tls-creds-x509 and tls-creds-psk. */
+#include "block/graph/node.h"
+
+#include "base/error.h"
+#include "block/nbd/channel.h"
+#include "block/graph/throttle-group.h"
+
+#include <nettle/aes.h>
+#include <nettle/cbc.h>
+#include <string.h>
+
+enum { KEY_SIZE = AES256_KEY_SIZE, BLOCK_SIZE = AES_BLOCK_SIZE };
+
+static bool exists(BlockGraph *graph, const char *id)
+{
+    return g_hash_table_contains(block_graph_secrets(graph), id) ||
+           g_hash_table_contains(block_graph_tls(graph), id);
+}
+
+bool block_object_remove(BlockGraph *graph, const char *id, GError **error)
+{
+    return g_hash_table_remove(block_graph_secrets(graph), id) ||
+           g_hash_table_remove(block_graph_tls(graph), id) ||
+           error_fail(error, KASO_ERROR_GENERIC, "object '%s' not found", id);
+}
+
+static GBytes *find_secret(BlockGraph *graph, const char *id, GError **error)
+{
+    GBytes *secret = g_hash_table_lookup(block_graph_secrets(graph), id);
+
+    if (!secret) {
+        error_fail(error, KASO_ERROR_NOT_FOUND, "No secret with id '%s'", id);
+    }
+    return secret;
+}
+
+static bool decode_base64(char *text, size_t *size, const char *what, GError **error)
+{
+    char *end = text;
+
+    for (const char *from = text; *from; from++) { /* lines, as they are in files */
+        if (*from != '\r' && *from != '\n') {
+            *end++ = *from;
+        }
+    }
+    *end = '\0';
+    if (text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")] ||
+        strlen(text) % 4) {
+        return error_fail(error, KASO_ERROR_INVALID, "%s is no base64", what);
+    }
+    *size = 0;
+    if (text[0]) {
+        g_base64_decode_inplace(text, size);
+    }
+    text[*size] = '\0';
+    return true;
+}
+
+/* AES-256 in CBC mode, padded as PKCS #7 (RFC 5652, 6.3) says. */
+static bool decrypt(GBytes *key, char *iv, char *data, size_t *size, GError **error)
+{
+    struct aes256_ctx cipher;
+    size_t iv_size;
+    uint8_t padding;
+
+    if (!iv) {
+        return error_fail(error, KASO_ERROR_INVALID, "A secret with keyid= needs iv=, too");
+    }
+    if (!decode_base64(iv, &iv_size, "iv", error)) {
+        return false;
+    }
+    if (g_bytes_get_size(key) != KEY_SIZE || iv_size != BLOCK_SIZE) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "The key has %zu bytes and the iv %zu; they must have %d and %d",
+                          g_bytes_get_size(key), iv_size, KEY_SIZE, BLOCK_SIZE);
+    }
+    if (!*size || *size % BLOCK_SIZE) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "An encrypted secret of %zu bytes is no multiple of %d", *size,
+                          BLOCK_SIZE);
+    }
+    aes256_set_decrypt_key(&cipher, g_bytes_get_data(key, NULL));
+    cbc_decrypt(&cipher, (nettle_cipher_func *)aes256_decrypt, BLOCK_SIZE, (uint8_t *)iv, *size,
+                (uint8_t *)data, (uint8_t *)data);
+    padding = (uint8_t)data[*size - 1];
+    if (!padding || padding > BLOCK_SIZE) {
+        return error_fail(error, KASO_ERROR_INVALID, "The secret was not encrypted with this key");
+    }
+    *size -= padding;
+    data[*size] = '\0';
+    return true;
+}
+
+void block_secret_set(BlockGraph *graph, const char *id, char *data, size_t size)
+{
+    g_hash_table_replace(block_graph_secrets(graph), g_strdup(id), g_bytes_new_take(data, size));
+}
+
+/* data or file, base64 if format says so, encrypted if there is a keyid. */
+static bool add_secret(BlockGraph *graph, const char *id, GHashTable *options, GError **error)
+{
+    static const char *const formats[] = { "raw", "base64", NULL };
+    g_autofree char *data = options_take(options, "data");
+    g_autofree char *file = options_take(options, "file");
+    g_autofree char *key_id = options_take(options, "keyid");
+    g_autofree char *iv = options_take(options, "iv");
+    GBytes *key = NULL;
+    int format = 0;
+    gsize size;
+
+    if (!id || !data == !file) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "A secret needs 'id' and either 'data' or 'file'");
+    }
+    if (!options_take_enum(options, "format", formats, &format, error) ||
+        !options_check_empty(options, "secret", NULL, error)) {
+        return false;
+    }
+    if (file && !g_file_get_contents(file, &data, &size, error)) {
+        g_prefix_error(error, "Unable to read secret '%s': ", id);
+        return false;
+    }
+    size = file ? size : strlen(data);
+    key = key_id ? find_secret(graph, key_id, error) : NULL;
+    if ((format == 1 && !decode_base64(data, &size, "the secret", error)) ||
+        (key_id && (!key || !decrypt(key, iv, data, &size, error)))) {
+        g_prefix_error(error, "Secret '%s': ", id);
+        return false;
+    }
+    block_secret_set(graph, id, g_steal_pointer(&data), size);
+    return true;
+}
+
+bool block_secret_add(BlockGraph *graph, GHashTable *given, GError **error)
+{
+    g_autoptr(GHashTable) options = options_copy(given);
+    g_autofree char *type = options_take(options, "qom-type");
+    g_autofree char *id = options_take(options, "id");
+
+    if (id && exists(graph, id)) {
+        return error_fail(error, KASO_ERROR_INVALID, "there is already an object '%s'", id);
+    }
+    if (type && g_str_has_prefix(type, "tls-creds-")) {
+        if (!id) {
+            return error_fail(error, KASO_ERROR_INVALID, "TLS credentials need 'id'");
+        }
+        options_set(options, "qom-type", type);
+        if (options_get(options, "file")) {
+            return error_fail(error, KASO_ERROR_INVALID, "TLS credentials take dir=, not file=");
+        }
+        g_hash_table_replace(block_graph_tls(graph), g_steal_pointer(&id),
+                             g_hash_table_ref(options));
+        return true;
+    }
+    if (type && !strcmp(type, "throttle-group")) {
+        return throttle_group_add_object(graph, id, options, error);
+    }
+    if (type && strcmp(type, "secret")) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED, "Invalid object type: %s", type);
+    }
+    return add_secret(graph, id, options, error);
+}
+
+const char *block_secret(BlockGraph *graph, const char *id, GError **error)
+{
+    GBytes *secret = find_secret(graph, id, error);
+    const char *text = secret ? g_bytes_get_data(secret, NULL) : NULL;
+
+    if (secret && strlen(text) != g_bytes_get_size(secret)) {
+        error_fail(
+            error, KASO_ERROR_INVALID,
+            "Secret '%s' has a zero byte in it: it may be a key of other secrets (keyid=), but "
+            "no passphrase",
+            id);
+        return NULL;
+    }
+    return text;
+}
+
+GHashTable *block_tls_creds(BlockGraph *graph, const char *id, GError **error)
+{
+    GHashTable *options = g_hash_table_lookup(block_graph_tls(graph), id);
+
+    if (!options) {
+        error_fail(error, KASO_ERROR_NOT_FOUND, "No TLS credentials with id '%s'", id);
+    }
+    return options;
+}
