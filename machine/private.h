@@ -62,6 +62,8 @@ typedef struct {
     GPtrArray *ids, *things;
 } NamedThings;
 
+typedef struct InputState InputState;
+
 typedef struct MachinePrivate {
     pthread_mutex_t lock;
     Jitter jitter;
@@ -104,6 +106,7 @@ typedef struct MachinePrivate {
     GArray *globals;          /* GlobalProperty */
     GHashTable *type_counts;  /* device type name -> next number */
     GPtrArray *firmware_folders;
+    InputState *input;          /* machine/input.c; NULL: nobody has asked yet */
     GArray *external_registers; /* ExternalRegisterTable */
     GArray *listeners;        /* EventListener */
     GArray *reset_callbacks;  /* Callback */

@@ -7,5 +7,6 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     test_pc_interrupts();
     test_pc_timers();
+    test_pc_input();
     return g_test_run();
 }

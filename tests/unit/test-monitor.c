@@ -8,6 +8,7 @@
 #include "backends/char/telnet.h"
 #include "base/error.h"
 #include "machine/chardev.h"
+#include "machine/input.h"
 #include "machine/machine.h"
 #include "monitor/expression.h"
 #include "monitor/json-stream.h"
@@ -388,7 +389,7 @@ static void test_hmp(void)
     assert_answer(probe, "info chardev\n", "mon: filename=probe\r\n");
     assert_answer(probe, "info foo\n", "Error: unknown command: 'info foo'");
     assert_answer(probe, "stpo\n", "did you mean 'stop'");
-    assert_answer(probe, "sendkey a\n", "not built yet");
+    assert_answer(probe, "watchdog_action a\n", "not built yet");
     assert_answer(probe, "help stop\n", "stop|s -- ");
     assert_answer(probe, "help\n", "system_reset");
     assert_answer(probe, "info\n", "info mtree");
@@ -402,6 +403,78 @@ static void test_hmp(void)
     assert_answer(probe, "stop too much\n", "too much");
     assert_answer(probe, "memsave 1\n", "needs the argument");
     assert_answer(probe, "\n", "(qemu) ");
+    free_machine(machine);
+}
+
+static void log_event(void *opaque, const InputEvent *event)
+{
+    g_string_append_printf(opaque, "%d:%d:%d ", (int)event->kind, event->code, (int)event->value);
+}
+
+static void assert_events(GString *log, const char *wanted)
+{
+    g_assert_cmpstr(log->str, ==, wanted);
+    g_string_truncate(log, 0);
+}
+
+/* Keys and pointers by both monitors. */
+static void test_input(void)
+{
+    static const InputHandlerType keyboard = { "keyboard", INPUT_KEY, log_event, NULL };
+    static const InputHandlerType mouse = { "mouse", INPUT_RELATIVE | INPUT_BUTTON, log_event,
+                                            NULL };
+    static const InputHandlerType tablet = { "tablet", INPUT_ABSOLUTE | INPUT_BUTTON, log_event,
+                                             NULL };
+    Machine *machine = new_machine();
+    ProbeChardev *probe = open_probe(machine, "mon", false, false);
+    ProbeChardev *qmp = open_probe(machine, "qmp", false, false);
+    InputHandler handlers[3] = { { 0 } };
+    GString *log = g_string_new(NULL);
+
+    g_assert_true(monitor_create(machine, "readline", &probe->chardev, false, NULL));
+    g_assert_true(monitor_create(machine, "control", &qmp->chardev, false, NULL));
+    g_free(type_text(qmp, "{\"execute\":\"qmp_capabilities\"}"));
+    assert_answer(probe, "sendkey a\n", "Error: the machine has no keyboard");
+    assert_answer(probe, "mouse_move 1 2\n", "Error: the machine has no mouse");
+    assert_answer(probe, "info mice\n", "No mouse devices connected");
+    input_add_handler(&handlers[0], machine, &keyboard, log);
+    input_add_handler(&handlers[1], machine, &mouse, log);
+    input_add_handler(&handlers[2], machine, &tablet, log);
+    g_free(type_text(probe, "sendkey ctrl-alt-delete 0\n"));
+    assert_events(log, "1:29:1 1:56:1 1:111:1 1:111:0 1:56:0 1:29:0 ");
+    g_free(type_text(probe, "sendkey 0x1e-0xd3 0\n"));
+    assert_events(log, "1:30:1 1:111:1 1:111:0 1:30:0 ");
+    assert_answer(probe, "sendkey ctrl-foo\n", "Error: unknown key: 'foo'");
+    assert_answer(probe, "sendkey 0x00\n", "Error: unknown key: '0x00'");
+    assert_answer(probe, "info mice\n", "* Mouse #2: tablet (absolute)\r\n  Mouse #1: mouse\r\n");
+    g_free(type_text(probe, "mouse_set 1\n"));
+    assert_answer(probe, "info mice\n", "* Mouse #1: mouse");
+    assert_answer(probe, "mouse_set 7\n", "Mouse at index '7' not found");
+    g_free(type_text(probe, "mouse_move -3 4 1\n"));
+    assert_events(log, "4:0:-3 4:1:4 2:3:1 2:3:0 ");
+    g_free(type_text(probe, "mouse_button 5\n"));
+    assert_events(log, "2:0:1 2:2:0 2:1:1 ");
+    g_free(type_text(qmp, "{'execute':'send-key','arguments':{'hold-time':0,'keys':["
+                          "{'type':'qcode','data':'shift'},{'type':'number','data':2}]}}"));
+    assert_events(log, "1:42:1 1:2:1 1:2:0 1:42:0 ");
+    g_free(type_text(qmp,
+                     "{'execute':'input-send-event','arguments':{'events':["
+                     "{'type':'abs','data':{'axis':'y','value':32767}},"
+                     "{'type':'rel','data':{'axis':'x','value':-5}},"
+                     "{'type':'btn','data':{'button':'wheel-down','down':true}},"
+                     "{'type':'key','data':{'key':{'type':'qcode','data':'ret'},'down':true}}]}}"));
+    assert_events(log, "8:1:32767 4:0:-5 2:4:1 1:28:1 ");
+    assert_answer(qmp,
+                  "{'execute':'input-send-event','arguments':{'events':["
+                  "{'type':'abs','data':{'axis':'y','value':32768}}]}}",
+                  "GenericError");
+    assert_answer(qmp, "{'execute':'send-key','arguments':{'keys':[{'type':'qcode'}]}}",
+                  "GenericError");
+    assert_answer(qmp, "{'execute':'query-mice'}", "\"name\": \"mouse\"");
+    for (unsigned i = 0; i < G_N_ELEMENTS(handlers); i++) {
+        input_remove_handler(&handlers[i]);
+    }
+    g_string_free(log, TRUE);
     free_machine(machine);
 }
 
@@ -700,6 +773,7 @@ int main(int argc, char **argv)
     g_test_add_func("/monitor/expression", test_expression);
     g_test_add_func("/monitor/line-editor", test_line_editor);
     g_test_add_func("/monitor/hmp", test_hmp);
+    g_test_add_func("/monitor/input", test_input);
     g_test_add_func("/monitor/hmp-terminal", test_hmp_terminal);
     g_test_add_func("/monitor/qmp", test_qmp);
     g_test_add_func("/monitor/every-query", test_every_query);

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Input from people (and scripts) to guests: keys, pointers and buttons, from whoever has them (displays, the monitor) to
+ * the devices that guests read. An event goes to one handler: of those that take its kind the one that was
+ * activated last, else the newest. All of this runs under the machine lock.
+ */
+#ifndef MACHINE_INPUT_H
+#define MACHINE_INPUT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct Machine Machine;
+
+/* Kinds are bits of InputHandlerType.kinds. */
+typedef enum {
+    INPUT_KEY = 1,      /* code: of Linux (input-event-codes.h); value: 1 down, 0 up */
+    INPUT_BUTTON = 2,   /* code: InputButton; value: 1 down, 0 up */
+    INPUT_RELATIVE = 4, /* code: InputAxis; value: by how much, right and down positive */
+    INPUT_ABSOLUTE = 8, /* code: InputAxis; value: 0 to INPUT_ABSOLUTE_MAX over the whole screen */
+} InputKind;
+
+typedef enum { INPUT_X, INPUT_Y, INPUT_AXIS_COUNT } InputAxis;
+
+typedef enum {
+    INPUT_LEFT,
+    INPUT_MIDDLE,
+    INPUT_RIGHT,
+    INPUT_WHEEL_UP, /* a step of a wheel is its button down and up */
+    INPUT_WHEEL_DOWN,
+    INPUT_SIDE,
+    INPUT_EXTRA,
+    INPUT_WHEEL_LEFT,
+    INPUT_WHEEL_RIGHT,
+    INPUT_TOUCH,
+    INPUT_BUTTON_COUNT,
+} InputButton;
+
+enum { INPUT_ABSOLUTE_MAX = 0x7fff };
+
+typedef struct {
+    InputKind kind;
+    uint16_t code;
+    int32_t value;
+} InputEvent;
+
+typedef struct {
+    const char *name; /* as query-mice shows it */
+    unsigned kinds;   /* InputKinds that it takes */
+    void (*event)(void *opaque, const InputEvent *event);
+    void (*sync)(void *opaque); /* the events since the last time belong together; may be NULL */
+} InputHandlerType;
+
+/* A device embeds one and adds it in realize; zero-initialised it is in no list, and removing it is harmless. */
+typedef struct {
+    const InputHandlerType *type;
+    void *opaque;
+    Machine *machine;
+    unsigned number; /* for people: query-mice, mouse_set */
+    bool pending;    /* has got events since its last sync */
+} InputHandler;
+
+void input_add_handler(InputHandler *handler, Machine *machine, const InputHandlerType *type,
+                       void *opaque);
+void input_remove_handler(InputHandler *handler);
+/* From now on events of its kinds are for this one. */
+void input_activate_handler(InputHandler *handler);
+/* Who gets events of a kind, or NULL. */
+InputHandler *input_find_handler(Machine *machine, InputKind kind);
+/* Calls fn for each, the next to get events first. */
+void input_foreach_handler(Machine *machine, void (*fn)(InputHandler *handler, void *opaque),
+                           void *opaque);
+
+/* false: nobody takes events of this kind. */
+bool input_send(Machine *machine, const InputEvent *event);
+void input_sync(Machine *machine);
+
+/*
+ * Presses keys in this order, each `hold_ms` after the one before, and lets go of them backwards after `hold_ms` more, after what
+ * was asked for earlier. false: too much waits already.
+ */
+bool input_type_keys(Machine *machine, const uint16_t *codes, unsigned count, unsigned hold_ms);
+
+/*
+ * Keys. `set1` is what a PC keyboard of the first kind sends when it is pressed, 0xe0 in the upper byte where it sends that
+ * before; 0: it sends something special or nothing. `set3` in the same way, 0: no such key.
+ */
+typedef struct {
+    const char *name; /* as sendkey and QMP's QKeyCode spell it */
+    uint16_t code;    /* Linux's */
+    uint16_t set1;
+    uint8_t set3;
+} InputKey;
+
+enum { INPUT_KEY_PRINT = 99, INPUT_KEY_PAUSE = 119 };
+
+extern const InputKey input_keys[]; /* ends with a NULL name */
+const InputKey *input_key_by_name(const char *name);
+const InputKey *input_key_by_code(uint16_t code);
+/* By a number that monitors take: set 1, with 0x80 for 0xe0. NULL: no such key. */
+const InputKey *input_key_by_number(unsigned number);
+extern const char *const input_button_names[INPUT_BUTTON_COUNT + 1]; /* ends with NULL */
+
+#endif
