@@ -238,11 +238,11 @@ void a64_undefined(A64Translator *t);
  */
 bool a64_fp_access(A64Translator *t);
 
-/* a64-branch.c: shared with the authenticating forms. */
+/* a64/branch.c: shared with the authenticating forms. */
 void a64_emit_br(A64Translator *t, unsigned rn, IrRef target);
 void a64_emit_blr(A64Translator *t, IrRef target);
 void a64_emit_eret(A64Translator *t, IrRef target);
-/* a64-load-store.c: sets base register n to base + imm after the access. */
+/* a64/load-store.c: sets base register n to base + imm after the access. */
 void a64_write_back(A64Translator *t, unsigned n, IrRef base, int64_t imm);
 /* base + the extended and shifted offset register of LDR (register); option 2, 3, 6 or 7. */
 IrRef a64_register_offset(A64Translator *t, IrRef base, unsigned rm, unsigned option,

@@ -101,8 +101,8 @@ void x86_rig_long_mode(X86Rig *rig)
     tables[512] = 7 | 1 << 7; /* a page of 1 GiB */
     cpu->cr0 = CR0_PE | CR0_PG | CR0_ET | CR0_NE | CR0_WP | CR0_MP;
     cpu->cr3 = TABLES;
-    cpu->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT |
-               (x86_has(cpu, X86_FEATURE_XSAVE) ? CR4_OSXSAVE : 0);
+    cpu->cr4 =
+        CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | (x86_has(cpu, X86_FEATURE_XSAVE) ? CR4_OSXSAVE : 0);
     cpu->xcr0 = x86_xcr0_mask(cpu);
     cpu->efer = EFER_LME | EFER_LMA | EFER_SCE;
     for (unsigned i = 0; i < X86_SEGMENTS; i++) {

@@ -14,8 +14,8 @@
 #include "target/i386/decode.h"
 #include "tests/isa/rig-x86.h"
 
-#define CODE UINT32_C(0x2000000)
-#define DATA UINT32_C(0x2800000)
+#define CODE   UINT32_C(0x2000000)
+#define DATA   UINT32_C(0x2800000)
 #define STATES UINT32_C(0x3000000)
 enum { REGION = 0x800000, DATA_BYTES = 4096, SNIPPETS = 64, MAX_INSNS = 6 };
 enum { BASE = X86_RBX };
@@ -52,8 +52,20 @@ static uint32_t below(uint32_t n)
 
 static uint64_t random64(void)
 {
-    static const uint64_t special[] = { 0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff,
-                                        0x80000000, 0xffffffff, INT64_MAX, (uint64_t)INT64_MIN, UINT64_MAX };
+    static const uint64_t special[] = { 0,
+                                        1,
+                                        0x7f,
+                                        0x80,
+                                        0xff,
+                                        0x7fff,
+                                        0x8000,
+                                        0xffff,
+                                        0x7fffffff,
+                                        0x80000000,
+                                        0xffffffff,
+                                        INT64_MAX,
+                                        (uint64_t)INT64_MIN,
+                                        UINT64_MAX };
     uint64_t value = (uint64_t)g_rand_int(rng) << 32 | g_rand_int(rng);
 
     switch (below(4)) {
@@ -68,17 +80,120 @@ static uint64_t random64(void)
 
 /* Instructions that cannot be compared like this: control transfer, system, what depends on the machine. */
 static const char *const excluded[] = {
-    "jcc", "jmp", "jmp_indirect", "call_near", "call_indirect", "ret", "ret_release", "jcxz", "loop", "loope", "loopne",
-    "jmp_far", "call_far", "jmp_far_indirect", "call_far_indirect", "retf", "retf_release", "iret", "int3", "int1", "int",
-    "into", "ud", "push_operand", "pop_register", "pop_memory", "enter", "leave", "pushf", "popf", "in", "out", "ins",
-    "outs", "movs", "stos", "lods", "cmps", "scas", "cli", "sti", "hlt", "mov_from_cr", "mov_to_cr", "mov_from_dr",
-    "mov_to_dr", "clts", "smsw", "lmsw", "sgdt", "sidt", "lgdt", "lidt", "sldt", "str", "lldt", "ltr", "lar_instruction",
-    "lsl_instruction", "verr", "verw", "mov_from_segment", "mov_to_segment", "push_segment", "pop_segment", "lss", "lfs",
-    "lgs", "swapgs", "rdmsr", "wrmsr", "rdtsc", "rdtscp", "rdpid", "rdpmc", "cpuid_instruction", "xgetbv", "xsetbv",
-    "rdrand", "rdseed", "invlpg", "invpcid", "wbinvd", "monitor", "mwait", "syscall_instruction", "sysret_instruction",
-    "sysenter_instruction", "sysexit_instruction", "clac", "stac", "rsm", "rdfsbase", "rdgsbase", "wrfsbase",
-    "wrgsbase", "clzero", "xlat", "fxsave", "fxrstor", "xsave", "xrstor", "xsaveopt", "xsavec", "xsaves", "xrstors", "fnsave", "frstor", "fnstenv", "fldenv",
-    "maskmovdqu", "maskmovq", "ldmxcsr", "stmxcsr",
+    "jcc",
+    "jmp",
+    "jmp_indirect",
+    "call_near",
+    "call_indirect",
+    "ret",
+    "ret_release",
+    "jcxz",
+    "loop",
+    "loope",
+    "loopne",
+    "jmp_far",
+    "call_far",
+    "jmp_far_indirect",
+    "call_far_indirect",
+    "retf",
+    "retf_release",
+    "iret",
+    "int3",
+    "int1",
+    "int",
+    "into",
+    "ud",
+    "push_operand",
+    "pop_register",
+    "pop_memory",
+    "enter",
+    "leave",
+    "pushf",
+    "popf",
+    "in",
+    "out",
+    "ins",
+    "outs",
+    "movs",
+    "stos",
+    "lods",
+    "cmps",
+    "scas",
+    "cli",
+    "sti",
+    "hlt",
+    "mov_from_cr",
+    "mov_to_cr",
+    "mov_from_dr",
+    "mov_to_dr",
+    "clts",
+    "smsw",
+    "lmsw",
+    "sgdt",
+    "sidt",
+    "lgdt",
+    "lidt",
+    "sldt",
+    "str",
+    "lldt",
+    "ltr",
+    "lar_instruction",
+    "lsl_instruction",
+    "verr",
+    "verw",
+    "mov_from_segment",
+    "mov_to_segment",
+    "push_segment",
+    "pop_segment",
+    "lss",
+    "lfs",
+    "lgs",
+    "swapgs",
+    "rdmsr",
+    "wrmsr",
+    "rdtsc",
+    "rdtscp",
+    "rdpid",
+    "rdpmc",
+    "cpuid_instruction",
+    "xgetbv",
+    "xsetbv",
+    "rdrand",
+    "rdseed",
+    "invlpg",
+    "invpcid",
+    "wbinvd",
+    "monitor",
+    "mwait",
+    "syscall_instruction",
+    "sysret_instruction",
+    "sysenter_instruction",
+    "sysexit_instruction",
+    "clac",
+    "stac",
+    "rsm",
+    "rdfsbase",
+    "rdgsbase",
+    "wrfsbase",
+    "wrgsbase",
+    "clzero",
+    "xlat",
+    "fxsave",
+    "fxrstor",
+    "xsave",
+    "xrstor",
+    "xsaveopt",
+    "xsavec",
+    "xsaves",
+    "xrstors",
+    "fnsave",
+    "frstor",
+    "fnstenv",
+    "fldenv",
+    "maskmovdqu",
+    "maskmovq",
+    "ldmxcsr",
+    "stmxcsr",
 };
 
 static bool is_excluded(const X86Encoding *e)
@@ -120,8 +235,11 @@ static uint8_t *put_modrm(uint8_t *p, const X86Encoding *e)
 
 static uint8_t *put_vex(uint8_t *p, const X86Encoding *e, unsigned map, unsigned opcode)
 {
-    static const uint8_t prefixes[] = { [X86_PREFIX_66] = 1, [X86_PREFIX_F3] = 2, [X86_PREFIX_F2] = 3 };
-    unsigned w = e->vex_w == X86_ANY ? below(2) : e->vex_w, l = e->vex_l == X86_ANY ? below(2) : e->vex_l;
+    static const uint8_t prefixes[] = {
+        [X86_PREFIX_66] = 1, [X86_PREFIX_F3] = 2, [X86_PREFIX_F2] = 3
+    };
+    unsigned w = e->vex_w == X86_ANY ? below(2) : e->vex_w,
+             l = e->vex_l == X86_ANY ? below(2) : e->vex_l;
     unsigned pp = e->prefix < G_N_ELEMENTS(prefixes) ? prefixes[e->prefix] : 0;
 
     *p++ = 0xc4;
@@ -133,7 +251,9 @@ static uint8_t *put_vex(uint8_t *p, const X86Encoding *e, unsigned map, unsigned
 
 static unsigned random_bytes(uint8_t *bytes)
 {
-    static const uint8_t prefixes[] = { [X86_PREFIX_66] = 0x66, [X86_PREFIX_F3] = 0xf3, [X86_PREFIX_F2] = 0xf2 };
+    static const uint8_t prefixes[] = {
+        [X86_PREFIX_66] = 0x66, [X86_PREFIX_F3] = 0xf3, [X86_PREFIX_F2] = 0xf2
+    };
     unsigned n = below(x86_encoding_count), map = 0, opcode = 0;
     const X86Encoding *e = &x86_encodings[n];
     uint8_t *p = bytes;
@@ -181,8 +301,9 @@ static bool is_safe(const X86Insn *insn)
 {
     for (unsigned i = 0; i < insn->operand_count; i++) {
         const X86Operand *o = &insn->operands[i];
-        bool gpr = o->kind == X86_OPERAND_E || o->kind == X86_OPERAND_G || o->kind == X86_OPERAND_R ||
-                   o->kind == X86_OPERAND_B || o->kind == X86_OPERAND_Z || o->kind == X86_OPERAND_GPR;
+        bool gpr = o->kind == X86_OPERAND_E || o->kind == X86_OPERAND_G ||
+                   o->kind == X86_OPERAND_R || o->kind == X86_OPERAND_B ||
+                   o->kind == X86_OPERAND_Z || o->kind == X86_OPERAND_GPR;
 
         if (o->memory && (o->kind == X86_OPERAND_O || insn->base != BASE)) {
             return false;
@@ -197,35 +318,54 @@ static bool is_safe(const X86Insn *insn)
 /* The result of double shifts of 16 bits by more than 16 is undefined. */
 static bool is_undefined(const X86Insn *insn)
 {
-    return insn->encoding->name[0] == 's' && insn->encoding->name[1] == 'h' && insn->encoding->name[3] == 'd' &&
-           insn->operands[0].bytes == 2;
+    return insn->encoding->name[0] == 's' && insn->encoding->name[1] == 'h' &&
+           insn->encoding->name[3] == 'd' && insn->operands[0].bytes == 2;
 }
 
 /* BT and the like with a register reach anywhere. */
 static bool reaches_far(const X86Insn *insn)
 {
-    return insn->operand_count == 2 && insn->operands[0].memory && insn->operands[1].kind == X86_OPERAND_G &&
-           insn->encoding->name[0] == 'b' && insn->encoding->name[1] == 't';
+    return insn->operand_count == 2 && insn->operands[0].memory &&
+           insn->operands[1].kind == X86_OPERAND_G && insn->encoding->name[0] == 'b' &&
+           insn->encoding->name[1] == 't';
 }
 
 static const struct {
     const char *name;
     uint64_t flags;
 } undefined[] = {
-    { "bsf", EFLAGS_STATUS & ~EFLAGS_ZF }, { "bsr", EFLAGS_STATUS & ~EFLAGS_ZF },
-    { "bt", EFLAGS_STATUS & ~EFLAGS_CF }, { "bts", EFLAGS_STATUS & ~EFLAGS_CF },
-    { "btr", EFLAGS_STATUS & ~EFLAGS_CF }, { "btc", EFLAGS_STATUS & ~EFLAGS_CF },
-    { "mul", EFLAGS_SF | EFLAGS_ZF | EFLAGS_AF | EFLAGS_PF }, { "imul", EFLAGS_SF | EFLAGS_ZF | EFLAGS_AF | EFLAGS_PF },
+    { "bsf", EFLAGS_STATUS & ~EFLAGS_ZF },
+    { "bsr", EFLAGS_STATUS & ~EFLAGS_ZF },
+    { "bt", EFLAGS_STATUS & ~EFLAGS_CF },
+    { "bts", EFLAGS_STATUS & ~EFLAGS_CF },
+    { "btr", EFLAGS_STATUS & ~EFLAGS_CF },
+    { "btc", EFLAGS_STATUS & ~EFLAGS_CF },
+    { "mul", EFLAGS_SF | EFLAGS_ZF | EFLAGS_AF | EFLAGS_PF },
+    { "imul", EFLAGS_SF | EFLAGS_ZF | EFLAGS_AF | EFLAGS_PF },
     { "imul_accumulator", EFLAGS_SF | EFLAGS_ZF | EFLAGS_AF | EFLAGS_PF },
     { "imul_immediate", EFLAGS_SF | EFLAGS_ZF | EFLAGS_AF | EFLAGS_PF },
-    { "div", EFLAGS_STATUS }, { "idiv", EFLAGS_STATUS },
-    { "and", EFLAGS_AF }, { "or", EFLAGS_AF }, { "xor", EFLAGS_AF }, { "test", EFLAGS_AF },
-    { "shl", EFLAGS_AF | EFLAGS_OF | EFLAGS_CF }, { "shr", EFLAGS_AF | EFLAGS_OF | EFLAGS_CF },
-    { "sar", EFLAGS_AF | EFLAGS_OF | EFLAGS_CF }, { "shld", EFLAGS_AF | EFLAGS_OF | EFLAGS_CF },
-    { "shrd", EFLAGS_AF | EFLAGS_OF | EFLAGS_CF }, { "rol", EFLAGS_OF }, { "ror", EFLAGS_OF }, { "rcl", EFLAGS_OF },
-    { "rcr", EFLAGS_OF }, { "lzcnt", EFLAGS_STATUS & ~(EFLAGS_ZF | EFLAGS_CF) },
-    { "tzcnt", EFLAGS_STATUS & ~(EFLAGS_ZF | EFLAGS_CF) }, { "andn", EFLAGS_AF | EFLAGS_PF }, { "bextr", EFLAGS_AF | EFLAGS_PF | EFLAGS_SF },
-    { "bzhi", EFLAGS_AF | EFLAGS_PF }, { "blsi", EFLAGS_AF | EFLAGS_PF }, { "blsr", EFLAGS_AF | EFLAGS_PF },
+    { "div", EFLAGS_STATUS },
+    { "idiv", EFLAGS_STATUS },
+    { "and", EFLAGS_AF },
+    { "or", EFLAGS_AF },
+    { "xor", EFLAGS_AF },
+    { "test", EFLAGS_AF },
+    { "shl", EFLAGS_AF | EFLAGS_OF | EFLAGS_CF },
+    { "shr", EFLAGS_AF | EFLAGS_OF | EFLAGS_CF },
+    { "sar", EFLAGS_AF | EFLAGS_OF | EFLAGS_CF },
+    { "shld", EFLAGS_AF | EFLAGS_OF | EFLAGS_CF },
+    { "shrd", EFLAGS_AF | EFLAGS_OF | EFLAGS_CF },
+    { "rol", EFLAGS_OF },
+    { "ror", EFLAGS_OF },
+    { "rcl", EFLAGS_OF },
+    { "rcr", EFLAGS_OF },
+    { "lzcnt", EFLAGS_STATUS & ~(EFLAGS_ZF | EFLAGS_CF) },
+    { "tzcnt", EFLAGS_STATUS & ~(EFLAGS_ZF | EFLAGS_CF) },
+    { "andn", EFLAGS_AF | EFLAGS_PF },
+    { "bextr", EFLAGS_AF | EFLAGS_PF | EFLAGS_SF },
+    { "bzhi", EFLAGS_AF | EFLAGS_PF },
+    { "blsi", EFLAGS_AF | EFLAGS_PF },
+    { "blsr", EFLAGS_AF | EFLAGS_PF },
     { "blsmsk", EFLAGS_AF | EFLAGS_PF },
 };
 
@@ -248,8 +388,8 @@ static void add_insn(Snippet *s)
     do {
         while (!random_bytes(page)) {
         }
-    } while (x86_decode(&insn, features, &source, 0, features->mode) != X86_DECODED || !is_safe(&insn) ||
-             reaches_far(&insn) || is_undefined(&insn));
+    } while (x86_decode(&insn, features, &source, 0, features->mode) != X86_DECODED ||
+             !is_safe(&insn) || reaches_far(&insn) || is_undefined(&insn));
     memcpy(s->insns + s->size, page, insn.length);
     s->size += insn.length;
     s->count++;
@@ -356,13 +496,15 @@ static __attribute__((noinline)) bool run_native(Snippet *s, unsigned n)
         return false;
     }
     /* The x87 and vector state of the caller does not matter here; callee-saved registers do. */
-    __asm__ volatile("push %%rbx; push %%rbp; push %%r12; push %%r13; push %%r14; push %%r15; sub $8, %%rsp; "
-                     "call *%0; cld; add $8, %%rsp; pop %%r15; pop %%r14; pop %%r13; pop %%r12; pop %%rbp; pop %%rbx"
-                     : "+a"(entry)
-                     :
-                     : "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory", "cc", "xmm0", "xmm1", "xmm2",
-                       "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13",
-                       "xmm14", "xmm15");
+    __asm__ volatile(
+        "push %%rbx; push %%rbp; push %%r12; push %%r13; push %%r14; push %%r15; sub $8, %%rsp; "
+        "call *%0; cld; add $8, %%rsp; pop %%r15; pop %%r14; pop %%r13; pop %%r12; pop %%rbp; pop "
+        "%%rbx"
+        : "+a"(entry)
+        :
+        : "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory", "cc", "xmm0", "xmm1",
+          "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",
+          "xmm13", "xmm14", "xmm15");
     s->after = *to;
     return true;
 }
@@ -407,21 +549,24 @@ static bool differs(const Snippet *s, const State *got)
 
     for (unsigned i = 0; i < 16; i++) {
         if (i != X86_RSP && s->after.gpr[i] != got->gpr[i]) {
-            printf("  r%u: host %016" PRIx64 " got %016" PRIx64 " (before %016" PRIx64 ")\n", i, s->after.gpr[i],
-                   got->gpr[i], s->before.gpr[i]);
+            printf("  r%u: host %016" PRIx64 " got %016" PRIx64 " (before %016" PRIx64 ")\n", i,
+                   s->after.gpr[i], got->gpr[i], s->before.gpr[i]);
             bad = true;
         }
         if (with_sse && memcmp(s->after.xmm[i], got->xmm[i], 16)) {
-            printf("  xmm%u: host %016" PRIx64 "%016" PRIx64 " got %016" PRIx64 "%016" PRIx64 "\n", i,
-                   ((const uint64_t *)(const void *)s->after.xmm[i])[1],
+            printf("  xmm%u: host %016" PRIx64 "%016" PRIx64 " got %016" PRIx64 "%016" PRIx64 "\n",
+                   i, ((const uint64_t *)(const void *)s->after.xmm[i])[1],
                    ((const uint64_t *)(const void *)s->after.xmm[i])[0],
-                   ((const uint64_t *)(const void *)got->xmm[i])[1], ((const uint64_t *)(const void *)got->xmm[i])[0]);
+                   ((const uint64_t *)(const void *)got->xmm[i])[1],
+                   ((const uint64_t *)(const void *)got->xmm[i])[0]);
             bad = true;
         }
     }
     if ((s->after.flags ^ got->flags) & mask) {
-        printf("  flags: host %03" PRIx64 " got %03" PRIx64 " (before %03" PRIx64 ", undefined %03" PRIx64 ")\n",
-               s->after.flags & EFLAGS_STATUS, got->flags & EFLAGS_STATUS, s->before.flags & EFLAGS_STATUS, s->undefined);
+        printf("  flags: host %03" PRIx64 " got %03" PRIx64 " (before %03" PRIx64
+               ", undefined %03" PRIx64 ")\n",
+               s->after.flags & EFLAGS_STATUS, got->flags & EFLAGS_STATUS,
+               s->before.flags & EFLAGS_STATUS, s->undefined);
         bad = true;
     }
     for (unsigned i = 0; i < DATA_BYTES; i++) {
@@ -445,7 +590,8 @@ static unsigned run_guest(X86Rig *rig, unsigned count)
 
         guest_states[2 * n] = snippets[n].before;
         guest_states[2 * n + 1] = snippets[n].before;
-        p = emit(p, &snippets[n], state_address(2 * n), to, to + (uint32_t)offsetof(State, host_rsp));
+        p = emit(p, &snippets[n], state_address(2 * n), to,
+                 to + (uint32_t)offsetof(State, host_rsp));
     }
     *p++ = 0xba; /* mov edx, END; out dx, al */
     p = put(p, X86_RIG_END_PORT, 4);

@@ -59,7 +59,8 @@ static uint64_t random_operand(const FloatFormat *f)
 
 static FloatStatus sse_status(unsigned rounding)
 {
-    return (FloatStatus){ .rounding = rounding, .nan_rule = FLOAT_NAN_SSE,
+    return (FloatStatus){ .rounding = rounding,
+                          .nan_rule = FLOAT_NAN_SSE,
                           .default_nan_negative = true };
 }
 
@@ -89,11 +90,21 @@ static uint64_t host_f64(int op, uint64_t x, uint64_t y)
     __m128d b = _mm_castsi128_pd(_mm_set_epi64x(0, (int64_t)y));
 
     switch (op) {
-    case 0: __asm__ volatile("addsd %1, %0" : "+x"(a) : "x"(b)); break;
-    case 1: __asm__ volatile("subsd %1, %0" : "+x"(a) : "x"(b)); break;
-    case 2: __asm__ volatile("mulsd %1, %0" : "+x"(a) : "x"(b)); break;
-    case 3: __asm__ volatile("divsd %1, %0" : "+x"(a) : "x"(b)); break;
-    default: __asm__ volatile("sqrtsd %1, %0" : "+x"(a) : "x"(b)); break;
+    case 0:
+        __asm__ volatile("addsd %1, %0" : "+x"(a) : "x"(b));
+        break;
+    case 1:
+        __asm__ volatile("subsd %1, %0" : "+x"(a) : "x"(b));
+        break;
+    case 2:
+        __asm__ volatile("mulsd %1, %0" : "+x"(a) : "x"(b));
+        break;
+    case 3:
+        __asm__ volatile("divsd %1, %0" : "+x"(a) : "x"(b));
+        break;
+    default:
+        __asm__ volatile("sqrtsd %1, %0" : "+x"(a) : "x"(b));
+        break;
     }
     return (uint64_t)_mm_cvtsi128_si64(_mm_castpd_si128(a));
 }
@@ -104,11 +115,21 @@ static uint64_t host_f32(int op, uint64_t x, uint64_t y)
     __m128 b = _mm_castsi128_ps(_mm_set_epi32(0, 0, 0, (int)y));
 
     switch (op) {
-    case 0: __asm__ volatile("addss %1, %0" : "+x"(a) : "x"(b)); break;
-    case 1: __asm__ volatile("subss %1, %0" : "+x"(a) : "x"(b)); break;
-    case 2: __asm__ volatile("mulss %1, %0" : "+x"(a) : "x"(b)); break;
-    case 3: __asm__ volatile("divss %1, %0" : "+x"(a) : "x"(b)); break;
-    default: __asm__ volatile("sqrtss %1, %0" : "+x"(a) : "x"(b)); break;
+    case 0:
+        __asm__ volatile("addss %1, %0" : "+x"(a) : "x"(b));
+        break;
+    case 1:
+        __asm__ volatile("subss %1, %0" : "+x"(a) : "x"(b));
+        break;
+    case 2:
+        __asm__ volatile("mulss %1, %0" : "+x"(a) : "x"(b));
+        break;
+    case 3:
+        __asm__ volatile("divss %1, %0" : "+x"(a) : "x"(b));
+        break;
+    default:
+        __asm__ volatile("sqrtss %1, %0" : "+x"(a) : "x"(b));
+        break;
     }
     return (uint32_t)_mm_cvtsi128_si32(_mm_castps_si128(a));
 }
@@ -248,14 +269,12 @@ static void test_integers(void)
         host_begin(rounding);
         __asm__ volatile("cvtsi2ssq %1, %0" : "+x"(y) : "r"(n));
         flags = host_flags();
-        g_assert_cmphex(float_from_int64(&float_f32, n, 0, &s), ==,
-                        (uint32_t)_mm_cvtsi128_si32(y));
+        g_assert_cmphex(float_from_int64(&float_f32, n, 0, &s), ==, (uint32_t)_mm_cvtsi128_si32(y));
         g_assert_cmphex(s.flags, ==, flags);
         host_begin(rounding);
         __asm__ volatile("cvtsi2sdq %1, %0" : "+x"(y) : "r"(n));
         flags = host_flags();
-        g_assert_cmphex(float_from_int64(&float_f64, n, 0, &s), ==,
-                        (uint64_t)_mm_cvtsi128_si64(y));
+        g_assert_cmphex(float_from_int64(&float_f64, n, 0, &s), ==, (uint64_t)_mm_cvtsi128_si64(y));
     }
 }
 
@@ -289,9 +308,11 @@ static void test_compare(void)
 
         memcpy(&x, &a, 8);
         memcpy(&y, &b, 8);
-        g_assert_cmpint(got, ==, x < y ? FLOAT_LESS : x > y ? FLOAT_GREATER
-                                       : x == y             ? FLOAT_EQUAL
-                                                            : FLOAT_UNORDERED);
+        g_assert_cmpint(got, ==,
+                        x < y    ? FLOAT_LESS
+                        : x > y  ? FLOAT_GREATER
+                        : x == y ? FLOAT_EQUAL
+                                 : FLOAT_UNORDERED);
         if (got == FLOAT_LESS) {
             g_assert_cmphex(float_min(&float_f64, a, b, &(FloatStatus){ 0 }), ==, a);
             g_assert_cmphex(float_maxnum(&float_f64, a, b, &(FloatStatus){ 0 }), ==, b);
@@ -320,7 +341,8 @@ static void test_integral(void)
                                                 i % 3 == 0   ? FLOAT_ROUND_DOWN
                                                 : i % 3 == 1 ? FLOAT_ROUND_UP
                                                              : FLOAT_ROUND_AWAY,
-                                                false, &s), ==, want);
+                                                false, &s),
+                        ==, want);
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* LD1 to LD4 and ST1 to ST4: multiple and single structures, replication (DDI 0487, C4.1.94). */
-#include "target/arm/a64-simd.h"
+#include "target/arm/a64/simd.h"
 
 /*
  * One value of 1 << esz bytes in little-endian order, zero-extended. Big-endian data are put right

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Scalar floating point: arithmetic, comparison, selection, immediates (Arm ARM DDI 0487, C4.1.96). */
-#include "target/arm/a64-simd.h"
+#include "target/arm/a64/simd.h"
 
 enum { ROUND_CURRENT = IR_ROUND_CURRENT, ROUND_EXACT = IR_ROUND_EXACT };
 

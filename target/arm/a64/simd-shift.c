@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Advanced SIMD: shifts by immediate, vector and scalar (Arm ARM DDI 0487, C4.1.96). */
-#include "target/arm/a64-simd.h"
+#include "target/arm/a64/simd.h"
 
 /* low: size of the whole result, as a64_set_v_low has it; right, left: the amount as each sees it. */
 typedef struct {

@@ -4,7 +4,7 @@
  * MXCSR, FPCR.FZ is a property of the operations, and default NaNs are given by the cold stubs that
  * deal with all NaNs. Half precision and the rest call helpers.
  */
-#include "target/arm/a64-simd.h"
+#include "target/arm/a64/simd.h"
 
 static bool is_native(unsigned esz)
 {

@@ -3,7 +3,7 @@
  * Advanced SIMD: integer operations on one register ("two-register misc", across lanes, scalar
  * pairwise) and their scalar forms (Arm ARM DDI 0487, C4.1.96).
  */
-#include "target/arm/a64-simd.h"
+#include "target/arm/a64/simd.h"
 
 typedef struct {
     A64Translator *t;

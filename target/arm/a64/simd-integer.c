@@ -3,7 +3,7 @@
  * Advanced SIMD: integer operations on two registers of the same shape ("three same") and their
  * scalar forms (Arm ARM DDI 0487, C4.1.96).
  */
-#include "target/arm/a64-simd.h"
+#include "target/arm/a64/simd.h"
 
 /* What an emitter needs. low: size of the whole result, as a64_set_v_low has it. */
 typedef struct {

@@ -3,7 +3,7 @@
  * Advanced SIMD: complex arithmetic (FEAT_FCMA), half to single precision multiply-add (FEAT_FHM) and
  * BFloat16 products (FEAT_BF16), vector and by element (Arm ARM DDI 0487, C4.1.96).
  */
-#include "target/arm/a64-simd-fp.h"
+#include "target/arm/a64/simd-fp.h"
 
 /* Sizes: half with FP16, single, and double in 128 bits only. */
 static bool is_complex_allocated(const A64Translator *t, const A64Fields *f)

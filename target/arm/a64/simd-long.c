@@ -3,7 +3,7 @@
  * Advanced SIMD: integer operations with operands and results of different widths ("three
  * different"), and operations with one lane of a register ("by element") (Arm ARM DDI 0487, C4.1.96).
  */
-#include "target/arm/a64-simd.h"
+#include "target/arm/a64/simd.h"
 
 /* low: size of the whole (wide) result; n and m: already the halves that the operation reads. */
 typedef struct {

@@ -3,7 +3,7 @@
  * Advanced SIMD: moving lanes between and within registers (copy, permute, extract, table lookup) and
  * modified immediates (Arm ARM DDI 0487, C4.1.96).
  */
-#include "target/arm/a64-simd.h"
+#include "target/arm/a64/simd.h"
 
 /* imm5 encodes a lane: its size by the lowest one bit, its index above that. */
 static bool lane_of_imm5(unsigned imm5, unsigned *esz, unsigned *index)

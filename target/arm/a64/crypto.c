@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Cryptographic instructions (Arm ARM DDI 0487, C4.1.96). */
-#include "target/arm/a64-simd.h"
+#include "target/arm/a64/simd.h"
 #include "target/arm/crypto-helpers.h"
 
 /* AESE, AESD, AESMC, AESIMC */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Scalar floating point: conversions from and to general registers (Arm ARM DDI 0487, C4.1.96). */
-#include "target/arm/a64-simd.h"
+#include "target/arm/a64/simd.h"
 
 INSTRUCTION(cvtf_fixed, "sf 0011110 ptype:2 0 00 01 u scale:6 rn:5 rd:5")
 static bool translate_cvtf_fixed(A64Translator *t, const A64Fields *f)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Advanced SIMD: floating-point operations on two registers, pairwise, across lanes and by element,
- * vector and scalar (Arm ARM DDI 0487, C4.1.96). Those on one register are in a64-simd-fp-misc.c.
+ * vector and scalar (Arm ARM DDI 0487, C4.1.96). Those on one register are in a64/simd-fp-misc.c.
  */
-#include "target/arm/a64-simd-fp.h"
+#include "target/arm/a64/simd-fp.h"
 
 IrRef a64_fp_operand(A64Translator *t, unsigned esz, bool q, unsigned n)
 {

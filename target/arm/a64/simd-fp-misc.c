@@ -3,7 +3,7 @@
  * Advanced SIMD: floating-point operations on one register, vector and scalar: rounding, conversion,
  * comparison with zero, estimates, changes of format (Arm ARM DDI 0487, C4.1.96).
  */
-#include "target/arm/a64-simd-fp.h"
+#include "target/arm/a64/simd-fp.h"
 
 typedef enum {
     NONE,

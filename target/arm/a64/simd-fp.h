@@ -3,7 +3,7 @@
 #ifndef TARGET_ARM_A64_SIMD_FP_H
 #define TARGET_ARM_A64_SIMD_FP_H
 
-#include "target/arm/a64-simd.h"
+#include "target/arm/a64/simd.h"
 
 /*
  * A vector operand. For 64-bit vectors the high half is all 1.0: what is computed there can raise no
