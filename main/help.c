@@ -105,9 +105,10 @@ static void print_model_properties(const Property *table, const CpuModel *model)
                                    : NULL;
         const char *fallback = of_model ? of_model : table->fallback;
         char *values = table->values ? g_strjoinv("|", (char **)table->values) : NULL;
-        char *summary = g_strdup_printf("- %s%s%s%s%s%s", table->summary ? table->summary : "",
-                                        values ? " (" : "", values ? values : "", values ? ")" : "",
-                                        fallback ? "; default " : "", fallback ? fallback : "");
+        char *summary =
+            g_strdup_printf("- %s%s%s%s%s%s", table->summary ? table->summary : "feature",
+                            values ? " (" : "", values ? values : "", values ? ")" : "",
+                            fallback ? "; default " : "", fallback ? fallback : "");
 
         g_free(values);
         g_ptr_array_add(texts, name);
@@ -136,6 +137,57 @@ bool help_machine(const char *name, GError **error)
     return true;
 }
 
+/* As print_lines, for lines that belong to the heading above them. */
+static void print_indented(GArray *lines, unsigned width)
+{
+    g_array_sort(lines, compare_lines);
+    for (unsigned i = 0; i < lines->len; i++) {
+        const Line *line = &g_array_index(lines, Line, i);
+
+        printf("  %-*s %s\n", (int)width, line->name, line->summary ? line->summary : "");
+    }
+    g_array_unref(lines);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* A line for each property that needs words; a paragraph of names for features that are known by their name. */
+static void print_cpu_properties(const Property *table)
+{
+    enum { WIDTH = 78 };
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    g_autoptr(GArray) described = g_array_new(true, true, sizeof(Property));
+    size_t column = 0;
+
+    for (; table && table->name; table++) {
+        if (table->kind == PROPERTY_ON_OFF_AUTO && !table->summary) {
+            g_ptr_array_add(names, (void *)table->name);
+        } else {
+            g_array_append_val(described, *table);
+        }
+    }
+    print_properties((const Property *)(void *)described->data);
+    if (!names->len) {
+        return;
+    }
+    g_ptr_array_sort(names, compare_names);
+    printf("\nRecognized CPUID flags:");
+    for (unsigned i = 0; i < names->len; i++) {
+        const char *name = names->pdata[i];
+
+        if (i == 0 || column + 1 + strlen(name) > WIDTH) {
+            printf("\n ");
+            column = 1;
+        }
+        printf(" %s", name);
+        column += 1 + strlen(name);
+    }
+    printf("\n");
+}
+
 void help_cpus(const Target *target)
 {
     const Target *const *it;
@@ -153,10 +205,14 @@ void help_cpus(const Target *target)
                 add_line(lines, (*model)->name, (*model)->summary);
             }
         }
-        printf("Available CPUs (%s):\n", (*it)->name);
-        print_lines(lines, 20);
+        if (target) {
+            printf("Available CPUs:\n");
+        } else {
+            printf("Available CPUs (%s):\n", (*it)->name);
+        }
+        print_indented(lines, 21);
         printf("\nFeatures (-cpu NAME,FEATURE=on|off; -cpu NAME,help tells what a model has):\n");
-        print_properties((*it)->properties);
+        print_cpu_properties((*it)->properties);
     }
 }
 

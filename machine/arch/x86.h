@@ -69,6 +69,42 @@ enum {
     X86_REGISTER_CR8 = 0x40000008, /* the task priority's class, bits 3:0 */
 };
 
+/* Where a CPU is in -smp's packages (sockets), cores and threads; an APIC id is package, core and thread in bit fields. */
+typedef struct {
+    uint32_t apic_id;
+    unsigned package, core, thread;
+    unsigned threads_of_core, threads_of_package;
+    uint8_t thread_bits, core_bits; /* widths of the fields */
+} X86Topology;
+
+static inline uint8_t x86_id_bits(unsigned count)
+{
+    uint8_t bits = 0;
+
+    while (1u << bits < count) {
+        bits++;
+    }
+    return bits;
+}
+
+/* Of CPU `index`, with cores in a package and threads in a core (0 counts as 1). */
+static inline X86Topology x86_topology(unsigned index, unsigned cores, unsigned threads)
+{
+    X86Topology t = { 0 };
+
+    cores = cores ? cores : 1;
+    threads = threads ? threads : 1;
+    t.threads_of_core = threads;
+    t.threads_of_package = cores * threads;
+    t.thread = index % threads;
+    t.core = index / threads % cores;
+    t.package = index / (cores * threads);
+    t.thread_bits = x86_id_bits(threads);
+    t.core_bits = x86_id_bits(cores);
+    t.apic_id = (t.package << t.core_bits | t.core) << t.thread_bits | t.thread;
+    return t;
+}
+
 /* Sets the A20 gate of all CPUs (machine->vcpus) for the keyboard controller or port 0x92. [any] */
 static inline void x86_set_a20(GPtrArray *vcpus, bool open)
 {

@@ -27,7 +27,9 @@ bool x86_read_msr(X86Cpu *cpu, uint32_t index, uint64_t *value);
 bool x86_write_msr(X86Cpu *cpu, uint32_t index, uint64_t value);
 void x86_msrs_reset(X86Cpu *cpu);
 uint64_t x86_read_tsc(X86Cpu *cpu);
-enum { X86_TSC_HZ = 1000000000 };
+/* Ticks of a counter that started with the virtual clock, at cpu->tsc_hz. */
+uint64_t x86_tsc_at(const X86Cpu *cpu, int64_t virtual_ns);
+enum { X86_TSC_HZ = 1000000000 }; /* when nothing else is asked for; the virtual clock's ticks */
 
 /* cpuid.c */
 void x86_cpuid(X86Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);

@@ -23,7 +23,8 @@ typedef enum {
     X86_WORD_8000_0008_EBX, /* CPUID 80000008, EBX */
     X86_WORD_8000_000A_EDX, /* CPUID 8000000A, EDX (SVM) */
     X86_WORD_8000_0021_EAX, /* CPUID 80000021, EAX */
-    X86_FEATURE_WORDS,
+    X86_WORD_OTHER_0, /* by name only: X86_OTHER_FEATURES */
+    X86_FEATURE_WORDS = X86_WORD_OTHER_0 + 8,
 } X86FeatureWord;
 
 #define X86_FEATURES(X) \
@@ -238,6 +239,78 @@ typedef enum {
     X(LFENCE_ALWAYS_SERIALIZING, 8000_0021_EAX, 2, "lfence-always-serializing")                    \
     X(NULL_SEL_CLR_BASE, 8000_0021_EAX, 6, "null-sel-clr-base")                                    \
     X(AUTO_IBRS, 8000_0021_EAX, 8, "auto-ibrs")
+
+/*
+ * Features that nothing here has and whose bits are in no word above (VMX and IA32_ARCH_CAPABILITIES MSRs, leaves that
+ * only they need, interfaces of hypervisors): known by name. X(number, name)
+ */
+#define X86_OTHER_FEATURES(X) \
+    X(0, "ace2") X(1, "ace2-en") X(2, "amx-avx512") X(3, "amx-bf16-alias") X(4, "amx-complex")     \
+    X(5, "amx-complex-alias") X(6, "amx-fp16-alias") X(7, "amx-fp8") X(8, "amx-int8-alias")        \
+    X(9, "amx-movrs") X(10, "amx-tf32") X(11, "apx-nci-ndd-nf") X(12, "apxf")                      \
+    X(13, "avx-ne-convert") X(14, "avx-vnni-int16") X(15, "avx-vnni-int8") X(16, "avx10")          \
+    X(17, "avx10-128") X(18, "avx10-256") X(19, "avx10-512") X(20, "avx10-vnni-int")               \
+    X(21, "bhi-ctrl") X(22, "bhi-no") X(23, "ddpd-u") X(24, "eraps") X(25, "fb-clear")             \
+    X(26, "fbsdp-no") X(27, "fred") X(28, "fs-gs-base-ns") X(29, "full-width-write")               \
+    X(30, "gds-no") X(31, "gmet") X(32, "ibpb-brtype") X(33, "ibrs-all") X(34, "intel-psfd")       \
+    X(35, "intel-pt-lip") X(36, "ipred-ctrl") X(37, "its-no") X(38, "lkgs") X(39, "mcdt-no")       \
+    X(40, "mds-no") X(41, "movrs") X(42, "msr-imm") X(43, "overflow-recov") X(44, "pbrsb-no")      \
+    X(45, "perfmon-v2") X(46, "phe") X(47, "phe-en") X(48, "pmm") X(49, "pmm-en")                  \
+    X(50, "prefetchi") X(51, "prefetchiti") X(52, "pschange-mc-no") X(53, "psdp-no")               \
+    X(54, "rdctl-no") X(55, "rfds-clear") X(56, "rfds-no") X(57, "rrsba-ctrl") X(58, "rsba")       \
+    X(59, "sbdr-ssdp-no") X(60, "sbpb") X(61, "sgx-aex-notify") X(62, "sgx-debug")                 \
+    X(63, "sgx-edeccssa") X(64, "sgx-exinfo") X(65, "sgx-kss") X(66, "sgx-mode64")                 \
+    X(67, "sgx-provisionkey") X(68, "sgx-tokenkey") X(69, "sgx1") X(70, "sgx2")                    \
+    X(71, "skip-l1dfl-vmentry") X(72, "split-lock-detect") X(73, "srso-no")                        \
+    X(74, "srso-user-kernel-no") X(75, "ssb-no") X(76, "succor") X(77, "taa-no")                   \
+    X(78, "tsa-l1-no") X(79, "tsa-sq-no") X(80, "tsx-ctrl") X(81, "verw-clear")                    \
+    X(82, "vmx-activity-hlt") X(83, "vmx-activity-shutdown") X(84, "vmx-activity-wait-sipi")       \
+    X(85, "vmx-any-errcode") X(86, "vmx-apicv-register") X(87, "vmx-apicv-vid")                    \
+    X(88, "vmx-apicv-x2apic") X(89, "vmx-apicv-xapic") X(90, "vmx-cr3-load-noexit")                \
+    X(91, "vmx-cr3-store-noexit") X(92, "vmx-cr8-load-exit") X(93, "vmx-cr8-store-exit")           \
+    X(94, "vmx-desc-exit") X(95, "vmx-enable-user-wait-pause") X(96, "vmx-encls-exit")             \
+    X(97, "vmx-entry-ia32e-mode") X(98, "vmx-entry-load-bndcfgs") X(99, "vmx-entry-load-cet")      \
+    X(100, "vmx-entry-load-efer") X(101, "vmx-entry-load-fred") X(102, "vmx-entry-load-pat")       \
+    X(103, "vmx-entry-load-perf-global-ctrl") X(104, "vmx-entry-load-pkrs")                        \
+    X(105, "vmx-entry-load-rtit-ctl") X(106, "vmx-entry-noload-debugctl") X(107, "vmx-ept")        \
+    X(108, "vmx-ept-1gb") X(109, "vmx-ept-2mb") X(110, "vmx-ept-advanced-exitinfo")                \
+    X(111, "vmx-ept-execonly") X(112, "vmx-eptad") X(113, "vmx-eptp-switching")                    \
+    X(114, "vmx-exit-ack-intr") X(115, "vmx-exit-clear-bndcfgs")                                   \
+    X(116, "vmx-exit-clear-rtit-ctl") X(117, "vmx-exit-load-efer") X(118, "vmx-exit-load-pat")     \
+    X(119, "vmx-exit-load-perf-global-ctrl") X(120, "vmx-exit-load-pkrs")                          \
+    X(121, "vmx-exit-nosave-debugctl") X(122, "vmx-exit-save-cet") X(123, "vmx-exit-save-efer")    \
+    X(124, "vmx-exit-save-pat") X(125, "vmx-exit-save-preemption-timer")                           \
+    X(126, "vmx-exit-secondary-ctls") X(127, "vmx-flexpriority") X(128, "vmx-hlt-exit")            \
+    X(129, "vmx-ins-outs") X(130, "vmx-intr-exit") X(131, "vmx-invept")                            \
+    X(132, "vmx-invept-all-context") X(133, "vmx-invept-single-context")                           \
+    X(134, "vmx-invept-single-context-noglobals") X(135, "vmx-invlpg-exit")                        \
+    X(136, "vmx-invpcid-exit") X(137, "vmx-invvpid") X(138, "vmx-invvpid-all-context")             \
+    X(139, "vmx-invvpid-single-addr") X(140, "vmx-io-bitmap") X(141, "vmx-io-exit")                \
+    X(142, "vmx-mbec") X(143, "vmx-monitor-exit") X(144, "vmx-movdr-exit")                         \
+    X(145, "vmx-msr-bitmap") X(146, "vmx-mtf") X(147, "vmx-mwait-exit")                            \
+    X(148, "vmx-nested-exception") X(149, "vmx-nmi-exit") X(150, "vmx-page-walk-4")                \
+    X(151, "vmx-page-walk-5") X(152, "vmx-pause-exit") X(153, "vmx-ple") X(154, "vmx-pml")         \
+    X(155, "vmx-posted-intr") X(156, "vmx-preemption-timer") X(157, "vmx-rdpmc-exit")              \
+    X(158, "vmx-rdrand-exit") X(159, "vmx-rdseed-exit") X(160, "vmx-rdtsc-exit")                   \
+    X(161, "vmx-rdtscp-exit") X(162, "vmx-secondary-ctls") X(163, "vmx-shadow-vmcs")               \
+    X(164, "vmx-store-lma") X(165, "vmx-true-ctls") X(166, "vmx-tsc-offset")                       \
+    X(167, "vmx-tsc-scaling") X(168, "vmx-unrestricted-guest") X(169, "vmx-vintr-pending")         \
+    X(170, "vmx-vmfunc") X(171, "vmx-vmwrite-vmexit-fields") X(172, "vmx-vnmi")                    \
+    X(173, "vmx-vnmi-pending") X(174, "vmx-vpid") X(175, "vmx-wbinvd-exit") X(176, "vmx-xsaves")   \
+    X(177, "vmx-zero-len-inject") X(178, "wrmsrns") X(179, "xcrypt") X(180, "xcrypt-en")           \
+    X(181, "xstore") X(182, "xstore-en") X(183, "kvm-asyncpf") X(184, "kvm-asyncpf-int")           \
+    X(185, "kvm-asyncpf-vmexit") X(186, "kvm-hint-dedicated") X(187, "kvm-mmu")                    \
+    X(188, "kvm-msi-ext-dest-id") X(189, "kvm-nopiodelay") X(190, "kvm-poll-control")              \
+    X(191, "kvm-pv-eoi") X(192, "kvm-pv-ipi") X(193, "kvm-pv-sched-yield")                         \
+    X(194, "kvm-pv-tlb-flush") X(195, "kvm-pv-unhalt") X(196, "kvm-steal-time")                    \
+    X(197, "kvmclock") X(198, "kvmclock-stable-bit") X(199, "hv-apicv") X(200, "hv-avic")          \
+    X(201, "hv-crash") X(202, "hv-emsr-bitmap") X(203, "hv-enforce-cpuid") X(204, "hv-evmcs")      \
+    X(205, "hv-frequencies") X(206, "hv-ipi") X(207, "hv-passthrough")                             \
+    X(208, "hv-reenlightenment") X(209, "hv-relaxed") X(210, "hv-reset") X(211, "hv-runtime")      \
+    X(212, "hv-stimer") X(213, "hv-stimer-direct") X(214, "hv-syndbg") X(215, "hv-synic")          \
+    X(216, "hv-time") X(217, "hv-tlbflush") X(218, "hv-tlbflush-direct")                           \
+    X(219, "hv-tlbflush-ext") X(220, "hv-vapic") X(221, "hv-vpindex") X(222, "hv-xmm-input")       \
+    X(223, "kvm-pv-enforce-cpuid") X(224, "xen-vapic")
 
 typedef enum {
 #define X(identifier, word, bit, name) X86_FEATURE_##identifier = X86_WORD_##word * 32 + (bit),

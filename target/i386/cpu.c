@@ -63,8 +63,6 @@ static bool realize(Vcpu *vcpu, GError **error)
 
     cpu->x86_model = vcpu->model->data;
     cpu->tcg.vcpu = vcpu;
-    cpu->phys_bits = 40;
-    cpu->virt_bits = 48;
     return x86_select_features(cpu, error);
 }
 
@@ -109,7 +107,7 @@ static void reset(Vcpu *vcpu)
     cpu->smbase = 0x30000;
     vcpu_set_secure(vcpu, false);
     x86_msrs_reset(cpu);
-    cpu->tsc_offset = -(uint64_t)clock_now_ns(vcpu->machine);
+    cpu->tsc_offset = -x86_tsc_at(cpu, clock_now_ns(vcpu->machine));
     x86_init_reset(cpu);
     x86_fpu_reset(cpu);
     /* The first processor starts; the others wait for a start-up message. */
@@ -230,10 +228,6 @@ static const TargetRegister registers[] = {
     { 0 },
 };
 
-static const Property properties[] = {
-    { 0 },
-};
-
 static const TcgTarget tcg_target = {
     .vars = variables,
     .var_count = X86_VAR_COUNT,
@@ -265,8 +259,10 @@ static const TcgTarget tcg_target = {
         .summary = text,                                                                           \
         .default_machine = "pc",                                                                   \
         .default_cpu = cpu_model,                                                                  \
+        .models_not_yet = x86_models_not_yet,                                                      \
         .cpu_size = sizeof(X86Cpu),                                                                \
-        .properties = properties,                                                                  \
+        .properties = x86_properties,                                                              \
+        .switch_default = x86_switch_default,                                                      \
         .registers = registers,                                                                    \
         .tcg = &tcg_target,                                                                        \
         .capstone_arch = CS_ARCH_X86,                                                              \
@@ -283,4 +279,4 @@ static const TcgTarget tcg_target = {
     TARGET(object)
 
 X86_TARGET(x86_64_target, "x86_64", "x86, 64 bit", "qemu64");
-X86_TARGET(i386_target, "i386", "x86, 32 bit", "qemu64");
+X86_TARGET(i386_target, "i386", "x86, 32 bit", "qemu32");

@@ -211,6 +211,8 @@ typedef struct {
     uint8_t vector;            /* X86_PF, X86_GP, X86_SS_FAULT, X86_AC */
 } X86Fault;
 
+enum { X86_UNSET = UINT32_MAX, X86_IGNORED = 4, X86_HV_NUMBERS = 7 };
+
 typedef struct X86Cpu {
     Vcpu vcpu;
 
@@ -240,13 +242,19 @@ typedef struct X86Cpu {
     uint64_t mode;             /* current key, kept by x86_update_mode */
     X86Fault fault;
 
-    /* The model. */
+    /* The model, and properties: after realize, what they come to. X86_UNSET: as the model has it. */
     const struct X86Model *x86_model;
     uint32_t features[X86_FEATURE_WORDS]; /* CPUID words: cpu-features.h */
-    int switches[X86_FEATURE_COUNT];      /* properties: 0 as the model, 1 on, 2 off */
-    char *vendor, *model_id;              /* properties */
-    int64_t family, model_number, stepping; /* properties; -1: the model's */
-    bool enforce, check;
+    int switches[X86_FEATURE_COUNT];      /* enum OnOffAuto */
+    char *vendor, *model_id;
+    uint32_t family, model_number, stepping, level, xlevel, min_level, min_xlevel;
+    uint32_t wanted_phys_bits, host_phys_bits_limit;
+    bool host_phys_bits, enforce, check, l3_cache, legacy_cache, cpuid_0xb, cpuid_1f, tcg_cpuid;
+    bool ignored[X86_IGNORED];            /* properties that other accelerators understand */
+    uint32_t hv_numbers[X86_HV_NUMBERS];
+    char *hv_vendor_id;
+    uint64_t tsc_hz;
+    X86Topology topology;
 
     /* Guest variables. Order and place matter: see the head of this file. */
     V128 xmm[16][2];           /* low and high half of ymm */

@@ -1,13 +1,50 @@
 /* SPDX-License-Identifier: MIT */
-/* CPUID. */
+/* CPUID (Intel SDM 2, CPUID; AMD APM 3, appendix E). Caches are in caches.c. */
 #include "target/i386/control.h"
 #include "target/i386/models.h"
 
+enum {
+    HYPERVISOR_FIRST = 0x40000000,
+    HYPERVISOR_LAST = 0x40000001,
+    HTT = 1 << 28,          /* leaf 1, EDX: more than one thread in a package */
+    CMP_LEGACY = 1 << 1,    /* leaf 80000001, ECX: those are cores */
+    OSXSAVE = 1 << 27,      /* leaf 1, ECX */
+    CLFLUSH_LINE = 8 << 8,  /* leaf 1, EBX: in 8 bytes */
+    REPEATED = 0x0183f3ff,  /* leaf 80000001, EDX: what AMD repeats of leaf 1 */
+    LEVEL_THREADS = 1 << 8, /* leaf B, ECX */
+    LEVEL_CORES = 2 << 8,
+    XSAVE_LEGACY_BYTES = 512,
+    XSAVE_HEADER_BYTES = 64,
+};
+
+/* State components of XSAVE beyond the legacy area: offset in the standard form, bytes. */
+static const struct {
+    uint16_t offset, bytes;
+    bool aligned; /* to 64 bytes in the compact form */
+} components[] = {
+    [2] = { 0x240, 0x100, false },
+};
+
+static bool has_long_mode(const X86Cpu *cpu)
+{
+    return x86_has(cpu, X86_FEATURE_LM);
+}
+
+/* The vendors whose extended leaves are AMD's. */
+static bool is_amd_like(const X86Cpu *cpu)
+{
+    return strcmp(cpu->vendor, X86_VENDOR_AMD) == 0 || strcmp(cpu->vendor, X86_VENDOR_HYGON) == 0;
+}
+
+static bool is_intel(const X86Cpu *cpu)
+{
+    return strcmp(cpu->vendor, X86_VENDOR_INTEL) == 0;
+}
+
 static uint32_t family_word(const X86Cpu *cpu)
 {
-    const X86Model *m = cpu->x86_model;
-    uint32_t family = m->family, model = m->model;
-    uint32_t word = m->stepping | (model & 15) << 4 | (model >> 4) << 16;
+    uint32_t family = cpu->family, model = cpu->model_number;
+    uint32_t word = cpu->stepping | (model & 15) << 4 | (model >> 4) << 16;
 
     return word | (family > 15 ? 0xf00 | (family - 15) << 20 : family << 8);
 }
@@ -16,61 +53,240 @@ static void brand_string(const X86Cpu *cpu, uint32_t leaf, uint32_t out[4])
 {
     char text[48] = { 0 };
 
-    g_strlcpy(text, cpu->x86_model->model_id, sizeof text);
+    g_strlcpy(text, cpu->model_id, sizeof text);
     memcpy(out, text + 16 * (leaf - 0x80000002), 16);
 }
 
 static void vendor(const X86Cpu *cpu, uint32_t out[4])
 {
-    memcpy(&out[1], cpu->x86_model->vendor, 4);
-    memcpy(&out[3], cpu->x86_model->vendor + 4, 4);
-    memcpy(&out[2], cpu->x86_model->vendor + 8, 4);
+    char text[12] = { 0 };
+
+    memcpy(text, cpu->vendor, MIN(strlen(cpu->vendor), sizeof text));
+    memcpy(&out[1], text, 4);
+    memcpy(&out[3], text + 4, 4);
+    memcpy(&out[2], text + 8, 4);
 }
 
-void x86_cpuid(X86Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+static void leaf_1(const X86Cpu *cpu, uint32_t out[4])
 {
-    const X86Model *m = cpu->x86_model;
+    const X86Topology *t = &cpu->topology;
 
-    memset(out, 0, 16);
+    out[0] = family_word(cpu);
+    out[1] = t->apic_id << 24 | CLFLUSH_LINE;
+    out[2] = cpu->features[X86_WORD_1_ECX] | (cpu->cr4 & CR4_OSXSAVE ? OSXSAVE : 0);
+    out[3] = cpu->features[X86_WORD_1_EDX];
+    if (t->threads_of_package > 1) {
+        out[1] |= MIN(t->threads_of_package, 255u) << 16;
+        out[3] |= HTT;
+    }
+}
+
+/* Leaves B and 1F. */
+static void topology(const X86Cpu *cpu, uint32_t subleaf, uint32_t out[4])
+{
+    const X86Topology *t = &cpu->topology;
+
+    out[2] = subleaf & 0xff;
+    out[3] = t->apic_id;
+    if (subleaf == 0) {
+        out[0] = t->thread_bits;
+        out[1] = t->threads_of_core;
+        out[2] |= LEVEL_THREADS;
+    } else if (subleaf == 1) {
+        out[0] = t->thread_bits + t->core_bits;
+        out[1] = t->threads_of_package;
+        out[2] |= LEVEL_CORES;
+    }
+}
+
+/* Bytes of an XSAVE area with `mask`. */
+static uint32_t xsave_bytes(uint64_t mask, bool compact)
+{
+    uint32_t end = XSAVE_LEGACY_BYTES + XSAVE_HEADER_BYTES;
+
+    for (unsigned i = 2; i < G_N_ELEMENTS(components); i++) {
+        if (mask >> i & 1) {
+            uint32_t start =
+                compact ? components[i].aligned ? (end + 63) & ~63u : end : components[i].offset;
+
+            end = MAX(end, start + components[i].bytes);
+        }
+    }
+    return end;
+}
+
+static void leaf_d(const X86Cpu *cpu, uint32_t subleaf, uint32_t out[4])
+{
+    uint64_t all = x86_xcr0_mask(cpu);
+
+    if (!x86_has(cpu, X86_FEATURE_XSAVE)) {
+        return;
+    }
+    if (subleaf == 0) {
+        out[0] = (uint32_t)all;
+        out[1] = xsave_bytes(cpu->xcr0, false);
+        out[2] = xsave_bytes(all, false);
+        out[3] = (uint32_t)(all >> 32);
+    } else if (subleaf == 1) {
+        out[0] = cpu->features[X86_WORD_D_1_EAX];
+        out[1] = xsave_bytes(cpu->xcr0 | cpu->xss, true);
+    } else if (subleaf < G_N_ELEMENTS(components) && (all >> subleaf & 1)) {
+        out[0] = components[subleaf].bytes;
+        out[1] = components[subleaf].offset;
+        out[2] = components[subleaf].aligned ? 2 : 0;
+    }
+}
+
+static void leaf_7(const X86Cpu *cpu, uint32_t subleaf, uint32_t out[4])
+{
+    if (subleaf == 0) {
+        out[0] = cpu->features[X86_WORD_7_1_EAX] != 0; /* the highest subleaf */
+        out[1] = cpu->features[X86_WORD_7_0_EBX];
+        out[2] = cpu->features[X86_WORD_7_0_ECX];
+        out[3] = cpu->features[X86_WORD_7_0_EDX];
+    } else if (subleaf == 1) {
+        out[0] = cpu->features[X86_WORD_7_1_EAX];
+    }
+}
+
+static void basic_leaf(const X86Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
     switch (leaf) {
     case 0:
-        out[0] = m->level;
+        out[0] = cpu->level;
         vendor(cpu, out);
         break;
     case 1:
-        out[0] = family_word(cpu);
-        out[1] = cpu->vcpu.index << 24 | 8 << 8 | 1 << 16;
-        out[2] = cpu->features[X86_WORD_1_ECX] | (cpu->cr4 & CR4_OSXSAVE ? 1u << 27 : 0);
-        out[3] = cpu->features[X86_WORD_1_EDX];
+        leaf_1(cpu, out);
+        break;
+    case 2:
+    case 4:
+        x86_cpuid_caches(cpu, leaf, subleaf, out);
+        break;
+    case 5:
+        out[2] = 3; /* MWAIT tells of interrupts, and can break on masked ones */
         break;
     case 6:
         out[0] = cpu->features[X86_WORD_6_EAX];
         break;
     case 7:
-        if (subleaf == 0) {
-            out[1] = cpu->features[X86_WORD_7_0_EBX];
-            out[2] = cpu->features[X86_WORD_7_0_ECX];
-            out[3] = cpu->features[X86_WORD_7_0_EDX];
+        leaf_7(cpu, subleaf, out);
+        break;
+    case 0xb:
+        if (cpu->cpuid_0xb) {
+            topology(cpu, subleaf, out);
         }
         break;
+    case 0xd:
+        leaf_d(cpu, subleaf, out);
+        break;
+    case 0x1f:
+        if (cpu->cpuid_1f) {
+            topology(cpu, subleaf, out);
+        }
+        break;
+    }
+}
+
+static void leaf_80000001(const X86Cpu *cpu, uint32_t out[4])
+{
+    out[0] = family_word(cpu);
+    out[2] = cpu->features[X86_WORD_8000_0001_ECX];
+    out[3] = cpu->features[X86_WORD_8000_0001_EDX];
+    if (is_amd_like(cpu)) {
+        out[3] |= cpu->features[X86_WORD_1_EDX] & REPEATED;
+    }
+    if (cpu->topology.threads_of_package > 1 && !is_intel(cpu) &&
+        strcmp(cpu->vendor, X86_VENDOR_CENTAUR) != 0) {
+        out[2] |= CMP_LEGACY;
+    }
+}
+
+static void leaf_80000008(const X86Cpu *cpu, uint32_t out[4])
+{
+    const X86Topology *t = &cpu->topology;
+
+    out[0] = cpu->phys_bits | (has_long_mode(cpu) ? (uint32_t)cpu->virt_bits << 8 : 0) |
+             (uint32_t)cpu->x86_model->guest_phys_bits << 16;
+    out[1] = cpu->features[X86_WORD_8000_0008_EBX];
+    if (t->threads_of_package > 1 && is_amd_like(cpu)) {
+        out[2] = (uint32_t)(t->thread_bits + t->core_bits) << 12 | (t->threads_of_package - 1);
+    }
+}
+
+static void leaf_8000001e(const X86Cpu *cpu, uint32_t out[4])
+{
+    const X86Topology *t = &cpu->topology;
+
+    if (t->core <= 255) {
+        out[0] = t->apic_id;
+        out[1] = (t->threads_of_core - 1) << 8 | t->core;
+        out[2] = t->package & 255;
+    }
+}
+
+static void extended_leaf(const X86Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+    switch (leaf) {
     case 0x80000000:
-        out[0] = m->xlevel;
-        vendor(cpu, out);
+        out[0] = cpu->xlevel;
+        if (!is_intel(cpu)) {
+            vendor(cpu, out);
+        }
         break;
     case 0x80000001:
-        out[0] = family_word(cpu);
-        out[2] = cpu->features[X86_WORD_8000_0001_ECX];
-        out[3] =
-            cpu->features[X86_WORD_8000_0001_EDX] | (cpu->features[X86_WORD_1_EDX] & 0x0183f3ff);
+        leaf_80000001(cpu, out);
         break;
     case 0x80000002:
     case 0x80000003:
     case 0x80000004:
         brand_string(cpu, leaf, out);
         break;
-    case 0x80000008:
-        out[0] = cpu->phys_bits | (uint32_t)cpu->virt_bits << 8;
-        out[1] = cpu->features[X86_WORD_8000_0008_EBX];
+    case 0x80000005:
+    case 0x80000006:
+    case 0x8000001d:
+        x86_cpuid_caches(cpu, leaf, subleaf, out);
         break;
+    case 0x80000007:
+        out[3] = cpu->features[X86_WORD_8000_0007_EDX];
+        break;
+    case 0x80000008:
+        leaf_80000008(cpu, out);
+        break;
+    case 0x8000000a:
+        if (x86_has(cpu, X86_FEATURE_SVM)) {
+            out[0] = 1;    /* revision */
+            out[1] = 0x10; /* address space identifiers */
+            out[3] = cpu->features[X86_WORD_8000_000A_EDX];
+        }
+        break;
+    case 0x8000001e:
+        leaf_8000001e(cpu, out);
+        break;
+    case 0x80000021:
+        out[0] = cpu->features[X86_WORD_8000_0021_EAX];
+        break;
+    }
+}
+
+/* The signature by which guests know a hypervisor that translates. */
+static void hypervisor_leaf(const X86Cpu *cpu, uint32_t leaf, uint32_t out[4])
+{
+    if (leaf == HYPERVISOR_FIRST && cpu->tcg_cpuid) {
+        out[0] = HYPERVISOR_LAST;
+        memcpy(&out[1], "TCGTCGTCGTCG", 12);
+    }
+}
+
+void x86_cpuid(X86Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+    memset(out, 0, 16);
+    if (leaf >= HYPERVISOR_FIRST && leaf <= HYPERVISOR_LAST) {
+        hypervisor_leaf(cpu, leaf, out);
+    } else if (leaf >= 0x80000000 && leaf <= cpu->xlevel) {
+        extended_leaf(cpu, leaf, subleaf, out);
+    } else {
+        /* Leaves that are not there are the highest basic one (SDM 2, CPUID, "INPUT EAX"). */
+        basic_leaf(cpu, MIN(leaf, cpu->level), subleaf, out);
     }
 }

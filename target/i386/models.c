@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* CPU models. */
+/* CPU models: what of a model, and of what the user switched, a processor gets. */
 #include "target/i386/models.h"
+
+#include <stdio.h>
+
+#include "base/error.h"
 
 #define F(word, identifier) (1u << (X86_FEATURE_##identifier % 32))
 
@@ -14,30 +18,305 @@ const uint32_t x86_supported_features[X86_FEATURE_WORDS] = {
     [X86_WORD_7_0_EDX] = F(, FSRM),
     [X86_WORD_6_EAX] = F(, ARAT),
     [X86_WORD_8000_0001_EDX] = F(, SYSCALL) | F(, NX) | F(, PDPE1GB) | F(, RDTSCP) | F(, LM),
-    [X86_WORD_8000_0001_ECX] = F(, LAHF_LM) | F(, ABM) | F(, CR8LEGACY) | F(, 3DNOWPREFETCH),
+    [X86_WORD_8000_0001_ECX] =
+        F(, LAHF_LM) | F(, ABM) | F(, CR8LEGACY) | F(, 3DNOWPREFETCH) | F(, TOPOEXT),
     [X86_WORD_8000_0008_EBX] = F(, CLZERO),
 };
 
-bool x86_select_features(X86Cpu *cpu, GError **error)
+typedef struct {
+    const char *name;
+    uint16_t number;
+} FeatureName;
+
+static const FeatureName names[] = {
+#define X(identifier, word, bit, text) { text, X86_FEATURE_##identifier },
+    X86_FEATURES(X)
+#undef X
+#define X(number, text) { text, X86_WORD_OTHER_0 * 32 + (number) },
+        X86_OTHER_FEATURES(X)
+#undef X
+};
+
+/* A feature is not there without another one (SDM 1, chapters 13 and 14; APM 3). */
+static const struct {
+    uint16_t feature, needs;
+} dependencies[] = {
+    { X86_FEATURE_AVX, X86_FEATURE_XSAVE },         { X86_FEATURE_XSAVEOPT, X86_FEATURE_XSAVE },
+    { X86_FEATURE_XSAVEC, X86_FEATURE_XSAVE },      { X86_FEATURE_XGETBV1, X86_FEATURE_XSAVE },
+    { X86_FEATURE_XSAVES, X86_FEATURE_XSAVE },      { X86_FEATURE_PKU, X86_FEATURE_XSAVE },
+    { X86_FEATURE_FMA, X86_FEATURE_AVX },           { X86_FEATURE_F16C, X86_FEATURE_AVX },
+    { X86_FEATURE_AVX2, X86_FEATURE_AVX },          { X86_FEATURE_VAES, X86_FEATURE_AVX },
+    { X86_FEATURE_VPCLMULQDQ, X86_FEATURE_AVX },    { X86_FEATURE_AVX_VNNI, X86_FEATURE_AVX },
+    { X86_FEATURE_SSE2, X86_FEATURE_SSE },          { X86_FEATURE_LA57, X86_FEATURE_LM },
+    { X86_FEATURE_TSC_DEADLINE, X86_FEATURE_APIC }, { X86_FEATURE_X2APIC, X86_FEATURE_APIC },
+    { X86_FEATURE_RDTSCP, X86_FEATURE_TSC },
+};
+
+static bool has_word(const uint32_t *words, unsigned feature)
 {
-    memcpy(cpu->features, x86_supported_features, sizeof cpu->features);
+    return words[feature / 32] >> (feature % 32) & 1;
+}
+
+static void set_word(uint32_t *words, unsigned feature, bool on)
+{
+    uint32_t bit = 1u << (feature % 32);
+
+    words[feature / 32] = on ? words[feature / 32] | bit : words[feature / 32] & ~bit;
+}
+
+static unsigned find_name(const char *name, size_t length)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (strncmp(names[i].name, name, length) == 0 && names[i].name[length] == '\0') {
+            return names[i].number;
+        }
+    }
+    g_assert_not_reached(); /* the tables are ours */
+}
+
+/* What the table says of a model. */
+static void model_features(const X86Model *model, uint32_t *words)
+{
+    const char *word = model->features;
+
+    if (model->base) {
+        model_features(model->base, words);
+    } else if (model->everything) {
+        memcpy(words, x86_supported_features, sizeof x86_supported_features);
+    } else {
+        set_word(words, X86_FEATURE_HYPERVISOR, true);
+    }
+    while (*word) {
+        size_t length = strcspn(word + 1, " ");
+
+        set_word(words, find_name(word + 1, length), *word == '+');
+        word += 1 + length;
+        word += *word == ' ';
+    }
+}
+
+/* Long mode is not for the 32-bit target. */
+static void supported_by(const Target *target, uint32_t *words)
+{
+    memcpy(words, x86_supported_features, sizeof x86_supported_features);
+    if (target == &i386_target) {
+        set_word(words, X86_FEATURE_LM, false);
+        set_word(words, X86_FEATURE_LA57, false);
+    }
+}
+
+/*
+ * Virtualization of the guest's own is quietly not there, as where the firmware has it off: models have it because the
+ * processor has.
+ */
+static bool is_quiet(const X86Cpu *cpu, unsigned feature)
+{
+    return (feature == X86_FEATURE_SVM || feature == X86_FEATURE_VMX ||
+            feature / 32 == X86_WORD_8000_000A_EDX) &&
+           cpu->switches[feature] != ON_OFF_AUTO_ON;
+}
+
+static void apply_switches(const X86Cpu *cpu, uint32_t *words)
+{
+    for (unsigned i = 0; i < X86_FEATURE_COUNT; i++) {
+        if (cpu->switches[i]) {
+            set_word(words, i, cpu->switches[i] == ON_OFF_AUTO_ON);
+        }
+    }
+    /* The processor's, not the user's: they follow CR4. */
+    set_word(words, X86_FEATURE_OSXSAVE, false);
+    set_word(words, X86_FEATURE_OSPKE, false);
+    for (size_t i = 0; i < G_N_ELEMENTS(dependencies); i++) {
+        if (!has_word(words, dependencies[i].needs) &&
+            cpu->switches[dependencies[i].feature] != ON_OFF_AUTO_ON) {
+            set_word(words, dependencies[i].feature, false);
+        }
+    }
+}
+
+/* Names of features that are wanted and cannot be had. */
+static GString *missing_names(const X86Cpu *cpu, const uint32_t *wanted, const uint32_t *supported)
+{
+    GString *list = g_string_new(NULL);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        unsigned feature = names[i].number;
+
+        if (has_word(wanted, feature) && !has_word(supported, feature) && !is_quiet(cpu, feature)) {
+            g_string_append_printf(list, "%s%s", list->len ? ", " : "", names[i].name);
+        }
+    }
+    return list;
+}
+
+static bool leave_out_missing(X86Cpu *cpu, const uint32_t *wanted, GError **error)
+{
+    const char *model = cpu->vcpu.model->name;
+    uint32_t supported[X86_FEATURE_WORDS];
+    g_autoptr(GString) missing = NULL;
+    bool first = cpu->vcpu.index == 0;
+
+    supported_by(cpu->vcpu.target, supported);
+    missing = missing_names(cpu, wanted, supported);
+    if (first && cpu->hv_numbers[0] != X86_UNSET) {
+        g_string_append_printf(missing, "%shv-spinlocks", missing->len ? ", " : "");
+    }
+    if (missing->len && cpu->enforce) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "CPU '%s': enforce=on, and these features are not there: %s", model,
+                          missing->str);
+    }
+    if (missing->len && first && (cpu->check || cpu->enforce)) {
+        g_printerr("kaso: warning: CPU '%s' is without features that are not there yet: %s\n",
+                   model, missing->str);
+    }
+    for (unsigned i = 0; i < X86_FEATURE_WORDS; i++) {
+        cpu->features[i] = wanted[i] & supported[i];
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(dependencies); i++) {
+        if (!has_word(cpu->features, dependencies[i].needs)) {
+            set_word(cpu->features, dependencies[i].feature, false);
+        }
+    }
     return true;
 }
 
-static const X86Model max = {
-    .vendor = "AuthenticAMD",
-    .model_id = "Kaso Virtual CPU",
-    .level = 0xd,
-    .xlevel = 0x80000021,
-    .family = 6,
-    .model = 6,
-    .stepping = 3,
-};
-static const CpuModel x86_max = {
-    .name = "max", .summary = "all that the translator has", .target = &x86_64_target, .data = &max
-};
-CPU_MODEL(x86_max);
-static const CpuModel x86_qemu64 = {
-    .name = "qemu64", .summary = "a common 64-bit processor", .target = &x86_64_target, .data = &max
-};
-CPU_MODEL(x86_qemu64);
+/* The highest leaves: the model's, or what its features need. */
+static void choose_levels(X86Cpu *cpu)
+{
+    const X86Model *model = cpu->x86_model;
+    const uint32_t *f = cpu->features;
+    uint32_t level = MAX(model->level, cpu->min_level);
+    uint32_t xlevel = MAX(model->xlevel, cpu->min_xlevel);
+
+    cpu->cpuid_1f = model->leaf_1f;
+    if (f[X86_WORD_6_EAX]) {
+        level = MAX(level, 6);
+    }
+    if (f[X86_WORD_7_0_EBX] | f[X86_WORD_7_0_ECX] | f[X86_WORD_7_0_EDX] | f[X86_WORD_7_1_EAX]) {
+        level = MAX(level, 7);
+    }
+    if (x86_has(cpu, X86_FEATURE_XSAVE)) {
+        level = MAX(level, 0xd);
+    }
+    if (cpu->cpuid_1f) {
+        level = MAX(level, 0x1f);
+    }
+    if (f[X86_WORD_8000_0001_EDX] | f[X86_WORD_8000_0001_ECX]) {
+        xlevel = MAX(xlevel, 0x80000001);
+    }
+    if (f[X86_WORD_8000_0007_EDX]) {
+        xlevel = MAX(xlevel, 0x80000007);
+    }
+    if (f[X86_WORD_8000_0008_EBX]) {
+        xlevel = MAX(xlevel, 0x80000008);
+    }
+    if (f[X86_WORD_8000_0021_EAX]) {
+        xlevel = MAX(xlevel, 0x80000021);
+    }
+    cpu->level = cpu->level == X86_UNSET ? level : cpu->level;
+    cpu->xlevel = cpu->xlevel == X86_UNSET ? xlevel : cpu->xlevel;
+}
+
+/* "address sizes : N bits physical, …" */
+static unsigned host_phys_bits(void)
+{
+    g_autofree char *text = NULL;
+    const char *line = NULL;
+    unsigned bits = 0;
+
+    if (g_file_get_contents("/proc/cpuinfo", &text, NULL, NULL)) {
+        line = strstr(text, "address sizes");
+    }
+    return line && sscanf(line, "address sizes : %u bits", &bits) == 1 ? bits : 40;
+}
+
+static bool choose_widths(X86Cpu *cpu, GError **error)
+{
+    bool long_mode = x86_has(cpu, X86_FEATURE_LM);
+    uint32_t natural = x86_has(cpu, X86_FEATURE_PSE36) ? 36 : 32, bits = cpu->wanted_phys_bits;
+
+    if (cpu->host_phys_bits && long_mode) {
+        bits = host_phys_bits();
+        if (cpu->host_phys_bits_limit) {
+            bits = MIN(bits, cpu->host_phys_bits_limit);
+        }
+    }
+    if (long_mode && bits && (bits < 32 || bits > 52)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "phys-bits should be between 32 and 52 (but is %u)", bits);
+    }
+    if (!long_mode && bits && bits != natural) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "phys-bits is not user-configurable in 32 bit: it is %u", natural);
+    }
+    cpu->phys_bits = bits ? bits : long_mode ? 40 : natural;
+    cpu->virt_bits = x86_has(cpu, X86_FEATURE_LA57) ? 57 : 48;
+    return true;
+}
+
+static bool choose_identity(X86Cpu *cpu, GError **error)
+{
+    const X86Model *model = cpu->x86_model;
+    const char *name = cpu->vcpu.model->name;
+    const struct {
+        const char *property;
+        uint32_t *field, of_model, most;
+    } numbers[] = {
+        { "family", &cpu->family, model->family, 0xff + 0xf },
+        { "model", &cpu->model_number, model->model, 0xff },
+        { "stepping", &cpu->stepping, model->stepping, 0xf },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++) {
+        if (*numbers[i].field == X86_UNSET) {
+            *numbers[i].field = numbers[i].of_model;
+        } else if (*numbers[i].field > numbers[i].most) {
+            return error_fail(error, KASO_ERROR_INVALID, "CPU '%s': %s=%u: the highest is %u", name,
+                              numbers[i].property, *numbers[i].field, numbers[i].most);
+        }
+    }
+    if (cpu->vendor && strlen(cpu->vendor) != 12) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "CPU '%s': vendor=%s: it has 12 characters, like %s", name, cpu->vendor,
+                          X86_VENDOR_INTEL);
+    }
+    if (!cpu->vendor) {
+        cpu->vendor = g_strdup(model->vendor);
+    }
+    if (!cpu->model_id) {
+        cpu->model_id = g_strdup(model->model_id);
+    }
+    return true;
+}
+
+bool x86_select_features(X86Cpu *cpu, GError **error)
+{
+    const MachineConfig *config = &cpu->vcpu.machine->config;
+    uint32_t wanted[X86_FEATURE_WORDS] = { 0 };
+
+    model_features(cpu->x86_model, wanted);
+    apply_switches(cpu, wanted);
+    if (!choose_identity(cpu, error) || !leave_out_missing(cpu, wanted, error) ||
+        !choose_widths(cpu, error)) {
+        return false;
+    }
+    choose_levels(cpu);
+    cpu->topology = x86_topology(cpu->vcpu.index, config->cores, config->threads);
+    return true;
+}
+
+const char *x86_switch_default(const CpuModel *model, const char *property)
+{
+    uint32_t words[X86_FEATURE_WORDS] = { 0 }, supported[X86_FEATURE_WORDS];
+
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (strcmp(names[i].name, property) == 0) {
+            model_features(model->data, words);
+            supported_by(model->target, supported);
+            return has_word(words, names[i].number) && has_word(supported, names[i].number) ? "on"
+                                                                                            : "off";
+        }
+    }
+    return NULL;
+}

@@ -27,14 +27,21 @@ static uint64_t read_tsc(X86Cpu *cpu)
     return x86_read_tsc(cpu);
 }
 
+uint64_t x86_tsc_at(const X86Cpu *cpu, int64_t virtual_ns)
+{
+    return cpu->tsc_hz == X86_TSC_HZ
+               ? (uint64_t)virtual_ns
+               : (uint64_t)((unsigned __int128)(uint64_t)virtual_ns * cpu->tsc_hz / X86_TSC_HZ);
+}
+
 uint64_t x86_read_tsc(X86Cpu *cpu)
 {
-    return (uint64_t)clock_now_ns(cpu->vcpu.machine) + cpu->tsc_offset;
+    return x86_tsc_at(cpu, clock_now_ns(cpu->vcpu.machine)) + cpu->tsc_offset;
 }
 
 static bool write_tsc(X86Cpu *cpu, uint64_t value)
 {
-    cpu->tsc_offset = value - (uint64_t)clock_now_ns(cpu->vcpu.machine);
+    cpu->tsc_offset = value - x86_tsc_at(cpu, clock_now_ns(cpu->vcpu.machine));
     return true;
 }
 

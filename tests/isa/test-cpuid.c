@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * CPUID of all models. Arguments: files with leaves as guests of QEMU 11.1 read them, NAME.txt for model NAME. What both
+ * this translator and QEMU's know of features must be the same, everything else equal.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "target/i386/control.h"
+#include "target/i386/models.h"
+
+typedef struct {
+    Device device;
+} Bare;
+
+static bool build(Machine *machine, void *instance, GError **error)
+{
+    return machine_create_vcpus(machine, error);
+}
+
+static const Board bare = {
+    .name = "bare", .instance_size = sizeof(Bare), .build = build, .max_vcpus = 64
+};
+
+/* cpu: NAME,property=value,… */
+static Machine *try_open(const Target *target, const char *cpu, unsigned sockets, unsigned cores,
+                         unsigned threads, GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(cpu, ",", 0);
+    MachineConfig config = { .target = target,
+                             .board = &bare,
+                             .vcpus = sockets * cores * threads,
+                             .sockets = sockets,
+                             .cores = cores,
+                             .threads = threads,
+                             .ram_bytes = 1 << 20,
+                             .cpu_model = cpu_model_get(target, parts[0], error),
+                             .rtc_base_s = INT64_MIN };
+    Machine *machine;
+
+    if (!config.cpu_model) {
+        return NULL;
+    }
+    config.cpu_options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    for (unsigned i = 1; parts[i]; i++) {
+        char *equals = strchr(parts[i], '=');
+
+        if (equals) {
+            *equals = '\0';
+        }
+        g_hash_table_insert(config.cpu_options, g_strdup(parts[i]),
+                            g_strdup(equals ? equals + 1 : "on"));
+    }
+    machine = machine_new(&config);
+    if (!machine_build(machine, error)) {
+        machine_free(machine);
+        return NULL;
+    }
+    return machine;
+}
+
+static X86Cpu *cpu_of(Machine *machine, unsigned index)
+{
+    return x86_cpu(machine->vcpus->pdata[index]);
+}
+
+static Machine *open_one(const char *cpu)
+{
+    g_autoptr(GError) error = NULL;
+    Machine *machine = try_open(&x86_64_target, cpu, 1, 1, 1, &error);
+
+    g_assert_no_error(error);
+    return machine;
+}
+
+static void check_leaf(Machine *machine, unsigned index, uint32_t leaf, uint32_t subleaf,
+                       uint32_t eax, uint32_t ebx, uint32_t ecx, uint32_t edx)
+{
+    const uint32_t wanted[4] = { eax, ebx, ecx, edx };
+    uint32_t got[4];
+
+    x86_cpuid(cpu_of(machine, index), leaf, subleaf, got);
+    if (memcmp(got, wanted, sizeof got)) {
+        g_error("CPU %u, leaf %x.%x: %08x %08x %08x %08x, not %08x %08x %08x %08x", index, leaf,
+                subleaf, got[0], got[1], got[2], got[3], eax, ebx, ecx, edx);
+    }
+}
+
+/* Comparison with recorded leaves. */
+
+typedef struct {
+    uint32_t leaf, subleaf, reg[4];
+} Recorded;
+
+static GArray *read_recorded(const char *path)
+{
+    GArray *out = g_array_new(false, false, sizeof(Recorded));
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    lines = g_strsplit(text, "\n", 0);
+    for (char **line = lines; *line; line++) {
+        Recorded r;
+
+        if (sscanf(*line, "%8x.%2x eax=%x ebx=%x ecx=%x edx=%x", &r.leaf, &r.subleaf, &r.reg[0],
+                   &r.reg[1], &r.reg[2], &r.reg[3]) == 6) {
+            g_array_append_val(out, r);
+        }
+    }
+    return out;
+}
+
+static const Recorded *find_recorded(const GArray *all, uint32_t leaf, uint32_t subleaf)
+{
+    for (unsigned i = 0; i < all->len; i++) {
+        const Recorded *r = &g_array_index(all, Recorded, i);
+
+        if (r->leaf == leaf && r->subleaf == subleaf) {
+            return r;
+        }
+    }
+    return NULL;
+}
+
+/* Which bits of a leaf's register are features, by word. */
+static const struct {
+    uint32_t leaf, subleaf;
+    unsigned reg;
+    X86FeatureWord word;
+} feature_registers[] = {
+    { 1, 0, 3, X86_WORD_1_EDX },
+    { 1, 0, 2, X86_WORD_1_ECX },
+    { 7, 0, 1, X86_WORD_7_0_EBX },
+    { 7, 0, 2, X86_WORD_7_0_ECX },
+    { 7, 0, 3, X86_WORD_7_0_EDX },
+    { 7, 1, 0, X86_WORD_7_1_EAX },
+    { 6, 0, 0, X86_WORD_6_EAX },
+    { 0xd, 1, 0, X86_WORD_D_1_EAX },
+    { 0x80000001, 0, 3, X86_WORD_8000_0001_EDX },
+    { 0x80000001, 0, 2, X86_WORD_8000_0001_ECX },
+    { 0x80000007, 0, 3, X86_WORD_8000_0007_EDX },
+    { 0x80000008, 0, 1, X86_WORD_8000_0008_EBX },
+    { 0x8000000a, 0, 3, X86_WORD_8000_000A_EDX },
+    { 0x80000021, 0, 0, X86_WORD_8000_0021_EAX },
+};
+
+/* Bits to compare: all, or of feature words what both translators have. */
+static uint32_t comparable(const GArray *theirs_at_most, uint32_t leaf, uint32_t subleaf,
+                           unsigned reg)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(feature_registers); i++) {
+        if (feature_registers[i].leaf == leaf && feature_registers[i].subleaf == subleaf &&
+            feature_registers[i].reg == reg) {
+            const Recorded *most = find_recorded(theirs_at_most, leaf, subleaf);
+
+            return most ? most->reg[reg] & x86_supported_features[feature_registers[i].word] : 0;
+        }
+    }
+    return UINT32_MAX;
+}
+
+/* Sizes of components that depend on what either has, and what follows from SVM. */
+static bool differs_rightly(const X86Cpu *cpu, uint32_t leaf, uint32_t subleaf, unsigned reg)
+{
+    return (leaf == 0xd && (subleaf > 2 || !x86_has(cpu, X86_FEATURE_AVX))) ||
+           (leaf == 0xd && subleaf < 2 && reg != 0 && cpu->x86_model->everything) ||
+           (leaf == 0xd && subleaf == 0 && cpu->x86_model->everything) || leaf == 0x8000000a ||
+           (leaf == 7 && subleaf == 0 && reg == 0) ||
+           (leaf == 0 && reg == 0 && cpu->x86_model->everything);
+}
+
+static void check_file(const char *path, const GArray *most)
+{
+    g_autofree char *base = g_path_get_basename(path);
+    g_autoptr(GArray) recorded = read_recorded(path);
+    Machine *machine;
+    X86Cpu *cpu;
+
+    *strrchr(base, '.') = '\0';
+    machine = open_one(base);
+    cpu = cpu_of(machine, 0);
+    cpu->xcr0 = x86_xcr0_mask(cpu);
+    g_assert_cmpuint(recorded->len, >, 10);
+    for (unsigned i = 0; i < recorded->len; i++) {
+        const Recorded *r = &g_array_index(recorded, Recorded, i);
+        bool there = r->leaf <= cpu->level || r->leaf >> 28 == 4 ||
+                     (r->leaf >= 0x80000000 && r->leaf <= cpu->xlevel);
+        uint32_t leaf = there ? r->leaf : cpu->level, got[4];
+
+        x86_cpuid(cpu, r->leaf, r->subleaf, got);
+        for (unsigned reg = 0; reg < 4; reg++) {
+            uint32_t mask = comparable(most, leaf, r->subleaf, reg);
+
+            mask &= leaf == 1 && reg == 2 ? ~(1u << 27) : UINT32_MAX; /* OSXSAVE: CR4's */
+            if (((got[reg] ^ r->reg[reg]) & mask) && !differs_rightly(cpu, leaf, r->subleaf, reg)) {
+                g_error("%s, leaf %08x.%x, register %u: %08x, recorded %08x", base, r->leaf,
+                        r->subleaf, reg, got[reg], r->reg[reg]);
+            }
+        }
+    }
+    machine_free(machine);
+}
+
+static void test_recorded(gconstpointer data)
+{
+    char *const *paths = data;
+    g_autoptr(GArray) most = NULL;
+
+    if (!paths[0] || !g_file_test(paths[0], G_FILE_TEST_EXISTS)) {
+        g_test_skip("no recorded leaves are there");
+        return;
+    }
+    for (char *const *path = paths; *path; path++) {
+        if (g_str_has_suffix(*path, "/max.txt")) {
+            most = read_recorded(*path);
+        }
+    }
+    g_assert_nonnull(most);
+    for (char *const *path = paths; *path; path++) {
+        check_file(*path, most);
+    }
+}
+
+/* Topology, as the same leaves of QEMU 11.1 have it with -smp 8,sockets=2,cores=2,threads=2. */
+static void test_topology(void)
+{
+    Machine *intel = try_open(&x86_64_target, "Nehalem", 2, 2, 2, NULL);
+    Machine *amd = try_open(&x86_64_target, "EPYC,check=off", 2, 2, 2, NULL);
+    Machine *odd = try_open(&x86_64_target, "Penryn,check=off,level=11", 2, 3, 1, NULL);
+    uint32_t out[4];
+
+    check_leaf(intel, 0, 4, 0, 0x04004121, 0x01c0003f, 0x3f, 1);
+    check_leaf(intel, 0, 4, 2, 0x04004143, 0x03c0003f, 0xfff, 1);
+    check_leaf(intel, 0, 4, 3, 0x0400c163, 0x03c0003f, 0x3fff, 6);
+    check_leaf(intel, 0, 4, 4, 0, 0, 0, 0);
+    check_leaf(intel, 7, 0xb, 0, 1, 2, 0x100, 7);
+    check_leaf(intel, 7, 0xb, 1, 2, 4, 0x201, 7);
+    check_leaf(intel, 7, 0xb, 2, 0, 0, 2, 7);
+    check_leaf(intel, 7, 0x80000008, 0, 0x3028, 0, 0, 0);
+    x86_cpuid(cpu_of(intel, 6), 1, 0, out);
+    g_assert_cmphex(out[1], ==, 0x06040800);
+    g_assert_cmphex(out[3] & 1u << 28, !=, 0);
+    check_leaf(amd, 0, 0x8000001d, 0, 0x4121, 0x01c0003f, 0x3f, 1);
+    check_leaf(amd, 0, 0x8000001d, 2, 0x4043, 0x01c0003f, 0x3ff, 0);
+    check_leaf(amd, 0, 0x8000001d, 3, 0xc163, 0x03c0003f, 0x1fff, 2);
+    check_leaf(amd, 7, 0x8000001e, 0, 7, 0x101, 1, 0);
+    x86_cpuid(cpu_of(amd, 7), 0x80000008, 0, out);
+    g_assert_cmphex(out[2], ==, 0x2003);
+    x86_cpuid(cpu_of(amd, 7), 0x80000001, 0, out);
+    g_assert_cmphex(out[2] & 2, ==, 2);
+    /* Fields of an APIC id are whole bits. */
+    check_leaf(odd, 3, 0xb, 1, 2, 3, 0x201, 4);
+    g_assert_cmpuint(cpu_of(odd, 5)->topology.apic_id, ==, 6);
+    machine_free(intel);
+    machine_free(amd);
+    machine_free(odd);
+}
+
+/* Every name of the tables is known, every model starts, and aliases are what they stand for. */
+static void test_all_models(void)
+{
+    const CpuModel *const *it;
+    unsigned count = 0;
+
+    REGISTRY_FOREACH(cpu_models, it) {
+        const CpuModel *model = *it;
+        g_autofree char *text = g_strdup_printf("%s,check=off", model->name);
+        g_autoptr(GError) error = NULL;
+        Machine *machine;
+
+        if (model->target != &x86_64_target && model->target != &i386_target) {
+            continue;
+        }
+        machine = try_open(model->target, text, 1, 1, 1, &error);
+        g_assert_no_error(error);
+        g_assert_cmpint(x86_has(cpu_of(machine, 0), X86_FEATURE_LM), ==,
+                        model->target == &x86_64_target &&
+                            strcmp(x86_switch_default(model, "lm"), "on") == 0);
+        machine_free(machine);
+        count++;
+    }
+    g_assert_cmpuint(count, >=, 2 * 180);
+}
+
+static void test_properties(void)
+{
+    uint32_t out[4];
+    Machine *m =
+        open_one("Nehalem,popcnt=off,bmi1=on,nx=off,vendor=AuthenticAMD,family=21,model=0x23,"
+                 "stepping=2,level=7,xlevel=0x80000001,phys-bits=36,model-id=Mine,"
+                 "l3-cache=off,tcg-cpuid=off,migratable=no,kvm=off,check=off");
+
+    g_assert_false(x86_has(cpu_of(m, 0), X86_FEATURE_POPCNT));
+    x86_cpuid(cpu_of(m, 0), 0, 0, out);
+    g_assert_cmphex(out[0], ==, 7);
+    g_assert_cmpmem(&out[1], 4, "Auth", 4);
+    x86_cpuid(cpu_of(m, 0), 1, 0, out);
+    g_assert_cmphex(out[0], ==, 0x00620f32);
+    x86_cpuid(cpu_of(m, 0), 0x80000000, 0, out);
+    g_assert_cmphex(out[0], ==, 0x80000001);
+    check_leaf(m, 0, 0x40000000, 0, 0, 0, 0, 0);
+    g_assert_cmpuint(cpu_of(m, 0)->phys_bits, ==, 36);
+    machine_free(m);
+    /* A feature that needs a leaf raises the highest one. */
+    m = open_one("core2duo,check=off,level=0xffffffff,smep=on,invtsc=off,clzero=on");
+    x86_cpuid(cpu_of(m, 0), 0, 0, out);
+    g_assert_cmphex(out[0], ==, 10);
+    machine_free(m);
+    m = open_one("pentium3,smep=on");
+    x86_cpuid(cpu_of(m, 0), 0, 0, out);
+    g_assert_cmphex(out[0], ==, 7);
+    machine_free(m);
+    m = open_one("max,tsc-frequency=2400000000");
+    g_assert_cmpuint(x86_tsc_at(cpu_of(m, 0), 1000), ==, 2400);
+    g_assert_cmpuint(x86_tsc_at(cpu_of(m, 0), INT64_MAX / 2), >, UINT64_C(1) << 62);
+    machine_free(m);
+}
+
+static void check_refused(const char *cpu, const char *words)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(try_open(&x86_64_target, cpu, 1, 1, 1, &error));
+    g_assert_nonnull(strstr(error->message, words));
+}
+
+static void test_refused(void)
+{
+    check_refused("Haswell,enforce=on", "hle");
+    check_refused("qemu64,svm=on,enforce=on", "svm");
+    check_refused("qemu64,vendor=short", "12 characters");
+    check_refused("qemu64,family=999", "270");
+    check_refused("qemu64,phys-bits=60", "between 32 and 52");
+    check_refused("pentium,phys-bits=40", "32 bit");
+    check_refused("qemu64,no-such-thing=on", "no-such-thing");
+    check_refused("host", "KVM");
+    check_refused("Haswel", "Haswell");
+}
+
+/* One line tells all that is left out, however many processors there are. */
+static void test_warning(void)
+{
+    if (g_test_subprocess()) {
+        machine_free(try_open(&x86_64_target, "Haswell,hv-relaxed=on,vmx-ept=on,hv-spinlocks=8191",
+                              1, 2, 1, NULL));
+        machine_free(open_one("486,avx512f=off"));
+        return;
+    }
+    g_test_trap_subprocess(NULL, 0, 0);
+    g_test_trap_assert_passed();
+    g_test_trap_assert_stderr("*CPU 'Haswell' *hle*rtm*vmx-ept*hv-relaxed*hv-spinlocks*");
+    g_test_trap_assert_stderr_unmatched("*warning*warning*");
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_data_func("/cpuid/recorded", argv + 1, test_recorded);
+    g_test_add_func("/cpuid/topology", test_topology);
+    g_test_add_func("/cpuid/all-models", test_all_models);
+    g_test_add_func("/cpuid/properties", test_properties);
+    g_test_add_func("/cpuid/refused", test_refused);
+    g_test_add_func("/cpuid/warning", test_warning);
+    return g_test_run();
+}
