@@ -27,6 +27,7 @@ typedef struct DeviceType DeviceType;
 typedef struct Bus Bus;
 typedef struct BusType BusType;
 typedef struct Machine Machine;
+typedef struct Vcpu Vcpu;
 
 /*
  * Register tables. By the table a device gets bounds and width checks, reset values, guest-error
@@ -98,6 +99,11 @@ struct DeviceType {
     void (*unrealize)(Device *device);
     /* Architected power-on state. Also called once after realize. Must define every state field. */
     void (*reset)(Device *device);
+    /*
+     * Of an interrupt controller, for `info pic` and `info lapic`: the machine's tells of itself for vcpu NULL, a CPU's own
+     * for that CPU. May be NULL.
+     */
+    void (*describe_interrupts)(Device *device, const Vcpu *vcpu, GString *out);
     /* Before the state is saved: brings what is under way into the fields. May be NULL. */
     void (*state_saving)(Device *device);
     /* After the fields have been loaded: whether they can be, beyond what the table says. May be NULL. */

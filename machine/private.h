@@ -63,6 +63,7 @@ typedef struct {
 } NamedThings;
 
 typedef struct InputState InputState;
+typedef struct IsaDmaState IsaDmaState;
 
 typedef struct MachinePrivate {
     pthread_mutex_t lock;
@@ -106,6 +107,7 @@ typedef struct MachinePrivate {
     GArray *globals;          /* GlobalProperty */
     GHashTable *type_counts;  /* device type name -> next number */
     GPtrArray *firmware_folders;
+    IsaDmaState *isa_dma;       /* machine/isa-dma.c */
     InputState *input;          /* machine/input.c; NULL: nobody has asked yet */
     GArray *external_registers; /* ExternalRegisterTable */
     GArray *listeners;        /* EventListener */

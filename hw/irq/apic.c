@@ -208,6 +208,17 @@ static void apic_state_loaded(Device *device)
     apic_place_page(a);
 }
 
+static void apic_describe_interrupts(Device *device, const Vcpu *vcpu, GString *out)
+{
+    Apic *a = apic(device);
+
+    if (vcpu == a->vcpu) {
+        g_mutex_lock(&a->bus->lock);
+        apic_describe(a, out);
+        g_mutex_unlock(&a->bus->lock);
+    }
+}
+
 static const StateField apic_state[] = {
     STATE(Apic, base),
     STATE(Apic, id),
@@ -248,6 +259,7 @@ static const DeviceType apic_type = {
     .state = apic_state,
     .input = apic_input,
     .acknowledge = apic_acknowledge,
+    .describe_interrupts = apic_describe_interrupts,
     .realize = apic_realize,
     .unrealize = apic_unrealize,
     .reset = apic_reset,

@@ -159,6 +159,8 @@ int apic_take_locked(Apic *apic);
 /* Power-on state; `init`: as the INIT signal leaves it, with its ID and base. */
 void apic_reset_locked(Apic *apic, bool init);
 
+void apic_describe(const Apic *apic, GString *out);
+
 /* Its timer (apic-timer.c). */
 void apic_timer_expire(void *opaque);
 /* Sets the host's timer by the registers. running: a one-shot timer has not run out. */

@@ -365,6 +365,19 @@ static void i8259_state_loaded(Device *device)
     irq_set(&i8259(device)->out, pending(i8259(device), 0) >= 0);
 }
 
+static void i8259_describe_interrupts(Device *device, const Vcpu *vcpu, GString *out)
+{
+    for (unsigned n = 0; !vcpu && n < 2; n++) {
+        const Chip *c = &i8259(device)->chip[n];
+
+        g_string_append_printf(out,
+                               "pic%u: irr=%02x imr=%02x isr=%02x hprio=%u irq_base=%02x rr_sel=%u "
+                               "elcr=%02x fnm=%u\n",
+                               n, requests(i8259(device), n), c->imr, c->isr, c->highest, c->base,
+                               c->read_isr, c->elcr, c->icw4 & ICW4_SPECIAL_FULLY_NESTED ? 1 : 0);
+    }
+}
+
 static const StateField chip_state[] = {
     STATE(Chip, lines),
     STATE(Chip, edges),
@@ -397,6 +410,7 @@ static const DeviceType i8259_type = {
     .state = (const StateField[]){ STATE_STRUCTS(I8259, chip, chip_state), { 0 } },
     .input = i8259_input,
     .acknowledge = i8259_acknowledge,
+    .describe_interrupts = i8259_describe_interrupts,
     .realize = i8259_realize,
     .reset = i8259_reset,
     .state_loaded = i8259_state_loaded,

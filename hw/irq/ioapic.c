@@ -191,6 +191,48 @@ static const MemoryOps ioapic_ops = {
     .size_max = 4,
 };
 
+static void describe_pin(unsigned pin, uint64_t entry, GString *out)
+{
+    static const char *const modes[] = { "fixed", "lowest", "SMI", "...",
+                                         "NMI",   "INIT",   "...", "extINT" };
+
+    g_string_append_printf(
+        out, "  pin %-2u 0x%016" PRIx64 " dest=%x vec=%-3u %s %-5s %-6s %-6s %s\n", pin, entry,
+        (unsigned)(entry >> 56), (unsigned)(entry & 0xff),
+        entry & ENTRY_ACTIVE_LOW ? "active-lo" : "active-hi",
+        entry & ENTRY_LEVEL ? "level" : "edge", entry & ENTRY_MASKED ? "masked" : "",
+        modes[entry >> 8 & 7], entry & ENTRY_LOGICAL ? "logical" : "physical");
+}
+
+static void describe_pins(const char *what, uint32_t pins, GString *out)
+{
+    g_string_append_printf(out, "  %-8s ", what);
+    for (unsigned pin = 0; pin < PINS; pin++) {
+        if (pins >> pin & 1) {
+            g_string_append_printf(out, "%u ", pin);
+        }
+    }
+    g_string_append(out, pins ? "\n" : "(none)\n");
+}
+
+static void ioapic_describe_interrupts(Device *device, const Vcpu *vcpu, GString *out)
+{
+    const IoApic *io = ioapic(device);
+    uint32_t remote = 0;
+
+    if (vcpu) {
+        return;
+    }
+    g_string_append_printf(out, "ioapic0: ver=0x%x id=0x%02x sel=0x%02x\n", VERSION, io->id,
+                           io->select);
+    for (unsigned pin = 0; pin < PINS; pin++) {
+        describe_pin(pin, io->entry[pin], out);
+        remote |= (io->entry[pin] & ENTRY_REMOTE_IRR ? 1u : 0) << pin;
+    }
+    describe_pins("IRR", io->lines, out);
+    describe_pins("Remote IRR", remote, out);
+}
+
 static bool ioapic_realize(Device *device, GError **error)
 {
     IoApic *io = ioapic(device);
@@ -221,6 +263,7 @@ static const DeviceType ioapic_type = {
                                    STATE(IoApic, entry),
                                    { 0 } },
     .input = ioapic_input,
+    .describe_interrupts = ioapic_describe_interrupts,
     .realize = ioapic_realize,
     .reset = ioapic_reset,
 };

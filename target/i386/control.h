@@ -29,6 +29,8 @@ void x86_msrs_reset(X86Cpu *cpu);
 uint64_t x86_read_tsc(X86Cpu *cpu);
 /* Ticks of a counter that started with the virtual clock, at cpu->tsc_hz. */
 uint64_t x86_tsc_at(const X86Cpu *cpu, int64_t virtual_ns);
+/* Target.timestamp_to_clock */
+int64_t x86_timestamp_to_clock(const Vcpu *vcpu, uint64_t timestamp);
 enum { X86_TSC_HZ = 1000000000 }; /* when nothing else is asked for; the virtual clock's ticks */
 
 /* cpuid.c */

@@ -274,6 +274,7 @@ static const TcgTarget tcg_target = {
         .has_work = has_work,                                                                      \
         .translate_debug = x86_translate_debug,                                                    \
         .describe = describe,                                                                      \
+        .timestamp_to_clock = x86_timestamp_to_clock,                                              \
         .nmi = nmi,                                                                                \
     };                                                                                             \
     TARGET(object)

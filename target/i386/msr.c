@@ -39,9 +39,38 @@ uint64_t x86_read_tsc(X86Cpu *cpu)
     return x86_tsc_at(cpu, clock_now_ns(cpu->vcpu.machine)) + cpu->tsc_offset;
 }
 
+int64_t x86_timestamp_to_clock(const Vcpu *vcpu, uint64_t timestamp)
+{
+    const X86Cpu *cpu = container_of(vcpu, X86Cpu, vcpu);
+    int64_t now_ns = clock_now_ns(vcpu->machine);
+    uint64_t now = x86_tsc_at(cpu, now_ns) + cpu->tsc_offset;
+    unsigned __int128 ahead_ns;
+
+    if (timestamp <= now) {
+        return now_ns;
+    }
+    ahead_ns = ((unsigned __int128)(timestamp - now) * X86_TSC_HZ + cpu->tsc_hz - 1) / cpu->tsc_hz;
+    return now_ns + (int64_t)MIN(ahead_ns, (unsigned __int128)(INT64_MAX - now_ns));
+}
+
+/* A local APIC's timer that waits for the counter waits for another time. */
+static void retime_deadline(X86Cpu *cpu)
+{
+    const ExternalRegister *external;
+    uint64_t deadline;
+    void *apic;
+
+    external = machine_find_external_register(cpu->vcpu.machine, X86_REGISTER_TSC_DEADLINE, &apic);
+    if (external && external->read(apic, &cpu->vcpu, X86_REGISTER_TSC_DEADLINE, &deadline) &&
+        deadline) {
+        external->write(apic, &cpu->vcpu, X86_REGISTER_TSC_DEADLINE, deadline);
+    }
+}
+
 static bool write_tsc(X86Cpu *cpu, uint64_t value)
 {
     cpu->tsc_offset = value - x86_tsc_at(cpu, clock_now_ns(cpu->vcpu.machine));
+    retime_deadline(cpu);
     return true;
 }
 
@@ -54,6 +83,7 @@ static bool write_tsc_adjust(X86Cpu *cpu, uint64_t value)
 {
     cpu->tsc_offset += value - cpu->tsc_adjust;
     cpu->tsc_adjust = value;
+    retime_deadline(cpu);
     return true;
 }
 

@@ -39,5 +39,6 @@ int pc_rig_event(PcRig *rig, unsigned index, uint32_t *data);
 void test_pc_interrupts(void);
 void test_pc_timers(void);
 void test_pc_input(void);
+void test_pc_dma(void);
 
 #endif

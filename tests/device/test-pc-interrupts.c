@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The PIC, local APICs and the I/O APIC, wired as on a PC. */
+#include <string.h>
+
 #include "tests/device/pc-rig.h"
 
 enum { MASTER = 0x20, SLAVE = 0xa0, ELCR = 0x4d0, BASE_1 = 0x30, BASE_2 = 0x38 };
@@ -494,6 +496,44 @@ static void test_apic_base(void)
     pc_rig_close(&c.rig);
 }
 
+static char *describe(Device *device, const Vcpu *vcpu)
+{
+    GString *out = g_string_new(NULL);
+
+    device->type->describe_interrupts(device, vcpu, out);
+    return g_string_free(out, FALSE);
+}
+
+/* `info pic` and `info lapic`, as scripts read them. */
+static void test_descriptions(void)
+{
+    Controllers c;
+    g_autofree char *pic = NULL, *ioapic = NULL, *apic = NULL, *other = NULL;
+
+    open_controllers(&c);
+    enable_apics(&c);
+    pc_rig_out(&c.rig, MASTER + 1, 0xfb);
+    pin(c.pic, 1, 1);
+    ioapic_write(&c, 0x11 + 2 * 9, 1u << 24);
+    ioapic_write(&c, 0x10 + 2 * 9, 0x8821);
+    pin(c.ioapic, 9, 1);
+    pic = describe(c.pic, NULL);
+    g_assert_true(g_str_has_prefix(
+        pic, "pic0: irr=02 imr=fb isr=00 hprio=0 irq_base=30 rr_sel=0 elcr=00 fnm=0\npic1: "));
+    ioapic = describe(c.ioapic, NULL);
+    g_assert_nonnull(strstr(ioapic, "ioapic0: ver=0x20 id=0x00 sel=0x22"));
+    g_assert_nonnull(strstr(ioapic, "  pin 9  0x010000000000c821 dest=1 vec=33  active-hi level"));
+    g_assert_nonnull(strstr(ioapic, "Remote IRR 9 \n"));
+    apic = describe(c.apic[0], pc_rig_cpu(&c.rig, 0));
+    g_assert_nonnull(strstr(apic, "dumping local APIC state for CPU 0"));
+    g_assert_nonnull(strstr(apic, "LVT0\t 0x00010700 active-hi edge  masked"));
+    g_assert_nonnull(strstr(apic, "SPIV\t 0x000001ff APIC enabled, focus=off, spurious vec 255"));
+    g_assert_nonnull(strstr(apic, "IRR\t 33 \n"));
+    other = describe(c.apic[1], pc_rig_cpu(&c.rig, 0));
+    g_assert_cmpstr(other, ==, "");
+    pc_rig_close(&c.rig);
+}
+
 void test_pc_interrupts(void)
 {
     g_test_add_func("/pc-interrupts/pic-priorities", test_pic_priorities);
@@ -507,4 +547,5 @@ void test_pc_interrupts(void)
     g_test_add_func("/pc-interrupts/apic-base", test_apic_base);
     g_test_add_func("/pc-interrupts/ioapic", test_ioapic);
     g_test_add_func("/pc-interrupts/virtual-wire", test_virtual_wire);
+    g_test_add_func("/pc-interrupts/descriptions", test_descriptions);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The interval timer and the real-time clock of a PC. */
+/* The interval timer, the real-time clock and the event timers of a PC. */
 #include "hw/rtc/mc146818rtc.h"
 #include "tests/device/pc-rig.h"
 
@@ -318,6 +318,129 @@ static void test_rtc_cmos(void)
     pc_rig_close(&rig);
 }
 
+/* HPET */
+
+enum { HPET = PC_HPET_ADDRESS, HPET_COUNTER = HPET + 0xf0, HPET_TIMER = HPET + 0x100 };
+
+static Device *open_hpet(PcRig *rig)
+{
+    Device *hpet;
+
+    pc_rig_open(rig);
+    hpet = pc_rig_add(rig, "hpet", NULL);
+    device_map(hpet, 0, HPET);
+    for (int i = 0; i < PC_GSI_COUNT; i++) {
+        pc_rig_watch(rig, hpet, (unsigned)i, i);
+    }
+    return hpet;
+}
+
+static uint32_t peek(PcRig *rig, uint64_t address)
+{
+    return pc_rig_read(rig, 0, address);
+}
+
+static void poke(PcRig *rig, uint64_t address, uint32_t value)
+{
+    pc_rig_write(rig, 0, address, value);
+}
+
+static void test_hpet_counter(void)
+{
+    PcRig rig;
+    uint64_t value;
+
+    open_hpet(&rig);
+    g_assert_cmphex(peek(&rig, HPET), ==, 0x8086a201);
+    g_assert_cmphex(peek(&rig, HPET + 4), ==, 10000000);
+    g_assert_cmphex(peek(&rig, HPET_TIMER), ==, 0x30);
+    g_assert_cmphex(peek(&rig, HPET_TIMER + 4), ==, 4);
+    g_assert_cmphex(peek(&rig, HPET_TIMER + 8), ==, 0xffffffff);
+    pc_rig_advance(&rig, S);
+    g_assert_cmphex(peek(&rig, HPET_COUNTER), ==, 0);
+    poke(&rig, HPET_COUNTER, 0xffffff00);
+    poke(&rig, HPET + 0x10, 1);
+    pc_rig_advance(&rig, 0x200 * 10);
+    g_assert_cmphex(peek(&rig, HPET_COUNTER), ==, 0x100);
+    g_assert_cmphex(peek(&rig, HPET_COUNTER + 4), ==, 1);
+    address_space_read(&rig.machine->memory_space, HPET_COUNTER, &value, 8,
+                       (MemoryAttributes){ .vcpu = 0 });
+    g_assert_cmphex(value, ==, UINT64_C(0x100000100));
+    poke(&rig, HPET + 0x10, 0);
+    pc_rig_advance(&rig, S);
+    g_assert_cmphex(peek(&rig, HPET_COUNTER), ==, 0x100);
+    pc_rig_close(&rig);
+}
+
+static void test_hpet_timers(void)
+{
+    PcRig rig;
+
+    open_hpet(&rig);
+    poke(&rig, HPET + 0x10, 1);
+    /* One-shot, by edge, on 2. */
+    poke(&rig, HPET_TIMER, 1 << 2 | 2 << 9);
+    poke(&rig, HPET_TIMER + 8, 100000);
+    poke(&rig, HPET_TIMER + 12, 0);
+    pc_rig_advance(&rig, 999 * US);
+    g_assert_cmpint(rig.rises[2], ==, 0);
+    pc_rig_advance(&rig, US);
+    g_assert_cmpint(rig.rises[2], ==, 1);
+    g_assert_cmpint(rig.levels[2], ==, 0);
+    pc_rig_advance(&rig, 100 * S);
+    g_assert_cmpint(rig.rises[2], ==, 1);
+    /* Periodic, by level, 32 bits, programmed as Linux does. */
+    poke(&rig, HPET_TIMER, 1 << 1 | 1 << 2 | 1 << 3 | 1 << 6 | 1 << 8 | 2 << 9);
+    poke(&rig, HPET_TIMER + 8, peek(&rig, HPET_COUNTER) + 100000);
+    poke(&rig, HPET_TIMER + 8, 100000);
+    for (int i = 0; i < 5; i++) {
+        g_assert_cmpint(rig.levels[2], ==, 0);
+        pc_rig_advance(&rig, MS);
+        g_assert_cmpint(rig.levels[2], ==, 1);
+        g_assert_cmphex(peek(&rig, HPET + 0x20), ==, 1);
+        poke(&rig, HPET + 0x20, 1);
+    }
+    poke(&rig, HPET_TIMER + 8, 1); /* a storm is bounded */
+    poke(&rig, HPET_TIMER, 1 << 2 | 1 << 3 | 1 << 8 | 2 << 9);
+    rig.rises[2] = 0;
+    pc_rig_advance(&rig, 100 * MS);
+    g_assert_cmpint(rig.rises[2], <=, 5001);
+    g_assert_cmpint(rig.rises[2], >=, 1000);
+    poke(&rig, HPET_TIMER + 8, 0);
+    pc_rig_advance(&rig, 100 * MS);
+    pc_rig_close(&rig);
+}
+
+/* The PIT and the RTC go through, unless their places are taken. */
+static void test_hpet_legacy(void)
+{
+    PcRig rig;
+    Device *hpet = open_hpet(&rig);
+
+    hpet->type->input(hpet, HPET_INPUT_PIT, 1);
+    hpet->type->input(hpet, HPET_INPUT_RTC, 1);
+    g_assert_cmpint(rig.levels[0], ==, 1);
+    g_assert_cmpint(rig.levels[8], ==, 1);
+    poke(&rig, HPET + 0x10, 3);
+    g_assert_cmpint(rig.levels[0], ==, 0);
+    g_assert_cmpint(rig.levels[8], ==, 0);
+    hpet->type->input(hpet, HPET_INPUT_PIT, 0);
+    hpet->type->input(hpet, HPET_INPUT_PIT, 1);
+    g_assert_cmpint(rig.rises[0], ==, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        poke(&rig, HPET_TIMER + i * 0x20, 1 << 2 | 2 << 9);
+        poke(&rig, HPET_TIMER + i * 0x20 + 8, 1000);
+        poke(&rig, HPET_TIMER + i * 0x20 + 12, 0);
+    }
+    pc_rig_advance(&rig, MS);
+    g_assert_cmpint(rig.rises[0], ==, 2);
+    g_assert_cmpint(rig.rises[8], ==, 2);
+    g_assert_cmpint(rig.rises[2], ==, 0);
+    poke(&rig, HPET + 0x10, 1);
+    g_assert_cmpint(rig.levels[0], ==, 1);
+    pc_rig_close(&rig);
+}
+
 void test_pc_timers(void)
 {
     g_test_add_func("/pc-timers/pit-interrupts", test_pit_interrupts);
@@ -329,4 +452,7 @@ void test_pc_timers(void)
     g_test_add_func("/pc-timers/rtc-periodic", test_rtc_periodic);
     g_test_add_func("/pc-timers/rtc-slew", test_rtc_slew);
     g_test_add_func("/pc-timers/rtc-cmos", test_rtc_cmos);
+    g_test_add_func("/pc-timers/hpet-counter", test_hpet_counter);
+    g_test_add_func("/pc-timers/hpet-timers", test_hpet_timers);
+    g_test_add_func("/pc-timers/hpet-legacy", test_hpet_legacy);
 }
