@@ -200,6 +200,8 @@ struct BusType {
     bool (*attach)(Bus *bus, Device *device, GError **error); /* at realize, before type->realize */
     void (*detach)(Bus *bus, Device *device);
     void (*describe)(Device *device, GString *out); /* extra `info qtree` lines */
+    /* Appends what firmware calls the device behind the bus's provider: "/drive@0/disk@1". May be NULL. */
+    void (*boot_path)(const Device *device, GString *out);
 };
 struct Bus {
     const BusType *type;

@@ -56,6 +56,14 @@ static bool add_path(GString *out, const Device *device)
     const Device *parent = device->bus ? device->bus->parent : NULL;
     const char *category = device->type->category ? device->type->category : "";
 
+    if (parent && device->bus->type->boot_path) {
+        if (!parent->bus || parent->bus->type != &pci_bus_type) {
+            return false;
+        }
+        add_pci_path(out, container_of(parent, PciDevice, device));
+        device->bus->type->boot_path(device, out);
+        return true;
+    }
     if (device->bus && device->bus->type == &pci_bus_type) {
         add_pci_path(out, container_of(device, PciDevice, device));
     } else if (parent && strcmp(parent->type->name, "virtio-mmio") == 0) {

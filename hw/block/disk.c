@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* What the drives of all controllers have in common. */
+#include "hw/block/disk.h"
+
+#include <errno.h>
+
+#include "base/error.h"
+#include "machine/machine.h"
+
+enum { SECTOR = 512, PART_SIGNATURE = 510, PART_TABLE = 446, PART_SIZE = 16, PART_COUNT = 4 };
+enum { POLICY_AUTO, POLICY_REPORT, POLICY_IGNORE, POLICY_STOP, POLICY_ENOSPC };
+
+const char *const disk_policy_names[] = { "auto", "report", "ignore", "stop", "enospc", NULL };
+
+bool disk_claim(Disk *disk, Device *device, bool read_only, GError **error)
+{
+    g_autofree char *path = NULL;
+
+    if (!disk->drive) {
+        return true;
+    }
+    if (!read_only && block_read_only(disk->drive)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "device '%s': its image is read-only, and this drive cannot tell the "
+                          "guest; make the image writable, or use snapshot=on",
+                          device->type->name);
+    }
+    path = device_path(device);
+    disk->claimed = block_claim(disk->drive, path, disk->share_rw, error);
+    if (disk->claimed && disk->write_cache != ON_OFF_AUTO_AUTO) {
+        block_set_write_cache(disk->drive, disk->write_cache == ON_OFF_AUTO_ON);
+    }
+    return disk->claimed;
+}
+
+void disk_disclaim(Disk *disk)
+{
+    if (disk->claimed) {
+        block_drain(disk->drive);
+        block_disclaim(disk->drive);
+        disk->claimed = false;
+    }
+}
+
+/*
+ * A disk that was partitioned on another machine says in its table how many heads and sectors that one had: the
+ * last sector of a partition usually ends a cylinder.
+ */
+static bool geometry_of_partitions(Disk *disk)
+{
+    uint8_t sector[SECTOR];
+    uint64_t sectors = disk_bytes(disk) / SECTOR;
+
+    if (sectors == 0 || block_pread(disk->drive, 0, sector, sizeof sector) < 0 ||
+        sector[PART_SIGNATURE] != 0x55 || sector[PART_SIGNATURE + 1] != 0xaa) {
+        return false;
+    }
+    for (unsigned i = 0; i < PART_COUNT; i++) {
+        const uint8_t *part = sector + PART_TABLE + i * PART_SIZE;
+        unsigned heads = part[5] + 1u, secs = part[6] & 63;
+        uint64_t cyls = secs ? sectors / (heads * secs) : 0;
+
+        if (load_le32(part + 12) && heads > 1 && heads <= 16 && secs && cyls >= 1 &&
+            cyls <= 16383) {
+            disk->heads = heads;
+            disk->secs = secs;
+            disk->cyls = cyls;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool disk_choose_geometry(Disk *disk, const Device *device, GError **error)
+{
+    uint64_t sectors = disk_bytes(disk) / SECTOR;
+
+    if (disk->heads > 16 || disk->secs > 255 || disk->cyls > 65535) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "device '%s': geometry cyls=%u,heads=%u,secs=%u is out of range (65535, "
+                          "16, 255)",
+                          device->type->name, disk->cyls, disk->heads, disk->secs);
+    }
+    if (!disk->cyls && !disk->heads && !disk->secs && geometry_of_partitions(disk)) {
+        return true;
+    }
+    disk->heads = disk->heads ? disk->heads : 16;
+    disk->secs = disk->secs ? disk->secs : 63;
+    if (!disk->cyls) {
+        disk->cyls = CLAMP(sectors / (disk->heads * disk->secs), 2, 16383);
+    }
+    return true;
+}
+
+static BlockErrorPolicy error_policy(const Disk *disk, bool is_write, int error)
+{
+    int chosen = is_write ? disk->werror : disk->rerror;
+    BlockErrorPolicy policy = chosen == POLICY_AUTO ? block_error_policy(disk->drive, is_write)
+                                                    : (BlockErrorPolicy)(chosen - POLICY_REPORT);
+
+    if (policy == BLOCK_ERROR_ENOSPC) {
+        return error == ENOSPC ? BLOCK_ERROR_STOP : BLOCK_ERROR_REPORT;
+    }
+    return policy;
+}
+
+DiskVerdict disk_failed(Disk *disk, Device *device, bool is_write, int error)
+{
+    static const struct {
+        const char *name;
+        DiskVerdict verdict;
+    } actions[] = {
+        [BLOCK_ERROR_REPORT] = { "report", DISK_REPORT },
+        [BLOCK_ERROR_IGNORE] = { "ignore", DISK_IGNORE },
+        [BLOCK_ERROR_STOP] = { "stop", DISK_HOLD },
+    };
+    BlockErrorPolicy policy = error_policy(disk, is_write, error);
+    const char *operation = is_write ? "write" : "read", *id = block_id(disk->drive);
+    g_autofree char *json =
+        g_strdup_printf("{\"device\": \"%s\", \"operation\": \"%s\", \"action\": \"%s\", "
+                        "\"nospace\": %s, \"reason\": \"%s\"}",
+                        id ? id : "", operation, actions[policy].name,
+                        error == ENOSPC ? "true" : "false", g_strerror(error));
+
+    machine_event(device->machine, "BLOCK_IO_ERROR", json);
+    if (policy == BLOCK_ERROR_STOP) {
+        g_autofree char *detail =
+            g_strdup_printf("%s: %s failed: %s", device->id, operation, g_strerror(error));
+
+        machine_request_stop(device->machine, STOP_IO_ERROR, detail);
+    }
+    return actions[policy].verdict;
+}
+
+bool disk_has_medium(const Disk *disk)
+{
+    return disk_bytes(disk) > 0;
+}
+
+uint64_t disk_bytes(const Disk *disk)
+{
+    return disk->drive ? block_size(disk->drive) : 0;
+}
