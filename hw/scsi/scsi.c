@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT */
+/* SCSI commands: sense data, unit attention, and the table of what disks and discs do. */
+#include "hw/scsi/scsi.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+    DISKS = 1 << 0,
+    DISCS = 1 << 1,
+    BOTH = DISKS | DISCS,
+    MEDIUM = 1 << 2, /* needs one */
+    ALWAYS = 1 << 3, /* also while there is unit attention to tell */
+
+    INVALID_OPCODE = 0x20,
+    LBA_OUT_OF_RANGE = 0x21,
+    INVALID_FIELD = 0x24,
+    WRITE_PROTECTED = 0x27,
+    POWER_ON = 0x29,
+    MEDIUM_ABSENT = 0x3a,
+    TRAY_OPEN = 2, /* qualifiers of it */
+    TRAY_CLOSED = 1,
+};
+
+ScsiAction scsi_fail(ScsiUnit *unit, uint8_t key, uint8_t code, uint8_t qualifier)
+{
+    unit->sense_key = key;
+    unit->sense_code = code;
+    unit->sense_qualifier = qualifier;
+    return SCSI_FAILED;
+}
+
+ScsiAction scsi_fail_field(ScsiUnit *unit)
+{
+    return scsi_fail(unit, SCSI_ILLEGAL_REQUEST, INVALID_FIELD, 0);
+}
+
+ScsiAction scsi_answer(ScsiCommand *command, uint32_t bytes, uint32_t room)
+{
+    command->bytes = MIN(bytes, room);
+    return command->bytes ? SCSI_SEND : SCSI_DONE;
+}
+
+bool scsi_has_medium(const ScsiUnit *unit)
+{
+    return !unit->tray_open && disk_has_medium(unit->disk);
+}
+
+uint64_t scsi_blocks(const ScsiUnit *unit)
+{
+    return disk_bytes(unit->disk) / unit->block;
+}
+
+void scsi_unit_reset(ScsiUnit *unit)
+{
+    unit->sense_key = unit->sense_code = unit->sense_qualifier = 0;
+    unit->attention_code = POWER_ON;
+    unit->attention_qualifier = 0;
+    unit->media_event = 0;
+    unit->tray_open = unit->locked = false;
+    unit->write_cache = !unit->disk->drive || block_write_cache(unit->disk->drive);
+}
+
+void scsi_take_sense(ScsiUnit *unit, uint8_t *data)
+{
+    enum { CURRENT_FIXED = 0x70, ADDITIONAL = 10 };
+
+    memset(data, 0, SCSI_SENSE_SIZE);
+    data[0] = CURRENT_FIXED;
+    data[2] = unit->sense_key;
+    data[7] = ADDITIONAL;
+    data[12] = unit->sense_code;
+    data[13] = unit->sense_qualifier;
+    unit->sense_key = unit->sense_code = unit->sense_qualifier = 0;
+}
+
+void scsi_image_failed(ScsiUnit *unit, bool is_write, int error)
+{
+    if (error == ENOMEDIUM) {
+        scsi_fail(unit, SCSI_NOT_READY, MEDIUM_ABSENT, 0);
+    } else if (error == ENOSPC) {
+        scsi_fail(unit, SCSI_DATA_PROTECT, WRITE_PROTECTED, 7);
+    } else if (is_write) {
+        scsi_fail(unit, SCSI_MEDIUM_ERROR, 0x0c, 0); /* write error */
+    } else {
+        scsi_fail(unit, SCSI_MEDIUM_ERROR, 0x11, 0); /* unrecovered read error */
+    }
+}
+
+unsigned scsi_cdb_size(uint8_t opcode)
+{
+    static const uint8_t sizes[8] = { 6, 10, 10, 6, 16, 12, 16, 16 };
+
+    return sizes[opcode >> 5];
+}
+
+/* Commands of all kinds */
+
+static ScsiAction do_nothing(ScsiUnit *unit, ScsiCommand *command)
+{
+    return SCSI_DONE;
+}
+
+static ScsiAction request_sense(ScsiUnit *unit, ScsiCommand *command)
+{
+    if (!unit->sense_key && unit->attention_code) {
+        scsi_fail(unit, SCSI_UNIT_ATTENTION, unit->attention_code, unit->attention_qualifier);
+        unit->attention_code = unit->attention_qualifier = 0;
+    }
+    scsi_take_sense(unit, command->buffer);
+    return scsi_answer(command, SCSI_SENSE_SIZE, command->cdb[4]);
+}
+
+static ScsiAction prevent_removal(ScsiUnit *unit, ScsiCommand *command)
+{
+    unit->locked = command->cdb[4] & 1;
+    return SCSI_DONE;
+}
+
+static ScsiAction report_luns(ScsiUnit *unit, ScsiCommand *command)
+{
+    enum { HEADER = 8, LUN = 8 };
+
+    memset(command->buffer, 0, HEADER + LUN);
+    store_be32(command->buffer, LUN);
+    return scsi_answer(command, HEADER + LUN, load_be32(command->cdb + 6));
+}
+
+static ScsiAction read_capacity(ScsiUnit *unit, ScsiCommand *command)
+{
+    store_be32(command->buffer, MIN(scsi_blocks(unit) - 1, UINT32_MAX));
+    store_be32(command->buffer + 4, unit->block);
+    return scsi_answer(command, 8, 8);
+}
+
+static ScsiAction service_action_in(ScsiUnit *unit, ScsiCommand *command)
+{
+    enum { READ_CAPACITY_16 = 0x10, SIZE = 32, PROVISIONED = 1 << 7, ZEROES = 1 << 6 };
+    const Disk *disk = unit->disk;
+
+    if ((command->cdb[1] & 0x1f) != READ_CAPACITY_16) {
+        return scsi_fail_field(unit);
+    }
+    memset(command->buffer, 0, SIZE);
+    store_be64(command->buffer, scsi_blocks(unit) - 1);
+    store_be32(command->buffer + 8, unit->block);
+    if (disk->physical_block_size > unit->block && is_power_of_two(disk->physical_block_size)) {
+        command->buffer[13] = __builtin_ctz(disk->physical_block_size / unit->block) & 15;
+    }
+    command->buffer[14] = disk->discard_granularity ? PROVISIONED : 0;
+    return scsi_answer(command, SIZE, load_be32(command->cdb + 10));
+}
+
+static ScsiAction flush(ScsiUnit *unit, ScsiCommand *command)
+{
+    return unit->disk->drive ? SCSI_FLUSH : SCSI_DONE;
+}
+
+/* Transfers */
+
+/* The blocks that a command names. */
+static void get_range(const uint8_t *cdb, uint64_t *first, uint64_t *count)
+{
+    switch (scsi_cdb_size(cdb[0])) {
+    case 6:
+        *first = load_be32(cdb) & 0x1fffff;
+        *count = cdb[4] ? cdb[4] : 256;
+        break;
+    case 10:
+        *first = load_be32(cdb + 2);
+        *count = load_be16(cdb + 7);
+        break;
+    case 12:
+        *first = load_be32(cdb + 2);
+        *count = load_be32(cdb + 6);
+        break;
+    default:
+        *first = load_be64(cdb + 2);
+        *count = load_be32(cdb + 10);
+        break;
+    }
+}
+
+static ScsiAction on_range(ScsiUnit *unit, ScsiCommand *command, ScsiAction action)
+{
+    uint64_t first, count, total = scsi_blocks(unit);
+
+    get_range(command->cdb, &first, &count);
+    if (first > total || count > total - first) {
+        return scsi_fail(unit, SCSI_ILLEGAL_REQUEST, LBA_OUT_OF_RANGE, 0);
+    }
+    command->offset = first * unit->block;
+    command->length = count * unit->block;
+    return count ? action : SCSI_DONE;
+}
+
+static ScsiAction on_writable_range(ScsiUnit *unit, ScsiCommand *command, ScsiAction action)
+{
+    if (block_read_only(unit->disk->drive)) {
+        return scsi_fail(unit, SCSI_DATA_PROTECT, WRITE_PROTECTED, 0);
+    }
+    command->fua = scsi_cdb_size(command->cdb[0]) > 6 && command->cdb[1] & 1 << 3;
+    return on_range(unit, command, action);
+}
+
+static ScsiAction read_blocks(ScsiUnit *unit, ScsiCommand *command)
+{
+    return on_range(unit, command, SCSI_READ);
+}
+
+static ScsiAction write_blocks(ScsiUnit *unit, ScsiCommand *command)
+{
+    return on_writable_range(unit, command, SCSI_WRITE);
+}
+
+/* Also seek: that the blocks exist is all there is to say. */
+static ScsiAction verify(ScsiUnit *unit, ScsiCommand *command)
+{
+    enum { BYTE_CHECK = 3 << 1 };
+
+    if (command->cdb[1] & BYTE_CHECK) {
+        return scsi_fail_field(unit);
+    }
+    return on_range(unit, command, SCSI_DONE);
+}
+
+static ScsiAction seek(ScsiUnit *unit, ScsiCommand *command)
+{
+    return load_be32(command->cdb + 2) < scsi_blocks(unit)
+               ? SCSI_DONE
+               : scsi_fail(unit, SCSI_ILLEGAL_REQUEST, LBA_OUT_OF_RANGE, 0);
+}
+
+static ScsiAction start_stop_disk(ScsiUnit *unit, ScsiCommand *command)
+{
+    return SCSI_DONE;
+}
+
+/* UNMAP: one range for each command, as the block limits page says. */
+static ScsiAction unmap(ScsiUnit *unit, ScsiCommand *command)
+{
+    command->bytes = load_be16(command->cdb + 7);
+    if (!unit->disk->discard_granularity || command->bytes > SCSI_BUFFER) {
+        return scsi_fail_field(unit);
+    }
+    return command->bytes ? SCSI_RECEIVE : SCSI_DONE;
+}
+
+static ScsiAction unmap_received(ScsiUnit *unit, ScsiCommand *command)
+{
+    enum { HEADER = 8, RANGE = 16 };
+    const uint8_t *range = command->buffer + HEADER;
+    uint64_t first, count, total = scsi_blocks(unit);
+
+    if (command->bytes < HEADER + RANGE || load_be16(command->buffer + 2) < RANGE) {
+        return SCSI_DONE;
+    }
+    if (load_be16(command->buffer + 2) >= 2 * RANGE) {
+        return scsi_fail(unit, SCSI_ILLEGAL_REQUEST, 0x26, 0); /* parameter list */
+    }
+    first = load_be64(range);
+    count = load_be32(range + 8);
+    if (first > total || count > total - first) {
+        return scsi_fail(unit, SCSI_ILLEGAL_REQUEST, LBA_OUT_OF_RANGE, 0);
+    }
+    if (block_read_only(unit->disk->drive)) {
+        return scsi_fail(unit, SCSI_DATA_PROTECT, WRITE_PROTECTED, 0);
+    }
+    command->offset = first * unit->block;
+    command->length = count * unit->block;
+    return count ? SCSI_DISCARD : SCSI_DONE;
+}
+
+/* clang-format off */
+static const struct {
+    uint8_t opcode, flags;
+    ScsiAction (*run)(ScsiUnit *unit, ScsiCommand *command);
+} commands[] = {
+    { 0x00, BOTH | MEDIUM, do_nothing }, /* TEST UNIT READY */
+    { 0x01, BOTH, do_nothing },          /* REZERO UNIT */
+    { 0x03, BOTH | ALWAYS, request_sense },
+    { 0x08, DISKS | MEDIUM, read_blocks },
+    { 0x0a, DISKS | MEDIUM, write_blocks },
+    { 0x12, BOTH | ALWAYS, scsi_inquiry },
+    { 0x15, BOTH, scsi_mode_select },
+    { 0x16, DISKS, do_nothing },         /* RESERVE and RELEASE: there is one initiator */
+    { 0x17, DISKS, do_nothing },
+    { 0x1a, BOTH, scsi_mode_sense },
+    { 0x1b, DISKS, start_stop_disk },
+    { 0x1b, DISCS, mmc_start_stop },
+    { 0x1d, BOTH, do_nothing },          /* SEND DIAGNOSTIC */
+    { 0x1e, BOTH, prevent_removal },
+    { 0x25, BOTH | MEDIUM, read_capacity },
+    { 0x28, BOTH | MEDIUM, read_blocks },
+    { 0x2a, DISKS | MEDIUM, write_blocks },
+    { 0x2b, BOTH | MEDIUM, seek },
+    { 0x2f, DISKS | MEDIUM, verify },
+    { 0x35, BOTH | MEDIUM, flush },
+    { 0x42, DISKS | MEDIUM, unmap },
+    { 0x42, DISCS | MEDIUM, mmc_read_subchannel },
+    { 0x43, DISCS | MEDIUM, mmc_read_toc },
+    { 0x46, DISCS | ALWAYS, mmc_get_configuration },
+    { 0x4a, DISCS | ALWAYS, mmc_get_event },
+    { 0x51, DISCS | MEDIUM, mmc_disc_information },
+    { 0x52, DISCS | MEDIUM, mmc_track_information },
+    { 0x55, BOTH, scsi_mode_select },
+    { 0x5a, BOTH, scsi_mode_sense },
+    { 0x88, DISKS | MEDIUM, read_blocks },
+    { 0x8a, DISKS | MEDIUM, write_blocks },
+    { 0x8f, DISKS | MEDIUM, verify },
+    { 0x91, DISKS | MEDIUM, flush },
+    { 0x9e, DISKS | MEDIUM, service_action_in },
+    { 0xa0, BOTH | ALWAYS, report_luns },
+    { 0xa8, BOTH | MEDIUM, read_blocks },
+    { 0xaa, DISKS | MEDIUM, write_blocks },
+    { 0xad, DISCS | MEDIUM, mmc_dvd_structure },
+    { 0xb9, DISCS | MEDIUM, mmc_read_cd_msf },
+    { 0xbb, DISCS, do_nothing },         /* SET CD SPEED */
+    { 0xbd, DISCS, mmc_mechanism_status },
+    { 0xbe, DISCS | MEDIUM, mmc_read_cd },
+};
+/* clang-format on */
+
+static ScsiAction run(ScsiUnit *unit, ScsiCommand *command, unsigned line)
+{
+    unsigned flags = commands[line].flags;
+
+    if (unit->attention_code && !(flags & ALWAYS)) {
+        scsi_fail(unit, SCSI_UNIT_ATTENTION, unit->attention_code, unit->attention_qualifier);
+        unit->attention_code = unit->attention_qualifier = 0;
+        return SCSI_FAILED;
+    }
+    if (flags & MEDIUM && !scsi_has_medium(unit)) {
+        return scsi_fail(unit, SCSI_NOT_READY, MEDIUM_ABSENT,
+                         unit->tray_open ? TRAY_OPEN : TRAY_CLOSED);
+    }
+    return commands[line].run(unit, command);
+}
+
+ScsiAction scsi_start(ScsiUnit *unit, ScsiCommand *command)
+{
+    uint8_t opcode = command->cdb[0];
+
+    command->bytes = 0;
+    command->offset = command->length = 0;
+    command->raw = 0;
+    command->fua = false;
+    if (opcode != 0x03) {
+        unit->sense_key = unit->sense_code = unit->sense_qualifier = 0;
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(commands); i++) {
+        if (commands[i].opcode == opcode &&
+            commands[i].flags & (unit->kind == SCSI_DISK ? DISKS : DISCS)) {
+            return run(unit, command, i);
+        }
+    }
+    return scsi_fail(unit, SCSI_ILLEGAL_REQUEST, INVALID_OPCODE, 0);
+}
+
+ScsiAction scsi_received(ScsiUnit *unit, ScsiCommand *command)
+{
+    if (command->cdb[0] == 0x42) {
+        return unmap_received(unit, command);
+    }
+    if (!scsi_mode_received(unit, command)) {
+        return scsi_fail(unit, SCSI_ILLEGAL_REQUEST, 0x26, 0);
+    }
+    return SCSI_DONE;
+}
