@@ -212,8 +212,6 @@ void machine_add_object(Machine *machine, Object *object);
 /* Forgets it without freeing it. */
 void machine_remove_object(Machine *machine, Object *object);
 GPtrArray *machine_objects(Machine *machine);
-/* Forgets it without freeing it. */
-void machine_remove_object(Machine *machine, Object *object);
 
 /* -global DRIVER.PROPERTY=VALUE: device_create applies it. machine_unused_global: NULL when all hit. */
 void machine_add_global(Machine *machine, const char *driver, const char *property,

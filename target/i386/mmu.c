@@ -236,13 +236,11 @@ static bool is_reserved(const Walk *w, uint64_t entry, unsigned level, bool leaf
     if (!(cpu->efer & EFER_LMA)) {
         reserved |= UINT64_C(0x7ff) << 52;
     }
-    if (level >= 4) {
+    if (level >= 4 || (level == 3 && !leaf && !x86_has(cpu, X86_FEATURE_PDPE1GB))) {
         reserved |= PTE_PS;
     } else if (leaf && level > 1) {
         /* Bit 12 is the PAT bit. */
         reserved |= bits_mask(12 + 9 * (level - 1)) & ~bits_mask(13);
-    } else if (level == 3 && !x86_has(cpu, X86_FEATURE_PDPE1GB)) {
-        reserved |= PTE_PS;
     }
     return entry & reserved;
 }

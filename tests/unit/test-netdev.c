@@ -201,7 +201,7 @@ static void test_host_forward(void)
     netdev = open_netdev(machine, text);
     g_free(text);
     nic = nic_new(netdev);
-    connect(fd, (struct sockaddr *)&name, sizeof name);
+    (void)!connect(fd, (struct sockaddr *)&name, sizeof name);
     g_assert_nonnull(wait_for_frame(machine, nic, is_arp_or_syn));
     close(fd);
     netdev_detach(netdev);
@@ -247,7 +247,7 @@ static void test_host_forward_ipv6(void)
     text = g_strdup_printf("user,id=n,hostfwd=%s-[fec0::77]:22", rule);
     netdev = open_netdev(machine, text);
     nic = nic_new(netdev);
-    connect(fd, (struct sockaddr *)&name, sizeof name);
+    (void)!connect(fd, (struct sockaddr *)&name, sizeof name);
     g_assert_nonnull(wait_for_frame(machine, nic, is_solicitation));
     close(fd);
     g_assert_true(netdev->type->host_forward(netdev, rule, true, &error));

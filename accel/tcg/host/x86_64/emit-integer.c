@@ -87,7 +87,7 @@ static void emit_alu_rr(Emitter *e, const IrOp *op, IrRef a_ref, IrRef b_ref, Ir
     }
     b = emitter_use(e, b_ref);
     emitter_advance(e);
-    if (lea) {
+    if (lea || (op->opcode == IR_OP_sub && !flags && e->hint[e->at] == b && a != b)) {
         result = emitter_result(e, a, 0);
     } else if (is_commutative(op->opcode)) {
         int swap = e->hint[e->at] == b || (e->hint[e->at] != a && emitter_is_temporary(e, b) &&
@@ -100,8 +100,6 @@ static void emit_alu_rr(Emitter *e, const IrOp *op, IrRef a_ref, IrRef b_ref, Ir
             b = other;
         }
         result = emitter_result(e, a, a == b ? 0 : 1u << b);
-    } else if (op->opcode == IR_OP_sub && !flags && e->hint[e->at] == b && a != b) {
-        result = emitter_result(e, a, 0);
     } else {
         result = emitter_result(e, a, a == b ? 0 : 1u << b);
     }

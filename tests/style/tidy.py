@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""tidy.py CLANG_TIDY BUILD: clang-tidy over the compile database, with the checks of .clang-tidy.
+
+A file that was clean is not looked at again while it, its headers, its flags and the checks are what they were: an empty
+file in ~/.cache/kaso-tidy, named by a hash of all that, says so. Entries that nobody asked for in a month go.
+"""
+import concurrent.futures
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CACHE = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache') / 'kaso-tidy'
+MONTH = 30 * 24 * 3600
+
+
+def file_digest(path, memo={}):
+    if path not in memo:
+        try:
+            memo[path] = hashlib.sha256(path.read_bytes()).digest()
+        except OSError:
+            memo[path] = b''
+    return memo[path]
+
+
+def dependencies(build):
+    """Output -> what it was made of, as ninja noted when it compiled."""
+    text = subprocess.run(['ninja', '-C', str(build), '-t', 'deps'], capture_output=True, text=True,
+                          check=True).stdout
+    result = {}
+    for block in text.split('\n\n'):
+        name, *lines = block.splitlines() or ['']
+        match = re.match(r'(.*): #deps \d+,.*\(VALID\)$', name)
+        if match:
+            result[match[1]] = [line.strip() for line in lines]
+    return result
+
+
+def units(build):
+    """(source, key): one for each source of the tree; key None when what it includes is unknown."""
+    known = dependencies(build)
+    checks = (ROOT / '.clang-tidy').read_bytes()
+    seen = {}
+    for entry in json.loads((build / 'compile_commands.json').read_text()):
+        source = pathlib.Path(os.path.normpath(build / entry['file']))
+        if build in source.parents or ROOT not in source.parents or source in seen:
+            continue
+        name = source.relative_to(ROOT)
+        files = known.get(entry['output'])
+        key = None
+        if files is not None:
+            flags = [word for word in shlex.split(entry['command']) if word.startswith(('-I', '-D', '-W', '-std'))]
+            digest = hashlib.sha256(checks + repr((str(name), flags)).encode())
+            for file in files:
+                digest.update(file_digest(pathlib.Path(os.path.normpath(build / file))))
+            key = digest.hexdigest()
+        seen[source] = key
+    return seen.items()
+
+
+def examine(tidy, build, source, key):
+    """True and nothing, or False and what there is to say."""
+    if key and (CACHE / key).exists():
+        os.utime(CACHE / key)
+        return True, ''
+    run = subprocess.run([tidy, '-p', str(build), '--quiet', '--extra-arg=-Wno-unknown-warning-option',
+                          str(source)], capture_output=True, text=True)
+    if run.returncode == 0 and key:
+        (CACHE / key).touch()
+    return run.returncode == 0, run.stdout if run.stdout else run.stderr
+
+
+def main():
+    tidy, build = sys.argv[1], pathlib.Path(sys.argv[2])
+    CACHE.mkdir(parents=True, exist_ok=True)
+    for entry in CACHE.iterdir():
+        if entry.stat().st_mtime < time.time() - MONTH:
+            entry.unlink(missing_ok=True)
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        runs = [pool.submit(examine, tidy, build, *unit) for unit in units(build)]
+        for run in runs:
+            clean, text = run.result()
+            if not clean:
+                failed += 1
+                print(text)
+    print(f'{len(runs)} files, {failed} with something to mend')
+    return failed != 0
+
+
+sys.exit(main())
