@@ -14,7 +14,7 @@ const NotYet device_types_not_yet[] = {
       "virtio-scsi virtio-scsi-device virtio-scsi-pci virtio-scsi-pci-non-transitional "
       "virtio-scsi-pci-transitional",
       "use virtio-blk-pci" },
-    { "e1000 e1000-82540em e1000-82544gc e1000-82545em e1000e i82550 i82551 i82557a i82557b i82557c "
+    { "e1000-82544gc e1000-82545em e1000e i82550 i82551 i82557a i82557b i82557c "
       "i82558a i82558b i82559a i82559b i82559c i82559er i82562 i82801 igb ne2k_isa ne2k_pci pcnet "
       "pvrdma rocker rtl8139 tulip usb-net vmxnet3 xen-net-device",
       "use virtio-net-pci" },
