@@ -18,7 +18,8 @@
 #define OFFSET(member) ((int32_t)((intptr_t)offsetof(X86Cpu, member) - \
                                   (intptr_t)offsetof(X86Cpu, tcg)))
 #define GPR(n, text) [X86_VAR_GPR + n] = { text, IR_I64, OFFSET(gpr[n]) }
-#define XMM(n) [X86_VAR_XMM + n] = { "xmm" #n, IR_V128, OFFSET(xmm[n][0]) }
+#define XMM(n) [X86_VAR_XMM + n] = { "xmm" #n, IR_V128, OFFSET(xmm[n][0]) }, \
+               [X86_VAR_YMM + n] = { "ymm" #n "_high", IR_V128, OFFSET(xmm[n][1]) }
 #define SEG(n, text) [X86_VAR_BASE + n] = { text "_base", IR_I64, OFFSET(seg[n].base) }, \
                      [X86_VAR_LIMIT + n] = { text "_limit", IR_I64, OFFSET(seg[n].fast_limit) }
 #define VAR(index, field) [index] = { #field, IR_I64, OFFSET(field) }
@@ -63,6 +64,7 @@ static bool realize(Vcpu *vcpu, GError **error)
 
     cpu->x86_model = vcpu->model->data;
     cpu->tcg.vcpu = vcpu;
+    device_add_irq(&vcpu->device, &cpu->ferr);
     return x86_select_features(cpu, error);
 }
 

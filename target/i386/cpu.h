@@ -27,7 +27,8 @@ enum {
     X86_VAR_GPR = 0,
     X86_VAR_FLAGS = 16,        /* CF PF AF ZF SF OF */
     X86_VAR_XMM = 17,
-    X86_VAR_BASE = X86_VAR_XMM + 16,   /* segment bases, by X86SegmentName */
+    X86_VAR_YMM = X86_VAR_XMM + 16,    /* upper halves */
+    X86_VAR_BASE = X86_VAR_YMM + 16,   /* segment bases, by X86SegmentName */
     X86_VAR_LIMIT = X86_VAR_BASE + 6,  /* X86Segment.fast_limit */
     X86_VAR_EFLAGS = X86_VAR_LIMIT + 6, /* the other flags: X86Cpu.eflags */
     X86_VAR_DF,                /* +1 or -1 */
@@ -228,6 +229,8 @@ typedef struct X86Cpu {
     uint64_t pdpte[4];         /* PAE paging: as loaded with CR3 */
     uint64_t tsc_adjust, spec_ctrl, syscfg, hwcr;
     X87State x87;
+    IrqLine ferr;              /* X86_CPU_IRQ_FERR */
+    bool ferr_raised;
     uint32_t mxcsr;            /* control and status as written; sticky flags since then are the run time's */
 
     uint8_t cpl;

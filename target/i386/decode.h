@@ -79,6 +79,7 @@ typedef struct {
     uint8_t flags;
     uint16_t feature;          /* X86Feature */
     X86OperandSpec operands[4];
+    const struct X86Simd *vector; /* of a SIMD line (vector.h) */
 } X86Encoding;
 
 /* Generated. The encodings of an opcode: [first[map][opcode], first[map][opcode + 1]), the most special ones first. */

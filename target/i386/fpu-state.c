@@ -2,11 +2,14 @@
 /* State of x87 and SSE: reset, MXCSR. */
 #include "base/softfloat.h"
 #include "target/i386/control.h"
+#include "target/i386/x87.h"
 
 void x86_fpu_reset(X86Cpu *cpu)
 {
     memset(&cpu->x87, 0, sizeof cpu->x87);
-    cpu->x87.control = 0x37f;
+    x87_init(cpu);
+    cpu->x87.control = 0x40;
+    cpu->x87.valid = 0xff;
     memset(cpu->xmm, 0, sizeof cpu->xmm);
     x86_set_mxcsr(cpu, 0x1f80);
 }

@@ -114,6 +114,7 @@ void x86_rig_long_mode(X86Rig *rig)
 
 void x86_rig_run(X86Rig *rig, uint64_t pc)
 {
+    rig->machine->config.no_reboot = true;
     tcg_set_pc(&rig->cpu->tcg, pc);
     x86_update_context(rig->cpu);
     machine_start(rig->machine);

@@ -25,7 +25,8 @@ typedef struct {
     uint64_t gpr[16];
     uint64_t flags;
     uint64_t host_rsp;
-    uint64_t pad[2];
+    uint32_t mxcsr;
+    uint32_t pad[3];
     uint8_t xmm[16][16];
     uint8_t ymm[16][16]; /* upper halves */
     uint8_t data[DATA_BYTES];
@@ -50,6 +51,28 @@ static uint32_t below(uint32_t n)
     return (uint32_t)g_rand_int_range(rng, 0, (gint32)n);
 }
 
+/* Zeros, infinities, NaNs of both kinds, denormals, integers and their neighbours. */
+static uint32_t random_float(void)
+{
+    static const uint32_t special[] = { 0, 1, 0x7fffff, 0x800000, 0x3f800000, 0x3f000000, 0x3fc00000, 0x40200000, 0x4effffff,
+                                        0x4f000000, 0x5f000000, 0x7f7fffff, 0x7f800000, 0x7f800001, 0x7fc00000,
+                                        0x7fc12345, 0x7fa12345 };
+
+    return special[below(G_N_ELEMENTS(special))] | below(2) << 31;
+}
+
+static uint64_t random_double(void)
+{
+    static const uint64_t special[] = {
+        0, 1, 0xfffffffffffff, 0x10000000000000, 0x3ff0000000000000, 0x3fe0000000000000, 0x3ff8000000000000,
+        0x4004000000000000, 0x41dfffffffc00000, 0x41e0000000000000, 0x43e0000000000000, 0x7fefffffffffffff,
+        0x7ff0000000000000, 0x7ff0000000000001, 0x7ff8000000000000, 0x7ff8123456789abc, 0x7ff4123456789abc,
+        0x36a0000000000000, 0x47efffffe0000000, 0x3810000000000000,
+    };
+
+    return special[below(G_N_ELEMENTS(special))] | (uint64_t)below(2) << 63;
+}
+
 static uint64_t random64(void)
 {
     static const uint64_t special[] = { 0,
@@ -68,9 +91,13 @@ static uint64_t random64(void)
                                         UINT64_MAX };
     uint64_t value = (uint64_t)g_rand_int(rng) << 32 | g_rand_int(rng);
 
-    switch (below(4)) {
+    switch (below(5)) {
     case 0:
         return special[below(G_N_ELEMENTS(special))];
+    case 2:
+        return (uint64_t)random_float() << 32 | random_float();
+    case 3:
+        return random_double();
     case 1:
         return value >> below(64);
     default:
@@ -190,8 +217,7 @@ static const char *const excluded[] = {
     "frstor",
     "fnstenv",
     "fldenv",
-    "maskmovdqu",
-    "maskmovq",
+    "maskmov",
     "ldmxcsr",
     "stmxcsr",
 };
@@ -230,7 +256,7 @@ static uint8_t *put_modrm(uint8_t *p, const X86Encoding *e)
         return put(p, below(128), 1);
     }
     *p++ = (uint8_t)(0x80 | field << 3 | BASE);
-    return put(p, below(DATA_BYTES / 2 - 512), 4);
+    return put(p, below(DATA_BYTES / 2 - 512) & (below(2) ? ~15u : ~0u), 4);
 }
 
 static uint8_t *put_vex(uint8_t *p, const X86Encoding *e, unsigned map, unsigned opcode)
@@ -308,7 +334,10 @@ static bool is_safe(const X86Insn *insn)
         if (o->memory && (o->kind == X86_OPERAND_O || insn->base != BASE)) {
             return false;
         }
-        if (gpr && !o->memory && (o->reg == BASE || o->reg == X86_RSP)) {
+        /* A byte register of a vector instruction is never AH. */
+        unsigned reg = o->reg + (o->high && insn->encoding->vector ? 4u : 0);
+
+        if (gpr && !o->memory && (reg == BASE || reg == X86_RSP)) {
             return false;
         }
     }
@@ -411,6 +440,8 @@ static void randomize(State *s)
             memcpy(s->ymm[i] + k, &high, 8);
         }
     }
+    /* All exceptions masked, any rounding and flushing. */
+    s->mxcsr = 0x1f80 | (below(2) ? below(4) << 13 | below(2) << 6 | below(2) << 15 : 0) | (below(2) ? below(64) : 0);
     for (unsigned i = 0; i < DATA_BYTES; i += 8) {
         uint64_t value = random64();
 
@@ -438,6 +469,16 @@ static uint8_t *move_vector(uint8_t *p, unsigned reg, uint32_t address, bool sto
     return put(p, address, 4);
 }
 
+/* ldmxcsr (/2), stmxcsr (/3) at an absolute address */
+static uint8_t *move_mxcsr(uint8_t *p, unsigned digit, uint32_t address)
+{
+    *p++ = 0x0f;
+    *p++ = 0xae;
+    *p++ = (uint8_t)(digit << 3 | 4);
+    *p++ = 0x25;
+    return put(p, address, 4);
+}
+
 static bool with_sse;
 
 /* The whole program of a snippet: it starts from state `from` and leaves its results in `to`. */
@@ -450,6 +491,7 @@ static uint8_t *emit(uint8_t *p, const Snippet *s, uint32_t from, uint32_t to, u
     for (unsigned i = 0; with_sse && i < 16; i++) {
         p = move_vector(p, i, from + (uint32_t)offsetof(State, xmm) + 16 * i, false);
     }
+    p = with_sse ? move_mxcsr(p, 2, from + (uint32_t)offsetof(State, mxcsr)) : p;
     for (unsigned i = 0; i < 16; i++) {
         p = i == X86_RSP ? p : move(p, i, from + 8 * i, false);
     }
@@ -464,6 +506,7 @@ static uint8_t *emit(uint8_t *p, const Snippet *s, uint32_t from, uint32_t to, u
     for (unsigned i = 0; with_sse && i < 16; i++) {
         p = move_vector(p, i, to + (uint32_t)offsetof(State, xmm) + 16 * i, true);
     }
+    p = with_sse ? move_mxcsr(p, 3, to + (uint32_t)offsetof(State, mxcsr)) : p;
     return p;
 }
 
@@ -473,9 +516,14 @@ static uint32_t state_address(unsigned n)
 }
 
 static sigjmp_buf faulted;
+static volatile sig_atomic_t in_native;
 
 static void on_signal(int number)
 {
+    if (!in_native) {
+        signal(number, SIG_DFL);
+        return;
+    }
     siglongjmp(faulted, number);
 }
 
@@ -493,8 +541,10 @@ static __attribute__((noinline)) bool run_native(Snippet *s, unsigned n)
     p = emit(code, s, from_address, to_address, to_address + (uint32_t)offsetof(State, host_rsp));
     *p++ = 0xc3;
     if (sigsetjmp(faulted, 1)) {
+        in_native = 0;
         return false;
     }
+    in_native = 1;
     /* The x87 and vector state of the caller does not matter here; callee-saved registers do. */
     __asm__ volatile(
         "push %%rbx; push %%rbp; push %%r12; push %%r13; push %%r14; push %%r15; sub $8, %%rsp; "
@@ -561,6 +611,10 @@ static bool differs(const Snippet *s, const State *got)
                    ((const uint64_t *)(const void *)got->xmm[i])[0]);
             bad = true;
         }
+    }
+    if (with_sse && s->after.mxcsr != got->mxcsr) {
+        printf("  mxcsr: host %04x got %04x (before %04x)\n", s->after.mxcsr, got->mxcsr, s->before.mxcsr);
+        bad = true;
     }
     if ((s->after.flags ^ got->flags) & mask) {
         printf("  flags: host %03" PRIx64 " got %03" PRIx64 " (before %03" PRIx64
@@ -643,6 +697,7 @@ int main(int argc, char **argv)
         log_set_items(g_getenv("KASO_LOG"), NULL);
     }
     code = map(CODE, REGION);
+    g_assert(sizeof(State) % 16 == 0 && offsetof(State, data) % 16 == 0);
     states = map(STATES, 2 * SNIPPETS * sizeof(State) + 4096);
     if (!x86_rig_open(&rig, "max", interp)) {
         return 77;

@@ -39,7 +39,7 @@ enum {
 /* What the host must have, beyond x86-64-v2. */
 typedef enum {
     IR_HOST_V2, IR_HOST_AES, IR_HOST_PCLMUL, IR_HOST_SHA, IR_HOST_AVX, IR_HOST_AVX2, IR_HOST_FMA,
-    IR_HOST_F16C, IR_HOST_BMI1, IR_HOST_BMI2, IR_HOST_LZCNT,
+    IR_HOST_F16C, IR_HOST_BMI1, IR_HOST_BMI2, IR_HOST_LZCNT, IR_HOST_GFNI, IR_HOST_SSE4A,
 } IrHostFeature;
 
 typedef struct IrHostCode {

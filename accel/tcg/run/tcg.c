@@ -215,7 +215,13 @@ static void run_guest(TcgVcpu *tv)
     void *code;
 
     if (tv->run->interp) {
+        env->host_fp_word = host_fp_read();
+        host_fp_load(env->fp_word);
+        env->in_code = true;
         interpret(tv);
+        env->in_code = false;
+        env->fp_word = host_fp_read();
+        host_fp_load(env->host_fp_word);
         return;
     }
     code = dispatch_next(env);

@@ -34,6 +34,7 @@ static bool detect_features(HostFeatures *has)
         return false;
     }
     __get_cpuid_count(7, 0, &a, &b7, &c7, &d7);
+    has->gfni = c7 & bit_GFNI;
     __get_cpuid(0x80000001, &a, &b, &c81, &d);
     if (!(c81 & bit_LAHF_LM)) {
         return false;
@@ -44,6 +45,7 @@ static bool detect_features(HostFeatures *has)
     has->f16c = has->avx && (c & bit_F16C);
     has->bmi1 = has->avx && (b7 & bit_BMI);
     has->bmi2 = has->avx && (b7 & bit_BMI2);
+    has->sse4a = c81 & bit_SSE4a;
     has->lzcnt = c81 & bit_ABM;
     has->aes = c & bit_AES;
     has->sha = b7 & bit_SHA;

@@ -35,6 +35,10 @@ static bool is_available(const HostFeatures *has, unsigned feature)
         return has->bmi2;
     case IR_HOST_LZCNT:
         return has->lzcnt;
+    case IR_HOST_GFNI:
+        return has->gfni;
+    case IR_HOST_SSE4A:
+        return has->sse4a;
     default:
         return true;
     }

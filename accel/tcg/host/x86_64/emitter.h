@@ -76,7 +76,7 @@ typedef enum {
 } ColdFunction;
 
 typedef struct {
-    bool avx, avx2, fma, bmi1, bmi2, lzcnt, f16c, aes, sha, pclmul, avx512vl, gfni;
+    bool avx, avx2, fma, bmi1, bmi2, lzcnt, f16c, aes, sha, pclmul, avx512vl, gfni, sse4a;
 } HostFeatures;
 
 typedef struct Emitter Emitter;

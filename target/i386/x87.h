@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* The x87: state, and what SSE and MMX need of it. */
+#ifndef TARGET_I386_X87_H
+#define TARGET_I386_X87_H
+
+#include "target/i386/cpu.h"
+
+/* Raises #MF, or FERR# without CR0.NE, when an unmasked exception is pending: unwinds, or returns. */
+void x87_check_pending(X86Cpu *cpu);
+void x87_signal_ferr(X86Cpu *cpu);
+/* After exceptions may have been cleared or masked. */
+void x87_update_ferr(X86Cpu *cpu);
+
+/* The whole state. Tag words: two bits per physical register, or one that says "not empty". */
+void x87_init(X86Cpu *cpu);
+uint16_t x87_status_word(const X86Cpu *cpu);
+void x87_set_status_word(X86Cpu *cpu, uint16_t value);
+uint16_t x87_full_tag_word(const X86Cpu *cpu);
+void x87_set_full_tag_word(X86Cpu *cpu, uint16_t value);
+void x87_set_control_word(X86Cpu *cpu, uint16_t value);
+
+#endif
