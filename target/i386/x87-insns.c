@@ -1,0 +1,586 @@
+/* SPDX-License-Identifier: MIT */
+/* Translators of x87 instructions: one helper call each, which does what x87.c computes. */
+#include "target/i386/control.h"
+#include "target/i386/exception.h"
+#include "target/i386/translate.h"
+#include "target/i386/x87-ops.h"
+
+/* What the helpers are told: escape opcode (3 bits), ModRM. */
+#define X87_CODE(escape, modrm) ((escape) << 8 | (modrm))
+
+static bool refused(X86Translator *t)
+{
+    if (t->mode & (X86_MODE_EM | X86_MODE_TS)) {
+        x86_raise(t, X86_NM);
+        return true;
+    }
+    return false;
+}
+
+static uint32_t code_of(const X86Translator *t)
+{
+    const X86Insn *insn = &t->insn;
+
+    return X87_CODE(insn->opcode & 7u, (unsigned)(insn->mod << 6 | insn->reg << 3 | insn->rm));
+}
+
+/* A waiting instruction that is not a control one: notes where it is. */
+static X86Cpu *begin(TcgState *env, uint32_t code)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+
+    x87_check_pending(cpu);
+    cpu->x87.fip = x86_eip(cpu);
+    cpu->x87.cs = cpu->seg[X86_CS].selector;
+    cpu->x87.opcode = code & 0x7ff;
+    return cpu;
+}
+
+/* Memory operands. */
+
+typedef enum { NONE, LOAD, STORE, STORE_POP, TRUNCATE_POP, ARITHMETIC } Action;
+typedef struct {
+    uint8_t action, format;
+} MemoryForm;
+
+#define ARITHMETIC8(format)                                                                        \
+    {                                                                                              \
+        { ARITHMETIC, format }, { ARITHMETIC, format }, { ARITHMETIC, format },                    \
+            { ARITHMETIC, format }, { ARITHMETIC, format }, { ARITHMETIC, format },                \
+            { ARITHMETIC, format }, { ARITHMETIC, format },                                        \
+    }
+static const MemoryForm memory_forms[8][8] = {
+    ARITHMETIC8(X87_F32),
+    { { LOAD, X87_F32 }, { NONE }, { STORE, X87_F32 }, { STORE_POP, X87_F32 } },
+    ARITHMETIC8(X87_I32),
+    { { LOAD, X87_I32 }, { TRUNCATE_POP, X87_I32 }, { STORE, X87_I32 }, { STORE_POP, X87_I32 },
+      { NONE }, { LOAD, X87_F80 }, { NONE }, { STORE_POP, X87_F80 } },
+    ARITHMETIC8(X87_F64),
+    { { LOAD, X87_F64 }, { TRUNCATE_POP, X87_I64 }, { STORE, X87_F64 }, { STORE_POP, X87_F64 } },
+    ARITHMETIC8(X87_I16),
+    { { LOAD, X87_I16 }, { TRUNCATE_POP, X87_I16 }, { STORE, X87_I16 }, { STORE_POP, X87_I16 },
+      { LOAD, X87_BCD }, { LOAD, X87_I64 }, { STORE_POP, X87_BCD }, { STORE_POP, X87_I64 } },
+};
+static const uint8_t format_bytes[] = { [X87_F32] = 4, [X87_F64] = 8, [X87_I16] = 2, [X87_I32] = 4,
+                                        [X87_I64] = 8, [X87_BCD] = 10, [X87_F80] = 10 };
+
+static void load_bytes(TcgState *env, uint64_t address, uint32_t flags, uint8_t *bytes, unsigned n)
+{
+    for (unsigned at = 0; at < n;) {
+        unsigned size = n - at >= 8 ? 8 : n - at >= 4 ? 4 : 2;
+        uint64_t value = tcg_load(env, address + at, size, flags);
+
+        memcpy(bytes + at, &value, size);
+        at += size;
+    }
+}
+
+static void store_bytes(TcgState *env, uint64_t address, uint32_t flags, const uint8_t *bytes,
+                        unsigned n)
+{
+    for (unsigned at = 0; at < n;) {
+        unsigned size = n - at >= 8 ? 8 : n - at >= 4 ? 4 : 2;
+        uint64_t value = 0;
+
+        memcpy(&value, bytes + at, size);
+        tcg_store(env, address + at, value, size, flags);
+        at += size;
+    }
+}
+
+/* Faults before anything has been changed. */
+static void check_stores(TcgState *env, uint64_t address, uint32_t flags, unsigned n)
+{
+    for (unsigned at = 0; at < n; at += 8) {
+        tcg_check_store(env, address + at, MIN(n - at, 8), flags);
+    }
+}
+
+static X87Register read_memory(X86Cpu *cpu, X87Format format, const uint8_t bytes[10],
+                               uint16_t *status)
+{
+    X87Register result = { 0 };
+    uint64_t value;
+
+    if (format == X87_F80) {
+        memcpy(&result, bytes, 10);
+        return result;
+    }
+    if (format == X87_BCD) {
+        return x87_from_bcd(cpu, bytes);
+    }
+    memcpy(&value, bytes, 8);
+    return x87_from_memory(cpu, format, value, status);
+}
+
+static void set_conditions(X86Cpu *cpu, uint16_t conditions)
+{
+    cpu->x87.status = (cpu->x87.status & (uint16_t)~0x4700) | conditions;
+}
+
+static void operate(X86Cpu *cpu, X87Operation op, unsigned to, X87Register y, bool y_empty)
+{
+    if (op == X87_COM || op == X87_COMP) {
+        set_conditions(cpu, x87_compare(cpu, y, y_empty, false));
+        if (op == X87_COMP && !(cpu->x87.status & ~cpu->x87.control & 7)) {
+            x87_pop(cpu);
+        }
+        return;
+    }
+    x87_arithmetic(cpu, op, to, y, y_empty);
+}
+
+static void load_memory(TcgState *env, uint64_t address, uint32_t code, const MemoryForm *form,
+                        uint32_t flags)
+{
+    uint8_t bytes[16] = { 0 };
+    uint16_t status = 0;
+    X87Register value;
+    X86Cpu *cpu;
+
+    load_bytes(env, address, flags, bytes, format_bytes[form->format]);
+    cpu = begin(env, code);
+    cpu->x87.fdp = address;
+    value = read_memory(cpu, (X87Format)form->format, bytes, &status);
+    /* Of the conversion: an operation notes the operand's exceptions as its own, but for a signalling NaN that is quiet now. */
+    if (x87_note(cpu, status)) {
+        return;
+    }
+    if (form->action == ARITHMETIC) {
+        operate(cpu, (X87Operation)(code >> 3 & 7), 0, value, false);
+    } else {
+        cpu->x87.status &= (uint16_t)~X87_C1;
+        x87_push(cpu, value);
+    }
+}
+
+static void store_memory(TcgState *env, uint64_t address, uint32_t code, const MemoryForm *form,
+                         uint32_t flags)
+{
+    unsigned n = format_bytes[form->format];
+    uint8_t bytes[16] = { 0 };
+    bool stored = true;
+    X86Cpu *cpu;
+
+    check_stores(env, address, flags, n);
+    cpu = begin(env, code);
+    cpu->x87.fdp = address;
+    if (form->format == X87_F80 && !x87_is_empty(cpu, 0)) {
+        cpu->x87.status &= (uint16_t)~X87_C1;
+        memcpy(bytes, x87_st(cpu, 0), 10);
+    } else {
+        stored = x87_to_memory(cpu, (X87Format)form->format, form->action == TRUNCATE_POP, bytes);
+    }
+    if (stored) {
+        store_bytes(env, address, flags, bytes, n);
+        if (form->action != STORE) {
+            x87_pop(cpu);
+        }
+    }
+}
+
+static void helper_x87_memory(TcgState *env, uint64_t address, uint32_t code, uint32_t flags)
+{
+    const MemoryForm *form = &memory_forms[code >> 8 & 7][code >> 3 & 7];
+
+    if (form->action == LOAD || form->action == ARITHMETIC) {
+        load_memory(env, address, code, form, flags);
+    } else {
+        store_memory(env, address, code, form, flags);
+    }
+}
+X86_HELPER(x87_memory, IR_VOID, X86_HELPER_FAULTING, IR_I64, IR_I32, IR_I32);
+
+static IrRef operand_address(X86Translator *t, unsigned bytes, bool write)
+{
+    IrRef address = x86_address(t, bytes, write);
+
+    return t->address_imm ? ir_op2i(t->unit, IR_OP_add, IR_I64, address, t->address_imm) : address;
+}
+
+X86(x87_memory, "D8 /r mem", "Md", "FPU")
+X86(x87_memory, "D9 /0 mem", "Md", "FPU")
+X86(x87_memory, "D9 /2 mem", "Md", "FPU")
+X86(x87_memory, "D9 /3 mem", "Md", "FPU")
+X86(x87_memory, "DA /r mem", "Md", "FPU")
+X86(x87_memory, "DB /0 mem", "Md", "FPU")
+X86(x87_memory, "DB /1 mem", "Md", "SSE3")
+X86(x87_memory, "DB /2 mem", "Md", "FPU")
+X86(x87_memory, "DB /3 mem", "Md", "FPU")
+X86(x87_memory, "DB /5 mem", "Mt", "FPU")
+X86(x87_memory, "DB /7 mem", "Mt", "FPU")
+X86(x87_memory, "DC /r mem", "Mq", "FPU")
+X86(x87_memory, "DD /0 mem", "Mq", "FPU")
+X86(x87_memory, "DD /1 mem", "Mq", "SSE3")
+X86(x87_memory, "DD /2 mem", "Mq", "FPU")
+X86(x87_memory, "DD /3 mem", "Mq", "FPU")
+X86(x87_memory, "DE /r mem", "Mw", "FPU")
+X86(x87_memory, "DF /0 mem", "Mw", "FPU")
+X86(x87_memory, "DF /1 mem", "Mw", "SSE3")
+X86(x87_memory, "DF /2 mem", "Mw", "FPU")
+X86(x87_memory, "DF /3 mem", "Mw", "FPU")
+X86(x87_memory, "DF /4 mem", "Mt", "FPU")
+X86(x87_memory, "DF /5 mem", "Mq", "FPU")
+X86(x87_memory, "DF /6 mem", "Mt", "FPU")
+X86(x87_memory, "DF /7 mem", "Mq", "FPU")
+void x86_x87_memory(X86Translator *t)
+{
+    uint32_t code = code_of(t);
+    const MemoryForm *form = &memory_forms[code >> 8 & 7][code >> 3 & 7];
+    bool write = form->action == STORE || form->action == STORE_POP || form->action == TRUNCATE_POP;
+
+    if (!refused(t)) {
+        x86_call(t, &call_x87_memory, operand_address(t, x86_bytes(t, 0), write),
+                 x86_const(t, 4, code), x86_const(t, 4, x86_memory_flags(t)), 0);
+    }
+}
+
+/* Registers. */
+
+static void exchange(X86Cpu *cpu, unsigned i)
+{
+    X87Register indefinite = { .significand = UINT64_C(3) << 62, .sign_exponent = 0xffff };
+    X87Register a, b;
+
+    cpu->x87.status &= (uint16_t)~X87_C1;
+    if (x87_is_empty(cpu, 0) || x87_is_empty(cpu, i)) {
+        if (x87_note(cpu, 1)) {
+            cpu->x87.status |= 0x40;
+            return;
+        }
+        cpu->x87.status |= 0x40;
+    }
+    a = x87_is_empty(cpu, 0) ? indefinite : *x87_st(cpu, 0);
+    b = x87_is_empty(cpu, i) ? indefinite : *x87_st(cpu, i);
+    x87_put(cpu, i, a);
+    x87_put(cpu, 0, b);
+}
+
+/* ST(to) = ST(from), which must not be empty: FST, FCMOV. false: a stack fault that is not masked. */
+static bool copy(X86Cpu *cpu, unsigned to, unsigned from)
+{
+    X87Register value = *x87_st(cpu, from);
+
+    cpu->x87.status &= (uint16_t)~X87_C1;
+    if (x87_is_empty(cpu, from)) {
+        cpu->x87.status |= 0x40;
+        if (x87_note(cpu, 1)) {
+            return false;
+        }
+        value = (X87Register){ .significand = UINT64_C(3) << 62, .sign_exponent = 0xffff };
+    }
+    x87_put(cpu, to, value);
+    return true;
+}
+
+static bool can_pop(const X86Cpu *cpu)
+{
+    return !(cpu->x87.status & ~cpu->x87.control & 7);
+}
+
+static void compare_registers(X86Cpu *cpu, unsigned i, bool quiet, unsigned pops)
+{
+    set_conditions(cpu, x87_compare(cpu, *x87_st(cpu, i), x87_is_empty(cpu, i), quiet));
+    for (unsigned k = 0; k < pops && can_pop(cpu); k++) {
+        x87_pop(cpu);
+    }
+}
+
+static void load_register(X86Cpu *cpu, unsigned i)
+{
+    X87Register value = *x87_st(cpu, i);
+
+    cpu->x87.status &= (uint16_t)~X87_C1;
+    if (x87_is_empty(cpu, i)) {
+        cpu->x87.status |= 0x40;
+        if (x87_note(cpu, 1)) {
+            return;
+        }
+        value = (X87Register){ .significand = UINT64_C(3) << 62, .sign_exponent = 0xffff };
+    }
+    x87_push(cpu, value);
+}
+
+/* D9 D0 and above. */
+static void special_operation(X86Cpu *cpu, unsigned modrm)
+{
+    static const uint8_t binaries[] = { [0xf1 - 0xf0] = X87_YL2X,  [0xf3 - 0xf0] = X87_ATAN,
+                                        [0xf5 - 0xf0] = X87_PREM1, [0xf8 - 0xf0] = X87_PREM,
+                                        [0xf9 - 0xf0] = X87_YL2XP1, [0xfd - 0xf0] = X87_SCALE };
+
+    switch (modrm) {
+    case 0xe0:
+        x87_unary(cpu, X87_CHS);
+        break;
+    case 0xe1:
+        x87_unary(cpu, X87_ABS);
+        break;
+    case 0xe4:
+        set_conditions(cpu, x87_compare(cpu, (X87Register){ 0 }, false, false));
+        break;
+    case 0xe5:
+        x87_examine(cpu);
+        break;
+    case 0xf0:
+        x87_unary(cpu, X87_F2XM1);
+        break;
+    case 0xf2:
+        x87_pushing(cpu, X87_TAN);
+        break;
+    case 0xf4:
+        x87_pushing(cpu, X87_XTRACT);
+        break;
+    case 0xf6:
+    case 0xf7:
+        cpu->x87.top = (cpu->x87.top + (modrm == 0xf7 ? 1 : 7)) & 7;
+        cpu->x87.status &= (uint16_t)~X87_C1;
+        break;
+    case 0xfa:
+        x87_unary(cpu, X87_SQRT);
+        break;
+    case 0xfb:
+        x87_pushing(cpu, X87_SINCOS);
+        break;
+    case 0xfc:
+        x87_unary(cpu, X87_RNDINT);
+        break;
+    case 0xfe:
+        x87_unary(cpu, X87_SIN);
+        break;
+    case 0xff:
+        x87_unary(cpu, X87_COS);
+        break;
+    default:
+        x87_binary(cpu, (X87Binary)binaries[modrm - 0xf0]);
+    }
+}
+
+static void d9_register(X86Cpu *cpu, unsigned modrm)
+{
+    unsigned i = modrm & 7;
+
+    if (modrm < 0xc8) {
+        load_register(cpu, i);
+    } else if (modrm < 0xd0) {
+        exchange(cpu, i);
+    } else if (modrm == 0xd0) {
+        return;
+    } else if (modrm >= 0xd8 && modrm < 0xe0) {
+        if (copy(cpu, i, 0)) {
+            x87_pop(cpu);
+        }
+    } else if (modrm >= 0xe8 && modrm < 0xef) {
+        cpu->x87.status &= (uint16_t)~X87_C1;
+        x87_push(cpu, x87_constant(cpu, i));
+    } else {
+        special_operation(cpu, modrm);
+    }
+}
+
+static void dd_register(X86Cpu *cpu, unsigned modrm)
+{
+    unsigned i = modrm & 7, op = modrm >> 3 & 7;
+
+    switch (op) {
+    case 0:
+        cpu->x87.valid &= (uint8_t) ~(1u << ((cpu->x87.top + i) & 7));
+        break;
+    case 1:
+        exchange(cpu, i);
+        break;
+    case 2:
+    case 3:
+        if (copy(cpu, i, 0) && op == 3) {
+            x87_pop(cpu);
+        }
+        break;
+    default:
+        compare_registers(cpu, i, true, op == 5);
+    }
+}
+
+/* DC and DE: the result goes to ST(i), and what subtracts and divides is reversed in the encoding. */
+static void to_register(X86Cpu *cpu, unsigned modrm, bool pop)
+{
+    static const uint8_t operations[] = { X87_ADD, X87_MUL, X87_COM, X87_COMP, X87_SUBR, X87_SUB,
+                                          X87_DIVR, X87_DIV };
+    unsigned i = modrm & 7, op = modrm >> 3 & 7;
+
+    if (op == X87_COM || op == X87_COMP) {
+        compare_registers(cpu, i, false, pop ? (op == X87_COMP ? 2 : 1) : op == X87_COMP);
+        return;
+    }
+    x87_arithmetic(cpu, (X87Operation)operations[op], i, *x87_st(cpu, 0), x87_is_empty(cpu, 0));
+    if (pop && can_pop(cpu)) {
+        x87_pop(cpu);
+    }
+}
+
+static void df_register(X86Cpu *cpu, unsigned modrm)
+{
+    unsigned i = modrm & 7;
+
+    switch (modrm >> 3 & 7) {
+    case 0: /* FFREEP */
+        cpu->x87.valid &= (uint8_t) ~(1u << ((cpu->x87.top + i) & 7));
+        x87_pop(cpu);
+        break;
+    case 1:
+        exchange(cpu, i);
+        break;
+    default:
+        if (copy(cpu, i, 0)) {
+            x87_pop(cpu);
+        }
+    }
+}
+
+static void helper_x87_register(TcgState *env, uint32_t code)
+{
+    X86Cpu *cpu = begin(env, code);
+    unsigned modrm = code & 0xff, i = modrm & 7;
+
+    switch (code >> 8 & 7) {
+    case 0:
+        operate(cpu, (X87Operation)(modrm >> 3 & 7), 0, *x87_st(cpu, i), x87_is_empty(cpu, i));
+        break;
+    case 1:
+        d9_register(cpu, modrm);
+        break;
+    case 2: /* FUCOMPP */
+        compare_registers(cpu, 1, true, 2);
+        break;
+    case 4:
+        to_register(cpu, modrm, false);
+        break;
+    case 5:
+        dd_register(cpu, modrm);
+        break;
+    case 6:
+        to_register(cpu, modrm, true);
+        break;
+    default:
+        df_register(cpu, modrm);
+    }
+}
+X86_HELPER(x87_register, IR_VOID, X86_HELPER_FAULTING, IR_I32);
+
+/* clang-format off */
+X86(x87_register, "D8 /r reg", "", "FPU")
+X86(x87_register, "D9 /0 reg", "", "FPU")
+X86(x87_register, "D9 /1 reg", "", "FPU")
+X86(x87_register, "D9 /2 rm=0", "", "FPU")
+X86(x87_register, "D9 /3 reg", "", "FPU")
+X86(x87_register, "D9 /4 rm=0", "", "FPU")
+X86(x87_register, "D9 /4 rm=1", "", "FPU")
+X86(x87_register, "D9 /4 rm=4", "", "FPU")
+X86(x87_register, "D9 /4 rm=5", "", "FPU")
+X86(x87_register, "D9 /5 rm=0", "", "FPU")
+X86(x87_register, "D9 /5 rm=1", "", "FPU")
+X86(x87_register, "D9 /5 rm=2", "", "FPU")
+X86(x87_register, "D9 /5 rm=3", "", "FPU")
+X86(x87_register, "D9 /5 rm=4", "", "FPU")
+X86(x87_register, "D9 /5 rm=5", "", "FPU")
+X86(x87_register, "D9 /5 rm=6", "", "FPU")
+X86(x87_register, "D9 /6 reg", "", "FPU")
+X86(x87_register, "D9 /7 reg", "", "FPU")
+X86(x87_register, "DA /5 rm=1", "", "FPU")
+X86(x87_register, "DC /r reg", "", "FPU")
+X86(x87_register, "DD /0 reg", "", "FPU")
+X86(x87_register, "DD /1 reg", "", "FPU")
+X86(x87_register, "DD /2 reg", "", "FPU")
+X86(x87_register, "DD /3 reg", "", "FPU")
+X86(x87_register, "DD /4 reg", "", "FPU")
+X86(x87_register, "DD /5 reg", "", "FPU")
+X86(x87_register, "DE /0 reg", "", "FPU")
+X86(x87_register, "DE /1 reg", "", "FPU")
+X86(x87_register, "DE /2 reg", "", "FPU")
+X86(x87_register, "DE /3 rm=1", "", "FPU")
+X86(x87_register, "DE /4 reg", "", "FPU")
+X86(x87_register, "DE /5 reg", "", "FPU")
+X86(x87_register, "DE /6 reg", "", "FPU")
+X86(x87_register, "DE /7 reg", "", "FPU")
+X86(x87_register, "DF /0 reg", "", "FPU")
+X86(x87_register, "DF /1 reg", "", "FPU")
+X86(x87_register, "DF /2 reg", "", "FPU")
+X86(x87_register, "DF /3 reg", "", "FPU")
+/* clang-format on */
+void x86_x87_register(X86Translator *t)
+{
+    if (!refused(t)) {
+        x86_call(t, &call_x87_register, x86_const(t, 4, code_of(t)), 0, 0, 0);
+    }
+}
+
+/* FCMOVcc: the condition is known here. */
+static void helper_x87_move(TcgState *env, uint32_t code, uint32_t holds)
+{
+    X86Cpu *cpu = begin(env, code);
+    unsigned i = code & 7;
+
+    if (x87_is_empty(cpu, 0) || x87_is_empty(cpu, i)) {
+        X87Register indefinite = { .significand = UINT64_C(3) << 62, .sign_exponent = 0xffff };
+
+        cpu->x87.status = (cpu->x87.status & (uint16_t)~X87_C1) | 0x40;
+        if (!x87_note(cpu, 1)) {
+            x87_put(cpu, 0, indefinite);
+        }
+        return;
+    }
+    if (holds) {
+        *x87_st(cpu, 0) = *x87_st(cpu, i);
+    }
+}
+X86_HELPER(x87_move, IR_VOID, X86_HELPER_FAULTING, IR_I32, IR_I32);
+
+X86(fcmov, "DA /0 reg", "", "CMOV")
+X86(fcmov, "DA /1 reg", "", "CMOV")
+X86(fcmov, "DA /2 reg", "", "CMOV")
+X86(fcmov, "DA /3 reg", "", "CMOV")
+X86(fcmov, "DB /0 reg", "", "CMOV")
+X86(fcmov, "DB /1 reg", "", "CMOV")
+X86(fcmov, "DB /2 reg", "", "CMOV")
+X86(fcmov, "DB /3 reg", "", "CMOV")
+void x86_fcmov(X86Translator *t)
+{
+    static const uint8_t conditions[] = { IR_CS, IR_EQ, IR_BE, IR_PE };
+    IrCond cond = (IrCond)conditions[t->insn.reg & 3];
+
+    if (!refused(t)) {
+        cond = t->insn.opcode & 1 ? ir_cond_invert(cond) : cond;
+        x86_call(t, &call_x87_move, x86_const(t, 4, code_of(t)),
+                 ir_cset(t->unit, IR_I32, cond, x86_get_flags(t)), 0, 0);
+    }
+}
+
+/* FCOMI, FUCOMI: to EFLAGS. */
+static uint32_t helper_x87_compare(TcgState *env, uint32_t code)
+{
+    X86Cpu *cpu = begin(env, code);
+    unsigned i = code & 7;
+    bool quiet = (code >> 3 & 7) == 5, pop = (code >> 8 & 7) == 7;
+    uint16_t conditions;
+
+    cpu->x87.status &= (uint16_t)~X87_C1;
+    conditions = x87_compare(cpu, *x87_st(cpu, i), x87_is_empty(cpu, i), quiet);
+    if (pop && can_pop(cpu)) {
+        x87_pop(cpu);
+    }
+    return (conditions & X87_C0 ? EFLAGS_CF : 0u) | (conditions & X87_C2 ? EFLAGS_PF : 0u) |
+           (conditions & X87_C3 ? EFLAGS_ZF : 0u);
+}
+X86_HELPER(x87_compare, IR_I32, X86_HELPER_FAULTING, IR_I32);
+
+X86(fcomi, "DB /5 reg", "", "CMOV")
+X86(fcomi, "DB /6 reg", "", "CMOV")
+X86(fcomi, "DF /5 reg", "", "CMOV")
+X86(fcomi, "DF /6 reg", "", "CMOV")
+void x86_fcomi(X86Translator *t)
+{
+    IrRef eflags;
+
+    if (!refused(t)) {
+        eflags = x86_call(t, &call_x87_compare, x86_const(t, 4, code_of(t)), 0, 0, 0);
+        x86_set_flags(t, ir_pack(t->unit, IR_OP_fpack, IR_X86, eflags));
+    }
+}

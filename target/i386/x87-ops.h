@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* What x87 instructions compute (x87.c), for their translators. ST(i) are relative to the top. */
+#ifndef TARGET_I386_X87_OPS_H
+#define TARGET_I386_X87_OPS_H
+
+#include "target/i386/x87.h"
+
+/* By ModRM.reg of D8; 2 and 3 compare. */
+typedef enum { X87_ADD, X87_MUL, X87_COM, X87_COMP, X87_SUB, X87_SUBR, X87_DIV, X87_DIVR } X87Operation;
+typedef enum { X87_CHS, X87_ABS, X87_F2XM1, X87_SQRT, X87_RNDINT, X87_SIN, X87_COS } X87Unary;
+typedef enum { X87_YL2X, X87_ATAN, X87_PREM1, X87_PREM, X87_YL2XP1, X87_SCALE } X87Binary;
+typedef enum { X87_TAN, X87_XTRACT, X87_SINCOS } X87Pushing;
+typedef enum { X87_F32, X87_F64, X87_I16, X87_I32, X87_I64, X87_BCD, X87_F80 } X87Format;
+enum { X87_C0 = 0x100, X87_C1 = 0x200, X87_C2 = 0x400, X87_C3 = 0x4000 };
+
+X87Register *x87_st(X86Cpu *cpu, unsigned i);
+bool x87_is_empty(const X86Cpu *cpu, unsigned i);
+void x87_put(X86Cpu *cpu, unsigned i, X87Register value);
+bool x87_push(X86Cpu *cpu, X87Register value);
+void x87_pop(X86Cpu *cpu);
+
+void x87_arithmetic(X86Cpu *cpu, X87Operation op, unsigned to, X87Register y, bool y_empty);
+/* C3 C2 C0 of comparing ST(0) with y. */
+uint16_t x87_compare(X86Cpu *cpu, X87Register y, bool y_empty, bool quiet);
+void x87_unary(X86Cpu *cpu, X87Unary op);
+void x87_binary(X86Cpu *cpu, X87Binary op);
+void x87_pushing(X86Cpu *cpu, X87Pushing op);
+void x87_examine(X86Cpu *cpu);
+X87Register x87_constant(X86Cpu *cpu, unsigned n);
+X87Register x87_from_memory(X86Cpu *cpu, X87Format format, uint64_t value, uint16_t *status);
+X87Register x87_from_bcd(X86Cpu *cpu, const void *bytes);
+bool x87_to_memory(X86Cpu *cpu, X87Format format, bool truncate, uint8_t bytes[10]);
+bool x87_note(X86Cpu *cpu, uint16_t status);
+
+#endif
