@@ -10,8 +10,9 @@
 
 const uint32_t x86_supported_features[X86_FEATURE_WORDS] = {
     [X86_WORD_1_EDX] = 0x078bfbff,
-    [X86_WORD_1_ECX] = F(, SSE3) | F(, SSSE3) | F(, SSE4_1) | F(, SSE4_2) | F(, CX16) | F(, POPCNT) | F(, MOVBE) | F(, PCID) | F(, X2APIC) |
-                       F(, TSC_DEADLINE) | F(, RDRAND) | F(, HYPERVISOR) | F(, MONITOR),
+    [X86_WORD_1_ECX] = F(, SSE3) | F(, SSSE3) | F(, SSE4_1) | F(, SSE4_2) | F(, CX16) |
+                       F(, POPCNT) | F(, MOVBE) | F(, PCID) | F(, X2APIC) | F(, TSC_DEADLINE) |
+                       F(, RDRAND) | F(, HYPERVISOR) | F(, MONITOR),
     [X86_WORD_7_0_EBX] = F(, FSGSBASE) | F(, BMI1) | F(, BMI2) | F(, SMEP) | F(, SMAP) | F(, ERMS) |
                          F(, INVPCID) | F(, ADX) | F(, RDSEED) | F(, CLFLUSHOPT) | F(, CLWB),
     [X86_WORD_7_0_ECX] = F(, UMIP) | F(, LA57) | F(, RDPID) | F(, MOVDIRI),

@@ -84,8 +84,8 @@ static const uint8_t predicates[16] = {
     GREATER,
     LESS | EQUAL | GREATER | UNORDERED,
 };
-static const uint16_t signalling = 1 << 1 | 1 << 2 | 1 << 5 | 1 << 6 | 1 << 9 | 1 << 10 | 1 << 13 |
-                                   1 << 14;
+static const uint16_t signalling =
+    1 << 1 | 1 << 2 | 1 << 5 | 1 << 6 | 1 << 9 | 1 << 10 | 1 << 13 | 1 << 14;
 
 static V128 select_order(V128 less, V128 equal, V128 unordered, unsigned predicate)
 {

@@ -277,8 +277,7 @@ X86(movdq2q, "F2 0F D6 /r", "Pq Udq", "SSE2")
 void x86_movdq2q(X86Translator *t)
 {
     if (!x86_vector_refused(t)) {
-        x86_set_mmx(t, t->insn.operands[0].reg,
-                    to_integer(t, 8, x86_read_vector(t, 1, 0, false)));
+        x86_set_mmx(t, t->insn.operands[0].reg, to_integer(t, 8, x86_read_vector(t, 1, 0, false)));
     }
 }
 

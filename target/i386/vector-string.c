@@ -7,7 +7,7 @@ enum { EQUAL_ANY, RANGES, EQUAL_EACH, EQUAL_ORDERED };
 
 typedef struct {
     Lanes a, b;
-    unsigned count;       /* of elements: 8 or 16 */
+    unsigned count; /* of elements: 8 or 16 */
     unsigned valid_a, valid_b;
     unsigned imm;
 } Strings;
@@ -257,8 +257,9 @@ static uint32_t crc(uint32_t value, uint64_t data, unsigned bits)
     {                                                                                              \
         return crc(value, data, bits);                                                             \
     }                                                                                              \
-    static const IrHostCode host_crc32_##bits = { prefix_, 2, opcode_, IR_HOST_BINARY,             \
-                                                  IR_HOST_NO_VEX | (flags_), IR_HOST_V2, 0 };      \
+    static const IrHostCode host_crc32_##bits = {                                                  \
+        prefix_, 2, opcode_, IR_HOST_BINARY, IR_HOST_NO_VEX | (flags_), IR_HOST_V2, 0              \
+    };                                                                                             \
     static const TcgHelper call_crc32_##bits = { .name = "crc32_" #bits,                           \
                                                  .function = (void *)crc32_##bits,                 \
                                                  .result = IR_I32,                                 \
@@ -272,18 +273,20 @@ static uint32_t crc32_8(uint32_t value, uint32_t data)
 {
     return crc(value, data, 8);
 }
-static const TcgHelper call_crc32_8 = {
-    .name = "crc32_8", .function = (void *)crc32_8, .result = IR_I32, .arg_types = { IR_I32, IR_I32 }
-};
+static const TcgHelper call_crc32_8 = { .name = "crc32_8",
+                                        .function = (void *)crc32_8,
+                                        .result = IR_I32,
+                                        .arg_types = { IR_I32, IR_I32 } };
 TCG_HELPER(call_crc32_8);
 
 static uint32_t crc32_16(uint32_t value, uint32_t data)
 {
     return crc(value, data, 16);
 }
-static const TcgHelper call_crc32_16 = {
-    .name = "crc32_16", .function = (void *)crc32_16, .result = IR_I32, .arg_types = { IR_I32, IR_I32 }
-};
+static const TcgHelper call_crc32_16 = { .name = "crc32_16",
+                                         .function = (void *)crc32_16,
+                                         .result = IR_I32,
+                                         .arg_types = { IR_I32, IR_I32 } };
 TCG_HELPER(call_crc32_16);
 
 X86(crc32, "F2 0F 38 F0 /r", "Gy Eb", "SSE4_2")

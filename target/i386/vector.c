@@ -64,8 +64,7 @@ bool x86_vector_refused(X86Translator *t)
     bool sse = has_operand(t, X86_OPERAND_V, X86_OPERAND_W, X86_OPERAND_U);
 
     if (t->insn.vex) {
-        if (t->insn.vex_register &&
-            !has_operand(t, X86_OPERAND_H, X86_OPERAND_B, X86_OPERAND_H)) {
+        if (t->insn.vex_register && !has_operand(t, X86_OPERAND_H, X86_OPERAND_B, X86_OPERAND_H)) {
             x86_undefined(t);
             return true;
         }
@@ -187,17 +186,15 @@ static IrRef load_vector(X86Translator *t, const X86Operand *o, unsigned half, b
 
 static IrRef vector_of_int(X86Translator *t, IrRef value)
 {
-    return ir_emit(t->unit,
-                   (IrOp){ .opcode = IR_OP_vfromint, .type = IR_V128, .esz = 3, .args = { value } });
+    return ir_emit(
+        t->unit, (IrOp){ .opcode = IR_OP_vfromint, .type = IR_V128, .esz = 3, .args = { value } });
 }
 
 static IrRef low_of_vector(X86Translator *t, IrRef value, unsigned lane)
 {
-    return ir_emit(t->unit, (IrOp){ .opcode = IR_OP_vlane,
-                                    .type = IR_I64,
-                                    .esz = 3,
-                                    .args = { value },
-                                    .imm = lane });
+    return ir_emit(
+        t->unit,
+        (IrOp){ .opcode = IR_OP_vlane, .type = IR_I64, .esz = 3, .args = { value }, .imm = lane });
 }
 
 /* As i32, or as i64 when it has 8 bytes. A register is meant as one of 32 bits at least. */
@@ -218,7 +215,8 @@ IrRef x86_read_vector(X86Translator *t, unsigned n, unsigned half, bool aligned)
 {
     const X86Operand *o = &t->insn.operands[n];
 
-    if (o->memory && (o->kind == X86_OPERAND_W || o->kind == X86_OPERAND_Q || o->kind == X86_OPERAND_M)) {
+    if (o->memory &&
+        (o->kind == X86_OPERAND_W || o->kind == X86_OPERAND_Q || o->kind == X86_OPERAND_M)) {
         return load_vector(t, o, half, aligned);
     }
     switch (o->kind) {
@@ -338,8 +336,8 @@ IrRef x86_vector_op(X86Translator *t, const TcgHelper *helper, IrRef a, IrRef b,
 typedef struct {
     const X86Simd *row;
     const TcgHelper *helper;
-    unsigned first;      /* operand that is the first source */
-    unsigned count;      /* of sources */
+    unsigned first; /* operand that is the first source */
+    unsigned count; /* of sources */
     int64_t imm;
     bool mmx;
     IrRef sources[3][2]; /* by half */
@@ -472,7 +470,8 @@ static void write_integer(X86Translator *t, const X86Operand *o, IrType type, Ir
     if (o->memory) {
         x86_write(t, 0, o->bytes < 4 ? x86_zext(t, 4, value) : value);
     } else {
-        x86_set_reg64(t, o->reg + (o->high ? 4u : 0), type == IR_I32 ? x86_zext(t, 4, value) : value);
+        x86_set_reg64(t, o->reg + (o->high ? 4u : 0),
+                      type == IR_I32 ? x86_zext(t, 4, value) : value);
     }
 }
 

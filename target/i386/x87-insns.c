@@ -53,15 +53,27 @@ static const MemoryForm memory_forms[8][8] = {
     ARITHMETIC8(X87_F32),
     { { LOAD, X87_F32 }, { NONE }, { STORE, X87_F32 }, { STORE_POP, X87_F32 } },
     ARITHMETIC8(X87_I32),
-    { { LOAD, X87_I32 }, { TRUNCATE_POP, X87_I32 }, { STORE, X87_I32 }, { STORE_POP, X87_I32 },
-      { NONE }, { LOAD, X87_F80 }, { NONE }, { STORE_POP, X87_F80 } },
+    { { LOAD, X87_I32 },
+      { TRUNCATE_POP, X87_I32 },
+      { STORE, X87_I32 },
+      { STORE_POP, X87_I32 },
+      { NONE },
+      { LOAD, X87_F80 },
+      { NONE },
+      { STORE_POP, X87_F80 } },
     ARITHMETIC8(X87_F64),
     { { LOAD, X87_F64 }, { TRUNCATE_POP, X87_I64 }, { STORE, X87_F64 }, { STORE_POP, X87_F64 } },
     ARITHMETIC8(X87_I16),
-    { { LOAD, X87_I16 }, { TRUNCATE_POP, X87_I16 }, { STORE, X87_I16 }, { STORE_POP, X87_I16 },
-      { LOAD, X87_BCD }, { LOAD, X87_I64 }, { STORE_POP, X87_BCD }, { STORE_POP, X87_I64 } },
+    { { LOAD, X87_I16 },
+      { TRUNCATE_POP, X87_I16 },
+      { STORE, X87_I16 },
+      { STORE_POP, X87_I16 },
+      { LOAD, X87_BCD },
+      { LOAD, X87_I64 },
+      { STORE_POP, X87_BCD },
+      { STORE_POP, X87_I64 } },
 };
-static const uint8_t format_bytes[] = { [X87_F32] = 4, [X87_F64] = 8, [X87_I16] = 2, [X87_I32] = 4,
+static const uint8_t format_bytes[] = { [X87_F32] = 4, [X87_F64] = 8,  [X87_I16] = 2, [X87_I32] = 4,
                                         [X87_I64] = 8, [X87_BCD] = 10, [X87_F80] = 10 };
 
 static void load_bytes(TcgState *env, uint64_t address, uint32_t flags, uint8_t *bytes, unsigned n)
@@ -118,16 +130,16 @@ static void set_conditions(X86Cpu *cpu, uint16_t conditions)
     cpu->x87.status = (cpu->x87.status & (uint16_t)~0x4700) | conditions;
 }
 
-static void operate(X86Cpu *cpu, X87Operation op, unsigned to, X87Register y, bool y_empty)
+static void operate(X86Cpu *cpu, X87Operation op, X87Register y, bool y_empty, uint16_t noted)
 {
     if (op == X87_COM || op == X87_COMP) {
-        set_conditions(cpu, x87_compare(cpu, y, y_empty, false));
+        set_conditions(cpu, x87_compare(cpu, y, y_empty, false, noted));
         if (op == X87_COMP && !(cpu->x87.status & ~cpu->x87.control & 7)) {
             x87_pop(cpu);
         }
         return;
     }
-    x87_arithmetic(cpu, op, to, y, y_empty);
+    x87_arithmetic(cpu, op, 0, y, y_empty, noted);
 }
 
 static void load_memory(TcgState *env, uint64_t address, uint32_t code, const MemoryForm *form,
@@ -142,14 +154,13 @@ static void load_memory(TcgState *env, uint64_t address, uint32_t code, const Me
     cpu = begin(env, code);
     cpu->x87.fdp = address;
     value = read_memory(cpu, (X87Format)form->format, bytes, &status);
-    /* Of the conversion: an operation notes the operand's exceptions as its own, but for a signalling NaN that is quiet now. */
-    if (x87_note(cpu, status)) {
-        return;
-    }
+    cpu->x87.status &= (uint16_t)~X87_C1;
     if (form->action == ARITHMETIC) {
-        operate(cpu, (X87Operation)(code >> 3 & 7), 0, value, false);
-    } else {
-        cpu->x87.status &= (uint16_t)~X87_C1;
+        operate(cpu, (X87Operation)(code >> 3 & 7), value, false, status);
+    } else if (!x87_is_empty(cpu, 7)) {
+        x87_push(cpu, value);
+    } else if (!x87_note(cpu, status) || !(status & 1)) {
+        /* A denormal operand is an exception that does not keep it from being loaded. */
         x87_push(cpu, value);
     }
 }
@@ -280,7 +291,7 @@ static bool can_pop(const X86Cpu *cpu)
 
 static void compare_registers(X86Cpu *cpu, unsigned i, bool quiet, unsigned pops)
 {
-    set_conditions(cpu, x87_compare(cpu, *x87_st(cpu, i), x87_is_empty(cpu, i), quiet));
+    set_conditions(cpu, x87_compare(cpu, *x87_st(cpu, i), x87_is_empty(cpu, i), quiet, 0));
     for (unsigned k = 0; k < pops && can_pop(cpu); k++) {
         x87_pop(cpu);
     }
@@ -296,7 +307,10 @@ static void load_register(X86Cpu *cpu, unsigned i)
         if (x87_note(cpu, 1)) {
             return;
         }
-        value = (X87Register){ .significand = UINT64_C(3) << 62, .sign_exponent = 0xffff };
+        /* A full stack is no second exception. */
+        cpu->x87.top = (cpu->x87.top - 1) & 7;
+        x87_put(cpu, 0, (X87Register){ .significand = UINT64_C(3) << 62, .sign_exponent = 0xffff });
+        return;
     }
     x87_push(cpu, value);
 }
@@ -304,8 +318,8 @@ static void load_register(X86Cpu *cpu, unsigned i)
 /* D9 D0 and above. */
 static void special_operation(X86Cpu *cpu, unsigned modrm)
 {
-    static const uint8_t binaries[] = { [0xf1 - 0xf0] = X87_YL2X,  [0xf3 - 0xf0] = X87_ATAN,
-                                        [0xf5 - 0xf0] = X87_PREM1, [0xf8 - 0xf0] = X87_PREM,
+    static const uint8_t binaries[] = { [0xf1 - 0xf0] = X87_YL2X,   [0xf3 - 0xf0] = X87_ATAN,
+                                        [0xf5 - 0xf0] = X87_PREM1,  [0xf8 - 0xf0] = X87_PREM,
                                         [0xf9 - 0xf0] = X87_YL2XP1, [0xfd - 0xf0] = X87_SCALE };
 
     switch (modrm) {
@@ -316,7 +330,7 @@ static void special_operation(X86Cpu *cpu, unsigned modrm)
         x87_unary(cpu, X87_ABS);
         break;
     case 0xe4:
-        set_conditions(cpu, x87_compare(cpu, (X87Register){ 0 }, false, false));
+        set_conditions(cpu, x87_compare(cpu, (X87Register){ 0 }, false, false, 0));
         break;
     case 0xe5:
         x87_examine(cpu);
@@ -383,6 +397,7 @@ static void dd_register(X86Cpu *cpu, unsigned modrm)
 
     switch (op) {
     case 0:
+        cpu->x87.status &= (uint16_t)~X87_C1;
         cpu->x87.valid &= (uint8_t) ~(1u << ((cpu->x87.top + i) & 7));
         break;
     case 1:
@@ -402,15 +417,15 @@ static void dd_register(X86Cpu *cpu, unsigned modrm)
 /* DC and DE: the result goes to ST(i), and what subtracts and divides is reversed in the encoding. */
 static void to_register(X86Cpu *cpu, unsigned modrm, bool pop)
 {
-    static const uint8_t operations[] = { X87_ADD, X87_MUL, X87_COM, X87_COMP, X87_SUBR, X87_SUB,
-                                          X87_DIVR, X87_DIV };
+    static const uint8_t operations[] = { X87_ADD,  X87_MUL, X87_COM,  X87_COMP,
+                                          X87_SUBR, X87_SUB, X87_DIVR, X87_DIV };
     unsigned i = modrm & 7, op = modrm >> 3 & 7;
 
     if (op == X87_COM || op == X87_COMP) {
         compare_registers(cpu, i, false, pop ? (op == X87_COMP ? 2 : 1) : op == X87_COMP);
         return;
     }
-    x87_arithmetic(cpu, (X87Operation)operations[op], i, *x87_st(cpu, 0), x87_is_empty(cpu, 0));
+    x87_arithmetic(cpu, (X87Operation)operations[op], i, *x87_st(cpu, 0), x87_is_empty(cpu, 0), 0);
     if (pop && can_pop(cpu)) {
         x87_pop(cpu);
     }
@@ -422,6 +437,7 @@ static void df_register(X86Cpu *cpu, unsigned modrm)
 
     switch (modrm >> 3 & 7) {
     case 0: /* FFREEP */
+        cpu->x87.status &= (uint16_t)~X87_C1;
         cpu->x87.valid &= (uint8_t) ~(1u << ((cpu->x87.top + i) & 7));
         x87_pop(cpu);
         break;
@@ -442,7 +458,7 @@ static void helper_x87_register(TcgState *env, uint32_t code)
 
     switch (code >> 8 & 7) {
     case 0:
-        operate(cpu, (X87Operation)(modrm >> 3 & 7), 0, *x87_st(cpu, i), x87_is_empty(cpu, i));
+        operate(cpu, (X87Operation)(modrm >> 3 & 7), *x87_st(cpu, i), x87_is_empty(cpu, i), 0);
         break;
     case 1:
         d9_register(cpu, modrm);
@@ -470,7 +486,6 @@ X86(x87_register, "D8 /r reg", "", "FPU")
 X86(x87_register, "D9 /0 reg", "", "FPU")
 X86(x87_register, "D9 /1 reg", "", "FPU")
 X86(x87_register, "D9 /2 rm=0", "", "FPU")
-X86(x87_register, "D9 /3 reg", "", "FPU")
 X86(x87_register, "D9 /4 rm=0", "", "FPU")
 X86(x87_register, "D9 /4 rm=1", "", "FPU")
 X86(x87_register, "D9 /4 rm=4", "", "FPU")
@@ -510,6 +525,13 @@ void x86_x87_register(X86Translator *t)
     if (!refused(t)) {
         x86_call(t, &call_x87_register, x86_const(t, 4, code_of(t)), 0, 0, 0);
     }
+}
+
+/* An alias of FSTP that nobody documents; processors differ in what they make of empty registers. */
+X86(fstpnce, "D9 /3 reg", "", "FPU")
+void x86_fstpnce(X86Translator *t)
+{
+    x86_x87_register(t);
 }
 
 /* FCMOVcc: the condition is known here. */
@@ -559,10 +581,15 @@ static uint32_t helper_x87_compare(TcgState *env, uint32_t code)
     X86Cpu *cpu = begin(env, code);
     unsigned i = code & 7;
     bool quiet = (code >> 3 & 7) == 5, pop = (code >> 8 & 7) == 7;
+    uint16_t c1 = cpu->x87.status & X87_C1;
     uint16_t conditions;
 
-    cpu->x87.status &= (uint16_t)~X87_C1;
-    conditions = x87_compare(cpu, *x87_st(cpu, i), x87_is_empty(cpu, i), quiet);
+    /* Unlike other comparisons these leave C1 as it is, but for empty registers. */
+    if (x87_is_empty(cpu, 0) || x87_is_empty(cpu, i)) {
+        c1 = 0;
+    }
+    conditions = x87_compare(cpu, *x87_st(cpu, i), x87_is_empty(cpu, i), quiet, 0);
+    cpu->x87.status |= c1;
     if (pop && can_pop(cpu)) {
         x87_pop(cpu);
     }

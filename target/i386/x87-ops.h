@@ -19,9 +19,9 @@ void x87_put(X86Cpu *cpu, unsigned i, X87Register value);
 bool x87_push(X86Cpu *cpu, X87Register value);
 void x87_pop(X86Cpu *cpu);
 
-void x87_arithmetic(X86Cpu *cpu, X87Operation op, unsigned to, X87Register y, bool y_empty);
+void x87_arithmetic(X86Cpu *cpu, X87Operation op, unsigned to, X87Register y, bool y_empty, uint16_t noted);
 /* C3 C2 C0 of comparing ST(0) with y. */
-uint16_t x87_compare(X86Cpu *cpu, X87Register y, bool y_empty, bool quiet);
+uint16_t x87_compare(X86Cpu *cpu, X87Register y, bool y_empty, bool quiet, uint16_t noted);
 void x87_unary(X86Cpu *cpu, X87Unary op);
 void x87_binary(X86Cpu *cpu, X87Binary op);
 void x87_pushing(X86Cpu *cpu, X87Pushing op);

@@ -35,6 +35,10 @@ static bool note(X86Cpu *cpu, unsigned status)
 {
     unsigned unmasked = status & ~cpu->x87.control & EXCEPTIONS;
 
+    /* What is seen before computing prevents it. */
+    if (unmasked & (IE | DE | ZE)) {
+        status &= IE | DE | ZE | SF;
+    }
     cpu->x87.status |= status & (EXCEPTIONS | SF);
     x87_set_control_word(cpu, cpu->x87.control);
     return unmasked & (IE | DE | ZE);
@@ -75,12 +79,12 @@ bool x87_push(X86Cpu *cpu, X87Register value)
 }
 
 /*
- * The host's x87. The control word has all exceptions masked; the environment is clean before, and the registers are
- * empty before and after.
+ * The host's x87, clean before and after. Overflow and underflow are masked only if the guest does: the result is another
+ * one. No waiting instruction may follow before FNCLEX.
  */
 static uint16_t begin_host(const X86Cpu *cpu)
 {
-    uint16_t control = cpu->x87.control | EXCEPTIONS;
+    uint16_t control = cpu->x87.control | IE | DE | ZE | PE;
 
     __asm__ volatile("fninit; fldcw %0" : : "m"(control));
     return control;
@@ -98,7 +102,7 @@ static uint16_t end_host(void)
 #define LOAD(value)  "fldt " value "; "
 #define STORE(value) "fstpt " value "; "
 #define BINARY(code)                                                                               \
-    __asm__ volatile(LOAD("%2") LOAD("%1") code "; fnstsw %3; " STORE("%0")                        \
+    __asm__ volatile(LOAD("%2") LOAD("%1") code "; fnstsw %3; fnclex; " STORE("%0")                \
                      : "=m"(result), "+m"(x), "+m"(y), "=m"(status))
 
 /* x op y, where y is on top: FADD and so on. */
@@ -133,14 +137,30 @@ static X87Register arithmetic(X87Operation op, X87Register x, X87Register y, uin
 
 static void finish(X86Cpu *cpu, uint16_t status, unsigned to, X87Register result)
 {
-    cpu->x87.status = (cpu->x87.status & (uint16_t)~C1) | (status & C1);
+    cpu->x87.status &= (uint16_t)~C1;
     if (!note(cpu, status & EXCEPTIONS)) {
+        cpu->x87.status |= status & C1;
         x87_put(cpu, to, result);
     }
 }
 
-/* ST(to) = ST(to) op y. */
-void x87_arithmetic(X86Cpu *cpu, X87Operation op, unsigned to, X87Register y, bool y_empty)
+static bool is_nan(const X87Register *r)
+{
+    return (r->sign_exponent & 0x7fff) == 0x7fff && r->significand << 1;
+}
+
+/* Of a denormal operand in memory only where nothing is said by a NaN or an invalid operation. */
+static uint16_t also_noted(X86Cpu *cpu, uint16_t noted, uint16_t status)
+{
+    if ((status & ZE) || ((status | noted) & IE) || is_nan(x87_st(cpu, 0))) {
+        return noted & IE;
+    }
+    return noted & (IE | DE);
+}
+
+/* ST(to) = ST(to) op y. noted: exceptions of reading y from memory. */
+void x87_arithmetic(X86Cpu *cpu, X87Operation op, unsigned to, X87Register y, bool y_empty,
+                    uint16_t noted)
 {
     uint16_t status;
     X87Register result;
@@ -154,7 +174,7 @@ void x87_arithmetic(X86Cpu *cpu, X87Operation op, unsigned to, X87Register y, bo
     begin_host(cpu);
     result = arithmetic(op, *x87_st(cpu, to), y, &status);
     end_host();
-    finish(cpu, status, to, result);
+    finish(cpu, status | also_noted(cpu, noted, status), to, result);
 }
 
 bool x87_is_empty(const X86Cpu *cpu, unsigned i)
@@ -163,29 +183,32 @@ bool x87_is_empty(const X86Cpu *cpu, unsigned i)
 }
 
 /* Compares ST(0) with y; quiet: a quiet NaN is no invalid operation. Conditions in status. */
-uint16_t x87_compare(X86Cpu *cpu, X87Register y, bool y_empty, bool quiet)
+uint16_t x87_compare(X86Cpu *cpu, X87Register y, bool y_empty, bool quiet, uint16_t noted)
 {
     X87Register x = *x87_st(cpu, 0);
     uint16_t status;
 
     if (is_empty(cpu, 0) || y_empty) {
         stack_fault(cpu, false);
-        return CONDITIONS & ~C1 & 0x4500;
+        return X87_C3 | X87_C2 | X87_C0;
     }
     begin_host(cpu);
     if (quiet) {
-        __asm__ volatile(LOAD("%2") LOAD("%1") "fucompp; fnstsw %0" : "=m"(status) : "m"(x), "m"(y));
+        __asm__ volatile(LOAD("%2") LOAD("%1") "fucompp; fnstsw %0"
+                         : "=m"(status)
+                         : "m"(x), "m"(y));
     } else {
         __asm__ volatile(LOAD("%2") LOAD("%1") "fcompp; fnstsw %0" : "=m"(status) : "m"(x), "m"(y));
     }
     end_host();
+    status |= also_noted(cpu, noted, status);
     cpu->x87.status &= (uint16_t)~C1;
     note(cpu, status & EXCEPTIONS);
-    return status & 0x4500;
+    return status & (X87_C3 | X87_C2 | X87_C0);
 }
 
 #define ONE(code)                                                                                  \
-    __asm__ volatile(LOAD("%1") code "; fnstsw %2; " STORE("%0")                                   \
+    __asm__ volatile(LOAD("%1") code "; fnstsw %2; fnclex; " STORE("%0")                           \
                      : "=m"(result), "+m"(x), "=m"(status))
 
 /* ST(0) = f(ST(0)) */
@@ -225,6 +248,9 @@ void x87_unary(X86Cpu *cpu, X87Unary op)
     uint16_t status;
     X87Register result;
 
+    if (op == X87_SIN || op == X87_COS) {
+        cpu->x87.status &= (uint16_t)~X87_C2;
+    }
     if (is_empty(cpu, 0)) {
         if (!stack_fault(cpu, false)) {
             x87_put(cpu, 0, indefinite);
@@ -242,7 +268,7 @@ void x87_unary(X86Cpu *cpu, X87Unary op)
 
 /* x is ST(0), y is ST(1). The result is on top; `pops`: in y's place. */
 #define TWO(code)                                                                                  \
-    __asm__ volatile(LOAD("%2") LOAD("%1") code "; fnstsw %3; " STORE("%0") "fninit"               \
+    __asm__ volatile(LOAD("%2") LOAD("%1") code "; fnstsw %3; fnclex; " STORE("%0") "fninit"       \
                      : "=m"(result), "+m"(x), "+m"(y), "=m"(status))
 
 void x87_binary(X86Cpu *cpu, X87Binary op)
@@ -251,6 +277,9 @@ void x87_binary(X86Cpu *cpu, X87Binary op)
     X87Register result = { 0 }, x = *x87_st(cpu, 0), y = *x87_st(cpu, 1);
     uint16_t status = 0;
 
+    if (op == X87_PREM || op == X87_PREM1) {
+        cpu->x87.status &= (uint16_t)~X87_C2;
+    }
     if (is_empty(cpu, 0) || is_empty(cpu, 1)) {
         if (!stack_fault(cpu, false)) {
             x87_put(cpu, pops, indefinite);
@@ -281,10 +310,12 @@ void x87_binary(X86Cpu *cpu, X87Binary op)
         TWO("fscale");
     }
     end_host();
-    if (op == X87_PREM || op == X87_PREM1) {
-        cpu->x87.status = (cpu->x87.status & (uint16_t)~0x4700) | (status & 0x4700);
+    cpu->x87.status &= (uint16_t)~C1;
+    if ((op == X87_PREM || op == X87_PREM1) && !is_nan(&result) &&
+        !(status & ~cpu->x87.control & DE)) {
+        cpu->x87.status = (cpu->x87.status & (uint16_t)~CONDITIONS) | (status & CONDITIONS);
     }
-    cpu->x87.status = (cpu->x87.status & (uint16_t)~C1) | (status & C1);
+    cpu->x87.status |= status & C1;
     if (!note(cpu, status & EXCEPTIONS)) {
         x87_put(cpu, pops, result);
         if (pops) {
@@ -300,6 +331,9 @@ void x87_pushing(X86Cpu *cpu, X87Pushing op)
     bool full = !is_empty(cpu, 7);
     uint16_t status = 0;
 
+    if (op != X87_XTRACT) {
+        cpu->x87.status &= (uint16_t)~X87_C2;
+    }
     if (is_empty(cpu, 0) || full) {
         if (!stack_fault(cpu, full && !is_empty(cpu, 0))) {
             x87_put(cpu, 0, indefinite);
@@ -311,13 +345,13 @@ void x87_pushing(X86Cpu *cpu, X87Pushing op)
     begin_host(cpu);
     switch (op) {
     case X87_TAN:
-        __asm__ volatile(LOAD("%1") "fptan; fnstsw %0" : "=m"(status) : "m"(x));
+        __asm__ volatile(LOAD("%1") "fptan; fnstsw %0; fnclex" : "=m"(status) : "m"(x));
         break;
     case X87_SINCOS:
-        __asm__ volatile(LOAD("%1") "fsincos; fnstsw %0" : "=m"(status) : "m"(x));
+        __asm__ volatile(LOAD("%1") "fsincos; fnstsw %0; fnclex" : "=m"(status) : "m"(x));
         break;
     default:
-        __asm__ volatile(LOAD("%1") "fxtract; fnstsw %0" : "=m"(status) : "m"(x));
+        __asm__ volatile(LOAD("%1") "fxtract; fnstsw %0; fnclex" : "=m"(status) : "m"(x));
     }
     __asm__ volatile(STORE("%0") : "=m"(high));
     if (!(status & X87_C2) || op == X87_XTRACT) {
@@ -345,12 +379,12 @@ void x87_examine(X86Cpu *cpu)
     uint16_t status;
 
     begin_host(cpu);
-    __asm__ volatile(LOAD("%1") "fxam; fnstsw %0" : "=m"(status) : "m"(x));
+    __asm__ volatile(LOAD("%1") "fxam; fnstsw %0; fnclex" : "=m"(status) : "m"(x));
     end_host();
     if (is_empty(cpu, 0)) {
-        status = (status & C1) | 0x4100;
+        status = (status & C1) | X87_C3 | X87_C0;
     }
-    cpu->x87.status = (cpu->x87.status & (uint16_t)~0x4700) | (status & 0x4700);
+    cpu->x87.status = (cpu->x87.status & (uint16_t)~CONDITIONS) | (status & CONDITIONS);
 }
 
 /* Constants are rounded as the control word says. */
@@ -391,7 +425,11 @@ X87Register x87_from_memory(X86Cpu *cpu, X87Format format, uint64_t value, uint1
 {
     X87Register result = { 0 };
 
-#define FROM(code) __asm__ volatile(code " %1; fnstsw %2; " STORE("%0") : "=m"(result) : "m"(value), "m"(*status) : "memory")
+#define FROM(code)                                                                                 \
+    __asm__ volatile(code " %1; fnstsw %2; " STORE("%0")                                           \
+                     : "=m"(result)                                                                \
+                     : "m"(value), "m"(*status)                                                    \
+                     : "memory")
     begin_host(cpu);
     switch (format) {
     case X87_F32:
@@ -417,7 +455,9 @@ X87Register x87_from_memory(X86Cpu *cpu, X87Format format, uint64_t value, uint1
 X87Register x87_from_bcd(X86Cpu *cpu, const void *bytes)
 {
     X87Register result = { 0 };
-    struct { uint8_t bytes[10]; } packed;
+    struct {
+        uint8_t bytes[10];
+    } packed;
 
     memcpy(&packed, bytes, sizeof packed);
     begin_host(cpu);
@@ -430,7 +470,9 @@ X87Register x87_from_bcd(X86Cpu *cpu, const void *bytes)
 bool x87_to_memory(X86Cpu *cpu, X87Format format, bool truncate, uint8_t bytes[10])
 {
     X87Register x = *x87_st(cpu, 0);
-    struct { uint8_t bytes[16]; } out = { { 0 } };
+    struct {
+        uint8_t bytes[16];
+    } out = { { 0 } };
     uint16_t status = 0, control;
     unsigned unmasked;
 
@@ -445,7 +487,8 @@ bool x87_to_memory(X86Cpu *cpu, X87Format format, bool truncate, uint8_t bytes[1
         control |= 0xc00;
         __asm__ volatile("fldcw %0" : : "m"(control));
     }
-#define TO(code) __asm__ volatile(LOAD("%2") code " %0; fnstsw %1" : "=m"(out), "=m"(status) : "m"(x))
+#define TO(code)                                                                                   \
+    __asm__ volatile(LOAD("%2") code " %0; fnstsw %1; fnclex" : "=m"(out), "=m"(status) : "m"(x))
     switch (format) {
     case X87_F32:
         TO("fstps");

@@ -20,6 +20,15 @@
 enum { REGION = 0x800000, DATA_BYTES = 4096, SNIPPETS = 64, MAX_INSNS = 6 };
 enum { BASE = X86_RBX };
 
+/* As FNSAVE stores it with 32-bit operands. */
+typedef struct __attribute__((packed)) {
+    uint32_t control, status, tags, fip, fcs, fdp, fds;
+    struct __attribute__((packed)) {
+        uint64_t significand;
+        uint16_t sign_exponent;
+    } st[8];
+} X87Image;
+
 /* What a snippet starts with and leaves; at absolute addresses below 2 GiB. */
 typedef struct {
     uint64_t gpr[16];
@@ -27,6 +36,8 @@ typedef struct {
     uint64_t host_rsp;
     uint32_t mxcsr;
     uint32_t pad[3];
+    X87Image x87;
+    uint8_t pad2[4];
     uint8_t xmm[16][16];
     uint8_t ymm[16][16]; /* upper halves */
     uint8_t data[DATA_BYTES];
@@ -54,8 +65,9 @@ static uint32_t below(uint32_t n)
 /* Zeros, infinities, NaNs of both kinds, denormals, integers and their neighbours. */
 static uint32_t random_float(void)
 {
-    static const uint32_t special[] = { 0, 1, 0x7fffff, 0x800000, 0x3f800000, 0x3f000000, 0x3fc00000, 0x40200000, 0x4effffff,
-                                        0x4f000000, 0x5f000000, 0x7f7fffff, 0x7f800000, 0x7f800001, 0x7fc00000,
+    static const uint32_t special[] = { 0,          1,          0x7fffff,   0x800000,   0x3f800000,
+                                        0x3f000000, 0x3fc00000, 0x40200000, 0x4effffff, 0x4f000000,
+                                        0x5f000000, 0x7f7fffff, 0x7f800000, 0x7f800001, 0x7fc00000,
                                         0x7fc12345, 0x7fa12345 };
 
     return special[below(G_N_ELEMENTS(special))] | below(2) << 31;
@@ -64,10 +76,26 @@ static uint32_t random_float(void)
 static uint64_t random_double(void)
 {
     static const uint64_t special[] = {
-        0, 1, 0xfffffffffffff, 0x10000000000000, 0x3ff0000000000000, 0x3fe0000000000000, 0x3ff8000000000000,
-        0x4004000000000000, 0x41dfffffffc00000, 0x41e0000000000000, 0x43e0000000000000, 0x7fefffffffffffff,
-        0x7ff0000000000000, 0x7ff0000000000001, 0x7ff8000000000000, 0x7ff8123456789abc, 0x7ff4123456789abc,
-        0x36a0000000000000, 0x47efffffe0000000, 0x3810000000000000,
+        0,
+        1,
+        0xfffffffffffff,
+        0x10000000000000,
+        0x3ff0000000000000,
+        0x3fe0000000000000,
+        0x3ff8000000000000,
+        0x4004000000000000,
+        0x41dfffffffc00000,
+        0x41e0000000000000,
+        0x43e0000000000000,
+        0x7fefffffffffffff,
+        0x7ff0000000000000,
+        0x7ff0000000000001,
+        0x7ff8000000000000,
+        0x7ff8123456789abc,
+        0x7ff4123456789abc,
+        0x36a0000000000000,
+        0x47efffffe0000000,
+        0x3810000000000000,
     };
 
     return special[below(G_N_ELEMENTS(special))] | (uint64_t)below(2) << 63;
@@ -218,6 +246,8 @@ static const char *const excluded[] = {
     "fnstenv",
     "fldenv",
     "maskmov",
+    "fninit",
+    "fstpnce",
     "ldmxcsr",
     "stmxcsr",
 };
@@ -425,6 +455,29 @@ static void add_insn(Snippet *s)
     s->undefined |= undefined_flags(&insn);
 }
 
+/* Exceptions that are not masked are not pending before. */
+static void randomize_x87(X87Image *x87)
+{
+    static const uint16_t exponents[] = { 0,      1,      0x3ffe, 0x3fff, 0x4000,
+                                          0x400e, 0x401e, 0x403e, 0x7ffe, 0x7fff };
+
+    memset(x87, 0, sizeof *x87);
+    x87->control =
+        0x40 | below(4) << 10 | (below(3) ? 3 : below(4)) << 8 | (below(4) ? 0x3f : below(64));
+    x87->status = below(8) << 11 | (below(0x48) << 8 & 0x4700) | (below(64) & x87->control & 0x3f);
+    for (unsigned i = 0; i < 8; i++) {
+        x87->tags |= (below(4) ? 0 : 3u) << 2 * i;
+        x87->st[i].significand = random64() | (below(8) ? UINT64_C(1) << 63 : 0);
+        x87->st[i].sign_exponent =
+            (uint16_t)(below(2) << 15 |
+                       (below(2) ? exponents[below(G_N_ELEMENTS(exponents))] : 0x3ff0 + below(80)));
+        if (below(4) == 0) {
+            x87->st[i].significand = below(2) ? UINT64_C(1) << 63 : 0;
+            x87->st[i].sign_exponent &= x87->st[i].significand ? 0xffff : 0x8000;
+        }
+    }
+}
+
 static void randomize(State *s)
 {
     for (unsigned i = 0; i < 16; i++) {
@@ -440,8 +493,10 @@ static void randomize(State *s)
             memcpy(s->ymm[i] + k, &high, 8);
         }
     }
+    randomize_x87(&s->x87);
     /* All exceptions masked, any rounding and flushing. */
-    s->mxcsr = 0x1f80 | (below(2) ? below(4) << 13 | below(2) << 6 | below(2) << 15 : 0) | (below(2) ? below(64) : 0);
+    s->mxcsr = 0x1f80 | (below(2) ? below(4) << 13 | below(2) << 6 | below(2) << 15 : 0) |
+               (below(2) ? below(64) : 0);
     for (unsigned i = 0; i < DATA_BYTES; i += 8) {
         uint64_t value = random64();
 
@@ -479,6 +534,15 @@ static uint8_t *move_mxcsr(uint8_t *p, unsigned digit, uint32_t address)
     return put(p, address, 4);
 }
 
+/* frstor (/4), fnsave (/6) at an absolute address */
+static uint8_t *move_x87(uint8_t *p, unsigned digit, uint32_t address)
+{
+    *p++ = 0xdd;
+    *p++ = (uint8_t)(digit << 3 | 4);
+    *p++ = 0x25;
+    return put(p, address, 4);
+}
+
 static bool with_sse;
 
 /* The whole program of a snippet: it starts from state `from` and leaves its results in `to`. */
@@ -491,6 +555,7 @@ static uint8_t *emit(uint8_t *p, const Snippet *s, uint32_t from, uint32_t to, u
     for (unsigned i = 0; with_sse && i < 16; i++) {
         p = move_vector(p, i, from + (uint32_t)offsetof(State, xmm) + 16 * i, false);
     }
+    p = with_sse ? move_x87(p, 4, from + (uint32_t)offsetof(State, x87)) : p;
     p = with_sse ? move_mxcsr(p, 2, from + (uint32_t)offsetof(State, mxcsr)) : p;
     for (unsigned i = 0; i < 16; i++) {
         p = i == X86_RSP ? p : move(p, i, from + 8 * i, false);
@@ -507,6 +572,7 @@ static uint8_t *emit(uint8_t *p, const Snippet *s, uint32_t from, uint32_t to, u
         p = move_vector(p, i, to + (uint32_t)offsetof(State, xmm) + 16 * i, true);
     }
     p = with_sse ? move_mxcsr(p, 3, to + (uint32_t)offsetof(State, mxcsr)) : p;
+    p = with_sse ? move_x87(p, 6, to + (uint32_t)offsetof(State, x87)) : p;
     return p;
 }
 
@@ -592,6 +658,31 @@ static void print_code(const Snippet *s)
     cs_close(&handle);
 }
 
+/* Pointers to instructions and operands depend on the processor. */
+static bool x87_differs(const X87Image *host, const X87Image *got, const X87Image *before)
+{
+    bool bad = false;
+
+    if (((host->control ^ got->control) | (host->status ^ got->status) | (host->tags ^ got->tags)) &
+        0xffff) {
+        printf("  x87: host %04x %04x %04x got %04x %04x %04x (before %04x %04x %04x)\n",
+               host->control & 0xffff, host->status & 0xffff, host->tags & 0xffff,
+               got->control & 0xffff, got->status & 0xffff, got->tags & 0xffff, before->control,
+               before->status, before->tags);
+        bad = true;
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        if (memcmp(&host->st[i], &got->st[i], 10)) {
+            printf("  st%u: host %04x %016" PRIx64 " got %04x %016" PRIx64
+                   " (before %04x %016" PRIx64 ")\n",
+                   i, host->st[i].sign_exponent, host->st[i].significand, got->st[i].sign_exponent,
+                   got->st[i].significand, before->st[i].sign_exponent, before->st[i].significand);
+            bad = true;
+        }
+    }
+    return bad;
+}
+
 static bool differs(const Snippet *s, const State *got)
 {
     uint64_t mask = EFLAGS_STATUS & ~s->undefined;
@@ -612,8 +703,12 @@ static bool differs(const Snippet *s, const State *got)
             bad = true;
         }
     }
+    if (with_sse) {
+        bad |= x87_differs(&s->after.x87, &got->x87, &s->before.x87);
+    }
     if (with_sse && s->after.mxcsr != got->mxcsr) {
-        printf("  mxcsr: host %04x got %04x (before %04x)\n", s->after.mxcsr, got->mxcsr, s->before.mxcsr);
+        printf("  mxcsr: host %04x got %04x (before %04x)\n", s->after.mxcsr, got->mxcsr,
+               s->before.mxcsr);
         bad = true;
     }
     if ((s->after.flags ^ got->flags) & mask) {
@@ -697,7 +792,8 @@ int main(int argc, char **argv)
         log_set_items(g_getenv("KASO_LOG"), NULL);
     }
     code = map(CODE, REGION);
-    g_assert(sizeof(State) % 16 == 0 && offsetof(State, data) % 16 == 0);
+    g_assert(sizeof(State) % 16 == 0 && offsetof(State, data) % 16 == 0 &&
+             offsetof(State, xmm) % 16 == 0);
     states = map(STATES, 2 * SNIPPETS * sizeof(State) + 4096);
     if (!x86_rig_open(&rig, "max", interp)) {
         return 77;
