@@ -25,6 +25,7 @@ struct Board {
     const char *const *aliases;     /* NULL-terminated or NULL */
     const char *default_cpu;        /* NULL: the target's */
     const char *default_nic;        /* device type of `-nic` without model= */
+    const char *default_vga;        /* -vga when it is not given; NULL: the board takes no -vga (machine_vga_device) */
     const char *serial_console;     /* what Linux calls the first serial port, for a hint */
     const DriveInterface *drive_interfaces; /* NULL: only if=none */
     const char *default_drive_interface; /* for -drive without if=; NULL: none */

@@ -20,7 +20,7 @@ const NotYet device_types_not_yet[] = {
       "use virtio-net-pci" },
     { "pci-serial pci-serial-2x pci-serial-4x",
       "use virtserialport" },
-    { "*-arm-cpu *-x86_64-cpu 160s33b 320s33b 640s33b AC97 AMDVI-PCI ES1370 VGA ac97 acpi-erst adlib "
+    { "*-arm-cpu *-x86_64-cpu 160s33b 320s33b 640s33b AC97 AMDVI-PCI ES1370 ac97 acpi-erst adlib "
       "adm1272 ads7846 amd-iommu arm-smmuv3 aspeed.i2c.slave at24c-eeprom at25128a-nonjedec "
       "at25256a-nonjedec at25df041a at25df321a at25df641 at25fs010 at25fs040 at26df081a at26df161a "
       "at26df321 at26f004 at45db081d ati-vga bcm2835-cprman-clock-mux bcm2835-cprman-dsi0hsck-mux "

@@ -288,6 +288,7 @@ static void free_config(MachineConfig *config)
     g_free(config->append);
     g_free(config->dtb);
     g_free(config->bios);
+    g_free(config->vga);
     g_free(config->name);
     g_free(config->uuid);
     g_free(config->memory_backend);

@@ -64,6 +64,7 @@ typedef struct {
     uint64_t ram_bytes;
     unsigned vcpus, sockets, cores, threads;
     char *kernel, *initrd, *append, *dtb, *bios;
+    char *vga; /* -vga: std, cirrus, none; NULL: as the board likes */
     char *name, *uuid;
     GPtrArray *fw_cfg_files; /* FwCfgFile *, with -fw_cfg; NULL when there are none */
     bool no_reboot, no_shutdown, start_paused, no_defaults, snapshot;

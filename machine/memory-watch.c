@@ -174,25 +174,23 @@ void memory_dirty_stop(Machine *machine, DirtyClient client, uint64_t ram_offset
     }
 }
 
-bool memory_dirty_test_and_clear(Machine *machine, DirtyClient client, uint64_t ram_offset,
-                                 uint64_t size)
+bool memory_dirty_collect(Machine *machine, DirtyClient client, uint64_t ram_offset, uint64_t size,
+                          bool *pages)
 {
     MemoryState *memory = &machine->private->memory;
     const MemoryWatchHooks *hooks = memory->watch_hooks;
-    bool settled = !hooks || !hooks->settled || hooks->settled(memory->watch_opaque), dirty = false;
+    bool settled = !hooks || !hooks->settled || hooks->settled(memory->watch_opaque), any = false;
     uint8_t watch = (uint8_t)(WATCH_W << client), settling = (uint8_t)(WATCH_S << client);
-    uint64_t first = 0, last = 0; /* of pages to be watched again */
+    uint64_t start = ram_offset & ~UINT64_C(0xfff), first = 0, last = 0; /* to be watched again */
 
     if (!(atomic_load(&memory->watch_active) & watch)) {
         return false;
     }
-    if (!hooks) {
-        return true; /* an accelerator that does not see stores: any may have been */
-    }
-    for (uint64_t at = ram_offset & ~UINT64_C(0xfff); at < ram_offset + size; at += 0x1000) {
+    for (uint64_t at = start; at < ram_offset + size; at += 0x1000) {
         uint8_t old = atomic_load(byte_of(memory, at));
+        /* Without hooks, an accelerator does not see stores: any may have been. */
+        bool dirty = !hooks || !(old & watch) || old & settling;
 
-        dirty |= !(old & watch) || old & settling;
         if (!(old & watch)) {
             atomic_fetch_or(byte_of(memory, at),
                             hooks && hooks->protect ? watch | settling : watch);
@@ -201,7 +199,17 @@ bool memory_dirty_test_and_clear(Machine *machine, DirtyClient client, uint64_t 
         } else if (old & settling && settled) {
             atomic_fetch_and(byte_of(memory, at), (uint8_t)~settling);
         }
+        any |= dirty;
+        if (dirty && pages) {
+            pages[(at - start) >> PAGE_SHIFT] = true;
+        }
     }
     protect(memory, first, last - first);
-    return dirty;
+    return any;
+}
+
+bool memory_dirty_test_and_clear(Machine *machine, DirtyClient client, uint64_t ram_offset,
+                                 uint64_t size)
+{
+    return memory_dirty_collect(machine, client, ram_offset, size, NULL);
 }

@@ -220,6 +220,9 @@ void memory_dirty_start(Machine *machine, DirtyClient client, uint64_t ram_offse
 void memory_dirty_stop(Machine *machine, DirtyClient client, uint64_t ram_offset, uint64_t size);
 bool memory_dirty_test_and_clear(Machine *machine, DirtyClient client, uint64_t ram_offset,
                                  uint64_t size);
+/* As test_and_clear, and sets pages[i] of those that are dirty; the first holds ram_offset. The rest stay as they are. */
+bool memory_dirty_collect(Machine *machine, DirtyClient client, uint64_t ram_offset, uint64_t size,
+                          bool *pages);
 
 /* For `info mtree` (flat: the flat views instead of the tree). Caller frees. */
 char *memory_describe(Machine *machine, bool flat);

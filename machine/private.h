@@ -104,6 +104,7 @@ typedef struct MachinePrivate {
     NamedThings chardevs, netdevs, drives, objects, placed_drives;
     GPtrArray *opened_drives; /* BlockBackend, by drive_opener */
     GPtrArray *serials;       /* Chardev * or NULL */
+    GPtrArray *displays;      /* Display * */
     GArray *globals;          /* GlobalProperty */
     GHashTable *type_counts;  /* device type name -> next number */
     GPtrArray *firmware_folders;

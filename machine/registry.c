@@ -346,6 +346,7 @@ void registry_create(Machine *machine)
     create_things(&private->placed_drives);
     private->opened_drives = g_ptr_array_new();
     private->serials = g_ptr_array_new();
+    private->displays = g_ptr_array_new();
     private->globals = g_array_new(false, false, sizeof(GlobalProperty));
     private->type_counts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     private->firmware_folders = g_ptr_array_new_with_free_func(g_free);
@@ -394,6 +395,7 @@ void registry_destroy(Machine *machine)
     destroy_things(&private->placed_drives);
     g_ptr_array_unref(private->opened_drives);
     g_ptr_array_unref(private->serials);
+    g_ptr_array_unref(private->displays);
     free_globals(private->globals);
     g_hash_table_unref(private->type_counts);
     g_ptr_array_unref(private->firmware_folders);

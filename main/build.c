@@ -122,11 +122,43 @@ static BlockBackend *attach_node(void *opaque, const char *name, GError **error)
     return drive;
 }
 
+/* The board's own graphics card is not wanted beside one of -device. */
+static bool device_is_display(const GivenOption *given)
+{
+    g_autofree char *name = NULL;
+    const DeviceType *type;
+
+    if (strcmp(given->option->name, "device") != 0) {
+        return false;
+    }
+    name = g_strndup(given->argument, strcspn(given->argument, ","));
+    type = device_type_find(g_str_has_prefix(name, "driver=") ? name + strlen("driver=") : name);
+    return type && type->category && strcmp(type->category, "display") == 0;
+}
+
+static void choose_vga(Setup *setup)
+{
+    for (unsigned i = 0; !setup->config.vga && i < setup->given->len; i++) {
+        if (device_is_display(&g_array_index(setup->given, GivenOption, i))) {
+            setup->config.vga = g_strdup("none");
+        }
+    }
+    if (setup->config.vga && strcmp(setup->config.vga, "none") != 0 && setup->config.board &&
+        !setup->config.board->default_vga) {
+        fprintf(stderr,
+                "%s: warning: -vga %s: machine '%s' has no graphics card of its own; use -device\n",
+                setup->program, setup->config.vga, setup->config.board->name);
+    }
+}
+
 static void create_machine(Setup *setup)
 {
-    MachineConfig config = setup->config; /* the handlers still read the scalars and the board */
-    Machine *machine = machine_new(&config);
+    MachineConfig config;
+    Machine *machine;
 
+    choose_vga(setup);
+    config = setup->config; /* the handlers still read the scalars and the board */
+    machine = machine_new(&config);
     setup->machine = machine;
     setup->graph = block_graph_new(NULL);
     if (!setup->daemonize) {

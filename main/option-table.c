@@ -61,7 +61,7 @@ const Option option_table[] = {
     { "echr", "CODE", "escape character of the multiplexer instead of Ctrl-A (1)", STAGE_PARSE, option_echr },
     { "display", "none", "no display", STAGE_PARSE, option_display },
     { "nographic", NULL, "no display; serial port and monitor share the terminal", STAGE_PARSE, option_nographic },
-    { "vga", "none", "no graphics card", STAGE_PARSE, option_vga },
+    { "vga", "std|cirrus|none", "the board's graphics card", STAGE_PARSE, option_vga },
     { "nodefaults", NULL, "no devices but the board's own and those given", STAGE_PARSE, option_nodefaults },
     { "no-user-config", NULL, "accepted; no configuration file is read anyway", STAGE_PARSE, option_accepted },
 

@@ -259,9 +259,21 @@ bool option_nographic(Setup *setup, const char *argument, GError **error)
 
 bool option_vga(Setup *setup, const char *argument, GError **error)
 {
-    return strcmp(argument, "none") == 0 ||
-           error_fail(error, KASO_ERROR_UNSUPPORTED,
-                      "not yet: no graphics card is built; use -vga none or leave it out");
+    static const NotYet not_yet[] = {
+        { "qxl vmware virtio xenfb tcx cg3", "use -vga std" },
+        { 0 },
+    };
+    static const NameKind kind = { "graphics card", "-vga help", not_yet };
+    static const char *const names[] = { "std", "cirrus", "none", NULL };
+
+    if (is_help(argument)) {
+        printf("none    no graphics card\n"
+               "std     standard VGA\n"
+               "cirrus  Cirrus Logic GD5446\n");
+        help_done();
+    }
+    return g_strv_contains(names, argument) ? set_text(&setup->config.vga, argument)
+                                            : names_fail(&kind, argument, names, error);
 }
 
 bool option_readconfig(Setup *setup, const char *argument, GError **error)

@@ -38,7 +38,7 @@ typedef struct {
     ArgumentKind kind;
     bool optional;
     const char *summary;
-    char letter; /* ARGUMENT_FLAG */
+    char letter; /* ARGUMENT_FLAG; ARGUMENT_STRING: in HMP the word after -letter */
     MonitorCompleter *complete;
     const char *const *values; /* ARGUMENT_STRING: what it may be; NULL: anything */
     bool qmp; /* not in HMP */

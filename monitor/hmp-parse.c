@@ -199,8 +199,38 @@ static json_t *parse_one(Monitor *monitor, const MonitorArgument *argument, cons
     }
 }
 
+/* Whether HMP takes the argument by its letter, not by its place. */
+static bool is_lettered(const MonitorArgument *argument)
+{
+    return argument->kind == ARGUMENT_FLAG ||
+           (argument->kind == ARGUMENT_STRING && argument->letter);
+}
+
+static bool take_flag(const MonitorArgument *argument, const char **text, json_t *arguments,
+                      GError **error)
+{
+    g_autofree char *word = NULL;
+
+    *text += 2;
+    if (argument->kind == ARGUMENT_FLAG) {
+        monitor_put(arguments, argument->name, json_true());
+        return true;
+    }
+    *text = skip_space(*text);
+    word = take_word(text, error);
+    if (word && !*word) {
+        return error_fail(error, KASO_ERROR_INVALID, "'-%c' needs a value: %s", argument->letter,
+                          argument->name);
+    }
+    if (word) {
+        monitor_put(arguments, argument->name, monitor_string(word));
+    }
+    return word;
+}
+
 /* Flags may stand anywhere before the last argument: takes those at *text. */
-static void take_flags(const MonitorCommand *command, const char **text, json_t *arguments)
+static bool take_flags(const MonitorCommand *command, const char **text, json_t *arguments,
+                       GError **error)
 {
     bool found = true;
 
@@ -208,14 +238,16 @@ static void take_flags(const MonitorCommand *command, const char **text, json_t 
         found = false;
         *text = skip_space(*text);
         for (const MonitorArgument *a = command->arguments; a && a->name; a++) {
-            if (a->kind == ARGUMENT_FLAG && (*text)[0] == '-' && (*text)[1] == a->letter &&
+            if (is_lettered(a) && (*text)[0] == '-' && (*text)[1] == a->letter &&
                 (!(*text)[2] || isspace((unsigned char)(*text)[2]))) {
-                monitor_put(arguments, a->name, json_true());
-                *text += 2;
+                if (!take_flag(a, text, arguments, error)) {
+                    return false;
+                }
                 found = true;
             }
         }
     }
+    return true;
 }
 
 static bool parse_all(Monitor *monitor, const MonitorCommand *command, const char *text,
@@ -224,8 +256,10 @@ static bool parse_all(Monitor *monitor, const MonitorCommand *command, const cha
     for (const MonitorArgument *a = command->arguments; a && a->name; a++) {
         json_t *value;
 
-        take_flags(command, &text, arguments);
-        if (a->kind == ARGUMENT_FLAG || a->kind == ARGUMENT_OBJECT || a->qmp) {
+        if (!take_flags(command, &text, arguments, error)) {
+            return false;
+        }
+        if (is_lettered(a) || a->kind == ARGUMENT_OBJECT || a->qmp) {
             continue;
         }
         if (a->kind == ARGUMENT_FORMAT) {
@@ -248,7 +282,9 @@ static bool parse_all(Monitor *monitor, const MonitorCommand *command, const cha
         }
         monitor_put(arguments, a->name, value);
     }
-    take_flags(command, &text, arguments);
+    if (!take_flags(command, &text, arguments, error)) {
+        return false;
+    }
     if (*text) {
         return error_fail(error, KASO_ERROR_INVALID, "'%s' is too much for this command: %s", text,
                           command->hmp);
@@ -281,6 +317,8 @@ char *hmp_usage(const MonitorCommand *command)
         g_string_append_c(usage, ' ');
         if (a->kind == ARGUMENT_FLAG) {
             g_string_append_printf(usage, "[-%c]", a->letter);
+        } else if (is_lettered(a)) {
+            g_string_append_printf(usage, "[-%c %s]", a->letter, a->name);
         } else if (a->kind == ARGUMENT_FORMAT) {
             g_string_append_printf(usage, "[/%s]", a->name);
         } else if (a->kind == ARGUMENT_BOOL) {
@@ -333,7 +371,7 @@ static const MonitorArgument *argument_at(const MonitorCommand *command, const c
         text += n;
     }
     for (const MonitorArgument *a = command->arguments; a && a->name; a++) {
-        if (a->kind != ARGUMENT_FLAG && a->kind != ARGUMENT_FORMAT && !a->qmp && words-- == 0) {
+        if (!is_lettered(a) && a->kind != ARGUMENT_FORMAT && !a->qmp && words-- == 0) {
             return a;
         }
     }

@@ -2,7 +2,7 @@
 /*
  * PCI configuration space, BARs, INTx and buses (PCI Local Bus 3.0 chapter 6, PCI-to-PCI Bridge 1.2).
  *
- * Not modelled: expansion ROMs, parity and system errors, power management, extended capabilities.
+ * Not modelled: parity and system errors, power management, extended capabilities.
  */
 #include "hw/pci/pci.h"
 
@@ -151,6 +151,23 @@ static void bar_update(PciDevice *pci, unsigned index, bool allowed)
     bar->address = address;
 }
 
+static void rom_update(PciDevice *pci, bool allowed)
+{
+    uint64_t address = 0;
+    bool mapped = allowed && pci_rom_decoded(pci, &address);
+
+    if (mapped == pci->rom_mapped && (!mapped || address == pci->rom.address)) {
+        return;
+    }
+    if (pci->rom_mapped) {
+        memory_region_remove(&pci->rom);
+    }
+    if (mapped) {
+        memory_region_add(pci->bus->memory, address, &pci->rom, 1);
+    }
+    pci->rom_mapped = mapped;
+}
+
 static void bars_update(PciDevice *pci, bool allowed)
 {
     memory_transaction_begin(pci->device.machine);
@@ -159,6 +176,7 @@ static void bars_update(PciDevice *pci, bool allowed)
             bar_update(pci, i, allowed);
         }
     }
+    rom_update(pci, allowed);
     memory_transaction_end(pci->device.machine);
 }
 
@@ -227,7 +245,7 @@ void pci_config_write(PciDevice *pci, unsigned offset, uint32_t value, unsigned 
 
         pci->config[offset + i] = (pci->config[offset + i] & ~mask) | (value & mask);
     }
-    if (offset < bar_offset(PCI_BAR_COUNT)) {
+    if (offset < PCI_INTERRUPT_LINE) {
         bars_update(pci, true);
     }
     if (offset < PCI_STATUS) {
@@ -392,6 +410,8 @@ static bool check_multifunction(PciBus *bus, PciDevice *pci, unsigned devfn, GEr
     return true;
 }
 
+static void pci_bus_detach(Bus *generic, Device *device);
+
 static bool pci_bus_attach(Bus *generic, Device *device, GError **error)
 {
     enum {
@@ -405,9 +425,6 @@ static bool pci_bus_attach(Bus *generic, Device *device, GError **error)
     if (devfn < 0 || !check_multifunction(bus, pci, devfn, error)) {
         return false;
     }
-    if (pci->romfile && *pci->romfile) {
-        log_unimplemented(device->type->name, "expansion ROM '%s' is ignored", pci->romfile);
-    }
     pci->bus = bus;
     pci->devfn = devfn;
     pci->address = devfn;
@@ -416,6 +433,11 @@ static bool pci_bus_attach(Bus *generic, Device *device, GError **error)
     store_le16(pci->writable + PCI_COMMAND, COMMAND_WRITABLE);
     pci->writable[PCI_CACHE_LINE_SIZE] = 0xff;
     pci->writable[PCI_INTERRUPT_LINE] = 0xff;
+    /* A device's own realize adds its usual one; here is what the user names for any device. */
+    if (!pci_add_rom(pci, NULL, error)) {
+        pci_bus_detach(generic, device);
+        return false;
+    }
     return true;
 }
 

@@ -25,6 +25,7 @@ enum {
     PCI_BASE_ADDRESS_0 = 0x10,
     PCI_SUBSYSTEM_VENDOR_ID = 0x2c,
     PCI_SUBSYSTEM_ID = 0x2e,
+    PCI_ROM_ADDRESS = 0x30,
     PCI_CAPABILITIES = 0x34,
     PCI_INTERRUPT_LINE = 0x3c,
     PCI_INTERRUPT_PIN = 0x3d,
@@ -100,13 +101,16 @@ struct PciDevice {
     uint8_t next_free;       /* where the next capability goes */
     PciBar bars[PCI_BAR_COUNT];
     PciMsix msix;
+    MemoryRegion rom;        /* expansion ROM; size 0: there is none */
+    bool rom_mapped;
     bool intx_wanted;        /* level the function asks for, before INTx Disable */
     bool intx_driven;        /* level that the bus sees */
     /* Properties. */
     int32_t address;
     int multifunction;
     char *romfile;
-    uint32_t rom_bar;
+    int32_t rom_bar;
+    uint32_t rom_size;
     char *failover_pair_id;
     uint32_t acpi_index;
 };
@@ -131,9 +135,11 @@ extern const BusType pci_bus_type;
     { "multifunction", PROPERTY_ON_OFF_AUTO, offsetof(Instance, pci.multifunction),                \
       "say in the header that the slot has other functions", "auto" },                             \
     { "romfile", PROPERTY_STRING, offsetof(Instance, pci.romfile),                                 \
-      "expansion ROM; only the empty name is supported" },                                         \
-    { "rombar", PROPERTY_U32, offsetof(Instance, pci.rom_bar), "expansion ROM BAR; has no effect", \
-      "1" },                                                                                       \
+      "file of the expansion ROM; the empty name for none" },                                      \
+    { "rombar", PROPERTY_I32, offsetof(Instance, pci.rom_bar),                                     \
+      "0: the guest does not see the expansion ROM", "-1" },                                       \
+    { "romsize", PROPERTY_U32, offsetof(Instance, pci.rom_size),                                   \
+      "bytes of the expansion ROM's BAR, a power of two; else the file decides", "4294967295" },   \
     { "failover_pair_id", PROPERTY_STRING, offsetof(Instance, pci.failover_pair_id),               \
       "accepted; has no effect" },                                                                 \
     { "acpi-index", PROPERTY_U32, offsetof(Instance, pci.acpi_index), "accepted; has no effect" }
@@ -159,6 +165,11 @@ void pci_add_bar(PciDevice *pci, unsigned index, PciBarKind kind, bool prefetcha
 unsigned pci_add_capability(PciDevice *pci, uint8_t id, unsigned size);
 /* A PCI Express capability, version 2, of a PCIE_TYPE_… */
 unsigned pci_add_express_capability(PciDevice *pci, unsigned type);
+/*
+ * For devices that have firmware of their own: `fallback` is its file when the user names none with romfile=. What a
+ * user names is added for every device by the bus. Bridges have none.
+ */
+bool pci_add_rom(PciDevice *pci, const char *fallback, GError **error);
 /* Does nothing and returns true when the machine has nobody to take MSIs or vectors is 0. */
 bool pci_add_msix(PciDevice *pci, unsigned bar, unsigned vectors, GError **error);
 
@@ -194,6 +205,8 @@ void pci_host_config_write(PciBus *root, unsigned bus, unsigned devfn, unsigned 
 uint32_t pci_config_read(PciDevice *pci, unsigned offset, unsigned size);
 void pci_config_write(PciDevice *pci, unsigned offset, uint32_t value, unsigned size);
 
+/* pci-rom.c, for pci.c: whether the expansion ROM answers, and where. */
+bool pci_rom_decoded(const PciDevice *pci, uint64_t *address);
 /* msix.c, for pci.c. */
 void pci_msix_reset(PciDevice *pci);
 void pci_msix_config_written(PciDevice *pci);

@@ -114,6 +114,9 @@ static bool pcie_root_port_realize(Device *device, GError **error)
 
     pci_set_identity(pci, 0x1b36, 0x000c, 0x060400, 0);
     pci->config[PCI_HEADER_TYPE] |= PCI_HEADER_TYPE_BRIDGE;
+    if (pci->rom.size) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED, "a bridge has no expansion ROM");
+    }
     pci->is_bridge = true;
     pci_set_interrupt_pin(pci, 1);
     for (unsigned i = 0; i < ARRAY_SIZE(writable_bytes); i++) {

@@ -28,7 +28,6 @@ NOT_YET(gdbserver_not_yet, NULL, "gdbserver");
 NOT_YET(loadvm_not_yet, NULL, "loadvm");
 NOT_YET(migrate_not_yet, "migrate", "migrate");
 NOT_YET(savevm_not_yet, NULL, "savevm");
-NOT_YET(screendump_not_yet, "screendump", "screendump");
 NOT_YET(snapshot_delete_not_yet, "snapshot-delete", NULL);
 NOT_YET(snapshot_load_not_yet, "snapshot-load", NULL);
 NOT_YET(snapshot_save_not_yet, "snapshot-save", NULL);

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """HMP over a socket and over standard input, on the virt board held at its first instruction."""
 
+import struct
 import subprocess
+import zlib
 
 from harness import Hmp, Kaso
 
@@ -30,7 +32,7 @@ def commands():
         assert "Cannot access memory" in hmp.command("xp 0xfffffffffffffffe")
         assert "Error" in hmp.command("cpu 7")
         assert "Error" in hmp.command("xp/q 0")
-        assert "not built yet" in hmp.command("sendkey ret")
+        assert "not built yet" in hmp.command("gdbserver")
         assert "did you mean 'info mtree'" in hmp.command("info mtre")
         path = kaso.path("dump")
         assert hmp.command('pmemsave 0x40000000 0x20000 "%s"' % path) == ""
@@ -42,6 +44,52 @@ def commands():
         hmp.command("log none")
         hmp.command("system_reset")
         hmp.command("help")
+        hmp.peer.sendall(b"q\n")
+        kaso.finish()
+
+
+def picture(path):
+    """Width, height and the rows of RGB of a PNG or PPM."""
+    with open(path, "rb") as file:
+        data = file.read()
+    if data.startswith(b"P6"):
+        width, height = map(int, data.split(b"\n")[1].split())
+        return width, height, data[-3 * width * height:]
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", data[16:24])
+    at, packed = 8, b""
+    while at < len(data):
+        size, kind = struct.unpack(">I4s", data[at:at + 8])
+        assert zlib.crc32(data[at + 4:at + 8 + size]) == struct.unpack(
+            ">I", data[at + 8 + size:at + 12 + size])[0]
+        packed += data[at + 8:at + 8 + size] if kind == b"IDAT" else b""
+        at += 12 + size
+    rows = zlib.decompress(packed)
+    step = 1 + 3 * width
+    return width, height, b"".join(rows[i * step + 1:(i + 1) * step] for i in range(height))
+
+
+def screen():
+    """Pictures and text of a screen that no guest has set up, and of a machine without one."""
+    with Kaso("-monitor", "unix:@/hmp,server=on,wait=off", "-device", "VGA,id=card,romfile=",
+              machine="virt") as kaso:
+        hmp = Hmp(kaso.connect("hmp"))
+        png, ppm = kaso.path("a.png"), kaso.path("b.ppm")
+        assert hmp.command("screendump %s -f png" % png) == ""
+        assert hmp.command("screendump -f ppm %s card 0" % ppm) == ""
+        assert picture(png) == picture(ppm) == (640, 480, bytes(3 * 640 * 480))
+        assert "Error" in hmp.command("screendump %s card 1" % ppm)
+        assert "Error" in hmp.command("screendump %s nobody" % ppm)
+        assert "Error" in hmp.command("screendump %s -f gif" % ppm)
+        assert "needs a value" in hmp.command("screendump %s -f" % ppm)
+        assert "Error" in hmp.command("screendump /nonexistent/a.ppm")
+        assert "no text" in hmp.command("info text")
+        hmp.peer.sendall(b"q\n")
+        kaso.finish()
+    with Kaso("-monitor", "unix:@/hmp,server=on,wait=off", machine="virt") as kaso:
+        hmp = Hmp(kaso.connect("hmp"))
+        assert "no display" in hmp.command("info text")
+        assert "no display" in hmp.command("screendump /dev/null")
         hmp.peer.sendall(b"q\n")
         kaso.finish()
 
@@ -71,4 +119,5 @@ def cpu_ticks(kaso):
 
 
 commands()
+screen()
 scripted()

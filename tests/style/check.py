@@ -68,7 +68,7 @@ def layers(problems):
 
 def headers(problems, build):
     """Each header compiles alone."""
-    flags = subprocess.run(['pkg-config', '--cflags', 'glib-2.0', 'jansson', 'slirp'], capture_output=True,
+    flags = subprocess.run(['pkg-config', '--cflags', 'glib-2.0', 'jansson', 'pixman-1', 'slirp'], capture_output=True,
                            text=True, check=True).stdout.split()
     paths = [p for p in sources('.h') if '#error' not in read(p)]
     command = os.environ.get('CC', 'cc').split() + [

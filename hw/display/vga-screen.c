@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * VGA's screen as a surface. Where the pixels in video memory are as pixman has them, the surface is the video memory;
+ * else lines are drawn when their pages are dirty, and damaged where they differ from what was there.
+ */
+#include "hw/display/vga.h"
+#include "machine/machine.h"
+
+enum { PAGE_SHIFT = 12, FONT_ROOM = 16 /* dots beyond the line that panning draws */ };
+
+struct VgaScreen {
+    Vga *vga;
+    Display *display;
+    VgaMode mode;
+    bool whole;       /* the surface shows something else */
+    bool shared;      /* it is video memory */
+    bool *dirty;      /* by page of video memory */
+    uint8_t *wrapped; /* a line that goes over the end of memory */
+    uint32_t *line;
+    /* Damage that has not been told. */
+    int left, right, top, bottom;
+};
+
+static void tell_damage(VgaScreen *screen)
+{
+    if (screen->left < screen->right) {
+        display_damage(screen->display, screen->left, screen->top, screen->right - screen->left,
+                       screen->bottom - screen->top);
+    }
+    screen->left = INT32_MAX;
+    screen->right = 0;
+}
+
+/* Joins lines that follow each other to one rectangle. */
+static void add_damage(VgaScreen *screen, unsigned line, int left, int right)
+{
+    if (screen->left < screen->right && screen->bottom != (int)line) {
+        tell_damage(screen);
+    }
+    if (screen->left >= screen->right) {
+        screen->top = (int)line;
+    }
+    screen->left = MIN(screen->left, left);
+    screen->right = MAX(screen->right, right);
+    screen->bottom = (int)line + 1;
+}
+
+static bool shared_format(const VgaMode *mode, pixman_format_code_t *format)
+{
+    switch (mode->bits) {
+    case 15:
+        *format = PIXMAN_x1r5g5b5;
+        break;
+    case 16:
+        *format = PIXMAN_r5g6b5;
+        break;
+    case 24:
+        *format = PIXMAN_r8g8b8;
+        break;
+    default:
+        *format = PIXMAN_x8r8g8b8;
+    }
+    return mode->kind == VGA_LINEAR && mode->bits != 8 && !mode->big_endian;
+}
+
+/* Whether the memory is an image of pixman's as it is: in one piece, one line a row, whole words. */
+static bool can_share(const VgaScreen *screen, pixman_format_code_t *format)
+{
+    const VgaMode *mode = &screen->mode;
+    uint64_t end = mode->start + (uint64_t)mode->pitch * (mode->height - 1) + vga_line_bytes(mode);
+
+    return shared_format(mode, format) && mode->scan_lines == 1 && mode->repeat == 1 &&
+           mode->line_compare >= mode->height - 1 && !mode->pan && !mode->address_bit &&
+           !mode->overlay[0] && mode->pitch % 4 == 0 && mode->start % 4 == 0 &&
+           mode->pitch >= vga_line_bytes(mode) && end <= (uint64_t)mode->wrap + 1;
+}
+
+static void make_surface(VgaScreen *screen)
+{
+    const VgaMode *mode = &screen->mode;
+    pixman_format_code_t format = PIXMAN_x8r8g8b8;
+    pixman_image_t *surface;
+
+    screen->shared = can_share(screen, &format);
+    g_clear_pointer(&screen->wrapped, g_free);
+    g_clear_pointer(&screen->line, g_free);
+    if (screen->shared) {
+        surface = pixman_image_create_bits_no_clear(
+            format, (int)mode->width, (int)mode->height,
+            (uint32_t *)(screen->vga->vram.host + mode->start), (int)mode->pitch);
+    } else {
+        surface =
+            pixman_image_create_bits(PIXMAN_x8r8g8b8, (int)mode->width, (int)mode->height, NULL, 0);
+        screen->wrapped = g_malloc(vga_line_bytes(mode) + 4);
+        screen->line = g_new(uint32_t, mode->width + FONT_ROOM * 4);
+    }
+    if (!surface) {
+        screen->mode.height = 0; /* no memory for it: nothing is drawn, and it is tried again */
+        return;
+    }
+    display_set_surface(screen->display, surface);
+}
+
+static bool pages_dirty(const VgaScreen *screen, uint32_t start, uint32_t bytes)
+{
+    uint32_t last = screen->vga->vram_bytes - 1;
+
+    for (uint32_t at = start >> PAGE_SHIFT; at <= (start + bytes - 1) >> PAGE_SHIFT; at++) {
+        if (screen->dirty[at & last >> PAGE_SHIFT]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Bytes from the start on in one piece, by a copy where they go over the end of what the mode shows. */
+static const uint8_t *line_source(const VgaScreen *screen, uint32_t start, uint32_t bytes)
+{
+    uint32_t room = screen->mode.wrap + 1 - start;
+    const uint8_t *memory = screen->vga->vram.host;
+
+    if (bytes <= room) {
+        return memory + start;
+    }
+    for (uint32_t i = 0; i < bytes; i++) {
+        screen->wrapped[i] = memory[(start + i) & screen->mode.wrap];
+    }
+    return screen->wrapped;
+}
+
+/* Into screen->line; the pixels of the line. */
+static const uint32_t *draw_line(VgaScreen *screen, unsigned line, uint32_t start, bool below)
+{
+    const VgaMode *mode = &screen->mode;
+    unsigned pan = below ? mode->pan_below : mode->pan;
+    Vga *vga = screen->vga;
+
+    if (mode->kind == VGA_TEXT) {
+        vga_draw_text(vga, mode, line, screen->line);
+    } else {
+        vga_draw_line(mode, line_source(screen, start, vga_line_bytes(mode)), screen->line);
+    }
+    if (mode->overlay[0]) {
+        vga->ops->draw_overlay(vga, mode, line, screen->line + pan);
+    }
+    return screen->line + pan;
+}
+
+/* Copies what differs. */
+static void compare_line(VgaScreen *screen, unsigned line, const uint32_t *pixels, bool whole)
+{
+    pixman_image_t *surface = display_surface(screen->display);
+    uint32_t *out = pixman_image_get_data(surface) +
+                    (size_t)line * (unsigned)pixman_image_get_stride(surface) / 4;
+    int left = 0, right = (int)screen->mode.width;
+
+    while (!whole && left < right && out[left] == pixels[left]) {
+        left++;
+    }
+    while (!whole && right > left && out[right - 1] == pixels[right - 1]) {
+        right--;
+    }
+    if (left < right) {
+        memcpy(out + left, pixels + left, (size_t)(right - left) * sizeof(*out));
+        add_damage(screen, line, left, right);
+    }
+}
+
+static bool line_is_dirty(const VgaScreen *screen, uint32_t start, bool whole)
+{
+    const VgaMode *mode = &screen->mode;
+
+    if (whole) {
+        return true;
+    }
+    switch (mode->kind) {
+    case VGA_BLANK:
+        return false;
+    case VGA_TEXT: /* cells and fonts */
+        return pages_dirty(screen, 0, VGA_PLANES_SIZE);
+    default:
+        return pages_dirty(screen, start, vga_line_bytes(mode));
+    }
+}
+
+static void draw(VgaScreen *screen, bool fresh, bool whole)
+{
+    const VgaMode *mode = &screen->mode;
+
+    screen->left = INT32_MAX;
+    screen->right = 0;
+    for (unsigned line = 0; line < mode->height; line++) {
+        unsigned scan;
+        bool below;
+        uint32_t start = vga_mode_address(mode, line, &scan, &below);
+
+        if (!line_is_dirty(screen, start, whole)) {
+            continue;
+        }
+        if (screen->shared) {
+            add_damage(screen, line, 0, (int)mode->width);
+        } else {
+            compare_line(screen, line, draw_line(screen, line, start, below), fresh);
+        }
+    }
+    tell_damage(screen);
+}
+
+static bool same_surface(const VgaMode *a, const VgaMode *b)
+{
+    return a->kind == b->kind && a->width == b->width && a->height == b->height &&
+           a->bits == b->bits && a->start == b->start && a->pitch == b->pitch &&
+           a->columns == b->columns && a->dots == b->dots && a->big_endian == b->big_endian &&
+           !a->overlay[0] == !b->overlay[0];
+}
+
+static void update(void *opaque, bool fresh)
+{
+    VgaScreen *screen = opaque;
+    Vga *vga = screen->vga;
+    VgaMode mode;
+    bool changed, other;
+    pixman_format_code_t format;
+
+    vga_mode(vga, &mode);
+    if (mode.overlay[0] == 0) {
+        memset(mode.overlay, 0, sizeof(mode.overlay));
+    }
+    changed = screen->whole || memcmp(&mode, &screen->mode, sizeof(mode)) != 0;
+    other = screen->whole || !same_surface(&mode, &screen->mode);
+    screen->mode = mode;
+    if (other || (changed && can_share(screen, &format) != screen->shared)) {
+        make_surface(screen);
+        fresh = true;
+    }
+    screen->whole = false;
+    if (display_is_watched(screen->display)) {
+        memset(screen->dirty, 0, vga->vram_bytes >> PAGE_SHIFT);
+        memory_dirty_collect(vga->device->machine, DIRTY_DISPLAY, vga->vram.ram_offset,
+                             vga->vram_bytes, screen->dirty);
+    }
+    draw(screen, fresh, fresh || changed);
+}
+
+static void watched(void *opaque, bool begins)
+{
+    VgaScreen *screen = opaque;
+    Vga *vga = screen->vga;
+
+    if (begins) {
+        memory_dirty_start(vga->device->machine, DIRTY_DISPLAY, vga->vram.ram_offset,
+                           vga->vram_bytes);
+    } else {
+        memory_dirty_stop(vga->device->machine, DIRTY_DISPLAY, vga->vram.ram_offset,
+                          vga->vram_bytes);
+    }
+}
+
+static bool read_text(void *opaque, DisplayText *text)
+{
+    VgaScreen *screen = opaque;
+
+    return vga_read_text(screen->vga, text);
+}
+
+static const DisplayOps screen_ops = {
+    .update = update,
+    .watched = watched,
+    .text = read_text,
+};
+
+VgaScreen *vga_screen_new(Vga *vga)
+{
+    VgaScreen *screen = g_new0(VgaScreen, 1);
+
+    screen->vga = vga;
+    screen->whole = true;
+    screen->dirty = g_new0(bool, vga->vram_bytes >> PAGE_SHIFT);
+    screen->display = display_new(vga->device, 0, &screen_ops, screen);
+    return screen;
+}
+
+void vga_screen_free(VgaScreen *screen)
+{
+    display_free(screen->display);
+    g_free(screen->dirty);
+    g_free(screen->wrapped);
+    g_free(screen->line);
+    g_free(screen);
+}
+
+void vga_screen_forget(VgaScreen *screen)
+{
+    screen->whole = true;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Expansion ROMs of PCI functions (PCI Local Bus 3.0, 6.2.5.2 and 6.3): a file behind a BAR of its own, which
+ * firmware copies into RAM and runs.
+ */
+#include "base/error.h"
+#include "hw/pci/pci.h"
+#include "machine/machine.h"
+
+enum {
+    ROM_SIZE_MIN = 2 << 10,  /* that a BAR can decode */
+    ROM_SIZE_MAX = 16 << 20, /* that it may, 6.2.5.2 */
+    ROM_BAR_MASK = ~0x7ff,
+    ROM_BAR_ENABLE = 1,
+};
+
+static bool choose_size(PciDevice *pci, const char *path, gsize length, uint64_t *size,
+                        GError **error)
+{
+    *size = ROM_SIZE_MIN;
+    while (*size < length) {
+        *size *= 2;
+    }
+    if (pci->rom_size != UINT32_MAX) {
+        if (!is_power_of_two(pci->rom_size) || pci->rom_size < *size) {
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "romsize=%u: give a power of two of at least %" PRIu64
+                              " bytes for '%s'",
+                              pci->rom_size, *size, path);
+        }
+        *size = pci->rom_size;
+    }
+    if (length == 0 || *size > ROM_SIZE_MAX) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "expansion ROM '%s' has %zu bytes; 1 byte to 16 MiB can be", path,
+                          length);
+    }
+    return true;
+}
+
+/* The file's bytes in a region of `size`; what is left of it reads as ones, as an erased chip does. */
+static bool make_region(PciDevice *pci, const char *bytes, gsize length, uint64_t size,
+                        GError **error)
+{
+    if (!memory_region_init_rom(&pci->rom, pci->device.machine, "pci-rom", size, NULL, NULL,
+                                error)) {
+        return false;
+    }
+    memcpy(pci->rom.host, bytes, length);
+    memset(pci->rom.host + length, 0xff, size - length);
+    store_le32(pci->writable + PCI_ROM_ADDRESS,
+               (uint32_t)(~(size - 1) & ROM_BAR_MASK) | ROM_BAR_ENABLE);
+    return true;
+}
+
+bool pci_add_rom(PciDevice *pci, const char *fallback, GError **error)
+{
+    const char *name = pci->romfile ? pci->romfile : fallback;
+    g_autofree char *path = NULL, *bytes = NULL;
+    gsize length;
+    uint64_t size;
+
+    if (!name || !*name || pci->rom_bar == 0 || pci->rom.size) {
+        return true;
+    }
+    path = machine_find_firmware(pci->device.machine, name, pci->romfile ? error : NULL);
+    if (!path && !pci->romfile) {
+        /* The device works without it; the firmware will not show anything on it. */
+        g_printerr("kaso: warning: device '%s' has no expansion ROM: '%s' is not installed\n",
+                   pci->device.id, name);
+        return true;
+    }
+    return path && g_file_get_contents(path, &bytes, &length, error) &&
+           choose_size(pci, path, length, &size, error) &&
+           make_region(pci, bytes, length, size, error);
+}
+
+bool pci_rom_decoded(const PciDevice *pci, uint64_t *address)
+{
+    uint32_t bar = load_le32(pci->config + PCI_ROM_ADDRESS);
+
+    *address = bar & (uint32_t)ROM_BAR_MASK;
+    return pci->rom.size && bar & ROM_BAR_ENABLE &&
+           load_le16(pci->config + PCI_COMMAND) & PCI_COMMAND_MEMORY &&
+           *address + pci->rom.size - 1 < UINT32_MAX;
+}

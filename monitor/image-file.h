@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* Pictures as files: PPM (binary, P6) and PNG (RFC 2083), 8 bits a colour. */
+#ifndef MONITOR_IMAGE_FILE_H
+#define MONITOR_IMAGE_FILE_H
+
+#include <glib.h>
+#include <pixman.h>
+#include <stdbool.h>
+
+typedef enum { IMAGE_FILE_PPM, IMAGE_FILE_PNG } ImageFileFormat;
+
+/* Replaces the file as a whole, or leaves it. Any of pixman's formats. */
+bool image_file_write(pixman_image_t *image, ImageFileFormat format, const char *path,
+                      GError **error);
+
+#endif
