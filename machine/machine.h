@@ -54,6 +54,7 @@ typedef struct {
     char *name;
     GBytes *content;
 } FwCfgFile;
+void fw_cfg_file_free(FwCfgFile *file);
 
 typedef struct {
     const Target *target;
@@ -242,6 +243,8 @@ void machine_on_reset(Machine *machine, void (*fn)(void *opaque), void *opaque);
 char *machine_find_firmware(Machine *machine, const char *name, GError **error);
 /* The packages' folders, NULL-terminated. */
 const char *const *machine_firmware_folders(void);
+/* A file for the firmware, beside those of -fw_cfg; takes the content. Before the board loads. */
+void machine_add_firmware_file(Machine *machine, const char *name, GBytes *content);
 /* -L */
 void machine_add_firmware_folder(Machine *machine, const char *folder);
 

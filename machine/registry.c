@@ -317,6 +317,25 @@ void machine_on_end(Machine *machine, void (*fn)(void *opaque), void *opaque)
     g_array_append_val(machine->private->end_callbacks, callback);
 }
 
+void fw_cfg_file_free(FwCfgFile *file)
+{
+    g_free(file->name);
+    g_bytes_unref(file->content);
+    g_free(file);
+}
+
+void machine_add_firmware_file(Machine *machine, const char *name, GBytes *content)
+{
+    MachineConfig *config = &machine->config;
+    FwCfgFile *file = g_new(FwCfgFile, 1);
+
+    if (!config->fw_cfg_files) {
+        config->fw_cfg_files = g_ptr_array_new_with_free_func((GDestroyNotify)fw_cfg_file_free);
+    }
+    *file = (FwCfgFile){ g_strdup(name), content };
+    g_ptr_array_add(config->fw_cfg_files, file);
+}
+
 void machine_on_free(Machine *machine, void (*fn)(void *opaque), void *opaque)
 {
     Callback callback = { fn, opaque };

@@ -432,15 +432,6 @@ bool option_global(Setup *setup, const char *argument, GError **error)
     return true;
 }
 
-static void free_fw_cfg_file(void *data)
-{
-    FwCfgFile *file = data;
-
-    g_free(file->name);
-    g_bytes_unref(file->content);
-    g_free(file);
-}
-
 bool option_fw_cfg(Setup *setup, const char *argument, GError **error)
 {
     static const char *const names[] = { "name", "file", "string", NULL };
@@ -473,7 +464,8 @@ bool option_fw_cfg(Setup *setup, const char *argument, GError **error)
         size = strlen(text);
     }
     if (!setup->config.fw_cfg_files) {
-        setup->config.fw_cfg_files = g_ptr_array_new_with_free_func(free_fw_cfg_file);
+        setup->config.fw_cfg_files =
+            g_ptr_array_new_with_free_func((GDestroyNotify)fw_cfg_file_free);
     }
     file = g_new(FwCfgFile, 1);
     *file = (FwCfgFile){ g_strdup(name), g_bytes_new_take(content, size) };

@@ -53,6 +53,17 @@ static bool make_region(PciDevice *pci, const char *bytes, gsize length, uint64_
     return true;
 }
 
+/* Without a BAR, PC firmware takes the ROM from a file of its own. */
+static void give_to_firmware(PciDevice *pci, const char *path, char *bytes, gsize length)
+{
+    const char *category = pci->device.type->category;
+    g_autofree char *base = g_path_get_basename(path);
+    g_autofree char *name = g_strdup_printf(
+        "%s/%s", category && strcmp(category, "display") == 0 ? "vgaroms" : "genroms", base);
+
+    machine_add_firmware_file(pci->device.machine, name, g_bytes_new_take(bytes, length));
+}
+
 bool pci_add_rom(PciDevice *pci, const char *fallback, GError **error)
 {
     const char *name = pci->romfile ? pci->romfile : fallback;
@@ -60,7 +71,7 @@ bool pci_add_rom(PciDevice *pci, const char *fallback, GError **error)
     gsize length;
     uint64_t size;
 
-    if (!name || !*name || pci->rom_bar == 0 || pci->rom.size) {
+    if (!name || !*name || pci->rom_known) {
         return true;
     }
     path = machine_find_firmware(pci->device.machine, name, pci->romfile ? error : NULL);
@@ -70,8 +81,15 @@ bool pci_add_rom(PciDevice *pci, const char *fallback, GError **error)
                    pci->device.id, name);
         return true;
     }
-    return path && g_file_get_contents(path, &bytes, &length, error) &&
-           choose_size(pci, path, length, &size, error) &&
+    if (!path || !g_file_get_contents(path, &bytes, &length, error)) {
+        return false;
+    }
+    pci->rom_known = true;
+    if (pci->rom_bar == 0) {
+        give_to_firmware(pci, path, g_steal_pointer(&bytes), length);
+        return true;
+    }
+    return choose_size(pci, path, length, &size, error) &&
            make_region(pci, bytes, length, size, error);
 }
 

@@ -102,7 +102,7 @@ struct PciDevice {
     PciBar bars[PCI_BAR_COUNT];
     PciMsix msix;
     MemoryRegion rom;        /* expansion ROM; size 0: there is none */
-    bool rom_mapped;
+    bool rom_mapped, rom_known;
     bool intx_wanted;        /* level the function asks for, before INTx Disable */
     bool intx_driven;        /* level that the bus sees */
     /* Properties. */
@@ -137,7 +137,7 @@ extern const BusType pci_bus_type;
     { "romfile", PROPERTY_STRING, offsetof(Instance, pci.romfile),                                 \
       "file of the expansion ROM; the empty name for none" },                                      \
     { "rombar", PROPERTY_I32, offsetof(Instance, pci.rom_bar),                                     \
-      "0: the guest does not see the expansion ROM", "-1" },                                       \
+      "0: no BAR for the expansion ROM; PC firmware gets a file", "-1" },                                       \
     { "romsize", PROPERTY_U32, offsetof(Instance, pci.rom_size),                                   \
       "bytes of the expansion ROM's BAR, a power of two; else the file decides", "4294967295" },   \
     { "failover_pair_id", PROPERTY_STRING, offsetof(Instance, pci.failover_pair_id),               \

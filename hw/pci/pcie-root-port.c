@@ -114,7 +114,7 @@ static bool pcie_root_port_realize(Device *device, GError **error)
 
     pci_set_identity(pci, 0x1b36, 0x000c, 0x060400, 0);
     pci->config[PCI_HEADER_TYPE] |= PCI_HEADER_TYPE_BRIDGE;
-    if (pci->rom.size) {
+    if (pci->rom_known) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED, "a bridge has no expansion ROM");
     }
     pci->is_bridge = true;

@@ -349,6 +349,7 @@ static void test_damage(void)
 static void test_rom(void)
 {
     g_autofree char *path = NULL;
+    const FwCfgFile *file;
     char bytes[3000];
     Bench *bench = bench_new(false);
     int fd = g_file_open_tmp("kaso-rom-XXXXXX", &path, NULL);
@@ -369,6 +370,9 @@ static void test_rom(void)
     g_assert_cmphex(bench_read(bench, CARD_ROM, 4), ==, 0x5a5a5a5a);
     bench_config_write(bench, 2 << 3, PCI_ROM_ADDRESS, UINT32_MAX, 4);
     g_assert_cmphex(bench_config_read(bench, 2 << 3, PCI_ROM_ADDRESS, 4), ==, 0);
+    file = g_ptr_array_index(bench->machine->config.fw_cfg_files, 0);
+    g_assert_true(g_str_has_prefix(file->name, "genroms/kaso-rom-"));
+    g_assert_cmpuint(g_bytes_get_size(file->content), ==, sizeof(bytes));
     bench_free(bench);
     unlink(path);
 }
