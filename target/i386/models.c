@@ -12,15 +12,16 @@ const uint32_t x86_supported_features[X86_FEATURE_WORDS] = {
     [X86_WORD_1_EDX] = 0x078bfbff,
     [X86_WORD_1_ECX] = F(, SSE3) | F(, SSSE3) | F(, SSE4_1) | F(, SSE4_2) | F(, CX16) |
                        F(, POPCNT) | F(, MOVBE) | F(, PCID) | F(, X2APIC) | F(, TSC_DEADLINE) |
-                       F(, RDRAND) | F(, HYPERVISOR) | F(, MONITOR),
+                       F(, RDRAND) | F(, HYPERVISOR) | F(, MONITOR) | F(, AES) | F(, PCLMULQDQ),
     [X86_WORD_7_0_EBX] = F(, FSGSBASE) | F(, BMI1) | F(, BMI2) | F(, SMEP) | F(, SMAP) | F(, ERMS) |
-                         F(, INVPCID) | F(, ADX) | F(, RDSEED) | F(, CLFLUSHOPT) | F(, CLWB),
-    [X86_WORD_7_0_ECX] = F(, UMIP) | F(, LA57) | F(, RDPID) | F(, MOVDIRI),
+                         F(, INVPCID) | F(, ADX) | F(, RDSEED) | F(, CLFLUSHOPT) | F(, CLWB) |
+                         F(, SHA_NI),
+    [X86_WORD_7_0_ECX] = F(, UMIP) | F(, GFNI) | F(, LA57) | F(, RDPID) | F(, MOVDIRI),
     [X86_WORD_7_0_EDX] = F(, FSRM),
     [X86_WORD_6_EAX] = F(, ARAT),
     [X86_WORD_8000_0001_EDX] = F(, SYSCALL) | F(, NX) | F(, PDPE1GB) | F(, RDTSCP) | F(, LM),
     [X86_WORD_8000_0001_ECX] =
-        F(, LAHF_LM) | F(, ABM) | F(, CR8LEGACY) | F(, 3DNOWPREFETCH) | F(, TOPOEXT),
+        F(, LAHF_LM) | F(, ABM) | F(, CR8LEGACY) | F(, 3DNOWPREFETCH) | F(, SSE4A) | F(, TOPOEXT),
     [X86_WORD_8000_0008_EBX] = F(, CLZERO),
 };
 

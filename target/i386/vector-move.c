@@ -65,6 +65,8 @@ void x86_movu(X86Translator *t)
 /* Scalars and MMX: a load clears the rest, a store takes the low part. */
 X86(move_low, "F3 0F 10 /r mem", "Vdq Wd", "SSE")
 X86(move_low, "F3 0F 11 /r mem", "Wd Vdq", "SSE")
+X86(move_low, "F3 0F 2B /r mem", "Wd Vdq", "SSE4A")
+X86(move_low, "F2 0F 2B /r mem", "Wq Vdq", "SSE4A")
 X86(move_low, "F2 0F 10 /r mem", "Vdq Wq", "SSE2")
 X86(move_low, "F2 0F 11 /r mem", "Wq Vdq", "SSE2")
 X86(move_low, "66 0F D6 /r mem", "Wq Vdq", "SSE2")
@@ -453,3 +455,79 @@ static uint16_t vector_ptest(V128 a, V128 b)
     X86_VECTOR_HELPER(name, vector_##name, IR_FLAGS, 0, 0, name, IR_V128, IR_V128);                \
     ROW_OF(name)
 SIMD(ptest, "66 0F 38 17 /r", "Vx Wx", "SSE4_1 v0:AVX form:COMPARE", TEST_ROW)
+
+/* Bit fields of the low half (SSE4a). Length 0 means 64; what does not fit into 64 bits is undefined. */
+
+static uint64_t field_mask(uint64_t length)
+{
+    return length & 63 ? (UINT64_C(1) << (length & 63)) - 1 : UINT64_MAX;
+}
+
+static uint64_t extract_field(uint64_t value, uint64_t length, uint64_t start)
+{
+    return value >> (start & 63) & field_mask(length);
+}
+static const TcgHelper call_extract_field = { .name = "extract_field",
+                                              .function = (void *)extract_field,
+                                              .result = IR_I64,
+                                              .arg_types = { IR_I64, IR_I64, IR_I64 } };
+TCG_HELPER(call_extract_field);
+
+static uint64_t insert_field(uint64_t value, uint64_t field, uint64_t length, uint64_t start)
+{
+    uint64_t mask = field_mask(length) << (start & 63);
+
+    return (value & ~mask) | (field << (start & 63) & mask);
+}
+static const TcgHelper call_insert_field = { .name = "insert_field",
+                                             .function = (void *)insert_field,
+                                             .result = IR_I64,
+                                             .arg_types = { IR_I64, IR_I64, IR_I64, IR_I64 } };
+TCG_HELPER(call_insert_field);
+
+/* Length and start: immediates, or bits 5:0 and 13:8 of a doubleword. */
+static void field_of(X86Translator *t, unsigned n, IrRef control, IrRef *length, IrRef *start)
+{
+    if (n + 1 < t->insn.operand_count) {
+        *length = ir_const(t->unit, IR_I64, t->insn.operands[n].imm);
+        *start = ir_const(t->unit, IR_I64, t->insn.operands[n + 1].imm);
+        return;
+    }
+    *length = control;
+    *start = ir_op2i(t->unit, IR_OP_shr, IR_I64, control, 8);
+}
+
+X86(extrq, "66 0F 78 /0 reg", "Udq Ib Ib", "SSE4A")
+X86(extrq, "66 0F 79 /r reg", "Vdq Udq", "SSE4A")
+void x86_extrq(X86Translator *t)
+{
+    IrRef length, start, control = 0, value;
+
+    if (x86_vector_refused(t)) {
+        return;
+    }
+    value = to_integer(t, 8, x86_read_vector(t, 0, 0, false));
+    if (t->insn.operands[1].kind == X86_OPERAND_U) {
+        control = to_integer(t, 8, x86_read_vector(t, 1, 0, false));
+    }
+    field_of(t, 1, control, &length, &start);
+    value = x86_call(t, &call_extract_field, value, length, start, 0);
+    x86_write_low(t, t->insn.operands[0].reg, from_integer(t, 8, value));
+}
+
+X86(insertq, "F2 0F 78 /r reg", "Vdq Udq Ib Ib", "SSE4A")
+X86(insertq, "F2 0F 79 /r reg", "Vdq Udq", "SSE4A")
+void x86_insertq(X86Translator *t)
+{
+    IrRef length, start, control, value, source;
+
+    if (x86_vector_refused(t)) {
+        return;
+    }
+    value = to_integer(t, 8, x86_read_vector(t, 0, 0, false));
+    source = x86_read_vector(t, 1, 0, false);
+    control = to_integer(t, 8, ir_vop1(t->unit, IR_OP_vhigh, 3, source, 0));
+    field_of(t, 2, control, &length, &start);
+    value = x86_call(t, &call_insert_field, value, to_integer(t, 8, source), length, start);
+    x86_write_low(t, t->insn.operands[0].reg, from_integer(t, 8, value));
+}

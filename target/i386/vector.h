@@ -5,7 +5,7 @@
  *     SIMD(paddb, "66 0F FC /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:MMX", BINARY)
  *
  * The first strings are as in decode.h, for the VEX form (without H for the legacy form, where the first operand is
- * also the first source). The next one lists the forms that exist: a feature, of the legacy form; v:F, of VEX forms of
+ * also the first source), and W1 at the end: of VEX forms. The next one lists the forms that exist: a feature, of the legacy form; v:F, of VEX forms of
  * any length; v:F/G, of those of 128 and of 256 bits; v0:F, v1:F, of one length only; m:F, of the MMX form (m:F,d with 32 bits of
  * memory); form:X, the IrHostForm where the operands do not tell it. The last argument is the shape: what the C function
  * looks like, and what the instruction needs. SIMD_ALSO lines add encodings to an operation.

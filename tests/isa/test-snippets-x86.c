@@ -254,6 +254,9 @@ static const char *const excluded[] = {
 
 static bool is_excluded(const X86Encoding *e)
 {
+    if (e->vector && (e->flags & X86_VEX) && !(features->mode & X86_MODE_AVX)) {
+        return true;
+    }
     if (only) {
         return strcmp(only, e->name) != 0;
     }
