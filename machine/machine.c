@@ -322,6 +322,7 @@ void machine_free(Machine *machine)
     }
     console_destroy(machine);
     machine_unlock(machine);
+    run_state_destroy(machine);
     registry_destroy(machine); /* runs the callbacks of machine_on_free, the board's among them */
     g_free(machine->board_state);
     clock_destroy(machine);

@@ -87,6 +87,7 @@ typedef struct MachinePrivate {
     StopReason requested_stop;
     char *requested_detail;
     bool requested_reset, reset_by_host, requested_powerdown;
+    GQueue deferred; /* for machine_defer */
     bool request_queued;
     bool run_ended;
     bool ever_reset;
@@ -178,6 +179,8 @@ void device_adopt(Device *device, Machine *machine, const DeviceType *type, Devi
                   const char *id);
 /* As device_destroy for adopted ones: the memory stays the caller's. */
 void device_release(Device *device);
+/* Forgets requests that nobody will carry out. */
+void run_state_destroy(Machine *machine);
 void machine_apply_globals(Machine *machine, Device *device, const char *type_name);
 unsigned machine_next_number(Machine *machine, const char *type_name);
 

@@ -363,18 +363,25 @@ void machine_request_powerdown(Machine *machine)
 }
 
 typedef struct {
-    Machine *machine;
     void (*fn)(void *opaque);
     void *opaque;
 } Deferred;
 
+/* One at a time, each in a round of the main loop. */
 static gboolean run_deferred(gpointer opaque)
 {
-    Deferred *deferred = opaque;
+    Machine *machine = opaque;
+    MachinePrivate *private = machine->private;
+    g_autofree Deferred *deferred = NULL;
 
-    machine_lock(deferred->machine);
-    deferred->fn(deferred->opaque);
-    machine_unlock(deferred->machine);
+    g_mutex_lock(&private->request_lock);
+    deferred = g_queue_pop_head(&private->deferred);
+    g_mutex_unlock(&private->request_lock);
+    if (deferred) {
+        machine_lock(machine);
+        deferred->fn(deferred->opaque);
+        machine_unlock(machine);
+    }
     return G_SOURCE_REMOVE;
 }
 
@@ -382,8 +389,18 @@ void machine_defer(Machine *machine, void (*fn)(void *opaque), void *opaque)
 {
     Deferred *deferred = g_new(Deferred, 1);
 
-    *deferred = (Deferred){ machine, fn, opaque };
-    g_idle_add_full(G_PRIORITY_DEFAULT, run_deferred, deferred, g_free);
+    *deferred = (Deferred){ fn, opaque };
+    g_mutex_lock(&machine->private->request_lock);
+    g_queue_push_tail(&machine->private->deferred, deferred);
+    g_idle_add_full(G_PRIORITY_DEFAULT, run_deferred, machine, NULL);
+    g_mutex_unlock(&machine->private->request_lock);
+}
+
+void run_state_destroy(Machine *machine)
+{
+    while (g_idle_remove_by_data(machine)) {
+    }
+    g_queue_clear_full(&machine->private->deferred, g_free);
 }
 
 static int exit_status(const Machine *machine)

@@ -105,7 +105,10 @@ static void test_controller(void)
     pc_rig_out(&rig, STATUS, 0xdf);
     g_assert_cmpint(pc_rig_event(&rig, 1, &open), ==, X86_EVENT_A20);
     g_assert_cmpint(open, ==, 1);
+    /* A reset that was asked for, and a machine that goes before it comes. */
+    pc_rig_out(&rig, STATUS, 0xfe);
     pc_rig_close(&rig);
+    g_assert_false(g_main_context_pending(NULL));
 }
 
 static void test_keyboard_sets(void)
