@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/names.h"
 
 Setup *setup_new(const char *program)
 {
@@ -90,8 +91,8 @@ static const OptionNotYet *find_not_yet(const char *name)
 static bool unknown_option(const char *name, GError **error)
 {
     const OptionNotYet *not_yet = find_not_yet(name);
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    const char *nearest;
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *dashed = g_strconcat("-", name, NULL), *suggestion = NULL;
 
     if (not_yet && !not_yet->feature) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED, "-%s: this option is gone; %s", name,
@@ -103,13 +104,12 @@ static bool unknown_option(const char *name, GError **error)
                           not_yet->instead ? not_yet->instead : "");
     }
     for (const Option *option = option_table; option->name; option++) {
-        g_ptr_array_add(names, (void *)option->name);
+        g_ptr_array_add(names, g_strconcat("-", option->name, NULL));
     }
     g_ptr_array_add(names, NULL);
-    nearest = error_nearest(name, (const char *const *)names->pdata);
-    return error_fail(
-        error, KASO_ERROR_NOT_FOUND, "-%s: there is no such option%s%s%s (-h lists them)", name,
-        nearest ? "; did you mean '-" : "", nearest ? nearest : "", nearest ? "'?" : "");
+    suggestion = names_suggest(dashed, (const char *const *)names->pdata);
+    return error_fail(error, KASO_ERROR_NOT_FOUND, "%s: there is no such option%s (-h lists them)",
+                      dashed, suggestion);
 }
 
 static void prefix_option(const GivenOption *given, GError **error)

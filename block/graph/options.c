@@ -3,6 +3,7 @@
 #include "block/graph/options.h"
 
 #include "base/error.h"
+#include "base/names.h"
 #include "base/key-values.h"
 #include "block/block.h"
 
@@ -216,7 +217,7 @@ bool options_check_empty(GHashTable *options, const char *of_what, const BlockOp
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     GHashTableIter iter;
     gpointer key;
-    const char *near;
+    g_autofree char *suggestion = NULL;
 
     g_hash_table_iter_init(&iter, options);
     if (!g_hash_table_iter_next(&iter, &key, NULL)) {
@@ -229,10 +230,9 @@ bool options_check_empty(GHashTable *options, const char *of_what, const BlockOp
         g_ptr_array_add(names, (gpointer)common[i]);
     }
     g_ptr_array_add(names, NULL);
-    near = error_nearest(key, (const char *const *)names->pdata);
-    return error_fail(error, KASO_ERROR_NOT_FOUND, "%s does not support the option '%s'%s%s%s",
-                      of_what, (char *)key, near ? ": did you mean '" : "", near ? near : "",
-                      near ? "'?" : "");
+    suggestion = names_suggest(key, (const char *const *)names->pdata);
+    return error_fail(error, KASO_ERROR_NOT_FOUND, "%s does not support the option '%s'%s", of_what,
+                      (char *)key, suggestion);
 }
 
 /* Takes list, which may be NULL; the last value of a key counts. */

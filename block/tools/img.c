@@ -4,6 +4,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/names.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -34,16 +35,15 @@ static void help(void)
 static int unknown_command(const char *name)
 {
     const char *names[ARRAY_SIZE(commands) + 1] = { NULL };
-    const char *near;
+    g_autofree char *suggestion = NULL;
 
     for (unsigned i = 0; i < ARRAY_SIZE(commands); i++) {
         names[i] = commands[i]->name;
     }
-    near = error_nearest(name, names);
+    suggestion = names_suggest(name, names);
     fprintf(stderr,
-            "kaso-img: Command not found: %s%s%s%s\nTry 'kaso-img --help' for more "
-            "information\n",
-            name, near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+            "kaso-img: Command not found: %s%s\nTry 'kaso-img --help' for more information\n", name,
+            suggestion);
     return 1;
 }
 

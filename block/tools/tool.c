@@ -4,6 +4,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/names.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -296,16 +297,15 @@ BlockChild *tool_open(Tool *tool, const char *name, const ImageArguments *argume
 static bool unknown_option(const BlockDriver *driver, const char *key, GError **error)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new();
-    const char *near;
+    g_autofree char *suggestion = NULL;
 
     for (const BlockOption *option = driver->create_options; option->name; option++) {
         g_ptr_array_add(names, (gpointer)option->name);
     }
     g_ptr_array_add(names, NULL);
-    near = error_nearest(key, (const char *const *)names->pdata);
-    return error_fail(error, KASO_ERROR_INVALID, "Invalid parameter '%s'%s%s%s", key,
-                      near ? ": did you mean '" : ": -o help lists them", near ? near : "",
-                      near ? "'?" : "");
+    suggestion = names_suggest(key, (const char *const *)names->pdata);
+    return error_fail(error, KASO_ERROR_INVALID, "Invalid parameter '%s'%s (-o help lists them)",
+                      key, suggestion);
 }
 
 bool tool_check_options(const BlockDriver *driver, GHashTable *options, GError **error)
