@@ -497,8 +497,8 @@ static void randomize(State *s)
         }
     }
     randomize_x87(&s->x87);
-    /* All exceptions masked, any rounding and flushing. */
-    s->mxcsr = 0x1f80 | (below(2) ? below(4) << 13 | below(2) << 6 | below(2) << 15 : 0) |
+    /* Any masks (what traps is not compared), rounding and flushing. */
+    s->mxcsr = (below(4) ? 0x3f : below(64)) << 7 | (below(2) ? below(4) << 13 | below(2) << 6 | below(2) << 15 : 0) |
                (below(2) ? below(64) : 0);
     for (unsigned i = 0; i < DATA_BYTES; i += 8) {
         uint64_t value = random64();
