@@ -192,8 +192,8 @@ static V128 vector_blendpd(V128 a, V128 b, uint64_t imm)
     return (V128){ imm & 1 ? b[0] : a[0], imm & 2 ? b[1] : a[1] };
 }
 SIMD(blendpd, "66 0F 3A 0D /r", "Vx Hx Wx Ib", "SSE4_1 v:AVX", BINARY_IMM_HALVES, 2)
-SIMD(blendvps, "66 0F 38 14 /r", "Vx Wx XMM0", "SSE4_1 form:BLEND v:AVX", BLEND)
-SIMD(blendvpd, "66 0F 38 15 /r", "Vx Wx XMM0", "SSE4_1 form:BLEND v:AVX", BLEND)
+SIMD(blendvps, "66 0F 38 14 /r", "Vx Wx XMM0", "SSE4_1 form:BLEND", BLEND)
+SIMD(blendvpd, "66 0F 38 15 /r", "Vx Wx XMM0", "SSE4_1 form:BLEND", BLEND)
 
 static V128 vector_insertps(V128 a, V128 b, uint64_t imm)
 {
