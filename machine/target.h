@@ -79,6 +79,8 @@ struct Target {
     uint16_t state_version;
     const struct TcgTarget *tcg;  /* accel/tcg/ir/target.h; NULL when it cannot be translated */
     int capstone_arch, capstone_mode;
+    /* capstone's mode for the code that a CPU runs now; NULL: capstone_mode, always. */
+    int (*capstone_mode_now)(const Vcpu *vcpu);
 
     /* model->data and properties have been applied before; may refuse a combination. */
     bool (*realize)(Vcpu *vcpu, GError **error);
@@ -100,6 +102,8 @@ struct Target {
      * counter is the clock. Any thread; a target that changes the counter writes the timer's register again.
      */
     int64_t (*timestamp_to_clock)(const Vcpu *vcpu, uint64_t timestamp);
+    /* `info tlb` text: the pages that are mapped; ranges: `info mem`, by equal rights. NULL: not told. */
+    void (*describe_mappings)(Vcpu *vcpu, bool ranges, GString *out);
     /* A non-maskable interrupt, as the monitor's nmi sends it; NULL when there is none. */
     void (*nmi)(Vcpu *vcpu);
 };
@@ -110,6 +114,13 @@ const Target *target_find(const char *name);
 const CpuModel *cpu_model_find(const Target *target, const char *name);
 /* As find, and says why there is none. */
 const CpuModel *cpu_model_get(const Target *target, const char *name, GError **error);
+
+static inline int target_capstone_mode(const Vcpu *vcpu)
+{
+    const Target *target = vcpu->target;
+
+    return target->capstone_mode_now ? target->capstone_mode_now(vcpu) : target->capstone_mode;
+}
 
 /* By name, regardless of case; NULL: there is none. */
 const TargetRegister *target_register_find(const Target *target, const char *name);

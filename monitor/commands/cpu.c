@@ -171,6 +171,55 @@ static const MonitorCommand registers_command = {
 };
 MONITOR_COMMAND(registers_command);
 
+static json_t *mappings(Monitor *monitor, bool ranges, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+    Vcpu *vcpu = monitor_vcpu(monitor, error);
+    GString *text;
+
+    if (!vcpu) {
+        return NULL;
+    }
+    if (!vcpu->target->describe_mappings) {
+        error_fail(error, KASO_ERROR_UNSUPPORTED,
+                   "the page tables of target %s are not listed; info registers has its controls",
+                   vcpu->target->name);
+        return NULL;
+    }
+    text = g_string_new(NULL);
+    machine_exclusive_begin(machine);
+    vcpu_sync(vcpu, VCPU_SYNC_FROM_ACCELERATOR);
+    vcpu->target->describe_mappings(vcpu, ranges, text);
+    machine_exclusive_end(machine);
+    return monitor_text(text);
+}
+
+static json_t *tlb_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return mappings(monitor, false, error);
+}
+
+static const MonitorCommand tlb_command = {
+    .name = "x-query-tlb",
+    .hmp = "info tlb",
+    .summary = "shows the pages that the CPU's tables map",
+    .run = tlb_run,
+};
+MONITOR_COMMAND(tlb_command);
+
+static json_t *mem_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return mappings(monitor, true, error);
+}
+
+static const MonitorCommand mem_command = {
+    .name = "x-query-mem",
+    .hmp = "info mem",
+    .summary = "shows the ranges that the CPU's tables map, by rights",
+    .run = mem_run,
+};
+MONITOR_COMMAND(mem_command);
+
 static json_t *jit_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     Machine *machine = monitor_machine(monitor);

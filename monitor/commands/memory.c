@@ -119,7 +119,7 @@ static json_t *dump_instructions(Machine *machine, Vcpu *vcpu, bool physical, ui
     json_t *list;
     csh handle;
 
-    if (cs_open(target->capstone_arch, target->capstone_mode, &handle) != CS_ERR_OK) {
+    if (cs_open(target->capstone_arch, target_capstone_mode(vcpu), &handle) != CS_ERR_OK) {
         error_fail(error, KASO_ERROR_UNSUPPORTED, "libcapstone cannot disassemble for %s",
                    target->name);
         return NULL;

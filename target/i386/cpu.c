@@ -3,13 +3,14 @@
 #include "target/i386/cpu.h"
 
 #include <capstone/capstone.h>
-#include <inttypes.h>
 
 #include "base/log.h"
 #include "target/i386/control.h"
+#include "target/i386/describe.h"
 #include "target/i386/exception.h"
 #include "target/i386/mmu.h"
 #include "target/i386/models.h"
+#include "target/i386/registers.h"
 #include "target/i386/translate.h"
 
 /* Guest variables. */
@@ -147,47 +148,12 @@ static bool has_work(const Vcpu *vcpu)
            ((atomic_load(&vcpu->interrupts) & 1u << X86_LINE_INTR) && (cpu->eflags & EFLAGS_IF));
 }
 
-/* `info registers` */
-
-static void describe_segment(GString *out, const char *name, const X86Segment *s)
-{
-    g_string_append_printf(out, "%-3s=%04x %016" PRIx64 " %08x %08x\n", name, s->selector, s->base,
-                           s->limit, s->flags | (s->limit >> 12 & 0xf0000 & 0));
-}
-
-static void describe(Vcpu *vcpu, bool all, GString *out)
-{
-    static const char *const names[] = { "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
-                                         "R8 ", "R9 ", "R10", "R11", "R12", "R13", "R14", "R15" };
-    static const char *const segments[] = { "ES", "CS", "SS", "DS", "FS", "GS" };
-    X86Cpu *cpu = x86_cpu(vcpu);
-
-    for (unsigned i = 0; i < 16; i++) {
-        g_string_append_printf(out, "%s=%016" PRIx64 "%c", names[i], cpu->gpr[i],
-                               i % 4 == 3 ? '\n' : ' ');
-    }
-    g_string_append_printf(
-        out, "RIP=%016" PRIx64 " RFL=%08" PRIx64 " CPL=%u SMM=%d A20=%d HLT=%d\n", x86_eip(cpu),
-        x86_get_eflags(cpu), cpu->cpl, cpu->smm, cpu->a20, atomic_load(&vcpu->halted));
-    for (unsigned i = 0; i < X86_SEGMENTS; i++) {
-        describe_segment(out, segments[i], &cpu->seg[i]);
-    }
-    describe_segment(out, "LDT", &cpu->ldtr);
-    describe_segment(out, "TR", &cpu->tr);
-    g_string_append_printf(out, "GDT=     %016" PRIx64 " %08x\nIDT=     %016" PRIx64 " %08x\n",
-                           cpu->gdtr.base, cpu->gdtr.limit, cpu->idtr.base, cpu->idtr.limit);
-    g_string_append_printf(out,
-                           "CR0=%08" PRIx64 " CR2=%016" PRIx64 " CR3=%016" PRIx64 " CR4=%08" PRIx64
-                           "\nEFER=%016" PRIx64 "\n",
-                           cpu->cr0, cpu->cr2, cpu->cr3, cpu->cr4, cpu->efer);
-}
-
 void x86_describe_triple_fault(X86Cpu *cpu)
 {
     GString *text = g_string_new(NULL);
 
     if (log_enabled(LOG_CPU_RESET) || log_enabled(LOG_INT)) {
-        describe(&cpu->vcpu, false, text);
+        x86_describe(&cpu->vcpu, false, text);
         log_printf("cpu%u: triple fault\n%s", cpu->vcpu.index, text->str);
     }
     g_string_free(text, TRUE);
@@ -198,37 +164,23 @@ static void nmi(Vcpu *vcpu)
     vcpu_post_event(vcpu, X86_EVENT_NMI, 0);
 }
 
-static void get_rip(Vcpu *vcpu, const TargetRegister *reg, void *value)
+/* For disassembly: the width of the code that runs. */
+static int capstone_mode_now(const Vcpu *vcpu)
 {
-    uint64_t eip = x86_eip(x86_cpu(vcpu));
+    const X86Cpu *cpu = container_of(vcpu, X86Cpu, vcpu);
 
-    memcpy(value, &eip, 8);
+    return x86_code64(cpu)                      ? CS_MODE_64
+           : cpu->seg[X86_CS].flags & X86_SEG_B ? CS_MODE_32
+                                                : CS_MODE_16;
 }
 
-static void set_rip(Vcpu *vcpu, const TargetRegister *reg, const void *value)
+/* IA32_TIME_STAMP_COUNTER as the first processor has it. */
+static uint64_t counter_at(Machine *machine, int64_t virtual_ns)
 {
-    uint64_t eip;
+    const X86Cpu *cpu = x86_cpu(machine->vcpus->pdata[0]);
 
-    memcpy(&eip, value, 8);
-    x86_set_eip(x86_cpu(vcpu), eip);
+    return x86_tsc_at(cpu, virtual_ns) + cpu->tsc_offset;
 }
-
-#define REG(text, field)                                                                           \
-    {                                                                                              \
-        text, "general", 64, offsetof(X86Cpu, field), NULL, NULL                                   \
-    }
-static const TargetRegister registers[] = {
-    REG("rax", gpr[0]),
-    REG("rcx", gpr[1]),
-    REG("rdx", gpr[2]),
-    REG("rbx", gpr[3]),
-    REG("rsp", gpr[4]),
-    REG("rbp", gpr[5]),
-    REG("rsi", gpr[6]),
-    REG("rdi", gpr[7]),
-    { "rip", "general", 64, 0, get_rip, set_rip },
-    { 0 },
-};
 
 static const TcgTarget tcg_target = {
     .vars = variables,
@@ -255,7 +207,7 @@ static const TcgTarget tcg_target = {
     .insn_count_var = X86_VAR_INSN_COUNT,
 };
 
-#define X86_TARGET(object, target_name, text, cpu_model)                                           \
+#define X86_TARGET(object, target_name, text, cpu_model, register_table)                           \
     const Target object = {                                                                        \
         .name = target_name,                                                                       \
         .summary = text,                                                                           \
@@ -265,7 +217,12 @@ static const TcgTarget tcg_target = {
         .cpu_size = sizeof(X86Cpu),                                                                \
         .properties = x86_properties,                                                              \
         .switch_default = x86_switch_default,                                                      \
-        .registers = registers,                                                                    \
+        .counter = COUNTER_X86_TSC,                                                                \
+        .counter_at = counter_at,                                                                  \
+        .registers = register_table,                                                               \
+        .state = x86_state,                                                                        \
+        .state_version = X86_STATE_VERSION,                                                        \
+        .state_loaded = x86_state_loaded,                                                          \
         .tcg = &tcg_target,                                                                        \
         .capstone_arch = CS_ARCH_X86,                                                              \
         .capstone_mode = CS_MODE_64,                                                               \
@@ -275,11 +232,13 @@ static const TcgTarget tcg_target = {
         .set_pc = set_pc,                                                                          \
         .has_work = has_work,                                                                      \
         .translate_debug = x86_translate_debug,                                                    \
-        .describe = describe,                                                                      \
         .timestamp_to_clock = x86_timestamp_to_clock,                                              \
+        .describe = x86_describe,                                                                  \
+        .describe_mappings = x86_describe_mappings,                                                \
+        .capstone_mode_now = capstone_mode_now,                                                    \
         .nmi = nmi,                                                                                \
     };                                                                                             \
     TARGET(object)
 
-X86_TARGET(x86_64_target, "x86_64", "x86, 64 bit", "qemu64");
-X86_TARGET(i386_target, "i386", "x86, 32 bit", "qemu32");
+X86_TARGET(x86_64_target, "x86_64", "x86, 64 bit", "qemu64", x86_64_registers);
+X86_TARGET(i386_target, "i386", "x86, 32 bit", "qemu32", x86_i386_registers);

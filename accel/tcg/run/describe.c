@@ -41,7 +41,7 @@ void describe_guest_code(TcgVcpu *tv, const TcgCode *code, uint64_t pc, const Ir
     size_t size = (size_t)(unit->end - unit->start);
     csh handle;
 
-    if (cs_open((cs_arch)target->capstone_arch, (cs_mode)target->capstone_mode, &handle) !=
+    if (cs_open((cs_arch)target->capstone_arch, (cs_mode)target_capstone_mode(tv->vcpu), &handle) !=
         CS_ERR_OK) {
         log_printf("no disassembler for target %s\n", target->name);
         return;
