@@ -32,6 +32,7 @@ struct Board {
     const char *ram_name;           /* of main RAM, as existing tools know it; NULL: "ram" */
     uint64_t default_ram_bytes, min_ram_bytes, max_ram_bytes;
     unsigned max_vcpus;
+    bool smbios;                    /* makes SMBIOS tables, with MachineConfig.smbios */
     size_t instance_size;           /* of the board's own structure, first member a Device */
     const Property *properties;     /* -M NAME,prop=value */
     /* Builds everything: RAM, devices, CPUs via machine_create_vcpus; loads firmware and kernel. */

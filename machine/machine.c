@@ -281,6 +281,7 @@ static void free_config(MachineConfig *config)
     g_clear_pointer(&config->board_options, g_hash_table_unref);
     g_clear_pointer(&config->cpu_options, g_hash_table_unref);
     g_clear_pointer(&config->boot_options, g_hash_table_unref);
+    g_clear_pointer(&config->smbios, g_ptr_array_unref);
     g_clear_pointer(&config->fw_cfg_files, g_ptr_array_unref);
     g_clear_pointer(&config->console_matches, g_ptr_array_unref);
     g_free(config->kernel);

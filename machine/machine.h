@@ -67,6 +67,7 @@ typedef struct {
     char *kernel, *initrd, *append, *dtb, *bios;
     char *vga; /* -vga: std, cirrus, none; NULL: as the board likes */
     char *name, *uuid;
+    GPtrArray *smbios; /* char *: what -smbios says; NULL when there is none */
     GPtrArray *fw_cfg_files; /* FwCfgFile *, with -fw_cfg; NULL when there are none */
     bool no_reboot, no_shutdown, start_paused, no_defaults, snapshot;
     int escape_character; /* -echr; 0: Ctrl-A */

@@ -123,6 +123,11 @@ bool setup_choose(Setup *setup, GError **error)
         !choose_sizes(setup, error)) {
         return false;
     }
+    if (config->smbios && !config->board->smbios) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "-smbios: not yet: machine '%s' gives its guest no SMBIOS tables",
+                          config->board->name);
+    }
     if (config->append && !config->kernel) {
         return error_fail(error, KASO_ERROR_INVALID, "-append needs -kernel");
     }

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/names.h"
+#include "hw/acpi/smbios.h"
 #include "main/handlers.h"
 
 /* Appends the accelerators of "kvm:tcg", all with the same options. */
@@ -400,6 +401,19 @@ bool option_uuid(Setup *setup, const char *argument, GError **error)
     }
     g_free(setup->config.uuid);
     setup->config.uuid = g_strdup(argument);
+    return true;
+}
+
+/* Checked here, so that mistakes are told whatever the machine makes of it. */
+bool option_smbios(Setup *setup, const char *argument, GError **error)
+{
+    if (!smbios_check_option(argument, error)) {
+        return false;
+    }
+    if (!setup->config.smbios) {
+        setup->config.smbios = g_ptr_array_new_with_free_func(g_free);
+    }
+    g_ptr_array_add(setup->config.smbios, g_strdup(argument));
     return true;
 }
 

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ACPI tables for firmware that places them itself: the files etc/acpi/tables, etc/acpi/rsdp and etc/table-loader of the firmware
+ * configuration device. Tables refer to each other by offsets, which the loader's commands turn into addresses.
+ */
+#ifndef HW_ACPI_ACPI_H
+#define HW_ACPI_ACPI_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define ACPI_TABLES_FILE "etc/acpi/tables"
+#define ACPI_RSDP_FILE   "etc/acpi/rsdp"
+#define ACPI_LOADER_FILE "etc/table-loader"
+
+/* What the three files hold, and what is the same in all headers. */
+typedef struct {
+    GByteArray *tables, *rsdp, *loader;
+    GArray *offsets;           /* uint32_t: tables that the RSDT lists */
+    char oem_id[7], oem_table_id[9];
+} AcpiFiles;
+
+/* oem_id and oem_table_id: up to 6 and 8 characters; NULL: the usual ones. */
+void acpi_init(AcpiFiles *files, const char *oem_id, const char *oem_table_id);
+void acpi_free(AcpiFiles *files);
+
+/*
+ * Begins a table: appends its header. acpi_end_table sets its length and has the loader set its checksum. listed: the RSDT
+ * has it.
+ */
+uint32_t acpi_begin_table(AcpiFiles *files, const char signature[4], uint8_t revision, bool listed);
+void acpi_end_table(AcpiFiles *files, uint32_t table);
+/* The 4 bytes at `offset` of the tables are the address of what is at `target` of them. */
+void acpi_add_pointer(AcpiFiles *files, uint32_t offset, uint32_t target);
+/* Zeros up to a multiple of `alignment`. */
+void acpi_align(AcpiFiles *files, unsigned alignment);
+/* Appends a little-endian integer to the tables. */
+void acpi_put(AcpiFiles *files, uint64_t value, unsigned bytes);
+/* RSDT and RSDP, when all tables are there. */
+void acpi_finish(AcpiFiles *files);
+
+/* An i440fx PC. Ports and addresses are as the board has them; 0 where something is absent. */
+typedef struct {
+    const char *oem_id, *oem_table_id; /* NULL: the usual ones */
+    unsigned cpus, cores, threads;     /* of -smp; APIC ids by machine/arch/x86.h */
+    bool io_apic, hpet, floppy, keyboard, fw_cfg_dma;
+    unsigned floppies;                 /* drives */
+    bool pm_suspend, pm_hibernate;     /* S3, S4 */
+    uint16_t serial[2], parallel, pvpanic;
+    uint16_t smi_port, pm_base, gpe0, fw_cfg;
+    uint16_t pci_hotplug;              /* base of the hot-plug registers */
+    uint32_t fixed_slots;              /* bit per PCI slot: nothing is plugged there at run time */
+    uint32_t hole_first, hole_last;    /* PCI memory below 4 GiB */
+    uint64_t hole64_first, hole64_last; /* above; first 0: none */
+} AcpiPc;
+/* All tables; acpi_free afterwards. */
+void acpi_build_pc(AcpiFiles *files, const AcpiPc *pc);
+/* The DSDT's body, for acpi_build_pc. */
+void acpi_pc_dsdt(GByteArray *out, const AcpiPc *pc);
+
+#endif
