@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "target/i386/control.h"
+#include "target/i386/x87.h"
 
 /* Registers. */
 
@@ -127,8 +128,7 @@ static void describe_fpu(X86Cpu *cpu, GString *out)
     const X87State *x87 = &cpu->x87;
 
     g_string_append_printf(out, "FCW=%04x FSW=%04x [ST=%u] FTW=%02x MXCSR=%08x\n", x87->control,
-                           (x87->status & ~(7u << 11)) | (unsigned)x87->top << 11, x87->top,
-                           x87->valid, x86_get_mxcsr(cpu));
+                           x87_status_word(cpu), x87->top, x87->valid, x86_get_mxcsr(cpu));
     for (unsigned i = 0; i < 8; i++) {
         g_string_append_printf(out, "FPR%u=%016" PRIx64 " %04x%c", i, x87->st[i].significand,
                                x87->st[i].sign_exponent, i & 1 ? '\n' : ' ');

@@ -10,9 +10,9 @@
 #include "base/bits.h"
 #include "target/i386/control.h"
 #include "target/i386/mmu.h"
+#include "target/i386/x87.h"
 
 enum {
-    X87_TOP_SHIFT = 11,
     X87_OPCODE_BITS = 11,
     MSR_FS_BASE = 0xc0000100,
     MSR_GS_BASE = 0xc0000101,
@@ -117,33 +117,13 @@ static void set_st(Vcpu *vcpu, const TargetRegister *reg, const void *value)
     st->sign_exponent = load_le16((const uint8_t *)value + 8);
 }
 
-/* SDM 1, 8.1.7: 0 valid, 1 zero, 2 special, 3 empty. */
-static unsigned tag_of(const X87State *x87, unsigned physical)
-{
-    const X87Register *st = &x87->st[physical];
-    unsigned exponent = st->sign_exponent & 0x7fff;
-
-    if (!(x87->valid >> physical & 1)) {
-        return 3;
-    }
-    if (exponent == 0 && st->significand == 0) {
-        return 1;
-    }
-    return exponent == 0 || exponent == 0x7fff || !(st->significand >> 63) ? 2 : 0;
-}
-
 static uint32_t read_x87(const X86Cpu *cpu, const char *name)
 {
     const X87State *x87 = &cpu->x87;
-    uint32_t tags = 0;
 
-    for (unsigned i = 0; i < 8; i++) {
-        tags |= tag_of(x87, i) << 2 * i;
-    }
-    return strcmp(name, "fctrl") == 0 ? x87->control
-           : strcmp(name, "fstat") == 0
-               ? (x87->status & ~(7u << X87_TOP_SHIFT)) | (uint32_t)x87->top << X87_TOP_SHIFT
-           : strcmp(name, "ftag") == 0  ? tags
+    return strcmp(name, "fctrl") == 0   ? x87->control
+           : strcmp(name, "fstat") == 0 ? x87_status_word(cpu)
+           : strcmp(name, "ftag") == 0  ? x87_full_tag_word(cpu)
            : strcmp(name, "fiseg") == 0 ? x87->cs
            : strcmp(name, "fioff") == 0 ? (uint32_t)x87->fip
            : strcmp(name, "foseg") == 0 ? x87->ds
@@ -158,20 +138,17 @@ static void get_x87(Vcpu *vcpu, const TargetRegister *reg, void *value)
 
 static void set_x87(Vcpu *vcpu, const TargetRegister *reg, const void *value)
 {
-    X87State *x87 = &x86_cpu(vcpu)->x87;
+    X86Cpu *cpu = x86_cpu(vcpu);
+    X87State *x87 = &cpu->x87;
     const char *name = reg->name;
     uint32_t v = load_le32(value);
 
     if (strcmp(name, "fctrl") == 0) {
-        x87->control = (uint16_t)v;
+        x87_set_control_word(cpu, (uint16_t)v);
     } else if (strcmp(name, "fstat") == 0) {
-        x87->status = (uint16_t)(v & ~(7u << X87_TOP_SHIFT));
-        x87->top = v >> X87_TOP_SHIFT & 7;
+        x87_set_status_word(cpu, (uint16_t)v);
     } else if (strcmp(name, "ftag") == 0) {
-        x87->valid = 0;
-        for (unsigned i = 0; i < 8; i++) {
-            x87->valid |= (v >> 2 * i & 3) != 3 ? 1u << i : 0;
-        }
+        x87_set_full_tag_word(cpu, (uint16_t)v);
     } else if (strcmp(name, "fiseg") == 0) {
         x87->cs = (uint16_t)v;
     } else if (strcmp(name, "fioff") == 0) {
@@ -356,9 +333,11 @@ const StateField x86_state[] = {
     STATE(X86Cpu, delivering),
     STATE(X86Cpu, delivering_vector),
     STATE(X86Cpu, shut_down),
+    STATE(X86Cpu, ferr_raised),
     STATE(X86Cpu, pending_debug),
     STATE(X86Cpu, tcg.insn_count),
     STATE_DERIVED(X86Cpu, vcpu),
+    STATE_DERIVED(X86Cpu, ferr),  /* wiring */
     STATE_DERIVED(X86Cpu, mxcsr), /* a register; the run time has its sticky flags */
     STATE_DERIVED(X86Cpu, mode),
     STATE_DERIVED(X86Cpu, fault), /* between a walk and its exception */
