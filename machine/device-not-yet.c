@@ -4,7 +4,7 @@
 
 /* clang-format off */
 const NotYet device_types_not_yet[] = {
-    { "ahci am53c974 dc390 emmc floppy ich9-ahci ide-cf isa-fdc isa-ide lsi lsi53c810 "
+    { "ahci am53c974 dc390 emmc ich9-ahci ide-cf isa-ide lsi lsi53c810 "
       "lsi53c895a megasas megasas-gen2 mptsas1068 nand nvme nvme-ns nvme-subsys piix4-ide "
       "pvscsi scsi-block scsi-cd scsi-generic scsi-hd sd-card sd-card-spi sdhci-pci ufs usb-bot "
       "usb-storage usb-uas vhost-scsi vhost-scsi-pci vhost-scsi-pci-non-transitional "

@@ -23,8 +23,9 @@ static const char *pci_class_name(const PciDevice *pci)
         uint16_t class_code;
         const char *name;
     } names[] = {
-        { 0x0100, "scsi" },     { 0x0101, "ide" },     { 0x0106, "sata" },       { 0x0108, "nvme" },
-        { 0x0200, "ethernet" }, { 0x0300, "display" }, { 0x0604, "pci-bridge" }, { 0x0c03, "usb" },
+        { 0x0100, "scsi" }, { 0x0101, "ide" },        { 0x0106, "sata" },
+        { 0x0108, "nvme" }, { 0x0200, "ethernet" },   { 0x0300, "display" },
+        { 0x0601, "isa" },  { 0x0604, "pci-bridge" }, { 0x0c03, "usb" },
     };
     unsigned class_code = load_le16(pci->config + PCI_CLASS_CODE + 1);
 
@@ -50,19 +51,30 @@ static void add_pci_path(GString *out, const PciDevice *pci)
     }
 }
 
+/* A device by the buses that it sits behind; false where firmware has no name for one of them. */
+static bool add_place(GString *out, const Device *device)
+{
+    const Bus *bus = device->bus;
+
+    if (bus && bus->type == &pci_bus_type) {
+        add_pci_path(out, container_of(device, PciDevice, device));
+        return true;
+    }
+    if (!bus || !bus->type->boot_path || !bus->parent || !add_place(out, bus->parent)) {
+        return false;
+    }
+    bus->type->boot_path(device, out);
+    return true;
+}
+
 /* False for a device whose place firmware has no name for. */
 static bool add_path(GString *out, const Device *device)
 {
     const Device *parent = device->bus ? device->bus->parent : NULL;
     const char *category = device->type->category ? device->type->category : "";
 
-    if (parent && device->bus->type->boot_path) {
-        if (!parent->bus || parent->bus->type != &pci_bus_type) {
-            return false;
-        }
-        add_pci_path(out, container_of(parent, PciDevice, device));
-        device->bus->type->boot_path(device, out);
-        return true;
+    if (device->bus && device->bus->type->boot_path) {
+        return add_place(out, device);
     }
     if (device->bus && device->bus->type == &pci_bus_type) {
         add_pci_path(out, container_of(device, PciDevice, device));

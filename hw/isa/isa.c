@@ -7,7 +7,17 @@
 
 enum { DRIVER_SHIFT = 8, DRIVERS_MAX = 32 };
 
-const BusType isa_bus_type = { .name = "isa" };
+/* By the first port: "/fdc@03f0" of isa-fdc. */
+static void isa_boot_path(const Device *device, GString *out)
+{
+    const char *name = device->type->name;
+    const MemoryRegion *first = device->io->len ? device->io->pdata[0] : NULL;
+
+    g_string_append_printf(out, "/%s@%04x", g_str_has_prefix(name, "isa-") ? name + 4 : name,
+                           first ? (unsigned)first->address : 0);
+}
+
+const BusType isa_bus_type = { .name = "isa", .boot_path = isa_boot_path };
 
 void isa_bus_init(IsaBus *bus, Device *parent, const char *name, MemoryRegion *io,
                   MemoryRegion *memory)

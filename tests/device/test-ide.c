@@ -3,6 +3,7 @@
 #include "tests/device/ide-bench.h"
 
 #include "base/bits.h"
+#include "hw/board/boot-order.h"
 
 enum { ERR = 1, DRQ = 8, READY = 0x50, BSY = 0x80, IDNF = 0x10, ABRT = 4 };
 enum { START_READ = 9, START_WRITE = 1, ACTIVE = 1, FAULT = 2, INTERRUPT = 4 };
@@ -344,6 +345,20 @@ static void test_two_drives(void)
     ide_bench_free(b);
 }
 
+static void test_boot_path(void)
+{
+    IdeBench *b = ide_bench_new();
+    g_autoptr(GBytes) order = NULL;
+
+    ide_bench_add(b, "ide-hd", 0, 1, 1 << 20, (const char *const[]){ "bootindex", "2", NULL });
+    ide_bench_add(b, "ide-cd", 1, 0, 1 << 20, (const char *const[]){ "bootindex", "1", NULL });
+    order = boot_order_make(b->bench->machine);
+    g_assert_cmpstr(g_bytes_get_data(order, NULL), ==,
+                    "/pci@ffffffffffffffff/ide@1/drive@1/disk@0\n"
+                    "/pci@ffffffffffffffff/ide@1/drive@0/disk@1");
+    ide_bench_free(b);
+}
+
 /* A disk of which a sector cannot be read once, under each policy. */
 static IdeBench *broken_disk(const char *policy)
 {
@@ -410,6 +425,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ide/hostile-dma", test_hostile_dma);
     g_test_add_func("/ide/trim", test_trim);
     g_test_add_func("/ide/two-drives", test_two_drives);
+    g_test_add_func("/ide/boot-path", test_boot_path);
     g_test_add_func("/ide/error-policies", test_error_policies);
     return g_test_run();
 }
