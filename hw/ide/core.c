@@ -433,6 +433,7 @@ bool ide_drive_state_check(IdeDrive *drive, GError **error)
 
     if (drive->position > drive->piece_end || drive->piece_end > drive->end ||
         (drive->raw != 0 && drive->raw != 304) ||
+        (drive->raw && drive->fill > IDE_BUFFER / 2352 * 2048) ||
         (request && (drive->io == IDE_IO_NONE || !drive->disk.drive)) ||
         (request && drive->bounced && !drive->alone &&
          drive->chunk > (drive->raw ? IDE_BUFFER / 2352 * 2048 : IDE_BUFFER)) ||
