@@ -212,3 +212,65 @@ int card_height(Card *card)
 {
     return pixman_image_get_height(card->image);
 }
+
+/* Screens of more than this are set to a smaller size before they are looked at: it is about time. */
+enum { HAMMER_PIXELS = 1 << 20 };
+
+static void hammer_look(Card *card, GRand *rand)
+{
+    DisplayText text;
+
+    if (g_rand_boolean(rand)) {
+        card_dispi(card, 4, 0);
+    }
+    pixman_image_unref(display_look(card->display));
+    if (pixman_image_get_width(display_surface(card->display)) *
+            pixman_image_get_height(display_surface(card->display)) >
+        HAMMER_PIXELS) {
+        card_dispi(card, 1, 64);
+        card_dispi(card, 2, 64);
+    }
+    if (display_read_text(card->display, &text)) {
+        g_free(text.cells);
+    }
+}
+
+void card_hammer(Card *card, unsigned accesses)
+{
+    static const unsigned indices[] = { 0x3c4, 0x3ce, 0x3d4 };
+    static const uint64_t places[] = { 0xa0000, CARD_VRAM, CARD_VRAM + (16 << 20), CARD_MMIO,
+                                       CARD_MMIO };
+    static const uint32_t sizes[] = { 0x20000, 4 << 20, 4 << 20, 0x200, 0x620 };
+    GRand *rand = g_rand_new_with_seed(3);
+
+    for (unsigned i = 0; i < accesses; i++) {
+        uint32_t value = g_rand_int(rand) >> g_rand_int_range(rand, 0, 32);
+        unsigned which = (unsigned)g_rand_int_range(rand, 0, 5);
+        unsigned size = 1u << g_rand_int_range(rand, 0, 3);
+
+        switch (g_rand_int_range(rand, 0, 6)) {
+        case 0:
+        case 1:
+            card_set(card, indices[value % 3], (unsigned)g_rand_int_range(rand, 0, 64),
+                     value >> 8 & 0xff);
+            break;
+        case 2:
+            card_out(card, 0x3b0 + (unsigned)g_rand_int_range(rand, 0, 0x30), value & 0xff);
+            break;
+        case 3:
+            card_dispi(card, (unsigned)g_rand_int_range(rand, 0, 12), value & 0xffff);
+            break;
+        case 4:
+            bench_write(card->bench, places[which] + g_rand_int(rand) % sizes[which], value, size);
+            break;
+        default:
+            bench_read(card->bench, places[which] + g_rand_int(rand) % sizes[which], size);
+            card_in(card, 0x3b0 + (unsigned)g_rand_int_range(rand, 0, 0x30));
+        }
+        if (i % 256 == 0) {
+            hammer_look(card, rand);
+        }
+    }
+    g_rand_free(rand);
+    device_reset_tree(card->device);
+}

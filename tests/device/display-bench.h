@@ -47,4 +47,7 @@ uint32_t card_pixel(Card *card, int x, int y);
 int card_width(Card *card);
 int card_height(Card *card);
 
+/* Random accesses to all that the card decodes, with looks in between; outlives them, that is all. */
+void card_hammer(Card *card, unsigned accesses);
+
 #endif

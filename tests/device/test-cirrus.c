@@ -423,6 +423,14 @@ static void test_access(void)
     card_free(card);
 }
 
+static void test_hammer(void)
+{
+    Card *card = card_new("cirrus-vga", 1);
+
+    card_hammer(card, 60000);
+    card_free(card);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -431,5 +439,6 @@ int main(int argc, char **argv)
     g_test_add_func("/cirrus/modes", test_modes);
     g_test_add_func("/cirrus/cursor", test_cursor);
     g_test_add_func("/cirrus/access", test_access);
+    g_test_add_func("/cirrus/hammer", test_hammer);
     return g_test_run();
 }

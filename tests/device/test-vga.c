@@ -377,6 +377,14 @@ static void test_rom(void)
     unlink(path);
 }
 
+static void test_hammer(void)
+{
+    Card *card = card_new("VGA", 2);
+
+    card_hammer(card, 60000);
+    card_free(card);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -389,5 +397,6 @@ int main(int argc, char **argv)
     g_test_add_func("/vga/mmio", test_mmio);
     g_test_add_func("/vga/damage", test_damage);
     g_test_add_func("/pci/rom", test_rom);
+    g_test_add_func("/vga/hammer", test_hammer);
     return g_test_run();
 }
