@@ -69,7 +69,7 @@ static void describe(const X86Cpu *cpu, const X86Cache *cache, bool of_amd, uint
     out[0] |= of_amd ? 0 : MIN(cores, 63u) << 26;
     out[1] = (LINE_BYTES - 1) | (uint32_t)(cache->ways - 1) << 22;
     out[2] = cache->sets - 1;
-    out[3] = cache->flags;
+    out[3] = of_amd ? cache->flags & 3u : cache->flags; /* AMD has no complex indexing */
 }
 
 static uint32_t l1_word(const X86Cache *cache)

@@ -10,6 +10,7 @@ enum {
     CMP_LEGACY = 1 << 1,    /* leaf 80000001, ECX: those are cores */
     OSXSAVE = 1 << 27,      /* leaf 1, ECX */
     CLFLUSH_LINE = 8 << 8,  /* leaf 1, EBX: in 8 bytes */
+    SYSCALL = 1 << 11,      /* leaf 80000001, EDX */
     REPEATED = 0x0183f3ff,  /* leaf 80000001, EDX: what AMD repeats of leaf 1 */
     LEVEL_THREADS = 1 << 8, /* leaf B, ECX */
     LEVEL_CORES = 2 << 8,
@@ -53,7 +54,7 @@ static void brand_string(const X86Cpu *cpu, uint32_t leaf, uint32_t out[4])
 {
     char text[48] = { 0 };
 
-    g_strlcpy(text, cpu->model_id, sizeof text);
+    memcpy(text, cpu->model_id, MIN(strlen(cpu->model_id), sizeof text));
     memcpy(out, text + 16 * (leaf - 0x80000002), 16);
 }
 
@@ -196,6 +197,9 @@ static void leaf_80000001(const X86Cpu *cpu, uint32_t out[4])
     if (is_amd_like(cpu)) {
         out[3] |= cpu->features[X86_WORD_1_EDX] & REPEATED;
     }
+    if (is_intel(cpu) && !x86_long_mode(cpu)) {
+        out[3] &= ~(uint32_t)SYSCALL; /* there in 64-bit mode only */
+    }
     if (cpu->topology.threads_of_package > 1 && !is_intel(cpu) &&
         strcmp(cpu->vendor, X86_VENDOR_CENTAUR) != 0) {
         out[2] |= CMP_LEGACY;
@@ -230,7 +234,7 @@ static void extended_leaf(const X86Cpu *cpu, uint32_t leaf, uint32_t subleaf, ui
     switch (leaf) {
     case 0x80000000:
         out[0] = cpu->xlevel;
-        if (!is_intel(cpu)) {
+        if (is_amd_like(cpu)) {
             vendor(cpu, out);
         }
         break;

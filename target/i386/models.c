@@ -236,7 +236,8 @@ static unsigned host_phys_bits(void)
 static bool choose_widths(X86Cpu *cpu, GError **error)
 {
     bool long_mode = x86_has(cpu, X86_FEATURE_LM);
-    uint32_t natural = x86_has(cpu, X86_FEATURE_PSE36) ? 36 : 32, bits = cpu->wanted_phys_bits;
+    bool wide = x86_has(cpu, X86_FEATURE_PSE36) || x86_has(cpu, X86_FEATURE_PAE);
+    uint32_t natural = wide ? 36 : 32, bits = cpu->wanted_phys_bits;
 
     if (cpu->host_phys_bits && long_mode) {
         bits = host_phys_bits();

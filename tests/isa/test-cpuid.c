@@ -182,6 +182,7 @@ static void check_file(const char *path, const GArray *most)
     machine = open_one(base);
     cpu = cpu_of(machine, 0);
     cpu->xcr0 = x86_xcr0_mask(cpu);
+    cpu->efer = x86_has(cpu, X86_FEATURE_LM) ? EFER_LME | EFER_LMA : 0; /* as they were read */
     g_assert_cmpuint(recorded->len, >, 10);
     for (unsigned i = 0; i < recorded->len; i++) {
         const Recorded *r = &g_array_index(recorded, Recorded, i);
@@ -284,6 +285,34 @@ static void test_all_models(void)
     g_assert_cmpuint(count, >=, 2 * 180);
 }
 
+/* What few models show. */
+static void test_peculiarities(void)
+{
+    Machine *nehalem = open_one("Nehalem-v2,check=off"), *other = open_one("YongFeng,check=off");
+    Machine *atom = open_one("n270,check=off"), *hygon = open_one("Dhyana,check=off");
+    uint32_t out[4];
+
+    x86_cpuid(cpu_of(nehalem, 0), 0x80000004, 0, out); /* a name of 48 characters */
+    g_assert_cmphex(out[3], ==, 0x29657461);
+    x86_cpuid(cpu_of(nehalem, 0), 0x80000001, 0, out); /* SYSCALL outside of long mode */
+    g_assert_cmphex(out[3] & 1 << 11, ==, 0);
+    cpu_of(nehalem, 0)->efer = EFER_LMA;
+    x86_cpuid(cpu_of(nehalem, 0), 0x80000001, 0, out);
+    g_assert_cmphex(out[3] & 1 << 11, !=, 0);
+    x86_cpuid(cpu_of(other, 0), 0x80000000, 0, out);
+    g_assert_cmphex(out[1], ==, 0);
+    x86_cpuid(cpu_of(atom, 0), 0x80000008, 0, out);
+    g_assert_cmphex(out[0], ==, 36);
+    x86_cpuid(cpu_of(hygon, 0), 4, 3, out);
+    g_assert_cmphex(out[3], ==, 6);
+    x86_cpuid(cpu_of(hygon, 0), 0x8000001d, 3, out);
+    g_assert_cmphex(out[3], ==, 2);
+    machine_free(nehalem);
+    machine_free(other);
+    machine_free(atom);
+    machine_free(hygon);
+}
+
 static void test_properties(void)
 {
     uint32_t out[4];
@@ -360,6 +389,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/cpuid/recorded", argv + 1, test_recorded);
     g_test_add_func("/cpuid/topology", test_topology);
     g_test_add_func("/cpuid/all-models", test_all_models);
+    g_test_add_func("/cpuid/peculiarities", test_peculiarities);
     g_test_add_func("/cpuid/properties", test_properties);
     g_test_add_func("/cpuid/refused", test_refused);
     g_test_add_func("/cpuid/warning", test_warning);
