@@ -144,10 +144,12 @@ static VgaKind graphics_kind(const Vga *vga)
                                        : VGA_PLANAR;
 }
 
-static bool screen_is_off(const Vga *vga)
+/* SeaBIOS's VGA BIOS leaves the clocking register's bit set in the linear modes of cirrus-vga: there it does not count. */
+static bool screen_is_off(const Vga *vga, const VgaMode *mode)
 {
     return !(vga->attribute_index & ATTRIBUTE_PALETTE_SHOWN) ||
-           vga->sequencer[VGA_SEQUENCER_CLOCKING] & CLOCKING_SCREEN_OFF;
+           (mode->kind != VGA_LINEAR &&
+            vga->sequencer[VGA_SEQUENCER_CLOCKING] & CLOCKING_SCREEN_OFF);
 }
 
 void vga_mode(Vga *vga, VgaMode *mode)
@@ -166,7 +168,7 @@ void vga_mode(Vga *vga, VgaMode *mode)
             vga->ops->refine_mode(vga, mode);
         }
     }
-    if (screen_is_off(vga)) {
+    if (screen_is_off(vga, mode)) {
         /* The size stays, so that blanking does not change a window's; before the first mode there is none. */
         mode->kind = VGA_BLANK;
         mode->pan = mode->pan_below = 0;

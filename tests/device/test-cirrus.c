@@ -330,6 +330,7 @@ static void test_modes(void)
         card_set(card, SEQUENCER, 6, 0x12);
         g_assert_cmphex(card_get(card, SEQUENCER, 6), ==, 0x12);
         card_set(card, SEQUENCER, 7, modes[i].extended);
+        card_set(card, SEQUENCER, 1, 0x21); /* as SeaBIOS leaves it */
         card_set(card, CRTC, 0x13, pitch & 0xff);
         card_set(card, CRTC, 0x1b, 0x22 | (pitch >> 8) << 4);
         for (unsigned x = 0; x < 50; x++) {
