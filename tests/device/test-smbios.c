@@ -116,8 +116,8 @@ static void test_options(void)
 {
     static const char *const texts[] = {
         "type=0,vendor=V,version=1.0,date=01/02/2003,release=4.5,uefi=on",
-        "type=1,manufacturer=Maker,product=Product,serial=1234,"
-        "uuid=00112233-4455-6677-8899-aabbccddeeff,family=VM",
+        ("type=1,manufacturer=Maker,product=Product,serial=1234,"
+         "uuid=00112233-4455-6677-8899-aabbccddeeff,family=VM"),
         "type=1,serial=5678",
         "type=2,manufacturer=Board,asset=A",
         "type=3,sku=S",

@@ -147,7 +147,6 @@ static void test_broken(void)
     whole = save(&rig.cpu->vcpu);
     for (unsigned i = 0; i < 3000; i++) {
         g_autofree uint8_t *broken = g_memdup2(whole->data, whole->len);
-        g_autofree char *text = NULL;
         g_autoptr(GError) error = NULL;
         size_t size = i % 3 ? whole->len : g_rand_int(rand) % whole->len;
 
