@@ -28,7 +28,7 @@ static const NotYet boards_not_yet[] = {
       "versatileab versatilepb vexpress-a15 vexpress-a9 vmapple witherspoon-bmc x-remote "
       "xilinx-zynq-a9 xlnx-versal-virt xlnx-versal2-virt xlnx-zcu102 yosemitev2-bmc z2",
       "use virt" },
-    { "isapc microvm nitro pc pc-i440fx pc-q35 q35 xenfv xenpv xenpvh" },
+    { "microvm nitro pc-q35 q35 xenfv xenpv xenpvh" },
     { 0 },
 };
 

@@ -220,6 +220,8 @@ GPtrArray *machine_objects(Machine *machine);
 void machine_add_global(Machine *machine, const char *driver, const char *property,
                         const char *value);
 const char *machine_unused_global(Machine *machine);
+/* For boards, of an older version's devices: all types with that property begin with the value, before any -global. */
+void machine_add_default(Machine *machine, const char *property, const char *value);
 
 /* Calls fn with the machine lock held, after the clock started or before it stops (vCPUs parked). */
 void machine_on_run_state(Machine *machine, void (*fn)(void *opaque, bool running), void *opaque);

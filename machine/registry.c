@@ -208,6 +208,13 @@ void machine_add_global(Machine *machine, const char *driver, const char *proper
     g_array_append_val(machine->private->globals, global);
 }
 
+void machine_add_default(Machine *machine, const char *property, const char *value)
+{
+    GlobalProperty global = { NULL, g_strdup(property), g_strdup(value), true };
+
+    g_array_prepend_val(machine->private->globals, global);
+}
+
 void machine_apply_globals(Machine *machine, Device *device, const char *type_name)
 {
     GArray *globals = machine->private->globals;
@@ -219,8 +226,9 @@ void machine_apply_globals(Machine *machine, Device *device, const char *type_na
         g_autoptr(GError) error = NULL;
         g_autofree char *who = NULL;
 
-        if (strcmp(global->driver, type_name) != 0 &&
-            (!alias || strcmp(global->driver, alias) != 0)) {
+        if (global->driver ? strcmp(global->driver, type_name) != 0 &&
+                                 (!alias || strcmp(global->driver, alias) != 0)
+                           : !property_find(table, global->property)) {
             continue;
         }
         global->used = true;

@@ -37,13 +37,14 @@ static const char *pci_class_name(const PciDevice *pci)
     return "pci";
 }
 
-/* From the root bridge, whose unit address firmware does not look at, down to the function. */
+/* From the root bridge down to the function. */
 static void add_pci_path(GString *out, const PciDevice *pci)
 {
     if (pci->bus->bridge) {
         add_pci_path(out, pci->bus->bridge);
     } else {
-        g_string_append(out, "/pci@ffffffffffffffff");
+        g_string_append_printf(out, "/pci@%s",
+                               pci->bus->unit ? pci->bus->unit : "ffffffffffffffff");
     }
     g_string_append_printf(out, "/%s@%x", pci_class_name(pci), pci->devfn >> 3);
     if (pci->devfn & 7) {

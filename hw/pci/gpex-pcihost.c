@@ -55,22 +55,6 @@ static const MemoryOps ecam_ops = {
     .size_max = 4,
 };
 
-/* Nobody decodes the address: reads are all ones, writes vanish, as after a master abort. */
-static MemoryResult abort_read(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
-                               MemoryAttributes attributes)
-{
-    *value = bits_mask(size * 8);
-    return MEMORY_OK;
-}
-
-static MemoryResult abort_write(void *opaque, uint64_t offset, uint64_t value, unsigned size,
-                                MemoryAttributes attributes)
-{
-    return MEMORY_OK;
-}
-
-static const MemoryOps abort_ops = { .read = abort_read, .write = abort_write };
-
 static void gpex_set_intx(void *opaque, unsigned pin, int level)
 {
     GpexPcihost *host = opaque;
@@ -93,9 +77,9 @@ static bool gpex_pcihost_realize(Device *device, GError **error)
     memory_region_init_io(&host->ecam, machine, "pcie-ecam", host->ecam_size, &ecam_ops, host);
     memory_region_init_container(&host->memory, machine, "pcie-mmio", UINT64_MAX);
     memory_region_init_container(&host->io, machine, "pcie-pio", GPEX_IO_SIZE);
-    memory_region_init_io(&host->memory_abort, machine, "pcie-mmio-abort", UINT64_MAX, &abort_ops,
-                          host);
-    memory_region_init_io(&host->io_abort, machine, "pcie-pio-abort", GPEX_IO_SIZE, &abort_ops,
+    memory_region_init_io(&host->memory_abort, machine, "pcie-mmio-abort", UINT64_MAX,
+                          &pci_abort_ops, host);
+    memory_region_init_io(&host->io_abort, machine, "pcie-pio-abort", GPEX_IO_SIZE, &pci_abort_ops,
                           host);
     memory_region_add(&host->memory, 0, &host->memory_abort, 0);
     memory_region_add(&host->io, 0, &host->io_abort, 0);

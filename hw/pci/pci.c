@@ -335,6 +335,21 @@ MemoryAttributes pci_dma_attributes(const PciDevice *pci)
 
 /* Buses. */
 
+static MemoryResult abort_read(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
+                               MemoryAttributes attributes)
+{
+    *value = bits_mask(size * 8);
+    return MEMORY_OK;
+}
+
+static MemoryResult abort_write(void *opaque, uint64_t offset, uint64_t value, unsigned size,
+                                MemoryAttributes attributes)
+{
+    return MEMORY_OK;
+}
+
+const MemoryOps pci_abort_ops = { .read = abort_read, .write = abort_write };
+
 bool pci_bus_is_root(const PciBus *bus)
 {
     return !bus->bridge;

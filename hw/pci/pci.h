@@ -125,6 +125,7 @@ struct PciBus {
     void (*set_intx)(void *opaque, unsigned pin, int level);
     void *opaque;
     bool msi;                /* somebody takes MSI writes */
+    const char *unit;        /* its address in firmware's device paths; NULL: one that none looks at */
     unsigned intx_count[4];  /* functions that drive each pin */
 };
 
@@ -195,6 +196,8 @@ bool pci_bus_is_root(const PciBus *bus);
 /* For hosts and bridges. */
 void pci_bus_init(PciBus *bus, Device *parent, const char *name, PciDevice *bridge,
                   MemoryRegion *memory, MemoryRegion *io);
+/* For a region below a host's others: nobody decodes the address. Reads are all ones, writes vanish (master abort). */
+extern const MemoryOps pci_abort_ops;
 unsigned pci_bus_number(const PciBus *bus);
 PciBus *pci_bus_root(PciBus *bus);
 /* Configuration cycles on the bus hierarchy below root; size 1, 2 or 4, aligned. Nobody: all ones. */

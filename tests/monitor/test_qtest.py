@@ -219,10 +219,11 @@ def testdev():
         kaso.finish(status=12 << 1 | 1)
 
 
-memory()
-clock()
-lines()
-edu()
-pci_testdev()
-beside_a_guest()
-testdev()
+if __name__ == "__main__":
+    memory()
+    clock()
+    lines()
+    edu()
+    pci_testdev()
+    beside_a_guest()
+    testdev()

@@ -189,6 +189,9 @@ void tcg_invalidate_page(TcgState *env, uint64_t guest_virt, TcgContextMatch *ma
 {
     TcgVcpu *tv = tcg_vcpu(env);
 
+    if (!tv) {
+        return;
+    }
     tv->invalidated_pages++;
     for (unsigned i = 0; i < tv->context_count; i++) {
         TcgContext *context = tv->contexts[i];
@@ -202,6 +205,9 @@ void tcg_invalidate_contexts(TcgState *env, TcgContextMatch *match, uint64_t arg
 {
     TcgVcpu *tv = tcg_vcpu(env);
 
+    if (!tv) {
+        return;
+    }
     tv->invalidated_contexts++;
     if (!match) {
         context_flush_all(tv);

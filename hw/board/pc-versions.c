@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The names that boards of this kind have had, and the few differences between them that guests see. All other
+ * names of that form mean the newest.
+ */
+#include <stdio.h>
+
+#include "hw/board/pc.h"
+
+typedef struct {
+    unsigned major, minor; /* the last version that it is true of */
+    void (*apply)(PcVersion *version);
+} PcDifference;
+
+static void no_fw_cfg_dma(PcVersion *version)
+{
+    version->fw_cfg_dma = false;
+}
+
+static void fw_cfg_unsorted(PcVersion *version)
+{
+    version->fw_cfg_sorted = false;
+}
+
+static void legacy_virtio(PcVersion *version)
+{
+    version->virtio_modern = false;
+}
+
+static void small_firmware(PcVersion *version)
+{
+    version->firmware = "bios.bin";
+    version->align_gigabyte = false;
+}
+
+static const PcDifference differences[] = {
+    { 1, 7, small_firmware },
+    { 2, 4, no_fw_cfg_dma },
+    { 2, 5, fw_cfg_unsorted },
+    { 2, 6, legacy_virtio },
+};
+
+PcVersion pc_version(const char *board_name)
+{
+    PcVersion version = {
+        .fw_cfg_dma = true,
+        .fw_cfg_sorted = true,
+        .virtio_modern = true,
+        .align_gigabyte = true,
+        .firmware = "bios-256k.bin",
+    };
+    unsigned major, minor;
+
+    if (sscanf(board_name, "pc-i440fx-%u.%u", &major, &minor) != 2) {
+        return version;
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(differences); i++) {
+        const PcDifference *d = &differences[i];
+
+        if (major < d->major || (major == d->major && minor <= d->minor)) {
+            d->apply(&version);
+        }
+    }
+    return version;
+}

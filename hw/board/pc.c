@@ -1,0 +1,630 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The PC of 1996: Intel 440FX, PIIX3 and PIIX4 power management, as SeaBIOS, OVMF and existing guests expect it
+ * from QEMU's boards of these names; and `isapc`, the same without PCI.
+ */
+#include "hw/board/pc.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "block/block.h"
+#include "machine/arch/pc.h"
+#include "machine/chardev.h"
+
+#define FOUR_GIB GIB(4)
+
+/* --- small helpers --- */
+
+static Device *create(Pc *pc, const char *type, Bus *bus, const char *id, GError **error)
+{
+    return device_create(pc->machine, NULL, type, bus, id, error);
+}
+
+/* A realized device without properties. */
+static Device *add(Pc *pc, const char *type, const char *id, GError **error)
+{
+    Device *device = create(pc, type, NULL, id, error);
+
+    return device && device_realize(device, error) ? device : NULL;
+}
+
+/* A realized device on a bus; property NULL: none. */
+static Device *add_on_bus(Pc *pc, const char *type, Bus *bus, const char *property,
+                          const char *value, GError **error)
+{
+    Device *device = create(pc, type, bus, NULL, error);
+
+    return device && (!property || device_set(device, property, value, error)) &&
+                   device_realize(device, error)
+               ? device
+               : NULL;
+}
+
+/*
+ * A device of the board that a build may lack: *device is then NULL, and the guest finds nothing at its place.
+ */
+static bool add_if_built(Pc *pc, const char *type, const char *id, Device **device, GError **error)
+{
+    *device = device_type_find(type) ? add(pc, type, id, error) : NULL;
+    return *device || !device_type_find(type);
+}
+
+static void map_ports(Device *device, const uint16_t *ports, unsigned count)
+{
+    for (unsigned i = 0; i < count && i < device->io->len; i++) {
+        device_map_io(device, i, ports[i]);
+    }
+}
+
+/* Connects an output to an ISA line, which others may share. */
+static void wire_isa(Pc *pc, Device *device, unsigned output, unsigned irq)
+{
+    device_connect_irq(device, output, isa_bus_set_irq, pc->isa, isa_bus_new_driver(pc->isa, irq));
+}
+
+static Bus *pci_bus(Pc *pc)
+{
+    return bus_find(pc->machine, "pci.0");
+}
+
+/* --- options --- */
+
+static bool check_options(Pc *pc, GError **error)
+{
+    const MachineConfig *config = &pc->machine->config;
+
+    if (!config->kernel && (config->initrd || (config->append && *config->append))) {
+        return error_fail(error, KASO_ERROR_INVALID, "%s is of no use without -kernel",
+                          config->initrd ? "-initrd" : "-append");
+    }
+    if (pc->isa_only && config->vcpus > 1) {
+        return error_fail(error, KASO_ERROR_INVALID, "machine 'isapc' has one CPU, not %u",
+                          config->vcpus);
+    }
+    if (pc->vmport == ON_OFF_AUTO_ON) {
+        log_printf("machine '%s': vmport=on: the port is not built yet\n",
+                   pc->machine->board->name);
+    }
+    if (pc->pic_wanted == ON_OFF_AUTO_OFF || pc->pit == ON_OFF_AUTO_OFF) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "machine '%s': pic=off and pit=off: not yet", pc->machine->board->name);
+    }
+    return true;
+}
+
+/* --- RAM --- */
+
+/* Where RAM stops below 4 GiB: what is above is for PCI. */
+static uint64_t low_ram_limit(const Pc *pc)
+{
+    uint64_t limit = pc->max_ram_below_4g ? pc->max_ram_below_4g : 0xe0000000u;
+
+    if (pc->isa_only) {
+        return pc->machine->config.ram_bytes;
+    }
+    if (!pc->max_ram_below_4g && pc->version.align_gigabyte &&
+        pc->machine->config.ram_bytes >= limit) {
+        limit = 0xc0000000u;
+    }
+    return limit;
+}
+
+static bool add_ram(Pc *pc, GError **error)
+{
+    Machine *machine = pc->machine;
+    uint64_t total = machine->config.ram_bytes, limit = low_ram_limit(pc);
+
+    if (limit > 0xe0000000u || limit < MIB(1)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "machine '%s': RAM below 4 GiB of %" PRIu64
+                          " MiB is not between 1 and 3584 MiB",
+                          machine->board->name, limit >> 20);
+    }
+    pc->ram_low = MIN(total, limit);
+    pc->ram_high = total - pc->ram_low;
+    if (!machine_allocate_ram(machine, error)) {
+        return false;
+    }
+    machine_map_ram_piece(machine, "ram-below-4g", 0, pc->ram_low, 0);
+    if (pc->ram_high) {
+        machine_map_ram_piece(machine, "ram-above-4g", pc->ram_low, pc->ram_high, FOUR_GIB);
+    }
+    machine->memory_space.open_bus = true;
+    return true;
+}
+
+/* --- host bridge --- */
+
+/* System management mode sees SMRAM where others see the VGA. */
+static void add_smm_view(Pc *pc)
+{
+    Machine *machine = pc->machine;
+
+    memory_region_init_container(&pc->smm_root, machine, "smm", UINT64_MAX);
+    memory_region_init_alias(&pc->smm_system, machine, "smm-memory", machine->system_memory, 0,
+                             UINT64_MAX);
+    memory_region_init_alias(&pc->smm_ram, machine, "smm-ram", device_mmio(pc->host, 2), 0,
+                             device_mmio(pc->host, 2)->size);
+    memory_region_add(&pc->smm_root, 0, &pc->smm_system, 0);
+    memory_region_add(&pc->smm_root, 0xa0000, &pc->smm_ram, 1);
+    address_space_init(&pc->smm_space, machine, &pc->smm_root, "smm");
+    pc->smm_space.open_bus = true;
+    for (unsigned i = 0; i < machine->vcpus->len; i++) {
+        vcpu_set_memory(machine->vcpus->pdata[i], &machine->memory_space, &pc->smm_space);
+    }
+}
+
+static bool add_host_bridge(Pc *pc, GError **error)
+{
+    static const uint16_t ports[] = { 0xcf8, 0xcfc };
+    MemoryRegion *system = pc->machine->system_memory;
+
+    pc->host = add(pc, "i440FX-pcihost", "i440fx", error);
+    if (!pc->host) {
+        return false;
+    }
+    map_ports(pc->host, ports, ARRAY_SIZE(ports));
+    memory_region_add(system, 0, device_mmio(pc->host, 0), -1);
+    memory_region_add(system, 0, device_mmio(pc->host, 1), 1);
+    if (pc->smm != ON_OFF_AUTO_OFF) {
+        add_smm_view(pc);
+    }
+    return true;
+}
+
+/* --- interrupts --- */
+
+static bool has_apics(const Pc *pc)
+{
+    return !pc->isa_only;
+}
+
+/* A global interrupt: the first 16 are the ISA lines, which go to the PIC as well. */
+static void set_gsi(void *opaque, int number, int level)
+{
+    Pc *pc = opaque;
+
+    if (number < ISA_IRQ_COUNT) {
+        pc->pic->type->input(pc->pic, number, level);
+    }
+    if (pc->ioapic) {
+        pc->ioapic->type->input(pc->ioapic, number == ISA_IRQ_PIT ? 2 : number, level);
+    }
+}
+
+/* The HPET is on the I/O APIC's pins; where one is an ISA line, it shares that. */
+static void set_hpet_irq(void *opaque, int number, int level)
+{
+    Pc *pc = opaque;
+
+    if (pc->ioapic) {
+        pc->ioapic->type->input(pc->ioapic, number, level);
+    }
+}
+
+static void set_cpu_line(void *opaque, int number, int level)
+{
+    vcpu_set_interrupt(opaque, (unsigned)number, level);
+}
+
+/* The PIC's output is LINT0 of all CPUs. */
+static void set_pic_output(void *opaque, int number, int level)
+{
+    Pc *pc = opaque;
+
+    for (unsigned i = 0; i < pc->machine->vcpus->len; i++) {
+        pc->apic[i]->type->input(pc->apic[i], APIC_INPUT_LINT0, level);
+    }
+}
+
+static bool add_apic(Pc *pc, unsigned index, GError **error)
+{
+    g_autofree char *id = g_strdup_printf("apic%u", index);
+    g_autofree char *cpu = g_strdup_printf("%u", index);
+    Vcpu *vcpu = pc->machine->vcpus->pdata[index];
+    Device *apic = create(pc, "apic", NULL, id, error);
+
+    if (!apic || !device_set(apic, "cpu", cpu, error) || !device_realize(apic, error)) {
+        return false;
+    }
+    pc->apic[index] = apic;
+    device_connect_acknowledge(apic, 0, pc->pic);
+    vcpu_connect_acknowledge(vcpu, apic);
+    return true;
+}
+
+static bool add_interrupt_controllers(Pc *pc, GError **error)
+{
+    static const uint16_t pic_ports[] = { 0x20, 0xa0, 0x4d0 };
+    Machine *machine = pc->machine;
+
+    pc->pic = add(pc, "isa-i8259", "pic", error);
+    if (!pc->pic) {
+        return false;
+    }
+    map_ports(pc->pic, pic_ports, ARRAY_SIZE(pic_ports));
+    if (!has_apics(pc)) {
+        Vcpu *vcpu = machine->vcpus->pdata[0];
+
+        device_connect_irq(pc->pic, 0, set_cpu_line, vcpu, X86_LINE_INTR);
+        vcpu_connect_acknowledge(vcpu, pc->pic);
+        return true;
+    }
+    pc->ioapic = add(pc, "ioapic", "ioapic", error);
+    if (!pc->ioapic) {
+        return false;
+    }
+    device_map(pc->ioapic, 0, PC_IOAPIC_ADDRESS);
+    for (unsigned i = 0; i < machine->vcpus->len; i++) {
+        if (!add_apic(pc, i, error)) {
+            return false;
+        }
+        device_connect_irq(pc->apic[i], 0, pc->ioapic->type->input, pc->ioapic, IOAPIC_INPUT_EOI);
+    }
+    memory_region_add(machine->system_memory, PC_APIC_ADDRESS, device_mmio(pc->apic[0], 1), 2);
+    device_connect_irq(pc->pic, 0, set_pic_output, pc, 0);
+    return true;
+}
+
+/* --- the south bridge --- */
+
+static void set_pirq(void *opaque, int number, int level)
+{
+    Pc *pc = opaque;
+
+    pc->isa_bridge->type->input(pc->isa_bridge, number, level);
+}
+
+static bool add_isa_bus(Pc *pc, GError **error)
+{
+    /* Slot 1's INTA is PIRQA (the bus counts from slot 0). */
+    enum { PIRQ_SWIZZLE = 3 };
+
+    if (pc->isa_only) {
+        pc->isa_bridge = add(pc, "isabus-bridge", NULL, error);
+    } else {
+        pc->isa_bridge = add_on_bus(pc, "PIIX3", pci_bus(pc), "addr", "1.0", error);
+    }
+    if (!pc->isa_bridge) {
+        return false;
+    }
+    pc->isa = container_of(bus_find(pc->machine, "isa.0"), IsaBus, bus);
+    for (unsigned irq = 0; irq < ISA_IRQ_COUNT; irq++) {
+        device_connect_irq(pc->isa_bridge, irq, set_gsi, pc, (int)irq);
+    }
+    if (!pc->isa_only) {
+        memory_region_add(pc->machine->system_io, 0xcf9, device_io(pc->isa_bridge, 0), 1);
+        for (unsigned pin = 0; pin < 4; pin++) {
+            device_connect_irq(pc->host, pin, set_pirq, pc, (int)((pin + PIRQ_SWIZZLE) % 4));
+        }
+    }
+    return true;
+}
+
+static void raise_smi(void *opaque, int number, int level)
+{
+    Pc *pc = opaque;
+
+    if (level) {
+        vcpu_post_event(pc->machine->vcpus->pdata[0], X86_EVENT_SMI, 0);
+    }
+}
+
+static bool add_power_management(Pc *pc, GError **error)
+{
+    static const uint16_t ports[] = { PC_APM_PORT, PC_GPE0_PORT, PC_PCI_HOTPLUG_PORT,
+                                      PC_CPU_HOTPLUG_PORT };
+
+    pc->pm = create(pc, "PIIX4_PM", pci_bus(pc), NULL, error);
+    if (!pc->pm || !device_set(pc->pm, "addr", "1.3", error) ||
+        !device_set(pc->pm, "smm-enabled", pc->smm == ON_OFF_AUTO_OFF ? "off" : "on", error) ||
+        !device_realize(pc->pm, error)) {
+        return false;
+    }
+    map_ports(pc->pm, ports, ARRAY_SIZE(ports));
+    wire_isa(pc, pc->pm, 0, ISA_IRQ_ACPI);
+    device_connect_irq(pc->pm, 1, raise_smi, pc, 0);
+    return true;
+}
+
+/* --- timers and the classic devices --- */
+
+static bool add_hpet(Pc *pc, Device *pit, GError **error)
+{
+    Device *hpet = add(pc, "hpet", "hpet", error);
+
+    if (!hpet) {
+        return false;
+    }
+    device_map(hpet, 0, PC_HPET_ADDRESS);
+    device_connect_irq(pit, 0, hpet->type->input, hpet, HPET_INPUT_PIT);
+    device_connect_irq(pc->rtc, 0, hpet->type->input, hpet, HPET_INPUT_RTC);
+    for (unsigned i = 0; i < hpet->irq_count; i++) {
+        if (i < ISA_IRQ_COUNT && i != ISA_IRQ_CASCADE) {
+            wire_isa(pc, hpet, i, i);
+        } else {
+            device_connect_irq(hpet, i, set_hpet_irq, pc, (int)i);
+        }
+    }
+    return true;
+}
+
+static bool add_timers(Pc *pc, GError **error)
+{
+    static const uint16_t pit_ports[] = { 0x40, 0x61 };
+    Device *pit = add(pc, "isa-pit", "pit", error);
+
+    pc->rtc = pit ? add(pc, "mc146818rtc", "rtc", error) : NULL;
+    if (!pc->rtc) {
+        return false;
+    }
+    map_ports(pit, pit_ports, ARRAY_SIZE(pit_ports));
+    device_map_io(pc->rtc, 0, 0x70);
+    if (pc->hpet && has_apics(pc) && device_type_find("hpet")) {
+        return add_hpet(pc, pit, error);
+    }
+    wire_isa(pc, pit, 0, ISA_IRQ_PIT);
+    wire_isa(pc, pc->rtc, 0, ISA_IRQ_RTC);
+    return true;
+}
+
+static bool add_dma_and_keyboard(Pc *pc, GError **error)
+{
+    static const uint16_t dma_ports[] = { 0x00, 0x81, 0x87, 0x89, 0x8f, 0xc0 };
+    static const uint16_t keyboard_ports[] = { 0x60, 0x64 };
+    Device *dma, *keyboard, *port92;
+
+    if (!add_if_built(pc, "i8257", "dma", &dma, error)) {
+        return false;
+    }
+    if (dma) {
+        map_ports(dma, dma_ports, ARRAY_SIZE(dma_ports));
+    }
+    port92 = add(pc, "port92", "port92", error);
+    if (!port92) {
+        return false;
+    }
+    device_map_io(port92, 0, 0x92);
+    if (!pc->i8042) {
+        return true;
+    }
+    if (!add_if_built(pc, "i8042", "i8042", &keyboard, error)) {
+        return false;
+    }
+    if (!keyboard) {
+        return true;
+    }
+    map_ports(keyboard, keyboard_ports, ARRAY_SIZE(keyboard_ports));
+    wire_isa(pc, keyboard, I8042_IRQ_KEYBOARD, ISA_IRQ_KEYBOARD);
+    wire_isa(pc, keyboard, I8042_IRQ_MOUSE, ISA_IRQ_MOUSE);
+    return true;
+}
+
+static bool add_serial_and_parallel(Pc *pc, GError **error)
+{
+    for (unsigned i = 0; i < PC_SERIAL_MAX; i++) {
+        Chardev *chardev = machine_serial(pc->machine, i);
+        g_autofree char *index = g_strdup_printf("%u", i);
+        Device *serial;
+
+        if (!chardev) {
+            continue;
+        }
+        serial = create(pc, "isa-serial", &pc->isa->bus, NULL, error);
+        if (!serial || !device_set(serial, "index", index, error) ||
+            !device_set(serial, "chardev", chardev->id, error) || !device_realize(serial, error)) {
+            return false;
+        }
+    }
+    return pc->machine->config.no_defaults ||
+           add_on_bus(pc, "isa-parallel", &pc->isa->bus, NULL, NULL, error);
+}
+
+/* Devices of the board that a build may lack. */
+static bool add_storage(Pc *pc, GError **error)
+{
+    if (!pc->isa_only && device_type_find("piix3-ide") &&
+        !add_on_bus(pc, "piix3-ide", pci_bus(pc), "addr", "1.1", error)) {
+        return false;
+    }
+    return !device_type_find("isa-fdc") || pc->machine->config.no_defaults ||
+           add_on_bus(pc, "isa-fdc", &pc->isa->bus, NULL, NULL, error);
+}
+
+/* --- floating-point errors as the PC/AT has them: IRQ 13, and port 0xf0 clears it --- */
+
+static MemoryResult ferr_read(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
+                              MemoryAttributes attributes)
+{
+    *value = bits_mask(size * 8);
+    return MEMORY_OK;
+}
+
+static MemoryResult ferr_write(void *opaque, uint64_t offset, uint64_t value, unsigned size,
+                               MemoryAttributes attributes)
+{
+    Pc *pc = opaque;
+
+    isa_bus_set_irq(pc->isa, pc->ferr_driver, 0);
+    return MEMORY_OK;
+}
+
+static const MemoryOps ferr_ops = { .read = ferr_read, .write = ferr_write };
+
+static void ferr_raised(void *opaque, int number, int level)
+{
+    Pc *pc = opaque;
+    bool held = machine_lock_held(pc->machine);
+
+    if (!held) {
+        machine_lock(pc->machine);
+    }
+    isa_bus_set_irq(pc->isa, pc->ferr_driver, level);
+    if (!held) {
+        machine_unlock(pc->machine);
+    }
+}
+
+static void add_ferr(Pc *pc)
+{
+    Vcpu *first = pc->machine->vcpus->pdata[0];
+
+    pc->ferr_driver = isa_bus_new_driver(pc->isa, ISA_IRQ_FPU);
+    memory_region_init_io(&pc->ferr_port, pc->machine, "ioportF0", 1, &ferr_ops, pc);
+    memory_region_add(pc->machine->system_io, 0xf0, &pc->ferr_port, 0);
+    if (first->device.irq_count > X86_CPU_IRQ_FERR) {
+        device_connect_irq(&first->device, X86_CPU_IRQ_FERR, ferr_raised, pc, 0);
+    }
+}
+
+/* --- the board --- */
+
+static void pc_free(void *opaque)
+{
+    Pc *pc = opaque;
+
+    g_clear_pointer(&pc->rom_content, g_bytes_unref);
+    if (pc->smm_space.root) {
+        address_space_destroy(&pc->smm_space);
+    }
+}
+
+static bool pc_build_common(Machine *machine, Pc *pc, GError **error)
+{
+    pc->machine = machine;
+    pc->version = pc_version(machine->board->name);
+    machine_on_free(machine, pc_free, pc);
+    if (!pc->version.virtio_modern) {
+        machine_add_default(machine, "disable-modern", "on");
+        machine_add_default(machine, "disable-legacy", "off");
+    }
+    if (!check_options(pc, error) || !add_ram(pc, error) || !machine_create_vcpus(machine, error) ||
+        (!pc->isa_only && !add_host_bridge(pc, error)) || !add_interrupt_controllers(pc, error) ||
+        !add_isa_bus(pc, error)) {
+        return false;
+    }
+    add_ferr(pc);
+    return (pc->isa_only || add_power_management(pc, error)) && add_timers(pc, error) &&
+           add_dma_and_keyboard(pc, error) && add_serial_and_parallel(pc, error) &&
+           add_storage(pc, error) && pc_add_firmware(pc, error) && pc_add_fw_cfg(pc, error);
+}
+
+static bool pc_build(Machine *machine, void *board, GError **error)
+{
+    return pc_build_common(machine, board, error);
+}
+
+static bool isapc_build(Machine *machine, void *board, GError **error)
+{
+    Pc *pc = board;
+
+    pc->isa_only = true;
+    return pc_build_common(machine, board, error);
+}
+
+static bool pc_load(Machine *machine, void *board, GError **error)
+{
+    Pc *pc = board;
+
+    return pc_fill_fw_cfg(pc, error) && (!machine->config.kernel || pc_add_kernel(pc, error));
+}
+
+static void pc_reset(Machine *machine, void *board)
+{
+    pc_refresh_firmware(board);
+}
+
+static void pc_powerdown(Machine *machine, void *board)
+{
+    Pc *pc = board;
+
+    if (pc->pm) {
+        pc->pm->type->input(pc->pm, PIIX4_PM_POWER_BUTTON, 1);
+    }
+}
+
+/* clang-format off */
+static const Property pc_properties[] = {
+    { "acpi", PROPERTY_ON_OFF_AUTO, offsetof(Pc, acpi), "ACPI tables", "auto" },
+    { "fd-bootchk", PROPERTY_BOOL, offsetof(Pc, fd_bootchk), "firmware checks boot signatures of floppy disks", "on" },
+    { "hpet", PROPERTY_BOOL, offsetof(Pc, hpet), "high precision event timers", "on" },
+    { "i8042", PROPERTY_BOOL, offsetof(Pc, i8042), "keyboard controller", "on" },
+    { "max-fw-size", PROPERTY_SIZE, offsetof(Pc, max_fw_size), "most bytes of firmware", "8M" },
+    { "max-ram-below-4g", PROPERTY_SIZE, offsetof(Pc, max_ram_below_4g), "most RAM below 4 GiB; 0: 3.5 GiB, or 3 GiB when there is more" },
+    { "pic", PROPERTY_ON_OFF_AUTO, offsetof(Pc, pic_wanted), "interrupt controllers of the PC/AT", "auto" },
+    { "pit", PROPERTY_ON_OFF_AUTO, offsetof(Pc, pit), "interval timer of the PC/AT", "auto" },
+    { "sata", PROPERTY_NOT_YET, 0, "SATA on the board" },
+    { "smbus", PROPERTY_BOOL, offsetof(Pc, smbus), "accepted: the SMBus is there", "on" },
+    { "smm", PROPERTY_ON_OFF_AUTO, offsetof(Pc, smm), "system management mode", "auto" },
+    { "smbios-entry-point-type", PROPERTY_STRING, offsetof(Pc, smbios_entry_point), "32, 64 or auto" },
+    { "vmport", PROPERTY_ON_OFF_AUTO, offsetof(Pc, vmport), "VMware's back door (not yet)", "auto" },
+    { "x-oem-id", PROPERTY_STRING, offsetof(Pc, oem_id), "maker in the headers of ACPI tables" },
+    { "x-oem-table-id", PROPERTY_STRING, offsetof(Pc, oem_table_id), "table name in the headers of ACPI tables" },
+    { "pflash0", PROPERTY_DRIVE, offsetof(Pc, pflash[0]), "drive of the flash that ends at 4 GiB" },
+    { "pflash1", PROPERTY_DRIVE, offsetof(Pc, pflash[1]), "drive of the flash below that" },
+    { 0 },
+};
+/* clang-format on */
+
+static const char *const pc_targets[] = { "x86_64", "i386", NULL };
+
+#define PC_BOARD(object, board_name, board_aliases)                                                \
+    static const Board object = {                                                                  \
+        .name = board_name,                                                                        \
+        .summary = "Standard PC (i440FX + PIIX, 1996)",                                            \
+        .aliases = board_aliases,                                                                  \
+        .targets = pc_targets,                                                                     \
+        .default_nic = "e1000",                                                                    \
+        .serial_console = "ttyS0",                                                                 \
+        .default_drive_interface = "ide",                                                          \
+        .ram_name = "pc.ram",                                                                      \
+        .default_ram_bytes = MIB(128),                                                             \
+        .min_ram_bytes = MIB(1),                                                                   \
+        .max_ram_bytes = GIB(1010),                                                                \
+        .max_vcpus = PC_VCPUS_MAX,                                                                 \
+        .instance_size = sizeof(Pc),                                                               \
+        .properties = pc_properties,                                                               \
+        .build = pc_build,                                                                         \
+        .load = pc_load,                                                                           \
+        .reset = pc_reset,                                                                         \
+        .powerdown = pc_powerdown,                                                                 \
+    };                                                                                             \
+    BOARD_TYPE(object)
+#define PC_RELEASE(major, minor)                                                                   \
+    PC_BOARD(pc_##major##_##minor, "pc-i440fx-" #major "." #minor, NULL)
+
+/* clang-format off */
+PC_RELEASE(1, 4); PC_RELEASE(1, 5); PC_RELEASE(1, 6); PC_RELEASE(1, 7);
+PC_RELEASE(2, 0); PC_RELEASE(2, 1); PC_RELEASE(2, 2); PC_RELEASE(2, 3); PC_RELEASE(2, 4); PC_RELEASE(2, 5);
+PC_RELEASE(2, 6); PC_RELEASE(2, 7); PC_RELEASE(2, 8); PC_RELEASE(2, 9); PC_RELEASE(2, 10); PC_RELEASE(2, 11);
+PC_RELEASE(2, 12); PC_RELEASE(3, 0); PC_RELEASE(3, 1); PC_RELEASE(4, 0); PC_RELEASE(4, 1); PC_RELEASE(4, 2);
+PC_RELEASE(5, 0); PC_RELEASE(5, 1); PC_RELEASE(5, 2); PC_RELEASE(6, 0); PC_RELEASE(6, 1); PC_RELEASE(6, 2);
+PC_RELEASE(7, 0); PC_RELEASE(7, 1); PC_RELEASE(7, 2); PC_RELEASE(8, 0); PC_RELEASE(8, 1); PC_RELEASE(8, 2);
+PC_RELEASE(9, 0); PC_RELEASE(9, 1); PC_RELEASE(9, 2); PC_RELEASE(10, 0); PC_RELEASE(10, 1); PC_RELEASE(10, 2);
+PC_RELEASE(11, 0);
+/* clang-format on */
+
+static const char *const pc_aliases[] = { "pc", "pc-i440fx", NULL };
+PC_BOARD(pc_11_1, "pc-i440fx-11.1", pc_aliases);
+
+static const Board isapc_board = {
+    .name = "isapc",
+    .summary = "ISA-only PC",
+    .targets = pc_targets,
+    .serial_console = "ttyS0",
+    .default_drive_interface = "ide",
+    .ram_name = "pc.ram",
+    .default_ram_bytes = MIB(128),
+    .min_ram_bytes = MIB(1),
+    .max_ram_bytes = 0xe0000000u,
+    .max_vcpus = 1,
+    .instance_size = sizeof(Pc),
+    .properties = pc_properties,
+    .build = isapc_build,
+    .load = pc_load,
+    .reset = pc_reset,
+    .powerdown = pc_powerdown,
+};
+BOARD_TYPE(isapc_board);
