@@ -115,6 +115,15 @@ static bool choose_sizes(Setup *setup, GError **error)
     return true;
 }
 
+/* -no-NAME is NAME=off of a machine that has such a switch, and nothing otherwise. */
+static void switch_off(MachineConfig *config, bool wanted, const char *name)
+{
+    if (wanted && property_find(config->board->properties, name) &&
+        !g_hash_table_contains(config->board_options, name)) {
+        g_hash_table_insert(config->board_options, g_strdup(name), g_strdup("off"));
+    }
+}
+
 bool setup_choose(Setup *setup, GError **error)
 {
     MachineConfig *config = &setup->config;
@@ -135,5 +144,7 @@ bool setup_choose(Setup *setup, GError **error)
         return error_fail(error, KASO_ERROR_INVALID, "-initrd needs -kernel");
     }
     config->board_options = key_values_table(setup->machine_options);
+    switch_off(config, setup->no_acpi, "acpi");
+    switch_off(config, setup->no_hpet, "hpet");
     return true;
 }

@@ -17,7 +17,8 @@ OptionHandler option_action, option_watchdog_action;
 /* options-simple.c */
 OptionHandler option_kernel, option_initrd, option_append, option_dtb, option_bios;
 OptionHandler option_start_paused, option_no_reboot, option_no_shutdown, option_nodefaults;
-OptionHandler option_snapshot, option_firmware_folder, option_accepted, option_accepted_argument;
+OptionHandler option_snapshot, option_firmware_folder, option_accepted, option_accepted_argument, option_no_acpi,
+    option_no_hpet;
 OptionHandler option_log, option_log_file, option_log_filter, option_trace, option_echr;
 OptionHandler option_message, option_pid_file, option_daemonize, option_sandbox, option_chroot;
 OptionHandler option_run_as, option_run_with, option_display, option_nographic, option_vga;

@@ -84,8 +84,8 @@ const Option option_table[] = {
     { "run-with", "[chroot=FOLDER][,user=USER]", "the two above in one", STAGE_PARSE, option_run_with },
     { "sandbox", "off", "the system call filter is not built yet", STAGE_PARSE, option_sandbox },
     { "readconfig", "FILE", "read options from a file", STAGE_PARSE, option_readconfig },
-    { "no-acpi", NULL, "accepted; ACPI tables are not built yet", STAGE_PARSE, option_accepted },
-    { "no-hpet", NULL, "accepted; there is no HPET", STAGE_PARSE, option_accepted },
+    { "no-acpi", NULL, "-machine acpi=off, where the machine has such a switch", STAGE_PARSE, option_no_acpi },
+    { "no-hpet", NULL, "-machine hpet=off, where the machine has such a switch", STAGE_PARSE, option_no_hpet },
     { 0 },
 };
 

@@ -32,9 +32,26 @@ bool option_kernel(Setup *setup, const char *argument, GError **error)
     return set_readable_file(&setup->config.kernel, "kernel", argument, error);
 }
 
+/* A file, or for multiboot kernels a list: "FILE words,FILE words". */
 bool option_initrd(Setup *setup, const char *argument, GError **error)
 {
-    return set_readable_file(&setup->config.initrd, "initrd", argument, error);
+    g_autofree char *first = g_strndup(argument, strcspn(argument, ", "));
+
+    return access(argument, R_OK) < 0 && access(first, R_OK) == 0
+               ? set_text(&setup->config.initrd, argument)
+               : set_readable_file(&setup->config.initrd, "initrd", argument, error);
+}
+
+bool option_no_acpi(Setup *setup, const char *argument, GError **error)
+{
+    setup->no_acpi = true;
+    return true;
+}
+
+bool option_no_hpet(Setup *setup, const char *argument, GError **error)
+{
+    setup->no_hpet = true;
+    return true;
 }
 
 bool option_append(Setup *setup, const char *argument, GError **error)

@@ -77,6 +77,7 @@ struct Setup {
     char *memory_path; /* -mem-path */
     bool memory_prealloc, memory_given;
     uint64_t max_memory;
+    bool no_acpi, no_hpet; /* -no-acpi, -no-hpet */
     bool nographic, daemonize, reboot_is_shutdown;
     char *qtest_log; /* -qtest-log */
     char *display, *pid_file, *chroot_folder, *run_as;

@@ -201,6 +201,7 @@ static const TcgTarget tcg_target = {
     .raise_fault = x86_raise_fault,
     .raise_bus_error = x86_raise_bus_error,
     .take_interrupt = x86_take_interrupt,
+    .wake = x86_wake,
     .prepare_pc = x86_prepare_pc,
     .insn_done = x86_insn_done,
     .check_insn = x86_check_insn,

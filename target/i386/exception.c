@@ -493,6 +493,26 @@ static void start_up(X86Cpu *cpu, uint32_t vector)
     x86_set_eip(cpu, 0);
 }
 
+static void take_a20(X86Cpu *cpu, bool open)
+{
+    if (cpu->a20 != open) {
+        cpu->a20 = open;
+        x86_flush_translations(cpu, true);
+        x86_update_context(cpu);
+    }
+}
+
+bool x86_wake(TcgState *env)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+    VcpuEvent event;
+
+    while (vcpu_take_event(&cpu->vcpu, 1u << X86_EVENT_A20, &event)) {
+        take_a20(cpu, event.data);
+    }
+    return cpu->vcpu.target->has_work(&cpu->vcpu);
+}
+
 /* Events that the state allows, the strongest first. */
 static bool take_event(X86Cpu *cpu)
 {
@@ -526,11 +546,7 @@ static bool take_event(X86Cpu *cpu)
         take(cpu, X86_NMI, BY_HARDWARE, 0, x86_eip(cpu));
         break;
     case X86_EVENT_A20:
-        if (cpu->a20 != (event.data != 0)) {
-            cpu->a20 = event.data;
-            x86_flush_translations(cpu, true);
-            x86_update_context(cpu);
-        }
+        take_a20(cpu, event.data);
         break;
     }
     return true;

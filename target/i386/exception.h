@@ -30,6 +30,7 @@ void x86_describe_triple_fault(X86Cpu *cpu);
 void x86_raise_fault(TcgState *env);
 void x86_raise_bus_error(TcgState *env, uint64_t guest_virt, TcgAccess access);
 void x86_take_interrupt(TcgState *env);
+bool x86_wake(TcgState *env);
 bool x86_prepare_pc(TcgState *env);
 
 /* After IF, TPR or what is pending may have changed: takes care that it is looked at. */

@@ -97,6 +97,11 @@ typedef struct TcgTarget {
      * interrupt or debug exception if there is one (changing pc and mode).
      */
     void (*take_interrupt)(TcgState *env);
+    /*
+     * For a halted vCPU that has work: does what does not end the halt, and says whether the rest does. NULL: all
+     * work ends it.
+     */
+    bool (*wake)(TcgState *env);
     /* The pc to run (after tag stripping); false when it faults (misaligned …), with the exception taken. */
     bool (*prepare_pc)(TcgState *env);
     /*

@@ -244,6 +244,9 @@ static void tcg_vcpu_run(Vcpu *vcpu)
                 vcpu_wait(vcpu, vcpu->halt_deadline_ns);
                 continue;
             }
+            if (tv->target->wake && !tv->target->wake(env)) {
+                continue;
+            }
             atomic_store(&vcpu->halted, false);
         }
         atomic_store(&tv->in_guest, true);
@@ -253,7 +256,9 @@ static void tcg_vcpu_run(Vcpu *vcpu)
         if (!atomic_load(&vcpu->stop_requested)) {
             tv->one_mode = 0; /* an instruction that unwound is not done */
             tv->target->take_interrupt(env);
-            run_guest(tv);
+            if (!atomic_load(&vcpu->halted)) {
+                run_guest(tv);
+            }
         }
         atomic_store(&tv->in_guest, false);
         tv->exits++;
