@@ -169,13 +169,13 @@ static void count(X86Translator *t, IrOpcode opcode, IrOpcode flags_opcode, unsi
     x86_set_flags(t, mask == TCG_FLAGS_ALL ? flags : ir_fmerge(t->unit, old, flags, mask));
 }
 
-X86(lzcnt, "F3 0F BD /r", "Gv Ev", "ABM")
+X86(lzcnt, "F3 0F BD /r", "Gv Ev", "ABM PLAIN")
 void x86_lzcnt(X86Translator *t)
 {
     count(t, IR_OP_clz, IR_OP_lzcntf, TCG_FLAG_C | TCG_FLAG_Z);
 }
 
-X86(tzcnt, "F3 0F BC /r", "Gv Ev", "BMI1")
+X86(tzcnt, "F3 0F BC /r", "Gv Ev", "BMI1 PLAIN")
 void x86_tzcnt(X86Translator *t)
 {
     count(t, IR_OP_ctz, IR_OP_tzcntf, TCG_FLAG_C | TCG_FLAG_Z);

@@ -246,6 +246,11 @@ static uint8_t peek_modrm(Decoder *d)
     return byte;
 }
 
+static bool has_feature(const Decoder *d, const X86Encoding *e)
+{
+    return e->feature == X86_FEATURE_NONE || x86_has(d->cpu, (X86Feature)e->feature);
+}
+
 static bool matches(const Decoder *d, const X86Encoding *e, uint8_t modrm)
 {
     const X86Insn *insn = d->insn;
@@ -256,7 +261,8 @@ static bool matches(const Decoder *d, const X86Encoding *e, uint8_t modrm)
            (e->rm == X86_ANY || e->rm == (modrm & 7)) && !(e->flags & X86_VEX) == !insn->vex &&
            (e->vex_l == X86_ANY || e->vex_l == insn->vex_l) &&
            (e->vex_w == X86_ANY || e->vex_w == insn->vex_w) &&
-           !(e->flags & (is_code64(d) ? X86_I64 : X86_O64));
+           !(e->flags & (is_code64(d) ? X86_I64 : X86_O64)) &&
+           !((e->flags & X86_PLAIN) && !has_feature(d, e));
 }
 
 static const X86Encoding *find(Decoder *d)
@@ -456,8 +462,7 @@ static bool is_allowed(const Decoder *d)
         }
     }
     return (!insn->lock || ((e->flags & X86_LOCK) && insn->operands[0].memory)) &&
-           (!(e->flags & X86_PROT) || (d->mode & X86_MODE_PROTECTED)) &&
-           (e->feature == X86_FEATURE_NONE || x86_has(d->cpu, (X86Feature)e->feature));
+           (!(e->flags & X86_PROT) || (d->mode & X86_MODE_PROTECTED)) && has_feature(d, e);
 }
 
 X86DecodeResult x86_decode(X86Insn *insn, const X86Cpu *cpu, TcgCode *code, unsigned offset,

@@ -27,7 +27,8 @@
  *
  * The fourth string holds flags: LOCK (allowed with a memory destination), i64 (invalid in 64-bit mode), o64 (only
  * there), d64 (64-bit operands by default there), f64 (always), PROT (undefined in real and virtual-8086 mode), and the
- * CPUID feature without which it is undefined, by its identifier in cpu-features.h.
+ * CPUID feature without which it is undefined, by its identifier in cpu-features.h; with PLAIN, without the feature the
+ * prefix is ignored, and the opcode is what it is without it.
  *
  * scripts/generate-x86-decoder makes the tables, and refuses encodings that cannot be told apart.
  */
@@ -65,6 +66,7 @@ enum { X86_PREFIX_NONE, X86_PREFIX_66, X86_PREFIX_F3, X86_PREFIX_F2, X86_PREFIX_
 enum { X86_MOD_ANY, X86_MOD_MEM, X86_MOD_REG };
 enum { /* X86Encoding.flags */
     X86_LOCK = 1, X86_I64 = 2, X86_O64 = 4, X86_D64 = 8, X86_F64 = 16, X86_PROT = 32, X86_MODRM = 64, X86_VEX = 128,
+    X86_PLAIN = 256,
 };
 
 /* One X86 line. */
@@ -76,7 +78,7 @@ typedef struct {
     uint8_t mod;               /* X86_MOD_* */
     uint8_t rm;                /* ModRM.rm, or X86_ANY */
     uint8_t vex_l, vex_w;      /* or X86_ANY */
-    uint8_t flags;
+    uint16_t flags;
     uint16_t feature;          /* X86Feature */
     X86OperandSpec operands[4];
     const struct X86Simd *vector; /* of a SIMD line (vector.h) */
