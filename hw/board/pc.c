@@ -12,6 +12,7 @@
 #include "block/block.h"
 #include "machine/arch/pc.h"
 #include "machine/chardev.h"
+#include "machine/display.h"
 
 #define FOUR_GIB GIB(4)
 
@@ -422,15 +423,30 @@ static bool add_serial_and_parallel(Pc *pc, GError **error)
            add_on_bus(pc, "isa-parallel", &pc->isa->bus, NULL, NULL, error);
 }
 
-/* Devices of the board that a build may lack. */
+/* The disk controllers; a floppy drive is there without being asked for. */
 static bool add_storage(Pc *pc, GError **error)
 {
-    if (!pc->isa_only && device_type_find("piix3-ide") &&
-        !add_on_bus(pc, "piix3-ide", pci_bus(pc), "addr", "1.1", error)) {
-        return false;
+    bool defaults = !pc->machine->config.no_defaults;
+    Device *ide, *fdc;
+
+    if (!pc->isa_only) {
+        ide = add_on_bus(pc, "piix3-ide", pci_bus(pc), "addr", "1.1", error);
+        if (!ide) {
+            return false;
+        }
+        wire_isa(pc, ide, 0, ISA_IRQ_IDE_1);
+        wire_isa(pc, ide, 1, ISA_IRQ_IDE_2);
     }
-    return !device_type_find("isa-fdc") || pc->machine->config.no_defaults ||
-           add_on_bus(pc, "isa-fdc", &pc->isa->bus, NULL, NULL, error);
+    fdc = defaults ? add_on_bus(pc, "isa-fdc", &pc->isa->bus, NULL, NULL, error) : NULL;
+    return fdc || !defaults;
+}
+
+static bool add_display(Pc *pc, GError **error)
+{
+    const char *type = machine_vga_device(pc->machine, pc->isa_only);
+
+    return !type ||
+           add_on_bus(pc, type, pc->isa_only ? &pc->isa->bus : pci_bus(pc), NULL, NULL, error);
 }
 
 /* --- floating-point errors as the PC/AT has them: IRQ 13, and port 0xf0 clears it --- */
@@ -508,7 +524,8 @@ static bool pc_build_common(Machine *machine, Pc *pc, GError **error)
     add_ferr(pc);
     return (pc->isa_only || add_power_management(pc, error)) && add_timers(pc, error) &&
            add_dma_and_keyboard(pc, error) && add_serial_and_parallel(pc, error) &&
-           add_storage(pc, error) && pc_add_firmware(pc, error) && pc_add_fw_cfg(pc, error);
+           add_storage(pc, error) && add_display(pc, error) && pc_add_firmware(pc, error) &&
+           pc_add_fw_cfg(pc, error);
 }
 
 static bool pc_build(Machine *machine, void *board, GError **error)
@@ -570,6 +587,15 @@ static const Property pc_properties[] = {
 
 static const char *const pc_targets[] = { "x86_64", "i386", NULL };
 
+static const DriveInterface pc_drive_interfaces[] = {
+    { "ide", .device = "ide-hd", .disc = "ide-cd", .bus = "ide.%u", .unit = "unit", .units = 2,
+      .most = 4 },
+    { "floppy", .device = "floppy", .bus = "floppy-bus.%u", .unit = "unit", .units = 2, .most = 2 },
+    { "virtio", .device = "virtio-blk" },
+    { "pflash", .most = PC_FLASH_BANKS },
+    { 0 },
+};
+
 #define PC_BOARD(object, board_name, board_aliases)                                                \
     static const Board object = {                                                                  \
         .name = board_name,                                                                        \
@@ -578,6 +604,8 @@ static const char *const pc_targets[] = { "x86_64", "i386", NULL };
         .targets = pc_targets,                                                                     \
         .default_nic = "e1000",                                                                    \
         .serial_console = "ttyS0",                                                                 \
+        .default_vga = "std",                                                                      \
+        .drive_interfaces = pc_drive_interfaces,                                                   \
         .default_drive_interface = "ide",                                                          \
         .ram_name = "pc.ram",                                                                      \
         .default_ram_bytes = MIB(128),                                                             \
@@ -614,7 +642,9 @@ static const Board isapc_board = {
     .summary = "ISA-only PC",
     .targets = pc_targets,
     .serial_console = "ttyS0",
-    .default_drive_interface = "ide",
+    .default_vga = "std",
+    .drive_interfaces = pc_drive_interfaces + 1, /* no IDE without PCI yet */
+    .default_drive_interface = "floppy",
     .ram_name = "pc.ram",
     .default_ram_bytes = MIB(128),
     .min_ram_bytes = MIB(1),
