@@ -1093,10 +1093,17 @@ static void helper_cmpxchg8b(TcgState *env, uint64_t address, uint32_t flags)
 }
 X86_HELPER(cmpxchg8b, IR_VOID, X86_HELPER_SYSTEM, IR_I64, IR_I32);
 
-__attribute__((target("cx16"))) static unsigned __int128
-x86_compare_and_swap16(void *place, unsigned __int128 expected, unsigned __int128 wanted)
+/* The compilers' own needs an option for the whole file, or a library. */
+static unsigned __int128 x86_compare_and_swap16(void *place, unsigned __int128 expected,
+                                                unsigned __int128 wanted)
 {
-    return __sync_val_compare_and_swap((unsigned __int128 *)place, expected, wanted);
+    uint64_t low = (uint64_t)expected, high = (uint64_t)(expected >> 64);
+
+    __asm__ __volatile__("lock cmpxchg16b %[place]"
+                         : [place] "+m"(*(unsigned __int128 *)place), "+a"(low), "+d"(high)
+                         : "b"((uint64_t)wanted), "c"((uint64_t)(wanted >> 64))
+                         : "memory", "cc");
+    return (unsigned __int128)high << 64 | low;
 }
 
 static void helper_cmpxchg16b(TcgState *env, uint64_t address, uint32_t flags)
