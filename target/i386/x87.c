@@ -315,8 +315,8 @@ void x87_binary(X86Cpu *cpu, X87Binary op)
         !(status & ~cpu->x87.control & DE)) {
         cpu->x87.status = (cpu->x87.status & (uint16_t)~CONDITIONS) | (status & CONDITIONS);
     }
-    cpu->x87.status |= status & C1;
     if (!note(cpu, status & EXCEPTIONS)) {
+        cpu->x87.status |= status & C1;
         x87_put(cpu, pops, result);
         if (pops) {
             x87_pop(cpu);
@@ -358,7 +358,7 @@ void x87_pushing(X86Cpu *cpu, X87Pushing op)
         __asm__ volatile(STORE("%0") : "=m"(low));
     }
     end_host();
-    cpu->x87.status = (cpu->x87.status & (uint16_t)~C1) | (status & C1);
+    cpu->x87.status &= (uint16_t)~C1;
     if (op != X87_XTRACT) {
         cpu->x87.status = (cpu->x87.status & (uint16_t)~X87_C2) | (status & X87_C2);
         if (status & X87_C2) {
@@ -366,6 +366,7 @@ void x87_pushing(X86Cpu *cpu, X87Pushing op)
         }
     }
     if (!note(cpu, status & EXCEPTIONS)) {
+        cpu->x87.status |= status & C1;
         x87_put(cpu, 0, low);
         cpu->x87.top = (cpu->x87.top - 1) & 7;
         x87_put(cpu, 0, high);
