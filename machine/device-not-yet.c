@@ -69,7 +69,7 @@ const NotYet device_types_not_yet[] = {
       "virtio-input-host-pci virtio-iommu virtio-iommu-device virtio-iommu-pci virtio-keyboard "
       "virtio-keyboard-device virtio-keyboard-pci virtio-mem virtio-mem-pci virtio-mouse "
       "virtio-mouse-device virtio-mouse-pci virtio-multitouch-device virtio-multitouch-pci virtio-pmem "
-      "virtio-pmem-pci virtio-rtc-device virtio-rtc-pci virtio-sound virtio-sound-device "
+      "virtio-pmem-pci virtio-sound virtio-sound-device "
       "virtio-sound-pci virtio-tablet virtio-tablet-device virtio-tablet-pci virtio-vga virtio-vga-gl "
       "virtio-vga-rutabaga vmbus-bridge vmclock vmcoreinfo vmgenid vmmouse vmware-svga w25q01jvq "
       "w25q256 w25q32 w25q32dw w25q512jv w25q64 w25q80 w25q80bl w25x10 w25x16 w25x20 w25x32 w25x40 "

@@ -300,7 +300,7 @@ static void flash_image(void)
     g_assert_cmpint(truncate(path, 1000), ==, 0);
     graph = open_with_image(&rig, path, false, &error);
     g_assert_nonnull(error);
-    g_assert_nonnull(strstr(error->message, "1000 bytes"));
+    g_assert_nonnull(strstr(error->message, "1024 bytes"));
     close_with_image(&rig, graph);
     unlink(path);
 }

@@ -49,7 +49,7 @@ def units(build):
     seen = {}
     for entry in json.loads((build / 'compile_commands.json').read_text()):
         source = pathlib.Path(os.path.normpath(build / entry['file']))
-        if build in source.parents or ROOT not in source.parents or source in seen:
+        if source.suffix != '.c' or build in source.parents or ROOT not in source.parents or source in seen:
             continue
         name = source.relative_to(ROOT)
         files = known.get(entry['output'])
