@@ -28,7 +28,9 @@ with Guest(argv) as guest:
     status, output = guest.command("echo kaso | sha256sum")
     assert output.split()[0] == hashlib.sha256(b"kaso\n").hexdigest(), output
     status, output = guest.command("dmesg | grep -ci 'call trace\\|oops\\|unexpected'")
-    assert output == "0", output
+    if output != "0":
+        _, trace = guest.command("dmesg | grep -i -B 12 -A 24 'call trace\\|oops\\|unexpected' | head -n 120")
+        raise AssertionError(trace)
     guest.line("poweroff")
     status = guest.wait()
     assert status == 0, f"exit status {status} after poweroff"
