@@ -43,15 +43,6 @@ static Device *add_on_bus(Pc *pc, const char *type, Bus *bus, const char *proper
                : NULL;
 }
 
-/*
- * A device of the board that a build may lack: *device is then NULL, and the guest finds nothing at its place.
- */
-static bool add_if_built(Pc *pc, const char *type, const char *id, Device **device, GError **error)
-{
-    *device = device_type_find(type) ? add(pc, type, id, error) : NULL;
-    return *device || !device_type_find(type);
-}
-
 static void map_ports(Device *device, const uint16_t *ports, unsigned count)
 {
     for (unsigned i = 0; i < count && i < device->io->len; i++) {
@@ -363,7 +354,7 @@ static bool add_timers(Pc *pc, GError **error)
     }
     map_ports(pit, pit_ports, ARRAY_SIZE(pit_ports));
     device_map_io(pc->rtc, 0, 0x70);
-    if (pc->hpet && has_apics(pc) && device_type_find("hpet")) {
+    if (pc->hpet && has_apics(pc)) {
         return add_hpet(pc, pit, error);
     }
     wire_isa(pc, pit, 0, ISA_IRQ_PIT);
@@ -377,12 +368,11 @@ static bool add_dma_and_keyboard(Pc *pc, GError **error)
     static const uint16_t keyboard_ports[] = { 0x60, 0x64 };
     Device *dma, *keyboard, *port92;
 
-    if (!add_if_built(pc, "i8257", "dma", &dma, error)) {
+    dma = add(pc, "i8257", "dma", error);
+    if (!dma) {
         return false;
     }
-    if (dma) {
-        map_ports(dma, dma_ports, ARRAY_SIZE(dma_ports));
-    }
+    map_ports(dma, dma_ports, ARRAY_SIZE(dma_ports));
     port92 = add(pc, "port92", "port92", error);
     if (!port92) {
         return false;
@@ -391,11 +381,9 @@ static bool add_dma_and_keyboard(Pc *pc, GError **error)
     if (!pc->i8042) {
         return true;
     }
-    if (!add_if_built(pc, "i8042", "i8042", &keyboard, error)) {
-        return false;
-    }
+    keyboard = add(pc, "i8042", "i8042", error);
     if (!keyboard) {
-        return true;
+        return false;
     }
     map_ports(keyboard, keyboard_ports, ARRAY_SIZE(keyboard_ports));
     wire_isa(pc, keyboard, I8042_IRQ_KEYBOARD, ISA_IRQ_KEYBOARD);
