@@ -364,19 +364,3 @@ void x86_set_dr(X86Cpu *cpu, unsigned n, uint64_t value)
     }
     x86_update_mode(cpu);
 }
-
-uint64_t x86_xcr0_mask(const X86Cpu *cpu)
-{
-    return XCR0_X87 | (x86_has(cpu, X86_FEATURE_SSE) ? XCR0_SSE : 0) |
-           (x86_has(cpu, X86_FEATURE_AVX) ? XCR0_AVX : 0);
-}
-
-void x86_set_xcr0(X86Cpu *cpu, uint64_t value)
-{
-    if (!(value & XCR0_X87) || (value & ~x86_xcr0_mask(cpu)) ||
-        ((value & XCR0_AVX) && !(value & XCR0_SSE))) {
-        x86_fault(cpu, X86_GP, 0);
-    }
-    cpu->xcr0 = value;
-    x86_update_mode(cpu);
-}

@@ -15,12 +15,8 @@ void x86_put_cr4(X86Cpu *cpu, uint64_t value);
 void x86_set_dr(X86Cpu *cpu, unsigned n, uint64_t value);
 /* Whether DR7 enables a breakpoint on instructions. */
 bool x86_instruction_breaks(const X86Cpu *cpu);
-void x86_set_xcr0(X86Cpu *cpu, uint64_t value);
-/* Which bits of XCR0 the model has. */
+/* xsave.c: which bits of XCR0 the model has. */
 uint64_t x86_xcr0_mask(const X86Cpu *cpu);
-
-/* Which state components are not in their initial state. */
-uint64_t x86_xinuse(X86Cpu *cpu);
 
 /* msr.c: false: #GP. */
 bool x86_read_msr(X86Cpu *cpu, uint32_t index, uint64_t *value);

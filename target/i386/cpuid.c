@@ -2,6 +2,7 @@
 /* CPUID (Intel SDM 2, CPUID; AMD APM 3, appendix E). Caches are in caches.c. */
 #include "target/i386/control.h"
 #include "target/i386/models.h"
+#include "target/i386/xsave.h"
 
 enum {
     HYPERVISOR_FIRST = 0x40000000,
@@ -14,16 +15,6 @@ enum {
     REPEATED = 0x0183f3ff,  /* leaf 80000001, EDX: what AMD repeats of leaf 1 */
     LEVEL_THREADS = 1 << 8, /* leaf B, ECX */
     LEVEL_CORES = 2 << 8,
-    XSAVE_LEGACY_BYTES = 512,
-    XSAVE_HEADER_BYTES = 64,
-};
-
-/* State components of XSAVE beyond the legacy area: offset in the standard form, bytes. */
-static const struct {
-    uint16_t offset, bytes;
-    bool aligned; /* to 64 bytes in the compact form */
-} components[] = {
-    [2] = { 0x240, 0x100, false },
 };
 
 static bool has_long_mode(const X86Cpu *cpu)
@@ -100,22 +91,6 @@ static void topology(const X86Cpu *cpu, uint32_t subleaf, uint32_t out[4])
     }
 }
 
-/* Bytes of an XSAVE area with `mask`. */
-static uint32_t xsave_bytes(uint64_t mask, bool compact)
-{
-    uint32_t end = XSAVE_LEGACY_BYTES + XSAVE_HEADER_BYTES;
-
-    for (unsigned i = 2; i < G_N_ELEMENTS(components); i++) {
-        if (mask >> i & 1) {
-            uint32_t start =
-                compact ? components[i].aligned ? (end + 63) & ~63u : end : components[i].offset;
-
-            end = MAX(end, start + components[i].bytes);
-        }
-    }
-    return end;
-}
-
 static void leaf_d(const X86Cpu *cpu, uint32_t subleaf, uint32_t out[4])
 {
     uint64_t all = x86_xcr0_mask(cpu);
@@ -125,16 +100,16 @@ static void leaf_d(const X86Cpu *cpu, uint32_t subleaf, uint32_t out[4])
     }
     if (subleaf == 0) {
         out[0] = (uint32_t)all;
-        out[1] = xsave_bytes(cpu->xcr0, false);
-        out[2] = xsave_bytes(all, false);
+        out[1] = x86_xsave_bytes(cpu->xcr0, false);
+        out[2] = x86_xsave_bytes(all, false);
         out[3] = (uint32_t)(all >> 32);
     } else if (subleaf == 1) {
         out[0] = cpu->features[X86_WORD_D_1_EAX];
-        out[1] = xsave_bytes(cpu->xcr0 | cpu->xss, true);
-    } else if (subleaf < G_N_ELEMENTS(components) && (all >> subleaf & 1)) {
-        out[0] = components[subleaf].bytes;
-        out[1] = components[subleaf].offset;
-        out[2] = components[subleaf].aligned ? 2 : 0;
+        out[1] = x86_xsave_bytes(cpu->xcr0 | cpu->xss, true);
+    } else if (subleaf < X86_STATE_COMPONENTS && (all >> subleaf & 1)) {
+        out[0] = x86_state_components[subleaf].bytes;
+        out[1] = x86_state_components[subleaf].offset;
+        out[2] = x86_state_components[subleaf].aligned ? 2 : 0;
     }
 }
 

@@ -43,15 +43,3 @@ void x86_set_mxcsr(X86Cpu *cpu, uint32_t value)
                                                   .flush_results = value & MXCSR_FZ });
     x86_update_mode(cpu);
 }
-
-uint64_t x86_xinuse(X86Cpu *cpu)
-{
-    uint64_t in_use = XCR0_X87 | XCR0_SSE;
-
-    for (unsigned i = 0; i < 16; i++) {
-        if (cpu->xmm[i][1][0] | cpu->xmm[i][1][1]) {
-            in_use |= XCR0_AVX;
-        }
-    }
-    return in_use & cpu->xcr0;
-}

@@ -879,52 +879,6 @@ void x86_cpuid_instruction(X86Translator *t)
     x86_call(t, &call_cpuid, 0, 0, 0, 0);
 }
 
-static void helper_xgetbv(TcgState *env)
-{
-    X86Cpu *cpu = x86_cpu_of_env(env);
-    uint32_t index = (uint32_t)cpu->gpr[X86_RCX];
-
-    if (index > 1 || (index == 1 && !x86_has(cpu, X86_FEATURE_XGETBV1))) {
-        x86_fault(cpu, X86_GP, 0);
-    }
-    cpu->gpr[X86_RAX] = index == 0 ? (uint32_t)cpu->xcr0 : (uint32_t)x86_xinuse(cpu);
-    cpu->gpr[X86_RDX] = 0;
-}
-X86_HELPER(xgetbv, IR_VOID, X86_HELPER_SYSTEM);
-
-X86(xgetbv, "NP 0F 01 /2 rm=0", "", "XSAVE")
-void x86_xgetbv(X86Translator *t)
-{
-    if (t->mode & X86_MODE_OSXSAVE) {
-        x86_call(t, &call_xgetbv, 0, 0, 0, 0);
-    } else {
-        x86_undefined(t);
-    }
-}
-
-static void helper_xsetbv(TcgState *env)
-{
-    X86Cpu *cpu = x86_cpu_of_env(env);
-    uint64_t value = (uint32_t)cpu->gpr[X86_RAX] | cpu->gpr[X86_RDX] << 32;
-
-    if ((uint32_t)cpu->gpr[X86_RCX] != 0) {
-        x86_fault(cpu, X86_GP, 0);
-    }
-    x86_set_xcr0(cpu, value);
-}
-X86_HELPER(xsetbv, IR_VOID, X86_HELPER_SYSTEM);
-
-X86(xsetbv, "NP 0F 01 /2 rm=1", "", "XSAVE")
-void x86_xsetbv(X86Translator *t)
-{
-    if (!(t->mode & X86_MODE_OSXSAVE)) {
-        x86_undefined(t);
-    } else if (!x86_not_privileged(t)) {
-        x86_call(t, &call_xsetbv, 0, 0, 0, 0);
-        x86_dispatch_next(t);
-    }
-}
-
 /* Random numbers from the host's generator, always there: CF. */
 static uint64_t helper_random(void)
 {

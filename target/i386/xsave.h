@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* Layout of XSAVE areas, for CPUID. */
+#ifndef TARGET_I386_XSAVE_H
+#define TARGET_I386_XSAVE_H
+
+#include "target/i386/cpu.h"
+
+typedef struct {
+    uint16_t offset, bytes;    /* in the standard form; bytes 0: no such component */
+    bool aligned;              /* to 64 bytes in the compact form */
+} X86StateComponent;
+
+/* By number; those below 2 lie in the legacy region. */
+enum { X86_STATE_COMPONENTS = 3 };
+extern const X86StateComponent x86_state_components[X86_STATE_COMPONENTS];
+
+/* Bytes of an area with these components. */
+uint32_t x86_xsave_bytes(uint64_t components, bool compact);
+
+#endif
