@@ -140,6 +140,12 @@ static void gather(X86Cpu *cpu, uint32_t what, Area *area)
     }
 }
 
+/* Pointers are as wide as addresses. */
+static uint64_t canonical(const X86Cpu *cpu, uint64_t address)
+{
+    return (uint64_t)bits_sign_extend(address, cpu->virt_bits);
+}
+
 static void put_x87(X86Cpu *cpu, uint32_t what, const Area *area)
 {
     X87State *x = &cpu->x87;
@@ -148,8 +154,8 @@ static void put_x87(X86Cpu *cpu, uint32_t what, const Area *area)
     x87_set_status_word(cpu, area->status);
     x->valid = area->valid;
     x->opcode = area->opcode & 0x7ff;
-    x->fip = what & WIDE ? area->fip : (uint32_t)area->fip;
-    x->fdp = what & WIDE ? area->fdp : (uint32_t)area->fdp;
+    x->fip = what & WIDE ? canonical(cpu, area->fip) : (uint32_t)area->fip;
+    x->fdp = what & WIDE ? canonical(cpu, area->fdp) : (uint32_t)area->fdp;
     x->cs = what & WIDE ? 0 : (uint16_t)(area->fip >> 32);
     x->ds = what & WIDE ? 0 : (uint16_t)(area->fdp >> 32);
     for (unsigned i = 0; i < 8; i++) {
