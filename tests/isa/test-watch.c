@@ -29,6 +29,19 @@ static const uint32_t patch_itself[] = {
     0x91000529, /* add x9, x9, #0x1 */
 };
 
+/* An instruction that stores to itself, to which an indirect jump leads. */
+static const uint32_t patch_jumped_to[] = {
+    0xd2807d04, /* mov x4, #0x3e8 */
+    0x10000065, /* adr x5, 10 <0x10> */
+    0xb94000a6, /* ldr w6, [x5] */
+    0xd503201f, /* nop */
+    0xb90000a6, /* str w6, [x5] */
+    0xd1000484, /* sub x4, x4, #0x1 */
+    0xb4000044, /* cbz x4, 20 <0x20> */
+    0xd61f00a0, /* br x5 */
+    0xd4200000, /* brk #0x0 */
+};
+
 /* x2 doublewords from x0 on become x1. */
 static const uint32_t store_words[] = {
     0xf9000001, /* str x1, [x0] */
@@ -111,6 +124,21 @@ static void test_itself(gconstpointer interp)
         step = i % 4 ? step + 1 : 1;
     }
     g_assert_cmpuint(f.rig.cpu->x[9], ==, expected);
+    g_assert_cmpuint(f.tv->run->replays, >, 0);
+    isa_rig_close(&f.rig);
+}
+
+/* What is kept for indirect jumps does not lead back to the unit that cannot go on. */
+static void test_jumped_to(gconstpointer interp)
+{
+    Fixture f;
+
+    if (!open_rig(&f, 1, GPOINTER_TO_INT(interp), true)) {
+        return;
+    }
+    memcpy(f.rig.ram, patch_jumped_to, sizeof patch_jumped_to);
+    isa_rig_run(&f.rig, RIG_RAM);
+    g_assert_cmpuint(f.rig.cpu->x[4], ==, 0);
     g_assert_cmpuint(f.tv->run->replays, >, 0);
     isa_rig_close(&f.rig);
 }
@@ -304,7 +332,8 @@ int main(int argc, char **argv)
         const char *name;
         void (*test)(gconstpointer interp);
     } tests[] = {
-        { "itself", test_itself }, { "beside", test_beside }, { "other-cpu", test_other_cpu },
+        { "itself", test_itself }, { "jumped-to", test_jumped_to },
+        { "beside", test_beside }, { "other-cpu", test_other_cpu },
         { "dma", test_dma },       { "random", test_random },
     };
 

@@ -144,7 +144,7 @@ void *dispatch_next(TcgState *env)
     TcgVcpu *tv = tcg_vcpu(env);
     uint64_t pc = tcg_pc(env);
     unsigned jump_class = env->jump_class;
-    bool sent_back = env->next_page_moved;
+    bool sent_back = env->next_page_moved || tv->alone == TCG_ALONE_WANTED;
     const TcgJumpEntry *entry;
     TcgFetchEntry *fetch;
 
@@ -156,7 +156,7 @@ void *dispatch_next(TcgState *env)
     }
     check_mode(tv);
     entry = context_jump(tv, env->context, pc, jump_class);
-    /* A dead unit's landing pad leads here, as does a failed guard, and must not be sent back. */
+    /* A dead unit's landing pad, a failed guard and a store to its own unit lead here, and must not be sent back. */
     if (entry->pc == pc && !sent_back && !env->exit_request && !host_unit_is_dead(entry->code)) {
         env->jump_class = 0;
         return entry->code;
