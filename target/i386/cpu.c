@@ -54,7 +54,10 @@ static const uint8_t pinned_vectors[] = { X86_VAR_XMM,     X86_VAR_XMM + 1, X86_
 
 static uint64_t get_mode(TcgState *env)
 {
-    return x86_cpu_of_env(env)->mode;
+    const X86Cpu *cpu = x86_cpu_of_env(env);
+
+    /* Units set the shadow alone when they end in it. */
+    return cpu->shadow ? cpu->mode | X86_MODE_SHADOW | TCG_MODE_ONE : cpu->mode;
 }
 
 /* Realize and reset. */

@@ -227,6 +227,32 @@ static void test_moving(void)
     check_moving(false, false);
 }
 
+/* Interrupts are held back for one instruction, also where a unit ends in between: STI behind MOV SS does. */
+static void test_shadow(void)
+{
+    static const uint8_t code[] = {
+        0x31, 0xc0, /* xor eax, eax */
+        0x8e, 0xd0, /* mov ss, eax */
+        0xfb,       /* sti */
+        0x90,       /* nop */
+        0xfa,       /* cli */
+    };
+
+    for (int interp = 0; interp < 2; interp++) {
+        X86Rig rig;
+
+        if (!x86_rig_open(&rig, "max", interp)) {
+            continue;
+        }
+        x86_rig_long_mode(&rig);
+        memcpy(rig.ram + 0x1000, code, sizeof code);
+        memcpy(rig.ram + 0x1000 + sizeof code, end, sizeof end);
+        x86_rig_run(&rig, 0x1000);
+        g_assert_cmphex(rig.cpu->shadow, ==, 0);
+        x86_rig_close(&rig);
+    }
+}
+
 static void check_text(X86Cpu *cpu, const char *words)
 {
     GString *text = g_string_new(NULL);
@@ -327,6 +353,7 @@ int main(int argc, char **argv)
     g_test_add_func("/state-x86/round-trip", test_round_trip);
     g_test_add_func("/state-x86/broken", test_broken);
     g_test_add_func("/state-x86/moving", test_moving);
+    g_test_add_func("/state-x86/shadow", test_shadow);
     g_test_add_func("/state-x86/registers-text", test_registers_text);
     g_test_add_func("/state-x86/mappings", test_mappings);
     return g_test_run();
