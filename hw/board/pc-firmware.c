@@ -117,6 +117,8 @@ static bool add_flash(Pc *pc, GError **error)
         if (!flash || !device_set(flash, "name", id, error) ||
             !device_set(flash, "size", size_text, error) ||
             !device_set(flash, "sector-length", sector, error) ||
+            !device_set(flash, "width", "1", error) ||
+            !device_set(flash, "device-width", "1", error) ||
             !device_set(flash, "drive", block_id(drive), error) || !device_realize(flash, error)) {
             return false;
         }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A bank of NOR flash with the Intel/Sharp command set (Common Flash Interface, JEDEC JESD68; Intel
- * "StrataFlash J3" data sheet): two 16-bit chips side by side on a 32-bit bus, always commanded
- * together. Array reads come straight from memory; only the other modes go through here.
+ * "StrataFlash J3" data sheet): chips of 8 to 32 bits side by side on a bus as wide as all of them, always
+ * commanded together. Array reads come straight from memory; only the other modes go through here.
  *
  * Operations take no time. Block locks are accepted and have no effect. Not modelled: suspend,
- * protection registers.
+ * protection registers. A write that is wider than the bus is one cycle, as if the bus were as wide.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -15,9 +15,10 @@
 #include "machine/machine.h"
 
 enum {
-    BANK_WIDTH = 4,           /* bytes: two chips of 16 bits */
-    WRITE_BUFFER_SIZE = 4096, /* of both chips */
-    BLOCK_IO_ALIGN = 4096,    /* granularity of writes to the image */
+    MAX_WIDTH = 4,                              /* bytes of the bus */
+    CHIP_BUFFER_LOG2 = 11,                      /* bytes of a chip's write buffer */
+    MAX_BUFFER = MAX_WIDTH << CHIP_BUFFER_LOG2, /* of the most chips there can be */
+    BLOCK_IO_ALIGN = 4096,                      /* granularity of writes to the image */
 };
 
 typedef enum { MODE_ARRAY, MODE_STATUS, MODE_IDENTIFIER, MODE_QUERY } FlashMode;
@@ -61,13 +62,14 @@ typedef struct {
     MemoryRegion memory;
     BlockBackend *drive; /* properties */
     uint64_t size, sector_length;
+    uint32_t width, device_width; /* bytes of the bus, and of a chip */
+    bool secure;
     char *name;
     bool read_only, claimed;
     uint32_t mode, expect, status;
     uint32_t buffer_left; /* bus words that the guest still has to give */
     uint64_t buffer_offset, buffer_end;
-    uint8_t
-        buffer[WRITE_BUFFER_SIZE]; /* what to program at buffer_offset, after the confirmation */
+    uint8_t buffer[MAX_BUFFER]; /* what to program at buffer_offset, after the confirmation */
 
     /* Write-through: [dirty_start, dirty_end) waits while one write is in flight. */
     uint64_t dirty_start, dirty_end;
@@ -124,6 +126,17 @@ static void flash_changed(CfiFlash *f, uint64_t offset, uint64_t size)
 
 /* --- the chips --- */
 
+static unsigned chip_count(const CfiFlash *f)
+{
+    return f->width / f->device_width;
+}
+
+/* Bytes of all chips' write buffers. */
+static uint64_t write_buffer_bytes(const CfiFlash *f)
+{
+    return (uint64_t)chip_count(f) << CHIP_BUFFER_LOG2;
+}
+
 static void set_mode(CfiFlash *f, FlashMode mode)
 {
     if (f->mode != mode) {
@@ -134,6 +147,7 @@ static void set_mode(CfiFlash *f, FlashMode mode)
 
 static void command_done(CfiFlash *f)
 {
+    f->status |= STATUS_READY;
     f->expect = EXPECT_COMMAND;
     set_mode(f, MODE_STATUS);
 }
@@ -169,24 +183,44 @@ static void erase(CfiFlash *f, uint64_t offset)
 static uint8_t query_byte(const CfiFlash *f, unsigned index)
 {
     static const uint8_t table[] = {
-        [0x10] = 'Q',  'R',  'Y',  [0x13] = 0x01, 0x00, /* Intel/Sharp extended command set */
-        [0x15] = 0x31, 0x00,                            /* address of the extended table */
-        [0x1b] = 0x45, 0x55, 0x00, 0x00,                /* Vcc 4.5 V to 5.5 V, no Vpp */
-        [0x1f] = 0x07, 0x07, 0x0a, 0x00,                /* typical times, 2^n µs or ms */
-        [0x23] = 0x04, 0x04, 0x04, 0x00,                /* maximum: 2^n times typical */
-        [0x28] = 0x02, 0x00,                            /* x8 and x16 */
-        [0x2a] = 0x0b, 0x00,                            /* write buffer of 2^11 bytes */
-        [0x2c] = 0x01,                                  /* one erase region */
-        [0x31] = 'P',  'R',  'I',  '1',           '0',
+        [0x10] = 'Q',
+        'R',
+        'Y',
+        [0x13] = 0x01,
+        0x00, /* Intel/Sharp extended command set */
+        [0x15] = 0x31,
+        0x00, /* address of the extended table */
+        [0x1b] = 0x45,
+        0x55,
+        0x00,
+        0x00, /* Vcc 4.5 V to 5.5 V, no Vpp */
+        [0x1f] = 0x07,
+        0x07,
+        0x0a,
+        0x00, /* typical times, 2^n µs or ms */
+        [0x23] = 0x04,
+        0x04,
+        0x04,
+        0x00, /* maximum: 2^n times typical */
+        [0x28] = 0x02,
+        0x00, /* x8 and x16 */
+        [0x2a] = CHIP_BUFFER_LOG2,
+        0x00,          /* bytes of the write buffer, 2^n */
+        [0x2c] = 0x01, /* one erase region */
+        [0x31] = 'P',
+        'R',
+        'I',
+        '1',
+        '0',
         [0x3f] = 0x01, /* one protection register field */
     };
-    unsigned chips = BANK_WIDTH / 2;
+    unsigned chips = chip_count(f);
     uint64_t blocks = f->size / f->sector_length - 1;
     uint64_t block_units = f->sector_length / chips / 256;
 
     switch (index) {
     case 0x27:
-        return (uint8_t)__builtin_ctzll(f->size / chips);
+        return (uint8_t)(64 - __builtin_clzll(f->size / chips - 1)); /* 2^n, rounded up */
     case 0x2d:
         return (uint8_t)blocks;
     case 0x2e:
@@ -200,8 +234,13 @@ static uint8_t query_byte(const CfiFlash *f, unsigned index)
     }
 }
 
+static bool may_command(const CfiFlash *f, MemoryAttributes attributes)
+{
+    return !f->secure || attributes.secure;
+}
+
 /* What one chip shows at a word address. */
-static uint16_t chip_read(const CfiFlash *f, unsigned word)
+static uint32_t chip_read(const CfiFlash *f, unsigned word)
 {
     static const uint16_t identifier[] = { 0x89, 0x18 }; /* Intel, 28F128J3 */
 
@@ -211,22 +250,35 @@ static uint16_t chip_read(const CfiFlash *f, unsigned word)
     case MODE_QUERY:
         return query_byte(f, word & 0xff);
     default:
-        return (uint16_t)f->status;
+        return f->status;
     }
+}
+
+/* What is on the bus for an access, byte by byte; chips show the same at their own lines. */
+static uint64_t bus_read(const CfiFlash *f, uint64_t offset, unsigned size)
+{
+    uint64_t value = 0;
+
+    for (unsigned i = 0; i < size; i++) {
+        uint64_t at = offset + i;
+        uint32_t chip = chip_read(f, (unsigned)(at / f->width));
+
+        value |= (uint64_t)(uint8_t)(chip >> at % f->device_width * 8) << i * 8;
+    }
+    return value;
 }
 
 static MemoryResult flash_read(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
                                MemoryAttributes attributes)
 {
     const CfiFlash *f = opaque;
-    uint32_t chip = chip_read(f, (unsigned)(offset / BANK_WIDTH));
 
-    if (f->mode == MODE_ARRAY) {
-        /* A reader that was on its way when the mode changed. */
+    if (f->mode == MODE_ARRAY || !may_command(f, attributes)) {
+        /* A reader that was on its way when the mode changed, or that must not see it. */
         *value = 0;
         memcpy(value, f->memory.host + offset, size);
     } else {
-        *value = (chip | chip << 16) >> offset % BANK_WIDTH * 8 & bits_mask(size * 8);
+        *value = bus_read(f, offset, size);
     }
     trace(f->device.id, "%#llx -> %#llx", (unsigned long long)offset, (unsigned long long)*value);
     return MEMORY_OK;
@@ -250,6 +302,7 @@ static void start_command(CfiFlash *f, uint64_t offset, uint8_t command)
         f->expect = EXPECT_ERASE_CONFIRM;
         break;
     case COMMAND_BUFFERED_PROGRAM:
+        f->status |= STATUS_READY; /* of the buffer */
         set_mode(f, MODE_STATUS);
         f->expect = EXPECT_BUFFER_COUNT;
         break;
@@ -258,7 +311,9 @@ static void start_command(CfiFlash *f, uint64_t offset, uint8_t command)
         f->expect = EXPECT_LOCK_ACTION;
         break;
     case COMMAND_CLEAR_STATUS:
-        f->status = STATUS_READY;
+        /* All of it, until the next operation: OVMF tells flash from ROM and RAM by that. */
+        f->status = 0;
+        set_mode(f, MODE_ARRAY);
         break;
     case COMMAND_READ_STATUS:
     case COMMAND_SUSPEND: /* nothing is ever under way */
@@ -287,9 +342,9 @@ static void sequence_error(CfiFlash *f, uint32_t value)
 
 static void start_buffer(CfiFlash *f, uint64_t offset, uint32_t value)
 {
-    uint32_t words = (value & 0xffff) + 1;
+    uint32_t words = (value & (uint32_t)bits_mask(f->device_width * 8) & 0xffff) + 1;
 
-    if (words * BANK_WIDTH > WRITE_BUFFER_SIZE) {
+    if (words * f->width > write_buffer_bytes(f)) {
         sequence_error(f, value);
         return;
     }
@@ -306,7 +361,7 @@ static void fill_buffer(CfiFlash *f, uint64_t offset, uint32_t value, unsigned s
     if (f->buffer_offset == UINT64_MAX) {
         f->buffer_offset = offset;
     }
-    if (offset < f->buffer_offset || offset + size > f->buffer_offset + WRITE_BUFFER_SIZE ||
+    if (offset < f->buffer_offset || offset + size > f->buffer_offset + write_buffer_bytes(f) ||
         offset / f->sector_length != f->buffer_offset / f->sector_length) {
         sequence_error(f, value);
         return;
@@ -326,6 +381,11 @@ static MemoryResult flash_write(void *opaque, uint64_t offset, uint64_t value, u
     uint8_t command = (uint8_t)value;
 
     trace(f->device.id, "%#llx <- %#x", (unsigned long long)offset, data);
+    if (!may_command(f, attributes)) {
+        log_guest_error(f->device.id, "write of %#x at %#llx from outside secure mode", data,
+                        (unsigned long long)offset);
+        return MEMORY_OK;
+    }
     switch ((FlashExpect)f->expect) {
     case EXPECT_COMMAND:
         start_command(f, offset, command);
@@ -370,7 +430,7 @@ static const MemoryOps flash_ops = {
     .read = flash_read,
     .write = flash_write,
     .size_min = 1,
-    .size_max = BANK_WIDTH,
+    .size_max = MAX_WIDTH,
 };
 
 /* --- life --- */
@@ -419,17 +479,34 @@ static bool claim_drive(CfiFlash *f, GError **error)
     return f->claimed;
 }
 
+static bool check_geometry(const CfiFlash *f, GError **error)
+{
+    if (!is_power_of_two(f->sector_length) || f->sector_length < 1024 || f->size == 0 ||
+        f->size % f->sector_length || f->size > GIB(1)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "cfi.pflash01: size=%" PRIu64
+                          " is no multiple, up to 1 GiB, of sector-length=%" PRIu64
+                          ", a power of two from 1024",
+                          f->size, f->sector_length);
+    }
+    if (!is_power_of_two(f->width) || f->width > MAX_WIDTH || !is_power_of_two(f->device_width) ||
+        f->device_width > f->width) {
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "cfi.pflash01: width=%u and device-width=%u are not 1, 2 or 4 bytes, the chip's at "
+            "most the bus's",
+            f->width, f->device_width);
+    }
+    return true;
+}
+
 static bool cfi_flash_realize(Device *device, GError **error)
 {
     CfiFlash *f = cfi_flash(device);
 
     f->dirty_start = UINT64_MAX;
-    if (!is_power_of_two(f->size) || !is_power_of_two(f->sector_length) ||
-        f->sector_length < 1024 || f->size < f->sector_length || f->size > GIB(1)) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "cfi.pflash01: size=%" PRIu64 " and sector-length=%" PRIu64
-                          " are not powers of two from 1024 to 1 GiB",
-                          f->size, f->sector_length);
+    if (!check_geometry(f, error)) {
+        return false;
     }
     if (!memory_region_init_rom(&f->memory, device->machine, f->name ? f->name : "flash", f->size,
                                 &flash_ops, f, error)) {
@@ -474,7 +551,7 @@ static void cfi_flash_state_loaded(Device *device)
 
 static const DeviceType cfi_flash_type = {
     .name = "cfi.pflash01",
-    .summary = "NOR flash with the Intel command set, two 16-bit chips",
+    .summary = "NOR flash with the Intel command set",
     .board_only = true,
     .instance_size = sizeof(CfiFlash),
     .properties =
@@ -483,6 +560,11 @@ static const DeviceType cfi_flash_type = {
             { "size", PROPERTY_SIZE, offsetof(CfiFlash, size), "bytes of the bank", "64M" },
             { "sector-length", PROPERTY_SIZE, offsetof(CfiFlash, sector_length),
               "bytes that one erase clears", "256K" },
+            { "width", PROPERTY_U32, offsetof(CfiFlash, width), "bytes of the bus", "4" },
+            { "device-width", PROPERTY_U32, offsetof(CfiFlash, device_width),
+              "bytes of a chip; several lie side by side on the bus", "2" },
+            { "secure", PROPERTY_BOOL, offsetof(CfiFlash, secure),
+              "take commands from secure or system management mode alone", "off" },
             { "name", PROPERTY_STRING, offsetof(CfiFlash, name), "name of its memory" },
             { 0 } },
     .state = (const StateField[]){ STATE(CfiFlash, mode),

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """
-test-firmware KASO BOOT_DIR edk2|edk2-pflash|u-boot [OPTION...]
+test-firmware KASO BOOT_DIR KIND [OPTION...]
 
-edk2: EDK2 from -bios reaches its shell and starts a kernel from a FAT disk.
-edk2-pflash: EDK2 from two flash drives; a variable that the shell sets is there after a reset.
+edk2, ovmf: EDK2 from -bios reaches its shell and starts a kernel from a FAT disk.
+edk2-pflash, ovmf-pflash, ovmf-4m-pflash: EDK2 from two flash drives; a variable that the shell sets is there after a reset.
+ovmf-kernel: EDK2 starts what -kernel names.
 u-boot: U-Boot reaches its prompt and reads a virtio disk.
 """
 import os
@@ -17,6 +18,11 @@ from guest import Guest
 
 EDK2 = "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd"
 AAVMF = "/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"
+OVMF = "/usr/share/ovmf/OVMF.fd"
+OVMF_FLASH = {
+    "ovmf-pflash": ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+    "ovmf-4m-pflash": ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+}
 U_BOOT = "/usr/lib/u-boot/qemu_arm64/u-boot.bin"
 
 
@@ -58,33 +64,46 @@ def enter_shell(guest):
     guest.expect(r"Shell> ", 60)
 
 
-def run_edk2(argv, boot, folder):
-    need(EDK2)
+def run_edk2(argv, boot, folder, bios, machine):
+    """machine: -device of the disk, the kernel's console, uname -m."""
+    device, console, processor = machine
     kernel, initrd = os.path.join(boot, "linux"), os.path.join(boot, "initrd.gz")
-    need(kernel)
+    need(bios, kernel)
     disk = make_fat_disk(folder, {"kernel.efi": kernel, "initrd.gz": initrd, "note.txt": b"from FAT\r\n"})
-    argv += ["-m", "1024", "-bios", EDK2, "-drive", f"file={disk},format=raw,if=none,id=d"]
-    argv += ["-device", "virtio-blk-pci,drive=d"]
+    argv += ["-m", "1024", "-bios", bios, "-drive", f"file={disk},format=raw,if=none,id=d", "-device", device]
     with Guest(argv) as guest:
         enter_shell(guest)
         guest.send("type fs0:\\note.txt\r")
         guest.expect("from FAT", 60)
         guest.expect("Shell> ")
-        guest.send("fs0:\\kernel.efi initrd=\\initrd.gz console=ttyAMA0 init=/kaso-shell panic=-1\r")
+        guest.send(f"fs0:\\kernel.efi initrd=\\initrd.gz console={console} init=/kaso-shell panic=-1\r")
         guest.expect(r"EFI stub: ", 60)
-        guest.expect(r"Type poweroff to end|# ", 180)
-        status, output = guest.command("uname -m; dmesg | grep -c 'efi: EFI v2'")
-        assert output.split()[-2:] == ["aarch64", "1"], output
-        guest.line("poweroff")
-        status = guest.wait()
-        assert status == 0, f"exit status {status} after poweroff"
+        use_kernel(guest, processor)
 
 
-def run_edk2_pflash(argv, folder):
-    need(*AAVMF)
+def use_kernel(guest, processor):
+    guest.expect(r"Type poweroff to end|# ", 180)
+    status, output = guest.command("uname -m; dmesg | grep -c 'efi: EFI v2'")
+    assert output.split()[-2:] == [processor, "1"], output
+    guest.line("poweroff")
+    status = guest.wait()
+    assert status == 0, f"exit status {status} after poweroff"
+
+
+def run_edk2_kernel(argv, boot, bios):
+    kernel, initrd = os.path.join(boot, "linux"), os.path.join(boot, "initrd.gz")
+    need(bios, kernel)
+    argv += ["-m", "1024", "-bios", bios, "-kernel", kernel, "-initrd", initrd]
+    argv += ["-append", "console=ttyS0 init=/kaso-shell panic=-1"]
+    with Guest(argv) as guest:
+        use_kernel(guest, "x86_64")
+
+
+def run_edk2_pflash(argv, folder, code, empty):
+    need(code, empty)
     variables = os.path.join(folder, "vars.fd")
-    shutil.copy(AAVMF[1], variables)
-    argv += ["-m", "512", "-drive", f"file={AAVMF[0]},format=raw,if=pflash,readonly=on"]
+    shutil.copy(empty, variables)
+    argv += ["-m", "512", "-drive", f"file={code},format=raw,if=pflash,readonly=on"]
     argv += ["-drive", f"file={variables},format=raw,if=pflash"]
     guid = "5e0a2d3c-2b1f-4f0e-9c49-3b6b1f3a7d10"
     with Guest(argv) as guest:
@@ -126,12 +145,19 @@ def run_u_boot(argv, folder):
 
 def main():
     kaso, boot, kind, *options = sys.argv[1:]
-    argv = [kaso, "-M", "virt", "-nographic", "-nic", "none"] + options
+    pc = kind.startswith("ovmf")
+    argv = [kaso, "-M", "pc" if pc else "virt", "-nographic", "-nic", "none"] + options
     with tempfile.TemporaryDirectory() as folder:
         if kind == "edk2":
-            run_edk2(argv, boot, folder)
+            run_edk2(argv, boot, folder, EDK2, ("virtio-blk-pci,drive=d", "ttyAMA0", "aarch64"))
+        elif kind == "ovmf":
+            run_edk2(argv, boot, folder, OVMF, ("ide-hd,drive=d", "ttyS0", "x86_64"))
+        elif kind == "ovmf-kernel":
+            run_edk2_kernel(argv, boot, OVMF)
         elif kind == "edk2-pflash":
-            run_edk2_pflash(argv, folder)
+            run_edk2_pflash(argv, folder, *AAVMF)
+        elif kind in OVMF_FLASH:
+            run_edk2_pflash(argv, folder, *OVMF_FLASH[kind])
         else:
             run_u_boot(argv, folder)
     print(f"{kind}: good")

@@ -175,8 +175,9 @@ static void flash_commands(void)
     command(&rig, 0, 0xff); /* not the confirmation */
     g_assert_cmphex(flash_read(&rig, 0), ==, 0x00b000b0);
     command(&rig, 0, 0x50);
+    g_assert_cmphex(flash_read(&rig, 0), ==, 0);
     command(&rig, 0, 0x70);
-    g_assert_cmphex(flash_read(&rig, 0), ==, 0x00800080);
+    g_assert_cmphex(flash_read(&rig, 0), ==, 0);
     rig_close(&rig);
 }
 
@@ -210,6 +211,62 @@ static void flash_buffer(void)
     rig_write(&rig, 0, 0, 0xc0000, 0, 4);
     g_assert_cmphex(flash_read(&rig, 0), ==, 0x00b000b0);
     rig_hammer(&rig, 1, 50000);
+    rig_close(&rig);
+}
+
+/* A PC's: one chip of 8 bits, and as many sectors as the firmware needs. */
+static void flash_bytes(void)
+{
+    static const char *const properties[] = { "size=1920K", "sector-length=4K", "width=1",
+                                              "device-width=1", NULL };
+    Rig rig;
+
+    rig_open(&rig, "cfi.pflash01", properties);
+    for (unsigned at = 0x1001; at < 0x1005; at++) {
+        rig_write(&rig, 0, 0, at, 0x70, 1);
+        g_assert_cmphex(rig_read(&rig, 0, 0, at, 1), ==, 0x80);
+        rig_write(&rig, 0, 0, at, 0x50, 1);
+        rig_write(&rig, 0, 0, at, 0x70, 1);
+        g_assert_cmphex(rig_read(&rig, 0, 0, at, 1), ==, 0);
+        rig_write(&rig, 0, 0, at, 0x10, 1);
+        rig_write(&rig, 0, 0, at, 0xff, 1);
+        g_assert_cmphex(rig_read(&rig, 0, 0, at, 1), ==, 0x80);
+        rig_write(&rig, 0, 0, at, 0xff, 1);
+        g_assert_cmphex(rig_read(&rig, 0, 0, at, 1), ==, 0);
+    }
+    rig_write(&rig, 0, 0, 0x1fff, 0x20, 1);
+    rig_write(&rig, 0, 0, 0x1fff, 0xd0, 1);
+    rig_write(&rig, 0, 0, 0x1003, 0x10, 1);
+    rig_write(&rig, 0, 0, 0x1003, 0x5a, 1);
+    rig_write(&rig, 0, 0, 0, 0x98, 1);
+    g_assert_cmphex(rig_read(&rig, 0, 0, 0x10, 4), ==, 0x01595251); /* QRY, Intel */
+    g_assert_cmphex(rig_read(&rig, 0, 0, 0x27, 1), ==, 21);
+    g_assert_cmphex(rig_read(&rig, 0, 0, 0x2d, 4), ==, 0x001001df); /* 480 blocks of 16 times 256 */
+    rig_write(&rig, 0, 0, 0, 0xff, 1);
+    g_assert_cmphex(rig_read(&rig, 0, 0, 0x1000, 4), ==, 0x5affffff);
+    g_assert_cmphex(rig_read(&rig, 0, 0, 0xfff, 1), ==, 0);
+    g_assert_cmphex(rig_read(&rig, 0, 0, 0x2000, 1), ==, 0);
+    rig_hammer(&rig, 1, 20000);
+    rig_close(&rig);
+}
+
+/* Commands from outside secure mode are not heard, and what a secure one asked for is not seen there. */
+static void flash_secure(void)
+{
+    static const char *const properties[] = { "size=64K",       "sector-length=4K", "width=1",
+                                              "device-width=1", "secure=on",        NULL };
+    Rig rig;
+    uint8_t identify = 0x90;
+
+    rig_open(&rig, "cfi.pflash01", properties);
+    rig_write(&rig, 0, 0, 0, 0x70, 1);
+    g_assert_cmphex(rig_read(&rig, 0, 0, 0, 1), ==, 0);
+    address_space_write_bytes(&rig.machine->memory_space, rig.base, &identify, 1,
+                              (MemoryAttributes){ .vcpu = -1, .secure = true });
+    g_assert_cmphex(rig_read(&rig, 0, 0, 0, 1), ==, 0);
+    address_space_read_bytes(&rig.machine->memory_space, rig.base, &identify, 1,
+                             (MemoryAttributes){ .vcpu = -1, .secure = true });
+    g_assert_cmphex(identify, ==, 0x89);
     rig_close(&rig);
 }
 
@@ -316,5 +373,7 @@ void test_flash(void)
 {
     g_test_add_func("/flash/commands", flash_commands);
     g_test_add_func("/flash/buffer", flash_buffer);
+    g_test_add_func("/flash/bytes", flash_bytes);
+    g_test_add_func("/flash/secure", flash_secure);
     g_test_add_func("/flash/image", flash_image);
 }
