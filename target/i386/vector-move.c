@@ -297,6 +297,10 @@ static void convert_mmx(X86Translator *t, const X86Simd *row, bool keep_upper)
     if (from->bytes == 8) {
         source = zero_extend(t, 8, source);
     }
+    /* Also when an exception keeps the result from being written. */
+    if (enters) {
+        x86_enter_mmx(t);
+    }
     x86_begin_float(t);
     result = x86_vector_op(t, row->helper, source, 0, 0, 0);
     x86_end_float(t);
@@ -308,9 +312,6 @@ static void convert_mmx(X86Translator *t, const X86Simd *row, bool keep_upper)
         result = insert_lane(t, 3, x86_get_xmm(t, to->reg, 0), 0, result, 0);
     }
     x86_write_low(t, to->reg, result);
-    if (enters) {
-        x86_enter_mmx(t);
-    }
 }
 
 extern const X86Simd x86_vector_cvtdq2ps, x86_vector_cvtdq2pd, x86_vector_cvtps2dq,

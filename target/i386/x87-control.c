@@ -217,7 +217,7 @@ static void put_environment(X86Cpu *cpu, uint32_t what, const uint32_t words[7])
     if (what & PROTECTED) {
         x->cs = (uint16_t)words[4];
         x->ds = (uint16_t)words[6];
-        x->opcode = what & WIDE ? words[4] >> 16 & 0x7ff : x->opcode;
+        x->opcode = what & WIDE ? words[4] >> 16 & 0x7ff : 0;
     } else {
         x->fip = (uint16_t)words[3] | (uint64_t)(words[4] >> 12) << 16;
         x->fdp = (uint16_t)words[5] | (uint64_t)(words[6] >> 12) << 16;

@@ -5,8 +5,9 @@
 #include "target/i386/translate.h"
 #include "target/i386/x87-ops.h"
 
-/* What the helpers are told: escape opcode (3 bits), ModRM. */
+/* What the helpers are told: escape opcode (3 bits), ModRM; for a memory operand its segment above them. */
 #define X87_CODE(escape, modrm) ((escape) << 8 | (modrm))
+enum { X87_SEGMENT_SHIFT = 11 };
 
 static bool refused(X86Translator *t)
 {
@@ -34,6 +35,17 @@ static X86Cpu *begin(TcgState *env, uint32_t code)
     cpu->x87.cs = cpu->seg[X86_CS].selector;
     cpu->x87.opcode = code & 0x7ff;
     return cpu;
+}
+
+/* Where the operand is: offset and selector, though helpers are given its linear address. */
+static void note_operand(X86Cpu *cpu, uint64_t address, uint32_t code)
+{
+    unsigned segment = code >> X87_SEGMENT_SHIFT;
+    bool code64 = x86_code64(cpu);
+    uint64_t offset = address - (code64 && segment < X86_FS ? 0 : cpu->seg[segment].base);
+
+    cpu->x87.fdp = code64 ? offset : (uint32_t)offset;
+    cpu->x87.ds = cpu->seg[segment].selector;
 }
 
 /* Memory operands. */
@@ -152,7 +164,7 @@ static void load_memory(TcgState *env, uint64_t address, uint32_t code, const Me
 
     load_bytes(env, address, flags, bytes, format_bytes[form->format]);
     cpu = begin(env, code);
-    cpu->x87.fdp = address;
+    note_operand(cpu, address, code);
     value = read_memory(cpu, (X87Format)form->format, bytes, &status);
     cpu->x87.status &= (uint16_t)~X87_C1;
     if (form->action == ARITHMETIC) {
@@ -175,7 +187,7 @@ static void store_memory(TcgState *env, uint64_t address, uint32_t code, const M
 
     check_stores(env, address, flags, n);
     cpu = begin(env, code);
-    cpu->x87.fdp = address;
+    note_operand(cpu, address, code);
     if (form->format == X87_F80 && !x87_is_empty(cpu, 0)) {
         cpu->x87.status &= (uint16_t)~X87_C1;
         memcpy(bytes, x87_st(cpu, 0), 10);
@@ -241,6 +253,7 @@ void x86_x87_memory(X86Translator *t)
     bool write = form->action == STORE || form->action == STORE_POP || form->action == TRUNCATE_POP;
 
     if (!refused(t)) {
+        code |= (uint32_t)x86_segment(t) << X87_SEGMENT_SHIFT;
         x86_call(t, &call_x87_memory, operand_address(t, x86_bytes(t, 0), write),
                  x86_const(t, 4, code), x86_const(t, 4, x86_memory_flags(t)), 0);
     }

@@ -124,7 +124,7 @@ static bool wait_for_halt(Vcpu *vcpu)
 }
 
 /*
- * The 80286 has no invalid LOCK prefixes, no coprocessor here, at most 10 bytes to an instruction, and leaves string
+ * The 80286 has no invalid LOCK prefixes, at most 10 bytes to an instruction, and leaves string
  * instructions that fault with their pointers moved. It has no FS and GS, and far pointers in memory that begin in the
  * last word of a segment wrap.
  */
@@ -142,8 +142,7 @@ static bool is_of_the_286_alone(const Test *t)
     }
     return strstr(t->name, "lock") || strstr(t->name, ",fs") || strstr(t->name, "mov fs") ||
            strstr(t->name, ",gs") || strstr(t->name, "mov gs") || strcmp(t->name, "aam 0") == 0 ||
-           strlen(t->bytes) / 2 - 1 > MAX_LENGTH_286 || (t->op[0] == 'D' && t->op[1] >= '8') ||
-           strcmp(t->op, "9B") == 0 || (string && t->vector);
+           strlen(t->bytes) / 2 - 1 > MAX_LENGTH_286 || (string && t->vector);
 }
 
 /* Flags that the manuals leave undefined, by opcode. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * FXSAVE and the XSAVE family, on this host and on a bare machine: random areas, valid and invalid, are restored, and
- * what has become of the registers is saved in some other form. The same bytes at the same addresses.
+ * FNSAVE, FNSTENV, FXSAVE and the XSAVE family, on this host and on a bare machine: random areas, valid and invalid, are
+ * restored, and what has become of the registers is saved in some other form. The same bytes at the same addresses.
  * usage: test-xsave [-i] [ROUNDS] [SEED]     (-i: on the interpreter)
  */
 #include <cpuid.h>
@@ -30,27 +30,47 @@ enum {
     GDT = CODE + 0xa000,
 };
 
+/* Where a form has status, and pointers and opcode. */
 typedef struct {
-    const char *name;
-    uint8_t bytes[2]; /* behind 0F */
-    uint8_t digit;
-    bool restores, wide, fx;
+    uint8_t status, pointers, pointers_bytes;
+} Layout;
+
+static const Layout fx_layout = { 2, 6, 18 }, env32_layout = { 4, 12, 16 },
+                    env16_layout = { 2, 6, 8 };
+
+typedef struct {
+    const char *name, *opcode;
+    uint8_t opcode_bytes, digit;
+    bool restores, wide, has_header;
     uint32_t feature; /* bit of leaf D.1, EAX; 0: none needed */
+    const Layout *layout;
 } Form;
 
+#define FORM(name, opcode, ...)                                                                    \
+    {                                                                                              \
+        name, opcode, sizeof(opcode) - 1, __VA_ARGS__                                              \
+    }
 static const Form forms[] = {
-    { "fxsave", { 0xae }, 0, false, false, true, 0 },
-    { "fxsave64", { 0xae }, 0, false, true, true, 0 },
-    { "xsave", { 0xae }, 4, false, false, false, 0 },
-    { "xsave64", { 0xae }, 4, false, true, false, 0 },
-    { "xsaveopt", { 0xae }, 6, false, false, false, 1 },
-    { "xsaveopt64", { 0xae }, 6, false, true, false, 1 },
-    { "xsavec", { 0xc7 }, 4, false, false, false, 2 },
-    { "xsavec64", { 0xc7 }, 4, false, true, false, 2 },
-    { "fxrstor", { 0xae }, 1, true, false, true, 0 },
-    { "fxrstor64", { 0xae }, 1, true, true, true, 0 },
-    { "xrstor", { 0xae }, 5, true, false, false, 0 },
-    { "xrstor64", { 0xae }, 5, true, true, false, 0 },
+    FORM("fnstenv", "\xd9", 6, false, false, false, 0, &env32_layout),
+    FORM("fnstenv16", "\x66\xd9", 6, false, false, false, 0, &env16_layout),
+    FORM("fnsave", "\xdd", 6, false, false, false, 0, &env32_layout),
+    FORM("fnsave16", "\x66\xdd", 6, false, false, false, 0, &env16_layout),
+    FORM("fxsave", "\x0f\xae", 0, false, false, false, 0, &fx_layout),
+    FORM("fxsave64", "\x0f\xae", 0, false, true, false, 0, &fx_layout),
+    FORM("xsave", "\x0f\xae", 4, false, false, true, 0, &fx_layout),
+    FORM("xsave64", "\x0f\xae", 4, false, true, true, 0, &fx_layout),
+    FORM("xsaveopt", "\x0f\xae", 6, false, false, true, 1, &fx_layout),
+    FORM("xsaveopt64", "\x0f\xae", 6, false, true, true, 1, &fx_layout),
+    FORM("xsavec", "\x0f\xc7", 4, false, false, true, 2, &fx_layout),
+    FORM("xsavec64", "\x0f\xc7", 4, false, true, true, 2, &fx_layout),
+    FORM("fldenv", "\xd9", 4, true, false, false, 0, &env32_layout),
+    FORM("fldenv16", "\x66\xd9", 4, true, false, false, 0, &env16_layout),
+    FORM("frstor", "\xdd", 4, true, false, false, 0, &env32_layout),
+    FORM("frstor16", "\x66\xdd", 4, true, false, false, 0, &env16_layout),
+    FORM("fxrstor", "\x0f\xae", 1, true, false, false, 0, &fx_layout),
+    FORM("fxrstor64", "\x0f\xae", 1, true, true, false, 0, &fx_layout),
+    FORM("xrstor", "\x0f\xae", 5, true, false, true, 0, &fx_layout),
+    FORM("xrstor64", "\x0f\xae", 5, true, true, true, 0, &fx_layout),
 };
 
 typedef struct {
@@ -138,7 +158,7 @@ static void make_case(Case *c)
     c->save_mask &= COMPONENTS;
     random_area(c->data + BASE, false);
     put64(c->data + BASE, BV, COMPONENTS);
-    random_area(c->data + SOURCE, compact && !c->restore->fx);
+    random_area(c->data + SOURCE, compact && c->restore->has_header);
     fill_random(c->data + TARGET, AREA);
     if (below(4) == 0) {
         spoil(c->data + SOURCE);
@@ -162,8 +182,8 @@ static uint8_t *emit_form(uint8_t *p, const Form *f, uint32_t mask, uint32_t add
     if (f->wide) {
         *p++ = 0x48;
     }
-    *p++ = 0x0f;
-    *p++ = f->bytes[0];
+    memcpy(p, f->opcode, f->opcode_bytes);
+    p += f->opcode_bytes;
     *p++ = (uint8_t)(f->digit << 3 | 4);
     *p++ = 0x25;
     return put(p, address, 4);
@@ -185,6 +205,9 @@ static uint8_t *emit(uint8_t *p, const Case *c)
     p = emit_form(p, c->restore, c->restore_mask, DATA + SOURCE);
     return emit_form(p, c->save, c->save_mask, DATA + TARGET);
 }
+
+/* How a program ended. */
+enum { END_DONE = 1, END_GP = 13, END_PF = 14, END_MF = 16 };
 
 /* On the host. */
 
@@ -208,24 +231,26 @@ static __attribute__((noinline)) void call_code(void)
                        "xmm15");
 }
 
-/* False: #GP. */
-static bool run_host(const Case *c, uint8_t *data)
+/* END_*: how it ended. */
+static unsigned run_host(const Case *c, uint8_t *data)
 {
     uint8_t *p = emit((uint8_t *)(uintptr_t)CODE, c);
 
     *p = 0xc3;
     memcpy((void *)(uintptr_t)DATA, c->data, sizeof c->data);
-    if (sigsetjmp(faulted, 1)) {
-        return false;
+    switch (sigsetjmp(faulted, 1)) {
+    case 0:
+        call_code();
+        memcpy(data, (void *)(uintptr_t)DATA, sizeof c->data);
+        return END_DONE;
+    case SIGFPE:
+        return END_MF;
+    default:
+        return END_GP;
     }
-    call_code();
-    memcpy(data, (void *)(uintptr_t)DATA, sizeof c->data);
-    return true;
 }
 
 /* On the machine. */
-
-enum { END_GP = 13, END_PF = 14, END_DONE = 1 };
 
 /* mov al, value; mov edx, END; out dx, al */
 static uint8_t *emit_end(uint8_t *p, uint8_t value)
@@ -240,7 +265,7 @@ static uint8_t *emit_end(uint8_t *p, uint8_t value)
     return p;
 }
 
-/* Gates for #GP and #PF, and the code segment that they need. */
+/* Gates for #GP, #PF and #MF, and the code segment that they need. */
 static void prepare_machine(X86Rig *rig)
 {
     const uint64_t code = UINT64_C(0x00209b0000000000);
@@ -250,7 +275,7 @@ static void prepare_machine(X86Rig *rig)
     memcpy(rig->ram + GDT + 8, &code, 8);
     rig->cpu->gdtr = (X86TableRegister){ GDT, 15 };
     rig->cpu->idtr = (X86TableRegister){ IDT, 16 * 32 - 1 };
-    for (unsigned vector = END_GP; vector <= END_PF; vector++) {
+    for (unsigned vector = END_GP; vector <= END_MF; vector++) {
         uint32_t handler = HANDLER + 64 * vector;
         uint64_t gate =
             (handler & 0xffff) | 8 << 16 | UINT64_C(0x8e00) << 32 | (uint64_t)(handler >> 16) << 48;
@@ -269,32 +294,33 @@ static unsigned run_code(X86Rig *rig, const uint8_t *end)
     return rig->end_value;
 }
 
-static bool run_machine(X86Rig *rig, const Case *c, uint8_t *data)
+static unsigned run_machine(X86Rig *rig, const Case *c, uint8_t *data)
 {
     unsigned end;
 
     memcpy(rig->ram + DATA, c->data, sizeof c->data);
     end = run_code(rig, emit_end(emit(rig->ram + CODE, c), END_DONE));
-    g_assert_true(end == END_DONE || end == END_GP);
     memcpy(data, rig->ram + DATA, sizeof c->data);
-    return end == END_DONE;
+    return end;
 }
 
 /* What processors do differently: MXCSR's mask, and AMD has pointers only while an exception is pending. */
-static void even_out(uint8_t *area, bool pending)
+static void even_out(const Layout *layout, uint8_t *area, bool pending)
 {
-    area[30] &= ~2;
+    if (layout == &fx_layout) {
+        area[30] &= (uint8_t)~2;
+    }
     if (!pending) {
-        memset(area + 6, 0, 18);
+        memset(area + layout->pointers, 0, layout->pointers_bytes);
     }
 }
 
-static bool differs(const Case *c, bool host_done, const uint8_t *host, bool done,
+static bool differs(const Case *c, unsigned host_end, const uint8_t *host, unsigned end,
                     const uint8_t *got)
 {
-    bool bad = host_done != done;
+    bool bad = host_end != end;
 
-    for (unsigned i = 0; done && host_done && i < sizeof c->data; i += 8) {
+    for (unsigned i = 0; end == END_DONE && host_end == end && i < sizeof c->data; i += 8) {
         if (memcmp(host + i, got + i, 8)) {
             uint64_t h, g;
 
@@ -308,9 +334,9 @@ static bool differs(const Case *c, bool host_done, const uint8_t *host, bool don
         uint64_t header[3];
 
         memcpy(header, c->data + SOURCE + BV, sizeof header);
-        printf("%s %u (header %" PRIx64 " %" PRIx64 " %" PRIx64 "), %s %u: host %s, here %s\n",
+        printf("%s %u (header %" PRIx64 " %" PRIx64 " %" PRIx64 "), %s %u: host %u, here %u\n",
                c->restore->name, c->restore_mask, header[0], header[1], header[2], c->save->name,
-               c->save_mask, host_done ? "done" : "#GP", done ? "done" : "#GP");
+               c->save_mask, host_end, end);
     }
     return bad;
 }
@@ -321,16 +347,18 @@ static unsigned compare(X86Rig *rig, unsigned rounds)
 
     for (unsigned i = 0; i < rounds && bad < 10; i++) {
         uint8_t host[3 * AREA], got[3 * AREA];
-        bool host_done, done;
+        unsigned host_end, end;
+        bool pending;
         Case c;
 
         make_case(&c);
-        host_done = run_host(&c, host);
-        done = run_machine(rig, &c, got);
-        even_out(host + TARGET, host[TARGET + 2] & 0x80);
-        even_out(got + TARGET, host[TARGET + 2] & 0x80);
-        bad += differs(&c, host_done, host, done, got);
-        refused += !done;
+        host_end = run_host(&c, host);
+        end = run_machine(rig, &c, got);
+        pending = host[TARGET + c.save->layout->status] & 0x80;
+        even_out(c.save->layout, host + TARGET, pending);
+        even_out(c.save->layout, got + TARGET, pending);
+        bad += differs(&c, host_end, host, end, got);
+        refused += end != END_DONE;
     }
     printf("%u cases, %u of them refused, %u disagree\n", rounds, refused, bad);
     return bad;
@@ -367,8 +395,8 @@ static void *map(uint32_t address)
 /* The privileged forms do the same, but for the header that XRSTORS insists on. */
 static void check_supervisor(X86Rig *rig)
 {
-    static const Form xsaves = { "xsaves", { 0xc7 }, 5, false, false, false, 8 },
-                      xrstors = { "xrstors", { 0xc7 }, 3, true, false, false, 8 };
+    static const Form xsaves = FORM("xsaves", "\x0f\xc7", 5, false, false, true, 8, &fx_layout),
+                      xrstors = FORM("xrstors", "\x0f\xc7", 3, true, false, true, 8, &fx_layout);
 
     for (unsigned i = 0; i < 40; i++) {
         uint8_t user[3 * AREA], supervisor[3 * AREA];
@@ -379,10 +407,10 @@ static void check_supervisor(X86Rig *rig)
         random_area(c.data + SOURCE, compact);
         c.restore = find_form("xrstor");
         c.save = find_form("xsavec");
-        g_assert_true(run_machine(rig, &c, user));
+        g_assert_cmpuint(run_machine(rig, &c, user), ==, END_DONE);
         c.restore = &xrstors;
         c.save = &xsaves;
-        g_assert_true(run_machine(rig, &c, supervisor) == compact);
+        g_assert_cmpuint(run_machine(rig, &c, supervisor), ==, compact ? END_DONE : END_GP);
         g_assert_true(!compact || memcmp(user, supervisor, sizeof user) == 0);
     }
 }
@@ -410,7 +438,9 @@ static void check_pages(X86Rig *rig)
 
     for (unsigned i = 0; i < 6 * G_N_ELEMENTS(forms); i++) {
         const Form *f = &forms[i % G_N_ELEMENTS(forms)];
-        uint32_t area = page - 0x40 * (1 + below(f->fx ? 6 : 8));
+        bool env = f->layout != &fx_layout;
+        uint32_t area =
+            env ? page - 1 - below(12) : page - 0x40 * (1 + below(f->has_header ? 8 : 6));
         bool absent = i / G_N_ELEMENTS(forms) & 1;
         uint8_t *ram = rig->ram + area, before[AREA];
         V128 xmm[16][2];
@@ -422,10 +452,11 @@ static void check_pages(X86Rig *rig)
             rig->cpu->xmm[k][0] = rig->cpu->xmm[k][1] = (V128){ random64(), random64() };
         }
         memcpy(xmm, rig->cpu->xmm, sizeof xmm);
+        rig->cpu->x87.status = 0;
         random_area(rig->ram + DATA, false);
         map_second_page(rig, absent ? 0 : 1);
         x86_flush_translations(rig->cpu, true);
-        if (f->restores && !f->fx) {
+        if (f->has_header && f->restores) {
             memset(ram + BV, 0, 64);
             put64(ram, BV, COMPONENTS);
         }
@@ -508,6 +539,7 @@ static void catch_signals(void)
 
     sigaltstack(&alternative, NULL);
     sigaction(SIGSEGV, &action, NULL);
+    sigaction(SIGFPE, &action, NULL);
 }
 
 int main(int argc, char **argv)
