@@ -227,7 +227,10 @@ static void test_moving(void)
     check_moving(false, false);
 }
 
-/* Interrupts are held back for one instruction, also where a unit ends in between: STI behind MOV SS does. */
+/*
+ * Interrupts are held back for one instruction, also where a unit ends in between: STI behind MOV SS does, and STI at the
+ * end of a page.
+ */
 static void test_shadow(void)
 {
     static const uint8_t code[] = {
@@ -237,17 +240,20 @@ static void test_shadow(void)
         0x90,       /* nop */
         0xfa,       /* cli */
     };
+    enum { STI_AT = 4 };
 
-    for (int interp = 0; interp < 2; interp++) {
+    for (int i = 0; i < 4; i++) {
+        bool interp = i & 1, page_end = i & 2;
+        uint32_t at = page_end ? 0x2000 - STI_AT - 1 : 0x1000;
         X86Rig rig;
 
         if (!x86_rig_open(&rig, "max", interp)) {
             continue;
         }
         x86_rig_long_mode(&rig);
-        memcpy(rig.ram + 0x1000, code, sizeof code);
-        memcpy(rig.ram + 0x1000 + sizeof code, end, sizeof end);
-        x86_rig_run(&rig, 0x1000);
+        memcpy(rig.ram + at, code, sizeof code);
+        memcpy(rig.ram + at + sizeof code, end, sizeof end);
+        x86_rig_run(&rig, page_end ? at + STI_AT : at);
         g_assert_cmphex(rig.cpu->shadow, ==, 0);
         x86_rig_close(&rig);
     }
