@@ -362,7 +362,7 @@ X86(nop, "0F 1C /r", "Ev")
 X86(nop, "0F 1D /r", "Ev")
 X86(nop, "0F 1E /r", "Ev")
 X86(nop, "0F 1F /r", "Ev")
-X86(nop, "0F 0D /r", "Ev")
+X86(nop, "0F 0D /r mem", "Ev")
 void x86_nop(X86Translator *t)
 {
 }

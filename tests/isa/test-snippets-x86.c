@@ -63,6 +63,10 @@ typedef struct {
     State before, after;
     uint8_t insns[MAX_INSNS * 22];
     unsigned size, count;
+    struct {
+        unsigned offset;
+        const X86Encoding *encoding;
+    } insn[MAX_INSNS];
     uint64_t at, guest_at; /* addresses of insns: on the host, on the machine */
     uint64_t undefined; /* flags that some instruction leaves undefined, and no later one defines */
 } Snippet;
@@ -482,6 +486,8 @@ static void add_insn(Snippet *s)
         s->size += put_address(s->insns + s->size);
     }
     memcpy(s->insns + s->size, page, insn.length);
+    s->insn[s->count].offset = s->size;
+    s->insn[s->count].encoding = insn.encoding;
     s->size += insn.length;
     s->count++;
     s->undefined |= undefined_flags(&insn);
@@ -681,6 +687,17 @@ static __attribute__((noinline)) void run_native(Snippet *s, unsigned n)
     s->after = *to;
 }
 
+/* An instruction was undefined that the host may lack: that says nothing. */
+static bool host_lacks(const Snippet *s)
+{
+    for (unsigned i = 0; i < s->count && s->after.vector == X86_UD + 1; i++) {
+        if (s->insn[i].offset == s->after.rip - s->at) {
+            return s->insn[i].encoding->feature != X86_FEATURE_NONE;
+        }
+    }
+    return false;
+}
+
 static void make_snippet(Snippet *s, unsigned n)
 {
     do {
@@ -693,8 +710,7 @@ static void make_snippet(Snippet *s, unsigned n)
             add_insn(s);
         }
         run_native(s, n);
-        /* What the host does not have says nothing. */
-    } while (s->after.vector == X86_UD + 1);
+    } while (host_lacks(s));
 }
 
 static void print_code(const Snippet *s)
