@@ -212,7 +212,7 @@ static void decode_sib(Decoder *d)
     unsigned index = (sib >> 3 & 7) | (insn->rex & 2 ? 8 : 0);
 
     insn->scale = sib >> 6;
-    insn->index = index == X86_RSP ? -1 : (int8_t)index;
+    insn->index = index == X86_RSP && !(insn->encoding->flags & X86_VSIB) ? -1 : (int8_t)index;
     insn->base = (int8_t)((sib & 7) | (insn->rex & 1 ? 8 : 0));
     if ((sib & 7) == X86_RBP && insn->mod == 0) {
         insn->base = -1;
@@ -445,6 +445,26 @@ static void decode_operands(Decoder *d)
     }
 }
 
+/*
+ * VEX.vvvv says nothing without an operand there. The index, the mask and the destination of a gather are three
+ * registers, and its address has a SIB byte.
+ */
+static bool vex_is_allowed(const X86Insn *insn)
+{
+    const X86Operand *o = insn->operands;
+    bool has_vvvv = false;
+
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        has_vvvv |= o[i].kind == X86_OPERAND_H || o[i].kind == X86_OPERAND_B;
+    }
+    if (insn->encoding->flags & X86_VSIB) {
+        unsigned to = o[0].reg, index = (unsigned)insn->index, mask = insn->vex_register;
+
+        return insn->address_bytes != 2 && to != index && to != mask && index != mask;
+    }
+    return has_vvvv || insn->vex_register == 0;
+}
+
 /* A register where memory must be, the other way round, a LOCK that is not allowed, a feature that is not there. */
 static bool is_allowed(const Decoder *d)
 {
@@ -461,7 +481,8 @@ static bool is_allowed(const Decoder *d)
             return false;
         }
     }
-    return (!insn->lock || ((e->flags & X86_LOCK) && insn->operands[0].memory)) &&
+    return (!insn->vex || vex_is_allowed(insn)) &&
+           (!insn->lock || ((e->flags & X86_LOCK) && insn->operands[0].memory)) &&
            (!(e->flags & X86_PROT) || (d->mode & X86_MODE_PROTECTED)) && has_feature(d, e);
 }
 

@@ -9,8 +9,9 @@
  * The second string is the encoding in the notation of the manuals: an optional prefix that belongs to the
  * instruction (NP: none of 66, F3, F2; 66; F3; F2; nothing: prefixes have their usual meaning), the opcode bytes
  * (0F, 0F 38, 0F 3A maps), and then /r (a ModRM byte), /0 to /7 (a ModRM byte with that reg field), `mem` or `reg`
- * (its mod field says memory, or a register), `rm=N` (its rm field), or +r (the low three bits of the opcode are a
- * register). VEX encodings begin with "VEX.128.66.0F38.W0": LIG or nothing for any length, WIG or nothing for any W.
+ * (its mod field says memory, or a register), `rm=N` (its rm field), `vsib` (memory with a SIB byte
+ * whose index is a vector register), or +r (the low three bits of the opcode are a register). VEX encodings begin with
+ * "VEX.128.66.0F38.W0": LIG or nothing for any length, WIG or nothing for any W.
  *
  * The third string names the operands (AMD APM volume 3, appendix A): a letter for where it is, and one or two for
  * its size.
@@ -66,7 +67,7 @@ enum { X86_PREFIX_NONE, X86_PREFIX_66, X86_PREFIX_F3, X86_PREFIX_F2, X86_PREFIX_
 enum { X86_MOD_ANY, X86_MOD_MEM, X86_MOD_REG };
 enum { /* X86Encoding.flags */
     X86_LOCK = 1, X86_I64 = 2, X86_O64 = 4, X86_D64 = 8, X86_F64 = 16, X86_PROT = 32, X86_MODRM = 64, X86_VEX = 128,
-    X86_PLAIN = 256,
+    X86_PLAIN = 256, X86_VSIB = 512,
 };
 
 /* One X86 line. */

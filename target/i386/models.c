@@ -13,11 +13,12 @@ const uint32_t x86_supported_features[X86_FEATURE_WORDS] = {
     [X86_WORD_1_ECX] = F(, SSE3) | F(, SSSE3) | F(, SSE4_1) | F(, SSE4_2) | F(, CX16) |
                        F(, POPCNT) | F(, MOVBE) | F(, PCID) | F(, X2APIC) | F(, TSC_DEADLINE) |
                        F(, XSAVE) | F(, RDRAND) | F(, HYPERVISOR) | F(, MONITOR) | F(, AES) |
-                       F(, PCLMULQDQ),
-    [X86_WORD_7_0_EBX] = F(, FSGSBASE) | F(, BMI1) | F(, BMI2) | F(, SMEP) | F(, SMAP) | F(, ERMS) |
-                         F(, INVPCID) | F(, ADX) | F(, RDSEED) | F(, CLFLUSHOPT) | F(, CLWB) |
-                         F(, SHA_NI),
-    [X86_WORD_7_0_ECX] = F(, UMIP) | F(, GFNI) | F(, LA57) | F(, RDPID) | F(, MOVDIRI),
+                       F(, PCLMULQDQ) | F(, AVX) | F(, F16C) | F(, FMA),
+    [X86_WORD_7_0_EBX] = F(, FSGSBASE) | F(, BMI1) | F(, AVX2) | F(, BMI2) | F(, SMEP) | F(, SMAP) |
+                         F(, ERMS) | F(, INVPCID) | F(, ADX) | F(, RDSEED) | F(, CLFLUSHOPT) |
+                         F(, CLWB) | F(, SHA_NI),
+    [X86_WORD_7_0_ECX] =
+        F(, UMIP) | F(, GFNI) | F(, VAES) | F(, VPCLMULQDQ) | F(, LA57) | F(, RDPID) | F(, MOVDIRI),
     [X86_WORD_7_0_EDX] = F(, FSRM),
     [X86_WORD_D_1_EAX] = F(, XSAVEOPT) | F(, XSAVEC) | F(, XGETBV1) | F(, XSAVES),
     [X86_WORD_6_EAX] = F(, ARAT),

@@ -9,25 +9,25 @@ static V128 vector_aesenc(V128 state, V128 key)
 {
     return ir_aes_mix_columns(ir_aes_encrypt_round(state), false) ^ key;
 }
-SIMD(aesenc, "66 0F 38 DC /r", "Vdq Hdq Wdq", "AES v0:AES", BINARY_C)
+SIMD(aesenc, "66 0F 38 DC /r", "Vx Hx Wx", "AES v:AES/VAES", BINARY_C)
 
 static V128 vector_aesenclast(V128 state, V128 key)
 {
     return ir_aes_encrypt_round(state) ^ key;
 }
-SIMD(aesenclast, "66 0F 38 DD /r", "Vdq Hdq Wdq", "AES v0:AES", BINARY_C)
+SIMD(aesenclast, "66 0F 38 DD /r", "Vx Hx Wx", "AES v:AES/VAES", BINARY_C)
 
 static V128 vector_aesdec(V128 state, V128 key)
 {
     return ir_aes_mix_columns(ir_aes_decrypt_round(state), true) ^ key;
 }
-SIMD(aesdec, "66 0F 38 DE /r", "Vdq Hdq Wdq", "AES v0:AES", BINARY_C)
+SIMD(aesdec, "66 0F 38 DE /r", "Vx Hx Wx", "AES v:AES/VAES", BINARY_C)
 
 static V128 vector_aesdeclast(V128 state, V128 key)
 {
     return ir_aes_decrypt_round(state) ^ key;
 }
-SIMD(aesdeclast, "66 0F 38 DF /r", "Vdq Hdq Wdq", "AES v0:AES", BINARY_C)
+SIMD(aesdeclast, "66 0F 38 DF /r", "Vx Hx Wx", "AES v:AES/VAES", BINARY_C)
 
 static V128 vector_aesimc(V128 state)
 {
@@ -73,7 +73,7 @@ static V128 vector_pclmulqdq(V128 a, V128 b, uint64_t imm)
     }
     return (V128){ (uint64_t)product, (uint64_t)(product >> 64) };
 }
-SIMD(pclmulqdq, "66 0F 3A 44 /r", "Vdq Hdq Wdq Ib", "PCLMULQDQ v0:PCLMULQDQ", BINARY_IMM)
+SIMD(pclmulqdq, "66 0F 3A 44 /r", "Vx Hx Wx Ib", "PCLMULQDQ v:PCLMULQDQ/VPCLMULQDQ", BINARY_IMM)
 
 /* SHA-1: A is the highest lane. */
 
@@ -225,7 +225,7 @@ static V128 vector_gf2p8mulb(V128 a, V128 b)
     }
     return x.v;
 }
-SIMD(gf2p8mulb, "66 0F 38 CF /r", "Vx Hx Wx", "GFNI v:GFNI", BINARY_C)
+SIMD(gf2p8mulb, "66 0F 38 CF /r W0", "Vx Hx Wx", "GFNI v:GFNI", BINARY_C)
 
 /* a^254: the inverse, and 0 of 0. */
 static uint8_t inverse(uint8_t a)

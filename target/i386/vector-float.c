@@ -121,10 +121,10 @@ static V128 select_order(V128 less, V128 equal, V128 unordered, unsigned predica
     FLOAT_BINARY_IMM(name, X86_VECTOR_IMM3)
 
 /* clang-format off */
-SIMD(cmpps, "NP 0F C2 /r", "Vx Hx Wx Ib", "SSE v:AVX", COMPARISON, "ps", UINT64_MAX, UINT64_MAX)
-SIMD(cmppd, "66 0F C2 /r", "Vx Hx Wx Ib", "SSE2 v:AVX", COMPARISON, "pd", UINT64_MAX, UINT64_MAX)
-SIMD(cmpss, "F3 0F C2 /r", "Vdq Hdq Wd Ib", "SSE v:AVX", COMPARISON, "ss", UINT32_MAX, 0)
-SIMD(cmpsd, "F2 0F C2 /r", "Vdq Hdq Wq Ib", "SSE2 v:AVX", COMPARISON, "sd", UINT64_MAX, 0)
+SIMD(cmpps, "NP 0F C2 /r", "Vx Hx Wx Ib", "SSE v:AVX imm3", COMPARISON, "ps", UINT64_MAX, UINT64_MAX)
+SIMD(cmppd, "66 0F C2 /r", "Vx Hx Wx Ib", "SSE2 v:AVX imm3", COMPARISON, "pd", UINT64_MAX, UINT64_MAX)
+SIMD(cmpss, "F3 0F C2 /r", "Vdq Hdq Wd Ib", "SSE v:AVX imm3", COMPARISON, "ss", UINT32_MAX, 0)
+SIMD(cmpsd, "F2 0F C2 /r", "Vdq Hdq Wq Ib", "SSE2 v:AVX imm3", COMPARISON, "sd", UINT64_MAX, 0)
 
 /* Conversions. */
 SIMD(cvtdq2ps, "NP 0F 5B /r", "Vx Wx", "SSE2 v:AVX", FLOAT_UNARY)
@@ -194,6 +194,8 @@ static V128 vector_blendpd(V128 a, V128 b, uint64_t imm)
 SIMD(blendpd, "66 0F 3A 0D /r", "Vx Hx Wx Ib", "SSE4_1 v:AVX", BINARY_IMM_HALVES, 2)
 SIMD(blendvps, "66 0F 38 14 /r", "Vx Wx XMM0", "SSE4_1 form:BLEND", BLEND)
 SIMD(blendvpd, "66 0F 38 15 /r", "Vx Wx XMM0", "SSE4_1 form:BLEND", BLEND)
+SIMD_ALSO(blendvps, "VEX.66.0F3A.W0 4A /r", "Vx Hx Wx Lx", "v:AVX")
+SIMD_ALSO(blendvpd, "VEX.66.0F3A.W0 4B /r", "Vx Hx Wx Lx", "v:AVX")
 
 static V128 vector_insertps(V128 a, V128 b, uint64_t imm)
 {

@@ -6,14 +6,12 @@
 
 static void move_vector(X86Translator *t, bool aligned)
 {
-    IrRef values[2] = { 0 };
+    IrRef values[2];
 
     if (x86_vector_refused(t)) {
         return;
     }
-    for (unsigned half = 0; half < x86_halves(t); half++) {
-        values[half] = x86_read_vector(t, 1, half, aligned);
-    }
+    x86_read_halves(t, 1, aligned, values);
     x86_write_vector(t, 0, values, aligned);
 }
 

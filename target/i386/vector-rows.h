@@ -89,6 +89,8 @@
         __asm__ volatile(#name " %1, %0" : "=x"(result) : "x"(a));                                 \
         return result;                                                                             \
     }                                                                                              \
+    FLOAT_UNARY_C(name, ##__VA_ARGS__)
+#define FLOAT_UNARY_C(name, ...)                                                                   \
     X86_VECTOR_HELPER(name, vector_##name, IR_V128, HELPER_EFFECT, 0, name, IR_V128);              \
     FLOAT_ROW(name, ##__VA_ARGS__)
 #define FLOAT_BINARY_IMM(name, ...)                                                                \

@@ -64,10 +64,6 @@ bool x86_vector_refused(X86Translator *t)
     bool sse = has_operand(t, X86_OPERAND_V, X86_OPERAND_W, X86_OPERAND_U);
 
     if (t->insn.vex) {
-        if (t->insn.vex_register && !has_operand(t, X86_OPERAND_H, X86_OPERAND_B, X86_OPERAND_H)) {
-            x86_undefined(t);
-            return true;
-        }
         return x86_gate_refused(t, X86_GATE_AVX);
     }
     if (sse && x86_gate_refused(t, X86_GATE_SSE)) {
@@ -176,12 +172,38 @@ IrRef x86_memory_address(X86Translator *t, unsigned bytes, bool write)
     return t->address_imm ? ir_op2i(t->unit, IR_OP_add, IR_I64, address, t->address_imm) : address;
 }
 
-static IrRef load_vector(X86Translator *t, const X86Operand *o, unsigned half, bool aligned)
+static bool is_memory(const X86Operand *o)
+{
+    return o->memory &&
+           (o->kind == X86_OPERAND_W || o->kind == X86_OPERAND_Q || o->kind == X86_OPERAND_M);
+}
+
+static IrRef load_vector(X86Translator *t, const X86Operand *o, bool aligned)
 {
     IrRef address = x86_address(t, o->bytes, false);
 
     return ir_load(t->unit, IR_V128, log2_bytes(o->bytes), vector_flags(t, o->bytes, aligned),
-                   address, t->address_imm + 16 * (int64_t)half);
+                   address, t->address_imm);
+}
+
+/* 32 bytes, of which the alignment is one. */
+static void load_halves(X86Translator *t, const X86Operand *o, bool aligned, IrRef halves[2])
+{
+    IrRef address = x86_address(t, o->bytes, false), cookie;
+
+    cookie = ir_emit(t->unit, (IrOp){ .opcode = IR_OP_ldchk,
+                                      .esz = 5,
+                                      .sub = (uint16_t)vector_flags(t, o->bytes, aligned),
+                                      .args = { address },
+                                      .imm = t->address_imm,
+                                      .aux = o->bytes });
+    for (unsigned i = 0; i < 2; i++) {
+        halves[i] = ir_emit(t->unit, (IrOp){ .opcode = IR_OP_ldraw,
+                                             .type = IR_V128,
+                                             .esz = 4,
+                                             .args = { cookie },
+                                             .imm = 16 * (int64_t)i });
+    }
 }
 
 static IrRef vector_of_int(X86Translator *t, IrRef value)
@@ -215,9 +237,8 @@ IrRef x86_read_vector(X86Translator *t, unsigned n, unsigned half, bool aligned)
 {
     const X86Operand *o = &t->insn.operands[n];
 
-    if (o->memory &&
-        (o->kind == X86_OPERAND_W || o->kind == X86_OPERAND_Q || o->kind == X86_OPERAND_M)) {
-        return load_vector(t, o, half, aligned);
+    if (is_memory(o)) {
+        return load_vector(t, o, aligned);
     }
     switch (o->kind) {
     case X86_OPERAND_P:
@@ -236,6 +257,18 @@ IrRef x86_read_vector(X86Translator *t, unsigned n, unsigned half, bool aligned)
     }
 }
 
+void x86_read_halves(X86Translator *t, unsigned n, bool aligned, IrRef halves[2])
+{
+    const X86Operand *o = &t->insn.operands[n];
+
+    if (is_memory(o) && o->bytes == 32) {
+        load_halves(t, o, aligned, halves);
+        return;
+    }
+    halves[0] = x86_read_vector(t, n, 0, aligned);
+    halves[1] = o->bytes == 32 ? x86_read_vector(t, n, 1, aligned) : halves[0];
+}
+
 static void store_vector(X86Translator *t, const X86Operand *o, const IrRef values[2], bool aligned)
 {
     IrRef address = x86_address(t, o->bytes, true);
@@ -245,7 +278,7 @@ static void store_vector(X86Translator *t, const X86Operand *o, const IrRef valu
         ir_emit(t->unit, (IrOp){ .opcode = IR_OP_st2,
                                  .type = IR_V128,
                                  .esz = 4,
-                                 .sub = (uint16_t)(flags | IR_MEM_PAIR),
+                                 .sub = (uint16_t)flags,
                                  .args = { address, values[0], values[1] },
                                  .imm = t->address_imm });
         return;
@@ -321,6 +354,18 @@ void x86_end_float(X86Translator *t)
     }
 }
 
+/* Before what notes exceptions and then stores: a fault comes first, and leaves MXCSR alone. */
+static void check_store(X86Translator *t, const X86Operand *o)
+{
+    IrRef address = x86_address(t, o->bytes, true);
+
+    ir_emit(t->unit, (IrOp){ .opcode = IR_OP_ldchk,
+                             .sub = (uint16_t)(vector_flags(t, o->bytes, false) | IR_MEM_FOR_WRITE),
+                             .args = { address },
+                             .imm = t->address_imm,
+                             .aux = o->bytes });
+}
+
 /* SIMD lines. */
 
 IrRef x86_vector_op(X86Translator *t, const TcgHelper *helper, IrRef a, IrRef b, IrRef c,
@@ -387,18 +432,13 @@ static void find_operands(X86Translator *t, VectorInsn *v)
     }
 }
 
-/* Half `half` of a source whose lanes become wider: the part of it that goes there, at the bottom. */
-static IrRef widening_source(X86Translator *t, const X86Operand *o, IrRef low, unsigned half)
+/* Of a source whose lanes become wider: what the upper half is made of, at the bottom. */
+static IrRef upper_source(X86Translator *t, const X86Operand *o, IrRef low)
 {
-    unsigned part = o->bytes / 2;
-
-    if (!half) {
-        return low;
-    }
     return ir_emit(t->unit, (IrOp){ .opcode = IR_OP_vext,
                                     .type = IR_V128,
                                     .args = { low, x86_zero_vector(t) },
-                                    .imm = part });
+                                    .imm = o->bytes / 2 });
 }
 
 static void read_sources(X86Translator *t, VectorInsn *v, unsigned halves)
@@ -407,19 +447,10 @@ static void read_sources(X86Translator *t, VectorInsn *v, unsigned halves)
 
     for (unsigned k = 0; k < v->count; k++) {
         unsigned n = v->first + k;
-        const X86Operand *o = &t->insn.operands[n];
 
-        for (unsigned half = 0; half < halves; half++) {
-            if (v->row->flags & X86_VECTOR_WIDEN && halves == 2) {
-                if (half == 0) {
-                    v->sources[k][0] = x86_read_vector(t, n, 0, aligned);
-                }
-                v->sources[k][half] = widening_source(t, o, v->sources[k][0], half);
-            } else if (half && o->bytes < 32) {
-                v->sources[k][1] = v->sources[k][0];
-            } else {
-                v->sources[k][half] = x86_read_vector(t, n, half, aligned);
-            }
+        x86_read_halves(t, n, aligned, v->sources[k]);
+        if (v->row->flags & X86_VECTOR_WIDEN && halves == 2) {
+            v->sources[k][1] = upper_source(t, &t->insn.operands[n], v->sources[k][0]);
         }
     }
 }
@@ -486,8 +517,6 @@ static void write_result(X86Translator *t, const VectorInsn *v, IrRef results[2]
     case IR_V128:
         if (halves == 2 && (v->row->flags & X86_VECTOR_NARROW)) {
             results[0] = combine(t, results[0], results[1]);
-            x86_write_low(t, o->reg, results[0]);
-            return;
         }
         x86_write_vector(t, 0, results, false);
         break;
@@ -522,6 +551,9 @@ void x86_vector_instruction(X86Translator *t)
         adapt_mmx_sources(t, &v);
     }
     if (v.row->flags & X86_VECTOR_FP) {
+        if (t->insn.operands[0].memory) {
+            check_store(t, &t->insn.operands[0]);
+        }
         x86_begin_float(t);
     }
     for (unsigned half = 0; half < halves; half++) {

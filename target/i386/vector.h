@@ -5,10 +5,11 @@
  *     SIMD(paddb, "66 0F FC /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:MMX", BINARY)
  *
  * The first strings are as in decode.h, for the VEX form (without H for the legacy form, where the first operand is
- * also the first source), and W1 at the end: of VEX forms. The next one lists the forms that exist: a feature, of the legacy form; v:F, of VEX forms of
- * any length; v:F/G, of those of 128 and of 256 bits; v0:F, v1:F, of one length only; m:F, of the MMX form (m:F,d with 32 bits of
- * memory); form:X, the IrHostForm where the operands do not tell it. The last argument is the shape: what the C function
- * looks like, and what the instruction needs. SIMD_ALSO lines add encodings to an operation.
+ * also the first source), and W0 or W1 at the end: of VEX forms. The next one lists the forms that exist: a feature, of
+ * the legacy form; v:F, of VEX forms of any length; v:F/G, of those of 128 and of 256 bits; v0:F, v1:F, of one length
+ * only; m:F, of the MMX form (m:F,d with 32 bits of memory); form:X, the IrHostForm where the operands do not tell it;
+ * imm3, IR_HOST_IMM3. The last argument is the shape: what the C function looks like, and what the instruction needs.
+ * SIMD_ALSO lines add encodings to an operation.
  *
  * On the host each is its own instruction (ir/host-code.h), so that results, NaNs and exceptions are right by
  * construction; the C function does the same for the interpreter. What the host's baseline (x86-64-v2) has is named in
@@ -71,8 +72,11 @@ void x86_set_xmm(X86Translator *t, unsigned reg, unsigned half, IrRef value);
 unsigned x86_halves(const X86Translator *t);
 /* The lower half; a VEX instruction clears the upper one. */
 void x86_write_low(X86Translator *t, unsigned reg, IrRef value);
-/* Vector operand n (half) as v128; memory of fewer bytes is zero-extended. aligned: 16 bytes must be, or #GP. */
+/* Vector operand n as v128: a half of a register, or memory, of which fewer bytes are zero-extended. aligned: 16 bytes
+ * must be, or #GP. */
 IrRef x86_read_vector(X86Translator *t, unsigned n, unsigned half, bool aligned);
+/* Both halves; of an operand of 16 bytes and less that is it twice. */
+void x86_read_halves(X86Translator *t, unsigned n, bool aligned, IrRef halves[2]);
 /* All halves of operand n. */
 void x86_write_vector(X86Translator *t, unsigned n, const IrRef values[2], bool aligned);
 IrRef x86_zero_vector(X86Translator *t);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/isa/rig-x86.h"
 
+#include <cpuid.h>
+
 #include "base/error.h"
 #include "machine/accelerator.h"
 #include "target/i386/control.h"
@@ -129,4 +131,18 @@ void x86_rig_close(X86Rig *rig)
 {
     machine_unlock(rig->machine);
     machine_free(rig->machine);
+}
+
+bool x86_rig_host_has_vex(void)
+{
+    const unsigned basic = bit_FMA | bit_OSXSAVE | bit_AVX | bit_F16C | bit_AES | bit_PCLMUL;
+    const unsigned extended_b = bit_AVX2 | bit_BMI | bit_BMI2;
+    const unsigned extended_c = bit_GFNI | bit_VAES | bit_VPCLMULQDQ;
+    unsigned a, b, c, d;
+
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & basic) != basic) {
+        return false;
+    }
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & extended_b) == extended_b &&
+           (c & extended_c) == extended_c;
 }

@@ -22,4 +22,7 @@ void x86_rig_long_mode(X86Rig *rig);
 void x86_rig_run(X86Rig *rig, uint64_t pc);
 void x86_rig_close(X86Rig *rig);
 
+/* Whether this host has all instructions with VEX prefixes that models have, and so can be their judge. */
+bool x86_rig_host_has_vex(void);
+
 #endif

@@ -96,8 +96,9 @@ static bool is_excluded(const X86Encoding *e)
     };
     /* clang-format on */
 
-    if (e->flags & X86_O64 ||
-        (e->vector && (e->flags & X86_VEX || e->vector->flags & X86_VECTOR_FP))) {
+    /* AVX is compared with the host, in compatibility mode. */
+    if (e->flags & X86_O64 || (e->vector && e->vector->flags & X86_VECTOR_FP) ||
+        (e->flags & X86_VEX && e->feature != X86_FEATURE_BMI1 && e->feature != X86_FEATURE_BMI2)) {
         return true;
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(patterns); i++) {

@@ -48,8 +48,7 @@ typedef struct {
     uint32_t pad[3];
     X87Image x87;
     uint8_t pad2[4];
-    uint8_t xmm[16][16];
-    uint8_t ymm[16][16]; /* upper halves */
+    uint8_t vectors[16][32];
     uint8_t data[DATA_BYTES];
 } State;
 
@@ -266,6 +265,8 @@ static const char *const excluded[] = {
     "frstor",
     "fnstenv",
     "fldenv",
+    "vgather_by_32",
+    "vgather_by_64",
     "fninit",
     "fstpnce",
     "ldmxcsr",
@@ -274,9 +275,6 @@ static const char *const excluded[] = {
 
 static bool is_excluded(const X86Encoding *e)
 {
-    if (e->vector && (e->flags & X86_VEX) && !(features->mode & X86_MODE_AVX)) {
-        return true;
-    }
     if (only) {
         return strcmp(only, e->name) != 0;
     }
@@ -321,9 +319,16 @@ static uint8_t *put_vex(uint8_t *p, const X86Encoding *e, unsigned map, unsigned
              l = e->vex_l == X86_ANY ? below(2) : e->vex_l;
     unsigned pp = e->prefix < G_N_ELEMENTS(prefixes) ? prefixes[e->prefix] : 0;
 
+    unsigned high_rm = below(3) == 0, vvvv = 15;
+
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned kind = e->operands[i].kind;
+
+        vvvv = kind == X86_OPERAND_H || kind == X86_OPERAND_B ? below(16) : vvvv;
+    }
     *p++ = 0xc4;
-    *p++ = (uint8_t)(0x20 | (below(2) << 7) | 0x40 | map);
-    *p++ = (uint8_t)(w << 7 | below(16) << 3 | l << 2 | pp);
+    *p++ = (uint8_t)(below(2) << 7 | 0x40 | !high_rm << 5 | map);
+    *p++ = (uint8_t)(w << 7 | vvvv << 3 | l << 2 | pp);
     *p++ = (uint8_t)opcode;
     return p;
 }
@@ -524,11 +529,10 @@ static void randomize(State *s)
     s->gpr[BASE] = 0;
     s->flags = (random64() & EFLAGS_STATUS) | 2;
     for (unsigned i = 0; i < 16; i++) {
-        for (unsigned k = 0; k < 16; k += 8) {
-            uint64_t low = random64(), high = random64();
+        for (unsigned k = 0; k < 32; k += 8) {
+            uint64_t value = random64();
 
-            memcpy(s->xmm[i] + k, &low, 8);
-            memcpy(s->ymm[i] + k, &high, 8);
+            memcpy(s->vectors[i] + k, &value, 8);
         }
     }
     randomize_x87(&s->x87);
@@ -553,10 +557,18 @@ static uint8_t *move(uint8_t *p, unsigned reg, uint32_t address, bool store)
     return put(p, address, 4);
 }
 
+static bool with_sse, with_avx;
+
+/* [v]movups */
 static uint8_t *move_vector(uint8_t *p, unsigned reg, uint32_t address, bool store)
 {
-    *p++ = (uint8_t)(0x40 | (reg >> 3) << 2);
-    *p++ = 0x0f;
+    if (with_avx) {
+        *p++ = 0xc5;
+        *p++ = reg < 8 ? 0xfc : 0x7c;
+    } else {
+        *p++ = (uint8_t)(0x40 | (reg >> 3) << 2);
+        *p++ = 0x0f;
+    }
     *p++ = store ? 0x11 : 0x10;
     *p++ = (uint8_t)(0x04 | (reg & 7) << 3);
     *p++ = 0x25;
@@ -582,8 +594,6 @@ static uint8_t *move_x87(uint8_t *p, unsigned digit, uint32_t address)
     return put(p, address, 4);
 }
 
-static bool with_sse;
-
 /* mov qword [absolute], imm */
 static uint8_t *set_word(uint8_t *p, uint32_t address, uint32_t value)
 {
@@ -602,7 +612,7 @@ static uint8_t *emit_results(uint8_t *p, uint32_t to)
     *p++ = 0x58;
     p = move(p, X86_RAX, to + (uint32_t)offsetof(State, flags), true);
     for (unsigned i = 0; with_sse && i < 16; i++) {
-        p = move_vector(p, i, to + (uint32_t)offsetof(State, xmm) + 16 * i, true);
+        p = move_vector(p, i, to + (uint32_t)offsetof(State, vectors) + 32 * i, true);
     }
     p = with_sse ? move_mxcsr(p, 3, to + (uint32_t)offsetof(State, mxcsr)) : p;
     p = with_sse ? move_x87(p, 6, to + (uint32_t)offsetof(State, x87)) : p;
@@ -628,7 +638,7 @@ static uint8_t *emit(uint8_t *p, const Snippet *s, uint32_t from, uint32_t to, u
     *p++ = 0x50; /* push rax; popf */
     *p++ = 0x9d;
     for (unsigned i = 0; with_sse && i < 16; i++) {
-        p = move_vector(p, i, from + (uint32_t)offsetof(State, xmm) + 16 * i, false);
+        p = move_vector(p, i, from + (uint32_t)offsetof(State, vectors) + 32 * i, false);
     }
     p = with_sse ? move_x87(p, 4, from + (uint32_t)offsetof(State, x87)) : p;
     p = with_sse ? move_mxcsr(p, 2, from + (uint32_t)offsetof(State, mxcsr)) : p;
@@ -779,6 +789,14 @@ static bool mxcsr_differs(const Snippet *s, const State *got)
     return (s->after.mxcsr ^ got->mxcsr) & ~unknown;
 }
 
+static void print_vector(const char *name, const uint8_t *bytes)
+{
+    printf("%s ", name);
+    for (unsigned i = 32; i-- > 0;) {
+        printf("%02x%s", bytes[i], i == 16 ? "_" : "");
+    }
+}
+
 static bool differs(const Snippet *s, const State *got)
 {
     uint64_t mask = EFLAGS_STATUS & ~s->undefined;
@@ -797,12 +815,12 @@ static bool differs(const Snippet *s, const State *got)
                    s->after.gpr[i], got->gpr[i], s->before.gpr[i]);
             bad = true;
         }
-        if (with_sse && memcmp(s->after.xmm[i], got->xmm[i], 16)) {
-            printf("  xmm%u: host %016" PRIx64 "%016" PRIx64 " got %016" PRIx64 "%016" PRIx64 "\n",
-                   i, ((const uint64_t *)(const void *)s->after.xmm[i])[1],
-                   ((const uint64_t *)(const void *)s->after.xmm[i])[0],
-                   ((const uint64_t *)(const void *)got->xmm[i])[1],
-                   ((const uint64_t *)(const void *)got->xmm[i])[0]);
+        if (with_sse && memcmp(s->after.vectors[i], got->vectors[i], with_avx ? 32 : 16)) {
+            printf("  ymm%u:", i);
+            print_vector(" host", s->after.vectors[i]);
+            print_vector(" got", got->vectors[i]);
+            print_vector(" (before", s->before.vectors[i]);
+            printf(")\n");
             bad = true;
         }
     }
@@ -925,7 +943,7 @@ int main(int argc, char **argv)
     code = map(CODE, REGION);
     faults = map(FAULTS, FAULTS_BYTES);
     g_assert(sizeof(State) % 16 == 0 && offsetof(State, data) % 16 == 0 &&
-             offsetof(State, xmm) % 16 == 0);
+             offsetof(State, vectors) % 16 == 0);
     states = map(STATES, 2 * SNIPPETS * sizeof(State) + 4096);
     if (!x86_rig_open(&rig, "max", interp)) {
         return 77;
@@ -934,6 +952,7 @@ int main(int argc, char **argv)
     prepare_faults(&rig);
     features = rig.cpu;
     with_sse = x86_has(rig.cpu, X86_FEATURE_SSE2);
+    with_avx = x86_has(rig.cpu, X86_FEATURE_AVX);
     for (unsigned round = 0; round < rounds && bad < 20; round++) {
         rng = g_rand_new_with_seed(seed + round);
         for (unsigned n = 0; n < SNIPPETS; n++) {

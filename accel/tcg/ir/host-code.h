@@ -34,6 +34,7 @@ enum {
     IR_HOST_NO_VEX = 4,  /* there is no VEX form */
     IR_HOST_VEX = 8,     /* there is only a VEX form */
     IR_HOST_CLOBBERS = 16, /* overwrites EFLAGS, not as its result */
+    IR_HOST_IMM3 = 32,   /* without VEX, of the immediate only three bits count: for larger ones there is only a VEX form */
 };
 
 /* What the host must have, beyond x86-64-v2. */

@@ -215,9 +215,9 @@ enum {
     /* guest memory: address a + imm; esz log2 of bytes (v128: 0..4, zero-extended) */             \
     X(ld, 1, T, IR_FAULTS | IR_MEMORY, "load")                                                     \
     X(st, 2, V, IR_FAULTS | IR_MEMORY, "store b")                                                  \
-    X(ldchk, 1, L, IR_FAULTS | IR_MEMORY, "checks aux bytes at a + imm for reading: a cookie")     \
+    X(ldchk, 1, L, IR_FAULTS | IR_MEMORY, "checks aux bytes at a + imm for reading: a cookie; esz is of IR_MEM_ALIGNED") \
     X(ldraw, 1, T, IR_MEMORY, "load at cookie a + imm; directly follows its ldchk and siblings")   \
-    X(st2, 3, V, IR_FAULTS | IR_MEMORY, "store b, then c right behind it; both of esz, one check") \
+    X(st2, 3, V, IR_FAULTS | IR_MEMORY, "store b, then c right behind it; both of esz, one check, aligned as one") \
     X(mzero, 1, V, IR_FAULTS | IR_MEMORY, "zero imm bytes (a power of two, 16..2048) at a, aligned down") \
     X(cas, 3, T, IR_FAULTS | IR_MEMORY, "atomic: old = [a]; if old == b then [a] = c; old")        \
     X(amo, 2, T, IR_FAULTS | IR_MEMORY, "atomic: old = [a]; [a] = old (aux: IrAmo) b; old")        \

@@ -52,6 +52,19 @@ void tcg_check_store(TcgState *env, uint64_t guest_virt, unsigned size, unsigned
 void *tcg_atomic_begin(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
 void tcg_atomic_end(TcgState *env);
 /*
+ * The host address of an access for reading that the TLB knows to be in RAM within one page, or NULL: as generated code
+ * looks first, for helpers with many accesses. What comes after NULL is tcg_load.
+ */
+static inline const void *tcg_known_read(const TcgState *env, uint64_t guest_virt, unsigned size)
+{
+    const TcgTlbEntry *entry =
+        &env->context->tlb[guest_virt >> TCG_PAGE_BITS & ((1 << TCG_TLB_BITS) - 1)];
+
+    return (guest_virt & TCG_PAGE_MASK) == entry->read && ((guest_virt + size - 1) & TCG_PAGE_MASK) == entry->read
+               ? (const void *)(uintptr_t)(guest_virt + entry->addend)
+               : NULL;
+}
+/*
  * Host address for [guest_virt, guest_virt + size) when it is RAM within one page, after access
  * checks (faults unwind); NULL when it is a device or crosses pages, or is for writing and holds translated code. write: also for writing.
  */

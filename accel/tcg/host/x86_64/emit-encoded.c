@@ -220,6 +220,9 @@ bool emit_encoded(Emitter *e, const IrOp *op)
     }
     c.opcode = opcode_of(code);
     c.vex = (code->flags & IR_HOST_VEX) || (e->has->avx && !(code->flags & IR_HOST_NO_VEX));
+    if ((code->flags & IR_HOST_IMM3) && !c.vex && op->imm > 7) {
+        return false;
+    }
     use_operands(e, &c);
     emitters[code->form](e, &c);
     return true;

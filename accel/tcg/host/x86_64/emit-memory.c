@@ -384,10 +384,8 @@ static void store_to(Emitter *e, const IrOp *op, Mem m, int value, int32_t imm, 
 static void emit_store(Emitter *e, const IrOp *op)
 {
     bool two = op->opcode == IR_OP_st2;
-    Access access = { .l = { .size = (two ? 2u : 1u) << op->esz,
-                             .element = 1u << op->esz,
-                             .flags = op->sub,
-                             .write = true } };
+    unsigned size = (two ? 2u : 1u) << op->esz;
+    Access access = { .l = { .size = size, .element = size, .flags = op->sub, .write = true } };
     int value, value2 = NO_REG;
     int32_t imm = 0, imm2 = 0;
     Mem m;

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+#include "target/i386/vector-float-status.h"
+
+#include <glib.h>
+
+enum { MXCSR_DAZ = 1 << 6, MXCSR_RC_SHIFT = 13, MXCSR_FZ = 1 << 15 };
+
+static const uint8_t sticky[] = { FLOAT_INVALID,  FLOAT_DENORMAL_USED, FLOAT_DIVIDE_BY_ZERO,
+                                  FLOAT_OVERFLOW, FLOAT_UNDERFLOW,     FLOAT_INEXACT };
+
+FloatRounding x86_float_rounding(unsigned rc)
+{
+    static const uint8_t rounding[] = { FLOAT_ROUND_NEAREST, FLOAT_ROUND_DOWN, FLOAT_ROUND_UP,
+                                        FLOAT_ROUND_ZERO };
+
+    return (FloatRounding)rounding[rc & 3];
+}
+
+FloatStatus x86_float_status(void)
+{
+    uint32_t mxcsr = __builtin_ia32_stmxcsr();
+
+    return (FloatStatus){ .rounding = (uint8_t)x86_float_rounding(mxcsr >> MXCSR_RC_SHIFT),
+                          .nan_rule = FLOAT_NAN_SSE,
+                          .default_nan_negative = true,
+                          .flush_inputs = mxcsr & MXCSR_DAZ,
+                          .flush_outputs = mxcsr & MXCSR_FZ };
+}
+
+void x86_note_exceptions(const FloatStatus *status)
+{
+    uint32_t mxcsr = __builtin_ia32_stmxcsr();
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(sticky); i++) {
+        mxcsr |= status->flags & sticky[i] ? 1u << i : 0;
+    }
+    __builtin_ia32_ldmxcsr(mxcsr);
+}
