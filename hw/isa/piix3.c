@@ -89,7 +89,7 @@ static const struct { uint8_t offset, value; } config_defaults[] = {
     { 0x60, 0x80 }, { 0x61, 0x80 }, { 0x62, 0x80 }, { 0x63, 0x80 },  /* PIRQs */
     { 0x69, 0x02 },                                                  /* top of memory */
     { 0x70, 0x80 }, { 0x76, 0x0c }, { 0x77, 0x0c }, { 0x78, 0x02 },  /* motherboard devices */
-    { 0x82, 0x02 }, { 0xa0, 0x08 }, { 0xa8, 0x0f },                  /* deterministic latency, SMI, clocks */
+    { 0x82, 0x00 }, { 0xa0, 0x08 }, { 0xa8, 0x0f },                  /* deterministic latency, SMI, clocks */
 };
 /* clang-format on */
 
