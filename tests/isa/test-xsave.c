@@ -207,7 +207,7 @@ static uint8_t *emit(uint8_t *p, const Case *c)
 }
 
 /* How a program ended. */
-enum { END_DONE = 1, END_GP = 13, END_PF = 14, END_MF = 16 };
+enum { END_DONE = 1, END_UD = 6, END_GP = 13, END_PF = 14, END_MF = 16, END_XM = 19 };
 
 /* On the host. */
 
@@ -265,7 +265,7 @@ static uint8_t *emit_end(uint8_t *p, uint8_t value)
     return p;
 }
 
-/* Gates for #GP, #PF and #MF, and the code segment that they need. */
+/* Gates for #UD to #XM, and the code segment that they need. */
 static void prepare_machine(X86Rig *rig)
 {
     const uint64_t code = UINT64_C(0x00209b0000000000);
@@ -275,7 +275,7 @@ static void prepare_machine(X86Rig *rig)
     memcpy(rig->ram + GDT + 8, &code, 8);
     rig->cpu->gdtr = (X86TableRegister){ GDT, 15 };
     rig->cpu->idtr = (X86TableRegister){ IDT, 16 * 32 - 1 };
-    for (unsigned vector = END_GP; vector <= END_MF; vector++) {
+    for (unsigned vector = END_UD; vector <= END_XM; vector++) {
         uint32_t handler = HANDLER + 64 * vector;
         uint64_t gate =
             (handler & 0xffff) | 8 << 16 | UINT64_C(0x8e00) << 32 | (uint64_t)(handler >> 16) << 48;
@@ -504,6 +504,26 @@ static void check_xcr0(X86Rig *rig)
     rig->cpu->xcr0 = COMPONENTS;
 }
 
+/* An SSE exception that is not masked is #XM, or #UD when the system has not said that it knows #XM. */
+static void check_sse_exception(X86Rig *rig)
+{
+    static const uint8_t divide[] = { 0x0f, 0xae, 0x14, 0x25, 0, 0, 0x80, 2, /* ldmxcsr [DATA] */
+                                      0x0f, 0x5e, 0xc1 };                    /* divps xmm0, xmm1 */
+    const uint32_t mxcsr = 0x1d80;                                           /* all but ZE */
+
+    for (unsigned i = 0; i < 2; i++) {
+        memcpy(rig->ram + CODE, divide, sizeof divide);
+        memcpy(rig->ram + DATA, &mxcsr, 4);
+        rig->cpu->xmm[0][0] = (V128){ 0x3f8000003f800000, 0x3f8000003f800000 };
+        rig->cpu->xmm[1][0] = (V128){ 0, 0 };
+        rig->cpu->cr4 ^= i ? CR4_OSXMMEXCPT : 0;
+        g_assert_cmpuint(run_code(rig, emit_end(rig->ram + CODE + sizeof divide, END_DONE)), ==,
+                         i ? END_UD : END_XM);
+        g_assert_cmphex(rig->cpu->xmm[0][0][0], ==, 0x3f8000003f800000);
+        rig->cpu->cr4 |= CR4_OSXMMEXCPT;
+    }
+}
+
 /* In 32-bit code there are eight registers. */
 static void check_narrow(X86Rig *rig)
 {
@@ -565,6 +585,7 @@ int main(int argc, char **argv)
     check_supervisor(&rig);
     check_xcr0(&rig);
     check_pages(&rig);
+    check_sse_exception(&rig);
     check_narrow(&rig);
     x86_rig_close(&rig);
     g_rand_free(rng);
