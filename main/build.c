@@ -8,12 +8,33 @@
 #include "machine/object.h"
 #include "main/setup.h"
 
+/* -perfmap is an option of the translator, whether -accel names that or nobody does. */
+static GHashTable *add_perfmap(GHashTable *options)
+{
+    GHashTable *all = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    GHashTableIter it;
+    void *key, *value;
+
+    g_hash_table_insert(all, g_strdup("perfmap"), g_strdup("on"));
+    if (options) {
+        g_hash_table_iter_init(&it, options);
+        while (g_hash_table_iter_next(&it, &key, &value)) {
+            g_hash_table_insert(all, g_strdup(key), g_strdup(value));
+        }
+    }
+    return all;
+}
+
 static bool try_accelerator(Setup *setup, const char *name, GHashTable *options, GError **error)
 {
     const Accelerator *accelerator = accelerator_find(name, error);
+    g_autoptr(GHashTable) all = NULL;
 
     if (!accelerator) {
         g_prefix_error(error, "-accel %s: ", name);
+    }
+    if (setup->perfmap && strcmp(name, "tcg") == 0) {
+        options = all = add_perfmap(options);
     }
     return accelerator && machine_set_accelerator(setup->machine, accelerator, options, error);
 }

@@ -60,6 +60,12 @@ bool option_enable_kvm(Setup *setup, const char *argument, GError **error)
     return true;
 }
 
+bool option_perfmap(Setup *setup, const char *argument, GError **error)
+{
+    setup->perfmap = true;
+    return true;
+}
+
 /* Options of -machine that are not the board's. Returns whether the key was one of them. */
 static bool machine_common_option(Setup *setup, const KeyValue *pair, bool *ok, GError **error)
 {

@@ -72,6 +72,7 @@ struct Setup {
     char *machine_name, *cpu;
     KeyValues *machine_options;
     GArray *accelerators; /* AcceleratorChoice */
+    bool perfmap;         /* of whichever accelerator translates */
     GPtrArray *firmware_folders, *globals; /* char *, KeyValues * */
     MachineConfig config;
     char *memory_path; /* -mem-path */

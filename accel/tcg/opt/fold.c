@@ -229,6 +229,59 @@ static bool is_zero_extended(const IrOp *op, unsigned esz)
     return false;
 }
 
+/* Whether the bits above the low 8 << esz of an integer are zero already. */
+static bool is_narrow(const Folder *f, IrRef ref, unsigned esz)
+{
+    const IrOp *op = &f->unit->ops[ref];
+    uint64_t mask;
+
+    switch (op->opcode) {
+    case IR_OP_ld:
+    case IR_OP_ldraw:
+        return op->esz <= esz && !(op->sub & IR_MEM_SIGNED);
+    case IR_OP_zext:
+        return op->esz <= esz;
+    case IR_OP_ubfx:
+        return (unsigned)op->aux <= 8u << esz;
+    case IR_OP_and:
+        return !op->sub && constant(f, op->args[1], &mask) && !(mask & ~bits_mask(8u << esz));
+    case IR_OP_cset:
+        return true;
+    }
+    return false;
+}
+
+/* An extension of what is extended. */
+static void fold_zext(Folder *f, unsigned i)
+{
+    IrOp *op = &f->unit->ops[i];
+
+    if (ir_result_type(&f->unit->ops[op->args[0]]) == op->type &&
+        is_narrow(f, op->args[0], op->esz)) {
+        f->replacement[i] = op->args[0];
+        opt_remove(op);
+    } else {
+        fold_constant_operands(f, i);
+    }
+}
+
+/* The low half of what is an extension of it. */
+static void fold_trunc(Folder *f, unsigned i)
+{
+    IrOp *op = &f->unit->ops[i];
+    const IrOp *extension = &f->unit->ops[op->args[0]];
+
+    if ((extension->opcode != IR_OP_zext && extension->opcode != IR_OP_sext) ||
+        extension->esz < 2) {
+        fold_constant_operands(f, i);
+    } else if (ir_result_type(&f->unit->ops[extension->args[0]]) == IR_I32) {
+        f->replacement[i] = extension->args[0];
+        opt_remove(op);
+    } else {
+        op->args[0] = extension->args[0];
+    }
+}
+
 /* An exit when (x & mask) != 0, after the same with the same mask: not taken again. */
 static void fold_exit(Folder *f, IrOp *op)
 {
@@ -271,6 +324,12 @@ static void fold_op(Folder *f, unsigned i)
             f->replacement[i] = op->args[0];
             opt_remove(op);
         }
+        break;
+    case IR_OP_zext:
+        fold_zext(f, i);
+        break;
+    case IR_OP_trunc:
+        fold_trunc(f, i);
         break;
     case IR_OP_add:
     case IR_OP_sub:

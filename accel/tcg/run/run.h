@@ -119,7 +119,7 @@ struct TcgRun {
     Machine *machine;
     const TcgTarget *target;
     /* options */
-    bool interp, verify;
+    bool interp, verify, perfmap_wanted;
     int thread;
     uint64_t cache_mib;
 
@@ -133,6 +133,7 @@ struct TcgRun {
     TcgSpan **pages;
     _Atomic uint64_t *granules; /* by RAM page: parts of 64 bytes that units were made of; coherent_code only */
     size_t granules_size;
+    FILE *perfmap;              /* or NULL */
     IrUnit *scratch;            /* the unit under construction */
     GPtrArray *vcpus;           /* TcgVcpu * */
     _Atomic uint64_t translated, translated_insns, guest_bytes, flushes, linked, invalidated_units,
@@ -262,5 +263,12 @@ uint8_t *memory_peek(TcgVcpu *tv, uint64_t guest_virt);
 void describe_run(Machine *machine, GString *out);
 void describe_guest_code(TcgVcpu *tv, const TcgCode *code, uint64_t pc, const IrUnit *unit);
 void describe_host_code(const uint8_t *code, size_t size);
+
+/* perfmap.c: names of translated code for perf, all of it nothing unless perfmap=on. */
+bool perfmap_open(TcgRun *run, GError **error);
+void perfmap_close(TcgRun *run);
+void perfmap_add(TcgRun *run, const uint8_t *code, size_t size, const char *name);
+/* A unit by the guest's address of its first instruction. */
+void perfmap_add_unit(TcgRun *run, const uint8_t *code, size_t size, uint64_t pc);
 
 #endif

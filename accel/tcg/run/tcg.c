@@ -13,6 +13,8 @@ static const Property tcg_properties[] = {
     { "tb-size", PROPERTY_U64, offsetof(TcgRun, cache_mib), "MiB for translated code, at most",
       "128" },
     { "verify", PROPERTY_BOOL, offsetof(TcgRun, verify), "check the IR after each stage", "off" },
+    { "perfmap", PROPERTY_BOOL, offsetof(TcgRun, perfmap_wanted),
+      "tell perf of translated code in /tmp/perf-PID.map", "off" },
     { "one-insn-per-tb", PROPERTY_NOT_YET, 0, "units of one instruction" },
     { "split-wx", PROPERTY_NOT_YET, 0, "separate mappings to write and to run code" },
     { 0 },
@@ -52,6 +54,7 @@ static void tcg_shutdown(Machine *machine, void *state)
     if (run->backend) {
         host_backend_free(run->backend);
     }
+    perfmap_close(run);
     cache_free(run);
     watch_free(run);
     if (run->vcpus) {
@@ -70,7 +73,8 @@ static bool tcg_init(Machine *machine, void *state, GError **error)
         return error_fail(error, KASO_ERROR_UNSUPPORTED, "target '%s' cannot be translated",
                           target->name);
     }
-    if (!check_options(run, error) || !cache_init(run, error)) {
+    if (!check_options(run, error) || !cache_init(run, error) ||
+        !perfmap_open(run, error)) {
         return false;
     }
     run->vcpus = g_ptr_array_new();
@@ -96,6 +100,7 @@ static bool tcg_init(Machine *machine, void *state, GError **error)
                                            (size_t)(run->code_end - run->code), &run->thunks);
         run->code_next = (uint8_t *)(((uintptr_t)run->code_next + 63) & ~(uintptr_t)63);
         run->code_start = run->code_next;
+        perfmap_add(run, run->code, (size_t)(run->code_start - run->code), "thunks");
     }
     memory_add_listener(machine, memory_changed, run);
     watch_init(run);

@@ -149,6 +149,8 @@ static TcgUnit *make_host_code(TcgVcpu *tv, uint8_t *host_page)
     if (log_enabled(LOG_OUT_ASM) && log_address_wanted(tv->env->pc_page + unit->span.start)) {
         describe_host_code(run->code_next, code.size);
     }
+    perfmap_add_unit(run, run->code_next, code.size,
+                     (tv->env->pc_page & TCG_PAGE_MASK) + unit->span.start);
     run->code_next += (code.size + 15) & ~(size_t)15;
     return unit;
 }

@@ -93,6 +93,7 @@ static void find_roots(Emitter *e)
         e->hint[i] = NO_REG;
         e->next_use[i] = 0;
         e->upper_garbage[i] = false;
+        e->plan[i] = false;
         e->skip[i] = SKIP_NO;
         find_root(e, i, vars_are_64);
         if (e->root[i] != i) {
@@ -105,6 +106,7 @@ static void find_roots(Emitter *e)
 typedef struct {
     unsigned barrier;                  /* counts ops that observe variables */
     uint16_t pending_set[IR_MAX_VARS]; /* the next set of each variable */
+    bool flags_seen, flags_set;        /* of the flags variable: seen before it is set; set at all */
     uint8_t hint_var[IR_MAX_OPS];
     uint16_t hint_set[IR_MAX_OPS];
     unsigned hint_barrier[IR_MAX_OPS];
@@ -151,17 +153,36 @@ static void note_uses(Emitter *e, unsigned i)
     }
 }
 
+/* What can see the flags variable after op i, and whether it is worth a recipe to it. */
+static void note_flags(Emitter *e, Backward *back, unsigned i)
+{
+    const IrOp *op = &e->unit->ops[i];
+    bool mine = op->var == e->b->flags_var;
+
+    if (op->opcode == IR_OP_set && mine) {
+        e->plan[e->root[op->args[0]]] = back->flags_seen && back->flags_set;
+        back->flags_seen = false;
+        back->flags_set = true;
+    } else if (is_barrier(op) || (op->opcode == IR_OP_get && mine)) {
+        back->flags_seen = true;
+    }
+    e->flags_seen[i] = back->flags_seen;
+}
+
 /* Backward: next uses (next_use ends as each value's first use), dead ops, hints. */
 static void find_uses(Emitter *e)
 {
     Backward back;
 
     back.barrier = 0;
+    back.flags_seen = true;
+    back.flags_set = false;
     memset(back.pending_set, 0, sizeof(back.pending_set));
     memset(back.hint_set, 0, e->unit->count * sizeof(back.hint_set[0]));
     for (unsigned i = e->unit->count - 1; i > 0; i--) {
         const IrOp *op = &e->unit->ops[i];
 
+        e->flags_seen[i] = back.flags_seen;
         if (e->skip[i]) {
             continue;
         }
@@ -179,6 +200,7 @@ static void find_uses(Emitter *e)
             back.pending_set[op->var] = 0;
         }
         back.barrier += is_barrier(op);
+        note_flags(e, &back, i);
         note_uses(e, i);
     }
 }

@@ -252,7 +252,8 @@ static void begin_unit(Emitter *e, HostBackend *b, const IrUnit *unit)
     e->locked = e->reserved = 0;
     e->next_group = 0;
     memset(e->groups, 0, sizeof(e->groups));
-    e->eflags = e->eflags_value = e->recipe = 0;
+    e->eflags = 0;
+    e->recipe = e->planned = (KeptRecipe){ 0 };
     memset(e->reg_value, 0, sizeof(e->reg_value));
     memset(e->home_value, 0, sizeof(e->home_value));
     memset(e->dirty, 0, sizeof(e->dirty));

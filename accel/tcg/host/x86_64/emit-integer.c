@@ -162,6 +162,9 @@ static void emit_alu(Emitter *e, const IrOp *op, IrRef flags)
         return;
     }
     emitter_clobber_flags(e);
+    if (flags) {
+        emitter_plan_recipe(e, flags, (IrRef)e->at);
+    }
     if (is_commutative(op->opcode) && emitter_const(e, a, &full)) {
         a = op->args[1];
         b = op->args[0];
@@ -173,7 +176,6 @@ static void emit_alu(Emitter *e, const IrOp *op, IrRef flags)
     }
     if (flags) {
         emitter_set_eflags(e, flags, emitter_flags_kind(&e->unit->ops[flags]));
-        e->eflags_value = (IrRef)e->at;
     }
 }
 

@@ -56,7 +56,6 @@ static void finish(Emitter *e, const Producer *p, int result)
 {
     if (p->flags) {
         emitter_set_eflags(e, p->flags, EFLAGS_DIRECT);
-        e->eflags_value = p->value;
     }
     if (!p->value) {
         emitter_finish_void(e);
@@ -103,6 +102,9 @@ static void emit_shift(Emitter *e, const Producer *p)
     } else {
         emitter_load_carry(e, old, EFLAGS_DIRECT);
     }
+    if (p->flags) {
+        emitter_plan_recipe(e, p->flags, p->value);
+    }
     is_const = use_count(e, p, p->op->args[1], &count);
     a = emitter_use(e, p->op->args[0]);
     result = result_of(e, p, a, is_const ? 0 : 1u << RCX);
@@ -145,6 +147,9 @@ static void emit_negate(Emitter *e, const Producer *p)
 
     if (p->kind == IR_OP_neg) {
         emitter_clobber_flags(e);
+    }
+    if (p->flags) {
+        emitter_plan_recipe(e, p->flags, p->value);
     }
     a = emitter_use(e, p->op->args[0]);
     result = result_of(e, p, a, 0);
@@ -318,6 +323,9 @@ void emit_narrow_alu(Emitter *e, const IrOp *op, IrRef flags)
     int a, result;
 
     emitter_clobber_flags(e);
+    if (flags) {
+        emitter_plan_recipe(e, flags, (IrRef)e->at);
+    }
     a = emitter_use(e, op->args[0]);
     if (emitter_const(e, op->args[1], &imm)) {
         emitter_advance(e);
@@ -334,7 +342,6 @@ void emit_narrow_alu(Emitter *e, const IrOp *op, IrRef flags)
     }
     if (flags) {
         emitter_set_eflags(e, flags, emitter_flags_kind(&e->unit->ops[flags]));
-        e->eflags_value = (IrRef)e->at;
     }
     emitter_finish(e, result);
 }

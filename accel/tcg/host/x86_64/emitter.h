@@ -143,6 +143,13 @@ typedef enum {
     RECIPE_TEST,   /* a test of the result */
 } RecipeForm;
 
+/* Flags that can be had once more as long as the operands (0: none, or a constant) are kept. */
+typedef struct {
+    IrRef flags; /* 0: none */
+    IrRef operands[2];
+    uint8_t form;
+} KeptRecipe;
+
 /* Where the operands are: a register, a place in memory, or neither: a constant. */
 typedef struct {
     IrRef op; /* 0: none */
@@ -199,10 +206,8 @@ struct Emitter {
 
     /* EFLAGS. */
     IrRef eflags;
-    IrRef eflags_value; /* the result of the op whose flags they are, or 0 */
-    IrRef recipe;       /* the flags variable's value, to be computed again when needed */
-    IrRef recipe_operands[2];
-    uint8_t recipe_form;
+    KeptRecipe planned; /* of flags that will be the flags variable's value */
+    KeptRecipe recipe;  /* of the flags variable's value */
     uint8_t eflags_kind;
 
     /* Variables. */
@@ -218,7 +223,9 @@ struct Emitter {
     uint32_t regs[IR_MAX_OPS];
     int16_t slot[IR_MAX_OPS];
     uint8_t hold[IR_MAX_OPS];       /* dirty variables whose current value this is */
-    uint8_t keep[IR_MAX_OPS];       /* uses by the recipe */
+    uint8_t keep[IR_MAX_OPS];       /* uses by recipes */
+    bool flags_seen[IR_MAX_OPS];    /* before the op: something sees the flags variable before its next set */
+    bool plan[IR_MAX_OPS];          /* a flags value that only what comes before the next set may see */
     uint8_t home_var[IR_MAX_OPS];   /* variable whose home holds the value, or NO_VAR */
     int8_t hint[IR_MAX_OPS];        /* pin to compute into, or NO_REG */
     uint8_t skip[IR_MAX_OPS];       /* dead, an alias (SKIP_DEAD), or done with an earlier op */
@@ -298,7 +305,8 @@ int emitter_scratch_vector(Emitter *e);
 void emitter_take(Emitter *e, int reg);
 /* To be called when all operands of the op are in place: they count as used. */
 void emitter_advance(Emitter *e);
-bool emitter_needed_after(const Emitter *e, IrRef root);
+bool emitter_used_after(const Emitter *e, IrRef root);   /* by ops after this one */
+bool emitter_needed_after(const Emitter *e, IrRef root); /* by them, variables or recipes */
 /* Where the result goes: a hinted pin, the register of a dying operand, or another; not in avoid. */
 int emitter_result(Emitter *e, int reuse, uint32_t avoid);
 int emitter_result_no_pin(Emitter *e, int reuse);
@@ -323,6 +331,7 @@ void emitter_get(Emitter *e, const IrOp *op);
 void emitter_set(Emitter *e, const IrOp *op);
 void emitter_store_home(Emitter *e, unsigned var); /* makes a dirty variable clean */
 void emitter_mark_clean(Emitter *e, unsigned var);
+void emitter_forget_flags(Emitter *e);             /* the flags variable's value will not be seen again */
 void emitter_write_back(Emitter *e);               /* all of them */
 void emitter_write_back_final(Emitter *e);         /* those that no later op sets */
 void emitter_snapshot(Emitter *e, ColdStub *stub); /* what the stub has to store */
@@ -354,8 +363,10 @@ void emitter_load_carry(Emitter *e, IrRef ref, EflagsKind kind); /* to CF */
 bool emit_flags_op(Emitter *e, const IrOp *op);
 
 /* recipes.c */
-bool emitter_begin_recipe(Emitter *e); /* for what is in EFLAGS; false: it must be saved */
-void emitter_drop_recipe(Emitter *e);
+/* At a flags op with the fused value op or 0, before operands count as used: keeps what a recipe needs, if it is worth one. */
+void emitter_plan_recipe(Emitter *e, IrRef flags, IrRef value);
+void emitter_begin_recipe(Emitter *e, IrRef flags); /* the flags variable has this value, which is in EFLAGS */
+void emitter_drop_recipe(Emitter *e, KeptRecipe *recipe);
 Recipe emitter_recipe(const Emitter *e);
 void emit_recipe(Emitter *e, const Recipe *recipe); /* leaves the flags in EFLAGS */
 

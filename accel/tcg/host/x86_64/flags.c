@@ -12,7 +12,6 @@ void emitter_set_eflags(Emitter *e, IrRef flags, EflagsKind kind)
 {
     e->eflags = flags;
     e->eflags_kind = (uint8_t)kind;
-    e->eflags_value = 0;
 }
 
 EflagsKind emitter_flags_kind(const IrOp *op)
@@ -86,20 +85,35 @@ void emitter_flags_to_rax(Emitter *e)
 static bool is_backed_flags(const Emitter *e, IrRef flags)
 {
     return e->regs[flags] || e->slot[flags] != NO_SLOT || e->home_var[flags] != NO_VAR ||
-           e->recipe == flags || e->unit->ops[flags].opcode == IR_OP_fconst;
+           e->unit->ops[flags].opcode == IR_OP_fconst;
+}
+
+/* Whether only stubs need what is in EFLAGS, and have a recipe for it. */
+static bool has_recipe(const Emitter *e)
+{
+    return e->recipe.flags == e->eflags && !emitter_used_after(e, e->eflags);
+}
+
+/* Whether only the flags variable needs what is in EFLAGS, and is set before anything can see that. */
+static bool is_unseen(const Emitter *e)
+{
+    return !e->flags_seen[e->at] && e->hold[e->eflags] == 1 && !emitter_used_after(e, e->eflags);
 }
 
 void emitter_clobber_flags(Emitter *e)
 {
-    if (!emitter_flags_are_free(e) && !emitter_begin_recipe(e)) {
+    if (!emitter_flags_are_free(e)) {
         emitter_flags_to_rax(e);
+    } else if (e->eflags && is_unseen(e)) {
+        emitter_forget_flags(e);
     }
     e->eflags = 0;
 }
 
 bool emitter_flags_are_free(const Emitter *e)
 {
-    return !e->eflags || !emitter_needed_after(e, e->eflags) || is_backed_flags(e, e->eflags);
+    return !e->eflags || !emitter_needed_after(e, e->eflags) || is_backed_flags(e, e->eflags) ||
+           has_recipe(e) || is_unseen(e);
 }
 
 /* Brings a flags value that is not there into EFLAGS. */
@@ -299,6 +313,7 @@ static void emit_compare(Emitter *e, const IrOp *op)
     Mem m;
 
     emitter_clobber_flags(e);
+    emitter_plan_recipe(e, (IrRef)e->at, 0);
     a = emitter_use(e, op->args[0]);
     if (op->opcode == IR_OP_addf) {
         int sum;
@@ -562,11 +577,50 @@ static void emit_funpack(Emitter *e, const IrOp *op)
     emitter_finish(e, result);
 }
 
+/* The op that puts the current one's value into the lowest byte of another, and is all that uses it; or 0. */
+static IrRef find_byte_insert(const Emitter *e)
+{
+    unsigned i = next_op(e);
+    const IrOp *op = &e->unit->ops[i];
+
+    return i && op->opcode == IR_OP_bfi && op->imm == 0 && op->aux == 8 &&
+                   e->root[op->args[1]] == e->at && e->root[op->args[0]] != e->at &&
+                   e->next_use[e->at] == i && !e->use_next[i][1] && op->args[0] < e->at
+               ? (IrRef)i
+               : 0;
+}
+
+/* A condition as the lowest byte of a register. */
+static void emit_set_byte(Emitter *e, HostCondition c, IrRef insert)
+{
+    int old, result;
+
+    e->next_use[e->at] = 0;
+    e->skip[insert] = SKIP_FUSED;
+    e->at = insert;
+    old = emitter_use(e, e->unit->ops[insert].args[0]);
+    emitter_advance(e);
+    result = emitter_result(e, old, 0);
+    emitter_copy(e, result, old);
+    asm_setcc(&e->a, c.cc, result);
+    emitter_finish(e, result);
+}
+
 static void emit_cset(Emitter *e, const IrOp *op)
 {
     HostCondition c = emitter_condition(e, op->args[0], op->cond);
+    IrRef insert = c.parity == PARITY_NONE ? find_byte_insert(e) : 0;
     Assembler *a = &e->a;
     int result;
+
+    if (insert) {
+        IrRef flags = e->root[op->args[0]];
+
+        emitter_advance(e);
+        emit_set_byte(e, c, insert);
+        emitter_release(e, flags);
+        return;
+    }
 
     emitter_advance(e);
     result = emitter_result(e, NO_REG, 0);

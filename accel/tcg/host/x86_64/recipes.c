@@ -5,11 +5,9 @@
  */
 #include "accel/tcg/host/x86_64/emitter.h"
 
-/* Whether the value is somewhere now, so that keeping it costs at most a move. */
-static bool is_at_hand(const Emitter *e, IrRef root)
+static bool is_const(const Emitter *e, IrRef ref)
 {
-    return (e->regs[root] || e->slot[root] != NO_SLOT || e->home_var[root] != NO_VAR) &&
-           e->unit->ops[root].opcode != IR_OP_const;
+    return emitter_value(e, ref)->opcode == IR_OP_const;
 }
 
 static bool has_immediate(const Emitter *e, const IrOp *op)
@@ -19,79 +17,82 @@ static bool has_immediate(const Emitter *e, const IrOp *op)
     return op->args[1] && emitter_const32(e, op->args[1], op->esz == 3, &imm);
 }
 
-/* Whether the second operand, if there is one, will be at hand. */
+/* Whether the second operand, if there is one, can be kept. */
 static bool has_second(const Emitter *e, const IrOp *op)
 {
-    return !op->args[1] || has_immediate(e, op) || is_at_hand(e, e->root[op->args[1]]);
+    return !op->args[1] || has_immediate(e, op) || !is_const(e, op->args[1]);
 }
 
-static bool is_repeatable(const Emitter *e, const IrOp *op)
+/*
+ * How the flags can be had again. The first operand of an op whose result is kept anyway mostly gives its register to it:
+ * then the op is undone instead.
+ */
+static RecipeForm find_form(const Emitter *e, const IrOp *op, IrRef value)
 {
     switch (op->opcode) {
+    case IR_OP_andf:
+        if (value) {
+            return RECIPE_TEST;
+        }
+        break;
     case IR_OP_addf:
     case IR_OP_subf:
-    case IR_OP_andf:
     case IR_OP_negf:
-        return true;
+        if (value && !emitter_used_after(e, e->root[op->args[0]])) {
+            return has_second(e, op) ? RECIPE_UNDO : RECIPE_NONE;
+        }
+        break;
     case IR_OP_shlf:
     case IR_OP_shrf:
     case IR_OP_sarf:
-        return !op->args[2] && has_immediate(e, op);
-    default:
-        return false;
-    }
-}
-
-static RecipeForm find_form(const Emitter *e, const IrOp *op)
-{
-    bool has_value = e->eflags_value && is_at_hand(e, e->eflags_value);
-
-    if (is_repeatable(e, op) && is_at_hand(e, e->root[op->args[0]]) && has_second(e, op)) {
-        return RECIPE_REPEAT;
-    }
-    if (!has_value) {
-        return RECIPE_NONE;
-    }
-    switch (op->opcode) {
-    case IR_OP_andf:
-        return RECIPE_TEST;
-    case IR_OP_addf:
-    case IR_OP_subf:
-    case IR_OP_negf:
-        return has_second(e, op) ? RECIPE_UNDO : RECIPE_NONE;
+        if (op->args[2] || !has_immediate(e, op)) {
+            return RECIPE_NONE;
+        }
+        break;
     default:
         return RECIPE_NONE;
     }
+    return !is_const(e, op->args[0]) && has_second(e, op) ? RECIPE_REPEAT : RECIPE_NONE;
 }
 
-bool emitter_begin_recipe(Emitter *e)
+void emitter_plan_recipe(Emitter *e, IrRef flags, IrRef value)
 {
-    IrRef flags = e->eflags;
     const IrOp *op = &e->unit->ops[flags];
     RecipeForm form;
 
-    if ((op->type == IR_I64 && !e->vars_are_64) || e->next_use[flags] || e->hold[flags] != 1 ||
-        e->last_set[e->b->flags_var] <= e->at || !(form = find_form(e, op))) {
-        return false;
+    emitter_drop_recipe(e, &e->planned);
+    if (!e->plan[flags] || (op->type == IR_I64 && !e->vars_are_64) ||
+        !(form = find_form(e, op, value))) {
+        return;
     }
-    e->recipe = flags;
-    e->recipe_form = (uint8_t)form;
-    e->recipe_operands[0] = form == RECIPE_REPEAT ? e->root[op->args[0]] : e->eflags_value;
-    e->recipe_operands[1] =
-        form == RECIPE_TEST || !op->args[1] || has_immediate(e, op) ? 0 : e->root[op->args[1]];
+    e->planned = (KeptRecipe){ .flags = flags, .form = (uint8_t)form };
+    e->planned.operands[0] = form == RECIPE_REPEAT ? e->root[op->args[0]] : value;
+    if (form != RECIPE_TEST && op->args[1] && !has_immediate(e, op)) {
+        e->planned.operands[1] = e->root[op->args[1]];
+    }
     for (unsigned k = 0; k < 2; k++) {
-        if (e->recipe_operands[k]) {
-            e->keep[e->recipe_operands[k]]++;
+        if (e->planned.operands[k]) {
+            e->keep[e->planned.operands[k]]++;
         }
     }
-    return true;
 }
 
-void emitter_drop_recipe(Emitter *e)
+void emitter_begin_recipe(Emitter *e, IrRef flags)
 {
-    e->recipe = 0;
+    if (e->planned.flags == flags) {
+        e->recipe = e->planned;
+        e->planned.flags = 0;
+    }
+}
+
+void emitter_drop_recipe(Emitter *e, KeptRecipe *recipe)
+{
+    if (!recipe->flags) {
+        return;
+    }
+    recipe->flags = 0;
     for (unsigned k = 0; k < 2; k++) {
-        IrRef root = e->recipe_operands[k];
+        IrRef root = recipe->operands[k];
 
         if (root) {
             e->keep[root]--;
@@ -102,10 +103,10 @@ void emitter_drop_recipe(Emitter *e)
 
 Recipe emitter_recipe(const Emitter *e)
 {
-    Recipe r = { .op = e->recipe, .form = e->recipe_form, .reg = { NO_REG, NO_REG } };
+    Recipe r = { .op = e->recipe.flags, .form = e->recipe.form, .reg = { NO_REG, NO_REG } };
 
     for (unsigned k = 0; k < 2; k++) {
-        IrRef root = e->recipe_operands[k];
+        IrRef root = e->recipe.operands[k];
 
         if (!root) {
             continue;

@@ -358,20 +358,21 @@ int emitter_use(Emitter *e, IrRef ref)
     return reg;
 }
 
-/* Whether a value is used again after the current op. */
-bool emitter_needed_after(const Emitter *e, IrRef root)
+bool emitter_used_after(const Emitter *e, IrRef root)
 {
     const IrOp *op = &e->unit->ops[e->at];
 
-    if (e->hold[root] || e->keep[root]) {
-        return true;
-    }
     for (unsigned k = 0; k < 4; k++) {
         if (op->args[k] && e->root[op->args[k]] == root) {
             return e->use_next[e->at][k];
         }
     }
     return e->next_use[root];
+}
+
+bool emitter_needed_after(const Emitter *e, IrRef root)
+{
+    return e->hold[root] || e->keep[root] || emitter_used_after(e, root);
 }
 
 void emitter_use_in(Emitter *e, IrRef ref, int reg)
@@ -404,7 +405,7 @@ bool emitter_use_memory(Emitter *e, IrRef ref, Mem *m)
 {
     IrRef root = e->root[ref];
 
-    if (e->regs[root] || emitter_needed_after(e, root)) {
+    if (e->regs[root] || e->hold[root] || emitter_used_after(e, root)) {
         return false;
     }
     if (e->slot[root] != NO_SLOT) {

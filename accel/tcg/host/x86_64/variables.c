@@ -64,8 +64,8 @@ static void set_unpinned(Emitter *e, IrRef value, unsigned var)
 
         clear_dirty(e, var);
         e->hold[old]--;
-        if (e->recipe == old) {
-            emitter_drop_recipe(e);
+        if (e->recipe.flags == old) {
+            emitter_drop_recipe(e, &e->recipe);
         }
         emitter_release(e, old);
     }
@@ -80,6 +80,9 @@ static void set_unpinned(Emitter *e, IrRef value, unsigned var)
     }
     e->hold[value]++;
     e->dirty[var / 64] |= UINT64_C(1) << var % 64;
+    if (var == e->b->flags_var && e->eflags == value) {
+        emitter_begin_recipe(e, value);
+    }
 }
 
 void emitter_set(Emitter *e, const IrOp *op)
@@ -141,13 +144,26 @@ void emitter_mark_clean(Emitter *e, unsigned var)
 
     clear_dirty(e, var);
     e->hold[value]--;
-    if (e->recipe == value) {
-        emitter_drop_recipe(e);
+    if (e->recipe.flags == value) {
+        emitter_drop_recipe(e, &e->recipe);
     }
     if (e->home_var[value] == NO_VAR) {
         e->home_var[value] = (uint8_t)var;
         e->home_value[var] = value;
     }
+}
+
+void emitter_forget_flags(Emitter *e)
+{
+    unsigned var = e->b->flags_var;
+    IrRef value = e->root[e->var_value[var]];
+
+    clear_dirty(e, var);
+    e->hold[value]--;
+    if (e->recipe.flags == value) {
+        emitter_drop_recipe(e, &e->recipe);
+    }
+    emitter_release(e, value);
 }
 
 void emitter_store_home(Emitter *e, unsigned var)
@@ -162,7 +178,7 @@ void emitter_store_home(Emitter *e, unsigned var)
                       (int32_t)ir_const_flags(&e->unit->ops[value]));
     } else if (opcode == IR_OP_const) {
         store_const(e, var, value);
-    } else if (e->eflags == value || e->recipe == value) {
+    } else if (e->eflags == value || e->recipe.flags == value) {
         if (e->eflags != value) {
             Recipe recipe = emitter_recipe(e);
 
@@ -222,7 +238,7 @@ void emitter_snapshot(Emitter *e, ColdStub *stub)
                 e->failed = true;
                 return;
             }
-            if (e->recipe == value && e->eflags != value) {
+            if (e->recipe.flags == value && e->eflags != value) {
                 stub->recipe = emitter_recipe(e);
                 continue;
             }
