@@ -48,9 +48,20 @@ static void note_filled(TcgFilled *filled, size_t slot, size_t entry_size)
     }
 }
 
-static bool part_filled(const TcgFilled *filled, size_t part)
+/* The next part at or behind `part` that something was filled in, or -1. */
+static int next_part(const TcgFilled *filled, unsigned part)
 {
-    return filled->parts[part / 64] >> (part % 64) & 1;
+    for (unsigned word = part / 64; word < ARRAY_SIZE(filled->parts); word++) {
+        uint64_t map = filled->parts[word];
+
+        if (word == part / 64) {
+            map &= ~bits_mask(part % 64);
+        }
+        if (map) {
+            return (int)(word * 64 + (unsigned)__builtin_ctzll(map));
+        }
+    }
+    return -1;
 }
 
 static void empty_parts(uint8_t *table, size_t size, const TcgFilled *filled)
@@ -63,10 +74,8 @@ static void empty_parts(uint8_t *table, size_t size, const TcgFilled *filled)
     if (count > MANY_PARTS && madvise(table, size, MADV_DONTNEED) == 0) {
         return;
     }
-    for (size_t part = 0; part < size >> PART_BITS; part++) {
-        if (part_filled(filled, part)) {
-            memset(table + (part << PART_BITS), 0, 1 << PART_BITS);
-        }
+    for (int part = next_part(filled, 0); part >= 0; part = next_part(filled, (unsigned)part + 1)) {
+        memset(table + ((size_t)part << PART_BITS), 0, 1 << PART_BITS);
     }
 }
 
@@ -208,59 +217,75 @@ static void drop_if(TcgTlbEntry *entry, uint64_t guest_virt, bool matches)
     }
 }
 
-/* Drops from all slots that a large mapping's pages may have. */
-static void drop_large(TcgContext *context, uint64_t guest_virt, bool huge, bool matches)
+/* Does something to all entries of a context's TLB that may be filled. */
+static void each_filled(TcgContext *context, void (*visit)(TcgTlbEntry *entry, const void *what),
+                        const void *what)
 {
     const TcgFilled *filled = &context->tlb_filled;
     size_t per_part = (1u << PART_BITS) / sizeof context->tlb[0];
 
-    if (!huge) {
-        TcgTlbEntry *entry = tlb_entry(context, guest_virt & ~bits_mask(LARGE_BLOCK_BITS));
-
-        for (unsigned i = 0; i < LARGE_BLOCK_SLOTS; i++) {
-            drop_if(&entry[i], guest_virt, matches);
-        }
-    } else if (filled->count <= TCG_FILLED) {
+    if (filled->count <= TCG_FILLED) {
         for (uint32_t i = 0; i < filled->count; i++) {
-            drop_if(&context->tlb[filled->slots[i]], guest_virt, matches);
+            visit(&context->tlb[filled->slots[i]], what);
         }
-    } else {
-        for (size_t i = 0; i < ARRAY_SIZE(context->tlb); i++) {
-            if (part_filled(filled, i / per_part)) {
-                drop_if(&context->tlb[i], guest_virt, matches);
-            }
+        return;
+    }
+    for (int part = next_part(filled, 0); part >= 0; part = next_part(filled, (unsigned)part + 1)) {
+        for (size_t i = 0; i < per_part; i++) {
+            visit(&context->tlb[(size_t)part * per_part + i], what);
         }
     }
 }
 
-static void drop_write(TcgTlbEntry *entry, const uint8_t *first, uint64_t size)
+typedef struct {
+    uint64_t guest_virt;
+    bool matches;
+} LargePage;
+
+static void drop_of_large(TcgTlbEntry *entry, const void *what)
 {
+    const LargePage *page = what;
+
+    drop_if(entry, page->guest_virt, page->matches);
+}
+
+/* Drops from all slots that a large mapping's pages may have. */
+static void drop_large(TcgContext *context, uint64_t guest_virt, bool huge, bool matches)
+{
+    const LargePage page = { guest_virt, matches };
+    TcgTlbEntry *entry = tlb_entry(context, guest_virt & ~bits_mask(LARGE_BLOCK_BITS));
+
+    if (huge) {
+        each_filled(context, drop_of_large, &page);
+        return;
+    }
+    for (unsigned i = 0; i < LARGE_BLOCK_SLOTS; i++) {
+        drop_if(&entry[i], guest_virt, matches);
+    }
+}
+
+typedef struct {
+    const uint8_t *first;
+    uint64_t size;
+} HostRange;
+
+static void drop_write(TcgTlbEntry *entry, const void *what)
+{
+    const HostRange *range = what;
+
     if (entry->write && !(entry->write & (TCG_PAGE_SIZE - 1)) &&
-        entry->write + entry->addend - (uintptr_t)first < size) {
+        entry->write + entry->addend - (uintptr_t)range->first < range->size) {
         entry->write = TCG_TLB_EMPTY;
     }
 }
 
 void tlb_drop_writes(TcgVcpu *tv, uint64_t ram_offset, uint64_t size)
 {
-    const uint8_t *first = memory_ram_base(tv->run->machine) + (ram_offset & TCG_PAGE_MASK);
+    const HostRange range = { memory_ram_base(tv->run->machine) + (ram_offset & TCG_PAGE_MASK),
+                              size + (ram_offset & (TCG_PAGE_SIZE - 1)) };
 
-    size += ram_offset & (TCG_PAGE_SIZE - 1);
     for (unsigned i = 0; i < tv->context_count; i++) {
-        TcgContext *context = tv->contexts[i];
-        const TcgFilled *filled = &context->tlb_filled;
-
-        if (filled->count <= TCG_FILLED) {
-            for (uint32_t k = 0; k < filled->count; k++) {
-                drop_write(&context->tlb[filled->slots[k]], first, size);
-            }
-            continue;
-        }
-        for (size_t k = 0; k < ARRAY_SIZE(context->tlb); k++) {
-            if (part_filled(filled, k * sizeof context->tlb[0] >> PART_BITS)) {
-                drop_write(&context->tlb[k], first, size);
-            }
-        }
+        each_filled(tv->contexts[i], drop_write, &range);
     }
 }
 
