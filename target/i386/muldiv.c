@@ -103,9 +103,9 @@ static void raise_if(X86Translator *t, IrCond cond, IrRef flags)
     x86_call_if(t, cond, flags, &call_divide_error, zero, zero);
 }
 
-static void helper_div64(TcgState *env, uint64_t divisor)
+/* The 128-bit dividends of 64-bit divisions. */
+static void divide_unsigned(X86Cpu *cpu, uint64_t divisor)
 {
-    X86Cpu *cpu = x86_cpu_of_env(env);
     unsigned __int128 dividend = (unsigned __int128)cpu->gpr[X86_RDX] << 64 | cpu->gpr[X86_RAX];
 
     if (cpu->gpr[X86_RDX] >= divisor) {
@@ -114,11 +114,9 @@ static void helper_div64(TcgState *env, uint64_t divisor)
     cpu->gpr[X86_RAX] = (uint64_t)(dividend / divisor);
     cpu->gpr[X86_RDX] = (uint64_t)(dividend % divisor);
 }
-X86_HELPER(div64, IR_VOID, X86_HELPER_SYSTEM, IR_I64);
 
-static void helper_idiv64(TcgState *env, uint64_t divisor)
+static void divide_signed(X86Cpu *cpu, uint64_t divisor)
 {
-    X86Cpu *cpu = x86_cpu_of_env(env);
     __int128 dividend = (__int128)((unsigned __int128)cpu->gpr[X86_RDX] << 64 | cpu->gpr[X86_RAX]);
     __int128 least = (__int128)1 << 127, quotient;
 
@@ -132,7 +130,50 @@ static void helper_idiv64(TcgState *env, uint64_t divisor)
     cpu->gpr[X86_RAX] = (uint64_t)quotient;
     cpu->gpr[X86_RDX] = (uint64_t)(dividend % (int64_t)divisor);
 }
-X86_HELPER(idiv64, IR_VOID, X86_HELPER_SYSTEM, IR_I64);
+
+/* The whole of a division that is not simple, or its fault; leaves the unit. what: length | WIDE_SIGNED */
+enum { WIDE_SIGNED = 16 };
+
+static void helper_divide_wide(TcgState *env, uint64_t divisor, uint32_t what)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+
+    if (what & WIDE_SIGNED) {
+        divide_signed(cpu, divisor);
+    } else {
+        divide_unsigned(cpu, divisor);
+    }
+    x86_set_eip(cpu, x86_eip(cpu) + (what & 15));
+    tcg_insn_done(env);
+    tcg_unwind(env);
+}
+X86_HELPER(divide_wide, IR_VOID, X86_HELPER_SYSTEM, IR_I64, IR_I32);
+
+/* RDX is nearly always the extension of RAX: then the division is one of 64 bits. */
+static void divide64(X86Translator *t, bool is_signed)
+{
+    IrRef d = x86_read(t, 0), low = x86_get_reg64(t, X86_RAX), high = x86_get_reg64(t, X86_RDX);
+    IrRef extension = is_signed ? ir_op2i(t->unit, IR_OP_sar, IR_I64, low, 63)
+                                : ir_const(t->unit, IR_I64, 0);
+    IrRef what = x86_const(t, 4, t->insn.length | (is_signed ? WIDE_SIGNED : 0)), quotient;
+
+    x86_call_if(t, IR_NE, ir_flags(t->unit, IR_OP_subf, IR_I64, 3, IR_BORROW, high, extension, 0),
+                &call_divide_wide, d, what);
+    x86_call_if(t, IR_EQ, ir_flags(t->unit, IR_OP_andf, IR_I64, 3, 0, d, d, 0), &call_divide_wide, d,
+                what);
+    if (is_signed) {
+        /* The least value by -1 */
+        x86_call_if(t, IR_EQ,
+                    ir_flags(t->unit, IR_OP_subf, IR_I64, 3, IR_BORROW, d,
+                             ir_const(t->unit, IR_I64, -1), 0),
+                    &call_divide_wide, d, what);
+    }
+    quotient = ir_op2(t->unit, is_signed ? IR_OP_divs : IR_OP_divu, IR_I64, low, d);
+    x86_set_reg64(t, X86_RAX, quotient);
+    x86_set_reg64(t, X86_RDX,
+                  ir_op2(t->unit, IR_OP_sub, IR_I64, low,
+                         ir_op2(t->unit, IR_OP_mul, IR_I64, quotient, d)));
+}
 
 /* rDX:rAX as i64, of an operand of up to 4 bytes. */
 static IrRef dividend_of(X86Translator *t, unsigned bytes, bool is_signed)
@@ -155,7 +196,7 @@ static void divide(X86Translator *t, bool is_signed)
     IrRef d, n, quotient, remainder, test;
 
     if (bytes == 8) {
-        x86_call(t, is_signed ? &call_idiv64 : &call_div64, x86_read(t, 0), 0, 0, 0);
+        divide64(t, is_signed);
         return;
     }
     d = is_signed ? x86_read_sext(t, 0) : x86_read_zext(t, 0);
