@@ -16,7 +16,7 @@
 
 static unsigned context_hash(uint64_t key)
 {
-    return (unsigned)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 58);
+    return (unsigned)((key * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - TCG_CONTEXT_HASH_BITS));
 }
 
 /* The guest may well jump to 1: an empty entry must not match, or must lead somewhere safe. */

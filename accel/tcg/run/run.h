@@ -22,7 +22,7 @@ enum {
     TCG_MAX_INSNS = 96,
     TCG_MAX_LINKS = 64,
     TCG_CONTEXTS = 32,      /* per vCPU, least recently used is reused */
-    TCG_CONTEXT_HASH = 64,
+    TCG_CONTEXT_HASH_BITS = 10, /* so many that collisions, which cost a search, are rare */
     TCG_RICH_CONTEXTS = 12, /* of these, keep their tables however long ago they were used */
     TCG_WALK_BITS = 14,     /* second-level TLB */
     TCG_GENERATIONS = 256,
@@ -89,7 +89,7 @@ typedef struct {
     const TcgTarget *target;
     TcgContext *contexts[TCG_CONTEXTS];
     unsigned context_count;
-    TcgContext *context_hash[TCG_CONTEXT_HASH];
+    TcgContext *context_hash[1 << TCG_CONTEXT_HASH_BITS];
     uint64_t use_clock;
     TcgWalkEntry *walk;         /* 1 << TCG_WALK_BITS, by walk_slot */
     uint64_t generations[TCG_GENERATIONS]; /* of walk entries, by context_generation */
