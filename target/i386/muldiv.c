@@ -153,14 +153,14 @@ X86_HELPER(divide_wide, IR_VOID, X86_HELPER_SYSTEM, IR_I64, IR_I32);
 static void divide64(X86Translator *t, bool is_signed)
 {
     IrRef d = x86_read(t, 0), low = x86_get_reg64(t, X86_RAX), high = x86_get_reg64(t, X86_RDX);
-    IrRef extension = is_signed ? ir_op2i(t->unit, IR_OP_sar, IR_I64, low, 63)
-                                : ir_const(t->unit, IR_I64, 0);
+    IrRef extension =
+        is_signed ? ir_op2i(t->unit, IR_OP_sar, IR_I64, low, 63) : ir_const(t->unit, IR_I64, 0);
     IrRef what = x86_const(t, 4, t->insn.length | (is_signed ? WIDE_SIGNED : 0)), quotient;
 
     x86_call_if(t, IR_NE, ir_flags(t->unit, IR_OP_subf, IR_I64, 3, IR_BORROW, high, extension, 0),
                 &call_divide_wide, d, what);
-    x86_call_if(t, IR_EQ, ir_flags(t->unit, IR_OP_andf, IR_I64, 3, 0, d, d, 0), &call_divide_wide, d,
-                what);
+    x86_call_if(t, IR_EQ, ir_flags(t->unit, IR_OP_andf, IR_I64, 3, 0, d, d, 0), &call_divide_wide,
+                d, what);
     if (is_signed) {
         /* The least value by -1 */
         x86_call_if(t, IR_EQ,
@@ -170,9 +170,9 @@ static void divide64(X86Translator *t, bool is_signed)
     }
     quotient = ir_op2(t->unit, is_signed ? IR_OP_divs : IR_OP_divu, IR_I64, low, d);
     x86_set_reg64(t, X86_RAX, quotient);
-    x86_set_reg64(t, X86_RDX,
-                  ir_op2(t->unit, IR_OP_sub, IR_I64, low,
-                         ir_op2(t->unit, IR_OP_mul, IR_I64, quotient, d)));
+    x86_set_reg64(
+        t, X86_RDX,
+        ir_op2(t->unit, IR_OP_sub, IR_I64, low, ir_op2(t->unit, IR_OP_mul, IR_I64, quotient, d)));
 }
 
 /* rDX:rAX as i64, of an operand of up to 4 bytes. */

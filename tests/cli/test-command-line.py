@@ -514,6 +514,16 @@ class CommandLine(unittest.TestCase):
         result = run('-M', 'virt,accel=kvm:tcg', '-display', 'none', '-S', '-kernel', off, '-monitor', 'stdio', stdin='quit\n')
         self.assertIn('trying the next', result.stderr)
 
+    def test_perfmap(self):
+        process = subprocess.Popen([KASO, '-M', 'virt', '-display', 'none', '-perfmap', '-kernel', self.file('off', POWER_OFF)])
+        self.assertEqual(process.wait(20), 0)
+        path = f'/tmp/perf-{process.pid}.map'
+        with open(path) as lines:
+            names = [line.split()[2] for line in lines]
+        os.remove(path)
+        self.assertEqual(names[0], 'thunks')
+        self.assertIn('guest-40', names[1])
+
     def test_none(self):
         result = run('-machine', 'none,accel=kvm:tcg', '-nodefaults', '-nographic', '-no-user-config', '-S',
                      '-qmp', 'stdio', stdin='{"execute": "qmp_capabilities"}{"execute": "quit"}')

@@ -46,6 +46,16 @@ static const struct {
       "imm=-8\n"
       "set.i64 @x0 %3\n%7 = sub.i64 %3 %2\nst.i64 %1 %1 esz=3 sub=1152 imm=-16\nset.i64 @x0 %7\n"
       "goto imm=4\n" },
+    { "extensions of what is extended",
+      "%1 = get.i64 @x0\n%2 = ld.i64 %1 esz=0\n%3 = zext.i64 %2 esz=1\n%4 = zext.i64 %1 esz=2\n"
+      "%5 = trunc.i32 %4\n%6 = sext.i64 %5 esz=2\n%7 = add.i64 %3 %6\nset.i64 @x1 %7\ngoto imm=4\n",
+      "%1 = get.i64 @x0\n%2 = ld.i64 %1 esz=0\n%5 = trunc.i32 %1\n%6 = sext.i64 %5 esz=2\n"
+      "%7 = add.i64 %2 %6\nset.i64 @x1 %7\ngoto imm=4\n" },
+    { "what merges is not narrow",
+      "%1 = get.i64 @x0\n%2 = const.i64 imm=255\n%3 = and.i64 %1 %2 sub=4\n%4 = zext.i64 %3 esz=1\n"
+      "set.i64 @x1 %4\ngoto imm=4\n",
+      "%1 = get.i64 @x0\n%2 = const.i64 imm=255\n%3 = and.i64 %1 %2 sub=4\n%4 = zext.i64 %3 esz=1\n"
+      "set.i64 @x1 %4\ngoto imm=4\n" },
     { "repeated test",
       "%1 = get.i64 @x0\n%2 = const.i64 imm=15\n%3 = andf.i64 %1 %2 esz=3\nexit_if ne %3 imm=2\n"
       "%4 = andf.i64 %1 %2 esz=3\nexit_if ne %4 imm=6\ngoto imm=4\n",

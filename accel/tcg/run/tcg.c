@@ -73,8 +73,7 @@ static bool tcg_init(Machine *machine, void *state, GError **error)
         return error_fail(error, KASO_ERROR_UNSUPPORTED, "target '%s' cannot be translated",
                           target->name);
     }
-    if (!check_options(run, error) || !cache_init(run, error) ||
-        !perfmap_open(run, error)) {
+    if (!check_options(run, error) || !cache_init(run, error) || !perfmap_open(run, error)) {
         return false;
     }
     run->vcpus = g_ptr_array_new();

@@ -106,7 +106,7 @@ static void find_roots(Emitter *e)
 typedef struct {
     unsigned barrier;                  /* counts ops that observe variables */
     uint16_t pending_set[IR_MAX_VARS]; /* the next set of each variable */
-    bool flags_seen, flags_set;        /* of the flags variable: seen before it is set; set at all */
+    bool flags_seen, flags_set; /* of the flags variable: seen before it is set; set at all */
     uint8_t hint_var[IR_MAX_OPS];
     uint16_t hint_set[IR_MAX_OPS];
     unsigned hint_barrier[IR_MAX_OPS];
