@@ -86,6 +86,26 @@ void netdev_flush(Netdev *netdev)
     }
 }
 
+static void count_nic(Device *device, void *opaque)
+{
+    unsigned *count = opaque;
+
+    *count += device->realized && !g_strcmp0(device->type->category, "network");
+}
+
+void netdev_choose_mac(Device *device, uint8_t *mac)
+{
+    enum { SIZE = 6 };
+    static const uint8_t base[SIZE] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 }, unset[SIZE];
+    unsigned nics = 0;
+
+    if (memcmp(mac, unset, SIZE) == 0) {
+        memcpy(mac, base, SIZE);
+        device_foreach(device->machine->root, count_nic, &nics);
+        mac[SIZE - 1] += nics;
+    }
+}
+
 void netdev_set_link(Netdev *netdev, bool up)
 {
     if (netdev->link_up == up) {

@@ -15,6 +15,7 @@
 #include "base/registry.h"
 #include "machine/property.h"
 
+typedef struct Device Device;
 typedef struct Netdev Netdev;
 
 typedef struct {
@@ -64,6 +65,8 @@ void netdev_transmit(Netdev *netdev, const struct iovec *iov, unsigned count);
 void netdev_receive(Netdev *netdev, const uint8_t *frame, size_t size);
 /* Closes the back end and frees it. Its NIC must have been detached. */
 void netdev_free(Netdev *netdev);
+/* For realize of a NIC: where its address (6 bytes) is unset, 52:54:00:12:34:56 for the first, then counting up. */
+void netdev_choose_mac(Device *device, uint8_t *mac);
 /* The NIC says it has room. */
 void netdev_flush(Netdev *netdev);
 

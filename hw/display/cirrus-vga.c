@@ -142,6 +142,7 @@ static bool cirrus_vga_realize(Device *device, GError **error)
         return error_fail(error, KASO_ERROR_INVALID,
                           "vgamem_mb=%u: a cirrus-vga can have 4, 8 or 16 MiB", cirrus->vgamem_mb);
     }
+    pci_set_identity(pci, VENDOR, DEVICE, CLASS_VGA, 0);
     if (!pci_add_rom(pci, "vgabios-cirrus.bin", error) ||
         !vga_init(&cirrus->vga, device, &cirrus_vga_ops, cirrus->vgamem_mb, error)) {
         return false;
@@ -150,7 +151,6 @@ static bool cirrus_vga_realize(Device *device, GError **error)
     cirrus->vga.graphics_last = 0x39;
     cirrus->vga.crtc_last = 0x1f;
     make_regions(cirrus);
-    pci_set_identity(pci, VENDOR, DEVICE, CLASS_VGA, 0);
     pci_set_subsystem(pci, SUBSYSTEM_VENDOR, SUBSYSTEM);
     pci_add_bar(pci, 0, PCI_BAR_MEMORY32, true, &cirrus->bar);
     pci_add_bar(pci, 1, PCI_BAR_MEMORY32, false, &cirrus->mmio);

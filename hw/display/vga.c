@@ -128,13 +128,13 @@ static bool vga_pci_realize(Device *device, GError **error)
     PciDevice *pci = &card->pci;
 
     card->vga.has_dispi = true;
+    pci_set_identity(pci, VENDOR, DEVICE, CLASS_VGA,
+                     card->has_mmio && card->has_extended ? REVISION_EXTENDED : 0);
     if (!check_properties(card, error) || !pci_add_rom(pci, "vgabios-stdvga.bin", error) ||
         !vga_init(&card->vga, device, NULL, card->vgamem_mb, error)) {
         return false;
     }
     edid_make(card->edid, card->xres, card->yres, card->xmax, card->ymax, card->refresh_rate);
-    pci_set_identity(pci, VENDOR, DEVICE, CLASS_VGA,
-                     card->has_mmio && card->has_extended ? REVISION_EXTENDED : 0);
     pci_set_subsystem(pci, SUBSYSTEM_VENDOR, SUBSYSTEM);
     pci_add_bar(pci, 0, PCI_BAR_MEMORY32, true, &card->vga.vram);
     if (card->has_mmio) {

@@ -390,26 +390,6 @@ static void link_changed(void *opaque, bool up)
 
 static const NetClient client = { e1000_can_receive, e1000_receive, link_changed };
 
-static void count_nic(Device *device, void *opaque)
-{
-    unsigned *count = opaque;
-
-    *count += device->realized && !g_strcmp0(device->type->category, "network");
-}
-
-/* 52:54:00:12:34:56 for the first NIC, then counting up. */
-static void choose_mac(E1000 *e)
-{
-    static const uint8_t base[E1000_MAC] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 }, unset[E1000_MAC];
-    unsigned nics = 0;
-
-    if (memcmp(e->mac, unset, E1000_MAC) == 0) {
-        memcpy(e->mac, base, E1000_MAC);
-        device_foreach(e->pci.device.machine->root, count_nic, &nics);
-        e->mac[E1000_MAC - 1] += nics;
-    }
-}
-
 static bool e1000_realize(Device *device, GError **error)
 {
     E1000 *e = e1000(device);
@@ -417,12 +397,15 @@ static bool e1000_realize(Device *device, GError **error)
     if (e->mac[0] & 1) {
         return error_fail(error, KASO_ERROR_INVALID, "e1000: mac= is a multicast address");
     }
-    choose_mac(e);
+    netdev_choose_mac(device, e->mac);
+    pci_set_identity(&e->pci, 0x8086, 0x100e, 0x020000, 3);
+    if (!pci_add_rom(&e->pci, "efi-e1000.rom", error)) {
+        return false;
+    }
     if (e->netdev && !netdev_attach(e->netdev, &client, e, error)) {
         return false;
     }
     e->attached = e->netdev != NULL;
-    pci_set_identity(&e->pci, 0x8086, 0x100e, 0x020000, 3);
     pci_set_subsystem(&e->pci, 0x1af4, 0x1100);
     pci_set_interrupt_pin(&e->pci, 1);
     register_bank_init(device, &e->registers, &bank);

@@ -38,6 +38,37 @@ static bool choose_size(PciDevice *pci, const char *path, gsize length, uint64_t
     return true;
 }
 
+/*
+ * A card's usual ROM may have been built for a sibling with other numbers: firmware runs what names the function that
+ * it is in. Byte 6 of an x86 image, which nothing uses, makes up for what changes in the sum of its bytes.
+ */
+static void adopt(const PciDevice *pci, uint8_t *rom, gsize length)
+{
+    enum { SUM = 6, DATA_AT = 0x18, IDS = 4, UNITS = 0x10, TYPE = 0x14, LAST = 0x15, DATA_SIZE = 24 };
+    enum { UNIT = 512, TYPE_X86 = 0, LAST_IMAGE = 1 << 7, HEADER = 0x1a };
+    gsize at = 0;
+
+    while (at + HEADER <= length && load_le16(rom + at) == 0xaa55) {
+        gsize data = at + load_le16(rom + at + DATA_AT);
+        uint8_t change = 0;
+
+        if (data + DATA_SIZE > length || memcmp(rom + data, "PCIR", 4) != 0) {
+            return;
+        }
+        for (unsigned i = 0; i < 4; i++) {
+            change += pci->config[PCI_VENDOR_ID + i] - rom[data + IDS + i];
+            rom[data + IDS + i] = pci->config[PCI_VENDOR_ID + i];
+        }
+        if (rom[data + TYPE] == TYPE_X86) {
+            rom[at + SUM] -= change;
+        }
+        if (rom[data + LAST] & LAST_IMAGE || !load_le16(rom + data + UNITS)) {
+            return;
+        }
+        at += (gsize)load_le16(rom + data + UNITS) * UNIT;
+    }
+}
+
 /* The file's bytes in a region of `size`; what is left of it reads as ones, as an erased chip does. */
 static bool make_region(PciDevice *pci, const char *bytes, gsize length, uint64_t size,
                         GError **error)
@@ -85,6 +116,9 @@ bool pci_add_rom(PciDevice *pci, const char *fallback, GError **error)
         return false;
     }
     pci->rom_known = true;
+    if (!pci->romfile) {
+        adopt(pci, (uint8_t *)bytes, length);
+    }
     if (pci->rom_bar == 0) {
         give_to_firmware(pci, path, g_steal_pointer(&bytes), length);
         return true;

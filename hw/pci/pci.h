@@ -168,7 +168,7 @@ unsigned pci_add_capability(PciDevice *pci, uint8_t id, unsigned size);
 unsigned pci_add_express_capability(PciDevice *pci, unsigned type);
 /*
  * For devices that have firmware of their own: `fallback` is its file when the user names none with romfile=. What a
- * user names is added for every device by the bus. Bridges have none.
+ * user names is added for every device by the bus. Bridges have none. After pci_set_identity.
  */
 bool pci_add_rom(PciDevice *pci, const char *fallback, GError **error);
 /* Does nothing and returns true when the machine has nobody to take MSIs or vectors is 0. */
