@@ -49,7 +49,8 @@ bool option_blockdev(Setup *setup, const char *argument, GError **error)
 static const DriveInterface *find_interface(Setup *setup, const char *name, GError **error)
 {
     static const NotYet not_yet[] = {
-        { "floppy ide mtd scsi sd xen", "use if=virtio or if=none" },
+        { "floppy ide mtd sd xen", "use if=virtio or if=none" },
+        { "scsi", "use if=none,id=D with -device virtio-scsi-pci and -device scsi-hd,drive=D" },
         { 0 },
     };
     static const NameKind kind = { "drive interface", "-drive help", not_yet };

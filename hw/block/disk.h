@@ -47,12 +47,14 @@ extern const char *const disk_policy_names[];
       "off: each write is durable; auto: as the drive's cache=", "auto" },                         \
     { "share-rw", PROPERTY_BOOL, DISK_FIELD(Instance, disk, share_rw),                             \
       "others (devices, exports) may write to the image", "off" }
-#define DISK_PROPERTIES(Instance, disk)                                                            \
-    DISK_MEDIUM_PROPERTIES(Instance, disk),                                                        \
+#define DISK_ERROR_PROPERTIES(Instance, disk)                                                      \
     { "werror", PROPERTY_ENUM, DISK_FIELD(Instance, disk, werror),                                 \
       "what to do when a write fails", "auto", disk_policy_names },                                \
     { "rerror", PROPERTY_ENUM, DISK_FIELD(Instance, disk, rerror),                                 \
-      "what to do when a read fails", "auto", disk_policy_names },                                 \
+      "what to do when a read fails", "auto", disk_policy_names }
+#define DISK_PROPERTIES(Instance, disk)                                                            \
+    DISK_MEDIUM_PROPERTIES(Instance, disk),                                                        \
+    DISK_ERROR_PROPERTIES(Instance, disk),                                                         \
     { "serial", PROPERTY_STRING, DISK_FIELD(Instance, disk, serial),                               \
       "serial number, up to 20 characters" },                                                      \
     { "model", PROPERTY_STRING, DISK_FIELD(Instance, disk, model),                                 \

@@ -8,15 +8,13 @@
 #include <errno.h>
 
 #include "base/error.h"
+#include "hw/scsi/scsi.h"
 #include "machine/machine.h"
 
 enum {
     DMA_CHUNK = 1 << 20, /* most bytes of one request */
     DISC_SECTOR = 2048,
-    RAW_DATA = 16, /* where the 2048 bytes are in a raw sector: after sync and header */
     RAW_BOUNCE = IDE_BUFFER / 2352 * DISC_SECTOR,
-    FRAMES_PER_SECOND = 75,
-    LEAD_IN_FRAMES = 150,
 };
 
 static void begin_piece(IdeDrive *d, IdePhase phase, bool irq)
@@ -163,35 +161,18 @@ static void prepare_raw(IdeDrive *d)
 
     request->count = d->chunk / DISC_SECTOR;
     for (unsigned i = 0; i < request->count; i++) {
-        request->iov[i] = (struct iovec){ d->buffer + i * step + RAW_DATA, DISC_SECTOR };
+        request->iov[i] = (struct iovec){ d->buffer + i * step + SCSI_RAW_START, DISC_SECTOR };
     }
 }
 
-static uint8_t to_bcd(unsigned value)
-{
-    return value / 10 << 4 | value % 10;
-}
-
-/*
- * Sync pattern, address in minutes, seconds and frames, and mode 1 around each sector; error correction, which images
- * do not have, is zero. Returns the bytes in the buffer.
- */
+/* Returns the bytes in the buffer. */
 static uint32_t complete_raw(IdeDrive *d)
 {
     unsigned step = DISC_SECTOR + d->raw, count = d->chunk / DISC_SECTOR;
     uint64_t first = (d->offset - d->chunk) / DISC_SECTOR;
 
     for (unsigned i = 0; i < count; i++) {
-        uint8_t *sector = d->buffer + i * step;
-        uint64_t frame = first + i + LEAD_IN_FRAMES;
-
-        memset(sector, 0xff, 12);
-        sector[0] = sector[11] = 0;
-        sector[12] = to_bcd(frame / FRAMES_PER_SECOND / 60 % 100);
-        sector[13] = to_bcd(frame / FRAMES_PER_SECOND % 60);
-        sector[14] = to_bcd(frame % FRAMES_PER_SECOND);
-        sector[15] = 1;
-        memset(sector + RAW_DATA + DISC_SECTOR, 0, step - RAW_DATA - DISC_SECTOR);
+        mmc_frame_sector(d->buffer + i * step, first + i);
     }
     return count * step;
 }

@@ -44,7 +44,15 @@ static bool choose_size(PciDevice *pci, const char *path, gsize length, uint64_t
  */
 static void adopt(const PciDevice *pci, uint8_t *rom, gsize length)
 {
-    enum { SUM = 6, DATA_AT = 0x18, IDS = 4, UNITS = 0x10, TYPE = 0x14, LAST = 0x15, DATA_SIZE = 24 };
+    enum {
+        SUM = 6,
+        DATA_AT = 0x18,
+        IDS = 4,
+        UNITS = 0x10,
+        TYPE = 0x14,
+        LAST = 0x15,
+        DATA_SIZE = 24
+    };
     enum { UNIT = 512, TYPE_X86 = 0, LAST_IMAGE = 1 << 7, HEADER = 0x1a };
     gsize at = 0;
 

@@ -34,6 +34,26 @@ static void put_msf(uint8_t *at, uint64_t block)
     at[3] = frame % FRAMES_PER_SECOND;
 }
 
+static uint8_t to_bcd(unsigned value)
+{
+    return value / 10 << 4 | value % 10;
+}
+
+void mmc_frame_sector(uint8_t *sector, uint64_t block)
+{
+    enum { SYNC = 12, MODE = 15, MODE_1 = 1 };
+    uint8_t msf[4];
+
+    put_msf(msf, block);
+    memset(sector, 0xff, SYNC);
+    sector[0] = sector[SYNC - 1] = 0;
+    for (unsigned i = 0; i < 3; i++) {
+        sector[SYNC + i] = to_bcd(msf[i + 1] % 100);
+    }
+    sector[MODE] = MODE_1;
+    memset(sector + SCSI_RAW_START + SCSI_DISC_BLOCK, 0, SCSI_RAW_EXTRA - SCSI_RAW_START);
+}
+
 static void put_address(uint8_t *at, uint64_t block, bool msf)
 {
     if (msf) {

@@ -21,6 +21,9 @@ enum {
     MODE_ALL = 0x3f,
     CACHE_WCE = 1 << 2,
     MAX_UNMAP_BLOCKS = 1 << 21,
+    /* How ranges can lose their storage, in the provisioning page: WRITE SAME of 10 and of 16 bytes. */
+    UNMAP = 1 << 7,
+    WRITE_SAME = 3 << 5,
 };
 
 /* Padded with blanks. */
@@ -35,6 +38,57 @@ static void put_text(uint8_t *at, const char *text, unsigned size)
 static const char *serial(const ScsiUnit *unit)
 {
     return unit->disk->serial ? unit->disk->serial : "";
+}
+
+/* A designator's header (SPC-4, 7.8.6.1) with `size` bytes behind it, which are returned; *at moves on. */
+static uint8_t *put_designator(uint8_t **at, uint8_t code_set, uint8_t type, unsigned size)
+{
+    uint8_t *data = *at;
+
+    data[0] = code_set;
+    data[1] = type;
+    data[3] = size;
+    *at += size + 4;
+    return data + 4;
+}
+
+static int put_identification(const ScsiUnit *unit, uint8_t *data)
+{
+    enum { BINARY = 1, ASCII = 2, VENDOR = 0, NAA = 3, PORT = 4, OF_SAS_PORT = 0x90 };
+    const char *name = unit->device_id ? unit->device_id : serial(unit);
+    size_t length = MIN(strlen(name), 200);
+    uint8_t *end = data;
+
+    if (length) {
+        memcpy(put_designator(&end, ASCII, VENDOR, length), name, length);
+    }
+    if (unit->disk->wwn) {
+        store_be64(put_designator(&end, BINARY, NAA, 8), unit->disk->wwn);
+    }
+    if (unit->port_wwn) {
+        store_be64(put_designator(&end, BINARY | 0x60, OF_SAS_PORT | NAA, 8), unit->port_wwn);
+    }
+    if (unit->port_index) {
+        store_be32(put_designator(&end, BINARY | 0x60, OF_SAS_PORT | PORT, 4), unit->port_index);
+    }
+    return (int)(end - data);
+}
+
+static void put_block_limits(const ScsiUnit *unit, uint8_t *data)
+{
+    enum { WRITE_SAME_NON_ZERO = 1 };
+    const Disk *disk = unit->disk;
+
+    data[0] = WRITE_SAME_NON_ZERO;
+    store_be16(data + 2, disk->min_io_size / unit->block);
+    store_be32(data + 4, unit->max_transfer);
+    store_be32(data + 8, disk->opt_io_size / unit->block);
+    if (disk->discard_granularity) {
+        store_be32(data + 16, unit->max_unmap ? unit->max_unmap : MAX_UNMAP_BLOCKS);
+        store_be32(data + 20, 1);
+        store_be32(data + 24, MAX(disk->discard_granularity / unit->block, 1));
+    }
+    store_be64(data + 32, SCSI_MAX_FILL / unit->block);
 }
 
 /* The number of the page's bytes behind its header of 4, or -1 for a page that is not there. */
@@ -54,29 +108,15 @@ static int vital_page(const ScsiUnit *unit, uint8_t page, uint8_t *data)
         memcpy(data, serial(unit), length);
         return (int)length;
     case PAGE_IDENTIFICATION:
-        if (disk->wwn) {
-            data[0] = 1; /* binary */
-            data[1] = 3; /* NAA */
-            data[3] = 8;
-            store_be64(data + 4, disk->wwn);
-            return 12;
-        }
-        data[0] = 2; /* ASCII, vendor's own */
-        data[3] = length;
-        memcpy(data + 4, serial(unit), length);
-        return length ? (int)length + 4 : 0;
+        return put_identification(unit, data);
     case PAGE_BLOCK_LIMITS:
-        store_be16(data + 2, disk->min_io_size / unit->block);
-        store_be32(data + 8, disk->opt_io_size / unit->block);
-        if (disk->discard_granularity) {
-            store_be32(data + 16, MAX_UNMAP_BLOCKS);
-            store_be32(data + 20, 1);
-        }
+        put_block_limits(unit, data);
         return unit->kind == SCSI_DISK ? 0x3c : -1;
     case PAGE_CHARACTERISTICS:
+        store_be16(data, unit->rotation_rate);
         return unit->kind == SCSI_DISK ? 0x3c : -1;
     case PAGE_PROVISIONING:
-        data[1] = disk->discard_granularity ? 1 << 7 : 0;
+        data[1] = disk->discard_granularity ? UNMAP | WRITE_SAME : 0;
         data[2] = disk->discard_granularity ? 2 : 0; /* thin */
         return unit->kind == SCSI_DISK ? 4 : -1;
     default:
@@ -105,7 +145,7 @@ ScsiAction scsi_inquiry(ScsiUnit *unit, ScsiCommand *command)
     if (command->cdb[1] || command->cdb[2]) {
         return scsi_fail_field(unit);
     }
-    data[1] = unit->kind == SCSI_DISC ? REMOVABLE : 0;
+    data[1] = unit->kind == SCSI_DISC || unit->removable ? REMOVABLE : 0;
     data[2] = unit->inquiry_version;
     data[3] = unit->inquiry_format;
     data[4] = STANDARD_INQUIRY - 5;
@@ -241,7 +281,8 @@ ScsiAction scsi_mode_sense(ScsiUnit *unit, ScsiCommand *command)
     }
     size += got;
     if (disk) {
-        mode[1] = DPO_FUA | (block_read_only(unit->disk->drive) ? WRITE_PROTECTED : 0);
+        mode[1] = (unit->dpofua ? DPO_FUA : 0) |
+                  (block_read_only(unit->disk->drive) ? WRITE_PROTECTED : 0);
     } else {
         mode[0] = scsi_has_medium(unit) ? DISC_INSERTED : NO_DISC;
     }

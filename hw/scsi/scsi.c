@@ -12,6 +12,10 @@ enum {
     MEDIUM = 1 << 2, /* needs one */
     ALWAYS = 1 << 3, /* also while there is unit attention to tell */
 
+    OPCODE_WRITE_SAME_10 = 0x41,
+    OPCODE_UNMAP = 0x42,
+    OPCODE_WRITE_SAME_16 = 0x93,
+
     INVALID_OPCODE = 0x20,
     LBA_OUT_OF_RANGE = 0x21,
     INVALID_FIELD = 0x24,
@@ -268,7 +272,39 @@ static ScsiAction unmap_received(ScsiUnit *unit, ScsiCommand *command)
     }
     command->offset = first * unit->block;
     command->length = count * unit->block;
+    if (unit->max_unmap && count > unit->max_unmap) {
+        return scsi_fail(unit, SCSI_ILLEGAL_REQUEST, 0x26, 0);
+    }
     return count ? SCSI_DISCARD : SCSI_DONE;
+}
+
+/* WRITE SAME: a block of the host's, or zeros, which may be holes. */
+static ScsiAction write_same(ScsiUnit *unit, ScsiCommand *command)
+{
+    enum { NO_DATA = 1 << 0, OBSOLETE = 3 << 1, UNMAP = 1 << 3, ANCHOR = 1 << 4 };
+    uint8_t flags = command->cdb[1];
+    bool no_data = command->cdb[0] == OPCODE_WRITE_SAME_16 && flags & NO_DATA;
+    ScsiAction action = on_writable_range(unit, command, no_data ? SCSI_ZERO : SCSI_RECEIVE);
+
+    command->fua = false;
+    command->may_unmap = flags & UNMAP;
+    command->bytes = unit->block;
+    if (action == SCSI_FAILED) {
+        return action;
+    }
+    if (action == SCSI_DONE || flags & (OBSOLETE | ANCHOR) || unit->block > SCSI_BUFFER ||
+        command->length > (uint64_t)SCSI_MAX_FILL) {
+        return scsi_fail_field(unit);
+    }
+    return action;
+}
+
+static ScsiAction write_same_received(ScsiUnit *unit, ScsiCommand *command)
+{
+    bool zeros = command->buffer[0] == 0 &&
+                 memcmp(command->buffer, command->buffer + 1, command->bytes - 1) == 0;
+
+    return zeros ? SCSI_ZERO : SCSI_FILL;
 }
 
 /* clang-format off */
@@ -294,9 +330,11 @@ static const struct {
     { 0x28, BOTH | MEDIUM, read_blocks },
     { 0x2a, DISKS | MEDIUM, write_blocks },
     { 0x2b, BOTH | MEDIUM, seek },
+    { 0x2e, DISKS | MEDIUM, write_blocks }, /* WRITE AND VERIFY */
     { 0x2f, DISKS | MEDIUM, verify },
     { 0x35, BOTH | MEDIUM, flush },
-    { 0x42, DISKS | MEDIUM, unmap },
+    { OPCODE_WRITE_SAME_10, DISKS | MEDIUM, write_same },
+    { OPCODE_UNMAP, DISKS | MEDIUM, unmap },
     { 0x42, DISCS | MEDIUM, mmc_read_subchannel },
     { 0x43, DISCS | MEDIUM, mmc_read_toc },
     { 0x46, DISCS | ALWAYS, mmc_get_configuration },
@@ -307,13 +345,17 @@ static const struct {
     { 0x5a, BOTH, scsi_mode_sense },
     { 0x88, DISKS | MEDIUM, read_blocks },
     { 0x8a, DISKS | MEDIUM, write_blocks },
+    { 0x8e, DISKS | MEDIUM, write_blocks },
     { 0x8f, DISKS | MEDIUM, verify },
     { 0x91, DISKS | MEDIUM, flush },
+    { OPCODE_WRITE_SAME_16, DISKS | MEDIUM, write_same },
     { 0x9e, DISKS | MEDIUM, service_action_in },
     { 0xa0, BOTH | ALWAYS, report_luns },
     { 0xa8, BOTH | MEDIUM, read_blocks },
     { 0xaa, DISKS | MEDIUM, write_blocks },
     { 0xad, DISCS | MEDIUM, mmc_dvd_structure },
+    { 0xae, DISKS | MEDIUM, write_blocks },
+    { 0xaf, DISKS | MEDIUM, verify },
     { 0xb9, DISCS | MEDIUM, mmc_read_cd_msf },
     { 0xbb, DISCS, do_nothing },         /* SET CD SPEED */
     { 0xbd, DISCS, mmc_mechanism_status },
@@ -344,7 +386,7 @@ ScsiAction scsi_start(ScsiUnit *unit, ScsiCommand *command)
     command->bytes = 0;
     command->offset = command->length = 0;
     command->raw = 0;
-    command->fua = false;
+    command->fua = command->may_unmap = false;
     if (opcode != 0x03) {
         unit->sense_key = unit->sense_code = unit->sense_qualifier = 0;
     }
@@ -359,8 +401,12 @@ ScsiAction scsi_start(ScsiUnit *unit, ScsiCommand *command)
 
 ScsiAction scsi_received(ScsiUnit *unit, ScsiCommand *command)
 {
-    if (command->cdb[0] == 0x42) {
+    switch (command->cdb[0]) {
+    case OPCODE_UNMAP:
         return unmap_received(unit, command);
+    case OPCODE_WRITE_SAME_10:
+    case OPCODE_WRITE_SAME_16:
+        return write_same_received(unit, command);
     }
     if (!scsi_mode_received(unit, command)) {
         return scsi_fail(unit, SCSI_ILLEGAL_REQUEST, 0x26, 0);

@@ -14,6 +14,8 @@ enum {
     SCSI_DISC_BLOCK = 2048,
     /* Around the data of a raw sector: sync and header before it, error correction behind. */
     SCSI_RAW_EXTRA = 304,
+    SCSI_RAW_START = 16,
+    SCSI_MAX_FILL = 64 << 20, /* bytes that WRITE SAME takes at once */
     SCSI_BUFFER = 4096, /* enough for what any command answers or takes */
 
     SCSI_NO_SENSE = 0,
@@ -38,14 +40,21 @@ typedef enum {
     SCSI_FLUSH,
     SCSI_DISCARD,
     SCSI_ZERO,
+    SCSI_FILL,    /* the range with the block that is in the buffer */
 } ScsiAction;
 
 typedef struct {
     ScsiKind kind;
     Disk *disk;
     const char *vendor, *product;
-    uint32_t block;       /* bytes of a logical block */
+    const char *device_id; /* its name in the identification page; may be NULL */
+    uint32_t block;        /* bytes of a logical block */
     uint8_t inquiry_version, inquiry_format;
+    bool removable, dpofua; /* of disks */
+    uint16_t rotation_rate; /* turns per minute; 1: solid state; 0: not told */
+    uint32_t max_unmap, max_transfer; /* blocks of a command; 0: no limit is told */
+    uint64_t port_wwn;     /* of the target's port; 0: none */
+    uint16_t port_index;
     /* State. */
     uint8_t sense_key, sense_code, sense_qualifier;
     uint8_t attention_code, attention_qualifier; /* to be told before the next command; 0: nothing */
@@ -68,6 +77,7 @@ typedef struct {
     uint64_t offset, length;
     uint16_t raw;    /* SCSI_RAW_EXTRA: the host gets whole sectors */
     bool fua;
+    bool may_unmap;  /* ZERO: the range may lose its storage */
 } ScsiCommand;
 
 void scsi_unit_reset(ScsiUnit *unit);
@@ -81,6 +91,9 @@ void scsi_image_failed(ScsiUnit *unit, bool is_write, int error);
 void scsi_take_sense(ScsiUnit *unit, uint8_t *data);
 /* Bytes that the command names as room for its answer, or moves by itself. */
 unsigned scsi_cdb_size(uint8_t opcode);
+
+/* Puts sync pattern, address and mode 1 around a raw sector's data; error correction, which images lack, is zero. */
+void mmc_frame_sector(uint8_t *sector, uint64_t block);
 
 /* For the files of this folder. */
 ScsiAction scsi_fail(ScsiUnit *unit, uint8_t key, uint8_t code, uint8_t qualifier);

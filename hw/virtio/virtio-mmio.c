@@ -488,4 +488,5 @@ void virtio_slot_reset(Device *device)
 void virtio_slot_state_loaded(Device *device)
 {
     virtio_state_loaded(virtio_device(device));
+    virtio_retake(virtio_device(device));
 }

@@ -452,27 +452,6 @@ static uint64_t virtio_net_features(VirtioDevice *virtio)
     return features;
 }
 
-static void count_nic(Device *device, void *opaque)
-{
-    unsigned *count = opaque;
-
-    *count += device->realized && !g_strcmp0(device->type->category, "network");
-}
-
-/* 52:54:00:12:34:56 for the first NIC, then counting up. */
-static void choose_mac(VirtioNet *net)
-{
-    unsigned nics = 0;
-    static const uint8_t base[MAC_SIZE] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 };
-    static const uint8_t unset[MAC_SIZE];
-
-    if (!memcmp(net->mac, unset, MAC_SIZE)) {
-        memcpy(net->mac, base, MAC_SIZE);
-        device_foreach(virtio_machine(&net->virtio)->root, count_nic, &nics);
-        net->mac[MAC_SIZE - 1] += nics;
-    }
-}
-
 static bool check_queue_size(const char *name, unsigned size, GError **error)
 {
     if (!is_power_of_two(size) || size < 64 || size > VIRTIO_MAX_QUEUE_SIZE) {
@@ -495,7 +474,7 @@ static bool virtio_net_realize(VirtioDevice *virtio, GError **error)
         return error_fail(error, KASO_ERROR_INVALID, "%s: mac= is a multicast address",
                           virtio_name(virtio));
     }
-    choose_mac(net);
+    netdev_choose_mac(&virtio->pci.device, net->mac);
     net->link_up = true;
     store_le16(virtio->config + CONFIG_MAX_PAIRS, 1);
     store_le16(virtio->config + CONFIG_MTU, net->host_mtu);
@@ -528,6 +507,7 @@ static const VirtioType virtio_net_type = {
     .virtio_id = 1,
     .transitional_pci_id = 0x1000,
     .pci_class = 0x020000,
+    .rom = "efi-virtio.rom",
     .config_size = CONFIG_SIZE,
     .realize = virtio_net_realize,
     .unrealize = virtio_net_unrealize,

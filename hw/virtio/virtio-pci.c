@@ -620,7 +620,8 @@ static bool realize(VirtioDevice *virtio, bool legacy, bool modern, GError **err
     if (legacy) {
         add_legacy(virtio);
     }
-    if (!pci_add_msix(pci, BAR_MSIX, vector_count(virtio), error)) {
+    if (!pci_add_msix(pci, BAR_MSIX, vector_count(virtio), error) ||
+        !pci_add_rom(pci, virtio->type->rom, error)) {
         virtio_unrealize(virtio);
         return false;
     }
@@ -679,6 +680,7 @@ void virtio_pci_state_loaded(Device *device)
     pci_state_loaded(&virtio->pci);
     virtio->dma_allowed = pci_bus_master_enabled(&virtio->pci);
     pci_set_irq(&virtio->pci, virtio->proxy.isr);
+    virtio_retake(virtio);
 }
 
 #define PROXY_OPTION(option, text, fallback)                                                       \

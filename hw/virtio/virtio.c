@@ -232,6 +232,7 @@ bool virtio_realize(VirtioDevice *virtio, GError **error)
 void virtio_unrealize(VirtioDevice *virtio)
 {
     virtio_drain(virtio);
+    virtio_forget_saved(virtio);
     if (virtio->type && virtio->type->unrealize) {
         virtio->type->unrealize(virtio);
     }
@@ -251,6 +252,7 @@ void virtio_reset(VirtioDevice *virtio)
     virtio->accepted = 0;
     virtio->config_generation = 0;
     virtio->window_size = 0;
+    virtio_forget_saved(virtio);
     memset(virtio->queue_states, 0, sizeof virtio->queue_states);
     for (unsigned i = 0; i < virtio->queue_count; i++) {
         virtqueue_reset(&virtio->queues[i]);
@@ -293,9 +295,7 @@ void virtio_state_loaded(VirtioDevice *virtio)
         bool kicked = queue->kick_deferred;
 
         /* What was in flight before belongs to another past: late completions are recognised. */
-        virtio->orphans += queue->in_flight;
-        queue->in_flight = 0;
-        queue->generation++;
+        virtqueue_orphan(queue);
         queue->mapped = queue->kick_deferred = false;
         if (kicked) {
             virtqueue_defer(queue);

@@ -63,8 +63,10 @@ typedef struct {
 } VirtQueueState;
 
 /* A chain that was taken from a queue: device-readable buffers first. Freed by push or discard. */
-typedef struct {
+typedef struct VirtioElement VirtioElement;
+struct VirtioElement {
     VirtQueue *queue;
+    VirtioElement *next, **link; /* on the queue's list */
     uint32_t generation;
     uint16_t head;
     uint16_t out_count, in_count;
@@ -72,7 +74,7 @@ typedef struct {
     struct iovec *out, *in;  /* host addresses; the device may trim them */
     uint64_t *in_address;    /* guest physical start of each `in` as popped, with in_length */
     uint32_t *in_length;
-} VirtioElement;
+};
 
 typedef void VirtQueueHandler(VirtQueue *queue);
 
@@ -82,6 +84,7 @@ struct VirtQueue {
     unsigned index;
     uint16_t maximum_size;
     uint16_t in_flight;       /* taken, not yet pushed */
+    VirtioElement *taken;     /* and not yet returned, the newest first */
     uint32_t generation;      /* changes at each reset, so that late completions are recognised */
     VirtQueueHandler *handler;
     /* Host addresses of the rings, valid for one generation of the flat view. */
@@ -106,6 +109,7 @@ struct VirtioType {
     uint16_t virtio_id;
     uint16_t transitional_pci_id;
     uint32_t pci_class;
+    const char *rom;             /* file of its usual expansion ROM on PCI, or NULL */
     unsigned config_size;
     /* Adds queues with virtio_add_queue and fills config. */
     bool (*realize)(VirtioDevice *virtio, GError **error);
@@ -121,6 +125,11 @@ struct VirtioType {
     void (*config_read)(VirtioDevice *virtio);
     void (*config_written)(VirtioDevice *virtio, unsigned offset, unsigned size);
     void (*state_loaded)(VirtioDevice *virtio);
+    /*
+     * Takes a chain that it had when the state was saved, for when the machine goes on. NULL: nothing is taken for
+     * longer than a run of a handler, or it does not matter.
+     */
+    void (*retake)(VirtQueue *queue, VirtioElement *element);
 };
 
 /* Properties that all virtio devices have. */
@@ -162,6 +171,8 @@ struct VirtioDevice {
     VirtQueueState queue_states[VIRTIO_MAX_QUEUES];
     VirtQueue queues[VIRTIO_MAX_QUEUES];
     unsigned queue_count;
+    uint8_t *taken;                /* chains of a saved state; used while it is saved and loaded */
+    uint32_t taken_size;
     unsigned orphans;              /* requests in flight that a reset has forgotten */
     bool dma_allowed;
     /* The RAM range of the last translation: guest physical to host. */
@@ -256,6 +267,19 @@ void virtqueue_enable(VirtQueue *queue);
 void virtqueue_enable_legacy(VirtQueue *queue, uint64_t address, uint64_t alignment);
 void virtqueue_reset(VirtQueue *queue);
 void virtqueue_free_element(VirtioElement *element);
+/* The chain of a head, whatever the available ring says. NULL when the device is (now) broken. */
+VirtioElement *virtqueue_take(VirtQueue *queue, unsigned head);
+/* What is in flight is none of the queue's any more. */
+void virtqueue_orphan(VirtQueue *queue);
+
+/* virtqueue-saved.c */
+void virtqueue_track(VirtioElement *element);
+void virtqueue_untrack(VirtioElement *element);
+void virtqueue_forget_taken(VirtQueue *queue);
+void virtio_state_saving(Device *device);
+void virtio_forget_saved(VirtioDevice *virtio);
+/* When the device is as it was: the chains that it had taken. */
+void virtio_retake(VirtioDevice *virtio);
 
 bool virtio_pci_realize(Device *device, GError **error);
 bool virtio_pci_transitional_realize(Device *device, GError **error);
@@ -294,7 +318,8 @@ extern const StateField virtqueue_state_fields[], virtqueue_fields[];
         STATE(VirtioDevice, config_generation), STATE_DERIVED(VirtioDevice, config),                                   \
         STATE_STRUCTS(VirtioDevice, queue_states, virtqueue_state_fields),                         \
         STATE_STRUCTS(VirtioDevice, queues, virtqueue_fields),                                     \
-        STATE_DERIVED(VirtioDevice, orphans), STATE_DERIVED(VirtioDevice, dma_allowed),            \
+        STATE_BUFFER(VirtioDevice, taken, taken_size, VIRTIO_MAX_QUEUES * VIRTIO_MAX_QUEUE_SIZE * 4),                  \
+        STATE_DERIVED(VirtioDevice, taken_size), STATE_DERIVED(VirtioDevice, orphans), STATE_DERIVED(VirtioDevice, dma_allowed),            \
         STATE_DERIVED(VirtioDevice, window_start), STATE_DERIVED(VirtioDevice, window_size),       \
         STATE_DERIVED(VirtioDevice, window_generation), STATE_DERIVED(VirtioDevice, window_host)
 
@@ -332,6 +357,7 @@ extern const StateField virtqueue_state_fields[], virtqueue_fields[];
         .realize = virtio_slot_realize,                                                            \
         .unrealize = virtio_slot_unrealize,                                                        \
         .reset = virtio_slot_reset,                                                                \
+        .state_saving = virtio_state_saving,                                                       \
         .state_check = virtio_state_check,                                                         \
         .state_loaded = virtio_slot_state_loaded,                                                  \
     };                                                                                             \
@@ -352,6 +378,7 @@ extern const StateField virtqueue_state_fields[], virtqueue_fields[];
         .realize = realize_,                                                                       \
         .unrealize = virtio_pci_unrealize,                                                         \
         .reset = virtio_pci_reset,                                                                 \
+        .state_saving = virtio_state_saving,                                                       \
         .state_check = virtio_state_check,                                                         \
         .state_loaded = virtio_pci_state_loaded,                                                   \
     };                                                                                             \

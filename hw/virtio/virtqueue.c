@@ -289,26 +289,15 @@ static VirtioElement *new_element(VirtQueue *queue, unsigned head, const Chain *
     return e;
 }
 
-VirtioElement *virtqueue_pop(VirtQueue *queue)
+VirtioElement *virtqueue_take(VirtQueue *queue, unsigned head)
 {
-    VirtQueueState *s = queue->state;
-    uint16_t waiting;
-    unsigned head;
+    VirtioElement *element;
     Chain chain;
 
-    if (virtqueue_empty(queue)) {
-        return NULL;
-    }
-    waiting = (uint16_t)(ring_load(queue->available, RING_INDEX) - s->last_available);
-    if (waiting > s->size || queue->in_flight >= s->size) {
-        virtio_fail(queue->virtio, "queue %u: %u chains made available, %u in flight, size %u",
-                    queue->index, waiting, queue->in_flight, s->size);
-        return NULL;
-    }
-    head = ring_load(queue->available,
-                     RING_ENTRIES + AVAILABLE_ENTRY_SIZE * (s->last_available % s->size));
-    if (head >= s->size) {
-        virtio_fail(queue->virtio, "queue %u: head %u of %u", queue->index, head, s->size);
+    if (!queue_usable(queue) || head >= queue->state->size ||
+        queue->in_flight >= queue->state->size) {
+        virtio_fail(queue->virtio, "queue %u: head %u of %u, %u in flight", queue->index, head,
+                    queue->state->size, queue->in_flight);
         return NULL;
     }
     chain.out_count = chain.in_count = 0;
@@ -316,15 +305,40 @@ VirtioElement *virtqueue_pop(VirtQueue *queue)
     if (!walk(queue, head, &chain)) {
         return NULL;
     }
-    s->last_available++;
     queue->in_flight++;
-    return new_element(queue, head, &chain);
+    element = new_element(queue, head, &chain);
+    virtqueue_track(element);
+    return element;
+}
+
+VirtioElement *virtqueue_pop(VirtQueue *queue)
+{
+    VirtQueueState *s = queue->state;
+    VirtioElement *element;
+    uint16_t waiting;
+    unsigned head;
+
+    if (virtqueue_empty(queue)) {
+        return NULL;
+    }
+    waiting = (uint16_t)(ring_load(queue->available, RING_INDEX) - s->last_available);
+    if (waiting > s->size) {
+        virtio_fail(queue->virtio, "queue %u: %u chains made available, size %u", queue->index,
+                    waiting, s->size);
+        return NULL;
+    }
+    head = ring_load(queue->available,
+                     RING_ENTRIES + AVAILABLE_ENTRY_SIZE * (s->last_available % s->size));
+    element = virtqueue_take(queue, head);
+    s->last_available += element != NULL;
+    return element;
 }
 
 void virtqueue_free_element(VirtioElement *element)
 {
     VirtQueue *queue = element->queue;
 
+    virtqueue_untrack(element);
     if (element->generation == queue->generation) {
         queue->in_flight--;
     } else {
@@ -510,11 +524,17 @@ void virtqueue_enable_legacy(VirtQueue *queue, uint64_t address, uint64_t alignm
     queue->mapped = false;
 }
 
-void virtqueue_reset(VirtQueue *queue)
+void virtqueue_orphan(VirtQueue *queue)
 {
+    virtqueue_forget_taken(queue);
     queue->virtio->orphans += queue->in_flight;
     queue->in_flight = 0;
     queue->generation++;
+}
+
+void virtqueue_reset(VirtQueue *queue)
+{
+    virtqueue_orphan(queue);
     queue->mapped = false;
     queue->kick_deferred = false;
     *queue->state = (VirtQueueState){ .size = queue->maximum_size, .vector = VIRTIO_NO_VECTOR };
@@ -536,9 +556,15 @@ const StateField virtqueue_state_fields[] = {
 
 /* A kick that waited for the main loop waits again after loading; what is in flight is the device's affair. */
 const StateField virtqueue_fields[] = {
-    STATE_MOST(VirtQueue, kick_deferred, 1),  STATE_DERIVED(VirtQueue, in_flight),
-    STATE_DERIVED(VirtQueue, generation),     STATE_DERIVED(VirtQueue, descriptors),
-    STATE_DERIVED(VirtQueue, available),      STATE_DERIVED(VirtQueue, used),
-    STATE_DERIVED(VirtQueue, map_generation), STATE_DERIVED(VirtQueue, mapped),
-    STATE_DERIVED(VirtQueue, running),        { 0 },
+    STATE_MOST(VirtQueue, kick_deferred, 1),
+    STATE_DERIVED(VirtQueue, in_flight),
+    STATE_DERIVED(VirtQueue, taken),
+    STATE_DERIVED(VirtQueue, generation),
+    STATE_DERIVED(VirtQueue, descriptors),
+    STATE_DERIVED(VirtQueue, available),
+    STATE_DERIVED(VirtQueue, used),
+    STATE_DERIVED(VirtQueue, map_generation),
+    STATE_DERIVED(VirtQueue, mapped),
+    STATE_DERIVED(VirtQueue, running),
+    { 0 },
 };
