@@ -4,7 +4,7 @@
 
 /* clang-format off */
 const NotYet device_types_not_yet[] = {
-    { "ahci am53c974 dc390 emmc ich9-ahci ide-cf isa-ide lsi lsi53c810 "
+    { "am53c974 dc390 emmc ide-cf lsi lsi53c810 "
       "lsi53c895a megasas megasas-gen2 mptsas1068 nand nvme nvme-ns nvme-subsys piix4-ide "
       "pvscsi scsi-block scsi-generic sd-card sd-card-spi sdhci-pci ufs usb-bot "
       "usb-storage usb-uas vhost-scsi vhost-scsi-pci vhost-scsi-pci-non-transitional "
@@ -13,8 +13,8 @@ const NotYet device_types_not_yet[] = {
       "vhost-user-scsi-pci vhost-user-scsi-pci-non-transitional vhost-user-scsi-pci-transitional",
       "use virtio-blk-pci" },
     { "e1000-82544gc e1000-82545em e1000e i82550 i82551 i82557a i82557b i82557c "
-      "i82558a i82558b i82559a i82559b i82559c i82559er i82562 i82801 igb ne2k_isa ne2k_pci pcnet "
-      "pvrdma rocker rtl8139 tulip usb-net vmxnet3 xen-net-device",
+      "i82558a i82558b i82559a i82559b i82559c i82559er i82562 i82801 igb pcnet "
+      "pvrdma rocker tulip usb-net vmxnet3 xen-net-device",
       "use virtio-net-pci" },
     { "pci-serial pci-serial-2x pci-serial-4x",
       "use virtserialport" },

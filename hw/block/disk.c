@@ -71,15 +71,15 @@ static bool geometry_of_partitions(Disk *disk)
     return false;
 }
 
-bool disk_choose_geometry(Disk *disk, const Device *device, GError **error)
+bool disk_choose_geometry(Disk *disk, const Device *device, unsigned max_heads, GError **error)
 {
     uint64_t sectors = disk_bytes(disk) / SECTOR;
 
-    if (disk->heads > 16 || disk->secs > 255 || disk->cyls > 65535) {
+    if (disk->heads > max_heads || disk->secs > 255 || disk->cyls > 65535) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "device '%s': geometry cyls=%u,heads=%u,secs=%u is out of range (65535, "
-                          "16, 255)",
-                          device->type->name, disk->cyls, disk->heads, disk->secs);
+                          "%u, 255)",
+                          device->type->name, disk->cyls, disk->heads, disk->secs, max_heads);
     }
     if (!disk->cyls && !disk->heads && !disk->secs && geometry_of_partitions(disk)) {
         return true;

@@ -74,7 +74,7 @@ extern const char *const disk_policy_names[];
 bool disk_claim(Disk *disk, Device *device, bool read_only, GError **error);
 void disk_disclaim(Disk *disk);
 /* Fills in what is 0 of the geometry. Fails when what is given cannot be told to software. */
-bool disk_choose_geometry(Disk *disk, const Device *device, GError **error);
+bool disk_choose_geometry(Disk *disk, const Device *device, unsigned max_heads, GError **error);
 /* Says what happened as BLOCK_IO_ERROR, and stops the machine for DISK_HOLD. error: an errno. */
 DiskVerdict disk_failed(Disk *disk, Device *device, bool is_write, int error);
 bool disk_has_medium(const Disk *disk);

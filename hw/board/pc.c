@@ -412,6 +412,27 @@ static bool add_serial_and_parallel(Pc *pc, GError **error)
 }
 
 /* The disk controllers; a floppy drive is there without being asked for. */
+/* The channels that a PC without PCI has. */
+static bool add_isa_ide(Pc *pc, GError **error)
+{
+    static const char *const places[][3] = { { "0x1f0", "0x3f6", "14" }, { "0x170", "0x376", "15" } };
+    static const char *const names[] = { "iobase", "iobase2", "irq" };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+        Device *ide = device_create(pc->machine, NULL, "isa-ide", &pc->isa->bus, NULL, error);
+
+        for (unsigned j = 0; ide && j < ARRAY_SIZE(names); j++) {
+            if (!device_set(ide, names[j], places[i][j], error)) {
+                return false;
+            }
+        }
+        if (!ide || !device_realize(ide, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool add_storage(Pc *pc, GError **error)
 {
     bool defaults = !pc->machine->config.no_defaults;
@@ -424,6 +445,8 @@ static bool add_storage(Pc *pc, GError **error)
         }
         wire_isa(pc, ide, 0, ISA_IRQ_IDE_1);
         wire_isa(pc, ide, 1, ISA_IRQ_IDE_2);
+    } else if (!add_isa_ide(pc, error)) {
+        return false;
     }
     fdc = defaults ? add_on_bus(pc, "isa-fdc", &pc->isa->bus, NULL, NULL, error) : NULL;
     return fdc || !defaults;
@@ -631,8 +654,10 @@ static const Board isapc_board = {
     .targets = pc_targets,
     .serial_console = "ttyS0",
     .default_vga = "std",
-    .drive_interfaces = pc_drive_interfaces + 1, /* no IDE without PCI yet */
-    .default_drive_interface = "floppy",
+    .drive_interfaces = pc_drive_interfaces,
+    .default_drive_interface = "ide",
+    .default_cpu = "486",
+    .default_nic = "ne2k_isa",
     .ram_name = "pc.ram",
     .default_ram_bytes = MIB(128),
     .min_ram_bytes = MIB(1),

@@ -23,9 +23,6 @@ enum {
     PRD_BYTES = 0xfffe,
     PRD_BYTES_MAX = 0x10000,
     TABLE_WINDOW = 0x10000, /* a table does not cross such a boundary */
-
-    COMMAND_PORTS = 8,
-    CONTROL_PORTS = 1,
 };
 
 static BusMaster *bus_master(IdeChannel *channel)
@@ -254,63 +251,6 @@ static MemoryResult write_engine(void *opaque, uint64_t offset, uint64_t value, 
 
 static const MemoryOps engine_ops = { .read = read_engine, .write = write_engine, .size_max = 4 };
 
-/* The drives' registers */
-
-static MemoryResult read_drive(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
-                               MemoryAttributes attributes)
-{
-    IdeChannel *channel = &((BusMaster *)opaque)->channel;
-
-    *value = 0;
-    for (unsigned i = 0; i < size;) {
-        if (offset == IDE_DATA && size > 1) {
-            *value |= (uint64_t)ide_read(channel, IDE_DATA) << i * 8;
-            i += 2;
-        } else {
-            *value |= (uint64_t)(ide_read(channel, offset + i) & 0xff) << i * 8;
-            i++;
-        }
-    }
-    return MEMORY_OK;
-}
-
-static MemoryResult write_drive(void *opaque, uint64_t offset, uint64_t value, unsigned size,
-                                MemoryAttributes attributes)
-{
-    IdeChannel *channel = &((BusMaster *)opaque)->channel;
-
-    for (unsigned i = 0; i < size;) {
-        if (offset == IDE_DATA && size > 1) {
-            ide_write(channel, IDE_DATA, value >> i * 8);
-            i += 2;
-        } else {
-            ide_write(channel, offset + i, value >> i * 8 & 0xff);
-            i++;
-        }
-    }
-    return MEMORY_OK;
-}
-
-static const MemoryOps drive_ops = { .read = read_drive, .write = write_drive, .size_max = 4 };
-
-static MemoryResult read_control(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
-                                 MemoryAttributes attributes)
-{
-    *value = ide_read_alternate_status(&((BusMaster *)opaque)->channel);
-    return MEMORY_OK;
-}
-
-static MemoryResult write_control(void *opaque, uint64_t offset, uint64_t value, unsigned size,
-                                  MemoryAttributes attributes)
-{
-    ide_write_control(&((BusMaster *)opaque)->channel, value);
-    return MEMORY_OK;
-}
-
-static const MemoryOps control_ops = { .read = read_control,
-                                       .write = write_control,
-                                       .size_max = 1 };
-
 /* Life */
 
 void bus_master_init(BusMaster *master, PciDevice *pci, unsigned number, const char *bus_name,
@@ -320,10 +260,7 @@ void bus_master_init(BusMaster *master, PciDevice *pci, unsigned number, const c
 
     master->pci = pci;
     ide_channel_init(&master->channel, &pci->device, bus_name, number, &ops);
-    memory_region_init_io(&master->command_region, machine, "ide-command", COMMAND_PORTS,
-                          &drive_ops, master);
-    memory_region_init_io(&master->control_region, machine, "ide-control", CONTROL_PORTS,
-                          &control_ops, master);
+    ide_ports_init(&master->channel, &master->command_region, &master->control_region);
     memory_region_init_io(&master->region, machine, "ide-bus-master", REGION_SIZE, &engine_ops,
                           master);
     memory_region_add(pci->bus->io, command_port, &master->command_region, 0);

@@ -27,9 +27,9 @@ static bool ide_bus_attach(Bus *bus, Device *device, GError **error)
     if (drive->unit == UINT32_MAX) {
         drive->unit = channel->drives[0] ? 1 : 0;
     }
-    if (drive->unit > 1) {
-        return error_fail(error, KASO_ERROR_INVALID, "unit=%u: bus '%s' has the units 0 and 1",
-                          drive->unit, bus->name);
+    if (drive->unit >= bus->max_devices) {
+        return error_fail(error, KASO_ERROR_INVALID, "unit=%u: bus '%s' has the units 0 to %u",
+                          drive->unit, bus->name, bus->max_devices - 1);
     }
     if (channel->drives[drive->unit]) {
         return error_fail(error, KASO_ERROR_INVALID, "unit %u of bus '%s' is taken by '%s'",
@@ -154,6 +154,15 @@ void ide_put_string(uint8_t *words, const char *text, unsigned size)
 }
 
 /* Drives */
+
+void ide_end_reset(IdeDrive *drive)
+{
+    drive->reset_pending = false;
+    drive->ops->reset(drive, false);
+    if (drive->channel->ops->reset_done) {
+        drive->channel->ops->reset_done(drive->channel);
+    }
+}
 
 static void soft_reset(IdeDrive *drive)
 {
@@ -377,8 +386,7 @@ static void on_event(void *opaque, const char *event, const char *json_data)
     if (drive->request->in_flight) {
         /* What it was for is looked at when it has come. */
     } else if (drive->reset_pending) {
-        drive->reset_pending = false;
-        drive->ops->reset(drive, false);
+        ide_end_reset(drive);
     } else if (drive->phase == IDE_REQUEST) {
         ide_submit(drive);
     }

@@ -14,6 +14,7 @@
 
 enum {
     MAX_MULTIPLE = 16,
+    IDE_HEADS = 16,
     POWER_STANDBY = 0x00,
     POWER_IDLE = 0x80,
     POWER_ACTIVE = 0xff,
@@ -537,10 +538,11 @@ static bool ide_hd_realize(Device *device, GError **error)
                           block_id(drive->disk.drive) ? block_id(drive->disk.drive) : "");
     }
     if (!ide_drive_realize(drive, &ops, false, error) ||
-        !disk_choose_geometry(&drive->disk, device, error)) {
+        !disk_choose_geometry(&drive->disk, device, IDE_HEADS, error)) {
         return false;
     }
     choose_serial(drive);
+    drive->queues = drive->channel->queues;
     ide_hd(drive)->original_write_cache = block_write_cache(drive->disk.drive);
     return true;
 }

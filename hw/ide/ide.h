@@ -96,12 +96,15 @@ typedef struct {
     void (*ran_out)(IdeChannel *channel);
     /* The channel's interrupt rose or fell. */
     void (*set_irq)(IdeChannel *channel, bool level);
+    /* A software reset that had to wait for a request is over. May be NULL. */
+    void (*reset_done)(IdeChannel *channel);
 } IdeControllerOps;
 
 struct IdeChannel {
     Bus bus;
     const IdeControllerOps *ops;
     unsigned number;  /* of the controller's */
+    bool queues;      /* its disks can queue commands: Serial ATA */
     IdeDrive *drives[2];
     uint8_t control;  /* device control register */
     uint8_t selected; /* the drive that reads come from */
@@ -124,6 +127,7 @@ struct IdeDrive {
     IdeChannel *channel;
     IdeRequest *request;
     uint32_t unit; /* property, then its place */
+    bool queues;   /* takes queued commands, which go past this engine */
     Disk disk;
     /* State. */
     uint8_t registers[IDE_REGISTERS];
@@ -172,6 +176,8 @@ extern const BusType ide_bus_type;
 void ide_channel_init(IdeChannel *channel, Device *controller, const char *name, unsigned number,
                       const IdeControllerOps *ops);
 void ide_channel_reset(IdeChannel *channel);
+/* Sets up regions of its command block and its control port. */
+void ide_ports_init(IdeChannel *channel, MemoryRegion *command, MemoryRegion *control);
 /* Registers; offset 0 has 2 bytes, the others one. */
 uint16_t ide_read(IdeChannel *channel, unsigned offset);
 void ide_write(IdeChannel *channel, unsigned offset, uint16_t value);
@@ -211,6 +217,9 @@ void ide_transfer(IdeDrive *drive, IdeIo io, uint64_t offset, uint64_t bytes, ui
 /* One request without data for the host; then `transferred`. */
 void ide_request_alone(IdeDrive *drive, IdeIo io, uint64_t offset, uint64_t bytes);
 void ide_put_string(uint8_t *words, const char *text, unsigned size);
+
+/* The end of a software reset that had to wait. */
+void ide_end_reset(IdeDrive *drive);
 
 /* transfer.c, for core.c. */
 void ide_piece_done(IdeDrive *drive);

@@ -101,6 +101,18 @@ static void put_sector_sizes(const IdeHd *hd, uint8_t *data)
     put_word(data, 217, hd->rotation_rate);
 }
 
+/* Serial ATA 3.1, 13.2.1. */
+static void put_serial_ata(const IdeHd *hd, uint8_t *data)
+{
+    enum { QUEUE_DEPTH = 32, GEN1 = 1 << 1, QUEUES = 1 << 8 };
+
+    if (hd->drive.queues) {
+        put_word(data, 75, QUEUE_DEPTH - 1);
+        put_word(data, 76, GEN1 | QUEUES);
+        put_word(data, 93, 0); /* no cable of wires */
+    }
+}
+
 void ide_hd_identify(const IdeHd *hd, uint8_t *data)
 {
     const Disk *disk = &hd->drive.disk;
@@ -123,6 +135,7 @@ void ide_hd_identify(const IdeHd *hd, uint8_t *data)
     put_modes(hd, data);
     put_features(hd, data);
     put_sector_sizes(hd, data);
+    put_serial_ata(hd, data);
     data[510] = 0xa5;
     data[511] = checksum(data);
 }

@@ -252,8 +252,7 @@ static void dropped(IdeDrive *d)
 {
     d->request->dropped = false;
     if (d->reset_pending) {
-        d->reset_pending = false;
-        d->ops->reset(d, false);
+        ide_end_reset(d);
     } else if (d->phase == IDE_REQUEST) {
         ide_submit(d);
     }

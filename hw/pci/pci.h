@@ -43,6 +43,7 @@ enum {
     PCI_HEADER_TYPE_BRIDGE = 1,
     PCI_HEADER_MULTIFUNCTION = 0x80,
 
+    PCI_CAPABILITY_MSI = 0x05,
     PCI_CAPABILITY_VENDOR = 0x09,
     PCI_CAPABILITY_EXPRESS = 0x10,
     PCI_CAPABILITY_MSIX = 0x11,
@@ -101,6 +102,7 @@ struct PciDevice {
     uint8_t next_free;       /* where the next capability goes */
     PciBar bars[PCI_BAR_COUNT];
     PciMsix msix;
+    uint8_t msi;             /* offset of the capability; 0: the function has none */
     MemoryRegion rom;        /* expansion ROM; size 0: there is none */
     bool rom_mapped, rom_known;
     bool intx_wanted;        /* level the function asks for, before INTx Disable */
@@ -174,6 +176,9 @@ bool pci_add_rom(PciDevice *pci, const char *fallback, GError **error);
 /* Does nothing and returns true when the machine has nobody to take MSIs or vectors is 0. */
 bool pci_add_msix(PciDevice *pci, unsigned bar, unsigned vectors, GError **error);
 
+/* One message with a 64-bit address; nothing when the machine has nobody to take it. */
+void pci_add_msi(PciDevice *pci);
+
 /* For reset of a function: header as after realize, BARs unmapped, interrupts down. */
 void pci_reset(PciDevice *pci);
 /* For state_loaded: maps BARs as the configuration says. */
@@ -183,6 +188,9 @@ void pci_state_loaded(PciDevice *pci);
 void pci_set_irq(PciDevice *pci, bool level);
 bool pci_msix_enabled(const PciDevice *pci);
 void pci_msix_notify(PciDevice *pci, unsigned vector);
+/* The function's pin is not used while messages are on. */
+bool pci_msi_enabled(const PciDevice *pci);
+void pci_msi_notify(PciDevice *pci);
 static inline bool pci_bus_master_enabled(const PciDevice *pci)
 {
     return pci->config[PCI_COMMAND] & PCI_COMMAND_BUS_MASTER;

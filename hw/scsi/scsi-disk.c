@@ -9,6 +9,7 @@
 enum {
     BLOCK_MIN = 512,
     BLOCK_MAX = 32768,
+    HEADS_MAX = 255,
     DISCARD_GRANULARITY = 4096,
     SPC_3 = 5,
     ANSWERS_AS_SPC_2 = 0x02, /* response data format, and */
@@ -113,7 +114,7 @@ static bool scsi_hd_realize(Device *device, GError **error)
     if (!disk->drive) {
         return error_fail(error, KASO_ERROR_INVALID, "scsi-hd needs drive=ID");
     }
-    if (!choose_block(drive, error) || !disk_choose_geometry(disk, device, error) ||
+    if (!choose_block(drive, error) || !disk_choose_geometry(disk, device, HEADS_MAX, error) ||
         !disk_claim(disk, device, block_read_only(disk->drive), error)) {
         return false;
     }
