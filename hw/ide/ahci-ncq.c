@@ -64,7 +64,7 @@ static void end_good(AhciPort *port, IdeDrive *drive, unsigned slot)
 static void end_failed(AhciPort *port, IdeDrive *drive, unsigned slot, uint8_t error)
 {
     port->ncq &= ~(UINT32_C(1) << slot);
-    port->cmd &= ~(uint32_t)AHCI_CMD_ST;
+    port->halted = true;
     drive->status = IDE_STATUS_READY | IDE_STATUS_ERR;
     drive->error = error;
     post(port, drive, 0);

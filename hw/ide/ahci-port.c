@@ -224,7 +224,7 @@ static void start_command(AhciPort *port, unsigned slot, const AhciCommand *comm
 static void refuse(AhciPort *port, IdeDrive *drive, const char *why)
 {
     log_guest_error("ahci", "port %u: %s", port->number, why);
-    port->cmd &= ~(uint32_t)AHCI_CMD_ST;
+    port->halted = true;
     drive->status = IDE_STATUS_READY | IDE_STATUS_ERR;
     drive->error = IDE_ERROR_ABRT;
     post_registers(port, drive, true);
@@ -236,7 +236,7 @@ static bool start_next(AhciPort *port, IdeDrive *drive)
     unsigned slot = port->ci ? (unsigned)__builtin_ctz(port->ci) : 0;
     AhciCommand command;
 
-    if (!port->ci || !(port->cmd & AHCI_CMD_ST) ||
+    if (!port->ci || port->halted || !(port->cmd & AHCI_CMD_ST) ||
         drive->status & (IDE_STATUS_BSY | IDE_STATUS_DRQ)) {
         return false;
     }
@@ -412,6 +412,7 @@ uint32_t ahci_port_read(AhciPort *port, unsigned offset)
 /* Drops what the drive does for the list. */
 static void stop(AhciPort *port)
 {
+    port->halted = false;
     port->ci = port->sact = 0;
     ahci_ncq_forget(port);
     if (port->busy) {
@@ -425,7 +426,7 @@ static void stop(AhciPort *port)
 static void reset_link(AhciPort *port)
 {
     port->signature = SIG_NONE;
-    port->busy = port->soft_reset = false;
+    port->busy = port->halted = port->soft_reset = false;
     port->ci = port->sact = 0;
     ahci_ncq_forget(port);
     ide_write_control(&port->channel, CONTROL_SRST);
@@ -516,7 +517,7 @@ void ahci_port_reset(AhciPort *port)
     port->command_list = port->received = 0;
     port->is = port->ie = port->sctl = port->serr = port->sact = port->ci = 0;
     port->cmd = CMD_SPIN_UP | CMD_POWER_ON;
-    port->busy = port->packet = port->soft_reset = false;
+    port->busy = port->packet = port->halted = port->soft_reset = false;
     port->slot = 0;
     port->moved = 0;
     port->header = 0;

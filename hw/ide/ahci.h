@@ -61,6 +61,7 @@ struct AhciPort {
     bool busy;         /* a command of the list is with the drive */
     uint8_t slot;      /* which */
     bool packet;       /* its packet is what the drive asks for next */
+    bool halted;       /* by an error of a queued command, until software stops the list */
     bool soft_reset;   /* SRST is set in the drive's control register */
     uint32_t ncq;      /* slots of queued commands that the drive has */
     uint32_t moved;    /* bytes of the command's data */
@@ -121,7 +122,7 @@ void ahci_ncq_drain(AhciPort *port);
         STATE(AhciPort, ie), STATE(AhciPort, cmd), STATE(AhciPort, sctl), STATE(AhciPort, serr),   \
         STATE(AhciPort, sact), STATE(AhciPort, ci), STATE(AhciPort, signature),                    \
         STATE(AhciPort, busy), STATE_MOST(AhciPort, slot, AHCI_SLOTS - 1),                         \
-        STATE(AhciPort, packet), STATE(AhciPort, soft_reset), STATE(AhciPort, ncq),                \
+        STATE(AhciPort, packet), STATE(AhciPort, halted), STATE(AhciPort, soft_reset), STATE(AhciPort, ncq),                \
         STATE(AhciPort, moved), STATE(AhciPort, header), STATE(AhciPort, cursor.next),             \
         STATE_MOST(AhciPort, cursor.entries, 65535), STATE(AhciPort, cursor.address),              \
         STATE(AhciPort, cursor.bytes), STATE(AhciPort, channel.control),                           \

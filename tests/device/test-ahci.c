@@ -348,10 +348,10 @@ static void test_resets(void)
 
 static void test_errors(void)
 {
-    Ahci *a = ahci_new("read", "report");
+    Ahci *a = ahci_new("write", "report");
     const uint64_t region[][2] = { { DATA, 512 } };
 
-    prepare(a, 0, 0, 0x60, 5, 1, region, 1);
+    prepare(a, 0, WRITE, 0x61, 5, 1, region, 1);
     put(a, SACT, 1);
     put(a, CI, 1);
     settle(a);

@@ -226,10 +226,20 @@ static Device *create(Bench *bench, const DeviceType *type, Bus *bus, bool with_
 
 static bool try_device(Bench *bench, const DeviceType *type, bool last);
 
+/* Its functions are all in slots of their own here. */
+static bool has_room(const Bus *bus)
+{
+    enum { PCI_SLOTS = 32 };
+
+    return strcmp(bus->type->name, "pci") != 0 || bus->devices->len < PCI_SLOTS;
+}
+
 /* A free bus of a type; when all are full, another of the device that provides them. */
 static Bus *find_bus(Bench *bench, const char *type)
 {
     Bus *bus = bus_find_by_type(bench->machine, type);
+
+    bus = bus && has_room(bus) ? bus : NULL;
 
     for (unsigned i = 0; !bus && i < bench->devices->len; i++) {
         Device *device = bench->devices->pdata[i];
