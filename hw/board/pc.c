@@ -415,7 +415,8 @@ static bool add_serial_and_parallel(Pc *pc, GError **error)
 /* The channels that a PC without PCI has. */
 static bool add_isa_ide(Pc *pc, GError **error)
 {
-    static const char *const places[][3] = { { "0x1f0", "0x3f6", "14" }, { "0x170", "0x376", "15" } };
+    static const char *const places[][3] = { { "0x1f0", "0x3f6", "14" },
+                                             { "0x170", "0x376", "15" } };
     static const char *const names[] = { "iobase", "iobase2", "irq" };
 
     for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
