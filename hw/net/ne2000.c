@@ -92,17 +92,29 @@ static void remote_next(Ne2000 *n)
     }
 }
 
-static uint8_t remote_read(Ne2000 *n)
+/* The port moves what the data configuration says, a byte or a word, however much of it an access takes. */
+static unsigned remote_unit(const Ne2000 *n)
 {
-    uint8_t value = load_byte(n, n->rsar);
-
-    remote_next(n);
-    return value;
+    return n->dcr & DCR_WORDS ? 2 : 1;
 }
 
-static void remote_write(Ne2000 *n, uint8_t value)
+static uint64_t remote_read(Ne2000 *n, unsigned size)
 {
-    if (n->rbcr) {
+    unsigned bytes = MAX(size, remote_unit(n));
+    uint64_t value = 0;
+
+    for (unsigned i = 0; i < bytes; i++) {
+        value |= (uint64_t)load_byte(n, n->rsar) << 8 * i;
+        remote_next(n);
+    }
+    return value & bits_mask(8 * size);
+}
+
+static void remote_write(Ne2000 *n, uint64_t value, unsigned size)
+{
+    unsigned bytes = MAX(size, remote_unit(n));
+
+    for (unsigned i = 0; i < bytes && n->rbcr; i++, value >>= 8) {
         store_byte(n, n->rsar, value);
         remote_next(n);
     }
@@ -312,17 +324,14 @@ static MemoryResult read_ports(void *opaque, uint64_t offset, uint64_t *value, u
     Ne2000 *n = opaque;
 
     *value = 0;
-    for (unsigned i = 0; i < size; i++) {
-        uint8_t byte = 0;
-
-        if (offset < PORT_DATA) {
-            byte = read_register(n, (unsigned)offset + i);
-        } else if (offset < PORT_RESET) {
-            byte = remote_read(n);
-        } else {
-            ne2000_reset(n);
+    if (offset >= PORT_RESET) {
+        ne2000_reset(n);
+    } else if (offset >= PORT_DATA) {
+        *value = remote_read(n, size);
+    } else {
+        for (unsigned i = 0; i < size; i++) {
+            *value |= (uint64_t)read_register(n, ((unsigned)offset + i) & 15) << 8 * i;
         }
-        *value |= (uint64_t)byte << 8 * i;
     }
     return MEMORY_OK;
 }
@@ -332,12 +341,11 @@ static MemoryResult write_ports(void *opaque, uint64_t offset, uint64_t value, u
 {
     Ne2000 *n = opaque;
 
-    for (unsigned i = 0; i < size; i++, value >>= 8) {
-        if (offset < PORT_DATA) {
-            write_register(n, (unsigned)offset + i, value);
-        } else if (offset < PORT_RESET) {
-            remote_write(n, value);
-        }
+    if (offset >= PORT_DATA && offset < PORT_RESET) {
+        remote_write(n, value, size);
+    }
+    for (unsigned i = 0; i < size && offset < PORT_DATA; i++, value >>= 8) {
+        write_register(n, ((unsigned)offset + i) & 15, value);
     }
     return MEMORY_OK;
 }

@@ -163,7 +163,7 @@ void rtl_receive(void *opaque, const uint8_t *frame, size_t size)
     uint8_t padded[MIN_FRAME] = { 0 };
     uint16_t status;
 
-    if (!receives(rtl) || rtl->busy || size < 2 * RTL_MAC || size > MAX_FRAME ||
+    if (!receives(rtl) || rtl->receiving || size < 2 * RTL_MAC || size > MAX_FRAME ||
         !accepts(rtl, frame, &status)) {
         return;
     }
@@ -172,11 +172,11 @@ void rtl_receive(void *opaque, const uint8_t *frame, size_t size)
         frame = padded;
         size = MIN_FRAME;
     }
-    rtl->busy = true;
+    rtl->receiving = true;
     if (rtl->r[RTL_CPCR] & RTL_CPCR_RX) {
         to_descriptor(rtl, frame, (uint32_t)size, status);
     } else {
         to_buffer(rtl, frame, (uint32_t)size, status);
     }
-    rtl->busy = false;
+    rtl->receiving = false;
 }

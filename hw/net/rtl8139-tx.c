@@ -47,9 +47,7 @@ static void put_out(Rtl8139 *rtl, const uint8_t *frame, uint32_t size, const uin
         return;
     }
     if (load_le32(rtl->r + RTL_TCR) & TCR_LOOPBACK) {
-        rtl->busy = false;
         rtl_receive(rtl, frame, size);
-        rtl->busy = true;
     } else if (tag) {
         netdev_transmit(rtl->netdev, iov, 3);
     } else {
@@ -62,13 +60,13 @@ void rtl_send_descriptor(Rtl8139 *rtl, unsigned index)
     uint8_t *tsd = rtl->r + RTL_TSD + 4 * index, frame[TSD_SIZE + 1];
     uint32_t size = load_le32(tsd) & TSD_SIZE;
 
-    if (!(rtl->r[RTL_CR] & RTL_CR_TX) || load_le32(tsd) & TSD_OWN || rtl->busy ||
+    if (!(rtl->r[RTL_CR] & RTL_CR_TX) || load_le32(tsd) & TSD_OWN || rtl->sending ||
         !rtl_read(rtl, load_le32(rtl->r + RTL_TSAD + 4 * index), frame, size)) {
         return;
     }
-    rtl->busy = true;
+    rtl->sending = true;
     put_out(rtl, frame, size, NULL);
-    rtl->busy = false;
+    rtl->sending = false;
     store_le32(tsd, load_le32(tsd) | TSD_OWN | TSD_OK);
     rtl_raise(rtl, RTL_ISR_TOK);
 }
@@ -240,14 +238,14 @@ void rtl_send_ring(Rtl8139 *rtl, bool high)
     uint64_t ring = load_le64(rtl->r + (high ? THPDS : TNPDS));
     uint8_t *index = high ? &rtl->high_index : &rtl->tx_index;
 
-    if (rtl->busy || !(rtl->r[RTL_CR] & RTL_CR_TX) || !(rtl->r[RTL_CPCR] & RTL_CPCR_TX) ||
+    if (rtl->sending || !(rtl->r[RTL_CR] & RTL_CR_TX) || !(rtl->r[RTL_CPCR] & RTL_CPCR_TX) ||
         !pci_bus_master_enabled(&rtl->pci)) {
         return;
     }
-    rtl->busy = true;
+    rtl->sending = true;
     while (budget && send_next(rtl, ring, index)) {
         budget--;
     }
-    rtl->busy = false;
+    rtl->sending = false;
     rtl_raise(rtl, budget < 2 * RTL_DESCRIPTORS ? RTL_ISR_TOK : RTL_ISR_TDU);
 }

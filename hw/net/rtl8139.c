@@ -226,7 +226,7 @@ static void dump_statistics(Rtl8139 *rtl)
 
 static void flush(Rtl8139 *rtl)
 {
-    if (rtl->netdev && !rtl->busy) {
+    if (rtl->netdev && !rtl->receiving) {
         netdev_flush(rtl->netdev);
     }
 }
@@ -404,7 +404,8 @@ static const StateField rtl8139_state[] = {
     STATE_MOST(Rtl8139, eeprom_count, EEPROM_COMMAND_BITS),
     STATE(Rtl8139, eeprom_command),
     STATE(Rtl8139, eeprom_out),
-    STATE_DERIVED(Rtl8139, busy),
+    STATE_DERIVED(Rtl8139, sending),
+    STATE_DERIVED(Rtl8139, receiving),
     { 0 },
 };
 

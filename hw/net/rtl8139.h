@@ -54,7 +54,8 @@ enum {
 typedef struct {
     PciDevice pci; /* first */
     MemoryRegion ports, memory;
-    bool attached, busy; /* busy: DMA that reaches the registers starts nothing again */
+    bool attached;
+    bool sending, receiving; /* DMA that reaches the registers starts nothing again */
     /* State. */
     uint8_t r[RTL_REGISTERS]; /* the registers as they read */
     uint16_t rx_offset;       /* in the ring buffer, of the next packet */
