@@ -49,7 +49,7 @@ with tempfile.TemporaryDirectory() as folder:
         shutil.copy(path, tftp)
     with open(os.path.join(tftp, "pxelinux.cfg", "default"), "w", encoding="ascii") as file:
         file.write(CONFIGURATION)
-    run = subprocess.Popen([kaso, "-m", "64", "-nodefaults", "-vga", "std", "-display", "none", "-boot", "n", "-no-reboot",
+    run = subprocess.Popen([kaso, "-M", "pc", "-m", "64", "-nodefaults", "-vga", "std", "-display", "none", "-boot", "n", "-no-reboot",
                             "-netdev", f"user,id=net,tftp={tftp},bootfile=pxelinux.0", "-device", f"{nic},netdev=net",
                             "-qmp", f"unix:{socket},server=on,wait=off"], stdin=subprocess.DEVNULL)
     try:
