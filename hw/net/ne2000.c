@@ -44,6 +44,7 @@ enum {
     MIN_FRAME = 60,
     MAX_FRAME = 1514,
     HEADER = 4, /* of a packet in the ring: status, next page, size */
+    FCS = 4,    /* behind it, which takes room and is in no back end's frames */
     PAGE = 256,
 };
 
@@ -137,7 +138,7 @@ static bool can_receive(void *opaque)
 {
     const Ne2000 *n = opaque;
 
-    return n->cr & CR_STOP || room(n) >= MAX_FRAME + HEADER + PAGE;
+    return n->cr & CR_STOP || room(n) >= MAX_FRAME + HEADER + FCS + PAGE;
 }
 
 /* The upper six bits of a CRC over the address (section 10.0, multicast address registers). */
@@ -184,11 +185,11 @@ static void receive(void *opaque, const uint8_t *frame, size_t size)
         return;
     }
     total = MAX(size, MIN_FRAME) + HEADER;
-    if (room(n) < total + PAGE) {
+    if (room(n) < total + FCS + PAGE) {
         note(n, ISR_OVERWRITE);
         return;
     }
-    next = start + align_up(total, PAGE);
+    next = start + align_up(total + FCS, PAGE);
     next = next >= n->pstop * PAGE ? next - (n->pstop - n->pstart) * PAGE : next;
     header[0] = n->rsr;
     header[1] = next / PAGE;
