@@ -134,11 +134,19 @@ static unsigned room(const Ne2000 *n)
     return at < boundary ? boundary - at : stop - start - (at - boundary);
 }
 
+/*
+ * A frame that finds no room waits, and the driver is told of an overflow: it may have left the ring with frames in it,
+ * because it takes so many at a time, and would hear of nothing more.
+ */
 static bool can_receive(void *opaque)
 {
-    const Ne2000 *n = opaque;
+    Ne2000 *n = opaque;
+    bool can = n->cr & CR_STOP || room(n) >= MAX_FRAME + HEADER + FCS + PAGE;
 
-    return n->cr & CR_STOP || room(n) >= MAX_FRAME + HEADER + FCS + PAGE;
+    if (!can) {
+        note(n, ISR_OVERWRITE);
+    }
+    return can;
 }
 
 /* The upper six bits of a CRC over the address (section 10.0, multicast address registers). */
