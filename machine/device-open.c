@@ -36,14 +36,29 @@ static bool may_be_added(Machine *machine, const DeviceType *type, GError **erro
         return error_fail(error, KASO_ERROR_INVALID,
                           "device '%s' is part of boards; -device cannot add one", type->name);
     }
-    if (machine->private->loaded) {
-        return error_fail(
-            error, KASO_ERROR_UNSUPPORTED,
-            "not yet: buses of type '%s' do not support hotplugging; give -device %s at "
-            "the start",
-            type->bus, type->name);
+    if (machine->private->loaded && type->fixed) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Device '%s' does not support hotplugging; give -device %s at the start",
+                          type->name, type->name);
     }
     return true;
+}
+
+/* Of a running machine: whether the bus takes one more device. */
+static bool may_be_plugged(Device *device, GError **error)
+{
+    Bus *bus = device->bus;
+
+    if (!device->machine->private->loaded) {
+        return true;
+    }
+    if (!bus->type->may_plug) {
+        return error_fail(
+            error, KASO_ERROR_UNSUPPORTED,
+            "not yet: bus '%s' does not support hotplugging; give -device %s at the start",
+            bus->name, device->type->name);
+    }
+    return bus->type->may_plug(bus, device, error);
 }
 
 static bool set_properties(Device *device, const KeyValues *options, GError **error)
@@ -83,9 +98,13 @@ static Device *open_device(Machine *machine, const KeyValues *options, GError **
     if (device) {
         device_set_from_user(device, key_values_get(options, "id") != NULL);
     }
-    if (device && (!set_properties(device, options, error) || !device_realize(device, error))) {
+    if (device && (!set_properties(device, options, error) || !may_be_plugged(device, error) ||
+                   !device_realize(device, error))) {
         device_destroy(device);
         return NULL;
+    }
+    if (device && machine->private->loaded && bus->type->plugged) {
+        bus->type->plugged(bus, device);
     }
     return device;
 }

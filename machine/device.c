@@ -104,6 +104,7 @@ bool device_set(Device *device, const char *property, const char *value, GError 
     const DeviceType *type = device->type;
     const Property *table = type->properties;
     g_autofree char *who = g_strdup_printf("device '%s'", type->name);
+    void (*changed)(void *instance);
 
     if (!property_find(table, property)) {
         table = type->bus_properties;
@@ -120,12 +121,19 @@ bool device_set(Device *device, const char *property, const char *value, GError 
         }
         return property_unknown(tables, who, property, error);
     }
-    if (device->realized) {
+    changed = property_find(table, property)->changed;
+    if (device->realized && !changed) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "%s: property '%s' can only be set before the device is in use", who,
                           property);
     }
-    return property_set(device->machine, table, device, who, property, value, error);
+    if (!property_set(device->machine, table, device, who, property, value, error)) {
+        return false;
+    }
+    if (device->realized) {
+        changed(device);
+    }
+    return true;
 }
 
 char *device_get(Device *device, const char *property, GError **error)
@@ -246,6 +254,35 @@ void device_destroy(Device *device)
 {
     device_release(device);
     g_free(device);
+}
+
+static void tell_deleted(Device *device)
+{
+    g_autofree char *path = device_user_path(device);
+    bool named = device->from_user && device->anonymous < 0;
+    g_autofree char *data =
+        named ? g_strdup_printf("{\"device\": \"%s\", \"path\": \"%s\"}", device->id, path)
+              : g_strdup_printf("{\"path\": \"%s\"}", path);
+
+    machine_event(device->machine, "DEVICE_DELETED", data);
+}
+
+void device_unplugged(Device *device)
+{
+    Machine *machine = device->machine;
+
+    for (unsigned i = 0; device->buses && i < device->buses->len; i++) {
+        Bus *bus = device->buses->pdata[i];
+
+        while (bus->devices->len) {
+            device_unplugged(bus->devices->pdata[bus->devices->len - 1]);
+        }
+    }
+    tell_deleted(device);
+    /* No vCPU is in the midst of an access to it. */
+    machine_exclusive_begin(machine);
+    device_destroy(device);
+    machine_exclusive_end(machine);
 }
 
 /*

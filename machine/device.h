@@ -77,6 +77,24 @@ typedef struct {
     bool whole;              /* as in MemoryOps */
 } RegisterBank;
 
+/*
+ * Drives with removable media, for the monitor. The image behind the drive's back end comes and goes while the tray is
+ * open, or while there is no tray. Under the machine lock.
+ */
+typedef struct {
+    bool has_tray, tray_open, locked;
+    bool read_only; /* whatever the medium is */
+} MediumState;
+typedef struct {
+    void (*query)(const Device *device, MediumState *state);
+    /* Moves the tray by hand, locked or not; DEVICE_TRAY_MOVED is told when it was elsewhere. */
+    void (*move_tray)(Device *device, bool open);
+    /* The eject button of a locked drive: the guest may open the tray, then. */
+    void (*ask_guest)(Device *device);
+    /* There is another image, or none: the guest is to notice. NULL: closing the tray tells. */
+    void (*changed)(Device *device);
+} MediumOps;
+
 struct DeviceType {
     const char *name;        /* as -device spells it = file stem = symbol prefix */
     const char *alias;       /* a second name that -device takes, or NULL */
@@ -92,7 +110,8 @@ struct DeviceType {
     IrqHandler *input;       /* its interrupt or GPIO inputs by number; opaque is the Device */
     IrqAcknowledgeHandler *acknowledge; /* of what it raises at its first output; opaque is the Device */
     bool board_only;         /* -device refuses it */
-    bool unpluggable;
+    const MediumOps *medium; /* of a drive whose medium comes and goes; NULL: it stays */
+    bool fixed;              /* comes and goes with the machine: neither device_add nor device_del at run time */
     const void *class_data;  /* bus-specific descriptor: const PciDeviceType *, const VirtioType * … */
     /* Allocates what cannot be static; the error says what the user can do. */
     bool (*realize)(Device *device, GError **error);
@@ -151,6 +170,8 @@ char *device_get(Device *device, const char *property, GError **error);
 bool device_realize(Device *device, GError **error);
 /* Removes the device and its children from the tree and frees them. */
 void device_destroy(Device *device);
+/* The same for one that leaves a running machine: DEVICE_DELETED is told for it and what is on its buses. */
+void device_unplugged(Device *device);
 /* Resets a device, its buses and all below, children before parents. */
 void device_reset_tree(Device *device);
 /* Calls fn for a device and all below it, parents first. */
@@ -200,6 +221,13 @@ struct BusType {
     bool (*attach)(Bus *bus, Device *device, GError **error); /* at realize, before type->realize */
     void (*detach)(Bus *bus, Device *device);
     void (*describe)(Device *device, GString *out); /* extra `info qtree` lines */
+    /*
+     * Of buses whose devices come and go while the machine runs; NULL: they do not. Whether a device may be added
+     * (before its realize); that it was; and that it shall go, which the guest may have to do: device_unplugged then.
+     */
+    bool (*may_plug)(Bus *bus, Device *device, GError **error);
+    void (*plugged)(Bus *bus, Device *device);
+    bool (*unplug)(Bus *bus, Device *device, GError **error);
     /* Appends what firmware calls the device behind the bus's provider: "/drive@0/disk@1". May be NULL. */
     void (*boot_path)(const Device *device, GString *out);
 };

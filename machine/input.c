@@ -125,6 +125,9 @@ bool input_send(Machine *machine, const InputEvent *event)
 {
     InputHandler *handler = input_find_handler(machine, event->kind);
 
+    if (event->kind & (INPUT_KEY | INPUT_BUTTON) && event->value) {
+        machine_request_wakeup(machine, WAKE_OTHER);
+    }
     if (!handler) {
         return false;
     }

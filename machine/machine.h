@@ -23,6 +23,7 @@
 typedef enum {
     STOP_NONE,
     STOP_PAUSED,         /* monitor's stop, or started with -S */
+    STOP_SUSPENDED,      /* the guest sleeps in RAM: its clock goes on */
     STOP_GUEST_POWEROFF, /* PSCI SYSTEM_OFF, ACPI */
     STOP_GUEST_RESET,    /* with -no-reboot */
     STOP_GUEST_PANIC,
@@ -154,6 +155,15 @@ void machine_request_stop(Machine *machine, StopReason reason, const char *detai
 /* The same with the exit status that the program ends with if this ends the run; -1: as the reason says. */
 void machine_request_end(Machine *machine, StopReason reason, const char *detail, int status);
 void machine_request_powerdown(Machine *machine);
+/*
+ * Suspend to RAM: no vCPU runs while clock and devices go on, until one of `wakers` (bits of WakeReason) comes. To wake
+ * is a reset that RAM survives, during which machine_wake_reason tells devices and boards what it is.
+ */
+typedef enum { WAKE_NONE, WAKE_OTHER = 1, WAKE_RTC = 2, WAKE_PM_TIMER = 4 } WakeReason;
+void machine_request_suspend(Machine *machine, unsigned wakers);
+/* Of a machine that does not sleep: nothing happens. */
+void machine_request_wakeup(Machine *machine, WakeReason reason);
+WakeReason machine_wake_reason(const Machine *machine);
 /*
  * Parks every vCPU but the caller's, without the clock; pairs nest. For translator-wide changes. May be
  * called on a vCPU's thread, and by several at once. Gives up the machine lock while it waits.

@@ -7,6 +7,7 @@
 
 #include "base/jitter.h"
 #include "base/names.h"
+#include "machine/balloon.h"
 #include "machine/machine.h"
 
 enum { MACHINE_JITTER_NS = 100 * 1000 };
@@ -86,7 +87,10 @@ typedef struct MachinePrivate {
     GMutex request_lock;
     StopReason requested_stop;
     char *requested_detail;
-    bool requested_reset, reset_by_host, requested_powerdown;
+    bool requested_reset, reset_by_host, requested_powerdown, requested_suspend;
+    unsigned wakers;                       /* WakeReason: what ends the sleep */
+    WakeReason requested_wake, wake_reason; /* the latter during the reset that it makes */
+    bool suspended;                        /* also while it is paused besides */
     GQueue deferred; /* for machine_defer */
     bool request_queued;
     bool run_ended;
@@ -106,6 +110,8 @@ typedef struct MachinePrivate {
     GPtrArray *opened_drives; /* BlockBackend, by drive_opener */
     GPtrArray *serials;       /* Chardev * or NULL */
     GPtrArray *displays;      /* Display * */
+    const BalloonOps *balloon; /* NULL: there is none */
+    void *balloon_opaque;
     GArray *globals;          /* GlobalProperty */
     GHashTable *type_counts;  /* device type name -> next number */
     GPtrArray *firmware_folders;

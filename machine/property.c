@@ -35,6 +35,7 @@ static const struct {
     [PROPERTY_NETDEV] = { "netdev id", sizeof(void *) },
     [PROPERTY_DRIVE] = { "drive id", sizeof(void *) },
     [PROPERTY_OBJECT] = { "object id", sizeof(void *) },
+    [PROPERTY_JSON] = { "json", 0 },
     [PROPERTY_NOT_YET] = { "not yet", 0 },
 };
 /* clang-format on */
@@ -341,6 +342,9 @@ static bool set_field(Machine *machine, const Property *property, void *instance
         return set_reference(machine, property, field, who, value, error);
     case PROPERTY_DRIVE:
         return set_drive(machine, property, field, who, value, error);
+    case PROPERTY_JSON:
+        return error_fail(error, KASO_ERROR_INVALID, "%s: property '%s' cannot be set", who,
+                          property->name);
     case PROPERTY_NOT_YET:
         return set_not_yet(property, who, value, error);
     default:
@@ -464,6 +468,8 @@ char *property_get(const Property *property, const void *instance)
     }
     case PROPERTY_I32:
         return g_strdup_printf("%d", *(const int32_t *)field);
+    case PROPERTY_JSON:
+        return property->json(instance);
     case PROPERTY_NOT_YET:
         return g_strdup("off");
     case PROPERTY_CHARDEV:

@@ -30,6 +30,7 @@ typedef enum {
     PROPERTY_NETDEV,   /* Netdev *; by id */
     PROPERTY_DRIVE,    /* struct BlockBackend *; by drive id or node name */
     PROPERTY_OBJECT,   /* Object *; by id */
+    PROPERTY_JSON,     /* no field: what `json` says of the instance; it cannot be set */
     PROPERTY_NOT_YET,  /* no field: known from other emulators, off (or auto) is all that it can be */
 } PropertyKind;
 
@@ -43,6 +44,8 @@ typedef struct {
     const char *fallback;      /* default in text form, NULL for zero/unset */
     const char *const *values; /* PROPERTY_ENUM: NULL-terminated names */
     bool deprecated;
+    void (*changed)(void *instance); /* it may be set while the instance is in use, and this is called then */
+    char *(*json)(const void *instance); /* PROPERTY_JSON: a JSON value; the caller frees */
 } Property;
 
 /* Applies all fallbacks. */

@@ -29,6 +29,7 @@ static const struct {
 } reasons[] = {
     [STOP_NONE] = { "running", "none", "stopped" },
     [STOP_PAUSED] = { "paused", "none", "stopped" },
+    [STOP_SUSPENDED] = { "suspended", "none", "suspended" },
     [STOP_GUEST_POWEROFF] = { "shutdown", "guest-shutdown", "guest powered off", true, true, 0, 0 },
     [STOP_GUEST_RESET] = { "shutdown", "guest-reset", "guest reset (-no-reboot)", true, true, 0, 10 },
     [STOP_GUEST_PANIC] = { "guest-panicked", "guest-panic", "guest panicked", true, false, 0, 11 },
@@ -101,11 +102,19 @@ void machine_start(Machine *machine)
 {
     MachinePrivate *private = machine->private;
 
-    if (machine_running(machine) || private->run_ended) {
+    if (machine_running(machine) || private->run_ended ||
+        atomic_load(&machine->stop_reason) == STOP_SUSPENDED) {
         return;
     }
     if (!private->ever_reset) {
         machine_reset(machine);
+    }
+    if (private->suspended) {
+        /* It was paused in its sleep, and sleeps on. */
+        clock_start(machine);
+        atomic_store(&machine->stop_reason, STOP_SUSPENDED);
+        machine_event(machine, "RESUME", NULL);
+        return;
     }
     atomic_store(&machine->stop_reason, STOP_NONE);
     clock_start(machine);
@@ -118,14 +127,16 @@ void machine_start(Machine *machine)
 
 void machine_stop(Machine *machine, StopReason reason)
 {
-    bool was_running = machine_running(machine);
+    StopReason before = atomic_load(&machine->stop_reason);
 
     atomic_store(&machine->stop_reason, reason);
-    if (!was_running) {
+    if (before != STOP_NONE && before != STOP_SUSPENDED) {
         return;
     }
-    vcpus_park(machine);
-    tell_state(machine, false);
+    if (before == STOP_NONE) {
+        vcpus_park(machine);
+        tell_state(machine, false);
+    }
     clock_stop(machine);
     machine_event(machine, "STOP", NULL);
 }
@@ -158,6 +169,7 @@ void machine_reset(Machine *machine)
     bool running = machine_running(machine);
 
     private->ever_reset = true;
+    private->suspended = false;
     vcpus_park(machine);
     clock_forget_lost_time(machine);
     memory_transaction_begin(machine);
@@ -256,14 +268,46 @@ static void carry_out_reset(Machine *machine, bool by_host)
     }
 }
 
+static void carry_out_suspend(Machine *machine)
+{
+    if (!machine_running(machine)) {
+        return;
+    }
+    atomic_store(&machine->stop_reason, STOP_SUSPENDED);
+    machine->private->suspended = true;
+    vcpus_park(machine);
+    tell_state(machine, false);
+    machine_event(machine, "SUSPEND", NULL);
+}
+
+static void carry_out_wakeup(Machine *machine, WakeReason reason)
+{
+    MachinePrivate *private = machine->private;
+    bool paused = atomic_load(&machine->stop_reason) != STOP_SUSPENDED;
+
+    if (!private->suspended || !(private->wakers & reason)) {
+        return;
+    }
+    private->wake_reason = reason;
+    machine_reset(machine);
+    private->wake_reason = WAKE_NONE;
+    machine_event(machine, "WAKEUP", NULL);
+    if (!paused) {
+        atomic_store(&machine->stop_reason, STOP_NONE);
+        tell_state(machine, true);
+        vcpus_resume(machine);
+    }
+}
+
 static gboolean carry_out_requests(gpointer opaque)
 {
     Machine *machine = opaque;
     MachinePrivate *private = machine->private;
     g_autofree char *detail = NULL;
     StopReason stop;
+    WakeReason wake;
     int status;
-    bool reset, by_host, powerdown;
+    bool reset, by_host, powerdown, suspend;
 
     g_mutex_lock(&private->request_lock);
     stop = private->requested_stop;
@@ -271,6 +315,10 @@ static gboolean carry_out_requests(gpointer opaque)
     reset = private->requested_reset;
     by_host = private->reset_by_host;
     powerdown = private->requested_powerdown;
+    suspend = private->requested_suspend;
+    wake = private->requested_wake;
+    private->requested_suspend = false;
+    private->requested_wake = WAKE_NONE;
     detail = g_steal_pointer(&private->requested_detail);
     private->requested_stop = STOP_NONE;
     private->requested_reset = private->requested_powerdown = private->request_queued = false;
@@ -286,6 +334,12 @@ static gboolean carry_out_requests(gpointer opaque)
         } else {
             carry_out_reset(machine, by_host);
         }
+    }
+    if (suspend && !private->run_ended) {
+        carry_out_suspend(machine);
+    }
+    if (wake != WAKE_NONE && !private->run_ended) {
+        carry_out_wakeup(machine, wake);
     }
     if (powerdown && !private->run_ended) {
         machine_event(machine, "POWERDOWN", NULL);
@@ -360,6 +414,36 @@ void machine_request_powerdown(Machine *machine)
     private->requested_powerdown = true;
     queue_requests(machine);
     g_mutex_unlock(&private->request_lock);
+}
+
+void machine_request_suspend(Machine *machine, unsigned wakers)
+{
+    MachinePrivate *private = machine->private;
+
+    hold_current_vcpu(machine);
+    g_mutex_lock(&private->request_lock);
+    private->requested_suspend = true;
+    private->wakers = wakers;
+    queue_requests(machine);
+    g_mutex_unlock(&private->request_lock);
+}
+
+void machine_request_wakeup(Machine *machine, WakeReason reason)
+{
+    MachinePrivate *private = machine->private;
+
+    if (atomic_load(&machine->stop_reason) != STOP_SUSPENDED) {
+        return;
+    }
+    g_mutex_lock(&private->request_lock);
+    private->requested_wake = reason;
+    queue_requests(machine);
+    g_mutex_unlock(&private->request_lock);
+}
+
+WakeReason machine_wake_reason(const Machine *machine)
+{
+    return machine->private->wake_reason;
 }
 
 typedef struct {

@@ -102,6 +102,8 @@ struct Target {
      * counter is the clock. Any thread; a target that changes the counter writes the timer's register again.
      */
     int64_t (*timestamp_to_clock)(const Vcpu *vcpu, uint64_t timestamp);
+    /* x86: EAX and EDX of CPUID 1, as firmware's tables show a processor. NULL elsewhere. */
+    void (*processor_id)(Vcpu *vcpu, uint32_t id[2]);
     /* `info tlb` text: the pages that are mapped; ranges: `info mem`, by equal rights. NULL: not told. */
     void (*describe_mappings)(Vcpu *vcpu, bool ranges, GString *out);
     /* A non-maskable interrupt, as the monitor's nmi sends it; NULL when there is none. */
