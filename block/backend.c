@@ -655,6 +655,99 @@ BlockNode *block_find_node(BlockGraph *graph, const char *name, GError **error)
     return node;
 }
 
+/* Media that come and go. */
+
+BlockBackend *block_open_empty(BlockGraph *graph, const char *id)
+{
+    BlockBackend *block = backend_new(graph, id);
+
+    async_lock(block->context);
+    block_graph_add_backend(graph, block);
+    async_unlock(block->context);
+    return block;
+}
+
+bool block_has_image(const BlockBackend *block)
+{
+    return block->root != NULL;
+}
+
+static void take_out_entry(void *opaque)
+{
+    BlockBackend *block = opaque;
+
+    if (block->root) {
+        node_flush(block->root->node);
+        child_detach(block->root);
+        block->root = NULL;
+    }
+}
+
+void block_take_out(BlockBackend *block)
+{
+    block_drain(block);
+    async_run_sync(block->context, take_out_entry, block);
+}
+
+typedef struct {
+    BlockBackend *block;
+    const char *node_name; /* or, NULL, the node of */
+    BlockBackend *source;
+    bool read_only;
+    GError **error;
+} PutInCall;
+
+static void put_in_entry(void *opaque)
+{
+    PutInCall *call = opaque;
+    BlockBackend *block = call->block;
+    BlockNode *node = call->node_name      ? node_find(block->graph, call->node_name)
+                      : call->source->root ? call->source->root->node
+                                           : NULL;
+    g_autofree char *owner = g_strdup_printf("block device '%s'", block->id);
+    bool read_only = call->read_only || (node && node->read_only);
+
+    if (!node) {
+        error_fail(call->error, KASO_ERROR_NOT_FOUND, "Cannot find node '%s'",
+                   call->node_name ? call->node_name : "");
+        return;
+    }
+    block->root = node_attach_user(
+        node, owner, block->claimed ? backend_perm(read_only) : BLOCK_PERM_CONSISTENT_READ,
+        block->claimed ? BLOCK_DEVICE_SHARED : BLOCK_PERM_ALL, call->error);
+    if (block->root) {
+        block->read_only = read_only;
+    }
+}
+
+static bool put_in(PutInCall *call)
+{
+    BlockBackend *block = call->block;
+    GError **error = call->error;
+
+    if (block->root) {
+        return error_fail(error, KASO_ERROR_GENERIC, "There already is a medium in the drive");
+    }
+    async_run_sync(block->context, put_in_entry, call);
+    return block->root != NULL;
+}
+
+bool block_put_in(BlockBackend *block, const char *node_name, bool read_only, GError **error)
+{
+    PutInCall call = {
+        .block = block, .node_name = node_name, .read_only = read_only, .error = error
+    };
+
+    return put_in(&call);
+}
+
+bool block_put_in_of(BlockBackend *block, BlockBackend *source, bool read_only, GError **error)
+{
+    PutInCall call = { .block = block, .source = source, .read_only = read_only, .error = error };
+
+    return put_in(&call);
+}
+
 /* Looking. */
 
 BlockBackend *block_next(BlockGraph *graph, BlockBackend *previous)

@@ -54,6 +54,17 @@ void block_jobs_end(BlockGraph *graph);
  */
 BlockBackend *block_open(BlockGraph *graph, GHashTable *options, GError **error);
 void block_close(BlockBackend *block);
+/* A backend without an image, for a drive whose medium comes later; the caller closes it. id may be NULL. */
+BlockBackend *block_open_empty(BlockGraph *graph, const char *id);
+bool block_has_image(const BlockBackend *block);
+/*
+ * Takes the image out, or puts the node of that name in, whether or not a device has claimed the backend. read_only:
+ * the drive never writes. Main loop's thread.
+ */
+void block_take_out(BlockBackend *block);
+bool block_put_in(BlockBackend *block, const char *node_name, bool read_only, GError **error);
+/* The same with the image of another backend, which keeps it, too. */
+bool block_put_in_of(BlockBackend *block, BlockBackend *source, bool read_only, GError **error);
 
 /* -object tls-creds-x509|tls-creds-psk,id=…,dir=… and
  * -object secret,id=…,data=…|file=…[,format=raw|base64]; the type is under

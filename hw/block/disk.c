@@ -16,6 +16,7 @@ bool disk_claim(Disk *disk, Device *device, bool read_only, GError **error)
 {
     g_autofree char *path = NULL;
 
+    disk->device = device;
     if (!disk->drive) {
         return true;
     }
@@ -40,6 +41,47 @@ void disk_disclaim(Disk *disk)
         block_disclaim(disk->drive);
         disk->claimed = false;
     }
+    if (disk->own_drive) {
+        block_close(disk->drive);
+        disk->drive = NULL;
+        disk->own_drive = false;
+    }
+}
+
+void disk_make_removable(Disk *disk, Device *device)
+{
+    if (!disk->drive && device->machine->block_graph) {
+        disk->drive = block_open_empty(device->machine->block_graph, NULL);
+        disk->own_drive = true;
+    }
+}
+
+typedef struct {
+    Machine *machine;
+    char *data;
+} TrayNews;
+
+static void tell_tray(void *opaque)
+{
+    TrayNews *news = opaque;
+
+    machine_event(news->machine, "DEVICE_TRAY_MOVED", news->data);
+    g_free(news->data);
+    g_free(news);
+}
+
+void disk_tell_tray(const Disk *disk, bool open)
+{
+    Device *device = disk->device;
+    TrayNews *news = g_new(TrayNews, 1);
+    bool named = device->from_user && device->anonymous < 0;
+    g_autofree char *path = named ? g_strdup(device->id) : device_user_path(device);
+
+    news->machine = device->machine;
+    news->data =
+        g_strdup_printf("{\"device\": \"%s\", \"id\": \"%s\", \"tray-open\": %s}",
+                        disk->drive ? block_id(disk->drive) : "", path, open ? "true" : "false");
+    machine_defer(device->machine, tell_tray, news);
 }
 
 /*

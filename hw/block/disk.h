@@ -13,6 +13,8 @@
 typedef struct {
     BlockBackend *drive; /* NULL: no medium */
     bool claimed;
+    Device *device;  /* the drive, once it is realized */
+    bool own_drive;  /* `drive` was made for the device, which has none from the user */
     /* Properties. */
     char *serial, *model, *version;
     uint64_t wwn;
@@ -73,6 +75,10 @@ extern const char *const disk_policy_names[];
 /* For realize and unrealize. read_only: the drive never writes. Nothing to do without an image. */
 bool disk_claim(Disk *disk, Device *device, bool read_only, GError **error);
 void disk_disclaim(Disk *disk);
+/* Before disk_claim, for drives whose medium comes and goes: there is always a back end that it can come to. */
+void disk_make_removable(Disk *disk, Device *device);
+/* DEVICE_TRAY_MOVED. [any thread] */
+void disk_tell_tray(const Disk *disk, bool open);
 /* Fills in what is 0 of the geometry. Fails when what is given cannot be told to software. */
 bool disk_choose_geometry(Disk *disk, const Device *device, unsigned max_heads, GError **error);
 /* Says what happened as BLOCK_IO_ERROR, and stops the machine for DISK_HOLD. error: an errno. */

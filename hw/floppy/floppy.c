@@ -122,6 +122,7 @@ static bool floppy_realize(Device *device, GError **error)
     Floppy *f = floppy(device);
     bool read_only = f->disk.drive && block_read_only(f->disk.drive);
 
+    disk_make_removable(&f->disk, device);
     if (!disk_claim(&f->disk, device, read_only, error)) {
         return false;
     }
@@ -142,6 +143,29 @@ static void floppy_reset(Device *device)
     floppy(device)->cylinder = 0;
     floppy(device)->changed = true;
 }
+
+static void query_medium(const Device *device, MediumState *state)
+{
+    *state = (MediumState){ 0 };
+}
+
+/* Drives have no tray; a disk is pulled out. */
+static void move_tray(Device *device, bool open)
+{
+}
+
+/* A drive of this type may not know how the new disk is written. */
+static void changed(Device *device)
+{
+    Floppy *f = floppy(device);
+
+    f->format = find_format(disk_bytes(&f->disk), f->type);
+    f->changed = true;
+}
+
+static const MediumOps floppy_medium = { .query = query_medium,
+                                         .move_tray = move_tray,
+                                         .changed = changed };
 
 const char *const floppy_type_names[] = { "auto", "144", "288", "120", "none", NULL };
 
@@ -171,6 +195,7 @@ static const DeviceType floppy_type = {
     .state = floppy_state,
     .realize = floppy_realize,
     .unrealize = floppy_unrealize,
+    .medium = &floppy_medium,
     .reset = floppy_reset,
 };
 DEVICE_TYPE(floppy_type);

@@ -340,6 +340,7 @@ static bool ide_cd_realize(Device *device, GError **error)
     IdeDrive *drive = ide_drive(device);
     IdeCd *cd = ide_cd(drive);
 
+    disk_make_removable(&drive->disk, device);
     if (!ide_drive_realize(drive, &ops, true, error)) {
         return false;
     }
@@ -376,6 +377,30 @@ static void ide_cd_state_loaded(Device *device)
     ide_drive_state_loaded(ide_drive(device));
 }
 
+static const ScsiUnit *unit_of(const Device *device)
+{
+    return &container_of(device, IdeCd, drive.device)->unit;
+}
+
+static void query_medium(const Device *device, MediumState *state)
+{
+    mmc_query_medium(unit_of(device), state);
+}
+
+static void move_tray(Device *device, bool open)
+{
+    mmc_move_tray(&ide_cd(ide_drive(device))->unit, open);
+}
+
+static void ask_guest(Device *device)
+{
+    mmc_ask_for_eject(&ide_cd(ide_drive(device))->unit);
+}
+
+static const MediumOps ide_cd_medium = { .query = query_medium,
+                                         .move_tray = move_tray,
+                                         .ask_guest = ask_guest };
+
 static const Property ide_cd_properties[] = {
     { "unit", PROPERTY_U32, offsetof(IdeCd, drive.unit),
       "0: master, 1: slave; unset: the first free", "4294967295" },
@@ -406,6 +431,7 @@ static const DeviceType ide_cd_type = {
     .state = ide_cd_state,
     .realize = ide_cd_realize,
     .unrealize = ide_cd_unrealize,
+    .medium = &ide_cd_medium,
     .reset = ide_cd_reset,
     .state_check = ide_cd_state_check,
     .state_loaded = ide_cd_state_loaded,

@@ -93,6 +93,7 @@ static const DeviceType piix3_ide_type = {
     .name = "piix3-ide",
     .summary = "PIIX3 IDE controller: two channels with bus master DMA",
     .bus = "pci",
+    .fixed = true,
     .category = "storage",
     .instance_size = sizeof(Piix3Ide),
     .bus_properties = piix3_ide_bus_properties,

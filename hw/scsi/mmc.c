@@ -15,8 +15,10 @@ enum {
     PROFILE_DVD_ROM = 0x10,
     LEAD_OUT = 0xaa,
     CONTROL_DATA = 0x14, /* position data in Q, a data track */
+    EVENT_EJECT_REQUEST = 1,
     EVENT_NEW_MEDIA = 2,
     EVENT_REMOVAL = 3,
+    MEDIUM_CHANGED = 0x28, /* additional sense code of the unit attention */
 };
 
 static bool is_dvd(const ScsiUnit *unit)
@@ -65,6 +67,31 @@ static void put_address(uint8_t *at, uint64_t block, bool msf)
 
 /* The tray */
 
+void mmc_move_tray(ScsiUnit *unit, bool open)
+{
+    if (unit->tray_open == open) {
+        return;
+    }
+    unit->tray_open = open;
+    unit->media_event = open ? EVENT_REMOVAL : EVENT_NEW_MEDIA;
+    if (!open) {
+        unit->attention_code = disk_has_medium(unit->disk) ? MEDIUM_CHANGED : 0;
+    }
+    disk_tell_tray(unit->disk, open);
+}
+
+void mmc_query_medium(const ScsiUnit *unit, MediumState *state)
+{
+    *state = (MediumState){
+        .has_tray = true, .tray_open = unit->tray_open, .locked = unit->locked, .read_only = true
+    };
+}
+
+void mmc_ask_for_eject(ScsiUnit *unit)
+{
+    unit->media_event = EVENT_EJECT_REQUEST;
+}
+
 ScsiAction mmc_start_stop(ScsiUnit *unit, ScsiCommand *command)
 {
     enum { START = 1, LOAD_EJECT = 2, POWER = 0xf0 };
@@ -74,21 +101,14 @@ ScsiAction mmc_start_stop(ScsiUnit *unit, ScsiCommand *command)
         return SCSI_DONE;
     }
     if (what & START) {
-        if (unit->tray_open) {
-            unit->tray_open = false;
-            unit->media_event = EVENT_NEW_MEDIA;
-            unit->attention_code = disk_has_medium(unit->disk) ? 0x28 : 0;
-        }
+        mmc_move_tray(unit, false);
         return SCSI_DONE;
     }
     if (unit->locked) {
         return scsi_has_medium(unit) ? scsi_fail(unit, SCSI_ILLEGAL_REQUEST, 0x53, 2)
                                      : scsi_fail(unit, SCSI_NOT_READY, 0x53, 2);
     }
-    if (!unit->tray_open) {
-        unit->tray_open = true;
-        unit->media_event = EVENT_REMOVAL;
-    }
+    mmc_move_tray(unit, true);
     return SCSI_DONE;
 }
 

@@ -102,6 +102,10 @@ ScsiAction scsi_fail_field(ScsiUnit *unit);
 ScsiAction scsi_answer(ScsiCommand *command, uint32_t bytes, uint32_t room);
 uint64_t scsi_blocks(const ScsiUnit *unit);
 bool scsi_has_medium(const ScsiUnit *unit);
+/* For MediumOps of discs. */
+void mmc_query_medium(const ScsiUnit *unit, MediumState *state);
+void mmc_move_tray(ScsiUnit *unit, bool open);
+void mmc_ask_for_eject(ScsiUnit *unit);
 
 ScsiAction scsi_inquiry(ScsiUnit *unit, ScsiCommand *command);
 ScsiAction scsi_mode_sense(ScsiUnit *unit, ScsiCommand *command);

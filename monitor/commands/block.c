@@ -60,6 +60,8 @@ static json_t *parse_and_free(char *text)
 typedef struct {
     BlockBackend *drive;
     char *path; /* of the device that has it; NULL: none */
+    bool removable;
+    MediumState medium;
 } ListedDrive;
 
 static void clear_listed(void *listed)
@@ -77,8 +79,12 @@ static GArray *list_drives(Machine *machine)
     for (int named = 1; named >= 0 && machine->block_graph; named--) {
         while ((drive = block_next(machine->block_graph, drive))) {
             Device *owner = drive_owner(machine, drive);
-            ListedDrive listed = { drive, owner ? owner_name(owner) : NULL };
+            const MediumOps *ops = owner ? owner->type->medium : NULL;
+            ListedDrive listed = { drive, owner ? owner_name(owner) : NULL, !owner || ops, { 0 } };
 
+            if (ops) {
+                ops->query(owner, &listed.medium);
+            }
             if (block_id(drive)[0] ? named : !named && owner) {
                 g_array_append_val(list, listed);
             } else {
@@ -101,8 +107,11 @@ static json_t *block_run(Monitor *monitor, json_t *arguments, GError **error)
 
         monitor_put(entry, "device", monitor_string(block_id(listed->drive)));
         monitor_put(entry, "type", json_string("unknown"));
-        monitor_put(entry, "removable", json_boolean(!listed->path));
-        monitor_put(entry, "locked", json_false());
+        monitor_put(entry, "removable", json_boolean(listed->removable));
+        monitor_put(entry, "locked", json_boolean(listed->medium.locked));
+        if (listed->medium.has_tray) {
+            monitor_put(entry, "tray_open", json_boolean(listed->medium.tray_open));
+        }
         if (listed->path) {
             monitor_put(entry, "qdev", monitor_string(listed->path));
             monitor_put(entry, "io-status", json_string("ok"));
@@ -148,17 +157,29 @@ static void print_drive(json_t *entry, GString *out)
     const char *node = monitor_get_string(inserted, "node-name");
     const char *owner = monitor_get_string(entry, "qdev");
 
-    if (!inserted) {
-        g_string_append_printf(out, "%s: [not inserted]\n", device);
-        return;
+    if (inserted) {
+        g_string_append(out, device);
+        g_string_append_printf(out, device[0] ? " (%s)" : "%s", node);
+        g_string_append_printf(out, ": %s (%s%s)\n", monitor_get_string(inserted, "file"),
+                               monitor_get_string(inserted, "drv"),
+                               monitor_get_bool(inserted, "ro") ? ", read-only" : "");
+    } else {
+        g_string_append_printf(out, "%s: [not inserted]\n", device[0] || !owner ? device : owner);
     }
-    g_string_append(out, device);
-    g_string_append_printf(out, device[0] ? " (%s)" : "%s", node);
-    g_string_append_printf(out, ": %s (%s%s)\n", monitor_get_string(inserted, "file"),
-                           monitor_get_string(inserted, "drv"),
-                           monitor_get_bool(inserted, "ro") ? ", read-only" : "");
     if (owner) {
         g_string_append_printf(out, "    Attached to:      %s\n", owner);
+    }
+    if (owner && monitor_get_bool(entry, "removable")) {
+        g_string_append_printf(out, "    Removable device: %slocked",
+                               monitor_get_bool(entry, "locked") ? "" : "not ");
+        if (monitor_has(entry, "tray_open")) {
+            g_string_append_printf(out, ", tray %s",
+                                   monitor_get_bool(entry, "tray_open") ? "open" : "closed");
+        }
+        g_string_append_c(out, '\n');
+    }
+    if (!inserted) {
+        return;
     }
     g_string_append_printf(out, "    Cache mode:       %s%s%s\n",
                            monitor_get_bool(cache, "writeback") ? "writeback" : "writethrough",
