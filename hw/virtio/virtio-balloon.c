@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "hw/virtio/virtio.h"
+#include "machine/balloon.h"
 #include "machine/clock.h"
 #include "machine/machine.h"
 
@@ -33,6 +34,8 @@ enum {
 typedef struct {
     VirtioDevice virtio;
     Timer timer;
+    bool news;         /* BALLOON_CHANGE is on its way */
+    int64_t told_at_s; /* when the guest sent statistics, by the host's calendar */
     /* State. */
     uint32_t target, actual; /* pages */
     uint64_t stats[STATS];   /* by tag (5.5.6.3); all ones: not told */
@@ -149,6 +152,7 @@ static bool take_stats(VirtQueue *queue, VirtioElement *element)
         iovec_to_buffer(element->out, element->out_count, at, stat, sizeof stat);
         if (load_le16(stat) < STATS) {
             b->stats[load_le16(stat)] = load_le64(stat + 2);
+            b->told_at_s = g_get_real_time() / G_USEC_PER_SEC;
             trace("virtio-balloon", "statistic %u: %llu", load_le16(stat),
                   (unsigned long long)load_le64(stat + 2));
         }
@@ -183,9 +187,79 @@ static void virtio_balloon_config_read(VirtioDevice *virtio)
     store_le32(virtio->config + CONFIG_ACTUAL, b->actual);
 }
 
+static void tell_change(void *opaque)
+{
+    Machine *machine = opaque;
+    uint64_t ram = machine->config.ram_bytes;
+    void *balloon;
+
+    /* It may have gone meanwhile. */
+    if (machine_balloon(machine, &balloon)) {
+        VirtioBalloon *b = balloon;
+        uint64_t given = (uint64_t)b->actual << PAGE_SHIFT;
+        g_autofree char *data =
+            g_strdup_printf("{\"actual\": %" G_GUINT64_FORMAT "}", ram - MIN(ram, given));
+
+        b->news = false;
+        machine_event(machine, "BALLOON_CHANGE", data);
+    }
+}
+
 static void virtio_balloon_config_written(VirtioDevice *virtio, unsigned offset, unsigned size)
 {
-    virtio_balloon(virtio)->actual = load_le32(virtio->config + CONFIG_ACTUAL);
+    VirtioBalloon *b = virtio_balloon(virtio);
+    uint32_t before = b->actual;
+
+    b->actual = load_le32(virtio->config + CONFIG_ACTUAL);
+    if (b->actual != before && !b->news) {
+        b->news = true;
+        machine_defer(virtio_machine(virtio), tell_change, virtio_machine(virtio));
+    }
+}
+
+/* For the monitor. */
+
+static void set_pages(void *opaque, uint32_t pages)
+{
+    VirtioBalloon *b = opaque;
+
+    b->target = pages;
+    virtio_config_changed(&b->virtio);
+}
+
+static uint32_t pages_given(void *opaque)
+{
+    return ((const VirtioBalloon *)opaque)->actual;
+}
+
+static const BalloonOps balloon_ops = { .set_pages = set_pages, .pages = pages_given };
+
+/* What the guest has not told is all ones. */
+static char *stats_json(const void *instance)
+{
+    static const char *const names[] = {
+        "stat-swap-in",      "stat-swap-out",     "stat-major-faults",     "stat-minor-faults",
+        "stat-free-memory",  "stat-total-memory", "stat-available-memory", "stat-disk-caches",
+        "stat-htlb-pgalloc", "stat-htlb-pgfail",  "stat-oom-kills",        "stat-alloc-stalls",
+        "stat-async-scans",  "stat-direct-scans", "stat-async-reclaims",   "stat-direct-reclaims",
+    };
+    const VirtioBalloon *b = instance;
+    GString *out = g_string_new("{\"stats\": {");
+
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+        g_string_append_printf(out, "%s\"%s\": %" G_GINT64_FORMAT, i ? ", " : "", names[i],
+                               (int64_t)b->stats[i]);
+    }
+    g_string_append_printf(out, "}, \"last-update\": %" G_GINT64_FORMAT "}", b->told_at_s);
+    return g_string_free(out, false);
+}
+
+static void interval_changed(void *instance)
+{
+    VirtioBalloon *b = instance;
+
+    timer_cancel(&b->timer);
+    wait_interval(b);
 }
 
 static void virtio_balloon_reset(VirtioDevice *virtio)
@@ -194,7 +268,7 @@ static void virtio_balloon_reset(VirtioDevice *virtio)
 
     timer_cancel(&b->timer);
     b->ask = false;
-    b->target = b->actual = 0;
+    b->actual = 0;
     memset(b->stats, 0xff, sizeof b->stats);
 }
 
@@ -210,6 +284,10 @@ static bool virtio_balloon_realize(VirtioDevice *virtio, GError **error)
 {
     VirtioBalloon *b = virtio_balloon(virtio);
 
+    if (!machine_set_balloon(virtio_machine(virtio), &balloon_ops, b)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Only one balloon device is supported: there is one already");
+    }
     timer_init(&b->timer, virtio_machine(virtio), interval_over, b);
     virtio_add_queue(virtio, QUEUE_SIZE, inflate);
     virtio_add_queue(virtio, QUEUE_SIZE, deflate);
@@ -224,6 +302,7 @@ static bool virtio_balloon_realize(VirtioDevice *virtio, GError **error)
 static void virtio_balloon_unrealize(VirtioDevice *virtio)
 {
     timer_cancel(&virtio_balloon(virtio)->timer);
+    machine_forget_balloon(virtio_machine(virtio), virtio_balloon(virtio));
 }
 
 static const VirtioType virtio_balloon_type = {
@@ -247,18 +326,22 @@ static const Property virtio_balloon_properties[] = {
       "what the guest does not use goes back to the host by itself", "off" },
     { "free-page-hint", PROPERTY_NOT_YET, 0, "free pages for migration" },
     { "guest-stats-polling-interval", PROPERTY_U32, offsetof(VirtioBalloon, interval_s),
-      "seconds between statistics; 0: none", "0" },
+      "seconds between statistics; 0: none", "0", .changed = interval_changed },
+    { "guest-stats", PROPERTY_JSON, 0, "what the guest has told of its memory",
+      .json = stats_json },
     { "iothread", PROPERTY_STRING, offsetof(VirtioBalloon, iothread), "accepted; has no effect" },
     { 0 },
 };
 
 static const StateField virtio_balloon_state[] = {
     VIRTIO_STATE,
-    STATE(VirtioBalloon, target),
+    STATE_KEPT(VirtioBalloon, target),
     STATE(VirtioBalloon, actual),
     STATE(VirtioBalloon, stats),
     STATE(VirtioBalloon, ask),
     STATE_TIMER(VirtioBalloon, timer),
+    STATE_DERIVED(VirtioBalloon, news),
+    STATE_DERIVED(VirtioBalloon, told_at_s),
     { 0 },
 };
 

@@ -470,14 +470,18 @@ MONITOR_COMMAND(device_add_command);
 static json_t *device_del_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     const char *id = monitor_get_string(arguments, "id");
+    Device *device = device_find(monitor_machine(monitor), id);
+    Bus *bus = device ? device->bus : NULL;
 
-    if (!device_find(monitor_machine(monitor), id)) {
+    if (!device) {
         error_fail(error, KASO_ERROR_NO_DEVICE, "Device '%s' not found", id);
+    } else if (!bus || device->type->board_only || device->type->fixed) {
+        error_fail(error, KASO_ERROR_UNSUPPORTED, "Device '%s' does not support hotplugging", id);
+    } else if (!bus->type->unplug) {
+        error_fail(error, KASO_ERROR_UNSUPPORTED, "Bus '%s' does not support hotplugging yet",
+                   bus->name);
     } else {
-        error_fail(error, KASO_ERROR_UNSUPPORTED,
-                   "device '%s' cannot be removed while the machine exists: hotplugging is not "
-                   "built yet",
-                   id);
+        bus->type->unplug(bus, device, error);
     }
     return NULL;
 }

@@ -17,13 +17,10 @@ static const MonitorArgument not_yet_arguments[] = {
     };                                                                                             \
     MONITOR_COMMAND(symbol)
 
-NOT_YET(balloon_not_yet, "balloon", "balloon");
 NOT_YET(boot_set_not_yet, NULL, "boot_set");
-NOT_YET(change_not_yet, "change", "change");
 NOT_YET(delvm_not_yet, NULL, "delvm");
 NOT_YET(drive_add_not_yet, NULL, "drive_add");
 NOT_YET(dump_not_yet, "dump-guest-memory", "dump-guest-memory");
-NOT_YET(eject_not_yet, "eject", "eject");
 NOT_YET(gdbserver_not_yet, NULL, "gdbserver");
 NOT_YET(loadvm_not_yet, NULL, "loadvm");
 NOT_YET(migrate_not_yet, "migrate", "migrate");

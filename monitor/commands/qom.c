@@ -170,6 +170,11 @@ static json_t *property_value(const Property *property, const char *text)
     case PROPERTY_SIZE:
         number = strtoull(text ? text : "", &end, 0);
         return text && *text && !*end ? json_integer(number) : monitor_string(text);
+    case PROPERTY_JSON: {
+        json_t *value = json_loads(text ? text : "null", JSON_DECODE_ANY, NULL);
+
+        return value ? value : json_null();
+    }
     default:
         return monitor_string(text);
     }

@@ -125,6 +125,26 @@ static const MonitorCommand powerdown_command = {
 };
 MONITOR_COMMAND(powerdown_command);
 
+static json_t *wakeup_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+
+    if (machine->stop_reason != STOP_SUSPENDED) {
+        error_fail(error, KASO_ERROR_GENERIC, "Unable to wake up: guest is not in suspended state");
+    } else {
+        machine_request_wakeup(machine, WAKE_OTHER);
+    }
+    return NULL;
+}
+
+static const MonitorCommand wakeup_command = {
+    .name = "system_wakeup",
+    .hmp = "system_wakeup",
+    .summary = "wakes a guest that sleeps in RAM",
+    .run = wakeup_run,
+};
+MONITOR_COMMAND(wakeup_command);
+
 static json_t *quit_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     machine_request_stop(monitor_machine(monitor), STOP_USER_QUIT, NULL);
