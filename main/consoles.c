@@ -5,6 +5,7 @@
 #include "accel/qtest/qtest.h"
 #include "backends/chardev-open.h"
 #include "base/error.h"
+#include "machine/device-open.h"
 #include "main/handlers.h"
 #include "monitor/monitor.h"
 
@@ -70,6 +71,23 @@ bool option_serial(Setup *setup, const char *argument, GError **error)
     }
     machine_set_serial(setup->machine, index, chardev);
     return true;
+}
+
+bool option_debugcon(Setup *setup, const char *argument, GError **error)
+{
+    static const char id[] = "debugcon";
+    g_autoptr(KeyValues) list = key_values_new();
+    Chardev *chardev;
+
+    if (!open_short(setup, id, argument, &chardev, error)) {
+        return false;
+    }
+    if (!chardev) {
+        return true; /* none */
+    }
+    key_values_add(list, "driver", "isa-debugcon");
+    key_values_add(list, "chardev", chardev->id);
+    return device_open(setup->machine, list, error) != NULL;
 }
 
 bool option_qtest(Setup *setup, const char *argument, GError **error)
@@ -163,7 +181,11 @@ static bool stdio_is_taken(Setup *setup)
     for (unsigned i = 0; i < setup->given->len; i++) {
         const GivenOption *given = &g_array_index(setup->given, GivenOption, i);
 
-        if ((given->option->stage == STAGE_CHARDEV || given->option->stage == STAGE_CONSOLE) &&
+        bool console = given->option->stage == STAGE_CHARDEV ||
+                       given->option->stage == STAGE_CONSOLE ||
+                       strcmp(given->option->name, "debugcon") == 0;
+
+        if (console &&
             (strcmp(given->argument, "stdio") == 0 || strcmp(given->argument, "mon:stdio") == 0 ||
              g_str_has_prefix(given->argument, "stdio,"))) {
             return true;

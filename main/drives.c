@@ -266,6 +266,16 @@ static bool add_file(Setup *setup, const char *file, const char *interface, cons
     return add_drive(setup, list, error);
 }
 
+bool option_fda(Setup *setup, const char *argument, GError **error)
+{
+    return add_file(setup, argument, "floppy", "0", "disk", error);
+}
+
+bool option_fdb(Setup *setup, const char *argument, GError **error)
+{
+    return add_file(setup, argument, "floppy", "1", "disk", error);
+}
+
 bool option_hda(Setup *setup, const char *argument, GError **error)
 {
     return add_file(setup, argument, NULL, "0", "disk", error);

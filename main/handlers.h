@@ -17,7 +17,7 @@ OptionHandler option_action, option_watchdog_action;
 /* options-simple.c */
 OptionHandler option_kernel, option_initrd, option_append, option_dtb, option_bios;
 OptionHandler option_start_paused, option_no_reboot, option_no_shutdown, option_nodefaults;
-OptionHandler option_snapshot, option_firmware_folder, option_accepted, option_accepted_argument, option_no_acpi,
+OptionHandler option_snapshot, option_firmware_folder, option_accepted, option_accepted_argument, option_no_acpi, option_overcommit, option_realtime,
     option_no_hpet;
 OptionHandler option_log, option_log_file, option_log_filter, option_trace, option_echr;
 OptionHandler option_message, option_pid_file, option_daemonize, option_sandbox, option_chroot;
@@ -28,11 +28,11 @@ OptionHandler option_readconfig, option_help, option_version;
 OptionHandler option_object, option_device;
 
 /* consoles.c */
-OptionHandler option_chardev, option_serial, option_parallel, option_monitor, option_qmp;
+OptionHandler option_chardev, option_serial, option_debugcon, option_parallel, option_monitor, option_qmp;
 OptionHandler option_qmp_pretty, option_mon, option_count_serial, option_qtest, option_qtest_log;
 
 /* drives.c */
-OptionHandler option_blockdev, option_drive, option_hda, option_hdb, option_hdc, option_hdd;
+OptionHandler option_blockdev, option_drive, option_fda, option_fdb, option_hda, option_hdb, option_hdc, option_hdd;
 OptionHandler option_cdrom, option_pflash;
 
 /* network.c */

@@ -187,6 +187,45 @@ bool option_echr(Setup *setup, const char *argument, GError **error)
     return true;
 }
 
+/* Switches of things that we do not do: off is what they are. */
+static bool take_off_switches(const char *argument, const char *const *names, const char *option,
+                              const char *why, GError **error)
+{
+    g_autoptr(KeyValues) list = key_values_parse(argument, NULL, error);
+
+    if (!list || !key_values_check(list, names, option, error)) {
+        return false;
+    }
+    for (; *names; names++) {
+        const char *value = key_values_get(list, *names);
+        bool on = false;
+
+        if (value && !parse_switch(*names, value, &on, error)) {
+            return false;
+        }
+        if (on) {
+            return error_fail(error, KASO_ERROR_UNSUPPORTED, "not yet: %s=on: %s", *names, why);
+        }
+    }
+    return true;
+}
+
+bool option_overcommit(Setup *setup, const char *argument, GError **error)
+{
+    static const char *const names[] = { "mem-lock", "cpu-pm", NULL };
+
+    return take_off_switches(argument, names, "-overcommit",
+                             "the host's memory and power states stay its own", error);
+}
+
+bool option_realtime(Setup *setup, const char *argument, GError **error)
+{
+    static const char *const names[] = { "mlock", NULL };
+
+    return take_off_switches(argument, names, "-realtime", "RAM is not locked in the host's memory",
+                             error);
+}
+
 bool option_message(Setup *setup, const char *argument, GError **error)
 {
     static const char *const names[] = { "timestamp", "guest-name", NULL };
