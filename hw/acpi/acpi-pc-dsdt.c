@@ -286,7 +286,8 @@ static void pvpanic_device(GByteArray *out, uint16_t port)
 
 static void isa_bridge(GByteArray *out, const AcpiPc *pc)
 {
-    static const uint8_t irqs[] = { ISA_IRQ_SERIAL_1, ISA_IRQ_SERIAL_2 };
+    static const uint8_t irqs[] = { ISA_IRQ_SERIAL_1, ISA_IRQ_SERIAL_2, ISA_IRQ_SERIAL_1,
+                                    ISA_IRQ_SERIAL_2 };
     size_t device = aml_device(out, "ISA");
     GByteArray *clock = g_byte_array_new();
 

@@ -47,7 +47,7 @@ typedef struct {
     bool io_apic, hpet, floppy, keyboard, fw_cfg_dma;
     unsigned floppies;                 /* drives */
     bool pm_suspend, pm_hibernate;     /* S3, S4 */
-    uint16_t serial[2], parallel, pvpanic;
+    uint16_t serial[4], parallel, pvpanic;
     uint16_t smi_port, pm_base, gpe0, fw_cfg;
     uint16_t pci_hotplug;              /* base of the hot-plug registers */
     uint32_t fixed_slots;              /* bit per PCI slot: nothing is plugged there at run time */

@@ -107,13 +107,12 @@ static int find_type(const KeyValues *option, GError **error)
         }
     }
     if (!text) {
-        error_fail(error, KASO_ERROR_INVALID, "-smbios: give type=N,field=value,… or file=PATH");
+        error_fail(error, KASO_ERROR_INVALID, "give type=N,field=value,… or file=PATH");
     } else {
         error_fail(
             error, KASO_ERROR_INVALID,
-            "-smbios type=%s: fields can be given for the types 0, 1, 2, 3, 4, 8, 11, 17 and "
-            "41; others come with file=",
-            text);
+            "fields can be given for the types 0, 1, 2, 3, 4, 8, 11, 17 and 41; others come with "
+            "file=");
     }
     return -1;
 }
@@ -193,11 +192,11 @@ static bool check_value(const Field *field, const char *value, GError **error)
         ok = parse_uuid(value, bytes);
         break;
     case FIELD_UEFI:
-        return parse_switch("-smbios uefi", value, &on, error);
+        return parse_switch("uefi", value, &on, error);
     default:
         break;
     }
-    return ok || error_fail(error, KASO_ERROR_INVALID, "-smbios: '%s' is no value for %s%s", value,
+    return ok || error_fail(error, KASO_ERROR_INVALID, "'%s' is no value for %s%s", value,
                             field->name, field->kind == FIELD_RELEASE ? "; give MAJOR.MINOR" : "");
 }
 
@@ -221,7 +220,7 @@ bool smbios_check_option(const char *text, GError **error)
         const Field *field = find_field(types[type].fields, pair->key);
 
         if (strcmp(pair->key, "type") != 0 && !field) {
-            return error_fail(error, KASO_ERROR_INVALID, "-smbios type=%u has no field '%s'",
+            return error_fail(error, KASO_ERROR_INVALID, "type %u has no field '%s'",
                               types[type].type, pair->key);
         }
         if (field && !check_value(field, pair->value, error)) {
@@ -389,6 +388,14 @@ static void build_bios(Builder *b)
     end(b);
 }
 
+/* Turns the three little-endian parts round. */
+static void reorder_uuid(uint8_t *uuid)
+{
+    store_le32(uuid, load_be32(uuid));
+    store_le16(uuid + 4, load_be16(uuid + 4));
+    store_le16(uuid + 6, load_be16(uuid + 6));
+}
+
 static void build_system(Builder *b)
 {
     const SmbiosConfig *c = b->config;
@@ -401,6 +408,9 @@ static void build_system(Builder *b)
         parse_uuid(c->uuid, place(b, UUID_OFFSET));
     }
     set_fields(b, 1, system_fields, machine);
+    if (c->uuid_in_order) {
+        reorder_uuid(place(b, UUID_OFFSET));
+    }
     end(b);
 }
 
@@ -635,6 +645,7 @@ static bool take_options(Builder *b, GError **error)
         bool ok = true;
 
         if (!smbios_check_option(text, error)) {
+            g_prefix_error(error, "-smbios %s: ", text);
             return false;
         }
         option = key_values_parse(text, NULL, NULL);

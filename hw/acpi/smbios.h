@@ -16,6 +16,7 @@
 typedef struct {
     const char *manufacturer, *product, *version; /* of the board, where options do not say otherwise */
     const char *uuid;          /* NULL: "not settable" */
+    bool uuid_in_order;        /* its bytes in the order of the text, as it was before SMBIOS 2.6 */
     uint32_t cpu_id[2];        /* EAX and EDX of CPUID 1 */
     unsigned sockets, cores, threads;
     uint64_t ram_below_4g, ram_above_4g; /* bytes, from 0 and from 4 GiB */

@@ -12,7 +12,6 @@
 #include "hw/board/boot-order.h"
 #include "hw/board/pc.h"
 #include "hw/nvram/fw_cfg.h"
-#include "hw/rtc/mc146818rtc.h"
 #include "machine/arch/pc.h"
 
 enum {
@@ -234,9 +233,9 @@ bool pc_add_fw_cfg(Pc *pc, GError **error)
         return false;
     }
     pc->fw_cfg = fw_cfg;
-    device_map_io(fw_cfg, 0, 0x510);
+    device_map_io(fw_cfg, 0, PC_FW_CFG_PORT);
     if (pc->version.fw_cfg_dma) {
-        device_map_io(fw_cfg, 1, 0x514);
+        device_map_io(fw_cfg, 1, PC_FW_CFG_PORT + 4);
     }
     if (config->uuid) {
         add_uuid(pc, config->uuid);
@@ -248,12 +247,12 @@ bool pc_add_fw_cfg(Pc *pc, GError **error)
     add_bytes(pc, FW_CFG_NUMA, numa, sizeof *numa * (1 + config->vcpus));
     fw_cfg_add_u32(fw_cfg, FW_CFG_X86_IRQ0_OVERRIDE, 1);
     add_hpet_table(pc);
-    return add_e820(pc, error) && (pc->isa_only || add_system_states(pc, error));
+    return add_e820(pc, error) && (!pc->pm || add_system_states(pc, error));
 }
 
 /* --- -boot --- */
 
-static const char *boot_option(Pc *pc, const char *name)
+const char *pc_boot_option(Pc *pc, const char *name)
 {
     GHashTable *options = pc->machine->config.boot_options;
 
@@ -270,7 +269,7 @@ static bool switched_on(const char *value)
 static bool boot_number(Pc *pc, const char *name, long least, long most, long *value,
                         GError **error)
 {
-    const char *text = boot_option(pc, name);
+    const char *text = pc_boot_option(pc, name);
     char *end;
 
     if (!text) {
@@ -286,7 +285,7 @@ static bool boot_number(Pc *pc, const char *name, long least, long most, long *v
 
 static bool add_splash(Pc *pc, GError **error)
 {
-    const char *path = boot_option(pc, "splash");
+    const char *path = pc_boot_option(pc, "splash");
     g_autofree char *found = path ? machine_find_firmware(pc->machine, path, error) : NULL;
     g_autoptr(GBytes) content =
         found ? pc_read_file("splash picture", found, MIB(16), error) : NULL;
@@ -312,7 +311,7 @@ static bool add_boot_options(Pc *pc, GError **error)
     long wait = -1, reboot = -1;
     uint8_t bytes[4];
 
-    fw_cfg_add_u16(pc->fw_cfg, FW_CFG_BOOT_MENU, switched_on(boot_option(pc, "menu")));
+    fw_cfg_add_u16(pc->fw_cfg, FW_CFG_BOOT_MENU, switched_on(pc_boot_option(pc, "menu")));
     if (!boot_number(pc, "splash-time", 0, 0xffff, &wait, error) ||
         !boot_number(pc, "reboot-timeout", -1, 0xffff, &reboot, error)) {
         return false;
@@ -326,8 +325,7 @@ static bool add_boot_options(Pc *pc, GError **error)
            add_splash(pc, error);
 }
 
-/* Codes of the drives that firmware tries, as CMOS has them. */
-static int boot_code(char letter)
+int pc_boot_code(char letter)
 {
     static const char letters[] = "acdn";
     const char *found = letter ? strchr(letters, letter) : NULL;
@@ -340,10 +338,10 @@ static bool check_boot_order(Pc *pc, GError **error)
     static const char *const names[] = { "order", "once" };
 
     for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
-        const char *order = boot_option(pc, names[i]);
+        const char *order = pc_boot_option(pc, names[i]);
 
         for (unsigned j = 0; order && order[j]; j++) {
-            if (boot_code(order[j]) < 0 || j > 2 || strchr(order + j + 1, order[j])) {
+            if (pc_boot_code(order[j]) < 0 || j > 2 || strchr(order + j + 1, order[j])) {
                 return error_fail(
                     error, KASO_ERROR_INVALID,
                     "-boot %s=%s: give up to three of a (floppy), c (disk), d (CD), n "
@@ -386,7 +384,7 @@ static void set_boot_order(Pc *pc)
         g_string_append(order, g_bytes_get_data(devices, NULL));
         g_string_append_c(order, '\n');
     }
-    if (switched_on(boot_option(pc, "strict"))) {
+    if (switched_on(pc_boot_option(pc, "strict"))) {
         g_string_append(order, "HALT\n");
     }
     if (order->len) {
@@ -396,47 +394,6 @@ static void set_boot_order(Pc *pc)
     if (!fw_cfg_add_file(pc->fw_cfg, "bootorder", content, &error)) {
         log_printf("%s: no boot order: %s\n", pc->fw_cfg->id, error->message);
     }
-}
-
-static void set_word(Pc *pc, unsigned index, uint64_t value)
-{
-    value = MIN(value, 0xffff);
-    mc146818rtc_set_cmos(pc->rtc, index, (uint8_t)value);
-    mc146818rtc_set_cmos(pc->rtc, index + 1, (uint8_t)(value >> 8));
-}
-
-/* "once" holds for the first boot. */
-static void set_cmos_boot_order(Pc *pc)
-{
-    const char *once = boot_option(pc, "once"), *order = boot_option(pc, "order");
-    uint8_t codes[3] = { 0 };
-
-    order = once && !pc->booted_once ? once : order ? order : "cad";
-    pc->booted_once = true;
-    for (unsigned i = 0; i < ARRAY_SIZE(codes) && order[i]; i++) {
-        codes[i] = (uint8_t)boot_code(order[i]);
-    }
-    mc146818rtc_set_cmos(pc->rtc, 0x3d, (uint8_t)(codes[1] << 4 | codes[0]));
-    mc146818rtc_set_cmos(pc->rtc, 0x38, (uint8_t)(codes[2] << 4 | !pc->fd_bootchk));
-}
-
-static void set_cmos(Pc *pc)
-{
-    enum { EQUIPMENT_FPU = 1 << 1, EQUIPMENT_MOUSE = 1 << 2 };
-    uint64_t low_kib = pc->ram_low / KIB(1), high = pc->ram_high / KIB(64);
-    uint8_t equipment = mc146818rtc_get_cmos(pc->rtc, 0x14);
-
-    set_word(pc, 0x15, MIN(low_kib, 640));
-    set_word(pc, 0x17, low_kib > 1024 ? low_kib - 1024 : 0);
-    set_word(pc, 0x30, low_kib > 1024 ? low_kib - 1024 : 0);
-    set_word(pc, 0x34, low_kib > 16 * 1024 ? low_kib / 64 - 256 : 0);
-    for (unsigned i = 0; i < 3; i++) {
-        mc146818rtc_set_cmos(pc->rtc, 0x5b + i, (uint8_t)(high >> 8 * i));
-    }
-    mc146818rtc_set_cmos(pc->rtc, 0x5f, (uint8_t)(pc->machine->config.vcpus - 1));
-    mc146818rtc_set_cmos(pc->rtc, 0x14, equipment | EQUIPMENT_FPU | EQUIPMENT_MOUSE);
-    mc146818rtc_set_cmos(pc->rtc, 0x0f, 0);
-    set_cmos_boot_order(pc);
 }
 
 /* Without a chipset that shadows ROM, the firmware is in RAM from the start. */
@@ -451,7 +408,7 @@ static void fill_shadow(Pc *pc)
 
 void pc_refresh_firmware(Pc *pc)
 {
-    set_cmos(pc);
+    pc_set_cmos(pc);
     set_boot_order(pc);
     if (pc->rom_content) {
         fill_shadow(pc);

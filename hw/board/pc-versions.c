@@ -27,6 +27,21 @@ static void legacy_virtio(PcVersion *version)
     version->virtio_modern = false;
 }
 
+static void no_pci_hole64(PcVersion *version)
+{
+    version->pci_hole64 = false;
+}
+
+static void no_tcg_cpuid(PcVersion *version)
+{
+    version->tcg_cpuid = false;
+}
+
+static void uuid_in_order(PcVersion *version)
+{
+    version->uuid_in_order = true;
+}
+
 static void small_firmware(PcVersion *version)
 {
     version->firmware = "bios.bin";
@@ -34,10 +49,9 @@ static void small_firmware(PcVersion *version)
 }
 
 static const PcDifference differences[] = {
-    { 1, 7, small_firmware },
-    { 2, 4, no_fw_cfg_dma },
-    { 2, 5, fw_cfg_unsorted },
-    { 2, 6, legacy_virtio },
+    { 1, 7, small_firmware },  { 2, 1, uuid_in_order }, { 2, 4, no_fw_cfg_dma },
+    { 2, 5, fw_cfg_unsorted }, { 2, 6, legacy_virtio }, { 2, 8, no_tcg_cpuid },
+    { 2, 10, no_pci_hole64 },
 };
 
 PcVersion pc_version(const char *board_name)
@@ -46,6 +60,8 @@ PcVersion pc_version(const char *board_name)
         .fw_cfg_dma = true,
         .fw_cfg_sorted = true,
         .virtio_modern = true,
+        .pci_hole64 = true,
+        .tcg_cpuid = true,
         .align_gigabyte = true,
         .firmware = "bios-256k.bin",
     };

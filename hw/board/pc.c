@@ -63,6 +63,17 @@ static Bus *pci_bus(Pc *pc)
 
 /* --- options --- */
 
+static bool check_entry_point(const Pc *pc, GError **error)
+{
+    static const char *const names[] = { "32", "64", "auto", NULL };
+    const char *name = pc->smbios_entry_point;
+
+    return !name || g_strv_contains(names, name) ||
+           error_fail(error, KASO_ERROR_INVALID,
+                      "machine '%s': smbios-entry-point-type=%s: give 32, 64 or auto",
+                      pc->machine->board->name, name);
+}
+
 static bool check_options(Pc *pc, GError **error)
 {
     const MachineConfig *config = &pc->machine->config;
@@ -83,7 +94,7 @@ static bool check_options(Pc *pc, GError **error)
         return error_fail(error, KASO_ERROR_UNSUPPORTED,
                           "machine '%s': pic=off and pit=off: not yet", pc->machine->board->name);
     }
-    return true;
+    return check_entry_point(pc, error);
 }
 
 /* --- RAM --- */
@@ -304,6 +315,11 @@ static void raise_smi(void *opaque, int number, int level)
     }
 }
 
+static bool has_power_management(const Pc *pc)
+{
+    return !pc->isa_only && pc->acpi != ON_OFF_AUTO_OFF;
+}
+
 static bool add_power_management(Pc *pc, GError **error)
 {
     static const uint16_t ports[] = { PC_APM_PORT, PC_GPE0_PORT, PC_PCI_HOTPLUG_PORT,
@@ -411,7 +427,6 @@ static bool add_serial_and_parallel(Pc *pc, GError **error)
            add_on_bus(pc, "isa-parallel", &pc->isa->bus, NULL, NULL, error);
 }
 
-/* The disk controllers; a floppy drive is there without being asked for. */
 /* The channels that a PC without PCI has. */
 static bool add_isa_ide(Pc *pc, GError **error)
 {
@@ -434,10 +449,10 @@ static bool add_isa_ide(Pc *pc, GError **error)
     return true;
 }
 
+/* The disk controllers. */
 static bool add_storage(Pc *pc, GError **error)
 {
-    bool defaults = !pc->machine->config.no_defaults;
-    Device *ide, *fdc;
+    Device *ide;
 
     if (!pc->isa_only) {
         ide = add_on_bus(pc, "piix3-ide", pci_bus(pc), "addr", "1.1", error);
@@ -449,8 +464,7 @@ static bool add_storage(Pc *pc, GError **error)
     } else if (!add_isa_ide(pc, error)) {
         return false;
     }
-    fdc = defaults ? add_on_bus(pc, "isa-fdc", &pc->isa->bus, NULL, NULL, error) : NULL;
-    return fdc || !defaults;
+    return add_on_bus(pc, "isa-fdc", &pc->isa->bus, NULL, NULL, error) != NULL;
 }
 
 static bool add_display(Pc *pc, GError **error)
@@ -528,16 +542,19 @@ static bool pc_build_common(Machine *machine, Pc *pc, GError **error)
         machine_add_default(machine, "disable-modern", "on");
         machine_add_default(machine, "disable-legacy", "off");
     }
+    if (!pc->version.tcg_cpuid) {
+        machine_add_default(machine, "tcg-cpuid", "off");
+    }
     if (!check_options(pc, error) || !add_ram(pc, error) || !machine_create_vcpus(machine, error) ||
         (!pc->isa_only && !add_host_bridge(pc, error)) || !add_interrupt_controllers(pc, error) ||
         !add_isa_bus(pc, error)) {
         return false;
     }
     add_ferr(pc);
-    return (pc->isa_only || add_power_management(pc, error)) && add_timers(pc, error) &&
-           add_dma_and_keyboard(pc, error) && add_serial_and_parallel(pc, error) &&
-           add_storage(pc, error) && add_display(pc, error) && pc_add_firmware(pc, error) &&
-           pc_add_fw_cfg(pc, error);
+    return (!has_power_management(pc) || add_power_management(pc, error)) &&
+           add_timers(pc, error) && add_dma_and_keyboard(pc, error) &&
+           add_serial_and_parallel(pc, error) && add_storage(pc, error) && add_display(pc, error) &&
+           pc_add_firmware(pc, error) && pc_add_fw_cfg(pc, error);
 }
 
 static bool pc_build(Machine *machine, void *board, GError **error)
@@ -553,11 +570,19 @@ static bool isapc_build(Machine *machine, void *board, GError **error)
     return pc_build_common(machine, board, error);
 }
 
+/* A drive A is there without being asked for, when none has taken its place. */
+static bool add_default_floppy(Pc *pc, GError **error)
+{
+    return pc->machine->config.no_defaults || pc_floppy(pc, 0) ||
+           add_on_bus(pc, "floppy", pc_floppy_bus(pc), "unit", "0", error);
+}
+
 static bool pc_load(Machine *machine, void *board, GError **error)
 {
     Pc *pc = board;
 
-    return pc_fill_fw_cfg(pc, error) && (!machine->config.kernel || pc_add_kernel(pc, error));
+    return add_default_floppy(pc, error) && pc_fill_fw_cfg(pc, error) && pc_add_tables(pc, error) &&
+           (!machine->config.kernel || pc_add_kernel(pc, error));
 }
 
 static void pc_reset(Machine *machine, void *board)
@@ -569,6 +594,7 @@ static void pc_powerdown(Machine *machine, void *board)
 {
     Pc *pc = board;
 
+    machine_request_wakeup(machine, WAKE_OTHER);
     if (pc->pm) {
         pc->pm->type->input(pc->pm, PIIX4_PM_POWER_BUTTON, 1);
     }
@@ -624,6 +650,7 @@ static const DriveInterface pc_drive_interfaces[] = {
         .min_ram_bytes = MIB(1),                                                                   \
         .max_ram_bytes = GIB(1010),                                                                \
         .max_vcpus = PC_VCPUS_MAX,                                                                 \
+        .smbios = true,                                                                            \
         .instance_size = sizeof(Pc),                                                               \
         .properties = pc_properties,                                                               \
         .build = pc_build,                                                                         \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The parts of the PC boards (pc.c, pc-firmware.c, pc-kernel.c, pc-versions.c), for one another. */
+/* The parts of the PC boards (pc.c and pc-*.c), for one another. */
 #ifndef HW_BOARD_PC_H
 #define HW_BOARD_PC_H
 
@@ -7,13 +7,16 @@
 #include "machine/arch/pc-pm.h"
 #include "machine/machine.h"
 
-enum { PC_SERIAL_MAX = 4, PC_FLASH_BANKS = 2, PC_VCPUS_MAX = 255 };
+enum { PC_FW_CFG_PORT = 0x510, PC_SERIAL_MAX = 4, PC_FLASH_BANKS = 2, PC_VCPUS_MAX = 255 };
 
 /* What a guest sees differently on an older board of the same name; see pc-versions.c. */
 typedef struct {
     bool fw_cfg_dma;          /* fw_cfg has its DMA interface */
     bool fw_cfg_sorted;       /* its files are in order of names */
     bool virtio_modern;       /* virtio devices on PCI have the interface of virtio 1.0 */
+    bool pci_hole64;          /* a window above 4 GiB for what is plugged, whatever firmware placed there */
+    bool uuid_in_order;       /* SMBIOS has the UUID's bytes in the order of its text */
+    bool tcg_cpuid;           /* CPUID says who translates */
     bool align_gigabyte;      /* RAM that does not fit below 3.5 GiB is split at 3 GiB */
     const char *firmware;
 } PcVersion;
@@ -53,10 +56,23 @@ PcVersion pc_version(const char *board_name);
 /* -bios, flash drives or the board's own firmware, below 4 GiB and below 1 MiB. */
 bool pc_add_firmware(Pc *pc, GError **error);
 bool pc_add_fw_cfg(Pc *pc, GError **error);
+/* What -boot says of it; NULL: nothing. */
+const char *pc_boot_option(Pc *pc, const char *name);
+/* The code, as CMOS has it, of a letter of -boot order=; -1: none. */
+int pc_boot_code(char letter);
 /* When all devices are there. */
 bool pc_fill_fw_cfg(Pc *pc, GError **error);
 /* At each reset: the boot order, CMOS. */
 void pc_refresh_firmware(Pc *pc);
+
+/* pc-tables.c: ACPI and SMBIOS for the firmware, when all devices are there. */
+bool pc_add_tables(Pc *pc, GError **error);
+
+/* pc-cmos.c: what the clock's memory says at a reset. */
+void pc_set_cmos(Pc *pc);
+/* The floppy controller's bus, and its drive A or B; NULL when there is none. */
+Bus *pc_floppy_bus(Pc *pc);
+Device *pc_floppy(Pc *pc, unsigned unit);
 
 /* pc-kernel.c: offers -kernel to the firmware. */
 bool pc_add_kernel(Pc *pc, GError **error);

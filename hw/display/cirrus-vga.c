@@ -188,6 +188,7 @@ static const DeviceType cirrus_vga_type = {
     .name = "cirrus-vga",
     .summary = "Cirrus Logic GD5446 graphics on PCI",
     .bus = "pci",
+    .fixed = true,
     .category = "display",
     .instance_size = sizeof(CirrusVga),
     .properties =

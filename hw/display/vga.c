@@ -189,6 +189,7 @@ static const DeviceType vga_type = {
     .name = "VGA",
     .summary = "Standard VGA on PCI with Bochs' VBE extensions",
     .bus = "pci",
+    .fixed = true,
     .category = "display",
     .instance_size = sizeof(VgaPci),
     .properties = vga_pci_properties,

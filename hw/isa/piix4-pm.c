@@ -9,14 +9,14 @@
  *   irq 0   SCI, a level                                irq 1  SMI, a pulse
  *
  * The PM registers and SMBus are where configuration space says. On the SMBus are eight EEPROMs of zeros.
- * Not modelled: suspend to RAM, device monitors, throttling, general purpose I/O.
+ * Not modelled: device monitors, throttling, general purpose I/O.
  */
 #include "base/error.h"
 #include "hw/pci/pci.h"
 #include "machine/arch/pc-pm.h"
 #include "machine/machine.h"
 
-enum { PM_SIZE = 64, SMBUS_SIZE = 64 };
+enum { PM_SIZE = 64, SMBUS_SIZE = 64, PCI_SLOTS = 32 };
 enum {
     CONFIG_PM_BASE = 0x40,
     CONFIG_DEVACTB_APMC = 0x5b, /* bit 1: writes to 0xb2 raise SMI */
@@ -58,11 +58,14 @@ typedef struct {
     uint16_t gpe_status, gpe_enable;
     uint8_t apm_control, apm_status;
     uint32_t pci_up, pci_down;
+    uint32_t
+        wanted; /* slots that the monitor wants to have back: pci_down, whatever becomes of that */
+    uint32_t ejected; /* slots that the guest has let go, until the main loop empties them */
     uint32_t cpu_selector;
     uint8_t smb_status, smb_control, smb_command, smb_address, smb_data0, smb_data1, smb_index;
     uint8_t smb_block[32];
     /* Properties. */
-    bool disable_s3, disable_s4, smm, pci_hotplug;
+    bool disable_s3, disable_s4, smm;
     uint8_t s4_val;
 } Piix4Pm;
 
@@ -109,7 +112,10 @@ static void update_sci(Piix4Pm *p)
 
 static void overflow_expired(void *opaque)
 {
-    update_sci(opaque);
+    Piix4Pm *p = opaque;
+
+    update_sci(p);
+    machine_request_wakeup(p->pci.device.machine, WAKE_PM_TIMER);
 }
 
 static void piix4_pm_input(void *opaque, int number, int level)
@@ -145,14 +151,29 @@ static void write_status(Piix4Pm *p, uint16_t value)
     update_sci(p);
 }
 
+/* What wakes a sleeping machine beside its user. */
+static unsigned wakers(const Piix4Pm *p)
+{
+    return WAKE_OTHER | (p->enable & PM_RTC ? WAKE_RTC : 0) |
+           (p->enable & PM_TIMER_OVERFLOW ? WAKE_PM_TIMER : 0);
+}
+
+static void tell_suspend_disk(void *opaque)
+{
+    machine_event(opaque, "SUSPEND_DISK", NULL);
+}
+
 static void enter_sleep(Piix4Pm *p, unsigned type)
 {
     Machine *machine = p->pci.device.machine;
 
-    if (type == SLEEP_S5 || (type == p->s4_val && !p->disable_s4)) {
+    if (type == SLEEP_S5) {
+        machine_request_stop(machine, STOP_GUEST_POWEROFF, NULL);
+    } else if (type == p->s4_val && !p->disable_s4) {
+        machine_defer(machine, tell_suspend_disk, machine);
         machine_request_stop(machine, STOP_GUEST_POWEROFF, NULL);
     } else if (type == SLEEP_S3 && !p->disable_s3) {
-        log_unimplemented(p->pci.device.id, "suspend to RAM");
+        machine_request_suspend(machine, wakers(p));
     } else {
         log_guest_error(p->pci.device.id, "enters unknown sleep type %u", type);
     }
@@ -289,16 +310,88 @@ static uint64_t read_pci_up(Device *device, unsigned index)
     return up;
 }
 
-/* Which slots have devices that may go; here none goes without the monitor's wish. */
+/* Which slots have nothing that must stay. */
 static uint64_t read_pci_removable(Device *device, unsigned index)
 {
-    return UINT32_MAX;
+    const PciBus *bus = piix4_pm(device)->pci.bus;
+    uint32_t slots = UINT32_MAX;
+
+    for (unsigned devfn = 0; devfn < ARRAY_SIZE(bus->functions); devfn++) {
+        const PciDevice *pci = bus->functions[devfn];
+
+        if (pci && !pci_can_be_plugged(pci)) {
+            slots &= ~(1u << (devfn >> 3));
+        }
+    }
+    return slots;
+}
+
+/* In the main loop, where drives can be waited for. */
+static void empty_slots(void *opaque)
+{
+    Piix4Pm *p = opaque;
+
+    for (unsigned slot = 0; slot < PCI_SLOTS; slot++) {
+        if (p->ejected >> slot & 1) {
+            pci_bus_clear_slot(p->pci.bus, slot);
+        }
+    }
+    p->ejected = 0;
+}
+
+static void eject(Piix4Pm *p, uint32_t slots)
+{
+    slots &= (uint32_t)read_pci_removable(&p->pci.device, 0);
+    p->pci_down &= ~slots;
+    p->wanted &= ~slots;
+    if (slots) {
+        p->ejected |= slots;
+        machine_defer(p->pci.device.machine, empty_slots, p);
+    }
 }
 
 static void write_pci_eject(Device *device, unsigned index, uint64_t value)
 {
-    piix4_pm(device)->pci_down &= (uint32_t)~value;
+    eject(piix4_pm(device), (uint32_t)value);
 }
+
+static void tell_hotplug(Piix4Pm *p)
+{
+    piix4_pm_input(p, PIIX4_PM_GPE + PC_GPE_PCI_HOTPLUG, 1);
+}
+
+static bool may_plug(void *opaque, PciDevice *pci, GError **error)
+{
+    return true;
+}
+
+/* A slot is told of when its first function is there. */
+static void plugged(void *opaque, PciDevice *pci)
+{
+    Piix4Pm *p = opaque;
+
+    if (pci->devfn % 8 == 0) {
+        p->pci_up |= 1u << (pci->devfn >> 3);
+        tell_hotplug(p);
+    }
+}
+
+static bool unplug(void *opaque, PciDevice *pci, GError **error)
+{
+    Piix4Pm *p = opaque;
+    uint32_t slot = 1u << (pci->devfn >> 3);
+
+    if ((p->wanted | p->ejected) & slot) {
+        return error_fail(error, KASO_ERROR_GENERIC,
+                          "Device %s is already in the process of unplug", pci->device.id);
+    }
+    p->pci_down |= slot;
+    p->wanted |= slot;
+    tell_hotplug(p);
+    return true;
+}
+
+static const PciHotplug hotplug = { .may_plug = may_plug, .plugged = plugged, .unplug = unplug };
 
 /* --- CPU hot plug: all CPUs are there from the start --- */
 
@@ -486,6 +579,8 @@ static bool piix4_pm_realize(Device *device, GError **error)
         p->pci.writable[config_defaults[i].offset] = config_defaults[i].writable;
     }
     p->pci.ops = &piix4_pm_ops;
+    p->pci.bus->hotplug = &hotplug;
+    p->pci.bus->hotplug_opaque = p;
     memory_region_init_io(&p->pm, device->machine, "piix4-pm", PM_SIZE, &pm_ops, p);
     register_bank_init(device, &p->smbus, &smbus_bank);
     device_add_io(device, &p->pm);
@@ -499,6 +594,7 @@ static bool piix4_pm_realize(Device *device, GError **error)
 static void piix4_pm_unrealize(Device *device)
 {
     timer_cancel(&piix4_pm(device)->overflow);
+    piix4_pm(device)->pci.bus->hotplug = NULL;
 }
 
 /* Which of the classic ports this machine has, as configuration space tells ACPI tables. */
@@ -513,14 +609,32 @@ static void set_ports(Piix4Pm *p)
         (address_space_find(io, 0x3f8) ? 0x08 : 0) | (address_space_find(io, 0x2f8) ? 0x90 : 0);
 }
 
+/* PMSTS after a reset, which may end a sleep. */
+static uint16_t wake_status(const Machine *machine)
+{
+    switch (machine_wake_reason(machine)) {
+    case WAKE_RTC:
+        return PM_RESUME | PM_RTC;
+    case WAKE_PM_TIMER:
+        return PM_RESUME | PM_TIMER_OVERFLOW;
+    case WAKE_OTHER:
+        return PM_RESUME | PM_POWER_BUTTON;
+    default:
+        return 0;
+    }
+}
+
 static void piix4_pm_reset(Device *device)
 {
     Piix4Pm *p = piix4_pm(device);
 
     pci_reset(&p->pci);
     register_bank_reset(device, &smbus_bank);
-    p->status = p->enable = p->control = 0;
+    p->status = wake_status(device->machine);
+    p->enable = p->control = 0;
     p->gpe_status = p->gpe_enable = 0;
+    /* What the guest was asked to let go goes now. */
+    eject(p, p->wanted);
     p->pci_up = p->pci_down = 0;
     p->smb_index = 0;
     memset(p->smb_block, 0, sizeof p->smb_block);
@@ -535,6 +649,7 @@ static void piix4_pm_state_loaded(Device *device)
     Piix4Pm *p = piix4_pm(device);
 
     pci_state_loaded(&p->pci);
+    p->wanted = p->pci_down;
     update_places(p);
     update_sci(p);
 }
@@ -545,16 +660,15 @@ static const DeviceType piix4_pm_type = {
     .bus = "pci",
     .category = "bridge",
     .instance_size = sizeof(Piix4Pm),
-    .properties =
-        (const Property[]){ { "disable_s3", PROPERTY_BOOL, offsetof(Piix4Pm, disable_s3),
-                              "suspend to RAM is not offered (it is not modelled)", "on" },
-                            { "disable_s4", PROPERTY_BOOL, offsetof(Piix4Pm, disable_s4),
-                              "suspend to disk is not offered" },
-                            { "s4_val", PROPERTY_U8, offsetof(Piix4Pm, s4_val),
-                              "sleep type of suspend to disk", "2" },
-                            { "smm-enabled", PROPERTY_BOOL, offsetof(Piix4Pm, smm),
-                              "writes to port 0xb2 may raise SMI", "on" },
-                            { 0 } },
+    .properties = (const Property[]){ { "disable_s3", PROPERTY_BOOL, offsetof(Piix4Pm, disable_s3),
+                                        "suspend to RAM is not offered" },
+                                      { "disable_s4", PROPERTY_BOOL, offsetof(Piix4Pm, disable_s4),
+                                        "suspend to disk is not offered" },
+                                      { "s4_val", PROPERTY_U8, offsetof(Piix4Pm, s4_val),
+                                        "sleep type of suspend to disk", "2" },
+                                      { "smm-enabled", PROPERTY_BOOL, offsetof(Piix4Pm, smm),
+                                        "writes to port 0xb2 may raise SMI", "on" },
+                                      { 0 } },
     .bus_properties = (const Property[]){ PCI_PROPERTIES(Piix4Pm, pci), { 0 } },
     .state = (const StateField[]){ PCI_STATE(Piix4Pm, pci),          STATE(Piix4Pm, overflow_ticks),
                                    STATE(Piix4Pm, status),           STATE(Piix4Pm, enable),
@@ -567,7 +681,8 @@ static const DeviceType piix4_pm_type = {
                                    STATE(Piix4Pm, smb_data0),        STATE(Piix4Pm, smb_data1),
                                    STATE(Piix4Pm, smb_index),        STATE(Piix4Pm, smb_block),
                                    STATE_DERIVED(Piix4Pm, pm),       STATE_DERIVED(Piix4Pm, smbus),
-                                   STATE_DERIVED(Piix4Pm, overflow), { 0 } },
+                                   STATE_DERIVED(Piix4Pm, overflow), STATE_DERIVED(Piix4Pm, wanted),
+                                   STATE_DERIVED(Piix4Pm, ejected),  { 0 } },
     .banks =
         (const RegisterBank[]){
             { .name = "apm-io", .size = 2, .registers = apm_registers, .ports = true },

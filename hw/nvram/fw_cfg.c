@@ -41,6 +41,8 @@ typedef struct {
     GBytes *content;
     FwCfgWritten *written; /* not NULL: a writable file, whose bytes are opaque's */
     void *opaque;
+    FwCfgSelected *selected; /* NULL: nobody wants to know */
+    void *selected_opaque;
 } FwCfgItem;
 
 typedef struct {
@@ -73,7 +75,11 @@ void fw_cfg_add(Device *device, uint16_t key, GBytes *content)
 
     g_assert(item);
     g_clear_pointer(&item->content, g_bytes_unref);
-    *item = (FwCfgItem){ .content = g_bytes_ref(content) };
+    *item = (FwCfgItem){
+        .content = g_bytes_ref(content),
+        .selected = item->selected,
+        .selected_opaque = item->selected_opaque,
+    };
 }
 
 static void add_little_endian(Device *device, uint16_t key, uint64_t value, size_t size)
@@ -183,6 +189,18 @@ bool fw_cfg_add_writable_file(Device *device, const char *name, void *data, size
     return true;
 }
 
+void fw_cfg_watch_file(Device *device, const char *name, FwCfgSelected *fn, void *opaque)
+{
+    FwCfg *f = container_of(device, FwCfg, device);
+
+    for (unsigned slot = 0; slot < f->files; slot++) {
+        if (strcmp(f->names[slot], name) == 0) {
+            f->items[FW_CFG_FILE_FIRST + slot].selected = fn;
+            f->items[FW_CFG_FILE_FIRST + slot].selected_opaque = opaque;
+        }
+    }
+}
+
 bool fw_cfg_has_dma(Device *device)
 {
     return container_of(device, FwCfg, device)->dma;
@@ -190,9 +208,14 @@ bool fw_cfg_has_dma(Device *device)
 
 static void select_item(FwCfg *f, uint16_t key)
 {
+    const FwCfgItem *item = find_item(f, key);
+
     trace(f->device.id, "select %#x", key);
     f->selector = key;
     f->offset = 0;
+    if (item && item->selected) {
+        item->selected(item->selected_opaque);
+    }
 }
 
 /* The rest of the selected item; size 0 for one that does not exist. */

@@ -58,6 +58,9 @@ bool fw_cfg_add_file(Device *fw_cfg, const char *name, GBytes *content, GError *
 typedef void FwCfgWritten(void *opaque);
 bool fw_cfg_add_writable_file(Device *fw_cfg, const char *name, void *data, size_t size,
                               FwCfgWritten *written, void *opaque, GError **error);
+/* Calls fn when a guest selects the file, before it reads: fn may replace any file. */
+typedef void FwCfgSelected(void *opaque);
+void fw_cfg_watch_file(Device *fw_cfg, const char *name, FwCfgSelected *fn, void *opaque);
 /* Whether the guest can write files at all. */
 bool fw_cfg_has_dma(Device *fw_cfg);
 

@@ -18,7 +18,8 @@
 enum { CONFIG_ENABLE = 1u << 31 };
 enum {
     CONFIG_RAM_SIZE = 0x57, /* in units of 8 MiB, as coreboot looks for it */
-    CONFIG_PAM = 0x59,      /* 7 bytes */
+    CONFIG_PAM = 0x59,
+    PAM_REGISTERS = 7,
     CONFIG_SMRAM = 0x72,
 };
 enum { PAM_READ = 1, PAM_WRITE = 2, PAM_ATTRIBUTES = 4, PAM_SEGMENTS = 13 };
@@ -320,7 +321,7 @@ static bool i440fx_realize(Device *device, GError **error)
     pci_set_subsystem(pci, 0x1af4, 0x1100);
     pci->config[CONFIG_RAM_SIZE] = (uint8_t)MIN(machine->config.ram_bytes / MIB(8), 0xff);
     pci->config[CONFIG_SMRAM] = SMRAM_BASE;
-    memset(pci->writable + CONFIG_PAM, 0x33, 7);
+    memset(pci->writable + CONFIG_PAM, 0x33, PAM_REGISTERS);
     pci->ops = &i440fx_ops;
     return true;
 }
@@ -328,8 +329,14 @@ static bool i440fx_realize(Device *device, GError **error)
 static void i440fx_reset(Device *device)
 {
     PciDevice *pci = pci_device(device);
+    uint8_t pam[PAM_REGISTERS];
 
+    /* A resume starts in the firmware's shadow, where it has left word. */
+    memcpy(pam, pci->config + CONFIG_PAM, sizeof pam);
     pci_reset(pci);
+    if (machine_wake_reason(device->machine)) {
+        memcpy(pci->config + CONFIG_PAM, pam, sizeof pam);
+    }
     pci->writable[CONFIG_SMRAM] = SMRAM_UNLOCKED;
     update_map(i440fx_host(device->bus->parent));
 }

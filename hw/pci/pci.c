@@ -355,6 +355,13 @@ bool pci_bus_is_root(const PciBus *bus)
     return !bus->bridge;
 }
 
+bool pci_can_be_plugged(const PciDevice *pci)
+{
+    const DeviceType *type = pci->device.type;
+
+    return !type->board_only && !type->fixed && !pci->is_bridge;
+}
+
 unsigned pci_bus_number(const PciBus *bus)
 {
     return bus->bridge ? bus->bridge->config[PCI_SECONDARY_BUS] : 0;
@@ -469,6 +476,49 @@ static void pci_bus_detach(Bus *generic, Device *device)
     bus->functions[pci->devfn] = NULL;
 }
 
+static bool pci_bus_may_plug(Bus *generic, Device *device, GError **error)
+{
+    PciBus *bus = container_of(generic, PciBus, bus);
+
+    if (!bus->hotplug) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "not yet: bus '%s' does not support hotplugging; give -device %s at the "
+                          "start",
+                          generic->name, device->type->name);
+    }
+    return bus->hotplug->may_plug(bus->hotplug_opaque, pci_device(device), error);
+}
+
+static void pci_bus_plugged(Bus *generic, Device *device)
+{
+    PciBus *bus = container_of(generic, PciBus, bus);
+
+    bus->hotplug->plugged(bus->hotplug_opaque, pci_device(device));
+}
+
+static bool pci_bus_unplug(Bus *generic, Device *device, GError **error)
+{
+    PciBus *bus = container_of(generic, PciBus, bus);
+
+    if (!bus->hotplug || !pci_can_be_plugged(pci_device(device))) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED, "%s '%s' does not support hotplugging",
+                          bus->hotplug ? "Device" : "Bus",
+                          bus->hotplug ? device->type->name : generic->name);
+    }
+    return bus->hotplug->unplug(bus->hotplug_opaque, pci_device(device), error);
+}
+
+void pci_bus_clear_slot(PciBus *bus, unsigned slot)
+{
+    for (unsigned i = 8; i > 0; i--) {
+        PciDevice *pci = bus->functions[slot << 3 | (i - 1)];
+
+        if (pci) {
+            device_unplugged(&pci->device);
+        }
+    }
+}
+
 static void pci_bus_describe(Device *device, GString *out)
 {
     const PciDevice *pci = pci_device(device);
@@ -496,6 +546,9 @@ const BusType pci_bus_type = {
     .name = "pci",
     .attach = pci_bus_attach,
     .detach = pci_bus_detach,
+    .may_plug = pci_bus_may_plug,
+    .plugged = pci_bus_plugged,
+    .unplug = pci_bus_unplug,
     .describe = pci_bus_describe,
 };
 

@@ -117,6 +117,14 @@ struct PciDevice {
     uint32_t acpi_index;
 };
 
+/* Who tells the guest of devices that come and go. Under the machine lock. */
+typedef struct {
+    bool (*may_plug)(void *opaque, PciDevice *pci, GError **error);
+    void (*plugged)(void *opaque, PciDevice *pci);
+    /* The guest is asked to let the slot go; who does, calls pci_bus_clear_slot. */
+    bool (*unplug)(void *opaque, PciDevice *pci, GError **error);
+} PciHotplug;
+
 struct PciBus {
     Bus bus;
     PciDevice *functions[256];
@@ -128,6 +136,8 @@ struct PciBus {
     void *opaque;
     bool msi;                /* somebody takes MSI writes */
     const char *unit;        /* its address in firmware's device paths; NULL: one that none looks at */
+    const PciHotplug *hotplug; /* NULL: devices stay */
+    void *hotplug_opaque;
     unsigned intx_count[4];  /* functions that drive each pin */
 };
 
@@ -200,12 +210,16 @@ MemoryAttributes pci_dma_attributes(const PciDevice *pci);
 /* The region and offset that an access to a BAR reaches, or NULL when there is none. */
 MemoryRegion *pci_bar_region(PciDevice *pci, unsigned bar);
 bool pci_bus_is_root(const PciBus *bus);
+/* Whether the function may come and go while the machine runs. */
+bool pci_can_be_plugged(const PciDevice *pci);
 
 /* For hosts and bridges. */
 void pci_bus_init(PciBus *bus, Device *parent, const char *name, PciDevice *bridge,
                   MemoryRegion *memory, MemoryRegion *io);
 /* For a region below a host's others: nobody decodes the address. Reads are all ones, writes vanish (master abort). */
 extern const MemoryOps pci_abort_ops;
+/* All functions of a slot leave the running machine. Main loop's thread. */
+void pci_bus_clear_slot(PciBus *bus, unsigned slot);
 unsigned pci_bus_number(const PciBus *bus);
 PciBus *pci_bus_root(PciBus *bus);
 /* Configuration cycles on the bus hierarchy below root; size 1, 2 or 4, aligned. Nobody: all ones. */

@@ -237,6 +237,9 @@ static void catch_up(Mc146818 *rtc)
         *c |= IRQ_UPDATE;
         if (alarm_s >= 0 && alarm_s <= now_s) {
             *c |= IRQ_ALARM;
+            if (rtc->cmos[REGISTER_B] & IRQ_ALARM) {
+                machine_request_wakeup(rtc->device.machine, WAKE_RTC);
+            }
         }
         rtc->seen_s = now_s;
     }

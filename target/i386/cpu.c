@@ -167,6 +167,16 @@ static void nmi(Vcpu *vcpu)
     vcpu_post_event(vcpu, X86_EVENT_NMI, 0);
 }
 
+static void processor_id(Vcpu *vcpu, uint32_t id[2])
+{
+    enum { EAX, EDX = 3 };
+    uint32_t out[4];
+
+    x86_cpuid(container_of(vcpu, X86Cpu, vcpu), 1, 0, out);
+    id[0] = out[EAX];
+    id[1] = out[EDX];
+}
+
 /* For disassembly: the width of the code that runs. */
 static int capstone_mode_now(const Vcpu *vcpu)
 {
@@ -240,6 +250,7 @@ static const TcgTarget tcg_target = {
         .describe = x86_describe,                                                                  \
         .describe_mappings = x86_describe_mappings,                                                \
         .capstone_mode_now = capstone_mode_now,                                                    \
+        .processor_id = processor_id,                                                              \
         .nmi = nmi,                                                                                \
     };                                                                                             \
     TARGET(object)

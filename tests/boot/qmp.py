@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A QMP connection of the boot tests."""
 import json
-import os
 import socket
 import time
 
@@ -10,14 +9,15 @@ class Monitor:
     """Commands and events of a running machine, through its unix socket."""
 
     def __init__(self, path):
-        for _ in range(200):
-            if os.path.exists(path):
-                break
-            time.sleep(0.05)
         self.events = []
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(30)
-        self.socket.connect(path)
+        for _ in range(200):
+            try:
+                self.socket.connect(path)
+                break
+            except (FileNotFoundError, ConnectionRefusedError):
+                time.sleep(0.05)
         self.file = self.socket.makefile("rw")
         self.file.readline()
         self.run("qmp_capabilities")
@@ -41,11 +41,21 @@ class Monitor:
             assert "error" not in answer, answer
             return answer["return"]
 
+    def failure(self, command, **arguments):
+        """The error of a command that must fail."""
+        self.file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        self.file.flush()
+        while True:
+            answer = self.read()
+            if answer is not None:
+                assert "error" in answer, answer
+                return answer["error"]
+
     def event(self, name):
         """The data of the first event of that name that has come or comes."""
         while True:
             for event in self.events:
                 if event["event"] == name:
                     self.events.remove(event)
-                    return event["data"]
+                    return event.get("data")
             self.read()

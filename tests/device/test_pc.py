@@ -8,8 +8,10 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "monitor"))
+for suite in ("monitor", "boot"):
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", suite))
 from test_qtest import Qtest  # noqa: E402
+from qmp import Monitor  # noqa: E402
 
 ROM_BYTES = 0x20000
 
@@ -21,7 +23,11 @@ class Pc(Qtest):
         self.rom = tempfile.NamedTemporaryFile(suffix=".rom")
         self.rom.write(bytes((i >> 8 ^ i) & 0xff for i in range(ROM_BYTES)))
         self.rom.flush()
-        super().__init__("-M", machine, "-bios", self.rom.name, *arguments)
+        self.socket = self.rom.name + ".qmp"
+        super().__init__("-M", machine, "-bios", self.rom.name, "-qmp", "unix:%s,server=on,wait=off" % self.socket, *arguments)
+
+    def monitor(self):
+        return Monitor(self.socket)
 
     def rom_byte(self, address):
         offset = address - 0xe0000
@@ -154,6 +160,54 @@ def sci():
     q.close()
 
 
+def read_files(q):
+    """The files of fw_cfg: name to content."""
+    def item(key, size):
+        q.out("w", 0x510, key)
+        return bytes(q.inp("b", 0x511) for _ in range(size))
+
+    count, = struct.unpack(">I", item(0x19, 4))
+    directory = item(0x19, 4 + 64 * count)[4:]
+    files = {}
+    for i in range(count):
+        size, key, _, name = struct.unpack(">IHH56s", directory[64 * i:64 * i + 64])
+        files[name.rstrip(b"\0").decode()] = item(key, size if size < 8192 else 0)
+    return files
+
+
+def tables():
+    """ACPI and SMBIOS for the firmware, by options and by the board's version."""
+    acpi = {"etc/acpi/tables", "etc/acpi/rsdp", "etc/table-loader", "etc/system-states"}
+    uuid = "00112233-4455-6677-8899-aabbccddeeff"
+    q = Pc("-uuid", uuid)
+    files = read_files(q)
+    assert acpi <= set(files) and files["etc/acpi/rsdp"][:8] == b"RSD PTR "
+    assert files["etc/smbios/smbios-anchor"][:4] == b"_SM_"
+    system = files["etc/smbios/smbios-tables"]
+    assert system[0] == 1 and system[8:24] == bytes.fromhex("33221100554477668899aabbccddeeff"), system[:32]
+    assert b"pc-i440fx-11.1\0" in system
+    window = bytes([0x8a, 0x2b, 0, 0, 0xc, 3]) + struct.pack("<5Q", 0, 1 << 32, (6 << 30) - 1, 0, 2 << 30)
+    assert window in files["etc/acpi/tables"], "64-bit window"
+    q.close()
+    q = Pc("-uuid", uuid, machine="pc-i440fx-2.1")
+    files = read_files(q)
+    assert acpi <= set(files)
+    assert files["etc/smbios/smbios-tables"][8:24] == bytes.fromhex("00112233445566778899aabbccddeeff")
+    assert bytes([0x8a, 0x2b, 0, 0, 0xc, 3]) not in files["etc/acpi/tables"]
+    q.close()
+    for arguments, machine in (([], "pc,acpi=off"), (["-no-acpi"], "pc")):
+        q = Pc(*arguments, machine=machine)
+        files = read_files(q)
+        assert not acpi & set(files) and "etc/smbios/smbios-tables" in files
+        assert q.config_read(1, 3, 0) == 0xffffffff, "no power management"
+        q.close()
+    q = Pc(machine="pc,smbios-entry-point-type=64,hpet=off,x-oem-id=KASO")
+    files = read_files(q)
+    assert files["etc/smbios/smbios-anchor"][:5] == b"_SM3_"
+    assert b"HPET" not in files["etc/acpi/tables"] and files["etc/acpi/rsdp"][9:15] == b"KASO  "
+    q.close()
+
+
 def firmware_configuration():
     q = Pc("-m", "64", "-smp", "2", "-fw_cfg", "name=opt/a,string=hello", "-boot", "order=d,menu=on")
 
@@ -176,7 +230,7 @@ def firmware_configuration():
     assert list(files) == sorted(files), list(files)
     assert item(files["opt/a"][0], 5) == b"hello"
     assert item(files["etc/e820"][0], 20) == struct.pack("<QQI", 0, 64 << 20, 1)
-    assert item(files["etc/system-states"][0], 6) == bytes([0x80, 0, 0, 1, 0x82, 0x80])
+    assert item(files["etc/system-states"][0], 6) == bytes([0x80, 0, 0, 0x81, 0x82, 0x80])
     # DMA: select and read into RAM.
     assert q.inp("l", 0x514) == 0x554d4551
     q.ok("write 0x1000 16 0x%s" % struct.pack(">IIQ", files["opt/a"][0] << 16 | 0x0a, 5, 0x2000).hex())
@@ -192,6 +246,242 @@ def firmware_configuration():
     assert cmos(0x15) | cmos(0x16) << 8 == 640
     assert cmos(0x5f) == 1
     q.close()
+
+
+def pci_hotplug():
+    """Devices come and go by the registers that the DSDT's methods use."""
+    q = Pc("-device", "VGA,id=vga", "-device", "edu,id=cold,addr=5")
+    monitor = q.monitor()
+    q.out("w", 0xafe2, 2)
+    assert q.inp("w", 0xafe0) == 0 and q.inp("l", 0xae00) == 0
+    monitor.run("device_add", driver="edu", id="hot", addr="0x7")
+    assert q.config_read(7, 0, 0) == 0x11e81234
+    assert q.inp("w", 0xafe0) == 2 and q.inp("l", 0xae00) == 1 << 7 and q.inp("l", 0xae00) == 0
+    q.out("w", 0xafe0, 2)
+    for name in ("hot", "cold"):
+        slot = {"hot": 7, "cold": 5}[name]
+        monitor.run("device_del", id=name)
+        assert "already" in monitor.failure("device_del", id=name)["desc"]
+        assert q.inp("w", 0xafe0) == 2 and q.inp("l", 0xae04) == 1 << slot
+        assert q.config_read(slot, 0, 0) == 0x11e81234, "until the guest lets it go"
+        q.out("w", 0xafe0, 2)
+        q.out("l", 0xae08, 1 << slot)
+        assert monitor.event("DEVICE_DELETED") == {"device": name, "path": "/machine/peripheral/" + name}
+        assert q.config_read(slot, 0, 0) == 0xffffffff and q.inp("l", 0xae04) == 0
+    # What the guest has not answered goes with a reset.
+    monitor.run("device_add", driver="edu", id="hot", addr="0x7")
+    monitor.run("device_del", id="hot")
+    monitor.run("system_reset")
+    assert monitor.event("DEVICE_DELETED")["device"] == "hot"
+    # Slots of what must stay.
+    slot = q.config_read(2, 0, 0) == 0x11111234 and 2
+    assert slot and not q.inp("l", 0xae0c) >> slot & 1 and q.inp("l", 0xae0c) >> 7 & 1
+    q.out("l", 0xae08, 0xffffffff)
+    assert q.config_read(1, 0, 0) == 0x70008086 and q.config_read(slot, 0, 0) == 0x11111234
+    for arguments in ({"driver": "VGA", "id": "second"}, {"driver": "piix3-ide"}):
+        assert "hotplug" in monitor.failure("device_add", **arguments)["desc"]
+    assert "hotplug" in monitor.failure("device_del", id="vga")["desc"]
+    q.close()
+
+
+def suspend():
+    """S3 by PM1: the clock goes on, RAM and the shadow stay, the firmware finds word in CMOS."""
+    q = Pc()
+    monitor = q.monitor()
+
+    def cmos(index):
+        q.out("b", 0x70, index)
+        return q.inp("b", 0x71)
+
+    def sleep():
+        q.config_write(1, 3, 0x40, 0x601, "l")
+        q.config_write(1, 3, 0x80, 1)
+        q.out("w", 0x604, 0x2400)
+        monitor.event("SUSPEND")
+        assert monitor.run("query-status")["status"] == "suspended"
+
+    assert cmos(0x0f) == 0
+    assert "not in suspended state" in monitor.failure("system_wakeup")["desc"]
+    q.write("l", 0x4000, 0x12345678)
+    q.config_write(0, 0, 0x59, 0x30)
+    q.write("b", 0xfe05b, 0x77)
+    for wake, status in ((lambda: monitor.run("system_wakeup"), 0x8100),
+                         (lambda: monitor.run("system_powerdown"), 0x8100)):
+        sleep()
+        monitor.run("stop")
+        monitor.run("cont")
+        assert monitor.run("query-status")["status"] == "suspended", "paused in its sleep"
+        wake()
+        monitor.event("WAKEUP")
+        assert monitor.run("query-status")["status"] == "running"
+        assert cmos(0x0f) == 0xfe
+        assert q.read("l", 0x4000) == 0x12345678 and q.read("b", 0xfe05b) == 0x77
+        assert q.config_read(1, 3, 0x80, "b") == 0, "a reset"
+        q.config_write(1, 3, 0x40, 0x601, "l")
+        q.config_write(1, 3, 0x80, 1)
+        assert q.inp("w", 0x600) & 0x8100 == status
+    monitor.run("system_reset")
+    monitor.event("RESET")
+    assert cmos(0x0f) == 0
+    q.close()
+    q = Pc("-global", "PIIX4_PM.disable_s3=1", "-global", "PIIX4_PM.disable_s4=on")
+    assert read_files(q)["etc/system-states"] == bytes([0x80, 0, 0, 1, 2, 0x80])
+    q.close()
+
+
+def image(size):
+    file = tempfile.NamedTemporaryFile(suffix=".img")
+    file.truncate(size)
+    return file
+
+
+def cmos_drives():
+    """CMOS: floppy drives by their types, and the geometry of IDE disks."""
+    def cmos(q, index):
+        q.out("b", 0x70, index)
+        return q.inp("b", 0x71)
+
+    with image(1440 << 10) as floppy, image(720 << 10) as small, image(64 << 20) as disk, image(8 << 30) as large:
+        for arguments, floppies, equipment in (
+                ([], 0x00, 0x06),
+                (["-fda", floppy.name], 0x40, 0x07),
+                (["-drive", "if=floppy,index=1,format=raw,file=" + floppy.name], 0x04, 0x07),
+                (["-fda", floppy.name, "-fdb", small.name], 0x44, 0x47),
+                (["-device", "floppy,drive-type=120"], 0x20, 0x07)):
+            q = Pc(*arguments)
+            assert (cmos(q, 0x10), cmos(q, 0x14)) == (floppies, equipment), (arguments, cmos(q, 0x10), cmos(q, 0x14))
+            assert cmos(q, 0x12) == cmos(q, 0x39) == 0
+            q.close()
+        q = Pc("-drive", "format=raw,file=" + disk.name, "-drive", "format=raw,index=3,file=" + large.name)
+        assert cmos(q, 0x12) == 0xf0 and cmos(q, 0x39) == 1 << 6
+        table = [cmos(q, 0x1b + i) for i in range(9)]
+        assert cmos(q, 0x19) == 47 and table == [130, 0, 16, 0xff, 0xff, 0xc8, 130, 0, 63], table
+        q.close()
+
+
+def media():
+    """Floppies and discs come and go by the monitor; the guest's side sees it."""
+    def atapi(q, packet):
+        """A command without data on the second channel's first drive: 0, or the sense key."""
+        q.out("b", 0x176, 0xa0)
+        q.out("b", 0x171, 0)
+        q.out("w", 0x174, 0)
+        q.out("b", 0x174, 0)
+        q.out("b", 0x175, 8)
+        q.out("b", 0x177, 0xa0)
+        for i in range(6):
+            q.out("w", 0x170, packet[2 * i] | packet[2 * i + 1] << 8)
+        return q.inp("b", 0x171) >> 4 if q.inp("b", 0x177) & 1 else 0
+
+    ready, eject, load, lock = [0] * 12, [0x1b, 0, 0, 0, 2] + [0] * 7, [0x1b, 0, 0, 0, 3] + [0] * 7, [0x1e, 0, 0, 0, 1] + [0] * 7
+    with image(1440 << 10) as floppy, image(720 << 10) as small, image(1 << 20) as disc, image(2 << 20) as other:
+        q = Pc("-drive", "if=floppy,id=fd,format=raw,file=" + floppy.name, "-drive", "if=none,id=cd,format=raw,file=" + disc.name,
+               "-device", "ide-cd,id=cdrom,bus=ide.1,unit=0,drive=cd", "-device", "ide-cd,id=empty,bus=ide.1,unit=1")
+        monitor = q.monitor()
+
+        def block(name):
+            for entry in monitor.run("query-block"):
+                if name in (entry["device"], entry.get("qdev")):
+                    return entry
+
+        def moved(is_open, name="cdrom"):
+            data = monitor.event("DEVICE_TRAY_MOVED")
+            assert data["id"] == name and data["tray-open"] == is_open, data
+
+        # The floppy's disk change line.
+        q.out("b", 0x3f2, 0x1c)
+        for command in ([0x0f, 0, 1], [0x08], [0x0f, 0, 0], [0x08]):
+            for byte in command:
+                q.out("b", 0x3f5, byte)
+            if command == [0x08]:
+                q.inp("b", 0x3f5), q.inp("b", 0x3f5)
+        assert not q.inp("b", 0x3f7) & 0x80
+        assert block("fd")["removable"] and "tray_open" not in block("fd")
+        monitor.run("blockdev-change-medium", device="fd", filename=small.name, format="raw")
+        assert q.inp("b", 0x3f7) & 0x80 and block("fd")["inserted"]["file"] == small.name
+        monitor.run("eject", device="fd")
+        assert q.inp("b", 0x3f7) & 0x80 and "inserted" not in block("fd")
+        # The disc: not ready with its reason, then attention.
+        for _ in range(3):
+            if not atapi(q, ready):
+                break
+        assert block("cdrom")["tray_open"] is False and block("empty")["removable"]
+        monitor.run("blockdev-open-tray", id="cdrom")
+        moved(True)
+        assert atapi(q, ready) == 2
+        assert "There already is" in monitor.failure("blockdev-insert-medium", id="cdrom", **{"node-name": "n"})["desc"]
+        monitor.run("blockdev-remove-medium", id="cdrom")
+        monitor.run("blockdev-add", driver="raw", **{"node-name": "n", "read-only": True,
+                                                     "file": {"driver": "file", "filename": other.name}})
+        monitor.run("blockdev-insert-medium", id="cdrom", **{"node-name": "n"})
+        monitor.run("blockdev-close-tray", id="cdrom")
+        moved(False)
+        assert atapi(q, ready) == 6 and atapi(q, ready) == 0
+        assert block("cdrom")["inserted"]["node-name"] == "n" and block("cdrom")["inserted"]["ro"]
+        # A locked tray: the guest is asked.
+        assert atapi(q, lock) == 0 and block("cdrom")["locked"]
+        assert "is locked" in monitor.failure("eject", id="cdrom")["desc"]
+        assert "not open" in monitor.failure("blockdev-remove-medium", id="cdrom")["desc"]
+        monitor.run("eject", id="cdrom", force=True)
+        moved(True)
+        assert "inserted" not in block("cdrom")
+        monitor.run("blockdev-del", **{"node-name": "n"})
+        atapi(q, lock[:4] + [0] * 8)
+        assert atapi(q, load) == 0
+        moved(False)
+        assert atapi(q, ready) == 2
+        # The guest's own eject, and a change by people.
+        assert atapi(q, eject) == 0
+        moved(True)
+        assert monitor.run("human-monitor-command", **{"command-line": "change cd %s raw" % disc.name}) == ""
+        moved(False)
+        assert block("cdrom")["inserted"]["file"] == disc.name and atapi(q, ready) == 6
+        text = monitor.run("human-monitor-command", **{"command-line": "info block"})
+        assert "Removable device: not locked, tray closed" in text, text
+        assert "no such" in monitor.failure("blockdev-change-medium", id="cdrom", filename="/nowhere")["desc"].lower()
+        assert block("cdrom")["inserted"]["file"] == disc.name, "the old one stays"
+        # A drive that had none.
+        monitor.run("blockdev-change-medium", id="empty", filename=other.name, format="raw")
+        moved(True, "empty")
+        moved(False, "empty")
+        assert block("empty")["inserted"]["ro"]
+        q.close()
+
+
+def balloon():
+    q = Pc("-m", "64", "-device", "virtio-balloon-pci,id=balloon0,addr=5")
+    monitor = q.monitor()
+    assert monitor.run("query-balloon") == {"actual": 64 << 20}
+    monitor.run("balloon", value=48 << 20)
+    monitor.run("human-monitor-command", **{"command-line": "balloon 32"})
+    q.config_write(5, 0, 0x10, 0xc001, "l")
+    q.config_write(5, 0, 4, 7, "w")
+    assert q.inp("l", 0xc014) == 32 << 20 >> 12, "pages to give away"
+    q.out("l", 0xc018, 0x1000)
+    assert monitor.event("BALLOON_CHANGE") == {"actual": 48 << 20}
+    assert monitor.run("query-balloon") == {"actual": 48 << 20}
+    text = monitor.run("human-monitor-command", **{"command-line": "info balloon"})
+    assert text.replace("\r", "") == "balloon: actual=48\n", text
+    path = "/machine/peripheral/balloon0"
+    monitor.run("qom-set", path=path, property="guest-stats-polling-interval", value=2)
+    assert monitor.run("qom-get", path=path, property="guest-stats-polling-interval") == 2
+    stats = monitor.run("qom-get", path=path, property="guest-stats")
+    assert stats["last-update"] == 0 and stats["stats"]["stat-free-memory"] == -1, stats
+    assert "guest-stats" in monitor.failure("qom-set", path=path, property="guest-stats", value=1)["desc"]
+    q.close()
+    q = Pc()
+    assert q.monitor().failure("query-balloon")["class"] == "DeviceNotActive"
+    q.close()
+
+
+def debug_console():
+    with tempfile.NamedTemporaryFile() as log:
+        q = Pc("-debugcon", "file:" + log.name)
+        assert q.inp("b", 0xe9) == 0xe9
+        for byte in b"hello":
+            q.out("b", 0xe9, byte)
+        q.close()
+        assert log.read() == b"hello"
 
 
 def versions():
@@ -257,7 +547,8 @@ def refusals():
         odd.flush()
         for arguments, words in ((["-bios", odd.name], "multiple of 64 KiB"), (["-boot", "order=cx"], "floppy"),
                                  (["-kernel", odd.name], "no bzImage"), (["-M", "isapc", "-smp", "2"], "isapc"),
-                                 (["-initrd", odd.name], "-kernel"), (["-bios", "/nowhere"], "/nowhere")):
+                                 (["-initrd", odd.name], "-kernel"), (["-bios", "/nowhere"], "/nowhere"), (["-M", "pc,smbios-entry-point-type=3"], "32, 64 or auto"),
+                                 (["-smbios", "type=7"], "-smbios type=7: fields can be given")):
             machine = [] if "-M" in arguments else ["-M", "pc"]
             run = subprocess.run([sys.argv[1], *machine, "-display", "none", "-S", *arguments], capture_output=True, timeout=60,
                                  stdin=subprocess.DEVNULL)
@@ -265,7 +556,7 @@ def refusals():
 
 
 if __name__ == "__main__":
-    for test in (configuration, shadow, smram, power_management, sci, firmware_configuration, versions, memory_split, serial,
+    for test in (configuration, shadow, smram, power_management, sci, firmware_configuration, tables, pci_hotplug, suspend, cmos_drives, media, balloon, debug_console, versions, memory_split, serial,
                  debug_exit, refusals):
         print(test.__name__, flush=True)
         test()

@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""test-pc-libvirt KASO KASO_IMG BOOT_DIR: the command line of a cloud's older libvirt, with Debian's kernel to a shell."""
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+from guest import GuestError
+from qmp import Monitor
+
+kaso, kaso_img, boot = sys.argv[1:]
+kernel, initrd = os.path.join(boot, "linux"), os.path.join(boot, "initrd.gz")
+if not os.path.exists(kernel):
+    print(f"no {kernel}: scripts/dev boot x86_64 makes it")
+    sys.exit(77)
+UUID = "5a1f25c8-8e8f-4b58-a1b1-e3c2a4f1d001"
+folder = tempfile.TemporaryDirectory()
+
+
+def path(name):
+    return os.path.join(folder.name, name)
+
+
+def line():
+    """Libvirt's words; the guest's first program is a shell instead of what is on a root file system."""
+    return [
+        kaso, "-machine", "pc-i440fx-2.3,accel=tcg,usb=off", "-m", "512", "-realtime", "mlock=off", "-smp",
+        "1,sockets=1,cores=1,threads=1", "-uuid", UUID, "-smbios",
+        "type=1,manufacturer=OpenStack Foundation,product=OpenStack Nova,version=2015.1.0,serial=1234-5678,"
+        f"uuid={UUID},family=Virtual Machine", "-no-user-config", "-nodefaults", "-chardev",
+        f"socket,id=charmonitor,path={path('monitor')},server,nowait", "-mon", "chardev=charmonitor,id=monitor,mode=control",
+        "-rtc", "base=utc,driftfix=slew", "-global", "kvm-pit.lost_tick_policy=discard", "-no-hpet", "-no-shutdown", "-boot",
+        "strict=on", "-kernel", kernel, "-initrd", initrd, "-append",
+        "root=/dev/vda console=tty0 console=ttyS0 init=/kaso-shell", "-drive",
+        f"file={path('disk')},if=none,id=drive-virtio-disk0,format=qcow2,cache=none", "-device",
+        "virtio-blk-pci,scsi=off,bus=pci.0,addr=0x4,drive=drive-virtio-disk0,id=virtio-disk0,bootindex=1", "-drive",
+        f"file={path('disk.config')},if=none,id=drive-ide0-1-1,readonly=on,format=raw,cache=none", "-device",
+        "ide-cd,bus=ide.1,unit=1,drive=drive-ide0-1-1,id=ide0-1-1", "-chardev", f"file,id=charserial0,path={path('console.log')}",
+        "-device", "isa-serial,chardev=charserial0,id=serial0", "-chardev", "pty,id=charserial1", "-device",
+        "isa-serial,chardev=charserial1,id=serial1", "-device", "cirrus-vga,id=video0,bus=pci.0,addr=0x2", "-device",
+        "virtio-balloon-pci,id=balloon0,bus=pci.0,addr=0x5", "-msg", "timestamp=on"]
+
+
+def wait_for_text(run, text, timeout=200):
+    end = time.monotonic() + timeout
+    seen = ""
+    while text not in seen:
+        if run.poll() is not None or time.monotonic() > end:
+            raise GuestError(f"no '{text}': {seen[-2000:]} {run.stderr.read() if run.poll() is not None else ''}")
+        time.sleep(0.2)
+        if os.path.exists(path("console.log")):
+            with open(path("console.log"), encoding="latin-1") as log:
+                seen = log.read()
+
+
+def boots():
+    run = subprocess.Popen(line(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for_text(run, "Type poweroff to end")
+        monitor = Monitor(path("monitor"))
+        assert monitor.run("query-status")["status"] == "running"
+        assert monitor.run("query-uuid")["UUID"] == UUID
+        drives = {drive["device"]: drive for drive in monitor.run("query-block")}
+        assert drives["drive-virtio-disk0"]["inserted"]["cache"]["direct"], drives
+        assert drives["drive-ide0-1-1"]["inserted"]["ro"] and drives["drive-ide0-1-1"]["removable"]
+        assert monitor.run("query-balloon") == {"actual": 512 << 20}
+        ports = {port["label"]: port["filename"] for port in monitor.run("query-chardev")}
+        assert ports["charserial1"].startswith("pty:/dev/pts/"), ports
+        monitor.run("system_powerdown")  # nobody in this guest listens
+        monitor.run("quit")
+        error = run.communicate(timeout=60)[1]
+        assert run.returncode == 0, (run.returncode, error)
+        for text in error.splitlines():
+            assert "kvm-pit" in text or "charserial1" in text or "features" in text, error
+    finally:
+        if run.poll() is None:
+            run.kill()
+        run.wait()
+
+
+def not_yet():
+    """What libvirt opens for it and hands over."""
+    for words in (["-netdev", "tap,fd=24,id=hostnet0,vhost=on,vhostfd=25"], ["-netdev", "tap,ifname=tap0,id=hostnet0"],
+                  ["-realtime", "mlock=on"], ["-overcommit", "mem-lock=on"]):
+        run = subprocess.run([*line(), *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        assert run.returncode == 1 and "not yet" in run.stderr, (words, run)
+
+
+subprocess.run([kaso_img, "create", "-q", "-f", "qcow2", path("disk"), "64M"], check=True)
+with open(path("disk.config"), "wb") as image:
+    image.truncate(1 << 20)
+not_yet()
+boots()
