@@ -116,6 +116,7 @@ static AcpiPc describe(Pc *pc)
     const MachineConfig *config = &pc->machine->config;
     g_autofree char *s3 = device_get(pc->pm, "disable_s3", NULL);
     g_autofree char *s4 = device_get(pc->pm, "disable_s4", NULL);
+    g_autofree char *hotplug = device_get(pc->pm, "acpi-root-pci-hotplug", NULL);
     Window high = high_window(pc);
     AcpiPc tables = {
         .oem_id = pc->oem_id,
@@ -133,7 +134,7 @@ static AcpiPc describe(Pc *pc)
         .pm_base = PC_PM_BASE,
         .gpe0 = PC_GPE0_PORT,
         .fw_cfg = PC_FW_CFG_PORT,
-        .pci_hotplug = PC_PCI_HOTPLUG_PORT,
+        .pci_hotplug = g_strcmp0(hotplug, "on") == 0 ? PC_PCI_HOTPLUG_PORT : 0,
         .fixed_slots = fixed_slots(pc),
         .hole_first = (uint32_t)pc->ram_low,
         .hole_last = HOLE_LAST,

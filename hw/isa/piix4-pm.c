@@ -65,7 +65,7 @@ typedef struct {
     uint8_t smb_status, smb_control, smb_command, smb_address, smb_data0, smb_data1, smb_index;
     uint8_t smb_block[32];
     /* Properties. */
-    bool disable_s3, disable_s4, smm;
+    bool disable_s3, disable_s4, smm, root_hotplug;
     uint8_t s4_val;
 } Piix4Pm;
 
@@ -341,7 +341,7 @@ static void empty_slots(void *opaque)
 
 static void eject(Piix4Pm *p, uint32_t slots)
 {
-    slots &= (uint32_t)read_pci_removable(&p->pci.device, 0);
+    slots &= p->root_hotplug ? (uint32_t)read_pci_removable(&p->pci.device, 0) : 0;
     p->pci_down &= ~slots;
     p->wanted &= ~slots;
     if (slots) {
@@ -579,8 +579,10 @@ static bool piix4_pm_realize(Device *device, GError **error)
         p->pci.writable[config_defaults[i].offset] = config_defaults[i].writable;
     }
     p->pci.ops = &piix4_pm_ops;
-    p->pci.bus->hotplug = &hotplug;
-    p->pci.bus->hotplug_opaque = p;
+    if (p->root_hotplug) {
+        p->pci.bus->hotplug = &hotplug;
+        p->pci.bus->hotplug_opaque = p;
+    }
     memory_region_init_io(&p->pm, device->machine, "piix4-pm", PM_SIZE, &pm_ops, p);
     register_bank_init(device, &p->smbus, &smbus_bank);
     device_add_io(device, &p->pm);
@@ -664,6 +666,9 @@ static const DeviceType piix4_pm_type = {
                                         "suspend to RAM is not offered" },
                                       { "disable_s4", PROPERTY_BOOL, offsetof(Piix4Pm, disable_s4),
                                         "suspend to disk is not offered" },
+                                      { "acpi-root-pci-hotplug", PROPERTY_BOOL,
+                                        offsetof(Piix4Pm, root_hotplug),
+                                        "devices of the root bus may come and go", "on" },
                                       { "s4_val", PROPERTY_U8, offsetof(Piix4Pm, s4_val),
                                         "sleep type of suspend to disk", "2" },
                                       { "smm-enabled", PROPERTY_BOOL, offsetof(Piix4Pm, smm),

@@ -177,7 +177,7 @@ static void check_refused(const char *option, const char *words)
 static void test_refused(void)
 {
     check_refused("vendor=x", "give type=N");
-    check_refused("type=5", "type=5");
+    check_refused("type=5", "the types 0, 1, 2");
     check_refused("type=1,colour=red", "no field 'colour'");
     check_refused("type=1,uuid=12", "uuid");
     check_refused("type=0,release=4", "MAJOR.MINOR");

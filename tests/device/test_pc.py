@@ -282,6 +282,12 @@ def pci_hotplug():
         assert "hotplug" in monitor.failure("device_add", **arguments)["desc"]
     assert "hotplug" in monitor.failure("device_del", id="vga")["desc"]
     q.close()
+    q = Pc("-global", "PIIX4_PM.acpi-root-pci-hotplug=off", "-device", "edu,id=cold,addr=5")
+    monitor = q.monitor()
+    assert "hotplug" in monitor.failure("device_add", driver="edu")["desc"]
+    assert "hotplug" in monitor.failure("device_del", id="cold")["desc"]
+    assert b"_EJ0" not in read_files(q)["etc/acpi/tables"]
+    q.close()
 
 
 def suspend():
