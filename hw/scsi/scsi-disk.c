@@ -73,6 +73,11 @@ static bool choose_block(ScsiDrive *drive, GError **error)
     return true;
 }
 
+static bool disk_has_name(const Disk *disk)
+{
+    return disk->drive && *block_id(disk->drive);
+}
+
 static void describe_unit(ScsiDrive *drive, ScsiKind kind, const char *product)
 {
     ScsiUnit *unit = &drive->unit;
@@ -82,10 +87,10 @@ static void describe_unit(ScsiDrive *drive, ScsiKind kind, const char *product)
     unit->disk = &drive->disk;
     unit->vendor = drive->vendor ? drive->vendor : "QEMU";
     unit->product = drive->product ? drive->product : product;
-    unit->device_id = drive->device_id ? drive->device_id
-                      : disk->serial   ? disk->serial
-                      : disk->drive    ? block_id(disk->drive)
-                                       : NULL;
+    unit->device_id = drive->device_id      ? drive->device_id
+                      : disk->serial        ? disk->serial
+                      : disk_has_name(disk) ? block_id(disk->drive)
+                                            : NULL;
     unit->block = kind == SCSI_DISC ? SCSI_DISC_BLOCK : disk->logical_block_size;
     unit->inquiry_version = drive->scsi_version >= 0 ? drive->scsi_version : SPC_3;
     unit->inquiry_format = ANSWERS_AS_SPC_2 | NUMBERS_UNITS;
@@ -127,6 +132,7 @@ static bool scsi_cd_realize(Device *device, GError **error)
 {
     ScsiDrive *drive = scsi_drive(device);
 
+    disk_make_removable(&drive->disk, device);
     if (!disk_claim(&drive->disk, device, true, error)) {
         return false;
     }
@@ -134,6 +140,25 @@ static bool scsi_cd_realize(Device *device, GError **error)
     begin(drive);
     return true;
 }
+
+static void query_medium(const Device *device, MediumState *state)
+{
+    mmc_query_medium(&container_of(device, ScsiDrive, device)->unit, state);
+}
+
+static void move_tray(Device *device, bool open)
+{
+    mmc_move_tray(&scsi_drive(device)->unit, open);
+}
+
+static void ask_guest(Device *device)
+{
+    mmc_ask_for_eject(&scsi_drive(device)->unit);
+}
+
+static const MediumOps scsi_cd_medium = { .query = query_medium,
+                                          .move_tray = move_tray,
+                                          .ask_guest = ask_guest };
 
 static void scsi_drive_unrealize(Device *device)
 {
@@ -261,6 +286,7 @@ static const DeviceType scsi_cd_type = {
     .properties = scsi_cd_properties,
     .bus_properties = scsi_place_properties,
     .state = scsi_drive_state,
+    .medium = &scsi_cd_medium,
     .realize = scsi_cd_realize,
     .unrealize = scsi_drive_unrealize,
     .reset = scsi_drive_power_on,
