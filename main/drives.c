@@ -31,7 +31,7 @@ static const DriveInterface interface_none = { "none" };
 void drives_begin(Setup *setup)
 {
     setup->drives = g_ptr_array_new_with_free_func(free_choice);
-    setup->drive_numbers = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
+    setup->drive_places = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 }
 
 bool option_blockdev(Setup *setup, const char *argument, GError **error)
@@ -73,14 +73,13 @@ static const DriveInterface *find_interface(Setup *setup, const char *name, GErr
     return NULL;
 }
 
-static bool take_number(KeyValues *list, const char *key, unsigned fallback, unsigned *number,
-                        GError **error)
+static bool take_number(KeyValues *list, const char *key, unsigned *number, GError **error)
 {
     g_autofree char *text = key_values_take(list, key);
     char *end;
     unsigned long value;
 
-    *number = fallback;
+    *number = 0;
     if (!text) {
         return true;
     }
@@ -124,44 +123,59 @@ static void note_drive(Setup *setup, const char *id, BlockBackend *drive)
     }
 }
 
-static unsigned *next_index(Setup *setup, const DriveInterface *interface)
+/* A place on an interface, as a key of setup->drive_places. */
+static char *place_name(const DriveInterface *interface, unsigned index)
 {
-    unsigned *next = g_hash_table_lookup(setup->drive_numbers, interface->name);
-
-    if (!next) {
-        next = g_new0(unsigned, 1);
-        g_hash_table_insert(setup->drive_numbers, (void *)interface->name, next);
-    }
-    return next;
+    return g_strdup_printf("%s %u", interface->name, index);
 }
 
-/* Where on its interface a drive is: index= counts for itself, bus= and unit= are its two parts. */
-static bool take_place(Setup *setup, KeyValues *list, DriveChoice *choice, unsigned *index,
-                       GError **error)
+static bool is_taken(const Setup *setup, const DriveInterface *interface, unsigned index)
+{
+    g_autofree char *place = place_name(interface, index);
+
+    return g_hash_table_contains(setup->drive_places, place);
+}
+
+/* bus=, unit= and index= of a drive; what is not there is made of the others, or is the first place that is free. */
+static bool choose_place(const Setup *setup, KeyValues *list, DriveChoice *choice, unsigned *index,
+                         GError **error)
 {
     const DriveInterface *interface = choice->interface;
-    unsigned *next = next_index(setup, interface), units = interface->units;
-    bool counts = !key_values_get(list, "bus") && !key_values_get(list, "unit");
+    unsigned units = interface->units;
+    bool has_index = key_values_get(list, "index"), has_unit = key_values_get(list, "unit");
 
-    if (key_values_get(list, "index") && !counts) {
+    if (has_index && (has_unit || key_values_get(list, "bus"))) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "index= counts for itself: leave out bus= and unit=");
     }
-    if (!take_number(list, "index", *next, index, error) ||
-        !take_number(list, "bus", 0, &choice->bus, error) ||
-        !take_number(list, "unit", counts ? *index : 0, &choice->unit, error)) {
+    if (!take_number(list, "index", index, error) ||
+        !take_number(list, "bus", &choice->bus, error) ||
+        !take_number(list, "unit", &choice->unit, error)) {
         return false;
-    }
-    if (counts && units) {
-        choice->bus = *index / units;
-        choice->unit = *index % units;
-    } else if (!counts) {
-        *index = units ? choice->bus * units + choice->unit : choice->unit;
     }
     if (units && choice->unit >= units) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "unit=%u: a bus of if=%s has the units 0 to %u", choice->unit,
                           interface->name, units - 1);
+    }
+    if (!has_index) {
+        *index = choice->bus * units + choice->unit;
+        while (!has_unit && is_taken(setup, interface, *index)) {
+            ++*index;
+        }
+    }
+    choice->bus = units ? *index / units : 0;
+    choice->unit = units ? *index % units : *index;
+    return true;
+}
+
+static bool take_place(Setup *setup, KeyValues *list, DriveChoice *choice, unsigned *index,
+                       GError **error)
+{
+    const DriveInterface *interface = choice->interface;
+
+    if (!choose_place(setup, list, choice, index, error)) {
+        return false;
     }
     if (interface->most && *index >= interface->most) {
         return error_fail(error, KASO_ERROR_INVALID,
@@ -169,7 +183,12 @@ static bool take_place(Setup *setup, KeyValues *list, DriveChoice *choice, unsig
                           setup->config.board->name, interface->most, plural(interface->most),
                           interface->name);
     }
-    *next = *index + 1;
+    if (interface != &interface_none && is_taken(setup, interface, *index)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "if=%s,index=%u has an image already; give another index=, or none",
+                          interface->name, *index);
+    }
+    g_hash_table_add(setup->drive_places, place_name(interface, *index));
     return true;
 }
 

@@ -55,7 +55,7 @@ void setup_free(Setup *setup)
     g_ptr_array_unref(setup->firmware_folders);
     g_ptr_array_unref(setup->globals);
     g_ptr_array_unref(setup->drives);
-    g_hash_table_unref(setup->drive_numbers);
+    g_hash_table_unref(setup->drive_places);
     g_ptr_array_unref(setup->lines);
     g_free(setup->machine_name);
     g_free(setup->cpu);

@@ -94,7 +94,7 @@ struct Setup {
     GArray *nics;          /* NicChoice */
     GPtrArray *drives;     /* DriveChoice *, of drives.c: drives that want a device */
     GPtrArray *lines;      /* char *: parts of the first line about drives and networks */
-    GHashTable *drive_numbers; /* interface -> unsigned *: its next index */
+    GHashTable *drive_places; /* set of "INTERFACE INDEX" */
     unsigned net_nics, net_backends; /* -net pairs */
     bool stdio_mux;        /* Ctrl-A works */
     SignalWatch *signals;

@@ -318,6 +318,9 @@ static const Register registers[] = {
     PLAIN("WUFC", 0x5808, wufc),
     { "WUS", 0x5810, 4, REGISTER_RW | REGISTER_QUIET, .field = REGISTER_NO_FIELD },
     PLAIN("MANC", 0x5820, manc),
+    /* Between drivers and firmware, of the family's later chips: drivers take them without asking which one this is. */
+    PLAIN("SWSM", 0x5b50, semaphores[0]),
+    PLAIN("SW_FW_SYNC", 0x5b5c, semaphores[1]),
     PLAIN("FFLT", 0x5f00, pba_fifo[3]),
     PLAIN("RDFH", 0x2410, pba_fifo[4]),
     { 0 },
@@ -519,6 +522,7 @@ static const StateField e1000_state[] = {
     STATE(E1000, wuc),
     STATE(E1000, wufc),
     STATE(E1000, manc),
+    STATE(E1000, semaphores),
     STATE(E1000, pba_fifo),
     STATE_STRUCT(E1000, rx, ring_state),
     STATE_STRUCT(E1000, tx, ring_state),

@@ -80,7 +80,7 @@ typedef struct {
     /* State. */
     uint32_t ctrl, status, eecd, eerd, ctrl_ext, mdic, vet, icr, itr, ims, rctl, tctl, tipg, pba;
     uint32_t flow[4], txcw, rxcw, ledctl, rdtr, radv, rsrpd, rxdctl, tidv, txdctl, tadv, tspmt;
-    uint32_t ait, rxcsum, wuc, wufc, manc, pba_fifo[5];
+    uint32_t ait, rxcsum, wuc, wufc, manc, semaphores[2], pba_fifo[5];
     E1000Ring rx, tx;
     uint32_t multicast[E1000_TABLE], vlans[E1000_TABLE];
     uint32_t addresses[E1000_ADDRESSES * 2];

@@ -6,7 +6,7 @@ test-firmware KASO BOOT_DIR KIND [OPTION...]
 edk2, ovmf: EDK2 from -bios reaches its shell and starts a kernel from a FAT disk.
 edk2-pflash, ovmf-pflash, ovmf-4m-pflash: EDK2 from two flash drives; a variable that the shell sets is there after a reset.
 ovmf-kernel: EDK2 starts what -kernel names.
-u-boot: U-Boot reaches its prompt and reads a virtio disk.
+u-boot, u-boot-x86, u-boot-x86_64: U-Boot reaches its prompt and reads a virtio disk, or an IDE one.
 """
 import os
 import shutil
@@ -143,9 +143,23 @@ def run_u_boot(argv, folder):
         assert status == 0, f"exit status {status} after poweroff"
 
 
+def run_u_boot_pc(argv, folder, build):
+    rom = f"/usr/lib/u-boot/qemu-{build}/u-boot.rom"
+    need(rom)
+    disk = make_fat_disk(folder, {"note.txt": b"from FAT\n"})
+    argv += ["-m", "256", "-vga", "none", "-bios", rom, "-drive", f"file={disk},format=raw,if=ide"]
+    with Guest(argv) as guest:
+        guest.expect(r"Hit any key to stop autoboot", 60)
+        guest.send(" ")
+        guest.expect(r"=> ", 60)
+        guest.send("ide reset; fatload ide 0 1000000 note.txt; md.b 1000000 8\r")
+        guest.expect(r"from FAT", 60)
+        guest.expect(r"=> ", 60)
+
+
 def main():
     kaso, boot, kind, *options = sys.argv[1:]
-    pc = kind.startswith("ovmf")
+    pc = kind.startswith(("ovmf", "u-boot-x86"))
     argv = [kaso, "-M", "pc" if pc else "virt", "-nographic", "-nic", "none"] + options
     with tempfile.TemporaryDirectory() as folder:
         if kind == "edk2":
@@ -158,8 +172,10 @@ def main():
             run_edk2_pflash(argv, folder, *AAVMF)
         elif kind in OVMF_FLASH:
             run_edk2_pflash(argv, folder, *OVMF_FLASH[kind])
-        else:
+        elif kind == "u-boot":
             run_u_boot(argv, folder)
+        else:
+            run_u_boot_pc(argv, folder, kind.removeprefix("u-boot-"))
     print(f"{kind}: good")
 
 

@@ -8,6 +8,8 @@ import sys
 import tempfile
 import time
 
+import kernels
+
 kaso, cc, source = sys.argv[1:]
 TIMEOUT = 120
 
@@ -41,28 +43,15 @@ def firmware(machine, *arguments, until="No bootable device."):
     return text
 
 
-def build(kind):
-    """The kernel of a format."""
-    program, flat = path(kind), path(kind + ".bin")
-    place = "-Wl,-Ttext=0" if kind == "LINUX" else "-Wl,-Ttext-segment=0x100000"
-    subprocess.run([cc, "-m32", "-D" + kind, "-nostdlib", "-static", "-no-pie", "-Wl,-N,--no-warn-rwx-segments,--build-id=none",
-                    place, "-o", program, source], check=True)
-    if kind != "LINUX":
-        return program
-    subprocess.run(["objcopy", "-O", "binary", program, flat], check=True)
-    return flat
-
-
 def kernel(kind, machine):
-    image, initrd = build(kind), path("initrd")
+    image, initrd = kernels.build(cc, source, kind, folder.name), path("initrd")
     with open(initrd, "w", encoding="ascii") as file:
         file.write("content")
-    run = subprocess.run([kaso, "-M", machine, "-m", "64", "-display", "none", "-serial", "none", "-monitor", "none", "-chardev",
-                          "stdio,id=out", "-device", "isa-debugcon,chardev=out", "-device", "isa-debug-exit", "-kernel", image,
-                          "-initrd", initrd, "-append", "some words"],
+    run = subprocess.run([kaso, "-M", machine, "-m", "64", "-display", "none", "-serial", "none", "-monitor", "none",
+                          *kernels.DEVICES, "-kernel", image, "-initrd", initrd, "-append", "some words"],
                          stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT)
     line = image + " some words" if kind == "MULTIBOOT" else "some words"
-    assert run.returncode == 0x21 and run.stdout.decode() == line + "|content|.", (kind, machine, run)
+    assert run.returncode == kernels.STATUS and run.stdout.decode() == line + "|content|.", (kind, machine, run)
 
 
 text = firmware("pc", "-smp", "2", "-m", "128")
@@ -73,6 +62,11 @@ for words in ("Found QEMU fw_cfg", "DMA interface supported", "[RAM]", "elcr=00 
 text = firmware("pc-i440fx-2.3", "-nodefaults", "-boot", "strict=on", "-m", "5G")
 assert "DMA interface" not in text and "[RAM]" in text and "100000000 - 0000000180000000 = 1 RAM" in text, text
 assert "Found 0 lpt ports" in text and "Found 0 serial ports" in text, text
+# Drives without an index take the first places that are free.
+text = firmware("pc", "-drive", "driver=null-co,if=ide,index=2,media=cdrom,size=1M", "-drive", "driver=null-co,if=ide,size=1M",
+                "-drive", "driver=null-co,if=ide,size=2M")
+for words in ("ata0-0: QEMU HARDDISK ATA-7 Hard-Disk (1 MiBytes)", "ata0-1: QEMU HARDDISK", "DVD/CD [ata1-0: QEMU DVD-ROM"):
+    assert words in text, (words, text)
 text = firmware("isapc", "-serial", "null")
 assert "Found 1 serial ports" in text, text
 for kind in ("LINUX", "MULTIBOOT", "PVH"):

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""test-systemd KASO GUEST_DIR [OPTION...]: a Debian root boots to a systemd login, gets an address by DHCP and
-fetches a file from a web server on this host's loopback."""
+"""test-systemd KASO GUEST_DIR KIND [OPTION...]: a Debian root boots to a systemd login, gets an address by DHCP and fetches a
+file from a web server on this host's loopback. virt: Arm; pc-virtio: a PC, with -kernel; pc-ide: a PC whose firmware starts
+GRUB from the disk."""
 import functools
 import http.server
 import os
@@ -42,20 +43,28 @@ def check(guest, port):
     assert status == 0, f"exit status {status} after poweroff"
 
 
+def machine(kind, guest_dir):
+    kernel = ["-kernel", f"{guest_dir}/kernel", "-initrd", f"{guest_dir}/initrd.img", "-append"]
+    virtio = ["-device", "virtio-blk-pci,drive=disk", "-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net"]
+    if kind == "virt":
+        return ["-M", "virt", "-cpu", "cortex-a57", *kernel, "console=ttyAMA0 quiet panic=-1", *virtio]
+    if kind == "pc-virtio":
+        return ["-M", "pc", "-cpu", "max", *kernel, "console=ttyS0 quiet panic=-1", *virtio]
+    return ["-M", "pc", "-device", "ide-hd,drive=disk", "-netdev", "user,id=net", "-device", "e1000,netdev=net"]
+
+
 def main():
-    kaso, guest_dir, *options = sys.argv[1:]
+    kaso, guest_dir, kind, *options = sys.argv[1:]
     if not os.path.exists(f"{guest_dir}/root.img"):
-        print(f"no {guest_dir}: scripts/make-guest arm64 {guest_dir} systemd makes it")
+        arch = "arm64" if kind == "virt" else "amd64"
+        print(f"no {guest_dir}: scripts/make-guest {arch} {guest_dir} systemd makes it")
         sys.exit(77)
     with tempfile.TemporaryDirectory() as folder:
         with open(f"{folder}/f", "wb") as file:
             file.write(CONTENT)
         server = serve(folder)
-        argv = [kaso, "-M", "virt", "-cpu", "cortex-a57", "-m", "1G", "-nodefaults", "-display", "none"]
-        argv += ["-serial", "stdio", "-no-reboot", "-kernel", f"{guest_dir}/kernel", "-initrd", f"{guest_dir}/initrd.img"]
-        argv += ["-append", "console=ttyAMA0 quiet panic=-1", "-snapshot", "-device", "virtio-blk-pci,drive=disk"]
-        argv += ["-drive", f"if=none,id=disk,format=raw,file={guest_dir}/root.img"]
-        argv += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net"] + options
+        argv = [kaso, *machine(kind, guest_dir), "-m", "1G", "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"]
+        argv += ["-snapshot", "-drive", f"if=none,id=disk,format=raw,file={guest_dir}/root.img"] + options
         with Guest(argv) as guest:
             check(guest, server.server_address[1])
         server.shutdown()

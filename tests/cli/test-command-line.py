@@ -169,6 +169,7 @@ REFUSED = [
     ([*VIRT, '-pflash', '/nonexistent/flash'], r'/nonexistent/flash'),
     ([*VIRT, '-drive', 'driver=null-co,if=pflash,index=2'], r"room for 2 drives with if=pflash"),
     ([*VIRT, '-drive', 'driver=null-co,if=pflash', '-drive', 'driver=null-co,if=pflash,unit=0,id=x'], r"if=pflash,index=0 has an image already"),
+    ([*VIRT, '-drive', 'driver=null-co,if=virtio', '-drive', 'driver=null-co,if=virtio,index=0,id=x'], r"if=virtio,index=0 has an image already"),
     ([*VIRT, '-drive', 'driver=null-co,index=1,unit=2'], r'leave out bus= and unit='),
     (['-M', 'none', '-drive', 'driver=null-co,if=virtio'], r"no drive interface 'virtio'"),
     ([*VIRT, '-object', 'secrt,id=s'], r"there is no object 'secrt'; did you mean 'secret'"),

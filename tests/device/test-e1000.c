@@ -166,6 +166,8 @@ static void test_registers(void)
     g_assert_cmphex(get(n, MDIC) & 0x1000ffff, ==, 0x10000141);
     set(n, MDIC, 2 << 26 | 3 << 21); /* no such PHY */
     g_assert_cmphex(get(n, MDIC) >> 30, ==, 1);
+    set(n, 0x5b50, 2); /* SWSM: a semaphore that nobody else has */
+    g_assert_cmphex(get(n, 0x5b50), ==, 2);
     set(n, CTRL, 1 << 26);
     g_assert_cmphex(get(n, RCTL), ==, 0);
     g_assert_cmphex(get(n, STATUS) & 2, ==, 2);
