@@ -111,6 +111,15 @@ static Window high_window(Pc *pc)
 
 /* --- ACPI --- */
 
+/* Where firmware has placed the power management registers: SeaBIOS and OVMF choose differently. */
+static uint16_t pm_base(const Pc *pc)
+{
+    enum { CONFIG_PM_BASE = 0x40 }; /* of PIIX4_PM */
+    uint16_t base = pci_config_read(pci_device(pc->pm), CONFIG_PM_BASE, 2) & 0xffc0;
+
+    return base ? base : PC_PM_BASE;
+}
+
 static AcpiPc describe(Pc *pc)
 {
     const MachineConfig *config = &pc->machine->config;
@@ -131,7 +140,7 @@ static AcpiPc describe(Pc *pc)
         .pm_suspend = g_strcmp0(s3, "on") != 0,
         .pm_hibernate = g_strcmp0(s4, "on") != 0,
         .smi_port = pc->smm == ON_OFF_AUTO_OFF ? 0 : PC_APM_PORT,
-        .pm_base = PC_PM_BASE,
+        .pm_base = pm_base(pc),
         .gpe0 = PC_GPE0_PORT,
         .fw_cfg = PC_FW_CFG_PORT,
         .pci_hotplug = g_strcmp0(hotplug, "on") == 0 ? PC_PCI_HOTPLUG_PORT : 0,
@@ -164,7 +173,7 @@ static bool add_acpi_files(Pc *pc, GError **error)
     return ok;
 }
 
-/* Firmware reads the commands first, when it has placed the BARs. */
+/* Firmware reads the commands first, when it has placed the BARs and the power management registers. */
 static void refresh_acpi(void *opaque)
 {
     Pc *pc = opaque;

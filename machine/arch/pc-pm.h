@@ -8,7 +8,7 @@
 
 enum {
     PC_APM_PORT = 0xb2,          /* FADT: SMI_CMD; 0xf1 enables ACPI, 0xf0 disables it */
-    PC_PM_BASE = 0x600,          /* where SeaBIOS and OVMF place the PM block: events, +4 control, +8 timer */
+    PC_PM_BASE = 0x600,          /* of the PM block, until firmware places it: events, +4 control, +8 timer */
     PC_GPE0_PORT = 0xafe0,       /* 4 bytes: status, enable */
     PC_PCI_HOTPLUG_PORT = 0xae00,
     PC_CPU_HOTPLUG_PORT = 0xaf00,

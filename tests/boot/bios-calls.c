@@ -254,6 +254,25 @@ static void disk(void)
     tell(failed() ? " beyond" : " read", regs.ax >> 8 & 0xff);
 }
 
+static void floppy(void)
+{
+    regs.dx = 0;
+    regs.es = regs.di = 0;
+    call(0x13, 0x0800);
+    tell("floppy", (regs.bx & 0xff) << 16 | (regs.cx & 0xffff));
+    regs.dx = 0;
+    call(0x13, 0x0000);
+    read_chs(0, 0x0503, 1, 4); /* block 5 * 36 + 18 + 2 */
+    buffer[0] = 0x77;
+    regs.dx = 0;
+    regs.cx = 0x0505;
+    regs.bx = (uint32_t)buffer;
+    call(0x13, 0x0301);
+    tell(failed() ? " failed" : " written", regs.ax & 0xffff);
+    buffer[0] = 0;
+    read_chs(0, 0x0505, 0, 1);
+}
+
 /* --- time --- */
 
 static void wait_ticks(uint32_t count)
@@ -419,6 +438,7 @@ void run(void)
     graphics_modes();
     vesa();
     disk();
+    floppy();
     high_memory();
     times();
     keyboard();

@@ -19,6 +19,7 @@ from qmp import Monitor
 kaso, cc, *sources = sys.argv[1:]
 TIMEOUT = 60
 SECTORS = 32768
+FLOPPY_SECTORS = 2880
 TEXT_MODES = {0: 0x2800, 1: 0x2801, 2: 0x5002, 3: 0x5003, 7: 0x5007}
 GRAPHICS_MODES = (4, 6, 0xd, 0xe, 0x10, 0x11, 0x12, 0x13)
 NUMBER = "[0-9a-f]+"
@@ -38,6 +39,7 @@ def expected():
     lines += ["drive 80", " geometry 1e3f0f01", " extensions aa550007"]
     lines += [" read 8", f" first {1009:x}", f" last {1016:x}", " extended 0", f" first {2000:x}", f" last {2007:x}"]
     lines += [" written 0", " back 150e0700", " beyond 1"]
+    lines += ["floppy 44f12", " read 4", " first f00c8", " last f00cb", " written 1", " read 1", " first f0077", " last f00c8"]
     lines += ["a20 0", "a20 1", "moved 0", "moved 0", "moved up and dow"]
     lines += ["ticks 1", "date 20[0-9]{6}", f"time {NUMBER}", "alarm 0", " rang 1", "waited 1"]
     lines += ["stored 1234", "keys 1234", " key 1e61", " shift 0", " key 3042", " shift 2", " key 3b00", " shift 0"]
@@ -59,6 +61,8 @@ def build(folder):
     content = b"".join(struct.pack("<I", n) * 128 for n in range(SECTORS))
     with open(os.path.join(folder, "disk"), "wb") as file:
         file.write(code + content[len(code):])
+    with open(os.path.join(folder, "floppy"), "wb") as file:
+        file.write(b"".join(struct.pack("<I", 0xf0000 + n) * 128 for n in range(FLOPPY_SECTORS)))
 
 
 class Run:
@@ -70,7 +74,7 @@ class Run:
         argv = [kaso, "-M", "pc", "-m", "64", "-display", "none", "-serial", "none", "-nic", "none", "-boot", "c"]
         argv += ["-qmp", f"unix:{socket},server=on,wait=off", "-chardev", f"file,id=log,path={self.log}"]
         argv += ["-device", "isa-debugcon,chardev=log", "-device", "isa-debug-exit"]
-        argv += ["-drive", f"file={folder}/disk,format=raw,if=ide"]
+        argv += ["-drive", f"file={folder}/disk,format=raw,if=ide", "-drive", f"file={folder}/floppy,format=raw,if=floppy"]
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
         self.monitor = Monitor(socket)
 

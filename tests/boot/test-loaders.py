@@ -3,7 +3,7 @@
 """
 test-loaders KASO CC SOURCE.S KIND: boot loaders from Debian's packages start the small kernels of pc-kernels.S on the PC.
 
-order: no loader, but which disk SeaBIOS starts, by bootindex= and its menu.
+order: no loader, but which disk SeaBIOS starts, by bootindex=, -boot and its menu.
 grub: a CD; menu in VBE graphics, which we look at and drive by keys; multiboot, and Linux entered in real mode.
 isolinux: a CD; vesamenu.c32, Linux, and memdisk with a floppy's image. ipxe: its kernel gets an address by DHCP, and a
 script and a kernel by TFTP. memtest: a pass of memtest86+ over 32 MiB, on two processors.
@@ -155,21 +155,24 @@ def isolinux():
 
 
 def order():
-    """A letter for each disk that may be started: IDE, virtio."""
-    for letter in "iv":
+    """A letter for each disk that may be started: IDE, virtio, floppy."""
+    for letter in "ivf":
         write(letter, bytes([0xb0, ord(letter)]) + SECTOR[2:].ljust(1440 * 1024 - 2, b"\0"))
     disks = [f"file={path(letter)},format=raw,if=none,id={letter}" for letter in "iv"]
     for ide, virtio, wanted in ((0, 1, "i"), (1, 0, "v"), (3, 2, "v")):
         with Machine("-drive", disks[0], "-drive", disks[1], "-device", f"ide-hd,drive=i,bootindex={ide}",
                      "-device", f"virtio-blk-pci,drive=v,bootindex={virtio}") as machine:
             machine.finish(wanted)
-    with Machine("-drive", f"file={path('i')},format=raw,if=ide", "-drive", f"file={path('v')},format=raw,if=virtio", "-boot",
-                 "menu=on") as machine:
+    drives = ["-drive", f"file={path('i')},format=raw,if=ide", "-drive", f"file={path('f')},format=raw,if=floppy"]
+    for options, wanted in (("a", "f"), ("c", "i"), ("order=c,once=a", "f")):
+        with Machine(*drives, "-boot", options) as machine:
+            machine.finish(wanted)
+    with Machine(*drives, "-boot", "menu=on,order=a") as machine:
         machine.until(lambda: "ESC" in machine.hmp("info text"), "the word of a menu")
         machine.keys("esc")
-        machine.until(lambda: "2. Virtio disk" in machine.hmp("info text"), "the menu")
+        machine.until(lambda: "2. ata0-0" in machine.hmp("info text"), "the menu")
         machine.keys("2")
-        machine.finish("v")
+        machine.finish("i")
 
 
 def ipxe():
