@@ -153,11 +153,45 @@ static void flush(TcgVcpu *tv)
     context_process_inbox(tv);
 }
 
+/* The page behind, when its bytes are others than the first one's. */
+static uint8_t *other_page(const uint8_t *page, uint64_t next_page)
+{
+    return next_page && cache_page(next_page) != page ? cache_page(next_page) : NULL;
+}
+
+/* *watched: false when a page is not watched any more, and nothing was translated. */
+static TcgUnit *translate_watched(TcgVcpu *tv, uint8_t *page, unsigned offset, uint64_t mode,
+                                  uint64_t next_page, bool *needs_next, bool *watched)
+{
+    TcgRun *run = tv->run;
+    uint8_t *next = other_page(page, next_page);
+    uint64_t granules, next_granules;
+    TcgUnit *unit = NULL;
+
+    *watched = watch_begin(run, page, &granules);
+    if (!*watched) {
+        return NULL;
+    }
+    *watched = !next || watch_begin(run, next, &next_granules);
+    if (*watched) {
+        unit = translate_unit(tv, page, offset, mode, next_page, needs_next);
+        if (unit) {
+            insert(run, unit);
+        }
+        if (next) {
+            watch_end(run, next, next_granules, unit);
+        }
+    }
+    watch_end(run, page, granules, unit);
+    return unit;
+}
+
 TcgUnit *cache_find(TcgVcpu *tv, uint64_t host_page, unsigned offset, uint64_t mode,
                     uint64_t next_page, bool *needs_next)
 {
     TcgRun *run = tv->run;
-    uint8_t *page = cache_page(host_page);
+    uint8_t *page = cache_page(host_page), *next = other_page(page, next_page);
+    bool watched = true;
     TcgUnit *unit;
 
     *needs_next = false;
@@ -165,27 +199,16 @@ TcgUnit *cache_find(TcgVcpu *tv, uint64_t host_page, unsigned offset, uint64_t m
     if (unit || *needs_next) {
         return unit;
     }
-    if (!watch_code_page(tv, page) || (next_page && !watch_code_page(tv, cache_page(next_page)))) {
+    if (!watch_code_page(tv, page) || (next && !watch_code_page(tv, next))) {
         return NULL;
     }
     g_mutex_lock(&run->lock);
     unit = lookup(run, page, offset, mode, next_page, needs_next);
     if (!unit && !*needs_next) {
-        if (!watch_begin(run, page) || (next_page && !watch_begin(run, cache_page(next_page)))) {
-            g_mutex_unlock(&run->lock);
-            return NULL;
-        }
-        unit = translate_unit(tv, page, offset, mode, next_page, needs_next);
-        if (unit) {
-            insert(run, unit);
-        }
-        watch_update(run, page);
-        if (next_page) {
-            watch_update(run, cache_page(next_page));
-        }
+        unit = translate_watched(tv, page, offset, mode, next_page, needs_next, &watched);
     }
     g_mutex_unlock(&run->lock);
-    if (!unit && !*needs_next) {
+    if (!unit && !*needs_next && watched) {
         flush(tv);
     }
     return unit;

@@ -244,9 +244,10 @@ void watch_init(TcgRun *run);
 void watch_free(TcgRun *run);
 /* Before code of a page is translated, without the lock. false: other vCPUs were waited for, look again. */
 bool watch_code_page(TcgVcpu *tv, const uint8_t *host_page);
-/* Around a translation, with the lock. false: the page is not watched any more. */
-bool watch_begin(TcgRun *run, const uint8_t *host_page);
-/* The units of a page are others now; with the lock. */
+/* Around the translation of a unit (NULL: none was made), with the lock. false: the page is not watched any more. */
+bool watch_begin(TcgRun *run, const uint8_t *host_page, uint64_t *granules);
+void watch_end(TcgRun *run, const uint8_t *host_page, uint64_t granules, const TcgUnit *unit);
+/* Units of a page have died; with the lock. */
 void watch_update(TcgRun *run, const uint8_t *host_page);
 bool watch_is_code(TcgVcpu *tv, const uint8_t *host);
 /* A store of the running instruction, within a page. Unwinds when the instruction must be done alone. */

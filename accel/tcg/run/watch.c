@@ -96,10 +96,11 @@ bool watch_code_page(TcgVcpu *tv, const uint8_t *host_page)
     return false;
 }
 
-bool watch_begin(TcgRun *run, const uint8_t *host_page)
+bool watch_begin(TcgRun *run, const uint8_t *host_page, uint64_t *granules)
 {
     uint64_t ram_offset;
 
+    *granules = 0;
     if (!run->target->coherent_code) {
         return true;
     }
@@ -113,27 +114,52 @@ bool watch_begin(TcgRun *run, const uint8_t *host_page)
         g_assert(run->granules);
     }
     /* Any store to the page waits for the lock until it is known where the code is. */
-    atomic_store(granules_of(run, ram_offset), UINT64_MAX);
+    *granules = atomic_exchange(granules_of(run, ram_offset), UINT64_MAX);
     return true;
+}
+
+static void set_granules(TcgRun *run, const uint8_t *host_page, uint64_t granules)
+{
+    uint64_t ram_offset = ram_offset_of(run, host_page);
+
+    atomic_store(granules_of(run, ram_offset), granules);
+    if (!granules) {
+        memory_unwatch_code(run->machine, ram_offset);
+    }
+}
+
+static uint64_t span_granules(const TcgSpan *span, const uint8_t *host_page)
+{
+    return span && span->host_page == host_page && span->end > span->start
+               ? granule_mask(span->start, span->end)
+               : 0;
+}
+
+void watch_end(TcgRun *run, const uint8_t *host_page, uint64_t granules, const TcgUnit *unit)
+{
+    if (!run->target->coherent_code) {
+        return;
+    }
+    if (unit) {
+        granules |=
+            span_granules(&unit->span, host_page) | span_granules(unit->next_span, host_page);
+    }
+    set_granules(run, host_page, granules);
 }
 
 void watch_update(TcgRun *run, const uint8_t *host_page)
 {
-    uint64_t ram_offset, granules = 0;
+    uint64_t granules = 0;
 
     if (!run->target->coherent_code) {
         return;
     }
     for (const TcgSpan *s = cache_spans(run, host_page); s; s = s->page_next) {
-        if (s->host_page == host_page && !s->unit->dead && s->end > s->start) {
-            granules |= granule_mask(s->start, s->end);
+        if (!s->unit->dead) {
+            granules |= span_granules(s, host_page);
         }
     }
-    ram_offset = ram_offset_of(run, host_page);
-    atomic_store(granules_of(run, ram_offset), granules);
-    if (!granules) {
-        memory_unwatch_code(run->machine, ram_offset);
-    }
+    set_granules(run, host_page, granules);
 }
 
 bool watch_is_code(TcgVcpu *tv, const uint8_t *host)
