@@ -226,7 +226,7 @@ static void update_irq(Mc146818 *rtc)
     irq_set(&rtc->irq, *c & IRQ_ANY ? 1 : 0);
 }
 
-/* Sets the flags of what has happened since the last time. */
+/* Sets the flags of what has happened since the last time, and the line: no timer comes for a flag that is set. */
 static void catch_up(Mc146818 *rtc)
 {
     uint8_t *c = &rtc->cmos[REGISTER_C];
@@ -248,6 +248,7 @@ static void catch_up(Mc146818 *rtc)
         *c |= IRQ_PERIODIC;
         rtc->seen_tick = periods_now(rtc);
     }
+    update_irq(rtc);
 }
 
 /* When an enabled flag that is clear will be set next. */
@@ -273,7 +274,6 @@ static void expire(void *opaque)
     Mc146818 *rtc = opaque;
 
     catch_up(rtc);
-    update_irq(rtc);
     arm(rtc);
 }
 
@@ -320,7 +320,6 @@ static uint8_t read_c(Mc146818 *rtc)
     uint8_t value;
 
     catch_up(rtc);
-    update_irq(rtc);
     value = rtc->cmos[REGISTER_C];
     rtc->cmos[REGISTER_C] = 0;
     update_irq(rtc);
