@@ -148,7 +148,10 @@ void machine_start(Machine *machine);
 /* Parks all vCPUs, stops the clock, drains back ends, emits STOP. */
 void machine_stop(Machine *machine, StopReason reason);
 void machine_reset(Machine *machine);
-/* who: "guest", or for the host's wishes a ShutdownCause of QMP ("host-qmp-system-reset"). */
+/*
+ * who: "guest"; or for the host's wishes a ShutdownCause of QMP ("host-qmp-system-reset"); or what else it was, a literal that
+ * people are told when the reset ends the run.
+ */
 void machine_request_reset(Machine *machine, const char *who);
 /* Ends or pauses the run (-no-shutdown, -action decide). detail may be NULL. */
 void machine_request_stop(Machine *machine, StopReason reason, const char *detail);

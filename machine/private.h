@@ -87,6 +87,7 @@ typedef struct MachinePrivate {
     GMutex request_lock;
     StopReason requested_stop;
     char *requested_detail;
+    const char *reset_reason; /* of the reset that is asked for, if it is no ordinary one; a literal */
     bool requested_reset, reset_by_host, requested_powerdown, requested_suspend;
     unsigned wakers;                       /* WakeReason: what ends the sleep */
     WakeReason requested_wake, wake_reason; /* the latter during the reset that it makes */

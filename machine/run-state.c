@@ -304,6 +304,7 @@ static gboolean carry_out_requests(gpointer opaque)
     Machine *machine = opaque;
     MachinePrivate *private = machine->private;
     g_autofree char *detail = NULL;
+    const char *reset_reason;
     StopReason stop;
     WakeReason wake;
     int status;
@@ -314,6 +315,7 @@ static gboolean carry_out_requests(gpointer opaque)
     status = private->requested_status;
     reset = private->requested_reset;
     by_host = private->reset_by_host;
+    reset_reason = private->reset_reason;
     powerdown = private->requested_powerdown;
     suspend = private->requested_suspend;
     wake = private->requested_wake;
@@ -330,7 +332,7 @@ static gboolean carry_out_requests(gpointer opaque)
     }
     if (reset && !private->run_ended) {
         if (machine->config.no_reboot) {
-            carry_out_stop(machine, STOP_GUEST_RESET, NULL, -1);
+            carry_out_stop(machine, STOP_GUEST_RESET, reset_reason, -1);
         } else {
             carry_out_reset(machine, by_host);
         }
@@ -380,6 +382,7 @@ void machine_request_reset(Machine *machine, const char *who)
     g_mutex_lock(&private->request_lock);
     private->requested_reset = true;
     private->reset_by_host = who && g_str_has_prefix(who, "host-");
+    private->reset_reason = who && !private->reset_by_host && strcmp(who, "guest") != 0 ? who : NULL;
     queue_requests(machine);
     g_mutex_unlock(&private->request_lock);
 }
@@ -517,8 +520,8 @@ int machine_run(Machine *machine)
     }
     reason = private->end_reason;
     detail = private->end_detail;
-    /* Scripts read standard error: an ordinary end is news for people only. */
-    if (!reasons[reason].ordinary || isatty(STDERR_FILENO)) {
+    /* Scripts read standard error: an ordinary end is news for people only, unless there is more to say. */
+    if (!reasons[reason].ordinary || detail || isatty(STDERR_FILENO)) {
         fprintf(stderr, "kaso: %s%s%s\n", reasons[reason].sentence, detail ? ": " : "",
                 detail ? detail : "");
     }

@@ -155,7 +155,7 @@ void x86_describe_triple_fault(X86Cpu *cpu)
 {
     GString *text = g_string_new(NULL);
 
-    if (log_enabled(LOG_CPU_RESET) || log_enabled(LOG_INT)) {
+    if (log_enabled(LOG_CPU_RESET) || log_enabled(LOG_INT) || cpu->vcpu.machine->config.no_reboot) {
         x86_describe(&cpu->vcpu, false, text);
         log_printf("cpu%u: triple fault\n%s", cpu->vcpu.index, text->str);
     }

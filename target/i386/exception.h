@@ -23,7 +23,7 @@ void x86_note_debug_trap(X86Cpu *cpu);
 void x86_insn_done(TcgState *env, uint64_t mode);
 /* TcgTarget.check_insn: instruction breakpoints of DR7. */
 bool x86_check_insn(TcgState *env);
-/* Logs state and reason of a triple fault. */
+/* Logs the registers at a triple fault, if that was asked for or it ends the run. */
 void x86_describe_triple_fault(X86Cpu *cpu);
 
 /* TcgTarget's hooks. */

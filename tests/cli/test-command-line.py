@@ -528,6 +528,15 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(names[0], 'thunks')
         self.assertIn('guest-40', names[1])
 
+    def test_triple_fault(self):
+        # lidt of zeroes, then int3
+        rom = b'\x0f\x01\x1e\x20\x00\xcc'.ljust(0xfff0, b'\x90') + b'\xea\x00\x00\x00\xf0'.ljust(16, b'\x00')
+        result = run('-M', 'pc', '-nodefaults', '-display', 'none', '-no-reboot', '-bios', self.file('rom', rom),
+                     program=os.path.join(FOLDER, 'kaso-system-x86_64'))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn('triple fault\n', result.stderr)
+        self.assertRegex(result.stderr, r'(?s)cpu0: triple fault.*E?IP ?= ?0*5')
+
     def test_none(self):
         result = run('-machine', 'none,accel=kvm:tcg', '-nodefaults', '-nographic', '-no-user-config', '-S',
                      '-qmp', 'stdio', stdin='{"execute": "qmp_capabilities"}{"execute": "quit"}')
