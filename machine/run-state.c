@@ -382,7 +382,8 @@ void machine_request_reset(Machine *machine, const char *who)
     g_mutex_lock(&private->request_lock);
     private->requested_reset = true;
     private->reset_by_host = who && g_str_has_prefix(who, "host-");
-    private->reset_reason = who && !private->reset_by_host && strcmp(who, "guest") != 0 ? who : NULL;
+    private->reset_reason =
+        who && !private->reset_by_host && strcmp(who, "guest") != 0 ? who : NULL;
     queue_requests(machine);
     g_mutex_unlock(&private->request_lock);
 }
