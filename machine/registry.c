@@ -312,8 +312,10 @@ char *machine_find_firmware(Machine *machine, const char *name, GError **error)
     }
     error_fail(
         error, KASO_ERROR_NOT_FOUND,
-        "cannot find the firmware '%s': no such file here, in a -L folder, or in the folders "
-        "of the packages qemu-efi-aarch64, u-boot-qemu and seabios",
+        strchr(name, '/')
+            ? "cannot find the firmware '%s': there is no such file"
+            : "cannot find the firmware '%s': no such file here, in a -L folder, or in the folders "
+              "of the packages qemu-efi-aarch64, ovmf, u-boot-qemu, seabios and ipxe-qemu",
         name);
     return NULL;
 }

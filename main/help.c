@@ -234,32 +234,43 @@ bool help_cpu(const Target *target, const char *name, GError **error)
     return model != NULL;
 }
 
-void help_devices(void)
+static const char *const device_categories[] = { "storage", "network", "input", "display", "usb",
+                                                 "bridge",  "sound",   "misc",  NULL };
+
+/* wanted: NULL for those of no known category. */
+static void help_category(const char *wanted)
 {
-    static const char *const categories[] = { "storage", "network", "input", "display", "usb",
-                                              "bridge",  "sound",   "misc",  NULL };
+    GArray *lines = new_lines();
     const DeviceType *const *it;
 
-    for (int i = 0; i < (int)G_N_ELEMENTS(categories); i++) {
-        GArray *lines = new_lines();
+    REGISTRY_FOREACH(device_types, it) {
+        const char *category = (*it)->category;
+        bool known = category && g_strv_contains(device_categories, category);
 
-        REGISTRY_FOREACH(device_types, it) {
-            const char *category = (*it)->category;
-            bool known = category && g_strv_contains(categories, category);
-
-            if (!(*it)->board_only && (*it)->bus &&
-                (categories[i] ? known && strcmp(category, categories[i]) == 0 : !known)) {
-                add_line(lines, (*it)->name, (*it)->summary);
-            }
+        if (!(*it)->board_only && (*it)->bus &&
+            (wanted ? known && strcmp(category, wanted) == 0 : !known)) {
+            add_line(lines, (*it)->name, (*it)->summary);
         }
-        if (lines->len == 0) {
-            g_array_unref(lines);
-            continue;
-        }
-        printf("%s devices:\n", categories[i] ? categories[i] : "uncategorised");
-        print_lines(lines, 26);
-        printf("\n");
     }
+    if (lines->len == 0) {
+        g_array_unref(lines);
+        return;
+    }
+    printf("%s devices:\n", wanted ? wanted : "uncategorised");
+    print_lines(lines, 26);
+    printf("\n");
+}
+
+void help_devices(void)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(device_categories); i++) {
+        help_category(device_categories[i]);
+    }
+}
+
+void help_nics(void)
+{
+    help_category("network");
 }
 
 bool help_device(const char *name, GError **error)

@@ -57,6 +57,10 @@ static NicChoice *add_nic(Setup *setup, const char *model)
     const char *fallback = setup->config.board->default_nic;
     NicChoice nic = { 0 };
 
+    if (model && is_help(model)) {
+        help_nics();
+        help_done();
+    }
     nic.type = g_strdup(model ? model : fallback ? fallback : "virtio-net-pci");
     g_array_append_val(setup->nics, nic);
     return &g_array_index(setup->nics, NicChoice, setup->nics->len - 1);
@@ -92,10 +96,6 @@ bool option_nic(Setup *setup, const char *argument, GError **error)
     }
     if (strcmp(type, "none") == 0) {
         return true;
-    }
-    if (model && is_help(model)) {
-        help_devices();
-        help_done();
     }
     nic = add_nic(setup, model);
     take_nic_options(nic, list);

@@ -159,6 +159,7 @@ void help_cpus(const Target *target);
 /* One model's switches and what they are without being set; target: NULL for any. */
 bool help_cpu(const Target *target, const char *name, GError **error);
 void help_devices(void);
+void help_nics(void); /* the devices that are NICs */
 bool help_device(const char *name, GError **error);
 /* `-device TYPE,help`, and the same of chardev, netdev and object. */
 bool help_type(const char *option, const char *type, GError **error);

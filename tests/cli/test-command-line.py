@@ -528,6 +528,13 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(names[0], 'thunks')
         self.assertIn('guest-40', names[1])
 
+    def test_nic_help(self):
+        for option in ['-net', 'nic,model=help'], ['-nic', 'user,model=help']:
+            result = run('-M', 'virt', *option)
+            self.assertEqual((result.returncode, result.stderr), (0, ''))
+            self.assertIn('virtio-net-pci', result.stdout)
+            self.assertNotIn('virtio-blk-pci', result.stdout)
+
     def test_triple_fault(self):
         # lidt of zeroes, then int3
         rom = b'\x0f\x01\x1e\x20\x00\xcc'.ljust(0xfff0, b'\x90') + b'\xea\x00\x00\x00\xf0'.ljust(16, b'\x00')
