@@ -140,6 +140,10 @@ X86(setcc, "0F 9E /r", "Eb")
 X86(setcc, "0F 9F /r", "Eb")
 void x86_setcc(X86Translator *t)
 {
+    /* What the byte goes into is there before the condition: the host then sets it in place. */
+    if (!t->insn.operands[0].memory) {
+        x86_get_reg64(t, t->insn.operands[0].reg);
+    }
     x86_write(t, 0, ir_cset(t->unit, IR_I64, x86_condition(t->insn.opcode), x86_get_flags(t)));
 }
 

@@ -360,7 +360,10 @@ IrRef emitter_fuse_test(Emitter *e);
 EflagsKind emitter_flags_kind(const IrOp *op);              /* of a flags producer's EFLAGS */
 void emitter_load_old_flags(Emitter *e, IrRef ref);         /* to EFLAGS, for an op that keeps some */
 void emitter_load_carry(Emitter *e, IrRef ref, EflagsKind kind); /* to CF */
+bool emitter_flags_are_backed(const Emitter *e, IrRef flags); /* can be had without EFLAGS */
+unsigned emitter_next_op(const Emitter *e); /* the next that does anything, if it is near; or 0 */
 bool emit_flags_op(Emitter *e, const IrOp *op);
+bool emit_select(Emitter *e, const IrOp *op); /* emit-select.c: cset, sel, fsel; false: none of these */
 
 /* recipes.c */
 /* At a flags op with the fused value op or 0, before operands count as used: keeps what a recipe needs, if it is worth one. */
