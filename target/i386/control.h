@@ -18,6 +18,12 @@ bool x86_instruction_breaks(const X86Cpu *cpu);
 /* xsave.c: which bits of XCR0 the model has. */
 uint64_t x86_xcr0_mask(const X86Cpu *cpu);
 
+/* ZF, the answer of instructions whose other flags stay. */
+static inline void x86_set_zf(X86Cpu *cpu, bool set)
+{
+    cpu->flags = (uint16_t)((cpu->flags & ~TCG_FLAG_Z) | (set ? TCG_FLAG_Z : 0));
+}
+
 /* msr.c: false: #GP. */
 bool x86_read_msr(X86Cpu *cpu, uint32_t index, uint64_t *value);
 bool x86_write_msr(X86Cpu *cpu, uint32_t index, uint64_t value);

@@ -120,6 +120,10 @@ IrRef x86_linear(X86Translator *t, X86SegmentName segment, IrRef offset, int64_t
 unsigned x86_memory_flags(const X86Translator *t);
 IrRef x86_load(X86Translator *t, unsigned bytes, IrRef address, int64_t imm);
 void x86_store(X86Translator *t, unsigned bytes, IrRef address, int64_t imm, IrRef value);
+/* descriptor.c: the selector (i64) of a segment register, or of X86_LDTR or X86_TR. */
+IrRef x86_selector_of(X86Translator *t, unsigned which);
+/* system.c: operand 0 of SMSW, SLDT, STR: a register of operand size, or 16 bits of memory. */
+void x86_store_word(X86Translator *t, IrRef value);
 
 /* The stack: pushes and pops values of `bytes` (2, 4, 8). x86_pop does not write the stack pointer: */
 void x86_push(X86Translator *t, unsigned bytes, IrRef value);
@@ -158,7 +162,9 @@ void x86_raise_error(X86Translator *t, X86Vector vector, unsigned error_code);
 void x86_undefined(X86Translator *t);
 /* Raises #GP(0) unless CPL is 0; true when it did. */
 bool x86_not_privileged(X86Translator *t);
-/* Calls helper(env, a, b) when cond holds on flags; the helper raises or returns, and changes no variables. */
+/* The same for what UMIP hides. */
+bool x86_is_hidden(X86Translator *t);
+/* Calls helper(env, a, b) when cond holds on flags; the helper leaves the unit, or returns and has changed no variables. */
 void x86_call_if(X86Translator *t, IrCond cond, IrRef flags, const TcgHelper *helper, IrRef a, IrRef b);
 
 /* #GP(0) unless an address is canonical. */
