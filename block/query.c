@@ -159,8 +159,7 @@ static unsigned chain_depth(BlockNode *node)
 {
     unsigned depth = 0;
 
-    for (node = node_skip_filters(node); node && node->backing;
-         node = node_skip_filters(node->backing->node)) {
+    while ((node = node_below(node))) {
         depth++;
     }
     return depth;

@@ -1,11 +1,47 @@
 /* SPDX-License-Identifier: MIT */
 /* Filter that writes what was read from a backing file into the image below. */
 #include "base/bits.h"
+#include "base/error.h"
 #include "block/graph/node.h"
 
 #include <errno.h>
 
 enum { COPY_MAX = 1024 * 1024 };
+
+typedef struct {
+    BlockNode *bottom; /* the last layer that is copied from; NULL: all are */
+} CopyOnRead;
+
+static bool copy_on_read_open(BlockNode *node, GHashTable *options, GError **error)
+{
+    CopyOnRead *copy = node->state;
+    g_autofree char *name = options_take(options, "bottom");
+    BlockNode *bottom = name ? block_find_node(node->graph, name, error) : NULL;
+
+    if (!name) {
+        return true;
+    }
+    if (!bottom) {
+        return false;
+    }
+    if (bottom->driver->is_filter) {
+        return error_fail(error, KASO_ERROR_INVALID, "Bottom node '%s' is a filter", name);
+    }
+    for (BlockNode *layer = node->file->node; layer != bottom; layer = node_below(layer)) {
+        if (!node_below(layer)) {
+            return error_fail(error, KASO_ERROR_INVALID, "Bottom node '%s' is not below '%s'", name,
+                              node->file->node->node_name);
+        }
+    }
+    copy->bottom = bottom;
+    node_ref(bottom);
+    return true;
+}
+
+static void copy_on_read_close(BlockNode *node)
+{
+    node_unref(((CopyOnRead *)node->state)->bottom);
+}
 
 static void copy_on_read_child_perm(BlockNode *node, BlockChild *child, unsigned perm,
                                     unsigned shared, unsigned *child_perm, unsigned *child_shared)
@@ -54,21 +90,39 @@ static int copy_range(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector
     return result;
 }
 
+/* Whether the first *count bytes of a range come from a layer that is copied from; negative errno. */
+static int is_to_be_copied(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *count)
+{
+    const CopyOnRead *copy = node->state;
+    BlockNode *image = node_skip_filters(node->file->node), *below = node_below(image);
+    uint64_t n;
+    int there = node_allocated_above(image, below, offset, bytes, count);
+
+    *count = MIN(*count, bytes);
+    if (there || !below) {
+        return there < 0 ? there : 0;
+    }
+    if (!copy->bottom) {
+        return 1;
+    }
+    there = node_allocated_above(below, node_below(copy->bottom), offset, *count, &n);
+    *count = MIN(*count, n);
+    return there;
+}
+
 static int copy_on_read_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector)
 {
     BlockNode *below = node->file->node;
-    BlockNode *image = node_skip_filters(below);
     int result = 0;
 
     while (bytes && result >= 0) {
-        uint64_t count, n;
-        int allocated = node_allocated_above(image, node_below(image), offset, bytes, &count);
+        uint64_t n;
+        int wanted = is_to_be_copied(node, offset, bytes, &n);
 
-        n = MIN(bytes, count);
-        if (allocated < 0) {
-            return allocated;
+        if (wanted < 0) {
+            return wanted;
         }
-        if (allocated || !image->backing) {
+        if (!wanted) {
             result = node_read(below, offset, n, vector);
         } else {
             n = MIN(n, COPY_MAX);
@@ -98,10 +152,19 @@ static int copy_on_read_discard(BlockNode *node, uint64_t offset, uint64_t bytes
     return node_discard(node->file->node, offset, bytes);
 }
 
+static const BlockOption copy_on_read_options[] = {
+    { "bottom", "node of the last layer that is copied from; without it, all are" },
+    { 0 },
+};
+
 static const BlockDriver copy_on_read_driver = {
     .name = "copy-on-read",
     .summary = "Filter that copies what is read from the backing file into the image",
+    .options = copy_on_read_options,
+    .instance_size = sizeof(CopyOnRead),
     .is_filter = true,
+    .open = copy_on_read_open,
+    .close = copy_on_read_close,
     .child_perm = copy_on_read_child_perm,
     .read = copy_on_read_read,
     .write = copy_on_read_write,

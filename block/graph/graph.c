@@ -643,7 +643,7 @@ void child_detach(BlockChild *child)
     g_free(child);
 }
 
-static bool node_reaches(BlockNode *from, BlockNode *to)
+bool node_reaches(const BlockNode *from, const BlockNode *to)
 {
     if (from == to) {
         return true;

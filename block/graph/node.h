@@ -325,6 +325,8 @@ bool child_set_perm(BlockChild *child, unsigned perm, unsigned shared, GError **
 void child_detach(BlockChild *child);
 /* The parent uses `to` instead of the node that it has had there. */
 bool child_replace(BlockChild *child, BlockNode *to, GError **error);
+/* Whether `to` is `from` or below it. */
+bool node_reaches(const BlockNode *from, const BlockNode *to);
 bool node_refresh_perms(BlockNode *node, GError **error);
 /* Replaces or removes (NULL) the backing node. Takes a reference of its own. */
 bool node_set_backing(BlockNode *node, BlockNode *backing, GError **error);

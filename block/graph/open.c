@@ -450,6 +450,19 @@ static BlockNode *node_instantiate(BlockGraph *graph, const BlockDriver *driver,
     return node;
 }
 
+BlockNode *node_open_filter(const BlockDriver *driver, const char *node_name, BlockNode *file,
+                            GError **error)
+{
+    g_autoptr(GHashTable) options = options_new();
+    BlockOpenFlags flags = { .read_only = file->read_only, .unmap = file->flags.unmap };
+
+    if (!check_node_name(file->graph, node_name, error)) {
+        return NULL;
+    }
+    node_ref(file);
+    return node_instantiate(file->graph, driver, node_name, NULL, file, options, flags, error);
+}
+
 /* The format of an open protocol node, from its first bytes. */
 static const BlockDriver *probe_node(BlockNode *file, GError **error)
 {

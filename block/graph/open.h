@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What open.c needs of graph.c and nobody else should use. */
+/* What opening, reopening and the filters of jobs share, and nobody else should use. */
 #ifndef BLOCK_GRAPH_OPEN_H
 #define BLOCK_GRAPH_OPEN_H
 
@@ -9,6 +9,9 @@ BlockNode *node_new(BlockGraph *graph, const BlockDriver *driver, const char *no
 /* Frees a node whose driver is not open. */
 void node_free(BlockNode *node);
 
+/* A filter of that driver above `file`, of which it takes a reference of its own. Nobody uses it yet. */
+BlockNode *node_open_filter(const BlockDriver *driver, const char *node_name, BlockNode *file,
+                            GError **error);
 /* What every node takes of its options. */
 bool open_take_flags(GHashTable *options, BlockOpenFlags *flags, GError **error);
 /* unmap: of the node as it will be. */

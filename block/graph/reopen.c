@@ -172,6 +172,11 @@ static bool reopen_node(BlockNode *node, GHashTable *options, GError **error)
     BlockOpenFlags flags = node->flags;
     BlockNode *file, *backing = NULL;
 
+    if (node->driver->is_internal) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "Block format '%s' used by node '%s' does not support reopening files",
+                          node->driver->name, node->node_name);
+    }
     if (g_strcmp0(driver, node->driver->name)) {
         return error_fail(error, KASO_ERROR_INVALID, "Cannot change the option 'driver'");
     }

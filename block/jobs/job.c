@@ -3,6 +3,7 @@
 #include "block/jobs/job.h"
 
 #include "base/error.h"
+#include "block/jobs/filter.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -236,6 +237,7 @@ static void disarm(BlockJob *job)
 
 void job_release(BlockJob *job)
 {
+    job_remove_filter(job);
     block_graph_release_holds(job->graph, job);
     if (job->dirty) {
         dirty_bitmap_free(job->dirty);
@@ -265,6 +267,7 @@ void job_free(BlockJob *job)
         g_hash_table_unref(job->create_options);
     }
     g_free(job->create_place);
+    g_free(job->filter_name);
     g_free(job->backing_file);
     g_free(job->buffer);
     g_free(job->device);
@@ -315,6 +318,7 @@ static int finish(BlockJob *job)
     }
     if (job->finish) {
         block_graph_quiesce(job->graph);
+        job_remove_filter(job);
         result = job->finish(job);
         block_graph_resume(job->graph);
     }

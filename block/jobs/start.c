@@ -4,6 +4,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "block/jobs/filter.h"
 #include "block/jobs/operations.h"
 
 #include <string.h>
@@ -530,7 +531,7 @@ static bool take_common(BlockJob *job, GHashTable *arguments, GError **error)
 {
     job->auto_dismiss = job->auto_finalize = job->unmap = true;
     job->backing_file = options_take(arguments, "backing-file");
-    g_free(options_take(arguments, "filter-node-name")); /* we put no filter into the graph */
+    job->filter_name = options_take(arguments, "filter-node-name");
     return options_take_size(arguments, "speed", &job->speed, error) &&
            options_take_bool(arguments, "backing-mask-protocol", &job->mask_protocol, error) &&
            options_take_bool(arguments, "auto-finalize", &job->auto_finalize, error) &&
@@ -570,7 +571,6 @@ static void start_entry(void *opaque)
         g_free(device);
         return;
     }
-    source = node_skip_filters(source);
     if (id && !block_name_is_good(id)) {
         error_fail(call->error, KASO_ERROR_INVALID, "Invalid job ID '%s'", id);
         g_free(device);
@@ -581,14 +581,15 @@ static void start_entry(void *opaque)
         g_free(device);
         return;
     }
-    job = job_new(call->graph, id ? id : device, device, source);
+    job = job_new(call->graph, id ? id : device, device, node_skip_filters(source));
     job->chunk = CHUNK;
     /* The graph must not change, nor a write slip by, while the job takes hold of it. */
     block_graph_quiesce(call->graph);
     call->done = take_common(job, arguments, call->error) &&
                  start_by_command(job, call->command, arguments, call->error) &&
                  options_check_empty(arguments, call->command, NULL, call->error) &&
-                 make_buffer(job, call->error);
+                 make_buffer(job, call->error) &&
+                 job_add_filter(job, job->overlay ? job->source : source, call->error);
     if (call->done && job->run == job_run_backup) {
         job_arm_backup(job);
     }
