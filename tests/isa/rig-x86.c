@@ -46,18 +46,6 @@ static const Board x86_board = {
     .max_vcpus = 4,
 };
 
-static const Accelerator *find_tcg(void)
-{
-    const Accelerator *const *it;
-
-    REGISTRY_FOREACH(accelerators, it) {
-        if (strcmp((*it)->name, "tcg") == 0) {
-            return *it;
-        }
-    }
-    g_assert_not_reached();
-}
-
 bool x86_rig_open(X86Rig *rig, const char *cpu, bool interp)
 {
     MachineConfig config = { .target = &x86_64_target,
@@ -76,7 +64,7 @@ bool x86_rig_open(X86Rig *rig, const char *cpu, bool interp)
     }
     opening = rig;
     rig->machine = machine_new(&config);
-    if (!machine_set_accelerator(rig->machine, find_tcg(), options, &error)) {
+    if (!machine_set_accelerator(rig->machine, accelerator_find("tcg", NULL), options, &error)) {
         g_assert_true(g_error_matches(error, KASO_ERROR, KASO_ERROR_UNSUPPORTED));
         g_clear_error(&error);
         g_hash_table_unref(options);

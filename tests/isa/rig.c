@@ -68,18 +68,6 @@ static const Board isa_board_with_gic = {
     .reset = reset,
 };
 
-static const Accelerator *find_tcg(void)
-{
-    const Accelerator *const *it;
-
-    REGISTRY_FOREACH(accelerators, it) {
-        if (strcmp((*it)->name, "tcg") == 0) {
-            return *it;
-        }
-    }
-    g_assert_not_reached();
-}
-
 /* The model, and its features in the configuration. */
 static void choose_cpu(MachineConfig *config, const char *cpu)
 {
@@ -111,7 +99,7 @@ static bool open_board(IsaRig *rig, const Board *board, const char *cpu, unsigne
         g_hash_table_insert(options, g_strdup("interp"), g_strdup("on"));
     }
     rig->machine = machine_new(&config);
-    if (!machine_set_accelerator(rig->machine, find_tcg(), options, &error)) {
+    if (!machine_set_accelerator(rig->machine, accelerator_find("tcg", NULL), options, &error)) {
         g_assert_true(g_error_matches(error, KASO_ERROR, KASO_ERROR_UNSUPPORTED));
         g_clear_error(&error);
         g_hash_table_unref(options);

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""tidy.py CLANG_TIDY BUILD: clang-tidy over the compile database, with the checks of .clang-tidy.
+"""tidy.py CLANG_TIDY BUILD PART PARTS: clang-tidy over a part of the compile database, with the checks of .clang-tidy.
 
 A file that was clean is not looked at again while it, its headers, its flags and the checks are what they were: an empty
 file in ~/.cache/kaso-tidy, named by a hash of all that, says so. Entries that nobody asked for in a month go.
 """
-import concurrent.futures
 import hashlib
 import json
 import os
@@ -18,6 +17,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache') / 'kaso-tidy'
 MONTH = 30 * 24 * 3600
+BATCH = 8
 
 
 def file_digest(path, memo={}):
@@ -64,34 +64,45 @@ def units(build):
     return seen.items()
 
 
-def examine(tidy, build, source, key):
+def examine(tidy, build, sources):
     """True and nothing, or False and what there is to say."""
-    if key and (CACHE / key).exists():
-        os.utime(CACHE / key)
-        return True, ''
-    run = subprocess.run([tidy, '-p', str(build), '--quiet', '--extra-arg=-Wno-unknown-warning-option',
-                          str(source)], capture_output=True, text=True)
-    if run.returncode == 0 and key:
-        (CACHE / key).touch()
-    return run.returncode == 0, run.stdout if run.stdout else run.stderr
+    run = subprocess.run([tidy, '-p', str(build), '--quiet', '--extra-arg=-Wno-unknown-warning-option', *map(str, sources)],
+                         capture_output=True, text=True)
+    return run.returncode == 0, run.stdout or run.stderr
+
+
+def remembered(key):
+    if not key or not (CACHE / key).exists():
+        return False
+    os.utime(CACHE / key)
+    return True
+
+
+def examine_all(tidy, build, found):
+    """What there is to say of each source that has something. A start of clang-tidy costs as much as a small file does."""
+    texts = []
+    for first in range(0, len(found), BATCH):
+        batch = found[first:first + BATCH]
+        all_clean, _ = examine(tidy, build, [source for source, _ in batch])
+        for source, key in batch:
+            clean, text = (True, '') if all_clean else examine(tidy, build, [source])
+            if clean and key:
+                (CACHE / key).touch()
+            elif not clean:
+                texts.append(text)
+    return texts
 
 
 def main():
-    tidy, build = sys.argv[1], pathlib.Path(sys.argv[2])
+    tidy, build, part, parts = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
     CACHE.mkdir(parents=True, exist_ok=True)
     for entry in CACHE.iterdir():
         if entry.stat().st_mtime < time.time() - MONTH:
             entry.unlink(missing_ok=True)
-    failed = 0
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        runs = [pool.submit(examine, tidy, build, *unit) for unit in units(build)]
-        for run in runs:
-            clean, text = run.result()
-            if not clean:
-                failed += 1
-                print(text)
-    print(f'{len(runs)} files, {failed} with something to mend')
-    return failed != 0
+    mine = sorted(units(build), key=lambda unit: str(unit[0]))[part::parts]
+    texts = examine_all(tidy, build, [(source, key) for source, key in mine if not remembered(key)])
+    print(*texts, f'{len(mine)} files, {len(texts)} with something to mend', sep='\n')
+    return len(texts) != 0
 
 
 sys.exit(main())
