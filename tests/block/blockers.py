@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,14 +27,18 @@ def run(*command):
 
 def images(folder):
     for name, below in CHAIN:
-        more = ("-b", os.path.join(folder, below), "-F", "qcow2") if below else ()
+        more = ("-b", below, "-F", "qcow2") if below else ()
         run(IMG, "create", "-q", "-f", "qcow2", *more, os.path.join(folder, name), "8M")
+
+
+EMPTY = tempfile.TemporaryDirectory()  # the images as each machine finds them
+images(EMPTY.name)
 
 
 class Machine:
     def __init__(self):
         self.folder = tempfile.TemporaryDirectory()
-        images(self.folder.name)
+        shutil.copytree(EMPTY.name, self.folder.name, dirs_exist_ok=True)
         arguments = []
         for name, below in CHAIN:
             node = {"driver": "qcow2", "node-name": name, "read-only": name in ("base", "mid"),

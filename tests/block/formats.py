@@ -20,7 +20,7 @@ FORMATS = [
     ('vmdk', 'subformat=twoGbMaxExtentFlat'), ('vmdk', 'subformat=streamOptimized'),
     ('qcow2', 'compat=0.10'), ('qcow2', 'preallocation=full'),
 ]
-SIZE = 9 * 1024 * 1024
+SIZE = 5 * 1024 * 1024
 
 
 def run(*command, status=0):
@@ -136,6 +136,7 @@ def main():
     kaso, io = sys.argv[1:3]
     qemu = os.environ.get('QEMU_IMG') or shutil.which('qemu-img')
     if not qemu:
+        print('no qemu-img is installed')
         sys.exit(77)
     qemu = qemu.split()
     with tempfile.TemporaryDirectory(prefix='kaso-formats-') as folder:

@@ -19,7 +19,7 @@
 
 #include "tests/block/sanitized.h"
 
-enum { SEED = 13, QUICK_RUNS = 20 };
+enum { SEED = 13, QUICK_RUNS = 10 };
 
 typedef struct {
     Disk start[DISKS];
