@@ -2,6 +2,7 @@
 #include "tests/isa/rig-x86.h"
 
 #include <cpuid.h>
+#include <stdio.h>
 
 #include "base/error.h"
 #include "machine/accelerator.h"
@@ -66,6 +67,7 @@ bool x86_rig_open(X86Rig *rig, const char *cpu, bool interp)
     rig->machine = machine_new(&config);
     if (!machine_set_accelerator(rig->machine, accelerator_find("tcg", NULL), options, &error)) {
         g_assert_true(g_error_matches(error, KASO_ERROR, KASO_ERROR_UNSUPPORTED));
+        printf("%s\n", error->message);
         g_clear_error(&error);
         g_hash_table_unref(options);
         machine_free(rig->machine);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/isa/rig.h"
 
+#include <stdio.h>
+
 #include "base/bits.h"
 #include "base/error.h"
 #include "machine/accelerator.h"
@@ -101,6 +103,7 @@ static bool open_board(IsaRig *rig, const Board *board, const char *cpu, unsigne
     rig->machine = machine_new(&config);
     if (!machine_set_accelerator(rig->machine, accelerator_find("tcg", NULL), options, &error)) {
         g_assert_true(g_error_matches(error, KASO_ERROR, KASO_ERROR_UNSUPPORTED));
+        printf("%s\n", error->message);
         g_clear_error(&error);
         g_hash_table_unref(options);
         machine_free(rig->machine);

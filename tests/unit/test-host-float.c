@@ -505,6 +505,7 @@ int main(int argc, char **argv)
     int status = 0;
 
     if (!backend) {
+        printf("no back end for this host\n");
         return 77;
     }
     if (code == MAP_FAILED) {
