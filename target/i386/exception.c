@@ -185,7 +185,7 @@ static void deliver64(const Event *e, const Gate *gate)
 
     read_handler_segment(e, gate, &code, &cpl);
     if (gate->ist || cpl < old_cpl) {
-        sp = x86_tss64_stack(cpu, gate->ist ? 6 + gate->ist : cpl, external(e));
+        sp = x86_tss64_stack(cpu, gate->ist ? 3 + gate->ist : cpl, external(e));
     }
     if (!x86_is_canonical(cpu, sp)) {
         x86_fault(cpu, X86_SS_FAULT, external(e));

@@ -58,7 +58,7 @@ typedef struct {
     X86Descriptor segment;
 } X86InnerStack;
 void x86_read_inner_stack(X86Cpu *cpu, unsigned cpl, uint32_t external, X86InnerStack *stack);
-/* RSP0 to RSP2 (0 to 2) and IST1 to IST7 (7 to 13) of the 64-bit TSS. */
+/* RSP0 to RSP2 (0 to 2) and IST1 to IST7 (4 to 10) of the 64-bit TSS. */
 uint64_t x86_tss64_stack(X86Cpu *cpu, unsigned index, uint32_t external);
 /* A store with the rights of another privilege level, for pushes to its stack. */
 void x86_store_at_privilege(X86Cpu *cpu, uint64_t address, uint64_t value, unsigned bytes, unsigned cpl);

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Delivery of exceptions in long mode: the stacks that gates and the task state name.
+ * usage: test-delivery-x86 [-i]     (-i: on the interpreter)
+ */
+#include "base/bits.h"
+#include "target/i386/control.h"
+#include "tests/isa/rig-x86.h"
+
+enum {
+    CODE = 0x1000,
+    IDT = 0x2000,
+    GDT = 0x3000,
+    TSS = 0x4000,
+    HANDLER = 0x5000,
+    SEEN = 0x6000,
+    STACK = 0x8000,
+    TASK_STACKS = 0x10000, /* of 0x100 bytes: RSP0 to RSP2, IST1 to IST7 */
+};
+/* In the TSS of long mode (SDM 3, 8.7). */
+enum { TSS_RSP0 = 0x04, TSS_IST1 = 0x24, TSS_BYTES = 0x68 };
+enum { CODE_0 = 0x08, DATA_3 = 0x18 | 3, CODE_3 = 0x20 | 3, TASK = 0x28 };
+enum { FRAME_BYTES = 5 * 8 };
+
+static bool interp;
+
+static uint32_t task_stack(unsigned n)
+{
+    return TASK_STACKS + 0x100 * (n + 1);
+}
+
+static void prepare(X86Rig *rig)
+{
+    /* mov [SEEN], rsp; mov edx, END_PORT; out dx, al; jmp . */
+    static const uint8_t handler[] = { 0x48, 0x89, 0x24, 0x25, 0, SEEN >> 8, 0,    0,
+                                       0xba, 0xf4, 0x05, 0,    0, 0xee,      0xeb, 0xfe };
+
+    if (!x86_rig_open(rig, "max", interp)) {
+        exit(77);
+    }
+    x86_rig_long_mode(rig);
+    memcpy(rig->ram + HANDLER, handler, sizeof handler);
+    store_le64(rig->ram + GDT + CODE_0, UINT64_C(0x00209b0000000000));
+    store_le64(rig->ram + GDT + (DATA_3 & ~7), UINT64_C(0x00cff3000000ffff));
+    store_le64(rig->ram + GDT + (CODE_3 & ~7), UINT64_C(0x0020fb0000000000));
+    for (unsigned i = 0; i < 3; i++) {
+        store_le64(rig->ram + TSS + TSS_RSP0 + 8 * i, task_stack(i));
+    }
+    for (unsigned i = 0; i < 7; i++) {
+        store_le64(rig->ram + TSS + TSS_IST1 + 8 * i, task_stack(3 + i));
+    }
+    rig->cpu->gdtr = (X86TableRegister){ GDT, TASK + 15 };
+    rig->cpu->idtr = (X86TableRegister){ IDT, 16 * 32 - 1 };
+    rig->cpu->tr =
+        (X86Segment){ .selector = TASK, .base = TSS, .limit = TSS_BYTES - 1, .flags = 0x8b00 };
+    rig->cpu->gpr[X86_RSP] = STACK;
+}
+
+/* Runs `insn` with a gate for `vector` that has this IST; returns the handler's stack pointer. */
+static uint64_t deliver(X86Vector vector, const uint8_t insn[2], unsigned ist, bool user)
+{
+    const uint32_t rights = X86_SEG_P | X86_SEG_S | X86_SEG_WRITE | X86_SEG_ACCESSED | X86_SEG_G |
+                            3 << X86_SEG_DPL_SHIFT;
+    uint64_t seen;
+    X86Rig rig;
+
+    prepare(&rig);
+    memcpy(rig.ram + CODE, insn, 2);
+    store_le64(rig.ram + IDT + 16 * vector,
+               HANDLER | CODE_0 << 16 | UINT64_C(0xee00) << 32 | (uint64_t)ist << 32);
+    if (user) {
+        x86_set_segment(rig.cpu, X86_SS, DATA_3, 0, 0xffffffff, rights | X86_SEG_B);
+        x86_set_segment(rig.cpu, X86_CS, CODE_3, 0, 0xffffffff, rights | X86_SEG_CODE | X86_SEG_L);
+        rig.cpu->cpl = 3;
+    }
+    x86_rig_run(&rig, CODE);
+    seen = load_le64(rig.ram + SEEN);
+    x86_rig_close(&rig);
+    return seen;
+}
+
+static void test_stacks(void)
+{
+    static const struct {
+        X86Vector vector;
+        uint8_t insn[2];
+    } cases[] = { { X86_UD, { 0x0f, 0x0b } },
+                  { X86_DB, { 0xf1, 0x90 } },
+                  { X86_BP, { 0xcc, 0x90 } } };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        for (unsigned ist = 0; ist < 8; ist++) {
+            for (unsigned user = 0; user < 2; user++) {
+                uint32_t top = ist ? task_stack(2 + ist) : user ? task_stack(0) : STACK;
+
+                g_assert_cmphex(deliver(cases[i].vector, cases[i].insn, ist, user), ==,
+                                top - FRAME_BYTES);
+            }
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    interp = argc > 1 && strcmp(argv[1], "-i") == 0;
+    g_test_add_func("/delivery-x86/stacks", test_stacks);
+    return g_test_run();
+}
