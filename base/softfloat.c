@@ -180,6 +180,16 @@ static bool is_tiny(const FloatFormat *f, FloatParts p, int biased, const FloatS
     return float_sig_round(p.sig, drop, p.sign, s->rounding, &inexact) >> (f->frac_bits + 1) == 0;
 }
 
+/* The result will not be seen: see FloatStatus.trapped. */
+static uint64_t trap(const FloatFormat *f, FloatParts p, unsigned exception, FloatStatus *s)
+{
+    bool inexact;
+
+    float_sig_round(p.sig, FLOAT_SIG_TOP - f->frac_bits, p.sign, s->rounding, &inexact);
+    s->flags |= exception | (inexact ? FLOAT_INEXACT : 0u);
+    return float_zero(f, p.sign);
+}
+
 static uint64_t round_pack_normal(const FloatFormat *f, FloatParts p, FloatStatus *s)
 {
     uint64_t sign = float_zero(f, p.sign);
@@ -190,6 +200,9 @@ static uint64_t round_pack_normal(const FloatFormat *f, FloatParts p, FloatStatu
 
     if (biased < 1) {
         tiny = is_tiny(f, p, biased, s);
+        if (tiny && s->trapped & FLOAT_UNDERFLOW) {
+            return trap(f, p, FLOAT_UNDERFLOW, s);
+        }
         if (tiny && (f->is_half ? s->flush_outputs_half : s->flush_outputs)) {
             s->flags |= FLOAT_UNDERFLOW | (s->tininess_before ? 0 : FLOAT_INEXACT);
             return sign;
@@ -201,7 +214,8 @@ static uint64_t round_pack_normal(const FloatFormat *f, FloatParts p, FloatStatu
         limit = (uint64_t)format_exp_max(f) + f->no_specials;
         /* The leading one of kept adds one to the exponent; a carry out of it adds another. */
         if ((uint64_t)biased - 1 + (kept >> f->frac_bits) >= limit) {
-            return overflow(f, p.sign, s);
+            return s->trapped & FLOAT_OVERFLOW ? trap(f, p, FLOAT_OVERFLOW, s)
+                                               : overflow(f, p.sign, s);
         }
         kept += (uint64_t)(biased - 1) << f->frac_bits;
     }

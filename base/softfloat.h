@@ -57,6 +57,11 @@ typedef struct {
     bool tininess_before;       /* underflow is judged before rounding (Arm), else after (x86) */
     bool flush_inputs, flush_outputs;
     bool flush_inputs_half, flush_outputs_half;
+    /*
+     * FLOAT_OVERFLOW, FLOAT_UNDERFLOW: these will be taken, so they are judged as IEEE 754 (7.4, 7.5) says for that: tiny numbers
+     * underflow also when exact, and inexact is what would be so without bounds of the exponent. The result is then any.
+     */
+    uint8_t trapped;
 } FloatStatus;
 
 typedef enum { FLOAT_ZERO, FLOAT_NORMAL, FLOAT_INF, FLOAT_QNAN, FLOAT_SNAN } FloatClass;

@@ -231,6 +231,7 @@ typedef struct X86Cpu {
     X87State x87;
     IrqLine ferr;              /* X86_CPU_IRQ_FERR */
     bool ferr_raised;
+    uint32_t mxcsr_raised;     /* flags that the running instruction has raised so far */
     uint32_t mxcsr;            /* control and status as written; sticky flags since then are the run time's */
 
     uint8_t cpl;

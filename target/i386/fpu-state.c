@@ -20,16 +20,30 @@ enum { MXCSR_DAZ = 1 << 6, MXCSR_RC_SHIFT = 13, MXCSR_FZ = 1 << 15 };
 static const uint8_t sticky[] = { FLOAT_INVALID,  FLOAT_DENORMAL_USED, FLOAT_DIVIDE_BY_ZERO,
                                   FLOAT_OVERFLOW, FLOAT_UNDERFLOW,     FLOAT_INEXACT };
 
-/* Generated code runs with the guest's rounding and flush modes, and collects its sticky flags. */
-uint32_t x86_get_mxcsr(X86Cpu *cpu)
+uint32_t x86_mxcsr_flags(unsigned exceptions)
 {
-    unsigned exceptions = tcg_get_fp_control(&cpu->tcg).exceptions;
-    uint32_t value = cpu->mxcsr;
+    uint32_t value = 0;
 
     for (unsigned i = 0; i < G_N_ELEMENTS(sticky); i++) {
         value |= exceptions & sticky[i] ? 1u << i : 0;
     }
     return value;
+}
+
+unsigned x86_float_exceptions(uint32_t flags)
+{
+    unsigned exceptions = 0;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(sticky); i++) {
+        exceptions |= flags >> i & 1 ? sticky[i] : 0u;
+    }
+    return exceptions;
+}
+
+/* Generated code runs with the guest's rounding and flush modes, and collects its sticky flags. */
+uint32_t x86_get_mxcsr(X86Cpu *cpu)
+{
+    return cpu->mxcsr | x86_mxcsr_flags(tcg_get_fp_control(&cpu->tcg).exceptions);
 }
 
 void x86_set_mxcsr(X86Cpu *cpu, uint32_t value)

@@ -3,7 +3,13 @@
 
 #include <glib.h>
 
-enum { MXCSR_DAZ = 1 << 6, MXCSR_RC_SHIFT = 13, MXCSR_FZ = 1 << 15 };
+enum {
+    MXCSR_DAZ = 1 << 6,
+    MXCSR_OM = 1 << 10,
+    MXCSR_UM = 1 << 11,
+    MXCSR_RC_SHIFT = 13,
+    MXCSR_FZ = 1 << 15
+};
 
 static const uint8_t sticky[] = { FLOAT_INVALID,  FLOAT_DENORMAL_USED, FLOAT_DIVIDE_BY_ZERO,
                                   FLOAT_OVERFLOW, FLOAT_UNDERFLOW,     FLOAT_INEXACT };
@@ -24,7 +30,9 @@ FloatStatus x86_float_status(void)
                           .nan_rule = FLOAT_NAN_SSE,
                           .default_nan_negative = true,
                           .flush_inputs = mxcsr & MXCSR_DAZ,
-                          .flush_outputs = mxcsr & MXCSR_FZ };
+                          .flush_outputs = mxcsr & MXCSR_FZ,
+                          .trapped = (uint8_t)((mxcsr & MXCSR_OM ? 0 : FLOAT_OVERFLOW) |
+                                               (mxcsr & MXCSR_UM ? 0 : FLOAT_UNDERFLOW)) };
 }
 
 void x86_note_exceptions(const FloatStatus *status)

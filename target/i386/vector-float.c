@@ -105,10 +105,10 @@ static V128 select_order(V128 less, V128 equal, V128 unordered, unsigned predica
         V128 unordered = a, less, equal, noise = a;                                                \
         bool signals = (signalling >> (imm & 15) ^ imm >> 4) & 1;                                  \
                                                                                                    \
-        __asm__ volatile("cmpunord" suffix " %1, %0" : "+x"(unordered) : "x"(b));                  \
-        if (signals) {                                                                             \
+        if (signals) { /* first: it raises all that the whole does */                              \
             __asm__ volatile("cmplt" suffix " %1, %0" : "+x"(noise) : "x"(b));                     \
         }                                                                                          \
+        __asm__ volatile("cmpunord" suffix " %1, %0" : "+x"(unordered) : "x"(b));                  \
         unordered &= lanes;                                                                        \
         less = equal = a & ~unordered;                                                             \
         __asm__ volatile("cmplt" suffix " %1, %0" : "+x"(less) : "x"(b & ~unordered));             \

@@ -308,32 +308,55 @@ void x86_write_vector(X86Translator *t, unsigned n, const IrRef values[2], bool 
     }
 }
 
-/* Unmasked exceptions: sticky flags of one operation are looked at before its result is written. */
+/*
+ * Unmasked exceptions: what one instruction raises is looked at before its result is written. Its halves are computed one after the
+ * other, and what each raises is put together.
+ */
 
-enum { MXCSR_PRE = 7, MXCSR_MASK_SHIFT = 7, MXCSR_EXCEPTIONS = 0x3f };
+enum { MXCSR_PRE = 7, MXCSR_MASK_SHIFT = 7 };
 
 static void helper_begin_float(TcgState *env)
 {
     X86Cpu *cpu = x86_cpu_of_env(env);
 
     x86_set_mxcsr(cpu, x86_get_mxcsr(cpu));
+    cpu->mxcsr_raised = 0;
+    tcg_begin_float_traps(env, x86_float_exceptions(~cpu->mxcsr >> MXCSR_MASK_SHIFT));
 }
 X86_HELPER(begin_float, IR_VOID, HELPER_ENV | HELPER_EFFECT, IR_VOID);
+
+/* Adds what a half has raised: what the host says of an exception, or what there is without one. */
+static void collect_raised(X86Cpu *cpu)
+{
+    unsigned trapped = tcg_end_float_traps(&cpu->tcg);
+
+    cpu->mxcsr_raised |=
+        x86_mxcsr_flags(trapped ? trapped : tcg_get_fp_control(&cpu->tcg).exceptions);
+    x86_set_mxcsr(cpu, cpu->mxcsr);
+}
+
+static void helper_next_float(TcgState *env)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+
+    collect_raised(cpu);
+    tcg_begin_float_traps(env, x86_float_exceptions(~cpu->mxcsr >> MXCSR_MASK_SHIFT));
+}
+X86_HELPER(next_float, IR_VOID, HELPER_ENV | HELPER_EFFECT, IR_VOID);
 
 static void helper_end_float(TcgState *env)
 {
     X86Cpu *cpu = x86_cpu_of_env(env);
-    uint32_t old = cpu->mxcsr;
     uint32_t raised, unmasked;
 
-    cpu->mxcsr = 0;
-    raised = x86_get_mxcsr(cpu) & MXCSR_EXCEPTIONS;
-    unmasked = raised & ~(old >> MXCSR_MASK_SHIFT);
+    collect_raised(cpu);
+    raised = cpu->mxcsr_raised;
+    unmasked = raised & ~(cpu->mxcsr >> MXCSR_MASK_SHIFT);
     /* What is seen before computing prevents it, and so what would be seen after. */
     if (unmasked & MXCSR_PRE) {
         raised &= MXCSR_PRE;
     }
-    x86_set_mxcsr(cpu, old | raised);
+    x86_set_mxcsr(cpu, cpu->mxcsr | raised);
     if (unmasked) {
         x86_fault(cpu, cpu->cr4 & CR4_OSXMMEXCPT ? X86_XM : X86_UD, 0);
     }
@@ -344,6 +367,13 @@ void x86_begin_float(X86Translator *t)
 {
     if (t->mode & X86_MODE_SSE_TRAPS) {
         x86_call(t, &call_begin_float, 0, 0, 0, 0);
+    }
+}
+
+static void next_float(X86Translator *t)
+{
+    if (t->mode & X86_MODE_SSE_TRAPS) {
+        x86_call(t, &call_next_float, 0, 0, 0, 0);
     }
 }
 
@@ -557,6 +587,9 @@ void x86_vector_instruction(X86Translator *t)
         x86_begin_float(t);
     }
     for (unsigned half = 0; half < halves; half++) {
+        if (half && v.row->flags & X86_VECTOR_FP) {
+            next_float(t);
+        }
         results[half] = compute(t, &v, half);
     }
     if (v.row->flags & X86_VECTOR_FP) {

@@ -47,6 +47,13 @@ uint32_t host_fp_word(TcgFpControl control);
 TcgFpControl host_fp_control(uint32_t word);
 uint32_t host_fp_read(void);
 void host_fp_load(uint32_t word);
+/* The word with these exceptions (FLOAT_*) not masked: what raises one of them gets a SIGFPE. */
+uint32_t host_fp_unmask(uint32_t word, unsigned exceptions);
+/*
+ * In the handler of a SIGFPE: masks all exceptions in the context that the instruction is resumed in, and tells in *raised
+ * which had occurred. false: the signal has another reason.
+ */
+bool host_fp_resume(void *context, unsigned *raised);
 
 typedef struct HostBackend HostBackend;
 
@@ -68,7 +75,7 @@ typedef struct {
  * Emits unit at code (writable and executable at the same address). links: room for max_links; their
  * unit is set by the caller after. false: no room (code, links) – nothing is usable then.
  * Unit layout: a landing pad directly before the entry that leaves to the dispatcher with the unit's
- * own start pc; the entry's first instruction is at least 2 bytes and aligned, so that
+ * own start pc and unit_refused; the entry's first instruction is at least 2 bytes and aligned, so that
  * host_kill_unit can atomically overwrite it with a short jump to the pad.
  */
 bool host_emit_unit(HostBackend *backend, const IrUnit *unit, uint8_t *code, size_t room,

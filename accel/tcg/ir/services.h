@@ -35,6 +35,13 @@ void tcg_invalidate_all_code(TcgState *env);
 /* Of the host's own instructions for guest code; at once, also in generated code, from a helper. */
 void tcg_set_fp_control(TcgState *env, TcgFpControl control);
 TcgFpControl tcg_get_fp_control(TcgState *env);
+/*
+ * For guests that do not mask all exceptions (FLOAT_*): lets the host look for these until the next tcg_set_fp_control, since what
+ * it notes with a mask is not all that it would raise without. tcg_end_float_traps tells which exceptions had occurred when the first of
+ * these did, which is done again with all masked; 0: none did.
+ */
+void tcg_begin_float_traps(TcgState *env, unsigned exceptions);
+unsigned tcg_end_float_traps(TcgState *env);
 
 /*
  * Guest memory for helpers (HELPER_FAULTS): full checks, faults unwind. flags: IR_MEM_OTHER,

@@ -108,6 +108,8 @@ typedef struct {
     bool inbox_overflow;        /* everything must go */
     atomic_bool inbox_waiting;  /* read without the lock */
     _Atomic uint32_t posted, processed; /* requests; processed is a futex word */
+    bool float_traps;           /* exceptions of the host are the guest's: float-traps.c */
+    unsigned float_trapped;     /* FLOAT_* that had occurred when one was raised; else 0 */
     uint64_t one_mode;          /* of the unit with TCG_MODE_ONE that runs; else 0 */
     bool broadcast_pending;     /* this vCPU posted requests and has not waited */
 

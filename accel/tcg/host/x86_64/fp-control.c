@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* MXCSR (Intel SDM volume 1, 10.2.3) in neutral terms. All exceptions are masked, always. */
+/* MXCSR (Intel SDM volume 1, 10.2.3) in neutral terms. All exceptions are masked, unless somebody waits for them. */
+#include <ucontext.h>
+
 #include "accel/tcg/host/host.h"
 #include "base/softfloat.h"
 
@@ -7,9 +9,12 @@ enum {
     MXCSR_FLAGS = 0x3f,
     MXCSR_DAZ = 1 << 6,
     MXCSR_MASKS = 0x1f80,
+    MXCSR_MASK_SHIFT = 7,
     MXCSR_ROUNDING_SHIFT = 13,
     MXCSR_FZ = 1 << 15,
 };
+
+enum { VECTOR_XM = 19 }; /* SIMD floating-point exception */
 
 /* RC of IR_ROUND_NEAREST, UP, DOWN, ZERO; its own inverse. */
 static const uint8_t rounding[4] = { 0, 2, 1, 3 };
@@ -53,4 +58,25 @@ uint32_t host_fp_read(void)
 void host_fp_load(uint32_t word)
 {
     __builtin_ia32_ldmxcsr(word);
+}
+
+uint32_t host_fp_unmask(uint32_t word, unsigned exceptions)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(flags); i++) {
+        word &= exceptions & flags[i].exception ? ~((uint32_t)flags[i].mxcsr << MXCSR_MASK_SHIFT)
+                                                : UINT32_MAX;
+    }
+    return word;
+}
+
+bool host_fp_resume(void *context, unsigned *raised)
+{
+    mcontext_t *state = &((ucontext_t *)context)->uc_mcontext;
+
+    if (state->gregs[REG_TRAPNO] != VECTOR_XM) {
+        return false;
+    }
+    *raised = host_fp_control(state->fpregs->mxcsr).exceptions;
+    state->fpregs->mxcsr |= MXCSR_MASKS;
+    return true;
 }
