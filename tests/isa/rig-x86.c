@@ -49,9 +49,14 @@ static const Board x86_board = {
 
 bool x86_rig_open(X86Rig *rig, const char *cpu, bool interp)
 {
+    return x86_rig_open_smp(rig, cpu, interp, 1);
+}
+
+bool x86_rig_open_smp(X86Rig *rig, const char *cpu, bool interp, unsigned vcpus)
+{
     MachineConfig config = { .target = &x86_64_target,
                              .board = &x86_board,
-                             .vcpus = 1,
+                             .vcpus = vcpus,
                              .ram_bytes = X86_RIG_RAM_BYTES,
                              .cpu_model = cpu_model_find(&x86_64_target, cpu),
                              .rtc_base_s = INT64_MIN };
@@ -85,12 +90,17 @@ bool x86_rig_open(X86Rig *rig, const char *cpu, bool interp)
 
 void x86_rig_long_mode(X86Rig *rig)
 {
-    const uint32_t rights = X86_SEG_P | X86_SEG_S | X86_SEG_WRITE | X86_SEG_ACCESSED | X86_SEG_G;
-    X86Cpu *cpu = rig->cpu;
     uint64_t *tables = (uint64_t *)(void *)(rig->ram + TABLES);
 
     tables[0] = (TABLES + 0x1000) | 7;
     tables[512] = 7 | 1 << 7; /* a page of 1 GiB */
+    x86_rig_long_mode_cpu(rig, rig->cpu);
+}
+
+void x86_rig_long_mode_cpu(X86Rig *rig, X86Cpu *cpu)
+{
+    const uint32_t rights = X86_SEG_P | X86_SEG_S | X86_SEG_WRITE | X86_SEG_ACCESSED | X86_SEG_G;
+
     cpu->cr0 = CR0_PE | CR0_PG | CR0_ET | CR0_NE | CR0_WP | CR0_MP;
     cpu->cr3 = TABLES;
     cpu->cr4 =

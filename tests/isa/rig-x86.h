@@ -16,8 +16,12 @@ typedef struct {
 
 /* interp: on the reference interpreter, else on the translator; false: the host has no back end. */
 bool x86_rig_open(X86Rig *rig, const char *cpu, bool interp);
+/* With several processors, of which rig->cpu is the first. */
+bool x86_rig_open_smp(X86Rig *rig, const char *cpu, bool interp, unsigned vcpus);
 /* Sets up flat 64-bit mode at CPL 0 with the first GiB mapped one to one (tables in the last 64 KiB of RAM). */
 void x86_rig_long_mode(X86Rig *rig);
+/* The same for another processor, on the tables of the first. */
+void x86_rig_long_mode_cpu(X86Rig *rig, X86Cpu *cpu);
 /* Runs from a linear address in the state that rig->cpu is in, until something is written to the port. */
 void x86_rig_run(X86Rig *rig, uint64_t pc);
 void x86_rig_close(X86Rig *rig);

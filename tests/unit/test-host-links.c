@@ -237,12 +237,12 @@ static void test_two_pages(Fixture *f, gconstpointer data)
     *fetch = (TcgFetchEntry){ PAGE + TCG_PAGE_SIZE, HOST_PAGE };
     run(f, a);
     g_assert_cmpuint(f->guest.x[0], ==, 1);
-    g_assert_false(f->guest.env.next_page_moved);
+    g_assert_false(f->guest.env.unit_refused);
     fetch->host_page += TCG_PAGE_SIZE;
     run(f, a);
     g_assert_cmpuint(f->guest.x[0], ==, 1);
     g_assert_cmphex(seen.pc, ==, PAGE + 0xffe);
-    g_assert_true(f->guest.env.next_page_moved);
+    g_assert_true(f->guest.env.unit_refused);
     *fetch = (TcgFetchEntry){ TCG_TLB_EMPTY, HOST_PAGE };
     run(f, a);
     g_assert_cmpuint(f->guest.x[0], ==, 1);

@@ -157,7 +157,7 @@ struct TcgState {
     uint32_t host_fp_word;          /* and for the emulator */
     bool in_code;                   /* generated code or a helper of it runs: fp_word is in the host's register */
     uint32_t jump_class;            /* of the indirect jump that is being looked up; else 0 */
-    bool next_page_moved;           /* a unit over two pages left to the dispatcher, since the second is another */
+    bool unit_refused;              /* the unit that was entered left to the dispatcher before it did anything */
     uint64_t insn_count;            /* instructions executed in units with TCG_MODE_COUNT */
     void *host_sp;                  /* of the enter thunk's frame: tcg_unwind returns to it */
     uint32_t exclusive_size;        /* not 0: an atomic op works on a copy in bounce, see tcg_atomic_begin */

@@ -144,13 +144,15 @@ void *dispatch_next(TcgState *env)
     TcgVcpu *tv = tcg_vcpu(env);
     uint64_t pc = tcg_pc(env);
     unsigned jump_class = env->jump_class;
-    bool sent_back = env->next_page_moved || tv->alone == TCG_ALONE_WANTED;
+    bool refused = env->unit_refused, sent_back = refused || tv->alone == TCG_ALONE_WANTED;
     const TcgJumpEntry *entry;
     TcgFetchEntry *fetch;
 
     env->dispatches++;
-    env->next_page_moved = false;
-    if (dispatch_insn_done(tv)) {
+    env->unit_refused = false;
+    if (refused) {
+        tv->one_mode = 0;
+    } else if (dispatch_insn_done(tv)) {
         pc = tcg_pc(env);
         jump_class = env->jump_class;
     }

@@ -268,7 +268,7 @@ static void emit_pad(Emitter *e, uint8_t *code)
 
     e->a.p = pad;
     asm_store_imm(&e->a, 2, ENV(e, pc_offset), e->unit->start);
-    asm_jmp_to(&e->a, e->b->dispatch);
+    asm_jmp_to(&e->a, e->b->refuse);
     asm_nops(&e->a, (size_t)(pad + PAD_SIZE - e->a.p));
     e->entry = e->a.p;
 }

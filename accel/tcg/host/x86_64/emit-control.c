@@ -345,8 +345,7 @@ void emit_control_stub(Emitter *e, ColdStub *stub)
         break;
     case STUB_MOVED:
         asm_store_imm(a, 2, ENV(e, pc_offset), e->unit->start);
-        asm_store_imm(a, 0, ENV(e, next_page_moved), 1);
-        asm_jmp_to(a, e->b->dispatch);
+        asm_jmp_to(a, e->b->refuse);
         break;
     case STUB_EXIT:
         emit_cold_stores(e, stub);

@@ -91,7 +91,7 @@ struct HostBackend {
     uint32_t temporaries;        /* registers that the allocator may use */
     uint8_t flags_var;
     /* Thunks. */
-    uint8_t *exit, *dispatch, *follow_link, *indirect;
+    uint8_t *exit, *dispatch, *refuse, *follow_link, *indirect;
     uint8_t *save_pins, *load_pins, *load_volatile_pins;
     uint8_t *cold[COLD_COUNT][2]; /* [1]: vector temporaries are kept, too */
     const uint8_t *float_flags_table;

@@ -172,6 +172,9 @@ size_t emit_thunks(HostBackend *b, uint8_t *code, size_t room, HostThunks *thunk
     emit_enter(e, thunks);
     emit_exit(e, thunks);
     b->dispatch = thunks->dispatch = emit_where_to(e, (void *)r->dispatch);
+    b->refuse = begin(e);
+    asm_store_imm(&e->a, 0, ENV(e, unit_refused), 1);
+    asm_jmp_to(&e->a, b->dispatch);
     b->follow_link = emit_where_to(e, (void *)r->follow_link);
     b->indirect = emit_where_to(e, (void *)r->indirect);
     /* A return to TCG_JUMP_EMPTY matched an empty entry. */
