@@ -337,9 +337,9 @@ const StateField x86_state[] = {
     STATE(X86Cpu, pending_debug),
     STATE(X86Cpu, tcg.insn_count),
     STATE_DERIVED(X86Cpu, vcpu),
-    STATE_DERIVED(X86Cpu, ferr),  /* wiring */
+    STATE_DERIVED(X86Cpu, ferr),         /* wiring */
     STATE_DERIVED(X86Cpu, mxcsr_raised), /* within an instruction */
-    STATE_DERIVED(X86Cpu, mxcsr), /* a register; the run time has its sticky flags */
+    STATE_DERIVED(X86Cpu, mxcsr),        /* a register; the run time has its sticky flags */
     STATE_DERIVED(X86Cpu, mode),
     STATE_DERIVED(X86Cpu, fault), /* between a walk and its exception */
     STATE_DERIVED(X86Cpu, tcg),
