@@ -46,7 +46,7 @@ static IrRef emit_amo(X86Translator *t, unsigned amo, unsigned bytes, IrRef valu
     return ir_emit(t->unit, (IrOp){ .opcode = IR_OP_amo,
                                     .type = (uint8_t)x86_type(bytes),
                                     .esz = (uint8_t)x86_log2(bytes),
-                                    .sub = (uint16_t)x86_memory_flags(t),
+                                    .sub = (uint16_t)x86_update_flags(t),
                                     .args = { x86_address(t, bytes, true), value },
                                     .imm = t->address_imm,
                                     .aux = amo });
@@ -118,7 +118,7 @@ X86_HELPER(lock, IR_I64, X86_HELPER_FAULTING, IR_I64, IR_I64, IR_I32);
 static IrRef emit_lock(X86Translator *t, unsigned what, unsigned bytes, IrRef operand)
 {
     IrRef address = x86_address(t, bytes, true);
-    unsigned code = what | x86_log2(bytes) << 8 | x86_memory_flags(t) << 16;
+    unsigned code = what | x86_log2(bytes) << 8 | x86_update_flags(t) << 16;
 
     if (t->address_imm) {
         address = ir_op2i(t->unit, IR_OP_add, IR_I64, address, t->address_imm);
@@ -468,7 +468,7 @@ void x86_cmpxchg(X86Translator *t)
         old = ir_emit(t->unit, (IrOp){ .opcode = IR_OP_cas,
                                        .type = (uint8_t)type,
                                        .esz = (uint8_t)size,
-                                       .sub = (uint16_t)x86_memory_flags(t),
+                                       .sub = (uint16_t)x86_update_flags(t),
                                        .args = { x86_address(t, bytes, true), accumulator, source },
                                        .imm = t->address_imm });
         flags = ir_flags(t->unit, IR_OP_subf, type, size, IR_BORROW, accumulator, old, 0);

@@ -49,7 +49,7 @@ static IrRef locked_bit(X86Translator *t, unsigned what, unsigned bytes, IrRef m
     return ir_emit(t->unit, (IrOp){ .opcode = IR_OP_amo,
                                     .type = (uint8_t)x86_type(bytes),
                                     .esz = (uint8_t)x86_log2(bytes),
-                                    .sub = (uint16_t)x86_memory_flags(t),
+                                    .sub = (uint16_t)x86_update_flags(t),
                                     .args = { x86_address(t, bytes, true), mask },
                                     .imm = t->address_imm,
                                     .aux = amos[what] });

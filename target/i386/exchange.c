@@ -64,7 +64,7 @@ static void compare_exchange(X86Translator *t, const TcgHelper *helper, unsigned
     if (t->address_imm) {
         address = ir_op2i(t->unit, IR_OP_add, IR_I64, address, t->address_imm);
     }
-    x86_call(t, helper, address, x86_const(t, 4, x86_memory_flags(t)), 0, 0);
+    x86_call(t, helper, address, x86_const(t, 4, x86_update_flags(t)), 0, 0);
 }
 
 X86(cmpxchg8b, "0F C7 /1 mem", "Mq", "LOCK CX8")

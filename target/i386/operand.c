@@ -271,8 +271,8 @@ IrRef x86_begin_update(X86Translator *t)
     if (o->memory) {
         IrRef address = operand_address(t, o, true);
 
-        return ir_load(t->unit, x86_type(o->bytes), x86_log2(o->bytes),
-                       x86_memory_flags(t) | IR_MEM_FOR_WRITE, address, t->address_imm);
+        return ir_load(t->unit, x86_type(o->bytes), x86_log2(o->bytes), x86_update_flags(t),
+                       address, t->address_imm);
     }
     return read_register(t, o);
 }

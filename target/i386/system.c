@@ -551,7 +551,9 @@ X86(clflush, "66 0F AE /6 mem", "Mb", "CLWB")
 X86(clflush, "0F 1C /0 mem", "Mb", "CLDEMOTE")
 void x86_clflush(X86Translator *t)
 {
-    x86_load(t, 1, x86_address(t, 1, false), t->address_imm);
+    IrRef address = x86_address(t, 1, false);
+
+    x86_load(t, 1, address, t->address_imm);
 }
 
 static void helper_clzero(TcgState *env, uint64_t address)

@@ -118,6 +118,11 @@ X86SegmentName x86_segment(const X86Translator *t);
 IrRef x86_linear(X86Translator *t, X86SegmentName segment, IrRef offset, int64_t *imm, unsigned bytes, bool write);
 /* IR_MEM_* that go with each access. */
 unsigned x86_memory_flags(const X86Translator *t);
+/* Of what is read and then written: faults are a write's. */
+static inline unsigned x86_update_flags(const X86Translator *t)
+{
+    return x86_memory_flags(t) | IR_MEM_FOR_WRITE;
+}
 IrRef x86_load(X86Translator *t, unsigned bytes, IrRef address, int64_t imm);
 void x86_store(X86Translator *t, unsigned bytes, IrRef address, int64_t imm, IrRef value);
 /* descriptor.c: the selector (i64) of a segment register, or of X86_LDTR or X86_TR. */

@@ -206,6 +206,7 @@ static void helper_x87_memory(TcgState *env, uint64_t address, uint32_t code, ui
 {
     const MemoryForm *form = &memory_forms[code >> 8 & 7][code >> 3 & 7];
 
+    x87_check_pending(x86_cpu_of_env(env)); /* comes before what the access raises */
     if (form->action == LOAD || form->action == ARITHMETIC) {
         load_memory(env, address, code, form, flags);
     } else {

@@ -3,7 +3,8 @@
  * Random 64-bit instructions of user mode, on this host and on a bare machine: the same bytes at the same addresses.
  * Each snippet loads all registers and flags, executes a few instructions and stores what has become of them, also when
  * one of them has faulted.
- * usage: test-snippets-x86 [-i] ROUNDS SEED [NAME]     (-i: on the interpreter; NAME: this instruction only)
+ * usage: test-snippets-x86 [-i] [-p] ROUNDS SEED [NAME]     (-i: on the interpreter; -p: memory operands are around the borders of
+ * pages that are there, that are not, and that are read-only; NAME: this instruction only)
  */
 #include <capstone/capstone.h>
 #include <signal.h>
@@ -20,6 +21,9 @@
 #define DATA   UINT32_C(0x2800000)
 #define STATES UINT32_C(0x3000000)
 #define FAULTS UINT32_C(0x1f00000)
+#define WINDOW UINT32_C(0x2c00000)
+/* Each snippet has a window of pages: none, writable, none, read-only. */
+enum { PAGE = 4096, WINDOW_PAGES = 4, WRITABLE = 1, READ_ONLY = 3, TABLES = 0x3ff0000 };
 enum {
     IDT = FAULTS + 0x1000,
     GDT = FAULTS + 0x2000,
@@ -43,8 +47,9 @@ typedef struct {
     uint64_t gpr[16];
     uint64_t flags;
     uint64_t host_rsp;
-    uint64_t vector; /* of an exception, plus 1; 0: none */
-    uint64_t rip;    /* of the instruction that raised it */
+    uint64_t vector;     /* of an exception, plus 1; 0: none */
+    uint64_t rip;        /* of the instruction that raised it */
+    uint64_t error, cr2; /* of a page fault */
     uint32_t mxcsr;
     uint32_t pad[3];
     X87Image x87;
@@ -55,7 +60,7 @@ typedef struct {
 
 /* At FAULTS: what snippets and what ends them tell each other. */
 typedef struct {
-    uint64_t resume, vector, rip, error;
+    uint64_t resume, vector, rip, error, cr2;
 } Faults;
 #define FAULT(member) (FAULTS + (uint32_t)offsetof(Faults, member))
 
@@ -67,6 +72,8 @@ typedef struct {
         unsigned offset;
         const X86Encoding *encoding;
     } insn[MAX_INSNS];
+    uint8_t pages[2][PAGE],
+        written[PAGE];     /* what the window's pages had, and what the first has then */
     uint64_t at, guest_at; /* addresses of insns: on the host, on the machine */
     uint64_t undefined; /* flags that some instruction leaves undefined, and no later one defines */
 } Snippet;
@@ -78,6 +85,8 @@ static GRand *rng;
 static X86Cpu *features;
 static Snippet snippets[SNIPPETS];
 static const char *only;
+static bool around_pages;
+static uint8_t *windows;
 
 static uint32_t below(uint32_t n)
 {
@@ -284,7 +293,8 @@ static bool is_excluded(const X86Encoding *e)
             return true;
         }
     }
-    return e->flags & X86_I64;
+    /* Whether and how a masked store faults for bytes that it leaves alone is the processor's affair. */
+    return e->flags & X86_I64 || (around_pages && strcmp(e->name, "maskmov") == 0);
 }
 
 static uint8_t *put(uint8_t *p, uint64_t value, unsigned bytes)
@@ -303,7 +313,7 @@ static uint8_t *put_modrm(uint8_t *p, const X86Encoding *e)
         *p++ = (uint8_t)(0xc0 | field << 3 | (e->rm == X86_ANY ? below(8) : e->rm));
         return p;
     }
-    if (below(3) == 0) {
+    if (around_pages || below(3) == 0) {
         *p++ = (uint8_t)(0x40 | field << 3 | BASE);
         return put(p, below(128), 1);
     }
@@ -570,7 +580,11 @@ static uint8_t *emit_results(uint8_t *p, uint32_t to)
     p = move(p, X86_RAX, FAULT(vector), false);
     p = move(p, X86_RAX, to + (uint32_t)offsetof(State, vector), true);
     p = move(p, X86_RAX, FAULT(rip), false);
-    return move(p, X86_RAX, to + (uint32_t)offsetof(State, rip), true);
+    p = move(p, X86_RAX, to + (uint32_t)offsetof(State, rip), true);
+    p = move(p, X86_RAX, FAULT(error), false);
+    p = move(p, X86_RAX, to + (uint32_t)offsetof(State, error), true);
+    p = move(p, X86_RAX, FAULT(cr2), false);
+    return move(p, X86_RAX, to + (uint32_t)offsetof(State, cr2), true);
 }
 
 /*
@@ -607,6 +621,47 @@ static uint32_t state_address(unsigned n)
     return STATES + n * (uint32_t)sizeof(State);
 }
 
+static uint32_t window_address(unsigned n)
+{
+    return WINDOW + n * WINDOW_PAGES * PAGE;
+}
+
+/* Where rbx points to: the snippet's data, or before a border of the pages, so that a short displacement reaches over it. */
+static uint64_t choose_base(unsigned n)
+{
+    uint64_t border = window_address(n) + (1 + below(WINDOW_PAGES)) * PAGE;
+
+    return around_pages ? border - below(200)
+                        : state_address(2 * n + 1) + offsetof(State, data) + DATA_BYTES / 4;
+}
+
+static void randomize_pages(Snippet *s)
+{
+    for (unsigned i = 0; around_pages && i < sizeof s->pages; i += 8) {
+        uint64_t value = random64();
+
+        memcpy(&s->pages[0][0] + i, &value, 8);
+    }
+}
+
+static void fill_window(const Snippet *s, uint8_t *window)
+{
+    memcpy(window + WRITABLE * PAGE, s->pages[0], PAGE);
+    memcpy(window + READ_ONLY * PAGE, s->pages[1], PAGE);
+}
+
+static void protect_window(unsigned n, bool all)
+{
+    uint8_t *window = windows + n * WINDOW_PAGES * PAGE;
+
+    for (unsigned i = 0; i < WINDOW_PAGES; i++) {
+        mprotect(window + i * PAGE, PAGE,
+                 all || i == WRITABLE ? PROT_READ | PROT_WRITE
+                 : i == READ_ONLY     ? PROT_READ
+                                      : PROT_NONE);
+    }
+}
+
 static void on_signal(int number, siginfo_t *info, void *opaque)
 {
     ucontext_t *context = opaque;
@@ -618,6 +673,8 @@ static void on_signal(int number, siginfo_t *info, void *opaque)
     }
     faults->vector = (uint64_t)regs[REG_TRAPNO] + 1;
     faults->rip = (uint64_t)regs[REG_RIP];
+    faults->error = (uint64_t)regs[REG_ERR];
+    faults->cr2 = (uint64_t)regs[REG_CR2];
     regs[REG_RIP] = (greg_t)faults->resume;
 }
 
@@ -628,7 +685,12 @@ static __attribute__((noinline)) void run_native(Snippet *s, unsigned n)
     uint32_t from_address = state_address(2 * n), to_address = state_address(2 * n + 1);
     uint8_t *p;
 
-    s->before.gpr[BASE] = to_address + offsetof(State, data) + DATA_BYTES / 4;
+    if (around_pages) {
+        protect_window(n, true);
+        fill_window(s, windows + n * WINDOW_PAGES * PAGE);
+        protect_window(n, false);
+    }
+    s->before.gpr[BASE] = choose_base(n);
     *from = s->before;
     *to = s->before;
     s->at = CODE;
@@ -646,6 +708,9 @@ static __attribute__((noinline)) void run_native(Snippet *s, unsigned n)
           "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",
           "xmm13", "xmm14", "xmm15");
     s->after = *to;
+    if (around_pages) {
+        memcpy(s->written, windows + (n * WINDOW_PAGES + WRITABLE) * PAGE, PAGE);
+    }
 }
 
 /* An instruction was undefined that the host may lack: that says nothing. */
@@ -666,6 +731,7 @@ static void make_snippet(Snippet *s, unsigned n)
 
         memset(s, 0, sizeof *s);
         randomize(&s->before);
+        randomize_pages(s);
         /* What is undefined may not decide anything. */
         while (s->count < count && !s->undefined) {
             add_insn(s);
@@ -740,6 +806,28 @@ static void print_vector(const char *name, const uint8_t *bytes)
     }
 }
 
+/* What pages hold, and what a page fault says: that it was a write is all that the host's own pages have in common with ours. */
+static bool pages_differ(const Snippet *s, const State *got, const uint8_t *window)
+{
+    bool bad = false;
+
+    if (got->vector == X86_PF + 1 &&
+        (s->after.cr2 != got->cr2 || (s->after.error ^ got->error) & X86_PF_W)) {
+        printf("  page fault: host %" PRIx64 " error %" PRIx64 ", got %" PRIx64 " error %" PRIx64
+               "\n",
+               s->after.cr2, s->after.error, got->cr2, got->error);
+        bad = true;
+    }
+    for (unsigned i = 0; i < PAGE; i++) {
+        if (s->written[i] != window[WRITABLE * PAGE + i]) {
+            printf("  page[%x]: host %02x got %02x\n", i, s->written[i],
+                   window[WRITABLE * PAGE + i]);
+            return true;
+        }
+    }
+    return bad;
+}
+
 static bool differs(const Snippet *s, const State *got)
 {
     uint64_t mask = EFLAGS_STATUS & ~s->undefined;
@@ -812,6 +900,10 @@ static void prepare_faults(X86Rig *rig)
             p = put(put(p, 0x25048f, 3), FAULT(error), 4);
         }
         p = set_word(p, FAULT(vector), vector + 1);
+        if (vector == X86_PF) { /* push rax; mov rax, cr2; mov [cr2], rax; pop rax */
+            p = move(put(p, 0xd0200f50, 4), X86_RAX, FAULT(cr2), true);
+            *p++ = 0x58;
+        }
         p = put(put(p, 0x25048f, 3), FAULT(rip), 4);
         p = put(p, UINT64_C(0x1024648b48), 5);      /* mov rsp, [rsp + 16] */
         put(put(p, 0x2524ff, 3), FAULT(resume), 4); /* jmp [resume] */
@@ -829,6 +921,9 @@ static unsigned run_guest(X86Rig *rig, unsigned count)
 
         guest_states[2 * n] = snippets[n].before;
         guest_states[2 * n + 1] = snippets[n].before;
+        if (around_pages) {
+            fill_window(&snippets[n], rig->ram + window_address(n));
+        }
         snippets[n].guest_at = CODE + (uint64_t)(p - (rig->ram + CODE));
         p = emit(p, &snippets[n], state_address(2 * n), to,
                  to + (uint32_t)offsetof(State, host_rsp), &snippets[n].guest_at);
@@ -842,12 +937,36 @@ static unsigned run_guest(X86Rig *rig, unsigned count)
     rig->cpu->gpr[X86_RSP] = CODE - 4096;
     x86_rig_run(rig, CODE);
     for (unsigned n = 0; n < count; n++) {
-        if (differs(&snippets[n], &guest_states[2 * n + 1])) {
+        const State *got = &guest_states[2 * n + 1];
+        const uint8_t *window = rig->ram + window_address(n);
+
+        if (differs(&snippets[n], got) ||
+            (around_pages && pages_differ(&snippets[n], got, window))) {
             print_code(&snippets[n]);
             bad++;
         }
     }
     return bad;
+}
+
+/* The window in pages of 4 KiB, all else in such of 2 MiB. */
+static void map_window(X86Rig *rig)
+{
+    uint64_t *tables = (uint64_t *)(void *)(rig->ram + TABLES);
+
+    tables[512] = (TABLES + 0x2000) | 7;
+    for (unsigned i = 0; i < 512; i++) {
+        tables[1024 + i] = (uint64_t)i << 21 | 7 | 1 << 7;
+    }
+    tables[1024 + (WINDOW >> 21)] = (TABLES + 0x3000) | 7;
+    for (unsigned i = 0; i < SNIPPETS * WINDOW_PAGES; i++) {
+        unsigned kind = i % WINDOW_PAGES;
+
+        tables[1536 + (WINDOW >> 12 & 511) + i] = (WINDOW + i * PAGE) | (kind == WRITABLE    ? 7u
+                                                                         : kind == READ_ONLY ? 5u
+                                                                                             : 0u);
+    }
+    rig->cpu->cr0 |= CR0_WP;
 }
 
 static void *map(uint32_t address, size_t bytes)
@@ -868,6 +987,9 @@ int main(int argc, char **argv)
 
     argv += interp;
     argc -= interp;
+    around_pages = argc > 1 && strcmp(argv[1], "-p") == 0;
+    argv += around_pages;
+    argc -= around_pages;
     rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 10;
     seed = argc > 2 ? (unsigned)atoi(argv[2]) : 1;
     only = argc > 3 ? argv[3] : NULL;
@@ -888,10 +1010,17 @@ int main(int argc, char **argv)
     g_assert(sizeof(State) % 16 == 0 && offsetof(State, data) % 16 == 0 &&
              offsetof(State, vectors) % 16 == 0);
     states = map(STATES, 2 * SNIPPETS * sizeof(State) + 4096);
+    windows = map(WINDOW, SNIPPETS * WINDOW_PAGES * PAGE);
+    for (unsigned n = 0; n < SNIPPETS; n++) {
+        protect_window(n, false);
+    }
     if (!x86_rig_open(&rig, "max", interp)) {
         return 77;
     }
     x86_rig_long_mode(&rig);
+    if (around_pages) {
+        map_window(&rig);
+    }
     prepare_faults(&rig);
     features = rig.cpu;
     with_sse = x86_has(rig.cpu, X86_FEATURE_SSE2);
