@@ -137,6 +137,29 @@ static X87Register read_memory(X86Cpu *cpu, X87Format format, const uint8_t byte
     return x87_from_memory(cpu, format, value, status);
 }
 
+/*
+ * A signalling NaN that is an operand is widened as it is: of two NaNs the one with the larger significand is the result, and that
+ * is judged before one is quieted.
+ */
+static bool widen_signalling(X87Format format, const uint8_t bytes[10], X87Register *result)
+{
+    unsigned fraction_bits = format == X87_F32 ? 23 : 52;
+    uint64_t value = 0, fraction, quiet = UINT64_C(1) << (fraction_bits - 1);
+    bool wide = format == X87_F64;
+
+    if (format != X87_F32 && !wide) {
+        return false;
+    }
+    memcpy(&value, bytes, wide ? 8 : 4);
+    fraction = value & (2 * quiet - 1);
+    if (~(value >> fraction_bits) & (wide ? 0x7ff : 0xff) || fraction == 0 || fraction & quiet) {
+        return false;
+    }
+    result->significand = UINT64_C(1) << 63 | fraction << (63 - fraction_bits);
+    result->sign_exponent = (uint16_t)((value >> (wide ? 63 : 31)) << 15 | 0x7fff);
+    return true;
+}
+
 static void set_conditions(X86Cpu *cpu, uint16_t conditions)
 {
     cpu->x87.status = (cpu->x87.status & (uint16_t)~0x4700) | conditions;
@@ -159,13 +182,15 @@ static void load_memory(TcgState *env, uint64_t address, uint32_t code, const Me
 {
     uint8_t bytes[16] = { 0 };
     uint16_t status = 0;
-    X87Register value;
+    X87Register value = { 0 };
     X86Cpu *cpu;
 
     load_bytes(env, address, flags, bytes, format_bytes[form->format]);
     cpu = begin(env, code);
     note_operand(cpu, address, code);
-    value = read_memory(cpu, (X87Format)form->format, bytes, &status);
+    if (form->action != ARITHMETIC || !widen_signalling((X87Format)form->format, bytes, &value)) {
+        value = read_memory(cpu, (X87Format)form->format, bytes, &status);
+    }
     cpu->x87.status &= (uint16_t)~X87_C1;
     if (form->action == ARITHMETIC) {
         operate(cpu, (X87Operation)(code >> 3 & 7), value, false, status);

@@ -4,7 +4,7 @@
 test-clocks KASO BOOT_DIR SECONDS: Linux on a PC keeps time by each of its clock sources, all guests running at once.
 
 The guest's monotonic clock is compared with this host's at the start and after SECONDS; halfway the machines are stopped for
-a while, which their clocks may not see. 
+a while, which their clocks may not see.
 """
 import os
 import re
