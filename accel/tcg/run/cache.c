@@ -174,7 +174,10 @@ static TcgUnit *translate_watched(TcgVcpu *tv, uint8_t *page, unsigned offset, u
     }
     *watched = !next || watch_begin(run, next, &next_granules);
     if (*watched) {
+        int64_t start = g_get_monotonic_time();
+
         unit = translate_unit(tv, page, offset, mode, next_page, needs_next);
+        run->translated_us += (uint64_t)(g_get_monotonic_time() - start);
         if (unit) {
             insert(run, unit);
         }

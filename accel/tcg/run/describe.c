@@ -104,6 +104,9 @@ void describe_run(Machine *machine, GString *out)
     g_string_append_printf(
         out, "units translated         %" PRIu64 " (%" PRIu64 " instructions, %.1f each)\n",
         run->translated, run->translated_insns, (double)run->translated_insns / units);
+    g_string_append_printf(out, "time spent translating   %.3f s (%.2f us an instruction)\n",
+                           (double)run->translated_us / 1e6,
+                           (double)run->translated_us / (double)MAX(run->translated_insns, 1));
     if (!run->interp) {
         g_string_append_printf(out, "host bytes per guest     %.1f\n",
                                (double)used / MAX(run->guest_bytes, 1));

@@ -138,8 +138,8 @@ struct TcgRun {
     FILE *perfmap;              /* or NULL */
     IrUnit *scratch;            /* the unit under construction */
     GPtrArray *vcpus;           /* TcgVcpu * */
-    _Atomic uint64_t translated, translated_insns, guest_bytes, flushes, linked, invalidated_units,
-        broadcasts, code_stores, replays;
+    _Atomic uint64_t translated, translated_insns, translated_us, guest_bytes, flushes, linked,
+        invalidated_units, broadcasts, code_stores, replays;
 };
 
 static inline TcgVcpu *tcg_vcpu(TcgState *env)

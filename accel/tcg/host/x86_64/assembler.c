@@ -11,43 +11,44 @@ static void put_rel32(uint8_t *at, const uint8_t *target)
     memcpy(at, &rel, 4);
 }
 
-static void emit_opcode(Assembler *a, uint32_t op)
+static uint8_t *put_opcode(uint8_t *p, uint32_t op)
 {
     unsigned map = OP_MAP(op);
 
     if (map != MAP_NONE) {
-        asm_u8(a, 0x0f);
+        *p++ = 0x0f;
         if (map == MAP_0F38) {
-            asm_u8(a, 0x38);
+            *p++ = 0x38;
         } else if (map == MAP_0F3A) {
-            asm_u8(a, 0x3a);
+            *p++ = 0x3a;
         }
     }
-    asm_u8(a, op & 0xff);
+    *p++ = op & 0xff;
+    return p;
 }
 
-static void emit_modrm_mem(Assembler *a, int reg, Mem m)
+static uint8_t *put_modrm_mem(uint8_t *p, int reg, Mem m)
 {
     unsigned r = (unsigned)(reg & 7) << 3;
     bool sib = m.index != NO_REG || (m.base & 7) == RSP;
     unsigned mod = m.disp == 0 && (m.base & 7) != RBP ? 0x00 : asm_fits8(m.disp) ? 0x40 : 0x80;
 
     if (m.base == RIP_BASE) {
-        asm_u8(a, r | 5);
-        asm_u32(a, (uint32_t)m.disp);
-        return;
+        *p++ = (uint8_t)(r | 5);
+        return asm_put_u32(p, (uint32_t)m.disp);
     }
-    asm_u8(a, mod | r | (sib ? 4u : (unsigned)(m.base & 7)));
+    *p++ = (uint8_t)(mod | r | (sib ? 4u : (unsigned)(m.base & 7)));
     if (sib) {
         unsigned index = m.index == NO_REG ? 4u : (unsigned)(m.index & 7);
 
-        asm_u8(a, (unsigned)m.scale_log2 << 6 | index << 3 | (unsigned)(m.base & 7));
+        *p++ = (uint8_t)((unsigned)m.scale_log2 << 6 | index << 3 | (unsigned)(m.base & 7));
     }
     if (mod == 0x40) {
-        asm_u8(a, (uint8_t)m.disp);
+        *p++ = (uint8_t)m.disp;
     } else if (mod == 0x80) {
-        asm_u32(a, (uint32_t)m.disp);
+        p = asm_put_u32(p, (uint32_t)m.disp);
     }
+    return p;
 }
 
 static bool is_uncommon_byte(int reg)
@@ -55,72 +56,88 @@ static bool is_uncommon_byte(int reg)
     return (reg & 15) >= RSP && (reg & 15) <= RDI;
 }
 
-void asm_rr(Assembler *a, uint32_t op, bool w, int reg, int rm)
+static uint8_t *put_rr(uint8_t *p, uint32_t op, bool w, int reg, int rm)
 {
     unsigned rex = (unsigned)w << 3 | (unsigned)(reg >> 3 & 1) << 2 | (unsigned)(rm >> 3 & 1);
     bool force = ((op & OP_BYTE_REG) && is_uncommon_byte(reg)) ||
                  ((op & OP_BYTE_RM) && is_uncommon_byte(rm));
 
     if (OP_PP(op)) {
-        asm_u8(a, legacy_prefix[OP_PP(op)]);
+        *p++ = legacy_prefix[OP_PP(op)];
     }
     if (rex || force) {
-        asm_u8(a, 0x40 | rex);
+        *p++ = (uint8_t)(0x40 | rex);
     }
-    emit_opcode(a, op);
-    asm_u8(a, 0xc0 | (unsigned)(reg & 7) << 3 | (unsigned)(rm & 7));
+    p = put_opcode(p, op);
+    *p++ = (uint8_t)(0xc0 | (unsigned)(reg & 7) << 3 | (unsigned)(rm & 7));
+    return p;
 }
 
-void asm_rm(Assembler *a, uint32_t op, bool w, int reg, Mem m)
+void asm_rr(Assembler *a, uint32_t op, bool w, int reg, int rm)
+{
+    asm_end(a, put_rr(asm_begin(a), op, w, reg, rm));
+}
+
+static uint8_t *put_rm(uint8_t *p, uint32_t op, bool w, int reg, Mem m)
 {
     unsigned rex = (unsigned)w << 3 | (unsigned)(reg >> 3 & 1) << 2 |
                    (m.index == NO_REG ? 0u : (unsigned)(m.index >> 3 & 1) << 1) |
                    (unsigned)(m.base >> 3 & 1);
 
     if (OP_PP(op)) {
-        asm_u8(a, legacy_prefix[OP_PP(op)]);
+        *p++ = legacy_prefix[OP_PP(op)];
     }
     if (rex || ((op & OP_BYTE_REG) && is_uncommon_byte(reg))) {
-        asm_u8(a, 0x40 | rex);
+        *p++ = (uint8_t)(0x40 | rex);
     }
-    emit_opcode(a, op);
-    emit_modrm_mem(a, reg, m);
+    return put_modrm_mem(put_opcode(p, op), reg, m);
+}
+
+void asm_rm(Assembler *a, uint32_t op, bool w, int reg, Mem m)
+{
+    asm_end(a, put_rm(asm_begin(a), op, w, reg, m));
 }
 
 void asm_rm_imm8(Assembler *a, uint32_t op, bool w, int reg, Mem m, unsigned imm)
 {
-    asm_rm(a, op, w, reg, m);
-    asm_u8(a, imm);
+    uint8_t *p = put_rm(asm_begin(a), op, w, reg, m);
+
+    *p++ = (uint8_t)imm;
+    asm_end(a, p);
 }
 
-static void emit_vex(Assembler *a, uint32_t op, bool w, bool l, int reg, int vvvv, int index,
-                     int base)
+static uint8_t *put_vex(uint8_t *p, uint32_t op, bool w, bool l, int reg, int vvvv, int index,
+                        int base)
 {
     unsigned r = ~(unsigned)reg >> 3 & 1, x = ~(unsigned)index >> 3 & 1;
     unsigned b = ~(unsigned)base >> 3 & 1;
     unsigned last = (~(unsigned)vvvv & 15) << 3 | (unsigned)l << 2 | OP_PP(op);
 
     if (x && b && !w && OP_MAP(op) == MAP_0F) {
-        asm_u8(a, 0xc5);
-        asm_u8(a, r << 7 | last);
+        *p++ = 0xc5;
+        *p++ = (uint8_t)(r << 7 | last);
     } else {
-        asm_u8(a, 0xc4);
-        asm_u8(a, r << 7 | x << 6 | b << 5 | OP_MAP(op));
-        asm_u8(a, (unsigned)w << 7 | last);
+        *p++ = 0xc4;
+        *p++ = (uint8_t)(r << 7 | x << 6 | b << 5 | OP_MAP(op));
+        *p++ = (uint8_t)((unsigned)w << 7 | last);
     }
-    asm_u8(a, op & 0xff);
+    *p++ = op & 0xff;
+    return p;
 }
 
 void asm_vex_rr(Assembler *a, uint32_t op, bool w, bool l, int reg, int vvvv, int rm)
 {
-    emit_vex(a, op, w, l, reg, vvvv, 0, rm);
-    asm_u8(a, 0xc0 | (unsigned)(reg & 7) << 3 | (unsigned)(rm & 7));
+    uint8_t *p = put_vex(asm_begin(a), op, w, l, reg, vvvv, 0, rm);
+
+    *p++ = (uint8_t)(0xc0 | (unsigned)(reg & 7) << 3 | (unsigned)(rm & 7));
+    asm_end(a, p);
 }
 
 void asm_vex_rm(Assembler *a, uint32_t op, bool w, bool l, int reg, int vvvv, Mem m)
 {
-    emit_vex(a, op, w, l, reg, vvvv, m.index == NO_REG ? 0 : m.index, m.base);
-    emit_modrm_mem(a, reg, m);
+    int index = m.index == NO_REG ? 0 : m.index;
+
+    asm_end(a, put_modrm_mem(put_vex(asm_begin(a), op, w, l, reg, vvvv, index, m.base), reg, m));
 }
 
 void asm_mov(Assembler *a, bool w, int to, int from)
@@ -131,23 +148,26 @@ void asm_mov(Assembler *a, bool w, int to, int from)
 void asm_mov_imm(Assembler *a, int to, uint64_t value)
 {
     unsigned rex = (unsigned)(to >> 3 & 1);
+    uint8_t *p = asm_begin(a);
 
     if (value <= UINT32_MAX) {
         if (rex) {
-            asm_u8(a, 0x41);
+            *p++ = 0x41;
         }
-        asm_u8(a, 0xb8 | (unsigned)(to & 7));
-        asm_u32(a, (uint32_t)value);
+        *p++ = (uint8_t)(0xb8 | (to & 7));
+        p = asm_put_u32(p, (uint32_t)value);
     } else if (asm_fits32((int64_t)value)) {
-        asm_u8(a, 0x48 | rex);
-        asm_u8(a, 0xc7);
-        asm_u8(a, 0xc0 | (unsigned)(to & 7));
-        asm_u32(a, (uint32_t)value);
+        *p++ = (uint8_t)(0x48 | rex);
+        *p++ = 0xc7;
+        *p++ = (uint8_t)(0xc0 | (to & 7));
+        p = asm_put_u32(p, (uint32_t)value);
     } else {
-        asm_u8(a, 0x48 | rex);
-        asm_u8(a, 0xb8 | (unsigned)(to & 7));
-        asm_u64(a, value);
+        *p++ = (uint8_t)(0x48 | rex);
+        *p++ = (uint8_t)(0xb8 | (to & 7));
+        memcpy(p, &value, 8);
+        p += 8;
     }
+    asm_end(a, p);
 }
 
 void asm_load(Assembler *a, bool w, int to, Mem m)
@@ -176,19 +196,22 @@ void asm_store_sized(Assembler *a, unsigned size_log2, Mem m, int from)
 
 void asm_store_imm(Assembler *a, unsigned size_log2, Mem m, int32_t value)
 {
+    uint8_t *p = asm_begin(a);
+
     switch (size_log2) {
     case 0:
-        asm_rm_imm8(a, 0xc6, false, 0, m, (uint8_t)value);
+        p = put_rm(p, 0xc6, false, 0, m);
+        *p++ = (uint8_t)value;
         break;
     case 1:
-        asm_rm(a, OP(PP_66, MAP_NONE, 0xc7), false, 0, m);
-        asm_u8(a, (uint8_t)value);
-        asm_u8(a, (uint8_t)(value >> 8));
+        p = put_rm(p, OP(PP_66, MAP_NONE, 0xc7), false, 0, m);
+        *p++ = (uint8_t)value;
+        *p++ = (uint8_t)(value >> 8);
         break;
     default:
-        asm_rm(a, 0xc7, size_log2 == 3, 0, m);
-        asm_u32(a, (uint32_t)value);
+        p = asm_put_u32(put_rm(p, 0xc7, size_log2 == 3, 0, m), (uint32_t)value);
     }
+    asm_end(a, p);
 }
 
 void asm_lea(Assembler *a, bool w, int to, Mem m)
@@ -204,35 +227,41 @@ void asm_lea_code(Assembler *a, int to, const uint8_t *target)
     }
 }
 
+/* An immediate of a byte or, if it does not fit, four. */
+static uint8_t *put_imm(uint8_t *p, int32_t imm)
+{
+    if (asm_fits8(imm)) {
+        *p++ = (uint8_t)imm;
+        return p;
+    }
+    return asm_put_u32(p, (uint32_t)imm);
+}
+
 void asm_group1_imm(Assembler *a, bool w, unsigned digit, int rm, int32_t imm)
 {
-    asm_rr(a, asm_fits8(imm) ? 0x83 : 0x81, w, (int)digit, rm);
-    if (asm_fits8(imm)) {
-        asm_u8(a, (uint8_t)imm);
-    } else {
-        asm_u32(a, (uint32_t)imm);
-    }
+    uint8_t *p = put_rr(asm_begin(a), asm_fits8(imm) ? 0x83 : 0x81, w, (int)digit, rm);
+
+    asm_end(a, put_imm(p, imm));
 }
 
 void asm_group1_mem_imm(Assembler *a, bool w, unsigned digit, Mem m, int32_t imm)
 {
-    asm_rm(a, asm_fits8(imm) ? 0x83 : 0x81, w, (int)digit, m);
-    if (asm_fits8(imm)) {
-        asm_u8(a, (uint8_t)imm);
-    } else {
-        asm_u32(a, (uint32_t)imm);
-    }
+    uint8_t *p = put_rm(asm_begin(a), asm_fits8(imm) ? 0x83 : 0x81, w, (int)digit, m);
+
+    asm_end(a, put_imm(p, imm));
 }
 
 void asm_test_imm(Assembler *a, bool w, int rm, int32_t imm)
 {
+    uint8_t *p = asm_begin(a);
+
     if (imm >= 0 && imm <= 0x7f) {
-        asm_rr(a, OP_BYTE_RM | 0xf6, false, 0, rm);
-        asm_u8(a, (uint8_t)imm);
+        p = put_rr(p, OP_BYTE_RM | 0xf6, false, 0, rm);
+        *p++ = (uint8_t)imm;
     } else {
-        asm_rr(a, 0xf7, w && imm < 0, 0, rm);
-        asm_u32(a, (uint32_t)imm);
+        p = asm_put_u32(put_rr(p, 0xf7, w && imm < 0, 0, rm), (uint32_t)imm);
     }
+    asm_end(a, p);
 }
 
 void asm_test_mem8_imm(Assembler *a, Mem m, unsigned imm)
@@ -342,15 +371,19 @@ void asm_movzx8(Assembler *a, int to, int from)
 
 uint8_t *asm_jcc_short(Assembler *a, unsigned cc)
 {
-    asm_u8(a, 0x70 | cc);
-    asm_u8(a, 0);
+    uint8_t *p = asm_begin(a);
+
+    *p++ = (uint8_t)(0x70 | cc);
+    asm_end(a, p + 1);
     return a->p - 1;
 }
 
 uint8_t *asm_jmp_short(Assembler *a)
 {
-    asm_u8(a, 0xeb);
-    asm_u8(a, 0);
+    uint8_t *p = asm_begin(a);
+
+    *p++ = 0xeb;
+    asm_end(a, p + 1);
     return a->p - 1;
 }
 
@@ -363,16 +396,20 @@ void asm_patch_short(Assembler *a, uint8_t *at)
 
 uint8_t *asm_jcc(Assembler *a, unsigned cc)
 {
-    asm_u8(a, 0x0f);
-    asm_u8(a, 0x80 | cc);
-    asm_u32(a, 0);
+    uint8_t *p = asm_begin(a);
+
+    *p++ = 0x0f;
+    *p++ = (uint8_t)(0x80 | cc);
+    asm_end(a, p + 4);
     return a->p - 4;
 }
 
 uint8_t *asm_jmp(Assembler *a)
 {
-    asm_u8(a, 0xe9);
-    asm_u32(a, 0);
+    uint8_t *p = asm_begin(a);
+
+    *p++ = 0xe9;
+    asm_end(a, p + 4);
     return a->p - 4;
 }
 
@@ -462,10 +499,10 @@ void asm_nops(Assembler *a, size_t count)
 
     while (count) {
         size_t n = count < 8 ? count : 8;
+        uint8_t *p = asm_begin(a);
 
-        for (size_t i = 0; i < n; i++) {
-            asm_u8(a, nop[n - 1][i]);
-        }
+        memcpy(p, nop[n - 1], 8);
+        asm_end(a, p + n);
         count -= n;
     }
 }

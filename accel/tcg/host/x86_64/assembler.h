@@ -4,7 +4,7 @@
  *
  * An instruction is named by its encoding, OP(prefix, map, opcode); the functions add REX or VEX as
  * the operands need. Registers 0..15 are integer, 16..31 vector registers. Callers make sure of room
- * (assembler_room) before each IR op; writes behind the end are dropped and leave `full` set.
+ * (assembler_room) before each IR op; what does not fit is dropped and leaves `full` set.
  */
 #ifndef ACCEL_TCG_HOST_X86_64_ASSEMBLER_H
 #define ACCEL_TCG_HOST_X86_64_ASSEMBLER_H
@@ -93,6 +93,7 @@ typedef struct {
     uint8_t *p;
     uint8_t *end;
     bool full;
+    uint8_t lost[16];
 } Assembler;
 
 /* base + index * scale + disp; index NO_REG: none. */
@@ -115,29 +116,53 @@ static inline Mem mem_index(int base, int index, unsigned scale_log2, int64_t di
                   .disp = (int32_t)disp };
 }
 
+/*
+ * Bytes are written through a pointer that stays in a register: asm_begin gives it, with room for one
+ * instruction behind it, and asm_end takes the end of what was written. Without room what is written is lost.
+ */
+enum { ASM_MAX_INSN = 16 };
+
+static inline uint8_t *asm_begin(Assembler *a)
+{
+    if (a->end - a->p >= ASM_MAX_INSN) {
+        return a->p;
+    }
+    a->full = true;
+    return a->lost;
+}
+
+static inline void asm_end(Assembler *a, uint8_t *p)
+{
+    if (!a->full) {
+        a->p = p;
+    }
+}
+
+static inline uint8_t *asm_put_u32(uint8_t *p, uint32_t value)
+{
+    memcpy(p, &value, 4);
+    return p + 4;
+}
+
 static inline void asm_u8(Assembler *a, unsigned value)
 {
-    if (a->p < a->end) {
-        *a->p++ = (uint8_t)value;
-    } else {
-        a->full = true;
-    }
+    uint8_t *p = asm_begin(a);
+
+    *p++ = (uint8_t)value;
+    asm_end(a, p);
 }
 
 static inline void asm_u32(Assembler *a, uint32_t value)
 {
-    if (a->end - a->p >= 4) {
-        memcpy(a->p, &value, 4);
-        a->p += 4;
-    } else {
-        a->full = true;
-    }
+    asm_end(a, asm_put_u32(asm_begin(a), value));
 }
 
 static inline void asm_u64(Assembler *a, uint64_t value)
 {
-    asm_u32(a, (uint32_t)value);
-    asm_u32(a, (uint32_t)(value >> 32));
+    uint8_t *p = asm_begin(a);
+
+    memcpy(p, &value, 8);
+    asm_end(a, p + 8);
 }
 
 static inline bool asm_fits8(int64_t value)
