@@ -379,32 +379,6 @@ MemoryResult address_space_write_bytes(AddressSpace *space, uint64_t address, co
     return result;
 }
 
-MemoryResult address_space_load(AddressSpace *space, uint64_t address, const void *buffer,
-                                uint64_t size)
-{
-    bool locked = enter(space);
-    MemoryResult result = MEMORY_OK;
-    const uint8_t *in = buffer;
-
-    while (size && result == MEMORY_OK) {
-        const MemoryRange *range = address_space_find(space, address);
-        uint64_t part = range ? bytes_within(range, address, size) : size;
-        uint64_t offset = range ? range->offset + (address - range->start) : 0;
-
-        if (range && memory_range_direct(range, true) &&
-            memory_ram_pwrite(range->region, offset, in, part)) {
-            memory_ram_written(space->machine, range->region->ram_offset + offset, part);
-        } else {
-            result = address_space_write_bytes(space, address, in, part, MEMORY_ATTRIBUTES_DMA);
-        }
-        in += part;
-        address += part;
-        size -= part;
-    }
-    leave(space, locked);
-    return result;
-}
-
 void *address_space_map(AddressSpace *space, uint64_t address, uint64_t *size, bool write)
 {
     bool locked = enter(space);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * RAM: one sparse memfd per machine, mapped piecewise into a window of address space that is reserved
- * once, so that host addresses never move.
+ * RAM: anonymous memory, mapped piecewise into a window of address space that is reserved once, so that host
+ * addresses never move. In huge pages where the host has them: fewer page faults, and the guest's accesses
+ * miss the host's TLB less often.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -24,7 +23,7 @@ static void *reserve(uint64_t size)
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 }
 
-/* Reserves the window and creates the memfd. */
+/* Reserves the window. */
 static bool open_window(Machine *machine, GError **error)
 {
     MemoryState *memory = &machine->private->memory;
@@ -49,11 +48,6 @@ static bool open_window(Machine *machine, GError **error)
         munmap(base, aligned - base);
     }
     munmap(aligned + size, base + HUGE_PAGE_BYTES - aligned);
-    memory->fd = memfd_create("kaso-ram", MFD_CLOEXEC);
-    if (memory->fd < 0) {
-        munmap(aligned, size);
-        return error_fail_errno(error, errno, "cannot create the memory file for guest memory");
-    }
     memory->base = aligned;
     memory->window_size = size;
     if (!memory_watch_create(memory)) {
@@ -66,10 +60,11 @@ bool memory_ram_allocate(MemoryRegion *region, int file, GError **error)
 {
     MemoryState *memory = &region->machine->private->memory;
     uint64_t size = align_up(region->size, (uint64_t)sysconf(_SC_PAGESIZE));
+    int kind = file < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
     uint64_t offset;
     void *host;
 
-    if (memory->fd < 0 && !open_window(region->machine, error)) {
+    if (!memory->base && !open_window(region->machine, error)) {
         return false;
     }
     offset = align_up(memory->used, size >= HUGE_PAGE_BYTES ? HUGE_PAGE_BYTES : 0x1000);
@@ -79,41 +74,21 @@ bool memory_ram_allocate(MemoryRegion *region, int file, GError **error)
                           " MiB of '%s' beside the other guest memories",
                           size >> 20, region->name);
     }
-    if (file < 0 && ftruncate(memory->fd, offset + size) < 0) {
-        return error_fail_errno(
-            error, errno, "cannot grow guest memory by %" G_GUINT64_FORMAT " MiB", size >> 20);
-    }
     host = mmap(memory->base + offset, size, PROT_READ | PROT_WRITE,
-                MAP_SHARED | MAP_FIXED | MAP_NORESERVE, file < 0 ? memory->fd : file,
-                file < 0 ? (off_t)offset : 0);
+                kind | MAP_FIXED | MAP_NORESERVE, file, 0);
     if (host == MAP_FAILED) {
         return error_fail_errno(error, errno,
                                 "cannot map %" G_GUINT64_FORMAT " MiB of guest memory ('%s')",
                                 size >> 20, region->name);
+    }
+    if (size >= HUGE_PAGE_BYTES) {
+        madvise(host, size, MADV_HUGEPAGE); /* a host without them does with small ones */
     }
     region->host = host;
     region->from_file = file >= 0;
     region->ram_offset = offset;
     memory->used = offset + size;
     return true;
-}
-
-bool memory_ram_pwrite(MemoryRegion *region, uint64_t offset, const void *data, uint64_t size)
-{
-    MemoryState *memory = &region->machine->private->memory;
-    const char *in = data;
-
-    while (size && !region->from_file) {
-        ssize_t done = pwrite(memory->fd, in, size, region->ram_offset + offset);
-
-        if (done <= 0) {
-            return false;
-        }
-        in += done;
-        offset += done;
-        size -= done;
-    }
-    return size == 0;
 }
 
 uint64_t memory_ram_window(Machine *machine)
@@ -131,8 +106,7 @@ void memory_ram_destroy(Machine *machine)
     MemoryState *memory = &machine->private->memory;
 
     memory_watch_destroy(memory);
-    if (memory->fd >= 0) {
+    if (memory->base) {
         munmap(memory->base, memory->window_size);
-        close(memory->fd);
     }
 }

@@ -287,7 +287,6 @@ void memory_create(Machine *machine)
     enum { PORT_COUNT = 0x10000 };
     MemoryState *memory = &machine->private->memory;
 
-    memory->fd = -1;
     memory->spaces = g_ptr_array_new();
     memory->listeners = g_array_new(false, false, sizeof(MemoryListener));
     machine->system_memory = g_new0(MemoryRegion, 1);

@@ -62,7 +62,7 @@ struct MemoryRegion {
     MemoryKind kind;
     uint64_t size;
     uint8_t *host;           /* ram and rom: where the bytes are in this process */
-    uint64_t ram_offset;     /* ram and rom: offset in the machine's RAM memfd */
+    uint64_t ram_offset;     /* ram and rom: offset in the machine's RAM window */
     const MemoryOps *ops;    /* io; for rom: writes go here when not NULL (flash commands) */
     void *opaque;
     MemoryRegion *target;    /* alias */
@@ -72,7 +72,7 @@ struct MemoryRegion {
     int priority;            /* among siblings; the higher wins */
     bool enabled;
     bool readonly;           /* writes through it are guest errors, whatever it shows */
-    bool from_file;          /* ram: the bytes are a memory back end's file, not the machine's memfd */
+    bool from_file;          /* ram: the bytes are a memory back end's file */
     bool rom_io;             /* rom in device mode: reads go to ops too (see memory_region_set_rom_io) */
     Machine *machine;
     GPtrArray *children;     /* container */
@@ -80,7 +80,7 @@ struct MemoryRegion {
 
 void memory_region_init_container(MemoryRegion *region, Machine *machine, const char *name,
                                   uint64_t size);
-/* Zero-filled RAM from the machine's memfd; never freed before the machine. */
+/* Zero-filled RAM; never freed before the machine. */
 bool memory_region_init_ram(MemoryRegion *region, Machine *machine, const char *name, uint64_t size,
                             GError **error);
 /* As ram, but guest writes go to ops->write, or are a guest error when ops is NULL. */
@@ -160,12 +160,6 @@ MemoryResult address_space_read_bytes(AddressSpace *space, uint64_t address, voi
                                       uint64_t size, MemoryAttributes attributes);
 MemoryResult address_space_write_bytes(AddressSpace *space, uint64_t address, const void *buffer,
                                        uint64_t size, MemoryAttributes attributes);
-/*
- * As write_bytes, for images: large pieces reach RAM without entering this process's page tables, so
- * that what the guest never looks at does not count as resident.
- */
-MemoryResult address_space_load(AddressSpace *space, uint64_t address, const void *buffer,
-                                uint64_t size);
 /*
  * The host address of [address, address + *size) when it is RAM (or rom when !write); shrinks *size
  * to what is contiguous, 0 and NULL when it is not RAM. Writers call address_space_dirty after.

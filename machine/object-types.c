@@ -112,6 +112,17 @@ static bool memory_memfd_complete(Object *object, GError **error)
     return finish_memory(backend, error);
 }
 
+static bool memory_ram_complete(Object *object, GError **error)
+{
+    MemoryBackend *backend = container_of(object, MemoryBackend, object);
+
+    if (backend->share || backend->prealloc) {
+        return memory_memfd_complete(object, error);
+    }
+    backend->fd = -1;
+    return check_size(backend, error);
+}
+
 static bool memory_file_complete(Object *object, GError **error)
 {
     MemoryBackend *backend = container_of(object, MemoryBackend, object);
@@ -152,7 +163,11 @@ static bool memory_file_complete(Object *object, GError **error)
 
 static void memory_backend_free(Object *object)
 {
-    close(container_of(object, MemoryBackend, object)->fd);
+    MemoryBackend *backend = container_of(object, MemoryBackend, object);
+
+    if (backend->fd >= 0) {
+        close(backend->fd);
+    }
 }
 
 static int memory_backend_file(Object *object, uint64_t *size, bool *shared)
@@ -186,7 +201,7 @@ static const ObjectType memory_backend_ram_type = {
     .summary = "Guest memory",
     .instance_size = sizeof(MemoryBackend),
     .properties = memory_properties,
-    .complete = memory_memfd_complete,
+    .complete = memory_ram_complete,
     .free = memory_backend_free,
     .memory = memory_backend_file,
 };

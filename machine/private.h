@@ -35,7 +35,6 @@ typedef struct {
 typedef struct {
     uint8_t *base;          /* window of window_size bytes, piecewise mapped */
     uint64_t window_size, used;
-    int fd;                 /* memfd, -1 before the first region */
     unsigned transaction_depth;
     bool change_pending;
     GPtrArray *spaces;      /* AddressSpace * */
@@ -154,10 +153,8 @@ void memory_destroy(Machine *machine);
 void memory_map_changed(Machine *machine);
 /* Publishes even when the ranges are the same. */
 void memory_map_republish(Machine *machine);
-/* Gives a region of kind ram or rom its bytes: of `file` from offset 0, or of the memfd when -1. */
+/* Gives a region of kind ram or rom its bytes: of `file` from offset 0, or anonymous memory when -1. */
 bool memory_ram_allocate(MemoryRegion *region, int file, GError **error);
-/* Writes through the memfd instead of the mapping; false when that is not possible. */
-bool memory_ram_pwrite(MemoryRegion *region, uint64_t offset, const void *data, uint64_t size);
 void memory_ram_destroy(Machine *machine);
 /* The bytes of watched pages, for the window. */
 bool memory_watch_create(MemoryState *memory);

@@ -429,7 +429,8 @@ static void write_image(const ArmBoot *boot, const ArmBootImage *image)
     /* In chunks, so that the file's pages need not all be resident; they stay in the page cache. */
     for (gsize done = 0, part; done < size; done += part) {
         part = MIN(size - done, MIB(1));
-        address_space_load(space, image->address + done, data + done, part);
+        address_space_write_bytes(space, image->address + done, data + done, part,
+                                  MEMORY_ATTRIBUTES_DMA);
         if (image->mapped) {
             uintptr_t start = align_up((uintptr_t)data + done, 4096);
             uintptr_t end = align_down((uintptr_t)data + done + part, 4096);

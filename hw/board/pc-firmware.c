@@ -403,7 +403,8 @@ static void fill_shadow(Pc *pc)
     const uint8_t *data = g_bytes_get_data(pc->rom_content, &size);
     uint64_t part = MIN(size, ROM_LOW_BYTES);
 
-    address_space_load(&pc->machine->memory_space, MIB(1) - part, data + size - part, part);
+    address_space_write_bytes(&pc->machine->memory_space, MIB(1) - part, data + size - part, part,
+                              MEMORY_ATTRIBUTES_DMA);
 }
 
 void pc_refresh_firmware(Pc *pc)

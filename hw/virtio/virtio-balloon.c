@@ -67,7 +67,7 @@ static void give_to_host(VirtioDevice *virtio, uint64_t address, uint64_t size)
         if (!host || !part || !range || range->region->from_file) {
             return;
         }
-        if (madvise(host, part, MADV_REMOVE) == 0) {
+        if (madvise(host, part, MADV_DONTNEED) == 0) {
             address_space_dirty(space, address, part);
         }
         address += part;
