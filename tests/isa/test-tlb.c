@@ -110,6 +110,19 @@ static void drop_one(TcgVcpu *tv, Filled *list, unsigned count, uint64_t page, b
     }
 }
 
+static bool same_key(uint64_t key, uint64_t arg)
+{
+    return key == arg;
+}
+
+static void drop_local(TcgVcpu *tv, Filled *list, unsigned count)
+{
+    tcg_invalidate_contexts(tv->env, same_key, tv->env->context->key);
+    for (unsigned i = 0; i < count; i++) {
+        list[i].gone |= !list[i].global;
+    }
+}
+
 static void check_empty(const TcgContext *context)
 {
     static const TcgTlbEntry zero, edge = { TCG_TLB_EMPTY, TCG_TLB_EMPTY, 0, 0 };
@@ -143,6 +156,9 @@ static void test_drops(void)
 
         for (unsigned i = 0; i < count; i++) {
             fill_one(tv, rand, &list[i], sizes[g_rand_int_range(rand, 0, (gint32)kinds)]);
+            if (g_rand_int_range(rand, 0, 100) == 0) {
+                drop_local(tv, list, i + 1);
+            }
         }
         for (unsigned i = 0; i < 20; i++) {
             unsigned which = (unsigned)g_rand_int_range(rand, 0, (gint32)count);
@@ -158,10 +174,72 @@ static void test_drops(void)
     isa_rig_close(&rig);
 }
 
+/* --- what stays when an address space goes ------------------------------------------------------- */
+
+enum { PAGES = 200 };
+
+static uint64_t kept_page(unsigned i)
+{
+    return (UINT64_C(0xffff) << 48) + (uint64_t)(i + 1) * TCG_PAGE_SIZE;
+}
+
+static void fill_page(TcgVcpu *tv, unsigned i)
+{
+    static uint8_t bytes[TCG_PAGE_SIZE] __attribute__((aligned(4096)));
+    TcgContext *context = tv->env->context;
+    TcgWalkEntry walk = { .host = bytes, .writable = true };
+
+    walk.mapping = (TcgMapping){
+        .size_bits = 12, .read = true, .write = true, .execute = true, .global = i % 2
+    };
+    tlb_fill(tv, context, kept_page(i), &walk, true);
+    tlb_fill_fetch(context, kept_page(i), &walk);
+    context_set_jump(tv, context, kept_page(i), 0, bytes);
+}
+
+static void check_page(TcgVcpu *tv, unsigned i, bool there)
+{
+    TcgContext *context = tv->env->context;
+    uint64_t page = kept_page(i);
+
+    g_assert_cmpint(tlb_entry(context, page)->read == page, ==, there);
+    g_assert_cmpint(tlb_fetch_entry(context, page)->tag == page, ==, there);
+    g_assert_cmpint(context_jump(tv, context, page, 0)->pc == page, ==, there);
+}
+
+static void test_global(void)
+{
+    IsaRig rig;
+    TcgContext *context;
+    TcgVcpu *tv;
+
+    g_assert_true(isa_rig_open(&rig, "max", 1, true));
+    tv = rig.cpu->vcpu.accel;
+    context = tv->env->context;
+    tcg_invalidate_contexts(tv->env, NULL, 0);
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < PAGES; i++) {
+            fill_page(tv, i);
+        }
+        tcg_invalidate_contexts(tv->env, same_key, context->key);
+        for (unsigned i = 0; i < PAGES; i++) {
+            check_page(tv, i, i % 2);
+        }
+    }
+    for (unsigned i = 1; i < PAGES; i += 2) {
+        tcg_invalidate_page(tv->env, kept_page(i), same_key, context->key + 1);
+        check_page(tv, i, false);
+    }
+    tcg_invalidate_contexts(tv->env, NULL, 0);
+    check_empty(context);
+    isa_rig_close(&rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/tlb/distances", test_distances);
     g_test_add_func("/tlb/drops", test_drops);
+    g_test_add_func("/tlb/global", test_global);
     return g_test_run();
 }

@@ -67,6 +67,7 @@ typedef struct {
  */
 typedef struct {
     uint32_t count;             /* more than there is room for: only `parts` knows */
+    uint32_t kept;              /* of the slots: global entries that were there when the rest was last dropped */
     uint32_t slots[TCG_FILLED];
     uint64_t parts[(sizeof(TcgTlbEntry) << TCG_TLB_BITS) / 4096 / 64];
 } TcgFilled;
@@ -110,11 +111,13 @@ struct TcgContext {
     TcgFilled tlb_filled, fetch_filled;
     uint16_t jump_filled[TCG_JUMP_FILLED]; /* which jump entries are not empty */
     uint32_t jump_filled_count; /* more than there is room for: any may be */
+    uint32_t jump_kept;         /* of these, in global pages, as TcgFilled.kept */
     uint64_t jump_mode;         /* the mode key that jump and return entries are for */
     /* Mappings larger than a page: a filter of the 2 MiB blocks they lie in, or what larger ones span. */
     uint64_t large_blocks[16];
     uint64_t huge_min, huge_max;
     uint64_t executed[32];      /* Bloom filter of pages that code was fetched from */
+    uint64_t fetch_global[(1 << TCG_FETCH_BITS) / 64]; /* of a filled fetch entry: its page is global */
     /* One table for each of the target's jump classes. Generated code's again. */
     TcgJumpEntry jump[];
 };

@@ -22,6 +22,7 @@ void tcg_set_context(TcgState *env, uint64_t key, uint64_t other_key);
 /* Drops one page's mapping (all sizes) in contexts for which match(key, arg) holds (NULL: all). */
 typedef bool TcgContextMatch(uint64_t key, uint64_t arg);
 void tcg_invalidate_page(TcgState *env, uint64_t guest_virt, TcgContextMatch *match, uint64_t arg);
+/* Drops all mappings of contexts for which match(key, arg) holds, but not global ones; NULL: all of all contexts. */
 void tcg_invalidate_contexts(TcgState *env, TcgContextMatch *match, uint64_t arg);
 /* The same on all vCPUs of the machine; done when tcg_invalidate_wait returns (at the guest's DSB). */
 void tcg_broadcast_invalidate_page(TcgState *env, uint64_t guest_virt, TcgContextMatch *match,

@@ -46,6 +46,13 @@ void context_set_jump(TcgVcpu *tv, TcgContext *context, uint64_t pc, unsigned ju
     *entry = (TcgJumpEntry){ pc, code };
 }
 
+static void clear_returns(TcgContext *context)
+{
+    for (size_t i = 0; i < TCG_RETURN_STACK; i++) {
+        context->returns[i] = (TcgJumpEntry){ TCG_JUMP_EMPTY, context->empty_return };
+    }
+}
+
 void context_clear_jumps(TcgVcpu *tv, TcgContext *context)
 {
     if (context->jump_filled_count <= TCG_JUMP_FILLED) {
@@ -57,16 +64,48 @@ void context_clear_jumps(TcgVcpu *tv, TcgContext *context)
             clear_jump(tv, context, i);
         }
     }
-    context->jump_filled_count = 0;
-    for (size_t i = 0; i < TCG_RETURN_STACK; i++) {
-        context->returns[i] = (TcgJumpEntry){ TCG_JUMP_EMPTY, context->empty_return };
+    context->jump_filled_count = context->jump_kept = 0;
+    clear_returns(context);
+}
+
+static bool is_fetched(TcgContext *context, uint64_t pc)
+{
+    return tlb_fetch_entry(context, pc)->tag == (pc & TCG_PAGE_MASK);
+}
+
+/* Keeps jumps to pages that fetch entries are left for. Those that were kept before still have the same mapping. */
+static void keep_jumps(TcgVcpu *tv, TcgContext *context)
+{
+    if (context->jump_filled_count > TCG_JUMP_FILLED) {
+        context_clear_jumps(tv, context);
+        return;
     }
+    for (uint32_t i = context->jump_kept; i < context->jump_filled_count; i++) {
+        uint16_t index = context->jump_filled[i];
+
+        if (is_fetched(context, context->jump[index].pc)) {
+            context->jump_filled[context->jump_kept++] = index;
+        } else {
+            clear_jump(tv, context, index);
+        }
+    }
+    context->jump_filled_count = context->jump_kept;
+    clear_returns(context);
 }
 
 static void clear_context(TcgVcpu *tv, TcgContext *context)
 {
     tlb_clear(context);
     context_clear_jumps(tv, context);
+}
+
+static void drop_local(TcgVcpu *tv, TcgContext *context)
+{
+    if (tlb_keep_global(context)) {
+        keep_jumps(tv, context);
+    } else {
+        context_clear_jumps(tv, context);
+    }
 }
 
 static TcgContext *new_context(TcgVcpu *tv)
@@ -215,7 +254,7 @@ void tcg_invalidate_contexts(TcgState *env, TcgContextMatch *match, uint64_t arg
     }
     for (unsigned i = 0; i < tv->context_count; i++) {
         if (match(tv->contexts[i]->key, arg)) {
-            clear_context(tv, tv->contexts[i]);
+            drop_local(tv, tv->contexts[i]);
             tlb_forget_key(tv, tv->contexts[i]->key);
         }
     }

@@ -210,6 +210,8 @@ void tlb_unmap(void *memory, size_t size);
 void tlb_init(TcgVcpu *tv);
 void tlb_free(TcgVcpu *tv);
 void tlb_clear(TcgContext *context);
+/* Drops what is not global. false: everything has been dropped. */
+bool tlb_keep_global(TcgContext *context);
 /* The same, and the memory goes back to the host. */
 void tlb_release(TcgContext *context);
 /* Forgets walks: of one context key, or all. */

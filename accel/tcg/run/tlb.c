@@ -88,7 +88,7 @@ static void empty_table(void *table, size_t size, size_t entry_size, TcgFilled *
     } else {
         empty_parts(table, size, filled);
     }
-    filled->count = 0;
+    filled->count = filled->kept = 0;
     memset(filled->parts, 0, sizeof filled->parts);
 }
 
@@ -113,6 +113,65 @@ void tlb_clear(TcgContext *context)
     memset(context->large_blocks, 0, sizeof context->large_blocks);
     context->huge_min = UINT64_MAX;
     context->huge_max = 0;
+}
+
+static bool is_global(const TcgContext *context, const TcgTlbEntry *entry)
+{
+    return entry->info & INFO_GLOBAL && entry != context->tlb &&
+           entry != &context->tlb[(1 << TCG_TLB_BITS) - 1];
+}
+
+static bool is_global_fetch(const TcgContext *context, uint32_t slot)
+{
+    return context->fetch[slot].tag != TCG_TLB_EMPTY && slot != 0 &&
+           (context->fetch_global[slot / 64] >> (slot % 64) & 1);
+}
+
+/* Of the TLB's slots only those filled since the last time: what an entry was filled with then is noted anew. */
+static void keep_global_entries(TcgContext *context)
+{
+    TcgFilled *filled = &context->tlb_filled;
+
+    for (uint32_t i = filled->kept; i < filled->count; i++) {
+        TcgTlbEntry *entry = &context->tlb[filled->slots[i]];
+
+        if (is_global(context, entry)) {
+            filled->slots[filled->kept++] = filled->slots[i];
+        } else {
+            memset(entry, 0, sizeof *entry);
+        }
+    }
+    filled->count = filled->kept;
+}
+
+static void keep_global_fetches(TcgContext *context)
+{
+    TcgFilled *filled = &context->fetch_filled;
+
+    for (uint32_t i = filled->kept; i < filled->count; i++) {
+        if (is_global_fetch(context, filled->slots[i])) {
+            filled->slots[filled->kept++] = filled->slots[i];
+        } else {
+            context->fetch[filled->slots[i]] = (TcgFetchEntry){ 0 };
+        }
+    }
+    filled->count = filled->kept;
+}
+
+bool tlb_keep_global(TcgContext *context)
+{
+    if (context->tlb_filled.count > TCG_FILLED || context->fetch_filled.count > TCG_FILLED) {
+        tlb_clear(context);
+        return false;
+    }
+    keep_global_entries(context);
+    keep_global_fetches(context);
+    if (!context->tlb_filled.kept && !context->fetch_filled.kept) {
+        tlb_clear(context);
+        return false;
+    }
+    tcg_context_init_tables(context);
+    return true;
 }
 
 /* --- mappings larger than a page --------------------------------------------------------------- */
@@ -173,7 +232,7 @@ void tlb_fill(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, const TcgWa
     uint64_t page = guest_virt & TCG_PAGE_MASK;
     TcgTlbEntry *entry = tlb_entry(context, guest_virt);
 
-    if (!entry->info) {
+    if (!entry->info || (is_global(context, entry) && !mapping->global)) {
         note_filled(&context->tlb_filled, (size_t)(entry - context->tlb), sizeof *entry);
     }
     if (mapping->size_bits > TCG_PAGE_BITS) {
@@ -198,10 +257,13 @@ TcgFetchEntry *tlb_fill_fetch(TcgContext *context, uint64_t guest_virt, const Tc
     uint64_t page = guest_virt & TCG_PAGE_MASK;
     TcgFetchEntry *entry = tlb_fetch_entry(context, guest_virt);
     unsigned bit = executed_bit(guest_virt);
+    size_t slot = (size_t)(entry - context->fetch);
+    uint64_t *globals = &context->fetch_global[slot / 64];
 
-    note_filled(&context->fetch_filled, (size_t)(entry - context->fetch), sizeof *entry);
+    note_filled(&context->fetch_filled, slot, sizeof *entry);
     note_large(context, page, walk->mapping.size_bits);
     context->executed[bit / 64] |= BIT(bit % 64);
+    *globals = bits_deposit(*globals, slot % 64, 1, walk->mapping.global);
     *entry = (TcgFetchEntry){ page, (uintptr_t)walk->host | walk->mapping.guarded };
     return entry;
 }
