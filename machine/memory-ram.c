@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * RAM: anonymous memory, mapped piecewise into a window of address space that is reserved once, so that host
- * addresses never move. In huge pages where the host has them: fewer page faults, and the guest's accesses
- * miss the host's TLB less often.
+ * addresses never move. What the guest touches is in huge pages where the host has them: fewer page faults, and
+ * its accesses miss the host's TLB less often. What was loaded before it runs is in small ones.
  */
 #include <errno.h>
 #include <sys/mman.h>
@@ -81,9 +81,6 @@ bool memory_ram_allocate(MemoryRegion *region, int file, GError **error)
                                 "cannot map %" G_GUINT64_FORMAT " MiB of guest memory ('%s')",
                                 size >> 20, region->name);
     }
-    if (size >= HUGE_PAGE_BYTES) {
-        madvise(host, size, MADV_HUGEPAGE); /* a host without them does with small ones */
-    }
     region->host = host;
     region->from_file = file >= 0;
     region->ram_offset = offset;
@@ -99,6 +96,14 @@ uint64_t memory_ram_window(Machine *machine)
 uint8_t *memory_ram_base(Machine *machine)
 {
     return machine->private->memory.base;
+}
+
+void memory_ram_use_huge_pages(Machine *machine)
+{
+    MemoryState *memory = &machine->private->memory;
+
+    /* A host that has none does with small ones. */
+    madvise(memory->base, align_down(memory->used, HUGE_PAGE_BYTES), MADV_HUGEPAGE);
 }
 
 void memory_ram_destroy(Machine *machine)

@@ -116,6 +116,9 @@ void machine_start(Machine *machine)
         machine_event(machine, "RESUME", NULL);
         return;
     }
+    if (!private->ever_started) {
+        memory_ram_use_huge_pages(machine);
+    }
     atomic_store(&machine->stop_reason, STOP_NONE);
     clock_start(machine);
     tell_state(machine, true);
