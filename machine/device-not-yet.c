@@ -69,7 +69,7 @@ const NotYet device_types_not_yet[] = {
       "virtio-mouse-device virtio-mouse-pci virtio-multitouch-device virtio-multitouch-pci virtio-pmem "
       "virtio-pmem-pci virtio-sound virtio-sound-device "
       "virtio-sound-pci virtio-tablet virtio-tablet-device virtio-tablet-pci virtio-vga virtio-vga-gl "
-      "virtio-vga-rutabaga vmbus-bridge vmclock vmcoreinfo vmgenid vmmouse vmware-svga w25q01jvq "
+      "virtio-vga-rutabaga vmbus-bridge vmclock vmcoreinfo vmgenid vmware-svga w25q01jvq "
       "w25q256 w25q32 w25q32dw w25q512jv w25q64 w25q80 w25q80bl w25x10 w25x16 w25x20 w25x32 w25x40 "
       "w25x64 w25x80 wm8750 x-pci-proxy-dev x3130-upstream xen-backend xen-cdrom xen-console xen-disk "
       "xen-platform xio3130-downstream xlnx,efuse",

@@ -130,7 +130,7 @@ unsigned target_register_bytes(const TargetRegister *reg);
 bool target_register_is_saved(const TargetRegister *reg);
 /* gdb's number, or -1. */
 int target_register_gdb_number(const Target *target, const TargetRegister *reg);
-/* The CPU must be parked, and synchronized (vcpu_sync). value: TARGET_REGISTER_BYTES_MAX bytes. */
+/* The CPU must be parked, and synchronized (vcpu_sync), or in an access that its architecture's header names. value: TARGET_REGISTER_BYTES_MAX bytes. */
 void target_register_read(Vcpu *vcpu, const TargetRegister *reg, uint8_t *value);
 /* false: it is read-only. Whoever sets registers calls Target.state_loaded and vcpu_sync when done. */
 bool target_register_write(Vcpu *vcpu, const TargetRegister *reg, const uint8_t *value);

@@ -8,6 +8,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/uuid.h"
 #include "base/key-values.h"
 
 typedef enum {
@@ -151,21 +152,12 @@ static bool parse_release(const char *text, uint8_t release[2])
 }
 
 /* The first three parts are little-endian (7.2.1). */
-static bool parse_uuid(const char *text, uint8_t out[16])
+static bool parse_uuid(const char *text, uint8_t out[UUID_BYTES])
 {
-    static const uint8_t order[16] = { 3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15 };
-    unsigned n = 0;
-
-    if (!g_uuid_string_is_valid(text)) {
+    if (!uuid_parse(text, out)) {
         return false;
     }
-    for (; *text; text++) {
-        if (*text != '-') {
-            out[order[n++]] =
-                (uint8_t)(g_ascii_xdigit_value(text[0]) << 4 | g_ascii_xdigit_value(text[1]));
-            text++;
-        }
-    }
+    uuid_swap(out);
     return true;
 }
 
@@ -388,14 +380,6 @@ static void build_bios(Builder *b)
     end(b);
 }
 
-/* Turns the three little-endian parts round. */
-static void reorder_uuid(uint8_t *uuid)
-{
-    store_le32(uuid, load_be32(uuid));
-    store_le16(uuid + 4, load_be16(uuid + 4));
-    store_le16(uuid + 6, load_be16(uuid + 6));
-}
-
 static void build_system(Builder *b)
 {
     const SmbiosConfig *c = b->config;
@@ -409,7 +393,7 @@ static void build_system(Builder *b)
     }
     set_fields(b, 1, system_fields, machine);
     if (c->uuid_in_order) {
-        reorder_uuid(place(b, UUID_OFFSET));
+        uuid_swap(place(b, UUID_OFFSET));
     }
     end(b);
 }

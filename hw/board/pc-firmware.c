@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/uuid.h"
 #include "block/block.h"
 #include "hw/board/boot-order.h"
 #include "hw/board/pc.h"
@@ -165,17 +166,11 @@ static void add_bytes(Pc *pc, uint16_t key, const void *data, size_t size)
 /* The text form's bytes in their order: firmware turns round what SMBIOS wants otherwise. */
 static void add_uuid(Pc *pc, const char *text)
 {
-    uint8_t uuid[16];
-    unsigned count = 0;
+    uint8_t uuid[UUID_BYTES];
 
-    for (const char *at = text; *at && count < sizeof uuid; at++) {
-        if (*at != '-') {
-            uuid[count++] =
-                (uint8_t)(g_ascii_xdigit_value(at[0]) << 4 | g_ascii_xdigit_value(at[1]));
-            at++;
-        }
+    if (uuid_parse(text, uuid)) {
+        add_bytes(pc, FW_CFG_UUID, uuid, sizeof uuid);
     }
-    add_bytes(pc, FW_CFG_UUID, uuid, sizeof uuid);
 }
 
 /* The older form of e820, which is empty: etc/e820 has the map. */

@@ -86,9 +86,11 @@ static bool check_options(Pc *pc, GError **error)
         return error_fail(error, KASO_ERROR_INVALID, "machine 'isapc' has one CPU, not %u",
                           config->vcpus);
     }
-    if (pc->vmport == ON_OFF_AUTO_ON) {
-        log_printf("machine '%s': vmport=on: the port is not built yet\n",
-                   pc->machine->board->name);
+    if (pc->vmport == ON_OFF_AUTO_ON && !pc->i8042) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "machine '%s': vmport=on needs i8042=on: its pointer shares the mouse's "
+                          "interrupt",
+                          pc->machine->board->name);
     }
     if (pc->pic_wanted == ON_OFF_AUTO_OFF || pc->pit == ON_OFF_AUTO_OFF) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED,
@@ -378,6 +380,20 @@ static bool add_timers(Pc *pc, GError **error)
     return true;
 }
 
+/* VMware's back door and its mouse, which is read when the PS/2 mouse's interrupt comes. */
+static bool add_vmport(Pc *pc, Device *keyboard, GError **error)
+{
+    Device *port = add_on_bus(pc, "vmport", &pc->isa->bus, NULL, NULL, error);
+    Device *mouse =
+        port ? add_on_bus(pc, "vmmouse", port->buses->pdata[0], NULL, NULL, error) : NULL;
+
+    if (!mouse) {
+        return false;
+    }
+    device_connect_irq(mouse, 0, keyboard->type->input, keyboard, I8042_INPUT_STIR_MOUSE);
+    return true;
+}
+
 static bool add_dma_and_keyboard(Pc *pc, GError **error)
 {
     static const uint16_t dma_ports[] = { 0x00, 0x81, 0x87, 0x89, 0x8f, 0xc0 };
@@ -404,7 +420,7 @@ static bool add_dma_and_keyboard(Pc *pc, GError **error)
     map_ports(keyboard, keyboard_ports, ARRAY_SIZE(keyboard_ports));
     wire_isa(pc, keyboard, I8042_IRQ_KEYBOARD, ISA_IRQ_KEYBOARD);
     wire_isa(pc, keyboard, I8042_IRQ_MOUSE, ISA_IRQ_MOUSE);
-    return true;
+    return pc->vmport == ON_OFF_AUTO_OFF || add_vmport(pc, keyboard, error);
 }
 
 static bool add_serial_and_parallel(Pc *pc, GError **error)
@@ -614,7 +630,7 @@ static const Property pc_properties[] = {
     { "smbus", PROPERTY_BOOL, offsetof(Pc, smbus), "accepted: the SMBus is there", "on" },
     { "smm", PROPERTY_ON_OFF_AUTO, offsetof(Pc, smm), "system management mode", "auto" },
     { "smbios-entry-point-type", PROPERTY_STRING, offsetof(Pc, smbios_entry_point), "32, 64 or auto" },
-    { "vmport", PROPERTY_ON_OFF_AUTO, offsetof(Pc, vmport), "VMware's back door (not yet)", "auto" },
+    { "vmport", PROPERTY_ON_OFF_AUTO, offsetof(Pc, vmport), "VMware's back door and mouse", "auto" },
     { "x-oem-id", PROPERTY_STRING, offsetof(Pc, oem_id), "maker in the headers of ACPI tables" },
     { "x-oem-table-id", PROPERTY_STRING, offsetof(Pc, oem_table_id), "table name in the headers of ACPI tables" },
     { "pflash0", PROPERTY_DRIVE, offsetof(Pc, pflash[0]), "drive of the flash that ends at 4 GiB" },

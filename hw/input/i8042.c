@@ -356,6 +356,15 @@ static void i8042_reset(Device *device)
     update_irqs(kbc);
 }
 
+static void i8042_input(void *opaque, int number, int level)
+{
+    I8042 *kbc = i8042(opaque);
+
+    if (number == I8042_INPUT_STIR_MOUSE && level) {
+        ps2_mouse_stir(&kbc->mouse);
+    }
+}
+
 static void i8042_state_loaded(Device *device)
 {
     update_irqs(i8042(device));
@@ -383,6 +392,7 @@ static const DeviceType i8042_type = {
                                    STATE(I8042, release),
                                    STATE_TIMER(I8042, timer),
                                    { 0 } },
+    .input = i8042_input,
     .realize = i8042_realize,
     .unrealize = i8042_unrealize,
     .reset = i8042_reset,

@@ -63,11 +63,16 @@ static bool has_news(const Ps2Mouse *m)
     return m->dx || m->dy || (m->dz && m->identity) || m->buttons != m->sent_buttons;
 }
 
+static bool is_streaming(const Ps2Mouse *m)
+{
+    return m->enabled && !m->remote && !m->wrap;
+}
+
 static void mouse_sync(void *opaque)
 {
     Ps2Mouse *m = opaque;
 
-    if (!m->enabled || m->remote || m->wrap) {
+    if (!is_streaming(m)) {
         return;
     }
     while (has_news(m) && m->queue.count < PACKETS_WAITING) {
@@ -247,6 +252,13 @@ void ps2_mouse_write(Ps2Mouse *m, uint8_t value)
         put(m, REPLY_ACK);
     } else {
         write_command(m, value);
+    }
+}
+
+void ps2_mouse_stir(Ps2Mouse *m)
+{
+    if (is_streaming(m) && m->queue.count < PACKETS_WAITING) {
+        send_packet(m);
     }
 }
 

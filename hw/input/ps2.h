@@ -66,6 +66,8 @@ void ps2_mouse_init(Ps2Mouse *mouse, Machine *machine, Ps2Notify *notify, void *
 void ps2_mouse_free(Ps2Mouse *mouse);
 void ps2_mouse_reset(Ps2Mouse *mouse);
 void ps2_mouse_write(Ps2Mouse *mouse, uint8_t value);
+/* Sends a packet, where the guest has asked for packets, even when nothing is new. */
+void ps2_mouse_stir(Ps2Mouse *mouse);
 
 /* For the two: queue bytes, all or none. */
 bool ps2_queue_put(Ps2Queue *queue, const uint8_t *bytes, unsigned count);

@@ -17,7 +17,8 @@
  *   hpet          mmio 0: 0xfed00000; inputs: HpetInput, to which the PIT and the RTC go; outputs 0 to 23: interrupts by
  *                 their number on the I/O APIC, but 0 is the PIT's ISA interrupt 0
  *   i8257         io 0: 0x00, 1: 0x81, 2: 0x87, 3: 0x89, 4: 0x8f, 5: 0xc0. Devices: machine/isa-dma.h
- *   i8042         io 0: 0x60, 1: 0x64; outputs: I8042Irq
+ *   i8042         io 0: 0x60, 1: 0x64; inputs: I8042Input; outputs: I8042Irq
+ *   vmmouse       on the bus of vmport; output 0: I8042_INPUT_STIR_MOUSE
  */
 #ifndef MACHINE_ARCH_PC_H
 #define MACHINE_ARCH_PC_H
@@ -36,5 +37,8 @@ enum { IOAPIC_INPUT_EOI = 0x100 };
 typedef enum { HPET_INPUT_PIT, HPET_INPUT_RTC } HpetInput;
 
 typedef enum { I8042_IRQ_KEYBOARD, I8042_IRQ_MOUSE, I8042_IRQ_COUNT } I8042Irq;
+
+/* A rise has the mouse send a packet, whether or not anything is new. */
+typedef enum { I8042_INPUT_STIR_MOUSE } I8042Input;
 
 #endif

@@ -13,6 +13,9 @@
  * Registers that belong to the APIC (CR8, IA32_APIC_BASE, IA32_TSC_DEADLINE, the x2APIC MSRs) are external registers:
  * the APIC device registers them with machine_add_external_registers by the numbers below.
  *
+ * Calls by registers (VMware's back door). While a 4-byte access of a vCPU to a port is under way, the device may read and set the general
+ * registers of that vCPU by target_register_read and target_register_write; after IN the accumulator is what the device answered.
+ *
  * System management memory is the secure view of memory (vcpu_set_memory), and accesses from system management mode
  * have MemoryAttributes.secure.
  */

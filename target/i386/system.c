@@ -37,6 +37,20 @@ static void helper_out(TcgState *env, uint64_t port, uint32_t value, uint32_t by
 }
 X86_HELPER(out, IR_VOID, X86_HELPER_FAULTING, IR_I64, IR_I32, IR_I32);
 
+/* Accesses of 32 bits may be calls by registers (VMware's back door): machine/arch/x86.h. */
+
+static uint32_t helper_in_long(TcgState *env, uint64_t port)
+{
+    return x86_io_read(x86_cpu_of_env(env), (uint16_t)port, 4);
+}
+X86_HELPER(in_long, IR_I32, X86_HELPER_SYSTEM, IR_I64);
+
+static void helper_out_long(TcgState *env, uint64_t port, uint32_t value)
+{
+    x86_io_write(x86_cpu_of_env(env), (uint16_t)port, value, 4);
+}
+X86_HELPER(out_long, IR_VOID, X86_HELPER_SYSTEM, IR_I64, IR_I32);
+
 static IrRef port_of(X86Translator *t, unsigned n)
 {
     const X86Operand *o = &t->insn.operands[n];
@@ -55,8 +69,12 @@ void x86_in(X86Translator *t)
     IrRef port = port_of(t, 1), value;
 
     x86_check_io(t, port, bytes);
+    if (bytes == 4) {
+        x86_write(t, 0, x86_call(t, &call_in_long, port, 0, 0, 0));
+        return;
+    }
     value = x86_call(t, &call_in, port, x86_const(t, 4, bytes), 0, 0);
-    x86_write(t, 0, bytes == 4 ? value : x86_zext(t, 4, value));
+    x86_write(t, 0, x86_zext(t, 4, value));
 }
 
 X86(out, "E6", "Ib AL")
@@ -69,7 +87,11 @@ void x86_out(X86Translator *t)
     IrRef port = port_of(t, 0), value = x86_from64(t, 4, x86_get_reg64(t, X86_RAX));
 
     x86_check_io(t, port, bytes);
-    x86_call(t, &call_out, port, value, x86_const(t, 4, bytes), 0);
+    if (bytes == 4) {
+        x86_call(t, &call_out_long, port, value, 0, 0);
+    } else {
+        x86_call(t, &call_out, port, value, x86_const(t, 4, bytes), 0);
+    }
 }
 
 /* Interrupt flag. CLI and STI are inline; what waits for IF is asked for when it is set. */
