@@ -45,6 +45,26 @@ static const char *board_name(const void *object, unsigned index)
 
 static const NameKind board_kind = { "machine", "-M help", boards_not_yet, board_name };
 
+static bool has_extra(const Board *board, const char *type)
+{
+    return board->extras && g_strv_contains(board->extras, type);
+}
+
+bool board_takes(const Board *board, const DeviceType *type)
+{
+    const Board *const *it;
+
+    if (type->board_only || type->bus) {
+        return !type->board_only;
+    }
+    REGISTRY_FOREACH(boards, it) {
+        if ((!board || board == *it) && has_extra(*it, type->name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 const Board *board_find(const char *name)
 {
     return REGISTRY_FIND(boards, &board_kind, name, NULL);

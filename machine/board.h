@@ -33,6 +33,7 @@ struct Board {
     uint64_t default_ram_bytes, min_ram_bytes, max_ram_bytes;
     unsigned max_vcpus;
     bool smbios;                    /* makes SMBIOS tables, with MachineConfig.smbios */
+    const char *const *extras;      /* types without a bus that -device may add; `load` looks for them. NULL: none */
     size_t instance_size;           /* of the board's own structure, first member a Device */
     const Property *properties;     /* -M NAME,prop=value */
     /* Builds everything: RAM, devices, CPUs via machine_create_vcpus; loads firmware and kernel. */
@@ -46,6 +47,8 @@ struct Board {
 };
 #define BOARD_TYPE(object) REGISTRY_ADD(boards, object)
 REGISTRY_DECLARE(boards, Board);
+/* Whether -device may add a type: one with a bus, or one of the board's extras. board NULL: to any board. */
+bool board_takes(const Board *board, const DeviceType *type);
 const Board *board_find(const char *name);
 /* As find, also with a release as in "virt-8.2"; says why there is none. */
 const Board *board_get(const char *name, GError **error);

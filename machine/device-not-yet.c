@@ -41,7 +41,7 @@ const NotYet device_types_not_yet[] = {
       "n25q032a11 n25q032a13 n25q064 n25q064a11 n25q064a13 n25q128 n25q128a11 n25q128a13 n25q256a "
       "n25q256a11 n25q256a13 n25q512a n25q512a11 n25q512a13 n25q512ax3 nec-usb-xhci nitro-heartbeat "
       "nitro-serial-vsock npcm7xx-clock-divider npcm7xx-clock-pll npcm7xx-clock-sel nvdimm pc-dimm "
-      "pc-testdev pca9546 pca9548 pca9552 pci-bridge pci-bridge-seat pci-ipmi-bt pci-ipmi-kcs pci-ohci "
+      "pca9546 pca9548 pca9552 pci-bridge pci-bridge-seat pci-ipmi-bt pci-ipmi-kcs pci-ohci "
       "pcie-pci-bridge pcm3680_pci piix3-usb-uhci piix4-usb-uhci pxa2xx-i2c-slave "
       "pxb pxb-cxl pxb-pcie qemu-xhci qxl qxl-vga raa228000 raa229004 ramfb s25fl016k s25fl064k "
       "s25fl129p0 s25fl129p1 s25fl256s0 s25fl256s1 s25fl512s s25fs512s s25sl004a s25sl008a s25sl016a "
@@ -69,7 +69,7 @@ const NotYet device_types_not_yet[] = {
       "virtio-mouse-device virtio-mouse-pci virtio-multitouch-device virtio-multitouch-pci virtio-pmem "
       "virtio-pmem-pci virtio-sound virtio-sound-device "
       "virtio-sound-pci virtio-tablet virtio-tablet-device virtio-tablet-pci virtio-vga virtio-vga-gl "
-      "virtio-vga-rutabaga vmbus-bridge vmclock vmcoreinfo vmgenid vmware-svga w25q01jvq "
+      "virtio-vga-rutabaga vmbus-bridge vmclock vmware-svga w25q01jvq "
       "w25q256 w25q32 w25q32dw w25q512jv w25q64 w25q80 w25q80bl w25x10 w25x16 w25x20 w25x32 w25x40 "
       "w25x64 w25x80 wm8750 x-pci-proxy-dev x3130-upstream xen-backend xen-cdrom xen-console xen-disk "
       "xen-platform xio3130-downstream xlnx,efuse",

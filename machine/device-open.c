@@ -32,9 +32,10 @@ static Bus *choose_bus(Machine *machine, const DeviceType *type, const char *nam
 
 static bool may_be_added(Machine *machine, const DeviceType *type, GError **error)
 {
-    if (type->board_only || !type->bus) {
+    if (!board_takes(machine->board, type)) {
         return error_fail(error, KASO_ERROR_INVALID,
-                          "device '%s' is part of boards; -device cannot add one", type->name);
+                          "machine '%s': device '%s' is part of boards; -device cannot add one",
+                          machine->board->name, type->name);
     }
     if (machine->private->loaded && type->fixed) {
         return error_fail(error, KASO_ERROR_INVALID,
@@ -91,10 +92,10 @@ static Device *open_device(Machine *machine, const KeyValues *options, GError **
     if (!type || !may_be_added(machine, type, error)) {
         return NULL;
     }
-    bus = choose_bus(machine, type, key_values_get(options, "bus"), error);
-    device =
-        bus ? device_create(machine, NULL, type->name, bus, key_values_get(options, "id"), error)
-            : NULL;
+    bus = type->bus ? choose_bus(machine, type, key_values_get(options, "bus"), error) : NULL;
+    device = bus || !type->bus ? device_create(machine, NULL, type->name, bus,
+                                               key_values_get(options, "id"), error)
+                               : NULL;
     if (device) {
         device_set_from_user(device, key_values_get(options, "id") != NULL);
     }
@@ -103,7 +104,7 @@ static Device *open_device(Machine *machine, const KeyValues *options, GError **
         device_destroy(device);
         return NULL;
     }
-    if (device && machine->private->loaded && bus->type->plugged) {
+    if (device && bus && machine->private->loaded && bus->type->plugged) {
         bus->type->plugged(bus, device);
     }
     return device;

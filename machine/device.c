@@ -391,6 +391,23 @@ Device *device_find(Machine *machine, const char *path_or_id)
     return search.found;
 }
 
+static void match_type(Device *device, void *opaque)
+{
+    DeviceSearch *search = opaque;
+
+    if (!search->found && device->realized && strcmp(device->type->name, search->wanted) == 0) {
+        search->found = device;
+    }
+}
+
+Device *device_find_by_type(Machine *machine, const char *type)
+{
+    DeviceSearch search = { type, false, NULL };
+
+    device_foreach(machine->root, match_type, &search);
+    return search.found;
+}
+
 /* Room for one more of `count` pointers; it doubles. */
 static void *grow_pointers(void *pointers, unsigned count)
 {

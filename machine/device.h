@@ -99,7 +99,7 @@ struct DeviceType {
     const char *name;        /* as -device spells it = file stem = symbol prefix */
     const char *alias;       /* a second name that -device takes, or NULL */
     const char *summary;
-    const char *bus;         /* bus type it sits on, NULL for boards to place ("sysbus") */
+    const char *bus;         /* bus type it sits on; NULL: boards place it, or take it from -device (Board.extras) */
     const char *category;    /* "storage", "network", "input", "display", "misc", "uncategorised" */
     size_t instance_size;    /* of a struct whose first member is a Device (or contains one first) */
     const Property *properties;
@@ -187,6 +187,8 @@ char *device_user_path(const Device *device);
  * its own) is the same device. NULL when there is none.
  */
 Device *device_find(Machine *machine, const char *path_or_id);
+/* The first realized one of a type, or NULL. */
+Device *device_find_by_type(Machine *machine, const char *type);
 
 /* For realize: publishes a region of memory, a region of I/O ports, or an interrupt output. */
 void device_add_mmio(Device *device, MemoryRegion *region);

@@ -247,8 +247,7 @@ static void help_category(const char *wanted)
         const char *category = (*it)->category;
         bool known = category && g_strv_contains(device_categories, category);
 
-        if (!(*it)->board_only && (*it)->bus &&
-            (wanted ? known && strcmp(category, wanted) == 0 : !known)) {
+        if (board_takes(NULL, *it) && (wanted ? known && strcmp(category, wanted) == 0 : !known)) {
             add_line(lines, (*it)->name, (*it)->summary);
         }
     }

@@ -207,5 +207,8 @@ void acpi_build_pc(AcpiFiles *files, const AcpiPc *pc)
         build_hpet(files);
     }
     build_waet(files);
+    if (pc->vmgenid) {
+        acpi_add_vmgenid(files);
+    }
     acpi_finish(files);
 }

@@ -18,6 +18,7 @@ enum {
     COMMAND_ALLOCATE = 1,
     COMMAND_ADD_POINTER = 2,
     COMMAND_ADD_CHECKSUM = 3,
+    COMMAND_WRITE_POINTER = 4,
     ZONE_HIGH = 1,
     ZONE_FSEG = 2,         /* 0xf0000 to 0xfffff, where RSDP is searched */
     TABLES_ALIGNMENT = 64, /* the FACS's */
@@ -68,13 +69,13 @@ static void command_allocate(AcpiFiles *files, const char *file, uint32_t alignm
     end_command(files, start);
 }
 
-static void command_add_pointer(AcpiFiles *files, const char *in, uint32_t offset)
+static void command_add_pointer(AcpiFiles *files, const char *in, uint32_t offset, const char *to)
 {
     unsigned start = files->loader->len;
 
     put_le(files->loader, COMMAND_ADD_POINTER, 4);
     put_text(files->loader, in, FILE_NAME_BYTES);
-    put_text(files->loader, ACPI_TABLES_FILE, FILE_NAME_BYTES);
+    put_text(files->loader, to, FILE_NAME_BYTES);
     put_le(files->loader, offset, 4);
     put_le(files->loader, 4, 1);
     end_command(files, start);
@@ -159,7 +160,31 @@ void acpi_end_table(AcpiFiles *files, uint32_t table)
 void acpi_add_pointer(AcpiFiles *files, uint32_t offset, uint32_t target)
 {
     store_le32(files->tables->data + offset, target);
-    command_add_pointer(files, ACPI_TABLES_FILE, offset);
+    command_add_pointer(files, ACPI_TABLES_FILE, offset, ACPI_TABLES_FILE);
+}
+
+void acpi_place_file(AcpiFiles *files, const char *file, uint32_t alignment)
+{
+    command_allocate(files, file, alignment, ZONE_HIGH);
+}
+
+void acpi_add_file_pointer(AcpiFiles *files, uint32_t offset, const char *file)
+{
+    command_add_pointer(files, ACPI_TABLES_FILE, offset, file);
+}
+
+void acpi_write_pointer(AcpiFiles *files, const char *address_file, const char *file,
+                        uint32_t file_offset)
+{
+    unsigned start = files->loader->len;
+
+    put_le(files->loader, COMMAND_WRITE_POINTER, 4);
+    put_text(files->loader, address_file, FILE_NAME_BYTES);
+    put_text(files->loader, file, FILE_NAME_BYTES);
+    put_le(files->loader, 0, 4);
+    put_le(files->loader, file_offset, 4);
+    put_le(files->loader, 8, 1);
+    end_command(files, start);
 }
 
 void acpi_finish(AcpiFiles *files)
@@ -177,6 +202,6 @@ void acpi_finish(AcpiFiles *files)
     g_byte_array_append(files->rsdp, (const uint8_t *)files->oem_id, 6);
     put_le(files->rsdp, 0, 1); /* ACPI 1.0 */
     put_le(files->rsdp, rsdt, 4);
-    command_add_pointer(files, ACPI_RSDP_FILE, RSDP_RSDT);
+    command_add_pointer(files, ACPI_RSDP_FILE, RSDP_RSDT, ACPI_TABLES_FILE);
     command_add_checksum(files, ACPI_RSDP_FILE, RSDP_CHECKSUM, 0, RSDP_BYTES);
 }

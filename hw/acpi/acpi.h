@@ -14,6 +14,11 @@
 #define ACPI_RSDP_FILE   "etc/acpi/rsdp"
 #define ACPI_LOADER_FILE "etc/table-loader"
 
+/* A page that firmware places, with the generation identifier at an offset; and where firmware writes the identifier's address. */
+#define VMGENID_GUID_FILE    "etc/vmgenid_guid"
+#define VMGENID_ADDRESS_FILE "etc/vmgenid_addr"
+enum { VMGENID_OFFSET = 40 };
+
 /* What the three files hold, and what is the same in all headers. */
 typedef struct {
     GByteArray *tables, *rsdp, *loader;
@@ -33,6 +38,10 @@ uint32_t acpi_begin_table(AcpiFiles *files, const char signature[4], uint8_t rev
 void acpi_end_table(AcpiFiles *files, uint32_t table);
 /* The 4 bytes at `offset` of the tables are the address of what is at `target` of them. */
 void acpi_add_pointer(AcpiFiles *files, uint32_t offset, uint32_t target);
+/* Another file that firmware places; the 4 bytes at `offset` of the tables get its address; and 8 bytes of address_file, by DMA. */
+void acpi_place_file(AcpiFiles *files, const char *file, uint32_t alignment);
+void acpi_add_file_pointer(AcpiFiles *files, uint32_t offset, const char *file);
+void acpi_write_pointer(AcpiFiles *files, const char *address_file, const char *file, uint32_t file_offset);
 /* Zeros up to a multiple of `alignment`. */
 void acpi_align(AcpiFiles *files, unsigned alignment);
 /* Appends a little-endian integer to the tables. */
@@ -44,7 +53,7 @@ void acpi_finish(AcpiFiles *files);
 typedef struct {
     const char *oem_id, *oem_table_id; /* NULL: the usual ones */
     unsigned cpus, cores, threads;     /* of -smp; APIC ids by machine/arch/x86.h */
-    bool io_apic, hpet, floppy, keyboard, fw_cfg_dma;
+    bool io_apic, hpet, floppy, keyboard, fw_cfg_dma, vmgenid;
     unsigned floppies;                 /* drives */
     bool pm_suspend, pm_hibernate;     /* S3, S4 */
     uint16_t serial[4], parallel, pvpanic;
@@ -56,7 +65,8 @@ typedef struct {
 } AcpiPc;
 /* All tables; acpi_free afterwards. */
 void acpi_build_pc(AcpiFiles *files, const AcpiPc *pc);
-/* The DSDT's body, for acpi_build_pc. */
+/* For acpi_build_pc: the DSDT's body; and the SSDT of the generation identifier. */
 void acpi_pc_dsdt(GByteArray *out, const AcpiPc *pc);
+void acpi_add_vmgenid(AcpiFiles *files);
 
 #endif

@@ -114,6 +114,13 @@ void aml_integer(GByteArray *out, uint64_t value)
     }
 }
 
+size_t aml_dword(GByteArray *out, uint32_t value)
+{
+    put8(out, OP_DWORD);
+    put_le(out, value, 4);
+    return out->len - 4;
+}
+
 void aml_string(GByteArray *out, const char *text)
 {
     put8(out, OP_STRING);

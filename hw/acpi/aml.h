@@ -47,6 +47,8 @@ void aml_op(GByteArray *out, AmlOp op);
 /* A reference to a name: "\\_SB.PCI0", "^PRQ0", "_STA". */
 void aml_path(GByteArray *out, const char *path);
 void aml_integer(GByteArray *out, uint64_t value);
+/* An integer of four bytes whatever its value, for what is filled in later: where it is in `out`. */
+size_t aml_dword(GByteArray *out, uint32_t value);
 void aml_string(GByteArray *out, const char *text);
 /* A compressed identifier, three letters and four hexadecimal digits. */
 void aml_eisa_id(GByteArray *out, const char *id);

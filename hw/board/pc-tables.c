@@ -137,6 +137,7 @@ static AcpiPc describe(Pc *pc)
         .hpet = pc->hpet,
         .keyboard = pc->i8042,
         .fw_cfg_dma = pc->version.fw_cfg_dma,
+        .vmgenid = device_find_by_type(pc->machine, "vmgenid") != NULL,
         .pm_suspend = g_strcmp0(s3, "on") != 0,
         .pm_hibernate = g_strcmp0(s4, "on") != 0,
         .smi_port = pc->smm == ON_OFF_AUTO_OFF ? 0 : PC_APM_PORT,

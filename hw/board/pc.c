@@ -597,7 +597,8 @@ static bool pc_load(Machine *machine, void *board, GError **error)
 {
     Pc *pc = board;
 
-    return add_default_floppy(pc, error) && pc_fill_fw_cfg(pc, error) && pc_add_tables(pc, error) &&
+    return add_default_floppy(pc, error) && pc_fill_fw_cfg(pc, error) &&
+           pc_offer_extras(pc, error) && pc_add_tables(pc, error) &&
            (!machine->config.kernel || pc_add_kernel(pc, error));
 }
 
@@ -667,6 +668,7 @@ static const DriveInterface pc_drive_interfaces[] = {
         .max_ram_bytes = GIB(1010),                                                                \
         .max_vcpus = PC_VCPUS_MAX,                                                                 \
         .smbios = true,                                                                            \
+        .extras = pc_extras,                                                                       \
         .instance_size = sizeof(Pc),                                                               \
         .properties = pc_properties,                                                               \
         .build = pc_build,                                                                         \

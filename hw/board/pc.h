@@ -65,6 +65,10 @@ bool pc_fill_fw_cfg(Pc *pc, GError **error);
 /* At each reset: the boot order, CMOS. */
 void pc_refresh_firmware(Pc *pc);
 
+/* pc-extras.c: the types that -device may add to the board, and what they give to fw_cfg. */
+extern const char *const pc_extras[];
+bool pc_offer_extras(Pc *pc, GError **error);
+
 /* pc-tables.c: ACPI and SMBIOS for the firmware, when all devices are there. */
 bool pc_add_tables(Pc *pc, GError **error);
 

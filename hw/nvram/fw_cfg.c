@@ -248,10 +248,27 @@ static uint64_t read_data(FwCfg *f, unsigned size)
     return value;
 }
 
+/* Only of RAM: as many accesses to devices would hold up the machine. */
+static bool clear_ram(AddressSpace *space, uint64_t address, uint64_t length)
+{
+    while (length) {
+        uint64_t size = length;
+        void *host = address_space_map(space, address, &size, true);
+
+        if (!host || !size || address + size < address) {
+            return false;
+        }
+        memset(host, 0, size);
+        address_space_dirty(space, address, size);
+        address += size;
+        length -= size;
+    }
+    return true;
+}
+
 /* Bytes beyond the item's end read as zero. */
 static bool dma_read(FwCfg *f, uint64_t address, uint64_t length)
 {
-    static const uint8_t zeroes[4096];
     AddressSpace *space = &f->device.machine->memory_space;
     uint64_t rest;
     const uint8_t *data = selected_rest(f, &rest);
@@ -261,16 +278,7 @@ static bool dma_read(FwCfg *f, uint64_t address, uint64_t length)
     if (part && address_space_write_bytes(space, address, data, part, MEMORY_ATTRIBUTES_DMA)) {
         return false;
     }
-    while (part < length) {
-        uint64_t chunk = MIN(length - part, sizeof zeroes);
-
-        if (address_space_write_bytes(space, address + part, zeroes, chunk,
-                                      MEMORY_ATTRIBUTES_DMA)) {
-            return false;
-        }
-        part += chunk;
-    }
-    return true;
+    return clear_ram(space, address + part, length - part);
 }
 
 /* A write beyond a file's end, and one to what cannot be written, fails as a whole. */

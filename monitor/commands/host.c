@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Commands about Kaso itself and its log: version, name, uuid, log, logfile, trace. */
+/* Commands about Kaso itself and its log: version, name, uuid, generation, log, logfile, trace. */
 #include <string.h>
 
 #include "base/log.h"
@@ -76,6 +76,35 @@ static const MonitorCommand uuid_command = {
     .print = uuid_print,
 };
 MONITOR_COMMAND(uuid_command);
+
+static json_t *generation_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Device *device = device_find_by_type(monitor_machine(monitor), "vmgenid");
+    g_autofree char *guid = device ? device_get(device, "guid", error) : NULL;
+    json_t *result;
+
+    if (!device) {
+        error_fail(error, KASO_ERROR_NOT_FOUND, "VM Generation ID device not found");
+        return NULL;
+    }
+    result = json_object();
+    monitor_put(result, "guid", monitor_string(guid));
+    return result;
+}
+
+static void generation_print(Monitor *monitor, json_t *result, GString *out)
+{
+    g_string_append_printf(out, "%s\n", monitor_get_string(result, "guid"));
+}
+
+static const MonitorCommand generation_command = {
+    .name = "query-vm-generation-id",
+    .hmp = "info vm-generation-id",
+    .summary = "shows the identifier that vmgenid gives to the guest",
+    .run = generation_run,
+    .print = generation_print,
+};
+MONITOR_COMMAND(generation_command);
 
 static json_t *log_run(Monitor *monitor, json_t *arguments, GError **error)
 {

@@ -10,7 +10,7 @@
 #include "hw/acpi/acpi.h"
 #include "hw/acpi/aml.h"
 
-enum { BASE = 0x3ffe0000, RSDP_BASE = 0xf5000, COMMAND = 128, NAME = 56 };
+enum { GUID_BASE = 0x3ffd0000, BASE = 0x3ffe0000, RSDP_BASE = 0xf5000, COMMAND = 128, NAME = 56 };
 
 static const char *iasl;
 
@@ -25,6 +25,7 @@ static AcpiPc ordinary(void)
         .floppy = true,
         .keyboard = true,
         .fw_cfg_dma = true,
+        .vmgenid = true,
         .floppies = 1,
         .pm_suspend = true,
         .pm_hibernate = true,
@@ -44,10 +45,16 @@ static AcpiPc ordinary(void)
     };
 }
 
+/* NULL: a file that is not among AcpiFiles. */
 static GByteArray *file_of(AcpiFiles *files, const uint8_t *name, uint32_t *base)
 {
     bool rsdp = strcmp((const char *)name, ACPI_RSDP_FILE) == 0;
 
+    if (strcmp((const char *)name, VMGENID_GUID_FILE) == 0 ||
+        strcmp((const char *)name, VMGENID_ADDRESS_FILE) == 0) {
+        *base = GUID_BASE;
+        return NULL;
+    }
     g_assert_true(rsdp || strcmp((const char *)name, ACPI_TABLES_FILE) == 0);
     *base = rsdp ? RSDP_BASE : BASE;
     return rsdp ? files->rsdp : files->tables;
@@ -72,6 +79,12 @@ static void load(AcpiFiles *files)
             g_assert_cmpuint(c[4 + 2 * NAME + 4], ==, 4);
             g_assert_cmpuint(load_le32(place), <, files->tables->len);
             store_le32(place, load_le32(place) + target);
+        } else if (load_le32(c) == 4) {
+            g_assert_cmpstr((const char *)c + 4, ==, VMGENID_ADDRESS_FILE);
+            g_assert_cmpstr((const char *)c + 4 + NAME, ==, VMGENID_GUID_FILE);
+            g_assert_cmpuint(load_le32(c + 4 + 2 * NAME), ==, 0);
+            g_assert_cmpuint(load_le32(c + 8 + 2 * NAME), ==, VMGENID_OFFSET);
+            g_assert_cmpuint(c[12 + 2 * NAME], ==, 8);
         } else {
             uint32_t place = load_le32(c + 4 + NAME), start = load_le32(c + 8 + NAME);
             uint8_t sum = 0;
@@ -186,8 +199,8 @@ static void test_pc(void)
     AcpiPc pc = ordinary();
     g_autofree char *names = check_all(&pc);
 
-    /* As long as QEMU's are. */
-    g_assert_cmpstr(names, ==, "FACP 116 APIC 144 HPET 56 WAET 40 ");
+    /* As long as QEMU's are, but for the last. */
+    g_assert_cmpstr(names, ==, "FACP 116 APIC 144 HPET 56 WAET 40 SSDT 192 ");
 }
 
 /* With as little as can be, many processors, and everything away that can be away. */

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* Devices without a bus that a PC takes from -device: files of fw_cfg, and an event of ACPI. */
+#include "base/error.h"
+#include "hw/board/pc.h"
+#include "hw/misc/guest-tables.h"
+
+typedef struct {
+    const char *type;
+    bool (*offer)(Device *device, Device *fw_cfg, GError **error);
+    int event; /* the PIIX4_PM input of its output 0; 0: it has none */
+} Extra;
+
+static const Extra extras[] = {
+    { "vmgenid", vmgenid_offer, PIIX4_PM_GPE + PC_GPE_VMGENID },
+    { "vmcoreinfo", vmcoreinfo_offer, 0 },
+};
+
+const char *const pc_extras[] = { "vmgenid", "vmcoreinfo", NULL };
+
+bool pc_offer_extras(Pc *pc, GError **error)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(extras); i++) {
+        const Extra *extra = &extras[i];
+        Device *device = device_find_by_type(pc->machine, extra->type);
+
+        if (!device) {
+            continue;
+        }
+        if (!pc->version.fw_cfg_dma) {
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "device '%s' needs fw_cfg with DMA, which machine '%s' does not have",
+                              extra->type, pc->machine->board->name);
+        }
+        if (!extra->offer(device, pc->fw_cfg, error)) {
+            return false;
+        }
+        if (extra->event && pc->pm) {
+            device_connect_irq(device, 0, pc->pm->type->input, pc->pm, extra->event);
+        }
+    }
+    return true;
+}
