@@ -27,7 +27,7 @@ subprocess.run([cc, "-m32", "-nostdlib", "-static", "-no-pie", "-Wl,-N,--no-warn
 class Servant:
     """A guest that accesses ports for us."""
 
-    def __init__(self, *options):
+    def __init__(self, *options, machine="pc"):
         self.qmp = os.path.join(folder.name, "qmp")
         serial = os.path.join(folder.name, "serial")
         with socket.socket(socket.AF_UNIX) as server:
@@ -35,9 +35,8 @@ class Servant:
             server.listen()
             server.settimeout(60)
             self.process = subprocess.Popen(
-                [kaso, "-m", "48", "-display", "none", "-monitor", "none", "-serial", "unix:" + serial, "-qmp",
-                 f"unix:{self.qmp},server=on,wait=off", "-device", "isa-debug-exit", "-kernel", program, *options],
-                stderr=subprocess.DEVNULL)
+                [kaso, "-M", machine, "-m", "48", "-display", "none", "-monitor", "none", "-serial", "unix:" + serial, "-qmp",
+                 f"unix:{self.qmp},server=on,wait=off", "-device", "isa-debug-exit", "-kernel", program, *options])
             self.serial = server.accept()[0]
         os.unlink(serial)
         self.serial.settimeout(60)
@@ -129,10 +128,10 @@ def mouse():
 
 
 def machines():
-    s = Servant("-M", "isapc,vmport=on", "-cpu", "qemu32")
+    s = Servant("-cpu", "qemu32", machine="isapc,vmport=on")
     assert s.call(VERSION)[:2] == (6, MAGIC)
     s.end()
-    s = Servant("-M", "pc,vmport=off")
+    s = Servant(machine="pc,vmport=off")
     assert s.call(VERSION) == (ONES, 0x12345678, VERSION, PORT, 0x51515151, 0xd1d1d1d1)
     s.end()
     run = subprocess.run([kaso, "-M", "pc,vmport=on,i8042=off", "-display", "none"], capture_output=True, check=False)
