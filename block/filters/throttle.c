@@ -7,36 +7,57 @@ typedef struct {
     ThrottleGroup *group;
 } ThrottleNode;
 
-static bool throttle_open(BlockNode *node, GHashTable *options, GError **error)
+/* The group that the options say, with a reference; NULL: an error. */
+static ThrottleGroup *take_group(BlockNode *node, GHashTable *options, GError **error)
 {
-    ThrottleNode *throttle = node->state;
     g_autofree char *name = options_take(options, "throttle-group");
+    ThrottleGroup *group;
     ThrottleConfig config;
 
     throttle_config_init(&config);
     if (!throttle_config_take(options, &config, error)) {
-        return false;
+        return NULL;
     }
-    node->supports_fua = true;
     if (name) {
         if (throttle_config_any(&config)) {
-            return error_fail(error, KASO_ERROR_INVALID,
-                              "throttle-group=%s: limits are the group's, give them to -object",
-                              name);
+            error_fail(error, KASO_ERROR_INVALID,
+                       "throttle-group=%s: limits are the group's, give them to -object", name);
+            return NULL;
         }
         if (!throttle_group_find(node->graph, name)) {
-            return error_fail(error, KASO_ERROR_GENERIC, "Throttle group '%s' does not exist",
-                              name);
+            error_fail(error, KASO_ERROR_GENERIC, "Throttle group '%s' does not exist", name);
+            return NULL;
         }
-        throttle->group = throttle_group_get(node->graph, name);
-        return true;
+        return throttle_group_get(node->graph, name);
     }
     if (!throttle_config_any(&config)) {
-        return error_fail(error, KASO_ERROR_INVALID, "Parameter 'throttle-group' is missing");
+        error_fail(error, KASO_ERROR_INVALID, "Parameter 'throttle-group' is missing");
+        return NULL;
     }
-    throttle->group = throttle_group_get(node->graph, NULL);
-    throttle_group_configure(throttle->group, &config);
-    return true;
+    group = throttle_group_get(node->graph, NULL);
+    throttle_group_configure(group, &config);
+    return group;
+}
+
+static bool throttle_open(BlockNode *node, GHashTable *options, GError **error)
+{
+    ThrottleNode *throttle = node->state;
+
+    node->supports_fua = true;
+    throttle->group = take_group(node, options, error);
+    return throttle->group != NULL;
+}
+
+static bool throttle_reopen_options(BlockNode *node, GHashTable *options, GError **error)
+{
+    ThrottleNode *throttle = node->state;
+    ThrottleGroup *group = take_group(node, options, error);
+
+    if (group) {
+        throttle_group_unref(throttle->group);
+        throttle->group = group;
+    }
+    return group != NULL;
 }
 
 static void throttle_close(BlockNode *node)
@@ -82,6 +103,8 @@ static const BlockOption throttle_options[] = {
     { 0 },
 };
 
+static const char *const throttle_reopen_names[] = { "throttle-group", "limits.", NULL };
+
 static const BlockDriver throttle_driver = {
     .name = "throttle",
     .summary = "Filter that limits bytes and requests per second",
@@ -90,6 +113,8 @@ static const BlockDriver throttle_driver = {
     .is_filter = true,
     .open = throttle_open,
     .close = throttle_close,
+    .reopen_names = throttle_reopen_names,
+    .reopen_options = throttle_reopen_options,
     .read = throttle_read,
     .write = throttle_write,
     .write_zeroes = throttle_write_zeroes,

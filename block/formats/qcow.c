@@ -118,7 +118,7 @@ static bool qcow_open(BlockNode *node, GHashTable *options, GError **error)
         }
     }
     q->slice = MIN(8u << q->l2_bits, 4096);
-    q->l2_cache = table_cache_new(file, q->slice, MIB(1));
+    q->l2_cache = table_cache_new(node->file, q->slice, MIB(1));
     return true;
 }
 

@@ -78,7 +78,7 @@ static bool qed_open(BlockNode *node, GHashTable *options, GError **error)
         return false;
     }
     coroutine_mutex_init(&q->lock);
-    q->cache = table_cache_new(file, 4096, MIB(4));
+    q->cache = table_cache_new(node->file, 4096, MIB(4));
     if (!node->read_only && !qed_prepare_writing(node, error)) {
         table_cache_free(q->cache);
         return false;

@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 
 struct TableCache {
-    BlockNode *file;
+    const BlockChild *file; /* the node that it leads to may change */
     DebugEvent load, update;
     size_t slice_size;
     unsigned max_tables;
@@ -70,7 +70,7 @@ static void table_free(TableCache *cache, Table *table)
     g_free(table);
 }
 
-TableCache *table_cache_new(BlockNode *file, size_t slice_size, uint64_t max_bytes)
+TableCache *table_cache_new(const BlockChild *file, size_t slice_size, uint64_t max_bytes)
 {
     TableCache *cache = g_new0(TableCache, 1);
     void *arena = MAP_FAILED;
@@ -156,7 +156,7 @@ void table_cache_set_events(TableCache *cache, DebugEvent load, DebugEvent updat
 static void tell(TableCache *cache, DebugEvent event)
 {
     if (event != EVENT_NONE) {
-        node_debug_event(cache->file, event);
+        node_debug_event(cache->file->node, event);
     }
 }
 
@@ -197,7 +197,7 @@ int table_cache_get(TableCache *cache, uint64_t offset, Table **result)
     coroutine_queue_init(&table->waiters);
     g_hash_table_insert(cache->tables, &table->offset, table);
     tell(cache, cache->load);
-    status = node_pread(cache->file, offset, table->data, cache->slice_size);
+    status = node_pread(cache->file->node, offset, table->data, cache->slice_size);
     table->loading = false;
     coroutine_queue_wake_all(&table->waiters);
     if (status < 0) {
@@ -336,7 +336,7 @@ int table_snapshot_write(TableSnapshot *snapshot)
             n++;
         }
         tell(snapshot->cache, snapshot->cache->update);
-        result = node_pwrite(snapshot->cache->file, snapshot->tables[i]->offset,
+        result = node_pwrite(snapshot->cache->file->node, snapshot->tables[i]->offset,
                              snapshot->data + i * slice, n * slice, 0);
     }
     return result;

@@ -20,7 +20,8 @@ typedef struct Table {
     CoroutineQueue waiters;
 } Table;
 
-TableCache *table_cache_new(BlockNode *file, size_t slice_size, uint64_t max_bytes);
+/* file: the edge to where the tables are, which outlives the cache. */
+TableCache *table_cache_new(const BlockChild *file, size_t slice_size, uint64_t max_bytes);
 /* What blkdebug is told when a table is loaded and when some are written (EVENT_NONE: nothing). */
 void table_cache_set_events(TableCache *cache, DebugEvent load, DebugEvent update);
 void table_cache_free(TableCache *cache);

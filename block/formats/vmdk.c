@@ -24,7 +24,7 @@ typedef enum { EXTENT_FLAT, EXTENT_SPARSE, EXTENT_ZERO } ExtentKind;
 typedef struct {
     ExtentKind kind;
     uint64_t start, end; /* bytes of the disk */
-    BlockNode *file;
+    BlockChild *file;
     uint64_t flat_offset;
     /* sparse */
     uint64_t grain, table_entries, directory_entries;
@@ -100,17 +100,18 @@ static bool sparse_load(Vmdk *vmdk, Extent *extent, const uint8_t *h, GError **e
     extent->end = extent->start + capacity * 512;
     span = extent->grain * extent->table_entries;
     extent->directory_entries = (capacity * 512 + span - 1) / span;
-    extent->directory = mapped_load_table(extent->file, directory * 512, extent->directory_entries,
-                                          4, false, DIRECTORY_MAX, "the grain directory", error);
+    extent->directory =
+        mapped_load_table(extent->file->node, directory * 512, extent->directory_entries, 4, false,
+                          DIRECTORY_MAX, "the grain directory", error);
     if (!extent->directory) {
         return false;
     }
     extent->tables = table_cache_new(extent->file, SLICE, MIB(4));
     extent->writable = !extent->closed && (load_le32(h + 4) < 3 || extent->compressed);
     if (extent->writable && (load_le32(h + 8) & VMDK_REDUNDANT)) {
-        extent->redundant =
-            mapped_load_table(extent->file, load_le64(h + 48) * 512, extent->directory_entries, 4,
-                              false, DIRECTORY_MAX, "the redundant grain directory", NULL);
+        extent->redundant = mapped_load_table(extent->file->node, load_le64(h + 48) * 512,
+                                              extent->directory_entries, 4, false, DIRECTORY_MAX,
+                                              "the redundant grain directory", NULL);
         extent->writable = extent->redundant != NULL;
     }
     return true;
@@ -119,12 +120,12 @@ static bool sparse_load(Vmdk *vmdk, Extent *extent, const uint8_t *h, GError **e
 static bool sparse_open(Vmdk *vmdk, Extent *extent, GError **error)
 {
     uint8_t h[HEADER_SIZE];
-    uint64_t size = node_length(extent->file);
-    int result = node_pread(extent->file, 0, h, sizeof h);
+    uint64_t size = node_length(extent->file->node);
+    int result = node_pread(extent->file->node, 0, h, sizeof h);
 
     if (result == 0 && load_le64(h + 56) == UINT64_MAX && size > 1536) {
         /* A stream: the header that counts is in the last but one sector. */
-        result = node_pread(extent->file, align_down(size, 512) - 1024, h, sizeof h);
+        result = node_pread(extent->file->node, align_down(size, 512) - 1024, h, sizeof h);
         extent->closed = true;
     }
     if (result < 0) {
@@ -132,7 +133,7 @@ static bool sparse_open(Vmdk *vmdk, Extent *extent, GError **error)
     }
     if (memcmp(h, "KDMV", 4)) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED, "Unsupported kind of VMDK extent in '%s'",
-                          extent->file->filename);
+                          extent->file->node->filename);
     }
     return sparse_load(vmdk, extent, h, error);
 }
@@ -176,7 +177,7 @@ static bool parse_extent(BlockNode *node, Vmdk *vmdk, const char *line, uint64_t
         if (!child) {
             return false;
         }
-        extent.file = child->node;
+        extent.file = child;
         if (!strcmp(kind, "FLAT") || !strcmp(kind, "VMFS")) {
             extent.kind = EXTENT_FLAT;
             extent.flat_offset = offset * 512;
@@ -261,7 +262,7 @@ static bool vmdk_open_image(BlockNode *node, GError **error)
         return error_fail_errno(error, -result, "Could not read the VMDK header");
     }
     if (!memcmp(h, "KDMV", 4)) {
-        Extent extent = { .file = file };
+        Extent extent = { .file = node->file };
         uint64_t offset = load_le64(h + 28), size = load_le64(h + 36);
 
         if (offset && size && offset < INT64_MAX / 512 && size < DESCRIPTOR_MAX / 512) {
@@ -368,7 +369,7 @@ static int sparse_map(BlockNode *node, Extent *extent, uint64_t at, MappedPiece 
     entry_at = index < extent->directory_entries && extent->directory[index]
                    ? extent->directory[index] * 512ull + in_table * 4
                    : 0;
-    if (!entry_at || node_missing(node, extent->start + at, extent->file, entry_at)) {
+    if (!entry_at || node_missing(node, extent->start + at, extent->file->node, entry_at)) {
         piece->count = MIN(max, grains * extent->grain - in_grain); /* there is no table */
         return 0;
     }
@@ -402,7 +403,7 @@ static int vmdk_map(BlockNode *node, uint64_t offset, MappedPiece *piece)
         return -EIO;
     }
     piece->count = MIN(piece->count, extent->end - offset);
-    piece->file = extent->file;
+    piece->file = extent->file->node;
     switch (extent->kind) {
     case EXTENT_ZERO:
         piece->kind = PIECE_ZERO;
@@ -423,7 +424,7 @@ static int vmdk_inflate(BlockNode *node, uint64_t offset, const MappedPiece *pie
     g_autofree uint8_t *in = NULL, *out = g_try_malloc0(extent->grain);
     uLongf size = extent->grain;
     uint32_t in_size;
-    int result = node_pread(extent->file, piece->host, marker, sizeof marker);
+    int result = node_pread(extent->file->node, piece->host, marker, sizeof marker);
 
     if (result < 0) {
         return result;
@@ -436,7 +437,7 @@ static int vmdk_inflate(BlockNode *node, uint64_t offset, const MappedPiece *pie
     if (!in || !out) {
         return -ENOMEM;
     }
-    result = node_pread(extent->file, piece->host + sizeof marker, in, in_size);
+    result = node_pread(extent->file->node, piece->host + sizeof marker, in, in_size);
     if (result == 0 && uncompress(out, &size, in, in_size) != Z_OK) {
         result = -EIO;
     }
@@ -470,7 +471,7 @@ static int store_entry(Extent *extent, uint32_t table_sector, uint64_t index, ui
         return result;
     }
     store_le32(data, entry);
-    result = node_pwrite(extent->file, at, data, sizeof data, 0);
+    result = node_pwrite(extent->file->node, at, data, sizeof data, 0);
     if (result == 0) {
         memcpy(table->data + at % SLICE, data, sizeof data);
     }
@@ -506,12 +507,12 @@ static int fill_grain(BlockNode *node, Extent *extent, uint64_t at, uint64_t hos
         return result;
     }
     if (piece.kind == PIECE_ZERO || !node->backing) {
-        return node_write_zeroes(extent->file, host, extent->grain, 0);
+        return node_write_zeroes(extent->file->node, host, extent->grain, 0);
     }
     buffer = g_try_malloc(extent->grain);
     result = buffer ? node_pread(node->backing->node, extent->start + at, buffer, extent->grain)
                     : -ENOMEM;
-    return result < 0 ? result : node_pwrite(extent->file, host, buffer, extent->grain, 0);
+    return result < 0 ? result : node_pwrite(extent->file->node, host, buffer, extent->grain, 0);
 }
 
 static int vmdk_allocate(BlockNode *node, uint64_t offset)
@@ -525,7 +526,7 @@ static int vmdk_allocate(BlockNode *node, uint64_t offset)
         return -EIO;
     }
     grain = (offset - extent->start) / extent->grain;
-    host = align_up(node_length(extent->file), extent->grain);
+    host = align_up(node_length(extent->file->node), extent->grain);
     result = fill_grain(node, extent, grain * extent->grain, host);
     return result < 0 ? result : store_grain(extent, grain, host);
 }
@@ -621,8 +622,8 @@ static int write_packed(BlockNode *node, Extent *extent, uint64_t offset, uint64
         result = -EIO; /* what is there cannot be changed */
     }
     if (result == 0) {
-        host = align_up(node_length(extent->file), 512);
-        result = node_pwrite(extent->file, host, packed, (uint64_t)size, 0);
+        host = align_up(node_length(extent->file->node), 512);
+        result = node_pwrite(extent->file->node, host, packed, (uint64_t)size, 0);
         result = result < 0 ? result : store_grain(extent, at / extent->grain, host);
     }
     coroutine_mutex_unlock(&vmdk->lock);
@@ -713,7 +714,7 @@ static json_t *vmdk_specific_info(BlockNode *node)
 
     for (unsigned i = 0; i < vmdk->extents->len; i++) {
         const Extent *extent = &g_array_index(vmdk->extents, Extent, i);
-        g_autofree char *name = extent->file ? node_display_name(extent->file) : g_strdup("");
+        g_autofree char *name = extent->file ? node_display_name(extent->file->node) : g_strdup("");
         g_autofree char *valid = g_utf8_make_valid(name, -1);
         json_t *object = json_object();
 
@@ -727,11 +728,10 @@ static json_t *vmdk_specific_info(BlockNode *node)
             json_object_set_new(object, "cluster-size", json_integer((json_int_t)extent->grain));
         }
         json_object_set_new(object, "format",
-                            json_string(extent->kind == EXTENT_FLAT   ? "FLAT"
-                                        : extent->kind == EXTENT_ZERO ? "ZERO"
-                                        : node->file && extent->file == node->file->node
-                                            ? ""
-                                            : "SPARSE"));
+                            json_string(extent->kind == EXTENT_FLAT                ? "FLAT"
+                                        : extent->kind == EXTENT_ZERO              ? "ZERO"
+                                        : node->file && extent->file == node->file ? ""
+                                                                                   : "SPARSE"));
         json_array_append_new(extents, object);
     }
     return json_pack("{s:s, s:{s:I, s:I, s:s, s:o}}", "type", "vmdk", "data", "cid",

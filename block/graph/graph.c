@@ -721,23 +721,11 @@ static void move_edge(BlockChild *child, BlockNode *to)
     node_unref(from);
 }
 
-/* Formats keep what they have read of their file; filters look at it anew each time. */
-static bool may_move(const BlockChild *child, GError **error)
-{
-    return !child->parent || !(child->role & BLOCK_ROLE_METADATA) ||
-           error_fail(error, KASO_ERROR_UNSUPPORTED,
-                      "not yet: the file '%s' of the open image '%s' cannot be replaced",
-                      child->node->node_name, child->parent->node_name);
-}
-
 bool child_replace(BlockChild *child, BlockNode *to, GError **error)
 {
     BlockNode *from = child->node;
     bool done;
 
-    if (!may_move(child, error)) {
-        return false;
-    }
     if (child->parent && node_reaches(to, child->parent)) {
         return error_fail(error, KASO_ERROR_GENERIC,
                           "Making '%s' a child of '%s' would create a cycle", to->node_name,
@@ -772,9 +760,6 @@ bool node_replace(BlockNode *from, BlockNode *to, BlockNode *except, GError **er
             return error_fail(error, KASO_ERROR_GENERIC,
                               "Replacing '%s' by '%s' would create a cycle", from->node_name,
                               to->node_name);
-        }
-        if (!may_move(child, error)) {
-            return false;
         }
         g_ptr_array_add(moved, child);
     }

@@ -93,6 +93,25 @@ static int check_range(uint64_t offset, uint64_t bytes)
     return __builtin_add_overflow(offset, bytes, &end) || end > INT64_MAX ? -EIO : 0;
 }
 
+/* Filters have the size of what is below them, whoever has made that longer. */
+static void set_size(BlockNode *node, uint64_t size)
+{
+    if (node->size == size) {
+        return;
+    }
+    node->size = size;
+    for (GList *link = node->parents.head; link; link = link->next) {
+        const BlockChild *child = link->data;
+
+        if (child->parent && child->role & BLOCK_ROLE_FILTERED && !child->parent->driver->length) {
+            set_size(child->parent, size);
+            for (GSList *bitmap = child->parent->dirty_bitmaps; bitmap; bitmap = bitmap->next) {
+                dirty_bitmap_resize(bitmap->data, node_size(child->parent));
+            }
+        }
+    }
+}
+
 /* Files that have been cut off. */
 
 void node_look_at_length(BlockNode *node)
@@ -107,7 +126,7 @@ void node_look_at_length(BlockNode *node)
     }
     length = node->driver->length ? node->driver->length(node) : -ENOTSUP;
     if (length > 0 && (uint64_t)length > node->size) {
-        node->size = (uint64_t)length;
+        set_size(node, (uint64_t)length);
     }
 }
 
@@ -290,8 +309,8 @@ static void node_written(BlockNode *node, uint64_t end)
     node->write_generation++;
     node->highest_write = MAX(node->highest_write, end);
     if (node->driver->truncate || !node->driver->is_protocol) {
-        node->size =
-            MAX(node->size, end); /* others take zeroes behind their end and stay as they are */
+        /* Others take zeroes behind their end and stay as they are. */
+        set_size(node, MAX(node->size, end));
     }
 }
 
@@ -302,7 +321,7 @@ static void node_write_failed(BlockNode *node)
 
     node->write_generation++;
     if (length > 0) {
-        node->size = MAX(node->size, (uint64_t)length);
+        set_size(node, MAX(node->size, (uint64_t)length));
     }
 }
 
@@ -665,7 +684,7 @@ static bool resize(BlockNode *node, uint64_t size, Prealloc prealloc, bool only_
                           "Image format driver '%s' does not support resize", node->driver->name);
     }
     if (done) {
-        node->size = size;
+        set_size(node, size);
         node->write_generation++;
         for (GSList *link = node->dirty_bitmaps; link; link = link->next) {
             dirty_bitmap_resize(link->data, node_size(node));

@@ -159,6 +159,12 @@ struct BlockDriver {
     void (*close)(BlockNode *node);
     /* After the node's read_only has changed to `read_only`. Optional. */
     bool (*reopen)(BlockNode *node, bool read_only, GError **error);
+    /*
+     * blockdev-reopen with other values of the options in reopen_names (those that end with '.' are prefixes): options
+     * has what is given of them, the rest has its defaults again. What is unknown is left. On failure nothing has changed.
+     */
+    const char *const *reopen_names;
+    bool (*reopen_options)(BlockNode *node, GHashTable *options, GError **error);
     /* Cumulative permissions of the node's users. Optional. */
     bool (*set_perm)(BlockNode *node, unsigned perm, unsigned shared, GError **error);
     void (*child_perm)(BlockNode *node, BlockChild *child, unsigned perm, unsigned shared,
@@ -323,7 +329,10 @@ BlockChild *node_attach_user(BlockNode *node, const char *owner, unsigned perm, 
                              GError **error);
 bool child_set_perm(BlockChild *child, unsigned perm, unsigned shared, GError **error);
 void child_detach(BlockChild *child);
-/* The parent uses `to` instead of the node that it has had there. */
+/*
+ * The parent uses `to` instead of the node that it has had there. Below a format it has the same content:
+ * the driver does not look at it again (node_change_file does).
+ */
 bool child_replace(BlockChild *child, BlockNode *to, GError **error);
 /* Whether `to` is `from` or below it. */
 bool node_reaches(const BlockNode *from, const BlockNode *to);

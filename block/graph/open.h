@@ -12,6 +12,10 @@ void node_free(BlockNode *node);
 /* A filter of that driver above `file`, of which it takes a reference of its own. Nobody uses it yet. */
 BlockNode *node_open_filter(const BlockDriver *driver, const char *node_name, BlockNode *file,
                             GError **error);
+/* A format's file is another image of that size, or one more filter above the same. [graph quiesced] */
+bool node_change_file(BlockNode *node, BlockNode *file, GError **error);
+/* Whether an option is one that every node has. */
+bool open_is_common_option(const char *key);
 /* What every node takes of its options. */
 bool open_take_flags(GHashTable *options, BlockOpenFlags *flags, GError **error);
 /* unmap: of the node as it will be. */

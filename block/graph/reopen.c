@@ -53,7 +53,11 @@ static Before *remember(BlockNode *node)
 
 static bool set_file(BlockNode *node, BlockNode *file, GError **error)
 {
-    return !node->file || node->file->node == file || child_replace(node->file, file, error);
+    if (!node->file || node->file->node == file) {
+        return true;
+    }
+    return node->driver->is_filter ? child_replace(node->file, file, error)
+                                   : node_change_file(node, file, error);
 }
 
 static bool set_backing(BlockNode *node, BlockNode *backing, GError **error)
@@ -71,19 +75,79 @@ static bool set_flags(BlockNode *node, BlockOpenFlags flags, GError **error)
     return !changed || !node->driver->reopen || node->driver->reopen(node, node->read_only, error);
 }
 
+static bool may_change(const BlockNode *node, const char *key)
+{
+    const char *const *name = node->driver->reopen_names;
+
+    while (
+        name && *name &&
+        (g_str_has_suffix(*name, ".") ? !g_str_has_prefix(key, *name) : strcmp(key, *name) != 0)) {
+        name++;
+    }
+    return name && *name;
+}
+
+/* Those of the driver's options that may change; remove: out of `options`. */
+static GHashTable *changeable_options(const BlockNode *node, GHashTable *options, bool remove)
+{
+    GHashTable *found = options_new();
+    GHashTableIter iter;
+    gpointer key, value;
+
+    g_hash_table_iter_init(&iter, options);
+    while (g_hash_table_iter_next(&iter, &key, &value)) {
+        if (may_change(node, key)) {
+            options_set(found, key, value);
+            if (remove) {
+                g_hash_table_iter_remove(&iter);
+            }
+        }
+    }
+    return found;
+}
+
+static bool same_options(GHashTable *a, GHashTable *b)
+{
+    GHashTableIter iter;
+    gpointer key, value;
+
+    g_hash_table_iter_init(&iter, a);
+    while (g_hash_table_iter_next(&iter, &key, &value)) {
+        if (g_strcmp0(options_get(b, key), value)) {
+            return false;
+        }
+    }
+    return g_hash_table_size(a) == g_hash_table_size(b);
+}
+
+/* wanted is used up. */
+static bool set_driver_options(BlockNode *node, GHashTable *from, GHashTable *wanted,
+                               GError **error)
+{
+    g_autoptr(GHashTable) old = changeable_options(node, from, false);
+    g_autofree char *what = g_strdup_printf("Block format '%s'", node->driver->name);
+
+    return same_options(old, wanted) || (node->driver->reopen_options(node, wanted, error) &&
+                                         options_check_empty(wanted, what, NULL, error));
+}
+
 static void go_back(Before *before)
 {
     BlockNode *node = before->node;
+    g_autoptr(GHashTable) wanted = changeable_options(node, before->options, false);
 
+    if (node->explicit_options != before->options) {
+        g_hash_table_unref(node->explicit_options);
+        node->explicit_options = before->options;
+    }
+    if (node->driver->reopen_options) {
+        node->driver->reopen_options(node, wanted, NULL);
+    }
     set_file(node, before->file, NULL);
     set_backing(node, before->backing, NULL);
     node_set_read_only(node, before->read_only, NULL);
     set_flags(node, before->flags, NULL);
     node->detect_zeroes = before->detect_zeroes;
-    if (node->explicit_options != before->options) {
-        g_hash_table_unref(node->explicit_options);
-        node->explicit_options = before->options;
-    }
 }
 
 /* What the option says is below, which must be open already; *found NULL: nothing. */
@@ -115,7 +179,7 @@ static bool find_child(BlockNode *node, const char *name, BlockChild *child, GHa
 }
 
 /* Options of every node, which may be left out: they have their defaults then. */
-static bool is_common(const char *key)
+bool open_is_common_option(const char *key)
 {
     static const char *const names[] = {
         "driver",       "node-name",      "read-only", "auto-read-only",
@@ -142,7 +206,8 @@ static bool check_unchanged(BlockNode *node, GHashTable *options, GError **error
     }
     g_hash_table_iter_init(&iter, old);
     while (g_hash_table_iter_next(&iter, &key, &value)) {
-        if (!is_common(key) && !g_str_has_prefix(key, "file.") && !options_get(options, key)) {
+        if (!open_is_common_option(key) && !g_str_has_prefix(key, "file.") &&
+            !may_change(node, key) && !options_get(options, key)) {
             return error_fail(error, KASO_ERROR_INVALID,
                               "Option '%s' cannot be reset to its default value", (char *)key);
         }
@@ -151,7 +216,7 @@ static bool check_unchanged(BlockNode *node, GHashTable *options, GError **error
 }
 
 static bool change(BlockNode *node, const BlockOpenFlags *flags, BlockNode *file,
-                   BlockNode *backing, GError **error)
+                   BlockNode *backing, GHashTable *wanted, GError **error)
 {
     if (flags->read_only && !node->read_only && node->perm & BLOCK_PERM_WRITE) {
         return error_fail(error, KASO_ERROR_GENERIC,
@@ -163,12 +228,43 @@ static bool change(BlockNode *node, const BlockOpenFlags *flags, BlockNode *file
                           node->node_name);
     }
     return set_flags(node, *flags, error) && set_file(node, file, error) &&
-           set_backing(node, backing, error) && node_set_read_only(node, flags->read_only, error);
+           set_backing(node, backing, error) &&
+           set_driver_options(node, node->explicit_options, wanted, error) &&
+           node_set_read_only(node, flags->read_only, error);
 }
 
-static bool reopen_node(BlockNode *node, GHashTable *options, GError **error)
+/* What was opened with a node, and was not given these, has them of the node. */
+static bool spread_flags(BlockNode *node, GPtrArray *done, GError **error)
+{
+    for (GList *link = node->children.head; link; link = link->next) {
+        const BlockChild *child = link->data;
+        BlockNode *below = child->node;
+        BlockOpenFlags flags = below->flags;
+
+        if (child->role & BLOCK_ROLE_COW || below->monitor_owned || !below->explicit_options) {
+            continue;
+        }
+        if (!options_get(below->explicit_options, "cache.direct")) {
+            flags.cache_direct = node->flags.cache_direct;
+        }
+        if (!options_get(below->explicit_options, "cache.no-flush")) {
+            flags.cache_no_flush = node->flags.cache_no_flush;
+        }
+        if (!options_get(below->explicit_options, "discard")) {
+            flags.unmap = node->flags.unmap;
+        }
+        g_ptr_array_add(done, remember(below));
+        if (!set_flags(below, flags, error) || !spread_flags(below, done, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool reopen_node(BlockNode *node, GHashTable *options, GPtrArray *done, GError **error)
 {
     g_autofree char *driver = options_take(options, "driver");
+    g_autoptr(GHashTable) wanted = changeable_options(node, options, true);
     BlockOpenFlags flags = node->flags;
     BlockNode *file, *backing = NULL;
 
@@ -193,7 +289,8 @@ static bool reopen_node(BlockNode *node, GHashTable *options, GError **error)
     }
     node->detect_zeroes = DETECT_ZEROES_OFF;
     return open_take_detect_zeroes(node, flags.unmap, options, error) &&
-           check_unchanged(node, options, error) && change(node, &flags, file, backing, error);
+           check_unchanged(node, options, error) &&
+           change(node, &flags, file, backing, wanted, error) && spread_flags(node, done, error);
 }
 
 static bool reopen_one(BlockGraph *graph, json_t *value, GPtrArray *done, GError **error)
@@ -216,7 +313,7 @@ static bool reopen_one(BlockGraph *graph, json_t *value, GPtrArray *done, GError
     }
     before = remember(node);
     g_ptr_array_add(done, before);
-    if (!reopen_node(node, options, error)) {
+    if (!reopen_node(node, options, done, error)) {
         return false;
     }
     node->explicit_options = g_steal_pointer(&whole);

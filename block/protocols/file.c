@@ -563,6 +563,7 @@ static void file_find_alignment(FileNode *file, BlockNode *node)
     int sector = 0;
 
     file->memory_alignment = 1;
+    node->request_alignment = 1;
     if (!file->direct) {
         return;
     }
@@ -641,7 +642,8 @@ static bool file_open(BlockNode *node, GHashTable *options, GError **error)
 static bool file_reopen(BlockNode *node, bool read_only, GError **error)
 {
     FileNode *file = node->state;
-    int flags = (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | (file->direct ? O_DIRECT : 0);
+    bool direct = node->flags.cache_direct;
+    int flags = (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | (direct ? O_DIRECT : 0);
     FileLock lock = { 0 };
     g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", file->fd);
     int fd = open(link, flags);
@@ -664,6 +666,10 @@ static bool file_reopen(BlockNode *node, bool read_only, GError **error)
     close(file->fd);
     file->fd = fd;
     file->lock = lock;
+    if (file->direct != direct) {
+        file->direct = direct;
+        file_find_alignment(file, node);
+    }
     return true;
 }
 

@@ -11,12 +11,6 @@
 #include <errno.h>
 #include <string.h>
 
-enum {
-    DEFAULT_L2_CACHE = 32 * 1024 * 1024,
-    DEFAULT_REFCOUNT_CACHE = 4 * 1024 * 1024,
-    DEFAULT_CLEAN_INTERVAL_S = 600
-};
-
 int qcow2_read_table(Qcow2 *q, uint64_t offset, uint64_t *table, uint64_t entries)
 {
     int result = node_pread(q->node->file->node, offset, table, entries * sizeof(uint64_t));
@@ -306,92 +300,6 @@ static int qcow2_flush(BlockNode *node)
 
 /* Opening. */
 
-/* How much of an L2 table is read and kept at once. */
-static bool take_slice_size(Qcow2 *q, GHashTable *options, GError **error)
-{
-    uint64_t size = MIN(q->cluster_size, QCOW2_SLICE_BYTES);
-
-    if (!options_take_size(options, "l2-cache-entry-size", &size, error)) {
-        return false;
-    }
-    if (size < 512 || size > q->cluster_size || !is_power_of_two(size)) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "l2-cache-entry-size (%" G_GUINT64_FORMAT
-                          ") must be a power of two between 512 and the cluster size (%u)",
-                          size, q->cluster_size);
-    }
-    q->l2_slice_bytes = size;
-    return true;
-}
-
-static bool take_cache_sizes(Qcow2 *q, GHashTable *options, uint64_t *l2, uint64_t *refcounts,
-                             GError **error)
-{
-    uint64_t total = 0,
-             l2_default = MIN(DEFAULT_L2_CACHE, MAX(MIB(1), q->size >> (q->cluster_bits - 4)));
-    bool has_l2 = options_get(options, "l2-cache-size") != NULL;
-    bool has_refcounts = options_get(options, "refcount-cache-size") != NULL;
-    bool has_total = options_get(options, "cache-size") != NULL;
-
-    *l2 = l2_default;
-    *refcounts = DEFAULT_REFCOUNT_CACHE;
-    if (!options_take_size(options, "cache-size", &total, error) ||
-        !options_take_size(options, "l2-cache-size", l2, error) ||
-        !options_take_size(options, "refcount-cache-size", refcounts, error) ||
-        !take_slice_size(q, options, error)) {
-        return false;
-    }
-    if (has_total && has_l2 && has_refcounts) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "cache-size, l2-cache-size and refcount-cache-size may not be set at the "
-                          "same time");
-    }
-    if (has_total) {
-        if (!has_l2) {
-            *l2 = has_refcounts ? total - MIN(total, *refcounts) : total / 8 * 7;
-        }
-        if (!has_refcounts) {
-            *refcounts = total - MIN(total, *l2);
-        }
-    }
-    return true;
-}
-
-static bool take_options(Qcow2 *q, GHashTable *options, GError **error)
-{
-    static const char *const overlap_names[] = { "none", "constant", "cached", "all", NULL };
-    int overlap = 2;
-    bool lazy = (q->compatible & QCOW2_COMPAT_LAZY_REFCOUNTS) != 0, no_unref = false;
-    uint64_t l2, refcounts, interval_s = DEFAULT_CLEAN_INTERVAL_S;
-
-    q->discard_passthrough[0] = q->discard_passthrough[1] = true;
-    if (!take_cache_sizes(q, options, &l2, &refcounts, error) ||
-        !options_take_number(options, "cache-clean-interval", &interval_s, error) ||
-        !options_take_bool(options, "lazy-refcounts", &lazy, error) ||
-        !options_take_bool(options, "discard-no-unref", &no_unref, error) ||
-        !options_take_bool(options, "pass-discard-request", &q->discard_passthrough[0], error) ||
-        !options_take_bool(options, "pass-discard-snapshot", &q->discard_passthrough[1], error) ||
-        !options_take_bool(options, "pass-discard-other", &q->discard_passthrough[2], error) ||
-        !options_take_enum(options, "overlap-check", overlap_names, &overlap, error)) {
-        return false;
-    }
-    if (lazy && q->version < 3) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "Lazy refcounts require a qcow2 image with at least qemu 1.1 "
-                          "compatibility level");
-    }
-    q->lazy_refcounts = lazy;
-    q->refblock_slice_bytes = MIN(q->cluster_size, QCOW2_SLICE_BYTES);
-    q->l2_cache = table_cache_new(q->node->file->node, q->l2_slice_bytes, l2);
-    q->refblock_cache = table_cache_new(q->node->file->node, q->refblock_slice_bytes, refcounts);
-    table_cache_set_events(q->l2_cache, EVENT_L2_LOAD, EVENT_L2_UPDATE);
-    table_cache_set_events(q->refblock_cache, EVENT_REFBLOCK_LOAD, EVENT_REFBLOCK_UPDATE_PART);
-    if (interval_s) {
-        q->cleaner = table_cleaner_start(q->l2_cache, q->refblock_cache, interval_s);
-    }
-    return true;
-}
-
 static bool open_tables(Qcow2 *q, const Qcow2Header *header, GError **error)
 {
     uint64_t per_l1 = UINT64_C(1) << (q->cluster_bits + q->l2_bits);
@@ -555,7 +463,7 @@ static bool qcow2_open(BlockNode *node, GHashTable *options, GError **error)
     coroutine_mutex_init(&q->sync_lock);
     g_queue_init(&q->allocations);
     node->size = 0;
-    if (!qcow2_read_header(q, &header, error) || !take_options(q, options, error) ||
+    if (!qcow2_read_header(q, &header, error) || !qcow2_take_options(q, options, error) ||
         !open_tables(q, &header, error) ||
         (!node->flags.check && !qcow2_check_overlaps(q, error)) ||
         !open_data_file(q, options, error)) {
@@ -578,14 +486,10 @@ static bool qcow2_open(BlockNode *node, GHashTable *options, GError **error)
     return true;
 }
 
-/* Writes everything that a reader of the image alone needs, and that nobody has it open. */
-static int store_all(Qcow2 *q)
+int qcow2_store_tables(Qcow2 *q)
 {
-    int result = q->bitmaps_in_use || q->bitmaps_changed ? qcow2_store_bitmaps(q) : 0;
+    int result = qcow2_flush(q->node);
 
-    if (result == 0) {
-        result = qcow2_flush(q->node);
-    }
     if (result == 0) {
         result = sync_write_refcounts(q); /* of clusters that the flush has made free */
     }
@@ -597,6 +501,14 @@ static int store_all(Qcow2 *q)
         q->in_use_dirty = false;
     }
     return result;
+}
+
+/* Writes everything that a reader of the image alone needs, and that nobody has it open. */
+static int store_all(Qcow2 *q)
+{
+    int result = q->bitmaps_in_use || q->bitmaps_changed ? qcow2_store_bitmaps(q) : 0;
+
+    return result == 0 ? qcow2_store_tables(q) : result;
 }
 
 static void qcow2_close(BlockNode *node)
@@ -768,6 +680,8 @@ static const BlockDriver qcow2_driver = {
     .open = qcow2_open,
     .close = qcow2_close,
     .reopen = qcow2_reopen,
+    .reopen_names = qcow2_reopen_names,
+    .reopen_options = qcow2_reopen_options,
     .read = qcow2_read,
     .write = qcow2_write,
     .write_compressed = qcow2_write_compressed,

@@ -199,6 +199,12 @@ int qcow2_set_dirty(Qcow2 *q, bool dirty);
  * waits for `lock`.
  */
 int qcow2_sync(Qcow2 *q);
+/* Nothing is left in the caches; the counts are right, and the image is not dirty. */
+int qcow2_store_tables(Qcow2 *q);
+/* What a user chooses (settings.c): when opening, and by blockdev-reopen. */
+bool qcow2_take_options(Qcow2 *q, GHashTable *options, GError **error);
+extern const char *const qcow2_reopen_names[];
+bool qcow2_reopen_options(BlockNode *node, GHashTable *options, GError **error);
 /* Collects metadata clusters if that has not been done. [lock] */
 int qcow2_know_metadata(Qcow2 *q);
 void qcow2_metadata_add(Qcow2 *q, uint64_t offset, uint64_t bytes);

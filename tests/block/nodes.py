@@ -192,56 +192,6 @@ def creation():
     run(IMG, "check", "busy")
 
 
-def reopening():
-    for name in ("a", "b"):
-        create(name)
-    io("a", "write -P 1 0 64k")
-    io("b", "write -P 2 0 64k")
-    create("top", "8M", "-b", "a", "-F", "qcow2")
-    top = {"driver": "qcow2", "node-name": "top", "file": "top-file"}
-    with Machine(*image("a", read_only=True), *image("b", read_only=True),
-                 *blockdev(driver="file", node_name="top-file", filename="top"),
-                 *blockdev(driver="qcow2", node_name="top", file="top-file", backing="a"),
-                 *blockdev(driver="throttle", node_name="t", file="top", limits={"iops-total": 100000})) as m:
-        m.serve()
-        m.do("block-export-add", type="nbd", id="e", node_name="t")
-        url = "nbd+unix:///t?socket=nbd"
-
-        def read(pattern):
-            run(IO, "-r", "-c", f"read -P {pattern} 0 64k", url)
-
-        read(1)
-        assert m.fails("blockdev-reopen", options=[top]) == "backing is missing for 'top'"
-        m.do("blockdev-reopen", options=[{**top, "backing": "b"}])
-        read(2)
-        m.do("blockdev-reopen", options=[{**top, "backing": None, "read-only": True}])
-        read(0)
-        assert m.node("top")["ro"]
-        m.do("blockdev-reopen", options=[{**top, "backing": "a", "discard": "unmap", "detect-zeroes": "unmap"}])
-        read(1)
-        assert not m.node("top")["ro"] and m.node("top")["detect_zeroes"] == "unmap"
-        # All or none.
-        nope = {"driver": "qcow2", "node-name": "nope"}
-        assert "nope" in m.fails("blockdev-reopen", options=[{**top, "backing": "b"}, nope])
-        read(1)
-        assert m.node("top")["detect_zeroes"] == "unmap"
-        for change, message in (({"driver": "raw"}, "'driver'"), ({"l2-cache-size": 65536}, "'l2-cache-size'"),
-                                ({"backing": "t"}, "cycle"), ({"backing": "zz"}, "node-name='zz'")):
-            assert message in m.fails("blockdev-reopen", options=[{**top, "backing": "a", **change}]), change
-        assert "cannot be reset" in m.fails("blockdev-reopen", options=[
-            {"driver": "throttle", "node-name": "t", "file": "top"}])
-        # A filter gets another image below it.
-        m.do("blockdev-reopen", options=[{"driver": "throttle", "node-name": "t", "file": "b",
-                                          "limits": {"iops-total": 100000}}])
-        read(2)
-        m.do("block-export-add", type="nbd", id="w", name="w", node_name="top", writable=True)
-        assert "cannot support read-write users" in m.fails(
-            "blockdev-reopen", options=[{**top, "backing": "a", "read-only": True}])
-        m.do("block-stream", job_id="s", device="top", speed=1, auto_finalize=False)
-        assert "Cannot change frozen 'backing' link from 'top' to 'a'" in m.fails(
-            "blockdev-reopen", options=[{**top, "backing": "b"}])
-
-
 def threads():
     create("a")
     with Machine(*image("a"), "-object", "iothread,id=io0", "-device", "virtio-blk-pci,drive=a,iothread=io0") as m:
@@ -285,7 +235,7 @@ def monitor_io():
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
     for test in (sharing, write_cache, debug_rules, filters, old_content, creation,
-                 reopening, threads, monitor_io):
+                 threads, monitor_io):
         print(test.__name__, flush=True)
         test()
     os.chdir("/")
