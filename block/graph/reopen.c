@@ -268,11 +268,6 @@ static bool reopen_node(BlockNode *node, GHashTable *options, GPtrArray *done, G
     BlockOpenFlags flags = node->flags;
     BlockNode *file, *backing = NULL;
 
-    if (node->driver->is_internal) {
-        return error_fail(error, KASO_ERROR_UNSUPPORTED,
-                          "Block format '%s' used by node '%s' does not support reopening files",
-                          node->driver->name, node->node_name);
-    }
     if (g_strcmp0(driver, node->driver->name)) {
         return error_fail(error, KASO_ERROR_INVALID, "Cannot change the option 'driver'");
     }
@@ -310,6 +305,11 @@ static bool reopen_one(BlockGraph *graph, json_t *value, GPtrArray *done, GError
         return name ? error_fail(error, KASO_ERROR_GENERIC,
                                  "Failed to find node with node-name='%s'", name)
                     : error_fail(error, KASO_ERROR_INVALID, "node-name not specified");
+    }
+    if (node->driver->is_internal) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "Block format '%s' used by node '%s' does not support reopening files",
+                          node->driver->name, node->node_name);
     }
     before = remember(node);
     g_ptr_array_add(done, before);
