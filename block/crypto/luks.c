@@ -342,6 +342,7 @@ static bool luks_create(BlockGraph *graph, const char *filename, GHashTable *opt
                         GError **error)
 {
     g_autofree char *id = options_take(options, "key-secret"), *text = NULL;
+    g_autofree char *prealloc = options_take(options, "preallocation");
     g_autoptr(GPtrArray) keep = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GHashTable) raw = options_new();
     const char *passphrase;
@@ -366,12 +367,16 @@ static bool luks_create(BlockGraph *graph, const char *filename, GHashTable *opt
     }
     text = g_strdup_printf("%" G_GUINT64_FORMAT, size + header->len);
     options_set(raw, "size", text);
+    if (prealloc) {
+        options_set(raw, "preallocation", prealloc);
+    }
     if (!block_driver_find("raw")->create(graph, filename, raw, error)) {
         g_byte_array_unref(header);
         return false;
     }
     options_set(raw, "driver", "raw");
     g_hash_table_remove(raw, "size");
+    g_hash_table_remove(raw, "preallocation");
     node = node_open(graph, filename, g_hash_table_ref(raw), (BlockOpenFlags){ 0 }, error);
     result = node ? node_pwrite(node, 0, header->data, header->len, 0) : 0;
     g_byte_array_unref(header);
@@ -434,6 +439,7 @@ static const BlockOption luks_create_options[] = {
     { "ivgen-alg", "Name of IV generator algorithm" },
     { "ivgen-hash-alg", "Name of IV generator hash algorithm" },
     { "key-secret", "ID of the secret that provides the keyslot's passphrase" },
+    { "preallocation", "Preallocation mode (allowed values: off, falloc, full)" },
     { "size", "Virtual disk size" },
     { 0 },
 };

@@ -8,12 +8,35 @@
 #include <errno.h>
 #include <string.h>
 
+/* Choices of QMP that drivers have under another name. */
+static const struct {
+    const char *driver, *key, *value, *option, *setting;
+} translations[] = {
+    { "vdi", "preallocation", "off", "static", "off" },
+    { "vdi", "preallocation", "metadata", "static", "on" },
+};
+
+static bool translate(const BlockDriver *driver, const char *key, const char *value, GHashTable *to)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(translations); i++) {
+        if (!strcmp(translations[i].driver, driver->name) && !strcmp(translations[i].key, key) &&
+            !strcmp(translations[i].value, value)) {
+            options_set(to, translations[i].option, translations[i].setting);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Options of drivers have underscores where QMP has dashes. */
 static bool take_create_option(const BlockDriver *driver, const char *key, const char *value,
                                GHashTable *to, GError **error)
 {
     g_autofree char *name = g_strdup(!strcmp(key, "version") ? "compat" : key);
 
+    if (translate(driver, key, value, to)) {
+        return true;
+    }
     for (int dashes = 1; dashes >= 0; dashes--) {
         for (const BlockOption *option = driver->create_options; option && option->name; option++) {
             if (!strcmp(option->name, name)) {
@@ -65,11 +88,16 @@ static bool take_create_options(BlockJob *job, GHashTable *options, GError **err
     if (!take_place(job, options, error)) {
         return false;
     }
-    if (options_get(options, "data-file")) {
-        return error_fail(error, KASO_ERROR_UNSUPPORTED,
-                          "not yet: options.data-file; kaso-img create makes such images");
+    if (options_has_nested(options, "data-file")) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Parameter 'options.data-file': name a node that is open");
     }
     job->create_options = options_new();
+    if (options_get(options, "data-file") && !strcmp(name, "qcow2")) {
+        g_autofree char *data = options_take(options, "data-file");
+
+        options_set(job->create_options, "data_file_node", data);
+    }
     g_hash_table_iter_init(&iter, options);
     while (g_hash_table_iter_next(&iter, &key, &value)) {
         if (!take_create_option(job->create_driver, key, value, job->create_options, error)) {
@@ -79,10 +107,9 @@ static bool take_create_options(BlockJob *job, GHashTable *options, GError **err
     return true;
 }
 
-/* Nobody else writes to the node, or looks at its content, while it becomes an image. */
-static bool hold_target(BlockJob *job)
+/* Nobody else writes to the node, or looks at its content, while it becomes an image, or its data. */
+static bool hold_node(BlockJob *job, const char *name, BlockChild **user)
 {
-    const char *name = strchr(job->create_place, ':') + 1;
     BlockNode *node = node_find(job->graph, name);
 
     if (!node) {
@@ -92,15 +119,27 @@ static bool hold_target(BlockJob *job)
     if (!node_may(node, OPERATION_FORMAT, &job->error)) {
         return false;
     }
-    job->target_user =
-        node_attach_user(node, "an unnamed block device", BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE,
-                         BLOCK_PERM_ALL, &job->error);
-    if (!job->target_user) {
+    *user = node_attach_user(node, "an unnamed block device", BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE,
+                             BLOCK_PERM_ALL, &job->error);
+    if (!*user) {
         return false;
     }
     node_hold(node, HOLD_FORMAT, job, job->type);
     /* Nobody minds; from here on the driver's own nodes write, and say what they need. */
-    return child_set_perm(job->target_user, 0, BLOCK_PERM_ALL, &job->error);
+    return child_set_perm(*user, 0, BLOCK_PERM_ALL, &job->error);
+}
+
+static bool hold_target(BlockJob *job)
+{
+    const char *place = strchr(job->create_place, ':') + 1;
+    const char *data = options_get(job->create_options, "data_file_node");
+
+    if (data && !strcmp(data, place)) {
+        return error_fail(&job->error, KASO_ERROR_INVALID,
+                          "The data file '%s' is the image itself: give it another node", data);
+    }
+    return hold_node(job, place, &job->target_user) &&
+           (!data || hold_node(job, data, &job->source_user));
 }
 
 int job_run_create(BlockJob *job)

@@ -697,21 +697,38 @@ static bool file_parse_filename(const char *filename, GHashTable *options, GErro
     return true;
 }
 
+/* Only some file systems know such a hint. */
+static void set_extent_size(int fd, uint32_t bytes)
+{
+    struct fsxattr attributes = { 0 };
+
+    if (ioctl(fd, FS_IOC_FSGETXATTR, &attributes) == 0) {
+        attributes.fsx_xflags |= FS_XFLAG_EXTSIZE;
+        attributes.fsx_extsize = bytes;
+        ioctl(fd, FS_IOC_FSSETXATTR, &attributes);
+    }
+}
+
 static bool file_create(BlockGraph *graph, const char *filename, GHashTable *options,
                         GError **error)
 {
     uint64_t size = 0;
     int prealloc = PREALLOC_OFF, fd;
     FileLock lock = { 0 };
+    uint64_t extent_size = 0;
     bool nocow = false, done;
 
     if (g_str_has_prefix(filename, "file:")) {
         filename += strlen("file:");
     }
     if (!options_take_size(options, "size", &size, error) ||
+        !options_take_size(options, "extent_size_hint", &extent_size, error) ||
         !options_take_bool(options, "nocow", &nocow, error) ||
         !options_take_enum(options, "preallocation", prealloc_names, &prealloc, error)) {
         return false;
+    }
+    if (extent_size > UINT32_MAX) {
+        return error_fail(error, KASO_ERROR_INVALID, "Extent size hint is too large");
     }
     size = align_up(size, 512);
     fd = open(filename, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -724,6 +741,9 @@ static bool file_create(BlockGraph *graph, const char *filename, GHashTable *opt
                              BLOCK_PERM_ALL & ~BLOCK_PERM_RESIZE, filename, error));
     if (done && file_set_length(fd, 0) < 0) {
         done = error_fail_errno(error, errno, "Could not clear '%s'", filename);
+    }
+    if (done && extent_size) {
+        set_extent_size(fd, (uint32_t)extent_size);
     }
     if (done && nocow) {
         int attributes = 0;
@@ -748,6 +768,7 @@ static const BlockOption file_options[] = {
 static const BlockOption file_create_options[] = {
     { "size", "Virtual disk size" },
     { "preallocation", "Preallocation mode (allowed values: off, falloc, full)" },
+    { "extent_size_hint", "How much of the file the host should allocate at once; 0: as it does" },
     { "nocow", "Turn off copy-on-write (valid only on btrfs)" },
     { 0 },
 };

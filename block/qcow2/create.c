@@ -43,6 +43,7 @@ typedef struct {
     uint64_t size, cluster_size, refcount_bits;
     unsigned version;
     char *backing_file, *backing_format, *data_file;
+    char *data_node; /* an open node, which is kept as it is, instead of a file to be made */
     bool data_file_raw, keep_data_file, extended_l2, lazy_refcounts, nocow;
     int compression, prealloc;
     Qcow2CryptCreate crypt;
@@ -53,6 +54,7 @@ static void create_options_clear(CreateOptions *o)
     g_free(o->backing_file);
     g_free(o->backing_format);
     g_free(o->data_file);
+    g_free(o->data_node);
     g_free(o->crypt.secret);
     if (o->crypt.header) {
         g_byte_array_unref(o->crypt.header);
@@ -69,6 +71,7 @@ static bool take_create_options(GHashTable *options, CreateOptions *o, GError **
     o->backing_file = options_take(options, "backing_file");
     o->backing_format = options_take(options, "backing_fmt");
     o->data_file = options_take(options, "data_file");
+    o->data_node = options_take(options, "data_file_node");
     if (o->data_file && g_str_has_prefix(o->data_file, "file:")) {
         memmove(o->data_file, o->data_file + strlen("file:"),
                 strlen(o->data_file + strlen("file:")) + 1);
@@ -190,12 +193,15 @@ static int write_empty_image(BlockNode *file, const CreateOptions *o)
 }
 
 static BlockNode *open_new(BlockGraph *graph, const char *filename, const char *driver,
-                           GError **error)
+                           const char *data_node, GError **error)
 {
     BlockOpenFlags flags = { .no_backing = true, .cache_no_flush = true, .check = true };
     GHashTable *options = options_new();
 
     options_set(options, "driver", driver);
+    if (data_node) {
+        options_set(options, "data-file", data_node);
+    }
     return node_open(graph, filename, options, flags, error);
 }
 
@@ -215,6 +221,18 @@ static bool check_data_path(const char *filename, const CreateOptions *o, GError
     return true;
 }
 
+/* The header names a data file that is an open node by that node's file. */
+static bool find_data_node(BlockGraph *graph, CreateOptions *o, GError **error)
+{
+    BlockNode *node = o->data_node ? block_find_node(graph, o->data_node, error) : NULL;
+
+    if (node) {
+        g_free(o->data_file);
+        o->data_file = node_display_name(node);
+    }
+    return node || !o->data_node;
+}
+
 static bool create_files(BlockGraph *graph, const char *filename, const CreateOptions *o,
                          GError **error)
 {
@@ -224,7 +242,7 @@ static bool create_files(BlockGraph *graph, const char *filename, const CreateOp
     if (!protocol) {
         return false;
     }
-    if (o->data_file && !check_data_path(filename, o, error)) {
+    if (o->data_file && !o->data_node && !check_data_path(filename, o, error)) {
         return false;
     }
     if (o->nocow) {
@@ -237,13 +255,14 @@ static bool create_files(BlockGraph *graph, const char *filename, const CreateOp
      * Last: the data file of an image that is in use is not touched. Its old content would show where
      * clusters are allocated ahead.
      */
-    return !o->data_file || o->keep_data_file ||
+    return !o->data_file || o->keep_data_file || o->data_node ||
            block_driver_find("file")->create(graph, o->data_file, data_options, error);
 }
 
 static bool fill_new_image(BlockNode *node, const CreateOptions *o, GError **error)
 {
     Qcow2 *q = qcow2_of(node);
+    Prealloc prealloc = (Prealloc)o->prealloc;
     bool done;
 
     if (o->backing_file && !q->data_file_raw) {
@@ -257,10 +276,17 @@ static bool fill_new_image(BlockNode *node, const CreateOptions *o, GError **err
             return error_fail_errno(error, -result, "Could not write the LUKS header");
         }
     }
-    if (o->keep_data_file) {
+    if (o->keep_data_file || o->data_node) {
         q->data_file_raw = false; /* growing would clear it */
     }
-    done = node_truncate(node, o->size, o->prealloc, error);
+    if (o->data_node && prealloc > PREALLOC_METADATA) { /* of what is added to it */
+        if (node_length(q->data_file->node) < o->size &&
+            !node_truncate(q->data_file->node, o->size, prealloc, error)) {
+            return false;
+        }
+        prealloc = PREALLOC_METADATA;
+    }
+    done = node_truncate(node, o->size, prealloc, error);
     q->data_file_raw = o->data_file_raw;
     if (!done) {
         return false;
@@ -279,12 +305,12 @@ bool qcow2_create(BlockGraph *graph, const char *filename, GHashTable *options, 
     bool done = false;
     int result;
 
-    if (!take_create_options(options, &o, error) || !check_create_options(&o, error) ||
-        !qcow2_crypt_prepare(graph, options, &o.crypt, error) ||
+    if (!take_create_options(options, &o, error) || !find_data_node(graph, &o, error) ||
+        !check_create_options(&o, error) || !qcow2_crypt_prepare(graph, options, &o.crypt, error) ||
         !create_files(graph, filename, &o, error)) {
         goto out;
     }
-    file = open_new(graph, filename, block_protocol_for(filename, NULL)->name, error);
+    file = open_new(graph, filename, block_protocol_for(filename, NULL)->name, NULL, error);
     if (!file) {
         goto out;
     }
@@ -294,7 +320,7 @@ bool qcow2_create(BlockGraph *graph, const char *filename, GHashTable *options, 
         error_fail_errno(error, -result, "Could not write the qcow2 header of '%s'", filename);
         goto out;
     }
-    node = open_new(graph, filename, "qcow2", error);
+    node = open_new(graph, filename, "qcow2", o.data_node, error);
     if (node) {
         done = fill_new_image(node, &o, error);
         node_unref(node);
@@ -570,7 +596,13 @@ bool qcow2_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **
     }
     coroutine_mutex_lock(&q->lock);
     if (result == 0) {
+        if (size < old_size) {
+            node_debug_event(q->node->file->node, EVENT_L1_SHRINK_WRITE_TABLE);
+        }
         result = commit_size(q, size);
+    }
+    if (result == 0 && size < old_size) {
+        node_debug_event(q->node->file->node, EVENT_L1_SHRINK_FREE_L2_CLUSTERS);
     }
     if (result == 0) {
         q->l1_vm_state_index = (uint32_t)l1_entries;
