@@ -13,8 +13,17 @@
 #include <errno.h>
 #include <string.h>
 
-enum { CLUSTER_MIN = 64 * 1024 };
+enum { CLUSTER_MIN = 64 * 1024, CLUSTER_MAX = 64 * 1024 * 1024 };
 enum { BREAK_GUEST_WRITE, BREAK_SNAPSHOT };
+
+enum { WATCH_NS = 50 * 1000 * 1000 };
+
+/* A guest's write that waits for its copy. */
+typedef struct {
+    int64_t end_us;
+    unsigned late; /* the flag of its hurry */
+    GList link;
+} Copying;
 
 typedef struct {
     BlockNode *target;
@@ -23,6 +32,11 @@ typedef struct {
     int on_error;
     int failure; /* of a snapshot that is broken: negative errno */
     CoroutineMutex lock;
+    uint64_t timeout_s; /* 0: none */
+    GQueue waiting;     /* Copying, oldest first, where there is a timeout */
+    bool watched;
+    CoroutineQueue unwatched;
+    BlockNode *node;
 } CopyBeforeWrite;
 
 static bool get_bit(const uint8_t *bits, uint64_t index)
@@ -66,17 +80,25 @@ static bool copy_before_write_open(BlockNode *node, GHashTable *options, GError 
 {
     static const char *const policies[] = { "break-guest-write", "break-snapshot", NULL };
     CopyBeforeWrite *copy = node->state;
-    uint64_t size = node_size(node->file->node), timeout = 0;
+    uint64_t size = node_size(node->file->node), least = 0;
     BlockNodeInfo info = { 0 };
     BlockChild *target;
     size_t bytes;
 
     if (!options_take_enum(options, "on-cbw-error", policies, &copy->on_error, error) ||
-        !options_take_number(options, "cbw-timeout", &timeout, error)) {
+        !options_take_number(options, "cbw-timeout", &copy->timeout_s, error) ||
+        !options_take_size(options, "min-cluster-size", &least, error)) {
         return false;
     }
-    if (timeout) {
-        return error_fail(error, KASO_ERROR_UNSUPPORTED, "not yet: cbw-timeout is not built");
+    if (copy->timeout_s > UINT32_MAX) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "cbw-timeout=%" G_GUINT64_FORMAT ": at most %u seconds", copy->timeout_s,
+                          UINT32_MAX);
+    }
+    if (least && (!is_power_of_two(least) || least > CLUSTER_MAX)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "min-cluster-size needs to be a power of 2, of at most %d bytes",
+                          CLUSTER_MAX);
     }
     target = node_open_child(node, "target", BLOCK_ROLE_DATA, NULL, options, node->flags, error);
     if (!target) {
@@ -90,10 +112,13 @@ static bool copy_before_write_open(BlockNode *node, GHashTable *options, GError 
     if (copy->target->driver->info) {
         copy->target->driver->info(copy->target, &info);
     }
-    copy->cluster_size = MAX(CLUSTER_MIN, info.cluster_size);
+    copy->cluster_size = MAX(MAX(CLUSTER_MIN, info.cluster_size), least);
     bytes = size / copy->cluster_size / 8 + 1;
     copy->copied = g_malloc0(bytes);
     coroutine_mutex_init(&copy->lock);
+    coroutine_queue_init(&copy->unwatched);
+    g_queue_init(&copy->waiting);
+    copy->node = node;
     if (!take_bitmap(node, options, bytes, error)) {
         g_free(copy->copied);
         return false;
@@ -105,6 +130,9 @@ static void copy_before_write_close(BlockNode *node)
 {
     CopyBeforeWrite *copy = node->state;
 
+    while (copy->watched) {
+        coroutine_queue_wait(&copy->unwatched);
+    }
     g_free(copy->copied);
     g_free(copy->wanted);
 }
@@ -140,8 +168,33 @@ static int copy_cluster(BlockNode *node, uint64_t index, uint8_t *buffer)
     return result;
 }
 
-/* Copies what a write of that range is about to change. */
-static int copy_range(BlockNode *node, uint64_t offset, uint64_t bytes)
+/*
+ * Runs while writes wait: those whose time is over come into a hurry, in which they pass limits and leave a server
+ * that does not answer.
+ */
+static void watch_entry(void *opaque)
+{
+    CopyBeforeWrite *copy = opaque;
+
+    while (copy->waiting.head) {
+        int64_t now_us = g_get_monotonic_time();
+
+        for (GList *link = copy->waiting.head; link; link = link->next) {
+            Copying *copying = link->data;
+
+            if (!copying->late && copying->end_us <= now_us) {
+                __atomic_store_n(&copying->late, 1, __ATOMIC_RELAXED);
+                block_graph_hurry(copy->node->graph);
+            }
+        }
+        coroutine_sleep_ns(WATCH_NS);
+    }
+    copy->watched = false;
+    coroutine_queue_wake_all(&copy->unwatched);
+}
+
+/* Copies what a write of that range is about to change. late: looked at before each piece. */
+static int copy_pieces(BlockNode *node, uint64_t offset, uint64_t bytes, const unsigned *late)
 {
     CopyBeforeWrite *copy = node->state;
     uint64_t last = bytes ? (offset + bytes - 1) / copy->cluster_size : 0;
@@ -154,14 +207,44 @@ static int copy_range(BlockNode *node, uint64_t offset, uint64_t bytes)
             (copy->wanted && !get_bit(copy->wanted, i))) {
             continue;
         }
+        if (__atomic_load_n(late, __ATOMIC_RELAXED)) {
+            result = -ETIMEDOUT;
+            break;
+        }
         buffer = buffer ? buffer : g_try_malloc(copy->cluster_size);
         result = buffer ? copy_cluster(node, i, buffer) : -ENOMEM;
+        if (__atomic_load_n(late, __ATOMIC_RELAXED)) {
+            result = -ETIMEDOUT; /* of what was in a hurry, too */
+        }
     }
     if (result < 0 && copy->on_error == BREAK_SNAPSHOT) {
         copy->failure = result;
         result = 0;
     }
     coroutine_mutex_unlock(&copy->lock);
+    return result;
+}
+
+static int copy_range(BlockNode *node, uint64_t offset, uint64_t bytes)
+{
+    CopyBeforeWrite *copy = node->state;
+    Copying copying = { .end_us = g_get_monotonic_time() + (int64_t)copy->timeout_s * 1000000 };
+    CoroutineHurry hurry;
+    int result;
+
+    if (!copy->timeout_s) {
+        return copy_pieces(node, offset, bytes, &copying.late);
+    }
+    copying.link.data = &copying;
+    g_queue_push_tail_link(&copy->waiting, &copying.link);
+    coroutine_hurry_begin(&hurry, &copying.late, HURRY_LEAVE);
+    if (!copy->watched) {
+        copy->watched = true;
+        async_start(block_graph_context(node->graph), watch_entry, copy);
+    }
+    result = copy_pieces(node, offset, bytes, &copying.late);
+    coroutine_hurry_end(&hurry);
+    g_queue_unlink(&copy->waiting, &copying.link);
     return result;
 }
 
@@ -205,7 +288,7 @@ int copy_before_write_read_old(BlockNode *node, uint64_t offset, uint64_t bytes,
         bool copied = get_bit(copy->copied, index);
 
         if (copy->failure || (copy->wanted && !get_bit(copy->wanted, index))) {
-            result = copy->failure ? copy->failure : -EACCES;
+            result = -EACCES;
             break;
         }
         result = node_read(copied ? copy->target : node->file->node, offset, n, vector);
@@ -222,7 +305,8 @@ static const BlockOption copy_before_write_options[] = {
     { "bitmap", "bitmap.node, bitmap.name: only what is dirty there now is kept" },
     { "on-cbw-error", "a copy fails: break-guest-write (its write fails) or break-snapshot "
                       "(reading the old content does)" },
-    { "cbw-timeout", "not built" },
+    { "cbw-timeout", "seconds after which a copy that has not ended has failed; 0: none" },
+    { "min-cluster-size", "at least so much is copied at once" },
     { 0 },
 };
 
