@@ -2,6 +2,7 @@
 /* Filter that writes what was read from a backing file into the image below. */
 #include "base/bits.h"
 #include "base/error.h"
+#include "block/graph/debug-event.h"
 #include "block/graph/node.h"
 
 #include <errno.h>
@@ -79,6 +80,7 @@ static int copy_range(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector
     result = node_pread(below, start, buffer, end - start);
     if (result == 0) {
         io_vector_from_buffer(vector, buffer + (offset - start), bytes);
+        node_debug_event(below, EVENT_COR_WRITE);
         /* The reader has its data, whether or not it can be kept. */
         if (buffer_is_zero(buffer, end - start)) {
             node_write_zeroes(below, start, end - start, BLOCK_WRITE_UNCHANGED);

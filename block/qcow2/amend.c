@@ -85,6 +85,7 @@ static bool write_block(Qcow2NewCounts *w, uint64_t i, uint8_t *block, GError **
     }
     w->table[i] = (w->start + i) << q->cluster_bits;
     if (result == 0) {
+        node_debug_event(q->node->file->node, EVENT_REFBLOCK_UPDATE);
         result = node_pwrite(q->node->file->node, w->table[i], block, q->cluster_size, 0);
     }
     return result == 0 || error_fail_errno(error, -result, "Could not write a refcount block");
@@ -92,10 +93,13 @@ static bool write_block(Qcow2NewCounts *w, uint64_t i, uint8_t *block, GError **
 
 static int write_table(Qcow2NewCounts *w)
 {
-    int result =
-        qcow2_write_table(w->q, (w->start + w->blocks) << w->q->cluster_bits, w->table, w->entries);
+    BlockNode *file = w->q->node->file->node;
+    int result;
 
-    return result < 0 ? result : node_flush(w->q->node->file->node);
+    node_debug_event(file, EVENT_REFTABLE_UPDATE);
+    result =
+        qcow2_write_table(w->q, (w->start + w->blocks) << w->q->cluster_bits, w->table, w->entries);
+    return result < 0 ? result : node_flush(file);
 }
 
 bool qcow2_write_new_counts(Qcow2NewCounts *w, void (*progress)(void *, double), void *opaque,

@@ -406,9 +406,11 @@ static int rebuild(Check *check)
             qcow2_refcount_store(q, block, j, MIN(value, qcow2_refcount_max(q)));
         }
         table[i] = (start + i) << q->cluster_bits;
+        node_debug_event(file, EVENT_REFBLOCK_UPDATE);
         result = node_pwrite(file, table[i], block, q->cluster_size, 0);
     }
     if (result == 0) {
+        node_debug_event(file, EVENT_REFTABLE_UPDATE);
         result = qcow2_write_table(q, (start + blocks) << q->cluster_bits, table, entries);
     }
     if (result == 0) {

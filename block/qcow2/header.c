@@ -498,6 +498,7 @@ int qcow2_may_write(Qcow2 *q)
     int result = q->broken ? -EIO : 0;
 
     if (result == 0 && q->unsettled) {
+        node_debug_event(q->node->file->node, EVENT_REFTABLE_UPDATE);
         result = qcow2_write_table(q, q->reftable_offset, q->reftable, q->reftable_entries);
         if (result == 0) {
             result = qcow2_commit_header(q);

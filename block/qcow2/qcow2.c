@@ -339,6 +339,7 @@ static bool open_tables(Qcow2 *q, const Qcow2Header *header, GError **error)
     if (result < 0) {
         return error_fail_errno(error, -result, "Could not read L1 table");
     }
+    node_debug_event(q->node->file->node, EVENT_REFTABLE_LOAD);
     result = qcow2_read_table(q, q->reftable_offset, q->reftable, q->reftable_entries);
     if (result < 0) {
         return error_fail_errno(error, -result, "Could not read the refcount table");
@@ -646,6 +647,7 @@ static int qcow2_make_empty(BlockNode *node)
 {
     Qcow2 *q = qcow2_of(node);
 
+    node_debug_event(q->node->file->node, EVENT_EMPTY_IMAGE_PREPARE);
     return qcow2_discard_clusters(q, 0, align_up(q->size, q->cluster_size), true);
 }
 

@@ -111,6 +111,7 @@ static int batch_link(Qcow2 *q, const Batch *batch, uint64_t offset, int result)
         uint64_t size = batch->clusters[i].out.iov_len, host = batch->clusters[i].host;
 
         if (size && result == 0) {
+            node_debug_event(q->node->file->node, EVENT_L2_UPDATE_COMPRESSED);
             result = link_compressed(q, offset + (uint64_t)i * q->cluster_size, host, size);
         }
         if (size && result < 0) {

@@ -94,6 +94,7 @@ static int commit_empty(Tool *tool, BlockNode *top)
         return 0;
     }
     result = top->driver->make_empty(top);
+    result = result < 0 ? result : node_flush(top);
     return result < 0
                ? tool_fail(tool, "Could not empty %s: %s", top->filename, g_strerror(-result))
                : 0;

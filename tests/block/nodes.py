@@ -108,6 +108,56 @@ def debug_rules():
         assert "Input/output error" in text, (event, text)
 
 
+def debugged(event, image, **rule):
+    """The name of an image with a rule: after that event the next request fails."""
+    rule = {"event": event, "errno": 5, "once": True, **rule}
+    return "json:" + json.dumps({"driver": "qcow2", "file": {
+        "driver": "blkdebug", "inject-error": [rule], "image": {"driver": "file", "filename": image}}})
+
+
+def rare_events():
+    """Those that only some commands reach: each is followed by a failure, which is shown where the event belongs."""
+    create("base")
+    io("base", "write -P 1 0 1M")
+
+    def failed(*command):
+        result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+        text = result.stdout.decode()
+        assert "Input/output error" in text, (command, text)
+        return text
+
+    for event, command in (("reftable_load", ("read 0 1k",)), ("l2_update_compressed", ("write -c 0 64k", "flush")),
+                           ("l1_shrink_write_table", ("truncate 4M",)),
+                           ("l2_load", ("read 6M 1k",))):
+        os.path.exists("c") and os.unlink("c")
+        create("c")
+        io("c", "write 6M 64k")
+        text = failed(IO, *[a for c in command for a in ("-c", c)], debugged(event, "c"))
+        assert ("refcount table" in text) == (event == "reftable_load"), text
+        run(IMG, "check", "-q", "-r", "leaks", "c")
+    for event, text in (("refblock_update", "Could not write a refcount block"), ("reftable_update", "")):
+        assert text in failed(IMG, "amend", "-o", "refcount_bits=32", debugged(event, "c"))
+        run(IMG, "check", "-q", "-r", "leaks", "c")
+    # What is free is not worth a failure; that the event came shows by the state that it leads to.
+    for event, command in (("l1_shrink_free_l2_clusters", (IO, "-c", "truncate 2M", "-c", "write 0 64k")),
+                           ("empty_image_prepare", (IMG, "commit"))):
+        create("d", "8M", "-b", os.path.abspath("base"), "-F", "qcow2")
+        io("d", "write -P 2 6M 64k")
+        node = json.loads(debugged("write_aio", "d", state=2)[5:])
+        node["file"]["set-state"] = [{"event": event, "state": 1, "new_state": 2}]
+        if event == "empty_image_prepare":
+            node["file"]["inject-error"][0]["event"] = "l2_update"
+        failed(*command, "json:" + json.dumps(node))
+    # The reader has its data, though it could not be kept.
+    for kept in (False, True):
+        create("d", "8M", "-b", os.path.abspath("base"), "-F", "qcow2")
+        rule = [] if kept else [{"event": "cor_write", "errno": 5, "iotype": "write"}]
+        run(IO, "-c", "read -P 1 0 64k", "json:" + json.dumps({"driver": "copy-on-read", "file": {
+            "driver": "blkdebug", "inject-error": rule,
+            "image": {"driver": "qcow2", "file": {"driver": "file", "filename": "d"}}}}))
+        assert (json.loads(run(IMG, "map", "--output=json", "d"))[0]["depth"] == 0) == kept
+
+
 def filters():
     create("a")
     # compress: all that is written, whole clusters or not, is stored compressed.
@@ -149,6 +199,36 @@ def old_content():
         m.fails("blockdev-add", driver="snapshot-access", node_name="bad", file="a")
 
 
+def late_copies():
+    """cbw-timeout: a copy that takes too long has failed; on-cbw-error says what that does."""
+    for policy in "break-guest-write", "break-snapshot":
+        create("a")
+        create("t", "8M")
+        io("a", "write -P 1 0 2M")
+        cbw = {"driver": "copy-before-write", "node_name": "cbw", "file": "a", "target": "slow", "on_cbw_error": policy}
+        with Machine(*image("a"), *image("t"),
+                     *blockdev(driver="throttle", node_name="slow", file="t", limits={"bps-write": 65536}),
+                     *blockdev(**cbw, cbw_timeout=1, min_cluster_size=131072),
+                     *blockdev(driver="snapshot-access", node_name="old", file="cbw")) as m:
+            assert "wrote 65536/65536" in m.hmp('qemu-io cbw "write -P 2 0 64k"')
+            text = m.hmp('qemu-io cbw "write -P 3 512k 64k"')
+            broken = policy == "break-snapshot"
+            assert ("wrote 65536/65536" if broken else "Connection timed out") in text, text
+            assert f"read 65536/65536" in m.hmp(f'qemu-io a "read -P {3 if broken else 1} 512k 64k"')
+            text = m.hmp('qemu-io old "read -P 1 0 1M"')
+            assert ("Permission denied" if broken else "read 1048576/1048576") in text, text
+            assert "verification" not in text, text
+            if not broken:  # later copies have their own time
+                m.do("blockdev-reopen", options=[{"driver": "throttle", "node-name": "slow", "file": "t",
+                                                  "limits": {"bps-write": 1 << 30}}])
+                assert "wrote 65536/65536" in m.hmp('qemu-io cbw "write -P 4 1M 64k"')
+                assert "read 2097152/2097152" in m.hmp('qemu-io old "read -P 1 0 2M"')
+            for bad, message in (({"cbw-timeout": 1 << 40}, "cbw-timeout"),
+                                 ({"min-cluster-size": 100000}, "power of 2"), ({"on-cbw-error": "cry"}, "on-cbw-error")):
+                assert message in m.fails("blockdev-add", **{"driver": "copy-before-write", "node-name": "no",
+                                                             "file": "a", "target": "t", **bad}), bad
+
+
 def made(m, job, **options):
     """The end of a blockdev-create."""
     m.do("blockdev-create", job_id=job, options={k.replace("_", "-"): v for k, v in options.items()})
@@ -173,6 +253,33 @@ def creation():
             m.do("blockdev-add", driver=driver, node_name="n", file="f")
             assert m.node("n")["image"]["virtual-size"] == 4 * MIB or driver == "vpc"
             m.do("blockdev-del", node_name="n")
+        # A data file is a node, too; the header has its name.
+        for size in 0, MIB:
+            assert made(m, f"d{size}", driver="file", filename=f"data{size}", size=size) is None
+            m.do("blockdev-add", driver="file", node_name=f"df{size}", filename=f"data{size}")
+        io("data1048576", "write -P 5 0 1M")
+        for node, raw, prealloc in (("df0", False, "off"), ("df1048576", True, "off"), ("df1048576", True, "full")):
+            more = {"data_file_raw": raw, "preallocation": prealloc}
+            assert made(m, "c", driver="qcow2", file="f", data_file=node, size=4 * MIB, **more) is None
+            name = "data" + node[2:]
+            m.do("blockdev-add", driver="qcow2", node_name="n", file="f", data_file=node)
+            assert m.node("n")["image"]["format-specific"]["data"]["data-file"] == name
+            assert m.node("n")["image"]["format-specific"]["data"]["data-file-raw"] == raw
+            m.hmp('qemu-io n "write -P 6 1M 64k"')
+            m.do("blockdev-del", node_name="n")
+            assert os.path.getsize(name) == 4 * MIB
+            io("new", "read -P 6 1M 64k", f"read -P {5 if raw else 0} 0 1M")
+        for data, message in (("f", "the image itself"), ("none", "node-name='none'")):
+            assert message in made(m, "c", driver="qcow2", file="f", data_file=data, size=MIB), data
+        assert "requires data-file" in made(m, "c", driver="qcow2", file="f", data_file_raw=True, size=MIB)
+        # Choices that drivers know by other names, and those of files.
+        assert made(m, "c", driver="vdi", file="f", size=4 * MIB, preallocation="metadata") is None
+        assert os.path.getsize("new") > 4 * MIB
+        assert made(m, "c", driver="file", filename="hint", size=MIB, extent_size_hint=65536, preallocation="full") is None
+        assert os.stat("hint").st_blocks * 512 >= MIB
+        m.do("object-add", qom_type="secret", id="s", data="x")
+        assert made(m, "c", driver="luks", file="f", key_secret="s", iter_time=10, size=MIB, preallocation="full") is None
+        assert os.stat("new").st_blocks * 512 > MIB
         assert "multiple of 512" in made(m, "c", driver="qcow2", file="f", size=1000)
         assert "power of two" in made(m, "c", driver="qcow2", file="f", size=MIB, cluster_size=1000).lower()
         assert "nodename" in made(m, "c", driver="qcow2", file="nodename", size=MIB)
@@ -183,7 +290,7 @@ def creation():
                              (dict(driver="qcow2", size=MIB), "options.file' is missing")):
             assert message in m.fails("blockdev-create", job_id="b", options=bad), bad
         assert "lock" in made(m, "c", driver="file", filename="busy", size=MIB)
-    assert json.loads(run(IMG, "info", "--output=json", "new"))["format"] == "qcow2"
+    assert json.loads(run(IMG, "info", "--output=json", "new"))["format"] == "luks"
     # The way to a node leads nowhere else.
     assert io_status("format-target:f", "read 0 1k")[0] == 1
     file = {"driver": "file", "filename": "busy", "node-name": "bf"}
@@ -234,8 +341,8 @@ def monitor_io():
 
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
-    for test in (sharing, write_cache, debug_rules, filters, old_content, creation,
-                 threads, monitor_io):
+    for test in (sharing, write_cache, debug_rules, rare_events, filters, old_content, late_copies, creation, threads,
+                 monitor_io):
         print(test.__name__, flush=True)
         test()
     os.chdir("/")
