@@ -372,7 +372,7 @@ static void set_queue(Driver *driver, unsigned queue)
 /* A reset may have to wait for requests in flight. */
 static void reset(Driver *driver)
 {
-    int64_t deadline = g_get_monotonic_time() + G_USEC_PER_SEC;
+    int64_t deadline = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
 
     driver_set_status(driver, 0);
     while (driver_status(driver)) {
@@ -457,7 +457,7 @@ bool driver_used_any(Driver *driver, unsigned queue)
 
 uint32_t driver_wait(Driver *driver, unsigned queue)
 {
-    int64_t deadline = g_get_monotonic_time() + G_USEC_PER_SEC;
+    int64_t deadline = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
     uint8_t *used = bench_ram(driver->bench, driver_used(driver, queue));
 
     while (!driver_used_any(driver, queue)) {
