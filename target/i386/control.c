@@ -263,6 +263,7 @@ static uint64_t cr4_mask(const X86Cpu *cpu)
         { CR4_OSXSAVE, X86_FEATURE_XSAVE },
         { CR4_SMEP, X86_FEATURE_SMEP },
         { CR4_SMAP, X86_FEATURE_SMAP },
+        { CR4_PKE, X86_FEATURE_PKU },
     };
     uint64_t mask = CR4_PCE;
 

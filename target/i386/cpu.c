@@ -112,6 +112,7 @@ static void reset(Vcpu *vcpu)
     cpu->a20 = true;
     cpu->smbase = 0x30000;
     vcpu_set_secure(vcpu, false);
+    cpu->pkru = 0;
     x86_msrs_reset(cpu);
     cpu->tsc_offset = -x86_tsc_at(cpu, clock_now_ns(vcpu->machine));
     x86_init_reset(cpu);

@@ -130,6 +130,7 @@ enum {
 #define CR4_OSXSAVE UINT64_C(0x40000)
 #define CR4_SMEP UINT64_C(0x100000)
 #define CR4_SMAP UINT64_C(0x200000)
+#define CR4_PKE UINT64_C(0x400000)
 
 #define EFER_SCE UINT64_C(0x1)
 #define EFER_LME UINT64_C(0x100)
@@ -149,6 +150,7 @@ enum {
 #define XCR0_X87 UINT64_C(0x1)
 #define XCR0_SSE UINT64_C(0x2)
 #define XCR0_AVX UINT64_C(0x4)
+#define XCR0_PKRU UINT64_C(0x200)
 
 /* Exceptions, by vector. */
 typedef enum {
@@ -231,6 +233,7 @@ typedef struct X86Cpu {
     X87State x87;
     IrqLine ferr;              /* X86_CPU_IRQ_FERR */
     bool ferr_raised;
+    uint32_t pkru;             /* rights by protection keys */
     uint32_t mxcsr_raised;     /* flags that the running instruction has raised so far */
     uint32_t mxcsr;            /* control and status as written; sticky flags since then are the run time's */
 

@@ -10,6 +10,7 @@ enum {
     HTT = 1 << 28,          /* leaf 1, EDX: more than one thread in a package */
     CMP_LEGACY = 1 << 1,    /* leaf 80000001, ECX: those are cores */
     OSXSAVE = 1 << 27,      /* leaf 1, ECX */
+    OSPKE = 1 << 4,         /* leaf 7, ECX */
     CLFLUSH_LINE = 8 << 8,  /* leaf 1, EBX: in 8 bytes */
     SYSCALL = 1 << 11,      /* leaf 80000001, EDX */
     REPEATED = 0x0183f3ff,  /* leaf 80000001, EDX: what AMD repeats of leaf 1 */
@@ -118,7 +119,7 @@ static void leaf_7(const X86Cpu *cpu, uint32_t subleaf, uint32_t out[4])
     if (subleaf == 0) {
         out[0] = cpu->features[X86_WORD_7_1_EAX] != 0; /* the highest subleaf */
         out[1] = cpu->features[X86_WORD_7_0_EBX];
-        out[2] = cpu->features[X86_WORD_7_0_ECX];
+        out[2] = cpu->features[X86_WORD_7_0_ECX] | (cpu->cr4 & CR4_PKE ? OSPKE : 0);
         out[3] = cpu->features[X86_WORD_7_0_EDX];
     } else if (subleaf == 1) {
         out[0] = cpu->features[X86_WORD_7_1_EAX];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Paging (Intel SDM 3, chapter 4; AMD APM 2, chapter 5): none, 32-bit with PSE and PSE-36, PAE, four and five levels;
- * NX, WP, SMEP, SMAP, global pages, PCIDs, accessed and dirty bits. Protection keys are not modelled.
+ * NX, WP, SMEP, SMAP, protection keys of user pages, global pages, PCIDs, accessed and dirty bits.
  */
 #include "target/i386/mmu.h"
 
@@ -9,19 +9,21 @@
 #include "target/i386/exception.h"
 
 /* Page-table entries. */
-#define PTE_P       UINT64_C(1)
-#define PTE_W       UINT64_C(2)
-#define PTE_U       UINT64_C(4)
-#define PTE_A       UINT64_C(0x20)
-#define PTE_D       UINT64_C(0x40)
-#define PTE_PS      UINT64_C(0x80)
-#define PTE_G       UINT64_C(0x100)
-#define PTE_NX      UINT64_C(0x8000000000000000)
-#define PTE_ADDRESS UINT64_C(0x000ffffffffff000)
+#define PTE_P         UINT64_C(1)
+#define PTE_W         UINT64_C(2)
+#define PTE_U         UINT64_C(4)
+#define PTE_A         UINT64_C(0x20)
+#define PTE_D         UINT64_C(0x40)
+#define PTE_PS        UINT64_C(0x80)
+#define PTE_G         UINT64_C(0x100)
+#define PTE_KEY_SHIFT 59
+#define PTE_NX        UINT64_C(0x8000000000000000)
+#define PTE_ADDRESS   UINT64_C(0x000ffffffffff000)
 
 /*
  * Context keys: the PCID, and all that an answer of a walk depends on besides the tables. What supervisor mode may do
- * with user pages depends on EFLAGS.AC; implicit supervisor accesses have a context of their own.
+ * with user pages depends on EFLAGS.AC; implicit supervisor accesses have a context of their own. PKRU, which programs change often,
+ * is in the upper half, so that what is known by another value stays.
  */
 enum {
     KEY_PCID = 0xfff,
@@ -39,7 +41,13 @@ enum {
     KEY_SMM = 1 << 23,
     KEY_A20 = 1 << 24, /* the gate is closed */
     KEY_PGE = 1 << 25,
+    KEY_PKRU_SHIFT = 32,
 };
+
+static bool has_keys(const X86Cpu *cpu)
+{
+    return (cpu->cr4 & CR4_PKE) && (cpu->efer & EFER_LMA);
+}
 
 static uint64_t common_key(const X86Cpu *cpu)
 {
@@ -58,6 +66,7 @@ static uint64_t common_key(const X86Cpu *cpu)
         key |= cpu->cr4 & CR4_LA57 ? KEY_LA57 : 0;
         key |= cpu->cr4 & CR4_PSE ? KEY_PSE : 0;
         key |= cpu->cr4 & CR4_PGE ? KEY_PGE : 0;
+        key |= has_keys(cpu) ? (uint64_t)cpu->pkru << KEY_PKRU_SHIFT : 0;
     }
     return key;
 }
@@ -144,6 +153,23 @@ static uint64_t reserved_above_phys(const X86Cpu *cpu)
     return PTE_ADDRESS & ~bits_mask(cpu->phys_bits);
 }
 
+/* What PKRU takes away from data accesses to a user page of that key (SDM 3, 4.6.2); a debugger sees all. */
+static bool check_key(Walk *w, unsigned page_key, TcgMapping *mapping)
+{
+    enum { ACCESS_DISABLE = 1, WRITE_DISABLE = 2 };
+    const X86Cpu *cpu = w->cpu;
+    unsigned bits = cpu->pkru >> 2 * page_key & 3;
+    bool read = true, write = true;
+
+    if (has_keys(cpu) && w->user_page && !w->debug) {
+        read = !(bits & ACCESS_DISABLE);
+        write = read && (!(bits & WRITE_DISABLE) || (!w->user && !(cpu->cr0 & CR0_WP)));
+    }
+    mapping->read = mapping->read && read;
+    mapping->write = mapping->write && write;
+    return w->access == TCG_READ ? read : w->access == TCG_WRITE ? write : true;
+}
+
 /* Rights of the leaf for the access; fills in mapping. */
 static bool check_rights(Walk *w, TcgMapping *mapping)
 {
@@ -172,8 +198,11 @@ static int finish_walk(Walk *w, uint64_t at, uint64_t entry, unsigned bytes, uin
 {
     uint64_t bits = PTE_A | (w->access == TCG_WRITE ? PTE_D : 0);
 
-    if (!check_rights(w, mapping)) {
-        return page_fault(w, X86_PF_P);
+    bool allowed = check_rights(w, mapping);
+    bool by_key = check_key(w, entry >> PTE_KEY_SHIFT & 15, mapping);
+
+    if (!allowed || !by_key) {
+        return page_fault(w, X86_PF_P | (by_key ? 0 : X86_PF_PK));
     }
     if (!update_entry(w, at, entry, bits, bytes)) {
         return -1;

@@ -9,7 +9,7 @@
 #define F(word, identifier) (1u << (X86_FEATURE_##identifier % 32))
 
 const uint32_t x86_supported_features[X86_FEATURE_WORDS] = {
-    [X86_WORD_1_EDX] = 0x078bfbff,
+    [X86_WORD_1_EDX] = 0x078bfbff | F(, SS),
     [X86_WORD_1_ECX] = F(, SSE3) | F(, SSSE3) | F(, SSE4_1) | F(, SSE4_2) | F(, CX16) |
                        F(, POPCNT) | F(, MOVBE) | F(, PCID) | F(, X2APIC) | F(, TSC_DEADLINE) |
                        F(, XSAVE) | F(, RDRAND) | F(, HYPERVISOR) | F(, MONITOR) | F(, AES) |
@@ -17,15 +17,16 @@ const uint32_t x86_supported_features[X86_FEATURE_WORDS] = {
     [X86_WORD_7_0_EBX] = F(, FSGSBASE) | F(, BMI1) | F(, AVX2) | F(, BMI2) | F(, SMEP) | F(, SMAP) |
                          F(, ERMS) | F(, INVPCID) | F(, ADX) | F(, RDSEED) | F(, CLFLUSHOPT) |
                          F(, CLWB) | F(, SHA_NI),
-    [X86_WORD_7_0_ECX] =
-        F(, UMIP) | F(, GFNI) | F(, VAES) | F(, VPCLMULQDQ) | F(, LA57) | F(, RDPID) | F(, MOVDIRI),
+    [X86_WORD_7_0_ECX] = F(, UMIP) | F(, PKU) | F(, GFNI) | F(, VAES) | F(, VPCLMULQDQ) |
+                         F(, LA57) | F(, RDPID) | F(, MOVDIRI),
     [X86_WORD_7_0_EDX] = F(, FSRM),
+    [X86_WORD_7_1_EAX] = F(, FZRM) | F(, FSRS) | F(, FSRC),
     [X86_WORD_D_1_EAX] = F(, XSAVEOPT) | F(, XSAVEC) | F(, XGETBV1) | F(, XSAVES),
     [X86_WORD_6_EAX] = F(, ARAT),
     [X86_WORD_8000_0001_EDX] = F(, SYSCALL) | F(, NX) | F(, PDPE1GB) | F(, RDTSCP) | F(, LM),
     [X86_WORD_8000_0001_ECX] =
         F(, LAHF_LM) | F(, ABM) | F(, CR8LEGACY) | F(, 3DNOWPREFETCH) | F(, SSE4A) | F(, TOPOEXT),
-    [X86_WORD_8000_0008_EBX] = F(, CLZERO) | F(, XSAVEERPTR),
+    [X86_WORD_8000_0008_EBX] = F(, CLZERO) | F(, XSAVEERPTR) | F(, WBNOINVD),
 };
 
 typedef struct {

@@ -335,6 +335,7 @@ const StateField x86_state[] = {
     STATE(X86Cpu, shut_down),
     STATE(X86Cpu, ferr_raised),
     STATE(X86Cpu, pending_debug),
+    STATE(X86Cpu, pkru),
     STATE(X86Cpu, tcg.insn_count),
     STATE_DERIVED(X86Cpu, vcpu),
     STATE_DERIVED(X86Cpu, ferr),         /* wiring */

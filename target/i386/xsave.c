@@ -13,10 +13,7 @@
 #include "target/i386/translate.h"
 #include "target/i386/x87-ops.h"
 
-/*
- * An area in the standard form. The compact form is the same: the only component beyond the legacy region is the
- * first one there.
- */
+/* What areas have, without the room between: PKRU is elsewhere in memory (place_of_pkru). */
 typedef struct {
     uint16_t control, status;
     uint8_t valid, reserved_tag;
@@ -29,6 +26,7 @@ typedef struct {
     /* The header; FXSAVE has none. */
     uint64_t xstate_bv, xcomp_bv, reserved_header[6];
     V128 ymm_high[16];
+    uint64_t pkru;
 } Area;
 
 #define END_OF(member) (offsetof(Area, member) + sizeof((Area *)NULL)->member)
@@ -41,6 +39,7 @@ enum {
     MXCSR_INITIAL = 0x1f80,
     MXCSR_MASK = 0xffff,
     X87_INITIAL_CONTROL = 0x37f,
+    PKRU_PLACE = 0xa80, /* in the standard form */
 };
 #define XCOMP_BV_COMPACT (UINT64_C(1) << 63)
 
@@ -48,6 +47,7 @@ G_STATIC_ASSERT(LEGACY_BYTES == 512 && HEADER_BYTES == 64 && offsetof(Area, ymm_
 
 const X86StateComponent x86_state_components[X86_STATE_COMPONENTS] = {
     [2] = { offsetof(Area, ymm_high), sizeof((Area *)NULL)->ymm_high, false },
+    [9] = { PKRU_PLACE, sizeof((Area *)NULL)->pkru, false },
 };
 
 uint32_t x86_xsave_bytes(uint64_t components, bool compact)
@@ -94,13 +94,21 @@ static bool vectors_in_use(const X86Cpu *cpu, unsigned half)
 static uint64_t components_in_use(const X86Cpu *cpu)
 {
     return (x87_in_use(cpu) ? XCR0_X87 : 0) | (vectors_in_use(cpu, 0) ? XCR0_SSE : 0) |
-           (vectors_in_use(cpu, 1) ? XCR0_AVX : 0);
+           (vectors_in_use(cpu, 1) ? XCR0_AVX : 0) | (cpu->pkru ? XCR0_PKRU : 0);
 }
 
 /* For what looks at MXCSR, too: XGETBV, XSAVEC, XSAVES. */
 static uint64_t components_and_mxcsr_in_use(X86Cpu *cpu)
 {
     return components_in_use(cpu) | (x86_get_mxcsr(cpu) != MXCSR_INITIAL ? XCR0_SSE : 0);
+}
+
+static void set_pkru(X86Cpu *cpu, uint32_t value)
+{
+    if (value != cpu->pkru) {
+        cpu->pkru = value;
+        x86_update_context(cpu);
+    }
 }
 
 /* Between the registers and an area. */
@@ -138,6 +146,7 @@ static void gather(X86Cpu *cpu, uint32_t what, Area *area)
         area->xmm[i] = cpu->xmm[i][0];
         area->ymm_high[i] = cpu->xmm[i][1];
     }
+    area->pkru = cpu->pkru;
 }
 
 /* Pointers are as wide as addresses. */
@@ -184,10 +193,11 @@ static void put_mxcsr(X86Cpu *cpu, uint32_t value)
 /* Between an area and guest memory: pieces of it, of whole words of 8 bytes. */
 
 typedef struct {
-    uint16_t start, bytes;
+    uint16_t start, bytes; /* of Area */
+    uint16_t place;        /* in memory */
 } Piece;
 
-enum { MAX_PIECES = 6 };
+enum { MAX_PIECES = 7 };
 typedef struct {
     Piece piece[MAX_PIECES];
     unsigned count;
@@ -196,7 +206,7 @@ typedef struct {
 #define PIECE(first, last)                                                                         \
     (Piece)                                                                                        \
     {                                                                                              \
-        offsetof(Area, first), END_OF(last) - offsetof(Area, first)                                \
+        offsetof(Area, first), END_OF(last) - offsetof(Area, first), offsetof(Area, first)         \
     }
 
 static void add_piece(Pieces *pieces, Piece piece)
@@ -204,7 +214,13 @@ static void add_piece(Pieces *pieces, Piece piece)
     pieces->piece[pieces->count++] = piece;
 }
 
-static Pieces pieces_of(uint64_t components, bool mxcsr, uint32_t what)
+/* compact: the components that an area in the compact form has room for; 0: the standard form. */
+static uint16_t place_of_pkru(uint64_t compact)
+{
+    return compact ? (uint16_t)x86_xsave_bytes(compact & XCR0_AVX, true) : PKRU_PLACE;
+}
+
+static Pieces pieces_of(uint64_t components, bool mxcsr, uint32_t what, uint64_t compact)
 {
     uint16_t vector_bytes = (uint16_t)(vector_count(what) * sizeof(V128));
     Pieces pieces = { 0 };
@@ -217,10 +233,15 @@ static Pieces pieces_of(uint64_t components, bool mxcsr, uint32_t what)
         add_piece(&pieces, PIECE(mxcsr, mxcsr_mask));
     }
     if (components & XCR0_SSE) {
-        add_piece(&pieces, (Piece){ offsetof(Area, xmm), vector_bytes });
+        add_piece(&pieces, (Piece){ offsetof(Area, xmm), vector_bytes, offsetof(Area, xmm) });
     }
     if (components & XCR0_AVX) {
-        add_piece(&pieces, (Piece){ offsetof(Area, ymm_high), vector_bytes });
+        add_piece(&pieces,
+                  (Piece){ offsetof(Area, ymm_high), vector_bytes, offsetof(Area, ymm_high) });
+    }
+    if (components & XCR0_PKRU) {
+        add_piece(&pieces,
+                  (Piece){ offsetof(Area, pkru), sizeof(uint64_t), place_of_pkru(compact) });
     }
     return pieces;
 }
@@ -262,7 +283,7 @@ static void load_pieces(TcgState *env, uint64_t address, const Pieces *pieces, u
     for (unsigned i = 0; i < pieces->count; i++) {
         Piece p = pieces->piece[i];
 
-        copy_in(env, address + p.start, (uint8_t *)area + p.start, p.bytes, flags);
+        copy_in(env, address + p.place, (uint8_t *)area + p.start, p.bytes, flags);
     }
 }
 
@@ -271,12 +292,12 @@ static void store_pieces(TcgState *env, uint64_t address, const Pieces *pieces, 
                          const Area *area)
 {
     for (unsigned i = 0; i < pieces->count; i++) {
-        tcg_check_store(env, address + pieces->piece[i].start, pieces->piece[i].bytes, flags);
+        tcg_check_store(env, address + pieces->piece[i].place, pieces->piece[i].bytes, flags);
     }
     for (unsigned i = 0; i < pieces->count; i++) {
         Piece p = pieces->piece[i];
 
-        copy_out(env, address + p.start, (const uint8_t *)area + p.start, p.bytes, flags);
+        copy_out(env, address + p.place, (const uint8_t *)area + p.start, p.bytes, flags);
     }
 }
 
@@ -300,7 +321,7 @@ static Pieces fxsave_pieces(const X86Cpu *cpu, uint32_t what)
 {
     uint64_t vectors = cpu->cr4 & CR4_OSFXSR ? XCR0_SSE : 0;
 
-    return pieces_of(XCR0_X87 | vectors, true, what);
+    return pieces_of(XCR0_X87 | vectors, true, what, 0);
 }
 
 static void helper_fxsave(TcgState *env, uint64_t address, uint32_t what, uint32_t flags)
@@ -392,7 +413,8 @@ static void helper_xsave(TcgState *env, uint64_t address, uint32_t what, uint32_
     check_alignment(cpu, address, XSAVE_ALIGNMENT);
     in_use = requested & (compact ? components_and_mxcsr_in_use(cpu) : components_in_use(cpu));
     saved = what & INIT_OPTIMIZED ? in_use : requested;
-    pieces = pieces_of(saved, compact ? saved & XCR0_SSE : requested & (XCR0_SSE | XCR0_AVX), what);
+    pieces = pieces_of(saved, compact ? saved & XCR0_SSE : requested & (XCR0_SSE | XCR0_AVX), what,
+                       compact ? requested | XCOMP_BV_COMPACT : 0);
     gather(cpu, what, &area);
     area.xstate_bv = in_use;
     if (compact) {
@@ -447,6 +469,9 @@ static void put_components(X86Cpu *cpu, uint32_t what, uint64_t components, cons
     if (components & XCR0_AVX) {
         put_vectors(cpu, what, 1, area->ymm_high);
     }
+    if (components & XCR0_PKRU) {
+        set_pkru(cpu, (uint32_t)area->pkru);
+    }
 }
 
 static void helper_xrstor(TcgState *env, uint64_t address, uint32_t what, uint32_t flags)
@@ -464,7 +489,7 @@ static void helper_xrstor(TcgState *env, uint64_t address, uint32_t what, uint32
     compact = area.xcomp_bv & XCOMP_BV_COMPACT;
     loaded = requested & area.xstate_bv;
     mxcsr = compact ? loaded & XCR0_SSE : requested & (XCR0_SSE | XCR0_AVX);
-    pieces = pieces_of(loaded, mxcsr, what);
+    pieces = pieces_of(loaded, mxcsr, what, compact ? area.xcomp_bv : 0);
     load_pieces(env, address, &pieces, flags, &area);
     check_mxcsr(cpu, area.mxcsr);
     put_components(cpu, what, requested, &area);
@@ -552,7 +577,8 @@ void x86_xrstors(X86Translator *t)
 uint64_t x86_xcr0_mask(const X86Cpu *cpu)
 {
     return XCR0_X87 | (x86_has(cpu, X86_FEATURE_SSE) ? XCR0_SSE : 0) |
-           (x86_has(cpu, X86_FEATURE_AVX) ? XCR0_AVX : 0);
+           (x86_has(cpu, X86_FEATURE_AVX) ? XCR0_AVX : 0) |
+           (x86_has(cpu, X86_FEATURE_PKU) ? XCR0_PKRU : 0);
 }
 
 static void helper_xgetbv(TcgState *env)
@@ -605,4 +631,48 @@ void x86_xsetbv(X86Translator *t)
         x86_call(t, &call_xsetbv, 0, 0, 0, 0);
         x86_dispatch_next(t);
     }
+}
+
+/* PKRU, by instructions of its own. */
+
+static void check_keys(X86Cpu *cpu, bool write)
+{
+    if (!(cpu->cr4 & CR4_PKE)) {
+        x86_fault(cpu, X86_UD, 0);
+    }
+    if ((uint32_t)cpu->gpr[X86_RCX] || (write && (uint32_t)cpu->gpr[X86_RDX])) {
+        x86_fault(cpu, X86_GP, 0);
+    }
+}
+
+static void helper_rdpkru(TcgState *env)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+
+    check_keys(cpu, false);
+    cpu->gpr[X86_RAX] = cpu->pkru;
+    cpu->gpr[X86_RDX] = 0;
+}
+X86_HELPER(rdpkru, IR_VOID, X86_HELPER_SYSTEM);
+
+X86(rdpkru, "NP 0F 01 /5 rm=6", "", "PKU")
+void x86_rdpkru(X86Translator *t)
+{
+    x86_call(t, &call_rdpkru, 0, 0, 0, 0);
+}
+
+static void helper_wrpkru(TcgState *env)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+
+    check_keys(cpu, true);
+    set_pkru(cpu, (uint32_t)cpu->gpr[X86_RAX]);
+}
+X86_HELPER(wrpkru, IR_VOID, X86_HELPER_SYSTEM);
+
+X86(wrpkru, "NP 0F 01 /5 rm=7", "", "PKU")
+void x86_wrpkru(X86Translator *t)
+{
+    x86_call(t, &call_wrpkru, 0, 0, 0, 0);
+    x86_dispatch_next(t);
 }

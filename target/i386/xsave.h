@@ -11,7 +11,7 @@ typedef struct {
 } X86StateComponent;
 
 /* By number; those below 2 lie in the legacy region. */
-enum { X86_STATE_COMPONENTS = 3 };
+enum { X86_STATE_COMPONENTS = 10 };
 extern const X86StateComponent x86_state_components[X86_STATE_COMPONENTS];
 
 /* Bytes of an area with these components. */

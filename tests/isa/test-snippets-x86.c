@@ -166,6 +166,8 @@ static uint64_t random64(void)
 
 /* Instructions that cannot be compared like this: control transfer, system, what depends on the machine. */
 static const char *const excluded[] = {
+    "rdpkru",
+    "wrpkru",
     "jcc",
     "jmp",
     "jmp_indirect",

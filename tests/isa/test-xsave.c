@@ -271,6 +271,8 @@ static void prepare_machine(X86Rig *rig)
     const uint64_t code = UINT64_C(0x00209b0000000000);
 
     rig->cpu->features[X86_FEATURE_AVX / 32] |= 1u << X86_FEATURE_AVX % 32;
+    /* Protection keys are tested apart: this host may lack them. */
+    rig->cpu->features[X86_FEATURE_PKU / 32] &= ~(1u << X86_FEATURE_PKU % 32);
     x86_rig_long_mode(rig);
     memcpy(rig->ram + GDT + 8, &code, 8);
     rig->cpu->gdtr = (X86TableRegister){ GDT, 15 };
