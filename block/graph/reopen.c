@@ -16,7 +16,7 @@ typedef struct {
     BlockNode *file, *backing;
     BlockOpenFlags flags;
     DetectZeroes detect_zeroes;
-    bool read_only;
+    bool read_only, driver_options_changed;
     GHashTable *options;
 } Before;
 
@@ -51,13 +51,24 @@ static Before *remember(BlockNode *node)
     return before;
 }
 
+/* The requests of jobs are not held by the quiesced graph, and may be inside a driver. */
+static bool is_free_of_jobs(const BlockNode *node, GError **error)
+{
+    return !block_graph_jobs(node->graph) ||
+           error_fail(error, KASO_ERROR_GENERIC,
+                      "Cannot change the file or the driver's options of '%s' before all block "
+                      "jobs have ended and are dismissed",
+                      node->node_name);
+}
+
 static bool set_file(BlockNode *node, BlockNode *file, GError **error)
 {
     if (!node->file || node->file->node == file) {
         return true;
     }
-    return node->driver->is_filter ? child_replace(node->file, file, error)
-                                   : node_change_file(node, file, error);
+    return node->driver->is_filter
+               ? child_replace(node->file, file, error)
+               : is_free_of_jobs(node, error) && node_change_file(node, file, error);
 }
 
 static bool set_backing(BlockNode *node, BlockNode *backing, GError **error)
@@ -121,27 +132,32 @@ static bool same_options(GHashTable *a, GHashTable *b)
 }
 
 /* wanted is used up. */
-static bool set_driver_options(BlockNode *node, GHashTable *from, GHashTable *wanted,
-                               GError **error)
+static bool set_driver_options(Before *before, GHashTable *wanted, GError **error)
 {
-    g_autoptr(GHashTable) old = changeable_options(node, from, false);
+    BlockNode *node = before->node;
+    g_autoptr(GHashTable) old = changeable_options(node, before->options, false);
     g_autofree char *what = g_strdup_printf("Block format '%s'", node->driver->name);
 
-    return same_options(old, wanted) || (node->driver->reopen_options(node, wanted, error) &&
-                                         options_check_empty(wanted, what, NULL, error));
+    if (same_options(old, wanted)) {
+        return true;
+    }
+    before->driver_options_changed =
+        is_free_of_jobs(node, error) && node->driver->reopen_options(node, wanted, error);
+    return before->driver_options_changed && options_check_empty(wanted, what, NULL, error);
 }
 
 static void go_back(Before *before)
 {
     BlockNode *node = before->node;
-    g_autoptr(GHashTable) wanted = changeable_options(node, before->options, false);
 
+    if (before->driver_options_changed) {
+        g_autoptr(GHashTable) wanted = changeable_options(node, before->options, false);
+
+        node->driver->reopen_options(node, wanted, NULL);
+    }
     if (node->explicit_options != before->options) {
         g_hash_table_unref(node->explicit_options);
         node->explicit_options = before->options;
-    }
-    if (node->driver->reopen_options) {
-        node->driver->reopen_options(node, wanted, NULL);
     }
     set_file(node, before->file, NULL);
     set_backing(node, before->backing, NULL);
@@ -215,9 +231,11 @@ static bool check_unchanged(BlockNode *node, GHashTable *options, GError **error
     return true;
 }
 
-static bool change(BlockNode *node, const BlockOpenFlags *flags, BlockNode *file,
-                   BlockNode *backing, GHashTable *wanted, GError **error)
+static bool change(Before *before, const BlockOpenFlags *flags, BlockNode *file, BlockNode *backing,
+                   GHashTable *wanted, GError **error)
 {
+    BlockNode *node = before->node;
+
     if (flags->read_only && !node->read_only && node->perm & BLOCK_PERM_WRITE) {
         return error_fail(error, KASO_ERROR_GENERIC,
                           "Read-only block node '%s' cannot support read-write users",
@@ -228,8 +246,7 @@ static bool change(BlockNode *node, const BlockOpenFlags *flags, BlockNode *file
                           node->node_name);
     }
     return set_flags(node, *flags, error) && set_file(node, file, error) &&
-           set_backing(node, backing, error) &&
-           set_driver_options(node, node->explicit_options, wanted, error) &&
+           set_backing(node, backing, error) && set_driver_options(before, wanted, error) &&
            node_set_read_only(node, flags->read_only, error);
 }
 
@@ -261,8 +278,9 @@ static bool spread_flags(BlockNode *node, GPtrArray *done, GError **error)
     return true;
 }
 
-static bool reopen_node(BlockNode *node, GHashTable *options, GPtrArray *done, GError **error)
+static bool reopen_node(Before *before, GHashTable *options, GPtrArray *done, GError **error)
 {
+    BlockNode *node = before->node;
     g_autofree char *driver = options_take(options, "driver");
     g_autoptr(GHashTable) wanted = changeable_options(node, options, true);
     BlockOpenFlags flags = node->flags;
@@ -285,7 +303,7 @@ static bool reopen_node(BlockNode *node, GHashTable *options, GPtrArray *done, G
     node->detect_zeroes = DETECT_ZEROES_OFF;
     return open_take_detect_zeroes(node, flags.unmap, options, error) &&
            check_unchanged(node, options, error) &&
-           change(node, &flags, file, backing, wanted, error) && spread_flags(node, done, error);
+           change(before, &flags, file, backing, wanted, error) && spread_flags(node, done, error);
 }
 
 static bool reopen_one(BlockGraph *graph, json_t *value, GPtrArray *done, GError **error)
@@ -313,7 +331,7 @@ static bool reopen_one(BlockGraph *graph, json_t *value, GPtrArray *done, GError
     }
     before = remember(node);
     g_ptr_array_add(done, before);
-    if (!reopen_node(node, options, done, error)) {
+    if (!reopen_node(before, options, done, error)) {
         return false;
     }
     node->explicit_options = g_steal_pointer(&whole);

@@ -57,6 +57,10 @@ def children():
         m.do("block-stream", job_id="s", device="top", speed=1, auto_finalize=False)
         assert "Cannot change frozen 'backing' link from 'top' to 'a'" in m.fails(
             "blockdev-reopen", options=[{**top, "backing": "b"}])
+        # Jobs' requests are inside of drivers at any time.
+        for change in {"backing": "a", "l2-cache-size": 65536}, {"backing": "a", "file": "b"}:
+            message = m.fails("blockdev-reopen", options=[{**top, **change}])
+            assert "before all block jobs have ended" in message or "frozen 'file'" in message, message
 
 
 FILE = {"driver": "file", "filename": "a"}
