@@ -68,6 +68,22 @@ void context_clear_jumps(TcgVcpu *tv, TcgContext *context)
     clear_returns(context);
 }
 
+void context_drop_jumps(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt)
+{
+    bool listed = context->jump_filled_count <= TCG_JUMP_FILLED;
+    unsigned count =
+        listed ? context->jump_filled_count : (unsigned)tv->target->jump_classes << TCG_JUMP_BITS;
+
+    for (unsigned i = 0; i < count; i++) {
+        unsigned index = listed ? context->jump_filled[i] : i;
+
+        if (tlb_same_block(context->jump[index].pc, guest_virt, TCG_PAGE_BITS)) {
+            clear_jump(tv, context, index);
+        }
+    }
+    clear_returns(context);
+}
+
 static bool is_fetched(TcgContext *context, uint64_t pc)
 {
     return tlb_fetch_entry(context, pc)->tag == (pc & TCG_PAGE_MASK);

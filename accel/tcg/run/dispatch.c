@@ -127,16 +127,23 @@ static void *enter_for(TcgVcpu *tv, TcgUnit *unit, uint64_t jump_pc, unsigned ju
     return enter_unit(tv, unit);
 }
 
-/* Jump caches are for one mode: a dispatch is where another may begin. */
-static void check_mode(TcgVcpu *tv)
+/*
+ * Jump caches are for one mode: a dispatch is where another may begin. false: the mode is one whose units neither
+ * look into them nor are found in them, for an instruction or a few.
+ */
+static bool check_mode(TcgVcpu *tv)
 {
     TcgContext *context = tv->env->context;
     uint64_t mode = tv->target->mode(tv->env);
 
+    if (mode & TCG_MODE_ONE) {
+        return false;
+    }
     if (context->jump_mode != mode) {
         context_clear_jumps(tv, context);
         context->jump_mode = mode;
     }
+    return true;
 }
 
 void *dispatch_next(TcgState *env)
@@ -147,6 +154,7 @@ void *dispatch_next(TcgState *env)
     bool refused = env->unit_refused, sent_back = refused || tv->alone == TCG_ALONE_WANTED;
     const TcgJumpEntry *entry;
     TcgFetchEntry *fetch;
+    bool cached;
 
     env->dispatches++;
     env->unit_refused = false;
@@ -156,10 +164,10 @@ void *dispatch_next(TcgState *env)
         pc = tcg_pc(env);
         jump_class = env->jump_class;
     }
-    check_mode(tv);
+    cached = check_mode(tv) && !sent_back;
     entry = context_jump(tv, env->context, pc, jump_class);
     /* A dead unit's landing pad, a failed guard and a store to its own unit lead here, and must not be sent back. */
-    if (entry->pc == pc && !sent_back && !env->exit_request && !host_unit_is_dead(entry->code)) {
+    if (cached && entry->pc == pc && !env->exit_request && !host_unit_is_dead(entry->code)) {
         env->jump_class = 0;
         return entry->code;
     }

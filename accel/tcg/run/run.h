@@ -199,6 +199,8 @@ void context_flush_all(TcgVcpu *tv);
 /* Empties jump caches and return stacks: of all contexts, or of one. */
 void context_forget_code(TcgVcpu *tv);
 void context_clear_jumps(TcgVcpu *tv, TcgContext *context);
+/* Those to the page of an address. */
+void context_drop_jumps(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt);
 TcgJumpEntry *context_jump(TcgVcpu *tv, TcgContext *context, uint64_t pc, unsigned jump_class);
 void context_set_jump(TcgVcpu *tv, TcgContext *context, uint64_t pc, unsigned jump_class,
                       void *code);
@@ -234,6 +236,11 @@ void tlb_drop_writes(TcgVcpu *tv, uint64_t ram_offset, uint64_t size);
 TcgFetchEntry *tlb_fill_fetch(TcgContext *context, uint64_t guest_virt, const TcgWalkEntry *walk);
 /* The RAM or ROM that a whole guest page is, or NULL. */
 uint8_t *tlb_host_page(TcgVcpu *tv, uint64_t guest_phys, bool *writable);
+/* Whether two addresses lie in one block of 1 << size_bits bytes; the ignored top byte does not count. */
+static inline bool tlb_same_block(uint64_t a, uint64_t b, unsigned size_bits)
+{
+    return ((a ^ b) << 8) >> 8 >> size_bits == 0;
+}
 static inline TcgTlbEntry *tlb_entry(TcgContext *context, uint64_t guest_virt)
 {
     return &context->tlb[(guest_virt >> TCG_PAGE_BITS) & ((1u << TCG_TLB_BITS) - 1)];

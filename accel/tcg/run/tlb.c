@@ -115,15 +115,16 @@ void tlb_clear(TcgContext *context)
     context->huge_max = 0;
 }
 
+/* The first and the last entry have tags of their own when empty, and do not stay. */
 static bool is_global(const TcgContext *context, const TcgTlbEntry *entry)
 {
     return entry->info & INFO_GLOBAL && entry != context->tlb &&
            entry != &context->tlb[(1 << TCG_TLB_BITS) - 1];
 }
 
-static bool is_global_fetch(const TcgContext *context, uint32_t slot)
+static bool is_global_fetch(const TcgContext *context, size_t slot)
 {
-    return context->fetch[slot].tag != TCG_TLB_EMPTY && slot != 0 &&
+    return context->fetch[slot].tag != TCG_TLB_EMPTY &&
            (context->fetch_global[slot / 64] >> (slot % 64) & 1);
 }
 
@@ -149,7 +150,7 @@ static void keep_global_fetches(TcgContext *context)
     TcgFilled *filled = &context->fetch_filled;
 
     for (uint32_t i = filled->kept; i < filled->count; i++) {
-        if (is_global_fetch(context, filled->slots[i])) {
+        if (filled->slots[i] != 0 && is_global_fetch(context, filled->slots[i])) {
             filled->slots[filled->kept++] = filled->slots[i];
         } else {
             context->fetch[filled->slots[i]] = (TcgFetchEntry){ 0 };
@@ -209,12 +210,6 @@ static bool may_be_large(const TcgContext *context, uint64_t guest_virt)
     return (context->large_blocks[bit / 64] >> (bit % 64) & 1) || may_be_huge(context, guest_virt);
 }
 
-/* Whether two addresses lie in one block of 1 << size_bits bytes; the ignored top byte does not count. */
-static bool same_block(uint64_t a, uint64_t b, unsigned size_bits)
-{
-    return ((a ^ b) << 8) >> 8 >> size_bits == 0;
-}
-
 /* --- a context's tables ------------------------------------------------------------------------ */
 
 static bool may_store_unseen(TcgVcpu *tv, const TcgWalkEntry *walk)
@@ -249,7 +244,7 @@ void tlb_fill(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, const TcgWa
 
 static unsigned executed_bit(uint64_t guest_virt)
 {
-    return (unsigned)(guest_virt >> TCG_PAGE_BITS) & (64 * 32 - 1);
+    return (unsigned)(guest_virt >> TCG_PAGE_BITS) & (TCG_EXECUTED_BITS - 1);
 }
 
 TcgFetchEntry *tlb_fill_fetch(TcgContext *context, uint64_t guest_virt, const TcgWalkEntry *walk)
@@ -273,7 +268,7 @@ static void drop_if(TcgTlbEntry *entry, uint64_t guest_virt, bool matches)
     uint64_t info = entry->info;
 
     if (info && (matches || (info & INFO_GLOBAL)) &&
-        same_block(info, guest_virt, (unsigned)(info & INFO_SIZE_MASK))) {
+        tlb_same_block(info, guest_virt, (unsigned)(info & INFO_SIZE_MASK))) {
         entry->read = entry->write = TCG_TLB_EMPTY;
         entry->info = 0;
     }
@@ -363,7 +358,7 @@ void tlb_drop_page(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, bool m
     uint64_t untagged = (uint64_t)bits_sign_extend(guest_virt, 56);
     unsigned bit = executed_bit(untagged);
 
-    /* Fetch entries do not know whether they are global or large: they go when in doubt. */
+    /* Fetch entries do not know whether they are large: they go when in doubt. */
     if (may_be_large(context, untagged)) {
         drop_large(context, guest_virt, may_be_huge(context, untagged), matches);
         drop_fetches(context);
@@ -374,10 +369,13 @@ void tlb_drop_page(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, bool m
     if (context->executed[bit / 64] >> (bit % 64) & 1) {
         TcgFetchEntry *fetch = tlb_fetch_entry(context, guest_virt);
 
-        if (same_block(fetch->tag, guest_virt, TCG_PAGE_BITS)) {
+        if (tlb_same_block(fetch->tag, guest_virt, TCG_PAGE_BITS)) {
+            if (!matches && !is_global_fetch(context, (size_t)(fetch - context->fetch))) {
+                return;
+            }
             fetch->tag = TCG_TLB_EMPTY;
         }
-        context_clear_jumps(tv, context);
+        context_drop_jumps(tv, context, guest_virt);
     }
 }
 
@@ -440,7 +438,8 @@ void tlb_drop_walk(TcgVcpu *tv, uint64_t guest_virt)
         count = LARGE_BLOCK_SLOTS;
     }
     for (TcgWalkEntry *entry = &tv->walk[first]; count--; entry++) {
-        if (entry->mapping.size_bits && same_block(entry->page, page, entry->mapping.size_bits)) {
+        if (entry->mapping.size_bits &&
+            tlb_same_block(entry->page, page, entry->mapping.size_bits)) {
             entry->mapping.size_bits = 0;
         }
     }
