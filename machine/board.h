@@ -44,6 +44,8 @@ struct Board {
     void (*reset)(Machine *machine, void *board);
     /* Power button (`system_powerdown`). */
     void (*powerdown)(Machine *machine, void *board);
+    /* The monitor's boot_set: letters as -boot order= has them. NULL: the board has none. */
+    bool (*set_boot_order)(Machine *machine, void *board, const char *order, GError **error);
 };
 #define BOARD_TYPE(object) REGISTRY_ADD(boards, object)
 REGISTRY_DECLARE(boards, Board);

@@ -202,7 +202,16 @@ static char *default_id(const DriveChoice *choice)
                             : g_strdup_printf("%s%u", interface->name, choice->unit);
 }
 
-static BlockBackend *open_drive(Setup *setup, KeyValues *list, const char *id, GError **error)
+/* A disc drive may be given its disc later: then its options say nothing of an image. */
+static bool is_empty_disc(const KeyValues *list, bool disc)
+{
+    static const char *const names[] = { "id", "read-only", "readonly", "snapshot", NULL };
+
+    return disc && key_values_check(list, names, NULL, NULL);
+}
+
+static BlockBackend *open_drive(Setup *setup, KeyValues *list, const char *id, bool disc,
+                                GError **error)
 {
     g_autoptr(GHashTable) options = NULL;
     BlockBackend *drive;
@@ -222,7 +231,8 @@ static BlockBackend *open_drive(Setup *setup, KeyValues *list, const char *id, G
         key_values_add(list, "snapshot", "on");
     }
     options = key_values_table(list);
-    drive = block_open(setup->graph, options, error);
+    drive = is_empty_disc(list, disc) ? block_open_empty(setup->graph, id)
+                                      : block_open(setup->graph, options, error);
     if (drive) {
         machine_add_drive(setup->machine, id, drive);
     }
@@ -245,7 +255,7 @@ static bool add_drive(Setup *setup, KeyValues *list, GError **error)
     if (!id) {
         id = default_id(&choice);
     }
-    drive = open_drive(setup, list, id, error);
+    drive = open_drive(setup, list, id, choice.disc, error);
     if (!drive) {
         return false;
     }
@@ -254,7 +264,9 @@ static bool add_drive(Setup *setup, KeyValues *list, GError **error)
                error_fail(error, KASO_ERROR_INVALID, "if=%s,index=%u has an image already",
                           interface->name, index);
     }
-    note_drive(setup, id, drive);
+    if (block_has_image(drive)) {
+        note_drive(setup, id, drive);
+    }
     if (interface->device) {
         choice.id = g_strdup(id);
         g_ptr_array_add(setup->drives, g_memdup2(&choice, sizeof choice));

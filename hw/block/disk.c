@@ -20,6 +20,11 @@ bool disk_claim(Disk *disk, Device *device, bool read_only, GError **error)
     if (!disk->drive) {
         return true;
     }
+    if (!disk->removable && !block_has_image(disk->drive)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "device '%s': its drive '%s' is empty; give it an image",
+                          device->type->name, block_id(disk->drive));
+    }
     if (!read_only && block_read_only(disk->drive)) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "device '%s': its image is read-only, and this drive cannot tell the "
@@ -50,6 +55,7 @@ void disk_disclaim(Disk *disk)
 
 void disk_make_removable(Disk *disk, Device *device)
 {
+    disk->removable = true;
     if (!disk->drive && device->machine->block_graph) {
         disk->drive = block_open_empty(device->machine->block_graph, NULL);
         disk->own_drive = true;

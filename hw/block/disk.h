@@ -13,8 +13,9 @@
 typedef struct {
     BlockBackend *drive; /* NULL: no medium */
     bool claimed;
-    Device *device;  /* the drive, once it is realized */
-    bool own_drive;  /* `drive` was made for the device, which has none from the user */
+    Device *device; /* the drive, once it is realized */
+    bool own_drive; /* `drive` was made for the device, which has none from the user */
+    bool removable; /* the medium comes and goes */
     /* Properties. */
     char *serial, *model, *version;
     uint64_t wwn;
@@ -72,7 +73,10 @@ extern const char *const disk_policy_names[];
     { "secs", PROPERTY_U32, DISK_FIELD(Instance, disk, secs), "sectors of a track; 0: computed",   \
       "0" }
 
-/* For realize and unrealize. read_only: the drive never writes. Nothing to do without an image. */
+/*
+ * For realize and unrealize. read_only: the drive never writes. Nothing to do without a drive; an empty one is
+ * refused where the medium does not come and go.
+ */
 bool disk_claim(Disk *disk, Device *device, bool read_only, GError **error);
 void disk_disclaim(Disk *disk);
 /* Before disk_claim, for drives whose medium comes and goes: there is always a back end that it can come to. */

@@ -149,8 +149,7 @@ static void set_disks(Pc *pc)
 
 /* --- the rest --- */
 
-/* "once" holds for the first boot. */
-static void set_boot_order(Pc *pc)
+void pc_set_cmos_boot_order(Pc *pc)
 {
     const char *once = pc_boot_option(pc, "once"), *order = pc_boot_option(pc, "order");
     unsigned codes[3] = { 0 };
@@ -182,7 +181,7 @@ void pc_set_cmos(Pc *pc)
     set_ram(pc);
     set_floppies(pc);
     set_disks(pc);
-    set_boot_order(pc);
+    pc_set_cmos_boot_order(pc);
     set_byte(pc, CMOS_CPUS, pc->machine->config.vcpus - 1);
     set_byte(pc, CMOS_RESET_CODE, machine_wake_reason(pc->machine) ? RESUME_S3 : 0);
 }

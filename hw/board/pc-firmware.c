@@ -328,23 +328,38 @@ int pc_boot_code(char letter)
     return found ? (int)(found - letters) + 1 : -1;
 }
 
-static bool check_boot_order(Pc *pc, GError **error)
+static bool check_letters(const char *option, const char *order, GError **error)
 {
-    static const char *const names[] = { "order", "once" };
-
-    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
-        const char *order = pc_boot_option(pc, names[i]);
-
-        for (unsigned j = 0; order && order[j]; j++) {
-            if (pc_boot_code(order[j]) < 0 || j > 2 || strchr(order + j + 1, order[j])) {
-                return error_fail(
-                    error, KASO_ERROR_INVALID,
-                    "-boot %s=%s: give up to three of a (floppy), c (disk), d (CD), n "
-                    "(network)",
-                    names[i], order);
-            }
+    for (unsigned i = 0; order && order[i]; i++) {
+        if (pc_boot_code(order[i]) < 0 || i > 2 || strchr(order + i + 1, order[i])) {
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "%s%s: give up to three of a (floppy), c (disk), d (CD), n "
+                              "(network)",
+                              option, order);
         }
     }
+    return true;
+}
+
+static bool check_boot_order(Pc *pc, GError **error)
+{
+    return check_letters("-boot order=", pc_boot_option(pc, "order"), error) &&
+           check_letters("-boot once=", pc_boot_option(pc, "once"), error);
+}
+
+bool pc_change_boot_order(Machine *machine, void *board, const char *order, GError **error)
+{
+    MachineConfig *config = &machine->config;
+
+    if (!check_letters("boot_set ", order, error)) {
+        return false;
+    }
+    if (!config->boot_options) {
+        config->boot_options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    }
+    g_hash_table_remove(config->boot_options, "once");
+    g_hash_table_replace(config->boot_options, g_strdup("order"), g_strdup(order));
+    pc_set_cmos_boot_order(board);
     return true;
 }
 

@@ -675,6 +675,7 @@ static const DriveInterface pc_drive_interfaces[] = {
         .load = pc_load,                                                                           \
         .reset = pc_reset,                                                                         \
         .powerdown = pc_powerdown,                                                                 \
+        .set_boot_order = pc_change_boot_order,                                                    \
     };                                                                                             \
     BOARD_TYPE(object)
 #define PC_RELEASE(major, minor)                                                                   \
@@ -715,5 +716,6 @@ static const Board isapc_board = {
     .load = pc_load,
     .reset = pc_reset,
     .powerdown = pc_powerdown,
+    .set_boot_order = pc_change_boot_order,
 };
 BOARD_TYPE(isapc_board);

@@ -60,6 +60,8 @@ bool pc_add_fw_cfg(Pc *pc, GError **error);
 const char *pc_boot_option(Pc *pc, const char *name);
 /* The code, as CMOS has it, of a letter of -boot order=; -1: none. */
 int pc_boot_code(char letter);
+/* Board.set_boot_order. */
+bool pc_change_boot_order(Machine *machine, void *board, const char *order, GError **error);
 /* When all devices are there. */
 bool pc_fill_fw_cfg(Pc *pc, GError **error);
 /* At each reset: the boot order, CMOS. */
@@ -74,6 +76,8 @@ bool pc_add_tables(Pc *pc, GError **error);
 
 /* pc-cmos.c: what the clock's memory says at a reset. */
 void pc_set_cmos(Pc *pc);
+/* The boot order alone. "once" holds for the first boot. */
+void pc_set_cmos_boot_order(Pc *pc);
 /* The floppy controller's bus, and its drive A or B; NULL when there is none. */
 Bus *pc_floppy_bus(Pc *pc);
 Device *pc_floppy(Pc *pc, unsigned unit);

@@ -532,7 +532,7 @@ static bool ide_hd_realize(Device *device, GError **error)
                           "logical_block_size=%u: ATA disks have sectors of 512 bytes here",
                           drive->disk.logical_block_size);
     }
-    if (block_size(drive->disk.drive) < IDE_SECTOR) {
+    if (block_has_image(drive->disk.drive) && block_size(drive->disk.drive) < IDE_SECTOR) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "ide-hd: the image of '%s' is smaller than a sector",
                           block_id(drive->disk.drive) ? block_id(drive->disk.drive) : "");

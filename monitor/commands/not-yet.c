@@ -17,7 +17,6 @@ static const MonitorArgument not_yet_arguments[] = {
     };                                                                                             \
     MONITOR_COMMAND(symbol)
 
-NOT_YET(boot_set_not_yet, NULL, "boot_set");
 NOT_YET(delvm_not_yet, NULL, "delvm");
 NOT_YET(drive_add_not_yet, NULL, "drive_add");
 NOT_YET(dump_not_yet, "dump-guest-memory", "dump-guest-memory");

@@ -182,3 +182,42 @@ static const MonitorCommand nmi_command = {
     .run = nmi_run,
 };
 MONITOR_COMMAND(nmi_command);
+
+static json_t *boot_set_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+    const char *order = monitor_get_string(arguments, "bootdevice");
+    json_t *result;
+
+    if (!machine->board->set_boot_order) {
+        error_fail(error, KASO_ERROR_UNSUPPORTED, "machine '%s' has no boot order by letters",
+                   machine->board->name);
+        return NULL;
+    }
+    if (!machine->board->set_boot_order(machine, machine->board_state, order, error)) {
+        return NULL;
+    }
+    result = json_object();
+    monitor_put(result, "order", monitor_string(order));
+    return result;
+}
+
+static void boot_set_print(Monitor *monitor, json_t *result, GString *out)
+{
+    g_string_append_printf(out, "boot device list now set to %s\n",
+                           monitor_get_string(result, "order"));
+}
+
+static const MonitorArgument boot_set_arguments[] = {
+    { "bootdevice", ARGUMENT_STRING, .summary = "letters as -boot order= has them" },
+    { NULL },
+};
+
+static const MonitorCommand boot_set_command = {
+    .hmp = "boot_set",
+    .summary = "sets the order in which the firmware tries devices, from the next reset on",
+    .arguments = boot_set_arguments,
+    .run = boot_set_run,
+    .print = boot_set_print,
+};
+MONITOR_COMMAND(boot_set_command);

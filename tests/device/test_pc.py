@@ -248,6 +248,61 @@ def firmware_configuration():
     q.close()
 
 
+def refuse(arguments, words):
+    run = subprocess.run([sys.argv[1], "-display", "none", "-S", *arguments], capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
+    assert run.returncode == 1 and words in run.stderr.decode(), (arguments, run)
+
+
+def boot_order():
+    """Letters in CMOS: -boot once= for the first boot only, and boot_set from its moment on."""
+    def order(q):
+        q.out("b", 0x70, 0x3d)
+        first = q.inp("b", 0x71)
+        q.out("b", 0x70, 0x38)
+        return first, q.inp("b", 0x71) >> 4
+
+    q = Pc("-boot", "order=c,once=nd,menu=on,splash-time=2000,reboot-timeout=3000,strict=on")
+    monitor = q.monitor()
+
+    def command(line):
+        return monitor.run("human-monitor-command", **{"command-line": line}).strip()
+
+    files = read_files(q)
+    assert order(q) == (0x34, 0) and files["etc/boot-menu-wait"] == struct.pack("<H", 2000)
+    assert files["etc/boot-fail-wait"] == struct.pack("<I", 3000) and files["bootorder"].rstrip(b"\0") == b"HALT"
+    monitor.run("system_reset")
+    monitor.event("RESET")
+    assert order(q) == (0x02, 0)
+    assert "set to dna" in command("boot_set dna") and order(q) == (0x43, 1)
+    for wrong in ("x", "aa", "acdn"):
+        assert "give up to three of" in command("boot_set " + wrong)
+    monitor.run("system_reset")
+    monitor.event("RESET")
+    assert order(q) == (0x43, 1)
+    q.close()
+
+
+def empty_discs():
+    """A disc drive whose disc comes later, by its name; what needs an image, or is said of one, is refused."""
+    q = Pc("-drive", "if=none,id=cd,media=cdrom", "-device", "ide-cd,drive=cd", "-drive", "media=cdrom,id=other")
+    monitor = q.monitor()
+
+    def drives():
+        return {entry["device"]: entry for entry in monitor.run("query-block")}
+
+    for name in ("cd", "other"):
+        assert "inserted" not in drives()[name] and drives()[name]["removable"], drives()
+    with image(1 << 20) as disc:
+        monitor.run("blockdev-change-medium", device="cd", filename=disc.name, format="raw")
+        assert drives()["cd"]["inserted"]["file"] == disc.name and drives()["cd"]["inserted"]["ro"], drives()
+        q.close()
+    empty = ["-drive", "if=none,id=cd,media=cdrom"]
+    for arguments, words in ((["-drive", "if=virtio,media=cdrom,id=cd"], "'cd' is empty"), ([*empty, "-device", "ide-hd,drive=cd"], "'cd' is empty"),
+                             ([*empty, "-device", "virtio-scsi-pci", "-device", "scsi-hd,drive=cd"], "'cd' is empty"),
+                             (["-drive", "media=cdrom,file.filename=/nowhere"], "/nowhere"), (["-drive", "media=cdrom,fiel=x"], '"file"')):
+        refuse(["-M", "pc", *arguments], words)
+
+
 def pci_hotplug():
     """Devices come and go by the registers that the DSDT's methods use."""
     q = Pc("-device", "VGA,id=vga", "-device", "edu,id=cold,addr=5")
@@ -555,14 +610,11 @@ def refusals():
                                  (["-kernel", odd.name], "no bzImage"), (["-M", "isapc", "-smp", "2"], "isapc"),
                                  (["-initrd", odd.name], "-kernel"), (["-bios", "/nowhere"], "/nowhere"), (["-M", "pc,smbios-entry-point-type=3"], "32, 64 or auto"),
                                  (["-smbios", "type=7"], "-smbios type=7: fields can be given")):
-            machine = [] if "-M" in arguments else ["-M", "pc"]
-            run = subprocess.run([sys.argv[1], *machine, "-display", "none", "-S", *arguments], capture_output=True, timeout=60,
-                                 stdin=subprocess.DEVNULL)
-            assert run.returncode == 1 and words in run.stderr.decode(), (arguments, run)
+            refuse([*([] if "-M" in arguments else ["-M", "pc"]), *arguments], words)
 
 
 if __name__ == "__main__":
-    for test in (configuration, shadow, smram, power_management, sci, firmware_configuration, tables, pci_hotplug, suspend, cmos_drives, media, balloon, debug_console, versions, memory_split, serial,
+    for test in (configuration, shadow, smram, power_management, sci, firmware_configuration, tables, boot_order, empty_discs, pci_hotplug, suspend, cmos_drives, media, balloon, debug_console, versions, memory_split, serial,
                  debug_exit, refusals):
         print(test.__name__, flush=True)
         test()
