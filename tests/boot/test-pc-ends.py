@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from qmp import Monitor
 
@@ -142,6 +143,12 @@ def survives(options, seconds, log=None, until=None):
     assert run.returncode == 0, (options, run.returncode, error[-2000:])
 
 
+def all_survive(machines, seconds):
+    """At the same time."""
+    with ThreadPoolExecutor(len(machines)) as pool:
+        list(pool.map(lambda options: survives(options, seconds), machines))
+
+
 def bad_firmware():
     numbers = random.Random(1)
     with open("/usr/share/seabios/bios-256k.bin", "rb") as file:
@@ -150,9 +157,9 @@ def bad_firmware():
     shot = bytearray(good)
     for _ in range(2000):
         shot[numbers.randrange(len(shot))] = numbers.getrandbits(8)
-    for name, content in (("zero", zero), ("ones", ones), ("half", good[:len(good) // 2]), ("shot", bytes(shot)),
-                          ("random1", numbers.randbytes(0x20000)), ("random2", numbers.randbytes(0x40000))):
-        survives(["-bios", path(name, content)], 1)
+    contents = {"zero": zero, "ones": ones, "half": good[:len(good) // 2], "shot": bytes(shot), "random1": numbers.randbytes(0x20000),
+                "random2": numbers.randbytes(0x40000)}
+    all_survive([["-bios", path(name, content)] for name, content in contents.items()], 2)
     for name, content, words in (("odd", good[:100001], "no multiple of 64 KiB"), ("empty", b"", "0 bytes"),
                                  ("large", bytes(9 << 20), "bytes, not 1 to")):
         run = subprocess.run([kaso, "-M", "pc", "-display", "none", "-bios", path(name, content)], capture_output=True, text=True,
@@ -177,9 +184,8 @@ def bad_roms():
     cards = [word for name, rom in roms.items() for word in ("-device", "e1000,romfile=" + path(name + ".rom", rom))]
     survives(["-nodefaults", "-chardev", "file,id=log,path=" + log, "-device", "isa-debugcon,iobase=0x402,chardev=log", *cards], TIMEOUT,
              log, "No bootable device.")
-    for i in range(4):
-        code = with_sum(header + b"\x08" + numbers.randbytes(4093))
-        survives(["-nodefaults", "-device", "e1000,rombar=0,romfile=" + path("code%d.rom" % i, code)], 2)
+    codes = [path("code%d.rom" % i, with_sum(header + b"\x08" + numbers.randbytes(4093))) for i in range(4)]
+    all_survive([["-nodefaults", "-device", "e1000,rombar=0,romfile=" + code] for code in codes], 3)
     run = subprocess.run([kaso, "-M", "pc", "-display", "none", "-device", "e1000,romfile=" + path("none.rom", b"")], capture_output=True,
                          text=True, timeout=TIMEOUT, stdin=subprocess.DEVNULL, check=False)
     assert run.returncode == 1 and "expansion ROM" in run.stderr, run
