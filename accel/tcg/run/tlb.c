@@ -48,6 +48,14 @@ static void note_filled(TcgFilled *filled, size_t slot, size_t entry_size)
     }
 }
 
+/* A slot of a part that nothing was filled in is not even looked at: its host page need not be there. */
+static bool may_be_filled(const TcgFilled *filled, size_t slot, size_t entry_size)
+{
+    size_t part = slot * entry_size >> PART_BITS;
+
+    return filled->parts[part / 64] >> (part % 64) & 1;
+}
+
 /* The next part at or behind `part` that something was filled in, or -1. */
 static int next_part(const TcgFilled *filled, unsigned part)
 {
@@ -357,6 +365,7 @@ void tlb_drop_page(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, bool m
 {
     uint64_t untagged = (uint64_t)bits_sign_extend(guest_virt, 56);
     unsigned bit = executed_bit(untagged);
+    TcgTlbEntry *entry;
 
     /* Fetch entries do not know whether they are large: they go when in doubt. */
     if (may_be_large(context, untagged)) {
@@ -365,7 +374,10 @@ void tlb_drop_page(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, bool m
         context_clear_jumps(tv, context);
         return;
     }
-    drop_if(tlb_entry(context, guest_virt), guest_virt, matches);
+    entry = tlb_entry(context, guest_virt);
+    if (may_be_filled(&context->tlb_filled, (size_t)(entry - context->tlb), sizeof *entry)) {
+        drop_if(entry, guest_virt, matches);
+    }
     if (context->executed[bit / 64] >> (bit % 64) & 1) {
         TcgFetchEntry *fetch = tlb_fetch_entry(context, guest_virt);
 
