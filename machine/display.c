@@ -5,42 +5,97 @@
 #include "machine/private.h"
 
 struct Display {
-    Device *device;
+    Machine *machine;
+    Device *device; /* NULL: a text console */
+    char *label;    /* of a text console */
     unsigned head;
     const DisplayOps *ops;
     void *opaque;
     pixman_image_t *surface;
+    bool on;
+    DisplayCursor cursor;
     GPtrArray *listeners; /* DisplayListener * */
     bool whole;           /* a listener has not seen the surface yet */
+    unsigned pace_ms;     /* of the timer, 0: there is none */
+    guint timer;
 };
 
-Display *display_new(Device *device, unsigned head, const DisplayOps *ops, void *opaque)
+static pixman_image_t *black(int width, int height)
+{
+    return pixman_image_create_bits(PIXMAN_x8r8g8b8, width, height, NULL, 0);
+}
+
+static Display *create(Machine *machine, const DisplayOps *ops, void *opaque)
 {
     Display *display = g_new0(Display, 1);
 
-    *display = (Display){ .device = device, .head = head, .ops = ops, .opaque = opaque };
+    display->machine = machine;
+    display->ops = ops;
+    display->opaque = opaque;
     display->listeners = g_ptr_array_new();
-    display->surface = pixman_image_create_bits(PIXMAN_x8r8g8b8, 640, 480, NULL, 0);
-    g_ptr_array_add(device->machine->private->displays, display);
+    display->surface = black(640, 480);
+    display->on = true;
+    return display;
+}
+
+Display *display_new(Device *device, unsigned head, const DisplayOps *ops, void *opaque)
+{
+    Display *display = create(device->machine, ops, opaque);
+    GPtrArray *displays = device->machine->private->displays;
+    guint at = 0;
+
+    display->device = device;
+    display->head = head;
+    while (at < displays->len && ((Display *)displays->pdata[at])->device) {
+        at++;
+    }
+    g_ptr_array_insert(displays, (gint)at, display);
+    return display;
+}
+
+Display *display_new_text(Machine *machine, const char *label, const DisplayOps *ops, void *opaque)
+{
+    Display *display = create(machine, ops, opaque);
+
+    display->label = g_strdup(label);
+    g_ptr_array_add(machine->private->displays, display);
     return display;
 }
 
 void display_free(Display *display)
 {
-    g_ptr_array_remove(display->device->machine->private->displays, display);
+    g_ptr_array_remove(display->machine->private->displays, display);
+    while (display->listeners->len) {
+        DisplayListener *listener = display->listeners->pdata[0];
+
+        display_remove_listener(display, listener);
+        if (listener->gone) {
+            listener->gone(listener);
+        }
+    }
     g_ptr_array_unref(display->listeners);
     pixman_image_unref(display->surface);
+    if (display->cursor.image) {
+        pixman_image_unref(display->cursor.image);
+    }
+    g_free(display->label);
     g_free(display);
 }
 
 void display_set_surface(Display *display, pixman_image_t *surface)
 {
-    pixman_image_unref(display->surface);
-    display->surface = surface;
+    pixman_image_t *old = display->surface;
+
+    display->on = surface != NULL;
+    display->surface =
+        surface ? surface : black(pixman_image_get_width(old), pixman_image_get_height(old));
+    pixman_image_unref(old);
     for (guint i = 0; i < display->listeners->len; i++) {
         DisplayListener *listener = display->listeners->pdata[i];
 
-        listener->surface_changed(listener, surface);
+        if (listener->surface_changed) {
+            listener->surface_changed(listener, display->surface);
+        }
     }
 }
 
@@ -49,7 +104,20 @@ void display_damage(Display *display, int x, int y, int width, int height)
     for (guint i = 0; i < display->listeners->len; i++) {
         DisplayListener *listener = display->listeners->pdata[i];
 
-        listener->damaged(listener, x, y, width, height);
+        if (listener->damaged) {
+            listener->damaged(listener, x, y, width, height);
+        }
+    }
+}
+
+void display_damage_region(Display *display, const pixman_region32_t *region)
+{
+    int count;
+    const pixman_box32_t *box =
+        pixman_region32_rectangles((pixman_region32_t *)(uintptr_t)region, &count);
+
+    for (; count--; box++) {
+        display_damage(display, box->x1, box->y1, box->x2 - box->x1, box->y2 - box->y1);
     }
 }
 
@@ -58,9 +126,99 @@ pixman_image_t *display_surface(Display *display)
     return display->surface;
 }
 
+bool display_is_on(const Display *display)
+{
+    return display->on;
+}
+
 bool display_is_watched(const Display *display)
 {
     return display->listeners->len > 0;
+}
+
+static void tell_cursor(Display *display, bool image)
+{
+    for (guint i = 0; i < display->listeners->len; i++) {
+        DisplayListener *listener = display->listeners->pdata[i];
+
+        if (listener->cursor_changed) {
+            listener->cursor_changed(listener, image);
+        }
+    }
+}
+
+void display_set_cursor(Display *display, pixman_image_t *image, int hot_x, int hot_y)
+{
+    DisplayCursor *cursor = &display->cursor;
+
+    if (cursor->image) {
+        pixman_image_unref(cursor->image);
+    }
+    cursor->image = image;
+    cursor->hot_x = hot_x;
+    cursor->hot_y = hot_y;
+    tell_cursor(display, true);
+}
+
+void display_move_cursor(Display *display, int x, int y, bool shown)
+{
+    DisplayCursor *cursor = &display->cursor;
+
+    if (cursor->x != x || cursor->y != y || cursor->shown != shown) {
+        cursor->x = x;
+        cursor->y = y;
+        cursor->shown = shown;
+        tell_cursor(display, false);
+    }
+}
+
+const DisplayCursor *display_cursor(const Display *display)
+{
+    return &display->cursor;
+}
+
+static gboolean refresh_by_pace(gpointer opaque)
+{
+    Display *display = opaque;
+    Machine *machine = display->machine;
+    bool gone;
+
+    machine_lock(machine);
+    /* It may have been freed while this waited for the lock. */
+    gone = g_source_is_destroyed(g_main_current_source());
+    if (!gone) {
+        display_refresh(display);
+        for (guint i = 0; i < display->listeners->len; i++) {
+            DisplayListener *listener = display->listeners->pdata[i];
+
+            if (listener->pace_ms && listener->refreshed) {
+                listener->refreshed(listener);
+            }
+        }
+    }
+    machine_unlock(machine);
+    return gone ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
+}
+
+/* The shortest pace that a listener wants. */
+static void set_timer(Display *display)
+{
+    unsigned pace_ms = 0;
+
+    for (guint i = 0; i < display->listeners->len; i++) {
+        const DisplayListener *listener = display->listeners->pdata[i];
+
+        if (listener->pace_ms && (!pace_ms || listener->pace_ms < pace_ms)) {
+            pace_ms = listener->pace_ms;
+        }
+    }
+    if (pace_ms != display->pace_ms) {
+        display->pace_ms = pace_ms;
+        g_clear_handle_id(&display->timer, g_source_remove);
+        if (pace_ms) {
+            display->timer = g_timeout_add(pace_ms, refresh_by_pace, display);
+        }
+    }
 }
 
 void display_add_listener(Display *display, DisplayListener *listener)
@@ -70,15 +228,29 @@ void display_add_listener(Display *display, DisplayListener *listener)
     if (display->listeners->len == 1 && display->ops->watched) {
         display->ops->watched(display->opaque, true);
     }
-    listener->surface_changed(listener, display->surface);
+    if (listener->surface_changed) {
+        listener->surface_changed(listener, display->surface);
+    }
+    if (listener->cursor_changed) {
+        listener->cursor_changed(listener, true);
+    }
+    set_timer(display);
 }
 
 void display_remove_listener(Display *display, DisplayListener *listener)
 {
-    if (g_ptr_array_remove(display->listeners, listener) && !display->listeners->len &&
-        display->ops->watched) {
-        display->ops->watched(display->opaque, false);
+    if (g_ptr_array_remove(display->listeners, listener)) {
+        set_timer(display);
+        if (!display->listeners->len && display->ops->watched) {
+            display->ops->watched(display->opaque, false);
+        }
     }
+}
+
+void display_set_pace(Display *display, DisplayListener *listener, unsigned pace_ms)
+{
+    listener->pace_ms = pace_ms;
+    set_timer(display);
 }
 
 void display_refresh(Display *display)
@@ -87,6 +259,31 @@ void display_refresh(Display *display)
 
     display->whole = false;
     display->ops->update(display->opaque, whole);
+}
+
+bool display_can_wish(const Display *display)
+{
+    return display->ops->wish != NULL;
+}
+
+bool display_wish(Display *display, const DisplayInfo *info)
+{
+    if (display->ops->wish) {
+        display->ops->wish(display->opaque, info);
+    }
+    return display->ops->wish != NULL;
+}
+
+bool display_takes_text(const Display *display)
+{
+    return display->ops->type != NULL;
+}
+
+void display_type(Display *display, uint32_t key)
+{
+    if (display->ops->type) {
+        display->ops->type(display->opaque, key);
+    }
 }
 
 pixman_image_t *display_look(Display *display)
@@ -120,6 +317,20 @@ const char *machine_vga_device(Machine *machine, bool isa)
     return NULL;
 }
 
+Machine *display_machine(const Display *display)
+{
+    return display->machine;
+}
+
+char *display_label(const Display *display)
+{
+    if (!display->device) {
+        return g_strdup(display->label);
+    }
+    return display->head ? g_strdup_printf("%s.%u", display->device->id, display->head)
+                         : g_strdup(display->device->id);
+}
+
 Device *display_device(const Display *display)
 {
     return display->device;
@@ -139,6 +350,7 @@ Display *display_find(Machine *machine, const char *device, unsigned head, GErro
 {
     GPtrArray *displays = machine->private->displays;
     Device *wanted = NULL;
+    bool graphics = false;
 
     if (device && !(wanted = device_find(machine, device))) {
         error_fail(error, KASO_ERROR_NO_DEVICE, "Device '%s' not found", device);
@@ -147,7 +359,8 @@ Display *display_find(Machine *machine, const char *device, unsigned head, GErro
     for (guint i = 0; i < displays->len; i++) {
         Display *display = displays->pdata[i];
 
-        if ((!wanted || display->device == wanted) && display->head == head) {
+        graphics |= display->device != NULL;
+        if (display->device && (!wanted || display->device == wanted) && display->head == head) {
             return display;
         }
     }
@@ -156,8 +369,8 @@ Display *display_find(Machine *machine, const char *device, unsigned head, GErro
                    head);
     } else {
         error_fail(error, KASO_ERROR_NOT_FOUND,
-                   displays->len ? "no display has head %u"
-                                 : "there is no display: the machine has no graphics device",
+                   graphics ? "no display has head %u"
+                            : "there is no display: the machine has no graphics device",
                    head);
     }
     return NULL;

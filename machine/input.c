@@ -81,7 +81,9 @@ void input_add_handler(InputHandler *handler, Machine *machine, const InputHandl
 {
     InputState *state = state_of(machine);
 
-    *handler = (InputHandler){ type, opaque, machine, state->next_number++, false };
+    *handler = (InputHandler){
+        .type = type, .opaque = opaque, .machine = machine, .number = state->next_number++
+    };
     g_ptr_array_insert(state->handlers, 0, handler);
 }
 
@@ -101,18 +103,42 @@ void input_activate_handler(InputHandler *handler)
     g_ptr_array_insert(handlers, 0, handler);
 }
 
-InputHandler *input_find_handler(Machine *machine, InputKind kind)
+InputHandler *input_find_handler_of(Machine *machine, const Display *from, unsigned kinds)
 {
     GPtrArray *handlers = state_of(machine)->handlers;
+    InputHandler *any = NULL;
 
     for (unsigned i = 0; i < handlers->len; i++) {
         InputHandler *handler = handlers->pdata[i];
 
-        if (handler->type->kinds & kind) {
-            return handler;
+        if (handler->type->kinds & kinds) {
+            if (from && handler->display == from) {
+                return handler;
+            }
+            any = any || handler->display ? any : handler;
         }
     }
-    return NULL;
+    return any;
+}
+
+InputHandler *input_find_handler(Machine *machine, InputKind kind)
+{
+    return input_find_handler_of(machine, NULL, kind);
+}
+
+bool input_is_absolute(Machine *machine, const Display *from)
+{
+    const InputHandler *handler =
+        input_find_handler_of(machine, from, INPUT_ABSOLUTE | INPUT_RELATIVE);
+
+    return handler && handler->type->kinds & INPUT_ABSOLUTE;
+}
+
+unsigned input_leds(Machine *machine, const Display *from)
+{
+    const InputHandler *handler = input_find_handler_of(machine, from, INPUT_KEY);
+
+    return handler && handler->type->leds ? handler->type->leds(handler->opaque) : 0;
 }
 
 void input_foreach_handler(Machine *machine, void (*fn)(InputHandler *handler, void *opaque),
@@ -121,9 +147,9 @@ void input_foreach_handler(Machine *machine, void (*fn)(InputHandler *handler, v
     g_ptr_array_foreach(state_of(machine)->handlers, (GFunc)(void (*)(void))fn, opaque);
 }
 
-bool input_send(Machine *machine, const InputEvent *event)
+bool input_send_from(Machine *machine, const Display *from, const InputEvent *event)
 {
-    InputHandler *handler = input_find_handler(machine, event->kind);
+    InputHandler *handler = input_find_handler_of(machine, from, event->kind);
 
     if (event->kind & (INPUT_KEY | INPUT_BUTTON) && event->value) {
         machine_request_wakeup(machine, WAKE_OTHER);
@@ -134,6 +160,11 @@ bool input_send(Machine *machine, const InputEvent *event)
     handler->type->event(handler->opaque, event);
     handler->pending = true;
     return true;
+}
+
+bool input_send(Machine *machine, const InputEvent *event)
+{
+    return input_send_from(machine, NULL, event);
 }
 
 void input_sync(Machine *machine)

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+typedef struct Display Display;
 typedef struct Machine Machine;
 
 /* Kinds are bits of InputHandlerType.kinds. */
@@ -18,7 +19,20 @@ typedef enum {
     INPUT_BUTTON = 2,   /* code: InputButton; value: 1 down, 0 up */
     INPUT_RELATIVE = 4, /* code: InputAxis; value: by how much, right and down positive */
     INPUT_ABSOLUTE = 8, /* code: InputAxis; value: 0 to INPUT_ABSOLUTE_MAX over the whole screen */
+    INPUT_TOUCHES = 16, /* code: InputTouch; slot: which finger */
 } InputKind;
+
+/* A finger on a touch screen. Its place comes before or after the begin or update that it belongs to. */
+typedef enum {
+    INPUT_TOUCH_BEGIN, /* value: a tracking number that no other finger has */
+    INPUT_TOUCH_UPDATE,
+    INPUT_TOUCH_END,
+    INPUT_TOUCH_CANCEL,
+    INPUT_TOUCH_X, /* value: 0 to INPUT_ABSOLUTE_MAX */
+    INPUT_TOUCH_Y,
+    INPUT_TOUCH_CODE_COUNT,
+} InputTouch;
+enum { INPUT_TOUCH_SLOTS = 10 };
 
 typedef enum { INPUT_X, INPUT_Y, INPUT_AXIS_COUNT } InputAxis;
 
@@ -42,6 +56,7 @@ typedef struct {
     InputKind kind;
     uint16_t code;
     int32_t value;
+    uint8_t slot; /* INPUT_TOUCHES: less than INPUT_TOUCH_SLOTS */
 } InputEvent;
 
 typedef struct {
@@ -49,6 +64,7 @@ typedef struct {
     unsigned kinds;   /* InputKinds that it takes */
     void (*event)(void *opaque, const InputEvent *event);
     void (*sync)(void *opaque); /* the events since the last time belong together; may be NULL */
+    unsigned (*leds)(void *opaque); /* InputLeds that the guest has lit; NULL: it has none */
 } InputHandlerType;
 
 /* A device embeds one and adds it in realize; zero-initialised it is in no list, and removing it is harmless. */
@@ -58,21 +74,35 @@ typedef struct {
     Machine *machine;
     unsigned number; /* for people: query-mice, mouse_set */
     bool pending;    /* has got events since its last sync */
+    /*
+     * Only for what is done on this display (a seat of several: -device …,display=, head=); NULL: for all that have no
+     * handler of their own. Set after input_add_handler.
+     */
+    Display *display;
 } InputHandler;
+
+/* What a keyboard shows. */
+typedef enum { INPUT_LED_SCROLL = 1, INPUT_LED_NUM = 2, INPUT_LED_CAPS = 4 } InputLeds;
 
 void input_add_handler(InputHandler *handler, Machine *machine, const InputHandlerType *type,
                        void *opaque);
 void input_remove_handler(InputHandler *handler);
 /* From now on events of its kinds are for this one. */
 void input_activate_handler(InputHandler *handler);
-/* Who gets events of a kind, or NULL. */
+/* Who gets events of these kinds, or NULL. from: the display that they are done on; NULL: none in particular. */
 InputHandler *input_find_handler(Machine *machine, InputKind kind);
+InputHandler *input_find_handler_of(Machine *machine, const Display *from, unsigned kinds);
+/* Whether the pointer in use on that display takes places rather than movements. */
+bool input_is_absolute(Machine *machine, const Display *from);
+/* Of the keyboard that gets the keys; 0: all dark, or it tells nothing. */
+unsigned input_leds(Machine *machine, const Display *from);
 /* Calls fn for each, the next to get events first. */
 void input_foreach_handler(Machine *machine, void (*fn)(InputHandler *handler, void *opaque),
                            void *opaque);
 
 /* false: nobody takes events of this kind. */
 bool input_send(Machine *machine, const InputEvent *event);
+bool input_send_from(Machine *machine, const Display *from, const InputEvent *event);
 void input_sync(Machine *machine);
 
 /*

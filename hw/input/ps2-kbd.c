@@ -173,10 +173,17 @@ static void keyboard_event(void *opaque, const InputEvent *event)
     }
 }
 
+/* The bits of the command are those of InputLeds. */
+static unsigned keyboard_leds(void *opaque)
+{
+    return ((Ps2Keyboard *)opaque)->leds;
+}
+
 static const InputHandlerType keyboard_handler = {
     .name = "QEMU PS/2 Keyboard",
     .kinds = INPUT_KEY,
     .event = keyboard_event,
+    .leds = keyboard_leds,
 };
 
 /* Commands. */

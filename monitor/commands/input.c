@@ -2,6 +2,7 @@
 /* Commands that type and point, for scripts. */
 #include <string.h>
 
+#include "machine/display.h"
 #include "machine/input.h"
 #include "monitor/command.h"
 
@@ -152,23 +153,32 @@ MONITOR_COMMAND(send_key_command);
 
 /* Pointers. */
 
-static bool send_all(Monitor *monitor, const InputEvent *events, unsigned count, GError **error)
+static bool send_from(Monitor *monitor, const Display *from, const InputEvent *events,
+                      unsigned count, GError **error)
 {
     Machine *machine = monitor_machine(monitor);
 
     for (unsigned i = 0; i < count; i++) {
-        if (!input_find_handler(machine, events[i].kind)) {
-            return error_fail(error, KASO_ERROR_NOT_ACTIVE,
-                              events[i].kind == INPUT_KEY        ? "the machine has no keyboard"
-                              : events[i].kind == INPUT_ABSOLUTE ? "the machine has no tablet"
-                                                                 : "the machine has no mouse");
+        InputKind kind = events[i].kind;
+
+        if (!input_find_handler_of(machine, from, kind)) {
+            return error_fail(error, KASO_ERROR_NOT_ACTIVE, "the machine has no %s",
+                              kind == INPUT_KEY        ? "keyboard"
+                              : kind == INPUT_ABSOLUTE ? "tablet"
+                              : kind == INPUT_TOUCHES  ? "touch screen"
+                                                       : "mouse");
         }
     }
     for (unsigned i = 0; i < count; i++) {
-        input_send(machine, &events[i]);
+        input_send_from(machine, from, &events[i]);
     }
     input_sync(machine);
     return true;
+}
+
+static bool send_all(Monitor *monitor, const InputEvent *events, unsigned count, GError **error)
+{
+    return send_from(monitor, NULL, events, count, error);
 }
 
 static int32_t clamp32(int64_t value)
@@ -360,6 +370,38 @@ static bool parse_button(json_t *data, InputEvent *event, GError **error)
     return error_fail(error, KASO_ERROR_INVALID, "unknown button: '%s'", name ? name : "");
 }
 
+/* A part of what a finger does: where it is, or that it comes, moves or leaves. */
+static bool parse_touch(json_t *data, InputEvent *event, GError **error)
+{
+    static const char *const types[] = { "begin", "update", "end", "cancel" };
+    const char *type = json_string_value(json_object_get(data, "type"));
+    json_int_t slot = json_integer_value(json_object_get(data, "slot"));
+
+    if (slot < 0 || slot >= INPUT_TOUCH_SLOTS) {
+        return error_fail(error, KASO_ERROR_INVALID, "a slot is 0 to %d", INPUT_TOUCH_SLOTS - 1);
+    }
+    if (type && strcmp(type, "data") == 0) {
+        if (!parse_axis(data, INPUT_ABSOLUTE, event, error)) {
+            return false;
+        }
+        event->code = event->code == INPUT_X ? INPUT_TOUCH_X : INPUT_TOUCH_Y;
+        event->kind = INPUT_TOUCHES;
+        event->slot = (uint8_t)slot;
+        return true;
+    }
+    for (unsigned i = 0; type && i < G_N_ELEMENTS(types); i++) {
+        if (strcmp(types[i], type) == 0) {
+            json_int_t tracking = json_integer_value(json_object_get(data, "tracking-id"));
+
+            *event = (InputEvent){ INPUT_TOUCHES, (uint16_t)i, clamp32(tracking), (uint8_t)slot };
+            return true;
+        }
+    }
+    return error_fail(error, KASO_ERROR_INVALID,
+                      "type '%s' of a touch: it is begin, update, end, cancel or data",
+                      type ? type : "");
+}
+
 static bool parse_event(json_t *value, InputEvent *event, GError **error)
 {
     const char *type = json_string_value(json_object_get(value, "type"));
@@ -383,18 +425,31 @@ static bool parse_event(json_t *value, InputEvent *event, GError **error)
     if (strcmp(type, "rel") == 0 || strcmp(type, "abs") == 0) {
         return parse_axis(data, *type == 'r' ? INPUT_RELATIVE : INPUT_ABSOLUTE, event, error);
     }
-    return error_fail(error, KASO_ERROR_INVALID, "type '%s': it is key, btn, rel or abs", type);
+    if (strcmp(type, "mtt") == 0) {
+        return parse_touch(data, event, error);
+    }
+    return error_fail(error, KASO_ERROR_INVALID, "type '%s': it is key, btn, rel, abs or mtt",
+                      type);
 }
 
 static json_t *input_send_event_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     json_t *list = json_object_get(arguments, "events"), *value;
     g_autofree InputEvent *events = NULL;
+    int64_t head = monitor_get_int(arguments, "head", 0);
+    Display *from = NULL;
     size_t i;
 
     if (!json_is_array(list)) {
         error_fail(error, KASO_ERROR_INVALID, "events is a list");
         return NULL;
+    }
+    if (monitor_has(arguments, "device")) {
+        from = display_find(monitor_machine(monitor), monitor_get_string(arguments, "device"),
+                            (unsigned)CLAMP(head, 0, UINT16_MAX), error);
+        if (!from) {
+            return NULL;
+        }
     }
     events = g_new0(InputEvent, json_array_size(list) + 1);
     json_array_foreach(list, i, value)
@@ -403,14 +458,14 @@ static json_t *input_send_event_run(Monitor *monitor, json_t *arguments, GError 
             return NULL;
         }
     }
-    send_all(monitor, events, (unsigned)json_array_size(list), error);
+    send_from(monitor, from, events, (unsigned)json_array_size(list), error);
     return NULL;
 }
 
 static const MonitorArgument input_send_event_arguments[] = {
-    { "device", ARGUMENT_STRING, true, "the display that it comes from; of no consequence" },
+    { "device", ARGUMENT_STRING, true, "the graphics device on whose display it is done" },
     { "head", ARGUMENT_INT, true, "of the display" },
-    { "events", ARGUMENT_ANY, .summary = "list of events: {type: key|btn|rel|abs, data: …}" },
+    { "events", ARGUMENT_ANY, .summary = "list of events: {type: key|btn|rel|abs|mtt, data: …}" },
     { NULL },
 };
 

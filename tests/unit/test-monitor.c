@@ -468,6 +468,14 @@ static void test_input(void)
                   "{'execute':'input-send-event','arguments':{'events':["
                   "{'type':'abs','data':{'axis':'y','value':32768}}]}}",
                   "GenericError");
+    assert_answer(qmp,
+                  "{'execute':'input-send-event','arguments':{'events':[{'type':'mtt','data':"
+                  "{'type':'data','slot':1,'tracking-id':7,'axis':'x','value':9}}]}}",
+                  "the machine has no touch screen");
+    assert_answer(qmp,
+                  "{'execute':'input-send-event','arguments':{'events':[{'type':'mtt','data':"
+                  "{'type':'begin','slot':10,'tracking-id':7}}]}}",
+                  "a slot is 0 to 9");
     assert_answer(qmp, "{'execute':'send-key','arguments':{'keys':[{'type':'qcode'}]}}",
                   "GenericError");
     assert_answer(qmp, "{'execute':'query-mice'}", "\"name\": \"mouse\"");
