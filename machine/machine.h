@@ -252,6 +252,13 @@ static inline bool machine_running(Machine *machine)
     return atomic_load(&machine->stop_reason) == STOP_NONE;
 }
 
+/*
+ * What a folder above machine/ keeps of a machine, by the name of its header ("debug/symbols/symbols.h"): NULL until it was attached.
+ * machine_free frees it with `free`, after all devices are gone. With the machine lock.
+ */
+void *machine_attached(Machine *machine, const char *name);
+void machine_attach(Machine *machine, const char *name, void *thing, GDestroyNotify free);
+
 /* Calls fn at each machine reset, after devices, in registration order. */
 void machine_on_reset(Machine *machine, void (*fn)(void *opaque), void *opaque);
 

@@ -108,6 +108,7 @@ typedef struct MachinePrivate {
     void *drive_opener_opaque;
     NamedThings chardevs, netdevs, drives, objects, placed_drives;
     GPtrArray *opened_drives; /* BlockBackend, by drive_opener */
+    GHashTable *attached;     /* name -> Attachment *, of registry.c */
     GPtrArray *serials;       /* Chardev * or NULL */
     GPtrArray *displays;      /* Display * */
     const BalloonOps *balloon; /* NULL: there is none */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The machine's named things: back ends, drives, objects, globals, firmware folders, callbacks. */
+#include <assert.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -364,6 +365,35 @@ void machine_forget_on_free(Machine *machine, const void *opaque)
     }
 }
 
+typedef struct {
+    void *thing;
+    GDestroyNotify free;
+} Attachment;
+
+static void attachment_free(void *opaque)
+{
+    Attachment *attachment = opaque;
+
+    attachment->free(attachment->thing);
+    g_free(attachment);
+}
+
+void *machine_attached(Machine *machine, const char *name)
+{
+    const Attachment *attachment = g_hash_table_lookup(machine->private->attached, name);
+
+    return attachment ? attachment->thing : NULL;
+}
+
+void machine_attach(Machine *machine, const char *name, void *thing, GDestroyNotify free)
+{
+    Attachment *attachment = g_new(Attachment, 1);
+
+    assert(!machine_attached(machine, name));
+    *attachment = (Attachment){ thing, free };
+    g_hash_table_insert(machine->private->attached, g_strdup(name), attachment);
+}
+
 void registry_create(Machine *machine)
 {
     MachinePrivate *private = machine->private;
@@ -374,6 +404,7 @@ void registry_create(Machine *machine)
     create_things(&private->objects);
     create_things(&private->placed_drives);
     private->opened_drives = g_ptr_array_new();
+    private->attached = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, attachment_free);
     private->serials = g_ptr_array_new();
     private->displays = g_ptr_array_new();
     private->globals = g_array_new(false, false, sizeof(GlobalProperty));
@@ -423,6 +454,7 @@ void registry_destroy(Machine *machine)
     destroy_things(&private->objects);
     destroy_things(&private->placed_drives);
     g_ptr_array_unref(private->opened_drives);
+    g_hash_table_unref(private->attached);
     g_ptr_array_unref(private->serials);
     g_ptr_array_unref(private->displays);
     free_globals(private->globals);

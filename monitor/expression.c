@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "debug/symbols/symbols.h"
 #include "monitor/registers.h"
 
 enum { EXPRESSION_DEPTH_MAX = 200 };
@@ -67,6 +68,25 @@ static bool expression_character(Expression *e, int64_t *value)
     return true;
 }
 
+static bool is_name_start(char c)
+{
+    return g_ascii_isalpha(c) || c == '_';
+}
+
+/* "start_kernel", "foo.cold", "virtio_net!init": its address. */
+static bool expression_symbol(Expression *e, int64_t *value)
+{
+    g_autofree char *name = NULL;
+    const char *start = e->text;
+
+    while (g_ascii_isalnum(*e->text) || (*e->text && strchr("_.@!", *e->text))) {
+        e->text++;
+    }
+    name = g_strndup(start, e->text - start);
+    return e->vcpu ? symbols_address(e->vcpu->machine, e->vcpu, name, (uint64_t *)value, e->error)
+                   : error_fail(e->error, KASO_ERROR_INVALID, "'%s' is not a number", name);
+}
+
 static bool expression_unary(Expression *e, int64_t *value)
 {
     bool ok;
@@ -103,6 +123,14 @@ static bool expression_unary(Expression *e, int64_t *value)
             ok = error_fail(e->error, KASO_ERROR_INVALID, "the expression lacks a ')'");
         }
         break;
+    case '&':
+        e->text++;
+        expression_skip_space(e);
+        ok = is_name_start(*e->text)
+                 ? expression_symbol(e, value)
+                 : error_fail(e->error, KASO_ERROR_INVALID,
+                              "'&%s': & takes the address of a symbol", e->text);
+        break;
     case '$':
         ok = expression_register(e, value);
         break;
@@ -113,7 +141,7 @@ static bool expression_unary(Expression *e, int64_t *value)
         ok = error_fail(e->error, KASO_ERROR_INVALID, "an expression is missing");
         break;
     default:
-        ok = expression_number(e, value);
+        ok = is_name_start(*e->text) ? expression_symbol(e, value) : expression_number(e, value);
     }
     e->depth--;
     return ok;

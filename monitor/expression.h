@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * HMP's expressions: C's integer operators | ^ & << >> + - * / % and unary - ~ !, parentheses,
- * decimal, octal and hexadecimal numbers, 'c' characters, and $register of a vCPU.
+ * decimal, octal and hexadecimal numbers, 'c' characters, $register of a vCPU, and names of symbols, which
+ * mean their addresses with or without & before them ("virtio_net!probe": of that file).
  */
 #ifndef MONITOR_EXPRESSION_H
 #define MONITOR_EXPRESSION_H

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A set of symbols of one origin, for those who make them: readers of files and recognisers of what is in guest
+ * memory. Machine lock held, as for symbols.h.
+ */
+#ifndef DEBUG_SYMBOLS_FILE_H
+#define DEBUG_SYMBOLS_FILE_H
+
+#include "base/registry.h"
+#include "debug/symbols/symbols.h"
+
+/* More than any kernel has; also what one file may cost. */
+enum { SYMBOLS_PER_FILE_MAX = 4 << 20, SYMBOL_NAME_MAX = 4096, SYMBOL_NAMES_BYTES_MAX = 256 << 20 };
+
+typedef struct {
+    uint64_t address;
+    uint32_t size; /* 0: up to the next */
+    uint32_t name; /* in SymbolFile.names */
+    char type;
+} SymbolEntry;
+
+/* Source lines of a file; all addresses are those of the symbols. */
+typedef struct {
+    bool (*line)(void *opaque, uint64_t address, const char **source, unsigned *line);
+    unsigned (*addresses)(void *opaque, const char *source, unsigned *line, uint64_t *addresses,
+                          unsigned max);
+    void (*free)(void *opaque);
+} SymbolLines;
+
+struct SymbolFile {
+    unsigned number;
+    char *name, *path;
+    const char *kind;
+    SymbolSpace space;
+    uint64_t start, end;
+    bool by_user;
+    bool has_physical; /* guest_phys = address + to_physical */
+    uint64_t to_physical;
+    GArray *entries;          /* SymbolEntry, by address */
+    GString *names;           /* with their NULs */
+    uint32_t *by_name;        /* indexes of entries, by name; made when first needed */
+    const SymbolLines *lines; /* may be NULL */
+    void *lines_opaque;
+};
+
+SymbolFile *symbol_file_new(const char *name, const char *path, const char *kind,
+                            SymbolSpace space);
+void symbol_file_free(SymbolFile *file);
+/* false: there are too many, or the name is empty or too long; it is left out. */
+bool symbol_file_add(SymbolFile *file, const char *name, size_t length, uint64_t address,
+                     uint64_t size, char type);
+/*
+ * After the last: sorts, and takes start and end from the symbols unless they are set (end not 0). Symbols outside are only
+ * found by name.
+ */
+void symbol_file_finish(SymbolFile *file);
+/* The address of the first symbol of that name. */
+bool symbol_file_address(SymbolFile *file, const char *name, uint64_t *address);
+/* Adds to all addresses. */
+void symbol_file_move(SymbolFile *file, uint64_t offset);
+
+/* The store owns it from here on. */
+void symbols_take(Machine *machine, SymbolFile *file);
+/* Removes and frees it. */
+void symbols_drop(Machine *machine, SymbolFile *file);
+/* File `number` if it is still there. */
+SymbolFile *symbols_file(Machine *machine, unsigned number);
+
+/* Looks for something it knows in guest memory. */
+typedef struct {
+    const char *name; /* "linux" */
+    /* Takes and drops symbol files. vCPUs are parked. */
+    void (*look)(Machine *machine);
+    /* All of it is gone: the machine was reset. */
+    void (*forget)(Machine *machine);
+} SymbolRecogniser;
+#define SYMBOL_RECOGNISER(object) REGISTRY_ADD(symbol_recognisers, object)
+REGISTRY_DECLARE(symbol_recognisers, SymbolRecogniser);
+
+/* symbols_add's reader; NULL with an error. */
+SymbolFile *symbol_file_read(const char *path, const uint64_t *base, GError **error);
+
+#endif

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* How the store looks into a symbol file. */
+#ifndef DEBUG_SYMBOLS_PRIVATE_H
+#define DEBUG_SYMBOLS_PRIVATE_H
+
+#include "debug/symbols/file.h"
+
+/* The place in by_name of the first symbol whose name is not before `name`; makes by_name. */
+guint symbol_file_first_name(SymbolFile *file, const char *name);
+/* Symbol `index` of entries. */
+Symbol symbol_file_symbol(const SymbolFile *file, guint index);
+/* The symbol that an address within [start, end) belongs to. */
+bool symbol_file_at(const SymbolFile *file, uint64_t address, Symbol *symbol);
+
+#endif

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: MIT */
+/* The symbol files of a machine; see symbols.h. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/names.h"
+#include "debug/symbols/private.h"
+#include "machine/accelerator.h"
+
+#define STORE_NAME "debug/symbols/symbols.h"
+
+typedef struct {
+    void (*fn)(void *opaque);
+    void *opaque;
+} ChangeListener;
+
+typedef struct {
+    Machine *machine;
+    GPtrArray *files; /* SymbolFile *, in the order of their numbers */
+    GArray *listeners;
+    unsigned next_number, generation;
+    int64_t looked_ns; /* virtual time of the last look, -1: none since the reset */
+    bool looking;
+} SymbolStore;
+
+static void store_reset(void *opaque)
+{
+    SymbolStore *store = opaque;
+    const SymbolRecogniser *const *it;
+
+    REGISTRY_FOREACH(symbol_recognisers, it) {
+        (*it)->forget(store->machine);
+    }
+    store->looked_ns = -1;
+}
+
+static void store_free(void *opaque)
+{
+    SymbolStore *store = opaque;
+
+    g_ptr_array_unref(store->files);
+    g_array_unref(store->listeners);
+    g_free(store);
+}
+
+static SymbolStore *store_of(Machine *machine)
+{
+    SymbolStore *store = machine_attached(machine, STORE_NAME);
+
+    if (!store) {
+        store = g_new0(SymbolStore, 1);
+        store->machine = machine;
+        store->files = g_ptr_array_new_with_free_func((GDestroyNotify)symbol_file_free);
+        store->listeners = g_array_new(FALSE, FALSE, sizeof(ChangeListener));
+        store->next_number = 1;
+        store->looked_ns = -1;
+        machine_attach(machine, STORE_NAME, store, store_free);
+        machine_on_reset(machine, store_reset, store);
+    }
+    return store;
+}
+
+const char *symbol_space_name(SymbolSpace space)
+{
+    static const char *const names[SYMBOLS_SPACE_COUNT] = { "kernel", "module", "firmware",
+                                                            "program" };
+
+    return names[space];
+}
+
+static void store_changed(SymbolStore *store)
+{
+    store->generation++;
+    for (guint i = 0; i < store->listeners->len; i++) {
+        const ChangeListener *listener = &g_array_index(store->listeners, ChangeListener, i);
+
+        listener->fn(listener->opaque);
+    }
+}
+
+void symbols_take(Machine *machine, SymbolFile *file)
+{
+    SymbolStore *store = store_of(machine);
+
+    file->number = store->next_number++;
+    g_ptr_array_add(store->files, file);
+    store_changed(store);
+}
+
+void symbols_drop(Machine *machine, SymbolFile *file)
+{
+    SymbolStore *store = store_of(machine);
+
+    g_ptr_array_remove(store->files, file);
+    store_changed(store);
+}
+
+SymbolFile *symbols_file(Machine *machine, unsigned number)
+{
+    GPtrArray *files = store_of(machine)->files;
+
+    for (guint i = 0; i < files->len; i++) {
+        SymbolFile *file = files->pdata[i];
+
+        if (file->number == number) {
+            return file;
+        }
+    }
+    return NULL;
+}
+
+bool symbols_refresh(Machine *machine)
+{
+    SymbolStore *store = store_of(machine);
+    unsigned before = store->generation;
+    const SymbolRecogniser *const *it;
+    int64_t now_ns;
+
+    if (store->looking || !machine->vcpus->len) {
+        return false;
+    }
+    store->looking = true;
+    machine_exclusive_begin(machine);
+    now_ns = clock_now_ns(machine);
+    if (now_ns != store->looked_ns) {
+        for (guint i = 0; i < machine->vcpus->len; i++) {
+            vcpu_sync(machine->vcpus->pdata[i], VCPU_SYNC_FROM_ACCELERATOR);
+        }
+        REGISTRY_FOREACH(symbol_recognisers, it) {
+            (*it)->look(machine);
+        }
+        store->looked_ns = now_ns;
+    }
+    machine_exclusive_end(machine);
+    store->looking = false;
+    return store->generation != before;
+}
+
+unsigned symbols_generation(Machine *machine)
+{
+    return store_of(machine)->generation;
+}
+
+void symbols_on_change(Machine *machine, void (*fn)(void *opaque), void *opaque)
+{
+    ChangeListener listener = { fn, opaque };
+
+    g_array_append_val(store_of(machine)->listeners, listener);
+}
+
+/* Whether the symbols of a file are where the vCPU would reach them now. */
+static bool file_applies(const SymbolFile *file, Vcpu *vcpu, uint64_t address)
+{
+    uint64_t guest_phys;
+    bool mapped;
+
+    if (!vcpu || file->space != SYMBOLS_FIRMWARE) {
+        return true;
+    }
+    machine_exclusive_begin(vcpu->machine);
+    vcpu_sync(vcpu, VCPU_SYNC_FROM_ACCELERATOR);
+    mapped = vcpu->target->translate_debug(vcpu, address, &guest_phys);
+    machine_exclusive_end(vcpu->machine);
+    return !mapped || guest_phys == address;
+}
+
+/* Whether "FILE!" before a name (or nothing) means this file. */
+static bool file_meant(const SymbolFile *file, const char *name, size_t length)
+{
+    return !length || (strlen(file->name) == length && !strncmp(file->name, name, length));
+}
+
+static unsigned find_now(SymbolStore *store, Vcpu *vcpu, const char *name, Symbol *found,
+                         unsigned max)
+{
+    const char *mark = strchr(name, '!'), *plain = mark ? mark + 1 : name;
+    unsigned count = 0;
+
+    /* What the user named comes first. */
+    for (int by_user = 1; by_user >= 0; by_user--) {
+        for (guint i = 0; i < store->files->len; i++) {
+            SymbolFile *file = store->files->pdata[i];
+
+            if (file->by_user != by_user || !file_meant(file, name, mark ? mark - name : 0)) {
+                continue;
+            }
+            for (guint at = symbol_file_first_name(file, plain); at < file->entries->len; at++) {
+                Symbol symbol = symbol_file_symbol(file, file->by_name[at]);
+
+                if (strcmp(symbol.name, plain)) {
+                    break;
+                }
+                if (file_applies(file, vcpu, symbol.address) && count++ < max) {
+                    found[count - 1] = symbol;
+                }
+            }
+        }
+    }
+    return count;
+}
+
+unsigned symbols_find(Machine *machine, Vcpu *vcpu, const char *name, Symbol *found, unsigned max)
+{
+    SymbolStore *store = store_of(machine);
+    unsigned count = find_now(store, vcpu, name, found, max);
+
+    if (!count && symbols_refresh(machine)) {
+        count = find_now(store, vcpu, name, found, max);
+    }
+    return count;
+}
+
+bool symbols_address(Machine *machine, Vcpu *vcpu, const char *name, uint64_t *address,
+                     GError **error)
+{
+    enum { SHOWN = 8 };
+    Symbol found[SHOWN];
+    unsigned count = symbols_find(machine, vcpu, name, found, SHOWN);
+    bool same = true;
+
+    for (unsigned i = 1; i < MIN(count, SHOWN); i++) {
+        same &= found[i].address == found[0].address;
+    }
+    if (!count) {
+        return error_fail(error, KASO_ERROR_NOT_FOUND,
+                          "there is no symbol '%s'; 'info symbols' shows what symbols are from",
+                          name);
+    }
+    if (!same || count > SHOWN) {
+        g_autoptr(GString) list = g_string_new(NULL);
+
+        for (unsigned i = 0; i < MIN(count, SHOWN); i++) {
+            g_string_append_printf(list, "%s%#" PRIx64 " (%s)", i ? ", " : "", found[i].address,
+                                   found[i].file->name);
+        }
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "there are %u symbols '%s': %s%s; give the address", count, name,
+                          list->str, count > SHOWN ? " …" : "");
+    }
+    *address = found[0].address;
+    return true;
+}
+
+bool symbols_physical(Machine *machine, const Symbol *symbol, uint64_t *guest_phys)
+{
+    const SymbolFile *file = symbol->file;
+
+    if (!file->has_physical || symbol->address < file->start || symbol->address >= file->end) {
+        return false;
+    }
+    *guest_phys = symbol->address + file->to_physical;
+    return true;
+}
+
+static bool at_now(SymbolStore *store, Vcpu *vcpu, uint64_t address, Symbol *symbol)
+{
+    for (int by_user = 1; by_user >= 0; by_user--) {
+        for (guint i = store->files->len; i-- > 0;) {
+            SymbolFile *file = store->files->pdata[i];
+
+            if (file->by_user == by_user && symbol_file_at(file, address, symbol) &&
+                file_applies(file, vcpu, address)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+bool symbols_at(Machine *machine, Vcpu *vcpu, uint64_t address, Symbol *symbol)
+{
+    SymbolStore *store = store_of(machine);
+
+    return at_now(store, vcpu, address, symbol) ||
+           (symbols_refresh(machine) && at_now(store, vcpu, address, symbol));
+}
+
+char *symbols_describe(Machine *machine, Vcpu *vcpu, uint64_t address)
+{
+    GString *text;
+    Symbol symbol;
+
+    if (!symbols_at(machine, vcpu, address, &symbol)) {
+        return NULL;
+    }
+    text = g_string_new(symbol.name);
+    if (address != symbol.address) {
+        g_string_append_printf(text, "+%#" PRIx64, address - symbol.address);
+    }
+    if (symbol.file->space != SYMBOLS_KERNEL) {
+        g_string_append_printf(text, " [%s]", symbol.file->name);
+    }
+    return g_string_free(text, FALSE);
+}
+
+bool symbols_line(Machine *machine, Vcpu *vcpu, uint64_t address, const char **source,
+                  unsigned *line)
+{
+    SymbolStore *store = store_of(machine);
+
+    for (guint i = store->files->len; i-- > 0;) {
+        SymbolFile *file = store->files->pdata[i];
+
+        if (file->lines && address >= file->start && address < file->end &&
+            file_applies(file, vcpu, address) &&
+            file->lines->line(file->lines_opaque, address, source, line)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+unsigned symbols_line_addresses(Machine *machine, const char *source, unsigned *line,
+                                uint64_t *addresses, unsigned max)
+{
+    SymbolStore *store = store_of(machine);
+    unsigned count = 0;
+
+    for (guint i = store->files->len; i-- > 0 && !count;) {
+        SymbolFile *file = store->files->pdata[i];
+
+        if (file->lines) {
+            count = file->lines->addresses(file->lines_opaque, source, line, addresses, max);
+        }
+    }
+    return count;
+}
+
+void symbols_complete(Machine *machine, const char *prefix, unsigned max, GPtrArray *names)
+{
+    SymbolStore *store = store_of(machine);
+    const char *last = NULL;
+
+    for (guint i = 0; i < store->files->len; i++) {
+        SymbolFile *file = store->files->pdata[i];
+
+        for (guint at = symbol_file_first_name(file, prefix); at < file->entries->len; at++) {
+            Symbol symbol = symbol_file_symbol(file, file->by_name[at]);
+
+            if (!g_str_has_prefix(symbol.name, prefix) || names->len >= max) {
+                break;
+            }
+            if (!last || strcmp(last, symbol.name)) {
+                g_ptr_array_add(names, g_strdup(symbol.name));
+            }
+            last = symbol.name;
+        }
+    }
+}
+
+void symbols_match(Machine *machine, const char *pattern, bool (*fn)(void *opaque, const Symbol *),
+                   void *opaque)
+{
+    SymbolStore *store = store_of(machine);
+    g_autoptr(GPatternSpec) spec = g_pattern_spec_new(pattern);
+
+    for (guint i = 0; i < store->files->len; i++) {
+        SymbolFile *file = store->files->pdata[i];
+
+        for (guint at = 0; at < file->entries->len; at++) {
+            Symbol symbol = symbol_file_symbol(file, at);
+
+            if (g_pattern_spec_match_string(spec, symbol.name) && !fn(opaque, &symbol)) {
+                return;
+            }
+        }
+    }
+}
+
+bool symbols_add(Machine *machine, const char *path, const uint64_t *base, unsigned *number,
+                 GError **error)
+{
+    SymbolFile *file = symbol_file_read(path, base, error);
+
+    if (!file) {
+        return false;
+    }
+    file->by_user = true;
+    symbols_take(machine, file);
+    *number = file->number;
+    return true;
+}
+
+bool symbols_remove(Machine *machine, const char *which, GError **error)
+{
+    SymbolStore *store = store_of(machine);
+
+    for (guint i = 0; i < store->files->len; i++) {
+        SymbolFile *file = store->files->pdata[i];
+        g_autofree char *number = g_strdup_printf("%u", file->number);
+
+        if (strcmp(which, number) && strcmp(which, file->name)) {
+            continue;
+        }
+        if (!file->by_user) {
+            return error_fail(
+                error, KASO_ERROR_INVALID,
+                "the symbols of '%s' were found in the guest's memory: they go when it is "
+                "reset",
+                file->name);
+        }
+        symbols_drop(machine, file);
+        return true;
+    }
+    return error_fail(error, KASO_ERROR_NOT_FOUND,
+                      "there are no symbols '%s'; 'info symbols' lists what there is", which);
+}
+
+GArray *symbols_list(Machine *machine)
+{
+    SymbolStore *store = store_of(machine);
+    GArray *list = g_array_new(FALSE, FALSE, sizeof(SymbolFileInfo));
+
+    for (guint i = 0; i < store->files->len; i++) {
+        const SymbolFile *file = store->files->pdata[i];
+        SymbolFileInfo info = {
+            file->number, file->name, file->path,         file->kind,          file->space,
+            file->start,  file->end,  file->entries->len, file->lines != NULL, file->by_user,
+        };
+
+        g_array_append_val(list, info);
+    }
+    return list;
+}
