@@ -2,6 +2,7 @@
 /* Who gets input events, and keys that are typed with pauses. */
 #include "machine/input.h"
 
+#include "machine/display.h"
 #include "machine/private.h"
 
 #define NS_PER_MS INT64_C(1000000)
@@ -101,6 +102,20 @@ void input_activate_handler(InputHandler *handler)
 
     g_ptr_array_remove(handlers, handler);
     g_ptr_array_insert(handlers, 0, handler);
+}
+
+void input_deactivate_handler(InputHandler *handler)
+{
+    GPtrArray *handlers = state_of(handler->machine)->handlers;
+
+    g_ptr_array_remove(handlers, handler);
+    g_ptr_array_add(handlers, handler);
+}
+
+bool input_set_display(InputHandler *handler, const char *device, unsigned head, GError **error)
+{
+    handler->display = device ? display_find(handler->machine, device, head, error) : NULL;
+    return !device || handler->display;
 }
 
 InputHandler *input_find_handler_of(Machine *machine, const Display *from, unsigned kinds)

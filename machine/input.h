@@ -7,6 +7,7 @@
 #ifndef MACHINE_INPUT_H
 #define MACHINE_INPUT_H
 
+#include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -89,6 +90,10 @@ void input_add_handler(InputHandler *handler, Machine *machine, const InputHandl
 void input_remove_handler(InputHandler *handler);
 /* From now on events of its kinds are for this one. */
 void input_activate_handler(InputHandler *handler);
+/* From now on this one gets only events that no other handler takes: its guest does not listen. */
+void input_deactivate_handler(InputHandler *handler);
+/* For realize, after input_add_handler: the handler's display by -device …,display=, head=; device NULL: none in particular. */
+bool input_set_display(InputHandler *handler, const char *device, unsigned head, GError **error);
 /* Who gets events of these kinds, or NULL. from: the display that they are done on; NULL: none in particular. */
 InputHandler *input_find_handler(Machine *machine, InputKind kind);
 InputHandler *input_find_handler_of(Machine *machine, const Display *from, unsigned kinds);

@@ -43,7 +43,7 @@ enum {
     VIRTIO_MAX_QUEUES = 64,
     VIRTIO_MAX_QUEUE_SIZE = 1024,
     VIRTIO_MAX_SEGMENTS = 1024,   /* buffers in one chain */
-    VIRTIO_MAX_CONFIG = 64,       /* bytes of device configuration */
+    VIRTIO_MAX_CONFIG = 160,      /* bytes of device configuration */
 };
 
 typedef struct VirtioDevice VirtioDevice;
