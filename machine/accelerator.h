@@ -39,6 +39,11 @@ typedef struct Accelerator {
      * what was changed there (TO), dropping what it has cached. The vCPU is parked. NULL: the structure is all.
      */
     void (*sync)(Vcpu *vcpu, VcpuSync direction);
+    /*
+     * What debuggers want trapped has changed (machine/debug.h, whose functions the accelerator calls from now on); all
+     * vCPUs are parked. false: it cannot trap all of that, and is asked again with less. NULL: it can trap nothing.
+     */
+    bool (*debug_changed)(Machine *machine, GError **error);
     /* `info jit` and the like; may be NULL. */
     void (*describe)(Machine *machine, GString *out);
 } Accelerator;

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "machine/accelerator.h"
+#include "machine/debug.h"
 #include "machine/object.h"
 #include "machine/private.h"
 
@@ -78,6 +79,7 @@ Machine *machine_new(MachineConfig *config)
     registry_create(machine);
     clock_create(machine);
     memory_create(machine);
+    debug_create(machine);
     create_root(machine);
     return machine;
 }
@@ -326,6 +328,7 @@ void machine_free(Machine *machine)
     run_state_destroy(machine);
     registry_destroy(machine); /* runs the callbacks of machine_on_free, the board's among them */
     g_free(machine->board_state);
+    debug_destroy(machine);
     clock_destroy(machine);
     memory_destroy(machine);
     g_ptr_array_unref(machine->vcpus);

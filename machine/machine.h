@@ -23,11 +23,11 @@
 typedef enum {
     STOP_NONE,
     STOP_PAUSED,         /* monitor's stop, or started with -S */
+    STOP_DEBUG,          /* breakpoint, step */
     STOP_SUSPENDED,      /* the guest sleeps in RAM: its clock goes on */
     STOP_GUEST_POWEROFF, /* PSCI SYSTEM_OFF, ACPI */
     STOP_GUEST_RESET,    /* with -no-reboot */
     STOP_GUEST_PANIC,
-    STOP_DEBUG,     /* breakpoint */
     STOP_IO_ERROR,  /* werror=stop */
     STOP_CONSOLE_MATCH, /* -action console-match=…,exit=N */
     STOP_USER_QUIT, /* Ctrl-A x, monitor quit, window closed */

@@ -64,6 +64,7 @@ typedef struct {
 
 typedef struct InputState InputState;
 typedef struct IsaDmaState IsaDmaState;
+typedef struct DebugState DebugState;
 
 typedef struct MachinePrivate {
     pthread_mutex_t lock;
@@ -116,6 +117,7 @@ typedef struct MachinePrivate {
     GArray *globals;          /* GlobalProperty */
     GHashTable *type_counts;  /* device type name -> next number */
     GPtrArray *firmware_folders;
+    DebugState *debug;          /* machine/debug.c */
     IsaDmaState *isa_dma;       /* machine/isa-dma.c */
     InputState *input;          /* machine/input.c; NULL: nobody has asked yet */
     GArray *external_registers; /* ExternalRegisterTable */

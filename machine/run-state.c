@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "machine/accelerator.h"
+#include "machine/debug.h"
 #include "machine/private.h"
 
 typedef struct {
@@ -109,6 +110,9 @@ void machine_start(Machine *machine)
     if (!private->ever_reset) {
         machine_reset(machine);
     }
+    if (!debug_may_start(machine)) {
+        return;
+    }
     if (private->suspended) {
         /* It was paused in its sleep, and sleeps on. */
         clock_start(machine);
@@ -120,7 +124,9 @@ void machine_start(Machine *machine)
         memory_ram_use_huge_pages(machine);
     }
     atomic_store(&machine->stop_reason, STOP_NONE);
-    clock_start(machine);
+    if (!debug_holds_clock(machine)) {
+        clock_start(machine);
+    }
     tell_state(machine, true);
     vcpus_start_threads(machine);
     vcpus_resume(machine);

@@ -167,7 +167,7 @@ static void run_queued_work(Vcpu *vcpu)
 static bool must_park(Vcpu *vcpu)
 {
     return atomic_load(&vcpu->stop_requested) || !atomic_load(&vcpu->powered) ||
-           atomic_load(&vcpu->machine->private->exclusive);
+           atomic_load(&vcpu->debug.hold) || atomic_load(&vcpu->machine->private->exclusive);
 }
 
 /* The vCPU holds no pointer into a memory view while it sleeps. */

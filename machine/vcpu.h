@@ -25,6 +25,19 @@ typedef struct {
     uint32_t kind, data;
 } VcpuEvent;
 
+/* What debuggers want of a vCPU (machine/debug.h); changed by others only while it is parked. */
+typedef struct {
+    bool step;            /* the accelerator executes one instruction at a time, and calls debug_done */
+    bool pass;            /* the next instruction is executed on its own, whatever points say: then debug_done */
+    atomic_bool hold;     /* stays parked while others run */
+    struct DebugClient *stepper;
+    /* An access of the instruction that is executed on its own; NULL: none yet. */
+    const void *watch;    /* DebugPoint */
+    uint64_t watch_address, watch_value;
+    uint8_t watch_access;
+    bool watch_known;
+} VcpuDebug;
+
 struct Vcpu {
     Device device;               /* in the tree at /machine/cpuN */
     Machine *machine;
@@ -57,6 +70,7 @@ struct Vcpu {
     int64_t halt_deadline_ns;    /* while halted: virtual time at which has_work will hold, -1: none */
     atomic_bool stop_requested;  /* [any] the thread parks at its next exit */
     atomic_bool running;         /* in the run loop, not parked */
+    VcpuDebug debug;
     bool exclusive_waiting;      /* in machine_exclusive_begin; guarded by the park lock */
     atomic_uint wake_sequence;   /* [any] futex word: changes at each kick */
 

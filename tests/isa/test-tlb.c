@@ -78,7 +78,7 @@ static void fill_one(TcgVcpu *tv, GRand *rand, Filled *f, unsigned size_bits)
                                  .execute = true,
                                  .global = f->global };
     if (f->fetch) {
-        tlb_fill_fetch(tv->env->context, f->page, &walk);
+        tlb_fill_fetch(tv, tv->env->context, f->page, &walk);
     } else {
         tlb_fill(tv, tv->env->context, f->page, &walk, true);
     }
@@ -194,7 +194,7 @@ static void fill_page(TcgVcpu *tv, unsigned i)
         .size_bits = 12, .read = true, .write = true, .execute = true, .global = i % 2
     };
     tlb_fill(tv, context, kept_page(i), &walk, true);
-    tlb_fill_fetch(context, kept_page(i), &walk);
+    tlb_fill_fetch(tv, context, kept_page(i), &walk);
     context_set_jump(tv, context, kept_page(i), 0, bytes);
 }
 

@@ -59,7 +59,7 @@ typedef struct {
 
 typedef struct {
     uint64_t tag;               /* page virtual address */
-    uint64_t host_page;         /* its host address: names the physical page; bit 0: guarded (BTI) */
+    uint64_t host_page;         /* its host address: names the physical page; bit 0: guarded (BTI), bit 1: breaks */
 } TcgFetchEntry;
 
 /*

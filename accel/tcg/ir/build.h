@@ -212,11 +212,24 @@ static inline void ir_retire(IrUnit *unit)
     ir_set_retired(unit, unit->begun);
 }
 
+static inline bool ir_breaks_at(const IrUnit *unit, uint16_t page_offset)
+{
+    unsigned i = 0;
+
+    while (i < unit->break_count && unit->breaks[i] < page_offset) {
+        i++;
+    }
+    return i < unit->break_count && unit->breaks[i] == page_offset;
+}
+
 /* To be called where a guest instruction starts: raw bits are for those who print. */
 static inline void ir_begin_insn(IrUnit *unit, uint16_t page_offset, int64_t raw)
 {
     ir_emit(unit, (IrOp){ .opcode = IR_OP_insn, .imm = page_offset, .aux = raw });
     ir_set_retired(unit, unit->begun++);
+    if (unit->break_count && ir_breaks_at(unit, page_offset)) {
+        ir_call(unit, unit->check_break, 0, 0, 0, 0);
+    }
     if (unit->check_insn) {
         ir_call(unit, unit->check_insn, 0, 0, 0, 0);
     }

@@ -390,6 +390,10 @@ typedef struct {
      */
     const TcgHelper *check_insn;
     uint8_t count_var;
+    /* Page offsets of instructions before which check_break is called, ascending; NULL: none. */
+    const uint16_t *breaks;
+    unsigned break_count;
+    const TcgHelper *check_break;
     IrRef count_base;
     unsigned begun;        /* instructions that ir_begin_insn has begun */
     unsigned count;        /* ops in use */

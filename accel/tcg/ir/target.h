@@ -32,6 +32,10 @@ typedef struct {
 #define TCG_MODE_COUNT (UINT64_C(1) << 60)
 /* The run time's: a unit of one instruction that writes its own bytes. */
 #define TCG_MODE_ALONE (UINT64_C(1) << 59)
+/* The run time's: a unit of one instruction behind which a debugger is asked; as ONE, it is never linked. */
+#define TCG_MODE_STEP (UINT64_C(1) << 58)
+/* The run time's: the page has instructions that a debugger wants to know of (IrUnit.breaks). */
+#define TCG_MODE_BREAK (UINT64_C(1) << 57)
 
 /* Guest code as translators read it. */
 typedef struct {

@@ -37,6 +37,7 @@ bool cache_init(TcgRun *run, GError **error)
     if (run->hash == MAP_FAILED || run->pages == MAP_FAILED) {
         return error_fail_errno(error, errno, "cannot map the translator's tables");
     }
+    run->break_units = g_ptr_array_new();
     run->scratch = g_new(IrUnit, 1);
     g_mutex_init(&run->lock);
     return true;
@@ -46,6 +47,8 @@ void cache_free(TcgRun *run)
 {
     if (run->scratch) {
         g_mutex_clear(&run->lock);
+        g_ptr_array_unref(run->break_units);
+        g_free(run->breaks);
         g_free(run->scratch);
     }
     if (run->code) {
@@ -123,6 +126,9 @@ static void insert(TcgRun *run, TcgUnit *unit)
     _Atomic(TcgUnit *) *slot = unit_slot(run, unit);
 
     insert_span(run, &unit->span);
+    if (unit->mode & TCG_MODE_BREAK) {
+        g_ptr_array_add(run->break_units, unit);
+    }
     if (unit->next_span) {
         insert_span(run, unit->next_span);
     }
@@ -143,6 +149,7 @@ static void flush(TcgVcpu *tv)
     memset(run->pages, 0, sizeof *run->pages << TCG_PAGE_HASH_BITS);
     run->code_next = run->code_start;
     run->records = run->code_end;
+    g_ptr_array_set_size(run->break_units, 0);
     for (unsigned i = 0; i < run->vcpus->len; i++) {
         context_forget_code(g_ptr_array_index(run->vcpus, i));
     }
@@ -223,7 +230,7 @@ void cache_link(TcgRun *run, TcgLink *link, TcgUnit *to, uint64_t host_page)
 
     g_mutex_lock(&run->lock);
     from = link->unit;
-    if (!from->dead && ((from->mode ^ to->mode) & ~TCG_MODE_GUARDED) == 0 && !to->dead &&
+    if (!from->dead && ((from->mode ^ to->mode) & ~(TCG_MODE_GUARDED | TCG_MODE_BREAK)) == 0 && !to->dead &&
         !link->linked) {
         host_link(link, to->entry, host_page);
         link->linked = true;
@@ -272,6 +279,20 @@ static void kill_unit(TcgRun *run, TcgUnit *unit)
     }
     unit->incoming = NULL;
     run->invalidated_units++;
+}
+
+void cache_forget_breaks(TcgRun *run)
+{
+    g_mutex_lock(&run->lock);
+    for (unsigned i = 0; i < run->break_units->len; i++) {
+        TcgUnit *unit = g_ptr_array_index(run->break_units, i);
+
+        if (!unit->dead) {
+            kill_unit(run, unit);
+        }
+    }
+    g_ptr_array_set_size(run->break_units, 0);
+    g_mutex_unlock(&run->lock);
 }
 
 static uint64_t checksum(uint64_t sum, const TcgSpan *span)

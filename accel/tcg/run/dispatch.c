@@ -6,6 +6,14 @@
 /* Exceptions on the way to code may repeat for ever: the run loop must get its turn. */
 enum { MAX_FAULTS_IN_A_ROW = 8 };
 
+/* Modes of units that neither are linked nor lie in jump caches: behind each the dispatcher is wanted. */
+#define SINGLE (TCG_MODE_ONE | TCG_MODE_STEP)
+
+static uint64_t current_mode(TcgVcpu *tv)
+{
+    return tv->target->mode(tv->env) | tv->step_mode;
+}
+
 static TcgUnit *find_in_cache(TcgVcpu *tv, uint64_t host_page, uint64_t mode)
 {
     TcgState *env = tv->env;
@@ -46,8 +54,11 @@ static TcgUnit *try_dispatch(TcgVcpu *tv, TcgFetchEntry **fetch)
     if (!*fetch) {
         return NULL;
     }
-    mode = target->mode(env);
-    if ((*fetch)->host_page & 1) {
+    mode = current_mode(tv);
+    if ((*fetch)->host_page & TCG_FETCH_BREAKS && !tv->step_mode) {
+        mode |= TCG_MODE_BREAK;
+    }
+    if ((*fetch)->host_page & TCG_FETCH_GUARDED) {
         mode |= TCG_MODE_GUARDED;
         if (env->jump_class && target->check_landing &&
             !target->check_landing(env, cache_page((*fetch)->host_page) + env->pc_offset)) {
@@ -64,6 +75,7 @@ static TcgUnit *find_unit(TcgVcpu *tv, TcgFetchEntry **fetch)
     TcgState *env = tv->env;
 
     for (unsigned i = 0; i < MAX_FAULTS_IN_A_ROW && !env->exit_request; i++) {
+        uint64_t pc = tcg_pc(env);
         TcgUnit *unit = try_dispatch(tv, fetch);
 
         if (unit) {
@@ -74,6 +86,9 @@ static TcgUnit *find_unit(TcgVcpu *tv, TcgFetchEntry **fetch)
             return unit;
         }
         env->jump_class = 0;
+        if (tv->step_mode && tcg_pc(env) != pc) {
+            trap_done(tv); /* the exception was the step */
+        }
     }
     env->exit_request = 1;
     return NULL;
@@ -94,10 +109,22 @@ bool dispatch_insn_done(TcgVcpu *tv)
         return false;
     }
     tv->one_mode = 0;
-    if (tv->target->insn_done) {
+    if (mode & TCG_MODE_ONE && tv->target->insn_done) {
         tv->target->insn_done(tv->env, mode);
     }
+    if (mode & TCG_MODE_STEP) {
+        trap_done(tv);
+    }
     return true;
+}
+
+void dispatch_note_single(TcgVcpu *tv, const TcgUnit *unit)
+{
+    tv->one_mode = unit->mode & SINGLE ? unit->mode : 0;
+    if (unit->mode & TCG_MODE_STEP) {
+        tv->step_pc = tcg_pc(tv->env);
+        tv->vcpu->debug.watch = NULL;
+    }
 }
 
 void tcg_insn_done(TcgState *env)
@@ -111,8 +138,8 @@ static void *enter_unit(TcgVcpu *tv, TcgUnit *unit)
     if (!unit) {
         return tv->run->thunks.exit;
     }
-    if (unit->mode & TCG_MODE_ONE) {
-        tv->one_mode = unit->mode;
+    if (unit->mode & SINGLE) {
+        dispatch_note_single(tv, unit);
     }
     return unit->entry;
 }
@@ -120,7 +147,7 @@ static void *enter_unit(TcgVcpu *tv, TcgUnit *unit)
 /* The same, and the jump cache shall know: unless something else than what was asked for has been found. */
 static void *enter_for(TcgVcpu *tv, TcgUnit *unit, uint64_t jump_pc, unsigned jump_class)
 {
-    if (unit && !(unit->mode & (TCG_MODE_ONE | TCG_MODE_ALONE)) && !log_enabled(LOG_EXEC) &&
+    if (unit && !(unit->mode & (SINGLE | TCG_MODE_ALONE)) && !log_enabled(LOG_EXEC) &&
         jump_pc == tcg_pc(tv->env)) {
         context_set_jump(tv, tv->env->context, jump_pc, jump_class, unit->entry);
     }
@@ -134,9 +161,9 @@ static void *enter_for(TcgVcpu *tv, TcgUnit *unit, uint64_t jump_pc, unsigned ju
 static bool check_mode(TcgVcpu *tv)
 {
     TcgContext *context = tv->env->context;
-    uint64_t mode = tv->target->mode(tv->env);
+    uint64_t mode = current_mode(tv);
 
-    if (mode & TCG_MODE_ONE) {
+    if (mode & SINGLE) {
         return false;
     }
     if (context->jump_mode != mode) {
@@ -209,7 +236,7 @@ void *dispatch_follow_link(TcgState *env, TcgLink *link)
         return dispatch_next(env);
     }
     unit = find_unit(tv, &fetch);
-    if (!unit || tcg_pc(env) != pc || (unit->mode & TCG_MODE_ONE)) {
+    if (!unit || tcg_pc(env) != pc || (unit->mode & SINGLE)) {
         check_mode(tv);
         return enter_unit(tv, unit);
     }

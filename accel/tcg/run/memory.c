@@ -44,6 +44,9 @@ static uint8_t *translate(TcgVcpu *tv, uint64_t guest_virt, unsigned size, TcgAc
         tcg_unwind(tv->env);
     }
     *guest_phys = (walk->mapping.guest_phys & TCG_PAGE_MASK) | (guest_virt & (TCG_PAGE_SIZE - 1));
+    if (tv->run->watching && size && walk->mapping.uncached) {
+        trap_access(tv, guest_virt, *guest_phys, size, access, flags);
+    }
     if (!walk->host || (access == TCG_WRITE && !walk->writable)) {
         return NULL;
     }
@@ -412,7 +415,7 @@ TcgFetchEntry *memory_fetch_page(TcgVcpu *tv, uint64_t guest_virt)
         tv->target->raise_bus_error(tv->env, guest_virt, TCG_FETCH);
         return NULL;
     }
-    return tlb_fill_fetch(context, guest_virt, walk);
+    return tlb_fill_fetch(tv, context, guest_virt, walk);
 }
 
 uint8_t *memory_peek(TcgVcpu *tv, uint64_t guest_virt)

@@ -17,6 +17,7 @@
 #include "accel/tcg/ir/interpret.h"
 #include "accel/tcg/ir/services.h"
 #include "accel/tcg/ir/target.h"
+#include "machine/debug.h"
 
 enum {
     TCG_MAX_INSNS = 96,
@@ -110,7 +111,11 @@ typedef struct {
     _Atomic uint32_t posted, processed; /* requests; processed is a futex word */
     bool float_traps;           /* exceptions of the host are the guest's: float-traps.c */
     unsigned float_trapped;     /* FLOAT_* that had occurred when one was raised; else 0 */
-    uint64_t one_mode;          /* of the unit with TCG_MODE_ONE that runs; else 0 */
+    uint64_t one_mode;          /* of the unit with TCG_MODE_ONE or _STEP that runs; else 0 */
+    uint64_t step_mode;         /* TCG_MODE_STEP when the next instruction is executed on its own; else 0 */
+    uint64_t step_pc;           /* of the instruction that is */
+    bool watch_wanted;          /* since it has a watched access */
+    jmp_buf *interpreter_unwind; /* what TcgState.unwind is within the interpreter */
     bool broadcast_pending;     /* this vCPU posted requests and has not waited */
 
     uint64_t walks, walk_hits, exits, interrupts_polled, context_switches, invalidated_pages,
@@ -138,6 +143,11 @@ struct TcgRun {
     FILE *perfmap;              /* or NULL */
     IrUnit *scratch;            /* the unit under construction */
     GPtrArray *vcpus;           /* TcgVcpu * */
+    /* What debuggers want: page offsets of breaks, ascending, and units with TCG_MODE_BREAK. */
+    uint16_t *breaks;
+    unsigned break_count;
+    GPtrArray *break_units;
+    bool watching;
     _Atomic uint64_t translated, translated_insns, translated_us, guest_bytes, flushes, linked,
         invalidated_units, broadcasts, code_stores, replays;
 };
@@ -171,10 +181,16 @@ void cache_invalidate_range(TcgRun *run, const uint8_t *host, uint64_t size);
 void cache_verify_all(TcgRun *run);
 uint64_t cache_checksum(const TcgUnit *unit);
 
+/* Drops units with TCG_MODE_BREAK. All vCPUs are parked. */
+void cache_forget_breaks(TcgRun *run);
+
+/* What the low bits of TcgFetchEntry.host_page say of the page. */
+enum { TCG_FETCH_GUARDED = 1, TCG_FETCH_BREAKS = 2, TCG_FETCH_FLAGS = 3 };
+
 /* The host address of a page whose fetch entry holds host_page. */
 static inline uint8_t *cache_page(uint64_t host_page)
 {
-    return (uint8_t *)(uintptr_t)(host_page & ~UINT64_C(1));
+    return (uint8_t *)(uintptr_t)(host_page & ~(uint64_t)TCG_FETCH_FLAGS);
 }
 
 /* translate.c: one unit, from guest bytes to code. run->lock held. NULL: the cache is full, or as cache_find. */
@@ -182,8 +198,10 @@ TcgUnit *translate_unit(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint64
                         uint64_t next_page, bool *needs_next);
 
 /* dispatch.c: which code runs next. */
-/* After a unit with TCG_MODE_ONE has been left, with the pc set. false: none was. */
+/* After a unit with TCG_MODE_ONE or _STEP has been left, with the pc set. false: none was. */
 bool dispatch_insn_done(TcgVcpu *tv);
+/* A unit is entered: notes it when it is one behind which the dispatcher is wanted. */
+void dispatch_note_single(TcgVcpu *tv, const TcgUnit *unit);
 TcgUnit *dispatch_unit(TcgVcpu *tv);
 void *dispatch_next(TcgState *env);
 void *dispatch_follow_link(TcgState *env, TcgLink *link);
@@ -233,7 +251,7 @@ void tlb_fill(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, const TcgWa
               bool write);
 /* Write tags of RAM pages go. */
 void tlb_drop_writes(TcgVcpu *tv, uint64_t ram_offset, uint64_t size);
-TcgFetchEntry *tlb_fill_fetch(TcgContext *context, uint64_t guest_virt, const TcgWalkEntry *walk);
+TcgFetchEntry *tlb_fill_fetch(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, const TcgWalkEntry *walk);
 /* The RAM or ROM that a whole guest page is, or NULL. */
 uint8_t *tlb_host_page(TcgVcpu *tv, uint64_t guest_phys, bool *writable);
 /* Whether two addresses lie in one block of 1 << size_bits bytes; the ignored top byte does not count. */
@@ -270,6 +288,23 @@ void memory_set_runtime(HostRuntime *runtime, const TcgTarget *target);
 TcgFetchEntry *memory_fetch_page(TcgVcpu *tv, uint64_t guest_virt);
 /* The host bytes at a guest virtual address for reading, without faults; NULL: none. */
 uint8_t *memory_peek(TcgVcpu *tv, uint64_t guest_virt);
+
+/* trap.c: what debuggers want trapped. */
+bool trap_changed(Machine *machine, GError **error);
+/* Tells translators of breaks, when the unit's mode is for a page with any. */
+void trap_prepare_unit(TcgRun *run, IrUnit *unit);
+/* Whether there are breaks in a page, and watched bytes. */
+bool trap_page_breaks(TcgVcpu *tv, uint64_t guest_virt, uint64_t guest_phys);
+bool trap_page_watched(TcgVcpu *tv, uint64_t guest_virt, uint64_t guest_phys);
+/* An access to a page with watched bytes. May unwind. */
+void trap_access(TcgVcpu *tv, uint64_t guest_virt, uint64_t guest_phys, unsigned size,
+                 TcgAccess access, unsigned flags);
+/* An instruction that was executed on its own is done, and the pc that of the next. */
+void trap_done(TcgVcpu *tv);
+/* Code has been left, by unwinding or not. */
+void trap_left(TcgVcpu *tv);
+/* Before code is entered: the target's take_interrupt, unless steps are made without. */
+void trap_take_interrupt(TcgVcpu *tv);
 
 /* describe.c */
 void describe_run(Machine *machine, GString *out);

@@ -200,17 +200,19 @@ static void interpret(TcgVcpu *tv)
     jmp_buf unwind;
     TcgUnit *unit;
 
-    env->unwind = &unwind;
-    setjmp(unwind);
+    env->unwind = tv->interpreter_unwind = &unwind;
+    if (setjmp(unwind)) {
+        trap_left(tv);
+    }
     while (!atomic_load_explicit(&env->exit_request, memory_order_relaxed)) {
         unit = dispatch_unit(tv);
         if (unit) {
-            tv->one_mode = unit->mode & TCG_MODE_ONE ? unit->mode : 0;
+            dispatch_note_single(tv, unit);
             ir_interpret(unit->ir, env, &tv->run->runtime);
             dispatch_insn_done(tv);
         }
     }
-    env->unwind = NULL;
+    env->unwind = tv->interpreter_unwind = NULL;
 }
 
 static void run_guest(TcgVcpu *tv)
@@ -258,10 +260,10 @@ static void tcg_vcpu_run(Vcpu *vcpu)
         atomic_store(&env->exit_request, 0);
         context_process_inbox(tv);
         if (!atomic_load(&vcpu->stop_requested)) {
-            tv->one_mode = 0; /* an instruction that unwound is not done */
-            tv->target->take_interrupt(env);
+            trap_take_interrupt(tv);
             if (!atomic_load(&vcpu->halted)) {
                 run_guest(tv);
+                trap_left(tv);
             }
         }
         atomic_store(&tv->in_guest, false);
@@ -284,6 +286,7 @@ static const Accelerator tcg_accelerator = {
     .sync = tcg_sync,
     .abilities = ACCELERATOR_RUNS_CODE,
     .vcpu_memory_changed = tcg_vcpu_memory_changed,
+    .debug_changed = trap_changed,
     .describe = describe_run,
 };
 ACCELERATOR(tcg_accelerator);

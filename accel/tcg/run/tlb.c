@@ -255,7 +255,8 @@ static unsigned executed_bit(uint64_t guest_virt)
     return (unsigned)(guest_virt >> TCG_PAGE_BITS) & (TCG_EXECUTED_BITS - 1);
 }
 
-TcgFetchEntry *tlb_fill_fetch(TcgContext *context, uint64_t guest_virt, const TcgWalkEntry *walk)
+TcgFetchEntry *tlb_fill_fetch(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt,
+                              const TcgWalkEntry *walk)
 {
     uint64_t page = guest_virt & TCG_PAGE_MASK;
     TcgFetchEntry *entry = tlb_fetch_entry(context, guest_virt);
@@ -267,7 +268,13 @@ TcgFetchEntry *tlb_fill_fetch(TcgContext *context, uint64_t guest_virt, const Tc
     note_large(context, page, walk->mapping.size_bits);
     context->executed[bit / 64] |= BIT(bit % 64);
     *globals = bits_deposit(*globals, slot % 64, 1, walk->mapping.global);
-    *entry = (TcgFetchEntry){ page, (uintptr_t)walk->host | walk->mapping.guarded };
+    *entry = (TcgFetchEntry){ page, (uintptr_t)walk->host };
+    if (walk->mapping.guarded) {
+        entry->host_page |= TCG_FETCH_GUARDED;
+    }
+    if (trap_page_breaks(tv, page, walk->mapping.guest_phys)) {
+        entry->host_page |= TCG_FETCH_BREAKS;
+    }
     return entry;
 }
 
@@ -508,6 +515,10 @@ const TcgWalkEntry *tlb_walk(TcgVcpu *tv, TcgContext *context, uint64_t guest_vi
     tv->walks++;
     if (!tv->target->walk(tv->env, guest_virt, size, access, flags, &mapping)) {
         return NULL;
+    }
+    /* Fetches, too, so that no later access finds the page here. */
+    if (trap_page_watched(tv, guest_virt, mapping.guest_phys)) {
+        mapping.uncached = true;
     }
     if (mapping.uncached) {
         entry = uncached;

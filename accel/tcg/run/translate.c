@@ -55,6 +55,7 @@ static bool make_ir(TcgVcpu *tv, TcgCode *code, unsigned offset, uint64_t mode, 
         ir->check_insn = mode & TCG_MODE_CHECK ? &check_insn : NULL;
         ir->count_var = mode & TCG_MODE_COUNT ? run->target->insn_count_var : 0;
         ir->start = (uint16_t)offset;
+        trap_prepare_unit(run, ir);
         run->target->translate(ir, tv->env, code, (uint16_t)offset, mode, max_insns);
         if (code->needs_next) {
             return false;
@@ -162,7 +163,7 @@ TcgUnit *translate_unit(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint64
     TcgRun *run = tv->run;
     TcgCode code = { .page = host_page, .next = next_page ? cache_page(next_page) : NULL };
 
-    for (unsigned max_insns = mode & (TCG_MODE_ONE | TCG_MODE_ALONE) ? 1 : TCG_MAX_INSNS;;
+    for (unsigned max_insns = mode & (TCG_MODE_ONE | TCG_MODE_ALONE | TCG_MODE_STEP) ? 1 : TCG_MAX_INSNS;;
          max_insns /= 2) {
         TcgUnit *unit;
 

@@ -71,7 +71,7 @@ void emit_entry(Emitter *e)
 /* A unit of one instruction, after which the run time is asked: it is left by links that nobody joins. */
 static bool is_one(const Emitter *e)
 {
-    return e->unit->mode & TCG_MODE_ONE;
+    return e->unit->mode & (TCG_MODE_ONE | TCG_MODE_STEP);
 }
 
 static bool in_page(int64_t target)

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What debuggers want trapped (machine/debug.h).
+ *
+ * Breakpoints are a property of pages: fetch entries of a page with any say so (bit 1 of host_page, as bit 0 tells of
+ * BTI), its units have a mode of their own, and those among them that contain a break's page offset call a helper
+ * there. Watched pages get no TLB entries, so each access asks. One that is watched is undone, and done again as a unit of one instruction, behind which
+ * the debugger is told. Single steps are such units, too.
+ */
+#include <stdlib.h>
+
+#include "accel/tcg/run/run.h"
+
+static void helper_check_break(TcgState *env)
+{
+    if (debug_reached(tcg_vcpu(env)->vcpu)) {
+        tcg_unwind(env);
+    }
+}
+
+static const TcgHelper check_break = {
+    .name = "check_break",
+    .function = (void *)helper_check_break,
+    .result = IR_VOID,
+    .flags = HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_FAULTS | HELPER_EFFECT,
+};
+TCG_HELPER(check_break);
+
+static int compare_offsets(const void *a, const void *b)
+{
+    return *(const uint16_t *)a - *(const uint16_t *)b;
+}
+
+bool trap_changed(Machine *machine, GError **error)
+{
+    TcgRun *run = machine->accel_state;
+    const GPtrArray *points = debug_points(machine);
+
+    run->break_count = 0;
+    run->watching = false;
+    run->breaks = g_renew(uint16_t, run->breaks, points->len);
+    for (unsigned i = 0; i < points->len; i++) {
+        const DebugPoint *point = g_ptr_array_index(points, i);
+
+        if (point->access & DEBUG_EXECUTE) {
+            run->breaks[run->break_count++] = point->address & (TCG_PAGE_SIZE - 1);
+        } else {
+            run->watching = true;
+        }
+    }
+    if (run->break_count) {
+        qsort(run->breaks, run->break_count, sizeof run->breaks[0], compare_offsets);
+    }
+    cache_forget_breaks(run);
+    for (unsigned i = 0; i < run->vcpus->len; i++) {
+        context_flush_all(g_ptr_array_index(run->vcpus, i));
+    }
+    return true;
+}
+
+void trap_prepare_unit(TcgRun *run, IrUnit *unit)
+{
+    if (unit->mode & TCG_MODE_BREAK) {
+        unit->breaks = run->breaks;
+        unit->break_count = run->break_count;
+        unit->check_break = &check_break;
+    }
+}
+
+bool trap_page_breaks(TcgVcpu *tv, uint64_t guest_virt, uint64_t guest_phys)
+{
+    return tv->run->break_count &&
+           debug_page_has(tv->run->machine, guest_virt, guest_phys, DEBUG_EXECUTE);
+}
+
+bool trap_page_watched(TcgVcpu *tv, uint64_t guest_virt, uint64_t guest_phys)
+{
+    return tv->run->watching &&
+           debug_page_has(tv->run->machine, guest_virt, guest_phys, DEBUG_READ | DEBUG_WRITE);
+}
+
+/* While an exception is delivered, and outside of code, an access cannot be undone. */
+static bool can_undo(const TcgVcpu *tv)
+{
+    return tv->env->in_code && tv->env->unwind == tv->interpreter_unwind;
+}
+
+void trap_access(TcgVcpu *tv, uint64_t guest_virt, uint64_t guest_phys, unsigned size,
+                 TcgAccess access, unsigned flags)
+{
+    bool undo = can_undo(tv), alone = !undo || tv->one_mode & TCG_MODE_STEP;
+    unsigned kinds =
+        access == TCG_READ ? DEBUG_READ : DEBUG_WRITE | (flags & IR_MEM_FOR_WRITE ? DEBUG_READ : 0);
+    DebugAnswer answer = debug_accessed(tv->vcpu, kinds, guest_virt, guest_phys, size, alone);
+
+    if (!undo) {
+        /* The run loop tells of it. */
+        if (tv->vcpu->debug.watch) {
+            atomic_store(&tv->env->exit_request, 1);
+        }
+    } else if (answer != DEBUG_GO) {
+        tv->watch_wanted = answer == DEBUG_ALONE;
+        tcg_unwind(tv->env);
+    }
+}
+
+static void set_mode(TcgVcpu *tv)
+{
+    const VcpuDebug *debug = &tv->vcpu->debug;
+
+    tv->step_mode = debug->step || debug->pass || tv->watch_wanted ? TCG_MODE_STEP : 0;
+}
+
+void trap_done(TcgVcpu *tv)
+{
+    tv->one_mode = 0;
+    tv->watch_wanted = false;
+    debug_done(tv->vcpu);
+    set_mode(tv);
+    /* Interrupts may have waited. */
+    if (!tv->step_mode) {
+        atomic_store(&tv->env->exit_request, 1);
+    }
+}
+
+void trap_left(TcgVcpu *tv)
+{
+    if (tv->vcpu->debug.watch && !(tv->one_mode & TCG_MODE_STEP)) {
+        trap_done(tv); /* an access outside of instructions */
+    }
+    /* An exception in the place of the instruction is a step, too; one that has to be done again is none. */
+    if (tv->one_mode & TCG_MODE_STEP && tcg_pc(tv->env) != tv->step_pc) {
+        trap_done(tv);
+    }
+    tv->one_mode = 0; /* an instruction that unwound is not done */
+    set_mode(tv);
+}
+
+void trap_take_interrupt(TcgVcpu *tv)
+{
+    const VcpuDebug *debug = &tv->vcpu->debug;
+    uint64_t pc = tcg_pc(tv->env);
+
+    set_mode(tv);
+    if (tv->step_mode) {
+        if (debug->pass || tv->watch_wanted ||
+            debug_step_flags(tv->run->machine) & DEBUG_STEP_NO_INTERRUPTS) {
+            return;
+        }
+    }
+    tv->target->take_interrupt(tv->env);
+    if (debug->watch || (tv->step_mode && tcg_pc(tv->env) != pc)) {
+        trap_done(tv);
+    }
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A guest under a debugger: points at which its CPUs are trapped, single steps, and why the machine stopped.
+ *
+ * Debuggers (the gdb stub, the monitor) are clients. They set points; the accelerator traps what the points name and
+ * says so on the vCPU's thread, where the client decides whether the machine stops. Nothing is written into guest
+ * memory, so points survive resets, new code and changes of paging. Where none are set they cost nothing.
+ *
+ * Threads: clients call in the main loop with the machine lock held. What accelerators call is marked [vcpu]: on the
+ * vCPU's own thread, without the lock, with exact registers.
+ */
+#ifndef MACHINE_DEBUG_H
+#define MACHINE_DEBUG_H
+
+#include "machine/machine.h"
+
+enum { DEBUG_EXECUTE = 1, DEBUG_READ = 2, DEBUG_WRITE = 4 };
+
+typedef struct DebugClient DebugClient;
+typedef struct DebugStop DebugStop;
+
+/* A place: an instruction (EXECUTE, where it begins), or bytes that are read or written. */
+typedef struct {
+    DebugClient *client;
+    void *opaque;            /* the client's */
+    uint64_t address, size;  /* size 1 for EXECUTE */
+    uint8_t access;          /* DEBUG_*; EXECUTE goes with no other */
+    bool physical;           /* the address is guest physical; else virtual (x86: linear), in any address space */
+    bool before;             /* accesses: told before the instruction that does it, not behind it; without values */
+} DebugPoint;
+
+typedef enum {
+    DEBUG_STOP_NONE,   /* no debugger asked for it: machine->stop_reason tells */
+    DEBUG_STOP_BREAK,  /* an instruction with an EXECUTE point comes next */
+    DEBUG_STOP_WATCH,  /* an access to a point */
+    DEBUG_STOP_STEP,
+    DEBUG_STOP_EVENT,  /* debug_event */
+} DebugStopKind;
+
+struct DebugStop {
+    DebugStopKind kind;
+    DebugClient *client;
+    Vcpu *vcpu;              /* NULL: none in particular */
+    const DebugPoint *point; /* BREAK, WATCH; NULL when it has been removed since */
+    uint64_t pc;             /* of the next instruction */
+    /* WATCH */
+    uint8_t access;          /* READ or WRITE, or both for a read-modify-write */
+    uint64_t address;        /* the accessed byte within the point, virtual */
+    bool values_known;       /* the point has 1, 2, 4 or 8 bytes of RAM */
+    uint64_t old_value, new_value; /* of the point's bytes */
+    /* EVENT */
+    void *event;             /* the client's */
+};
+
+struct DebugClient {
+    const char *name;
+    Machine *machine;
+    /*
+     * [vcpu] A point of the client, or the end of a step. true: the machine stops. May not wait, nor add or remove
+     * points. NULL: it always stops.
+     */
+    bool (*reached)(DebugClient *client, const DebugStop *stop);
+    /* The machine has stopped, for whatever reason and whichever client: kind is NONE when for none. */
+    void (*stopped)(DebugClient *client, const DebugStop *stop);
+};
+
+void debug_add_client(Machine *machine, DebugClient *client);
+/* Its points go, too. */
+void debug_remove_client(DebugClient *client);
+
+/*
+ * The point is the caller's and lasts until it is removed. false: the accelerator cannot trap it, and says why. Both
+ * park the vCPUs for a moment, and give up the machine lock meanwhile.
+ */
+bool debug_add_point(Machine *machine, const DebugPoint *point, GError **error);
+void debug_remove_point(Machine *machine, const DebugPoint *point);
+
+/* What a CPU does at the next machine_start, all until the machine stops. STEP: the client is told of each instruction. */
+typedef enum { DEBUG_RUN, DEBUG_STEP, DEBUG_HOLD } DebugMove;
+void debug_set_move(Vcpu *vcpu, DebugMove move, DebugClient *client);
+
+/*
+ * How steps are made; both at first. NO_INTERRUPTS: none is taken. NO_TIME: the clock stands still when no CPU runs freely, and
+ * none that steps waits for an interrupt.
+ */
+enum { DEBUG_STEP_NO_INTERRUPTS = 1, DEBUG_STEP_NO_TIME = 2 };
+void debug_set_step_flags(Machine *machine, unsigned flags);
+
+/* The last stop of a debugger; NULL when the machine runs or stopped for another reason. */
+const DebugStop *debug_last_stop(Machine *machine);
+
+/*
+ * Memory as a debugger sees it: returns how many bytes were there. Virtual addresses are the vCPU's; it is parked, or
+ * the caller is on its thread. Devices answer as they do to the guest; ram_only: they are not asked.
+ */
+size_t debug_read(Vcpu *vcpu, bool physical, uint64_t address, void *buffer, size_t size, bool ram_only);
+/* ROM is written, too. */
+size_t debug_write(Vcpu *vcpu, bool physical, uint64_t address, const void *buffer, size_t size);
+
+/* An event of a client came; the machine stops. [any thread; vcpu: NULL or the caller's] */
+void debug_event(DebugClient *client, Vcpu *vcpu, void *event);
+
+/* --- for accelerators (Accelerator.debug_changed) ---------------------------------------------- */
+
+/* const DebugPoint *; changes only while vCPUs are parked, before debug_changed. */
+const GPtrArray *debug_points(Machine *machine);
+/* Whether any point with such an access lies in the page (of 4 KiB) at either address. */
+bool debug_page_has(Machine *machine, uint64_t guest_virt, uint64_t guest_phys, unsigned access);
+/* [vcpu] Of the instruction at the pc, before it is executed. true: it must not be, and vcpu_safe_point comes next. */
+bool debug_reached(Vcpu *vcpu);
+/*
+ * [vcpu] Before an access. GO: nothing is watched there. STOP: the instruction must not be executed, as above. ALONE: the
+ * access is watched, and the instruction has to be done again on its own: called then with alone set, it
+ * answers GO, and debug_done tells of it.
+ */
+typedef enum { DEBUG_GO, DEBUG_ALONE, DEBUG_ABANDON } DebugAnswer;
+DebugAnswer debug_accessed(Vcpu *vcpu, unsigned access, uint64_t guest_virt, uint64_t guest_phys, unsigned size,
+                           bool alone);
+/*
+ * [vcpu] After an instruction that was executed on its own, or an exception in its place, with the pc of the next:
+ * because of vcpu->debug.step or .pass (which this clears), or an access. true: vcpu_safe_point comes next.
+ */
+bool debug_done(Vcpu *vcpu);
+unsigned debug_step_flags(Machine *machine);
+
+/* --- for machine/ ------------------------------------------------------------------------------ */
+
+void debug_create(Machine *machine);
+void debug_destroy(Machine *machine);
+/* At a start: false when a CPU has been trapped besides the one that was told of; the machine stays stopped for that. */
+bool debug_may_start(Machine *machine);
+/* Whether the clock stays as it is during this run. */
+bool debug_holds_clock(Machine *machine);
+
+#endif
