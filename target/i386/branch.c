@@ -3,6 +3,7 @@
 #include "accel/tcg/ir/flags.h"
 #include "target/i386/exception.h"
 #include "target/i386/segment.h"
+#include "target/i386/svm.h"
 #include "target/i386/translate.h"
 
 X86(jcc, "70", "Jb", "f64")
@@ -313,6 +314,8 @@ void x86_int1(X86Translator *t)
 X86(int, "CD", "Ib")
 void x86_int(X86Translator *t)
 {
+    x86_svm_intercept(t, SVM_EXIT_SOFTWARE_INTERRUPT,
+                      ir_const(t->unit, IR_I64, (uint8_t)t->insn.operands[0].imm));
     software_interrupt(t, (uint8_t)t->insn.operands[0].imm, 0);
 }
 
@@ -320,6 +323,7 @@ X86(into, "CE", "", "i64")
 void x86_into(X86Translator *t)
 {
     ir_exit_if(t->unit, IR_VC, x86_get_flags(t), t->next);
+    x86_svm_intercept(t, SVM_EXIT_EXCEPTION + X86_OF, 0);
     software_interrupt(t, X86_OF, 0);
 }
 

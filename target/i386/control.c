@@ -5,6 +5,7 @@
 #include "accel/tcg/ir/flags.h"
 #include "target/i386/exception.h"
 #include "target/i386/mmu.h"
+#include "target/i386/svm.h"
 
 /* EFLAGS live in three places: status flags, DF, and the others. */
 
@@ -103,6 +104,7 @@ void x86_update_mode(X86Cpu *cpu)
     mode |= if_set(cpu->cpl <= iopl, X86_MODE_IOPL);
     mode |= if_set(cpu->eflags & EFLAGS_TF, X86_MODE_TF);
     mode |= if_set(cpu->shadow, X86_MODE_SHADOW);
+    mode |= if_set(cpu->svm.guest, X86_MODE_SVM_GUEST);
     mode |=
         if_set((cpu->cr0 & CR0_AM) && (cpu->eflags & EFLAGS_AC) && cpu->cpl == 3, X86_MODE_ALIGN);
     if (cpu->shadow || (cpu->eflags & (EFLAGS_TF | EFLAGS_RF)) || cpu->pending_debug) {
@@ -143,6 +145,9 @@ uint64_t x86_get_cr(X86Cpu *cpu, unsigned n)
     case 4:
         return cpu->cr4;
     default:
+        if (x86_svm_has_own_tpr(cpu)) {
+            return x86_svm_tpr(cpu);
+        }
         cr8 = external(cpu, X86_REGISTER_CR8, &opaque);
         if (cr8) {
             cr8->read(opaque, &cpu->vcpu, X86_REGISTER_CR8, &value);
@@ -241,7 +246,7 @@ static void set_cr3(X86Cpu *cpu, uint64_t value)
     x86_put_cr3(cpu, value);
 }
 
-static uint64_t cr4_mask(const X86Cpu *cpu)
+uint64_t x86_cr4_mask(const X86Cpu *cpu)
 {
     static const struct {
         uint64_t bit;
@@ -288,7 +293,7 @@ static void set_cr4(X86Cpu *cpu, uint64_t value)
 {
     bool long_mode = x86_long_mode(cpu);
 
-    if ((value & ~cr4_mask(cpu)) ||
+    if ((value & ~x86_cr4_mask(cpu)) ||
         (long_mode && (!(value & CR4_PAE) || ((value ^ cpu->cr4) & CR4_LA57))) ||
         ((value & ~cpu->cr4 & CR4_PCIDE) && (!long_mode || (cpu->cr3 & 0xfff)))) {
         x86_fault(cpu, X86_GP, 0);
@@ -308,6 +313,11 @@ static void set_cr8(X86Cpu *cpu, uint64_t value)
 
     if (value >> 4) {
         x86_fault(cpu, X86_GP, 0);
+    }
+    if (x86_svm_has_own_tpr(cpu)) {
+        x86_svm_set_tpr(cpu, value);
+        x86_check_interrupts(cpu);
+        return;
     }
     cr8 = external(cpu, X86_REGISTER_CR8, &opaque);
     if (cr8) {

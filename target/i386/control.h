@@ -12,6 +12,9 @@ void x86_set_cr(X86Cpu *cpu, unsigned n, uint64_t value);
 void x86_put_cr0(X86Cpu *cpu, uint64_t value);
 void x86_put_cr3(X86Cpu *cpu, uint64_t value);
 void x86_put_cr4(X86Cpu *cpu, uint64_t value);
+/* The bits that the model lets be set. */
+uint64_t x86_cr4_mask(const X86Cpu *cpu);
+uint64_t x86_efer_mask(const X86Cpu *cpu);
 void x86_set_dr(X86Cpu *cpu, unsigned n, uint64_t value);
 /* Whether DR7 enables a breakpoint on instructions. */
 bool x86_instruction_breaks(const X86Cpu *cpu);

@@ -11,6 +11,7 @@
 #include "target/i386/mmu.h"
 #include "target/i386/models.h"
 #include "target/i386/registers.h"
+#include "target/i386/svm.h"
 #include "target/i386/translate.h"
 
 /* Guest variables. */
@@ -87,7 +88,8 @@ void x86_init_reset(X86Cpu *cpu)
     cpu->xcr0 = XCR0_X87;
     cpu->cpl = 0;
     cpu->smm = cpu->nmi_blocked = cpu->nmi_blocked_before_smm = false;
-    cpu->shut_down = cpu->delivering = false;
+    cpu->shut_down = cpu->delivering = cpu->svm.guest = false;
+    cpu->svm.gif = true;
     cpu->pending_debug = cpu->shadow = cpu->irq_waiting = 0;
     memset(cpu->dr, 0, sizeof cpu->dr);
     cpu->dr[6] = DR6_FIXED;
@@ -137,7 +139,7 @@ static void set_pc(Vcpu *vcpu, uint64_t pc)
 static bool has_work(const Vcpu *vcpu)
 {
     const X86Cpu *cpu = container_of(vcpu, X86Cpu, vcpu);
-    uint32_t events = atomic_load(&vcpu->events);
+    uint32_t events = atomic_load(&vcpu->events) & x86_allowed_events(cpu);
 
     if (events & (1u << X86_EVENT_INIT | 1u << X86_EVENT_A20)) {
         return true;
@@ -148,8 +150,10 @@ static bool has_work(const Vcpu *vcpu)
     if (cpu->shut_down) {
         return false;
     }
-    return events & ~(cpu->nmi_blocked ? 1u << X86_EVENT_NMI : 0) ||
-           ((atomic_load(&vcpu->interrupts) & 1u << X86_LINE_INTR) && (cpu->eflags & EFLAGS_IF));
+    return events ||
+           ((atomic_load(&vcpu->interrupts) & 1u << X86_LINE_INTR) &&
+            x86_svm_takes_interrupts(cpu)) ||
+           ((cpu->eflags & EFLAGS_IF) && x86_svm_virtual_interrupt(cpu) >= 0);
 }
 
 void x86_describe_triple_fault(X86Cpu *cpu)

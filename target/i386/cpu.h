@@ -75,6 +75,7 @@ enum {
 #define X86_MODE_GS_FLAT X86_MODE(30)
 #define X86_MODE_INSTRUCTION_BREAKS X86_MODE(31) /* DR7 has an enabled instruction breakpoint */
 #define X86_MODE_CODE_ODD X86_MODE(32)      /* near the end of CS's limit: each instruction is checked */
+#define X86_MODE_SVM_GUEST X86_MODE(33)     /* between VMRUN and #VMEXIT: instructions may be intercepted */
 
 /* EFLAGS. */
 enum {
@@ -207,12 +208,35 @@ typedef struct {
     uint64_t fip, fdp;
 } X87State;
 
+/* Where a walk of a guest's nested tables failed: at the address itself, or at one of the guest's own tables. */
+typedef enum { X86_NOT_NESTED, X86_NESTED_FINAL, X86_NESTED_TABLE } X86Nested;
+
 /* A fault that the walk found, waiting for raise_fault. */
 typedef struct {
-    uint64_t address;
+    uint64_t address;          /* linear; of nested tables: the guest's physical one */
     uint32_t error_code;
     uint8_t vector;            /* X86_PF, X86_GP, X86_SS_FAULT, X86_AC */
+    uint8_t nested;            /* X86Nested: no exception but a #VMEXIT */
 } X86Fault;
+
+/*
+ * AMD's secure virtual machine (APM 2, chapter 15 and appendix B): what VMRUN has read of the VMCB's control area, and
+ * what the processor keeps of its own. The host's state waits in the memory that VM_HSAVE_PA tells.
+ */
+enum { X86_SVM_INTERCEPT_WORDS = 6, X86_SVM_ASIDS = 16 };
+typedef struct {
+    bool guest;                /* between VMRUN and #VMEXIT */
+    bool gif;                  /* the global interrupt flag */
+    bool nested_paging;
+    bool host_if;              /* the host's EFLAGS.IF */
+    uint32_t asid;             /* 0: the host */
+    uint32_t intercepts[X86_SVM_INTERCEPT_WORDS]; /* a bit per exit code */
+    uint64_t vmcb, hsave, vm_cr;
+    uint64_t io_map, msr_map, tsc_offset, nested_cr3;
+    uint64_t host_cr4, host_efer; /* nested tables have the form of the host's */
+    uint64_t virtual_interrupt;   /* the VMCB's quadword at 0x60 */
+    uint64_t event;            /* what is being delivered, in the form of EXITINTINFO */
+} X86Svm;
 
 enum { X86_UNSET = UINT32_MAX, X86_IGNORED = 4, X86_HV_NUMBERS = 7 };
 
@@ -248,6 +272,7 @@ typedef struct X86Cpu {
 
     uint64_t mode;             /* current key, kept by x86_update_mode */
     X86Fault fault;
+    X86Svm svm;
 
     /* The model, and properties: after realize, what they come to. X86_UNSET: as the model has it. */
     const struct X86Model *x86_model;

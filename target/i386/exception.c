@@ -11,6 +11,7 @@
 #include "target/i386/control.h"
 #include "target/i386/mmu.h"
 #include "target/i386/segment.h"
+#include "target/i386/svm.h"
 
 /* How an event came about. */
 typedef enum { BY_EXCEPTION, BY_SOFTWARE, BY_INT1, BY_HARDWARE } Cause;
@@ -362,6 +363,40 @@ static void deliver_or_unwind(const Event *e)
     }
 }
 
+/* The event as EXITINTINFO has it. INT3 and INTO are exceptions there. */
+static uint64_t svm_event(const Event *e)
+{
+    bool software = e->cause == BY_SOFTWARE && e->vector != X86_BP && e->vector != X86_OF;
+    uint64_t type = e->cause != BY_HARDWARE ? (software ? SVM_EVENT_SOFTWARE : SVM_EVENT_EXCEPTION)
+                    : e->vector == X86_NMI  ? SVM_EVENT_NMI
+                                            : SVM_EVENT_INTR;
+
+    return e->vector | type << SVM_EVENT_TYPE_SHIFT | SVM_EVENT_VALID |
+           (e->has_error_code
+                ? SVM_EVENT_HAS_ERROR | (uint64_t)e->error_code << SVM_EVENT_ERROR_SHIFT
+                : 0);
+}
+
+static void take_event_now(const Event *e)
+{
+    X86Cpu *cpu = e->cpu;
+    jmp_buf *outer = cpu->tcg.unwind;
+    bool was_delivering = cpu->delivering;
+
+    if (!was_delivering) {
+        cpu->svm.event = svm_event(e);
+    }
+    cpu->delivering = true;
+    cpu->delivering_vector = e->cause == BY_EXCEPTION ? (uint8_t)e->vector : 0xff;
+    deliver_or_unwind(e);
+    cpu->tcg.unwind = outer;
+    cpu->delivering = false;
+    if (!was_delivering) {
+        x86_update_context(cpu);
+        x86_check_interrupts(cpu);
+    }
+}
+
 static void take(X86Cpu *cpu, unsigned vector, Cause cause, uint32_t error_code, uint64_t eip)
 {
     bool has_error_code = cause == BY_EXCEPTION && pushes_error_code(vector);
@@ -372,18 +407,28 @@ static void take(X86Cpu *cpu, unsigned vector, Cause cause, uint32_t error_code,
                       .error_code = error_code,
                       .eip = eip };
 
-    jmp_buf *outer = cpu->tcg.unwind;
-    bool was_delivering = cpu->delivering;
+    take_event_now(&e);
+}
 
-    cpu->delivering = true;
-    cpu->delivering_vector = cause == BY_EXCEPTION ? (uint8_t)vector : 0xff;
-    deliver_or_unwind(&e);
-    cpu->tcg.unwind = outer;
-    cpu->delivering = false;
-    if (!was_delivering) {
-        x86_update_context(cpu);
-        x86_check_interrupts(cpu);
+void x86_inject_event(X86Cpu *cpu, uint64_t event, uint64_t next_eip)
+{
+    unsigned type = event >> SVM_EVENT_TYPE_SHIFT & 7, vector = event & 0xff;
+    bool soft = type == SVM_EVENT_SOFTWARE ||
+                (type == SVM_EVENT_EXCEPTION && (vector == X86_BP || vector == X86_OF));
+    const Event e = { .cpu = cpu,
+                      .vector = type == SVM_EVENT_NMI ? X86_NMI : vector,
+                      .cause = soft                          ? BY_SOFTWARE
+                               : type == SVM_EVENT_EXCEPTION ? BY_EXCEPTION
+                                                             : BY_HARDWARE,
+                      .has_error_code = (event & SVM_EVENT_HAS_ERROR) && (cpu->cr0 & CR0_PE),
+                      .error_code = (uint32_t)(event >> SVM_EVENT_ERROR_SHIFT),
+                      .eip = soft && x86_has(cpu, X86_FEATURE_NRIP_SAVE) ? next_eip
+                                                                         : x86_eip(cpu) };
+
+    if (type == SVM_EVENT_NMI) {
+        cpu->nmi_blocked = true;
     }
+    take_event_now(&e);
 }
 
 /* Faults that make a double fault of another one that comes while they are delivered (SDM 3, table 6-5). */
@@ -394,6 +439,10 @@ static bool contributes(unsigned vector)
 
 static void shut_down(X86Cpu *cpu)
 {
+    if (x86_svm_intercepts(cpu, SVM_EXIT_SHUTDOWN)) {
+        x86_svm_exit(cpu, SVM_EXIT_SHUTDOWN, 0, 0, 0);
+        return;
+    }
     cpu->delivering = false;
     x86_describe_triple_fault(cpu);
     machine_request_reset(cpu->vcpu.machine, "triple fault");
@@ -405,6 +454,9 @@ static void shut_down(X86Cpu *cpu)
 
 void x86_take_fault(X86Cpu *cpu, X86Vector vector, uint32_t error_code)
 {
+    if (x86_svm_exception(cpu, vector, pushes_error_code(vector), error_code)) {
+        return;
+    }
     if (cpu->delivering) {
         unsigned first = cpu->delivering_vector;
         bool page = first == X86_PF;
@@ -417,6 +469,9 @@ void x86_take_fault(X86Cpu *cpu, X86Vector vector, uint32_t error_code)
             (page && (contributes(vector) || vector == X86_PF))) {
             vector = X86_DF;
             error_code = 0;
+            if (x86_svm_exception(cpu, X86_DF, true, 0)) {
+                return;
+            }
         } else if (first != 0xff || !(error_code & 1)) {
             /* What is delivered now came from outside the program. */
             error_code |= pushes_error_code(vector) && vector != X86_PF && vector != X86_DF &&
@@ -447,6 +502,9 @@ void x86_debug_trap(X86Cpu *cpu, uint64_t dr6)
 {
     cpu->dr[6] = (cpu->dr[6] & ~UINT64_C(0xf)) | dr6;
     cpu->pending_debug = 0;
+    if (x86_svm_exception(cpu, X86_DB, false, 0)) {
+        return;
+    }
     take(cpu, X86_DB, BY_EXCEPTION, 0, x86_eip(cpu));
 }
 
@@ -454,6 +512,10 @@ void x86_raise_fault(TcgState *env)
 {
     X86Cpu *cpu = x86_cpu_of_env(env);
 
+    if (cpu->fault.nested != X86_NOT_NESTED) {
+        x86_svm_nested_fault(cpu);
+        return;
+    }
     x86_take_fault(cpu, (X86Vector)cpu->fault.vector, cpu->fault.error_code);
 }
 
@@ -465,7 +527,8 @@ void x86_raise_bus_error(TcgState *env, uint64_t guest_virt, TcgAccess access)
 
 void x86_check_interrupts(X86Cpu *cpu)
 {
-    if (atomic_load(&cpu->vcpu.interrupts) || atomic_load(&cpu->vcpu.events)) {
+    if (atomic_load(&cpu->vcpu.interrupts) || atomic_load(&cpu->vcpu.events) ||
+        x86_svm_virtual_interrupt(cpu) >= 0) {
         x86_request_exit(cpu);
     }
 }
@@ -513,12 +576,13 @@ bool x86_wake(TcgState *env)
     return cpu->vcpu.target->has_work(&cpu->vcpu);
 }
 
-/* Events that the state allows, the strongest first. */
-static bool take_event(X86Cpu *cpu)
+uint32_t x86_allowed_events(const X86Cpu *cpu)
 {
     uint32_t allowed = 1u << X86_EVENT_A20;
-    VcpuEvent event;
 
+    if (!cpu->svm.gif) {
+        return allowed;
+    }
     if (!cpu->smm) {
         allowed |= 1u << X86_EVENT_INIT;
     }
@@ -527,6 +591,39 @@ static bool take_event(X86Cpu *cpu)
     } else {
         allowed |= (cpu->smm ? 0 : 1u << X86_EVENT_SMI) | 1u << X86_EVENT_SIPI |
                    (cpu->nmi_blocked ? 0 : 1u << X86_EVENT_NMI);
+    }
+    return allowed;
+}
+
+/* Events that a guest is left for go on waiting, for the host. */
+static bool leave_for_event(X86Cpu *cpu, uint32_t allowed)
+{
+    static const struct {
+        uint8_t kind, code;
+    } exits[] = {
+        { X86_EVENT_INIT, SVM_EXIT_INIT },
+        { X86_EVENT_SMI, SVM_EXIT_SMI },
+        { X86_EVENT_NMI, SVM_EXIT_NMI },
+    };
+    uint32_t waiting = atomic_load(&cpu->vcpu.events) & allowed;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(exits); i++) {
+        if ((waiting & 1u << exits[i].kind) && x86_svm_intercepts(cpu, exits[i].code)) {
+            x86_svm_exit(cpu, exits[i].code, 0, 0, 0);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Events that the state allows, the strongest first. */
+static bool take_event(X86Cpu *cpu)
+{
+    uint32_t allowed = x86_allowed_events(cpu);
+    VcpuEvent event;
+
+    if (leave_for_event(cpu, allowed)) {
+        return true;
     }
     if (!vcpu_take_event(&cpu->vcpu, allowed, &event)) {
         return false;
@@ -552,10 +649,45 @@ static bool take_event(X86Cpu *cpu)
     return true;
 }
 
+/* The virtual interrupt of a guest, by its own EFLAGS.IF. */
+static void take_virtual_interrupt(X86Cpu *cpu)
+{
+    int vector = x86_svm_virtual_interrupt(cpu);
+
+    if (vector < 0) {
+        return;
+    }
+    if (!(cpu->eflags & EFLAGS_IF)) {
+        cpu->irq_waiting = 1;
+    } else if (x86_svm_intercepts(cpu, SVM_EXIT_VINTR)) {
+        x86_svm_exit(cpu, SVM_EXIT_VINTR, 0, 0, 0);
+    } else {
+        x86_svm_virtual_interrupt_taken(cpu);
+        take(cpu, (unsigned)vector, BY_HARDWARE, 0, x86_eip(cpu));
+    }
+}
+
+static void take_interrupt_line(X86Cpu *cpu)
+{
+    int vector;
+
+    if (!x86_svm_takes_interrupts(cpu)) {
+        cpu->irq_waiting = 1;
+        return;
+    }
+    if (x86_svm_intercepts(cpu, SVM_EXIT_INTR)) {
+        x86_svm_exit(cpu, SVM_EXIT_INTR, 0, 0, 0);
+        return;
+    }
+    vector = vcpu_acknowledge(&cpu->vcpu);
+    if (vector != IRQ_NO_VECTOR) {
+        take(cpu, (unsigned)vector, BY_HARDWARE, 0, x86_eip(cpu));
+    }
+}
+
 void x86_take_interrupt(TcgState *env)
 {
     X86Cpu *cpu = x86_cpu_of_env(env);
-    int vector;
 
     cpu->irq_waiting = 0;
     if (cpu->shadow) {
@@ -564,18 +696,13 @@ void x86_take_interrupt(TcgState *env)
     }
     while (atomic_load(&cpu->vcpu.events) && take_event(cpu)) {
     }
-    if (cpu->wait_for_sipi || cpu->shut_down ||
-        !(atomic_load(&cpu->vcpu.interrupts) & 1u << X86_LINE_INTR)) {
+    if (cpu->wait_for_sipi || cpu->shut_down) {
         return;
     }
-    if (!(cpu->eflags & EFLAGS_IF)) {
-        cpu->irq_waiting = 1;
-        return;
+    if (atomic_load(&cpu->vcpu.interrupts) & 1u << X86_LINE_INTR) {
+        take_interrupt_line(cpu);
     }
-    vector = vcpu_acknowledge(&cpu->vcpu);
-    if (vector != IRQ_NO_VECTOR) {
-        take(cpu, (unsigned)vector, BY_HARDWARE, 0, x86_eip(cpu));
-    }
+    take_virtual_interrupt(cpu);
 }
 
 bool x86_prepare_pc(TcgState *env)

@@ -33,6 +33,11 @@ void x86_take_interrupt(TcgState *env);
 bool x86_wake(TcgState *env);
 bool x86_prepare_pc(TcgState *env);
 
+/* Delivers what a VMCB's EVENTINJ says. next_eip: what software interrupts return to. */
+void x86_inject_event(X86Cpu *cpu, uint64_t event, uint64_t next_eip);
+/* The kinds of events that the state allows to be taken, a bit each. */
+uint32_t x86_allowed_events(const X86Cpu *cpu);
+
 /* After IF, TPR or what is pending may have changed: takes care that it is looked at. */
 void x86_check_interrupts(X86Cpu *cpu);
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Paging (Intel SDM 3, chapter 4; AMD APM 2, chapter 5): none, 32-bit with PSE and PSE-36, PAE, four and five levels;
- * NX, WP, SMEP, SMAP, protection keys of user pages, global pages, PCIDs, accessed and dirty bits.
+ * NX, WP, SMEP, SMAP, protection keys of user pages, global pages, PCIDs, accessed and dirty bits; nested tables of
+ * virtual machines (APM 2, 15.25).
  */
 #include "target/i386/mmu.h"
 
 #include "target/i386/control.h"
 #include "target/i386/exception.h"
+#include "target/i386/svm.h"
 
 /* Page-table entries. */
 #define PTE_P         UINT64_C(1)
@@ -41,6 +43,8 @@ enum {
     KEY_SMM = 1 << 23,
     KEY_A20 = 1 << 24, /* the gate is closed */
     KEY_PGE = 1 << 25,
+    KEY_ASID_SHIFT = 27,
+    KEY_ASID = (X86_SVM_ASIDS - 1) << KEY_ASID_SHIFT, /* of a virtual machine; 0: the host */
     KEY_PKRU_SHIFT = 32,
 };
 
@@ -49,9 +53,21 @@ static bool has_keys(const X86Cpu *cpu)
     return (cpu->cr4 & CR4_PKE) && (cpu->efer & EFER_LMA);
 }
 
+static uint64_t asid_key(uint32_t asid)
+{
+    return (uint64_t)asid << KEY_ASID_SHIFT;
+}
+
+/* What tells the running address space from others. */
+static uint64_t space_key(const X86Cpu *cpu)
+{
+    return (cpu->cr4 & CR4_PCIDE ? cpu->cr3 & KEY_PCID : 0) |
+           (cpu->svm.guest ? asid_key(cpu->svm.asid) : 0);
+}
+
 static uint64_t common_key(const X86Cpu *cpu)
 {
-    uint64_t key = cpu->cr4 & CR4_PCIDE ? cpu->cr3 & KEY_PCID : 0;
+    uint64_t key = space_key(cpu);
 
     key |= x86_code64(cpu) ? KEY_CODE64 : 0;
     key |= cpu->smm ? KEY_SMM : 0;
@@ -89,6 +105,8 @@ typedef struct {
     X86Cpu *cpu;
     uint64_t address;
     TcgAccess access;
+    uint64_t cr3, cr4, efer; /* which tables, and their form */
+    X86Nested nested; /* they are a virtual machine's, and the address is physical to it */
     bool user;      /* a user access */
     bool implicit;  /* a supervisor access whatever the CPL, for which AC does not count */
     bool debug;     /* no side effects */
@@ -97,13 +115,32 @@ typedef struct {
     bool write, user_page, execute;
 } Walk;
 
+static bool nest(X86Cpu *cpu, uint64_t address, TcgAccess access, X86Nested cause, bool debug,
+                 TcgMapping *mapping);
+
+/* The address of an entry, which in a virtual machine is physical to that. Walking is writing: bits may be set. */
+static bool locate_entry(Walk *w, uint64_t *address)
+{
+    TcgMapping mapping;
+
+    if (w->nested == X86_NOT_NESTED && x86_svm_nests(w->cpu)) {
+        if (!nest(w->cpu, *address, w->debug ? TCG_READ : TCG_WRITE, X86_NESTED_TABLE, w->debug,
+                  &mapping)) {
+            return false;
+        }
+        *address = mapping.guest_phys | (*address & (TCG_PAGE_SIZE - 1));
+    }
+    if (!w->cpu->a20) {
+        *address &= ~(UINT64_C(1) << 20);
+    }
+    return true;
+}
+
+/* Addresses of entries are those of locate_entry from here on. */
 static uint64_t read_entry(Walk *w, uint64_t address, unsigned bytes)
 {
     uint64_t value = 0;
 
-    if (!w->cpu->a20) {
-        address &= ~(UINT64_C(1) << 20);
-    }
     address_space_read(
         w->cpu->vcpu.memory, address, &value, bytes,
         (MemoryAttributes){ .vcpu = (int16_t)w->cpu->vcpu.index, .secure = w->cpu->smm });
@@ -119,9 +156,6 @@ static bool update_entry(Walk *w, uint64_t address, uint64_t old, uint64_t bits,
 
     if ((old & bits) == bits || w->debug) {
         return true;
-    }
-    if (!w->cpu->a20) {
-        address &= ~(UINT64_C(1) << 20);
     }
     host = address_space_map(w->cpu->vcpu.memory, address, &size, true);
     if (!host || size < bytes) {
@@ -143,8 +177,10 @@ static bool update_entry(Walk *w, uint64_t address, uint64_t old, uint64_t bits,
 
 static bool page_fault(Walk *w, uint32_t bits)
 {
-    w->cpu->fault =
-        (X86Fault){ .address = w->address, .error_code = w->error | bits, .vector = X86_PF };
+    w->cpu->fault = (X86Fault){ .address = w->address,
+                                .error_code = w->error | bits,
+                                .vector = X86_PF,
+                                .nested = (uint8_t)w->nested };
     return false;
 }
 
@@ -161,7 +197,7 @@ static bool check_key(Walk *w, unsigned page_key, TcgMapping *mapping)
     unsigned bits = cpu->pkru >> 2 * page_key & 3;
     bool read = true, write = true;
 
-    if (has_keys(cpu) && w->user_page && !w->debug) {
+    if (has_keys(cpu) && w->user_page && !w->debug && w->nested == X86_NOT_NESTED) {
         read = !(bits & ACCESS_DISABLE);
         write = read && (!(bits & WRITE_DISABLE) || (!w->user && !(cpu->cr0 & CR0_WP)));
     }
@@ -216,7 +252,7 @@ static int finish_walk(Walk *w, uint64_t at, uint64_t entry, unsigned bytes, uin
         mapping->guest_phys &= ~(UINT64_C(1) << 20);
     }
     mapping->size_bits = (uint8_t)size_bits;
-    mapping->global = (entry & PTE_G) && (w->cpu->cr4 & CR4_PGE);
+    mapping->global = (entry & PTE_G) && (w->cr4 & CR4_PGE);
     return 1;
 }
 
@@ -224,15 +260,18 @@ static int finish_walk(Walk *w, uint64_t at, uint64_t entry, unsigned bytes, uin
 static int walk32(Walk *w, TcgMapping *mapping)
 {
     X86Cpu *cpu = w->cpu;
-    uint64_t at = (cpu->cr3 & 0xfffff000) + (w->address >> 22 & 0x3ff) * 4;
-    uint64_t entry = read_entry(w, at, 4);
+    uint64_t at = (w->cr3 & 0xfffff000) + (w->address >> 22 & 0x3ff) * 4, entry;
 
+    if (!locate_entry(w, &at)) {
+        return 0;
+    }
+    entry = read_entry(w, at, 4);
     if (!(entry & PTE_P)) {
         return page_fault(w, 0);
     }
     w->write = entry & PTE_W;
     w->user_page = entry & PTE_U;
-    if ((entry & PTE_PS) && (cpu->cr4 & CR4_PSE)) {
+    if ((entry & PTE_PS) && (w->cr4 & CR4_PSE)) {
         uint64_t high = entry >> 13 & 0xff;
 
         if ((entry & (1 << 21)) || (high << 32 & ~bits_mask(MIN(cpu->phys_bits, 40)))) {
@@ -244,6 +283,9 @@ static int walk32(Walk *w, TcgMapping *mapping)
         return -1;
     }
     at = (entry & 0xfffff000) + (w->address >> 12 & 0x3ff) * 4;
+    if (!locate_entry(w, &at)) {
+        return 0;
+    }
     entry = read_entry(w, at, 4);
     if (!(entry & PTE_P)) {
         return page_fault(w, 0);
@@ -259,10 +301,10 @@ static bool is_reserved(const Walk *w, uint64_t entry, unsigned level, bool leaf
     const X86Cpu *cpu = w->cpu;
     uint64_t reserved = reserved_above_phys(cpu);
 
-    if (!(cpu->efer & EFER_NXE)) {
+    if (!(w->efer & EFER_NXE)) {
         reserved |= PTE_NX;
     }
-    if (!(cpu->efer & EFER_LMA)) {
+    if (!(w->efer & EFER_LMA)) {
         reserved |= UINT64_C(0x7ff) << 52;
     }
     if (level >= 4 || (level == 3 && !leaf && !x86_has(cpu, X86_FEATURE_PDPE1GB))) {
@@ -279,10 +321,15 @@ static int walk_levels(Walk *w, uint64_t table, unsigned level, TcgMapping *mapp
 {
     for (;; level--) {
         unsigned shift = 12 + 9 * (level - 1);
-        uint64_t at = table + (w->address >> shift & 0x1ff) * 8, entry = read_entry(w, at, 8);
-        bool leaf = level == 1 || ((entry & PTE_PS) && level <= 3 &&
-                                   (level == 2 || x86_has(w->cpu, X86_FEATURE_PDPE1GB)));
+        uint64_t at = table + (w->address >> shift & 0x1ff) * 8, entry;
+        bool leaf;
 
+        if (!locate_entry(w, &at)) {
+            return 0;
+        }
+        entry = read_entry(w, at, 8);
+        leaf = level == 1 || ((entry & PTE_PS) && level <= 3 &&
+                              (level == 2 || x86_has(w->cpu, X86_FEATURE_PDPE1GB)));
         if (!(entry & PTE_P)) {
             return page_fault(w, 0);
         }
@@ -303,35 +350,86 @@ static int walk_levels(Walk *w, uint64_t table, unsigned level, TcgMapping *mapp
     }
 }
 
+/* PAE's directory pointers are loaded with CR3, but of nested tables and over them at each walk. */
+static int walk_pae(Walk *w, TcgMapping *mapping)
+{
+    uint64_t pdpte = w->cpu->pdpte[w->address >> 30 & 3];
+
+    if (w->nested != X86_NOT_NESTED || x86_svm_nests(w->cpu)) {
+        uint64_t at = (w->cr3 & 0xffffffe0) + (w->address >> 30 & 3) * 8;
+
+        if (!locate_entry(w, &at)) {
+            return 0;
+        }
+        pdpte = read_entry(w, at, 8);
+    }
+    return pdpte & PTE_P ? walk_levels(w, pdpte & PTE_ADDRESS, 2, mapping) : page_fault(w, 0);
+}
+
 static int walk_once(Walk *w, TcgMapping *mapping)
 {
-    X86Cpu *cpu = w->cpu;
-
     w->write = w->user_page = w->execute = true;
-    if (cpu->efer & EFER_LMA) {
-        return walk_levels(w, cpu->cr3 & PTE_ADDRESS, cpu->cr4 & CR4_LA57 ? 5 : 4, mapping);
+    if (w->efer & EFER_LMA) {
+        return walk_levels(w, w->cr3 & PTE_ADDRESS, w->cr4 & CR4_LA57 ? 5 : 4, mapping);
     }
-    if (cpu->cr4 & CR4_PAE) {
-        uint64_t pdpte = cpu->pdpte[w->address >> 30 & 3];
-
-        return pdpte & PTE_P ? walk_levels(w, pdpte & PTE_ADDRESS, 2, mapping) : page_fault(w, 0);
-    }
-    return walk32(w, mapping);
+    return w->cr4 & CR4_PAE ? walk_pae(w, mapping) : walk32(w, mapping);
 }
 
 static bool walk_tables(Walk *w, TcgMapping *mapping)
 {
-    X86Cpu *cpu = w->cpu;
-    bool fetch_bit = w->access == TCG_FETCH && ((cpu->efer & EFER_NXE) || (cpu->cr4 & CR4_SMEP)) &&
-                     (cpu->cr4 & CR4_PAE);
+    bool smep = w->nested == X86_NOT_NESTED && (w->cr4 & CR4_SMEP);
+    bool fetch_bit =
+        w->access == TCG_FETCH && ((w->efer & EFER_NXE) || smep) && (w->cr4 & CR4_PAE);
     int result;
 
     w->error = (w->access == TCG_WRITE ? X86_PF_W : 0) | (w->user ? X86_PF_U : 0) |
-               (fetch_bit || (w->access == TCG_FETCH && (cpu->cr4 & CR4_SMEP)) ? X86_PF_I : 0);
+               (fetch_bit || (w->access == TCG_FETCH && smep) ? X86_PF_I : 0);
     do {
         result = walk_once(w, mapping);
     } while (result < 0);
     return result;
+}
+
+/* By the running program's tables. */
+static void use_own_tables(Walk *w)
+{
+    w->cr3 = w->cpu->cr3;
+    w->cr4 = w->cpu->cr4;
+    w->efer = w->cpu->efer;
+}
+
+/* An address that is physical to a virtual machine, by the host's tables for it: all accesses are a user's there. */
+static bool nest(X86Cpu *cpu, uint64_t address, TcgAccess access, X86Nested cause, bool debug,
+                 TcgMapping *mapping)
+{
+    Walk w = { .cpu = cpu,
+               .address = address,
+               .access = access,
+               .cr3 = cpu->svm.nested_cr3,
+               .cr4 = cpu->svm.host_cr4,
+               .efer = cpu->svm.host_efer,
+               .nested = cause,
+               .user = true,
+               .debug = debug };
+
+    *mapping = (TcgMapping){ 0 };
+    return walk_tables(&w, mapping);
+}
+
+/* The second half of an access of a virtual machine: mapping leads to its physical memory. */
+static bool nest_mapping(Walk *w, TcgMapping *mapping)
+{
+    TcgMapping inner;
+
+    if (!nest(w->cpu, mapping->guest_phys | (w->address & (TCG_PAGE_SIZE - 1)), w->access,
+              X86_NESTED_FINAL, w->debug, &inner)) {
+        return false;
+    }
+    mapping->guest_phys = inner.guest_phys;
+    mapping->read = mapping->read && inner.read;
+    mapping->write = mapping->write && inner.write;
+    mapping->execute = mapping->execute && inner.execute;
+    return true;
 }
 
 static bool without_paging(const X86Cpu *cpu, uint64_t address, TcgMapping *mapping)
@@ -397,6 +495,7 @@ bool x86_walk(TcgState *env, uint64_t guest_virt, unsigned size, TcgAccess acces
                .user = cpu->cpl == 3 && !implicit,
                .implicit = implicit };
 
+    use_own_tables(&w);
     if (size && (flags & IR_MEM_ALIGNED) && (guest_virt & (size - 1))) {
         cpu->fault = (X86Fault){ .vector = size >= 16 ? X86_GP : X86_AC };
         return false;
@@ -407,6 +506,9 @@ bool x86_walk(TcgState *env, uint64_t guest_virt, unsigned size, TcgAccess acces
     if (!(cpu->cr0 & CR0_PG)) {
         without_paging(cpu, guest_virt, mapping);
     } else if (!walk_tables(&w, mapping)) {
+        return false;
+    }
+    if (x86_svm_nests(cpu) && !nest_mapping(&w, mapping)) {
         return false;
     }
     if ((cpu->dr[7] & 0xff) && access != TCG_FETCH && is_watched(cpu, guest_virt)) {
@@ -426,6 +528,7 @@ bool x86_translate_debug(Vcpu *vcpu, uint64_t guest_virt, uint64_t *guest_phys)
     };
     bool ok;
 
+    use_own_tables(&w);
     if (!(cpu->cr0 & CR0_PG)) {
         ok = without_paging(cpu, guest_virt, &mapping);
     } else {
@@ -437,6 +540,7 @@ bool x86_translate_debug(Vcpu *vcpu, uint64_t guest_virt, uint64_t *guest_phys)
         ok = x86_is_canonical(cpu, guest_virt) && walk_tables(&w, &mapping);
         cpu->eflags = eflags;
     }
+    ok = ok && (!x86_svm_nests(cpu) || nest_mapping(&w, &mapping));
     cpu->fault = fault;
     *guest_phys = mapping.guest_phys | (guest_virt & (TCG_PAGE_SIZE - 1));
     return ok;
@@ -444,9 +548,15 @@ bool x86_translate_debug(Vcpu *vcpu, uint64_t guest_virt, uint64_t *guest_phys)
 
 /* Invalidation. */
 
-static bool same_pcid(uint64_t key, uint64_t pcid)
+/* space: a PCID and an ASID, as in keys. */
+static bool same_space(uint64_t key, uint64_t space)
 {
-    return (key & KEY_PCID) == pcid;
+    return (key & (KEY_PCID | KEY_ASID)) == space;
+}
+
+static bool same_asid(uint64_t key, uint64_t asid)
+{
+    return (key & KEY_ASID) == asid;
 }
 
 void x86_flush_translations(X86Cpu *cpu, bool global)
@@ -454,9 +564,23 @@ void x86_flush_translations(X86Cpu *cpu, bool global)
     if (global) {
         tcg_invalidate_contexts(&cpu->tcg, NULL, 0);
     } else {
-        tcg_invalidate_contexts(&cpu->tcg, same_pcid,
-                                cpu->cr4 & CR4_PCIDE ? cpu->cr3 & KEY_PCID : 0);
+        tcg_invalidate_contexts(&cpu->tcg, same_space, space_key(cpu));
     }
+}
+
+void x86_flush_asid(X86Cpu *cpu, uint32_t asid, bool global)
+{
+    if (global) {
+        /* Nothing drops global entries of one space alone. */
+        tcg_invalidate_contexts(&cpu->tcg, NULL, 0);
+    } else {
+        tcg_invalidate_contexts(&cpu->tcg, same_asid, asid_key(asid));
+    }
+}
+
+void x86_invalidate_page_of(X86Cpu *cpu, uint64_t address, uint32_t asid)
+{
+    tcg_invalidate_page(&cpu->tcg, address, same_asid, asid_key(asid));
 }
 
 void x86_invalidate_page(X86Cpu *cpu, uint64_t address)
@@ -464,19 +588,14 @@ void x86_invalidate_page(X86Cpu *cpu, uint64_t address)
     if (!x86_long_mode(cpu)) {
         address = (uint32_t)address;
     }
-    tcg_invalidate_page(&cpu->tcg, address, same_pcid,
-                        cpu->cr4 & CR4_PCIDE ? cpu->cr3 & KEY_PCID : 0);
+    tcg_invalidate_page(&cpu->tcg, address, same_space, space_key(cpu));
 }
 
 enum { INVPCID_ADDRESS, INVPCID_SINGLE, INVPCID_ALL, INVPCID_ALL_BUT_GLOBAL };
 
-static bool any_key(uint64_t key, uint64_t arg)
-{
-    return true;
-}
-
 void x86_invalidate_pcid(X86Cpu *cpu, uint64_t type, uint64_t descriptor, uint64_t address)
 {
+    uint64_t asid = space_key(cpu) & KEY_ASID;
     bool pcide = cpu->cr4 & CR4_PCIDE;
 
     if (type > INVPCID_ALL_BUT_GLOBAL || descriptor >> 12 ||
@@ -486,16 +605,16 @@ void x86_invalidate_pcid(X86Cpu *cpu, uint64_t type, uint64_t descriptor, uint64
     }
     switch (type) {
     case INVPCID_ADDRESS:
-        tcg_invalidate_page(&cpu->tcg, address, same_pcid, descriptor);
+        tcg_invalidate_page(&cpu->tcg, address, same_space, descriptor | asid);
         break;
     case INVPCID_SINGLE:
-        tcg_invalidate_contexts(&cpu->tcg, same_pcid, descriptor);
+        tcg_invalidate_contexts(&cpu->tcg, same_space, descriptor | asid);
         break;
     case INVPCID_ALL:
         tcg_invalidate_contexts(&cpu->tcg, NULL, 0);
         break;
     default:
-        tcg_invalidate_contexts(&cpu->tcg, any_key, 0);
+        tcg_invalidate_contexts(&cpu->tcg, same_asid, asid);
     }
 }
 
@@ -504,8 +623,13 @@ bool x86_load_pdptes(X86Cpu *cpu, uint64_t cr3)
     Walk w = { .cpu = cpu };
     uint64_t entries[4];
 
+    if (x86_svm_nests(cpu)) {
+        return true;
+    }
     for (unsigned i = 0; i < 4; i++) {
-        entries[i] = read_entry(&w, (cr3 & 0xffffffe0) + 8 * i, 8);
+        uint64_t at = (cr3 & 0xffffffe0) + 8 * i;
+
+        entries[i] = locate_entry(&w, &at) ? read_entry(&w, at, 8) : 0;
         if ((entries[i] & PTE_P) &&
             (entries[i] & (reserved_above_phys(cpu) | UINT64_C(0xfff00000000001e6)))) {
             return false;

@@ -15,9 +15,15 @@ void x86_set_contexts(X86Cpu *cpu);
 /* Drops what a load of CR3 drops, or with `global` everything. */
 void x86_flush_translations(X86Cpu *cpu, bool global);
 void x86_invalidate_page(X86Cpu *cpu, uint64_t address);
+/* Of a virtual machine: all of its translations, or a page's in all its address spaces. */
+void x86_flush_asid(X86Cpu *cpu, uint32_t asid, bool global);
+void x86_invalidate_page_of(X86Cpu *cpu, uint64_t address, uint32_t asid);
 /* INVPCID; faults unwind. */
 void x86_invalidate_pcid(X86Cpu *cpu, uint64_t type, uint64_t descriptor, uint64_t address);
-/* Loads the four PAE directory pointers; false: one has reserved bits set. */
+/*
+ * Loads the four PAE directory pointers; false: one has reserved bits set. A virtual machine with nested tables
+ * reads them when it walks.
+ */
 bool x86_load_pdptes(X86Cpu *cpu, uint64_t cr3);
 
 /* Implicit supervisor accesses to descriptor tables and task state: linear addresses, faults unwind. */

@@ -25,8 +25,11 @@ const uint32_t x86_supported_features[X86_FEATURE_WORDS] = {
     [X86_WORD_6_EAX] = F(, ARAT),
     [X86_WORD_8000_0001_EDX] = F(, SYSCALL) | F(, NX) | F(, PDPE1GB) | F(, RDTSCP) | F(, LM),
     [X86_WORD_8000_0001_ECX] =
-        F(, LAHF_LM) | F(, ABM) | F(, CR8LEGACY) | F(, 3DNOWPREFETCH) | F(, SSE4A) | F(, TOPOEXT),
+        F(, LAHF_LM) | F(, SVM) | F(, ABM) | F(, CR8LEGACY) | F(, 3DNOWPREFETCH) | F(, SSE4A) |
+        F(, TOPOEXT),
     [X86_WORD_8000_0008_EBX] = F(, CLZERO) | F(, XSAVEERPTR) | F(, WBNOINVD),
+    [X86_WORD_8000_000A_EDX] = F(, NPT) | F(, NRIP_SAVE) | F(, VMCB_CLEAN) | F(, FLUSHBYASID) |
+                               F(, DECODEASSISTS) | F(, VGIF) | F(, SVME_ADDR_CHK),
 };
 
 typedef struct {
@@ -112,8 +115,8 @@ static void supported_by(const Target *target, uint32_t *words)
 }
 
 /*
- * Virtualization of the guest's own is quietly not there, as where the firmware has it off: models have it because the
- * processor has.
+ * What we lack of the guest's own virtualization is quietly not there, as where the firmware has it off: models have it because
+ * the processor has.
  */
 static bool is_quiet(const X86Cpu *cpu, unsigned feature)
 {

@@ -6,6 +6,7 @@
 #include "target/i386/control.h"
 #include "target/i386/exception.h"
 #include "target/i386/mmu.h"
+#include "target/i386/svm.h"
 #include "base/log.h"
 
 typedef bool MsrWrite(X86Cpu *cpu, uint64_t value);
@@ -36,7 +37,8 @@ uint64_t x86_tsc_at(const X86Cpu *cpu, int64_t virtual_ns)
 
 uint64_t x86_read_tsc(X86Cpu *cpu)
 {
-    return x86_tsc_at(cpu, clock_now_ns(cpu->vcpu.machine)) + cpu->tsc_offset;
+    return x86_tsc_at(cpu, clock_now_ns(cpu->vcpu.machine)) + cpu->tsc_offset +
+           (cpu->svm.guest ? cpu->svm.tsc_offset : 0);
 }
 
 int64_t x86_timestamp_to_clock(const Vcpu *vcpu, uint64_t timestamp)
@@ -87,7 +89,7 @@ static bool write_tsc_adjust(X86Cpu *cpu, uint64_t value)
     return true;
 }
 
-static uint64_t efer_mask(const X86Cpu *cpu)
+uint64_t x86_efer_mask(const X86Cpu *cpu)
 {
     uint64_t mask = 0;
 
@@ -101,7 +103,9 @@ static uint64_t efer_mask(const X86Cpu *cpu)
 
 static bool write_efer(X86Cpu *cpu, uint64_t value)
 {
-    if ((value & ~efer_mask(cpu)) || ((cpu->cr0 & CR0_PG) && ((value ^ cpu->efer) & EFER_LME))) {
+    bool disabled = (value & EFER_SVME) && (cpu->svm.vm_cr & VM_CR_SVMDIS);
+
+    if (disabled || (value & ~x86_efer_mask(cpu)) || ((cpu->cr0 & CR0_PG) && ((value ^ cpu->efer) & EFER_LME))) {
         return false;
     }
     if ((value ^ cpu->efer) & EFER_NXE) {
@@ -204,6 +208,30 @@ static bool write_nothing(X86Cpu *cpu, uint64_t value)
     return true;
 }
 
+/* Locked, LOCK and SVMDIS stay. */
+static bool write_vm_cr(X86Cpu *cpu, uint64_t value)
+{
+    const uint64_t kept = VM_CR_LOCK | VM_CR_SVMDIS;
+
+    if (cpu->svm.vm_cr & VM_CR_LOCK) {
+        value = (value & ~kept) | (cpu->svm.vm_cr & kept);
+    }
+    if ((value & VM_CR_SVMDIS) && (cpu->efer & EFER_SVME)) {
+        return false;
+    }
+    cpu->svm.vm_cr = value;
+    return true;
+}
+
+static bool write_vm_hsave(X86Cpu *cpu, uint64_t value)
+{
+    if (value & (0xfff | ~bits_mask(cpu->phys_bits))) {
+        return false;
+    }
+    cpu->svm.hsave = value;
+    return true;
+}
+
 #define AT(field) offsetof(X86Cpu, field)
 #define ALL       UINT64_MAX
 #define NONE      X86_FEATURE_NONE
@@ -261,7 +289,8 @@ static const Msr msrs[] = {
     { 0xc001001f, 1, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* NB_CFG */
     { 0xc0010055, 1, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* interrupt pending message */
     { 0xc0010112, 2, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* SMM address, mask */
-    { 0xc0010114, 1, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* VM_CR */
+    { 0xc0010114, 1, AT(svm.vm_cr), X86_FEATURE_SVM, 0, VM_CR_DIS_A20M | VM_CR_LOCK | VM_CR_SVMDIS, true, NULL, write_vm_cr },
+    { 0xc0010117, 1, AT(svm.hsave), X86_FEATURE_SVM, 0, ALL, false, NULL, write_vm_hsave },
     { 0xc0010140, 2, 0, X86_FEATURE_OSVW, 0, ALL, true, read_zero, write_nothing },
     { 0xc0011020, 16, 0, NONE, 0, ALL, true, read_zero, write_nothing }, /* LS_CFG, IC_CFG, DE_CFG … */
 };

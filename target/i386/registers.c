@@ -302,6 +302,27 @@ static void set_linear_pc(void *instance, uint64_t value)
     tcg_set_pc(&((X86Cpu *)instance)->tcg, value);
 }
 
+static const StateField svm_fields[] = {
+    STATE(X86Svm, guest),
+    STATE(X86Svm, gif),
+    STATE(X86Svm, nested_paging),
+    STATE(X86Svm, host_if),
+    STATE_MOST(X86Svm, asid, X86_SVM_ASIDS - 1),
+    STATE(X86Svm, intercepts),
+    STATE(X86Svm, vmcb),
+    STATE(X86Svm, hsave),
+    STATE(X86Svm, vm_cr),
+    STATE(X86Svm, io_map),
+    STATE(X86Svm, msr_map),
+    STATE(X86Svm, tsc_offset),
+    STATE(X86Svm, nested_cr3),
+    STATE(X86Svm, host_cr4),
+    STATE(X86Svm, host_efer),
+    STATE(X86Svm, virtual_interrupt),
+    STATE(X86Svm, event),
+    { 0 },
+};
+
 const StateField x86_state[] = {
     STATE_VALUE("pc", get_linear_pc, set_linear_pc),
     STATE_STRUCTS(X86Cpu, seg, segment_fields),
@@ -336,6 +357,7 @@ const StateField x86_state[] = {
     STATE(X86Cpu, ferr_raised),
     STATE(X86Cpu, pending_debug),
     STATE(X86Cpu, pkru),
+    STATE_STRUCT(X86Cpu, svm, svm_fields),
     STATE(X86Cpu, tcg.insn_count),
     STATE_DERIVED(X86Cpu, vcpu),
     STATE_DERIVED(X86Cpu, ferr),         /* wiring */
@@ -357,6 +379,9 @@ void x86_state_loaded(Vcpu *vcpu)
     cpu->eflags = (cpu->eflags & UINT32_MAX & ~(uint64_t)(EFLAGS_STATUS | EFLAGS_DF)) | EFLAGS_ONE;
     cpu->irq_waiting = cpu->irq_waiting != 0;
     cpu->shadow = cpu->shadow != 0;
+    if (!x86_has(cpu, X86_FEATURE_SVM)) {
+        cpu->svm = (X86Svm){ .gif = true };
+    }
     cpu->cr0 &= UINT32_MAX;
     cpu->xcr0 = (cpu->xcr0 & x86_xcr0_mask(cpu)) | XCR0_X87;
     for (unsigned i = 0; i < X86_SEGMENTS; i++) {

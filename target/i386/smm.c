@@ -77,6 +77,8 @@ static void save64(X86Cpu *cpu, SaveArea *area)
     put(area, 0x7efc, 4, REVISION_64);
     put(area, 0x7f00, 4, cpu->smbase);
     put(area, 0x7ec9, 1, atomic_load(&cpu->vcpu.halted));
+    put(area, 0x7ed8, 1, cpu->svm.guest);
+    put(area, 0x7ee0, 8, cpu->svm.vmcb);
 }
 
 /* 32-bit: DS to GS and CS, SS, ES have their hidden parts in two groups. */
@@ -139,6 +141,7 @@ static void enter_state(X86Cpu *cpu)
     cpu->cr0 &= ~(CR0_PE | CR0_EM | CR0_TS | CR0_PG);
     cpu->cr4 = 0;
     cpu->efer = 0;
+    cpu->svm.guest = false;
     cpu->dr[7] = DR7_FIXED;
     cpu->cpl = 0;
     cpu->eflags = EFLAGS_ONE;
@@ -251,6 +254,7 @@ void x86_leave_smm(X86Cpu *cpu)
                              secure(cpu));
     eip = wide ? load64(cpu, &area, &eflags) : load32(cpu, &area, &eflags);
     halted = wide && get(&area, 0x7ec9, 1);
+    cpu->svm.guest = wide && (get(&area, 0x7ed8, 1) & 1) && cpu->svm.asid != 0;
     cpu->smm = false;
     cpu->nmi_blocked = cpu->nmi_blocked_before_smm;
     vcpu_set_secure(&cpu->vcpu, false);

@@ -7,6 +7,7 @@
 #include "target/i386/io.h"
 #include "target/i386/mmu.h"
 #include "target/i386/segment.h"
+#include "target/i386/svm.h"
 #include "target/i386/translate.h"
 
 /* Ports. */
@@ -23,6 +24,7 @@ void x86_check_io(X86Translator *t, IrRef port, unsigned bytes)
         ((t->mode & X86_MODE_PROTECTED) && !(t->mode & X86_MODE_IOPL))) {
         x86_call(t, &call_check_io, port, x86_const(t, 4, bytes), 0, 0);
     }
+    x86_svm_intercept_io(t, port, bytes);
 }
 
 static uint32_t helper_in(TcgState *env, uint64_t port, uint32_t bytes)
@@ -196,6 +198,7 @@ X86_HELPER(pause, IR_VOID, HELPER_ENV | HELPER_EFFECT);
 
 void x86_pause(X86Translator *t)
 {
+    x86_svm_intercept(t, SVM_EXIT_PAUSE, 0);
     x86_call(t, &call_pause, 0, 0, 0, 0);
 }
 
@@ -231,6 +234,7 @@ void x86_mov_from_cr(X86Translator *t)
     if (!control_register(t, &n)) {
         x86_undefined(t);
     } else if (!x86_not_privileged(t)) {
+        x86_svm_intercept_move(t, SVM_EXIT_READ_CR + n, t->insn.operands[0].reg);
         value = x86_call(t, &call_get_cr, x86_const(t, 4, n), 0, 0, 0);
         x86_set_reg(t, t->insn.operands[0].reg, bytes, x86_from64(t, bytes, value));
     }
@@ -239,13 +243,19 @@ void x86_mov_from_cr(X86Translator *t)
 X86(mov_to_cr, "0F 22 /r reg", "Cs Ry")
 void x86_mov_to_cr(X86Translator *t)
 {
-    unsigned n = t->insn.operands[0].reg;
+    unsigned n = t->insn.operands[0].reg, gpr = t->insn.operands[1].reg;
+    IrRef value;
 
     if (!control_register(t, &n)) {
         x86_undefined(t);
     } else if (!x86_not_privileged(t)) {
-        x86_call(t, &call_set_cr, x86_const(t, 4, n), x86_get_reg64(t, t->insn.operands[1].reg), 0,
-                 0);
+        value = x86_get_reg64(t, gpr);
+        if (n == 0) {
+            x86_svm_intercept_cr0(t, value, gpr);
+        } else {
+            x86_svm_intercept_move(t, SVM_EXIT_WRITE_CR + n, gpr);
+        }
+        x86_call(t, &call_set_cr, x86_const(t, 4, n), value, 0, 0);
         x86_dispatch_next(t);
     }
 }
@@ -292,6 +302,7 @@ void x86_mov_from_dr(X86Translator *t)
     if (n > 7) {
         x86_undefined(t);
     } else if (!x86_not_privileged(t)) {
+        x86_svm_intercept_move(t, SVM_EXIT_READ_DR + n, t->insn.operands[0].reg);
         value = x86_call(t, &call_get_dr, x86_const(t, 4, n), 0, 0, 0);
         x86_set_reg(t, t->insn.operands[0].reg, bytes, x86_from64(t, bytes, value));
     }
@@ -305,6 +316,7 @@ void x86_mov_to_dr(X86Translator *t)
     if (n > 7) {
         x86_undefined(t);
     } else if (!x86_not_privileged(t)) {
+        x86_svm_intercept_move(t, SVM_EXIT_WRITE_DR + n, t->insn.operands[1].reg);
         x86_call(t, &call_set_dr, x86_const(t, 4, n), x86_get_reg64(t, t->insn.operands[1].reg), 0,
                  0);
         x86_dispatch_next(t);
@@ -393,6 +405,7 @@ X86(rdmsr, "0F 32", "", "MSR")
 void x86_rdmsr(X86Translator *t)
 {
     if (!x86_not_privileged(t)) {
+        x86_svm_intercept_msr(t, false);
         x86_call(t, &call_rdmsr, 0, 0, 0, 0);
     }
 }
@@ -412,6 +425,7 @@ X86(wrmsr, "0F 30", "", "MSR")
 void x86_wrmsr(X86Translator *t)
 {
     if (!x86_not_privileged(t)) {
+        x86_svm_intercept_msr(t, true);
         x86_call(t, &call_wrmsr, 0, 0, 0, 0);
         x86_dispatch_next(t);
     }
@@ -532,6 +546,7 @@ void x86_invlpg(X86Translator *t)
             address = ir_op2(t->unit, IR_OP_add, IR_I64, address,
                              ir_get(t->unit, X86_VAR_BASE + (unsigned)segment, IR_I64));
         }
+        x86_svm_intercept(t, SVM_EXIT_INVLPG, address);
         x86_call(t, &call_invlpg, address, 0, 0, 0);
         x86_dispatch_next(t);
     }
@@ -563,7 +578,9 @@ X86(wbinvd, "0F 08")
 X86(wbinvd, "0F 09")
 void x86_wbinvd(X86Translator *t)
 {
-    x86_not_privileged(t);
+    if (!x86_not_privileged(t)) {
+        x86_svm_intercept(t, t->insn.opcode == 0x08 ? SVM_EXIT_INVD : SVM_EXIT_WBINVD, 0);
+    }
 }
 
 /* Cache lines: nothing to do but the access check. */
@@ -630,7 +647,7 @@ X86(mwait, "0F 01 /1 rm=1", "", "MONITOR")
 void x86_mwait(X86Translator *t)
 {
     if (!x86_not_privileged(t)) {
-        x86_pause(t);
+        x86_call(t, &call_pause, 0, 0, 0, 0);
     }
 }
 

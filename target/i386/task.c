@@ -4,6 +4,7 @@
 #include "target/i386/exception.h"
 #include "target/i386/mmu.h"
 #include "target/i386/segment.h"
+#include "target/i386/svm.h"
 
 enum { TSS_BUSY = 2 << X86_SEG_TYPE_SHIFT, TSS_32 = 8 << X86_SEG_TYPE_SHIFT };
 
@@ -207,6 +208,16 @@ static void push_error_code(X86Cpu *cpu, bool wide, uint32_t error_code)
     x86_stack_end(&stack);
 }
 
+/* EXITINFO2 of an intercepted switch (APM 2, 15.14.1). */
+static uint64_t svm_info(X86TaskCause cause, bool has_error_code, uint32_t error_code)
+{
+    enum { BY_IRET = 36, BY_JUMP = 38, HAS_ERROR_CODE = 44 };
+
+    return error_code | (cause == X86_TASK_IRET ? UINT64_C(1) << BY_IRET : 0) |
+           (cause == X86_TASK_JUMP ? UINT64_C(1) << BY_JUMP : 0) |
+           (has_error_code ? UINT64_C(1) << HAS_ERROR_CODE : 0);
+}
+
 void x86_task_switch(X86Cpu *cpu, uint16_t selector, X86TaskCause cause, uint64_t next_eip,
                      bool has_error_code, uint32_t error_code)
 {
@@ -217,6 +228,10 @@ void x86_task_switch(X86Cpu *cpu, uint16_t selector, X86TaskCause cause, uint64_
     bool wide;
     Task task;
 
+    if (x86_svm_intercepts(cpu, SVM_EXIT_TASK_SWITCH)) {
+        x86_svm_leave(cpu, SVM_EXIT_TASK_SWITCH, selector,
+                      svm_info(cause, has_error_code, error_code), 0);
+    }
     check_tss(cpu, selector, cause, &d);
     wide = is_wide(d.flags);
     read_tss(cpu, &d, &task);

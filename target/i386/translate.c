@@ -32,6 +32,7 @@ void x86_undefined(X86Translator *t)
 bool x86_not_privileged(X86Translator *t)
 {
     if (x86_cpl(t) == 0) {
+        x86_svm_intercept_plain(t, true);
         return false;
     }
     x86_raise(t, X86_GP);
@@ -218,6 +219,7 @@ static void translate_instruction(X86Translator *t, X86DecodeResult result)
         x86_raise(t, X86_GP);
         break;
     default:
+        x86_svm_intercept_plain(t, false);
         t->insn.encoding->translate(t);
     }
 }

@@ -179,6 +179,18 @@ void x86_check_io(X86Translator *t, IrRef port, unsigned bytes);
 /* PAUSE: others may run. */
 void x86_pause(X86Translator *t);
 
+/*
+ * svm-insns.c: in a virtual machine, leaves at this instruction when the exit code is intercepted. info: i64 for EXITINFO1,
+ * 0: nothing. Nothing is emitted elsewhere. The instructions that have no more to tell are in a table.
+ */
+void x86_svm_intercept(X86Translator *t, unsigned code, IrRef info);
+void x86_svm_intercept_plain(X86Translator *t, bool privileged);
+/* A move between a general register and a control or debug register; to CR0, with its value. */
+void x86_svm_intercept_move(X86Translator *t, unsigned code, unsigned gpr);
+void x86_svm_intercept_cr0(X86Translator *t, IrRef value, unsigned gpr);
+void x86_svm_intercept_io(X86Translator *t, IrRef port, unsigned bytes);
+void x86_svm_intercept_msr(X86Translator *t, bool write);
+
 static inline IrRef x86_call(X86Translator *t, const TcgHelper *helper, IrRef a, IrRef b, IrRef c, IrRef d)
 {
     return ir_call(t->unit, helper, a, b, c, d);

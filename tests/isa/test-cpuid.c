@@ -358,7 +358,7 @@ static void check_refused(const char *cpu, const char *words)
 static void test_refused(void)
 {
     check_refused("Haswell,enforce=on", "hle");
-    check_refused("qemu64,svm=on,enforce=on", "svm");
+    check_refused("qemu64,vmx=on,enforce=on", "vmx");
     check_refused("qemu64,vendor=short", "12 characters");
     check_refused("qemu64,family=999", "270");
     check_refused("qemu64,phys-bits=60", "between 32 and 52");

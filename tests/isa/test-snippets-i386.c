@@ -84,7 +84,7 @@ static bool is_excluded(const X86Encoding *e)
         /* system, selectors */
         "in", "out", "ins", "outs", "cli", "sti", "hlt", "clts", "?msw", "s?dt", "l?dt", "str", "ltr",
         "l??_instruction", "ver?", "mov_*_?r", "mov_*_segment", "push_segment", "pop_segment", "l?s", "arpl", "inv*",
-        "wbinvd", "monitor", "mwait", "clac", "stac", "rsm", "swapgs", "popf", "pushf",
+        "wbinvd", "monitor", "mwait", "vmrun", "vmmcall", "vmload", "vmsave", "stgi", "clgi", "skinit", "clac", "stac", "rsm", "swapgs", "popf", "pushf",
         /* what depends on the machine */
         "rd*", "wr*", "cpuid*", "xgetbv", "xsetbv", "clzero", "xsave*", "xrstor*",
         /* floating point: compared with the host; MASKMOV goes by rdi */

@@ -283,6 +283,14 @@ static const char *const excluded[] = {
     "fstpnce",
     "ldmxcsr",
     "stmxcsr",
+    "vmrun",
+    "vmmcall",
+    "vmload",
+    "vmsave",
+    "stgi",
+    "clgi",
+    "skinit",
+    "invlpga",
 };
 
 static bool is_excluded(const X86Encoding *e)
