@@ -422,8 +422,8 @@ void x86_inject_event(X86Cpu *cpu, uint64_t event, uint64_t next_eip)
                                                              : BY_HARDWARE,
                       .has_error_code = (event & SVM_EVENT_HAS_ERROR) && (cpu->cr0 & CR0_PE),
                       .error_code = (uint32_t)(event >> SVM_EVENT_ERROR_SHIFT),
-                      .eip = soft && x86_has(cpu, X86_FEATURE_NRIP_SAVE) ? next_eip
-                                                                         : x86_eip(cpu) };
+                      .eip =
+                          soft && x86_has(cpu, X86_FEATURE_NRIP_SAVE) ? next_eip : x86_eip(cpu) };
 
     if (type == SVM_EVENT_NMI) {
         cpu->nmi_blocked = true;

@@ -106,11 +106,11 @@ typedef struct {
     uint64_t address;
     TcgAccess access;
     uint64_t cr3, cr4, efer; /* which tables, and their form */
-    X86Nested nested; /* they are a virtual machine's, and the address is physical to it */
-    bool user;      /* a user access */
-    bool implicit;  /* a supervisor access whatever the CPL, for which AC does not count */
-    bool debug;     /* no side effects */
-    uint32_t error; /* error code without P */
+    X86Nested nested;        /* they are a virtual machine's, and the address is physical to it */
+    bool user;               /* a user access */
+    bool implicit;           /* a supervisor access whatever the CPL, for which AC does not count */
+    bool debug;              /* no side effects */
+    uint32_t error;          /* error code without P */
     /* What all levels so far allow. */
     bool write, user_page, execute;
 } Walk;
@@ -378,8 +378,7 @@ static int walk_once(Walk *w, TcgMapping *mapping)
 static bool walk_tables(Walk *w, TcgMapping *mapping)
 {
     bool smep = w->nested == X86_NOT_NESTED && (w->cr4 & CR4_SMEP);
-    bool fetch_bit =
-        w->access == TCG_FETCH && ((w->efer & EFER_NXE) || smep) && (w->cr4 & CR4_PAE);
+    bool fetch_bit = w->access == TCG_FETCH && ((w->efer & EFER_NXE) || smep) && (w->cr4 & CR4_PAE);
     int result;
 
     w->error = (w->access == TCG_WRITE ? X86_PF_W : 0) | (w->user ? X86_PF_U : 0) |

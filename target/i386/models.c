@@ -24,9 +24,8 @@ const uint32_t x86_supported_features[X86_FEATURE_WORDS] = {
     [X86_WORD_D_1_EAX] = F(, XSAVEOPT) | F(, XSAVEC) | F(, XGETBV1) | F(, XSAVES),
     [X86_WORD_6_EAX] = F(, ARAT),
     [X86_WORD_8000_0001_EDX] = F(, SYSCALL) | F(, NX) | F(, PDPE1GB) | F(, RDTSCP) | F(, LM),
-    [X86_WORD_8000_0001_ECX] =
-        F(, LAHF_LM) | F(, SVM) | F(, ABM) | F(, CR8LEGACY) | F(, 3DNOWPREFETCH) | F(, SSE4A) |
-        F(, TOPOEXT),
+    [X86_WORD_8000_0001_ECX] = F(, LAHF_LM) | F(, SVM) | F(, ABM) | F(, CR8LEGACY) |
+                               F(, 3DNOWPREFETCH) | F(, SSE4A) | F(, TOPOEXT),
     [X86_WORD_8000_0008_EBX] = F(, CLZERO) | F(, XSAVEERPTR) | F(, WBNOINVD),
     [X86_WORD_8000_000A_EDX] = F(, NPT) | F(, NRIP_SAVE) | F(, VMCB_CLEAN) | F(, FLUSHBYASID) |
                                F(, DECODEASSISTS) | F(, VGIF) | F(, SVME_ADDR_CHK),

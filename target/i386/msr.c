@@ -105,7 +105,8 @@ static bool write_efer(X86Cpu *cpu, uint64_t value)
 {
     bool disabled = (value & EFER_SVME) && (cpu->svm.vm_cr & VM_CR_SVMDIS);
 
-    if (disabled || (value & ~x86_efer_mask(cpu)) || ((cpu->cr0 & CR0_PG) && ((value ^ cpu->efer) & EFER_LME))) {
+    if (disabled || (value & ~x86_efer_mask(cpu)) ||
+        ((cpu->cr0 & CR0_PG) && ((value ^ cpu->efer) & EFER_LME))) {
         return false;
     }
     if ((value ^ cpu->efer) & EFER_NXE) {

@@ -307,7 +307,7 @@ static const StateField svm_fields[] = {
     STATE(X86Svm, gif),
     STATE(X86Svm, nested_paging),
     STATE(X86Svm, host_if),
-    STATE_MOST(X86Svm, asid, X86_SVM_ASIDS - 1),
+    STATE(X86Svm, asid),
     STATE(X86Svm, intercepts),
     STATE(X86Svm, vmcb),
     STATE(X86Svm, hsave),
@@ -382,6 +382,7 @@ void x86_state_loaded(Vcpu *vcpu)
     if (!x86_has(cpu, X86_FEATURE_SVM)) {
         cpu->svm = (X86Svm){ .gif = true };
     }
+    cpu->svm.asid %= X86_SVM_ASIDS;
     cpu->cr0 &= UINT32_MAX;
     cpu->xcr0 = (cpu->xcr0 & x86_xcr0_mask(cpu)) | XCR0_X87;
     for (unsigned i = 0; i < X86_SEGMENTS; i++) {

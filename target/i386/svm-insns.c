@@ -26,9 +26,9 @@ void x86_svm_intercept(X86Translator *t, unsigned code, IrRef info)
     }
 }
 
-X86Translate x86_sidt, x86_sgdt, x86_sldt, x86_str, x86_lidt, x86_lgdt, x86_lldt, x86_ltr, x86_rdtsc,
-    x86_rdtscp, x86_rdpmc, x86_pushf, x86_popf, x86_cpuid_instruction, x86_rsm, x86_iret, x86_int3,
-    x86_int1, x86_hlt, x86_clts, x86_smsw, x86_lmsw, x86_monitor, x86_mwait, x86_xsetbv,
+X86Translate x86_sidt, x86_sgdt, x86_sldt, x86_str, x86_lidt, x86_lgdt, x86_lldt, x86_ltr,
+    x86_rdtsc, x86_rdtscp, x86_rdpmc, x86_pushf, x86_popf, x86_cpuid_instruction, x86_rsm, x86_iret,
+    x86_int3, x86_int1, x86_hlt, x86_clts, x86_smsw, x86_lmsw, x86_monitor, x86_mwait, x86_xsetbv,
     x86_invpcid, x86_vmrun, x86_vmmcall, x86_vmload, x86_vmsave, x86_stgi, x86_clgi, x86_skinit,
     x86_invlpga, x86_in, x86_ins, x86_outs;
 
@@ -156,7 +156,7 @@ void x86_svm_intercept_io(X86Translator *t, IrRef port, unsigned bytes)
 {
     X86Translate *translate = t->insn.encoding->translate;
     bool string = translate == x86_ins || translate == x86_outs;
-    X86SegmentName segment = translate == x86_ins         ? X86_ES
+    X86SegmentName segment = translate == x86_ins   ? X86_ES
                              : t->insn.segment >= 0 ? (X86SegmentName)t->insn.segment
                                                     : X86_DS;
     unsigned info = bytes << IO_SIZE_SHIFT |

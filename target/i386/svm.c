@@ -411,8 +411,7 @@ void x86_svm_set_tpr(X86Cpu *cpu, uint64_t value)
 void x86_svm_set_gif(X86Cpu *cpu, bool set)
 {
     if (cpu->svm.guest && (cpu->svm.virtual_interrupt & V_GIF_ENABLED)) {
-        cpu->svm.virtual_interrupt =
-            (cpu->svm.virtual_interrupt & ~V_GIF) | (set ? V_GIF : 0);
+        cpu->svm.virtual_interrupt = (cpu->svm.virtual_interrupt & ~V_GIF) | (set ? V_GIF : 0);
     } else {
         cpu->svm.gif = set;
     }
