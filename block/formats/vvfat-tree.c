@@ -10,14 +10,6 @@
 #include <time.h>
 
 enum {
-    ATTRIBUTE_LABEL = 0x08,
-    ATTRIBUTE_FOLDER = 0x10,
-    ATTRIBUTE_ARCHIVE = 0x20,
-    ATTRIBUTE_LONG_NAME = 0x0f,
-    LAST_LONG = 0x40,
-    LONG_CHARACTERS = 13, /* UTF-16 units in one entry */
-    LONG_NAME_MAX = 255,
-    FIRST_CLUSTER = 2,
     MEDIA_DISK = 0xf8,
     MEDIA_FLOPPY = 0xf0,
     FAT32_INFO_SECTOR = 1,
@@ -42,7 +34,7 @@ void vvfat_layout_init(VvfatLayout *l, unsigned bits, bool floppy, const char *l
     l->reserved = bits == 32 ? 32 : 1;
     l->root_entries = bits == 32 ? 0 : 512;
     data = l->total - l->reserved - l->root_entries * VVFAT_ENTRY / VVFAT_SECTOR;
-    per_fat = data / l->cluster + FIRST_CLUSTER; /* more than there will be */
+    per_fat = data / l->cluster + VVFAT_FIRST_CLUSTER; /* more than there will be */
     l->fat = (unsigned)((per_fat * bits / 8 + VVFAT_SECTOR) / VVFAT_SECTOR);
     l->clusters = (data - 2 * l->fat) / l->cluster;
     g_snprintf(l->label, sizeof l->label, "%-11s", label);
@@ -107,7 +99,7 @@ static bool take_short(Folder *folder, const char *name, char *out)
     return !whole;
 }
 
-static uint8_t short_checksum(const char *name)
+uint8_t vvfat_short_checksum(const char *name)
 {
     uint8_t sum = 0;
 
@@ -117,15 +109,15 @@ static uint8_t short_checksum(const char *name)
     return sum;
 }
 
+const uint8_t vvfat_long_places[LONG_CHARACTERS] = {
+    1, 3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30
+};
+
 /* The entries of a long name, its end first. */
 static void add_long(Folder *folder, const char *name, const char *short_name)
 {
-    static const uint8_t places[LONG_CHARACTERS] = {
-        1, 3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30
-    };
-    g_autofree char *valid = g_utf8_make_valid(name, -1);
     glong length = 0;
-    g_autofree gunichar2 *text = g_utf8_to_utf16(valid, -1, NULL, &length, NULL);
+    g_autofree gunichar2 *text = g_utf8_to_utf16(name, -1, NULL, &length, NULL);
     unsigned count;
 
     length = MIN(length, LONG_NAME_MAX);
@@ -135,11 +127,13 @@ static void add_long(Folder *folder, const char *name, const char *short_name)
 
         entry[0] = (uint8_t)(i | (i == count ? LAST_LONG : 0));
         entry[11] = ATTRIBUTE_LONG_NAME;
-        entry[13] = short_checksum(short_name);
+        entry[13] = vvfat_short_checksum(short_name);
         for (unsigned c = 0; c < LONG_CHARACTERS; c++) {
             glong at = (glong)(i - 1) * LONG_CHARACTERS + c;
 
-            store_le16(entry + places[c], at < length ? text[at] : at == length ? 0 : 0xffff);
+            store_le16(entry + vvfat_long_places[c], at < length    ? text[at]
+                                                     : at == length ? 0
+                                                                    : 0xffff);
         }
         g_byte_array_append(folder->entries, entry, sizeof entry);
     }
@@ -162,8 +156,9 @@ static void store_time(uint8_t *entry, time_t when)
     store_le16(entry + 24, date);
 }
 
-static void add_entry(Folder *folder, const char *short_name, uint8_t attributes, time_t when,
-                      uint32_t cluster, uint64_t size)
+/* Returns the time of the last change as FAT has it: date and time of day. */
+static uint32_t add_entry(Folder *folder, const char *short_name, uint8_t attributes, time_t when,
+                          uint32_t cluster, uint64_t size)
 {
     uint8_t entry[VVFAT_ENTRY] = { 0 };
 
@@ -174,11 +169,12 @@ static void add_entry(Folder *folder, const char *short_name, uint8_t attributes
     store_le16(entry + 26, (uint16_t)cluster);
     store_le32(entry + 28, (uint32_t)size);
     g_byte_array_append(folder->entries, entry, sizeof entry);
+    return load_le32(entry + 22);
 }
 
 /* Folders. */
 
-static bool read_folder(VvfatTree *tree, const char *path, unsigned depth, Folder *folder,
+static bool read_folder(VvfatTree *tree, VvfatEntry *self, unsigned depth, Folder *folder,
                         GError **error);
 
 static void folder_init(Folder *folder)
@@ -195,48 +191,52 @@ static void folder_clear(Folder *folder)
     g_hash_table_unref(folder->short_names);
 }
 
-/* The next clusters for that many bytes; 0: nothing to keep. */
-static bool take_clusters(VvfatTree *tree, uint64_t size, uint32_t *first, GError **error)
+/* The next clusters for that many bytes become the entry's; none for nothing. */
+static bool take_clusters(VvfatTree *tree, uint64_t size, VvfatEntry *entry, GError **error)
 {
     const VvfatLayout *l = &tree->layout;
-    uint64_t bytes = (uint64_t)l->cluster * VVFAT_SECTOR, count = (size + bytes - 1) / bytes;
+    uint64_t bytes = vvfat_cluster_bytes(l), count = (size + bytes - 1) / bytes;
 
-    *first = count ? tree->next_cluster : 0;
-    if (count > l->clusters + FIRST_CLUSTER - tree->next_cluster) {
+    if (count > l->clusters + VVFAT_FIRST_CLUSTER - tree->next_cluster) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "Directory does not fit in FAT%u (capacity %.2f MB): choose "
                           "another fat-type or a smaller folder",
                           l->bits, (double)l->clusters * (double)bytes / 1e6);
     }
-    tree->next_cluster += (uint32_t)count;
+    for (uint64_t i = 0; i < count; i++) {
+        g_array_append_val(entry->chain, tree->next_cluster);
+        tree->next_cluster++;
+    }
     return true;
 }
 
-static void add_extent(VvfatTree *tree, uint32_t first, const char *path, uint8_t *data,
-                       uint64_t size)
+static void add_extent(VvfatTree *tree, const VvfatEntry *entry, uint8_t *data, uint64_t size)
 {
-    VvfatExtent extent = { .first = first, .path = g_strdup(path), .data = data, .size = size };
+    VvfatExtent extent = { .first = vvfat_first_cluster(entry),
+                           .count = entry->chain->len,
+                           .path = data ? NULL : g_strdup(entry->host),
+                           .data = data,
+                           .size = size };
 
-    extent.count = tree->next_cluster - first;
     g_array_append_val(tree->extents, extent);
 }
 
-static bool add_file(VvfatTree *tree, Folder *folder, const char *path, const char *short_name,
+static bool add_file(VvfatTree *tree, Folder *folder, VvfatEntry *entry, const char *short_name,
                      const struct stat *st, GError **error)
 {
-    uint32_t first;
-
     if (st->st_size > UINT32_MAX) {
         return error_fail(error, KASO_ERROR_INVALID,
-                          "'%s' is larger than 4 GiB, which FAT cannot hold", path);
+                          "'%s' is larger than 4 GiB, which FAT cannot hold", entry->host);
     }
-    if (!take_clusters(tree, (uint64_t)st->st_size, &first, error)) {
+    if (!take_clusters(tree, (uint64_t)st->st_size, entry, error)) {
         return false;
     }
-    if (first) {
-        add_extent(tree, first, path, NULL, (uint64_t)st->st_size);
+    if (entry->chain->len) {
+        add_extent(tree, entry, NULL, (uint64_t)st->st_size);
     }
-    add_entry(folder, short_name, ATTRIBUTE_ARCHIVE, st->st_mtime, first, (uint64_t)st->st_size);
+    entry->size = (uint32_t)st->st_size;
+    entry->time = add_entry(folder, short_name, ATTRIBUTE_ARCHIVE, st->st_mtime,
+                            vvfat_first_cluster(entry), entry->size);
     return true;
 }
 
@@ -244,22 +244,21 @@ static bool add_file(VvfatTree *tree, Folder *folder, const char *path, const ch
  * A folder's entries have a run of clusters, whose length is known when all is read: it is taken behind those
  * of what is in it, and the entries for "." and ".." get their numbers then.
  */
-static bool add_folder(VvfatTree *tree, Folder *folder, const char *path, const char *short_name,
+static bool add_folder(VvfatTree *tree, Folder *folder, VvfatEntry *entry, const char *short_name,
                        const struct stat *st, unsigned depth, GError **error)
 {
     Folder inner;
-    uint32_t first = 0;
     bool done;
 
     folder_init(&inner);
-    done = read_folder(tree, path, depth, &inner, error) &&
-           take_clusters(tree, inner.entries->len, &first, error);
+    done = read_folder(tree, entry, depth, &inner, error) &&
+           take_clusters(tree, inner.entries->len, entry, error);
     if (done) {
         uint64_t size = inner.entries->len;
 
-        add_extent(tree, first, NULL, g_byte_array_free(g_steal_pointer(&inner.entries), FALSE),
-                   size);
-        add_entry(folder, short_name, ATTRIBUTE_FOLDER, st->st_mtime, first, 0);
+        add_extent(tree, entry, g_byte_array_free(g_steal_pointer(&inner.entries), FALSE), size);
+        entry->time = add_entry(folder, short_name, ATTRIBUTE_FOLDER, st->st_mtime,
+                                vvfat_first_cluster(entry), 0);
     }
     folder_clear(&inner);
     return done;
@@ -289,10 +288,12 @@ static GPtrArray *list_names(const char *path, GError **error)
 }
 
 /* Files, links to files, and folders; what else there is in it has no place in FAT. */
-static bool add_name(VvfatTree *tree, Folder *folder, const char *path, const char *name,
+static bool add_name(VvfatTree *tree, Folder *folder, VvfatEntry *parent, const char *name,
                      unsigned depth, GError **error)
 {
-    g_autofree char *full = g_build_filename(path, name, NULL);
+    g_autofree char *host = vvfat_join(parent->host, name), *visible = g_utf8_make_valid(name, -1);
+    g_autofree char *full = g_build_filename(tree->folder, host, NULL);
+    VvfatEntry *entry;
     char short_name[12];
     struct stat st, link;
     bool is_folder;
@@ -305,15 +306,21 @@ static bool add_name(VvfatTree *tree, Folder *folder, const char *path, const ch
         return true;
     }
     if (take_short(folder, name, short_name)) {
-        add_long(folder, name, short_name);
+        add_long(folder, visible, short_name);
     }
-    return is_folder ? add_folder(tree, folder, full, short_name, &st, depth + 1, error)
-                     : add_file(tree, folder, full, short_name, &st, error);
+    entry = vvfat_entry_new(parent, visible, is_folder);
+    entry->host = g_steal_pointer(&host);
+    g_free(entry->leaf);
+    entry->leaf = g_strdup(name);
+    tree->entries++;
+    return is_folder ? add_folder(tree, folder, entry, short_name, &st, depth + 1, error)
+                     : add_file(tree, folder, entry, short_name, &st, error);
 }
 
-static bool read_folder(VvfatTree *tree, const char *path, unsigned depth, Folder *folder,
+static bool read_folder(VvfatTree *tree, VvfatEntry *self, unsigned depth, Folder *folder,
                         GError **error)
 {
+    g_autofree char *path = g_build_filename(tree->folder, self->host, NULL);
     g_autoptr(GPtrArray) names = list_names(path, error);
     bool done = names != NULL;
 
@@ -326,7 +333,7 @@ static bool read_folder(VvfatTree *tree, const char *path, unsigned depth, Folde
         add_entry(folder, "..         ", ATTRIBUTE_FOLDER, 0, 0, 0);
     }
     for (guint i = 0; done && i < names->len; i++) {
-        done = add_name(tree, folder, path, names->pdata[i], depth, error);
+        done = add_name(tree, folder, self, names->pdata[i], depth, error);
     }
     return done;
 }
@@ -414,11 +421,12 @@ static bool place_root(VvfatTree *tree, Folder *root, GError **error)
     uint64_t size = root->entries->len;
 
     if (l->bits == 32) {
-        if (!take_clusters(tree, size, &tree->root_cluster, error)) {
+        if (!take_clusters(tree, size, tree->model, error)) {
             return false;
         }
-        add_extent(tree, tree->root_cluster, NULL,
-                   g_byte_array_free(g_steal_pointer(&root->entries), FALSE), size);
+        tree->root_cluster = vvfat_first_cluster(tree->model);
+        add_extent(tree, tree->model, g_byte_array_free(g_steal_pointer(&root->entries), FALSE),
+                   size);
         link_folders(tree, vvfat_find(tree, tree->root_cluster)->data, size, 0);
         return true;
     }
@@ -449,10 +457,13 @@ bool vvfat_tree_build(VvfatTree *tree, const char *folder, GError **error)
 
     tree->extents = g_array_new(FALSE, FALSE, sizeof(VvfatExtent));
     g_array_set_clear_func(tree->extents, clear_extent);
-    tree->next_cluster = FIRST_CLUSTER;
+    tree->next_cluster = VVFAT_FIRST_CLUSTER;
+    tree->folder = g_strdup(folder);
+    tree->model = vvfat_entry_new(NULL, "", true);
+    tree->model->host = g_strdup("");
     folder_init(&root);
     add_entry(&root, tree->layout.label, ATTRIBUTE_LABEL, 0, 0, 0);
-    done = read_folder(tree, folder, 0, &root, error) && place_root(tree, &root, error);
+    done = read_folder(tree, tree->model, 0, &root, error) && place_root(tree, &root, error);
     if (done) {
         build_fat(tree);
     }
@@ -465,6 +476,8 @@ void vvfat_tree_clear(VvfatTree *tree)
     if (tree->extents) {
         g_array_unref(tree->extents);
     }
+    vvfat_entry_free(tree->model);
+    g_free(tree->folder);
     g_free(tree->fat);
     g_free(tree->root);
 }

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fat:DIR: a folder of the host as a disk with a FAT file system. The tree is what it was when the disk was
- * opened; files are read when the guest reads them. Nothing is written to the host: rw is a read-only disk, too.
+ * opened; files are read when the guest reads them. With rw, what the guest writes goes into a temporary file, and from there
+ * to the folder whenever it fits together: when the guest flushes, a second after it has written, and at the end.
  */
 #include "block/formats/vvfat.h"
 
 #include "block/graph/node.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#define KEEPER_NS UINT64_C(1000000000)
+enum { PIECE = 1 << 20 };
 
 typedef struct {
-    VvfatTree tree;
-    uint8_t boot[VVFAT_SECTOR], partitions[VVFAT_SECTOR], info[VVFAT_SECTOR];
-    int fd; /* of the file that was read last, -1: none */
-    const char *fd_path;
-    CoroutineMutex lock;
+    VvfatDisk disk;
+    bool rw;
+    struct VvfatKeeper *keeper; /* NULL: none is waiting */
+    CoroutineMutex lock;        /* one request, or the keeper, has the disk */
 } Vvfat;
 
 static bool vvfat_parse_filename(const char *filename, GHashTable *options, GError **error)
@@ -65,26 +65,115 @@ static bool take_layout(GHashTable *options, VvfatLayout *layout, bool *rw, GErr
     return true;
 }
 
-/* FSINFO of FAT32. */
-static void store_info(Vvfat *v)
-{
-    const VvfatTree *tree = &v->tree;
+/* Bringing the folder up to date. [all: coroutine] */
 
-    store_le32(v->info, 0x41615252);
-    store_le32(v->info + 484, 0x61417272);
-    store_le32(v->info + 488, (uint32_t)(tree->layout.clusters + 2 - tree->next_cluster));
-    store_le32(v->info + 492, tree->next_cluster);
-    store_le32(v->info + 508, 0xaa550000);
+/* Runs after writes, when nobody has flushed. It outlives the node that it was for. */
+struct VvfatKeeper {
+    BlockNode *node;
+    CoroutineAlarm alarm;
+    bool stopped;
+};
+
+typedef struct {
+    Vvfat *v;
+    uint64_t offset, bytes;
+    uint8_t *buffer;
+    bool sync;
+    GError *error;
+} Call;
+
+static int call(BlockNode *node, WorkerFunction *function, Call *c)
+{
+    return block_graph_blocking(node->graph) ? function(c) : worker_call(function, c);
+}
+
+static int call_commit(void *opaque)
+{
+    Call *c = opaque;
+
+    return vvfat_commit(&c->v->disk, c->sync, &c->error) ? 0 : -EAGAIN;
+}
+
+/* The lock is held. False: the guest is in the middle of something; *why says of what. */
+static bool commit(BlockNode *node, bool sync, GError **why)
+{
+    Call c = { .v = node->state, .sync = sync };
+    bool done = call(node, call_commit, &c) == 0;
+
+    if (!done) {
+        g_propagate_error(why, c.error);
+    }
+    return done;
+}
+
+static void keeper_entry(void *opaque)
+{
+    struct VvfatKeeper *keeper = opaque;
+
+    if (!keeper->stopped) {
+        coroutine_alarm_sleep_ns(&keeper->alarm, KEEPER_NS);
+    }
+    if (!keeper->stopped) {
+        Vvfat *v = keeper->node->state;
+
+        coroutine_mutex_lock(&v->lock);
+        if (!keeper->stopped) {
+            v->keeper = NULL;
+            commit(keeper->node, false, NULL);
+        }
+        coroutine_mutex_unlock(&v->lock);
+    }
+    g_free(keeper);
+}
+
+static void start_keeper(BlockNode *node)
+{
+    Vvfat *v = node->state;
+
+    if (!v->keeper && !block_graph_blocking(node->graph)) {
+        v->keeper = g_new0(struct VvfatKeeper, 1);
+        v->keeper->node = node;
+        async_start(coroutine_context(), keeper_entry, v->keeper);
+    }
+}
+
+static int vvfat_flush(BlockNode *node)
+{
+    Vvfat *v = node->state;
+
+    coroutine_mutex_lock(&v->lock);
+    commit(node, !node->flags.cache_no_flush, NULL);
+    coroutine_mutex_unlock(&v->lock);
+    return 0;
+}
+
+/* What the guest has left half-way is lost with the disk. */
+static void commit_last(BlockNode *node)
+{
+    Vvfat *v = node->state;
+    g_autoptr(GError) why = NULL;
+
+    if (v->keeper) {
+        v->keeper->stopped = true;
+        coroutine_alarm_ring(&v->keeper->alarm);
+    }
+    coroutine_mutex_lock(&v->lock);
+    if (!commit(node, !node->flags.cache_no_flush, &why)) {
+        vvfat_disk_complain(&v->disk,
+                            "the last changes of the guest are lost, they do not fit together: %s",
+                            why->message);
+    }
+    coroutine_mutex_unlock(&v->lock);
 }
 
 static void vvfat_close(BlockNode *node)
 {
     Vvfat *v = node->state;
 
-    if (v->fd >= 0) {
-        close(v->fd);
+    if (v->rw) {
+        commit_last(node);
     }
-    vvfat_tree_clear(&v->tree);
+    vvfat_disk_close(&v->disk);
 }
 
 static bool vvfat_open(BlockNode *node, GHashTable *options, GError **error)
@@ -93,175 +182,113 @@ static bool vvfat_open(BlockNode *node, GHashTable *options, GError **error)
     g_autofree char *folder = options_take(options, "dir");
     bool rw = false;
 
-    v->fd = -1;
     coroutine_mutex_init(&v->lock);
     if (!folder || !folder[0]) {
         return error_fail(error, KASO_ERROR_INVALID, "vvfat block driver requires a 'dir' option");
     }
-    if (!take_layout(options, &v->tree.layout, &rw, error) ||
-        !vvfat_tree_build(&v->tree, folder, error)) {
-        vvfat_close(node);
+    if (!take_layout(options, &v->disk.tree.layout, &rw, error)) {
         return false;
     }
-    if (rw && !node->read_only) {
-        g_printerr("kaso: fat:rw:%s: writing to a folder is not built yet: the disk is read-only\n",
-                   folder);
+    if (rw && node->read_only) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Unable to set VVFAT to 'rw' when drive is read-only: leave out one of "
+                          "them");
     }
-    node->read_only = true;
+    v->rw = rw;
+    if (!vvfat_disk_open(&v->disk, folder, v->rw, error)) {
+        vvfat_disk_close(&v->disk);
+        return false;
+    }
+    node->read_only = !v->rw;
     node->request_alignment = VVFAT_SECTOR;
-    vvfat_store_boot(&v->tree, v->boot);
-    vvfat_store_partitions(&v->tree, v->partitions);
-    store_info(v);
     return true;
+}
+
+static bool vvfat_reopen(BlockNode *node, bool read_only, GError **error)
+{
+    const Vvfat *v = node->state;
+
+    return read_only || v->rw ||
+           error_fail(error, KASO_ERROR_INVALID,
+                      "The folder of '%s' was opened without rw: it cannot be written",
+                      node->filename);
 }
 
 static int64_t vvfat_length(BlockNode *node)
 {
-    const VvfatLayout *l = &((Vvfat *)node->state)->tree.layout;
+    const Vvfat *v = node->state;
 
-    return (int64_t)((l->hidden + l->total) * VVFAT_SECTOR);
+    return (int64_t)(vvfat_disk_sectors(&v->disk) * VVFAT_SECTOR);
 }
 
-/* Reading. */
+/* Requests: a piece at a time. */
 
-typedef struct {
-    Vvfat *v;
-    const VvfatExtent *extent;
-    uint64_t offset, bytes;
-    uint8_t *out;
-} FileRead;
-
-/* May block. What a file no longer has reads as zeroes. */
-static int read_file(void *opaque)
+static int call_read(void *opaque)
 {
-    FileRead *r = opaque;
+    Call *c = opaque;
 
-    if (r->v->fd_path != r->extent->path) {
-        if (r->v->fd >= 0) {
-            close(r->v->fd);
-        }
-        r->v->fd = open(r->extent->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-        r->v->fd_path = r->v->fd < 0 ? NULL : r->extent->path;
-    }
-    if (r->v->fd < 0) {
-        return -errno;
-    }
-    while (r->bytes) {
-        ssize_t n = pread(r->v->fd, r->out, r->bytes, (off_t)r->offset);
-
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return n < 0 ? -errno : 0;
-        }
-        r->out += n;
-        r->offset += (uint64_t)n;
-        r->bytes -= (uint64_t)n;
-    }
-    return 0;
+    return vvfat_disk_read(&c->v->disk, c->offset, c->bytes, c->buffer);
 }
 
-/* A part of what is in memory, zeroes behind it. */
-static void copy_part(const uint8_t *data, uint64_t size, uint64_t at, uint8_t *out, uint64_t bytes)
+static int call_write(void *opaque)
 {
-    if (at < size) {
-        memcpy(out, data + at, MIN(bytes, size - at));
-    }
-}
+    Call *c = opaque;
 
-/* At most one cluster; at: of the data area, in bytes. */
-static int read_cluster(BlockNode *node, uint64_t at, uint8_t *out, uint64_t bytes)
-{
-    Vvfat *v = node->state;
-    uint64_t size = (uint64_t)v->tree.layout.cluster * VVFAT_SECTOR;
-    uint32_t cluster = (uint32_t)(at / size) + 2;
-    const VvfatExtent *extent = vvfat_find(&v->tree, cluster);
-    FileRead r = { .v = v, .extent = extent, .out = out };
-
-    if (!extent) {
-        return 0;
-    }
-    r.offset = (cluster - extent->first) * size + at % size;
-    if (extent->data) {
-        copy_part(extent->data, extent->size, r.offset, out, bytes);
-        return 0;
-    }
-    r.bytes = r.offset < extent->size ? MIN(bytes, extent->size - r.offset) : 0;
-    return block_graph_blocking(node->graph) ? read_file(&r) : worker_call(read_file, &r);
-}
-
-static void read_reserved(const Vvfat *v, uint64_t at, uint8_t *out)
-{
-    bool wide = v->tree.layout.bits == 32;
-
-    if (at == 0 || (wide && at == 6)) {
-        memcpy(out, v->boot, VVFAT_SECTOR);
-    } else if (wide && (at == 1 || at == 7)) {
-        memcpy(out, v->info, VVFAT_SECTOR);
-    }
-}
-
-/* One sector of the file system; out is zero. */
-static int read_sector(BlockNode *node, uint64_t sector, uint8_t *out)
-{
-    Vvfat *v = node->state;
-    const VvfatLayout *l = &v->tree.layout;
-    uint64_t root = l->root_entries * VVFAT_ENTRY / VVFAT_SECTOR;
-
-    if (sector < l->hidden) {
-        copy_part(v->partitions, VVFAT_SECTOR, sector * VVFAT_SECTOR, out, VVFAT_SECTOR);
-        return 0;
-    }
-    sector -= l->hidden;
-    if (sector < l->reserved) {
-        read_reserved(v, sector, out);
-        return 0;
-    }
-    sector -= l->reserved;
-    if (sector < 2 * l->fat) {
-        memcpy(out, v->tree.fat + sector % l->fat * VVFAT_SECTOR, VVFAT_SECTOR);
-        return 0;
-    }
-    sector -= 2 * l->fat;
-    if (sector < root) {
-        memcpy(out, v->tree.root + sector * VVFAT_SECTOR, VVFAT_SECTOR);
-        return 0;
-    }
-    return read_cluster(node, (sector - root) * VVFAT_SECTOR, out, VVFAT_SECTOR);
+    return vvfat_disk_write(&c->v->disk, c->offset, c->bytes, c->buffer);
 }
 
 static int vvfat_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector)
 {
     Vvfat *v = node->state;
-    int result = 0;
+    g_autofree uint8_t *buffer = g_try_malloc(MIN(bytes, PIECE));
+    int result = buffer ? 0 : -ENOMEM;
 
-    coroutine_mutex_lock(&v->lock); /* one file is open at a time */
+    coroutine_mutex_lock(&v->lock);
     while (bytes && result == 0) {
-        uint8_t sector[VVFAT_SECTOR] = { 0 };
+        Call c = { .v = v, .offset = offset, .bytes = MIN(bytes, PIECE), .buffer = buffer };
 
-        result = read_sector(node, offset / VVFAT_SECTOR, sector);
-        io_vector_from_buffer(vector, sector, sizeof sector);
-        vector = io_vector_skip(vector, sizeof sector);
-        offset += sizeof sector;
-        bytes -= sizeof sector;
+        result = call(node, call_read, &c);
+        io_vector_from_buffer(vector, buffer, c.bytes);
+        vector = io_vector_skip(vector, c.bytes);
+        offset += c.bytes;
+        bytes -= c.bytes;
     }
     coroutine_mutex_unlock(&v->lock);
     return result;
 }
 
-/* Behind the last cluster in use all is zero. */
+static int vvfat_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector,
+                       unsigned flags)
+{
+    Vvfat *v = node->state;
+    g_autofree uint8_t *buffer = g_try_malloc(MIN(bytes, PIECE));
+    int result = buffer ? 0 : -ENOMEM;
+
+    coroutine_mutex_lock(&v->lock);
+    while (bytes && result == 0) {
+        Call c = { .v = v, .offset = offset, .bytes = MIN(bytes, PIECE), .buffer = buffer };
+
+        io_vector_to_buffer(vector, buffer, c.bytes);
+        result = call(node, call_write, &c);
+        vector = io_vector_skip(vector, c.bytes);
+        offset += c.bytes;
+        bytes -= c.bytes;
+    }
+    start_keeper(node);
+    coroutine_mutex_unlock(&v->lock);
+    return result;
+}
+
+/* Behind the last cluster that was taken all is zero, but for what has been written. */
 static int vvfat_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *count,
                         uint64_t *map, BlockNode **file)
 {
-    const VvfatTree *tree = &((Vvfat *)node->state)->tree;
-    const VvfatLayout *l = &tree->layout;
-    uint64_t start =
-        l->hidden + l->reserved + 2 * l->fat + l->root_entries * VVFAT_ENTRY / VVFAT_SECTOR;
-    uint64_t end = (start + (uint64_t)(tree->next_cluster - 2) * l->cluster) * VVFAT_SECTOR;
+    const VvfatDisk *disk = &((Vvfat *)node->state)->disk;
+    uint64_t end = vvfat_cluster_sector(&disk->tree.layout, disk->tree.next_cluster) * VVFAT_SECTOR;
+    bool data = disk->written || offset < end;
 
-    *count = offset < end ? MIN(bytes, end - offset) : bytes;
-    return BLOCK_STATUS_ALLOCATED | (offset < end ? BLOCK_STATUS_DATA : BLOCK_STATUS_ZERO);
+    *count = !disk->written && offset < end ? MIN(bytes, end - offset) : bytes;
+    return BLOCK_STATUS_ALLOCATED | (data ? BLOCK_STATUS_DATA : BLOCK_STATUS_ZERO);
 }
 
 static const BlockOption vvfat_options[] = {
@@ -269,7 +296,7 @@ static const BlockOption vvfat_options[] = {
     { "fat-type", "12, 16 or 32" },
     { "floppy", "a floppy disk of 2.88 MB without partitions" },
     { "label", "the volume's name" },
-    { "rw", "accepted; the disk is read-only" },
+    { "rw", "what is written goes to the folder" },
     { 0 },
 };
 
@@ -277,7 +304,7 @@ static const char *const vvfat_prefixes[] = { "fat:", NULL };
 
 static const BlockDriver vvfat_driver = {
     .name = "vvfat",
-    .summary = "Folder of the host as a FAT disk, read only",
+    .summary = "Folder of the host as a FAT disk",
     .prefixes = vvfat_prefixes,
     .options = vvfat_options,
     .instance_size = sizeof(Vvfat),
@@ -285,7 +312,10 @@ static const BlockDriver vvfat_driver = {
     .parse_filename = vvfat_parse_filename,
     .open = vvfat_open,
     .close = vvfat_close,
+    .reopen = vvfat_reopen,
     .read = vvfat_read,
+    .write = vvfat_write,
+    .flush = vvfat_flush,
     .length = vvfat_length,
     .status = vvfat_status,
 };
