@@ -6,6 +6,8 @@
  */
 #include "block/formats/vmdk.h"
 
+#define VMDK_SPLIT GIB(2) /* twoGbMax…: the largest extent */
+
 enum {
     HEADER_SIZE = 512,
     /* in sectors where it is a size */
@@ -36,6 +38,8 @@ typedef struct {
     bool zeroed_grain, nocow;
     char *adapter, *hardware, *tools, *backing, *backing_format;
     uint32_t parent_cid;
+    bool into_nodes;          /* blockdev-create: nothing but nodes that are open is written */
+    GPtrArray *extent_places; /* their names, as files (format-target.c) */
 } CreateOptions;
 
 static void create_options_clear(CreateOptions *o)
@@ -45,6 +49,7 @@ static void create_options_clear(CreateOptions *o)
     g_free(o->tools);
     g_free(o->backing);
     g_free(o->backing_format);
+    g_ptr_array_unref(o->extent_places);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CreateOptions, create_options_clear)
 
@@ -112,12 +117,48 @@ static bool check_options(CreateOptions *o, bool compat6, GError **error)
     return true;
 }
 
+static void take_extent_nodes(GHashTable *options, CreateOptions *o)
+{
+    o->extent_places = g_ptr_array_new_with_free_func(g_free);
+    for (;;) {
+        g_autofree char *key = g_strdup_printf("extent_node.%u", o->extent_places->len);
+        g_autofree char *node = options_take(options, key);
+
+        if (!node) {
+            return;
+        }
+        g_ptr_array_add(o->extent_places, g_strconcat("format-target:", node, NULL));
+    }
+}
+
+static bool check_extent_nodes(const CreateOptions *o, GError **error)
+{
+    uint64_t piece = is_split(o) ? VMDK_SPLIT : MAX(o->size, 1);
+    uint64_t wanted = is_monolithic(o) ? 0 : (o->size + piece - 1) / piece;
+
+    if (o->into_nodes && o->extent_places->len < wanted) {
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "Extent [%u] not specified: a %s image of this size has %" G_GUINT64_FORMAT
+            " of them, each a node",
+            o->extent_places->len, subformat_names[o->subformat], wanted);
+    }
+    if (o->extent_places->len > wanted) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "List of extents contains unused extents: %" G_GUINT64_FORMAT
+                          " are needed, %u are given",
+                          wanted, o->extent_places->len);
+    }
+    return true;
+}
+
 static bool take_options(GHashTable *options, CreateOptions *o, GError **error)
 {
     bool compat6 = false;
     uint64_t hint = 0;
 
     o->parent_cid = UINT32_MAX;
+    take_extent_nodes(options, o);
     o->adapter = options_take(options, "adapter_type");
     o->hardware = options_take(options, "hwversion");
     o->tools = options_take(options, "toolsversion");
@@ -133,7 +174,7 @@ static bool take_options(GHashTable *options, CreateOptions *o, GError **error)
         return false;
     }
     o->size = align_up(o->size, 512);
-    return check_options(o, compat6, error);
+    return check_options(o, compat6, error) && check_extent_nodes(o, error);
 }
 
 /* The image above remembers which content it is a change of. */
@@ -213,16 +254,18 @@ static bool create_extent(BlockGraph *graph, const CreateOptions *o, const char 
 {
     g_autofree char *size = g_strdup_printf("%" G_GUINT64_FORMAT, bytes);
     g_autoptr(GHashTable) options = options_new();
+    const BlockDriver *protocol =
+        o->into_nodes ? block_protocol_for(path, error) : block_driver_find("file");
     BlockNode *file;
     int result;
 
-    if (is_flat(o)) {
+    if (protocol && is_flat(o)) {
         options_set(options, "size", size);
         options_set(options, "preallocation", prealloc_names[o->prealloc]);
         options_set(options, "nocow", o->nocow ? "on" : "off");
-        return block_driver_find("file")->create(graph, path, options, error);
+        return protocol->create(graph, path, options, error);
     }
-    file = mapped_create_file(graph, path, error);
+    file = protocol ? mapped_create_file(graph, path, error) : NULL;
     if (!file) {
         return false;
     }
@@ -242,16 +285,30 @@ static char *extent_name(const char *filename, const CreateOptions *o, unsigned 
                        : g_strdup_printf("%.*s-flat%s", (int)stem, filename, filename + stem);
 }
 
+/* What the descriptor calls a node: names begin at its folder. */
+static char *node_extent_name(BlockGraph *graph, const char *descriptor, const char *place)
+{
+    const BlockNode *image = node_find(graph, strchr(descriptor, ':') + 1);
+    const BlockNode *node = node_find(graph, strchr(place, ':') + 1);
+    g_autofree char *folder = g_path_get_dirname(image->filename);
+    g_autofree char *own = g_path_get_dirname(node->filename);
+
+    return strcmp(folder, own) == 0 ? g_path_get_basename(node->filename)
+                                    : node_name_for_header(node, image->filename);
+}
+
 /* Makes the extents' files and adds their lines. */
 static bool create_extents(BlockGraph *graph, const char *filename, const CreateOptions *o,
                            GString *lines, GError **error)
 {
-    uint64_t limit = is_split(o) ? GIB(2) : UINT64_MAX, n;
+    uint64_t limit = is_split(o) ? VMDK_SPLIT : UINT64_MAX, n;
     unsigned number = 1;
 
     for (uint64_t at = 0; at < o->size; at += n, number++) {
-        g_autofree char *path = extent_name(filename, o, number);
-        g_autofree char *name = g_path_get_basename(path);
+        g_autofree char *path = o->into_nodes ? g_strdup(o->extent_places->pdata[number - 1])
+                                              : extent_name(filename, o, number);
+        g_autofree char *name =
+            o->into_nodes ? node_extent_name(graph, filename, path) : g_path_get_basename(path);
 
         n = MIN(o->size - at, limit);
         if (strpbrk(name, "\"\n\r")) {
@@ -300,7 +357,7 @@ static bool write_image(BlockNode *file, const char *filename, const CreateOptio
 
 bool vmdk_create(BlockGraph *graph, const char *filename, GHashTable *options, GError **error)
 {
-    g_auto(CreateOptions) o = { 0 };
+    g_auto(CreateOptions) o = { .into_nodes = g_str_has_prefix(filename, "format-target:") };
     g_autoptr(GString) lines = g_string_new(NULL);
     g_autofree char *descriptor = NULL;
     BlockNode *file;

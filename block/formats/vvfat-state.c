@@ -159,12 +159,12 @@ static void add_piece(LongName *name, const uint8_t *entry)
 /* NULL: the pieces are none of this entry's. */
 static char *long_name(const LongName *name, const uint8_t *entry)
 {
-    glong length = 0;
+    unsigned length = 0;
 
     if (!name->total || name->left || name->checksum != vvfat_short_checksum((const char *)entry)) {
         return NULL;
     }
-    while (length < (glong)(name->total * LONG_CHARACTERS) && name->text[length]) {
+    while (length < name->total * LONG_CHARACTERS && name->text[length]) {
         length++;
     }
     return g_utf16_to_utf8(name->text, length, NULL, NULL, NULL);

@@ -68,6 +68,25 @@ static bool take_place(BlockJob *job, GHashTable *options, GError **error)
     return true;
 }
 
+/* extents of vmdk: a list of nodes. */
+static bool take_extents(BlockJob *job, GHashTable *options, GError **error)
+{
+    g_autoptr(GHashTable) extents = options_take_nested(options, "extents");
+
+    for (guint i = 0; g_hash_table_size(extents); i++) {
+        g_autofree char *number = g_strdup_printf("%u", i);
+        g_autofree char *key = g_strconcat("extent_node.", number, NULL);
+        g_autofree char *node = options_take(extents, number);
+
+        if (!node) {
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "Parameter 'options.extents': name nodes that are open");
+        }
+        options_set(job->create_options, key, node);
+    }
+    return true;
+}
+
 static bool take_create_options(BlockJob *job, GHashTable *options, GError **error)
 {
     g_autofree char *name = options_take(options, "driver");
@@ -92,7 +111,14 @@ static bool take_create_options(BlockJob *job, GHashTable *options, GError **err
         return error_fail(error, KASO_ERROR_INVALID,
                           "Parameter 'options.data-file': name a node that is open");
     }
+    if (options_get(options, "extents")) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Invalid parameter type for 'options.extents', expected: array");
+    }
     job->create_options = options_new();
+    if (!strcmp(name, "vmdk") && !take_extents(job, options, error)) {
+        return false;
+    }
     if (options_get(options, "data-file") && !strcmp(name, "qcow2")) {
         g_autofree char *data = options_take(options, "data-file");
 
@@ -129,6 +155,11 @@ static bool hold_node(BlockJob *job, const char *name, BlockChild **user)
     return child_set_perm(*user, 0, BLOCK_PERM_ALL, &job->error);
 }
 
+static void detach_user(void *user)
+{
+    child_detach(user);
+}
+
 static bool hold_target(BlockJob *job)
 {
     const char *place = strchr(job->create_place, ':') + 1;
@@ -138,8 +169,24 @@ static bool hold_target(BlockJob *job)
         return error_fail(&job->error, KASO_ERROR_INVALID,
                           "The data file '%s' is the image itself: give it another node", data);
     }
-    return hold_node(job, place, &job->target_user) &&
-           (!data || hold_node(job, data, &job->source_user));
+    if (!hold_node(job, place, &job->target_user) ||
+        (data && !hold_node(job, data, &job->source_user))) {
+        return false;
+    }
+    job->extent_users = g_ptr_array_new_with_free_func(detach_user);
+    for (guint i = 0;; i++) {
+        g_autofree char *key = g_strdup_printf("extent_node.%u", i);
+        const char *node = options_get(job->create_options, key);
+        BlockChild *user = NULL;
+
+        if (!node) {
+            return true;
+        }
+        if (!hold_node(job, node, &user)) {
+            return false;
+        }
+        g_ptr_array_add(job->extent_users, user);
+    }
 }
 
 int job_run_create(BlockJob *job)

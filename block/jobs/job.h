@@ -43,8 +43,9 @@ struct BlockJob {
     BlockNode *overlay;  /* commit of an inner layer: the one above it */
     BlockNode *replaces; /* mirror: whose place the target takes; NULL: the source's */
     BlockChild *source_user, *target_user;
-    char *filter_name; /* filter-node-name, or NULL */
-    BlockNode *filter; /* the node of that name */
+    GPtrArray *extent_users;  /* create: BlockChild; NULL: none */
+    char *filter_name;        /* filter-node-name, or NULL */
+    BlockNode *filter;        /* the node of that name */
     BlockNode *made_writable; /* read-only again when the job has ended; NULL: none */
     JobStatus status;
     JobSync sync;

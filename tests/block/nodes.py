@@ -241,6 +241,34 @@ def made(m, job, **options):
     return found.get("error")
 
 
+def vmdk_extents(m):
+    """A descriptor and its extents are nodes; names in it begin at its folder."""
+    os.mkdir("other")
+    for name in ("e0", "e1", "e2", "other/e3"):
+        assert made(m, "d", driver="file", filename=name, size=0) is None
+        m.do("blockdev-add", driver="file", node_name=os.path.basename(name), filename=name)
+    size = 3 << 30
+    for subformat, extents, kind in (("twoGbMaxExtentSparse", ["e0", "e1"], "SPARSE"), ("twoGbMaxExtentFlat", ["e0", "e1"], "FLAT"),
+                                     ("monolithicFlat", ["e3"], "FLAT")):
+        assert made(m, "c", driver="vmdk", file="f", size=size, subformat=subformat, extents=extents) is None
+        with open("new", "rb") as file:
+            lines = [line.split() for line in file.read().decode().splitlines() if line.startswith("RW ")]
+        assert [line[2] for line in lines] == [kind] * len(extents), lines
+        assert sum(int(line[1]) for line in lines) * 512 == size
+        names = [line[3].strip('"') for line in lines]
+        assert names == (extents if len(extents) == 2 else ["other/e3"]), names
+        io("new", "write -P 7 2147418112 128k", "read -P 7 2147418112 128k")
+    for subformat, extents, message in (("monolithicFlat", [], "Extent [0] not specified"), ("twoGbMaxExtentFlat", ["e0"], "Extent [1] not"),
+                                        ("twoGbMaxExtentFlat", ["e0", "e1", "e2"], "unused extents"),
+                                        ("monolithicSparse", ["e0"], "unused extents"), ("monolithicFlat", ["none"], "node-name='none'"),
+                                        ("monolithicFlat", ["f"], "f"), ("twoGbMaxExtentFlat", ["e0", "e0"], "e0")):
+        failure = made(m, "c", driver="vmdk", file="f", size=size, subformat=subformat, extents=extents)
+        assert failure and message in failure, (subformat, extents, failure)
+    assert os.path.getsize("e2") == 0
+    for bad in ("e0", [{"driver": "file", "filename": "e0"}]):
+        assert "options.extents" in m.fails("blockdev-create", job_id="b", options={"driver": "vmdk", "file": "f", "size": size, "extents": bad})
+
+
 def creation():
     create("busy")
     with Machine(*image("busy")) as m:
@@ -272,6 +300,7 @@ def creation():
         for data, message in (("f", "the image itself"), ("none", "node-name='none'")):
             assert message in made(m, "c", driver="qcow2", file="f", data_file=data, size=MIB), data
         assert "requires data-file" in made(m, "c", driver="qcow2", file="f", data_file_raw=True, size=MIB)
+        vmdk_extents(m)
         # Choices that drivers know by other names, and those of files.
         assert made(m, "c", driver="vdi", file="f", size=4 * MIB, preallocation="metadata") is None
         assert os.path.getsize("new") > 4 * MIB
