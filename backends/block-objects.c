@@ -77,6 +77,21 @@ static const ObjectType tls_creds_psk_type = {
 };
 OBJECT_TYPE(tls_creds_psk_type);
 
+static const Property anonymous_properties[] = {
+    ROW("endpoint", "client, or server"),
+    ROW("priority", "GnuTLS priority string"),
+    { 0 },
+};
+
+static const ObjectType tls_creds_anon_type = {
+    .name = "tls-creds-anon",
+    .summary = "TLS without certificates: nobody is sure whom he talks to",
+    .properties = anonymous_properties,
+    .add = add,
+    .remove = forget,
+};
+OBJECT_TYPE(tls_creds_anon_type);
+
 static const Property throttle_properties[] = {
     ROW("x-bps-total", "bytes a second; also -read, -write, with -max and -max-length"),
     ROW("x-iops-total", "requests a second; the same forms"),

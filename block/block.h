@@ -70,6 +70,8 @@ bool block_put_in_of(BlockBackend *block, BlockBackend *source, bool read_only, 
  * -object secret,id=…,data=…|file=…[,format=raw|base64]; the type is under
  * "qom-type". */
 bool block_secret_add(BlockGraph *graph, GHashTable *options, GError **error);
+/* The passphrase with that id, or NULL. */
+const char *block_secret(BlockGraph *graph, const char *id, GError **error);
 /* Forgets a secret or credentials; images that have read them keep what they have. */
 bool block_object_remove(BlockGraph *graph, const char *id, GError **error);
 

@@ -245,6 +245,9 @@ void machine_on_run_state(Machine *machine, void (*fn)(void *opaque, bool runnin
 void machine_on_end(Machine *machine, void (*fn)(void *opaque), void *opaque);
 /* Calls fn in machine_free after all devices are gone, last registered first. */
 void machine_on_free(Machine *machine, void (*fn)(void *opaque), void *opaque);
+/* What another part of the program hangs off the machine, by a name of its own: a literal. NULL: nothing. */
+void machine_set_data(Machine *machine, const char *name, void *data);
+void *machine_get_data(Machine *machine, const char *name);
 /* All callbacks with that opaque are forgotten. */
 void machine_forget_on_free(Machine *machine, const void *opaque);
 static inline bool machine_running(Machine *machine)

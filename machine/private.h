@@ -126,6 +126,7 @@ typedef struct MachinePrivate {
     GArray *end_callbacks;    /* Callback */
     GArray *free_callbacks;   /* Callback */
     GArray *state_listeners;  /* StateListener */
+    GHashTable *data;         /* of machine_set_data */
 
     DeviceType root_type, cpu_type; /* as the device tree shows the board and its CPUs */
     char *root_type_name, *cpu_type_name;

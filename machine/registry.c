@@ -347,6 +347,16 @@ void machine_add_firmware_file(Machine *machine, const char *name, GBytes *conte
     g_ptr_array_add(config->fw_cfg_files, file);
 }
 
+void machine_set_data(Machine *machine, const char *name, void *data)
+{
+    g_hash_table_insert(machine->private->data, (gpointer)(uintptr_t)name, data);
+}
+
+void *machine_get_data(Machine *machine, const char *name)
+{
+    return g_hash_table_lookup(machine->private->data, name);
+}
+
 void machine_on_free(Machine *machine, void (*fn)(void *opaque), void *opaque)
 {
     Callback callback = { fn, opaque };
@@ -414,6 +424,7 @@ void registry_create(Machine *machine)
     private->state_listeners = g_array_new(false, false, 2 * sizeof(void *));
     private->reset_callbacks = g_array_new(false, false, sizeof(Callback));
     private->end_callbacks = g_array_new(false, false, sizeof(Callback));
+    private->data = g_hash_table_new(g_str_hash, g_str_equal);
     private->free_callbacks = g_array_new(false, false, sizeof(Callback));
 }
 
@@ -465,5 +476,6 @@ void registry_destroy(Machine *machine)
     g_array_unref(private->reset_callbacks);
     g_array_unref(private->end_callbacks);
     g_array_unref(private->free_callbacks);
+    g_hash_table_unref(private->data);
     g_clear_pointer(&private->external_registers, g_array_unref);
 }

@@ -200,7 +200,8 @@ static bool stdio_is_taken(Setup *setup)
  */
 bool consoles_add_defaults(Setup *setup, GError **error)
 {
-    bool terminal = setup->nographic || (!setup->display && !setup->daemonize);
+    bool terminal =
+        setup->nographic || (!setup->no_display && !viewers_wanted(setup) && !setup->daemonize);
     bool serial = setup->given_serials == 0, monitor = setup->given_monitors == 0;
 
     if (setup->config.no_defaults || !terminal || stdio_is_taken(setup)) {

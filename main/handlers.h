@@ -21,7 +21,7 @@ OptionHandler option_snapshot, option_firmware_folder, option_accepted, option_a
     option_no_hpet;
 OptionHandler option_log, option_log_file, option_log_filter, option_trace, option_echr;
 OptionHandler option_message, option_pid_file, option_daemonize, option_sandbox, option_chroot;
-OptionHandler option_run_as, option_run_with, option_display, option_nographic, option_vga;
+OptionHandler option_run_as, option_run_with, option_nographic, option_vga;
 OptionHandler option_readconfig, option_help, option_version;
 
 /* objects.c */
@@ -34,6 +34,9 @@ OptionHandler option_qmp_pretty, option_mon, option_count_serial, option_qtest, 
 /* drives.c */
 OptionHandler option_blockdev, option_drive, option_fda, option_fdb, option_hda, option_hdb, option_hdc, option_hdd;
 OptionHandler option_cdrom, option_pflash;
+
+/* viewers.c */
+OptionHandler option_display, option_vnc, option_keyboard;
 
 /* network.c */
 OptionHandler option_netdev, option_nic, option_net;

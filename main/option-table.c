@@ -24,7 +24,7 @@ const Option option_table[] = {
     { "boot", "[order=]DRIVES[,once=DRIVES][,menu=on|off][,splash-time=MS][,reboot-timeout=MS][,strict=on|off]", "boot order for firmware", STAGE_PARSE, option_boot },
     { "rtc", "[base=utc|localtime|DATE][,clock=host|rt|vm][,driftfix=none|slew]", "the guest's date, what drives it, and whether its clock catches up after a stop", STAGE_PARSE, option_rtc },
     { "global", "DRIVER.PROP=VALUE", "a default for all devices of a type", STAGE_PARSE, option_global },
-    { "k", "LANGUAGE", "keyboard layout (accepted; no display is built yet)", STAGE_PARSE, option_accepted_argument },
+    { "k", "LANGUAGE", "the keyboard layout of VNC clients that tell what is on keys: en-us, de, fr-ch, de(neo) …", STAGE_PARSE, option_keyboard },
 
     { "kernel", "FILE", "boot this kernel", STAGE_PARSE, option_kernel },
     { "initrd", "FILE", "its initial RAM disk", STAGE_PARSE, option_initrd },
@@ -64,7 +64,8 @@ const Option option_table[] = {
     { "qtest-log", "FILE", "copy what is said there; none for no copy", STAGE_PARSE, option_qtest_log },
     { "debugcon", "DEV", "what the guest writes to port 0xe9, on DEV", STAGE_DEVICE, option_debugcon },
     { "echr", "CODE", "escape character of the multiplexer instead of Ctrl-A (1)", STAGE_PARSE, option_echr },
-    { "display", "none", "no display", STAGE_PARSE, option_display },
+    { "display", "none | TYPE[,PROP=VALUE…]", "how the screen is shown; help lists the types", STAGE_PARSE, option_display },
+    { "vnc", "HOST:DISPLAY|unix:PATH|none[,PROP=VALUE…]", "-display vnc=…: a server for VNC viewers; may be given again", STAGE_PARSE, option_vnc },
     { "nographic", NULL, "no display; serial port and monitor share the terminal", STAGE_PARSE, option_nographic },
     { "vga", "std|cirrus|none", "the board's graphics card", STAGE_PARSE, option_vga },
     { "nodefaults", NULL, "no devices but the board's own and those given", STAGE_PARSE, option_nodefaults },
@@ -98,7 +99,6 @@ const Option option_table[] = {
 const OptionNotYet options_not_yet[] = {
     { "s", "the gdb stub" },
     { "gdb", "the gdb stub" },
-    { "vnc", "the VNC server", "use -display none or -nographic" },
     { "spice", "SPICE" },
     { "sdl", "a display", "use -display none or -nographic" },
     { "curses", "a display", "use -nographic" },

@@ -289,25 +289,6 @@ bool option_run_with(Setup *setup, const char *argument, GError **error)
     return true;
 }
 
-bool option_display(Setup *setup, const char *argument, GError **error)
-{
-    static const NotYet not_yet[] = {
-        { "cocoa curses dbus egl-headless gtk sdl spice-app vnc",
-          "use -display none or -nographic" },
-        { 0 },
-    };
-    static const NameKind kind = { "display", "-display help", not_yet };
-    static const char *const names[] = { "none", NULL };
-    g_autofree char *name = g_strndup(argument, strcspn(argument, ",="));
-
-    if (is_help(argument)) {
-        printf("none    no display\n");
-        help_done();
-    }
-    return strcmp(name, "none") == 0 ? set_text(&setup->display, name)
-                                     : names_fail(&kind, name, names, error);
-}
-
 bool option_nographic(Setup *setup, const char *argument, GError **error)
 {
     return setup->nographic = true;

@@ -19,6 +19,8 @@ Setup *setup_new(const char *program)
     setup->globals = g_ptr_array_new_with_free_func((GDestroyNotify)key_values_free);
     setup->monitors = g_array_new(false, false, sizeof(MonitorChoice));
     setup->nics = g_array_new(false, true, sizeof(NicChoice));
+    setup->viewers = g_array_new(false, true, sizeof(ViewerChoice));
+    g_array_set_clear_func(setup->viewers, viewer_choice_clear);
     drives_begin(setup);
     setup->lines = g_ptr_array_new_with_free_func(g_free);
     setup->config.rtc_base_s = INT64_MIN;
@@ -51,6 +53,7 @@ void setup_free(Setup *setup)
     g_array_unref(setup->accelerators);
     g_array_unref(setup->monitors);
     g_array_unref(setup->nics);
+    g_array_unref(setup->viewers);
     key_values_free(setup->machine_options);
     g_ptr_array_unref(setup->firmware_folders);
     g_ptr_array_unref(setup->globals);
@@ -60,7 +63,7 @@ void setup_free(Setup *setup)
     g_free(setup->machine_name);
     g_free(setup->cpu);
     g_free(setup->memory_path);
-    g_free(setup->display);
+    g_free(setup->keyboard);
     g_free(setup->qtest_log);
     g_free(setup->pid_file);
     g_free(setup->chroot_folder);

@@ -9,6 +9,7 @@
 #include "block/block.h"
 #include "machine/machine.h"
 #include "base/key-values.h"
+#include "ui/viewer.h"
 
 /*
  * Options take effect in this order, and in the order given within a stage: what refers to something
@@ -58,6 +59,13 @@ typedef struct {
     bool pretty;
 } MonitorChoice;
 
+/* A viewer that -display or -vnc asks for. */
+typedef struct {
+    const Viewer *viewer;
+    KeyValues *options;
+    char *said; /* the option as it was given, for messages */
+} ViewerChoice;
+
 /* A network device that -nic or -net asks for, before the board exists. */
 typedef struct {
     char *type, *netdev, *mac, *id, *address;
@@ -81,7 +89,11 @@ struct Setup {
     bool no_acpi, no_hpet; /* -no-acpi, -no-hpet */
     bool nographic, daemonize, reboot_is_shutdown;
     char *qtest_log; /* -qtest-log */
-    char *display, *pid_file, *chroot_folder, *run_as;
+    bool no_display;      /* -display none */
+    GArray *viewers;      /* ViewerChoice */
+    ViewerChoices viewer_choices;
+    char *keyboard;       /* -k */
+    char *pid_file, *chroot_folder, *run_as;
     unsigned given_serials, given_monitors, given_nics, given_parallels;
     unsigned silence_s; /* how long a guest may say nothing before we do; 0: for ever */
     bool message_timestamp, message_guest_name;
@@ -125,6 +137,14 @@ bool setup_choose(Setup *setup, GError **error);
 
 /* build.c: from choices to a machine that is ready to start. */
 bool setup_build(Setup *setup, GError **error);
+
+/* viewers.c */
+/* Whether there is a display whose pages consoles can be. */
+bool viewers_wanted(const Setup *setup);
+/* Starts them, once the machine is whole. */
+bool viewers_start(Setup *setup, GError **error);
+void viewer_choice_clear(void *choice); /* ViewerChoice * */
+void help_displays(void);
 
 /* consoles.c */
 bool consoles_add_defaults(Setup *setup, GError **error);

@@ -76,26 +76,31 @@ static bool put_png(GByteArray *file, const uint8_t *rows, int width, int height
     return true;
 }
 
-bool image_file_write(pixman_image_t *image, ImageFileFormat format, const char *path,
-                      GError **error)
+bool image_file_append(pixman_image_t *image, ImageFileFormat format, GByteArray *file,
+                       GError **error)
 {
     int width = pixman_image_get_width(image), height = pixman_image_get_height(image);
     bool png = format == IMAGE_FILE_PNG;
     g_autofree uint8_t *rows = rgb_rows(image, width, height, png ? 1 : 0, error);
-    g_autoptr(GByteArray) file = g_byte_array_new();
+    g_autofree char *head = NULL;
 
     if (!rows) {
         return false;
     }
     if (png) {
-        if (!put_png(file, rows, width, height, error)) {
-            return false;
-        }
-    } else {
-        g_autofree char *head = g_strdup_printf("P6\n%d %d\n255\n", width, height);
-
-        g_byte_array_append(file, (const guint8 *)head, (guint)strlen(head));
-        g_byte_array_append(file, rows, (guint)(3 * (size_t)width * (size_t)height));
+        return put_png(file, rows, width, height, error);
     }
-    return g_file_set_contents(path, (const char *)file->data, file->len, error);
+    head = g_strdup_printf("P6\n%d %d\n255\n", width, height);
+    g_byte_array_append(file, (const guint8 *)head, (guint)strlen(head));
+    g_byte_array_append(file, rows, (guint)(3 * (size_t)width * (size_t)height));
+    return true;
+}
+
+bool image_file_write(pixman_image_t *image, ImageFileFormat format, const char *path,
+                      GError **error)
+{
+    g_autoptr(GByteArray) file = g_byte_array_new();
+
+    return image_file_append(image, format, file, error) &&
+           g_file_set_contents(path, (const char *)file->data, file->len, error);
 }

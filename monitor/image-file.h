@@ -13,4 +13,8 @@ typedef enum { IMAGE_FILE_PPM, IMAGE_FILE_PNG } ImageFileFormat;
 bool image_file_write(pixman_image_t *image, ImageFileFormat format, const char *path,
                       GError **error);
 
+/* The same at the end of an array. */
+bool image_file_append(pixman_image_t *image, ImageFileFormat format, GByteArray *file,
+                       GError **error);
+
 #endif

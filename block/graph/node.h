@@ -278,8 +278,6 @@ GHashTable *block_graph_tls(BlockGraph *graph);
 typedef struct BlockExports BlockExports;
 BlockExports **block_graph_exports(BlockGraph *graph);      /* of export.c */
 GHashTable *block_graph_throttle_groups(BlockGraph *graph); /* name -> ThrottleGroup */
-/* The passphrase with that id, or NULL. */
-const char *block_secret(BlockGraph *graph, const char *id, GError **error);
 /* Takes data, which has a zero behind its `size` bytes. */
 void block_secret_set(BlockGraph *graph, const char *id, char *data, size_t size);
 typedef struct BlockJob BlockJob;

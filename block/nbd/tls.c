@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * TLS by GnuTLS for NBD: the objects tls-creds-x509 (a folder with ca-cert.pem, ca-crl.pem,
- * server-cert.pem, server-key.pem, client-cert.pem, client-key.pem) and tls-creds-psk (a folder
- * with keys.psk). Files are read when a client or server starts.
+ * TLS by GnuTLS: the objects tls-creds-x509 (a folder with ca-cert.pem, ca-crl.pem, server-cert.pem, server-key.pem,
+ * client-cert.pem, client-key.pem), tls-creds-psk (a folder with keys.psk) and tls-creds-anon (no files: who listens in
+ * learns nothing, but nobody is sure whom he talks to). Files are read when a client or server starts.
  */
 #include "block/nbd/tls.h"
 
@@ -17,11 +17,13 @@
 #include <unistd.h>
 
 struct TlsCredentials {
-    bool server, psk, verify_peer;
+    bool server, psk, anonymous, verify_peer;
     char *priority;
     gnutls_certificate_credentials_t x509;
     gnutls_psk_server_credentials_t psk_server;
     gnutls_psk_client_credentials_t psk_client;
+    gnutls_anon_server_credentials_t anonymous_server;
+    gnutls_anon_client_credentials_t anonymous_client;
 };
 
 struct TlsSession {
@@ -112,6 +114,36 @@ static bool load_psk(TlsCredentials *c, const char *dir, const char *username, G
     return result >= 0 || fail_tls(error, result, "Unable to load the keys in", file);
 }
 
+static bool load_anonymous(TlsCredentials *c, GError **error)
+{
+    int result = c->server
+                     ? gnutls_anon_allocate_server_credentials(&c->anonymous_server)
+                     : gnutls_anon_allocate_client_credentials(&c->anonymous_client);
+
+    if (result >= 0 && c->server) {
+        result = gnutls_anon_set_server_known_dh_params(c->anonymous_server,
+                                                        GNUTLS_SEC_PARAM_MEDIUM);
+    }
+    return result >= 0 || fail_tls(error, result, "Cannot allocate credentials", "anonymous");
+}
+
+static bool load(TlsCredentials *c, const char *id, const char *dir, const char *username,
+                 GError **error)
+{
+    if (c->anonymous) {
+        return load_anonymous(c, error);
+    }
+    if (!dir) {
+        return error_fail(error, KASO_ERROR_INVALID, "TLS credentials '%s' need dir=", id);
+    }
+    return c->psk ? load_psk(c, dir, username, error) : load_x509(c, dir, error);
+}
+
+bool tls_credentials_have_certificate(const TlsCredentials *c)
+{
+    return c->x509 != NULL;
+}
+
 TlsCredentials *tls_credentials_load(BlockGraph *graph, const char *id, bool server, GError **error)
 {
     static const BlockOption known[] = {
@@ -136,17 +168,17 @@ TlsCredentials *tls_credentials_load(BlockGraph *graph, const char *id, bool ser
     c = g_new0(TlsCredentials, 1);
     c->server = server;
     c->psk = !g_strcmp0(type, "tls-creds-psk");
+    c->anonymous = !g_strcmp0(type, "tls-creds-anon");
     c->verify_peer = true;
     c->priority = options_take(options, "priority");
     done = options_take_enum(options, "endpoint", endpoints, &endpoint, error) &&
            options_take_bool(options, "verify-peer", &c->verify_peer, error) &&
            options_check_empty(options, "TLS credentials", known, error);
-    if (done && (!dir || endpoint != server)) {
-        done = error_fail(error, KASO_ERROR_INVALID,
-                          "TLS credentials '%s' need dir= and endpoint=%s here", id,
-                          endpoints[server]);
+    if (done && endpoint != server) {
+        done = error_fail(error, KASO_ERROR_INVALID, "TLS credentials '%s' need endpoint=%s here",
+                          id, endpoints[server]);
     }
-    done = done && (c->psk ? load_psk(c, dir, username, error) : load_x509(c, dir, error));
+    done = done && load(c, id, dir, username, error);
     if (!done) {
         tls_credentials_free(c);
         return NULL;
@@ -168,41 +200,57 @@ void tls_credentials_free(TlsCredentials *c)
     if (c->psk_client) {
         gnutls_psk_free_client_credentials(c->psk_client);
     }
+    if (c->anonymous_server) {
+        gnutls_anon_free_server_credentials(c->anonymous_server);
+    }
+    if (c->anonymous_client) {
+        gnutls_anon_free_client_credentials(c->anonymous_client);
+    }
     g_free(c->priority);
     g_free(c);
 }
 
-static int wait_for_socket(gnutls_session_t session, int fd)
+static int set_credentials(TlsSession *s, const TlsCredentials *c)
 {
-    return coroutine_poll_fd(fd, gnutls_record_get_direction(session) ? POLLOUT : POLLIN);
+    if (c->anonymous) {
+        return gnutls_credentials_set(s->session, GNUTLS_CRD_ANON,
+                                      c->server ? (void *)c->anonymous_server
+                                                : (void *)c->anonymous_client);
+    }
+    if (c->psk) {
+        return gnutls_credentials_set(s->session, GNUTLS_CRD_PSK,
+                                      c->server ? (void *)c->psk_server : (void *)c->psk_client);
+    }
+    return gnutls_credentials_set(s->session, GNUTLS_CRD_CERTIFICATE, c->x509);
 }
 
 static bool set_up(TlsSession *s, TlsCredentials *c, const char *host, GError **error)
 {
-    g_autofree char *priority = g_strconcat(c->priority ? c->priority : "NORMAL",
-                                            c->psk ? ":+ECDHE-PSK:+DHE-PSK:+PSK" : "", NULL);
+    const char *kinds = c->psk         ? ":+ECDHE-PSK:+DHE-PSK:+PSK"
+                        : c->anonymous ? ":-VERS-TLS1.3:+ANON-ECDH:+ANON-DH" /* 1.3 has no anonymous servers */
+                                       : "";
+    g_autofree char *priority =
+        g_strconcat(c->priority ? c->priority : "NORMAL", kinds, NULL);
     int result = gnutls_priority_set_direct(s->session, priority, NULL);
 
     if (result < 0) {
         return fail_tls(error, result, "Unable to set TLS priority", priority);
     }
-    if (c->psk) {
-        result = gnutls_credentials_set(s->session, GNUTLS_CRD_PSK,
-                                        c->server ? (void *)c->psk_server : (void *)c->psk_client);
-    } else {
-        result = gnutls_credentials_set(s->session, GNUTLS_CRD_CERTIFICATE, c->x509);
-    }
+    result = set_credentials(s, c);
     if (result < 0) {
         return fail_tls(error, result, "Unable to set TLS credentials", priority);
+    }
+    if (!c->x509) {
+        return true;
     }
     if (c->server) {
         gnutls_certificate_server_set_request(s->session, c->verify_peer ? GNUTLS_CERT_REQUIRE
                                                                          : GNUTLS_CERT_IGNORE);
-    } else if (host && !c->psk) {
+    } else if (host) {
         gnutls_server_name_set(s->session, GNUTLS_NAME_DNS, host, strlen(host));
     }
     /* Without a host (a unix socket without tls-hostname) no certificate can be believed. */
-    if (!c->psk && c->verify_peer) {
+    if (c->verify_peer) {
         gnutls_session_set_verify_cert(s->session, c->server ? NULL : host, 0);
     }
     return true;
@@ -222,7 +270,7 @@ static bool describe_failure(gnutls_session_t session, int code, GError **error)
     return false;
 }
 
-TlsSession *tls_session_new(int fd, TlsCredentials *c, const char *host, GError **error)
+TlsSession *tls_session_begin(int fd, TlsCredentials *c, const char *host, GError **error)
 {
     TlsSession *s = g_new0(TlsSession, 1);
     int result = gnutls_init(&s->session, (c->server ? GNUTLS_SERVER : GNUTLS_CLIENT) |
@@ -233,27 +281,51 @@ TlsSession *tls_session_new(int fd, TlsCredentials *c, const char *host, GError 
         fail_tls(error, result, "Unable to set up", "TLS");
         return NULL;
     }
-    if (!c->psk && !c->server && c->verify_peer && !host) {
+    if (c->x509 && !c->server && c->verify_peer && !host) {
         error_fail(error, KASO_ERROR_INVALID,
                    "No host name to check the server's certificate against; give tls-hostname");
-        goto fail;
+    } else if (set_up(s, c, host, error)) {
+        gnutls_transport_set_int(s->session, fd);
+        return s;
     }
-    if (!set_up(s, c, host, error)) {
-        goto fail;
+    tls_session_free(s);
+    return NULL;
+}
+
+int tls_session_shake_hands(TlsSession *s, short *events, GError **error)
+{
+    int result;
+
+    do {
+        result = gnutls_handshake(s->session);
+    } while (result < 0 && result != GNUTLS_E_AGAIN && !gnutls_error_is_fatal(result));
+    if (result == 0) {
+        return 0;
     }
-    gnutls_transport_set_int(s->session, fd);
-    while ((result = gnutls_handshake(s->session)) < 0 && !gnutls_error_is_fatal(result)) {
-        if (wait_for_socket(s->session, fd) < 0) {
+    *events = gnutls_record_get_direction(s->session) ? POLLOUT : POLLIN;
+    if (result == GNUTLS_E_AGAIN) {
+        return -EAGAIN;
+    }
+    describe_failure(s->session, result, error);
+    return -EIO;
+}
+
+TlsSession *tls_session_new(int fd, TlsCredentials *c, const char *host, GError **error)
+{
+    TlsSession *s = tls_session_begin(fd, c, host, error);
+    short events;
+    int result = 0;
+
+    while (s && (result = tls_session_shake_hands(s, &events, error)) == -EAGAIN) {
+        if (coroutine_poll_fd(fd, events) < 0) {
+            error_fail(error, KASO_ERROR_IO, "TLS handshake failed: the connection was given up");
             break;
         }
     }
-    if (result == 0) {
-        return s;
+    if (s && result < 0) {
+        g_clear_pointer(&s, tls_session_free);
     }
-    describe_failure(s->session, result, error);
-fail:
-    tls_session_free(s);
-    return NULL;
+    return s;
 }
 
 void tls_session_free(TlsSession *s)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* TLS sessions on a non-blocking socket. */
+/* TLS sessions on a non-blocking socket: of NBD, and of viewers. */
 #ifndef BLOCK_NBD_TLS_H
 #define BLOCK_NBD_TLS_H
 
@@ -9,6 +9,13 @@
 
 typedef struct TlsSession TlsSession;
 
+/* Without a coroutine: the session first, which the credentials must outlive, then the handshake in steps. */
+TlsSession *tls_session_begin(int fd, TlsCredentials *credentials, const char *host,
+                              GError **error);
+/* 0: done. -EAGAIN: wait for *events and call it again. Else it has failed, with an error. */
+int tls_session_shake_hands(TlsSession *session, short *events, GError **error);
+/* Whether the server shows a certificate; else it stays anonymous or both have a key. */
+bool tls_credentials_have_certificate(const TlsCredentials *credentials);
 /* Shakes hands; the credentials must outlive the session. [coroutine] */
 TlsSession *tls_session_new(int fd, TlsCredentials *credentials, const char *host, GError **error);
 void tls_session_free(TlsSession *session);

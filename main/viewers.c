@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* -display, -vnc and what goes with them: who shows the guest's screen. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/names.h"
+#include "main/handlers.h"
+#include "ui/viewer.h"
+
+static const NotYet not_yet[] = {
+    { "cocoa curses dbus egl-headless gtk spice-app", "use -display vnc=127.0.0.1:0" },
+    { 0 },
+};
+static const NameKind viewer_kind = { "display", "-display help", not_yet };
+
+void viewer_choice_clear(void *opaque)
+{
+    ViewerChoice *choice = opaque;
+
+    key_values_free(choice->options);
+    g_free(choice->said);
+}
+
+void help_displays(void)
+{
+    const Viewer *const *it;
+
+    printf("none    no display\n");
+    REGISTRY_FOREACH(viewers, it) {
+        printf("%-7s %s\n", (*it)->name, (*it)->summary);
+    }
+}
+
+static bool add_viewer(Setup *setup, const char *name, const char *argument, GError **error)
+{
+    const Viewer *viewer = REGISTRY_FIND(viewers, &viewer_kind, name, error);
+    g_autofree char *what = g_strdup_printf("-display %s", name);
+    ViewerChoice choice = { viewer };
+
+    if (!viewer) {
+        return false;
+    }
+    /* "vnc=ADDRESS", "web=ADDRESS": the name is the key of what it cannot do without. */
+    choice.options = key_values_parse(argument, name, error);
+    if (!choice.options || !key_values_check(choice.options, viewer->options, what, error)) {
+        g_clear_pointer(&choice.options, key_values_free);
+        return false;
+    }
+    choice.said = g_strdup(argument);
+    g_array_append_val(setup->viewers, choice);
+    return true;
+}
+
+bool option_display(Setup *setup, const char *argument, GError **error)
+{
+    g_autofree char *name = g_strndup(argument, strcspn(argument, ",="));
+    const char *rest = argument + strlen(name);
+
+    if (is_help(argument)) {
+        help_displays();
+        help_done();
+    }
+    setup->no_display = strcmp(name, "none") == 0;
+    /* The last one counts, but VNC servers are there beside it. */
+    for (guint i = setup->viewers->len; i-- > 0;) {
+        const ViewerChoice *choice = &g_array_index(setup->viewers, ViewerChoice, i);
+
+        if (strcmp(choice->viewer->name, "vnc") != 0) {
+            g_array_remove_index(setup->viewers, i);
+        }
+    }
+    return setup->no_display || add_viewer(setup, name, *rest == ',' ? rest + 1 : argument, error);
+}
+
+bool option_vnc(Setup *setup, const char *argument, GError **error)
+{
+    return strcmp(argument, "none") == 0 || add_viewer(setup, "vnc", argument, error);
+}
+
+bool option_keyboard(Setup *setup, const char *argument, GError **error)
+{
+    g_free(setup->keyboard);
+    setup->keyboard = g_strdup(argument);
+    return true;
+}
+
+bool viewers_wanted(const Setup *setup)
+{
+    return setup->viewers->len > 0;
+}
+
+bool viewers_start(Setup *setup, GError **error)
+{
+    bool ok = true;
+
+    setup->viewer_choices.keyboard = setup->keyboard;
+    machine_lock(setup->machine);
+    for (guint i = 0; ok && i < setup->viewers->len; i++) {
+        const ViewerChoice *choice = &g_array_index(setup->viewers, ViewerChoice, i);
+        char *line = NULL;
+
+        ok = choice->viewer->start(setup->machine, choice->options, &setup->viewer_choices, &line,
+                                   error);
+        if (!ok) {
+            g_prefix_error(error, "-display %s: ", choice->said);
+        } else if (line) {
+            g_ptr_array_add(setup->lines, line);
+        }
+    }
+    machine_unlock(setup->machine);
+    return ok;
+}

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT */
+/* A VNC server: its options, its password, and what it looks at. */
+#include <string.h>
+
+#include "base/names.h"
+#include "block/block.h"
+#include "ui/viewer.h"
+#include "ui/vnc/vnc.h"
+
+enum { WORKERS = 2, CONNECTIONS = 32 };
+
+static void stop_watching(VncServer *server)
+{
+    if (server->watching) {
+        server->watching = false;
+        display_remove_listener(server->display, &server->listener);
+    }
+}
+
+/* Somebody who may look is there. */
+static bool is_wanted(const VncServer *server)
+{
+    for (guint i = 0; i < server->clients->len; i++) {
+        if (((const VncClient *)server->clients->pdata[i])->authenticated) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void vnc_server_update_watch(VncServer *server)
+{
+    if (!server->display || !is_wanted(server)) {
+        stop_watching(server);
+    } else if (!server->watching) {
+        server->watching = true;
+        display_add_listener(server->display, &server->listener);
+        display_refresh(server->display);
+        vnc_screen_take(server);
+    }
+}
+
+void vnc_server_select(VncServer *server, Display *display)
+{
+    if (display == server->display) {
+        return;
+    }
+    stop_watching(server);
+    seat_set_display(&server->seat, display);
+    server->display = display;
+    server->cursor_known = false;
+    for (guint i = 0; i < server->clients->len; i++) {
+        VncClient *client = server->clients->pdata[i];
+
+        client->send_name = client->send_cursor = true;
+        g_hash_table_remove_all(client->keysyms);
+    }
+    vnc_server_update_watch(server);
+}
+
+/* Passwords. */
+
+void vnc_server_set_password(VncServer *server, const char *password)
+{
+    g_free(server->password);
+    server->password = g_strdup(password);
+}
+
+bool vnc_server_password_is_valid(const VncServer *server)
+{
+    return server->password && g_get_real_time() / G_USEC_PER_SEC < server->expires_s;
+}
+
+bool vnc_server_uses_vencrypt(const VncServer *server)
+{
+    return server->credentials != NULL;
+}
+
+const char *vnc_server_vencrypt_name(const VncServer *server)
+{
+    bool certificate = tls_credentials_have_certificate(server->credentials);
+
+    return server->password_wanted ? (certificate ? "x509-vnc" : "tls-vnc")
+                                   : (certificate ? "x509-none" : "tls-none");
+}
+
+const char *vnc_server_auth_name(const VncServer *server)
+{
+    return server->credentials ? "vencrypt" : server->password_wanted ? "vnc" : "none";
+}
+
+bool vnc_server_reload_credentials(VncServer *server, GError **error)
+{
+    TlsCredentials *fresh;
+
+    if (!server->credentials_id) {
+        return error_fail(error, KASO_ERROR_INVALID, "VNC server '%s' has no TLS", server->id);
+    }
+    fresh = tls_credentials_load(server->machine->block_graph, server->credentials_id, true, error);
+    if (fresh) {
+        /* Sessions that exist go on with what they have been given. */
+        g_ptr_array_add(server->old_credentials, server->credentials);
+        server->credentials = fresh;
+    }
+    return fresh != NULL;
+}
+
+/* Options. */
+
+static bool take_switch(const KeyValues *options, const char *name, bool *value, GError **error)
+{
+    const char *text = key_values_get(options, name);
+
+    return !text || parse_switch(name, text, value, error);
+}
+
+static bool take_number(const KeyValues *options, const char *name, unsigned *value, GError **error)
+{
+    const char *text = key_values_get(options, name);
+    guint64 number;
+
+    if (text && !g_ascii_string_to_unsigned(text, 10, 0, UINT16_MAX, &number, NULL)) {
+        return error_fail(error, KASO_ERROR_INVALID, "%s=%s: it is a number", name, text);
+    }
+    *value = text ? (unsigned)number : *value;
+    return true;
+}
+
+static bool take_share(VncServer *server, const char *text, GError **error)
+{
+    static const char *const names[] = { "allow-exclusive", "force-shared", "ignore", NULL };
+    static const NameKind kind = { "share policy" };
+
+    for (int i = 0; text && names[i]; i++) {
+        if (strcmp(names[i], text) == 0) {
+            server->share = (VncShare)i;
+            return true;
+        }
+    }
+    return !text || names_fail(&kind, text, names, error);
+}
+
+static bool take_secret(VncServer *server, const char *id, GError **error)
+{
+    const char *password = id ? block_secret(server->machine->block_graph, id, error) : NULL;
+
+    if (id && password) {
+        server->password_wanted = true;
+        vnc_server_set_password(server, password);
+    }
+    return !id || password;
+}
+
+static bool take_credentials(VncServer *server, const char *id, GError **error)
+{
+    if (id) {
+        server->credentials_id = g_strdup(id);
+        server->credentials = tls_credentials_load(server->machine->block_graph, id, true, error);
+    }
+    return !id || server->credentials;
+}
+
+static bool take_display(VncServer *server, const KeyValues *options, GError **error)
+{
+    const char *device = key_values_get(options, "display");
+
+    if (!device) {
+        vnc_server_select(server, seat_console(server->machine, 0));
+        return true;
+    }
+    server->fixed_display = true;
+    server->display = display_find(server->machine, device, server->head, error);
+    server->seat.display = server->display;
+    return server->display != NULL;
+}
+
+static const char *const option_names[] = {
+    "vnc",          "id",          "to",           "reverse",     "websocket", "password",
+    "password-secret", "tls-creds", "lossy",       "non-adaptive", "share",    "key-delay-ms",
+    "display",      "head",        "connections",  "power-control", "ipv4",    "ipv6",
+    "tls-authz",    "sasl",        "sasl-authz",   "acl",         "audiodev",  NULL
+};
+
+static bool refuse_not_yet(const KeyValues *options, GError **error)
+{
+    static const char *const names[] = { "tls-authz", "sasl", "sasl-authz", "acl" };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        const char *text = key_values_get(options, names[i]);
+
+        if (text && strcmp(text, "off") != 0) {
+            return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                              "%s=%s: not yet: use password=on or tls-creds= with verify-peer=on",
+                              names[i], text);
+        }
+    }
+    return true;
+}
+
+static bool take_options(VncServer *server, const KeyValues *options, GError **error)
+{
+    unsigned delay;
+
+    return refuse_not_yet(options, error) &&
+           take_switch(options, "password", &server->password_wanted, error) &&
+           take_switch(options, "lossy", &server->lossy, error) &&
+           take_switch(options, "power-control", &server->power_control, error) &&
+           take_number(options, "head", &server->head, error) &&
+           take_number(options, "connections", &server->connections, error) &&
+           take_number(options, "key-delay-ms", &delay, error) &&
+           take_share(server, key_values_get(options, "share"), error) &&
+           take_secret(server, key_values_get(options, "password-secret"), error) &&
+           take_credentials(server, key_values_get(options, "tls-creds"), error) &&
+           take_display(server, options, error);
+}
+
+static void free_server(void *opaque)
+{
+    VncServer *server = opaque;
+    Machine *machine = server->machine;
+    bool taken = !machine_lock_held(machine);
+
+    if (taken) {
+        machine_lock(machine);
+    }
+    vnc_listen_nowhere(server);
+    while (server->clients->len) {
+        VncClient *client = server->clients->pdata[0];
+
+        client->connected = false; /* nobody is there any more to be told */
+        vnc_client_close(client, "the machine ends");
+    }
+    stop_watching(server);
+    if (taken) {
+        machine_unlock(machine);
+    }
+    if (server->workers) {
+        g_thread_pool_free(server->workers, false, true);
+    }
+    vnc_updates_end(server);
+    g_ptr_array_unref(server->listeners);
+    g_ptr_array_unref(server->clients);
+    g_clear_pointer(&server->keyboard, vnc_keyboard_free);
+    g_clear_pointer(&server->credentials, tls_credentials_free);
+    g_ptr_array_unref(server->old_credentials);
+    pixman_region32_fini(&server->changed);
+    g_clear_pointer(&server->screen, pixman_image_unref);
+    g_clear_pointer(&server->strip, pixman_image_unref);
+    g_free(server->password);
+    g_free(server->credentials_id);
+    g_free(server->id);
+    g_free(server);
+}
+
+/* Those of a machine. */
+
+static void free_servers(void *servers)
+{
+    g_ptr_array_unref(servers);
+}
+
+GPtrArray *vnc_servers(Machine *machine)
+{
+    GPtrArray *servers = machine_get_data(machine, "vnc");
+
+    if (!servers) {
+        servers = g_ptr_array_new_with_free_func(free_server);
+        machine_set_data(machine, "vnc", servers);
+        machine_on_free(machine, free_servers, servers);
+    }
+    return servers;
+}
+
+VncServer *vnc_server_find(Machine *machine, const char *id, GError **error)
+{
+    GPtrArray *servers = vnc_servers(machine);
+
+    for (guint i = 0; i < servers->len; i++) {
+        VncServer *server = servers->pdata[i];
+
+        if (!id || strcmp(server->id, id) == 0) {
+            return server;
+        }
+    }
+    if (id) {
+        error_fail(error, KASO_ERROR_NOT_FOUND, "there is no VNC server '%s'", id);
+    } else {
+        error_fail(error, KASO_ERROR_NOT_ACTIVE, "no VNC server runs; -vnc starts one");
+    }
+    return NULL;
+}
+
+static VncServer *new_server(Machine *machine, const char *id)
+{
+    VncServer *server = g_new0(VncServer, 1);
+
+    server->machine = machine;
+    server->id = g_strdup(id);
+    server->listeners = g_ptr_array_new_with_free_func(vnc_listener_free);
+    server->clients = g_ptr_array_new();
+    server->old_credentials = g_ptr_array_new_with_free_func((GDestroyNotify)tls_credentials_free);
+    server->connections = CONNECTIONS;
+    server->expires_s = G_MAXINT64;
+    server->listener = vnc_display_listener;
+    server->screen = pixman_image_create_bits(PIXMAN_x8r8g8b8, 640, 480, NULL, 0);
+    server->done = g_async_queue_new();
+    pixman_region32_init(&server->changed);
+    seat_init(&server->seat, machine);
+    return server;
+}
+
+/* What listens, for people. */
+static char *describe(const VncServer *server)
+{
+    GString *text = g_string_new("VNC on ");
+
+    for (guint i = 0; i < server->listeners->len; i++) {
+        const VncListener *listener = server->listeners->pdata[i];
+
+        g_string_append_printf(text, "%s%s%s", i ? " and " : "", listener->text,
+                               listener->websocket ? " (websocket)" : "");
+    }
+    return g_string_free(text, server->listeners->len == 0);
+}
+
+static bool start(Machine *machine, const KeyValues *options, const ViewerChoices *choices,
+                  char **line, GError **error)
+{
+    const char *id = key_values_get(options, "id"), *address = key_values_get(options, "vnc");
+    GPtrArray *servers = vnc_servers(machine);
+    g_autofree char *name = id             ? g_strdup(id)
+                            : servers->len ? g_strdup_printf("vnc%u", servers->len)
+                                           : g_strdup("default");
+    VncServer *server;
+
+    if (!address) {
+        return error_fail(error, KASO_ERROR_INVALID, "VNC needs an address: vnc=HOST:DISPLAY");
+    }
+    if (vnc_server_find(machine, name, NULL)) {
+        return error_fail(error, KASO_ERROR_INVALID, "there is already a VNC server '%s'", name);
+    }
+    server = new_server(machine, name);
+    server->keyboard = vnc_keyboard_new(choices->keyboard ? choices->keyboard : "en-us", error);
+    server->workers =
+        g_thread_pool_new(vnc_update_encode, server, WORKERS, false, error);
+    if (!server->keyboard || !server->workers || !take_options(server, options, error) ||
+        !vnc_listen(server, address, options, error)) {
+        free_server(server);
+        return false;
+    }
+    g_ptr_array_add(servers, server);
+    *line = describe(server);
+    return true;
+}
+
+static const Viewer vnc_viewer = {
+    .name = "vnc",
+    .summary = "a server for VNC viewers: vnc=HOST:DISPLAY",
+    .options = option_names,
+    .start = start,
+};
+VIEWER(vnc_viewer);

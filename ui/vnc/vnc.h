@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The VNC server: RFB 3.8 (RFC 6143) and what the community's rfbproto document adds. A server shows one display at a time to
+ * any number of clients.
+ *
+ * Threads: all state belongs to the main loop, but for what the display tells, which is guarded by the machine lock. Pixels are
+ * encoded by worker threads, from copies: a guest never waits for a client.
+ */
+#ifndef UI_VNC_VNC_H
+#define UI_VNC_VNC_H
+
+#include <jansson.h>
+#include <pixman.h>
+
+#include "base/key-values.h"
+#include "base/log.h"
+#include "ui/net/stream.h"
+#include "ui/seat.h"
+#include "ui/vnc/encode.h"
+#include "ui/vnc/keyboard.h"
+
+enum {
+    VNC_PORT_BASE = 5900,
+    VNC_WEBSOCKET_BASE = 5700,
+    VNC_PACE_MS = 25,
+    VNC_CLIENTS_MAX = 64,         /* that have not said who they are; later ones push out the oldest */
+    VNC_HANDSHAKE_SECONDS = 120,  /* people type passwords */
+    VNC_CUT_TEXT_MAX = 1 << 20,
+    VNC_WAITING_MAX = 4 << 20,    /* bytes that a client may let wait before we stop to read from it */
+    VNC_PASSWORD_MAX = 8,
+};
+
+typedef enum { VNC_SECURITY_NONE = 1, VNC_SECURITY_PASSWORD = 2, VNC_SECURITY_VENCRYPT = 19 } VncSecurity;
+typedef enum { VNC_SHARE_ALLOW_EXCLUSIVE, VNC_SHARE_FORCE_SHARED, VNC_SHARE_IGNORE } VncShare;
+
+/* What a client can do beyond the protocol's core. */
+typedef enum {
+    VNC_CAN_COPY = 1 << 0,
+    VNC_CAN_RESIZE = 1 << 1,
+    VNC_CAN_RESIZE_EXTENDED = 1 << 2,
+    VNC_CAN_CURSOR = 1 << 3,
+    VNC_CAN_CURSOR_ALPHA = 1 << 4,
+    VNC_CAN_KEYS = 1 << 5,
+    VNC_CAN_LEDS = 1 << 6,
+    VNC_CAN_MOTION_CHANGE = 1 << 7,
+    VNC_CAN_CONTINUE = 1 << 8,
+    VNC_CAN_FENCE = 1 << 9,
+    VNC_CAN_NAME = 1 << 10,
+    VNC_CAN_CLIPBOARD = 1 << 11,
+    VNC_CAN_POWER = 1 << 12,
+} VncFeatures;
+
+typedef struct VncServer VncServer;
+typedef struct VncClient VncClient;
+
+/* Bytes of a message: how many it used, 0 when it needs more. It may end the client, which then is `closed`. */
+typedef size_t VncParser(VncClient *client, const uint8_t *data, size_t size);
+
+struct VncClient {
+    VncServer *server;
+    Stream *stream; /* NULL: it is closed */
+    unsigned references; /* the server's list, and jobs under way */
+    VncParser *parser;
+    guint timer;      /* of the handshake */
+    guint kick;       /* a look at whether an update can be sent */
+    bool connected;   /* VNC_CONNECTED was told */
+    bool websocket, exclusive, authenticated;
+    bool ready;       /* it has initialised */
+    unsigned minor;   /* 3.minor */
+    VncSecurity security;
+    unsigned vencrypt; /* subtype, 0: none was chosen */
+    uint8_t challenge[16];
+    char *host, *service, *local_host, *local_service;
+    const char *family;
+
+    VncEncoder encoder;
+    bool encoding;    /* a worker has the encoder */
+    GArray *encodings; /* int32_t: as the client wants them; taken over between updates */
+    VncFormat format;
+    unsigned features;
+    int level, quality;
+    VncEncoding preferred;
+    int width, height; /* of the screen as it knows it */
+
+    pixman_region32_t damage, requested;
+    bool continuous;
+    pixman_box32_t continuous_area;
+    bool send_size, send_cursor, send_leds, send_motion, send_name, send_keys;
+    unsigned size_reason, size_status;
+    bool absolute;    /* how it was told that its pointer works */
+    int pointer_x, pointer_y;
+    unsigned cut_text_left;
+    uint32_t clipboard_caps; /* what its clipboard takes */
+    char *clipboard_text;    /* offered and not yet asked for */
+    GHashTable *keysyms;     /* keysym -> code + 1: keys that are down */
+};
+
+typedef struct {
+    char *text; /* "127.0.0.1:5900": for people */
+    char *host, *service;
+    const char *family;
+    int fd;
+    guint watch;
+    bool websocket;
+    VncServer *server;
+} VncListener;
+
+struct VncServer {
+    Machine *machine;
+    char *id;
+    GPtrArray *listeners; /* VncListener * */
+    GPtrArray *clients;   /* VncClient * */
+    Seat seat;
+    VncKeyboard *keyboard;
+    GThreadPool *workers;
+    GAsyncQueue *done;    /* jobs of update.c that workers have encoded */
+
+    /* Options. */
+    VncShare share;
+    unsigned connections;
+    bool lossy, power_control, fixed_display, password_wanted;
+    char *password;   /* NULL: nobody gets in yet */
+    gint64 expires_s; /* of the password, by the host's clock; G_MAXINT64: never */
+    char *credentials_id;
+    TlsCredentials *credentials;
+    GPtrArray *old_credentials; /* that sessions may still use */
+    unsigned head;
+
+    /* The display. Guarded by the machine lock. */
+    DisplayListener listener;
+    Display *display; /* that is looked at, by server->listener if `watching` */
+    bool watching;
+    pixman_region32_t changed;
+    bool surface_changed, cursor_changed, cursor_shown;
+    bool cursor_known; /* the device has one: clients need not draw theirs */
+
+    /* What clients see: x8r8g8b8. */
+    pixman_image_t *screen;
+    pixman_image_t *strip; /* rows in conversion */
+    unsigned leds;
+    bool absolute;
+};
+
+/* server.c */
+bool vnc_server_start(Machine *machine, const char *options, const char *layout, char **text,
+                      GError **error);
+void vnc_server_select(VncServer *server, Display *display);
+/* Whether somebody looks has changed, or how often. */
+void vnc_server_update_watch(VncServer *server);
+GPtrArray *vnc_servers(Machine *machine); /* VncServer * */
+VncServer *vnc_server_find(Machine *machine, const char *id, GError **error);
+void vnc_server_set_password(VncServer *server, const char *password);
+bool vnc_server_password_is_valid(const VncServer *server);
+bool vnc_server_reload_credentials(VncServer *server, GError **error);
+bool vnc_server_uses_vencrypt(const VncServer *server);
+const char *vnc_server_auth_name(const VncServer *server);
+const char *vnc_server_vencrypt_name(const VncServer *server);
+
+/* listen.c */
+bool vnc_listen(VncServer *server, const char *address, const KeyValues *options, GError **error);
+/* Closes what it listens on; clients stay. */
+void vnc_listen_nowhere(VncServer *server);
+void vnc_listener_free(void *listener);
+void vnc_client_name(VncClient *client, int fd);
+json_t *vnc_address_json(const char *host, const char *service, const char *family, bool websocket);
+
+/* screen.c: the copy that clients see. Under the machine lock. */
+extern const DisplayListener vnc_display_listener;
+void vnc_screen_take(VncServer *server);
+
+/* client.c */
+void vnc_client_new(VncServer *server, int fd, bool websocket);
+/* Ends it; the memory goes with the last reference. why: NULL when it was the client's wish. */
+void vnc_client_close(VncClient *client, const char *why);
+void vnc_client_unref(VncClient *client);
+void vnc_client_write(VncClient *client, const void *data, size_t size);
+/* Waits for the next message of the session. */
+void vnc_client_begin(VncClient *client);
+json_t *vnc_client_json(const VncClient *client);
+void vnc_client_event(VncClient *client, const char *event);
+size_t vnc_parse_message(VncClient *client, const uint8_t *data, size_t size);
+
+/* handshake.c */
+size_t vnc_parse_version(VncClient *client, const uint8_t *data, size_t size);
+void vnc_handshake_secured(VncClient *client);
+void vnc_handshake_begin(VncClient *client);
+
+/* update.c */
+/* Sends what there is to send, when the client wants it and has taken what it was sent before. */
+void vnc_client_kick(VncClient *client);
+void vnc_client_damage_all(VncClient *client);
+void vnc_client_set_encodings(VncClient *client, const int32_t *encodings, unsigned count);
+
+/* A worker's function: encodes a job, and hands it back to the main loop. */
+void vnc_update_encode(gpointer job, gpointer server);
+/* When no worker runs any more. */
+void vnc_updates_end(VncServer *server);
+
+/* input.c */
+void vnc_client_key(VncClient *client, bool down, uint32_t keysym, unsigned code);
+void vnc_client_pointer(VncClient *client, unsigned buttons, int x, int y);
+void vnc_client_release(VncClient *client);
+
+#endif
