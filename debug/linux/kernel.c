@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Recognises a Linux kernel in guest memory: by the token table of its kallsyms, from which its other tables follow; then where its image is, by
+ * a vCPU's mapping of it, by the header of an arm64 image, or by its banner. KASLR needs no thought: kallsyms' base is relocated with the
+ * kernel.
+ */
+#include "debug/linux/linux.h"
+
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "debug/linux/kallsyms.h"
+#include "debug/linux/modules.h"
+#include "debug/linux/registers.h"
+#include "debug/memory.h"
+#include "debug/symbols/file.h"
+
+#define LINUX_NAME "debug/linux/linux.h"
+
+enum {
+    IMAGE_BEFORE = 64 << 20, /* how far from the tokens an image may begin, and end */
+    IMAGE_AFTER = 64 << 20,
+    IMAGE_HEADER = 0x38, /* offset of "ARM\x64" in an arm64 image */
+    IMAGE_ALIGN = 64 << 10,
+    DATA_AFTER_TEXT = 24 << 20, /* where no symbol tells the end */
+};
+#define SEARCH_LIMIT (UINT64_C(8) << 30)
+
+/* A table of symbols that was found, and what is around it. */
+typedef struct {
+    Kallsyms tables;
+    uint64_t physical; /* of tables.image */
+    SymbolFile *file;  /* addresses as the tables say */
+    uint64_t to_physical;
+    bool verified; /* a vCPU maps it so */
+} Candidate;
+
+typedef struct {
+    Machine *machine;
+    LinuxArch arch;
+    Candidate best; /* file NULL: none yet */
+} Search;
+
+static void add_symbol(void *opaque, const char *name, size_t length, char type, uint64_t address)
+{
+    SymbolFile *file = opaque;
+
+    /* Arm's marks of code and data. */
+    if (name[0] != '$') {
+        symbol_file_add(file, name, length, address, 0, type);
+    }
+}
+
+/* Where the symbols of the image are: those of a CPU's own data are offsets, and come before. */
+static void take_range(SymbolFile *file, uint64_t base)
+{
+    uint64_t end;
+
+    file->end = UINT64_MAX;
+    file->start = base;
+    symbol_file_finish(file);
+    for (guint i = 0; i < file->entries->len; i++) {
+        const SymbolEntry *entry = &g_array_index(file->entries, SymbolEntry, i);
+
+        if (entry->address >= base) {
+            file->start = entry->address;
+            break;
+        }
+    }
+    end = g_array_index(file->entries, SymbolEntry, file->entries->len - 1).address;
+    file->end = MAX(end, file->start) + 1;
+}
+
+/* By what some vCPU maps: at its text's start and at a function far behind it. */
+static bool place_by_mapping(const Search *search, Candidate *candidate)
+{
+    uint64_t text = candidate->file->start, other, first, second;
+
+    if (!candidate->tables.relative_base && candidate->tables.kind != KALLSYMS_ABSOLUTE) {
+        return false;
+    }
+    if (!symbol_file_address(candidate->file, "start_kernel", &other)) {
+        return false;
+    }
+    for (guint i = 0; i < search->machine->vcpus->len; i++) {
+        Vcpu *vcpu = search->machine->vcpus->pdata[i];
+        uint64_t tokens = candidate->physical + candidate->tables.token_table;
+
+        /* What is only for the start is given back and no longer mapped. */
+        if (vcpu->target->translate_debug(vcpu, text, &first) && first + IMAGE_BEFORE > tokens &&
+            first < tokens + IMAGE_AFTER &&
+            (!vcpu->target->translate_debug(vcpu, other, &second) ||
+             second - first == other - text)) {
+            candidate->to_physical = first - text;
+            return candidate->verified = true;
+        }
+    }
+    return false;
+}
+
+/* The header's second instruction is a branch to the entry, whose symbol tells the rest. */
+static bool place_by_header(Candidate *candidate)
+{
+    static const char *const entries[] = { "primary_entry", "stext" };
+    const Kallsyms *tables = &candidate->tables;
+    uint64_t tokens = candidate->physical + tables->token_table;
+    uint64_t at = align_down(tokens, IMAGE_ALIGN), entry;
+
+    for (; at >= candidate->physical && at <= tokens; at -= IMAGE_ALIGN) {
+        const uint8_t *header = tables->image + (at - candidate->physical);
+        uint32_t branch;
+
+        if (tables->size - (header - tables->image) < 64 ||
+            memcmp(header + IMAGE_HEADER, "ARM\x64", 4)) {
+            continue;
+        }
+        branch = load_le32(header + 4);
+        for (unsigned i = 0; i < G_N_ELEMENTS(entries) && branch >> 26 == 5; i++) {
+            if (symbol_file_address(candidate->file, entries[i], &entry)) {
+                candidate->to_physical = at + 4 + 4 * bits_sign_extend(branch, 26) - entry;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* The banner of the data symbols' place. */
+static bool place_by_banner(Candidate *candidate)
+{
+    static const char banner[] = "Linux version ", format[] = "%s version %s";
+    const Kallsyms *tables = &candidate->tables;
+    const uint8_t *end = tables->image + tables->size;
+    uint64_t address, format_address;
+
+    if (!symbol_file_address(candidate->file, "linux_banner", &address) ||
+        !symbol_file_address(candidate->file, "linux_proc_banner", &format_address)) {
+        return false;
+    }
+    for (const uint8_t *at = tables->image; (at = memmem(at, end - at, banner, sizeof banner - 1));
+         at++) {
+        uint64_t other = (uint64_t)(at - tables->image) + (format_address - address);
+
+        if (other < tables->size && tables->size - other > sizeof format &&
+            !memcmp(tables->image + other, format, sizeof format - 1)) {
+            candidate->to_physical = candidate->physical + (at - tables->image) - address;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool place(const Search *search, Candidate *candidate)
+{
+    return place_by_mapping(search, candidate) ||
+           (search->arch == LINUX_ARM64 && place_by_header(candidate)) ||
+           place_by_banner(candidate);
+}
+
+/* For each needle in memory. */
+static bool consider(void *opaque, uint64_t guest_phys)
+{
+    Search *search = opaque;
+    Candidate candidate = { 0 };
+    uint64_t size;
+    const uint8_t *image = debug_memory_around(search->machine, guest_phys, IMAGE_BEFORE,
+                                               IMAGE_AFTER, &candidate.physical, &size);
+
+    if (!image ||
+        !kallsyms_parse(&candidate.tables, image, size, guest_phys - candidate.physical)) {
+        return false;
+    }
+    candidate.file = symbol_file_new("kernel", NULL, "kallsyms", SYMBOLS_KERNEL);
+    kallsyms_foreach(&candidate.tables, add_symbol, candidate.file);
+    take_range(candidate.file, candidate.tables.relative_base);
+    if (!place(search, &candidate) || (search->best.file && !candidate.verified)) {
+        symbol_file_free(candidate.file);
+        return false;
+    }
+    g_clear_pointer(&search->best.file, symbol_file_free);
+    search->best = candidate;
+    return candidate.verified;
+}
+
+static void kernel_free(void *opaque)
+{
+    LinuxKernel *kernel = opaque;
+
+    linux_modules_drop(kernel);
+    g_clear_pointer(&kernel->types, types_free);
+    g_free(kernel->banner);
+    g_free(kernel);
+}
+
+typedef struct {
+    LinuxKernel *kernel; /* NULL: none */
+} LinuxState;
+
+static void state_free(void *opaque)
+{
+    LinuxState *state = opaque;
+
+    g_clear_pointer(&state->kernel, kernel_free);
+    g_free(state);
+}
+
+static LinuxState *state_of(Machine *machine)
+{
+    LinuxState *state = machine_attached(machine, LINUX_NAME);
+
+    if (!state) {
+        state = g_new0(LinuxState, 1);
+        machine_attach(machine, LINUX_NAME, state, state_free);
+    }
+    return state;
+}
+
+const uint8_t *linux_image(const LinuxKernel *kernel, uint64_t *start, uint64_t *size)
+{
+    uint64_t physical = kernel->start + kernel->to_physical, from;
+    const uint8_t *image =
+        debug_memory_around(kernel->machine, physical, 0, kernel->end - kernel->start, &from, size);
+
+    *start = kernel->start;
+    return image;
+}
+
+bool linux_symbol(const LinuxKernel *kernel, const char *name, uint64_t *address)
+{
+    SymbolFile *file = symbols_file(kernel->machine, kernel->file);
+
+    return file && symbol_file_address(file, name, address);
+}
+
+static void find_banner(LinuxKernel *kernel)
+{
+    static const char banner[] = "Linux version ";
+    uint64_t start, size;
+    const uint8_t *image = linux_image(kernel, &start, &size), *at = image;
+    char text[256];
+
+    while (at && (at = memmem(at, size - (at - image), banner, sizeof banner - 1))) {
+        if (g_ascii_isdigit(at[sizeof banner - 1]) &&
+            linux_read_string(kernel, start + (at - image), text, sizeof text)) {
+            kernel->banner = g_strdup(text);
+            return;
+        }
+        at++;
+    }
+}
+
+/* The tables that map the image where it is. */
+static bool try_root(LinuxKernel *kernel, uint64_t root)
+{
+    LinuxKernel probe = *kernel;
+    uint64_t guest_phys;
+
+    probe.root = root;
+    probe.start = probe.end = 0;
+    if (!root || !linux_translate(&probe, kernel->start, &guest_phys) ||
+        guest_phys != kernel->start + kernel->to_physical) {
+        return false;
+    }
+    kernel->root = root;
+    return true;
+}
+
+static void find_root(LinuxKernel *kernel)
+{
+    static const char *const names[] = { "init_top_pgt", "swapper_pg_dir" };
+    GPtrArray *vcpus = kernel->machine->vcpus;
+    uint64_t address;
+
+    kernel->root = 0;
+    for (guint i = 0; i < vcpus->len && !kernel->root; i++) {
+        uint64_t root =
+            linux_vcpu_paging(vcpus->pdata[i], &kernel->page_bits, &kernel->address_bits);
+
+        for (unsigned k = 0; k < G_N_ELEMENTS(names) && !kernel->root; k++) {
+            if (linux_symbol(kernel, names[k], &address)) {
+                try_root(kernel, address + kernel->to_physical);
+            }
+        }
+        /* The tables of user mode lie beside the kernel's. */
+        for (int k = 0; k <= 4 && !kernel->root; k++) {
+            if (!try_root(kernel, root + ((uint64_t)k << kernel->page_bits))) {
+                try_root(kernel, root - ((uint64_t)k << kernel->page_bits));
+            }
+        }
+    }
+}
+
+/* Where the image ends when no symbol says so: arm64's header does. */
+static uint64_t image_end(const LinuxKernel *kernel, const SymbolFile *file,
+                          const Candidate *candidate)
+{
+    const Kallsyms *tables = &candidate->tables;
+    uint64_t end, start = kernel->start + kernel->to_physical;
+
+    if (linux_symbol(kernel, "_end", &end)) {
+        return end;
+    }
+    for (uint64_t at = align_down(start, IMAGE_ALIGN);
+         at >= candidate->physical && start - at < MIB(4); at -= IMAGE_ALIGN) {
+        const uint8_t *header = tables->image + (at - candidate->physical);
+
+        if (!memcmp(header + IMAGE_HEADER, "ARM\x64", 4) && load_le64(header + 16) < IMAGE_BEFORE) {
+            return at + load_le64(header + 16) - kernel->to_physical;
+        }
+    }
+    return MAX(file->end, candidate->physical + tables->token_index - kernel->to_physical) +
+           DATA_AFTER_TEXT;
+}
+
+static LinuxKernel *take(const Search *search)
+{
+    const Candidate *best = &search->best;
+    LinuxKernel *kernel = g_new0(LinuxKernel, 1);
+    SymbolFile *file = best->file;
+
+    kernel->machine = search->machine;
+    kernel->arch = search->arch;
+    kernel->tokens = best->physical + best->tables.token_table;
+    kernel->relative_base = best->tables.relative_base;
+    kernel->base_physical =
+        best->tables.kind == KALLSYMS_ABSOLUTE ? 0 : best->physical + best->tables.base;
+    kernel->to_physical = best->to_physical;
+    kernel->relocated = kernel->relative_base || best->tables.kind == KALLSYMS_ABSOLUTE;
+    if (!kernel->relocated) {
+        symbol_file_move(file, best->to_physical);
+        kernel->to_physical = 0;
+    }
+    file->has_physical = true;
+    file->to_physical = kernel->to_physical;
+    kernel->start = file->start;
+    kernel->end = file->end;
+    symbols_take(search->machine, file);
+    kernel->file = file->number;
+    kernel->end = image_end(kernel, file, best);
+    find_root(kernel);
+    find_banner(kernel);
+    g_free(file->path);
+    file->path = g_strdup(kernel->banner);
+    return kernel;
+}
+
+static bool still_there(const LinuxKernel *kernel)
+{
+    uint8_t first[2];
+    uint64_t base = 0;
+
+    return debug_memory_read(kernel->machine, kernel->tokens - 1, first, 2) && !first[0] &&
+           first[1] &&
+           (!kernel->base_physical ||
+            (debug_memory_read(kernel->machine, kernel->base_physical, &base, 8) &&
+             base == kernel->relative_base));
+}
+
+static void linux_forget(Machine *machine)
+{
+    LinuxState *state = state_of(machine);
+
+    if (state->kernel) {
+        SymbolFile *file = symbols_file(machine, state->kernel->file);
+
+        kernel_free(state->kernel);
+        state->kernel = NULL;
+        if (file) {
+            symbols_drop(machine, file);
+        }
+    }
+}
+
+static void linux_look(Machine *machine)
+{
+    Search search = { machine, LINUX_ARM64 };
+    LinuxState *state = state_of(machine);
+
+    if (state->kernel && !still_there(state->kernel)) {
+        linux_forget(machine);
+    }
+    if (!state->kernel && linux_arch_of(machine, &search.arch)) {
+        debug_memory_search(machine, kallsyms_needle, KALLSYMS_NEEDLE_SIZE, SEARCH_LIMIT, consider,
+                            &search);
+        state->kernel = search.best.file ? take(&search) : NULL;
+    }
+    if (state->kernel) {
+        if (!state->kernel->root) {
+            find_root(state->kernel);
+        }
+        linux_modules_look(state->kernel);
+    }
+}
+
+static const SymbolRecogniser linux_recogniser = { "linux", linux_look, linux_forget };
+SYMBOL_RECOGNISER(linux_recogniser);
+
+LinuxKernel *linux_kernel_known(Machine *machine)
+{
+    return state_of(machine)->kernel;
+}
+
+LinuxKernel *linux_kernel_find(Machine *machine, GError **error)
+{
+    symbols_refresh(machine);
+    if (!state_of(machine)->kernel) {
+        error_fail(error, KASO_ERROR_NOT_FOUND,
+                   "no Linux kernel was recognised in the guest's memory: it has not been loaded "
+                   "yet, or has no "
+                   "kallsyms");
+    }
+    return state_of(machine)->kernel;
+}

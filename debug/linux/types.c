@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* The types of the kernel in memory: its BTF section, between two symbols, or by its header in the image. */
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "debug/linux/linux.h"
+
+enum { KERNEL_BTF_MIN = 256 << 10 };
+
+/* The largest that the image holds. */
+static const uint8_t *find_btf(const LinuxKernel *kernel, size_t *bytes)
+{
+    static const uint8_t start[] = { 0x9f, 0xeb, 1, 0 };
+    uint64_t address, size;
+    const uint8_t *image = linux_image(kernel, &address, &size), *at = image, *best = NULL;
+    size_t whole;
+
+    *bytes = KERNEL_BTF_MIN;
+    while (at && (at = memmem(at, size - (at - image), start, sizeof start))) {
+        uint64_t left = size - (at - image);
+
+        if (left >= BTF_HEADER_BYTES && btf_measure(at, &whole) && whole <= left &&
+            whole > *bytes) {
+            best = at;
+            *bytes = whole;
+        }
+        at += sizeof start;
+    }
+    return best;
+}
+
+Types *linux_types(LinuxKernel *kernel, GError **error)
+{
+    size_t size;
+    const uint8_t *bytes;
+
+    if (!kernel->types && !kernel->types_looked) {
+        bytes = find_btf(kernel, &size);
+        if (bytes) {
+            g_autofree uint8_t *copy = g_memdup2(bytes, size);
+
+            kernel->types = btf_parse(copy, size, NULL);
+        }
+        kernel->types_looked = true;
+    }
+    if (!kernel->types) {
+        error_fail(error, KASO_ERROR_UNSUPPORTED,
+                   "this kernel has no type information in memory (CONFIG_DEBUG_INFO_BTF)");
+    }
+    return kernel->types;
+}
