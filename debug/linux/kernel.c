@@ -10,6 +10,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "debug/linux/exports.h"
 #include "debug/linux/kallsyms.h"
 #include "debug/linux/modules.h"
 #include "debug/linux/registers.h"
@@ -318,6 +319,8 @@ static LinuxKernel *take(const Search *search)
     const Candidate *best = &search->best;
     LinuxKernel *kernel = g_new0(LinuxKernel, 1);
     SymbolFile *file = best->file;
+    uint64_t start, size;
+    const uint8_t *image;
 
     kernel->machine = search->machine;
     kernel->arch = search->arch;
@@ -337,7 +340,10 @@ static LinuxKernel *take(const Search *search)
     kernel->end = file->end;
     symbols_take(search->machine, file);
     kernel->file = file->number;
-    kernel->end = image_end(kernel, file, best);
+    file->end = kernel->end = image_end(kernel, file, best);
+    image = linux_image(kernel, &start, &size);
+    linux_exports_add(file, image, size, start);
+    symbol_file_finish(file);
     find_root(kernel);
     find_banner(kernel);
     g_free(file->path);

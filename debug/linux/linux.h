@@ -54,6 +54,11 @@ static inline bool linux_in_image(const LinuxKernel *kernel, uint64_t address)
 {
     return address >= kernel->start && address < kernel->end;
 }
+/* Whether it may be a pointer to kernel memory, aligned as pointers in structures are. */
+static inline bool linux_is_pointer(uint64_t value)
+{
+    return value >> 56 == 0xff && !(value & 7);
+}
 /* The kernel's types; NULL with an error: it has none, or what there is is damaged. */
 Types *linux_types(LinuxKernel *kernel, GError **error);
 

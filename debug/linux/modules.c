@@ -87,9 +87,8 @@ static bool find_list(LinuxKernel *kernel, const Layout *layout)
     for (uint64_t at = 0; image && at + 16 <= size; at += 8) {
         uint64_t next = load_le64(image + at), last = load_le64(image + at + 8);
 
-        if (next >> 47 == 0x1ffff && last >> 47 == 0x1ffff && !(next & 7) && !(last & 7) &&
-            !linux_in_image(kernel, next) && !linux_in_image(kernel, last) &&
-            is_list_head(kernel, layout, start + at, next, last)) {
+        if (linux_is_pointer(next) && linux_is_pointer(last) && !linux_in_image(kernel, next) &&
+            !linux_in_image(kernel, last) && is_list_head(kernel, layout, start + at, next, last)) {
             kernel->module_list = start + at;
             return true;
         }

@@ -29,7 +29,8 @@ bool linux_translate(const LinuxKernel *kernel, uint64_t address, uint64_t *gues
         *guest_phys = address + kernel->to_physical;
         return true;
     }
-    if (!table || (uint64_t)bits_sign_extend(address, kernel->address_bits) != address) {
+    /* The upper half is all of what the bits reach on arm64, and half of it on x86. */
+    if (!table || ~address >> (kernel->address_bits - (kernel->arch == LINUX_X86_64))) {
         return false;
     }
     top = (kernel->address_bits - kernel->page_bits - 1) / index_bits;

@@ -5,6 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    PADDING = 16,          /* behind a function, where a call that does not return may return to */
+    REACH_CODE = 64 << 10, /* of a symbol without a size, when none follows */
+    REACH_DATA = 4 << 20,
+};
+
 SymbolFile *symbol_file_new(const char *name, const char *path, const char *kind, SymbolSpace space)
 {
     SymbolFile *file = g_new0(SymbolFile, 1);
@@ -65,6 +71,7 @@ void symbol_file_finish(SymbolFile *file)
     guint n = file->entries->len;
 
     g_array_sort(file->entries, compare_addresses);
+    g_clear_pointer(&file->by_name, g_free);
     if (!n || file->end) {
         return;
     }
@@ -143,6 +150,15 @@ static int name_rank(const SymbolFile *file, const SymbolEntry *entry)
            (file->names->str[entry->name] != '_') * 2;
 }
 
+/* How far from a symbol an address may be and still belong to it. */
+static uint64_t reach(const SymbolEntry *entry)
+{
+    if (entry->size) {
+        return (uint64_t)entry->size + PADDING;
+    }
+    return g_ascii_toupper(entry->type) == 'T' ? REACH_CODE : REACH_DATA;
+}
+
 bool symbol_file_at(const SymbolFile *file, uint64_t address, Symbol *symbol)
 {
     const SymbolEntry *entries = (const SymbolEntry *)file->entries->data;
@@ -170,7 +186,7 @@ bool symbol_file_at(const SymbolFile *file, uint64_t address, Symbol *symbol)
         }
     }
     *symbol = symbol_file_symbol(file, best);
-    return true;
+    return address - symbol->address < reach(&entries[best]);
 }
 
 void symbol_file_move(SymbolFile *file, uint64_t offset)

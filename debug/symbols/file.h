@@ -50,7 +50,7 @@ void symbol_file_free(SymbolFile *file);
 bool symbol_file_add(SymbolFile *file, const char *name, size_t length, uint64_t address,
                      uint64_t size, char type);
 /*
- * After the last: sorts, and takes start and end from the symbols unless they are set (end not 0). Symbols outside are only
+ * After the last, and again after more: sorts, and takes start and end from the symbols unless they are set (end not 0). Symbols outside are only
  * found by name.
  */
 void symbol_file_finish(SymbolFile *file);

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The list of tasks, from init_task, which is a symbol or is found by its name in the image; members are where the kernel's types (BTF)
+ * say.
+ */
+#include "debug/linux/tasks.h"
+
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "debug/linux/registers.h"
+
+enum { FLAG_KERNEL_THREAD = 0x00200000 };
+
+typedef struct {
+    uint64_t tasks, pid, tgid, comm, state, parent, stack, flags, on_cpu, cpu, threads, thread_node,
+        signal;
+    uint64_t saved_pc, saved_fp, saved_sp; /* arm64: cpu_context; x86: sp of thread */
+    bool has_on_cpu, has_cpu, has_threads;
+} Layout;
+
+static bool get_layout(LinuxKernel *kernel, Layout *l, GError **error)
+{
+    Types *types = linux_types(kernel, error);
+
+    if (!types) {
+        return false;
+    }
+    *l = (Layout){ 0 };
+    l->has_on_cpu = types_offset(types, "task_struct", "on_cpu", &l->on_cpu);
+    l->has_cpu = types_offset(types, "task_struct", "thread_info.cpu", &l->cpu) ||
+                 types_offset(types, "task_struct", "cpu", &l->cpu);
+    l->has_threads = types_offset(types, "signal_struct", "thread_head", &l->threads) &&
+                     types_offset(types, "task_struct", "thread_node", &l->thread_node) &&
+                     types_offset(types, "task_struct", "signal", &l->signal);
+    if (kernel->arch == LINUX_ARM64) {
+        types_offset(types, "task_struct", "thread.cpu_context.pc", &l->saved_pc);
+        types_offset(types, "task_struct", "thread.cpu_context.fp", &l->saved_fp);
+        types_offset(types, "task_struct", "thread.cpu_context.sp", &l->saved_sp);
+    } else {
+        types_offset(types, "task_struct", "thread.sp", &l->saved_sp);
+    }
+    return (types_offset(types, "task_struct", "tasks", &l->tasks) &&
+            types_offset(types, "task_struct", "pid", &l->pid) &&
+            types_offset(types, "task_struct", "tgid", &l->tgid) &&
+            types_offset(types, "task_struct", "comm", &l->comm) &&
+            types_offset(types, "task_struct", "stack", &l->stack) &&
+            types_offset(types, "task_struct", "flags", &l->flags) &&
+            types_offset(types, "task_struct", "real_parent", &l->parent) &&
+            (types_offset(types, "task_struct", "__state", &l->state) ||
+             types_offset(types, "task_struct", "state", &l->state))) ||
+           error_fail(error, KASO_ERROR_UNSUPPORTED,
+                      "the kernel's task_struct is not one that we know");
+}
+
+static bool read_task(const LinuxKernel *kernel, const Layout *l, uint64_t address, LinuxTask *task)
+{
+    uint32_t flags, on_cpu = 0;
+    uint64_t parent;
+
+    *task = (LinuxTask){ .address = address, .cpu = UINT32_MAX };
+    if (!linux_read_u32(kernel, address + l->pid, &task->pid) ||
+        !linux_read_u32(kernel, address + l->tgid, &task->tgid) ||
+        !linux_read_u32(kernel, address + l->state, &task->state) ||
+        !linux_read_u32(kernel, address + l->flags, &flags) ||
+        !linux_read_u64(kernel, address + l->stack, &task->stack) ||
+        !linux_read_u64(kernel, address + l->parent, &parent)) {
+        return false;
+    }
+    linux_read_string(kernel, address + l->comm, task->name, sizeof task->name);
+    linux_read_u32(kernel, parent + l->pid, &task->parent);
+    if (l->has_on_cpu) {
+        linux_read_u32(kernel, address + l->on_cpu, &on_cpu);
+    }
+    if (l->has_cpu) {
+        linux_read_u32(kernel, address + l->cpu, &task->cpu);
+    }
+    task->on_cpu = on_cpu;
+    task->kernel_thread = flags & FLAG_KERNEL_THREAD;
+    return true;
+}
+
+/* init_task: the one task of the image; its name is "swapper" or "swapper/0" once it has started. */
+static bool find_first(const LinuxKernel *kernel, const Layout *l, uint64_t *address)
+{
+    static const char name[] = "swapper";
+    uint64_t start, size;
+    const uint8_t *image, *at;
+
+    if (linux_symbol(kernel, "init_task", address)) {
+        return true;
+    }
+    image = at = linux_image(kernel, &start, &size);
+    while (at && (at = memmem(at, size - (at - image), name, sizeof name - 1))) {
+        uint64_t task = start + (at - image) - l->comm, next, back;
+
+        if (!(task & 7) && linux_in_image(kernel, task) &&
+            linux_read_u64(kernel, task + l->tasks, &next) &&
+            linux_read_u64(kernel, next + 8, &back) && back == task + l->tasks) {
+            *address = task;
+            return true;
+        }
+        at++;
+    }
+    return false;
+}
+
+/* The threads of a process beside its first. */
+static void add_threads(const LinuxKernel *kernel, const Layout *l, const LinuxTask *leader,
+                        GArray *list)
+{
+    uint64_t signal, head, entry;
+
+    if (!l->has_threads || !linux_read_u64(kernel, leader->address + l->signal, &signal)) {
+        return;
+    }
+    head = signal + l->threads;
+    for (entry = head;
+         list->len < LINUX_TASKS_MAX && linux_read_u64(kernel, entry, &entry) && entry != head;) {
+        LinuxTask task;
+
+        if (!read_task(kernel, l, entry - l->thread_node, &task) || task.tgid != leader->tgid) {
+            break;
+        }
+        if (task.address != leader->address) {
+            g_array_append_val(list, task);
+        }
+    }
+}
+
+GArray *linux_tasks(LinuxKernel *kernel, GError **error)
+{
+    uint64_t first, address;
+    GArray *list;
+    Layout l;
+
+    if (!get_layout(kernel, &l, error)) {
+        return NULL;
+    }
+    if (!find_first(kernel, &l, &first)) {
+        error_fail(error, KASO_ERROR_NOT_FOUND,
+                   "the kernel's list of tasks was not found: it may not have one yet");
+        return NULL;
+    }
+    list = g_array_new(FALSE, FALSE, sizeof(LinuxTask));
+    address = first;
+    do {
+        LinuxTask task;
+        uint64_t next;
+
+        if (!read_task(kernel, &l, address, &task)) {
+            break;
+        }
+        g_array_append_val(list, task);
+        add_threads(kernel, &l, &task, list);
+        if (!linux_read_u64(kernel, address + l.tasks, &next)) {
+            break;
+        }
+        address = next - l.tasks;
+    } while (address != first && list->len < LINUX_TASKS_MAX);
+    return list;
+}
+
+char linux_task_letter(const LinuxTask *task)
+{
+    static const struct {
+        uint32_t bit;
+        char letter;
+    } letters[] = { { 1, 'S' },    { 2, 'D' },    { 4, 'T' },   { 8, 't' },
+                    { 0x10, 'X' }, { 0x20, 'Z' }, { 0x40, 'P' } };
+
+    if (task->state == 0) {
+        return 'R';
+    }
+    if ((task->state & 0x402) == 0x402) { /* sleeps without counting as load */
+        return 'I';
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(letters); i++) {
+        if (task->state & letters[i].bit) {
+            return letters[i].letter;
+        }
+    }
+    return '?';
+}
+
+bool linux_task_registers(LinuxKernel *kernel, const LinuxTask *task, uint64_t *pc, uint64_t *fp,
+                          uint64_t *sp)
+{
+    Layout l;
+
+    *pc = *fp = 0;
+    if (task->on_cpu || !get_layout(kernel, &l, NULL) || !l.saved_sp ||
+        !linux_read_u64(kernel, task->address + l.saved_sp, sp)) {
+        return false;
+    }
+    if (kernel->arch == LINUX_ARM64) {
+        return linux_read_u64(kernel, task->address + l.saved_pc, pc) &&
+               linux_read_u64(kernel, task->address + l.saved_fp, fp);
+    }
+    return true;
+}
+
+/* x86: in the CPU's own data, at GS while the kernel runs. */
+static bool current_of_percpu(LinuxKernel *kernel, Vcpu *vcpu, uint64_t *address)
+{
+    bool user = linux_register(vcpu, "cs") & 3;
+    uint64_t base = linux_register(vcpu, user ? "kernel_gs_base" : "gs_base"), offset;
+
+    return (linux_symbol(kernel, "current_task", &offset) ||
+            linux_symbol(kernel, "pcpu_hot", &offset)) &&
+           linux_read_u64(kernel, base + offset, address);
+}
+
+bool linux_task_current(LinuxKernel *kernel, Vcpu *vcpu, LinuxTask *task)
+{
+    uint64_t address = 0;
+    Layout l;
+
+    if (!get_layout(kernel, &l, NULL)) {
+        return false;
+    }
+    if (kernel->arch == LINUX_X86_64) {
+        current_of_percpu(kernel, vcpu, &address);
+    } else if (linux_register(vcpu, "cpsr") & 0xf) {
+        address = linux_register(vcpu, "sp_el0"); /* while the kernel runs */
+    } else {
+        g_autoptr(GArray) list = linux_tasks(kernel, NULL);
+
+        for (guint i = 0; list && i < list->len && !address; i++) {
+            const LinuxTask *one = &g_array_index(list, LinuxTask, i);
+
+            address = one->on_cpu && one->cpu == vcpu->index ? one->address : 0;
+        }
+    }
+    return address >> 63 && read_task(kernel, &l, address, task);
+}
