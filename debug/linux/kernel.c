@@ -24,6 +24,7 @@ enum {
     IMAGE_AFTER = 64 << 20,
     IMAGE_HEADER = 0x38, /* offset of "ARM\x64" in an arm64 image */
     IMAGE_ALIGN = 64 << 10,
+    ROOTS_AROUND = 4,           /* pages */
     DATA_AFTER_TEXT = 24 << 20, /* where no symbol tells the end */
 };
 #define SEARCH_LIMIT (UINT64_C(8) << 30)
@@ -73,31 +74,45 @@ static void take_range(SymbolFile *file, uint64_t base)
     file->end = MAX(end, file->start) + 1;
 }
 
-/* By what some vCPU maps: at its text's start and at a function far behind it. */
-static bool place_by_mapping(const Search *search, Candidate *candidate)
+/* Where the image would be if its start is mapped to `first`; false: that cannot be. */
+static bool is_near(const Candidate *candidate, uint64_t first)
 {
-    uint64_t text = candidate->file->start, other, first, second;
+    uint64_t tokens = candidate->physical + candidate->tables.token_table;
 
-    if (!candidate->tables.relative_base && candidate->tables.kind != KALLSYMS_ABSOLUTE) {
-        return false;
-    }
-    if (!symbol_file_address(candidate->file, "start_kernel", &other)) {
-        return false;
-    }
-    for (guint i = 0; i < search->machine->vcpus->len; i++) {
-        Vcpu *vcpu = search->machine->vcpus->pdata[i];
-        uint64_t tokens = candidate->physical + candidate->tables.token_table;
+    return first + IMAGE_BEFORE > tokens && first < tokens + IMAGE_AFTER;
+}
 
-        /* What is only for the start is given back and no longer mapped. */
-        if (vcpu->target->translate_debug(vcpu, text, &first) && first + IMAGE_BEFORE > tokens &&
-            first < tokens + IMAGE_AFTER &&
-            (!vcpu->target->translate_debug(vcpu, other, &second) ||
-             second - first == other - text)) {
+/* By the tables of a vCPU; in user mode they may lack the kernel, whose own are some pages beside. */
+static bool place_by_vcpu(const Search *search, Candidate *candidate, Vcpu *vcpu)
+{
+    LinuxKernel probe = { .machine = search->machine, .arch = search->arch };
+    uint64_t text = candidate->file->start, first;
+    uint64_t root = linux_vcpu_paging(vcpu, &probe.page_bits, &probe.address_bits);
+
+    if (vcpu->target->translate_debug(vcpu, text, &first) && is_near(candidate, first)) {
+        candidate->to_physical = first - text;
+        return candidate->verified = true;
+    }
+    for (int k = -ROOTS_AROUND; k <= ROOTS_AROUND; k++) {
+        probe.root = root + ((int64_t)k << probe.page_bits);
+        if (linux_translate(&probe, text, &first) && is_near(candidate, first)) {
             candidate->to_physical = first - text;
             return candidate->verified = true;
         }
     }
     return false;
+}
+
+static bool place_by_mapping(const Search *search, Candidate *candidate)
+{
+    bool ok = false;
+
+    if (candidate->tables.relative_base || candidate->tables.kind == KALLSYMS_ABSOLUTE) {
+        for (guint i = 0; i < search->machine->vcpus->len && !ok; i++) {
+            ok = place_by_vcpu(search, candidate, search->machine->vcpus->pdata[i]);
+        }
+    }
+    return ok;
 }
 
 /* The header's second instruction is a branch to the entry, whose symbol tells the rest. */
@@ -284,10 +299,8 @@ static void find_root(LinuxKernel *kernel)
             }
         }
         /* The tables of user mode lie beside the kernel's. */
-        for (int k = 0; k <= 4 && !kernel->root; k++) {
-            if (!try_root(kernel, root + ((uint64_t)k << kernel->page_bits))) {
-                try_root(kernel, root - ((uint64_t)k << kernel->page_bits));
-            }
+        for (int k = -ROOTS_AROUND; k <= ROOTS_AROUND && !kernel->root; k++) {
+            try_root(kernel, root + ((int64_t)k << kernel->page_bits));
         }
     }
 }
@@ -314,6 +327,12 @@ static uint64_t image_end(const LinuxKernel *kernel, const SymbolFile *file,
            DATA_AFTER_TEXT;
 }
 
+/* Guest physical, of the table by which it is known. */
+static uint64_t best_tokens(const Search *search)
+{
+    return search->best.physical + search->best.tables.token_table;
+}
+
 static LinuxKernel *take(const Search *search)
 {
     const Candidate *best = &search->best;
@@ -324,7 +343,8 @@ static LinuxKernel *take(const Search *search)
 
     kernel->machine = search->machine;
     kernel->arch = search->arch;
-    kernel->tokens = best->physical + best->tables.token_table;
+    kernel->tokens = best_tokens(search);
+    kernel->verified = best->verified;
     kernel->relative_base = best->tables.relative_base;
     kernel->base_physical =
         best->tables.kind == KALLSYMS_ABSOLUTE ? 0 : best->physical + best->tables.base;
@@ -351,6 +371,25 @@ static LinuxKernel *take(const Search *search)
     return kernel;
 }
 
+/* Whether vCPUs map the kernel's start where we think it is: 1 yes, 0 none maps it, -1 elsewhere. */
+static int mapping_agrees(const LinuxKernel *kernel)
+{
+    int result = 0;
+
+    for (guint i = 0; i < kernel->machine->vcpus->len && kernel->relocated; i++) {
+        Vcpu *vcpu = kernel->machine->vcpus->pdata[i];
+        uint64_t guest_phys;
+
+        if (vcpu->target->translate_debug(vcpu, kernel->start, &guest_phys)) {
+            if (guest_phys == kernel->start + kernel->to_physical) {
+                return 1;
+            }
+            result = -1;
+        }
+    }
+    return result;
+}
+
 static bool still_there(const LinuxKernel *kernel)
 {
     uint8_t first[2];
@@ -360,7 +399,8 @@ static bool still_there(const LinuxKernel *kernel)
            first[1] &&
            (!kernel->base_physical ||
             (debug_memory_read(kernel->machine, kernel->base_physical, &base, 8) &&
-             base == kernel->relative_base));
+             base == kernel->relative_base)) &&
+           mapping_agrees(kernel) >= 0;
 }
 
 static void linux_forget(Machine *machine)
@@ -378,18 +418,38 @@ static void linux_forget(Machine *machine)
     }
 }
 
+/* What is not mapped may be left over from an earlier run of the machine: until one is mapped, each look is a new one. */
+static void look_for_better(Search *search, LinuxState *state)
+{
+    debug_memory_search(search->machine, kallsyms_needle, KALLSYMS_NEEDLE_SIZE, SEARCH_LIMIT,
+                        consider, search);
+    if (!search->best.file) {
+        return;
+    }
+    if (state->kernel && !search->best.verified && state->kernel->tokens == best_tokens(search)) {
+        symbol_file_free(search->best.file);
+        return;
+    }
+    linux_forget(search->machine);
+    state->kernel = take(search);
+}
+
 static void linux_look(Machine *machine)
 {
     Search search = { machine, LINUX_ARM64 };
     LinuxState *state = state_of(machine);
 
+    if (!linux_arch_of(machine, &search.arch)) {
+        return;
+    }
     if (state->kernel && !still_there(state->kernel)) {
         linux_forget(machine);
     }
-    if (!state->kernel && linux_arch_of(machine, &search.arch)) {
-        debug_memory_search(machine, kallsyms_needle, KALLSYMS_NEEDLE_SIZE, SEARCH_LIMIT, consider,
-                            &search);
-        state->kernel = search.best.file ? take(&search) : NULL;
+    if (state->kernel && !state->kernel->verified) {
+        state->kernel->verified = mapping_agrees(state->kernel) > 0;
+    }
+    if (!state->kernel || !state->kernel->verified) {
+        look_for_better(&search, state);
     }
     if (state->kernel) {
         if (!state->kernel->root) {

@@ -21,6 +21,7 @@ typedef struct {
     unsigned file;        /* number of its symbol file */
     uint64_t start, end;  /* of the image, guest virtual */
     uint64_t to_physical; /* added to an address in the image */
+    bool verified;        /* a vCPU has had it mapped there: it is no remainder of an earlier run */
     bool relocated;       /* false: it has not run yet, and start and end are physical */
     uint64_t tokens;      /* guest physical: by what it is recognised again */
     uint64_t relative_base, base_physical; /* what kallsyms says, and where */

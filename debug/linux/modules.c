@@ -14,6 +14,9 @@
 
 enum { MODULE_SYMBOLS_MAX = 200000, MODULE_BYTES_MAX = 256 << 20 };
 
+/* Code of modules reaches the kernel's with a branch, and with a few more instructions on arm64. */
+#define MODULES_FROM_IMAGE (UINT64_C(8) << 30)
+
 typedef struct {
     uint64_t state, list, name, base, size, kallsyms;
     uint64_t symtab, num_symtab, strtab, typetab;
@@ -45,6 +48,11 @@ static bool name_is_sane(const char *name)
     return n && !name[n];
 }
 
+static bool is_within(uint64_t a, uint64_t b, uint64_t distance)
+{
+    return (a > b ? a - b : b - a) < distance;
+}
+
 /* entry: where its list member is. */
 static bool read_module(const LinuxKernel *kernel, const Layout *layout, uint64_t entry,
                         LinuxModule *module)
@@ -62,7 +70,9 @@ static bool read_module(const LinuxKernel *kernel, const Layout *layout, uint64_
         return false;
     }
     module->size = size;
-    return module->base >> 63 && !(module->base & 0xfff) && size && size < MODULE_BYTES_MAX;
+    return !(module->base & 0xfff) && size && size < MODULE_BYTES_MAX &&
+           is_within(module->base, kernel->start, MODULES_FROM_IMAGE) &&
+           is_within(module->address, module->base, MODULE_BYTES_MAX);
 }
 
 static bool is_list_head(const LinuxKernel *kernel, const Layout *layout, uint64_t head,

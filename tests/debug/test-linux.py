@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""
+test-linux KASO BOOT_DIR MACHINE: what the monitor knows of a Linux kernel with no file at all. Once from a shell, where the kernel's own
+answers are compared with ours, KASLR being on; once without any console, where a panic is read from memory.
+MACHINE: virt or pc.
+"""
+import os
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "boot"))
+from guest import Guest  # pylint: disable=wrong-import-position
+from qmp import Monitor  # pylint: disable=wrong-import-position
+
+CONSOLES = {"virt": "ttyAMA0", "pc": "ttyS0"}
+kaso, boot, machine = sys.argv[1:]
+kernel, initrd = os.path.join(boot, "linux"), os.path.join(boot, "initrd.gz")
+if not os.path.exists(kernel):
+    print(f"no {kernel}: scripts/dev boot makes it")
+    sys.exit(77)
+folder = tempfile.TemporaryDirectory()
+base = [kaso, "-M", machine, "-m", "512", "-kernel", kernel]
+
+
+def hmp(monitor, line):
+    return monitor.run("human-monitor-command", **{"command-line": line})
+
+
+def compare_with_shell():
+    socket = os.path.join(folder.name, "shell")
+    argv = base + ["-no-reboot", "-initrd", initrd, "-append", f"console={CONSOLES[machine]} quiet init=/kaso-shell panic=-1",
+                   "-nographic", "-qmp", f"unix:{socket},server=on,wait=off"]
+    with Guest(argv) as guest:
+        guest.expect(r"Type poweroff to end", 120)
+        guest.expect(r"# ")
+        guest.command("mount -t proc proc /proc 2>/dev/null")
+        _, kallsyms = guest.command("grep '^[0-9a-f]*540 ' /proc/kallsyms; grep -w -e virtio_init -e start_kernel /proc/kallsyms")
+        _, dmesg = guest.command("dmesg | tail -n 3")
+        _, modules = guest.command("cut -d' ' -f1 /proc/modules")
+        _, names = guest.command("cat /proc/[0-9]*/stat 2>/dev/null | cut -d' ' -f1,2")
+        monitor = Monitor(socket)
+        check_symbols(monitor, kallsyms)
+        ours = hmp(monitor, "info dmesg").replace("\r", "")
+        assert "Linux version" in ours, ours[:500]
+        for line in dmesg.splitlines():
+            assert line.strip() in ours, (line, ours[-500:])
+        ours = [m["name"] for m in monitor.run("x-query-modules")]
+        assert set(modules.split()) <= set(ours), (ours, modules)  # more may come meanwhile
+        ours = {(str(t["tgid"]), t["name"]) for t in monitor.run("x-query-tasks")}
+        for line in names.splitlines():
+            pid, name = line.split(" ", 1)
+            if name.strip("()") not in ("cat", "cut", "sh") and "worker" not in name:  # they come and go
+                assert any(p == pid and n == name[1:-1][:15] for p, n in ours), (line, ours)
+        symbol = monitor.run("x-symbols-find", what="start_kernel")[0]
+        value = hmp(monitor, "p &start_kernel+4*2").strip()
+        assert int(value, 16) == (symbol["address"] + 8) % 2**64, (value, symbol)
+
+
+def check_symbols(monitor, kallsyms):
+    """The kernel's own list against ours, both ways."""
+    count = 0
+    for line in kallsyms.splitlines():
+        address, kind, name = line.split()[:3]
+        if kind in "aA" or "[" in line or int(address, 16) < 2**63 or name.startswith("$"):
+            continue
+        ours = [s["address"] % 2**64 for s in monitor.run("x-symbols-find", what=name)]
+        assert int(address, 16) in ours, (line, [hex(a) for a in ours])
+        if kind in "tT":
+            found = monitor.run("x-symbols-find", what="0x%x" % int(address, 16))[0]
+            assert found["address"] % 2**64 == int(address, 16), (line, found)
+        count += 1
+    assert count > 40, count
+
+
+def read_without_console():
+    """No initial RAM disk, no console: the panic is in memory alone."""
+    socket = os.path.join(folder.name, "silent")
+    argv = base + ["-append", "console=null panic=0", "-display", "none", "-serial", "null", "-monitor", "none",
+                   "-qmp", f"unix:{socket},server=on,wait=off"]
+    with Guest(argv):
+        monitor = Monitor(socket)
+        deadline = time.monotonic() + 100
+        text = ""
+        while "Kernel panic" not in text:
+            assert time.monotonic() < deadline, text[-1000:]
+            time.sleep(0.3)
+            if monitor.run("x-query-symbols"):
+                text = hmp(monitor, "info dmesg")
+        assert "Unable to mount root fs" in text, text[-1000:]
+        last = monitor.run("x-query-dmesg", last=2)
+        assert len(last) == 2 and last[0]["sequence"] + 1 == last[1]["sequence"], last
+        assert last[1]["time-ns"] >= last[0]["time-ns"] > 0
+        where = monitor.run("x-symbols-find", what="start_kernel")[0]["address"]
+        monitor.run("system_reset")
+        while [s["address"] for s in monitor.run("x-symbols-find", what="start_kernel")] in ([], [where]):
+            assert time.monotonic() < deadline  # KASLR puts it elsewhere
+            time.sleep(0.3)
+
+
+compare_with_shell()
+read_without_console()
+print("ok")
