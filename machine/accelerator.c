@@ -5,7 +5,7 @@
 #include "base/names.h"
 
 static const NotYet accelerators_not_yet[] = {
-    { "hvf kvm mshv nitro nvmm whpx xen",
+    { "hvf mshv nitro nvmm whpx xen",
       "use -accel tcg, or a list such as kvm:tcg that goes on to it" },
     { 0 },
 };
@@ -28,5 +28,18 @@ void vcpu_sync(Vcpu *vcpu, VcpuSync direction)
 
 bool machine_can(const Machine *machine, unsigned abilities)
 {
-    return machine->accelerator && (machine->accelerator->abilities & abilities) == abilities;
+    unsigned has =
+        machine->accelerator ? machine->accelerator->abilities & ~machine->accelerator_lacks : 0;
+
+    return (has & abilities) == abilities;
+}
+
+const char *accelerator_device_type(Machine *machine, const char *type)
+{
+    const Accelerator *accelerator = machine->accelerator;
+    const char *own = accelerator && accelerator->replace_device
+                          ? accelerator->replace_device(machine, type)
+                          : NULL;
+
+    return own ? own : type;
 }

@@ -10,16 +10,18 @@
 enum {
     ACCELERATOR_RUNS_CODE = 1,       /* guest code runs at all (not so when a test drives the machine) */
     ACCELERATOR_HOST_PROCESSOR = 2,  /* on the host's processor: its CPU model and interrupt controller can be had */
+    ACCELERATOR_SMM = 4,             /* x86: system management mode */
 };
 
-typedef enum { VCPU_SYNC_FROM_ACCELERATOR, VCPU_SYNC_TO_ACCELERATOR } VcpuSync;
+/* LOADED: as TO, and the whole state is another one (a snapshot's): counters, too, are set. */
+typedef enum { VCPU_SYNC_FROM_ACCELERATOR, VCPU_SYNC_TO_ACCELERATOR, VCPU_SYNC_LOADED } VcpuSync;
 
 typedef struct Accelerator {
     const char *name; /* as -accel spells it */
     const char *summary;
     const Property *properties; /* over the state that `state_size` says */
     size_t state_size;
-    unsigned abilities; /* ACCELERATOR_* */
+    unsigned abilities; /* ACCELERATOR_*; less Machine.accelerator_lacks */
     /* Before the board is built. A failure lets `-accel a:b` go on to b, printing why. */
     bool (*init)(Machine *machine, void *state, GError **error);
     void (*shutdown)(Machine *machine, void *state);
@@ -30,6 +32,11 @@ typedef struct Accelerator {
     void (*vcpu_run)(Vcpu *vcpu);
     /* Makes vcpu_run reach vcpu_safe_point soon. [any thread] */
     void (*vcpu_kick)(Vcpu *vcpu);
+    /*
+     * On the vCPU's thread, before it parks or others' work runs on it: what is half done of an instruction is to be
+     * finished. May be NULL.
+     */
+    void (*vcpu_settle)(Vcpu *vcpu);
     /* After target->reset, with the vCPU parked: drop cached state. */
     void (*vcpu_reset)(Vcpu *vcpu);
     /* vcpu->memory is another space now: drop what is cached of guest memory. On the vCPU's thread. */
@@ -46,7 +53,14 @@ typedef struct Accelerator {
     bool (*debug_changed)(Machine *machine, GError **error);
     /* `info jit` and the like; may be NULL. */
     void (*describe)(Machine *machine, GString *out);
+    /* The type that takes the place of a board's device, which the accelerator itself implements; NULL: none does. May be NULL. */
+    const char *(*replace_device)(Machine *machine, const char *type);
+    /* x86: what CPUID may say at most; false: nothing. NULL: what the target can itself. */
+    bool (*cpuid)(Machine *machine, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 } Accelerator;
+
+/* For boards: the name of the device type that is to be made where the board wants `type`. */
+const char *accelerator_device_type(Machine *machine, const char *type);
 
 /* As the accelerator's sync; for all who look at a parked vCPU's registers, or change them. */
 void vcpu_sync(Vcpu *vcpu, VcpuSync direction);

@@ -99,6 +99,7 @@ struct Machine {
     MemoryRegion ram;               /* main RAM, of config.ram_bytes */
     const struct Accelerator *accelerator;
     void *accel_state;
+    unsigned accelerator_lacks; /* ACCELERATOR_* that its init found not to be there */
     struct MachinePrivate *private; /* machine/private.h */
     _Atomic StopReason stop_reason; /* STOP_NONE while running */
 };

@@ -145,6 +145,13 @@ static void protect(MemoryState *memory, uint64_t ram_offset, uint64_t size)
     }
 }
 
+static void record(MemoryState *memory, uint64_t ram_offset, uint64_t size, bool on)
+{
+    if (memory->watch_hooks && memory->watch_hooks->record) {
+        memory->watch_hooks->record(memory->watch_opaque, ram_offset, size, on);
+    }
+}
+
 static void change_bytes(MemoryState *memory, uint64_t ram_offset, uint64_t size, uint8_t set,
                          uint8_t clear)
 {
@@ -160,6 +167,7 @@ void memory_dirty_start(Machine *machine, DirtyClient client, uint64_t ram_offse
 
     memory->watch_ranges[client]++;
     atomic_fetch_or(&memory->watch_active, WATCH_W << client);
+    record(memory, ram_offset, size, true);
     change_bytes(memory, ram_offset, size, (uint8_t)(WATCH_W << client), 0);
     protect(memory, ram_offset, size);
 }
@@ -169,6 +177,7 @@ void memory_dirty_stop(Machine *machine, DirtyClient client, uint64_t ram_offset
     MemoryState *memory = &machine->private->memory;
 
     change_bytes(memory, ram_offset, size, 0, (uint8_t)((WATCH_W | WATCH_S) << client));
+    record(memory, ram_offset, size, false);
     if (--memory->watch_ranges[client] == 0) {
         atomic_fetch_and(&memory->watch_active, ~((uint32_t)WATCH_W << client));
     }
@@ -185,6 +194,9 @@ bool memory_dirty_collect(Machine *machine, DirtyClient client, uint64_t ram_off
 
     if (!(atomic_load(&memory->watch_active) & watch)) {
         return false;
+    }
+    if (hooks && hooks->collect) {
+        hooks->collect(memory->watch_opaque, ram_offset, size);
     }
     for (uint64_t at = start; at < ram_offset + size; at += 0x1000) {
         uint8_t old = atomic_load(byte_of(memory, at));

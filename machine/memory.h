@@ -185,6 +185,12 @@ typedef struct {
     void (*protect)(void *opaque, uint64_t ram_offset, uint64_t size);
     /* Whether all vCPUs know of what `protect` was called for. */
     bool (*settled)(void *opaque);
+    /*
+     * For accelerators that see no stores but can record them: from now on (or no longer) in this range; and what has
+     * been recorded of it is to be said by memory_ram_dirty. NULL: they cannot.
+     */
+    void (*record)(void *opaque, uint64_t ram_offset, uint64_t size, bool on);
+    void (*collect)(void *opaque, uint64_t ram_offset, uint64_t size);
     /* A page that memory_watch_code named was written, within the page. NULL: code is not watched. */
     void (*code_written)(void *opaque, uint64_t ram_offset, uint64_t size);
 } MemoryWatchHooks;

@@ -191,6 +191,9 @@ void device_save_state(Device *device, GByteArray *out)
     if (device->type->state_saving) {
         device->type->state_saving(device);
     }
+    if (is_vcpu(device)) {
+        vcpu_sync(container_of(device, Vcpu, device), VCPU_SYNC_FROM_ACCELERATOR);
+    }
     block = begin_block(out);
     state_save(device->type->state, device, out);
     end_block(out, block);
@@ -202,7 +205,6 @@ void device_save_state(Device *device, GByteArray *out)
     if (is_vcpu(device)) {
         Vcpu *vcpu = container_of(device, Vcpu, device);
 
-        vcpu_sync(vcpu, VCPU_SYNC_FROM_ACCELERATOR);
         block = begin_block(out);
         state_save(vcpu_fields, vcpu, out);
         end_block(out, block);
@@ -266,7 +268,7 @@ static void after_load(Device *device)
         if (vcpu->target->state_loaded) {
             vcpu->target->state_loaded(vcpu);
         }
-        vcpu_sync(vcpu, VCPU_SYNC_TO_ACCELERATOR);
+        vcpu_sync(vcpu, VCPU_SYNC_LOADED);
     } else if (device->type->state_loaded) {
         device->type->state_loaded(device);
     }

@@ -108,6 +108,7 @@ struct Target {
     void (*describe_mappings)(Vcpu *vcpu, bool ranges, GString *out);
     /* A non-maskable interrupt, as the monitor's nmi sends it; NULL when there is none. */
     void (*nmi)(Vcpu *vcpu);
+    const struct X86Processor *x86; /* machine/arch/x86-processor.h; NULL elsewhere */
 };
 #define TARGET(object) REGISTRY_ADD(targets, object)
 REGISTRY_DECLARE(targets, Target);

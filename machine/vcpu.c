@@ -183,7 +183,11 @@ static void sleep_until_kicked(Vcpu *vcpu, unsigned sequence, int64_t until_ns)
 static bool work_and_park(Vcpu *vcpu)
 {
     MachinePrivate *private = vcpu->machine->private;
+    const struct Accelerator *accelerator = vcpu->machine->accelerator;
 
+    if (accelerator && accelerator->vcpu_settle && vcpu->accel && atomic_load(&vcpu->running)) {
+        accelerator->vcpu_settle(vcpu);
+    }
     for (;;) {
         unsigned sequence;
         bool park, quit;

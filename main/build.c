@@ -8,14 +8,14 @@
 #include "machine/object.h"
 #include "main/setup.h"
 
-/* -perfmap is an option of the translator, whether -accel names that or nobody does. */
-static GHashTable *add_perfmap(GHashTable *options)
+/* Options that are one accelerator's, wherever they were given. */
+static GHashTable *add_option(GHashTable *options, const char *name, const char *text)
 {
     GHashTable *all = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     GHashTableIter it;
     void *key, *value;
 
-    g_hash_table_insert(all, g_strdup("perfmap"), g_strdup("on"));
+    g_hash_table_insert(all, g_strdup(name), g_strdup(text));
     if (options) {
         g_hash_table_iter_init(&it, options);
         while (g_hash_table_iter_next(&it, &key, &value)) {
@@ -34,7 +34,10 @@ static bool try_accelerator(Setup *setup, const char *name, GHashTable *options,
         g_prefix_error(error, "-accel %s: ", name);
     }
     if (setup->perfmap && strcmp(name, "tcg") == 0) {
-        options = all = add_perfmap(options);
+        options = all = add_option(options, "perfmap", "on");
+    }
+    if (setup->kernel_irqchip && strcmp(name, "kvm") == 0) {
+        options = all = add_option(options, "kernel-irqchip", setup->kernel_irqchip);
     }
     return accelerator && machine_set_accelerator(setup->machine, accelerator, options, error);
 }

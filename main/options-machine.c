@@ -69,9 +69,9 @@ bool option_perfmap(Setup *setup, const char *argument, GError **error)
 /* Options of -machine that are not the board's. Returns whether the key was one of them. */
 static bool machine_common_option(Setup *setup, const KeyValue *pair, bool *ok, GError **error)
 {
-    static const char *const ignored[] = { "dump-guest-core", "mem-merge",      "graphics",
-                                           "suppress-vmdesc", "hmat",           "nvdimm",
-                                           "kernel-irqchip",  "pcspk-audiodev", "aux-ram-share" };
+    static const char *const ignored[] = { "dump-guest-core", "mem-merge",    "graphics",
+                                           "suppress-vmdesc", "hmat",         "nvdimm",
+                                           "pcspk-audiodev",  "aux-ram-share" };
     MachineConfig *config = &setup->config;
     struct {
         const char *name;
@@ -96,6 +96,11 @@ static bool machine_common_option(Setup *setup, const KeyValue *pair, bool *ok, 
         if (strcmp(key, ignored[i]) == 0) {
             return true;
         }
+    }
+    if (strcmp(key, "kernel-irqchip") == 0) {
+        g_free(setup->kernel_irqchip);
+        setup->kernel_irqchip = g_strdup(pair->value);
+        return true;
     }
     if (strcmp(pair->key, "accel") == 0) {
         add_accelerators(setup, pair->value, NULL);

@@ -50,6 +50,7 @@ void setup_free(Setup *setup)
         g_free(nic->address);
     }
     g_array_unref(setup->given);
+    g_free(setup->kernel_irqchip);
     g_array_unref(setup->accelerators);
     g_array_unref(setup->monitors);
     g_array_unref(setup->nics);

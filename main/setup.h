@@ -81,6 +81,7 @@ struct Setup {
     KeyValues *machine_options;
     GArray *accelerators; /* AcceleratorChoice */
     bool perfmap;         /* of whichever accelerator translates */
+    char *kernel_irqchip; /* -machine kernel-irqchip=, for whichever accelerator has it; or NULL */
     GPtrArray *firmware_folders, *globals; /* char *, KeyValues * */
     MachineConfig config;
     char *memory_path; /* -mem-path */

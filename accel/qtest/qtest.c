@@ -155,6 +155,7 @@ static bool qtest_init(Machine *machine, void *state, GError **error)
 static const Accelerator qtest_accelerator = {
     .name = "qtest",
     .summary = "no guest code runs; a test drives the machine (-qtest)",
+    .abilities = ACCELERATOR_SMM,
     .init = qtest_init,
 };
 ACCELERATOR(qtest_accelerator);

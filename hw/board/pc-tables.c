@@ -140,7 +140,7 @@ static AcpiPc describe(Pc *pc)
         .vmgenid = device_find_by_type(pc->machine, "vmgenid") != NULL,
         .pm_suspend = g_strcmp0(s3, "on") != 0,
         .pm_hibernate = g_strcmp0(s4, "on") != 0,
-        .smi_port = pc->smm == ON_OFF_AUTO_OFF ? 0 : PC_APM_PORT,
+        .smi_port = pc_has_smm(pc) ? PC_APM_PORT : 0,
         .pm_base = pm_base(pc),
         .gpe0 = PC_GPE0_PORT,
         .fw_cfg = PC_FW_CFG_PORT,

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "block/block.h"
+#include "machine/accelerator.h"
 #include "machine/arch/pc.h"
 #include "machine/chardev.h"
 #include "machine/display.h"
@@ -92,6 +93,13 @@ static bool check_options(Pc *pc, GError **error)
                           "interrupt",
                           pc->machine->board->name);
     }
+    if (pc->smm == ON_OFF_AUTO_ON && !machine_can(pc->machine, ACCELERATOR_SMM)) {
+        return error_fail(
+            error, KASO_ERROR_UNSUPPORTED,
+            "machine '%s': smm=on: this host's KVM has no system management mode; use "
+            "smm=off or -accel tcg",
+            pc->machine->board->name);
+    }
     if (pc->pic_wanted == ON_OFF_AUTO_OFF || pc->pit == ON_OFF_AUTO_OFF) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED,
                           "machine '%s': pic=off and pit=off: not yet", pc->machine->board->name);
@@ -142,6 +150,11 @@ static bool add_ram(Pc *pc, GError **error)
 
 /* --- host bridge --- */
 
+bool pc_has_smm(const Pc *pc)
+{
+    return pc->smm != ON_OFF_AUTO_OFF && machine_can(pc->machine, ACCELERATOR_SMM);
+}
+
 /* System management mode sees SMRAM where others see the VGA. */
 static void add_smm_view(Pc *pc)
 {
@@ -173,7 +186,7 @@ static bool add_host_bridge(Pc *pc, GError **error)
     map_ports(pc->host, ports, ARRAY_SIZE(ports));
     memory_region_add(system, 0, device_mmio(pc->host, 0), -1);
     memory_region_add(system, 0, device_mmio(pc->host, 1), 1);
-    if (pc->smm != ON_OFF_AUTO_OFF) {
+    if (pc_has_smm(pc)) {
         add_smm_view(pc);
     }
     return true;
@@ -329,7 +342,7 @@ static bool add_power_management(Pc *pc, GError **error)
 
     pc->pm = create(pc, "PIIX4_PM", pci_bus(pc), NULL, error);
     if (!pc->pm || !device_set(pc->pm, "addr", "1.3", error) ||
-        !device_set(pc->pm, "smm-enabled", pc->smm == ON_OFF_AUTO_OFF ? "off" : "on", error) ||
+        !device_set(pc->pm, "smm-enabled", pc_has_smm(pc) ? "on" : "off", error) ||
         !device_realize(pc->pm, error)) {
         return false;
     }

@@ -49,6 +49,9 @@ typedef struct {
     char *smbios_entry_point, *oem_id, *oem_table_id;
 } Pc;
 
+/* pc.c: system management mode is there, and wanted. */
+bool pc_has_smm(const Pc *pc);
+
 /* pc-versions.c: what "pc-i440fx-2.3" says; names without a version are the newest. */
 PcVersion pc_version(const char *board_name);
 

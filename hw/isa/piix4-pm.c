@@ -631,6 +631,10 @@ static void piix4_pm_reset(Device *device)
     Piix4Pm *p = piix4_pm(device);
 
     pci_reset(&p->pci);
+    if (!p->smm) {
+        /* As if firmware had set its handler up already: it does not wait for an SMI that never comes. */
+        p->pci.config[CONFIG_DEVACTB_APMC] |= APMC_ENABLE;
+    }
     register_bank_reset(device, &smbus_bank);
     p->status = wake_status(device->machine);
     p->enable = p->control = 0;

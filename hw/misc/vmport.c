@@ -9,6 +9,7 @@
 
 #include "base/uuid.h"
 #include "hw/isa/isa.h"
+#include "machine/accelerator.h"
 #include "machine/machine.h"
 
 enum { X2APIC_ID = 0x802 };
@@ -154,6 +155,7 @@ static uint32_t call_by_registers(Vmport *v, Vcpu *vcpu)
     uint8_t bytes[TARGET_REGISTER_BYTES_MAX];
     uint32_t before[VMPORT_REGISTERS], after[VMPORT_REGISTERS];
 
+    vcpu_sync(vcpu, VCPU_SYNC_FROM_ACCELERATOR);
     for (unsigned i = 0; i < VMPORT_REGISTERS; i++) {
         target_register_read(vcpu, v->registers[i], bytes);
         before[i] = after[i] = load_le32(bytes);
@@ -166,6 +168,7 @@ static uint32_t call_by_registers(Vmport *v, Vcpu *vcpu)
             target_register_write(vcpu, v->registers[i], bytes);
         }
     }
+    vcpu_sync(vcpu, VCPU_SYNC_TO_ACCELERATOR);
     return after[VMPORT_EAX];
 }
 

@@ -14,7 +14,7 @@
  * the APIC device registers them with machine_add_external_registers by the numbers below.
  *
  * Calls by registers (VMware's back door). While a 4-byte access of a vCPU to a port is under way, the device may read and set the general
- * registers of that vCPU by target_register_read and target_register_write; after IN the accumulator is what the device answered.
+ * registers of that vCPU by target_register_read and target_register_write, between a vcpu_sync from and one to the accelerator; after IN the accumulator is what the device answered.
  *
  * System management memory is the secure view of memory (vcpu_set_memory), and accesses from system management mode
  * have MemoryAttributes.secure.

@@ -257,6 +257,9 @@ static void kvm_print(Monitor *monitor, json_t *result, GString *out)
                            monitor_get_bool(result, "enabled")   ? "enabled"
                            : monitor_get_bool(result, "present") ? "disabled"
                                                                  : "not compiled");
+    if (monitor_get_bool(result, "enabled")) {
+        monitor_machine(monitor)->accelerator->describe(monitor_machine(monitor), out);
+    }
 }
 
 static const MonitorCommand kvm_command = {

@@ -23,6 +23,7 @@ typedef enum {
     X86_WORD_8000_0008_EBX, /* CPUID 80000008, EBX */
     X86_WORD_8000_000A_EDX, /* CPUID 8000000A, EDX (SVM) */
     X86_WORD_8000_0021_EAX, /* CPUID 80000021, EAX */
+    X86_WORD_4000_0001_EAX, /* CPUID 40000001, EAX: KVM's paravirtual interfaces */
     X86_WORD_OTHER_0, /* by name only: X86_OTHER_FEATURES */
     X86_FEATURE_WORDS = X86_WORD_OTHER_0 + 8,
 } X86FeatureWord;
@@ -238,7 +239,22 @@ typedef enum {
     X(NO_NESTED_DATA_BP, 8000_0021_EAX, 0, "no-nested-data-bp")                                    \
     X(LFENCE_ALWAYS_SERIALIZING, 8000_0021_EAX, 2, "lfence-always-serializing")                    \
     X(NULL_SEL_CLR_BASE, 8000_0021_EAX, 6, "null-sel-clr-base")                                    \
-    X(AUTO_IBRS, 8000_0021_EAX, 8, "auto-ibrs")
+    X(AUTO_IBRS, 8000_0021_EAX, 8, "auto-ibrs") \
+    X(KVM_NOPIODELAY, 4000_0001_EAX, 1, "kvm-nopiodelay")                                          \
+    X(KVM_MMU, 4000_0001_EAX, 2, "kvm-mmu")                                                        \
+    X(KVMCLOCK, 4000_0001_EAX, 3, "kvmclock")                                                      \
+    X(KVM_ASYNCPF, 4000_0001_EAX, 4, "kvm-asyncpf")                                                \
+    X(KVM_STEAL_TIME, 4000_0001_EAX, 5, "kvm-steal-time")                                          \
+    X(KVM_PV_EOI, 4000_0001_EAX, 6, "kvm-pv-eoi")                                                  \
+    X(KVM_PV_UNHALT, 4000_0001_EAX, 7, "kvm-pv-unhalt")                                            \
+    X(KVM_PV_TLB_FLUSH, 4000_0001_EAX, 9, "kvm-pv-tlb-flush")                                      \
+    X(KVM_ASYNCPF_VMEXIT, 4000_0001_EAX, 10, "kvm-asyncpf-vmexit")                                 \
+    X(KVM_PV_IPI, 4000_0001_EAX, 11, "kvm-pv-ipi")                                                 \
+    X(KVM_POLL_CONTROL, 4000_0001_EAX, 12, "kvm-poll-control")                                     \
+    X(KVM_PV_SCHED_YIELD, 4000_0001_EAX, 13, "kvm-pv-sched-yield")                                 \
+    X(KVM_ASYNCPF_INT, 4000_0001_EAX, 14, "kvm-asyncpf-int")                                       \
+    X(KVM_MSI_EXT_DEST_ID, 4000_0001_EAX, 15, "kvm-msi-ext-dest-id")                               \
+    X(KVMCLOCK_STABLE_BIT, 4000_0001_EAX, 24, "kvmclock-stable-bit")
 
 /*
  * Features that nothing here has and whose bits are in no word above (VMX and IA32_ARCH_CAPABILITIES MSRs, leaves that
@@ -298,12 +314,12 @@ typedef enum {
     X(170, "vmx-vmfunc") X(171, "vmx-vmwrite-vmexit-fields") X(172, "vmx-vnmi")                    \
     X(173, "vmx-vnmi-pending") X(174, "vmx-vpid") X(175, "vmx-wbinvd-exit") X(176, "vmx-xsaves")   \
     X(177, "vmx-zero-len-inject") X(178, "wrmsrns") X(179, "xcrypt") X(180, "xcrypt-en")           \
-    X(181, "xstore") X(182, "xstore-en") X(183, "kvm-asyncpf") X(184, "kvm-asyncpf-int")           \
-    X(185, "kvm-asyncpf-vmexit") X(186, "kvm-hint-dedicated") X(187, "kvm-mmu")                    \
-    X(188, "kvm-msi-ext-dest-id") X(189, "kvm-nopiodelay") X(190, "kvm-poll-control")              \
-    X(191, "kvm-pv-eoi") X(192, "kvm-pv-ipi") X(193, "kvm-pv-sched-yield")                         \
-    X(194, "kvm-pv-tlb-flush") X(195, "kvm-pv-unhalt") X(196, "kvm-steal-time")                    \
-    X(197, "kvmclock") X(198, "kvmclock-stable-bit") X(199, "hv-apicv") X(200, "hv-avic")          \
+    X(181, "xstore") X(182, "xstore-en")           \
+    X(186, "kvm-hint-dedicated")                    \
+                 \
+                            \
+                       \
+    X(199, "hv-apicv") X(200, "hv-avic")          \
     X(201, "hv-crash") X(202, "hv-emsr-bitmap") X(203, "hv-enforce-cpuid") X(204, "hv-evmcs")      \
     X(205, "hv-frequencies") X(206, "hv-ipi") X(207, "hv-passthrough")                             \
     X(208, "hv-reenlightenment") X(209, "hv-relaxed") X(210, "hv-reset") X(211, "hv-runtime")      \
@@ -311,6 +327,9 @@ typedef enum {
     X(216, "hv-time") X(217, "hv-tlbflush") X(218, "hv-tlbflush-direct")                           \
     X(219, "hv-tlbflush-ext") X(220, "hv-vapic") X(221, "hv-vpindex") X(222, "hv-xmm-input")       \
     X(223, "kvm-pv-enforce-cpuid") X(224, "xen-vapic")
+
+/* CPUID 80000001, EDX: what AMD repeats there of leaf 1. */
+enum { X86_REPEATED_OF_LEAF_1 = 0x0183f3ff };
 
 typedef enum {
 #define X(identifier, word, bit, name) X86_FEATURE_##identifier = X86_WORD_##word * 32 + (bit),

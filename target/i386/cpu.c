@@ -10,6 +10,7 @@
 #include "target/i386/exception.h"
 #include "target/i386/mmu.h"
 #include "target/i386/models.h"
+#include "target/i386/processor.h"
 #include "target/i386/registers.h"
 #include "target/i386/svm.h"
 #include "target/i386/translate.h"
@@ -257,6 +258,7 @@ static const TcgTarget tcg_target = {
         .capstone_mode_now = capstone_mode_now,                                                    \
         .processor_id = processor_id,                                                              \
         .nmi = nmi,                                                                                \
+        .x86 = &x86_processor,                                                                     \
     };                                                                                             \
     TARGET(object)
 

@@ -238,7 +238,7 @@ typedef struct {
     uint64_t event;            /* what is being delivered, in the form of EXITINTINFO */
 } X86Svm;
 
-enum { X86_UNSET = UINT32_MAX, X86_IGNORED = 4, X86_HV_NUMBERS = 7 };
+enum { X86_UNSET = UINT32_MAX, X86_IGNORED = 3, X86_HV_NUMBERS = 7 };
 
 typedef struct X86Cpu {
     Vcpu vcpu;
@@ -281,7 +281,8 @@ typedef struct X86Cpu {
     char *vendor, *model_id;
     uint32_t family, model_number, stepping, level, xlevel, min_level, min_xlevel;
     uint32_t wanted_phys_bits, host_phys_bits_limit;
-    bool host_phys_bits, enforce, check, l3_cache, legacy_cache, cpuid_0xb, cpuid_1f, tcg_cpuid;
+    bool host_phys_bits, enforce, check, l3_cache, legacy_cache, cpuid_0xb, cpuid_1f, tcg_cpuid, shows_kvm;
+    bool on_host;              /* the accelerator has a processor of its own, and says what it can */
     bool ignored[X86_IGNORED];            /* properties that other accelerators understand */
     uint32_t hv_numbers[X86_HV_NUMBERS];
     char *hv_vendor_id;

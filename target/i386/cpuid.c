@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* CPUID (Intel SDM 2, CPUID; AMD APM 3, appendix E). Caches are in caches.c. */
+#include "machine/accelerator.h"
 #include "target/i386/control.h"
 #include "target/i386/models.h"
 #include "target/i386/xsave.h"
@@ -13,7 +14,7 @@ enum {
     OSPKE = 1 << 4,         /* leaf 7, ECX */
     CLFLUSH_LINE = 8 << 8,  /* leaf 1, EBX: in 8 bytes */
     SYSCALL = 1 << 11,      /* leaf 80000001, EDX */
-    REPEATED = 0x0183f3ff,  /* leaf 80000001, EDX: what AMD repeats of leaf 1 */
+    CLOCK_OF_OLD = 1 << 0,  /* leaf 40000001, EAX: kvmclock by its first MSRs */
     LEVEL_THREADS = 1 << 8, /* leaf B, ECX */
     LEVEL_CORES = 2 << 8,
 };
@@ -107,6 +108,8 @@ static void leaf_d(const X86Cpu *cpu, uint32_t subleaf, uint32_t out[4])
     } else if (subleaf == 1) {
         out[0] = cpu->features[X86_WORD_D_1_EAX];
         out[1] = x86_xsave_bytes(cpu->xcr0 | cpu->xss, true);
+    } else if (cpu->on_host && subleaf < 32 && (all >> subleaf & 1)) {
+        cpu->vcpu.machine->accelerator->cpuid(cpu->vcpu.machine, 0xd, subleaf, out);
     } else if (subleaf < X86_STATE_COMPONENTS && (all >> subleaf & 1)) {
         out[0] = x86_state_components[subleaf].bytes;
         out[1] = x86_state_components[subleaf].offset;
@@ -171,7 +174,7 @@ static void leaf_80000001(const X86Cpu *cpu, uint32_t out[4])
     out[2] = cpu->features[X86_WORD_8000_0001_ECX];
     out[3] = cpu->features[X86_WORD_8000_0001_EDX];
     if (is_amd_like(cpu)) {
-        out[3] |= cpu->features[X86_WORD_1_EDX] & REPEATED;
+        out[3] |= cpu->features[X86_WORD_1_EDX] & X86_REPEATED_OF_LEAF_1;
     }
     if (is_intel(cpu) && !x86_long_mode(cpu)) {
         out[3] &= ~(uint32_t)SYSCALL; /* there in 64-bit mode only */
@@ -249,12 +252,17 @@ static void extended_leaf(const X86Cpu *cpu, uint32_t leaf, uint32_t subleaf, ui
     }
 }
 
-/* The signature by which guests know a hypervisor that translates. */
+/* The signatures by which guests know who runs them: KVM, or a hypervisor that translates. */
 static void hypervisor_leaf(const X86Cpu *cpu, uint32_t leaf, uint32_t out[4])
 {
-    if (leaf == HYPERVISOR_FIRST && cpu->tcg_cpuid) {
+    bool shown = cpu->on_host ? cpu->shows_kvm : cpu->tcg_cpuid;
+
+    if (leaf == HYPERVISOR_FIRST && shown) {
         out[0] = HYPERVISOR_LAST;
-        memcpy(&out[1], "TCGTCGTCGTCG", 12);
+        memcpy(&out[1], cpu->on_host ? "KVMKVMKVM\0\0\0" : "TCGTCGTCGTCG", 12);
+    } else if (leaf == HYPERVISOR_LAST && shown) {
+        out[0] = cpu->features[X86_WORD_4000_0001_EAX];
+        out[0] |= x86_has(cpu, X86_FEATURE_KVMCLOCK) ? CLOCK_OF_OLD : 0;
     }
 }
 

@@ -533,7 +533,7 @@ void x86_check_interrupts(X86Cpu *cpu)
     }
 }
 
-static void take_init(X86Cpu *cpu)
+void x86_take_init(X86Cpu *cpu)
 {
     x86_init_reset(cpu);
     cpu->wait_for_sipi = cpu->vcpu.index != 0;
@@ -543,7 +543,7 @@ static void take_init(X86Cpu *cpu)
     }
 }
 
-static void start_up(X86Cpu *cpu, uint32_t vector)
+void x86_start_up(X86Cpu *cpu, uint32_t vector)
 {
     if (!cpu->wait_for_sipi) {
         return;
@@ -630,10 +630,10 @@ static bool take_event(X86Cpu *cpu)
     }
     switch (event.kind) {
     case X86_EVENT_INIT:
-        take_init(cpu);
+        x86_take_init(cpu);
         break;
     case X86_EVENT_SIPI:
-        start_up(cpu, event.data);
+        x86_start_up(cpu, event.data);
         break;
     case X86_EVENT_SMI:
         x86_enter_smm(cpu);

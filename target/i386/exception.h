@@ -41,4 +41,8 @@ uint32_t x86_allowed_events(const X86Cpu *cpu);
 /* After IF, TPR or what is pending may have changed: takes care that it is looked at. */
 void x86_check_interrupts(X86Cpu *cpu);
 
+/* INIT, and the start-up message that follows it. */
+void x86_take_init(X86Cpu *cpu);
+void x86_start_up(X86Cpu *cpu, uint32_t vector);
+
 #endif

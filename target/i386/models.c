@@ -2,9 +2,11 @@
 /* CPU models: what of a model, and of what the user switched, a processor gets. */
 #include "target/i386/models.h"
 
+#include <cpuid.h>
 #include <stdio.h>
 
 #include "base/error.h"
+#include "machine/accelerator.h"
 
 #define F(word, identifier) (1u << (X86_FEATURE_##identifier % 32))
 
@@ -82,15 +84,15 @@ static unsigned find_name(const char *name, size_t length)
     g_assert_not_reached(); /* the tables are ours */
 }
 
-/* What the table says of a model. */
-static void model_features(const X86Model *model, uint32_t *words)
+/* What the table says of a model; supported: what there is at most. */
+static void model_features(const X86Model *model, const uint32_t *supported, uint32_t *words)
 {
     const char *word = model->features;
 
     if (model->base) {
-        model_features(model->base, words);
+        model_features(model->base, supported, words);
     } else if (model->everything) {
-        memcpy(words, x86_supported_features, sizeof x86_supported_features);
+        memcpy(words, supported, X86_FEATURE_WORDS * sizeof words[0]);
     } else {
         set_word(words, X86_FEATURE_HYPERVISOR, true);
     }
@@ -103,10 +105,54 @@ static void model_features(const X86Model *model, uint32_t *words)
     }
 }
 
-/* Long mode is not for the 32-bit target. */
-static void supported_by(const Target *target, uint32_t *words)
+/* Where CPUID has the words. */
+static const struct {
+    uint32_t leaf, subleaf;
+    uint8_t reg; /* EAX, EBX, ECX, EDX */
+} word_places[X86_FEATURE_WORDS] = {
+    [X86_WORD_1_EDX] = { 1, 0, 3 },
+    [X86_WORD_1_ECX] = { 1, 0, 2 },
+    [X86_WORD_7_0_EBX] = { 7, 0, 1 },
+    [X86_WORD_7_0_ECX] = { 7, 0, 2 },
+    [X86_WORD_7_0_EDX] = { 7, 0, 3 },
+    [X86_WORD_7_1_EAX] = { 7, 1, 0 },
+    [X86_WORD_D_1_EAX] = { 0xd, 1, 0 },
+    [X86_WORD_6_EAX] = { 6, 0, 0 },
+    [X86_WORD_8000_0001_EDX] = { 0x80000001, 0, 3 },
+    [X86_WORD_8000_0001_ECX] = { 0x80000001, 0, 2 },
+    [X86_WORD_8000_0007_EDX] = { 0x80000007, 0, 3 },
+    [X86_WORD_8000_0008_EBX] = { 0x80000008, 0, 1 },
+    [X86_WORD_8000_000A_EDX] = { 0x8000000a, 0, 3 },
+    [X86_WORD_8000_0021_EAX] = { 0x80000021, 0, 0 },
+    [X86_WORD_4000_0001_EAX] = { 0x40000001, 0, 0 },
+};
+
+/* An accelerator that runs on a processor of its own tells what that can. */
+static bool supported_by_host(Machine *machine, uint32_t *words)
 {
-    memcpy(words, x86_supported_features, sizeof x86_supported_features);
+    uint32_t out[4];
+
+    if (!machine || !machine->accelerator || !machine->accelerator->cpuid) {
+        return false;
+    }
+    memset(words, 0, X86_FEATURE_WORDS * sizeof words[0]);
+    for (unsigned i = 0; i < X86_FEATURE_WORDS; i++) {
+        if (word_places[i].leaf && machine->accelerator->cpuid(machine, word_places[i].leaf,
+                                                               word_places[i].subleaf, out)) {
+            words[i] = out[word_places[i].reg];
+        }
+    }
+    words[X86_WORD_8000_0001_EDX] &= ~(uint32_t)X86_REPEATED_OF_LEAF_1;
+    set_word(words, X86_FEATURE_HYPERVISOR, true);
+    return true;
+}
+
+/* Long mode is not for the 32-bit target. machine NULL: on no accelerator in particular. */
+static void supported_by(Machine *machine, const Target *target, uint32_t *words)
+{
+    if (!supported_by_host(machine, words)) {
+        memcpy(words, x86_supported_features, sizeof x86_supported_features);
+    }
     if (target == &i386_target) {
         set_word(words, X86_FEATURE_LM, false);
         set_word(words, X86_FEATURE_LA57, false);
@@ -142,6 +188,30 @@ static void apply_switches(const X86Cpu *cpu, uint32_t *words)
     }
 }
 
+/*
+ * Models get what the kernel's virtualization offers beside the processor, and x2APIC, without asking; what the processor has
+ * for virtualization, waiting and its own power is not for guests of their own accord. kvm=off hides who runs them.
+ */
+static void add_paravirtual(const X86Cpu *cpu, const uint32_t *supported, uint32_t *words)
+{
+    static const uint16_t never[] = { X86_FEATURE_KVM_PV_UNHALT, X86_FEATURE_KVM_MSI_EXT_DEST_ID,
+                                      X86_FEATURE_KVM_ASYNCPF_VMEXIT, X86_FEATURE_KVM_MMU };
+
+    if (!cpu->on_host) {
+        return;
+    }
+    words[X86_WORD_4000_0001_EAX] = cpu->shows_kvm ? supported[X86_WORD_4000_0001_EAX] : 0;
+    for (size_t i = 0; i < G_N_ELEMENTS(never); i++) {
+        set_word(words, never[i], false);
+    }
+    if (has_word(supported, X86_FEATURE_X2APIC)) {
+        set_word(words, X86_FEATURE_X2APIC, true);
+    }
+    set_word(words, X86_FEATURE_ACPI, false);
+    set_word(words, X86_FEATURE_MONITOR, false);
+    set_word(words, X86_FEATURE_SVM, false);
+}
+
 /* Names of features that are wanted and cannot be had. */
 static GString *missing_names(const X86Cpu *cpu, const uint32_t *wanted, const uint32_t *supported)
 {
@@ -157,14 +227,13 @@ static GString *missing_names(const X86Cpu *cpu, const uint32_t *wanted, const u
     return list;
 }
 
-static bool leave_out_missing(X86Cpu *cpu, const uint32_t *wanted, GError **error)
+static bool leave_out_missing(X86Cpu *cpu, const uint32_t *wanted, const uint32_t *supported,
+                              GError **error)
 {
     const char *model = cpu->vcpu.model->name;
-    uint32_t supported[X86_FEATURE_WORDS];
     g_autoptr(GString) missing = NULL;
     bool first = cpu->vcpu.index == 0;
 
-    supported_by(cpu->vcpu.target, supported);
     missing = missing_names(cpu, wanted, supported);
     if (first && cpu->hv_numbers[0] != X86_UNSET) {
         g_string_append_printf(missing, "%shv-spinlocks", missing->len ? ", " : "");
@@ -175,8 +244,8 @@ static bool leave_out_missing(X86Cpu *cpu, const uint32_t *wanted, GError **erro
                           missing->str);
     }
     if (missing->len && first && (cpu->check || cpu->enforce)) {
-        g_printerr("kaso: warning: CPU '%s' is without features that are not there yet: %s\n",
-                   model, missing->str);
+        g_printerr("kaso: warning: CPU '%s' is without features that are not there%s: %s\n", model,
+                   cpu->on_host ? " on this host" : " yet", missing->str);
     }
     for (unsigned i = 0; i < X86_FEATURE_WORDS; i++) {
         cpu->features[i] = wanted[i] & supported[i];
@@ -264,6 +333,34 @@ static bool choose_widths(X86Cpu *cpu, GError **error)
     return true;
 }
 
+/* The host's vendor, family and name, which `host` and `max` have. */
+static void host_identity(X86Cpu *cpu)
+{
+    uint32_t out[4];
+    char name[49] = { 0 }, vendor[13] = { 0 };
+
+    if (!__get_cpuid(0, &out[0], &out[1], &out[2], &out[3])) {
+        return;
+    }
+    memcpy(vendor, &out[1], 4);
+    memcpy(vendor + 4, &out[3], 4);
+    memcpy(vendor + 8, &out[2], 4);
+    cpu->vendor = cpu->vendor ? cpu->vendor : g_strdup(vendor);
+    for (uint32_t i = 0; i < 3; i++) {
+        if (__get_cpuid(0x80000002 + i, &out[0], &out[1], &out[2], &out[3])) {
+            memcpy(name + 16 * i, out, 16);
+        }
+    }
+    cpu->model_id = cpu->model_id ? cpu->model_id : g_strdup(name);
+    __get_cpuid(1, &out[0], &out[1], &out[2], &out[3]);
+    cpu->family = cpu->family != X86_UNSET   ? cpu->family
+                  : (out[0] >> 8 & 15) == 15 ? 15 + (out[0] >> 20 & 255)
+                                             : out[0] >> 8 & 15;
+    cpu->model_number = cpu->model_number != X86_UNSET ? cpu->model_number
+                                                       : (out[0] >> 4 & 15) | (out[0] >> 12 & 0xf0);
+    cpu->stepping = cpu->stepping != X86_UNSET ? cpu->stepping : out[0] & 15;
+}
+
 static bool choose_identity(X86Cpu *cpu, GError **error)
 {
     const X86Model *model = cpu->x86_model;
@@ -277,6 +374,9 @@ static bool choose_identity(X86Cpu *cpu, GError **error)
         { "stepping", &cpu->stepping, model->stepping, 0xf },
     };
 
+    if (cpu->on_host && model->everything) {
+        host_identity(cpu);
+    }
     for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++) {
         if (*numbers[i].field == X86_UNSET) {
             *numbers[i].field = numbers[i].of_model;
@@ -302,11 +402,18 @@ static bool choose_identity(X86Cpu *cpu, GError **error)
 bool x86_select_features(X86Cpu *cpu, GError **error)
 {
     const MachineConfig *config = &cpu->vcpu.machine->config;
-    uint32_t wanted[X86_FEATURE_WORDS] = { 0 };
+    uint32_t wanted[X86_FEATURE_WORDS] = { 0 }, supported[X86_FEATURE_WORDS];
 
-    model_features(cpu->x86_model, wanted);
+    cpu->on_host = cpu->vcpu.machine->accelerator && cpu->vcpu.machine->accelerator->cpuid;
+    supported_by(cpu->vcpu.machine, cpu->vcpu.target, supported);
+    model_features(cpu->x86_model, supported, wanted);
+    add_paravirtual(cpu, supported, wanted);
     apply_switches(cpu, wanted);
-    if (!choose_identity(cpu, error) || !leave_out_missing(cpu, wanted, error) ||
+    if (cpu->x86_model->of_host && !cpu->on_host) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "CPU 'host' is what -accel kvm runs on; use -cpu max");
+    }
+    if (!choose_identity(cpu, error) || !leave_out_missing(cpu, wanted, supported, error) ||
         !choose_widths(cpu, error)) {
         return false;
     }
@@ -321,8 +428,8 @@ const char *x86_switch_default(const CpuModel *model, const char *property)
 
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
         if (strcmp(names[i].name, property) == 0) {
-            model_features(model->data, words);
-            supported_by(model->target, supported);
+            supported_by(NULL, model->target, supported);
+            model_features(model->data, supported, words);
             return has_word(words, names[i].number) && has_word(supported, names[i].number) ? "on"
                                                                                             : "off";
         }

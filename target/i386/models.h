@@ -24,7 +24,8 @@ typedef struct X86Model {
     uint32_t level, xlevel;    /* highest leaves */
     uint16_t family, model, stepping;
     bool leaf_1f;              /* topology in leaf 1F too */
-    bool everything;           /* all that the translator has */
+    bool everything;           /* all that there is */
+    bool of_host;              /* exists on the host's processor only */
     uint8_t guest_phys_bits;   /* EAX 23:16 of leaf 80000008 */
     const X86Caches *caches;
     const struct X86Model *base;

@@ -210,6 +210,12 @@ static void get_cr8(Vcpu *vcpu, const TargetRegister *reg, void *value)
 /* Fields that are the register; gdb has no names for them. */
 #define FIELD(text, msr, member)                                                                   \
     { text, REGISTERS_SYSTEM, 64, offsetof(X86Cpu, member), .accelerator_id = msr }
+/* Fields that the rest of the state has already. */
+#define SHOWN(text, msr, member)                                                                   \
+    { text, REGISTERS_SYSTEM, 64, offsetof(X86Cpu, member), .flags = TARGET_REGISTER_DERIVED, .accelerator_id = msr }
+#define MTRR_PAIR(n)                                                                               \
+    SHOWN("mtrr_phys_base" #n, 0x200 + 2 * (n), mtrr_variable[2 * (n)]),                           \
+        SHOWN("mtrr_phys_mask" #n, 0x201 + 2 * (n), mtrr_variable[2 * (n) + 1])
 #define MSR_VIEW(text, msr)                                                                        \
     { text, REGISTERS_SYSTEM, 64, .get = get_msr, .set = set_msr, .flags = TARGET_REGISTER_DERIVED, \
       .accelerator_id = msr }
@@ -233,6 +239,13 @@ static void get_cr8(Vcpu *vcpu, const TargetRegister *reg, void *value)
     FIELD("sysenter_cs", 0x174, sysenter_cs), FIELD("sysenter_esp", 0x175, sysenter_esp),          \
     FIELD("sysenter_eip", 0x176, sysenter_eip), FIELD("pat", 0x277, pat),                          \
     FIELD("misc_enable", MSR_MISC_ENABLE, misc_enable), FIELD("debugctl", 0x1d9, debugctl),        \
+    MTRR_PAIR(0), MTRR_PAIR(1), MTRR_PAIR(2), MTRR_PAIR(3), MTRR_PAIR(4), MTRR_PAIR(5), MTRR_PAIR(6), MTRR_PAIR(7), \
+    SHOWN("mtrr_fix64k_00000", 0x250, mtrr_fixed[0]), SHOWN("mtrr_fix16k_80000", 0x258, mtrr_fixed[1]), \
+    SHOWN("mtrr_fix16k_a0000", 0x259, mtrr_fixed[2]), SHOWN("mtrr_fix4k_c0000", 0x268, mtrr_fixed[3]), \
+    SHOWN("mtrr_fix4k_c8000", 0x269, mtrr_fixed[4]), SHOWN("mtrr_fix4k_d0000", 0x26a, mtrr_fixed[5]), \
+    SHOWN("mtrr_fix4k_d8000", 0x26b, mtrr_fixed[6]), SHOWN("mtrr_fix4k_e0000", 0x26c, mtrr_fixed[7]), \
+    SHOWN("mtrr_fix4k_e8000", 0x26d, mtrr_fixed[8]), SHOWN("mtrr_fix4k_f0000", 0x26e, mtrr_fixed[9]), \
+    SHOWN("mtrr_fix4k_f8000", 0x26f, mtrr_fixed[10]), SHOWN("tsc_adjust", 0x3b, tsc_adjust),       \
     FIELD("mtrr_def_type", 0x2ff, mtrr_default), FIELD("mcg_status", 0x17a, mcg_status),           \
     FIELD("mcg_ctl", 0x17b, mcg_control), FIELD("spec_ctrl", 0x48, spec_ctrl), FIELD("xss", 0xda0, xss), \
     FIELD("syscfg", 0xc0010010, syscfg), FIELD("hwcr", 0xc0010015, hwcr),                          \

@@ -301,6 +301,28 @@ static void store_pieces(TcgState *env, uint64_t address, const Pieces *pieces, 
     }
 }
 
+void x86_get_xsave(X86Cpu *cpu, uint8_t *bytes, size_t size)
+{
+    Area area = { 0 };
+
+    g_assert(size >= END_OF(ymm_high));
+    gather(cpu, LONG_MODE | WIDE, &area);
+    memset(bytes, 0, size);
+    memcpy(bytes, &area, END_OF(ymm_high));
+}
+
+void x86_set_xsave(X86Cpu *cpu, const uint8_t *bytes, size_t size)
+{
+    Area area = { 0 };
+
+    g_assert(size >= END_OF(ymm_high));
+    memcpy(&area, bytes, END_OF(ymm_high));
+    put_x87(cpu, LONG_MODE | WIDE, &area);
+    put_vectors(cpu, LONG_MODE, 0, area.xmm);
+    put_vectors(cpu, LONG_MODE, 1, area.ymm_high);
+    put_mxcsr(cpu, area.mxcsr & MXCSR_MASK);
+}
+
 static void check_alignment(X86Cpu *cpu, uint64_t address, unsigned alignment)
 {
     if (address & (alignment - 1)) {

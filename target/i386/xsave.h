@@ -14,6 +14,13 @@ typedef struct {
 enum { X86_STATE_COMPONENTS = 10 };
 extern const X86StateComponent x86_state_components[X86_STATE_COMPONENTS];
 
+/*
+ * x87 state, MXCSR and vectors as the standard form has them, without its header, for who keeps them elsewhere. An area has
+ * at least 832 bytes; set ends with Target.state_loaded.
+ */
+void x86_get_xsave(X86Cpu *cpu, uint8_t *area, size_t bytes);
+void x86_set_xsave(X86Cpu *cpu, const uint8_t *area, size_t bytes);
+
 /* Bytes of an area with these components. */
 uint32_t x86_xsave_bytes(uint64_t components, bool compact);
 

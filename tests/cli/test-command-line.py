@@ -74,7 +74,7 @@ REFUSED = [
     ([*VIRT, '-rtc', 'driftfix=fast'], r'driftfix=fast: give none or slew'),
     ([*VIRT, '-rtc', 'clock=sundial'], r'clock=sundial: give host, rt or vm'),
     ([*VIRT, '-cpu', 'cortex-a9'], r"not yet: CPU model 'cortex-a9'"),
-    (['-M', 'virt', '-enable-kvm'], r"not yet: accelerator 'kvm' is not built; use -accel tcg"),
+    (['-M', 'virt', '-enable-kvm'], r"-accel kvm: the host's processor does not run code of target 'aarch64'; use -accel tcg"),
     (['-M', 'virt', '-accel', 'tcg,split-wx=on'], r'split-wx=on: not yet'),
     ([*VIRT, '-d', 'op_opt'], r"not yet: log item 'op_opt' is not built; use ir_opt"),
     ([*VIRT, '-d', 'nochain'], r"not yet: log item 'nochain'"),

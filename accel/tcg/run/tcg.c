@@ -161,10 +161,13 @@ static void tcg_vcpu_memory_changed(Vcpu *vcpu)
     context_flush_all(vcpu->accel);
 }
 
-/* The CPU structure is all there is; after a change of registers or RAM from outside, nothing cached holds. */
+/* The CPU structure is all there is; after a change of registers or RAM from outside, nothing cached holds;
+ * within an access only general registers change, which are not cached. */
 static void tcg_sync(Vcpu *vcpu, VcpuSync direction)
 {
-    if (direction == VCPU_SYNC_TO_ACCELERATOR) {
+    TcgVcpu *tv = vcpu->accel;
+
+    if (direction != VCPU_SYNC_FROM_ACCELERATOR && !atomic_load(&tv->in_guest)) {
         tcg_vcpu_reset(vcpu);
     }
 }
@@ -284,7 +287,7 @@ static const Accelerator tcg_accelerator = {
     .vcpu_kick = tcg_vcpu_kick,
     .vcpu_reset = tcg_vcpu_reset,
     .sync = tcg_sync,
-    .abilities = ACCELERATOR_RUNS_CODE,
+    .abilities = ACCELERATOR_RUNS_CODE | ACCELERATOR_SMM,
     .vcpu_memory_changed = tcg_vcpu_memory_changed,
     .debug_changed = trap_changed,
     .describe = describe_run,

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* What the kernel's KVM can, and what is lost where it cannot. */
+#include <sys/ioctl.h>
+
+#include "accel/kvm/kvm.h"
+#include "base/error.h"
+
+typedef struct {
+    int number;
+    const char *name;
+    bool needed;
+    const char *without; /* what is lost; of those that are needed: why */
+} Capability;
+
+/* clang-format off */
+#define CAPABILITY(index, suffix, needed, without)                                                 \
+    [KVM_HAS_##index] = { KVM_CAP_##suffix, #suffix, needed, without }
+
+static const Capability table[KVM_CAPABILITY_COUNT] = {
+    CAPABILITY(USER_MEMORY, USER_MEMORY, true, "guest memory is this program's"),
+    CAPABILITY(IMMEDIATE_EXIT, IMMEDIATE_EXIT, true, "kicks would be lost"),
+    CAPABILITY(SET_TSS_ADDR, SET_TSS_ADDR, false, "real mode on older Intel processors"),
+    CAPABILITY(EXT_CPUID, EXT_CPUID, true, "CPU models are what the host can"),
+    CAPABILITY(MP_STATE, MP_STATE, true, "processors start and stop"),
+    CAPABILITY(VCPU_EVENTS, VCPU_EVENTS, true, "pending exceptions are part of the state"),
+    CAPABILITY(DEBUGREGS, DEBUGREGS, false, "debug registers are not seen, and not reset"),
+    CAPABILITY(XSAVE, XSAVE, true, "vector registers are part of the state"),
+    CAPABILITY(XSAVE2, XSAVE2, false, "states of more than 4 KiB"),
+    CAPABILITY(XCRS, XCRS, false, "XCR0 is not seen, and not reset"),
+    CAPABILITY(NR_MEMSLOTS, NR_MEMSLOTS, false, "32 pieces of memory at most"),
+    CAPABILITY(NR_VCPUS, NR_VCPUS, false, "4 CPUs are recommended at most"),
+    CAPABILITY(MAX_VCPUS, MAX_VCPUS, false, "as many CPUs as are recommended, at most"),
+    CAPABILITY(READONLY_MEM, READONLY_MEM, true, "firmware is memory that cannot be written"),
+    CAPABILITY(ADDRESS_SPACES, MULTI_ADDRESS_SPACE, false, "system management mode"),
+    CAPABILITY(SMM, X86_SMM, false, "system management mode"),
+    CAPABILITY(IRQCHIP, IRQCHIP, false, "interrupt controllers in the kernel"),
+    CAPABILITY(SPLIT_IRQCHIP, SPLIT_IRQCHIP, false, "kernel-irqchip=split"),
+    CAPABILITY(PIT2, PIT2, false, "the interval timer in the kernel"),
+    CAPABILITY(REINJECT_CONTROL, REINJECT_CONTROL, false, "lost_tick_policy of the interval timer"),
+    CAPABILITY(IRQ_ROUTING, IRQ_ROUTING, false, "interrupts by descriptor (irqfd)"),
+    CAPABILITY(SIGNAL_MSI, SIGNAL_MSI, false, "interrupt controllers in the kernel"),
+    CAPABILITY(IRQFD, IRQFD, false, "interrupts by descriptor"),
+    CAPABILITY(IRQFD_RESAMPLE, IRQFD_RESAMPLE, false, "level interrupts by descriptor"),
+    CAPABILITY(IOEVENTFD, IOEVENTFD, false, "guests' doorbells go through the CPU's thread"),
+    CAPABILITY(X2APIC_API, X2APIC_API, false, "more than 255 CPUs"),
+    CAPABILITY(TSC_DEADLINE, TSC_DEADLINE_TIMER, false, "the local APIC's timer by time-stamp counter"),
+    CAPABILITY(GET_TSC_KHZ, GET_TSC_KHZ, false, "the time-stamp counter's rate is taken for 1 GHz"),
+    CAPABILITY(TSC_CONTROL, TSC_CONTROL, false, "tsc-frequency other than the host's"),
+    CAPABILITY(ADJUST_CLOCK, ADJUST_CLOCK, false, "kvmclock goes on while the machine is stopped"),
+    CAPABILITY(KVMCLOCK_CTRL, KVMCLOCK_CTRL, false, "guests take a stop for a lock-up"),
+    CAPABILITY(USER_NMI, USER_NMI, false, "non-maskable interrupts"),
+    CAPABILITY(GUEST_DEBUG, SET_GUEST_DEBUG, false, "breakpoints and single steps of debuggers"),
+    CAPABILITY(DISABLE_EXITS, X86_DISABLE_EXITS, false, "-overcommit cpu-pm=on"),
+    CAPABILITY(HYPERV_CPUID, HYPERV_CPUID, false, "hv-* features"),
+    CAPABILITY(NESTED_STATE, NESTED_STATE, false, "virtualization in the guest is lost by a snapshot"),
+};
+/* clang-format on */
+
+bool capabilities_find(Kvm *kvm, GError **error)
+{
+    for (unsigned i = 0; i < KVM_CAPABILITY_COUNT; i++) {
+        int value = ioctl(kvm->vm, KVM_CHECK_EXTENSION, table[i].number);
+
+        /* Kernels of old answer for the system alone. */
+        if (value < 0) {
+            value = ioctl(kvm->system, KVM_CHECK_EXTENSION, table[i].number);
+        }
+        kvm->values[i] = MAX(value, 0);
+        if (value <= 0 && table[i].needed) {
+            return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                              "-accel kvm: this kernel's KVM lacks KVM_CAP_%s (%s); use a newer "
+                              "kernel, or -accel tcg",
+                              table[i].name, table[i].without);
+        }
+    }
+    return true;
+}
+
+void capabilities_describe(const Kvm *kvm, GString *out)
+{
+    for (unsigned i = 0; i < KVM_CAPABILITY_COUNT; i++) {
+        if (!kvm_has(kvm, i)) {
+            g_string_append_printf(out, "  without %-20s %s\n", table[i].name, table[i].without);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Interrupts and events from this program's own controllers (kernel-irqchip=off), and events that are always ours: NMI
+ * and SMI. The APIC's TPR and base address are the guest's CR8 and MSR, which KVM_RUN takes and gives.
+ */
+#include <errno.h>
+
+#include "accel/kvm/kvm.h"
+#include "base/log.h"
+
+static const ExternalRegister *external(KvmVcpu *kv, uint32_t encoding, void **opaque)
+{
+    return machine_find_external_register(kv->vcpu->machine, encoding, opaque);
+}
+
+static uint64_t read_external(KvmVcpu *kv, uint32_t encoding)
+{
+    void *opaque;
+    const ExternalRegister *reg = external(kv, encoding, &opaque);
+    uint64_t value = 0;
+
+    if (reg) {
+        reg->read(opaque, kv->vcpu, encoding, &value);
+    }
+    return value;
+}
+
+static void write_external(KvmVcpu *kv, uint32_t encoding, uint64_t value)
+{
+    void *opaque;
+    const ExternalRegister *reg = external(kv, encoding, &opaque);
+
+    if (reg && read_external(kv, encoding) != value) {
+        reg->write(opaque, kv->vcpu, encoding, value);
+    }
+}
+
+/* INIT and start-up messages change the registers; the kernel takes them from there. */
+static void take_start_events(KvmVcpu *kv)
+{
+    const uint32_t kinds = 1u << X86_EVENT_INIT | 1u << X86_EVENT_SIPI;
+    VcpuEvent event;
+
+    while (vcpu_take_event(kv->vcpu, kinds, &event)) {
+        registers_sync(kv->vcpu, VCPU_SYNC_FROM_ACCELERATOR);
+        kv->x86->take_event(kv->vcpu, &event);
+        registers_sync(kv->vcpu, VCPU_SYNC_TO_ACCELERATOR);
+    }
+}
+
+static void send(KvmVcpu *kv, unsigned long request, const char *what)
+{
+    int result = kvm_ioctl(kv->fd, request, NULL);
+
+    if (result < 0) {
+        log_printf("cpu%u: KVM does not take an %s: %s\n", kv->vcpu->index, what,
+                   g_strerror(-result));
+    }
+}
+
+static void take_events(KvmVcpu *kv)
+{
+    VcpuEvent event;
+
+    take_start_events(kv);
+    while (vcpu_take_event(kv->vcpu, 1u << X86_EVENT_NMI, &event)) {
+        send(kv, KVM_NMI, "NMI");
+        atomic_store(&kv->vcpu->halted, false);
+    }
+    while (vcpu_take_event(kv->vcpu, 1u << X86_EVENT_SMI, &event)) {
+        send(kv, KVM_SMI, "SMI");
+        atomic_store(&kv->vcpu->halted, false);
+    }
+    /* Address bit 20 is always let through here, as on PCs of today. */
+    while (vcpu_take_event(kv->vcpu, 1u << X86_EVENT_A20, &event)) {
+    }
+}
+
+static void inject(KvmVcpu *kv)
+{
+    struct kvm_run *run = kv->run;
+    uint32_t line = 1u << X86_LINE_INTR;
+
+    if (atomic_load(&kv->vcpu->interrupts) & line && run->ready_for_interrupt_injection &&
+        run->if_flag) {
+        struct kvm_interrupt interrupt;
+        int vector = vcpu_acknowledge(kv->vcpu);
+
+        if (vector != IRQ_NO_VECTOR) {
+            interrupt.irq = (uint32_t)vector;
+            kvm_ioctl(kv->fd, KVM_INTERRUPT, &interrupt);
+        }
+    }
+    run->request_interrupt_window = (atomic_load(&kv->vcpu->interrupts) & line) != 0;
+    run->cr8 = read_external(kv, X86_REGISTER_CR8);
+}
+
+bool interrupts_before(KvmVcpu *kv)
+{
+    Vcpu *vcpu = kv->vcpu;
+
+    if (atomic_load(&vcpu->events)) {
+        if (kv->unfinished) {
+            kvm_vcpu_settle(vcpu);
+            return false;
+        }
+        take_events(kv);
+    }
+    if (kv->kvm->irqchip != KVM_IRQCHIP_OFF) {
+        return true;
+    }
+    if (atomic_load(&vcpu->halted)) {
+        if (!vcpu->target->has_work(vcpu)) {
+            vcpu_wait(vcpu, -1);
+            return false;
+        }
+        atomic_store(&vcpu->halted, false);
+    }
+    inject(kv);
+    return true;
+}
+
+void interrupts_after(KvmVcpu *kv)
+{
+    if (kv->kvm->irqchip == KVM_IRQCHIP_OFF) {
+        write_external(kv, X86_REGISTER_CR8, kv->run->cr8);
+        write_external(kv, X86_REGISTER_APIC_BASE, kv->run->apic_base);
+    }
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/* The accelerator "kvm": vCPUs run on the host's processor, by Linux's KVM. */
+#include "accel/kvm/kvm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "base/log.h"
+
+#define DEVICE "/dev/kvm"
+
+/* Three pages that older Intel processors want for real mode, and one for its tables: below the firmware. */
+#define TSS_ADDRESS          0xfffbd000u
+#define IDENTITY_MAP_ADDRESS 0xfffbc000u
+
+static const Property kvm_properties[] = {
+    { "kernel-irqchip", PROPERTY_ENUM, offsetof(Kvm, irqchip_wanted),
+      "interrupt controllers: in the kernel (on), local APICs there (split), none there (off)",
+      "off", (const char *const[]){ "off", "split", "on", NULL } },
+    { "kvm-shadow-mem", PROPERTY_SIZE, offsetof(Kvm, shadow_memory),
+      "most bytes of shadow page tables; 0: as the kernel likes", "0" },
+    { "dirty-ring-size", PROPERTY_NOT_YET, 0, "dirty pages by ring" },
+    { "notify-vmexit", PROPERTY_NOT_YET, 0, "exits of guests that block all events" },
+    { 0 },
+};
+
+int kvm_ioctl(int fd, unsigned long request, const void *argument)
+{
+    int result;
+
+    do {
+        result = ioctl(fd, request, argument);
+    } while (result < 0 && errno == EINTR);
+    return result < 0 ? -errno : result;
+}
+
+bool kvm_do(int fd, unsigned long request, const void *argument, const char *name, GError **error)
+{
+    int result = kvm_ioctl(fd, request, argument);
+
+    return result >= 0 || error_fail_errno(error, -result, "KVM: %s failed", name);
+}
+
+void kvm_fail(Kvm *kvm, KvmVcpu *kv, int status, char *text)
+{
+    if (kv) {
+        GString *dump = g_string_new(NULL);
+
+        registers_sync(kv->vcpu, VCPU_SYNC_FROM_ACCELERATOR);
+        kv->vcpu->target->describe(kv->vcpu, false, dump);
+        log_printf("cpu%u: %s\n%s", kv->vcpu->index, text, dump->str);
+        g_string_free(dump, TRUE);
+    }
+    machine_request_end(kvm->machine, STOP_ERROR, text, status);
+    g_free(text);
+}
+
+static bool open_device(Kvm *kvm, GError **error)
+{
+    const char *advice = "use -accel tcg";
+    int version;
+
+    kvm->system = open(DEVICE, O_RDWR | O_CLOEXEC);
+    if (kvm->system < 0) {
+        int failure = errno;
+
+        advice = failure == ENOENT   ? "load the module kvm-intel or kvm-amd, or use -accel tcg"
+                 : failure == EACCES ? "join its group (usually kvm), or use -accel tcg"
+                                     : advice;
+        return error_fail(error, KASO_ERROR_IO, "-accel kvm: cannot open '" DEVICE "': %s; %s",
+                          g_strerror(failure), advice);
+    }
+    version = ioctl(kvm->system, KVM_GET_API_VERSION, 0);
+    if (version < 0) {
+        return error_fail(error, KASO_ERROR_IO, "-accel kvm: '" DEVICE "' is no KVM: %s; %s",
+                          g_strerror(errno), advice);
+    }
+    if (version != KVM_API_VERSION) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "-accel kvm: '" DEVICE "' has version %d of the interface, not %d; %s",
+                          version, KVM_API_VERSION, advice);
+    }
+    return true;
+}
+
+static bool create_vm(Kvm *kvm, GError **error)
+{
+    int bytes = ioctl(kvm->system, KVM_GET_VCPU_MMAP_SIZE, 0);
+
+    if (bytes < (int)sizeof(struct kvm_run)) {
+        return error_fail_errno(error, errno, "-accel kvm: KVM_GET_VCPU_MMAP_SIZE failed");
+    }
+    kvm->run_bytes = (size_t)bytes;
+    kvm->vm = kvm_ioctl(kvm->system, KVM_CREATE_VM, NULL);
+    if (kvm->vm < 0) {
+        return error_fail(error, KASO_ERROR_IO,
+                          "-accel kvm: the kernel makes no virtual machine: KVM_CREATE_VM failed: "
+                          "%s; use -accel tcg",
+                          g_strerror(-kvm->vm));
+    }
+    return true;
+}
+
+static bool place_helpers(Kvm *kvm, GError **error)
+{
+    uint64_t identity_map = IDENTITY_MAP_ADDRESS;
+
+    if (!kvm_has(kvm, KVM_HAS_SET_TSS_ADDR)) {
+        return true;
+    }
+    kvm_ioctl(kvm->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity_map); /* else it is where it was */
+    return KVM_DO(kvm->vm, KVM_SET_TSS_ADDR, (void *)(uintptr_t)TSS_ADDRESS, error);
+}
+
+static bool check_target(Machine *machine, GError **error)
+{
+    const Target *target = machine->config.target;
+
+    return target->x86 || error_fail(error, KASO_ERROR_UNSUPPORTED,
+                                     "-accel kvm: the host's processor does not run code of "
+                                     "target '%s'; use -accel tcg",
+                                     target->name);
+}
+
+static bool check_vcpus(const Kvm *kvm, GError **error)
+{
+    int most = kvm_has(kvm, KVM_HAS_MAX_VCPUS)  ? kvm->values[KVM_HAS_MAX_VCPUS]
+               : kvm_has(kvm, KVM_HAS_NR_VCPUS) ? kvm->values[KVM_HAS_NR_VCPUS]
+                                                : 4;
+
+    return kvm->machine->config.vcpus <= (unsigned)most ||
+           error_fail(error, KASO_ERROR_INVALID,
+                      "-accel kvm: -smp %u: this kernel's KVM runs %d CPUs at most",
+                      kvm->machine->config.vcpus, most);
+}
+
+static bool choose_shadow_memory(Kvm *kvm, GError **error)
+{
+    return !kvm->shadow_memory || KVM_DO(kvm->vm, KVM_SET_NR_MMU_PAGES,
+                                         (void *)(uintptr_t)(kvm->shadow_memory / 4096), error);
+}
+
+static void close_all(Kvm *kvm)
+{
+    slots_free(kvm);
+    g_clear_pointer(&kvm->supported, g_free);
+    g_clear_pointer(&kvm->vcpus, g_ptr_array_unref);
+    if (kvm->vm >= 0) {
+        close(kvm->vm);
+    }
+    if (kvm->system >= 0) {
+        close(kvm->system);
+    }
+    kvm->vm = kvm->system = -1;
+}
+
+static bool kvm_init(Machine *machine, void *state, GError **error)
+{
+    Kvm *kvm = state;
+
+    kvm->machine = machine;
+    kvm->system = kvm->vm = -1;
+    kvm->irqchip = (KvmIrqchip)kvm->irqchip_wanted;
+    kvm->vcpus = g_ptr_array_new();
+    if (!check_target(machine, error) || !open_device(kvm, error) || !create_vm(kvm, error) ||
+        !capabilities_find(kvm, error) || !check_vcpus(kvm, error) || !place_helpers(kvm, error) ||
+        !choose_shadow_memory(kvm, error) || !cpuid_load_supported(kvm, error) ||
+        !slots_create(kvm, error)) {
+        close_all(kvm);
+        return false;
+    }
+    if (!kvm_has(kvm, KVM_HAS_SMM) || kvm->values[KVM_HAS_ADDRESS_SPACES] < KVM_SPACES) {
+        machine->accelerator_lacks |= ACCELERATOR_SMM;
+    }
+    return true;
+}
+
+static void kvm_shutdown(Machine *machine, void *state)
+{
+    close_all(state);
+}
+
+static const Accelerator kvm_accelerator = {
+    .name = "kvm",
+    .summary = "the host's processor, by Linux's KVM",
+    .properties = kvm_properties,
+    .state_size = sizeof(Kvm),
+    .abilities = ACCELERATOR_RUNS_CODE | ACCELERATOR_HOST_PROCESSOR | ACCELERATOR_SMM,
+    .init = kvm_init,
+    .shutdown = kvm_shutdown,
+    .vcpu_init = kvm_vcpu_create,
+    .vcpu_free = kvm_vcpu_free,
+    .vcpu_run = kvm_vcpu_run,
+    .vcpu_kick = kvm_vcpu_kick,
+    .vcpu_settle = kvm_vcpu_settle,
+    .vcpu_reset = registers_reset,
+    .sync = registers_sync,
+    .describe = kvm_describe,
+    .cpuid = cpuid_supported,
+};
+ACCELERATOR(kvm_accelerator);

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The accelerator "kvm", for its own files: Linux's interface to the host's processor (Documentation/virt/kvm/api.rst).
+ *
+ * Locks: the machine lock, then slots_lock. A vCPU's registers belong to its thread, or to who has it parked.
+ */
+#ifndef ACCEL_KVM_KVM_H
+#define ACCEL_KVM_KVM_H
+
+#include <linux/kvm.h>
+
+#include "accel/accel.h"
+#include "machine/arch/x86-processor.h"
+#include "machine/machine.h"
+
+/* Where the interrupt controllers are: all in this program, the local APICs in the kernel, all in the kernel. */
+typedef enum { KVM_IRQCHIP_OFF, KVM_IRQCHIP_SPLIT, KVM_IRQCHIP_ON } KvmIrqchip;
+
+/* Capabilities, in the order of the table in capabilities.c. */
+typedef enum {
+    KVM_HAS_USER_MEMORY,
+    KVM_HAS_IMMEDIATE_EXIT,
+    KVM_HAS_SET_TSS_ADDR,
+    KVM_HAS_EXT_CPUID,
+    KVM_HAS_MP_STATE,
+    KVM_HAS_VCPU_EVENTS,
+    KVM_HAS_DEBUGREGS,
+    KVM_HAS_XSAVE,
+    KVM_HAS_XSAVE2,
+    KVM_HAS_XCRS,
+    KVM_HAS_NR_MEMSLOTS,
+    KVM_HAS_NR_VCPUS,
+    KVM_HAS_MAX_VCPUS,
+    KVM_HAS_READONLY_MEM,
+    KVM_HAS_ADDRESS_SPACES,
+    KVM_HAS_SMM,
+    KVM_HAS_IRQCHIP,
+    KVM_HAS_SPLIT_IRQCHIP,
+    KVM_HAS_PIT2,
+    KVM_HAS_REINJECT_CONTROL,
+    KVM_HAS_IRQ_ROUTING,
+    KVM_HAS_SIGNAL_MSI,
+    KVM_HAS_IRQFD,
+    KVM_HAS_IRQFD_RESAMPLE,
+    KVM_HAS_IOEVENTFD,
+    KVM_HAS_X2APIC_API,
+    KVM_HAS_TSC_DEADLINE,
+    KVM_HAS_GET_TSC_KHZ,
+    KVM_HAS_TSC_CONTROL,
+    KVM_HAS_ADJUST_CLOCK,
+    KVM_HAS_KVMCLOCK_CTRL,
+    KVM_HAS_USER_NMI,
+    KVM_HAS_GUEST_DEBUG,
+    KVM_HAS_DISABLE_EXITS,
+    KVM_HAS_HYPERV_CPUID,
+    KVM_HAS_NESTED_STATE,
+    KVM_CAPABILITY_COUNT,
+} KvmCapability;
+
+typedef struct {
+    uint64_t start, size;
+    uint8_t *host;
+    uint32_t flags; /* KVM_MEM_* */
+    uint32_t id;
+} KvmSlot;
+
+enum { KVM_SPACES = 2 }; /* memory as others see it, and as system management mode does */
+
+typedef struct Kvm {
+    Machine *machine;
+    int system, vm; /* descriptors */
+    size_t run_bytes;
+    int values[KVM_CAPABILITY_COUNT]; /* what KVM_CHECK_EXTENSION says */
+    /* Options. */
+    int irqchip_wanted; /* KvmIrqchip */
+    uint64_t shadow_memory;
+    KvmIrqchip irqchip;
+    struct kvm_cpuid2 *supported; /* what CPUID may say */
+    GPtrArray *vcpus;             /* KvmVcpu */
+
+    GMutex slots_lock;
+    GArray *slots[KVM_SPACES]; /* KvmSlot, by start */
+    GArray *logged;            /* RamRange: whose stores are recorded */
+    unsigned long *slot_ids;   /* bits of those in use */
+    uint64_t slot_changes;     /* calls to the kernel about slots */
+
+    /* The gate before KVM_RUN: closed while memory is taken away that comes back in another form. */
+    atomic_bool gate_closed;
+    GMutex gate_lock;
+    GCond gate_moved;
+} Kvm;
+
+static inline bool kvm_has(const Kvm *kvm, KvmCapability capability)
+{
+    return kvm->values[capability] > 0;
+}
+
+enum { KVM_EXIT_REASONS = 48, KVM_REGISTERS_MAX = 64 };
+
+/* A register of the target's table and its place in KvmVcpu. */
+typedef struct {
+    const TargetRegister *reg;
+    uint16_t place, bytes; /* offset in KvmVcpu */
+} KvmRegister;
+
+typedef struct {
+    const TargetRegister *reg; /* NULL: the target does not know it */
+    uint64_t initial;          /* as the kernel had it in a new vCPU */
+    uint64_t last;             /* as the CPU structure had it after the last fetch */
+    bool refused;              /* the kernel does not take it */
+} KvmMsr;
+
+typedef struct KvmVcpu {
+    Vcpu *vcpu;
+    Kvm *kvm;
+    const X86Processor *x86;
+    int fd;
+    struct kvm_run *run;
+
+    /* How KVM_RUN is left. */
+    atomic_bool in_run, signalled;
+    bool unfinished;      /* an access was answered, and KVM_RUN has not been told yet */
+    bool in_access;       /* a device answers one right now */
+
+    /* Registers: the kernel's form, fetched when asked for. */
+    bool fetched;         /* the CPU structure has them */
+    bool changed;         /* and more than the kernel: to be given to it */
+    bool everything;      /* all of it is to be given, whatever it was before */
+    bool reset;           /* and it is a reset */
+    struct kvm_regs regs;
+    struct kvm_sregs sregs;
+    struct kvm_debugregs debugregs;
+    struct kvm_vcpu_events events;
+    struct kvm_xcrs xcrs;
+    struct kvm_mp_state mp_state;
+    uint8_t *xsave;
+    size_t xsave_bytes;
+    KvmRegister registers[KVM_REGISTERS_MAX];
+    unsigned register_count;
+    uint64_t last[KVM_REGISTERS_MAX]; /* as the CPU structure had them after the last fetch */
+    X86Hidden last_hidden;
+    uint8_t last_xsave[X86_XSAVE_BYTES];
+    uint64_t last_xcr0;
+    KvmMsr *msrs;
+    struct kvm_msrs *msr_list;
+    unsigned msr_count;
+
+    uint64_t exits[KVM_EXIT_REASONS], kicks, fetches;
+} KvmVcpu;
+
+static inline KvmVcpu *kvm_vcpu(Vcpu *vcpu)
+{
+    return vcpu->accel;
+}
+
+/* ioctl, again after EINTR; negative errno on failure. */
+int kvm_ioctl(int fd, unsigned long request, const void *argument);
+/* As ioctl with an error that names it. */
+bool kvm_do(int fd, unsigned long request, const void *argument, const char *name, GError **error);
+#define KVM_DO(fd, request, argument, error) kvm_do(fd, request, argument, #request, error)
+/* The machine cannot go on: it stops with the vCPU's registers (NULL: none) in the log. `text` is taken. */
+void kvm_fail(Kvm *kvm, KvmVcpu *kv, int status, char *text);
+enum { KVM_STATUS_HOST = 1, KVM_STATUS_INTERNAL_ERROR = 70, KVM_STATUS_ENTRY_FAILED = 71 };
+
+/* capabilities.c */
+bool capabilities_find(Kvm *kvm, GError **error);
+void capabilities_describe(const Kvm *kvm, GString *out);
+
+/* slots.c */
+bool slots_create(Kvm *kvm, GError **error);
+void slots_free(Kvm *kvm);
+/* Gives the kernel the views of memory as they are now. With the machine lock, or before vCPUs run. */
+void slots_update(Kvm *kvm);
+
+/* vcpu.c */
+bool kvm_vcpu_create(Vcpu *vcpu, GError **error);
+void kvm_vcpu_free(Vcpu *vcpu);
+void kvm_vcpu_run(Vcpu *vcpu);
+void kvm_vcpu_kick(Vcpu *vcpu);
+/* Has the kernel finish the instruction whose access was answered last. */
+void kvm_vcpu_settle(Vcpu *vcpu);
+/* Until it opens, no vCPU but the calling thread's own is in KVM_RUN, and none enters. */
+void gate_close(Kvm *kvm);
+void gate_open(Kvm *kvm);
+
+/* exits.c */
+void exit_handle(KvmVcpu *kv);
+const char *exit_name(unsigned reason);
+
+/* registers.c */
+bool registers_create(KvmVcpu *kv, GError **error);
+void registers_free(KvmVcpu *kv);
+void registers_sync(Vcpu *vcpu, VcpuSync direction);
+void registers_reset(Vcpu *vcpu);
+/* Gives the kernel what was changed. false: it refused, and the machine stops. */
+bool registers_put(KvmVcpu *kv);
+
+/* msrs.c */
+bool msrs_create(KvmVcpu *kv, GError **error);
+void msrs_free(KvmVcpu *kv);
+void msrs_fetch(KvmVcpu *kv);
+void msrs_note(KvmVcpu *kv);
+void msrs_put(KvmVcpu *kv);
+
+/* cpuid.c */
+bool cpuid_load_supported(Kvm *kvm, GError **error);
+/* Accelerator.cpuid */
+bool cpuid_supported(Machine *machine, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+/* Tells the kernel what the vCPU's CPUID says. */
+bool cpuid_set(KvmVcpu *kv, GError **error);
+
+/* interrupts.c: what comes from this program's own interrupt controllers. */
+/* Before KVM_RUN. false: the vCPU is not to run now. */
+bool interrupts_before(KvmVcpu *kv);
+void interrupts_after(KvmVcpu *kv);
+
+/* describe.c */
+void kvm_describe(Machine *machine, GString *out);
+
+#endif

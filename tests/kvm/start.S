@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The first 64 KiB of a machine without other firmware: from the reset vector to 32-bit code (programs.c), and the entries of all
+ * exceptions and interrupts. The same image is at 0xf0000 and below 4 GiB.
+ */
+    .code16
+    .section .text.start, "ax"
+    .globl start
+start:
+    cli
+    lgdtl %cs:(gdt_pointer - start)
+    movl %cr0, %eax
+    orl $1, %eax
+    movl %eax, %cr0
+    ljmpl $8, $start32
+
+    .code32
+start32:
+    movw $16, %ax
+    movw %ax, %ds
+    movw %ax, %es
+    movw %ax, %ss
+    movw %ax, %fs
+    movw %ax, %gs
+    movl $0x80000, %esp
+    call main
+1:  hlt
+    jmp 1b
+
+    .balign 8
+gdt:
+    .quad 0, 0x00cf9b000000ffff, 0x00cf93000000ffff
+gdt_pointer:
+    .word gdt_pointer - gdt - 1
+    .long gdt
+
+    .balign 4
+    .globl entries
+entries: /* the addresses of all entries */
+    .set n, 0
+    .rept 64
+    .long entry_0 + 16 * n
+    .set n, n + 1
+    .endr
+
+    .balign 16
+    .set n, 0
+entry_0:
+    .rept 64
+    .balign 16
+    .if n == 8 || (n >= 10 && n <= 14) || n == 17
+    nop
+    nop
+    .else
+    pushl $0
+    .endif
+    pushl $n
+    jmp common
+    .set n, n + 1
+    .endr
+
+common:
+    pushal
+    pushl %esp
+    call take
+    addl $4, %esp
+    popal
+    addl $8, %esp
+    iretl
