@@ -129,13 +129,11 @@ void pci_msix_reset(PciDevice *pci)
     }
 }
 
-bool pci_add_msix(PciDevice *pci, unsigned bar, unsigned vectors, GError **error)
+static bool add_capability(PciDevice *pci, unsigned bar, unsigned vectors, uint32_t offset,
+                           GError **error)
 {
     uint8_t *capability;
 
-    if (!vectors || !pci_bus_root(pci->bus)->msi) {
-        return true;
-    }
     if (vectors > PCI_MSIX_MAX_VECTORS) {
         return error_fail(error, KASO_ERROR_INVALID, "vectors=%u is too many (up to %u)", vectors,
                           PCI_MSIX_MAX_VECTORS);
@@ -144,11 +142,38 @@ bool pci_add_msix(PciDevice *pci, unsigned bar, unsigned vectors, GError **error
     pci->msix.capability = pci_add_capability(pci, PCI_CAPABILITY_MSIX, MSIX_CAPABILITY_SIZE);
     capability = pci->config + pci->msix.capability;
     store_le16(capability + MSIX_CONTROL, vectors - 1);
-    store_le32(capability + MSIX_TABLE, bar);
-    store_le32(capability + MSIX_PBA, PBA_OFFSET | bar);
+    store_le32(capability + MSIX_TABLE, offset | bar);
+    store_le32(capability + MSIX_PBA, (offset + PBA_OFFSET) | bar);
     pci->writable[pci->msix.capability + MSIX_CONTROL + 1] = MSIX_ENABLE_HIGH | MSIX_MASK_ALL_HIGH;
     memory_region_init_io(&pci->msix.region, pci->device.machine, "msix", PCI_MSIX_BAR_SIZE,
                           &msix_ops, pci);
-    pci_add_bar(pci, bar, PCI_BAR_MEMORY32, false, &pci->msix.region);
+    return true;
+}
+
+static bool is_wanted(const PciDevice *pci, unsigned vectors)
+{
+    return vectors && pci_bus_root(pci->bus)->msi;
+}
+
+bool pci_add_msix(PciDevice *pci, unsigned bar, unsigned vectors, GError **error)
+{
+    if (is_wanted(pci, vectors)) {
+        if (!add_capability(pci, bar, vectors, 0, error)) {
+            return false;
+        }
+        pci_add_bar(pci, bar, PCI_BAR_MEMORY32, false, &pci->msix.region);
+    }
+    return true;
+}
+
+bool pci_add_msix_within(PciDevice *pci, unsigned bar, unsigned vectors, MemoryRegion *container,
+                         uint32_t offset, GError **error)
+{
+    if (is_wanted(pci, vectors)) {
+        if (!add_capability(pci, bar, vectors, offset, error)) {
+            return false;
+        }
+        memory_region_add(container, offset, &pci->msix.region, 0);
+    }
     return true;
 }

@@ -79,7 +79,7 @@ typedef struct {
     bool mapped;
 } PciBar;
 
-/* MSI-X: table at 0 and pending bits at 0x800 of a BAR of its own. */
+/* MSI-X: table at 0 and pending bits at 0x800 of a BAR of its own, or of a part of one. */
 typedef struct {
     unsigned vectors;   /* 0: the function has none */
     unsigned capability;
@@ -185,6 +185,9 @@ unsigned pci_add_express_capability(PciDevice *pci, unsigned type);
 bool pci_add_rom(PciDevice *pci, const char *fallback, GError **error);
 /* Does nothing and returns true when the machine has nobody to take MSIs or vectors is 0. */
 bool pci_add_msix(PciDevice *pci, unsigned bar, unsigned vectors, GError **error);
+/* The same with table and pending bits at an offset of a container that is (in) a BAR already. */
+bool pci_add_msix_within(PciDevice *pci, unsigned bar, unsigned vectors, MemoryRegion *container,
+                         uint32_t offset, GError **error);
 
 /* One message with a 64-bit address; nothing when the machine has nobody to take it. */
 void pci_add_msi(PciDevice *pci);
