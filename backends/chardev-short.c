@@ -60,21 +60,58 @@ static bool short_parse_udp(const char *form, const char *address, GHashTable *o
     return ok;
 }
 
-typedef enum { SHORT_NOTHING, SHORT_PATH, SHORT_OPTIONAL_PATH, SHORT_SOCKET, SHORT_UDP } ShortTail;
+/* "800x600" in pixels, "80Cx24C" in characters, or nothing. */
+static bool short_parse_size(const char *form, const char *size, GHashTable *options,
+                             GError **error)
+{
+    g_autoptr(GRegex) shape = g_regex_new("^([0-9]+)(C?)x([0-9]+)(C?)$", 0, 0, NULL);
+    g_autoptr(GMatchInfo) match = NULL;
+    g_autofree char *unit = NULL, *other_unit = NULL;
+
+    if (!size) {
+        return true;
+    }
+    if (!g_regex_match(shape, size, 0, &match)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "'%s': give vc:WIDTHxHEIGHT in pixels, or vc:COLUMNSCxROWSC", form);
+    }
+    unit = g_match_info_fetch(match, 2);
+    other_unit = g_match_info_fetch(match, 4);
+    short_set(options, *unit ? "cols" : "width", g_match_info_fetch(match, 1));
+    short_set(options, *other_unit ? "rows" : "height", g_match_info_fetch(match, 3));
+    return true;
+}
+
+typedef enum {
+    SHORT_NOTHING,
+    SHORT_PATH,
+    SHORT_OPTIONAL_PATH,
+    SHORT_SOCKET,
+    SHORT_UDP,
+    SHORT_SIZE
+} ShortTail;
 
 static const struct {
     const char *word; /* before the colon */
     const char *type; /* of the chardev */
     ShortTail tail;   /* what follows the colon */
 } short_forms[] = {
-    { "stdio", "stdio", SHORT_NOTHING },     { "null", "null", SHORT_NOTHING },
-    { "pty", "pty", SHORT_OPTIONAL_PATH },   { "ringbuf", "ringbuf", SHORT_NOTHING },
-    { "vc", "vc", SHORT_OPTIONAL_PATH },     { "msmouse", "msmouse", SHORT_NOTHING },
-    { "braille", "braille", SHORT_NOTHING }, { "wctablet", "wctablet", SHORT_NOTHING },
-    { "file", "file", SHORT_PATH },          { "pipe", "pipe", SHORT_PATH },
-    { "tcp", "socket", SHORT_SOCKET },       { "telnet", "socket", SHORT_SOCKET },
-    { "websocket", "socket", SHORT_SOCKET }, { "tn3270", "socket", SHORT_SOCKET },
-    { "unix", "socket", SHORT_SOCKET },      { "udp", "udp", SHORT_UDP },
+    { "stdio", "stdio", SHORT_NOTHING },
+    { "null", "null", SHORT_NOTHING },
+    { "pty", "pty", SHORT_OPTIONAL_PATH },
+    { "ringbuf", "ringbuf", SHORT_NOTHING },
+    { "vc", "vc", SHORT_SIZE },
+    { "msmouse", "msmouse", SHORT_NOTHING },
+    { "braille", "braille", SHORT_NOTHING },
+    { "wctablet", "wctablet", SHORT_NOTHING },
+    { "file", "file", SHORT_PATH },
+    { "pipe", "pipe", SHORT_PATH },
+    { "tcp", "socket", SHORT_SOCKET },
+    { "telnet", "socket", SHORT_SOCKET },
+    { "websocket", "socket", SHORT_SOCKET },
+    { "tn3270", "socket", SHORT_SOCKET },
+    { "unix", "socket", SHORT_SOCKET },
+    { "udp", "udp", SHORT_UDP },
 };
 
 static bool short_parse_known(const char *form, size_t index, const char *argument, char **type,
@@ -91,7 +128,7 @@ static bool short_parse_known(const char *form, size_t index, const char *argume
         short_set(options, "path", g_strdup(argument));
         return true;
     case SHORT_OPTIONAL_PATH:
-        if (argument && *argument && strcmp(word, "vc")) {
+        if (argument && *argument) {
             short_set(options, "path", g_strdup(argument));
         }
         return true;
@@ -99,6 +136,8 @@ static bool short_parse_known(const char *form, size_t index, const char *argume
         return short_parse_socket(form, word, argument ? argument : "", options, error);
     case SHORT_UDP:
         return short_parse_udp(form, argument ? argument : "", options, error);
+    case SHORT_SIZE:
+        return short_parse_size(form, argument, options, error);
     case SHORT_NOTHING:
         break;
     }

@@ -69,8 +69,9 @@ void banner_watch_silence(Setup *setup)
 {
     Machine *machine = setup->machine;
     Chardev *serial = machine_serial(machine, 0);
+    const char *kind = serial ? serial->type->name : "null";
 
-    if (setup->silence_s && serial && strcmp(serial->type->name, "null") != 0 &&
+    if (setup->silence_s && strcmp(kind, "null") != 0 && strcmp(kind, "vc") != 0 &&
         machine->vcpus->len && machine->accelerator->vcpu_run) {
         console_watch_silence(machine, setup->silence_s, tell_silence);
     }

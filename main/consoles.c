@@ -46,10 +46,6 @@ static bool open_short(Setup *setup, const char *id, const char *form, Chardev *
 {
     bool monitor;
 
-    /* A virtual console is a page of a display, of which there is none: what goes there is lost. */
-    if (strcmp(form, "vc") == 0 || g_str_has_prefix(form, "vc:")) {
-        form = "null";
-    }
     if (!chardev_open_short(setup->machine, id, form, chardev, &monitor, error)) {
         return false;
     }
@@ -107,10 +103,25 @@ bool option_qtest_log(Setup *setup, const char *argument, GError **error)
 
 bool option_parallel(Setup *setup, const char *argument, GError **error)
 {
-    setup->given_parallels++;
-    return strcmp(argument, "none") == 0 || strcmp(argument, "null") == 0 ||
-           error_fail(error, KASO_ERROR_UNSUPPORTED,
-                      "not yet: no parallel port is built; use none");
+    g_autofree char *id = g_strdup_printf("parallel%u", setup->given_parallels++);
+    g_autoptr(KeyValues) list = key_values_new();
+    g_autoptr(GError) why = NULL;
+    Chardev *chardev;
+
+    if (!open_short(setup, id, argument, &chardev, error)) {
+        return false;
+    }
+    if (!chardev) {
+        return true; /* none */
+    }
+    key_values_add(list, "driver", "isa-parallel");
+    key_values_add(list, "chardev", chardev->id);
+    /* A machine without such ports does what null does with its bytes. */
+    if (!device_open(setup->machine, list, &why) && strcmp(argument, "null") != 0) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return false;
+    }
+    return true;
 }
 
 static bool add_monitor_on(Setup *setup, const char *form, const char *mode, bool pretty,
@@ -195,16 +206,23 @@ static bool stdio_is_taken(Setup *setup)
 }
 
 /*
- * Without a display, the first serial port and the monitor share the terminal, as with -nographic,
- * unless the user placed them or asked for no display by name.
+ * Without a display, the first serial port and the monitor share the terminal, as with -nographic, unless the user placed
+ * them or asked for no display by name. With one they are text consoles beside the guest's screen.
  */
 bool consoles_add_defaults(Setup *setup, GError **error)
 {
-    bool terminal =
-        setup->nographic || (!setup->no_display && !viewers_wanted(setup) && !setup->daemonize);
+    bool shown = !setup->nographic && viewers_wanted(setup);
+    bool terminal = setup->nographic || (!setup->no_display && !shown && !setup->daemonize);
     bool serial = setup->given_serials == 0, monitor = setup->given_monitors == 0;
 
-    if (setup->config.no_defaults || !terminal || stdio_is_taken(setup)) {
+    if (setup->config.no_defaults) {
+        return true;
+    }
+    if (shown) {
+        return (!monitor || option_monitor(setup, "vc", error)) &&
+               (!serial || option_serial(setup, "vc", error));
+    }
+    if (!terminal || stdio_is_taken(setup)) {
         return true;
     }
     if (serial) {

@@ -54,8 +54,8 @@ const Option option_table[] = {
     { "object", "TYPE,id=ID[,PROP=VALUE…] | JSON", "a helper that devices refer to; help lists them", STAGE_OBJECT, option_object },
 
     { "chardev", "TYPE,id=ID[,mux=on][,PROP=VALUE…]", "a character back end; help lists them", STAGE_CHARDEV, option_chardev },
-    { "serial", "DEV", "next serial port: mon:stdio, stdio, pty, null, none, file:F, pipe:F, tcp:H:P, telnet:H:P, unix:F, chardev:ID", STAGE_CONSOLE, option_serial },
-    { "parallel", "none|null", "next parallel port", STAGE_CONSOLE, option_parallel },
+    { "serial", "DEV", "next serial port: mon:stdio, stdio, pty, vc, null, none, file:F, pipe:F, tcp:H:P, telnet:H:P, unix:F, chardev:ID", STAGE_CONSOLE, option_serial },
+    { "parallel", "DEV", "next parallel port of a PC", STAGE_DEVICE, option_parallel },
     { "monitor", "DEV", "a monitor for people on DEV; none for no monitor", STAGE_CONSOLE, option_monitor },
     { "qmp", "DEV", "a monitor for programs on DEV", STAGE_CONSOLE, option_qmp },
     { "qmp-pretty", "DEV", "the same with indented answers", STAGE_CONSOLE, option_qmp_pretty },

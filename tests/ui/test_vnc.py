@@ -290,6 +290,41 @@ def test_pointer():
         screen.end()
 
 
+def test_consoles():
+    """Ctrl-Alt-2 is the monitor: what is typed there arrives, and shows; nothing of it is the guest's."""
+    with Screen("-vnc", "unix:@/vnc", "-monitor", "vc:80Cx25C", "-serial", "vc") as screen:
+        start_keyboard(screen)
+        client = Client(screen.vnc(), (rfb.ZRLE, rfb.FENCE, rfb.SIZE, rfb.NAME))
+        client.update(False)
+
+        def tap(*keysyms):
+            client.tap(*keysyms)
+            client.send(struct.pack(">BxxxIB", 248, 1 << 31, 0))
+            client.wait("fence")
+
+        tap(0xffe3, 0xffe9, ord("2"))
+        assert keys_of(screen) == [0x1d, 0x38, 0x9d, 0xb8], "both are let go"
+        while client.width != 720:
+            client.request()
+            client.message()
+        assert (rfb.NAME, "compat_monitor1") in client.events and client.height == 450
+        before = bytes(client.picture)
+        for key in b"stop\r":
+            tap(key if key != 13 else 0xff0d)
+        screen.qmp.wait_event("STOP")
+        client.update(False)
+        after = bytes(client.picture)
+        assert after != before and set(after) == {0, 0xaa}, "grey on black"
+        assert keys_of(screen) == []
+        tap(0xffe3, 0xffe9, ord("9"))
+        tap(0xffe3, 0xffe9, ord("1"))
+        while client.width == 720:
+            client.request()
+            client.message()
+        assert not screen.qmp.command("query-chardev") == []
+        screen.end()
+
+
 def wait_for(condition):
     end = time.monotonic() + 20
     while not condition():
