@@ -32,9 +32,26 @@ void help_displays(void)
     }
 }
 
+static const Viewer *find_viewer(const char *name, GError **error)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    const Viewer *const *it;
+
+    REGISTRY_FOREACH(viewers, it) {
+        if (strcmp((*it)->name, name) == 0) {
+            return *it;
+        }
+        g_ptr_array_add(names, (gpointer)(uintptr_t)(*it)->name);
+    }
+    g_ptr_array_add(names, (gpointer)(uintptr_t) "none");
+    g_ptr_array_add(names, NULL);
+    names_fail(&viewer_kind, name, (const char *const *)names->pdata, error);
+    return NULL;
+}
+
 static bool add_viewer(Setup *setup, const char *name, const char *argument, GError **error)
 {
-    const Viewer *viewer = REGISTRY_FIND(viewers, &viewer_kind, name, error);
+    const Viewer *viewer = find_viewer(name, error);
     g_autofree char *what = g_strdup_printf("-display %s", name);
     ViewerChoice choice = { viewer };
 

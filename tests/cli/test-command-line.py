@@ -42,7 +42,7 @@ REFUSED = [
     (['-monitor'], r'-monitor needs an argument'),
     (['-s'], r'not yet: the gdb stub'),
     (['-gdb', 'tcp::1234'], r'not yet: the gdb stub'),
-    (['-vnc', ':1'], r'not yet: the VNC server'),
+    (['-vnc', ':1,frobnicate=on'], r'frobnicate'),
     (['-incoming', 'tcp:0:4444'], r'not yet: migration'),
     (['-loadvm', 'x'], r'not yet: snapshots'),
     (['-icount', '3'], r'not yet: instruction counting'),
@@ -55,7 +55,7 @@ REFUSED = [
     (['-vga', 'qxl'], r"not yet: graphics card 'qxl' is not built"),
     (['-redir', 'tcp:2222::22'], r'-redir: this option is gone; use -nic user,hostfwd='),
     (['-curses'], r'not yet: a display is not built; use -nographic'),
-    (['-display', 'sdl'], r'not yet'),
+    (['-display', 'gtk'], r'not yet'),
     (['-display', 'nnoe'], r"did you mean 'none'"),
     ([*VIRT, '-M', 'q35'], r"-machine q35: not yet: machine 'q35' is not built"),
     (['-M', 'pc-i440fx-2.3'], r'this machine does not run aarch64 processors'),
@@ -177,7 +177,7 @@ REFUSED = [
     ([*VIRT, '-object', 'rng-builtin'], r'it needs a type and id=NAME'),
     ([*VIRT, '-object', 'rng-builtin,id=r', '-object', 'rng-builtin,id=r'], r"duplicate property 'r'"),
     ([*VIRT, '-boot', 'ordr=c'], r"did you mean 'order'"),
-    ([*VIRT, '-parallel', 'stdio'], r'not yet: no parallel port'),
+    ([*VIRT, '-parallel', 'stdio'], r"no 'isa' bus"),
 ]
 
 HELP = [

@@ -22,7 +22,7 @@
 enum {
     VNC_PORT_BASE = 5900,
     VNC_WEBSOCKET_BASE = 5700,
-    VNC_PACE_MS = 25,
+    VNC_PACE_MS = 33,
     VNC_CLIENTS_MAX = 64,         /* that have not said who they are; later ones push out the oldest */
     VNC_HANDSHAKE_SECONDS = 120,  /* people type passwords */
     VNC_CUT_TEXT_MAX = 1 << 20,
