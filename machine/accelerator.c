@@ -33,13 +33,3 @@ bool machine_can(const Machine *machine, unsigned abilities)
 
     return (has & abilities) == abilities;
 }
-
-const char *accelerator_device_type(Machine *machine, const char *type)
-{
-    const Accelerator *accelerator = machine->accelerator;
-    const char *own = accelerator && accelerator->replace_device
-                          ? accelerator->replace_device(machine, type)
-                          : NULL;
-
-    return own ? own : type;
-}

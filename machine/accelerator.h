@@ -53,14 +53,10 @@ typedef struct Accelerator {
     bool (*debug_changed)(Machine *machine, GError **error);
     /* `info jit` and the like; may be NULL. */
     void (*describe)(Machine *machine, GString *out);
-    /* The type that takes the place of a board's device, which the accelerator itself implements; NULL: none does. May be NULL. */
-    const char *(*replace_device)(Machine *machine, const char *type);
     /* x86: what CPUID may say at most; false: nothing. NULL: what the target can itself. */
     bool (*cpuid)(Machine *machine, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 } Accelerator;
 
-/* For boards: the name of the device type that is to be made where the board wants `type`. */
-const char *accelerator_device_type(Machine *machine, const char *type);
 
 /* As the accelerator's sync; for all who look at a parked vCPU's registers, or change them. */
 void vcpu_sync(Vcpu *vcpu, VcpuSync direction);

@@ -99,6 +99,7 @@ struct Machine {
     MemoryRegion ram;               /* main RAM, of config.ram_bytes */
     const struct Accelerator *accelerator;
     void *accel_state;
+    const struct X86KernelChips *kernel_chips; /* machine/arch/x86-chips.h; NULL: interrupt controllers are ours */
     unsigned accelerator_lacks; /* ACCELERATOR_* that its init found not to be there */
     struct MachinePrivate *private; /* machine/private.h */
     _Atomic StopReason stop_reason; /* STOP_NONE while running */

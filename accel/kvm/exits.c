@@ -155,6 +155,11 @@ static void handle_system_event(KvmVcpu *kv)
     }
 }
 
+static void handle_eoi(KvmVcpu *kv)
+{
+    irqchip_end(kv, kv->run->eoi.vector);
+}
+
 static void handle_nothing(KvmVcpu *kv)
 {
 }
@@ -180,7 +185,7 @@ static const struct {
     [KVM_EXIT_INTERNAL_ERROR] = { "internal-error", handle_internal_error },
     [KVM_EXIT_WATCHDOG] = { "watchdog", NULL },
     [KVM_EXIT_SYSTEM_EVENT] = { "system-event", handle_system_event },
-    [KVM_EXIT_IOAPIC_EOI] = { "ioapic-eoi", NULL },
+    [KVM_EXIT_IOAPIC_EOI] = { "ioapic-eoi", handle_eoi },
     [KVM_EXIT_HYPERV] = { "hyperv", NULL },
     [KVM_EXIT_X86_RDMSR] = { "rdmsr", NULL },
     [KVM_EXIT_X86_WRMSR] = { "wrmsr", NULL },

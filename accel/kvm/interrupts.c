@@ -92,7 +92,9 @@ static void inject(KvmVcpu *kv)
         }
     }
     run->request_interrupt_window = (atomic_load(&kv->vcpu->interrupts) & line) != 0;
-    run->cr8 = read_external(kv, X86_REGISTER_CR8);
+    if (kv->kvm->irqchip == KVM_IRQCHIP_OFF) {
+        run->cr8 = read_external(kv, X86_REGISTER_CR8);
+    }
 }
 
 bool interrupts_before(KvmVcpu *kv)
@@ -106,10 +108,10 @@ bool interrupts_before(KvmVcpu *kv)
         }
         take_events(kv);
     }
-    if (kv->kvm->irqchip != KVM_IRQCHIP_OFF) {
+    if (kv->kvm->irqchip == KVM_IRQCHIP_ON) {
         return true;
     }
-    if (atomic_load(&vcpu->halted)) {
+    if (kv->kvm->irqchip == KVM_IRQCHIP_OFF && atomic_load(&vcpu->halted)) {
         if (!vcpu->target->has_work(vcpu)) {
             vcpu_wait(vcpu, -1);
             return false;

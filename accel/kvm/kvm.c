@@ -21,7 +21,7 @@
 static const Property kvm_properties[] = {
     { "kernel-irqchip", PROPERTY_ENUM, offsetof(Kvm, irqchip_wanted),
       "interrupt controllers: in the kernel (on), local APICs there (split), none there (off)",
-      "off", (const char *const[]){ "off", "split", "on", NULL } },
+      "on", (const char *const[]){ "off", "split", "on", NULL } },
     { "kvm-shadow-mem", PROPERTY_SIZE, offsetof(Kvm, shadow_memory),
       "most bytes of shadow page tables; 0: as the kernel likes", "0" },
     { "dirty-ring-size", PROPERTY_NOT_YET, 0, "dirty pages by ring" },
@@ -147,7 +147,9 @@ static bool choose_shadow_memory(Kvm *kvm, GError **error)
 
 static void close_all(Kvm *kvm)
 {
+    irqchip_free(kvm);
     slots_free(kvm);
+    kvm->machine->kernel_chips = NULL;
     g_clear_pointer(&kvm->supported, g_free);
     g_clear_pointer(&kvm->vcpus, g_ptr_array_unref);
     if (kvm->vm >= 0) {
@@ -170,7 +172,7 @@ static bool kvm_init(Machine *machine, void *state, GError **error)
     if (!check_target(machine, error) || !open_device(kvm, error) || !create_vm(kvm, error) ||
         !capabilities_find(kvm, error) || !check_vcpus(kvm, error) || !place_helpers(kvm, error) ||
         !choose_shadow_memory(kvm, error) || !cpuid_load_supported(kvm, error) ||
-        !slots_create(kvm, error)) {
+        !slots_create(kvm, error) || !irqchip_create(kvm, error)) {
         close_all(kvm);
         return false;
     }

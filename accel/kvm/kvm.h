@@ -10,6 +10,7 @@
 #include <linux/kvm.h>
 
 #include "accel/accel.h"
+#include "machine/arch/x86-chips.h"
 #include "machine/arch/x86-processor.h"
 #include "machine/machine.h"
 
@@ -66,6 +67,13 @@ typedef struct {
 
 enum { KVM_SPACES = 2 }; /* memory as others see it, and as system management mode does */
 
+/* A global interrupt that is a message. */
+typedef struct {
+    uint64_t address;
+    uint32_t data, gsi;
+    bool used;
+} KvmRoute;
+
 typedef struct Kvm {
     Machine *machine;
     int system, vm; /* descriptors */
@@ -77,6 +85,11 @@ typedef struct Kvm {
     KvmIrqchip irqchip;
     struct kvm_cpuid2 *supported; /* what CPUID may say */
     GPtrArray *vcpus;             /* KvmVcpu */
+
+    GMutex routes_lock;
+    GArray *routes;      /* KvmRoute */
+    unsigned next_level; /* whose turn it is among the first, which are our I/O APIC's levels */
+    IrqLine *eoi;        /* ends of level-triggered interrupts; NULL: nobody listens */
 
     GMutex slots_lock;
     GArray *slots[KVM_SPACES]; /* KvmSlot, by start */
@@ -133,6 +146,9 @@ typedef struct KvmVcpu {
     struct kvm_vcpu_events events;
     struct kvm_xcrs xcrs;
     struct kvm_mp_state mp_state;
+    struct kvm_lapic_state lapic; /* to be given when lapic_changed, with its base */
+    uint64_t apic_base;
+    bool lapic_changed;
     uint8_t *xsave;
     size_t xsave_bytes;
     KvmRegister registers[KVM_REGISTERS_MAX];
@@ -171,6 +187,12 @@ bool slots_create(Kvm *kvm, GError **error);
 void slots_free(Kvm *kvm);
 /* Gives the kernel the views of memory as they are now. With the machine lock, or before vCPUs run. */
 void slots_update(Kvm *kvm);
+
+/* irqchip.c */
+bool irqchip_create(Kvm *kvm, GError **error);
+void irqchip_free(Kvm *kvm);
+/* A vCPU has ended a level-triggered interrupt of our I/O APIC. */
+void irqchip_end(KvmVcpu *kv, uint8_t vector);
 
 /* vcpu.c */
 bool kvm_vcpu_create(Vcpu *vcpu, GError **error);

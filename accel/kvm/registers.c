@@ -350,6 +350,9 @@ static void apic_registers(KvmVcpu *kv)
     } registers[] = { { X86_REGISTER_APIC_BASE, offsetof(KvmVcpu, sregs.apic_base) },
                       { X86_REGISTER_CR8, offsetof(KvmVcpu, sregs.cr8) } };
 
+    if (kv->lapic_changed) {
+        kv->sregs.apic_base = kv->apic_base;
+    }
     for (unsigned i = 0; !in_kernel(kv) && i < G_N_ELEMENTS(registers); i++) {
         void *opaque;
         const ExternalRegister *reg =
@@ -399,6 +402,15 @@ static void remember_blocks(const KvmVcpu *kv, Before *before)
     }
 }
 
+static bool give_apic(KvmVcpu *kv, GError **error)
+{
+    if (!kv->lapic_changed) {
+        return true;
+    }
+    kv->lapic_changed = false;
+    return KVM_DO(kv->fd, KVM_SET_LAPIC, &kv->lapic, error);
+}
+
 /* Those that are not as they were. */
 static bool give_blocks(KvmVcpu *kv, const Before *before, GError **error)
 {
@@ -412,6 +424,9 @@ static bool give_blocks(KvmVcpu *kv, const Before *before, GError **error)
             return false;
         }
         if (i == 0) {
+            if (!give_apic(kv, error)) {
+                return false;
+            }
             msrs_put(kv); /* some want the mode, and some are wanted by the rest */
         }
     }

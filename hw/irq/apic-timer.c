@@ -102,6 +102,14 @@ void apic_timer_expire(void *opaque)
     g_mutex_unlock(&apic->bus->lock);
 }
 
+void apic_timer_set_left_locked(Apic *apic, uint32_t left)
+{
+    int64_t done = (int64_t)(apic->initial_count - MIN(left, apic->initial_count));
+
+    apic->count_start_ns =
+        clock_now_ns(apic->device.machine) - (done << divide_shift(apic->divide));
+}
+
 void apic_timer_start_locked(Apic *apic, uint32_t initial_count)
 {
     if (mode_of(apic->lvt[APIC_LVT_TIMER]) == TIMER_DEADLINE) {

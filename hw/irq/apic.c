@@ -8,6 +8,7 @@
 #include "hw/irq/apic.h"
 
 #include "base/error.h"
+#include "machine/arch/x86-chips.h"
 
 static Apic *apic(Device *device)
 {
@@ -84,12 +85,15 @@ static MemoryResult messages_read(void *opaque, uint64_t offset, uint64_t *value
 static MemoryResult messages_write(void *opaque, uint64_t offset, uint64_t value, unsigned size,
                                    MemoryAttributes attributes)
 {
-    Apic *owner = page_owner(opaque, offset, attributes);
+    ApicBus *bus = opaque;
+    Apic *owner = page_owner(bus, offset, attributes);
 
-    if (owner) {
+    if (bus->machine->kernel_chips) {
+        bus->machine->kernel_chips->send_msi(bus->machine, (uint32_t)offset, (uint32_t)value);
+    } else if (owner) {
         write_page(owner, offset, value);
     } else {
-        apic_bus_write_msi(opaque, (uint32_t)offset, (uint32_t)value);
+        apic_bus_write_msi(bus, (uint32_t)offset, (uint32_t)value);
     }
     return MEMORY_OK;
 }
@@ -106,6 +110,13 @@ static void apic_input(void *opaque, int number, int level)
 {
     Apic *a = apic(opaque);
 
+    if (a->kernel) {
+        /* The PIC, when that is ours, is heard by the first CPU alone. */
+        if (number == APIC_INPUT_LINT0 && a->cpu == 0 && !a->kernel->all) {
+            vcpu_set_interrupt(a->vcpu, X86_LINE_INTR, level);
+        }
+        return;
+    }
     if (number >= 0 && number < APIC_INPUT_COUNT) {
         g_mutex_lock(&a->bus->lock);
         apic_set_lint_locked(a, (unsigned)number, level);
@@ -118,6 +129,9 @@ static int apic_acknowledge(void *opaque)
     Apic *a = apic(opaque);
     int vector;
 
+    if (a->kernel) {
+        return irq_acknowledge(&a->pic);
+    }
     g_mutex_lock(&a->bus->lock);
     vector = apic_take_locked(a);
     if (vector == APIC_ASK_PIC) {
@@ -138,6 +152,9 @@ void apic_place_page(Apic *apic)
 {
     bool visible = apic_enabled(apic) && !apic_is_x2apic(apic);
 
+    if (apic->kernel) {
+        return;
+    }
     memory_transaction_begin(apic->device.machine);
     if (apic->page.parent && apic->page.address != (apic->base & ~UINT64_C(0xfff))) {
         memory_region_set_address(&apic->page, apic->base & ~UINT64_C(0xfff));
@@ -162,6 +179,7 @@ static bool apic_realize(Device *device, GError **error)
         return error_fail(error, KASO_ERROR_INVALID, "cpu=%u has an APIC already", a->cpu);
     }
     a->vcpu = machine->vcpus->pdata[a->cpu];
+    a->kernel = machine->kernel_chips;
     timer_init(&a->timer, machine, apic_timer_expire, a);
     memory_region_init_io(&a->page, machine, "apic", APIC_PAGE_BYTES, &page_ops, a);
     device_add_mmio(device, &a->page);
@@ -172,6 +190,9 @@ static bool apic_realize(Device *device, GError **error)
     device_add_irq(device, &a->eoi);
     device_add_acknowledge(device, &a->pic);
     a->bus->apic[a->cpu] = a;
+    if (a->kernel && a->bus->count == 0) {
+        a->kernel->connect_eoi(machine, &a->eoi);
+    }
     a->bus->count = MAX(a->bus->count, a->cpu + 1);
     return true;
 }
@@ -195,13 +216,27 @@ static void apic_reset(Device *device)
     g_mutex_lock(&a->bus->lock);
     apic_reset_locked(a, false);
     g_mutex_unlock(&a->bus->lock);
+    if (a->kernel) {
+        apic_to_kernel(a);
+    }
     apic_place_page(a);
+}
+
+static void apic_state_saving(Device *device)
+{
+    if (apic(device)->kernel) {
+        apic_from_kernel(apic(device));
+    }
 }
 
 static void apic_state_loaded(Device *device)
 {
     Apic *a = apic(device);
 
+    if (a->kernel) {
+        apic_to_kernel(a);
+        return;
+    }
     g_mutex_lock(&a->bus->lock);
     apic_update_locked(a);
     g_mutex_unlock(&a->bus->lock);
@@ -213,6 +248,7 @@ static void apic_describe_interrupts(Device *device, const Vcpu *vcpu, GString *
     Apic *a = apic(device);
 
     if (vcpu == a->vcpu) {
+        apic_state_saving(device);
         g_mutex_lock(&a->bus->lock);
         apic_describe(a, out);
         g_mutex_unlock(&a->bus->lock);
@@ -263,6 +299,7 @@ static const DeviceType apic_type = {
     .realize = apic_realize,
     .unrealize = apic_unrealize,
     .reset = apic_reset,
+    .state_saving = apic_state_saving,
     .state_loaded = apic_state_loaded,
 };
 DEVICE_TYPE(apic_type);

@@ -84,6 +84,7 @@ typedef struct {
     MemoryRegion page, messages;
     IrqLine eoi;
     IrqAcknowledge pic;
+    const struct X86KernelChips *kernel; /* NULL: it is ours; otherwise the state below is fetched and given */
     Timer timer;
     uint32_t cpu;           /* property: index of the vCPU */
     bool offers_x2apic;     /* property */
@@ -165,11 +166,17 @@ void apic_describe(const Apic *apic, GString *out);
 void apic_timer_expire(void *opaque);
 /* Sets the host's timer by the registers. running: a one-shot timer has not run out. */
 void apic_timer_update_locked(Apic *apic, bool running);
+/* The count that is left now, of one that runs elsewhere. */
+void apic_timer_set_left_locked(Apic *apic, uint32_t left);
 void apic_timer_start_locked(Apic *apic, uint32_t initial_count);
 uint32_t apic_timer_count_locked(const Apic *apic);
 void apic_timer_set_deadline_locked(Apic *apic, uint64_t tsc);
 void apic_timer_write_lvt_locked(Apic *apic, uint32_t value);
 void apic_timer_write_divide_locked(Apic *apic, uint32_t value);
+
+/* apic-kernel.c: with the machine lock, and the vCPU parked or not started. */
+void apic_from_kernel(Apic *apic);
+void apic_to_kernel(Apic *apic);
 
 /* Registers by their offset in the page (apic-registers.c); false: not architected. */
 bool apic_read_register(Apic *apic, uint32_t offset, uint32_t *value);

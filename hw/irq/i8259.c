@@ -4,6 +4,7 @@
  * registers of the PIIX (Intel 231468, 290550). The 8080's CALL mode is not modelled: vectors are given as in 8086 mode.
  */
 #include "base/bits.h"
+#include "machine/arch/x86-chips.h"
 #include "machine/device.h"
 #include "machine/machine.h"
 
@@ -41,6 +42,63 @@ typedef struct {
 static I8259 *i8259(Device *device)
 {
     return container_of(device, I8259, device);
+}
+
+/* The host's kernel, when these controllers are there. */
+static const X86KernelChips *kernel_of(const I8259 *pic)
+{
+    const X86KernelChips *chips = pic->device.machine->kernel_chips;
+
+    return chips && chips->all ? chips : NULL;
+}
+
+static void from_kernel(I8259 *pic)
+{
+    for (unsigned n = 0; n < 2 && kernel_of(pic); n++) {
+        Chip *chip = &pic->chip[n];
+        X86PicState s;
+
+        kernel_of(pic)->get_pic(pic->device.machine, n, &s);
+        *chip = (Chip){ .lines = s.lines,
+                        .edges = s.edges,
+                        .imr = s.imr,
+                        .isr = s.isr,
+                        .elcr = s.elcr,
+                        .base = s.base,
+                        .highest = s.highest,
+                        .icw1 = s.needs_icw4 ? ICW1_NEEDS_ICW4 : 0,
+                        .icw4 = (s.auto_eoi ? ICW4_AUTO_EOI : 0) |
+                                (s.fully_nested ? ICW4_SPECIAL_FULLY_NESTED : 0),
+                        .expect = s.expect,
+                        .read_isr = s.read_isr,
+                        .poll = s.poll,
+                        .special_mask = s.special_mask,
+                        .rotate = s.rotate };
+    }
+}
+
+static void to_kernel(const I8259 *pic)
+{
+    for (unsigned n = 0; n < 2 && kernel_of(pic); n++) {
+        const Chip *chip = &pic->chip[n];
+        const X86PicState s = { .lines = chip->lines,
+                                .edges = chip->edges,
+                                .imr = chip->imr,
+                                .isr = chip->isr,
+                                .elcr = chip->elcr,
+                                .base = chip->base,
+                                .highest = chip->highest,
+                                .needs_icw4 = chip->icw1 & ICW1_NEEDS_ICW4,
+                                .auto_eoi = chip->icw4 & ICW4_AUTO_EOI,
+                                .fully_nested = chip->icw4 & ICW4_SPECIAL_FULLY_NESTED,
+                                .expect = chip->expect,
+                                .read_isr = chip->read_isr,
+                                .poll = chip->poll,
+                                .special_mask = chip->special_mask,
+                                .rotate = chip->rotate };
+
+        kernel_of(pic)->set_pic(pic->device.machine, n, &s);
+    }
 }
 
 static uint8_t level_triggered(const Chip *chip)
@@ -157,6 +215,10 @@ static void i8259_input(void *opaque, int number, int level)
     uint8_t bit = 1 << (number & 7);
 
     if (number > 15 || number == CASCADE) {
+        return;
+    }
+    if (kernel_of(pic)) {
+        kernel_of(pic)->set_isa(pic->device.machine, (unsigned)number, level);
         return;
     }
     if (level) {
@@ -357,16 +419,32 @@ static void i8259_reset(Device *device)
         pic->chip[n].expect = EXPECT_MASK;
         pic->chip[n].base = pic->chip[n].elcr = pic->chip[n].lines = 0;
     }
-    update(pic);
+    if (kernel_of(pic)) {
+        to_kernel(pic);
+    } else {
+        update(pic);
+    }
+}
+
+static void i8259_state_saving(Device *device)
+{
+    from_kernel(i8259(device));
 }
 
 static void i8259_state_loaded(Device *device)
 {
+    if (kernel_of(i8259(device))) {
+        to_kernel(i8259(device));
+        return;
+    }
     irq_set(&i8259(device)->out, pending(i8259(device), 0) >= 0);
 }
 
 static void i8259_describe_interrupts(Device *device, const Vcpu *vcpu, GString *out)
 {
+    if (!vcpu) {
+        from_kernel(i8259(device));
+    }
     for (unsigned n = 0; !vcpu && n < 2; n++) {
         const Chip *c = &i8259(device)->chip[n];
 
@@ -413,6 +491,7 @@ static const DeviceType i8259_type = {
     .describe_interrupts = i8259_describe_interrupts,
     .realize = i8259_realize,
     .reset = i8259_reset,
+    .state_saving = i8259_state_saving,
     .state_loaded = i8259_state_loaded,
 };
 DEVICE_TYPE(i8259_type);

@@ -3,7 +3,10 @@
  * I/O APIC (Intel 82093AA, with the EOI register of version 0x20): 24 pins. It delivers by writing messages to
  * 0xfee00000, as message-signalled interrupts do.
  */
+#include <string.h>
+
 #include "machine/arch/pc.h"
+#include "machine/arch/x86-chips.h"
 #include "machine/device.h"
 #include "machine/machine.h"
 
@@ -37,6 +40,37 @@ typedef struct {
 static IoApic *ioapic(Device *device)
 {
     return container_of(device, IoApic, device);
+}
+
+/* The host's kernel, when this I/O APIC is there. */
+static const X86KernelChips *kernel_of(const IoApic *io)
+{
+    const X86KernelChips *chips = io->device.machine->kernel_chips;
+
+    return chips && chips->all ? chips : NULL;
+}
+
+static void from_kernel(IoApic *io)
+{
+    X86IoApicState state;
+
+    if (kernel_of(io)) {
+        kernel_of(io)->get_ioapic(io->device.machine, &state);
+        io->id = state.id;
+        io->select = state.select;
+        io->lines = state.lines;
+        memcpy(io->entry, state.entry, sizeof io->entry);
+    }
+}
+
+static void to_kernel(const IoApic *io)
+{
+    X86IoApicState state = { .id = io->id, .select = io->select, .lines = io->lines };
+
+    if (kernel_of(io)) {
+        memcpy(state.entry, io->entry, sizeof io->entry);
+        kernel_of(io)->set_ioapic(io->device.machine, &state);
+    }
 }
 
 /* 12 and 13, like the vector: delivery mode, then trigger mode with its level. */
@@ -92,8 +126,15 @@ static void eoi_message(IoApic *io, int vector)
 static void ioapic_input(void *opaque, int number, int level)
 {
     IoApic *io = ioapic(opaque);
+    const X86KernelChips *kernel = kernel_of(io);
     bool rises;
 
+    if (kernel) {
+        if (number >= 0 && number < PINS) {
+            kernel->set_pin(io->device.machine, (unsigned)number, level);
+        }
+        return;
+    }
     if (number == IOAPIC_INPUT_EOI) {
         eoi_message(io, level);
         return;
@@ -217,12 +258,13 @@ static void describe_pins(const char *what, uint32_t pins, GString *out)
 
 static void ioapic_describe_interrupts(Device *device, const Vcpu *vcpu, GString *out)
 {
-    const IoApic *io = ioapic(device);
+    IoApic *io = ioapic(device);
     uint32_t remote = 0;
 
     if (vcpu) {
         return;
     }
+    from_kernel(io);
     g_string_append_printf(out, "ioapic0: ver=0x%x id=0x%02x sel=0x%02x\n", VERSION, io->id,
                            io->select);
     for (unsigned pin = 0; pin < PINS; pin++) {
@@ -250,6 +292,17 @@ static void ioapic_reset(Device *device)
     for (unsigned pin = 0; pin < PINS; pin++) {
         io->entry[pin] = ENTRY_MASKED;
     }
+    to_kernel(io);
+}
+
+static void ioapic_state_saving(Device *device)
+{
+    from_kernel(ioapic(device));
+}
+
+static void ioapic_state_loaded(Device *device)
+{
+    to_kernel(ioapic(device));
 }
 
 static const DeviceType ioapic_type = {
@@ -266,5 +319,7 @@ static const DeviceType ioapic_type = {
     .describe_interrupts = ioapic_describe_interrupts,
     .realize = ioapic_realize,
     .reset = ioapic_reset,
+    .state_saving = ioapic_state_saving,
+    .state_loaded = ioapic_state_loaded,
 };
 DEVICE_TYPE(ioapic_type);

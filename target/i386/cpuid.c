@@ -93,9 +93,28 @@ static void topology(const X86Cpu *cpu, uint32_t subleaf, uint32_t out[4])
     }
 }
 
+/* Components of XSAVE: a host's processor may have more than the translator. */
+static uint64_t state_components(const X86Cpu *cpu)
+{
+    static const struct {
+        X86Feature feature;
+        uint32_t components;
+    } more[] = { { X86_FEATURE_AVX512F, 0xe0 }, { X86_FEATURE_AMX_TILE, 0x60000 } };
+    uint64_t all = x86_xcr0_mask(cpu);
+    uint32_t out[4];
+
+    for (size_t i = 0; cpu->on_host && i < G_N_ELEMENTS(more); i++) {
+        all |= x86_has(cpu, more[i].feature) ? more[i].components : 0;
+    }
+    if (cpu->on_host && cpu->vcpu.machine->accelerator->cpuid(cpu->vcpu.machine, 0xd, 0, out)) {
+        all &= out[0];
+    }
+    return all;
+}
+
 static void leaf_d(const X86Cpu *cpu, uint32_t subleaf, uint32_t out[4])
 {
-    uint64_t all = x86_xcr0_mask(cpu);
+    uint64_t all = state_components(cpu);
 
     if (!x86_has(cpu, X86_FEATURE_XSAVE)) {
         return;

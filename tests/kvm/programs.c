@@ -168,7 +168,7 @@ static void mmio(void)
     uint64_t wide = 0x1122334455667788;
 
     ioapic[0] = 1;
-    show("ioapic version", ioapic[4]);
+    show("ioapic pins", ioapic[4] >> 16);
     show("apic version", *(volatile uint32_t *)0xfee00030u & 0xff);
     show("nothing 8", *nothing);
     show("nothing 16", *(volatile uint16_t *)nothing);

@@ -140,7 +140,7 @@ class Faults(KvmTest):
             self.assertIn("trying the next", got.stderr)
 
 
-IRQCHIPS = ("off",)
+IRQCHIPS = ("on", "split", "off")
 RESETS = 10 if STRICT else 3
 
 if __name__ == "__main__":

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Interrupt controllers that the host's kernel implements (Machine.kernel_chips). The devices of these names then pass their inputs
+ * on, and take their state from there when somebody looks; guests' accesses never reach them.
+ */
+#ifndef MACHINE_ARCH_X86_CHIPS_H
+#define MACHINE_ARCH_X86_CHIPS_H
+
+#include "machine/arch/pc.h"
+#include "machine/irq.h"
+#include "machine/machine.h"
+
+enum { X86_APIC_PAGE_BYTES = 1024 };
+
+/* The page of a local APIC as far as it has registers, and IA32_APIC_BASE. IDs are as wide as the mode has them. */
+typedef struct {
+    uint64_t base;
+    uint8_t registers[X86_APIC_PAGE_BYTES];
+} X86ApicState;
+
+typedef struct {
+    uint32_t id, select;
+    uint32_t lines; /* levels of the inputs */
+    uint64_t entry[PC_GSI_COUNT];
+} X86IoApicState;
+
+/* One 8259A. expect: 0, or the number of the ICW that is written next, less 1. */
+typedef struct {
+    uint8_t lines, edges, imr, isr, elcr, elcr_writable, base, highest, expect;
+    bool read_isr, poll, special_mask, rotate, auto_eoi, fully_nested, needs_icw4;
+} X86PicState;
+
+typedef struct X86KernelChips {
+    bool all; /* I/O APIC and PICs; false: local APICs alone */
+    /* An ISA interrupt, at the PIC and the I/O APIC; an I/O APIC's pin alone. [any thread] */
+    void (*set_isa)(Machine *machine, unsigned irq, int level);
+    void (*set_pin)(Machine *machine, unsigned pin, int level);
+    /* What was written to 0xfee00000 + offset. [any thread] */
+    void (*send_msi)(Machine *machine, uint32_t offset, uint32_t data);
+    /* Without `all`: ends of level-triggered interrupts go to the line, as "levels" that are vectors. */
+    void (*connect_eoi)(Machine *machine, IrqLine *eoi);
+    /* Setting waits for the vCPU to run. */
+    void (*get_apic)(Vcpu *vcpu, X86ApicState *state);
+    void (*set_apic)(Vcpu *vcpu, const X86ApicState *state);
+    /* With `all`. chip: 0 the master, 1 the slave. */
+    void (*get_ioapic)(Machine *machine, X86IoApicState *state);
+    void (*set_ioapic)(Machine *machine, const X86IoApicState *state);
+    void (*get_pic)(Machine *machine, unsigned chip, X86PicState *state);
+    void (*set_pic)(Machine *machine, unsigned chip, const X86PicState *state);
+} X86KernelChips;
+
+#endif
