@@ -245,6 +245,7 @@ void machine_on_run_state(Machine *machine, void (*fn)(void *opaque, bool runnin
  * to events are still there.
  */
 void machine_on_end(Machine *machine, void (*fn)(void *opaque), void *opaque);
+void machine_forget_on_end(Machine *machine, const void *opaque);
 /* Calls fn in machine_free after all devices are gone, last registered first. */
 void machine_on_free(Machine *machine, void (*fn)(void *opaque), void *opaque);
 /* What another part of the program hangs off the machine, by a name of its own: a literal. NULL: nothing. */

@@ -328,6 +328,20 @@ void machine_on_end(Machine *machine, void (*fn)(void *opaque), void *opaque)
     g_array_append_val(machine->private->end_callbacks, callback);
 }
 
+static void forget(GArray *callbacks, const void *opaque)
+{
+    for (guint i = callbacks->len; i-- > 0;) {
+        if (g_array_index(callbacks, Callback, i).opaque == opaque) {
+            g_array_remove_index(callbacks, i);
+        }
+    }
+}
+
+void machine_forget_on_end(Machine *machine, const void *opaque)
+{
+    forget(machine->private->end_callbacks, opaque);
+}
+
 void fw_cfg_file_free(FwCfgFile *file)
 {
     g_free(file->name);
@@ -366,13 +380,7 @@ void machine_on_free(Machine *machine, void (*fn)(void *opaque), void *opaque)
 
 void machine_forget_on_free(Machine *machine, const void *opaque)
 {
-    GArray *callbacks = machine->private->free_callbacks;
-
-    for (guint i = callbacks->len; i-- > 0;) {
-        if (g_array_index(callbacks, Callback, i).opaque == opaque) {
-            g_array_remove_index(callbacks, i);
-        }
-    }
+    forget(machine->private->free_callbacks, opaque);
 }
 
 typedef struct {

@@ -56,6 +56,16 @@ const TargetRegister *target_register_find(const Target *target, const char *nam
     return NULL;
 }
 
+const RegisterField *target_register_fields(const Target *target, const char *name)
+{
+    for (const RegisterFields *it = target->register_fields; it && it->reg; it++) {
+        if (strcmp(it->reg, name) == 0) {
+            return it->fields;
+        }
+    }
+    return NULL;
+}
+
 unsigned target_register_bytes(const TargetRegister *reg)
 {
     return (reg->bits + 7) / 8;

@@ -43,6 +43,16 @@ struct TargetRegister {
     bool (*present)(const Vcpu *vcpu);
 };
 
+/* What bits of a register are called; a table ends with a NULL name, lowest bits first. */
+typedef struct {
+    const char *name;
+    uint8_t low, high;
+} RegisterField;
+typedef struct {
+    const char *reg; /* NULL ends a table */
+    const RegisterField *fields;
+} RegisterFields;
+
 enum {
     TARGET_REGISTER_DERIVED = 1,  /* made from others: snapshots leave it out */
     TARGET_REGISTER_READONLY = 2, /* cannot be set; implies the former */
@@ -75,6 +85,9 @@ struct Target {
     TargetCounter counter;
     uint64_t (*counter_at)(Machine *machine, int64_t virtual_ns);
     const TargetRegister *registers; /* ends with a NULL name */
+    const RegisterFields *register_fields; /* of some of them; NULL: of none */
+    const char *gdb_architecture; /* as gdb calls it */
+    bool watch_before;            /* gdb wants to hear of a watchpoint before the access, not behind it */
     const struct StateField *state;  /* over the CPU structure: what is neither a register nor Vcpu's */
     uint16_t state_version;
     const struct TcgTarget *tcg;  /* accel/tcg/ir/target.h; NULL when it cannot be translated */
@@ -127,6 +140,8 @@ static inline int target_capstone_mode(const Vcpu *vcpu)
 
 /* By name, regardless of case; NULL: there is none. */
 const TargetRegister *target_register_find(const Target *target, const char *name);
+/* NULL: its fields are not known. */
+const RegisterField *target_register_fields(const Target *target, const char *name);
 unsigned target_register_bytes(const TargetRegister *reg);
 bool target_register_is_saved(const TargetRegister *reg);
 /* gdb's number, or -1. */

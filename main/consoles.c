@@ -192,9 +192,9 @@ static bool stdio_is_taken(Setup *setup)
     for (unsigned i = 0; i < setup->given->len; i++) {
         const GivenOption *given = &g_array_index(setup->given, GivenOption, i);
 
-        bool console = given->option->stage == STAGE_CHARDEV ||
-                       given->option->stage == STAGE_CONSOLE ||
-                       strcmp(given->option->name, "debugcon") == 0;
+        bool console =
+            given->option->stage == STAGE_CHARDEV || given->option->stage == STAGE_CONSOLE ||
+            strcmp(given->option->name, "debugcon") == 0 || strcmp(given->option->name, "gdb") == 0;
 
         if (console &&
             (strcmp(given->argument, "stdio") == 0 || strcmp(given->argument, "mon:stdio") == 0 ||
@@ -241,6 +241,16 @@ static bool start_qtest(Setup *setup, GError **error)
     return ok;
 }
 
+bool option_gdb(Setup *setup, const char *argument, GError **error)
+{
+    bool ok;
+
+    machine_lock(setup->machine);
+    ok = monitor_gdb_server(setup->machine, argument ? argument : "tcp::1234", error);
+    machine_unlock(setup->machine);
+    return ok;
+}
+
 bool monitors_create(Setup *setup, GError **error)
 {
     if (setup->qtest && !start_qtest(setup, error)) {
@@ -253,5 +263,5 @@ bool monitors_create(Setup *setup, GError **error)
             return false;
         }
     }
-    return true;
+    return setup_run_stage(setup, STAGE_MONITOR, error);
 }

@@ -78,6 +78,8 @@ const Option option_table[] = {
     { "watchdog-action", "ACTION", "-action watchdog=ACTION", STAGE_PARSE, option_watchdog_action },
 
     { "d", "ITEM[,ITEM…]", "log these; help lists them", STAGE_PARSE, option_log },
+    { "gdb", "DEVICE", "let gdb connect: tcp::PORT, stdio, unix:PATH,server=on,wait=off, chardev:ID", STAGE_MONITOR, option_gdb },
+    { "s", NULL, "-gdb tcp::1234", STAGE_MONITOR, option_gdb },
     { "D", "FILE", "where the log goes instead of standard error; %d is the process id", STAGE_PARSE, option_log_file },
     { "dfilter", "RANGE[,RANGE…]", "log only code at these addresses: START..END, START+SIZE, START-SIZE", STAGE_PARSE, option_log_filter },
     { "trace", "[enable=]PATTERN[,file=FILE]", "log the accesses and events of devices whose names match", STAGE_PARSE, option_trace },
@@ -97,8 +99,6 @@ const Option option_table[] = {
 };
 
 const OptionNotYet options_not_yet[] = {
-    { "s", "the gdb stub" },
-    { "gdb", "the gdb stub" },
     { "spice", "SPICE" },
     { "sdl", "a display", "use -display none or -nographic" },
     { "curses", "a display", "use -nographic" },

@@ -136,15 +136,21 @@ bool monitor_create(Machine *machine, const char *mode, Chardev *chardev, bool p
     return true;
 }
 
-bool monitor_run_line(Machine *machine, const char *line, char **output, GError **error)
+bool monitor_run_line_on(Machine *machine, unsigned vcpu, const char *line, char **output,
+                         GError **error)
 {
-    Monitor monitor = { .machine = machine, .pending = g_string_new(NULL) };
+    Monitor monitor = { .machine = machine, .vcpu = vcpu, .pending = g_string_new(NULL) };
     GString *out = g_string_new(NULL);
     bool ok = monitor_run_hmp(&monitor, line, out, error);
 
     *output = g_string_free(out, FALSE);
     g_string_free(monitor.pending, TRUE);
     return ok;
+}
+
+bool monitor_run_line(Machine *machine, const char *line, char **output, GError **error)
+{
+    return monitor_run_line_on(machine, 0, line, output, error);
 }
 
 Machine *monitor_machine(Monitor *monitor)

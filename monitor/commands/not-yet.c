@@ -20,7 +20,6 @@ static const MonitorArgument not_yet_arguments[] = {
 NOT_YET(delvm_not_yet, NULL, "delvm");
 NOT_YET(drive_add_not_yet, NULL, "drive_add");
 NOT_YET(dump_not_yet, "dump-guest-memory", "dump-guest-memory");
-NOT_YET(gdbserver_not_yet, NULL, "gdbserver");
 NOT_YET(loadvm_not_yet, NULL, "loadvm");
 NOT_YET(migrate_not_yet, "migrate", "migrate");
 NOT_YET(savevm_not_yet, NULL, "savevm");

@@ -5,6 +5,7 @@
 
 #include "target/arm/cpu.h"
 
+extern const RegisterFields arm_register_fields[];
 extern const TargetRegister arm_registers[];
 extern const StateField arm_state[];
 /* After registers or state were set from outside. */

@@ -227,7 +227,7 @@ static const TcgTarget tcg_target = {
     .insn_count_var = X86_VAR_INSN_COUNT,
 };
 
-#define X86_TARGET(object, target_name, text, cpu_model, register_table)                           \
+#define X86_TARGET(object, target_name, text, cpu_model, register_table, gdb_name)                 \
     const Target object = {                                                                        \
         .name = target_name,                                                                       \
         .summary = text,                                                                           \
@@ -240,6 +240,8 @@ static const TcgTarget tcg_target = {
         .counter = COUNTER_X86_TSC,                                                                \
         .counter_at = counter_at,                                                                  \
         .registers = register_table,                                                               \
+        .register_fields = x86_register_fields,                                                    \
+        .gdb_architecture = gdb_name,                                                              \
         .state = x86_state,                                                                        \
         .state_version = X86_STATE_VERSION,                                                        \
         .state_loaded = x86_state_loaded,                                                          \
@@ -262,5 +264,5 @@ static const TcgTarget tcg_target = {
     };                                                                                             \
     TARGET(object)
 
-X86_TARGET(x86_64_target, "x86_64", "x86, 64 bit", "qemu64", x86_64_registers);
-X86_TARGET(i386_target, "i386", "x86, 32 bit", "qemu32", x86_i386_registers);
+X86_TARGET(x86_64_target, "x86_64", "x86, 64 bit", "qemu64", x86_64_registers, "i386:x86-64");
+X86_TARGET(i386_target, "i386", "x86, 32 bit", "qemu32", x86_i386_registers, "i386");

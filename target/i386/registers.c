@@ -191,10 +191,17 @@ static void get_cr8(Vcpu *vcpu, const TargetRegister *reg, void *value)
     store_le64(value, x86_get_cr(x86_cpu(vcpu), 8));
 }
 
+static bool has_avx(const Vcpu *vcpu)
+{
+    return x86_has(container_of(vcpu, X86Cpu, vcpu), X86_FEATURE_AVX);
+}
+
 /* clang-format off */
 #define CORE "org.gnu.gdb.i386.core"
 #define SSE "org.gnu.gdb.i386.sse"
+#define AVX "org.gnu.gdb.i386.avx"
 #define SEGMENTS "org.gnu.gdb.i386.segments"
+#define SYSTEM_FEATURE "org.kaso.x86.system"
 
 #define GPR(text, n, width, type)                                                                  \
     { text, REGISTERS_GENERAL, width, offsetof(X86Cpu, gpr[n]), .gdb_feature = CORE, .gdb_type = type }
@@ -207,18 +214,26 @@ static void get_cr8(Vcpu *vcpu, const TargetRegister *reg, void *value)
 #define XMM(n)                                                                                     \
     { "xmm" #n, REGISTERS_FLOAT, 128, offsetof(X86Cpu, xmm[n][0]), .flags = TARGET_REGISTER_DERIVED, \
       .gdb_feature = SSE, .gdb_type = "vec128" }
-/* Fields that are the register; gdb has no names for them. */
+/* The high half of a ymm register. */
+#define YMM(n)                                                                                     \
+    { "ymm" #n "h", REGISTERS_FLOAT, 128, offsetof(X86Cpu, xmm[n][1]), .flags = TARGET_REGISTER_DERIVED, \
+      .gdb_feature = AVX, .gdb_type = "uint128", .present = has_avx }
+/* Fields that are the register; gdb has no feature of its own for them. */
 #define FIELD(text, msr, member)                                                                   \
-    { text, REGISTERS_SYSTEM, 64, offsetof(X86Cpu, member), .accelerator_id = msr }
+    { text, REGISTERS_SYSTEM, 64, offsetof(X86Cpu, member), .gdb_feature = SYSTEM_FEATURE, .accelerator_id = msr }
 /* Fields that the rest of the state has already. */
 #define SHOWN(text, msr, member)                                                                   \
-    { text, REGISTERS_SYSTEM, 64, offsetof(X86Cpu, member), .flags = TARGET_REGISTER_DERIVED, .accelerator_id = msr }
+    { text, REGISTERS_SYSTEM, 64, offsetof(X86Cpu, member), .flags = TARGET_REGISTER_DERIVED, \
+      .gdb_feature = SYSTEM_FEATURE, .accelerator_id = msr }
 #define MTRR_PAIR(n)                                                                               \
     SHOWN("mtrr_phys_base" #n, 0x200 + 2 * (n), mtrr_variable[2 * (n)]),                           \
         SHOWN("mtrr_phys_mask" #n, 0x201 + 2 * (n), mtrr_variable[2 * (n) + 1])
 #define MSR_VIEW(text, msr)                                                                        \
     { text, REGISTERS_SYSTEM, 64, .get = get_msr, .set = set_msr, .flags = TARGET_REGISTER_DERIVED, \
-      .accelerator_id = msr }
+      .gdb_feature = SYSTEM_FEATURE, .accelerator_id = msr }
+#define SEGMENT_BASE(text)                                                                         \
+    { text "_base", REGISTERS_SYSTEM, 64, .get = get_base, .set = set_base, .flags = TARGET_REGISTER_DERIVED, \
+      .gdb_feature = SYSTEM_FEATURE }
 #define BASE(text, msr)                                                                            \
     { text, REGISTERS_SYSTEM, 64, .get = get_base, .set = set_base, .flags = TARGET_REGISTER_DERIVED, \
       .gdb_feature = SEGMENTS, .gdb_type = "int", .accelerator_id = msr }
@@ -229,8 +244,9 @@ static void get_cr8(Vcpu *vcpu, const TargetRegister *reg, void *value)
 #define MXCSR                                                                                      \
     { "mxcsr", REGISTERS_FLOAT, 32, .get = get_mxcsr, .set = set_mxcsr, .gdb_feature = SSE, .gdb_type = "i386_mxcsr" }
 #define SYSTEM                                                                                     \
+    SEGMENT_BASE("cs"), SEGMENT_BASE("ss"), SEGMENT_BASE("ds"), SEGMENT_BASE("es"),                \
     FIELD("cr0", 0, cr0), FIELD("cr2", 0, cr2), FIELD("cr3", 0, cr3), FIELD("cr4", 0, cr4),        \
-    { "cr8", REGISTERS_SYSTEM, 64, .get = get_cr8, .flags = TARGET_REGISTER_READONLY },            \
+    { "cr8", REGISTERS_SYSTEM, 64, .get = get_cr8, .flags = TARGET_REGISTER_READONLY, .gdb_feature = SYSTEM_FEATURE }, \
     FIELD("dr0", 0, dr[0]), FIELD("dr1", 0, dr[1]), FIELD("dr2", 0, dr[2]), FIELD("dr3", 0, dr[3]), \
     FIELD("dr6", 0, dr[6]), FIELD("dr7", 0, dr[7]), FIELD("xcr0", 0, xcr0),                        \
     FIELD("efer", 0xc0000080, efer), FIELD("star", 0xc0000081, star), FIELD("lstar", 0xc0000082, lstar), \
@@ -263,6 +279,8 @@ const TargetRegister x86_64_registers[] = {
     FLOATS,
     XMM(0), XMM(1), XMM(2), XMM(3), XMM(4), XMM(5), XMM(6), XMM(7), XMM(8), XMM(9), XMM(10), XMM(11), XMM(12),
     XMM(13), XMM(14), XMM(15), MXCSR,
+    YMM(0), YMM(1), YMM(2), YMM(3), YMM(4), YMM(5), YMM(6), YMM(7), YMM(8), YMM(9), YMM(10), YMM(11), YMM(12),
+    YMM(13), YMM(14), YMM(15),
     BASE("fs_base", MSR_FS_BASE), BASE("gs_base", MSR_GS_BASE),
     SYSTEM,
     { 0 },
@@ -277,7 +295,8 @@ const TargetRegister x86_i386_registers[] = {
     SELECTOR("cs"), SELECTOR("ss"), SELECTOR("ds"), SELECTOR("es"), SELECTOR("fs"), SELECTOR("gs"),
     FLOATS,
     XMM(0), XMM(1), XMM(2), XMM(3), XMM(4), XMM(5), XMM(6), XMM(7), MXCSR,
-    SYSTEM,
+    YMM(0), YMM(1), YMM(2), YMM(3), YMM(4), YMM(5), YMM(6), YMM(7),
+    SEGMENT_BASE("fs"), SEGMENT_BASE("gs"), SYSTEM,
     { 0 },
 };
 

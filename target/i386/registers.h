@@ -8,6 +8,7 @@
 
 /* In the order of gdb's descriptions of the two targets. */
 extern const TargetRegister x86_64_registers[], x86_i386_registers[];
+extern const RegisterFields x86_register_fields[];
 extern const StateField x86_state[];
 enum { X86_STATE_VERSION = 0 };
 /* Target.state_loaded */

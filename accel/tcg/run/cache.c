@@ -230,8 +230,8 @@ void cache_link(TcgRun *run, TcgLink *link, TcgUnit *to, uint64_t host_page)
 
     g_mutex_lock(&run->lock);
     from = link->unit;
-    if (!from->dead && ((from->mode ^ to->mode) & ~(TCG_MODE_GUARDED | TCG_MODE_BREAK)) == 0 && !to->dead &&
-        !link->linked) {
+    if (!from->dead && ((from->mode ^ to->mode) & ~(TCG_MODE_GUARDED | TCG_MODE_BREAK)) == 0 &&
+        !to->dead && !link->linked) {
         host_link(link, to->entry, host_page);
         link->linked = true;
         link->incoming_next = to->incoming;

@@ -41,6 +41,15 @@ static TcgUnit *find_perhaps_alone(TcgVcpu *tv, uint64_t host_page, uint64_t mod
     return unit;
 }
 
+/* An exception has been taken in the place of the instruction: that is a step, too. */
+static TcgUnit *take_fault(TcgVcpu *tv)
+{
+    if (tv->step_mode) {
+        trap_done(tv);
+    }
+    return NULL;
+}
+
 static TcgUnit *try_dispatch(TcgVcpu *tv, TcgFetchEntry **fetch)
 {
     TcgState *env = tv->env;
@@ -48,11 +57,11 @@ static TcgUnit *try_dispatch(TcgVcpu *tv, TcgFetchEntry **fetch)
     uint64_t mode;
 
     if (!target->prepare_pc(env)) {
-        return NULL;
+        return take_fault(tv);
     }
     *fetch = memory_fetch_page(tv, tcg_pc(env));
     if (!*fetch) {
-        return NULL;
+        return take_fault(tv);
     }
     mode = current_mode(tv);
     if ((*fetch)->host_page & TCG_FETCH_BREAKS && !tv->step_mode) {
@@ -62,7 +71,7 @@ static TcgUnit *try_dispatch(TcgVcpu *tv, TcgFetchEntry **fetch)
         mode |= TCG_MODE_GUARDED;
         if (env->jump_class && target->check_landing &&
             !target->check_landing(env, cache_page((*fetch)->host_page) + env->pc_offset)) {
-            return NULL;
+            return take_fault(tv);
         }
     }
     env->jump_class = 0;
@@ -75,7 +84,6 @@ static TcgUnit *find_unit(TcgVcpu *tv, TcgFetchEntry **fetch)
     TcgState *env = tv->env;
 
     for (unsigned i = 0; i < MAX_FAULTS_IN_A_ROW && !env->exit_request; i++) {
-        uint64_t pc = tcg_pc(env);
         TcgUnit *unit = try_dispatch(tv, fetch);
 
         if (unit) {
@@ -86,9 +94,6 @@ static TcgUnit *find_unit(TcgVcpu *tv, TcgFetchEntry **fetch)
             return unit;
         }
         env->jump_class = 0;
-        if (tv->step_mode && tcg_pc(env) != pc) {
-            trap_done(tv); /* the exception was the step */
-        }
     }
     env->exit_request = 1;
     return NULL;
@@ -122,7 +127,6 @@ void dispatch_note_single(TcgVcpu *tv, const TcgUnit *unit)
 {
     tv->one_mode = unit->mode & SINGLE ? unit->mode : 0;
     if (unit->mode & TCG_MODE_STEP) {
-        tv->step_pc = tcg_pc(tv->env);
         tv->vcpu->debug.watch = NULL;
     }
 }

@@ -113,8 +113,8 @@ typedef struct {
     unsigned float_trapped;     /* FLOAT_* that had occurred when one was raised; else 0 */
     uint64_t one_mode;          /* of the unit with TCG_MODE_ONE or _STEP that runs; else 0 */
     uint64_t step_mode;         /* TCG_MODE_STEP when the next instruction is executed on its own; else 0 */
-    uint64_t step_pc;           /* of the instruction that is */
     bool watch_wanted;          /* since it has a watched access */
+    bool abandoned;             /* the instruction has been left, for the debugger, before it did anything */
     jmp_buf *interpreter_unwind; /* what TcgState.unwind is within the interpreter */
     bool broadcast_pending;     /* this vCPU posted requests and has not waited */
 

@@ -100,6 +100,7 @@ void trap_access(TcgVcpu *tv, uint64_t guest_virt, uint64_t guest_phys, unsigned
         }
     } else if (answer != DEBUG_GO) {
         tv->watch_wanted = answer == DEBUG_ALONE;
+        tv->abandoned = answer == DEBUG_ABANDON;
         tcg_unwind(tv->env);
     }
 }
@@ -129,9 +130,11 @@ void trap_left(TcgVcpu *tv)
         trap_done(tv); /* an access outside of instructions */
     }
     /* An exception in the place of the instruction is a step, too; one that has to be done again is none. */
-    if (tv->one_mode & TCG_MODE_STEP && tcg_pc(tv->env) != tv->step_pc) {
+    if (tv->one_mode & TCG_MODE_STEP && !tv->watch_wanted && !tv->abandoned &&
+        tv->alone != TCG_ALONE_WANTED) {
         trap_done(tv);
     }
+    tv->abandoned = false;
     tv->one_mode = 0; /* an instruction that unwound is not done */
     set_mode(tv);
 }
