@@ -462,6 +462,13 @@ void device_connect_irq(Device *device, unsigned index, IrqHandler *handler, voi
     irq_connect(device->irqs[index], handler, opaque, number);
 }
 
+void device_connect_irq_query(Device *device, unsigned index, IrqHandler *handler, IrqQuery *query,
+                              void *opaque, int number)
+{
+    device_connect_irq(device, index, handler, opaque, number);
+    device->irqs[index]->query = query;
+}
+
 void device_add_acknowledge(Device *device, IrqAcknowledge *acknowledge)
 {
     if (!device->acknowledges) {

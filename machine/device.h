@@ -108,6 +108,7 @@ struct DeviceType {
     uint16_t state_version;  /* grows when a field is added (its `since`) */
     const RegisterBank *banks; /* ends with a NULL name; each becomes mmio[i] or io[i] in order */
     IrqHandler *input;       /* its interrupt or GPIO inputs by number; opaque is the Device */
+    IrqQuery *query;         /* what has become of an input's last edge; may be NULL */
     IrqAcknowledgeHandler *acknowledge; /* of what it raises at its first output; opaque is the Device */
     bool board_only;         /* -device refuses it */
     const MediumOps *medium; /* of a drive whose medium comes and goes; NULL: it stays */
@@ -201,6 +202,9 @@ MemoryRegion *device_io(Device *device, unsigned index);
 void device_map_io(Device *device, unsigned index, uint16_t port); /* into the I/O space */
 void device_connect_irq(Device *device, unsigned index, IrqHandler *handler, void *opaque,
                         int number);
+/* The same, with who can say what becomes of edges (IrqQuery). */
+void device_connect_irq_query(Device *device, unsigned index, IrqHandler *handler, IrqQuery *query,
+                              void *opaque, int number);
 
 /*
  * For controllers behind which another one is (a local APIC and its PIC): realize publishes whom it asks, boards

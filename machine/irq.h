@@ -10,15 +10,39 @@
 
 typedef void IrqHandler(void *opaque, int number, int level);
 
+/*
+ * The other way: what has become of the last edge. IRQ_WAITS: whoever takes interrupts there has not taken it, so that a new one
+ * would be lost in it. IRQ_NOBODY: the line is masked, or leads to nobody who could say.
+ */
+typedef enum { IRQ_NOBODY, IRQ_TAKEN, IRQ_WAITS } IrqAnswer;
+
+/* Somebody who wants to know when a waiting interrupt is taken, once. All of it with the machine lock. */
+typedef struct IrqWatch {
+    void (*taken)(void *opaque);
+    void *opaque;
+    struct IrqWatch **place; /* where an interrupt controller keeps it; NULL: nowhere */
+} IrqWatch;
+
+/* With IRQ_WAITS, watch->taken is called when it has been taken, unless a reset comes first. */
+typedef IrqAnswer IrqQuery(void *opaque, int number, IrqWatch *watch);
+
 /* A device embeds one per output. Zero-initialised = not connected; setting it is then harmless. */
 typedef struct {
     IrqHandler *handler;
+    IrqQuery *query; /* of the same opaque and number; NULL: nobody there can say */
     void *opaque;
     int number;
     int level; /* last level set, kept so that reset and snapshots can restore it */
 } IrqLine;
 
 void irq_connect(IrqLine *line, IrqHandler *handler, void *opaque, int number);
+IrqAnswer irq_query(const IrqLine *line, IrqWatch *watch);
+/* Two that may both get the edge: it is lost only if it is lost for all that listen. */
+IrqAnswer irq_either(IrqAnswer a, IrqAnswer b);
+/* For interrupt controllers: keeps the watch in a place of theirs, and takes it out (NULL: none is there). */
+void irq_watch_keep(IrqWatch **place, IrqWatch *watch);
+IrqWatch *irq_watch_take(IrqWatch **place);
+void irq_watch_cancel(IrqWatch *watch);
 /* Calls the handler always, even when the level did not change (edge pulses rely on it). */
 void irq_set(IrqLine *line, int level);
 static inline void irq_pulse(IrqLine *line)

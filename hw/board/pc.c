@@ -54,7 +54,8 @@ static void map_ports(Device *device, const uint16_t *ports, unsigned count)
 /* Connects an output to an ISA line, which others may share. */
 static void wire_isa(Pc *pc, Device *device, unsigned output, unsigned irq)
 {
-    device_connect_irq(device, output, isa_bus_set_irq, pc->isa, isa_bus_new_driver(pc->isa, irq));
+    device_connect_irq_query(device, output, isa_bus_set_irq, isa_bus_query, pc->isa,
+                             isa_bus_new_driver(pc->isa, irq));
 }
 
 static Bus *pci_bus(Pc *pc)
@@ -212,6 +213,20 @@ static void set_gsi(void *opaque, int number, int level)
     }
 }
 
+static IrqAnswer query_gsi(void *opaque, int number, IrqWatch *watch)
+{
+    Pc *pc = opaque;
+    IrqAnswer pic = IRQ_NOBODY, ioapic = IRQ_NOBODY;
+
+    if (number < ISA_IRQ_COUNT) {
+        pic = pc->pic->type->query(pc->pic, number, watch);
+    }
+    if (pc->ioapic) {
+        ioapic = pc->ioapic->type->query(pc->ioapic, number == ISA_IRQ_PIT ? 2 : number, watch);
+    }
+    return irq_either(pic, ioapic);
+}
+
 /* The HPET is on the I/O APIC's pins; where one is an ISA line, it shares that. */
 static void set_hpet_irq(void *opaque, int number, int level)
 {
@@ -220,6 +235,13 @@ static void set_hpet_irq(void *opaque, int number, int level)
     if (pc->ioapic) {
         pc->ioapic->type->input(pc->ioapic, number, level);
     }
+}
+
+static IrqAnswer query_hpet_irq(void *opaque, int number, IrqWatch *watch)
+{
+    Pc *pc = opaque;
+
+    return pc->ioapic ? pc->ioapic->type->query(pc->ioapic, number, watch) : IRQ_NOBODY;
 }
 
 static void set_cpu_line(void *opaque, int number, int level)
@@ -310,7 +332,7 @@ static bool add_isa_bus(Pc *pc, GError **error)
     }
     pc->isa = container_of(bus_find(pc->machine, "isa.0"), IsaBus, bus);
     for (unsigned irq = 0; irq < ISA_IRQ_COUNT; irq++) {
-        device_connect_irq(pc->isa_bridge, irq, set_gsi, pc, (int)irq);
+        device_connect_irq_query(pc->isa_bridge, irq, set_gsi, query_gsi, pc, (int)irq);
     }
     if (!pc->isa_only) {
         memory_region_add(pc->machine->system_io, 0xcf9, device_io(pc->isa_bridge, 0), 1);
@@ -362,13 +384,13 @@ static bool add_hpet(Pc *pc, Device *pit, GError **error)
         return false;
     }
     device_map(hpet, 0, PC_HPET_ADDRESS);
-    device_connect_irq(pit, 0, hpet->type->input, hpet, HPET_INPUT_PIT);
+    device_connect_irq_query(pit, 0, hpet->type->input, hpet->type->query, hpet, HPET_INPUT_PIT);
     device_connect_irq(pc->rtc, 0, hpet->type->input, hpet, HPET_INPUT_RTC);
     for (unsigned i = 0; i < hpet->irq_count; i++) {
         if (i < ISA_IRQ_COUNT && i != ISA_IRQ_CASCADE) {
             wire_isa(pc, hpet, i, i);
         } else {
-            device_connect_irq(hpet, i, set_hpet_irq, pc, (int)i);
+            device_connect_irq_query(hpet, i, set_hpet_irq, query_hpet_irq, pc, (int)i);
         }
     }
     return true;

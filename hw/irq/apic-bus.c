@@ -99,6 +99,56 @@ void apic_bus_send_locked(ApicBus *bus, const ApicMessage *message)
     }
 }
 
+/* Lost in all destinations, or not lost. */
+static IrqAnswer query_locked(ApicBus *bus, const ApicMessage *m)
+{
+    IrqAnswer answer = IRQ_NOBODY;
+
+    for (unsigned i = 0; i < bus->count; i++) {
+        const Apic *apic = bus->apic[i];
+
+        if (matches(apic, m) && apic->svr & APIC_SVR_ENABLE) {
+            answer =
+                irq_either(answer, apic_test_bit(apic->irr, m->vector) ? IRQ_WAITS : IRQ_TAKEN);
+        }
+    }
+    return answer;
+}
+
+IrqAnswer apic_bus_query(ApicBus *bus, const ApicMessage *message, IrqWatch *watch)
+{
+    IrqAnswer answer;
+
+    g_mutex_lock(&bus->lock);
+    answer = query_locked(bus, message);
+    if (answer == IRQ_WAITS) {
+        bus->watched[message->vector / 32] |= 1u << message->vector % 32;
+        irq_watch_keep(&bus->watch[message->vector], watch);
+    }
+    g_mutex_unlock(&bus->lock);
+    return answer;
+}
+
+void apic_bus_tell_taken(ApicBus *bus, uint8_t vector)
+{
+    bool held = machine_lock_held(bus->machine);
+    IrqWatch *watch;
+
+    if (!held) {
+        machine_lock(bus->machine);
+    }
+    g_mutex_lock(&bus->lock);
+    bus->watched[vector / 32] &= ~(1u << vector % 32);
+    watch = irq_watch_take(&bus->watch[vector]);
+    g_mutex_unlock(&bus->lock);
+    if (watch) {
+        watch->taken(watch->opaque);
+    }
+    if (!held) {
+        machine_unlock(bus->machine);
+    }
+}
+
 void apic_bus_write_msi(ApicBus *bus, uint32_t offset, uint32_t data)
 {
     ApicMessage message = {

@@ -14,11 +14,6 @@ static void clear_bit(uint32_t *set, unsigned n)
     set[n / 32] &= ~(1u << n % 32);
 }
 
-static bool test_bit(const uint32_t *set, unsigned n)
-{
-    return set[n / 32] >> n % 32 & 1;
-}
-
 /* The highest vector in a set, or -1. */
 static int highest(const uint32_t *set)
 {
@@ -140,6 +135,7 @@ int apic_take_locked(Apic *apic)
     }
     clear_bit(apic->irr, vector);
     set_bit(apic->isr, vector);
+    apic_timer_taken_locked(apic, (uint8_t)vector);
     apic_update_locked(apic);
     return vector;
 }
@@ -161,7 +157,7 @@ int apic_end_locked(Apic *apic)
     }
     apic_check_lints_locked(apic);
     apic_update_locked(apic);
-    return test_bit(apic->tmr, vector) ? vector : -1;
+    return apic_test_bit(apic->tmr, vector) ? vector : -1;
 }
 
 /* A fixed interrupt by level waits for its EOI before it comes again. */
@@ -231,6 +227,7 @@ void apic_reset_locked(Apic *apic, bool init)
     apic->initial_count = apic->divide = 0;
     apic->count_start_ns = 0;
     apic->expiry_ns = -1;
+    apic->ticks_owed = apic->ticks_in_a_row = 0;
     apic->tsc_deadline = 0;
     apic->external = 0;
     apic->turn = 0;

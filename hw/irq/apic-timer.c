@@ -84,6 +84,41 @@ void apic_timer_update_locked(Apic *apic, bool running)
     }
 }
 
+/* So many periods have ended. Of those that are too short nobody is owed any. */
+static void add_ticks(Apic *apic, uint64_t count)
+{
+    int64_t period = period_ns(apic);
+    uint64_t most = period < SHORTEST_PERIOD_NS ? 0 : (uint64_t)MAX(IRQ_TICKS_LAG_NS / period, 1);
+    uint8_t vector = apic->lvt[APIC_LVT_TIMER] & 0xff;
+
+    count += apic->ticks_owed;
+    apic->ticks_in_a_row = 0;
+    if (!apic_test_bit(apic->irr, vector)) {
+        count--;
+        apic_accept_locked(apic, APIC_FIXED, vector, false);
+    }
+    apic->ticks_owed = (uint32_t)MIN(count, most);
+}
+
+void apic_timer_taken_locked(Apic *apic, uint8_t vector)
+{
+    uint32_t lvt = apic->lvt[APIC_LVT_TIMER];
+
+    if (apic->ticks_owed && (lvt & 0xff) == vector && !(lvt & APIC_MASKED) &&
+        apic->ticks_in_a_row < IRQ_TICKS_IN_A_ROW) {
+        apic->ticks_owed--;
+        apic->ticks_in_a_row++;
+        apic_accept_locked(apic, APIC_FIXED, vector, false);
+    }
+}
+
+static uint64_t periods_ended(const Apic *apic)
+{
+    int64_t period = period_ns(apic), late = clock_now_ns(apic->device.machine) - apic->expiry_ns;
+
+    return period < SHORTEST_PERIOD_NS ? 1 : 1 + (uint64_t)(late / period);
+}
+
 /* In the main loop. The registers may have changed on the CPU's thread since the timer ran out. */
 void apic_timer_expire(void *opaque)
 {
@@ -93,9 +128,16 @@ void apic_timer_expire(void *opaque)
     g_mutex_lock(&apic->bus->lock);
     lvt = apic->lvt[APIC_LVT_TIMER];
     if (apic->expiry_ns >= 0 && apic->expiry_ns <= clock_now_ns(apic->device.machine)) {
+        bool periodic = mode_of(lvt) == TIMER_PERIODIC && apic->initial_count;
+        uint64_t count = periodic ? periods_ended(apic) : 1;
+
         apic->tsc_deadline = 0;
         apic_timer_update_locked(apic, false);
-        if (!(lvt & APIC_MASKED)) {
+        if (lvt & APIC_MASKED) {
+            apic->ticks_owed = 0;
+        } else if (periodic) {
+            add_ticks(apic, count);
+        } else {
             apic_accept_locked(apic, APIC_FIXED, lvt & 0xff, false);
         }
     }
@@ -116,6 +158,7 @@ void apic_timer_start_locked(Apic *apic, uint32_t initial_count)
         return;
     }
     apic->initial_count = initial_count;
+    apic->ticks_owed = 0;
     apic->count_start_ns = clock_now_ns(apic->device.machine);
     apic_timer_update_locked(apic, true);
 }
@@ -137,6 +180,7 @@ void apic_timer_write_lvt_locked(Apic *apic, uint32_t value)
     if (mode_of(old) == mode_of(value)) {
         return;
     }
+    apic->ticks_owed = 0;
     if (mode_of(old) == TIMER_PERIODIC && apic->initial_count) {
         apic->count_start_ns += elapsed / period_ns(apic) * period_ns(apic);
     }

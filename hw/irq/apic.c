@@ -127,6 +127,7 @@ static void apic_input(void *opaque, int number, int level)
 static int apic_acknowledge(void *opaque)
 {
     Apic *a = apic(opaque);
+    bool watched;
     int vector;
 
     if (a->kernel) {
@@ -134,10 +135,14 @@ static int apic_acknowledge(void *opaque)
     }
     g_mutex_lock(&a->bus->lock);
     vector = apic_take_locked(a);
+    watched = vector >= 0 && apic_test_bit(a->bus->watched, (unsigned)vector);
     if (vector == APIC_ASK_PIC) {
         a->external = 0;
     }
     g_mutex_unlock(&a->bus->lock);
+    if (watched) {
+        apic_bus_tell_taken(a->bus, (uint8_t)vector);
+    }
     if (vector != APIC_ASK_PIC) {
         return vector;
     }
@@ -276,6 +281,8 @@ static const StateField apic_state[] = {
     STATE(Apic, external),
     STATE(Apic, count_start_ns),
     STATE(Apic, expiry_ns),
+    STATE(Apic, ticks_owed),
+    STATE(Apic, ticks_in_a_row),
     STATE(Apic, tsc_deadline),
     STATE(Apic, turn),
     STATE_TIMER(Apic, timer),

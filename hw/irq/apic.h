@@ -13,6 +13,7 @@
 #include "machine/arch/x86.h"
 #include "machine/clock.h"
 #include "machine/device.h"
+#include "machine/irq-ticks.h"
 #include "machine/machine.h"
 
 /* Offsets in the page; an x2APIC MSR is 0x800 + offset / 16. */
@@ -98,6 +99,7 @@ typedef struct {
     uint32_t initial_count, divide;
     int64_t count_start_ns; /* when initial_count was written, or the period began */
     int64_t expiry_ns;      /* of the timer, -1: does not run */
+    uint32_t ticks_owed, ticks_in_a_row; /* of the periodic timer (IrqTicks) */
     uint64_t tsc_deadline;
     uint8_t lint[APIC_INPUT_COUNT];
     uint32_t turn;          /* the higher, the later it got its last interrupt of lowest priority */
@@ -111,6 +113,9 @@ struct ApicBus {
     GMutex lock;
     Apic *apic[APIC_BUS_MAX]; /* by vCPU; NULL: none */
     unsigned count;           /* above the last APIC */
+    /* Who waits until an interrupt is taken, by vector; the bits say of whom (IrqWatch is for the machine lock). */
+    uint32_t watched[8];
+    IrqWatch *watch[256];
 };
 
 /* The bus of the machine, made for the first APIC. */
@@ -126,6 +131,10 @@ typedef struct {
 } ApicMessage;
 
 void apic_bus_send_locked(ApicBus *bus, const ApicMessage *message);
+/* What has become of a fixed message that was sent before. [machine lock] */
+IrqAnswer apic_bus_query(ApicBus *bus, const ApicMessage *message, IrqWatch *watch);
+/* A watched vector has been taken: tells. [no lock of the bus] */
+void apic_bus_tell_taken(ApicBus *bus, uint8_t vector);
 /* An MSI: what was written to 0xfee00000 + offset. */
 void apic_bus_write_msi(ApicBus *bus, uint32_t offset, uint32_t data);
 /* What the ICR of `from` says, with its shorthand. */
@@ -162,7 +171,14 @@ void apic_reset_locked(Apic *apic, bool init);
 
 void apic_describe(const Apic *apic, GString *out);
 
+static inline bool apic_test_bit(const uint32_t *set, unsigned n)
+{
+    return set[n / 32] >> n % 32 & 1;
+}
+
 /* Its timer (apic-timer.c). */
+/* The CPU has taken the vector: another one may be owed. */
+void apic_timer_taken_locked(Apic *apic, uint8_t vector);
 void apic_timer_expire(void *opaque);
 /* Sets the host's timer by the registers. running: a one-shot timer has not run out. */
 void apic_timer_update_locked(Apic *apic, bool running);

@@ -37,6 +37,7 @@ typedef struct {
     Device device;
     IrqLine out;
     Chip chip[2];
+    IrqWatch *watch[16]; /* by input */
 } I8259;
 
 static I8259 *i8259(Device *device)
@@ -168,11 +169,20 @@ static void take(Chip *chip, int input)
     }
 }
 
+static void tell_taken(I8259 *pic, unsigned input)
+{
+    IrqWatch *watch = irq_watch_take(&pic->watch[input]);
+
+    if (watch) {
+        watch->taken(watch->opaque);
+    }
+}
+
 /* The two INTA cycles. INT falls in between, for those that look at its edges. */
 static int acknowledge_locked(I8259 *pic)
 {
     Chip *master = &pic->chip[0], *slave = &pic->chip[1];
-    int input = pending(pic, 0), vector, second;
+    int input = pending(pic, 0), vector, second = -1;
 
     if (input < 0) {
         return master->base | SPURIOUS;
@@ -188,6 +198,7 @@ static int acknowledge_locked(I8259 *pic)
     take(master, input);
     irq_set(&pic->out, 0);
     update(pic);
+    tell_taken(pic, (unsigned)(second >= 0 ? 8 + second : input));
     return vector;
 }
 
@@ -228,6 +239,24 @@ static void i8259_input(void *opaque, int number, int level)
         chip->lines &= ~bit;
     }
     update(pic);
+}
+
+/* What comes by level is never lost. */
+static IrqAnswer i8259_query(void *opaque, int number, IrqWatch *watch)
+{
+    I8259 *pic = i8259(opaque);
+    const Chip *chip = &pic->chip[number >> 3 & 1];
+    uint8_t bit = 1 << (number & 7);
+
+    if (kernel_of(pic) || number > 15 || chip->imr & bit ||
+        (number > 7 && pic->chip[0].imr & 1 << CASCADE)) {
+        return IRQ_NOBODY;
+    }
+    if (level_triggered(chip) & bit || !(chip->edges & bit)) {
+        return IRQ_TAKEN;
+    }
+    irq_watch_keep(&pic->watch[number], watch);
+    return IRQ_WAITS;
 }
 
 /* Registers. */
@@ -320,6 +349,7 @@ static uint8_t poll(I8259 *pic, unsigned n)
     }
     take(chip, input);
     update(pic);
+    tell_taken(pic, n * 8 + (unsigned)input);
     return 0x80 | input;
 }
 
@@ -419,6 +449,9 @@ static void i8259_reset(Device *device)
         pic->chip[n].expect = EXPECT_MASK;
         pic->chip[n].base = pic->chip[n].elcr = pic->chip[n].lines = 0;
     }
+    for (unsigned input = 0; input < G_N_ELEMENTS(pic->watch); input++) {
+        irq_watch_take(&pic->watch[input]);
+    }
     if (kernel_of(pic)) {
         to_kernel(pic);
     } else {
@@ -487,6 +520,7 @@ static const DeviceType i8259_type = {
             { 0 } },
     .state = (const StateField[]){ STATE_STRUCTS(I8259, chip, chip_state), { 0 } },
     .input = i8259_input,
+    .query = i8259_query,
     .acknowledge = i8259_acknowledge,
     .describe_interrupts = i8259_describe_interrupts,
     .realize = i8259_realize,

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "machine/arch/pc.h"
+#include "hw/irq/apic.h"
 #include "machine/arch/x86-chips.h"
 #include "machine/device.h"
 #include "machine/machine.h"
@@ -149,6 +149,27 @@ static void ioapic_input(void *opaque, int number, int level)
     } else if (rises && !(io->entry[number] & ENTRY_MASKED)) {
         send(io, io->entry[number]); /* an edge on a masked pin is lost, says the data sheet */
     }
+}
+
+/* Of fixed interrupts by edge. Those by level wait here, and others do not merge. */
+static IrqAnswer ioapic_query(void *opaque, int number, IrqWatch *watch)
+{
+    IoApic *io = ioapic(opaque);
+    uint64_t entry = number >= 0 && number < PINS ? io->entry[number] : ENTRY_MASKED;
+    unsigned mode = entry >> 8 & 7;
+    ApicMessage message = {
+        .destination = entry >> 56,
+        .logical = entry & ENTRY_LOGICAL,
+        .mode = mode,
+        .vector = entry & 0xff,
+    };
+
+    if (entry & ENTRY_MASKED || mode == APIC_EXTINT || io->device.machine->kernel_chips) {
+        return IRQ_NOBODY; /* of ExtINT the PIC knows, and the host's kernel does not say */
+    }
+    return entry & ENTRY_LEVEL || mode > APIC_LOWEST_PRIORITY
+               ? IRQ_TAKEN
+               : apic_bus_query(apic_bus_get(io->device.machine), &message, watch);
 }
 
 static uint32_t read_selected(const IoApic *io)
@@ -316,6 +337,7 @@ static const DeviceType ioapic_type = {
                                    STATE(IoApic, entry),
                                    { 0 } },
     .input = ioapic_input,
+    .query = ioapic_query,
     .describe_interrupts = ioapic_describe_interrupts,
     .realize = ioapic_realize,
     .reset = ioapic_reset,

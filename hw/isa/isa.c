@@ -57,6 +57,13 @@ void isa_bus_set_irq(void *opaque, int number, int level)
     irq_set(&bus->lines[irq], bus->drivers[irq] != 0);
 }
 
+IrqAnswer isa_bus_query(void *opaque, int number, IrqWatch *watch)
+{
+    const IsaBus *bus = opaque;
+
+    return irq_query(&bus->lines[(unsigned)number & (ISA_IRQ_COUNT - 1)], watch);
+}
+
 static IsaBus *isa_bus(const Device *device)
 {
     return container_of(device->bus, IsaBus, bus);
@@ -76,7 +83,8 @@ bool isa_connect_irq(Device *device, unsigned output, unsigned irq, GError **err
                           "device '%s': irq %u does not exist; ISA has 0 to %d", device->type->name,
                           irq, ISA_IRQ_COUNT - 1);
     }
-    device_connect_irq(device, output, isa_bus_set_irq, bus, isa_bus_new_driver(bus, irq));
+    device_connect_irq_query(device, output, isa_bus_set_irq, isa_bus_query, bus,
+                             isa_bus_new_driver(bus, irq));
     return true;
 }
 

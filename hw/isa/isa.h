@@ -27,6 +27,7 @@ void isa_bus_init(IsaBus *bus, Device *parent, const char *name, MemoryRegion *i
 void isa_bus_reset(IsaBus *bus);
 /* Drives line `irq` from something that is not on the bus: opaque of an IrqHandler is the bus. */
 IrqHandler isa_bus_set_irq;
+IrqQuery isa_bus_query;
 /* A number for isa_bus_set_irq that is one more driver of the line. */
 int isa_bus_new_driver(IsaBus *bus, unsigned irq);
 

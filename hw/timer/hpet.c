@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "machine/arch/pc.h"
 #include "machine/clock.h"
+#include "machine/irq-ticks.h"
 #include "machine/machine.h"
 
 enum {
@@ -51,6 +52,7 @@ typedef struct Hpet Hpet;
 typedef struct {
     Hpet *hpet;
     Timer timer;
+    IrqTicks ticks;
     uint64_t config; /* what can be written of it */
     uint64_t comparator, period;
 } Comparator;
@@ -146,6 +148,11 @@ static void interrupt(Comparator *c)
     }
 }
 
+static void raise_tick(void *opaque)
+{
+    interrupt(opaque);
+}
+
 /* Comparators. */
 
 static uint64_t mask_of(const Comparator *c)
@@ -175,6 +182,7 @@ static void arm_in(Comparator *c, uint64_t ticks, int64_t at_least_ns)
 
 static void restart(Comparator *c)
 {
+    irq_ticks_clear(&c->ticks);
     if (atomic_load(&c->hpet->counts)) {
         arm_in(c, distance(c), 0);
     } else {
@@ -182,24 +190,44 @@ static void restart(Comparator *c)
     }
 }
 
-/* The next period's end that lies ahead; those that were missed are lost. */
-static void advance(Comparator *c)
+/* To the next period's end that lies ahead; how many have come. */
+static uint64_t advance(Comparator *c)
 {
-    uint64_t mask = mask_of(c), period = c->period & mask;
-    uint64_t late = (counter(c->hpet) - c->comparator) & mask;
+    uint64_t mask = mask_of(c), period = c->period & mask, ended;
 
-    c->comparator = (c->comparator + (late / period + 1) * period) & mask;
-    arm_in(c, distance(c), SHORTEST_PERIOD_NS);
+    if (distance(c)) {
+        return 0;
+    }
+    ended = ((counter(c->hpet) - c->comparator) & mask) / period + 1;
+    c->comparator = (c->comparator + ended * period) & mask;
+    return ended;
+}
+
+static void expire_periodic(Comparator *c)
+{
+    uint64_t period = c->period & mask_of(c), ended = advance(c), ticks = distance(c);
+    int64_t period_ns = (int64_t)MIN(period, (uint64_t)INT64_MAX / TICK_NS) * TICK_NS;
+    bool counted = !(c->config & TIMER_LEVEL) && c->config & TIMER_INTERRUPT &&
+                   period_ns >= SHORTEST_PERIOD_NS && route(c) < PC_GSI_COUNT;
+
+    if (!counted && ended) {
+        interrupt(c);
+    } else if (counted && irq_ticks_add(&c->ticks, &c->hpet->irq[route(c)], ended, period_ns)) {
+        ticks = MIN(ticks, period / 2);
+    }
+    arm_in(c, ticks, SHORTEST_PERIOD_NS);
 }
 
 static void expire(void *opaque)
 {
     Comparator *c = opaque;
 
-    interrupt(c);
     if (c->config & TIMER_PERIODIC && c->period & mask_of(c)) {
-        advance(c);
-    } else if (c->config & TIMER_32_BITS) {
+        expire_periodic(c);
+        return;
+    }
+    interrupt(c);
+    if (c->config & TIMER_32_BITS) {
         arm_in(c, UINT64_C(1) << 32, 0); /* the same value again */
     }
 }
@@ -399,6 +427,15 @@ static void hpet_input(void *opaque, int number, int level)
     }
 }
 
+/* The PIT's and the RTC's edges, while they pass through here. */
+static IrqAnswer hpet_query(void *opaque, int number, IrqWatch *watch)
+{
+    const Hpet *h = hpet_of(opaque);
+
+    return h->config & CONFIG_LEGACY ? IRQ_NOBODY
+                                     : irq_query(&h->irq[number == HPET_INPUT_PIT ? 0 : 8], watch);
+}
+
 static bool hpet_realize(Device *device, GError **error)
 {
     Hpet *h = hpet_of(device);
@@ -410,6 +447,7 @@ static bool hpet_realize(Device *device, GError **error)
     for (unsigned i = 0; i < TIMERS_MAX; i++) {
         h->comparator[i].hpet = h;
         timer_init(&h->comparator[i].timer, device->machine, expire, &h->comparator[i]);
+        irq_ticks_init(&h->comparator[i].ticks, raise_tick, &h->comparator[i]);
     }
     memory_region_init_io(&h->mmio, device->machine, "hpet", 0x400, &hpet_ops, h);
     device_add_mmio(device, &h->mmio);
@@ -423,6 +461,7 @@ static void hpet_unrealize(Device *device)
 {
     for (unsigned i = 0; i < TIMERS_MAX; i++) {
         timer_cancel(&hpet_of(device)->comparator[i].timer);
+        irq_ticks_clear(&hpet_of(device)->comparator[i].ticks);
     }
 }
 
@@ -439,6 +478,7 @@ static void hpet_reset(Device *device)
         Comparator *c = &h->comparator[i];
 
         timer_cancel(&c->timer);
+        irq_ticks_clear(&c->ticks);
         c->config = c->period = 0;
         c->comparator = UINT64_MAX;
     }
@@ -485,6 +525,8 @@ static const StateField comparator_state[] = {
     STATE(Comparator, config),
     STATE(Comparator, comparator),
     STATE(Comparator, period),
+    STATE(Comparator, ticks.owed),
+    STATE(Comparator, ticks.in_a_row),
     STATE_TIMER(Comparator, timer),
     { 0 },
 };
@@ -512,6 +554,7 @@ static const DeviceType hpet_type = {
                                    STATE_STRUCTS(Hpet, comparator, comparator_state),
                                    { 0 } },
     .input = hpet_input,
+    .query = hpet_query,
     .realize = hpet_realize,
     .unrealize = hpet_unrealize,
     .reset = hpet_reset,

@@ -11,13 +11,13 @@
 #include "base/error.h"
 #include "machine/clock.h"
 #include "machine/device.h"
+#include "machine/irq-ticks.h"
 #include "machine/machine.h"
 
 enum { CHANNELS = 3, SPEAKER = 2, PIT_HZ = 1193182 };
 #define NS_PER_S INT64_C(1000000000)
-/* The shortest time between two interrupts, whatever the guest programs, and how far they may lag behind. */
+/* The shortest time between two interrupts, whatever the guest programs. */
 #define SHORTEST_PERIOD_NS INT64_C(20000)
-#define LONGEST_LAG_NS     NS_PER_S
 /* Port 0x61, bit 4 changes with each refresh of the memory: 15.085 us. */
 #define REFRESH_NS INT64_C(15085)
 
@@ -44,6 +44,7 @@ typedef struct {
     Device device;
     IrqLine irq;
     Timer timer;
+    IrqTicks ticks;
     int lost_ticks; /* property: LostTicks */
     Channel channel[CHANNELS];
     int64_t edges;   /* of channel 0's output, that were delivered since it was started */
@@ -163,6 +164,7 @@ static void restart_interrupt(IsaPit *pit, int64_t now_ns)
 
     set_irq(pit, output_now(c, now_ns));
     pit->edges = 0;
+    irq_ticks_clear(&pit->ticks);
     if (runs(c) && c->stopped_ticks < 0) {
         timer_arm(&pit->timer, edge_ns(c, 0));
     } else {
@@ -170,36 +172,44 @@ static void restart_interrupt(IsaPit *pit, int64_t now_ns)
     }
 }
 
-/* The next interrupt. Those that are late come one by one, in half the time, so that a guest can count them. */
-static void arm_next(IsaPit *pit, int64_t now_ns)
+static void raise_tick(void *opaque)
+{
+    set_irq(opaque, 0);
+    set_irq(opaque, 1);
+}
+
+/* Of a periodic mode: how many edges have come since the last time, or one for all of them. */
+static int64_t take_edges(IsaPit *pit, int64_t now_ns)
 {
     const Channel *c = &pit->channel[0];
-    int64_t period_ns = to_ns(c->count), next_ns = edge_ns(c, pit->edges);
+    int64_t edges = MAX(to_ticks(now_ns - c->start_ns) - 1, 0) / c->count - pit->edges;
+    bool merge = pit->lost_ticks == LOST_TICKS_DISCARD || to_ns(c->count) < SHORTEST_PERIOD_NS;
 
-    if (next_ns <= now_ns &&
-        (pit->lost_ticks == LOST_TICKS_DISCARD || now_ns - next_ns > LONGEST_LAG_NS)) {
-        pit->edges = (to_ticks(now_ns - c->start_ns) - 1) / c->count;
-        next_ns = edge_ns(c, pit->edges);
-    }
-    if (next_ns <= now_ns) {
-        next_ns = now_ns + period_ns / 2;
-    }
-    if (period_ns < SHORTEST_PERIOD_NS) {
-        next_ns = MAX(next_ns, now_ns + SHORTEST_PERIOD_NS);
-    }
-    timer_arm(&pit->timer, next_ns);
+    pit->edges += edges;
+    return merge ? MIN(edges, 1) : edges;
 }
 
 static void expire(void *opaque)
 {
     IsaPit *pit = opaque;
     const Channel *c = &pit->channel[0];
+    int64_t now_ns = clock_now_ns(pit->device.machine), period_ns = to_ns(c->count), next_ns;
+    int64_t count = is_periodic(c) ? take_edges(pit, now_ns) : 1;
+    bool again = false;
 
-    set_irq(pit, 0);
-    set_irq(pit, 1);
-    pit->edges++;
+    if (!is_periodic(c) || pit->lost_ticks == LOST_TICKS_DISCARD) {
+        if (count) {
+            raise_tick(pit);
+        }
+    } else {
+        again = irq_ticks_add(&pit->ticks, &pit->irq, (uint64_t)count, period_ns);
+    }
     if (is_periodic(c)) {
-        arm_next(pit, clock_now_ns(pit->device.machine));
+        next_ns = edge_ns(c, pit->edges);
+        next_ns = again ? MIN(next_ns, now_ns + period_ns / 2) : next_ns;
+        timer_arm(&pit->timer, period_ns < SHORTEST_PERIOD_NS
+                                   ? MAX(next_ns, now_ns + SHORTEST_PERIOD_NS)
+                                   : next_ns);
     }
 }
 
@@ -390,6 +400,7 @@ static bool isa_pit_realize(Device *device, GError **error)
     IsaPit *pit = isa_pit(device);
 
     timer_init(&pit->timer, device->machine, expire, pit);
+    irq_ticks_init(&pit->ticks, raise_tick, pit);
     device_add_irq(device, &pit->irq);
     return true;
 }
@@ -397,6 +408,7 @@ static bool isa_pit_realize(Device *device, GError **error)
 static void isa_pit_unrealize(Device *device)
 {
     timer_cancel(&isa_pit(device)->timer);
+    irq_ticks_clear(&isa_pit(device)->ticks);
 }
 
 static void isa_pit_reset(Device *device)
@@ -413,6 +425,7 @@ static void isa_pit_reset(Device *device)
     }
     pit->speaker = 0;
     pit->edges = 0;
+    irq_ticks_clear(&pit->ticks);
     timer_cancel(&pit->timer);
     set_irq(pit, 0);
 }
@@ -475,6 +488,8 @@ static const DeviceType isa_pit_type = {
             { 0 } },
     .state = (const StateField[]){ STATE_STRUCTS(IsaPit, channel, channel_state),
                                    STATE(IsaPit, edges),
+                                   STATE(IsaPit, ticks.owed),
+                                   STATE(IsaPit, ticks.in_a_row),
                                    STATE(IsaPit, speaker),
                                    STATE(IsaPit, level),
                                    STATE_TIMER(IsaPit, timer),

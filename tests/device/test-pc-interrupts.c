@@ -464,6 +464,123 @@ static void test_virtual_wire(void)
     pc_rig_close(&c.rig);
 }
 
+/* How often a vector comes one after the other, each ended. pic: at the PIC, too. */
+static unsigned take_all(Controllers *c, int vector, bool pic)
+{
+    unsigned count = 0;
+
+    while (pc_rig_intr(&c->rig, 0)) {
+        g_assert_cmpint(take(c, 0), ==, vector);
+        if (pic) {
+            end(c, 0);
+        } else {
+            apic_write(c, 0, 0xb0, 0);
+        }
+        g_assert_cmpuint(++count, <, 1000);
+    }
+    return count;
+}
+
+/* 100 Hz. */
+static void start_pit(Controllers *c, const char *property, Device *leads_to, int number)
+{
+    Device *pit = pc_rig_add(&c->rig, "isa-pit", property);
+
+    device_map_io(pit, 0, 0x40);
+    device_connect_irq_query(pit, 0, leads_to->type->input, leads_to->type->query, leads_to,
+                             number);
+    pc_rig_out(&c->rig, 0x43, 0x34);
+    take_all(c, BASE_1, true); /* the output rose with its mode */
+    pc_rig_out(&c->rig, 0x40, 11932 & 0xff);
+    pc_rig_out(&c->rig, 0x40, 11932 >> 8);
+}
+
+/* Ticks that find the one before still waiting come when it has been taken. */
+static void test_ticks_pic(void)
+{
+    Controllers c;
+
+    open_controllers(&c);
+    start_pit(&c, NULL, c.pic, 0);
+    pc_rig_advance(&c.rig, 105000000);
+    g_assert_cmpuint(take_all(&c, BASE_1, true), ==, 10);
+    g_assert_cmpuint(take_all(&c, BASE_1, true), ==, 0);
+    pc_rig_advance(&c.rig, 10000000);
+    g_assert_cmpuint(take_all(&c, BASE_1, true), ==, 1);
+    /* So many in a row, then the guest gets on until the next one. */
+    pc_rig_advance(&c.rig, 500000000);
+    g_assert_cmpuint(take_all(&c, BASE_1, true), ==, 21);
+    pc_rig_advance(&c.rig, 10000000);
+    g_assert_cmpuint(take_all(&c, BASE_1, true), ==, 21);
+    pc_rig_advance(&c.rig, 10000000);
+    g_assert_cmpuint(take_all(&c, BASE_1, true), ==, 10);
+    /* Nobody is owed more than a second. */
+    pc_rig_advance(&c.rig, INT64_C(60000000000));
+    for (unsigned sum = 0, i = 0; i < 10; i++) {
+        sum += take_all(&c, BASE_1, true);
+        g_assert_cmpuint(sum, <=, 111);
+        pc_rig_advance(&c.rig, 10000000);
+    }
+    take_all(&c, BASE_1, true);
+    pc_rig_out(&c.rig, MASTER + 1, 1); /* masked: nobody waits, and none is owed */
+    pc_rig_advance(&c.rig, 200000000);
+    pc_rig_out(&c.rig, MASTER + 1, 0);
+    g_assert_cmpuint(take_all(&c, BASE_1, true), <=, 11);
+    pc_rig_close(&c.rig);
+    open_controllers(&c);
+    start_pit(&c, "lost_tick_policy=discard", c.pic, 0);
+    pc_rig_advance(&c.rig, 105000000);
+    g_assert_cmpuint(take_all(&c, BASE_1, true), ==, 1);
+    pc_rig_close(&c.rig);
+}
+
+static void test_ticks_ioapic(void)
+{
+    Controllers c;
+    Device *hpet;
+
+    open_controllers(&c);
+    enable_apics(&c);
+    hpet = pc_rig_add(&c.rig, "hpet", NULL);
+    device_map(hpet, 0, PC_HPET_ADDRESS);
+    device_connect_irq_query(hpet, 2, c.ioapic->type->input, c.ioapic->type->query, c.ioapic, 2);
+    ioapic_write(&c, 0x10 + 2 * 2, 0x45);
+    pc_rig_write(&c.rig, 0, PC_HPET_ADDRESS + 0x100, 2 << 9 | 1 << 8 | 1 << 6 | 1 << 3 | 1 << 2);
+    pc_rig_write(&c.rig, 0, PC_HPET_ADDRESS + 0x108, 400000);
+    pc_rig_write(&c.rig, 0, PC_HPET_ADDRESS + 0x108, 400000); /* 250 Hz */
+    pc_rig_write(&c.rig, 0, PC_HPET_ADDRESS + 0x10, 1);
+    pc_rig_advance(&c.rig, 42000000);
+    g_assert_cmpuint(take_all(&c, 0x45, false), ==, 10);
+    pc_rig_jump(&c.rig, 40000000); /* the host gave nobody time */
+    g_assert_cmpuint(take_all(&c, 0x45, false), ==, 10);
+    pc_rig_advance(&c.rig, 4000000);
+    g_assert_cmpuint(take_all(&c, 0x45, false), ==, 1);
+    /* With a new comparator, nothing is owed. */
+    pc_rig_advance(&c.rig, 40000000);
+    pc_rig_write(&c.rig, 0, PC_HPET_ADDRESS + 0x100, 2 << 9 | 1 << 8 | 1 << 2);
+    g_assert_cmpuint(take_all(&c, 0x45, false), ==, 1);
+    pc_rig_close(&c.rig);
+}
+
+static void test_ticks_apic(void)
+{
+    Controllers c;
+
+    open_controllers(&c);
+    enable_apics(&c);
+    apic_write(&c, 0, 0x3e0, 3); /* by 16 */
+    apic_write(&c, 0, 0x320, 0x200ed);
+    apic_write(&c, 0, 0x380, 100000);
+    pc_rig_advance(&c.rig, 16000000);
+    g_assert_cmpuint(take_all(&c, 0xed, false), ==, 10);
+    pc_rig_jump(&c.rig, 16000000);
+    g_assert_cmpuint(take_all(&c, 0xed, false), ==, 10);
+    pc_rig_advance(&c.rig, 16000000);
+    apic_write(&c, 0, 0x380, 100000); /* starts again, and owes nothing */
+    g_assert_cmpuint(take_all(&c, 0xed, false), ==, 1);
+    pc_rig_close(&c.rig);
+}
+
 /* IA32_APIC_BASE moves the page in the CPU's own view. */
 static void test_apic_base(void)
 {
@@ -547,5 +664,8 @@ void test_pc_interrupts(void)
     g_test_add_func("/pc-interrupts/apic-base", test_apic_base);
     g_test_add_func("/pc-interrupts/ioapic", test_ioapic);
     g_test_add_func("/pc-interrupts/virtual-wire", test_virtual_wire);
+    g_test_add_func("/pc-interrupts/ticks-pic", test_ticks_pic);
+    g_test_add_func("/pc-interrupts/ticks-ioapic", test_ticks_ioapic);
+    g_test_add_func("/pc-interrupts/ticks-apic", test_ticks_apic);
     g_test_add_func("/pc-interrupts/descriptions", test_descriptions);
 }
