@@ -232,3 +232,12 @@ bool expression_evaluate(const char **text, Vcpu *vcpu, int64_t *value, GError *
     *text = e.text;
     return ok;
 }
+
+bool expression_evaluate_unary(const char **text, Vcpu *vcpu, int64_t *value, GError **error)
+{
+    Expression e = { .text = *text, .vcpu = vcpu, .error = error };
+    bool ok = expression_unary(&e, value);
+
+    *text = e.text;
+    return ok;
+}

@@ -18,5 +18,7 @@
  * NULL: none; it is stopped for the reading.
  */
 bool expression_evaluate(const char **text, Vcpu *vcpu, int64_t *value, GError **error);
+/* The same up to the first operator between two operands. */
+bool expression_evaluate_unary(const char **text, Vcpu *vcpu, int64_t *value, GError **error);
 
 #endif

@@ -10,6 +10,8 @@
 
 #define STORE_NAME "debug/symbols/symbols.h"
 
+enum { LOOK_AGAIN_NS = 300 * 1000 * 1000, LOOK_SHARE = 10 };
+
 typedef struct {
     void (*fn)(void *opaque);
     void *opaque;
@@ -20,7 +22,8 @@ typedef struct {
     GPtrArray *files; /* SymbolFile *, in the order of their numbers */
     GArray *listeners;
     unsigned next_number, generation;
-    int64_t looked_ns; /* virtual time of the last look, -1: none since the reset */
+    int64_t looked_ns; /* virtual time of the last look's end, -1: none since the reset */
+    int64_t cost_ns;   /* what it took */
     bool looking;
 } SymbolStore;
 
@@ -130,11 +133,23 @@ bool symbols_refresh(Machine *machine)
         REGISTRY_FOREACH(symbol_recognisers, it) {
             (*it)->look(machine);
         }
-        store->looked_ns = now_ns;
+        /* The guest stands meanwhile, but not its clock. */
+        store->looked_ns = clock_now_ns(machine);
+        store->cost_ns = store->looked_ns - now_ns;
     }
     machine_exclusive_end(machine);
     store->looking = false;
     return store->generation != before;
+}
+
+/* For what is not known: not over and over, as an answer about many unknown addresses would. */
+static bool refresh_at_times(Machine *machine)
+{
+    SymbolStore *store = store_of(machine);
+
+    return (store->looked_ns < 0 ||
+            clock_now_ns(machine) - store->looked_ns > LOOK_AGAIN_NS + LOOK_SHARE * store->cost_ns) &&
+           symbols_refresh(machine);
 }
 
 unsigned symbols_generation(Machine *machine)
@@ -205,7 +220,7 @@ unsigned symbols_find(Machine *machine, Vcpu *vcpu, const char *name, Symbol *fo
     SymbolStore *store = store_of(machine);
     unsigned count = find_now(store, vcpu, name, found, max);
 
-    if (!count && symbols_refresh(machine)) {
+    if (!count && refresh_at_times(machine)) {
         count = find_now(store, vcpu, name, found, max);
     }
     return count;
@@ -273,7 +288,7 @@ bool symbols_at(Machine *machine, Vcpu *vcpu, uint64_t address, Symbol *symbol)
     SymbolStore *store = store_of(machine);
 
     return at_now(store, vcpu, address, symbol) ||
-           (symbols_refresh(machine) && at_now(store, vcpu, address, symbol));
+           (refresh_at_times(machine) && at_now(store, vcpu, address, symbol));
 }
 
 char *symbols_describe(Machine *machine, Vcpu *vcpu, uint64_t address)

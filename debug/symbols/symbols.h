@@ -6,7 +6,7 @@
  * All functions are called with the machine lock held, and park the vCPUs while they read guest memory (which gives the
  * lock up for a moment). What they return by pointer is good until the next call of this header.
  *
- * What was recognised in memory is looked up again when a name or an address is not known and the guest has run since, and
+ * What was recognised in memory is looked up again when a name or an address is not known and the guest has run for a while since, and
  * is forgotten at each reset of the machine. Files that the user added stay.
  */
 #ifndef DEBUG_SYMBOLS_SYMBOLS_H

@@ -1,57 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* Commands that look into memory and ports: x, xp, i, o, print, gva2gpa, gpa2hva, memsave, pmemsave. */
-#include <capstone/capstone.h>
-#include <ctype.h>
+/* Commands that look into memory and ports: x, xp, i, o, gva2gpa, gpa2hva, memsave, pmemsave. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/bits.h"
+#include "debug/linux/linux.h"
 #include "monitor/command.h"
+#include "monitor/disassemble.h"
+#include "monitor/dump-format.h"
 
-enum { DUMP_COUNT_MAX = 65536, DUMP_CHUNK = 4096, SAVE_CHUNK = 65536 };
+enum { SAVE_CHUNK = 65536, STRING_MAX = 1024 };
 
-typedef struct {
-    unsigned count;
-    char letter;   /* x d u o c i */
-    unsigned size; /* of an element: 1, 2, 4 or 8 bytes */
-} DumpFormat;
-
-static bool parse_dump_format(const char *text, DumpFormat *format, GError **error)
+/* By the CPU's tables; the kernel's are others while a process runs, where they are kept apart. */
+static bool translate(Vcpu *vcpu, uint64_t address, uint64_t *guest_phys)
 {
-    const char *c = text ? text : "";
-    uint64_t count = 0;
+    LinuxKernel *kernel = linux_kernel_known(vcpu->machine);
 
-    *format = (DumpFormat){ 1, 'x', 0 };
-    if (isdigit((unsigned char)*c)) {
-        while (isdigit((unsigned char)*c) && count <= DUMP_COUNT_MAX) {
-            count = count * 10 + *c++ - '0';
-        }
-        format->count = count;
-    }
-    for (; *c; c++) {
-        const char *sizes = "bhwg", *size = strchr(sizes, *c);
-
-        if (strchr("xduoci", *c)) {
-            format->letter = *c;
-        } else if (size) {
-            format->size = 1u << (size - sizes);
-        } else {
-            return error_fail(error, KASO_ERROR_INVALID,
-                              "format '/%s': '%c' is neither a format (x d u o c i) nor a size "
-                              "(b h w g)",
-                              text, *c);
-        }
-    }
-    if (format->count > DUMP_COUNT_MAX) {
-        return error_fail(error, KASO_ERROR_INVALID, "format '/%s' asks for more than %d elements",
-                          text, DUMP_COUNT_MAX);
-    }
-    if (!format->size) {
-        format->size = format->letter == 'c' ? 1 : 4;
-    }
-    return true;
+    return vcpu->target->translate_debug(vcpu, address, guest_phys) ||
+           (kernel && address >> 63 && linux_translate(kernel, address, guest_phys));
 }
 
 /* Reads [address, address + size); returns how many bytes were there. */
@@ -66,7 +34,7 @@ static size_t read_memory(Machine *machine, Vcpu *vcpu, bool physical, uint64_t 
         /* No page is smaller than 1 KiB. */
         size_t n = MIN(size - done, 1024 - (at & 1023));
 
-        if (!physical && !vcpu->target->translate_debug(vcpu, at, &guest_phys)) {
+        if (!physical && !translate(vcpu, at, &guest_phys)) {
             break;
         }
         if (address_space_read_bytes(space, guest_phys, buffer + done, n, MEMORY_ATTRIBUTES_DMA) !=
@@ -95,53 +63,44 @@ static json_t *dump_values(Machine *machine, Vcpu *vcpu, bool physical, uint64_t
     return values;
 }
 
-static json_t *dump_instruction(const cs_insn *instruction)
-{
-    json_t *object = json_object();
-    char hex[2 * sizeof instruction->bytes + 1] = "", *text;
+typedef struct {
+    Machine *machine;
+    Vcpu *vcpu;
+    bool physical;
+} CodeSource;
 
-    for (unsigned i = 0; i < instruction->size; i++) {
-        g_snprintf(hex + 2 * i, 3, "%02x", instruction->bytes[i]);
-    }
-    text = g_strdup_printf("%s%s%s", instruction->mnemonic, *instruction->op_str ? " " : "",
-                           instruction->op_str);
-    monitor_put(object, "address", json_integer(instruction->address));
-    monitor_put(object, "bytes", json_string(hex));
-    monitor_put(object, "text", monitor_string(text));
-    g_free(text);
-    return object;
+static size_t read_code(void *opaque, uint64_t address, uint8_t *buffer, size_t size)
+{
+    const CodeSource *source = opaque;
+
+    return read_memory(source->machine, source->vcpu, source->physical, address, buffer, size);
 }
 
-static json_t *dump_instructions(Machine *machine, Vcpu *vcpu, bool physical, uint64_t address,
-                                 unsigned count, bool *truncated, GError **error)
+/* Texts that end with a NUL, one after the other. */
+static json_t *dump_strings(Machine *machine, Vcpu *vcpu, bool physical, uint64_t address,
+                            unsigned count, bool *truncated)
 {
-    const Target *target = vcpu->target;
-    json_t *list;
-    csh handle;
+    json_t *values = json_array();
 
-    if (cs_open(target->capstone_arch, target_capstone_mode(vcpu), &handle) != CS_ERR_OK) {
-        error_fail(error, KASO_ERROR_UNSUPPORTED, "libcapstone cannot disassemble for %s",
-                   target->name);
-        return NULL;
-    }
-    /* What does not decode is shown as data, and the listing goes on. */
-    cs_option(handle, CS_OPT_SKIPDATA, CS_OPT_ON);
-    list = json_array();
-    while (json_array_size(list) < count) {
-        uint8_t bytes[16];
-        cs_insn *instruction = NULL;
-        size_t n = read_memory(machine, vcpu, physical, address, bytes, sizeof bytes);
+    for (unsigned i = 0; i < count && !*truncated; i++) {
+        char text[STRING_MAX + 1];
+        json_t *object = json_object();
+        size_t n = 0;
 
-        if (!n || cs_disasm(handle, bytes, n, address, 1, &instruction) != 1) {
-            *truncated = true;
-            break;
+        while (n < STRING_MAX &&
+               read_memory(machine, vcpu, physical, address + n, (uint8_t *)text + n, 1) &&
+               text[n]) {
+            n++;
         }
-        json_array_append_new(list, dump_instruction(instruction));
-        address += instruction->size;
-        cs_free(instruction, 1);
+        *truncated = n < STRING_MAX &&
+                     !read_memory(machine, vcpu, physical, address + n, (uint8_t *)text + n, 1);
+        text[n] = '\0';
+        monitor_put(object, "address", json_integer(address));
+        monitor_put(object, "text", monitor_string(text));
+        json_array_append_new(values, object);
+        address += n + 1;
     }
-    cs_close(&handle);
-    return list;
+    return values;
 }
 
 static json_t *dump(Monitor *monitor, json_t *arguments, bool physical, GError **error)
@@ -152,18 +111,21 @@ static json_t *dump(Monitor *monitor, json_t *arguments, bool physical, GError *
     char letter[2] = "";
     bool truncated = false;
     json_t *result, *values;
+    CodeSource source;
     DumpFormat format;
 
-    if (!parse_dump_format(monitor_get_string(arguments, "format"), &format, error) ||
+    if (!dump_format_parse(monitor_get_string(arguments, "format"), &format, error) ||
         ((!physical || format.letter == 'i') && !(vcpu = monitor_vcpu(monitor, error)))) {
         return NULL;
     }
     letter[0] = format.letter;
     machine_exclusive_begin(machine);
-    values =
-        format.letter == 'i'
-            ? dump_instructions(machine, vcpu, physical, address, format.count, &truncated, error)
-            : dump_values(machine, vcpu, physical, address, &format, &truncated);
+    source = (CodeSource){ machine, vcpu, physical };
+    values = format.letter == 'i'
+                 ? disassemble(vcpu, read_code, &source, address, format.count, &truncated, error)
+             : format.letter == 's'
+                 ? dump_strings(machine, vcpu, physical, address, format.count, &truncated)
+                 : dump_values(machine, vcpu, physical, address, &format, &truncated);
     machine_exclusive_end(machine);
     if (!values) {
         return NULL;
@@ -177,45 +139,17 @@ static json_t *dump(Monitor *monitor, json_t *arguments, bool physical, GError *
     return result;
 }
 
-static void print_value(GString *out, char format, unsigned size, uint64_t value)
-{
-    switch (format) {
-    case 'd':
-        g_string_append_printf(out, " %*" PRId64, (int)(size * 8 * 10 + 32) / 33,
-                               bits_sign_extend(value, 8 * size));
-        break;
-    case 'u':
-        g_string_append_printf(out, " %*" PRIu64, (int)(size * 8 * 10 + 32) / 33, value);
-        break;
-    case 'o':
-        g_string_append_printf(out, " %#0*" PRIo64, (int)(size * 8 + 2) / 3 + 1, value);
-        break;
-    case 'c':
-        if (value == '\'' || value == '\\') {
-            g_string_append_printf(out, " '\\%c'", (char)value);
-        } else if (value < 128 && isprint((int)value)) {
-            g_string_append_printf(out, " '%c'", (char)value);
-        } else if (value == '\n' || value == '\r' || value == '\t') {
-            g_string_append_printf(out, " '\\%c'", value == '\n' ? 'n' : value == '\r' ? 'r' : 't');
-        } else {
-            g_string_append_printf(out, " '\\x%02x'", (unsigned)(value & 0xff));
-        }
-        break;
-    default:
-        g_string_append_printf(out, " 0x%0*" PRIx64, (int)size * 2, value);
-    }
-}
-
-static void print_instructions(json_t *list, GString *out)
+static void print_strings(json_t *list, GString *out)
 {
     size_t i;
-    json_t *instruction;
+    json_t *string;
 
-    json_array_foreach(list, i, instruction)
+    json_array_foreach(list, i, string)
     {
-        g_string_append_printf(
-            out, "0x%08" PRIx64 ":  %-16s  %s\n", monitor_get_int(instruction, "address", 0),
-            monitor_get_string(instruction, "bytes"), monitor_get_string(instruction, "text"));
+        g_autofree char *text = g_strescape(monitor_get_string(string, "text"), NULL);
+
+        g_string_append_printf(out, "%016" PRIx64 ": \"%s\"\n",
+                               (uint64_t)monitor_get_int(string, "address", 0), text);
     }
 }
 
@@ -228,14 +162,16 @@ static void dump_print(Monitor *monitor, json_t *result, GString *out)
     json_t *values = json_object_get(result, "values"), *value;
 
     if (*format == 'i') {
-        print_instructions(values, out);
+        disassemble_print(values, NULL, out);
+    } else if (*format == 's') {
+        print_strings(values, out);
     } else {
         json_array_foreach(values, i, value)
         {
             if (i % per_line == 0) {
                 g_string_append_printf(out, "%s%016" PRIx64 ":", i ? "\n" : "", address + i * size);
             }
-            print_value(out, *format, size, json_integer_value(value));
+            dump_format_append(out, *format, size, json_integer_value(value));
         }
         if (json_array_size(values)) {
             g_string_append_c(out, '\n');
@@ -257,7 +193,7 @@ static json_t *xp_run(Monitor *monitor, json_t *arguments, GError **error)
 }
 
 static const MonitorArgument dump_arguments[] = {
-    { "format", ARGUMENT_FORMAT, true, "count, format (x d u o c i) and size (b h w g)" },
+    { "format", ARGUMENT_FORMAT, true, "count, format (x d u o c i s) and size (b h w g)" },
     { "address", ARGUMENT_INT, .summary = "where to begin" },
     { NULL },
 };
@@ -287,7 +223,7 @@ static bool get_port(json_t *arguments, uint64_t *port, unsigned *size, GError *
 {
     DumpFormat format;
 
-    if (!parse_dump_format(monitor_get_string(arguments, "format"), &format, error)) {
+    if (!dump_format_parse(monitor_get_string(arguments, "format"), &format, error)) {
         return false;
     }
     *port = monitor_get_int(arguments, "address", 0);
@@ -375,61 +311,6 @@ static const MonitorCommand o_command = {
     .run = o_run,
 };
 MONITOR_COMMAND(o_command);
-
-static json_t *print_run(Monitor *monitor, json_t *arguments, GError **error)
-{
-    json_t *result;
-    DumpFormat format;
-    char letter[2] = "";
-
-    if (!parse_dump_format(monitor_get_string(arguments, "format"), &format, error)) {
-        return NULL;
-    }
-    letter[0] = format.letter;
-    result = json_object();
-    monitor_put(result, "format", json_string(letter));
-    monitor_put(result, "value", json_incref(json_object_get(arguments, "expression")));
-    return result;
-}
-
-static void print_print(Monitor *monitor, json_t *result, GString *out)
-{
-    int64_t value = monitor_get_int(result, "value", 0);
-
-    switch (*monitor_get_string(result, "format")) {
-    case 'd':
-        g_string_append_printf(out, "%" PRId64 "\n", value);
-        break;
-    case 'u':
-        g_string_append_printf(out, "%" PRIu64 "\n", (uint64_t)value);
-        break;
-    case 'o':
-        g_string_append_printf(out, "%#" PRIo64 "\n", (uint64_t)value);
-        break;
-    case 'c':
-        print_value(out, 'c', 1, value & 0xff);
-        g_string_erase(out, out->len - strlen(strrchr(out->str, ' ')), 1);
-        g_string_append_c(out, '\n');
-        break;
-    default:
-        g_string_append_printf(out, "%#" PRIx64 "\n", (uint64_t)value);
-    }
-}
-
-static const MonitorArgument print_arguments[] = {
-    { "format", ARGUMENT_FORMAT, true, "x, d, u, o or c" },
-    { "expression", ARGUMENT_INT, .summary = "such as $pc+4*2" },
-    { NULL },
-};
-
-static const MonitorCommand print_command = {
-    .hmp = "print|p",
-    .summary = "shows the value of an expression",
-    .arguments = print_arguments,
-    .run = print_run,
-    .print = print_print,
-};
-MONITOR_COMMAND(print_command);
 
 static json_t *gva2gpa_run(Monitor *monitor, json_t *arguments, GError **error)
 {

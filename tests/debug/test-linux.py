@@ -74,6 +74,24 @@ def check_symbols(monitor, kallsyms):
     assert count > 40, count
 
 
+def check_stack(monitor):
+    """Task 1 has panicked in what every kernel goes through; its types are the kernel's own."""
+    stack = monitor.run("x-backtrace", task=1)[0]
+    names = [f.get("symbol", "?").split("+")[0] for f in stack["frames"]]
+    assert "panic" in names and names.index("panic") < names.index("kernel_init"), names
+    assert names[-1] == "ret_from_fork", names
+    assert hmp(monitor, "p ((struct task_struct *)&init_task)->comm").strip() == '(char [16]) "swapper/0"'
+    task = monitor.run("x-print", expression="*(struct task_struct *)&init_task")["value"]
+    assert task["pid"] == 0 and task["comm"] == "swapper/0" and "next" in task["tasks"], task
+    assert "no type 'struct nonsense *'" in hmp(monitor, "p *(struct nonsense *)0x1234")
+    assert "no member" in hmp(monitor, "p ((struct task_struct *)&init_task)->nonsense")
+    code = hmp(monitor, "dis panic 40")
+    assert code.startswith("panic:"), code
+    assert any(";" in line for line in code.splitlines()), code
+    words = hmp(monitor, "p panic").strip(), hmp(monitor, "p &panic").strip()
+    assert words[0] == words[1] == "0x%x" % (monitor.run("x-symbols-find", what="panic")[0]["address"] % 2**64), words
+
+
 def read_without_console():
     """No initial RAM disk, no console: the panic is in memory alone."""
     socket = os.path.join(folder.name, "silent")
@@ -92,6 +110,7 @@ def read_without_console():
         last = monitor.run("x-query-dmesg", last=2)
         assert len(last) == 2 and last[0]["sequence"] + 1 == last[1]["sequence"], last
         assert last[1]["time-ns"] >= last[0]["time-ns"] > 0
+        check_stack(monitor)
         where = monitor.run("x-symbols-find", what="start_kernel")[0]["address"]
         monitor.run("system_reset")
         while [s["address"] for s in monitor.run("x-symbols-find", what="start_kernel")] in ([], [where]):

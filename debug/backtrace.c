@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/* Who called whom; see the header. */
+#include "debug/backtrace.h"
+
+#include <capstone/capstone.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "debug/linux/orc.h"
+#include "debug/linux/registers.h"
+#include "debug/memory.h"
+#include "debug/symbols/symbols.h"
+#include "machine/target.h"
+
+enum {
+    GUESS_BYTES = 4096,           /* of stack that are looked through for return addresses */
+    FRAME_DISTANCE_MAX = 1 << 20, /* between two frames of a stack */
+    FUNCTION_BYTES_MAX = 4096,    /* of a function that are looked through for its prologue */
+};
+
+typedef struct {
+    Machine *machine;
+    LinuxKernel *kernel; /* NULL: none is known */
+    Vcpu *vcpu;          /* NULL: a task's stack */
+    unsigned word;       /* bytes */
+    bool arm;
+    unsigned max;
+    GArray *frames;
+} Walk;
+
+const char *frame_kind_name(FrameKind kind)
+{
+    static const char *const names[] = { "registers", "link register", "frame pointer", "ORC",
+                                         "guess" };
+
+    return names[kind];
+}
+
+static bool walk_read(const Walk *walk, uint64_t address, void *buffer, size_t size)
+{
+    return (walk->kernel && address >> 63 && linux_read(walk->kernel, address, buffer, size)) ||
+           (walk->vcpu && debug_memory_read_virtual(walk->vcpu, address, buffer, size));
+}
+
+static bool walk_word(const Walk *walk, uint64_t address, uint64_t *value)
+{
+    *value = 0;
+    return walk_read(walk, address, value, walk->word);
+}
+
+static bool add_frame(Walk *walk, uint64_t pc, uint64_t sp, uint64_t fp, FrameKind kind, bool exact)
+{
+    Frame frame = { pc, sp, fp, kind, exact };
+
+    if (walk->frames->len >= walk->max) {
+        return false;
+    }
+    g_array_append_val(walk->frames, frame);
+    return true;
+}
+
+/* An address without what pointer authentication has put into its upper bits. */
+static uint64_t strip(uint64_t address)
+{
+    return address & BIT(55) ? address | UINT64_C(0xff) << 56 | UINT64_C(0xff) << 48
+                             : address & bits_mask(48);
+}
+
+/* Whether the function has made its frame record before pc: it has set x29 to the stack pointer, and does not return at once. */
+static bool has_record(const Walk *walk, uint64_t pc)
+{
+    g_autofree uint8_t *code = NULL;
+    uint32_t here = 0;
+    Symbol symbol;
+    size_t size;
+
+    if (!walk_read(walk, pc, &here, 4) || (here & 0xfffff3ff) == 0xd65f03c0 ||
+        here == 0xd65f0bff || /* ret, retaa */
+        here == 0xd50323bf /* autiasp */ || !symbols_at(walk->machine, walk->vcpu, pc, &symbol)) {
+        return (here & 0xfffff3ff) != 0xd65f03c0;
+    }
+    size = MIN(pc - symbol.address, FUNCTION_BYTES_MAX) & ~(size_t)3;
+    code = g_malloc(size + 4);
+    if (!walk_read(walk, symbol.address, code, size)) {
+        return true;
+    }
+    for (size_t i = 0; i < size; i += 4) {
+        if ((load_le32(code + i) & 0xffc003ff) == 0x910003fd) { /* add x29, sp, #n */
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Frame records of A64 (AAPCS64, 6.4.6): the caller's record and the return address. */
+static void walk_records(Walk *walk, uint64_t fp)
+{
+    while (fp && !(fp & 7)) {
+        uint64_t next, pc;
+
+        if (!walk_word(walk, fp, &next) || !walk_word(walk, fp + 8, &pc) || !pc ||
+            !add_frame(walk, strip(pc), fp + 16, next, FRAME_POINTER, false)) {
+            return;
+        }
+        /* A stack goes up; but an interrupt's may be elsewhere, once. */
+        if (next <= fp && next + FRAME_DISTANCE_MAX > fp) {
+            return;
+        }
+        fp = next;
+    }
+}
+
+static void walk_arm(Walk *walk, uint64_t pc, uint64_t fp, uint64_t sp, uint64_t link)
+{
+    add_frame(walk, pc, sp, fp, FRAME_REGISTERS, true);
+    if (link && !has_record(walk, pc)) {
+        add_frame(walk, strip(link), sp, fp, FRAME_LINK, false);
+    }
+    walk_records(walk, fp);
+}
+
+/* Whether a call ends right before the address. */
+static bool is_behind_call(const Walk *walk, uint64_t address)
+{
+    uint8_t code[7];
+
+    if (!walk_read(walk, address - sizeof code, code, sizeof code)) {
+        return false;
+    }
+    if (code[2] == 0xe8) { /* call rel32 */
+        return true;
+    }
+    for (unsigned length = 2; length <= 7; length++) { /* call r/m: FF /2 */
+        const uint8_t *at = code + sizeof code - length;
+
+        if (at[0] == 0xff && (at[1] >> 3 & 7) == 2) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Return addresses by their looks, for code that keeps no frame pointer. */
+static void walk_guess(Walk *walk, uint64_t sp)
+{
+    for (uint64_t at = sp; at < sp + GUESS_BYTES; at += walk->word) {
+        uint64_t value;
+        Symbol symbol;
+
+        if (!walk_word(walk, at, &value)) {
+            return;
+        }
+        if (value > 4096 && symbols_at(walk->machine, walk->vcpu, value - 1, &symbol) &&
+            is_behind_call(walk, value) &&
+            !add_frame(walk, value, at + walk->word, 0, FRAME_GUESS, false)) {
+            return;
+        }
+    }
+}
+
+/* Frame pointers of x86: the caller's, and above it the return address. Returns how many frames there were. */
+static unsigned walk_pointers(Walk *walk, uint64_t fp, uint64_t sp)
+{
+    unsigned count = 0;
+
+    while (fp >= sp && fp - sp < FRAME_DISTANCE_MAX && !(fp & (walk->word - 1))) {
+        uint64_t next, pc;
+
+        if (!walk_word(walk, fp, &next) || !walk_word(walk, fp + walk->word, &pc) || !pc ||
+            !is_behind_call(walk, pc)) {
+            break;
+        }
+        if (!add_frame(walk, pc, fp + 2 * walk->word, next, FRAME_POINTER, false)) {
+            break;
+        }
+        count++;
+        sp = fp + 1;
+        fp = next;
+    }
+    return count;
+}
+
+static void walk_orc(Walk *walk, OrcState *state)
+{
+    OrcResult result = ORC_STEP;
+    OrcState before = *state;
+
+    while (result == ORC_STEP) {
+        before = *state;
+        result = orc_step(walk->kernel, state);
+        if (result != ORC_STEP || !(state->ip >> 63)) { /* user mode was interrupted */
+            break;
+        }
+        /* Always up, but for a switch between stacks, which is far. */
+        if ((state->sp <= before.sp && state->sp + FRAME_DISTANCE_MAX > before.sp &&
+             !state->exact) ||
+            !add_frame(walk, state->ip, state->sp, state->bp, FRAME_ORC, state->exact)) {
+            return;
+        }
+    }
+    if (result == ORC_UNKNOWN && !walk_pointers(walk, before.bp, before.sp)) {
+        walk_guess(walk, before.sp);
+    }
+}
+
+static void walk_x86(Walk *walk, OrcState *state)
+{
+    add_frame(walk, state->ip, state->sp, state->bp, FRAME_REGISTERS, state->exact);
+    if (walk->kernel && walk->word == 8 && state->ip >> 63) {
+        walk_orc(walk, state);
+    } else if (!walk_pointers(walk, state->bp, state->sp)) {
+        walk_guess(walk, state->sp);
+    }
+}
+
+static uint64_t either(Vcpu *vcpu, const char *wide, const char *narrow)
+{
+    return linux_register(vcpu, target_register_find(vcpu->target, wide) ? wide : narrow);
+}
+
+/* Addresses are linear: real mode's stack is relative to SS. */
+static void walk_x86_vcpu(Walk *walk)
+{
+    Vcpu *vcpu = walk->vcpu;
+    int mode = target_capstone_mode(vcpu);
+    uint64_t base = linux_register(vcpu, "cr0") & 1 ? 0 : linux_register(vcpu, "ss") << 4;
+    OrcState state = { .ip = vcpu->target->get_pc(vcpu), .exact = true, .has_regs = true };
+
+    walk->word = mode & CS_MODE_64 ? 8 : mode & CS_MODE_32 ? 4 : 2;
+    state.sp = base + (either(vcpu, "rsp", "esp") & bits_mask(8 * walk->word));
+    state.bp = base + (either(vcpu, "rbp", "ebp") & bits_mask(8 * walk->word));
+    state.r10 = linux_register(vcpu, "r10");
+    state.r13 = linux_register(vcpu, "r13");
+    state.di = linux_register(vcpu, "rdi");
+    state.dx = linux_register(vcpu, "rdx");
+    walk_x86(walk, &state);
+}
+
+GArray *backtrace_vcpu(Machine *machine, Vcpu *vcpu, unsigned max)
+{
+    const char *target = vcpu->target->name;
+    Walk walk = { machine, linux_kernel_known(machine), vcpu, 8, false, MIN(max, BACKTRACE_MAX) };
+
+    walk.frames = g_array_new(FALSE, FALSE, sizeof(Frame));
+    if (!strcmp(target, "aarch64")) {
+        walk.arm = true;
+        walk_arm(&walk, vcpu->target->get_pc(vcpu), linux_register(vcpu, "x29"),
+                 linux_register(vcpu, "sp"), linux_register(vcpu, "x30"));
+    } else if (!strcmp(target, "x86_64") || !strcmp(target, "i386")) {
+        walk_x86_vcpu(&walk);
+    } else {
+        add_frame(&walk, vcpu->target->get_pc(vcpu), 0, 0, FRAME_REGISTERS, true);
+    }
+    return walk.frames;
+}
+
+GArray *backtrace_task(LinuxKernel *kernel, const LinuxTask *task, unsigned max)
+{
+    Walk walk = { kernel->machine,        kernel, NULL, 8, kernel->arch == LINUX_ARM64,
+                  MIN(max, BACKTRACE_MAX) };
+    Types *types = linux_types(kernel, NULL);
+    uint64_t pc, fp, sp, bp_at, ret_at;
+    OrcState state = { 0 };
+
+    walk.frames = g_array_new(FALSE, FALSE, sizeof(Frame));
+    if (!linux_task_registers(kernel, task, &pc, &fp, &sp)) {
+        return walk.frames;
+    }
+    if (walk.arm) {
+        add_frame(&walk, pc, sp, fp, FRAME_REGISTERS, true);
+        walk_records(&walk, fp);
+    } else if (types && types_offset(types, "inactive_task_frame", "bp", &bp_at) &&
+               types_offset(types, "inactive_task_frame", "ret_addr", &ret_at) &&
+               linux_read_u64(kernel, sp + bp_at, &state.bp) &&
+               linux_read_u64(kernel, sp + ret_at, &state.ip)) {
+        state.sp = sp + ret_at + 8;
+        walk_x86(&walk, &state);
+    }
+    return walk.frames;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* print: the value of an expression, or what has a C type. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "debug/symbols/symbols.h"
+#include "machine/accelerator.h"
+#include "monitor/command.h"
+#include "monitor/dump-format.h"
+#include "monitor/expression.h"
+#include "monitor/typed.h"
+
+static bool print_typed(Monitor *monitor, const char *text, json_t *result, GError **error)
+{
+    Vcpu *vcpu = monitor_vcpu(monitor, error);
+    TypedValue value = { 0 };
+    g_autofree char *type = NULL, *stars = NULL;
+    bool ok;
+
+    if (!vcpu) {
+        return false;
+    }
+    symbols_refresh(vcpu->machine);
+    machine_exclusive_begin(vcpu->machine);
+    vcpu_sync(vcpu, VCPU_SYNC_FROM_ACCELERATOR);
+    ok = typed_evaluate(vcpu, text, &value, error);
+    if (ok) {
+        type = types_describe(value.types, value.type);
+        stars = g_strnfill(MIN(value.stars, TYPES_DEPTH_MAX), '*');
+        monitor_put(result, "value", typed_json(vcpu, &value));
+        g_autofree char *whole = g_strdup_printf("%s%s%s", type, *stars ? " " : "", stars);
+        monitor_put(result, "type", monitor_string(whole));
+    }
+    machine_exclusive_end(vcpu->machine);
+    return ok;
+}
+
+static bool print_number(Monitor *monitor, const char *text, json_t *result, GError **error)
+{
+    const char *rest = text;
+    int64_t value;
+
+    if (!expression_evaluate(&rest, monitor_vcpu(monitor, NULL), &value, error)) {
+        return false;
+    }
+    rest += strspn(rest, " \t");
+    if (*rest) {
+        return error_fail(error, KASO_ERROR_INVALID, "'%s' is too much for this command: print",
+                          rest);
+    }
+    monitor_put(result, "value", json_integer(value));
+    return true;
+}
+
+static json_t *print_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    const char *text = monitor_get_string(arguments, "expression");
+    json_t *result;
+    DumpFormat format;
+    char letter[2] = "";
+
+    if (!dump_format_parse(monitor_get_string(arguments, "format"), &format, error)) {
+        return NULL;
+    }
+    letter[0] = format.letter;
+    result = json_object();
+    monitor_put(result, "format", json_string(letter));
+    if (!(typed_is_typed(text) ? print_typed : print_number)(monitor, text, result, error)) {
+        json_decref(result);
+        return NULL;
+    }
+    return result;
+}
+
+static void print_print(Monitor *monitor, json_t *result, GString *out)
+{
+    int64_t value;
+
+    if (monitor_has(result, "type")) {
+        g_string_append_printf(out, "(%s) ", monitor_get_string(result, "type"));
+        typed_print(json_object_get(result, "value"), out);
+        return;
+    }
+    value = monitor_get_int(result, "value", 0);
+    switch (*monitor_get_string(result, "format")) {
+    case 'd':
+        g_string_append_printf(out, "%" PRId64 "\n", value);
+        break;
+    case 'u':
+        g_string_append_printf(out, "%" PRIu64 "\n", (uint64_t)value);
+        break;
+    case 'o':
+        g_string_append_printf(out, "%#" PRIo64 "\n", (uint64_t)value);
+        break;
+    case 'c':
+        dump_format_append(out, 'c', 1, value & 0xff);
+        g_string_erase(out, out->len - strlen(strrchr(out->str, ' ')), 1);
+        g_string_append_c(out, '\n');
+        break;
+    default:
+        g_string_append_printf(out, "%#" PRIx64 "\n", (uint64_t)value);
+    }
+}
+
+static const MonitorArgument print_arguments[] = {
+    { "format", ARGUMENT_FORMAT, true, "x, d, u, o or c" },
+    { "expression", ARGUMENT_REST,
+      .summary = "such as $pc+4*2, &init_task, *(struct list_head *)ADDR, current->comm" },
+    { NULL },
+};
+
+static const MonitorCommand print_command = {
+    .name = "x-print",
+    .hmp = "print|p",
+    .summary = "shows the value of an expression, or memory as a C type of the guest's kernel",
+    .arguments = print_arguments,
+    .run = print_run,
+    .print = print_print,
+};
+MONITOR_COMMAND(print_command);
