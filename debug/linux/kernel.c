@@ -282,11 +282,12 @@ static bool try_root(LinuxKernel *kernel, uint64_t root)
     return true;
 }
 
+/* Again at each look: early in its start a kernel has tables that map nothing but its image. */
 static void find_root(LinuxKernel *kernel)
 {
     static const char *const names[] = { "init_top_pgt", "swapper_pg_dir" };
     GPtrArray *vcpus = kernel->machine->vcpus;
-    uint64_t address;
+    uint64_t address, before = kernel->root;
 
     kernel->root = 0;
     for (guint i = 0; i < vcpus->len && !kernel->root; i++) {
@@ -299,9 +300,15 @@ static void find_root(LinuxKernel *kernel)
             }
         }
         /* The tables of user mode lie beside the kernel's. */
+        if (!kernel->root) {
+            try_root(kernel, root);
+        }
         for (int k = -ROOTS_AROUND; k <= ROOTS_AROUND && !kernel->root; k++) {
             try_root(kernel, root + ((int64_t)k << kernel->page_bits));
         }
+    }
+    if (!kernel->root) {
+        try_root(kernel, before);
     }
 }
 
@@ -452,9 +459,7 @@ static void linux_look(Machine *machine)
         look_for_better(&search, state);
     }
     if (state->kernel) {
-        if (!state->kernel->root) {
-            find_root(state->kernel);
-        }
+        find_root(state->kernel);
         linux_modules_look(state->kernel);
     }
 }
