@@ -303,7 +303,9 @@ const char *machine_vga_device(Machine *machine, bool isa)
 {
     static const struct {
         const char *name, *pci, *isa;
-    } cards[] = { { "std", "VGA", "isa-vga" }, { "cirrus", "cirrus-vga", "isa-cirrus-vga" } };
+    } cards[] = { { "std", "VGA", "isa-vga" },
+                  { "cirrus", "cirrus-vga", "isa-cirrus-vga" },
+                  { "virtio", "virtio-vga", NULL } };
     const MachineConfig *config = &machine->config;
     const char *name = config->vga           ? config->vga
                        : config->no_defaults ? NULL

@@ -67,7 +67,7 @@ const Option option_table[] = {
     { "display", "none | TYPE[,PROP=VALUE…]", "how the screen is shown; help lists the types", STAGE_PARSE, option_display },
     { "vnc", "HOST:DISPLAY|unix:PATH|none[,PROP=VALUE…]", "-display vnc=…: a server for VNC viewers; may be given again", STAGE_PARSE, option_vnc },
     { "nographic", NULL, "no display; serial port and monitor share the terminal", STAGE_PARSE, option_nographic },
-    { "vga", "std|cirrus|none", "the board's graphics card", STAGE_PARSE, option_vga },
+    { "vga", "std|cirrus|virtio|none", "the board's graphics card", STAGE_PARSE, option_vga },
     { "nodefaults", NULL, "no devices but the board's own and those given", STAGE_PARSE, option_nodefaults },
     { "no-user-config", NULL, "accepted; no configuration file is read anyway", STAGE_PARSE, option_accepted },
 

@@ -297,16 +297,17 @@ bool option_nographic(Setup *setup, const char *argument, GError **error)
 bool option_vga(Setup *setup, const char *argument, GError **error)
 {
     static const NotYet not_yet[] = {
-        { "qxl vmware virtio xenfb tcx cg3", "use -vga std" },
+        { "qxl vmware xenfb tcx cg3", "use -vga std" },
         { 0 },
     };
     static const NameKind kind = { "graphics card", "-vga help", not_yet };
-    static const char *const names[] = { "std", "cirrus", "none", NULL };
+    static const char *const names[] = { "std", "cirrus", "virtio", "none", NULL };
 
     if (is_help(argument)) {
         printf("none    no graphics card\n"
                "std     standard VGA\n"
-               "cirrus  Cirrus Logic GD5446\n");
+               "cirrus  Cirrus Logic GD5446\n"
+               "virtio  virtio GPU that begins as a VGA\n");
         help_done();
     }
     return g_strv_contains(names, argument) ? set_text(&setup->config.vga, argument)

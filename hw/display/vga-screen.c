@@ -222,6 +222,10 @@ static void update(void *opaque, bool fresh)
     bool changed, other;
     pixman_format_code_t format;
 
+    if (vga->ops && vga->ops->update && vga->ops->update(vga, fresh)) {
+        screen->whole = true;
+        return;
+    }
     vga_mode(vga, &mode);
     if (mode.overlay[0] == 0) {
         memset(mode.overlay, 0, sizeof(mode.overlay));
@@ -263,10 +267,25 @@ static bool read_text(void *opaque, DisplayText *text)
     return vga_read_text(screen->vga, text);
 }
 
+static void wish(void *opaque, const DisplayInfo *info)
+{
+    VgaScreen *screen = opaque;
+
+    screen->vga->ops->wish(screen->vga, info);
+}
+
 static const DisplayOps screen_ops = {
     .update = update,
     .watched = watched,
     .text = read_text,
+};
+
+/* Of cards that can tell their guests. */
+static const DisplayOps resizable_ops = {
+    .update = update,
+    .watched = watched,
+    .text = read_text,
+    .wish = wish,
 };
 
 VgaScreen *vga_screen_new(Vga *vga)
@@ -276,7 +295,8 @@ VgaScreen *vga_screen_new(Vga *vga)
     screen->vga = vga;
     screen->whole = true;
     screen->dirty = g_new0(bool, vga->vram_bytes >> PAGE_SHIFT);
-    screen->display = display_new(vga->device, 0, &screen_ops, screen);
+    screen->display = display_new(
+        vga->device, 0, vga->ops && vga->ops->wish ? &resizable_ops : &screen_ops, screen);
     return screen;
 }
 
@@ -292,4 +312,9 @@ void vga_screen_free(VgaScreen *screen)
 void vga_screen_forget(VgaScreen *screen)
 {
     screen->whole = true;
+}
+
+Display *vga_screen_display(VgaScreen *screen)
+{
+    return screen->display;
 }

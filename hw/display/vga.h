@@ -85,6 +85,10 @@ typedef struct {
     void (*refine_mode)(Vga *vga, VgaMode *mode);
     /* Draws over a line of the screen. */
     void (*draw_overlay)(Vga *vga, const VgaMode *mode, unsigned line, uint32_t *pixels);
+    /* Whether the display shows something else than the VGA's memory now, which the card has brought up to date. */
+    bool (*update)(Vga *vga, bool whole);
+    /* As in DisplayOps. */
+    void (*wish)(Vga *vga, const DisplayInfo *info);
 } VgaOps;
 
 struct Vga {
@@ -152,6 +156,7 @@ uint32_t vga_mode_address(const VgaMode *mode, unsigned line, unsigned *scan, bo
 VgaScreen *vga_screen_new(Vga *vga);
 void vga_screen_free(VgaScreen *screen);
 void vga_screen_forget(VgaScreen *screen);
+Display *vga_screen_display(VgaScreen *screen);
 
 /* vga-draw.c: a line of the screen. source holds four bytes for each unit from the row's start. */
 void vga_draw_line(const VgaMode *mode, const uint8_t *source, uint32_t *out);
@@ -160,6 +165,34 @@ uint32_t vga_line_bytes(const VgaMode *mode);
 /* vga-text.c */
 void vga_draw_text(const Vga *vga, const VgaMode *mode, unsigned line, uint32_t *out);
 bool vga_read_text(Vga *vga, DisplayText *text);
+
+/*
+ * vga-mmio.c: registers in memory, 4 KiB: the monitor's EDID from 0 on, ports from 0x3c0 on at 0x400, dispi registers at 0x500, and
+ * at 0x600 the order of bytes in pixels.
+ */
+enum { VGA_MMIO_SIZE = 0x1000 };
+typedef struct {
+    Vga *vga;
+    MemoryRegion region;
+    uint8_t edid[128];
+    bool no_ports, has_edid, has_extended;
+    /* Properties. */
+    uint32_t xres, yres, xmax, ymax, refresh_rate;
+} VgaMmio;
+/* Fills in what is 0 of the properties; fails for a monitor that an EDID cannot describe. */
+bool vga_mmio_check(VgaMmio *mmio, GError **error);
+void vga_mmio_init(VgaMmio *mmio, Vga *vga);
+#define VGA_MMIO_PROPERTIES(Instance, mmio)                                                        \
+    { "edid", PROPERTY_BOOL, offsetof(Instance, mmio.has_edid), "the monitor says what it can",    \
+      "on" },                                                                                      \
+    { "xres", PROPERTY_U32, offsetof(Instance, mmio.xres), "preferred width, 0: 1280", "0" },      \
+    { "yres", PROPERTY_U32, offsetof(Instance, mmio.yres), "preferred height, 0: 800", "0" },      \
+    { "xmax", PROPERTY_U32, offsetof(Instance, mmio.xmax), "greatest width of the listed modes",   \
+      "0" },                                                                                       \
+    { "ymax", PROPERTY_U32, offsetof(Instance, mmio.ymax), "greatest height of the listed modes",  \
+      "0" },                                                                                       \
+    { "refresh_rate", PROPERTY_U32, offsetof(Instance, mmio.refresh_rate),                         \
+      "frames in 1000 seconds, 0: 60000", "0" }
 
 /* edid.c: the 128 bytes by which a monitor says what it can (VESA E-EDID 1.4). */
 void edid_make(uint8_t edid[128], uint32_t width, uint32_t height, uint32_t width_max,

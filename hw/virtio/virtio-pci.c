@@ -479,6 +479,10 @@ static bool window_target(VirtioDevice *virtio, const MemoryOps **ops, uint32_t 
 
     *offset = load_le32(cap + CAP_OFFSET);
     *size = load_le32(cap + CAP_SIZE);
+    if (region && region == virtio->proxy.container) {
+        region = &virtio->proxy.modern;
+        *offset -= virtio->proxy.container_offset;
+    }
     if (!region || (*size != 1 && *size != 2 && *size != 4) || *offset % *size ||
         *offset > region->size - *size ||
         (region != &virtio->proxy.modern && region != &virtio->proxy.legacy)) {
@@ -530,16 +534,23 @@ static const PciDeviceOps virtio_pci_ops = {
 
 /* Realize. */
 
+static unsigned modern_bar(const VirtioDevice *virtio)
+{
+    return virtio->proxy.modern_bar ? virtio->proxy.modern_bar : BAR_MODERN;
+}
+
 static unsigned add_structure(PciDevice *pci, unsigned type, unsigned offset, unsigned size,
                               unsigned extra)
 {
+    const VirtioDevice *virtio = virtio_of_pci(pci);
     unsigned capability = pci_add_capability(pci, PCI_CAPABILITY_VENDOR, CAP_BYTES + extra);
     uint8_t *cap = pci->config + capability;
 
     cap[CAP_LENGTH] = CAP_BYTES + extra;
     cap[CAP_CFG_TYPE] = type;
-    cap[CAP_BAR] = type == CAP_TYPE_PCI ? 0 : BAR_MODERN;
-    store_le32(cap + CAP_OFFSET, offset);
+    cap[CAP_BAR] = type == CAP_TYPE_PCI ? 0 : modern_bar(virtio);
+    store_le32(cap + CAP_OFFSET,
+               type == CAP_TYPE_PCI ? 0 : virtio->proxy.container_offset + offset);
     store_le32(cap + CAP_SIZE, size);
     return capability;
 }
@@ -560,7 +571,12 @@ static void add_modern(VirtioDevice *virtio)
     memset(pci->writable + capability + CAP_OFFSET, 0xff, 12);
     memory_region_init_io(&virtio->proxy.modern, pci->device.machine, "virtio-pci", MODERN_SIZE,
                           &modern_ops, virtio);
-    pci_add_bar(pci, BAR_MODERN, PCI_BAR_MEMORY64, true, &virtio->proxy.modern);
+    if (virtio->proxy.container) {
+        memory_region_add(virtio->proxy.container, virtio->proxy.container_offset,
+                          &virtio->proxy.modern, 0);
+    } else {
+        pci_add_bar(pci, modern_bar(virtio), PCI_BAR_MEMORY64, true, &virtio->proxy.modern);
+    }
 }
 
 static void add_legacy(VirtioDevice *virtio)
@@ -620,7 +636,8 @@ static bool realize(VirtioDevice *virtio, bool legacy, bool modern, GError **err
     if (legacy) {
         add_legacy(virtio);
     }
-    if (!pci_add_msix(pci, BAR_MSIX, vector_count(virtio), error) ||
+    if (!pci_add_msix(pci, proxy->msix_bar ? proxy->msix_bar : BAR_MSIX, vector_count(virtio),
+                      error) ||
         !pci_add_rom(pci, virtio->type->rom, error)) {
         virtio_unrealize(virtio);
         return false;

@@ -284,7 +284,7 @@ bool virtio_state_check(Device *device, GError **error)
                           " that it does not offer now",
                           virtio_name(virtio), virtio->accepted & ~virtio->offered);
     }
-    return true;
+    return !virtio->type->state_check || virtio->type->state_check(virtio, error);
 }
 
 void virtio_state_loaded(VirtioDevice *virtio)

@@ -124,6 +124,9 @@ struct VirtioType {
     /* Brings virtio->config up to date, and takes over what the driver wrote there. */
     void (*config_read)(VirtioDevice *virtio);
     void (*config_written)(VirtioDevice *virtio, unsigned offset, unsigned size);
+    /* Around a saved state, as in DeviceType. May be NULL. */
+    void (*state_saving)(VirtioDevice *virtio);
+    bool (*state_check)(VirtioDevice *virtio, GError **error);
     void (*state_loaded)(VirtioDevice *virtio);
     /*
      * Takes a chain that it had when the state was saved, for when the machine goes on. NULL: nothing is taken for
@@ -147,6 +150,10 @@ typedef struct {
     uint32_t feature_select, driver_feature_select;
     uint16_t queue_select;
     bool has_legacy, has_modern, used_legacy;
+    /* Where the modern registers are, when a device has BARs of its own: a part of `container`, which it has put into this BAR. */
+    MemoryRegion *container;
+    uint32_t container_offset;
+    uint8_t modern_bar, msix_bar;  /* 0: the usual ones */
     /* Properties. */
     int disable_legacy;            /* on, off, auto */
     bool disable_modern;

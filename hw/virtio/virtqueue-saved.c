@@ -57,6 +57,9 @@ void virtio_state_saving(Device *device)
     g_free(virtio->taken);
     virtio->taken_size = out->len;
     virtio->taken = g_byte_array_free(out, false);
+    if (virtio->type->state_saving) {
+        virtio->type->state_saving(virtio);
+    }
 }
 
 void virtio_forget_saved(VirtioDevice *virtio)
