@@ -205,7 +205,7 @@ static bool allocate_from_backend(Machine *machine, const char *id, GError **err
 {
     Object *object = machine_find_object(machine, id);
     uint64_t size = machine->config.ram_bytes;
-    bool shared;
+    bool populate;
     int fd;
 
     if (!object || !object->type->memory) {
@@ -214,7 +214,7 @@ static bool allocate_from_backend(Machine *machine, const char *id, GError **err
                           "-object memory-backend-ram,id=%s,size=…",
                           id, id);
     }
-    fd = object->type->memory(object, &size, &shared);
+    fd = object->type->memory(object, &size, &populate);
     object->users++;
     if (size != machine->config.ram_bytes) {
         return error_fail(error, KASO_ERROR_INVALID,
@@ -225,7 +225,8 @@ static bool allocate_from_backend(Machine *machine, const char *id, GError **err
     machine->ram = (MemoryRegion){
         .name = id, .kind = MEMORY_RAM, .size = size, .enabled = true, .machine = machine
     };
-    return memory_ram_allocate(&machine->ram, fd, error);
+    return memory_ram_allocate(&machine->ram, fd, error) &&
+           (!populate || memory_ram_populate(&machine->ram, error));
 }
 
 bool machine_allocate_ram(Machine *machine, GError **error)

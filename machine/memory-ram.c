@@ -88,6 +88,24 @@ bool memory_ram_allocate(MemoryRegion *region, int file, GError **error)
     return true;
 }
 
+bool memory_ram_populate(MemoryRegion *region, GError **error)
+{
+    uint8_t *host = region->host;
+
+    madvise(host, region->size, MADV_HUGEPAGE);
+    if (madvise(host, region->size, MADV_POPULATE_WRITE) == 0) {
+        return true;
+    }
+    if (errno != EINVAL) {
+        return error_fail_errno(error, errno, "'%s': cannot allocate %" G_GUINT64_FORMAT " bytes",
+                                region->name, region->size);
+    }
+    for (uint64_t at = 0; at < region->size; at += 0x1000) { /* a host before Linux 5.14 */
+        ((volatile uint8_t *)host)[at] = 0;
+    }
+    return true;
+}
+
 uint64_t memory_ram_window(Machine *machine)
 {
     return machine->private->memory.window_size;

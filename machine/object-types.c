@@ -116,7 +116,7 @@ static bool memory_ram_complete(Object *object, GError **error)
 {
     MemoryBackend *backend = container_of(object, MemoryBackend, object);
 
-    if (backend->share || backend->prealloc) {
+    if (backend->share) {
         return memory_memfd_complete(object, error);
     }
     backend->fd = -1;
@@ -170,12 +170,12 @@ static void memory_backend_free(Object *object)
     }
 }
 
-static int memory_backend_file(Object *object, uint64_t *size, bool *shared)
+static int memory_backend_file(Object *object, uint64_t *size, bool *populate)
 {
     MemoryBackend *backend = container_of(object, MemoryBackend, object);
 
     *size = backend->size_bytes;
-    *shared = backend->share;
+    *populate = backend->prealloc && backend->fd < 0;
     return backend->fd;
 }
 

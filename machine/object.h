@@ -36,8 +36,11 @@ typedef struct {
      */
     bool (*add)(Machine *machine, GHashTable *options, GError **error);
     bool (*remove)(Machine *machine, const char *id, GError **error);
-    /* Memory back ends: a file descriptor that holds `*size` bytes from offset 0; -1: any memory will do. */
-    int (*memory)(Object *object, uint64_t *size, bool *shared);
+    /*
+     * Memory back ends: a file descriptor that holds `*size` bytes from offset 0; -1: any memory will do, and with *populate
+     * all of it shall be taken from the host at once.
+     */
+    int (*memory)(Object *object, uint64_t *size, bool *populate);
 } ObjectType;
 #define OBJECT_TYPE(object) REGISTRY_ADD(object_types, object)
 REGISTRY_DECLARE(object_types, ObjectType);

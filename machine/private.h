@@ -160,6 +160,8 @@ void memory_map_republish(Machine *machine);
 /* Gives a region of kind ram or rom its bytes: of `file` from offset 0, or anonymous memory when -1. */
 bool memory_ram_allocate(MemoryRegion *region, int file, GError **error);
 /* From now on: what is there stays as it is, so that a few pages loaded here and there cost no more than that. */
+/* Takes all of its memory from the host now, in huge pages where there are some. */
+bool memory_ram_populate(MemoryRegion *region, GError **error);
 void memory_ram_use_huge_pages(Machine *machine);
 void memory_ram_destroy(Machine *machine);
 /* The bytes of watched pages, for the window. */

@@ -210,6 +210,30 @@ static bool is_empty_disc(const KeyValues *list, bool disc)
     return disc && key_values_check(list, names, NULL, NULL);
 }
 
+/* Where no image is named, what should have named it may be spelt wrong. Names with dots are the drivers'. */
+static bool check_without_image(GHashTable *options, GError **error)
+{
+    static const char *const names[] = { "id",           "file",      "format",        "driver",
+                                         "cache",        "read-only", "readonly",      "snapshot",
+                                         "aio",          "werror",    "rerror",        "discard",
+                                         "copy-on-read", "node-name", "detect-zeroes", NULL };
+    g_autoptr(KeyValues) plain = key_values_new();
+    GHashTableIter iter;
+    gpointer key;
+
+    g_hash_table_iter_init(&iter, options);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        if (!strcmp(key, "file") || !strcmp(key, "driver") || !strcmp(key, "format") ||
+            g_str_has_prefix(key, "file.")) {
+            return true;
+        }
+        if (!strchr(key, '.') && !g_str_has_prefix(key, "bps") && !g_str_has_prefix(key, "iops")) {
+            key_values_add(plain, key, "");
+        }
+    }
+    return key_values_check(plain, names, "-drive", error);
+}
+
 static BlockBackend *open_drive(Setup *setup, KeyValues *list, const char *id, bool disc,
                                 GError **error)
 {
@@ -230,7 +254,13 @@ static BlockBackend *open_drive(Setup *setup, KeyValues *list, const char *id, b
     if (setup->config.snapshot && !key_values_get(list, "snapshot")) {
         key_values_add(list, "snapshot", "on");
     }
+    if (disc && !g_strcmp0(key_values_get(list, "file"), "")) {
+        g_free(key_values_take(list, "file")); /* -cdrom '' */
+    }
     options = key_values_table(list);
+    if (!check_without_image(options, error)) {
+        return NULL;
+    }
     drive = is_empty_disc(list, disc) ? block_open_empty(setup->graph, id)
                                       : block_open(setup->graph, options, error);
     if (drive) {

@@ -126,6 +126,8 @@ REFUSED = [
     ([*VIRT, '-drive', 'file=/dev/null,if=vrtio'], r"did you mean 'virtio'"),
     ([*VIRT, '-drive', 'file=/dev/null,media=tape'], r'give disk or cdrom'),
     ([*VIRT, '-drive', 'file=/dev/null,format=raw,chache=none'], r'chache'),
+    ([*VIRT, '-drive', 'media=cdrom,fiel=x'], r"-drive has no option 'fiel'; did you mean 'file'"),
+    ([*VIRT, '-drive', 'if=none,throttling.iops-total=1'], r'A block device must be specified'),
     ([*VIRT, '-drive', 'file=/dev/null,format=warp'], r'warp'),
     ([*VIRT, '-blockdev', 'driver=file,filename=/nonexistent/d,node-name=n'], r'/nonexistent/d'),
     ([*VIRT, '-netdev', 'user'], r'needs a type and id='),
@@ -225,6 +227,7 @@ ACCEPTED = [
     ['-object', 'memory-backend-memfd,id=m,size=64M', '-M', 'virt,memory-backend=m'],
     ['-mem-path', '/tmp'],
     ['-mem-prealloc'],
+    ['-drive', 'file.driver=null-co,file.size=1M,format=raw,if=none'],
     ['-object', '{"qom-type": "rng-builtin", "id": "r"}', '-device', '{"driver": "virtio-rng-pci", "rng": "r", "addr": "5"}'],
     ['-device', 'virtio-rng-device'],
     ['-netdev', 'user,id=n0,restrict=on', '-device', 'virtio-net-pci,netdev=n0,mac=52:54:00:aa:bb:cc'],
@@ -290,6 +293,28 @@ class CommandLine(unittest.TestCase):
                 self.assertRegex(result.stderr, wanted)
                 self.assertRegex(result.stderr, r'^kaso-system-aarch64: ')
                 self.assertEqual(result.stdout, '')
+
+    def test_empty_disc(self):
+        for drive in (['-cdrom', ''], ['-drive', 'file=,media=cdrom'], ['-drive', 'media=cdrom']):
+            result = run('-M', 'pc', '-display', 'none', '-S', '-monitor', 'stdio', *drive, stdin='info block\nquit\n',
+                         program=os.path.join(os.path.dirname(KASO), 'kaso-system-x86_64'))
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertIn('ide1-cd0: [not inserted]', result.stdout)
+
+    def test_preallocated(self):
+        """All of the memory is there at the start, in huge pages if the host has some."""
+        with open('/sys/kernel/mm/transparent_hugepage/enabled', encoding='ascii') as file:
+            huge = '[never]' not in file.read()
+        for more in (['-mem-prealloc'], ['-object', 'memory-backend-ram,id=m,size=64M,prealloc=on', '-M', 'memory-backend=m']):
+            with subprocess.Popen([KASO, '-M', 'virt', '-m', '64', '-display', 'none', '-serial', 'none', '-S', '-monitor', 'stdio',
+                                   *more], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+                process.stdout.read(1)
+                with open(f'/proc/{process.pid}/smaps_rollup', encoding='ascii') as file:
+                    sizes = dict(re.findall(r'^(\w+): +(\d+) kB', file.read(), re.M))
+                process.communicate('quit\n', timeout=20)
+            self.assertGreaterEqual(int(sizes['Rss']), 64 << 10)
+            if huge:
+                self.assertGreaterEqual(int(sizes['AnonHugePages']), 32 << 10)
 
     def test_help(self):
         for arguments, wanted in HELP:
