@@ -45,7 +45,7 @@ static void test_table(void)
     check_number(&i386_target, "st0", 16);
     check_number(&i386_target, "xmm0", 32);
     check_number(&i386_target, "mxcsr", 40);
-    check_number(&x86_64_target, "cr0", -1);
+    check_number(&x86_64_target, "cr0", 79);
 }
 
 static void randomise_fields(const StateField *fields, void *instance, GRand *rand)
