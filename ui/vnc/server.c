@@ -174,12 +174,30 @@ static bool take_display(VncServer *server, const KeyValues *options, GError **e
     return server->display != NULL;
 }
 
-static const char *const option_names[] = {
-    "vnc",          "id",          "to",           "reverse",     "websocket", "password",
-    "password-secret", "tls-creds", "lossy",       "non-adaptive", "share",    "key-delay-ms",
-    "display",      "head",        "connections",  "power-control", "ipv4",    "ipv6",
-    "tls-authz",    "sasl",        "sasl-authz",   "acl",         "audiodev",  NULL
-};
+static const char *const option_names[] = { "vnc",
+                                            "id",
+                                            "to",
+                                            "reverse",
+                                            "websocket",
+                                            "password",
+                                            "password-secret",
+                                            "tls-creds",
+                                            "lossy",
+                                            "non-adaptive",
+                                            "share",
+                                            "key-delay-ms",
+                                            "display",
+                                            "head",
+                                            "connections",
+                                            "power-control",
+                                            "ipv4",
+                                            "ipv6",
+                                            "tls-authz",
+                                            "sasl",
+                                            "sasl-authz",
+                                            "acl",
+                                            "audiodev",
+                                            NULL };
 
 static bool refuse_not_yet(const KeyValues *options, GError **error)
 {
@@ -341,8 +359,7 @@ static bool start(Machine *machine, const KeyValues *options, const ViewerChoice
     }
     server = new_server(machine, name);
     server->keyboard = vnc_keyboard_new(choices->keyboard ? choices->keyboard : "en-us", error);
-    server->workers =
-        g_thread_pool_new(vnc_update_encode, server, WORKERS, false, error);
+    server->workers = g_thread_pool_new(vnc_update_encode, server, WORKERS, false, error);
     if (!server->keyboard || !server->workers || !take_options(server, options, error) ||
         !vnc_listen(server, address, options, error)) {
         free_server(server);

@@ -49,8 +49,8 @@ static const struct {
 /* A client that names an encoding of this set wants it; the first that it names it wants most. */
 static bool is_for_pixels(int32_t encoding)
 {
-    static const int32_t known[] = { VNC_RAW,  VNC_HEXTILE, VNC_ZLIB,
-                                     VNC_TIGHT, VNC_ZRLE,   VNC_TIGHT_PNG };
+    static const int32_t known[] = { VNC_RAW,   VNC_HEXTILE, VNC_ZLIB,
+                                     VNC_TIGHT, VNC_ZRLE,    VNC_TIGHT_PNG };
 
     for (size_t i = 0; i < G_N_ELEMENTS(known); i++) {
         if (known[i] == encoding) {
@@ -94,7 +94,8 @@ void vnc_client_set_encodings(VncClient *client, const int32_t *encodings, unsig
     if (!client->server->lossy) {
         client->quality = -1;
     }
-    client->send_size |= client->features & VNC_CAN_RESIZE_EXTENDED && !(before & VNC_CAN_RESIZE_EXTENDED);
+    client->send_size |=
+        client->features & VNC_CAN_RESIZE_EXTENDED && !(before & VNC_CAN_RESIZE_EXTENDED);
     client->send_cursor = client->features & (VNC_CAN_CURSOR | VNC_CAN_CURSOR_ALPHA);
     client->send_leds = client->features & VNC_CAN_LEDS;
     client->send_keys = client->features & VNC_CAN_KEYS && !(before & VNC_CAN_KEYS);
@@ -233,8 +234,7 @@ static void put_extras(VncClient *client, int width, int height)
         put_leds(client);
     }
     if (client->send_keys) {
-        vnc_put_head(&client->encoder, 0, 0, client->width, client->height,
-                     ENCODING_EXTENDED_KEYS);
+        vnc_put_head(&client->encoder, 0, 0, client->width, client->height, ENCODING_EXTENDED_KEYS);
     }
     if (client->send_motion && client->features & VNC_CAN_MOTION_CHANGE) {
         vnc_put_head(&client->encoder, client->server->absolute, 0, client->width, client->height,
