@@ -116,13 +116,12 @@ static bool load_psk(TlsCredentials *c, const char *dir, const char *username, G
 
 static bool load_anonymous(TlsCredentials *c, GError **error)
 {
-    int result = c->server
-                     ? gnutls_anon_allocate_server_credentials(&c->anonymous_server)
-                     : gnutls_anon_allocate_client_credentials(&c->anonymous_client);
+    int result = c->server ? gnutls_anon_allocate_server_credentials(&c->anonymous_server)
+                           : gnutls_anon_allocate_client_credentials(&c->anonymous_client);
 
     if (result >= 0 && c->server) {
-        result = gnutls_anon_set_server_known_dh_params(c->anonymous_server,
-                                                        GNUTLS_SEC_PARAM_MEDIUM);
+        result =
+            gnutls_anon_set_server_known_dh_params(c->anonymous_server, GNUTLS_SEC_PARAM_MEDIUM);
     }
     return result >= 0 || fail_tls(error, result, "Cannot allocate credentials", "anonymous");
 }
@@ -226,11 +225,11 @@ static int set_credentials(TlsSession *s, const TlsCredentials *c)
 
 static bool set_up(TlsSession *s, TlsCredentials *c, const char *host, GError **error)
 {
-    const char *kinds = c->psk         ? ":+ECDHE-PSK:+DHE-PSK:+PSK"
-                        : c->anonymous ? ":-VERS-TLS1.3:+ANON-ECDH:+ANON-DH" /* 1.3 has no anonymous servers */
-                                       : "";
-    g_autofree char *priority =
-        g_strconcat(c->priority ? c->priority : "NORMAL", kinds, NULL);
+    const char *kinds = c->psk ? ":+ECDHE-PSK:+DHE-PSK:+PSK"
+                        : c->anonymous
+                            ? ":-VERS-TLS1.3:+ANON-ECDH:+ANON-DH" /* 1.3 has no anonymous servers */
+                            : "";
+    g_autofree char *priority = g_strconcat(c->priority ? c->priority : "NORMAL", kinds, NULL);
     int result = gnutls_priority_set_direct(s->session, priority, NULL);
 
     if (result < 0) {

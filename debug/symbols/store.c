@@ -147,8 +147,8 @@ static bool refresh_at_times(Machine *machine)
 {
     SymbolStore *store = store_of(machine);
 
-    return (store->looked_ns < 0 ||
-            clock_now_ns(machine) - store->looked_ns > LOOK_AGAIN_NS + LOOK_SHARE * store->cost_ns) &&
+    return (store->looked_ns < 0 || clock_now_ns(machine) - store->looked_ns >
+                                        LOOK_AGAIN_NS + LOOK_SHARE * store->cost_ns) &&
            symbols_refresh(machine);
 }
 

@@ -26,7 +26,7 @@ struct Stream {
     GByteArray *raw;   /* received, before frames are taken apart */
     GByteArray *input; /* the same as raw without a websocket */
     GByteArray *output;
-    size_t output_at;  /* how much of it has been sent */
+    size_t output_at; /* how much of it has been sent */
     TlsSession *tls;
     short shaking_hands; /* poll's events that the handshake waits for; 0: it is none */
     bool websocket;

@@ -350,10 +350,9 @@ static size_t continuous_updates(VncClient *client, const uint8_t *data, size_t 
     if (size < 10) {
         return 0;
     }
-    client->continuous_area = (pixman_box32_t){
-        load_be16(data + 2), load_be16(data + 4), load_be16(data + 2) + load_be16(data + 6),
-        load_be16(data + 4) + load_be16(data + 8)
-    };
+    client->continuous_area = (pixman_box32_t){ load_be16(data + 2), load_be16(data + 4),
+                                                load_be16(data + 2) + load_be16(data + 6),
+                                                load_be16(data + 4) + load_be16(data + 8) };
     if (client->continuous && !data[1]) {
         vnc_client_write(client, ends, sizeof(ends));
     }
@@ -457,11 +456,16 @@ size_t vnc_parse_message(VncClient *client, const uint8_t *data, size_t size)
         unsigned type;
         VncParser *parser;
     } messages[] = {
-        { MESSAGE_SET_FORMAT, set_format },     { MESSAGE_SET_ENCODINGS, set_encodings },
-        { MESSAGE_UPDATE_REQUEST, update_request }, { MESSAGE_KEY, key_event },
-        { MESSAGE_POINTER, pointer_event },     { MESSAGE_CUT_TEXT, cut_text },
-        { MESSAGE_CONTINUOUS, continuous_updates }, { MESSAGE_FENCE, fence },
-        { MESSAGE_POWER, power },               { MESSAGE_SET_SIZE, set_size },
+        { MESSAGE_SET_FORMAT, set_format },
+        { MESSAGE_SET_ENCODINGS, set_encodings },
+        { MESSAGE_UPDATE_REQUEST, update_request },
+        { MESSAGE_KEY, key_event },
+        { MESSAGE_POINTER, pointer_event },
+        { MESSAGE_CUT_TEXT, cut_text },
+        { MESSAGE_CONTINUOUS, continuous_updates },
+        { MESSAGE_FENCE, fence },
+        { MESSAGE_POWER, power },
+        { MESSAGE_SET_SIZE, set_size },
         { MESSAGE_EXTENDED, extended_message },
     };
 

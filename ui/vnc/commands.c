@@ -57,9 +57,10 @@ static void put_auth(json_t *object, const VncServer *server, bool websocket)
 {
     bool vencrypt = vnc_server_uses_vencrypt(server) && !websocket;
 
-    monitor_put(object, "auth", json_string(vencrypt                  ? "vencrypt"
-                                            : server->password_wanted ? "vnc"
-                                                                      : "none"));
+    monitor_put(object, "auth",
+                json_string(vencrypt                  ? "vencrypt"
+                            : server->password_wanted ? "vnc"
+                                                      : "none"));
     if (vencrypt) {
         monitor_put(object, "vencrypt", json_string(vnc_server_vencrypt_name(server)));
     }
@@ -144,19 +145,16 @@ MONITOR_COMMAND(query_vnc_servers_command);
 
 static VncServer *find_server(Monitor *monitor, json_t *arguments, GError **error)
 {
-    const char *protocol = monitor_has(arguments, "protocol")
-                               ? monitor_get_string(arguments, "protocol")
-                               : "vnc";
+    const char *protocol =
+        monitor_has(arguments, "protocol") ? monitor_get_string(arguments, "protocol") : "vnc";
 
     if (strcmp(protocol, "vnc") != 0) {
         error_fail(error, KASO_ERROR_UNSUPPORTED, "protocol '%s': vnc alone is built", protocol);
         return NULL;
     }
-    return vnc_server_find(monitor_machine(monitor),
-                           monitor_has(arguments, "display")
-                               ? monitor_get_string(arguments, "display")
-                               : NULL,
-                           error);
+    return vnc_server_find(
+        monitor_machine(monitor),
+        monitor_has(arguments, "display") ? monitor_get_string(arguments, "display") : NULL, error);
 }
 
 static bool set_password(VncServer *server, const char *password, GError **error)

@@ -4,7 +4,14 @@
 
 #include <string.h>
 
-enum { TILE = 16, TILE_RAW = 1, TILE_BACKGROUND = 2, TILE_FOREGROUND = 4, TILE_RECTS = 8, TILE_COLOURED = 16 };
+enum {
+    TILE = 16,
+    TILE_RAW = 1,
+    TILE_BACKGROUND = 2,
+    TILE_FOREGROUND = 4,
+    TILE_RECTS = 8,
+    TILE_COLOURED = 16
+};
 
 /* What carries over from one tile to the next. */
 typedef struct {

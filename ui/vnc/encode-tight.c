@@ -11,8 +11,8 @@
 #include "ui/vnc/encode.h"
 
 enum {
-    SIDE_MAX = 256,       /* 65536 pixels: more is not allowed in one piece */
-    PLAIN_BYTES = 12,     /* shorter data comes without zlib */
+    SIDE_MAX = 256,   /* 65536 pixels: more is not allowed in one piece */
+    PLAIN_BYTES = 12, /* shorter data comes without zlib */
     JPEG_PIXELS_MIN = 1024,
     JPEG_COLOURS_MIN = 96, /* with fewer it is no photograph */
 };
@@ -153,9 +153,9 @@ static void put_jpeg(VncEncoder *encoder, const VncArea *area)
 
 static bool put_png(VncEncoder *encoder, const VncArea *area)
 {
-    pixman_image_t *image = pixman_image_create_bits(
-        PIXMAN_x8r8g8b8, area->width, area->height, (uint32_t *)(uintptr_t)area->pixels,
-        (int)(area->stride * sizeof(uint32_t)));
+    pixman_image_t *image = pixman_image_create_bits(PIXMAN_x8r8g8b8, area->width, area->height,
+                                                     (uint32_t *)(uintptr_t)area->pixels,
+                                                     (int)(area->stride * sizeof(uint32_t)));
     bool ok;
 
     g_byte_array_set_size(encoder->scratch, 0);

@@ -21,9 +21,7 @@ bool vnc_format_parse(VncFormat *format, const uint8_t bytes[16])
         return false;
     }
     if (!bytes[3]) {
-        *format = (VncFormat){
-            .bytes = 1, .depth = 8, .max = { 7, 7, 3 }, .shift = { 0, 3, 6 }
-        };
+        *format = (VncFormat){ .bytes = 1, .depth = 8, .max = { 7, 7, 3 }, .shift = { 0, 3, 6 } };
         return bits == 8;
     }
     for (unsigned i = 0; i < 3; i++) {
@@ -134,9 +132,8 @@ void vnc_put_head(VncEncoder *encoder, int x, int y, int width, int height, int3
 
 void vnc_encoder_init(VncEncoder *encoder)
 {
-    *encoder = (VncEncoder){
-        .encoding = VNC_RAW, .format = vnc_format_ours, .level = 2, .quality = -1
-    };
+    *encoder =
+        (VncEncoder){ .encoding = VNC_RAW, .format = vnc_format_ours, .level = 2, .quality = -1 };
     encoder->scratch = g_byte_array_new();
 }
 
@@ -177,7 +174,8 @@ void vnc_deflate(VncDeflate *deflate, int level, const uint8_t *data, size_t siz
 
     level = CLAMP(level, 1, 9);
     if (!deflate->started) {
-        deflateInit(stream, level); /* fails for want of memory alone, where GLib ends the program, too */
+        deflateInit(stream,
+                    level); /* fails for want of memory alone, where GLib ends the program, too */
         deflate->started = true;
         deflate->level = level;
     }
@@ -188,7 +186,8 @@ void vnc_deflate(VncDeflate *deflate, int level, const uint8_t *data, size_t siz
         stream->avail_in = 0;
         stream->next_out = nothing;
         stream->avail_out = 0;
-        deflateParams(stream, level, Z_DEFAULT_STRATEGY); /* all was flushed: it has nothing to say */
+        deflateParams(stream, level,
+                      Z_DEFAULT_STRATEGY); /* all was flushed: it has nothing to say */
         deflate->level = level;
     }
     stream->next_in = (Bytef *)(uintptr_t)data;

@@ -132,7 +132,8 @@ static void admit(VncClient *client, bool tell)
 }
 
 /* DES with the password as the key, whose bits RFB has the other way round in each byte. */
-static void expected_response(const char *password, const uint8_t challenge[16], uint8_t response[16])
+static void expected_response(const char *password, const uint8_t challenge[16],
+                              uint8_t response[16])
 {
     struct des_ctx des;
     uint8_t key[DES_KEY_SIZE] = { 0 };

@@ -61,8 +61,8 @@ static bool choose_console(VncClient *client, unsigned code)
     VncServer *server = client->server;
     Display *display;
 
-    if (code < KEY_1 || code > KEY_9 || server->fixed_display ||
-        !seat_has_control(&server->seat) || !seat_has_alt(&server->seat)) {
+    if (code < KEY_1 || code > KEY_9 || server->fixed_display || !seat_has_control(&server->seat) ||
+        !seat_has_alt(&server->seat)) {
         return false;
     }
     display = seat_console(server->machine, code - KEY_1);
@@ -129,8 +129,8 @@ void vnc_client_key(VncClient *client, bool down, uint32_t keysym, unsigned code
 /* RFB's bits, in the order of InputButton. */
 static unsigned translate_buttons(unsigned mask)
 {
-    static const InputButton buttons[] = { INPUT_LEFT,       INPUT_MIDDLE,     INPUT_RIGHT,
-                                           INPUT_WHEEL_UP,   INPUT_WHEEL_DOWN, INPUT_WHEEL_LEFT,
+    static const InputButton buttons[] = { INPUT_LEFT,        INPUT_MIDDLE,     INPUT_RIGHT,
+                                           INPUT_WHEEL_UP,    INPUT_WHEEL_DOWN, INPUT_WHEEL_LEFT,
                                            INPUT_WHEEL_RIGHT, INPUT_SIDE };
     unsigned result = 0;
 

@@ -19,12 +19,10 @@ struct VncKeyboard {
 static const struct {
     const char *name, *layout, *variant;
 } layouts[] = {
-    { "ar", "ara", "" },     { "da", "dk", "" },      { "de-ch", "ch", "" },
-    { "en-gb", "gb", "" },   { "en-us", "us", "" },   { "es", "es", "" },
-    { "et", "ee", "" },      { "fo", "fo", "" },      { "fr-be", "be", "" },
-    { "fr-ca", "ca", "fr" }, { "fr-ch", "ch", "fr" }, { "ja", "jp", "" },
-    { "nl-be", "be", "" },   { "pt-br", "br", "" },   { "sl", "si", "" },
-    { "sv", "se", "" },
+    { "ar", "ara", "" },   { "da", "dk", "" },      { "de-ch", "ch", "" },   { "en-gb", "gb", "" },
+    { "en-us", "us", "" }, { "es", "es", "" },      { "et", "ee", "" },      { "fo", "fo", "" },
+    { "fr-be", "be", "" }, { "fr-ca", "ca", "fr" }, { "fr-ch", "ch", "fr" }, { "ja", "jp", "" },
+    { "nl-be", "be", "" }, { "pt-br", "br", "" },   { "sl", "si", "" },      { "sv", "se", "" },
 };
 
 static struct xkb_keymap *compile(struct xkb_context *context, const char *name)
@@ -49,7 +47,8 @@ static struct xkb_keymap *compile(struct xkb_context *context, const char *name)
 }
 
 /* What has to be down for a level, by the simplest way; caps lock is none. */
-static unsigned level_modifiers(struct xkb_keymap *keymap, xkb_keycode_t code, xkb_level_index_t level)
+static unsigned level_modifiers(struct xkb_keymap *keymap, xkb_keycode_t code,
+                                xkb_level_index_t level)
 {
     xkb_mod_mask_t masks[MASKS_MAX];
     size_t count = xkb_keymap_key_get_mods_for_level(keymap, code, 0, level, masks, MASKS_MAX);
@@ -134,7 +133,8 @@ void vnc_keyboard_free(VncKeyboard *keyboard)
     g_free(keyboard);
 }
 
-bool vnc_keyboard_find(const VncKeyboard *keyboard, uint32_t keysym, unsigned modifiers, VncKey *key)
+bool vnc_keyboard_find(const VncKeyboard *keyboard, uint32_t keysym, unsigned modifiers,
+                       VncKey *key)
 {
     GArray *keys = g_hash_table_lookup(keyboard->keys, GUINT_TO_POINTER(keysym));
 

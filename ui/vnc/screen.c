@@ -118,8 +118,8 @@ static bool take_tile(uint32_t *to, size_t to_stride, const uint32_t *from, size
     bool differs = false;
 
     for (int y = 0; y < height; y++) {
-        if (differs ||
-            memcmp(to + (size_t)y * to_stride, from + (size_t)y * from_stride, (size_t)width * 4) != 0) {
+        if (differs || memcmp(to + (size_t)y * to_stride, from + (size_t)y * from_stride,
+                              (size_t)width * 4) != 0) {
             differs = true;
             memcpy(to + (size_t)y * to_stride, from + (size_t)y * from_stride, (size_t)width * 4);
         }
