@@ -147,6 +147,21 @@ void hmp_event(Monitor *monitor, ChardevEvent event)
     }
 }
 
+void hmp_machine_event(Monitor *monitor, const char *event, const char *json_data)
+{
+    json_t *data = strcmp(event, "DEBUG_STOP") == 0 ? json_loads(json_data, 0, NULL) : NULL;
+    const char *text = data ? monitor_get_string(data, "text") : NULL;
+
+    if (text && *text && monitor->greeted) {
+        hmp_print(monitor, "\n");
+        hmp_print(monitor, text);
+        if (!monitor->on_mux || monitor->has_input) {
+            line_editor_show(monitor->editor);
+        }
+    }
+    json_decref(data);
+}
+
 void hmp_receive(Monitor *monitor, const uint8_t *data, size_t size)
 {
     line_editor_feed(monitor->editor, data, size);

@@ -80,7 +80,11 @@ static void monitor_machine_event(void *opaque, const char *event, const char *j
     if (taken) {
         machine_lock(monitor->machine);
     }
-    qmp_machine_event(monitor, event, json_data);
+    if (monitor->control) {
+        qmp_machine_event(monitor, event, json_data);
+    } else {
+        hmp_machine_event(monitor, event, json_data);
+    }
     if (taken) {
         machine_unlock(monitor->machine);
     }
@@ -129,9 +133,7 @@ bool monitor_create(Machine *machine, const char *mode, Chardev *chardev, bool p
         monitor_free(monitor);
         return false;
     }
-    if (control) {
-        machine_add_event_listener(machine, monitor_machine_event, monitor);
-    }
+    machine_add_event_listener(machine, monitor_machine_event, monitor);
     machine_on_free(machine, monitor_free, monitor);
     return true;
 }

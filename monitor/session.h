@@ -33,6 +33,8 @@ void monitor_flush(Monitor *monitor);
 void hmp_open(Monitor *monitor);
 void hmp_close(Monitor *monitor);
 void hmp_event(Monitor *monitor, ChardevEvent event);
+/* What a person at the prompt wants to know at once. */
+void hmp_machine_event(Monitor *monitor, const char *event, const char *json_data);
 void hmp_receive(Monitor *monitor, const uint8_t *data, size_t size);
 
 void qmp_open(Monitor *monitor);

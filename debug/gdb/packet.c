@@ -107,7 +107,8 @@ static void receive_idle(GdbStub *stub, uint8_t byte)
         stub->state = GDB_PACKET;
     } else if (byte == '-' && !stub->no_ack) {
         write_bytes(stub, stub->last->str, stub->last->len);
-    } else if (byte == INTERRUPT && machine_running(stub->machine)) {
+    } else if (byte == INTERRUPT && stub->waiting) {
+        /* Also when another debugger has stopped it, and would let it go on. */
         machine_stop(stub->machine, STOP_PAUSED);
     }
 }

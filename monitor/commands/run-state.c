@@ -54,7 +54,8 @@ static json_t *stop_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     Machine *machine = monitor_machine(monitor);
 
-    if (machine->stop_reason == STOP_NONE) {
+    /* A debugger's stop that it would end by itself becomes one that stays. */
+    if (machine->stop_reason == STOP_NONE || machine->stop_reason == STOP_DEBUG) {
         machine_stop(machine, STOP_PAUSED);
     }
     return NULL;

@@ -60,14 +60,30 @@ class Kaso:
             assert time.monotonic() < deadline, path
             time.sleep(0.02)
 
+    def connect(self, path, timeout):
+        """Connects to a socket, which may have a name before anybody listens."""
+        deadline = time.monotonic() + timeout
+        while True:
+            peer = socket.socket(socket.AF_UNIX)
+            peer.settimeout(timeout)
+            try:
+                peer.connect(path)
+                return peer
+            except ConnectionRefusedError:
+                peer.close()
+                assert time.monotonic() < deadline, path
+                time.sleep(0.02)
+
     def hmp(self, line, timeout=20):
         """Runs a line in the monitor; returns what it prints."""
         if not self.monitor:
-            self.monitor = socket.socket(socket.AF_UNIX)
-            self.monitor.settimeout(timeout)
-            self.monitor.connect(self.monitor_socket)
+            self.monitor = self.connect(self.monitor_socket, timeout)
             self.until_prompt()
         self.monitor.sendall(line.encode() + b'\n')
+        return self.until_prompt()
+
+    def told(self):
+        """What the monitor says by itself next, when the machine has stopped."""
         return self.until_prompt()
 
     def until_prompt(self):

@@ -66,7 +66,7 @@ step2:  jmp     loop
 inner:  movq    counter, %rax
         ret
 
-        .balign 8
+        .balign 128                             /* far from the code: stores beside it are slow */
         .globl counter, shouted
 counter: .quad  0
 shouted: .quad  0

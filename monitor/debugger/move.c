@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Moving: so many instructions, over calls, out of a function.
+ *
+ * Instructions are executed one at a time on the CPU's thread, which looks at each before it is executed when calls or returns
+ * matter. Before a call that shall count as one the machine stops for a moment, and then runs up to a breakpoint behind the call where the
+ * stack is as it was.
+ */
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "machine/accelerator.h"
+#include "monitor/debugger/private.h"
+
+uint64_t debugger_stack_pointer(Vcpu *vcpu)
+{
+    static const char *const names[] = { "sp", "rsp", "esp" };
+    uint8_t bytes[TARGET_REGISTER_BYTES_MAX];
+
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        const TargetRegister *reg = target_register_find(vcpu->target, names[i]);
+
+        if (reg) {
+            target_register_read(vcpu, reg, bytes);
+            return load_le64(bytes) & bits_mask(reg->bits);
+        }
+    }
+    return 0;
+}
+
+typedef enum { INSTRUCTION_OTHER, INSTRUCTION_CALL, INSTRUCTION_RETURN } InstructionKind;
+
+static InstructionKind kind_of(csh capstone, const cs_insn *instruction)
+{
+    static const char *const calls[] = { "call",  "lcall",  "bl",    "blr",
+                                         "blraa", "blraaz", "blrab", "blrabz" };
+    static const char *const returns[] = { "ret",   "retf",  "retfq", "iret", "iretd",
+                                           "iretq", "retaa", "retab", "eret", "sysret" };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
+        if (strcmp(instruction->mnemonic, calls[i]) == 0) {
+            return INSTRUCTION_CALL;
+        }
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(returns); i++) {
+        if (strcmp(instruction->mnemonic, returns[i]) == 0) {
+            return INSTRUCTION_RETURN;
+        }
+    }
+    return INSTRUCTION_OTHER;
+}
+
+/* What the CPU executes next; *size of it. The CPU is parked, or the caller on its thread. */
+static InstructionKind look(const Move *move, Vcpu *vcpu, uint64_t pc, unsigned *size)
+{
+    InstructionKind kind = INSTRUCTION_OTHER;
+    cs_insn *instruction = NULL;
+    uint8_t bytes[16];
+    size_t n = debug_read(vcpu, false, pc, bytes, sizeof bytes, true);
+
+    *size = 1;
+    cs_option(move->capstone, CS_OPT_MODE, (size_t)target_capstone_mode(vcpu));
+    if (n && cs_disasm(move->capstone, bytes, n, pc, 1, &instruction) == 1) {
+        *size = instruction->size;
+        kind = kind_of(move->capstone, instruction);
+        cs_free(instruction, 1);
+    }
+    return kind;
+}
+
+/* Judges the instruction that comes next. true: it is a call that has to be run. */
+static bool before_instruction(Move *move, uint64_t pc)
+{
+    Vcpu *vcpu = move->request.vcpu;
+    InstructionKind kind;
+    unsigned size;
+
+    if (!move->request.over && !move->request.out) {
+        return false;
+    }
+    kind = look(move, vcpu, pc, &size);
+    move->returns = kind == INSTRUCTION_RETURN;
+    move->calls = kind == INSTRUCTION_CALL;
+    if (move->calls) {
+        move->stack = debugger_stack_pointer(vcpu);
+        move->place.point.address = pc + size;
+    }
+    return move->calls;
+}
+
+/* An instruction (or a call) has been executed. true: the machine stops. */
+static bool after_instruction(Move *move, uint64_t pc)
+{
+    if (move->request.out ? move->returns : --move->request.count == 0) {
+        move->request.count = 0;
+        move->calls = false;
+        return true;
+    }
+    return before_instruction(move, pc);
+}
+
+bool move_reached(Debugger *debugger, const DebugStop *stop)
+{
+    Move *move = &debugger->move;
+
+    if (stop->vcpu != move->request.vcpu) {
+        return false;
+    }
+    if (stop->kind == DEBUG_STOP_STEP) {
+        return after_instruction(move, stop->pc);
+    }
+    /* Behind a call; of a recursion that is deeper it is not the one. */
+    return debugger_stack_pointer(stop->vcpu) >= move->stack;
+}
+
+static void remove_place(Debugger *debugger)
+{
+    if (debugger->move.place_set) {
+        debugger->move.place_set = false;
+        debug_remove_point(debugger->machine, &debugger->move.place.point);
+    }
+}
+
+static void start(Debugger *debugger)
+{
+    const MoveRequest *request = &debugger->move.request;
+    GPtrArray *vcpus = debugger->machine->vcpus;
+
+    for (unsigned i = 0; i < vcpus->len; i++) {
+        debug_set_move(vcpus->pdata[i], request->all ? DEBUG_RUN : DEBUG_HOLD, &debugger->client);
+    }
+    debug_set_move(request->vcpu, debugger->move.calls ? DEBUG_RUN : DEBUG_STEP, &debugger->client);
+    machine_start(debugger->machine);
+}
+
+/* Lets a call run up to what comes behind it. */
+static bool run_call(Debugger *debugger, GError **error)
+{
+    Move *move = &debugger->move;
+
+    move->place.point.client = &debugger->client;
+    move->place.point.size = 1;
+    move->place.point.access = DEBUG_EXECUTE;
+    if (!debug_add_point(debugger->machine, &move->place.point, error)) {
+        return false;
+    }
+    move->place_set = true;
+    start(debugger);
+    return true;
+}
+
+bool move_goes_on(Debugger *debugger)
+{
+    Move *move = &debugger->move;
+
+    if (!move->request.vcpu) {
+        return false;
+    }
+    if (move->place_set) {
+        /* The call is done. */
+        remove_place(debugger);
+        move->calls = false;
+        move->returns = false;
+        if (!after_instruction(move, move->place.point.address)) {
+            start(debugger);
+            return true;
+        }
+    }
+    return move->calls && run_call(debugger, NULL);
+}
+
+void move_end(Debugger *debugger)
+{
+    remove_place(debugger);
+    if (debugger->move.request.vcpu) {
+        cs_close(&debugger->move.capstone);
+    }
+    debugger->move = (Move){ 0 };
+}
+
+bool debugger_move(const MoveRequest *request, GError **error)
+{
+    Machine *machine = request->vcpu->machine;
+    Debugger *debugger = debugger_of(machine);
+    Move *move = &debugger->move;
+    uint64_t pc;
+
+    if (machine_running(machine)) {
+        return error_fail(error, KASO_ERROR_GENERIC, "the machine runs; stop it first");
+    }
+    if (!machine->accelerator || !machine->accelerator->debug_changed) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED, "this accelerator makes no steps yet");
+    }
+    move_end(debugger);
+    move->request = *request;
+    if (cs_open(request->vcpu->target->capstone_arch, request->vcpu->target->capstone_mode,
+                &move->capstone) != CS_ERR_OK) {
+        move->request.vcpu = NULL;
+        return error_fail(error, KASO_ERROR_UNSUPPORTED, "libcapstone does not know %s",
+                          request->vcpu->target->name);
+    }
+    vcpu_sync(request->vcpu, VCPU_SYNC_FROM_ACCELERATOR);
+    pc = request->vcpu->target->get_pc(request->vcpu);
+    if (before_instruction(move, pc)) {
+        return run_call(debugger, error);
+    }
+    start(debugger);
+    return true;
+}

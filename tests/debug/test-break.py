@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Breakpoints, watchpoints and moves from the monitor, on a boot sector that goes to long mode; then, where a kernel is
+given, by name from before it is there.
+
+test-break.py KASO COMPILER SOURCE [KERNEL INITRD]
+"""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+from machine import Kaso, build_modes, target
+
+
+def symbols(elf):
+    text = subprocess.run(['nm', elf], check=True, capture_output=True, text=True).stdout
+    return {line.split()[2]: int(line.split()[0], 16) for line in text.splitlines()}
+
+
+def expect(kaso, line, pattern=None, told=None):
+    """Runs a line whose answer has to match; told: what the monitor says when the machine has stopped."""
+    text = kaso.hmp(line)
+    if told:
+        # Both may have come at once.
+        if not text:
+            text = kaso.told()
+        pattern = told
+    assert re.search(pattern if pattern is not None else r'\A\Z', text), f'{line}: {pattern!r} is not in {text!r}'
+    return text
+
+
+def hits(kaso, number):
+    match = re.search(rf'^{number} .*hits (\d+)', kaso.hmp('info breakpoints'), re.M)
+    assert match, number
+    return int(match.group(1))
+
+
+def counter(kaso, at):
+    return int(kaso.hmp(f'xp/1xg {at["counter"]:#x}').split(':')[1], 16)
+
+
+def cpu_seconds(kaso):
+    """What the thread of the first CPU has used."""
+    thread = re.search(r'thread_id=(\d+)', kaso.hmp('info cpus')).group(1)
+    with open(f'/proc/{kaso.process.pid}/task/{thread}/stat') as file:
+        fields = file.read().rsplit(')', 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+
+def check_bad_input(kaso):
+    for line, pattern in (
+            ('break', 'needs the argument'), ('break 1 +', 'missing'), ('break 0x1000 if $nonsense', 'no register'),
+            ('break 0x1000 if', ''), ('break 0x1000 if (1', 'missing'), ('break 0x1000 cpu x', 'no number'),
+            ('watch 0x1000 size 0', 'LOCATION'), ('break 0x1000 if 1 1', 'does not belong'),
+            ('delete 77', 'no breakpoint 77'), ('condition 77 1', 'no breakpoint'), ('stepi 0', 'at least one'),
+            ('break 0x1000 if ' + '(' * 5000, 'too long'), ('break 0x1000 if ' + '1+' * 5000 + '1', 'too long')):
+        expect(kaso, line, 'Error: .*' + pattern if pattern else '')
+    kaso.hmp('delete')
+
+
+def check_places(kaso, at):
+    expect(kaso, f'break {at["real"]:#x}', f'at {at["real"]:#x}')
+    expect(kaso, f'tbreak -p {at["protected"]:#x}', 'physical')
+    expect(kaso, f'break {at["long_mode"]:#x} if $cr0 >> 31 && $cs == 24', 'at')
+    expect(kaso, 'cont', told=f'cpu0 at {at["real"]:#x}')
+    expect(kaso, 'stepi', told=r'cpu0 at 0x7c')
+    expect(kaso, 'cont', told=f'cpu0 at {at["protected"]:#x}')
+    assert 'once' not in kaso.hmp('info breakpoints')
+    expect(kaso, 'cont', told=f'cpu0 at {at["long_mode"]:#x}')
+    kaso.hmp('delete')
+
+
+def check_watches(kaso, at):
+    counter = at['counter']
+    expect(kaso, f'watch {counter:#x}', 'write watchpoint')
+    expect(kaso, 'cont', told=r'written: 0x2 -> 0x3')
+    expect(kaso, 'cont', told=r'written: 0x3 -> 0x4')
+    kaso.hmp('delete')
+    expect(kaso, f'watch {counter:#x} size 4 if value == 0x30 && old == 0x2f', 'write')
+    expect(kaso, 'cont', told=r'0x2f -> 0x30')
+    kaso.hmp('delete')
+    expect(kaso, f'rwatch -p {counter + 1:#x} size 1', 'read watchpoint')
+    expect(kaso, 'cont', told=r'was read')
+    kaso.hmp('delete')
+
+
+def check_moves(kaso, at):
+    expect(kaso, f'until {at["step1"]:#x}', told=f'at {at["step1"]:#x}')
+    expect(kaso, 'nexti', told=f'at {at["step2"]:#x}')
+    expect(kaso, 'nexti 3', told=f'at {at["step2"]:#x}')
+    expect(kaso, 'stepi 3', told=f'at {at["inner"]:#x}')
+    expect(kaso, 'finish', told=f'at {at["step2"]:#x}')
+    expect(kaso, 'stepi 500000', told='cpu0 at')
+
+
+def check_commands(kaso, at):
+    expect(kaso, f'break {at["loop"]:#x} do silent; info registers; cont', 'breakpoint')
+    number = int(re.search(r'^(\d+)', kaso.hmp('info breakpoints'), re.M).group(1))
+    kaso.hmp(f'commands {number} silent; cont')
+    kaso.hmp('cont')
+    time.sleep(0.5)
+    kaso.hmp('stop')
+    seen = hits(kaso, number)
+    assert seen > 10, seen
+    # Conditions are judged where the CPU is: far more than 20000 a second of its time.
+    kaso.hmp(f'condition {number} *(u64 *){at["counter"]:#x} == 0x12345678')
+    before, start = counter(kaso, at), cpu_seconds(kaso)
+    kaso.hmp('cont')
+    time.sleep(0.5)
+    kaso.hmp('stop')
+    rate = (counter(kaso, at) - before) / max(cpu_seconds(kaso) - start, 0.01)
+    print(f'{rate:.0f} conditional breakpoints a second of CPU time')
+    assert rate > 20000
+    kaso.hmp(f'commands {number}')
+    kaso.hmp(f'condition {number}')
+    kaso.hmp(f'ignore {number} 1000')
+    before = hits(kaso, number)
+    expect(kaso, 'cont', told='cpu0 at')
+    assert hits(kaso, number) == before + 1001
+    kaso.hmp(f'disable {number}')
+    kaso.hmp('cont')
+    time.sleep(0.1)
+    assert 'running' in kaso.hmp('info status')
+    kaso.hmp(f'enable {number}')  # while it runs
+    assert 'cpu0 at' in kaso.told()
+    # A reset loads the code anew: the breakpoint is still there.
+    kaso.hmp('delete')
+    expect(kaso, f'break {at["real"]:#x}', 'at')
+    kaso.hmp('system_reset')
+    time.sleep(0.2)
+    expect(kaso, 'cont', told=f'cpu0 at {at["real"]:#x}')
+
+
+def check_kernel(program, kernel, initrd):
+    """A name of a kernel that has KASLR, from -S; a variable; all CPUs at their own places."""
+    with Kaso(target(program, 'aarch64'), '-M', 'virt', '-cpu', 'max', '-smp', '2', '-kernel', kernel, '-initrd', initrd,
+              '-append', 'console=ttyAMA0', '-serial', 'null') as kaso:
+        expect(kaso, 'break start_kernel', 'breakpoint 1 at')
+        expect(kaso, 'cont', told=r'Breakpoint 1, cpu0 at 0xffff[0-9a-f]+ start_kernel\n')
+        expect(kaso, 'nexti 10', told=r'cpu0 at 0xffff[0-9a-f]+ start_kernel\+')
+        expect(kaso, 'tbreak secondary_start_kernel', 'at')
+        expect(kaso, 'cont', told=r'cpu1 at 0xffff[0-9a-f]+ secondary_start_kernel')
+        expect(kaso, 'watch jiffies_64 if value % 4 == 0', 'write')
+        expect(kaso, 'cont', told=r'-> 0x[0-9a-f]*[048c]\n')
+        expect(kaso, 'delete', '')
+
+
+def main():
+    program, compiler, source = sys.argv[1:4]
+    if len(sys.argv) > 4:
+        if not os.path.exists(sys.argv[4]):
+            print('skipped: there is no kernel; scripts/dev makes it')
+            sys.exit(77)
+        check_kernel(program, *sys.argv[4:])
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        elf, image = build_modes(compiler, source, folder)
+        with Kaso(target(program, 'x86_64'), '-M', 'pc', '-drive', f'file={image},format=raw,if=floppy',
+                  '-boot', 'a') as kaso:
+            at = symbols(elf)
+            check_bad_input(kaso)
+            check_places(kaso, at)
+            check_watches(kaso, at)
+            check_moves(kaso, at)
+            check_commands(kaso, at)
+    print('ok')
+
+
+main()
