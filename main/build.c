@@ -175,11 +175,26 @@ static void choose_vga(Setup *setup)
     }
 }
 
+/* Whether the board or an option gives it a graphics card. */
+static bool has_screen(const Setup *setup)
+{
+    const MachineConfig *config = &setup->config;
+
+    for (unsigned i = 0; i < setup->given->len; i++) {
+        if (device_is_display(&g_array_index(setup->given, GivenOption, i))) {
+            return true;
+        }
+    }
+    return config->board->default_vga &&
+           (config->vga ? strcmp(config->vga, "none") != 0 : !config->no_defaults);
+}
+
 static void create_machine(Setup *setup)
 {
     MachineConfig config;
     Machine *machine;
 
+    viewers_choose_default(setup, has_screen(setup));
     choose_vga(setup);
     config = setup->config; /* the handlers still read the scalars and the board */
     machine = machine_new(&config);

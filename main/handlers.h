@@ -36,7 +36,8 @@ OptionHandler option_blockdev, option_drive, option_fda, option_fdb, option_hda,
 OptionHandler option_cdrom, option_pflash;
 
 /* viewers.c */
-OptionHandler option_display, option_vnc, option_keyboard;
+OptionHandler option_display, option_vnc, option_sdl, option_keyboard, option_full_screen, option_alt_grab;
+OptionHandler option_ctrl_grab, option_no_quit, option_show_cursor;
 
 /* network.c */
 OptionHandler option_netdev, option_nic, option_net;

@@ -140,6 +140,8 @@ bool setup_choose(Setup *setup, GError **error);
 bool setup_build(Setup *setup, GError **error);
 
 /* viewers.c */
+/* Without an option about it: a window, where one can be opened and the machine has a screen. */
+void viewers_choose_default(Setup *setup, bool screen);
 /* Whether there is a display whose pages consoles can be. */
 bool viewers_wanted(const Setup *setup);
 /* Starts them, once the machine is whole. */

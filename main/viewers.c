@@ -2,6 +2,7 @@
 /* -display, -vnc and what goes with them: who shows the guest's screen. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/names.h"
@@ -95,11 +96,66 @@ bool option_vnc(Setup *setup, const char *argument, GError **error)
     return strcmp(argument, "none") == 0 || add_viewer(setup, "vnc", argument, error);
 }
 
+bool option_sdl(Setup *setup, const char *argument, GError **error)
+{
+    return option_display(setup, "sdl", error);
+}
+
+bool option_full_screen(Setup *setup, const char *argument, GError **error)
+{
+    return setup->viewer_choices.full_screen = true;
+}
+
+bool option_alt_grab(Setup *setup, const char *argument, GError **error)
+{
+    setup->viewer_choices.grab_mod = "lshift-lctrl-lalt";
+    return true;
+}
+
+bool option_ctrl_grab(Setup *setup, const char *argument, GError **error)
+{
+    setup->viewer_choices.grab_mod = "rctrl";
+    return true;
+}
+
+bool option_no_quit(Setup *setup, const char *argument, GError **error)
+{
+    return setup->viewer_choices.no_quit = true;
+}
+
+bool option_show_cursor(Setup *setup, const char *argument, GError **error)
+{
+    return setup->viewer_choices.show_cursor = true;
+}
+
 bool option_keyboard(Setup *setup, const char *argument, GError **error)
 {
     g_free(setup->keyboard);
     setup->keyboard = g_strdup(argument);
     return true;
+}
+
+void viewers_choose_default(Setup *setup, bool screen)
+{
+    const Viewer *const *it;
+
+    if (!screen || setup->no_display || setup->nographic || setup->daemonize ||
+        setup->viewers->len || setup->qtest) {
+        return;
+    }
+    REGISTRY_FOREACH(viewers, it) {
+        if ((*it)->available && (*it)->available()) {
+            add_viewer(setup, (*it)->name, (*it)->name, NULL);
+            return;
+        }
+    }
+    if (isatty(STDERR_FILENO)) {
+        fprintf(stderr,
+                "%s: no window can be opened here: -vnc 127.0.0.1:0 shows the screen to a VNC "
+                "viewer (-display "
+                "none: no such line)\n",
+                setup->program);
+    }
 }
 
 bool viewers_wanted(const Setup *setup)
@@ -112,6 +168,12 @@ bool viewers_start(Setup *setup, GError **error)
     bool ok = true;
 
     setup->viewer_choices.keyboard = setup->keyboard;
+    if (setup->viewers->len) {
+        const ViewerChoice *last =
+            &g_array_index(setup->viewers, ViewerChoice, setup->viewers->len - 1);
+
+        machine_set_data(setup->machine, "display-type", (void *)(uintptr_t)last->viewer->name);
+    }
     machine_lock(setup->machine);
     for (guint i = 0; ok && i < setup->viewers->len; i++) {
         const ViewerChoice *choice = &g_array_index(setup->viewers, ViewerChoice, i);

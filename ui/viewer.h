@@ -14,6 +14,7 @@ typedef struct {
     const char *keyboard;  /* -k, or NULL */
     bool full_screen;      /* -full-screen */
     bool no_quit;          /* -no-quit: the window's button does not end the run */
+    bool show_cursor;      /* -show-cursor */
     const char *grab_mod;  /* -alt-grab, -ctrl-grab; NULL: Ctrl-Alt */
 } ViewerChoices;
 

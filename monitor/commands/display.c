@@ -166,9 +166,10 @@ MONITOR_COMMAND(text_command);
 
 static json_t *display_options_run(Monitor *monitor, json_t *arguments, GError **error)
 {
+    const char *type = machine_get_data(monitor_machine(monitor), "display-type");
     json_t *options = json_object();
 
-    monitor_put(options, "type", json_string("none"));
+    monitor_put(options, "type", json_string(type ? type : "none"));
     return options;
 }
 
@@ -178,3 +179,57 @@ static const MonitorCommand display_options_command = {
     .run = display_options_run,
 };
 MONITOR_COMMAND(display_options_command);
+
+static json_t *displays_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    GPtrArray *displays = machine_displays(monitor_machine(monitor));
+    json_t *list = json_array();
+
+    for (guint i = 0; i < displays->len; i++) {
+        Display *display = displays->pdata[i];
+        pixman_image_t *surface = display_surface(display);
+        g_autofree char *label = display_label(display);
+        json_t *entry = json_object();
+
+        monitor_put(entry, "number", json_integer(i + 1));
+        monitor_put(entry, "name", json_string(label));
+        if (display_device(display)) {
+            monitor_put(entry, "device", json_string(display_device(display)->id));
+            monitor_put(entry, "head", json_integer(display_head(display)));
+        }
+        monitor_put(entry, "width", json_integer(pixman_image_get_width(surface)));
+        monitor_put(entry, "height", json_integer(pixman_image_get_height(surface)));
+        monitor_put(entry, "on", json_boolean(display_is_on(display)));
+        monitor_put(entry, "watched", json_boolean(display_is_watched(display)));
+        json_array_append_new(list, entry);
+    }
+    return list;
+}
+
+static void displays_print(Monitor *monitor, json_t *result, GString *out)
+{
+    json_t *entry;
+    size_t i;
+
+    json_array_foreach(result, i, entry)
+    {
+        g_string_append_printf(
+            out, "%d: %s (%s), %dx%d%s%s\n", (int)monitor_get_int(entry, "number", 0),
+            monitor_get_string(entry, "name"), monitor_has(entry, "device") ? "graphics" : "text",
+            (int)monitor_get_int(entry, "width", 0), (int)monitor_get_int(entry, "height", 0),
+            monitor_get_bool(entry, "on") ? "" : ", off",
+            monitor_get_bool(entry, "watched") ? ", watched" : "");
+    }
+    if (!json_array_size(result)) {
+        g_string_append(out, "no displays\n");
+    }
+}
+
+static const MonitorCommand displays_command = {
+    .name = "x-query-displays",
+    .hmp = "info display",
+    .summary = "lists what viewers can switch to: heads of graphics devices, and text consoles",
+    .run = displays_run,
+    .print = displays_print,
+};
+MONITOR_COMMAND(displays_command);

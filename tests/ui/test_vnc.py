@@ -321,7 +321,9 @@ def test_consoles():
         while client.width == 720:
             client.request()
             client.message()
-        assert not screen.qmp.command("query-chardev") == []
+        assert screen.qmp.command("query-display-options") == {"type": "vnc"}
+        listed = screen.qmp.command("human-monitor-command", **{"command_line": "info display"})
+        assert [line.split()[1] for line in listed.splitlines()] == ["vga", "compat_monitor1", "serial0"], listed
         screen.end()
 
 

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/* -display sdl: its options, its start and its end, and the pump of its events. */
+#include "ui/sdl/sdl.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/names.h"
+#include "ui/sdl/x11.h"
+
+static const char *const option_names[] = {
+    "sdl", "gl", "grab-mod", "window-close", "show-cursor", "full-screen", NULL
+};
+
+static void forget_windows(Sdl *sdl)
+{
+    g_ptr_array_set_size(sdl->windows, 0);
+}
+
+bool sdl_guard(Sdl *sdl, void (*fn)(void *opaque), void *opaque)
+{
+    jmp_buf here, *outer = sdl->escape;
+
+    if (sdl->lost) {
+        return false;
+    }
+    sdl->escape = &here;
+    if (setjmp(here) == 0) {
+        fn(opaque);
+    }
+    sdl->escape = outer;
+    return !sdl->lost;
+}
+
+static void server_gone(void *opaque)
+{
+    Sdl *sdl = opaque;
+
+    sdl->lost = true;
+    if (sdl->escape) {
+        longjmp(*sdl->escape, 1);
+    }
+}
+
+typedef struct {
+    Sdl *sdl;
+    SDL_Event event;
+    bool any;
+} Polled;
+
+static void poll_event(void *opaque)
+{
+    Polled *polled = opaque;
+
+    polled->any = SDL_PollEvent(&polled->event);
+}
+
+static void handle_event(void *opaque)
+{
+    Polled *polled = opaque;
+
+    sdl_handle_event(polled->sdl, &polled->event);
+}
+
+static void lose_windows(Sdl *sdl)
+{
+    g_printerr("kaso: the display server has gone; the guest runs on without a window (-vnc and "
+               "the monitor still "
+               "reach it)\n");
+    machine_lock(sdl->machine);
+    forget_windows(sdl);
+    machine_unlock(sdl->machine);
+    sdl->pump = 0;
+}
+
+static gboolean pump(gpointer opaque)
+{
+    Sdl *sdl = opaque;
+    Polled polled = { .sdl = sdl };
+
+    while (sdl_guard(sdl, poll_event, &polled) && polled.any) {
+        machine_lock(sdl->machine);
+        sdl_guard(sdl, handle_event, &polled);
+        machine_unlock(sdl->machine);
+    }
+    for (guint i = 0; !sdl->lost && i < sdl->windows->len; i++) {
+        sdl_window_present(sdl->windows->pdata[i]);
+    }
+    if (sdl->lost) {
+        lose_windows(sdl);
+    }
+    return sdl->lost ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
+}
+
+static bool open_windows(Sdl *sdl, GError **error)
+{
+    GPtrArray *displays = machine_displays(sdl->machine);
+    unsigned index = 0;
+
+    for (guint i = 0; i < displays->len; i++) {
+        Display *display = displays->pdata[i];
+        SdlWindow *window;
+
+        if (i && !display_device(display)) {
+            break; /* text consoles are pages of the first window */
+        }
+        window = sdl_window_new(sdl, display, index++, error);
+        if (!window) {
+            return false;
+        }
+        g_ptr_array_add(sdl->windows, window);
+        sdl_window_show(window, display);
+    }
+    return index ||
+           error_fail(error, KASO_ERROR_INVALID,
+                      "the machine has neither a graphics device nor a text console (-serial vc)");
+}
+
+static bool take_switch(const KeyValues *options, const char *name, bool *value, GError **error)
+{
+    const char *text = key_values_get(options, name);
+
+    return !text || parse_switch(name, text, value, error);
+}
+
+static bool take_options(Sdl *sdl, const KeyValues *options, const ViewerChoices *choices,
+                         bool *full_screen, GError **error)
+{
+    static const char *const mods[] = { "lctrl-lalt", "lshift-lctrl-lalt", "rctrl", NULL };
+    static const NameKind kind = { "grab-mod" };
+    const char *mod = key_values_get(options, "grab-mod");
+    const char *gl = key_values_get(options, "gl");
+
+    sdl->close_ends = !choices->no_quit;
+    sdl->show_cursor = choices->show_cursor;
+    *full_screen = choices->full_screen;
+    mod = mod ? mod : choices->grab_mod;
+    for (int i = 0; mod && mods[i]; i++) {
+        if (strcmp(mods[i], mod) == 0) {
+            sdl->grab_mod = (SdlGrabMod)i;
+            mod = NULL;
+        }
+    }
+    if (mod) {
+        return names_fail(&kind, mod, mods, error);
+    }
+    if (gl && strcmp(gl, "off") != 0) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "gl=%s: not yet: guests draw without the host's GPU; use gl=off", gl);
+    }
+    return take_switch(options, "window-close", &sdl->close_ends, error) &&
+           take_switch(options, "show-cursor", &sdl->show_cursor, error) &&
+           take_switch(options, "full-screen", full_screen, error);
+}
+
+static bool init_sdl(GError **error)
+{
+    SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
+    SDL_SetHint(SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "1");
+    SDL_SetHint(SDL_HINT_GRAB_KEYBOARD, "1");
+    SDL_SetHint(SDL_HINT_APP_NAME, "Kaso");
+    SDL_SetHint("SDL_VIDEO_X11_WMCLASS", "kaso");
+    SDL_SetHint(SDL_HINT_QUIT_ON_LAST_WINDOW_CLOSE, "0");
+    return SDL_Init(SDL_INIT_VIDEO) == 0 ||
+           error_fail(error, KASO_ERROR_IO, "no window can be opened: %s", SDL_GetError());
+}
+
+static void free_sdl(void *opaque)
+{
+    Sdl *sdl = opaque;
+    bool taken = !machine_lock_held(sdl->machine);
+
+    g_clear_handle_id(&sdl->pump, g_source_remove);
+    if (taken) {
+        machine_lock(sdl->machine);
+    }
+    forget_windows(sdl);
+    if (taken) {
+        machine_unlock(sdl->machine);
+    }
+    g_ptr_array_unref(sdl->windows);
+    if (!sdl->lost) {
+        SDL_Quit();
+    }
+    g_free(sdl);
+}
+
+static bool start(Machine *machine, const KeyValues *options, const ViewerChoices *choices,
+                  char **line, GError **error)
+{
+    Sdl *sdl;
+    bool full_screen = false;
+
+    if (!init_sdl(error)) {
+        return false;
+    }
+    sdl = g_new0(Sdl, 1);
+    sdl->machine = machine;
+    sdl->vsync = true;
+    sdl->windows = g_ptr_array_new_with_free_func((GDestroyNotify)sdl_window_free);
+    if (!take_options(sdl, options, choices, &full_screen, error) || !open_windows(sdl, error)) {
+        free_sdl(sdl);
+        return false;
+    }
+    sdl_x11_watch_server(((SdlWindow *)sdl->windows->pdata[0])->window, server_gone, sdl);
+    if (full_screen) {
+        sdl_window_set_full_screen(sdl->windows->pdata[0], true);
+    }
+    sdl->pump = g_timeout_add(SDL_PUMP_MS, pump, sdl);
+    machine_on_free(machine, free_sdl, sdl);
+    *line = g_strdup("a window");
+    return true;
+}
+
+/* SDL has drivers that show nothing; only those of a display server are windows. */
+static bool available(void)
+{
+    return (g_getenv("DISPLAY") || g_getenv("WAYLAND_DISPLAY")) && init_sdl(NULL);
+}
+
+static const Viewer sdl_viewer = {
+    .name = "sdl",
+    .summary = "a window",
+    .options = option_names,
+    .start = start,
+    .available = available,
+};
+VIEWER(sdl_viewer);

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* X11 below SDL's windows. */
+#ifndef UI_SDL_X11_H
+#define UI_SDL_X11_H
+
+#include <SDL.h>
+#include <stdbool.h>
+
+/*
+ * Xlib ends the program when its server goes, unless its handler does not return: `gone` is called then, and has to leave Xlib by
+ * longjmp; nothing of SDL may be called any more. false: the window is not X11's.
+ */
+bool sdl_x11_watch_server(SDL_Window *window, void (*gone)(void *opaque), void *opaque);
+
+#endif
