@@ -14,7 +14,7 @@ static SdlWindow *find_window(Sdl *sdl, Uint32 id)
     for (guint i = 0; i < sdl->windows->len; i++) {
         SdlWindow *window = sdl->windows->pdata[i];
 
-        if (SDL_GetWindowID(window->window) == id) {
+        if (SDL(GetWindowID)(window->window) == id) {
             return window;
         }
     }
@@ -170,8 +170,8 @@ static void move_to(SdlWindow *window, int x, int y)
     SdlPlace place = sdl_window_place(window);
     int width, pixels;
 
-    SDL_GetWindowSize(window->window, &width, NULL);
-    SDL_GetRendererOutputSize(window->renderer, &pixels, NULL);
+    SDL(GetWindowSize)(window->window, &width, NULL);
+    SDL(GetRendererOutputSize)(window->renderer, &pixels, NULL);
     if (width > 0 && place.scale > 0) {
         double dense = (double)pixels / width;
 
@@ -335,7 +335,7 @@ void sdl_handle_event(Sdl *sdl, const SDL_Event *event)
         return;
     case SDL_DROPFILE:
         drop_event(sdl, event->drop.file);
-        SDL_free(event->drop.file);
+        SDL(free)(event->drop.file);
         return;
     default:
         break;

@@ -52,7 +52,7 @@ static void poll_event(void *opaque)
 {
     Polled *polled = opaque;
 
-    polled->any = SDL_PollEvent(&polled->event);
+    polled->any = SDL(PollEvent)(&polled->event);
 }
 
 static void handle_event(void *opaque)
@@ -155,14 +155,17 @@ static bool take_options(Sdl *sdl, const KeyValues *options, const ViewerChoices
 
 static bool init_sdl(GError **error)
 {
-    SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
-    SDL_SetHint(SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "1");
-    SDL_SetHint(SDL_HINT_GRAB_KEYBOARD, "1");
-    SDL_SetHint(SDL_HINT_APP_NAME, "Kaso");
-    SDL_SetHint("SDL_VIDEO_X11_WMCLASS", "kaso");
-    SDL_SetHint(SDL_HINT_QUIT_ON_LAST_WINDOW_CLOSE, "0");
-    return SDL_Init(SDL_INIT_VIDEO) == 0 ||
-           error_fail(error, KASO_ERROR_IO, "no window can be opened: %s", SDL_GetError());
+    if (!sdl_api_load(error)) {
+        return false;
+    }
+    SDL(SetHint)(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
+    SDL(SetHint)(SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "1");
+    SDL(SetHint)(SDL_HINT_GRAB_KEYBOARD, "1");
+    SDL(SetHint)(SDL_HINT_APP_NAME, "Kaso");
+    SDL(SetHint)("SDL_VIDEO_X11_WMCLASS", "kaso");
+    SDL(SetHint)(SDL_HINT_QUIT_ON_LAST_WINDOW_CLOSE, "0");
+    return SDL(Init)(SDL_INIT_VIDEO) == 0 ||
+           error_fail(error, KASO_ERROR_IO, "no window can be opened: %s", SDL(GetError)());
 }
 
 static void free_sdl(void *opaque)
@@ -180,7 +183,7 @@ static void free_sdl(void *opaque)
     }
     g_ptr_array_unref(sdl->windows);
     if (!sdl->lost) {
-        SDL_Quit();
+        SDL(Quit)();
     }
     g_free(sdl);
 }

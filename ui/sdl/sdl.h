@@ -8,9 +8,9 @@
 
 #include <setjmp.h>
 
-#include <SDL.h>
 #include <pixman.h>
 
+#include "ui/sdl/api.h"
 #include "ui/seat.h"
 #include "ui/viewer.h"
 

@@ -51,7 +51,7 @@ static void tell_gone(DisplayListener *listener)
 static void drop_texture(SdlWindow *window)
 {
     if (window->texture) {
-        SDL_DestroyTexture(window->texture);
+        SDL(DestroyTexture)(window->texture);
         window->texture = NULL;
     }
     if (window->strip) {
@@ -66,8 +66,8 @@ static bool make_texture(SdlWindow *window, pixman_image_t *surface)
     bool resized = width != window->width || height != window->height;
 
     drop_texture(window);
-    window->texture = SDL_CreateTexture(window->renderer, SDL_PIXELFORMAT_RGB888,
-                                        SDL_TEXTUREACCESS_STREAMING, width, height);
+    window->texture = SDL(CreateTexture)(window->renderer, SDL_PIXELFORMAT_RGB888,
+                                         SDL_TEXTUREACCESS_STREAMING, width, height);
     window->strip = pixman_image_create_bits(PIXMAN_x8r8g8b8, width, STRIP_ROWS, NULL, 0);
     if (!window->texture || !window->strip) {
         drop_texture(window); /* larger than the host can show: the window stays black */
@@ -88,10 +88,11 @@ static void upload(SdlWindow *window, pixman_image_t *surface, const pixman_box3
     int stride = pixman_image_get_stride(surface);
 
     if (pixman_image_get_format(surface) == PIXMAN_x8r8g8b8) {
-        SDL_UpdateTexture(window->texture, &rect,
-                          (const char *)pixman_image_get_data(surface) +
-                              (ptrdiff_t)box->y1 * stride + (ptrdiff_t)box->x1 * 4,
-                          stride);
+        SDL(UpdateTexture)
+        (window->texture, &rect,
+         (const char *)pixman_image_get_data(surface) + (ptrdiff_t)box->y1 * stride +
+             (ptrdiff_t)box->x1 * 4,
+         stride);
         return;
     }
     stride = pixman_image_get_stride(window->strip);
@@ -99,9 +100,9 @@ static void upload(SdlWindow *window, pixman_image_t *surface, const pixman_box3
         rect.h = MIN(STRIP_ROWS, box->y2 - rect.y);
         pixman_image_composite32(PIXMAN_OP_SRC, surface, NULL, window->strip, rect.x, rect.y, 0, 0,
                                  rect.x, 0, rect.w, rect.h);
-        SDL_UpdateTexture(
-            window->texture, &rect,
-            (const char *)pixman_image_get_data(window->strip) + (ptrdiff_t)rect.x * 4, stride);
+        SDL(UpdateTexture)
+        (window->texture, &rect,
+         (const char *)pixman_image_get_data(window->strip) + (ptrdiff_t)rect.x * 4, stride);
     }
 }
 
@@ -133,7 +134,7 @@ static void show_or_hide(SdlWindow *window)
 
     if (hidden != window->hidden) {
         window->hidden = hidden;
-        (hidden ? SDL_HideWindow : SDL_ShowWindow)(window->window);
+        (hidden ? SDL(HideWindow) : SDL(ShowWindow))(window->window);
     }
 }
 
@@ -173,20 +174,20 @@ SdlWindow *sdl_window_new(Sdl *sdl, Display *home, unsigned index, GError **erro
                                           tell_refreshed, tell_gone,   SDL_PACE_MS };
     pixman_region32_init(&window->changed);
     seat_init(&window->seat, sdl->machine);
-    window->window =
-        SDL_CreateWindow("Kaso", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, 640, 480, flags);
+    window->window = SDL(CreateWindow)("Kaso", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED,
+                                       640, 480, flags);
     window->renderer =
         window->window
-            ? SDL_CreateRenderer(window->window, -1, sdl->vsync ? SDL_RENDERER_PRESENTVSYNC : 0)
+            ? SDL(CreateRenderer)(window->window, -1, sdl->vsync ? SDL_RENDERER_PRESENTVSYNC : 0)
             : NULL;
     if (!window->renderer) {
-        error_fail(error, KASO_ERROR_IO, "cannot open a window: %s", SDL_GetError());
+        error_fail(error, KASO_ERROR_IO, "cannot open a window: %s", SDL(GetError)());
         sdl_window_free(window);
         return NULL;
     }
     if (index == 0) {
         window->hidden = false;
-        SDL_ShowWindow(window->window);
+        SDL(ShowWindow)(window->window);
     }
     return window;
 }
@@ -200,16 +201,16 @@ void sdl_window_free(SdlWindow *window)
     if (!window->sdl->lost) {
         drop_texture(window);
         if (window->cursor_texture) {
-            SDL_DestroyTexture(window->cursor_texture);
+            SDL(DestroyTexture)(window->cursor_texture);
         }
         if (window->cursor) {
-            SDL_FreeCursor(window->cursor);
+            SDL(FreeCursor)(window->cursor);
         }
         if (window->renderer) {
-            SDL_DestroyRenderer(window->renderer);
+            SDL(DestroyRenderer)(window->renderer);
         }
         if (window->window) {
-            SDL_DestroyWindow(window->window);
+            SDL(DestroyWindow)(window->window);
         }
     }
     pixman_region32_fini(&window->changed);
@@ -229,9 +230,9 @@ void sdl_window_show(SdlWindow *window, Display *display)
     window->display = display;
     if (display && display_takes_text(display)) {
         sdl_window_grab(window, false);
-        SDL_StartTextInput();
+        SDL(StartTextInput)();
     } else {
-        SDL_StopTextInput();
+        SDL(StopTextInput)();
     }
     if (display) {
         display_add_listener(display, &window->listener);
@@ -261,7 +262,7 @@ void sdl_window_set_title(SdlWindow *window)
         g_string_append_printf(title, " - %s releases the mouse", grabs[window->sdl->grab_mod]);
     }
     if (g_strcmp0(title->str, window->title) != 0) {
-        SDL_SetWindowTitle(window->window, title->str);
+        SDL(SetWindowTitle)(window->window, title->str);
         g_free(window->title);
         window->title = g_strdup(title->str);
     }
@@ -274,7 +275,7 @@ SdlPlace sdl_window_place(const SdlWindow *window)
     int width, height;
     double scale, whole;
 
-    SDL_GetRendererOutputSize(window->renderer, &width, &height);
+    SDL(GetRendererOutputSize)(window->renderer, &width, &height);
     scale = MIN((double)width / window->width, (double)height / window->height);
     whole = floor(scale);
     if (whole >= 1 && scale - whole < 0.05) {
@@ -325,18 +326,18 @@ static void draw(void *opaque)
     SDL_Rect to = { (int)place->x, (int)place->y, (int)(window->width * place->scale),
                     (int)(window->height * place->scale) };
 
-    SDL_SetRenderDrawColor(window->renderer, 0, 0, 0, 255);
-    SDL_RenderClear(window->renderer);
+    SDL(SetRenderDrawColor)(window->renderer, 0, 0, 0, 255);
+    SDL(RenderClear)(window->renderer);
     if (window->texture) {
-        SDL_SetTextureScaleMode(window->texture, place->scale == floor(place->scale)
-                                                     ? SDL_ScaleModeNearest
-                                                     : SDL_ScaleModeLinear);
-        SDL_RenderCopy(window->renderer, window->texture, NULL, &to);
+        SDL(SetTextureScaleMode)
+        (window->texture,
+         place->scale == floor(place->scale) ? SDL_ScaleModeNearest : SDL_ScaleModeLinear);
+        SDL(RenderCopy)(window->renderer, window->texture, NULL, &to);
     }
     if (picture->has_cursor) {
-        SDL_RenderCopy(window->renderer, window->cursor_texture, NULL, &picture->cursor);
+        SDL(RenderCopy)(window->renderer, window->cursor_texture, NULL, &picture->cursor);
     }
-    SDL_RenderPresent(window->renderer);
+    SDL(RenderPresent)(window->renderer);
 }
 
 void sdl_window_present(SdlWindow *window)
@@ -355,7 +356,7 @@ void sdl_window_present(SdlWindow *window)
 void sdl_window_set_full_screen(SdlWindow *window, bool full_screen)
 {
     window->full_screen = full_screen;
-    SDL_SetWindowFullscreen(window->window, full_screen ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
+    SDL(SetWindowFullscreen)(window->window, full_screen ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
     window->dirty = true;
 }
 
@@ -364,8 +365,8 @@ static double density(const SdlWindow *window)
 {
     int pixels, units;
 
-    SDL_GetRendererOutputSize(window->renderer, &pixels, NULL);
-    SDL_GetWindowSize(window->window, &units, NULL);
+    SDL(GetRendererOutputSize)(window->renderer, &pixels, NULL);
+    SDL(GetWindowSize)(window->window, &units, NULL);
     return units > 0 && pixels > 0 ? (double)pixels / units : 1;
 }
 
@@ -373,8 +374,9 @@ void sdl_window_zoom(SdlWindow *window, double zoom)
 {
     double dense = density(window);
 
-    SDL_SetWindowSize(window->window, (int)lround(window->width * zoom / dense),
-                      (int)lround(window->height * zoom / dense));
+    SDL(SetWindowSize)
+    (window->window, (int)lround(window->width * zoom / dense),
+     (int)lround(window->height * zoom / dense));
     window->dirty = true;
 }
 
@@ -389,8 +391,8 @@ static void measure(void *opaque)
     DisplayInfo *info = &wish->info;
     float dpi = 0;
 
-    SDL_GetRendererOutputSize(wish->window->renderer, &info->width, &info->height);
-    SDL_GetDisplayDPI(SDL_GetWindowDisplayIndex(wish->window->window), &dpi, NULL, NULL);
+    SDL(GetRendererOutputSize)(wish->window->renderer, &info->width, &info->height);
+    SDL(GetDisplayDPI)(SDL(GetWindowDisplayIndex)(wish->window->window), &dpi, NULL, NULL);
     if (dpi > 0) {
         info->width_mm = (int)lround(info->width * 25.4 / dpi);
         info->height_mm = (int)lround(info->height * 25.4 / dpi);
@@ -416,7 +418,7 @@ void sdl_window_resized(SdlWindow *window, bool by_user)
     int width, height;
 
     window->dirty = true;
-    SDL_GetRendererOutputSize(window->renderer, &width, &height);
+    SDL(GetRendererOutputSize)(window->renderer, &width, &height);
     if (!by_user || !window->display || (width == window->width && height == window->height)) {
         window->sized_by_user &= !(width == window->width && height == window->height);
         return;
@@ -434,9 +436,9 @@ void sdl_window_grab(SdlWindow *window, bool grabbed)
 {
     if (window->grabbed != grabbed) {
         window->grabbed = grabbed;
-        SDL_SetRelativeMouseMode(grabbed && !seat_is_absolute(&window->seat));
-        SDL_SetWindowGrab(window->window, grabbed);
-        SDL_SetWindowKeyboardGrab(window->window, grabbed);
+        SDL(SetRelativeMouseMode)(grabbed && !seat_is_absolute(&window->seat));
+        SDL(SetWindowGrab)(window->window, grabbed);
+        SDL(SetWindowKeyboardGrab)(window->window, grabbed);
         sdl_window_set_title(window);
         sdl_window_update_cursor(window);
     }
@@ -444,7 +446,7 @@ void sdl_window_grab(SdlWindow *window, bool grabbed)
 
 static SDL_Surface *wrap_cursor(const DisplayCursor *cursor)
 {
-    return SDL_CreateRGBSurfaceWithFormatFrom(
+    return SDL(CreateRGBSurfaceWithFormatFrom)(
         pixman_image_get_data(cursor->image), pixman_image_get_width(cursor->image),
         pixman_image_get_height(cursor->image), 32, pixman_image_get_stride(cursor->image),
         SDL_PIXELFORMAT_ARGB8888);
@@ -453,12 +455,12 @@ static SDL_Surface *wrap_cursor(const DisplayCursor *cursor)
 static void drop_cursors(SdlWindow *window)
 {
     if (window->cursor_texture) {
-        SDL_DestroyTexture(window->cursor_texture);
+        SDL(DestroyTexture)(window->cursor_texture);
         window->cursor_texture = NULL;
     }
     if (window->cursor) {
-        SDL_SetCursor(SDL_GetDefaultCursor());
-        SDL_FreeCursor(window->cursor);
+        SDL(SetCursor)(SDL(GetDefaultCursor)());
+        SDL(FreeCursor)(window->cursor);
         window->cursor = NULL;
     }
 }
@@ -478,18 +480,18 @@ void sdl_window_update_cursor(SdlWindow *window)
     window->dirty = true;
     surface = own ? wrap_cursor(cursor) : NULL;
     if (surface && absolute) {
-        window->cursor = SDL_CreateColorCursor(surface, cursor->hot_x, cursor->hot_y);
-        SDL_SetCursor(window->cursor);
+        window->cursor = SDL(CreateColorCursor)(surface, cursor->hot_x, cursor->hot_y);
+        SDL(SetCursor)(window->cursor);
     } else if (surface) {
-        window->cursor_texture = SDL_CreateTextureFromSurface(window->renderer, surface);
+        window->cursor_texture = SDL(CreateTextureFromSurface)(window->renderer, surface);
     }
     if (surface) {
-        SDL_FreeSurface(surface);
+        SDL(FreeSurface)(surface);
     }
-    SDL_ShowCursor(text || window->cursor || window->sdl->show_cursor ||
-                           !(absolute || window->grabbed)
-                       ? SDL_ENABLE
-                       : SDL_DISABLE);
+    SDL(ShowCursor)
+    (text || window->cursor || window->sdl->show_cursor || !(absolute || window->grabbed)
+         ? SDL_ENABLE
+         : SDL_DISABLE);
 }
 
 bool sdl_window_save(SdlWindow *window, char **path, GError **error)

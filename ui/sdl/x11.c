@@ -6,6 +6,8 @@
 
 #include <SDL_syswm.h>
 
+#include "ui/sdl/api.h"
+
 /* Xlib's handler has no argument of ours. */
 static struct {
     void (*gone)(void *opaque);
@@ -18,14 +20,22 @@ static int lose_connection(Display *display)
     return 0;
 }
 
+static bool find_info(SDL_Window *window, SDL_SysWMinfo *info)
+{
+    __typeof__(SDL_GetWindowWMInfo) *get;
+
+    *(void **)&get = sdl_api_find("SDL_GetWindowWMInfo");
+    SDL_VERSION(&info->version);
+    return get && get(window, info);
+}
+
 bool sdl_x11_watch_server(SDL_Window *window, void (*gone)(void *opaque), void *opaque)
 {
     XIOErrorHandler (*set_handler)(XIOErrorHandler handler);
     SDL_SysWMinfo info;
     void *library;
 
-    SDL_VERSION(&info.version);
-    if (!SDL_GetWindowWMInfo(window, &info) || info.subsystem != SDL_SYSWM_X11) {
+    if (!find_info(window, &info) || info.subsystem != SDL_SYSWM_X11) {
         return false;
     }
     library = dlopen("libX11.so.6", RTLD_NOW | RTLD_NOLOAD); /* that SDL has loaded */
