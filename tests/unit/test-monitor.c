@@ -185,6 +185,8 @@ static void test_open_errors(void)
         { "chardev:nobody", "nobody" },
         { "tcp:127.0.0.1:1,server=on,wait=off,bogus=1", "bogus" },
         { "websocket:127.0.0.1:5000,server=on", "not yet" },
+        { "msmouse", "not yet" },
+        { "vc:9", "vc:WIDTHxHEIGHT" },
         { "ringbuf,size=3", "power of two" },
     };
     Machine *machine = new_machine();
