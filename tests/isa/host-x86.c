@@ -41,6 +41,11 @@ bool x86_host_converts_first(const X86Host *host, const X86Insn *insn)
     return host->intel && is_named(insn, "vcvtps2ph") && x86_has_memory(insn);
 }
 
+bool x86_host_calls_denormals_inexact(const X86Host *host, const X86Insn *insn)
+{
+    return host->intel && is_named(insn, "vcvtps2ph");
+}
+
 /* FST, FIST, FISTTP, FBSTP and the like: of the odd opcodes all but FLD, FILD and FBLD. */
 bool x86_host_may_skip_store(const X86Host *host, const X86Insn *insn)
 {

@@ -34,6 +34,12 @@ bool x86_host_wants_aligned(const X86Host *host, const X86Insn *insn);
 bool x86_host_converts_first(const X86Host *host, const X86Insn *insn);
 bool x86_host_may_skip_store(const X86Host *host, const X86Insn *insn);
 
+/*
+ * VCVTPS2PH of denormal numbers whose underflow is not masked is inexact, also where IEEE 754 (7.5, 7.6) and Intel's own VCVTPD2PS
+ * say that it is not: no manual tells.
+ */
+bool x86_host_calls_denormals_inexact(const X86Host *host, const X86Insn *insn);
+
 /* An MMX store that faults has set TOP to 0, and not yet the tags: no manual tells, and done again it is no matter. */
 bool x86_host_clears_top(const X86Host *host, const X86Insn *insn);
 

@@ -905,16 +905,11 @@ static bool is_element(const Snippet *s, const X86Insn *insn, uint64_t a, uint64
     return a / PAGE == b / PAGE && a - start < bytes && b - start < bytes;
 }
 
-/* Makes of a page fault on the host what a processor of AMD would have made of it. */
-static void even_out_fault(Snippet *s, const State *got)
+static void even_out_page_fault(State *host, const Snippet *s, const X86Insn *insn,
+                                const State *got)
 {
     const uint32_t flags = 0x3f; /* of MXCSR */
-    const X86Insn *insn = insn_at(s, got->rip - s->guest_at);
-    State *host = &s->after;
 
-    if (got->vector != X86_PF + 1 || !insn || host->rip - s->at != got->rip - s->guest_at) {
-        return;
-    }
     if (x86_host_converts_first(&judge, insn)) {
         host->mxcsr &= ~flags | got->mxcsr; /* what both have */
         if (host->vector == X86_XM + 1) {
@@ -928,6 +923,25 @@ static void even_out_fault(Snippet *s, const State *got)
     }
     if (x86_host_faults_at_any_element(&judge, insn) && is_element(s, insn, host->cr2, got->cr2)) {
         host->cr2 = got->cr2;
+    }
+}
+
+/* Makes of an exception on the host what a processor of AMD would have made of it. */
+static void even_out(Snippet *s, const State *got)
+{
+    enum { DE = 1 << 1, UE = 1 << 4, PE = 1 << 5, UM = 1 << 11 }; /* of MXCSR */
+    const X86Insn *insn = got->vector ? insn_at(s, got->rip - s->guest_at) : NULL;
+    State *host = &s->after;
+
+    if (!insn || host->rip - s->at != got->rip - s->guest_at) {
+        return;
+    }
+    if (got->vector == X86_PF + 1) {
+        even_out_page_fault(host, s, insn, got);
+    }
+    if (got->vector == X86_XM + 1 && x86_host_calls_denormals_inexact(&judge, insn) &&
+        (host->mxcsr & (DE | UE | UM)) == (DE | UE)) {
+        host->mxcsr &= ~(uint32_t)PE | got->mxcsr;
     }
 }
 
@@ -1065,7 +1079,7 @@ static unsigned run_guest(X86Rig *rig, unsigned count)
         const State *got = &guest_states[2 * n + 1];
         const uint8_t *window = rig->ram + window_address(n);
 
-        even_out_fault(&snippets[n], got);
+        even_out(&snippets[n], got);
         if (differs(&snippets[n], got) ||
             (around_pages && pages_differ(&snippets[n], got, window))) {
             print_code(&snippets[n]);
