@@ -41,8 +41,8 @@ static json_t *node_specific(BlockNode *node)
     if (node->driver->specific_info) {
         return node->driver->specific_info(node);
     }
-    if (node->driver->is_protocol) {
-        return json_pack("{s:s, s:{}}", "type", node->driver->name, "data");
+    if (!strcmp(node->driver->name, "file") || !strcmp(node->driver->name, "host_device")) {
+        return json_pack("{s:s, s:{}}", "type", "file", "data"); /* QMP knows no other protocols */
     }
     return NULL;
 }

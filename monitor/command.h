@@ -41,7 +41,7 @@ typedef struct {
     char letter; /* ARGUMENT_FLAG; ARGUMENT_STRING: in HMP the word after -letter */
     MonitorCompleter *complete;
     const char *const *values; /* ARGUMENT_STRING: what it may be; NULL: anything */
-    bool qmp; /* not in HMP */
+    bool qmp;                  /* not in HMP */
 } MonitorArgument;
 
 enum {
@@ -63,6 +63,8 @@ typedef struct {
     json_t *(*run)(Monitor *monitor, json_t *arguments, GError **error);
     /* NULL: prints nothing, or the member human-readable-text when there is one. */
     void (*print)(Monitor *monitor, json_t *result, GString *out);
+    /* The type of what QMP is given, as schema-types.h spells it; NULL: nothing, the empty object. */
+    const char *returns;
 } MonitorCommand;
 #define MONITOR_COMMAND(object) REGISTRY_ADD(monitor_commands, object)
 REGISTRY_DECLARE(monitor_commands, MonitorCommand);

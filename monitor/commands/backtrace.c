@@ -183,5 +183,6 @@ static const MonitorCommand bt_command = {
     .arguments = bt_arguments,
     .run = bt_run,
     .print = bt_print,
+    .returns = "[any]",
 };
 MONITOR_COMMAND(bt_command);

@@ -105,5 +105,6 @@ static const MonitorCommand query_command = {
     .summary = "shows how much memory the guest has",
     .run = query_run,
     .print = query_print,
+    .returns = "BalloonInfo",
 };
 MONITOR_COMMAND(query_command);

@@ -148,6 +148,7 @@ static const MonitorCommand exports_command = {
     .name = "query-block-exports",
     .summary = "lists the exports",
     .run = exports_run,
+    .returns = "[BlockExportInfo]",
 };
 MONITOR_COMMAND(exports_command);
 

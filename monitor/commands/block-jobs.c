@@ -291,6 +291,7 @@ static const MonitorCommand query_any_jobs_command = {
     .name = "query-jobs",
     .summary = "lists background jobs",
     .run = query_any_jobs_run,
+    .returns = "[JobInfo]",
 };
 MONITOR_COMMAND(query_any_jobs_command);
 
@@ -325,6 +326,7 @@ static const MonitorCommand query_jobs_command = {
     .summary = "shows the block jobs",
     .run = query_jobs_run,
     .print = query_jobs_print,
+    .returns = "[BlockJobInfo]",
 };
 MONITOR_COMMAND(query_jobs_command);
 

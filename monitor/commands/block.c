@@ -207,6 +207,7 @@ static const MonitorCommand block_command = {
     .summary = "lists the drives",
     .arguments = block_arguments,
     .run = block_run,
+    .returns = "[BlockInfo]",
 };
 MONITOR_COMMAND(block_command);
 
@@ -390,6 +391,7 @@ static const MonitorCommand blockstats_command = {
     .arguments = blockstats_arguments,
     .run = blockstats_run,
     .print = blockstats_print,
+    .returns = "[BlockStats]",
 };
 MONITOR_COMMAND(blockstats_command);
 
@@ -419,6 +421,7 @@ static const MonitorCommand named_nodes_command = {
     .summary = "lists the nodes of all images",
     .arguments = named_nodes_arguments,
     .run = named_nodes_run,
+    .returns = "[BlockDeviceInfo]",
 };
 MONITOR_COMMAND(named_nodes_command);
 

@@ -43,6 +43,7 @@ static const MonitorCommand chardev_list_command = {
     .summary = "lists the character devices",
     .run = chardev_list_run,
     .print = chardev_list_print,
+    .returns = "[ChardevInfo]",
 };
 MONITOR_COMMAND(chardev_list_command);
 
@@ -64,6 +65,7 @@ static const MonitorCommand backends_command = {
     .name = "query-chardev-backends",
     .summary = "lists the types of character devices",
     .run = backends_run,
+    .returns = "[ChardevBackendInfo]",
 };
 MONITOR_COMMAND(backends_command);
 
@@ -193,6 +195,7 @@ static const MonitorCommand ringbuf_read_command = {
     .arguments = ringbuf_read_arguments,
     .run = ringbuf_read_run,
     .print = ringbuf_read_print,
+    .returns = "str",
 };
 MONITOR_COMMAND(ringbuf_read_command);
 
@@ -272,6 +275,7 @@ static const MonitorCommand chardev_add_command = {
     .summary = "makes a character device",
     .arguments = chardev_add_arguments,
     .run = chardev_add_run,
+    .returns = "ChardevReturn",
 };
 MONITOR_COMMAND(chardev_add_command);
 

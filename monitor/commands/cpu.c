@@ -31,6 +31,7 @@ static json_t *cpus_run(Monitor *monitor, json_t *arguments, GError **error)
         monitor_put(cpu, "thread-id", json_integer(vcpu->thread_id));
         monitor_put(cpu, "props", cpu_properties(machine, i));
         monitor_put(cpu, "qom-path", monitor_string(path));
+        monitor_put(cpu, "qom-type", json_string(vcpu->device.type->name));
         monitor_put(cpu, "cpu-index", json_integer(vcpu->index));
         monitor_put(cpu, "target", json_string(vcpu->target->name));
         json_array_append_new(list, cpu);
@@ -58,6 +59,7 @@ static const MonitorCommand cpus_command = {
     .summary = "lists the CPUs; * is the one that other commands are about",
     .run = cpus_run,
     .print = cpus_print,
+    .returns = "[CpuInfoFast]",
 };
 MONITOR_COMMAND(cpus_command);
 
@@ -168,6 +170,7 @@ static const MonitorCommand registers_command = {
     .arguments = registers_arguments,
     .run = registers_run,
     .print = registers_print,
+    .returns = "any",
 };
 MONITOR_COMMAND(registers_command);
 
@@ -204,6 +207,7 @@ static const MonitorCommand tlb_command = {
     .hmp = "info tlb",
     .summary = "shows the pages that the CPU's tables map",
     .run = tlb_run,
+    .returns = "HumanReadableText",
 };
 MONITOR_COMMAND(tlb_command);
 
@@ -217,6 +221,7 @@ static const MonitorCommand mem_command = {
     .hmp = "info mem",
     .summary = "shows the ranges that the CPU's tables map, by rights",
     .run = mem_run,
+    .returns = "HumanReadableText",
 };
 MONITOR_COMMAND(mem_command);
 
@@ -238,6 +243,7 @@ static const MonitorCommand jit_command = {
     .hmp = "info jit",
     .summary = "shows the translator's counters",
     .run = jit_run,
+    .returns = "HumanReadableText",
 };
 MONITOR_COMMAND(jit_command);
 
@@ -268,5 +274,6 @@ static const MonitorCommand kvm_command = {
     .summary = "shows whether KVM runs the CPUs",
     .run = kvm_run,
     .print = kvm_print,
+    .returns = "KvmInfo",
 };
 MONITOR_COMMAND(kvm_command);

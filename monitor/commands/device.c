@@ -113,6 +113,7 @@ static const MonitorCommand qtree_command = {
     .hmp = "info qtree",
     .summary = "shows buses, the devices on them and their properties",
     .run = qtree_run,
+    .returns = "HumanReadableText",
 };
 MONITOR_COMMAND(qtree_command);
 
@@ -152,6 +153,7 @@ static const MonitorCommand qom_tree_command = {
     .summary = "shows the tree of devices by their paths",
     .arguments = path_optional_arguments,
     .run = qom_tree_run,
+    .returns = "HumanReadableText",
 };
 MONITOR_COMMAND(qom_tree_command);
 
@@ -183,6 +185,7 @@ static const MonitorCommand pci_command = {
     .hmp = "info pci",
     .summary = "lists PCI functions with their identity and address windows",
     .run = pci_run,
+    .returns = "HumanReadableText",
 };
 MONITOR_COMMAND(pci_command);
 
@@ -255,6 +258,7 @@ static const MonitorCommand types_command = {
     .summary = "lists the types of devices",
     .run = types_run,
     .print = types_print,
+    .returns = "[any]",
 };
 MONITOR_COMMAND(types_command);
 
@@ -382,6 +386,7 @@ static const MonitorCommand device_command = {
     .arguments = path_arguments,
     .run = device_run,
     .print = device_print,
+    .returns = "any",
 };
 MONITOR_COMMAND(device_command);
 
@@ -432,6 +437,7 @@ static const MonitorCommand irq_command = {
     .summary = "shows the interrupt lines of all devices and their levels",
     .run = irq_run,
     .print = irq_print,
+    .returns = "[any]",
 };
 MONITOR_COMMAND(irq_command);
 

@@ -87,5 +87,6 @@ static const MonitorCommand dis_command = {
     .arguments = dis_arguments,
     .run = dis_run,
     .print = dis_print,
+    .returns = "any",
 };
 MONITOR_COMMAND(dis_command);

@@ -161,6 +161,7 @@ static const MonitorCommand text_command = {
     .arguments = text_arguments,
     .run = text_run,
     .print = text_print,
+    .returns = "any",
 };
 MONITOR_COMMAND(text_command);
 
@@ -177,6 +178,7 @@ static const MonitorCommand display_options_command = {
     .name = "query-display-options",
     .summary = "tells how the display is shown on the host",
     .run = display_options_run,
+    .returns = "DisplayOptions",
 };
 MONITOR_COMMAND(display_options_command);
 

@@ -42,5 +42,6 @@ static const MonitorCommand gdbserver_command = {
     .arguments = gdbserver_arguments,
     .run = gdbserver_run,
     .print = gdbserver_print,
+    .returns = "any",
 };
 MONITOR_COMMAND(gdbserver_command);

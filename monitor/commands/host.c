@@ -23,6 +23,7 @@ static const MonitorCommand version_command = {
     .summary = "shows the version of the protocol and of Kaso",
     .run = version_run,
     .print = version_print,
+    .returns = "VersionInfo",
 };
 MONITOR_COMMAND(version_command);
 
@@ -50,6 +51,7 @@ static const MonitorCommand name_command = {
     .summary = "shows the machine's name",
     .run = name_run,
     .print = name_print,
+    .returns = "NameInfo",
 };
 MONITOR_COMMAND(name_command);
 
@@ -74,6 +76,7 @@ static const MonitorCommand uuid_command = {
     .summary = "shows the machine's UUID",
     .run = uuid_run,
     .print = uuid_print,
+    .returns = "UuidInfo",
 };
 MONITOR_COMMAND(uuid_command);
 
@@ -103,6 +106,7 @@ static const MonitorCommand generation_command = {
     .summary = "shows the identifier that vmgenid gives to the guest",
     .run = generation_run,
     .print = generation_print,
+    .returns = "GuidInfo",
 };
 MONITOR_COMMAND(generation_command);
 

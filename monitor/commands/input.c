@@ -297,6 +297,7 @@ static const MonitorCommand mice_command = {
     .summary = "lists the pointers of the guest; * is the one that moves",
     .run = mice_run,
     .print = mice_print,
+    .returns = "[MouseInfo]",
 };
 MONITOR_COMMAND(mice_command);
 

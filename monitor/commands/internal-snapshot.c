@@ -57,6 +57,7 @@ static const MonitorCommand delete_command = {
     .summary = "deletes a snapshot inside a drive's image",
     .arguments = delete_arguments,
     .run = delete_run,
+    .returns = "SnapshotInfo",
 };
 MONITOR_COMMAND(delete_command);
 

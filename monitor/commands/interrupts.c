@@ -34,6 +34,7 @@ static const MonitorCommand pic_command = {
     .hmp = "info pic",
     .summary = "shows the state of the machine's interrupt controllers",
     .run = pic_run,
+    .returns = "HumanReadableText",
 };
 MONITOR_COMMAND(pic_command);
 

@@ -53,5 +53,6 @@ static const MonitorCommand iothreads_command = {
     .summary = "lists the I/O threads",
     .run = iothreads_run,
     .print = iothreads_print,
+    .returns = "[IOThreadInfo]",
 };
 MONITOR_COMMAND(iothreads_command);

@@ -80,6 +80,7 @@ static const MonitorCommand dmesg_command = {
     .arguments = dmesg_arguments,
     .run = dmesg_run,
     .print = dmesg_print,
+    .returns = "any",
 };
 MONITOR_COMMAND(dmesg_command);
 
@@ -160,6 +161,7 @@ static const MonitorCommand tasks_command = {
         "shows the processes and threads of a Linux kernel, from its memory; * runs on a CPU",
     .run = tasks_run,
     .print = tasks_print,
+    .returns = "any",
 };
 MONITOR_COMMAND(tasks_command);
 
@@ -211,5 +213,6 @@ static const MonitorCommand modules_command = {
     .summary = "shows the modules that a Linux kernel has loaded, from its memory",
     .run = modules_run,
     .print = modules_print,
+    .returns = "any",
 };
 MONITOR_COMMAND(modules_command);

@@ -29,6 +29,7 @@ static const MonitorCommand mtree_command = {
     .summary = "shows the memory map",
     .arguments = mtree_arguments,
     .run = mtree_run,
+    .returns = "HumanReadableText",
 };
 MONITOR_COMMAND(mtree_command);
 
@@ -74,6 +75,7 @@ static const MonitorCommand roms_command = {
     .summary = "lists the read-only memory of the machine",
     .run = roms_run,
     .print = roms_print,
+    .returns = "[any]",
 };
 MONITOR_COMMAND(roms_command);
 
@@ -97,5 +99,6 @@ static const MonitorCommand memory_size_command = {
     .summary = "shows how much RAM the machine has",
     .run = memory_size_run,
     .print = memory_size_print,
+    .returns = "MemoryInfo",
 };
 MONITOR_COMMAND(memory_size_command);

@@ -205,6 +205,7 @@ static const MonitorCommand x_command = {
     .arguments = dump_arguments,
     .run = x_run,
     .print = dump_print,
+    .returns = "any",
 };
 MONITOR_COMMAND(x_command);
 
@@ -215,6 +216,7 @@ static const MonitorCommand xp_command = {
     .arguments = dump_arguments,
     .run = xp_run,
     .print = dump_print,
+    .returns = "any",
 };
 MONITOR_COMMAND(xp_command);
 
@@ -281,6 +283,7 @@ static const MonitorCommand i_command = {
     .arguments = i_arguments,
     .run = i_run,
     .print = i_print,
+    .returns = "any",
 };
 MONITOR_COMMAND(i_command);
 
@@ -354,6 +357,7 @@ static const MonitorCommand gva2gpa_command = {
     .arguments = address_arguments,
     .run = gva2gpa_run,
     .print = gva2gpa_print,
+    .returns = "any",
 };
 MONITOR_COMMAND(gva2gpa_command);
 

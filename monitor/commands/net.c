@@ -68,6 +68,7 @@ static const MonitorCommand network_command = {
     .hmp = "info network",
     .summary = "shows network cards and what they are connected to",
     .run = network_run,
+    .returns = "HumanReadableText",
 };
 MONITOR_COMMAND(network_command);
 
@@ -94,6 +95,7 @@ static const MonitorCommand usernet_command = {
     .hmp = "info usernet",
     .summary = "shows the connections of user networks",
     .run = usernet_run,
+    .returns = "HumanReadableText",
 };
 MONITOR_COMMAND(usernet_command);
 

@@ -117,5 +117,6 @@ static const MonitorCommand print_command = {
     .arguments = print_arguments,
     .run = print_run,
     .print = print_print,
+    .returns = "any",
 };
 MONITOR_COMMAND(print_command);

@@ -56,6 +56,7 @@ static const MonitorCommand commands_command = {
     .name = "query-commands",
     .summary = "lists the commands",
     .run = commands_run,
+    .returns = "[CommandInfo]",
 };
 MONITOR_COMMAND(commands_command);
 
@@ -95,8 +96,19 @@ static const MonitorCommand human_command = {
     .summary = "runs an HMP command",
     .arguments = human_arguments,
     .run = human_run,
+    .returns = "str",
 };
 MONITOR_COMMAND(human_command);
+
+static bool has_property(const Board *board, const char *name)
+{
+    for (const Property *p = board->properties; p && p->name; p++) {
+        if (!strcmp(p->name, name)) {
+            return p->kind != PROPERTY_NOT_YET;
+        }
+    }
+    return false;
+}
 
 static json_t *machines_run(Monitor *monitor, json_t *arguments, GError **error)
 {
@@ -111,6 +123,7 @@ static json_t *machines_run(Monitor *monitor, json_t *arguments, GError **error)
         monitor_put(entry, "hotpluggable-cpus", json_false());
         monitor_put(entry, "numa-mem-supported", json_false());
         monitor_put(entry, "deprecated", json_false());
+        monitor_put(entry, "acpi", json_boolean(has_property(*it, "acpi")));
         if ((*it)->default_cpu) {
             monitor_put(entry, "default-cpu-type", json_string((*it)->default_cpu));
         }
@@ -126,6 +139,7 @@ static const MonitorCommand machines_command = {
     .name = "query-machines",
     .summary = "lists the boards",
     .run = machines_run,
+    .returns = "[MachineInfo]",
 };
 MONITOR_COMMAND(machines_command);
 
@@ -160,6 +174,7 @@ static const MonitorCommand cpu_definitions_command = {
     .name = "query-cpu-definitions",
     .summary = "lists the CPU models",
     .run = cpu_definitions_run,
+    .returns = "[CpuDefinitionInfo]",
 };
 MONITOR_COMMAND(cpu_definitions_command);
 
@@ -176,6 +191,7 @@ static const MonitorCommand target_command = {
     .name = "query-target",
     .summary = "shows the guest's architecture",
     .run = target_run,
+    .returns = "TargetInfo",
 };
 MONITOR_COMMAND(target_command);
 
@@ -190,6 +206,7 @@ static json_t *empty_list_run(Monitor *monitor, json_t *arguments, GError **erro
         .name = qmp_name,                                                                          \
         .summary = text,                                                                           \
         .run = empty_list_run,                                                                     \
+        .returns = "[any]",                                                                        \
     };                                                                                             \
     MONITOR_COMMAND(symbol)
 

@@ -137,6 +137,7 @@ static const MonitorCommand list_command = {
     .arguments = list_arguments,
     .run = list_run,
     .print = list_print,
+    .returns = "[ObjectPropertyInfo]",
 };
 MONITOR_COMMAND(list_command);
 
@@ -236,6 +237,7 @@ static const MonitorCommand get_command = {
     .arguments = get_arguments,
     .run = get_run,
     .print = get_print,
+    .returns = "any",
 };
 MONITOR_COMMAND(get_command);
 
@@ -311,6 +313,7 @@ static const MonitorCommand list_types_command = {
     .summary = "lists the types of devices",
     .arguments = list_types_arguments,
     .run = list_types_run,
+    .returns = "[ObjectTypeInfo]",
 };
 MONITOR_COMMAND(list_types_command);
 
@@ -341,5 +344,6 @@ static const MonitorCommand device_properties_command = {
     .summary = "lists the properties of a type of device",
     .arguments = device_properties_arguments,
     .run = device_properties_run,
+    .returns = "[ObjectPropertyInfo]",
 };
 MONITOR_COMMAND(device_properties_command);

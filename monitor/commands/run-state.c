@@ -47,6 +47,7 @@ static const MonitorCommand status_command = {
     .summary = "shows whether the machine runs, and if not why",
     .run = status_run,
     .print = status_print,
+    .returns = "StatusInfo",
 };
 MONITOR_COMMAND(status_command);
 

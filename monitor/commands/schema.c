@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "monitor/command.h"
+#include "monitor/schema-types.h"
 
 /* QMP's built-in type of an argument, and how JSON writes it. */
 static const char *schema_type(ArgumentKind kind)
@@ -86,6 +87,91 @@ static json_t *schema_type_of(json_t *list, const MonitorArgument *arguments)
     return name;
 }
 
+/* What commands return. */
+
+/* The name of a type, a list's with brackets, which is added when it is first used. NULL: nothing. */
+static const char *schema_use(json_t *list, const char *type)
+{
+    g_autofree char *element = NULL;
+    size_t index;
+    json_t *entry;
+
+    if (!type || type[0] != '[') {
+        return type ? type : "0";
+    }
+    json_array_foreach(list, index, entry)
+    {
+        if (!g_strcmp0(json_string_value(json_object_get(entry, "name")), type)) {
+            return type;
+        }
+    }
+    element = g_strndup(type + 1, strlen(type) - 2);
+    json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "name", type, "meta-type", "array",
+                                          "element-type", element));
+    return type;
+}
+
+static json_t *schema_members(json_t *list, const char *text)
+{
+    g_auto(GStrv) members = g_strsplit(text, ", ", -1);
+    json_t *result = json_array();
+
+    for (unsigned i = 0; members[i]; i++) {
+        char *type = strchr(members[i], ' ');
+        bool optional = type && type[-1] == '?';
+        json_t *member = json_object();
+
+        g_assert(type);
+        type[optional ? -1 : 0] = '\0';
+        monitor_put(member, "name", json_string(members[i]));
+        monitor_put(member, "type", json_string(schema_use(list, type + 1)));
+        if (optional) {
+            monitor_put(member, "default", json_null());
+        }
+        json_array_append_new(result, member);
+    }
+    return result;
+}
+
+/* "type: qcow2=A luks=B" */
+static void schema_add_variants(json_t *entry, const char *text)
+{
+    g_auto(GStrv) words = g_strsplit(text, " ", -1);
+    json_t *variants = json_array();
+
+    words[0][strlen(words[0]) - 1] = '\0';
+    monitor_put(entry, "tag", json_string(words[0]));
+    for (unsigned i = 1; words[i]; i++) {
+        char *type = strchr(words[i], '=');
+
+        *type = '\0';
+        json_array_append_new(variants,
+                              json_pack("{s:s, s:s}", "case", words[i], "type", type + 1));
+    }
+    monitor_put(entry, "variants", variants);
+}
+
+static void schema_add_types(json_t *list)
+{
+    for (const MonitorType *type = monitor_types; type->name; type++) {
+        g_auto(GStrv) values = type->values ? g_strsplit(type->values, " ", -1) : NULL;
+        json_t *entry;
+
+        if (values) {
+            json_array_append_new(list, schema_enum(type->name, (const char *const *)values));
+            continue;
+        }
+        entry = json_object();
+        monitor_put(entry, "name", json_string(type->name));
+        monitor_put(entry, "meta-type", json_string("object"));
+        monitor_put(entry, "members", schema_members(list, type->members));
+        if (type->variants) {
+            schema_add_variants(entry, type->variants);
+        }
+        json_array_append_new(list, entry);
+    }
+}
+
 static void schema_add_event(json_t *list, const char *name, const MonitorArgument *data)
 {
     json_t *entry = json_object();
@@ -103,7 +189,7 @@ static void schema_add_command(json_t *list, const MonitorCommand *command)
     monitor_put(entry, "name", json_string(command->name));
     monitor_put(entry, "meta-type", json_string("command"));
     monitor_put(entry, "arg-type", schema_type_of(list, command->arguments));
-    monitor_put(entry, "ret-type", json_string("any"));
+    monitor_put(entry, "ret-type", json_string(schema_use(list, command->returns)));
     monitor_put(entry, "allow-oob", json_false());
     json_array_append_new(list, entry);
 }
@@ -188,7 +274,9 @@ static json_t *schema_run(Monitor *monitor, json_t *arguments, GError **error)
     json_array_append_new(list, schema_builtin("int", "int"));
     json_array_append_new(list, schema_builtin("bool", "boolean"));
     json_array_append_new(list, schema_builtin("any", "value"));
+    json_array_append_new(list, schema_builtin("number", "number"));
     schema_add_object(list, "0", NULL);
+    schema_add_types(list);
     for (size_t i = 0; i < G_N_ELEMENTS(events); i++) {
         schema_add_event(list, events[i].name, events[i].data);
     }
@@ -207,5 +295,6 @@ static const MonitorCommand schema_command = {
     .name = "query-qmp-schema",
     .summary = "describes all commands, their arguments and the events",
     .run = schema_run,
+    .returns = "[any]",
 };
 MONITOR_COMMAND(schema_command);

@@ -64,6 +64,7 @@ static const MonitorCommand symbols_command = {
     .summary = "shows what symbols are from: files, and what was recognised in the guest's memory",
     .run = symbols_run,
     .print = symbols_print,
+    .returns = "[any]",
 };
 MONITOR_COMMAND(symbols_command);
 
@@ -155,6 +156,7 @@ static const MonitorCommand find_command = {
     .arguments = find_arguments,
     .run = find_run,
     .print = find_print,
+    .returns = "any",
 };
 MONITOR_COMMAND(find_command);
 
@@ -186,6 +188,7 @@ static const MonitorCommand add_command = {
     .summary = "adds the symbols of a file",
     .arguments = add_arguments,
     .run = add_run,
+    .returns = "any",
 };
 MONITOR_COMMAND(add_command);
 

@@ -14,6 +14,7 @@ import tempfile
 import threading
 
 from harness import Kaso, Qmp
+from schema import Types
 
 SERVER = "unix:@/%s,server=on,wait=off"
 SEED = int(sys.argv[2]) if len(sys.argv) > 2 else 1
@@ -74,6 +75,7 @@ def value(r, kind, name=None):
 class Schema:
     def __init__(self, entries):
         self.types = {e["name"]: e for e in entries if e["meta-type"] not in ("command", "event")}
+        self.answers = Types(entries)
         self.commands = {e["name"]: self.members(e["arg-type"]) for e in entries if e["meta-type"] == "command"}
         self.events = {e["name"]: self.members(e["arg-type"]) for e in entries if e["meta-type"] == "event"}
 
@@ -136,6 +138,8 @@ def try_qmp(qmp, r):
             except (EOFError, OSError) as problem:
                 raise AssertionError(f"no answer to {name} {short(arguments)}") from problem
             assert ("return" in reply) != ("error" in reply), (name, short(arguments), reply)
+            if "return" in reply:
+                schema.answers.check_answer(name, reply["return"])
             if "error" in reply:
                 assert reply["error"]["class"] and reply["error"]["desc"], (name, short(arguments), reply)
             schema.check_events(qmp)

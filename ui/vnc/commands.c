@@ -50,6 +50,7 @@ static const MonitorCommand query_vnc_command = {
     .name = "query-vnc",
     .summary = "tells where the first VNC server listens and who looks",
     .run = query_vnc_run,
+    .returns = "VncInfo",
 };
 MONITOR_COMMAND(query_vnc_command);
 
@@ -138,6 +139,7 @@ static const MonitorCommand query_vnc_servers_command = {
     .summary = "shows VNC servers and who looks",
     .run = query_vnc_servers_run,
     .print = query_vnc_servers_print,
+    .returns = "[VncInfo2]",
 };
 MONITOR_COMMAND(query_vnc_servers_command);
 

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/* The types of what commands return. Names and members are QMP's; x- commands have their own. */
+#include "monitor/schema-types.h"
+
+#include <stddef.h>
+
+#define STATISTICS(kind)                                                                           \
+    kind "_operations int, " kind "_total_time_ns int, failed_" kind                               \
+         "_operations int, invalid_" kind "_operations int, "
+#define STATISTICS_BYTES(kind) kind "_bytes int, " kind "_merged int, "
+#define LATENCIES                                                                                  \
+    "rd_latency_histogram? BlockLatencyHistogramInfo, wr_latency_histogram? "                      \
+    "BlockLatencyHistogramInfo, zone_append_latency_histogram? BlockLatencyHistogramInfo, "        \
+    "flush_latency_histogram? BlockLatencyHistogramInfo"
+#define LIMITS(kind)                                                                               \
+    kind " int, " kind "_rd int, " kind "_wr int, " kind "_max? int, " kind "_rd_max? int, " kind  \
+         "_wr_max? int, " kind "_max_length? int, " kind "_rd_max_length? int, " kind              \
+         "_wr_max_length? int, "
+
+/* clang-format off */
+const MonitorType monitor_types[] = {
+    /* The machine */
+    { "VersionTriple", "major int, minor int, micro int" },
+    { "VersionInfo", "qemu VersionTriple, package str" },
+    { "CommandInfo", "name str" },
+    { "NameInfo", "name? str" },
+    { "UuidInfo", "UUID str" },
+    { "GuidInfo", "guid str" },
+    { "KvmInfo", "enabled bool, present bool" },
+    { "StatusInfo", "status RunState, running bool, singlestep bool" },
+    { "RunState", NULL,
+      "debug inmigrate internal-error io-error paused postmigrate prelaunch finish-migrate restore-vm running "
+      "save-vm shutdown suspended watchdog guest-panicked colo" },
+    { "SysEmuTarget", NULL, "aarch64 arm i386 x86_64" },
+    { "TargetInfo", "arch SysEmuTarget" },
+    { "MachineInfo",
+      "name str, alias? str, is-default? bool, cpu-max int, hotpluggable-cpus bool, numa-mem-supported bool, "
+      "deprecated bool, default-cpu-type? str, default-ram-id? str, acpi bool" },
+    { "CpuDefinitionInfo",
+      "name str, typename str, unavailable-features? [str], migration-safe? bool, static bool, deprecated bool, "
+      "alias-of? str" },
+    { "CpuInstanceProperties",
+      "node-id? int, socket-id? int, die-id? int, module-id? int, cluster-id? int, core-id? int, thread-id? int" },
+    { "CpuInfoFast",
+      "cpu-index int, qom-path str, qom-type str, thread-id int, props? CpuInstanceProperties, target SysEmuTarget" },
+    { "MemoryInfo", "base-memory int, plugged-memory? int" },
+    { "BalloonInfo", "actual int" },
+    { "IOThreadInfo",
+      "id str, thread-id int, poll-max-ns int, poll-grow int, poll-shrink int, aio-max-batch int" },
+    { "MouseInfo", "name str, index int, current bool, absolute bool" },
+    { "ChardevInfo", "label str, filename str, frontend-open bool" },
+    { "ChardevBackendInfo", "name str" },
+    { "ChardevReturn", "pty? str" },
+    { "ObjectPropertyInfo", "name str, type str, description? str, default-value? any" },
+    { "ObjectTypeInfo", "name str, abstract? bool, parent? str" },
+    { "DisplayOptions", "type str" },
+    { "VncClientInfo", "host str, service str, family str, websocket bool, x509_dname? str, sasl_username? str" },
+    { "VncInfo", "enabled bool, host? str, family? str, service? str, auth? str, clients? [VncClientInfo]" },
+    { "VncServerInfo2", "host str, service str, family str, websocket bool, auth str, vencrypt? str" },
+    { "VncInfo2", "id str, server [VncServerInfo2], clients [VncClientInfo], auth str, vencrypt? str, display? str" },
+    { "HumanReadableText", "human-readable-text str" },
+
+    /* Disks */
+    { "BlockInfo",
+      "device str, qdev? str, type str, removable bool, locked bool, inserted? BlockDeviceInfo, tray_open? bool, "
+      "io-status? BlockDeviceIoStatus" },
+    { "BlockDeviceIoStatus", NULL, "ok failed nospace" },
+    { "BlockdevDetectZeroesOptions", NULL, "off on unmap" },
+    { "BlockdevCacheInfo", "writeback bool, direct bool, no-flush bool" },
+    { "BlockdevChild", "child str, node-name str" },
+    { "BlockDirtyInfo",
+      "name? str, count int, granularity int, recording bool, busy bool, persistent bool, inconsistent? bool" },
+    { "BlockDeviceInfo",
+      "file str, node-name str, ro bool, drv str, backing_file? str, backing_file_depth int, children [BlockdevChild], "
+      "active bool, encrypted bool, detect_zeroes BlockdevDetectZeroesOptions, " LIMITS("bps") LIMITS("iops")
+      "iops_size? int, group? str, image ImageInfo, cache BlockdevCacheInfo, write_threshold int, "
+      "dirty-bitmaps? [BlockDirtyInfo]" },
+    { "BlockLimitsInfo",
+      "request-alignment int, max-discard? int, discard-alignment? int, max-write-zeroes? int, "
+      "write-zeroes-alignment? int, opt-transfer? int, max-transfer? int, max-hw-transfer? int, max-iov int, "
+      "max-hw-iov? int, min-mem-alignment int, opt-mem-alignment int" },
+    { "SnapshotInfo",
+      "id str, name str, vm-state-size int, date-sec int, date-nsec int, vm-clock-sec int, vm-clock-nsec int, "
+      "icount? int" },
+    { "ImageInfo",
+      "filename str, format str, dirty-flag? bool, actual-size? int, virtual-size int, cluster-size? int, "
+      "encrypted? bool, compressed? bool, backing-filename? str, full-backing-filename? str, "
+      "backing-filename-format? str, snapshots? [SnapshotInfo], backing-image? ImageInfo, "
+      "format-specific? ImageInfoSpecific, limits? BlockLimitsInfo" },
+    { "ImageInfoSpecificKind", NULL, "qcow2 vmdk luks file" },
+    { "ImageInfoSpecific", "type ImageInfoSpecificKind", NULL,
+      "type: qcow2=ImageInfoSpecificQCow2Wrapper vmdk=ImageInfoSpecificVmdkWrapper "
+      "luks=ImageInfoSpecificLUKSWrapper file=ImageInfoSpecificFileWrapper" },
+    { "ImageInfoSpecificQCow2Wrapper", "data ImageInfoSpecificQCow2" },
+    { "ImageInfoSpecificQCow2",
+      "compat str, data-file? str, data-file-raw? bool, extended-l2? bool, lazy-refcounts? bool, corrupt? bool, "
+      "refcount-bits int, encrypt? ImageInfoSpecificQCow2Encryption, bitmaps? [Qcow2BitmapInfo], "
+      "compression-type str" },
+    { "Qcow2BitmapInfoFlags", NULL, "in-use auto" },
+    { "Qcow2BitmapInfo", "name str, granularity int, flags [Qcow2BitmapInfoFlags]" },
+    { "BlockdevQcow2EncryptionFormat", NULL, "aes luks" },
+    { "ImageInfoSpecificQCow2Encryption", "format BlockdevQcow2EncryptionFormat", NULL,
+      "format: luks=ImageInfoSpecificLUKS" },
+    { "ImageInfoSpecificLUKSWrapper", "data ImageInfoSpecificLUKS" },
+    { "ImageInfoSpecificLUKS",
+      "cipher-alg str, cipher-mode str, ivgen-alg str, ivgen-hash-alg? str, hash-alg str, detached-header bool, "
+      "payload-offset int, master-key-iters int, uuid str, slots [ImageInfoSpecificLUKSSlot]" },
+    { "ImageInfoSpecificLUKSSlot", "active bool, iters? int, stripes? int, key-offset int" },
+    { "ImageInfoSpecificVmdkWrapper", "data ImageInfoSpecificVmdk" },
+    { "ImageInfoSpecificVmdk", "create-type str, cid int, parent-cid int, extents [VmdkExtentInfo]" },
+    { "VmdkExtentInfo", "filename str, format str, virtual-size int, cluster-size? int, compressed? bool" },
+    { "ImageInfoSpecificFileWrapper", "data ImageInfoSpecificFile" },
+    { "ImageInfoSpecificFile", "extent-size-hint? int" },
+    { "BlockStats",
+      "device? str, qdev? str, node-name? str, stats BlockDeviceStats, driver-specific? BlockStatsSpecific, "
+      "parent? BlockStats, backing? BlockStats" },
+    { "BlockLatencyHistogramInfo", "boundaries [int], bins [int]" },
+    { "BlockDeviceTimedStats",
+      "interval_length int, min_rd_latency_ns int, max_rd_latency_ns int, avg_rd_latency_ns int, "
+      "min_wr_latency_ns int, max_wr_latency_ns int, avg_wr_latency_ns int, min_flush_latency_ns int, "
+      "max_flush_latency_ns int, avg_flush_latency_ns int, min_zone_append_latency_ns int, "
+      "max_zone_append_latency_ns int, avg_zone_append_latency_ns int, avg_rd_queue_depth number, "
+      "avg_wr_queue_depth number, avg_zone_append_queue_depth number" },
+    { "BlockDeviceStats",
+      STATISTICS("rd") STATISTICS_BYTES("rd") STATISTICS("wr") STATISTICS_BYTES("wr") STATISTICS("flush")
+      STATISTICS("unmap") STATISTICS_BYTES("unmap") STATISTICS("zone_append") STATISTICS_BYTES("zone_append")
+      "wr_highest_offset int, idle_time_ns? int, account_invalid bool, account_failed bool, "
+      "timed_stats [BlockDeviceTimedStats], " LATENCIES },
+    { "TableCacheStats", "max-bytes int, bytes int, hits int, misses int" },
+    { "BlockStatsSpecific", "driver str", NULL,
+      "driver: file=BlockStatsSpecificFile host_device=BlockStatsSpecificFile qcow2=BlockStatsSpecificQCow2" },
+    { "BlockStatsSpecificFile", "discard-nb-ok int, discard-nb-failed int, discard-bytes-ok int" },
+    { "BlockStatsSpecificQCow2", "l2-cache TableCacheStats, refcount-cache TableCacheStats" },
+    { "BlockExportType", NULL, "nbd" },
+    { "BlockExportInfo", "id str, type BlockExportType, node-name str, shutting-down bool" },
+    { "JobType", NULL, "commit stream mirror backup create amend snapshot-load snapshot-save snapshot-delete" },
+    { "JobStatus", NULL,
+      "undefined created running paused ready standby waiting pending aborting concluded null" },
+    { "JobInfo",
+      "id str, type JobType, status JobStatus, current-progress int, total-progress int, error? str" },
+    { "BlockJobInfo",
+      "device str, len int, offset int, busy bool, paused bool, speed int, io-status BlockDeviceIoStatus, ready bool, "
+      "status JobStatus, auto-finalize bool, auto-dismiss bool, error? str, type JobType", NULL,
+      "type: mirror=BlockJobInfoMirror" },
+    { "BlockJobInfoMirror", "actively-synced bool" },
+    { NULL },
+};
+/* clang-format on */
