@@ -63,7 +63,7 @@ typedef struct {
     json_t *(*run)(Monitor *monitor, json_t *arguments, GError **error);
     /* NULL: prints nothing, or the member human-readable-text when there is one. */
     void (*print)(Monitor *monitor, json_t *result, GString *out);
-    /* The type of what QMP is given, as schema-types.h spells it; NULL: nothing, the empty object. */
+    /* The type of what QMP is given, as schema-types.h spells it; NULL: nothing (of x- and query- commands: anything). */
     const char *returns;
 } MonitorCommand;
 #define MONITOR_COMMAND(object) REGISTRY_ADD(monitor_commands, object)

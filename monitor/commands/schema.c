@@ -182,6 +182,14 @@ static void schema_add_event(json_t *list, const char *name, const MonitorArgume
     json_array_append_new(list, entry);
 }
 
+/* What asks and does not say what for returns anything. */
+static const char *returned_by(const MonitorCommand *command)
+{
+    bool asks = strstr(command->name, "query-") || g_str_has_prefix(command->name, "x-");
+
+    return command->returns || !asks ? command->returns : "any";
+}
+
 static void schema_add_command(json_t *list, const MonitorCommand *command)
 {
     json_t *entry = json_object();
@@ -189,7 +197,7 @@ static void schema_add_command(json_t *list, const MonitorCommand *command)
     monitor_put(entry, "name", json_string(command->name));
     monitor_put(entry, "meta-type", json_string("command"));
     monitor_put(entry, "arg-type", schema_type_of(list, command->arguments));
-    monitor_put(entry, "ret-type", json_string(schema_use(list, command->returns)));
+    monitor_put(entry, "ret-type", json_string(schema_use(list, returned_by(command))));
     monitor_put(entry, "allow-oob", json_false());
     json_array_append_new(list, entry);
 }
