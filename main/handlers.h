@@ -35,6 +35,9 @@ OptionHandler option_gdb, option_qmp_pretty, option_mon, option_count_serial, op
 OptionHandler option_blockdev, option_drive, option_fda, option_fdb, option_hda, option_hdb, option_hdc, option_hdd;
 OptionHandler option_cdrom, option_pflash;
 
+/* one-argument.c */
+OptionHandler option_print_command;
+
 /* viewers.c */
 OptionHandler option_display, option_vnc, option_sdl, option_keyboard, option_full_screen, option_alt_grab;
 OptionHandler option_ctrl_grab, option_no_quit, option_show_cursor;

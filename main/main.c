@@ -98,7 +98,7 @@ int main(int argc, char **argv)
     if (answer_help(setup, &error)) {
         return 0;
     }
-    if (error || !setup_choose(setup, &error) ||
+    if (error || !one_argument_choose(setup, &error) || !setup_choose(setup, &error) ||
         (setup->daemonize && !process_daemonize(setup, &error))) {
         return fail(setup, error);
     }

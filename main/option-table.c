@@ -7,6 +7,7 @@ const Option option_table[] = {
     { "h", "[TOPIC]", "print this, or help on an option: -help device", STAGE_PARSE, option_help },
     { "help", "[TOPIC]", "the same", STAGE_PARSE, option_help },
     { "version", NULL, "print the version", STAGE_PARSE, option_version },
+    { "print-command", NULL, "for `kaso FILE`: print the command line that does the same, and end", STAGE_PARSE, option_print_command },
 
     { "machine", "[type=]NAME[,PROP=VALUE…]", "the board; help lists them; accel=A:B, memory-backend=ID and the board's own properties", STAGE_PARSE, option_machine },
     { "M", "[type=]NAME[,PROP=VALUE…]", "the same", STAGE_PARSE, option_machine },

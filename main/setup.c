@@ -64,6 +64,7 @@ void setup_free(Setup *setup)
     g_free(setup->machine_name);
     g_free(setup->cpu);
     g_free(setup->memory_path);
+    g_free(setup->file);
     g_free(setup->keyboard);
     g_free(setup->qtest_log);
     g_free(setup->pid_file);
@@ -150,10 +151,13 @@ bool setup_parse(Setup *setup, int argc, char **argv, GError **error)
         const Option *option;
 
         if (name[0] != '-' || name[1] == '\0') {
-            /* A bare word is the first disk. */
-            if (!setup_add_option(setup, "hda", name, error)) {
-                return false;
+            if (setup->file) {
+                return error_fail(
+                    error, KASO_ERROR_INVALID,
+                    "'%s' and '%s': one file can be run; others are options' arguments",
+                    setup->file, name);
             }
+            setup->file = g_strdup(name);
             continue;
         }
         name += name[1] == '-' ? 2 : 1;

@@ -77,6 +77,8 @@ struct Setup {
 
     /* What STAGE_PARSE collects. */
     const Target *target; /* from the program's name or NULL */
+    char *file;           /* an argument that is no option: what to run, or the first disk */
+    bool print_command;   /* -print-command */
     char *machine_name, *cpu;
     KeyValues *machine_options;
     GArray *accelerators; /* AcceleratorChoice */
@@ -132,6 +134,9 @@ typedef struct {
     const char *instead; /* NULL: nothing does nearly the same */
 } OptionNotYet;
 extern const OptionNotYet options_not_yet[];
+
+/* one-argument.c: options for setup->file, when there is one. */
+bool one_argument_choose(Setup *setup, GError **error);
 
 /* choose.c: board, target, CPU model and sizes that the options and defaults amount to. */
 bool setup_choose(Setup *setup, GError **error);
