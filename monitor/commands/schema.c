@@ -253,10 +253,43 @@ static const MonitorArgument export_data[] = {
     { "id", ARGUMENT_STRING },
     { NULL },
 };
+static const MonitorArgument balloon_data[] = {
+    { "actual", ARGUMENT_INT },
+    { NULL },
+};
+static const MonitorArgument debug_data[] = {
+    { "kind", ARGUMENT_STRING },
+    { "cpu-index", ARGUMENT_INT },
+    { "pc", ARGUMENT_INT },
+    { "breakpoint", ARGUMENT_INT, true },
+    { "address", ARGUMENT_INT, true },
+    { "write", ARGUMENT_BOOL, true },
+    { "old", ARGUMENT_INT, true },
+    { "new", ARGUMENT_INT, true },
+    { "text", ARGUMENT_STRING },
+    { NULL },
+};
+static const MonitorArgument deleted_data[] = {
+    { "device", ARGUMENT_STRING, true },
+    { "path", ARGUMENT_STRING },
+    { NULL },
+};
+static const MonitorArgument tray_data[] = {
+    { "device", ARGUMENT_STRING },
+    { "id", ARGUMENT_STRING },
+    { "tray-open", ARGUMENT_BOOL },
+    { NULL },
+};
+static const MonitorArgument vnc_data[] = {
+    { "server", ARGUMENT_ANY },
+    { "client", ARGUMENT_ANY },
+    { NULL },
+};
 static const struct {
     const char *name;
     const MonitorArgument *data;
 } events[] = {
+    { "BALLOON_CHANGE", balloon_data },
     { "BLOCK_EXPORT_DELETED", export_data },
     { "BLOCK_IO_ERROR", io_error_data },
     { "BLOCK_JOB_CANCELLED", job_data },
@@ -264,6 +297,10 @@ static const struct {
     { "BLOCK_JOB_ERROR", job_error_data },
     { "BLOCK_JOB_PENDING", job_pending_data },
     { "BLOCK_JOB_READY", job_data },
+    { "DEBUG_STOP", debug_data },
+    { "DEVICE_DELETED", deleted_data },
+    { "DEVICE_TRAY_MOVED", tray_data },
+    { "GUEST_CRASHLOADED", panic_data },
     { "GUEST_PANICKED", panic_data },
     { "JOB_STATUS_CHANGE", job_status_data },
     { "POWERDOWN", NULL },
@@ -271,6 +308,12 @@ static const struct {
     { "RESUME", NULL },
     { "SHUTDOWN", end_data },
     { "STOP", NULL },
+    { "SUSPEND", NULL },
+    { "SUSPEND_DISK", NULL },
+    { "VNC_CONNECTED", vnc_data },
+    { "VNC_DISCONNECTED", vnc_data },
+    { "VNC_INITIALIZED", vnc_data },
+    { "WAKEUP", NULL },
 };
 
 static json_t *schema_run(Monitor *monitor, json_t *arguments, GError **error)
