@@ -215,6 +215,18 @@ static uint64_t bytes_within(const MemoryRange *range, uint64_t address, uint64_
     return MIN(size, range->size - (address - range->start));
 }
 
+static inline void observe(AddressSpace *space, const MemoryRange *range, uint64_t address,
+                           unsigned size, bool write, MemoryResult result,
+                           MemoryAttributes attributes)
+{
+    const MemoryObserver *observer =
+        atomic_load_explicit(&space->machine->private->memory.observer, memory_order_acquire);
+
+    if (__builtin_expect(observer != NULL, 0)) {
+        observer->fn(observer->opaque, space, range, address, size, write, result, attributes);
+    }
+}
+
 static MemoryResult read_part(AddressSpace *space, uint64_t address, uint64_t *value,
                               unsigned *size, MemoryAttributes attributes)
 {
@@ -234,6 +246,7 @@ static MemoryResult read_part(AddressSpace *space, uint64_t address, uint64_t *v
     } else if (space->open_bus) {
         *size = 1; /* somebody may answer for the next byte */
     }
+    observe(space, range, address, *size, false, result, attributes);
     if (result != MEMORY_OK && space->open_bus) {
         *value = bits_mask(*size * 8);
         return MEMORY_OK;
@@ -260,6 +273,7 @@ static MemoryResult write_part(AddressSpace *space, uint64_t address, uint64_t v
     } else if (space->open_bus) {
         *size = 1;
     }
+    observe(space, range, address, *size, true, result, attributes);
     return space->open_bus ? MEMORY_OK : result;
 }
 
@@ -416,4 +430,9 @@ void address_space_dirty(AddressSpace *space, uint64_t address, uint64_t size)
         size -= part;
     }
     leave(space, locked);
+}
+
+void memory_set_observer(Machine *machine, const MemoryObserver *observer)
+{
+    atomic_store_explicit(&machine->private->memory.observer, observer, memory_order_release);
 }

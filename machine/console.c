@@ -26,7 +26,8 @@ struct ConsoleWatch {
     GPtrArray *lines; /* ConsoleLine * */
     guint check;      /* source that looks at lines that have no end yet */
     int64_t last_us;  /* when something was written last */
-    void (*silent)(Machine *machine);
+    void (*silent)(Machine *machine, void *opaque);
+    void *silent_opaque;
     Timer timer; /* of silent */
 };
 
@@ -87,6 +88,7 @@ void console_destroy(Machine *machine)
         g_ptr_array_unref(watch->lines);
         g_free(watch);
     }
+    g_clear_pointer(&machine->private->console_last, g_free);
 }
 
 static ConsoleLine *line_of(ConsoleWatch *watch, Chardev *chardev)
@@ -133,7 +135,7 @@ static void check_line(Machine *machine, ConsoleLine *line)
 {
     GPtrArray *matches = machine->config.console_matches;
 
-    for (unsigned i = 0; i < matches->len; i++) {
+    for (unsigned i = 0; matches && i < matches->len; i++) {
         const ConsoleMatch *match = matches->pdata[i];
         uint64_t bit = UINT64_C(1) << MIN(i, 63);
 
@@ -168,6 +170,10 @@ static gboolean check_open_lines(gpointer opaque)
 static void end_line(Machine *machine, ConsoleLine *line)
 {
     check_line(machine, line);
+    if (machine->private->console_keep && line->line->len) {
+        g_free(machine->private->console_last);
+        machine->private->console_last = g_strdup(line->line->str);
+    }
     g_string_truncate(line->line, 0);
     line->matched = 0;
 }
@@ -220,7 +226,7 @@ size_t console_write(Chardev *chardev, const void *data, size_t size)
 
     if (machine && taken) {
         machine->private->console_written = true;
-        if (machine->config.console_matches) {
+        if (machine->config.console_matches || machine->private->console_keep) {
             look_for_matches(machine, chardev, data, taken);
         }
     }
@@ -232,15 +238,41 @@ static void silence_is_over(void *opaque)
     ConsoleWatch *watch = opaque;
 
     if (!watch->machine->private->console_written) {
-        watch->silent(watch->machine);
+        watch->silent(watch->machine, watch->silent_opaque);
     }
 }
 
-void console_watch_silence(Machine *machine, unsigned seconds, void (*fn)(Machine *machine))
+void console_watch_silence(Machine *machine, unsigned seconds,
+                           void (*fn)(Machine *machine, void *opaque), void *opaque)
 {
     ConsoleWatch *watch = get_watch(machine);
 
     watch->silent = fn;
+    watch->silent_opaque = opaque;
     timer_init(&watch->timer, machine, silence_is_over, watch);
     timer_arm(&watch->timer, clock_now_ns(machine) + seconds * INT64_C(1000000000));
+}
+
+void console_keep_last(Machine *machine)
+{
+    machine->private->console_keep = true;
+}
+
+const char *console_last_line(Machine *machine)
+{
+    const ConsoleWatch *watch = machine->private->console_watch;
+
+    for (unsigned i = 0; watch && i < watch->lines->len; i++) {
+        const ConsoleLine *line = watch->lines->pdata[i];
+
+        if (line->line->len) {
+            return line->line->str;
+        }
+    }
+    return machine->private->console_last;
+}
+
+bool console_was_written(const Machine *machine)
+{
+    return machine->private->console_written;
 }

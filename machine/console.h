@@ -32,9 +32,19 @@ void console_match_free(ConsoleMatch *match);
 size_t console_write(Chardev *chardev, const void *data, size_t size);
 
 /*
+ * Keeps the last line of any console from now on. console_last_line: it, without colours, or what stands in a line that has no end yet; NULL: none
+ * was written, or nobody kept it. Good while the lock is held.
+ */
+void console_keep_last(Machine *machine);
+const char *console_last_line(Machine *machine);
+/* Whether a guest has written anything to a console that has a char device. */
+bool console_was_written(const Machine *machine);
+
+/*
  * Once, when the guest has run for `seconds` without a byte on any console that has a char device: calls fn
  * in the main loop.
  */
-void console_watch_silence(Machine *machine, unsigned seconds, void (*fn)(Machine *machine));
+void console_watch_silence(Machine *machine, unsigned seconds, void (*fn)(Machine *machine, void *opaque),
+                           void *opaque);
 
 #endif

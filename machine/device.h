@@ -221,6 +221,9 @@ void register_bank_init(Device *device, MemoryRegion *region, const RegisterBank
  */
 void register_bank_reset(Device *device, const RegisterBank *bank);
 
+/* "pl011.UARTFR" for an offset of such a region; false: it is none, or no register is there. */
+bool register_name(const MemoryRegion *region, uint64_t offset, unsigned size, char *name, size_t name_size);
+
 /* Buses. */
 struct BusType {
     const char *name;                 /* "pci", "virtio-mmio-slot", "sysbus" … */

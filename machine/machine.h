@@ -155,6 +155,8 @@ void machine_reset(Machine *machine);
  * people are told when the reset ends the run.
  */
 void machine_request_reset(Machine *machine, const char *who);
+/* Why the guest was last reset by itself ("guest", "triple fault" …; NULL: it was not), and how often in this run. */
+const char *machine_last_reset(const Machine *machine, unsigned *count);
 /* Ends or pauses the run (-no-shutdown, -action decide). detail may be NULL. */
 void machine_request_stop(Machine *machine, StopReason reason, const char *detail);
 /* The same with the exit status that the program ends with if this ends the run; -1: as the reason says. */

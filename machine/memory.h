@@ -167,6 +167,18 @@ MemoryResult address_space_write_bytes(AddressSpace *space, uint64_t address, co
 void *address_space_map(AddressSpace *space, uint64_t address, uint64_t *size, bool write);
 void address_space_dirty(AddressSpace *space, uint64_t address, uint64_t size);
 
+/*
+ * Told of each access that is not RAM's, after it, on the thread that made it: range NULL: nothing is mapped there. Neither fn nor what it calls
+ * may access memory.
+ */
+typedef struct {
+    void (*fn)(void *opaque, AddressSpace *space, const MemoryRange *range, uint64_t address, unsigned size,
+               bool write, MemoryResult result, MemoryAttributes attributes);
+    void *opaque;
+} MemoryObserver;
+/* One at most; NULL: none. It must last as long as the machine. With the machine lock. */
+void memory_set_observer(Machine *machine, const MemoryObserver *observer);
+
 /* Calls fn after each publication of a new flat view of any space, with the machine lock held. */
 void memory_add_listener(Machine *machine, void (*fn)(void *opaque, AddressSpace *space),
                          void *opaque);

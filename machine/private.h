@@ -45,6 +45,7 @@ typedef struct {
     _Atomic uint8_t *watch; /* a byte per page of the window: memory-watch.c */
     _Atomic uint32_t watch_active; /* who watches any page, as in these bytes */
     unsigned watch_ranges[DIRTY_CLIENT_COUNT];
+    _Atomic(const MemoryObserver *) observer;
     const MemoryWatchHooks *watch_hooks;
     void *watch_opaque;
 } MemoryState;
@@ -87,6 +88,8 @@ typedef struct MachinePrivate {
     GMutex request_lock;
     StopReason requested_stop;
     char *requested_detail;
+    const char *last_reset;   /* why the guest was reset last: as reset_reason, or "guest"; NULL: it was not */
+    unsigned guest_resets;
     const char *reset_reason; /* of the reset that is asked for, if it is no ordinary one; a literal */
     bool requested_reset, reset_by_host, requested_powerdown, requested_suspend;
     unsigned wakers;                       /* WakeReason: what ends the sleep */
@@ -103,6 +106,8 @@ typedef struct MachinePrivate {
     char *end_detail;
 
     ConsoleWatch *console_watch; /* NULL until somebody asks for one */
+    char *console_last;          /* the last line that any console has ended; NULL: none, or nobody asked */
+    bool console_keep;           /* console_last is kept */
     bool console_written;        /* a guest wrote to a console that has a char device */
 
     DriveOpener *drive_opener;

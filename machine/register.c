@@ -298,3 +298,20 @@ void register_bank_reset(Device *device, const RegisterBank *bank)
         }
     }
 }
+
+bool register_name(const MemoryRegion *region, uint64_t offset, unsigned size, char *name,
+                   size_t name_size)
+{
+    const BankInstance *instance = region->opaque;
+    const Register *reg;
+    unsigned index = 0;
+
+    if (region->kind != MEMORY_IO || !region->ops || region->ops->read != bank_read) {
+        return false;
+    }
+    reg = find_register(instance, offset, size, UINT8_MAX, &index);
+    if (reg) {
+        format_name(reg, index, instance->device->type->name, name, name_size);
+    }
+    return reg;
+}

@@ -343,6 +343,10 @@ static gboolean carry_out_requests(gpointer opaque)
         if (machine->config.no_reboot) {
             carry_out_stop(machine, STOP_GUEST_RESET, reset_reason, -1);
         } else {
+            if (!by_host) {
+                private->last_reset = reset_reason ? reset_reason : "guest";
+                private->guest_resets++;
+            }
             carry_out_reset(machine, by_host);
         }
     }
@@ -395,6 +399,12 @@ void machine_request_reset(Machine *machine, const char *who)
         who && !private->reset_by_host && strcmp(who, "guest") != 0 ? who : NULL;
     queue_requests(machine);
     g_mutex_unlock(&private->request_lock);
+}
+
+const char *machine_last_reset(const Machine *machine, unsigned *count)
+{
+    *count = machine->private->guest_resets;
+    return machine->private->last_reset;
 }
 
 void machine_request_stop(Machine *machine, StopReason reason, const char *detail)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "debug/diagnosis.h"
 #include "machine/accelerator.h"
 #include "machine/console.h"
 #include "main/setup.h"
@@ -44,8 +45,21 @@ void banner_print(Setup *setup)
     g_string_free(line, true);
 }
 
-static void tell_silence(Machine *machine)
+/* What the guest does instead. */
+static void tell_diagnosis(Machine *machine)
 {
+    Diagnosis *diagnosis = diagnosis_make(machine);
+    g_autofree char *text = diagnosis_text(diagnosis);
+
+    fprintf(stderr,
+            "kaso: %s (explain in the monitor tells it anew; -boot-diagnosis off: no such text)\n",
+            text);
+    diagnosis_free(diagnosis);
+}
+
+static void tell_silence(Machine *machine, void *opaque)
+{
+    const Setup *setup = opaque;
     const MachineConfig *config = &machine->config;
     const char *console = config->board->serial_console;
 
@@ -62,6 +76,9 @@ static void tell_silence(Machine *machine)
                 config->bios ? "the firmware of -bios" : "it",
                 console ? ", with Linux console=" : "", console ? console : "");
     }
+    if (!setup->no_boot_diagnosis) {
+        tell_diagnosis(machine);
+    }
 }
 
 /* Only where output would be seen, and where something runs that could write. */
@@ -73,6 +90,9 @@ void banner_watch_silence(Setup *setup)
 
     if (setup->silence_s && strcmp(kind, "null") != 0 && strcmp(kind, "vc") != 0 &&
         machine->vcpus->len && machine->accelerator->vcpu_run) {
-        console_watch_silence(machine, setup->silence_s, tell_silence);
+        console_watch_silence(machine, setup->silence_s, tell_silence, setup);
+        if (!setup->no_boot_diagnosis) {
+            diagnosis_prepare(machine);
+        }
     }
 }

@@ -24,6 +24,9 @@ OptionHandler option_message, option_pid_file, option_daemonize, option_sandbox,
 OptionHandler option_run_as, option_run_with, option_nographic, option_vga;
 OptionHandler option_readconfig, option_help, option_version;
 
+/* options-debug.c */
+OptionHandler option_boot_diagnosis, option_symbols;
+
 /* objects.c */
 OptionHandler option_object, option_device;
 

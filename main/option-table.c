@@ -84,6 +84,8 @@ const Option option_table[] = {
     { "action", "reboot=reset|shutdown | shutdown=poweroff|pause | panic=pause|shutdown|exit-failure|none | watchdog=ACTION | exit-status=plain|distinct | exit-status.END=N | console-match=REGEX,exit=N|stop|log|reset|powerdown[,chardev=ID] | silence=SECONDS|off", "what guest events, ends of the run, and console output do", STAGE_PARSE, option_action },
     { "watchdog-action", "ACTION", "-action watchdog=ACTION", STAGE_PARSE, option_watchdog_action },
 
+    { "boot-diagnosis", "on|off", "say what a guest does that has written nothing to a console for a while (on; -action silence= is the time)", STAGE_PARSE, option_boot_diagnosis },
+    { "symbols", "[file=]FILE[,base=ADDRESS]", "symbols for the monitor and the log: ELF, PE or COFF, or a System.map", STAGE_DEVICE, option_symbols },
     { "d", "ITEM[,ITEM…]", "log these; help lists them", STAGE_PARSE, option_log },
     { "gdb", "DEVICE", "let gdb connect: tcp::PORT, stdio, unix:PATH,server=on,wait=off, chardev:ID", STAGE_MONITOR, option_gdb },
     { "s", NULL, "-gdb tcp::1234", STAGE_MONITOR, option_gdb },

@@ -99,6 +99,7 @@ struct Setup {
     char *pid_file, *chroot_folder, *run_as;
     unsigned given_serials, given_monitors, given_nics, given_parallels;
     unsigned silence_s; /* how long a guest may say nothing before we do; 0: for ever */
+    bool no_boot_diagnosis;
     bool message_timestamp, message_guest_name;
 
     /* What the later stages make. */

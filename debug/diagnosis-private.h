@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the diagnosis share. */
+#ifndef DEBUG_DIAGNOSIS_PRIVATE_H
+#define DEBUG_DIAGNOSIS_PRIVATE_H
+
+#include "debug/diagnosis.h"
+
+/* Fills kernel, kernel_log and hints, from the rest. vCPUs parked. */
+void diagnosis_add_hints(Machine *machine, Diagnosis *diagnosis);
+/* What an exception class of ESR_EL1 is (Arm ARM, D17.2.37). */
+const char *diagnosis_arm_class(unsigned exception_class);
+
+static inline uint64_t align_down_vector(uint64_t pc)
+{
+    return pc & ~UINT64_C(0x7f);
+}
+
+#endif
