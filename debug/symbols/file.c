@@ -94,9 +94,10 @@ static int compare_names(const void *a, const void *b, void *opaque)
 guint symbol_file_first_name(SymbolFile *file, const char *name)
 {
     const SymbolEntry *entries = (const SymbolEntry *)file->entries->data;
-    guint low = 0, high = file->entries->len;
+    guint low = 0, high = file->by_name ? file->by_name_count : file->entries->len;
 
     if (!file->by_name) {
+        file->by_name_count = high;
         file->by_name = g_new(uint32_t, MAX(high, 1));
         for (guint i = 0; i < high; i++) {
             file->by_name[i] = i;
@@ -135,7 +136,7 @@ bool symbol_file_address(SymbolFile *file, const char *name, uint64_t *address)
     guint at = symbol_file_first_name(file, name);
     const SymbolEntry *entries = (const SymbolEntry *)file->entries->data;
 
-    if (at >= file->entries->len ||
+    if (at >= file->by_name_count ||
         strcmp(file->names->str + entries[file->by_name[at]].name, name) != 0) {
         return false;
     }

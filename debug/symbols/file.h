@@ -38,7 +38,8 @@ struct SymbolFile {
     uint64_t to_physical;
     GArray *entries;          /* SymbolEntry, by address */
     GString *names;           /* with their NULs */
-    uint32_t *by_name;        /* indexes of entries, by name; made when first needed */
+    uint32_t *by_name;        /* indexes of entries, by name; made when first needed, of those there are then */
+    uint32_t by_name_count;
     const SymbolLines *lines; /* may be NULL */
     void *lines_opaque;
 };

@@ -200,7 +200,7 @@ static unsigned find_now(SymbolStore *store, Vcpu *vcpu, const char *name, Symbo
             if (file->by_user != by_user || !file_meant(file, name, mark ? mark - name : 0)) {
                 continue;
             }
-            for (guint at = symbol_file_first_name(file, plain); at < file->entries->len; at++) {
+            for (guint at = symbol_file_first_name(file, plain); at < file->by_name_count; at++) {
                 Symbol symbol = symbol_file_symbol(file, file->by_name[at]);
 
                 if (strcmp(symbol.name, plain)) {
@@ -350,7 +350,7 @@ void symbols_complete(Machine *machine, const char *prefix, unsigned max, GPtrAr
     for (guint i = 0; i < store->files->len; i++) {
         SymbolFile *file = store->files->pdata[i];
 
-        for (guint at = symbol_file_first_name(file, prefix); at < file->entries->len; at++) {
+        for (guint at = symbol_file_first_name(file, prefix); at < file->by_name_count; at++) {
             Symbol symbol = symbol_file_symbol(file, file->by_name[at]);
 
             if (!g_str_has_prefix(symbol.name, prefix) || names->len >= max) {
