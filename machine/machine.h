@@ -192,9 +192,11 @@ void machine_event(Machine *machine, const char *event, const char *json_data);
 /* Named things that options define and properties refer to. */
 typedef struct Chardev Chardev;
 typedef struct Netdev Netdev;
+typedef struct Audiodev Audiodev;
 typedef struct BlockBackend BlockBackend;
 Chardev *machine_find_chardev(Machine *machine, const char *id);
 Netdev *machine_find_netdev(Machine *machine, const char *id);
+Audiodev *machine_find_audiodev(Machine *machine, const char *id);
 BlockBackend *machine_find_drive(Machine *machine, const char *id);
 /* The name that a drive was added by, "" for NULL; the caller frees. */
 char *machine_drive_name(Machine *machine, const BlockBackend *drive);
@@ -207,13 +209,17 @@ typedef BlockBackend *DriveOpener(void *opaque, const char *id, GError **error);
 void machine_set_drive_opener(Machine *machine, DriveOpener *opener, void *opaque);
 void machine_add_chardev(Machine *machine, const char *id, Chardev *chardev);
 void machine_add_netdev(Machine *machine, const char *id, Netdev *netdev);
+void machine_add_audiodev(Machine *machine, Audiodev *audiodev);
+/* Devices that name none have this one. */
+void machine_set_default_audiodev(Machine *machine, Audiodev *audiodev);
 void machine_add_drive(Machine *machine, const char *id, BlockBackend *drive);
 /*
- * All of a kind in order of creation. The machine frees char and net devices in the end; drives belong to
+ * All of a kind in order of creation. The machine frees char, net and audio devices in the end; drives belong to
  * their block graph.
  */
 GPtrArray *machine_chardevs(Machine *machine);
 GPtrArray *machine_netdevs(Machine *machine);
+GPtrArray *machine_audiodevs(Machine *machine);
 GPtrArray *machine_drives(Machine *machine);
 /* Forgets it without freeing it. */
 void machine_remove_chardev(Machine *machine, Chardev *chardev);

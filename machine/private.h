@@ -63,6 +63,7 @@ typedef struct {
     GPtrArray *ids, *things;
 } NamedThings;
 
+typedef struct Audiodev Audiodev;
 typedef struct InputState InputState;
 typedef struct IsaDmaState IsaDmaState;
 typedef struct DebugState DebugState;
@@ -112,11 +113,12 @@ typedef struct MachinePrivate {
 
     DriveOpener *drive_opener;
     void *drive_opener_opaque;
-    NamedThings chardevs, netdevs, drives, objects, placed_drives;
+    NamedThings chardevs, netdevs, audiodevs, drives, objects, placed_drives;
     GPtrArray *opened_drives; /* BlockBackend, by drive_opener */
     GHashTable *attached;     /* name -> Attachment *, of registry.c */
     GPtrArray *serials;       /* Chardev * or NULL */
     GPtrArray *displays;      /* Display * */
+    Audiodev *default_audiodev, *silent_audiodev; /* the latter is made when nobody named one */
     const BalloonOps *balloon; /* NULL: there is none */
     void *balloon_opaque;
     GArray *globals;          /* GlobalProperty */
@@ -187,6 +189,10 @@ void vcpus_park(Machine *machine);
 void vcpus_resume(Machine *machine);
 
 void console_destroy(Machine *machine);
+
+/* audio.c, for audiodev.c: the part of a back end that mixes. */
+void audiodev_begin(Audiodev *audiodev);
+void audiodev_end(Audiodev *audiodev);
 
 void registry_create(Machine *machine);
 void registry_destroy(Machine *machine);

@@ -9,6 +9,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/names.h"
+#include "machine/audio.h"
 #include "machine/chardev.h"
 #include "machine/machine.h"
 #include "machine/netdev.h"
@@ -33,6 +34,7 @@ static const struct {
     [PROPERTY_PCI_ADDR] = { "pci slot", 4 },
     [PROPERTY_CHARDEV] = { "chardev id", sizeof(void *) },
     [PROPERTY_NETDEV] = { "netdev id", sizeof(void *) },
+    [PROPERTY_AUDIODEV] = { "audiodev id", sizeof(void *) },
     [PROPERTY_DRIVE] = { "drive id", sizeof(void *) },
     [PROPERTY_OBJECT] = { "object id", sizeof(void *) },
     [PROPERTY_JSON] = { "json", 0 },
@@ -245,19 +247,29 @@ static void hold_object(Object **field, Object *object)
     *field = object;
 }
 
+static void *find_reference(Machine *machine, PropertyKind kind, const char *id)
+{
+    switch (kind) {
+    case PROPERTY_CHARDEV:
+        return machine_find_chardev(machine, id);
+    case PROPERTY_NETDEV:
+        return machine_find_netdev(machine, id);
+    case PROPERTY_AUDIODEV:
+        return machine_find_audiodev(machine, id);
+    default:
+        return machine_find_object(machine, id);
+    }
+}
+
 static bool set_reference(Machine *machine, const Property *property, void **field, const char *who,
                           const char *value, GError **error)
 {
-    const char *what = property->kind == PROPERTY_CHARDEV  ? "chardev"
-                       : property->kind == PROPERTY_NETDEV ? "netdev"
-                                                           : "object";
-    void *found = NULL;
+    const char *what = property->kind == PROPERTY_CHARDEV    ? "chardev"
+                       : property->kind == PROPERTY_NETDEV   ? "netdev"
+                       : property->kind == PROPERTY_AUDIODEV ? "audiodev"
+                                                             : "object";
+    void *found = machine ? find_reference(machine, property->kind, value) : NULL;
 
-    if (machine) {
-        found = property->kind == PROPERTY_CHARDEV  ? (void *)machine_find_chardev(machine, value)
-                : property->kind == PROPERTY_NETDEV ? (void *)machine_find_netdev(machine, value)
-                                                    : (void *)machine_find_object(machine, value);
-    }
     if (!found) {
         return error_fail(error, KASO_ERROR_NOT_FOUND,
                           "%s: property '%s': there is no %s '%s'; define it with -%s …,id=%s,…",
@@ -338,6 +350,7 @@ static bool set_field(Machine *machine, const Property *property, void *instance
     }
     case PROPERTY_CHARDEV:
     case PROPERTY_NETDEV:
+    case PROPERTY_AUDIODEV:
     case PROPERTY_OBJECT:
         return set_reference(machine, property, field, who, value, error);
     case PROPERTY_DRIVE:
@@ -428,6 +441,8 @@ static char *reference_id(const Property *property, const void *pointer)
         return g_strdup(((const Chardev *)pointer)->id);
     case PROPERTY_NETDEV:
         return g_strdup(((const Netdev *)pointer)->id);
+    case PROPERTY_AUDIODEV:
+        return g_strdup(((const Audiodev *)pointer)->id);
     case PROPERTY_OBJECT:
         return g_strdup(((const Object *)pointer)->id);
     default:
@@ -474,6 +489,7 @@ char *property_get(const Property *property, const void *instance)
         return g_strdup("off");
     case PROPERTY_CHARDEV:
     case PROPERTY_NETDEV:
+    case PROPERTY_AUDIODEV:
     case PROPERTY_DRIVE:
     case PROPERTY_OBJECT:
         return reference_id(property, *(void *const *)field);

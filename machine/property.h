@@ -28,6 +28,7 @@ typedef enum {
     PROPERTY_PCI_ADDR, /* int32_t devfn; "SLOT[.FN]" in hex; -1 unset */
     PROPERTY_CHARDEV,  /* Chardev *; by id */
     PROPERTY_NETDEV,   /* Netdev *; by id */
+    PROPERTY_AUDIODEV, /* Audiodev *; by id */
     PROPERTY_DRIVE,    /* struct BlockBackend *; by drive id or node name */
     PROPERTY_OBJECT,   /* Object *; by id */
     PROPERTY_JSON,     /* no field: what `json` says of the instance; it cannot be set */

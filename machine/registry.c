@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "machine/audio.h"
 #include "machine/chardev.h"
 #include "machine/netdev.h"
 #include "machine/object.h"
@@ -56,6 +57,11 @@ Chardev *machine_find_chardev(Machine *machine, const char *id)
 Netdev *machine_find_netdev(Machine *machine, const char *id)
 {
     return find_thing(&machine->private->netdevs, id);
+}
+
+Audiodev *machine_find_audiodev(Machine *machine, const char *id)
+{
+    return find_thing(&machine->private->audiodevs, id);
 }
 
 BlockBackend *machine_find_drive(Machine *machine, const char *id)
@@ -120,6 +126,16 @@ void machine_add_netdev(Machine *machine, const char *id, Netdev *netdev)
     add_thing(&machine->private->netdevs, id, netdev);
 }
 
+void machine_add_audiodev(Machine *machine, Audiodev *audiodev)
+{
+    add_thing(&machine->private->audiodevs, audiodev->id, audiodev);
+}
+
+void machine_set_default_audiodev(Machine *machine, Audiodev *audiodev)
+{
+    machine->private->default_audiodev = audiodev;
+}
+
 void machine_add_drive(Machine *machine, const char *id, BlockBackend *drive)
 {
     add_thing(&machine->private->drives, id, drive);
@@ -143,6 +159,11 @@ GPtrArray *machine_objects(Machine *machine)
 GPtrArray *machine_netdevs(Machine *machine)
 {
     return machine->private->netdevs.things;
+}
+
+GPtrArray *machine_audiodevs(Machine *machine)
+{
+    return machine->private->audiodevs.things;
 }
 
 GPtrArray *machine_drives(Machine *machine)
@@ -418,6 +439,7 @@ void registry_create(Machine *machine)
 
     create_things(&private->chardevs);
     create_things(&private->netdevs);
+    create_things(&private->audiodevs);
     create_things(&private->drives);
     create_things(&private->objects);
     create_things(&private->placed_drives);
@@ -461,6 +483,10 @@ void registry_destroy(Machine *machine)
     for (unsigned i = private->netdevs.things->len; i-- > 0;) {
         netdev_free(private->netdevs.things->pdata[i]);
     }
+    for (unsigned i = private->audiodevs.things->len; i-- > 0;) {
+        audiodev_free(private->audiodevs.things->pdata[i]);
+    }
+    g_clear_pointer(&private->silent_audiodev, audiodev_free);
     for (unsigned i = private->chardevs.things->len; i-- > 0;) {
         chardev_free(private->chardevs.things->pdata[i]);
     }
@@ -469,6 +495,7 @@ void registry_destroy(Machine *machine)
     }
     destroy_things(&private->chardevs);
     destroy_things(&private->netdevs);
+    destroy_things(&private->audiodevs);
     destroy_things(&private->drives);
     destroy_things(&private->objects);
     destroy_things(&private->placed_drives);

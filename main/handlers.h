@@ -45,6 +45,9 @@ OptionHandler option_print_command;
 OptionHandler option_display, option_vnc, option_sdl, option_keyboard, option_full_screen, option_alt_grab;
 OptionHandler option_ctrl_grab, option_no_quit, option_show_cursor;
 
+/* sound.c */
+OptionHandler option_audiodev, option_audio;
+
 /* network.c */
 OptionHandler option_netdev, option_nic, option_net;
 

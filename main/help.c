@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "backends/chardev-open.h"
+#include "backends/audiodev-open.h"
 #include "backends/netdev-open.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -353,6 +354,18 @@ void help_formats(void)
     printf("Supported formats:%s\nSupported formats (read-only):%s\n", names, names);
 }
 
+void help_audiodevs(void)
+{
+    GArray *lines = new_lines();
+    const AudiodevType *const *it;
+
+    REGISTRY_FOREACH(audiodev_types, it) {
+        add_line(lines, (*it)->name, (*it)->summary);
+    }
+    printf("Available audio drivers:\n");
+    print_lines(lines, 10);
+}
+
 void help_netdevs(void)
 {
     GArray *lines = new_lines();
@@ -387,7 +400,7 @@ void help_log_items(void)
     printf("%-15s %s\n", "trace:PATTERN", "trace points whose names match");
 }
 
-/* The properties of what -chardev, -netdev or -object make by this name; NULL when it is unknown. */
+/* The properties of what -chardev, -netdev, -audiodev or -object make by this name; NULL when it is unknown. */
 static const Property *properties_of(const char *option, const char *name, GError **error)
 {
     static const Property none[] = { { 0 } };
@@ -402,6 +415,10 @@ static const Property *properties_of(const char *option, const char *name, GErro
         const NetdevType *netdev = type = netdev_type_find(name, error);
 
         table = netdev ? netdev->properties : NULL;
+    } else if (strcmp(option, "audiodev") == 0) {
+        const AudiodevType *audiodev = type = audiodev_type_find(name, error);
+
+        table = audiodev ? audiodev->properties : NULL;
     } else {
         const ObjectType *object = type = object_type_get(name, error);
 
@@ -424,6 +441,9 @@ bool help_type(const char *option, const char *type, GError **error)
     }
     printf("%s options:\n", type);
     print_properties(table);
+    if (strcmp(option, "audiodev") == 0) {
+        print_properties(audiodev_properties);
+    }
     return true;
 }
 
@@ -433,9 +453,11 @@ bool help_list(const char *option)
         const char *option;
         void (*print)(void);
     } lists[] = {
-        { "machine", help_machines },   { "M", help_machines },       { "device", help_devices },
-        { "accel", help_accelerators }, { "chardev", help_chardevs }, { "netdev", help_netdevs },
+        { "machine", help_machines },   { "M", help_machines },
+        { "device", help_devices },     { "accel", help_accelerators },
+        { "chardev", help_chardevs },   { "netdev", help_netdevs },
         { "object", help_objects },     { "d", help_log_items },
+        { "audiodev", help_audiodevs },
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {

@@ -52,7 +52,8 @@ static bool answer_help(Setup *setup, GError **error)
             continue;
         }
         if (strcmp(name, "device") != 0 && strcmp(name, "object") != 0 &&
-            strcmp(name, "chardev") != 0 && strcmp(name, "netdev") != 0) {
+            strcmp(name, "chardev") != 0 && strcmp(name, "netdev") != 0 &&
+            strcmp(name, "audiodev") != 0) {
             continue;
         }
         if (is_help(given->argument)) {

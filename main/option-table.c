@@ -51,6 +51,9 @@ const Option option_table[] = {
     { "nic", "none | TYPE[,model=M][,mac=MAC][,PROP=VALUE…]", "a network back end with its device", STAGE_NIC, option_nic },
     { "net", "none | nic[,model=M][,macaddr=MAC] | TYPE[,PROP=VALUE…]", "the older form of -nic, in two parts", STAGE_NIC, option_net },
 
+    { "audiodev", "DRIVER,id=ID[,PROP=VALUE…] | JSON", "a back end of sound; help lists them", STAGE_CHARDEV, option_audiodev },
+    { "audio", "DRIVER[,model=M][,PROP=VALUE…]", "a back end of sound with its device; model=help lists those", STAGE_CHARDEV, option_audio },
+
     { "device", "TYPE[,id=ID][,bus=BUS][,PROP=VALUE…] | JSON", "a device; help lists them, TYPE,help its properties", STAGE_DEVICE, option_device },
     { "object", "TYPE,id=ID[,PROP=VALUE…] | JSON", "a helper that devices refer to; help lists them", STAGE_OBJECT, option_object },
 
@@ -117,9 +120,7 @@ const OptionNotYet options_not_yet[] = {
     { "usb", "USB" },
     { "usbdevice", "USB" },
     { "bt", "Bluetooth" },
-    { "soundhw", "sound" },
-    { "audio", "sound" },
-    { "audiodev", "sound" },
+    { "soundhw", NULL, "use -audio DRIVER,model=MODEL" },
     { "incoming", "migration" },
     { "only-migratable", "migration" },
     { "loadvm", "snapshots" },

@@ -69,9 +69,9 @@ bool option_perfmap(Setup *setup, const char *argument, GError **error)
 /* Options of -machine that are not the board's. Returns whether the key was one of them. */
 static bool machine_common_option(Setup *setup, const KeyValue *pair, bool *ok, GError **error)
 {
-    static const char *const ignored[] = { "dump-guest-core", "mem-merge",    "graphics",
-                                           "suppress-vmdesc", "hmat",         "nvdimm",
-                                           "pcspk-audiodev",  "aux-ram-share" };
+    static const char *const ignored[] = { "dump-guest-core", "mem-merge", "graphics",
+                                           "suppress-vmdesc", "hmat",      "nvdimm",
+                                           "aux-ram-share" };
     MachineConfig *config = &setup->config;
     struct {
         const char *name;

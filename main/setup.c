@@ -66,6 +66,7 @@ void setup_free(Setup *setup)
     g_free(setup->memory_path);
     g_free(setup->file);
     g_free(setup->keyboard);
+    g_free(setup->sound_model);
     g_free(setup->qtest_log);
     g_free(setup->pid_file);
     g_free(setup->chroot_folder);

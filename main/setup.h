@@ -108,6 +108,7 @@ struct Setup {
     GArray *monitors;      /* MonitorChoice */
     Chardev *qtest;        /* -qtest, or NULL */
     GArray *nics;          /* NicChoice */
+    char *sound_model;     /* -audio model=, or NULL */
     GPtrArray *drives;     /* DriveChoice *, of drives.c: drives that want a device */
     GPtrArray *lines;      /* char *: parts of the first line about drives and networks */
     GHashTable *drive_places; /* set of "INTERFACE INDEX" */
@@ -162,6 +163,7 @@ bool monitors_create(Setup *setup, GError **error);
 /* network.c, drives.c: what -nic and -drive leave to do after the board is built. */
 bool network_add_defaults(Setup *setup, GError **error);
 bool network_create_devices(Setup *setup, GError **error);
+bool sound_create_devices(Setup *setup, GError **error); /* sound.c */
 bool drives_create_devices(Setup *setup, GError **error);
 void drives_begin(Setup *setup); /* in setup_new */
 
@@ -190,7 +192,7 @@ bool help_cpu(const Target *target, const char *name, GError **error);
 void help_devices(void);
 void help_nics(void); /* the devices that are NICs */
 bool help_device(const char *name, GError **error);
-/* `-device TYPE,help`, and the same of chardev, netdev and object. */
+/* `-device TYPE,help`, and the same of chardev, netdev, audiodev and object. */
 bool help_type(const char *option, const char *type, GError **error);
 bool help_machine(const char *name, GError **error);
 void help_accelerators(void);
@@ -199,6 +201,7 @@ void help_chardevs(void);
 void help_drive(void);
 void help_formats(void); /* -drive format=help */
 void help_netdevs(void);
+void help_audiodevs(void);
 void help_objects(void);
 void help_log_items(void);
 bool is_help(const char *text);

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "block/block.h"
 #include "machine/accelerator.h"
+#include "machine/audio.h"
 #include "machine/arch/pc.h"
 #include "machine/chardev.h"
 #include "machine/display.h"
@@ -399,9 +400,11 @@ static bool add_hpet(Pc *pc, Device *pit, GError **error)
 static bool add_timers(Pc *pc, GError **error)
 {
     static const uint16_t pit_ports[] = { 0x40, 0x61 };
-    Device *pit = add(pc, "isa-pit", "pit", error);
+    Device *pit = create(pc, "isa-pit", NULL, "pit", error);
+    bool ok =
+        pit && (!pc->pcspk_audiodev || device_set(pit, "audiodev", pc->pcspk_audiodev->id, error));
 
-    pc->rtc = pit ? add(pc, "mc146818rtc", "rtc", error) : NULL;
+    pc->rtc = ok && device_realize(pit, error) ? add(pc, "mc146818rtc", "rtc", error) : NULL;
     if (!pc->rtc) {
         return false;
     }
@@ -660,6 +663,7 @@ static const Property pc_properties[] = {
     { "i8042", PROPERTY_BOOL, offsetof(Pc, i8042), "keyboard controller", "on" },
     { "max-fw-size", PROPERTY_SIZE, offsetof(Pc, max_fw_size), "most bytes of firmware", "8M" },
     { "max-ram-below-4g", PROPERTY_SIZE, offsetof(Pc, max_ram_below_4g), "most RAM below 4 GiB; 0: 3.5 GiB, or 3 GiB when there is more" },
+    { "pcspk-audiodev", PROPERTY_AUDIODEV, offsetof(Pc, pcspk_audiodev), "back end of sound for the speaker; unset: it is silent" },
     { "pic", PROPERTY_ON_OFF_AUTO, offsetof(Pc, pic_wanted), "interrupt controllers of the PC/AT", "auto" },
     { "pit", PROPERTY_ON_OFF_AUTO, offsetof(Pc, pit), "interval timer of the PC/AT", "auto" },
     { "sata", PROPERTY_NOT_YET, 0, "SATA on the board" },

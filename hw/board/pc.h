@@ -43,6 +43,7 @@ typedef struct {
     GBytes *rom_content;      /* isapc: what RAM below 1 MiB is filled with at a reset */
     /* Properties. */
     bool hpet, i8042, smbus, fd_bootchk;
+    Audiodev *pcspk_audiodev;
     int acpi, pit, pic_wanted, smm, vmport;
     uint64_t max_ram_below_4g, max_fw_size;
     struct BlockBackend *pflash[PC_FLASH_BANKS];

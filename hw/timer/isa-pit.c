@@ -9,6 +9,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "machine/audio.h"
 #include "machine/clock.h"
 #include "machine/device.h"
 #include "machine/irq-ticks.h"
@@ -18,6 +19,13 @@ enum { CHANNELS = 3, SPEAKER = 2, PIT_HZ = 1193182 };
 #define NS_PER_S INT64_C(1000000000)
 /* The shortest time between two interrupts, whatever the guest programs. */
 #define SHORTEST_PERIOD_NS INT64_C(20000)
+enum {
+    SPEAKER_GATE = 1 << 0,
+    SPEAKER_DATA = 1 << 1,
+    SPEAKER_RATE = 48000,
+    SPEAKER_IDLE = SPEAKER_RATE / 10
+};
+#define SPEAKER_LEVEL 0.25f /* of full scale */
 /* Port 0x61, bit 4 changes with each refresh of the memory: 15.085 us. */
 #define REFRESH_NS INT64_C(15085)
 
@@ -47,9 +55,14 @@ typedef struct {
     IrqTicks ticks;
     int lost_ticks; /* property: LostTicks */
     Channel channel[CHANNELS];
-    int64_t edges;   /* of channel 0's output, that were delivered since it was started */
-    uint8_t level;   /* of the interrupt */
-    uint8_t speaker; /* port 0x61, bits 3:0 */
+    int64_t edges;      /* of channel 0's output, that were delivered since it was started */
+    uint8_t level;      /* of the interrupt */
+    uint8_t speaker;    /* port 0x61, bits 3:0 */
+    Audiodev *audiodev; /* property; NULL: the speaker is silent */
+    AudioStream *sound;
+    int64_t sound_ns; /* when the next frame of the speaker is */
+    uint32_t
+        sound_idle; /* frames since it moved; SPEAKER_IDLE: it is left alone until it is used again */
 } IsaPit;
 
 typedef enum { LOST_TICKS_DELAY, LOST_TICKS_DISCARD } LostTicks;
@@ -63,6 +76,11 @@ static IsaPit *isa_pit(Device *device)
 static int64_t to_ticks(int64_t ns)
 {
     return (int64_t)((__int128)ns * PIT_HZ / NS_PER_S);
+}
+
+static int64_t ns_of_frames(size_t frames)
+{
+    return (int64_t)frames * NS_PER_S / SPEAKER_RATE;
 }
 
 /* The first moment at which as many ticks have passed. */
@@ -213,6 +231,66 @@ static void expire(void *opaque)
     }
 }
 
+/* The speaker. */
+
+/* What part of [at_ns, at_ns + a frame) channel 2's output is high. */
+static float output_share(const Channel *c, int64_t at_ns)
+{
+    /* In parts of a tick, NS_PER_S of them. */
+    __int128 passed = (__int128)(at_ns - c->start_ns) * PIT_HZ - NS_PER_S;
+    int64_t period = c->count * NS_PER_S, high = (c->count + 1) / 2 * NS_PER_S;
+    int64_t frame = PIT_HZ * NS_PER_S / SPEAKER_RATE, from, to, sum;
+
+    if (c->mode != 3 || !runs(c) || !c->gate || passed < 0) {
+        return output_now(c, at_ns);
+    }
+    if (period < 2 * frame) {
+        return 0.5f; /* nobody hears that */
+    }
+    from = (int64_t)(passed % period);
+    to = from + frame;
+    sum = MAX(MIN(to, high) - MIN(from, high), 0);
+    sum += to > period ? MIN(to - period, high) : 0;
+    return (float)sum / (float)frame;
+}
+
+static size_t speaker_play(void *opaque, void *data, size_t frames)
+{
+    IsaPit *pit = opaque;
+    bool on = pit->speaker & SPEAKER_DATA;
+    float *samples = data;
+    size_t n;
+
+    for (n = 0; n < frames && pit->sound_idle < SPEAKER_IDLE; n++) {
+        float share =
+            on ? output_share(&pit->channel[SPEAKER], pit->sound_ns + ns_of_frames(n)) : 0;
+
+        pit->sound_idle = on ? 0 : pit->sound_idle + 1;
+        samples[n] = share * SPEAKER_LEVEL;
+    }
+    pit->sound_ns += ns_of_frames(n);
+    return n;
+}
+
+static const AudioClient speaker_client = { .play = speaker_play };
+
+/* Before the speaker is used: it has sounded as it was until now. */
+static void speaker_update(IsaPit *pit)
+{
+    static const AudioSettings settings = { AUDIO_FORMAT_F32, SPEAKER_RATE, 1 };
+
+    if (!pit->sound) {
+        return;
+    }
+    audio_stream_update(pit->sound);
+    if (pit->sound_idle >= SPEAKER_IDLE) {
+        pit->sound_ns = clock_now_ns(pit->device.machine);
+        pit->sound_idle = 0;
+        audio_stream_start(pit->sound, &settings);
+        audio_stream_wake(pit->sound);
+    }
+}
+
 /* Registers. */
 
 static void set_gate(Channel *c, bool level, int64_t now_ns)
@@ -240,6 +318,9 @@ static void load(IsaPit *pit, unsigned n, uint16_t value)
     Channel *c = &pit->channel[n];
     int64_t now_ns = clock_now_ns(pit->device.machine);
 
+    if (n == SPEAKER && pit->speaker & SPEAKER_DATA) {
+        speaker_update(pit);
+    }
     c->count = c->bcd ? from_bcd(value) : value;
     if (c->count == 0) {
         c->count = c->bcd ? 10000 : 0x10000;
@@ -303,6 +384,9 @@ static void control_write(Device *device, unsigned index, uint64_t value)
     if (access == ACCESS_LATCH) {
         latch_count(c, now_ns);
         return;
+    }
+    if (n == SPEAKER && pit->speaker & SPEAKER_DATA) {
+        speaker_update(pit);
     }
     c->access = access;
     c->mode = value >> 1 & 7;
@@ -379,6 +463,9 @@ static void speaker_write(Device *device, unsigned index, uint64_t value)
 {
     IsaPit *pit = isa_pit(device);
 
+    if ((value ^ pit->speaker) & (SPEAKER_GATE | SPEAKER_DATA)) {
+        speaker_update(pit);
+    }
     pit->speaker = value & 0xf;
     set_gate(&pit->channel[SPEAKER], value & 1, clock_now_ns(device->machine));
 }
@@ -402,6 +489,9 @@ static bool isa_pit_realize(Device *device, GError **error)
     timer_init(&pit->timer, device->machine, expire, pit);
     irq_ticks_init(&pit->ticks, raise_tick, pit);
     device_add_irq(device, &pit->irq);
+    if (pit->audiodev) {
+        pit->sound = audio_stream_new(pit->audiodev, AUDIO_PLAY, "speaker", &speaker_client, pit);
+    }
     return true;
 }
 
@@ -409,6 +499,7 @@ static void isa_pit_unrealize(Device *device)
 {
     timer_cancel(&isa_pit(device)->timer);
     irq_ticks_clear(&isa_pit(device)->ticks);
+    audio_stream_free(isa_pit(device)->sound);
 }
 
 static void isa_pit_reset(Device *device)
@@ -426,6 +517,10 @@ static void isa_pit_reset(Device *device)
     pit->speaker = 0;
     pit->edges = 0;
     irq_ticks_clear(&pit->ticks);
+    pit->sound_idle = SPEAKER_IDLE;
+    if (pit->sound) {
+        audio_stream_stop(pit->sound);
+    }
     timer_cancel(&pit->timer);
     set_irq(pit, 0);
 }
@@ -435,6 +530,10 @@ static void isa_pit_state_loaded(Device *device)
     IsaPit *pit = isa_pit(device);
 
     irq_set(&pit->irq, pit->level);
+    pit->sound_idle = SPEAKER_IDLE;
+    if (pit->speaker & SPEAKER_DATA) {
+        speaker_update(pit);
+    }
 }
 
 static bool isa_pit_state_check(Device *device, GError **error)
@@ -480,6 +579,8 @@ static const DeviceType isa_pit_type = {
             { "lost_tick_policy", PROPERTY_ENUM, offsetof(IsaPit, lost_ticks),
               "what becomes of interrupts that are late: delay delivers them, discard does not",
               "delay", lost_ticks_names },
+            { "audiodev", PROPERTY_AUDIODEV, offsetof(IsaPit, audiodev),
+              "back end of sound for the speaker; unset: it is silent" },
             { 0 } },
     .banks =
         (const RegisterBank[]){
@@ -493,6 +594,8 @@ static const DeviceType isa_pit_type = {
                                    STATE(IsaPit, speaker),
                                    STATE(IsaPit, level),
                                    STATE_TIMER(IsaPit, timer),
+                                   STATE_DERIVED(IsaPit, sound_ns),
+                                   STATE_DERIVED(IsaPit, sound_idle),
                                    { 0 } },
     .realize = isa_pit_realize,
     .unrealize = isa_pit_unrealize,

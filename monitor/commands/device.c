@@ -26,9 +26,9 @@ static void qtree_properties(Device *device, const Property *table, int indent, 
     for (const Property *p = table; p && p->name; p++) {
         char *value = device_get(device, p->name, NULL);
         bool quoted = p->kind == PROPERTY_STRING || p->kind == PROPERTY_CHARDEV ||
-                      p->kind == PROPERTY_NETDEV || p->kind == PROPERTY_DRIVE ||
-                      p->kind == PROPERTY_ENUM || p->kind == PROPERTY_ON_OFF_AUTO ||
-                      p->kind == PROPERTY_MAC;
+                      p->kind == PROPERTY_NETDEV || p->kind == PROPERTY_AUDIODEV ||
+                      p->kind == PROPERTY_DRIVE || p->kind == PROPERTY_ENUM ||
+                      p->kind == PROPERTY_ON_OFF_AUTO || p->kind == PROPERTY_MAC;
 
         g_string_append_printf(out, quoted ? "%*s%s = \"%s\"\n" : "%*s%s = %s\n", indent, "",
                                p->name, value ? value : "");
