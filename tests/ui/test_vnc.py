@@ -515,12 +515,12 @@ def test_addresses():
 class WebSocket:
     """Looks like a socket; frames underneath."""
 
-    def __init__(self, peer, path="/"):
+    def __init__(self, peer, path="/", fields=()):
         self.peer = peer
         key = base64.b64encode(os.urandom(16)).decode()
         peer.sendall(("GET %s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
                       "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n"
-                      "Sec-WebSocket-Protocol: binary\r\n\r\n" % (path, key)).encode())
+                      "Sec-WebSocket-Protocol: binary\r\n%s\r\n" % (path, key, "".join(f + "\r\n" for f in fields))).encode())
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             got = peer.recv(1)
@@ -599,6 +599,62 @@ def test_websocket():
         unmasked.frame(2, b"RFB 003.008\n", masked=0)
         unmasked.peer.settimeout(20)
         assert unmasked.peer.recv(100) == b""
+        screen.end()
+
+
+def fetch(port, path, *fields):
+    """Status, fields and body of one answer."""
+    with socket.create_connection(("127.0.0.1", port)) as peer:
+        peer.settimeout(20)
+        peer.sendall(("GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%s\r\n" % (
+            path, port, "".join(f + "\r\n" for f in fields))).encode())
+        data = b""
+        while b"\r\n\r\n" not in data:
+            got = peer.recv(65536)
+            assert got, data
+            data += got
+        head, body = data.split(b"\r\n\r\n", 1)
+        lines = head.decode().split("\r\n")
+        fields = dict(line.split(": ", 1) for line in lines[1:])
+        while len(body) < int(fields.get("Content-Length", 0)):
+            body += peer.recv(65536)
+        return lines[0].split(" ", 1)[1], fields, body
+
+
+def test_web():
+    """A browser comes in with the printed address, once; then with its cookie; nobody else does."""
+    if not os.path.exists("/usr/share/novnc/vnc.html"):
+        print("no novnc: the web display is not looked at")
+        return
+    port = free_port()
+    with Screen("-display", "web=127.0.0.1:%d" % port) as screen:
+        paint_test_picture(screen)
+        line = screen.process.stderr.readline().decode()
+        token = line.split("?token=")[1].split()[0]
+        assert "http://127.0.0.1:%d/" % port in line
+        for path in ("/", "/vnc.html", "/?token=", "/?token=" + token[:-1], "/?token=" + "x" * len(token)):
+            assert fetch(port, path)[0] == "403 Forbidden", path
+        status, fields, _ = fetch(port, "/?token=" + token)
+        assert status == "302 Found" and fields["Location"].startswith("/vnc.html?"), (status, fields)
+        assert "HttpOnly" in fields["Set-Cookie"] and "SameSite=Strict" in fields["Set-Cookie"]
+        cookie = "Cookie: other=1; " + fields["Set-Cookie"].split(";")[0]
+        assert fetch(port, "/?token=" + token)[0] == "403 Forbidden", "once"
+        status, fields, body = fetch(port, "/vnc.html", cookie)
+        with open("/usr/share/novnc/vnc.html", "rb") as file:
+            assert (status, body) == ("200 OK", file.read())
+        assert fetch(port, "/app/ui.js", cookie)[1]["Content-Type"].startswith("text/javascript")
+        for path in ("/../../etc/passwd", "/app/../../../etc/passwd", "/nothing", "/app", "/%2e%2e/x"):
+            assert fetch(port, path, cookie)[0] == "404 Not Found", path
+        assert fetch(port, "/vnc.html", cookie, "Origin: http://elsewhere")[0] == "403 Forbidden"
+        peer = WebSocket(socket.create_connection(("127.0.0.1", port)), "/websockify", (cookie,))
+        client = Client(peer, (rfb.TIGHT,))
+        client.update(False)
+        assert bytes(client.picture) == screen.dump()[2]
+        try:
+            WebSocket(socket.create_connection(("127.0.0.1", port)), "/websockify")
+            raise AssertionError("without the cookie")
+        except AssertionError as error:
+            assert "403" in str(error), error
         screen.end()
 
 

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "base/bits.h"
-#include "ui/net/websocket.h"
 #include "ui/vnc/vnc.h"
 
 enum {
@@ -99,7 +98,39 @@ static const StreamOps stream_ops = {
     .received = received, .drained = drained, .closed = closed, .secured = secured
 };
 
-/* A websocket begins with a request of HTTP. */
+static void tell_connected(VncClient *client)
+{
+    client->connected = true;
+    vnc_client_event(client, "VNC_CONNECTED");
+}
+
+void vnc_client_upgrade(VncClient *client, const char *answer, size_t used)
+{
+    vnc_client_write(client, answer, strlen(answer));
+    stream_start_websocket(client->stream, used);
+    if (!client->connected) {
+        tell_connected(client);
+    }
+    vnc_handshake_begin(client);
+}
+
+/* Whether the client may come in now; else it has been answered. */
+static bool accept_request(VncClient *client, const HttpRequest *request, char **answer)
+{
+    static const char refusal[] = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
+
+    if (client->transport == VNC_WEB) {
+        return vnc_web_answer(client, request, answer);
+    }
+    if (websocket_accept(request, answer)) {
+        return true;
+    }
+    vnc_client_write(client, refusal, sizeof(refusal) - 1);
+    vnc_client_close(client, "no websocket's request");
+    return false;
+}
+
+/* A websocket begins with a request of HTTP; a browser asks for pages before. */
 static size_t parse_request(VncClient *client, const uint8_t *data, size_t size)
 {
     g_autoptr(GByteArray) head = g_byte_array_new();
@@ -114,18 +145,15 @@ static size_t parse_request(VncClient *client, const uint8_t *data, size_t size)
     if (state == HTTP_INCOMPLETE) {
         return 0;
     }
-    if (state == HTTP_BAD || !websocket_accept(request, &answer)) {
-        static const char refusal[] = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
-
-        vnc_client_write(client, refusal, sizeof(refusal) - 1);
-        vnc_client_close(client, "no websocket's request");
-        used = size;
-    } else {
-        vnc_client_write(client, answer, strlen(answer));
-        stream_start_websocket(client->stream, used);
-        vnc_handshake_begin(client);
+    if (state == HTTP_BAD) {
+        vnc_client_close(client, "no request of HTTP");
+        return size;
     }
-    g_clear_pointer(&request, http_request_free);
+    if (accept_request(client, request, &answer)) {
+        /* The parser's bytes are the last of the input. */
+        vnc_client_upgrade(client, answer, stream_input(client->stream)->len - size + used);
+    }
+    http_request_free(request);
     return used;
 }
 
@@ -159,14 +187,14 @@ static void limit_strangers(VncServer *server)
     }
 }
 
-void vnc_client_new(VncServer *server, int fd, bool websocket)
+void vnc_client_new(VncServer *server, int fd, VncTransport transport)
 {
     VncClient *client = g_new0(VncClient, 1);
     g_autoptr(GError) error = NULL;
 
     client->server = server;
     client->references = 1;
-    client->websocket = websocket;
+    client->transport = transport;
     client->format = vnc_format_ours;
     client->pointer_x = client->pointer_y = -1;
     client->keysyms = g_hash_table_new(NULL, NULL);
@@ -178,11 +206,12 @@ void vnc_client_new(VncServer *server, int fd, bool websocket)
     pixman_region32_init(&client->requested);
     client->timer = g_timeout_add_seconds(VNC_HANDSHAKE_SECONDS, too_late, client);
     g_ptr_array_add(server->clients, client);
-    client->connected = true;
-    vnc_client_event(client, "VNC_CONNECTED");
+    if (transport != VNC_WEB) {
+        tell_connected(client);
+    }
     limit_strangers(server);
     vnc_server_update_watch(server);
-    if (!websocket) {
+    if (transport == VNC_PLAIN) {
         vnc_handshake_begin(client);
         return;
     }
@@ -491,7 +520,8 @@ void vnc_client_begin(VncClient *client)
 /* How events and query-vnc tell of it. */
 json_t *vnc_client_json(const VncClient *client)
 {
-    return vnc_address_json(client->host, client->service, client->family, client->websocket);
+    return vnc_address_json(client->host, client->service, client->family,
+                            client->transport != VNC_PLAIN);
 }
 
 void vnc_client_event(VncClient *client, const char *event)
@@ -504,7 +534,7 @@ void vnc_client_event(VncClient *client, const char *event)
         return;
     }
     server = vnc_address_json(client->local_host, client->local_service, client->family,
-                              client->websocket);
+                              client->transport != VNC_PLAIN);
     json_object_set_new(server, "auth", json_string(vnc_server_auth_name(client->server)));
     json_object_set_new(data, "server", server);
     json_object_set_new(data, "client", vnc_client_json(client));

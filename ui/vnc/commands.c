@@ -22,7 +22,7 @@ static json_t *list_clients(const VncServer *server)
 static json_t *listener_json(const VncListener *listener)
 {
     return vnc_address_json(listener->host, listener->service, listener->family,
-                            listener->websocket);
+                            listener->transport != VNC_PLAIN);
 }
 
 /* query-vnc, the first server alone. */
@@ -75,7 +75,7 @@ static json_t *server_json(const VncServer *server)
         const VncListener *listener = server->listeners->pdata[i];
         json_t *address = listener_json(listener);
 
-        put_auth(address, server, listener->websocket);
+        put_auth(address, server, listener->transport != VNC_PLAIN);
         json_array_append_new(list, address);
     }
     monitor_put(result, "id", json_string(server->id));

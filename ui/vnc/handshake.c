@@ -270,7 +270,7 @@ static VncSecurity wanted_security(const VncClient *client)
     const VncServer *server = client->server;
 
     /* A websocket in TLS is secure as it is. */
-    if (server->credentials && !client->websocket) {
+    if (server->credentials && client->transport == VNC_PLAIN) {
         return VNC_SECURITY_VENCRYPT;
     }
     return server->password_wanted ? VNC_SECURITY_PASSWORD : VNC_SECURITY_NONE;

@@ -8,7 +8,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "backends/socket-address.h"
 #include "ui/vnc/vnc.h"
 
 enum { BACKLOG = 64 };
@@ -86,7 +85,7 @@ static gboolean acceptable(gint listen_fd, GIOCondition condition, gpointer opaq
 
     if (fd >= 0) {
         machine_lock(server->machine);
-        vnc_client_new(server, fd, listener->websocket);
+        vnc_client_new(server, fd, listener->transport);
         machine_unlock(server->machine);
     }
     return G_SOURCE_CONTINUE;
@@ -100,13 +99,14 @@ static bool is_everybody(const struct sockaddr_storage *address)
             IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)address)->sin6_addr));
 }
 
-static bool listen_on(VncServer *server, const SocketAddress *address, bool websocket,
-                      GError **error)
+bool vnc_listen_on(VncServer *server, const SocketAddress *address, VncTransport transport,
+                   GError **error)
 {
+    static const char *const names[] = { "VNC", "VNC websocket", "web display" };
     struct sockaddr_storage name = { 0 };
     socklen_t size = sizeof(name);
     VncListener *listener;
-    int fd = socket_address_listen(address, websocket ? "VNC websocket" : "VNC", error);
+    int fd = socket_address_listen(address, names[transport], error);
 
     if (fd < 0) {
         return false;
@@ -115,13 +115,14 @@ static bool listen_on(VncServer *server, const SocketAddress *address, bool webs
     listener = g_new0(VncListener, 1);
     listener->server = server;
     listener->fd = fd;
-    listener->websocket = websocket;
+    listener->transport = transport;
     getsockname(fd, (struct sockaddr *)&name, &size);
     listener->family = name_of(&name, size, &listener->host, &listener->service);
     listener->text = socket_address_of(fd, false);
     listener->watch = g_unix_fd_add(fd, G_IO_IN, acceptable, listener);
     g_ptr_array_add(server->listeners, listener);
-    if (is_everybody(&name) && !server->password_wanted && !server->credentials) {
+    if (is_everybody(&name) && !server->password_wanted && !server->credentials &&
+        transport != VNC_WEB) {
         g_printerr("kaso: warning: VNC on %s is open to everybody who can reach this host: use "
                    "127.0.0.1:DISPLAY, password=on or tls-creds=\n",
                    listener->text);
@@ -157,7 +158,7 @@ static bool call(VncServer *server, const SocketAddress *address, GError **error
     int fd = socket_address_connect(address, true, "VNC", error);
 
     if (fd >= 0) {
-        vnc_client_new(server, fd, false);
+        vnc_client_new(server, fd, VNC_PLAIN);
     }
     return fd >= 0;
 }
@@ -182,7 +183,7 @@ static bool listen_tcp(VncServer *server, const char *host, const char *display,
     address.port = port;
     address.ipv4_only = web.ipv4_only = v4 && !v6;
     address.ipv6_only = web.ipv6_only = v6 && !v4;
-    if (!listen_on(server, &address, false, error)) {
+    if (!vnc_listen_on(server, &address, VNC_PLAIN, error)) {
         return false;
     }
     if (!websocket) {
@@ -198,7 +199,7 @@ static bool listen_tcp(VncServer *server, const char *host, const char *display,
         return false;
     }
     web.port = web_port;
-    return listen_on(server, &web, true, error);
+    return vnc_listen_on(server, &web, VNC_WEBSOCKET, error);
 }
 
 bool vnc_listen(VncServer *server, const char *address, const KeyValues *options, GError **error)
@@ -226,6 +227,6 @@ bool vnc_listen(VncServer *server, const char *address, const KeyValues *options
         peer.port = display; /* whom one calls has a port, no display */
         return call(server, &peer, error);
     }
-    return peer.path ? listen_on(server, &peer, false, error)
+    return peer.path ? vnc_listen_on(server, &peer, VNC_PLAIN, error)
                      : listen_tcp(server, host, display, options, error);
 }

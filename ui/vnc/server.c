@@ -232,7 +232,7 @@ static bool take_options(VncServer *server, const KeyValues *options, GError **e
            take_display(server, options, error);
 }
 
-static void free_server(void *opaque)
+void vnc_server_free(void *opaque)
 {
     VncServer *server = opaque;
     Machine *machine = server->machine;
@@ -265,6 +265,8 @@ static void free_server(void *opaque)
     g_clear_pointer(&server->screen, pixman_image_unref);
     g_clear_pointer(&server->strip, pixman_image_unref);
     g_free(server->password);
+    g_free(server->token);
+    g_free(server->session);
     g_free(server->credentials_id);
     g_free(server->id);
     g_free(server);
@@ -282,7 +284,7 @@ GPtrArray *vnc_servers(Machine *machine)
     GPtrArray *servers = machine_get_data(machine, "vnc");
 
     if (!servers) {
-        servers = g_ptr_array_new_with_free_func(free_server);
+        servers = g_ptr_array_new_with_free_func(vnc_server_free);
         machine_set_data(machine, "vnc", servers);
         machine_on_free(machine, free_servers, servers);
     }
@@ -308,10 +310,15 @@ VncServer *vnc_server_find(Machine *machine, const char *id, GError **error)
     return NULL;
 }
 
-static VncServer *new_server(Machine *machine, const char *id)
+VncServer *vnc_server_new(Machine *machine, const char *id, const char *layout, GError **error)
 {
-    VncServer *server = g_new0(VncServer, 1);
+    VncServer *server;
 
+    if (vnc_server_find(machine, id, NULL)) {
+        error_fail(error, KASO_ERROR_INVALID, "there is already a VNC server '%s'", id);
+        return NULL;
+    }
+    server = g_new0(VncServer, 1);
     server->machine = machine;
     server->id = g_strdup(id);
     server->listeners = g_ptr_array_new_with_free_func(vnc_listener_free);
@@ -324,6 +331,12 @@ static VncServer *new_server(Machine *machine, const char *id)
     server->done = g_async_queue_new();
     pixman_region32_init(&server->changed);
     seat_init(&server->seat, machine);
+    server->keyboard = vnc_keyboard_new(layout ? layout : "en-us", error);
+    server->workers = g_thread_pool_new(vnc_update_encode, server, WORKERS, false, NULL);
+    if (!server->keyboard) {
+        vnc_server_free(server);
+        return NULL;
+    }
     return server;
 }
 
@@ -336,7 +349,7 @@ static char *describe(const VncServer *server)
         const VncListener *listener = server->listeners->pdata[i];
 
         g_string_append_printf(text, "%s%s%s", i ? " and " : "", listener->text,
-                               listener->websocket ? " (websocket)" : "");
+                               listener->transport != VNC_PLAIN ? " (websocket)" : "");
     }
     return g_string_free(text, server->listeners->len == 0);
 }
@@ -354,15 +367,12 @@ static bool start(Machine *machine, const KeyValues *options, const ViewerChoice
     if (!address) {
         return error_fail(error, KASO_ERROR_INVALID, "VNC needs an address: vnc=HOST:DISPLAY");
     }
-    if (vnc_server_find(machine, name, NULL)) {
-        return error_fail(error, KASO_ERROR_INVALID, "there is already a VNC server '%s'", name);
+    server = vnc_server_new(machine, name, choices->keyboard, error);
+    if (!server) {
+        return false;
     }
-    server = new_server(machine, name);
-    server->keyboard = vnc_keyboard_new(choices->keyboard ? choices->keyboard : "en-us", error);
-    server->workers = g_thread_pool_new(vnc_update_encode, server, WORKERS, false, error);
-    if (!server->keyboard || !server->workers || !take_options(server, options, error) ||
-        !vnc_listen(server, address, options, error)) {
-        free_server(server);
+    if (!take_options(server, options, error) || !vnc_listen(server, address, options, error)) {
+        vnc_server_free(server);
         return false;
     }
     g_ptr_array_add(servers, server);

@@ -12,9 +12,11 @@
 #include <jansson.h>
 #include <pixman.h>
 
+#include "backends/socket-address.h"
 #include "base/key-values.h"
 #include "base/log.h"
 #include "ui/net/stream.h"
+#include "ui/net/websocket.h"
 #include "ui/seat.h"
 #include "ui/vnc/encode.h"
 #include "ui/vnc/keyboard.h"
@@ -31,6 +33,8 @@ enum {
 };
 
 typedef enum { VNC_SECURITY_NONE = 1, VNC_SECURITY_PASSWORD = 2, VNC_SECURITY_VENCRYPT = 19 } VncSecurity;
+/* What begins a connection: RFB at once, a websocket's request, or those of a browser that wants pages first. */
+typedef enum { VNC_PLAIN, VNC_WEBSOCKET, VNC_WEB } VncTransport;
 typedef enum { VNC_SHARE_ALLOW_EXCLUSIVE, VNC_SHARE_FORCE_SHARED, VNC_SHARE_IGNORE } VncShare;
 
 /* What a client can do beyond the protocol's core. */
@@ -64,7 +68,8 @@ struct VncClient {
     guint timer;      /* of the handshake */
     guint kick;       /* a look at whether an update can be sent */
     bool connected;   /* VNC_CONNECTED was told */
-    bool websocket, exclusive, authenticated;
+    VncTransport transport;
+    bool exclusive, authenticated;
     bool ready;       /* it has initialised */
     unsigned minor;   /* 3.minor */
     VncSecurity security;
@@ -101,7 +106,7 @@ typedef struct {
     const char *family;
     int fd;
     guint watch;
-    bool websocket;
+    VncTransport transport;
     VncServer *server;
 } VncListener;
 
@@ -125,6 +130,8 @@ struct VncServer {
     TlsCredentials *credentials;
     GPtrArray *old_credentials; /* that sessions may still use */
     unsigned head;
+    /* Of -display web: what its URL lets in once, and the cookie of who came by it. */
+    char *token, *session;
 
     /* The display. Guarded by the machine lock. */
     DisplayListener listener;
@@ -156,7 +163,16 @@ bool vnc_server_uses_vencrypt(const VncServer *server);
 const char *vnc_server_auth_name(const VncServer *server);
 const char *vnc_server_vencrypt_name(const VncServer *server);
 
+VncServer *vnc_server_new(Machine *machine, const char *id, const char *layout, GError **error);
+void vnc_server_free(void *server);
+
+/* web.c: answers a browser; true when it was a websocket's request, which may come in. */
+bool vnc_web_answer(VncClient *client, const HttpRequest *request, char **answer);
+
 /* listen.c */
+/* address: where; transport: what is spoken there. */
+bool vnc_listen_on(VncServer *server, const SocketAddress *address, VncTransport transport,
+                   GError **error);
 bool vnc_listen(VncServer *server, const char *address, const KeyValues *options, GError **error);
 /* Closes what it listens on; clients stay. */
 void vnc_listen_nowhere(VncServer *server);
@@ -169,7 +185,9 @@ extern const DisplayListener vnc_display_listener;
 void vnc_screen_take(VncServer *server);
 
 /* client.c */
-void vnc_client_new(VncServer *server, int fd, bool websocket);
+void vnc_client_new(VncServer *server, int fd, VncTransport transport);
+/* A websocket's request has been accepted by `answer`; it took `used` bytes of the input. */
+void vnc_client_upgrade(VncClient *client, const char *answer, size_t used);
 /* Ends it; the memory goes with the last reference. why: NULL when it was the client's wish. */
 void vnc_client_close(VncClient *client, const char *why);
 void vnc_client_unref(VncClient *client);
