@@ -13,7 +13,7 @@ WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
 
 def main():
     compiler = sys.argv[1:]
-    flags = subprocess.run(["pkg-config", "--cflags", "glib-2.0", "jansson"], check=True,
+    flags = subprocess.run(["pkg-config", "--cflags", "glib-2.0", "jansson", "pixman-1"], check=True,
                            capture_output=True, text=True).stdout.split()
     failed = 0
     for page in sorted((ROOT / "docs" / "howto").glob("*.md")):
