@@ -10,9 +10,9 @@
 #include "machine/machine.h"
 
 static const NotYet netdev_types_not_yet[] = {
-    { "af-xdp bridge dgram hubport l2tpv3 netmap passt stream tap vde vhost-user vhost-vdpa "
+    { "af-xdp dgram hubport l2tpv3 netmap passt stream vde vhost-user vhost-vdpa "
       "vmnet-bridged vmnet-host vmnet-shared",
-      "use user or socket" },
+      "use user, tap or socket" },
     { 0 },
 };
 

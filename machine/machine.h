@@ -70,6 +70,7 @@ typedef struct {
     char *name, *uuid;
     GPtrArray *smbios; /* char *: what -smbios says; NULL when there is none */
     GPtrArray *fw_cfg_files; /* FwCfgFile *, with -fw_cfg; NULL when there are none */
+    bool cpu_pm; /* -overcommit: vCPUs that wait keep their processors */
     bool no_reboot, no_shutdown, start_paused, no_defaults, snapshot;
     int escape_character; /* -echr; 0: Ctrl-A */
     PanicAction panic_action;

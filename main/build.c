@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* From the choices to a machine that is ready to start, stage by stage. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/error.h"
 #include "machine/accelerator.h"
@@ -230,6 +232,15 @@ static bool build_consoles(Setup *setup, GError **error)
     return ok;
 }
 
+/* All that is mapped, and what will be: guest memory above all. */
+static bool lock_memory(const Setup *setup, GError **error)
+{
+    return !setup->memory_lock || mlockall(MCL_CURRENT | MCL_FUTURE) == 0 ||
+           error_fail_errno(error, errno,
+                            "-overcommit mem-lock=on: the host does not keep that much in its RAM "
+                            "(ulimit -l)");
+}
+
 bool setup_build(Setup *setup, GError **error)
 {
     const char *unused;
@@ -242,7 +253,8 @@ bool setup_build(Setup *setup, GError **error)
         !machine_build(setup->machine, error) || !network_create_devices(setup, error) ||
         !sound_create_devices(setup, error) || !drives_create_devices(setup, error) ||
         !setup_run_stage(setup, STAGE_DEVICE, error) || !machine_load(setup->machine, error) ||
-        !monitors_create(setup, error) || !viewers_start(setup, error)) {
+        !monitors_create(setup, error) || !viewers_start(setup, error) ||
+        !lock_memory(setup, error)) {
         return false;
     }
     unused = machine_unused_global(setup->machine);

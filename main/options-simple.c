@@ -187,43 +187,33 @@ bool option_echr(Setup *setup, const char *argument, GError **error)
     return true;
 }
 
-/* Switches of things that we do not do: off is what they are. */
-static bool take_off_switches(const char *argument, const char *const *names, const char *option,
-                              const char *why, GError **error)
-{
-    g_autoptr(KeyValues) list = key_values_parse(argument, NULL, error);
-
-    if (!list || !key_values_check(list, names, option, error)) {
-        return false;
-    }
-    for (; *names; names++) {
-        const char *value = key_values_get(list, *names);
-        bool on = false;
-
-        if (value && !parse_switch(*names, value, &on, error)) {
-            return false;
-        }
-        if (on) {
-            return error_fail(error, KASO_ERROR_UNSUPPORTED, "not yet: %s=on: %s", *names, why);
-        }
-    }
-    return true;
-}
-
 bool option_overcommit(Setup *setup, const char *argument, GError **error)
 {
     static const char *const names[] = { "mem-lock", "cpu-pm", NULL };
+    g_autoptr(KeyValues) list = key_values_parse(argument, NULL, error);
+    const char *lock, *power;
 
-    return take_off_switches(argument, names, "-overcommit",
-                             "the host's memory and power states stay its own", error);
+    if (!list || !key_values_check(list, names, "-overcommit", error)) {
+        return false;
+    }
+    lock = key_values_get(list, "mem-lock");
+    power = key_values_get(list, "cpu-pm");
+    return (!lock || strcmp(lock, "on-fault") == 0 ||
+            parse_switch("mem-lock", lock, &setup->memory_lock, error)) &&
+           (!power || parse_switch("cpu-pm", power, &setup->config.cpu_pm, error));
 }
 
 bool option_realtime(Setup *setup, const char *argument, GError **error)
 {
     static const char *const names[] = { "mlock", NULL };
+    g_autoptr(KeyValues) list = key_values_parse(argument, NULL, error);
+    const char *lock;
 
-    return take_off_switches(argument, names, "-realtime", "RAM is not locked in the host's memory",
-                             error);
+    if (!list || !key_values_check(list, names, "-realtime", error)) {
+        return false;
+    }
+    lock = key_values_get(list, "mlock");
+    return !lock || parse_switch("mlock", lock, &setup->memory_lock, error);
 }
 
 bool option_message(Setup *setup, const char *argument, GError **error)

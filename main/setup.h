@@ -82,6 +82,7 @@ struct Setup {
     char *machine_name, *cpu;
     KeyValues *machine_options;
     GArray *accelerators; /* AcceleratorChoice */
+    bool memory_lock;     /* -overcommit mem-lock=on */
     bool perfmap;         /* of whichever accelerator translates */
     char *kernel_irqchip; /* -machine kernel-irqchip=, for whichever accelerator has it; or NULL */
     GPtrArray *firmware_folders, *globals; /* char *, KeyValues * */

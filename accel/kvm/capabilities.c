@@ -50,6 +50,7 @@ static const Capability table[KVM_CAPABILITY_COUNT] = {
     CAPABILITY(KVMCLOCK_CTRL, KVMCLOCK_CTRL, false, "guests take a stop for a lock-up"),
     CAPABILITY(USER_NMI, USER_NMI, false, "non-maskable interrupts"),
     CAPABILITY(GUEST_DEBUG, SET_GUEST_DEBUG, false, "breakpoints and single steps of debuggers"),
+    CAPABILITY(GUEST_DEBUG2, SET_GUEST_DEBUG2, false, "single steps without interrupts in between"),
     CAPABILITY(DISABLE_EXITS, X86_DISABLE_EXITS, false, "-overcommit cpu-pm=on"),
     CAPABILITY(HYPERV_CPUID, HYPERV_CPUID, false, "hv-* features"),
     CAPABILITY(NESTED_STATE, NESTED_STATE, false, "virtualization in the guest is lost by a snapshot"),

@@ -172,7 +172,7 @@ static const struct {
     [KVM_EXIT_EXCEPTION] = { "exception", NULL },
     [KVM_EXIT_IO] = { "io", handle_io },
     [KVM_EXIT_HYPERCALL] = { "hypercall", NULL },
-    [KVM_EXIT_DEBUG] = { "debug", NULL },
+    [KVM_EXIT_DEBUG] = { "debug", debug_exit },
     [KVM_EXIT_HLT] = { "hlt", handle_halt },
     [KVM_EXIT_MMIO] = { "mmio", handle_mmio },
     [KVM_EXIT_IRQ_WINDOW_OPEN] = { "irq-window", handle_nothing },

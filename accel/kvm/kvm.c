@@ -145,6 +145,27 @@ static bool choose_shadow_memory(Kvm *kvm, GError **error)
                                          (void *)(uintptr_t)(kvm->shadow_memory / 4096), error);
 }
 
+/* -overcommit cpu-pm=on: a guest that waits keeps the host's processor, which then has nothing to wake up from. */
+static bool keep_processors(Kvm *kvm, GError **error)
+{
+    const struct kvm_enable_cap cap = {
+        .cap = KVM_CAP_X86_DISABLE_EXITS,
+        .args = { (uint64_t)kvm->values[KVM_HAS_DISABLE_EXITS] &
+                  (KVM_X86_DISABLE_EXITS_MWAIT | KVM_X86_DISABLE_EXITS_HLT |
+                   KVM_X86_DISABLE_EXITS_PAUSE | KVM_X86_DISABLE_EXITS_CSTATE) },
+    };
+
+    if (!kvm->machine->config.cpu_pm) {
+        return true;
+    }
+    if (!kvm_has(kvm, KVM_HAS_DISABLE_EXITS)) {
+        return error_fail(
+            error, KASO_ERROR_UNSUPPORTED,
+            "-overcommit cpu-pm=on: this kernel's KVM cannot leave waiting to the guest");
+    }
+    return KVM_DO(kvm->vm, KVM_ENABLE_CAP, &cap, error);
+}
+
 static void close_all(Kvm *kvm)
 {
     irqchip_free(kvm);
@@ -172,13 +193,14 @@ static bool kvm_init(Machine *machine, void *state, GError **error)
     if (!check_target(machine, error) || !open_device(kvm, error) || !create_vm(kvm, error) ||
         !capabilities_find(kvm, error) || !check_vcpus(kvm, error) || !place_helpers(kvm, error) ||
         !choose_shadow_memory(kvm, error) || !cpuid_load_supported(kvm, error) ||
-        !slots_create(kvm, error) || !irqchip_create(kvm, error)) {
+        !slots_create(kvm, error) || !irqchip_create(kvm, error) || !keep_processors(kvm, error)) {
         close_all(kvm);
         return false;
     }
     if (!kvm_has(kvm, KVM_HAS_SMM) || kvm->values[KVM_HAS_ADDRESS_SPACES] < KVM_SPACES) {
         machine->accelerator_lacks |= ACCELERATOR_SMM;
     }
+    clock_follow(kvm);
     return true;
 }
 
@@ -202,6 +224,7 @@ static const Accelerator kvm_accelerator = {
     .vcpu_settle = kvm_vcpu_settle,
     .vcpu_reset = registers_reset,
     .sync = registers_sync,
+    .debug_changed = kvm_debug_changed,
     .describe = kvm_describe,
     .cpuid = cpuid_supported,
 };

@@ -52,6 +52,7 @@ typedef enum {
     KVM_HAS_KVMCLOCK_CTRL,
     KVM_HAS_USER_NMI,
     KVM_HAS_GUEST_DEBUG,
+    KVM_HAS_GUEST_DEBUG2,
     KVM_HAS_DISABLE_EXITS,
     KVM_HAS_HYPERV_CPUID,
     KVM_HAS_NESTED_STATE,
@@ -66,6 +67,12 @@ typedef struct {
 } KvmSlot;
 
 enum { KVM_SPACES = 2 }; /* memory as others see it, and as system management mode does */
+
+/* What debuggers want of the processor's breakpoints. */
+typedef struct {
+    uint64_t address[4];
+    uint32_t dr7;
+} KvmBreakpoints;
 
 /* A global interrupt that is a message. */
 typedef struct {
@@ -85,6 +92,10 @@ typedef struct Kvm {
     KvmIrqchip irqchip;
     struct kvm_cpuid2 *supported; /* what CPUID may say */
     GPtrArray *vcpus;             /* KvmVcpu */
+
+    KvmBreakpoints breakpoints;
+    struct kvm_clock_data clock; /* of the guests' kvmclock, while the machine is stopped */
+    bool clock_kept;
 
     GMutex routes_lock;
     GArray *routes;      /* KvmRoute */
@@ -161,6 +172,7 @@ typedef struct KvmVcpu {
     struct kvm_msrs *msr_list;
     unsigned msr_count;
 
+    struct kvm_guest_debug debug; /* as the kernel has it */
     uint64_t exits[KVM_EXIT_REASONS], kicks, fetches;
 } KvmVcpu;
 
@@ -235,6 +247,15 @@ bool cpuid_set(KvmVcpu *kv, GError **error);
 /* Before KVM_RUN. false: the vCPU is not to run now. */
 bool interrupts_before(KvmVcpu *kv);
 void interrupts_after(KvmVcpu *kv);
+
+/* debug.c */
+bool kvm_debug_changed(Machine *machine, GError **error);
+/* Before KVM_RUN: what debuggers want now. */
+void debug_prepare(KvmVcpu *kv);
+void debug_exit(KvmVcpu *kv);
+
+/* clock.c: kvmclock stands still while the machine is stopped. */
+void clock_follow(Kvm *kvm);
 
 /* describe.c */
 void kvm_describe(Machine *machine, GString *out);

@@ -193,6 +193,7 @@ static bool enter(KvmVcpu *kv)
     if (kv->changed && !registers_put(kv)) {
         return false;
     }
+    debug_prepare(kv);
     kv->fetched = false;
     gate_enter(kv);
     result = ioctl(kv->fd, KVM_RUN, 0);

@@ -7,9 +7,11 @@ part is left out. KASO_KVM_TEST=strict takes nothing for left out (scripts/kvm-g
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "boot"))
@@ -131,6 +133,37 @@ class Faults(KvmTest):
     def test_interrupted(self):
         got = run("-accel", "kvm", "-bios", rom("k.rom", SAYS_K), LD_PRELOAD=shim(), KVM_EINTR="1")
         self.assertEqual((got.returncode, got.stdout), (DONE, "k"), got.stderr)
+
+    def test_debugger(self):
+        """gdb steps, and stops at the processor's breakpoints."""
+        gdb = shutil.which("gdb-multiarch") or shutil.which("gdb")
+        if not gdb:
+            self.skipTest("no gdb")
+        # mov al, 1; mov al, 2; mov [0x40], al; mov al, 3; then the end.
+        image = rom("steps.rom", bytes.fromhex("b001b002a24000b003") + SAYS_K)
+        stub = path("gdb.socket")
+        process = subprocess.Popen([KASO, *PLAIN, "-accel", "kvm", "-bios", image, "-chardev", f"socket,id=g,path={stub},server=on,wait=off",
+                                    "-gdb", "chardev:g", "-S"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            for _ in range(100):
+                if os.path.exists(stub):
+                    break
+                time.sleep(0.05)
+            script = [f"target remote {stub}", "si", "p/x $pc", "hbreak *0xf0004", "continue", "p/x $pc", "p/x $al", "delete"]
+            wanted = ["0xf0000", "0xf0004", "0x2"]
+            if STRICT:  # where stores are emulated in software, the processor's watchpoints do not see them
+                script += ["watch *(char *)0x40", "continue", "p/x $pc", "delete"]
+                wanted += ["0xf0007"]
+            script.append("continue")
+            done = subprocess.run([gdb, "-nx", "-batch", *sum((["-ex", line] for line in script), [])], capture_output=True, text=True, timeout=60,
+                                  check=False)
+            values = re.findall(r"^\$\d+ = (0x\w+)$", done.stdout, re.MULTILINE)
+            self.assertEqual(values, wanted, done.stdout + done.stderr)
+            out, errors = process.communicate(timeout=30)
+            self.assertEqual((process.returncode, out), (DONE, "k"), errors)
+        finally:
+            process.kill()
+            process.wait()
 
     def test_absent(self):
         for number, words in (2, "load the module kvm-intel or kvm-amd"), (13, "join its group"):

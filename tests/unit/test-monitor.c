@@ -733,7 +733,7 @@ static void test_netdev(void)
         { "netdev_add user,id=n1,ipv4=off,ipv6=off", "both" },
         { "netdev_add user,id=n1,tftp=/nonexistent", "not a folder" },
         { "netdev_add user,id=n1,hostfw=x", "hostfwd" },
-        { "netdev_add tap,id=n1", "not yet" },
+        { "netdev_add l2tpv3,id=n1", "not yet" },
         { "netdev_add usr,id=n1", "user" },
         { "netdev_add user", "id=" },
         { "netdev_add socket,id=n1", "exactly one" },
