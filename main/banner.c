@@ -45,9 +45,10 @@ void banner_print(Setup *setup)
     g_string_free(line, true);
 }
 
-/* What the guest does instead. */
-static void tell_diagnosis(Machine *machine)
+/* What the guest does instead. It watches for a while, which a timer's handler must not. */
+static void tell_diagnosis(void *opaque)
 {
+    Machine *machine = opaque;
     Diagnosis *diagnosis = diagnosis_make(machine);
     g_autofree char *text = diagnosis_text(diagnosis);
 
@@ -77,7 +78,7 @@ static void tell_silence(Machine *machine, void *opaque)
                 console ? ", with Linux console=" : "", console ? console : "");
     }
     if (!setup->no_boot_diagnosis) {
-        tell_diagnosis(machine);
+        machine_defer(machine, tell_diagnosis, machine);
     }
 }
 

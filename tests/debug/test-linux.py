@@ -31,7 +31,7 @@ def hmp(monitor, line):
 def compare_with_shell():
     socket = os.path.join(folder.name, "shell")
     argv = base + ["-no-reboot", "-initrd", initrd, "-append", f"console={CONSOLES[machine]} quiet init=/kaso-shell panic=-1",
-                   "-nographic", "-qmp", f"unix:{socket},server=on,wait=off"]
+                   "-nographic", "-action", "silence=1", "-qmp", f"unix:{socket},server=on,wait=off"]
     with Guest(argv) as guest:
         guest.expect(r"Type poweroff to end", 120)
         guest.expect(r"# ")
