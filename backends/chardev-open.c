@@ -12,7 +12,7 @@
 #include "machine/machine.h"
 
 static const NotYet chardev_types_not_yet[] = {
-    { "braille console dbus hub msmouse parallel parport qemu-vdagent spiceport spicevmc udp "
+    { "braille console dbus hub msmouse parallel parport spiceport spicevmc udp "
       "wctablet",
       "use stdio, pty, socket or file" },
     { 0 },

@@ -502,6 +502,7 @@ void registry_destroy(Machine *machine)
     g_ptr_array_unref(private->opened_drives);
     g_hash_table_unref(private->attached);
     g_ptr_array_unref(private->serials);
+    g_hash_table_unref(private->data);
     g_ptr_array_unref(private->displays);
     free_globals(private->globals);
     g_hash_table_unref(private->type_counts);
@@ -511,6 +512,5 @@ void registry_destroy(Machine *machine)
     g_array_unref(private->reset_callbacks);
     g_array_unref(private->end_callbacks);
     g_array_unref(private->free_callbacks);
-    g_hash_table_unref(private->data);
     g_clear_pointer(&private->external_registers, g_array_unref);
 }

@@ -658,6 +658,78 @@ def test_web():
         screen.end()
 
 
+class Agent:
+    """spice-vdagent's side of its protocol, behind a serial port."""
+
+    def __init__(self, screen):
+        self.screen, self.data = screen, b""
+
+    def send(self, kind, data):
+        message = struct.pack("<IIQI", 1, kind, 0, len(data)) + data
+        for byte in struct.pack("<II", 1, len(message)) + message:
+            self.screen.do("outb 0x3f8 %d" % byte)
+
+    def take(self, size):
+        end = time.monotonic() + 20
+        while len(self.data) < size:
+            assert time.monotonic() < end, self.data
+            if int(self.screen.do("inb 0x3fd")[0], 16) & 1:
+                self.data += bytes([int(self.screen.do("inb 0x3f8")[0], 16)])
+            else:
+                self.screen.do("clock_step 1000000")
+        taken, self.data = self.data[:size], self.data[size:]
+        return taken
+
+    def message(self):
+        body = b""
+        while len(body) < 20 or len(body) < 20 + struct.unpack("<I", body[16:20])[0]:
+            _, size = struct.unpack("<II", self.take(8))
+            body += self.take(size)
+        return struct.unpack("<I", body[4:8])[0], body[20:]
+
+
+def test_clipboard():
+    """From the guest's agent to clients and back, by the extended clipboard and by cut text."""
+    with Screen("-vnc", "unix:@/vnc", "-chardev", "qemu-vdagent,id=agent,clipboard=on", "-device",
+                "isa-serial,chardev=agent") as screen:
+        agent = Agent(screen)
+        agent.send(6, struct.pack("<II", 1, 1 << 5 | 1 << 6))
+        assert agent.message()[0] == 6
+        client = Client(screen.vnc(), (rfb.RAW, rfb.CLIPBOARD, rfb.FENCE))
+        old = Client(screen.vnc(), (rfb.RAW, rfb.FENCE))
+        kind, data = client.wait("cut")
+        assert kind == "extended" and struct.unpack(">I", data[:4])[0] & 1 << 24
+        # The guest copies: it grabs, is asked, and gives.
+        agent.send(7, struct.pack("<II", 0, 1))
+        assert agent.message() == (8, struct.pack("<II", 0, 1))
+        agent.send(4, struct.pack("<II", 0, 1) + "Grüße\n€".encode())
+        assert struct.unpack(">I", client.wait("cut")[1])[0] == 1 << 27 | 1
+        assert old.wait("cut") == "Grüße\n?".encode("latin-1")
+        client.send(struct.pack(">BxxxiI", 6, -4, 1 << 25 | 1))
+        data = client.wait("cut")[1]
+        plain = rfb.zlib.decompressobj().decompress(data[4:])
+        assert plain[4:] == "Grüße\r\n€\0".encode() and struct.unpack(">I", plain[:4])[0] == len(plain) - 4
+        # A client copies.
+        client.send(struct.pack(">BxxxiI", 6, -4, 1 << 27 | 1))
+        assert struct.unpack(">I", client.wait("cut")[1])[0] == 1 << 25 | 1
+        packed = rfb.zlib.compress(struct.pack(">I", 6) + b"a\r\nb!\0")
+        client.send(struct.pack(">BxxxiI", 6, -4 - len(packed), 1 << 28 | 1) + packed)
+        assert agent.message() == (7, struct.pack("<II", 0, 1))
+        agent.send(8, struct.pack("<II", 0, 1))
+        assert agent.message() == (4, struct.pack("<II", 0, 1) + b"a\nb!")
+        assert old.wait("cut") == b"a\nb!"
+        old.send(struct.pack(">BxxxI", 6, 4) + "caf\xe9".encode("latin-1"))
+        assert agent.message()[0] == 7
+        # Nonsense from either side is no more than that.
+        for data in (b"", b"\0" * 3, struct.pack(">I", 1 << 28 | 1) + b"no zlib", struct.pack(">I", 0xffffffff)):
+            client.send(struct.pack(">Bxxxi", 6, -max(len(data), 1)) + (data or b"x"))
+        for data in (b"\xff" * 40, struct.pack("<II", 1, 20) + b"\xff" * 20):
+            for byte in data:
+                screen.do("outb 0x3f8 %d" % byte)
+        settle(client)
+        screen.end()
+
+
 def test_misbehaviour():
     """Clients that send nonsense, or nothing, or never read: the guest and others go on."""
     with Screen("-vnc", "unix:@/vnc") as screen:

@@ -12,7 +12,7 @@
 
 /* clang-format off */
 #define SDL_FUNCTIONS(F)                                                                           \
-    F(free) F(CreateColorCursor) F(CreateRGBSurfaceWithFormatFrom) F(CreateRenderer) F(CreateTexture)      \
+    F(free) F(GetClipboardText) F(SetClipboardText) F(CreateColorCursor) F(CreateRGBSurfaceWithFormatFrom) F(CreateRenderer) F(CreateTexture)      \
     F(CreateTextureFromSurface) F(CreateWindow) F(DestroyRenderer) F(DestroyTexture)               \
     F(DestroyWindow) F(FreeCursor) F(FreeSurface) F(GetDefaultCursor) F(GetDisplayDPI) F(GetError) \
     F(GetRendererOutputSize) F(GetWindowDisplayIndex) F(GetWindowID) F(GetWindowSize) F(HideWindow)\

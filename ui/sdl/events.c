@@ -323,6 +323,16 @@ static void drop_event(Sdl *sdl, const char *file)
     }
 }
 
+static void take_clipboard(Sdl *sdl)
+{
+    char *text = SDL(GetClipboardText)();
+
+    if (text && *text) {
+        clipboard_set_text(sdl->machine, &sdl->clipboard, text);
+    }
+    SDL(free)(text);
+}
+
 void sdl_handle_event(Sdl *sdl, const SDL_Event *event)
 {
     SdlWindow *window = find_window(sdl, event->window.windowID);
@@ -332,6 +342,9 @@ void sdl_handle_event(Sdl *sdl, const SDL_Event *event)
         if (sdl->close_ends) {
             machine_request_stop(sdl->machine, STOP_USER_QUIT, NULL);
         }
+        return;
+    case SDL_CLIPBOARDUPDATE:
+        take_clipboard(sdl);
         return;
     case SDL_DROPFILE:
         drop_event(sdl, event->drop.file);

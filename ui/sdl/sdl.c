@@ -62,6 +62,29 @@ static void handle_event(void *opaque)
     sdl_handle_event(polled->sdl, &polled->event);
 }
 
+/* The guest's text goes to the host from here: SDL is not to be called from other threads. */
+static void tell_clipboard(ClipboardPeer *peer)
+{
+    ((Sdl *)((char *)peer - offsetof(Sdl, clipboard)))->clipboard_changed = true;
+}
+
+static void set_clipboard(void *opaque)
+{
+    Sdl *sdl = opaque;
+
+    SDL(SetClipboardText)(clipboard_text(sdl->machine));
+}
+
+static void pass_clipboard(Sdl *sdl)
+{
+    machine_lock(sdl->machine);
+    if (sdl->clipboard_changed) {
+        sdl->clipboard_changed = false;
+        sdl_guard(sdl, set_clipboard, sdl);
+    }
+    machine_unlock(sdl->machine);
+}
+
 static void lose_windows(Sdl *sdl)
 {
     g_printerr("kaso: the display server has gone; the guest runs on without a window (-vnc and "
@@ -86,6 +109,7 @@ static gboolean pump(gpointer opaque)
     for (guint i = 0; !sdl->lost && i < sdl->windows->len; i++) {
         sdl_window_present(sdl->windows->pdata[i]);
     }
+    pass_clipboard(sdl);
     if (sdl->lost) {
         lose_windows(sdl);
     }
@@ -178,6 +202,7 @@ static void free_sdl(void *opaque)
         machine_lock(sdl->machine);
     }
     forget_windows(sdl);
+    clipboard_remove_peer(sdl->machine, &sdl->clipboard);
     if (taken) {
         machine_unlock(sdl->machine);
     }
@@ -200,6 +225,8 @@ static bool start(Machine *machine, const KeyValues *options, const ViewerChoice
     sdl = g_new0(Sdl, 1);
     sdl->machine = machine;
     sdl->vsync = true;
+    sdl->clipboard.changed = tell_clipboard;
+    clipboard_add_peer(machine, &sdl->clipboard);
     sdl->windows = g_ptr_array_new_with_free_func((GDestroyNotify)sdl_window_free);
     if (!take_options(sdl, options, choices, &full_screen, error) || !open_windows(sdl, error)) {
         free_sdl(sdl);

@@ -11,6 +11,7 @@
 #include <pixman.h>
 
 #include "ui/sdl/api.h"
+#include "machine/clipboard.h"
 #include "ui/seat.h"
 #include "ui/viewer.h"
 
@@ -54,6 +55,8 @@ struct Sdl {
     Machine *machine;
     GPtrArray *windows; /* SdlWindow * */
     SdlGrabMod grab_mod;
+    ClipboardPeer clipboard;
+    bool clipboard_changed;
     bool close_ends, show_cursor, vsync;
     bool lost; /* the display server is gone: no call of SDL any more */
     jmp_buf *escape; /* where to go on when that happens in the middle of a call */

@@ -231,7 +231,6 @@ void vnc_client_unref(VncClient *client)
     pixman_region32_fini(&client->damage);
     pixman_region32_fini(&client->requested);
     g_hash_table_unref(client->keysyms);
-    g_free(client->clipboard_text);
     g_free(client->host);
     g_free(client->service);
     g_free(client->local_host);
@@ -353,9 +352,11 @@ static size_t skip_cut_text(VncClient *client, const uint8_t *data, size_t size)
     return taken;
 }
 
+/* A negative length: the extended clipboard. */
 static size_t cut_text(VncClient *client, const uint8_t *data, size_t size)
 {
     int32_t length;
+    unsigned bytes;
 
     if (size < 8) {
         return 0;
@@ -365,11 +366,21 @@ static size_t cut_text(VncClient *client, const uint8_t *data, size_t size)
         vnc_client_close(client, "a clipboard message that cannot be");
         return 8;
     }
-    client->cut_text_left = (unsigned)ABS(length);
-    if (client->cut_text_left) {
+    bytes = (unsigned)ABS(length);
+    if (bytes > VNC_CUT_TEXT_MAX) {
+        client->cut_text_left = bytes;
         client->parser = skip_cut_text;
+        return 8;
     }
-    return 8;
+    if (size < 8 + (size_t)bytes) {
+        return 0;
+    }
+    if (length < 0) {
+        vnc_clipboard_extended(client, data + 8, bytes);
+    } else if (bytes) {
+        vnc_clipboard_plain(client, data + 8, bytes);
+    }
+    return 8 + (size_t)bytes;
 }
 
 static size_t continuous_updates(VncClient *client, const uint8_t *data, size_t size)

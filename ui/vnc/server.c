@@ -249,6 +249,7 @@ void vnc_server_free(void *opaque)
         vnc_client_close(client, "the machine ends");
     }
     stop_watching(server);
+    clipboard_remove_peer(machine, &server->clipboard);
     if (taken) {
         machine_unlock(machine);
     }
@@ -331,6 +332,8 @@ VncServer *vnc_server_new(Machine *machine, const char *id, const char *layout, 
     server->done = g_async_queue_new();
     pixman_region32_init(&server->changed);
     seat_init(&server->seat, machine);
+    server->clipboard.changed = vnc_clipboard_changed;
+    clipboard_add_peer(machine, &server->clipboard);
     server->keyboard = vnc_keyboard_new(layout ? layout : "en-us", error);
     server->workers = g_thread_pool_new(vnc_update_encode, server, WORKERS, false, NULL);
     if (!server->keyboard) {

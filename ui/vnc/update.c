@@ -108,6 +108,9 @@ void vnc_client_set_encodings(VncClient *client, const int32_t *encodings, unsig
     if (client->features & ~before & VNC_CAN_FENCE) {
         vnc_client_write(client, fence, sizeof(fence));
     }
+    if (client->features & ~before & VNC_CAN_CLIPBOARD) {
+        vnc_clipboard_begin(client);
+    }
     if (client->features & ~before & VNC_CAN_POWER && client->server->power_control) {
         vnc_client_write(client, power, sizeof(power));
     }

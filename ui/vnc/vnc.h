@@ -15,6 +15,7 @@
 #include "backends/socket-address.h"
 #include "base/key-values.h"
 #include "base/log.h"
+#include "machine/clipboard.h"
 #include "ui/net/stream.h"
 #include "ui/net/websocket.h"
 #include "ui/seat.h"
@@ -96,7 +97,6 @@ struct VncClient {
     int pointer_x, pointer_y;
     unsigned cut_text_left;
     uint32_t clipboard_caps; /* what its clipboard takes */
-    char *clipboard_text;    /* offered and not yet asked for */
     GHashTable *keysyms;     /* keysym -> code + 1: keys that are down */
 };
 
@@ -130,6 +130,7 @@ struct VncServer {
     TlsCredentials *credentials;
     GPtrArray *old_credentials; /* that sessions may still use */
     unsigned head;
+    ClipboardPeer clipboard;
     /* Of -display web: what its URL lets in once, and the cookie of who came by it. */
     char *token, *session;
 
@@ -213,6 +214,13 @@ void vnc_client_set_encodings(VncClient *client, const int32_t *encodings, unsig
 void vnc_update_encode(gpointer job, gpointer server);
 /* When no worker runs any more. */
 void vnc_updates_end(VncServer *server);
+
+/* clipboard.c */
+void vnc_clipboard_begin(VncClient *client); /* it knows the extended one */
+void vnc_clipboard_extended(VncClient *client, const uint8_t *data, size_t size);
+void vnc_clipboard_plain(VncClient *client, const uint8_t *data, size_t size);
+void vnc_clipboard_tell(VncClient *client);
+void vnc_clipboard_changed(ClipboardPeer *peer);
 
 /* input.c */
 void vnc_client_key(VncClient *client, bool down, uint32_t keysym, unsigned code);
