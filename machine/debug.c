@@ -140,7 +140,9 @@ static bool read_value(Vcpu *vcpu, const DebugPoint *point, uint64_t *value)
 void debug_add_client(Machine *machine, DebugClient *client)
 {
     client->machine = machine;
+    machine_exclusive_begin(machine);
     g_ptr_array_add(state_of(machine)->clients, client);
+    machine_exclusive_end(machine);
 }
 
 /* Stops that a point or client made: of all when both are NULL. */
@@ -236,6 +238,7 @@ void debug_remove_client(DebugClient *client)
         tell_accelerator(machine, NULL);
     }
     forget_stops(state, NULL, client);
+    debug_want(client, 0);
     g_ptr_array_remove(state->clients, client);
     machine_exclusive_end(machine);
 }
@@ -277,11 +280,35 @@ static bool ask(const DebugStop *stop, bool *stopping)
     return true;
 }
 
-void debug_event(DebugClient *client, Vcpu *vcpu, void *event)
+void debug_want(DebugClient *client, uint32_t kinds)
 {
-    stop_machine(
-        client->machine,
-        &(DebugStop){ .kind = DEBUG_STOP_EVENT, .client = client, .vcpu = vcpu, .event = event });
+    const GPtrArray *clients = state_of(client->machine)->clients;
+    uint32_t all = 0;
+
+    client->wanted = kinds;
+    for (unsigned i = 0; i < clients->len; i++) {
+        all |= ((const DebugClient *)g_ptr_array_index(clients, i))->wanted;
+    }
+    atomic_store(&client->machine->debug_wanted, all);
+}
+
+void debug_report(Machine *machine, Vcpu *vcpu, const DebugEvent *event)
+{
+    const GPtrArray *clients = state_of(machine)->clients;
+
+    for (unsigned i = 0; i < clients->len; i++) {
+        DebugClient *client = g_ptr_array_index(clients, i);
+        DebugStop stop = { .kind = DEBUG_STOP_EVENT,
+                           .client = client,
+                           .vcpu = vcpu,
+                           .pc = vcpu ? vcpu->target->get_pc(vcpu) : 0,
+                           .event = *event };
+
+        if (client->wanted >> event->kind & 1 &&
+            client->happened(client, vcpu, event, &stop.opaque)) {
+            stop_machine(machine, &stop);
+        }
+    }
 }
 
 static bool is_at(Vcpu *vcpu, const DebugPoint *point, uint64_t pc)
@@ -536,6 +563,9 @@ static void reset(void *opaque)
     DebugState *state = state_of(machine);
 
     forget_stops(state, NULL, NULL);
+    if (debug_wants(machine, DEBUG_RESET)) {
+        debug_report(machine, NULL, &(DebugEvent){ .kind = DEBUG_RESET });
+    }
     for (unsigned i = 0; i < machine->vcpus->len; i++) {
         ((Vcpu *)g_ptr_array_index(machine->vcpus, i))->debug.pass = false;
     }

@@ -29,6 +29,28 @@ typedef struct {
     bool before;             /* accesses: told before the instruction that does it, not behind it; without values */
 } DebugPoint;
 
+/* What happens in a machine beyond places. who: a type of device. Names are literals, or last as long as the machine. */
+typedef enum {
+    DEBUG_EXCEPTION,     /* number: x86 the vector, Arm the EC of ESR; value: error code, or all of ESR */
+    DEBUG_INTERRUPT,     /* number: x86 the vector, Arm 0 for IRQ and 1 for FIQ */
+    DEBUG_MODE,          /* name: what the CPU is in now: real, protected, v86, compatibility, long; el0, el1 */
+    DEBUG_REGISTER,      /* a system register has been written: name; number: of a MSR */
+    DEBUG_PAGING,        /* translation was switched on, or has other tables now: value is their address */
+    DEBUG_DEVICE,        /* a register of a device, from its table: who, name, number of the element, write */
+    DEBUG_PORT,          /* an access to a port by an instruction: number, write */
+    DEBUG_FIRMWARE_CALL, /* PSCI: number of the function */
+    DEBUG_TRIPLE_FAULT,
+    DEBUG_RESET,
+    DEBUG_EVENT_KINDS
+} DebugEventKind;
+
+typedef struct {
+    DebugEventKind kind;
+    bool write;
+    const char *who, *name;
+    uint64_t number, value;
+} DebugEvent;
+
 typedef enum {
     DEBUG_STOP_NONE,   /* no debugger asked for it: machine->stop_reason tells */
     DEBUG_STOP_BREAK,  /* an instruction with an EXECUTE point comes next */
@@ -48,8 +70,8 @@ struct DebugStop {
     uint64_t address;        /* the accessed byte within the point, virtual */
     bool values_known;       /* the point has 1, 2, 4 or 8 bytes of RAM */
     uint64_t old_value, new_value; /* of the point's bytes */
-    /* EVENT */
-    void *event;             /* the client's */
+    DebugEvent event;        /* EVENT */
+    void *opaque;            /* EVENT: what the client gave with it */
 };
 
 struct DebugClient {
@@ -60,6 +82,12 @@ struct DebugClient {
      * points. NULL: it always stops.
      */
     bool (*reached)(DebugClient *client, const DebugStop *stop);
+    /*
+     * [any thread; vcpu NULL: no vCPU's, else the caller's] Something of a kind that the client wants has happened.
+     * true: the machine stops, soon; *opaque goes into the stop. May not wait. NULL: the client wants nothing.
+     */
+    bool (*happened)(DebugClient *client, Vcpu *vcpu, const DebugEvent *event, void **opaque);
+    uint32_t wanted; /* debug_want's */
     /* The machine has stopped, for whatever reason and whichever client: kind is NONE when for none. */
     void (*stopped)(DebugClient *client, const DebugStop *stop);
 };
@@ -97,8 +125,15 @@ size_t debug_read(Vcpu *vcpu, bool physical, uint64_t address, void *buffer, siz
 /* ROM is written, too. */
 size_t debug_write(Vcpu *vcpu, bool physical, uint64_t address, const void *buffer, size_t size);
 
-/* An event of a client came; the machine stops. [any thread; vcpu: NULL or the caller's] */
-void debug_event(DebugClient *client, Vcpu *vcpu, void *event);
+/* What a client is told of: a bit for each DebugEventKind. */
+void debug_want(DebugClient *client, uint32_t kinds);
+/* Whether anybody wants such events: one load. [any thread] */
+static inline bool debug_wants(const Machine *machine, DebugEventKind kind)
+{
+    return __builtin_expect(atomic_load_explicit(&machine->debug_wanted, memory_order_relaxed) >> kind & 1, 0);
+}
+/* Tells who wants it. vcpu: the caller's, or NULL. [any thread] */
+void debug_report(Machine *machine, Vcpu *vcpu, const DebugEvent *event);
 
 /* --- for accelerators (Accelerator.debug_changed) ---------------------------------------------- */
 

@@ -104,6 +104,7 @@ struct Machine {
     unsigned accelerator_lacks; /* ACCELERATOR_* that its init found not to be there */
     struct MachinePrivate *private; /* machine/private.h */
     _Atomic StopReason stop_reason; /* STOP_NONE while running */
+    _Atomic uint32_t debug_wanted;  /* kinds of events that debuggers want: machine/debug.h */
 };
 
 /* Owns config's pointers from here on. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "machine/debug.h"
 #include "machine/device.h"
 
 /* A bank as one device uses it; freed with the device. */
@@ -111,6 +112,16 @@ static void trace_access(const Device *device, const Register *reg, unsigned ind
                          const char *arrow, uint64_t value)
 {
     char name[96];
+
+    if (debug_wants(device->machine, DEBUG_DEVICE)) {
+        debug_report(device->machine, vcpu_current(),
+                     &(DebugEvent){ .kind = DEBUG_DEVICE,
+                                    .write = arrow[0] == '<',
+                                    .who = device->type->name,
+                                    .name = reg->name,
+                                    .number = index,
+                                    .value = value });
+    }
 
     if (log_enabled(LOG_TRACE)) {
         format_name(reg, index, device->type->name, name, sizeof(name));

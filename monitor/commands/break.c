@@ -62,7 +62,9 @@ static void add_print(Monitor *monitor, json_t *result, GString *out)
 
     g_string_append_printf(out, "%s %" PRId64, monitor_get_string(result, "what"),
                            monitor_get_int(result, "number", 0));
-    if (json_array_size(addresses) == 0) {
+    if (g_str_equal(monitor_get_string(result, "what"), "event")) {
+        g_string_append_printf(out, " %s", monitor_get_string(result, "location"));
+    } else if (json_array_size(addresses) == 0) {
         g_string_append(out, ": the name is not known yet; it is set when it is");
     } else {
         g_string_append_printf(out, " at %#" PRIx64,
@@ -78,7 +80,8 @@ static const MonitorArgument add_arguments[] = {
     { "physical", ARGUMENT_FLAG, true, "the address is guest physical", 'p' },
     { "trace", ARGUMENT_FLAG, true, "log it, and do not stop", 't' },
     { "location", ARGUMENT_REST, false,
-      "NAME, FILE:LINE or an expression, then [size N] [cpu N] [if CONDITION] [do COMMAND; "
+      "NAME, FILE:LINE, an expression, or \"on EVENT\", then [size N] [cpu N] [if CONDITION] [do "
+      "COMMAND; "
       "COMMAND]" },
     { NULL },
 };
@@ -135,7 +138,8 @@ static void print_one(json_t *one, GString *out)
         g_string_append_printf(out, "%s%#" PRIx64, i ? ", " : " = ",
                                (uint64_t)json_integer_value(json_array_get(addresses, i)));
     }
-    if (json_array_size(addresses) == 0 && monitor_get_bool(one, "enabled")) {
+    if (json_array_size(addresses) == 0 && monitor_get_bool(one, "enabled") &&
+        !g_str_equal(monitor_get_string(one, "what"), "event")) {
         g_string_append(out, " (not known yet)");
     }
     g_string_append_printf(out, ", hits %" PRId64, monitor_get_int(one, "hits", 0));

@@ -18,6 +18,14 @@ enum { PLACES_MAX = 64 };
 
 static void log_hit(const Breakpoint *breakpoint, const DebugStop *stop)
 {
+    if (stop->kind == DEBUG_STOP_EVENT) {
+        g_autoptr(GString) text = g_string_new(NULL);
+
+        event_describe(text, &stop->event);
+        log_printf("breakpoint %u: cpu%u at %#" PRIx64 ": %s\n", breakpoint->number,
+                   stop->vcpu->index, stop->pc, text->str);
+        return;
+    }
     if (stop->kind == DEBUG_STOP_WATCH && stop->values_known) {
         log_printf("breakpoint %u: cpu%u at %#" PRIx64 ": %s, %#" PRIx64 " -> %#" PRIx64 "\n",
                    breakpoint->number, stop->vcpu->index, stop->pc, breakpoint->request.location,
@@ -41,15 +49,12 @@ static bool take_ignore(Breakpoint *breakpoint)
     return false;
 }
 
-/* [vcpu] */
-static bool holds(Breakpoint *breakpoint, const DebugStop *stop)
+bool breakpoint_holds(Breakpoint *breakpoint, const DebugStop *stop, const ConditionValues *values)
 {
-    const ConditionValues values = { stop->new_value, stop->old_value, stop->address };
-
     if (breakpoint->request.vcpu >= 0 && stop->vcpu->index != (unsigned)breakpoint->request.vcpu) {
         return false;
     }
-    if (breakpoint->condition && !condition_holds(breakpoint->condition, stop->vcpu, &values)) {
+    if (breakpoint->condition && !condition_holds(breakpoint->condition, stop->vcpu, values)) {
         return false;
     }
     breakpoint->hits++;
@@ -66,6 +71,12 @@ static bool holds(Breakpoint *breakpoint, const DebugStop *stop)
 /* Whose a stop is; NULL: a move's. */
 static Breakpoint *breakpoint_of(const DebugStop *stop)
 {
+    const GPtrArray *all = ((Debugger *)stop->client)->breakpoints;
+
+    if (stop->kind == DEBUG_STOP_EVENT) {
+        /* It may have been removed since. */
+        return g_ptr_array_find((GPtrArray *)all, stop->opaque, NULL) ? stop->opaque : NULL;
+    }
     return stop->point ? container_of(stop->point, BreakpointPlace, point)->breakpoint : NULL;
 }
 
@@ -74,64 +85,13 @@ static bool reached(DebugClient *client, const DebugStop *stop)
 {
     Breakpoint *breakpoint = breakpoint_of(stop);
 
-    return breakpoint ? holds(breakpoint, stop) : move_reached((Debugger *)client, stop);
-}
-
-static void stopped(DebugClient *client, const DebugStop *stop)
-{
-    Debugger *debugger = (Debugger *)client;
-    bool ours = stop->client == client;
-    /* Unless somebody has paused it since. */
-    bool may_go_on = ours && atomic_load(&debugger->machine->stop_reason) == STOP_DEBUG;
-    Breakpoint *breakpoint = ours ? breakpoint_of(stop) : NULL;
-
-    if (may_go_on && !breakpoint && move_goes_on(debugger)) {
-        return;
-    }
-    move_end(debugger);
-    if (ours) {
-        debugger_tell(debugger, stop, breakpoint);
-    }
+    return breakpoint ? breakpoint_holds(
+                            breakpoint, stop,
+                            &(ConditionValues){ stop->new_value, stop->old_value, stop->address })
+                      : move_reached((Debugger *)client, stop);
 }
 
 /* --- the table --------------------------------------------------------------------------------- */
-
-static void free_breakpoint(Breakpoint *breakpoint)
-{
-    g_ptr_array_unref(breakpoint->places);
-    condition_free(breakpoint->condition);
-    g_free((char *)breakpoint->request.location);
-    g_free((char *)breakpoint->request.commands);
-    g_free(breakpoint);
-}
-
-static void free_debugger(void *opaque)
-{
-    Debugger *debugger = opaque;
-
-    for (unsigned i = 0; i < debugger->breakpoints->len; i++) {
-        free_breakpoint(debugger->breakpoints->pdata[i]);
-    }
-    g_ptr_array_unref(debugger->breakpoints);
-    g_free(debugger);
-}
-
-Debugger *debugger_of(Machine *machine)
-{
-    Debugger *debugger = machine_attached(machine, ATTACHED);
-
-    if (!debugger) {
-        debugger = g_new0(Debugger, 1);
-        debugger->client =
-            (DebugClient){ .name = "monitor", .reached = reached, .stopped = stopped };
-        debugger->machine = machine;
-        debugger->next_number = 1;
-        debugger->breakpoints = g_ptr_array_new();
-        machine_attach(machine, ATTACHED, debugger, free_debugger);
-        debug_add_client(machine, &debugger->client);
-    }
-    return debugger;
-}
 
 static void remove_places(Breakpoint *breakpoint)
 {
@@ -234,14 +194,45 @@ static unsigned resolve(Vcpu *vcpu, const char *location, uint64_t *addresses, b
     return count;
 }
 
+/* After changes of the table. */
+static void count_pending(Debugger *debugger)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < debugger->breakpoints->len; i++) {
+        const Breakpoint *breakpoint = g_ptr_array_index(debugger->breakpoints, i);
+
+        count += breakpoint->enabled && breakpoint->pending;
+    }
+    if (!count != !debugger->pending) {
+        debugger->pending = count;
+        event_update(debugger);
+    }
+}
+
+/* It stops nothing any more. */
+static void displace(Breakpoint *breakpoint)
+{
+    if (breakpoint->request.access) {
+        remove_places(breakpoint);
+    } else {
+        event_set(breakpoint, false);
+    }
+}
+
 static bool place(Breakpoint *breakpoint, Vcpu *vcpu, GError **error)
 {
     const char *location = breakpoint->request.location;
     uint64_t addresses[PLACES_MAX];
     bool physical = breakpoint->request.physical;
     GError *failure = NULL;
-    unsigned count = resolve(vcpu, location, addresses, &physical, &failure);
+    unsigned count;
 
+    if (!breakpoint->request.access) {
+        event_set(breakpoint, true);
+        return true;
+    }
+    count = resolve(vcpu, location, addresses, &physical, &failure);
     if (failure) {
         g_propagate_error(error, failure);
         return false;
@@ -254,6 +245,109 @@ static bool place(Breakpoint *breakpoint, Vcpu *vcpu, GError **error)
         }
     }
     return true;
+}
+
+/* Names that are known by now. */
+static void place_pending(Debugger *debugger)
+{
+    Vcpu *vcpu = debugger->machine->vcpus->pdata[0];
+
+    for (unsigned i = 0; i < debugger->breakpoints->len; i++) {
+        Breakpoint *breakpoint = g_ptr_array_index(debugger->breakpoints, i);
+
+        if (breakpoint->enabled && breakpoint->pending) {
+            place(breakpoint, vcpu, NULL);
+        }
+    }
+    count_pending(debugger);
+}
+
+static void stopped(DebugClient *client, const DebugStop *stop)
+{
+    Debugger *debugger = (Debugger *)client;
+    bool ours = stop->client == client;
+    /* Unless somebody has paused it since. */
+    bool may_go_on = ours && atomic_load(&debugger->machine->stop_reason) == STOP_DEBUG;
+    Breakpoint *breakpoint = ours ? breakpoint_of(stop) : NULL;
+
+    if (ours && stop->kind == DEBUG_STOP_EVENT && !breakpoint) {
+        symbols_refresh(debugger->machine);
+        place_pending(debugger);
+        if (may_go_on) {
+            machine_start(debugger->machine);
+        }
+        return;
+    }
+    if (may_go_on && !breakpoint && move_goes_on(debugger)) {
+        return;
+    }
+    move_end(debugger);
+    if (ours) {
+        debugger_tell(debugger, stop, breakpoint);
+    }
+}
+
+static void free_breakpoint(Breakpoint *breakpoint)
+{
+    g_ptr_array_unref(breakpoint->places);
+    condition_free(breakpoint->condition);
+    g_free((char *)breakpoint->request.location);
+    g_free((char *)breakpoint->request.commands);
+    g_free((char *)breakpoint->request.event_who);
+    g_free((char *)breakpoint->request.event_name);
+    g_free(breakpoint);
+}
+
+static void free_debugger(void *opaque)
+{
+    Debugger *debugger = opaque;
+
+    for (unsigned i = 0; i < debugger->breakpoints->len; i++) {
+        free_breakpoint(debugger->breakpoints->pdata[i]);
+    }
+    g_ptr_array_unref(debugger->breakpoints);
+    g_ptr_array_unref(debugger->events);
+    g_mutex_clear(&debugger->lock);
+    g_free(debugger);
+}
+
+/* Names may mean other places now: a kernel was found, a module loaded; or none, after a reset: then they wait. */
+static void symbols_changed(void *opaque)
+{
+    Debugger *debugger = opaque;
+
+    for (unsigned i = 0; i < debugger->breakpoints->len; i++) {
+        Breakpoint *breakpoint = g_ptr_array_index(debugger->breakpoints, i);
+        const char *location = breakpoint->request.location;
+
+        if (breakpoint->enabled && breakpoint->request.access &&
+            (is_name(location) || is_line(location))) {
+            remove_places(breakpoint);
+            place(breakpoint, debugger->machine->vcpus->pdata[0], NULL);
+        }
+    }
+    count_pending(debugger);
+}
+
+Debugger *debugger_of(Machine *machine)
+{
+    Debugger *debugger = machine_attached(machine, ATTACHED);
+
+    if (!debugger) {
+        debugger = g_new0(Debugger, 1);
+        debugger->client = (DebugClient){
+            .name = "monitor", .reached = reached, .happened = event_happened, .stopped = stopped
+        };
+        debugger->machine = machine;
+        debugger->next_number = 1;
+        debugger->breakpoints = g_ptr_array_new();
+        debugger->events = g_ptr_array_new();
+        g_mutex_init(&debugger->lock);
+        machine_attach(machine, ATTACHED, debugger, free_debugger);
+        debug_add_client(machine, &debugger->client);
+        symbols_on_change(machine, symbols_changed, debugger);
+    }
+    return debugger;
 }
 
 Breakpoint *breakpoint_add(Vcpu *vcpu, const BreakpointRequest *request, GError **error)
@@ -271,6 +365,8 @@ Breakpoint *breakpoint_add(Vcpu *vcpu, const BreakpointRequest *request, GError 
     breakpoint->request = *request;
     breakpoint->request.location = g_strdup(request->location);
     breakpoint->request.commands = g_strdup(request->commands);
+    breakpoint->request.event_who = g_strdup(request->event_who);
+    breakpoint->request.event_name = g_strdup(request->event_name);
     breakpoint->request.condition = NULL;
     breakpoint->places = g_ptr_array_new_with_free_func(g_free);
     breakpoint->enabled = true;
@@ -282,14 +378,18 @@ Breakpoint *breakpoint_add(Vcpu *vcpu, const BreakpointRequest *request, GError 
     }
     breakpoint->number = debugger->next_number++;
     g_ptr_array_add(debugger->breakpoints, breakpoint);
+    count_pending(debugger);
     return breakpoint;
 }
 
 void breakpoint_remove(Breakpoint *breakpoint)
 {
-    remove_places(breakpoint);
-    g_ptr_array_remove(breakpoint->debugger->breakpoints, breakpoint);
+    Debugger *debugger = breakpoint->debugger;
+
+    displace(breakpoint);
+    g_ptr_array_remove(debugger->breakpoints, breakpoint);
     free_breakpoint(breakpoint);
+    count_pending(debugger);
 }
 
 const GPtrArray *breakpoint_all(Machine *machine)
@@ -346,10 +446,12 @@ bool breakpoint_set_enabled(Breakpoint *breakpoint, bool enabled, GError **error
     }
     breakpoint->enabled = enabled;
     if (!enabled) {
-        remove_places(breakpoint);
-        return true;
+        displace(breakpoint);
+    } else if (!place(breakpoint, breakpoint->debugger->machine->vcpus->pdata[0], error)) {
+        breakpoint->enabled = false;
     }
-    return place(breakpoint, breakpoint->debugger->machine->vcpus->pdata[0], error);
+    count_pending(breakpoint->debugger);
+    return breakpoint->enabled == enabled;
 }
 
 /* --- what it is -------------------------------------------------------------------------------- */
@@ -413,7 +515,8 @@ GArray *breakpoint_addresses(const Breakpoint *breakpoint)
 
 char *breakpoint_describe(const Breakpoint *breakpoint)
 {
-    static const char *const kinds[] = { [DEBUG_EXECUTE] = "breakpoint",
+    static const char *const kinds[] = { [0] = "event",
+                                         [DEBUG_EXECUTE] = "breakpoint",
                                          [DEBUG_READ] = "read watchpoint",
                                          [DEBUG_WRITE] = "write watchpoint",
                                          [DEBUG_READ | DEBUG_WRITE] = "access watchpoint" };

@@ -22,13 +22,18 @@ typedef struct {
     bool trace;             /* logs, and does not stop */
     int vcpu;               /* only this CPU; -1: any */
     uint64_t size;          /* of what is watched */
-    const char *location;   /* an expression, or FILE:LINE */
+    const char *location;   /* an expression, or FILE:LINE; an event: its text */
+    /* access 0: an event. name: NULL: any; of a device's register, after its type's. */
+    DebugEventKind event;
+    const char *event_who, *event_name;
+    bool event_any_number, event_reads, event_writes;
+    uint64_t event_number;
     const char *condition;  /* NULL: none */
     const char *commands;   /* separated by ';', run in the monitor when it stops; NULL: none */
 } BreakpointRequest;
 
 /*
- * "LOCATION [size N] [cpu N] [if CONDITION] [do COMMAND; COMMAND…]" into the request, whose strings then point into *copy (caller
+ * "LOCATION [size N] [cpu N] [if CONDITION] [do COMMAND; COMMAND…]", or "on EVENT …" in the place of the location, into the request, whose strings then point into *copy (caller
  * frees).
  */
 bool breakpoint_parse(const char *text, BreakpointRequest *request, char **copy, GError **error);

@@ -40,6 +40,10 @@ typedef struct Debugger {
     Machine *machine;
     unsigned next_number;
     GPtrArray *breakpoints;
+    unsigned pending;     /* of breakpoints that wait for a name */
+    int64_t refreshed_us; /* when symbols were last looked for on their behalf */
+    GMutex lock;          /* guards events */
+    GPtrArray *events;    /* Breakpoint: enabled ones on events */
     Move move;
 } Debugger;
 
@@ -53,5 +57,17 @@ void move_end(Debugger *debugger);
 /* Tells of a stop: runs the breakpoint's commands, and sends the event. */
 void debugger_tell(Debugger *debugger, const DebugStop *stop, Breakpoint *breakpoint);
 uint64_t debugger_stack_pointer(Vcpu *vcpu);
+
+/* event.c: breakpoints on events. */
+/* DebugClient.happened */
+bool event_happened(DebugClient *client, Vcpu *vcpu, const DebugEvent *event, void **opaque);
+/* Has the breakpoint (of access 0) count, or not. */
+void event_set(Breakpoint *breakpoint, bool on);
+/* Tells machine/ what is wanted. */
+void event_update(Debugger *debugger);
+/* Appends what happened. */
+void event_describe(GString *text, const DebugEvent *event);
+/* [vcpu] Whether a stop counts by cpu, condition and ignores; counts it. */
+bool breakpoint_holds(Breakpoint *breakpoint, const DebugStop *stop, const ConditionValues *values);
 
 #endif

@@ -16,8 +16,20 @@ static const char *const kinds[] = { [DEBUG_STOP_BREAK] = "breakpoint",
 
 static void append_place(GString *text, Machine *machine, const DebugStop *stop)
 {
-    g_autofree char *symbol = symbols_describe(machine, stop->vcpu, stop->pc);
+    g_autofree char *symbol = NULL;
 
+    if (stop->kind == DEBUG_STOP_EVENT) {
+        event_describe(text, &stop->event);
+        if (!stop->vcpu) {
+            return;
+        }
+        g_string_append(text, ", ");
+    }
+    symbol = symbols_describe(machine, stop->vcpu, stop->pc);
+    if (!symbol && symbols_refresh(machine)) {
+        /* A kernel may have moved to where it runs since it was found. */
+        symbol = symbols_describe(machine, stop->vcpu, stop->pc);
+    }
     g_string_append_printf(text, "cpu%u at %#" PRIx64, stop->vcpu->index, stop->pc);
     if (symbol) {
         g_string_append_printf(text, " %s", symbol);
@@ -45,7 +57,8 @@ static bool is_silent(const char *commands)
            (commands[6] == '\0' || commands[6] == ';' || g_ascii_isspace(commands[6]));
 }
 
-static void run_commands(GString *text, const DebugStop *stop, const char *commands)
+static void run_commands(Machine *machine, GString *text, const DebugStop *stop,
+                         const char *commands)
 {
     g_auto(GStrv) lines = g_strsplit(commands, ";", -1);
 
@@ -56,7 +69,8 @@ static void run_commands(GString *text, const DebugStop *stop, const char *comma
         if (strcmp(g_strstrip(*line), "silent") == 0) {
             continue;
         }
-        if (!monitor_run_line_on(stop->vcpu->machine, stop->vcpu->index, *line, &output, &error)) {
+        if (!monitor_run_line_on(machine, stop->vcpu ? stop->vcpu->index : 0, *line, &output,
+                                 &error)) {
             g_string_append_printf(text, "Error: %s: %s\n", *line, error->message);
         } else {
             g_string_append(text, output);
@@ -70,8 +84,10 @@ static json_t *describe(const DebugStop *stop, const Breakpoint *breakpoint, con
     g_autofree char *valid = g_utf8_make_valid(text, -1);
 
     json_object_set_new(data, "kind", json_string(kinds[stop->kind]));
-    json_object_set_new(data, "cpu-index", json_integer(stop->vcpu->index));
-    json_object_set_new(data, "pc", json_integer((json_int_t)stop->pc));
+    if (stop->vcpu) {
+        json_object_set_new(data, "cpu-index", json_integer(stop->vcpu->index));
+        json_object_set_new(data, "pc", json_integer((json_int_t)stop->pc));
+    }
     if (breakpoint) {
         json_object_set_new(data, "breakpoint", json_integer(breakpoint->number));
     }
@@ -112,7 +128,7 @@ void debugger_tell(Debugger *debugger, const DebugStop *told, Breakpoint *breakp
         breakpoint_remove(breakpoint);
     }
     if (commands && atomic_load(&debugger->machine->stop_reason) == STOP_DEBUG) {
-        run_commands(text, &stop, commands);
+        run_commands(debugger->machine, text, &stop, commands);
         json_object_set_new(data, "text", json_string(text->str));
     }
     json = json_dumps(data, 0);

@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "base/log.h"
+#include "machine/debug.h"
 #include "target/arm/mmu.h"
 #include "target/arm/sysregs.h"
 
@@ -40,6 +41,10 @@ void arm_set_el(ArmCpu *cpu, bool el1, bool spsel)
 
         *from = cpu->x[31];
         cpu->x[31] = *to;
+    }
+    if (cpu->el1 != el1 && debug_wants(cpu->vcpu.machine, DEBUG_MODE)) {
+        debug_report(cpu->vcpu.machine, &cpu->vcpu,
+                     &(DebugEvent){ .kind = DEBUG_MODE, .name = el1 ? "el1" : "el0" });
     }
     cpu->el1 = el1;
     cpu->spsel = el1 && spsel;
@@ -88,6 +93,53 @@ static void log_exception(ArmCpu *cpu, unsigned vector)
     }
 }
 
+static const char *const class_names[64] = {
+    [ARM_EC_UNKNOWN] = "undefined",
+    [ARM_EC_WFX] = "wfx",
+    [ARM_EC_FP_ACCESS] = "fp-access",
+    [ARM_EC_BTI] = "bti",
+    [ARM_EC_ILLEGAL_STATE] = "illegal-state",
+    [ARM_EC_SVC64] = "svc",
+    [ARM_EC_HVC64] = "hvc",
+    [ARM_EC_SYSREG] = "sysreg",
+    [ARM_EC_INSN_ABORT_LOWER] = "instruction-abort-lower",
+    [ARM_EC_INSN_ABORT] = "instruction-abort",
+    [ARM_EC_PC_ALIGNMENT] = "pc-alignment",
+    [ARM_EC_DATA_ABORT_LOWER] = "data-abort-lower",
+    [ARM_EC_DATA_ABORT] = "data-abort",
+    [ARM_EC_SP_ALIGNMENT] = "sp-alignment",
+    [ARM_EC_MOPS] = "mops",
+    [ARM_EC_BREAKPOINT_LOWER] = "breakpoint-lower",
+    [ARM_EC_BREAKPOINT] = "breakpoint",
+    [ARM_EC_STEP_LOWER] = "step-lower",
+    [ARM_EC_STEP] = "step",
+    [ARM_EC_WATCHPOINT_LOWER] = "watchpoint-lower",
+    [ARM_EC_WATCHPOINT] = "watchpoint",
+    [ARM_EC_BRK] = "brk",
+};
+
+static void report_exception(ArmCpu *cpu, unsigned vector)
+{
+    Machine *machine = cpu->vcpu.machine;
+
+    if (vector == ARM_VECTOR_SYNC && debug_wants(machine, DEBUG_EXCEPTION)) {
+        unsigned class = cpu->esr_el1 >> 26 & 63;
+
+        debug_report(machine, &cpu->vcpu,
+                     &(DebugEvent){ .kind = DEBUG_EXCEPTION,
+                                    .name = class_names[class],
+                                    .number = class,
+                                    .value = cpu->esr_el1 });
+    }
+    if (vector != ARM_VECTOR_SYNC && debug_wants(machine, DEBUG_INTERRUPT)) {
+        bool fiq = vector == ARM_VECTOR_FIQ;
+
+        debug_report(
+            machine, &cpu->vcpu,
+            &(DebugEvent){ .kind = DEBUG_INTERRUPT, .name = fiq ? "fiq" : "irq", .number = fiq });
+    }
+}
+
 void arm_take_exception(ArmCpu *cpu, unsigned vector)
 {
     uint64_t base = cpu->vbar_el1 + vector + (!cpu->el1 ? 0x400 : cpu->spsel ? 0x200 : 0);
@@ -109,6 +161,7 @@ void arm_take_exception(ArmCpu *cpu, unsigned vector)
     arm_update_mode(cpu);
     arm_update_context(cpu);
     log_exception(cpu, vector);
+    report_exception(cpu, vector);
 }
 
 void arm_take_synchronous(ArmCpu *cpu, uint32_t esr)

@@ -7,6 +7,7 @@
 #include "target/arm/psci.h"
 
 #include "base/log.h"
+#include "machine/debug.h"
 #include "target/arm/exception.h"
 #include "target/arm/sysregs.h"
 
@@ -190,5 +191,10 @@ void arm_psci_call(ArmCpu *cpu)
 {
     uint32_t function = (uint32_t)cpu->x[0];
 
+    if (debug_wants(cpu->vcpu.machine, DEBUG_FIRMWARE_CALL)) {
+        debug_report(
+            cpu->vcpu.machine, &cpu->vcpu,
+            &(DebugEvent){ .kind = DEBUG_FIRMWARE_CALL, .number = function, .value = cpu->x[1] });
+    }
     cpu->x[0] = (uint64_t)call(cpu, function);
 }

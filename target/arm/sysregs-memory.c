@@ -8,6 +8,7 @@
 #include "target/arm/sysregs.h"
 
 #include "base/bits.h"
+#include "machine/debug.h"
 
 enum { CACHE_LINE_BYTES = 64 };
 
@@ -16,6 +17,14 @@ static void write_control(ArmCpu *cpu, const ArmSysreg *reg, uint64_t value)
     *(uint64_t *)(void *)((char *)cpu + reg->field) = value;
     arm_update_controls(cpu);
     arm_update_context(cpu);
+}
+
+static void report_paging(ArmCpu *cpu, const ArmSysreg *reg, uint64_t tables)
+{
+    if (debug_wants(cpu->vcpu.machine, DEBUG_PAGING)) {
+        debug_report(cpu->vcpu.machine, &cpu->vcpu,
+                     &(DebugEvent){ .kind = DEBUG_PAGING, .name = reg->name, .value = tables });
+    }
 }
 
 /* Bits of extensions that are absent are RES0. */
@@ -34,12 +43,16 @@ static void write_sctlr(ArmCpu *cpu, const ArmSysreg *reg, uint64_t value)
     if ((old ^ value) & (SCTLR_BT0 | SCTLR_BT1)) {
         tcg_invalidate_contexts(&cpu->tcg, NULL, 0);
     }
+    if ((old ^ value) & SCTLR_M) {
+        report_paging(cpu, reg, cpu->ttbr1_el1 & bits_mask(48));
+    }
 }
 
 static void write_translation(ArmCpu *cpu, const ArmSysreg *reg, uint64_t value)
 {
     *(uint64_t *)(void *)((char *)cpu + reg->field) = value;
     arm_update_context(cpu);
+    report_paging(cpu, reg, value & bits_mask(48));
 }
 
 /* TLB invalidation: how the operation's name reads in its encoding. */

@@ -3,6 +3,7 @@
 #include "target/i386/control.h"
 
 #include "accel/tcg/ir/flags.h"
+#include "machine/debug.h"
 #include "target/i386/exception.h"
 #include "target/i386/mmu.h"
 #include "target/i386/svm.h"
@@ -92,9 +93,29 @@ static uint64_t control_mode(const X86Cpu *cpu)
            if_set((cpu->mxcsr & 0x1f80) != 0x1f80, X86_MODE_SSE_TRAPS);
 }
 
+static const char *mode_name(uint64_t mode)
+{
+    return mode & X86_MODE_VM86               ? "v86"
+           : !(mode & X86_MODE_PROTECTED)     ? "real"
+           : !(mode & X86_MODE_LONG)          ? "protected"
+           : (mode & X86_MODE_CODE_BITS) == 3 ? "long"
+                                              : "compatibility";
+}
+
+static void report_mode(X86Cpu *cpu, uint64_t old)
+{
+    const char *name = mode_name(cpu->mode);
+
+    if (name != mode_name(old)) {
+        debug_report(cpu->vcpu.machine, &cpu->vcpu,
+                     &(DebugEvent){ .kind = DEBUG_MODE, .name = name });
+    }
+}
+
 void x86_update_mode(X86Cpu *cpu)
 {
     unsigned iopl = (unsigned)(cpu->eflags & EFLAGS_IOPL) >> EFLAGS_IOPL_SHIFT;
+    uint64_t old = cpu->mode;
     uint64_t mode = segment_mode(cpu) | control_mode(cpu);
 
     mode |= (uint64_t)cpu->cpl << X86_MODE_CPL_SHIFT;
@@ -114,6 +135,9 @@ void x86_update_mode(X86Cpu *cpu)
         mode |= TCG_MODE_CHECK;
     }
     cpu->mode = mode;
+    if (debug_wants(cpu->vcpu.machine, DEBUG_MODE)) {
+        report_mode(cpu, old);
+    }
 }
 
 void x86_update_context(X86Cpu *cpu)

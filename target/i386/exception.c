@@ -8,6 +8,7 @@
 #include <setjmp.h>
 
 #include "base/log.h"
+#include "machine/debug.h"
 #include "target/i386/control.h"
 #include "target/i386/mmu.h"
 #include "target/i386/segment.h"
@@ -377,6 +378,30 @@ static uint64_t svm_event(const Event *e)
                 : 0);
 }
 
+static const char *const vector_names[32] = {
+    [X86_DE] = "de", [X86_DB] = "db",       [X86_NMI] = "nmi", [X86_BP] = "bp", [X86_OF] = "of",
+    [X86_BR] = "br", [X86_UD] = "ud",       [X86_NM] = "nm",   [X86_DF] = "df", [X86_TS] = "ts",
+    [X86_NP] = "np", [X86_SS_FAULT] = "ss", [X86_GP] = "gp",   [X86_PF] = "pf", [X86_MF] = "mf",
+    [X86_AC] = "ac", [X86_XM] = "xm",
+};
+
+/* With the pc of the handler, or of what the delivery ended in. */
+static void report_event(const Event *e)
+{
+    bool interrupt = e->cause == BY_HARDWARE;
+    DebugEventKind kind = interrupt ? DEBUG_INTERRUPT : DEBUG_EXCEPTION;
+
+    if (debug_wants(e->cpu->vcpu.machine, kind)) {
+        debug_report(e->cpu->vcpu.machine, &e->cpu->vcpu,
+                     &(DebugEvent){ .kind = kind,
+                                    .name = e->vector < 32 && (!interrupt || e->vector == X86_NMI)
+                                                ? vector_names[e->vector]
+                                                : NULL,
+                                    .number = e->vector,
+                                    .value = e->has_error_code ? e->error_code : 0 });
+    }
+}
+
 static void take_event_now(const Event *e)
 {
     X86Cpu *cpu = e->cpu;
@@ -395,6 +420,7 @@ static void take_event_now(const Event *e)
         x86_update_context(cpu);
         x86_check_interrupts(cpu);
     }
+    report_event(e);
 }
 
 static void take(X86Cpu *cpu, unsigned vector, Cause cause, uint32_t error_code, uint64_t eip)
@@ -445,6 +471,9 @@ static void shut_down(X86Cpu *cpu)
     }
     cpu->delivering = false;
     x86_describe_triple_fault(cpu);
+    if (debug_wants(cpu->vcpu.machine, DEBUG_TRIPLE_FAULT)) {
+        debug_report(cpu->vcpu.machine, &cpu->vcpu, &(DebugEvent){ .kind = DEBUG_TRIPLE_FAULT });
+    }
     machine_request_reset(cpu->vcpu.machine, "triple fault");
     cpu->vcpu.halt_deadline_ns = -1;
     atomic_store(&cpu->vcpu.halted, true);

@@ -2,6 +2,7 @@
 /* System instructions: control, debug and model-specific registers, ports, interrupts, caches, mode switches. */
 #include <sched.h>
 
+#include "machine/debug.h"
 #include "target/i386/control.h"
 #include "target/i386/exception.h"
 #include "target/i386/io.h"
@@ -214,7 +215,24 @@ static void helper_set_cr(TcgState *env, uint32_t n, uint64_t value)
 {
     X86Cpu *cpu = x86_cpu_of_env(env);
 
+    bool paging = cpu->cr0 & CR0_PG;
+
     x86_set_cr(cpu, n, x86_code64(cpu) ? value : (uint32_t)value);
+    if (debug_wants(cpu->vcpu.machine, DEBUG_REGISTER)) {
+        static const char *const names[] = { "cr0", "cr1", "cr2", "cr3", "cr4",
+                                             "cr5", "cr6", "cr7", "cr8" };
+
+        debug_report(cpu->vcpu.machine, &cpu->vcpu,
+                     &(DebugEvent){ .kind = DEBUG_REGISTER,
+                                    .write = true,
+                                    .name = names[n],
+                                    .number = n,
+                                    .value = value });
+    }
+    if (debug_wants(cpu->vcpu.machine, DEBUG_PAGING) && cpu->cr0 & CR0_PG && (n == 3 || !paging)) {
+        debug_report(cpu->vcpu.machine, &cpu->vcpu,
+                     &(DebugEvent){ .kind = DEBUG_PAGING, .value = cpu->cr3 });
+    }
 }
 X86_HELPER(set_cr, IR_VOID, X86_HELPER_SYSTEM, IR_I32, IR_I64);
 
@@ -410,6 +428,16 @@ void x86_rdmsr(X86Translator *t)
     }
 }
 
+static void report_msr(X86Cpu *cpu, uint32_t index, uint64_t value)
+{
+    DebugEvent event = { .kind = DEBUG_REGISTER, .write = true, .number = index, .value = value };
+
+    for (const TargetRegister *reg = cpu->vcpu.target->registers; reg->name && !event.name; reg++) {
+        event.name = reg->accelerator_id == index ? reg->name : NULL;
+    }
+    debug_report(cpu->vcpu.machine, &cpu->vcpu, &event);
+}
+
 static void helper_wrmsr(TcgState *env)
 {
     X86Cpu *cpu = x86_cpu_of_env(env);
@@ -417,6 +445,9 @@ static void helper_wrmsr(TcgState *env)
 
     if (!x86_write_msr(cpu, (uint32_t)cpu->gpr[X86_RCX], value)) {
         x86_fault(cpu, X86_GP, 0);
+    }
+    if (debug_wants(cpu->vcpu.machine, DEBUG_REGISTER)) {
+        report_msr(cpu, (uint32_t)cpu->gpr[X86_RCX], value);
     }
 }
 X86_HELPER(wrmsr, IR_VOID, X86_HELPER_SYSTEM);

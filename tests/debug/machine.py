@@ -74,7 +74,7 @@ class Kaso:
                 assert time.monotonic() < deadline, path
                 time.sleep(0.02)
 
-    def hmp(self, line, timeout=20):
+    def hmp(self, line, timeout=60):
         """Runs a line in the monitor; returns what it prints."""
         if not self.monitor:
             self.monitor = self.connect(self.monitor_socket, timeout)

@@ -134,6 +134,35 @@ def check_commands(kaso, at):
     expect(kaso, 'cont', told=f'cpu0 at {at["real"]:#x}')
 
 
+def check_events(kaso, at):
+    for line, pattern in (('break on nonsense', 'no event'),
+                          ('break on reset 5', 'does not belong'), ('break on port 1 2 3', 'does not belong'),
+                          ('break on mode x y', 'does not belong')):
+        expect(kaso, line, 'Error: .*(' + pattern + ')')
+    kaso.hmp('system_reset')
+    time.sleep(0.2)
+    kaso.hmp('stop')
+    expect(kaso, 'until on port 0x70 write', told=r'port 0x70 <- 0x[0-9a-f]+, cpu0 at')
+    expect(kaso, f'until {at["real"]:#x}', told='cpu0 at')
+    expect(kaso, 'until on mode protected', told='mode protected, cpu0 at 0x7c')
+    expect(kaso, 'until on register cr3', told=r'register cr3 <- 0x1000, cpu0 at 0x7c')
+    expect(kaso, 'until on register efer if value & 0x100', told='register efer <- 0x100, cpu0 at 0x7c')
+    expect(kaso, 'until on paging', told='paging 0x1000, cpu0 at 0x7c')
+    expect(kaso, 'until on mode long', told='mode long, cpu0 at')
+    # A page fault: the next one, and that there is no handler for it.
+    kaso.hmp('delete')
+    expect(kaso, 'break on exception pf', 'event')
+    expect(kaso, 'break on triple-fault', 'event')
+    kaso.hmp(f'gdbserver none')
+    expect(kaso, 'info breakpoints', 'event at on exception pf, hits 0')
+    kaso.hmp('delete')
+    expect(kaso, 'break on reset', 'event')
+    kaso.hmp('cont')
+    text = kaso.hmp('system_reset')
+    assert 'reset' in (text or kaso.told())
+    kaso.hmp('delete')
+
+
 def check_kernel(program, kernel, initrd):
     """A name of a kernel that has KASLR, from -S; a variable; all CPUs at their own places."""
     with Kaso(target(program, 'aarch64'), '-M', 'virt', '-cpu', 'max', '-smp', '2', '-kernel', kernel, '-initrd', initrd,
@@ -146,6 +175,21 @@ def check_kernel(program, kernel, initrd):
         expect(kaso, 'watch jiffies_64 if value % 4 == 0', 'write')
         expect(kaso, 'cont', told=r'-> 0x[0-9a-f]*[048c]\n')
         expect(kaso, 'delete', '')
+        kaso.hmp('system_reset')
+        expect(kaso, 'until on psci 0xc4000003', told=r'psci 0xc4000003')
+        expect(kaso, 'until on pl011.UARTCR write if value & 1', told=r'pl011.UARTCR <- 0x[0-9a-f]*[13579bdf], cpu0 at')
+        expect(kaso, 'until on exception svc', told=r'exception svc 0x15 .*cpu\d at')
+        expect(kaso, 'until on interrupt irq cpu 1', told=r'interrupt irq .*cpu1 at')
+
+
+def check_later(program, folder):
+    """A name of a kernel that has to decompress itself first, and moves to a random place."""
+    with Kaso(target(program, 'x86_64'), '-M', 'pc', '-cpu', 'max', '-kernel', os.path.join(folder, 'linux'), '-initrd',
+              os.path.join(folder, 'initrd.gz'), '-append', 'console=ttyS0', '-serial', 'null') as kaso:
+        expect(kaso, 'break start_kernel', 'not known yet')
+        kaso.hmp('cont')
+        text = kaso.told()
+        assert re.search(r'Breakpoint 1, cpu0 at 0xffffffff[0-9a-f]+ start_kernel\n', text), text
 
 
 def main():
@@ -155,6 +199,8 @@ def main():
             print('skipped: there is no kernel; scripts/dev makes it')
             sys.exit(77)
         check_kernel(program, *sys.argv[4:])
+        if os.path.exists(os.path.join(os.path.dirname(sys.argv[4]), 'amd64/linux')):
+            check_later(program, os.path.join(os.path.dirname(sys.argv[4]), 'amd64'))
         return
     with tempfile.TemporaryDirectory() as folder:
         elf, image = build_modes(compiler, source, folder)
@@ -166,6 +212,7 @@ def main():
             check_watches(kaso, at)
             check_moves(kaso, at)
             check_commands(kaso, at)
+            check_events(kaso, at)
     print('ok')
 
 

@@ -2,6 +2,7 @@
 /* A64 access to PSTATE, to system registers and to system instructions (DDI 0487 C4.1, C5). */
 #include "base/bits.h"
 #include "base/log.h"
+#include "machine/debug.h"
 #include "target/arm/exception.h"
 #include "target/arm/mmu.h"
 #include "target/arm/sysregs.h"
@@ -460,7 +461,16 @@ TCG_HELPER(read_exact_helper);
 
 static void helper_write(TcgState *env, uint64_t reg, uint64_t value)
 {
-    arm_sysreg_write(arm_cpu_of_env(env), (const ArmSysreg *)(uintptr_t)reg, value);
+    const ArmSysreg *sysreg = (const ArmSysreg *)(uintptr_t)reg;
+    ArmCpu *cpu = arm_cpu_of_env(env);
+
+    arm_sysreg_write(cpu, sysreg, value);
+    if (debug_wants(cpu->vcpu.machine, DEBUG_REGISTER)) {
+        debug_report(
+            cpu->vcpu.machine, &cpu->vcpu,
+            &(DebugEvent){
+                .kind = DEBUG_REGISTER, .write = true, .name = sysreg->name, .value = value });
+    }
 }
 
 static const TcgHelper write_helper = {
