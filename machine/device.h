@@ -237,6 +237,8 @@ struct BusType {
     bool (*may_plug)(Bus *bus, Device *device, GError **error);
     void (*plugged)(Bus *bus, Device *device);
     bool (*unplug)(Bus *bus, Device *device, GError **error);
+    /* A line for people (the monitor's list of the bus) about one of its devices. May be NULL. */
+    void (*summarize)(const Device *device, GString *out);
     /* Appends what firmware calls the device behind the bus's provider: "/drive@0/disk@1". May be NULL. */
     void (*boot_path)(const Device *device, GString *out);
 };

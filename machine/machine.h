@@ -66,7 +66,8 @@ typedef struct {
     uint64_t ram_bytes;
     unsigned vcpus, sockets, cores, threads;
     char *kernel, *initrd, *append, *dtb, *bios;
-    char *vga; /* -vga: std, cirrus, none; NULL: as the board likes */
+    char *vga; /* -vga: std, cirrus, virtio, none; NULL: as the board likes */
+    bool usb;  /* -usb: the board is to have a USB controller */
     char *name, *uuid;
     GPtrArray *smbios; /* char *: what -smbios says; NULL when there is none */
     GPtrArray *fw_cfg_files; /* FwCfgFile *, with -fw_cfg; NULL when there are none */

@@ -191,6 +191,16 @@ static bool has_screen(const Setup *setup)
            (config->vga ? strcmp(config->vga, "none") != 0 : !config->no_defaults);
 }
 
+/* A device of -usbdevice brings the controller with it, unless there shall be none. */
+static void choose_usb(Setup *setup)
+{
+    for (unsigned i = 0; !setup->usb_given && i < setup->given->len; i++) {
+        const GivenOption *given = &g_array_index(setup->given, GivenOption, i);
+
+        setup->config.usb |= strcmp(given->option->name, "usbdevice") == 0;
+    }
+}
+
 static void create_machine(Setup *setup)
 {
     MachineConfig config;
@@ -198,6 +208,7 @@ static void create_machine(Setup *setup)
 
     viewers_choose_default(setup, has_screen(setup));
     choose_vga(setup);
+    choose_usb(setup);
     config = setup->config; /* the handlers still read the scalars and the board */
     machine = machine_new(&config);
     setup->machine = machine;

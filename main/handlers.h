@@ -27,6 +27,9 @@ OptionHandler option_readconfig, option_help, option_version;
 /* options-debug.c */
 OptionHandler option_boot_diagnosis, option_symbols;
 
+/* options-usb.c */
+OptionHandler option_usb, option_usbdevice;
+
 /* objects.c */
 OptionHandler option_object, option_device;
 

@@ -78,6 +78,8 @@ const Option option_table[] = {
     { "show-cursor", NULL, "show the host's pointer over the window, too", STAGE_PARSE, option_show_cursor },
     { "nographic", NULL, "no display; serial port and monitor share the terminal", STAGE_PARSE, option_nographic },
     { "vga", "std|cirrus|virtio|none", "the board's graphics card", STAGE_PARSE, option_vga },
+    { "usb", NULL, "-machine usb=on: a USB controller", STAGE_PARSE, option_usb },
+    { "usbdevice", "mouse|tablet|keyboard|disk:[format=F:]FILE", "a USB device, and the controller for it", STAGE_DEVICE, option_usbdevice },
     { "nodefaults", NULL, "no devices but the board's own and those given", STAGE_PARSE, option_nodefaults },
     { "no-user-config", NULL, "accepted; no configuration file is read anyway", STAGE_PARSE, option_accepted },
 
@@ -117,8 +119,6 @@ const OptionNotYet options_not_yet[] = {
     { "portrait", "a display" },
     { "rotate", "a display" },
     { "g", "a display" },
-    { "usb", "USB" },
-    { "usbdevice", "USB" },
     { "bt", "Bluetooth" },
     { "soundhw", NULL, "use -audio DRIVER,model=MODEL" },
     { "incoming", "migration" },

@@ -107,11 +107,8 @@ static bool machine_common_option(Setup *setup, const KeyValue *pair, bool *ok, 
         return true;
     }
     if (strcmp(pair->key, "usb") == 0) {
-        bool on;
-
-        *ok =
-            parse_switch("usb", pair->value, &on, error) &&
-            (!on || error_fail(error, KASO_ERROR_UNSUPPORTED, "usb=on: not yet: USB is not built"));
+        setup->usb_given = true;
+        *ok = parse_switch("usb", pair->value, &config->usb, error);
         return true;
     }
     return false;

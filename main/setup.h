@@ -89,6 +89,8 @@ struct Setup {
     MachineConfig config;
     char *memory_path; /* -mem-path */
     bool memory_prealloc, memory_given;
+    bool usb_given;     /* -machine usb= */
+    unsigned usb_disks; /* of -usbdevice disk: */
     uint64_t max_memory;
     bool no_acpi, no_hpet; /* -no-acpi, -no-hpet */
     bool nographic, daemonize, reboot_is_shutdown;

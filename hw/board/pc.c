@@ -529,6 +529,12 @@ static bool add_display(Pc *pc, GError **error)
            add_on_bus(pc, type, pc->isa_only ? &pc->isa->bus : pci_bus(pc), NULL, NULL, error);
 }
 
+static bool add_usb(Pc *pc, GError **error)
+{
+    return !pc->machine->config.usb || pc->isa_only ||
+           add_on_bus(pc, "piix3-usb-uhci", pci_bus(pc), "addr", "1.2", error);
+}
+
 /* --- floating-point errors as the PC/AT has them: IRQ 13, and port 0xf0 clears it --- */
 
 static MemoryResult ferr_read(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
@@ -607,8 +613,8 @@ static bool pc_build_common(Machine *machine, Pc *pc, GError **error)
     add_ferr(pc);
     return (!has_power_management(pc) || add_power_management(pc, error)) &&
            add_timers(pc, error) && add_dma_and_keyboard(pc, error) &&
-           add_serial_and_parallel(pc, error) && add_storage(pc, error) && add_display(pc, error) &&
-           pc_add_firmware(pc, error) && pc_add_fw_cfg(pc, error);
+           add_serial_and_parallel(pc, error) && add_storage(pc, error) && add_usb(pc, error) &&
+           add_display(pc, error) && pc_add_firmware(pc, error) && pc_add_fw_cfg(pc, error);
 }
 
 static bool pc_build(Machine *machine, void *board, GError **error)

@@ -223,6 +223,17 @@ static bool add_pcie(Virt *virt, GError **error)
     return true;
 }
 
+static bool add_usb(Virt *virt, GError **error)
+{
+    Device *usb;
+
+    if (!virt->machine->config.usb) {
+        return true;
+    }
+    usb = device_create(virt->machine, NULL, "qemu-xhci", virt->pcie->buses->pdata[0], NULL, error);
+    return usb && device_realize(usb, error);
+}
+
 static bool add_virtio_slots(Virt *virt, GError **error)
 {
     for (unsigned slot = 0; slot < VIRT_MMIO_SLOTS; slot++) {
@@ -404,7 +415,7 @@ static bool virt_build(Machine *machine, void *board, GError **error)
            add_uart(virt, 0, error) && (!machine_serial(machine, 1) || add_uart(virt, 1, error)) &&
            add_simple(virt, "pl031", "rtc", VIRT_RTC, VIRT_SPI_RTC, error) &&
            add_gpio(virt, error) && add_fw_cfg(virt, error) && add_pcie(virt, error) &&
-           add_virtio_slots(virt, error);
+           add_usb(virt, error) && add_virtio_slots(virt, error);
 }
 
 /* Devices may have come or gone since the last time. */

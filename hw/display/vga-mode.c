@@ -147,6 +147,9 @@ static VgaKind graphics_kind(const Vga *vga)
 /* SeaBIOS's VGA BIOS leaves the clocking register's bit set in the linear modes of cirrus-vga: there it does not count. */
 static bool screen_is_off(const Vga *vga, const VgaMode *mode)
 {
+    if (vga->linear_only) {
+        return !vga_dispi_enabled(vga);
+    }
     return !(vga->attribute_index & ATTRIBUTE_PALETTE_SHOWN) ||
            (mode->kind != VGA_LINEAR &&
             vga->sequencer[VGA_SEQUENCER_CLOCKING] & CLOCKING_SCREEN_OFF);

@@ -49,6 +49,7 @@ static bool vga_pci_realize(Device *device, GError **error)
     PciDevice *pci = &card->pci;
 
     card->vga.has_dispi = true;
+    card->vga.linear_only = !model->ports;
     pci_set_identity(pci, VENDOR, DEVICE, model->class_code,
                      card->has_mmio && card->mmio.has_extended ? REVISION_EXTENDED : 0);
     if (!vga_mmio_check(&card->mmio, error) || !pci_add_rom(pci, model->rom, error) ||

@@ -99,6 +99,7 @@ struct Vga {
     uint32_t sequencer_last;     /* highest index that decodes */
     uint32_t graphics_last, crtc_last;
     bool has_dispi;
+    bool linear_only;            /* dispi alone decides what is shown, and whether anything is */
     VgaScreen *screen;
 
     uint8_t misc, feature_control;

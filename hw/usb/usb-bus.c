@@ -29,6 +29,12 @@ void usb_port_init(UsbPort *port, UsbBus *bus, UsbDevice *hub, unsigned index, u
 
 void usb_port_free(UsbPort *port)
 {
+    if (port->owner) {
+        /* Its hub goes before it, as at the end of a machine. */
+        usb_device_detach(port->owner);
+        port->owner->port = NULL;
+        port->owner = NULL;
+    }
     if (port->bus) {
         g_ptr_array_remove(port->bus->ports, port);
         port->bus = NULL;
@@ -203,6 +209,19 @@ static void usb_bus_describe(Device *device, GString *out)
                            usb->type->name, usb->attached ? ", attached" : "");
 }
 
+static void usb_bus_summarize(const Device *device, GString *out)
+{
+    const UsbDevice *usb = usb_device((Device *)device);
+    bool named = device->anonymous < 0 && device->from_user;
+
+    if (usb->attached) {
+        g_string_append_printf(out, "  Device %u.%u, Port %s, Speed %s Mb/s, Product %s%s%s\n",
+                               usb->bus->number, usb->address, usb->port->path,
+                               usb_speed_names[usb->speed], usb->type->name, named ? ", ID: " : "",
+                               named ? device->id : "");
+    }
+}
+
 /* Hubs on the way, and the port. */
 static void usb_bus_boot_path(const Device *device, GString *out)
 {
@@ -252,6 +271,7 @@ const BusType usb_bus_type = {
     .attach = usb_bus_attach,
     .detach = usb_bus_detach,
     .describe = usb_bus_describe,
+    .summarize = usb_bus_summarize,
     .may_plug = usb_bus_may_plug,
     .plugged = usb_bus_plugged,
     .unplug = usb_bus_unplug,
@@ -273,10 +293,19 @@ static char *choose_name(Device *controller)
     }
 }
 
+static void count_buses(Device *device, void *count)
+{
+    for (unsigned i = 0; device->buses && i < device->buses->len; i++) {
+        *(unsigned *)count += ((Bus *)device->buses->pdata[i])->type == &usb_bus_type;
+    }
+}
+
 void usb_bus_init(UsbBus *bus, Device *controller)
 {
     g_autofree char *name = choose_name(controller);
 
+    bus->number = 0;
+    device_foreach(controller->machine->root, count_buses, &bus->number);
     bus_init(&bus->bus, &usb_bus_type, controller, name);
     bus->ports = g_ptr_array_new();
 }

@@ -471,16 +471,23 @@ unsigned usb_device_speeds(const UsbDevice *usb)
     return usb->usb_version == 1 ? usb->type->speeds & USB_SPEEDS_1 : usb->type->speeds;
 }
 
+void usb_device_choose_speed(UsbDevice *usb, unsigned speeds)
+{
+    unsigned both = usb_device_speeds(usb) & speeds;
+
+    if (both) {
+        usb->speed = (UsbSpeed)(31 - __builtin_clz(both));
+    }
+}
+
 bool usb_device_attach(UsbDevice *usb, GError **error)
 {
-    unsigned both = usb_device_speeds(usb) & usb->port->speeds;
-
-    if (!both) {
+    if (!(usb_device_speeds(usb) & usb->port->speeds)) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "port %s of bus '%s' is for other speeds than those of device '%s'",
                           usb->port->path, usb->bus->bus.name, usb->device.type->name);
     }
-    usb->speed = (UsbSpeed)(31 - __builtin_clz(both));
+    usb_device_choose_speed(usb, usb->port->speeds);
     usb->attached = true;
     usb->port->device = usb;
     usb->port->ops->attached(usb->port);

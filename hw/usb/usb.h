@@ -165,6 +165,8 @@ void usb_ready(UsbDevice *usb, uint8_t endpoint);
 /* Plugs it in and pulls it out of its port. */
 bool usb_device_attach(UsbDevice *usb, GError **error);
 void usb_device_detach(UsbDevice *usb);
+/* For controllers that hand it to a companion and back: the fastest of its speeds that are in the set. */
+void usb_device_choose_speed(UsbDevice *usb, unsigned speeds);
 /* The endpoint's descriptor in the settings that are chosen; NULL: there is none. */
 const UsbEndpoint *usb_device_endpoint(const UsbDevice *usb, uint8_t address);
 /* usb-descriptors.c: value as in GET_DESCRIPTOR; *length is the room, and then the size. */
@@ -230,6 +232,7 @@ struct UsbPort {
 struct UsbBus {
     Bus bus;
     GPtrArray *ports; /* UsbPort *, with those of hubs */
+    unsigned number;  /* among those of the machine, for people */
     /*
      * Controllers of slower devices at the ports of a faster one: takes `count` ports from `first` on for what is not its own.
      * NULL: the controller has no use for them.

@@ -117,6 +117,48 @@ static const MonitorCommand qtree_command = {
 };
 MONITOR_COMMAND(qtree_command);
 
+typedef struct {
+    const char *bus;
+    GString *out;
+    bool any;
+} Summary;
+
+static void summarize_buses(Device *device, void *opaque)
+{
+    Summary *summary = opaque;
+
+    for (unsigned i = 0; device->buses && i < device->buses->len; i++) {
+        const Bus *bus = device->buses->pdata[i];
+
+        if (strcmp(bus->type->name, summary->bus) != 0 || !bus->type->summarize) {
+            continue;
+        }
+        summary->any = true;
+        for (unsigned j = 0; j < bus->devices->len; j++) {
+            bus->type->summarize(bus->devices->pdata[j], summary->out);
+        }
+    }
+}
+
+static json_t *usb_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Summary summary = { "usb-bus", g_string_new(NULL), false };
+
+    device_foreach(monitor_machine(monitor)->root, summarize_buses, &summary);
+    if (!summary.any) {
+        g_string_append(summary.out, "USB support not enabled\n");
+    }
+    return monitor_text(summary.out);
+}
+
+static const MonitorCommand usb_command = {
+    .name = "x-query-usb",
+    .hmp = "info usb",
+    .summary = "lists USB devices by bus and address",
+    .run = usb_run,
+};
+MONITOR_COMMAND(usb_command);
+
 static void qom_tree(Device *device, int indent, GString *out)
 {
     g_string_append_printf(out, "%*s/%s (%s)\n", indent, "", device->id ? device->id : "?",

@@ -17,6 +17,9 @@ VARIANTS = {
     "xhci-pc": ("pc", "ttyS0", "xhci_pci", ["-device", "qemu-xhci,id=usb"], 32, "5000", "480"),
     "xhci-virt": ("virt", "ttyAMA0", "xhci_pci", ["-device", "qemu-xhci,id=usb"], 32, "5000", "480"),
     "nec-xhci": ("pc", "ttyS0", "xhci_pci", ["-device", "nec-usb-xhci,id=usb,p2=8,p3=8"], 32, "5000", "480"),
+    "uhci": ("pc", "ttyS0", "uhci_hcd", ["-device", "piix3-usb-uhci,id=usb"], 1, "12", "12"),
+    "ehci": ("pc", "ttyS0", "ehci_pci uhci_hcd",
+             ["-device", "ich9-usb-ehci1,id=usb", "-device", "ich9-usb-uhci1,masterbus=usb.0,firstport=0"], 16, "480", "480"),
 }
 TROUBLE = "Call Trace:\\|Oops:\\|BUG: \\|WARNING: \\|I/O error\\|reset .*USB\\|not responding\\|HC died"
 

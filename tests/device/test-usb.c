@@ -5,168 +5,47 @@
 
 #include "base/bits.h"
 #include "block/block.h"
-#include "hw/usb/usb.h"
 #include "machine/input.h"
-#include "tests/device/bench.h"
-
-/* A controller that does nothing by itself: the test sends the packets. */
-typedef struct {
-    Device device;
-    UsbBus bus;
-    UsbPort ports[2];
-    unsigned attached, detached, ready;
-} Host;
-
-static Host *the_host;
-
-static void attached(UsbPort *port)
-{
-    ((Host *)port->opaque)->attached++;
-}
-
-static void detached(UsbPort *port)
-{
-    ((Host *)port->opaque)->detached++;
-}
-
-static void ready(UsbPort *port, UsbDevice *usb, uint8_t endpoint)
-{
-    ((Host *)port->opaque)->ready++;
-}
-
-static bool host_realize(Device *device, GError **error)
-{
-    static const UsbPortOps ops = { attached, detached, ready };
-    Host *host = (Host *)device;
-
-    usb_bus_init(&host->bus, device);
-    for (unsigned i = 0; i < 2; i++) {
-        usb_port_init(&host->ports[i], &host->bus, NULL, i, i ? USB_SPEEDS_1 : USB_SPEEDS_2, &ops,
-                      host);
-        host->ports[i].enabled = true;
-    }
-    the_host = host;
-    return true;
-}
-
-static void host_unrealize(Device *device)
-{
-    Host *host = (Host *)device;
-
-    usb_port_free(&host->ports[0]);
-    usb_port_free(&host->ports[1]);
-    usb_bus_free(&host->bus);
-}
-
-static const DeviceType host_type = {
-    .name = "test-usb-host",
-    .summary = "A USB controller for a test",
-    .category = "usb",
-    .instance_size = sizeof(Host),
-    .realize = host_realize,
-    .unrealize = host_unrealize,
-};
-DEVICE_TYPE(host_type);
-
-static UsbDevice *open_device(Bench **bench, const char *type, const char *property,
-                              const char *value)
-{
-    Device *host;
-
-    *bench = bench_new(false);
-    host = device_create((*bench)->machine, NULL, "test-usb-host", NULL, NULL, NULL);
-    g_assert_true(device_realize(host, NULL));
-    return usb_device(bench_device(*bench, type, "dut", property, value, NULL));
-}
-
-static UsbStatus send_packet(UsbDevice *usb, UsbToken token, unsigned endpoint, void *data,
-                             uint32_t size, uint32_t *moved)
-{
-    struct iovec iov = { data, size };
-    UsbPacket packet = {
-        .token = token, .endpoint = (uint8_t)endpoint, .iov = &iov, .iov_count = 1, .size = size
-    };
-    UsbStatus status = usb_device_handle(usb, &packet);
-
-    if (moved) {
-        *moved = packet.moved;
-    }
-    return status;
-}
-
-/* A whole control transfer, data in packets of 8 bytes; what came, or -1 when it was refused. */
-static int control(UsbDevice *usb, unsigned type, unsigned request, unsigned value, unsigned index,
-                   void *data, unsigned length)
-{
-    uint8_t setup[8] = { (uint8_t)type, (uint8_t)request };
-    bool in = type & USB_DIRECTION_IN;
-    unsigned done = 0;
-    uint32_t moved;
-
-    store_le16(setup + 2, (uint16_t)value);
-    store_le16(setup + 4, (uint16_t)index);
-    store_le16(setup + 6, (uint16_t)length);
-    g_assert_cmpint(send_packet(usb, USB_TOKEN_SETUP, 0, setup, 8, NULL), ==, USB_DONE);
-    while (done < length) {
-        unsigned part = MIN(8, length - done);
-
-        if (send_packet(usb, in ? USB_TOKEN_IN : USB_TOKEN_OUT, 0, (uint8_t *)data + done, part,
-                        &moved) != USB_DONE) {
-            return -1;
-        }
-        done += moved;
-        if (moved < part) {
-            break;
-        }
-    }
-    return send_packet(usb, in && length ? USB_TOKEN_OUT : USB_TOKEN_IN, 0, NULL, 0, NULL) ==
-                   USB_DONE
-               ? (int)done
-               : -1;
-}
-
-static void configure(UsbDevice *usb)
-{
-    g_assert_cmpint(control(usb, 0, 5, 9, 0, NULL, 0), ==, 0);
-    g_assert_cmpuint(usb->address, ==, 9);
-    g_assert_cmpint(control(usb, 0, 9, 1, 0, NULL, 0), ==, 0);
-}
+#include "tests/device/usb-bench.h"
 
 static void test_requests(void)
 {
     Bench *bench;
-    UsbDevice *usb = open_device(&bench, "usb-kbd", "serial", "K\xc3\xa4so"); /* with an umlaut */
+    UsbDevice *usb =
+        usb_bench_open(&bench, "usb-kbd", "serial", "K\xc3\xa4so"); /* with an umlaut */
     uint8_t data[256], byte = 0;
 
-    g_assert_cmpuint(the_host->attached, ==, 1);
+    g_assert_cmpuint(usb_bench_host->attached, ==, 1);
     g_assert_cmpint(usb->speed, ==, USB_HIGH);
-    g_assert_cmpint(control(usb, 0x80, 6, 1 << 8, 0, data, 64), ==, 18);
+    g_assert_cmpint(usb_bench_control(usb, 0x80, 6, 1 << 8, 0, data, 64), ==, 18);
     g_assert_cmpuint(load_le16(data + 8), ==, 0x0627);
-    g_assert_cmpint(control(usb, 0x80, 6, 2 << 8, 0, data, 9), ==, 9);
-    g_assert_cmpint(control(usb, 0x80, 6, 2 << 8, 0, data, 255), ==, load_le16(data + 2));
+    g_assert_cmpint(usb_bench_control(usb, 0x80, 6, 2 << 8, 0, data, 9), ==, 9);
+    g_assert_cmpint(usb_bench_control(usb, 0x80, 6, 2 << 8, 0, data, 255), ==, load_le16(data + 2));
     g_assert_cmpuint(load_le16(data + 2), ==, 9 + 9 + 9 + 7);
-    g_assert_cmpint(control(usb, 0x80, 6, 3 << 8 | 3, 0x409, data, 255), ==, 2 + 2 * 4);
+    g_assert_cmpint(usb_bench_control(usb, 0x80, 6, 3 << 8 | 3, 0x409, data, 255), ==, 2 + 2 * 4);
     g_assert_cmpuint(load_le16(data + 4), ==, 0xe4);
-    g_assert_cmpint(control(usb, 0x80, 6, 3 << 8 | 7, 0x409, data, 255), ==, -1);
-    g_assert_cmpint(control(usb, 0x80, 6, 6 << 8, 0, data, 10), ==, 10); /* device qualifier */
-    g_assert_cmpint(control(usb, 0x80, 6, 15 << 8, 0, data, 5), ==, -1); /* none at high speed */
-    g_assert_cmpint(control(usb, 0x81, 10, 0, 0, &byte, 1), ==, -1);     /* not configured */
-    configure(usb);
-    g_assert_cmpint(control(usb, 0x81, 10, 0, 0, &byte, 1), ==, 1);
-    g_assert_cmpint(control(usb, 0, 9, 2, 0, NULL, 0), ==, -1);
-    g_assert_cmpint(control(usb, 0x01, 11, 1, 0, NULL, 0), ==, -1); /* no such setting */
+    g_assert_cmpint(usb_bench_control(usb, 0x80, 6, 3 << 8 | 7, 0x409, data, 255), ==, -1);
+    g_assert_cmpint(usb_bench_control(usb, 0x80, 6, 6 << 8, 0, data, 10), ==,
+                    10); /* device qualifier */
+    g_assert_cmpint(usb_bench_control(usb, 0x80, 6, 15 << 8, 0, data, 5), ==,
+                    -1); /* none at high speed */
+    g_assert_cmpint(usb_bench_control(usb, 0x81, 10, 0, 0, &byte, 1), ==, -1); /* not configured */
+    usb_bench_configure(usb);
+    g_assert_cmpint(usb_bench_control(usb, 0x81, 10, 0, 0, &byte, 1), ==, 1);
+    g_assert_cmpint(usb_bench_control(usb, 0, 9, 2, 0, NULL, 0), ==, -1);
+    g_assert_cmpint(usb_bench_control(usb, 0x01, 11, 1, 0, NULL, 0), ==, -1); /* no such setting */
     /* Halt and its end. */
-    g_assert_cmpint(control(usb, 0x02, 3, 0, 0x81, NULL, 0), ==, 0);
-    g_assert_cmpint(send_packet(usb, USB_TOKEN_IN, 1, data, 8, NULL), ==, USB_STALL);
-    g_assert_cmpint(control(usb, 0x82, 0, 0, 0x81, data, 2), ==, 2);
+    g_assert_cmpint(usb_bench_control(usb, 0x02, 3, 0, 0x81, NULL, 0), ==, 0);
+    g_assert_cmpint(usb_bench_send(usb, USB_TOKEN_IN, 1, data, 8, NULL), ==, USB_STALL);
+    g_assert_cmpint(usb_bench_control(usb, 0x82, 0, 0, 0x81, data, 2), ==, 2);
     g_assert_cmpuint(data[0], ==, 1);
-    g_assert_cmpint(control(usb, 0x02, 1, 0, 0x81, NULL, 0), ==, 0);
-    g_assert_cmpint(send_packet(usb, USB_TOKEN_IN, 1, data, 8, NULL), ==, USB_NAK);
+    g_assert_cmpint(usb_bench_control(usb, 0x02, 1, 0, 0x81, NULL, 0), ==, 0);
+    g_assert_cmpint(usb_bench_send(usb, USB_TOKEN_IN, 1, data, 8, NULL), ==, USB_NAK);
     /* Stages out of order. */
-    g_assert_cmpint(send_packet(usb, USB_TOKEN_OUT, 0, data, 8, NULL), ==, USB_STALL);
-    g_assert_cmpint(send_packet(usb, USB_TOKEN_SETUP, 0, data, 7, NULL), ==, USB_ERROR);
-    g_assert_cmpint(control(usb, 0x40, 0x55, 0, 0, data, 4097), ==, -1);
-    g_assert_cmpint(control(usb, 0x80, 6, 1 << 8, 0, data, 64), ==, 18);
+    g_assert_cmpint(usb_bench_send(usb, USB_TOKEN_OUT, 0, data, 8, NULL), ==, USB_STALL);
+    g_assert_cmpint(usb_bench_send(usb, USB_TOKEN_SETUP, 0, data, 7, NULL), ==, USB_ERROR);
+    g_assert_cmpint(usb_bench_control(usb, 0x40, 0x55, 0, 0, data, 4097), ==, -1);
+    g_assert_cmpint(usb_bench_control(usb, 0x80, 6, 1 << 8, 0, data, 64), ==, 18);
     bench_free(bench);
 }
 
@@ -179,30 +58,30 @@ static void press(Bench *bench, unsigned code, bool down)
 static void test_keyboard(void)
 {
     Bench *bench;
-    UsbDevice *usb = open_device(&bench, "usb-kbd", "usb_version", "1");
+    UsbDevice *usb = usb_bench_open(&bench, "usb-kbd", "usb_version", "1");
     uint8_t report[8];
     unsigned reports = 0;
 
     g_assert_cmpint(usb->speed, ==, USB_FULL);
     press(bench, 30, true); /* nobody listens */
-    configure(usb);
+    usb_bench_configure(usb);
     press(bench, 42, true);
     press(bench, 30, true);
     press(bench, 30, false);
-    g_assert_cmpuint(the_host->ready, ==, 3);
-    g_assert_cmpint(send_packet(usb, USB_TOKEN_IN, 1, report, 8, NULL), ==, USB_DONE);
+    g_assert_cmpuint(usb_bench_host->ready, ==, 3);
+    g_assert_cmpint(usb_bench_send(usb, USB_TOKEN_IN, 1, report, 8, NULL), ==, USB_DONE);
     g_assert_cmpuint(report[0], ==, 2);
-    g_assert_cmpint(send_packet(usb, USB_TOKEN_IN, 1, report, 8, NULL), ==, USB_DONE);
+    g_assert_cmpint(usb_bench_send(usb, USB_TOKEN_IN, 1, report, 8, NULL), ==, USB_DONE);
     g_assert_cmpuint(report[2], ==, 4);
-    g_assert_cmpint(send_packet(usb, USB_TOKEN_IN, 1, report, 8, NULL), ==, USB_DONE);
+    g_assert_cmpint(usb_bench_send(usb, USB_TOKEN_IN, 1, report, 8, NULL), ==, USB_DONE);
     g_assert_cmpuint(report[2], ==, 0);
-    g_assert_cmpint(send_packet(usb, USB_TOKEN_IN, 1, report, 8, NULL), ==, USB_NAK);
+    g_assert_cmpint(usb_bench_send(usb, USB_TOKEN_IN, 1, report, 8, NULL), ==, USB_NAK);
     press(bench, 42, false);
     /* Seven keys are one too many for a report. */
     for (unsigned code = 2; code < 9; code++) {
         press(bench, code, true);
     }
-    while (send_packet(usb, USB_TOKEN_IN, 1, report, 8, NULL) == USB_DONE) {
+    while (usb_bench_send(usb, USB_TOKEN_IN, 1, report, 8, NULL) == USB_DONE) {
         reports++;
     }
     g_assert_cmpuint(reports, ==, 8);
@@ -215,13 +94,13 @@ static void test_keyboard(void)
     for (unsigned code = 1; code < 60; code++) {
         press(bench, code, false);
     }
-    while (send_packet(usb, USB_TOKEN_IN, 1, report, 8, NULL) == USB_DONE) {
+    while (usb_bench_send(usb, USB_TOKEN_IN, 1, report, 8, NULL) == USB_DONE) {
     }
     g_assert_cmpuint(report[2], ==, 0);
     report[0] = 2;
-    g_assert_cmpint(control(usb, 0x21, 9, 2 << 8, 0, report, 1), ==, 1);
+    g_assert_cmpint(usb_bench_control(usb, 0x21, 9, 2 << 8, 0, report, 1), ==, 1);
     g_assert_cmpuint(input_leds(bench->machine, NULL), ==, INPUT_LED_CAPS);
-    g_assert_cmpint(control(usb, 0x81, 6, 0x22 << 8, 0, report, 8), ==, 8);
+    g_assert_cmpint(usb_bench_control(usb, 0x81, 6, 0x22 << 8, 0, report, 8), ==, 8);
     g_assert_cmpuint(report[0], ==, 5);
     bench_free(bench);
 }
@@ -229,11 +108,11 @@ static void test_keyboard(void)
 static void test_mouse(void)
 {
     Bench *bench;
-    UsbDevice *usb = open_device(&bench, "usb-mouse", "serial", "1");
+    UsbDevice *usb = usb_bench_open(&bench, "usb-mouse", "serial", "1");
     Machine *machine = bench->machine;
     uint8_t report[8];
 
-    configure(usb);
+    usb_bench_configure(usb);
     input_send(machine, &(InputEvent){ INPUT_RELATIVE, INPUT_X, 200, 0 });
     input_send(machine, &(InputEvent){ INPUT_BUTTON, INPUT_LEFT, 1, 0 });
     input_send(machine, &(InputEvent){ INPUT_BUTTON, INPUT_LEFT, 0, 0 });
@@ -241,47 +120,47 @@ static void test_mouse(void)
     input_sync(machine);
     static const uint8_t expected[][5] = { { 0, 127 }, { 0, 73 }, { 1 }, { 0, 0, 0, 255 } };
     for (unsigned i = 0; i < G_N_ELEMENTS(expected); i++) {
-        g_assert_cmpint(send_packet(usb, USB_TOKEN_IN, 1, report, 5, NULL), ==, USB_DONE);
+        g_assert_cmpint(usb_bench_send(usb, USB_TOKEN_IN, 1, report, 5, NULL), ==, USB_DONE);
         g_assert_cmpmem(report, 5, expected[i], 5);
     }
-    g_assert_cmpint(send_packet(usb, USB_TOKEN_IN, 1, report, 5, NULL), ==, USB_NAK);
+    g_assert_cmpint(usb_bench_send(usb, USB_TOKEN_IN, 1, report, 5, NULL), ==, USB_NAK);
     bench_free(bench);
 }
 
 static void test_hub(void)
 {
     Bench *bench;
-    UsbDevice *hub = open_device(&bench, "usb-hub", "port", "2"), *mouse;
+    UsbDevice *hub = usb_bench_open(&bench, "usb-hub", "port", "2"), *mouse;
     uint8_t data[16];
     Device *device;
 
-    configure(hub);
-    g_assert_cmpint(control(hub, 0xa0, 6, 0x29 << 8, 0, data, 16), ==, 11);
+    usb_bench_configure(hub);
+    g_assert_cmpint(usb_bench_control(hub, 0xa0, 6, 0x29 << 8, 0, data, 16), ==, 11);
     g_assert_cmpuint(data[2], ==, 8);
     device = bench_device(bench, "usb-mouse", "mouse", "port", "2.3", NULL);
     mouse = usb_device(device);
     g_assert_cmpint(mouse->speed, ==, USB_FULL);
-    g_assert_cmpint(send_packet(hub, USB_TOKEN_IN, 1, data, 2, NULL), ==, USB_DONE);
+    g_assert_cmpint(usb_bench_send(hub, USB_TOKEN_IN, 1, data, 2, NULL), ==, USB_DONE);
     g_assert_cmpuint(data[0], ==, 1 << 3);
     g_assert_null(
-        usb_port_find(&the_host->ports[1], 0)); /* the hub has address 9, its port is off */
-    g_assert_true(usb_port_find(&the_host->ports[1], 9) == hub);
-    g_assert_cmpint(control(hub, 0x23, 3, 4, 3, NULL, 0), ==, 0); /* reset the port */
-    g_assert_cmpint(control(hub, 0xa3, 0, 0, 3, data, 4), ==, 4);
+        usb_port_find(&usb_bench_host->ports[1], 0)); /* the hub has address 9, its port is off */
+    g_assert_true(usb_port_find(&usb_bench_host->ports[1], 9) == hub);
+    g_assert_cmpint(usb_bench_control(hub, 0x23, 3, 4, 3, NULL, 0), ==, 0); /* reset the port */
+    g_assert_cmpint(usb_bench_control(hub, 0xa3, 0, 0, 3, data, 4), ==, 4);
     g_assert_cmpuint(load_le16(data), ==, 0x103);
     g_assert_cmpuint(load_le16(data + 2), ==, 0x11);
-    g_assert_true(usb_port_find(&the_host->ports[1], 0) == mouse);
-    g_assert_true(usb_port_route(&the_host->ports[1], 3) == mouse);
-    g_assert_true(usb_port_route(&the_host->ports[1], 0) == hub);
-    g_assert_null(usb_port_route(&the_host->ports[1], 4));
-    g_assert_null(usb_port_route(&the_host->ports[1], 0x113));
-    g_assert_cmpint(control(hub, 0xa3, 0, 0, 9, data, 4), ==, -1);
-    g_assert_cmpint(control(hub, 0x23, 1, 16, 3, NULL, 0), ==, 0);
-    g_assert_cmpint(control(hub, 0x23, 1, 20, 3, NULL, 0), ==, 0);
-    g_assert_cmpint(send_packet(hub, USB_TOKEN_IN, 1, data, 2, NULL), ==, USB_NAK);
+    g_assert_true(usb_port_find(&usb_bench_host->ports[1], 0) == mouse);
+    g_assert_true(usb_port_route(&usb_bench_host->ports[1], 3) == mouse);
+    g_assert_true(usb_port_route(&usb_bench_host->ports[1], 0) == hub);
+    g_assert_null(usb_port_route(&usb_bench_host->ports[1], 4));
+    g_assert_null(usb_port_route(&usb_bench_host->ports[1], 0x113));
+    g_assert_cmpint(usb_bench_control(hub, 0xa3, 0, 0, 9, data, 4), ==, -1);
+    g_assert_cmpint(usb_bench_control(hub, 0x23, 1, 16, 3, NULL, 0), ==, 0);
+    g_assert_cmpint(usb_bench_control(hub, 0x23, 1, 20, 3, NULL, 0), ==, 0);
+    g_assert_cmpint(usb_bench_send(hub, USB_TOKEN_IN, 1, data, 2, NULL), ==, USB_NAK);
     device_destroy(device);
-    g_assert_cmpint(send_packet(hub, USB_TOKEN_IN, 1, data, 2, NULL), ==, USB_DONE);
-    g_assert_null(usb_port_route(&the_host->ports[1], 3));
+    g_assert_cmpint(usb_bench_send(hub, USB_TOKEN_IN, 1, data, 2, NULL), ==, USB_DONE);
+    g_assert_null(usb_port_route(&usb_bench_host->ports[1], 3));
     bench_free(bench);
 }
 
@@ -289,7 +168,7 @@ static void test_hub(void)
 static void test_places(void)
 {
     Bench *bench;
-    UsbDevice *first = open_device(&bench, "usb-mouse", "serial", "1"), *second;
+    UsbDevice *first = usb_bench_open(&bench, "usb-mouse", "serial", "1"), *second;
     g_autoptr(GError) error = NULL;
     Device *device;
 
@@ -303,7 +182,7 @@ static void test_places(void)
     }
     second = usb_device(bench_device(bench, "usb-mouse", "last", NULL));
     g_assert_cmpstr(second->port->path, ==, "2.8.1");
-    device = device_create(bench->machine, NULL, "usb-mouse", &the_host->bus.bus, "c", NULL);
+    device = device_create(bench->machine, NULL, "usb-mouse", &usb_bench_host->bus.bus, "c", NULL);
     g_assert_true(device_set(device, "port", "1", NULL));
     g_assert_false(device_realize(device, &error));
     g_assert_nonnull(strstr(error->message, "taken by"));
@@ -340,7 +219,6 @@ static void stick_open(Stick *s)
     g_autoptr(GHashTable) options = g_hash_table_new(g_str_hash, g_str_equal);
     int fd = g_file_open_tmp("kaso-usb-XXXXXX", &s->path, NULL);
     GError *error = NULL;
-    Device *host;
 
     g_assert_cmpint(ftruncate(fd, STICK_BYTES), ==, 0);
     for (uint32_t i = 0; i < STICK_BYTES / 512; i++) {
@@ -355,10 +233,9 @@ static void stick_open(Stick *s)
     s->block = block_open(s->graph, options, &error);
     g_assert_no_error(error);
     machine_add_drive(s->bench->machine, "stick", s->block);
-    host = device_create(s->bench->machine, NULL, "test-usb-host", NULL, NULL, NULL);
-    g_assert_true(device_realize(host, NULL));
+    usb_bench_add_host(s->bench);
     s->usb = usb_device(bench_device(s->bench, "usb-storage", "dut", "drive", "stick", NULL));
-    configure(s->usb);
+    usb_bench_configure(s->usb);
 }
 
 static void stick_close(Stick *s)
@@ -428,7 +305,7 @@ static void begin(Stick *s)
     static const uint8_t ready_cdb[6] = { 0 };
     uint8_t lun;
 
-    g_assert_cmpint(control(s->usb, 0xa1, 0xfe, 0, 0, &lun, 1), ==, 1);
+    g_assert_cmpint(usb_bench_control(s->usb, 0xa1, 0xfe, 0, 0, &lun, 1), ==, 1);
     g_assert_cmpuint(lun, ==, 0);
     g_assert_cmpint(command(s, 0, false, ready_cdb, 6), ==, 31); /* unit attention */
     expect_status(s, 1, 0);
@@ -493,14 +370,15 @@ static void test_storage_errors(void)
     expect_status(s, 0, 1536);
     g_assert_cmpint(bulk(s, USB_TOKEN_OUT, data, 30), ==, -USB_STALL);
     g_assert_cmpint(bulk(s, USB_TOKEN_IN, data, 13), ==, -USB_STALL);
-    g_assert_cmpint(control(s->usb, 0x02, 1, 0, 0x81, NULL, 0), ==, 0);
+    g_assert_cmpint(usb_bench_control(s->usb, 0x02, 1, 0, 0x81, NULL, 0), ==, 0);
     g_assert_cmpint(bulk(s, USB_TOKEN_IN, data, 13), ==, -USB_STALL); /* it takes more than that */
-    g_assert_cmpint(control(s->usb, 0x21, 0xff, 0, 0, NULL, 0), ==, 0);
-    g_assert_cmpint(control(s->usb, 0x02, 1, 0, 0x81, NULL, 0), ==, 0);
-    g_assert_cmpint(control(s->usb, 0x02, 1, 0, 0x02, NULL, 0), ==, 0);
+    g_assert_cmpint(usb_bench_control(s->usb, 0x21, 0xff, 0, 0, NULL, 0), ==, 0);
+    g_assert_cmpint(usb_bench_control(s->usb, 0x02, 1, 0, 0x81, NULL, 0), ==, 0);
+    g_assert_cmpint(usb_bench_control(s->usb, 0x02, 1, 0, 0x02, NULL, 0), ==, 0);
     g_assert_cmpint(move(s, false, 0, 2, 1024), ==, 31);
     g_assert_cmpint(bulk(s, USB_TOKEN_OUT, data, 512), ==, 512);
-    g_assert_cmpint(control(s->usb, 0x21, 0xff, 0, 0, NULL, 0), ==, 0); /* in the midst of it */
+    g_assert_cmpint(usb_bench_control(s->usb, 0x21, 0xff, 0, 0, NULL, 0), ==,
+                    0); /* in the midst of it */
     g_assert_cmpint(move(s, true, 7, 1, 512), ==, 31);
     g_assert_cmpint(bulk(s, USB_TOKEN_IN, data, 512), ==, 512);
     expect_status(s, 0, 0);
@@ -515,7 +393,7 @@ static void test_random(gconstpointer type)
     GRand *rand = g_rand_new_with_seed(7);
     uint8_t data[512], setup[8];
     Bench *bench;
-    UsbDevice *usb = open_device(&bench, type, "serial", "1");
+    UsbDevice *usb = usb_bench_open(&bench, type, "serial", "1");
 
     for (unsigned i = 0; i < 20000; i++) {
         for (unsigned b = 0; b < 8; b++) {
@@ -525,14 +403,14 @@ static void test_random(gconstpointer type)
                                                                   0xa1, 0xa3, 0x23, 2 }[i % 8];
         switch (g_rand_int_range(rand, 0, 3)) {
         case 0:
-            control(usb, setup[0], setup[1] & 15, load_le16(setup + 2), load_le16(setup + 4), data,
-                    MIN(load_le16(setup + 6), 512));
+            usb_bench_control(usb, setup[0], setup[1] & 15, load_le16(setup + 2),
+                              load_le16(setup + 4), data, MIN(load_le16(setup + 6), 512));
             break;
         case 1:
-            send_packet(usb,
-                        (UsbToken[]){ USB_TOKEN_IN, USB_TOKEN_OUT, USB_TOKEN_SETUP }[setup[1] % 3],
-                        setup[2] % 4, setup[3] % 2 ? data : setup,
-                        MIN(setup[4] * 2, setup[3] % 2 ? 512 : 8), NULL);
+            usb_bench_send(
+                usb, (UsbToken[]){ USB_TOKEN_IN, USB_TOKEN_OUT, USB_TOKEN_SETUP }[setup[1] % 3],
+                setup[2] % 4, setup[3] % 2 ? data : setup,
+                MIN(setup[4] * 2, setup[3] % 2 ? 512 : 8), NULL);
             break;
         default:
             input_send(bench->machine,
