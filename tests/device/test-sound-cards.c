@@ -478,6 +478,120 @@ static void test_speaker(void)
     pc_rig_close(&rig);
 }
 
+/* Virtio-sound: control messages, and buffers of both directions. */
+
+static uint32_t vs_control(Driver *d, const uint32_t *request, unsigned words, unsigned answer)
+{
+    for (unsigned i = 0; i < words; i++) {
+        store_le32(bench_ram(d->bench, DRIVER_DATA + i * 4), request[i]);
+    }
+    driver_do(d, 0,
+              (const Buffer[]){ { DRIVER_DATA, words * 4, false },
+                                { DRIVER_DATA + 0x100, answer, true } },
+              2);
+    return load_le32(bench_ram(d->bench, DRIVER_DATA + 0x100));
+}
+
+enum { VS_OK = 0x8000, VS_BAD = 0x8001, VS_UNSUPPORTED = 0x8002, VS_PERIOD = 4096, VS_BUFFERS = 2 };
+
+static uint64_t vs_data(unsigned queue, unsigned slot)
+{
+    return DRIVER_DATA + 0x10000 * queue + slot * 0x4000;
+}
+
+/* Fills a buffer (recorded frames are read from it), and queues it. */
+static void vs_queue(Driver *d, unsigned queue, unsigned slot, uint64_t *frames)
+{
+    uint64_t at = vs_data(queue, slot);
+    Buffer buffers[3] = { { at, 4, false } };
+
+    store_le32(bench_ram(d->bench, at), queue == 3); /* the stream */
+    if (queue == 2) {
+        for (unsigned i = 0; i < VS_PERIOD / FRAME; i++, (*frames)++) {
+            uint16_t sample = (uint16_t)audio_bench_sine(*frames, RATE);
+
+            store_le32(bench_ram(d->bench, at + 16 + i * FRAME), sample | (uint32_t)sample << 16);
+        }
+    }
+    buffers[1] = (Buffer){ at + 16, VS_PERIOD, queue == 3 };
+    buffers[2] = (Buffer){ at + 0x3000, 8, true };
+    driver_add(d, queue, buffers, 3);
+}
+
+static void vs_start(Driver *d, unsigned stream)
+{
+    const uint32_t parameters[] = { 0x101,     stream, VS_PERIOD * VS_BUFFERS,
+                                    VS_PERIOD, 0,      2 | 5 << 8 | 6 << 16 };
+
+    g_assert_cmphex(vs_control(d, (const uint32_t[]){ 0x104, stream }, 2, 4), ==, VS_BAD);
+    g_assert_cmphex(vs_control(d, parameters, 6, 4), ==, VS_OK);
+    g_assert_cmphex(vs_control(d, (const uint32_t[]){ 0x102, stream }, 2, 4), ==, VS_OK);
+    g_assert_cmphex(vs_control(d, (const uint32_t[]){ 0x104, stream }, 2, 4), ==, VS_OK);
+}
+
+static void test_virtio(gconstpointer data)
+{
+    Driver *d = driver_new(NULL, *(const DriveKind *)data, "virtio-sound", NULL);
+
+    driver_start(d, UINT64_MAX, 4);
+    g_assert_cmpuint(driver_config(d, 4, 4), ==, 2);
+    g_assert_cmphex(vs_control(d, (const uint32_t[]){ 0x100, 0, 2, 32 }, 4, 4 + 64), ==, VS_OK);
+    g_assert_cmphex(load_le32(bench_ram(d->bench, DRIVER_DATA + 0x104 + 8)), ==, 0xe0078);
+    g_assert_cmpuint(*bench_ram(d->bench, DRIVER_DATA + 0x104 + 24), ==, 0);
+    g_assert_cmpuint(*bench_ram(d->bench, DRIVER_DATA + 0x104 + 32 + 24), ==, 1);
+    g_assert_cmphex(vs_control(d, (const uint32_t[]){ 0x100, 1, UINT32_MAX, 32 }, 4, 68), ==,
+                    VS_BAD);
+    g_assert_cmphex(vs_control(d, (const uint32_t[]){ 0x100, 0, 2, 32 }, 4, 8), ==, VS_BAD);
+    g_assert_cmphex(vs_control(d, (const uint32_t[]){ 0x102, 7 }, 2, 4), ==, VS_BAD);
+    g_assert_cmphex(vs_control(d, (const uint32_t[]){ 2, 0 }, 2, 4), ==, VS_UNSUPPORTED);
+    g_assert_cmphex(vs_control(d, (const uint32_t[]){ 0x9999 }, 1, 4), ==, VS_BAD);
+    driver_free(d);
+}
+
+static void test_virtio_sound(gconstpointer data)
+{
+    unsigned queue = GPOINTER_TO_UINT(data), slot = 0;
+    Bench *bench = driver_bench_new(DRIVE_PCI);
+    Capture *capture = audio_bench_open(bench->machine);
+    Driver *d = driver_new(bench, DRIVE_PCI, "virtio-sound", "audiodev", "a0", NULL);
+    g_autoptr(GArray) recorded = g_array_new(false, false, FRAME / 2);
+    uint64_t frames = 0;
+
+    driver_start(d, 0, 4);
+    vs_start(d, queue == 3);
+    for (unsigned i = 0; i < VS_BUFFERS; i++) {
+        vs_queue(d, queue, i, &frames);
+    }
+    driver_kick(d, queue);
+    for (int64_t end = clock_now_ns(bench->machine) + 10 * INT64_C(1000000000);
+         clock_now_ns(bench->machine) < end;) {
+        clock_advance(bench->machine, clock_now_ns(bench->machine) + 1000000);
+        while (driver_used_any(d, queue)) {
+            uint32_t written = driver_wait(d, queue);
+
+            g_assert_cmphex(load_le32(bench_ram(bench, vs_data(queue, slot) + 0x3000)), ==, VS_OK);
+            if (queue == 3) {
+                g_assert_cmpuint(written, ==, VS_PERIOD + 8);
+                g_array_append_vals(recorded, bench_ram(bench, vs_data(queue, slot) + 16),
+                                    VS_PERIOD / 2);
+            }
+            vs_queue(d, queue, slot, &frames);
+            driver_kick(d, queue);
+            slot = (slot + 1) % VS_BUFFERS;
+        }
+    }
+    if (queue == 2) {
+        audio_bench_check(capture, 10);
+    } else {
+        frames =
+            audio_bench_judge((const int16_t *)recorded->data, recorded->len / 2, 2, RATE, NULL);
+        g_assert_cmpfloat_with_epsilon((double)frames / RATE, 10, 0.1);
+    }
+    g_assert_cmphex(vs_control(d, (const uint32_t[]){ 0x105, queue == 3 }, 2, 4), ==, VS_OK);
+    g_assert_cmphex(vs_control(d, (const uint32_t[]){ 0x103, queue == 3 }, 2, 4), ==, VS_OK);
+    driver_free(d);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -490,5 +604,9 @@ int main(int argc, char **argv)
     }
     g_test_add_func("/sound/bad-lists", test_bad_lists);
     g_test_add_func("/sound/speaker", test_speaker);
+    g_test_add_data_func("/sound/virtio/pci", &drive_kinds[DRIVE_PCI], test_virtio);
+    g_test_add_data_func("/sound/virtio/mmio", &drive_kinds[DRIVE_MMIO], test_virtio);
+    g_test_add_data_func("/sound/virtio/play", GUINT_TO_POINTER(2), test_virtio_sound);
+    g_test_add_data_func("/sound/virtio/record", GUINT_TO_POINTER(3), test_virtio_sound);
     return g_test_run();
 }
