@@ -241,6 +241,38 @@ void memory_add_listener(Machine *machine, void (*fn)(void *opaque, AddressSpace
     g_array_append_val(machine->private->memory.listeners, listener);
 }
 
+bool memory_add_doorbell(const MemoryDoorbell *doorbell)
+{
+    MemoryState *memory = &doorbell->region->machine->private->memory;
+
+    if (!memory->doorbells_changed) {
+        return false;
+    }
+    g_ptr_array_add(memory->doorbells, (void *)doorbell);
+    memory->doorbells_changed(memory->doorbells_opaque);
+    return true;
+}
+
+void memory_remove_doorbell(const MemoryDoorbell *doorbell)
+{
+    MemoryState *memory = &doorbell->region->machine->private->memory;
+
+    if (g_ptr_array_remove(memory->doorbells, (void *)doorbell) && memory->doorbells_changed) {
+        memory->doorbells_changed(memory->doorbells_opaque);
+    }
+}
+
+const GPtrArray *memory_doorbells(Machine *machine)
+{
+    return machine->private->memory.doorbells;
+}
+
+void memory_set_doorbell_hook(Machine *machine, void (*changed)(void *opaque), void *opaque)
+{
+    machine->private->memory.doorbells_changed = changed;
+    machine->private->memory.doorbells_opaque = opaque;
+}
+
 /* The oldest epoch that a vCPU thread may still read in. */
 static uint64_t oldest_reader(Machine *machine)
 {
@@ -288,6 +320,7 @@ void memory_create(Machine *machine)
     MemoryState *memory = &machine->private->memory;
 
     memory->spaces = g_ptr_array_new();
+    memory->doorbells = g_ptr_array_new();
     memory->listeners = g_array_new(false, false, sizeof(MemoryListener));
     machine->system_memory = g_new0(MemoryRegion, 1);
     memory_region_init_container(machine->system_memory, machine, "system", UINT64_MAX);
@@ -323,6 +356,7 @@ void memory_destroy(Machine *machine)
         memory->retired = g_slist_delete_link(memory->retired, memory->retired);
     }
     g_ptr_array_unref(memory->spaces);
+    g_ptr_array_unref(memory->doorbells);
     g_array_unref(memory->listeners);
     free_root(machine->system_memory);
     free_root(machine->system_io);

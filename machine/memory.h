@@ -236,6 +236,25 @@ bool memory_dirty_test_and_clear(Machine *machine, DirtyClient client, uint64_t 
 bool memory_dirty_collect(Machine *machine, DirtyClient client, uint64_t ram_offset, uint64_t size,
                           bool *pages);
 
+/*
+ * Doorbells: places of io regions at which the accelerator may turn a guest's writes of that size (and value, with match) into
+ * signals of an eventfd. Their owners watch the descriptor, and still take writes that come the ordinary way. All with the
+ * machine lock; a doorbell lasts until it is removed.
+ */
+typedef struct {
+    MemoryRegion *region;
+    uint64_t offset, value;
+    uint8_t size;
+    bool match;
+    int fd;
+} MemoryDoorbell;
+/* false: this accelerator rings none. */
+bool memory_add_doorbell(const MemoryDoorbell *doorbell);
+void memory_remove_doorbell(const MemoryDoorbell *doorbell);
+/* For accelerators: const MemoryDoorbell *; and what is called when they change. NULL: none rings. */
+const GPtrArray *memory_doorbells(Machine *machine);
+void memory_set_doorbell_hook(Machine *machine, void (*changed)(void *opaque), void *opaque);
+
 /* For `info mtree` (flat: the flat views instead of the tree). Caller frees. */
 char *memory_describe(Machine *machine, bool flat);
 

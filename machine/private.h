@@ -46,6 +46,9 @@ typedef struct {
     _Atomic uint32_t watch_active; /* who watches any page, as in these bytes */
     unsigned watch_ranges[DIRTY_CLIENT_COUNT];
     _Atomic(const MemoryObserver *) observer;
+    GPtrArray *doorbells;   /* const MemoryDoorbell * */
+    void (*doorbells_changed)(void *opaque); /* NULL: nobody rings */
+    void *doorbells_opaque;
     const MemoryWatchHooks *watch_hooks;
     void *watch_opaque;
 } MemoryState;

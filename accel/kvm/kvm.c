@@ -169,6 +169,7 @@ static bool keep_processors(Kvm *kvm, GError **error)
 static void close_all(Kvm *kvm)
 {
     irqchip_free(kvm);
+    doorbells_free(kvm);
     slots_free(kvm);
     kvm->machine->kernel_chips = NULL;
     g_clear_pointer(&kvm->supported, g_free);

@@ -102,6 +102,8 @@ typedef struct Kvm {
     unsigned next_level; /* whose turn it is among the first, which are our I/O APIC's levels */
     IrqLine *eoi;        /* ends of level-triggered interrupts; NULL: nobody listens */
 
+    GArray *doorbells; /* doorbells.c: those that the kernel rings */
+
     GMutex slots_lock;
     GArray *slots[KVM_SPACES]; /* KvmSlot, by start */
     GArray *logged;            /* RamRange: whose stores are recorded */
@@ -199,6 +201,12 @@ bool slots_create(Kvm *kvm, GError **error);
 void slots_free(Kvm *kvm);
 /* Gives the kernel the views of memory as they are now. With the machine lock, or before vCPUs run. */
 void slots_update(Kvm *kvm);
+
+/* doorbells.c */
+void doorbells_create(Kvm *kvm);
+void doorbells_free(Kvm *kvm);
+/* Some bell or view has changed. With the machine lock. */
+void doorbells_update(void *kvm);
 
 /* irqchip.c */
 bool irqchip_create(Kvm *kvm, GError **error);

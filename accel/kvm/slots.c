@@ -250,6 +250,9 @@ static void memory_changed(void *opaque, AddressSpace *space)
 {
     Kvm *kvm = opaque;
 
+    if (space == &kvm->machine->memory_space || space == &kvm->machine->io_space) {
+        doorbells_update(kvm);
+    }
     for (unsigned i = 0; i < KVM_SPACES; i++) {
         if (view_of(kvm, i) == space) {
             update_space(kvm, i);
@@ -334,6 +337,7 @@ bool slots_create(Kvm *kvm, GError **error)
     for (unsigned i = 0; i < KVM_SPACES; i++) {
         kvm->slots[i] = g_array_new(false, true, sizeof(KvmSlot));
     }
+    doorbells_create(kvm);
     memory_set_watch_hooks(kvm->machine, &watch_hooks, kvm);
     memory_add_listener(kvm->machine, memory_changed, kvm);
     return true;

@@ -6,7 +6,7 @@
  *   BAR 0  legacy registers, I/O      BAR 1  MSI-X      BAR 4  modern registers, memory
  */
 #include "base/error.h"
-#include "hw/virtio/virtio.h"
+#include "hw/virtio/virtio-doorbells.h"
 #include "machine/machine.h"
 
 enum {
@@ -115,10 +115,25 @@ static void update_dma(VirtioDevice *virtio)
     virtio_set_dma_allowed(virtio, pci_bus_master_enabled(&virtio->pci) || implied);
 }
 
+static void driver_ok(VirtioDevice *virtio)
+{
+    VirtioPci *proxy = &virtio->proxy;
+    const VirtioKickPlaces places = { .modern = proxy->has_modern ? &proxy->modern : NULL,
+                                      .modern_offset = NOTIFY_OFFSET,
+                                      .stride = NOTIFY_MULTIPLIER,
+                                      .legacy = proxy->has_legacy ? &proxy->legacy : NULL,
+                                      .legacy_offset = LEGACY_QUEUE_NOTIFY };
+
+    update_dma(virtio);
+    if (proxy->ioeventfd) {
+        virtio_doorbells_start(virtio, &places);
+    }
+}
+
 static const VirtioTransport virtio_pci_transport = {
     .notify_queue = virtio_pci_notify_queue,
     .notify_config = virtio_pci_notify_config,
-    .driver_ok = update_dma,
+    .driver_ok = driver_ok,
 };
 
 static uint8_t read_isr(VirtioDevice *virtio)
@@ -152,6 +167,7 @@ static void write_status(VirtioDevice *virtio, uint8_t value)
 {
     virtio_write_status(virtio, value);
     if (!value) {
+        virtio_doorbells_stop(virtio);
         proxy_reset(virtio);
         update_dma(virtio);
     }
@@ -675,6 +691,7 @@ bool virtio_pci_non_transitional_realize(Device *device, GError **error)
 
 void virtio_pci_unrealize(Device *device)
 {
+    virtio_doorbells_stop(virtio_device(device));
     virtio_unrealize(virtio_device(device));
 }
 
@@ -682,6 +699,7 @@ void virtio_pci_reset(Device *device)
 {
     VirtioDevice *virtio = virtio_device(device);
 
+    virtio_doorbells_stop(virtio);
     virtio_drain(virtio);
     virtio_reset(virtio);
     proxy_reset(virtio);
@@ -697,6 +715,10 @@ void virtio_pci_state_loaded(Device *device)
     pci_state_loaded(&virtio->pci);
     virtio->dma_allowed = pci_bus_master_enabled(&virtio->pci);
     pci_set_irq(&virtio->pci, virtio->proxy.isr);
+    virtio_doorbells_stop(virtio);
+    if (virtio->status & VIRTIO_STATUS_DRIVER_OK) {
+        driver_ok(virtio);
+    }
     virtio_retake(virtio);
 }
 
@@ -715,7 +737,8 @@ const Property virtio_pci_properties[] = {
       "MSI-X vectors; unset: one for each queue and one for the configuration", "4294967295" },
     { "class", PROPERTY_U32, offsetof(VirtioDevice, proxy.class_code),
       "base class and subclass; 0: as usual for the kind", "0" },
-    PROXY_OPTION(ioeventfd, "ioeventfd", "on"),
+    { "ioeventfd", PROPERTY_BOOL, offsetof(VirtioDevice, proxy.ioeventfd),
+      "with KVM: kicks reach the device by descriptor, and the CPU goes on at once", "on" },
     PROXY_OPTION(ats, "ats", "off"),
     PROXY_OPTION(aer, "aer", "off"),
     PROXY_OPTION(modern_pio_notify, "modern-pio-notify", "off"),

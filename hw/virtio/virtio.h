@@ -182,6 +182,7 @@ struct VirtioDevice {
     uint32_t taken_size;
     unsigned orphans;              /* requests in flight that a reset has forgotten */
     bool dma_allowed;
+    struct VirtioDoorbells *doorbells; /* while kicks come by descriptor */
     /* The RAM range of the last translation: guest physical to host. */
     uint64_t window_start, window_size, window_generation;
     uint8_t *window_host;

@@ -22,7 +22,12 @@ start32:
     movw %ax, %ss
     movw %ax, %fs
     movw %ax, %gs
+    movl $0x4000, %eax /* a stack for each CPU */
+    lock xaddl %eax, 0x9000
     movl $0x80000, %esp
+    subl %eax, %esp
+    shrl $14, %eax
+    pushl %eax
     call main
 1:  hlt
     jmp 1b

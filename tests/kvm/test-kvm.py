@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""test-kvm KASO CC START.S PROGRAMS.C FAIL-IOCTL.C [CLASS…]: the accelerator "kvm" where /dev/kvm opens, and what is said where it does not.
+"""test-kvm KASO CC START.S PROGRAMS.C STORM.C FAIL-IOCTL.C [CLASS…]: the accelerator "kvm" where /dev/kvm opens, and what is said where it does not.
 
 The programs' output on KVM is that of the translator. A KVM that emulates in software may lack instructions; then it says so, and that
 part is left out. KASO_KVM_TEST=strict takes nothing for left out (scripts/kvm-guest sets it)."""
@@ -16,7 +16,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "boot"))
 
-KASO, CC, SOURCES, SHIM_SOURCE = sys.argv[1], sys.argv[2], sys.argv[3:5], sys.argv[5]
+KASO, CC, START, PROGRAMS, STORM, SHIM_SOURCE = sys.argv[1:7]
 folder = tempfile.TemporaryDirectory()
 STRICT = os.environ.get("KASO_KVM_TEST") == "strict"
 INTERNAL_ERROR = 70
@@ -46,14 +46,15 @@ def rom(name, code):
     return path(name, code.ljust(0xfff0, b"\0") + b"\xea\0\0\0\xf0".ljust(16, b"\0"))
 
 
-def programs():
-    elf, image = path("programs.elf"), path("programs.bin")
+def build(source):
+    """The ROM of a bare-metal program."""
+    elf, image = path("program.elf"), path("program.bin")
     subprocess.run([CC, "-m32", "-ffreestanding", "-fno-pic", "-no-pie", "-fno-stack-protector", "-nostdlib", "-static", "-mno-sse",
                     "-fno-asynchronous-unwind-tables", "-fcf-protection=none", "-O1", "-Wl,-N,-Ttext=0xf0000,--build-id=none,-e,start", "-w",
-                    "-o", elf, *SOURCES], check=True, stderr=subprocess.DEVNULL)
+                    "-o", elf, START, source], check=True, stderr=subprocess.DEVNULL)
     subprocess.run(["objcopy", "-O", "binary", elf, image], check=True)
     with open(image, "rb") as file:
-        return rom("programs.rom", file.read())
+        return rom("program.rom", file.read())
 
 
 def run(*options, **environment):
@@ -79,7 +80,7 @@ class KvmTest(unittest.TestCase):
 
 class Programs(KvmTest):
     def test_programs(self):
-        image = programs()
+        image = build(PROGRAMS)
         wanted = run("-cpu", "max", "-bios", image)
         self.assertEqual(wanted.returncode, DONE, wanted.stderr)
         self.assertTrue(wanted.stdout.endswith("end\n"), wanted.stdout)
@@ -93,9 +94,25 @@ class Programs(KvmTest):
                 self.assertEqual(got.returncode, DONE, got.stderr)
                 self.assertEqual(got.stdout, wanted.stdout)
 
+    def test_memory_storm(self):
+        """Four CPUs, of which one takes the memory away that the others run from, and puts it back."""
+        image = build(STORM)
+        for options in ("tcg",), ("kvm",), ("kvm,kernel-irqchip=off",):
+            with self.subTest(options):
+                got = run("-accel", *options, "-smp", "4", "-cpu", "max", "-bios", image)
+                self.assertEqual((got.returncode, got.stdout), (DONE, "others ran, and saw nothing\n"), got.stderr)
+
 
 class Firmware(KvmTest):
     """Long where KVM emulates real mode in software."""
+
+    def test_virtio(self):
+        """SeaBIOS boots from a virtio disk, whose kicks come by descriptor or not."""
+        disk = path("disk", bytes.fromhex("b072e6e9ba0105b010eef4").ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20))
+        for options in "", ",disable-modern=on,disable-legacy=off", ",ioeventfd=off":
+            with self.subTest(options):
+                got = run("-accel", "kvm", "-drive", f"if=none,id=d,format=raw,file={disk}", "-device", f"virtio-blk-pci,drive=d{options}")
+                self.assertEqual((got.returncode, got.stdout), (DONE, "r"), got.stderr)
 
     def test_firmware(self):
         """SeaBIOS finds what it runs on, boots a sector from a floppy disk, and that resets the machine a few times."""
@@ -180,4 +197,4 @@ if __name__ == "__main__":
     if no_kvm():
         print(f"skipped: {no_kvm()}")
         sys.exit(77)
-    unittest.main(argv=sys.argv[:1] + sys.argv[6:], verbosity=2)
+    unittest.main(argv=sys.argv[:1] + sys.argv[7:], verbosity=2)

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Kicks that reach the device by descriptor (ioeventfd): the accelerator turns a guest's write to a doorbell into a signal, so that the
+ * CPU goes on at once and the main loop does the work.
+ */
+#include "hw/virtio/virtio-doorbells.h"
+
+#include <glib-unix.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "machine/machine.h"
+
+enum { PLACES = 2, KICK_BYTES = 2 };
+
+typedef struct {
+    VirtioDevice *virtio;
+    unsigned queue;
+    int fd;
+    guint watch;
+    MemoryDoorbell place[PLACES];
+    bool used[PLACES];
+} Bell;
+
+struct VirtioDoorbells {
+    unsigned count;
+    Bell *bell[VIRTIO_MAX_QUEUES];
+};
+
+static gboolean rung(gint fd, GIOCondition condition, gpointer opaque)
+{
+    Bell *bell = opaque;
+    Machine *machine = virtio_machine(bell->virtio);
+    GSource *source = g_main_current_source();
+    bool held = machine_lock_held(machine);
+    uint64_t times;
+
+    if (!held) {
+        machine_lock(machine);
+    }
+    if (!g_source_is_destroyed(source) && read(fd, &times, sizeof times) == sizeof times) {
+        virtio_kick(bell->virtio, bell->queue);
+    }
+    if (!held) {
+        machine_unlock(machine);
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+static void remove_bell(Bell *bell)
+{
+    for (unsigned i = 0; i < PLACES; i++) {
+        if (bell->used[i]) {
+            memory_remove_doorbell(&bell->place[i]);
+        }
+    }
+    close(bell->fd);
+    g_source_remove(bell->watch); /* frees it, when it does not ring right now */
+}
+
+static void add_place(Bell *bell, unsigned i, MemoryDoorbell place)
+{
+    if (place.region) {
+        bell->place[i] = place;
+        bell->used[i] = memory_add_doorbell(&bell->place[i]);
+    }
+}
+
+/* NULL: nobody would ring it. */
+static Bell *add_bell(VirtioDevice *virtio, unsigned queue, const VirtioKickPlaces *places)
+{
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    Bell *bell;
+
+    if (fd < 0) {
+        return NULL;
+    }
+    bell = g_new0(Bell, 1);
+    *bell = (Bell){ .virtio = virtio, .queue = queue, .fd = fd };
+    add_place(bell, 0,
+              (MemoryDoorbell){ .region = places->modern,
+                                .offset = places->modern_offset + places->stride * queue,
+                                .size = KICK_BYTES,
+                                .fd = fd });
+    add_place(bell, 1,
+              (MemoryDoorbell){ .region = places->legacy,
+                                .offset = places->legacy_offset,
+                                .size = KICK_BYTES,
+                                .match = true,
+                                .value = queue,
+                                .fd = fd });
+    if (!bell->used[0] && !bell->used[1]) {
+        close(fd);
+        g_free(bell);
+        return NULL;
+    }
+    bell->watch = g_unix_fd_add_full(G_PRIORITY_DEFAULT, fd, G_IO_IN, rung, bell, g_free);
+    return bell;
+}
+
+void virtio_doorbells_start(VirtioDevice *virtio, const VirtioKickPlaces *places)
+{
+    VirtioDoorbells *bells;
+
+    if (virtio->doorbells) {
+        return;
+    }
+    bells = g_new0(VirtioDoorbells, 1);
+    for (unsigned i = 0; i < virtio->queue_count; i++) {
+        Bell *bell = virtio->queues[i].state->enabled ? add_bell(virtio, i, places) : NULL;
+
+        if (bell) {
+            bells->bell[bells->count++] = bell;
+        }
+    }
+    virtio->doorbells = bells;
+}
+
+void virtio_doorbells_stop(VirtioDevice *virtio)
+{
+    VirtioDoorbells *bells = virtio->doorbells;
+
+    if (!bells) {
+        return;
+    }
+    virtio->doorbells = NULL;
+    for (unsigned i = 0; i < bells->count; i++) {
+        remove_bell(bells->bell[i]);
+    }
+    g_free(bells);
+}
