@@ -537,13 +537,13 @@ json_t *vnc_client_json(const VncClient *client)
 
 void vnc_client_event(VncClient *client, const char *event)
 {
-    json_t *data = json_object(), *server;
-    g_autofree char *text = NULL;
+    json_t *data, *server;
     char *dump;
 
     if (!client->connected) {
         return;
     }
+    data = json_object();
     server = vnc_address_json(client->local_host, client->local_service, client->family,
                               client->transport != VNC_PLAIN);
     json_object_set_new(server, "auth", json_string(vnc_server_auth_name(client->server)));
