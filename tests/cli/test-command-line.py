@@ -279,6 +279,17 @@ def run(*arguments, stdin='', timeout=20, program=KASO):
     return subprocess.run([program, *arguments], input=stdin, capture_output=True, text=True, timeout=timeout)
 
 
+def wait_for_handler(process, number):
+    """Until the process catches the signal, or has it blocked for a thread that waits for it."""
+    for _ in range(1200):
+        with open(f'/proc/{process.pid}/status', encoding='utf-8') as status:
+            masks = re.findall(r'^Sig(?:Blk|Cgt):\s*(\w+)$', status.read(), re.M)
+        if any(int(mask, 16) >> (number - 1) & 1 for mask in masks):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f'no handler for signal {number} in a minute')
+
+
 class CommandLine(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
@@ -345,9 +356,9 @@ class CommandLine(unittest.TestCase):
         self.assertEqual((result.returncode, result.stderr), (0, ''))
         for number in [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]:
             process = subprocess.Popen([KASO, *VIRT, '-kernel', loop], stderr=subprocess.PIPE, text=True)
-            time.sleep(0.5)
+            wait_for_handler(process, number)
             process.send_signal(number)
-            _, text = process.communicate(timeout=10)
+            _, text = process.communicate(timeout=60)
             self.assertEqual(process.returncode, 0)
             self.assertRegex(text, r'^kaso: ended by a signal: .* from process \d+\n$')
         result = run(*VIRT, '-kernel', loop, '-monitor', 'stdio', stdin='info status\nquit\n')

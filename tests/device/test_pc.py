@@ -299,7 +299,7 @@ def empty_discs():
     empty = ["-drive", "if=none,id=cd,media=cdrom"]
     for arguments, words in ((["-drive", "if=virtio,media=cdrom,id=cd"], "'cd' is empty"), ([*empty, "-device", "ide-hd,drive=cd"], "'cd' is empty"),
                              ([*empty, "-device", "virtio-scsi-pci", "-device", "scsi-hd,drive=cd"], "'cd' is empty"),
-                             (["-drive", "media=cdrom,file.filename=/nowhere"], "/nowhere"), (["-drive", "media=cdrom,fiel=x"], '"file"')):
+                             (["-drive", "media=cdrom,file.filename=/nowhere"], "/nowhere"), (["-drive", "media=cdrom,fiel=x"], "'file'")):
         refuse(["-M", "pc", *arguments], words)
 
 
