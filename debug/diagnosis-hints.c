@@ -14,6 +14,8 @@ typedef struct {
 
 /* Of a kernel's log; the most telling first. */
 static const Rule log_rules[] = {
+    { "Initramfs unpacking failed", "The initial RAM disk (-initrd) is damaged, or packed in a way "
+                                    "that this kernel cannot unpack" },
     { "Unable to mount root fs", "The kernel found no root file system: give -initrd, or a disk "
                                  "with root= in -append that its drivers know" },
     { "No working init found", "The root file system has no init that runs: give init=PATH in "
@@ -22,8 +24,6 @@ static const Rule log_rules[] = {
       "The first process ended, and with it the system: its last words are in info dmesg" },
     { "Requested init ",
       "The init of -append does not run: is it in the image, and for this processor?" },
-    { "Initramfs unpacking failed", "The initial RAM disk (-initrd) is damaged, or packed in a way "
-                                    "that this kernel cannot unpack" },
     { "invalid device tree blob",
       "The kernel cannot read its device tree: -dtb is not one, or was overwritten" },
     { "Cannot open root device", "The root device of -append (root=) does not exist in the guest: "

@@ -2,46 +2,32 @@
 # SPDX-License-Identifier: MIT
 """test-explain KASO: guests of a few instructions that go wrong in known ways, and what explain and the boot diagnosis say of them."""
 import os
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "boot"))
+from guests import FILES  # pylint: disable=wrong-import-position
 from qmp import Monitor  # pylint: disable=wrong-import-position
 
 kaso = sys.argv[1]
 folder = tempfile.TemporaryDirectory()
 
 
-def a64(*words):
-    return struct.pack(f"<{len(words)}I", *words)
-
-
-WFI = a64(0xD503207F, 0x17FFFFFF)                             # wfi; b .-4
-POLL = a64(0xD2A12001, 0xB9401820, 0x17FFFFFF)                # mov x1, #0x9000000; ldr w0, [x1, #0x18]; b .-4
-STORM = a64(0xD2C02001, 0xF9400020, 0x14000000)               # mov x1, #1 << 40; ldr x0, [x1]: no vectors are set up
-RESET = a64(0xD2800120, 0xF2B08000, 0xD4000002, 0x14000000)   # SYSTEM_RESET by PSCI
-HLT_OFF = b"\xfa\xf4\xeb\xfd"                                 # cli; hlt; jmp .-1
-TRIPLE = b"\x0f\x01\x1e\x10\x7c\xcc" + bytes(10)              # lidt [0x7c10], which is zeros; int3
-
-
-def sector(code):
-    return code + bytes(510 - len(code)) + b"\x55\xaa"
-
-
-def virt(code):
-    path = os.path.join(folder.name, "kernel")
+def path_of(name):
+    path = os.path.join(folder.name, name)
     with open(path, "wb") as file:
-        file.write(code)
-    return ["-M", "virt", "-kernel", path]
+        file.write(FILES[name])
+    return path
 
 
-def pc(code):
-    path = os.path.join(folder.name, "disk")
-    with open(path, "wb") as file:
-        file.write(sector(code) + bytes(511 * 512))
+def virt(name):
+    return ["-M", "virt", "-kernel", path_of(name)]
+
+
+def pc(name):
+    path = path_of(name)
     return ["-M", "pc", "-m", "64", "-drive", f"file={path},format=raw,snapshot=on", "-net", "none"]
 
 
@@ -64,18 +50,18 @@ def explain(arguments, wanted, cpu=None, seconds=15):
             os.unlink(socket)
 
 
-answer = explain(virt(WFI), ["CPU 0 waits for an interrupt", "EL1, MMU off", "mach-virt.ram"], "waits")
+answer = explain(virt("sleep.bin"), ["CPU 0 waits for an interrupt", "EL1, MMU off", "mach-virt.ram"], "waits")
 assert answer["cpus"][0]["pc"] in (0x40080000, 0x40080004), answer
-answer = explain(virt(POLL), ["goes round", "pl011.UARTFR (read"], "loops")
+answer = explain(virt("poll.bin"), ["goes round", "pl011.UARTFR (read"], "loops")
 assert answer["polled"][0]["name"] == "pl011.UARTFR" and answer["polled"][0]["count"] > 100, answer
-explain(virt(STORM), ["exception after exception", "VBAR_EL1 is 0"], "exception-storm")
-explain(virt(RESET), ["resets itself over and over", "-no-reboot"])
-explain(pc(HLT_OFF), ["interrupts are off", "real mode"], "waits")
-explain(pc(TRIPLE), ["resets itself over and over (the last time: triple fault)"])
+explain(virt("fault.bin"), ["exception after exception", "VBAR_EL1 is 0"], "exception-storm")
+explain(virt("reset.bin"), ["resets itself over and over", "-no-reboot"])
+explain(pc("halt.img"), ["interrupts are off", "real mode"], "waits")
+explain(pc("triple.img"), ["resets itself over and over (the last time: triple fault)"])
 
 # The paragraph for a terminal, and none when it is not wanted.
 for option, wanted in ("on", True), ("off", False):
-    with subprocess.Popen([kaso, *virt(STORM), "-nodefaults", "-display", "none", "-serial", "file:" + os.path.join(folder.name, "out"),
+    with subprocess.Popen([kaso, *virt("fault.bin"), "-nodefaults", "-display", "none", "-serial", "file:" + os.path.join(folder.name, "out"),
                            "-action", "silence=1", "-boot-diagnosis", option], stdin=subprocess.DEVNULL,
                           stderr=subprocess.PIPE, text=True) as process:
         first = process.stderr.readline()

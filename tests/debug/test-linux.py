@@ -6,9 +6,11 @@ answers are compared with ours, KASLR being on; once without any console, where 
 MACHINE: virt or pc.
 """
 import os
+import re
 import sys
 import tempfile
 import time
+import xml.etree.ElementTree
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "boot"))
 from guest import Guest  # pylint: disable=wrong-import-position
@@ -53,9 +55,28 @@ def compare_with_shell():
             pid, name = line.split(" ", 1)
             if name.strip("()") not in ("cat", "cut", "sh") and "worker" not in name:  # they come and go
                 assert any(p == pid and n == name[1:-1][:15] for p, n in ours), (line, ours)
+        check_profile(guest, monitor)
         symbol = monitor.run("x-symbols-find", what="start_kernel")[0]
         value = hmp(monitor, "p &start_kernel+4*2").strip()
         assert int(value, 16) == (symbol["address"] + 8) % 2**64, (value, symbol)
+
+
+def check_profile(guest, monitor):
+    """The kernel makes the list of its symbols: that is where the time goes."""
+    for name in ("folded", "graph.svg"):
+        path = os.path.join(folder.name, name)
+        monitor.run("x-profile-start", hertz=500)
+        assert "runs already" in monitor.failure("x-profile-start")["desc"]
+        guest.command("for i in 1 2 3 4 5 6; do md5sum /proc/kallsyms; done")
+        result = monitor.run("x-profile-stop", filename=path)
+        assert result["samples"] > 5 and result["stacks"] > 2, result
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        assert "kallsyms" in text or "vsnprintf" in text or "s_show" in text, text[:3000]
+        if name == "folded":
+            assert all(re.fullmatch(r".* [1-9]\d*", line) for line in text.splitlines()), text[:1000]
+        else:
+            assert len(list(xml.etree.ElementTree.fromstring(text))) > 5
 
 
 def check_symbols(monitor, kallsyms):
