@@ -21,6 +21,20 @@ const AudiodevType *audiodev_type_find(const char *name, GError **error)
     return REGISTRY_FIND(audiodev_types, &audiodev_kind, name, error);
 }
 
+/* By name, so PulseAudio first: PipeWire has such a socket, too, and one that is lost is connected again. */
+const AudiodevType *audiodev_type_available(void)
+{
+    const AudiodevType *const *it, *found = NULL;
+
+    REGISTRY_FOREACH(audiodev_types, it) {
+        if ((*it)->available && (!found || strcmp((*it)->name, found->name) < 0) &&
+            (*it)->available()) {
+            found = *it;
+        }
+    }
+    return found;
+}
+
 static bool set_option(Audiodev *audiodev, const char *who, const char *key, const char *value,
                        GError **error)
 {

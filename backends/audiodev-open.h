@@ -11,6 +11,9 @@
 /* NULL with an error when there is none. */
 const AudiodevType *audiodev_type_find(const char *name, GError **error);
 
+/* The driver of a sound server that answers, or NULL. */
+const AudiodevType *audiodev_type_available(void);
+
 /*
  * Opens the back end `type` as `id` and adds it to the machine. options: char * -> char * as -audiodev spells them, or
  * NULL. NULL with an error.

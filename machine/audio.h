@@ -64,6 +64,8 @@ typedef struct {
     const char *summary;
     size_t instance_size; /* first member an Audiodev */
     const Property *properties; /* beside those of all, or NULL */
+    /* Whether a server of that kind answers, without a message when not. NULL: it takes the user to know. */
+    bool (*available)(void);
     /* All hooks may be NULL. open fails when the host has no such sound, and says what to do. */
     bool (*open)(Audiodev *audiodev, GError **error);
     void (*close)(Audiodev *audiodev);

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "backends/audiodev-open.h"
 #include "base/error.h"
 #include "main/handlers.h"
 #include "main/look.h"
@@ -174,6 +175,17 @@ static void choose_display(Chooser *chooser, bool serial_alone)
     }
 }
 
+/* Where the host's sound answers. */
+static void choose_sound(Chooser *chooser)
+{
+    const AudiodevType *type = audiodev_type_available();
+    g_autofree char *sound = type ? g_strconcat(type->name, ",model=hda", NULL) : NULL;
+
+    if (sound) {
+        choose(chooser, sound, "audio", "audiodev", NULL);
+    }
+}
+
 static void choose_code(Chooser *chooser, const Look *look, const char *path)
 {
     switch (look->kind) {
@@ -212,6 +224,9 @@ static void choose_all(Chooser *chooser, const Look *look, const char *path)
     }
     choose_network(chooser);
     choose_display(chooser, look->kind == LOOK_KERNEL || look->kind == LOOK_FIRMWARE);
+    if (chooser->window) {
+        choose_sound(chooser);
+    }
 }
 
 /* Words that a shell reads back as they are. */

@@ -2,6 +2,9 @@
 #include "backends/audio/library.h"
 
 #include <dlfcn.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "base/error.h"
 
@@ -24,4 +27,23 @@ bool library_load(const char *file, const char *package, const char *const *name
         }
     }
     return true;
+}
+
+bool library_server_listens(const char *variable, const char *name)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    const char *folder = g_getenv(variable);
+    bool listens;
+    int fd;
+
+    if (!folder || g_snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", folder, name) >=
+                       (int)sizeof address.sun_path) {
+        return false;
+    }
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    listens = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return listens;
 }

@@ -20,4 +20,7 @@
 bool library_load(const char *file, const char *package, const char *const *names, void *functions,
                   GError **error);
 
+/* Whether somebody listens at a Unix socket: `name` in the folder that an environment variable names. */
+bool library_server_listens(const char *variable, const char *name);
+
 #endif

@@ -213,6 +213,11 @@ static void pa_close(Audiodev *audiodev)
             "microseconds between the guest and the ear; 0: buffer-length, or 46440"               \
     }
 
+static bool pa_available(void)
+{
+    return library_server_listens("XDG_RUNTIME_DIR", "pulse/native");
+}
+
 static const AudiodevType pa_type = {
     .name = "pa",
     .summary = "Sound by a PulseAudio server",
@@ -222,6 +227,7 @@ static const AudiodevType pa_type = {
                                       SIDE(AUDIO_RECORD, "in.", "source"),
                                       SIDE(AUDIO_PLAY, "out.", "sink"),
                                       { 0 } },
+    .available = pa_available,
     .open = pa_open,
     .close = pa_close,
     .start = pa_start,

@@ -314,11 +314,17 @@ static bool pipewire_open(Audiodev *audiodev, GError **error)
             "microseconds between the guest and the ear; 0: buffer-length, or 46440"               \
     }
 
+static bool pipewire_available(void)
+{
+    return library_server_listens("XDG_RUNTIME_DIR", "pipewire-0");
+}
+
 static const AudiodevType pipewire_type = {
     .name = "pipewire",
     .summary = "Sound by a PipeWire server",
     .instance_size = sizeof(Pipewire),
     .properties = (const Property[]){ SIDE(AUDIO_RECORD, "in."), SIDE(AUDIO_PLAY, "out."), { 0 } },
+    .available = pipewire_available,
     .open = pipewire_open,
     .close = pipewire_close,
     .start = pipewire_start,

@@ -102,6 +102,7 @@ static void wav_play(Audiodev *audiodev, const void *data, size_t frames)
         return;
     }
     if (wav->out_bytes + bytes > DATA_BYTES_MOST) {
+        write_header(wav);
         give_up(wav, "a WAVE file holds no more than 4 GiB");
         return;
     }
