@@ -658,6 +658,26 @@ def test_web():
         screen.end()
 
 
+def test_other_clients():
+    """vncsnapshot sees what screendump sees."""
+    if not shutil.which("vncsnapshot") or not shutil.which("djpeg"):
+        print("no vncsnapshot or djpeg: other clients are not tried")
+        return
+    with Screen("-vnc", "127.0.0.1:50,to=99") as screen:
+        screen.mode(320, 200)
+        screen.paint(0, 0, 320, screen.rgb(*[(x * 3 & 255) << 16 | (y & 255) << 8 | 64
+                                             for y in range(200) for x in range(320)]))
+        display = int(screen.qmp.command("query-vnc")["service"]) - 5900
+        path = screen.path("shot.jpg")
+        subprocess.run(["vncsnapshot", "-quality", "100", "127.0.0.1:%d" % display, path], check=True, timeout=30,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with open(path, "rb") as file:
+            got = rfb.picture_of(file.read(), 320, 200)
+        wanted = screen.dump()[2]
+        assert sum(abs(a - b) for a, b in zip(got, wanted)) < 3 * len(wanted)
+        screen.end()
+
+
 class Agent:
     """spice-vdagent's side of its protocol, behind a serial port."""
 
