@@ -13,7 +13,7 @@ const NotYet device_types_not_yet[] = {
       "vhost-user-scsi-pci vhost-user-scsi-pci-non-transitional vhost-user-scsi-pci-transitional",
       "use virtio-blk-pci" },
     { "e1000-82544gc e1000-82545em e1000e i82550 i82551 i82557a i82557b i82557c "
-      "i82558a i82558b i82559a i82559b i82559c i82559er i82562 i82801 igb pcnet "
+      "i82558a i82558b i82559a i82559b i82559c i82559er i82562 i82801 igb "
       "pvrdma rocker tulip usb-net vmxnet3 xen-net-device",
       "use virtio-net-pci" },
     { "pci-serial pci-serial-2x pci-serial-4x",
