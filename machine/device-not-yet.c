@@ -42,7 +42,7 @@ const NotYet device_types_not_yet[] = {
       "nitro-serial-vsock npcm7xx-clock-divider npcm7xx-clock-pll npcm7xx-clock-sel nvdimm pc-dimm "
       "pca9546 pca9548 pca9552 pci-bridge pci-bridge-seat pci-ipmi-bt pci-ipmi-kcs pci-ohci "
       "pcie-pci-bridge pcm3680_pci pxa2xx-i2c-slave "
-      "pxb pxb-cxl pxb-pcie qxl qxl-vga raa228000 raa229004 ramfb s25fl016k s25fl064k "
+      "pxb pxb-cxl pxb-pcie qxl qxl-vga raa228000 raa229004 s25fl016k s25fl064k "
       "s25fl129p0 s25fl129p1 s25fl256s0 s25fl256s1 s25fl512s s25fs512s s25sl004a s25sl008a s25sl016a "
       "s25sl032a s25sl032p s25sl064a s25sl064p s25sl12800 s25sl12801 s70fl01gs s70fs01gs "
       "sga sii9022 smbus-ipmi sp-mem spitz-lcdtg ssd0303 ssd0323 sst25vf016b sst25vf032b "

@@ -2,6 +2,7 @@
 /* Devices without a bus that a PC takes from -device: files of fw_cfg, and an event of ACPI. */
 #include "base/error.h"
 #include "hw/board/pc.h"
+#include "hw/display/ramfb.h"
 #include "hw/misc/guest-tables.h"
 
 typedef struct {
@@ -13,9 +14,10 @@ typedef struct {
 static const Extra extras[] = {
     { "vmgenid", vmgenid_offer, PIIX4_PM_GPE + PC_GPE_VMGENID },
     { "vmcoreinfo", vmcoreinfo_offer, 0 },
+    { "ramfb", ramfb_offer, 0 },
 };
 
-const char *const pc_extras[] = { "vmgenid", "vmcoreinfo", NULL };
+const char *const pc_extras[] = { "vmgenid", "vmcoreinfo", "ramfb", NULL };
 
 bool pc_offer_extras(Pc *pc, GError **error)
 {

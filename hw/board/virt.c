@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "hw/board/boot-order.h"
+#include "hw/display/ramfb.h"
 #include "hw/nvram/fw_cfg.h"
 #include "machine/accelerator.h"
 #include "machine/chardev.h"
@@ -368,7 +369,12 @@ static bool virt_load(Machine *machine, void *board, GError **error)
     Virt *virt = board;
     const MachineConfig *config = &machine->config;
 
+    Device *ramfb = device_find_by_type(machine, "ramfb");
+
     if (config->bios && !load_bios(virt, error)) {
+        return false;
+    }
+    if (ramfb && !ramfb_offer(ramfb, virt->fw_cfg, error)) {
         return false;
     }
     if (!config->kernel && !virt->has_firmware && !config->start_paused && !virt->dumpdtb &&
@@ -508,6 +514,7 @@ static const Board virt_board = {
     .max_ram_bytes = GIB(4096),
     .max_vcpus = VIRT_MAX_VCPUS,
     .instance_size = sizeof(Virt),
+    .extras = (const char *const[]){ "ramfb", NULL },
     .properties = virt_properties,
     .build = virt_build,
     .load = virt_load,
