@@ -58,7 +58,7 @@ def build(source):
 
 
 def run(*options, **environment):
-    return subprocess.run([KASO, *PLAIN, *options], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+    return subprocess.run([KASO, *PLAIN, *options], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
                           env={**os.environ, **environment})
 
 
