@@ -171,6 +171,19 @@ def wish(client):
     assert reason[0][1][:2] == (1, 1), client.events
 
 
+def test_no_display():
+    """A machine without any screen: a black one, of which nothing can be wished."""
+    with Screen("-vnc", "unix:@/vnc", devices=()) as screen:
+        client = Client(screen.vnc(), (rfb.RAW, rfb.NAME, rfb.EXTENDED_SIZE, rfb.CURSOR, rfb.LEDS, rfb.FENCE))
+        client.update(False)
+        assert not any(client.picture) and (rfb.NAME, "no display") in client.events
+        wish(client)
+        client.tap(0xffe3, 0xffe9, ord("1"))
+        client.pointer(1, 5, 5)
+        client.update(False)
+        screen.end()
+
+
 def test_flow():
     """Fences, continuous updates."""
     with Screen("-vnc", "unix:@/vnc") as screen:

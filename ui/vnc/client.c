@@ -460,7 +460,7 @@ static size_t set_size(VncClient *client, const uint8_t *data, size_t size)
     client->size_reason = BY_CLIENT;
     if (!info.width || !info.height || !data[6]) {
         client->size_status = INVALID;
-    } else if (!display_can_wish(display)) {
+    } else if (!display || !display_can_wish(display)) {
         client->size_status = PROHIBITED;
     } else {
         client->size_status = REQUESTED;

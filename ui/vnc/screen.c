@@ -48,8 +48,7 @@ static void tell_gone(DisplayListener *listener)
 {
     VncServer *server = server_of(listener);
 
-    server->watching = false;
-    server->fixed_display = false;
+    server->watching = server->fixed_display = server->cursor_known = false;
     seat_set_display(&server->seat, NULL);
     server->display = NULL;
     vnc_server_select(server, seat_console(server->machine, 0));

@@ -213,7 +213,8 @@ static void put_leds(VncClient *client)
 
 static void put_name(VncClient *client)
 {
-    g_autofree char *label = display_label(client->server->display);
+    Display *display = client->server->display;
+    g_autofree char *label = display ? display_label(display) : g_strdup("no display");
     uint8_t size[4];
 
     store_be32(size, (uint32_t)strlen(label));
