@@ -466,12 +466,16 @@ static void tell_clients(void *opaque)
 {
     Machine *machine = opaque;
     DebugState *state = state_of(machine);
+    DebugClient *owner = state->last.client;
 
-    /* One may let it go on, or leave. */
+    /* One may let it go on, or leave. Whose stop it is comes first: what it lets go on was no stop for the others. */
+    if (owner && owner->stopped && !machine_running(machine)) {
+        owner->stopped(owner, &state->last);
+    }
     for (unsigned i = 0; i < state->clients->len && !machine_running(machine); i++) {
         DebugClient *client = g_ptr_array_index(state->clients, i);
 
-        if (client->stopped) {
+        if (client != owner && client->stopped) {
             client->stopped(client, &state->last);
         }
     }

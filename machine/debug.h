@@ -56,7 +56,7 @@ typedef enum {
     DEBUG_STOP_BREAK,  /* an instruction with an EXECUTE point comes next */
     DEBUG_STOP_WATCH,  /* an access to a point */
     DEBUG_STOP_STEP,
-    DEBUG_STOP_EVENT,  /* debug_event */
+    DEBUG_STOP_EVENT,  /* debug_report */
 } DebugStopKind;
 
 struct DebugStop {
@@ -88,7 +88,10 @@ struct DebugClient {
      */
     bool (*happened)(DebugClient *client, Vcpu *vcpu, const DebugEvent *event, void **opaque);
     uint32_t wanted; /* debug_want's */
-    /* The machine has stopped, for whatever reason and whichever client: kind is NONE when for none. */
+    /*
+     * The machine has stopped, for whatever reason and whichever client: kind is NONE when for none. The client whose stop
+     * it is is told first; if it lets the machine go on, the others are not.
+     */
     void (*stopped)(DebugClient *client, const DebugStop *stop);
 };
 

@@ -50,6 +50,8 @@ class Kaso:
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT)
         self.wait_for(self.monitor_socket)
+        self.wait_for(self.gdb_socket)
+        time.sleep(0.1)  # from its name to its first listening
         self.monitor = None
 
     def wait_for(self, path):
@@ -148,7 +150,7 @@ class Gdb:
         """Runs a command; returns what it prints."""
         self.send(line)
         text = self.until_prompt(timeout)
-        for trouble in ('packet is too long', 'packet error', 'Remote failure', 'Truncated register',
+        for trouble in ('packet reply is too long', 'Remote failure', 'Truncated register',
                         'Unexpected vCont reply', 'malformed'):
             assert trouble not in text, f'{line}: {text}'
         return text
