@@ -156,9 +156,8 @@ def main():
                 assert bool(fat.next(cluster)) == (cluster in fat.used), cluster
             fat.file.close()
             if shutil.which("fsck.fat"):
-                with open("disk", "rb") as disk, open("part", "wb") as part:
-                    disk.seek(start * 512)
-                    shutil.copyfileobj(disk, part)
+                part = f"driver=raw,offset={start * 512},file.driver=file,file.filename=disk"
+                run(IMG, "convert", "--image-opts", "-O", "raw", part, "part")
                 run("fsck.fat", "-n", "part")
             if shutil.which("mdir"):
                 assert "volume in drive" in run("mdir", "-i", "disk@@%d" % (start * 512)).lower()
