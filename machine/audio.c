@@ -9,6 +9,7 @@
 
 enum {
     CHUNK_FRAMES = 512,   /* moved at a time */
+    BUFFER_MOST_MS = 250, /* of a guest's that is moved at once */
     TURN_MS = 10,         /* between moves of a stream that is late: the guest has its turns */
     GRACE_MS = 30,        /* how late a device's frames may come without being silence */
     LONGEST_LAG_MS = 500, /* what is later is forgotten: the process did not run */
@@ -143,11 +144,19 @@ static uint64_t most_now(int64_t moved_ns, uint32_t rate, int64_t now_ns)
     return frames_in(CATCH_UP(since_ns), rate) + 1;
 }
 
+/* The same for a stream that plays: what it has begun, a buffer of the guest's, may come to its end. */
+static uint64_t most_to_play(const AudioStream *stream, int64_t now_ns)
+{
+    size_t event = stream->client->until_event ? stream->client->until_event(stream->opaque) : 0;
+    uint64_t most = most_now(stream->moved_ns, stream->settings.rate, now_ns);
+
+    return MAX(most, MIN(event, frames_of_ms(stream, BUFFER_MOST_MS)));
+}
+
 static void advance(AudioStream *stream, int64_t now_ns)
 {
     uint64_t due = frames_due(&stream->start_ns, stream->done, stream->settings.rate, now_ns);
-    uint64_t most = most_now(stream->moved_ns, stream->settings.rate, now_ns),
-             grace = frames_of_ms(stream, GRACE_MS);
+    uint64_t most = most_to_play(stream, now_ns), grace = frames_of_ms(stream, GRACE_MS);
     size_t wanted = 0, had = 0;
 
     for (uint64_t left = MIN(due, most); left && had == wanted; left -= had) {
