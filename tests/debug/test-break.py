@@ -177,7 +177,7 @@ def check_kernel(program, kernel, initrd):
         expect(kaso, 'delete', '')
         kaso.hmp('system_reset')
         expect(kaso, 'until on psci 0xc4000003', told=r'psci 0xc4000003')
-        expect(kaso, 'until on pl011.UARTCR write if value & 1', told=r'pl011.UARTCR <- 0x[0-9a-f]*[13579bdf], cpu0 at')
+        expect(kaso, 'until on pl011.UARTCR write if value & 1', told=r'pl011.UARTCR <- 0x[0-9a-f]*[13579bdf], cpu\d at')
         expect(kaso, 'until on exception svc', told=r'exception svc 0x15 .*cpu\d at')
         expect(kaso, 'until on interrupt irq cpu 1', told=r'interrupt irq .*cpu1 at')
 
