@@ -385,9 +385,11 @@ bool arm_walk(TcgState *env, uint64_t guest_virt, unsigned size, TcgAccess acces
             status = ARM_FSC_ALIGNMENT;
         }
     }
-    if (!status && cpu->watch_armed && access != TCG_FETCH && arm_page_watched(cpu, guest_virt)) {
+    /* Of fetches, too: an access would find the page known by them. */
+    if (!status && cpu->watch_armed && arm_page_watched(cpu, guest_virt)) {
         result.mapping.uncached = true;
-        if (size && arm_watchpoint_hit(cpu, guest_virt, size, access == TCG_WRITE, unpriv)) {
+        if (size && access != TCG_FETCH &&
+            arm_watchpoint_hit(cpu, guest_virt, size, access == TCG_WRITE, unpriv)) {
             cpu->fault.watchpoint = true;
             status = ARM_FSC_DEBUG;
         }

@@ -217,6 +217,7 @@ typedef struct {
     uint32_t error_code;
     uint8_t vector;            /* X86_PF, X86_GP, X86_SS_FAULT, X86_AC */
     uint8_t nested;            /* X86Nested: no exception but a #VMEXIT */
+    bool again;                /* none at all: the instruction is to be executed on its own, for a watchpoint */
 } X86Fault;
 
 /*
@@ -269,6 +270,7 @@ typedef struct X86Cpu {
     bool shut_down;            /* after a triple fault: until a reset or INIT */
     uint8_t phys_bits, virt_bits;
     uint64_t pending_debug;    /* DR6 bits of a trap to be raised before the next instruction */
+    bool alone;                /* an instruction that hits a watchpoint is a unit of its own */
 
     uint64_t mode;             /* current key, kept by x86_update_mode */
     X86Fault fault;

@@ -512,6 +512,9 @@ void x86_take_fault(X86Cpu *cpu, X86Vector vector, uint32_t error_code)
     if (vector == X86_PF) {
         cpu->cr2 = cpu->fault.address;
     }
+    /* What the instruction has hit so far, it will hit again. */
+    cpu->pending_debug = 0;
+    cpu->alone = false;
     cpu->shadow = 0;
     take(cpu, vector, BY_EXCEPTION, error_code, x86_eip(cpu));
 }
@@ -543,6 +546,11 @@ void x86_raise_fault(TcgState *env)
 
     if (cpu->fault.nested != X86_NOT_NESTED) {
         x86_svm_nested_fault(cpu);
+        return;
+    }
+    if (cpu->fault.again) {
+        cpu->alone = true;
+        x86_update_mode(cpu);
         return;
     }
     x86_take_fault(cpu, (X86Vector)cpu->fault.vector, cpu->fault.error_code);
@@ -757,20 +765,15 @@ bool x86_prepare_pc(TcgState *env)
     return true;
 }
 
-void x86_note_debug_trap(X86Cpu *cpu)
-{
-    /*
-     * The unit goes on to its end, but the instruction that hit is the last one whose state is looked at: the trap is
-     * taken at the next unit's entry.
-     */
-    x86_request_exit(cpu);
-}
-
 void x86_insn_done(TcgState *env, uint64_t mode)
 {
     X86Cpu *cpu = x86_cpu_of_env(env);
     uint64_t traps = cpu->pending_debug & 0xf;
 
+    if (cpu->alone) {
+        cpu->alone = false;
+        x86_update_mode(cpu);
+    }
     if (cpu->shadow) {
         cpu->shadow = 0;
         x86_update_mode(cpu);

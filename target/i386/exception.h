@@ -17,8 +17,6 @@ void x86_software_interrupt(X86Cpu *cpu, unsigned vector, uint64_t next_eip, boo
 /* A debug trap (#DB) with these DR6 bits, after an instruction: the pc is the next one's. */
 void x86_debug_trap(X86Cpu *cpu, uint64_t dr6);
 
-/* A watchpoint was hit: #DB when the instruction is done. */
-void x86_note_debug_trap(X86Cpu *cpu);
 /* TcgTarget.insn_done: after an instruction in a unit of its own: the interrupt shadow ends, TF traps. */
 void x86_insn_done(TcgState *env, uint64_t mode);
 /* TcgTarget.check_insn: instruction breakpoints of DR7. */

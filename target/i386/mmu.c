@@ -458,8 +458,13 @@ static bool is_watched(const X86Cpu *cpu, uint64_t address)
     return false;
 }
 
-static void check_watchpoints(X86Cpu *cpu, uint64_t address, unsigned size, TcgAccess access)
+/* DR6 bits of the watchpoints that an access hits; 0 unless one of them is enabled. */
+static uint64_t watchpoints_hit(const X86Cpu *cpu, uint64_t address, unsigned size,
+                                TcgAccess access)
 {
+    uint64_t hits = 0;
+    bool enabled = false;
+
     for (unsigned i = 0; i < 4; i++) {
         static const uint8_t lengths[] = { 1, 2, 8, 4 };
         unsigned kind = cpu->dr[7] >> (16 + 4 * i) & 3;
@@ -468,12 +473,27 @@ static void check_watchpoints(X86Cpu *cpu, uint64_t address, unsigned size, TcgA
 
         if (access != TCG_FETCH && (kind == 3 || (kind == 1 && access == TCG_WRITE)) &&
             address < start + bytes && start < address + MAX(size, 1u)) {
-            cpu->pending_debug |= UINT64_C(1) << i;
-            if (cpu->dr[7] >> (2 * i) & 3) {
-                x86_note_debug_trap(cpu);
-            }
+            hits |= UINT64_C(1) << i;
+            enabled = enabled || (cpu->dr[7] >> (2 * i) & 3);
         }
     }
+    return enabled ? hits : 0;
+}
+
+/*
+ * The trap is due when the instruction is done, so that is executed on its own: again from its start, as after a fault. While an
+ * exception is delivered there is no instruction; the trap comes behind the handler's first. false: again.
+ */
+static bool note_watchpoints(X86Cpu *cpu, uint64_t address, unsigned size, TcgAccess access)
+{
+    uint64_t hits = watchpoints_hit(cpu, address, size, access);
+
+    if (hits && !(cpu->mode & TCG_MODE_ONE) && !cpu->delivering) {
+        cpu->fault = (X86Fault){ .again = true };
+        return false;
+    }
+    cpu->pending_debug |= hits;
+    return true;
 }
 
 static bool bad_address(X86Cpu *cpu, unsigned flags)
@@ -510,9 +530,10 @@ bool x86_walk(TcgState *env, uint64_t guest_virt, unsigned size, TcgAccess acces
     if (x86_svm_nests(cpu) && !nest_mapping(&w, mapping)) {
         return false;
     }
-    if ((cpu->dr[7] & 0xff) && access != TCG_FETCH && is_watched(cpu, guest_virt)) {
+    /* Of fetches, too: an access would find the page known by them. */
+    if ((cpu->dr[7] & 0xff) && is_watched(cpu, guest_virt)) {
         mapping->uncached = true;
-        check_watchpoints(cpu, guest_virt, size, access);
+        return note_watchpoints(cpu, guest_virt, size, access);
     }
     return true;
 }

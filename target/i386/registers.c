@@ -379,6 +379,7 @@ const StateField x86_state[] = {
     STATE(X86Cpu, shut_down),
     STATE(X86Cpu, ferr_raised),
     STATE(X86Cpu, pending_debug),
+    STATE(X86Cpu, alone),
     STATE(X86Cpu, pkru),
     STATE_STRUCT(X86Cpu, svm, svm_fields),
     STATE(X86Cpu, tcg.insn_count),

@@ -335,7 +335,7 @@ static uint32_t helper_string(TcgState *env, uint32_t what)
         return 0;
     }
     /* A single step stops after each element. */
-    if (cpu->eflags & EFLAGS_TF || !chunk(&s, count, &more)) {
+    if ((cpu->eflags & EFLAGS_TF) || cpu->alone || !chunk(&s, count, &more)) {
         more = element(&s);
     }
     return more && (cpu->gpr[X86_RCX] & s.mask);

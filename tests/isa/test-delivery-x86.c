@@ -100,10 +100,31 @@ static void test_stacks(void)
     }
 }
 
+/* A watchpoint on data in the page of the code that reads it: the trap is right behind that instruction. */
+static void test_watched_code(void)
+{
+    /* nop; mov eax, [CODE + 0x40]; nop; the end */
+    static const uint8_t code[] = { 0x90, 0x8b, 4,    0x25, 0x40, CODE >> 8, 0,    0,   0x90,
+                                    0xba, 0xf4, 0x05, 0,    0,    0xee,      0xeb, 0xfe };
+    X86Rig rig;
+
+    prepare(&rig);
+    memcpy(rig.ram + CODE, code, sizeof code);
+    store_le64(rig.ram + IDT + 16 * X86_DB, HANDLER | CODE_0 << 16 | UINT64_C(0xee00) << 32);
+    rig.cpu->dr[0] = CODE + 0x40;
+    x86_set_dr(rig.cpu, 7, 1 | 3 << 16);
+    x86_rig_run(&rig, CODE);
+    g_assert_cmphex(load_le64(rig.ram + SEEN), ==, STACK - FRAME_BYTES);
+    g_assert_cmphex(load_le64(rig.ram + STACK - FRAME_BYTES), ==, CODE + 8);
+    g_assert_cmphex(rig.cpu->dr[6] & 0xf, ==, 1);
+    x86_rig_close(&rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     interp = argc > 1 && strcmp(argv[1], "-i") == 0;
     g_test_add_func("/delivery-x86/stacks", test_stacks);
+    g_test_add_func("/delivery-x86/watched-code", test_watched_code);
     return g_test_run();
 }
