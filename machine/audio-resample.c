@@ -70,7 +70,7 @@ AudioResampler *audio_resampler_new(unsigned channels, uint32_t in, uint32_t out
     /* In millionths, so that they can be bent. */
     r->in = r->in_now = (uint64_t)in * MILLION;
     r->out = (uint64_t)out * MILLION;
-    r->taps = MIN(2 * (unsigned)ceil(TAPS_LEAST / 2 / ratio), TAPS_MOST);
+    r->taps = MIN(2 * (unsigned)ceil(TAPS_LEAST / 2.0 / ratio), TAPS_MOST);
     r->kernel = g_new(float, (size_t)(PHASES + 1) * r->taps);
     fill_kernel(r, ratio * PASS_BAND);
     /* The first output is the first input: silence before it. */

@@ -91,7 +91,7 @@ static void test_rates(void)
         }
     }
     /* What the lower rate cannot carry is gone, not something else. */
-    for (double hz = 5000; hz < 20000; hz += 2500) {
+    for (unsigned hz = 5000; hz < 20000; hz += 2500) {
         size_t frames;
 
         g_assert_cmpfloat(resampled_amplitude(44100, 8000, hz, &frames), <, 0.01);

@@ -49,7 +49,7 @@ static void test_raw(void)
     g_assert_cmpuint(recorded, ==, 44100);
     g_assert_true(g_file_get_contents(path, &contents, &size, NULL));
     g_assert_cmpuint(size, ==, 44100 * 4);
-    g_assert_cmphex(contents[0], ==, 0x22);
+    g_assert_cmphex((uint8_t)contents[0], ==, 0x22);
     unlink(path);
     rmdir(folder);
 }
