@@ -271,7 +271,7 @@ static inline bool machine_running(Machine *machine)
 
 /*
  * What a folder above machine/ keeps of a machine, by the name of its header ("debug/symbols/symbols.h"): NULL until it was attached.
- * machine_free frees it with `free`, after all devices are gone. With the machine lock.
+ * machine_free frees it with `free`, after all devices are gone, the last one first. With the machine lock.
  */
 void *machine_attached(Machine *machine, const char *name);
 void machine_attach(Machine *machine, const char *name, void *thing, GDestroyNotify free);

@@ -119,6 +119,7 @@ typedef struct MachinePrivate {
     NamedThings chardevs, netdevs, audiodevs, drives, objects, placed_drives;
     GPtrArray *opened_drives; /* BlockBackend, by drive_opener */
     GHashTable *attached;     /* name -> Attachment *, of registry.c */
+    guint64 attached_count;
     GPtrArray *serials;       /* Chardev * or NULL */
     GPtrArray *displays;      /* Display * */
     Audiodev *default_audiodev, *silent_audiodev; /* the latter is made when nobody named one */

@@ -407,6 +407,7 @@ void machine_forget_on_free(Machine *machine, const void *opaque)
 typedef struct {
     void *thing;
     GDestroyNotify free;
+    guint64 number; /* in order of attaching */
 } Attachment;
 
 static void attachment_free(void *opaque)
@@ -429,8 +430,30 @@ void machine_attach(Machine *machine, const char *name, void *thing, GDestroyNot
     Attachment *attachment = g_new(Attachment, 1);
 
     assert(!machine_attached(machine, name));
-    *attachment = (Attachment){ thing, free };
+    *attachment = (Attachment){ thing, free, ++machine->private->attached_count };
     g_hash_table_insert(machine->private->attached, g_strdup(name), attachment);
+}
+
+/* The last one first: it may stand on earlier ones, and look them up. */
+static void free_attachments(MachinePrivate *private)
+{
+    while (g_hash_table_size(private->attached)) {
+        const Attachment *attachment, *last = NULL;
+        const char *last_name = NULL;
+        GHashTableIter iter;
+        gpointer name, value;
+
+        g_hash_table_iter_init(&iter, private->attached);
+        while (g_hash_table_iter_next(&iter, &name, &value)) {
+            attachment = value;
+            if (!last || attachment->number > last->number) {
+                last = attachment;
+                last_name = name;
+            }
+        }
+        g_hash_table_remove(private->attached, last_name);
+    }
+    g_hash_table_unref(private->attached);
 }
 
 void registry_create(Machine *machine)
@@ -500,7 +523,7 @@ void registry_destroy(Machine *machine)
     destroy_things(&private->objects);
     destroy_things(&private->placed_drives);
     g_ptr_array_unref(private->opened_drives);
-    g_hash_table_unref(private->attached);
+    free_attachments(private);
     g_ptr_array_unref(private->serials);
     g_hash_table_unref(private->data);
     g_ptr_array_unref(private->displays);

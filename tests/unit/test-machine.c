@@ -1060,6 +1060,38 @@ static void test_views(void)
     machine_free(machine);
 }
 
+/* What is attached later may stand on what was attached before, to the end. */
+typedef struct {
+    Machine *machine;
+    const char *name, *below;
+    GString *freed;
+} Attached;
+
+static void free_attached(void *opaque)
+{
+    Attached *attached = opaque;
+
+    g_assert_null(machine_attached(attached->machine, attached->name));
+    g_assert_true(!attached->below || machine_attached(attached->machine, attached->below));
+    g_string_append(attached->freed, attached->name);
+}
+
+static void test_attached(void)
+{
+    Machine *machine = counting_machine(0);
+    GString *freed = g_string_new(NULL);
+    Attached things[] = { { machine, "a", NULL, freed },
+                          { machine, "b", "a", freed },
+                          { machine, "c", "b", freed } };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(things); i++) {
+        machine_attach(machine, things[i].name, &things[i], free_attached);
+    }
+    machine_free(machine);
+    g_assert_cmpstr(freed->str, ==, "cba");
+    g_string_free(freed, TRUE);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -1082,5 +1114,6 @@ int main(int argc, char **argv)
     g_test_add_func("/machine/reclaim", test_reclaim);
     g_test_add_func("/machine/events", test_events);
     g_test_add_func("/machine/views", test_views);
+    g_test_add_func("/machine/attached", test_attached);
     return g_test_run();
 }
