@@ -218,6 +218,21 @@ static bool add_companion(UsbBus *bus, UsbPort *ports, unsigned count, unsigned 
     return true;
 }
 
+static void remove_companion(UsbBus *bus, const UsbPort *ports, unsigned count)
+{
+    Ehci *e = container_of(bus, Ehci, bus);
+
+    for (unsigned i = 0; i < EHCI_PORTS; i++) {
+        if (e->companions[i] >= ports && e->companions[i] < ports + count) {
+            e->companions[i]->device = NULL;
+            e->companions[i] = NULL;
+            e->ports[i].speeds &= ~(unsigned)USB_SPEEDS_1;
+            e->portsc[i] &= ~(uint32_t)OWNER;
+        }
+    }
+    e->companion_count--;
+}
+
 /* Registers. */
 
 static void reset_controller(Ehci *e)
@@ -402,6 +417,7 @@ static bool ehci_realize(Device *device, GError **error)
     timer_init(&e->timer, device->machine, ehci_run, e);
     usb_bus_init(&e->bus, device);
     e->bus.add_companion = add_companion;
+    e->bus.remove_companion = remove_companion;
     for (unsigned i = 0; i < EHCI_PORTS; i++) {
         usb_port_init(&e->ports[i], &e->bus, NULL, i, 1 << USB_HIGH, &port_ops, e);
     }

@@ -649,12 +649,20 @@ typedef struct {
     uint8_t revision, pin;
 } UhciModel;
 
-static bool join_master(Uhci *u, GError **error)
+/* NULL: there is no bus of that name that has companions, or there is none any more. */
+static UsbBus *master_of(const Uhci *u)
 {
     Bus *bus = bus_find(u->pci.device.machine, u->masterbus);
     UsbBus *master = bus && bus->type == &usb_bus_type ? container_of(bus, UsbBus, bus) : NULL;
 
-    if (!master || !master->add_companion) {
+    return master && master->add_companion ? master : NULL;
+}
+
+static bool join_master(Uhci *u, GError **error)
+{
+    UsbBus *master = master_of(u);
+
+    if (!master) {
         return error_fail(error, KASO_ERROR_NOT_FOUND,
                           "%s: masterbus=%s: there is no EHCI's bus of that name", u->pci.device.id,
                           u->masterbus);
@@ -702,6 +710,8 @@ static void uhci_unrealize(Device *device)
             usb_port_free(&u->ports[i]);
         }
         usb_bus_free(&u->bus);
+    } else if (master_of(u)) {
+        master_of(u)->remove_companion(master_of(u), u->ports, PORTS);
     }
 }
 

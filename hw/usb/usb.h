@@ -239,6 +239,8 @@ struct UsbBus {
      */
     bool (*add_companion)(UsbBus *bus, UsbPort *ports, unsigned count, unsigned first,
                           GError **error);
+    /* Before these ports go; what is at them is the faster controller's again. */
+    void (*remove_companion)(UsbBus *bus, const UsbPort *ports, unsigned count);
 };
 
 extern const BusType usb_bus_type;

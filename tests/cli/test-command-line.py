@@ -348,6 +348,15 @@ class CommandLine(unittest.TestCase):
                 result = run(*VIRT, *arguments, '-S', '-monitor', 'stdio', stdin='quit\n')
                 self.assertEqual(result.returncode, 0, result.stderr)
 
+    def test_companions(self):
+        """USB controllers that share ports with a device at them end, together and one before the other."""
+        usb = ['-device', 'ich9-usb-ehci1,id=usb', '-device', 'ich9-usb-uhci1,masterbus=usb.0,firstport=0,id=c',
+               '-device', 'usb-mouse,bus=usb.0']
+        for commands in ['quit\n', 'device_del c\ninfo usb\nquit\n', 'device_del usb\ninfo usb\nquit\n']:
+            result = run('-M', 'pc', '-display', 'none', '-m', '64', '-monitor', 'stdio', *usb, stdin=commands,
+                         program=os.path.join(FOLDER, 'kaso-system-x86_64'))
+            self.assertEqual(result.returncode, 0, result.stderr)
+
     def test_ends(self):
         off, reset, loop = (self.file(n, c) for n, c in [('off', POWER_OFF), ('reset', RESET), ('loop', LOOP)])
         result = run(*VIRT, '-kernel', off)
