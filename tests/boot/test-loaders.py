@@ -51,10 +51,12 @@ class Machine:
         socket = path("qmp")
         if os.path.exists(socket):
             os.unlink(socket)
-        argv = [kaso, "-M", "pc", "-m", "64", "-display", "none", "-serial", "none", "-qmp", f"unix:{socket},server=on,wait=off",
+        # The guest may be done before a monitor is there.
+        argv = [kaso, "-M", "pc", "-m", "64", "-display", "none", "-serial", "none", "-S", "-qmp", f"unix:{socket},server=on,wait=off",
                 *kernels.DEVICES, *arguments]
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         self.monitor = Monitor(socket)
+        self.monitor.run("cont")
 
     def __enter__(self):
         return self
