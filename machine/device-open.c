@@ -7,6 +7,26 @@
 #include "base/error.h"
 #include "machine/private.h"
 
+/* What makes a bus that machines have only when asked; NULL: nothing that a user could add. */
+static const char *provider_of(const char *bus)
+{
+    static const struct {
+        const char *bus, *device;
+    } providers[] = {
+        { "usb-bus", "qemu-xhci" },
+        { "SCSI", "virtio-scsi-pci" },
+        { "virtio-serial-bus", "virtio-serial-pci" },
+        { "HDA", "intel-hda" },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(providers); i++) {
+        if (strcmp(providers[i].bus, bus) == 0) {
+            return providers[i].device;
+        }
+    }
+    return NULL;
+}
+
 /* The bus that bus= names (its name, or a path that ends in it), else the first that fits. */
 static Bus *choose_bus(Machine *machine, const DeviceType *type, const char *name, GError **error)
 {
@@ -24,8 +44,12 @@ static Bus *choose_bus(Machine *machine, const DeviceType *type, const char *nam
     }
     bus = bus_find_by_type(machine, type->bus);
     if (!bus) {
-        error_fail(error, KASO_ERROR_INVALID, "no '%s' bus with room was found for device '%s'",
-                   type->bus, type->name);
+        const char *provider = provider_of(type->bus);
+
+        error_fail(error, KASO_ERROR_INVALID,
+                   "no '%s' bus with room was found for device '%s'%s%s%s", type->bus, type->name,
+                   provider ? "; give -device " : "", provider ? provider : "",
+                   provider ? " before it" : "");
     }
     return bus;
 }

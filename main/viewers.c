@@ -50,7 +50,9 @@ static const Viewer *find_viewer(const char *name, GError **error)
     return NULL;
 }
 
-static bool add_viewer(Setup *setup, const char *name, const char *argument, GError **error)
+/* option: as the user gave it, for messages. */
+static bool add_viewer(Setup *setup, const char *option, const char *name, const char *argument,
+                       GError **error)
 {
     const Viewer *viewer = find_viewer(name, error);
     g_autofree char *what = g_strdup_printf("-display %s", name);
@@ -65,7 +67,7 @@ static bool add_viewer(Setup *setup, const char *name, const char *argument, GEr
         g_clear_pointer(&choice.options, key_values_free);
         return false;
     }
-    choice.said = g_strdup(argument);
+    choice.said = g_strdup_printf("%s %s", option, argument);
     g_array_append_val(setup->viewers, choice);
     return true;
 }
@@ -88,12 +90,13 @@ bool option_display(Setup *setup, const char *argument, GError **error)
             g_array_remove_index(setup->viewers, i);
         }
     }
-    return setup->no_display || add_viewer(setup, name, *rest == ',' ? rest + 1 : argument, error);
+    return setup->no_display ||
+           add_viewer(setup, "-display", name, *rest == ',' ? rest + 1 : argument, error);
 }
 
 bool option_vnc(Setup *setup, const char *argument, GError **error)
 {
-    return strcmp(argument, "none") == 0 || add_viewer(setup, "vnc", argument, error);
+    return strcmp(argument, "none") == 0 || add_viewer(setup, "-vnc", "vnc", argument, error);
 }
 
 bool option_sdl(Setup *setup, const char *argument, GError **error)
@@ -145,7 +148,7 @@ void viewers_choose_default(Setup *setup, bool screen)
     }
     REGISTRY_FOREACH(viewers, it) {
         if ((*it)->available && (*it)->available()) {
-            add_viewer(setup, (*it)->name, (*it)->name, NULL);
+            add_viewer(setup, "-display", (*it)->name, (*it)->name, NULL);
             return;
         }
     }
@@ -182,7 +185,7 @@ bool viewers_start(Setup *setup, GError **error)
         ok = choice->viewer->start(setup->machine, choice->options, &setup->viewer_choices, &line,
                                    error);
         if (!ok) {
-            g_prefix_error(error, "-display %s: ", choice->said);
+            g_prefix_error(error, "%s: ", choice->said);
         } else if (line) {
             g_ptr_array_add(setup->lines, line);
         }
