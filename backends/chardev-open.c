@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
 #include "base/error.h"
 #include "base/names.h"
 #include "machine/machine.h"
@@ -82,7 +83,7 @@ static bool chardev_open_log(Chardev *chardev, GHashTable *options, GError **err
     if (!path) {
         return true;
     }
-    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (keep ? O_APPEND : O_TRUNC), 0666);
+    fd = descriptors_open(path, O_WRONLY | O_CREAT | (keep ? O_APPEND : O_TRUNC), 0666);
     if (fd < 0) {
         return error_fail_errno(error, errno, "chardev '%s': cannot write logfile '%s'",
                                 chardev->id, path);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/port.h"
 
 bool socket_address_split(const char *text, char **host, char **port)
 {
@@ -159,6 +160,10 @@ static struct addrinfo *socket_address_resolve(const SocketAddress *address, boo
 
     if (!address->port) {
         error_fail(error, KASO_ERROR_INVALID, "%s: give port=PORT (or path=SOCKET)", who);
+        return NULL;
+    }
+    if (!port_check(address->port, error)) {
+        g_prefix_error(error, "%s: ", who);
         return NULL;
     }
     hints.ai_flags = passive ? AI_PASSIVE : 0;

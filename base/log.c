@@ -37,6 +37,16 @@ typedef struct {
 enum { RATE_SLOTS = 64, RATE_LINES_PER_SECOND = 200 };
 
 typedef struct {
+    char *text;
+    GPatternSpec *pattern;
+} TraceGlob;
+
+typedef struct {
+    LogObserver *fn;
+    void *opaque;
+} Observer;
+
+typedef struct {
     const char *format; /* identifies the call site */
     int64_t second;
     unsigned lines;
@@ -46,8 +56,12 @@ static struct {
     GRecMutex lock;
     FILE *file;             /* NULL: stderr */
     GArray *ranges;         /* AddressRange; NULL: no filter */
-    GPtrArray *trace_globs; /* GPatternSpec; NULL: all names when LOG_TRACE is on */
+    GPtrArray *trace_globs; /* TraceGlob; NULL: all names when LOG_TRACE is on */
+    FILE *trace_file;       /* NULL: traces go to the log */
+    LogClock trace_clock;
+    bool trace_any; /* trace_file has an entry */
     RateSlot rate[RATE_SLOTS];
+    GArray *observers; /* Observer; NULL: none ever */
 } sink;
 
 static const NotYet items_not_yet[] = {
@@ -215,6 +229,28 @@ bool log_address_wanted(uint64_t guest_virt)
     return wanted;
 }
 
+static void free_glob(void *data)
+{
+    TraceGlob *glob = data;
+
+    g_free(glob->text);
+    g_pattern_spec_free(glob->pattern);
+    g_free(glob);
+}
+
+/* With the sink's lock. */
+static void add_glob(const char *text)
+{
+    TraceGlob *glob = g_new(TraceGlob, 1);
+
+    *glob = (TraceGlob){ g_strdup(text), g_pattern_spec_new(text) };
+    if (!sink.trace_globs) {
+        sink.trace_globs = g_ptr_array_new_with_free_func(free_glob);
+    }
+    g_ptr_array_add(sink.trace_globs, glob);
+    log_mask |= LOG_TRACE;
+}
+
 bool log_set_trace(const char *globs, GError **error)
 {
     g_auto(GStrv) parts = g_strsplit(globs, ",", -1);
@@ -224,15 +260,51 @@ bool log_set_trace(const char *globs, GError **error)
                           "-trace needs names, such as 'pl011*' or '*' for all");
     }
     g_rec_mutex_lock(&sink.lock);
-    if (!sink.trace_globs) {
-        sink.trace_globs = g_ptr_array_new_with_free_func((GDestroyNotify)g_pattern_spec_free);
-    }
     for (char **part = parts; *part; part++) {
-        g_ptr_array_add(sink.trace_globs, g_pattern_spec_new(*part));
+        add_glob(*part);
     }
-    log_mask |= LOG_TRACE;
     g_rec_mutex_unlock(&sink.lock);
     return true;
+}
+
+bool log_switch_trace(const char *glob, bool on)
+{
+    bool all = strcmp(glob, "*") == 0, found = false;
+
+    g_rec_mutex_lock(&sink.lock);
+    for (unsigned i = sink.trace_globs ? sink.trace_globs->len : 0; i-- > 0;) {
+        const TraceGlob *one = g_ptr_array_index(sink.trace_globs, i);
+
+        if (strcmp(one->text, glob) == 0 || (all && !on)) {
+            found = true;
+            g_ptr_array_remove_index(sink.trace_globs, i);
+        }
+    }
+    if (on) {
+        add_glob(glob);
+    } else if (all || (sink.trace_globs && sink.trace_globs->len == 0)) {
+        found |= all && log_mask & LOG_TRACE;
+        log_mask &= ~(uint32_t)LOG_TRACE;
+    }
+    g_rec_mutex_unlock(&sink.lock);
+    return on || found;
+}
+
+char **log_traces(void)
+{
+    GPtrArray *names = g_ptr_array_new();
+
+    g_rec_mutex_lock(&sink.lock);
+    if (log_mask & LOG_TRACE && !sink.trace_globs) {
+        g_ptr_array_add(names, g_strdup("*"));
+    }
+    for (unsigned i = 0; sink.trace_globs && i < sink.trace_globs->len; i++) {
+        g_ptr_array_add(names,
+                        g_strdup(((TraceGlob *)g_ptr_array_index(sink.trace_globs, i))->text));
+    }
+    g_rec_mutex_unlock(&sink.lock);
+    g_ptr_array_add(names, NULL);
+    return (char **)g_ptr_array_free(names, false);
 }
 
 bool log_trace_wanted(const char *name)
@@ -243,11 +315,70 @@ bool log_trace_wanted(const char *name)
     if (sink.trace_globs) {
         wanted = false;
         for (unsigned i = 0; i < sink.trace_globs->len && !wanted; i++) {
-            wanted = g_pattern_spec_match_string(sink.trace_globs->pdata[i], name);
+            wanted = g_pattern_spec_match_string(
+                ((TraceGlob *)g_ptr_array_index(sink.trace_globs, i))->pattern, name);
         }
     }
     g_rec_mutex_unlock(&sink.lock);
     return wanted;
+}
+
+bool log_set_trace_file(const char *path, const LogClock *clock, GError **error)
+{
+    FILE *file = path ? fopen(path, "we") : NULL;
+
+    if (path && !file) {
+        return error_fail_errno(error, errno, "cannot open the trace file '%s'", path);
+    }
+    g_rec_mutex_lock(&sink.lock);
+    if (sink.trace_file) {
+        fputs("\n]\n", sink.trace_file);
+        fclose(sink.trace_file);
+    }
+    sink.trace_file = file;
+    sink.trace_any = false;
+    if (file) {
+        sink.trace_clock = *clock;
+        fputs("[\n", file);
+    }
+    g_rec_mutex_unlock(&sink.lock);
+    return true;
+}
+
+/* As a JSON string's inside. Bytes that are no ASCII are written as Latin-1. */
+static void put_json(FILE *file, const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+        if (*c == '"' || *c == '\\') {
+            fprintf(file, "\\%c", *c);
+        } else if (*c < 0x20 || *c > 0x7e) {
+            fprintf(file, "\\u%04x", *c);
+        } else {
+            fputc(*c, file);
+        }
+    }
+}
+
+bool log_trace_to_file(const char *name, const char *text)
+{
+    FILE *file;
+    int64_t ns;
+
+    g_rec_mutex_lock(&sink.lock);
+    file = sink.trace_file;
+    if (file) {
+        ns = sink.trace_clock.now_ns(sink.trace_clock.opaque);
+        fprintf(file, "%s{\"ph\":\"i\",\"s\":\"t\",\"pid\":1,\"tid\":%d,\"ts\":%.3f,\"name\":\"",
+                sink.trace_any ? ",\n" : "", sink.trace_clock.thread(sink.trace_clock.opaque) + 1,
+                (double)ns / 1000);
+        put_json(file, name);
+        fputs("\",\"args\":{\"text\":\"", file);
+        put_json(file, text);
+        fputs("\"}}", file);
+        sink.trace_any = true;
+    }
+    g_rec_mutex_unlock(&sink.lock);
+    return file != NULL;
 }
 
 FILE *log_begin(void)
@@ -264,14 +395,68 @@ void log_end(void)
     g_rec_mutex_unlock(&sink.lock);
 }
 
+void log_add_observer(LogObserver *fn, void *opaque)
+{
+    g_rec_mutex_lock(&sink.lock);
+    if (!sink.observers) {
+        sink.observers = g_array_new(false, false, sizeof(Observer));
+    }
+    g_array_append_val(sink.observers, ((Observer){ fn, opaque }));
+    g_rec_mutex_unlock(&sink.lock);
+}
+
+void log_remove_observer(LogObserver *fn, void *opaque)
+{
+    g_rec_mutex_lock(&sink.lock);
+    for (unsigned i = sink.observers ? sink.observers->len : 0; i-- > 0;) {
+        const Observer *observer = &g_array_index(sink.observers, Observer, i);
+
+        if (observer->fn == fn && observer->opaque == opaque) {
+            g_array_remove_index(sink.observers, i);
+        }
+    }
+    g_rec_mutex_unlock(&sink.lock);
+}
+
+/* Tells of text that was written. The sink is not held: observers may wait for others who write to it. */
+static void tell_observers(const char *text)
+{
+    g_auto(GStrv) lines = NULL;
+    Observer observers[8];
+    unsigned count = 0;
+
+    g_rec_mutex_lock(&sink.lock);
+    if (sink.observers) {
+        count = MIN(sink.observers->len, ARRAY_SIZE(observers));
+        if (count) {
+            memcpy(observers, sink.observers->data, count * sizeof observers[0]);
+        }
+    }
+    g_rec_mutex_unlock(&sink.lock);
+    lines = count ? g_strsplit(text, "\n", -1) : NULL;
+    for (char **line = lines; line && *line; line++) {
+        for (unsigned i = 0; i < count && **line; i++) {
+            observers[i].fn(observers[i].opaque, *line);
+        }
+    }
+}
+
+static void put(const char *text)
+{
+    fputs(text, log_begin());
+    log_end();
+    tell_observers(text);
+}
+
 void log_printf(const char *format, ...)
 {
+    g_autofree char *text = NULL;
     va_list arguments;
 
     va_start(arguments, format);
-    vfprintf(log_begin(), format, arguments);
-    log_end();
+    text = g_strdup_vprintf(format, arguments);
     va_end(arguments);
+    put(text);
 }
 
 /* How a guest that errs in a loop cannot fill the disk: 0 print, 1 print a last line, 2 be silent. */
@@ -291,24 +476,35 @@ static int rate_check(const char *format)
 
 void log_message(const char *kind, const char *who, const char *format, ...)
 {
-    FILE *file = log_begin();
+    g_autoptr(GString) text = g_string_new(NULL);
     bool is_trace = strcmp(kind, "trace") == 0;
-    int rate = is_trace ? 0 : rate_check(format);
+    int rate;
 
+    g_rec_mutex_lock(&sink.lock);
+    rate = is_trace ? 0 : rate_check(format);
+    g_rec_mutex_unlock(&sink.lock);
     if (rate == 0) {
         va_list arguments;
 
-        if (is_trace) {
-            fprintf(file, "%s ", who);
-        } else {
-            fprintf(file, "%s: %s: ", kind, who);
+        if (!is_trace) {
+            g_string_printf(text, "%s: %s: ", kind, who);
         }
         va_start(arguments, format);
-        vfprintf(file, format, arguments);
+        g_string_append_vprintf(text, format, arguments);
         va_end(arguments);
-        fputc('\n', file);
+        if (is_trace && log_trace_to_file(who, text->str)) {
+            return;
+        }
+        if (is_trace) {
+            g_string_prepend_c(text, ' ');
+            g_string_prepend(text, who);
+        }
+        g_string_append_c(text, '\n');
     } else if (rate == 1) {
-        fprintf(file, "%s: %s: (more of this kind within the second is left out)\n", kind, who);
+        g_string_printf(text, "%s: %s: (more of this kind within the second is left out)\n", kind,
+                        who);
     }
-    log_end();
+    if (text->len) {
+        put(text->str);
+    }
 }

@@ -53,8 +53,33 @@ bool log_address_wanted(uint64_t guest_virt);
 /* Comma separated globs of trace names ("pl011*,gic*"): turns LOG_TRACE on for those. */
 bool log_set_trace(const char *globs, GError **error);
 bool log_trace_wanted(const char *name);
+/* One more glob, or one less ("*" off: all); false: there was no such. */
+bool log_switch_trace(const char *glob, bool on);
+/* The globs that are on, NULL at the end; the caller frees. */
+char **log_traces(void);
+
+/*
+ * Has what is traced written to a file in Chrome's JSON format, which Perfetto opens, in place of the log. NULL: the file is ended. The clock may be asked on
+ * any thread.
+ */
+typedef struct {
+    int64_t (*now_ns)(void *opaque);
+    int (*thread)(void *opaque); /* the vCPU that is traced, -1: none */
+    void *opaque;
+} LogClock;
+bool log_set_trace_file(const char *path, const LogClock *clock, GError **error);
+/* Writes a line there; false: there is no such file. */
+bool log_trace_to_file(const char *name, const char *text);
 
 void log_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/*
+ * Told of each line that log_printf and log_message wrote, without its end, on the thread that wrote it and without the sink being held. What it
+ * writes to the log itself has to go through log_begin.
+ */
+typedef void LogObserver(void *opaque, const char *line);
+void log_add_observer(LogObserver *fn, void *opaque);
+void log_remove_observer(LogObserver *fn, void *opaque);
+
 /* Holds the sink so that several calls stay together. Recursive. */
 FILE *log_begin(void);
 void log_end(void);

@@ -47,6 +47,17 @@ void block_graph_hasten(BlockGraph *graph);
 void block_jobs_end(BlockGraph *graph);
 
 /*
+ * Images of a machine that comes from, or goes to, another process, which has them now: they are neither locked nor written. begin: for
+ * those that are opened from now on. Activating reads anew what is known of them; on failure they stay as they were, and the error says
+ * which one somebody else has. No request is in flight. Main loop's thread.
+ */
+void block_begin_inactive(BlockGraph *graph);
+bool block_is_active(BlockGraph *graph);
+bool block_activate(BlockGraph *graph, GError **error);
+bool block_inactivate(BlockGraph *graph, GError **error);
+bool block_flush_all(BlockGraph *graph, GError **error);
+
+/*
  * Opens an image as -drive/-blockdev options name it: keys are QEMU's (file, driver, format, cache,
  * aio, readonly/read-only, snapshot, discard, detect-zeroes, werror, rerror, id, node-name, …).
  * options: char * -> char *, nested ones flattened with dots ("file.filename"). Unknown keys fail. file= is
@@ -186,6 +197,9 @@ void block_show_named_file(void *opaque, const char *image, const char *what, co
 GHashTable *block_options_from_json(const char *json, GError **error);
 
 /* blockdev-snapshot-sync: device or node-name, snapshot-file, format, snapshot-node-name, mode. */
+/* The event BLOCK_WRITE_THRESHOLD when a write to a node ends beyond an offset, once; 0: no more. */
+bool block_set_write_threshold(BlockGraph *graph, const char *name, uint64_t threshold,
+                               GError **error);
 bool block_snapshot_external(BlockGraph *graph, GHashTable *arguments, GError **error);
 /* blockdev-snapshot: node, overlay. */
 bool block_snapshot_node(BlockGraph *graph, GHashTable *arguments, GError **error);

@@ -235,7 +235,7 @@ static json_t *node_device_info(BlockNode *node, bool write_cache, const Throttl
     json_object_set_new(object, "node-name", json_string(node->node_name));
     json_object_set_new(object, "drv", json_string(node->driver->name));
     json_object_set_new(object, "ro", json_boolean(node->read_only));
-    json_object_set_new(object, "active", json_true());
+    json_object_set_new(object, "active", json_boolean(!node->inactive));
     json_object_set_new(object, "encrypted", json_boolean(info.encrypted));
     json_object_set_new(object, "detect_zeroes", json_string(zeroes[node->detect_zeroes]));
     json_object_set_new(object, "backing_file_depth", json_integer(chain_depth(node)));
@@ -248,7 +248,7 @@ static json_t *node_device_info(BlockNode *node, bool write_cache, const Throttl
                         json_pack("{s:b, s:b, s:b}", "writeback", write_cache, "direct",
                                   node->flags.cache_direct, "no-flush",
                                   node->flags.cache_no_flush));
-    json_object_set_new(object, "write_threshold", json_integer(0));
+    json_object_set_new(object, "write_threshold", json_integer((json_int_t)node->write_threshold));
     json_object_set_new(object, "children", child_list(node));
     add_bitmaps(object, node);
     throttle_config_to_json(throttle ? throttle_group_config(throttle) : &none, object);

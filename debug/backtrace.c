@@ -3,13 +3,15 @@
 #include "debug/backtrace.h"
 
 #include <capstone/capstone.h>
+#include <elf.h>
 #include <string.h>
 
 #include "base/bits.h"
+#include "debug/dwarf/dwarf.h"
 #include "debug/linux/orc.h"
 #include "debug/linux/registers.h"
 #include "debug/memory.h"
-#include "debug/symbols/symbols.h"
+#include "debug/symbols/file.h"
 #include "machine/target.h"
 
 enum {
@@ -26,12 +28,15 @@ typedef struct {
     bool arm;
     unsigned max;
     GArray *frames;
+    /* Of the last frame: registers that are known, by DWARF's numbers for the machine `elf`. */
+    DwarfRegisters registers;
+    unsigned elf;
 } Walk;
 
 const char *frame_kind_name(FrameKind kind)
 {
-    static const char *const names[] = { "registers", "link register", "frame pointer", "ORC",
-                                         "guess" };
+    static const char *const names[] = { "registers", "link register",     "frame pointer",
+                                         "ORC",       "frame information", "guess" };
 
     return names[kind];
 }
@@ -50,7 +55,7 @@ static bool walk_word(const Walk *walk, uint64_t address, uint64_t *value)
 
 static bool add_frame(Walk *walk, uint64_t pc, uint64_t sp, uint64_t fp, FrameKind kind, bool exact)
 {
-    Frame frame = { pc, sp, fp, kind, exact };
+    Frame frame = { pc, sp, fp, kind, exact, walk->elf, walk->registers };
 
     if (walk->frames->len >= walk->max) {
         return false;
@@ -92,14 +97,105 @@ static bool has_record(const Walk *walk, uint64_t pc)
     return false;
 }
 
+/* --- frame information ------------------------------------------------------------------------- */
+
+typedef struct {
+    unsigned elf, stack, pointer; /* numbers of registers */
+} FrameMachine;
+
+static const FrameMachine frame_machines[] = {
+    { EM_X86_64, 7, 6 },
+    { EM_386, 4, 5 },
+    { EM_AARCH64, 31, 29 },
+};
+
+static const FrameMachine *frame_machine(const Walk *walk)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(frame_machines); i++) {
+        if (frame_machines[i].elf == walk->elf) {
+            return &frame_machines[i];
+        }
+    }
+    return NULL;
+}
+
+/* Registers of a frame that was found in another way. */
+static void set_registers(Walk *walk, uint64_t sp, uint64_t fp)
+{
+    const FrameMachine *machine = frame_machine(walk);
+
+    walk->registers = (DwarfRegisters){ 0 };
+    if (machine) {
+        walk->registers.value[machine->stack] = sp;
+        walk->registers.value[machine->pointer] = fp;
+        walk->registers.known[machine->stack] = walk->registers.known[machine->pointer] = true;
+    }
+}
+
+static bool frame_read(void *opaque, uint64_t address, void *buffer, size_t size)
+{
+    return walk_read(opaque, address, buffer, size);
+}
+
+/* One step by what compilers wrote of the frame (or the end by it). false: nothing is known. */
+static DwarfUnwind step_information(Walk *walk)
+{
+    const Frame *last = &g_array_index(walk->frames, Frame, walk->frames->len - 1);
+    DwarfFrame frame = { .registers = walk->registers, .opaque = walk, .read = frame_read };
+    uint64_t address = frame_address(last), pc, sp, before = last->sp;
+    const FrameMachine *machine = frame_machine(walk);
+    DwarfRegisters caller;
+    SymbolFile *file;
+    bool interrupted, first = walk->frames->len == 1;
+    DwarfUnwind result;
+
+    file = machine ? symbols_dwarf_at(walk->machine, walk->vcpu, &address) : NULL;
+    if (!file || dwarf_machine(file->dwarf) != walk->elf) {
+        return UNWIND_UNKNOWN;
+    }
+    frame.dwarf = file->dwarf;
+    result = dwarf_unwind(file->dwarf, address, &frame, &caller, &pc, &interrupted);
+    if (result != UNWIND_STEP) {
+        return result;
+    }
+    pc = walk->arm ? strip(pc) : pc;
+    sp = caller.value[machine->stack];
+    /* Always up; a leaf of Arm's need not have taken any of the stack. */
+    if (!pc || !caller.known[machine->stack] || sp < before || (sp == before && !first)) {
+        return pc ? UNWIND_UNKNOWN : UNWIND_END;
+    }
+    walk->registers = caller;
+    return add_frame(walk, pc, sp,
+                     caller.known[machine->pointer] ? caller.value[machine->pointer] : 0,
+                     FRAME_INFORMATION, interrupted)
+               ? UNWIND_STEP
+               : UNWIND_END;
+}
+
+/* As many steps as there are. */
+static DwarfUnwind walk_information(Walk *walk)
+{
+    DwarfUnwind result;
+
+    do {
+        result = step_information(walk);
+    } while (result == UNWIND_STEP);
+    return result;
+}
+
+/* --- Arm --------------------------------------------------------------------------------------- */
+
 /* Frame records of A64 (AAPCS64, 6.4.6): the caller's record and the return address. */
 static void walk_records(Walk *walk, uint64_t fp)
 {
     while (fp && !(fp & 7)) {
         uint64_t next, pc;
 
-        if (!walk_word(walk, fp, &next) || !walk_word(walk, fp + 8, &pc) || !pc ||
-            !add_frame(walk, strip(pc), fp + 16, next, FRAME_POINTER, false)) {
+        if (!walk_word(walk, fp, &next) || !walk_word(walk, fp + 8, &pc) || !pc) {
+            return;
+        }
+        set_registers(walk, fp + 16, next);
+        if (!add_frame(walk, strip(pc), fp + 16, next, FRAME_POINTER, false)) {
             return;
         }
         /* A stack goes up; but an interrupt's may be elsewhere, once. */
@@ -112,11 +208,20 @@ static void walk_records(Walk *walk, uint64_t fp)
 
 static void walk_arm(Walk *walk, uint64_t pc, uint64_t fp, uint64_t sp, uint64_t link)
 {
+    const Frame *last;
+
     add_frame(walk, pc, sp, fp, FRAME_REGISTERS, true);
-    if (link && !has_record(walk, pc)) {
-        add_frame(walk, strip(link), sp, fp, FRAME_LINK, false);
+    if (walk_information(walk) == UNWIND_END) {
+        return;
     }
-    walk_records(walk, fp);
+    if (walk->frames->len == 1 && link && !has_record(walk, pc)) {
+        add_frame(walk, strip(link), sp, fp, FRAME_LINK, false);
+        if (walk_information(walk) == UNWIND_END) {
+            return;
+        }
+    }
+    last = &g_array_index(walk->frames, Frame, walk->frames->len - 1);
+    walk_records(walk, last->fp);
 }
 
 /* Whether a call ends right before the address. */
@@ -170,6 +275,7 @@ static unsigned walk_pointers(Walk *walk, uint64_t fp, uint64_t sp)
             !is_behind_call(walk, pc)) {
             break;
         }
+        set_registers(walk, fp + 2 * walk->word, next);
         if (!add_frame(walk, pc, fp + 2 * walk->word, next, FRAME_POINTER, false)) {
             break;
         }
@@ -180,7 +286,7 @@ static unsigned walk_pointers(Walk *walk, uint64_t fp, uint64_t sp)
     return count;
 }
 
-static void walk_orc(Walk *walk, OrcState *state)
+static OrcResult walk_orc(Walk *walk, OrcState *state)
 {
     OrcResult result = ORC_STEP;
     OrcState before = *state;
@@ -191,24 +297,39 @@ static void walk_orc(Walk *walk, OrcState *state)
         if (result != ORC_STEP || !(state->ip >> 63)) { /* user mode was interrupted */
             break;
         }
+        set_registers(walk, state->sp, state->bp);
         /* Always up, but for a switch between stacks, which is far. */
         if ((state->sp <= before.sp && state->sp + FRAME_DISTANCE_MAX > before.sp &&
              !state->exact) ||
             !add_frame(walk, state->ip, state->sp, state->bp, FRAME_ORC, state->exact)) {
-            return;
+            return ORC_END;
         }
     }
-    if (result == ORC_UNKNOWN && !walk_pointers(walk, before.bp, before.sp)) {
-        walk_guess(walk, before.sp);
+    if (result == ORC_UNKNOWN && walk->frames->len > 1) {
+        set_registers(walk, before.sp, before.bp);
+        if (walk_information(walk) == UNWIND_UNKNOWN &&
+            !walk_pointers(walk, before.bp, before.sp)) {
+            walk_guess(walk, before.sp);
+        }
+        return ORC_END;
     }
+    return result;
 }
 
 static void walk_x86(Walk *walk, OrcState *state)
 {
+    const Frame *last;
+
     add_frame(walk, state->ip, state->sp, state->bp, FRAME_REGISTERS, state->exact);
-    if (walk->kernel && walk->word == 8 && state->ip >> 63) {
-        walk_orc(walk, state);
-    } else if (!walk_pointers(walk, state->bp, state->sp)) {
+    if (walk->kernel && walk->word == 8 && state->ip >> 63 &&
+        walk_orc(walk, state) != ORC_UNKNOWN) {
+        return;
+    }
+    if (walk_information(walk) == UNWIND_END) {
+        return;
+    }
+    last = &g_array_index(walk->frames, Frame, walk->frames->len - 1);
+    if (!walk_pointers(walk, last->fp, last->sp) && walk->frames->len == 1) {
         walk_guess(walk, state->sp);
     }
 }
@@ -216,6 +337,23 @@ static void walk_x86(Walk *walk, OrcState *state)
 static uint64_t either(Vcpu *vcpu, const char *wide, const char *narrow)
 {
     return linux_register(vcpu, target_register_find(vcpu->target, wide) ? wide : narrow);
+}
+
+/* The vCPU's registers by the numbers of an ELF machine. */
+static void take_registers(Walk *walk, unsigned elf)
+{
+    const char *const *names = dwarf_register_names(elf);
+
+    walk->elf = elf;
+    for (unsigned i = 0; names && names[i]; i++) {
+        char wide[8] = "";
+
+        /* The lower half of a 64-bit CPU's is what 32-bit code sees. */
+        g_snprintf(wide, sizeof wide, "%s", names[i]);
+        wide[0] = elf == EM_386 ? 'r' : wide[0];
+        walk->registers.value[i] = either(walk->vcpu, wide, names[i]) & bits_mask(8 * walk->word);
+        walk->registers.known[i] = true;
+    }
 }
 
 /* Addresses are linear: real mode's stack is relative to SS. */
@@ -229,6 +367,7 @@ static void walk_x86_vcpu(Walk *walk)
     walk->word = mode & CS_MODE_64 ? 8 : mode & CS_MODE_32 ? 4 : 2;
     state.sp = base + (either(vcpu, "rsp", "esp") & bits_mask(8 * walk->word));
     state.bp = base + (either(vcpu, "rbp", "ebp") & bits_mask(8 * walk->word));
+    take_registers(walk, walk->word == 8 ? EM_X86_64 : EM_386);
     state.r10 = linux_register(vcpu, "r10");
     state.r13 = linux_register(vcpu, "r13");
     state.di = linux_register(vcpu, "rdi");
@@ -244,6 +383,7 @@ GArray *backtrace_vcpu(Machine *machine, Vcpu *vcpu, unsigned max)
     walk.frames = g_array_new(FALSE, FALSE, sizeof(Frame));
     if (!strcmp(target, "aarch64")) {
         walk.arm = true;
+        take_registers(&walk, EM_AARCH64);
         walk_arm(&walk, vcpu->target->get_pc(vcpu), linux_register(vcpu, "x29"),
                  linux_register(vcpu, "sp"), linux_register(vcpu, "x30"));
     } else if (!strcmp(target, "x86_64") || !strcmp(target, "i386")) {
@@ -266,14 +406,19 @@ GArray *backtrace_task(LinuxKernel *kernel, const LinuxTask *task, unsigned max)
     if (!linux_task_registers(kernel, task, &pc, &fp, &sp)) {
         return walk.frames;
     }
+    walk.elf = walk.arm ? EM_AARCH64 : EM_X86_64;
+    set_registers(&walk, sp, fp);
     if (walk.arm) {
         add_frame(&walk, pc, sp, fp, FRAME_REGISTERS, true);
-        walk_records(&walk, fp);
+        if (walk_information(&walk) != UNWIND_END) {
+            walk_records(&walk, g_array_index(walk.frames, Frame, walk.frames->len - 1).fp);
+        }
     } else if (types && types_offset(types, "inactive_task_frame", "bp", &bp_at) &&
                types_offset(types, "inactive_task_frame", "ret_addr", &ret_at) &&
                linux_read_u64(kernel, sp + bp_at, &state.bp) &&
                linux_read_u64(kernel, sp + ret_at, &state.ip)) {
         state.sp = sp + ret_at + 8;
+        set_registers(&walk, state.sp, state.bp);
         walk_x86(&walk, &state);
     }
     return walk.frames;

@@ -16,6 +16,11 @@ typedef struct {
 static const Rule log_rules[] = {
     { "Initramfs unpacking failed", "The initial RAM disk (-initrd) is damaged, or packed in a way "
                                     "that this kernel cannot unpack" },
+    { "no matching timers found", "The kernel found no timer, or no interrupt controller for it, "
+                                  "in its device tree: -dtb is that of another board (info fdt)" },
+    { "No interrupt controller found",
+      "The kernel knows none of the interrupt controllers in its device tree: is -dtb that of "
+      "another board (info fdt)" },
     { "Unable to mount root fs", "The kernel found no root file system: give -initrd, or a disk "
                                  "with root= in -append that its drivers know" },
     { "No working init found", "The root file system has no init that runs: give init=PATH in "
@@ -50,6 +55,15 @@ static const Rule output_rules[] = {
     { "grub rescue>",
       "GRUB does not find its own files: the disk is not the one that it was installed on" },
     { "Bad Linux ARM64 Image magic", "What U-Boot was told to start is no arm64 kernel" },
+    { "No bootflows", "U-Boot found nothing to boot" },
+    { "BOOTP broadcast", "U-Boot found nothing to boot on disks, and asks the network" },
+    { "Retry time exceeded",
+      "U-Boot found nothing to boot on disks, and nobody answers on the network" },
+    { "BdsDxe: failed to load", "The firmware tries one boot option after the other and can load "
+                                "none: info uefi lists them (Boot0000 …)" },
+    { "BdsDxe: failed to start", "A boot option was loaded and gave up: its own output tells why; "
+                                 "info uefi lists all (Boot0000 …)" },
+    { "Start PXE over", "The firmware found nothing to boot on disks, and asks the network" },
     { "login:", "The guest waits for someone to log in" },
 };
 
@@ -83,9 +97,33 @@ const char *diagnosis_arm_class(unsigned exception_class)
     }
 }
 
-static void add_hint(Diagnosis *diagnosis, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void add_hint(Diagnosis *diagnosis, const char *format, ...)
+const char *diagnosis_x86_exception(unsigned vector)
+{
+    static const char *const names[] = { "divide error",
+                                         "debug",
+                                         "NMI",
+                                         "breakpoint",
+                                         "overflow",
+                                         "bound",
+                                         "invalid opcode",
+                                         "no FPU",
+                                         "double fault",
+                                         "coprocessor overrun",
+                                         "invalid TSS",
+                                         "segment not present",
+                                         "stack segment",
+                                         "general protection",
+                                         "page fault",
+                                         "reserved",
+                                         "x87 floating point",
+                                         "alignment",
+                                         "machine check",
+                                         "SIMD floating point" };
+
+    return vector < G_N_ELEMENTS(names) ? names[vector] : "of no name";
+}
+
+void diagnosis_add_hint(Diagnosis *diagnosis, const char *format, ...)
 {
     va_list arguments;
 
@@ -146,13 +184,15 @@ static void hint_console(Machine *machine, Diagnosis *diagnosis, const char *com
         given = strstr(given + 1, "console=");
     }
     if (given) {
-        add_hint(diagnosis,
-                 "The kernel writes to %.*s, but this board's serial port is %s: say console=%s in "
-                 "-append",
-                 (int)strcspn(given + strlen("console="), " "), given + strlen("console="), wanted,
-                 wanted);
+        diagnosis_add_hint(
+            diagnosis,
+            "The kernel writes to %.*s, but this board's serial port is %s: say console=%s in "
+            "-append",
+            (int)strcspn(given + strlen("console="), " "), given + strlen("console="), wanted,
+            wanted);
     } else {
-        add_hint(diagnosis, "The kernel was told of no console: say console=%s in -append", wanted);
+        diagnosis_add_hint(diagnosis,
+                           "The kernel was told of no console: say console=%s in -append", wanted);
     }
 }
 
@@ -170,9 +210,10 @@ static void hint_kernel(Machine *machine, Diagnosis *diagnosis)
     linux_log_foreach(kernel, read_record, &summary, NULL);
     diagnosis->kernel_log = g_strdup(summary.last);
     if (summary.rule) {
-        add_hint(diagnosis, "%s (its log: \"%s\")", summary.rule->hint, summary.line);
+        diagnosis_add_hint(diagnosis, "%s (its log: \"%s\")", summary.rule->hint, summary.line);
     } else if (!summary.any && kernel->verified) {
-        add_hint(diagnosis, "The kernel has not logged anything: it is in its very first code");
+        diagnosis_add_hint(diagnosis,
+                           "The kernel has not logged anything: it is in its very first code");
     }
     hint_console(machine, diagnosis, summary.command_line);
     g_free(summary.line);
@@ -184,7 +225,7 @@ static void hint_output(Diagnosis *diagnosis)
 {
     for (unsigned i = 0; diagnosis->last_output && i < G_N_ELEMENTS(output_rules); i++) {
         if (strstr(diagnosis->last_output, output_rules[i].text)) {
-            add_hint(diagnosis, "%s", output_rules[i].hint);
+            diagnosis_add_hint(diagnosis, "%s", output_rules[i].hint);
             return;
         }
     }
@@ -193,12 +234,18 @@ static void hint_output(Diagnosis *diagnosis)
 void diagnosis_add_hints(Machine *machine, Diagnosis *diagnosis)
 {
     if (diagnosis->resets >= RESETS_THAT_LOOP) {
-        add_hint(diagnosis,
-                 "The guest resets itself over and over (the last time: %s): -no-reboot ends the "
-                 "run at the first, and "
-                 "-d cpu_reset,int shows what led to it",
-                 diagnosis->reset_reason);
+        diagnosis_add_hint(
+            diagnosis,
+            "The guest resets itself over and over (the last time: %s): -no-reboot ends the "
+            "run at the first, and "
+            "-d cpu_reset,int shows what led to it",
+            diagnosis->reset_reason);
+    }
+    if (diagnosis->triple_fault && diagnosis->resets &&
+        !strcmp(diagnosis->reset_reason, "triple fault")) {
+        diagnosis_add_hint(diagnosis, "%s", diagnosis->triple_fault);
     }
     hint_kernel(machine, diagnosis);
     hint_output(diagnosis);
+    diagnosis_add_boot_hints(machine, diagnosis);
 }

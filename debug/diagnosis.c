@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "debug/diagnosis-exceptions.h"
 #include "debug/diagnosis-private.h"
 #include "debug/linux/linux.h"
 #include "debug/linux/registers.h"
@@ -18,7 +19,7 @@
 #define FAR_NS     (INT64_C(60) * 1000000000)
 #define STATE_NAME "debug/diagnosis.h"
 
-enum { PLACES_MAX = 64, SAMPLES = 30, LOOP_BYTES = 256, SHOWN_MAX = 4, VECTORS_BYTES = 0x800 };
+enum { PLACES_MAX = 64, SAMPLES = 30, LOOP_BYTES = 256, SHOWN_MAX = 4 };
 
 typedef struct {
     const MemoryRegion *region; /* NULL: nothing is there */
@@ -35,6 +36,7 @@ typedef struct {
 typedef struct {
     Machine *machine;
     MemoryObserver observer;
+    ExceptionWatch exceptions;
     GMutex lock;
     bool watching;          /* polled is filled */
     Places polled, missing; /* guarded by lock */
@@ -88,6 +90,7 @@ static void state_free(void *opaque)
     State *state = opaque;
 
     memory_set_observer(state->machine, NULL);
+    exception_watch_destroy(&state->exceptions);
     g_mutex_clear(&state->lock);
     g_free(state);
 }
@@ -103,6 +106,7 @@ static State *state_of(Machine *machine)
         g_mutex_init(&state->lock);
         machine_attach(machine, STATE_NAME, state, state_free);
         memory_set_observer(machine, &state->observer);
+        exception_watch_create(&state->exceptions, machine);
         console_keep_last(machine);
     }
     return state;
@@ -135,6 +139,7 @@ static void watch(State *state, Samples *samples)
     state->polled.count = 0;
     state->watching = true;
     g_mutex_unlock(&state->lock);
+    exception_watch_begin(&state->exceptions);
     for (unsigned n = 0; n < SAMPLES; n++) {
         if (running) {
             machine_unlock(machine);
@@ -143,6 +148,7 @@ static void watch(State *state, Samples *samples)
         }
         sample(machine, samples, n);
     }
+    exception_watch_end(&state->exceptions);
     g_mutex_lock(&state->lock);
     state->watching = false;
     g_mutex_unlock(&state->lock);
@@ -213,19 +219,29 @@ static char *describe_wait(const Vcpu *vcpu)
     return g_strdup("no timer goes off within a minute: only a device can wake it");
 }
 
-/* AArch64: an exception whose handler takes the next. */
-static char *describe_storm(Vcpu *vcpu, uint64_t pc)
+/* The exception that a CPU takes again and again. */
+static char *describe_storm(Vcpu *vcpu, const ExceptionPlace *place)
 {
-    static const char *const vectors[4] = { "synchronous", "IRQ", "FIQ", "SError" };
-    uint64_t base = linux_register(vcpu, "vbar_el1"), esr = linux_register(vcpu, "esr_el1");
+    g_autofree char *where = describe_place(vcpu, place->from);
+    GString *text = g_string_new(NULL);
 
-    return g_strdup_printf("each handler takes the next exception: the %s vector at %#" PRIx64
-                           "; ESR_EL1=%#" PRIx64 " (%s), ELR_EL1=%#" PRIx64 ", FAR_EL1=%#" PRIx64
-                           "%s",
-                           vectors[(pc - base) >> 7 & 3], align_down_vector(pc), esr,
-                           diagnosis_arm_class(esr >> 26 & 63), linux_register(vcpu, "elr_el1"),
-                           linux_register(vcpu, "far_el1"),
-                           base ? "" : "; VBAR_EL1 is 0: the guest has set up no vectors");
+    if (vcpu->target->x86) {
+        g_string_append_printf(
+            text, "%u× exception %" PRIu64 " (%s), error code %#" PRIx64 ", taken at %s",
+            place->count, place->number, diagnosis_x86_exception((unsigned)place->number),
+            place->value, where);
+        if (place->number == 14) {
+            g_string_append_printf(text, ", CR2=%#" PRIx64, place->address);
+        }
+    } else {
+        uint64_t base = linux_register(vcpu, "vbar_el1");
+
+        g_string_append_printf(
+            text, "%u× %s, ESR_EL1=%#" PRIx64 ", taken at %s, FAR_EL1=%#" PRIx64 "%s", place->count,
+            diagnosis_arm_class(place->number), place->value, where, place->address,
+            base ? "" : "; VBAR_EL1 is 0: the guest has set up no vectors");
+    }
+    return g_string_free(text, FALSE);
 }
 
 static unsigned count_halted(const Samples *samples)
@@ -238,16 +254,14 @@ static unsigned count_halted(const Samples *samples)
     return n;
 }
 
-static void classify(Vcpu *vcpu, const Samples *samples, CpuDiagnosis *cpu)
+static void classify(State *state, Vcpu *vcpu, const Samples *samples, CpuDiagnosis *cpu)
 {
-    uint64_t low = UINT64_MAX, high = 0, base = linux_register(vcpu, "vbar_el1");
-    bool arm = g_str_equal(vcpu->target->name, "aarch64");
-    unsigned in_vectors = 0;
+    uint64_t low = UINT64_MAX, high = 0;
+    ExceptionPlace place;
 
     for (unsigned i = 0; i < SAMPLES; i++) {
         low = MIN(low, samples->pc[i]);
         high = MAX(high, samples->pc[i]);
-        in_vectors += arm && samples->pc[i] - base < VECTORS_BYTES;
     }
     if (!atomic_load(&vcpu->powered)) {
         cpu->activity = CPU_OFF;
@@ -256,9 +270,9 @@ static void classify(Vcpu *vcpu, const Samples *samples, CpuDiagnosis *cpu)
         cpu->detail = describe_wait(vcpu);
     } else if (!machine_running(vcpu->machine)) {
         cpu->activity = CPU_STOPPED;
-    } else if (in_vectors > SAMPLES * 3 / 4) {
+    } else if (exception_watch_storm(&state->exceptions, vcpu, &place)) {
         cpu->activity = CPU_STORM;
-        cpu->detail = describe_storm(vcpu, cpu->pc);
+        cpu->detail = describe_storm(vcpu, &place);
     } else if (high - low < LOOP_BYTES) {
         cpu->activity = CPU_LOOPS;
         cpu->detail = low == high
@@ -286,7 +300,7 @@ static void notice_empty_code(Vcpu *vcpu, CpuDiagnosis *cpu)
     }
 }
 
-static CpuDiagnosis *diagnose_cpu(Vcpu *vcpu, const Samples *samples)
+static CpuDiagnosis *diagnose_cpu(State *state, Vcpu *vcpu, const Samples *samples)
 {
     CpuDiagnosis *cpu = g_new0(CpuDiagnosis, 1);
     LinuxKernel *kernel = linux_kernel_known(vcpu->machine);
@@ -299,7 +313,7 @@ static CpuDiagnosis *diagnose_cpu(Vcpu *vcpu, const Samples *samples)
     if (kernel && kernel->root && linux_task_current(kernel, vcpu, &task) && *task.name) {
         cpu->task = g_strdup_printf("%u (%s)", task.pid, task.name);
     }
-    classify(vcpu, samples, cpu);
+    classify(state, vcpu, samples, cpu);
     notice_empty_code(vcpu, cpu);
     return cpu;
 }
@@ -371,7 +385,8 @@ Diagnosis *diagnosis_make(Machine *machine)
     diagnosis->hints = g_ptr_array_new_with_free_func(g_free);
     machine_exclusive_begin(machine);
     for (guint i = 0; i < machine->vcpus->len; i++) {
-        g_ptr_array_add(diagnosis->cpus, diagnose_cpu(machine->vcpus->pdata[i], &samples[i]));
+        g_ptr_array_add(diagnosis->cpus,
+                        diagnose_cpu(state, machine->vcpus->pdata[i], &samples[i]));
     }
     diagnosis->polled = take_places(state, &state->polled);
     diagnosis->missing = take_places(state, &state->missing);
@@ -379,6 +394,7 @@ Diagnosis *diagnosis_make(Machine *machine)
     g_ptr_array_set_free_func(diagnosis->missing, free_place);
     diagnosis->last_output = g_strdup(console_last_line(machine));
     diagnosis->reset_reason = machine_last_reset(machine, &diagnosis->resets);
+    diagnosis->triple_fault = exception_watch_triple_fault(&state->exceptions);
     diagnosis_add_hints(machine, diagnosis);
     machine_exclusive_end(machine);
     return diagnosis;
@@ -391,6 +407,7 @@ void diagnosis_free(Diagnosis *diagnosis)
     g_ptr_array_unref(diagnosis->missing);
     g_ptr_array_unref(diagnosis->hints);
     g_free(diagnosis->last_output);
+    g_free(diagnosis->triple_fault);
     g_free(diagnosis->kernel);
     g_free(diagnosis->kernel_log);
     g_free(diagnosis);

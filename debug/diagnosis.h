@@ -40,6 +40,7 @@ typedef struct {
     char *kernel_log;   /* its last line; NULL */
     unsigned resets;    /* by the guest */
     const char *reset_reason; /* of the last; NULL */
+    char *triple_fault; /* a sentence; NULL: there was none */
 } Diagnosis;
 
 enum { DIAGNOSIS_WATCH_MS = 60 };

@@ -81,7 +81,8 @@ static int by_name(const void *a, const void *b)
 static void colour(const char *name, char *text, size_t size)
 {
     guint hash = g_str_hash(name);
-    bool user = g_str_has_prefix(name, "user ") || g_str_has_prefix(name, "unknown ");
+    bool user = g_str_has_prefix(name, "user ") || g_str_has_prefix(name, "unknown ") ||
+                g_str_has_prefix(name, "loader ");
 
     if (user) {
         g_snprintf(text, size, "rgb(%u,%u,%u)", 120 + hash % 40, 170 + (hash >> 8) % 40,

@@ -2,6 +2,7 @@
 /* Guest physical memory for the debugger; see the header. */
 #include "debug/memory.h"
 
+#include <assert.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -63,29 +64,69 @@ const uint8_t *debug_memory_around(Machine *machine, uint64_t guest_phys, uint64
     return range->region->host + range->offset + (*start - range->start);
 }
 
+/*
+ * A needle is found by a word of 4 bytes of it that lies aligned in memory, which one at an offset of 0 to 3 does: such words are compared
+ * 16 at a time, which is several times as fast as a search by bytes.
+ */
+enum { WORDS_A_BLOCK = 16, WORD_OFFSETS = 4 };
+typedef uint32_t Words __attribute__((vector_size(16), may_alias));
+
 typedef struct {
-    const void *needle;
-    size_t size;
-    bool (*fn)(void *opaque, uint64_t guest_phys);
-    void *opaque;
-} Search;
+    const DebugSearch *search;
+    uint64_t left;    /* bytes that are still looked at */
+    unsigned offsets; /* how many words of the needle are looked for */
+    uint32_t word[WORD_OFFSETS];
+} Scan;
+
+static bool block_has_word(const uint32_t *block, const Scan *scan)
+{
+    const Words *at = (const Words *)(const void *)block;
+    Words found = { 0 };
+
+    for (unsigned k = 0; k < scan->offsets; k++) {
+        const uint32_t w = scan->word[k];
+        const Words word = { w, w, w, w };
+
+        for (unsigned i = 0; i < WORDS_A_BLOCK / 4; i++) {
+            found |= (Words)(at[i] == word);
+        }
+    }
+    return found[0] | found[1] | found[2] | found[3];
+}
+
+/* Whether the needle is at host + at, and wanted there; end: of what may be read. */
+static bool matches(const DebugSearch *search, const uint8_t *host, size_t at, size_t size,
+                    uint64_t guest_phys)
+{
+    return !((guest_phys + at) & (search->alignment - 1)) && size - at >= search->size &&
+           !memcmp(host + at, search->needle, search->size);
+}
 
 /* A run of pages that the host has. */
-static bool search_run(const Search *search, const uint8_t *host, size_t size, uint64_t guest_phys)
+static bool search_run(const Scan *scan, const uint8_t *host, size_t size, uint64_t guest_phys)
 {
-    const uint8_t *at = host, *found;
+    for (size_t at = 0; at + 4 * WORDS_A_BLOCK <= size; at += 4 * WORDS_A_BLOCK) {
+        const uint32_t *words = (const uint32_t *)(const void *)(host + at);
 
-    while ((found = memmem(at, size - (at - host), search->needle, search->size))) {
-        if (search->fn(search->opaque, guest_phys + (found - host))) {
-            return true;
+        if (!block_has_word(words, scan)) {
+            continue;
         }
-        at = found + 1;
+        for (unsigned i = 0; i < WORDS_A_BLOCK; i++) {
+            for (unsigned k = scan->offsets; k-- > 0;) {
+                size_t place = at + 4 * i - k;
+
+                if (words[i] == scan->word[k] && at + 4 * i >= k &&
+                    matches(scan->search, host, place, size, guest_phys) &&
+                    scan->search->fn(scan->search->opaque, guest_phys + place)) {
+                    return true;
+                }
+            }
+        }
     }
     return false;
 }
 
-static bool search_chunk(const Search *search, const uint8_t *host, size_t size,
-                         uint64_t guest_phys, uint64_t *limit)
+static bool search_chunk(Scan *scan, const uint8_t *host, size_t size, uint64_t guest_phys)
 {
     size_t page = sysconf(_SC_PAGESIZE), count = size / page;
     g_autofree unsigned char *resident = g_malloc(MAX(count, 1));
@@ -93,45 +134,83 @@ static bool search_chunk(const Search *search, const uint8_t *host, size_t size,
     if (mincore((void *)host, count * page, resident) < 0) {
         memset(resident, 1, count);
     }
-    for (size_t i = 0; i < count;) {
+    for (size_t i = 0; i < count && scan->left; i++) {
         size_t first = i;
 
         while (i < count && resident[i] & 1) {
             i++;
         }
         if (i > first) {
-            size_t bytes = MIN((i - first) * page, *limit);
+            size_t bytes = MIN((i - first) * page, scan->left);
 
-            if (search_run(search, host + first * page, bytes, guest_phys + first * page)) {
+            if (search_run(scan, host + first * page, bytes, guest_phys + first * page)) {
                 return true;
             }
-            *limit -= bytes;
+            scan->left -= bytes;
         }
-        i++;
     }
     return false;
 }
 
-bool debug_memory_search(Machine *machine, const void *needle, size_t size, uint64_t limit,
-                         bool (*fn)(void *opaque, uint64_t guest_phys), void *opaque)
+static Scan begin_scan(const DebugSearch *search)
 {
-    const FlatView *view = atomic_load(&machine->memory_space.view);
-    Search search = { needle, size, fn, opaque };
+    Scan scan = { .search = search,
+                  .left = search->limit,
+                  .offsets = search->alignment >= 4 ? 1 : WORD_OFFSETS };
 
-    for (size_t i = 0; view && i < view->count; i++) {
-        const MemoryRange *range = &view->ranges[i];
-        const uint8_t *host = range->region->host + range->offset;
+    assert(search->size >= 4 + scan.offsets - 1);
+    for (unsigned k = 0; k < scan.offsets; k++) {
+        memcpy(&scan.word[k], (const uint8_t *)search->needle + k, 4);
+    }
+    return scan;
+}
 
-        if (range->region->kind != MEMORY_RAM || (uintptr_t)host % sysconf(_SC_PAGESIZE)) {
-            continue;
-        }
-        for (uint64_t at = 0; at < range->size && limit; at += SEARCH_CHUNK) {
-            uint64_t n = MIN(range->size - at, SEARCH_CHUNK);
+static bool search_part(Scan *scan, const MemoryRange *range, uint64_t start, uint64_t end)
+{
+    size_t page = sysconf(_SC_PAGESIZE);
+    const uint8_t *host;
 
-            if (search_chunk(&search, host + at, n, range->start + at, &limit)) {
-                return true;
-            }
+    start = MAX(start, range->start);
+    end = MIN(end, range->start + range->size);
+    if (start >= end || range->region->kind != MEMORY_RAM) {
+        return false;
+    }
+    host = range->region->host + range->offset;
+    if ((uintptr_t)host % page) {
+        return false;
+    }
+    start = range->start + align_down(start - range->start, page);
+    for (uint64_t at = start; at < end && scan->left; at += SEARCH_CHUNK) {
+        uint64_t n = MIN(end - at, SEARCH_CHUNK);
+
+        if (search_chunk(scan, host + (at - range->start), align_up(n, page), at)) {
+            return true;
         }
     }
     return false;
+}
+
+static bool search_between(Machine *machine, const DebugSearch *search, uint64_t start,
+                           uint64_t end)
+{
+    const FlatView *view = atomic_load(&machine->memory_space.view);
+    Scan scan = begin_scan(search);
+
+    for (size_t i = 0; view && i < view->count; i++) {
+        if (search_part(&scan, &view->ranges[i], start, end)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool debug_memory_search(Machine *machine, const DebugSearch *search)
+{
+    return search_between(machine, search, 0, UINT64_MAX);
+}
+
+bool debug_memory_search_range(Machine *machine, const DebugSearch *search, uint64_t start,
+                               uint64_t size)
+{
+    return search_between(machine, search, start, start + MIN(size, UINT64_MAX - start));
 }

@@ -21,9 +21,19 @@ const uint8_t *debug_memory_around(Machine *machine, uint64_t guest_phys, uint64
                                    uint64_t after, uint64_t *start, uint64_t *size);
 /*
  * Calls fn for each place in RAM that holds the needle, until it returns true. Pages that were never written are not looked at, and no more
- * than limit bytes are.
+ * than limit bytes are. alignment: of the places, a power of two. The needle has 4 bytes at least, 7 where the alignment is less than 4.
  */
-bool debug_memory_search(Machine *machine, const void *needle, size_t size, uint64_t limit,
-                         bool (*fn)(void *opaque, uint64_t guest_phys), void *opaque);
+typedef struct {
+    const void *needle;
+    size_t size;
+    unsigned alignment;
+    uint64_t limit;
+    bool (*fn)(void *opaque, uint64_t guest_phys);
+    void *opaque;
+} DebugSearch;
+/* Returns what fn has returned last. */
+bool debug_memory_search(Machine *machine, const DebugSearch *search);
+/* The same of one piece of guest physical memory. */
+bool debug_memory_search_range(Machine *machine, const DebugSearch *search, uint64_t start, uint64_t size);
 
 #endif

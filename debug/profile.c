@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "debug/backtrace.h"
+#include "debug/linux/registers.h"
 #include "debug/symbols/symbols.h"
 #include "machine/accelerator.h"
 
@@ -46,6 +47,15 @@ bool profile_runs(Machine *machine)
     return profile_of(machine)->source;
 }
 
+/* Whether the CPU runs a process, and not what is before a kernel: firmware, a loader, code that unpacks it. */
+static bool runs_user_code(Vcpu *vcpu)
+{
+    if (target_register_find(vcpu->target, "cr0")) {
+        return linux_register(vcpu, "cr0") & 1 && linux_register(vcpu, "cs") & 3;
+    }
+    return !(linux_register(vcpu, "cpsr") >> 2 & 3);
+}
+
 /* The function that a frame is in; code without symbols by its page, so that there are not too many names. */
 static void append_name(GString *text, Vcpu *vcpu, const Frame *frame)
 {
@@ -54,7 +64,10 @@ static void append_name(GString *text, Vcpu *vcpu, const Frame *frame)
     if (symbols_at(vcpu->machine, vcpu, frame_address(frame), &symbol)) {
         g_string_append(text, symbol.name);
     } else {
-        g_string_append_printf(text, "%s %#" PRIx64, frame->pc >> 63 ? "unknown" : "user",
+        g_string_append_printf(text, "%s %#" PRIx64,
+                               frame->pc >> 63        ? "unknown"
+                               : runs_user_code(vcpu) ? "user"
+                                                      : "loader",
                                frame->pc & ~UINT64_C(0xfff));
     }
 }

@@ -19,6 +19,22 @@ Types *types_new(unsigned pointer_bytes)
     return types;
 }
 
+Types *types_new_read(unsigned pointer_bytes, const TypesReader *reader, void *opaque,
+                      unsigned types_max, unsigned members_max, unsigned enumerators_max)
+{
+    Types *types = g_new0(Types, 1);
+    Type nothing = { TYPE_VOID };
+
+    types->types = g_array_sized_new(FALSE, FALSE, sizeof(Type), types_max);
+    types->members = g_array_sized_new(FALSE, FALSE, sizeof(TypeMember), members_max);
+    types->enumerators = g_array_sized_new(FALSE, FALSE, sizeof(TypeEnumerator), enumerators_max);
+    types->pointer_bytes = pointer_bytes;
+    types->reader = reader;
+    types->reader_opaque = opaque;
+    g_array_append_val(types->types, nothing);
+    return types;
+}
+
 void types_free(Types *types)
 {
     g_array_unref(types->types);
@@ -31,7 +47,12 @@ void types_free(Types *types)
 
 const Type *types_get(const Types *types, uint32_t number)
 {
-    return &g_array_index(types->types, Type, number < types->types->len ? number : 0);
+    const Type *type = &g_array_index(types->types, Type, number < types->types->len ? number : 0);
+
+    if (type->kind == TYPE_UNREAD) {
+        types->reader->read((Types *)types, number);
+    }
+    return type;
 }
 
 const char *types_name(const Types *types, uint32_t string)
@@ -65,6 +86,9 @@ uint32_t types_find_kind(Types *types, TypeKind kind, const char *name)
 {
     const GArray *list;
 
+    if (types->reader) {
+        return types->reader->find(types, kind, name);
+    }
     if (!types->named) {
         make_names(types);
     }

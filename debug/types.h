@@ -23,6 +23,7 @@ typedef enum {
     TYPE_TYPEDEF,
     TYPE_QUALIFIER, /* const, volatile and the like */
     TYPE_FUNCTION,
+    TYPE_UNREAD, /* types_get reads it first */
 } TypeKind;
 
 enum {
@@ -50,7 +51,17 @@ typedef struct {
     int64_t value;
 } TypeEnumerator;
 
+typedef struct Types Types;
+
+/* Where a table's types come from that are read as they are looked at. */
 typedef struct {
+    /* Fills in a type that is TYPE_UNREAD; may append more to all arrays. */
+    void (*read)(Types *types, uint32_t number);
+    /* In the place of a search through the table. */
+    uint32_t (*find)(Types *types, TypeKind kind, const char *name);
+} TypesReader;
+
+struct Types {
     GArray *types;       /* Type */
     GArray *members;     /* TypeMember */
     GArray *enumerators; /* TypeEnumerator */
@@ -58,11 +69,16 @@ typedef struct {
     size_t string_bytes; /* the last is a NUL */
     unsigned pointer_bytes;
     GHashTable *named; /* name -> list of numbers; made when first needed */
-} Types;
+    const TypesReader *reader; /* NULL: all of it is there */
+    void *reader_opaque;
+};
 
 enum { TYPES_NONE = 0, TYPES_DEPTH_MAX = 32 };
 
 Types *types_new(unsigned pointer_bytes);
+/* One that is read as it is looked at; of so many elements at most, which never move. Strings are the caller's to make. */
+Types *types_new_read(unsigned pointer_bytes, const TypesReader *reader, void *opaque,
+                      unsigned types_max, unsigned members_max, unsigned enumerators_max);
 void types_free(Types *types);
 const Type *types_get(const Types *types, uint32_t number);
 const char *types_name(const Types *types, uint32_t string);

@@ -11,16 +11,30 @@ enum {
     ACCELERATOR_RUNS_CODE = 1,       /* guest code runs at all (not so when a test drives the machine) */
     ACCELERATOR_HOST_PROCESSOR = 2,  /* on the host's processor: its CPU model and interrupt controller can be had */
     ACCELERATOR_SMM = 4,             /* x86: system management mode */
+    ACCELERATOR_COVERAGE = 8,        /* notes which instructions are executed (machine/coverage.h) */
 };
 
 /* LOADED: as TO, and the whole state is another one (a snapshot's): counters, too, are set. */
 typedef enum { VCPU_SYNC_FROM_ACCELERATOR, VCPU_SYNC_TO_ACCELERATOR, VCPU_SYNC_LOADED } VcpuSync;
+
+/* A counter of the accelerator's kernel. Values are to be multiplied with base ^ exponent; more than one: a histogram. */
+typedef struct {
+    const char *name;
+    const char *type; /* cumulative, instant, peak, linear-histogram, log2-histogram */
+    const char *unit; /* bytes, seconds, cycles, boolean; NULL: a number */
+    int base, exponent;
+    uint32_t bucket_size;
+    unsigned count;
+    const uint64_t *values;
+} AcceleratorStatistic;
+typedef void AcceleratorVisitor(void *opaque, const AcceleratorStatistic *statistic);
 
 typedef struct Accelerator {
     const char *name; /* as -accel spells it */
     const char *summary;
     const Property *properties; /* over the state that `state_size` says */
     size_t state_size;
+    bool (*runs)(const Target *target); /* NULL: any */
     unsigned abilities; /* ACCELERATOR_*; less Machine.accelerator_lacks */
     /* Before the board is built. A failure lets `-accel a:b` go on to b, printing why. */
     bool (*init)(Machine *machine, void *state, GError **error);
@@ -51,10 +65,16 @@ typedef struct Accelerator {
      * vCPUs are parked. false: it cannot trap all of that, and is asked again with less. NULL: it can trap nothing.
      */
     bool (*debug_changed)(Machine *machine, GError **error);
+    uint32_t debug_events; /* a bit for each DebugEventKind of CPUs that it tells of (machine/debug.h) */
     /* `info jit` and the like; may be NULL. */
     void (*describe)(Machine *machine, GString *out);
+    /* Of the whole machine, or of a vCPU. false with an error: they cannot be read. NULL: there are none. */
+    bool (*statistics)(Machine *machine, Vcpu *vcpu, AcceleratorVisitor *visit, void *opaque,
+                       GError **error);
     /* x86: what CPUID may say at most; false: nothing. NULL: what the target can itself. */
     bool (*cpuid)(Machine *machine, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+    /* x86: the same of leaves 0x40000003 and 0x40000004 as Hyper-V has them. NULL: it has none of its interfaces. */
+    bool (*hyperv)(Machine *machine, uint32_t leaf, uint32_t out[4]);
 } Accelerator;
 
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "machine/debug.h"
 #include "machine/private.h"
 
 const MemoryRange *address_space_find(AddressSpace *space, uint64_t address)
@@ -227,6 +228,14 @@ static inline void observe(AddressSpace *space, const MemoryRange *range, uint64
     }
 }
 
+static inline void tell_debugger(uint64_t address, uint64_t size, bool write,
+                                 MemoryAttributes attributes)
+{
+    if (__builtin_expect(attributes.device != NULL, 0)) {
+        debug_dma(attributes.device, address, size, write);
+    }
+}
+
 static MemoryResult read_part(AddressSpace *space, uint64_t address, uint64_t *value,
                               unsigned *size, MemoryAttributes attributes)
 {
@@ -254,6 +263,16 @@ static MemoryResult read_part(AddressSpace *space, uint64_t address, uint64_t *v
     return result;
 }
 
+/* A write through a range that shows something else than it writes. */
+static void write_beneath(const MemoryRange *range, uint64_t address, uint64_t value, unsigned size)
+{
+    MemoryRegion *ram = range->written;
+    uint64_t offset = range->written_offset + (address - range->start);
+
+    ram_store(ram->host + offset, value, size);
+    memory_ram_written(ram->machine, ram->ram_offset + offset, size);
+}
+
 static MemoryResult write_part(AddressSpace *space, uint64_t address, uint64_t value,
                                unsigned *size, MemoryAttributes attributes)
 {
@@ -267,6 +286,11 @@ static MemoryResult write_part(AddressSpace *space, uint64_t address, uint64_t v
         if (memory_range_direct(range, true)) {
             ram_store(range->region->host + offset, value, *size);
             memory_ram_written(space->machine, range->region->ram_offset + offset, *size);
+            return MEMORY_OK;
+        }
+        if (range->written) {
+            write_beneath(range, address, value, bytes_within(range, address, *size));
+            *size = bytes_within(range, address, *size);
             return MEMORY_OK;
         }
         result = io_write(range, offset, value, *size, attributes);
@@ -310,6 +334,7 @@ MemoryResult address_space_read(AddressSpace *space, uint64_t address, uint64_t 
         done += part_size;
     }
     *value = whole;
+    tell_debugger(address, size, false, attributes);
     leave(space, locked);
     return result;
 }
@@ -326,6 +351,7 @@ MemoryResult address_space_write(AddressSpace *space, uint64_t address, uint64_t
         result = write_part(space, address + done, value >> (done * 8), &part_size, attributes);
         done += part_size;
     }
+    tell_debugger(address, size, true, attributes);
     leave(space, locked);
     return result;
 }
@@ -342,6 +368,9 @@ MemoryResult address_space_read_bytes(AddressSpace *space, uint64_t address, voi
     bool locked = enter(space);
     MemoryResult result = MEMORY_OK;
     uint8_t *out = buffer;
+
+    tell_debugger(address, size, false, attributes);
+    attributes.device = NULL;
 
     while (size && result == MEMORY_OK) {
         const MemoryRange *range = address_space_find(space, address);
@@ -369,6 +398,9 @@ MemoryResult address_space_write_bytes(AddressSpace *space, uint64_t address, co
     bool locked = enter(space);
     MemoryResult result = MEMORY_OK;
     const uint8_t *in = buffer;
+
+    tell_debugger(address, size, true, attributes);
+    attributes.device = NULL;
 
     while (size && result == MEMORY_OK) {
         const MemoryRange *range = address_space_find(space, address);
@@ -430,6 +462,13 @@ void address_space_dirty(AddressSpace *space, uint64_t address, uint64_t size)
         size -= part;
     }
     leave(space, locked);
+}
+
+void address_space_written(AddressSpace *space, const Device *device, uint64_t address,
+                           uint64_t size)
+{
+    address_space_dirty(space, address, size);
+    debug_dma(device, address, size, true);
 }
 
 void memory_set_observer(Machine *machine, const MemoryObserver *observer)

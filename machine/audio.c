@@ -13,12 +13,16 @@ enum {
     TURN_MS = 10,         /* between moves of a stream that is late: the guest has its turns */
     GRACE_MS = 30,        /* how late a device's frames may come without being silence */
     LONGEST_LAG_MS = 500, /* what is later is forgotten: the process did not run */
+    PATIENCE_MS = 1000,   /* with a guest that does not see an event: it does not listen */
     SILENCE_MS = 1000,    /* of silence for want of frames: the stream sleeps */
     EVENT_LEAST_MS = 1,
     MS_PER_S = 1000,
 };
-/* How fast what is late is caught up with: a guest that refills its buffers in time can do that in 2/3 of the time, too. */
-#define CATCH_UP(due) ((due)*3 / 2)
+/*
+ * How fast what is late is caught up with. Linux's HDA driver takes interrupts that come after less than 2/3 of a period for
+ * mistakes.
+ */
+#define CATCH_UP(due) ((due)*5 / 4)
 #define NS_PER_S      INT64_C(1000000000)
 #define NS_PER_MS     INT64_C(1000000)
 
@@ -29,9 +33,12 @@ struct AudioStream {
     const AudioClient *client;
     void *opaque;
     bool active, asleep;
+    bool deaf; /* the guest lets events wait for ever */
     AudioSettings settings;
-    int64_t start_ns; /* `done` frames ago */
-    int64_t moved_ns; /* when frames were moved last */
+    int64_t start_ns;   /* `done` frames ago */
+    int64_t moved_ns;   /* when frames were moved last, or the guest saw an event */
+    int64_t unseen_ns;  /* since when there is an event that it has not seen, or 0 */
+    uint64_t unseen_at; /* and at which frame that was */
     uint64_t done;
     uint64_t silent; /* frames of silence since the device had some */
     uint64_t total, total_silent;
@@ -111,7 +118,8 @@ static size_t take_frames(AudioStream *stream, size_t frames)
     float samples[CHUNK_FRAMES * AUDIO_CHANNELS_MOST];
     size_t had;
 
-    had = MIN(stream->client->play(stream->opaque, data, frames), frames);
+    had = stream->client->play(stream->opaque, data, frames);
+    had = MIN(had, frames);
     audio_decode(stream->settings.format, data, samples, had * stream->settings.channels);
     make_ready(stream, samples, had);
     stream->done += had;
@@ -134,41 +142,92 @@ static void add_silence(AudioStream *stream, uint64_t frames)
 }
 
 /*
+ * How many frames may be moved before the guest has seen the last event: its processors may not have run since, and going on would
+ * take what it had no chance to fill. One that never looks is not waited for.
+ */
+static uint64_t room_ahead(AudioStream *stream, int64_t now_ns)
+{
+    size_t ahead = stream->client->unseen ? stream->client->unseen(stream->opaque) : AUDIO_ALL_SEEN;
+
+    if (ahead == AUDIO_ALL_SEEN) {
+        if (stream->unseen_ns) {
+            stream->moved_ns = side_of(stream)->moved_ns = now_ns;
+            stream->unseen_ns = 0;
+            stream->deaf = false;
+            if (stream->client->live) {
+                stream->start_ns = now_ns - ns_of(stream->done, stream->settings.rate);
+            }
+        }
+        return UINT64_MAX;
+    }
+    if (!stream->unseen_ns) {
+        stream->unseen_ns = now_ns;
+        stream->unseen_at = stream->total;
+    }
+    stream->deaf |= now_ns - stream->unseen_ns >= PATIENCE_MS * NS_PER_MS;
+    if (stream->deaf) {
+        return UINT64_MAX;
+    }
+    return ahead - MIN(ahead, stream->total - stream->unseen_at);
+}
+
+static size_t until_event(const AudioStream *stream)
+{
+    return stream->client->until_event ? stream->client->until_event(stream->opaque) : 0;
+}
+
+/* How much of what is wanted may be moved in one go: up to the next event, which the guest may have to see. */
+static uint64_t one_go(AudioStream *stream, uint64_t wanted, int64_t now_ns)
+{
+    size_t event = stream->client->unseen ? until_event(stream) : 0;
+    uint64_t room = room_ahead(stream, now_ns);
+
+    return MIN(event ? MIN(wanted, event) : wanted, room);
+}
+
+/*
  * The most that is moved now: what has been due since the last time, and a little more. When we were late the guest has heard
  * nothing of it, and gets its turns.
  */
-static uint64_t most_now(int64_t moved_ns, uint32_t rate, int64_t now_ns)
+static uint64_t most_now(int64_t since_ns, uint32_t rate)
 {
-    int64_t since_ns = MIN(now_ns - moved_ns, 2 * TURN_MS * NS_PER_MS);
-
-    return frames_in(CATCH_UP(since_ns), rate) + 1;
+    return since_ns > 0 ? frames_in(CATCH_UP(since_ns), rate) + 1 : 0;
 }
 
-/* The same for a stream that plays: what it has begun, a buffer of the guest's, may come to its end. */
+/*
+ * The same for a stream that plays. Where nobody knows whether the guest keeps up, it has no more than two turns of ours; but what
+ * it has begun, a buffer, may come to its end.
+ */
 static uint64_t most_to_play(const AudioStream *stream, int64_t now_ns)
 {
-    size_t event = stream->client->until_event ? stream->client->until_event(stream->opaque) : 0;
-    uint64_t most = most_now(stream->moved_ns, stream->settings.rate, now_ns);
+    int64_t since_ns = now_ns - stream->moved_ns;
+    uint64_t most;
 
-    return MAX(most, MIN(event, frames_of_ms(stream, BUFFER_MOST_MS)));
+    if (stream->client->unseen) {
+        return most_now(since_ns, stream->settings.rate);
+    }
+    most = most_now(MIN(since_ns, 2 * TURN_MS * NS_PER_MS), stream->settings.rate);
+    return MAX(most, MIN(until_event(stream), frames_of_ms(stream, BUFFER_MOST_MS)));
 }
 
 static void advance(AudioStream *stream, int64_t now_ns)
 {
+    uint64_t room = room_ahead(stream, now_ns);
     uint64_t due = frames_due(&stream->start_ns, stream->done, stream->settings.rate, now_ns);
-    uint64_t most = most_to_play(stream, now_ns), grace = frames_of_ms(stream, GRACE_MS);
+    uint64_t left = room ? MIN(due, most_to_play(stream, now_ns)) : 0;
+    uint64_t grace = frames_of_ms(stream, GRACE_MS);
     size_t wanted = 0, had = 0;
 
-    for (uint64_t left = MIN(due, most); left && had == wanted; left -= had) {
-        wanted = MIN(left, CHUNK_FRAMES);
+    while (left && had == wanted && (wanted = one_go(stream, MIN(left, CHUNK_FRAMES), now_ns))) {
         had = take_frames(stream, wanted);
+        left -= had;
         due -= had;
         if (had) {
             stream->silent = 0;
             stream->moved_ns = now_ns;
         }
     }
-    if (had < wanted && due > grace) {
+    if (had < wanted && due > grace && room_ahead(stream, now_ns)) {
         add_silence(stream, due - grace);
     }
 }
@@ -205,6 +264,9 @@ static void mix_chunk(Audiodev *audiodev, size_t frames)
         AudioStream *stream = audiodev->streams->pdata[i];
         size_t n = MIN(stream->ready_frames, frames);
 
+        if (!n) {
+            continue; /* it may have never had any */
+        }
         for (size_t k = 0; k < n * channels; k++) {
             audiodev->mixed[k] += stream->ready[k];
         }
@@ -213,6 +275,7 @@ static void mix_chunk(Audiodev *audiodev, size_t frames)
                 stream->ready_frames * channels * sizeof *stream->ready);
     }
     side->frames += frames;
+    audio_captures_hear(audiodev, audiodev->mixed, frames);
     if (audiodev->type->play) {
         audio_encode(side->settings.format, audiodev->mixed, data, frames * channels);
         audiodev->type->play(audiodev, data, frames);
@@ -275,20 +338,52 @@ static void record_chunk(Audiodev *audiodev, size_t frames)
     }
 }
 
+/* Up to how many frames of the back end all that record can take in one go; 0: one waits for its guest. */
+static uint64_t room_to_record(Audiodev *audiodev, int64_t now_ns)
+{
+    uint32_t rate = audiodev->sides[AUDIO_RECORD].settings.rate;
+    uint64_t room = CHUNK_FRAMES, own;
+
+    for (unsigned i = 0; i < audiodev->streams->len; i++) {
+        AudioStream *stream = audiodev->streams->pdata[i];
+
+        if (stream->direction == AUDIO_RECORD && stream->active) {
+            own = one_go(stream, CHUNK_FRAMES, now_ns);
+            room = own ? MIN(room, MAX(own * rate / stream->settings.rate, 1)) : 0;
+        }
+    }
+    return room;
+}
+
+static bool all_recorders_tell(const Audiodev *audiodev)
+{
+    for (unsigned i = 0; i < audiodev->streams->len; i++) {
+        const AudioStream *stream = audiodev->streams->pdata[i];
+
+        if (stream->direction == AUDIO_RECORD && stream->active && !stream->client->unseen) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void record_due(Audiodev *audiodev, int64_t now_ns)
 {
     AudioSide *side = &audiodev->sides[AUDIO_RECORD];
+    int64_t since_ns = now_ns - side->moved_ns;
     uint64_t due, n;
 
     if (!side->active) {
         return;
     }
     due = frames_due(&side->start_ns, side->since_start, side->settings.rate, now_ns);
-    due = MIN(due, most_now(side->moved_ns, side->settings.rate, now_ns));
-    side->moved_ns = due ? now_ns : side->moved_ns;
-    for (; due; due -= n) {
-        n = MIN(due, CHUNK_FRAMES);
+    if (!all_recorders_tell(audiodev)) {
+        since_ns = MIN(since_ns, 2 * TURN_MS * NS_PER_MS);
+    }
+    due = MIN(due, most_now(since_ns, side->settings.rate));
+    for (; due && (n = MIN(due, room_to_record(audiodev, now_ns))); due -= n) {
         record_chunk(audiodev, n);
+        side->moved_ns = now_ns;
     }
 }
 
@@ -297,14 +392,16 @@ static void record_due(Audiodev *audiodev, int64_t now_ns)
 /* When a stream wants to be looked at: its next event, or soon when it could not be brought up to now. */
 static int64_t next_look_ns(const AudioStream *stream, int64_t now_ns)
 {
-    size_t frames = stream->client->until_event ? stream->client->until_event(stream->opaque) : 0;
+    size_t frames = until_event(stream);
     int64_t at_ns = INT64_MAX;
 
     if (stream->direction == AUDIO_PLAY) {
         uint64_t due = frames_in(now_ns - stream->start_ns, stream->settings.rate);
 
         if (due > stream->done + frames_of_ms(stream, TURN_MS) / 2) {
-            return now_ns + TURN_MS * NS_PER_MS;
+            at_ns = frames && stream->client->unseen ? ns_of(frames, stream->settings.rate) * 4 / 5
+                                                     : TURN_MS * NS_PER_MS;
+            return now_ns + CLAMP(at_ns, EVENT_LEAST_MS * NS_PER_MS, TURN_MS * NS_PER_MS);
         }
         if (frames) {
             at_ns = stream->start_ns + ns_of(stream->done + frames, stream->settings.rate);
@@ -354,6 +451,7 @@ static void audiodev_tick(void *opaque)
 void audiodev_begin(Audiodev *audiodev)
 {
     audiodev->streams = g_ptr_array_new();
+    audiodev->captures = g_ptr_array_new();
     audiodev->mixed = g_new(float, CHUNK_FRAMES *AUDIO_CHANNELS_MOST);
     timer_init(&audiodev->timer, audiodev->machine, audiodev_tick, audiodev);
 }
@@ -361,6 +459,10 @@ void audiodev_begin(Audiodev *audiodev)
 void audiodev_end(Audiodev *audiodev)
 {
     timer_cancel(&audiodev->timer);
+    while (audiodev->captures->len) {
+        audio_capture_free(audiodev->captures->pdata[0]);
+    }
+    g_ptr_array_unref(audiodev->captures);
     g_ptr_array_unref(audiodev->streams);
     g_free(audiodev->mixed);
 }
@@ -455,6 +557,7 @@ void audio_stream_start(AudioStream *stream, const AudioSettings *settings)
     stream->asleep = false;
     stream->settings = wanted;
     stream->start_ns = stream->moved_ns = now_ns;
+    stream->unseen_ns = 0;
     stream->done = stream->silent = 0;
     audio_resampler_free(stream->resampler);
     stream->resampler = stream->direction == AUDIO_PLAY
@@ -471,6 +574,14 @@ void audio_stream_stop(AudioStream *stream)
     stop(stream);
 }
 
+void audio_stream_finish(AudioStream *stream)
+{
+    audio_stream_update(stream);
+    while (stream->active && !stream->audiodev->ticking && take_frames(stream, CHUNK_FRAMES)) {
+    }
+    stop(stream);
+}
+
 bool audio_stream_active(const AudioStream *stream)
 {
     return stream->active;
@@ -480,6 +591,16 @@ void audio_stream_update(AudioStream *stream)
 {
     if (stream->active) {
         audiodev_tick(stream->audiodev);
+    }
+}
+
+void audio_stream_seen(AudioStream *stream)
+{
+    int64_t now_ns = clock_now_ns(stream->audiodev->machine);
+
+    if (stream->active && stream->unseen_ns && !stream->audiodev->ticking) {
+        room_ahead(stream, now_ns);
+        arm_timer(stream->audiodev, now_ns);
     }
 }
 

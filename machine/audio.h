@@ -24,8 +24,20 @@
 typedef struct Machine Machine;
 typedef struct Audiodev Audiodev;
 typedef struct AudioStream AudioStream;
+typedef struct AudioCapture AudioCapture;
 
 typedef enum { AUDIO_PLAY, AUDIO_RECORD, AUDIO_DIRECTIONS } AudioDirection;
+
+#define AUDIO_ALL_SEEN SIZE_MAX
+
+/*
+ * For AudioClient.unseen: of a ring of so many frames, with an event after each period. The guest fills it up after an event, and
+ * had the chance to for the one before.
+ */
+static inline size_t audio_surely_filled(size_t ring, size_t period)
+{
+    return ring > 3 * period ? ring - 3 * period : 0;
+}
 
 /* The device's side of a stream. */
 typedef struct {
@@ -38,6 +50,13 @@ typedef struct {
     void (*record)(void *opaque, const void *data, size_t frames);
     /* After how many frames the guest expects to hear of them, so that it does at that time; 0 or NULL: any time. */
     size_t (*until_event)(void *opaque);
+    /*
+     * AUDIO_ALL_SEEN, or the guest has still to see an event, since its interrupt is pending: then how many frames beyond that it has
+     * surely dealt with. Further the stream does not go, as long as the guest answers at all. NULL: nobody knows.
+     */
+    size_t (*unseen)(void *opaque);
+    /* What was waited for is not late: the guest sends in its own time. Else it is caught up with. */
+    bool live;
 } AudioClient;
 
 /* For realize. name: for people, a literal ("AC97 out"). */
@@ -50,9 +69,13 @@ void audio_stream_free(AudioStream *stream); /* NULL is fine */
  */
 void audio_stream_start(AudioStream *stream, const AudioSettings *settings);
 void audio_stream_stop(AudioStream *stream);
+/* The same, but first takes all that the device has left, before its time, so that the end of the sound is not cut off. */
+void audio_stream_finish(AudioStream *stream);
 bool audio_stream_active(const AudioStream *stream);
 /* Moves the frames that are due by now: before the guest reads how far the device is, or changes what it plays. */
 void audio_stream_update(AudioStream *stream);
+/* The guest has seen the last event, if there was one. */
+void audio_stream_seen(AudioStream *stream);
 /* There are frames again, after play had too few. */
 void audio_stream_wake(AudioStream *stream);
 /* Linear gains of the left and the right channels, 1.0: unchanged. */
@@ -62,7 +85,7 @@ void audio_stream_set_volume(AudioStream *stream, float left, float right);
 typedef struct {
     const char *name; /* as -audiodev spells it */
     const char *summary;
-    size_t instance_size; /* first member an Audiodev */
+    size_t instance_size;       /* first member an Audiodev */
     const Property *properties; /* beside those of all, or NULL */
     /* Whether a server of that kind answers, without a message when not. NULL: it takes the user to know. */
     bool (*available)(void);
@@ -86,7 +109,7 @@ typedef struct {
     unsigned active;        /* streams */
     uint64_t frames;        /* that have passed */
     int64_t start_ns;       /* AUDIO_RECORD: `since_start` frames ago */
-    int64_t moved_ns;       /* when the last of them passed */
+    int64_t moved_ns;       /* when the last of them passed, or the guest saw an event */
     uint64_t since_start;
     /* Properties. */
     uint32_t frequency, channels, voices, buffer_length_us;
@@ -101,10 +124,11 @@ struct Audiodev {
     AudioSide sides[AUDIO_DIRECTIONS];
     uint32_t timer_period_us; /* property */
     bool open;
-    GPtrArray *streams;       /* AudioStream * */
+    GPtrArray *streams; /* AudioStream * */
+    GPtrArray *captures; /* AudioCapture *, freed with it */
     Timer timer;
-    bool ticking;             /* streams are being moved */
-    float *mixed;             /* room for one chunk */
+    bool ticking; /* streams are being moved */
+    float *mixed; /* room for one chunk */
 };
 
 /* The properties that all types have. */
@@ -126,5 +150,15 @@ Audiodev *audiodev_choose(Machine *machine, Audiodev *given, GError **error);
 
 /* `info audiodev`: appends a line for the back end and one for each stream. */
 void audiodev_describe(const Audiodev *audiodev, GString *out);
+
+/*
+ * What a back end plays, while it plays, goes into a WAVE file as well, until audio_capture_free or the end of the back end. A file
+ * that cannot be written any more is given up with a message.
+ */
+AudioCapture *audio_capture_new(Audiodev *audiodev, const char *path,
+                                const AudioSettings *settings, GError **error);
+void audio_capture_free(AudioCapture *capture);
+/* `info capture`: appends its settings, its file and how many bytes went there. */
+void audio_capture_describe(const AudioCapture *capture, GString *out);
 
 #endif

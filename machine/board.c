@@ -2,6 +2,8 @@
 /* Look-up of boards by name or alias. */
 #include "machine/board.h"
 
+#include "machine/target.h"
+
 #include <string.h>
 
 #include "base/names.h"
@@ -28,7 +30,7 @@ static const NotYet boards_not_yet[] = {
       "versatileab versatilepb vexpress-a15 vexpress-a9 vmapple witherspoon-bmc x-remote "
       "xilinx-zynq-a9 xlnx-versal-virt xlnx-versal2-virt xlnx-zcu102 yosemitev2-bmc z2",
       "use virt" },
-    { "microvm nitro pc-q35 q35 xenfv xenpv xenpvh" },
+    { "microvm nitro pc-q35 q35 xenfv xenpv xenpvh", "use pc" },
     { 0 },
 };
 
@@ -68,6 +70,11 @@ bool board_takes(const Board *board, const DeviceType *type)
 const Board *board_find(const char *name)
 {
     return REGISTRY_FIND(boards, &board_kind, name, NULL);
+}
+
+bool board_runs(const Board *board, const Target *target)
+{
+    return g_strv_contains(board->targets, target->name);
 }
 
 /* "virt-8.2" asks for the board as some release had it; ours is one that all of them fit. */

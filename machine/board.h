@@ -6,6 +6,7 @@
 #include "machine/device.h"
 
 typedef struct Board Board;
+typedef struct Target Target;
 
 /* What -drive if=NAME does on a board. */
 typedef struct {
@@ -16,7 +17,16 @@ typedef struct {
     const char *unit;   /* property that takes the place on the bus; NULL: none does */
     unsigned units;     /* drives on one bus; 0: buses do not count */
     unsigned most;      /* drives in all; 0: as many as there is room for */
+    bool removable;     /* a drive may be without a medium, also if it is none for discs */
 } DriveInterface;
+
+/* A drive without a medium that a machine has without being asked for it. */
+typedef struct {
+    const char *interface; /* of drive_interfaces; NULL ends a table */
+    unsigned index;
+    bool disc;
+    const char *const *unless; /* -device of these types: the user puts the drives in place */
+} DefaultDrive;
 
 struct Board {
     const char *name;               /* as -M spells it */
@@ -29,9 +39,11 @@ struct Board {
     const char *serial_console;     /* what Linux calls the first serial port, for a hint */
     const DriveInterface *drive_interfaces; /* NULL: only if=none */
     const char *default_drive_interface; /* for -drive without if=; NULL: none */
+    const DefaultDrive *default_drives;  /* may be NULL */
     const char *ram_name;           /* of main RAM, as existing tools know it; NULL: "ram" */
     uint64_t default_ram_bytes, min_ram_bytes, max_ram_bytes;
     unsigned max_vcpus;
+    bool sleeps;                    /* its guests may suspend to RAM, and system_wakeup ends that */
     bool smbios;                    /* makes SMBIOS tables, with MachineConfig.smbios */
     const char *const *extras;      /* types without a bus that -device may add; `load` looks for them. NULL: none */
     size_t instance_size;           /* of the board's own structure, first member a Device */
@@ -52,6 +64,7 @@ REGISTRY_DECLARE(boards, Board);
 /* Whether -device may add a type: one with a bus, or one of the board's extras. board NULL: to any board. */
 bool board_takes(const Board *board, const DeviceType *type);
 const Board *board_find(const char *name);
+bool board_runs(const Board *board, const Target *target);
 /* As find, also with a release as in "virt-8.2"; says why there is none. */
 const Board *board_get(const char *name, GError **error);
 

@@ -2,13 +2,24 @@
 /* The generic half of character devices. */
 #include "machine/chardev.h"
 
+#include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "machine/machine.h"
 
+static void close_passed(Chardev *chardev)
+{
+    int fd;
+
+    while ((fd = chardev_take_passed(chardev)) >= 0) {
+        close(fd);
+    }
+}
+
 void chardev_free(Chardev *chardev)
 {
+    close_passed(chardev);
     if (chardev->type->close) {
         chardev->type->close(chardev);
     }
@@ -77,6 +88,16 @@ size_t chardev_write(Chardev *chardev, const void *data, size_t size)
     return size;
 }
 
+void chardev_guest_opened(Chardev *chardev, bool open)
+{
+    if (chardev) {
+        chardev->guest_closed = !open;
+    }
+    if (chardev && chardev->type->guest_opened) {
+        chardev->type->guest_opened(chardev, open);
+    }
+}
+
 void chardev_accept_input(Chardev *chardev)
 {
     if (chardev && chardev->type->accept_input) {
@@ -113,6 +134,30 @@ size_t chardev_can_receive(Chardev *chardev)
     return room;
 }
 
+void chardev_pass(Chardev *chardev, int fd)
+{
+    bool taken = take_lock(chardev);
+
+    if (chardev->passed_count < CHARDEV_PASSED_MAX) {
+        chardev->passed[chardev->passed_count++] = fd;
+    } else {
+        close(fd);
+    }
+    drop_lock(chardev, taken);
+}
+
+int chardev_take_passed(Chardev *chardev)
+{
+    int fd = chardev->passed_count ? chardev->passed[0] : -1;
+
+    if (chardev->passed_count) {
+        chardev->passed_count--;
+        memmove(chardev->passed, chardev->passed + 1,
+                chardev->passed_count * sizeof(chardev->passed[0]));
+    }
+    return fd;
+}
+
 void chardev_receive(Chardev *chardev, const uint8_t *data, size_t size)
 {
     bool taken = take_lock(chardev);
@@ -129,6 +174,7 @@ void chardev_event(Chardev *chardev, ChardevEvent event)
 
     if (event == CHARDEV_OPENED || event == CHARDEV_CLOSED) {
         chardev->open = event == CHARDEV_OPENED;
+        close_passed(chardev);
     }
     if (chardev->frontend && chardev->frontend->event) {
         chardev->frontend->event(chardev->frontend_opaque, event);

@@ -16,6 +16,8 @@
 
 typedef struct Chardev Chardev;
 
+enum { CHARDEV_PASSED_MAX = 16 };
+
 typedef enum {
     CHARDEV_OPENED,
     CHARDEV_CLOSED,
@@ -50,6 +52,8 @@ typedef struct {
     /* The front end has room again. */
     void (*accept_input)(Chardev *chardev);
     void (*set_break)(Chardev *chardev, bool on);
+    /* Whether somebody in the guest has the front end open, where that is known. May be NULL. */
+    void (*guest_opened)(Chardev *chardev, bool open);
     char *(*describe)(Chardev *chardev); /* for `info chardev`: "stdio", "pty:/dev/pts/3" … */
     /* Only a type that takes several front ends (mux): attaching and detaching is left to these. */
     bool (*attach)(Chardev *chardev, const ChardevFrontend *frontend, void *opaque, GError **error);
@@ -69,7 +73,10 @@ struct Chardev {
     uint16_t columns, rows;       /* of the terminal; 0: not known */
     const ChardevFrontend *frontend;
     void *frontend_opaque;
+    bool guest_closed;            /* nobody in the guest has the front end open */
     int log_fd;                   /* copy of all output (logfile=), 0: none */
+    int passed[CHARDEV_PASSED_MAX]; /* descriptors that came with the input and that nobody has taken, oldest first */
+    unsigned passed_count;
 };
 
 /* Closes the back end and frees it, its properties and its id. Its front end must not use it again. */
@@ -83,9 +90,15 @@ bool chardev_attach(Chardev *chardev, const ChardevFrontend *frontend, void *opa
 void chardev_detach(Chardev *chardev, void *opaque);
 /* Returns how many bytes were taken. chardev may be NULL: all bytes vanish. */
 size_t chardev_write(Chardev *chardev, const void *data, size_t size);
+/* For front ends whose guests tell: somebody has opened the port, or nobody has it open any more. */
+void chardev_guest_opened(Chardev *chardev, bool open);
 void chardev_accept_input(Chardev *chardev);
+/* For front ends: the oldest descriptor that the peer has sent, now the caller's; -1: none is left. */
+int chardev_take_passed(Chardev *chardev);
 /* For back ends, from the main loop; take the machine lock when the caller does not hold it. */
 size_t chardev_can_receive(Chardev *chardev);
+/* A descriptor that the peer has sent, before what came with it is received. Takes it; closes what is too many. */
+void chardev_pass(Chardev *chardev, int fd);
 void chardev_receive(Chardev *chardev, const uint8_t *data, size_t size);
 /* Keeps chardev->open in step with CHARDEV_OPENED and CHARDEV_CLOSED, then tells the front end. */
 void chardev_event(Chardev *chardev, ChardevEvent event);

@@ -81,6 +81,22 @@ int64_t clock_utc_ns(Machine *machine)
                                                          : clock->realtime_start_ns);
 }
 
+int64_t clock_rtc_start_ns(Machine *machine)
+{
+    return machine->private->clock.realtime_start_ns;
+}
+
+void clock_set_rtc_start_ns(Machine *machine, int64_t start_ns)
+{
+    const MachineConfig *config = &machine->config;
+
+    /* Any year that a calendar has: what is saved may be anybody's. */
+    if (config->rtc_clock == RTC_CLOCK_VM && config->rtc_base_s == INT64_MIN && start_ns > 0 &&
+        start_ns < INT64_MAX / 2) {
+        machine->private->clock.realtime_start_ns = start_ns;
+    }
+}
+
 int64_t clock_rtc_ns(Machine *machine)
 {
     int64_t now_ns = clock_utc_ns(machine);
@@ -429,7 +445,6 @@ void clock_create(Machine *machine)
         g_error("timerfd_create: %s", g_strerror(errno));
     }
     clock->source = g_unix_fd_source_new(clock->timer_fd, G_IO_IN);
-    g_source_set_priority(clock->source, G_PRIORITY_HIGH);
     g_source_set_callback(clock->source, G_SOURCE_FUNC(clock_expire), machine, NULL);
     g_source_attach(clock->source, NULL);
 }

@@ -4,7 +4,8 @@
  * stands still while the machine is stopped. Guest-visible time comes from here or from the RTC base.
  *
  * Threads: reading the clock is lock-free. Timers are armed under the machine lock (or from a vCPU
- * through timer_arm, which locks its own queue); they expire in the main loop under the machine lock.
+ * through timer_arm, which locks its own queue); they expire in the main loop under the machine lock. A
+ * handler may give that lock up if what its timer lies in cannot be freed meanwhile; all other timers wait.
  */
 #ifndef MACHINE_CLOCK_H
 #define MACHINE_CLOCK_H
@@ -30,6 +31,13 @@ int64_t clock_now_ns(Machine *machine);
 int64_t clock_rtc_ns(Machine *machine);
 /* The same for a clock that is always in UTC: without what base=localtime adds. */
 int64_t clock_utc_ns(Machine *machine);
+
+/*
+ * Where -rtc clock=vm without base= counts from: nanoseconds since 1970 at virtual time 0. It goes with a saved machine. A set
+ * one is taken only by such a clock.
+ */
+int64_t clock_rtc_start_ns(Machine *machine);
+void clock_set_rtc_start_ns(Machine *machine, int64_t start_ns);
 
 void timer_init(Timer *timer, Machine *machine, TimerHandler *handler, void *opaque);
 /* Absolute deadline; a deadline in the past expires at once (in the main loop). Rearms if armed. */

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "machine/debug.h"
 #include "machine/private.h"
 
 /* Longer lines are cut: what a rule looks for comes within the first that many bytes. */
@@ -18,6 +19,7 @@ typedef struct {
     Chardev *chardev;
     GString *line;
     TextState state;
+    uint64_t number;  /* of the line; the first is 1 */
     uint64_t matched; /* bit per rule that has had its match in this line */
 } ConsoleLine;
 
@@ -104,6 +106,7 @@ static ConsoleLine *line_of(ConsoleWatch *watch, Chardev *chardev)
     line = g_new0(ConsoleLine, 1);
     line->chardev = chardev;
     line->line = g_string_new(NULL);
+    line->number = 1;
     g_ptr_array_add(watch->lines, line);
     return line;
 }
@@ -167,8 +170,21 @@ static gboolean check_open_lines(gpointer opaque)
     return G_SOURCE_REMOVE;
 }
 
+static void tell_debugger(Machine *machine, const ConsoleLine *line)
+{
+    if (debug_wants(machine, DEBUG_CONSOLE)) {
+        debug_report(machine, vcpu_current(),
+                     &(DebugEvent){ .kind = DEBUG_CONSOLE,
+                                    .write = true,
+                                    .who = g_intern_string(line->chardev->id),
+                                    .number = line->number,
+                                    .text = line->line->str });
+    }
+}
+
 static void end_line(Machine *machine, ConsoleLine *line)
 {
+    tell_debugger(machine, line);
     check_line(machine, line);
     if (machine->private->console_keep && line->line->len) {
         g_free(machine->private->console_last);
@@ -176,6 +192,7 @@ static void end_line(Machine *machine, ConsoleLine *line)
     }
     g_string_truncate(line->line, 0);
     line->matched = 0;
+    line->number++;
 }
 
 /* ECMA-48: ESC [ parameters final, ESC ] text BEL, and ESC with one character. */
@@ -213,6 +230,9 @@ static void look_for_matches(Machine *machine, Chardev *chardev, const uint8_t *
     for (size_t i = 0; i < size; i++) {
         add_byte(machine, line, data[i]);
     }
+    if (line->line->len) {
+        tell_debugger(machine, line);
+    }
     watch->last_us = g_get_monotonic_time();
     if (line->line->len && !watch->check) {
         watch->check = g_timeout_add(PAUSE_MS, check_open_lines, watch);
@@ -226,7 +246,8 @@ size_t console_write(Chardev *chardev, const void *data, size_t size)
 
     if (machine && taken) {
         machine->private->console_written = true;
-        if (machine->config.console_matches || machine->private->console_keep) {
+        if (machine->config.console_matches || machine->private->console_keep ||
+            debug_wants(machine, DEBUG_CONSOLE)) {
             look_for_matches(machine, chardev, data, taken);
         }
     }

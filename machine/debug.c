@@ -183,6 +183,26 @@ static bool tell_accelerator(Machine *machine, GError **error)
     return accelerator->debug_changed(machine, error);
 }
 
+void debug_forget_events(DebugClient *client, const void *opaque)
+{
+    DebugState *state = state_of(client->machine);
+
+    g_mutex_lock(&state->lock);
+    for (GList *link = state->stops.head, *next; link; link = next) {
+        DebugStop *stop = link->data;
+
+        next = link->next;
+        if (stop->client == client && stop->kind == DEBUG_STOP_EVENT && stop->opaque == opaque) {
+            g_queue_delete_link(&state->stops, link);
+            g_free(stop);
+        }
+    }
+    g_mutex_unlock(&state->lock);
+    if (state->last.client == client && state->last.opaque == opaque) {
+        state->last.opaque = NULL;
+    }
+}
+
 bool debug_add_point(Machine *machine, const DebugPoint *point, GError **error)
 {
     DebugState *state = state_of(machine);
@@ -283,19 +303,55 @@ static bool ask(const DebugStop *stop, bool *stopping)
 void debug_want(DebugClient *client, uint32_t kinds)
 {
     const GPtrArray *clients = state_of(client->machine)->clients;
+    Machine *machine = client->machine;
     uint32_t all = 0;
 
     client->wanted = kinds;
     for (unsigned i = 0; i < clients->len; i++) {
         all |= ((const DebugClient *)g_ptr_array_index(clients, i))->wanted;
     }
-    atomic_store(&client->machine->debug_wanted, all);
+    if ((atomic_exchange(&machine->debug_wanted, all) ^ all) >> DEBUG_REGISTER & 1) {
+        machine_exclusive_begin(machine);
+        for (unsigned i = 0; i < machine->vcpus->len; i++) {
+            Vcpu *vcpu = g_ptr_array_index(machine->vcpus, i);
+
+            if (vcpu->target->debug_wants_changed) {
+                vcpu->target->debug_wants_changed(vcpu);
+            }
+        }
+        machine_exclusive_end(machine);
+    }
+}
+
+bool debug_can_tell(const Machine *machine, DebugEventKind kind, GError **error)
+{
+    static const char *const of_cpus[DEBUG_EVENT_KINDS] = {
+        [DEBUG_EXCEPTION] = "exceptions",
+        [DEBUG_INTERRUPT] = "interrupts taken",
+        [DEBUG_MODE] = "changes of mode",
+        [DEBUG_REGISTER] = "system registers",
+        [DEBUG_PAGING] = "changes of paging",
+        [DEBUG_PORT] = "accesses to ports",
+        [DEBUG_FIRMWARE_CALL] = "calls of firmware",
+        [DEBUG_TRIPLE_FAULT] = "triple faults",
+        [DEBUG_INSTRUCTIONS] = "how many instructions it has executed",
+    };
+    const Accelerator *accelerator = machine->accelerator;
+    uint32_t told = accelerator ? accelerator->debug_events : 0;
+
+    return !of_cpus[kind] || told >> kind & 1 ||
+           error_fail(error, KASO_ERROR_UNSUPPORTED,
+                      "accelerator '%s' does not tell of %s; use -accel tcg",
+                      accelerator ? accelerator->name : "none", of_cpus[kind]);
 }
 
 void debug_report(Machine *machine, Vcpu *vcpu, const DebugEvent *event)
 {
     const GPtrArray *clients = state_of(machine)->clients;
 
+    if (vcpu) {
+        vcpu_sync(vcpu, VCPU_SYNC_FROM_ACCELERATOR);
+    }
     for (unsigned i = 0; i < clients->len; i++) {
         DebugClient *client = g_ptr_array_index(clients, i);
         DebugStop stop = { .kind = DEBUG_STOP_EVENT,
@@ -304,6 +360,7 @@ void debug_report(Machine *machine, Vcpu *vcpu, const DebugEvent *event)
                            .pc = vcpu ? vcpu->target->get_pc(vcpu) : 0,
                            .event = *event };
 
+        stop.event.text = NULL;
         if (client->wanted >> event->kind & 1 &&
             client->happened(client, vcpu, event, &stop.opaque)) {
             stop_machine(machine, &stop);
@@ -311,21 +368,65 @@ void debug_report(Machine *machine, Vcpu *vcpu, const DebugEvent *event)
     }
 }
 
+void debug_report_dma(const Device *device, uint64_t guest_phys, uint64_t bytes, bool write)
+{
+    if (bytes) {
+        debug_report(device->machine, vcpu_current(),
+                     &(DebugEvent){ .kind = DEBUG_DMA,
+                                    .write = write,
+                                    .who = device->type->name,
+                                    .name = g_intern_string(device->id),
+                                    .number = guest_phys,
+                                    .value = bytes });
+    }
+}
+
 static bool is_at(Vcpu *vcpu, const DebugPoint *point, uint64_t pc)
 {
-    uint64_t guest_phys;
+    uint64_t guest_phys = pc;
 
     if (!(point->access & DEBUG_EXECUTE)) {
         return false;
     }
-    return point->physical ? vcpu->target->translate_debug(vcpu, pc, &guest_phys) &&
-                                 guest_phys == point->address
-                           : point->address == pc;
+    return (!point->physical || vcpu->target->translate_debug(vcpu, pc, &guest_phys)) &&
+           guest_phys - point->address < point->size;
+}
+
+static uint64_t stack_pointer(Vcpu *vcpu)
+{
+    static const char *const names[] = { "sp", "rsp", "esp" };
+    uint8_t bytes[TARGET_REGISTER_BYTES_MAX] = { 0 };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        const TargetRegister *reg = target_register_find(vcpu->target, names[i]);
+
+        if (reg) {
+            target_register_read(vcpu, reg, bytes);
+            break;
+        }
+    }
+    return load_le64(bytes);
+}
+
+/* Whether the instruction has been told of, and comes once more because it could not be executed. */
+static bool told_before(Vcpu *vcpu, uint64_t pc)
+{
+    VcpuDebug *debug = &vcpu->debug;
+
+    if (!debug->again || pc != debug->passed_pc || stack_pointer(vcpu) != debug->passed_stack) {
+        return false;
+    }
+    debug->again = false;
+    return true;
 }
 
 static bool break_at(Vcpu *vcpu, uint64_t pc, bool *stopping)
 {
     const GPtrArray *points = debug_points(vcpu->machine);
+
+    if (told_before(vcpu, pc)) {
+        return false;
+    }
 
     for (unsigned i = 0; i < points->len; i++) {
         const DebugPoint *point = g_ptr_array_index(points, i);
@@ -445,7 +546,14 @@ bool debug_done(Vcpu *vcpu)
     uint64_t pc = vcpu->target->get_pc(vcpu);
     bool stopping = false;
 
-    debug->pass = false;
+    debug->again |= debug->pass && debug->faulted;
+    debug->pass = debug->faulted = false;
+    if (debug->count && --debug->count == 0) {
+        debug_report(vcpu->machine, vcpu,
+                     &(DebugEvent){ .kind = DEBUG_INSTRUCTIONS,
+                                    .number = debug->counted,
+                                    .source = debug->counter });
+    }
     if (debug->watch) {
         watch_done(vcpu, pc, &stopping);
     }
@@ -511,6 +619,22 @@ static void pass_told(const DebugStop *told)
     }
     vcpu_sync(vcpu, VCPU_SYNC_FROM_ACCELERATOR);
     vcpu->debug.pass = vcpu->target->get_pc(vcpu) == told->pc;
+    vcpu->debug.again = false;
+    vcpu->debug.passed_pc = told->pc;
+    vcpu->debug.passed_stack = stack_pointer(vcpu);
+}
+
+bool debug_count(Vcpu *vcpu, uint64_t instructions, const void *source)
+{
+    bool free = !vcpu->debug.count || !instructions;
+
+    machine_exclusive_begin(vcpu->machine);
+    if (free && (instructions || vcpu->debug.counter == source)) {
+        vcpu->debug.count = vcpu->debug.counted = instructions;
+        vcpu->debug.counter = source;
+    }
+    machine_exclusive_end(vcpu->machine);
+    return free;
 }
 
 static void set_clock(Machine *machine)
@@ -571,7 +695,9 @@ static void reset(void *opaque)
         debug_report(machine, NULL, &(DebugEvent){ .kind = DEBUG_RESET });
     }
     for (unsigned i = 0; i < machine->vcpus->len; i++) {
-        ((Vcpu *)g_ptr_array_index(machine->vcpus, i))->debug.pass = false;
+        VcpuDebug *debug = &((Vcpu *)g_ptr_array_index(machine->vcpus, i))->debug;
+
+        debug->pass = debug->again = false;
     }
 }
 

@@ -23,24 +23,35 @@ typedef struct DebugStop DebugStop;
 typedef struct {
     DebugClient *client;
     void *opaque;            /* the client's */
-    uint64_t address, size;  /* size 1 for EXECUTE */
+    uint64_t address, size;  /* EXECUTE: where an instruction begins; at least 1 */
     uint8_t access;          /* DEBUG_*; EXECUTE goes with no other */
     bool physical;           /* the address is guest physical; else virtual (x86: linear), in any address space */
     bool before;             /* accesses: told before the instruction that does it, not behind it; without values */
 } DebugPoint;
 
-/* What happens in a machine beyond places. who: a type of device. Names are literals, or last as long as the machine. */
+/*
+ * What happens in a machine beyond places. Names are literals, or last as long as the machine. Of the kinds behind RESET only clients
+ * themselves know, who report them.
+ */
 typedef enum {
     DEBUG_EXCEPTION,     /* number: x86 the vector, Arm the EC of ESR; value: error code, or all of ESR */
     DEBUG_INTERRUPT,     /* number: x86 the vector, Arm 0 for IRQ and 1 for FIQ */
     DEBUG_MODE,          /* name: what the CPU is in now: real, protected, v86, compatibility, long; el0, el1 */
-    DEBUG_REGISTER,      /* a system register has been written: name; number: of a MSR */
+    DEBUG_REGISTER,      /* a system register is read or has been written: name; number: of a MSR */
     DEBUG_PAGING,        /* translation was switched on, or has other tables now: value is their address */
-    DEBUG_DEVICE,        /* a register of a device, from its table: who, name, number of the element, write */
+    DEBUG_DEVICE,        /* a register of a device, from its table: who (its type), name, number of the element, write */
+    DEBUG_DMA,           /* a device accesses memory: who (its type), name (its id, or NULL), number: where, value: bytes, write */
+    DEBUG_CONSOLE,       /* a guest has written on a console: who (the char device), text: its line so far, number: of the line */
+    DEBUG_LOG,           /* a line of the log: text */
     DEBUG_PORT,          /* an access to a port by an instruction: number, write */
     DEBUG_FIRMWARE_CALL, /* PSCI: number of the function */
-    DEBUG_TRIPLE_FAULT,
+    DEBUG_TRIPLE_FAULT,  /* number and name: of the exception that began it */
     DEBUG_RESET,
+    DEBUG_TIME,          /* number: of the virtual clock, in ns */
+    DEBUG_INSTRUCTIONS,  /* the vCPU has executed so many: number */
+    DEBUG_PICTURE,       /* who: the display */
+    DEBUG_TRANSLATION,   /* number: a virtual address; value: its physical one now, all ones for none */
+    DEBUG_EXECUTION,     /* number: where a range was entered */
     DEBUG_EVENT_KINDS
 } DebugEventKind;
 
@@ -49,6 +60,9 @@ typedef struct {
     bool write;
     const char *who, *name;
     uint64_t number, value;
+    const char *text;    /* only during `happened` */
+    const void *source;  /* a client's own: what it is for; else NULL */
+    uint64_t from, address;  /* EXCEPTION, TRIPLE_FAULT (its first): the pc that it was taken at; the address of a fault of memory */
 } DebugEvent;
 
 typedef enum {
@@ -106,6 +120,9 @@ void debug_remove_client(DebugClient *client);
 bool debug_add_point(Machine *machine, const DebugPoint *point, GError **error);
 void debug_remove_point(Machine *machine, const DebugPoint *point);
 
+/* Stops that `happened` gave this with and that were not told of yet are none any more: what it stands for goes. */
+void debug_forget_events(DebugClient *client, const void *opaque);
+
 /* What a CPU does at the next machine_start, all until the machine stops. STEP: the client is told of each instruction. */
 typedef enum { DEBUG_RUN, DEBUG_STEP, DEBUG_HOLD } DebugMove;
 void debug_set_move(Vcpu *vcpu, DebugMove move, DebugClient *client);
@@ -116,6 +133,12 @@ void debug_set_move(Vcpu *vcpu, DebugMove move, DebugClient *client);
  */
 enum { DEBUG_STEP_NO_INTERRUPTS = 1, DEBUG_STEP_NO_TIME = 2 };
 void debug_set_step_flags(Machine *machine, unsigned flags);
+
+/*
+ * DEBUG_INSTRUCTIONS is told, with this source, when the vCPU has executed so many more (exceptions in an instruction's place count as one), which it does one at a
+ * time; 0: the source wants it no more. false: it is counted for somebody else already. Parks the vCPUs for a moment.
+ */
+bool debug_count(Vcpu *vcpu, uint64_t instructions, const void *source);
 
 /* The last stop of a debugger; NULL when the machine runs or stopped for another reason. */
 const DebugStop *debug_last_stop(Machine *machine);
@@ -128,15 +151,28 @@ size_t debug_read(Vcpu *vcpu, bool physical, uint64_t address, void *buffer, siz
 /* ROM is written, too. */
 size_t debug_write(Vcpu *vcpu, bool physical, uint64_t address, const void *buffer, size_t size);
 
-/* What a client is told of: a bit for each DebugEventKind. */
+/* What a client is told of: a bit for each DebugEventKind. May park the vCPUs for a moment, as debug_add_point does. */
 void debug_want(DebugClient *client, uint32_t kinds);
 /* Whether anybody wants such events: one load. [any thread] */
 static inline bool debug_wants(const Machine *machine, DebugEventKind kind)
 {
     return __builtin_expect(atomic_load_explicit(&machine->debug_wanted, memory_order_relaxed) >> kind & 1, 0);
 }
+/* Whether this machine's accelerator tells of such events at all; says so if not. */
+bool debug_can_tell(const Machine *machine, DebugEventKind kind, GError **error);
 /* Tells who wants it. vcpu: the caller's, or NULL. [any thread] */
 void debug_report(Machine *machine, Vcpu *vcpu, const DebugEvent *event);
+/*
+ * Of a device's DMA, for those who map memory: address_space_written and accesses with MEMORY_ATTRIBUTES_OF tell by
+ * themselves. [any thread]
+ */
+void debug_report_dma(const Device *device, uint64_t guest_phys, uint64_t bytes, bool write);
+static inline void debug_dma(const Device *device, uint64_t guest_phys, uint64_t bytes, bool write)
+{
+    if (debug_wants(device->machine, DEBUG_DMA)) {
+        debug_report_dma(device, guest_phys, bytes, write);
+    }
+}
 
 /* --- for accelerators (Accelerator.debug_changed) ---------------------------------------------- */
 

@@ -246,6 +246,7 @@ void device_release(Device *device)
     g_clear_pointer(&device->acknowledges, g_ptr_array_unref);
     properties_free(type->bus_properties, device);
     properties_free(type->properties, device);
+    memory_forget_regions(device->machine, device, type->instance_size);
     g_slist_free_full(device->owned, g_free);
     g_free(device->id);
 }

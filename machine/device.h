@@ -20,14 +20,17 @@
 #include "machine/irq.h"
 #include "machine/memory.h"
 #include "machine/property.h"
+#include "machine/register-field.h"
 #include "machine/state.h"
 
 typedef struct Device Device;
 typedef struct DeviceType DeviceType;
 typedef struct Bus Bus;
 typedef struct BusType BusType;
+typedef struct PciFunctionInfo PciFunctionInfo; /* machine/pci-function.h */
 typedef struct Machine Machine;
 typedef struct Vcpu Vcpu;
+typedef struct IrqChain IrqChain; /* machine/irq-chain.h */
 
 /*
  * Register tables. By the table a device gets bounds and width checks, reset values, guest-error
@@ -49,6 +52,7 @@ typedef struct {
     void (*write)(Device *device, unsigned index, uint64_t value);
     const uint8_t *constants; /* by index, instead of a field: identification registers */
     const char *summary;
+    const RegisterField *fields; /* what its bits are called; NULL: not told */
 } Register;
 
 enum {
@@ -64,6 +68,10 @@ enum {
     REGISTER_EXACT = 16,
     /* A data port: an access wider than the register repeats it instead of going on to the next. */
     REGISTER_REPEAT = 32,
+    /* Does nothing by itself, so writes may come late (MemoryOps.late). */
+    REGISTER_LATE = 64,
+    /* The read hook changes nothing, and does not depend on who reads: debuggers may call it to show the value. */
+    REGISTER_PEEK = 128,
 };
 #define REGISTER_NO_FIELD SIZE_MAX
 
@@ -124,6 +132,12 @@ struct DeviceType {
      * for that CPU. May be NULL.
      */
     void (*describe_interrupts)(Device *device, const Vcpu *vcpu, GString *out);
+    /*
+     * Of an interrupt controller: what it does with its input of that number, as guests number them (ISA and GSI, INTID); nothing for
+     * a number that it does not have. A CPU's own tells of chain->vector, in the round where chain->of_cpus is set. The CPUs are parked.
+     * May be NULL.
+     */
+    void (*explain_interrupt)(Device *device, unsigned number, IrqChain *chain);
     /* Before the state is saved: brings what is under way into the fields. May be NULL. */
     void (*state_saving)(Device *device);
     /* After the fields have been loaded: whether they can be, beyond what the table says. May be NULL. */
@@ -239,6 +253,8 @@ struct BusType {
     bool (*unplug)(Bus *bus, Device *device, GError **error);
     /* A line for people (the monitor's list of the bus) about one of its devices. May be NULL. */
     void (*summarize)(const Device *device, GString *out);
+    /* Of buses of PCI functions: what the monitor tells of one. info is zero before. NULL elsewhere. */
+    void (*pci_function)(const Device *device, PciFunctionInfo *info);
     /* Appends what firmware calls the device behind the bus's provider: "/drive@0/disk@1". May be NULL. */
     void (*boot_path)(const Device *device, GString *out);
 };

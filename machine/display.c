@@ -16,9 +16,13 @@ struct Display {
     DisplayCursor cursor;
     GPtrArray *listeners; /* DisplayListener * */
     bool whole;           /* a listener has not seen the surface yet */
-    unsigned pace_ms;     /* of the timer, 0: there is none */
-    guint timer;
+    unsigned pace_ms;     /* that lookers want, 0: none does */
+    unsigned wait_ms;     /* of the timer now: longer, the longer nothing has changed */
+    bool changed;         /* since the last refresh by pace */
+    GSource *timer;       /* NULL without a pace */
 };
+
+enum { QUIET_MS = 200 }; /* the longest wait for a first change, where nobody types either */
 
 static pixman_image_t *black(int width, int height)
 {
@@ -82,10 +86,30 @@ void display_free(Display *display)
     g_free(display);
 }
 
+void display_expect(Display *display)
+{
+    gint64 at_us = g_get_monotonic_time() + display->pace_ms * (gint64)1000;
+
+    if (display->timer && display->wait_ms != display->pace_ms) {
+        display->wait_ms = display->pace_ms;
+        if (g_source_get_ready_time(display->timer) > at_us) {
+            g_source_set_ready_time(display->timer, at_us);
+        }
+    }
+}
+
+/* The device has told of something, perhaps long before the timer would have asked. */
+static void tell_change(Display *display)
+{
+    display->changed = true;
+    display_expect(display);
+}
+
 void display_set_surface(Display *display, pixman_image_t *surface)
 {
     pixman_image_t *old = display->surface;
 
+    tell_change(display);
     display->on = surface != NULL;
     display->surface =
         surface ? surface : black(pixman_image_get_width(old), pixman_image_get_height(old));
@@ -101,6 +125,7 @@ void display_set_surface(Display *display, pixman_image_t *surface)
 
 void display_damage(Display *display, int x, int y, int width, int height)
 {
+    tell_change(display);
     for (guint i = 0; i < display->listeners->len; i++) {
         DisplayListener *listener = display->listeners->pdata[i];
 
@@ -138,6 +163,7 @@ bool display_is_watched(const Display *display)
 
 static void tell_cursor(Display *display, bool image)
 {
+    tell_change(display);
     for (guint i = 0; i < display->listeners->len; i++) {
         DisplayListener *listener = display->listeners->pdata[i];
 
@@ -177,6 +203,17 @@ const DisplayCursor *display_cursor(const Display *display)
     return &display->cursor;
 }
 
+static void set_next_refresh(Display *display)
+{
+    unsigned longest_ms = MAX(display->pace_ms, QUIET_MS);
+
+    display->wait_ms =
+        display->changed ? display->pace_ms : MIN(display->wait_ms + display->pace_ms, longest_ms);
+    display->changed = false;
+    g_source_set_ready_time(display->timer,
+                            g_get_monotonic_time() + display->wait_ms * (gint64)1000);
+}
+
 static gboolean refresh_by_pace(gpointer opaque)
 {
     Display *display = opaque;
@@ -188,6 +225,7 @@ static gboolean refresh_by_pace(gpointer opaque)
     gone = g_source_is_destroyed(g_main_current_source());
     if (!gone) {
         display_refresh(display);
+        set_next_refresh(display);
         for (guint i = 0; i < display->listeners->len; i++) {
             DisplayListener *listener = display->listeners->pdata[i];
 
@@ -198,6 +236,22 @@ static gboolean refresh_by_pace(gpointer opaque)
     }
     machine_unlock(machine);
     return gone ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
+}
+
+static gboolean dispatch_timer(GSource *source, GSourceFunc callback, gpointer opaque)
+{
+    return callback(opaque);
+}
+
+static GSource *new_timer(Display *display)
+{
+    static GSourceFuncs functions = { .dispatch = dispatch_timer };
+    GSource *timer = g_source_new(&functions, sizeof(GSource));
+
+    g_source_set_callback(timer, refresh_by_pace, display, NULL);
+    g_source_set_ready_time(timer, g_get_monotonic_time() + display->pace_ms * (gint64)1000);
+    g_source_attach(timer, NULL);
+    return timer;
 }
 
 /* The shortest pace that a listener wants. */
@@ -214,9 +268,13 @@ static void set_timer(Display *display)
     }
     if (pace_ms != display->pace_ms) {
         display->pace_ms = pace_ms;
-        g_clear_handle_id(&display->timer, g_source_remove);
+        if (display->timer) {
+            g_source_destroy(display->timer);
+            g_clear_pointer(&display->timer, g_source_unref);
+        }
         if (pace_ms) {
-            display->timer = g_timeout_add(pace_ms, refresh_by_pace, display);
+            display->wait_ms = pace_ms;
+            display->timer = new_timer(display);
         }
     }
 }
@@ -258,6 +316,7 @@ void display_refresh(Display *display)
     bool whole = display->whole;
 
     display->whole = false;
+    memory_flush_late(display->machine);
     display->ops->update(display->opaque, whole);
 }
 

@@ -124,12 +124,18 @@ typedef struct DisplayListener {
     void (*refreshed)(struct DisplayListener *listener);
     /* The display is about to be freed; the listener has been removed. */
     void (*gone)(struct DisplayListener *listener);
-    unsigned pace_ms; /* refresh so often; 0: only when somebody calls display_refresh */
+    /*
+     * Refresh so often while something changes; less often, by and by, down to five times a second, while nothing does.
+     * 0: only when somebody calls display_refresh.
+     */
+    unsigned pace_ms;
 } DisplayListener;
 void display_add_listener(Display *display, DisplayListener *listener);
 void display_remove_listener(Display *display, DisplayListener *listener);
 /* Another pace for a listener that is added: a window that is hidden, a viewer that asks for nothing. */
 void display_set_pace(Display *display, DisplayListener *listener, unsigned pace_ms);
+/* A change is likely now, since somebody has typed: back to the pace at once. */
+void display_expect(Display *display);
 void display_refresh(Display *display);
 /* false: the guest cannot be asked for a size. */
 bool display_wish(Display *display, const DisplayInfo *info);

@@ -19,6 +19,8 @@ typedef struct {
     MemoryRegion *region;
     Place base; /* where its offset 0 lies */
     bool readonly;
+    MemoryRegion *written; /* NULL: writes go to it, too */
+    Place written_base;
 } Source;
 
 static void insert_range(Builder *builder, unsigned at, Place start, Place end,
@@ -28,8 +30,12 @@ static void insert_range(Builder *builder, unsigned at, Place start, Place end,
                           .size = end - start,
                           .region = source->region,
                           .offset = start - source->base,
-                          .readonly = source->readonly };
+                          .readonly = source->readonly,
+                          .written = source->written };
 
+    if (source->written) {
+        range.written_offset = start - source->written_base;
+    }
     g_array_insert_val(builder->ranges, at, range);
 }
 
@@ -70,26 +76,38 @@ static void render(Builder *builder, Source source, Place start, Place end)
     start = MAX(start, source.base);
     end = MIN(end, source.base + region->size);
     source.readonly |= region->readonly;
+    if (region->written) {
+        source.written = region->written;
+        source.written_base = source.base - region->written_offset;
+    }
     if (!region->enabled || start >= end) {
         return;
     }
     switch (region->kind) {
     case MEMORY_CONTAINER:
         for (unsigned i = 0; region->children && i < region->children->len; i++) {
-            MemoryRegion *child = region->children->pdata[i];
+            Source below = source;
 
-            render(builder, (Source){ child, source.base + child->address, source.readonly }, start,
-                   end);
+            below.region = region->children->pdata[i];
+            below.base += below.region->address;
+            render(builder, below, start, end);
         }
         break;
     case MEMORY_ALIAS:
-        render(builder,
-               (Source){ region->target, source.base - region->target_offset, source.readonly },
-               start, end);
+        source.region = region->target;
+        source.base -= region->target_offset;
+        render(builder, source, start, end);
         break;
     default:
         fill_gaps(builder, &source, start, end);
     }
+}
+
+/* Whether writes go to the same place, `size` bytes on. */
+static bool same_written(const MemoryRange *a, const MemoryRange *b, uint64_t size)
+{
+    return a->readonly == b->readonly && a->written == b->written &&
+           (!a->written || a->written_offset + size == b->written_offset);
 }
 
 /* Joins neighbours that are one piece of a region. */
@@ -102,7 +120,7 @@ static void merge(GArray *ranges)
         MemoryRange *range = &g_array_index(ranges, MemoryRange, i);
 
         if (range->region == last->region && range->start == last->start + last->size &&
-            range->offset == last->offset + last->size && range->readonly == last->readonly) {
+            range->offset == last->offset + last->size && same_written(last, range, last->size)) {
             last->size += range->size;
         } else {
             g_array_index(ranges, MemoryRange, ++out) = *range;
@@ -138,7 +156,7 @@ bool flat_view_equal(const FlatView *a, const FlatView *b)
         const MemoryRange *x = &a->ranges[i], *y = &b->ranges[i];
 
         if (x->start != y->start || x->size != y->size || x->region != y->region ||
-            x->offset != y->offset || x->readonly != y->readonly) {
+            x->offset != y->offset || !same_written(x, y, 0)) {
             return false;
         }
     }

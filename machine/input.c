@@ -39,6 +39,9 @@ static void free_state(void *opaque)
     InputState *state = opaque;
 
     timer_cancel(&state->timer);
+    for (guint i = 0; i < state->handlers->len; i++) {
+        ((InputHandler *)state->handlers->pdata[i])->machine = NULL; /* its owner ends later */
+    }
     g_ptr_array_unref(state->handlers);
     g_array_unref(state->typed);
     g_free(state);
@@ -184,7 +187,11 @@ bool input_send(Machine *machine, const InputEvent *event)
 
 void input_sync(Machine *machine)
 {
-    GPtrArray *handlers = state_of(machine)->handlers;
+    GPtrArray *handlers = state_of(machine)->handlers, *displays = machine_displays(machine);
+
+    for (guint i = 0; i < displays->len; i++) {
+        display_expect(displays->pdata[i]);
+    }
 
     for (unsigned i = 0; i < handlers->len; i++) {
         InputHandler *handler = handlers->pdata[i];

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "machine/accelerator.h"
+#include "machine/coverage.h"
 #include "machine/debug.h"
 #include "machine/object.h"
 #include "machine/private.h"
@@ -329,6 +330,7 @@ void machine_free(Machine *machine)
     run_state_destroy(machine);
     registry_destroy(machine); /* runs the callbacks of machine_on_free, the board's among them */
     g_free(machine->board_state);
+    coverage_destroy(machine);
     debug_destroy(machine);
     clock_destroy(machine);
     memory_destroy(machine);

@@ -25,9 +25,15 @@ typedef enum {
     STOP_PAUSED,         /* monitor's stop, or started with -S */
     STOP_DEBUG,          /* breakpoint, step */
     STOP_SUSPENDED,      /* the guest sleeps in RAM: its clock goes on */
+    STOP_INMIGRATE,      /* waits for the state that -incoming names */
+    STOP_FINISH_MIGRATE, /* the last of it is being sent */
+    STOP_POSTMIGRATE,    /* it runs elsewhere now */
+    STOP_SAVE_VM,
+    STOP_RESTORE_VM,
     STOP_GUEST_POWEROFF, /* PSCI SYSTEM_OFF, ACPI */
     STOP_GUEST_RESET,    /* with -no-reboot */
     STOP_GUEST_PANIC,
+    STOP_WATCHDOG, /* -action watchdog=pause */
     STOP_IO_ERROR,  /* werror=stop */
     STOP_CONSOLE_MATCH, /* -action console-match=…,exit=N */
     STOP_USER_QUIT, /* Ctrl-A x, monitor quit, window closed */
@@ -40,6 +46,17 @@ typedef enum {
 const char *stop_reason_name(StopReason reason);
 
 typedef enum { PANIC_SHUTDOWN, PANIC_PAUSE, PANIC_NONE, PANIC_EXIT_FAILURE } PanicAction;
+
+/* -action watchdog=: machine/watchdog.h has their names. */
+typedef enum {
+    WATCHDOG_RESET,
+    WATCHDOG_SHUTDOWN,
+    WATCHDOG_POWEROFF,
+    WATCHDOG_PAUSE,
+    WATCHDOG_DEBUG,
+    WATCHDOG_NONE,
+    WATCHDOG_NMI,
+} WatchdogAction;
 
 /* -action exit-status.END=N */
 typedef struct {
@@ -72,9 +89,11 @@ typedef struct {
     GPtrArray *smbios; /* char *: what -smbios says; NULL when there is none */
     GPtrArray *fw_cfg_files; /* FwCfgFile *, with -fw_cfg; NULL when there are none */
     bool cpu_pm; /* -overcommit: vCPUs that wait keep their processors */
+    const struct OptionInfo *options; /* machine/option-info.h; NULL: not told. Of whoever made the machine */
     bool no_reboot, no_shutdown, start_paused, no_defaults, snapshot;
     int escape_character; /* -echr; 0: Ctrl-A */
     PanicAction panic_action;
+    WatchdogAction watchdog_action;
     bool exit_distinct; /* each way to end has a status of its own */
     ExitStatus exit_status[STOP_REASON_COUNT];
     GPtrArray *console_matches; /* ConsoleMatch *; NULL when there are none */
@@ -174,6 +193,14 @@ void machine_request_suspend(Machine *machine, unsigned wakers);
 /* Of a machine that does not sleep: nothing happens. */
 void machine_request_wakeup(Machine *machine, WakeReason reason);
 WakeReason machine_wake_reason(const Machine *machine);
+/* For what saves machines: whether it sleeps, also when it is paused besides; and the same of a stopped one that is loaded. */
+bool machine_sleeps(const Machine *machine, unsigned *wakers);
+void machine_set_sleep(Machine *machine, bool sleeps, unsigned wakers);
+/*
+ * Requests that were made and not carried out yet, now: what is saved of a stopped machine holds no request. false: the run has ended by one. [main
+ * loop, lock]
+ */
+bool machine_carry_out_requests(Machine *machine);
 /*
  * Parks every vCPU but the caller's, without the clock; pairs nest. For translator-wide changes. May be
  * called on a vCPU's thread, and by several at once. Gives up the machine lock while it waits.
@@ -227,6 +254,7 @@ GPtrArray *machine_drives(Machine *machine);
 /* Forgets it without freeing it. */
 void machine_remove_chardev(Machine *machine, Chardev *chardev);
 void machine_remove_netdev(Machine *machine, Netdev *netdev);
+void machine_remove_drive(Machine *machine, BlockBackend *drive);
 /* -serial N; NULL when there is none. */
 Chardev *machine_serial(Machine *machine, unsigned index);
 void machine_set_serial(Machine *machine, unsigned index, Chardev *chardev);
@@ -242,7 +270,7 @@ void machine_add_object(Machine *machine, Object *object);
 void machine_remove_object(Machine *machine, Object *object);
 GPtrArray *machine_objects(Machine *machine);
 
-/* -global DRIVER.PROPERTY=VALUE: device_create applies it. machine_unused_global: NULL when all hit. */
+/* -global DRIVER.PROPERTY=VALUE: device_create applies it. machine_unused_global: NULL when all hit, or are of devices that may be plugged later. */
 void machine_add_global(Machine *machine, const char *driver, const char *property,
                         const char *value);
 const char *machine_unused_global(Machine *machine);
@@ -251,6 +279,8 @@ void machine_add_default(Machine *machine, const char *property, const char *val
 
 /* Calls fn with the machine lock held, after the clock started or before it stops (vCPUs parked). */
 void machine_on_run_state(Machine *machine, void (*fn)(void *opaque, bool running), void *opaque);
+/* Not from such a call. */
+void machine_forget_run_state(Machine *machine, const void *opaque);
 /*
  * Calls fn with the machine lock held when the run ends, after the SHUTDOWN event and before anything is waited for: listeners
  * to events are still there.
@@ -260,6 +290,8 @@ void machine_forget_on_end(Machine *machine, const void *opaque);
 /* Calls fn in machine_free after all devices are gone, last registered first. */
 void machine_on_free(Machine *machine, void (*fn)(void *opaque), void *opaque);
 /* What another part of the program hangs off the machine, by a name of its own: a literal. NULL: nothing. */
+#define MACHINE_VMCOREINFO "vmcoreinfo" /* 16 bytes in which the guest says where its crash notes are: hw/misc/vmcoreinfo.c */
+enum { MACHINE_VMCOREINFO_BYTES = 16 };
 void machine_set_data(Machine *machine, const char *name, void *data);
 void *machine_get_data(Machine *machine, const char *name);
 /* All callbacks with that opaque are forgotten. */

@@ -62,6 +62,7 @@ bool memory_ram_allocate(MemoryRegion *region, int file, GError **error)
     uint64_t size = align_up(region->size, (uint64_t)sysconf(_SC_PAGESIZE));
     int kind = file < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
     uint64_t offset;
+    MemoryPiece piece;
     void *host;
 
     if (!memory->base && !open_window(region->machine, error)) {
@@ -85,7 +86,30 @@ bool memory_ram_allocate(MemoryRegion *region, int file, GError **error)
     region->from_file = file >= 0;
     region->ram_offset = offset;
     memory->used = offset + size;
+    piece = (MemoryPiece){ region, offset, size, file >= 0 };
+    g_array_append_val(memory->pieces, piece);
     return true;
+}
+
+void memory_forget_regions(Machine *machine, const void *start, size_t size)
+{
+    MemoryState *memory = &machine->private->memory;
+
+    for (unsigned i = 0; i < memory->pieces->len; i++) {
+        MemoryPiece *piece = &g_array_index(memory->pieces, MemoryPiece, i);
+
+        if ((uintptr_t)piece->region - (uintptr_t)start < size) {
+            piece->region = NULL;
+            if (!piece->from_file) {
+                madvise(memory->base + piece->ram_offset, piece->size, MADV_DONTNEED);
+            }
+        }
+    }
+}
+
+const GArray *memory_pieces(Machine *machine)
+{
+    return machine->private->memory.pieces;
 }
 
 bool memory_ram_populate(MemoryRegion *region, GError **error)
@@ -129,6 +153,7 @@ void memory_ram_destroy(Machine *machine)
     MemoryState *memory = &machine->private->memory;
 
     memory_watch_destroy(memory);
+    g_array_unref(memory->pieces);
     if (memory->base) {
         munmap(memory->base, memory->window_size);
     }

@@ -183,12 +183,20 @@ void memory_dirty_stop(Machine *machine, DirtyClient client, uint64_t ram_offset
     }
 }
 
+bool memory_dirty_settled(Machine *machine)
+{
+    const MemoryState *memory = &machine->private->memory;
+    const MemoryWatchHooks *hooks = memory->watch_hooks;
+
+    return !hooks || !hooks->settled || hooks->settled(memory->watch_opaque);
+}
+
 bool memory_dirty_collect(Machine *machine, DirtyClient client, uint64_t ram_offset, uint64_t size,
                           bool *pages)
 {
     MemoryState *memory = &machine->private->memory;
     const MemoryWatchHooks *hooks = memory->watch_hooks;
-    bool settled = !hooks || !hooks->settled || hooks->settled(memory->watch_opaque), any = false;
+    bool settled = memory_dirty_settled(machine), any = false;
     uint8_t watch = (uint8_t)(WATCH_W << client), settling = (uint8_t)(WATCH_S << client);
     uint64_t start = ram_offset & ~UINT64_C(0xfff), first = 0, last = 0; /* to be watched again */
 

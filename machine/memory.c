@@ -128,6 +128,14 @@ void memory_region_set_rom_io(MemoryRegion *region, bool io)
     }
 }
 
+void memory_region_set_written(MemoryRegion *alias, MemoryRegion *ram, uint64_t offset)
+{
+    assert(alias->kind == MEMORY_ALIAS && ram->kind == MEMORY_RAM);
+    alias->written = ram;
+    alias->written_offset = offset;
+    memory_map_changed(alias->machine);
+}
+
 void memory_region_set_readonly(MemoryRegion *region, bool readonly)
 {
     if (region->readonly != readonly) {
@@ -241,6 +249,17 @@ void memory_add_listener(Machine *machine, void (*fn)(void *opaque, AddressSpace
     g_array_append_val(machine->private->memory.listeners, listener);
 }
 
+void memory_remove_listener(Machine *machine, const void *opaque)
+{
+    GArray *listeners = machine->private->memory.listeners;
+
+    for (unsigned i = listeners->len; i-- > 0;) {
+        if (g_array_index(listeners, MemoryListener, i).opaque == opaque) {
+            g_array_remove_index(listeners, i);
+        }
+    }
+}
+
 bool memory_add_doorbell(const MemoryDoorbell *doorbell)
 {
     MemoryState *memory = &doorbell->region->machine->private->memory;
@@ -265,6 +284,21 @@ void memory_remove_doorbell(const MemoryDoorbell *doorbell)
 const GPtrArray *memory_doorbells(Machine *machine)
 {
     return machine->private->memory.doorbells;
+}
+
+void memory_flush_late(Machine *machine)
+{
+    MemoryState *memory = &machine->private->memory;
+
+    if (memory->flush_late) {
+        memory->flush_late(memory->flush_late_opaque);
+    }
+}
+
+void memory_set_late_hook(Machine *machine, void (*flush)(void *opaque), void *opaque)
+{
+    machine->private->memory.flush_late = flush;
+    machine->private->memory.flush_late_opaque = opaque;
 }
 
 void memory_set_doorbell_hook(Machine *machine, void (*changed)(void *opaque), void *opaque)
@@ -320,6 +354,7 @@ void memory_create(Machine *machine)
     MemoryState *memory = &machine->private->memory;
 
     memory->spaces = g_ptr_array_new();
+    memory->pieces = g_array_new(false, false, sizeof(MemoryPiece));
     memory->doorbells = g_ptr_array_new();
     memory->listeners = g_array_new(false, false, sizeof(MemoryListener));
     machine->system_memory = g_new0(MemoryRegion, 1);

@@ -29,9 +29,16 @@ typedef struct {
     uint16_t requester; /* PCI requester id (bus:dev.fn) of DMA and MSI; 0 otherwise */
     int16_t vcpu;       /* index of the vCPU, -1 for DMA */
     bool secure, user;
+    const struct Device *device; /* whose DMA it is; NULL: no device's (a vCPU, a debugger, a loader) */
 } MemoryAttributes;
 
-#define MEMORY_ATTRIBUTES_DMA ((MemoryAttributes){ .vcpu = -1 })
+#define MEMORY_ATTRIBUTES_DMA        ((MemoryAttributes){ .vcpu = -1 })
+#define MEMORY_ATTRIBUTES_OF(dma_by) ((MemoryAttributes){ .vcpu = -1, .device = (dma_by) })
+
+/* A part of a region. */
+typedef struct {
+    uint32_t offset, size;
+} MemoryPlace;
 
 typedef struct {
     /* offset is within the region; size is 1, 2, 4 or 8 and within access limits below. */
@@ -52,6 +59,11 @@ typedef struct {
      */
     bool whole;
     bool lock_free; /* callbacks do not need the machine lock */
+    /*
+     * Places whose writes may come late, because they do nothing that anybody sees before the next access: indices, pixels. They come
+     * before any other access of a vCPU, and before memory_flush_late returns. Ends with size 0; NULL: none.
+     */
+    const MemoryPlace *late;
 } MemoryOps;
 
 typedef enum { MEMORY_CONTAINER, MEMORY_RAM, MEMORY_ROM, MEMORY_IO, MEMORY_ALIAS } MemoryKind;
@@ -72,6 +84,8 @@ struct MemoryRegion {
     int priority;            /* among siblings; the higher wins */
     bool enabled;
     bool readonly;           /* writes through it are guest errors, whatever it shows */
+    MemoryRegion *written;   /* alias: RAM that writes through it go to instead; NULL: none */
+    uint64_t written_offset; /* in `written` */
     bool from_file;          /* ram: the bytes are a memory back end's file */
     bool rom_io;             /* rom in device mode: reads go to ops too (see memory_region_set_rom_io) */
     Machine *machine;
@@ -97,6 +111,8 @@ void memory_region_set_enabled(MemoryRegion *region, bool enabled);
 void memory_region_set_address(MemoryRegion *region, uint64_t address);
 /* What is seen through the region (an alias, a container or RAM itself) cannot be written: shadowed ROM. */
 void memory_region_set_readonly(MemoryRegion *region, bool readonly);
+/* Writes through an alias go to RAM at that offset, and reads as ever: ROM that is being shadowed. */
+void memory_region_set_written(MemoryRegion *alias, MemoryRegion *ram, uint64_t offset);
 /* Switches a rom between direct reads and reads through ops (flash in command mode). */
 void memory_region_set_rom_io(MemoryRegion *region, bool io);
 /* Batches map changes: the flat view is rebuilt once at the outermost end. */
@@ -109,6 +125,8 @@ typedef struct {
     MemoryRegion *region;     /* never an alias or a container */
     uint64_t offset;          /* of start within region */
     bool readonly;            /* seen through a region that is */
+    MemoryRegion *written;    /* RAM that has the writes; NULL: `region` */
+    uint64_t written_offset;  /* of start within it */
 } MemoryRange;
 
 /* Whether reads (or writes) of the range are plain accesses to the region's host bytes. */
@@ -116,6 +134,9 @@ static inline bool memory_range_direct(const MemoryRange *range, bool write)
 {
     const MemoryRegion *region = range->region;
 
+    if (write && range->written) {
+        return false;
+    }
     return region->kind == MEMORY_RAM ? !write || !range->readonly
                                       : region->kind == MEMORY_ROM && !write && !region->rom_io;
 }
@@ -166,6 +187,8 @@ MemoryResult address_space_write_bytes(AddressSpace *space, uint64_t address, co
  */
 void *address_space_map(AddressSpace *space, uint64_t address, uint64_t *size, bool write);
 void address_space_dirty(AddressSpace *space, uint64_t address, uint64_t size);
+/* The same of a device's DMA, which debuggers may be told of. */
+void address_space_written(AddressSpace *space, const struct Device *device, uint64_t address, uint64_t size);
 
 /*
  * Told of each access that is not RAM's, after it, on the thread that made it: range NULL: nothing is mapped there. Neither fn nor what it calls
@@ -182,6 +205,8 @@ void memory_set_observer(Machine *machine, const MemoryObserver *observer);
 /* Calls fn after each publication of a new flat view of any space, with the machine lock held. */
 void memory_add_listener(Machine *machine, void (*fn)(void *opaque, AddressSpace *space),
                          void *opaque);
+/* Not from such a call. */
+void memory_remove_listener(Machine *machine, const void *opaque);
 
 /*
  * Watched pages. For each page (4 KiB) of RAM: does somebody want to know that it is written? Whoever writes
@@ -222,6 +247,16 @@ void memory_ram_dirty(Machine *machine, uint64_t ram_offset, uint64_t size);
 /* The RAM window in this process: the host address of ram_offset 0. Fixed for the machine's life. */
 uint8_t *memory_ram_base(Machine *machine);
 uint64_t memory_ram_window(Machine *machine);
+/* A piece of the window: RAM or ROM that a region was given. */
+typedef struct {
+    const MemoryRegion *region; /* NULL: it is gone, with what it was in; the piece is zero and stays */
+    uint64_t ram_offset, size;
+    bool from_file;
+} MemoryPiece;
+/* Elements MemoryPiece, in order of creation. With the machine lock. */
+const GArray *memory_pieces(Machine *machine);
+/* All regions within [start, start + size) of the process are about to be freed. */
+void memory_forget_regions(Machine *machine, const void *start, size_t size);
 
 /*
  * Dirty pages, by client: written since the range was started or the page was last tested. A page that a vCPU
@@ -232,6 +267,11 @@ void memory_dirty_start(Machine *machine, DirtyClient client, uint64_t ram_offse
 void memory_dirty_stop(Machine *machine, DirtyClient client, uint64_t ram_offset, uint64_t size);
 bool memory_dirty_test_and_clear(Machine *machine, DirtyClient client, uint64_t ram_offset,
                                  uint64_t size);
+/*
+ * Whether all vCPUs know of the pages that are watched as of now. Who reads pages after memory_dirty_start waits for it, or
+ * may miss a store that came after the reading.
+ */
+bool memory_dirty_settled(Machine *machine);
 /* As test_and_clear, and sets pages[i] of those that are dirty; the first holds ram_offset. The rest stay as they are. */
 bool memory_dirty_collect(Machine *machine, DirtyClient client, uint64_t ram_offset, uint64_t size,
                           bool *pages);
@@ -254,6 +294,11 @@ void memory_remove_doorbell(const MemoryDoorbell *doorbell);
 /* For accelerators: const MemoryDoorbell *; and what is called when they change. NULL: none rings. */
 const GPtrArray *memory_doorbells(Machine *machine);
 void memory_set_doorbell_hook(Machine *machine, void (*changed)(void *opaque), void *opaque);
+
+/* Before somebody who is no vCPU looks at what late writes change (MemoryOps.late). With the machine lock. */
+void memory_flush_late(Machine *machine);
+/* For accelerators that have them come late; NULL: they do not. */
+void memory_set_late_hook(Machine *machine, void (*flush)(void *opaque), void *opaque);
 
 /* For `info mtree` (flat: the flat views instead of the tree). Caller frees. */
 char *memory_describe(Machine *machine, bool flat);

@@ -39,18 +39,39 @@ void netdev_detach(Netdev *netdev)
     netdev->client = NULL;
     netdev->client_opaque = NULL;
     clear_backlog(netdev);
+    netdev_set_offloads(netdev, 0, 0);
+    netdev_set_queues(netdev, netdev_queues(netdev));
+}
+
+void netdev_transmit_on(Netdev *netdev, unsigned queue, const struct iovec *iov, unsigned count)
+{
+    if (netdev && netdev->link_up && netdev->type->transmit) {
+        netdev->type->transmit(netdev, MIN(queue, netdev_queues(netdev) - 1), iov, count);
+    }
 }
 
 void netdev_transmit(Netdev *netdev, const struct iovec *iov, unsigned count)
 {
-    if (netdev && netdev->link_up && netdev->type->transmit) {
-        netdev->type->transmit(netdev, iov, count);
-    }
+    netdev_transmit_on(netdev, 0, iov, count);
 }
 
-static bool client_has_room(Netdev *netdev)
+static bool client_has_room(Netdev *netdev, unsigned queue)
 {
-    return !netdev->client->can_receive || netdev->client->can_receive(netdev->client_opaque);
+    const NetClient *client = netdev->client;
+
+    if (client->has_room) {
+        return client->has_room(netdev->client_opaque, queue);
+    }
+    return !client->can_receive || client->can_receive(netdev->client_opaque);
+}
+
+static bool give(Netdev *netdev, unsigned queue, const uint8_t *frame, size_t size)
+{
+    if (netdev->client->take) {
+        return netdev->client->take(netdev->client_opaque, queue, frame, size);
+    }
+    netdev->client->receive(netdev->client_opaque, frame, size);
+    return true;
 }
 
 void netdev_receive(Netdev *netdev, const uint8_t *frame, size_t size)
@@ -60,29 +81,77 @@ void netdev_receive(Netdev *netdev, const uint8_t *frame, size_t size)
     if (!locked) {
         machine_lock(netdev->machine);
     }
-    if (netdev->client && netdev->link_up) {
-        if (g_queue_is_empty(&netdev->backlog) && client_has_room(netdev)) {
-            netdev->client->receive(netdev->client_opaque, frame, size);
-        } else if (netdev->backlog.length < BACKLOG_FRAMES) {
-            g_queue_push_tail(&netdev->backlog, g_bytes_new(frame, size));
-        }
+    if (netdev->client && netdev->link_up &&
+        !(g_queue_is_empty(&netdev->backlog) && client_has_room(netdev, 0) &&
+          give(netdev, 0, frame, size)) &&
+        netdev->backlog.length < BACKLOG_FRAMES) {
+        g_queue_push_tail(&netdev->backlog, g_bytes_new(frame, size));
     }
     if (!locked) {
         machine_unlock(netdev->machine);
     }
 }
 
+bool netdev_has_room(Netdev *netdev, unsigned queue)
+{
+    /* What nobody takes is dropped. */
+    return !netdev->client || !netdev->link_up ||
+           (machine_running(netdev->machine) && client_has_room(netdev, queue));
+}
+
+bool netdev_offer(Netdev *netdev, unsigned queue, const uint8_t *frame, size_t size)
+{
+    return !netdev->client || !netdev->link_up || give(netdev, queue, frame, size);
+}
+
 void netdev_flush(Netdev *netdev)
 {
-    while (netdev->client && !g_queue_is_empty(&netdev->backlog) && client_has_room(netdev)) {
-        g_autoptr(GBytes) frame = g_queue_pop_head(&netdev->backlog);
+    while (netdev->client && !g_queue_is_empty(&netdev->backlog) && client_has_room(netdev, 0)) {
+        GBytes *frame = g_queue_peek_head(&netdev->backlog);
         size_t size;
         const uint8_t *data = g_bytes_get_data(frame, &size);
 
-        netdev->client->receive(netdev->client_opaque, data, size);
+        if (!give(netdev, 0, data, size)) {
+            return;
+        }
+        g_bytes_unref(g_queue_pop_head(&netdev->backlog));
     }
     if (g_queue_is_empty(&netdev->backlog) && netdev->type->flush) {
         netdev->type->flush(netdev);
+    }
+}
+
+void netdev_set_offloads(Netdev *netdev, unsigned header, unsigned offloads)
+{
+    if (netdev->type->set_offloads &&
+        (netdev->header != header || netdev->taken_offloads != offloads)) {
+        netdev->header = header;
+        netdev->taken_offloads = offloads;
+        netdev->type->set_offloads(netdev);
+    }
+}
+
+unsigned netdev_queues(const Netdev *netdev)
+{
+    return MAX(netdev->queues, 1);
+}
+
+void netdev_set_queues(Netdev *netdev, unsigned active)
+{
+    if (netdev->type->set_queues) {
+        netdev->type->set_queues(netdev, active);
+    }
+}
+
+bool netdev_kernel_path(Netdev *netdev, unsigned queue, NetdevKernelPath *path)
+{
+    return netdev->type->kernel_path && netdev->type->kernel_path(netdev, queue, path);
+}
+
+void netdev_set_held(Netdev *netdev, bool held)
+{
+    if (netdev->type->set_held) {
+        netdev->type->set_held(netdev, held);
     }
 }
 
@@ -118,4 +187,5 @@ void netdev_set_link(Netdev *netdev, bool up)
     if (netdev->client && netdev->client->link_changed) {
         netdev->client->link_changed(netdev->client_opaque, up);
     }
+    netdev_flush(netdev);
 }

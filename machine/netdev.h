@@ -18,12 +18,39 @@
 typedef struct Device Device;
 typedef struct Netdev Netdev;
 
+/*
+ * What one side may leave to the other of a frame's making. Then each frame has virtio's network header (Virtio 1.2, 5.1.6; 10 or 12
+ * bytes) before it, which says what is left.
+ */
+enum {
+    NET_OFFLOAD_CHECKSUM = 1,
+    NET_OFFLOAD_TSO4 = 2,
+    NET_OFFLOAD_TSO6 = 4,
+    NET_OFFLOAD_ECN = 8, /* segmentation of TCP with ECN */
+    NET_OFFLOAD_UFO = 16,
+    NET_OFFLOAD_USO = 32,
+};
+
+enum { NETDEV_MAX_QUEUES = 31 };
+
 typedef struct {
     /* Whether receive would take a frame now. */
     bool (*can_receive)(void *opaque);
     void (*receive)(void *opaque, const uint8_t *frame, size_t size);
     void (*link_changed)(void *opaque, bool up); /* may be NULL */
+    /*
+     * In place of can_receive and receive, for NICs with several queues or offloads: the frame has netdev->header bytes before it.
+     * take returns false when it has no room for this one now; it is offered again after netdev_flush.
+     */
+    bool (*has_room)(void *opaque, unsigned queue);
+    bool (*take)(void *opaque, unsigned queue, const uint8_t *frame, size_t size);
 } NetClient;
+
+/* What a kernel needs to carry a queue's frames itself (vhost-net). */
+typedef struct {
+    int vhost, tap; /* descriptors, which stay the back end's */
+    bool insist;    /* the user wants no other way */
+} NetdevKernelPath;
 
 typedef struct {
     const char *name; /* as -netdev spells it */
@@ -32,8 +59,8 @@ typedef struct {
     const Property *properties;
     bool (*open)(Netdev *netdev, GError **error);
     void (*close)(Netdev *netdev);
-    /* A frame from the NIC. Never blocks; drops when it must. */
-    void (*transmit)(Netdev *netdev, const struct iovec *iov, unsigned count);
+    /* A frame from the NIC, with netdev->header bytes before it. Never blocks; drops when it must. */
+    void (*transmit)(Netdev *netdev, unsigned queue, const struct iovec *iov, unsigned count);
     /* The NIC has room again. */
     void (*flush)(Netdev *netdev);
     char *(*describe)(Netdev *netdev); /* for `info network` */
@@ -41,6 +68,12 @@ typedef struct {
     char *(*describe_connections)(Netdev *netdev);
     /* A rule as hostfwd= spells it; to remove, without the guest's side. */
     bool (*host_forward)(Netdev *netdev, const char *rule, bool remove, GError **error);
+    /* These are NULL where there are no offloads, one queue, and no way through the kernel. */
+    void (*set_offloads)(Netdev *netdev);
+    void (*set_queues)(Netdev *netdev, unsigned active);
+    bool (*kernel_path)(Netdev *netdev, unsigned queue, NetdevKernelPath *path);
+    /* While it is held, somebody else carries the frames. */
+    void (*set_held)(Netdev *netdev, bool held);
 } NetdevType;
 #define NETDEV_TYPE(object) REGISTRY_ADD(netdev_types, object)
 REGISTRY_DECLARE(netdev_types, NetdevType);
@@ -53,16 +86,37 @@ struct Netdev {
     void *client_opaque;
     bool link_up;
     GQueue backlog; /* frames that wait for the NIC, bounded */
+    /* The back end's `open` says what it can. */
+    unsigned queues;         /* pairs; 0: one */
+    unsigned offloads;       /* NET_OFFLOAD_*; 0: frames never have a header */
+    /* What the NIC chose, both ways; changed by netdev_set_offloads. */
+    unsigned header;         /* bytes before each frame */
+    unsigned taken_offloads; /* what the NIC accepts to be left to it */
 };
 
 void netdev_set_link(Netdev *netdev, bool up);
 
 bool netdev_attach(Netdev *netdev, const NetClient *client, void *opaque, GError **error);
 void netdev_detach(Netdev *netdev);
-/* NIC to back end. netdev may be NULL. */
+/* NIC to back end, on the first queue. netdev may be NULL. */
 void netdev_transmit(Netdev *netdev, const struct iovec *iov, unsigned count);
+void netdev_transmit_on(Netdev *netdev, unsigned queue, const struct iovec *iov, unsigned count);
 /* Back end to NIC: delivers, or queues (bounded, then drops) when the NIC has no room. */
 void netdev_receive(Netdev *netdev, const uint8_t *frame, size_t size);
+/*
+ * For back ends whose frames can wait where they are. has_room: whether it is worth looking for one; not so while the machine is stopped.
+ * offer: false when the NIC has no room after all: offer the same again after `flush`. With the machine lock.
+ */
+bool netdev_has_room(Netdev *netdev, unsigned queue);
+bool netdev_offer(Netdev *netdev, unsigned queue, const uint8_t *frame, size_t size);
+/* The NIC's choice (0, 0: none). Only where netdev->offloads. */
+void netdev_set_offloads(Netdev *netdev, unsigned header, unsigned offloads);
+/* The NIC uses its first `active` queues. */
+void netdev_set_queues(Netdev *netdev, unsigned active);
+/* Pairs of queues that the back end has. */
+unsigned netdev_queues(const Netdev *netdev);
+bool netdev_kernel_path(Netdev *netdev, unsigned queue, NetdevKernelPath *path);
+void netdev_set_held(Netdev *netdev, bool held);
 /* Closes the back end and frees it. Its NIC must have been detached. */
 void netdev_free(Netdev *netdev);
 /* For realize of a NIC: where its address (6 bytes) is unset, 52:54:00:12:34:56 for the first, then counting up. */

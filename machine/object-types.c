@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/bits.h"
+#include "base/descriptors.h"
 #include "base/error.h"
 #include "machine/object.h"
 
@@ -21,7 +22,7 @@ static bool rng_random_complete(Object *object, GError **error)
 {
     RngRandom *rng = container_of(object, RngRandom, object);
 
-    rng->fd = open(rng->filename, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    rng->fd = descriptors_open(rng->filename, O_RDONLY | O_NONBLOCK, 0);
     return rng->fd >= 0 ||
            error_fail_errno(error, errno, "rng-random: cannot open '%s'", rng->filename);
 }
@@ -142,7 +143,7 @@ static bool memory_file_complete(Object *object, GError **error)
             unlink(name);
         }
     } else {
-        backend->fd = open(backend->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        backend->fd = descriptors_open(backend->path, O_RDWR | O_CREAT, 0600);
     }
     if (backend->fd < 0) {
         return error_fail_errno(error, errno, "object '%s': cannot open '%s'", object->id,

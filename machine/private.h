@@ -8,6 +8,7 @@
 #include "base/jitter.h"
 #include "base/names.h"
 #include "machine/balloon.h"
+#include "machine/irq-signal.h"
 #include "machine/machine.h"
 
 enum { MACHINE_JITTER_NS = 100 * 1000 };
@@ -35,6 +36,7 @@ typedef struct {
 typedef struct {
     uint8_t *base;          /* window of window_size bytes, piecewise mapped */
     uint64_t window_size, used;
+    GArray *pieces;         /* MemoryPiece */
     unsigned transaction_depth;
     bool change_pending;
     GPtrArray *spaces;      /* AddressSpace * */
@@ -49,9 +51,16 @@ typedef struct {
     GPtrArray *doorbells;   /* const MemoryDoorbell * */
     void (*doorbells_changed)(void *opaque); /* NULL: nobody rings */
     void *doorbells_opaque;
+    void (*flush_late)(void *opaque); /* NULL: all writes come at once */
+    void *flush_late_opaque;
     const MemoryWatchHooks *watch_hooks;
     void *watch_opaque;
 } MemoryState;
+
+typedef struct {
+    IrqSignalHook *hook; /* NULL: the main loop listens to all */
+    void *opaque;
+} IrqSignalState;
 
 /* console.c */
 typedef struct ConsoleWatch ConsoleWatch;
@@ -70,6 +79,7 @@ typedef struct Audiodev Audiodev;
 typedef struct InputState InputState;
 typedef struct IsaDmaState IsaDmaState;
 typedef struct DebugState DebugState;
+typedef struct CoverageState CoverageState;
 
 typedef struct MachinePrivate {
     pthread_mutex_t lock;
@@ -78,6 +88,7 @@ typedef struct MachinePrivate {
 
     Clock clock;
     MemoryState memory;
+    IrqSignalState irq_signals;
 
     /* Parking of vCPU threads (vcpu.c). */
     GMutex park_lock;
@@ -129,6 +140,7 @@ typedef struct MachinePrivate {
     GHashTable *type_counts;  /* device type name -> next number */
     GPtrArray *firmware_folders;
     DebugState *debug;          /* machine/debug.c */
+    CoverageState *coverage;    /* machine/coverage.c; NULL: it does not run */
     IsaDmaState *isa_dma;       /* machine/isa-dma.c */
     InputState *input;          /* machine/input.c; NULL: nobody has asked yet */
     GArray *external_registers; /* ExternalRegisterTable */
@@ -197,6 +209,8 @@ void console_destroy(Machine *machine);
 /* audio.c, for audiodev.c: the part of a back end that mixes. */
 void audiodev_begin(Audiodev *audiodev);
 void audiodev_end(Audiodev *audiodev);
+/* audio-capture.c: all captures of a back end get what was mixed, in the settings of its side. */
+void audio_captures_hear(Audiodev *audiodev, const float *mixed, size_t frames);
 
 void registry_create(Machine *machine);
 void registry_destroy(Machine *machine);

@@ -47,23 +47,30 @@ static void *field_of(const Property *property, const void *instance)
     return (char *)instance + property->offset;
 }
 
+/* Whether a name is spelt, with underscores for dashes and dots: "kvm_pv_eoi", "sse4_1". */
+static bool is_spelt(const char *name, const char *spelling)
+{
+    for (; *name && *spelling; name++, spelling++) {
+        if (*name != *spelling && (*spelling != '_' || (*name != '-' && *name != '.'))) {
+            return false;
+        }
+    }
+    return *name == *spelling;
+}
+
 const Property *property_find(const Property *table, const char *name)
 {
+    const Property *spelt = NULL;
+
     for (; table && table->name; table++) {
         if (strcmp(table->name, name) == 0) {
             return table;
         }
+        if (!spelt && is_spelt(table->name, name)) {
+            spelt = table;
+        }
     }
-    return NULL;
-}
-
-/* Options of machines and accelerators may be spelt with underscores for dashes. */
-static const Property *find_spelling(const Property *table, const char *name)
-{
-    const Property *exact = property_find(table, name);
-    g_autofree char *dashed = g_strdelimit(g_strdup(name), "_", '-');
-
-    return exact ? exact : property_find(table, dashed);
+    return spelt;
 }
 
 const char *property_type_name(const Property *property)
@@ -421,7 +428,7 @@ bool properties_set_all(Machine *machine, const Property *table, void *instance,
     }
     g_hash_table_iter_init(&it, options);
     while (g_hash_table_iter_next(&it, &name, &value)) {
-        const Property *property = find_spelling(table, name);
+        const Property *property = property_find(table, name);
 
         if (!property_set(machine, table, instance, who, property ? property->name : name, value,
                           error)) {

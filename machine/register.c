@@ -270,6 +270,25 @@ static unsigned count_registers(const RegisterBank *bank)
     return count;
 }
 
+/* NULL: there are none. */
+static const MemoryPlace *late_places(Device *device, const RegisterBank *bank)
+{
+    MemoryPlace *places = NULL;
+    unsigned count = 0;
+
+    for (const Register *reg = bank->registers; reg && reg->name; reg++) {
+        if (reg->access & REGISTER_LATE) {
+            places = g_renew(MemoryPlace, places, count + 2);
+            places[count++] = (MemoryPlace){ (uint32_t)reg->offset, reg->width };
+            places[count] = (MemoryPlace){ 0 };
+        }
+    }
+    if (places) {
+        device->owned = g_slist_prepend(device->owned, places);
+    }
+    return places;
+}
+
 void register_bank_init(Device *device, MemoryRegion *region, const RegisterBank *bank)
 {
     unsigned count = count_registers(bank);
@@ -286,6 +305,7 @@ void register_bank_init(Device *device, MemoryRegion *region, const RegisterBank
         .size_max = bank->size_max,
         .whole = bank->whole,
         .lock_free = bank->lock_free,
+        .late = late_places(device, bank),
     };
     for (unsigned i = 0; i < count; i++) {
         instance->sorted[i] = &bank->registers[i];

@@ -181,6 +181,11 @@ void machine_remove_netdev(Machine *machine, Netdev *netdev)
     remove_thing(&machine->private->netdevs, netdev);
 }
 
+void machine_remove_drive(Machine *machine, BlockBackend *drive)
+{
+    remove_thing(&machine->private->drives, drive);
+}
+
 void machine_remove_object(Machine *machine, Object *object)
 {
     remove_thing(&machine->private->objects, object);
@@ -271,7 +276,10 @@ const char *machine_unused_global(Machine *machine)
     for (unsigned i = 0; i < globals->len; i++) {
         GlobalProperty *global = &g_array_index(globals, GlobalProperty, i);
 
-        if (!global->used) {
+        const DeviceType *type = global->driver ? device_type_find(global->driver) : NULL;
+
+        /* What may be plugged later is for that. */
+        if (!global->used && !(type && type->bus && !type->fixed && !type->board_only)) {
             return global->driver;
         }
     }

@@ -31,9 +31,15 @@ static const struct {
     [STOP_NONE] = { "running", "none", "stopped" },
     [STOP_PAUSED] = { "paused", "none", "stopped" },
     [STOP_SUSPENDED] = { "suspended", "none", "suspended" },
+    [STOP_INMIGRATE] = { "inmigrate", "none", "stopped" },
+    [STOP_FINISH_MIGRATE] = { "finish-migrate", "none", "stopped" },
+    [STOP_POSTMIGRATE] = { "postmigrate", "none", "stopped" },
+    [STOP_SAVE_VM] = { "save-vm", "none", "stopped" },
+    [STOP_RESTORE_VM] = { "restore-vm", "none", "stopped" },
     [STOP_GUEST_POWEROFF] = { "shutdown", "guest-shutdown", "guest powered off", true, true, 0, 0 },
     [STOP_GUEST_RESET] = { "shutdown", "guest-reset", "guest reset (-no-reboot)", true, true, 0, 10 },
     [STOP_GUEST_PANIC] = { "guest-panicked", "guest-panic", "guest panicked", true, false, 0, 11 },
+    [STOP_WATCHDOG] = { "watchdog", "none", "stopped by the guest's watchdog" },
     [STOP_DEBUG] = { "debug", "none", "stopped in the debugger" },
     [STOP_IO_ERROR] = { "io-error", "none", "stopped on an I/O error", false, false, 1, 12 },
     [STOP_CONSOLE_MATCH] = { "shutdown", "host-ui", "console matched", false, true, 0, 0 },
@@ -88,6 +94,17 @@ void machine_on_run_state(Machine *machine, void (*fn)(void *opaque, bool runnin
     g_array_append_val(machine->private->state_listeners, listener);
 }
 
+void machine_forget_run_state(Machine *machine, const void *opaque)
+{
+    GArray *listeners = machine->private->state_listeners;
+
+    for (unsigned i = listeners->len; i-- > 0;) {
+        if (g_array_index(listeners, StateListener, i).opaque == opaque) {
+            g_array_remove_index(listeners, i);
+        }
+    }
+}
+
 static void tell_state(Machine *machine, bool running)
 {
     GArray *listeners = machine->private->state_listeners;
@@ -99,11 +116,19 @@ static void tell_state(Machine *machine, bool running)
     }
 }
 
+/* Comes or goes, or is being saved: only who does that lets it run again. */
+static bool is_on_its_way(Machine *machine)
+{
+    StopReason reason = atomic_load(&machine->stop_reason);
+
+    return reason >= STOP_INMIGRATE && reason <= STOP_RESTORE_VM;
+}
+
 void machine_start(Machine *machine)
 {
     MachinePrivate *private = machine->private;
 
-    if (machine_running(machine) || private->run_ended ||
+    if (machine_running(machine) || private->run_ended || is_on_its_way(machine) ||
         atomic_load(&machine->stop_reason) == STOP_SUSPENDED) {
         return;
     }
@@ -256,6 +281,7 @@ static void carry_out_stop(Machine *machine, StopReason reason, const char *deta
         break;
     case STOP_PAUSED:
     case STOP_DEBUG:
+    case STOP_WATCHDOG:
     case STOP_IO_ERROR:
     case STOP_NONE:
         machine_stop(machine, reason == STOP_NONE ? STOP_PAUSED : reason);
@@ -267,25 +293,35 @@ static void carry_out_stop(Machine *machine, StopReason reason, const char *deta
 
 static void carry_out_reset(Machine *machine, bool by_host)
 {
+    StopReason reason = atomic_load(&machine->stop_reason);
+
+    if (reason == STOP_INMIGRATE || reason == STOP_FINISH_MIGRATE) {
+        return; /* it is not here yet, or not any more */
+    }
     machine_event(machine, "RESET",
                   by_host ? "{\"guest\": false, \"reason\": \"host-qmp-system-reset\"}"
                           : "{\"guest\": true, \"reason\": \"guest-reset\"}");
     machine_reset(machine);
     /* One that had ended and was kept (-no-shutdown) may be continued now. */
-    if (!machine_running(machine)) {
+    if (!machine_running(machine) && !is_on_its_way(machine)) {
         atomic_store(&machine->stop_reason, STOP_PAUSED);
     }
 }
 
 static void carry_out_suspend(Machine *machine)
 {
-    if (!machine_running(machine)) {
+    bool running = machine_running(machine);
+
+    /* One that has been paused since it asked sleeps when it goes on. */
+    if (!running && atomic_load(&machine->stop_reason) != STOP_PAUSED) {
         return;
     }
-    atomic_store(&machine->stop_reason, STOP_SUSPENDED);
     machine->private->suspended = true;
-    vcpus_park(machine);
-    tell_state(machine, false);
+    if (running) {
+        atomic_store(&machine->stop_reason, STOP_SUSPENDED);
+        vcpus_park(machine);
+        tell_state(machine, false);
+    }
     machine_event(machine, "SUSPEND", NULL);
 }
 
@@ -308,9 +344,8 @@ static void carry_out_wakeup(Machine *machine, WakeReason reason)
     }
 }
 
-static gboolean carry_out_requests(gpointer opaque)
+bool machine_carry_out_requests(Machine *machine)
 {
-    Machine *machine = opaque;
     MachinePrivate *private = machine->private;
     g_autofree char *detail = NULL;
     const char *reset_reason;
@@ -335,7 +370,6 @@ static gboolean carry_out_requests(gpointer opaque)
     private->requested_reset = private->requested_powerdown = private->request_queued = false;
     g_mutex_unlock(&private->request_lock);
 
-    machine_lock(machine);
     if (stop != STOP_NONE) {
         carry_out_stop(machine, stop, detail, status);
     }
@@ -362,6 +396,15 @@ static gboolean carry_out_requests(gpointer opaque)
             machine->board->powerdown(machine, machine->board_state);
         }
     }
+    return !private->run_ended;
+}
+
+static gboolean carry_out_requests(gpointer opaque)
+{
+    Machine *machine = opaque;
+
+    machine_lock(machine);
+    machine_carry_out_requests(machine);
     machine_unlock(machine);
     return G_SOURCE_REMOVE;
 }
@@ -371,7 +414,8 @@ static void queue_requests(Machine *machine)
 {
     if (!machine->private->request_queued) {
         machine->private->request_queued = true;
-        g_idle_add_full(G_PRIORITY_HIGH, carry_out_requests, machine, NULL);
+        /* In turn with all else: a guest that resets itself without end does not shut out the monitor. */
+        g_idle_add_full(G_PRIORITY_DEFAULT, carry_out_requests, machine, NULL);
     }
 }
 
@@ -464,6 +508,18 @@ void machine_request_wakeup(Machine *machine, WakeReason reason)
     g_mutex_unlock(&private->request_lock);
 }
 
+bool machine_sleeps(const Machine *machine, unsigned *wakers)
+{
+    *wakers = machine->private->wakers;
+    return machine->private->suspended;
+}
+
+void machine_set_sleep(Machine *machine, bool sleeps, unsigned wakers)
+{
+    machine->private->suspended = sleeps;
+    machine->private->wakers = wakers & (WAKE_OTHER | WAKE_RTC | WAKE_PM_TIMER);
+}
+
 WakeReason machine_wake_reason(const Machine *machine)
 {
     return machine->private->wake_reason;
@@ -535,6 +591,9 @@ int machine_run(Machine *machine)
     const char *detail;
     StopReason reason;
 
+    machine_lock(machine);
+    vcpus_start_threads(machine); /* of a machine that does not start by itself, too */
+    machine_unlock(machine);
     while (!private->run_ended) {
         g_main_context_iteration(NULL, true);
     }

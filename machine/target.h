@@ -9,7 +9,11 @@
 
 #include "base/names.h"
 #include "base/registry.h"
+#include "machine/register-field.h"
 #include "machine/vcpu.h"
+
+typedef struct PageWalk PageWalk;       /* machine/page-walk.h */
+typedef struct SystemTable SystemTable; /* machine/system-table.h */
 
 enum { TARGET_REGISTER_BYTES_MAX = 512 };
 
@@ -43,11 +47,6 @@ struct TargetRegister {
     bool (*present)(const Vcpu *vcpu);
 };
 
-/* What bits of a register are called; a table ends with a NULL name, lowest bits first. */
-typedef struct {
-    const char *name;
-    uint8_t low, high;
-} RegisterField;
 typedef struct {
     const char *reg; /* NULL ends a table */
     const RegisterField *fields;
@@ -108,6 +107,8 @@ struct Target {
     bool (*has_work)(const Vcpu *vcpu);
     /* Debug translation of a guest virtual address without side effects; false when unmapped. */
     bool (*translate_debug)(Vcpu *vcpu, uint64_t guest_virt, uint64_t *guest_phys);
+    /* Debuggers want other kinds of events (machine/debug.h), DEBUG_REGISTER among what changed; the vCPU is parked. May be NULL. */
+    void (*debug_wants_changed)(Vcpu *vcpu);
     /* `info registers` text. */
     void (*describe)(Vcpu *vcpu, bool all, GString *out);
     /*
@@ -119,6 +120,17 @@ struct Target {
     void (*processor_id)(Vcpu *vcpu, uint32_t id[2]);
     /* `info tlb` text: the pages that are mapped; ranges: `info mem`, by equal rights. NULL: not told. */
     void (*describe_mappings)(Vcpu *vcpu, bool ranges, GString *out);
+    /* How an address is translated now, and what each access to it would meet; *walk is zeroed. NULL: not told. */
+    void (*walk_page)(Vcpu *vcpu, uint64_t guest_virt, PageWalk *walk);
+    /* Names of what read_table knows ("gdt", "vectors"), ends with NULL; NULL: of none. */
+    const char *const *tables;
+    /* table has its row and opaque. The CPU is parked. */
+    void (*read_table)(Vcpu *vcpu, const char *name, SystemTable *table);
+    /* The last stations of an interrupt: the CPU's lines and masks. The CPU is parked. */
+    void (*explain_interrupt)(Vcpu *vcpu, IrqChain *chain);
+    /* ELF's number of the machine for core files, and what they say of a CPU (machine/core-notes.h). 0: there are none. */
+    uint16_t core_machine;
+    void (*core_notes)(Vcpu *vcpu, GByteArray *notes);
     /* A non-maskable interrupt, as the monitor's nmi sends it; NULL when there is none. */
     void (*nmi)(Vcpu *vcpu);
     const struct X86Processor *x86; /* machine/arch/x86-processor.h; NULL elsewhere */

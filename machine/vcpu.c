@@ -249,13 +249,20 @@ void vcpu_wait(Vcpu *vcpu, int64_t deadline_ns)
 static void *vcpu_thread(void *opaque)
 {
     Vcpu *vcpu = opaque;
+    MachinePrivate *private = vcpu->machine->private;
+    g_autofree char *accelerator = NULL;
     char name[16];
 
     current_vcpu = vcpu;
-    vcpu->thread_id = gettid();
-    snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
+    /* As those know it who bind vCPUs to processors by name. */
+    accelerator = g_ascii_strup(vcpu->machine->accelerator->name, -1);
+    snprintf(name, sizeof(name), "CPU %u/%s", vcpu->index, accelerator);
     prctl(PR_SET_NAME, name);
     prctl(PR_SET_TIMERSLACK, 1); /* guest timers want the host's precision */
+    g_mutex_lock(&private->park_lock);
+    vcpu->thread_id = gettid();
+    g_cond_broadcast(&private->park_cond);
+    g_mutex_unlock(&private->park_lock);
     if (vcpu_safe_point(vcpu)) {
         vcpu->machine->accelerator->vcpu_run(vcpu);
     }
@@ -291,6 +298,14 @@ void vcpus_start_threads(Machine *machine)
         }
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    /* Managers pin them by their numbers before the machine goes on. */
+    g_mutex_lock(&machine->private->park_lock);
+    for (unsigned i = 0; i < machine->vcpus->len; i++) {
+        while (((Vcpu *)machine->vcpus->pdata[i])->thread_id == 0) {
+            g_cond_wait(&machine->private->park_cond, &machine->private->park_lock);
+        }
+    }
+    g_mutex_unlock(&machine->private->park_lock);
 }
 
 void vcpus_join_threads(Machine *machine)

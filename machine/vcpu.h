@@ -31,6 +31,15 @@ typedef struct {
     bool pass;            /* the next instruction is executed on its own, whatever points say: then debug_done */
     atomic_bool hold;     /* stays parked while others run */
     struct DebugClient *stepper;
+    /* So many instructions are executed one at a time, until debug_done tells of it (DEBUG_INSTRUCTIONS); 0: not counted. */
+    uint64_t count, counted;
+    const void *counter;  /* DebugEvent.source */
+    /*
+     * The instruction that is passed was followed by an exception in its place: it comes again, and was told of. Known by the
+     * pc and the stack pointer.
+     */
+    bool faulted, again;
+    uint64_t passed_pc, passed_stack;
     /* An access of the instruction that is executed on its own; NULL: none yet. */
     const void *watch;    /* DebugPoint */
     uint64_t watch_address, watch_value;

@@ -210,9 +210,13 @@ static void create_machine(Setup *setup)
     choose_vga(setup);
     choose_usb(setup);
     config = setup->config; /* the handlers still read the scalars and the board */
+    config.options = option_groups(setup);
     machine = machine_new(&config);
     setup->machine = machine;
     setup->graph = block_graph_new(NULL);
+    if (setup->incoming) {
+        block_begin_inactive(setup->graph); /* who sends the machine has them still */
+    }
     if (!setup->daemonize) {
         block_set_named_file_handler(setup->graph, block_show_named_file, (void *)"kaso");
     }
@@ -243,12 +247,14 @@ static bool build_consoles(Setup *setup, GError **error)
     return ok;
 }
 
-/* All that is mapped, and what will be: guest memory above all. */
+/* All that is mapped, and what will be: guest memory above all; late: as soon as it is used. */
 static bool lock_memory(const Setup *setup, GError **error)
 {
-    return !setup->memory_lock || mlockall(MCL_CURRENT | MCL_FUTURE) == 0 ||
+    int flags = MCL_CURRENT | MCL_FUTURE | (setup->memory_lock_late ? MCL_ONFAULT : 0);
+
+    return !setup->memory_lock || mlockall(flags) == 0 ||
            error_fail_errno(error, errno,
-                            "-overcommit mem-lock=on: the host does not keep that much in its RAM "
+                            "-overcommit mem-lock=: the host does not keep that much in its RAM "
                             "(ulimit -l)");
 }
 
@@ -258,7 +264,7 @@ bool setup_build(Setup *setup, GError **error)
 
     create_machine(setup);
     if (!build_consoles(setup, error) || !setup_run_stage(setup, STAGE_BLOCKDEV, error) ||
-        !setup_run_stage(setup, STAGE_DRIVE, error) ||
+        !setup_run_stage(setup, STAGE_DRIVE, error) || !drives_add_defaults(setup, error) ||
         !setup_run_stage(setup, STAGE_NETDEV, error) || !setup_run_stage(setup, STAGE_NIC, error) ||
         !network_add_defaults(setup, error) || !choose_accelerator(setup, error) ||
         !machine_build(setup->machine, error) || !network_create_devices(setup, error) ||

@@ -37,7 +37,7 @@ static bool choose_target(Setup *setup, GError **error)
         return error_fail(error, KASO_ERROR_UNSUPPORTED,
                           "not yet: no processor for machine '%s' is built", board->name);
     }
-    if (!g_strv_contains(board->targets, setup->target->name)) {
+    if (!board_runs(board, setup->target)) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "-machine %s: this machine does not run %s processors", board->name,
                           setup->target->name);

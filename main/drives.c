@@ -192,22 +192,23 @@ static bool take_place(Setup *setup, KeyValues *list, DriveChoice *choice, unsig
     return true;
 }
 
-/* As existing scripts expect: "virtio0", "ide0-hd1". */
+/* As existing scripts expect: "virtio0", "ide0-hd1", "floppy0". */
 static char *default_id(const DriveChoice *choice)
 {
     const DriveInterface *interface = choice->interface;
 
-    return interface->units ? g_strdup_printf("%s%u-%s%u", interface->name, choice->bus,
-                                              choice->disc ? "cd" : "hd", choice->unit)
-                            : g_strdup_printf("%s%u", interface->name, choice->unit);
+    return interface->units && interface->most > interface->units
+               ? g_strdup_printf("%s%u-%s%u", interface->name, choice->bus,
+                                 choice->disc ? "cd" : "hd", choice->unit)
+               : g_strdup_printf("%s%u", interface->name, choice->unit);
 }
 
-/* A disc drive may be given its disc later: then its options say nothing of an image. */
-static bool is_empty_disc(const KeyValues *list, bool disc)
+/* A drive may be given its medium later: then its options say nothing of an image. */
+static bool is_empty(const KeyValues *list, bool removable)
 {
     static const char *const names[] = { "id", "read-only", "readonly", "snapshot", NULL };
 
-    return disc && key_values_check(list, names, NULL, NULL);
+    return removable && key_values_check(list, names, NULL, NULL);
 }
 
 /* Where no image is named, what should have named it may be spelt wrong. Names with dots are the drivers'. */
@@ -234,7 +235,7 @@ static bool check_without_image(GHashTable *options, GError **error)
     return key_values_check(plain, names, "-drive", error);
 }
 
-static BlockBackend *open_drive(Setup *setup, KeyValues *list, const char *id, bool disc,
+static BlockBackend *open_drive(Setup *setup, KeyValues *list, const char *id, bool removable,
                                 GError **error)
 {
     g_autoptr(GHashTable) options = NULL;
@@ -254,14 +255,14 @@ static BlockBackend *open_drive(Setup *setup, KeyValues *list, const char *id, b
     if (setup->config.snapshot && !key_values_get(list, "snapshot")) {
         key_values_add(list, "snapshot", "on");
     }
-    if (disc && !g_strcmp0(key_values_get(list, "file"), "")) {
+    if (removable && !g_strcmp0(key_values_get(list, "file"), "")) {
         g_free(key_values_take(list, "file")); /* -cdrom '' */
     }
     options = key_values_table(list);
     if (!check_without_image(options, error)) {
         return NULL;
     }
-    drive = is_empty_disc(list, disc) ? block_open_empty(setup->graph, id)
+    drive = is_empty(list, removable) ? block_open_empty(setup->graph, id)
                                       : block_open(setup->graph, options, error);
     if (drive) {
         machine_add_drive(setup->machine, id, drive);
@@ -285,7 +286,7 @@ static bool add_drive(Setup *setup, KeyValues *list, GError **error)
     if (!id) {
         id = default_id(&choice);
     }
-    drive = open_drive(setup, list, id, choice.disc, error);
+    drive = open_drive(setup, list, id, choice.disc || interface->removable, error);
     if (!drive) {
         return false;
     }
@@ -370,6 +371,47 @@ bool option_pflash(Setup *setup, const char *argument, GError **error)
     key_values_add(list, "if", "pflash");
     key_values_add(list, "format", "raw");
     return add_drive(setup, list, error);
+}
+
+/* Whether -device names one of the types. */
+static bool has_device_option(const Setup *setup, const char *const *types)
+{
+    for (unsigned i = 0; i < setup->given->len; i++) {
+        const GivenOption *given = &g_array_index(setup->given, GivenOption, i);
+        g_autoptr(KeyValues) list = NULL;
+        const char *driver;
+
+        if (strcmp(given->option->name, "device") == 0) {
+            list = key_values_parse(given->argument, "driver", NULL);
+            driver = list ? key_values_get(list, "driver") : NULL;
+            if (driver && g_strv_contains(types, driver)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+bool drives_add_defaults(Setup *setup, GError **error)
+{
+    const DefaultDrive *it = setup->config.board->default_drives;
+
+    for (; it && it->interface && !setup->config.no_defaults; it++) {
+        const DriveInterface *interface = find_interface(setup, it->interface, NULL);
+        g_autofree char *index = g_strdup_printf("%u", it->index);
+        g_autoptr(KeyValues) list = key_values_new();
+
+        if (is_taken(setup, interface, it->index) || has_device_option(setup, it->unless)) {
+            continue;
+        }
+        key_values_add(list, "if", it->interface);
+        key_values_add(list, "index", index);
+        key_values_add(list, "media", it->disc ? "cdrom" : "disk");
+        if (!add_drive(setup, list, error)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool drives_create_devices(Setup *setup, GError **error)

@@ -16,8 +16,9 @@ OptionHandler option_action, option_watchdog_action;
 
 /* options-simple.c */
 OptionHandler option_kernel, option_initrd, option_append, option_dtb, option_bios;
+OptionHandler option_incoming, option_loadvm;
 OptionHandler option_start_paused, option_no_reboot, option_no_shutdown, option_nodefaults;
-OptionHandler option_snapshot, option_firmware_folder, option_accepted, option_accepted_argument, option_no_acpi, option_overcommit, option_realtime,
+OptionHandler option_add_fd, option_snapshot, option_firmware_folder, option_accepted, option_accepted_argument, option_no_acpi, option_overcommit, option_realtime,
     option_no_hpet;
 OptionHandler option_log, option_log_file, option_log_filter, option_trace, option_echr;
 OptionHandler option_message, option_pid_file, option_daemonize, option_sandbox, option_chroot;

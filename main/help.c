@@ -78,19 +78,33 @@ void help_options(void)
     printf("\nOn a shared terminal: Ctrl-A h help, Ctrl-A x quit, Ctrl-A c monitor.\n");
 }
 
-void help_machines(void)
+void help_machines(const Target *target)
 {
+    const char *usual = target ? target->default_machine : NULL;
     GArray *lines = new_lines();
+    GPtrArray *texts = g_ptr_array_new_with_free_func(g_free);
     const Board *const *it;
 
     REGISTRY_FOREACH(boards, it) {
-        add_line(lines, (*it)->name, (*it)->summary);
-        for (const char *const *alias = (*it)->aliases; alias && *alias; alias++) {
-            add_line(lines, *alias, (*it)->summary);
+        const char *const *alias = (*it)->aliases;
+        bool is_default =
+            usual && (!strcmp((*it)->name, usual) || (alias && g_strv_contains(alias, usual)));
+        char *text = g_strconcat((*it)->summary, is_default ? " (default)" : "", NULL);
+
+        g_ptr_array_add(texts, text);
+        if (target && !board_runs(*it, target)) {
+            continue;
+        }
+        add_line(lines, (*it)->name, text);
+        for (; alias && *alias; alias++) {
+            text = g_strdup_printf("%s (alias of %s)", (*it)->summary, (*it)->name);
+            g_ptr_array_add(texts, text);
+            add_line(lines, *alias, text);
         }
     }
     printf("Supported machines are:\n");
     print_lines(lines, 20);
+    g_ptr_array_unref(texts);
 }
 
 /* model: whose defaults to tell, or NULL. */
@@ -453,7 +467,6 @@ bool help_list(const char *option)
         const char *option;
         void (*print)(void);
     } lists[] = {
-        { "machine", help_machines },   { "M", help_machines },
         { "device", help_devices },     { "accel", help_accelerators },
         { "chardev", help_chardevs },   { "netdev", help_netdevs },
         { "object", help_objects },     { "d", help_log_items },
@@ -483,6 +496,8 @@ bool help_print(Setup *setup, const char *topic, GError **error)
                    option->argument ? option->argument : "", option->summary);
             if (strcmp(name, "cpu") == 0) {
                 help_cpus(setup->target);
+            } else if (strcmp(name, "machine") == 0 || strcmp(name, "M") == 0) {
+                help_machines(setup->target);
             } else {
                 help_list(name);
             }

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "main/setup.h"
+#include "migration/migration.h"
+#include "migration/snapshot.h"
 
 /* Prints an error and the name of the program, as -msg wants it. */
 static int fail(const Setup *setup, const GError *error)
@@ -23,12 +25,13 @@ static int fail(const Setup *setup, const GError *error)
     return 1;
 }
 
-/* kaso-system-NAME chooses the target NAME; plain kaso leaves it to the board. */
+/* kaso-system-NAME chooses the target NAME, and so does a link called qemu-system-NAME; plain kaso leaves it to the board. */
 static const Target *target_of_program(const char *program)
 {
-    static const char prefix[] = "kaso-system-";
+    static const char infix[] = "-system-";
+    const char *found = strstr(program, infix);
 
-    return g_str_has_prefix(program, prefix) ? target_find(program + strlen(prefix)) : NULL;
+    return found ? target_find(found + strlen(infix)) : NULL;
 }
 
 /* `-device help` and the like need no machine, so they are answered before one is asked for. */
@@ -69,19 +72,44 @@ static bool answer_help(Setup *setup, GError **error)
     return false;
 }
 
-static int run(Setup *setup)
+/* Where it begins: anew, with a saved state, or with one that is to come. */
+static bool begin(Setup *setup, GError **error)
 {
+    const SnapshotDisks all_disks = { 0 };
     Machine *machine = setup->machine;
+    bool ok = true;
 
-    banner_print(setup);
-    banner_watch_silence(setup);
     machine_lock(machine);
     machine_reset(machine); /* with all devices, now */
-    if (!machine->config.start_paused) {
+    if (setup->incoming) {
+        ok = migration_wait(machine, setup->incoming, error);
+    } else if (setup->loadvm) {
+        ok = snapshot_load(machine, setup->loadvm, &all_disks, error);
+    }
+    if (ok && !machine->config.start_paused) {
         machine_start(machine);
     }
     machine_unlock(machine);
-    return machine_run(machine);
+    if (!ok) {
+        g_prefix_error(error, setup->incoming ? "-incoming %s: " : "-loadvm %s: ",
+                       setup->incoming ? setup->incoming : setup->loadvm);
+    }
+    return ok;
+}
+
+static int run(Setup *setup)
+{
+    GError *error = NULL;
+
+    banner_print(setup);
+    if (!setup->incoming && !setup->loadvm) {
+        banner_watch_silence(setup); /* others may have said all long ago */
+    }
+    if (!begin(setup, &error)) {
+        machine_request_stop(setup->machine, STOP_ERROR, error->message);
+        g_error_free(error);
+    }
+    return machine_run(setup->machine);
 }
 
 int main(int argc, char **argv)

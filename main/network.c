@@ -52,6 +52,12 @@ bool option_netdev(Setup *setup, const char *argument, GError **error)
     return open_netdev(setup, id, type, list, error);
 }
 
+/* A model that is no device's name. */
+static const char *device_of_model(const char *model)
+{
+    return g_strcmp0(model, "virtio") ? model : "virtio-net-pci";
+}
+
 static NicChoice *add_nic(Setup *setup, const char *model)
 {
     const char *fallback = setup->config.board->default_nic;
@@ -61,7 +67,7 @@ static NicChoice *add_nic(Setup *setup, const char *model)
         help_nics();
         help_done();
     }
-    nic.type = g_strdup(model ? model : fallback ? fallback : "virtio-net-pci");
+    nic.type = g_strdup(model ? device_of_model(model) : fallback ? fallback : "virtio-net-pci");
     g_array_append_val(setup->nics, nic);
     return &g_array_index(setup->nics, NicChoice, setup->nics->len - 1);
 }

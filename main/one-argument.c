@@ -4,6 +4,8 @@
  * with the command line that does the same.
  */
 #include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,6 +24,7 @@ typedef struct {
     GPtrArray *words; /* char *: what was chosen, as words of a command line */
     const char *system;
     bool arm, window, failed;
+    char *how; /* the guest's processors run, for the first line; NULL: as the user says */
     GError **error;
 } Chooser;
 
@@ -63,6 +66,40 @@ static void choose_device(Chooser *chooser, const char *type)
         g_ptr_array_add(chooser->words, g_strdup("-device"));
         g_ptr_array_add(chooser->words, g_strdup(type));
         chooser->failed = !setup_add_option(chooser->setup, "device", type, chooser->error);
+    }
+}
+
+/* Whether the host's processor can run guests itself. Without that a /dev/kvm is an imitation, which lacks much and is slow. */
+static bool processor_runs_guests(void)
+{
+    g_autofree char *text = NULL;
+
+    return g_file_get_contents("/proc/cpuinfo", &text, NULL, NULL) &&
+           g_regex_match_simple("^flags\\s*:.*\\s(svm|vmx)(\\s|$)", text, G_REGEX_MULTILINE, 0);
+}
+
+static void choose_accelerator(Chooser *chooser)
+{
+    int fd = chooser->arm ? -1 : open("/dev/kvm", O_RDWR | O_CLOEXEC), reason = errno;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (is_given(chooser->setup, "accel") || is_given(chooser->setup, "enable-kvm")) {
+        return;
+    }
+    if (chooser->arm) {
+        chooser->how = g_strdup("translated: its processor is another than this host's");
+    } else if (fd < 0) {
+        chooser->how = g_strdup_printf("translated: /dev/kvm: %s", g_strerror(reason));
+    } else if (!processor_runs_guests()) {
+        chooser->how =
+            g_strdup("translated: /dev/kvm is there, but this host's processor has neither svm nor "
+                     "vmx (-accel kvm tries it)");
+    } else {
+        chooser->how = g_strdup("with KVM");
+        choose(chooser, "kvm:tcg", "accel", NULL);
+        choose(chooser, "max", "cpu", NULL);
     }
 }
 
@@ -213,6 +250,7 @@ static void choose_all(Chooser *chooser, const Look *look, const char *path)
                                    : (of == LOOK_I386 ? "i386" : "x86_64");
     chooser->setup->target = target_find(chooser->system);
     choose(chooser, chooser->arm ? "virt" : "pc", "machine", "M", NULL);
+    choose_accelerator(chooser);
     choose_sizes(chooser);
     if (code) {
         choose_code(chooser, look, path);
@@ -288,12 +326,15 @@ bool one_argument_choose(Setup *setup, GError **error)
     append_words(line, chooser.words);
     g_ptr_array_unref(chooser.words);
     if (chooser.failed) {
+        g_free(chooser.how);
         return false;
     }
     if (setup->print_command) {
         printf("%s\n", line->str);
         help_done();
     }
-    fprintf(stderr, "kaso: %s is %s\nkaso: %s\n", path, look.what, line->str);
+    fprintf(stderr, "kaso: %s is %s%s%s\nkaso: %s\n", path, look.what, chooser.how ? "; " : "",
+            chooser.how ? chooser.how : "", line->str);
+    g_free(chooser.how);
     return true;
 }

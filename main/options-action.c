@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/names.h"
 #include "machine/console.h"
+#include "machine/watchdog.h"
 #include "main/handlers.h"
 
 /* The index of a word, or -1 with an error. */
@@ -51,13 +52,12 @@ static bool set_panic(Setup *setup, const char *value, GError **error)
     return choice >= 0;
 }
 
-/* No watchdog device is built, so there is nothing that could act. */
 static bool set_watchdog(Setup *setup, const char *value, GError **error)
 {
-    static const char *const words[] = { "reset", "shutdown", "poweroff",   "pause",
-                                         "debug", "none",     "inject-nmi", NULL };
+    int choice = choose("watchdog", value, watchdog_actions, error);
 
-    return choose("watchdog", value, words, error) >= 0;
+    setup->config.watchdog_action = MAX(choice, 0);
+    return choice >= 0;
 }
 
 bool option_watchdog_action(Setup *setup, const char *argument, GError **error)

@@ -127,7 +127,7 @@ bool option_machine(Setup *setup, const char *argument, GError **error)
 
         if (strcmp(pair->key, "type") == 0) {
             if (is_help(pair->value)) {
-                help_machines();
+                help_machines(setup->target);
                 help_done();
             }
             g_free(setup->machine_name);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Options that set one field, or steer the log and the process. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/names.h"
@@ -72,6 +74,20 @@ bool option_bios(Setup *setup, const char *argument, GError **error)
 bool option_start_paused(Setup *setup, const char *argument, GError **error)
 {
     return setup->config.start_paused = true;
+}
+
+bool option_incoming(Setup *setup, const char *argument, GError **error)
+{
+    g_free(setup->incoming);
+    setup->incoming = g_strdup(argument);
+    return true;
+}
+
+bool option_loadvm(Setup *setup, const char *argument, GError **error)
+{
+    g_free(setup->loadvm);
+    setup->loadvm = g_strdup(argument);
+    return true;
 }
 
 bool option_no_reboot(Setup *setup, const char *argument, GError **error)
@@ -198,7 +214,9 @@ bool option_overcommit(Setup *setup, const char *argument, GError **error)
     }
     lock = key_values_get(list, "mem-lock");
     power = key_values_get(list, "cpu-pm");
-    return (!lock || strcmp(lock, "on-fault") == 0 ||
+    setup->memory_lock_late = lock && strcmp(lock, "on-fault") == 0;
+    setup->memory_lock = setup->memory_lock_late;
+    return (!lock || setup->memory_lock_late ||
             parse_switch("mem-lock", lock, &setup->memory_lock, error)) &&
            (!power || parse_switch("cpu-pm", power, &setup->config.cpu_pm, error));
 }
@@ -276,6 +294,33 @@ bool option_run_with(Setup *setup, const char *argument, GError **error)
     if (key_values_get(list, "user")) {
         set_text(&setup->run_as, key_values_get(list, "user"));
     }
+    return true;
+}
+
+bool option_add_fd(Setup *setup, const char *argument, GError **error)
+{
+    static const char *const names[] = { "fd", "set", "opaque", NULL };
+    g_autoptr(KeyValues) list = key_values_parse(argument, NULL, error);
+    const char *fd_text, *set_text;
+    guint64 fd, set;
+
+    if (!list || !key_values_check(list, names, "-add-fd", error)) {
+        return false;
+    }
+    fd_text = key_values_get(list, "fd");
+    set_text = key_values_get(list, "set");
+    if (!fd_text || !g_ascii_string_to_unsigned(fd_text, 10, 3, G_MAXINT, &fd, NULL) ||
+        fcntl((int)fd, F_GETFD) < 0) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "fd=%s: give the number of an open descriptor, 3 or more",
+                          fd_text ? fd_text : "");
+    }
+    if (!set_text || !g_ascii_string_to_unsigned(set_text, 10, 0, INT64_MAX, &set, NULL)) {
+        return error_fail(error, KASO_ERROR_INVALID, "set=%s: give the set's number",
+                          set_text ? set_text : "");
+    }
+    fcntl((int)fd, F_SETFD, FD_CLOEXEC);
+    descriptors_add(set, (int)fd, key_values_get(list, "opaque"));
     return true;
 }
 

@@ -41,21 +41,29 @@ static void await_child(pid_t child, int fd)
 
 bool process_daemonize(Setup *setup, GError **error)
 {
+    bool serial = false, monitor = false;
     int ends[2];
     pid_t child;
 
     for (unsigned i = 0; i < setup->given->len; i++) {
-        const char *argument = g_array_index(setup->given, GivenOption, i).argument;
+        const GivenOption *given = &g_array_index(setup->given, GivenOption, i);
+        const char *name = given->option->name, *argument = given->argument;
 
+        serial |= strcmp(name, "serial") == 0;
+        monitor |= strcmp(name, "monitor") == 0 || strcmp(name, "mon") == 0 ||
+                   g_str_has_prefix(name, "qmp");
         if (argument && (strcmp(argument, "stdio") == 0 || strcmp(argument, "mon:stdio") == 0)) {
             return error_fail(error, KASO_ERROR_INVALID,
                               "-daemonize: a daemon has no terminal, so stdio cannot be used");
         }
     }
-    if (setup->nographic) {
+    /* With these placed by the user, or none at all, -nographic asks for nothing but no display. */
+    if (setup->nographic && !setup->config.no_defaults && (!serial || !monitor)) {
         return error_fail(
             error, KASO_ERROR_INVALID,
-            "-daemonize: a daemon has no terminal; use -display none, not -nographic");
+            "-daemonize: a daemon has no terminal for the serial port and the monitor "
+            "that -nographic puts there; use -display none, or give -serial and "
+            "-monitor");
     }
     if (!g_unix_open_pipe(ends, FD_CLOEXEC, error)) {
         return false;

@@ -49,8 +49,11 @@ void setup_free(Setup *setup)
         g_free(nic->id);
         g_free(nic->address);
     }
+    g_free(setup->option_infos);
     g_array_unref(setup->given);
     g_free(setup->kernel_irqchip);
+    g_free(setup->incoming);
+    g_free(setup->loadvm);
     g_array_unref(setup->accelerators);
     g_array_unref(setup->monitors);
     g_array_unref(setup->nics);

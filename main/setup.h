@@ -73,6 +73,7 @@ typedef struct {
 
 struct Setup {
     const char *program; /* as it was called */
+    struct OptionInfo *option_infos; /* what the monitor tells of the options */
     GArray *given;       /* GivenOption */
 
     /* What STAGE_PARSE collects. */
@@ -83,6 +84,7 @@ struct Setup {
     KeyValues *machine_options;
     GArray *accelerators; /* AcceleratorChoice */
     bool memory_lock;     /* -overcommit mem-lock=on */
+    bool memory_lock_late; /* mem-lock=on-fault */
     bool perfmap;         /* of whichever accelerator translates */
     char *kernel_irqchip; /* -machine kernel-irqchip=, for whichever accelerator has it; or NULL */
     GPtrArray *firmware_folders, *globals; /* char *, KeyValues * */
@@ -103,6 +105,7 @@ struct Setup {
     unsigned given_serials, given_monitors, given_nics, given_parallels;
     unsigned silence_s; /* how long a guest may say nothing before we do; 0: for ever */
     bool no_boot_diagnosis;
+    char *incoming, *loadvm; /* -incoming, -loadvm, or NULL */
     bool message_timestamp, message_guest_name;
 
     /* What the later stages make. */
@@ -132,6 +135,8 @@ bool setup_run_stage(Setup *setup, Stage stage, GError **error);
 
 /* option-table.c */
 extern const Option option_table[]; /* ends with a NULL name */
+/* option-groups.c: for MachineConfig.options. The setup keeps it. */
+const struct OptionInfo *option_groups(Setup *setup);
 /* Known to users of such tools, but not built: the sentence says what is missing, or what came after it. */
 typedef struct {
     const char *name;
@@ -167,6 +172,8 @@ bool monitors_create(Setup *setup, GError **error);
 bool network_add_defaults(Setup *setup, GError **error);
 bool network_create_devices(Setup *setup, GError **error);
 bool sound_create_devices(Setup *setup, GError **error); /* sound.c */
+/* The drives without a medium that the board has by itself. */
+bool drives_add_defaults(Setup *setup, GError **error);
 bool drives_create_devices(Setup *setup, GError **error);
 void drives_begin(Setup *setup); /* in setup_new */
 
@@ -188,7 +195,7 @@ bool help_print(Setup *setup, const char *topic, GError **error);
 bool help_list(const char *option);
 void help_options(void);
 void help_version(void);
-void help_machines(void);
+void help_machines(const Target *target);
 void help_cpus(const Target *target);
 /* One model's switches and what they are without being set; target: NULL for any. */
 bool help_cpu(const Target *target, const char *name, GError **error);

@@ -14,4 +14,7 @@ BlockGraph *monitor_block_graph(Monitor *monitor, GError **error);
 json_t *monitor_block_operation(Monitor *monitor, BlockOperation *operation, json_t *arguments,
                                 GError **error);
 
+/* The device that has the drive, or NULL. */
+Device *monitor_drive_owner(Machine *machine, BlockBackend *drive);
+
 #endif

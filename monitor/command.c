@@ -117,9 +117,11 @@ static bool command_check(const MonitorCommand *command, json_t *arguments, GErr
         }
         if (argument->name && argument->values &&
             !g_strv_contains(argument->values, json_string_value(value))) {
+            g_autofree char *values = g_strjoinv(", ", (char **)argument->values);
+
             return error_fail(error, KASO_ERROR_INVALID,
-                              "Parameter '%s' does not accept value '%s'", key,
-                              json_string_value(value));
+                              "Parameter '%s' does not accept value '%s'; give one of %s", key,
+                              json_string_value(value), values);
         }
     }
     for (argument = table; argument->name; argument++) {

@@ -38,7 +38,7 @@ typedef struct {
     ArgumentKind kind;
     bool optional;
     const char *summary;
-    char letter; /* ARGUMENT_FLAG; ARGUMENT_STRING: in HMP the word after -letter */
+    char letter; /* ARGUMENT_FLAG; ARGUMENT_STRING and _INT: in HMP the word after -letter */
     MonitorCompleter *complete;
     const char *const *values; /* ARGUMENT_STRING: what it may be; NULL: anything */
     bool qmp;                  /* not in HMP */
@@ -75,9 +75,24 @@ Machine *monitor_machine(Monitor *monitor);
 Vcpu *monitor_vcpu(Monitor *monitor, GError **error);
 void monitor_set_vcpu(Monitor *monitor, unsigned index);
 unsigned monitor_vcpu_index(Monitor *monitor);
+/* A descriptor that came with the command over the session's socket, now the caller's; -1 with an error: none came. */
+int monitor_take_descriptor(Monitor *monitor, GError **error);
 /* Ends this session's output before the process ends (`quit`). */
 bool monitor_negotiated(Monitor *monitor);
 void monitor_set_negotiated(Monitor *monitor);
+
+/*
+ * For a handler whose answer takes time. It returns NULL, and monitor_answer is called once, with the result or an error, both of which it takes. A session
+ * for people takes no line meanwhile; QMP goes on, and sends the answer when it is there. gone: the session ends, or its user has pressed
+ * Ctrl-C: there is nobody to be answered any more. NULL with an error: the session cannot wait.
+ */
+typedef struct MonitorAnswer MonitorAnswer;
+MonitorAnswer *monitor_answer_later(Monitor *monitor, const MonitorCommand *command,
+                                    void (*gone)(void *opaque), void *opaque, GError **error);
+void monitor_answer(MonitorAnswer *answer, json_t *result, GError *failure);
+
+/* One line of HMP is run on behalf of a QMP session: its result is an answer at once. */
+void monitor_set_in_line(Monitor *monitor, bool in_line);
 
 /* The commands sorted by QMP name (qmp) or HMP name; caller unrefs. */
 GPtrArray *monitor_sorted_commands(bool qmp);

@@ -10,6 +10,7 @@
 #include "debug/symbols/symbols.h"
 #include "machine/target.h"
 #include "monitor/command.h"
+#include "monitor/source.h"
 
 enum { CODE_MAX = 16 }; /* of one instruction */
 #define OPERAND_MIN UINT64_C(0x1000)
@@ -36,8 +37,7 @@ static void annotate(json_t *object, Vcpu *vcpu, const cs_insn *instruction)
 {
     g_autofree char *symbol = symbols_describe(vcpu->machine, vcpu, instruction->address);
     g_autofree char *target = operand_symbol(vcpu, instruction->op_str);
-    const char *source;
-    unsigned line;
+    SourceLine line;
 
     if (symbol) {
         monitor_put(object, "symbol", monitor_string(symbol));
@@ -45,9 +45,8 @@ static void annotate(json_t *object, Vcpu *vcpu, const cs_insn *instruction)
     if (target) {
         monitor_put(object, "target", monitor_string(target));
     }
-    if (symbols_line(vcpu->machine, vcpu, instruction->address, &source, &line)) {
-        monitor_put(object, "source", monitor_string(source));
-        monitor_put(object, "line", json_integer(line));
+    if (symbols_line(vcpu->machine, vcpu, instruction->address, &line)) {
+        source_put(object, &line);
     }
 }
 
@@ -114,7 +113,11 @@ static void print_place(json_t *instruction, size_t index, char **source, GStrin
         char *place = g_strdup_printf("%s:%d", file, (int)monitor_get_int(instruction, "line", 0));
 
         if (g_strcmp0(place, *source)) {
-            g_string_append_printf(out, "; %s\n", place);
+            g_string_append_printf(out, "; %s", place);
+            if (monitor_has(instruction, "source-text")) {
+                g_string_append_printf(out, "  %s", monitor_get_string(instruction, "source-text"));
+            }
+            g_string_append_c(out, '\n');
         }
         g_free(*source);
         *source = place;

@@ -119,9 +119,10 @@ static bool expression_unary(Expression *e, int64_t *value)
         e->text++;
         ok = expression_binary(e, 0, value);
         expression_skip_space(e);
-        if (ok && *e->text++ != ')') {
+        if (ok && *e->text != ')') {
             ok = error_fail(e->error, KASO_ERROR_INVALID, "the expression lacks a ')'");
         }
+        e->text += ok;
         break;
     case '&':
         e->text++;

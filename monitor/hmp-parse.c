@@ -203,7 +203,8 @@ static json_t *parse_one(Monitor *monitor, const MonitorArgument *argument, cons
 static bool is_lettered(const MonitorArgument *argument)
 {
     return argument->kind == ARGUMENT_FLAG ||
-           (argument->kind == ARGUMENT_STRING && argument->letter);
+           ((argument->kind == ARGUMENT_STRING || argument->kind == ARGUMENT_INT) &&
+            argument->letter);
 }
 
 static bool take_flag(const MonitorArgument *argument, const char **text, json_t *arguments,
@@ -221,6 +222,15 @@ static bool take_flag(const MonitorArgument *argument, const char **text, json_t
     if (word && !*word) {
         return error_fail(error, KASO_ERROR_INVALID, "'-%c' needs a value: %s", argument->letter,
                           argument->name);
+    }
+    if (word && argument->kind == ARGUMENT_INT) {
+        char *end;
+        int64_t number = g_ascii_strtoll(word, &end, 0);
+
+        monitor_put(arguments, argument->name, json_integer(number));
+        return end != word && !*end ? true
+                                    : error_fail(error, KASO_ERROR_INVALID, "'-%c %s' is no number",
+                                                 argument->letter, word);
     }
     if (word) {
         monitor_put(arguments, argument->name, monitor_string(word));

@@ -49,12 +49,16 @@ bool monitor_run_hmp(Monitor *monitor, const char *line, GString *out, GError **
     if (!arguments) {
         return false;
     }
+    monitor->answers_later = false;
     result = monitor_run(monitor, command, arguments, &failure);
     json_decref(arguments);
     if (failure) {
         json_decref(result);
         g_propagate_error(error, failure);
         return false;
+    }
+    if (monitor->answers_later) {
+        return true;
     }
     if (command->print) {
         command->print(monitor, result, out);
@@ -77,7 +81,9 @@ static void hmp_line(void *opaque, const char *line)
     }
     hmp_print(monitor, out->str);
     g_string_free(out, TRUE);
-    line_editor_show(monitor->editor);
+    if (!monitor->later.length) {
+        line_editor_show(monitor->editor);
+    }
 }
 
 static void hmp_write(void *opaque, const char *text, size_t size)
@@ -109,6 +115,7 @@ static void hmp_greet(Monitor *monitor)
 
 void hmp_open(Monitor *monitor)
 {
+    monitor->unread = g_string_new(NULL);
     monitor->on_mux = monitor->chardev->type->attach != NULL;
     monitor->editor =
         line_editor_new(HMP_PROMPT, monitor->chardev->terminal, &hmp_handlers, monitor);
@@ -117,6 +124,7 @@ void hmp_open(Monitor *monitor)
 void hmp_close(Monitor *monitor)
 {
     line_editor_free(monitor->editor);
+    g_string_free(monitor->unread, TRUE);
 }
 
 void hmp_event(Monitor *monitor, ChardevEvent event)
@@ -131,6 +139,7 @@ void hmp_event(Monitor *monitor, ChardevEvent event)
         break;
     case CHARDEV_CLOSED:
         line_editor_reset(monitor->editor);
+        g_string_truncate(monitor->unread, 0);
         break;
     case CHARDEV_MUX_IN:
         monitor->has_input = true;
@@ -155,14 +164,79 @@ void hmp_machine_event(Monitor *monitor, const char *event, const char *json_dat
     if (text && *text && monitor->greeted) {
         hmp_print(monitor, "\n");
         hmp_print(monitor, text);
-        if (!monitor->on_mux || monitor->has_input) {
+        if (!monitor->later.length && (!monitor->on_mux || monitor->has_input)) {
             line_editor_show(monitor->editor);
         }
     }
     json_decref(data);
 }
 
+/* Ctrl-C ends the command that is under way, and takes what was typed before it with it. */
+static void look_for_interrupt(Monitor *monitor)
+{
+    enum { CTRL_C = 3 };
+    GString *unread = monitor->unread;
+    const char *at = unread->len ? memchr(unread->str, CTRL_C, unread->len) : NULL;
+
+    if (at) {
+        g_string_erase(unread, 0, at + 1 - unread->str);
+        monitor_drop_answers(monitor);
+        hmp_print(monitor, "\n");
+        line_editor_show(monitor->editor);
+    }
+}
+
+/* Takes what has come, up to a command whose answer takes time. */
+static void read_on(void *opaque)
+{
+    Monitor *monitor = opaque;
+    GString *unread = monitor->unread;
+
+    if (monitor->reading) {
+        return;
+    }
+    monitor->reading = true;
+    do {
+        size_t used = 0;
+
+        while (used < unread->len && !monitor->later.length) {
+            const uint8_t byte = (uint8_t)unread->str[used++];
+
+            line_editor_feed(monitor->editor, &byte, 1);
+        }
+        g_string_erase(unread, 0, (gssize)MIN(used, unread->len));
+        if (monitor->later.length) {
+            look_for_interrupt(monitor);
+        }
+    } while (unread->len && !monitor->later.length);
+    monitor->reading = false;
+}
+
 void hmp_receive(Monitor *monitor, const uint8_t *data, size_t size)
 {
-    line_editor_feed(monitor->editor, data, size);
+    g_string_append_len(monitor->unread, (const char *)data, (gssize)size);
+    read_on(monitor);
+}
+
+static void go_on(void *opaque)
+{
+    Monitor *monitor = opaque;
+
+    read_on(monitor);
+    chardev_accept_input(monitor->chardev);
+}
+
+void hmp_answer(Monitor *monitor, const MonitorCommand *command, json_t *result,
+                const GError *failure)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+
+    if (failure) {
+        g_string_append_printf(out, "Error: %s\n", failure->message);
+    } else if (command->print) {
+        command->print(monitor, result, out);
+    }
+    hmp_print(monitor, out->str);
+    line_editor_show(monitor->editor);
+    machine_defer(monitor->machine, go_on, monitor);
 }

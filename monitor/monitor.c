@@ -7,31 +7,93 @@
 #include "base/error.h"
 #include "monitor/session.h"
 
+/* Its peer leaves more unread than is kept. */
+static bool is_behind(const Monitor *monitor)
+{
+    return monitor->pending->len > MONITOR_PENDING_MAX;
+}
+
 void monitor_flush(Monitor *monitor)
 {
-    while (monitor->pending->len) {
-        size_t n = chardev_write(monitor->chardev, monitor->pending->str, monitor->pending->len);
+    GString *pending = monitor->pending;
+    bool was_behind = is_behind(monitor);
+    size_t done = 0, n;
 
-        if (!n) {
-            return;
-        }
-        g_string_erase(monitor->pending, 0, n);
+    while (done < pending->len &&
+           (n = chardev_write(monitor->chardev, pending->str + done, pending->len - done))) {
+        done += n;
+    }
+    g_string_erase(pending, 0, done);
+    if (was_behind && !is_behind(monitor)) {
+        chardev_accept_input(monitor->chardev);
     }
 }
 
 void monitor_write(Monitor *monitor, const char *text, size_t size)
 {
-    /* A peer that never reads loses what is new, whole messages at a time. */
-    if (monitor->pending->len > MONITOR_PENDING_MAX) {
-        return;
-    }
     g_string_append_len(monitor->pending, text, size);
     monitor_flush(monitor);
 }
 
 static size_t monitor_can_receive(void *opaque)
 {
-    return 4096;
+    const Monitor *monitor = opaque;
+
+    return is_behind(monitor) || (monitor->unread && monitor->unread->len > MONITOR_UNREAD_MAX)
+               ? 0
+               : 4096;
+}
+
+MonitorAnswer *monitor_answer_later(Monitor *monitor, const MonitorCommand *command,
+                                    void (*gone)(void *opaque), void *opaque, GError **error)
+{
+    MonitorAnswer *answer;
+
+    if (!monitor->chardev || monitor->in_line) {
+        error_fail(error, KASO_ERROR_UNSUPPORTED,
+                   "this has to be typed at a monitor, or sent to QMP: nobody can wait here");
+        return NULL;
+    }
+    answer = g_new0(MonitorAnswer, 1);
+    *answer = (MonitorAnswer){ .monitor = monitor,
+                               .command = command,
+                               .id = json_incref(monitor->id),
+                               .gone = gone,
+                               .opaque = opaque };
+    g_queue_push_tail(&monitor->later, answer);
+    monitor->answers_later = true;
+    return answer;
+}
+
+static void free_answer(MonitorAnswer *answer)
+{
+    json_decref(answer->id);
+    g_free(answer);
+}
+
+void monitor_answer(MonitorAnswer *answer, json_t *result, GError *failure)
+{
+    Monitor *monitor = answer->monitor;
+
+    g_queue_remove(&monitor->later, answer);
+    if (monitor->control) {
+        qmp_answer(monitor, json_incref(result), failure, answer->id);
+    } else {
+        hmp_answer(monitor, answer->command, result, failure);
+    }
+    json_decref(result);
+    g_clear_error(&failure);
+    free_answer(answer);
+}
+
+void monitor_drop_answers(Monitor *monitor)
+{
+    MonitorAnswer *answer;
+
+    while ((answer = g_queue_pop_head(&monitor->later))) {
+        answer->gone(answer->opaque);
+        free_answer(answer);
+    }
 }
 
 static void monitor_receive(void *opaque, const uint8_t *data, size_t size)
@@ -51,6 +113,7 @@ static void monitor_event(void *opaque, ChardevEvent event)
 
     if (event == CHARDEV_CLOSED) {
         g_string_truncate(monitor->pending, 0);
+        monitor_drop_answers(monitor);
     }
     if (monitor->control) {
         qmp_event(monitor, event);
@@ -80,10 +143,9 @@ static void monitor_machine_event(void *opaque, const char *event, const char *j
     if (taken) {
         machine_lock(monitor->machine);
     }
-    if (monitor->control) {
-        qmp_machine_event(monitor, event, json_data);
-    } else {
-        hmp_machine_event(monitor, event, json_data);
+    /* Behind, commands are not read either, but events would come without end: whole ones are lost. */
+    if (!is_behind(monitor)) {
+        (monitor->control ? qmp_machine_event : hmp_machine_event)(monitor, event, json_data);
     }
     if (taken) {
         machine_unlock(monitor->machine);
@@ -95,6 +157,7 @@ static void monitor_free(void *opaque)
     Monitor *monitor = opaque;
 
     chardev_detach(monitor->chardev, monitor);
+    g_queue_clear_full(&monitor->later, (GDestroyNotify)free_answer);
     if (monitor->control) {
         qmp_close(monitor);
     } else {
@@ -171,6 +234,16 @@ Vcpu *monitor_vcpu(Monitor *monitor, GError **error)
     return vcpus->pdata[monitor->vcpu];
 }
 
+int monitor_take_descriptor(Monitor *monitor, GError **error)
+{
+    int fd = monitor->chardev ? chardev_take_passed(monitor->chardev) : -1;
+
+    if (fd < 0) {
+        error_fail(error, KASO_ERROR_INVALID, "No file descriptor supplied via SCM_RIGHTS");
+    }
+    return fd;
+}
+
 void monitor_set_vcpu(Monitor *monitor, unsigned index)
 {
     monitor->vcpu = index;
@@ -179,6 +252,11 @@ void monitor_set_vcpu(Monitor *monitor, unsigned index)
 unsigned monitor_vcpu_index(Monitor *monitor)
 {
     return monitor->vcpu;
+}
+
+void monitor_set_in_line(Monitor *monitor, bool in_line)
+{
+    monitor->in_line = in_line;
 }
 
 bool monitor_negotiated(Monitor *monitor)

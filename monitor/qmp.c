@@ -130,7 +130,13 @@ static void qmp_execute(Monitor *monitor, json_t *message)
     if (!command) {
         return;
     }
+    monitor->answers_later = false;
+    monitor->id = id;
     result = monitor_run(monitor, command, json_object_get(message, "arguments"), &error);
+    monitor->id = NULL;
+    if (monitor->answers_later && !error) {
+        return;
+    }
     if (error) {
         qmp_send_error(monitor, qmp_error_class(error), error->message, id);
         g_error_free(error);
@@ -138,6 +144,16 @@ static void qmp_execute(Monitor *monitor, json_t *message)
         return;
     }
     qmp_send_reply(monitor, "return", result ? result : json_object(), id);
+}
+
+void qmp_answer(Monitor *monitor, json_t *result, const GError *failure, json_t *id)
+{
+    if (failure) {
+        qmp_send_error(monitor, qmp_error_class(failure), failure->message, id);
+        json_decref(result);
+    } else {
+        qmp_send_reply(monitor, "return", result ? result : json_object(), id);
+    }
 }
 
 static void qmp_text(void *opaque, const char *text, size_t size)

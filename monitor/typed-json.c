@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Typed values as JSON, and that as text. */
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/bits.h"
@@ -54,6 +55,29 @@ static json_t *show_enum(Shower *s, const Type *type, uint64_t value)
     return json_integer(is);
 }
 
+/* JSON knows neither infinities nor what is no number. */
+static json_t *show_float(const Type *type, uint64_t bits)
+{
+    uint32_t low = (uint32_t)bits;
+    double value;
+    float narrow;
+    g_autofree char *text = NULL;
+
+    if (type->size == 4) {
+        memcpy(&narrow, &low, sizeof narrow);
+        value = (double)narrow;
+    } else if (type->size == 8) {
+        memcpy(&value, &bits, sizeof value);
+    } else {
+        return json_string("…");
+    }
+    if (isfinite(value)) {
+        return json_real(value);
+    }
+    text = g_strdup_printf("%f", value);
+    return json_string(text);
+}
+
 static json_t *show_scalar(Shower *s, const Type *type, uint64_t value, unsigned bits)
 {
     if (type->kind == TYPE_POINTER) {
@@ -61,6 +85,9 @@ static json_t *show_scalar(Shower *s, const Type *type, uint64_t value, unsigned
     }
     if (type->kind == TYPE_ENUM) {
         return show_enum(s, type, value);
+    }
+    if (type->kind == TYPE_FLOAT) {
+        return show_float(type, value);
     }
     if (type->encoding & TYPE_BOOL) {
         return json_boolean(value);
@@ -212,6 +239,8 @@ static void print_indented(json_t *json, unsigned depth, GString *out)
         g_string_append(out, "<not mapped>");
     } else if (json_is_boolean(json)) {
         g_string_append(out, json_is_true(json) ? "true" : "false");
+    } else if (json_is_real(json)) {
+        g_string_append_printf(out, "%.17g", json_real_value(json));
     } else {
         g_string_append_printf(out, "%" PRId64, (int64_t)json_integer_value(json));
     }

@@ -10,6 +10,7 @@
 #include "debug/linux/linux.h"
 #include "debug/linux/tasks.h"
 #include "debug/memory.h"
+#include "debug/variables.h"
 #include "monitor/expression.h"
 
 enum { TYPED_DEPTH_MAX = 64 };
@@ -17,8 +18,8 @@ enum { TYPED_DEPTH_MAX = 64 };
 typedef struct {
     const char *text;
     Vcpu *vcpu;
-    LinuxKernel *kernel;
-    Types *types;
+    LinuxKernel *kernel; /* NULL: there is none */
+    Types *types;        /* its; NULL: it has none */
     unsigned depth;
     GError **error;
 } Typed;
@@ -39,9 +40,24 @@ static bool starts_name(const char *text, const char *name)
     return !strncmp(text, name, n) && !g_ascii_isalnum(text[n]) && text[n] != '_';
 }
 
-bool typed_is_typed(const char *text)
+/* The name that a text begins with, behind what may come before a variable; NULL. Caller frees. */
+static char *first_name(const char *text)
+{
+    const char *start = text + strspn(text, " *&("), *end = start;
+
+    while (g_ascii_isalnum(*end) || *end == '_') {
+        end++;
+    }
+    return g_ascii_isdigit(*start) || end == start || (*end && strchr("!@", *end))
+               ? NULL
+               : g_strndup(start, (gsize)(end - start));
+}
+
+bool typed_is_typed(Vcpu *vcpu, const char *text)
 {
     static const char *const tags[] = { "struct", "union", "enum", "current" };
+    g_autofree char *name = NULL;
+    ProgramVariable variable;
 
     for (const char *c = text; *c; c++) {
         for (unsigned i = 0; i < G_N_ELEMENTS(tags); i++) {
@@ -51,7 +67,11 @@ bool typed_is_typed(const char *text)
             }
         }
     }
-    return strstr(text, "->") || strstr(text, "*)");
+    if (strstr(text, "->") || strstr(text, "*)")) {
+        return true;
+    }
+    name = first_name(text);
+    return vcpu && name && program_variable(vcpu, name, &variable);
 }
 
 static bool typed_read(Vcpu *vcpu, uint64_t address, void *buffer, size_t size)
@@ -78,22 +98,32 @@ static bool load_scalar(Vcpu *vcpu, const TypedValue *v, uint64_t *scalar)
     return true;
 }
 
-/* The value as a number. */
-static bool number_of(Typed *t, const TypedValue *v, uint64_t *number)
+bool typed_number(Vcpu *vcpu, const TypedValue *v, uint64_t *number, bool *is_signed,
+                  GError **error)
 {
     const Type *type = types_get(v->types, types_resolve(v->types, v->type));
+    unsigned bits = v->bit_size ? v->bit_size : 8 * (unsigned)CLAMP(type->size, 1, 8);
 
-    if (!v->in_memory) {
-        *number = v->value;
-        return true;
+    *is_signed = !v->stars && type->kind == TYPE_INT && type->encoding & TYPE_SIGNED;
+    *number = v->in_memory ? v->address : v->value;
+    if (v->in_memory &&
+        (v->stars ||
+         (type->kind != TYPE_STRUCT && type->kind != TYPE_UNION && type->kind != TYPE_ARRAY)) &&
+        !load_scalar(vcpu, v, number)) {
+        return error_fail(error, KASO_ERROR_INVALID, "nothing is mapped at %#" PRIx64, v->address);
     }
-    if (!v->stars &&
-        (type->kind == TYPE_STRUCT || type->kind == TYPE_UNION || type->kind == TYPE_ARRAY)) {
-        *number = v->address;
-        return true;
+    if (*is_signed) {
+        *number = (uint64_t)bits_sign_extend(*number, bits);
     }
-    return load_scalar(t->vcpu, v, number) ||
-           error_fail(t->error, KASO_ERROR_INVALID, "nothing is mapped at %#" PRIx64, v->address);
+    return true;
+}
+
+/* The value as a number, a negative one too. */
+static bool number_of(Typed *t, const TypedValue *v, uint64_t *number)
+{
+    bool is_signed;
+
+    return typed_number(t->vcpu, v, number, &is_signed, t->error);
 }
 
 static bool dereference(Typed *t, TypedValue *v)
@@ -191,16 +221,20 @@ static bool take_cast(Typed *t, TypedValue *v)
     const char *end = strchr(t->text, ')');
     g_autofree char *name = end ? g_strndup(t->text + 1, end - t->text - 1) : NULL;
 
-    if (!name || !types_find(t->types, name, &v->type, &v->stars)) {
+    Types *types = t->types;
+
+    if (!name || (!program_type(t->vcpu->machine, name, &types, &v->type, &v->stars) &&
+                  (!t->types || !types_find(types = t->types, name, &v->type, &v->stars)))) {
         return false;
     }
+    v->types = types;
     t->text = end + 1;
     return true;
 }
 
 static bool typed_parenthesis(Typed *t, TypedValue *value)
 {
-    TypedValue cast = { .types = t->types };
+    TypedValue cast = { 0 };
 
     if (take_cast(t, &cast)) {
         uint64_t number;
@@ -215,7 +249,7 @@ static bool typed_parenthesis(Typed *t, TypedValue *value)
     t->text++;
     if (starts_name(t->text, "struct") || starts_name(t->text, "union") ||
         starts_name(t->text, "enum")) {
-        return error_fail(t->error, KASO_ERROR_NOT_FOUND, "the kernel has no type '%.*s'",
+        return error_fail(t->error, KASO_ERROR_NOT_FOUND, "there is no type '%.*s'",
                           (int)strcspn(t->text, ")"), t->text);
     }
     if (!typed_unary(t, value)) {
@@ -234,7 +268,7 @@ static bool typed_current(Typed *t, TypedValue *value)
     LinuxTask task;
 
     t->text += strlen("current");
-    if (!linux_task_current(t->kernel, t->vcpu, &task)) {
+    if (!t->kernel || !t->types || !linux_task_current(t->kernel, t->vcpu, &task)) {
         return error_fail(t->error, KASO_ERROR_NOT_FOUND,
                           "the task that CPU %u runs is not known now", t->vcpu->index);
     }
@@ -245,20 +279,49 @@ static bool typed_current(Typed *t, TypedValue *value)
     return typed_postfix(t, value);
 }
 
-static bool typed_number(Typed *t, TypedValue *value)
+static bool typed_plain(Typed *t, TypedValue *value)
 {
+    static const char *const names[] = { "unsigned long", "long unsigned int" };
+    Types *types = t->types;
     unsigned stars;
     int64_t number;
 
-    *value = (TypedValue){ .types = t->types };
+    *value = (TypedValue){ 0 };
     if (!expression_evaluate_unary(&t->text, t->vcpu, &number, t->error)) {
         return false;
     }
-    if (!types_find(t->types, "unsigned long", &value->type, &stars)) {
-        types_find(t->types, "long unsigned int", &value->type, &stars);
+    for (unsigned i = 0; i < G_N_ELEMENTS(names) && !value->type; i++) {
+        if (!t->types || !types_find(types, names[i], &value->type, &stars)) {
+            program_type(t->vcpu->machine, names[i], &types, &value->type, &stars);
+        }
     }
-    value->value = number;
-    return true;
+    value->types = types;
+    value->value = (uint64_t)number;
+    return types || error_fail(t->error, KASO_ERROR_UNSUPPORTED, "no types are known");
+}
+
+/* A variable of a program whose types are known; found: it is one. */
+static bool typed_variable(Typed *t, TypedValue *value, bool *found)
+{
+    g_autofree char *name = first_name(t->text);
+    ProgramVariable variable;
+
+    *found = name && (g_ascii_isalpha(*t->text) || *t->text == '_') &&
+             program_variable(t->vcpu, name, &variable);
+    if (!*found) {
+        return true;
+    }
+    if (!variable.known) {
+        return error_fail(t->error, KASO_ERROR_NOT_FOUND,
+                          "'%s' has no place here: it was optimized out", name);
+    }
+    t->text += strlen(name);
+    *value = (TypedValue){ .types = variable.types,
+                           .type = variable.type,
+                           .in_memory = variable.in_memory,
+                           .address = variable.address,
+                           .value = variable.value };
+    return typed_postfix(t, value);
 }
 
 /* Of what is in memory; symbols are addresses already. */
@@ -277,6 +340,8 @@ static bool take_address(Typed *t, TypedValue *v)
 
 static bool typed_any(Typed *t, TypedValue *value)
 {
+    bool found;
+
     skip_space(t);
     if (*t->text == '*') {
         t->text++;
@@ -289,7 +354,10 @@ static bool typed_any(Typed *t, TypedValue *value)
     if (*t->text == '(') {
         return typed_parenthesis(t, value);
     }
-    return starts_name(t->text, "current") ? typed_current(t, value) : typed_number(t, value);
+    if (!typed_variable(t, value, &found) || found) {
+        return found;
+    }
+    return starts_name(t->text, "current") ? typed_current(t, value) : typed_plain(t, value);
 }
 
 static bool typed_unary(Typed *t, TypedValue *value)
@@ -304,11 +372,22 @@ static bool typed_unary(Typed *t, TypedValue *value)
 
 bool typed_evaluate(Vcpu *vcpu, const char *text, TypedValue *value, GError **error)
 {
-    LinuxKernel *kernel = linux_kernel_find(vcpu->machine, error);
+    g_autoptr(GError) none = NULL;
+    Types *program = NULL;
+    unsigned stars;
+    uint32_t number;
+    bool known = program_type(vcpu->machine, "void *", &program, &number, &stars);
+    /* Where a program's types are known, no kernel is searched for: conditions are judged often. */
+    LinuxKernel *kernel =
+        known ? linux_kernel_known(vcpu->machine) : linux_kernel_find(vcpu->machine, &none);
     Typed t = { .text = text, .vcpu = vcpu, .kernel = kernel, .error = error };
 
-    t.types = kernel ? linux_types(kernel, error) : NULL;
-    if (!t.types || !typed_unary(&t, value)) {
+    t.types = kernel ? linux_types(kernel, &none) : NULL;
+    if (!t.types && !known) {
+        g_propagate_error(error, g_steal_pointer(&none));
+        return false;
+    }
+    if (!typed_unary(&t, value)) {
         return false;
     }
     skip_space(&t);

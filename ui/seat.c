@@ -175,6 +175,22 @@ Display *seat_console(Machine *machine, unsigned index)
     return index < displays->len ? displays->pdata[index] : NULL;
 }
 
+char *seat_title(Machine *machine, const Display *display)
+{
+    const char *name = machine->config.name;
+    GString *title = g_string_new("Kaso");
+
+    if (name) {
+        g_string_append_printf(title, " (%s)", name);
+    }
+    if (!display || !display_device(display) || display != seat_console(machine, 0)) {
+        g_autofree char *label = display ? display_label(display) : g_strdup("no display");
+
+        g_string_append_printf(title, ": %s", label);
+    }
+    return g_string_free(title, false);
+}
+
 unsigned seat_console_number(const Display *display)
 {
     GPtrArray *displays = machine_displays(display_machine(display));

@@ -47,6 +47,8 @@ void seat_sync(Seat *seat);
 
 /* The display behind Ctrl-Alt-1 (0), -2 …; NULL: there is none. */
 Display *seat_console(Machine *machine, unsigned index);
+/* What a viewer that shows the display is called: "Kaso (NAME): serial0"; the caller frees. display: NULL for none. */
+char *seat_title(Machine *machine, const Display *display);
 /* Its number for people, from 1. */
 unsigned seat_console_number(const Display *display);
 

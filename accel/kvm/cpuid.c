@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* CPUID: what the kernel lets a guest have, and what a vCPU shows of it. */
+#include <cpuid.h>
 #include <errno.h>
 #include <string.h>
 
@@ -10,11 +11,14 @@ enum {
     ENTRIES_MOST = 1024,
     SUBLEAVES_MOST = 64,
     HYPERVISOR = 0x40000000,
+    HYPERVISOR_SECOND = 0x40000100, /* KVM's own, when Hyper-V's come first */
     EXTENDED = 0x80000000,
     OSXSAVE = 1 << 27,
+    MONITOR = 1 << 3,
     X2APIC = 1 << 21,
     TSC_DEADLINE = 1 << 24,
     /* Leaf 0x40000001: async page faults (two kinds, and their interrupt), EOI, wake-up and IPI by the local APIC. */
+    HINT_DEDICATED = 1 << 0, /* leaf 0x40000001, EDX: the kernel only passes it on */
     OF_KERNEL_APIC = 1 << 4 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 11 | 1 << 14,
 };
 
@@ -43,12 +47,22 @@ static const struct kvm_cpuid_entry2 *find(const Kvm *kvm, uint32_t leaf, uint32
     return NULL;
 }
 
+/* A guest that may wait by itself is told how (-overcommit cpu-pm=on). */
+static bool may_wait(const Kvm *kvm)
+{
+    return kvm->machine->config.cpu_pm &&
+           kvm->values[KVM_HAS_DISABLE_EXITS] & KVM_X86_DISABLE_EXITS_MWAIT;
+}
+
 bool cpuid_supported(Machine *machine, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
     const Kvm *kvm = machine->accel_state;
     const struct kvm_cpuid_entry2 *e = find(kvm, leaf, subleaf);
 
     memset(out, 0, 4 * sizeof out[0]);
+    if (leaf == 5 && may_wait(kvm)) {
+        return __get_cpuid(5, &out[0], &out[1], &out[2], &out[3]);
+    }
     if (!e) {
         return false;
     }
@@ -56,12 +70,14 @@ bool cpuid_supported(Machine *machine, uint32_t leaf, uint32_t subleaf, uint32_t
     if (leaf == 1) {
         /* Both are the local APIC's: the kernel's, or ours, whose MSRs the kernel does not pass on. */
         out[2] &= ~(uint32_t)(X2APIC | TSC_DEADLINE);
+        out[2] |= may_wait(kvm) ? MONITOR : 0;
         if (kvm->irqchip != KVM_IRQCHIP_OFF) {
             out[2] |= X2APIC | (kvm_has(kvm, KVM_HAS_TSC_DEADLINE) ? TSC_DEADLINE : 0);
         }
     }
-    if (leaf == HYPERVISOR + 1 && kvm->irqchip == KVM_IRQCHIP_OFF) {
-        out[0] &= ~(uint32_t)OF_KERNEL_APIC;
+    if (leaf == HYPERVISOR + 1) {
+        out[0] &= kvm->irqchip == KVM_IRQCHIP_OFF ? ~(uint32_t)OF_KERNEL_APIC : UINT32_MAX;
+        out[3] |= HINT_DEDICATED;
     }
     return true;
 }
@@ -109,6 +125,12 @@ static uint32_t subleaves(KvmVcpu *kv, uint32_t leaf)
     }
 }
 
+/* Leaves whose empty entries the kernel would make something of. */
+static bool is_filled_in(uint32_t leaf)
+{
+    return leaf == 0xb || leaf == 0xd || leaf == 0x1f;
+}
+
 static void add_leaf(KvmVcpu *kv, struct kvm_cpuid2 *table, uint32_t leaf)
 {
     uint32_t count = subleaves(kv, leaf), out[4];
@@ -118,8 +140,8 @@ static void add_leaf(KvmVcpu *kv, struct kvm_cpuid2 *table, uint32_t leaf)
         if (leaf == 1) {
             out[2] &= ~(uint32_t)OSXSAVE; /* the kernel sets it by CR4 */
         }
-        /* Of the many components of XSAVE only those that are there. */
-        if (leaf != 0xd || i < 2 || out[0]) {
+        /* Of the many components of XSAVE only those that are there; nothing where there is no such leaf. */
+        if (!is_filled_in(leaf) || out[0] | out[1]) {
             add(table, leaf, i, count != 0, out);
         }
     }
@@ -141,6 +163,7 @@ bool cpuid_set(KvmVcpu *kv, GError **error)
 
     add_range(kv, table, 0);
     add_range(kv, table, HYPERVISOR);
+    add_range(kv, table, HYPERVISOR_SECOND);
     add_range(kv, table, EXTENDED);
     return KVM_DO(kv->fd, KVM_SET_CPUID2, table, error);
 }

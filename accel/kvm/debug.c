@@ -17,9 +17,9 @@ static uint32_t dr7_bits(const DebugPoint *point, unsigned n)
 {
     static const uint8_t lengths[] = { [1] = 0, [2] = 1, [4] = 3, [8] = 2 };
     uint32_t type = point->access & DEBUG_EXECUTE ? 0 : point->access & DEBUG_READ ? 3 : 1;
-    uint64_t size = point->access & DEBUG_EXECUTE ? 1 : point->size;
+    uint64_t size = point->size;
 
-    if (size > 8 || (size & (size - 1)) || size == 0 || point->address & (size - 1)) {
+    if (size > (type ? 8 : 1) || (size & (size - 1)) || size == 0 || point->address & (size - 1)) {
         return 0;
     }
     return 1u << 2 * n | (type | (uint32_t)lengths[size] << 2) << (16 + 4 * n);

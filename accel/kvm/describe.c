@@ -22,7 +22,8 @@ void kvm_describe(Machine *machine, GString *out)
     static const char *const places[] = { "off", "split", "on" };
     Kvm *kvm = machine->accel_state;
 
-    g_string_append_printf(out, "kernel-irqchip %s\n", places[kvm->irqchip]);
+    g_string_append_printf(out, "kernel-irqchip %s%s\n", places[kvm->irqchip],
+                           kvm->pit ? ", interval timer in the kernel" : "");
     for (unsigned i = 0; i < KVM_SPACES; i++) {
         if (kvm->slots[i]->len) {
             g_string_append_printf(out, "memory slots %u%s\n", kvm->slots[i]->len,
@@ -30,6 +31,14 @@ void kvm_describe(Machine *machine, GString *out)
         }
     }
     g_string_append_printf(out, "slot changes %" PRIu64 "\n", kvm->slot_changes);
+    if (kvm->dirty_ring_size) {
+        g_string_append_printf(out, "dirty rings of %u, pages %" PRIu64 "\n", kvm->dirty_ring_size,
+                               kvm->ring_pages);
+    }
+    if (kvm->ring) {
+        g_string_append_printf(out, "writes gathered %" PRIu64 " (places %u)\n", kvm->gathered,
+                               kvm->zones->len);
+    }
     for (unsigned i = 0; i < kvm->vcpus->len; i++) {
         describe_vcpu(kvm->vcpus->pdata[i], out);
     }

@@ -6,6 +6,7 @@
 #include "accel/kvm/kvm.h"
 #include "base/bits.h"
 #include "base/log.h"
+#include "machine/debug.h"
 
 static MemoryAttributes attributes(const KvmVcpu *kv)
 {
@@ -32,13 +33,26 @@ static void port_read(KvmVcpu *kv, uint16_t port, uint8_t *data, unsigned bytes)
     memcpy(data, &value, bytes);
 }
 
+static void tell_of_port(KvmVcpu *kv, bool write, uint64_t value)
+{
+    Machine *machine = kv->vcpu->machine;
+
+    if (debug_wants(machine, DEBUG_PORT)) {
+        debug_report(
+            machine, kv->vcpu,
+            &(DebugEvent){
+                .kind = DEBUG_PORT, .write = write, .number = kv->run->io.port, .value = value });
+    }
+}
+
 /* String instructions come with several values, for one port. */
 static void handle_io(KvmVcpu *kv)
 {
     const struct kvm_run *run = kv->run;
     unsigned bytes = run->io.size;
-    uint8_t *data = (uint8_t *)kv->run + run->io.data_offset;
-    uint64_t room = kv->kvm->run_bytes - MIN(run->io.data_offset, kv->kvm->run_bytes);
+    uint64_t offset = MIN(run->io.data_offset, kv->kvm->run_bytes);
+    uint64_t room = kv->kvm->run_bytes - offset;
+    uint8_t *data = (uint8_t *)kv->run + offset;
 
     if (bytes != 1 && bytes != 2 && bytes != 4) {
         return;
@@ -47,7 +61,9 @@ static void handle_io(KvmVcpu *kv)
     for (uint32_t i = 0; i < run->io.count && room >= bytes; i++, room -= bytes, data += bytes) {
         if (run->io.direction == KVM_EXIT_IO_IN) {
             port_read(kv, run->io.port, data, bytes);
+            tell_of_port(kv, false, load_bytes(data, bytes));
         } else {
+            tell_of_port(kv, true, load_bytes(data, bytes));
             address_space_write(&kv->vcpu->machine->io_space, run->io.port, load_bytes(data, bytes),
                                 bytes, attributes(kv));
         }
@@ -81,11 +97,10 @@ static void handle_mmio(KvmVcpu *kv)
     kv->unfinished = true;
 }
 
-/* Without interrupt controllers in the kernel the wait is ours; has_work of the target looks at its flags. */
+/* Without interrupt controllers in the kernel the wait is ours. */
 static void handle_halt(KvmVcpu *kv)
 {
     if (kv->kvm->irqchip == KVM_IRQCHIP_OFF) {
-        registers_sync(kv->vcpu, VCPU_SYNC_FROM_ACCELERATOR);
         atomic_store(&kv->vcpu->halted, true);
     }
 }
@@ -93,7 +108,12 @@ static void handle_halt(KvmVcpu *kv)
 /* A triple fault resets a PC. */
 static void handle_shutdown(KvmVcpu *kv)
 {
-    machine_request_reset(kv->vcpu->machine, "a triple fault");
+    Machine *machine = kv->vcpu->machine;
+
+    if (debug_wants(machine, DEBUG_TRIPLE_FAULT)) {
+        debug_report(machine, kv->vcpu, &(DebugEvent){ .kind = DEBUG_TRIPLE_FAULT });
+    }
+    machine_request_reset(machine, "a triple fault");
 }
 
 static void handle_entry_failure(KvmVcpu *kv)
@@ -186,10 +206,10 @@ static const struct {
     [KVM_EXIT_WATCHDOG] = { "watchdog", NULL },
     [KVM_EXIT_SYSTEM_EVENT] = { "system-event", handle_system_event },
     [KVM_EXIT_IOAPIC_EOI] = { "ioapic-eoi", handle_eoi },
-    [KVM_EXIT_HYPERV] = { "hyperv", NULL },
+    [KVM_EXIT_HYPERV] = { "hyperv", hyperv_exit },
     [KVM_EXIT_X86_RDMSR] = { "rdmsr", NULL },
     [KVM_EXIT_X86_WRMSR] = { "wrmsr", NULL },
-    [KVM_EXIT_DIRTY_RING_FULL] = { "dirty-ring-full", NULL },
+    [KVM_EXIT_DIRTY_RING_FULL] = { "dirty-ring-full", dirty_ring_full },
     [KVM_EXIT_X86_BUS_LOCK] = { "bus-lock", handle_nothing },
     [KVM_EXIT_NOTIFY] = { "notify", NULL },
 };

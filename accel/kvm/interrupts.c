@@ -97,6 +97,14 @@ static void inject(KvmVcpu *kv)
     }
 }
 
+/* Events have been taken. Registers are not fetched for this: the kernel tells of IF at each exit. */
+static bool wakes(const KvmVcpu *kv)
+{
+    return kv->fetched || kv->changed
+               ? kv->vcpu->target->has_work(kv->vcpu)
+               : atomic_load(&kv->vcpu->interrupts) & 1u << X86_LINE_INTR && kv->run->if_flag;
+}
+
 bool interrupts_before(KvmVcpu *kv)
 {
     Vcpu *vcpu = kv->vcpu;
@@ -112,7 +120,7 @@ bool interrupts_before(KvmVcpu *kv)
         return true;
     }
     if (kv->kvm->irqchip == KVM_IRQCHIP_OFF && atomic_load(&vcpu->halted)) {
-        if (!vcpu->target->has_work(vcpu)) {
+        if (!wakes(kv)) {
             vcpu_wait(vcpu, -1);
             return false;
         }

@@ -41,7 +41,7 @@ static void add_lines(struct kvm_irq_routing *table)
     }
 }
 
-static bool give_routes(Kvm *kvm, GError **error)
+bool irqchip_give_routes(Kvm *kvm, GError **error)
 {
     g_autofree struct kvm_irq_routing *table =
         g_malloc0(sizeof *table + (2 * PC_GSI_COUNT + kvm->routes->len) * sizeof table->entries[0]);
@@ -69,7 +69,7 @@ static void give_routes_or_fail(Kvm *kvm)
 {
     g_autoptr(GError) error = NULL;
 
-    if (!give_routes(kvm, &error)) {
+    if (!irqchip_give_routes(kvm, &error)) {
         kvm_fail(kvm, NULL, KVM_STATUS_HOST, g_strdup(error->message));
     }
 }
@@ -291,6 +291,10 @@ static const X86KernelChips all_chips = {
     .set_ioapic = set_ioapic,
     .get_pic = get_pic,
     .set_pic = set_pic,
+    .take_pit = pit_take,
+    .get_pit = pit_get,
+    .set_pit = pit_set,
+    .replace_pit = pit_replace,
 };
 
 static bool check_capabilities(const Kvm *kvm, GError **error)
@@ -334,16 +338,18 @@ bool irqchip_create(Kvm *kvm, GError **error)
     if (!check_capabilities(kvm, error) || !use_wide_ids(kvm, error) ||
         !(kvm->irqchip == KVM_IRQCHIP_ON ? KVM_DO(kvm->vm, KVM_CREATE_IRQCHIP, NULL, error)
                                          : KVM_DO(kvm->vm, KVM_ENABLE_CAP, &split, error)) ||
-        !give_routes(kvm, error)) {
+        !irqchip_give_routes(kvm, error)) {
         return false;
     }
     kvm->machine->kernel_chips = kvm->irqchip == KVM_IRQCHIP_ON ? &all_chips : &local_apics;
+    irqfd_create(kvm);
     return true;
 }
 
 void irqchip_free(Kvm *kvm)
 {
     if (kvm->routes) {
+        irqfd_free(kvm);
         g_array_unref(kvm->routes);
         g_mutex_clear(&kvm->routes_lock);
         kvm->routes = NULL;

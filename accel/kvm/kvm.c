@@ -11,6 +11,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "machine/debug.h"
 
 #define DEVICE "/dev/kvm"
 
@@ -24,7 +25,8 @@ static const Property kvm_properties[] = {
       "on", (const char *const[]){ "off", "split", "on", NULL } },
     { "kvm-shadow-mem", PROPERTY_SIZE, offsetof(Kvm, shadow_memory),
       "most bytes of shadow page tables; 0: as the kernel likes", "0" },
-    { "dirty-ring-size", PROPERTY_NOT_YET, 0, "dirty pages by ring" },
+    { "dirty-ring-size", PROPERTY_U32, offsetof(Kvm, dirty_ring_size),
+      "entries of each CPU's ring of dirty pages, a power of two; 0: bitmaps", "0" },
     { "notify-vmexit", PROPERTY_NOT_YET, 0, "exits of guests that block all events" },
     { 0 },
 };
@@ -117,14 +119,19 @@ static bool place_helpers(Kvm *kvm, GError **error)
     return KVM_DO(kvm->vm, KVM_SET_TSS_ADDR, (void *)(uintptr_t)TSS_ADDRESS, error);
 }
 
+static bool kvm_runs(const Target *target)
+{
+    return target->x86;
+}
+
 static bool check_target(Machine *machine, GError **error)
 {
     const Target *target = machine->config.target;
 
-    return target->x86 || error_fail(error, KASO_ERROR_UNSUPPORTED,
-                                     "-accel kvm: the host's processor does not run code of "
-                                     "target '%s'; use -accel tcg",
-                                     target->name);
+    return kvm_runs(target) || error_fail(error, KASO_ERROR_UNSUPPORTED,
+                                          "-accel kvm: the host's processor does not run code of "
+                                          "target '%s'; use -accel tcg",
+                                          target->name);
 }
 
 static bool check_vcpus(const Kvm *kvm, GError **error)
@@ -173,6 +180,7 @@ static void close_all(Kvm *kvm)
     slots_free(kvm);
     kvm->machine->kernel_chips = NULL;
     g_clear_pointer(&kvm->supported, g_free);
+    g_clear_pointer(&kvm->hyperv, g_free);
     g_clear_pointer(&kvm->vcpus, g_ptr_array_unref);
     if (kvm->vm >= 0) {
         close(kvm->vm);
@@ -193,14 +201,16 @@ static bool kvm_init(Machine *machine, void *state, GError **error)
     kvm->vcpus = g_ptr_array_new();
     if (!check_target(machine, error) || !open_device(kvm, error) || !create_vm(kvm, error) ||
         !capabilities_find(kvm, error) || !check_vcpus(kvm, error) || !place_helpers(kvm, error) ||
-        !choose_shadow_memory(kvm, error) || !cpuid_load_supported(kvm, error) ||
-        !slots_create(kvm, error) || !irqchip_create(kvm, error) || !keep_processors(kvm, error)) {
+        !choose_shadow_memory(kvm, error) || !dirty_ring_choose(kvm, error) ||
+        !cpuid_load_supported(kvm, error) || !slots_create(kvm, error) ||
+        !irqchip_create(kvm, error) || !keep_processors(kvm, error)) {
         close_all(kvm);
         return false;
     }
     if (!kvm_has(kvm, KVM_HAS_SMM) || kvm->values[KVM_HAS_ADDRESS_SPACES] < KVM_SPACES) {
         machine->accelerator_lacks |= ACCELERATOR_SMM;
     }
+    hyperv_load(kvm);
     clock_follow(kvm);
     return true;
 }
@@ -212,6 +222,7 @@ static void kvm_shutdown(Machine *machine, void *state)
 
 static const Accelerator kvm_accelerator = {
     .name = "kvm",
+    .runs = kvm_runs,
     .summary = "the host's processor, by Linux's KVM",
     .properties = kvm_properties,
     .state_size = sizeof(Kvm),
@@ -226,7 +237,10 @@ static const Accelerator kvm_accelerator = {
     .vcpu_reset = registers_reset,
     .sync = registers_sync,
     .debug_changed = kvm_debug_changed,
+    .debug_events = UINT32_C(1) << DEBUG_PORT | UINT32_C(1) << DEBUG_TRIPLE_FAULT,
     .describe = kvm_describe,
+    .statistics = kvm_statistics,
     .cpuid = cpuid_supported,
+    .hyperv = hyperv_supported,
 };
 ACCELERATOR(kvm_accelerator);

@@ -38,12 +38,17 @@ typedef enum {
     KVM_HAS_IRQCHIP,
     KVM_HAS_SPLIT_IRQCHIP,
     KVM_HAS_PIT2,
+    KVM_HAS_PIT_STATE2,
     KVM_HAS_REINJECT_CONTROL,
     KVM_HAS_IRQ_ROUTING,
     KVM_HAS_SIGNAL_MSI,
     KVM_HAS_IRQFD,
     KVM_HAS_IRQFD_RESAMPLE,
     KVM_HAS_IOEVENTFD,
+    KVM_HAS_DIRTY_LOG_RING,
+    KVM_HAS_DIRTY_LOG_RING_ACQ_REL,
+    KVM_HAS_COALESCED_MMIO,
+    KVM_HAS_COALESCED_PIO,
     KVM_HAS_X2APIC_API,
     KVM_HAS_TSC_DEADLINE,
     KVM_HAS_GET_TSC_KHZ,
@@ -54,8 +59,14 @@ typedef enum {
     KVM_HAS_GUEST_DEBUG,
     KVM_HAS_GUEST_DEBUG2,
     KVM_HAS_DISABLE_EXITS,
-    KVM_HAS_HYPERV_CPUID,
+    KVM_HAS_SYS_HYPERV_CPUID,
+    KVM_HAS_HYPERV_SYNIC,
+    KVM_HAS_HYPERV_SYNIC2,
+    KVM_HAS_HYPERV_VP_INDEX,
+    KVM_HAS_HYPERV_TLBFLUSH,
+    KVM_HAS_HYPERV_SEND_IPI,
     KVM_HAS_NESTED_STATE,
+    KVM_HAS_BINARY_STATS,
     KVM_CAPABILITY_COUNT,
 } KvmCapability;
 
@@ -78,7 +89,9 @@ typedef struct {
 typedef struct {
     uint64_t address;
     uint32_t data, gsi;
+    int fd;         /* whose signals are the message, or were last; 0: nobody's */
     bool used;
+    bool signalled; /* the kernel listens to fd */
 } KvmRoute;
 
 typedef struct Kvm {
@@ -89,8 +102,10 @@ typedef struct Kvm {
     /* Options. */
     int irqchip_wanted; /* KvmIrqchip */
     uint64_t shadow_memory;
+    uint32_t dirty_ring_size; /* entries of each vCPU's ring; 0: stores are recorded by bitmaps */
     KvmIrqchip irqchip;
     struct kvm_cpuid2 *supported; /* what CPUID may say */
+    struct kvm_cpuid2 *hyperv;    /* and of Hyper-V's leaves; NULL: nothing */
     GPtrArray *vcpus;             /* KvmVcpu */
 
     KvmBreakpoints breakpoints;
@@ -100,15 +115,24 @@ typedef struct Kvm {
     GMutex routes_lock;
     GArray *routes;      /* KvmRoute */
     unsigned next_level; /* whose turn it is among the first, which are our I/O APIC's levels */
+    bool pit, pit_replaced; /* the interval timer is the kernel's; the HPET has its interrupt */
     IrqLine *eoi;        /* ends of level-triggered interrupts; NULL: nobody listens */
 
     GArray *doorbells; /* doorbells.c: those that the kernel rings */
+
+    /* coalesced.c, with the machine lock. */
+    GArray *zones;                        /* struct kvm_coalesced_mmio_zone that the kernel has */
+    struct kvm_coalesced_mmio_ring *ring; /* NULL: there is none */
+    struct KvmVcpu *ring_owner;           /* whose mapping it is in */
+    bool in_ring;
+    uint64_t gathered;
 
     GMutex slots_lock;
     GArray *slots[KVM_SPACES]; /* KvmSlot, by start */
     GArray *logged;            /* RamRange: whose stores are recorded */
     unsigned long *slot_ids;   /* bits of those in use */
     uint64_t slot_changes;     /* calls to the kernel about slots */
+    uint64_t ring_pages;       /* that came by rings */
 
     /* The gate before KVM_RUN: closed while memory is taken away that comes back in another form. */
     atomic_bool gate_closed;
@@ -168,11 +192,14 @@ typedef struct KvmVcpu {
     unsigned register_count;
     uint64_t last[KVM_REGISTERS_MAX]; /* as the CPU structure had them after the last fetch */
     X86Hidden last_hidden;
-    uint8_t last_xsave[X86_XSAVE_BYTES];
+    uint8_t *last_xsave;
     uint64_t last_xcr0;
     KvmMsr *msrs;
     struct kvm_msrs *msr_list;
     unsigned msr_count;
+
+    struct kvm_dirty_gfn *dirty_ring; /* NULL: there is none; with slots_lock */
+    uint32_t dirty_next;
 
     struct kvm_guest_debug debug; /* as the kernel has it */
     uint64_t exits[KVM_EXIT_REASONS], kicks, fetches;
@@ -202,17 +229,45 @@ void slots_free(Kvm *kvm);
 /* Gives the kernel the views of memory as they are now. With the machine lock, or before vCPUs run. */
 void slots_update(Kvm *kvm);
 
+/* dirty-ring.c. Before vCPUs are there. */
+bool dirty_ring_choose(Kvm *kvm, GError **error);
+bool dirty_ring_map(KvmVcpu *kv, GError **error);
+void dirty_ring_unmap(KvmVcpu *kv);
+/* Says to the machine what is in the rings. With slots_lock. */
+void dirty_ring_empty(Kvm *kvm);
+void dirty_ring_full(KvmVcpu *kv);
+
 /* doorbells.c */
 void doorbells_create(Kvm *kvm);
 void doorbells_free(Kvm *kvm);
 /* Some bell or view has changed. With the machine lock. */
 void doorbells_update(void *kvm);
 
+/* coalesced.c: writes that come late. */
+void coalesced_attach(KvmVcpu *kv);
+void coalesced_detach(KvmVcpu *kv);
+/* Carries out what there is. [any thread] */
+void coalesced_flush(Kvm *kvm);
+/* Some view has changed. With the machine lock. */
+void coalesced_update(Kvm *kvm);
+
 /* irqchip.c */
 bool irqchip_create(Kvm *kvm, GError **error);
 void irqchip_free(Kvm *kvm);
+/* Tells the kernel all routes. With routes_lock. */
+bool irqchip_give_routes(Kvm *kvm, GError **error);
 /* A vCPU has ended a level-triggered interrupt of our I/O APIC. */
 void irqchip_end(KvmVcpu *kv, uint8_t vector);
+
+/* pit.c: of X86KernelChips. */
+bool pit_take(Machine *machine, bool delay);
+void pit_get(Machine *machine, X86PitState *state);
+void pit_set(Machine *machine, const X86PitState *state);
+void pit_replace(Machine *machine, bool replaced);
+
+/* irqfd.c: interrupts by descriptor, where local APICs are the kernel's. */
+void irqfd_create(Kvm *kvm);
+void irqfd_free(Kvm *kvm);
 
 /* vcpu.c */
 bool kvm_vcpu_create(Vcpu *vcpu, GError **error);
@@ -244,12 +299,24 @@ void msrs_fetch(KvmVcpu *kv);
 void msrs_note(KvmVcpu *kv);
 void msrs_put(KvmVcpu *kv);
 
+/* nested.c */
+/* The vCPU is in no virtual machine of the guest's own any more. */
+bool nested_reset(KvmVcpu *kv, GError **error);
+
 /* cpuid.c */
 bool cpuid_load_supported(Kvm *kvm, GError **error);
 /* Accelerator.cpuid */
 bool cpuid_supported(Machine *machine, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 /* Tells the kernel what the vCPU's CPUID says. */
 bool cpuid_set(KvmVcpu *kv, GError **error);
+
+/* hyperv.c: Hyper-V's interfaces. */
+void hyperv_load(Kvm *kvm);
+/* Accelerator.hyperv */
+bool hyperv_supported(Machine *machine, uint32_t leaf, uint32_t out[4]);
+/* Before the vCPU's CPUID is told: what it shows is switched on. */
+bool hyperv_enable(KvmVcpu *kv, GError **error);
+void hyperv_exit(KvmVcpu *kv);
 
 /* interrupts.c: what comes from this program's own interrupt controllers. */
 /* Before KVM_RUN. false: the vCPU is not to run now. */
@@ -264,6 +331,10 @@ void debug_exit(KvmVcpu *kv);
 
 /* clock.c: kvmclock stands still while the machine is stopped. */
 void clock_follow(Kvm *kvm);
+
+/* statistics.c: Accelerator.statistics */
+bool kvm_statistics(Machine *machine, Vcpu *vcpu, AcceleratorVisitor *visit, void *opaque,
+                    GError **error);
 
 /* describe.c */
 void kvm_describe(Machine *machine, GString *out);

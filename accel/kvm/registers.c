@@ -212,26 +212,36 @@ static void hidden_to_kernel(KvmVcpu *kv)
 
 /* --- x87 and vectors --- */
 
+/* All but MXCSR's mask (the processor's own), what is reserved, and the header. */
+static void copy_xsave(uint8_t *to, const uint8_t *from, size_t bytes)
+{
+    enum { MASK = 28, AFTER_MASK = 32, LEGACY_END = 416, VECTORS = 576 };
+
+    memcpy(to, from, MASK);
+    memcpy(to + AFTER_MASK, from + AFTER_MASK, LEGACY_END - AFTER_MASK);
+    memcpy(to + VECTORS, from + VECTORS, bytes - VECTORS);
+}
+
+/* As the CPU structure has it; what that has no room for is the kernel's. */
+static void known_xsave(KvmVcpu *kv, uint8_t *area)
+{
+    memcpy(area, kv->xsave, kv->xsave_bytes);
+    kv->x86->get_xsave(kv->vcpu, area, kv->xsave_bytes);
+}
+
 /* Returns whether there is anything to give. */
 static bool xsave_to_kernel(KvmVcpu *kv)
 {
-    enum { LEGACY_HEAD = 24, LEGACY_END = 416, VECTORS = 576 };
-    uint8_t area[X86_XSAVE_BYTES];
+    const uint64_t always = 3, when_on = 0x2e4; /* x87 and SSE; AVX, AVX-512, PKRU */
+    g_autofree uint8_t *area = g_malloc(kv->xsave_bytes);
     uint64_t used;
 
-    kv->x86->get_xsave(kv->vcpu, area);
-    if (!kv->everything && memcmp(area, kv->last_xsave, sizeof area) == 0) {
+    known_xsave(kv, area);
+    if (!kv->everything && memcmp(area, kv->last_xsave, kv->xsave_bytes) == 0) {
         return false;
     }
-    /* All but MXCSR's mask (the processor's own), what is reserved, and the header. */
-    memcpy(kv->xsave, area, LEGACY_HEAD);
-    memcpy(kv->xsave + LEGACY_HEAD, area + LEGACY_HEAD, 4);
-    memcpy(kv->xsave + LEGACY_HEAD + 8, area + LEGACY_HEAD + 8, LEGACY_END - LEGACY_HEAD - 8);
-    memcpy(kv->xsave + VECTORS, area + VECTORS, sizeof area - VECTORS);
-    used = load_le64(kv->xsave + X86_XSAVE_HEADER) | 3;
-    if (kv->xcrs.xcrs[0].value & 4) {
-        used |= 4;
-    }
+    copy_xsave(kv->xsave, area, kv->xsave_bytes);
+    used = load_le64(kv->xsave + X86_XSAVE_HEADER) | always | (kv->xcrs.xcrs[0].value & when_on);
     store_le64(kv->xsave + X86_XSAVE_HEADER, used);
     return true;
 }
@@ -279,7 +289,7 @@ static void note(KvmVcpu *kv)
         kv->last[i] = read_register(kv, kv->registers[i].reg);
     }
     kv->x86->get_hidden(kv->vcpu, &kv->last_hidden);
-    kv->x86->get_xsave(kv->vcpu, kv->last_xsave);
+    known_xsave(kv, kv->last_xsave);
     msrs_note(kv);
 }
 
@@ -304,7 +314,7 @@ static void fetch(KvmVcpu *kv)
         memcpy(value, place(kv, &kv->registers[i]), kv->registers[i].bytes);
         target_register_write(kv->vcpu, kv->registers[i].reg, value);
     }
-    kv->x86->set_xsave(kv->vcpu, kv->xsave);
+    kv->x86->set_xsave(kv->vcpu, kv->xsave, kv->xsave_bytes);
     kv->vcpu->target->state_loaded(kv->vcpu);
     note(kv);
 }
@@ -441,7 +451,8 @@ bool registers_put(KvmVcpu *kv)
 
     remember_blocks(kv, &before);
     gather(kv);
-    ok = (!xsave_to_kernel(kv) || KVM_DO(kv->fd, KVM_SET_XSAVE, kv->xsave, &error)) &&
+    ok = (!kv->reset || nested_reset(kv, &error)) &&
+         (!xsave_to_kernel(kv) || KVM_DO(kv->fd, KVM_SET_XSAVE, kv->xsave, &error)) &&
          give_blocks(kv, &before, &error);
     kv->changed = kv->everything = kv->reset = false;
     if (in_kernel(kv)) {
@@ -463,6 +474,7 @@ bool registers_create(KvmVcpu *kv, GError **error)
     find_registers(kv);
     kv->xsave_bytes = MAX((size_t)large, sizeof(struct kvm_xsave));
     kv->xsave = g_malloc0(kv->xsave_bytes);
+    kv->last_xsave = g_malloc0(kv->xsave_bytes);
     return msrs_create(kv, error);
 }
 
@@ -470,4 +482,5 @@ void registers_free(KvmVcpu *kv)
 {
     msrs_free(kv);
     g_free(kv->xsave);
+    g_free(kv->last_xsave);
 }

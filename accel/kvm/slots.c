@@ -252,6 +252,7 @@ static void memory_changed(void *opaque, AddressSpace *space)
 
     if (space == &kvm->machine->memory_space || space == &kvm->machine->io_space) {
         doorbells_update(kvm);
+        coalesced_update(kvm);
     }
     for (unsigned i = 0; i < KVM_SPACES; i++) {
         if (view_of(kvm, i) == space) {
@@ -271,6 +272,10 @@ static void remember_dirty(Kvm *kvm, unsigned space, const KvmSlot *slot)
     struct kvm_dirty_log log = { .slot = slot->id | space << SPACE_SHIFT };
 
     if (!(slot->flags & KVM_MEM_LOG_DIRTY_PAGES)) {
+        return;
+    }
+    if (kvm->dirty_ring_size) {
+        dirty_ring_empty(kvm);
         return;
     }
     bitmap = g_new0(uint64_t, (pages + 63) / 64);
@@ -337,6 +342,7 @@ bool slots_create(Kvm *kvm, GError **error)
     for (unsigned i = 0; i < KVM_SPACES; i++) {
         kvm->slots[i] = g_array_new(false, true, sizeof(KvmSlot));
     }
+    kvm->zones = g_array_new(false, false, sizeof(struct kvm_coalesced_mmio_zone));
     doorbells_create(kvm);
     memory_set_watch_hooks(kvm->machine, &watch_hooks, kvm);
     memory_add_listener(kvm->machine, memory_changed, kvm);
@@ -351,6 +357,7 @@ void slots_free(Kvm *kvm)
     for (unsigned i = 0; i < KVM_SPACES; i++) {
         g_array_unref(kvm->slots[i]);
     }
+    g_array_unref(kvm->zones);
     g_array_unref(kvm->logged);
     g_clear_pointer(&kvm->slot_ids, g_free);
     g_cond_clear(&kvm->gate_moved);

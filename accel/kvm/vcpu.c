@@ -41,7 +41,17 @@ static bool map_run(KvmVcpu *kv, GError **error)
                                 kv->vcpu->index);
     }
     kv->run = run;
-    return true;
+    coalesced_attach(kv);
+    return dirty_ring_map(kv, error);
+}
+
+/* What the kernel takes for the same, too. */
+static bool is_same_rate(uint64_t a_khz, int b_khz)
+{
+    enum { TOLERANCE_PPM = 250 };
+    int64_t b = MAX(b_khz, 0), difference = (int64_t)a_khz - b;
+
+    return a_khz < INT32_MAX && ABS(difference) <= b * TOLERANCE_PPM / 1000000;
 }
 
 /* The guest's rate of time stamps: the user's, where the kernel can; the host's otherwise. */
@@ -50,7 +60,7 @@ static bool choose_tsc_rate(KvmVcpu *kv, GError **error)
     uint64_t wanted_khz = kv->x86->wanted_tsc_hz(kv->vcpu) / 1000;
     int khz = kvm_has(kv->kvm, KVM_HAS_GET_TSC_KHZ) ? kvm_ioctl(kv->fd, KVM_GET_TSC_KHZ, NULL) : -1;
 
-    if (wanted_khz && wanted_khz != (uint64_t)MAX(khz, 0)) {
+    if (wanted_khz && !is_same_rate(wanted_khz, khz)) {
         int result = kvm_has(kv->kvm, KVM_HAS_TSC_CONTROL)
                          ? kvm_ioctl(kv->fd, KVM_SET_TSC_KHZ, (void *)(uintptr_t)wanted_khz)
                          : -EOPNOTSUPP;
@@ -88,7 +98,7 @@ bool kvm_vcpu_create(Vcpu *vcpu, GError **error)
     vcpu->accel = kv;
     g_ptr_array_add(kvm->vcpus, kv);
     return take_signal(error) && map_run(kv, error) && choose_tsc_rate(kv, error) &&
-           cpuid_set(kv, error) && registers_create(kv, error);
+           hyperv_enable(kv, error) && cpuid_set(kv, error) && registers_create(kv, error);
 }
 
 void kvm_vcpu_free(Vcpu *vcpu)
@@ -97,6 +107,8 @@ void kvm_vcpu_free(Vcpu *vcpu)
 
     g_ptr_array_remove(kv->kvm->vcpus, kv);
     registers_free(kv);
+    coalesced_detach(kv);
+    dirty_ring_unmap(kv);
     if (kv->run) {
         munmap(kv->run, kv->kvm->run_bytes);
     }
@@ -200,6 +212,7 @@ static bool enter(KvmVcpu *kv)
     gate_left(kv);
     kv->unfinished = false;
     interrupts_after(kv);
+    coalesced_flush(kv->kvm);
     if (result == 0) {
         exit_handle(kv);
     } else if (errno == EINTR || errno == EAGAIN) {

@@ -202,7 +202,8 @@ static size_t record_some(HostRing *ring, uint8_t *data, size_t frames)
     }
     g_mutex_unlock(&ring->lock);
     bent = g_new(float, audio_resampler_room(ring->resampler, n) * channels);
-    count = MIN(audio_resampler_run(ring->resampler, samples, n, bent), frames);
+    count = audio_resampler_run(ring->resampler, samples, n, bent);
+    count = MIN(count, frames);
     audio_encode(ring->settings.format, bent, data, count * channels);
     return count;
 }

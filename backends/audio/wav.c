@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sound to and from WAVE files (Microsoft and IBM, "Multimedia Programming Interface and Data Specifications 1.0"). What the
- * guest plays, while it plays, is appended to path=; what it records is in.path=, again and again.
- *
- * The header of the file is right once a second and at the end, so that a file of a run that was killed can be read.
+ * Sound to and from WAVE files. What the guest plays, while it plays, is appended to path=; what it records is in.path=, again
+ * and again.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,20 +10,14 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "machine/audio.h"
+#include "machine/wave-file.h"
 
-enum {
-    HEADER_BYTES = 44,
-    TAG_INTEGERS = 1,
-    TAG_FLOATS = 3,
-    TAG_EXTENSIBLE = 0xfffe, /* the real tag is further behind */
-};
-#define DATA_BYTES_MOST (UINT32_MAX - HEADER_BYTES)
+enum { TAG_EXTENSIBLE = 0xfffe }; /* the real tag is further behind */
 
 typedef struct {
     Audiodev audiodev;
-    FILE *out, *in;
-    AudioSettings out_settings;
-    uint64_t out_bytes; /* of samples */
+    WaveFile *out;
+    FILE *in;
     uint32_t in_start, in_size,
         in_at; /* bytes: of the samples in the file, and how many were read */
     AudioSettings in_settings;
@@ -40,40 +32,13 @@ static Wav *wav_of(Audiodev *audiodev)
 
 /* Playing. */
 
-static void make_header(const Wav *wav, uint8_t *header)
-{
-    const AudioSettings *s = &wav->out_settings;
-    unsigned frame = audio_frame_bytes(s);
-
-    memcpy(header, "RIFF....WAVEfmt ", 16);
-    store_le32(header + 4, (uint32_t)(wav->out_bytes + HEADER_BYTES - 8));
-    store_le32(header + 16, 16);
-    store_le16(header + 20, s->format == AUDIO_FORMAT_F32 ? TAG_FLOATS : TAG_INTEGERS);
-    store_le16(header + 22, (uint16_t)s->channels);
-    store_le32(header + 24, s->rate);
-    store_le32(header + 28, s->rate * frame);
-    store_le16(header + 32, (uint16_t)frame);
-    store_le16(header + 34, (uint16_t)(audio_sample_bytes(s->format) * 8));
-    memcpy(header + 36, "data", 4);
-    store_le32(header + 40, (uint32_t)wav->out_bytes);
-}
-
 /* No more is written. */
-static void give_up(Wav *wav, const char *why)
+static void give_up(Wav *wav, const GError *why)
 {
     fprintf(stderr, "kaso: audiodev '%s': %s: %s; the guest runs on, and no more is written\n",
-            wav->audiodev.id, wav->path, why);
-    fclose(wav->out);
+            wav->audiodev.id, wav->path, why->message);
+    wave_file_close(wav->out, NULL);
     wav->out = NULL;
-}
-
-static bool write_header(Wav *wav)
-{
-    uint8_t header[HEADER_BYTES];
-
-    make_header(wav, header);
-    return fseeko(wav->out, 0, SEEK_SET) == 0 && fwrite(header, sizeof header, 1, wav->out) == 1 &&
-           fseeko(wav->out, 0, SEEK_END) == 0 && fflush(wav->out) == 0;
 }
 
 static void wav_start(Audiodev *audiodev, AudioDirection direction)
@@ -81,12 +46,10 @@ static void wav_start(Audiodev *audiodev, AudioDirection direction)
     Wav *wav = wav_of(audiodev);
 
     /* A file has one format: that of the first stream, when the user leaves it to the guest. */
-    if (direction == AUDIO_PLAY && wav->out_bytes == 0) {
-        wav->out_settings = audiodev->sides[direction].settings;
-    }
-    if (direction == AUDIO_PLAY) {
-        audiodev->sides[direction].settings = wav->out_settings;
-    } else if (wav->in) {
+    if (direction == AUDIO_PLAY && wav->out) {
+        wave_file_set_settings(wav->out, &audiodev->sides[direction].settings);
+        audiodev->sides[direction].settings = *wave_file_settings(wav->out);
+    } else if (direction == AUDIO_RECORD && wav->in) {
         audiodev->sides[direction].settings = wav->in_settings;
     }
 }
@@ -94,23 +57,10 @@ static void wav_start(Audiodev *audiodev, AudioDirection direction)
 static void wav_play(Audiodev *audiodev, const void *data, size_t frames)
 {
     Wav *wav = wav_of(audiodev);
-    size_t bytes = frames * audio_frame_bytes(&wav->out_settings);
-    uint64_t second = (uint64_t)audio_frame_bytes(&wav->out_settings) * wav->out_settings.rate;
-    uint64_t before = wav->out_bytes / second;
+    g_autoptr(GError) error = NULL;
 
-    if (!wav->out) {
-        return;
-    }
-    if (wav->out_bytes + bytes > DATA_BYTES_MOST) {
-        write_header(wav);
-        give_up(wav, "a WAVE file holds no more than 4 GiB");
-        return;
-    }
-    wav->out_bytes += bytes;
-    errno = 0;
-    if (fwrite(data, bytes, 1, wav->out) != 1 ||
-        (wav->out_bytes / second != before && !write_header(wav))) {
-        give_up(wav, g_strerror(errno));
+    if (wav->out && !wave_file_write(wav->out, data, frames, &error)) {
+        give_up(wav, error);
     }
 }
 
@@ -131,14 +81,14 @@ static bool parse_format(Wav *wav, const uint8_t *chunk, uint32_t size, GError *
         tag = load_le16(chunk + 24);
     }
     wav->in_settings = (AudioSettings){
-        bits == 8           ? AUDIO_FORMAT_U8
-        : bits == 16        ? AUDIO_FORMAT_S16
-        : tag == TAG_FLOATS ? AUDIO_FORMAT_F32
-                            : AUDIO_FORMAT_S32,
+        bits == 8            ? AUDIO_FORMAT_U8
+        : bits == 16         ? AUDIO_FORMAT_S16
+        : tag == WAVE_FLOATS ? AUDIO_FORMAT_F32
+                             : AUDIO_FORMAT_S32,
         load_le32(chunk + 4),
         load_le16(chunk + 2),
     };
-    if ((tag != TAG_INTEGERS && (tag != TAG_FLOATS || bits != 32)) ||
+    if ((tag != WAVE_INTEGERS && (tag != WAVE_FLOATS || bits != 32)) ||
         (bits != 8 && bits != 16 && bits != 32)) {
         return bad_file(wav, "its samples are in another form", error);
     }
@@ -222,37 +172,32 @@ static bool open_in(Wav *wav, GError **error)
 static void wav_close(Audiodev *audiodev)
 {
     Wav *wav = wav_of(audiodev);
+    g_autoptr(GError) error = NULL;
 
-    if (wav->out && !write_header(wav)) {
-        give_up(wav, g_strerror(errno));
+    if (!wave_file_close(g_steal_pointer(&wav->out), &error)) {
+        fprintf(stderr, "kaso: audiodev '%s': %s: %s\n", audiodev->id, wav->path, error->message);
     }
-    g_clear_pointer(&wav->out, fclose);
     g_clear_pointer(&wav->in, fclose);
 }
 
 static bool wav_open(Audiodev *audiodev, GError **error)
 {
     Wav *wav = wav_of(audiodev);
-    AudioFormat format = audiodev->sides[AUDIO_PLAY].settings.format;
 
-    if (format == AUDIO_FORMAT_S8 || format == AUDIO_FORMAT_U16 || format == AUDIO_FORMAT_U32) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "audiodev '%s': a WAVE file has no %s; use u8, s16, s32 or f32",
-                          audiodev->id, audio_format_names[format]);
-    }
-    if (!open_in(wav, error)) {
-        g_clear_pointer(&wav->in, fclose);
+    if (!wave_file_takes(audiodev->sides[AUDIO_PLAY].settings.format, error)) {
+        g_prefix_error(error, "audiodev '%s': ", audiodev->id);
         return false;
     }
-    wav->out_settings = audiodev->sides[AUDIO_PLAY].settings;
-    wav->out = fopen(wav->path, "wbe");
-    if (!wav->out || !write_header(wav)) {
-        error_fail_errno(error, errno, "audiodev '%s': %s", audiodev->id, wav->path);
-        g_clear_pointer(&wav->out, fclose);
-        g_clear_pointer(&wav->in, fclose);
-        return false;
+    if (open_in(wav, error)) {
+        wav->out = wave_file_create(wav->path, &audiodev->sides[AUDIO_PLAY].settings, error);
+        if (!wav->out) {
+            g_prefix_error(error, "audiodev '%s': ", audiodev->id);
+        }
     }
-    return true;
+    if (!wav->out) {
+        g_clear_pointer(&wav->in, fclose);
+    }
+    return wav->out;
 }
 
 static const AudiodevType wav_type = {

@@ -7,6 +7,7 @@
 #include <glib-unix.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -106,6 +107,32 @@ static void fd_stream_ended(FdStream *stream)
     }
 }
 
+/* Reads from a socket, and keeps the descriptors that come with what is read. */
+static ssize_t fd_stream_receive(FdStream *stream, void *buffer, size_t size)
+{
+    char control[CMSG_SPACE(CHARDEV_PASSED_MAX * sizeof(int))];
+    struct iovec iov = { buffer, size };
+    struct msghdr message = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control
+    };
+    ssize_t n = recvmsg(stream->in_fd, &message, MSG_CMSG_CLOEXEC);
+
+    for (struct cmsghdr *header = n >= 0 ? CMSG_FIRSTHDR(&message) : NULL; header;
+         header = CMSG_NXTHDR(&message, header)) {
+        size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+        for (size_t i = 0;
+             header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS && i < count;
+             i++) {
+            int fd;
+
+            memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
+            chardev_pass(stream->chardev, fd);
+        }
+    }
+    return n;
+}
+
 /* Reads once; returns whether to go on watching. */
 static bool fd_stream_read(FdStream *stream)
 {
@@ -118,7 +145,8 @@ static bool fd_stream_read(FdStream *stream)
         return false;
     }
     do {
-        n = read(stream->in_fd, buffer, MIN(room, sizeof buffer));
+        n = stream->is_socket ? fd_stream_receive(stream, buffer, MIN(room, sizeof buffer))
+                              : read(stream->in_fd, buffer, MIN(room, sizeof buffer));
     } while (n < 0 && errno == EINTR);
     if (n < 0 && fd_stream_would_block()) {
         return true;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "backends/char/fd-stream.h"
+#include "base/descriptors.h"
 #include "base/error.h"
 
 typedef struct {
@@ -22,13 +23,13 @@ static bool file_open(Chardev *chardev, GError **error)
     if (!f->path) {
         return error_fail(error, KASO_ERROR_INVALID, "chardev '%s': give path=FILE", chardev->id);
     }
-    out_fd = open(f->path, O_WRONLY | O_CREAT | O_CLOEXEC | (f->append ? O_APPEND : O_TRUNC), 0666);
+    out_fd = descriptors_open(f->path, O_WRONLY | O_CREAT | (f->append ? O_APPEND : O_TRUNC), 0666);
     if (out_fd < 0) {
         return error_fail_errno(error, errno, "chardev '%s': cannot write file '%s'", chardev->id,
                                 f->path);
     }
     if (f->input_path) {
-        in_fd = open(f->input_path, O_RDONLY | O_CLOEXEC);
+        in_fd = descriptors_open(f->input_path, O_RDONLY, 0);
         if (in_fd < 0) {
             error_fail_errno(error, errno, "chardev '%s': cannot read input-path '%s'", chardev->id,
                              f->input_path);

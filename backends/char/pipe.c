@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "backends/char/fd-stream.h"
+#include "base/descriptors.h"
 #include "base/error.h"
 
 typedef struct {
@@ -16,7 +17,7 @@ typedef struct {
 /* Read and write: opening does not wait for a peer, and the pipe never ends. */
 static int pipe_open_one(const char *path)
 {
-    return open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    return descriptors_open(path, O_RDWR | O_NONBLOCK, 0);
 }
 
 static bool pipe_open(Chardev *chardev, GError **error)

@@ -1,26 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Character back end "qemu-vdagent": the host's end of the SPICE agent's protocol (spice-protocol, vd_agent.h), for a guest with
- * spice-vdagent on a virtserialport named com.redhat.spice.0. It shares the clipboard.
+ * spice-vdagent on a virtserialport named com.redhat.spice.0. It shares the clipboard, and gives the guest a pointer that takes
+ * places where the machine has no tablet.
  *
- * Not modelled: the agent's mouse, monitors, files, images.
+ * Not modelled: monitors, files, images.
  */
 #include <string.h>
 
 #include "base/bits.h"
 #include "machine/chardev.h"
 #include "machine/clipboard.h"
+#include "machine/display.h"
+#include "machine/input.h"
 #include "machine/machine.h"
 
 enum { PORT_CLIENT = 1, CHUNK_HEAD = 8, CHUNK_MAX = 2048, MESSAGE_HEAD = 20, PROTOCOL = 1 };
 enum {
+    MESSAGE_MOUSE = 1,
     MESSAGE_CLIPBOARD = 4,
     MESSAGE_CAPABILITIES = 6,
     MESSAGE_GRAB,
     MESSAGE_REQUEST,
     MESSAGE_RELEASE
 };
-enum { CAN_CLIPBOARD_BY_DEMAND = 1 << 5, CAN_CLIPBOARD_SELECTION = 1 << 6 };
+enum { CAN_MOUSE = 1 << 0, CAN_CLIPBOARD_BY_DEMAND = 1 << 5, CAN_CLIPBOARD_SELECTION = 1 << 6 };
 enum {
     SELECTION_CLIPBOARD = 0,
     TYPE_TEXT = 1,
@@ -30,11 +34,14 @@ enum {
 
 typedef struct {
     Chardev chardev;
-    bool clipboard;              /* property */
+    bool clipboard, mouse;       /* properties */
     GByteArray *chunk, *message; /* received and not yet complete */
     GByteArray *output;          /* that the guest has not taken */
     unsigned capabilities;       /* of the agent; 0: it has not told them */
     ClipboardPeer peer;
+    InputHandler pointer; /* while the agent takes one */
+    unsigned buttons;     /* InputButtons that are down */
+    int32_t place[INPUT_AXIS_COUNT];
 } VdagentChardev;
 
 static VdagentChardev *vdagent(Chardev *chardev)
@@ -101,7 +108,8 @@ static void send_capabilities(VdagentChardev *v)
 {
     uint8_t data[8] = { 0 }; /* no answer is asked for */
 
-    store_le32(data + 4, CAN_CLIPBOARD_BY_DEMAND | CAN_CLIPBOARD_SELECTION);
+    store_le32(data + 4, (v->clipboard ? CAN_CLIPBOARD_BY_DEMAND | CAN_CLIPBOARD_SELECTION : 0) |
+                             (v->mouse ? CAN_MOUSE : 0));
     send_message(v, MESSAGE_CAPABILITIES, data, sizeof(data));
 }
 
@@ -111,6 +119,68 @@ static void changed(ClipboardPeer *peer)
 
     if (v->capabilities & CAN_CLIPBOARD_BY_DEMAND) {
         send_clipboard(v, MESSAGE_GRAB, "");
+    }
+}
+
+/* The pointer. */
+
+static void pointer_event(void *opaque, const InputEvent *event)
+{
+    VdagentChardev *v = opaque;
+
+    if (event->kind == INPUT_ABSOLUTE && event->code < INPUT_AXIS_COUNT) {
+        v->place[event->code] = event->value;
+    } else if (event->kind == INPUT_BUTTON && event->code < INPUT_BUTTON_COUNT) {
+        v->buttons = (v->buttons & ~(1u << event->code)) | (event->value ? 1u << event->code : 0);
+    }
+}
+
+/* Bits of the protocol, in the order of InputButton. */
+static uint32_t button_mask(unsigned buttons)
+{
+    static const uint8_t bits[] = { 1, 2, 3, 4, 5, 6, 7 };
+    uint32_t mask = 0;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(bits); i++) {
+        mask |= (buttons >> i & 1) << bits[i];
+    }
+    return mask;
+}
+
+static void pointer_sync(void *opaque)
+{
+    VdagentChardev *v = opaque;
+    GPtrArray *displays = machine_displays(v->chardev.machine);
+    pixman_image_t *surface = displays->len ? display_surface(displays->pdata[0]) : NULL;
+    uint8_t data[13] = { 0 }; /* x, y, buttons, and which screen */
+
+    if (!surface) {
+        return;
+    }
+    store_le32(data, (uint32_t)((int64_t)v->place[INPUT_X] * pixman_image_get_width(surface) /
+                                (INPUT_ABSOLUTE_MAX + 1)));
+    store_le32(data + 4, (uint32_t)((int64_t)v->place[INPUT_Y] * pixman_image_get_height(surface) /
+                                    (INPUT_ABSOLUTE_MAX + 1)));
+    store_le32(data + 8, button_mask(v->buttons));
+    send_message(v, MESSAGE_MOUSE, data, sizeof(data));
+}
+
+static const InputHandlerType pointer_type = {
+    .name = "vdagent mouse",
+    .kinds = INPUT_BUTTON | INPUT_ABSOLUTE,
+    .event = pointer_event,
+    .sync = pointer_sync,
+};
+
+/* Only while an agent is there: without one, what it is not told would be lost. */
+static void set_pointer(VdagentChardev *v, bool wanted)
+{
+    if (wanted && !v->pointer.machine) {
+        v->buttons = 0;
+        input_add_handler(&v->pointer, v->chardev.machine, &pointer_type, v);
+        input_activate_handler(&v->pointer);
+    } else if (!wanted) {
+        input_remove_handler(&v->pointer);
     }
 }
 
@@ -125,7 +195,8 @@ static void take_capabilities(VdagentChardev *v, const uint8_t *data, size_t siz
     if (load_le32(data)) {
         send_capabilities(v);
     }
-    if (*clipboard_text(v->chardev.machine)) {
+    set_pointer(v, v->mouse && v->capabilities & CAN_MOUSE);
+    if (v->clipboard && *clipboard_text(v->chardev.machine)) {
         changed(&v->peer);
     }
 }
@@ -203,6 +274,17 @@ static void forget(VdagentChardev *v)
     g_byte_array_set_size(v->message, 0);
 }
 
+/* The agent of before has gone, and what it was told or said in part goes with it. */
+static void vdagent_guest_opened(Chardev *chardev, bool open)
+{
+    VdagentChardev *v = vdagent(chardev);
+
+    forget(v);
+    g_byte_array_set_size(v->output, 0);
+    v->capabilities = 0;
+    set_pointer(v, false);
+}
+
 static size_t vdagent_write(Chardev *chardev, const uint8_t *data, size_t size)
 {
     VdagentChardev *v = vdagent(chardev);
@@ -249,6 +331,7 @@ static void vdagent_close(Chardev *chardev)
 {
     VdagentChardev *v = vdagent(chardev);
 
+    set_pointer(v, false);
     clipboard_remove_peer(chardev->machine, &v->peer);
     g_byte_array_unref(v->chunk);
     g_byte_array_unref(v->message);
@@ -268,18 +351,20 @@ static char *vdagent_describe(Chardev *chardev)
 static const Property vdagent_properties[] = {
     { "clipboard", PROPERTY_BOOL, offsetof(VdagentChardev, clipboard),
       "share the clipboard with the host" },
-    { "mouse", PROPERTY_NOT_YET, 0, "a tablet by the agent" },
+    { "mouse", PROPERTY_BOOL, offsetof(VdagentChardev, mouse),
+      "give the guest a pointer by its agent (default off)" },
     { NULL },
 };
 
 static const ChardevType qemu_vdagent_type = {
     .name = "qemu-vdagent",
-    .summary = "The SPICE agent in the guest: a clipboard that host and guest share",
+    .summary = "The SPICE agent in the guest: a clipboard that host and guest share, a pointer",
     .instance_size = sizeof(VdagentChardev),
     .properties = vdagent_properties,
     .open = vdagent_open,
     .close = vdagent_close,
     .write = vdagent_write,
+    .guest_opened = vdagent_guest_opened,
     .accept_input = vdagent_accept_input,
     .describe = vdagent_describe,
 };

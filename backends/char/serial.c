@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "backends/char/fd-stream.h"
+#include "base/descriptors.h"
 #include "base/error.h"
 
 typedef struct {
@@ -25,7 +26,7 @@ static bool serial_open(Chardev *chardev, GError **error)
         return error_fail(error, KASO_ERROR_INVALID, "chardev '%s': give path=/dev/tty…",
                           chardev->id);
     }
-    s->fd = open(s->path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    s->fd = descriptors_open(s->path, O_RDWR | O_NONBLOCK | O_NOCTTY, 0);
     if (s->fd < 0) {
         return error_fail_errno(error, errno, "chardev '%s': cannot open serial port '%s'",
                                 chardev->id, s->path);

@@ -21,6 +21,7 @@
 #include "backends/char/telnet.h"
 #include "backends/lock.h"
 #include "backends/socket-address.h"
+#include "base/descriptors.h"
 #include "base/error.h"
 
 typedef struct {
@@ -219,13 +220,14 @@ static bool socket_wait_for_client(SocketChardev *s, GError **error)
 /* fd=N: a socket that whoever started us has made. */
 static bool socket_adopt(SocketChardev *s, GError **error)
 {
-    char *end;
-    guint64 fd = g_ascii_strtoull(s->fd_text, &end, 10);
-    int listening = 0;
+    int fd = descriptors_take(s->fd_text, error), listening = 0;
     socklen_t size = sizeof listening;
 
-    if (!*s->fd_text || *end || fd > G_MAXINT ||
-        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0) {
+    if (fd < 0) {
+        g_prefix_error(error, "chardev '%s': fd=", s->chardev.id);
+        return false;
+    }
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "chardev '%s': fd=%s is not an open socket of this process",
                           s->chardev.id, s->fd_text);

@@ -19,6 +19,7 @@
 #include "backends/socket-address.h"
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/port.h"
 #include "machine/netdev.h"
 
 enum { SOCKET_FRAME_MAX = 65536 + 4096, SOCKET_BACKLOG_MAX = 4 << 20 };
@@ -202,7 +203,7 @@ static void socket_transmit_stream(SocketNetdev *s, const struct iovec *iov, uns
     }
 }
 
-static void socket_transmit(Netdev *netdev, const struct iovec *iov, unsigned count)
+static void socket_transmit(Netdev *netdev, unsigned queue, const struct iovec *iov, unsigned count)
 {
     SocketNetdev *s = (SocketNetdev *)netdev;
     size_t size = 0;
@@ -249,6 +250,12 @@ static bool socket_resolve(SocketNetdev *s, const char *option, const char *text
     int result;
 
     if (!socket_parse_address(s, option, text, &host, &port, error)) {
+        return false;
+    }
+    if (!port_check(port, error)) {
+        g_prefix_error(error, "netdev '%s': %s=%s: ", s->netdev.id, option, text);
+        g_free(host);
+        g_free(port);
         return false;
     }
     result = getaddrinfo(host, port, &hints, &list);

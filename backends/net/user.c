@@ -311,7 +311,7 @@ static bool user_open(Netdev *netdev, GError **error)
 
 enum { USER_FRAME_MAX = 65536 + 64 };
 
-static void user_transmit(Netdev *netdev, const struct iovec *iov, unsigned count)
+static void user_transmit(Netdev *netdev, unsigned queue, const struct iovec *iov, unsigned count)
 {
     UserNetdev *user = (UserNetdev *)netdev;
     uint8_t frame[USER_FRAME_MAX];

@@ -227,6 +227,7 @@ struct BlockNode {
     char *filename;  /* as the user or the image names it; "" when it has none */
     BlockOpenFlags flags;
     bool read_only;
+    bool inactive;      /* another process may have the image now: no locks, nothing is written (activate.c) */
     bool probed;        /* the format was guessed */
     bool cut_off;       /* its tables name data behind the end of its file (node_missing) */
     bool end_checked;   /* all of them have been looked at for that */
@@ -250,6 +251,7 @@ struct BlockNode {
 
     uint64_t write_generation, flushed_generation;
     uint64_t highest_write; /* the end of the write that reached farthest */
+    uint64_t write_threshold; /* a write that ends beyond it is told of, once; 0: none is */
     CoroutineMutex flush_lock;
     GQueue tracked; /* TrackedRequest in flight */
     unsigned serialising;
@@ -270,6 +272,9 @@ typedef struct {
 
 /* Graph. */
 AsyncContext *block_graph_context(BlockGraph *graph);
+/* Images that are opened become inactive nodes. */
+bool block_graph_inactive(const BlockGraph *graph);
+void block_graph_set_inactive(BlockGraph *graph, bool inactive);
 /* Requests may block the calling thread: tools, where nobody else needs it. */
 void block_graph_set_blocking(BlockGraph *graph, bool blocking);
 bool block_graph_blocking(BlockGraph *graph);
@@ -286,6 +291,8 @@ GList *block_graph_jobs(BlockGraph *graph); /* oldest first; the graph's own lis
 void block_graph_add_job(BlockGraph *graph, BlockJob *job, void (*cancel)(BlockJob *job));
 void block_graph_remove_job(BlockGraph *graph, BlockJob *job);
 /* The root node of the drive with that id, or the node with that name; NULL with an error. */
+/* A write of any kind has ended at an offset. */
+void node_note_write_end(BlockNode *node, uint64_t end);
 BlockNode *block_find_node(BlockGraph *graph, const char *name, GError **error);
 /* No request of a backend is inside a node between these. [coroutine] */
 void block_graph_quiesce(BlockGraph *graph);

@@ -390,7 +390,7 @@ static bool node_open_instance(BlockNode *node, GHashTable *options, GError **er
     if (driver->is_filter && node->file) {
         node->request_alignment = node->file->node->request_alignment;
     }
-    if (driver->open && !driver->open(node, options, error)) {
+    if (!activate_open_driver(node, options, error)) {
         return false;
     }
     length = driver->length ? driver->length(node)

@@ -14,6 +14,10 @@ BlockNode *node_open_filter(const BlockDriver *driver, const char *node_name, Bl
                             GError **error);
 /* A format's file is another image of that size, or one more filter above the same. [graph quiesced] */
 bool node_change_file(BlockNode *node, BlockNode *file, GError **error);
+/* Closes the driver of an open format and opens it again, as the node is now: inactive, read-only or neither. [graph quiesced] */
+bool node_restart(BlockNode *node, bool inactive, GError **error);
+/* The driver's open; a node of an inactive graph becomes inactive. */
+bool activate_open_driver(BlockNode *node, GHashTable *options, GError **error);
 /* Whether an option is one that every node has. */
 bool open_is_common_option(const char *key);
 /* What every node takes of its options. */

@@ -88,9 +88,13 @@ static void stop(BlockNode *node)
 {
     GList *link = node->children.head;
 
+    bool read_only = node->read_only;
+
+    node->read_only |= node->inactive;
     if (node->driver->close) {
         node->driver->close(node);
     }
+    node->read_only = read_only;
     while (link) {
         BlockChild *child = link->data;
 
@@ -112,7 +116,7 @@ static bool start(BlockNode *node, GError **error)
     g_autoptr(GHashTable) options = driver_options(node);
     int64_t length;
 
-    if (node->driver->open && !node->driver->open(node, options, error)) {
+    if (!activate_open_driver(node, options, error)) {
         return false;
     }
     length =
@@ -157,6 +161,29 @@ static void go_back(BlockNode *node, BlockNode *file)
     log_printf("'%s' could not be opened again: %s\n", node->filename, error->message);
     g_clear_error(&error);
     node->driver = &lost_driver;
+}
+
+bool node_restart(BlockNode *node, bool inactive, GError **error)
+{
+    bool was = node->inactive;
+    GSList *bitmaps;
+    GError *local = NULL;
+
+    if (!check_bitmaps(node, error)) {
+        return false;
+    }
+    bitmaps = take_own_bitmaps(node);
+    stop(node);
+    node->inactive = inactive;
+    if (!start(node, &local)) {
+        node->inactive = was;
+        go_back(node, node->file->node);
+    }
+    node->dirty_bitmaps = g_slist_concat(node->dirty_bitmaps, bitmaps);
+    if (local) {
+        g_propagate_error(error, local);
+    }
+    return !local;
 }
 
 bool node_change_file(BlockNode *node, BlockNode *file, GError **error)

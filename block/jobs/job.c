@@ -261,8 +261,17 @@ void job_release(BlockJob *job)
     node_unref(job->replaces);
 }
 
+void job_work_free(JobWork *work)
+{
+    if (work) {
+        work->free(work->opaque);
+        g_free(work);
+    }
+}
+
 void job_free(BlockJob *job)
 {
+    job_work_free(job->work);
     g_clear_error(&job->error);
     if (job->create_options) {
         g_hash_table_unref(job->create_options);

@@ -32,6 +32,15 @@ typedef enum {
     JOB_NULL,
 } JobStatus;
 
+/* What is done outside of the block layer, in the main loop without its locks. */
+typedef struct {
+    bool (*run)(void *opaque, GError **error);
+    GDestroyNotify free; /* of opaque */
+    void *opaque;
+    bool done;
+} JobWork;
+void job_work_free(JobWork *work);
+
 struct BlockJob {
     BlockGraph *graph;
     char *id, *device;
@@ -57,6 +66,7 @@ struct BlockJob {
     bool mask_protocol; /* a base without a format is called raw there */
     bool unmap;         /* zeroes may become holes in the target */
     bool compress;      /* backup */
+    JobWork *work; /* of the whole machine: NULL for any other */
     /* create: no job on a disk, which the events and lists of such jobs do not know. */
     bool plain;
     const BlockDriver *create_driver;

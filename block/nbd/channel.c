@@ -3,6 +3,7 @@
 #include "block/nbd/channel.h"
 
 #include "base/error.h"
+#include "base/port.h"
 #include "block/nbd/nbd.h"
 #include "block/nbd/tls.h"
 
@@ -394,9 +395,13 @@ typedef struct {
 static int look_up(const NbdAddress *address, int flags, struct addrinfo **list, GError **error)
 {
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = flags };
-    int result = getaddrinfo(address->host && address->host[0] ? address->host : NULL,
-                             address->port, &hints, list);
+    int result;
 
+    if (!port_check(address->port, error)) {
+        return -EINVAL;
+    }
+    result = getaddrinfo(address->host && address->host[0] ? address->host : NULL, address->port,
+                         &hints, list);
     if (result != 0) {
         error_fail(error, KASO_ERROR_IO, "address resolution failed for %s:%s: %s",
                    address->host ? address->host : "", address->port, gai_strerror(result));

@@ -5,6 +5,7 @@
  * done at once, too. Long transfers release the context's lock where it has helpers.
  */
 #include "base/bits.h"
+#include "base/descriptors.h"
 #include "base/error.h"
 #include "block/protocols/file-lock.h"
 #include "block/graph/node.h"
@@ -505,10 +506,10 @@ static bool file_open_fd(FileNode *file, BlockNode *node, GError **error)
 {
     int direct = file->direct ? O_DIRECT : 0;
 
-    file->fd = open(file->path, (node->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | direct);
+    file->fd = descriptors_open(file->path, (node->read_only ? O_RDONLY : O_RDWR) | direct, 0);
     if (file->fd < 0 && !node->read_only && node->flags.auto_read_only &&
         (errno == EACCES || errno == EPERM || errno == EROFS)) {
-        file->fd = open(file->path, O_RDONLY | O_CLOEXEC | direct);
+        file->fd = descriptors_open(file->path, O_RDONLY | direct, 0);
         if (file->fd >= 0) {
             node->read_only = true;
         }
@@ -731,7 +732,7 @@ static bool file_create(BlockGraph *graph, const char *filename, GHashTable *opt
         return error_fail(error, KASO_ERROR_INVALID, "Extent size hint is too large");
     }
     size = align_up(size, 512);
-    fd = open(filename, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    fd = descriptors_open(filename, O_RDWR | O_CREAT, 0644);
     if (fd < 0) {
         return error_fail_errno(error, errno, "Could not create '%s'", filename);
     }

@@ -14,6 +14,7 @@ enum {
     LOADED_IMAGE_BYTES = 96,
     IMAGE_INFO_NORMAL = 1,
     IMAGE_BYTES_MAX = 256 << 20,
+    TRIES_MAX = 64, /* signatures that may be of a system table */
 };
 #define SEARCH_LIMIT     (UINT64_C(4) << 30)
 #define DEBUG_IMAGE_INFO "49152e77-1ada-4764-b7a2-7afefed95e8b"
@@ -150,6 +151,7 @@ void uefi_info_free(UefiInfo *info)
 typedef struct {
     Machine *machine;
     UefiInfo *info;
+    unsigned tries;
 } Search;
 
 /* For each signature in memory: the one that names what is loaded is the system table. */
@@ -173,7 +175,7 @@ static bool consider(void *opaque, uint64_t guest_phys)
     g_array_set_clear_func(info->images, free_image);
     if (!read_tables(search->machine, info, load_le64(table + 112), load_le64(table + 104))) {
         uefi_info_free(info);
-        return false;
+        return ++search->tries >= TRIES_MAX;
     }
     for (guint i = 0; i < info->tables->len; i++) {
         const UefiTable *one = &g_array_index(info->tables, UefiTable, i);
@@ -186,7 +188,7 @@ static bool consider(void *opaque, uint64_t guest_phys)
         uefi_info_free(search->info);
     }
     search->info = info;
-    return info->images->len;
+    return info->images->len || ++search->tries >= TRIES_MAX;
 }
 
 UefiInfo *uefi_info_find(Machine *machine)
@@ -194,6 +196,7 @@ UefiInfo *uefi_info_find(Machine *machine)
     static const char signature[] = "IBI SYST";
     Search search = { machine };
 
-    debug_memory_search(machine, signature, sizeof signature - 1, SEARCH_LIMIT, consider, &search);
+    debug_memory_search(machine, &(DebugSearch){ signature, sizeof signature - 1, 8, SEARCH_LIMIT,
+                                                 consider, &search });
     return search.info;
 }

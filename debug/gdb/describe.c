@@ -23,6 +23,7 @@ static const struct {
                 "<field name=\"v2_int64\" type=\"v2i64\"/>\n"
                 "<field name=\"uint128\" type=\"uint128\"/>\n"
                 "</union>\n" },
+    { "v2ui128", "<vector id=\"v2ui128\" type=\"uint128\" count=\"2\"/>\n" },
     { "aarch64v", "<vector id=\"v2d\" type=\"ieee_double\" count=\"2\"/>\n"
                   "<vector id=\"v2u\" type=\"uint64\" count=\"2\"/>\n"
                   "<vector id=\"v2i\" type=\"int64\" count=\"2\"/>\n"

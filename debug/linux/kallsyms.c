@@ -94,7 +94,7 @@ static unsigned name_length(const Kallsyms *t, bool long_names, size_t *at, size
 /*
  * Whether `count` names begin at an offset and the markers behind them agree, which are 4 bytes wide or, before Linux 4.20, 8.
  */
-static bool check_names(const Kallsyms *t, size_t start, uint32_t count, bool long_names)
+static bool check_names(Kallsyms *t, size_t start, uint32_t count, bool long_names)
 {
     uint32_t marked = (count + 255) / 256;
     g_autofree uint32_t *markers = NULL;
@@ -112,7 +112,7 @@ static bool check_names(const Kallsyms *t, size_t start, uint32_t count, bool lo
             markers[i / 256] = at - start;
         }
         length = name_length(t, long_names, &at, t->token_table);
-        if (!length || length > t->token_table - at) {
+        if (!length || length > t->token_table - at || ++t->work > KALLSYMS_WORK_MAX) {
             return false;
         }
         at += length;
@@ -140,7 +140,8 @@ static bool parse_names(Kallsyms *t)
     size_t low =
         t->token_table > NAMES_BYTES_MAX ? align_down(t->token_table - NAMES_BYTES_MAX, 8) : 0;
 
-    for (size_t at = align_down(t->token_table, 8); at >= low + 8; at -= 8) {
+    for (size_t at = align_down(t->token_table, 8); at >= low + 8 && t->work <= KALLSYMS_WORK_MAX;
+         at -= 8) {
         uint64_t count = load_le64(t->image + at - 8);
 
         if (count < KALLSYMS_COUNT_MIN || count > KALLSYMS_COUNT_MAX) {

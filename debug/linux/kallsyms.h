@@ -19,6 +19,7 @@ enum {
     KALLSYMS_COUNT_MAX = 2 << 20,
     KALLSYMS_NAME_MAX = 1024,
     KALLSYMS_NEEDLE_SIZE = 20,
+    KALLSYMS_WORK_MAX = 16 << 20,
 };
 
 typedef enum { KALLSYMS_ABSOLUTE, KALLSYMS_RELATIVE, KALLSYMS_RELATIVE_PERCPU } KallsymsKind;
@@ -31,6 +32,7 @@ typedef struct {
     uint32_t count;
     bool long_names; /* lengths may take two bytes */
     KallsymsKind kind;
+    uint64_t work;          /* names that were looked at; with KALLSYMS_WORK_MAX it ends: memory may be made to waste time */
     uint64_t relative_base; /* as it stands there; 0: the kernel has not relocated itself yet */
 } Kallsyms;
 

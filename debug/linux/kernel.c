@@ -25,9 +25,11 @@ enum {
     IMAGE_HEADER = 0x38, /* offset of "ARM\x64" in an arm64 image */
     IMAGE_ALIGN = 64 << 10,
     ROOTS_AROUND = 4,           /* pages */
+    TRIES_MAX = 4096,           /* needles that are looked at */
     DATA_AFTER_TEXT = 24 << 20, /* where no symbol tells the end */
 };
 #define SEARCH_LIMIT (UINT64_C(8) << 30)
+#define WORK_MAX     (UINT64_C(2) * KALLSYMS_WORK_MAX)
 
 /* A table of symbols that was found, and what is around it. */
 typedef struct {
@@ -42,6 +44,9 @@ typedef struct {
     Machine *machine;
     LinuxArch arch;
     Candidate best; /* file NULL: none yet */
+    /* Memory may be made to waste time. */
+    unsigned tries;
+    uint64_t work;
 } Search;
 
 static void add_symbol(void *opaque, const char *name, size_t length, char type, uint64_t address)
@@ -180,12 +185,17 @@ static bool consider(void *opaque, uint64_t guest_phys)
     Search *search = opaque;
     Candidate candidate = { 0 };
     uint64_t size;
-    const uint8_t *image = debug_memory_around(search->machine, guest_phys, IMAGE_BEFORE,
-                                               IMAGE_AFTER, &candidate.physical, &size);
+    /* The tables are aligned: so must be what they are offsets in. */
+    const uint8_t *image =
+        debug_memory_around(search->machine, guest_phys, IMAGE_BEFORE + guest_phys % IMAGE_ALIGN,
+                            IMAGE_AFTER, &candidate.physical, &size);
 
-    if (!image ||
-        !kallsyms_parse(&candidate.tables, image, size, guest_phys - candidate.physical)) {
-        return false;
+    bool found =
+        image && kallsyms_parse(&candidate.tables, image, size, guest_phys - candidate.physical);
+
+    search->work += candidate.tables.work;
+    if (!found) {
+        return ++search->tries >= TRIES_MAX || search->work > WORK_MAX;
     }
     candidate.file = symbol_file_new("kernel", NULL, "kallsyms", SYMBOLS_KERNEL);
     kallsyms_foreach(&candidate.tables, add_symbol, candidate.file);
@@ -425,11 +435,44 @@ static void linux_forget(Machine *machine)
     }
 }
 
+/* Around what kernel code a vCPU runs, or enters by a system call or an exception: there a kernel that runs is found at once. */
+static bool search_near_vcpus(Search *search, const DebugSearch *memory)
+{
+    static const char *const registers[] = { "lstar", "vbar_el1" };
+    GPtrArray *vcpus = search->machine->vcpus;
+
+    for (guint i = 0; i < vcpus->len; i++) {
+        Vcpu *vcpu = vcpus->pdata[i];
+        uint64_t places[1 + G_N_ELEMENTS(registers)] = { vcpu->target->get_pc(vcpu) };
+
+        for (unsigned k = 0; k < G_N_ELEMENTS(registers); k++) {
+            places[1 + k] = linux_register(vcpu, registers[k]);
+        }
+        for (unsigned k = 0; k < G_N_ELEMENTS(places); k++) {
+            uint64_t guest_phys;
+
+            /* Of a process, the code is its own; before its tables are on, a kernel is where it is loaded. */
+            if (places[k] && vcpu->target->translate_debug(vcpu, places[k], &guest_phys) &&
+                (places[k] >> 63 || places[k] == guest_phys) &&
+                debug_memory_search_range(search->machine, memory,
+                                          guest_phys - MIN(guest_phys, IMAGE_BEFORE),
+                                          IMAGE_BEFORE + IMAGE_AFTER)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* What is not mapped may be left over from an earlier run of the machine: until one is mapped, each look is a new one. */
 static void look_for_better(Search *search, LinuxState *state)
 {
-    debug_memory_search(search->machine, kallsyms_needle, KALLSYMS_NEEDLE_SIZE, SEARCH_LIMIT,
-                        consider, search);
+    const DebugSearch memory = { kallsyms_needle, KALLSYMS_NEEDLE_SIZE, 1, SEARCH_LIMIT, consider,
+                                 search };
+
+    if (!search_near_vcpus(search, &memory)) {
+        debug_memory_search(search->machine, &memory);
+    }
     if (!search->best.file) {
         return;
     }

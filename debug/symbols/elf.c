@@ -9,9 +9,10 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "debug/dwarf/dwarf.h"
 #include "debug/symbols/elf.h"
 
-enum { ELF_SECTIONS_MAX = 65536, ELF_SEGMENTS_MAX = 4096 };
+enum { ELF_SECTIONS_MAX = 65536, ELF_SEGMENTS_MAX = 4096, SECTION_NAMES_MAX = 8 << 20 };
 
 static bool elf_matches(const uint8_t *start, size_t size)
 {
@@ -20,14 +21,16 @@ static bool elf_matches(const uint8_t *start, size_t size)
 
 static void section_from_32(ElfSection *to, const Elf32_Shdr *from)
 {
-    *to = (ElfSection){ from->sh_name,   from->sh_type, from->sh_flags, from->sh_addr,
-                        from->sh_offset, from->sh_size, from->sh_link,  from->sh_entsize };
+    *to = (ElfSection){ from->sh_name,      from->sh_type,   from->sh_flags, from->sh_addr,
+                        from->sh_offset,    from->sh_size,   from->sh_link,  from->sh_info,
+                        from->sh_addralign, from->sh_entsize };
 }
 
 static void section_from_64(ElfSection *to, const Elf64_Shdr *from)
 {
-    *to = (ElfSection){ from->sh_name,   from->sh_type, from->sh_flags, from->sh_addr,
-                        from->sh_offset, from->sh_size, from->sh_link,  from->sh_entsize };
+    *to = (ElfSection){ from->sh_name,      from->sh_type,   from->sh_flags, from->sh_addr,
+                        from->sh_offset,    from->sh_size,   from->sh_link,  from->sh_info,
+                        from->sh_addralign, from->sh_entsize };
 }
 
 static bool read_sections(ElfFile *elf, uint64_t offset, uint64_t count, unsigned entry)
@@ -112,6 +115,53 @@ static bool read_segments(ElfFile *elf, uint64_t offset, unsigned count, unsigne
     return true;
 }
 
+/* Sections of a relocatable file have no addresses: they get some, code first, as whoever loads it is likely to do. */
+static void lay_out(ElfFile *elf)
+{
+    uint64_t at = 0;
+
+    for (int code = 1; code >= 0; code--) {
+        for (unsigned i = 1; i < elf->section_count; i++) {
+            ElfSection *section = &elf->sections[i];
+            uint64_t align = CLAMP(section->align, 1, 1 << 16);
+            bool is_code = section->flags & SHF_EXECINSTR;
+
+            if (!(section->flags & SHF_ALLOC) || is_code != code || section->size > UINT32_MAX) {
+                continue;
+            }
+            at = (at + align - 1) / align * align;
+            section->address = at;
+            at += section->size;
+        }
+    }
+}
+
+static void read_names(ElfFile *elf)
+{
+    const ElfSection *names = elf->names < elf->section_count ? &elf->sections[elf->names] : NULL;
+
+    if (elf->names && names && names->size) {
+        elf->section_names =
+            symbol_input_get(elf->input, names->offset, names->size, SECTION_NAMES_MAX);
+    }
+    if (elf->section_names) {
+        elf->section_names_bytes = names->size;
+        elf->section_names[names->size - 1] = '\0';
+    }
+}
+
+unsigned elf_section_named(const ElfFile *elf, const char *name)
+{
+    for (unsigned i = 1; i < elf->section_count; i++) {
+        uint32_t at = elf->sections[i].name;
+
+        if (at < elf->section_names_bytes && !strcmp(elf->section_names + at, name)) {
+            return i;
+        }
+    }
+    return 0;
+}
+
 static bool read_headers(ElfFile *elf)
 {
     uint8_t ident[EI_NIDENT];
@@ -132,6 +182,7 @@ static bool read_headers(ElfFile *elf)
                   read_segments(elf, h->e_phoff, h->e_phnum, h->e_phentsize);
         elf->machine = elf->ok ? h->e_machine : 0;
         elf->names = elf->ok ? h->e_shstrndx : 0;
+        elf->relocatable = elf->ok && h->e_type == ET_REL;
     } else {
         const Elf32_Ehdr *h = &header.narrow;
 
@@ -140,6 +191,13 @@ static bool read_headers(ElfFile *elf)
                   read_segments(elf, h->e_phoff, h->e_phnum, h->e_phentsize);
         elf->machine = elf->ok ? h->e_machine : 0;
         elf->names = elf->ok ? h->e_shstrndx : 0;
+        elf->relocatable = elf->ok && h->e_type == ET_REL;
+    }
+    if (elf->ok) {
+        read_names(elf);
+    }
+    if (elf->relocatable) {
+        lay_out(elf);
     }
     return elf->ok;
 }
@@ -159,6 +217,7 @@ bool elf_file_open(ElfFile *elf, const SymbolInput *input, GError **error)
 void elf_file_close(ElfFile *elf)
 {
     g_clear_pointer(&elf->sections, g_free);
+    g_clear_pointer(&elf->section_names, g_free);
 }
 
 const ElfSection *elf_section_of_type(const ElfFile *elf, uint32_t type)
@@ -201,13 +260,66 @@ static bool is_noise(const char *name, unsigned info, unsigned section)
            (name[0] == '$' && (!name[1] || !name[2] || name[2] == '.'));
 }
 
+static unsigned symbol_bytes(const ElfFile *elf)
+{
+    return elf->wide ? sizeof(Elf64_Sym) : sizeof(Elf32_Sym);
+}
+
+/* The symbol at those bytes, with its address as the sections have theirs. */
+static Elf64_Sym get_symbol(const ElfFile *elf, const uint8_t *bytes)
+{
+    Elf64_Sym symbol;
+
+    if (elf->wide) {
+        memcpy(&symbol, bytes, sizeof symbol);
+    } else {
+        Elf32_Sym narrow;
+
+        memcpy(&narrow, bytes, sizeof narrow);
+        symbol = (Elf64_Sym){ narrow.st_name,  narrow.st_info,  narrow.st_other,
+                              narrow.st_shndx, narrow.st_value, narrow.st_size };
+        /* Bit 0 of an Arm function's address says that it is Thumb code. */
+        if (elf->machine == EM_ARM && ELF32_ST_TYPE(symbol.st_info) == STT_FUNC) {
+            symbol.st_value &= ~UINT64_C(1);
+        }
+    }
+    if (elf->relocatable && symbol.st_shndx != SHN_UNDEF && symbol.st_shndx < elf->section_count) {
+        symbol.st_value += elf->sections[symbol.st_shndx].address;
+    }
+    return symbol;
+}
+
+static uint8_t *get_symbols(const ElfFile *elf, const ElfSection *table)
+{
+    return symbol_input_get(elf->input, table->offset, table->size,
+                            (uint64_t)SYMBOLS_PER_FILE_MAX * symbol_bytes(elf));
+}
+
+GArray *elf_symbol_values(const ElfFile *elf, unsigned number)
+{
+    const ElfSection *table = number < elf->section_count ? &elf->sections[number] : NULL;
+    g_autofree uint8_t *bytes = table ? get_symbols(elf, table) : NULL;
+    unsigned entry = symbol_bytes(elf);
+    GArray *values;
+
+    if (!bytes) {
+        return NULL;
+    }
+    values = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    for (uint64_t at = 0; at + entry <= table->size; at += entry) {
+        uint64_t value = get_symbol(elf, bytes + at).st_value;
+
+        g_array_append_val(values, value);
+    }
+    return values;
+}
+
 static void add_symbols(const ElfFile *elf, SymbolFile *file, const ElfSection *table)
 {
-    unsigned entry = elf->wide ? sizeof(Elf64_Sym) : sizeof(Elf32_Sym);
+    unsigned entry = symbol_bytes(elf);
     const ElfSection *strings =
         table->link < elf->section_count ? &elf->sections[table->link] : NULL;
-    g_autofree uint8_t *bytes = symbol_input_get(elf->input, table->offset, table->size,
-                                                 (uint64_t)SYMBOLS_PER_FILE_MAX * entry);
+    g_autofree uint8_t *bytes = get_symbols(elf, table);
     g_autofree char *names = strings ? symbol_input_get(elf->input, strings->offset, strings->size,
                                                         SYMBOL_NAMES_BYTES_MAX)
                                      : NULL;
@@ -217,21 +329,8 @@ static void add_symbols(const ElfFile *elf, SymbolFile *file, const ElfSection *
     }
     names[strings->size - 1] = '\0';
     for (uint64_t at = 0; at + entry <= table->size; at += entry) {
-        Elf64_Sym symbol;
+        Elf64_Sym symbol = get_symbol(elf, bytes + at);
 
-        if (elf->wide) {
-            memcpy(&symbol, bytes + at, sizeof symbol);
-        } else {
-            Elf32_Sym narrow;
-
-            memcpy(&narrow, bytes + at, sizeof narrow);
-            symbol = (Elf64_Sym){ narrow.st_name,  narrow.st_info,  narrow.st_other,
-                                  narrow.st_shndx, narrow.st_value, narrow.st_size };
-            /* Bit 0 of an Arm function's address says that it is Thumb code. */
-            if (elf->machine == EM_ARM && ELF32_ST_TYPE(symbol.st_info) == STT_FUNC) {
-                symbol.st_value &= ~UINT64_C(1);
-            }
-        }
         if (symbol.st_name < strings->size &&
             !is_noise(names + symbol.st_name, symbol.st_info, symbol.st_shndx)) {
             symbol_file_add(file, names + symbol.st_name, strlen(names + symbol.st_name),
@@ -276,6 +375,7 @@ static SymbolFile *elf_read(const SymbolInput *input, const uint64_t *base, GErr
     if (table) {
         add_symbols(&elf, file, table);
     }
+    file->dwarf = dwarf_open(input);
     take_range(&elf, file);
     symbol_file_finish(file);
     if (file->start >> 63) {

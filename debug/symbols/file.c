@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "debug/dwarf/dwarf.h"
+
 enum {
     PADDING = 16,          /* behind a function, where a call that does not return may return to */
     REACH_CODE = 64 << 10, /* of a symbol without a size, when none follows */
@@ -29,11 +31,16 @@ const char *symbol_file_name(const SymbolFile *file)
     return file->name;
 }
 
+bool symbol_file_floats(const SymbolFile *file)
+{
+    return file->floats;
+}
+
 void symbol_file_free(SymbolFile *file)
 {
-    if (file->lines) {
-        file->lines->free(file->lines_opaque);
-    }
+    g_clear_pointer(&file->dwarf, dwarf_close);
+    g_clear_pointer(&file->pieces, g_array_unref);
+    g_free(file->note);
     g_array_unref(file->entries);
     g_string_free(file->names, TRUE);
     g_free(file->by_name);
@@ -198,4 +205,29 @@ void symbol_file_move(SymbolFile *file, uint64_t offset)
     file->start += offset;
     file->end += offset;
     file->to_physical -= offset;
+    file->moved += offset;
+}
+
+uint64_t symbol_file_own(const SymbolFile *file, uint64_t address)
+{
+    for (guint i = 0; file->pieces && i < file->pieces->len; i++) {
+        const SymbolPiece *piece = &g_array_index(file->pieces, SymbolPiece, i);
+
+        if (address - piece->offset - piece->start < piece->end - piece->start) {
+            return address - piece->offset;
+        }
+    }
+    return address - file->moved;
+}
+
+uint64_t symbol_file_guest(const SymbolFile *file, uint64_t own)
+{
+    for (guint i = 0; file->pieces && i < file->pieces->len; i++) {
+        const SymbolPiece *piece = &g_array_index(file->pieces, SymbolPiece, i);
+
+        if (own >= piece->start && own < piece->end) {
+            return own + piece->offset;
+        }
+    }
+    return own + file->moved;
 }

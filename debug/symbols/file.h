@@ -19,13 +19,10 @@ typedef struct {
     char type;
 } SymbolEntry;
 
-/* Source lines of a file; all addresses are those of the symbols. */
+/* A piece of a file's addresses that was moved on its own: a section of a kernel's module. */
 typedef struct {
-    bool (*line)(void *opaque, uint64_t address, const char **source, unsigned *line);
-    unsigned (*addresses)(void *opaque, const char *source, unsigned *line, uint64_t *addresses,
-                          unsigned max);
-    void (*free)(void *opaque);
-} SymbolLines;
+    uint64_t start, end, offset; /* start and end are as in the file */
+} SymbolPiece;
 
 struct SymbolFile {
     unsigned number;
@@ -34,14 +31,19 @@ struct SymbolFile {
     SymbolSpace space;
     uint64_t start, end;
     bool by_user;
+    bool based;               /* the user said where it is */
+    bool floats;              /* a kernel's that is not in memory yet: its addresses are those before KASLR */
+    bool waits;               /* it is nowhere yet, or of another build than what is in memory: not used */
+    char *note;               /* what is to be said of its place; may be NULL */
     bool has_physical; /* guest_phys = address + to_physical */
     uint64_t to_physical;
     GArray *entries;          /* SymbolEntry, by address */
     GString *names;           /* with their NULs */
     uint32_t *by_name;        /* indexes of entries, by name; made when first needed, of those there are then */
     uint32_t by_name_count;
-    const SymbolLines *lines; /* may be NULL */
-    void *lines_opaque;
+    struct DwarfFile *dwarf;  /* its debugging information, which has the file's own addresses; may be NULL */
+    uint64_t moved;           /* added to the file's own addresses … */
+    GArray *pieces;           /* … or SymbolPiece; may be NULL */
 };
 
 SymbolFile *symbol_file_new(const char *name, const char *path, const char *kind,
@@ -59,6 +61,9 @@ void symbol_file_finish(SymbolFile *file);
 bool symbol_file_address(SymbolFile *file, const char *name, uint64_t *address);
 /* Adds to all addresses. */
 void symbol_file_move(SymbolFile *file, uint64_t offset);
+/* From addresses of the guest to the file's own, and back. */
+uint64_t symbol_file_own(const SymbolFile *file, uint64_t address);
+uint64_t symbol_file_guest(const SymbolFile *file, uint64_t own);
 
 /* The store owns it from here on. */
 void symbols_take(Machine *machine, SymbolFile *file);
@@ -66,6 +71,12 @@ void symbols_take(Machine *machine, SymbolFile *file);
 void symbols_drop(Machine *machine, SymbolFile *file);
 /* File `number` if it is still there. */
 SymbolFile *symbols_file(Machine *machine, unsigned number);
+
+/*
+ * The file whose debugging information speaks of an address of the vCPU (NULL: any), which becomes the file's own; NULL. Begins a question
+ * (dwarf_begin).
+ */
+SymbolFile *symbols_dwarf_at(Machine *machine, Vcpu *vcpu, uint64_t *address);
 
 /* Looks for something it knows in guest memory. */
 typedef struct {
@@ -77,6 +88,11 @@ typedef struct {
 } SymbolRecogniser;
 #define SYMBOL_RECOGNISER(object) REGISTRY_ADD(symbol_recognisers, object)
 REGISTRY_DECLARE(symbol_recognisers, SymbolRecogniser);
+
+/* The file that a path means in the user's folders; NULL: there is none. Caller frees. */
+char *symbols_find_file(Machine *machine, const char *path);
+/* Whether the code of an ELF file is in memory where the file is now. vCPUs are parked. */
+bool symbol_file_is_there(Machine *machine, SymbolFile *file);
 
 /* symbols_add's reader; NULL with an error. */
 SymbolFile *symbol_file_read(const char *path, const uint64_t *base, GError **error);

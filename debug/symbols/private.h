@@ -12,4 +12,15 @@ Symbol symbol_file_symbol(const SymbolFile *file, guint index);
 /* The symbol that an address within [start, end) belongs to. */
 bool symbol_file_at(const SymbolFile *file, uint64_t address, Symbol *symbol);
 
+/* SymbolFile *, in the order of their numbers. */
+const GPtrArray *symbols_files(Machine *machine);
+/* Whether the symbols of a file are where the vCPU (NULL: any) would reach them now. */
+bool symbol_file_applies(const SymbolFile *file, Vcpu *vcpu, uint64_t address);
+
+/*
+ * place.c: finds where files of the user's are that were added without a base, as far as guest memory tells by now. true: some have
+ * moved. vCPUs are parked.
+ */
+bool symbols_place(Machine *machine);
+
 #endif

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "debug/dwarf/dwarf.h"
 
 static const SymbolReader *const readers[] = {
     &symbol_reader_elf,
@@ -68,7 +69,7 @@ static SymbolFile *read_open(const SymbolInput *input, const uint64_t *base, GEr
         if (readers[i]->matches(start, n)) {
             SymbolFile *file = readers[i]->read(input, base, error);
 
-            if (file && !file->entries->len && !file->lines) {
+            if (file && !file->entries->len && !(file->dwarf && dwarf_has_lines(file->dwarf))) {
                 symbol_file_free(file);
                 error_fail(error, KASO_ERROR_INVALID,
                            "file '%s' has no symbols (it may be stripped)", input->path);
@@ -84,22 +85,40 @@ static SymbolFile *read_open(const SymbolInput *input, const uint64_t *base, GEr
     return NULL;
 }
 
-SymbolFile *symbol_file_read(const char *path, const uint64_t *base, GError **error)
+bool symbol_input_open(SymbolInput *input, const char *path, GError **error)
 {
-    SymbolInput input = { .path = path, .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) };
-    SymbolFile *file = NULL;
     struct stat status;
 
-    if (input.fd < 0 || fstat(input.fd, &status) < 0) {
+    *input = (SymbolInput){ .path = path, .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) };
+    if (input->fd < 0 || fstat(input->fd, &status) < 0) {
         error_fail_errno(error, errno, "cannot read file '%s'", path);
     } else if (!S_ISREG(status.st_mode)) {
         error_fail(error, KASO_ERROR_INVALID, "'%s' is not a file", path);
     } else {
-        input.size = status.st_size;
-        file = read_open(&input, base, error);
+        input->size = (uint64_t)status.st_size;
+        return true;
     }
-    if (input.fd >= 0) {
-        close(input.fd);
+    symbol_input_close(input);
+    return false;
+}
+
+void symbol_input_close(SymbolInput *input)
+{
+    if (input->fd >= 0) {
+        close(input->fd);
     }
+    input->fd = -1;
+}
+
+SymbolFile *symbol_file_read(const char *path, const uint64_t *base, GError **error)
+{
+    SymbolInput input;
+    SymbolFile *file;
+
+    if (!symbol_input_open(&input, path, error)) {
+        return NULL;
+    }
+    file = read_open(&input, base, error);
+    symbol_input_close(&input);
     return file;
 }

@@ -12,6 +12,9 @@ typedef struct {
     uint64_t size;
 } SymbolInput;
 
+/* The path must last. */
+bool symbol_input_open(SymbolInput *input, const char *path, GError **error);
+void symbol_input_close(SymbolInput *input);
 /* Reads exactly that; false: the file is shorter, or cannot be read. */
 bool symbol_input_read(const SymbolInput *input, uint64_t offset, void *buffer, size_t size);
 /* The same into memory of its own, of at most `max` bytes; NULL. Caller frees. */

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/names.h"
+#include "debug/dwarf/dwarf.h"
 #include "debug/symbols/private.h"
 #include "machine/accelerator.h"
 
@@ -21,6 +22,7 @@ typedef struct {
     Machine *machine;
     GPtrArray *files; /* SymbolFile *, in the order of their numbers */
     GArray *listeners;
+    GPtrArray *folders; /* char *, and a NULL */
     unsigned next_number, generation;
     int64_t looked_ns; /* virtual time of the last look's end, -1: none since the reset */
     int64_t cost_ns;   /* what it took */
@@ -44,6 +46,7 @@ static void store_free(void *opaque)
 
     g_ptr_array_unref(store->files);
     g_array_unref(store->listeners);
+    g_ptr_array_unref(store->folders);
     g_free(store);
 }
 
@@ -56,6 +59,8 @@ static SymbolStore *store_of(Machine *machine)
         store->machine = machine;
         store->files = g_ptr_array_new_with_free_func((GDestroyNotify)symbol_file_free);
         store->listeners = g_array_new(FALSE, FALSE, sizeof(ChangeListener));
+        store->folders = g_ptr_array_new_with_free_func(g_free);
+        g_ptr_array_add(store->folders, NULL);
         store->next_number = 1;
         store->looked_ns = -1;
         machine_attach(machine, STORE_NAME, store, store_free);
@@ -99,6 +104,11 @@ void symbols_drop(Machine *machine, SymbolFile *file)
     store_changed(store);
 }
 
+const GPtrArray *symbols_files(Machine *machine)
+{
+    return store_of(machine)->files;
+}
+
 SymbolFile *symbols_file(Machine *machine, unsigned number)
 {
     GPtrArray *files = store_of(machine)->files;
@@ -133,6 +143,9 @@ bool symbols_refresh(Machine *machine)
         REGISTRY_FOREACH(symbol_recognisers, it) {
             (*it)->look(machine);
         }
+        if (symbols_place(machine)) {
+            store_changed(store);
+        }
         /* The guest stands meanwhile, but not its clock. */
         store->looked_ns = clock_now_ns(machine);
         store->cost_ns = store->looked_ns - now_ns;
@@ -164,12 +177,14 @@ void symbols_on_change(Machine *machine, void (*fn)(void *opaque), void *opaque)
     g_array_append_val(store_of(machine)->listeners, listener);
 }
 
-/* Whether the symbols of a file are where the vCPU would reach them now. */
-static bool file_applies(const SymbolFile *file, Vcpu *vcpu, uint64_t address)
+bool symbol_file_applies(const SymbolFile *file, Vcpu *vcpu, uint64_t address)
 {
     uint64_t guest_phys;
     bool mapped;
 
+    if (file->waits) {
+        return false;
+    }
     if (!vcpu || file->space != SYMBOLS_FIRMWARE) {
         return true;
     }
@@ -206,7 +221,7 @@ static unsigned find_now(SymbolStore *store, Vcpu *vcpu, const char *name, Symbo
                 if (strcmp(symbol.name, plain)) {
                     break;
                 }
-                if (file_applies(file, vcpu, symbol.address) && count++ < max) {
+                if (symbol_file_applies(file, vcpu, symbol.address) && count++ < max) {
                     found[count - 1] = symbol;
                 }
             }
@@ -275,7 +290,7 @@ static bool at_now(SymbolStore *store, Vcpu *vcpu, uint64_t address, Symbol *sym
             SymbolFile *file = store->files->pdata[i];
 
             if (file->by_user == by_user && symbol_file_at(file, address, symbol) &&
-                file_applies(file, vcpu, address)) {
+                symbol_file_applies(file, vcpu, address)) {
                 return true;
             }
         }
@@ -307,39 +322,6 @@ char *symbols_describe(Machine *machine, Vcpu *vcpu, uint64_t address)
         g_string_append_printf(text, " [%s]", symbol.file->name);
     }
     return g_string_free(text, FALSE);
-}
-
-bool symbols_line(Machine *machine, Vcpu *vcpu, uint64_t address, const char **source,
-                  unsigned *line)
-{
-    SymbolStore *store = store_of(machine);
-
-    for (guint i = store->files->len; i-- > 0;) {
-        SymbolFile *file = store->files->pdata[i];
-
-        if (file->lines && address >= file->start && address < file->end &&
-            file_applies(file, vcpu, address) &&
-            file->lines->line(file->lines_opaque, address, source, line)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-unsigned symbols_line_addresses(Machine *machine, const char *source, unsigned *line,
-                                uint64_t *addresses, unsigned max)
-{
-    SymbolStore *store = store_of(machine);
-    unsigned count = 0;
-
-    for (guint i = store->files->len; i-- > 0 && !count;) {
-        SymbolFile *file = store->files->pdata[i];
-
-        if (file->lines) {
-            count = file->lines->addresses(file->lines_opaque, source, line, addresses, max);
-        }
-    }
-    return count;
 }
 
 void symbols_complete(Machine *machine, const char *prefix, unsigned max, GPtrArray *names)
@@ -383,6 +365,18 @@ void symbols_match(Machine *machine, const char *pattern, bool (*fn)(void *opaqu
     }
 }
 
+void symbols_each(Machine *machine, unsigned number, void (*fn)(void *opaque, const Symbol *),
+                  void *opaque)
+{
+    const SymbolFile *file = symbols_file(machine, number);
+
+    for (guint at = 0; file && at < file->entries->len; at++) {
+        Symbol symbol = symbol_file_symbol(file, at);
+
+        fn(opaque, &symbol);
+    }
+}
+
 bool symbols_add(Machine *machine, const char *path, const uint64_t *base, unsigned *number,
                  GError **error)
 {
@@ -392,9 +386,51 @@ bool symbols_add(Machine *machine, const char *path, const uint64_t *base, unsig
         return false;
     }
     file->by_user = true;
+    file->based = base;
     symbols_take(machine, file);
     *number = file->number;
+    if (!symbols_refresh(machine) && machine->vcpus->len) {
+        machine_exclusive_begin(machine);
+        if (symbols_place(machine)) {
+            store_changed(store_of(machine));
+        }
+        machine_exclusive_end(machine);
+    }
     return true;
+}
+
+bool symbols_add_folder(Machine *machine, const char *folder, GError **error)
+{
+    SymbolStore *store = store_of(machine);
+
+    if (!g_file_test(folder, G_FILE_TEST_IS_DIR)) {
+        return error_fail(error, KASO_ERROR_NOT_FOUND, "'%s' is not a folder", folder);
+    }
+    g_ptr_array_insert(store->folders, (gint)store->folders->len - 1, g_strdup(folder));
+    store_reset(store);
+    return true;
+}
+
+const char *const *symbols_folders(Machine *machine)
+{
+    return (const char *const *)store_of(machine)->folders->pdata;
+}
+
+char *symbols_find_file(Machine *machine, const char *path)
+{
+    for (const char *const *folder = symbols_folders(machine); *folder; folder++) {
+        /* The whole path, then without its first names, one by one. */
+        for (const char *end = path; end; end = strchr(end, '/')) {
+            g_autofree char *there = NULL;
+
+            end += strspn(end, "/");
+            there = g_build_filename(*folder, end, NULL);
+            if (*end && g_file_test(there, G_FILE_TEST_IS_REGULAR)) {
+                return g_steal_pointer(&there);
+            }
+        }
+    }
+    return NULL;
 }
 
 bool symbols_remove(Machine *machine, const char *which, GError **error)
@@ -430,8 +466,19 @@ GArray *symbols_list(Machine *machine)
     for (guint i = 0; i < store->files->len; i++) {
         const SymbolFile *file = store->files->pdata[i];
         SymbolFileInfo info = {
-            file->number, file->name, file->path,         file->kind,          file->space,
-            file->start,  file->end,  file->entries->len, file->lines != NULL, file->by_user,
+            .number = file->number,
+            .name = file->name,
+            .path = file->path,
+            .kind = file->kind,
+            .space = file->space,
+            .start = file->start,
+            .end = file->end,
+            .count = file->entries->len,
+            .lines = file->dwarf && dwarf_has_lines(file->dwarf),
+            .missing_units = file->dwarf ? dwarf_missing_units(file->dwarf) : 0,
+            .by_user = file->by_user,
+            .waits = file->waits,
+            .note = file->note,
         };
 
         g_array_append_val(list, info);

@@ -30,6 +30,8 @@ const char *symbol_space_name(SymbolSpace space);
 
 typedef struct SymbolFile SymbolFile;
 const char *symbol_file_name(const SymbolFile *file);
+/* It is a kernel's whose place in memory is not known yet: its addresses are those that it was linked to, and no place to stop at. */
+bool symbol_file_floats(const SymbolFile *file);
 
 typedef struct {
     const char *name;
@@ -49,7 +51,10 @@ typedef struct {
     uint64_t start, end; /* addresses that belong to it; end is the first that does not */
     unsigned count;      /* of symbols */
     bool lines;          /* knows source lines */
+    unsigned missing_units; /* whose types and variables are in .dwo files that were not found, as far as is known */
     bool by_user;
+    bool waits;          /* it is not used, for the reason in note */
+    const char *note;    /* what is to be said of its place; may be NULL */
 } SymbolFileInfo;
 
 /*
@@ -69,15 +74,56 @@ bool symbols_physical(Machine *machine, const Symbol *symbol, uint64_t *guest_ph
 bool symbols_at(Machine *machine, Vcpu *vcpu, uint64_t address, Symbol *symbol);
 /* "start_kernel+0x10", with " [FILE]" behind it unless that is the kernel; NULL: nothing is known. Caller frees. */
 char *symbols_describe(Machine *machine, Vcpu *vcpu, uint64_t address);
-/* The source line of an address; *source is good as above. */
-bool symbols_line(Machine *machine, Vcpu *vcpu, uint64_t address, const char **source,
-                  unsigned *line);
+/* A place in source code. */
+typedef struct {
+    const char *source;  /* "init/main.c": relative to `folder` where that makes it shorter */
+    const char *folder;  /* where the compiler ran; may be "" */
+    unsigned line;
+    uint64_t start, end; /* the code around the address that belongs to it */
+    bool statement;      /* start is a place to stop at for this line */
+} SourceLine;
+/* The source line of an address. */
+bool symbols_line(Machine *machine, Vcpu *vcpu, uint64_t address, SourceLine *line);
 /*
- * Where the code of a line begins, at most `max` addresses: of the first line from `line` on that has code. source: the end of a path, by whole
- * names ("init/main.c", "main.c"). Returns how many; *line becomes the line that was meant.
+ * Where the code of a line begins, at most `max` addresses: of the first line from `line` on that has code, in each function and each inlined
+ * copy once; of files that do not float. source: the end of a path, by whole names ("init/main.c", "main.c"). Returns how many; *line becomes
+ * the line that was meant.
  */
 unsigned symbols_line_addresses(Machine *machine, const char *source, unsigned *line,
                                 uint64_t *addresses, unsigned max);
+/*
+ * Calls fn for each piece of code and its line: of a file (by its number; 0: of all that do not float or wait), of sources that are meant by the end of
+ * their path (NULL: of all), of units for whose code wanted (NULL: of all) is true of any piece.
+ */
+typedef bool SourceWantedFn(void *opaque, uint64_t start, uint64_t end);
+typedef void SourceLineFn(void *opaque, const SourceLine *line);
+void symbols_each_line(Machine *machine, unsigned number, const char *source, SourceWantedFn *wanted,
+                       SourceLineFn *fn, void *opaque);
+/* A source that is known by the end of its path: its source and folder. */
+bool symbols_source(Machine *machine, const char *source, SourceLine *line);
+/*
+ * Where to stop in a function that begins at the address: behind what sets its frame up, where lines are known and the compiler did not optimize
+ * (then arguments are where the debugging information says from the start); else the address.
+ */
+uint64_t symbols_behind_prologue(Machine *machine, Vcpu *vcpu, uint64_t address);
+
+/* A function around an address, as in debug/dwarf/dwarf.h. */
+typedef struct {
+    const char *name;
+    uint64_t id;         /* of this function or inlined copy, within its file */
+    uint64_t entry;
+    bool inlined;
+    SourceLine call;     /* where it was inlined: source, folder and line */
+} SourceFunction;
+enum { SOURCE_FUNCTIONS_MAX = 32 };
+/* Innermost first, the one that was really called last; 0: not known. */
+unsigned symbols_functions(Machine *machine, Vcpu *vcpu, uint64_t address,
+                           SourceFunction functions[SOURCE_FUNCTIONS_MAX]);
+
+/* Calls fn for each symbol of a file, by address. */
+void symbols_each(Machine *machine, unsigned number, void (*fn)(void *opaque, const Symbol *),
+                  void *opaque);
+
 /* Names that begin so, each once, at most max; for completion. Strings are the caller's. */
 void symbols_complete(Machine *machine, const char *prefix, unsigned max, GPtrArray *names);
 /* Calls fn for each symbol whose name matches the pattern ("*" and "?" as in file names) until it returns false. */
@@ -96,11 +142,19 @@ unsigned symbols_generation(Machine *machine);
 void symbols_on_change(Machine *machine, void (*fn)(void *opaque), void *opaque);
 
 /*
- * Adds a file: ELF, PE or COFF, or a System.map. base: NULL: the addresses of the file; else where its first loaded byte is
- * (ELF: the lowest PT_LOAD or section, PE: the image, System.map: the lowest symbol). *number: as in SymbolFileInfo.
+ * Adds a file: ELF, PE or COFF, or a System.map. base: where its first loaded byte is (ELF: the lowest PT_LOAD or section, PE: the image,
+ * System.map: the lowest symbol); NULL: where it is found in guest memory, by now or later (a kernel, its modules, firmware that moves
+ * itself), else at its own addresses. A file of another kernel than the one in memory is kept, and not used. *number: as in SymbolFileInfo.
  */
 bool symbols_add(Machine *machine, const char *path, const uint64_t *base, unsigned *number,
                  GError **error);
+/*
+ * A folder of symbol files: those of firmware's images are looked for there, by the path that their linker wrote down or any end of it. What is in memory
+ * is looked at anew.
+ */
+bool symbols_add_folder(Machine *machine, const char *folder, GError **error);
+/* The folders; NULL ends. */
+const char *const *symbols_folders(Machine *machine);
 /* By number or name. */
 bool symbols_remove(Machine *machine, const char *which, GError **error);
 /* SymbolFileInfo of all; caller unrefs. Strings are good as above. */

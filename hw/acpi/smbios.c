@@ -540,7 +540,8 @@ static void build_memory_device(Builder *b, unsigned n, uint64_t bytes)
 static void build_memory(Builder *b)
 {
     const SmbiosConfig *c = b->config;
-    const uint64_t areas[RAM_AREAS][2] = { { 0, c->ram_below_4g }, { GIB(4), c->ram_above_4g } };
+    const uint64_t areas[RAM_AREAS][2] = { { c->ram_start, c->ram_below_4g },
+                                           { GIB(4), c->ram_above_4g } };
     uint64_t all = c->ram_below_4g + c->ram_above_4g;
     unsigned dimms = (unsigned)MAX((all + DIMM_MOST - 1) / DIMM_MOST, UINT64_C(1));
 

@@ -19,7 +19,8 @@ typedef struct {
     bool uuid_in_order;        /* its bytes in the order of the text, as it was before SMBIOS 2.6 */
     uint32_t cpu_id[2];        /* EAX and EDX of CPUID 1 */
     unsigned sockets, cores, threads;
-    uint64_t ram_below_4g, ram_above_4g; /* bytes, from 0 and from 4 GiB */
+    uint64_t ram_start;        /* of what is called below 4 GiB, though it may reach beyond */
+    uint64_t ram_below_4g, ram_above_4g; /* bytes, from ram_start and from 4 GiB */
     bool v3;                   /* a 64-bit entry point, version 3.0, else 2.8 */
     const GPtrArray *options;  /* char *, of -smbios; NULL: none */
 } SmbiosConfig;

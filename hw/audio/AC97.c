@@ -196,6 +196,46 @@ static size_t microphone_until_event(void *opaque)
     return ((Ac97 *)opaque)->channels[CHANNEL_MICROPHONE].left;
 }
 
+/* A driver has its buffers in the list again and again: after how many the same one comes. */
+static unsigned buffers_of_ring(Ac97 *ac97, const Channel *c)
+{
+    uint8_t raw[DESCRIPTORS * 8];
+    unsigned count = 1;
+
+    if (address_space_read_bytes(&ac97->pci.device.machine->memory_space, c->base, raw, sizeof raw,
+                                 pci_dma_attributes(&ac97->pci)) != MEMORY_OK) {
+        return 0;
+    }
+    while (count < DESCRIPTORS && memcmp(raw, raw + count * 8, 4)) {
+        count++;
+    }
+    return count;
+}
+
+static size_t unseen(Ac97 *ac97, unsigned i)
+{
+    const Channel *c = &ac97->channels[i];
+    size_t period = (uint16_t)c->length / (i == CHANNEL_MICROPHONE ? 1 : 2);
+
+    return channel_interrupts(c) ? audio_surely_filled(buffers_of_ring(ac97, c) * period, period)
+                                 : AUDIO_ALL_SEEN;
+}
+
+static size_t play_unseen(void *opaque)
+{
+    return unseen(opaque, CHANNEL_PLAY);
+}
+
+static size_t record_unseen(void *opaque)
+{
+    return unseen(opaque, CHANNEL_RECORD);
+}
+
+static size_t microphone_unseen(void *opaque)
+{
+    return unseen(opaque, CHANNEL_MICROPHONE);
+}
+
 static const struct {
     const char *name;
     AudioDirection direction;
@@ -207,18 +247,21 @@ static const struct {
                          AUDIO_RECORD,
                          2,
                          CODEC_ADC_RATE,
-                         { .record = record, .until_event = record_until_event } },
+                         { .record = record,
+                           .until_event = record_until_event,
+                           .unseen = record_unseen } },
     [CHANNEL_PLAY] = { "AC97 out",
                        AUDIO_PLAY,
                        2,
                        CODEC_DAC_RATE,
-                       { .play = play, .until_event = play_until_event } },
+                       { .play = play, .until_event = play_until_event, .unseen = play_unseen } },
     [CHANNEL_MICROPHONE] = { "AC97 microphone",
                              AUDIO_RECORD,
                              1,
                              CODEC_MICROPHONE_RATE,
                              { .record = record_microphone,
-                               .until_event = microphone_until_event } },
+                               .until_event = microphone_until_event,
+                               .unseen = microphone_unseen } },
 };
 
 /* Streams follow what the registers say: after a change of a rate, a volume, or a channel's run bit. */
@@ -303,6 +346,7 @@ static void status_write(Device *device, unsigned i, uint64_t value)
 {
     ac97_of(device)->channels[i].status &= ~(value & STATUS_CLEARED_BY_ONE);
     update_irq(ac97_of(device));
+    audio_stream_seen(ac97_of(device)->streams[i]);
 }
 
 static uint64_t left_read(Device *device, unsigned i)

@@ -237,10 +237,34 @@ static size_t adc_until_event(void *opaque)
     return until_event(opaque, CHANNEL_ADC);
 }
 
+static size_t unseen(const Es1370 *es, unsigned i)
+{
+    const Channel *c = &es->channels[i];
+    size_t ring = ((c->size & 0xffff) + 1) * 4 / sample_frame_bytes(es, i);
+
+    return es->status & kinds[i].status ? audio_surely_filled(ring, (c->count & 0xffff) + 1)
+                                        : AUDIO_ALL_SEEN;
+}
+
+static size_t dac1_unseen(void *opaque)
+{
+    return unseen(opaque, CHANNEL_DAC1);
+}
+
+static size_t dac2_unseen(void *opaque)
+{
+    return unseen(opaque, CHANNEL_DAC2);
+}
+
+static size_t adc_unseen(void *opaque)
+{
+    return unseen(opaque, CHANNEL_ADC);
+}
+
 static const AudioClient clients[CHANNELS] = {
-    [CHANNEL_DAC1] = { .play = play_dac1, .until_event = dac1_until_event },
-    [CHANNEL_DAC2] = { .play = play_dac2, .until_event = dac2_until_event },
-    [CHANNEL_ADC] = { .record = record_adc, .until_event = adc_until_event },
+    [CHANNEL_DAC1] = { .play = play_dac1, .until_event = dac1_until_event, .unseen = dac1_unseen },
+    [CHANNEL_DAC2] = { .play = play_dac2, .until_event = dac2_until_event, .unseen = dac2_unseen },
+    [CHANNEL_ADC] = { .record = record_adc, .until_event = adc_until_event, .unseen = adc_unseen },
 };
 
 static float volume_of(const Es1370 *es, unsigned i, unsigned side)
@@ -308,6 +332,9 @@ static void serial_write(Device *device, unsigned index, uint64_t value)
     }
     update_irq(es);
     update_streams(es);
+    for (unsigned i = 0; i < CHANNELS; i++) {
+        audio_stream_seen(es->streams[i]);
+    }
 }
 
 static void codec_write(Device *device, unsigned index, uint64_t value)

@@ -86,6 +86,17 @@ void hda_stream_sync(HdaBus *bus, unsigned stream, bool output)
     }
 }
 
+void hda_stream_seen(HdaBus *bus, unsigned stream, bool output)
+{
+    for (unsigned i = 0; i < HDA_CODECS; i++) {
+        const HdaCodecType *type = type_at(bus, i);
+
+        if (type) {
+            type->stream_seen(bus->codecs[i], stream, output);
+        }
+    }
+}
+
 bool hda_stream_runs(const HdaCodec *codec, unsigned stream, bool output)
 {
     HdaBus *bus = bus_of(codec);
@@ -106,4 +117,11 @@ size_t hda_stream_until_event(const HdaCodec *codec, unsigned stream, bool outpu
     HdaBus *bus = bus_of(codec);
 
     return bus->stream_until_event(bus->bus.parent, stream, output);
+}
+
+size_t hda_stream_unseen(const HdaCodec *codec, unsigned stream, bool output)
+{
+    HdaBus *bus = bus_of(codec);
+
+    return bus->stream_unseen(bus->bus.parent, stream, output);
 }

@@ -171,6 +171,16 @@ static void stream_sync(HdaCodec *codec, unsigned number, bool output)
     }
 }
 
+static void stream_seen(HdaCodec *codec, unsigned number, bool output)
+{
+    Codec *c = codec_of(&codec->device);
+    AudioStream *stream = output ? c->out : c->in;
+
+    if (stream && c->nodes[output ? DAC : ADC].stream >> 4 == (int)number) {
+        audio_stream_seen(stream);
+    }
+}
+
 static unsigned frame_bytes(const Node *node)
 {
     AudioSettings settings = settings_of(node->format);
@@ -215,8 +225,34 @@ static size_t record_until_event(void *opaque)
     return until_event(opaque, ADC);
 }
 
-static const AudioClient play_client = { .play = play, .until_event = play_until_event };
-static const AudioClient record_client = { .record = record, .until_event = record_until_event };
+static size_t unseen(Codec *c, unsigned converter)
+{
+    const Node *node = &c->nodes[converter];
+    size_t ahead = hda_stream_unseen(&c->codec, node->stream >> 4, converter == DAC);
+
+    return ahead == AUDIO_ALL_SEEN ? ahead : ahead / frame_bytes(node);
+}
+
+static size_t play_unseen(void *opaque)
+{
+    return unseen(opaque, DAC);
+}
+
+static size_t record_unseen(void *opaque)
+{
+    return unseen(opaque, ADC);
+}
+
+static const AudioClient play_client = {
+    .play = play,
+    .until_event = play_until_event,
+    .unseen = play_unseen,
+};
+static const AudioClient record_client = {
+    .record = record,
+    .until_event = record_until_event,
+    .unseen = record_unseen,
+};
 
 /* Commands. */
 
@@ -495,7 +531,7 @@ static const Property codec_properties[] = {
 
 #define KIND(symbol, model_, nodes_, out_pin_, in_pin_)                                            \
     static const Kind symbol = {                                                                   \
-        .codec = { command, stream_changed, stream_sync },                                         \
+        .codec = { command, stream_changed, stream_sync, stream_seen },                            \
         .model = model_,                                                                           \
         .nodes = nodes_,                                                                           \
         .out_pin = out_pin_,                                                                       \

@@ -22,6 +22,8 @@ typedef struct {
     void (*stream_changed)(HdaCodec *codec, unsigned stream, bool output);
     /* Somebody looks at how far it is: moves what is due. */
     void (*stream_sync)(HdaCodec *codec, unsigned stream, bool output);
+    /* The interrupt for the end of a buffer was acknowledged. */
+    void (*stream_seen)(HdaCodec *codec, unsigned stream, bool output);
 } HdaCodecType;
 
 /* First member of a codec. */
@@ -35,8 +37,10 @@ typedef struct {
     HdaCodec *codecs[HDA_CODECS];
     /* Of the controller. */
     bool (*stream_runs)(Device *controller, unsigned stream, bool output);
-    size_t (*stream_move)(Device *controller, unsigned stream, bool output, uint8_t *data, size_t bytes);
+    size_t (*stream_move)(Device *controller, unsigned stream, bool output, uint8_t *data,
+                          size_t bytes);
     size_t (*stream_until_event)(Device *controller, unsigned stream, bool output);
+    size_t (*stream_unseen)(Device *controller, unsigned stream, bool output);
 } HdaBus;
 
 extern const BusType hda_bus_type;
@@ -47,12 +51,16 @@ HdaCodec *hda_codec_at(HdaBus *bus, unsigned address);
 uint32_t hda_command(HdaCodec *codec, uint32_t command);
 void hda_stream_changed(HdaBus *bus, unsigned stream, bool output);
 void hda_stream_sync(HdaBus *bus, unsigned stream, bool output);
+void hda_stream_seen(HdaBus *bus, unsigned stream, bool output);
 
 /* For codecs. output: from memory to the codec. */
 bool hda_stream_runs(const HdaCodec *codec, unsigned stream, bool output);
 /* Moves up to so many bytes and returns how many. */
-size_t hda_stream_move(const HdaCodec *codec, unsigned stream, bool output, uint8_t *data, size_t bytes);
+size_t hda_stream_move(const HdaCodec *codec, unsigned stream, bool output, uint8_t *data,
+                       size_t bytes);
 /* Bytes to the end of the buffer that the controller is in. */
 size_t hda_stream_until_event(const HdaCodec *codec, unsigned stream, bool output);
+/* As AudioClient.unseen, in bytes. */
+size_t hda_stream_unseen(const HdaCodec *codec, unsigned stream, bool output);
 
 #endif

@@ -2,6 +2,7 @@
 /* Stream descriptors of the HDA controllers: lists of buffers in memory, and where in them each stream is. */
 #include "hw/audio/intel-hda.h"
 
+#include "machine/audio.h"
 #include "machine/machine.h"
 
 enum {
@@ -143,6 +144,17 @@ size_t intel_hda_stream_until_event(Device *device, unsigned number, bool output
     return s && s->loaded ? s->length - MIN(s->into, s->length) : 0;
 }
 
+size_t intel_hda_stream_unseen(Device *device, unsigned number, bool output)
+{
+    IntelHda *hda = intel_hda(device);
+    const HdaStream *s = find(hda, number, output);
+
+    return s && intel_hda_interrupts(hda, (unsigned)(s - hda->streams))
+               ? audio_surely_filled(s->cyclic_length,
+                                     MAX(s->length, s->cyclic_length / (s->last + 1u)))
+               : AUDIO_ALL_SEEN;
+}
+
 void intel_hda_stream_notify(IntelHda *hda, unsigned index)
 {
     hda_stream_changed(&hda->link, number_of(&hda->streams[index]), is_output(index));
@@ -218,6 +230,9 @@ static void status_write(Device *device, unsigned i, uint64_t value)
 {
     stream_at(device, i)->status &= ~(value & STATUS_CLEARED_BY_ONE);
     intel_hda_update_irq(intel_hda(device));
+    if (value & HDA_STREAM_STATUS_COMPLETION) {
+        hda_stream_seen(&intel_hda(device)->link, number_of(stream_at(device, i)), is_output(i));
+    }
 }
 
 static uint64_t position_read(Device *device, unsigned i)

@@ -62,6 +62,13 @@ static uint32_t interrupt_status(const IntelHda *hda)
     return status | (status & hda->interrupt_control ? INTERRUPT_GLOBAL : 0);
 }
 
+bool intel_hda_interrupts(const IntelHda *hda, unsigned stream)
+{
+    uint32_t wanted = 1u << stream | INTERRUPT_GLOBAL;
+
+    return interrupt_status(hda) & 1u << stream && (hda->interrupt_control & wanted) == wanted;
+}
+
 void intel_hda_update_irq(IntelHda *hda)
 {
     bool level =
@@ -342,6 +349,7 @@ static bool realize(Device *device, uint16_t model, uint8_t revision, GError **e
     hda->link.stream_runs = intel_hda_stream_runs;
     hda->link.stream_move = intel_hda_stream_move;
     hda->link.stream_until_event = intel_hda_stream_until_event;
+    hda->link.stream_unseen = intel_hda_stream_unseen;
     return true;
 }
 

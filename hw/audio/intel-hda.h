@@ -26,10 +26,10 @@ typedef struct {
     uint32_t base_low, base_high; /* of the list of buffers */
     /* Where it is. */
     uint16_t entry;
-    uint8_t loaded;               /* the three are entry's */
+    uint8_t loaded; /* the three are entry's */
     uint64_t address;
     uint32_t length, flags;
-    uint32_t into;                /* bytes of it that are done */
+    uint32_t into; /* bytes of it that are done */
 } HdaStream;
 
 typedef struct {
@@ -39,7 +39,8 @@ typedef struct {
     uint32_t control, interrupt_control;
     uint16_t wake_enable, status_change;
     uint32_t corb_low, corb_high, rirb_low, rirb_high, position_low, position_high;
-    uint16_t corb_write, corb_read, rirb_write, response_count, responses; /* responses: since the last interrupt */
+    uint16_t corb_write, corb_read, rirb_write, response_count,
+        responses; /* responses: since the last interrupt */
     uint8_t corb_control, corb_status, rirb_control, rirb_status;
     uint32_t immediate_command, immediate_response;
     uint16_t immediate_status;
@@ -58,11 +59,15 @@ static inline IntelHda *intel_hda(Device *device)
 }
 
 void intel_hda_update_irq(IntelHda *hda);
+/* Whether a stream holds the interrupt up. */
+bool intel_hda_interrupts(const IntelHda *hda, unsigned stream);
 
 /* intel-hda-stream.c */
 bool intel_hda_stream_runs(Device *device, unsigned stream, bool output);
-size_t intel_hda_stream_move(Device *device, unsigned stream, bool output, uint8_t *data, size_t bytes);
+size_t intel_hda_stream_move(Device *device, unsigned stream, bool output, uint8_t *data,
+                             size_t bytes);
 size_t intel_hda_stream_until_event(Device *device, unsigned stream, bool output);
+size_t intel_hda_stream_unseen(Device *device, unsigned stream, bool output);
 /* Tells the codecs that a descriptor's run bit or number may have changed. */
 void intel_hda_stream_notify(IntelHda *hda, unsigned index);
 /* Brings what reads of a descriptor show up to now. */

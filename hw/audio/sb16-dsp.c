@@ -52,6 +52,7 @@ void sb16_dsp_reset(Sb16 *sb)
     sb->stereo = sb->automatic = sb->paused = 0;
     sb->rate = 11025;
     sb->block_bytes = sb->left_bytes = 0x800;
+    sb->since_end = sb->ring_bytes = 0;
     sb->idle_frames = 0;
     sb->direct_sample = 0x80;
     memset(sb->partial, 0, sizeof sb->partial);

@@ -44,6 +44,8 @@ static void acknowledge(Sb16 *sb, uint8_t which)
 {
     sb->mixer[SB16_INTERRUPT_STATUS] &= ~which;
     update_irq(sb);
+    audio_stream_seen(sb->out);
+    audio_stream_seen(sb->in);
 }
 
 /* The transfer. */
@@ -89,6 +91,11 @@ static size_t move(Sb16 *sb, IsaDmaDirection direction, uint8_t *data, size_t by
             break; /* the channel is not set up, or has ended */
         }
         done += n;
+        sb->since_end += (uint32_t)n;
+        if (end) {
+            sb->ring_bytes = sb->since_end;
+            sb->since_end = 0;
+        }
         sb->left_bytes -= (uint32_t)n;
         if (sb->left_bytes == 0) {
             end_block(sb);
@@ -159,8 +166,25 @@ static size_t until_event(void *opaque)
     return uses_dma(sb) ? (sb->left_bytes + frame_bytes(sb) - 1) / frame_bytes(sb) : 0;
 }
 
-static const AudioClient play_client = { .play = play, .until_event = until_event };
-static const AudioClient record_client = { .record = record, .until_event = until_event };
+static size_t unseen(void *opaque)
+{
+    const Sb16 *sb = opaque;
+
+    return sb->mixer[SB16_INTERRUPT_STATUS] & (SB16_IRQ_8BIT | SB16_IRQ_16BIT)
+               ? audio_surely_filled(sb->ring_bytes, sb->block_bytes) / frame_bytes(sb)
+               : AUDIO_ALL_SEEN;
+}
+
+static const AudioClient play_client = {
+    .play = play,
+    .until_event = until_event,
+    .unseen = unseen,
+};
+static const AudioClient record_client = {
+    .record = record,
+    .until_event = until_event,
+    .unseen = unseen,
+};
 
 void sb16_update(Sb16 *sb)
 {
@@ -374,6 +398,8 @@ static const DeviceType sb16_type = {
                                    STATE_MOST(Sb16, rate, SB16_RATE_MOST),
                                    STATE_MOST(Sb16, block_bytes, SB16_BLOCK_MOST),
                                    STATE_MOST(Sb16, left_bytes, SB16_BLOCK_MOST),
+                                   STATE(Sb16, since_end),
+                                   STATE(Sb16, ring_bytes),
                                    STATE(Sb16, idle_frames),
                                    STATE(Sb16, direct_sample),
                                    STATE(Sb16, partial),

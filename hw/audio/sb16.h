@@ -32,12 +32,14 @@ typedef struct {
     uint8_t answers[SB16_ANSWERS_MOST], answer_first, answer_count;
     uint8_t reset_line, test, speaker;
     /* The transfer. */
-    uint8_t mode;        /* Sb16Mode */
-    uint8_t format;      /* AudioFormat */
+    uint8_t mode;   /* Sb16Mode */
+    uint8_t format; /* AudioFormat */
     uint8_t stereo, automatic, paused;
     uint32_t rate;
     uint32_t block_bytes, left_bytes; /* of a block: after it comes an interrupt */
-    uint32_t idle_frames;             /* SB16_DIRECT: since the last sample */
+    uint32_t since_end,
+        ring_bytes; /* bytes since the DMA channel's count ran out, and between the last two times */
+    uint32_t idle_frames; /* SB16_DIRECT: since the last sample */
     uint8_t direct_sample;
     uint8_t partial[4], partial_bytes; /* of a frame that a block ended in */
     uint8_t mixer_index, mixer[SB16_MIXER_REGISTERS];

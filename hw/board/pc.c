@@ -630,19 +630,11 @@ static bool isapc_build(Machine *machine, void *board, GError **error)
     return pc_build_common(machine, board, error);
 }
 
-/* A drive A is there without being asked for, when none has taken its place. */
-static bool add_default_floppy(Pc *pc, GError **error)
-{
-    return pc->machine->config.no_defaults || pc_floppy(pc, 0) ||
-           add_on_bus(pc, "floppy", pc_floppy_bus(pc), "unit", "0", error);
-}
-
 static bool pc_load(Machine *machine, void *board, GError **error)
 {
     Pc *pc = board;
 
-    return add_default_floppy(pc, error) && pc_fill_fw_cfg(pc, error) &&
-           pc_offer_extras(pc, error) && pc_add_tables(pc, error) &&
+    return pc_fill_fw_cfg(pc, error) && pc_offer_extras(pc, error) && pc_add_tables(pc, error) &&
            (!machine->config.kernel || pc_add_kernel(pc, error));
 }
 
@@ -690,9 +682,17 @@ static const char *const pc_targets[] = { "x86_64", "i386", NULL };
 static const DriveInterface pc_drive_interfaces[] = {
     { "ide", .device = "ide-hd", .disc = "ide-cd", .bus = "ide.%u", .unit = "unit", .units = 2,
       .most = 4 },
-    { "floppy", .device = "floppy", .bus = "floppy-bus.%u", .unit = "unit", .units = 2, .most = 2 },
+    { "floppy", .device = "floppy", .bus = "floppy-bus.%u", .unit = "unit", .units = 2, .most = 2,
+      .removable = true },
     { "virtio", .device = "virtio-blk" },
     { "pflash", .most = PC_FLASH_BANKS },
+    { 0 },
+};
+
+static const DefaultDrive pc_default_drives[] = {
+    { "ide", 2, .disc = true,
+      (const char *const[]){ "ide-hd", "ide-cd", "scsi-hd", "scsi-cd", NULL } },
+    { "floppy", 0, .unless = (const char *const[]){ "isa-fdc", "floppy", NULL } },
     { 0 },
 };
 
@@ -707,11 +707,13 @@ static const DriveInterface pc_drive_interfaces[] = {
         .default_vga = "std",                                                                      \
         .drive_interfaces = pc_drive_interfaces,                                                   \
         .default_drive_interface = "ide",                                                          \
+        .default_drives = pc_default_drives,                                                       \
         .ram_name = "pc.ram",                                                                      \
         .default_ram_bytes = MIB(128),                                                             \
         .min_ram_bytes = MIB(1),                                                                   \
         .max_ram_bytes = GIB(1010),                                                                \
         .max_vcpus = PC_VCPUS_MAX,                                                                 \
+        .sleeps = true,                                                                            \
         .smbios = true,                                                                            \
         .extras = pc_extras,                                                                       \
         .instance_size = sizeof(Pc),                                                               \
@@ -748,6 +750,7 @@ static const Board isapc_board = {
     .default_vga = "std",
     .drive_interfaces = pc_drive_interfaces,
     .default_drive_interface = "ide",
+    .default_drives = pc_default_drives,
     .default_cpu = "486",
     .default_nic = "ne2k_isa",
     .ram_name = "pc.ram",

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "hw/acpi/smbios.h"
 #include "hw/board/boot-order.h"
 #include "hw/display/ramfb.h"
 #include "hw/nvram/fw_cfg.h"
@@ -282,6 +283,30 @@ static bool add_fw_cfg(Virt *virt, GError **error)
     return add_user_files(virt, error);
 }
 
+/* What UEFI firmware hands on to the system. */
+static bool add_smbios(Virt *virt, GError **error)
+{
+    const MachineConfig *config = &virt->machine->config;
+    const SmbiosConfig smbios = {
+        .manufacturer = "QEMU",
+        .product = "QEMU Virtual Machine",
+        .version = "virt-11.1",
+        .uuid = config->uuid,
+        .sockets = config->sockets,
+        .cores = config->cores,
+        .threads = config->threads,
+        .ram_start = VIRT_RAM_BASE,
+        .ram_below_4g = config->ram_bytes,
+        .v3 = true,
+        .options = config->smbios,
+    };
+    g_autoptr(GBytes) tables = NULL, anchor = NULL;
+
+    return smbios_build(&smbios, &tables, &anchor, error) &&
+           fw_cfg_add_file(virt->fw_cfg, SMBIOS_TABLES_FILE, tables, error) &&
+           fw_cfg_add_file(virt->fw_cfg, SMBIOS_ANCHOR_FILE, anchor, error);
+}
+
 /* -bios: the file is the content of the first flash bank. */
 static bool load_bios(Virt *virt, GError **error)
 {
@@ -372,6 +397,9 @@ static bool virt_load(Machine *machine, void *board, GError **error)
     Device *ramfb = device_find_by_type(machine, "ramfb");
 
     if (config->bios && !load_bios(virt, error)) {
+        return false;
+    }
+    if (!add_smbios(virt, error)) {
         return false;
     }
     if (ramfb && !ramfb_offer(ramfb, virt->fw_cfg, error)) {
@@ -513,6 +541,7 @@ static const Board virt_board = {
     .min_ram_bytes = MIB(16),
     .max_ram_bytes = GIB(4096),
     .max_vcpus = VIRT_MAX_VCPUS,
+    .smbios = true,
     .instance_size = sizeof(Virt),
     .extras = (const char *const[]){ "ramfb", NULL },
     .properties = virt_properties,

@@ -255,6 +255,30 @@ static void icr_write(Device *device, unsigned index, uint64_t value)
 /* PeriphID0 to 3, PCellID0 to 3. */
 static const uint8_t pl011_ids[8] = { 0x11, 0x10, 0x34, 0x00, 0x0d, 0xf0, 0x05, 0xb1 };
 
+/* clang-format off */
+#define BIT_AT(name, at) { name, at, at }
+
+static const RegisterField fr_fields[] = {
+    BIT_AT("CTS", 0), BIT_AT("DSR", 1), BIT_AT("DCD", 2), BIT_AT("BUSY", 3), BIT_AT("RXFE", 4), BIT_AT("TXFF", 5),
+    BIT_AT("RXFF", 6), BIT_AT("TXFE", 7), BIT_AT("RI", 8), { NULL },
+};
+
+static const RegisterField lcr_fields[] = {
+    BIT_AT("BRK", 0), BIT_AT("PEN", 1), BIT_AT("EPS", 2), BIT_AT("STP2", 3), BIT_AT("FEN", 4), { "WLEN", 5, 6 },
+    BIT_AT("SPS", 7), { NULL },
+};
+
+static const RegisterField cr_fields[] = {
+    BIT_AT("UARTEN", 0), BIT_AT("LBE", 7), BIT_AT("TXE", 8), BIT_AT("RXE", 9), BIT_AT("DTR", 10), BIT_AT("RTS", 11),
+    BIT_AT("RTSEn", 14), BIT_AT("CTSEn", 15), { NULL },
+};
+
+static const RegisterField interrupt_fields[] = {
+    BIT_AT("CTS", 1), BIT_AT("DCD", 2), BIT_AT("DSR", 3), BIT_AT("RX", 4), BIT_AT("TX", 5), BIT_AT("RT", 6),
+    BIT_AT("FE", 7), BIT_AT("PE", 8), BIT_AT("BE", 9), BIT_AT("OE", 10), { NULL },
+};
+/* clang-format on */
+
 static const Register pl011_registers[] = {
     { .name = "UARTDR",
       .offset = 0x00,
@@ -272,9 +296,10 @@ static const Register pl011_registers[] = {
     { .name = "UARTFR",
       .offset = 0x18,
       .width = 4,
-      .access = REGISTER_R,
+      .access = REGISTER_R | REGISTER_PEEK,
       .field = REGISTER_NO_FIELD,
-      .read = fr_read },
+      .read = fr_read,
+      .fields = fr_fields },
     { .name = "UARTILPR",
       .offset = 0x20,
       .width = 4,
@@ -298,14 +323,16 @@ static const Register pl011_registers[] = {
       .width = 4,
       .access = REGISTER_RW,
       .field = offsetof(Pl011, lcr_h),
-      .write = lcr_h_write },
+      .write = lcr_h_write,
+      .fields = lcr_fields },
     { .name = "UARTCR",
       .offset = 0x30,
       .width = 4,
       .access = REGISTER_RW,
       .reset = CR_TXE | CR_RXE,
       .field = offsetof(Pl011, cr),
-      .write = cr_write },
+      .write = cr_write,
+      .fields = cr_fields },
     { .name = "UARTIFLS",
       .offset = 0x34,
       .width = 4,
@@ -318,18 +345,21 @@ static const Register pl011_registers[] = {
       .width = 4,
       .access = REGISTER_RW,
       .field = offsetof(Pl011, imsc),
-      .write = imsc_write },
+      .write = imsc_write,
+      .fields = interrupt_fields },
     { .name = "UARTRIS",
       .offset = 0x3c,
       .width = 4,
       .access = REGISTER_R,
-      .field = offsetof(Pl011, ris) },
+      .field = offsetof(Pl011, ris),
+      .fields = interrupt_fields },
     { .name = "UARTMIS",
       .offset = 0x40,
       .width = 4,
-      .access = REGISTER_R,
+      .access = REGISTER_R | REGISTER_PEEK,
       .field = REGISTER_NO_FIELD,
-      .read = mis_read },
+      .read = mis_read,
+      .fields = interrupt_fields },
     { .name = "UARTICR",
       .offset = 0x44,
       .width = 4,

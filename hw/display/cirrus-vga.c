@@ -11,8 +11,6 @@ enum {
     VENDOR = 0x1013,
     DEVICE = 0x00b8,
     CLASS_VGA = 0x030000,
-    SUBSYSTEM_VENDOR = 0x1af4,
-    SUBSYSTEM = 0x1100,
 
     BAR_SIZE = 32 << 20,
     BLIT_APERTURE = 16 << 20,
@@ -151,7 +149,6 @@ static bool cirrus_vga_realize(Device *device, GError **error)
     cirrus->vga.graphics_last = 0x39;
     cirrus->vga.crtc_last = 0x1f;
     make_regions(cirrus);
-    pci_set_subsystem(pci, SUBSYSTEM_VENDOR, SUBSYSTEM);
     pci_add_bar(pci, 0, PCI_BAR_MEMORY32, true, &cirrus->bar);
     pci_add_bar(pci, 1, PCI_BAR_MEMORY32, false, &cirrus->mmio);
     vga_map(&cirrus->vga, pci->bus->memory, pci->bus->io);

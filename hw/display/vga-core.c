@@ -334,11 +334,22 @@ static MemoryResult ports_write(void *opaque, uint64_t offset, uint64_t value, u
     return MEMORY_OK;
 }
 
+/* Indices, and the palette. */
+static const MemoryPlace late_ports[] = {
+    { PORT_CRTC_INDEX - MONO_TO_COLOUR - VGA_PORTS, 1 },
+    { PORT_SEQUENCER_INDEX - VGA_PORTS, 1 },
+    { PORT_DAC_WRITE - VGA_PORTS, 2 },
+    { PORT_GRAPHICS_INDEX - VGA_PORTS, 1 },
+    { PORT_CRTC_INDEX - VGA_PORTS, 1 },
+    { 0 },
+};
+
 static const MemoryOps port_ops = {
     .read = ports_read,
     .write = ports_write,
     .size_min = 1,
     .size_max = 1,
+    .late = late_ports,
 };
 
 /* What of 0x3b0 to 0x3df a VGA decodes; a parallel port may be in between. */

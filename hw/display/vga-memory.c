@@ -163,9 +163,12 @@ static MemoryResult window_write(void *opaque, uint64_t offset, uint64_t value, 
     return MEMORY_OK;
 }
 
+static const MemoryPlace pixels[] = { { 0, VGA_MEMORY_WINDOW_SIZE }, { 0 } };
+
 const MemoryOps vga_memory_ops = {
     .read = window_read,
     .write = window_write,
     .size_min = 1,
     .size_max = 1,
+    .late = pixels,
 };

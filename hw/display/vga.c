@@ -14,8 +14,6 @@ enum {
     DEVICE = 0x1111,
     CLASS_VGA = 0x030000,
     CLASS_OTHER = 0x038000,
-    SUBSYSTEM_VENDOR = 0x1af4,
-    SUBSYSTEM = 0x1100,
     REVISION_EXTENDED = 2, /* says that the registers for the order of bytes are there */
 };
 
@@ -56,7 +54,6 @@ static bool vga_pci_realize(Device *device, GError **error)
         !vga_init(&card->vga, device, NULL, card->vgamem_mb, error)) {
         return false;
     }
-    pci_set_subsystem(pci, SUBSYSTEM_VENDOR, SUBSYSTEM);
     pci_add_bar(pci, 0, PCI_BAR_MEMORY32, true, &card->vga.vram);
     if (card->has_mmio) {
         card->mmio.no_ports = !model->ports;

@@ -63,7 +63,7 @@ typedef struct {
 /* The resource at *at, which moves on; false at the end and for what is none (bad). */
 static bool next(const VirtioGpu *gpu, uint32_t *at, Saved *saved, bool *bad)
 {
-    const uint8_t *head = gpu->saved + *at;
+    const uint8_t *head;
     uint32_t left = gpu->saved_size - *at;
     uint64_t size;
 
@@ -75,6 +75,7 @@ static bool next(const VirtioGpu *gpu, uint32_t *at, Saved *saved, bool *bad)
     if (left < HEAD) {
         return false;
     }
+    head = gpu->saved + *at;
     *saved = (Saved){ load_le32(head),
                       load_le32(head + 4),
                       load_le32(head + 8),

@@ -144,6 +144,9 @@ bool virtio_gpu_realize(VirtioDevice *virtio, GError **error)
         s->gpu = gpu;
         s->display = i == 0 && gpu->primary ? gpu->primary
                                             : display_new(&virtio->pci.device, i, &display_ops, s);
+        if (i) {
+            display_set_surface(s->display, NULL); /* off until the guest uses it */
+        }
     }
     return true;
 }

@@ -86,9 +86,11 @@ static void move(I8257 *dma, const Channel *c, unsigned word, IsaDmaDirection di
     uint64_t address = page + (uint64_t)c->address * word;
 
     if (direction == ISA_DMA_TO_MEMORY) {
-        address_space_write_bytes(space, address, buffer, units * word, MEMORY_ATTRIBUTES_DMA);
+        address_space_write_bytes(space, address, buffer, units * word,
+                                  MEMORY_ATTRIBUTES_OF(&dma->device));
     } else {
-        address_space_read_bytes(space, address, buffer, units * word, MEMORY_ATTRIBUTES_DMA);
+        address_space_read_bytes(space, address, buffer, units * word,
+                                 MEMORY_ATTRIBUTES_OF(&dma->device));
     }
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "hw/ide/ahci.h"
+#include "machine/debug.h"
 #include "machine/machine.h"
 
 enum {
@@ -107,7 +108,9 @@ void ahci_advance(const AhciPort *port, AhciCursor *cursor, uint64_t bytes, bool
         uint32_t size = MIN(cursor->bytes, bytes);
 
         if (to_memory) {
-            address_space_dirty(memory(port), cursor->address, size);
+            address_space_written(memory(port), &port->ahci->pci.device, cursor->address, size);
+        } else {
+            debug_dma(&port->ahci->pci.device, cursor->address, size, false);
         }
         cursor->address += size;
         cursor->bytes -= size;

@@ -214,7 +214,6 @@ static bool ahci_realize(Device *device, GError **error)
     unsigned capability;
 
     pci_set_identity(&ahci->pci, 0x8086, 0x2922, CLASS_SATA_AHCI, 2);
-    pci_set_subsystem(&ahci->pci, 0x1af4, 0x1100);
     pci_set_interrupt_pin(&ahci->pci, 1);
     ahci->pci.ops = &pci_ops;
     memory_region_init_io(&ahci->memory, device->machine, "ahci", MEMORY_SIZE, &memory_ops, ahci);

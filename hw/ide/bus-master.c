@@ -2,6 +2,7 @@
 /* Channels with a bus master DMA engine. */
 #include "hw/ide/bus-master.h"
 
+#include "machine/debug.h"
 #include "machine/machine.h"
 
 enum {
@@ -105,8 +106,10 @@ static void advance(IdeChannel *channel, uint64_t bytes, bool to_memory)
         }
         size = MIN(master->cursor.bytes, bytes);
         if (to_memory) {
-            address_space_dirty(&master->pci->device.machine->memory_space, master->cursor.address,
-                                size);
+            address_space_written(&master->pci->device.machine->memory_space, &master->pci->device,
+                                  master->cursor.address, size);
+        } else {
+            debug_dma(&master->pci->device, master->cursor.address, size, false);
         }
         master->cursor.address += size;
         master->cursor.bytes -= size;

@@ -40,7 +40,6 @@ static bool piix3_ide_realize(Device *device, GError **error)
     Piix3Ide *ide = piix3_ide(device);
 
     pci_set_identity(&ide->pci, 0x8086, 0x7010, CLASS, 0);
-    pci_set_subsystem(&ide->pci, 0x1af4, 0x1100);
     store_le16(ide->pci.config + PCI_STATUS, STATUS_FAST_BACK_TO_BACK | STATUS_DEVSEL_MEDIUM);
     memset(ide->pci.writable + TIMING, 0xff, TIMING_SIZE);
     memory_region_init_container(&ide->bar, device->machine, "piix3-ide", BAR_SIZE);

@@ -40,7 +40,12 @@ static MemoryResult write_drive(void *opaque, uint64_t offset, uint64_t value, u
     return MEMORY_OK;
 }
 
-static const MemoryOps drive_ops = { .read = read_drive, .write = write_drive, .size_max = 4 };
+/* A command's parameters, which the drive looks at when the command comes. */
+static const MemoryPlace parameters[] = { { IDE_DATA + 1, IDE_COMMAND - IDE_DATA - 1 }, { 0 } };
+
+static const MemoryOps drive_ops = {
+    .read = read_drive, .write = write_drive, .size_max = 4, .late = parameters
+};
 
 static MemoryResult read_control(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
                                  MemoryAttributes attributes)

@@ -351,7 +351,7 @@ void ide_send_buffer(IdeDrive *d, uint32_t bytes, uint32_t piece, bool dma)
     d->dma = dma;
     d->out = false;
     d->alone = false;
-    d->position = 0;
+    d->position = d->piece_end = 0;
     d->end = bytes;
     d->piece = piece;
     d->left = 0;
@@ -368,7 +368,7 @@ void ide_receive_buffer(IdeDrive *d, uint32_t bytes, uint32_t piece, bool dma, b
     d->dma = dma;
     d->out = true;
     d->alone = false;
-    d->position = 0;
+    d->position = d->piece_end = 0;
     d->end = bytes;
     d->piece = piece;
     d->left = 0;
@@ -390,7 +390,7 @@ void ide_transfer(IdeDrive *d, IdeIo io, uint64_t offset, uint64_t bytes, uint32
     d->left = bytes;
     d->piece = piece;
     d->fill = fill;
-    d->position = d->end = 0;
+    d->position = d->end = d->piece_end = 0;
     if (dma) {
         ide_dma_next(d);
     } else if (d->out) {

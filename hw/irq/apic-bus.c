@@ -52,7 +52,7 @@ static bool matches_logical(const Apic *apic, const ApicMessage *m)
            apic->ldr >> 24 & destination & 0xf;
 }
 
-static bool matches(const Apic *apic, const ApicMessage *m)
+bool apic_matches(const Apic *apic, const ApicMessage *m)
 {
     return apic && apic_enabled(apic) &&
            (m->logical ? matches_logical(apic, m) : matches_physical(apic, m));
@@ -67,7 +67,7 @@ static Apic *find_lowest(ApicBus *bus, const ApicMessage *m)
     for (unsigned i = 0; i < bus->count; i++) {
         Apic *apic = bus->apic[i];
 
-        if (!matches(apic, m) || !(apic->svr & APIC_SVR_ENABLE)) {
+        if (!apic_matches(apic, m) || !(apic->svr & APIC_SVR_ENABLE)) {
             continue;
         }
         latest = MAX(latest, apic->turn);
@@ -93,7 +93,7 @@ void apic_bus_send_locked(ApicBus *bus, const ApicMessage *message)
         return;
     }
     for (unsigned i = 0; i < bus->count; i++) {
-        if (matches(bus->apic[i], message)) {
+        if (apic_matches(bus->apic[i], message)) {
             apic_accept_locked(bus->apic[i], message->mode, message->vector, message->level);
         }
     }
@@ -107,7 +107,7 @@ static IrqAnswer query_locked(ApicBus *bus, const ApicMessage *m)
     for (unsigned i = 0; i < bus->count; i++) {
         const Apic *apic = bus->apic[i];
 
-        if (matches(apic, m) && apic->svr & APIC_SVR_ENABLE) {
+        if (apic_matches(apic, m) && apic->svr & APIC_SVR_ENABLE) {
             answer =
                 irq_either(answer, apic_test_bit(apic->irr, m->vector) ? IRQ_WAITS : IRQ_TAKEN);
         }

@@ -2,6 +2,8 @@
 /* `info lapic`: the registers of a local APIC for people. */
 #include "hw/irq/apic.h"
 
+#include "machine/irq-chain.h"
+
 static const char *const mode_names[] = { "Fixed", "LowPri", "SMI",  "...",
                                           "NMI",   "INIT",   "SIPI", "ExtINT" };
 
@@ -83,4 +85,49 @@ void apic_describe(const Apic *apic, GString *out)
                            apic_ppr_locked(apic), apic->tpr, apic->dfr >> 28,
                            apic_is_x2apic(apic) ? apic->ldr : apic->ldr >> 24,
                            apic_ppr_locked(apic));
+}
+
+void apic_explain_locked(const Apic *apic, IrqChain *chain)
+{
+    const ApicMessage message = { .destination = chain->destination,
+                                  .logical = chain->logical,
+                                  .vector = (uint8_t)chain->vector };
+    g_autofree char *name = g_strdup_printf("apic of CPU %u", apic->cpu);
+    bool pending, in_service;
+    uint32_t ppr = apic_ppr_locked(apic);
+
+    /* The PIC's, which have no vector here, come by LINT0. */
+    if (chain->vector < 0) {
+        if (apic->cpu == 0) {
+            irq_chain_add_cpu(chain, apic->cpu);
+            irq_chain_add(chain, name,
+                          apic_enabled(apic) && apic->lvt[APIC_LVT_LINT0] & APIC_MASKED,
+                          "LINT0, where the PIC is, is %s",
+                          !apic_enabled(apic) ? "wired to the CPU: the APIC is switched off"
+                          : apic->lvt[APIC_LVT_LINT0] & APIC_MASKED ? "masked"
+                                                                    : "not masked");
+        }
+        return;
+    }
+    pending = apic_test_bit(apic->irr, message.vector);
+    in_service = apic_test_bit(apic->isr, message.vector);
+    if (!pending && !in_service && !apic_matches(apic, &message)) {
+        return;
+    }
+    irq_chain_add_cpu(chain, apic->cpu);
+    if (!apic_enabled(apic) || !(apic->svr & APIC_SVR_ENABLE)) {
+        irq_chain_add(chain, name, true, "it is switched off (%s)",
+                      apic_enabled(apic) ? "SVR bit 8 is 0" : "IA32_APIC_BASE");
+    }
+    if (in_service) {
+        irq_chain_add(chain, name, !pending,
+                      "vector %#x is in service: the CPU has taken it and not ended it (EOI)",
+                      message.vector);
+    }
+    irq_chain_add(chain, name, !pending, "vector %#x is %s", message.vector,
+                  pending ? "pending (IRR)" : "not pending: no message came, or it was taken");
+    if (pending && message.vector >> 4 <= ppr >> 4) {
+        irq_chain_add(chain, name, true, "the CPU's priority (PPR) is %#x: vectors below %#x wait",
+                      ppr, (ppr & 0xf0) + 0x10);
+    }
 }

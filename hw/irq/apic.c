@@ -8,6 +8,7 @@
 #include "hw/irq/apic.h"
 
 #include "base/error.h"
+#include "machine/irq-chain.h"
 #include "machine/arch/x86-chips.h"
 
 static Apic *apic(Device *device)
@@ -248,6 +249,18 @@ static void apic_state_loaded(Device *device)
     apic_place_page(a);
 }
 
+static void apic_explain_interrupt(Device *device, unsigned number, IrqChain *chain)
+{
+    Apic *a = apic(device);
+
+    if (chain->of_cpus) {
+        apic_state_saving(device);
+        g_mutex_lock(&a->bus->lock);
+        apic_explain_locked(a, chain);
+        g_mutex_unlock(&a->bus->lock);
+    }
+}
+
 static void apic_describe_interrupts(Device *device, const Vcpu *vcpu, GString *out)
 {
     Apic *a = apic(device);
@@ -303,6 +316,7 @@ static const DeviceType apic_type = {
     .input = apic_input,
     .acknowledge = apic_acknowledge,
     .describe_interrupts = apic_describe_interrupts,
+    .explain_interrupt = apic_explain_interrupt,
     .realize = apic_realize,
     .unrealize = apic_unrealize,
     .reset = apic_reset,

@@ -130,6 +130,8 @@ typedef struct {
     uint8_t vector;
 } ApicMessage;
 
+/* Whether the message names it. */
+bool apic_matches(const Apic *apic, const ApicMessage *message);
 void apic_bus_send_locked(ApicBus *bus, const ApicMessage *message);
 /* What has become of a fixed message that was sent before. [machine lock] */
 IrqAnswer apic_bus_query(ApicBus *bus, const ApicMessage *message, IrqWatch *watch);
@@ -170,6 +172,8 @@ int apic_take_locked(Apic *apic);
 void apic_reset_locked(Apic *apic, bool init);
 
 void apic_describe(const Apic *apic, GString *out);
+/* What it does with the chain's vector, when that is for it or it has it. */
+void apic_explain_locked(const Apic *apic, IrqChain *chain);
 
 static inline bool apic_test_bit(const uint32_t *set, unsigned n)
 {

@@ -115,6 +115,10 @@ void gic_core_restore_outputs(GicCore *core);
 /* Takes the lock. number as machine/arch/arm.h makes it. */
 void gic_core_input(GicCore *core, int number, int level);
 
+/* DeviceType.describe_interrupts and explain_interrupt. Take the lock. */
+void gic_core_describe(GicCore *core, const char *name, const Vcpu *vcpu, GString *out);
+void gic_core_explain(GicCore *core, const char *name, unsigned intid, IrqChain *chain);
+
 /* All below: with the lock held. */
 
 /* The highest priority pending interrupt of enabled groups, whatever the mask and what is active. */

@@ -473,6 +473,16 @@ static void gicv2_state_loaded(Device *device)
     gic_core_restore_outputs(&container_of(device, GicV2, device)->core);
 }
 
+static void gicv2_describe_interrupts(Device *device, const Vcpu *vcpu, GString *out)
+{
+    gic_core_describe(&((GicV2 *)(void *)device)->core, "gicv2", vcpu, out);
+}
+
+static void gicv2_explain_interrupt(Device *device, unsigned number, IrqChain *chain)
+{
+    gic_core_explain(&((GicV2 *)(void *)device)->core, "gicv2", number, chain);
+}
+
 static const DeviceType gicv2_type = {
     .name = "arm_gic",
     .summary = "ARM Generic Interrupt Controller version 2",
@@ -485,6 +495,8 @@ static const DeviceType gicv2_type = {
                                       { 0 } },
     .state = (const StateField[]){ GIC_CORE_STATE(GicV2), { 0 } },
     .input = gicv2_input,
+    .describe_interrupts = gicv2_describe_interrupts,
+    .explain_interrupt = gicv2_explain_interrupt,
     .realize = gicv2_realize,
     .unrealize = gicv2_unrealize,
     .reset = gicv2_reset,

@@ -173,6 +173,16 @@ static void gicv3_state_loaded(Device *device)
     gic_core_restore_outputs(&container_of(device, GicV3, device)->core);
 }
 
+static void gicv3_describe_interrupts(Device *device, const Vcpu *vcpu, GString *out)
+{
+    gic_core_describe(&((GicV3 *)(void *)device)->core, "gicv3", vcpu, out);
+}
+
+static void gicv3_explain_interrupt(Device *device, unsigned number, IrqChain *chain)
+{
+    gic_core_explain(&((GicV3 *)(void *)device)->core, "gicv3", number, chain);
+}
+
 static const DeviceType gicv3_type = {
     .name = "arm-gicv3",
     .summary = "ARM Generic Interrupt Controller version 3",
@@ -190,6 +200,8 @@ static const DeviceType gicv3_type = {
             { 0 } },
     .state = (const StateField[]){ GIC_CORE_STATE(GicV3), STATE(GicV3, route), { 0 } },
     .input = gicv3_input,
+    .describe_interrupts = gicv3_describe_interrupts,
+    .explain_interrupt = gicv3_explain_interrupt,
     .realize = gicv3_realize,
     .unrealize = gicv3_unrealize,
     .reset = gicv3_reset,

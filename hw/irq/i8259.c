@@ -6,6 +6,7 @@
 #include "base/bits.h"
 #include "machine/arch/x86-chips.h"
 #include "machine/device.h"
+#include "machine/irq-chain.h"
 #include "machine/machine.h"
 
 enum {
@@ -473,6 +474,39 @@ static void i8259_state_loaded(Device *device)
     irq_set(&i8259(device)->out, pending(i8259(device), 0) >= 0);
 }
 
+/* Why an input of the machine's 16 gets through or not. */
+static void i8259_explain_interrupt(Device *device, unsigned number, IrqChain *chain)
+{
+    I8259 *pic = i8259(device);
+    unsigned n = number / 8, bit = 1u << number % 8;
+    const Chip *c = &pic->chip[n];
+
+    if (number >= 16 || chain->of_cpus) {
+        return;
+    }
+    from_kernel(pic);
+    irq_chain_add(chain, "i8259", !(requests(pic, n) & bit),
+                  "IRQ %u: its input is %s, %s-triggered; %s", number,
+                  c->lines & bit ? "asserted" : "not asserted",
+                  level_triggered(c) & bit ? "level" : "edge",
+                  requests(pic, n) & bit ? "it is requested" : "nothing asks for it");
+    irq_chain_add(chain, "i8259", c->imr & bit, "the interrupt is %s",
+                  c->imr & bit ? "masked (IMR)" : "not masked");
+    if (n) {
+        irq_chain_add(chain, "i8259", pic->chip[0].imr & 1 << CASCADE,
+                      "the first chip has the second %s",
+                      pic->chip[0].imr & 1 << CASCADE ? "masked (IMR bit 2)" : "unmasked");
+    }
+    if (c->isr) {
+        irq_chain_add(
+            chain, "i8259", rank(c, (int)(number % 8)) >= rank(c, highest_of(c, c->isr)),
+            "interrupts in service (ISR): %#x; those of the same or a lower priority wait for EOI",
+            c->isr);
+    }
+    irq_chain_add(chain, "i8259", false, "its vector is %#x; INT is %s", c->base + number % 8,
+                  pending(pic, 0) >= 0 ? "asserted" : "not asserted");
+}
+
 static void i8259_describe_interrupts(Device *device, const Vcpu *vcpu, GString *out)
 {
     if (!vcpu) {
@@ -523,6 +557,7 @@ static const DeviceType i8259_type = {
     .query = i8259_query,
     .acknowledge = i8259_acknowledge,
     .describe_interrupts = i8259_describe_interrupts,
+    .explain_interrupt = i8259_explain_interrupt,
     .realize = i8259_realize,
     .reset = i8259_reset,
     .state_saving = i8259_state_saving,

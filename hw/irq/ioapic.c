@@ -8,6 +8,7 @@
 #include "hw/irq/apic.h"
 #include "machine/arch/x86-chips.h"
 #include "machine/device.h"
+#include "machine/irq-chain.h"
 #include "machine/machine.h"
 
 enum {
@@ -50,16 +51,22 @@ static const X86KernelChips *kernel_of(const IoApic *io)
     return chips && chips->all ? chips : NULL;
 }
 
+/* The kernel forgets the level of an input whose edge it has delivered. */
 static void from_kernel(IoApic *io)
 {
     X86IoApicState state;
 
-    if (kernel_of(io)) {
-        kernel_of(io)->get_ioapic(io->device.machine, &state);
-        io->id = state.id;
-        io->select = state.select;
-        io->lines = state.lines;
-        memcpy(io->entry, state.entry, sizeof io->entry);
+    if (!kernel_of(io)) {
+        return;
+    }
+    kernel_of(io)->get_ioapic(io->device.machine, &state);
+    io->id = state.id;
+    io->select = state.select;
+    for (unsigned pin = 0; pin < PINS; pin++) {
+        io->entry[pin] = state.entry[pin];
+        if (io->entry[pin] & ENTRY_LEVEL || state.lines >> pin & 1) {
+            io->lines = bits_deposit(io->lines, pin, 1, state.lines >> pin & 1);
+        }
     }
 }
 
@@ -79,7 +86,8 @@ static void send(IoApic *io, uint64_t entry)
     uint64_t address = PC_APIC_ADDRESS | (entry >> 56) << 12 | (entry & ENTRY_LOGICAL ? 4 : 0);
     uint32_t data = (entry & 0x7ff) | (entry & ENTRY_LEVEL ? 0xc000 : 0);
 
-    address_space_write(&io->device.machine->memory_space, address, data, 4, MEMORY_ATTRIBUTES_DMA);
+    address_space_write(&io->device.machine->memory_space, address, data, 4,
+                        MEMORY_ATTRIBUTES_OF(&io->device));
 }
 
 /* A pin that is asserted by level, unless its last message still waits for an EOI. */
@@ -131,6 +139,7 @@ static void ioapic_input(void *opaque, int number, int level)
 
     if (kernel) {
         if (number >= 0 && number < PINS) {
+            io->lines = bits_deposit(io->lines, number, 1, level != 0);
             kernel->set_pin(io->device.machine, (unsigned)number, level);
         }
         return;
@@ -277,6 +286,42 @@ static void describe_pins(const char *what, uint32_t pins, GString *out)
     g_string_append(out, pins ? "\n" : "(none)\n");
 }
 
+/* Why a pin's interrupt is sent or not; ISA's 0 is pin 2. */
+static void ioapic_explain_interrupt(Device *device, unsigned number, IrqChain *chain)
+{
+    static const char *const modes[] = { "fixed", "lowest priority", "SMI",   "reserved", "NMI",
+                                         "INIT",  "reserved",        "ExtINT" };
+    IoApic *io = ioapic(device);
+    unsigned pin = number == 0 ? 2 : number;
+    bool level, asserted;
+    uint64_t entry;
+
+    if (pin >= PINS || chain->of_cpus) {
+        return;
+    }
+    from_kernel(io);
+    entry = io->entry[pin];
+    level = entry & ENTRY_LEVEL;
+    asserted = io->lines >> pin & 1;
+    irq_chain_add(chain, "ioapic", level && !asserted, "pin %u: its input is %s, %s-triggered%s",
+                  pin, asserted ? "asserted" : "not asserted", level ? "level" : "edge",
+                  level && !asserted ? ": nothing asks for it" : "");
+    irq_chain_add(chain, "ioapic", entry & ENTRY_MASKED, "the pin is %s",
+                  entry & ENTRY_MASKED ? "masked (its redirection entry's bit 16)" : "not masked");
+    if (level && entry & ENTRY_REMOTE_IRR) {
+        irq_chain_add(chain, "ioapic", true,
+                      "its last interrupt has not been ended by a CPU (remote IRR is 1)");
+    }
+    irq_chain_add(chain, "ioapic", false, "it sends vector %#x, %s, to %s %#x",
+                  (unsigned)(entry & 0xff), modes[entry >> 8 & 7],
+                  entry & ENTRY_LOGICAL ? "logical destination" : "APIC", (unsigned)(entry >> 56));
+    if (!(entry & ENTRY_MASKED) && (entry >> 8 & 7) <= 1) {
+        chain->vector = entry & 0xff;
+        chain->destination = entry >> 56;
+        chain->logical = entry & ENTRY_LOGICAL;
+    }
+}
+
 static void ioapic_describe_interrupts(Device *device, const Vcpu *vcpu, GString *out)
 {
     IoApic *io = ioapic(device);
@@ -339,6 +384,7 @@ static const DeviceType ioapic_type = {
     .input = ioapic_input,
     .query = ioapic_query,
     .describe_interrupts = ioapic_describe_interrupts,
+    .explain_interrupt = ioapic_explain_interrupt,
     .realize = ioapic_realize,
     .reset = ioapic_reset,
     .state_saving = ioapic_state_saving,

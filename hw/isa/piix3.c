@@ -98,7 +98,6 @@ static bool piix3_realize(Device *device, GError **error)
     Piix3 *p = piix3(device);
 
     pci_set_identity(&p->pci, 0x8086, 0x7000, 0x060100, 0);
-    pci_set_subsystem(&p->pci, 0x1af4, 0x1100);
     store_le16(p->pci.config + PCI_STATUS, STATUS_MEDIUM_DEVSEL);
     p->pci.config[PCI_HEADER_TYPE] |= PCI_HEADER_MULTIFUNCTION;
     for (unsigned i = 0; i < ARRAY_SIZE(config_defaults); i++) {

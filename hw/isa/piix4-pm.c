@@ -46,13 +46,13 @@ enum { APM_ACPI_ENABLE = 0xf1, APM_ACPI_DISABLE = 0xf0 };
 enum { STATUS_DEFAULT = 0x0280 };
 
 #define PM_TIMER_HZ UINT64_C(3579545)
-enum { PM_TIMER_MASK = 0xffffff, PM_TIMER_HALF = 0x800000 };
+enum { PM_TIMER_OFFSET = 8, PM_TIMER_SIZE = 4, PM_TIMER_MASK = 0xffffff, PM_TIMER_HALF = 0x800000 };
 
 typedef struct {
     PciDevice pci;
     IrqLine sci, smi;
     Timer overflow;
-    MemoryRegion pm, smbus;
+    MemoryRegion pm, pm_words, pm_timer, smbus;
     uint64_t overflow_ticks; /* when bit 23 of the timer changes next */
     uint16_t status, enable, control;
     uint16_t gpe_status, gpe_enable;
@@ -188,7 +188,7 @@ static void write_control(Piix4Pm *p, uint16_t value)
     update_sci(p);
 }
 
-/* Registers of 16 bits at 0, 2 and 4, and the timer at 8; bytes and doublewords are parts of these. */
+/* Registers of 16 bits at 0, 2 and 4; bytes and doublewords are parts of these. */
 static uint64_t pm_word(Piix4Pm *p, unsigned offset)
 {
     switch (offset) {
@@ -198,10 +198,6 @@ static uint64_t pm_word(Piix4Pm *p, unsigned offset)
         return p->enable;
     case 4:
         return p->control;
-    case 8:
-        return ticks(p) & 0xffff;
-    case 10:
-        return ticks(p) >> 16 & 0xff;
     default:
         return 0;
     }
@@ -212,9 +208,7 @@ static MemoryResult pm_read(void *opaque, uint64_t offset, uint64_t *value, unsi
 {
     Piix4Pm *p = opaque;
 
-    if (offset == 8 && size == 4) {
-        *value = ticks(p) & PM_TIMER_MASK;
-    } else if (size == 1) {
+    if (size == 1) {
         *value = pm_word(p, (unsigned)offset & ~1u) >> (offset & 1) * 8 & 0xff;
     } else {
         *value =
@@ -262,6 +256,28 @@ static MemoryResult pm_write(void *opaque, uint64_t offset, uint64_t value, unsi
 }
 
 static const MemoryOps pm_ops = { .read = pm_read, .write = pm_write, .size_max = 4 };
+
+static MemoryResult pm_timer_read(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
+                                  MemoryAttributes attributes)
+{
+    *value = ticks(opaque) & PM_TIMER_MASK;
+    return MEMORY_OK;
+}
+
+static MemoryResult pm_timer_write(void *opaque, uint64_t offset, uint64_t value, unsigned size,
+                                   MemoryAttributes attributes)
+{
+    return MEMORY_OK;
+}
+
+/* A guest's clock, which all its processors may read at once. */
+static const MemoryOps pm_timer_ops = {
+    .read = pm_timer_read,
+    .write = pm_timer_write,
+    .size_min = PM_TIMER_SIZE,
+    .size_max = PM_TIMER_SIZE,
+    .lock_free = true,
+};
 
 /* --- APM control: SMI, and how firmware and ACPI hand the machine to each other --- */
 
@@ -571,7 +587,6 @@ static bool piix4_pm_realize(Device *device, GError **error)
     Piix4Pm *p = piix4_pm(device);
 
     pci_set_identity(&p->pci, 0x8086, 0x7113, 0x068000, 3);
-    pci_set_subsystem(&p->pci, 0x1af4, 0x1100);
     pci_set_interrupt_pin(&p->pci, 1);
     store_le16(p->pci.config + PCI_STATUS, STATUS_DEFAULT);
     for (unsigned i = 0; i < ARRAY_SIZE(config_defaults); i++) {
@@ -583,7 +598,12 @@ static bool piix4_pm_realize(Device *device, GError **error)
         p->pci.bus->hotplug = &hotplug;
         p->pci.bus->hotplug_opaque = p;
     }
-    memory_region_init_io(&p->pm, device->machine, "piix4-pm", PM_SIZE, &pm_ops, p);
+    memory_region_init_container(&p->pm, device->machine, "piix4-pm", PM_SIZE);
+    memory_region_init_io(&p->pm_words, device->machine, "pm-registers", PM_SIZE, &pm_ops, p);
+    memory_region_init_io(&p->pm_timer, device->machine, "pm-timer", PM_TIMER_SIZE, &pm_timer_ops,
+                          p);
+    memory_region_add(&p->pm, 0, &p->pm_words, 0);
+    memory_region_add(&p->pm, PM_TIMER_OFFSET, &p->pm_timer, 1);
     register_bank_init(device, &p->smbus, &smbus_bank);
     device_add_io(device, &p->pm);
     device_add_io(device, &p->smbus);
@@ -595,8 +615,12 @@ static bool piix4_pm_realize(Device *device, GError **error)
 
 static void piix4_pm_unrealize(Device *device)
 {
-    timer_cancel(&piix4_pm(device)->overflow);
-    piix4_pm(device)->pci.bus->hotplug = NULL;
+    Piix4Pm *p = piix4_pm(device);
+
+    timer_cancel(&p->overflow);
+    p->pci.bus->hotplug = NULL;
+    memory_region_remove(&p->pm_timer);
+    memory_region_remove(&p->pm_words);
 }
 
 /* Which of the classic ports this machine has, as configuration space tells ACPI tables. */

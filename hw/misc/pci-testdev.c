@@ -126,7 +126,6 @@ static bool pci_testdev_realize(Device *device, GError **error)
     PciTestdev *t = pci_testdev(device);
 
     pci_set_identity(&t->pci, 0x1b36, 0x0005, 0x00ff00, 0);
-    pci_set_subsystem(&t->pci, 0x1af4, 0x1100);
     t->bars[0].prefix = "mmio";
     t->bars[0].target = MEMORY_SIZE / 2;
     t->bars[1].prefix = "portio";

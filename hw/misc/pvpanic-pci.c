@@ -13,8 +13,6 @@ enum {
     VENDOR = 0x1b36,
     DEVICE = 0x0011,
     CLASS = 0x088000, /* system peripheral, other */
-    SUBSYSTEM_VENDOR = 0x1af4,
-    SUBSYSTEM = 0x1100,
 
     BAR_SIZE = 16, /* the least that PCI has; the register is its first byte */
 
@@ -66,7 +64,6 @@ static bool pvpanic_pci_realize(Device *device, GError **error)
                           pvpanic(device)->events);
     }
     pci_set_identity(pci, VENDOR, DEVICE, CLASS, 1);
-    pci_set_subsystem(pci, SUBSYSTEM_VENDOR, SUBSYSTEM);
     pci_add_bar(pci, 0, PCI_BAR_MEMORY32, false, device_mmio(device, 0));
     return true;
 }

@@ -10,7 +10,7 @@
 #include "hw/nvram/fw_cfg.h"
 #include "machine/machine.h"
 
-enum { INFO_BYTES = 16, FORMAT_ELF = 1 };
+enum { INFO_BYTES = MACHINE_VMCOREINFO_BYTES, FORMAT_ELF = 1 };
 
 typedef struct {
     Device device;
@@ -24,8 +24,11 @@ static Vmcoreinfo *vmcoreinfo(Device *device)
 
 static bool realize(Device *device, GError **error)
 {
-    return !device_find_by_type(device->machine, device->type->name) ||
-           error_fail(error, KASO_ERROR_INVALID, "a machine has one vmcoreinfo at most");
+    if (device_find_by_type(device->machine, device->type->name)) {
+        return error_fail(error, KASO_ERROR_INVALID, "a machine has one vmcoreinfo at most");
+    }
+    machine_set_data(device->machine, MACHINE_VMCOREINFO, vmcoreinfo(device)->info);
+    return true;
 }
 
 /* What the host can read. */

@@ -86,7 +86,7 @@ static void state_loaded(Device *device)
     if (address) {
         put_identifier(v, identifier);
         address_space_write_bytes(&device->machine->memory_space, address, identifier,
-                                  sizeof identifier, MEMORY_ATTRIBUTES_DMA);
+                                  sizeof identifier, MEMORY_ATTRIBUTES_OF(device));
         irq_pulse(&v->changed);
     }
 }

@@ -31,6 +31,7 @@ enum {
 
     PHY_CONTROL = 0,
     PHY_STATUS = 1,
+    PHY_ID_LOW = 3,
     PHY_PARTNER = 5,
     PHY_1000_STATUS = 10,
     PHY_SPECIFIC_STATUS = 17,
@@ -46,15 +47,18 @@ enum {
 /* What the words say is in 5.6; those that are not here have no effect on what is modelled. */
 void e1000_eeprom_fill(E1000 *e)
 {
-    static const struct {
+    const struct {
         uint8_t word;
         uint16_t value;
     } words[] = {
-        { 0x08, 0x3000 }, { 0x09, 0x1000 }, { 0x0a, 0x6403 }, { 0x0b, 0x1100 }, { 0x0c, 0x1af4 },
-        { 0x0d, 0x100e }, { 0x0e, 0x8086 }, { 0x0f, 0x3040 }, { 0x10, 0x0008 }, { 0x11, 0x2000 },
-        { 0x12, 0x7e14 }, { 0x13, 0x0048 }, { 0x14, 0x1000 }, { 0x15, 0x00d8 }, { 0x17, 0x2700 },
-        { 0x18, 0x6cc9 }, { 0x19, 0x3150 }, { 0x1a, 0x0722 }, { 0x1b, 0x040b }, { 0x1c, 0x0984 },
-        { 0x1e, 0xc000 }, { 0x1f, 0x0706 }, { 0x21, 0x1008 }, { 0x23, 0x0f04 },
+        { 0x08, 0x3000 }, { 0x09, 0x1000 }, { 0x0a, 0x6403 },
+        { 0x0b, 0x1100 }, { 0x0c, 0x1af4 }, { 0x0d, e1000_model(e)->device_id },
+        { 0x0e, 0x8086 }, { 0x0f, 0x3040 }, { 0x10, 0x0008 },
+        { 0x11, 0x2000 }, { 0x12, 0x7e14 }, { 0x13, 0x0048 },
+        { 0x14, 0x1000 }, { 0x15, 0x00d8 }, { 0x17, 0x2700 },
+        { 0x18, 0x6cc9 }, { 0x19, 0x3150 }, { 0x1a, 0x0722 },
+        { 0x1b, 0x040b }, { 0x1c, 0x0984 }, { 0x1e, 0xc000 },
+        { 0x1f, 0x0706 }, { 0x21, 0x1008 }, { 0x23, 0x0f04 },
     };
     uint16_t sum = 0;
 
@@ -127,11 +131,11 @@ void e1000_write_eerd(Device *device, unsigned index, uint64_t value)
     }
 }
 
-/* PHY: a Marvell 88E1011 whose negotiation is over at once */
+/* PHY: a Marvell 88E1011, or an older one of the family, whose negotiation is over at once */
 
 static const uint16_t phy_defaults[E1000_PHY_REGISTERS] = {
-    [0] = 0x1140, [1] = 0x7949,  [2] = 0x0141,  [3] = 0x0c20,  [4] = 0x0de1,
-    [9] = 0x0e00, [15] = 0x3000, [16] = 0x0360, [17] = 0xa800, [20] = 0x0d60,
+    [0] = 0x1140,  [1] = 0x7949,  [2] = 0x0141,  [4] = 0x0de1,  [9] = 0x0e00,
+    [15] = 0x3000, [16] = 0x0360, [17] = 0xa800, [20] = 0x0d60,
 };
 static const uint16_t phy_writable[E1000_PHY_REGISTERS] = {
     [0] = 0x7dc0,  [4] = 0xffff,  [7] = 0xffff,  [9] = 0xff00,  [16] = 0xffff,
@@ -167,6 +171,7 @@ static bool cable_up(const E1000 *e)
 void e1000_phy_reset(E1000 *e)
 {
     memcpy(e->phy, phy_defaults, sizeof e->phy);
+    e->phy[PHY_ID_LOW] = e1000_model(e)->phy_id;
     e1000_set_link(e, cable_up(e));
 }
 

@@ -331,6 +331,11 @@ static const RegisterBank bank = {
     .name = "e1000", .size = REGISTERS_SIZE, .registers = registers, .size_min = 4, .size_max = 4
 };
 
+const E1000Model *e1000_model(const E1000 *e)
+{
+    return e->pci.device.type->class_data;
+}
+
 /* The address is read from the EEPROM again. */
 static void reset_mac(E1000 *e)
 {
@@ -401,7 +406,7 @@ static bool e1000_realize(Device *device, GError **error)
         return error_fail(error, KASO_ERROR_INVALID, "e1000: mac= is a multicast address");
     }
     netdev_choose_mac(device, e->mac);
-    pci_set_identity(&e->pci, 0x8086, 0x100e, 0x020000, 3);
+    pci_set_identity(&e->pci, 0x8086, e1000_model(e)->device_id, 0x020000, 3);
     if (!pci_add_rom(&e->pci, "efi-e1000.rom", error)) {
         return false;
     }
@@ -409,7 +414,6 @@ static bool e1000_realize(Device *device, GError **error)
         return false;
     }
     e->attached = e->netdev != NULL;
-    pci_set_subsystem(&e->pci, 0x1af4, 0x1100);
     pci_set_interrupt_pin(&e->pci, 1);
     register_bank_init(device, &e->registers, &bank);
     memory_region_init_io(&e->ports, device->machine, "e1000-io", PORTS_SIZE, &port_ops, e);
@@ -558,20 +562,29 @@ static const StateField e1000_state[] = {
     { 0 },
 };
 
-static const DeviceType e1000_type = {
-    .name = "e1000",
-    .alias = "e1000-82540em",
-    .summary = "Intel 82540EM gigabit Ethernet",
-    .bus = "pci",
-    .category = "network",
-    .instance_size = sizeof(E1000),
-    .properties = e1000_properties,
-    .bus_properties = e1000_bus_properties,
-    .state = e1000_state,
-    .realize = e1000_realize,
-    .unrealize = e1000_unrealize,
-    .reset = e1000_reset,
-    .state_check = e1000_state_check,
-    .state_loaded = e1000_state_loaded,
-};
-DEVICE_TYPE(e1000_type);
+#define E1000_TYPE(object, type_name, type_alias, text, id, phy)                                   \
+    static const E1000Model object##_model = { id, phy };                                          \
+    static const DeviceType object = {                                                             \
+        .name = type_name,                                                                         \
+        .alias = type_alias,                                                                       \
+        .summary = text,                                                                           \
+        .bus = "pci",                                                                              \
+        .category = "network",                                                                     \
+        .instance_size = sizeof(E1000),                                                            \
+        .class_data = &object##_model,                                                             \
+        .properties = e1000_properties,                                                            \
+        .bus_properties = e1000_bus_properties,                                                    \
+        .state = e1000_state,                                                                      \
+        .realize = e1000_realize,                                                                  \
+        .unrealize = e1000_unrealize,                                                              \
+        .reset = e1000_reset,                                                                      \
+        .state_check = e1000_state_check,                                                          \
+        .state_loaded = e1000_state_loaded,                                                        \
+    };                                                                                             \
+    DEVICE_TYPE(object)
+
+E1000_TYPE(e1000_type, "e1000", "e1000-82540em", "Intel 82540EM gigabit Ethernet", 0x100e, 0x0c20);
+E1000_TYPE(e1000_82544gc_type, "e1000-82544gc", NULL, "Intel 82544GC gigabit Ethernet", 0x100c,
+           0x0c30);
+E1000_TYPE(e1000_82545em_type, "e1000-82545em", NULL, "Intel 82545EM gigabit Ethernet", 0x100f,
+           0x0c20);

@@ -73,6 +73,12 @@ typedef struct {
     bool is_ipv4, is_tcp;
 } E1000Context;
 
+/* What the members of the family tell apart. */
+typedef struct {
+    uint16_t device_id;
+    uint16_t phy_id; /* the PHY's second identity register: which Marvell */
+} E1000Model;
+
 typedef struct {
     PciDevice pci; /* first */
     MemoryRegion registers, ports;
@@ -122,6 +128,7 @@ void e1000_count(E1000 *e, unsigned statistic, uint64_t amount);
 void e1000_count_frame(E1000 *e, bool received, const uint8_t *frame, size_t size);
 
 /* Serial parts. */
+const E1000Model *e1000_model(const E1000 *e);
 void e1000_eeprom_fill(E1000 *e);
 uint64_t e1000_read_eecd(Device *device, unsigned index);
 void e1000_write_eecd(Device *device, unsigned index, uint64_t value);

@@ -28,7 +28,6 @@ static bool ne2k_pci_realize(Device *device, GError **error)
     PciDevice *pci = &card->pci;
 
     pci_set_identity(pci, 0x10ec, 0x8029, 0x020000, 0);
-    pci_set_subsystem(pci, 0x1af4, 0x1100);
     pci_set_interrupt_pin(pci, 1);
     if (!pci_add_rom(pci, "efi-ne2k_pci.rom", error) ||
         !ne2000_realize(&card->ne2000, device, set_irq, error)) {

@@ -170,7 +170,7 @@ static void underflow(Pcnet *p, unsigned last)
     p->tx_size = 0;
     if (read_descriptor(p, CSR_BADX, last, &d)) {
         d.flags = (d.flags & ~OWN) | ERR;
-        write_back(p, &d, (TX_BUFF | TX_UFLO) << (pcnet_is_32(p) ? 16 : 0));
+        write_back(p, &d, (uint32_t)(TX_BUFF | TX_UFLO) << (pcnet_is_32(p) ? 16 : 0));
     }
     if (!(p->csr[CSR3] & CSR3_DXSUFLO)) {
         p->csr[CSR0] &= (uint16_t)~CSR0_TXON;

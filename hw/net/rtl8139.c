@@ -333,7 +333,6 @@ static bool rtl8139_realize(Device *device, GError **error)
     }
     netdev_choose_mac(device, rtl->mac);
     pci_set_identity(pci, 0x10ec, 0x8139, 0x020000, REVISION_C_PLUS);
-    pci_set_subsystem(pci, 0x1af4, 0x1100);
     pci_set_interrupt_pin(pci, 1);
     if (!pci_add_rom(pci, "efi-rtl8139.rom", error) ||
         (rtl->netdev && !netdev_attach(rtl->netdev, &client, rtl, error))) {

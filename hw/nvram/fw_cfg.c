@@ -249,8 +249,10 @@ static uint64_t read_data(FwCfg *f, unsigned size)
 }
 
 /* Only of RAM: as many accesses to devices would hold up the machine. */
-static bool clear_ram(AddressSpace *space, uint64_t address, uint64_t length)
+static bool clear_ram(FwCfg *f, uint64_t address, uint64_t length)
 {
+    AddressSpace *space = &f->device.machine->memory_space;
+
     while (length) {
         uint64_t size = length;
         void *host = address_space_map(space, address, &size, true);
@@ -259,7 +261,7 @@ static bool clear_ram(AddressSpace *space, uint64_t address, uint64_t length)
             return false;
         }
         memset(host, 0, size);
-        address_space_dirty(space, address, size);
+        address_space_written(space, &f->device, address, size);
         address += size;
         length -= size;
     }
@@ -275,10 +277,11 @@ static bool dma_read(FwCfg *f, uint64_t address, uint64_t length)
     uint64_t part = MIN(rest, length);
 
     advance(f, length);
-    if (part && address_space_write_bytes(space, address, data, part, MEMORY_ATTRIBUTES_DMA)) {
+    if (part &&
+        address_space_write_bytes(space, address, data, part, MEMORY_ATTRIBUTES_OF(&f->device))) {
         return false;
     }
-    return clear_ram(space, address + part, length - part);
+    return clear_ram(f, address + part, length - part);
 }
 
 /* A write beyond a file's end, and one to what cannot be written, fails as a whole. */
@@ -291,7 +294,7 @@ static bool dma_write(FwCfg *f, uint64_t address, uint64_t length)
 
     /* The bytes are the owner's, who gave them as writable. */
     ok = ok && !address_space_read_bytes(&f->device.machine->memory_space, address, (void *)data,
-                                         length, MEMORY_ATTRIBUTES_DMA);
+                                         length, MEMORY_ATTRIBUTES_OF(&f->device));
     advance(f, length);
     if (ok) {
         item->written(item->opaque);
@@ -310,7 +313,8 @@ static void run_descriptor(FwCfg *f)
     bool ok = true;
 
     f->dma_address = 0;
-    if (address_space_read_bytes(space, descriptor, raw, sizeof raw, MEMORY_ATTRIBUTES_DMA)) {
+    if (address_space_read_bytes(space, descriptor, raw, sizeof raw,
+                                 MEMORY_ATTRIBUTES_OF(&f->device))) {
         log_guest_error(f->device.id, "DMA descriptor at %#llx is not in memory",
                         (unsigned long long)descriptor);
         return;
@@ -335,7 +339,8 @@ static void run_descriptor(FwCfg *f)
                         f->selector, control, length, (unsigned long long)address);
         store_be32(status, DMA_ERROR);
     }
-    address_space_write_bytes(space, descriptor, status, sizeof status, MEMORY_ATTRIBUTES_DMA);
+    address_space_write_bytes(space, descriptor, status, sizeof status,
+                              MEMORY_ATTRIBUTES_OF(&f->device));
 }
 
 static void run_dma(FwCfg *f)

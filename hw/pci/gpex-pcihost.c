@@ -131,7 +131,6 @@ DEVICE_TYPE(gpex_pcihost_type);
 static bool gpex_root_realize(Device *device, GError **error)
 {
     pci_set_identity(pci_device(device), 0x1b36, 0x0008, 0x060000, 0);
-    pci_set_subsystem(pci_device(device), 0x1af4, 0x1100);
     return true;
 }
 

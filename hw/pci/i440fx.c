@@ -33,29 +33,24 @@ enum {
 };
 enum { SMRAM_ADDRESS = 0xa0000, SMRAM_SIZE = 0x20000, PAM_ADDRESS = 0xc0000 };
 
-typedef struct I440fxHost I440fxHost;
-
 /* One range of PAM, and what is over RAM there by its two bits (read: 1, write: 2). */
 typedef struct {
-    I440fxHost *host;
-    uint32_t address;
     MemoryRegion from_pci; /* 0: neither */
     MemoryRegion shadow;   /* 1: RAM that cannot be written */
     MemoryRegion split;    /* 2: reads from the bus, writes to RAM */
 } PamSegment;
 
-struct I440fxHost {
+typedef struct {
     Device device;
     PciBus bus;
     MemoryRegion memory, memory_abort, overlay, smram, smram_ram, vga_window;
     MemoryRegion config_address, config_data;
-    AddressSpace bus_space; /* memory as the bus alone shows it */
     PamSegment pam[PAM_SEGMENTS];
     IrqLine intx[4];
     Device *function;
     uint32_t address; /* CONFIG_ADDRESS */
     uint64_t pci_hole64_size;
-};
+} I440fxHost;
 
 /* --- configuration mechanism #1 --- */
 
@@ -114,29 +109,6 @@ static const MemoryOps data_ops = { .read = data_read, .write = data_write, .siz
 
 /* --- PAM and SMRAM --- */
 
-static MemoryResult split_read(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
-                               MemoryAttributes attributes)
-{
-    PamSegment *segment = opaque;
-
-    return address_space_read(&segment->host->bus_space, segment->address + offset, value, size,
-                              attributes);
-}
-
-static MemoryResult split_write(void *opaque, uint64_t offset, uint64_t value, unsigned size,
-                                MemoryAttributes attributes)
-{
-    PamSegment *segment = opaque;
-    MemoryRegion *ram = &segment->host->device.machine->ram;
-    uint64_t place = segment->address + offset;
-
-    memcpy(ram->host + place, &value, size);
-    memory_ram_written(ram->machine, ram->ram_offset + place, size);
-    return MEMORY_OK;
-}
-
-static const MemoryOps split_ops = { .read = split_read, .write = split_write };
-
 /* Segment 0 is 0xf0000, in the high half of the first byte; then 16 KiB each from 0xc0000 on, low half first. */
 static unsigned pam_attributes(const PciDevice *pci, unsigned segment)
 {
@@ -168,12 +140,11 @@ static void init_pam(I440fxHost *host, PamSegment *segment, uint32_t address, ui
 {
     Machine *machine = host->device.machine;
 
-    segment->host = host;
-    segment->address = address;
     memory_region_init_alias(&segment->from_pci, machine, "pam-pci", &host->memory, address, size);
     memory_region_init_alias(&segment->shadow, machine, "pam-rom", &machine->ram, address, size);
     memory_region_set_readonly(&segment->shadow, true);
-    memory_region_init_io(&segment->split, machine, "pam-split", size, &split_ops, segment);
+    memory_region_init_alias(&segment->split, machine, "pam-split", &host->memory, address, size);
+    memory_region_set_written(&segment->split, &machine->ram, address);
     memory_region_add(&host->overlay, address, &segment->from_pci, 0);
     memory_region_add(&host->overlay, address, &segment->shadow, 0);
     memory_region_add(&host->overlay, address, &segment->split, 0);
@@ -223,8 +194,6 @@ static bool host_realize(Device *device, GError **error)
     memory_region_init_io(&host->memory_abort, machine, "pci-abort", UINT64_MAX, &pci_abort_ops,
                           host);
     memory_region_add(&host->memory, 0, &host->memory_abort, -1);
-    address_space_init(&host->bus_space, machine, &host->memory, "pci");
-    host->bus_space.open_bus = true;
     init_legacy_memory(host);
     memory_region_init_io(&host->config_address, machine, "pci-conf-idx", 4, &address_ops, host);
     memory_region_init_io(&host->config_data, machine, "pci-conf-data", 4, &data_ops, host);
@@ -242,16 +211,7 @@ static bool host_realize(Device *device, GError **error)
     host->bus.msi = true;
     host->bus.unit = "i0cf8";
     host->function = device_create(machine, device, "i440FX", &host->bus.bus, NULL, error);
-    if (!host->function || !device_realize(host->function, error)) {
-        address_space_destroy(&host->bus_space);
-        return false;
-    }
-    return true;
-}
-
-static void host_unrealize(Device *device)
-{
-    address_space_destroy(&i440fx_host(device)->bus_space);
+    return host->function && device_realize(host->function, error);
 }
 
 static void host_reset(Device *device)
@@ -275,13 +235,11 @@ static const DeviceType i440fx_pcihost_type = {
                                         "least bytes of the PCI window above RAM", "2G" },
                                       { 0 } },
     .state = (const StateField[]){ STATE(I440fxHost, address),
-                                   STATE_DERIVED(I440fxHost, bus_space),
                                    STATE_DERIVED(I440fxHost, pam),
                                    STATE_DERIVED(I440fxHost, vga_window),
                                    STATE_DERIVED(I440fxHost, smram_ram),
                                    { 0 } },
     .realize = host_realize,
-    .unrealize = host_unrealize,
     .reset = host_reset,
 };
 DEVICE_TYPE(i440fx_pcihost_type);
@@ -318,7 +276,6 @@ static bool i440fx_realize(Device *device, GError **error)
         return error_fail(error, KASO_ERROR_INVALID, "i440FX belongs to an i440FX-pcihost");
     }
     pci_set_identity(pci, 0x8086, 0x1237, 0x060000, 2);
-    pci_set_subsystem(pci, 0x1af4, 0x1100);
     pci->config[CONFIG_RAM_SIZE] = (uint8_t)MIN(machine->config.ram_bytes / MIB(8), 0xff);
     pci->config[CONFIG_SMRAM] = SMRAM_BASE;
     memset(pci->writable + CONFIG_PAM, 0x33, PAM_REGISTERS);

@@ -33,6 +33,12 @@ static bool function_masked(const PciDevice *pci)
     return (control & (MSIX_ENABLE_HIGH | MSIX_MASK_ALL_HIGH)) != MSIX_ENABLE_HIGH;
 }
 
+static bool vector_masked(PciDevice *pci, unsigned vector)
+{
+    return vector >= pci->msix.vectors || function_masked(pci) ||
+           table_entry(pci, vector)[ENTRY_CONTROL] & ENTRY_MASKED;
+}
+
 bool pci_msix_enabled(const PciDevice *pci)
 {
     return pci->msix.vectors &&
@@ -55,11 +61,74 @@ void pci_msix_notify(PciDevice *pci, unsigned vector)
     if (vector >= pci->msix.vectors) {
         return;
     }
-    if (function_masked(pci) || (table_entry(pci, vector)[ENTRY_CONTROL] & ENTRY_MASKED)) {
+    if (vector_masked(pci, vector)) {
         pci->msix.pending[vector / 8] |= 1u << (vector % 8);
         return;
     }
     send_message(pci, vector);
+}
+
+/* --- vectors that are signalled by descriptor --- */
+
+typedef struct {
+    IrqSignal *signal;
+    unsigned vector;
+} Bound;
+
+static void follow(PciDevice *pci, const Bound *bound)
+{
+    IrqMessage message;
+
+    if (vector_masked(pci, bound->vector) || !pci_bus_master_enabled(pci)) {
+        irq_signal_set_message(bound->signal, NULL);
+        return;
+    }
+    message.address = load_le64(table_entry(pci, bound->vector));
+    message.data = load_le32(table_entry(pci, bound->vector) + ENTRY_DATA);
+    irq_signal_set_message(bound->signal, &message);
+}
+
+void pci_msix_follow(PciDevice *pci)
+{
+    for (unsigned i = 0; pci->msix.bound && i < pci->msix.bound->len; i++) {
+        follow(pci, &g_array_index(pci->msix.bound, Bound, i));
+    }
+}
+
+void pci_msix_unbind(PciDevice *pci, IrqSignal *signal)
+{
+    GArray *bound = pci->msix.bound;
+
+    for (unsigned i = 0; bound && i < bound->len; i++) {
+        if (g_array_index(bound, Bound, i).signal == signal) {
+            irq_signal_set_message(signal, NULL);
+            g_array_remove_index_fast(bound, i);
+            break;
+        }
+    }
+    if (bound && bound->len == 0) {
+        g_clear_pointer(&pci->msix.bound, g_array_unref);
+    }
+}
+
+void pci_msix_bind(PciDevice *pci, unsigned vector, IrqSignal *signal)
+{
+    Bound bound = { signal, vector };
+
+    if (!pci->msix.bound) {
+        pci->msix.bound = g_array_new(false, false, sizeof(Bound));
+    }
+    for (unsigned i = 0; i < pci->msix.bound->len; i++) {
+        Bound *old = &g_array_index(pci->msix.bound, Bound, i);
+
+        if (old->signal == signal) {
+            *old = bound;
+            follow(pci, old);
+            return;
+        }
+    }
+    g_array_append_val(pci->msix.bound, bound);
+    follow(pci, &bound);
 }
 
 static void send_pending(PciDevice *pci)
@@ -67,20 +136,26 @@ static void send_pending(PciDevice *pci)
     for (unsigned vector = 0; vector < pci->msix.vectors && !function_masked(pci); vector++) {
         uint8_t bit = 1u << (vector % 8);
 
-        if ((pci->msix.pending[vector / 8] & bit) &&
-            !(table_entry(pci, vector)[ENTRY_CONTROL] & ENTRY_MASKED)) {
+        if (pci->msix.pending[vector / 8] & bit && !vector_masked(pci, vector)) {
             pci->msix.pending[vector / 8] &= ~bit;
             send_message(pci, vector);
         }
     }
 }
 
-void pci_msix_config_written(PciDevice *pci)
+/* What waits is sent, and who signals by descriptor is told the way. */
+static void changed(PciDevice *pci)
 {
     send_pending(pci);
+    pci_msix_follow(pci);
     if (pci->ops && pci->ops->msix_changed) {
         pci->ops->msix_changed(pci);
     }
+}
+
+void pci_msix_config_written(PciDevice *pci)
+{
+    changed(pci);
 }
 
 static MemoryResult msix_read(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
@@ -105,10 +180,7 @@ static MemoryResult msix_write(void *opaque, uint64_t offset, uint64_t value, un
 
     if (offset + size <= pci->msix.vectors * ENTRY_SIZE) {
         memcpy(pci->msix.table + offset, &value, size);
-        send_pending(pci);
-        if (pci->ops && pci->ops->msix_changed) {
-            pci->ops->msix_changed(pci);
-        }
+        changed(pci);
     }
     return MEMORY_OK;
 }
@@ -127,6 +199,7 @@ void pci_msix_reset(PciDevice *pci)
     for (unsigned vector = 0; vector < PCI_MSIX_MAX_VECTORS; vector++) {
         table_entry(pci, vector)[ENTRY_CONTROL] = ENTRY_MASKED;
     }
+    pci_msix_follow(pci);
 }
 
 static bool add_capability(PciDevice *pci, unsigned bar, unsigned vectors, uint32_t offset,

@@ -17,6 +17,10 @@ enum {
     BAR_MEMORY_FLAGS = 0xf,
     PCI_SECONDARY_BUS = 0x19,
     PCI_SUBORDINATE_BUS = 0x1a,
+    CLASS_PCI_BRIDGE = 0x060400,
+    /* What drivers know a virtual machine by, unless a device says otherwise. */
+    SUBSYSTEM_VENDOR = 0x1af4,
+    SUBSYSTEM = 0x1100,
 };
 
 static unsigned bar_offset(unsigned index)
@@ -30,6 +34,9 @@ void pci_set_identity(PciDevice *pci, uint16_t vendor, uint16_t device, uint32_t
     store_le16(pci->config + PCI_VENDOR_ID, vendor);
     store_le16(pci->config + PCI_DEVICE_ID, device);
     store_le32(pci->config + PCI_REVISION_ID, class_code << 8 | revision);
+    if (class_code != CLASS_PCI_BRIDGE) { /* whose header has no such registers */
+        pci_set_subsystem(pci, SUBSYSTEM_VENDOR, SUBSYSTEM);
+    }
 }
 
 void pci_set_subsystem(PciDevice *pci, uint16_t vendor, uint16_t device)
@@ -323,6 +330,7 @@ void pci_state_loaded(PciDevice *pci)
     }
     bars_update(pci, true);
     update_intx(pci);
+    pci_msix_follow(pci);
 }
 
 MemoryAttributes pci_dma_attributes(const PciDevice *pci)
@@ -330,6 +338,7 @@ MemoryAttributes pci_dma_attributes(const PciDevice *pci)
     return (MemoryAttributes){
         .requester = pci_bus_number(pci->bus) << 8 | pci->devfn,
         .vcpu = -1,
+        .device = &pci->device,
     };
 }
 
@@ -350,9 +359,9 @@ static MemoryResult abort_write(void *opaque, uint64_t offset, uint64_t value, u
 
 const MemoryOps pci_abort_ops = { .read = abort_read, .write = abort_write };
 
-bool pci_bus_is_root(const PciBus *bus)
+bool pci_bus_is_slot(const PciBus *bus)
 {
-    return !bus->bridge;
+    return bus->slots == 1;
 }
 
 bool pci_can_be_plugged(const PciDevice *pci)
@@ -385,13 +394,10 @@ static bool slot_is_free(const PciBus *bus, unsigned slot)
     return true;
 }
 
-/* A port has one slot below it; a root bus has 32. */
 static int choose_address(PciBus *bus, PciDevice *pci, GError **error)
 {
-    unsigned slots = bus->bridge ? 1 : 32;
-
     if (pci->address < 0) {
-        for (unsigned slot = 0; slot < slots; slot++) {
+        for (unsigned slot = 0; slot < bus->slots; slot++) {
             if (slot_is_free(bus, slot)) {
                 return slot << 3;
             }
@@ -400,9 +406,9 @@ static int choose_address(PciBus *bus, PciDevice *pci, GError **error)
                    bus->bus.name, pci->device.type->name);
         return -1;
     }
-    if ((unsigned)pci->address >= slots << 3) {
+    if ((unsigned)pci->address >= bus->slots << 3) {
         error_fail(error, KASO_ERROR_INVALID, "PCI bus '%s' has no slot %02x (slots 0 to %x)",
-                   bus->bus.name, pci->address >> 3, slots - 1);
+                   bus->bus.name, pci->address >> 3, bus->slots - 1);
         return -1;
     }
     if (bus->functions[pci->address]) {
@@ -542,6 +548,51 @@ static void pci_bus_describe(Device *device, GString *out)
     }
 }
 
+static void pci_function_examine(const Device *device, PciFunctionInfo *info)
+{
+    const PciDevice *pci = container_of(device, PciDevice, device);
+    const uint8_t *config = pci->config;
+    uint64_t address;
+
+    info->bus = pci_bus_number(pci->bus);
+    info->slot = pci->devfn >> 3;
+    info->function = pci->devfn & 7;
+    info->vendor = load_le16(config + PCI_VENDOR_ID);
+    info->device = load_le16(config + PCI_DEVICE_ID);
+    info->class_code = load_le32(config + PCI_REVISION_ID) >> 16;
+    info->irq_pin = config[PCI_INTERRUPT_PIN];
+    info->irq_line = config[PCI_INTERRUPT_LINE];
+    info->is_bridge = pci->is_bridge;
+    if (pci->is_bridge) {
+        pci_bridge_describe(pci, &info->bridge);
+    } else {
+        info->subsystem_vendor = load_le16(config + PCI_SUBSYSTEM_VENDOR_ID);
+        info->subsystem = load_le16(config + PCI_SUBSYSTEM_ID);
+    }
+    for (unsigned i = 0; i < PCI_BAR_COUNT; i++) {
+        const PciBar *bar = &pci->bars[i];
+
+        if (bar->kind != PCI_BAR_NONE) {
+            info->regions[info->region_count++] = (PciRegionInfo){
+                .bar = i,
+                .is_io = bar->kind == PCI_BAR_IO,
+                .wide = bar->kind == PCI_BAR_MEMORY64,
+                .prefetch = bar->kind != PCI_BAR_IO && config[PCI_BASE_ADDRESS_0 + i * 4] & 8,
+                .mapped = bar->mapped,
+                .address = bar->address,
+                .size = bar->region->size,
+            };
+        }
+    }
+    if (pci->rom.size) {
+        PciRegionInfo rom = { .bar = PCI_BAR_COUNT, .size = pci->rom.size };
+
+        rom.mapped = pci_rom_decoded(pci, &address);
+        rom.address = rom.mapped ? address : 0;
+        info->regions[info->region_count++] = rom;
+    }
+}
+
 const BusType pci_bus_type = {
     .name = "pci",
     .attach = pci_bus_attach,
@@ -550,13 +601,15 @@ const BusType pci_bus_type = {
     .plugged = pci_bus_plugged,
     .unplug = pci_bus_unplug,
     .describe = pci_bus_describe,
+    .pci_function = pci_function_examine,
 };
 
 void pci_bus_init(PciBus *bus, Device *parent, const char *name, PciDevice *bridge,
                   MemoryRegion *memory, MemoryRegion *io)
 {
     bus_init(&bus->bus, &pci_bus_type, parent, name);
-    bus->bus.max_devices = bridge ? 8 : 256;
+    bus->slots = 32;
+    bus->bus.max_devices = 256;
     bus->bridge = bridge;
     bus->memory = memory;
     bus->io = io;

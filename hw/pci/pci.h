@@ -10,7 +10,9 @@
 #define HW_PCI_PCI_H
 
 #include "machine/device.h"
+#include "machine/irq-signal.h"
 #include "machine/memory.h"
+#include "machine/pci-function.h"
 
 /* Configuration header, PCI Local Bus 3.0, 6.1. */
 enum {
@@ -50,7 +52,7 @@ enum {
 };
 
 /* PCI Express capability, device/port type field. */
-enum { PCIE_TYPE_ENDPOINT = 0, PCIE_TYPE_ROOT_PORT = 4, PCIE_TYPE_ROOT_COMPLEX_ENDPOINT = 9 };
+enum { PCIE_TYPE_ENDPOINT = 0, PCIE_TYPE_ROOT_PORT = 4, PCIE_TYPE_PCI_BRIDGE = 7, PCIE_TYPE_ROOT_COMPLEX_ENDPOINT = 9 };
 
 enum {
     PCI_CONFIG_SIZE = 256,   /* the rest of the 4 KiB of an express function reads as zero */
@@ -86,6 +88,7 @@ typedef struct {
     MemoryRegion region;
     uint8_t table[PCI_MSIX_MAX_VECTORS * 16];
     uint8_t pending[PCI_MSIX_MAX_VECTORS / 8];
+    GArray *bound; /* of msix.c: who signals vectors by descriptor; NULL: nobody */
 } PciMsix;
 
 struct PciDevice {
@@ -135,6 +138,7 @@ struct PciBus {
     void (*set_intx)(void *opaque, unsigned pin, int level);
     void *opaque;
     bool msi;                /* somebody takes MSI writes */
+    unsigned slots;          /* 32, or 1 below a port */
     const char *unit;        /* its address in firmware's device paths; NULL: one that none looks at */
     const PciHotplug *hotplug; /* NULL: devices stay */
     void *hotplug_opaque;
@@ -165,7 +169,10 @@ static inline PciDevice *pci_device(Device *device)
     return container_of(device, PciDevice, device);
 }
 
-/* For realize of a function. class_code: base class, subclass, interface in bits 23..0. */
+/*
+ * For realize of a function. class_code: base class, subclass, interface in bits 23..0. The subsystem is the virtual machine's,
+ * 1af4:1100, until pci_set_subsystem says otherwise.
+ */
 void pci_set_identity(PciDevice *pci, uint16_t vendor, uint16_t device, uint32_t class_code,
                       uint8_t revision);
 void pci_set_subsystem(PciDevice *pci, uint16_t vendor, uint16_t device);
@@ -201,6 +208,13 @@ void pci_state_loaded(PciDevice *pci);
 void pci_set_irq(PciDevice *pci, bool level);
 bool pci_msix_enabled(const PciDevice *pci);
 void pci_msix_notify(PciDevice *pci, unsigned vector);
+/*
+ * A signal of the descriptor is the vector's message for as long as the guest lets it through; at other times, and where no kernel makes
+ * interrupts, the owner hears it, who then calls pci_msix_notify. A signal has one vector: binding it again moves it. It is unbound
+ * before it is freed.
+ */
+void pci_msix_bind(PciDevice *pci, unsigned vector, IrqSignal *signal);
+void pci_msix_unbind(PciDevice *pci, IrqSignal *signal);
 /* The function's pin is not used while messages are on. */
 bool pci_msi_enabled(const PciDevice *pci);
 void pci_msi_notify(PciDevice *pci);
@@ -212,7 +226,8 @@ static inline bool pci_bus_master_enabled(const PciDevice *pci)
 MemoryAttributes pci_dma_attributes(const PciDevice *pci);
 /* The region and offset that an access to a BAR reaches, or NULL when there is none. */
 MemoryRegion *pci_bar_region(PciDevice *pci, unsigned bar);
-bool pci_bus_is_root(const PciBus *bus);
+/* Whether it is what is below a port of PCI Express. */
+bool pci_bus_is_slot(const PciBus *bus);
 /* Whether the function may come and go while the machine runs. */
 bool pci_can_be_plugged(const PciDevice *pci);
 
@@ -235,8 +250,12 @@ void pci_config_write(PciDevice *pci, unsigned offset, uint32_t value, unsigned 
 
 /* pci-rom.c, for pci.c: whether the expansion ROM answers, and where. */
 bool pci_rom_decoded(const PciDevice *pci, uint64_t *address);
+/* bridge.c, for pci.c. */
+void pci_bridge_describe(const PciDevice *pci, PciBridgeInfo *info);
 /* msix.c, for pci.c. */
 void pci_msix_reset(PciDevice *pci);
 void pci_msix_config_written(PciDevice *pci);
+/* Mask, message or bus mastering may be others now. */
+void pci_msix_follow(PciDevice *pci);
 
 #endif

@@ -42,6 +42,12 @@ enum { IRQ_ANY = 0x80, IRQ_PERIODIC = 0x40, IRQ_ALARM = 0x20, IRQ_UPDATE = 0x10,
 enum { D_VALID = 0x80, PM = 0x80, ALARM_ANY = 0xc0 };
 
 /* Slewing: how many interrupts in a row are made up for at once, and how many are remembered. */
+/*
+ * Dates repeat after 400 years. Times of the years 1855 to 2254 have room in 64 bits of nanoseconds; all others are kept as such a one.
+ */
+#define ERA_S       INT64_C(12622780800)
+#define ERA_FIRST_S INT64_C(-3600000000)
+
 enum { REINJECT_IN_A_ROW = 20, LOST_MAX = 1 << 20 };
 
 typedef enum { LOST_DISCARD, LOST_DELAY, LOST_SLEW } LostTicks;
@@ -55,6 +61,7 @@ typedef struct {
     uint8_t cmos[MC146818RTC_CMOS_BYTES]; /* 0 to 9 are the time only while it does not run */
     uint8_t index;
     int64_t offset_ns; /* the guest's time less the machine's */
+    int32_t era;       /* spans of 400 years that the guest's date is ahead of its time */
     int64_t seen_s;    /* the guest's second up to which flags have been made */
     int64_t seen_tick; /* the same in periods of the periodic interrupt */
     uint32_t lost, reinjected;
@@ -129,7 +136,7 @@ static void store_time(Mc146818 *rtc, int64_t guest_s)
     if (!gmtime_r(&seconds, &tm)) {
         return;
     }
-    year = (unsigned)CLAMP((int64_t)tm.tm_year + 1900, 0, 9999);
+    year = (unsigned)CLAMP((int64_t)tm.tm_year + 1900 + 400 * rtc->era, 0, 9999);
     rtc->cmos[SECONDS] = encode(rtc, tm.tm_sec);
     rtc->cmos[MINUTES] = encode(rtc, tm.tm_min);
     rtc->cmos[HOURS] = encode_hour(rtc, tm.tm_hour);
@@ -158,8 +165,10 @@ static int64_t load_time(const Mc146818 *rtc)
 /* The time goes on from the registers, `fraction` into the second. */
 static void start_time(Mc146818 *rtc, int64_t fraction)
 {
-    int64_t seconds = load_time(rtc);
+    int64_t seconds = load_time(rtc), ahead = seconds - ERA_FIRST_S;
 
+    rtc->era = (int32_t)(ahead / ERA_S - (ahead % ERA_S < 0));
+    seconds -= rtc->era * ERA_S;
     rtc->offset_ns = seconds * NS_PER_S + fraction - clock_rtc_ns(rtc->device.machine);
     rtc->seen_s = seconds;
 }
@@ -462,7 +471,7 @@ static uint64_t index_read(Device *device, unsigned unused)
 
 /* clang-format off */
 static const Register rtc_registers[] = {
-    { "INDEX", 0, 1, REGISTER_RW, .field = offsetof(Mc146818, index), .writable = 0x7f, .read = index_read },
+    { "INDEX", 0, 1, REGISTER_RW | REGISTER_LATE, .field = offsetof(Mc146818, index), .writable = 0x7f, .read = index_read },
     { "DATA", 1, 1, REGISTER_RW, .field = REGISTER_NO_FIELD, .read = data_read, .write = data_write },
     { 0 },
 };
@@ -540,6 +549,7 @@ static const DeviceType mc146818rtc_type = {
             { .name = "rtc", .size = 2, .registers = rtc_registers, .ports = true }, { 0 } },
     .state = (const StateField[]){ STATE_KEPT(Mc146818, cmos),
                                    STATE_KEPT(Mc146818, offset_ns),
+                                   STATE_KEPT(Mc146818, era),
                                    STATE_KEPT(Mc146818, seen_s),
                                    STATE_KEPT(Mc146818, seen_tick),
                                    STATE_MOST(Mc146818, index, MC146818RTC_CMOS_BYTES - 1),

@@ -11,7 +11,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
-#include "machine/arch/pc.h"
+#include "machine/arch/x86-chips.h"
 #include "machine/clock.h"
 #include "machine/irq-ticks.h"
 #include "machine/machine.h"
@@ -180,10 +180,16 @@ static void arm_in(Comparator *c, uint64_t ticks, int64_t at_least_ns)
     }
 }
 
+/* Whether anybody notices when it is reached. */
+static bool has_effect(const Comparator *c)
+{
+    return c->config & (TIMER_INTERRUPT | TIMER_LEVEL);
+}
+
 static void restart(Comparator *c)
 {
     irq_ticks_clear(&c->ticks);
-    if (atomic_load(&c->hpet->counts)) {
+    if (atomic_load(&c->hpet->counts) && has_effect(c)) {
         arm_in(c, distance(c), 0);
     } else {
         timer_cancel(&c->timer);
@@ -201,6 +207,15 @@ static uint64_t advance(Comparator *c)
     ended = ((counter(c->hpet) - c->comparator) & mask) / period + 1;
     c->comparator = (c->comparator + ended * period) & mask;
     return ended;
+}
+
+/* Before its registers are read or written: one without effect has no timer that moves it. */
+static void catch_up(Comparator *c)
+{
+    if (!has_effect(c) && c->config & TIMER_PERIODIC && c->period & mask_of(c) &&
+        atomic_load(&c->hpet->counts)) {
+        advance(c);
+    }
 }
 
 static void expire_periodic(Comparator *c)
@@ -234,10 +249,11 @@ static void expire(void *opaque)
 
 /* Registers. */
 
-static uint64_t read_timer(const Hpet *h, unsigned n, unsigned offset)
+static uint64_t read_timer(Hpet *h, unsigned n, unsigned offset)
 {
-    const Comparator *c = &h->comparator[n];
+    Comparator *c = &h->comparator[n];
 
+    catch_up(c);
     switch (offset) {
     case TIMER_CONFIG:
         return c->config | TIMER_CAN_PERIODIC | TIMER_CAN_64 | (uint64_t)h->routes << 32;
@@ -266,11 +282,25 @@ static uint64_t read_locked(Hpet *h, unsigned offset)
     }
 }
 
+/* The PIT may be the host kernel's, which then keeps its interrupt to itself. */
+static void replace_pit(const Hpet *h)
+{
+    const X86KernelChips *chips = h->device.machine->kernel_chips;
+
+    if (chips && chips->replace_pit) {
+        chips->replace_pit(h->device.machine, h->config & CONFIG_LEGACY);
+    }
+}
+
 static void write_config(Hpet *h, uint64_t value)
 {
     bool enable = value & CONFIG_ENABLE;
 
+    for (unsigned i = 0; i < h->timers; i++) {
+        catch_up(&h->comparator[i]);
+    }
     h->config = value & (CONFIG_ENABLE | CONFIG_LEGACY);
+    replace_pit(h);
     if (enable != atomic_load(&h->counts)) {
         if (enable) {
             atomic_store(&h->offset_ns, (int64_t)(atomic_load(&h->stopped) * TICK_NS) -
@@ -313,6 +343,7 @@ static void write_timer(Hpet *h, unsigned n, unsigned offset, uint64_t value)
 {
     Comparator *c = &h->comparator[n];
 
+    catch_up(c);
     switch (offset) {
     case TIMER_CONFIG:
         c->config = value & TIMER_WRITABLE;
@@ -482,11 +513,13 @@ static void hpet_reset(Device *device)
         c->config = c->period = 0;
         c->comparator = UINT64_MAX;
     }
+    replace_pit(h);
     update_lines(h);
 }
 
 static void hpet_state_loaded(Device *device)
 {
+    replace_pit(hpet_of(device));
     update_lines(hpet_of(device));
 }
 

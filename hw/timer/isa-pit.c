@@ -9,13 +9,14 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "machine/arch/x86-chips.h"
 #include "machine/audio.h"
 #include "machine/clock.h"
 #include "machine/device.h"
 #include "machine/irq-ticks.h"
 #include "machine/machine.h"
 
-enum { CHANNELS = 3, SPEAKER = 2, PIT_HZ = 1193182 };
+enum { CHANNELS = X86_PIT_CHANNELS, SPEAKER = 2, PIT_HZ = 1193182 };
 #define NS_PER_S INT64_C(1000000000)
 /* The shortest time between two interrupts, whatever the guest programs. */
 #define SHORTEST_PERIOD_NS INT64_C(20000)
@@ -31,22 +32,7 @@ enum {
 
 enum { READ_BACK_NO_COUNT = 1 << 5, READ_BACK_NO_STATUS = 1 << 4 };
 
-/* How a count is read or written; PAIR waits for the first byte, PAIR_HIGH for the second. */
-typedef enum { ACCESS_LATCH, ACCESS_LOW, ACCESS_HIGH, ACCESS_PAIR } Access;
-
-typedef struct {
-    int64_t start_ns;      /* when the count was loaded or the gate rose */
-    int64_t stopped_ticks; /* gone by when a low gate stopped the count, -1: it counts */
-    uint32_t count;        /* 1 to 0x10000 (BCD: 10000) */
-    uint16_t latched;
-    uint8_t latched_bytes; /* still to be read: 2, 1, 0 */
-    uint8_t status, status_latched;
-    uint8_t mode, access, bcd;
-    uint8_t gate;
-    uint8_t loaded;    /* a count was written since the mode was set */
-    uint8_t triggered; /* modes 1 and 5: the gate has risen since */
-    uint8_t read_high, write_high, write_low;
-} Channel;
+typedef X86PitChannel Channel;
 
 typedef struct {
     Device device;
@@ -54,6 +40,7 @@ typedef struct {
     Timer timer;
     IrqTicks ticks;
     int lost_ticks; /* property: LostTicks */
+    bool in_kernel; /* the host's kernel has it: the fields below are as it was at the last stop */
     Channel channel[CHANNELS];
     int64_t edges;      /* of channel 0's output, that were delivered since it was started */
     uint8_t level;      /* of the interrupt */
@@ -339,7 +326,7 @@ static void latch_count(Channel *c, int64_t now_ns)
 {
     if (!c->latched_bytes) {
         c->latched = count_now(c, now_ns);
-        c->latched_bytes = c->access == ACCESS_PAIR ? 2 : 1;
+        c->latched_bytes = c->access == PIT_ACCESS_PAIR ? 2 : 1;
     }
 }
 
@@ -381,7 +368,7 @@ static void control_write(Device *device, unsigned index, uint64_t value)
         return;
     }
     c = &pit->channel[n];
-    if (access == ACCESS_LATCH) {
+    if (access == PIT_ACCESS_LATCH) {
         latch_count(c, now_ns);
         return;
     }
@@ -411,10 +398,10 @@ static void count_write(Device *device, unsigned n, uint64_t value)
     Channel *c = &pit->channel[n];
 
     switch (c->access) {
-    case ACCESS_LOW:
+    case PIT_ACCESS_LOW:
         load(pit, n, value & 0xff);
         break;
-    case ACCESS_HIGH:
+    case PIT_ACCESS_HIGH:
         load(pit, n, (uint16_t)(value << 8));
         break;
     default:
@@ -431,13 +418,13 @@ static uint64_t count_read(Device *device, unsigned n)
 {
     Channel *c = &isa_pit(device)->channel[n];
     uint16_t count;
-    bool high = c->access == ACCESS_HIGH;
+    bool high = c->access == PIT_ACCESS_HIGH;
 
     if (c->status_latched) {
         c->status_latched = 0;
         return c->status;
     }
-    if (c->access == ACCESS_PAIR) {
+    if (c->access == PIT_ACCESS_PAIR) {
         high = c->latched_bytes ? c->latched_bytes == 1 : c->read_high;
     }
     if (c->latched_bytes) {
@@ -470,6 +457,50 @@ static void speaker_write(Device *device, unsigned index, uint64_t value)
     set_gate(&pit->channel[SPEAKER], value & 1, clock_now_ns(device->machine));
 }
 
+/* The host's kernel as the timer. */
+
+static void from_kernel(IsaPit *pit)
+{
+    X86PitState state;
+
+    if (pit->in_kernel) {
+        pit->device.machine->kernel_chips->get_pit(pit->device.machine, &state);
+        memcpy(pit->channel, state.channel, sizeof pit->channel);
+        pit->speaker = (uint8_t)((pit->channel[SPEAKER].gate ? SPEAKER_GATE : 0) |
+                                 (state.speaker ? SPEAKER_DATA : 0));
+    }
+}
+
+static void to_kernel(const IsaPit *pit)
+{
+    X86PitState state = { .speaker = pit->speaker & SPEAKER_DATA };
+
+    if (pit->in_kernel) {
+        memcpy(state.channel, pit->channel, sizeof state.channel);
+        pit->device.machine->kernel_chips->set_pit(pit->device.machine, &state);
+    }
+}
+
+/* It goes on by the host's time while the machine is stopped; the fields have what it was, for snapshots and to go on with. */
+static void run_state_changed(void *opaque, bool running)
+{
+    if (running) {
+        to_kernel(opaque);
+    } else {
+        from_kernel(opaque);
+    }
+}
+
+/* Without a sound of its own the kernel does. */
+static bool give_to_kernel(IsaPit *pit)
+{
+    Machine *machine = pit->device.machine;
+    const X86KernelChips *chips = machine->kernel_chips;
+
+    return !pit->audiodev && chips && chips->take_pit &&
+           chips->take_pit(machine, pit->lost_ticks == LOST_TICKS_DELAY);
+}
+
 /* clang-format off */
 static const Register pit_registers[] = {
     { "COUNT", 0, 1, REGISTER_RW, .count = CHANNELS, .field = REGISTER_NO_FIELD, .read = count_read, .write = count_write },
@@ -492,11 +523,16 @@ static bool isa_pit_realize(Device *device, GError **error)
     if (pit->audiodev) {
         pit->sound = audio_stream_new(pit->audiodev, AUDIO_PLAY, "speaker", &speaker_client, pit);
     }
+    pit->in_kernel = give_to_kernel(pit);
+    if (pit->in_kernel) {
+        machine_on_run_state(device->machine, run_state_changed, pit);
+    }
     return true;
 }
 
 static void isa_pit_unrealize(Device *device)
 {
+    machine_forget_run_state(device->machine, isa_pit(device));
     timer_cancel(&isa_pit(device)->timer);
     irq_ticks_clear(&isa_pit(device)->ticks);
     audio_stream_free(isa_pit(device)->sound);
@@ -511,7 +547,7 @@ static void isa_pit_reset(Device *device)
         pit->channel[n].count = 0x10000;
         pit->channel[n].stopped_ticks = -1;
         pit->channel[n].mode = 3;
-        pit->channel[n].access = ACCESS_PAIR;
+        pit->channel[n].access = PIT_ACCESS_PAIR;
         pit->channel[n].gate = n != SPEAKER;
     }
     pit->speaker = 0;
@@ -522,13 +558,22 @@ static void isa_pit_reset(Device *device)
         audio_stream_stop(pit->sound);
     }
     timer_cancel(&pit->timer);
-    set_irq(pit, 0);
+    if (pit->in_kernel) {
+        to_kernel(pit);
+    } else {
+        set_irq(pit, 0);
+    }
 }
 
 static void isa_pit_state_loaded(Device *device)
 {
     IsaPit *pit = isa_pit(device);
 
+    if (pit->in_kernel) {
+        timer_cancel(&pit->timer);
+        to_kernel(pit);
+        return;
+    }
     irq_set(&pit->irq, pit->level);
     pit->sound_idle = SPEAKER_IDLE;
     if (pit->speaker & SPEAKER_DATA) {
@@ -557,7 +602,7 @@ static const StateField channel_state[] = {
     STATE(Channel, status),
     STATE(Channel, status_latched),
     STATE_MOST(Channel, mode, 5),
-    STATE_MOST(Channel, access, ACCESS_PAIR),
+    STATE_MOST(Channel, access, PIT_ACCESS_PAIR),
     STATE_MOST(Channel, bcd, 1),
     STATE(Channel, gate),
     STATE(Channel, loaded),

@@ -10,6 +10,7 @@
 
 #include "base/bits.h"
 #include "hw/usb/ehci.h"
+#include "machine/debug.h"
 
 enum {
     LINK_END = 1 << 0,
@@ -52,6 +53,8 @@ enum {
     ASYNC_BUDGET = 128, /* transfer descriptors in one run */
     FRAME_STEPS = 256,
     LATE_FRAMES = 64,
+    ISOCH_FRAMES = 64, /* after which there are no isochronous descriptors any more */
+    ISOCH_LATE_FRAMES = 1000,
     BUSY_RUNS = 64,
     IDLE_RUNS = 512,
 };
@@ -129,6 +132,9 @@ static bool map(Ehci *e, uint64_t address, uint32_t size, bool to_memory, struct
             return false;
         }
         iov[*count] = (struct iovec){ host, MIN(part, size) };
+        if (!to_memory) {
+            debug_dma(&e->pci.device, address, iov[*count].iov_len, false);
+        }
         address += iov[*count].iov_len;
         size -= (uint32_t)iov[*count].iov_len;
         ++*count;
@@ -166,8 +172,8 @@ static void mark_written(Ehci *e, const uint32_t *overlay, uint32_t size)
     for (; size && page < BUFFERS; page++) {
         uint32_t part = MIN(size, PAGE - offset);
 
-        address_space_dirty(&e->pci.device.machine->memory_space,
-                            (overlay[QTD_BUFFERS + page] & ~(uint32_t)(PAGE - 1)) + offset, part);
+        address_space_written(&e->pci.device.machine->memory_space, &e->pci.device,
+                              (overlay[QTD_BUFFERS + page] & ~(uint32_t)(PAGE - 1)) + offset, part);
         size -= part;
         offset = 0;
     }
@@ -396,6 +402,7 @@ static uint32_t run_itd(Ehci *e, uint32_t address)
     for (unsigned i = 0; i < 8; i++) {
         if (itd[1 + i] & ITD_ACTIVE) {
             e->quiet = 0;
+            e->isoch_left = ISOCH_FRAMES;
             run_transaction(e, itd, &itd[1 + i]);
             ehci_write(e, address + 4 * (1 + i), &itd[1 + i], 1);
         }
@@ -437,15 +444,31 @@ static void run_frame(Ehci *e)
     }
 }
 
+/* Behind the time by more than this, time is lost. Isochronous descriptors are not passed over: their frames come later. */
+static void forget_late(Ehci *e, int64_t now)
+{
+    int64_t frames = (now - e->frame_ns) / FRAME_NS;
+
+    if (frames > (e->isoch_left ? ISOCH_LATE_FRAMES : LATE_FRAMES)) {
+        e->frindex = (uint32_t)((e->frindex + (e->isoch_left ? 0 : 8 * frames)) & 0x3fff);
+        e->frame_ns += frames * FRAME_NS;
+    }
+}
+
+/*
+ * Where there are isochronous descriptors, each stands in its own frame: a driver that has not seen an interrupt yet had no time to
+ * fill the frames behind it, so those wait.
+ */
 static void run_periodic(Ehci *e, int64_t now)
 {
-    if (e->frame_ns + LATE_FRAMES * FRAME_NS < now) {
-        uint64_t lost = (uint64_t)((now - e->frame_ns) / FRAME_NS);
-
-        e->frindex = (uint32_t)((e->frindex + 8 * lost) & 0x3fff);
-        e->frame_ns += (int64_t)lost * FRAME_NS;
+    if (e->in_frames) {
+        return;
     }
-    while (e->frame_ns <= now) {
+    e->in_frames = true;
+    forget_late(e, now);
+    while (e->frame_ns <= now && !(e->isoch_left && (e->usbsts & e->usbintr & EHCI_STS_INTERRUPT ||
+                                                     !usb_pace(&e->pace_ns, now, FRAME_NS)))) {
+        e->isoch_left -= e->isoch_left ? 1 : 0;
         if (e->usbcmd & EHCI_CMD_PERIODIC) {
             run_frame(e);
         }
@@ -456,15 +479,25 @@ static void run_periodic(Ehci *e, int64_t now)
         e->frindex &= 0x3fff;
         e->frame_ns += FRAME_NS;
     }
+    e->in_frames = false;
 }
 
 uint32_t ehci_microframe(Ehci *e)
 {
-    int64_t late = clock_now_ns(e->pci.device.machine) - (e->frame_ns - FRAME_NS);
+    int64_t now = clock_now_ns(e->pci.device.machine), late;
 
-    return e->usbcmd & EHCI_CMD_RUN && late > 0
-               ? (e->frindex + (uint32_t)(late / MICROFRAME_NS)) & 0x3fff
-               : e->frindex;
+    if (!(e->usbcmd & EHCI_CMD_RUN)) {
+        return e->frindex;
+    }
+    if (e->isoch_left) {
+        run_periodic(e, now);
+        ehci_update_irq(e);
+    }
+    late = (now - (e->frame_ns - FRAME_NS)) / MICROFRAME_NS;
+    if (e->isoch_left) {
+        late = MIN(late, 7);
+    }
+    return (e->frindex + (uint32_t)MAX(late, 0)) & 0x3fff;
 }
 
 void ehci_run(void *opaque)

@@ -244,7 +244,7 @@ static void reset_controller(Ehci *e)
     e->usbintr = e->frindex = e->segment = e->periodic_base = e->async_address = 0;
     e->configflag = 0;
     e->frame_ns = 0;
-    e->quiet = e->pass = 0;
+    e->quiet = e->pass = e->isoch_left = 0;
     for (unsigned i = 0; i < EHCI_PORTS; i++) {
         UsbPort *companion = e->companions[i];
         bool moves = companion && !companion->device && e->ports[i].device;
@@ -478,6 +478,9 @@ static const StateField ehci_state[] = {
     STATE(Ehci, frame_ns),
     STATE(Ehci, quiet),
     STATE(Ehci, pass),
+    STATE(Ehci, isoch_left),
+    STATE_DERIVED(Ehci, pace_ns),
+    STATE_DERIVED(Ehci, in_frames),
     STATE_DERIVED(Ehci, ports),
     STATE_DERIVED(Ehci, pending),
     STATE_DERIVED(Ehci, pending_count),

@@ -48,6 +48,9 @@ typedef struct {
     int64_t frame_ns; /* when the next frame begins */
     uint32_t quiet;   /* runs in which nothing moved */
     uint32_t pass;    /* of the asynchronous schedule */
+    int64_t pace_ns;     /* of isochronous frames that are late: usb_pace */
+    uint32_t isoch_left; /* frames for which isochronous descriptors are expected */
+    bool in_frames;      /* they are being walked: not from within */
     EhciPending *pending[EHCI_PENDING_MAX];
     unsigned pending_count;
     uint32_t maxframes;

@@ -89,17 +89,18 @@ void hid_state_loaded(UsbDevice *usb);
 /* For DeviceType: state_check. */
 bool hid_state_check(Device *device, GError **error);
 
-#define HID_HOOKS                                                                                  \
-    .realize = hid_realize, .unrealize = hid_unrealize, .reset = hid_reset,                        \
-    .configured = hid_configured, .control = hid_control, .transfer = hid_transfer,                \
-    .state_loaded = hid_state_loaded
-/* The HID descriptor of an interface with one report descriptor. */
-#define HID_DESCRIPTOR(report)                                                                     \
-    (const uint8_t[])                                                                              \
+/* The interface of a device with one report descriptor. protocol: 1 a keyboard's, 2 a mouse's, with the boot subclass 1; or both 0. */
+#define HID_INTERFACE(descriptor, subclass_, protocol_, packet_, high_speed_interval)              \
     {                                                                                              \
-        9, 0x21, 0x11, 0x01, 0, 1, 0x22, sizeof(report), 0                                         \
+        .class_code = 3, .subclass = (subclass_), .protocol = (protocol_),                         \
+        .extra = (const uint8_t[]){ 9, 0x21, 0x11, 0x01, 0, 1, 0x22, sizeof(descriptor), 0 },      \
+        .extra_size = 9, .endpoint_count = 1,                                                      \
+        .endpoints = (const UsbEndpoint[]){                                                        \
+            { .address = HID_ENDPOINT_IN,                                                          \
+              .attributes = 3,                                                                     \
+              .packet = { [USB_FULL] = (packet_), [USB_HIGH] = (packet_) },                        \
+              .interval = { [USB_FULL] = 10, [USB_HIGH] = (high_speed_interval) } } }              \
     }
-enum { HID_DESCRIPTOR_SIZE = 9 };
 #define HID_PROPERTIES                                                                             \
     { "display", PROPERTY_STRING, offsetof(UsbHid, display),                                       \
       "only for what is done on the display of this graphics device" },                            \
@@ -110,5 +111,43 @@ enum { HID_DESCRIPTOR_SIZE = 9 };
     }
 
 extern const StateField hid_state[];
+
+/* The device type `symbol`; ...: kinds and hooks of its InputHandlerType. */
+#define HID_DEVICE(symbol, name_, summary_, title, serial_, interface_, descriptor, report_, ...)  \
+    static const HidType symbol##_hid = {                                                          \
+        .usb = { .vendor = 0x0627,                                                                 \
+                 .product = 0x0001,                                                                \
+                 .speeds = 1 << USB_FULL | 1 << USB_HIGH,                                          \
+                 .attributes = 0xa0,                                                               \
+                 .power_2ma = 50,                                                                  \
+                 .strings = { [USB_STRING_VENDOR] = "QEMU",                                        \
+                              [USB_STRING_PRODUCT] = (title),                                      \
+                              [USB_STRING_SERIAL] = (serial_) },                                   \
+                 .interfaces = &(interface_),                                                      \
+                 .interface_count = 1,                                                             \
+                 .name = (title),                                                                  \
+                 .realize = hid_realize,                                                           \
+                 .unrealize = hid_unrealize,                                                       \
+                 .reset = hid_reset,                                                               \
+                 .configured = hid_configured,                                                     \
+                 .control = hid_control,                                                           \
+                 .transfer = hid_transfer,                                                         \
+                 .state_loaded = hid_state_loaded },                                               \
+        .handler = { .name = (title), __VA_ARGS__ },                                               \
+        .report_descriptor = (descriptor),                                                         \
+        .report_size = sizeof(descriptor),                                                         \
+        .report = (report_),                                                                       \
+    };                                                                                             \
+    static const DeviceType symbol = {                                                             \
+        .name = (name_),                                                                           \
+        .summary = (summary_),                                                                     \
+        .category = "input",                                                                       \
+        .instance_size = sizeof(UsbHid),                                                           \
+        .properties = (const Property[]){ HID_PROPERTIES, USB_PROPERTIES(UsbHid, usb), { 0 } },    \
+        .state = hid_state,                                                                        \
+        .state_check = hid_state_check,                                                            \
+        USB_DEVICE_HOOKS(&symbol##_hid),                                                           \
+    };                                                                                             \
+    DEVICE_TYPE(symbol)
 
 #endif

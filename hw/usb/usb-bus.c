@@ -314,3 +314,16 @@ void usb_bus_free(UsbBus *bus)
 {
     g_clear_pointer(&bus->ports, g_ptr_array_unref);
 }
+
+bool usb_pace(int64_t *pace_ns, int64_t now_ns, int64_t interval_ns)
+{
+    enum { BURST_NS = 4000000 };
+
+    *pace_ns =
+        CLAMP(*pace_ns, now_ns - BURST_NS, now_ns + interval_ns); /* the clock may have been set */
+    if (*pace_ns > now_ns) {
+        return false;
+    }
+    *pace_ns += interval_ns * 4 / 5;
+    return true;
+}

@@ -30,7 +30,7 @@ typedef struct {
 
 static void put(Writer *w, const void *bytes, uint32_t size)
 {
-    if (w->size < w->room) {
+    if (size && w->size < w->room) {
         memcpy(w->data + w->size, bytes, MIN(size, w->room - w->size));
     }
     w->size += size;

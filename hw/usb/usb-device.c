@@ -273,6 +273,7 @@ static UsbStatus standard_request(UsbDevice *usb, const UsbSetup *setup, uint8_t
 {
     bool in = setup->type & USB_DIRECTION_IN;
     uint32_t room = *length;
+    unsigned number;
 
     *length = 0;
     if (!recipient_exists(usb, setup)) {
@@ -297,8 +298,10 @@ static UsbStatus standard_request(UsbDevice *usb, const UsbSetup *setup, uint8_t
     case SET_CONFIGURATION:
         return set_configuration(usb, setup->value & 0xff);
     case GET_INTERFACE | 0x100:
-        return usb->configuration ? one_byte(usb->alternates[setup->index & 0xff], data, length)
-                                  : USB_STALL;
+        number = setup->index & 0xff;
+        return usb->configuration && number < USB_INTERFACES
+                   ? one_byte(usb->alternates[number], data, length)
+                   : USB_STALL;
     case SET_INTERFACE:
         return set_interface(usb, setup->index & 0xff, setup->value);
     case SYNCH_FRAME | 0x100:

@@ -37,50 +37,9 @@ static unsigned keyboard_report(UsbHid *hid, uint8_t report[HID_REPORT_MAX], boo
     return REPORT_SIZE;
 }
 
-static const UsbInterface keyboard_interfaces[] = {
-    { .class_code = 3,
-      .subclass = 1,
-      .protocol = 1,
-      .extra = HID_DESCRIPTOR(report_descriptor),
-      .extra_size = HID_DESCRIPTOR_SIZE,
-      .endpoints =
-          (const UsbEndpoint[]){ { .address = HID_ENDPOINT_IN,
-                                   .attributes = 3,
-                                   .packet = { [USB_FULL] = REPORT_SIZE, [USB_HIGH] = REPORT_SIZE },
-                                   .interval = { [USB_FULL] = 10, [USB_HIGH] = 7 } } },
-      .endpoint_count = 1 },
-};
+static const UsbInterface keyboard_interface =
+    HID_INTERFACE(report_descriptor, 1, 1, REPORT_SIZE, 7);
 
-static const HidType keyboard_type = {
-    .usb = { .vendor = 0x0627,
-             .product = 0x0001,
-             .speeds = 1 << USB_FULL | 1 << USB_HIGH,
-             .attributes = 0xa0,
-             .power_2ma = 50,
-             .strings = { [USB_STRING_VENDOR] = "QEMU",
-                          [USB_STRING_PRODUCT] = "QEMU USB Keyboard",
-                          [USB_STRING_SERIAL] = "68284" },
-             .interfaces = keyboard_interfaces,
-             .interface_count = 1,
-             .name = "QEMU USB Keyboard",
-             HID_HOOKS },
-    .handler = { .name = "QEMU USB Keyboard",
-                 .kinds = INPUT_KEY,
-                 .event = hid_key_event,
-                 .leds = hid_leds },
-    .report_descriptor = report_descriptor,
-    .report_size = sizeof report_descriptor,
-    .report = keyboard_report,
-};
-
-static const DeviceType usb_kbd_type = {
-    .name = "usb-kbd",
-    .summary = "USB keyboard",
-    .category = "input",
-    .instance_size = sizeof(UsbHid),
-    .properties = (const Property[]){ HID_PROPERTIES, USB_PROPERTIES(UsbHid, usb), { 0 } },
-    .state = hid_state,
-    .state_check = hid_state_check,
-    USB_DEVICE_HOOKS(&keyboard_type),
-};
-DEVICE_TYPE(usb_kbd_type);
+HID_DEVICE(usb_kbd_type, "usb-kbd", "USB keyboard", "QEMU USB Keyboard", "68284",
+           keyboard_interface, report_descriptor, keyboard_report, .kinds = INPUT_KEY,
+           .event = hid_key_event, .leds = hid_leds);

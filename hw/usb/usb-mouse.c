@@ -26,50 +26,8 @@ static unsigned mouse_report(UsbHid *hid, uint8_t report[HID_REPORT_MAX], bool t
     return hid->boot ? BOOT_SIZE : REPORT_SIZE;
 }
 
-static const UsbInterface mouse_interfaces[] = {
-    { .class_code = 3,
-      .subclass = 1,
-      .protocol = 2,
-      .extra = HID_DESCRIPTOR(report_descriptor),
-      .extra_size = HID_DESCRIPTOR_SIZE,
-      .endpoints =
-          (const UsbEndpoint[]){ { .address = HID_ENDPOINT_IN,
-                                   .attributes = 3,
-                                   .packet = { [USB_FULL] = REPORT_SIZE, [USB_HIGH] = REPORT_SIZE },
-                                   .interval = { [USB_FULL] = 10, [USB_HIGH] = 7 } } },
-      .endpoint_count = 1 },
-};
+static const UsbInterface mouse_interface = HID_INTERFACE(report_descriptor, 1, 2, REPORT_SIZE, 7);
 
-static const HidType mouse_type = {
-    .usb = { .vendor = 0x0627,
-             .product = 0x0001,
-             .speeds = 1 << USB_FULL | 1 << USB_HIGH,
-             .attributes = 0xa0,
-             .power_2ma = 50,
-             .strings = { [USB_STRING_VENDOR] = "QEMU",
-                          [USB_STRING_PRODUCT] = "QEMU USB Mouse",
-                          [USB_STRING_SERIAL] = "89126" },
-             .interfaces = mouse_interfaces,
-             .interface_count = 1,
-             .name = "QEMU USB Mouse",
-             HID_HOOKS },
-    .handler = { .name = "QEMU USB Mouse",
-                 .kinds = INPUT_RELATIVE | INPUT_BUTTON,
-                 .event = hid_pointer_event,
-                 .sync = hid_pointer_sync },
-    .report_descriptor = report_descriptor,
-    .report_size = sizeof report_descriptor,
-    .report = mouse_report,
-};
-
-static const DeviceType usb_mouse_type = {
-    .name = "usb-mouse",
-    .summary = "USB mouse",
-    .category = "input",
-    .instance_size = sizeof(UsbHid),
-    .properties = (const Property[]){ HID_PROPERTIES, USB_PROPERTIES(UsbHid, usb), { 0 } },
-    .state = hid_state,
-    .state_check = hid_state_check,
-    USB_DEVICE_HOOKS(&mouse_type),
-};
-DEVICE_TYPE(usb_mouse_type);
+HID_DEVICE(usb_mouse_type, "usb-mouse", "USB mouse", "QEMU USB Mouse", "89126", mouse_interface,
+           report_descriptor, mouse_report, .kinds = INPUT_RELATIVE | INPUT_BUTTON,
+           .event = hid_pointer_event, .sync = hid_pointer_sync);

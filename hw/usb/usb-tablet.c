@@ -31,47 +31,9 @@ static unsigned tablet_report(UsbHid *hid, uint8_t report[HID_REPORT_MAX], bool 
     return REPORT_SIZE;
 }
 
-static const UsbInterface tablet_interfaces[] = {
-    { .class_code = 3,
-      .extra = HID_DESCRIPTOR(report_descriptor),
-      .extra_size = HID_DESCRIPTOR_SIZE,
-      .endpoints = (const UsbEndpoint[]){ { .address = HID_ENDPOINT_IN,
-                                            .attributes = 3,
-                                            .packet = { [USB_FULL] = 8, [USB_HIGH] = 8 },
-                                            .interval = { [USB_FULL] = 10, [USB_HIGH] = 4 } } },
-      .endpoint_count = 1 },
-};
+static const UsbInterface tablet_interface = HID_INTERFACE(report_descriptor, 0, 0, 8, 4);
 
-static const HidType tablet_type = {
-    .usb = { .vendor = 0x0627,
-             .product = 0x0001,
-             .speeds = 1 << USB_FULL | 1 << USB_HIGH,
-             .attributes = 0xa0,
-             .power_2ma = 50,
-             .strings = { [USB_STRING_VENDOR] = "QEMU",
-                          [USB_STRING_PRODUCT] = "QEMU USB Tablet",
-                          [USB_STRING_SERIAL] = "28754" },
-             .interfaces = tablet_interfaces,
-             .interface_count = 1,
-             .name = "QEMU USB Tablet",
-             HID_HOOKS },
-    .handler = { .name = "QEMU USB Tablet",
-                 .kinds = INPUT_ABSOLUTE | INPUT_BUTTON,
-                 .event = hid_pointer_event,
-                 .sync = hid_pointer_sync },
-    .report_descriptor = report_descriptor,
-    .report_size = sizeof report_descriptor,
-    .report = tablet_report,
-};
-
-static const DeviceType usb_tablet_type = {
-    .name = "usb-tablet",
-    .summary = "USB tablet: a pointer by places on the screen",
-    .category = "input",
-    .instance_size = sizeof(UsbHid),
-    .properties = (const Property[]){ HID_PROPERTIES, USB_PROPERTIES(UsbHid, usb), { 0 } },
-    .state = hid_state,
-    .state_check = hid_state_check,
-    USB_DEVICE_HOOKS(&tablet_type),
-};
-DEVICE_TYPE(usb_tablet_type);
+HID_DEVICE(usb_tablet_type, "usb-tablet", "USB tablet: a pointer by places on the screen",
+           "QEMU USB Tablet", "28754", tablet_interface, report_descriptor, tablet_report,
+           .kinds = INPUT_ABSOLUTE | INPUT_BUTTON, .event = hid_pointer_event,
+           .sync = hid_pointer_sync);

@@ -251,6 +251,11 @@ void usb_bus_free(UsbBus *bus);
 void usb_port_init(UsbPort *port, UsbBus *bus, UsbDevice *hub, unsigned index, unsigned speeds,
                    const UsbPortOps *ops, void *opaque);
 void usb_port_free(UsbPort *port);
+/*
+ * For isochronous transfers that are late: whether the next may go now. They are caught up with at 5/4 of the speed, in small bursts:
+ * the guest needs time to prepare more of them. *pace_ns starts at 0.
+ */
+bool usb_pace(int64_t *pace_ns, int64_t now_ns, int64_t interval_ns);
 /* The device with an address behind a port, through hubs; NULL: nobody answers. */
 UsbDevice *usb_port_find(UsbPort *port, uint8_t address);
 /* The one at the end of a route string (USB 3.2, 8.9): 4 bits a hub, the nearest in the lowest. */

@@ -137,6 +137,18 @@ static void flush_backlog(Xhci *xhci)
     }
 }
 
+bool xhci_events_unseen(const Xhci *xhci)
+{
+    for (unsigned n = 0; n < xhci->interrupter_count; n++) {
+        const XhciInterrupter *i = &xhci->interrupters[n];
+
+        if (i->size && i->iman & IMAN_ENABLE && i->erdp_low & ERDP_BUSY) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void xhci_interrupter_reset(XhciInterrupter *i)
 {
     *i = (XhciInterrupter){ .imod = 4000, .cycle = 1 };

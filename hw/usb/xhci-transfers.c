@@ -7,13 +7,16 @@
 
 #include "base/bits.h"
 #include "hw/usb/xhci.h"
+#include "machine/debug.h"
 
 enum {
     RUN_BUDGET = 64, /* transfer descriptors in one go */
     DESCRIPTOR_TRBS = 1024,
     DESCRIPTOR_BYTES = 16 << 20,
     DESCRIPTOR_PIECES = 2048,
-    ISOCH_LATE = 8 * 8, /* microframes that an isochronous endpoint catches up */
+    ISOCH_LATE = 8 * 1000, /* microframes that an isochronous endpoint catches up */
+    ISOCH_LOOK = 1,        /* microframes until one that waits is looked at again */
+    MICROFRAME_NS = 125000,
 };
 
 struct XhciTransfer {
@@ -148,7 +151,7 @@ static void mark_written(XhciTransfer *t)
         uint32_t part = has_data(trb) ? MIN(trb->status & TRB_LENGTH, left) : 0;
 
         if (part) {
-            address_space_dirty(memory, trb->parameter, part);
+            address_space_written(memory, &t->xhci->pci.device, trb->parameter, part);
         }
         left -= part;
     }
@@ -230,6 +233,9 @@ static bool map(XhciTransfer *t, uint64_t address, uint32_t size, bool to_memory
             return false;
         }
         g_array_append_val(t->iov, piece);
+        if (!to_memory) {
+            debug_dma(&t->xhci->pci.device, address, piece.iov_len, false);
+        }
         address += piece.iov_len;
         size -= (uint32_t)piece.iov_len;
     }
@@ -340,7 +346,19 @@ static bool run_next(Xhci *xhci, unsigned slot, unsigned endpoint)
     return e->state == ENDPOINT_RUNNING;
 }
 
-/* Isochronous descriptors take their turns, one in each interval. */
+static void look_again(Xhci *xhci, uint64_t microframes)
+{
+    int64_t at = clock_now_ns(xhci->pci.device.machine) + (int64_t)microframes * MICROFRAME_NS;
+
+    if (!timer_is_armed(&xhci->timer) || xhci->timer.deadline_ns > at) {
+        timer_arm(&xhci->timer, at);
+    }
+}
+
+/*
+ * Isochronous descriptors take their turns, one in each interval. Those that are late come one after the other, but not while the
+ * driver has still to see an event: what it reports leads to the next descriptors, and there was no time for those.
+ */
 static bool isoch_is_due(Xhci *xhci, XhciEndpoint *e)
 {
     uint64_t now = xhci_microframe(xhci);
@@ -349,12 +367,12 @@ static bool isoch_is_due(Xhci *xhci, XhciEndpoint *e)
         e->next_microframe = now;
     }
     if (e->next_microframe > now) {
-        int64_t at =
-            clock_now_ns(xhci->pci.device.machine) + (int64_t)(e->next_microframe - now) * 125000;
-
-        if (!timer_is_armed(&xhci->timer) || xhci->timer.deadline_ns > at) {
-            timer_arm(&xhci->timer, at);
-        }
+        look_again(xhci, e->next_microframe - now);
+        return false;
+    }
+    if (xhci_events_unseen(xhci) || !usb_pace(&e->pace_ns, clock_now_ns(xhci->pci.device.machine),
+                                              MICROFRAME_NS * (INT64_C(1) << e->interval))) {
+        look_again(xhci, ISOCH_LOOK);
         return false;
     }
     e->next_microframe += UINT64_C(1) << e->interval;

@@ -413,7 +413,7 @@ static bool xhci_realize(Device *device, GError **error)
     if (xhci->msi == ON_OFF_AUTO_ON) {
         pci_add_msi(pci);
     }
-    if (!pci_bus_is_root(pci->bus)) {
+    if (pci_bus_is_slot(pci->bus)) {
         pci_add_express_capability(pci, PCIE_TYPE_ENDPOINT);
     }
     if (xhci->msix != ON_OFF_AUTO_OFF &&
@@ -498,6 +498,7 @@ static const StateField endpoint_state[] = {
     STATE_MOST(XhciEndpoint, wanted, 1),
     STATE_STRUCT(XhciEndpoint, ring, ring_state),
     STATE(XhciEndpoint, next_microframe),
+    STATE_DERIVED(XhciEndpoint, pace_ns),
     STATE_DERIVED(XhciEndpoint, transfer),
     { 0 },
 };

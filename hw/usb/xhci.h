@@ -132,6 +132,7 @@ typedef struct {
     uint8_t wanted;   /* the driver has rung since it was last found empty */
     XhciRing ring;
     uint64_t next_microframe; /* of an isochronous endpoint */
+    int64_t pace_ns;          /* usb_pace */
     XhciTransfer *transfer;   /* that a device has */
 } XhciEndpoint;
 
@@ -200,6 +201,8 @@ uint64_t xhci_microframe(const Xhci *xhci);
 
 /* xhci-events.c */
 void xhci_post(Xhci *xhci, unsigned interrupter, const XhciTrb *event);
+/* Whether the driver has been interrupted, and has not come to the end of its events since. */
+bool xhci_events_unseen(const Xhci *xhci);
 void xhci_interrupter_reset(XhciInterrupter *i);
 /* The driver has written the high half of the event ring's table, or where it has read to. */
 void xhci_start_events(Xhci *xhci, unsigned interrupter);

@@ -17,7 +17,7 @@ typedef struct {
     VirtioDevice *virtio;
     unsigned queue;
     int fd;
-    guint watch;
+    guint watch; /* 0: it is lent */
     MemoryDoorbell place[PLACES];
     bool used[PLACES];
 } Bell;
@@ -55,7 +55,17 @@ static void remove_bell(Bell *bell)
         }
     }
     close(bell->fd);
-    g_source_remove(bell->watch); /* frees it, when it does not ring right now */
+    if (bell->watch) {
+        g_source_remove(bell->watch);
+    }
+    g_atomic_rc_box_release(bell);
+}
+
+/* The watch has a reference: it may be ringing right now. */
+static void watch_bell(Bell *bell)
+{
+    bell->watch = g_unix_fd_add_full(G_PRIORITY_DEFAULT, bell->fd, G_IO_IN, rung,
+                                     g_atomic_rc_box_acquire(bell), g_atomic_rc_box_release);
 }
 
 static void add_place(Bell *bell, unsigned i, MemoryDoorbell place)
@@ -75,7 +85,7 @@ static Bell *add_bell(VirtioDevice *virtio, unsigned queue, const VirtioKickPlac
     if (fd < 0) {
         return NULL;
     }
-    bell = g_new0(Bell, 1);
+    bell = g_atomic_rc_box_new0(Bell);
     *bell = (Bell){ .virtio = virtio, .queue = queue, .fd = fd };
     add_place(bell, 0,
               (MemoryDoorbell){ .region = places->modern,
@@ -91,10 +101,10 @@ static Bell *add_bell(VirtioDevice *virtio, unsigned queue, const VirtioKickPlac
                                 .fd = fd });
     if (!bell->used[0] && !bell->used[1]) {
         close(fd);
-        g_free(bell);
+        g_atomic_rc_box_release(bell);
         return NULL;
     }
-    bell->watch = g_unix_fd_add_full(G_PRIORITY_DEFAULT, fd, G_IO_IN, rung, bell, g_free);
+    watch_bell(bell);
     return bell;
 }
 
@@ -128,4 +138,36 @@ void virtio_doorbells_stop(VirtioDevice *virtio)
         remove_bell(bells->bell[i]);
     }
     g_free(bells);
+}
+
+static Bell *find_bell(VirtioDevice *virtio, unsigned queue)
+{
+    VirtioDoorbells *bells = virtio->doorbells;
+
+    for (unsigned i = 0; bells && i < bells->count; i++) {
+        if (bells->bell[i]->queue == queue) {
+            return bells->bell[i];
+        }
+    }
+    return NULL;
+}
+
+int virtio_doorbell_lend(VirtioDevice *virtio, unsigned queue)
+{
+    Bell *bell = find_bell(virtio, queue);
+
+    if (!bell) {
+        return -1;
+    }
+    g_clear_handle_id(&bell->watch, g_source_remove);
+    return bell->fd;
+}
+
+void virtio_doorbell_return(VirtioDevice *virtio, unsigned queue)
+{
+    Bell *bell = find_bell(virtio, queue);
+
+    if (bell && !bell->watch) {
+        watch_bell(bell);
+    }
 }

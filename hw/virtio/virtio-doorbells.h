@@ -18,5 +18,8 @@ typedef struct {
 /* When the driver is ready; where no accelerator rings, nothing happens. With the machine lock, as stop. */
 void virtio_doorbells_start(VirtioDevice *virtio, const VirtioKickPlaces *places);
 void virtio_doorbells_stop(VirtioDevice *virtio);
+/* The descriptor of a queue's doorbell, for somebody else to hear until it is returned. -1: it has none. */
+int virtio_doorbell_lend(VirtioDevice *virtio, unsigned queue);
+void virtio_doorbell_return(VirtioDevice *virtio, unsigned queue);
 
 #endif

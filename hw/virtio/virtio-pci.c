@@ -108,6 +108,20 @@ static void virtio_pci_notify_config(VirtioDevice *virtio)
     notify(virtio, virtio->proxy.config_vector, VIRTIO_ISR_QUEUE | VIRTIO_ISR_CONFIG);
 }
 
+static void bind_signal(VirtioDevice *virtio, VirtQueue *queue, IrqSignal *signal)
+{
+    if (queue->state->vector < virtio->pci.msix.vectors) {
+        pci_msix_bind(&virtio->pci, queue->state->vector, signal);
+    } else {
+        pci_msix_unbind(&virtio->pci, signal);
+    }
+}
+
+static void unbind_signal(VirtioDevice *virtio, IrqSignal *signal)
+{
+    pci_msix_unbind(&virtio->pci, signal);
+}
+
 static void update_dma(VirtioDevice *virtio)
 {
     bool implied = virtio->proxy.used_legacy && (virtio->status & VIRTIO_STATUS_DRIVER_OK);
@@ -134,6 +148,8 @@ static const VirtioTransport virtio_pci_transport = {
     .notify_queue = virtio_pci_notify_queue,
     .notify_config = virtio_pci_notify_config,
     .driver_ok = driver_ok,
+    .bind_signal = bind_signal,
+    .unbind_signal = unbind_signal,
 };
 
 static uint8_t read_isr(VirtioDevice *virtio)
@@ -274,6 +290,7 @@ static void common_write_queue(VirtioDevice *virtio, unsigned offset, uint32_t v
         break;
     case COMMON_QUEUE_VECTOR:
         queue->state->vector = checked_vector(virtio, value);
+        virtqueue_vector_changed(queue);
         break;
     case COMMON_QUEUE_ENABLE:
         if (value == 1) {
@@ -457,6 +474,7 @@ static void legacy_write_register(VirtioDevice *virtio, unsigned offset, uint32_
     case LEGACY_QUEUE_VECTOR:
         if (queue) {
             queue->state->vector = checked_vector(virtio, value & 0xffff);
+            virtqueue_vector_changed(queue);
         }
         break;
     default:
@@ -661,7 +679,7 @@ static bool realize(VirtioDevice *virtio, bool legacy, bool modern, GError **err
     if (modern) {
         add_modern(virtio);
     }
-    if (!pci_bus_is_root(pci->bus)) {
+    if (pci_bus_is_slot(pci->bus)) {
         pci_add_express_capability(pci, PCIE_TYPE_ENDPOINT);
     }
     pci->ops = &virtio_pci_ops;
@@ -673,7 +691,7 @@ bool virtio_pci_realize(Device *device, GError **error)
 {
     VirtioDevice *virtio = virtio_device(device);
     int disabled = virtio->proxy.disable_legacy;
-    bool legacy = disabled == ON_OFF_AUTO_AUTO ? pci_bus_is_root(virtio->pci.bus)
+    bool legacy = disabled == ON_OFF_AUTO_AUTO ? !pci_bus_is_slot(virtio->pci.bus)
                                                : disabled == ON_OFF_AUTO_OFF;
 
     return realize(virtio, legacy, !virtio->proxy.disable_modern, error);

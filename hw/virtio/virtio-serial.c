@@ -179,6 +179,38 @@ static void port_ready(VirtioSerial *serial, VirtioSerialPort *port)
     virtio_serial_port_accept(port);
 }
 
+typedef struct {
+    Machine *machine;
+    char *data;
+} PortNews;
+
+static void tell_port(void *opaque)
+{
+    PortNews *news = opaque;
+
+    machine_event(news->machine, "VSERPORT_CHANGE", news->data);
+    g_free(news->data);
+    g_free(news);
+}
+
+void virtio_serial_set_guest_open(VirtioSerialPort *port, bool open)
+{
+    bool changed = port->guest_connected != open;
+
+    port->guest_connected = open;
+    if (!port->is_console) {
+        chardev_guest_opened(port->chardev, open);
+    }
+    if (changed && port->device.from_user && port->device.anonymous < 0) {
+        PortNews *news = g_new(PortNews, 1);
+
+        news->machine = port->device.machine;
+        news->data = g_strdup_printf("{\"id\": \"%s\", \"open\": %s}", port->device.id,
+                                     open ? "true" : "false");
+        machine_defer(news->machine, tell_port, news);
+    }
+}
+
 static void handle_control(VirtioSerial *serial, const uint8_t *message)
 {
     uint32_t number = load_le32(message);
@@ -199,7 +231,7 @@ static void handle_control(VirtioSerial *serial, const uint8_t *message)
     } else if (event == PORT_READY && value) {
         port_ready(serial, port);
     } else if (event == PORT_OPEN) {
-        port->guest_connected = value != 0;
+        virtio_serial_set_guest_open(port, value != 0);
         virtio_serial_port_accept(port);
     }
 }
@@ -470,7 +502,7 @@ static void virtio_serial_reset(VirtioDevice *virtio)
         if (!port) {
             continue;
         }
-        port->guest_connected = false;
+        virtio_serial_set_guest_open(port, false);
         port->blocked_offset = 0;
         if (port->blocked) {
             virtqueue_free_element(port->blocked);

@@ -32,6 +32,8 @@ void virtio_serial_host_open(VirtioSerialPort *port, bool open);
 void virtio_serial_transmit(VirtioSerialPort *port);
 /* The terminal behind a port has another size. */
 void virtio_serial_resized(VirtioSerialPort *port);
+/* Somebody in the guest has opened the port, or nobody has it open any more. */
+void virtio_serial_set_guest_open(VirtioSerialPort *port, bool open);
 VirtioSerial *virtio_serial_of_bus(Bus *bus);
 
 /* For virtio-serial. */

@@ -119,8 +119,25 @@ static size_t pcm_until_event(void *opaque)
     return e ? (room(pcm, e) - pcm->done) / frame_bytes(pcm) : 0;
 }
 
-static const AudioClient play_client = { .play = pcm_play, .until_event = pcm_until_event };
-static const AudioClient record_client = { .record = pcm_record, .until_event = pcm_until_event };
+static size_t pcm_unseen(void *opaque)
+{
+    const PcmStream *pcm = opaque;
+
+    return virtqueue_unseen(plays(pcm) ? pcm->sound->play : pcm->sound->record)
+               ? audio_surely_filled(pcm->buffer_bytes, pcm->period_bytes) / frame_bytes(pcm)
+               : AUDIO_ALL_SEEN;
+}
+
+static const AudioClient play_client = {
+    .play = pcm_play,
+    .until_event = pcm_until_event,
+    .unseen = pcm_unseen,
+};
+static const AudioClient record_client = {
+    .record = pcm_record,
+    .until_event = pcm_until_event,
+    .unseen = pcm_unseen,
+};
 
 static void refuse(VirtioElement *element, uint32_t status)
 {

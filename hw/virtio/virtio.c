@@ -46,6 +46,9 @@ void virtio_fail(VirtioDevice *virtio, const char *format, ...)
         if (virtio->status & VIRTIO_STATUS_DRIVER_OK) {
             virtio->transport->notify_config(virtio);
         }
+        if (virtio->type->status_changed) {
+            virtio->type->status_changed(virtio);
+        }
     }
 }
 
@@ -103,6 +106,9 @@ void virtio_set_dma_allowed(VirtioDevice *virtio, bool allowed)
         return;
     }
     virtio->dma_allowed = allowed;
+    if (virtio->type->status_changed) {
+        virtio->type->status_changed(virtio);
+    }
     if (virtio_running(virtio)) {
         run_all(virtio);
     }

@@ -14,6 +14,7 @@
 
 #include "hw/pci/pci.h"
 #include "machine/device.h"
+#include "machine/irq-signal.h"
 
 enum {
     VIRTIO_STATUS_ACKNOWLEDGE = 1,
@@ -42,8 +43,8 @@ enum {
 enum {
     VIRTIO_MAX_QUEUES = 64,
     VIRTIO_MAX_QUEUE_SIZE = 1024,
-    VIRTIO_MAX_SEGMENTS = 1024,   /* buffers in one chain */
-    VIRTIO_MAX_CONFIG = 160,      /* bytes of device configuration */
+    VIRTIO_MAX_SEGMENTS = 1024, /* buffers in one chain */
+    VIRTIO_MAX_CONFIG = 160,    /* bytes of device configuration */
 };
 
 typedef struct VirtioDevice VirtioDevice;
@@ -54,9 +55,9 @@ typedef struct VirtQueue VirtQueue;
 typedef struct {
     uint64_t descriptors, available, used; /* guest physical */
     uint16_t size;
-    uint16_t last_available;  /* free-running index of the next chain to take */
+    uint16_t last_available; /* free-running index of the next chain to take */
     uint16_t used_index;
-    uint16_t signalled_used;  /* used_index at the last interrupt */
+    uint16_t signalled_used; /* used_index at the last interrupt */
     uint16_t vector;
     uint8_t enabled;
     uint8_t signalled_valid;
@@ -71,8 +72,8 @@ struct VirtioElement {
     uint16_t head;
     uint16_t out_count, in_count;
     uint64_t out_bytes, in_bytes;
-    struct iovec *out, *in;  /* host addresses; the device may trim them */
-    uint64_t *in_address;    /* guest physical start of each `in` as popped, with in_length */
+    struct iovec *out, *in; /* host addresses; the device may trim them */
+    uint64_t *in_address;   /* guest physical start of each `in` as popped, with in_length */
     uint32_t *in_length;
 };
 
@@ -83,17 +84,18 @@ struct VirtQueue {
     VirtQueueState *state;
     unsigned index;
     uint16_t maximum_size;
-    uint16_t in_flight;       /* taken, not yet pushed */
-    VirtioElement *taken;     /* and not yet returned, the newest first */
-    uint32_t generation;      /* changes at each reset, so that late completions are recognised */
+    uint16_t in_flight;   /* taken, not yet pushed */
+    VirtioElement *taken; /* and not yet returned, the newest first */
+    uint32_t generation;  /* changes at each reset, so that late completions are recognised */
     VirtQueueHandler *handler;
     /* Host addresses of the rings, valid for one generation of the flat view. */
     const uint8_t *descriptors;
     uint8_t *available, *used;
     uint64_t map_generation;
     bool mapped;
-    bool running;             /* in its handler */
-    bool kick_deferred;       /* the handler will run from the main loop */
+    IrqSignal *signal;  /* who else interrupts for this queue; NULL: nobody */
+    bool running;       /* in its handler */
+    bool kick_deferred; /* the handler will run from the main loop */
 };
 
 /* How a transport reaches its driver. */
@@ -102,14 +104,23 @@ typedef struct {
     void (*notify_config)(VirtioDevice *virtio);
     /* Rings may be used although bus mastering is off: a legacy driver set DRIVER_OK. May be NULL. */
     void (*driver_ok)(VirtioDevice *virtio);
+    /* The queue's interrupt is the signal's from now on, where the transport can; else its owner hears it. May be NULL. */
+    void (*bind_signal)(VirtioDevice *virtio, VirtQueue *queue, IrqSignal *signal);
+    void (*unbind_signal)(VirtioDevice *virtio, IrqSignal *signal);
 } VirtioTransport;
 
+/* Host addresses of a queue's rings. */
+typedef struct {
+    const uint8_t *descriptors;
+    uint8_t *available, *used;
+} VirtioRings;
+
 struct VirtioType {
-    const char *name;            /* "virtio-blk" */
+    const char *name; /* "virtio-blk" */
     uint16_t virtio_id;
     uint16_t transitional_pci_id;
     uint32_t pci_class;
-    const char *rom;             /* file of its usual expansion ROM on PCI, or NULL */
+    const char *rom; /* file of its usual expansion ROM on PCI, or NULL */
     unsigned config_size;
     /* Adds queues with virtio_add_queue and fills config. */
     bool (*realize)(VirtioDevice *virtio, GError **error);
@@ -120,6 +131,7 @@ struct VirtioType {
     void (*reset)(VirtioDevice *virtio);
     /* Main loop only: waits until no request is in flight. */
     void (*drain)(VirtioDevice *virtio);
+    /* Of the driver's status, or of whether the device may use memory. */
     void (*status_changed)(VirtioDevice *virtio);
     /* Brings virtio->config up to date, and takes over what the driver wrote there. */
     void (*config_read)(VirtioDevice *virtio);
@@ -144,7 +156,7 @@ typedef struct {
 /* virtio-pci.c */
 typedef struct {
     MemoryRegion legacy, modern;
-    unsigned config_capability;    /* offset of the PCI configuration access capability */
+    unsigned config_capability; /* offset of the PCI configuration access capability */
     uint8_t isr;
     uint16_t config_vector;
     uint32_t feature_select, driver_feature_select;
@@ -153,9 +165,9 @@ typedef struct {
     /* Where the modern registers are, when a device has BARs of its own: a part of `container`, which it has put into this BAR. */
     MemoryRegion *container;
     uint32_t container_offset;
-    uint8_t modern_bar, msix_bar;  /* 0: the usual ones */
+    uint8_t modern_bar, msix_bar; /* 0: the usual ones */
     /* Properties. */
-    int disable_legacy;            /* on, off, auto */
+    int disable_legacy; /* on, off, auto */
     bool disable_modern;
     uint32_t vectors, class_code;
     bool ioeventfd, ats, modern_pio_notify, page_per_vq, aer, migrate_extra, ignore_backend;
@@ -164,13 +176,13 @@ typedef struct {
 typedef struct VirtioMmio VirtioMmio;
 
 struct VirtioDevice {
-    PciDevice pci;                 /* only its Device is in use on virtio-mmio */
+    PciDevice pci; /* only its Device is in use on virtio-mmio */
     const VirtioType *type;
     const VirtioTransport *transport;
     VirtioMmio *mmio;
     VirtioPci proxy;
     VirtioOptions options;
-    uint64_t offered, accepted;    /* features */
+    uint64_t offered, accepted; /* features */
     uint8_t status;
     uint8_t broken;
     uint32_t config_generation;
@@ -178,9 +190,9 @@ struct VirtioDevice {
     VirtQueueState queue_states[VIRTIO_MAX_QUEUES];
     VirtQueue queues[VIRTIO_MAX_QUEUES];
     unsigned queue_count;
-    uint8_t *taken;                /* chains of a saved state; used while it is saved and loaded */
+    uint8_t *taken; /* chains of a saved state; used while it is saved and loaded */
     uint32_t taken_size;
-    unsigned orphans;              /* requests in flight that a reset has forgotten */
+    unsigned orphans; /* requests in flight that a reset has forgotten */
     bool dma_allowed;
     struct VirtioDoorbells *doorbells; /* while kicks come by descriptor */
     /* The RAM range of the last translation: guest physical to host. */
@@ -211,7 +223,8 @@ static inline Machine *virtio_machine(const VirtioDevice *virtio)
 /* For device models. */
 VirtQueue *virtio_add_queue(VirtioDevice *virtio, unsigned size, VirtQueueHandler *handler);
 /* The guest broke the rules: stops the device until it is reset. */
-void virtio_fail(VirtioDevice *virtio, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void virtio_fail(VirtioDevice *virtio, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* virtio->config changed: new generation and interrupt. */
 void virtio_config_changed(VirtioDevice *virtio);
 /* Whether the driver is up and the device may use its queues. */
@@ -229,6 +242,8 @@ void virtqueue_fill(VirtioElement *element, uint32_t written, unsigned ahead);
 void virtqueue_publish(VirtQueue *queue, unsigned count);
 /* Interrupts the driver if it wants to hear of what was published since the last time. */
 void virtqueue_notify(VirtQueue *queue);
+/* Whether the driver has still to look at something that was published. Without event indices nobody knows: false. */
+bool virtqueue_unseen(VirtQueue *queue);
 /* Asks for kicks or not. After turning them on the queue must be looked at once more. */
 void virtqueue_want_kicks(VirtQueue *queue, bool on);
 /* Runs the handler again from the main loop: it had reached its limit of work. */
@@ -280,6 +295,19 @@ VirtioElement *virtqueue_take(VirtQueue *queue, unsigned head);
 /* What is in flight is none of the queue's any more. */
 void virtqueue_orphan(VirtQueue *queue);
 
+/* For those who have others work on a queue: virtqueue-shared.c */
+/* false: they are not in memory, and the device is (now) broken. */
+bool virtqueue_rings(VirtQueue *queue, VirtioRings *rings);
+/*
+ * The queue is ours again, with its last_available; how far it was returned is read from its ring. forget: so is how far it was taken:
+ * all that was taken has been returned.
+ */
+void virtqueue_take_over(VirtQueue *queue, bool forget);
+/* Signals are this queue's interrupts; NULL: no longer. */
+void virtqueue_bind(VirtQueue *queue, IrqSignal *signal);
+/* For transports: the queue's vector has changed. */
+void virtqueue_vector_changed(VirtQueue *queue);
+
 /* virtqueue-saved.c */
 void virtqueue_track(VirtioElement *element);
 void virtqueue_untrack(VirtioElement *element);
@@ -303,19 +331,23 @@ void virtio_slot_state_loaded(Device *device);
 extern const Property virtio_slot_properties[];
 
 #define VIRTIO_OPTION(option, text, fallback, summary)                                             \
-    { text, PROPERTY_BOOL, offsetof(VirtioDevice, options.option), summary, fallback }
+    {                                                                                              \
+        text, PROPERTY_BOOL, offsetof(VirtioDevice, options.option), summary, fallback             \
+    }
 #define VIRTIO_PROPERTIES                                                                          \
     VIRTIO_OPTION(indirect_desc, "indirect_desc", "on", "offer indirect descriptors"),             \
-    VIRTIO_OPTION(event_idx, "event_idx", "on", "offer event indices"),                            \
-    VIRTIO_OPTION(notify_on_empty, "notify_on_empty", "on", "accepted; has no effect"),            \
-    VIRTIO_OPTION(any_layout, "any_layout", "on", "offer any layout to legacy drivers"),           \
-    VIRTIO_OPTION(iommu_platform, "iommu_platform", "off", "offer platform-defined addresses"),    \
-    VIRTIO_OPTION(packed, "packed", "off", "accepted; packed rings are not offered"),              \
-    VIRTIO_OPTION(queue_reset, "queue_reset", "on", "accepted; queue reset is not offered"),       \
-    VIRTIO_OPTION(in_order, "in_order", "off", "accepted; has no effect"),                         \
-    VIRTIO_OPTION(use_started, "use-started", "on", "accepted; has no effect"),                    \
-    VIRTIO_OPTION(use_disabled_flag, "use-disabled-flag", "on", "accepted; has no effect"),        \
-    VIRTIO_OPTION(disable_legacy_check, "x-disable-legacy-check", "off", "accepted; has no effect")
+        VIRTIO_OPTION(event_idx, "event_idx", "on", "offer event indices"),                        \
+        VIRTIO_OPTION(notify_on_empty, "notify_on_empty", "on", "accepted; has no effect"),        \
+        VIRTIO_OPTION(any_layout, "any_layout", "on", "offer any layout to legacy drivers"),       \
+        VIRTIO_OPTION(iommu_platform, "iommu_platform", "off",                                     \
+                      "offer platform-defined addresses"),                                         \
+        VIRTIO_OPTION(packed, "packed", "off", "accepted; packed rings are not offered"),          \
+        VIRTIO_OPTION(queue_reset, "queue_reset", "on", "accepted; queue reset is not offered"),   \
+        VIRTIO_OPTION(in_order, "in_order", "off", "accepted; has no effect"),                     \
+        VIRTIO_OPTION(use_started, "use-started", "on", "accepted; has no effect"),                \
+        VIRTIO_OPTION(use_disabled_flag, "use-disabled-flag", "on", "accepted; has no effect"),    \
+        VIRTIO_OPTION(disable_legacy_check, "x-disable-legacy-check", "off",                       \
+                      "accepted; has no effect")
 
 extern const StateField virtqueue_state_fields[], virtqueue_fields[];
 #define VIRTIO_STATE                                                                               \
@@ -323,24 +355,27 @@ extern const StateField virtqueue_state_fields[], virtqueue_fields[];
         STATE(VirtioDevice, proxy.config_vector), STATE(VirtioDevice, proxy.feature_select),       \
         STATE(VirtioDevice, proxy.driver_feature_select), STATE(VirtioDevice, proxy.queue_select), \
         STATE(VirtioDevice, accepted), STATE(VirtioDevice, status), STATE(VirtioDevice, broken),   \
-        STATE(VirtioDevice, config_generation), STATE_DERIVED(VirtioDevice, config),                                   \
+        STATE(VirtioDevice, config_generation), STATE_DERIVED(VirtioDevice, config),               \
         STATE_STRUCTS(VirtioDevice, queue_states, virtqueue_state_fields),                         \
         STATE_STRUCTS(VirtioDevice, queues, virtqueue_fields),                                     \
-        STATE_BUFFER(VirtioDevice, taken, taken_size, VIRTIO_MAX_QUEUES * VIRTIO_MAX_QUEUE_SIZE * 4),                  \
-        STATE_DERIVED(VirtioDevice, taken_size), STATE_DERIVED(VirtioDevice, orphans), STATE_DERIVED(VirtioDevice, dma_allowed),            \
-        STATE_DERIVED(VirtioDevice, window_start), STATE_DERIVED(VirtioDevice, window_size),       \
-        STATE_DERIVED(VirtioDevice, window_generation), STATE_DERIVED(VirtioDevice, window_host)
+        STATE_BUFFER(VirtioDevice, taken, taken_size,                                              \
+                     VIRTIO_MAX_QUEUES *VIRTIO_MAX_QUEUE_SIZE * 4),                                \
+        STATE_DERIVED(VirtioDevice, taken_size), STATE_DERIVED(VirtioDevice, orphans),             \
+        STATE_DERIVED(VirtioDevice, dma_allowed), STATE_DERIVED(VirtioDevice, window_start),       \
+        STATE_DERIVED(VirtioDevice, window_size), STATE_DERIVED(VirtioDevice, window_generation),  \
+        STATE_DERIVED(VirtioDevice, window_host)
 
 /*
  * Defines and registers the four device types of a kind. stem: "virtio-blk"; symbol: virtio_blk, with
  * symbol_type (VirtioType), symbol_properties and symbol_state defined before.
  */
 #define VIRTIO_DEVICE_TYPES(symbol, stem, Instance, summary_, category_)                           \
-    VIRTIO_PCI_TYPE(symbol, pci, stem "-pci", stem, Instance, summary_, category_, virtio_pci_realize);  \
-    VIRTIO_PCI_TYPE(symbol, pci_transitional, stem "-pci-transitional", NULL, Instance,                  \
+    VIRTIO_PCI_TYPE(symbol, pci, stem "-pci", stem, Instance, summary_, category_,                 \
+                    virtio_pci_realize);                                                           \
+    VIRTIO_PCI_TYPE(symbol, pci_transitional, stem "-pci-transitional", NULL, Instance,            \
                     summary_ " with a legacy interface", category_,                                \
                     virtio_pci_transitional_realize);                                              \
-    VIRTIO_PCI_TYPE(symbol, pci_non_transitional, stem "-pci-non-transitional", NULL, Instance,          \
+    VIRTIO_PCI_TYPE(symbol, pci_non_transitional, stem "-pci-non-transitional", NULL, Instance,    \
                     summary_ " without a legacy interface", category_,                             \
                     virtio_pci_non_transitional_realize);                                          \
     VIRTIO_SLOT_TYPE(symbol, stem, Instance, summary_, category_)
@@ -371,7 +406,7 @@ extern const StateField virtqueue_state_fields[], virtqueue_fields[];
     };                                                                                             \
     DEVICE_TYPE(symbol##_device)
 
-#define VIRTIO_PCI_TYPE(symbol, variant, name_, alias_, Instance, summary_, category_, realize_)           \
+#define VIRTIO_PCI_TYPE(symbol, variant, name_, alias_, Instance, summary_, category_, realize_)   \
     static const DeviceType symbol##_##variant = {                                                 \
         .name = name_,                                                                             \
         .alias = alias_,                                                                           \

@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 
+#include "machine/debug.h"
 #include "machine/machine.h"
 
 enum {
@@ -192,6 +193,7 @@ static bool chain_add(VirtQueue *queue, Chain *chain, const Descriptor *descript
         } else {
             chain->out_count++;
             chain->out_bytes += size;
+            debug_dma(&queue->virtio->pci.device, address, size, false);
         }
         address += size;
         left -= size;
@@ -363,7 +365,8 @@ static void mark_dirty(VirtioElement *element, uint64_t written)
     for (unsigned i = 0; i < element->in_count && written; i++) {
         uint64_t size = MIN(written, element->in_length[i]);
 
-        address_space_dirty(space, element->in_address[i], size);
+        address_space_written(space, &element->queue->virtio->pci.device, element->in_address[i],
+                              size);
         written -= size;
     }
 }
@@ -393,8 +396,8 @@ void virtqueue_publish(VirtQueue *queue, unsigned count)
     }
     s->used_index += count;
     ring_store(queue->used, RING_INDEX, s->used_index);
-    address_space_dirty(dma_space(queue->virtio), s->used,
-                        RING_ENTRIES + USED_ENTRY_SIZE * s->size + 2);
+    address_space_written(dma_space(queue->virtio), &queue->virtio->pci.device, s->used,
+                          RING_ENTRIES + USED_ENTRY_SIZE * s->size + 2);
 }
 
 void virtqueue_push(VirtioElement *element, uint32_t written)
@@ -433,6 +436,12 @@ void virtqueue_notify(VirtQueue *queue)
     }
 }
 
+bool virtqueue_unseen(VirtQueue *queue)
+{
+    return queue_usable(queue) && virtio_has_feature(queue->virtio, VIRTIO_F_EVENT_IDX) &&
+           ring_load(queue->available, used_event_offset(queue)) != queue->state->used_index;
+}
+
 void virtqueue_want_kicks(VirtQueue *queue, bool on)
 {
     if (!queue_usable(queue)) {
@@ -440,7 +449,9 @@ void virtqueue_want_kicks(VirtQueue *queue, bool on)
     }
     if (virtio_has_feature(queue->virtio, VIRTIO_F_EVENT_IDX)) {
         if (on) {
-            ring_store(queue->used, available_event_offset(queue), queue->state->last_available);
+            /* At the next chain beyond all that are there: the device may have left some of them. */
+            ring_store(queue->used, available_event_offset(queue),
+                       ring_load(queue->available, RING_INDEX));
         }
     } else {
         ring_store(queue->used, RING_FLAGS, on ? 0 : USED_NO_NOTIFY);
@@ -556,15 +567,10 @@ const StateField virtqueue_state_fields[] = {
 
 /* A kick that waited for the main loop waits again after loading; what is in flight is the device's affair. */
 const StateField virtqueue_fields[] = {
-    STATE_MOST(VirtQueue, kick_deferred, 1),
-    STATE_DERIVED(VirtQueue, in_flight),
-    STATE_DERIVED(VirtQueue, taken),
-    STATE_DERIVED(VirtQueue, generation),
-    STATE_DERIVED(VirtQueue, descriptors),
-    STATE_DERIVED(VirtQueue, available),
-    STATE_DERIVED(VirtQueue, used),
-    STATE_DERIVED(VirtQueue, map_generation),
-    STATE_DERIVED(VirtQueue, mapped),
-    STATE_DERIVED(VirtQueue, running),
-    { 0 },
+    STATE_MOST(VirtQueue, kick_deferred, 1), STATE_DERIVED(VirtQueue, in_flight),
+    STATE_DERIVED(VirtQueue, taken),         STATE_DERIVED(VirtQueue, generation),
+    STATE_DERIVED(VirtQueue, descriptors),   STATE_DERIVED(VirtQueue, available),
+    STATE_DERIVED(VirtQueue, used),          STATE_DERIVED(VirtQueue, map_generation),
+    STATE_DERIVED(VirtQueue, mapped),        STATE_DERIVED(VirtQueue, running),
+    STATE_DERIVED(VirtQueue, signal),        { 0 },
 };

@@ -76,6 +76,9 @@ static bool realize(VirtioSerialPort *port, bool is_console, GError **error)
         return false;
     }
     port->attached = port->chardev != NULL;
+    if (!is_console) {
+        chardev_guest_opened(port->chardev, false);
+    }
     return true;
 }
 
@@ -104,7 +107,9 @@ static void virtserialport_unrealize(Device *device)
 
 static void virtserialport_reset(Device *device)
 {
-    virtserialport(device)->guest_connected = false;
+    VirtioSerialPort *port = virtserialport(device);
+
+    virtio_serial_set_guest_open(port, false);
 }
 
 static const Property virtserialport_properties[] = {

@@ -30,6 +30,28 @@ typedef struct {
     bool read_isr, poll, special_mask, rotate, auto_eoi, fully_nested, needs_icw4;
 } X86PicState;
 
+/* A channel of an 8254. How a count is read or written; PAIR waits for the first byte, PAIR_HIGH for the second. */
+typedef enum { PIT_ACCESS_LATCH, PIT_ACCESS_LOW, PIT_ACCESS_HIGH, PIT_ACCESS_PAIR } X86PitAccess;
+typedef struct {
+    int64_t start_ns;      /* when the count was loaded or the gate rose */
+    int64_t stopped_ticks; /* gone by when a low gate stopped the count, -1: it counts */
+    uint32_t count;        /* 1 to 0x10000 (BCD: 10000) */
+    uint16_t latched;
+    uint8_t latched_bytes; /* still to be read: 2, 1, 0 */
+    uint8_t status, status_latched;
+    uint8_t mode, access, bcd;
+    uint8_t gate;
+    uint8_t loaded;    /* a count was written since the mode was set */
+    uint8_t triggered; /* modes 1 and 5: the gate has risen since */
+    uint8_t read_high, write_high, write_low;
+} X86PitChannel;
+
+enum { X86_PIT_CHANNELS = 3 };
+typedef struct {
+    X86PitChannel channel[X86_PIT_CHANNELS];
+    bool speaker;
+} X86PitState;
+
 typedef struct X86KernelChips {
     bool all; /* I/O APIC and PICs; false: local APICs alone */
     /* An ISA interrupt, at the PIC and the I/O APIC; an I/O APIC's pin alone. [any thread] */
@@ -47,6 +69,15 @@ typedef struct X86KernelChips {
     void (*set_ioapic)(Machine *machine, const X86IoApicState *state);
     void (*get_pic)(Machine *machine, unsigned chip, X86PicState *state);
     void (*set_pic)(Machine *machine, unsigned chip, const X86PicState *state);
+    /*
+     * The interval timer and port 0x61, without sound, are the kernel's from now on; delay: it makes up for late interrupts. false: it
+     * has none, and they stay ours.
+     */
+    bool (*take_pit)(Machine *machine, bool delay);
+    void (*get_pit)(Machine *machine, X86PitState *state);
+    void (*set_pit)(Machine *machine, const X86PitState *state);
+    /* Its interrupt is not let through while somebody has its place (the HPET). */
+    void (*replace_pit)(Machine *machine, bool replaced);
 } X86KernelChips;
 
 #endif

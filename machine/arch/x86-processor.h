@@ -34,7 +34,7 @@ typedef struct {
     bool shut_down;
 } X86Hidden;
 
-/* Bytes of an XSAVE area in the standard form up to the upper halves of the vectors of AVX; the header is not used. */
+/* Least bytes of an XSAVE area in the standard form: up to the upper halves of the vectors of AVX. The header is not used. */
 enum { X86_XSAVE_BYTES = 832, X86_XSAVE_HEADER = 512 };
 
 typedef struct X86Processor {
@@ -42,8 +42,9 @@ typedef struct X86Processor {
     void (*get_hidden)(Vcpu *vcpu, X86Hidden *hidden);
     /* The caller ends with Target.state_loaded. */
     void (*set_hidden)(Vcpu *vcpu, const X86Hidden *hidden);
-    void (*get_xsave)(Vcpu *vcpu, uint8_t area[X86_XSAVE_BYTES]);
-    void (*set_xsave)(Vcpu *vcpu, const uint8_t area[X86_XSAVE_BYTES]);
+    /* AVX-512 is where CPUID says; what the target does not know is left alone. */
+    void (*get_xsave)(Vcpu *vcpu, uint8_t *area, size_t bytes);
+    void (*set_xsave)(Vcpu *vcpu, const uint8_t *area, size_t bytes);
     /* What the guest sees, by the registers of now. out: EAX, EBX, ECX, EDX. */
     void (*cpuid)(Vcpu *vcpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
     /* INIT, or a start-up message, is carried out on the registers of the target; others are not for this. */

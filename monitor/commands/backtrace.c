@@ -6,6 +6,7 @@
 #include "debug/symbols/symbols.h"
 #include "machine/accelerator.h"
 #include "monitor/command.h"
+#include "monitor/source.h"
 
 enum { FRAMES_DEFAULT = 64 };
 
@@ -13,8 +14,6 @@ static json_t *frame_json(Machine *machine, Vcpu *vcpu, const Frame *frame)
 {
     json_t *object = json_object();
     g_autofree char *name = NULL;
-    const char *source;
-    unsigned line;
     Symbol symbol;
 
     monitor_put(object, "pc", json_integer(frame->pc));
@@ -25,11 +24,36 @@ static json_t *frame_json(Machine *machine, Vcpu *vcpu, const Frame *frame)
         monitor_put(object, "symbol", monitor_string(name));
         monitor_put(object, "file", monitor_string(symbol_file_name(symbol.file)));
     }
-    if (symbols_line(machine, vcpu, frame_address(frame), &source, &line)) {
-        monitor_put(object, "source", monitor_string(source));
-        monitor_put(object, "line", json_integer(line));
-    }
     return object;
+}
+
+/* The frame, and before it those of the functions that were inlined there. */
+static void add_frame(Machine *machine, Vcpu *vcpu, const Frame *frame, json_t *list)
+{
+    SourceFunction functions[SOURCE_FUNCTIONS_MAX];
+    uint64_t address = frame_address(frame);
+    unsigned count = symbols_functions(machine, vcpu, address, functions);
+    SourceLine line;
+    bool has_line = symbols_line(machine, vcpu, address, &line);
+    json_t *object;
+
+    for (unsigned i = 0; i < count && functions[i].inlined; i++) {
+        object = json_object();
+        monitor_put(object, "pc", json_integer(frame->pc));
+        monitor_put(object, "symbol", monitor_string(functions[i].name));
+        monitor_put(object, "inlined", json_true());
+        if (has_line) {
+            source_put(object, &line);
+        }
+        json_array_append_new(list, object);
+        line = functions[i].call;
+        has_line = line.line;
+    }
+    object = frame_json(machine, vcpu, frame);
+    if (has_line) {
+        source_put(object, &line);
+    }
+    json_array_append_new(list, object);
 }
 
 static json_t *frames_json(Machine *machine, Vcpu *vcpu, GArray *frames)
@@ -37,7 +61,7 @@ static json_t *frames_json(Machine *machine, Vcpu *vcpu, GArray *frames)
     json_t *list = json_array();
 
     for (guint i = 0; i < frames->len; i++) {
-        json_array_append_new(list, frame_json(machine, vcpu, &g_array_index(frames, Frame, i)));
+        add_frame(machine, vcpu, &g_array_index(frames, Frame, i), list);
     }
     g_array_unref(frames);
     return list;
@@ -136,11 +160,8 @@ static void print_frame(json_t *frame, size_t number, GString *out)
     if (file && g_strcmp0(file, "kernel")) {
         g_string_append_printf(out, " [%s]", file);
     }
-    if (monitor_has(frame, "source")) {
-        g_string_append_printf(out, " at %s:%d", monitor_get_string(frame, "source"),
-                               (int)monitor_get_int(frame, "line", 0));
-    }
-    g_string_append_c(out, '\n');
+    source_print(frame, out);
+    g_string_append(out, monitor_get_bool(frame, "inlined") ? " (inlined)\n" : "\n");
 }
 
 static void bt_print(Monitor *monitor, json_t *result, GString *out)
@@ -183,6 +204,6 @@ static const MonitorCommand bt_command = {
     .arguments = bt_arguments,
     .run = bt_run,
     .print = bt_print,
-    .returns = "[any]",
+    .returns = "[StackInfo]",
 };
 MONITOR_COMMAND(bt_command);

@@ -180,11 +180,11 @@ JOB_COMMAND(block_stream, "block-stream", "block_stream",
             "copies what is in backing files into the drive's image", stream_arguments);
 JOB_COMMAND(block_commit, "block-commit", NULL, "writes an image's data into an image below",
             commit_arguments);
-JOB_COMMAND(drive_mirror, "drive-mirror", "drive_mirror", "copies a drive and follows its writes",
+JOB_COMMAND(drive_mirror, "drive-mirror", NULL, "copies a drive and follows its writes",
             drive_mirror_arguments);
 JOB_COMMAND(blockdev_mirror, "blockdev-mirror", NULL, "copies a node and follows its writes",
             mirror_arguments);
-JOB_COMMAND(drive_backup, "drive-backup", "drive_backup", "copies a drive as it is at this moment",
+JOB_COMMAND(drive_backup, "drive-backup", NULL, "copies a drive as it is at this moment",
             drive_backup_arguments);
 JOB_COMMAND(blockdev_backup, "blockdev-backup", NULL, "copies a node as it is at this moment",
             backup_arguments);
@@ -444,6 +444,13 @@ MONITOR_COMMAND(change_backing_command);
 static const MonitorArgument node_add_arguments[] = {
     { "driver", ARGUMENT_STRING, false, "block driver" },
     { "node-name", ARGUMENT_STRING, false, "name of the node" },
+    /* What nodes of all drivers take, for who looks for them in the schema; what else there is the driver says. */
+    { "read-only", ARGUMENT_BOOL, true, "no writes" },
+    { "auto-read-only", ARGUMENT_BOOL, true, "no writes where they are not possible" },
+    { "force-share", ARGUMENT_BOOL, true, "also while others write" },
+    { "discard", ARGUMENT_STRING, true, "unmap or ignore" },
+    { "detect-zeroes", ARGUMENT_STRING, true, "off, on or unmap" },
+    { "cache", ARGUMENT_OBJECT, true, "direct and no-flush" },
     { NULL },
 };
 

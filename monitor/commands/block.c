@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "monitor/command.h"
+#include "monitor/block.h"
 
 typedef struct {
     BlockBackend *drive;
@@ -25,8 +25,7 @@ static void match_drive(Device *device, void *opaque)
     }
 }
 
-/* The device that has the drive, or NULL. */
-static Device *drive_owner(Machine *machine, BlockBackend *drive)
+Device *monitor_drive_owner(Machine *machine, BlockBackend *drive)
 {
     DriveSearch search = { drive, NULL };
 
@@ -78,7 +77,7 @@ static GArray *list_drives(Machine *machine)
     g_array_set_clear_func(list, clear_listed);
     for (int named = 1; named >= 0 && machine->block_graph; named--) {
         while ((drive = block_next(machine->block_graph, drive))) {
-            Device *owner = drive_owner(machine, drive);
+            Device *owner = monitor_drive_owner(machine, drive);
             const MediumOps *ops = owner ? owner->type->medium : NULL;
             ListedDrive listed = { drive, owner ? owner_name(owner) : NULL, !owner || ops, { 0 } };
 
@@ -437,7 +436,7 @@ static BlockBackend *find_drive(Machine *machine, const char *name, KasoErrorCod
         const ListedDrive *listed = &g_array_index(drives, ListedDrive, i);
 
         if (!strcmp(block_id(listed->drive), name) ||
-            (owner && drive_owner(machine, listed->drive) == owner)) {
+            (owner && monitor_drive_owner(machine, listed->drive) == owner)) {
             found = listed->drive;
         }
     }
@@ -480,6 +479,34 @@ static const MonitorCommand histogram_command = {
     .run = histogram_run,
 };
 MONITOR_COMMAND(histogram_command);
+
+static json_t *write_threshold_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    BlockGraph *graph = monitor_block_graph(monitor, error);
+    int64_t threshold = monitor_get_int(arguments, "write-threshold", 0);
+
+    if (threshold < 0) {
+        error_fail(error, KASO_ERROR_INVALID, "write-threshold is an offset in bytes, or 0");
+    } else if (graph) {
+        block_set_write_threshold(graph, monitor_get_string(arguments, "node-name"),
+                                  (uint64_t)threshold, error);
+    }
+    return NULL;
+}
+
+static const MonitorArgument write_threshold_arguments[] = {
+    { "node-name", ARGUMENT_STRING, .summary = "node", .complete = monitor_complete_drives },
+    { "write-threshold", ARGUMENT_INT, .summary = "offset in bytes; 0: no more events" },
+    { NULL },
+};
+
+static const MonitorCommand write_threshold_command = {
+    .name = "block-set-write-threshold",
+    .summary = "makes an event of the first write that ends beyond an offset",
+    .arguments = write_threshold_arguments,
+    .run = write_threshold_run,
+};
+MONITOR_COMMAND(write_threshold_command);
 
 static json_t *throttle_run(Monitor *monitor, json_t *arguments, GError **error)
 {

@@ -5,6 +5,7 @@
 #include "debug/symbols/symbols.h"
 #include "monitor/command.h"
 #include "monitor/debugger/breakpoint.h"
+#include "monitor/source.h"
 
 static json_t *describe(Machine *machine, const Breakpoint *breakpoint)
 {
@@ -13,6 +14,8 @@ static json_t *describe(Machine *machine, const Breakpoint *breakpoint)
     const char *condition = breakpoint_condition(breakpoint);
     const char *commands = breakpoint_commands(breakpoint);
     json_t *object = json_object(), *list = json_array();
+    uint64_t guest_phys;
+    SourceLine line;
 
     for (unsigned i = 0; i < addresses->len; i++) {
         json_array_append_new(list,
@@ -22,9 +25,17 @@ static json_t *describe(Machine *machine, const Breakpoint *breakpoint)
     monitor_put(object, "what", json_string(what));
     monitor_put(object, "location", monitor_string(breakpoint_location(breakpoint)));
     monitor_put(object, "addresses", list);
+    if (breakpoint_in_ram(breakpoint, &guest_phys)) {
+        monitor_put(object, "guest-physical", json_integer((json_int_t)guest_phys));
+    }
+    if (addresses->len &&
+        symbols_line(machine, NULL, g_array_index(addresses, uint64_t, 0), &line)) {
+        source_put(object, &line);
+    }
     monitor_put(object, "enabled", json_boolean(breakpoint_enabled(breakpoint)));
     monitor_put(object, "temporary", json_boolean(breakpoint_temporary(breakpoint)));
     monitor_put(object, "trace", json_boolean(breakpoint_traces(breakpoint)));
+    monitor_put(object, "wait", json_boolean(breakpoint_waits(breakpoint)));
     monitor_put(object, "hits", json_integer((json_int_t)breakpoint_hits(breakpoint)));
     monitor_put(object, "ignore", json_integer((json_int_t)breakpoint_ignores(breakpoint)));
     if (condition) {
@@ -56,6 +67,22 @@ static json_t *add(Monitor *monitor, json_t *arguments, uint8_t access, bool tem
     return breakpoint ? describe(vcpu->machine, breakpoint) : NULL;
 }
 
+/* A kernel that has not mapped itself yet is known by its place in RAM only. */
+static void print_address(json_t *breakpoint, json_t *address, GString *out)
+{
+    uint64_t shown = (uint64_t)json_integer_value(address);
+    uint64_t guest_phys = (uint64_t)monitor_get_int(breakpoint, "guest-physical", (int64_t)shown);
+
+    g_string_append_printf(out, " at %#" PRIx64, shown);
+    if (monitor_has(breakpoint, "guest-physical") && guest_phys == shown) {
+        g_string_append(out, " in RAM, wherever that is mapped");
+    }
+    if (monitor_has(breakpoint, "source")) {
+        g_string_append_printf(out, ": %s, line %d", monitor_get_string(breakpoint, "source"),
+                               (int)monitor_get_int(breakpoint, "line", 0));
+    }
+}
+
 static void add_print(Monitor *monitor, json_t *result, GString *out)
 {
     json_t *addresses = json_object_get(result, "addresses");
@@ -67,8 +94,7 @@ static void add_print(Monitor *monitor, json_t *result, GString *out)
     } else if (json_array_size(addresses) == 0) {
         g_string_append(out, ": the name is not known yet; it is set when it is");
     } else {
-        g_string_append_printf(out, " at %#" PRIx64,
-                               (uint64_t)json_integer_value(json_array_get(addresses, 0)));
+        print_address(result, json_array_get(addresses, 0), out);
     }
     if (json_array_size(addresses) > 1) {
         g_string_append_printf(out, " and %zu more", json_array_size(addresses) - 1);
@@ -98,6 +124,7 @@ static const MonitorArgument add_arguments[] = {
         .arguments = add_arguments,                                                                \
         .run = symbol##_run,                                                                       \
         .print = add_print,                                                                        \
+        .returns = "BreakpointInfo",                                                               \
     };                                                                                             \
     MONITOR_COMMAND(symbol##_command)
 
@@ -130,9 +157,10 @@ static void print_one(json_t *one, GString *out)
     int64_t ignore = monitor_get_int(one, "ignore", 0);
 
     g_string_append_printf(
-        out, "%-4" PRId64 " %s%s%s%s at %s", monitor_get_int(one, "number", 0),
+        out, "%-4" PRId64 " %s%s%s%s%s at %s", monitor_get_int(one, "number", 0),
         monitor_get_string(one, "what"), monitor_get_bool(one, "temporary") ? ", once" : "",
         monitor_get_bool(one, "trace") ? ", traced" : "",
+        monitor_get_bool(one, "wait") ? ", waited for" : "",
         monitor_get_bool(one, "enabled") ? "" : ", disabled", monitor_get_string(one, "location"));
     for (size_t i = 0; i < json_array_size(addresses); i++) {
         g_string_append_printf(out, "%s%#" PRIx64, i ? ", " : " = ",
@@ -175,6 +203,7 @@ static const MonitorCommand breakpoints_command = {
     .summary = "lists breakpoints and watchpoints",
     .run = breakpoints_run,
     .print = breakpoints_print,
+    .returns = "[BreakpointInfo]",
 };
 MONITOR_COMMAND(breakpoints_command);
 

@@ -16,7 +16,8 @@ static json_t *chardev_list_run(Monitor *monitor, json_t *arguments, GError **er
                                              : g_strdup(chardev->type->name);
         json_t *entry = json_object();
 
-        monitor_put(entry, "frontend-open", json_boolean(chardev->frontend != NULL));
+        monitor_put(entry, "frontend-open",
+                    json_boolean(chardev->frontend && !chardev->guest_closed));
         monitor_put(entry, "filename", monitor_string(name));
         monitor_put(entry, "label", monitor_string(chardev->id));
         json_array_append_new(list, entry);

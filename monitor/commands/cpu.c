@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "base/bits.h"
 #include "machine/accelerator.h"
 #include "monitor/command.h"
 #include "monitor/registers.h"
@@ -91,15 +92,31 @@ static const MonitorCommand cpu_command = {
 };
 MONITOR_COMMAND(cpu_command);
 
+/* "CR0 = PE|PG" of each register whose bits have names. bytes: its value. */
+static void describe_fields(const Target *target, const TargetRegister *reg, const uint8_t *bytes,
+                            GString *text, json_t *fields)
+{
+    const RegisterField *names = target_register_fields(target, reg->name);
+    g_autoptr(GString) value = g_string_new(NULL);
+    g_autofree char *upper = NULL;
+
+    if (names) {
+        register_fields_describe(names, load_le64(bytes) & bits_mask(MIN(reg->bits, 64)), value);
+        upper = g_ascii_strup(reg->name, -1);
+        g_string_append_printf(text, "%s = %s\n", upper, value->str);
+        monitor_put(fields, reg->name, json_string(value->str));
+    }
+}
+
 /* One CPU's registers by name, and the target's own text; the vCPUs are parked. */
 static json_t *registers_describe(Vcpu *vcpu, bool all)
 {
-    json_t *cpu = json_object(), *values = json_object();
-    GString *text = g_string_new(NULL);
+    json_t *cpu = json_object(), *values = json_object(), *fields = json_object();
+    GString *text = g_string_new(NULL), *field_text = g_string_new(NULL);
 
     vcpu_sync(vcpu, VCPU_SYNC_FROM_ACCELERATOR);
     for (const TargetRegister *reg = vcpu->target->registers; reg && reg->name; reg++) {
-        uint8_t bytes[TARGET_REGISTER_BYTES_MAX];
+        uint8_t bytes[TARGET_REGISTER_BYTES_MAX] = { 0 };
         char hex[2 * TARGET_REGISTER_BYTES_MAX + 3] = "0x";
 
         target_register_read(vcpu, reg, bytes);
@@ -107,12 +124,18 @@ static json_t *registers_describe(Vcpu *vcpu, bool all)
             g_snprintf(hex + 2 + 2 * i, 3, "%02x", bytes[n - 1 - i]);
         }
         monitor_put(values, reg->name, json_string(hex));
+        if (!reg->present || reg->present(vcpu)) {
+            describe_fields(vcpu->target, reg, bytes, field_text, fields);
+        }
     }
     if (vcpu->target->describe) {
         vcpu->target->describe(vcpu, all, text);
     }
+    g_string_append(text, field_text->str);
+    g_string_free(field_text, TRUE);
     monitor_put(cpu, "cpu-index", json_integer(vcpu->index));
     monitor_put(cpu, "registers", values);
+    monitor_put(cpu, "fields", fields);
     monitor_put(cpu, "text", monitor_string(text->str));
     g_string_free(text, TRUE);
     return cpu;
@@ -247,13 +270,28 @@ static const MonitorCommand jit_command = {
 };
 MONITOR_COMMAND(jit_command);
 
+/* Of accelerators for the host's own processor there is one. */
+static bool kvm_runs_target(const Target *target)
+{
+    const Accelerator *const *it;
+
+    REGISTRY_FOREACH(accelerators, it) {
+        if ((*it)->runs && target && (*it)->runs(target)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static json_t *kvm_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     Machine *machine = monitor_machine(monitor);
     json_t *kvm = json_object();
 
     monitor_put(kvm, "enabled", json_boolean(machine_can(machine, ACCELERATOR_HOST_PROCESSOR)));
-    monitor_put(kvm, "present", json_boolean(access("/dev/kvm", R_OK | W_OK) == 0));
+    monitor_put(kvm, "present",
+                json_boolean(kvm_runs_target(machine->config.target) &&
+                             access("/dev/kvm", R_OK | W_OK) == 0));
     return kvm;
 }
 

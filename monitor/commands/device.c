@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "machine/device-open.h"
 #include "monitor/command.h"
+#include "monitor/device-state.h"
 
 /* Appends what describes one device in `info qtree`, and the buses below it. */
 static void qtree_device(Device *device, int indent, GString *out);
@@ -199,38 +200,6 @@ static const MonitorCommand qom_tree_command = {
 };
 MONITOR_COMMAND(qom_tree_command);
 
-static void describe_pci(Device *device, void *opaque)
-{
-    GString *text;
-
-    if (!device->bus || strcmp(device->bus->type->name, "pci") || !device->bus->type->describe) {
-        return;
-    }
-    text = g_string_new(NULL);
-    device->bus->type->describe(device, text);
-    g_string_replace(text, "\n", "\n      ", 0);
-    g_string_append_printf(opaque, "  Bus %s: %s, id \"%s\"\n      %s\n", device->bus->name,
-                           device->type->name, device->id, g_strchomp(text->str));
-    g_string_free(text, TRUE);
-}
-
-static json_t *pci_run(Monitor *monitor, json_t *arguments, GError **error)
-{
-    GString *out = g_string_new(NULL);
-
-    device_foreach(monitor_machine(monitor)->root, describe_pci, out);
-    return monitor_text(out);
-}
-
-static const MonitorCommand pci_command = {
-    .name = "x-query-pci",
-    .hmp = "info pci",
-    .summary = "lists PCI functions with their identity and address windows",
-    .run = pci_run,
-    .returns = "HumanReadableText",
-};
-MONITOR_COMMAND(pci_command);
-
 static const char *type_category(const DeviceType *type)
 {
     return type->category ? type->category : "misc";
@@ -304,8 +273,25 @@ static const MonitorCommand types_command = {
 };
 MONITOR_COMMAND(types_command);
 
+/* Without side effects; false: it cannot be told without. */
+static bool peek_register(Device *device, const Register *reg, unsigned index, uint64_t *value)
+{
+    *value = 0;
+    if (reg->field != REGISTER_NO_FIELD) {
+        memcpy(value, (const char *)device + reg->field + (size_t)index * reg->width, reg->width);
+    } else if (reg->constants) {
+        *value = reg->constants[index];
+    } else if (reg->read && reg->access & REGISTER_PEEK && device->realized) {
+        *value = reg->read(device, index);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static json_t *describe_register(Device *device, const Register *reg, unsigned index)
 {
+    uint64_t value;
     json_t *entry = json_object();
     unsigned stride = reg->stride ? reg->stride : reg->width;
     char *name = reg->count > 1 ? g_strdup_printf("%s[%u]", reg->name, index) : g_strdup(reg->name);
@@ -313,11 +299,14 @@ static json_t *describe_register(Device *device, const Register *reg, unsigned i
     monitor_put(entry, "name", monitor_string(name));
     monitor_put(entry, "offset", json_integer(reg->offset + (uint64_t)index * stride));
     monitor_put(entry, "width", json_integer(reg->width));
-    if (reg->field != REGISTER_NO_FIELD) {
-        uint64_t value = 0;
-
-        memcpy(&value, (const char *)device + reg->field + (size_t)index * reg->width, reg->width);
+    if (peek_register(device, reg, index, &value)) {
         monitor_put(entry, "value", json_integer(value));
+    }
+    if (reg->fields && monitor_get_int(entry, "value", 0)) {
+        g_autoptr(GString) text = g_string_new(NULL);
+
+        register_fields_describe(reg->fields, monitor_get_int(entry, "value", 0), text);
+        monitor_put(entry, "fields", json_string(text->str));
     }
     if (reg->summary) {
         monitor_put(entry, "summary", json_string(reg->summary));
@@ -347,17 +336,55 @@ static json_t *describe_bank(Device *device, const RegisterBank *bank, const Mem
     return entry;
 }
 
+typedef struct {
+    const char *type;
+    Device *first;
+    GString *others; /* their paths */
+} TypeSearch;
+
+static void match_type(Device *device, void *opaque)
+{
+    TypeSearch *search = opaque;
+    g_autofree char *path = device_path(device);
+
+    if (!strcmp(device->type->name, search->type)) {
+        g_string_append_printf(search->others, "%s%s", search->first ? ", " : "", path);
+        search->first = search->first ? search->first : device;
+    }
+}
+
+/* By path, id, or type when there is one of that. */
+static Device *find_device(Machine *machine, const char *name, GError **error)
+{
+    Device *device = device_find(machine, name);
+    TypeSearch search = { .type = name };
+
+    if (device) {
+        return device;
+    }
+    search.others = g_string_new(NULL);
+    device_foreach(machine->root, match_type, &search);
+    if (!search.first) {
+        error_fail(error, KASO_ERROR_NOT_FOUND,
+                   "there is no device '%s'; 'info qom-tree' shows them", name);
+    } else if (strchr(search.others->str, ',')) {
+        error_fail(error, KASO_ERROR_INVALID, "there are several of type '%s': %s", name,
+                   search.others->str);
+        search.first = NULL;
+    }
+    g_string_free(search.others, TRUE);
+    return search.first;
+}
+
 static json_t *device_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     const char *path = monitor_get_string(arguments, "path");
-    Device *device = device_find(monitor_machine(monitor), path);
+    Device *device = find_device(monitor_machine(monitor), path, error);
     json_t *result, *banks;
     char *own_path;
     unsigned mmio = 0, io = 0;
 
     if (!device) {
-        error_fail(error, KASO_ERROR_NOT_FOUND,
-                   "there is no device '%s'; 'info qom-tree' shows them", path);
         return NULL;
     }
     result = json_object();
@@ -375,6 +402,8 @@ static json_t *device_run(Monitor *monitor, json_t *arguments, GError **error)
     monitor_put(result, "type", json_string(device->type->name));
     monitor_put(result, "summary", monitor_string(device->type->summary));
     monitor_put(result, "banks", banks);
+    monitor_put(result, "state",
+                device_state_json(device, device->realized ? device->type->state : NULL));
     g_free(own_path);
     return result;
 }
@@ -391,6 +420,9 @@ static void print_register(json_t *reg, uint64_t base, GString *out)
                                monitor_get_int(reg, "value", 0) & bits_mask(8 * width));
     } else {
         g_string_append(out, " -");
+    }
+    if (monitor_has(reg, "fields")) {
+        g_string_append_printf(out, "  %s", monitor_get_string(reg, "fields"));
     }
     g_string_append_printf(out, "%s%s\n", summary ? "  " : "", summary ? summary : "");
 }
@@ -413,10 +445,21 @@ static void device_print(Monitor *monitor, json_t *result, GString *out)
             print_register(reg, base, out);
         }
     }
+    if (json_array_size(json_object_get(result, "state"))) {
+        g_string_append(out, " state\n");
+    }
+    json_array_foreach(json_object_get(result, "state"), i, reg)
+    {
+        int width = (int)monitor_get_int(reg, "width", 8);
+
+        g_string_append_printf(out, "  %-38s 0x%0*" PRIx64 "\n", monitor_get_string(reg, "name"),
+                               2 * width,
+                               (uint64_t)monitor_get_int(reg, "value", 0) & bits_mask(8 * width));
+    }
 }
 
 static const MonitorArgument path_arguments[] = {
-    { "path", ARGUMENT_STRING, .summary = "path or id of a device",
+    { "path", ARGUMENT_STRING, .summary = "path, id or type of a device",
       .complete = monitor_complete_devices },
     { NULL },
 };
@@ -428,60 +471,9 @@ static const MonitorCommand device_command = {
     .arguments = path_arguments,
     .run = device_run,
     .print = device_print,
-    .returns = "any",
+    .returns = "DeviceRegisters",
 };
 MONITOR_COMMAND(device_command);
-
-static void describe_irqs(Device *device, void *opaque)
-{
-    char *path = device_path(device);
-
-    for (unsigned i = 0; i < device->irq_count; i++) {
-        json_t *entry = json_object();
-
-        monitor_put(entry, "device", monitor_string(path));
-        monitor_put(entry, "output", json_integer(i));
-        monitor_put(entry, "connected", json_boolean(device->irqs[i]->handler != NULL));
-        monitor_put(entry, "input", json_integer(device->irqs[i]->number));
-        monitor_put(entry, "level", json_integer(device->irqs[i]->level));
-        json_array_append_new(opaque, entry);
-    }
-    g_free(path);
-}
-
-static json_t *irq_run(Monitor *monitor, json_t *arguments, GError **error)
-{
-    json_t *list = json_array();
-
-    device_foreach(monitor_machine(monitor)->root, describe_irqs, list);
-    return list;
-}
-
-static void irq_print(Monitor *monitor, json_t *result, GString *out)
-{
-    size_t i;
-    json_t *entry;
-
-    json_array_foreach(result, i, entry)
-    {
-        g_string_append_printf(out, "%s output %d", monitor_get_string(entry, "device"),
-                               (int)monitor_get_int(entry, "output", 0));
-        if (monitor_get_bool(entry, "connected")) {
-            g_string_append_printf(out, " -> input %d", (int)monitor_get_int(entry, "input", 0));
-        }
-        g_string_append_printf(out, ": level %d\n", (int)monitor_get_int(entry, "level", 0));
-    }
-}
-
-static const MonitorCommand irq_command = {
-    .name = "x-query-irq",
-    .hmp = "info irq",
-    .summary = "shows the interrupt lines of all devices and their levels",
-    .run = irq_run,
-    .print = irq_print,
-    .returns = "[any]",
-};
-MONITOR_COMMAND(irq_command);
 
 /* QMP gives the properties beside the driver, HMP all in one text as -device takes it. */
 static json_t *device_add_run(Monitor *monitor, json_t *arguments, GError **error)

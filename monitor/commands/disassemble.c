@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* dis: code around where the CPU is, or from an address, with symbols and source lines. */
+#include <string.h>
+
 #include "base/error.h"
 #include "debug/linux/linux.h"
 #include "debug/memory.h"
@@ -7,6 +9,7 @@
 #include "machine/accelerator.h"
 #include "monitor/command.h"
 #include "monitor/disassemble.h"
+#include "monitor/source.h"
 
 enum { LINES_DEFAULT = 12, LINES_MAX = 4096, BEFORE_MAX = 64 };
 
@@ -34,6 +37,31 @@ static uint64_t start_before(Vcpu *vcpu, uint64_t pc)
                : pc;
 }
 
+/* Each instruction that begins a line gets its text. */
+static void add_source(Vcpu *vcpu, json_t *list)
+{
+    SourceLine line, before = { 0 };
+    json_t *instruction;
+    size_t i;
+
+    json_array_foreach(list, i, instruction)
+    {
+        uint64_t address = (uint64_t)monitor_get_int(instruction, "address", 0);
+        g_autofree char *text = NULL;
+
+        if (!symbols_line(vcpu->machine, vcpu, address, &line)) {
+            continue;
+        }
+        if (line.line != before.line || line.source != before.source) {
+            text = source_text(vcpu->machine, &line);
+        }
+        if (text) {
+            monitor_put(instruction, "source-text", monitor_string(text));
+        }
+        before = line;
+    }
+}
+
 static json_t *dis_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     Machine *machine = monitor_machine(monitor);
@@ -57,6 +85,9 @@ static json_t *dis_run(Monitor *monitor, json_t *arguments, GError **error)
     if (!list) {
         return NULL;
     }
+    if (monitor_has(arguments, "format") && strchr(monitor_get_string(arguments, "format"), 's')) {
+        add_source(vcpu, list);
+    }
     result = json_object();
     monitor_put(result, "pc", json_integer(pc));
     monitor_put(result, "instructions", list);
@@ -75,6 +106,7 @@ static void dis_print(Monitor *monitor, json_t *result, GString *out)
 }
 
 static const MonitorArgument dis_arguments[] = {
+    { "format", ARGUMENT_FORMAT, true, "s: with the text of source lines" },
     { "address", ARGUMENT_INT, true, "where to begin; without: around the CPU's pc" },
     { "count", ARGUMENT_INT, true, "so many instructions" },
     { NULL },

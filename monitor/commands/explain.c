@@ -63,6 +63,7 @@ static json_t *explain_run(Monitor *monitor, json_t *arguments, GError **error)
     put_text(result, "kernel-log", diagnosis->kernel_log);
     monitor_put(result, "resets", json_integer(diagnosis->resets));
     put_text(result, "reset-reason", diagnosis->reset_reason);
+    put_text(result, "triple-fault", diagnosis->triple_fault);
     diagnosis_free(diagnosis);
     return result;
 }
@@ -79,5 +80,6 @@ static const MonitorCommand explain_command = {
         "says what the guest does: where its CPUs are, what they wait for, what is probably wrong",
     .run = explain_run,
     .print = explain_print,
+    .returns = "Explanation",
 };
 MONITOR_COMMAND(explain_command);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* info uefi: what UEFI firmware tells of itself in memory. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "debug/firmware/uefi.h"
@@ -40,6 +41,55 @@ static json_t *uefi_json(const UefiInfo *info)
     return result;
 }
 
+static json_t *memory_json(Machine *machine)
+{
+    g_autoptr(GArray) map = uefi_memory_map(machine);
+    json_t *list = json_array();
+
+    for (guint i = 0; i < map->len; i++) {
+        const UefiMemory *memory = &g_array_index(map, UefiMemory, i);
+        const char *type = uefi_memory_type(memory->type);
+        json_t *object = json_object();
+
+        monitor_put(object, "type", type ? json_string(type) : json_sprintf("%#x", memory->type));
+        monitor_put(object, "start", json_integer(memory->start));
+        monitor_put(object, "end", json_integer(memory->end));
+        monitor_put(object, "attributes", json_integer(memory->attributes));
+        json_array_append_new(list, object);
+    }
+    return list;
+}
+
+static json_t *variables_json(Machine *machine)
+{
+    g_autoptr(GArray) variables = uefi_variables(machine);
+    json_t *list = json_array();
+
+    for (guint i = 0; i < variables->len; i++) {
+        const UefiVariable *variable = &g_array_index(variables, UefiVariable, i);
+        g_autofree char *description = uefi_boot_description(variable);
+        json_t *object = json_object();
+        GString *hex = g_string_new(NULL);
+        gsize size;
+        const uint8_t *data = g_bytes_get_data(variable->data, &size);
+
+        for (gsize k = 0; k < size; k++) {
+            g_string_append_printf(hex, "%02x", data[k]);
+        }
+        monitor_put(object, "name", monitor_string(variable->name));
+        monitor_put(object, "guid", json_string(variable->guid));
+        monitor_put(object, "attributes", json_integer(variable->attributes));
+        monitor_put(object, "size", json_integer(variable->size));
+        monitor_put(object, "data", json_string(hex->str));
+        if (description) {
+            monitor_put(object, "description", monitor_string(description));
+        }
+        g_string_free(hex, TRUE);
+        json_array_append_new(list, object);
+    }
+    return list;
+}
+
 static json_t *uefi_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     Machine *machine = monitor_machine(monitor);
@@ -50,6 +100,8 @@ static json_t *uefi_run(Monitor *monitor, json_t *arguments, GError **error)
     info = uefi_info_find(machine);
     if (info) {
         result = uefi_json(info);
+        monitor_put(result, "memory", memory_json(machine));
+        monitor_put(result, "variables", variables_json(machine));
         uefi_info_free(info);
     }
     machine_exclusive_end(machine);
@@ -59,6 +111,46 @@ static json_t *uefi_run(Monitor *monitor, json_t *arguments, GError **error)
                    "it has not come so far");
     }
     return result;
+}
+
+static void print_memory(json_t *map, GString *out)
+{
+    json_t *one;
+    size_t i;
+
+    g_string_append(out, json_array_size(map) ? "Memory:\n" : "");
+    json_array_foreach(map, i, one)
+    {
+        g_string_append_printf(out, "  %016" PRIx64 "-%016" PRIx64 " %s%s\n",
+                               (uint64_t)monitor_get_int(one, "start", 0),
+                               (uint64_t)monitor_get_int(one, "end", 0),
+                               monitor_get_string(one, "type"),
+                               monitor_get_int(one, "attributes", 0) < 0 ? ", run time" : "");
+    }
+}
+
+static void print_variables(json_t *variables, GString *out)
+{
+    enum { HEX_SHOWN = 32 };
+    json_t *one;
+    size_t i;
+
+    g_string_append(out, json_array_size(variables) ? "Variables:\n" : "");
+    json_array_foreach(variables, i, one)
+    {
+        const char *data = monitor_get_string(one, "data");
+        int attributes = monitor_get_int(one, "attributes", 0);
+
+        g_string_append_printf(out, "  %s%s %5d  %-20s ", attributes & 1 ? "NV" : "  ",
+                               attributes & 4 ? " RT" : "   ", (int)monitor_get_int(one, "size", 0),
+                               monitor_get_string(one, "name"));
+        if (monitor_has(one, "description")) {
+            g_string_append_printf(out, "\"%s\"\n", monitor_get_string(one, "description"));
+        } else {
+            g_string_append_printf(out, "%.*s%s\n", HEX_SHOWN, data,
+                                   strlen(data) > HEX_SHOWN ? "…" : "");
+        }
+    }
 }
 
 static void uefi_print(Monitor *monitor, json_t *result, GString *out)
@@ -85,14 +177,17 @@ static void uefi_print(Monitor *monitor, json_t *result, GString *out)
             out, "  %016" PRIx64 " %8" PRIx64 " %s\n", (uint64_t)monitor_get_int(one, "base", 0),
             (uint64_t)monitor_get_int(one, "size", 0), monitor_get_string(one, "name"));
     }
+    print_memory(json_object_get(result, "memory"), out);
+    print_variables(json_object_get(result, "variables"), out);
 }
 
 static const MonitorCommand uefi_command = {
     .name = "x-query-uefi",
     .hmp = "info uefi",
-    .summary = "shows UEFI firmware's system table, the tables that it names, and the images that "
-               "it has loaded",
+    .summary = "shows UEFI firmware's system table, the tables that it names, the images that "
+               "it has loaded, its map of memory and its variables",
     .run = uefi_run,
     .print = uefi_print,
+    .returns = "UefiInfo",
 };
 MONITOR_COMMAND(uefi_command);

@@ -31,7 +31,7 @@ static json_t *pic_run(Monitor *monitor, json_t *arguments, GError **error)
 
 static const MonitorCommand pic_command = {
     .name = "x-query-interrupt-controllers",
-    .hmp = "info pic",
+    .hmp = "info pic|info ioapic|info gic",
     .summary = "shows the state of the machine's interrupt controllers",
     .run = pic_run,
     .returns = "HumanReadableText",
@@ -58,7 +58,7 @@ static const MonitorArgument lapic_arguments[] = {
 };
 
 static const MonitorCommand lapic_command = {
-    .hmp = "info lapic",
+    .hmp = "info lapic|info apic",
     .summary = "shows the state of a CPU's own interrupt controller",
     .arguments = lapic_arguments,
     .run = lapic_run,

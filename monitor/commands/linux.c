@@ -80,7 +80,7 @@ static const MonitorCommand dmesg_command = {
     .arguments = dmesg_arguments,
     .run = dmesg_run,
     .print = dmesg_print,
-    .returns = "any",
+    .returns = "[LinuxLogRecord]",
 };
 MONITOR_COMMAND(dmesg_command);
 
@@ -161,7 +161,7 @@ static const MonitorCommand tasks_command = {
         "shows the processes and threads of a Linux kernel, from its memory; * runs on a CPU",
     .run = tasks_run,
     .print = tasks_print,
-    .returns = "any",
+    .returns = "[LinuxTaskInfo]",
 };
 MONITOR_COMMAND(tasks_command);
 
@@ -213,6 +213,6 @@ static const MonitorCommand modules_command = {
     .summary = "shows the modules that a Linux kernel has loaded, from its memory",
     .run = modules_run,
     .print = modules_print,
-    .returns = "any",
+    .returns = "[LinuxModuleInfo]",
 };
 MONITOR_COMMAND(modules_command);

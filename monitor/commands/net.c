@@ -280,11 +280,24 @@ static const MonitorCommand netdev_del_command = {
 };
 MONITOR_COMMAND(netdev_del_command);
 
+/* The cable of a network card; NULL: there is no such card, or none is plugged in. */
+static Netdev *netdev_of_nic(Machine *machine, const char *id)
+{
+    Device *nic = device_find(machine, id);
+    g_autofree char *netdev = nic ? device_get(nic, "netdev", NULL) : NULL;
+
+    return netdev ? machine_find_netdev(machine, netdev) : NULL;
+}
+
 static json_t *set_link_run(Monitor *monitor, json_t *arguments, GError **error)
 {
+    Machine *machine = monitor_machine(monitor);
     const char *id = monitor_get_string(arguments, "name");
-    Netdev *netdev = machine_find_netdev(monitor_machine(monitor), id);
+    Netdev *netdev = machine_find_netdev(machine, id);
 
+    if (!netdev) {
+        netdev = netdev_of_nic(machine, id);
+    }
     if (!netdev) {
         error_fail(error, KASO_ERROR_NO_DEVICE, "Device '%s' not found", id);
     } else {
@@ -294,7 +307,8 @@ static json_t *set_link_run(Monitor *monitor, json_t *arguments, GError **error)
 }
 
 static const MonitorArgument set_link_arguments[] = {
-    { "name", ARGUMENT_STRING, .summary = "netdev", .complete = monitor_complete_netdevs },
+    { "name", ARGUMENT_STRING, .summary = "netdev, or its network card",
+      .complete = monitor_complete_netdevs },
     { "up", ARGUMENT_BOOL, .summary = "whether the link is up" },
     { NULL },
 };

@@ -17,14 +17,15 @@ static const MonitorArgument not_yet_arguments[] = {
     };                                                                                             \
     MONITOR_COMMAND(symbol)
 
-NOT_YET(delvm_not_yet, NULL, "delvm");
-NOT_YET(drive_add_not_yet, NULL, "drive_add");
-NOT_YET(dump_not_yet, "dump-guest-memory", "dump-guest-memory");
-NOT_YET(loadvm_not_yet, NULL, "loadvm");
-NOT_YET(migrate_not_yet, "migrate", "migrate");
-NOT_YET(savevm_not_yet, NULL, "savevm");
-NOT_YET(snapshot_delete_not_yet, "snapshot-delete", NULL);
-NOT_YET(snapshot_load_not_yet, "snapshot-load", NULL);
-NOT_YET(snapshot_save_not_yet, "snapshot-save", NULL);
-NOT_YET(snapshots_not_yet, NULL, "info snapshots");
-NOT_YET(watchdog_not_yet, "watchdog-set-action", "watchdog_action");
+NOT_YET(announce_self_not_yet, "announce-self", "announce_self");
+NOT_YET(block_job_change_not_yet, "block-job-change", NULL);
+NOT_YET(chardev_change_not_yet, "chardev-change", "chardev-change");
+NOT_YET(device_sync_config_not_yet, "device-sync-config", NULL);
+NOT_YET(dumpdtb_not_yet, "dumpdtb", "dumpdtb");
+NOT_YET(qom_list_get_not_yet, "qom-list-get", NULL);
+NOT_YET(query_cpu_model_baseline_not_yet, "query-cpu-model-baseline", NULL);
+NOT_YET(query_cpu_model_comparison_not_yet, "query-cpu-model-comparison", NULL);
+NOT_YET(query_rx_filter_not_yet, "query-rx-filter", NULL);
+NOT_YET(rtc_reset_reinjection_not_yet, "rtc-reset-reinjection", NULL);
+NOT_YET(trace_event_get_state_not_yet, "trace-event-get-state", NULL);
+NOT_YET(trace_event_set_state_not_yet, "trace-event-set-state", NULL);

@@ -56,6 +56,8 @@ static bool print_number(Monitor *monitor, const char *text, json_t *result, GEr
 static json_t *print_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     const char *text = monitor_get_string(arguments, "expression");
+    Vcpu *vcpu = monitor_vcpu(monitor, NULL);
+    bool typed;
     json_t *result;
     DumpFormat format;
     char letter[2] = "";
@@ -66,7 +68,10 @@ static json_t *print_run(Monitor *monitor, json_t *arguments, GError **error)
     letter[0] = format.letter;
     result = json_object();
     monitor_put(result, "format", json_string(letter));
-    if (!(typed_is_typed(text) ? print_typed : print_number)(monitor, text, result, error)) {
+    machine_exclusive_begin(monitor_machine(monitor));
+    typed = typed_is_typed(vcpu, text);
+    machine_exclusive_end(monitor_machine(monitor));
+    if (!(typed ? print_typed : print_number)(monitor, text, result, error)) {
         json_decref(result);
         return NULL;
     }
@@ -113,7 +118,7 @@ static const MonitorArgument print_arguments[] = {
 static const MonitorCommand print_command = {
     .name = "x-print",
     .hmp = "print|p",
-    .summary = "shows the value of an expression, or memory as a C type of the guest's kernel",
+    .summary = "shows the value of an expression, a variable, or memory as a C type",
     .arguments = print_arguments,
     .run = print_run,
     .print = print_print,

@@ -2,7 +2,6 @@
 /* Commands that only programs use: negotiation, listings of what there is, the way to HMP. */
 #include <string.h>
 
-#include "machine/board.h"
 #include "monitor/command.h"
 #include "monitor/monitor.h"
 
@@ -74,11 +73,13 @@ static json_t *human_run(Monitor *monitor, json_t *arguments, GError **error)
         return NULL;
     }
     monitor_set_vcpu(monitor, index);
+    monitor_set_in_line(monitor, true);
     /* What a person would see is the answer, mistakes included. */
     if (!monitor_run_hmp(monitor, monitor_get_string(arguments, "command-line"), out, &failure)) {
         g_string_append_printf(out, "Error: %s\n", failure->message);
         g_error_free(failure);
     }
+    monitor_set_in_line(monitor, false);
     monitor_set_vcpu(monitor, saved);
     result = monitor_string(out->str);
     g_string_free(out, TRUE);
@@ -99,84 +100,6 @@ static const MonitorCommand human_command = {
     .returns = "str",
 };
 MONITOR_COMMAND(human_command);
-
-static bool has_property(const Board *board, const char *name)
-{
-    for (const Property *p = board->properties; p && p->name; p++) {
-        if (!strcmp(p->name, name)) {
-            return p->kind != PROPERTY_NOT_YET;
-        }
-    }
-    return false;
-}
-
-static json_t *machines_run(Monitor *monitor, json_t *arguments, GError **error)
-{
-    const Board *const *it;
-    json_t *list = json_array();
-
-    REGISTRY_FOREACH(boards, it) {
-        json_t *entry = json_object();
-
-        monitor_put(entry, "name", json_string((*it)->name));
-        monitor_put(entry, "cpu-max", json_integer((*it)->max_vcpus));
-        monitor_put(entry, "hotpluggable-cpus", json_false());
-        monitor_put(entry, "numa-mem-supported", json_false());
-        monitor_put(entry, "deprecated", json_false());
-        monitor_put(entry, "acpi", json_boolean(has_property(*it, "acpi")));
-        if ((*it)->default_cpu) {
-            monitor_put(entry, "default-cpu-type", json_string((*it)->default_cpu));
-        }
-        if ((*it)->aliases && (*it)->aliases[0]) {
-            monitor_put(entry, "alias", json_string((*it)->aliases[0]));
-        }
-        json_array_append_new(list, entry);
-    }
-    return list;
-}
-
-static const MonitorCommand machines_command = {
-    .name = "query-machines",
-    .summary = "lists the boards",
-    .run = machines_run,
-    .returns = "[MachineInfo]",
-};
-MONITOR_COMMAND(machines_command);
-
-static json_t *cpu_definitions_run(Monitor *monitor, json_t *arguments, GError **error)
-{
-    const Target *target = monitor_machine(monitor)->config.target;
-    const CpuModel *const *it;
-    json_t *list = json_array();
-
-    REGISTRY_FOREACH(cpu_models, it) {
-        json_t *entry;
-        char *type;
-
-        if (target && (*it)->target != target) {
-            continue;
-        }
-        entry = json_object();
-        type = g_strdup_printf("%s-%s-cpu", (*it)->name, (*it)->target->name);
-        monitor_put(entry, "name", json_string((*it)->name));
-        monitor_put(entry, "typename", monitor_string(type));
-        monitor_put(entry, "unavailable-features", json_array());
-        monitor_put(entry, "migration-safe", json_boolean(strcmp((*it)->name, "max") != 0));
-        monitor_put(entry, "static", json_false());
-        monitor_put(entry, "deprecated", json_false());
-        json_array_append_new(list, entry);
-        g_free(type);
-    }
-    return list;
-}
-
-static const MonitorCommand cpu_definitions_command = {
-    .name = "query-cpu-definitions",
-    .summary = "lists the CPU models",
-    .run = cpu_definitions_run,
-    .returns = "[CpuDefinitionInfo]",
-};
-MONITOR_COMMAND(cpu_definitions_command);
 
 static json_t *target_run(Monitor *monitor, json_t *arguments, GError **error)
 {
@@ -210,11 +133,26 @@ static json_t *empty_list_run(Monitor *monitor, json_t *arguments, GError **erro
     };                                                                                             \
     MONITOR_COMMAND(symbol)
 
-EMPTY_LIST(command_line_command, "query-command-line-options",
-           "describes options of the command line (none are described yet)");
-EMPTY_LIST(hotpluggable_command, "query-hotpluggable-cpus", "lists CPU slots (none yet)");
-EMPTY_LIST(migrate_capabilities_command, "query-migrate-capabilities",
-           "lists capabilities of migration (none yet)");
 EMPTY_LIST(memory_devices_command, "query-memory-devices", "lists memory devices (none yet)");
 EMPTY_LIST(tpm_models_command, "query-tpm-models", "lists TPM models (none yet)");
 EMPTY_LIST(tpm_types_command, "query-tpm-types", "lists TPM back ends (none yet)");
+EMPTY_LIST(tpm_command, "query-tpm", "lists TPMs (none yet)");
+EMPTY_LIST(pr_managers_command, "query-pr-managers",
+           "lists managers of persistent reservations (none yet)");
+EMPTY_LIST(ospm_command, "query-acpi-ospm-status",
+           "lists what guests have told of plugged memory and CPUs (none yet)");
+
+static json_t *hotpluggable_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    error_fail(error, KASO_ERROR_UNSUPPORTED, "machine does not support hot-plugging CPUs");
+    return NULL;
+}
+
+static const MonitorCommand hotpluggable_command = {
+    .name = "query-hotpluggable-cpus",
+    .hmp = "info hotpluggable-cpus",
+    .summary = "lists CPU slots (no machine has any yet)",
+    .run = hotpluggable_run,
+    .returns = "[any]",
+};
+MONITOR_COMMAND(hotpluggable_command);

@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "machine/accelerator.h"
+#include "machine/board.h"
+#include "machine/object.h"
 #include "monitor/command.h"
 
 static json_t *property_entry(const char *name, const char *type, const char *summary)
@@ -282,22 +285,63 @@ static const MonitorCommand set_command = {
 };
 MONITOR_COMMAND(set_command);
 
+static void append_type(json_t *list, const char *wanted, const char *name, const char *parent)
+{
+    json_t *entry;
+
+    if (wanted && strcmp(wanted, "object") && strcmp(wanted, parent) && strcmp(wanted, name)) {
+        return;
+    }
+    entry = json_object();
+    monitor_put(entry, "name", monitor_string(name));
+    monitor_put(entry, "parent", json_string(parent));
+    json_array_append_new(list, entry);
+}
+
+static char *machine_type_name(const Board *board)
+{
+    return g_strconcat(board->name, "-machine", NULL);
+}
+
+static char *cpu_type_name(const CpuModel *model)
+{
+    return g_strdup_printf("%s-%s-cpu", model->name, model->target->name);
+}
+
+/* Devices, and what is no device: objects, accelerators, machines, and the CPUs of the program's own target. */
 static json_t *list_types_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     const char *implements = monitor_get_string(arguments, "implements");
-    const DeviceType *const *it;
+    const Target *target = monitor_machine(monitor)->config.target;
+    const DeviceType *const *device;
+    const ObjectType *const *object;
+    const CpuModel *const *model;
+    const Accelerator *const *accelerator;
+    const Board *const *board;
     json_t *list = json_array();
 
-    REGISTRY_FOREACH(device_types, it) {
-        json_t *entry;
+    REGISTRY_FOREACH(device_types, device) {
+        append_type(list, implements, (*device)->name, "device");
+    }
+    REGISTRY_FOREACH(object_types, object) {
+        append_type(list, implements, (*object)->name, "user-creatable");
+    }
+    REGISTRY_FOREACH(accelerators, accelerator) {
+        g_autofree char *name = g_strconcat((*accelerator)->name, "-accel", NULL);
 
-        if (implements && strcmp(implements, "device") && strcmp(implements, (*it)->name)) {
-            continue;
+        append_type(list, implements, name, "accel");
+    }
+    REGISTRY_FOREACH(boards, board) {
+        g_autofree char *name = machine_type_name(*board);
+
+        append_type(list, implements, name, "machine");
+    }
+    REGISTRY_FOREACH(cpu_models, model) {
+        if (!target || (*model)->target == target) {
+            g_autofree char *name = cpu_type_name(*model);
+
+            append_type(list, implements, name, "cpu");
         }
-        entry = json_object();
-        monitor_put(entry, "name", json_string((*it)->name));
-        monitor_put(entry, "parent", json_string("device"));
-        json_array_append_new(list, entry);
     }
     return list;
 }
@@ -310,7 +354,7 @@ static const MonitorArgument list_types_arguments[] = {
 
 static const MonitorCommand list_types_command = {
     .name = "qom-list-types",
-    .summary = "lists the types of devices",
+    .summary = "lists the types of devices, objects, machines and CPUs",
     .arguments = list_types_arguments,
     .run = list_types_run,
     .returns = "[ObjectTypeInfo]",
@@ -347,3 +391,64 @@ static const MonitorCommand device_properties_command = {
     .returns = "[ObjectPropertyInfo]",
 };
 MONITOR_COMMAND(device_properties_command);
+
+/* The properties of a machine or CPU by its type's name; false: there is no such type. */
+static bool append_machine_or_cpu(json_t *list, const char *name)
+{
+    const Board *const *board;
+    const CpuModel *const *model;
+
+    REGISTRY_FOREACH(boards, board) {
+        g_autofree char *type = machine_type_name(*board);
+
+        if (!strcmp(type, name)) {
+            append_properties(list, (*board)->properties, true);
+            return true;
+        }
+    }
+    REGISTRY_FOREACH(cpu_models, model) {
+        g_autofree char *type = cpu_type_name(*model);
+
+        if (!strcmp(type, name)) {
+            append_properties(list, (*model)->target->properties, true);
+            return true;
+        }
+    }
+    return false;
+}
+
+static json_t *type_properties_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    const char *name = monitor_get_string(arguments, "typename");
+    const DeviceType *device = device_type_find(name);
+    const ObjectType *object = object_type_find(name);
+    json_t *list = json_array();
+
+    json_array_append_new(list, property_entry("type", "string", NULL));
+    if (device) {
+        append_properties(list, device->properties, true);
+        append_properties(list, device->bus_properties, true);
+    } else if (object) {
+        append_properties(list, object->properties, true);
+    } else if (!append_machine_or_cpu(list, name)) {
+        json_decref(list);
+        error_fail(error, KASO_ERROR_NO_DEVICE, "there is no type '%s'; qom-list-types lists them",
+                   name);
+        return NULL;
+    }
+    return list;
+}
+
+static const MonitorArgument type_properties_arguments[] = {
+    { "typename", ARGUMENT_STRING, .summary = "type of device, object, machine or CPU" },
+    { NULL },
+};
+
+static const MonitorCommand type_properties_command = {
+    .name = "qom-list-properties",
+    .summary = "lists the properties of a type of device, object, machine or CPU",
+    .arguments = type_properties_arguments,
+    .run = type_properties_run,
+    .returns = "[ObjectPropertyInfo]",
+};
+MONITOR_COMMAND(type_properties_command);

@@ -2,6 +2,8 @@
 /* Commands that start, stop, reset and end the machine. */
 #include <string.h>
 
+#include "machine/watchdog.h"
+#include "migration/migration.h"
 #include "monitor/command.h"
 
 /* As QMP's RunState. A machine that has never run is in "prelaunch". */
@@ -55,6 +57,9 @@ static json_t *stop_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     Machine *machine = monitor_machine(monitor);
 
+    if (!migration_may_run(machine, false, error)) {
+        return NULL;
+    }
     /* A debugger's stop that it would end by itself becomes one that stays. */
     if (machine->stop_reason == STOP_NONE || machine->stop_reason == STOP_DEBUG) {
         machine_stop(machine, STOP_PAUSED);
@@ -74,6 +79,9 @@ static json_t *cont_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     Machine *machine = monitor_machine(monitor);
 
+    if (!migration_may_run(machine, true, error)) {
+        return NULL;
+    }
     switch (atomic_load(&machine->stop_reason)) {
     case STOP_NONE:
         break;
@@ -223,3 +231,51 @@ static const MonitorCommand boot_set_command = {
     .print = boot_set_print,
 };
 MONITOR_COMMAND(boot_set_command);
+
+static const char *const reboot_actions[] = { "reset", "shutdown", NULL };
+static const char *const shutdown_actions[] = { "poweroff", "pause", NULL };
+
+static const char *const panic_actions[] = { "shutdown", "pause", "none", "exit-failure", NULL };
+
+/* Values have been checked. */
+static unsigned value_index(const char *const *values, const char *value)
+{
+    unsigned i = 0;
+
+    while (values[i] && strcmp(values[i], value)) {
+        i++;
+    }
+    return i;
+}
+
+static json_t *action_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    MachineConfig *config = &monitor_machine(monitor)->config;
+    const char *reboot = monitor_get_string(arguments, "reboot");
+    const char *shutdown = monitor_get_string(arguments, "shutdown");
+    const char *panic = monitor_get_string(arguments, "panic");
+    const char *watchdog = monitor_get_string(arguments, "watchdog");
+
+    config->no_reboot = reboot ? !strcmp(reboot, "shutdown") : config->no_reboot;
+    config->no_shutdown = shutdown ? !strcmp(shutdown, "pause") : config->no_shutdown;
+    config->panic_action = panic ? value_index(panic_actions, panic) : config->panic_action;
+    config->watchdog_action =
+        watchdog ? value_index(watchdog_actions, watchdog) : config->watchdog_action;
+    return NULL;
+}
+
+static const MonitorArgument action_arguments[] = {
+    { "reboot", ARGUMENT_STRING, true, "what a reset by the guest does", .values = reboot_actions },
+    { "shutdown", ARGUMENT_STRING, true, "what a power-off does", .values = shutdown_actions },
+    { "panic", ARGUMENT_STRING, true, "what a guest's panic does", .values = panic_actions },
+    { "watchdog", ARGUMENT_STRING, true, "what a watchdog does", .values = watchdog_actions },
+    { NULL },
+};
+
+static const MonitorCommand action_command = {
+    .name = "set-action",
+    .summary = "sets what the guest's ends, panics and watchdogs do, as -action does",
+    .arguments = action_arguments,
+    .run = action_run,
+};
+MONITOR_COMMAND(action_command);

@@ -220,6 +220,17 @@ static const MonitorArgument io_error_data[] = {
     { "action", ARGUMENT_STRING },          { "nospace", ARGUMENT_BOOL, true },
     { "reason", ARGUMENT_STRING },          { NULL },
 };
+static const MonitorArgument write_threshold_data[] = {
+    { "node-name", ARGUMENT_STRING },
+    { "amount-exceeded", ARGUMENT_INT },
+    { "write-threshold", ARGUMENT_INT },
+    { NULL },
+};
+static const MonitorArgument dump_data[] = {
+    { "result", ARGUMENT_OBJECT },
+    { "error", ARGUMENT_STRING, true },
+    { NULL },
+};
 static const MonitorArgument job_data[] = {
     { "type", ARGUMENT_STRING }, { "device", ARGUMENT_STRING }, { "len", ARGUMENT_INT },
     { "offset", ARGUMENT_INT },  { "speed", ARGUMENT_INT },     { NULL },
@@ -259,9 +270,10 @@ static const MonitorArgument balloon_data[] = {
 };
 static const MonitorArgument debug_data[] = {
     { "kind", ARGUMENT_STRING },
-    { "cpu-index", ARGUMENT_INT },
-    { "pc", ARGUMENT_INT },
+    { "cpu-index", ARGUMENT_INT, true },
+    { "pc", ARGUMENT_INT, true },
     { "breakpoint", ARGUMENT_INT, true },
+    { "event", ARGUMENT_ANY, true },
     { "address", ARGUMENT_INT, true },
     { "write", ARGUMENT_BOOL, true },
     { "old", ARGUMENT_INT, true },
@@ -278,6 +290,23 @@ static const MonitorArgument tray_data[] = {
     { "device", ARGUMENT_STRING },
     { "id", ARGUMENT_STRING },
     { "tray-open", ARGUMENT_BOOL },
+    { NULL },
+};
+static const MonitorArgument watchdog_data[] = {
+    { "action", ARGUMENT_STRING },
+    { NULL },
+};
+static const MonitorArgument port_data[] = {
+    { "id", ARGUMENT_STRING },
+    { "open", ARGUMENT_BOOL },
+    { NULL },
+};
+static const MonitorArgument migration_data[] = {
+    { "status", ARGUMENT_STRING },
+    { NULL },
+};
+static const MonitorArgument pass_data[] = {
+    { "pass", ARGUMENT_INT },
     { NULL },
 };
 static const MonitorArgument vnc_data[] = {
@@ -297,12 +326,16 @@ static const struct {
     { "BLOCK_JOB_ERROR", job_error_data },
     { "BLOCK_JOB_PENDING", job_pending_data },
     { "BLOCK_JOB_READY", job_data },
+    { "BLOCK_WRITE_THRESHOLD", write_threshold_data },
     { "DEBUG_STOP", debug_data },
     { "DEVICE_DELETED", deleted_data },
+    { "DUMP_COMPLETED", dump_data },
     { "DEVICE_TRAY_MOVED", tray_data },
     { "GUEST_CRASHLOADED", panic_data },
     { "GUEST_PANICKED", panic_data },
     { "JOB_STATUS_CHANGE", job_status_data },
+    { "MIGRATION", migration_data },
+    { "MIGRATION_PASS", pass_data },
     { "POWERDOWN", NULL },
     { "RESET", end_data },
     { "RESUME", NULL },
@@ -313,7 +346,9 @@ static const struct {
     { "VNC_CONNECTED", vnc_data },
     { "VNC_DISCONNECTED", vnc_data },
     { "VNC_INITIALIZED", vnc_data },
+    { "VSERPORT_CHANGE", port_data },
     { "WAKEUP", NULL },
+    { "WATCHDOG", watchdog_data },
 };
 
 static json_t *schema_run(Monitor *monitor, json_t *arguments, GError **error)

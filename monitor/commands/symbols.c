@@ -29,6 +29,13 @@ static json_t *symbols_run(Monitor *monitor, json_t *arguments, GError **error)
         monitor_put(file, "count", json_integer(info->count));
         monitor_put(file, "lines", json_boolean(info->lines));
         monitor_put(file, "by-user", json_boolean(info->by_user));
+        monitor_put(file, "used", json_boolean(!info->waits));
+        if (info->note) {
+            monitor_put(file, "note", monitor_string(info->note));
+        }
+        if (info->missing_units) {
+            monitor_put(file, "missing-units", json_integer(info->missing_units));
+        }
         json_array_append_new(list, file);
     }
     g_array_unref(files);
@@ -55,6 +62,16 @@ static void symbols_print(Monitor *monitor, json_t *result, GString *out)
             monitor_get_bool(file, "lines") ? " and lines" : "", monitor_get_string(file, "kind"),
             monitor_get_string(file, "name"), *monitor_get_string(file, "path") ? ": " : "",
             monitor_get_string(file, "path"));
+        if (monitor_has(file, "note")) {
+            g_string_append_printf(out, "     %s\n", monitor_get_string(file, "note"));
+        }
+        if (monitor_has(file, "missing-units")) {
+            g_string_append_printf(
+                out,
+                "     of %d units only lines are known: their .dwo files were not "
+                "found\n",
+                (int)monitor_get_int(file, "missing-units", 0));
+        }
     }
 }
 
@@ -64,7 +81,7 @@ static const MonitorCommand symbols_command = {
     .summary = "shows what symbols are from: files, and what was recognised in the guest's memory",
     .run = symbols_run,
     .print = symbols_print,
-    .returns = "[any]",
+    .returns = "[SymbolFile]",
 };
 MONITOR_COMMAND(symbols_command);
 
@@ -156,13 +173,14 @@ static const MonitorCommand find_command = {
     .arguments = find_arguments,
     .run = find_run,
     .print = find_print,
-    .returns = "any",
+    .returns = "[SymbolInfo]",
 };
 MONITOR_COMMAND(find_command);
 
 static json_t *add_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     uint64_t base = monitor_get_int(arguments, "base", 0);
+    g_autoptr(GArray) files = NULL;
     json_t *result;
     unsigned number;
 
@@ -172,13 +190,30 @@ static json_t *add_run(Monitor *monitor, json_t *arguments, GError **error)
     }
     result = json_object();
     monitor_put(result, "number", json_integer(number));
+    files = symbols_list(monitor_machine(monitor));
+    for (guint i = 0; i < files->len; i++) {
+        const SymbolFileInfo *info = &g_array_index(files, SymbolFileInfo, i);
+
+        if (info->number == number && info->note) {
+            monitor_put(result, "note", monitor_string(info->note));
+        }
+    }
     return result;
+}
+
+static void add_print(Monitor *monitor, json_t *result, GString *out)
+{
+    if (monitor_has(result, "note")) {
+        g_string_append_printf(out, "symbols %d: %s\n", (int)monitor_get_int(result, "number", 0),
+                               monitor_get_string(result, "note"));
+    }
 }
 
 static const MonitorArgument add_arguments[] = {
     { "filename", ARGUMENT_STRING, .summary = "ELF, PE or COFF file, or a System.map" },
     { "base", ARGUMENT_INT, true,
-      "where its first loaded byte is; without: where it was linked to be" },
+      "where its first loaded byte is; without: where it is found in memory, else where it was "
+      "linked to be" },
     { NULL },
 };
 
@@ -188,9 +223,53 @@ static const MonitorCommand add_command = {
     .summary = "adds the symbols of a file",
     .arguments = add_arguments,
     .run = add_run,
-    .returns = "any",
+    .print = add_print,
+    .returns = "SymbolFileAdded",
 };
 MONITOR_COMMAND(add_command);
+
+static json_t *folder_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+    const char *added = monitor_get_string(arguments, "folder");
+    json_t *list;
+
+    if (added && !symbols_add_folder(machine, added, error)) {
+        return NULL;
+    }
+    list = json_array();
+    for (const char *const *folder = symbols_folders(machine); *folder; folder++) {
+        json_array_append_new(list, monitor_string(*folder));
+    }
+    return list;
+}
+
+static void folder_print(Monitor *monitor, json_t *result, GString *out)
+{
+    size_t i;
+    json_t *folder;
+
+    json_array_foreach(result, i, folder)
+    {
+        g_string_append_printf(out, "%s\n", json_string_value(folder));
+    }
+}
+
+static const MonitorArgument folder_arguments[] = {
+    { "folder", ARGUMENT_STRING, true, "one more; without: shows them" },
+    { NULL },
+};
+
+static const MonitorCommand folder_command = {
+    .name = "x-symbols-folder",
+    .hmp = "symbols folder",
+    .summary = "adds a folder where the symbol files of firmware's images are looked for",
+    .arguments = folder_arguments,
+    .run = folder_run,
+    .print = folder_print,
+    .returns = "[str]",
+};
+MONITOR_COMMAND(folder_command);
 
 static json_t *remove_run(Monitor *monitor, json_t *arguments, GError **error)
 {

@@ -8,32 +8,33 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "debug/symbols/symbols.h"
+#include "monitor/debugger/location.h"
 #include "monitor/debugger/private.h"
-#include "monitor/expression.h"
 
 #define ATTACHED "monitor/debugger/breakpoint.h"
-enum { PLACES_MAX = 64 };
 
 /* --- what a stop is worth ---------------------------------------------------------------------- */
 
+/* Not by log_printf, whose lines are events. */
 static void log_hit(const Breakpoint *breakpoint, const DebugStop *stop)
 {
-    if (stop->kind == DEBUG_STOP_EVENT) {
-        g_autoptr(GString) text = g_string_new(NULL);
+    g_autoptr(GString) text = g_string_new(NULL);
 
-        event_describe(text, &stop->event);
-        log_printf("breakpoint %u: cpu%u at %#" PRIx64 ": %s\n", breakpoint->number,
-                   stop->vcpu->index, stop->pc, text->str);
-        return;
+    if (stop->kind == DEBUG_STOP_EVENT) {
+        event_describe(text, &stop->event, breakpoint->text);
+    } else {
+        g_string_append(text, breakpoint->request.location);
     }
     if (stop->kind == DEBUG_STOP_WATCH && stop->values_known) {
-        log_printf("breakpoint %u: cpu%u at %#" PRIx64 ": %s, %#" PRIx64 " -> %#" PRIx64 "\n",
-                   breakpoint->number, stop->vcpu->index, stop->pc, breakpoint->request.location,
-                   stop->old_value, stop->new_value);
-    } else {
-        log_printf("breakpoint %u: cpu%u at %#" PRIx64 ": %s\n", breakpoint->number,
-                   stop->vcpu->index, stop->pc, breakpoint->request.location);
+        g_string_append_printf(text, ", %#" PRIx64 " -> %#" PRIx64, stop->old_value,
+                               stop->new_value);
     }
+    if (log_trace_to_file(breakpoint->request.location, text->str)) {
+        return;
+    }
+    fprintf(log_begin(), "breakpoint %u: cpu%u at %#" PRIx64 ": %s\n", breakpoint->number,
+            stop->vcpu->index, stop->pc, text->str);
+    log_end();
 }
 
 /* [vcpu] Takes one of the ignores; false: there is none. */
@@ -49,21 +50,49 @@ static bool take_ignore(Breakpoint *breakpoint)
     return false;
 }
 
+/*
+ * Memory is read with the machine lock, which threads that have neither a CPU nor that lock (I/O threads) may not wait for here. What
+ * cannot be judged holds.
+ */
+static bool can_judge(const Breakpoint *breakpoint)
+{
+    return vcpu_current() || machine_lock_held(breakpoint->debugger->machine);
+}
+
+/* Whether it counts on that CPU at all. */
+static bool is_for(const Breakpoint *breakpoint, const Vcpu *vcpu)
+{
+    return !atomic_load(&breakpoint->spent) &&
+           (breakpoint->request.vcpu < 0 || vcpu->index == (unsigned)breakpoint->request.vcpu);
+}
+
 bool breakpoint_holds(Breakpoint *breakpoint, const DebugStop *stop, const ConditionValues *values)
 {
-    if (breakpoint->request.vcpu >= 0 && stop->vcpu->index != (unsigned)breakpoint->request.vcpu) {
+    bool once;
+
+    if (!is_for(breakpoint, stop->vcpu)) {
         return false;
     }
-    if (breakpoint->condition && !condition_holds(breakpoint->condition, stop->vcpu, values)) {
+    if (breakpoint->condition && can_judge(breakpoint) &&
+        !condition_holds(breakpoint->condition, stop->vcpu, values)) {
         return false;
     }
     breakpoint->hits++;
     if (take_ignore(breakpoint)) {
         return false;
     }
+    once = breakpoint_counts_once(&breakpoint->request);
+    if (once && atomic_exchange(&breakpoint->spent, true)) {
+        return false;
+    }
     if (breakpoint->request.trace) {
         log_hit(breakpoint, stop);
-        return false;
+    }
+    if (breakpoint->request.trace || breakpoint->request.wait) {
+        if (once) {
+            breakpoint_spend(breakpoint, stop);
+        }
+        return breakpoint->request.wait_stops;
     }
     return true;
 }
@@ -77,7 +106,16 @@ static Breakpoint *breakpoint_of(const DebugStop *stop)
         /* It may have been removed since. */
         return g_ptr_array_find((GPtrArray *)all, stop->opaque, NULL) ? stop->opaque : NULL;
     }
-    return stop->point ? container_of(stop->point, BreakpointPlace, point)->breakpoint : NULL;
+    return stop->point && !pending_is_watch(stop)
+               ? container_of(stop->point, BreakpointPlace, point)->breakpoint
+               : NULL;
+}
+
+static bool holds(Breakpoint *breakpoint, const DebugStop *stop)
+{
+    const ConditionValues values = { stop->new_value, stop->old_value, stop->address };
+
+    return breakpoint_holds(breakpoint, stop, &values);
 }
 
 /* [vcpu] */
@@ -85,10 +123,13 @@ static bool reached(DebugClient *client, const DebugStop *stop)
 {
     Breakpoint *breakpoint = breakpoint_of(stop);
 
-    return breakpoint ? breakpoint_holds(
-                            breakpoint, stop,
-                            &(ConditionValues){ stop->new_value, stop->old_value, stop->address })
-                      : move_reached((Debugger *)client, stop);
+    if (pending_is_watch(stop) || (breakpoint && breakpoint->translation)) {
+        return true; /* to look at it */
+    }
+    if (breakpoint && condition_is_typed(breakpoint->condition)) {
+        return is_for(breakpoint, stop->vcpu); /* judged when the machine has stopped */
+    }
+    return breakpoint ? holds(breakpoint, stop) : move_reached((Debugger *)client, stop);
 }
 
 /* --- the table --------------------------------------------------------------------------------- */
@@ -104,17 +145,18 @@ static void remove_places(Breakpoint *breakpoint)
     }
 }
 
-static bool add_place(Breakpoint *breakpoint, uint64_t address, bool physical, GError **error)
+static bool add_place(Breakpoint *breakpoint, const LocationPlace *at, GError **error)
 {
     const BreakpointRequest *request = &breakpoint->request;
     BreakpointPlace *place = g_new0(BreakpointPlace, 1);
 
     place->breakpoint = breakpoint;
+    place->shown = at->shown;
     place->point = (DebugPoint){ .client = &breakpoint->debugger->client,
-                                 .address = address,
+                                 .address = at->address,
                                  .size = request->access & DEBUG_EXECUTE ? 1 : request->size,
                                  .access = request->access,
-                                 .physical = physical };
+                                 .physical = at->physical || request->physical };
     if (!debug_add_point(breakpoint->debugger->machine, &place->point, error)) {
         g_free(place);
         return false;
@@ -123,123 +165,34 @@ static bool add_place(Breakpoint *breakpoint, uint64_t address, bool physical, G
     return true;
 }
 
-static unsigned line_addresses(Machine *machine, const char *location, uint64_t *addresses)
-{
-    g_autofree char *source = NULL;
-    const char *colon = strrchr(location, ':');
-    unsigned line;
-
-    source = g_strndup(location, (gsize)(colon - location));
-    line = (unsigned)g_ascii_strtoull(colon + 1, NULL, 10);
-    return symbols_line_addresses(machine, source, &line, addresses, PLACES_MAX);
-}
-
-static bool is_name(const char *location)
-{
-    const char *c = location;
-
-    while (g_ascii_isalnum(*c) || (*c && strchr("_.@!", *c))) {
-        c++;
-    }
-    return !*c && (g_ascii_isalpha(*location) || *location == '_');
-}
-
-static bool is_line(const char *location)
-{
-    const char *colon = strrchr(location, ':');
-
-    return colon && colon != location && g_ascii_isdigit(colon[1]);
-}
-
-static bool evaluate(Vcpu *vcpu, const char *text, uint64_t *address, GError **error)
-{
-    const char *rest = text;
-
-    if (!expression_evaluate(&rest, vcpu, (int64_t *)address, error)) {
-        return false;
-    }
-    while (g_ascii_isspace(*rest)) {
-        rest++;
-    }
-    return !*rest ||
-           error_fail(error, KASO_ERROR_INVALID, "'%s': '%s' does not belong", text, rest);
-}
-
-/*
- * Where the location is now; *physical: that these are physical addresses. 0: nowhere yet, or never: then with an error. A kernel's code is
- * looked for where it is in RAM, which it keeps through the changes of its paging, KASLR's among them.
- */
-static unsigned resolve(Vcpu *vcpu, const char *location, uint64_t *addresses, bool *physical,
-                        GError **error)
-{
-    Symbol symbols[PLACES_MAX];
-    unsigned count;
-
-    if (is_line(location)) {
-        return line_addresses(vcpu->machine, location, addresses);
-    }
-    if (!is_name(location)) {
-        return evaluate(vcpu, location[0] == '*' ? location + 1 : location, addresses, error);
-    }
-    count = symbols_find(vcpu->machine, vcpu, location, symbols, PLACES_MAX);
-    count = MIN(count, (unsigned)PLACES_MAX);
-    *physical = count && symbols_physical(vcpu->machine, &symbols[0], &addresses[0]);
-    for (unsigned i = 0; i < count; i++) {
-        if (!*physical) {
-            addresses[i] = symbols[i].address;
-        } else if (!symbols_physical(vcpu->machine, &symbols[i], &addresses[i])) {
-            return i;
-        }
-    }
-    return count;
-}
-
-/* After changes of the table. */
-static void count_pending(Debugger *debugger)
-{
-    unsigned count = 0;
-
-    for (unsigned i = 0; i < debugger->breakpoints->len; i++) {
-        const Breakpoint *breakpoint = g_ptr_array_index(debugger->breakpoints, i);
-
-        count += breakpoint->enabled && breakpoint->pending;
-    }
-    if (!count != !debugger->pending) {
-        debugger->pending = count;
-        event_update(debugger);
-    }
-}
-
 /* It stops nothing any more. */
 static void displace(Breakpoint *breakpoint)
 {
-    if (breakpoint->request.access) {
-        remove_places(breakpoint);
-    } else {
-        event_set(breakpoint, false);
+    if (!breakpoint->request.access) {
+        event_set(breakpoint, NULL, false, NULL);
     }
+    remove_places(breakpoint);
 }
 
-static bool place(Breakpoint *breakpoint, Vcpu *vcpu, GError **error)
+bool breakpoint_place(Breakpoint *breakpoint, Vcpu *vcpu, GError **error)
 {
     const char *location = breakpoint->request.location;
-    uint64_t addresses[PLACES_MAX];
-    bool physical = breakpoint->request.physical;
+    bool code = breakpoint->request.access & DEBUG_EXECUTE;
+    LocationPlace places[LOCATION_PLACES_MAX];
     GError *failure = NULL;
     unsigned count;
 
     if (!breakpoint->request.access) {
-        event_set(breakpoint, true);
-        return true;
+        return event_set(breakpoint, vcpu, true, error);
     }
-    count = resolve(vcpu, location, addresses, &physical, &failure);
+    count = location_resolve(vcpu, location, code, places, &failure);
     if (failure) {
         g_propagate_error(error, failure);
         return false;
     }
     breakpoint->pending = count == 0;
     for (unsigned i = 0; i < count; i++) {
-        if (!add_place(breakpoint, addresses[i], physical, error)) {
+        if (!add_place(breakpoint, &places[i], error)) {
             remove_places(breakpoint);
             return false;
         }
@@ -247,32 +200,34 @@ static bool place(Breakpoint *breakpoint, Vcpu *vcpu, GError **error)
     return true;
 }
 
-/* Names that are known by now. */
-static void place_pending(Debugger *debugger)
-{
-    Vcpu *vcpu = debugger->machine->vcpus->pdata[0];
-
-    for (unsigned i = 0; i < debugger->breakpoints->len; i++) {
-        Breakpoint *breakpoint = g_ptr_array_index(debugger->breakpoints, i);
-
-        if (breakpoint->enabled && breakpoint->pending) {
-            place(breakpoint, vcpu, NULL);
-        }
-    }
-    count_pending(debugger);
-}
-
 static void stopped(DebugClient *client, const DebugStop *stop)
 {
     Debugger *debugger = (Debugger *)client;
+    DebugStop own = *stop;
     bool ours = stop->client == client;
     /* Unless somebody has paused it since. */
     bool may_go_on = ours && atomic_load(&debugger->machine->stop_reason) == STOP_DEBUG;
     Breakpoint *breakpoint = ours ? breakpoint_of(stop) : NULL;
 
-    if (ours && stop->kind == DEBUG_STOP_EVENT && !breakpoint) {
+    if (ours && !breakpoint && (stop->kind == DEBUG_STOP_EVENT || pending_is_watch(stop))) {
         symbols_refresh(debugger->machine);
-        place_pending(debugger);
+        pending_place(debugger);
+        if (may_go_on) {
+            machine_start(debugger->machine);
+        }
+        return;
+    }
+    if (breakpoint && breakpoint->translation) {
+        if (!translation_look(breakpoint, &own)) {
+            if (may_go_on) {
+                machine_start(debugger->machine);
+            }
+            return;
+        }
+        stop = &own;
+    }
+    if (breakpoint && breakpoint->request.access && condition_is_typed(breakpoint->condition) &&
+        !holds(breakpoint, stop)) {
         if (may_go_on) {
             machine_start(debugger->machine);
         }
@@ -282,19 +237,30 @@ static void stopped(DebugClient *client, const DebugStop *stop)
         return;
     }
     move_end(debugger);
+    if (breakpoint && atomic_load(&breakpoint->spent) && !breakpoint->request.wait) {
+        breakpoint_set_enabled(breakpoint, false, NULL);
+    }
     if (ours) {
         debugger_tell(debugger, stop, breakpoint);
+        breakpoint_settle(debugger);
     }
 }
 
 static void free_breakpoint(Breakpoint *breakpoint)
 {
+    if (breakpoint->timeout) {
+        g_source_remove(breakpoint->timeout);
+    }
     g_ptr_array_unref(breakpoint->places);
+    g_clear_pointer(&breakpoint->expression, g_regex_unref);
+    g_free(breakpoint->text);
     condition_free(breakpoint->condition);
     g_free((char *)breakpoint->request.location);
     g_free((char *)breakpoint->request.commands);
     g_free((char *)breakpoint->request.event_who);
     g_free((char *)breakpoint->request.event_name);
+    g_free((char *)breakpoint->request.event_range);
+    g_free((char *)breakpoint->request.event_text);
     g_free(breakpoint);
 }
 
@@ -302,12 +268,18 @@ static void free_debugger(void *opaque)
 {
     Debugger *debugger = opaque;
 
+    g_ptr_array_set_size(debugger->events, 0);
+    debug_remove_client(&debugger->client);
+    event_screens_watch(debugger, false);
+    pending_free(debugger);
     for (unsigned i = 0; i < debugger->breakpoints->len; i++) {
+        event_source_clear(debugger->breakpoints->pdata[i]);
         free_breakpoint(debugger->breakpoints->pdata[i]);
     }
     g_ptr_array_unref(debugger->breakpoints);
     g_ptr_array_unref(debugger->events);
-    g_mutex_clear(&debugger->lock);
+    event_text_free(debugger);
+    g_rec_mutex_clear(&debugger->lock);
     g_free(debugger);
 }
 
@@ -321,12 +293,12 @@ static void symbols_changed(void *opaque)
         const char *location = breakpoint->request.location;
 
         if (breakpoint->enabled && breakpoint->request.access &&
-            (is_name(location) || is_line(location))) {
+            location_depends_on_symbols(location)) {
             remove_places(breakpoint);
-            place(breakpoint, debugger->machine->vcpus->pdata[0], NULL);
+            breakpoint_place(breakpoint, debugger->machine->vcpus->pdata[0], NULL);
         }
     }
-    count_pending(debugger);
+    pending_count(debugger);
 }
 
 Debugger *debugger_of(Machine *machine)
@@ -342,7 +314,7 @@ Debugger *debugger_of(Machine *machine)
         debugger->next_number = 1;
         debugger->breakpoints = g_ptr_array_new();
         debugger->events = g_ptr_array_new();
-        g_mutex_init(&debugger->lock);
+        g_rec_mutex_init(&debugger->lock);
         machine_attach(machine, ATTACHED, debugger, free_debugger);
         debug_add_client(machine, &debugger->client);
         symbols_on_change(machine, symbols_changed, debugger);
@@ -367,18 +339,21 @@ Breakpoint *breakpoint_add(Vcpu *vcpu, const BreakpointRequest *request, GError 
     breakpoint->request.commands = g_strdup(request->commands);
     breakpoint->request.event_who = g_strdup(request->event_who);
     breakpoint->request.event_name = g_strdup(request->event_name);
+    breakpoint->request.event_range = g_strdup(request->event_range);
+    breakpoint->request.event_text = g_strdup(request->event_text);
     breakpoint->request.condition = NULL;
     breakpoint->places = g_ptr_array_new_with_free_func(g_free);
     breakpoint->enabled = true;
     if ((request->condition &&
-         !(breakpoint->condition = condition_compile(request->condition, vcpu, error))) ||
-        !place(breakpoint, vcpu, error)) {
+         !breakpoint_set_condition(breakpoint, vcpu, request->condition, error)) ||
+        !breakpoint_place(breakpoint, vcpu, error)) {
+        displace(breakpoint);
         free_breakpoint(breakpoint);
         return NULL;
     }
     breakpoint->number = debugger->next_number++;
     g_ptr_array_add(debugger->breakpoints, breakpoint);
-    count_pending(debugger);
+    pending_count(debugger);
     return breakpoint;
 }
 
@@ -388,8 +363,9 @@ void breakpoint_remove(Breakpoint *breakpoint)
 
     displace(breakpoint);
     g_ptr_array_remove(debugger->breakpoints, breakpoint);
+    breakpoint_unwait(breakpoint);
     free_breakpoint(breakpoint);
-    count_pending(debugger);
+    pending_count(debugger);
 }
 
 const GPtrArray *breakpoint_all(Machine *machine)
@@ -413,12 +389,24 @@ Breakpoint *breakpoint_find(Machine *machine, int64_t number, GError **error)
     return NULL;
 }
 
+static bool refuse_typed(GError **error)
+{
+    return error_fail(
+        error, KASO_ERROR_UNSUPPORTED,
+        "variables and members are for conditions of locations: an event is judged at once, "
+        "without them");
+}
+
 bool breakpoint_set_condition(Breakpoint *breakpoint, Vcpu *vcpu, const char *text, GError **error)
 {
     Condition *condition = text && *text ? condition_compile(text, vcpu, error) : NULL, *old;
 
     if (text && *text && !condition) {
         return false;
+    }
+    if (!breakpoint->request.access && condition_is_typed(condition)) {
+        condition_free(condition);
+        return refuse_typed(error);
     }
     machine_exclusive_begin(vcpu->machine);
     old = breakpoint->condition;
@@ -445,12 +433,14 @@ bool breakpoint_set_enabled(Breakpoint *breakpoint, bool enabled, GError **error
         return true;
     }
     breakpoint->enabled = enabled;
+    atomic_store(&breakpoint->spent, false);
     if (!enabled) {
         displace(breakpoint);
-    } else if (!place(breakpoint, breakpoint->debugger->machine->vcpus->pdata[0], error)) {
+    } else if (!breakpoint_place(breakpoint, breakpoint->debugger->machine->vcpus->pdata[0],
+                                 error)) {
         breakpoint->enabled = false;
     }
-    count_pending(breakpoint->debugger);
+    pending_count(breakpoint->debugger);
     return breakpoint->enabled == enabled;
 }
 
@@ -491,6 +481,11 @@ bool breakpoint_traces(const Breakpoint *breakpoint)
     return breakpoint->request.trace;
 }
 
+bool breakpoint_waits(const Breakpoint *breakpoint)
+{
+    return breakpoint->request.wait;
+}
+
 const char *breakpoint_condition(const Breakpoint *breakpoint)
 {
     return breakpoint->condition ? condition_text(breakpoint->condition) : NULL;
@@ -508,9 +503,17 @@ GArray *breakpoint_addresses(const Breakpoint *breakpoint)
     for (unsigned i = 0; i < breakpoint->places->len; i++) {
         const BreakpointPlace *at = g_ptr_array_index(breakpoint->places, i);
 
-        g_array_append_val(addresses, at->point.address);
+        g_array_append_val(addresses, at->shown);
     }
     return addresses;
+}
+
+bool breakpoint_in_ram(const Breakpoint *breakpoint, uint64_t *guest_phys)
+{
+    const BreakpointPlace *at = breakpoint->places->len ? breakpoint->places->pdata[0] : NULL;
+
+    *guest_phys = at ? at->point.address : 0;
+    return at && at->point.physical && !breakpoint->request.physical;
 }
 
 char *breakpoint_describe(const Breakpoint *breakpoint)

@@ -8,6 +8,8 @@
 #ifndef MONITOR_DEBUGGER_BREAKPOINT_H
 #define MONITOR_DEBUGGER_BREAKPOINT_H
 
+#include <jansson.h>
+
 #include "machine/debug.h"
 #include "monitor/debugger/condition.h"
 
@@ -20,14 +22,21 @@ typedef struct {
     uint8_t access;         /* DEBUG_EXECUTE, or _READ and _WRITE */
     bool physical, temporary;
     bool trace;             /* logs, and does not stop */
+    bool wait;              /* somebody waits for it (breakpoint_wait) */
+    bool wait_stops;        /* and the machine stops then */
     int vcpu;               /* only this CPU; -1: any */
     uint64_t size;          /* of what is watched */
     const char *location;   /* an expression, or FILE:LINE; an event: its text */
-    /* access 0: an event. name: NULL: any; of a device's register, after its type's. */
+    /* access 0: an event. who, name: patterns (fnmatch); NULL: any. */
     DebugEventKind event;
     const char *event_who, *event_name;
     bool event_any_number, event_reads, event_writes;
     uint64_t event_number;
+    const char *event_range; /* "FIRST..LAST" or FIRST (then `size` bytes); NULL: anywhere */
+    const char *event_text;  /* CONSOLE, LOG: a regular expression; PICTURE: a file */
+    int64_t event_ns;        /* TIME */
+    bool event_relative;     /* TIME: from now on */
+    unsigned event_tolerance; /* PICTURE: how many of 10,000 pixels may differ */
     const char *condition;  /* NULL: none */
     const char *commands;   /* separated by ';', run in the monitor when it stops; NULL: none */
 } BreakpointRequest;
@@ -53,11 +62,14 @@ char *breakpoint_describe(const Breakpoint *breakpoint);
 const char *breakpoint_location(const Breakpoint *breakpoint);
 /* The addresses that it stands for now: none when it waits for its name. Caller unrefs. */
 GArray *breakpoint_addresses(const Breakpoint *breakpoint);
+/* Whether the first of them is looked for where it is in RAM, whatever maps it. */
+bool breakpoint_in_ram(const Breakpoint *breakpoint, uint64_t *guest_phys);
 uint64_t breakpoint_hits(const Breakpoint *breakpoint);
 uint64_t breakpoint_ignores(const Breakpoint *breakpoint);
 bool breakpoint_enabled(const Breakpoint *breakpoint);
 bool breakpoint_temporary(const Breakpoint *breakpoint);
 bool breakpoint_traces(const Breakpoint *breakpoint);
+bool breakpoint_waits(const Breakpoint *breakpoint);
 const char *breakpoint_condition(const Breakpoint *breakpoint); /* NULL: none */
 const char *breakpoint_commands(const Breakpoint *breakpoint);
 
@@ -68,13 +80,23 @@ void breakpoint_set_commands(Breakpoint *breakpoint, const char *commands);
 bool breakpoint_set_enabled(Breakpoint *breakpoint, bool enabled, GError **error);
 
 /*
+ * Waits for what is asked for, once, while the machine runs (which it does from here on). done: in the main loop, with a DEBUG_STOP's data, NULL when it
+ * came to nothing: the time was over (timed_out), or the breakpoint was removed. seconds 0: without end.
+ */
+typedef void BreakpointDone(void *opaque, json_t *data, bool timed_out);
+Breakpoint *breakpoint_wait(Vcpu *vcpu, const BreakpointRequest *request, double seconds, BreakpointDone *done, void *opaque,
+                            GError **error);
+
+/*
  * Moves CPUs, and tells with DEBUG_STOP when that is done. all: the others run freely meanwhile; else they stand still. The machine
  * must be stopped.
  */
 typedef struct {
     Vcpu *vcpu;
-    uint64_t count;     /* of instructions */
-    bool over;          /* calls count as one instruction */
+    uint64_t count;     /* of instructions, or source lines */
+    bool lines;         /* by source lines, where they are known for the pc */
+    bool over;          /* calls count as one instruction; by lines: they, and inlined functions, belong to the line */
+    bool forward;       /* by lines: not to what is before in the function */
     bool out;           /* until the function that runs now has returned */
     bool all;
 } MoveRequest;

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "debug/symbols/symbols.h"
 #include "machine/debug.h"
+#include "monitor/typed.h"
 
 enum { DEPTH_MAX = 64, STACK_MAX = 80, CODE_MAX = 1024 };
 
@@ -21,7 +22,8 @@ typedef enum {
     OP_OLD,
     OP_ADDRESS,
     OP_CPU,
-    OP_LOAD, /* number: bytes, negative for signed ones */
+    OP_TYPED, /* number: index in Condition.typed */
+    OP_LOAD,  /* number: bytes, negative for signed ones */
     OP_NEGATE,
     OP_NOT,         /* ~ */
     OP_LOGICAL,     /* ! */
@@ -40,13 +42,15 @@ typedef struct {
 
 struct Condition {
     char *text;
-    GArray *code; /* Instruction */
+    GArray *code;     /* Instruction */
+    GPtrArray *typed; /* char *: what typed.h evaluates */
 };
 
 typedef struct {
     const char *text, *start;
     Vcpu *vcpu;
     GArray *code;
+    GPtrArray *typed;
     unsigned depth;
     GError **error;
 } Compiler;
@@ -143,8 +147,94 @@ static bool compile_register(Compiler *c)
     return true;
 }
 
+/* Behind a pair of brackets, whatever is in it; NULL: it does not end. */
+static const char *behind_brackets(const char *text)
+{
+    unsigned depth = 0;
+
+    do {
+        depth += *text == '(' || *text == '[';
+        depth -= *text == ')' || *text == ']';
+        text++;
+    } while (depth && *text);
+    return depth ? NULL : text;
+}
+
+/* Behind the members and indexes that follow a name or brackets; the text itself: there are none. */
+static const char *behind_members(const char *text)
+{
+    for (;;) {
+        const char *at = text + strspn(text, " ");
+
+        if (*at == '[') {
+            at = behind_brackets(at);
+            if (!at) {
+                return text;
+            }
+        } else if (*at == '.' || (at[0] == '-' && at[1] == '>')) {
+            at += *at == '.' ? 1 : 2;
+            while (g_ascii_isalnum(*at) || *at == '_') {
+                at++;
+            }
+        } else {
+            return text;
+        }
+        text = at;
+    }
+}
+
+static void emit_typed(Compiler *c, const char *start, const char *end)
+{
+    emit(c, OP_TYPED, c->typed->len);
+    g_ptr_array_add(c->typed, g_strndup(start, (gsize)(end - start)));
+    c->text = end;
+}
+
+/* A cast or a variable in brackets, and its members: "((struct point *)$x0)->y". false: it is something else. */
+static bool take_typed_brackets(Compiler *c)
+{
+    const char *behind = behind_brackets(c->text), *end = behind ? behind_members(behind) : NULL;
+
+    if (!end || end == behind) {
+        return false;
+    }
+    emit_typed(c, c->text, end);
+    return true;
+}
+
+/* Whether the files that were added tell of variables. */
+static bool variables_are_known(Machine *machine)
+{
+    g_autoptr(GArray) files = symbols_list(machine);
+
+    for (guint i = 0; i < files->len; i++) {
+        if (g_array_index(files, SymbolFileInfo, i).lines) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A variable, or members of one: found where the breakpoint is, when it is hit. */
+static bool take_typed_name(Compiler *c, const char *start)
+{
+    size_t plain = strcspn(start, ".@");
+    const char *name_end = c->text < start + plain ? c->text : start + plain,
+               *end = behind_members(name_end);
+    g_autofree char *name = g_strndup(start, (gsize)(name_end - start));
+    Symbol symbol;
+
+    if (end == name_end && (symbols_find(c->vcpu->machine, c->vcpu, name, &symbol, 1) ||
+                            !variables_are_known(c->vcpu->machine))) {
+        return false;
+    }
+    emit_typed(c, start, end);
+    return true;
+}
+
 static bool compile_name(Compiler *c)
 {
+    const char *start = c->text;
     static const struct {
         const char *name;
         Op op;
@@ -159,6 +249,9 @@ static bool compile_name(Compiler *c)
             emit(c, specials[i].op, 0);
             return true;
         }
+    }
+    if (take_typed_name(c, start)) {
+        return true;
     }
     if (!symbols_address(c->vcpu->machine, c->vcpu, name, &address, c->error)) {
         return false;
@@ -245,6 +338,9 @@ static bool compile_operand(Compiler *c)
         skip_space(c);
         return compile_name(c);
     case '(':
+        if (take_typed_brackets(c)) {
+            return true;
+        }
         c->text++;
         return compile_level(c, 0) && (take(c, ")") || fail(c, "a ')' is missing"));
     case '$':
@@ -341,12 +437,14 @@ Condition *condition_compile(const char *text, Vcpu *vcpu, GError **error)
     Condition *condition;
 
     c.code = g_array_new(false, false, sizeof(Instruction));
+    c.typed = g_ptr_array_new_with_free_func(g_free);
     if (!compile_level(&c, 0) || (skip_space(&c), *c.text && !fail(&c, "this does not belong"))) {
         g_array_unref(c.code);
+        g_ptr_array_unref(c.typed);
         return NULL;
     }
     condition = g_new(Condition, 1);
-    *condition = (Condition){ g_strstrip(g_strdup(text)), c.code };
+    *condition = (Condition){ g_strstrip(g_strdup(text)), c.code, c.typed };
     return condition;
 }
 
@@ -354,6 +452,7 @@ void condition_free(Condition *condition)
 {
     if (condition) {
         g_array_unref(condition->code);
+        g_ptr_array_unref(condition->typed);
         g_free(condition->text);
         g_free(condition);
     }
@@ -362,6 +461,11 @@ void condition_free(Condition *condition)
 const char *condition_text(const Condition *condition)
 {
     return condition->text;
+}
+
+bool condition_is_typed(const Condition *condition)
+{
+    return condition && condition->typed->len;
 }
 
 static int64_t read_register(Vcpu *vcpu, const TargetRegister *reg)
@@ -400,10 +504,16 @@ static bool divide(int64_t *left, int64_t right, bool rest)
     return true;
 }
 
-/* Addresses are compared more often than negative numbers: < and its kin are unsigned. */
-static bool apply(const char *name, int64_t *left, int64_t right)
+/*
+ * Addresses are compared more often than negative numbers: < and its kin are unsigned, unless a typed value is signed: then what is less than the other is
+ * so when both are moved up by half of all numbers.
+ */
+static bool apply(const char *name, int64_t *left, int64_t right, bool is_signed)
 {
-    uint64_t a = (uint64_t)*left, b = (uint64_t)right;
+    uint64_t bias = is_signed && (name[0] == '<' || name[0] == '>') && name[1] != name[0]
+                        ? UINT64_C(1) << 63
+                        : 0;
+    uint64_t a = (uint64_t)*left ^ bias, b = (uint64_t)right ^ bias;
 
     switch (name[0] << 8 | name[1]) {
     case '|' << 8:
@@ -458,9 +568,26 @@ static bool apply(const char *name, int64_t *left, int64_t right)
 typedef struct {
     Vcpu *vcpu;
     const ConditionValues *values;
+    const Condition *condition;
     int64_t stack[STACK_MAX];
-    unsigned top; /* entries in use */
+    bool is_signed[STACK_MAX]; /* it is of a signed type */
+    unsigned top;              /* entries in use */
 } Evaluation;
+
+/* A typed value goes on the stack. */
+static bool push_typed(Evaluation *e, const char *text)
+{
+    g_autoptr(GError) error = NULL;
+    TypedValue value;
+    uint64_t number;
+
+    if (e->top == STACK_MAX || !typed_evaluate(e->vcpu, text, &value, &error) ||
+        !typed_number(e->vcpu, &value, &number, &e->is_signed[e->top], &error)) {
+        return false;
+    }
+    e->stack[e->top++] = (int64_t)number;
+    return true;
+}
 
 static int64_t operand(const Evaluation *e, const Instruction *i)
 {
@@ -485,7 +612,7 @@ static int64_t operand(const Evaluation *e, const Instruction *i)
 /* One op; *skip: how many to leave out behind it. false: it cannot be done. */
 static bool step(Evaluation *e, const Instruction *i, int64_t *skip)
 {
-    int64_t *top = &e->stack[e->top - 1];
+    int64_t *top = e->top ? &e->stack[e->top - 1] : NULL; /* NULL: this one puts the first there */
 
     switch (i->op) {
     case OP_LOAD:
@@ -501,7 +628,8 @@ static bool step(Evaluation *e, const Instruction *i, int64_t *skip)
         return true;
     case OP_BINARY:
         e->top--;
-        return apply(operators[i->number].name, top - 1, *top);
+        e->is_signed[e->top - 1] |= e->is_signed[e->top];
+        return apply(operators[i->number].name, top - 1, *top, e->is_signed[e->top - 1]);
     case OP_SKIP_IF:
     case OP_SKIP_UNLESS:
         *top = *top != 0;
@@ -514,10 +642,13 @@ static bool step(Evaluation *e, const Instruction *i, int64_t *skip)
         top[-2] = top[-2] ? top[-1] : *top;
         e->top -= 2;
         return true;
+    case OP_TYPED:
+        return push_typed(e, g_ptr_array_index(e->condition->typed, (guint)i->number));
     default:
         if (e->top == STACK_MAX) {
             return false;
         }
+        e->is_signed[e->top] = false;
         e->stack[e->top++] = operand(e, i);
         return true;
     }
@@ -525,7 +656,7 @@ static bool step(Evaluation *e, const Instruction *i, int64_t *skip)
 
 bool condition_holds(const Condition *condition, Vcpu *vcpu, const ConditionValues *values)
 {
-    Evaluation e = { .vcpu = vcpu, .values = values };
+    Evaluation e = { .vcpu = vcpu, .values = values, .condition = condition };
 
     for (unsigned i = 0; i < condition->code->len; i++) {
         int64_t skip = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Moving: so many instructions, over calls, out of a function.
+ * Moving: so many instructions or source lines, over calls, out of a function.
  *
  * Instructions are executed one at a time on the CPU's thread, which looks at each before it is executed when calls or returns
  * matter. Before a call that shall count as one the machine stops for a moment, and then runs up to a breakpoint behind the call where the
@@ -10,6 +10,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "debug/backtrace.h"
 #include "machine/accelerator.h"
 #include "monitor/debugger/private.h"
 
@@ -76,7 +77,7 @@ static bool before_instruction(Move *move, uint64_t pc)
     InstructionKind kind;
     unsigned size;
 
-    if (!move->request.over && !move->request.out) {
+    if (!move->request.over && !move->request.out && !move->line.source) {
         return false;
     }
     kind = look(move, vcpu, pc, &size);
@@ -86,12 +87,22 @@ static bool before_instruction(Move *move, uint64_t pc)
         move->stack = debugger_stack_pointer(vcpu);
         move->place.point.address = pc + size;
     }
+    if (!move->request.over &&
+        !move->request.out) { /* by lines: into it, and then it is seen whether that has any */
+        move->entered = move->calls;
+        move->calls = false;
+    }
     return move->calls;
 }
 
 /* An instruction (or a call) has been executed. true: the machine stops. */
 static bool after_instruction(Move *move, uint64_t pc)
 {
+    if (move->line.source && !move->request.out) {
+        /* What is beyond the line is decided when the machine has stopped. */
+        return move->entered || pc < move->line.low || pc >= move->line.high ||
+               before_instruction(move, pc);
+    }
     if (move->request.out ? move->returns : --move->request.count == 0) {
         move->request.count = 0;
         move->calls = false;
@@ -150,6 +161,67 @@ static bool run_call(Debugger *debugger, GError **error)
     return true;
 }
 
+bool move_run_to(Debugger *debugger, uint64_t address, uint64_t stack, GError **error)
+{
+    Move *move = &debugger->move;
+
+    move->calls = true;
+    move->stack = stack;
+    move->place.point.address = address;
+    return run_call(debugger, error);
+}
+
+/* The line's code was left. */
+static bool line_goes_on(Debugger *debugger, uint64_t pc)
+{
+    Move *move = &debugger->move;
+    uint64_t address, stack;
+    bool arrives = false;
+
+    switch (move_line_left(move, pc, &address, &stack, &arrives)) {
+    case LINE_STEP:
+        move->entered = false;
+        if (before_instruction(move, pc)) {
+            return run_call(debugger, NULL);
+        }
+        start(debugger);
+        return true;
+    case LINE_RUN:
+        move->entered = false;
+        move->arrives = arrives;
+        return move_run_to(debugger, address, stack, NULL);
+    default:
+        return false;
+    }
+}
+
+static bool line_moves(Debugger *debugger)
+{
+    Move *move = &debugger->move;
+    bool back = move->place_set;
+    uint64_t pc;
+
+    if (back) {
+        remove_place(debugger);
+        move->calls = false;
+        if (move->arrives) {
+            return false;
+        }
+    } else if (move->calls) {
+        return run_call(debugger, NULL);
+    }
+    vcpu_sync(move->request.vcpu, VCPU_SYNC_FROM_ACCELERATOR);
+    pc = move->request.vcpu->target->get_pc(move->request.vcpu);
+    if (back && pc >= move->line.low && pc < move->line.high) {
+        if (before_instruction(move, pc)) {
+            return run_call(debugger, NULL);
+        }
+        start(debugger);
+        return true;
+    }
+    return line_goes_on(debugger, pc);
+}
+
 bool move_goes_on(Debugger *debugger)
 {
     Move *move = &debugger->move;
@@ -157,9 +229,15 @@ bool move_goes_on(Debugger *debugger)
     if (!move->request.vcpu) {
         return false;
     }
+    if (move->line.source) {
+        return line_moves(debugger);
+    }
     if (move->place_set) {
-        /* The call is done. */
+        /* The call is done, or the function has returned. */
         remove_place(debugger);
+        if (move->arrives) {
+            return false;
+        }
         move->calls = false;
         move->returns = false;
         if (!after_instruction(move, move->place.point.address)) {
@@ -176,7 +254,46 @@ void move_end(Debugger *debugger)
     if (debugger->move.request.vcpu) {
         cs_close(&debugger->move.capstone);
     }
+    g_free(debugger->move.line.source);
     debugger->move = (Move){ 0 };
+}
+
+/* Where the function will return to, if that is no guess. */
+static bool return_address(Vcpu *vcpu, uint64_t *address)
+{
+    g_autoptr(GArray) frames = NULL;
+    const Frame *caller;
+
+    machine_exclusive_begin(vcpu->machine);
+    frames = backtrace_vcpu(vcpu->machine, vcpu, 2);
+    machine_exclusive_end(vcpu->machine);
+    caller = frames->len > 1 ? &g_array_index(frames, Frame, 1) : NULL;
+    if (!caller || caller->exact || caller->kind == FRAME_GUESS ||
+        (caller->kind == FRAME_POINTER && strcmp(vcpu->target->name, "aarch64"))) {
+        return false;
+    }
+    *address = caller->pc;
+    return true;
+}
+
+/* Runs to the caller. false: not known where that is. */
+static bool run_out(Debugger *debugger)
+{
+    Move *move = &debugger->move;
+    Vcpu *vcpu = move->request.vcpu;
+    uint64_t address, stack = debugger_stack_pointer(vcpu);
+
+    if (!return_address(vcpu, &address)) {
+        return false;
+    }
+    /* On x86 the return address has been taken from the stack by then. */
+    move->arrives = true;
+    if (move_run_to(debugger, address, stack + !!strcmp(vcpu->target->name, "aarch64"), NULL)) {
+        return true;
+    }
+    move->arrives = false;
+    move->calls = false;
+    return false;
 }
 
 bool debugger_move(const MoveRequest *request, GError **error)
@@ -202,6 +319,12 @@ bool debugger_move(const MoveRequest *request, GError **error)
     }
     vcpu_sync(request->vcpu, VCPU_SYNC_FROM_ACCELERATOR);
     pc = request->vcpu->target->get_pc(request->vcpu);
+    if (request->lines) {
+        move_line_begin(move, pc);
+    }
+    if (request->out && run_out(debugger)) {
+        return true;
+    }
     if (before_instruction(move, pc)) {
         return run_call(debugger, error);
     }

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "monitor/debugger/breakpoint.h"
+#include "monitor/debugger/private.h"
 
 /* Cuts the text at " WORD ", where it occurs outside of what comes before; returns what is behind it, or NULL. */
 static char *cut(char *text, const char *word)
@@ -29,102 +29,42 @@ static bool parse_number(const char *what, const char *text, uint64_t most, uint
                       what, text, most);
 }
 
-/* What follows the name of an event. */
-typedef enum {
-    ARGUMENT_NONE,
-    ARGUMENT_NUMBER_OR_NAME,
-    ARGUMENT_NAME,
-    ARGUMENT_DEVICE
-} EventArgument;
-
-static const struct {
-    const char *name;
-    DebugEventKind kind;
-    EventArgument argument;
-} events[] = {
-    { "exception", DEBUG_EXCEPTION, ARGUMENT_NUMBER_OR_NAME },
-    { "interrupt", DEBUG_INTERRUPT, ARGUMENT_NUMBER_OR_NAME },
-    { "mode", DEBUG_MODE, ARGUMENT_NAME },
-    { "register", DEBUG_REGISTER, ARGUMENT_NUMBER_OR_NAME },
-    { "paging", DEBUG_PAGING, ARGUMENT_NONE },
-    { "port", DEBUG_PORT, ARGUMENT_NUMBER_OR_NAME },
-    { "psci", DEBUG_FIRMWARE_CALL, ARGUMENT_NUMBER_OR_NAME },
-    { "triple-fault", DEBUG_TRIPLE_FAULT, ARGUMENT_NONE },
-    { "reset", DEBUG_RESET, ARGUMENT_NONE },
-};
-
-static bool parse_event_argument(char *argument, EventArgument kind, BreakpointRequest *request,
-                                 GError **error)
+/*
+ * Takes what stands between the first / and the next, or between two ", out of an event's text, where spaces and words would be misread: leaves
+ * the marks with nothing meaningful between them. \ before the closing mark: it belongs to the text.
+ */
+static char *take_quoted(char *text, const char *marks)
 {
-    char *dot = argument ? strchr(argument, '.') : NULL, *end;
+    char *first = strpbrk(text, marks), *c, *out, *quoted;
 
-    request->event_any_number = true;
-    if (kind == ARGUMENT_DEVICE) {
-        *dot = '\0';
-        request->event_who = argument;
-        request->event_name = dot + 1;
-        return true;
+    if (!first || (first != text && first[-1] != ' ')) {
+        return NULL;
     }
-    if (!argument) {
-        return true;
-    }
-    if (kind == ARGUMENT_NONE) {
-        return error_fail(error, KASO_ERROR_INVALID, "'%s' does not belong there", argument);
-    }
-    request->event_number = g_ascii_strtoull(argument, &end, 0);
-    if (kind == ARGUMENT_NAME || end == argument || *end) {
-        request->event_name = argument;
-    } else {
-        request->event_any_number = false;
-    }
-    return true;
-}
-
-/* "exception pf", "port 0x60 write", "pl011.UARTCR read". */
-static bool parse_event(char *text, BreakpointRequest *request, GError **error)
-{
-    char *rest, *name = strtok_r(text, " ", &rest), *argument = strtok_r(NULL, " ", &rest);
-    char *more = strtok_r(NULL, " ", &rest), *last = more ? more : argument;
-
-    request->event_reads = request->event_writes = true;
-    if (last && (strcmp(last, "read") == 0 || strcmp(last, "write") == 0)) {
-        request->event_reads = last[0] == 'r';
-        request->event_writes = last[0] == 'w';
-        argument = last == argument ? NULL : argument;
-        more = NULL;
-    }
-    if (more) {
-        return error_fail(error, KASO_ERROR_INVALID, "'%s' does not belong there", more);
-    }
-    for (size_t i = 0; name && i < G_N_ELEMENTS(events); i++) {
-        if (strcmp(name, events[i].name) == 0) {
-            request->event = events[i].kind;
-            return parse_event_argument(argument, events[i].argument, request, error);
+    quoted = out = g_malloc(strlen(first));
+    for (c = first + 1; *c && *c != *first; c++) {
+        if (c[0] == '\\' && c[1] == *first) {
+            *c++ = '.';
         }
+        *out++ = *c;
+        *c = '.';
     }
-    if (name && strchr(name, '.') && !argument) {
-        request->event = DEBUG_DEVICE;
-        return parse_event_argument(name, ARGUMENT_DEVICE, request, error);
+    *out = '\0';
+    if (!*c) {
+        g_free(quoted);
+        return NULL;
     }
-    return error_fail(
-        error, KASO_ERROR_INVALID,
-        "'%s' is no event; there are exception, interrupt, mode, register, paging, port, psci, "
-        "triple-fault, reset, and DEVICE.REGISTER",
-        name ? name : "");
+    return quoted;
 }
 
-bool breakpoint_parse(const char *text, BreakpointRequest *request, char **copy, GError **error)
+static bool split(char *line, BreakpointRequest *request, GError **error)
 {
-    size_t size = strlen(text) + 1;
-    char *line = *copy = g_malloc(2 * size), *words = line + size, *part;
+    char *part;
     uint64_t number;
-
-    memcpy(line, text, size);
 
     request->commands = cut(line, "do");
     request->condition = cut(line, "if");
-    part = cut(line, "cpu");
     request->vcpu = -1;
+    part = cut(line, "cpu");
     if (part) {
         if (!parse_number("cpu", part, 65535, &number, error)) {
             return false;
@@ -132,14 +72,42 @@ bool breakpoint_parse(const char *text, BreakpointRequest *request, char **copy,
         request->vcpu = (int)number;
     }
     part = cut(line, "size");
-    if (part && !parse_number("size", part, UINT32_MAX, &request->size, error)) {
+    return !part || parse_number("size", part, UINT32_MAX, &request->size, error);
+}
+
+bool breakpoint_parse(const char *text, BreakpointRequest *request, char **copy, GError **error)
+{
+    size_t size = strlen(text) + 1;
+    char *line, *words, *location;
+    g_autofree char *quoted = NULL;
+    bool is_event;
+
+    /* The line is cut to pieces, the location shown as it was, an event's words cut up further; then what was quoted. */
+    line = *copy = g_malloc0(4 * size);
+    location = line + size;
+    words = location + size;
+    g_strlcpy(line, text, size);
+    g_strchug(line);
+    g_strlcpy(location, line, size);
+    is_event = g_str_has_prefix(line, "on ");
+    if (g_str_has_prefix(line, "on console ") || g_str_has_prefix(line, "on log ")) {
+        quoted = take_quoted(line, "/\"");
+    } else if (g_str_has_prefix(line, "on picture ")) {
+        quoted = take_quoted(line, "\"");
+    }
+    if (quoted) {
+        g_strlcpy(words + size, quoted, size);
+    }
+    if (!split(line, request, error)) {
         return false;
     }
-    request->location = g_strstrip(line);
-    if (g_str_has_prefix(line, "on ")) {
+    g_strchomp(line);
+    location[strlen(line)] = '\0';
+    request->location = location;
+    if (is_event) {
         request->access = 0;
         g_strlcpy(words, line + strlen("on "), size);
-        return parse_event(words, request, error);
+        return event_parse(words, quoted ? words + size : NULL, request, error);
     }
     if (!*request->location || !request->size) {
         return error_fail(error, KASO_ERROR_INVALID,

@@ -5,16 +5,20 @@
 #include "target/arm/cpu.h"
 
 #include <capstone/capstone.h>
+#include <elf.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "machine/debug.h"
+#include "target/arm/core-dump.h"
 #include "target/arm/exception.h"
 #include "target/arm/mmu.h"
 #include "target/arm/models.h"
 #include "target/arm/registers.h"
 #include "target/arm/sysregs.h"
+#include "target/arm/system-tables.h"
 
 /* Guest variables. */
 
@@ -97,7 +101,7 @@ static uint32_t common_controls(ArmCpu *cpu)
     mode |=
         if_set(sctlr & SCTLR_ENIA, ARM_MODE_PAC_IA) | if_set(sctlr & SCTLR_ENIB, ARM_MODE_PAC_IB) |
         if_set(sctlr & SCTLR_ENDA, ARM_MODE_PAC_DA) | if_set(sctlr & SCTLR_ENDB, ARM_MODE_PAC_DB);
-    return mode;
+    return mode | if_set(debug_wants(cpu->vcpu.machine, DEBUG_REGISTER), ARM_MODE_TELL);
 }
 
 static uint32_t el0_controls(const ArmCpu *cpu)
@@ -143,6 +147,11 @@ void arm_update_mode(ArmCpu *cpu)
         mode |= cpu->mdscr_el1 & MDSCR_SS && cpu->ss ? ARM_MODE_STEP | TCG_MODE_ONE : 0;
     }
     cpu->mode = mode;
+}
+
+static void debug_wants_changed(Vcpu *vcpu)
+{
+    arm_update_controls(arm_cpu(vcpu));
 }
 
 /* Realize and reset. */
@@ -442,6 +451,8 @@ const Target arm_target = {
     .registers = arm_registers,
     .register_fields = arm_register_fields,
     .gdb_architecture = "aarch64",
+    .core_machine = EM_AARCH64,
+    .core_notes = arm_core_notes,
     .watch_before = true,
     .state = arm_state,
     .state_loaded = arm_state_loaded,
@@ -455,6 +466,12 @@ const Target arm_target = {
     .set_pc = set_pc,
     .has_work = has_work,
     .translate_debug = arm_translate_debug,
+    .debug_wants_changed = debug_wants_changed,
+    .walk_page = arm_walk_page,
+    .describe_mappings = arm_describe_mappings,
+    .tables = arm_system_tables,
+    .read_table = arm_read_table,
+    .explain_interrupt = arm_explain_interrupt,
     .describe = describe,
 };
 TARGET(arm_target);

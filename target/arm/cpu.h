@@ -69,6 +69,7 @@ enum {
     ARM_MODE_FP_DN = 1 << 25,      /* FPCR.DN: NaN results are the default NaN */
     ARM_MODE_FP_AHP = 1 << 26,     /* FPCR.AHP: alternative half precision */
     ARM_MODE_PAC_DATA_55 = 1 << 27, /* the same of data pointers */
+    ARM_MODE_TELL = 1 << 28,       /* a debugger is told of accesses to system registers */
 };
 
 enum { ARM_MAX_BREAKPOINTS = 6, ARM_MAX_WATCHPOINTS = 4, ARM_PMU_COUNTERS = 6 };

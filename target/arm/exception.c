@@ -129,7 +129,9 @@ static void report_exception(ArmCpu *cpu, unsigned vector)
                      &(DebugEvent){ .kind = DEBUG_EXCEPTION,
                                     .name = class_names[class],
                                     .number = class,
-                                    .value = cpu->esr_el1 });
+                                    .value = cpu->esr_el1,
+                                    .from = cpu->elr_el1,
+                                    .address = cpu->far_el1 });
     }
     if (vector != ARM_VECTOR_SYNC && debug_wants(machine, DEBUG_INTERRUPT)) {
         bool fiq = vector == ARM_VECTOR_FIQ;

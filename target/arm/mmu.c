@@ -156,7 +156,19 @@ static bool update_descriptor(ArmCpu *cpu, uint64_t address, uint64_t old, uint6
 typedef struct {
     uint64_t descriptor, tables, address, output;
     unsigned level, size_bits;
+    ArmTrail *trail; /* NULL: nobody asks */
 } Leaf;
+
+static void note_entry(ArmTrail *trail, uint64_t address, uint64_t descriptor, unsigned level,
+                       unsigned shift)
+{
+    if (trail && trail->count < ARM_WALK_LEVELS) {
+        trail->entry[trail->count].address = address;
+        trail->entry[trail->count].descriptor = descriptor;
+        trail->entry[trail->count].level = (uint8_t)level;
+        trail->entry[trail->count++].size_bits = (uint8_t)shift;
+    }
+}
 
 static unsigned output_size(const ArmCpu *cpu)
 {
@@ -186,6 +198,7 @@ static uint32_t find_leaf(ArmCpu *cpu, const Regime *regime, uint64_t guest_virt
         if (!read_descriptor(cpu, leaf->address, &descriptor)) {
             return ARM_FSC_EXTERNAL_WALK + level;
         }
+        note_entry(leaf->trail, leaf->address, descriptor, level, shift);
         if (!(descriptor & DESC_VALID) || (level == 3 && !(descriptor & DESC_TABLE)) ||
             (!(descriptor & DESC_TABLE) && (level == 0 || (level == 1 && granule != 12)))) {
             return ARM_FSC_TRANSLATION + level;
@@ -322,8 +335,14 @@ static uint32_t translate_flat(const ArmCpu *cpu, uint64_t guest_virt, ArmWalkRe
 uint32_t arm_translate(ArmCpu *cpu, uint64_t guest_virt, ArmWalkRequest request,
                        ArmWalkResult *result)
 {
+    return arm_translate_trailed(cpu, guest_virt, request, result, NULL);
+}
+
+uint32_t arm_translate_trailed(ArmCpu *cpu, uint64_t guest_virt, ArmWalkRequest request,
+                               ArmWalkResult *result, ArmTrail *trail)
+{
     Regime regime;
-    Leaf leaf;
+    Leaf leaf = { .trail = trail };
     bool clean;
     uint32_t fault;
     int changed = -1;
@@ -337,6 +356,9 @@ uint32_t arm_translate(ArmCpu *cpu, uint64_t guest_virt, ArmWalkRequest request,
     }
     /* Another processor may change the descriptor again and again, but not for ever. */
     for (unsigned tries = 0; changed < 0 && tries < 64; tries++) {
+        if (trail) {
+            *trail = (ArmTrail){ .high = regime.high };
+        }
         fault = find_leaf(cpu, &regime, guest_virt, &leaf);
         if (fault) {
             return fault;

@@ -3,6 +3,7 @@
 #ifndef TARGET_ARM_MMU_H
 #define TARGET_ARM_MMU_H
 
+#include "machine/page-walk.h"
 #include "target/arm/cpu.h"
 
 /*
@@ -36,9 +37,28 @@ typedef struct {
     uint8_t shareability;
 } ArmWalkResult;
 
+/* The descriptors that a walk has read; with the level of each and log2 of what it maps. */
+enum { ARM_WALK_LEVELS = 4 };
+typedef struct {
+    unsigned count;
+    bool high;              /* by TTBR1_EL1 */
+    struct {
+        uint64_t address, descriptor;
+        uint8_t level, size_bits;
+    } entry[ARM_WALK_LEVELS];
+} ArmTrail;
+
 /* Returns 0, or the fault status code. */
 uint32_t arm_translate(ArmCpu *cpu, uint64_t guest_virt, ArmWalkRequest request,
                        ArmWalkResult *result);
+/* The same, and tells the way. */
+uint32_t arm_translate_trailed(ArmCpu *cpu, uint64_t guest_virt, ArmWalkRequest request,
+                               ArmWalkResult *result, ArmTrail *trail);
+/* Target.walk_page and Target.describe_mappings. */
+void arm_walk_page(Vcpu *vcpu, uint64_t guest_virt, PageWalk *walk);
+void arm_describe_mappings(Vcpu *vcpu, bool ranges, GString *out);
+/* What a byte of MAIR_EL1 says. */
+const char *arm_memory_type(uint8_t attributes);
 /* Present permissions of the page for fetches at the current EL; false: it faults. No side effects. */
 bool arm_lookup(ArmCpu *cpu, uint64_t guest_virt, TcgMapping *mapping);
 /* The instruction at a pc, without side effects. */

@@ -102,7 +102,8 @@ const NotYet arm_models_not_yet[] = {
     { "arm1026 arm1136 arm1136-r2 arm1176 arm11mpcore arm926 arm946 cortex-a15 cortex-a7 cortex-a8 "
       "cortex-a9 cortex-m0 cortex-m3 cortex-m33 cortex-m4 cortex-m55 cortex-m7 cortex-r5 cortex-r5f "
       "cortex-r52 pxa250 pxa255 pxa260 pxa261 pxa262 pxa270-a0 pxa270-a1 pxa270 pxa270-b0 pxa270-b1 "
-      "pxa270-c0 pxa270-c5 sa1100 sa1110 ti925t" },
+      "pxa270-c0 pxa270-c5 sa1100 sa1110 ti925t",
+      "it runs 32-bit code only; the smallest of 64 bits is -cpu cortex-a53" },
     { 0 },
 };
 /* clang-format on */

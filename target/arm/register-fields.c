@@ -31,7 +31,8 @@ static const RegisterField sctlr[] = {
     BIT_AT("IESB", 21), BIT_AT("EIS", 22), BIT_AT("SPAN", 23), BIT_AT("E0E", 24), BIT_AT("EE", 25),
     BIT_AT("UCI", 26), BIT_AT("EnDA", 27), BIT_AT("nTLSMD", 28), BIT_AT("LSMAOE", 29),
     BIT_AT("EnIB", 30), BIT_AT("EnIA", 31), BIT_AT("MSCEn", 33), BIT_AT("BT0", 35), BIT_AT("BT1", 36),
-    { NULL },
+    BIT_AT("ITFSB", 37), { "TCF0", 38, 39 }, { "TCF", 40, 41 }, BIT_AT("ATA0", 42), BIT_AT("ATA", 43), BIT_AT("DSSBS", 44),
+    BIT_AT("EPAN", 57), { NULL },
 };
 
 static const RegisterField tcr[] = {
@@ -39,7 +40,8 @@ static const RegisterField tcr[] = {
     { "TG0", 14, 15 }, { "T1SZ", 16, 21 }, BIT_AT("A1", 22), BIT_AT("EPD1", 23), { "IRGN1", 24, 25 },
     { "ORGN1", 26, 27 }, { "SH1", 28, 29 }, { "TG1", 30, 31 }, { "IPS", 32, 34 }, BIT_AT("AS", 36),
     BIT_AT("TBI0", 37), BIT_AT("TBI1", 38), BIT_AT("HA", 39), BIT_AT("HD", 40), BIT_AT("HPD0", 41),
-    BIT_AT("HPD1", 42), BIT_AT("NFD0", 53), BIT_AT("NFD1", 54), BIT_AT("DS", 59), { NULL },
+    BIT_AT("HPD1", 42), BIT_AT("TBID0", 51), BIT_AT("TBID1", 52), BIT_AT("NFD0", 53), BIT_AT("NFD1", 54),
+    BIT_AT("E0PD0", 55), BIT_AT("E0PD1", 56), BIT_AT("DS", 59), { NULL },
 };
 
 static const RegisterField esr[] = { { "ISS", 0, 24 }, BIT_AT("IL", 25), { "EC", 26, 31 }, { NULL } };

@@ -5,6 +5,8 @@
  */
 #include "target/i386/models.h"
 
+#include <cpuid.h>
+
 /* clang-format off */
 #define KIB_SETS(kib, ways) ((kib) * 1024 / 64 / (ways))
 #define L1D(kib, ways, flags) { 1, 1, ways, 1, flags, true, false, KIB_SETS(kib, ways) }
@@ -105,13 +107,33 @@ static void describe_l2_l3(const X86Cpu *cpu, const X86Caches *caches, uint32_t 
 
 static const X86Caches *caches_of(const X86Cpu *cpu)
 {
-    if (!cpu->legacy_cache) {
-        return cpu->x86_model->caches;
+    const X86Caches *own = cpu->x86_model->caches;
+
+    /* Models without caches of their own have those of the vendor, who may be the host's or the user's choice. */
+    if (!cpu->legacy_cache && own != &x86_caches_amd_legacy && own != &x86_caches_intel_legacy) {
+        return own;
     }
     return vendor_is(cpu, X86_VENDOR_AMD) || vendor_is(cpu, X86_VENDOR_HYGON)
                ? &x86_caches_amd_legacy
            : vendor_is(cpu, X86_VENDOR_CENTAUR) ? &x86_caches_zhaoxin_legacy
                                                 : &x86_caches_intel_legacy;
+}
+
+/* The host's; who shares them is told by the guest's topology. */
+static void host_caches(const X86Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+    enum { TYPE = 0x1f, LEVEL_SHIFT = 5, SHARING = 0xfff << 14, CORES = 63u << 26 };
+    const X86Topology *t = &cpu->topology;
+    uint32_t threads, cores;
+
+    if (!__get_cpuid_count(leaf, subleaf, &out[0], &out[1], &out[2], &out[3]) ||
+        (leaf != 4 && leaf != 0x8000001d) || !(out[0] & TYPE)) {
+        return;
+    }
+    threads = (out[0] >> LEVEL_SHIFT & 7) > 2 ? t->thread_bits + t->core_bits : t->thread_bits;
+    cores = leaf == 4 ? MIN((1u << t->core_bits) - 1, 63u) : 0;
+    out[0] &= ~((uint32_t)SHARING | (leaf == 4 ? CORES : 0));
+    out[0] |= MIN((1u << threads) - 1, 0xfffu) << 14 | cores << 26;
 }
 
 void x86_cpuid_caches(const X86Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
@@ -120,6 +142,10 @@ void x86_cpuid_caches(const X86Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32
     bool amd = vendor_is(cpu, X86_VENDOR_AMD), intel = vendor_is(cpu, X86_VENDOR_INTEL);
     unsigned count = cpu->l3_cache ? 4 : 3;
 
+    if (cpu->on_host && cpu->host_cache_info) {
+        host_caches(cpu, leaf, subleaf, out);
+        return;
+    }
     switch (leaf) {
     case 2:
         if (!amd) {

@@ -24,6 +24,8 @@ typedef enum {
     X86_WORD_8000_000A_EDX, /* CPUID 8000000A, EDX (SVM) */
     X86_WORD_8000_0021_EAX, /* CPUID 80000021, EAX */
     X86_WORD_4000_0001_EAX, /* CPUID 40000001, EAX: KVM's paravirtual interfaces */
+    X86_WORD_4000_0001_EDX, /* CPUID 40000001, EDX: what KVM's guests are promised */
+    X86_WORD_HYPERV, /* Hyper-V's interfaces, in no register's order: hyperv.c */
     X86_WORD_OTHER_0, /* by name only: X86_OTHER_FEATURES */
     X86_FEATURE_WORDS = X86_WORD_OTHER_0 + 8,
 } X86FeatureWord;
@@ -254,79 +256,90 @@ typedef enum {
     X(KVM_PV_SCHED_YIELD, 4000_0001_EAX, 13, "kvm-pv-sched-yield")                                 \
     X(KVM_ASYNCPF_INT, 4000_0001_EAX, 14, "kvm-asyncpf-int")                                       \
     X(KVM_MSI_EXT_DEST_ID, 4000_0001_EAX, 15, "kvm-msi-ext-dest-id")                               \
-    X(KVMCLOCK_STABLE_BIT, 4000_0001_EAX, 24, "kvmclock-stable-bit")
+    X(KVMCLOCK_STABLE_BIT, 4000_0001_EAX, 24, "kvmclock-stable-bit") \
+    X(KVM_HINT_DEDICATED, 4000_0001_EDX, 0, "kvm-hint-dedicated") \
+    X(HV_RELAXED, HYPERV, 0, "hv-relaxed") \
+    X(HV_VAPIC, HYPERV, 1, "hv-vapic") \
+    X(HV_TIME, HYPERV, 2, "hv-time") \
+    X(HV_CRASH, HYPERV, 3, "hv-crash") \
+    X(HV_RESET, HYPERV, 4, "hv-reset") \
+    X(HV_VPINDEX, HYPERV, 5, "hv-vpindex") \
+    X(HV_RUNTIME, HYPERV, 6, "hv-runtime") \
+    X(HV_SYNIC, HYPERV, 7, "hv-synic") \
+    X(HV_STIMER, HYPERV, 8, "hv-stimer") \
+    X(HV_STIMER_DIRECT, HYPERV, 9, "hv-stimer-direct") \
+    X(HV_FREQUENCIES, HYPERV, 10, "hv-frequencies") \
+    X(HV_REENLIGHTENMENT, HYPERV, 11, "hv-reenlightenment") \
+    X(HV_TLBFLUSH, HYPERV, 12, "hv-tlbflush") \
+    X(HV_TLBFLUSH_EXT, HYPERV, 13, "hv-tlbflush-ext") \
+    X(HV_IPI, HYPERV, 14, "hv-ipi") \
+    X(HV_XMM_INPUT, HYPERV, 15, "hv-xmm-input") \
+    X(HV_AVIC, HYPERV, 16, "hv-avic") \
+    X(HV_APICV, HYPERV, 17, "hv-apicv") \
+    X(HV_PASSTHROUGH, HYPERV, 18, "hv-passthrough")
 
 /*
  * Features that nothing here has and whose bits are in no word above (VMX and IA32_ARCH_CAPABILITIES MSRs, leaves that
  * only they need, interfaces of hypervisors): known by name. X(number, name)
  */
 #define X86_OTHER_FEATURES(X) \
-    X(0, "ace2") X(1, "ace2-en") X(2, "amx-avx512") X(3, "amx-bf16-alias") X(4, "amx-complex")     \
-    X(5, "amx-complex-alias") X(6, "amx-fp16-alias") X(7, "amx-fp8") X(8, "amx-int8-alias")        \
-    X(9, "amx-movrs") X(10, "amx-tf32") X(11, "apx-nci-ndd-nf") X(12, "apxf")                      \
-    X(13, "avx-ne-convert") X(14, "avx-vnni-int16") X(15, "avx-vnni-int8") X(16, "avx10")          \
-    X(17, "avx10-128") X(18, "avx10-256") X(19, "avx10-512") X(20, "avx10-vnni-int")               \
-    X(21, "bhi-ctrl") X(22, "bhi-no") X(23, "ddpd-u") X(24, "eraps") X(25, "fb-clear")             \
-    X(26, "fbsdp-no") X(27, "fred") X(28, "fs-gs-base-ns") X(29, "full-width-write")               \
-    X(30, "gds-no") X(31, "gmet") X(32, "ibpb-brtype") X(33, "ibrs-all") X(34, "intel-psfd")       \
-    X(35, "intel-pt-lip") X(36, "ipred-ctrl") X(37, "its-no") X(38, "lkgs") X(39, "mcdt-no")       \
-    X(40, "mds-no") X(41, "movrs") X(42, "msr-imm") X(43, "overflow-recov") X(44, "pbrsb-no")      \
-    X(45, "perfmon-v2") X(46, "phe") X(47, "phe-en") X(48, "pmm") X(49, "pmm-en")                  \
-    X(50, "prefetchi") X(51, "prefetchiti") X(52, "pschange-mc-no") X(53, "psdp-no")               \
-    X(54, "rdctl-no") X(55, "rfds-clear") X(56, "rfds-no") X(57, "rrsba-ctrl") X(58, "rsba")       \
-    X(59, "sbdr-ssdp-no") X(60, "sbpb") X(61, "sgx-aex-notify") X(62, "sgx-debug")                 \
-    X(63, "sgx-edeccssa") X(64, "sgx-exinfo") X(65, "sgx-kss") X(66, "sgx-mode64")                 \
-    X(67, "sgx-provisionkey") X(68, "sgx-tokenkey") X(69, "sgx1") X(70, "sgx2")                    \
-    X(71, "skip-l1dfl-vmentry") X(72, "split-lock-detect") X(73, "srso-no")                        \
-    X(74, "srso-user-kernel-no") X(75, "ssb-no") X(76, "succor") X(77, "taa-no")                   \
-    X(78, "tsa-l1-no") X(79, "tsa-sq-no") X(80, "tsx-ctrl") X(81, "verw-clear")                    \
-    X(82, "vmx-activity-hlt") X(83, "vmx-activity-shutdown") X(84, "vmx-activity-wait-sipi")       \
-    X(85, "vmx-any-errcode") X(86, "vmx-apicv-register") X(87, "vmx-apicv-vid")                    \
-    X(88, "vmx-apicv-x2apic") X(89, "vmx-apicv-xapic") X(90, "vmx-cr3-load-noexit")                \
-    X(91, "vmx-cr3-store-noexit") X(92, "vmx-cr8-load-exit") X(93, "vmx-cr8-store-exit")           \
-    X(94, "vmx-desc-exit") X(95, "vmx-enable-user-wait-pause") X(96, "vmx-encls-exit")             \
-    X(97, "vmx-entry-ia32e-mode") X(98, "vmx-entry-load-bndcfgs") X(99, "vmx-entry-load-cet")      \
-    X(100, "vmx-entry-load-efer") X(101, "vmx-entry-load-fred") X(102, "vmx-entry-load-pat")       \
-    X(103, "vmx-entry-load-perf-global-ctrl") X(104, "vmx-entry-load-pkrs")                        \
-    X(105, "vmx-entry-load-rtit-ctl") X(106, "vmx-entry-noload-debugctl") X(107, "vmx-ept")        \
-    X(108, "vmx-ept-1gb") X(109, "vmx-ept-2mb") X(110, "vmx-ept-advanced-exitinfo")                \
-    X(111, "vmx-ept-execonly") X(112, "vmx-eptad") X(113, "vmx-eptp-switching")                    \
-    X(114, "vmx-exit-ack-intr") X(115, "vmx-exit-clear-bndcfgs")                                   \
-    X(116, "vmx-exit-clear-rtit-ctl") X(117, "vmx-exit-load-efer") X(118, "vmx-exit-load-pat")     \
-    X(119, "vmx-exit-load-perf-global-ctrl") X(120, "vmx-exit-load-pkrs")                          \
-    X(121, "vmx-exit-nosave-debugctl") X(122, "vmx-exit-save-cet") X(123, "vmx-exit-save-efer")    \
-    X(124, "vmx-exit-save-pat") X(125, "vmx-exit-save-preemption-timer")                           \
-    X(126, "vmx-exit-secondary-ctls") X(127, "vmx-flexpriority") X(128, "vmx-hlt-exit")            \
-    X(129, "vmx-ins-outs") X(130, "vmx-intr-exit") X(131, "vmx-invept")                            \
-    X(132, "vmx-invept-all-context") X(133, "vmx-invept-single-context")                           \
-    X(134, "vmx-invept-single-context-noglobals") X(135, "vmx-invlpg-exit")                        \
-    X(136, "vmx-invpcid-exit") X(137, "vmx-invvpid") X(138, "vmx-invvpid-all-context")             \
-    X(139, "vmx-invvpid-single-addr") X(140, "vmx-io-bitmap") X(141, "vmx-io-exit")                \
-    X(142, "vmx-mbec") X(143, "vmx-monitor-exit") X(144, "vmx-movdr-exit")                         \
-    X(145, "vmx-msr-bitmap") X(146, "vmx-mtf") X(147, "vmx-mwait-exit")                            \
-    X(148, "vmx-nested-exception") X(149, "vmx-nmi-exit") X(150, "vmx-page-walk-4")                \
-    X(151, "vmx-page-walk-5") X(152, "vmx-pause-exit") X(153, "vmx-ple") X(154, "vmx-pml")         \
-    X(155, "vmx-posted-intr") X(156, "vmx-preemption-timer") X(157, "vmx-rdpmc-exit")              \
-    X(158, "vmx-rdrand-exit") X(159, "vmx-rdseed-exit") X(160, "vmx-rdtsc-exit")                   \
-    X(161, "vmx-rdtscp-exit") X(162, "vmx-secondary-ctls") X(163, "vmx-shadow-vmcs")               \
-    X(164, "vmx-store-lma") X(165, "vmx-true-ctls") X(166, "vmx-tsc-offset")                       \
-    X(167, "vmx-tsc-scaling") X(168, "vmx-unrestricted-guest") X(169, "vmx-vintr-pending")         \
-    X(170, "vmx-vmfunc") X(171, "vmx-vmwrite-vmexit-fields") X(172, "vmx-vnmi")                    \
-    X(173, "vmx-vnmi-pending") X(174, "vmx-vpid") X(175, "vmx-wbinvd-exit") X(176, "vmx-xsaves")   \
-    X(177, "vmx-zero-len-inject") X(178, "wrmsrns") X(179, "xcrypt") X(180, "xcrypt-en")           \
-    X(181, "xstore") X(182, "xstore-en")           \
-    X(186, "kvm-hint-dedicated")                    \
-                 \
-                            \
-                       \
-    X(199, "hv-apicv") X(200, "hv-avic")          \
-    X(201, "hv-crash") X(202, "hv-emsr-bitmap") X(203, "hv-enforce-cpuid") X(204, "hv-evmcs")      \
-    X(205, "hv-frequencies") X(206, "hv-ipi") X(207, "hv-passthrough")                             \
-    X(208, "hv-reenlightenment") X(209, "hv-relaxed") X(210, "hv-reset") X(211, "hv-runtime")      \
-    X(212, "hv-stimer") X(213, "hv-stimer-direct") X(214, "hv-syndbg") X(215, "hv-synic")          \
-    X(216, "hv-time") X(217, "hv-tlbflush") X(218, "hv-tlbflush-direct")                           \
-    X(219, "hv-tlbflush-ext") X(220, "hv-vapic") X(221, "hv-vpindex") X(222, "hv-xmm-input")       \
-    X(223, "kvm-pv-enforce-cpuid") X(224, "xen-vapic")
+    X(0, "ace2") X(1, "ace2-en") X(2, "amx-avx512") X(3, "amx-bf16-alias") X(4, "amx-complex") \
+    X(5, "amx-complex-alias") X(6, "amx-fp16-alias") X(7, "amx-fp8") X(8, "amx-int8-alias")    \
+    X(9, "amx-movrs") X(10, "amx-tf32") X(11, "apx-nci-ndd-nf") X(12, "apxf")                  \
+    X(13, "avx-ne-convert") X(14, "avx-vnni-int16") X(15, "avx-vnni-int8") X(16, "avx10")      \
+    X(17, "avx10-128") X(18, "avx10-256") X(19, "avx10-512") X(20, "avx10-vnni-int")           \
+    X(21, "bhi-ctrl") X(22, "bhi-no") X(23, "ddpd-u") X(24, "eraps") X(25, "fb-clear")         \
+    X(26, "fbsdp-no") X(27, "fred") X(28, "fs-gs-base-ns") X(29, "full-width-write")           \
+    X(30, "gds-no") X(31, "gmet") X(32, "ibpb-brtype") X(33, "ibrs-all") X(34, "intel-psfd")   \
+    X(35, "intel-pt-lip") X(36, "ipred-ctrl") X(37, "its-no") X(38, "lkgs") X(39, "mcdt-no")   \
+    X(40, "mds-no") X(41, "movrs") X(42, "msr-imm") X(43, "overflow-recov") X(44, "pbrsb-no")  \
+    X(45, "perfmon-v2") X(46, "phe") X(47, "phe-en") X(48, "pmm") X(49, "pmm-en")              \
+    X(50, "prefetchi") X(51, "prefetchiti") X(52, "pschange-mc-no") X(53, "psdp-no")           \
+    X(54, "rdctl-no") X(55, "rfds-clear") X(56, "rfds-no") X(57, "rrsba-ctrl") X(58, "rsba")   \
+    X(59, "sbdr-ssdp-no") X(60, "sbpb") X(61, "sgx-aex-notify") X(62, "sgx-debug")             \
+    X(63, "sgx-edeccssa") X(64, "sgx-exinfo") X(65, "sgx-kss") X(66, "sgx-mode64")             \
+    X(67, "sgx-provisionkey") X(68, "sgx-tokenkey") X(69, "sgx1") X(70, "sgx2")                \
+    X(71, "skip-l1dfl-vmentry") X(72, "split-lock-detect") X(73, "srso-no")                    \
+    X(74, "srso-user-kernel-no") X(75, "ssb-no") X(76, "succor") X(77, "taa-no")               \
+    X(78, "tsa-l1-no") X(79, "tsa-sq-no") X(80, "tsx-ctrl") X(81, "verw-clear")                \
+    X(82, "vmx-activity-hlt") X(83, "vmx-activity-shutdown") X(84, "vmx-activity-wait-sipi")   \
+    X(85, "vmx-any-errcode") X(86, "vmx-apicv-register") X(87, "vmx-apicv-vid")                \
+    X(88, "vmx-apicv-x2apic") X(89, "vmx-apicv-xapic") X(90, "vmx-cr3-load-noexit")            \
+    X(91, "vmx-cr3-store-noexit") X(92, "vmx-cr8-load-exit") X(93, "vmx-cr8-store-exit")       \
+    X(94, "vmx-desc-exit") X(95, "vmx-enable-user-wait-pause") X(96, "vmx-encls-exit")         \
+    X(97, "vmx-entry-ia32e-mode") X(98, "vmx-entry-load-bndcfgs") X(99, "vmx-entry-load-cet")  \
+    X(100, "vmx-entry-load-efer") X(101, "vmx-entry-load-fred") X(102, "vmx-entry-load-pat")   \
+    X(103, "vmx-entry-load-perf-global-ctrl") X(104, "vmx-entry-load-pkrs")                    \
+    X(105, "vmx-entry-load-rtit-ctl") X(106, "vmx-entry-noload-debugctl") X(107, "vmx-ept")    \
+    X(108, "vmx-ept-1gb") X(109, "vmx-ept-2mb") X(110, "vmx-ept-advanced-exitinfo")            \
+    X(111, "vmx-ept-execonly") X(112, "vmx-eptad") X(113, "vmx-eptp-switching")                \
+    X(114, "vmx-exit-ack-intr") X(115, "vmx-exit-clear-bndcfgs")                               \
+    X(116, "vmx-exit-clear-rtit-ctl") X(117, "vmx-exit-load-efer") X(118, "vmx-exit-load-pat") \
+    X(119, "vmx-exit-load-perf-global-ctrl") X(120, "vmx-exit-load-pkrs")                      \
+    X(121, "vmx-exit-nosave-debugctl") X(122, "vmx-exit-save-cet")                             \
+    X(123, "vmx-exit-save-efer") X(124, "vmx-exit-save-pat")                                   \
+    X(125, "vmx-exit-save-preemption-timer") X(126, "vmx-exit-secondary-ctls")                 \
+    X(127, "vmx-flexpriority") X(128, "vmx-hlt-exit") X(129, "vmx-ins-outs")                   \
+    X(130, "vmx-intr-exit") X(131, "vmx-invept") X(132, "vmx-invept-all-context")              \
+    X(133, "vmx-invept-single-context") X(134, "vmx-invept-single-context-noglobals")          \
+    X(135, "vmx-invlpg-exit") X(136, "vmx-invpcid-exit") X(137, "vmx-invvpid")                 \
+    X(138, "vmx-invvpid-all-context") X(139, "vmx-invvpid-single-addr")                        \
+    X(140, "vmx-io-bitmap") X(141, "vmx-io-exit") X(142, "vmx-mbec")                           \
+    X(143, "vmx-monitor-exit") X(144, "vmx-movdr-exit") X(145, "vmx-msr-bitmap")               \
+    X(146, "vmx-mtf") X(147, "vmx-mwait-exit") X(148, "vmx-nested-exception")                  \
+    X(149, "vmx-nmi-exit") X(150, "vmx-page-walk-4") X(151, "vmx-page-walk-5")                 \
+    X(152, "vmx-pause-exit") X(153, "vmx-ple") X(154, "vmx-pml") X(155, "vmx-posted-intr")     \
+    X(156, "vmx-preemption-timer") X(157, "vmx-rdpmc-exit") X(158, "vmx-rdrand-exit")          \
+    X(159, "vmx-rdseed-exit") X(160, "vmx-rdtsc-exit") X(161, "vmx-rdtscp-exit")               \
+    X(162, "vmx-secondary-ctls") X(163, "vmx-shadow-vmcs") X(164, "vmx-store-lma")             \
+    X(165, "vmx-true-ctls") X(166, "vmx-tsc-offset") X(167, "vmx-tsc-scaling")                 \
+    X(168, "vmx-unrestricted-guest") X(169, "vmx-vintr-pending") X(170, "vmx-vmfunc")          \
+    X(171, "vmx-vmwrite-vmexit-fields") X(172, "vmx-vnmi") X(173, "vmx-vnmi-pending")          \
+    X(174, "vmx-vpid") X(175, "vmx-wbinvd-exit") X(176, "vmx-xsaves")                          \
+    X(177, "vmx-zero-len-inject") X(178, "wrmsrns") X(179, "xcrypt") X(180, "xcrypt-en")       \
+    X(181, "xstore") X(182, "xstore-en") X(202, "hv-emsr-bitmap") \
+    X(203, "hv-enforce-cpuid") X(204, "hv-evmcs") X(214, "hv-syndbg")                          \
+    X(218, "hv-tlbflush-direct") X(223, "kvm-pv-enforce-cpuid") X(224, "xen-vapic")
 
 /* CPUID 80000001, EDX: what AMD repeats there of leaf 1. */
 enum { X86_REPEATED_OF_LEAF_1 = 0x0183f3ff };

@@ -3,9 +3,11 @@
 #include "target/i386/cpu.h"
 
 #include <capstone/capstone.h>
+#include <elf.h>
 
 #include "base/log.h"
 #include "target/i386/control.h"
+#include "target/i386/core-dump.h"
 #include "target/i386/describe.h"
 #include "target/i386/exception.h"
 #include "target/i386/mmu.h"
@@ -227,7 +229,7 @@ static const TcgTarget tcg_target = {
     .insn_count_var = X86_VAR_INSN_COUNT,
 };
 
-#define X86_TARGET(object, target_name, text, cpu_model, register_table, gdb_name)                 \
+#define X86_TARGET(object, target_name, text, cpu_model, register_table, gdb_name, core)           \
     const Target object = {                                                                        \
         .name = target_name,                                                                       \
         .summary = text,                                                                           \
@@ -242,6 +244,8 @@ static const TcgTarget tcg_target = {
         .registers = register_table,                                                               \
         .register_fields = x86_register_fields,                                                    \
         .gdb_architecture = gdb_name,                                                              \
+        .core_machine = core,                                                                      \
+        .core_notes = x86_core_notes,                                                              \
         .state = x86_state,                                                                        \
         .state_version = X86_STATE_VERSION,                                                        \
         .state_loaded = x86_state_loaded,                                                          \
@@ -254,6 +258,10 @@ static const TcgTarget tcg_target = {
         .set_pc = set_pc,                                                                          \
         .has_work = has_work,                                                                      \
         .translate_debug = x86_translate_debug,                                                    \
+        .walk_page = x86_walk_page,                                                                \
+        .tables = x86_system_tables,                                                               \
+        .read_table = x86_read_table,                                                              \
+        .explain_interrupt = x86_explain_interrupt,                                                \
         .timestamp_to_clock = x86_timestamp_to_clock,                                              \
         .describe = x86_describe,                                                                  \
         .describe_mappings = x86_describe_mappings,                                                \
@@ -264,5 +272,6 @@ static const TcgTarget tcg_target = {
     };                                                                                             \
     TARGET(object)
 
-X86_TARGET(x86_64_target, "x86_64", "x86, 64 bit", "qemu64", x86_64_registers, "i386:x86-64");
-X86_TARGET(i386_target, "i386", "x86, 32 bit", "qemu32", x86_i386_registers, "i386");
+X86_TARGET(x86_64_target, "x86_64", "x86, 64 bit", "qemu64", x86_64_registers, "i386:x86-64",
+           EM_X86_64);
+X86_TARGET(i386_target, "i386", "x86, 32 bit", "qemu32", x86_i386_registers, "i386", 0);

@@ -151,7 +151,9 @@ enum {
 #define XCR0_X87 UINT64_C(0x1)
 #define XCR0_SSE UINT64_C(0x2)
 #define XCR0_AVX UINT64_C(0x4)
+#define XCR0_AVX512 UINT64_C(0xe0)
 #define XCR0_PKRU UINT64_C(0x200)
+#define XCR0_AMX UINT64_C(0x60000)
 
 /* Exceptions, by vector. */
 typedef enum {
@@ -239,7 +241,14 @@ typedef struct {
     uint64_t event;            /* what is being delivered, in the form of EXITINTINFO */
 } X86Svm;
 
-enum { X86_UNSET = UINT32_MAX, X86_IGNORED = 3, X86_HV_NUMBERS = 7 };
+/* AVX-512, which only a host's processor has: masks, bits 511 to 256 of the first sixteen vectors, and the other sixteen. */
+typedef struct {
+    uint64_t mask[8];
+    V128 high[16][2];
+    V128 more[16][4];
+} X86Avx512;
+
+enum { X86_UNSET = UINT32_MAX, X86_IGNORED = 2, X86_HV_NUMBERS = 7 };
 
 typedef struct X86Cpu {
     Vcpu vcpu;
@@ -283,11 +292,14 @@ typedef struct X86Cpu {
     char *vendor, *model_id;
     uint32_t family, model_number, stepping, level, xlevel, min_level, min_xlevel;
     uint32_t wanted_phys_bits, host_phys_bits_limit;
-    bool host_phys_bits, enforce, check, l3_cache, legacy_cache, cpuid_0xb, cpuid_1f, tcg_cpuid, shows_kvm;
+    int host_phys_bits; /* enum OnOffAuto */
+    bool enforce, check, l3_cache, legacy_cache, host_cache_info, cpuid_0xb, cpuid_1f, tcg_cpuid, shows_kvm, migratable;
     bool on_host;              /* the accelerator has a processor of its own, and says what it can */
     bool ignored[X86_IGNORED];            /* properties that other accelerators understand */
     uint32_t hv_numbers[X86_HV_NUMBERS];
     char *hv_vendor_id;
+    bool has_hyperv;           /* the accelerator has some of its interfaces */
+    X86Avx512 avx512;
     uint64_t tsc_hz;
     X86Topology topology;
 

@@ -7,7 +7,8 @@
 
 enum {
     HYPERVISOR_FIRST = 0x40000000,
-    HYPERVISOR_LAST = 0x40000001,
+    HYPERVISOR_SECOND = 0x40000100,
+    HYPERVISOR_LAST = 0x400001ff,
     HTT = 1 << 28,          /* leaf 1, EDX: more than one thread in a package */
     CMP_LEGACY = 1 << 1,    /* leaf 80000001, ECX: those are cores */
     OSXSAVE = 1 << 27,      /* leaf 1, ECX */
@@ -93,23 +94,33 @@ static void topology(const X86Cpu *cpu, uint32_t subleaf, uint32_t out[4])
     }
 }
 
-/* Components of XSAVE: a host's processor may have more than the translator. */
+static bool ask_host(const X86Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+    Machine *machine = cpu->vcpu.machine;
+
+    return cpu->on_host && machine->accelerator->cpuid(machine, leaf, subleaf, out);
+}
+
+/* Components of XSAVE that there are. */
 static uint64_t state_components(const X86Cpu *cpu)
 {
-    static const struct {
-        X86Feature feature;
-        uint32_t components;
-    } more[] = { { X86_FEATURE_AVX512F, 0xe0 }, { X86_FEATURE_AMX_TILE, 0x60000 } };
     uint64_t all = x86_xcr0_mask(cpu);
     uint32_t out[4];
 
-    for (size_t i = 0; cpu->on_host && i < G_N_ELEMENTS(more); i++) {
-        all |= x86_has(cpu, more[i].feature) ? more[i].components : 0;
+    return ask_host(cpu, 0xd, 0, out) ? all & out[0] : all;
+}
+
+/* Bytes of an area in the standard form; a host's components are where its processor has them. */
+static uint32_t area_bytes(const X86Cpu *cpu, uint64_t components)
+{
+    uint32_t end = x86_xsave_bytes(components, false), out[4];
+
+    for (uint32_t i = 2; i < 32; i++) {
+        if (components >> i & 1 && ask_host(cpu, 0xd, i, out)) {
+            end = MAX(end, out[1] + out[0]);
+        }
     }
-    if (cpu->on_host && cpu->vcpu.machine->accelerator->cpuid(cpu->vcpu.machine, 0xd, 0, out)) {
-        all &= out[0];
-    }
-    return all;
+    return end;
 }
 
 static void leaf_d(const X86Cpu *cpu, uint32_t subleaf, uint32_t out[4])
@@ -121,14 +132,14 @@ static void leaf_d(const X86Cpu *cpu, uint32_t subleaf, uint32_t out[4])
     }
     if (subleaf == 0) {
         out[0] = (uint32_t)all;
-        out[1] = x86_xsave_bytes(cpu->xcr0, false);
-        out[2] = x86_xsave_bytes(all, false);
+        out[1] = area_bytes(cpu, cpu->xcr0);
+        out[2] = area_bytes(cpu, all);
         out[3] = (uint32_t)(all >> 32);
     } else if (subleaf == 1) {
         out[0] = cpu->features[X86_WORD_D_1_EAX];
         out[1] = x86_xsave_bytes(cpu->xcr0 | cpu->xss, true);
     } else if (cpu->on_host && subleaf < 32 && (all >> subleaf & 1)) {
-        cpu->vcpu.machine->accelerator->cpuid(cpu->vcpu.machine, 0xd, subleaf, out);
+        ask_host(cpu, 0xd, subleaf, out);
     } else if (subleaf < X86_STATE_COMPONENTS && (all >> subleaf & 1)) {
         out[0] = x86_state_components[subleaf].bytes;
         out[1] = x86_state_components[subleaf].offset;
@@ -164,6 +175,9 @@ static void basic_leaf(const X86Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint3
         break;
     case 5:
         out[2] = 3; /* MWAIT tells of interrupts, and can break on masked ones */
+        if (cpu->on_host && x86_has(cpu, X86_FEATURE_MONITOR)) {
+            cpu->vcpu.machine->accelerator->cpuid(cpu->vcpu.machine, leaf, 0, out);
+        }
         break;
     case 6:
         out[0] = cpu->features[X86_WORD_6_EAX];
@@ -271,17 +285,31 @@ static void extended_leaf(const X86Cpu *cpu, uint32_t leaf, uint32_t subleaf, ui
     }
 }
 
-/* The signatures by which guests know who runs them: KVM, or a hypervisor that translates. */
-static void hypervisor_leaf(const X86Cpu *cpu, uint32_t leaf, uint32_t out[4])
+/* The signatures by which guests know who runs them: KVM, or a hypervisor that translates. base: where its leaves begin. */
+static void own_hypervisor_leaf(const X86Cpu *cpu, uint32_t base, uint32_t leaf, uint32_t out[4])
 {
-    bool shown = cpu->on_host ? cpu->shows_kvm : cpu->tcg_cpuid;
-
-    if (leaf == HYPERVISOR_FIRST && shown) {
-        out[0] = HYPERVISOR_LAST;
+    if (!(cpu->on_host ? cpu->shows_kvm : cpu->tcg_cpuid)) {
+        return;
+    }
+    if (leaf == base) {
+        out[0] = base + 1;
         memcpy(&out[1], cpu->on_host ? "KVMKVMKVM\0\0\0" : "TCGTCGTCGTCG", 12);
-    } else if (leaf == HYPERVISOR_LAST && shown) {
+    } else if (leaf == base + 1) {
         out[0] = cpu->features[X86_WORD_4000_0001_EAX];
         out[0] |= x86_has(cpu, X86_FEATURE_KVMCLOCK) ? CLOCK_OF_OLD : 0;
+        out[3] = cpu->features[X86_WORD_4000_0001_EDX];
+    }
+}
+
+/* Hyper-V's, which guests look for in one place only, come before. */
+static void hypervisor_leaf(const X86Cpu *cpu, uint32_t leaf, uint32_t out[4])
+{
+    bool hyperv = x86_hyperv_active(cpu);
+
+    if (hyperv && leaf < HYPERVISOR_SECOND) {
+        x86_hyperv_cpuid(cpu, leaf, out);
+    } else {
+        own_hypervisor_leaf(cpu, hyperv ? HYPERVISOR_SECOND : HYPERVISOR_FIRST, leaf, out);
     }
 }
 

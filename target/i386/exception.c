@@ -385,8 +385,8 @@ static const char *const vector_names[32] = {
     [X86_AC] = "ac", [X86_XM] = "xm",
 };
 
-/* With the pc of the handler, or of what the delivery ended in. */
-static void report_event(const Event *e)
+/* With the pc of the handler, or of what the delivery ended in; from: where it was taken, linear. */
+static void report_event(const Event *e, uint64_t from)
 {
     bool interrupt = e->cause == BY_HARDWARE;
     DebugEventKind kind = interrupt ? DEBUG_INTERRUPT : DEBUG_EXCEPTION;
@@ -398,7 +398,9 @@ static void report_event(const Event *e)
                                                 ? vector_names[e->vector]
                                                 : NULL,
                                     .number = e->vector,
-                                    .value = e->has_error_code ? e->error_code : 0 });
+                                    .value = e->has_error_code ? e->error_code : 0,
+                                    .from = from,
+                                    .address = e->vector == X86_PF ? e->cpu->cr2 : 0 });
     }
 }
 
@@ -407,6 +409,7 @@ static void take_event_now(const Event *e)
     X86Cpu *cpu = e->cpu;
     jmp_buf *outer = cpu->tcg.unwind;
     bool was_delivering = cpu->delivering;
+    uint64_t from = cpu->seg[X86_CS].base + e->eip;
 
     if (!was_delivering) {
         cpu->svm.event = svm_event(e);
@@ -420,7 +423,7 @@ static void take_event_now(const Event *e)
         x86_update_context(cpu);
         x86_check_interrupts(cpu);
     }
-    report_event(e);
+    report_event(e, from);
 }
 
 static void take(X86Cpu *cpu, unsigned vector, Cause cause, uint32_t error_code, uint64_t eip)
@@ -472,7 +475,14 @@ static void shut_down(X86Cpu *cpu)
     cpu->delivering = false;
     x86_describe_triple_fault(cpu);
     if (debug_wants(cpu->vcpu.machine, DEBUG_TRIPLE_FAULT)) {
-        debug_report(cpu->vcpu.machine, &cpu->vcpu, &(DebugEvent){ .kind = DEBUG_TRIPLE_FAULT });
+        unsigned first = cpu->svm.event & 0xff;
+
+        debug_report(cpu->vcpu.machine, &cpu->vcpu,
+                     &(DebugEvent){ .kind = DEBUG_TRIPLE_FAULT,
+                                    .name = first < 32 ? vector_names[first] : NULL,
+                                    .number = first,
+                                    .from = tcg_pc(&cpu->tcg),
+                                    .address = cpu->cr2 });
     }
     machine_request_reset(cpu->vcpu.machine, "triple fault");
     cpu->vcpu.halt_deadline_ns = -1;

@@ -11,6 +11,7 @@ void x86_fpu_reset(X86Cpu *cpu)
     cpu->x87.control = 0x40;
     cpu->x87.valid = 0xff;
     memset(cpu->xmm, 0, sizeof cpu->xmm);
+    memset(&cpu->avx512, 0, sizeof cpu->avx512);
     x86_set_mxcsr(cpu, 0x1f80);
 }
 

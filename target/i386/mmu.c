@@ -110,12 +110,14 @@ typedef struct {
     bool user;               /* a user access */
     bool implicit;           /* a supervisor access whatever the CPL, for which AC does not count */
     bool debug;              /* no side effects */
+    bool all_keys;           /* protection keys deny nothing */
+    X86Trail *trail;         /* NULL: nobody asks */
     uint32_t error;          /* error code without P */
     /* What all levels so far allow. */
     bool write, user_page, execute;
 } Walk;
 
-static bool nest(X86Cpu *cpu, uint64_t address, TcgAccess access, X86Nested cause, bool debug,
+static bool nest(const Walk *outer, uint64_t address, TcgAccess access, X86Nested cause,
                  TcgMapping *mapping);
 
 /* The address of an entry, which in a virtual machine is physical to that. Walking is writing: bits may be set. */
@@ -124,8 +126,7 @@ static bool locate_entry(Walk *w, uint64_t *address)
     TcgMapping mapping;
 
     if (w->nested == X86_NOT_NESTED && x86_svm_nests(w->cpu)) {
-        if (!nest(w->cpu, *address, w->debug ? TCG_READ : TCG_WRITE, X86_NESTED_TABLE, w->debug,
-                  &mapping)) {
+        if (!nest(w, *address, w->debug ? TCG_READ : TCG_WRITE, X86_NESTED_TABLE, &mapping)) {
             return false;
         }
         *address = mapping.guest_phys | (*address & (TCG_PAGE_SIZE - 1));
@@ -136,14 +137,26 @@ static bool locate_entry(Walk *w, uint64_t *address)
     return true;
 }
 
+static void note_entry(const Walk *w, uint64_t at, uint64_t entry, unsigned level, unsigned bytes)
+{
+    if (w->trail && w->trail->count < X86_TRAIL_MOST) {
+        w->trail->entry[w->trail->count++] = (X86TrailEntry){ .at = at,
+                                                              .entry = entry,
+                                                              .level = (uint8_t)level,
+                                                              .bytes = (uint8_t)bytes,
+                                                              .nested = (uint8_t)w->nested };
+    }
+}
+
 /* Addresses of entries are those of locate_entry from here on. */
-static uint64_t read_entry(Walk *w, uint64_t address, unsigned bytes)
+static uint64_t read_entry(Walk *w, uint64_t address, unsigned level, unsigned bytes)
 {
     uint64_t value = 0;
 
     address_space_read(
         w->cpu->vcpu.memory, address, &value, bytes,
         (MemoryAttributes){ .vcpu = (int16_t)w->cpu->vcpu.index, .secure = w->cpu->smm });
+    note_entry(w, address, value, level, bytes);
     return value;
 }
 
@@ -197,7 +210,7 @@ static bool check_key(Walk *w, unsigned page_key, TcgMapping *mapping)
     unsigned bits = cpu->pkru >> 2 * page_key & 3;
     bool read = true, write = true;
 
-    if (has_keys(cpu) && w->user_page && !w->debug && w->nested == X86_NOT_NESTED) {
+    if (has_keys(cpu) && w->user_page && !w->all_keys && w->nested == X86_NOT_NESTED) {
         read = !(bits & ACCESS_DISABLE);
         write = read && (!(bits & WRITE_DISABLE) || (!w->user && !(cpu->cr0 & CR0_WP)));
     }
@@ -265,7 +278,7 @@ static int walk32(Walk *w, TcgMapping *mapping)
     if (!locate_entry(w, &at)) {
         return 0;
     }
-    entry = read_entry(w, at, 4);
+    entry = read_entry(w, at, 2, 4);
     if (!(entry & PTE_P)) {
         return page_fault(w, 0);
     }
@@ -286,7 +299,7 @@ static int walk32(Walk *w, TcgMapping *mapping)
     if (!locate_entry(w, &at)) {
         return 0;
     }
-    entry = read_entry(w, at, 4);
+    entry = read_entry(w, at, 1, 4);
     if (!(entry & PTE_P)) {
         return page_fault(w, 0);
     }
@@ -327,7 +340,7 @@ static int walk_levels(Walk *w, uint64_t table, unsigned level, TcgMapping *mapp
         if (!locate_entry(w, &at)) {
             return 0;
         }
-        entry = read_entry(w, at, 8);
+        entry = read_entry(w, at, level, 8);
         leaf = level == 1 || ((entry & PTE_PS) && level <= 3 &&
                               (level == 2 || x86_has(w->cpu, X86_FEATURE_PDPE1GB)));
         if (!(entry & PTE_P)) {
@@ -361,7 +374,9 @@ static int walk_pae(Walk *w, TcgMapping *mapping)
         if (!locate_entry(w, &at)) {
             return 0;
         }
-        pdpte = read_entry(w, at, 8);
+        pdpte = read_entry(w, at, 3, 8);
+    } else {
+        note_entry(w, (w->cr3 & 0xffffffe0) + (w->address >> 30 & 3) * 8, pdpte, 3, 8);
     }
     return pdpte & PTE_P ? walk_levels(w, pdpte & PTE_ADDRESS, 2, mapping) : page_fault(w, 0);
 }
@@ -398,9 +413,10 @@ static void use_own_tables(Walk *w)
 }
 
 /* An address that is physical to a virtual machine, by the host's tables for it: all accesses are a user's there. */
-static bool nest(X86Cpu *cpu, uint64_t address, TcgAccess access, X86Nested cause, bool debug,
+static bool nest(const Walk *outer, uint64_t address, TcgAccess access, X86Nested cause,
                  TcgMapping *mapping)
 {
+    X86Cpu *cpu = outer->cpu;
     Walk w = { .cpu = cpu,
                .address = address,
                .access = access,
@@ -409,7 +425,8 @@ static bool nest(X86Cpu *cpu, uint64_t address, TcgAccess access, X86Nested caus
                .efer = cpu->svm.host_efer,
                .nested = cause,
                .user = true,
-               .debug = debug };
+               .debug = outer->debug,
+               .trail = outer->trail };
 
     *mapping = (TcgMapping){ 0 };
     return walk_tables(&w, mapping);
@@ -420,8 +437,8 @@ static bool nest_mapping(Walk *w, TcgMapping *mapping)
 {
     TcgMapping inner;
 
-    if (!nest(w->cpu, mapping->guest_phys | (w->address & (TCG_PAGE_SIZE - 1)), w->access,
-              X86_NESTED_FINAL, w->debug, &inner)) {
+    if (!nest(w, mapping->guest_phys | (w->address & (TCG_PAGE_SIZE - 1)), w->access,
+              X86_NESTED_FINAL, &inner)) {
         return false;
     }
     mapping->guest_phys = inner.guest_phys;
@@ -543,9 +560,12 @@ bool x86_translate_debug(Vcpu *vcpu, uint64_t guest_virt, uint64_t *guest_phys)
     X86Cpu *cpu = x86_cpu(vcpu);
     X86Fault fault = cpu->fault;
     TcgMapping mapping = { 0 };
-    Walk w = {
-        .cpu = cpu, .address = guest_virt, .access = TCG_READ, .implicit = true, .debug = true
-    };
+    Walk w = { .cpu = cpu,
+               .address = guest_virt,
+               .access = TCG_READ,
+               .implicit = true,
+               .debug = true,
+               .all_keys = true };
     bool ok;
 
     use_own_tables(&w);
@@ -563,6 +583,31 @@ bool x86_translate_debug(Vcpu *vcpu, uint64_t guest_virt, uint64_t *guest_phys)
     ok = ok && (!x86_svm_nests(cpu) || nest_mapping(&w, &mapping));
     cpu->fault = fault;
     *guest_phys = mapping.guest_phys | (guest_virt & (TCG_PAGE_SIZE - 1));
+    return ok;
+}
+
+bool x86_probe(X86Cpu *cpu, uint64_t guest_virt, TcgAccess access, bool user, X86Trail *trail,
+               TcgMapping *mapping, X86Fault *fault)
+{
+    X86Fault before = cpu->fault;
+    Walk w = { .cpu = cpu,
+               .address = guest_virt,
+               .access = access,
+               .user = user,
+               .debug = true,
+               .trail = trail };
+    bool ok;
+
+    *trail = (X86Trail){ 0 };
+    *mapping = (TcgMapping){ 0 };
+    use_own_tables(&w);
+    cpu->fault = (X86Fault){ .vector = X86_GP };
+    ok = cpu->cr0 & CR0_PG ? (!x86_long_mode(cpu) || x86_is_canonical(cpu, guest_virt)) &&
+                                 walk_tables(&w, mapping)
+                           : without_paging(cpu, guest_virt, mapping);
+    ok = ok && (!x86_svm_nests(cpu) || nest_mapping(&w, mapping));
+    *fault = cpu->fault;
+    cpu->fault = before;
     return ok;
 }
 
@@ -649,7 +694,7 @@ bool x86_load_pdptes(X86Cpu *cpu, uint64_t cr3)
     for (unsigned i = 0; i < 4; i++) {
         uint64_t at = (cr3 & 0xffffffe0) + 8 * i;
 
-        entries[i] = locate_entry(&w, &at) ? read_entry(&w, at, 8) : 0;
+        entries[i] = locate_entry(&w, &at) ? read_entry(&w, at, 3, 8) : 0;
         if ((entries[i] & PTE_P) &&
             (entries[i] & (reserved_above_phys(cpu) | UINT64_C(0xfff00000000001e6)))) {
             return false;

@@ -3,12 +3,33 @@
 #ifndef TARGET_I386_MMU_H
 #define TARGET_I386_MMU_H
 
+#include "machine/page-walk.h"
 #include "target/i386/cpu.h"
 
 /* TcgTarget.walk. */
 bool x86_walk(TcgState *env, uint64_t guest_virt, unsigned size, TcgAccess access, unsigned flags, TcgMapping *mapping);
 /* Target.translate_debug */
 bool x86_translate_debug(Vcpu *vcpu, uint64_t guest_virt, uint64_t *guest_phys);
+
+/* The entries that a walk has read, for people: addresses are those of locations in the machine. */
+enum { X86_TRAIL_MOST = 40 };
+typedef struct {
+    uint64_t at, entry;
+    uint8_t level; /* 1 the page table, 2 the directory … */
+    uint8_t bytes, nested;
+} X86TrailEntry;
+typedef struct {
+    unsigned count;
+    X86TrailEntry entry[X86_TRAIL_MOST];
+} X86Trail;
+/*
+ * Whether an access at a privilege level would be allowed now; without side effects. false: *fault tells. mapping: as far as it was
+ * found.
+ */
+bool x86_probe(X86Cpu *cpu, uint64_t guest_virt, TcgAccess access, bool user, X86Trail *trail, TcgMapping *mapping,
+               X86Fault *fault);
+/* Target.walk_page */
+void x86_walk_page(Vcpu *vcpu, uint64_t guest_virt, PageWalk *walk);
 
 /* The keys of the contexts of ordinary and of implicit supervisor accesses, set by x86_update_context. */
 void x86_set_contexts(X86Cpu *cpu);

@@ -84,6 +84,16 @@ static unsigned find_name(const char *name, size_t length)
     g_assert_not_reached(); /* the tables are ours */
 }
 
+const char *x86_feature_name(unsigned feature)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (names[i].number == feature) {
+            return names[i].name;
+        }
+    }
+    return "";
+}
+
 /* What the table says of a model; supported: what there is at most. */
 static void model_features(const X86Model *model, const uint32_t *supported, uint32_t *words)
 {
@@ -93,6 +103,7 @@ static void model_features(const X86Model *model, const uint32_t *supported, uin
         model_features(model->base, supported, words);
     } else if (model->everything) {
         memcpy(words, supported, X86_FEATURE_WORDS * sizeof words[0]);
+        words[X86_WORD_HYPERV] = 0; /* of another hypervisor's: only when they are asked for */
     } else {
         set_word(words, X86_FEATURE_HYPERVISOR, true);
     }
@@ -125,6 +136,7 @@ static const struct {
     [X86_WORD_8000_000A_EDX] = { 0x8000000a, 0, 3 },
     [X86_WORD_8000_0021_EAX] = { 0x80000021, 0, 0 },
     [X86_WORD_4000_0001_EAX] = { 0x40000001, 0, 0 },
+    [X86_WORD_4000_0001_EDX] = { 0x40000001, 0, 3 },
 };
 
 /* An accelerator that runs on a processor of its own tells what that can. */
@@ -144,6 +156,8 @@ static bool supported_by_host(Machine *machine, uint32_t *words)
     }
     words[X86_WORD_8000_0001_EDX] &= ~(uint32_t)X86_REPEATED_OF_LEAF_1;
     set_word(words, X86_FEATURE_HYPERVISOR, true);
+    set_word(words, X86_FEATURE_TOPOEXT, true); /* leaves that are ours to tell */
+    words[X86_WORD_HYPERV] = x86_hyperv_supported(machine);
     return true;
 }
 
@@ -189,27 +203,43 @@ static void apply_switches(const X86Cpu *cpu, uint32_t *words)
 }
 
 /*
- * Models get what the kernel's virtualization offers beside the processor, and x2APIC, without asking; what the processor has
- * for virtualization, waiting and its own power is not for guests of their own accord. kvm=off hides who runs them.
+ * Named models get those of the kernel's interfaces that each kernel has, so that their guests find the same ones everywhere, and
+ * x2APIC; the host's processor and `max` get all. kvm=off hides who runs them.
  */
 static void add_paravirtual(const X86Cpu *cpu, const uint32_t *supported, uint32_t *words)
 {
-    static const uint16_t never[] = { X86_FEATURE_KVM_PV_UNHALT, X86_FEATURE_KVM_MSI_EXT_DEST_ID,
-                                      X86_FEATURE_KVM_ASYNCPF_VMEXIT, X86_FEATURE_KVM_MMU };
+    static const uint32_t of_models = F(, KVMCLOCK) | F(, KVM_NOPIODELAY) | F(, KVM_ASYNCPF) |
+                                      F(, KVM_STEAL_TIME) | F(, KVM_PV_EOI) |
+                                      F(, KVMCLOCK_STABLE_BIT);
+    bool all = cpu->x86_model->everything;
 
-    if (!cpu->on_host) {
-        return;
-    }
     words[X86_WORD_4000_0001_EAX] = cpu->shows_kvm ? supported[X86_WORD_4000_0001_EAX] : 0;
-    for (size_t i = 0; i < G_N_ELEMENTS(never); i++) {
-        set_word(words, never[i], false);
-    }
+    words[X86_WORD_4000_0001_EAX] &= all ? ~F(, KVM_MSI_EXT_DEST_ID) : of_models;
+    words[X86_WORD_4000_0001_EDX] = 0; /* how it will be run is for the user to promise */
     if (has_word(supported, X86_FEATURE_X2APIC)) {
         set_word(words, X86_FEATURE_X2APIC, true);
     }
+}
+
+/*
+ * What the processor has for its own power and for waiting is not for guests of their own accord, virtualization only with all of the
+ * processor, and its own topology, which is not the guest's, only by name. A counter that never changes its rate would not survive a move to another host (migratable), and what AMD's processors have
+ * not, the kernel's emulation of it does not give them.
+ */
+static void leave_out_unwanted(const X86Cpu *cpu, const uint32_t *supported, uint32_t *words)
+{
+    bool all = cpu->x86_model->everything;
+
     set_word(words, X86_FEATURE_ACPI, false);
-    set_word(words, X86_FEATURE_MONITOR, false);
-    set_word(words, X86_FEATURE_SVM, false);
+    set_word(words, X86_FEATURE_MONITOR,
+             all && cpu->vcpu.machine->config.cpu_pm && has_word(supported, X86_FEATURE_MONITOR));
+    set_word(words, all ? X86_FEATURE_TOPOEXT : X86_FEATURE_SVM, false);
+    if (all && cpu->migratable) {
+        set_word(words, X86_FEATURE_INVTSC, false);
+    }
+    if (all && strcmp(cpu->vendor, X86_VENDOR_AMD) == 0) {
+        set_word(words, X86_FEATURE_ARCH_CAPABILITIES, false);
+    }
 }
 
 /* Names of features that are wanted and cannot be had. */
@@ -235,7 +265,7 @@ static bool leave_out_missing(X86Cpu *cpu, const uint32_t *wanted, const uint32_
     bool first = cpu->vcpu.index == 0;
 
     missing = missing_names(cpu, wanted, supported);
-    if (first && cpu->hv_numbers[0] != X86_UNSET) {
+    if (first && x86_hyperv_wants_spinlocks(cpu) && !supported[X86_WORD_HYPERV]) {
         g_string_append_printf(missing, "%shv-spinlocks", missing->len ? ", " : "");
     }
     if (missing->len && cpu->enforce) {
@@ -264,7 +294,8 @@ static void choose_levels(X86Cpu *cpu)
     const X86Model *model = cpu->x86_model;
     const uint32_t *f = cpu->features;
     uint32_t level = MAX(model->level, cpu->min_level);
-    uint32_t xlevel = MAX(model->xlevel, cpu->min_xlevel);
+    bool host = cpu->on_host && model->everything;
+    uint32_t xlevel = MAX(host ? 0x80000008 : model->xlevel, cpu->min_xlevel);
 
     cpu->cpuid_1f = model->leaf_1f;
     if (f[X86_WORD_6_EAX]) {
@@ -288,6 +319,12 @@ static void choose_levels(X86Cpu *cpu)
     if (f[X86_WORD_8000_0008_EBX]) {
         xlevel = MAX(xlevel, 0x80000008);
     }
+    if (x86_has(cpu, X86_FEATURE_SVM)) {
+        xlevel = MAX(xlevel, 0x8000000a);
+    }
+    if (host && x86_has(cpu, X86_FEATURE_TOPOEXT)) {
+        xlevel = MAX(xlevel, 0x8000001e);
+    }
     if (f[X86_WORD_8000_0021_EAX]) {
         xlevel = MAX(xlevel, 0x80000021);
     }
@@ -308,13 +345,21 @@ static unsigned host_phys_bits(void)
     return line && sscanf(line, "address sizes : %u bits", &bits) == 1 ? bits : 40;
 }
 
+static bool wants_host_phys_bits(const X86Cpu *cpu)
+{
+    if (cpu->host_phys_bits != ON_OFF_AUTO_AUTO) {
+        return cpu->host_phys_bits == ON_OFF_AUTO_ON;
+    }
+    return cpu->on_host && cpu->x86_model->everything && !cpu->wanted_phys_bits;
+}
+
 static bool choose_widths(X86Cpu *cpu, GError **error)
 {
     bool long_mode = x86_has(cpu, X86_FEATURE_LM);
     bool wide = x86_has(cpu, X86_FEATURE_PSE36) || x86_has(cpu, X86_FEATURE_PAE);
     uint32_t natural = wide ? 36 : 32, bits = cpu->wanted_phys_bits;
 
-    if (cpu->host_phys_bits && long_mode) {
+    if (long_mode && wants_host_phys_bits(cpu)) {
         bits = host_phys_bits();
         if (cpu->host_phys_bits_limit) {
             bits = MIN(bits, cpu->host_phys_bits_limit);
@@ -333,26 +378,35 @@ static bool choose_widths(X86Cpu *cpu, GError **error)
     return true;
 }
 
-/* The host's vendor, family and name, which `host` and `max` have. */
+/* The vendor decides how some instructions behave, so it is the host's even for other models. */
+static void host_vendor(X86Cpu *cpu)
+{
+    uint32_t out[4];
+    char vendor[13] = { 0 };
+
+    if (!cpu->vendor && __get_cpuid(0, &out[0], &out[1], &out[2], &out[3])) {
+        memcpy(vendor, &out[1], 4);
+        memcpy(vendor + 4, &out[3], 4);
+        memcpy(vendor + 8, &out[2], 4);
+        cpu->vendor = g_strdup(vendor);
+    }
+}
+
+/* The host's family and name, which `host` and `max` have. */
 static void host_identity(X86Cpu *cpu)
 {
     uint32_t out[4];
-    char name[49] = { 0 }, vendor[13] = { 0 };
+    char name[49] = { 0 };
 
-    if (!__get_cpuid(0, &out[0], &out[1], &out[2], &out[3])) {
-        return;
-    }
-    memcpy(vendor, &out[1], 4);
-    memcpy(vendor + 4, &out[3], 4);
-    memcpy(vendor + 8, &out[2], 4);
-    cpu->vendor = cpu->vendor ? cpu->vendor : g_strdup(vendor);
     for (uint32_t i = 0; i < 3; i++) {
         if (__get_cpuid(0x80000002 + i, &out[0], &out[1], &out[2], &out[3])) {
             memcpy(name + 16 * i, out, 16);
         }
     }
     cpu->model_id = cpu->model_id ? cpu->model_id : g_strdup(name);
-    __get_cpuid(1, &out[0], &out[1], &out[2], &out[3]);
+    if (!__get_cpuid(1, &out[0], &out[1], &out[2], &out[3])) {
+        return;
+    }
     cpu->family = cpu->family != X86_UNSET   ? cpu->family
                   : (out[0] >> 8 & 15) == 15 ? 15 + (out[0] >> 20 & 255)
                                              : out[0] >> 8 & 15;
@@ -374,6 +428,9 @@ static bool choose_identity(X86Cpu *cpu, GError **error)
         { "stepping", &cpu->stepping, model->stepping, 0xf },
     };
 
+    if (cpu->on_host) {
+        host_vendor(cpu);
+    }
     if (cpu->on_host && model->everything) {
         host_identity(cpu);
     }
@@ -407,13 +464,20 @@ bool x86_select_features(X86Cpu *cpu, GError **error)
     cpu->on_host = cpu->vcpu.machine->accelerator && cpu->vcpu.machine->accelerator->cpuid;
     supported_by(cpu->vcpu.machine, cpu->vcpu.target, supported);
     model_features(cpu->x86_model, supported, wanted);
-    add_paravirtual(cpu, supported, wanted);
-    apply_switches(cpu, wanted);
     if (cpu->x86_model->of_host && !cpu->on_host) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED,
                           "CPU 'host' is what -accel kvm runs on; use -cpu max");
     }
-    if (!choose_identity(cpu, error) || !leave_out_missing(cpu, wanted, supported, error) ||
+    if (!choose_identity(cpu, error)) {
+        return false;
+    }
+    if (cpu->on_host) {
+        add_paravirtual(cpu, supported, wanted);
+        leave_out_unwanted(cpu, supported, wanted);
+    }
+    apply_switches(cpu, wanted);
+    if (!leave_out_missing(cpu, wanted, supported, error) ||
+        (cpu->on_host && !x86_hyperv_select(cpu, wanted, supported[X86_WORD_HYPERV], error)) ||
         !choose_widths(cpu, error)) {
         return false;
     }

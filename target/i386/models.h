@@ -57,6 +57,18 @@ extern const Property x86_properties[];
 /* "on" or "off" for a feature of a model. */
 const char *x86_switch_default(const CpuModel *model, const char *property);
 
+/* As -cpu spells it. */
+const char *x86_feature_name(unsigned feature);
+
+/* hyperv.c: of X86_WORD_HYPERV, what the machine's accelerator has. */
+uint32_t x86_hyperv_supported(Machine *machine);
+/* After features are what of `wanted` is there. false: something was asked for without what it needs. */
+bool x86_hyperv_select(X86Cpu *cpu, const uint32_t *wanted, uint32_t supported, GError **error);
+bool x86_hyperv_wants_spinlocks(const X86Cpu *cpu);
+/* Whether the guest is shown Hyper-V's leaves, at 40000000. */
+bool x86_hyperv_active(const X86Cpu *cpu);
+void x86_hyperv_cpuid(const X86Cpu *cpu, uint32_t leaf, uint32_t out[4]);
+
 /* caches.c */
 extern const X86Caches x86_caches_intel_legacy, x86_caches_amd_legacy, x86_caches_zhaoxin_legacy,
     x86_caches_yongfeng, x86_caches_epyc, x86_caches_epyc_v5, x86_caches_rome, x86_caches_rome_v5,

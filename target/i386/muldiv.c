@@ -118,7 +118,7 @@ static void divide_unsigned(X86Cpu *cpu, uint64_t divisor)
 static void divide_signed(X86Cpu *cpu, uint64_t divisor)
 {
     __int128 dividend = (__int128)((unsigned __int128)cpu->gpr[X86_RDX] << 64 | cpu->gpr[X86_RAX]);
-    __int128 least = (__int128)1 << 127, quotient;
+    __int128 least = (__int128)((unsigned __int128)1 << 127), quotient;
 
     if (divisor == 0 || (divisor == UINT64_MAX && dividend == least)) {
         x86_fault(cpu, X86_DE, 0);

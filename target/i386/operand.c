@@ -87,6 +87,16 @@ static void emit_segment_check(X86Translator *t, X86SegmentName segment, IrRef o
     x86_call_if(t, IR_A, flags, &call_check_segment, offset, x86_const(t, 4, what));
 }
 
+/* Outside 64-bit mode sums wrap: bases of per-CPU segments and negative indexes make use of it all the time. */
+static IrRef sum_of(X86Translator *t, IrRef a, IrRef b)
+{
+    if (x86_is_code64(t)) {
+        return ir_op2(t->unit, IR_OP_add, IR_I64, a, b);
+    }
+    return x86_zext(t, 4,
+                    ir_op2(t->unit, IR_OP_add, IR_I32, x86_from64(t, 4, a), x86_from64(t, 4, b)));
+}
+
 /* Outside 64-bit mode linear addresses are 32 bits wide; in flat segments the access itself cuts them off. */
 IrRef x86_linear(X86Translator *t, X86SegmentName segment, IrRef offset, int64_t *imm,
                  unsigned bytes, bool write)
@@ -102,10 +112,18 @@ IrRef x86_linear(X86Translator *t, X86SegmentName segment, IrRef offset, int64_t
         emit_segment_check(t, segment, offset, MAX(bytes, 1u), write);
     }
     if (has_base(t, segment)) {
-        offset = ir_op2(t->unit, IR_OP_add, IR_I64,
-                        ir_get(t->unit, X86_VAR_BASE + (unsigned)segment, IR_I64), offset);
+        offset = sum_of(t, ir_get(t->unit, X86_VAR_BASE + (unsigned)segment, IR_I64), offset);
     }
     return offset;
+}
+
+static IrRef scaled(X86Translator *t, IrRef index)
+{
+    unsigned bytes = x86_is_code64(t) ? 8 : 4;
+
+    return x86_zext(
+        t, bytes,
+        ir_op2i(t->unit, IR_OP_shl, x86_type(bytes), x86_from64(t, bytes, index), t->insn.scale));
 }
 
 /* base + index, as i64, of which address size has not been cut off yet. */
@@ -120,11 +138,17 @@ static IrRef registers_of_address(X86Translator *t)
     if (insn->index >= 0) {
         index = x86_get_reg64(t, (unsigned)insn->index);
         if (insn->scale) {
-            index = ir_op2i(t->unit, IR_OP_shl, IR_I64, index, insn->scale);
+            index = scaled(t, index);
         }
-        sum = sum ? ir_op2(t->unit, IR_OP_add, IR_I64, sum, index) : index;
+        sum = sum ? sum_of(t, sum, index) : index;
     }
     return sum;
+}
+
+/* A displacement that is an address itself: what the registers add to it mostly wraps around. */
+static bool is_far(const X86Translator *t)
+{
+    return !x86_is_code64(t) && t->insn.address_bytes == 4 && t->insn.displacement < -(1 << 20);
 }
 
 /*
@@ -143,6 +167,10 @@ static IrRef effective(X86Translator *t, bool exact, int64_t *imm)
         *imm = 0;
     } else if (!sum) {
         sum = ir_const(t->unit, IR_I64, insn->address_bytes == 8 ? *imm : (uint32_t)*imm);
+        *imm = 0;
+    }
+    if (*imm && is_far(t) && !cut) {
+        sum = sum_of(t, sum, ir_const(t->unit, IR_I64, *imm));
         *imm = 0;
     }
     if (*imm && (cut || exact)) {

@@ -2,6 +2,8 @@
 /* Target.x86: the parts of the state that registers of the table do not show. */
 #include "target/i386/processor.h"
 
+#include <string.h>
+
 #include "target/i386/control.h"
 #include "target/i386/exception.h"
 #include "target/i386/xsave.h"
@@ -69,14 +71,54 @@ static void set_hidden(Vcpu *vcpu, const X86Hidden *hidden)
     cpu->cpl = hidden->segment[X86_SS].flags >> X86_SEG_DPL_SHIFT & 3;
 }
 
-static void get_xsave(Vcpu *vcpu, uint8_t area[X86_XSAVE_BYTES])
+/* Components of AVX-512, and where they are in the structure. */
+static const struct {
+    uint32_t component;
+    size_t offset, bytes;
+} avx512_parts[] = {
+    { 5, offsetof(X86Avx512, mask), sizeof((X86Avx512 *)NULL)->mask },
+    { 6, offsetof(X86Avx512, high), sizeof((X86Avx512 *)NULL)->high },
+    { 7, offsetof(X86Avx512, more), sizeof((X86Avx512 *)NULL)->more },
+};
+
+/* Where in an area a part is; 0: the processor has no such, or the area ends before. */
+static size_t avx512_place(X86Cpu *cpu, unsigned part, size_t bytes)
 {
-    x86_get_xsave(x86_cpu(vcpu), area, X86_XSAVE_BYTES);
+    uint32_t out[4];
+
+    x86_cpuid(cpu, 0xd, avx512_parts[part].component, out);
+    return out[0] == avx512_parts[part].bytes && out[1] >= X86_XSAVE_BYTES &&
+                   (size_t)out[1] + out[0] <= bytes
+               ? out[1]
+               : 0;
 }
 
-static void set_xsave(Vcpu *vcpu, const uint8_t area[X86_XSAVE_BYTES])
+static void get_xsave(Vcpu *vcpu, uint8_t *area, size_t bytes)
 {
-    x86_set_xsave(x86_cpu(vcpu), area, X86_XSAVE_BYTES);
+    X86Cpu *cpu = x86_cpu(vcpu);
+
+    x86_get_xsave(cpu, area, X86_XSAVE_BYTES);
+    for (unsigned i = 0; i < ARRAY_SIZE(avx512_parts); i++) {
+        size_t at = avx512_place(cpu, i, bytes);
+
+        if (at) {
+            memcpy(area + at, (char *)&cpu->avx512 + avx512_parts[i].offset, avx512_parts[i].bytes);
+        }
+    }
+}
+
+static void set_xsave(Vcpu *vcpu, const uint8_t *area, size_t bytes)
+{
+    X86Cpu *cpu = x86_cpu(vcpu);
+
+    x86_set_xsave(cpu, area, X86_XSAVE_BYTES);
+    for (unsigned i = 0; i < ARRAY_SIZE(avx512_parts); i++) {
+        size_t at = avx512_place(cpu, i, bytes);
+
+        if (at) {
+            memcpy((char *)&cpu->avx512 + avx512_parts[i].offset, area + at, avx512_parts[i].bytes);
+        }
+    }
 }
 
 static void cpuid(Vcpu *vcpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4])

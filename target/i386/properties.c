@@ -14,7 +14,7 @@
     { text, PROPERTY_BOOL, offsetof(X86Cpu, field), text_summary, .fallback = initial }
 /* Values that only other accelerators or other versions make something of: here they change nothing. */
 #define IGNORED(text, index, initial) BOOL(text, ignored[index], initial, "changes nothing here")
-#define HV_NUMBER(text, index) NUMBER(text, hv_numbers[index], "for Hyper-V's interfaces; the guest does not see it")
+#define HV_NUMBER(text, index) NUMBER(text, hv_numbers[index], "of Hyper-V's interfaces (-accel kvm)")
 
 const Property x86_properties[] = {
     X86_FEATURES(FEATURE)
@@ -37,19 +37,20 @@ const Property x86_properties[] = {
     U32("min-level", min_level, "highest CPUID leaf, at least"),
     U32("min-xlevel", min_xlevel, "highest extended CPUID leaf, at least"),
     U32("phys-bits", wanted_phys_bits, "width of physical addresses; 0: 40 with long mode, else 36 or 32"),
-    BOOL("host-phys-bits", host_phys_bits, "off", "phys-bits as the host's processor"),
+    { "host-phys-bits", PROPERTY_ON_OFF_AUTO, offsetof(X86Cpu, host_phys_bits), "phys-bits as the host's processor", .fallback = "auto" },
     U32("host-phys-bits-limit", host_phys_bits_limit, "and no more than these; 0: no limit"),
     { "tsc-frequency", PROPERTY_U64, offsetof(X86Cpu, tsc_hz), "Hz of the time-stamp counter", .fallback = "1000000000" },
     BOOL("check", check, "on", "warn of features that are not there"),
     BOOL("enforce", enforce, "off", "do not start without them"),
     BOOL("l3-cache", l3_cache, "on", "CPUID tells of a third cache"),
+    BOOL("host-cache-info", host_cache_info, "off", "with KVM: CPUID tells of the host's caches"),
     BOOL("legacy-cache", legacy_cache, "off", "CPUID tells of the vendor's oldest caches, not the model's"),
     BOOL("cpuid-0xb", cpuid_0xb, "on", "CPUID has leaf 11"),
     BOOL("tcg-cpuid", tcg_cpuid, "on", "CPUID has the translator's signature in leaf 0x40000000"),
-    IGNORED("migratable", 0, "on"),
+    BOOL("migratable", migratable, "on", "with KVM: what would not survive a move to another host is left out"),
     BOOL("kvm", shows_kvm, "on", "with KVM: CPUID says so, and tells its paravirtual interfaces"),
-    IGNORED("pmu", 1, "off"),
-    IGNORED("vmware-cpuid-freq", 2, "on"),
+    IGNORED("pmu", 0, "off"),
+    IGNORED("vmware-cpuid-freq", 1, "on"),
     HV_NUMBER("hv-spinlocks", 0),
     HV_NUMBER("hv-version-id-build", 1),
     HV_NUMBER("hv-version-id-major", 2),
@@ -58,7 +59,7 @@ const Property x86_properties[] = {
     HV_NUMBER("hv-version-id-sbranch", 5),
     HV_NUMBER("hv-version-id-snumber", 6),
     { "hv-vendor-id", PROPERTY_STRING, offsetof(X86Cpu, hv_vendor_id),
-      "for Hyper-V's interfaces; the guest does not see it" },
+      "who Hyper-V's interfaces say they are of (-accel kvm); default: Microsoft Hv" },
     { 0 },
 };
 /* clang-format on */

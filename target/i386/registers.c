@@ -196,10 +196,16 @@ static bool has_avx(const Vcpu *vcpu)
     return x86_has(container_of(vcpu, X86Cpu, vcpu), X86_FEATURE_AVX);
 }
 
+static bool has_avx512(const Vcpu *vcpu)
+{
+    return x86_has(container_of(vcpu, X86Cpu, vcpu), X86_FEATURE_AVX512F);
+}
+
 /* clang-format off */
 #define CORE "org.gnu.gdb.i386.core"
 #define SSE "org.gnu.gdb.i386.sse"
 #define AVX "org.gnu.gdb.i386.avx"
+#define AVX512 "org.gnu.gdb.i386.avx512"
 #define SEGMENTS "org.gnu.gdb.i386.segments"
 #define SYSTEM_FEATURE "org.kaso.x86.system"
 
@@ -218,6 +224,15 @@ static bool has_avx(const Vcpu *vcpu)
 #define YMM(n)                                                                                     \
     { "ymm" #n "h", REGISTERS_FLOAT, 128, offsetof(X86Cpu, xmm[n][1]), .flags = TARGET_REGISTER_DERIVED, \
       .gdb_feature = AVX, .gdb_type = "uint128", .present = has_avx }
+#define OF_AVX512(text, width, type, member)                                                       \
+    { text, REGISTERS_FLOAT, width, offsetof(X86Cpu, avx512.member), .flags = TARGET_REGISTER_DERIVED, \
+      .gdb_feature = AVX512, .gdb_type = type, .present = has_avx512 }
+#define MASK(n) OF_AVX512("k" #n, 64, "uint64", mask[n])
+#define ZMM(n) OF_AVX512("zmm" #n "h", 256, "v2ui128", high[n])
+/* Of vectors 16 to 31: all three parts. */
+#define MORE(n)                                                                                    \
+    OF_AVX512("xmm" #n, 128, "vec128", more[n - 16][0]), OF_AVX512("ymm" #n "h", 128, "uint128", more[n - 16][1]), \
+        OF_AVX512("zmm" #n "h", 256, "v2ui128", more[n - 16][2])
 /* Fields that are the register; gdb has no feature of its own for them. */
 #define FIELD(text, msr, member)                                                                   \
     { text, REGISTERS_SYSTEM, 64, offsetof(X86Cpu, member), .gdb_feature = SYSTEM_FEATURE, .accelerator_id = msr }
@@ -283,6 +298,11 @@ const TargetRegister x86_64_registers[] = {
     YMM(13), YMM(14), YMM(15),
     BASE("fs_base", MSR_FS_BASE), BASE("gs_base", MSR_GS_BASE),
     SYSTEM,
+    MASK(0), MASK(1), MASK(2), MASK(3), MASK(4), MASK(5), MASK(6), MASK(7),
+    ZMM(0), ZMM(1), ZMM(2), ZMM(3), ZMM(4), ZMM(5), ZMM(6), ZMM(7), ZMM(8), ZMM(9), ZMM(10), ZMM(11), ZMM(12),
+    ZMM(13), ZMM(14), ZMM(15),
+    MORE(16), MORE(17), MORE(18), MORE(19), MORE(20), MORE(21), MORE(22), MORE(23), MORE(24), MORE(25), MORE(26),
+    MORE(27), MORE(28), MORE(29), MORE(30), MORE(31),
     { 0 },
 };
 
@@ -297,6 +317,8 @@ const TargetRegister x86_i386_registers[] = {
     XMM(0), XMM(1), XMM(2), XMM(3), XMM(4), XMM(5), XMM(6), XMM(7), MXCSR,
     YMM(0), YMM(1), YMM(2), YMM(3), YMM(4), YMM(5), YMM(6), YMM(7),
     SEGMENT_BASE("fs"), SEGMENT_BASE("gs"), SYSTEM,
+    MASK(0), MASK(1), MASK(2), MASK(3), MASK(4), MASK(5), MASK(6), MASK(7),
+    ZMM(0), ZMM(1), ZMM(2), ZMM(3), ZMM(4), ZMM(5), ZMM(6), ZMM(7),
     { 0 },
 };
 
@@ -355,6 +377,9 @@ const StateField x86_state[] = {
     STATE_STRUCT(X86Cpu, idtr, table_fields),
     STATE_STRUCT(X86Cpu, x87, x87_fields),
     STATE_ARRAY(X86Cpu, xmm, uint64_t),
+    STATE(X86Cpu, avx512.mask),
+    STATE_ARRAY(X86Cpu, avx512.high, uint64_t),
+    STATE_ARRAY(X86Cpu, avx512.more, uint64_t),
     STATE(X86Cpu, eflags),
     STATE(X86Cpu, flags),
     STATE(X86Cpu, df),

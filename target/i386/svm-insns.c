@@ -88,11 +88,11 @@ void x86_svm_intercept_plain(X86Translator *t, bool privileged)
 }
 
 /* Decode assists: which general register a control or debug register is moved from or to. */
-#define INFO_REGISTER_VALID (INT64_C(1) << 63)
+#define INFO_REGISTER_VALID (UINT64_C(1) << 63)
 
 void x86_svm_intercept_move(X86Translator *t, unsigned code, unsigned gpr)
 {
-    x86_svm_intercept(t, code, x86_const(t, 8, (int64_t)((uint64_t)INFO_REGISTER_VALID | gpr)));
+    x86_svm_intercept(t, code, x86_const(t, 8, (int64_t)(INFO_REGISTER_VALID | gpr)));
 }
 
 /* Writes of CR0 that change more than TS and MP have an intercept of their own. */
@@ -112,7 +112,7 @@ void x86_svm_intercept_cr0(X86Translator *t, IrRef value, unsigned gpr)
     x86_svm_intercept_move(t, SVM_EXIT_WRITE_CR + 0, gpr);
     if (t->mode & X86_MODE_SVM_GUEST) {
         x86_call(t, &call_intercept_cr0, value,
-                 x86_const(t, 8, (int64_t)((uint64_t)INFO_REGISTER_VALID | gpr)),
+                 x86_const(t, 8, (int64_t)(INFO_REGISTER_VALID | gpr)),
                  x86_const(t, 4, t->insn.length), 0);
     }
 }

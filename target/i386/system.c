@@ -205,9 +205,29 @@ void x86_pause(X86Translator *t)
 
 /* Control and debug registers. */
 
+static const char *const control_names[] = { "cr0", "cr1", "cr2", "cr3", "cr4",
+                                             "cr5", "cr6", "cr7", "cr8" };
+
+static void report_register(X86Cpu *cpu, bool write, const char *name, uint64_t number,
+                            uint64_t value)
+{
+    debug_report(cpu->vcpu.machine, &cpu->vcpu,
+                 &(DebugEvent){ .kind = DEBUG_REGISTER,
+                                .write = write,
+                                .name = name,
+                                .number = number,
+                                .value = value });
+}
+
 static uint64_t helper_get_cr(TcgState *env, uint32_t n)
 {
-    return x86_get_cr(x86_cpu_of_env(env), n);
+    X86Cpu *cpu = x86_cpu_of_env(env);
+    uint64_t value = x86_get_cr(cpu, n);
+
+    if (debug_wants(cpu->vcpu.machine, DEBUG_REGISTER)) {
+        report_register(cpu, false, control_names[n], n, value);
+    }
+    return value;
 }
 X86_HELPER(get_cr, IR_I64, X86_HELPER_FAULTING, IR_I32);
 
@@ -219,15 +239,7 @@ static void helper_set_cr(TcgState *env, uint32_t n, uint64_t value)
 
     x86_set_cr(cpu, n, x86_code64(cpu) ? value : (uint32_t)value);
     if (debug_wants(cpu->vcpu.machine, DEBUG_REGISTER)) {
-        static const char *const names[] = { "cr0", "cr1", "cr2", "cr3", "cr4",
-                                             "cr5", "cr6", "cr7", "cr8" };
-
-        debug_report(cpu->vcpu.machine, &cpu->vcpu,
-                     &(DebugEvent){ .kind = DEBUG_REGISTER,
-                                    .write = true,
-                                    .name = names[n],
-                                    .number = n,
-                                    .value = value });
+        report_register(cpu, true, control_names[n], n, value);
     }
     if (debug_wants(cpu->vcpu.machine, DEBUG_PAGING) && cpu->cr0 & CR0_PG && (n == 3 || !paging)) {
         debug_report(cpu->vcpu.machine, &cpu->vcpu,
@@ -406,6 +418,16 @@ void x86_lmsw(X86Translator *t)
 
 /* Model-specific registers, time, identification. */
 
+static void report_msr(X86Cpu *cpu, bool write, uint32_t index, uint64_t value)
+{
+    const char *name = NULL;
+
+    for (const TargetRegister *reg = cpu->vcpu.target->registers; reg->name && !name; reg++) {
+        name = reg->accelerator_id == index ? reg->name : NULL;
+    }
+    report_register(cpu, write, name, index, value);
+}
+
 static void helper_rdmsr(TcgState *env)
 {
     X86Cpu *cpu = x86_cpu_of_env(env);
@@ -416,6 +438,9 @@ static void helper_rdmsr(TcgState *env)
     }
     cpu->gpr[X86_RAX] = (uint32_t)value;
     cpu->gpr[X86_RDX] = value >> 32;
+    if (debug_wants(cpu->vcpu.machine, DEBUG_REGISTER)) {
+        report_msr(cpu, false, (uint32_t)cpu->gpr[X86_RCX], value);
+    }
 }
 X86_HELPER(rdmsr, IR_VOID, X86_HELPER_SYSTEM);
 
@@ -428,16 +453,6 @@ void x86_rdmsr(X86Translator *t)
     }
 }
 
-static void report_msr(X86Cpu *cpu, uint32_t index, uint64_t value)
-{
-    DebugEvent event = { .kind = DEBUG_REGISTER, .write = true, .number = index, .value = value };
-
-    for (const TargetRegister *reg = cpu->vcpu.target->registers; reg->name && !event.name; reg++) {
-        event.name = reg->accelerator_id == index ? reg->name : NULL;
-    }
-    debug_report(cpu->vcpu.machine, &cpu->vcpu, &event);
-}
-
 static void helper_wrmsr(TcgState *env)
 {
     X86Cpu *cpu = x86_cpu_of_env(env);
@@ -447,7 +462,7 @@ static void helper_wrmsr(TcgState *env)
         x86_fault(cpu, X86_GP, 0);
     }
     if (debug_wants(cpu->vcpu.machine, DEBUG_REGISTER)) {
-        report_msr(cpu, (uint32_t)cpu->gpr[X86_RCX], value);
+        report_msr(cpu, true, (uint32_t)cpu->gpr[X86_RCX], value);
     }
 }
 X86_HELPER(wrmsr, IR_VOID, X86_HELPER_SYSTEM);

@@ -600,7 +600,9 @@ uint64_t x86_xcr0_mask(const X86Cpu *cpu)
 {
     return XCR0_X87 | (x86_has(cpu, X86_FEATURE_SSE) ? XCR0_SSE : 0) |
            (x86_has(cpu, X86_FEATURE_AVX) ? XCR0_AVX : 0) |
-           (x86_has(cpu, X86_FEATURE_PKU) ? XCR0_PKRU : 0);
+           (x86_has(cpu, X86_FEATURE_PKU) ? XCR0_PKRU : 0) |
+           (x86_has(cpu, X86_FEATURE_AVX512F) ? XCR0_AVX512 : 0) |
+           (x86_has(cpu, X86_FEATURE_AMX_TILE) ? XCR0_AMX : 0);
 }
 
 static void helper_xgetbv(TcgState *env)

@@ -287,7 +287,7 @@ def test_reconnect(f):
 
 def talk(path, chunks):
     peer = socket.socket(socket.AF_UNIX)
-    peer.settimeout(5)
+    peer.settimeout(60)
     peer.connect(path)
     try:
         for chunk in chunks:

@@ -88,5 +88,5 @@ class Guest:
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if not self.read_some(0.5):
-                return self.process.wait(timeout=10)
+                return self.process.wait(timeout=60)
         return self.fail(f"the emulator did not end within {timeout} s")

@@ -8,17 +8,18 @@ import time
 class Monitor:
     """Commands and events of a running machine, through its unix socket."""
 
-    def __init__(self, path):
+    def __init__(self, path, timeout=30):
         self.events = []
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(30)
+        self.socket.settimeout(timeout)
         for _ in range(200):
             try:
                 self.socket.connect(path)
                 break
             except (FileNotFoundError, ConnectionRefusedError):
                 time.sleep(0.05)
-        self.file = self.socket.makefile("rw")
+        # For reading only: a text file that is written to forgets what it has read ahead.
+        self.file = self.socket.makefile("r")
         self.file.readline()
         self.run("qmp_capabilities")
 
@@ -30,10 +31,13 @@ class Monitor:
             return None
         return message
 
+    def send(self, command, arguments):
+        """Sends a command, whose answer is among what comes."""
+        self.socket.sendall(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
+
     def run(self, command, **arguments):
         """Runs a command; returns what it returns."""
-        self.file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-        self.file.flush()
+        self.send(command, arguments)
         while True:
             answer = self.read()
             if answer is None:
@@ -43,8 +47,7 @@ class Monitor:
 
     def failure(self, command, **arguments):
         """The error of a command that must fail."""
-        self.file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-        self.file.flush()
+        self.send(command, arguments)
         while True:
             answer = self.read()
             if answer is not None:

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""test-boot-menu KASO: SeaBIOS's boot menu, read from the text screen and driven by sendkey; the disk that it lists second is booted."""
+"""test-boot-menu KASO: SeaBIOS's boot menu, read from the text screen and driven by sendkey, by a PC's keyboard and by a USB one on each
+controller; the disk that it lists second is booted."""
 
 import os
 import re
@@ -40,11 +41,24 @@ def wait_for(monitor, pattern):
     raise AssertionError(f"no {pattern} on the screen:\n{screen}")
 
 
-def main():
+KEYBOARDS = {
+    "PS/2": [],
+    "UHCI": ["piix3-usb-uhci", "usb-kbd"],
+    "EHCI with a companion": ["ich9-usb-ehci1,id=usb", "ich9-usb-uhci1,masterbus=usb.0,firstport=0", "usb-kbd"],
+    "EHCI": ["usb-ehci", "usb-kbd"],
+    "xHCI": ["qemu-xhci", "usb-kbd"],
+    "xHCI, behind a hub": ["qemu-xhci", "usb-hub,port=1", "usb-kbd,port=1.2"],
+}
+
+
+def check(name, devices):
     with tempfile.TemporaryDirectory() as folder:
-        argv = [kaso, "-M", "pc", "-m", "64", "-nodefaults", "-vga", "std", "-display", "none", "-boot",
+        machine = "pc,i8042=off" if devices else "pc"  # so that nothing else can have typed
+        argv = [kaso, "-M", machine, "-m", "64", "-nodefaults", "-vga", "std", "-display", "none", "-boot",
                 "menu=on,splash-time=60000", "-chardev", f"file,id=out,path={folder}/out", "-device",
                 "isa-debugcon,chardev=out", "-device", "isa-debug-exit", "-qmp", f"unix:{folder}/qmp,server=on,wait=off"]
+        for device in devices:
+            argv += ["-device", device]
         for index, letter in enumerate("AB"):
             with open(f"{folder}/{letter}", "wb") as file:
                 file.write(boot_sector(letter))
@@ -63,7 +77,8 @@ def main():
                 process.kill()
         with open(f"{folder}/out", "rb") as file:
             assert file.read() == b"B"
-    print("the boot menu's second disk was booted")
+    print(f"{name}: the boot menu's second disk was booted", flush=True)
 
 
-main()
+for keyboard in KEYBOARDS.items():
+    check(*keyboard)

@@ -17,6 +17,7 @@ import unittest
 
 FOLDER = os.path.abspath(sys.argv.pop(1))
 KASO = os.path.join(FOLDER, 'kaso-system-aarch64')
+PC = os.path.join(FOLDER, 'kaso-system-x86_64')
 VIRT = ['-M', 'virt', '-accel', 'tcg,interp=on', '-display', 'none', '-m', '64']
 
 # SYSTEM_OFF, SYSTEM_RESET by PSCI, and an endless loop.
@@ -41,8 +42,13 @@ REFUSED = [
     (['-qqqqqqqq'], r'there is no such option'),
     (['-monitor'], r'-monitor needs an argument'),
     (['-vnc', ':1,frobnicate=on'], r'frobnicate'),
-    (['-incoming', 'tcp:0:4444'], r'not yet: migration'),
-    (['-loadvm', 'x'], r'not yet: snapshots'),
+    (['-M', 'q35'], r"-machine q35: not yet: machine 'q35' is not built; use pc"),
+    (['-M', 'pc-q35-9.2,smm=on'], r"not yet: machine 'pc-q35' is not built; use pc"),
+    (['-M', 'microvm'], r"not yet: machine 'microvm' is not built; use pc"),
+    ([*VIRT, '-cpu', 'cortex-a15'], r"not yet: CPU model 'cortex-a15' is not built; it runs 32-bit code only"),
+    ([*VIRT, '-device', 'virtio-gpu-gl-pci'], r"not yet: device 'virtio-gpu-gl-pci' is not built; use virtio-gpu-pci"),
+    (['-only-migratable'], r'not yet: migration'),
+    (['-dump-vmstate', 'x'], r'not yet: snapshots'),
     (['-icount', '3'], r'not yet: instruction counting'),
     (['-usbdevice', 'braille'], r'not yet: braille'),
     (['-usbdevice', 'toaster'], r'give mouse, tablet'),
@@ -242,6 +248,8 @@ ACCEPTED = [
     ['-nic', 'none'],
     ['-nic', 'user,model=virtio-net-pci,mac=52:54:00:aa:bb:cd'],
     ['-net', 'nic,model=virtio-net-pci', '-net', 'user'],
+    ['-net', 'nic,model=virtio', '-net', 'user'],
+    ['-nic', 'user,model=virtio'],
     ['-net', 'none'],
     ['-blockdev', 'driver=null-co,node-name=disk,size=1M', '-device', 'virtio-blk-pci,drive=disk'],
     ['-blockdev', 'driver=null-co,node-name=disk,size=1M', '-global', 'virtio-blk-device.drive=disk', '-device', 'virtio-blk-device'],
@@ -441,7 +449,7 @@ class CommandLine(unittest.TestCase):
             process.stdin.write('{"execute": "quit"}')
             process.stdin.close()
             process.stdout.read()
-            self.assertEqual(process.wait(timeout=10), 0)
+            self.assertEqual(process.wait(timeout=60), 0)
 
     def test_silence(self):
         loop, talk = self.file('loop', LOOP), self.file('talk', serial_program('x', LOOP))
@@ -454,7 +462,7 @@ class CommandLine(unittest.TestCase):
                 else:
                     time.sleep(3.5 if kernel == talk else 1.5)
                 process.terminate()
-                _, text = process.communicate(timeout=10)
+                _, text = process.communicate(timeout=60)
                 self.assertNotIn('console=', text)
 
     def test_unlikely_kernels(self):
@@ -488,7 +496,7 @@ class CommandLine(unittest.TestCase):
                 break
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
         self.assertNotEqual(process.returncode, 0)
 
     def test_resident(self):
@@ -510,7 +518,7 @@ class CommandLine(unittest.TestCase):
             process.stdin.write(keys)
             process.stdin.flush()
             time.sleep(0.5)
-        out, text = process.communicate(timeout=10)
+        out, text = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 0, text)
         self.assertIn(b'VM status: running', out)
         self.assertEqual(text, b'')
@@ -557,7 +565,7 @@ class CommandLine(unittest.TestCase):
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(monitor)
             client.sendall(b'quit\n')
-            client.settimeout(10)
+            client.settimeout(60)
             while client.recv(4096):
                 pass
         for _ in range(100):
@@ -606,7 +614,41 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn('"return"', result.stdout)
 
+    def test_default_drives(self):
+        """A PC has an empty CD and an empty floppy drive, unless something else is in their places."""
+        image = self.file('image', bytes(512 * 2880))
+        raw = f'format=raw,file={image}'
+        for options, wanted in [([], 'ide1-cd0 floppy0'), (['-nodefaults'], ''), (['-cdrom', image], 'ide1-cd0 floppy0'),
+                                (['-drive', f'if=floppy,{raw}'], 'floppy0 ide1-cd0'), (['-device', 'ide-cd'], 'floppy0'),
+                                (['-drive', f'index=2,{raw}', '-device', '{"driver": "floppy"}'], 'ide1-hd0'),
+                                (['-drive', f'if=floppy,index=1,{raw}', '-M', 'isapc'], 'floppy1 ide1-cd0 floppy0')]:
+            with self.subTest(options=options):
+                result = run('-M', 'pc', '-display', 'none', '-S', '-qmp', 'stdio', *options, program=PC,
+                             stdin='{"execute": "qmp_capabilities"}{"execute": "query-block"}{"execute": "quit"}')
+                self.assertEqual(result.returncode, 0, result.stderr)
+                blocks = json.loads(result.stdout.splitlines()[2])['return']
+                self.assertEqual(' '.join(sorted(b['device'] for b in blocks if b['device'])), ' '.join(sorted(wanted.split())))
+
+    def test_unused_globals(self):
+        """What is for a device that may be plugged later is no slip; for a type that there is not, it is."""
+        for name, wanted in [('virtio-blk-pci.scsi=off', r'^$'), ('virtio-blk-pcj.scsi=off', r"-global virtio-blk-pcj.*no such device")]:
+            result = run(*VIRT, '-S', '-monitor', 'stdio', '-global', name, stdin='quit\n')
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertRegex(result.stderr, wanted)
+
+    def test_cpu_spellings(self):
+        """Features may be spelt with underscores, with + and - before them, and by older names."""
+        for cpu in ['qemu64,+lahf_lm,+sse4_1,-sse4_2,+cmp_legacy,kvm_pv_eoi=off', 'max,l3_cache=off,hv_relaxed,hv_spinlocks=0x1fff',
+                    'Nehalem,xd=on,i64=on,+pclmuldq']:
+            with self.subTest(cpu=cpu):
+                result = run('-M', 'pc', '-display', 'none', '-S', '-monitor', 'stdio', '-cpu', cpu, program=PC, stdin='quit\n')
+                self.assertEqual(result.returncode, 0, result.stderr)
+
     def test_programs(self):
+        link = os.path.join(self.folder.name, 'qemu-system-i386')
+        os.symlink(os.path.join(FOLDER, 'kaso'), link)
+        result = run('-display', 'none', '-S', '-monitor', 'stdio', program=link, stdin='info cpus\nquit\n')
+        self.assertEqual((result.returncode, result.stderr), (0, ''))
         result = run('-M', 'virt', '-accel', 'tcg,interp=on', '-display', 'none', '-kernel', self.file('off', POWER_OFF),
                      program=os.path.join(FOLDER, 'kaso'))
         self.assertEqual((result.returncode, result.stderr), (0, ''))

@@ -84,7 +84,7 @@ class OneArgument(unittest.TestCase):
         return line
 
     def test_bios_disk(self):
-        line = self.check(mbr(), "^kaso-system-x86_64 -machine pc -m [0-9]+ -smp [0-9]+",
+        line = self.check(mbr(), "^kaso-system-x86_64 -machine pc (-accel kvm:tcg -cpu max )?-m [0-9]+ -smp [0-9]+",
                           "-drive file=FILE,format=raw,if=virtio", r"-nic user,hostfwd=tcp:127.0.0.1:22[0-9]+-:22",
                           r"-vnc 127.0.0.1:0,to=99 -serial mon:stdio")
         self.assertNotIn("-bios", line)
@@ -142,6 +142,21 @@ class OneArgument(unittest.TestCase):
         self.assertNotIn("hostfwd", line)
         self.assertNotIn("-vnc", line)
         self.assertNotIn("usb-tablet", line)
+
+    def test_accelerator(self):
+        """KVM where there is one with a processor behind it, and the guest is of the host's kind."""
+        with open("/proc/cpuinfo") as file:
+            able = re.search(r"^flags\s*:.* (svm|vmx)\b", file.read(), re.M)
+        kvm = os.access("/dev/kvm", os.R_OK | os.W_OK) and able
+        disk, arm = self.file(mbr()), self.file(bytes(0x38) + b"ARM\x64" + bytes(1000), "Image")
+        self.assertEqual("-accel kvm:tcg -cpu max" in self.command(disk), bool(kvm))
+        self.assertNotIn("-accel", self.command(arm))
+        self.assertEqual(self.command("-accel", "tcg", disk).count("-accel"), 1)
+        self.assertNotIn("-cpu", self.command("-accel", "tcg", disk))
+        for path, wanted in ((disk, "; with KVM" if kvm else "; translated: /dev/kvm"), (arm, "; translated: its processor")):
+            result = subprocess.run([os.path.join(BUILD, "kaso"), path, "-S", "-display", "none", "-monitor", "stdio", "-m", "64"],
+                                    env=ENV, text=True, input="quit\n", stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+            self.assertIn(wanted, result.stderr.split("\n")[0])
 
     def test_errors(self):
         for content, message in ((b"#!/bin/sh\necho\n", "is no disk, CD, kernel"), (b"", "is no disk, CD, kernel")):

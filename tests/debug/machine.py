@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Runs Kaso under a debugger: with a gdb stub and a monitor on sockets in a folder of its own."""
+import json
 import os
 import re
 import shutil
@@ -9,6 +10,9 @@ import subprocess
 import sys
 import tempfile
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'monitor'))
+from schema import Types  # pylint: disable=wrong-import-position
 
 
 def need(*programs):
@@ -43,16 +47,18 @@ class Kaso:
         self.folder = tempfile.TemporaryDirectory()
         self.gdb_socket = os.path.join(self.folder.name, 'gdb')
         self.monitor_socket = os.path.join(self.folder.name, 'monitor')
+        self.qmp_socket = os.path.join(self.folder.name, 'qmp')
         command = [kaso, '-nodefaults', '-display', 'none',
                    '-gdb', f'unix:{self.gdb_socket},server=on,wait=off',
-                   '-monitor', f'unix:{self.monitor_socket},server=on,wait=off']
+                   '-monitor', f'unix:{self.monitor_socket},server=on,wait=off',
+                   '-qmp', f'unix:{self.qmp_socket},server=on,wait=off']
         command += (['-S'] if paused else []) + list(options)
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT)
         self.wait_for(self.monitor_socket)
         self.wait_for(self.gdb_socket)
         time.sleep(0.1)  # from its name to its first listening
-        self.monitor = None
+        self.monitor = self.programs = self.answers = self.types = None
 
     def wait_for(self, path):
         deadline = time.monotonic() + 20
@@ -83,6 +89,41 @@ class Kaso:
             self.until_prompt()
         self.monitor.sendall(line.encode() + b'\n')
         return self.until_prompt()
+
+    def qmp_send(self, name, identity=None, **arguments):
+        """Sends a command of QMP, whose answer qmp_receive gets."""
+        if not self.programs:
+            self.programs = self.connect(self.qmp_socket, 60)
+            self.answers = self.programs.makefile('r')
+            self.qmp_receive()
+            self.qmp('qmp_capabilities')
+        message = {'execute': name, 'arguments': arguments}
+        if identity is not None:
+            message['id'] = identity
+        self.programs.sendall(json.dumps(message).encode() + b'\n')
+
+    def qmp_receive(self, wanted=None):
+        """The next message of QMP, or the next that has such a member (or is the event of that name)."""
+        while True:
+            line = self.answers.readline()
+            if not line:
+                raise EOFError(wanted)
+            message = json.loads(line)
+            if wanted is None or wanted in message or message.get('event') == wanted:
+                return message
+
+    def qmp(self, name, **arguments):
+        """Runs a command of QMP; returns its answer, "return", which is as the schema has it, or "error". What has an identity is the answer to another."""
+        self.qmp_send(name, **arguments)
+        while True:
+            message = self.qmp_receive()
+            if ('return' in message or 'error' in message) and 'id' not in message:
+                break
+        if 'return' in message and name not in ('qmp_capabilities', 'query-qmp-schema'):
+            if not self.types:
+                self.types = Types(self.qmp('query-qmp-schema')['return'])
+            self.types.check(message['return'], self.types.returns[name], name)
+        return message
 
     def told(self):
         """What the monitor says by itself next, when the machine has stopped."""
@@ -115,7 +156,7 @@ class Gdb:
     def __init__(self, program, kaso, *files):
         self.process = subprocess.Popen(
             [program, '-q', '-nx', '-ex', 'set pagination off', '-ex', 'set confirm off',
-             '-ex', 'set width 0', '-ex', 'set debuginfod enabled off', *files],
+             '-ex', 'set width 0', '-ex', 'set remotetimeout 60', '-ex', 'set debuginfod enabled off', *files],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
         self.text = ''
         self.until_prompt(60)

@@ -59,6 +59,7 @@ protected:
 long_mode:
         movabsq $0x1122334455667788, %r15
         movq    $3, counter
+        movq    $0x83, 0x3008                   /* the next 2 MiB, which were not mapped: the first again */
 loop:   incq    counter
 step1:  call    inner
 step2:  jmp     loop

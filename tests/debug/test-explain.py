@@ -58,6 +58,9 @@ explain(virt("fault.bin"), ["exception after exception", "VBAR_EL1 is 0"], "exce
 explain(virt("reset.bin"), ["resets itself over and over", "-no-reboot"])
 explain(pc("halt.img"), ["interrupts are off", "real mode"], "waits")
 explain(pc("triple.img"), ["resets itself over and over (the last time: triple fault)"])
+explain(pc("storm.img"), ["exception after exception", "exception 6 (invalid opcode)", "taken at 0x7c0d"], "exception-storm")
+explain(pc("page-fault.img"), ["resets itself over and over", "exception 14 (page fault) at 0x7c", "an access to 0x12345678",
+                               "has no entry for it"])
 
 # The paragraph for a terminal, and none when it is not wanted.
 for option, wanted in ("on", True), ("off", False):

@@ -32,11 +32,19 @@ with tempfile.TemporaryDirectory() as folder:
                 names = {i["name"]: i for i in info["images"]}
         assert info["revision"] >> 16 == 2, info
         assert "device tree" in [t.get("name") for t in info["tables"]], info["tables"]
+        assert {"BootServicesCode", "RuntimeServicesData", "Conventional"} <= {m["type"] for m in info["memory"]}, info["memory"]
         core = names["DxeCore"]
+        assert any(m["start"] <= core["base"] <= m["end"] and m["type"] == "BootServicesCode" for m in info["memory"]), core
         found = monitor.run("x-symbols-find", what=hex(core["base"] + 0x1234))
         assert found[0]["name"] == "DxeCore" and found[0]["offset"] == 0x1234, found
         frames = monitor.run("x-backtrace")[0]["frames"]
         assert any(f.get("file") in names for f in frames), frames
+        variables = {}
+        while "BootOrder" not in variables:
+            assert time.monotonic() < deadline, list(variables)
+            time.sleep(0.3)
+            variables = {v["name"]: v for v in monitor.run("x-query-uefi")["variables"]}
+        assert any(n.startswith("Boot0") and "Shell" in v.get("description", "") for n, v in variables.items()), list(variables)
         monitor.run("system_reset")
         assert not [f for f in monitor.run("x-query-symbols") if f["space"] == "kernel"]
 print("ok")

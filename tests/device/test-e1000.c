@@ -43,7 +43,7 @@ typedef struct {
     GPtrArray *sent; /* GByteArray * */
 } TestNetdev;
 
-static void test_transmit(Netdev *netdev, const struct iovec *iov, unsigned count)
+static void test_transmit(Netdev *netdev, unsigned queue, const struct iovec *iov, unsigned count)
 {
     GByteArray *frame = g_byte_array_new();
 
@@ -100,7 +100,7 @@ static void set_ring(Nic *n, unsigned offset, uint32_t address)
     set(n, offset + 0x18, 0);
 }
 
-static Nic *nic_new(void)
+static Nic *nic_of_model(const char *model)
 {
     Nic *n = g_new0(Nic, 1);
     GError *error = NULL;
@@ -109,7 +109,7 @@ static Nic *nic_new(void)
     n->bench = bench_new(false);
     n->netdev = (TestNetdev *)netdev_open(n->bench->machine, "net0", "test", NULL, &error);
     g_assert_no_error(error);
-    device = bench_device(n->bench, "e1000", "nic", "addr", "2", "netdev", "net0", "mac",
+    device = bench_device(n->bench, model, "nic", "addr", "2", "netdev", "net0", "mac",
                           "52:54:00:00:00:01", NULL);
     device_reset_tree(n->bench->machine->root);
     bench_config_write(n->bench, pci_device(device)->devfn, PCI_BASE_ADDRESS_0, BASE, 4);
@@ -125,6 +125,11 @@ static Nic *nic_new(void)
     set(n, TCTL, 1 << 1);
     get(n, ICR);
     return n;
+}
+
+static Nic *nic_new(void)
+{
+    return nic_of_model("e1000");
 }
 
 static void nic_free(Nic *n)
@@ -172,6 +177,31 @@ static void test_registers(void)
     g_assert_cmphex(get(n, RCTL), ==, 0);
     g_assert_cmphex(get(n, STATUS) & 2, ==, 2);
     nic_free(n);
+}
+
+/* Drivers choose by the identity on the bus, in the EEPROM, and of the PHY. */
+static void test_models(void)
+{
+    static const struct {
+        const char *name;
+        uint16_t device_id, phy_id;
+    } models[] = {
+        { "e1000", 0x100e, 0x0c20 },
+        { "e1000-82544gc", 0x100c, 0x0c30 },
+        { "e1000-82545em", 0x100f, 0x0c20 },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(models); i++) {
+        Nic *n = nic_of_model(models[i].name);
+
+        g_assert_cmphex(bench_config_read(n->bench, 2 << 3, PCI_DEVICE_ID, 2), ==,
+                        models[i].device_id);
+        set(n, EERD, 0xd << 8 | 1);
+        g_assert_cmphex(get(n, EERD) >> 16, ==, models[i].device_id);
+        set(n, MDIC, 2 << 26 | 1 << 21 | 3 << 16);
+        g_assert_cmphex(get(n, MDIC) & 0xffff, ==, models[i].phy_id);
+        nic_free(n);
+    }
 }
 
 static void clock_out(Nic *n, unsigned bits, unsigned count)
@@ -395,6 +425,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/e1000/registers", test_registers);
+    g_test_add_func("/e1000/models", test_models);
     g_test_add_func("/e1000/microwire", test_microwire);
     g_test_add_func("/e1000/transmit", test_transmit_frames);
     g_test_add_func("/e1000/segmentation", test_segmentation);

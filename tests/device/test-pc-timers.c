@@ -225,6 +225,22 @@ static void test_rtc_time(void)
     g_assert_cmphex(rtc_read(&rig, 7), ==, 1);
     g_assert_cmphex(rtc_read(&rig, 8), ==, 3);
     g_assert_cmphex(rtc_read(&rig, 6), ==, 6); /* Friday */
+    /* A date that is far away is one, too. */
+    rtc_write(&rig, 0x0b, 0x82);
+    rtc_write(&rig, 4, 0x23);
+    rtc_write(&rig, 2, 0x59);
+    rtc_write(&rig, 0, 0x59);
+    rtc_write(&rig, 7, 0x31);
+    rtc_write(&rig, 8, 0x12);
+    rtc_write(&rig, 9, 0x99);
+    rtc_write(&rig, 0x32, 0x29);
+    rtc_write(&rig, 0x0b, 0x02);
+    pc_rig_advance(&rig, S);
+    g_assert_cmphex(rtc_read(&rig, 9), ==, 0);
+    g_assert_cmphex(rtc_read(&rig, 0x32), ==, 0x30);
+    g_assert_cmphex(rtc_read(&rig, 7), ==, 1);
+    g_assert_cmphex(rtc_read(&rig, 8), ==, 1);
+    g_assert_cmphex(rtc_read(&rig, 6), ==, 4); /* Wednesday */
     pc_rig_close(&rig);
 }
 
@@ -411,6 +427,28 @@ static void test_hpet_timers(void)
     pc_rig_close(&rig);
 }
 
+/* One whose interrupt is off costs nobody a timer, and has moved on when somebody looks; what passed meanwhile is no interrupt. */
+static void test_hpet_unheard(void)
+{
+    PcRig rig;
+
+    open_hpet(&rig);
+    poke(&rig, HPET + 0x10, 1);
+    poke(&rig, HPET_TIMER, 1 << 3 | 1 << 6 | 1 << 8 | 2 << 9);
+    poke(&rig, HPET_TIMER + 8, 100000);
+    poke(&rig, HPET_TIMER + 8, 100000);
+    pc_rig_advance(&rig, 10 * MS + 500 * US);
+    g_assert_cmphex(peek(&rig, HPET_TIMER + 8), ==, 1100000);
+    pc_rig_advance(&rig, 5 * MS);
+    poke(&rig, HPET_TIMER, 1 << 2 | 1 << 3 | 1 << 8 | 2 << 9);
+    g_assert_cmpint(rig.rises[2], ==, 0);
+    pc_rig_advance(&rig, 499 * US);
+    g_assert_cmpint(rig.rises[2], ==, 0);
+    pc_rig_advance(&rig, US);
+    g_assert_cmpint(rig.rises[2], ==, 1);
+    pc_rig_close(&rig);
+}
+
 /* The PIT and the RTC go through, unless their places are taken. */
 static void test_hpet_legacy(void)
 {
@@ -454,5 +492,6 @@ void test_pc_timers(void)
     g_test_add_func("/pc-timers/rtc-cmos", test_rtc_cmos);
     g_test_add_func("/pc-timers/hpet-counter", test_hpet_counter);
     g_test_add_func("/pc-timers/hpet-timers", test_hpet_timers);
+    g_test_add_func("/pc-timers/hpet-unheard", test_hpet_unheard);
     g_test_add_func("/pc-timers/hpet-legacy", test_hpet_legacy);
 }

@@ -133,6 +133,141 @@ static void test_msix(void)
     bench_free(bench);
 }
 
+/* --- vectors by descriptor --- */
+
+typedef struct {
+    int fd; /* whose signals the "kernel" makes interrupts of; -1: nobody's */
+    IrqMessage message;
+    unsigned calls;
+    bool refuses;
+} FakeKernel;
+
+static bool fake_hook(void *opaque, int fd, const IrqMessage *message)
+{
+    FakeKernel *kernel = opaque;
+
+    kernel->calls++;
+    kernel->fd = message && !kernel->refuses ? fd : -1;
+    if (message) {
+        kernel->message = *message;
+    }
+    return !kernel->refuses;
+}
+
+typedef struct {
+    PciDevice *pci;
+    unsigned heard;
+} Owner;
+
+static void owner_heard(void *opaque)
+{
+    Owner *owner = opaque;
+
+    owner->heard++;
+    pci_msix_notify(owner->pci, 1);
+}
+
+static void signal_and_wait(IrqSignal *signal)
+{
+    const uint64_t one = 1;
+
+    g_assert_cmpint(write(irq_signal_fd(signal), &one, sizeof one), ==, sizeof one);
+    for (unsigned i = 0; i < 4; i++) {
+        g_main_context_iteration(NULL, FALSE);
+    }
+}
+
+/* A vector that is let through: RNG's second, to a word of RAM. */
+static unsigned open_vector(Bench *bench, uint64_t target)
+{
+    unsigned cap = bench_find_capability(bench, RNG, PCI_CAPABILITY_MSIX, 0);
+    uint64_t table = BENCH_MEMORY_WINDOW;
+
+    bench_config_write(bench, RNG, BAR_MSIX, table, 4);
+    bench_config_write(bench, RNG, PCI_COMMAND, COMMAND_ALL, 2);
+    bench_write(bench, table + 16, target, 8);
+    bench_write(bench, table + 24, 0x1234, 4);
+    bench_write(bench, table + 28, 0, 4);
+    bench_config_write(bench, RNG, cap + 2, 0x8000, 2);
+    return cap;
+}
+
+/* The accelerator's kernel has the signals exactly while the guest lets the vector through. */
+static void test_msix_signal(void)
+{
+    Bench *bench = bench_new(false);
+    FakeKernel kernel = { .fd = -1 };
+    Owner owner = { pci_device(bench_device(bench, "virtio-rng-pci", NULL, NULL)), 0 };
+    uint64_t table = BENCH_MEMORY_WINDOW, target = BENCH_RAM + 0x1000;
+    IrqSignal *signal;
+    unsigned cap, calls;
+
+    irq_signal_set_hook(bench->machine, fake_hook, &kernel);
+    signal = irq_signal_new(bench->machine, owner_heard, &owner, NULL);
+    pci_msix_bind(owner.pci, 1, signal);
+    g_assert_cmpint(kernel.fd, ==, -1);
+    cap = open_vector(bench, target);
+    g_assert_cmpint(kernel.fd, ==, irq_signal_fd(signal));
+    g_assert_cmphex(kernel.message.address, ==, target);
+    g_assert_cmphex(kernel.message.data, ==, 0x1234);
+    signal_and_wait(signal);
+    g_assert_cmpuint(owner.heard, ==, 0); /* the kernel's, which did not read it here */
+
+    calls = kernel.calls;
+    bench_write(bench, table + 24, 0x1234, 4); /* the same message */
+    g_assert_cmpuint(kernel.calls, ==, calls);
+    bench_write(bench, table + 24, 0x4321, 4);
+    g_assert_cmphex(kernel.message.data, ==, 0x4321);
+
+    bench_write(bench, table + 28, 1, 4); /* masked: what was signalled is not lost, and waits */
+    g_assert_cmpint(kernel.fd, ==, -1);
+    signal_and_wait(signal);
+    g_assert_cmpuint(owner.heard, ==, 1);
+    g_assert_cmphex(bench_read(bench, table + 0x800, 4), ==, 2);
+    bench_write(bench, table + 28, 0, 4);
+    g_assert_cmphex(bench_read(bench, target, 4), ==, 0x4321);
+    g_assert_cmpint(kernel.fd, ==, irq_signal_fd(signal));
+
+    bench_config_write(bench, RNG, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
+    g_assert_cmpint(kernel.fd, ==, -1);
+    bench_config_write(bench, RNG, PCI_COMMAND, COMMAND_ALL, 2);
+    bench_config_write(bench, RNG, cap + 2, 0xc000, 2);
+    g_assert_cmpint(kernel.fd, ==, -1);
+    bench_config_write(bench, RNG, cap + 2, 0x8000, 2);
+    pci_msix_bind(owner.pci, 1000, signal); /* a vector that is not there */
+    g_assert_cmpint(kernel.fd, ==, -1);
+    pci_msix_bind(owner.pci, 1, signal);
+    g_assert_true(irq_signal_is_direct(signal));
+    pci_msix_unbind(owner.pci, signal);
+    g_assert_cmpint(kernel.fd, ==, -1);
+    irq_signal_free(signal);
+    bench_free(bench);
+}
+
+/* Without a kernel that makes interrupts, and with one that refuses, the owner hears of each. */
+static void test_msix_signal_heard(void)
+{
+    Bench *bench = bench_new(false);
+    FakeKernel kernel = { .fd = -1, .refuses = true };
+    Owner owner = { pci_device(bench_device(bench, "virtio-rng-pci", NULL, NULL)), 0 };
+    uint64_t target = BENCH_RAM + 0x1000;
+    IrqSignal *signal = irq_signal_new(bench->machine, owner_heard, &owner, NULL);
+
+    open_vector(bench, target);
+    pci_msix_bind(owner.pci, 1, signal);
+    signal_and_wait(signal);
+    g_assert_cmpuint(owner.heard, ==, 1);
+    g_assert_cmphex(bench_read(bench, target, 4), ==, 0x1234);
+    irq_signal_set_hook(bench->machine, fake_hook, &kernel);
+    pci_msix_bind(owner.pci, 1, signal);
+    g_assert_cmpuint(kernel.calls, ==, 1);
+    signal_and_wait(signal);
+    g_assert_cmpuint(owner.heard, ==, 2);
+    pci_msix_unbind(owner.pci, signal);
+    irq_signal_free(signal);
+    bench_free(bench);
+}
+
 static void expect_failure(Bench *bench, const char *address, const char *multifunction,
                            const char *text)
 {
@@ -204,6 +339,8 @@ int main(int argc, char **argv)
     g_test_add_func("/pci/intx", test_intx);
     g_test_add_func("/pci/intx-shared", test_intx_shared);
     g_test_add_func("/pci/msix", test_msix);
+    g_test_add_func("/pci/msix-signal", test_msix_signal);
+    g_test_add_func("/pci/msix-signal-heard", test_msix_signal_heard);
     g_test_add_func("/pci/addresses", test_addresses);
     g_test_add_func("/pci/root-port", test_root_port);
     return g_test_run();

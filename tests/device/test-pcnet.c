@@ -29,7 +29,7 @@ typedef struct {
     GPtrArray *sent; /* GByteArray * */
 } TestNetdev;
 
-static void test_transmit(Netdev *netdev, const struct iovec *iov, unsigned count)
+static void test_transmit(Netdev *netdev, unsigned queue, const struct iovec *iov, unsigned count)
 {
     GByteArray *frame = g_byte_array_new();
 

@@ -424,6 +424,34 @@ static void test_record(gconstpointer data)
     card_close(&card);
 }
 
+/*
+ * A guest whose processors stand still for longer than its ring lasts. No frame is lost or played twice, and while it is not late by
+ * half a second all comes in time.
+ */
+static void test_starved(gconstpointer data)
+{
+    for (unsigned record = 0; record < 2; record++) {
+        uint64_t frames;
+        Card card;
+
+        card_open(&card, data, record);
+        for (unsigned i = 0; i < 20; i++) {
+            audio_bench_run(card.machine, 0.8, 10, look_in, &card);
+            clock_advance(card.machine, clock_now_ns(card.machine) + 420 * INT64_C(1000000));
+            look_in(&card);
+        }
+        audio_bench_run(card.machine, 2, 10, look_in, &card);
+        if (record) {
+            frames = audio_bench_judge((const int16_t *)card.recorded->data, card.recorded->len / 2,
+                                       2, RATE, NULL);
+            g_assert_cmpfloat_with_epsilon((double)frames / RATE, 26.4, 0.02);
+        } else {
+            audio_bench_check(card.capture, 26.4);
+        }
+        card_close(&card);
+    }
+}
+
 /* What is done to the lists in memory does not lead anywhere. */
 static void test_bad_lists(void)
 {
@@ -598,9 +626,11 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < G_N_ELEMENTS(cards); i++) {
         g_autofree char *play = g_strconcat("/sound/play/", cards[i].name, NULL);
         g_autofree char *record = g_strconcat("/sound/record/", cards[i].name, NULL);
+        g_autofree char *starved = g_strconcat("/sound/starved/", cards[i].name, NULL);
 
         g_test_add_data_func(play, &cards[i], test_play);
         g_test_add_data_func(record, &cards[i], test_record);
+        g_test_add_data_func(starved, &cards[i], test_starved);
     }
     g_test_add_func("/sound/bad-lists", test_bad_lists);
     g_test_add_func("/sound/speaker", test_speaker);

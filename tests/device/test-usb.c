@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* USB devices without a controller: what they say of themselves, standard requests, input, hubs, and the bulk-only transport. */
 #include <glib/gstdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/bits.h"
 #include "block/block.h"
 #include "machine/input.h"
+#include "tests/device/audio-bench.h"
 #include "tests/device/usb-bench.h"
 
 static void test_requests(void)
@@ -32,6 +34,8 @@ static void test_requests(void)
     g_assert_cmpint(usb_bench_control(usb, 0x81, 10, 0, 0, &byte, 1), ==, -1); /* not configured */
     usb_bench_configure(usb);
     g_assert_cmpint(usb_bench_control(usb, 0x81, 10, 0, 0, &byte, 1), ==, 1);
+    g_assert_cmpint(usb_bench_control(usb, 0x80, 10, 0, 170, &byte, 1), ==,
+                    -1); /* no such interface */
     g_assert_cmpint(usb_bench_control(usb, 0, 9, 2, 0, NULL, 0), ==, -1);
     g_assert_cmpint(usb_bench_control(usb, 0x01, 11, 1, 0, NULL, 0), ==, -1); /* no such setting */
     /* Halt and its end. */
@@ -124,6 +128,90 @@ static void test_mouse(void)
         g_assert_cmpmem(report, 5, expected[i], 5);
     }
     g_assert_cmpint(usb_bench_send(usb, USB_TOKEN_IN, 1, report, 5, NULL), ==, USB_NAK);
+    bench_free(bench);
+}
+
+/* A loudspeaker whose host is late by up to 60 ms, as packets of a millisecond. */
+typedef struct {
+    UsbDevice *usb;
+    uint64_t packets;
+    unsigned channels;
+    int64_t start_ns;
+} Player;
+
+static void send_due(void *opaque)
+{
+    Player *p = opaque;
+    int64_t now_ns = clock_now_ns(p->usb->device.machine);
+
+    for (; p->start_ns + (int64_t)p->packets * 1000000 < now_ns; p->packets++) {
+        int16_t samples[48 * 8] = { 0 };
+        uint32_t moved;
+
+        for (unsigned i = 0; i < 48; i++) {
+            int16_t sample = audio_bench_sine(p->packets * 48 + i, 48000);
+
+            samples[i * p->channels] = samples[i * p->channels + 1] = sample;
+        }
+        g_assert_cmpint(usb_bench_send(p->usb, USB_TOKEN_OUT, 1, samples, 96 * p->channels, &moved),
+                        ==, USB_DONE);
+        g_assert_cmpuint(moved, ==, 96 * p->channels);
+    }
+}
+
+static UsbDevice *open_speaker(Bench *bench, const char *multi, Capture **capture)
+{
+    *capture = audio_bench_open(bench->machine);
+    usb_bench_add_host(bench);
+    return usb_device(
+        bench_device(bench, "usb-audio", "dut", "audiodev", "a0", "multi", multi, NULL));
+}
+
+static void test_speaker(gconstpointer multi)
+{
+    Bench *bench = bench_new(false);
+    Capture *capture;
+    UsbDevice *usb = open_speaker(bench, multi, &capture);
+    Player p = { .usb = usb, .channels = strcmp(multi, "on") ? 2 : 6 };
+    unsigned alternate = p.channels == 6 ? 2 : 1;
+
+    usb_bench_configure(usb);
+    g_assert_cmpint(usb_bench_send(usb, USB_TOKEN_OUT, 1, NULL, 0, NULL), ==, USB_STALL);
+    g_assert_cmpint(usb_bench_control(usb, 1, 11, alternate, 1, NULL, 0), ==, 0);
+    p.start_ns = clock_now_ns(bench->machine);
+    audio_bench_run(bench->machine, 10, 60, send_due, &p);
+    g_assert_cmpint(usb_bench_control(usb, 1, 11, 0, 1, NULL, 0), ==, 0);
+    g_assert_cmpfloat_with_epsilon(audio_bench_check(capture, 10), AUDIO_BENCH_AMPLITUDE, 100);
+    g_assert_cmpuint(capture->stops, ==, 1);
+    bench_free(bench);
+}
+
+static void test_speaker_volume(void)
+{
+    Bench *bench = bench_new(false);
+    Capture *capture;
+    UsbDevice *usb = open_speaker(bench, "off", &capture);
+    int16_t value = -10 * 256;
+    uint8_t mute = 1;
+
+    usb_bench_configure(usb);
+    for (unsigned request = 0x82; request <= 0x84; request++) {
+        static const int16_t expected[] = { -60 * 256, 0, 128 };
+
+        g_assert_cmpint(usb_bench_control(usb, 0xa1, request, 0x201, 0x200, &value, 2), ==, 2);
+        g_assert_cmpint(value, ==, expected[request - 0x82]);
+    }
+    value = INT16_MIN;
+    g_assert_cmpint(usb_bench_control(usb, 0x21, 1, 0x202, 0x200, &value, 2), ==, 2);
+    g_assert_cmpint(usb_bench_control(usb, 0xa1, 0x81, 0x202, 0x200, &value, 2), ==, 2);
+    g_assert_cmpint(value, ==, -60 * 256);
+    g_assert_cmpint(usb_bench_control(usb, 0x21, 1, 0x203, 0x200, &value, 2), ==, -1);
+    g_assert_cmpint(usb_bench_control(usb, 0x21, 1, 0x200, 0x200, &value, 2), ==, -1);
+    g_assert_cmpint(usb_bench_control(usb, 0x21, 1, 0x100, 0x200, &mute, 1), ==, 1);
+    mute = 0;
+    g_assert_cmpint(usb_bench_control(usb, 0xa1, 0x81, 0x100, 0x200, &mute, 1), ==, 1);
+    g_assert_cmpuint(mute, ==, 1);
+    g_assert_cmpint(usb_bench_control(usb, 0xa1, 0x81, 0x100, 0x300, &mute, 1), ==, -1);
     bench_free(bench);
 }
 
@@ -428,6 +516,9 @@ int main(int argc, char **argv)
     g_test_add_func("/usb/requests", test_requests);
     g_test_add_func("/usb/keyboard", test_keyboard);
     g_test_add_func("/usb/mouse", test_mouse);
+    g_test_add_data_func("/usb/speaker/stereo", "off", test_speaker);
+    g_test_add_data_func("/usb/speaker/multi", "on", test_speaker);
+    g_test_add_func("/usb/speaker/volume", test_speaker_volume);
     g_test_add_func("/usb/hub", test_hub);
     g_test_add_func("/usb/places", test_places);
     g_test_add_func("/usb/storage", test_storage);
@@ -436,5 +527,6 @@ int main(int argc, char **argv)
     g_test_add_data_func("/usb/random/usb-mouse", "usb-mouse", test_random);
     g_test_add_data_func("/usb/random/usb-tablet", "usb-tablet", test_random);
     g_test_add_data_func("/usb/random/usb-hub", "usb-hub", test_random);
+    g_test_add_data_func("/usb/random/usb-audio", "usb-audio", test_random);
     return g_test_run();
 }

@@ -345,16 +345,44 @@ static void power_key(void)
     machine_free(machine);
 }
 
-/* The file "bootorder", read as firmware does. */
+static void read_item(AddressSpace *space, uint16_t key, void *buffer, size_t size)
+{
+    MemoryAttributes cpu = { .vcpu = 0 };
+    uint64_t value;
+
+    address_space_write(space, 0x09020008, __builtin_bswap16(key), 2, cpu);
+    for (size_t i = 0; i < size; i++) {
+        address_space_read(space, 0x09020000, &value, 1, cpu);
+        ((char *)buffer)[i] = (char)value;
+    }
+}
+
+/* A file of the firmware's, read as it does: its key is in the directory. */
+static void read_file(AddressSpace *space, const char *name, void *buffer, size_t size)
+{
+    enum { ENTRY = 64 };
+    uint8_t directory[4 + 32 * ENTRY];
+
+    read_item(space, 0x19, directory, sizeof directory);
+    for (unsigned i = 0; i < load_be32(directory); i++) {
+        const uint8_t *entry = directory + 4 + i * ENTRY;
+
+        if (strcmp((const char *)entry + 8, name) == 0) {
+            read_item(space, load_be16(entry + 4), buffer, size);
+            return;
+        }
+    }
+    g_assert_not_reached();
+}
+
+/* The file "bootorder". */
 static void boot_order(void)
 {
     Machine *machine = build(1, MIB(64), NULL, NULL);
     AddressSpace *space = &machine->memory_space;
-    MemoryAttributes cpu = { .vcpu = 0 };
     g_autoptr(GError) error = NULL;
     Device *disk =
         device_create(machine, NULL, "virtio-net-pci", bus_find(machine, "pcie.0"), "n", &error);
-    uint64_t value;
     char text[64];
 
     g_assert_no_error(error);
@@ -364,11 +392,7 @@ static void boot_order(void)
     device_realize(disk, &error);
     g_assert_no_error(error);
     machine_reset(machine);
-    address_space_write(space, 0x09020008, __builtin_bswap16(0x20), 2, cpu);
-    for (unsigned i = 0; i < sizeof text; i++) {
-        address_space_read(space, 0x09020000, &value, 1, cpu);
-        text[i] = (char)value;
-    }
+    read_file(space, "bootorder", text, sizeof text);
     g_assert_cmpstr(text, ==, "/pci@ffffffffffffffff/ethernet@5/ethernet-phy@0");
     machine_unlock(machine);
     machine_free(machine);

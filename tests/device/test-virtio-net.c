@@ -10,11 +10,13 @@ enum { DATA = DRIVER_DATA };
 
 typedef struct {
     Netdev netdev;
+    uint32_t queues, offloads; /* properties */
     GByteArray *sent;
-    unsigned frames;
+    unsigned frames, queue, active, flushes;
 } TestNetdev;
 
-static void test_netdev_transmit(Netdev *netdev, const struct iovec *iov, unsigned count)
+static void test_netdev_transmit(Netdev *netdev, unsigned queue, const struct iovec *iov,
+                                 unsigned count)
 {
     TestNetdev *test = (TestNetdev *)netdev;
 
@@ -23,11 +25,16 @@ static void test_netdev_transmit(Netdev *netdev, const struct iovec *iov, unsign
         g_byte_array_append(test->sent, iov[i].iov_base, iov[i].iov_len);
     }
     test->frames++;
+    test->queue = queue;
 }
 
 static bool test_netdev_open(Netdev *netdev, GError **error)
 {
-    ((TestNetdev *)netdev)->sent = g_byte_array_new();
+    TestNetdev *test = (TestNetdev *)netdev;
+
+    test->sent = g_byte_array_new();
+    netdev->queues = test->queues;
+    netdev->offloads = test->offloads;
     return true;
 }
 
@@ -36,25 +43,53 @@ static void test_netdev_close(Netdev *netdev)
     g_byte_array_unref(((TestNetdev *)netdev)->sent);
 }
 
+static void test_netdev_set_queues(Netdev *netdev, unsigned active)
+{
+    ((TestNetdev *)netdev)->active = active;
+}
+
+static void test_netdev_set_offloads(Netdev *netdev)
+{
+}
+
+static void test_netdev_flush(Netdev *netdev)
+{
+    ((TestNetdev *)netdev)->flushes++;
+}
+
 static const NetdevType test_netdev = {
     .name = "test",
     .summary = "Keeps the last frame",
     .instance_size = sizeof(TestNetdev),
+    .properties =
+        (const Property[]){
+            { "queues", PROPERTY_U32, offsetof(TestNetdev, queues), "pairs", "1" },
+            { "offloads", PROPERTY_U32, offsetof(TestNetdev, offloads), "NET_*", "0" },
+            { 0 } },
     .open = test_netdev_open,
     .close = test_netdev_close,
     .transmit = test_netdev_transmit,
+    .flush = test_netdev_flush,
+    .set_queues = test_netdev_set_queues,
+    .set_offloads = test_netdev_set_offloads,
 };
 NETDEV_TYPE(test_netdev);
 
-static Driver *net_new(DriveKind kind, TestNetdev **netdev)
+static Driver *net_new_with(DriveKind kind, TestNetdev **netdev, const char *options,
+                            const char *mq)
 {
     Bench *bench = driver_bench_new(kind);
     GError *error = NULL;
 
-    *netdev = (TestNetdev *)netdev_open(bench->machine, "net0", "test", NULL, &error);
+    *netdev = (TestNetdev *)netdev_open_text(bench->machine, options, "net0", NULL, &error);
     g_assert_no_error(error);
-    return driver_new(bench, kind, "virtio-net", "netdev", "net0", "mac", "52:54:00:00:00:01",
-                      NULL);
+    return driver_new(bench, kind, "virtio-net", "netdev", "net0", "mac", "52:54:00:00:00:01", "mq",
+                      mq, NULL);
+}
+
+static Driver *net_new(DriveKind kind, TestNetdev **netdev)
+{
+    return net_new_with(kind, netdev, "test", "off");
 }
 
 static void test_net(gconstpointer kind)
@@ -112,13 +147,18 @@ static void test_net_mergeable(void)
     driver_free(driver);
 }
 
-static uint32_t net_control(Driver *driver, const void *command, unsigned size)
+static uint32_t net_control_on(Driver *driver, unsigned queue, const void *command, unsigned size)
 {
     Buffer buffers[2] = { { DATA + 0x4000, size, false }, { DATA + 0x5000, 1, true } };
 
     memcpy(bench_ram(driver->bench, DATA + 0x4000), command, size);
-    driver_do(driver, 2, buffers, 2);
+    driver_do(driver, queue, buffers, 2);
     return *bench_ram(driver->bench, DATA + 0x5000);
+}
+
+static uint32_t net_control(Driver *driver, const void *command, unsigned size)
+{
+    return net_control_on(driver, 2, command, size);
 }
 
 static void test_net_filter(void)
@@ -154,11 +194,130 @@ static void test_net_filter(void)
     driver_free(driver);
 }
 
+enum { CONTROL_VQ = 17, MULTIQUEUE = 22 };
+
+static void test_net_pairs(void)
+{
+    static const uint8_t two[] = { 4, 0, 2, 0 }, three[] = { 4, 0, 3, 0 }, none[] = { 4, 0, 0, 0 };
+    TestNetdev *netdev;
+    Driver *driver = net_new_with(DRIVE_PCI, &netdev, "test,queues=2", "on");
+    Buffer rx = { DATA, 2048, true }, tx = { DATA + 0x1000, 112, false };
+    uint8_t frame[60] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+
+    g_assert_true(driver_offered(driver) & BIT(MULTIQUEUE));
+    g_assert_cmpuint(driver_config(driver, 8, 2), ==, 2);
+    driver_start(driver, BIT(CONTROL_VQ) | BIT(MULTIQUEUE), 5);
+    g_assert_cmpuint(netdev->active, ==, 1);
+    driver_add(driver, 2, &rx, 1);
+    g_assert_true(netdev_offer(&netdev->netdev, 1, frame, sizeof frame)); /* dropped: not in use */
+    g_assert_false(driver_used_any(driver, 2));
+    g_assert_cmpuint(net_control_on(driver, 4, three, sizeof three), ==, 1);
+    g_assert_cmpuint(net_control_on(driver, 4, none, sizeof none), ==, 1);
+    g_assert_cmpuint(net_control_on(driver, 4, two, sizeof two), ==, 0);
+    g_assert_cmpuint(netdev->active, ==, 2);
+    g_assert_true(netdev_offer(&netdev->netdev, 1, frame, sizeof frame));
+    driver_wait(driver, 2);
+    g_assert_false(netdev_offer(&netdev->netdev, 1, frame, sizeof frame)); /* no buffer left */
+    driver_do(driver, 3, &tx, 1);
+    g_assert_cmpuint(netdev->queue, ==, 1);
+    driver_do(driver, 1, &tx, 1);
+    g_assert_cmpuint(netdev->queue, ==, 0);
+    driver_free(driver);
+}
+
+/* A driver that takes one pair has its control queue behind it. */
+static void test_net_one_of_two(void)
+{
+    static const uint8_t two[] = { 4, 0, 2, 0 }, promiscuous[] = { 0, 0, 0 };
+    TestNetdev *netdev;
+    Driver *driver = net_new_with(DRIVE_MMIO, &netdev, "test,queues=2", "on");
+
+    driver_start(driver, BIT(CONTROL_VQ) | BIT(18), 3);
+    g_assert_cmpuint(net_control(driver, promiscuous, sizeof promiscuous), ==, 0);
+    g_assert_cmpuint(net_control(driver, two, sizeof two), ==, 1);
+    driver_free(driver);
+    driver = net_new_with(DRIVE_MMIO, &netdev, "test,queues=2", "off");
+    g_assert_false(driver_offered(driver) & BIT(MULTIQUEUE));
+    driver_free(driver);
+}
+
+static void test_net_offloads(gconstpointer kind)
+{
+    enum { CSUM = 0, GUEST_CSUM = 1, CTRL_OFFLOADS = 2, GUEST_TSO4 = 7, HOST_TSO4 = 11, UFO = 14 };
+    static const uint8_t off[] = { 5, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
+    static const uint8_t unknown[] = { 5, 0, 0, 1, 0, 0, 0, 0, 0, 0 };
+    bool legacy = *(const DriveKind *)kind == DRIVE_MMIO_LEGACY ||
+                  *(const DriveKind *)kind == DRIVE_PCI_LEGACY;
+    unsigned header = legacy ? 10 : 12;
+    TestNetdev *netdev;
+    Driver *driver = net_new_with(*(const DriveKind *)kind, &netdev, "test,offloads=3", "off");
+    Buffer tx = { DATA + 0x1000, 112, false }, rx = { DATA, 2048, true };
+    uint8_t frame[72] = { 1 /* needs a checksum */ };
+
+    memset(frame + header, 0xff, 6);
+    g_assert_true(driver_offered(driver) & BIT(HOST_TSO4));
+    g_assert_false(driver_offered(driver) & BIT(UFO));
+    driver_start(driver,
+                 BIT(CSUM) | BIT(GUEST_CSUM) | BIT(GUEST_TSO4) | BIT(HOST_TSO4) | BIT(CONTROL_VQ) |
+                     BIT(CTRL_OFFLOADS),
+                 3);
+    g_assert_cmpuint(netdev->netdev.header, ==, header);
+    g_assert_cmphex(netdev->netdev.taken_offloads, ==, NET_OFFLOAD_CHECKSUM | NET_OFFLOAD_TSO4);
+    *bench_ram(driver->bench, DATA + 0x1000) = 1;
+    driver_do(driver, 1, &tx, 1);
+    g_assert_cmpuint(netdev->sent->len, ==, 112); /* header and all */
+    g_assert_cmpuint(netdev->sent->data[0], ==, 1);
+    g_assert_false(netdev_offer(&netdev->netdev, 0, frame, header + 60));
+    netdev->flushes = 0;
+    driver_add(driver, 0, &rx, 1);
+    driver_kick(driver, 0);
+    g_assert_cmpuint(netdev->flushes, ==, 1);
+    g_assert_true(netdev_offer(&netdev->netdev, 0, frame, header + 60));
+    g_assert_cmpuint(driver_wait(driver, 0), ==, header + 60);
+    g_assert_cmpuint(*bench_ram(driver->bench, DATA), ==, 1);
+    g_assert_cmpuint(net_control(driver, unknown, sizeof unknown), ==, 1);
+    g_assert_cmpuint(net_control(driver, off, sizeof off), ==, 0);
+    g_assert_cmphex(netdev->netdev.taken_offloads, ==, 0);
+    driver_set_status(driver, 0);
+    g_assert_cmpuint(netdev->netdev.header, ==, 10);
+    driver_free(driver);
+}
+
+/* A frame that needs more buffers than there are waits; one that no number of buffers holds does not. */
+static void test_net_waits(void)
+{
+    enum { MRG_RXBUF = 15 };
+    TestNetdev *netdev;
+    Driver *driver = net_new(DRIVE_PCI, &netdev);
+    uint8_t frame[300] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff }, large[4000];
+    Buffer rx = { DATA, 200, true };
+
+    memset(large, 0xff, sizeof large);
+    driver_start(driver, BIT(MRG_RXBUF), 2);
+    driver_add(driver, 0, &rx, 1);
+    g_assert_false(netdev_offer(&netdev->netdev, 0, frame, sizeof frame));
+    g_assert_false(driver_used_any(driver, 0));
+    driver_add(driver, 0, &rx, 1);
+    g_assert_true(netdev_offer(&netdev->netdev, 0, frame, sizeof frame));
+    driver_wait(driver, 0);
+    driver_wait(driver, 0);
+    for (unsigned i = 0; i < DRIVER_QUEUE_SIZE; i++) {
+        driver_add(driver, 0, &rx, 1);
+    }
+    g_assert_true(netdev_offer(&netdev->netdev, 0, large, sizeof large));
+    g_assert_false(driver_used_any(driver, 0));
+    driver_free(driver);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     test_each_transport("net", test_net);
     g_test_add_func("/virtio/net-mergeable", test_net_mergeable);
     g_test_add_func("/virtio/net-filter", test_net_filter);
+    test_each_transport("net-offloads", test_net_offloads);
+    g_test_add_func("/virtio/net-pairs", test_net_pairs);
+    g_test_add_func("/virtio/net-one-of-two", test_net_one_of_two);
+    g_test_add_func("/virtio/net-waits", test_net_waits);
     return g_test_run();
 }

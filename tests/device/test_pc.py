@@ -119,6 +119,10 @@ def power_management():
     before = q.inp("l", 0x608)
     q.ok("clock_step 1000000")
     assert q.inp("l", 0x608) - before in (3579, 3580), "3.579545 MHz"
+    timer = q.inp("l", 0x608)
+    assert q.inp("w", 0x608) | q.inp("b", 0x60a) << 16 | q.inp("b", 0x60b) << 24 == timer < 1 << 24, "parts of it"
+    q.out("l", 0x608, 0)
+    assert q.inp("l", 0x608) == timer and q.inp("w", 0x606) == 0
     # The timer's highest bit changes after 2.34 seconds; the status is cleared by writing it.
     q.ok("clock_step 2400000000")
     assert q.inp("w", 0x600) & 1

@@ -23,14 +23,14 @@ def skip(why):
     sys.exit(SKIP)
 
 
-def frequency(samples):
+def frequency(samples, rate):
     """Of the left channel, and how long it sounds, whatever pauses a busy host has brought."""
     left = samples[0::2]
     middle = (max(left) + min(left)) / 2
     rises = [i for i in range(1, len(left)) if left[i - 1] < middle <= left[i]]
-    steps = [b - a for a, b in zip(rises, rises[1:]) if abs((b - a) * HZ / RATE - 1) < 0.2]
+    steps = [b - a for a, b in zip(rises, rises[1:]) if abs((b - a) * HZ / rate - 1) < 0.2]
     assert len(steps) > 100, f'{len(steps)} periods'
-    return RATE * len(steps) / sum(steps), sum(steps) / RATE
+    return rate * len(steps) / sum(steps), sum(steps) / rate
 
 
 class Machine:
@@ -63,14 +63,16 @@ class Machine:
         return output
 
 
-def check(path, seconds):
+def check(path, seconds, rate=RATE):
     with open(path, 'rb') as file:
         data = file.read()
     if data[:4] == b'RIFF':
+        assert int.from_bytes(data[24:28], 'little') == rate, data[:44]
+        assert int.from_bytes(data[40:44], 'little') == len(data) - 44, data[:44]
         data = data[44:]
     samples = array.array('h')
     samples.frombytes(data[:len(data) // 4 * 4])
-    hz, length = frequency(samples)
+    hz, length = frequency(samples, rate)
     print(f'{hz:.2f} Hz for {length:.2f} s')
     assert abs(hz - HZ) < 3, hz
     assert length > seconds / 3, length
@@ -128,11 +130,16 @@ def run(kaso, backend, folder):
         with open(f'{folder}/.asoundrc', 'w', encoding='ascii') as file:
             file.write(ASOUNDRC % path)
     machine = Machine(kaso, audiodev, environment, folder)
+    machine.say(f'wavcapture {path}.captured a 32000', f'wavcapture {path}.short a', 'stopcapture 1', 'info capture', 'stopcapture 1')
     machine.speaker(True)
     time.sleep(2)
     machine.speaker(False)
     time.sleep(0.3)
     output = machine.end()
+    assert f'[0]: Capturing audio(32000,16,2) to {path}.captured: ' in output, output
+    assert len(re.findall('there is no capture 1', output)) == 1 and '[1]' not in output, output
+    check(f'{path}.captured', 2, 32000)
+    assert os.path.getsize(f'{path}.short') == 44
     assert 'speaker: running' in output or 'speaker: waiting' in output, output
     check(path, 2)
 

@@ -117,6 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     machine_stop(machine, STOP_PAUSED);
     machine_unlock(machine);
+    process_end_signals(setup);
     machine_free(machine);
     setup_free(setup);
     return 0;

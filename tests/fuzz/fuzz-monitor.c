@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What is typed at a monitor (FUZZ_MODE "readline": HMP, "control": QMP) of the board virt, which does not run. */
+/*
+ * What is typed at a monitor (FUZZ_MODE "readline": HMP, "control": QMP) of the board virt, which does not run. With FUZZ_EVENTS each line is what stands behind a
+ * verb of the debugger: locations, events, conditions.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +52,27 @@ static Setup *new_setup(void)
     return setup;
 }
 
+/* The lines, each behind another verb in turn, and what has the events judged. */
+static char *with_verbs(const char *text)
+{
+    static const char *const verbs[] = { "break on ", "trace on ",       "tbreak on ",  "break ",
+                                         "watch ",    "coverage start ", "condition 1 " };
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    GString *typed = g_string_new(NULL);
+
+    for (unsigned i = 0; lines[i]; i++) {
+        g_string_append_printf(typed, "%s%s\n", verbs[i % G_N_ELEMENTS(verbs)], lines[i]);
+    }
+    g_string_append(typed, "info breakpoints\nsystem_reset\ncoverage stop\ndelete\n");
+    return g_string_free(typed, FALSE);
+}
+
+/* Behind verbs only "do" runs commands, and only "picture" names files: regular expressions may have any slashes. */
+static bool is_unsafe(const char *text)
+{
+    return FUZZ_EVENTS ? strstr(text, "do") || strstr(text, "pic") : fuzz_is_unsafe(text);
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     fuzz_enter_folder();
@@ -58,13 +82,13 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char negotiation[] = "{\"execute\":\"qmp_capabilities\"}\n";
-    g_autofree char *text = g_strndup((const char *)data, size);
+    g_autofree char *text = g_strndup((const char *)data, size), *typed = NULL;
     g_autoptr(GHashTable) options = NULL;
     GError *error = NULL;
     Chardev *chardev;
     Setup *setup;
 
-    if (fuzz_is_unsafe(text)) {
+    if (is_unsafe(text)) {
         return 0;
     }
     options = g_hash_table_new(g_str_hash, g_str_equal);
@@ -77,11 +101,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (strcmp(FUZZ_MODE, "control") == 0) {
         chardev_receive(chardev, (const uint8_t *)negotiation, sizeof negotiation - 1);
     }
-    chardev_receive(chardev, data, size);
+    if (FUZZ_EVENTS) {
+        typed = with_verbs(text);
+        chardev_receive(chardev, (const uint8_t *)typed, strlen(typed));
+    } else {
+        chardev_receive(chardev, data, size);
+    }
     chardev_receive(chardev, (const uint8_t *)"\n", 1);
     machine_unlock(setup->machine);
     for (unsigned i = 0; i < ITERATIONS && g_main_context_iteration(NULL, false); i++) {
     }
+    process_end_signals(setup);
     machine_free(setup->machine);
     setup_free(setup);
     return 0;

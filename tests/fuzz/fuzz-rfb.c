@@ -12,7 +12,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "ui/vnc/vnc.h"
 
-enum { WITH_PASSWORD = 4, WITH_UPGRADE = 8, ROUNDS = 400, ANSWER_MAX = 64 << 20 };
+enum { WITH_PASSWORD = 4, WITH_UPGRADE = 8, TRUSTED = 16, ROUNDS = 400, ANSWER_MAX = 64 << 20 };
 
 static const char upgrade[] = "GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                               "Sec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n";
@@ -85,7 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     server->lossy = true;
     vnc_server_set_password(server, "secret");
     vnc_server_select(server, seat_console(setup->machine, 0));
-    vnc_client_new(server, ends[0], (VncTransport)((data[0] & 3) % 3));
+    vnc_client_new(server, ends[0], (VncTransport)((data[0] & 3) % 3), data[0] & TRUSTED);
     machine_unlock(setup->machine);
     if (data[0] & WITH_UPGRADE) {
         talk(ends[1], (const uint8_t *)upgrade, sizeof(upgrade) - 1);
@@ -93,6 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     talk(ends[1], data + 1, size - 1);
     vnc_server_free(server);
     close(ends[1]);
+    process_end_signals(setup); /* a thread: thousands of them would be left */
     machine_free(setup->machine);
     setup_free(setup);
     return 0;

@@ -5,28 +5,122 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "debug/dwarf/types.h"
 #include "debug/linux/btf.h"
 #include "debug/linux/exports.h"
 #include "debug/linux/kallsyms.h"
 #include "debug/symbols/file.h"
 #include "tests/fuzz/fuzz.h"
 
+static bool read_nothing(void *opaque, uint64_t address, void *buffer, size_t size)
+{
+    memset(buffer, (int)address, size);
+    return true;
+}
+
+static void ask_program(DwarfFile *dwarf, uint64_t address)
+{
+    DwarfFrame frame = { .dwarf = dwarf, .read = read_nothing };
+    Types *types = dwarf_types(dwarf);
+    g_autoptr(GArray) locals = NULL;
+    DwarfRegisters caller;
+    DwarfVariable global;
+    bool interrupted;
+    TypePlace place;
+    uint64_t pc;
+
+    memset(frame.registers.known, 1, sizeof frame.registers.known);
+    dwarf_begin(dwarf);
+    dwarf_unwind(dwarf, address, &frame, &caller, &pc, &interrupted);
+    locals = dwarf_locals(dwarf, address, 0, &frame);
+    for (guint i = 0; i < locals->len; i++) {
+        const DwarfVariable *local = &g_array_index(locals, DwarfVariable, i);
+
+        g_free(types_describe(types, local->type));
+        types_member(types, local->type, "n.a", &place);
+    }
+    dwarf_begin(dwarf);
+    if (dwarf_global(dwarf, "g", address, &frame, &global)) {
+        types_size(types, global.type);
+        types_member(types, global.type, "n[2].a", &place);
+    }
+    for (uint32_t i = 0; i < MIN(types->types->len, 200); i++) {
+        g_free(types_describe(types, i));
+    }
+}
+
+static void ask_dwarf(DwarfFile *dwarf, uint64_t low)
+{
+    DwarfFunction functions[DWARF_FUNCTIONS_MAX];
+    uint64_t addresses[8];
+    unsigned number = 3;
+    DwarfLine line;
+
+    dwarf_begin(dwarf);
+    dwarf_line_addresses(dwarf, "a.c", &number, addresses, G_N_ELEMENTS(addresses));
+    dwarf_source(dwarf, "d/a.c", &line);
+    for (uint64_t at = low; at < low + 64; at += 4) {
+        dwarf_begin(dwarf);
+        dwarf_line(dwarf, at, &line);
+        dwarf_functions(dwarf, at, functions);
+        dwarf_behind_prologue(dwarf, at);
+        ask_program(dwarf, at);
+    }
+}
+
+static void read_path(const char *path, size_t size)
+{
+    g_autoptr(GError) error = NULL;
+    uint64_t base = 0x10000, address;
+    SymbolFile *file = symbol_file_read(path, size & 1 ? &base : NULL, &error);
+
+    g_assert_true(!file == !!error);
+    if (file) {
+        symbol_file_address(file, "main", &address);
+        if (file->dwarf) {
+            ask_dwarf(file->dwarf, 0);
+            ask_dwarf(file->dwarf, symbol_file_own(file, file->start));
+        }
+        symbol_file_free(file);
+    }
+}
+
+/* What is kept elsewhere is in the file itself: these are other names of it. */
+static void read_with_others(const uint8_t *data, size_t size)
+{
+    static const char *const names[] = { "a", "a.dwp", "a.dwo", "a.sup" };
+    g_autofree char *folder = g_dir_make_tmp("fuzz-XXXXXX", NULL);
+    char *paths[G_N_ELEMENTS(names)];
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
+        paths[i] = g_build_filename(folder, names[i], NULL);
+        if (i == 0) {
+            g_file_set_contents(paths[0], (const char *)data, (gssize)size, NULL);
+        } else if (i > 1 || memmem(data, size, ".debug_cu_index", 15)) {
+            g_assert_true(symlink(paths[0], paths[i]) == 0);
+        }
+    }
+    read_path(paths[0], size);
+    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
+        unlink(paths[i]);
+        g_free(paths[i]);
+    }
+    rmdir(folder);
+}
+
 static void read_file(const uint8_t *data, size_t size)
 {
-    int fd = memfd_create("fuzz", MFD_CLOEXEC);
-    g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fd);
-    uint64_t base = 0x10000, address;
-    SymbolFile *file;
+    int fd;
 
+    if (memmem(data, size, ".dwo", 4) || memmem(data, size, "a.sup", 5)) {
+        read_with_others(data, size);
+        return;
+    }
+    fd = memfd_create("fuzz", MFD_CLOEXEC);
     if (write(fd, data, size) == (ssize_t)size) {
-        g_autoptr(GError) error = NULL;
+        g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fd);
 
-        file = symbol_file_read(path, size & 1 ? &base : NULL, &error);
-        g_assert_true(!file == !!error);
-        if (file) {
-            symbol_file_address(file, "main", &address);
-            symbol_file_free(file);
-        }
+        read_path(path, size);
     }
     close(fd);
 }

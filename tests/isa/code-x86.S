@@ -57,6 +57,15 @@ round_\mode:
         add     %cl, %al
         expect
 
+        part    15 /* a loop, for its next passes */
+        movb    $0, 1f + 1
+        mov     $9, %ch
+1:      mov     $0, %al
+        movb    %cl, 1b + 1
+        dec     %ch
+        jnz     1b
+        expect
+
         part    4 /* locked, exchanged, compared and exchanged */
         lock incb 1f + 1
 1:      mov     $0, %al

@@ -268,6 +268,132 @@ static void test_steps(const void *interp)
     close_test(&test);
 }
 
+/* A range of two instructions. */
+static void test_range(const void *interp)
+{
+    Test test;
+
+    if (!open_test(&test, interp, ROUNDS)) {
+        return;
+    }
+    const DebugPoint point = { &test.client, NULL, STORE, 8, DEBUG_EXECUTE };
+
+    add(&test, &point);
+    isa_rig_run(&test.rig, RIG_RAM);
+    g_assert_cmpuint(test.stops, ==, 2 * ROUNDS);
+    for (unsigned i = 0; i < 2 * ROUNDS; i++) {
+        g_assert_cmphex(test.last[i].pc, ==, i % 2 ? LOAD : STORE);
+    }
+    close_test(&test);
+}
+
+/* A load that faults because it is not aligned, and is done again when the handler has mended that. */
+static const uint32_t faulting[] = {
+    0xd2a80000,             /* mov x0, #RIG_RAM + 0x800 */
+    0xf2810000, 0xd518c000, /* msr vbar_el1, x0 */
+    0xd5033fdf,             /* isb */
+    0xd2a80002,             /* mov x2, #RIG_RAM + 0x1001 */
+    0xf2820022, 0xf9400043, /* ldr x3, [x2] */
+    0xd518d082,             /* msr tpidr_el1, x2 */
+    0xd538d084,             /* mrs x4, tpidr_el1 */
+    0x52b08000,             /* mov w0, #PSCI SYSTEM_OFF */
+    0x72800100, 0xd4000002, /* hvc #0 */
+};
+static const uint32_t mends[] = {
+    0x927df042, /* and x2, x2, #-8 */
+    0xd69f03e0, /* eret */
+};
+enum { FAULTING_LOAD = RIG_RAM + 0x18, VECTOR = 0x800 + 0x200 };
+
+static bool open_faulting(Test *test, bool interp)
+{
+    if (!open_test(test, interp, 0)) {
+        return false;
+    }
+    memcpy(test->rig.ram, faulting, sizeof faulting);
+    memcpy(test->rig.ram + VECTOR, mends, sizeof mends);
+    return true;
+}
+
+static void close_faulting(Test *test)
+{
+    g_assert_cmphex(test->rig.cpu->x[4], ==, RIG_RAM + 0x1000);
+    debug_remove_client(&test->client);
+    isa_rig_close(&test->rig);
+}
+
+static void test_faulting(const void *interp)
+{
+    Test test;
+
+    if (!open_faulting(&test, interp)) {
+        return;
+    }
+    const DebugPoint point = { &test.client, NULL, FAULTING_LOAD, 1, DEBUG_EXECUTE };
+
+    add(&test, &point);
+    isa_rig_run_bare(&test.rig);
+    g_assert_cmpuint(test.stops, ==, 1);
+    close_faulting(&test);
+}
+
+typedef struct {
+    unsigned reads, writes, counted;
+    uint64_t pc;
+} Happened;
+static Happened happened;
+
+static bool count_event(DebugClient *client, Vcpu *vcpu, const DebugEvent *event, void **opaque)
+{
+    if (event->kind == DEBUG_INSTRUCTIONS && event->source == &happened) {
+        happened.counted++;
+        happened.pc = vcpu->target->get_pc(vcpu);
+    } else if (event->kind == DEBUG_REGISTER && strcmp(event->name, "tpidr_el1") == 0 &&
+               event->value == RIG_RAM + 0x1000) {
+        happened.writes += event->write;
+        happened.reads += !event->write;
+        happened.pc = vcpu->target->get_pc(vcpu);
+    }
+    return false;
+}
+
+/* Accesses to a register that translated code has in a register of the host. */
+static void test_registers(const void *interp)
+{
+    Test test;
+
+    if (!open_faulting(&test, interp)) {
+        return;
+    }
+    happened = (Happened){ 0 };
+    test.client.happened = count_event;
+    debug_want(&test.client, UINT32_C(1) << DEBUG_REGISTER);
+    isa_rig_run_bare(&test.rig);
+    g_assert_cmpuint(happened.writes, ==, 1);
+    g_assert_cmpuint(happened.reads, ==, 1);
+    g_assert_cmphex(happened.pc, ==, FAULTING_LOAD + 8);
+    close_faulting(&test);
+}
+
+/* The load, which counts twice, is the seventh and, behind the handler's two, the tenth. */
+static void test_count(const void *interp)
+{
+    Test test;
+
+    if (!open_faulting(&test, interp)) {
+        return;
+    }
+    happened = (Happened){ 0 };
+    test.client.happened = count_event;
+    debug_want(&test.client, UINT32_C(1) << DEBUG_INSTRUCTIONS);
+    g_assert_true(debug_count(&test.rig.cpu->vcpu, 10, &happened));
+    g_assert_false(debug_count(&test.rig.cpu->vcpu, 1, &test));
+    isa_rig_run_bare(&test.rig);
+    g_assert_cmpuint(happened.counted, ==, 1);
+    g_assert_cmphex(happened.pc, ==, FAULTING_LOAD + 4);
+    close_faulting(&test);
+}
+
 static void report(const char *what, unsigned count, int64_t us)
 {
     printf("# %s: %u in %.3f s, %.0f a second\n", what, count, (double)us / 1e6,
@@ -328,6 +454,10 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     add_test("breaks", test_breaks);
     add_test("silent", test_silent);
+    add_test("range", test_range);
+    add_test("faulting", test_faulting);
+    add_test("registers", test_registers);
+    add_test("count", test_count);
     add_test("removed", test_removed);
     add_test("watches", test_watches);
     add_test("watch-before", test_watch_before);

@@ -446,10 +446,10 @@ static unsigned run_qemu_from(const char *qemu, const char *path, unsigned first
     g_spawn_async_with_pipes(NULL, argv, NULL, G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, NULL, NULL,
                              &out, NULL, &error);
     g_assert_no_error(error);
-    for (size_t done = 0;;) {
+    for (size_t done = 0; n < SNIPPETS;) {
         ssize_t got = read(out, (uint8_t *)&snippets[n].after + done, sizeof(State) - done);
 
-        if (got <= 0 || n == SNIPPETS) {
+        if (got <= 0) {
             break;
         }
         done += (size_t)got;

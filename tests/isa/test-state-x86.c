@@ -352,10 +352,122 @@ static void test_mappings(void)
     x86_rig_close(&rig);
 }
 
+/* Random tables and controls: what is said of each access is what the processor's walk does, every refusal has a reason, and looking
+   changes nothing. */
+static void test_page_walk(void)
+{
+    enum { TABLES = 0x100000, TABLES_BYTES = 0x4000, ROUNDS = 3000 };
+    static const TcgAccess accesses[] = { TCG_READ, TCG_WRITE, TCG_FETCH };
+    g_autofree uint8_t *before = g_malloc(TABLES_BYTES);
+    g_autofree PageWalk *walk = g_new(PageWalk, 1);
+    unsigned denied = 0;
+    X86Rig rig;
+    GRand *random = g_rand_new_with_seed(13);
+
+    g_assert_true(x86_rig_open(&rig, "max", true));
+    x86_rig_long_mode(&rig);
+    rig.cpu->cr3 = TABLES;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        uint64_t *table = (uint64_t *)(void *)(rig.ram + TABLES), cr0 = rig.cpu->cr0;
+        uint64_t address = g_rand_int(random) & 0xfff;
+        bool user = round & 1;
+        unsigned access = g_rand_int_range(random, 0, PAGE_ACCESSES);
+        TcgMapping mapping;
+
+        for (unsigned level = 0; level < 4; level++) {
+            uint64_t entry = (TABLES + 0x1000 * (level + 1)) | 3 | (g_rand_int(random) & 0x7c);
+
+            entry &= g_rand_int_range(random, 0, 8) ? UINT64_MAX : ~(uint64_t)2;
+            entry |= g_rand_int_range(random, 0, 4) ? 4 : 0;
+            entry |= g_rand_int_range(random, 0, 12) ? 0 : UINT64_C(1) << 63;
+            entry &= g_rand_int_range(random, 0, 20) ? UINT64_MAX : ~(uint64_t)1;
+            entry |= g_rand_int_range(random, 0, 20) ? 0 : UINT64_C(1) << 51;
+            entry |= level == 3 ? (uint64_t)g_rand_int_range(random, 0, 16) << 59 : 0;
+            table[512 * level] = entry;
+        }
+        rig.cpu->cr0 = (cr0 & ~CR0_WP) | (g_rand_boolean(random) ? CR0_WP : 0);
+        rig.cpu->cr4 = CR4_PAE | (g_rand_boolean(random) ? CR4_SMAP : 0) |
+                       (g_rand_boolean(random) ? CR4_SMEP : 0) |
+                       (g_rand_boolean(random) ? CR4_PKE : 0);
+        rig.cpu->efer |= EFER_NXE;
+        rig.cpu->pkru = g_rand_int(random);
+        rig.cpu->eflags = EFLAGS_ONE | (g_rand_boolean(random) ? EFLAGS_AC : 0);
+        rig.cpu->cpl = user ? 3 : 0;
+        memcpy(before, table, TABLES_BYTES);
+        memset(walk, 0, sizeof *walk);
+        x86_walk_page(&rig.cpu->vcpu, address, walk);
+        g_assert_cmpmem(before, TABLES_BYTES, table, TABLES_BYTES);
+        g_assert_cmpint(x86_walk(&rig.cpu->tcg, address, 1, accesses[access], 0, &mapping), ==,
+                        walk->allowed[user][access]);
+        if (walk->allowed[user][access]) {
+            g_assert_true(walk->mapped);
+            g_assert_cmphex(walk->guest_phys & ~UINT64_C(0xfff), ==, mapping.guest_phys);
+        } else {
+            g_assert_true(walk->denied[user][access][0] != '\0');
+            denied++;
+        }
+        rig.cpu->cr0 = cr0;
+    }
+    g_assert_cmpint(denied, >, ROUNDS / 10);
+    g_assert_cmpint(denied, <, ROUNDS * 9 / 10);
+    g_rand_free(random);
+    x86_rig_close(&rig);
+}
+
+/* The bit that is named is the one that denies. */
+static void test_page_walk_reasons(void)
+{
+    static const struct {
+        uint64_t entry[4], cr4;
+        bool user;
+        PageAccess access;
+        const char *reason;
+    } cases[] = {
+        { { 7, 7, 7, 3 }, 0, true, PAGE_READ, "US is 0 (supervisor only) in the PT entry" },
+        { { 7, 3, 7, 7 }, 0, true, PAGE_WRITE, "US is 0 (supervisor only) in the PDPT entry" },
+        { { 7, 7, 5, 7 }, 0, true, PAGE_WRITE, "RW is 0 (read-only) in the PD entry" },
+        { { 7, 7, 6, 7 }, 0, false, PAGE_READ, "not present: P is 0 in the PD entry" },
+        { { 7, 7, 7, 7 }, CR4_SMAP, false, PAGE_READ, "CR4.SMAP is 1" },
+        { { 7, 7, 7, 7 }, CR4_SMEP, false, PAGE_EXECUTE, "CR4.SMEP is 1" },
+        { { 7 | UINT64_C(1) << 63, 7, 7, 7 }, 0, false, PAGE_EXECUTE, "NX is 1 in the PML4 entry" },
+        { { 7, 7, 7 | UINT64_C(1) << 51, 7 },
+          0,
+          false,
+          PAGE_READ,
+          "reserved bits are set in the PD entry" },
+    };
+    enum { TABLES = 0x100000 };
+    g_autofree PageWalk *walk = g_new(PageWalk, 1);
+    X86Rig rig;
+
+    g_assert_true(x86_rig_open(&rig, "max", true));
+    x86_rig_long_mode(&rig);
+    rig.cpu->cr3 = TABLES;
+    rig.cpu->efer |= EFER_NXE;
+    rig.cpu->eflags = EFLAGS_ONE;
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        uint64_t *table = (uint64_t *)(void *)(rig.ram + TABLES);
+
+        for (unsigned level = 0; level < 4; level++) {
+            table[512 * level] = (TABLES + 0x1000 * (level + 1)) | cases[i].entry[level];
+        }
+        rig.cpu->cr4 = CR4_PAE | cases[i].cr4;
+        memset(walk, 0, sizeof *walk);
+        x86_walk_page(&rig.cpu->vcpu, 0x123, walk);
+        g_assert_nonnull(strstr(walk->denied[cases[i].user][cases[i].access], cases[i].reason));
+    }
+    memset(walk, 0, sizeof *walk);
+    x86_walk_page(&rig.cpu->vcpu, UINT64_C(1) << 62, walk);
+    g_assert_nonnull(strstr(walk->fault, "not canonical"));
+    x86_rig_close(&rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/state-x86/table", test_table);
+    g_test_add_func("/state-x86/page-walk", test_page_walk);
+    g_test_add_func("/state-x86/page-walk-reasons", test_page_walk_reasons);
     g_test_add_func("/state-x86/round-trip", test_round_trip);
     g_test_add_func("/state-x86/broken", test_broken);
     g_test_add_func("/state-x86/moving", test_moving);

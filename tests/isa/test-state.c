@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "machine/saved-state.h"
+#include "target/arm/mmu.h"
 #include "target/arm/registers.h"
 #include "target/arm/sysregs.h"
 #include "tests/isa/rig.h"
@@ -211,12 +212,90 @@ static void test_moving(void)
     check_moving(false, false);
 }
 
+/* Which bit denies an access is said; and info mem shows the same rights. */
+static void test_page_walk(void)
+{
+    static const struct {
+        uint64_t table, leaf; /* bits beside the address, of the level 1 table and the page */
+        bool user;
+        PageAccess access;
+        const char *reason; /* NULL: allowed */
+    } cases[] = {
+        { 3, 0x403, false, PAGE_WRITE, NULL },
+        { 3, 0x403, true, PAGE_READ, "AP[1] (access from EL0) of the level 3 entry is 0" },
+        { 3, 0x443, true, PAGE_WRITE, NULL },
+        { 3, 0x4c3, true, PAGE_WRITE, "AP[2] (read-only) of the level 3 entry is 1" },
+        { 3, 0x443, false, PAGE_EXECUTE, "what EL0 may write is not executed at EL1" },
+        { 3 | UINT64_C(1) << 61, 0x443, true, PAGE_READ,
+          "APTable[0] (none from EL0) of the level 1 table is set" },
+        { 3 | UINT64_C(1) << 62, 0x403, false, PAGE_WRITE,
+          "APTable[1] (read-only) of the level 1 table is set" },
+        { 3 | UINT64_C(1) << 59, 0x483, false, PAGE_EXECUTE,
+          "PXNTable of the level 1 table is set" },
+        { 3, 0x483 | UINT64_C(1) << 54, true, PAGE_EXECUTE, "UXN of the level 3 entry is 1" },
+        { 3, 0x003, false, PAGE_READ, "access flag fault at level 3" },
+        { 2, 0x403, false, PAGE_READ, "translation fault at level 1" },
+    };
+    enum { TABLES = RIG_RAM + 0x100000 };
+    g_autofree PageWalk *walk = g_new(PageWalk, 1);
+    g_autoptr(GString) text = g_string_new(NULL);
+    IsaRig rig;
+    ArmCpu *cpu;
+
+    g_assert_true(isa_rig_open(&rig, "max", 1, true));
+    cpu = rig.cpu;
+    cpu->ttbr0_el1 = TABLES;
+    cpu->tcr_el1 = 16 | UINT64_C(1) << 23 | 5ull << 32; /* the upper half is off */
+    cpu->mair_el1 = 0xff;
+    cpu->sctlr_el1 |= SCTLR_M;
+    cpu->pan = false;
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        uint64_t *table = (uint64_t *)(void *)(rig.ram + TABLES - RIG_RAM);
+
+        table[0] = (TABLES + 0x1000) | 3;
+        table[512] = (TABLES + 0x2000) | cases[i].table;
+        table[1024] = (TABLES + 0x3000) | 3;
+        table[1536] = RIG_RAM | cases[i].leaf;
+        memset(walk, 0, sizeof *walk);
+        arm_walk_page(&cpu->vcpu, 0x123, walk);
+        g_assert_cmpint(walk->allowed[cases[i].user][cases[i].access], ==, !cases[i].reason);
+        if (cases[i].reason) {
+            g_assert_nonnull(strstr(walk->denied[cases[i].user][cases[i].access], cases[i].reason));
+        } else {
+            g_assert_cmphex(walk->guest_phys, ==, RIG_RAM + 0x123);
+            g_assert_cmpstr(walk->steps[3].table, ==, "level 3");
+            g_assert_cmpstr(walk->memory, ==, "Normal, write-back");
+        }
+        if (i == 0) {
+            arm_describe_mappings(&cpu->vcpu, true, text);
+            g_assert_cmpstr(text->str, ==,
+                            "0000000000000000-0000000000001000 0000000000001000 el1 rwx el0 --x "
+                            "Normal, write-back\n");
+        }
+    }
+    memset(walk, 0, sizeof *walk);
+    arm_walk_page(&cpu->vcpu, UINT64_MAX, walk);
+    g_assert_nonnull(strstr(walk->fault, "TCR_EL1.EPD1 is 1"));
+    memset(walk, 0, sizeof *walk);
+    arm_walk_page(&cpu->vcpu, UINT64_C(1) << 50, walk);
+    g_assert_nonnull(strstr(walk->fault, "in neither half"));
+    /* A table that is its own child, again and again, ends. */
+    for (unsigned i = 0; i < 512; i++) {
+        ((uint64_t *)(void *)(rig.ram + TABLES - RIG_RAM))[i] = TABLES | 3;
+    }
+    arm_describe_mappings(&cpu->vcpu, true, text);
+    g_assert_nonnull(strstr(text->str, "(the first "));
+    cpu->sctlr_el1 &= ~(uint64_t)SCTLR_M;
+    isa_rig_close(&rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/state/table", test_table);
     g_test_add_func("/state/round-trip", test_round_trip);
     g_test_add_func("/state/broken", test_broken);
+    g_test_add_func("/state/page-walk", test_page_walk);
     g_test_add_func("/state/moving", test_moving);
     return g_test_run();
 }

@@ -125,15 +125,18 @@ static void drop_local(TcgVcpu *tv, Filled *list, unsigned count)
 
 static void check_empty(const TcgContext *context)
 {
-    static const TcgTlbEntry zero, edge = { TCG_TLB_EMPTY, TCG_TLB_EMPTY, 0, 0 };
+    const size_t count = G_N_ELEMENTS(context->tlb);
 
-    for (size_t i = 0; i < G_N_ELEMENTS(context->tlb); i++) {
-        const TcgTlbEntry *expected = i && i != G_N_ELEMENTS(context->tlb) - 1 ? &zero : &edge;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t tag = i == 0           ? tcg_tlb_no_tag(0)
+                       : i == count - 1 ? tcg_tlb_no_tag(TCG_PAGE_MASK)
+                                        : 0;
+        const TcgTlbEntry expected = { tag, tag, 0, 0 };
 
-        g_assert_cmpmem(&context->tlb[i], sizeof zero, expected, sizeof zero);
+        g_assert_cmpmem(&context->tlb[i], sizeof expected, &expected, sizeof expected);
     }
     for (size_t i = 0; i < G_N_ELEMENTS(context->fetch); i++) {
-        g_assert_cmphex(context->fetch[i].tag, ==, i ? 0 : TCG_TLB_EMPTY);
+        g_assert_cmphex(context->fetch[i].tag, ==, i ? 0 : TCG_FETCH_EMPTY);
     }
 }
 

@@ -3,70 +3,16 @@
  * Programs without an operating system whose output is the processor's and the PC's alone: it is the same whatever runs them. They print on
  * port 0xe9, and end by port 0x501.
  */
-#include <stdint.h>
+#include "tests/kvm/bare.h"
 
-enum {
-    DEBUG_PORT = 0xe9,
-    EXIT_PORT = 0x501,
-    TEST_PAGE = 0x20000,
-    TABLES = 0x100000,
-    FIRST_IRQ = 32,
-    NO_VECTOR = -1
-};
-
-typedef struct {
-    uint32_t edi, esi, ebp, esp, ebx, edx, ecx, eax, vector, error, eip, cs, eflags;
-} Frame;
-
-extern const uint32_t entries[64];
+enum { TEST_PAGE = 0x20000, TABLES = 0x100000, FIRST_IRQ = 32, NO_VECTOR = -1 };
 
 static struct {
-    uint32_t idt[64][2];
     volatile int vector; /* of the last exception */
     volatile uint32_t error, dr6, cr2;
     volatile uint32_t resume; /* where an exception goes on; 0: where it came from */
-    volatile unsigned interrupts[64], steps;
-} *const state = (void *)0x10000;
-
-static inline void out8(uint16_t port, uint8_t value)
-{
-    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static inline uint8_t in8(uint16_t port)
-{
-    uint8_t value;
-
-    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-    return value;
-}
-
-static void print(const char *text)
-{
-    while (*text) {
-        out8(DEBUG_PORT, (uint8_t)*text++);
-    }
-}
-
-static void print_hex(uint32_t value, int digits)
-{
-    while (digits-- > 0) {
-        out8(DEBUG_PORT, (uint8_t) "0123456789abcdef"[value >> 4 * digits & 15]);
-    }
-}
-
-static void show(const char *name, uint32_t value)
-{
-    print(name);
-    print("=");
-    print_hex(value, 8);
-    print(" ");
-}
-
-static void end_line(void)
-{
-    print("\n");
-}
+    volatile unsigned interrupts[VECTORS], steps;
+} *const state = (void *)0x11000;
 
 void take(Frame *frame)
 {
@@ -91,20 +37,6 @@ void take(Frame *frame)
     if (state->resume) {
         frame->eip = state->resume;
     }
-}
-
-static void set_idt(void)
-{
-    struct {
-        uint16_t limit;
-        uint32_t base;
-    } __attribute__((packed)) pointer = { sizeof state->idt - 1, (uint32_t)state->idt };
-
-    for (unsigned i = 0; i < 64; i++) {
-        state->idt[i][0] = (8 << 16) | (entries[i] & 0xffff);
-        state->idt[i][1] = (entries[i] & 0xffff0000) | 0x8e00;
-    }
-    __asm__ volatile("lidt %0" : : "m"(pointer));
 }
 
 /* Runs instructions that may fault; then says with what. */
@@ -176,6 +108,56 @@ static void mmio(void)
     *(volatile uint64_t *)0xa0000 = wide;
     __asm__ volatile("movq 0xe0000000, %%mm0; movq %%mm0, %0; emms" : "=m"(wide));
     show("nothing 64", (uint32_t)wide);
+    end_line();
+}
+
+/* Writes to an index port may be gathered: each is done before the data port is, and the last of many counts. */
+static void index_port(void)
+{
+    uint32_t sum = 0;
+
+    for (unsigned i = 0; i < 8; i++) {
+        out8(0x70, (uint8_t)(0x40 + i));
+        out8(0x71, (uint8_t)(3 * i + 1));
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        out8(0x70, (uint8_t)(0x40 + i));
+        sum = sum << 4 ^ in8(0x71);
+    }
+    show("cmos", sum);
+    for (unsigned i = 0; i <= 1000; i++) {
+        out8(0x70, (uint8_t)(0x40 + i % 8));
+    }
+    show("last", in8(0x71));
+    end_line();
+}
+
+/* The ROM that runs is read, and RAM below it written (PAM, 10b); then RAM is there, with what was written and what was not. */
+static void shadowing(void)
+{
+    volatile uint32_t *word = (uint32_t *)0xffe00;
+    uint32_t *ram = (uint32_t *)TEST_PAGE, sum = 0;
+    static const uint8_t modes[] = { 0x20, 0x30, 0x10, 0x00 };
+
+    for (unsigned i = 0; i < 0x4000; i++) {
+        ram[i] = ((volatile uint32_t *)0xf0000)[i];
+    }
+    out32(0xcf8, 0x80000058);
+    out8(0xcfd, modes[0]);
+    for (unsigned i = 0; i < 0x4000; i++) {
+        ((volatile uint32_t *)0xf0000)[i] = ram[i];
+    }
+    for (unsigned i = 0; i < 32; i++) {
+        word[i] = 0x1000 + i;
+        sum += word[i];
+    }
+    show("rom", sum);
+    for (unsigned n = 1; n < sizeof modes; n++) {
+        out8(0xcfd, modes[n]);
+        word[1] = 0x2000 + n;
+        show("mode", modes[n]);
+        show("word", word[1]);
+    }
     end_line();
 }
 
@@ -319,14 +301,13 @@ static void floats(void)
 
 void main(void)
 {
-    static void (*const programs[])(void) = { exceptions, single_step,     string_io, mmio,
-                                              msrs,       changed_code,    floats,    paging,
-                                              interrupts, ioapic_interrupt };
+    static void (*const programs[])(
+        void) = { exceptions, single_step,  string_io, mmio,   index_port, shadowing,
+                  msrs,       changed_code, floats,    paging, interrupts, ioapic_interrupt };
 
     set_idt();
     for (unsigned i = 0; i < sizeof programs / sizeof *programs; i++) {
         programs[i]();
     }
-    print("end\n");
-    out8(EXIT_PORT, 0x10);
+    end_program();
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""test-kvm-guest KASO CC SCRIPTS KERNEL START.S PROGRAMS.C: the accelerator "kvm" on a real KVM, which scripts/kvm-guest makes. All in one guest:
-the bare-metal programs, firmware and resets, and Linux to a shell, each with the interrupt controllers at all three places."""
+"""test-kvm-guest KASO CC ROOT KERNEL [PATTERN]: the accelerator "kvm" on a real KVM, which scripts/kvm-guest makes: all in one guest. Bare-metal
+programs, firmware and resets, and Linux to a shell, each with the interrupt controllers at all three places. PATTERN: only cases whose names
+match it."""
 
 import os
 import re
@@ -10,12 +11,17 @@ import subprocess
 import sys
 import tempfile
 
-KASO, CC, SCRIPTS, KERNEL, *SOURCES = sys.argv[1:]
+KASO, CC, ROOT, KERNEL, *PATTERN = sys.argv[1:]
 DONE = 33
 NEEDED = {"qemu-system-x86_64": "qemu-system-x86", "busybox": "busybox-static", "cpio": "cpio", "lz4": "lz4"}
 folder = tempfile.TemporaryDirectory()
 PLAIN = "-M pc -nodefaults -display none"
+BARE = f"{PLAIN} -m 16 -device isa-debug-exit -debugcon stdio"
+APPEND = "console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable mitigations=off"
 IRQCHIPS = ("on", "split", "off")
+MEMTEST = "/boot/memtest86+ia32.bin"
+HYPERV = ("hv-relaxed,hv-vapic,hv-time,hv-reset,hv-vpindex,hv-runtime,hv-synic,hv-stimer,hv-stimer-direct,hv-frequencies,hv-tlbflush,hv-ipi,"
+          "hv-spinlocks=0x1fff")
 
 
 def skip(why):
@@ -31,14 +37,34 @@ def path(name, content=None):
     return full
 
 
-def programs():
-    elf, image = path("programs.elf"), path("programs.bin")
+def program(name):
+    """The ROM of a bare-metal program."""
+    elf, image = path(name + ".elf"), path(name + ".bin")
     subprocess.run([CC, "-m32", "-ffreestanding", "-fno-pic", "-no-pie", "-fno-stack-protector", "-nostdlib", "-static", "-mno-sse",
                     "-fno-asynchronous-unwind-tables", "-fcf-protection=none", "-O1", "-Wl,-N,-Ttext=0xf0000,--build-id=none,-e,start", "-w",
-                    "-o", elf, *SOURCES], check=True, stderr=subprocess.DEVNULL)
+                    "-I", ROOT, "-o", elf, f"{ROOT}/tests/kvm/start.S", f"{ROOT}/tests/kvm/{name}.c"], check=True, stderr=subprocess.DEVNULL)
     subprocess.run(["objcopy", "-O", "binary", elf, image], check=True)
     with open(image, "rb") as file:
-        return path("programs.rom", file.read().ljust(0xfff0, b"\0") + b"\xea\0\0\0\xf0".ljust(16, b"\0"))
+        return path(name + ".rom", file.read().ljust(0xfff0, b"\0") + b"\xea\0\0\0\xf0".ljust(16, b"\0"))
+
+
+def reference(rom, *options):
+    """What a program prints on the translator."""
+    done = subprocess.run([KASO, *BARE.split(), "-cpu", "max", "-bios", rom, *options], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=120, check=False)
+    assert done.returncode == DONE, done
+    return done.stdout
+
+
+CONTROLLERS = "wait-for -s -t 100 on console /ready/\nstop\ninfo pic\ninfo lapic\ninfo irq 3\ninfo irq 4\nquit\n"
+SHOWN = "-M pc -m 16 -nodefaults -display none -serial null -serial null -debugcon null -cpu qemu64 -S -monitor stdio -bios"
+
+
+def controllers(rom):
+    """What the monitor shows of the translator's interrupt controllers."""
+    done = subprocess.run([KASO, *SHOWN.split(), rom], input=CONTROLLERS, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done
+    return done.stdout[done.stdout.index("pic0:"):]
 
 
 def floppy():
@@ -57,6 +83,8 @@ def initrd():
         file.write("#!/bin/busybox sh\n/bin/busybox --install -s /bin\nmount -t proc p /proc; mount -t sysfs s /sys; mount -t devtmpfs d /dev\n"
                    "echo cpus $(grep -c ^processor /proc/cpuinfo) devices $(cat /sys/bus/pci/devices/*/device | tr '\\n' ' ')\n"
                    "echo clock $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)\n"
+                   "dmesg | grep -iE 'hyper-v|kvm-guest|kvm-clock|KVM setup'\n"
+                   "if grep -q sleeps /proc/cmdline; then echo mem >/sys/power/state && echo slept; fi\n"
                    "sleep 1; echo sum $(seq 1 1000 | md5sum); poweroff -f\n")
     os.chmod(os.path.join(tree, "init"), 0o755)
     image = path("initrd")
@@ -64,50 +92,168 @@ def initrd():
     return image
 
 
-def script(rom, disk, image):
-    kaso = os.path.abspath(KASO)
-    lines = []
+class Cases:
+    """Commands of the guest, and what their output must have: whole texts or patterns."""
+
+    def __init__(self):
+        self.files = {os.path.abspath(KASO), "/usr/share/seabios/bios-256k.bin", "/usr/share/seabios/vgabios-stdvga.bin", shutil.which("timeout")}
+        self.cases = {}
+
+    def add(self, name, options, *wanted, files=(), limit=120, status=DONE, typed=":", after=":"):
+        """Shell commands: typed, whose output is typed at the monitor; after, which tell what the case left in files."""
+        if not PATTERN or re.search(PATTERN[0], name):
+            self.files.update(files)
+            self.cases[name] = (options, [*wanted, f"^status {status}$"], limit, typed, after)
+
+    def bare(self, name, options, rom, *wanted):
+        self.add(name, f"{BARE} -bios {rom} {options}", *wanted, files=[rom])
+
+    def linux(self, name, options, image, *wanted, files=()):
+        self.add(name, f"{PLAIN} -m 192 -serial stdio -kernel {KERNEL} -initrd {image} {options} -append '{APPEND}'", *wanted,
+                 "^sum 53d025127ae99ab79e8502aae2d9bea6", files=[KERNEL, image, *files], limit=300, status=0)
+
+    def script(self):
+        lines = [f"echo '== {name}'; ({typed}) | timeout {limit} {os.path.abspath(KASO)} {options} 2>&1; s=$?; {after}; echo status $s"
+                 for name, (options, _, limit, typed, after) in self.cases.items()]
+        return path("run.sh", ("#!/bin/sh\n" + "\n".join(lines) + "\n").encode())
+
+    def check(self, text):
+        parts = dict(re.findall(r"^== (.+)\n((?:(?!== ).*\n)*)", text, re.MULTILINE))
+        failed = []
+        for name, (_, wanted, *_) in self.cases.items():
+            lacking = [words for words in wanted if not re.search(words, parts.get(name, ""), re.MULTILINE)]
+            if lacking:
+                failed.append(name)
+                print(f"== {name} lacks", *lacking, "in:", parts.get(name, "(it did not run)")[-6000:], sep="\n")
+        if os.environ.get("KASO_TEST_ECHO"):
+            print(text)
+        assert not failed, failed
+
+
+def whole(text):
+    return "^" + re.escape(text)
+
+
+AMD = "68747541 444d4163 69746e65"
+KVM_SIGNATURE = "4b4d564b 564b4d56 0000004d"
+
+
+def add_processors(cases):
+    """What options of -cpu make of CPUID; a virtual machine in the guest's own, and a reset from inside of it."""
+    rom, nested = program("cpuid"), program("nested")
+    for options, *wanted in (
+            # All of the kernel's interfaces, its virtualization, and neither MWAIT nor what AMD has not.
+            ("host", f"^40000000.00 40000001 {KVM_SIGNATURE}", "^40000001.00 01007", r"^80000001.00 \S+ \S+ \S{7}[4-7c-f] ", r"^00000001.00 \S+ \S+ \S{7}[0-7] ",
+             r"^00000007.00 \S+ \S+ \S+ [014589cd]"),
+            ("host,kvm=off", f"^00000000.00 \\S+ {AMD}(?![^=]*{KVM_SIGNATURE})"),
+            ("host,-svm,kvm-pv-eoi=off,kvm-steal-time=off", "^40000001.00 01007e9b", r"^80000001.00 \S+ \S+ \S{7}[0-3] "),
+            ("host,l3-cache=off", r"^80000006.00 \S+ \S+ \S+ 00000000"),
+            ("host,host-phys-bits-limit=38", r"^80000008.00 0000\w\w26"),
+            ("host,kvm-hint-dedicated=on", "^40000001.00 .* 00000001$"),
+            ("host -overcommit cpu-pm=on", r"^00000001.00 \S+ \S+ \S{7}[89a-f] "),
+            # Models: the vendor is the host's, and of the kernel's interfaces what there is everywhere.
+            ("qemu64", "^40000001.00 0100007b", r"^80000001.00 \S+ \S+ \S{7}[0-3] "),
+            ("Haswell,check=off", f"^00000000.00 0000000d {AMD}", "^80000005.00 01ff01ff 01ff01ff 40020140 40020140"),
+            ("EPYC,check=off,svm=on", r"^80000001.00 \S+ \S+ 004\S{4}[4-7c-f] "),
+            ("Haswell,vendor=GenuineIntel,check=off", "^00000000.00 0000000d 756e6547 6c65746e 49656e69")):
+        cases.bare(f"cpu {options}", f"-accel kvm -cpu {options}", rom, *wanted, "^end$")
+    cases.add("cpu scaled", f"{BARE} -accel kvm -cpu host,tsc-frequency=12345000", "this host's counter runs at .* and KVM cannot scale it", status=1)
+    for irqchip in IRQCHIPS:
+        cases.bare(f"nested {irqchip}", f"-accel kvm,kernel-irqchip={irqchip} -cpu max", nested, "^exit=00000081 eax=00001234 \nefer=00000000 end$")
+
+
+def grub_images():
+    """GRUB, which says 'g' on port 0xe9 and ends by port 0x501, on a floppy disk and a disk. [] where it is not installed."""
+    folder_of_grub, core = "/usr/lib/grub/i386-pc", path("core.img")
+    if not shutil.which("grub-mkimage") or not os.path.isdir(folder_of_grub):
+        return []
+    words = path("grub.cfg", b"outb 0xe9 0x67\noutb 0x501 0x10\n")
+    subprocess.run(["grub-mkimage", "-O", "i386-pc", "-p", "/boot/grub", "-c", words, "-o", core, *"biosdisk iorw part_msdos ext2 normal linux vbe ls".split()], check=True)
+    with open(f"{folder_of_grub}/boot.img", "rb") as first, open(core, "rb") as rest:
+        image = first.read() + rest.read()
+    return [("fda", path("grub.floppy", image.ljust(1440 << 10, b"\0"))), ("hda", path("grub.disk", image.ljust(8 << 20, b"\0")))]
+
+
+def add_loaders(cases, image):
+    """GRUB; a pass of memtest86+; a Linux that sleeps (S3) until the monitor wakes it."""
+    for drive, disk in grub_images():
+        for irqchip in IRQCHIPS:
+            cases.add(f"grub {drive} {irqchip}", f"{BARE} -accel kvm,kernel-irqchip={irqchip} -{drive} {disk}", "^g", files=[disk], limit=200)
+    for irqchip in IRQCHIPS:
+        cases.add(f"s3 {irqchip}", f"{PLAIN} -m 192 -serial file:/serial -monitor stdio -accel kvm,kernel-irqchip={irqchip} -cpu host -kernel {KERNEL} "
+                  f"-initrd {image} -append '{APPEND} no_console_suspend sleeps' >/monitor", "^slept", "^sum 53d025127ae99ab79e8502aae2d9bea6",
+                  files=[KERNEL, image], limit=300, status=0, after="cat /serial; tail -n 3 /monitor; echo; rm -f /serial /monitor",
+                  typed="until grep -q suspended /monitor; do sleep 1; echo info status; done; echo system_wakeup; sleep 1")
+    if os.path.exists(MEMTEST):
+        cases.add("memtest", f"{PLAIN} -vga std -m 16 -accel kvm -cpu max -monitor stdio -kernel {MEMTEST} >/text", r"Pass:  1 +Errors: 0$",
+                  files=[MEMTEST], limit=700, status=0, after="grep Pass: /text | tail -n 1; tail -n 3 /text; echo; rm -f /text",
+                  typed="until grep -q 'Pass:  1 ' /text; do sleep 5; echo info text; done; echo quit")
+
+
+def make_cases():
+    cases, disk, image = Cases(), floppy(), initrd()
+    rom, hyperv, events = program("programs"), program("hyperv"), program("events")
+    card = "-audiodev none,id=n -device intel-hda,addr=5 -device hda-duplex,audiodev=n"
+    wanted, of_events = whole(reference(rom)), whole(reference(events, *card.split()))
     for irqchip in IRQCHIPS:
         accel = f"-accel kvm,kernel-irqchip={irqchip}"
-        lines += [f"echo '== programs {irqchip}'",
-                  f"timeout 100 {kaso} {PLAIN} {accel} -cpu max -m 16 -device isa-debug-exit -debugcon stdio -bios {rom} 2>/dev/null; echo status $?",
-                  f"echo '== firmware {irqchip}'",
-                  f"timeout 200 {kaso} {PLAIN} {accel} -m 16 -device isa-debug-exit -debugcon stdio -drive if=floppy,format=raw,file={disk} 2>/dev/null; echo status $?"]
+        cases.bare(f"programs {irqchip}", f"{accel} -cpu max", rom, wanted)
+        cases.bare(f"events {irqchip}", f"{accel} -cpu max {card}", events, of_events)
+        cases.add(f"firmware {irqchip}", f"{BARE} {accel} -drive if=floppy,format=raw,file={disk}", "^r{10}", files=[disk], limit=200)
         for cpus in 1, 2:
-            lines += [f"echo '== linux {irqchip} {cpus}'",
-                      f"timeout 300 {kaso} {PLAIN} {accel} -cpu host -smp {cpus} -m 192 -serial stdio -kernel {KERNEL} -initrd {image} "
-                      f"-device virtio-blk-pci,drive=d -drive if=none,id=d,format=raw,file={disk} -device e1000 -vga std "
-                      "-append 'console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable mitigations=off' </dev/null; echo status $?"]
-    return path("run.sh", ("#!/bin/sh\n" + "\n".join(lines) + "\n").encode())
-
-
-def check(text, wanted):
-    parts = dict(re.findall(r"^== (.+)\n((?:(?!== ).*\n)*)", text, re.MULTILINE))
+            kernel_apic = ["kvm-guest: setup PV IPIs", "kvm-guest: PV spinlocks enabled"] if cpus > 1 and irqchip != "off" else []
+            cases.linux(f"linux {irqchip} {cpus}", f"{accel} -cpu host -smp {cpus} -device virtio-blk-pci,drive=d "
+                        f"-drive if=none,id=d,format=raw,file={disk} -device e1000 -vga std", image,
+                        f"^cpus {cpus} devices .*0x1237.*0x7000.*0x1111", "^clock kvm-clock", "kvm-clock: Using msrs",
+                        *kernel_apic, files=[disk])
+    add_processors(cases)
+    add_loaders(cases, image)
+    ticks, chips, clock = program("ticks"), program("chips"), program("kvmclock")
+    shown = [re.escape(line) for line in controllers(chips).splitlines() if line]
     for irqchip in IRQCHIPS:
-        got = parts[f"programs {irqchip}"]
-        assert got == wanted + f"status {DONE}\n", (irqchip, got, wanted)
-        assert re.search(rf"^r{{10}}status {DONE}$", parts[f"firmware {irqchip}"], re.MULTILINE), parts[f"firmware {irqchip}"]
-        for cpus in 1, 2:
-            got = parts[f"linux {irqchip} {cpus}"]
-            for words in f"cpus {cpus} devices .*0x1237.*0x7000.*0x1111", "clock kvm-clock", "sum 53d025127ae99ab79e8502aae2d9bea6", "status 0":
-                assert re.search(words, got), (irqchip, cpus, words, got)
+        cases.add(f"controllers {irqchip}", f"{SHOWN} {chips} -accel kvm,kernel-irqchip={irqchip}", *shown, files=[chips], status=0,
+                  typed=f"printf '{CONTROLLERS}'")
+        ended = [] if irqchip == "off" else ["^ended=00000014"]
+        cases.add(f"clock {irqchip}", f"{PLAIN} -m 16 -device isa-debug-exit -debugcon file:/clock -monitor stdio -S -accel kvm,kernel-irqchip={irqchip} "
+                  f"-cpu host -bios {clock}", "^steal time$", *ended, "^clock stands still$", "^end$", files=[clock], after="cat /clock; rm -f /clock",
+                  typed="printf 'wait-for -s -t 60 on console /ready/\nstop\n'; sleep 3; echo cont; sleep 1")
+    cases.bare("ticks cpu-pm", "-accel kvm -cpu host -overcommit cpu-pm=on", ticks, "^01 .* 6[45] end$")
+    for policy in "delay", "discard":
+        cases.bare(f"ticks {policy}", f"-accel kvm -cpu max -global kvm-pit.lost_tick_policy={policy}", ticks, "^01 .* 6[45] end$")
+    cases.add("ticks speaker", f"{BARE} -accel kvm -cpu max -audiodev none,id=a -machine pcspk-audiodev=a -bios {ticks}", "^01 .* 6[45] end$",
+              files=[ticks])
+    for irqchip in "on", "split":
+        accel = f"-accel kvm,kernel-irqchip={irqchip}"
+        cases.bare(f"hyperv {irqchip}", f"{accel} -cpu max,{HYPERV},hv-crash,hv-vendor-id=Kaso", hyperv, "^leaf=40000000 eax=40000005 Kaso$",
+                   "^leaf=40000001 eax=31237648 ", "^leaf=40000002 eax=00003839 ebx=000a0000 ",
+                   "^leaf=40000003 eax=00000aff ebx=00000000 ecx=00000000 edx=00080508 ", "^leaf=40000004 eax=00000c2c ebx=00001fff ",
+                   "^leaf=40000100 eax=40000101 KVMKVMKVM$", "^call=00000002 no call=00000002 ", "^tsc apic index=00000000 ",
+                   "^message=80000010 ", "^reset end$")
+        cases.linux(f"linux hyperv {irqchip}", f"{accel} -smp 2 -cpu host,kvm=off,{HYPERV}", image, "^cpus 2 ", "^clock hyperv_clocksource_tsc_page",
+                    "Hypervisor detected: Microsoft Hyper-V", "Hyper-V: Using IPI hypercalls", "Hyper-V: Using hypercall for remote TLB flush",
+                    "Hyper-V: Using enlightened APIC")
+    cases.add("hyperv off", f"{BARE} -accel kvm,kernel-irqchip=off -cpu max,{HYPERV} -bios {hyperv}",
+              "CPU 'max' is without features that are not there on this host: hv-vapic, hv-synic, hv-stimer, hv-stimer-direct, hv-ipi$",
+              "^leaf=40000003 eax=00000ae3 ", "^call=00000003 ", "^vector=0000000d ", files=[hyperv], status=35)
+    return cases
 
 
-for tool, package in NEEDED.items():
-    if not shutil.which(tool):
-        skip(f"{tool} is not there (Debian's {package})")
-if not os.path.exists(KERNEL):
-    skip(f"{KERNEL} is not there (scripts/dev makes it)")
-ROM, DISK, IMAGE = programs(), floppy(), initrd()
-REFERENCE = subprocess.run([KASO, *PLAIN.split(), "-cpu", "max", "-m", "16", "-device", "isa-debug-exit", "-debugcon", "stdio", "-bios", ROM],
-                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
-assert REFERENCE.returncode == DONE, REFERENCE
-RUN = script(ROM, DISK, IMAGE)
-FILES = [KASO, KERNEL, ROM, DISK, IMAGE, RUN, "/usr/share/seabios/bios-256k.bin", "/usr/share/seabios/vgabios-stdvga.bin", shutil.which("timeout")]
-GUEST = subprocess.run([os.path.join(SCRIPTS, "kvm-guest"), "-m", "1024", "-t", "1500", *sum((["-f", f] for f in FILES), []), "--", "/bin/busybox", "sh", RUN],
-                       stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1600, check=False)
-if GUEST.returncode == 125 and "apt-get" in GUEST.stderr:
-    skip("the kernel of the guest cannot be fetched")
-assert GUEST.returncode == 0, (GUEST.returncode, GUEST.stdout, GUEST.stderr)
-check(GUEST.stdout, REFERENCE.stdout)
-print("kvm-guest: programs, firmware and Linux with all interrupt controllers: ok")
+def main():
+    for tool, package in NEEDED.items():
+        if not shutil.which(tool):
+            skip(f"{tool} is not there (Debian's {package})")
+    if not os.path.exists(KERNEL):
+        skip(f"{KERNEL} is not there (scripts/dev makes it)")
+    cases = make_cases()
+    run = cases.script()
+    guest = subprocess.run([f"{ROOT}/scripts/kvm-guest", "-m", "1024", "-t", "1700", *sum((["-f", f] for f in sorted(cases.files)), []),
+                            "-f", run, "--", "/bin/busybox", "sh", run],
+                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1800, check=False)
+    if guest.returncode == 125 and "apt-get" in guest.stderr:
+        skip("the kernel of the guest cannot be fetched")
+    assert guest.returncode == 0, (guest.returncode, guest.stdout, guest.stderr)
+    cases.check(guest.stdout)
+    print(f"kvm-guest: {', '.join(cases.cases)}: ok")
+
+
+main()

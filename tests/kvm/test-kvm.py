@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""test-kvm KASO CC START.S PROGRAMS.C STORM.C FAIL-IOCTL.C [CLASS…]: the accelerator "kvm" where /dev/kvm opens, and what is said where it does not.
+"""test-kvm KASO CC START.S PROGRAMS.C STORM.C BARS.C FAIL-IOCTL.C [CLASS…]: the accelerator "kvm" where /dev/kvm opens, and what is said where it does not.
 
 The programs' output on KVM is that of the translator. A KVM that emulates in software may lack instructions; then it says so, and that
 part is left out. KASO_KVM_TEST=strict takes nothing for left out (scripts/kvm-guest sets it)."""
 
+import contextlib
+import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -16,7 +19,8 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "boot"))
 
-KASO, CC, START, PROGRAMS, STORM, SHIM_SOURCE = sys.argv[1:7]
+KASO, CC, START, PROGRAMS, STORM, BARS, SHIM_SOURCE = sys.argv[1:8]
+FOLDER = os.path.dirname(START)
 folder = tempfile.TemporaryDirectory()
 STRICT = os.environ.get("KASO_KVM_TEST") == "strict"
 INTERNAL_ERROR = 70
@@ -51,24 +55,29 @@ def build(source):
     elf, image = path("program.elf"), path("program.bin")
     subprocess.run([CC, "-m32", "-ffreestanding", "-fno-pic", "-no-pie", "-fno-stack-protector", "-nostdlib", "-static", "-mno-sse",
                     "-fno-asynchronous-unwind-tables", "-fcf-protection=none", "-O1", "-Wl,-N,-Ttext=0xf0000,--build-id=none,-e,start", "-w",
-                    "-o", elf, START, source], check=True, stderr=subprocess.DEVNULL)
+                    "-I", os.path.join(os.path.dirname(START), "../.."), "-o", elf, START, source], check=True, stderr=subprocess.DEVNULL)
     subprocess.run(["objcopy", "-O", "binary", elf, image], check=True)
     with open(image, "rb") as file:
         return rom("program.rom", file.read())
 
 
-def run(*options, **environment):
+def run(*options, limit=None, **environment):
+    """limit: a resource and how much there is of it."""
+    def restrict():
+        if limit:
+            resource.setrlimit(limit[0], (limit[1], limit[1]))
+
     return subprocess.run([KASO, *PLAIN, *options], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
-                          env={**os.environ, **environment})
+                          env={**os.environ, **environment}, preexec_fn=restrict)
 
 
 SAYS_K = b"\xb0k\xe6\xe9\xba\x01\x05\xb0\x10\xee\xf4"  # 'k' to port 0xe9; 0x10 to port 0x501; hlt
 
 
-def shim():
-    library = path("fail-ioctl.so")
+def shim(source=SHIM_SOURCE):
+    library = path(os.path.basename(source) + ".so")
     if not os.path.exists(library):
-        subprocess.run([CC, "-shared", "-fPIC", "-O1", "-o", library, SHIM_SOURCE, "-ldl"], check=True)
+        subprocess.run([CC, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
     return library
 
 
@@ -78,12 +87,23 @@ class KvmTest(unittest.TestCase):
             self.skipTest(no_kvm())
 
 
+CONTROLLERS = """wait-for -s -t 60 on console /ready/
+stop
+info pic
+info lapic
+info irq 3
+info irq 4
+quit
+"""
+
+
 class Programs(KvmTest):
     def test_programs(self):
         image = build(PROGRAMS)
         wanted = run("-cpu", "max", "-bios", image)
         self.assertEqual(wanted.returncode, DONE, wanted.stderr)
         self.assertTrue(wanted.stdout.endswith("end\n"), wanted.stdout)
+        self.assertEqual(run("-accel", "tcg,interp=on", "-cpu", "max", "-bios", image).stdout, wanted.stdout)
         for irqchip in IRQCHIPS:
             with self.subTest(irqchip):
                 got = run("-accel", f"kvm,kernel-irqchip={irqchip}", "-cpu", "max", "-bios", image)
@@ -94,6 +114,18 @@ class Programs(KvmTest):
                 self.assertEqual(got.returncode, DONE, got.stderr)
                 self.assertEqual(got.stdout, wanted.stdout)
 
+    def test_events(self):
+        """Breakpoints, watchpoints, steps, NMI, messages and SMI: the translator and its interpreter. (A real KVM is in kvm-guest.)"""
+        options = ("-cpu", "max", "-audiodev", "none,id=n", "-device", "intel-hda,addr=5", "-device", "hda-duplex,audiodev=n", "-bios",
+                   build(os.path.join(FOLDER, "events.c")))
+        wanted = run(*options)
+        self.assertEqual(wanted.returncode, DONE, wanted.stderr)
+        for line in ("write:=00000001 dr6=ffff0ff1", "write beside:=00000000", "read:=00000001", "string:=00000001", "instruction:=00000001", "steps=00000005",
+                     "nmi=00000002 nested=00000000", "messages=00000003 answer=00010001", "smi=00000003 flags=00000000"):
+            self.assertRegex(wanted.stdout, f"(?m)^{line}")
+        got = run(*options, "-accel", "tcg,interp=on")
+        self.assertEqual((got.returncode, got.stdout), (DONE, wanted.stdout), got.stderr)
+
     def test_memory_storm(self):
         """Four CPUs, of which one takes the memory away that the others run from, and puts it back."""
         image = build(STORM)
@@ -101,6 +133,109 @@ class Programs(KvmTest):
             with self.subTest(options):
                 got = run("-accel", *options, "-smp", "4", "-cpu", "max", "-bios", image)
                 self.assertEqual((got.returncode, got.stdout), (DONE, "others ran, and saw nothing\n"), got.stderr)
+
+    def test_moving_memory(self):
+        """A screen's memory is moved about under CPUs that write to it, with its stores recorded in one way and the other."""
+        image = build(BARS)
+        for options in ("tcg",), ("kvm",), ("kvm,dirty-ring-size=1024",):
+            with self.subTest(options):
+                got = run("-accel", *options, "-smp", "4", "-cpu", "max", "-vga", "std", "-bios", image)
+                if "no rings of dirty pages" in got.stderr:
+                    continue
+                self.assertEqual((got.returncode, got.stdout), (DONE, "wrong=00000000 \nend\n"), got.stderr)
+
+    def test_controllers_shown(self):
+        """What the monitor says of interrupt controllers is the same, wherever they are."""
+        image, wanted = build(os.path.join(FOLDER, "chips.c")), None
+        for options in ("tcg", *(f"kvm,kernel-irqchip={irqchip}" for irqchip in IRQCHIPS)):
+            with self.subTest(options):
+                got = subprocess.run([KASO, "-M", "pc", "-m", "16", "-nodefaults", "-display", "none", "-serial", "null", "-serial", "null", "-debugcon", "null",
+                                      "-cpu", "qemu64", "-S", "-monitor", "stdio", "-bios", image, "-accel", options], input=CONTROLLERS,
+                                     capture_output=True, text=True, timeout=120, check=False)
+                shown = got.stdout[got.stdout.find("pic0:"):]
+                wanted = wanted or shown
+                self.assertEqual(got.returncode, 0, got.stderr)
+                for words in "Reached: console", "Remote IRR 4", "IRR\t 69 97 98 ", "pic0: irr=18 ", "pending (IRR)", "EFLAGS.IF is 0":
+                    self.assertIn(words, got.stdout)
+                self.assertEqual(shown, wanted)
+
+    def test_dirty_ring_words(self):
+        got = run("-accel", "kvm,dirty-ring-size=1000", "-S")
+        self.assertIn("dirty-ring-size=1000: it is a power of two, such as 4096", got.stderr)
+
+
+class Events(KvmTest):
+    def test_events(self):
+        """What the monitor's debugger can wait for, and what is refused."""
+        image = rom("says.rom", b"\xb0k\xe6\xe9\xeb\xfa")  # 'k' to port 0xe9 again and again
+        script = """break on exception pf
+break on register cr3
+wait-for -s -t 60 on port 0xe9 write if value == 107
+wait-for -t 60 on console /kkk/
+wait-for -t 60 on time +1ms
+quit
+"""
+        for irqchip in IRQCHIPS:
+            with self.subTest(irqchip):
+                got = subprocess.run([KASO, "-M", "pc", "-m", "16", "-nodefaults", "-display", "none", "-debugcon", "null", "-S", "-monitor",
+                                      "stdio", "-accel", f"kvm,kernel-irqchip={irqchip}", "-bios", image], input=script,
+                                     capture_output=True, text=True, timeout=120, check=False)
+                said = got.stdout
+                self.assertEqual(got.returncode, 0, got.stderr)
+                self.assertIn("accelerator 'kvm' does not tell of exceptions; use -accel tcg", said)
+                self.assertIn("accelerator 'kvm' does not tell of system registers; use -accel tcg", said)
+                self.assertIn("Reached: port 0xe9 <- 0x6b", said)
+                self.assertRegex(said, "Reached: console .*kkk")
+                self.assertIn("Reached: time", said)
+
+
+def threads_of(pid):
+    """Names of a process's threads."""
+    names = set()
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/task/{task}/comm", encoding="utf-8") as file:
+            names.add(file.read().strip())
+    return names
+
+
+class Options(KvmTest):
+    def status_of(self, *options):
+        """What /proc tells of a machine whose guest runs: its memory, and the names of its threads."""
+        process = subprocess.Popen([KASO, *PLAIN, "-smp", "2", "-accel", "kvm", "-bios", rom("loop.rom", b"\xeb\xfe"), *options], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        try:
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline and process.poll() is None:
+                names = threads_of(process.pid)
+                if {"CPU 0/KVM", "CPU 1/KVM"} <= names:
+                    with open(f"/proc/{process.pid}/status", encoding="utf-8") as file:
+                        return dict(line.split(":", 1) for line in file)
+                time.sleep(0.05)
+            self.fail(f"no threads of CPUs: {names}, {process.communicate()[1] if process.poll() is not None else ''}")
+        finally:
+            process.kill()
+            process.wait()
+            process.stderr.close()
+
+    def test_threads(self):
+        self.assertEqual(self.status_of("-name", "x,debug-threads=on")["VmLck"].split(), ["0", "kB"])
+
+    def test_locked(self):
+        if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] != resource.RLIM_INFINITY and os.geteuid():
+            self.skipTest("this user may not lock much memory (ulimit -l)")
+        for how in "on", "on-fault":
+            locked = int(self.status_of("-overcommit", f"mem-lock={how}")["VmLck"].split()[0])
+            self.assertGreater(locked, 16 << 10, how)
+
+    def test_rate(self):
+        """A rate of time stamps: where the kernel scales it is told, elsewhere the user."""
+        image = rom("k.rom", SAYS_K)
+        got = run("-accel", "kvm", "-cpu", "max,tsc-frequency=1234500000", "-bios", image, LD_PRELOAD=shim(), KVM_SCALES="1")
+        self.assertEqual((got.returncode, got.stdout), (DONE, "k"), got.stderr)
+        self.assertIn("rate 1234500 kHz", got.stderr)
+        got = run("-accel", "kvm", "-cpu", "max,tsc-frequency=1234500000", "-bios", image, LD_PRELOAD=shim(), KVM_SCALES="0")
+        self.assertEqual(got.returncode, 1)
+        self.assertIn("KVM cannot scale it", got.stderr)
 
 
 class Firmware(KvmTest):
@@ -147,40 +282,140 @@ class Faults(KvmTest):
                 self.assertEqual(got.returncode, 1, got.stderr)
                 self.assertRegex(got.stderr, r"KVM_\w+ failed|/dev/kvm' is no KVM|pieces|lacks KVM_CAP_")
 
+    def test_every_capability_lacks(self):
+        """A kernel without one of its capabilities: it is not used then; the machine runs, or says what it wants."""
+        image = rom("k.rom", SAYS_K)
+        there = run("-accel", "kvm", "-bios", image, LD_PRELOAD=shim(), KVM_WITHOUT="0")
+        numbers = sorted({int(number) for number in re.findall(r"^capability (\d+)$", there.stderr, re.MULTILINE)})
+        self.assertGreater(len(numbers), 20)
+        ran = 0
+        for number in numbers:
+            for options in ("kvm",), ("kvm,kernel-irqchip=split",), ("kvm,kernel-irqchip=off",), ("kvm", "-overcommit", "cpu-pm=on"):
+                with self.subTest(f"{number} {options}"):
+                    got = run("-accel", *options, "-bios", image, LD_PRELOAD=shim(), KVM_WITHOUT=str(number))
+                    self.assertNotRegex(got.stderr, "capability .* is (used|enabled)")
+                    self.assertIn(got.returncode, (1, DONE), got.stderr)
+                    if got.returncode == DONE:
+                        self.assertEqual(got.stdout, "k")
+                        ran += 1
+                    else:
+                        self.assertRegex(got.stderr, "lacks KVM_CAP_|no interrupt controllers for kernel-irqchip=|cannot leave waiting to the guest")
+        self.assertGreater(ran, 2 * len(numbers))
+
+    def test_memory_refused(self):
+        """Memory that the host does not give: before the machine runs, and while it does."""
+        image = rom("k.rom", SAYS_K)
+        got = run("-accel", "kvm", "-m", "64G", "-bios", image, limit=(resource.RLIMIT_AS, 4 << 30))
+        self.assertEqual(got.returncode, 1, got.stderr)
+        self.assertRegex(got.stderr, "(?i)memory")
+        count = run("-accel", "kvm", "-bios", image, LD_PRELOAD=shim(), KVM_FAIL="0")
+        first = int(re.search(r"first run (\d+)", count.stderr)[1])
+        got = run("-accel", "kvm", "-bios", image, LD_PRELOAD=shim(), KVM_FAIL=f"{first}:14")
+        self.assertEqual(got.returncode, 1)
+        self.assertIn("guest memory that the host cannot give", got.stderr)
+
+    def test_descriptors_run_out(self):
+        """However many descriptors there are: the machine runs, or says that there are too few."""
+        image, enough = rom("k.rom", SAYS_K), 0
+        options = ("-accel", "kvm", "-smp", "2", "-device", "virtio-rng-pci", "-device", "virtio-serial-pci", "-netdev", "user,id=n", "-device",
+                   "virtio-net-pci,romfile=,netdev=n", "-bios", image)
+        for most in range(8, 200):
+            got = run(*options, limit=(resource.RLIMIT_NOFILE, most))
+            if got.returncode == DONE:
+                enough += 1
+                if enough > 4:
+                    return
+                continue
+            self.assertNotEqual(got.stderr, "")
+            self.assertIn(got.returncode, (1, 127), got.stderr)
+            self.assertRegex(got.stderr, "Too many open files|cannot open shared object", most)
+        self.fail("200 descriptors are not enough")
+
+    def test_absurd_exits(self):
+        """Reasons for leaving the guest that no kernel gives: nothing hangs, nothing breaks. (Whatever the guest's devices then do may end it.)"""
+        image, library, ended = rom("k.rom", SAYS_K), shim(os.path.join(FOLDER, "fuzz-exits.c")), set()
+        for seed in range(FUZZ_SEEDS):
+            for options in "kvm", "kvm,dirty-ring-size=1024", "kvm,kernel-irqchip=split", "kvm,kernel-irqchip=off":
+                got = run("-accel", options, "-vga", "std", "-bios", image, LD_PRELOAD=library, KVM_FUZZ=f"{seed}:300")
+                if "no rings of dirty pages" in got.stderr:
+                    continue
+                self.assertIn(got.returncode, (0, DONE, *range(1, 256, 2), INTERNAL_ERROR), (seed, options, got.stderr))
+                self.assertNotIn("runtime error", got.stderr)  # of a build with sanitizers
+                ended.add(got.returncode)
+        self.assertIn(DONE, ended)
+        self.assertIn(INTERNAL_ERROR, ended)
+
     def test_interrupted(self):
         got = run("-accel", "kvm", "-bios", rom("k.rom", SAYS_K), LD_PRELOAD=shim(), KVM_EINTR="1")
         self.assertEqual((got.returncode, got.stdout), (DONE, "k"), got.stderr)
 
-    def test_debugger(self):
-        """gdb steps, and stops at the processor's breakpoints."""
+    def gdb(self, script, *options, until=None, **environment):
+        """What gdb's commands print as values, and what the machine prints and how it ends. It stands still until gdb lets it go, or runs until it has printed a line."""
         gdb = shutil.which("gdb-multiarch") or shutil.which("gdb")
         if not gdb:
             self.skipTest("no gdb")
-        # mov al, 1; mov al, 2; mov [0x40], al; mov al, 3; then the end.
-        image = rom("steps.rom", bytes.fromhex("b001b002a24000b003") + SAYS_K)
         stub = path("gdb.socket")
-        process = subprocess.Popen([KASO, *PLAIN, "-accel", "kvm", "-bios", image, "-chardev", f"socket,id=g,path={stub},server=on,wait=off",
-                                    "-gdb", "chardev:g", "-S"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen([KASO, *PLAIN, "-accel", "kvm", *options, "-chardev", f"socket,id=g,path={stub},server=on,wait=off", "-gdb", "chardev:g",
+                                    *(() if until else ("-S",))], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                   env={**os.environ, **environment})
         try:
-            for _ in range(100):
-                if os.path.exists(stub):
-                    break
+            deadline = time.monotonic() + 60
+            if until:
+                self.assertEqual(process.stdout.readline(), until)
+            while not os.path.exists(stub) and time.monotonic() < deadline:
                 time.sleep(0.05)
-            script = [f"target remote {stub}", "si", "p/x $pc", "hbreak *0xf0004", "continue", "p/x $pc", "p/x $al", "delete"]
-            wanted = ["0xf0000", "0xf0004", "0x2"]
-            if STRICT:  # where stores are emulated in software, the processor's watchpoints do not see them
-                script += ["watch *(char *)0x40", "continue", "p/x $pc", "delete"]
-                wanted += ["0xf0007"]
-            script.append("continue")
-            done = subprocess.run([gdb, "-nx", "-batch", *sum((["-ex", line] for line in script), [])], capture_output=True, text=True, timeout=60,
-                                  check=False)
-            values = re.findall(r"^\$\d+ = (0x\w+)$", done.stdout, re.MULTILINE)
-            self.assertEqual(values, wanted, done.stdout + done.stderr)
-            out, errors = process.communicate(timeout=30)
-            self.assertEqual((process.returncode, out), (DONE, "k"), errors)
+            done = subprocess.run([gdb, "-nx", "-batch", *sum((["-ex", line] for line in ["set remotetimeout 60", f"target remote {stub}", *script]), [])],
+                                  capture_output=True, text=True, timeout=200, check=False)
+            out, errors = process.communicate(timeout=60)
+            values = re.findall(r"^\$\d+ = (.*)$", done.stdout, re.MULTILINE)
+            return values, (process.returncode, out), done.stdout + done.stderr + errors
         finally:
             process.kill()
-            process.wait()
+            process.communicate()
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(stub)
+
+    def test_debugger(self):
+        """gdb steps, and stops at the processor's breakpoints."""
+        # mov al, 1; mov al, 2; mov [0x40], al; mov al, 3; then the end.
+        image = rom("steps.rom", bytes.fromhex("b001b002a24000b003") + SAYS_K)
+        script = ["si", "p/x $pc", "hbreak *0xf0004", "continue", "p/x $pc", "p/x $al", "delete"]
+        wanted = ["0xf0000", "0xf0004", "0x2"]
+        if STRICT:  # where stores are emulated in software, the processor's watchpoints do not see them
+            script += ["watch *(char *)0x40", "continue", "p/x $pc", "delete"]
+            wanted += ["0xf0007"]
+        values, end, said = self.gdb([*script, "continue"], "-bios", image)
+        self.assertEqual(values, wanted, said)
+        self.assertEqual(end, (DONE, "k"), said)
+
+    def test_avx512(self):
+        """Its registers are the kernel's, and gdb's: what is changed there is there after the guest has run."""
+        image = build(os.path.join(FOLDER, "avx512.c"))
+        script = ["p/x $k1", "set $k1 = 0x1234", "set $zmm7.v16_int32[15] = 77", "set $zmm20.v16_int32[15] = 78", "set $xmm20.v4_int32[0] = 79",
+                  "set $ymm20.v8_int32[7] = 80", "si", "si", "p/x $k1", "p $zmm7.v16_int32", "p $zmm20.v16_int32", "p/x $xcr0", "kill"]
+        values, _, said = self.gdb(script, "-cpu", "host", "-bios", image, until="ready\n", LD_PRELOAD=shim(), KVM_AVX512="1")
+        self.assertEqual(values, ["0x0", "0x1234", "{0 <repeats 15 times>, 77}", "{79, 0, 0, 0, 0, 0, 0, 80, 0, 0, 0, 0, 0, 0, 0, 78}", "0xe7"], said)
+
+    def test_statistics(self):
+        """What the kernel counts, for people and for programs; the translator has none of it."""
+        lines = ['{"execute": "qmp_capabilities"}', '{"execute": "query-stats", "arguments": {"target": "vcpu", "providers": [{"provider": "kvm", "names": '
+                 '["exits"]}]}, "id": 1}', '{"execute": "query-stats-schemas", "id": 2}', '{"execute": "human-monitor-command", "arguments": '
+                 '{"command-line": "info stats vm remote_tlb_flush"}, "id": 3}', '{"execute": "quit"}']
+        for accelerator in "kvm", "tcg":
+            done = subprocess.run([KASO, "-M", "pc", "-m", "16", "-nodefaults", "-display", "none", "-S", "-accel", accelerator, "-qmp", "stdio"],
+                                  input="\n".join(lines) + "\n", capture_output=True, text=True, timeout=60, check=False)
+            answers = {answer.get("id"): answer.get("return") for answer in map(json.loads, done.stdout.splitlines())}
+            if accelerator == "tcg":
+                self.assertEqual((answers[1], answers[2]), ([], []))
+                self.assertIn("counts nothing of its own", answers[3])
+                continue
+            if not answers[1][0]["stats"]:
+                self.skipTest("this KVM has no statistics")
+            self.assertEqual((answers[1][0]["provider"], answers[1][0]["stats"][0]["name"]), ("kvm", "exits"))
+            self.assertTrue(answers[1][0]["qom-path"].startswith("/machine/"))
+            self.assertEqual([schema["target"] for schema in answers[2]], ["vm", "vcpu"])
+            self.assertIn({"name": "exits", "type": "cumulative", "exponent": 0}, answers[2][1]["stats"])
+            self.assertRegex(answers[3], r"provider: kvm\r?\n    remote_tlb_flush: \d+")
 
     def test_absent(self):
         for number, words in (2, "load the module kvm-intel or kvm-amd"), (13, "join its group"):
@@ -192,9 +427,10 @@ class Faults(KvmTest):
 
 IRQCHIPS = ("on", "split", "off")
 RESETS = 10 if STRICT else 3
+FUZZ_SEEDS = int(os.environ.get("KASO_FUZZ_SEEDS", "8"))
 
 if __name__ == "__main__":
     if no_kvm():
         print(f"skipped: {no_kvm()}")
         sys.exit(77)
-    unittest.main(argv=sys.argv[:1] + sys.argv[7:], verbosity=2)
+    unittest.main(argv=sys.argv[:1] + sys.argv[8:], verbosity=2)

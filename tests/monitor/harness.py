@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 
 
 class Kaso:

@@ -8,6 +8,7 @@ class Types:
     def __init__(self, entries):
         self.types = {}
         self.returns = {}
+        self.events = {entry["name"] for entry in entries if entry["meta-type"] == "event"}
         for entry in entries:
             if entry["meta-type"] == "command":
                 self.returns[entry["name"]] = entry["ret-type"]

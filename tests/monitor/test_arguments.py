@@ -20,7 +20,8 @@ SERVER = "unix:@/%s,server=on,wait=off"
 SEED = int(sys.argv[2]) if len(sys.argv) > 2 else 1
 ROUNDS = int(sys.argv[3]) if len(sys.argv) > 3 else 1
 PATIENCE = 300  # seconds for one answer: a hang, not a loaded host
-ENDS = {"quit", "q"}  # what answers by ending
+ENDS = {"quit", "set-action", "q"}  # what answers by ending, or lets the next reset end
+WAITS = {"x-wait-for", "wait-for"}  # what answers when something has happened
 
 # Things that the machines have, so that commands get beyond looking a name up.
 THINGS = ["d0", "n0", "t0", "file0", "raw0", "ring", "mon", "net0", "nic", "disk", "rng0", "io0", "tg", "sec", "j0", "e0",
@@ -124,7 +125,7 @@ def short(arguments):
 def try_qmp(qmp, r):
     schema = Schema(qmp.command("query-qmp-schema"))
     assert set(schema.commands) == {c["name"] for c in qmp.command("query-commands")}
-    names = sorted(set(schema.commands) - ENDS)
+    names = sorted(set(schema.commands) - ENDS - WAITS)
     r.shuffle(names)
     for name in names:
         if r.random() < 0.2:
@@ -162,7 +163,7 @@ def try_hmp(qmp, r):
         for name in names.split("|"):
             usages[name if not usage.startswith("info ") or name.startswith("info ") else name] = rest.split()
     assert "info block" in usages and "cont" in usages, sorted(usages)
-    for name in sorted(set(usages) - ENDS):
+    for name in sorted(set(usages) - ENDS - WAITS):
         words = usages[name]
         tries = ["", " ", ' ""', " " + "x" * 5000, " " + "y " * 500, ' "', " /", " -", " /9999999999xb 0", " -x", " \x01"]
         for _ in range(4 + 6 * len(words)):

@@ -179,6 +179,22 @@ def exports():
         assert not os.path.exists(kaso.path("nbd"))
 
 
+def write_threshold():
+    with Kaso("-qmp", "unix:@/q,server=on,wait=off") as kaso:
+        qmp = Qmp(kaso.connect("q"))
+        qmp.command("blockdev-add", driver="null-co", node_name="n", size=1 << 20)
+        assert "nobody" in qmp.failure("block-set-write-threshold", node_name="nobody", write_threshold=1)["desc"]
+        qmp.command("block-set-write-threshold", node_name="n", write_threshold=65536)
+        assert qmp.command("query-named-block-nodes")[0]["write_threshold"] == 65536
+        for command in ("write 0 64k", "write 64k 512", "write 128k 512"):
+            qmp.command("human-monitor-command", command_line=f'qemu-io n "{command}"')
+        assert qmp.wait_event("BLOCK_WRITE_THRESHOLD")["data"] == {
+            "node-name": "n", "amount-exceeded": 512, "write-threshold": 65536}
+        assert qmp.command("query-named-block-nodes")[0]["write_threshold"] == 0
+        assert not [e for e in qmp.events if e["event"] == "BLOCK_WRITE_THRESHOLD"]
+
+
 owners()
 drives()
 exports()
+write_threshold()

@@ -114,7 +114,7 @@ def pty():
                         line).group(1)
         fd = os.open(name, os.O_RDWR | os.O_NOCTTY)
         read_until(fd, "(qemu) ")
-        os.write(fd, b"info stat\t\r")
+        os.write(fd, b"info statu\t\r")
         read_until(fd, "VM status: paused")
         os.close(fd)
         time.sleep(0.2)
@@ -155,6 +155,10 @@ def mistakes():
             (("-monitor", "file:/nonexistent/x"), "/nonexistent/x"),
             (("-monitor", "chardev:nobody"), "nobody"),
             (("-chardev", "socket,id=a"), "port=PORT"),
+            (("-chardev", "socket,id=a,host=127.0.0.1,port=65536,server=on,wait=off"), "65535"),
+            (("-netdev", "socket,id=a,udp=127.0.0.1:65536,localaddr=127.0.0.1:1"), "65535"),
+            (("-drive", "driver=nbd,id=a,if=none,server.type=inet,server.host=127.0.0.1,server.port=65536"), "65535"),
+            (("-incoming", "tcp:127.0.0.1:65536"), "65535"),
             (("-chardev", "sokcet,id=a,port=1"), "did you mean 'socket'"),
             (("-chardev", "null,id=a", "-chardev", "null,id=a"), "already"),
             (("-chardev", "stdio,id=a", "-chardev", "stdio,id=b"), "stdio"),

@@ -19,7 +19,18 @@ def commands():
         assert "dev: pl011" in hmp.command("info qtree")
         assert "(pl011)" in hmp.command("info qom-tree")
         assert "UARTCR" in hmp.command("info device uart0")
+        assert "TXE|RXE" in hmp.command("info device pl011"), "fields of a register, by the device's type"
+        assert "are several" in hmp.command("info device virtio-mmio")
+        assert "SCTLR_EL1 = " in hmp.command("info registers")
+        assert "physical 0x40000000" in hmp.command("info pagetable 0x40000000")
+        assert "synchronous, from EL1 with SP_EL0" in hmp.command("info vectors")
+        assert "info vectors" in hmp.command("info idt"), "what there is instead"
         assert "level 0" in hmp.command("info irq")
+        chain = hmp.command("info irq 33")
+        assert "x /machine/uart0: its output 0 is not asserted" in chain and "x gicv2: the interrupt is not enabled" in chain, chain
+        assert "cpu0: PSTATE.I is 1" in chain, chain
+        assert "no interrupt controller" in hmp.command("info irq 4000")
+        assert "INTID    0" in hmp.command("info gic")
         assert "1b36:0008" in hmp.command("info pci")
         assert "flash" in hmp.command("info roms")
         assert hmp.command("p 1+2*3") == "0x7\n"
@@ -32,7 +43,7 @@ def commands():
         assert "Cannot access memory" in hmp.command("xp 0xfffffffffffffffe")
         assert "Error" in hmp.command("cpu 7")
         assert "Error" in hmp.command("xp/q 0")
-        assert "not built yet" in hmp.command("drive_add")
+        assert "not built yet" in hmp.command("announce_self")
         assert "did you mean 'info mtree'" in hmp.command("info mtre")
         path = kaso.path("dump")
         assert hmp.command('pmemsave 0x40000000 0x20000 "%s"' % path) == ""
@@ -94,6 +105,30 @@ def screen():
         kaso.finish()
 
 
+def drives():
+    """Drives that come for a device_add and go after it, and while a job reads one."""
+    with Kaso("-monitor", "unix:@/hmp,server=on,wait=off", machine="pc") as kaso:
+        hmp = Hmp(kaso.connect("hmp"))
+        image = kaso.path("image")
+        with open(image, "wb") as file:
+            file.truncate(4 << 20)
+        add = "drive_add 0 if=none,format=raw,file=%s,id=" % image
+        assert hmp.command(add + "x") == "OK\n"
+        assert "already a drive" in hmp.command(add + "x")
+        assert "use if=none" in hmp.command(add.replace("none", "ide") + "y")
+        assert "id=NAME" in hmp.command(add + "7")
+        assert "image" in hmp.command("info block")
+        assert hmp.command("device_add virtio-blk-pci,drive=x,id=d") == ""
+        assert "in use by device 'd'" in hmp.command("drive_del x")
+        assert hmp.command(add.replace("format", "read-only=on,force-share=on,format") + "y") == "OK\n"
+        assert hmp.command("drive_backup -f y %s raw" % kaso.path("copy")) == ""
+        assert hmp.command("drive_del y") == ""
+        assert "not found" in hmp.command("drive_del y")
+        hmp.command("info block-jobs")
+        hmp.peer.sendall(b"q\n")
+        kaso.finish()
+
+
 def scripted():
     """Commands by standard input; its end neither kills the machine nor makes it spin."""
     with Kaso("-monitor", "stdio", "-qmp", "unix:@/q,server=on,wait=off",
@@ -120,4 +155,5 @@ def cpu_ticks(kaso):
 
 commands()
 screen()
+drives()
 scripted()

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """QMP as programs use it: the sequence libvirt begins with, errors, events, several clients."""
 
+import os
+
 from harness import Kaso, Qmp
 
 SERVER = "unix:@/%s,server=on,wait=off"
@@ -121,7 +123,70 @@ def devices():
         kaso.finish()
 
 
+def managers():
+    """What programs that manage machines ask for before the machine runs, and set."""
+    options = ["-smp", "2", "-object", "memory-backend-ram,id=extra,size=1M,share=on", "-device", "virtio-serial", "-chardev",
+               "null,id=c", "-device", "virtserialport,chardev=c,name=org.qemu.guest_agent.0,id=agent"]
+    with Kaso("-qmp", SERVER % "qmp", *options, machine="pc,accel=tcg") as kaso:
+        qmp = Qmp(kaso.connect("qmp"))
+        threads = {cpu["thread-id"] for cpu in qmp.command("query-cpus-fast")}
+        assert len(threads) == 2 and all(os.path.exists("/proc/%d/task/%d" % (kaso.process.pid, t)) for t in threads), threads
+        groups = {o["option"]: {p["name"]: p["type"] for p in o["parameters"]} for o in qmp.command("query-command-line-options")}
+        assert groups["smp-opts"]["cores"] == "number" and groups["machine"]["hpet"] == "boolean" and "sandbox" not in groups
+        assert groups["boot-opts"]["strict"] == "boolean" and groups["drive"]["file"] == "string" and groups["memory"]["size"] == "size"
+        assert "invalid option name" in qmp.failure("query-command-line-options", option="nothing")["desc"]
+        memory = {m["id"]: (m["size"], m["share"]) for m in qmp.command("query-memdev")}
+        assert memory == {"extra": (1 << 20, True), "pc.ram": (128 << 20, False)}, memory
+        assert qmp.command("query-memory-size-summary") == {"base-memory": 128 << 20, "plugged-memory": 0}
+        assert not next(c for c in qmp.command("query-chardev") if c["label"] == "c")["frontend-open"]
+        assert "hot-plugging" in qmp.failure("query-hotpluggable-cpus")["desc"]
+        assert qmp.command("query-current-machine")["wakeup-suspend-support"]
+        qmp.command("set-action", reboot="shutdown", shutdown="pause", panic="none", watchdog="pause")
+        assert "reset, shutdown" in qmp.failure("set-action", reboot="never")["desc"]
+        assert qmp.command("human-monitor-command", command_line="sum 0x1000 16") == "00000\n"
+        qmp.command("quit")
+        kaso.finish()
+    with Kaso("-qmp", SERVER % "qmp", machine="virt") as kaso:
+        qmp = Qmp(kaso.connect("qmp"))
+        assert "kvm" not in qmp.command("query-accelerators")["present"]
+        assert not qmp.command("query-kvm")["present"] and not qmp.command("query-current-machine")["wakeup-suspend-support"]
+        qmp.command("quit")
+        kaso.finish()
+
+
+def pci():
+    """The functions on the buses, below a bridge only when the guest has numbered its bus."""
+    options = ["-device", "pci-bridge,id=b,chassis_nr=1,addr=4", "-device", "virtio-rng-pci,bus=b,addr=2,id=r",
+               "-device", "e1000,romfile="]
+    with Kaso("-qmp", SERVER % "qmp", *options, machine="pc") as kaso:
+        qmp = Qmp(kaso.connect("qmp"))
+        (bus,) = qmp.command("query-pci")
+        places = [(d["slot"], d["function"], d["class_info"]["desc"]) for d in bus["devices"]]
+        assert places[:3] == [(0, 0, "Host bridge"), (1, 0, "ISA bridge"), (1, 1, "IDE controller")], places
+        card = next(d for d in bus["devices"] if d["id"]["device"] == 0x100e)
+        assert card["irq_pin"] == 1 and card["regions"][0] == {
+            "bar": 0, "type": "memory", "address": -1, "size": 0x20000, "prefetch": False, "mem_type_64": False}
+        bridge = bus["devices"][-1]
+        assert bridge["qdev_id"] == "b" and bridge["slot"] == 4 and "devices" not in bridge["pci_bridge"], bridge
+        text = qmp.command("human-monitor-command", command_line="info pci")
+        assert "  Bus  0, device   4, function 0:\n    PCI bridge: PCI device 1b36:0001\n" in text, text
+        assert "BAR1: I/O (not mapped)" in text
+        for port, value in [(0xcf8, 0x80002018), (0xcfc, 0x00010100), (0xcf8, 0x80002004), (0xcfc, 3), (0xcf8, 0x8000201c), (0xcfc, 0xc0c0),
+                            (0xcf8, 0x80011010), (0xcfc, 0xc000), (0xcf8, 0x80011004), (0xcfc, 1)]:
+            qmp.command("human-monitor-command", command_line="o/w 0x%x 0x%x" % (port, value))
+        bridge = qmp.command("query-pci")[0]["devices"][-1]["pci_bridge"]
+        assert bridge["bus"]["secondary"] == 1 and bridge["bus"]["io_range"] == {"base": 0xc000, "limit": 0xcfff}, bridge
+        (rng,) = bridge["devices"]
+        assert (rng["bus"], rng["slot"], rng["qdev_id"]) == (1, 2, "r")
+        assert rng["id"]["device"] == 0x1005, "a bus that is not of PCI Express has devices with the older interface, too"
+        assert rng["regions"][0]["address"] == 0xc000, rng
+        qmp.command("quit")
+        kaso.finish()
+
+
 probing()
 robustness()
 events()
 devices()
+pci()
+managers()

@@ -3,6 +3,7 @@
 """The qtest protocol: a test in place of the guest reads and writes memory and ports, moves the clock and hears interrupts."""
 
 import socket
+import struct
 import sys
 
 from harness import Kaso, TIMEOUT
@@ -201,6 +202,29 @@ def pci_testdev():
     q.close()
 
 
+def smbios():
+    """Firmware of virt finds tables with what -smbios says, through fw_cfg."""
+    data, selector = 0x9020000, 0x9020008
+    q = Qtest("-smbios", "type=11,value=io.systemd.credential:a=b", "-smbios", "type=1,serial=ds=nocloud", "-uuid",
+              "00112233-4455-6677-8899-aabbccddeeff", "-smp", "2")
+
+    def item(key, size):
+        q.write("w", selector, (key & 0xff) << 8 | key >> 8)
+        return bytes(q.read("b", data) for _ in range(size))
+
+    count = int.from_bytes(item(0x19, 4), "big")
+    directory = item(0x19, 4 + 64 * count)[4:]
+    entries = [directory[i:i + 64] for i in range(0, len(directory), 64)]
+    files = {e[8:].rstrip(b"\0"): item(int.from_bytes(e[4:6], "big"), int.from_bytes(e[:4], "big"))
+             for e in entries if b"smbios" in e}
+    assert files[b"etc/smbios/smbios-anchor"][:5] == b"_SM3_"
+    tables = files[b"etc/smbios/smbios-tables"]
+    assert b"io.systemd.credential:a=b\0" in tables and b"ds=nocloud\0" in tables and b"QEMU Virtual Machine\0" in tables
+    assert bytes.fromhex("33221100554477668899aabbccddeeff") in tables
+    assert struct.pack("<II", 0x40000000 >> 10, (0x40000000 + (64 << 20) >> 10) - 1) in tables, "where RAM is"
+    q.close()
+
+
 def beside_a_guest():
     """With another accelerator the clock is the guest's."""
     q = Qtest("-S", accel="tcg,interp=on")
@@ -225,5 +249,6 @@ if __name__ == "__main__":
     lines()
     edu()
     pci_testdev()
+    smbios()
     beside_a_guest()
     testdev()

@@ -2,8 +2,10 @@
 """Every answer of every command that asks is what query-qmp-schema says of it: machines with disks of all formats, jobs,
 exports, bitmaps, displays. Usage: test_schema.py KASO"""
 
+import glob
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -39,6 +41,16 @@ def ask_all(qmp, types):
     return said
 
 
+def check_events(types):
+    """Each event that some source tells is in the schema."""
+    folder = os.path.join(os.path.dirname(__file__), "..", "..")
+    for part in ("accel", "backends", "block", "hw", "machine", "monitor", "target", "ui"):
+        for path in glob.glob(os.path.join(folder, part, "**", "*.c"), recursive=True):
+            with open(path, encoding="utf-8") as file:
+                for name in re.findall(r'(?:machine|client|block)_event\([^;"]*"([A-Z_]+)"', file.read()):
+                    assert name in types.events, (path, name)
+
+
 def main():
     img = os.path.join(os.path.dirname(os.path.abspath(sys.argv[1])), "block", "kaso-img")
     sys.argv[1] = os.path.abspath(sys.argv[1])
@@ -65,6 +77,7 @@ def main():
             qmp.command("nbd-server-start", addr={"type": "unix", "data": {"path": "nbd"}})
             qmp.command("block-export-add", type="nbd", id="e0", node_name=(
                 [n for n in qmp.command("query-named-block-nodes") if n["drv"] == "vpc"][0]["node-name"]))
+            check_events(types)
             said = ask_all(qmp, types)
             qmp.command("cont")
             ask_all(qmp, types)

@@ -59,7 +59,7 @@ def keys():
     assert "C-a x" in help_text and "C-a c" in help_text
     terminal.type("\x01c")
     out(terminal, "(qemu) ")
-    terminal.type("info st\tx\x7f\r")
+    terminal.type("info statu\tx\x7f\r")
     out(terminal, "VM status: paused")
     terminal.type("\x1b[A")
     out(terminal, "info status")

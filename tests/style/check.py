@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-FOLDERS = ['accel', 'backends', 'base', 'block', 'debug', 'hw', 'machine', 'main', 'monitor', 'target', 'tests', 'ui']
+FOLDERS = ['accel', 'backends', 'base', 'block', 'debug', 'hw', 'machine', 'main', 'migration', 'monitor', 'target', 'tests', 'ui']
 LONG_FILE = 800
 LONG_FUNCTION = 60
 

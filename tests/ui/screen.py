@@ -16,16 +16,16 @@ VRAM = 0xe0000000
 
 
 class Screen:
-    def __init__(self, *arguments, devices=("VGA,id=vga",), env=None, program=None, accel="qtest"):
+    def __init__(self, *arguments, devices=("VGA,id=vga",), env=None, program=None, accel="qtest", folder=None):
         self.folder = tempfile.TemporaryDirectory()
-        command = [program or sys.argv[1], "-M", "pc", "-accel", accel, "-nodefaults", "-m", "32",
+        command = [os.path.abspath(program or sys.argv[1]), "-M", "pc", "-accel", accel, "-nodefaults", "-m", "32",
                    "-qtest", "unix:" + self.path("qtest") + ",server=on,wait=off",
                    "-qmp", "unix:" + self.path("qmp") + ",server=on,wait=off"]
         for device in devices:
             command += ["-device", device]
         command += [a.replace("@", self.folder.name) for a in arguments]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, env=env)
+                                        stderr=subprocess.PIPE, env=env, cwd=folder)
         self.qtest = self.connect("qtest")
         self.qmp = Qmp(self.connect("qmp"))
         self.answers = self.qtest.makefile("r")

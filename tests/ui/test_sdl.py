@@ -7,19 +7,22 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 
+import rfb
+from rfb import Client
 from screen import Screen
-from test_vnc import keys_of, start_keyboard, wait_for
+from test_vnc import cpu_of_still, keys_of, start_keyboard, wait_for
 
 WIDTH, HEIGHT = 1280, 1024
 
 
 class Xvfb:
-    def __init__(self):
+    def __init__(self, width=WIDTH, height=HEIGHT):
         read, write = os.pipe()
         self.process = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(write), "-screen", "0", "%dx%dx24" % (WIDTH, HEIGHT), "-nolisten", "tcp"],
+            ["Xvfb", "-displayfd", str(write), "-screen", "0", "%dx%dx24" % (width, height), "-nolisten", "tcp"],
             pass_fds=(write,), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(write)
         number = b""
@@ -45,6 +48,13 @@ class Xvfb:
                 return out[0]
             time.sleep(0.05)
         raise AssertionError("no window " + name)
+
+    def activate(self, window):
+        """Once the window manager is there to do it."""
+        end = time.monotonic() + 20
+        while subprocess.run(["xdotool", "windowactivate", "--sync", window], env=self.env, stderr=subprocess.DEVNULL).returncode:
+            assert time.monotonic() < end, "no window manager"
+            time.sleep(0.05)
 
     def geometry(self, window):
         out = self.xdotool("getwindowgeometry", "--shell", window)
@@ -98,7 +108,7 @@ def sized(server, window, width, height):
 
 
 def shows(server, window, wanted):
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while server.picture(window) != wanted:
         assert time.monotonic() < end, "the window shows something else"
         time.sleep(0.05)
@@ -144,6 +154,50 @@ def test_picture():
             screen.end()
 
 
+def test_save():
+    """Ctrl-Alt-S: the guest's picture as a file, whatever the window's size."""
+    with Xvfb() as server, tempfile.TemporaryDirectory() as folder:
+        screen, window = start(server, folder=folder)
+        with screen:
+            paint(screen, 320, 200)
+            server.xdotool("windowsize", window, 640, 400)
+            sized(server, window, 640, 400)
+            shows(server, window, scaled(screen.dump(), 2))
+            server.xdotool("key", "ctrl+alt+s")
+            wait_for(lambda: len(os.listdir(folder)) == 1)
+            saved = os.path.join(folder, os.listdir(folder)[0])
+            screen.qmp.command("screendump", filename=screen.path("dump.png"), format="png")
+            assert "the screen is in kaso-" in screen.end()
+            with open(saved, "rb") as one, open(screen.path("dump.png"), "rb") as other:
+                assert one.read() == other.read()
+
+
+def second_card(screen, width, height):
+    """A mode of a card whose registers are in its own memory (BAR 2), painted in one colour."""
+    vram, registers, address = 0xe2000000, 0xe4000000, 0x80000000 | 3 << 11
+    for at, value in ((0x10, vram), (0x18, registers), (0x04, 3)):
+        screen.do("outl 0xcf8 %d" % (address | at), "outl 0xcfc %d" % value)
+    screen.do("writeb %d 0x20" % (registers + 0x400))
+    for index, value in ((4, 0), (1, width), (2, height), (3, 32), (4, 0x41)):
+        screen.do("writew %d %d" % (registers + 0x500 + 2 * index, value))
+    screen.do("memset %d %d 0x55" % (vram, 4 * width * height))
+
+
+def test_heads():
+    """Each head has a window of its own."""
+    with Xvfb() as server:
+        screen, window = start(server, devices=("VGA,id=one,addr=2", "secondary-vga,id=two,addr=3"))
+        with screen:
+            paint(screen, 320, 200)
+            second_card(screen, 400, 300)
+            other = server.window("Kaso: two")
+            sized(server, window, 320, 200)
+            sized(server, other, 400, 300)
+            shows(server, window, screen.dump())
+            shows(server, other, (400, 300, b"\x55" * (3 * 400 * 300)))
+            screen.end()
+
+
 def test_keys():
     """Physical keys arrive as those of a PC's keyboard; ours do not; none stays down when the window loses them."""
     with Xvfb() as server:
@@ -153,7 +207,7 @@ def test_keys():
 
             def typed(wanted, *words):
                 server.xdotool(*words)
-                end, codes = time.monotonic() + 10, []
+                end, codes = time.monotonic() + 60, []
                 while codes[-len(wanted):] != wanted and time.monotonic() < end:
                     codes += keys_of(screen)
                 assert codes == wanted, (words, codes)
@@ -177,6 +231,33 @@ def test_keys():
             screen.end()
 
 
+def focus(server, window):
+    """To no window, and back."""
+    server.xdotool("windowfocus", 0, "windowfocus", window)
+
+
+def test_clipboard():
+    """What other windows have copied is told when the user comes to ours; what the guest copies is there at once."""
+    if not shutil.which("xclip"):
+        print("no xclip: the clipboard is not looked at")
+        return
+    with Xvfb() as server:
+        screen, window = start(server, "-vnc", "unix:@/vnc")
+        with screen:
+            client = Client(screen.vnc(), (rfb.RAW,))
+            xclip = ["xclip", "-selection", "clipboard"]
+            subprocess.run([*xclip, "-i"], input="gr\xfcn\n".encode(), env=server.env, check=True)
+            focus(server, window)
+            assert client.wait("cut") == "gr\xfcn\n".encode("latin-1")
+            client.send(struct.pack(">BxxxI", 6, 4) + "caf\xe9".encode("latin-1"))
+            wait_for(lambda: subprocess.run([*xclip, "-o", "-t", "UTF8_STRING"], env=server.env, stdout=subprocess.PIPE,
+                                            stderr=subprocess.DEVNULL, timeout=20).stdout == "caf\xe9".encode())
+            # Now ours is gone, which is told at once.
+            subprocess.run([*xclip, "-i"], input=b"red", env=server.env, check=True)
+            assert client.wait("cut") == b"red"
+            screen.end()
+
+
 def test_full_screen():
     """With a window manager: the whole screen, letterboxed and smooth, and back."""
     if not shutil.which("openbox"):
@@ -191,7 +272,7 @@ def test_full_screen():
                 window = server.window()
                 paint(screen, 320, 200)
                 sized(server, window, 320, 200)
-                server.xdotool("windowactivate", "--sync", window)
+                server.activate(window)
                 server.xdotool("key", "ctrl+alt+f")
                 sized(server, window, WIDTH, HEIGHT)
                 # 1280 x 1024: four times as large, 112 rows of black above and below.
@@ -208,7 +289,7 @@ def test_full_screen():
 
 def mouse_of(screen, count):
     """Movements of the PC's mouse, added up, and the last buttons."""
-    end, raw = time.monotonic() + 10, []
+    end, raw = time.monotonic() + 60, []
     while len(raw) < count and time.monotonic() < end:
         raw += keys_of(screen)
     return raw
@@ -271,6 +352,23 @@ message.data[0] = x.XInternAtom(display, b"WM_DELETE_WINDOW", 0)
 x.XSendEvent(display, ctypes.c_ulong(window), 0, ctypes.c_long(0), ctypes.byref(message))
 x.XSync(display, 0)
 """
+
+
+def test_idle():
+    """A window on a still screen costs next to nothing: here the message of a BIOS that finds no disk."""
+    if not os.path.exists("/usr/share/seabios/bios-256k.bin"):
+        print("no SeaBIOS: what a still screen costs is not looked at")
+        return
+    with Xvfb() as server:
+        screen, _ = start(server, accel="tcg")
+        with screen:
+            wait_for(lambda: "No bootable device" in screen.qmp.command(
+                "human-monitor-command", **{"command_line": "info text"}))
+            time.sleep(1.5)
+            used = cpu_of_still(screen)
+            print("CPU with a window on a still screen: %.1f %%" % (used / 2.5 * 100))
+            assert used <= 0.2, used # its cursor blinks, and software draws it
+            screen.end()
 
 
 def test_server_goes():

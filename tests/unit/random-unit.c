@@ -138,6 +138,24 @@ static void make_integer(Maker *m)
     emit(m, op);
 }
 
+/* An array's element: base + (index << scale), in either order. */
+static void make_scaled(Maker *m)
+{
+    IrType t = int_type(m);
+    IrRef base = value_of(m, t), index = value_of(m, t), scaled;
+    unsigned swap = pick(m, 2);
+    IrOp op = { .opcode = IR_OP_add, .type = t };
+
+    scaled = emit(m, (IrOp){ .opcode = IR_OP_shl,
+                             .type = t,
+                             .args = { index, emit(m, (IrOp){ .opcode = IR_OP_const,
+                                                              .type = t,
+                                                              .imm = pick(m, 5) }) } });
+    op.args[swap] = scaled;
+    op.args[!swap] = base;
+    emit(m, op);
+}
+
 static void make_bits(Maker *m)
 {
     IrType t = int_type(m);
@@ -517,6 +535,63 @@ static void make_load_store(Maker *m)
     }
 }
 
+/* An operation on what is in memory, as one instruction of x86 does it. */
+static void make_update(Maker *m)
+{
+    static const struct {
+        uint8_t value, flags;
+        uint16_t sub;
+    } operations[] = {
+        { IR_OP_add, IR_OP_addf, 0 }, { IR_OP_sub, IR_OP_subf, IR_BORROW },
+        { IR_OP_sub, IR_OP_subf, 0 }, { IR_OP_and, IR_OP_andf, 0 },
+        { IR_OP_or, IR_OP_andf, 0 },  { IR_OP_xor, IR_OP_andf, 0 },
+    };
+    unsigned n = pick(m, G_N_ELEMENTS(operations));
+    IrType t = int_type(m);
+    uint8_t esz = (uint8_t)(pick(m, 2) ? pick(m, 2) : t == IR_I64 ? 3 : 2);
+    IrRef b = pick(m, 2) ? value_of(m, t) : constant(m, t), address = address_of(m, false, esz);
+    IrOp op = { .opcode = IR_OP_ld,
+                .type = t,
+                .esz = esz,
+                .sub = IR_MEM_FOR_WRITE | (pick(m, 4) ? 0 : IR_MEM_WRAP32),
+                .imm = pick(m, 2) ? pick(m, 100) : 0,
+                .args = { address } };
+    IrRef old, value, flags = 0;
+
+    if (pick(m, 2)) {
+        next_insn(m);
+    }
+    old = emit(m, op);
+    value = emit(m, (IrOp){ .opcode = operations[n].value,
+                            .type = t,
+                            .sub = merge_of(esz),
+                            .args = { old, b } });
+    if (pick(m, 5)) {
+        bool tests = operations[n].value == IR_OP_or || operations[n].value == IR_OP_xor;
+
+        flags = emit(m, (IrOp){ .opcode = operations[n].flags,
+                                .type = t,
+                                .esz = esz,
+                                .sub = operations[n].sub,
+                                .args = { tests ? value : old, tests ? value : b } });
+    }
+    op.opcode = IR_OP_st;
+    op.sub &= (uint16_t)~IR_MEM_FOR_WRITE;
+    op.args[1] = value;
+    emit(m, op);
+    if (flags && pick(m, 4)) {
+        emit(m,
+             (IrOp){ .opcode = IR_OP_set, .type = IR_FLAGS, .var = FLAGS_VAR, .args = { flags } });
+    }
+    if (flags && pick(m, 2)) {
+        next_insn(m);
+        emit(m, (IrOp){ .opcode = IR_OP_exit_if,
+                        .cond = (uint8_t)pick(m, IR_COND_COUNT),
+                        .args = { flags },
+                        .imm = pick(m, 1024) * 4 });
+    }
+}
+
 static void make_atomic(Maker *m)
 {
     IrType t = int_type(m);
@@ -718,9 +793,9 @@ static void make_end(Maker *m)
 void random_unit(IrUnit *unit, const RandomUnits *from)
 {
     static void (*const makers[])(Maker *) = {
-        make_integer,    make_narrow, make_bits,  make_flags, make_flags_use,
-        make_load_store, make_vector, make_set,   make_set,   make_atomic,
-        make_call,       make_exit,   make_flags, make_idiom,
+        make_integer, make_narrow, make_bits,   make_flags,  make_flags_use, make_load_store,
+        make_vector,  make_set,    make_set,    make_atomic, make_call,      make_exit,
+        make_flags,   make_idiom,  make_scaled, make_update,
     };
     Maker maker = { .from = from, .unit = unit, .window = 4 + random_below(from->rng, 40) };
     Maker *m = &maker;

@@ -217,7 +217,7 @@ static void test_guard(Fixture *f, gconstpointer data)
     run(f, a);
     g_assert_cmpuint(seen.follows, ==, 1);
     g_assert_cmphex(seen.pc, ==, PAGE - TCG_PAGE_SIZE + 0x100);
-    fetch->tag = TCG_TLB_EMPTY;
+    fetch->tag = TCG_FETCH_EMPTY;
     run(f, a);
     g_assert_cmpuint(seen.follows, ==, 1);
     /* Unlinked, the jump behind the guard leads back, too. */
@@ -243,7 +243,7 @@ static void test_two_pages(Fixture *f, gconstpointer data)
     g_assert_cmpuint(f->guest.x[0], ==, 1);
     g_assert_cmphex(seen.pc, ==, PAGE + 0xffe);
     g_assert_true(f->guest.env.unit_refused);
-    *fetch = (TcgFetchEntry){ TCG_TLB_EMPTY, HOST_PAGE };
+    *fetch = (TcgFetchEntry){ TCG_FETCH_EMPTY, HOST_PAGE };
     run(f, a);
     g_assert_cmpuint(f->guest.x[0], ==, 1);
 }

@@ -309,7 +309,7 @@ static void map_pages(TcgContext *context, Guest *g)
 
         if (i != SLOW_PAGE && i != FAULT_PAGE) {
             entry->read = page;
-            entry->write = i == READ_ONLY_PAGE ? TCG_TLB_EMPTY : page;
+            entry->write = i == READ_ONLY_PAGE ? tcg_tlb_no_tag(page) : page;
             entry->addend = (uintptr_t)g->ram[i] - page;
         }
     }

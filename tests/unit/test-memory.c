@@ -268,6 +268,44 @@ static void test_ram(void)
     machine_free(machine);
 }
 
+/* ROM is read, and RAM below written: with ROM, with a device, and over the border to plain RAM. */
+static void test_written(void)
+{
+    static const MemoryOps ops = { probe_read, probe_write };
+    Machine *machine = new_machine();
+    MemoryRegion ram, rom, io, bus, alias;
+    Probe probe = { .registers = { 0x11223344 } };
+    uint64_t size = 0x1000;
+
+    g_assert_true(memory_region_init_ram(&ram, machine, "ram", MIB(1), NULL));
+    g_assert_true(memory_region_init_rom(&rom, machine, "rom", 0x1000, NULL, NULL, NULL));
+    memset(rom.host, 0x5a, 0x1000);
+    memory_region_init_io(&io, machine, "io", 0x40, &ops, &probe);
+    memory_region_init_container(&bus, machine, "bus", MIB(4));
+    memory_region_add(&bus, 0x8000, &rom, 0);
+    memory_region_add(&bus, 0x9000, &io, 0);
+    memory_region_init_alias(&alias, machine, "split", &bus, 0x8000, 0x2000);
+    memory_region_set_written(&alias, &ram, 0x4000);
+    memory_region_add(machine->system_memory, 0, &ram, 0);
+    memory_region_add(machine->system_memory, 0x4000, &alias, 1);
+
+    g_assert_true(address_space_map(&machine->memory_space, 0x4000, &size, false) == rom.host);
+    g_assert_cmphex(size, ==, 0x1000);
+    g_assert_null(address_space_map(&machine->memory_space, 0x4000, &size, true));
+    write_at(machine, 0x4010, 0x12345678, 4);
+    g_assert_cmphex(read_at(machine, 0x4010, 4), ==, 0x5a5a5a5a);
+    g_assert_cmphex(load_le32(ram.host + 0x4010), ==, 0x12345678);
+    write_at(machine, 0x5000, 0xcafe, 2);
+    g_assert_cmphex(read_at(machine, 0x5000, 4), ==, 0x11223344);
+    g_assert_cmphex(load_le32(ram.host + 0x5000), ==, 0xcafe);
+    write_at(machine, 0x3ffe, 0xddccbbaa, 4);
+    g_assert_cmphex(load_le32(ram.host + 0x3ffe), ==, 0xddccbbaa);
+    g_assert_cmphex(read_at(machine, 0x3ffe, 4), ==, 0x5a5abbaa);
+    memory_region_set_enabled(&alias, false);
+    g_assert_cmphex(read_at(machine, 0x4010, 4), ==, 0x12345678);
+    machine_free(machine);
+}
+
 static void test_describe(void)
 {
     static const MemoryOps ops = { probe_read, probe_write };
@@ -350,6 +388,7 @@ int main(int argc, char **argv)
     g_test_add_func("/memory/transaction", test_transaction);
     g_test_add_func("/memory/dispatch", test_dispatch);
     g_test_add_func("/memory/ram", test_ram);
+    g_test_add_func("/memory/written", test_written);
     g_test_add_func("/memory/describe", test_describe);
     g_test_add_func("/memory/random", test_random);
     return g_test_run();

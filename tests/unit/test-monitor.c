@@ -390,7 +390,8 @@ static void test_hmp(void)
     assert_answer(probe, "info chardev\n", "mon: filename=probe\r\n");
     assert_answer(probe, "info foo\n", "Error: unknown command: 'info foo'");
     assert_answer(probe, "stpo\n", "did you mean 'stop'");
-    assert_answer(probe, "watchdog_action a\n", "not built yet");
+    assert_answer(probe, "watchdog_action a\n", "does not accept value");
+    assert_answer(probe, "announce_self\n", "not built yet");
     assert_answer(probe, "help stop\n", "stop|s -- ");
     assert_answer(probe, "help\n", "system_reset");
     assert_answer(probe, "info\n", "info mtree");
@@ -494,7 +495,7 @@ static void test_hmp_terminal(void)
     GError *error = NULL;
 
     g_assert_true(monitor_create(machine, "readline", &probe->chardev, false, &error));
-    assert_answer(probe, "info sta\t", "info status ");
+    assert_answer(probe, "info statu\t", "info status ");
     assert_answer(probe, "\r", "VM status");
     assert_answer(probe, "\033[A", "info status");
     assert_answer(probe, "\025qom-list /mach\t", "qom-list /machine");

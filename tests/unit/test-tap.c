@@ -74,10 +74,10 @@ static void bring_up(const char *name)
     close(fd);
 }
 
-/* An ARP frame of that operation, once one has come, for ten seconds at most. */
+/* An ARP frame of that operation, once one has come, for a minute at most. */
 static const uint8_t *wait_for_arp(Machine *machine, Nic *nic, uint16_t operation)
 {
-    gint64 end = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+    gint64 end = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
 
     while (g_get_monotonic_time() < end) {
         for (guint i = 0; i < nic->frames->len; i++) {
@@ -165,6 +165,100 @@ static void test_descriptor(void)
     exchange(options, "kasotap1");
 }
 
+/* Opens a queue as a launcher does. */
+static int open_queue(const char *name)
+{
+    struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE };
+    int fd = open("/dev/net/tun", O_RDWR);
+
+    g_strlcpy(request.ifr_name, name, sizeof request.ifr_name);
+    g_assert_cmpint(ioctl(fd, TUNSETIFF, &request), ==, 0);
+    return fd;
+}
+
+/* Several queues, by name and as descriptors, also with those that a NIC does not use. */
+static void test_queues(void)
+{
+    int a = open_queue("kasotap5"), b = open_queue("kasotap5");
+    g_autofree char *options = g_strdup_printf("tap,id=n,fds=%d:%d", a, b);
+
+    exchange("tap,id=n,ifname=kasotap3,script=no,downscript=no,queues=3", "kasotap3");
+    exchange(options, "kasotap5");
+}
+
+typedef struct {
+    Nic nic;
+    bool room;
+} WaitingNic;
+
+static bool waiting_has_room(void *opaque, unsigned queue)
+{
+    return ((WaitingNic *)opaque)->room;
+}
+
+static bool waiting_take(void *opaque, unsigned queue, const uint8_t *frame, size_t size)
+{
+    WaitingNic *nic = opaque;
+
+    if (nic->room) {
+        nic_receive(&nic->nic, frame, size);
+    }
+    return nic->room;
+}
+
+static const NetClient waiting_client = { .has_room = waiting_has_room, .take = waiting_take };
+
+static void run_for(Machine *machine, unsigned ms)
+{
+    machine_unlock(machine);
+    for (unsigned i = 0; i < ms; i++) {
+        while (g_main_context_iteration(NULL, FALSE)) {
+        }
+        g_usleep(1000);
+    }
+    machine_lock(machine);
+}
+
+/* Frames wait in the device while the NIC has no room, and while the machine is stopped; with a header where the NIC wants one. */
+static void test_waits(void)
+{
+    enum { HEADER = 12 };
+    Machine *machine = new_machine();
+    Netdev *netdev = netdev_open_text(machine, "tap,id=n,ifname=kasotap6,script=no,downscript=no",
+                                      NULL, NULL, NULL);
+    WaitingNic nic = { { g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref) }, false };
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9) };
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    gint64 end;
+
+    g_assert_nonnull(netdev);
+    g_assert_true(netdev->offloads & NET_OFFLOAD_TSO4);
+    netdev_attach(netdev, &waiting_client, &nic, NULL);
+    netdev_set_offloads(netdev, HEADER, NET_OFFLOAD_CHECKSUM | NET_OFFLOAD_TSO4);
+    bring_up("kasotap6");
+    inet_pton(AF_INET, guest_address, &to.sin_addr);
+    sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof to);
+    run_for(machine, 20);
+    g_assert_cmpuint(nic.nic.frames->len, ==, 0);
+    machine_stop(machine, STOP_PAUSED);
+    nic.room = true;
+    netdev_flush(netdev);
+    run_for(machine, 20);
+    g_assert_cmpuint(nic.nic.frames->len, ==, 0);
+    machine_start(machine);
+    for (end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+         !nic.nic.frames->len && g_get_monotonic_time() < end;) {
+        run_for(machine, 1);
+    }
+    g_assert_cmpuint(nic.nic.frames->len, >, 0);
+    g_assert_cmpuint(g_bytes_get_size(nic.nic.frames->pdata[0]), >=, HEADER + ARP_FRAME);
+    close(fd);
+    netdev_detach(netdev);
+    machine_unlock(machine);
+    machine_free(machine);
+    g_ptr_array_unref(nic.nic.frames);
+}
+
 static void test_scripts(void)
 {
     g_autofree char *folder = g_dir_make_tmp("tap-XXXXXX", NULL);
@@ -200,13 +294,24 @@ static void refused(const char *options, const char *words)
 static void test_refused(void)
 {
     refused("tap,id=n,fd=0", "is no TAP device");
-    refused("tap,id=n,fd=nine", "is no open descriptor");
+    refused("tap,id=n,fd=nine", "no descriptor of that name");
     refused("tap,id=n,fd=9999", "is no open descriptor");
-    refused("tap,id=n,fds=3:4", "several queues");
+    refused("tap,id=n,fds=0:9999", "fds=9999 is no open descriptor");
+    refused("tap,id=n,fds=0:0", "has 0 twice");
+    refused("tap,id=n,fds=", "is empty");
     refused("tap,id=n,fd=3,ifname=x", "of no use");
+    refused("tap,id=n,fd=3,queues=2", "of no use");
+    refused("tap,id=n,fd=3,fds=3:4", "not both");
+    refused("tap,id=n,queues=32", "31 at most");
     refused("tap,id=n,ifname=a-name-that-is-too-long", "at most 15 characters");
     refused("tap,id=n,ifname=kasotap3,script=/no/such/script", "script=no: run none");
-    refused("tap,id=n,vhost=on,vhostforce=on", "vhost-net is not built");
+    refused("tap,id=n,ifname=kasotap4,script=no,vhost=off,vhostfd=0", "of no use with vhost=off");
+    refused("tap,id=n,ifname=kasotap4,script=no,vhostfd=0", "does not answer as vhost-net");
+    refused("tap,id=n,ifname=kasotap4,script=no,queues=2,vhostfd=0", "one is needed for each");
+    if (!g_file_test("/dev/vhost-net", G_FILE_TEST_EXISTS)) {
+        refused("tap,id=n,ifname=kasotap4,script=no,vhost=on,vhostforce=on",
+                "load the module vhost_net");
+    }
     refused("bridge,id=n,helper=/no/such/helper", "the helper does not start");
     refused("bridge,id=n,helper=/bin/false", "made no TAP device");
 }
@@ -237,6 +342,8 @@ int main(int argc, char **argv)
     }
     g_test_add_func("/tap/by-name", test_by_name);
     g_test_add_func("/tap/descriptor", test_descriptor);
+    g_test_add_func("/tap/queues", test_queues);
+    g_test_add_func("/tap/waits", test_waits);
     g_test_add_func("/tap/scripts", test_scripts);
     g_test_add_func("/tap/refused", test_refused);
     return g_test_run();

@@ -104,6 +104,14 @@ static bool do_command(SdlWindow *window, SDL_Scancode key)
     }
 }
 
+/* Plus and minus by what is on them, too: layouts have them in different places. */
+static SDL_Scancode command_key(const SDL_Keysym *key)
+{
+    return key->sym == SDLK_PLUS    ? SDL_SCANCODE_EQUALS
+           : key->sym == SDLK_MINUS ? SDL_SCANCODE_MINUS
+                                    : key->scancode;
+}
+
 static void key_event(SdlWindow *window, const SDL_KeyboardEvent *key)
 {
     Sdl *sdl = window->sdl;
@@ -120,7 +128,7 @@ static void key_event(SdlWindow *window, const SDL_KeyboardEvent *key)
         if (*eaten & bit) {
             return; /* it repeats */
         }
-        if (do_command(window, scancode)) {
+        if (do_command(window, command_key(&key->keysym))) {
             *eaten |= bit;
             seat_release(&window->seat); /* the guest has seen the keys that made it a command */
             return;
@@ -252,6 +260,10 @@ static void window_event(SdlWindow *window, const SDL_WindowEvent *event)
     case SDL_WINDOWEVENT_CLOSE:
         close_window(window);
         break;
+    case SDL_WINDOWEVENT_FOCUS_GAINED:
+        /* Where the library does not watch the clipboard: what was copied elsewhere is there when its user comes here. */
+        window->sdl->clipboard_asked = true;
+        break;
     case SDL_WINDOWEVENT_FOCUS_LOST:
         seat_release(&window->seat);
         window->buttons = 0;
@@ -284,7 +296,7 @@ static void window_event(SdlWindow *window, const SDL_WindowEvent *event)
     }
 }
 
-/* A file that is dropped on a window is a disc for the first drive with a tray. */
+/* A file that is dropped on a window: a disc for the first drive with a tray, and what is no disc becomes a stick where there is USB. */
 
 typedef struct {
     const char *drive;
@@ -305,32 +317,68 @@ static void match_tray(Device *device, void *opaque)
     }
 }
 
+/* Whether it begins with these bytes at that place. */
+static bool file_has(const char *path, long offset, const char *bytes)
+{
+    char found[8] = "";
+    FILE *file = fopen(path, "re");
+    bool has = file && fseek(file, offset, SEEK_SET) == 0 &&
+               fread(found, 1, strlen(bytes), file) == strlen(bytes) && strcmp(found, bytes) == 0;
+
+    if (file) {
+        fclose(file);
+    }
+    return has;
+}
+
+static bool is_disc(const char *path)
+{
+    return file_has(path, 0x8001, "CD001") /* ISO 9660 */ ||
+           file_has(path, 0x8001, "BEA01") /* UDF */;
+}
+
+static bool insert_disc(Sdl *sdl, const char *drive, const char *file, GError **error)
+{
+    g_autofree char *escaped = g_strescape(file, NULL), *output = NULL;
+    g_autofree char *line = g_strdup_printf("change %s \"%s\"", drive, escaped);
+
+    return monitor_run_line(sdl->machine, line, &output, error);
+}
+
+static bool plug_stick(Sdl *sdl, const char *file, GError **error)
+{
+    g_autofree char *name = g_strdup_printf("stick%u", ++sdl->sticks), *output = NULL;
+    g_autofree char *line =
+        g_strdup_printf("device_add usb-storage,drive=%s,id=%s,removable=on", name, name);
+    g_autoptr(GHashTable) options = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
+
+    g_hash_table_insert(options, (char *)"driver",
+                        g_strdup(file_has(file, 0, "QFI\xfb") ? "qcow2" : "raw"));
+    g_hash_table_insert(options, (char *)"node-name", g_strdup(name));
+    g_hash_table_insert(options, (char *)"file.driver", g_strdup("file"));
+    g_hash_table_insert(options, (char *)"file.filename", g_strdup(file));
+    if (!block_node_add(sdl->machine->block_graph, options, error)) {
+        return false;
+    }
+    if (!monitor_run_line(sdl->machine, line, &output, error)) {
+        block_node_remove(sdl->machine->block_graph, name, NULL);
+        return false;
+    }
+    return true;
+}
+
 static void drop_event(Sdl *sdl, const char *file)
 {
     TraySearch search = { NULL };
-    g_autofree char *escaped = NULL, *line = NULL, *output = NULL;
     g_autoptr(GError) error = NULL;
+    bool done;
 
     device_foreach(sdl->machine->root, match_tray, &search);
-    if (!search.drive) {
-        g_printerr("kaso: %s: the machine has no CD drive to put it in\n", file);
-        return;
-    }
-    escaped = g_strescape(file, NULL);
-    line = g_strdup_printf("change %s \"%s\"", search.drive, escaped);
-    if (!monitor_run_line(sdl->machine, line, &output, &error)) {
+    done = search.drive && is_disc(file) ? insert_disc(sdl, search.drive, file, &error)
+                                         : plug_stick(sdl, file, &error);
+    if (!done) {
         g_printerr("kaso: %s: %s\n", file, error->message);
     }
-}
-
-static void take_clipboard(Sdl *sdl)
-{
-    char *text = SDL(GetClipboardText)();
-
-    if (text && *text) {
-        clipboard_set_text(sdl->machine, &sdl->clipboard, text);
-    }
-    SDL(free)(text);
 }
 
 void sdl_handle_event(Sdl *sdl, const SDL_Event *event)
@@ -344,7 +392,7 @@ void sdl_handle_event(Sdl *sdl, const SDL_Event *event)
         }
         return;
     case SDL_CLIPBOARDUPDATE:
-        take_clipboard(sdl);
+        sdl->clipboard_asked = true;
         return;
     case SDL_DROPFILE:
         drop_event(sdl, event->drop.file);

@@ -2,6 +2,7 @@
 /* -display sdl: its options, its start and its end, and the pump of its events. */
 #include "ui/sdl/sdl.h"
 
+#include <glib-unix.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -11,6 +12,8 @@
 static const char *const option_names[] = {
     "sdl", "gl", "grab-mod", "window-close", "show-cursor", "full-screen", NULL
 };
+
+enum { HEAD_WIDTH = 1280, HEAD_HEIGHT = 800 };
 
 static void forget_windows(Sdl *sdl)
 {
@@ -75,14 +78,39 @@ static void set_clipboard(void *opaque)
     SDL(SetClipboardText)(clipboard_text(sdl->machine));
 }
 
+static void get_clipboard(void *opaque)
+{
+    char **copy = opaque, *text = SDL(GetClipboardText)();
+
+    *copy = g_strdup(text);
+    SDL(free)(text);
+}
+
+/* Another program is asked for its text, and may take its time: not under the lock. */
+static void fetch_clipboard(Sdl *sdl)
+{
+    g_autofree char *text = NULL;
+
+    if (!sdl->clipboard_asked) {
+        return;
+    }
+    sdl->clipboard_asked = false;
+    if (sdl_guard(sdl, get_clipboard, &text) && text && *text) {
+        machine_lock(sdl->machine);
+        clipboard_set_text(sdl->machine, &sdl->clipboard, text);
+        machine_unlock(sdl->machine);
+    }
+}
+
 static void pass_clipboard(Sdl *sdl)
 {
     machine_lock(sdl->machine);
     if (sdl->clipboard_changed) {
-        sdl->clipboard_changed = false;
+        sdl->clipboard_changed = sdl->clipboard_asked = false;
         sdl_guard(sdl, set_clipboard, sdl);
     }
     machine_unlock(sdl->machine);
+    fetch_clipboard(sdl);
 }
 
 static void lose_windows(Sdl *sdl)
@@ -93,27 +121,84 @@ static void lose_windows(Sdl *sdl)
     machine_lock(sdl->machine);
     forget_windows(sdl);
     machine_unlock(sdl->machine);
-    sdl->pump = 0;
+    g_clear_handle_id(&sdl->pump, g_source_remove);
+    g_clear_handle_id(&sdl->server, g_source_remove);
 }
 
-static gboolean pump(gpointer opaque)
+/* Whether anything happened. */
+static bool pump_once(Sdl *sdl)
 {
-    Sdl *sdl = opaque;
     Polled polled = { .sdl = sdl };
+    bool busy = false;
 
     while (sdl_guard(sdl, poll_event, &polled) && polled.any) {
         machine_lock(sdl->machine);
         sdl_guard(sdl, handle_event, &polled);
         machine_unlock(sdl->machine);
+        busy = true;
     }
     for (guint i = 0; !sdl->lost && i < sdl->windows->len; i++) {
-        sdl_window_present(sdl->windows->pdata[i]);
+        busy |= sdl_window_present(sdl->windows->pdata[i]);
     }
     pass_clipboard(sdl);
+    return busy;
+}
+
+static gboolean pump(gpointer opaque);
+
+static void set_pump(Sdl *sdl, unsigned ms)
+{
+    if (sdl->pump_ms != ms) {
+        sdl->pump_ms = ms;
+        g_clear_handle_id(&sdl->pump, g_source_remove);
+        sdl->pump = g_timeout_add(ms, pump, sdl);
+    }
+}
+
+/* The timer is in no hurry while nothing happens and the server would wake us. */
+static void pump_and_set(Sdl *sdl)
+{
+    gint64 now_us = g_get_monotonic_time();
+
+    if (pump_once(sdl)) {
+        sdl->busy_us = now_us;
+    }
     if (sdl->lost) {
         lose_windows(sdl);
+    } else {
+        set_pump(sdl, sdl->server && now_us - sdl->busy_us > SDL_QUIET_MS * INT64_C(1000)
+                          ? SDL_PUMP_QUIET_MS
+                          : SDL_PUMP_MS);
     }
-    return sdl->lost ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
+}
+
+static gboolean pump(gpointer opaque)
+{
+    pump_and_set(opaque);
+    return g_source_is_destroyed(g_main_current_source()) ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
+}
+
+static gboolean hear_server(int fd, GIOCondition condition, gpointer opaque)
+{
+    return pump(opaque);
+}
+
+void sdl_hurry(Sdl *sdl)
+{
+    sdl->busy_us = g_get_monotonic_time();
+    if (sdl->pump) {
+        set_pump(sdl, SDL_PUMP_MS);
+    }
+}
+
+/* A head beside the first is connected when somebody looks at it; its window opens when the guest uses it. */
+static void connect_head(Display *display, int index)
+{
+    DisplayInfo info = { .width = HEAD_WIDTH, .height = HEAD_HEIGHT, .x = index * HEAD_WIDTH };
+
+    if (index > 0 && display_can_wish(display)) {
+        display_wish(display, &info);
+    }
 }
 
 static bool open_windows(Sdl *sdl, GError **error)
@@ -128,6 +213,7 @@ static bool open_windows(Sdl *sdl, GError **error)
         if (i && !display_device(display)) {
             break; /* text consoles are pages of the first window */
         }
+        connect_head(display, (int)index);
         window = sdl_window_new(sdl, display, index++, error);
         if (!window) {
             return false;
@@ -198,6 +284,7 @@ static void free_sdl(void *opaque)
     bool taken = !machine_lock_held(sdl->machine);
 
     g_clear_handle_id(&sdl->pump, g_source_remove);
+    g_clear_handle_id(&sdl->server, g_source_remove);
     if (taken) {
         machine_lock(sdl->machine);
     }
@@ -211,6 +298,17 @@ static void free_sdl(void *opaque)
         SDL(Quit)();
     }
     g_free(sdl);
+}
+
+static void watch_server(Sdl *sdl)
+{
+    SDL_Window *window = ((SdlWindow *)sdl->windows->pdata[0])->window;
+    int fd = sdl_x11_descriptor(window);
+
+    sdl_x11_watch_server(window, server_gone, sdl);
+    if (fd >= 0) {
+        sdl->server = g_unix_fd_add(fd, G_IO_IN | G_IO_HUP | G_IO_ERR, hear_server, sdl);
+    }
 }
 
 static bool start(Machine *machine, const KeyValues *options, const ViewerChoices *choices,
@@ -232,11 +330,11 @@ static bool start(Machine *machine, const KeyValues *options, const ViewerChoice
         free_sdl(sdl);
         return false;
     }
-    sdl_x11_watch_server(((SdlWindow *)sdl->windows->pdata[0])->window, server_gone, sdl);
+    watch_server(sdl);
     if (full_screen) {
         sdl_window_set_full_screen(sdl->windows->pdata[0], true);
     }
-    sdl->pump = g_timeout_add(SDL_PUMP_MS, pump, sdl);
+    set_pump(sdl, SDL_PUMP_MS);
     machine_on_free(machine, free_sdl, sdl);
     *line = g_strdup("a window");
     return true;

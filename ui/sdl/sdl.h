@@ -19,6 +19,8 @@ enum {
     SDL_PACE_MS = 16,
     SDL_PACE_HIDDEN_MS = 500, /* nobody sees the window */
     SDL_PUMP_MS = 10,
+    SDL_PUMP_QUIET_MS = 200, /* where the server's descriptor wakes us: nothing has happened for SDL_QUIET_MS */
+    SDL_QUIET_MS = 50,
     SDL_WISH_MS = 250, /* a size that stays so long is told to the guest */
 };
 
@@ -56,11 +58,15 @@ struct Sdl {
     GPtrArray *windows; /* SdlWindow * */
     SdlGrabMod grab_mod;
     ClipboardPeer clipboard;
-    bool clipboard_changed;
+    bool clipboard_changed; /* the guest's: the host does not have it yet */
+    bool clipboard_asked;   /* the host's may be another one */
     bool close_ends, show_cursor, vsync;
     bool lost; /* the display server is gone: no call of SDL any more */
     jmp_buf *escape; /* where to go on when that happens in the middle of a call */
-    guint pump;
+    unsigned sticks; /* files that were dropped and became USB sticks, ever */
+    guint pump, server; /* sources: a timer, and the server's descriptor if there is one */
+    unsigned pump_ms;
+    gint64 busy_us; /* when something happened last */
     uint32_t eaten[8]; /* SDL scancodes whose release is not the guest's: bits */
 };
 
@@ -74,6 +80,8 @@ typedef struct {
  * not take or give up the machine lock, nor anything else that has to be given back.
  */
 bool sdl_guard(Sdl *sdl, void (*fn)(void *opaque), void *opaque);
+/* There is something to draw. */
+void sdl_hurry(Sdl *sdl);
 
 /* window.c */
 SdlWindow *sdl_window_new(Sdl *sdl, Display *home, unsigned index, GError **error);
@@ -81,8 +89,8 @@ void sdl_window_free(SdlWindow *window);
 /* Under the machine lock. NULL: nothing. */
 void sdl_window_show(SdlWindow *window, Display *display);
 void sdl_window_set_title(SdlWindow *window);
-/* Draws when there is something new. Without the machine lock: it may wait for the screen. */
-void sdl_window_present(SdlWindow *window);
+/* Draws when there is something new (true). Without the machine lock: it may wait for the screen. */
+bool sdl_window_present(SdlWindow *window);
 SdlPlace sdl_window_place(const SdlWindow *window);
 void sdl_window_set_full_screen(SdlWindow *window, bool full_screen);
 /* A window as large as the picture times zoom. */

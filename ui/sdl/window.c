@@ -60,11 +60,16 @@ static void drop_texture(SdlWindow *window)
     }
 }
 
-static bool make_texture(SdlWindow *window, pixman_image_t *surface)
+static void make_texture(SdlWindow *window, pixman_image_t *surface)
 {
     int width = pixman_image_get_width(surface), height = pixman_image_get_height(surface);
     bool resized = width != window->width || height != window->height;
 
+    pixman_region32_fini(&window->changed);
+    pixman_region32_init_rect(&window->changed, 0, 0, (unsigned)width, (unsigned)height);
+    if (!resized && window->texture) {
+        return; /* a guest that draws in two surfaces by turns */
+    }
     drop_texture(window);
     window->texture = SDL(CreateTexture)(window->renderer, SDL_PIXELFORMAT_RGB888,
                                          SDL_TEXTUREACCESS_STREAMING, width, height);
@@ -74,12 +79,9 @@ static bool make_texture(SdlWindow *window, pixman_image_t *surface)
     }
     window->width = width;
     window->height = height;
-    pixman_region32_fini(&window->changed);
-    pixman_region32_init_rect(&window->changed, 0, 0, (unsigned)width, (unsigned)height);
     if (resized && !window->sized_by_user && !window->full_screen) {
         sdl_window_zoom(window, 1);
     }
-    return window->texture != NULL;
 }
 
 static void upload(SdlWindow *window, pixman_image_t *surface, const pixman_box32_t *box)
@@ -156,6 +158,9 @@ static void tell_refreshed(DisplayListener *listener)
     SdlWindow *window = window_of(listener);
 
     sdl_guard(window->sdl, take_display, window);
+    if (window->dirty) {
+        sdl_hurry(window->sdl);
+    }
 }
 
 /* Windows. */
@@ -245,16 +250,9 @@ void sdl_window_set_title(SdlWindow *window)
 {
     static const char *const grabs[] = { "Ctrl-Alt-G", "Shift-Ctrl-Alt-G", "Right Ctrl-G" };
     Machine *machine = window->sdl->machine;
-    GString *title = g_string_new("Kaso");
+    g_autofree char *plain = seat_title(machine, window->display);
+    GString *title = g_string_new(plain);
 
-    if (machine->config.name) {
-        g_string_append_printf(title, " (%s)", machine->config.name);
-    }
-    if (window->display && (!display_device(window->display) || display_head(window->display))) {
-        g_autofree char *label = display_label(window->display);
-
-        g_string_append_printf(title, ": %s", label);
-    }
     if (!machine_running(machine)) {
         g_string_append(title, " - paused");
     }
@@ -340,17 +338,19 @@ static void draw(void *opaque)
     SDL(RenderPresent)(window->renderer);
 }
 
-void sdl_window_present(SdlWindow *window)
+bool sdl_window_present(SdlWindow *window)
 {
     Picture picture = { .window = window };
 
-    if (window->dirty && !window->hidden) {
-        window->dirty = false;
-        if (sdl_guard(window->sdl, find_place, &picture)) {
-            picture.has_cursor = place_cursor(window, &picture.place, &picture.cursor);
-            sdl_guard(window->sdl, draw, &picture);
-        }
+    if (!window->dirty || window->hidden) {
+        return false;
     }
+    window->dirty = false;
+    if (sdl_guard(window->sdl, find_place, &picture)) {
+        picture.has_cursor = place_cursor(window, &picture.place, &picture.cursor);
+        sdl_guard(window->sdl, draw, &picture);
+    }
+    return true;
 }
 
 void sdl_window_set_full_screen(SdlWindow *window, bool full_screen)

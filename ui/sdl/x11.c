@@ -29,21 +29,28 @@ static bool find_info(SDL_Window *window, SDL_SysWMinfo *info)
     return get && get(window, info);
 }
 
+/* A function of the library that SDL has loaded; NULL: the window is not X11's. */
+static void *find_function(SDL_Window *window, const char *name, SDL_SysWMinfo *info)
+{
+    void *library = NULL, *function;
+
+    if (find_info(window, info) && info->subsystem == SDL_SYSWM_X11) {
+        library = dlopen("libX11.so.6", RTLD_NOW | RTLD_NOLOAD);
+    }
+    if (!library) {
+        return NULL;
+    }
+    function = dlsym(library, name);
+    dlclose(library);
+    return function;
+}
+
 bool sdl_x11_watch_server(SDL_Window *window, void (*gone)(void *opaque), void *opaque)
 {
     XIOErrorHandler (*set_handler)(XIOErrorHandler handler);
     SDL_SysWMinfo info;
-    void *library;
 
-    if (!find_info(window, &info) || info.subsystem != SDL_SYSWM_X11) {
-        return false;
-    }
-    library = dlopen("libX11.so.6", RTLD_NOW | RTLD_NOLOAD); /* that SDL has loaded */
-    if (!library) {
-        return false;
-    }
-    *(void **)&set_handler = dlsym(library, "XSetIOErrorHandler");
-    dlclose(library);
+    *(void **)&set_handler = find_function(window, "XSetIOErrorHandler", &info);
     if (!set_handler) {
         return false;
     }
@@ -51,4 +58,13 @@ bool sdl_x11_watch_server(SDL_Window *window, void (*gone)(void *opaque), void *
     watch.opaque = opaque;
     set_handler(lose_connection);
     return true;
+}
+
+int sdl_x11_descriptor(SDL_Window *window)
+{
+    int (*connection_number)(Display * display);
+    SDL_SysWMinfo info;
+
+    *(void **)&connection_number = find_function(window, "XConnectionNumber", &info);
+    return connection_number ? connection_number(info.info.x11.display) : -1;
 }

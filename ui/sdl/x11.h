@@ -11,5 +11,7 @@
  * longjmp; nothing of SDL may be called any more. false: the window is not X11's.
  */
 bool sdl_x11_watch_server(SDL_Window *window, void (*gone)(void *opaque), void *opaque);
+/* The descriptor on which the server's events come; -1: the window is not X11's. */
+int sdl_x11_descriptor(SDL_Window *window);
 
 #endif

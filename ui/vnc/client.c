@@ -187,7 +187,7 @@ static void limit_strangers(VncServer *server)
     }
 }
 
-void vnc_client_new(VncServer *server, int fd, VncTransport transport)
+void vnc_client_new(VncServer *server, int fd, VncTransport transport, bool trusted)
 {
     VncClient *client = g_new0(VncClient, 1);
     g_autoptr(GError) error = NULL;
@@ -195,6 +195,7 @@ void vnc_client_new(VncServer *server, int fd, VncTransport transport)
     client->server = server;
     client->references = 1;
     client->transport = transport;
+    client->trusted = trusted;
     client->format = vnc_format_ours;
     client->pointer_x = client->pointer_y = -1;
     client->keysyms = g_hash_table_new(NULL, NULL);
@@ -202,6 +203,7 @@ void vnc_client_new(VncServer *server, int fd, VncTransport transport)
     vnc_client_name(client, fd);
     vnc_encoder_init(&client->encoder);
     client->encoder.out = g_byte_array_new();
+    client->copies = g_array_new(false, false, sizeof(VncCopy));
     pixman_region32_init(&client->damage);
     pixman_region32_init(&client->requested);
     client->timer = g_timeout_add_seconds(VNC_HANDSHAKE_SECONDS, too_late, client);
@@ -228,6 +230,7 @@ void vnc_client_unref(VncClient *client)
     }
     vnc_encoder_clear(&client->encoder);
     g_byte_array_unref(client->encoder.out);
+    g_array_unref(client->copies);
     pixman_region32_fini(&client->damage);
     pixman_region32_fini(&client->requested);
     g_hash_table_unref(client->keysyms);

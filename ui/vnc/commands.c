@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Commands about VNC: who is there, and passwords. */
+#include <fcntl.h>
 #include <string.h>
 
+#include "base/descriptors.h"
 #include "monitor/command.h"
 #include "ui/vnc/vnc.h"
 
@@ -371,3 +373,43 @@ static const MonitorCommand display_update_command = {
     .run = display_update_run,
 };
 MONITOR_COMMAND(display_update_command);
+
+/* Managers bring viewers of their own: a connected socket that getfd has named. */
+static json_t *add_client_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    const char *protocol = monitor_get_string(arguments, "protocol");
+    GPtrArray *servers = vnc_servers(monitor_machine(monitor));
+    int fd;
+
+    if (strcmp(protocol, "vnc")) {
+        error_fail(error, KASO_ERROR_UNSUPPORTED,
+                   "protocol '%s': not yet: only clients of VNC can be brought", protocol);
+        return NULL;
+    }
+    if (!servers->len) {
+        error_fail(error, KASO_ERROR_NOT_ACTIVE, "there is no VNC server; start one with -vnc");
+        return NULL;
+    }
+    fd = descriptors_take(monitor_get_string(arguments, "fdname"), error);
+    if (fd >= 0) {
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+        vnc_client_new(servers->pdata[0], fd, VNC_PLAIN, monitor_get_bool(arguments, "skipauth"));
+    }
+    return NULL;
+}
+
+static const MonitorArgument add_client_arguments[] = {
+    { "protocol", ARGUMENT_STRING, .summary = "vnc" },
+    { "fdname", ARGUMENT_STRING, .summary = "name of the socket, as getfd gave it" },
+    { "skipauth", ARGUMENT_BOOL, true, "no password is asked for" },
+    { "tls", ARGUMENT_BOOL, true, "accepted; the server's options decide" },
+    { NULL },
+};
+
+static const MonitorCommand add_client_command = {
+    .name = "add_client",
+    .summary = "lets a viewer in by a socket that is connected to it",
+    .arguments = add_client_arguments,
+    .run = add_client_run,
+};
+MONITOR_COMMAND(add_client_command);

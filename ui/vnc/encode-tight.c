@@ -11,8 +11,10 @@
 #include "ui/vnc/encode.h"
 
 enum {
-    SIDE_MAX = 256,   /* 65536 pixels: more is not allowed in one piece */
-    PLAIN_BYTES = 12, /* shorter data comes without zlib */
+    SIDE = 256,
+    WIDTH_MAX = 2048,   /* of one piece: the protocol's limit */
+    PIXELS_MAX = 65536, /* of one piece */
+    PLAIN_BYTES = 12,   /* shorter data comes without zlib */
     JPEG_PIXELS_MIN = 1024,
     JPEG_COLOURS_MIN = 96, /* with fewer it is no photograph */
 };
@@ -198,14 +200,57 @@ static void put_piece(VncEncoder *encoder, const VncArea *area)
     }
 }
 
+static bool has_few_colours(const VncArea *area)
+{
+    VncPalette palette;
+
+    return vnc_palette_take(&palette, area, VNC_COLOURS_MAX);
+}
+
+/* As wide as it is: what a row has in common with the ones above is found in a window of 32 KiB. */
+static void put_strips(VncEncoder *encoder, const VncArea *area)
+{
+    int rows = PIXELS_MAX / area->width;
+
+    for (int y = 0; y < area->height; y += rows) {
+        VncArea piece = vnc_part(area, 0, y, area->width, MIN(rows, area->height - y));
+
+        put_piece(encoder, &piece);
+    }
+}
+
+/* Squares with few colours for themselves, and what lies between them. */
+static void put_row(VncEncoder *encoder, const VncArea *row)
+{
+    int from = 0, to;
+
+    for (int x = 0; x < row->width; x = to) {
+        VncArea piece = vnc_part(row, x, 0, MIN(SIDE, row->width - x), row->height), many;
+        bool few = has_few_colours(&piece);
+
+        to = x + piece.width;
+        if (x > from && (few || to - from > WIDTH_MAX)) {
+            many = vnc_part(row, from, 0, x - from, row->height);
+            put_strips(encoder, &many);
+            from = x;
+        }
+        if (few) {
+            put_piece(encoder, &piece);
+            from = to;
+        }
+    }
+    if (row->width > from) {
+        VncArea many = vnc_part(row, from, 0, row->width - from, row->height);
+
+        put_strips(encoder, &many);
+    }
+}
+
 void vnc_encode_tight(VncEncoder *encoder, const VncArea *area)
 {
-    for (int y = 0; y < area->height; y += SIDE_MAX) {
-        for (int x = 0; x < area->width; x += SIDE_MAX) {
-            VncArea piece = vnc_part(area, x, y, MIN(SIDE_MAX, area->width - x),
-                                     MIN(SIDE_MAX, area->height - y));
+    for (int y = 0; y < area->height; y += SIDE) {
+        VncArea row = vnc_part(area, 0, y, area->width, MIN(SIDE, area->height - y));
 
-            put_piece(encoder, &piece);
-        }
+        put_row(encoder, &row);
     }
 }

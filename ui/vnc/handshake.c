@@ -94,8 +94,7 @@ static bool claim_screen(VncClient *client)
 static void put_server_init(VncClient *client)
 {
     VncServer *server = client->server;
-    const char *name = server->machine->config.name;
-    g_autofree char *title = name ? g_strdup_printf("Kaso (%s)", name) : g_strdup("Kaso");
+    g_autofree char *title = seat_title(server->machine, server->display);
     uint8_t init[20];
 
     client->width = pixman_image_get_width(server->screen);
@@ -170,6 +169,11 @@ static size_t parse_response(VncClient *client, const uint8_t *data, size_t size
     return 16;
 }
 
+static bool wants_password(const VncClient *client)
+{
+    return client->server->password_wanted && !client->trusted;
+}
+
 /* None, or the password; in TLS or not. */
 static void authenticate(VncClient *client, bool password)
 {
@@ -185,11 +189,11 @@ static void authenticate(VncClient *client, bool password)
 
 /* VeNCrypt: its version, a subtype, TLS, and then what the subtype says. */
 
-static unsigned vencrypt_subtype(const VncServer *server)
+static unsigned vencrypt_subtype(const VncClient *client)
 {
-    bool certificate = tls_credentials_have_certificate(server->credentials);
+    bool certificate = tls_credentials_have_certificate(client->server->credentials);
 
-    if (server->password_wanted) {
+    if (wants_password(client)) {
         return certificate ? VENCRYPT_X509_VNC : VENCRYPT_TLS_VNC;
     }
     return certificate ? VENCRYPT_X509_NONE : VENCRYPT_TLS_NONE;
@@ -198,7 +202,7 @@ static unsigned vencrypt_subtype(const VncServer *server)
 void vnc_handshake_secured(VncClient *client)
 {
     if (client->vencrypt) {
-        authenticate(client, client->server->password_wanted);
+        authenticate(client, wants_password(client));
     }
 }
 
@@ -210,7 +214,7 @@ static size_t parse_subtype(VncClient *client, const uint8_t *data, size_t size)
     if (size < 4) {
         return 0;
     }
-    if (load_be32(data) != vencrypt_subtype(client->server)) {
+    if (load_be32(data) != vencrypt_subtype(client)) {
         vnc_client_write(client, no, sizeof(no));
         vnc_client_close(client, "a VeNCrypt subtype that was not offered");
         return 4;
@@ -237,7 +241,7 @@ static size_t parse_vencrypt_version(VncClient *client, const uint8_t *data, siz
         vnc_client_close(client, "a VeNCrypt version that is not 0.2");
         return 2;
     }
-    store_be32(answer + 2, vencrypt_subtype(client->server));
+    store_be32(answer + 2, vencrypt_subtype(client));
     vnc_client_write(client, answer, sizeof(answer));
     client->parser = parse_subtype;
     return 2;
@@ -273,7 +277,7 @@ static VncSecurity wanted_security(const VncClient *client)
     if (server->credentials && client->transport == VNC_PLAIN) {
         return VNC_SECURITY_VENCRYPT;
     }
-    return server->password_wanted ? VNC_SECURITY_PASSWORD : VNC_SECURITY_NONE;
+    return wants_password(client) ? VNC_SECURITY_PASSWORD : VNC_SECURITY_NONE;
 }
 
 size_t vnc_parse_version(VncClient *client, const uint8_t *data, size_t size)

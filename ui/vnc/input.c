@@ -112,6 +112,34 @@ static void press(VncClient *client, uint32_t keysym, unsigned code)
     }
 }
 
+/* By another client than this one. */
+static bool is_held_elsewhere(const VncClient *client, gpointer code)
+{
+    GPtrArray *clients = client->server->clients;
+
+    for (guint i = 0; i < clients->len; i++) {
+        const VncClient *other = clients->pdata[i];
+        GHashTableIter it;
+        gpointer held;
+
+        g_hash_table_iter_init(&it, other->keysyms);
+        while (other != client && g_hash_table_iter_next(&it, NULL, &held)) {
+            if (held == code) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* code: as in keysyms. */
+static void let_go(VncClient *client, gpointer code)
+{
+    if (!is_held_elsewhere(client, code)) {
+        seat_key(&client->server->seat, GPOINTER_TO_UINT(code) - 1, false);
+    }
+}
+
 void vnc_client_key(VncClient *client, bool down, uint32_t keysym, unsigned code)
 {
     uint32_t name = code ? BY_CODE | code : keysym;
@@ -121,7 +149,7 @@ void vnc_client_key(VncClient *client, bool down, uint32_t keysym, unsigned code
         press(client, keysym, code);
     } else if ((known = g_hash_table_lookup(client->keysyms, GUINT_TO_POINTER(name)))) {
         g_hash_table_remove(client->keysyms, GUINT_TO_POINTER(name));
-        seat_key(&client->server->seat, GPOINTER_TO_UINT(known) - 1, false);
+        let_go(client, known);
     }
     seat_sync(&client->server->seat);
 }
@@ -140,6 +168,17 @@ static unsigned translate_buttons(unsigned mask)
     return result;
 }
 
+/* A button is down while any client holds it. */
+static unsigned buttons_down(const VncServer *server)
+{
+    unsigned buttons = 0;
+
+    for (guint i = 0; i < server->clients->len; i++) {
+        buttons |= ((const VncClient *)server->clients->pdata[i])->buttons;
+    }
+    return buttons;
+}
+
 void vnc_client_pointer(VncClient *client, unsigned buttons, int x, int y)
 {
     Seat *seat = &client->server->seat;
@@ -154,7 +193,8 @@ void vnc_client_pointer(VncClient *client, unsigned buttons, int x, int y)
         client->pointer_x = seat->x;
         client->pointer_y = seat->y;
     }
-    seat_buttons(seat, translate_buttons(buttons));
+    client->buttons = translate_buttons(buttons);
+    seat_buttons(seat, buttons_down(client->server));
     seat_sync(seat);
 }
 
@@ -165,9 +205,10 @@ void vnc_client_release(VncClient *client)
 
     g_hash_table_iter_init(&it, client->keysyms);
     while (g_hash_table_iter_next(&it, NULL, &code)) {
-        seat_key(&client->server->seat, GPOINTER_TO_UINT(code) - 1, false);
+        let_go(client, code);
     }
     g_hash_table_remove_all(client->keysyms);
-    seat_buttons(&client->server->seat, 0);
+    client->buttons = 0;
+    seat_buttons(&client->server->seat, buttons_down(client->server));
     seat_sync(&client->server->seat);
 }

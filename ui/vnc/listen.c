@@ -85,7 +85,7 @@ static gboolean acceptable(gint listen_fd, GIOCondition condition, gpointer opaq
 
     if (fd >= 0) {
         machine_lock(server->machine);
-        vnc_client_new(server, fd, listener->transport);
+        vnc_client_new(server, fd, listener->transport, false);
         machine_unlock(server->machine);
     }
     return G_SOURCE_CONTINUE;
@@ -158,7 +158,7 @@ static bool call(VncServer *server, const SocketAddress *address, GError **error
     int fd = socket_address_connect(address, true, "VNC", error);
 
     if (fd >= 0) {
-        vnc_client_new(server, fd, VNC_PLAIN);
+        vnc_client_new(server, fd, VNC_PLAIN, false);
     }
     return fd >= 0;
 }

@@ -54,6 +54,7 @@ void vnc_server_select(VncServer *server, Display *display)
 
         client->send_name = client->send_cursor = true;
         g_hash_table_remove_all(client->keysyms);
+        client->buttons = 0;
     }
     vnc_server_update_watch(server);
 }

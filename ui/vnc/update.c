@@ -25,6 +25,7 @@ enum {
     QUALITY_0 = -32,
     LEVEL_0 = -256,
     RECTS_MAX = 512, /* more of them are sent as what is around them */
+    COPIES_MAX = 16, /* that wait; then pixels are cheaper */
 };
 
 static const struct {
@@ -80,7 +81,7 @@ static void take_encoding(VncClient *client, int32_t encoding, bool *chosen)
 void vnc_client_set_encodings(VncClient *client, const int32_t *encodings, unsigned count)
 {
     static const uint8_t continuous_ends[1] = { 150 }, power[4] = { 250, 0, 1, 0 };
-    static const uint8_t fence[9] = { 248, [7] = 0 /* flags: none */ };
+    static const uint8_t fence[9] = { 248, [4] = 0x80 /* a request: noVNC takes nothing else */ };
     unsigned before = client->features;
     bool chosen = false;
 
@@ -100,7 +101,6 @@ void vnc_client_set_encodings(VncClient *client, const int32_t *encodings, unsig
     client->send_leds = client->features & VNC_CAN_LEDS;
     client->send_keys = client->features & VNC_CAN_KEYS && !(before & VNC_CAN_KEYS);
     client->send_motion = client->features & VNC_CAN_MOTION_CHANGE;
-    client->send_name |= client->features & VNC_CAN_NAME && !(before & VNC_CAN_NAME);
     /* Each of these extensions has a first message that says that we know it. */
     if (client->features & ~before & VNC_CAN_CONTINUE) {
         vnc_client_write(client, continuous_ends, sizeof(continuous_ends));
@@ -123,11 +123,84 @@ void vnc_client_damage_all(VncClient *client)
     if (!client->ready) {
         return;
     }
+    g_array_set_size(client->copies, 0);
     pixman_region32_fini(&client->damage);
     pixman_region32_init_rect(&client->damage, 0, 0,
                               (unsigned)pixman_image_get_width(server->screen),
                               (unsigned)pixman_image_get_height(server->screen));
     vnc_client_kick(client);
+}
+
+/* Copies. They are done before what is damaged is drawn: damage in their source moves with it. */
+
+static void damage_box(VncClient *client, const pixman_box32_t *box)
+{
+    pixman_region32_union_rect(&client->damage, &client->damage, box->x1, box->y1,
+                               (unsigned)(box->x2 - box->x1), (unsigned)(box->y2 - box->y1));
+}
+
+void vnc_client_copy(VncClient *client, const VncCopy *copy)
+{
+    const pixman_box32_t *to = &copy->to;
+    unsigned width = (unsigned)(to->x2 - to->x1), height = (unsigned)(to->y2 - to->y1);
+    pixman_region32_t moved, target;
+
+    if (!client->ready) {
+        return;
+    }
+    vnc_client_kick(client);
+    if (!(client->features & VNC_CAN_COPY) || client->copies->len == COPIES_MAX) {
+        damage_box(client, to);
+        return;
+    }
+    g_array_append_val(client->copies, *copy);
+    pixman_region32_init(&moved);
+    pixman_region32_init_rect(&target, to->x1, to->y1, width, height);
+    pixman_region32_intersect_rect(&moved, &client->damage, to->x1, to->y1 - copy->dy, width,
+                                   height);
+    pixman_region32_translate(&moved, 0, copy->dy);
+    pixman_region32_subtract(&client->damage, &client->damage, &target);
+    pixman_region32_union(&client->damage, &client->damage, &moved);
+    pixman_region32_fini(&target);
+    pixman_region32_fini(&moved);
+}
+
+/* Whether the client has asked for all of what they change, and has all of it. */
+static bool copies_fit(const VncClient *client, pixman_region32_t *asked)
+{
+    for (guint i = 0; i < client->copies->len; i++) {
+        const VncCopy *copy = &g_array_index(client->copies, VncCopy, i);
+        pixman_box32_t to = copy->to;
+
+        if (pixman_region32_contains_rectangle(asked, &to) != PIXMAN_REGION_IN ||
+            to.x2 > client->width || to.y2 - MIN(copy->dy, 0) > client->height) {
+            return false;
+        }
+    }
+    return client->features & VNC_CAN_COPY;
+}
+
+/* asked: what the client wants to see now. */
+static void put_copies(VncClient *client, pixman_region32_t *asked)
+{
+    bool fit = copies_fit(client, asked);
+
+    for (guint i = 0; i < client->copies->len; i++) {
+        const VncCopy *copy = &g_array_index(client->copies, VncCopy, i);
+        const pixman_box32_t *to = &copy->to;
+        uint8_t from[4];
+
+        if (!fit) {
+            damage_box(client, to);
+            continue;
+        }
+        vnc_put_head(&client->encoder, to->x1, to->y1, to->x2 - to->x1, to->y2 - to->y1,
+                     VNC_COPY_RECT);
+        store_be16(from, (uint16_t)to->x1);
+        store_be16(from + 2, (uint16_t)(to->y1 - copy->dy));
+        g_byte_array_append(client->encoder.out, from, sizeof(from));
+    }
+    g_array_set_size(client->copies, 0);
 }
 
 /* Rectangles that carry no pixels. */
@@ -213,14 +286,13 @@ static void put_leds(VncClient *client)
 
 static void put_name(VncClient *client)
 {
-    Display *display = client->server->display;
-    g_autofree char *label = display ? display_label(display) : g_strdup("no display");
+    g_autofree char *title = seat_title(client->server->machine, client->server->display);
     uint8_t size[4];
 
-    store_be32(size, (uint32_t)strlen(label));
+    store_be32(size, (uint32_t)strlen(title));
     vnc_put_head(&client->encoder, 0, 0, 0, 0, ENCODING_NAME);
     g_byte_array_append(client->encoder.out, size, sizeof(size));
-    g_byte_array_append(client->encoder.out, (const guint8 *)label, (guint)strlen(label));
+    g_byte_array_append(client->encoder.out, (const guint8 *)title, (guint)strlen(title));
 }
 
 static void put_extras(VncClient *client, int width, int height)
@@ -347,8 +419,8 @@ static Job *new_job(VncClient *client, pixman_region32_t *region)
     return job;
 }
 
-/* Which of the damage the client wants to see now. */
-static void wanted_damage(VncClient *client, pixman_region32_t *region)
+/* What the client wants to see now. */
+static void wanted_area(VncClient *client, pixman_region32_t *region)
 {
     pixman_region32_init(region);
     pixman_region32_copy(region, &client->requested);
@@ -359,7 +431,6 @@ static void wanted_damage(VncClient *client, pixman_region32_t *region)
                                    (unsigned)(area->x2 - area->x1),
                                    (unsigned)(area->y2 - area->y1));
     }
-    pixman_region32_intersect(region, region, &client->damage);
     /* A client that cannot be told of another size sees the part that fits. */
     pixman_region32_intersect_rect(region, region, 0, 0, (unsigned)client->width,
                                    (unsigned)client->height);
@@ -408,7 +479,9 @@ static void update(VncClient *client)
         put_extras(client, width, height);
         machine_unlock(client->server->machine);
     }
-    wanted_damage(client, &region);
+    wanted_area(client, &region);
+    put_copies(client, &region);
+    pixman_region32_intersect(&region, &region, &client->damage);
     pixman_region32_intersect_rect(&region, &region, 0, 0, (unsigned)width, (unsigned)height);
     if (client->encoder.rects || pixman_region32_not_empty(&region)) {
         Job *job = new_job(client, &region);

@@ -55,6 +55,12 @@ typedef enum {
     VNC_CAN_POWER = 1 << 12,
 } VncFeatures;
 
+/* What is now in `to` was dy rows above it. */
+typedef struct {
+    pixman_box32_t to;
+    int dy;
+} VncCopy;
+
 typedef struct VncServer VncServer;
 typedef struct VncClient VncClient;
 
@@ -89,15 +95,18 @@ struct VncClient {
     int width, height; /* of the screen as it knows it */
 
     pixman_region32_t damage, requested;
+    GArray *copies; /* VncCopy: what it moves itself before it gets what is damaged */
     bool continuous;
     pixman_box32_t continuous_area;
     bool send_size, send_cursor, send_leds, send_motion, send_name, send_keys;
     unsigned size_reason, size_status;
     bool absolute;    /* how it was told that its pointer works */
     int pointer_x, pointer_y;
+    unsigned buttons; /* that it holds down, as bits of InputButtons */
     unsigned cut_text_left;
     uint32_t clipboard_caps; /* what its clipboard takes */
     GHashTable *keysyms;     /* keysym -> code + 1: keys that are down */
+    bool trusted;            /* by whoever brought it: no password */
 };
 
 typedef struct {
@@ -145,6 +154,7 @@ struct VncServer {
     /* What clients see: x8r8g8b8. */
     pixman_image_t *screen;
     pixman_image_t *strip; /* rows in conversion */
+    unsigned scroll_misses, scroll_pause; /* looks for scrolling that were in vain; looks to leave out */
     unsigned leds;
     bool absolute;
 };
@@ -185,8 +195,22 @@ json_t *vnc_address_json(const char *host, const char *service, const char *fami
 extern const DisplayListener vnc_display_listener;
 void vnc_screen_take(VncServer *server);
 
+/* scroll.c: rows of pixels, `stride` pixels from one to the next; `pixels` is that of the screen's 0, 0. */
+typedef struct {
+    const uint32_t *pixels;
+    size_t stride;
+} VncRows;
+/*
+ * Whether most of what differs between two pictures of the box is what scrolling up or down leaves: then copy is the part
+ * that has only moved (but for some rows, perhaps). Else little differs, or much in another way. The box becomes what is around all
+ * that differs, empty when nothing does.
+ */
+typedef enum { VNC_SCROLL_LITTLE, VNC_SCROLL_OTHER, VNC_SCROLL_FOUND } VncScroll;
+VncScroll vnc_scroll_find(const VncRows *before, const VncRows *now, pixman_box32_t *box, VncCopy *copy);
+
 /* client.c */
-void vnc_client_new(VncServer *server, int fd, VncTransport transport);
+/* trusted: no password is asked for. */
+void vnc_client_new(VncServer *server, int fd, VncTransport transport, bool trusted);
 /* A websocket's request has been accepted by `answer`; it took `used` bytes of the input. */
 void vnc_client_upgrade(VncClient *client, const char *answer, size_t used);
 /* Ends it; the memory goes with the last reference. why: NULL when it was the client's wish. */
@@ -208,6 +232,8 @@ void vnc_handshake_begin(VncClient *client);
 /* Sends what there is to send, when the client wants it and has taken what it was sent before. */
 void vnc_client_kick(VncClient *client);
 void vnc_client_damage_all(VncClient *client);
+/* The screen has moved there; the client can do the same, or gets the pixels. */
+void vnc_client_copy(VncClient *client, const VncCopy *copy);
 void vnc_client_set_encodings(VncClient *client, const int32_t *encodings, unsigned count);
 
 /* A worker's function: encodes a job, and hands it back to the main loop. */
@@ -225,6 +251,7 @@ void vnc_clipboard_changed(ClipboardPeer *peer);
 /* input.c */
 void vnc_client_key(VncClient *client, bool down, uint32_t keysym, unsigned code);
 void vnc_client_pointer(VncClient *client, unsigned buttons, int x, int y);
+/* Lets go of what it holds, unless others hold it, too. */
 void vnc_client_release(VncClient *client);
 
 #endif

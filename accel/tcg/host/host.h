@@ -68,6 +68,7 @@ size_t host_emit_thunks(HostBackend *backend, uint8_t *code, size_t room, HostTh
 typedef struct {
     uint8_t *entry;           /* 16-byte aligned, within code */
     size_t size;              /* bytes used from code */
+    size_t insn_size;         /* of these, the instructions; what slow paths and constants need follows */
     unsigned link_count;
 } HostCode;
 

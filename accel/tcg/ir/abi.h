@@ -40,22 +40,30 @@ enum {
 
 /*
  * A TLB entry. A tag is the page's virtual address (with any ignored top byte as the guest wrote
- * it) or TCG_TLB_EMPTY; pages that are not plain RAM for a kind of access never get its tag, and none
+ * it) or a page of another slot (tcg_tlb_no_tag); pages that are not plain RAM for a kind of access never get its tag, and none
  * has the tag for writing without that for reading.
- * An access of n bytes at A hits when ((A + n - 1) & PAGE_MASK) == tag && (A & PAGE_MASK) == tag.
+ * An access of n bytes at A hits when ((A + n - 1) & PAGE_MASK) == tag && (A & PAGE_MASK) == tag, which is
+ * A - tag <= PAGE_SIZE - n.
  * Index: (A >> PAGE_BITS) & (size - 1).
  *
  * The tables are large, so that neither usual working sets nor arrays at a round distance compete for
  * slots, and sparse: zero bytes are an empty entry, and memory that was never filled does not exist. (The
- * page 0, and an access that wraps around to it, look in the first and the last slot only; these say
- * TCG_TLB_EMPTY. tcg_context_init_tables sees to it.)
+ * page 0, and an access that wraps around to it, look in the first and the last slot only; these have other
+ * tags. tcg_context_init_tables sees to it.)
  */
-#define TCG_TLB_EMPTY UINT64_C(0x800) /* no page, and no misaligned address in page 0 */
 typedef struct {
     uint64_t read, write;
     uint64_t addend;            /* host address = guest virtual address + addend */
     uint64_t info;              /* the run time's: page | global << 6 | log2 of the mapping's size */
 } TcgTlbEntry;
+
+/* A tag that no access which looks in the slot of this page can match: it is far from what such an access reaches. */
+static inline uint64_t tcg_tlb_no_tag(uint64_t page)
+{
+    return page ^ UINT64_C(128) << TCG_PAGE_BITS;
+}
+
+#define TCG_FETCH_EMPTY UINT64_C(0x800) /* no page */
 
 typedef struct {
     uint64_t tag;               /* page virtual address */
@@ -109,6 +117,7 @@ struct TcgContext {
     void *empty_return;         /* HostThunks.empty_return */
     uint64_t key;
     uint64_t last_used;
+    bool empty;                 /* nothing is in the tables, and nothing can come in before it is current again */
     TcgFilled tlb_filled, fetch_filled;
     uint16_t jump_filled[TCG_JUMP_FILLED]; /* which jump entries are not empty */
     uint32_t jump_filled_count; /* more than there is room for: any may be */
@@ -133,9 +142,9 @@ static inline void tcg_context_init_tables(TcgContext *context)
 {
     TcgTlbEntry *last = &context->tlb[(1 << TCG_TLB_BITS) - 1];
 
-    context->tlb[0].read = context->tlb[0].write = TCG_TLB_EMPTY;
-    last->read = last->write = TCG_TLB_EMPTY;
-    context->fetch[0].tag = TCG_TLB_EMPTY;
+    context->tlb[0].read = context->tlb[0].write = tcg_tlb_no_tag(0);
+    last->read = last->write = tcg_tlb_no_tag(TCG_PAGE_MASK);
+    context->fetch[0].tag = TCG_FETCH_EMPTY;
 }
 
 /*

@@ -214,12 +214,7 @@ static inline void ir_retire(IrUnit *unit)
 
 static inline bool ir_breaks_at(const IrUnit *unit, uint16_t page_offset)
 {
-    unsigned i = 0;
-
-    while (i < unit->break_count && unit->breaks[i] < page_offset) {
-        i++;
-    }
-    return i < unit->break_count && unit->breaks[i] == page_offset;
+    return unit->breaks[page_offset / 64] >> page_offset % 64 & 1;
 }
 
 /* To be called where a guest instruction starts: raw bits are for those who print. */
@@ -227,7 +222,7 @@ static inline void ir_begin_insn(IrUnit *unit, uint16_t page_offset, int64_t raw
 {
     ir_emit(unit, (IrOp){ .opcode = IR_OP_insn, .imm = page_offset, .aux = raw });
     ir_set_retired(unit, unit->begun++);
-    if (unit->break_count && ir_breaks_at(unit, page_offset)) {
+    if (unit->breaks && ir_breaks_at(unit, page_offset)) {
         ir_call(unit, unit->check_break, 0, 0, 0, 0);
     }
     if (unit->check_insn) {

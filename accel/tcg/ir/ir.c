@@ -15,7 +15,6 @@ void ir_unit_init(IrUnit *unit, const IrVar *vars, unsigned var_count)
     unit->mode = 0;
     unit->check_insn = NULL;
     unit->breaks = NULL;
-    unit->break_count = 0;
     unit->count_var = 0;
     unit->count_base = 0;
     unit->begun = 0;

@@ -390,9 +390,8 @@ typedef struct {
      */
     const TcgHelper *check_insn;
     uint8_t count_var;
-    /* Page offsets of instructions before which check_break is called, ascending; NULL: none. */
-    const uint16_t *breaks;
-    unsigned break_count;
+    /* A bit for each page offset: before instructions there check_break is called; NULL: nowhere. */
+    const uint64_t *breaks;
     const TcgHelper *check_break;
     IrRef count_base;
     unsigned begun;        /* instructions that ir_begin_insn has begun */

@@ -11,4 +11,5 @@ void opt_run(IrUnit *unit)
     opt_dead_sets(unit);
     opt_dead_flags(unit);
     opt_dead_values(unit);
+    opt_compact(unit);
 }

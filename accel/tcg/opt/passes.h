@@ -12,6 +12,7 @@ void opt_fold(IrUnit *unit);
 void opt_dead_sets(IrUnit *unit);
 void opt_dead_flags(IrUnit *unit);
 void opt_dead_values(IrUnit *unit);
+void opt_compact(IrUnit *unit);
 
 static inline void opt_remove(IrOp *op)
 {

@@ -48,7 +48,6 @@ void cache_free(TcgRun *run)
     if (run->scratch) {
         g_mutex_clear(&run->lock);
         g_ptr_array_unref(run->break_units);
-        g_free(run->breaks);
         g_free(run->scratch);
     }
     if (run->code) {
@@ -65,7 +64,7 @@ size_t cache_room(const TcgRun *run)
 
 void *cache_take(TcgRun *run, size_t size)
 {
-    run->records -= (size + 15) & ~(size_t)15;
+    run->records -= (size + 63) & ~(size_t)63;
     memset(run->records, 0, size);
     return run->records;
 }
@@ -75,9 +74,14 @@ static uint64_t mix(uint64_t key)
     return key * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-static _Atomic(TcgUnit *) *hash_slot(TcgRun *run, uint64_t host, uint64_t mode)
+/* Units of a page are near each other in the table: in one of its pages, a few lines of the host's cache. */
+static _Atomic(TcgUnit *) *hash_slot(TcgRun *run, const uint8_t *host_page, unsigned offset,
+                                     uint64_t mode)
 {
-    return &run->hash[mix(host ^ (mix(mode) << 12)) >> (64 - TCG_UNIT_HASH_BITS)];
+    uint64_t block = mix((uintptr_t)host_page ^ (mix(mode) << 12)) >>
+                     (64 - TCG_UNIT_HASH_BITS + TCG_UNIT_BLOCK_BITS);
+
+    return &run->hash[block << TCG_UNIT_BLOCK_BITS | mix(offset) >> (64 - TCG_UNIT_BLOCK_BITS)];
 }
 
 static TcgSpan **page_slot(TcgRun *run, const uint8_t *host_page)
@@ -87,15 +91,15 @@ static TcgSpan **page_slot(TcgRun *run, const uint8_t *host_page)
 
 static _Atomic(TcgUnit *) *unit_slot(TcgRun *run, const TcgUnit *unit)
 {
-    return hash_slot(run, (uintptr_t)unit->span.host_page + unit->span.start, unit->mode);
+    return hash_slot(run, unit->span.host_page, unit->span.start, unit->mode);
 }
 
 /* One key may have several units over two pages, for second pages that differ. */
 static TcgUnit *lookup(TcgRun *run, uint8_t *host_page, unsigned offset, uint64_t mode,
                        uint64_t next_page, bool *needs_next)
 {
-    TcgUnit *unit = atomic_load_explicit(hash_slot(run, (uintptr_t)host_page + offset, mode),
-                                         memory_order_acquire);
+    TcgUnit *unit =
+        atomic_load_explicit(hash_slot(run, host_page, offset, mode), memory_order_acquire);
 
     for (; unit; unit = atomic_load_explicit(&unit->hash_next, memory_order_acquire)) {
         if (unit->span.host_page == host_page && unit->span.start == offset && unit->mode == mode) {
@@ -295,17 +299,37 @@ void cache_forget_breaks(TcgRun *run)
     g_mutex_unlock(&run->lock);
 }
 
+unsigned cache_forget_covered(TcgRun *run)
+{
+    unsigned left = 0;
+
+    g_mutex_lock(&run->lock);
+    for (unsigned i = 0; i < run->break_units->len; i++) {
+        TcgUnit *unit = g_ptr_array_index(run->break_units, i);
+
+        if (!unit->dead && cover_count(run, &unit->span) != unit->covered) {
+            kill_unit(run, unit);
+        }
+        if (!unit->dead) {
+            run->break_units->pdata[left++] = unit;
+        }
+    }
+    g_ptr_array_set_size(run->break_units, (gint)left);
+    g_mutex_unlock(&run->lock);
+    return left;
+}
+
 static uint64_t checksum(uint64_t sum, const TcgSpan *span)
 {
     const uint8_t *bytes = span->host_page + span->start;
     unsigned size = span->end - span->start;
 
     sum += size;
-    for (unsigned i = 0; i + 4 <= size; i += 4) {
-        sum = (sum ^ load_le32(bytes + i)) * UINT64_C(0x100000001b3);
+    for (unsigned i = 0; i + 8 <= size; i += 8) {
+        sum = (sum ^ load_le64(bytes + i)) * UINT64_C(0x9e3779b97f4a7c15);
         sum ^= sum >> 29;
     }
-    for (unsigned i = size & ~3u; i < size; i++) {
+    for (unsigned i = size & ~7u; i < size; i++) {
         sum = (sum ^ bytes[i]) * UINT64_C(0x100000001b3);
     }
     return sum;

@@ -109,14 +109,26 @@ static void keep_jumps(TcgVcpu *tv, TcgContext *context)
     clear_returns(context);
 }
 
+static bool is_current(const TcgVcpu *tv, const TcgContext *context)
+{
+    return context == tv->env->context || context == tv->env->context_other;
+}
+
+/* Only current contexts are filled: others that are empty stay so. */
 static void clear_context(TcgVcpu *tv, TcgContext *context)
 {
-    tlb_clear(context);
-    context_clear_jumps(tv, context);
+    if (!context->empty) {
+        tlb_clear(context);
+        context_clear_jumps(tv, context);
+        context->empty = !is_current(tv, context);
+    }
 }
 
 static void drop_local(TcgVcpu *tv, TcgContext *context)
 {
+    if (context->empty) {
+        return;
+    }
     if (tlb_keep_global(context)) {
         keep_jumps(tv, context);
     } else {
@@ -141,8 +153,7 @@ static TcgContext *new_context(TcgVcpu *tv)
     for (unsigned i = 0; i < tv->context_count; i++) {
         TcgContext *c = tv->contexts[i];
 
-        if (c != tv->env->context && c != tv->env->context_other &&
-            (!context || c->last_used < context->last_used)) {
+        if (!is_current(tv, c) && (!context || c->last_used < context->last_used)) {
             context = c;
         }
     }
@@ -164,8 +175,7 @@ static void trim_contexts(TcgVcpu *tv)
         for (unsigned k = 0; k < tv->context_count; k++) {
             newer += tv->contexts[k]->last_used > c->last_used;
         }
-        if (newer >= TCG_RICH_CONTEXTS && c->tlb_filled.count && c != tv->env->context &&
-            c != tv->env->context_other) {
+        if (newer >= TCG_RICH_CONTEXTS && c->tlb_filled.count && !is_current(tv, c)) {
             tlb_release(c);
             context_clear_jumps(tv, c);
         }
@@ -190,6 +200,7 @@ static TcgContext *find_context(TcgVcpu *tv, uint64_t key)
         *slot = context;
     }
     context->last_used = ++tv->use_clock;
+    context->empty = false;
     return context;
 }
 

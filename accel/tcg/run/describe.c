@@ -54,15 +54,15 @@ void describe_guest_code(TcgVcpu *tv, const TcgCode *code, uint64_t pc, const Ir
     cs_close(&handle);
 }
 
-void describe_host_code(const uint8_t *code, size_t size)
+void describe_host_code(const uint8_t *code, size_t insn_size, size_t size)
 {
     csh handle;
 
     if (cs_open(CS_ARCH_X86, CS_MODE_64, &handle) != CS_ERR_OK) {
         return;
     }
-    log_printf("OUT: %zu bytes\n", size);
-    disassemble(handle, code, size, (uintptr_t)code, 1);
+    log_printf("OUT: %zu bytes, %zu of instructions\n", size, insn_size);
+    disassemble(handle, code, insn_size, (uintptr_t)code, 1);
     cs_close(&handle);
 }
 

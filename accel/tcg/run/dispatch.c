@@ -64,8 +64,11 @@ static TcgUnit *try_dispatch(TcgVcpu *tv, TcgFetchEntry **fetch)
         return take_fault(tv);
     }
     mode = current_mode(tv);
-    if ((*fetch)->host_page & TCG_FETCH_BREAKS && !tv->step_mode) {
-        mode |= TCG_MODE_BREAK;
+    if ((*fetch)->host_page & TCG_FETCH_BREAKS) {
+        mode |= tv->step_mode ? 0 : TCG_MODE_BREAK;
+        if (tv->step_mode && tv->run->covering) {
+            cover_note(tv);
+        }
     }
     if ((*fetch)->host_page & TCG_FETCH_GUARDED) {
         mode |= TCG_MODE_GUARDED;

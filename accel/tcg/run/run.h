@@ -17,6 +17,7 @@
 #include "accel/tcg/ir/interpret.h"
 #include "accel/tcg/ir/services.h"
 #include "accel/tcg/ir/target.h"
+#include "machine/coverage.h"
 #include "machine/debug.h"
 
 enum {
@@ -28,8 +29,10 @@ enum {
     TCG_WALK_BITS = 14,     /* second-level TLB */
     TCG_GENERATIONS = 256,
     TCG_INBOX = 32,
-    TCG_UNIT_HASH_BITS = 17,
+    TCG_UNIT_HASH_BITS = 18,
+    TCG_UNIT_BLOCK_BITS = 6, /* of these, for units of one page */
     TCG_PAGE_HASH_BITS = 14,
+    TCG_BREAK_WORDS = TCG_PAGE_SIZE / 64,
 };
 
 typedef struct TcgUnit TcgUnit;
@@ -44,16 +47,18 @@ struct TcgSpan {
 };
 
 struct TcgUnit {
-    uint8_t *entry;
+    /* What is looked at when a unit is looked up: a line of the host's cache. */
+    _Alignas(64) uint8_t *entry;
     TcgSpan span;
-    TcgSpan *next_span;         /* in the page behind, of an instruction that runs into it; else NULL */
+    _Atomic(TcgUnit *) hash_next;
     uint64_t mode;
     uint64_t next_page;         /* IrUnit's */
+    TcgSpan *next_span;         /* in the page behind, of an instruction that runs into it; else NULL */
     uint16_t insn_count, link_count;
+    uint16_t covered;           /* instructions that were noted when it was made: cover.c */
     bool dead;
     uint64_t checksum;          /* of the guest bytes */
     uint32_t code_size;
-    _Atomic(TcgUnit *) hash_next;
     TcgLink *incoming;          /* links that jump here */
     IrUnit *ir;                 /* interpreter only: trimmed copy */
     TcgLink links[];
@@ -117,6 +122,9 @@ typedef struct {
     bool abandoned;             /* the instruction has been left, for the debugger, before it did anything */
     jmp_buf *interpreter_unwind; /* what TcgState.unwind is within the interpreter */
     bool broadcast_pending;     /* this vCPU posted requests and has not waited */
+    CoveragePage *cover_page;   /* of cover_virt, the last that was noted in; NULL: none */
+    uint64_t cover_virt;
+    uint32_t cover_repeats;     /* calls in vain since the last sweep */
 
     uint64_t walks, walk_hits, exits, interrupts_polled, context_switches, invalidated_pages,
         invalidated_contexts;
@@ -143,11 +151,14 @@ struct TcgRun {
     FILE *perfmap;              /* or NULL */
     IrUnit *scratch;            /* the unit under construction */
     GPtrArray *vcpus;           /* TcgVcpu * */
-    /* What debuggers want: page offsets of breaks, ascending, and units with TCG_MODE_BREAK. */
-    uint16_t *breaks;
-    unsigned break_count;
+    /* What debuggers want: a bit for each page offset of breaks, the same of the unit that is made, and units with TCG_MODE_BREAK. */
+    uint64_t breaks[TCG_BREAK_WORDS], unit_breaks[TCG_BREAK_WORDS];
     GPtrArray *break_units;
-    bool watching;
+    bool breaking, watching, covering;
+    GMutex cover_lock;          /* guards cover_pages */
+    GHashTable *cover_pages;    /* host page -> its guest virtual address, SHARED of cover.c: there are several */
+    _Atomic bool cover_news;    /* something has been noted since the last sweep */
+    _Atomic uint32_t cover_sweep_at; /* calls in vain of a vCPU until the next */
     _Atomic uint64_t translated, translated_insns, translated_us, guest_bytes, flushes, linked,
         invalidated_units, broadcasts, code_stores, replays;
 };
@@ -183,6 +194,8 @@ uint64_t cache_checksum(const TcgUnit *unit);
 
 /* Drops units with TCG_MODE_BREAK. All vCPUs are parked. */
 void cache_forget_breaks(TcgRun *run);
+/* Drops those of them in which more has been covered since they were made; returns how many are left. */
+unsigned cache_forget_covered(TcgRun *run);
 
 /* What the low bits of TcgFetchEntry.host_page say of the page. */
 enum { TCG_FETCH_GUARDED = 1, TCG_FETCH_BREAKS = 2, TCG_FETCH_FLAGS = 3 };
@@ -292,9 +305,9 @@ uint8_t *memory_peek(TcgVcpu *tv, uint64_t guest_virt);
 /* trap.c: what debuggers want trapped. */
 bool trap_changed(Machine *machine, GError **error);
 /* Tells translators of breaks, when the unit's mode is for a page with any. */
-void trap_prepare_unit(TcgRun *run, IrUnit *unit);
+void trap_prepare_unit(TcgRun *run, const uint8_t *host_page, IrUnit *unit);
 /* Whether there are breaks in a page, and watched bytes. */
-bool trap_page_breaks(TcgVcpu *tv, uint64_t guest_virt, uint64_t guest_phys);
+bool trap_page_breaks(TcgVcpu *tv, uint64_t guest_virt, uint64_t guest_phys, const uint8_t *host_page);
 bool trap_page_watched(TcgVcpu *tv, uint64_t guest_virt, uint64_t guest_phys);
 /* An access to a page with watched bytes. May unwind. */
 void trap_access(TcgVcpu *tv, uint64_t guest_virt, uint64_t guest_phys, unsigned size,
@@ -306,10 +319,25 @@ void trap_left(TcgVcpu *tv);
 /* Before code is entered: the target's take_interrupt, unless steps are made without. */
 void trap_take_interrupt(TcgVcpu *tv);
 
+/* cover.c: which instructions have been executed. */
+void cover_init(TcgRun *run);
+void cover_free(TcgRun *run);
+/* Coverage has begun or ended; vCPUs are parked. */
+void cover_changed(TcgRun *run);
+/* The page gets a fetch entry at a guest virtual address: whether its code is noted. */
+bool cover_enters(TcgVcpu *tv, uint64_t guest_virt, const uint8_t *host_page);
+/* Adds the page offsets where nothing has been noted yet; run->lock held. */
+void cover_add_breaks(TcgRun *run, const uint8_t *host_page, uint64_t breaks[TCG_BREAK_WORDS]);
+/* How many instructions of a unit have been noted: by now, and when it was made, which is just now. */
+unsigned cover_count(TcgRun *run, const TcgSpan *span);
+unsigned cover_count_made(const TcgRun *run, const TcgSpan *span);
+/* The instruction at the pc is executed. */
+void cover_note(TcgVcpu *tv);
+
 /* describe.c */
 void describe_run(Machine *machine, GString *out);
 void describe_guest_code(TcgVcpu *tv, const TcgCode *code, uint64_t pc, const IrUnit *unit);
-void describe_host_code(const uint8_t *code, size_t size);
+void describe_host_code(const uint8_t *code, size_t insn_size, size_t size);
 
 /* perfmap.c: names of translated code for perf, all of it nothing unless perfmap=on. */
 bool perfmap_open(TcgRun *run, GError **error);

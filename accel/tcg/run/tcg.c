@@ -57,6 +57,7 @@ static void tcg_shutdown(Machine *machine, void *state)
     perfmap_close(run);
     cache_free(run);
     watch_free(run);
+    cover_free(run);
     if (run->vcpus) {
         g_ptr_array_unref(run->vcpus);
     }
@@ -103,6 +104,7 @@ static bool tcg_init(Machine *machine, void *state, GError **error)
     }
     memory_add_listener(machine, memory_changed, run);
     watch_init(run);
+    cover_init(run);
     return true;
 }
 
@@ -287,9 +289,10 @@ static const Accelerator tcg_accelerator = {
     .vcpu_kick = tcg_vcpu_kick,
     .vcpu_reset = tcg_vcpu_reset,
     .sync = tcg_sync,
-    .abilities = ACCELERATOR_RUNS_CODE | ACCELERATOR_SMM,
+    .abilities = ACCELERATOR_RUNS_CODE | ACCELERATOR_SMM | ACCELERATOR_COVERAGE,
     .vcpu_memory_changed = tcg_vcpu_memory_changed,
     .debug_changed = trap_changed,
+    .debug_events = UINT32_MAX,
     .describe = describe_run,
 };
 ACCELERATOR(tcg_accelerator);

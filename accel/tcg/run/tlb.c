@@ -132,7 +132,7 @@ static bool is_global(const TcgContext *context, const TcgTlbEntry *entry)
 
 static bool is_global_fetch(const TcgContext *context, size_t slot)
 {
-    return context->fetch[slot].tag != TCG_TLB_EMPTY &&
+    return context->fetch[slot].tag != TCG_FETCH_EMPTY &&
            (context->fetch_global[slot / 64] >> (slot % 64) & 1);
 }
 
@@ -241,11 +241,11 @@ void tlb_fill(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, const TcgWa
     if (mapping->size_bits > TCG_PAGE_BITS) {
         note_large(context, guest_virt, mapping->size_bits);
     }
-    entry->read = mapping->read ? page : TCG_TLB_EMPTY;
+    entry->read = mapping->read ? page : tcg_tlb_no_tag(page);
     /* A write tag stands for reading, too: read-modify-writes compare only that. */
     entry->write = write && mapping->read && mapping->write && may_store_unseen(tv, walk)
                        ? page
-                       : TCG_TLB_EMPTY;
+                       : tcg_tlb_no_tag(page);
     entry->addend = (uintptr_t)walk->host - page;
     entry->info = page | (mapping->global ? INFO_GLOBAL : 0) | mapping->size_bits;
 }
@@ -272,7 +272,7 @@ TcgFetchEntry *tlb_fill_fetch(TcgVcpu *tv, TcgContext *context, uint64_t guest_v
     if (walk->mapping.guarded) {
         entry->host_page |= TCG_FETCH_GUARDED;
     }
-    if (trap_page_breaks(tv, page, walk->mapping.guest_phys)) {
+    if (trap_page_breaks(tv, page, walk->mapping.guest_phys, walk->host)) {
         entry->host_page |= TCG_FETCH_BREAKS;
     }
     return entry;
@@ -284,7 +284,7 @@ static void drop_if(TcgTlbEntry *entry, uint64_t guest_virt, bool matches)
 
     if (info && (matches || (info & INFO_GLOBAL)) &&
         tlb_same_block(info, guest_virt, (unsigned)(info & INFO_SIZE_MASK))) {
-        entry->read = entry->write = TCG_TLB_EMPTY;
+        entry->read = entry->write = tcg_tlb_no_tag(info & TCG_PAGE_MASK);
         entry->info = 0;
     }
 }
@@ -345,9 +345,9 @@ static void drop_write(TcgTlbEntry *entry, const void *what)
 {
     const HostRange *range = what;
 
-    if (entry->write && !(entry->write & (TCG_PAGE_SIZE - 1)) &&
+    if (entry->info && entry->write == (entry->info & TCG_PAGE_MASK) &&
         entry->write + entry->addend - (uintptr_t)range->first < range->size) {
-        entry->write = TCG_TLB_EMPTY;
+        entry->write = tcg_tlb_no_tag(entry->write);
     }
 }
 
@@ -365,7 +365,7 @@ static void drop_fetches(TcgContext *context)
 {
     empty_table(context->fetch, sizeof context->fetch, sizeof context->fetch[0],
                 &context->fetch_filled);
-    context->fetch[0].tag = TCG_TLB_EMPTY;
+    context->fetch[0].tag = TCG_FETCH_EMPTY;
 }
 
 void tlb_drop_page(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, bool matches)
@@ -392,7 +392,7 @@ void tlb_drop_page(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, bool m
             if (!matches && !is_global_fetch(context, (size_t)(fetch - context->fetch))) {
                 return;
             }
-            fetch->tag = TCG_TLB_EMPTY;
+            fetch->tag = TCG_FETCH_EMPTY;
         }
         context_drop_jumps(tv, context, guest_virt);
     }

@@ -55,7 +55,7 @@ static bool make_ir(TcgVcpu *tv, TcgCode *code, unsigned offset, uint64_t mode, 
         ir->check_insn = mode & TCG_MODE_CHECK ? &check_insn : NULL;
         ir->count_var = mode & TCG_MODE_COUNT ? run->target->insn_count_var : 0;
         ir->start = (uint16_t)offset;
-        trap_prepare_unit(run, ir);
+        trap_prepare_unit(run, code->page, ir);
         run->target->translate(ir, tv->env, code, (uint16_t)offset, mode, max_insns);
         if (code->needs_next) {
             return false;
@@ -101,6 +101,9 @@ static TcgUnit *new_unit(TcgRun *run, uint8_t *host_page, unsigned link_count)
     unit->insn_count = (uint16_t)ir->insn_count;
     unit->link_count = (uint16_t)link_count;
     unit->checksum = cache_checksum(unit);
+    if (run->covering && ir->mode & TCG_MODE_BREAK) {
+        unit->covered = (uint16_t)cover_count_made(run, &unit->span);
+    }
     run->translated++;
     run->translated_insns += ir->insn_count;
     run->guest_bytes += (uint64_t)(ir->end - ir->start);
@@ -148,7 +151,7 @@ static TcgUnit *make_host_code(TcgVcpu *tv, uint8_t *host_page)
         unit->links[i].unit = unit;
     }
     if (log_enabled(LOG_OUT_ASM) && log_address_wanted(tv->env->pc_page + unit->span.start)) {
-        describe_host_code(run->code_next, code.size);
+        describe_host_code(run->code_next, code.insn_size, code.size);
     }
     perfmap_add_unit(run, run->code_next, code.size,
                      (tv->env->pc_page & TCG_PAGE_MASK) + unit->span.start);

@@ -7,14 +7,19 @@
  * there. Watched pages get no TLB entries, so each access asks. One that is watched is undone, and done again as a unit of one instruction, behind which
  * the debugger is told. Single steps are such units, too.
  */
-#include <stdlib.h>
+#include <string.h>
 
 #include "accel/tcg/run/run.h"
 
 static void helper_check_break(TcgState *env)
 {
-    if (debug_reached(tcg_vcpu(env)->vcpu)) {
+    TcgVcpu *tv = tcg_vcpu(env);
+
+    if (tv->run->breaking && debug_reached(tv->vcpu)) {
         tcg_unwind(env);
+    }
+    if (tv->run->covering) {
+        cover_note(tv);
     }
 }
 
@@ -26,9 +31,16 @@ static const TcgHelper check_break = {
 };
 TCG_HELPER(check_break);
 
-static int compare_offsets(const void *a, const void *b)
+/* Marks where in a page the point has something. */
+static void mark_offsets(const DebugPoint *point, uint64_t breaks[TCG_BREAK_WORDS])
 {
-    return *(const uint16_t *)a - *(const uint16_t *)b;
+    uint64_t count = MIN(point->size, TCG_PAGE_SIZE);
+
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t offset = (point->address + i) & (TCG_PAGE_SIZE - 1);
+
+        breaks[offset / 64] |= UINT64_C(1) << offset % 64;
+    }
 }
 
 bool trap_changed(Machine *machine, GError **error)
@@ -36,21 +48,19 @@ bool trap_changed(Machine *machine, GError **error)
     TcgRun *run = machine->accel_state;
     const GPtrArray *points = debug_points(machine);
 
-    run->break_count = 0;
-    run->watching = false;
-    run->breaks = g_renew(uint16_t, run->breaks, points->len);
+    run->watching = run->breaking = false;
+    memset(run->breaks, 0, sizeof run->breaks);
     for (unsigned i = 0; i < points->len; i++) {
         const DebugPoint *point = g_ptr_array_index(points, i);
 
         if (point->access & DEBUG_EXECUTE) {
-            run->breaks[run->break_count++] = point->address & (TCG_PAGE_SIZE - 1);
+            mark_offsets(point, run->breaks);
+            run->breaking = true;
         } else {
             run->watching = true;
         }
     }
-    if (run->break_count) {
-        qsort(run->breaks, run->break_count, sizeof run->breaks[0], compare_offsets);
-    }
+    cover_changed(run);
     cache_forget_breaks(run);
     for (unsigned i = 0; i < run->vcpus->len; i++) {
         context_flush_all(g_ptr_array_index(run->vcpus, i));
@@ -58,19 +68,26 @@ bool trap_changed(Machine *machine, GError **error)
     return true;
 }
 
-void trap_prepare_unit(TcgRun *run, IrUnit *unit)
+void trap_prepare_unit(TcgRun *run, const uint8_t *host_page, IrUnit *unit)
 {
     if (unit->mode & TCG_MODE_BREAK) {
-        unit->breaks = run->breaks;
-        unit->break_count = run->break_count;
+        memcpy(run->unit_breaks, run->breaks, sizeof run->breaks);
+        if (run->covering) {
+            cover_add_breaks(run, host_page, run->unit_breaks);
+        }
+        unit->breaks = run->unit_breaks;
         unit->check_break = &check_break;
     }
 }
 
-bool trap_page_breaks(TcgVcpu *tv, uint64_t guest_virt, uint64_t guest_phys)
+bool trap_page_breaks(TcgVcpu *tv, uint64_t guest_virt, uint64_t guest_phys,
+                      const uint8_t *host_page)
 {
-    return tv->run->break_count &&
-           debug_page_has(tv->run->machine, guest_virt, guest_phys, DEBUG_EXECUTE);
+    const TcgRun *run = tv->run;
+    bool covers = run->covering && cover_enters(tv, guest_virt, host_page);
+
+    return covers ||
+           (run->breaking && debug_page_has(run->machine, guest_virt, guest_phys, DEBUG_EXECUTE));
 }
 
 bool trap_page_watched(TcgVcpu *tv, uint64_t guest_virt, uint64_t guest_phys)
@@ -109,7 +126,8 @@ static void set_mode(TcgVcpu *tv)
 {
     const VcpuDebug *debug = &tv->vcpu->debug;
 
-    tv->step_mode = debug->step || debug->pass || tv->watch_wanted ? TCG_MODE_STEP : 0;
+    tv->step_mode =
+        debug->step || debug->pass || debug->count || tv->watch_wanted ? TCG_MODE_STEP : 0;
 }
 
 void trap_done(TcgVcpu *tv)
@@ -132,6 +150,7 @@ void trap_left(TcgVcpu *tv)
     /* An exception in the place of the instruction is a step, too; one that has to be done again is none. */
     if (tv->one_mode & TCG_MODE_STEP && !tv->watch_wanted && !tv->abandoned &&
         tv->alone != TCG_ALONE_WANTED) {
+        tv->vcpu->debug.faulted = true;
         trap_done(tv);
     }
     tv->abandoned = false;
@@ -147,12 +166,12 @@ void trap_take_interrupt(TcgVcpu *tv)
     set_mode(tv);
     if (tv->step_mode) {
         if (debug->pass || tv->watch_wanted ||
-            debug_step_flags(tv->run->machine) & DEBUG_STEP_NO_INTERRUPTS) {
+            (debug->step && debug_step_flags(tv->run->machine) & DEBUG_STEP_NO_INTERRUPTS)) {
             return;
         }
     }
     tv->target->take_interrupt(tv->env);
-    if (debug->watch || (tv->step_mode && tcg_pc(tv->env) != pc)) {
+    if (debug->watch || (debug->step && tcg_pc(tv->env) != pc)) {
         trap_done(tv);
     }
 }

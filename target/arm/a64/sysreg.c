@@ -22,6 +22,40 @@ static void raise_sysreg_trap(A64Translator *t)
     a64_raise(t, arm_esr(ARM_EC_SYSREG, sysreg_iss(t)));
 }
 
+static IrRef pointer(A64Translator *t, const void *p)
+{
+    return a64_const(t, IR_I64, (int64_t)(uintptr_t)p);
+}
+
+/* What a debugger is told of, in code that was translated while it wanted that. */
+
+static void helper_tell(TcgState *env, uint64_t name, uint64_t value, uint32_t write)
+{
+    ArmCpu *cpu = arm_cpu_of_env(env);
+
+    debug_report(cpu->vcpu.machine, &cpu->vcpu,
+                 &(DebugEvent){ .kind = DEBUG_REGISTER,
+                                .write = write,
+                                .name = (const char *)(uintptr_t)name,
+                                .value = value });
+}
+
+static const TcgHelper tell_helper = {
+    .name = "tell_register",
+    .function = (void *)helper_tell,
+    .result = IR_VOID,
+    .flags = HELPER_ENV | HELPER_READS | HELPER_FAULTS | HELPER_EFFECT,
+    .arg_types = { IR_I64, IR_I64, IR_I32 },
+};
+TCG_HELPER(tell_helper);
+
+static void tell(A64Translator *t, const char *name, IrRef value, bool write)
+{
+    if (t->mode & ARM_MODE_TELL) {
+        a64_call(t, &tell_helper, pointer(t, name), value, a64_const(t, IR_I32, write), 0);
+    }
+}
+
 /* PSTATE fields. */
 
 static void helper_set_daif(TcgState *env, uint64_t daif)
@@ -44,6 +78,7 @@ TCG_HELPER(set_daif_helper);
 
 static void emit_set_daif(A64Translator *t, IrRef value)
 {
+    tell(t, "daif", value, true);
     a64_set_var(t, ARM_VAR_DAIF, IR_I64, value);
     a64_call(t, &set_daif_helper, value, 0, 0, 0);
     a64_goto(t, t->offset + 4);
@@ -84,6 +119,11 @@ TCG_HELPER(set_pstate_helper);
 
 static void emit_set_pstate(A64Translator *t, PstateField field, IrRef value)
 {
+    static const char *const names[] = {
+        [PSTATE_SPSEL] = "spsel", [PSTATE_PAN] = "pan", [PSTATE_UAO] = "uao", [PSTATE_SSBS] = "ssbs"
+    };
+
+    tell(t, names[field], a64_extend(t, IR_OP_zext, IR_I64, 2, value), true);
     a64_call(t, &set_pstate_helper, a64_const(t, IR_I32, field), value, 0, 0);
     a64_dispatch_next(t);
 }
@@ -104,6 +144,7 @@ static bool emit_daif_immediate(A64Translator *t, unsigned op2, unsigned imm)
         if (imm & 8) {
             emit_set_daif(t, daif);
         } else {
+            tell(t, "daif", daif, true);
             a64_set_var(t, ARM_VAR_DAIF, IR_I64, daif);
         }
     }
@@ -361,6 +402,7 @@ static Special write_fp_control(A64Translator *t, uint32_t encoding, unsigned rt
     if (!a64_fp_access(t)) {
         return SPECIAL_DONE;
     }
+    tell(t, encoding == REG_FPSR ? "fpsr" : "fpcr", a64_get_x(t, rt), true);
     if (encoding == REG_FPSR) {
         a64_call(t, &set_fpsr_helper, a64_get_x(t, rt), 0, 0, 0);
     } else {
@@ -374,6 +416,7 @@ static Special write_special_el0(A64Translator *t, uint32_t encoding, unsigned r
 {
     switch (encoding) {
     case REG_NZCV:
+        tell(t, "nzcv", a64_get_x(t, rt), true);
         a64_set_flags(t, a64_op1(t, IR_OP_fpack, IR_FLAGS, a64_get_w(t, rt)));
         return SPECIAL_DONE;
     case REG_DAIF:
@@ -412,6 +455,7 @@ static Special write_special(A64Translator *t, uint32_t encoding, unsigned rt)
         if (!(t->mode & ARM_MODE_SPSEL)) {
             return SPECIAL_UNDEFINED;
         }
+        tell(t, "sp_el0", a64_get_x(t, rt), true);
         a64_set_var(t, ARM_VAR_SP_EL0, IR_I64, a64_get_x(t, rt));
         return SPECIAL_DONE;
     case REG_SPSEL:
@@ -462,15 +506,8 @@ TCG_HELPER(read_exact_helper);
 static void helper_write(TcgState *env, uint64_t reg, uint64_t value)
 {
     const ArmSysreg *sysreg = (const ArmSysreg *)(uintptr_t)reg;
-    ArmCpu *cpu = arm_cpu_of_env(env);
 
-    arm_sysreg_write(cpu, sysreg, value);
-    if (debug_wants(cpu->vcpu.machine, DEBUG_REGISTER)) {
-        debug_report(
-            cpu->vcpu.machine, &cpu->vcpu,
-            &(DebugEvent){
-                .kind = DEBUG_REGISTER, .write = true, .name = sysreg->name, .value = value });
-    }
+    arm_sysreg_write(arm_cpu_of_env(env), sysreg, value);
 }
 
 static const TcgHelper write_helper = {
@@ -557,11 +594,6 @@ static const TcgHelper write_external_helper = {
 };
 TCG_HELPER(write_external_helper);
 
-static IrRef pointer(A64Translator *t, const void *p)
-{
-    return a64_const(t, IR_I64, (int64_t)(uintptr_t)p);
-}
-
 static bool emit_external(A64Translator *t, uint32_t encoding, bool read, unsigned rt)
 {
     void *opaque;
@@ -579,7 +611,9 @@ static bool emit_external(A64Translator *t, uint32_t encoding, bool read, unsign
     if (read) {
         a64_set_x(t, rt,
                   a64_call(t, &read_external_helper, pointer(t, reg), pointer(t, opaque), 0, 0));
+        tell(t, reg->name, a64_get_x(t, rt), false);
     } else {
+        tell(t, reg->name, a64_get_x(t, rt), true);
         a64_call(t, &write_external_helper, pointer(t, reg), pointer(t, opaque), a64_get_x(t, rt),
                  0);
         /* The write may have made an interrupt deliverable, which is polled for at unit entries. */
@@ -601,12 +635,14 @@ static void emit_read(A64Translator *t, const ArmSysreg *reg, unsigned rt)
                          pointer(t, reg), 0, 0, 0);
     }
     a64_set_x(t, rt, value);
+    tell(t, reg->name, value, false);
 }
 
 static void emit_write(A64Translator *t, const ArmSysreg *reg, unsigned rt)
 {
     IrRef value = a64_get_x(t, rt);
 
+    tell(t, reg->name, value, true);
     if (reg->var) {
         a64_set_var(t, reg->var, IR_I64, value);
         return;
@@ -660,6 +696,27 @@ static bool emit_sysreg(A64Translator *t, uint32_t encoding, bool read, unsigned
     return true;
 }
 
+static const char *special_name(uint32_t encoding)
+{
+    static const struct {
+        uint32_t encoding;
+        const char *name;
+    } names[] = {
+        { REG_NZCV, "nzcv" },     { REG_DAIF, "daif" },           { REG_SSBS, "ssbs" },
+        { REG_FPCR, "fpcr" },     { REG_FPSR, "fpsr" },           { REG_SP_EL0, "sp_el0" },
+        { REG_SPSEL, "spsel" },   { REG_CURRENTEL, "currentel" }, { REG_PAN, "pan" },
+        { REG_UAO, "uao" },       { REG_ISR, "isr_el1" },         { REG_RNDR, "rndr" },
+        { REG_RNDRRS, "rndrrs" },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (names[i].encoding == encoding) {
+            return names[i].name;
+        }
+    }
+    return "";
+}
+
 #define ENCODING(op0, f) ARM_SYSREG(op0, (f)->op1, (f)->crn, (f)->crm, (f)->op2)
 
 INSTRUCTION(mrs, "110101010011 o0 op1:3 crn:4 crm:4 op2:3 rt:5")
@@ -668,6 +725,9 @@ static bool translate_mrs(A64Translator *t, const A64Fields *f)
     uint32_t encoding = ENCODING(2 + f->o0, f);
     Special special = read_special(t, encoding, f->rt);
 
+    if (special == SPECIAL_DONE && !t->ended) {
+        tell(t, special_name(encoding), a64_get_x(t, f->rt), false);
+    }
     return special == SPECIAL_NONE ? emit_sysreg(t, encoding, true, f->rt)
                                    : special == SPECIAL_DONE;
 }

@@ -10,7 +10,7 @@ static bool has_clean_upper(const Emitter *e, IrRef ref)
 {
     const IrOp *op = emitter_value(e, ref);
 
-    if (e->upper_garbage[ref]) {
+    if (e->values[ref].upper_garbage) {
         return false;
     }
     if (op->type == IR_I32 && ir_op_info[op->opcode].result != 'L') {
@@ -41,21 +41,21 @@ static void find_root(Emitter *e, unsigned i, bool vars_are_64)
     switch (op->opcode) {
     case IR_OP_trunc:
         if (vars_are_64 || has_clean_upper(e, arg)) {
-            e->upper_garbage[i] = !has_clean_upper(e, arg);
-            e->root[i] = e->root[arg];
+            e->values[i].upper_garbage = !has_clean_upper(e, arg);
+            e->values[i].root = e->values[arg].root;
         }
         break;
     case IR_OP_zext:
         if (op->esz == 2 && has_clean_upper(e, arg)) {
-            e->root[i] = e->root[arg];
+            e->values[i].root = e->values[arg].root;
         }
         break;
     case IR_OP_get:
         if (e->var_value[op->var]) {
             IrRef value = e->var_value[op->var];
 
-            e->root[i] = e->root[value];
-            e->upper_garbage[i] = e->upper_garbage[value];
+            e->values[i].root = e->values[value].root;
+            e->values[i].upper_garbage = e->values[value].upper_garbage;
         } else {
             e->var_value[op->var] = (IrRef)i;
         }
@@ -84,20 +84,11 @@ static void find_roots(Emitter *e)
     }
     e->vars_are_64 = vars_are_64;
     for (unsigned i = 0; i < unit->count; i++) {
-        e->root[i] = (IrRef)i;
-        e->regs[i] = 0;
-        e->slot[i] = NO_SLOT;
-        e->hold[i] = 0;
-        e->keep[i] = 0;
-        e->home_var[i] = NO_VAR;
-        e->hint[i] = NO_REG;
-        e->next_use[i] = 0;
-        e->upper_garbage[i] = false;
-        e->plan[i] = false;
-        e->skip[i] = SKIP_NO;
+        e->values[i] =
+            (EmitterValue){ .root = (IrRef)i, .slot = NO_SLOT, .home_var = NO_VAR, .hint = NO_REG };
         find_root(e, i, vars_are_64);
-        if (e->root[i] != i) {
-            e->skip[i] = SKIP_DEAD;
+        if (e->values[i].root != i) {
+            e->values[i].skip = SKIP_DEAD;
         }
     }
     memset(e->var_value, 0, sizeof(e->var_value));
@@ -107,9 +98,11 @@ typedef struct {
     unsigned barrier;                  /* counts ops that observe variables */
     uint16_t pending_set[IR_MAX_VARS]; /* the next set of each variable */
     bool flags_seen, flags_set; /* of the flags variable: seen before it is set; set at all */
-    uint8_t hint_var[IR_MAX_OPS];
-    uint16_t hint_set[IR_MAX_OPS];
-    unsigned hint_barrier[IR_MAX_OPS];
+    struct {
+        unsigned barrier;
+        uint16_t set; /* 0: none */
+        uint8_t var;
+    } hints[IR_MAX_OPS]; /* by value */
 } Backward;
 
 static bool is_barrier(const IrOp *op)
@@ -121,34 +114,34 @@ static bool is_barrier(const IrOp *op)
 static void note_set(Emitter *e, Backward *back, unsigned i)
 {
     const IrOp *op = &e->unit->ops[i];
-    IrRef value = e->root[op->args[0]];
+    IrRef value = e->values[op->args[0]].root;
 
     back->pending_set[op->var] = (uint16_t)i;
-    back->hint_var[value] = op->var;
-    back->hint_set[value] = (uint16_t)i;
-    back->hint_barrier[value] = back->barrier;
+    back->hints[value].var = op->var;
+    back->hints[value].set = (uint16_t)i;
+    back->hints[value].barrier = back->barrier;
 }
 
 static void decide_hint(Emitter *e, const Backward *back, unsigned i)
 {
-    unsigned var = back->hint_var[i];
+    unsigned set = back->hints[i].set, var = back->hints[i].var;
 
-    if (back->hint_set[i] && back->hint_barrier[i] == back->barrier &&
-        back->pending_set[var] == back->hint_set[i]) {
-        e->hint[i] = e->b->var_pin[var];
+    if (set && back->hints[i].barrier == back->barrier && back->pending_set[var] == set) {
+        e->values[i].hint = e->b->var_pin[var];
     }
 }
 
 static void note_uses(Emitter *e, unsigned i)
 {
     const IrOp *op = &e->unit->ops[i];
+    unsigned count = ir_op_info[op->opcode].args;
 
-    for (unsigned k = 0; k < 4; k++) {
-        e->use_next[i][k] = e->next_use[e->root[op->args[k]]];
+    for (unsigned k = 0; k < count; k++) {
+        e->values[i].use_next[k] = e->values[e->values[op->args[k]].root].next_use;
     }
-    for (unsigned k = 0; k < 4; k++) {
+    for (unsigned k = 0; k < count; k++) {
         if (op->args[k]) {
-            e->next_use[e->root[op->args[k]]] = (uint16_t)i;
+            e->values[e->values[op->args[k]].root].next_use = (uint16_t)i;
         }
     }
 }
@@ -160,13 +153,13 @@ static void note_flags(Emitter *e, Backward *back, unsigned i)
     bool mine = op->var == e->b->flags_var;
 
     if (op->opcode == IR_OP_set && mine) {
-        e->plan[e->root[op->args[0]]] = back->flags_seen && back->flags_set;
+        e->values[e->values[op->args[0]].root].plan = back->flags_seen && back->flags_set;
         back->flags_seen = false;
         back->flags_set = true;
     } else if (is_barrier(op) || (op->opcode == IR_OP_get && mine)) {
         back->flags_seen = true;
     }
-    e->flags_seen[i] = back->flags_seen;
+    e->values[i].flags_seen = back->flags_seen;
 }
 
 /* Backward: next uses (next_use ends as each value's first use), dead ops, hints. */
@@ -178,17 +171,17 @@ static void find_uses(Emitter *e)
     back.flags_seen = true;
     back.flags_set = false;
     memset(back.pending_set, 0, sizeof(back.pending_set));
-    memset(back.hint_set, 0, e->unit->count * sizeof(back.hint_set[0]));
+    memset(back.hints, 0, e->unit->count * sizeof(back.hints[0]));
     for (unsigned i = e->unit->count - 1; i > 0; i--) {
         const IrOp *op = &e->unit->ops[i];
 
-        e->flags_seen[i] = back.flags_seen;
-        if (e->skip[i]) {
+        e->values[i].flags_seen = back.flags_seen;
+        if (e->values[i].skip) {
             continue;
         }
-        if (!e->next_use[i] && op->opcode != IR_OP_fop && op->opcode != IR_OP_fcmp &&
+        if (!e->values[i].next_use && op->opcode != IR_OP_fop && op->opcode != IR_OP_fcmp &&
             !ir_op_has_effect(op)) {
-            e->skip[i] = SKIP_DEAD;
+            e->values[i].skip = SKIP_DEAD;
             continue;
         }
         if (op->opcode == IR_OP_set) {

@@ -227,6 +227,17 @@ void asm_lea_code(Assembler *a, int to, const uint8_t *target)
     }
 }
 
+void asm_address(Assembler *a, int to, const void *target)
+{
+    int64_t rel = (int64_t)((uintptr_t)target - (uintptr_t)a->p);
+
+    if (asm_fits32(rel + INT16_MIN) && asm_fits32(rel + INT16_MAX)) {
+        asm_lea_code(a, to, target);
+    } else {
+        asm_mov_imm(a, to, (uintptr_t)target);
+    }
+}
+
 /* An immediate of a byte or, if it does not fit, four. */
 static uint8_t *put_imm(uint8_t *p, int32_t imm)
 {
@@ -326,6 +337,18 @@ void asm_group1_imm_sized(Assembler *a, unsigned size_log2, unsigned digit, int 
         asm_u8(a, (uint8_t)imm);
     } else {
         asm_digit_sized(a, 0x81, size_log2, digit, rm);
+        emit_imm_sized(a, size_log2, imm);
+    }
+}
+
+void asm_group1_mem_imm_sized(Assembler *a, unsigned size_log2, unsigned digit, Mem m, int32_t imm)
+{
+    if (size_log2 >= 2) {
+        asm_group1_mem_imm(a, size_log2 == 3, digit, m, imm);
+    } else if (size_log2 == 1 && asm_fits8((int16_t)imm)) {
+        asm_rm_imm8(a, OP(PP_66, MAP_NONE, 0x83), false, (int)digit, m, (uint8_t)imm);
+    } else {
+        asm_rm(a, size_log2 ? OP(PP_66, MAP_NONE, 0x81) : 0x80, false, (int)digit, m);
         emit_imm_sized(a, size_log2, imm);
     }
 }

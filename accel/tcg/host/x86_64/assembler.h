@@ -87,7 +87,7 @@ enum { G1_ADD, G1_OR, G1_ADC, G1_SBB, G1_AND, G1_SUB, G1_XOR, G1_CMP };
 /* The /digit of the shift group (C1, D3). */
 enum { SHIFT_ROL, SHIFT_ROR, SHIFT_RCL, SHIFT_RCR, SHIFT_SHL, SHIFT_SHR, SHIFT_SAR = 7 };
 /* Single bytes. */
-enum { BYTE_CMC = 0xf5, BYTE_CLC = 0xf8, BYTE_STC = 0xf9 };
+enum { BYTE_POP = 0x58, BYTE_CMC = 0xf5, BYTE_CLC = 0xf8, BYTE_STC = 0xf9 };
 
 typedef struct {
     uint8_t *p;
@@ -157,6 +157,16 @@ static inline void asm_u32(Assembler *a, uint32_t value)
     asm_end(a, asm_put_u32(asm_begin(a), value));
 }
 
+static inline void asm_bytes(Assembler *a, const void *bytes, size_t size)
+{
+    if ((size_t)(a->end - a->p) < size) {
+        a->full = true;
+    } else {
+        memcpy(a->p, bytes, size);
+        a->p += size;
+    }
+}
+
 static inline void asm_u64(Assembler *a, uint64_t value)
 {
     uint8_t *p = asm_begin(a);
@@ -191,6 +201,7 @@ void asm_store_sized(Assembler *a, unsigned size_log2, Mem m, int from);
 void asm_store_imm(Assembler *a, unsigned size_log2, Mem m, int32_t value);
 void asm_lea(Assembler *a, bool w, int to, Mem m);
 void asm_lea_code(Assembler *a, int to, const uint8_t *target);
+void asm_address(Assembler *a, int to, const void *target); /* the shortest way to have an address */
 void asm_group1_imm(Assembler *a, bool w, unsigned digit, int rm, int32_t imm);
 void asm_group1_mem_imm(Assembler *a, bool w, unsigned digit, Mem m, int32_t imm);
 void asm_test_imm(Assembler *a, bool w, int rm, int32_t imm);
@@ -208,6 +219,7 @@ void asm_rr_sized(Assembler *a, uint32_t op, unsigned size_log2, int reg, int rm
 void asm_rm_sized(Assembler *a, uint32_t op, unsigned size_log2, int reg, Mem m);
 void asm_digit_sized(Assembler *a, uint32_t op, unsigned size_log2, unsigned digit, int rm);
 void asm_group1_imm_sized(Assembler *a, unsigned size_log2, unsigned digit, int rm, int32_t imm);
+void asm_group1_mem_imm_sized(Assembler *a, unsigned size_log2, unsigned digit, Mem m, int32_t imm);
 void asm_test_imm_sized(Assembler *a, unsigned size_log2, int rm, int32_t imm);
 void asm_shift_imm_sized(Assembler *a, unsigned size_log2, unsigned digit, int rm, unsigned count);
 void asm_setcc(Assembler *a, unsigned cc, int reg);

@@ -131,6 +131,11 @@ static void emit_op(Emitter *e, const IrOp *op)
     case IR_OP_vconst:
     case IR_OP_fconst:
         return;
+    case IR_OP_pc:
+        if (!emitter_is_near_pc(op)) {
+            emit_integer_op(e, op);
+        }
+        return;
     case IR_OP_insn:
         e->pc_offset = (uint16_t)op->imm;
         return;
@@ -167,7 +172,7 @@ static void emit_body(Emitter *e)
 {
     emit_entry(e);
     for (unsigned i = 1; i < e->unit->count && !e->done && !e->failed; i++) {
-        if (e->skip[i] != SKIP_NO) {
+        if (e->values[i].skip != SKIP_NO) {
             continue;
         }
         if (e->a.end - e->a.p < ROOM_PER_OP) {
@@ -175,35 +180,53 @@ static void emit_body(Emitter *e)
             return;
         }
         e->at = i;
+        emitter_forget_unseen(e);
         emit_op(e, &e->unit->ops[i]);
         e->locked = 0;
     }
 }
 
-static void emit_stubs(Emitter *e)
+static void emit_stub(Emitter *e, ColdStub *stub)
 {
-    for (unsigned i = 0; i < e->stub_count && !e->failed; i++) {
-        ColdStub *stub = &e->stubs[i];
+    if (e->a.end - e->a.p < STUB_ROOM) {
+        e->failed = true;
+        return;
+    }
+    if (stub->kind >= STUB_EXIT) {
+        emit_control_stub(e, stub);
+        return;
+    }
+    for (unsigned j = 0; j < stub->jump_count; j++) {
+        asm_patch(&e->a, stub->jumps[j]);
+    }
+    if (stub->kind == STUB_HELPER) {
+        emit_helper_stub(e, stub);
+    } else if (stub->kind == STUB_CALL) {
+        emit_call_stub(e, stub);
+    } else if (stub->kind == STUB_UPDATE) {
+        emit_update_stub(e, stub);
+    } else {
+        emit_memory_stub(e, stub);
+    }
+}
 
-        if (e->a.end - e->a.p < STUB_ROOM) {
-            e->failed = true;
-            return;
-        }
-        if (stub->kind >= STUB_EXIT) {
-            emit_control_stub(e, stub);
-            continue;
-        }
-        for (unsigned j = 0; j < stub->jump_count; j++) {
-            asm_patch(&e->a, stub->jumps[j]);
-        }
-        if (stub->kind == STUB_HELPER) {
-            emit_helper_stub(e, stub);
-        } else if (stub->kind == STUB_CALL) {
-            emit_call_stub(e, stub);
-        } else {
-            emit_memory_stub(e, stub);
+/* First those that are code, which may add more of them. Records follow, whose place is returned. */
+static const uint8_t *emit_stubs(Emitter *e)
+{
+    const uint8_t *records;
+
+    for (unsigned i = 0; i < e->stub_count && !e->failed; i++) {
+        if (e->stubs[i].kind >= STUB_HELPER) {
+            emit_stub(e, &e->stubs[i]);
         }
     }
+    records = e->a.p;
+    for (unsigned i = 0; i < e->stub_count && !e->failed; i++) {
+        if (e->stubs[i].kind < STUB_HELPER) {
+            emit_stub(e, &e->stubs[i]);
+        }
+    }
+    return records;
 }
 
 /* Points a user at an equal constant that is there already. */
@@ -276,6 +299,7 @@ static void emit_pad(Emitter *e, uint8_t *code)
 bool host_emit_unit(HostBackend *backend, const IrUnit *unit, uint8_t *code, size_t room,
                     TcgLink *links, unsigned max_links, HostCode *out)
 {
+    const uint8_t *records;
     Emitter *e;
     bool ok;
 
@@ -292,12 +316,13 @@ bool host_emit_unit(HostBackend *backend, const IrUnit *unit, uint8_t *code, siz
     begin_unit(e, backend, unit);
     emit_pad(e, code);
     emit_body(e);
-    emit_stubs(e);
+    records = emit_stubs(e);
     emit_constants(e);
     ok = !e->failed && !e->a.full && e->done;
     if (ok) {
         *out = (HostCode){ .entry = e->entry,
                            .size = (size_t)(e->a.p - code),
+                           .insn_size = (size_t)(records - code),
                            .link_count = e->link_count };
     }
     e = atomic_exchange(&backend->spare, e);

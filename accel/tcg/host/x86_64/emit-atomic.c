@@ -239,7 +239,7 @@ static void emit_amo_direct(Emitter *e, const IrOp *op)
 static void emit_amo(Emitter *e, const IrOp *op)
 {
     bool big_endian = (op->sub & IR_MEM_BE) && op->esz;
-    bool unused = !e->next_use[e->at];
+    bool unused = !e->values[e->at].next_use;
 
     emitter_clobber_flags(e);
     if (op->aux == IR_AMO_SWP || (op->aux == IR_AMO_ADD && !big_endian) ||

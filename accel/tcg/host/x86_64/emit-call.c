@@ -93,11 +93,11 @@ static void move_arguments(Emitter *e, ArgMove *moves, unsigned count)
     }
     for (unsigned i = 0; i < count; i++) {
         if (!moves[i].done && moves[i].from == NO_REG) {
-            emitter_load_value(e, e->root[moves[i].ref], moves[i].to);
+            emitter_load_value(e, e->values[moves[i].ref].root, moves[i].to);
         }
     }
     for (unsigned i = 0; i < count; i++) {
-        if (e->upper_garbage[moves[i].ref]) {
+        if (e->values[moves[i].ref].upper_garbage) {
             asm_mov(&e->a, false, moves[i].to, moves[i].to);
         }
     }
@@ -112,12 +112,12 @@ static void place_arguments(Emitter *e, const IrOp *op)
     ArgMove moves[4];
 
     for (unsigned k = 0; k < 4 && op->args[k]; k++) {
-        IrRef root = e->root[op->args[k]];
+        IrRef root = e->values[op->args[k]].root;
         bool vector = ir_result_type(&e->unit->ops[root]) == IR_V128;
 
         moves[count++] = (ArgMove){
             .ref = op->args[k],
-            .from = e->regs[root] ? __builtin_ctz(e->regs[root]) : NO_REG,
+            .from = e->values[root].regs ? __builtin_ctz(e->values[root].regs) : NO_REG,
             .to = vector ? XMM0 + (int)vectors++ : int_args[ints++],
         };
     }
@@ -139,12 +139,12 @@ void emit_call(Emitter *e, const IrOp *op)
     bool reads = writes || (flags & (HELPER_READS | HELPER_FAULTS | HELPER_NORETURN));
 
     for (unsigned k = 0; k < 4; k++) {
-        if (op->args[k] && e->eflags && e->root[op->args[k]] == e->eflags) {
+        if (op->args[k] && e->eflags && e->values[op->args[k]].root == e->eflags) {
             emitter_use(e, op->args[k]);
         }
     }
     e->locked = 0;
-    emitter_drop_groups(e, ~0u);
+    emitter_drop_groups(e);
     emitter_clobber_flags(e);
     if (reads) {
         emitter_write_back(e);
@@ -255,7 +255,7 @@ void emit_call_stub(Emitter *e, ColdStub *stub)
     asm_store_imm(&e->a, 2, place, (int32_t)function);
     place.disp += 4;
     asm_store_imm(&e->a, 2, place, (int32_t)((uint64_t)function >> 32));
-    asm_call_to(&e->a, e->b->cold[COLD_HELPER][1]);
+    asm_call_to(&e->a, e->b->cold_helper);
     if (stub->keep_eflags) {
         asm_push_mem(&e->a, mem(RSP, KEPT_EFLAGS));
         asm_u8(&e->a, 0x9d); /* popf */

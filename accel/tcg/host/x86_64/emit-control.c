@@ -208,7 +208,9 @@ static void emit_goto_indirect(Emitter *e, const IrOp *op)
         uint8_t *other;
 
         asm_load(a, false, RCX, ENV(e, return_top));
-        asm_lea(a, true, RDX, mem(RAX, return_class(op)));
+        if (op->aux) {
+            asm_lea(a, true, RDX, mem(RAX, return_class(op)));
+        }
         asm_rm(a, OP_CMP, true, op->aux ? RDX : RAX,
                mem_index(R15, RCX, 0, offsetof(TcgContext, returns)));
         other = asm_jcc_short(a, CC_NE);
@@ -316,13 +318,12 @@ static void emit_link_stub(Emitter *e, const ColdStub *stub)
     link->stub = a->p;
     asm_patch(a, link->jump);
     if (link->crosses_page) {
-        emit_move_page(e, -(link->target & ~(TCG_PAGE_SIZE - 1)));
-        asm_store(a, true, ENV(e, pc_page), RAX);
+        asm_group1_mem_imm(a, true, G1_SUB, ENV(e, pc_page), link->target & ~(TCG_PAGE_SIZE - 1));
     }
     for (unsigned i = 0; i < stub->jump_count; i++) {
         asm_patch(a, stub->jumps[i]);
     }
-    asm_mov_imm(a, RSI, (uintptr_t)link);
+    asm_address(a, RSI, link);
     asm_jmp_to(a, e->b->follow_link);
 }
 

@@ -428,7 +428,7 @@ static void emit_from_int(Emitter *e, Float *f)
     bool wide = ir_result_type(&e->unit->ops[f->op->args[0]]) == IR_I64;
 
     use_operands(e, f);
-    if (is_unsigned && !wide && e->upper_garbage[f->op->args[0]]) {
+    if (is_unsigned && !wide && e->values[f->op->args[0]].upper_garbage) {
         int clean = emitter_scratch(e);
 
         asm_mov(&e->a, false, clean, f->args[0]);
@@ -607,7 +607,7 @@ void emit_cold_call(Emitter *e, const IrOp *op, const void *target, const int8_t
     asm_store_imm(&e->a, 2, m, (int32_t)function);
     m.disp += 4;
     asm_store_imm(&e->a, 2, m, (int32_t)((uint64_t)function >> 32));
-    asm_call_to(&e->a, e->b->cold[COLD_HELPER][1]);
+    asm_call_to(&e->a, e->b->cold_helper);
 }
 
 static void load_result(Emitter *e, const IrOp *op, int to)
@@ -627,7 +627,7 @@ static void emit_helper_call(Emitter *e, Float *f)
     use_operands(e, f);
     for (unsigned k = 0; k < f->count; k++) {
         regs[k] = (int8_t)f->args[k];
-        if (e->upper_garbage[f->op->args[k]]) {
+        if (e->values[f->op->args[k]].upper_garbage) {
             regs[k] = (int8_t)emitter_scratch(e);
             asm_mov(&e->a, false, regs[k], f->args[k]);
         }

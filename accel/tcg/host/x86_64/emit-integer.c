@@ -87,11 +87,12 @@ static void emit_alu_rr(Emitter *e, const IrOp *op, IrRef a_ref, IrRef b_ref, Ir
     }
     b = emitter_use(e, b_ref);
     emitter_advance(e);
-    if (lea || (op->opcode == IR_OP_sub && !flags && e->hint[e->at] == b && a != b)) {
+    if (lea || (op->opcode == IR_OP_sub && !flags && e->values[e->at].hint == b && a != b)) {
         result = emitter_result(e, a, 0);
     } else if (is_commutative(op->opcode)) {
-        int swap = e->hint[e->at] == b || (e->hint[e->at] != a && emitter_is_temporary(e, b) &&
-                                           !emitter_needed(e, e->reg_value[b]));
+        int swap = e->values[e->at].hint == b ||
+                   (e->values[e->at].hint != a && emitter_is_temporary(e, b) &&
+                    !emitter_needed(e, e->reg_value[b]));
 
         if (swap) {
             int other = a;
@@ -227,7 +228,7 @@ static void emit_mul(Emitter *e, const IrOp *op)
     } else {
         b = emitter_use(e, op->args[1]);
         emitter_advance(e);
-        if (e->hint[e->at] == b) {
+        if (e->values[e->at].hint == b) {
             int other = a;
 
             a = b;
@@ -246,7 +247,7 @@ static void emit_mul(Emitter *e, const IrOp *op)
 void emitter_finish_from(Emitter *e, int reg)
 {
     emitter_lock(e, reg);
-    if (e->hint[e->at] != NO_REG) {
+    if (e->values[e->at].hint != NO_REG) {
         int pin = emitter_result(e, NO_REG, 0);
 
         emitter_copy(e, pin, reg);
@@ -280,7 +281,7 @@ static void emit_div(Emitter *e, const IrOp *op)
     emitter_clobber_flags(e);
     emitter_take(e, RDX);
     emitter_use_in(e, op->args[0], RAX);
-    if (e->root[op->args[1]] == e->root[op->args[0]]) {
+    if (e->values[op->args[1]].root == e->values[op->args[0]].root) {
         b = emitter_scratch(e);
         asm_mov(a, true, b, RAX);
     } else {
@@ -382,8 +383,7 @@ static void emit_rorx(Emitter *e, bool w, int result, int a, unsigned count)
     asm_u8(&e->a, count);
 }
 
-/* Leaves the flags alone. [BMI2] */
-static void emit_rotate_const(Emitter *e, const IrOp *op, unsigned count)
+void emit_rotate_const(Emitter *e, const IrOp *op, unsigned count)
 {
     int a = emitter_use(e, op->args[0]), result;
 
@@ -398,6 +398,9 @@ static void emit_shift_const(Emitter *e, const IrOp *op, unsigned count)
     bool w = op->type == IR_I64;
     int a, result;
 
+    if (op->opcode == IR_OP_shl && emit_scaled_sum(e, op, count)) {
+        return;
+    }
     if (op->opcode == IR_OP_ror && e->has->bmi2) {
         emit_rotate_const(e, op, count);
         return;
@@ -465,7 +468,7 @@ static void emit_extr(Emitter *e, const IrOp *op)
     unsigned count = (unsigned)op->imm & (width_of(op) - 1);
     int a, b, result;
 
-    if (count && e->has->bmi2 && e->root[op->args[0]] == e->root[op->args[1]]) {
+    if (count && e->has->bmi2 && e->values[op->args[0]].root == e->values[op->args[1]].root) {
         emit_rotate_const(e, op, count);
         return;
     }
@@ -678,7 +681,7 @@ static void emit_insert_low(Emitter *e, const IrOp *op, unsigned size_log2)
 
     emitter_advance(e);
     result = emitter_result(e, a, a == b ? 0 : 1u << b);
-    if (result != a || (!w && e->upper_garbage[op->args[0]])) {
+    if (result != a || (!w && e->values[op->args[0]].upper_garbage)) {
         asm_mov(&e->a, w, result, a);
     }
     asm_rr_sized(&e->a, OP_MOV, size_log2, result, b);
@@ -735,21 +738,17 @@ static void emit_crc32c(Emitter *e, const IrOp *op)
     emitter_finish(e, result);
 }
 
+/* Far away: those that fit an instruction are made where they are used. */
 static void emit_pc(Emitter *e, const IrOp *op)
 {
-    int result;
+    int result, imm;
 
     emitter_advance(e);
     result = emitter_result(e, NO_REG, 0);
+    imm = emitter_scratch(e);
     asm_load(&e->a, true, result, ENV(e, pc_page));
-    if (op->imm && asm_fits32(op->imm)) {
-        asm_lea(&e->a, true, result, mem(result, op->imm));
-    } else if (op->imm) {
-        int imm = emitter_scratch(e);
-
-        asm_mov_imm(&e->a, imm, (uint64_t)op->imm);
-        asm_lea(&e->a, true, result, mem_index(result, imm, 0, 0));
-    }
+    asm_mov_imm(&e->a, imm, (uint64_t)op->imm);
+    asm_lea(&e->a, true, result, mem_index(result, imm, 0, 0));
     emitter_finish(e, result);
 }
 

@@ -40,6 +40,18 @@ void emitter_stub_jump(ColdStub *stub, uint8_t *jump)
     stub->jumps[stub->jump_count++] = jump;
 }
 
+/* The page that an address relative to the pc is in. */
+static int use_page(Emitter *e, int64_t page)
+{
+    int a = emitter_scratch(e);
+
+    asm_load(&e->a, true, a, ENV(e, pc_page));
+    if (page) {
+        asm_group1_imm(&e->a, true, G1_ADD, a, (int32_t)page);
+    }
+    return a;
+}
+
 /* The address register; what remains to be added fits an instruction. */
 int emitter_use_address(Emitter *e, IrRef ref, int64_t imm, int32_t *rest)
 {
@@ -67,43 +79,71 @@ static void lea_or_mov(Emitter *e, int to, int from, int32_t disp)
     }
 }
 
+/* The place of the TLB entry of from + imm, as an offset. */
+static void emit_entry_place(Emitter *e, int to, int from, int32_t imm)
+{
+    Assembler *a = &e->a;
+
+    if (imm == 0 && e->has->bmi2) {
+        asm_vex_rr(a, OP(PP_F2, MAP_0F3A, 0xf0), false, false, to, 0, from); /* rorx */
+        asm_u8(a, ENTRY_SHIFT);
+    } else {
+        lea_or_mov(e, to, from, imm);
+        asm_shift_imm(a, false, SHIFT_SHR, to, ENTRY_SHIFT);
+    }
+    asm_group1_imm(a, false, G1_AND, to, index_mask);
+}
+
+/* What is compared with the tag: the page of the last byte, or the address itself when it is a page's. */
+static int emit_tag(Emitter *e, const TlbLookup *l, bool in_page, bool aligned)
+{
+    if (in_page) {
+        return l->address;
+    }
+    if (aligned) {
+        lea_or_mov(e, l->page, l->address, l->imm + (int32_t)(l->size - l->element));
+        asm_group1_imm(&e->a, true, G1_AND, l->page,
+                       (int32_t)(~(TCG_PAGE_SIZE - 1) | (int)(l->element - 1)));
+    } else {
+        lea_or_mov(e, l->page, l->address, l->imm + (int32_t)l->size - 1);
+        asm_group1_imm(&e->a, true, G1_AND, l->page, ~(TCG_PAGE_SIZE - 1));
+    }
+    return l->page;
+}
+
 void emit_tlb_lookup(Emitter *e, const TlbLookup *l, ColdStub *stub)
 {
     Assembler *a = &e->a;
     bool aligned = (l->flags & IR_MEM_ALIGNED) && l->element > 1;
-    int context = R15;
-    /* What may be written may be read: tlb_fill. */
-    size_t tag = offsetof(TcgContext, tlb) +
-                 (l->write ? offsetof(TcgTlbEntry, write) : offsetof(TcgTlbEntry, read));
+    bool in_page = l->is_page && !aligned && l->imm >= 0 && l->imm + (int)l->size <= TCG_PAGE_SIZE;
+    /* The sum, which is needed for the entry's place, serves the check as well: see TcgTlbEntry. */
+    bool by_offset = !aligned && !in_page && l->imm && l->size <= TCG_PAGE_SIZE && e->has->bmi2;
+    int64_t entry = offsetof(TcgContext, tlb);
+    Mem place = mem_index(R15, l->t, 0, entry), tag;
 
-    if (l->imm == 0 && e->has->bmi2) {
-        asm_vex_rr(a, OP(PP_F2, MAP_0F3A, 0xf0), false, false, l->t, 0, l->address); /* rorx */
-        asm_u8(a, ENTRY_SHIFT);
+    if (by_offset) {
+        asm_lea(a, true, l->page, mem(l->address, l->imm));
+        emit_entry_place(e, l->t, l->page, 0);
     } else {
-        lea_or_mov(e, l->t, l->address, l->imm);
-        asm_shift_imm(a, false, SHIFT_SHR, l->t, ENTRY_SHIFT);
+        emit_entry_place(e, l->t, l->address, in_page ? 0 : l->imm);
     }
-    asm_group1_imm(a, false, G1_AND, l->t, index_mask);
     if (l->flags & IR_MEM_OTHER) {
         asm_rm(a, OP_ADD, true, l->t, ENV(e, context_other));
-        context = NO_REG;
+        place = mem(l->t, entry);
     }
-    if (aligned) {
-        lea_or_mov(e, l->page, l->address, l->imm + (int32_t)(l->size - l->element));
-        asm_group1_imm(a, true, G1_AND, l->page,
-                       (int32_t)(~(TCG_PAGE_SIZE - 1) | (int)(l->element - 1)));
+    /* What may be written may be read: tlb_fill. */
+    tag = place;
+    tag.disp += l->write ? offsetof(TcgTlbEntry, write) : offsetof(TcgTlbEntry, read);
+    if (by_offset) {
+        asm_rm(a, OP_SUB, true, l->page, tag);
+        asm_group1_imm(a, true, G1_CMP, l->page, TCG_PAGE_SIZE - (int32_t)l->size);
+        emitter_stub_jump(stub, asm_jcc(a, CC_A));
     } else {
-        lea_or_mov(e, l->page, l->address, l->imm + (int32_t)l->size - 1);
-        asm_group1_imm(a, true, G1_AND, l->page, ~(TCG_PAGE_SIZE - 1));
+        asm_rm(a, OP_CMP, true, emit_tag(e, l, in_page, aligned), tag);
+        emitter_stub_jump(stub, asm_jcc(a, CC_NE));
     }
-    asm_rm(a, OP_CMP, true, l->page,
-           context == NO_REG ? mem(l->t, (int64_t)tag) : mem_index(context, l->t, 0, (int64_t)tag));
-    emitter_stub_jump(stub, asm_jcc(a, CC_NE));
-    asm_load(a, true, l->t,
-             context == NO_REG
-                 ? mem(l->t, offsetof(TcgContext, tlb) + offsetof(TcgTlbEntry, addend))
-                 : mem_index(context, l->t, 0,
-                             offsetof(TcgContext, tlb) + offsetof(TcgTlbEntry, addend)));
+    place.disp += offsetof(TcgTlbEntry, addend);
+    asm_load(a, true, l->t, place);
 }
 
 /* An integer load instruction with extension to the op's type. */
@@ -164,7 +204,7 @@ static void load_from(Emitter *e, const IrOp *op, int to, Mem m)
 
 /* --- groups of accesses ------------------------------------------------------------------------ */
 
-enum { GROUP_SPAN = 512, GROUP_WINDOW = 64 };
+enum { GROUP_SPAN = 512, GROUP_WINDOW = 128 };
 
 static bool may_be_grouped(const IrOp *op)
 {
@@ -185,25 +225,52 @@ static bool is_write(const IrOp *op)
     return op->opcode == IR_OP_st || op->opcode == IR_OP_st2 || op->sub & IR_MEM_FOR_WRITE;
 }
 
+/* A helper, behind which no lookup holds. */
+static bool may_remap(const IrOp *op)
+{
+    return op->opcode == IR_OP_call && !op->helper->host && !op->helper->intrinsic;
+}
+
+static bool is_member(const Emitter *e, const AccessGroup *g, const IrOp *op)
+{
+    return g->base && may_be_grouped(op) && g->base == e->values[op->args[0]].root &&
+           op->imm >= g->start && op->imm + access_size(op) <= g->end &&
+           (g->write || !is_write(op));
+}
+
 /* The group that covers this access. */
-static const AccessGroup *find_group(const Emitter *e, const IrOp *op)
+static AccessGroup *find_group(Emitter *e, const IrOp *op)
 {
     for (unsigned i = 0; i < MAX_GROUPS; i++) {
-        const AccessGroup *g = &e->groups[i];
-
-        if (g->base && g->base == e->root[op->args[0]] && may_be_grouped(op) &&
-            op->imm >= g->start && op->imm + access_size(op) <= g->end &&
-            (g->write || !is_write(op))) {
-            return g;
+        if (is_member(e, &e->groups[i], op)) {
+            return &e->groups[i];
         }
     }
     return NULL;
 }
 
+/* The last op ahead that is covered, or 0. */
+static uint16_t last_member(const Emitter *e, const AccessGroup *g)
+{
+    unsigned last = 0;
+
+    for (unsigned i = e->at + 1; i < e->unit->count && i < e->at + GROUP_WINDOW; i++) {
+        const IrOp *op = &e->unit->ops[i];
+
+        if (may_remap(op)) {
+            break;
+        }
+        if (!e->values[i].skip && is_member(e, g, op)) {
+            last = i;
+        }
+    }
+    return (uint16_t)last;
+}
+
 /* Looks ahead for accesses that this one's lookup can serve, too; base 0: there are none. */
 static AccessGroup plan_group(const Emitter *e, const IrOp *op)
 {
-    AccessGroup g = { .base = e->root[op->args[0]],
+    AccessGroup g = { .base = e->values[op->args[0]].root,
                       .start = (int32_t)op->imm,
                       .end = (int32_t)op->imm + access_size(op),
                       .write = is_write(op) };
@@ -213,10 +280,11 @@ static AccessGroup plan_group(const Emitter *e, const IrOp *op)
         const IrOp *other = &e->unit->ops[i];
         int32_t start = (int32_t)other->imm, end;
 
-        if (other->opcode == IR_OP_call) {
+        if (may_remap(other)) {
             break;
         }
-        if (!may_be_grouped(other) || e->skip[i] || e->root[other->args[0]] != g.base) {
+        if (!may_be_grouped(other) || e->values[i].skip ||
+            e->values[other->args[0]].root != g.base) {
             continue;
         }
         end = MAX(g.end, start + access_size(other));
@@ -230,24 +298,38 @@ static AccessGroup plan_group(const Emitter *e, const IrOp *op)
     }
     if (members == 0 || !may_be_grouped(op)) {
         g.base = 0;
+    } else {
+        g.last = last_member(e, &g);
     }
     return g;
 }
 
-/* What is common to all accesses: begin takes registers, check emits the test, end keeps the group. */
-typedef struct {
-    TlbLookup l;
-    const AccessGroup *member;
-    AccessGroup group;
-    ColdStub *stub;
-} Access;
-
-static void begin_access(Emitter *e, const IrOp *op, Access *access)
+/* An address relative to the pc is taken apart: where in a page it is is known. */
+static void use_base(Emitter *e, const IrOp *op, TlbLookup *l)
 {
-    access->l.address = emitter_use_address(e, op->args[0], op->imm, &access->l.imm);
+    const IrOp *base = emitter_value(e, op->args[0]);
+    int64_t sum = (int64_t)((uint64_t)base->imm + (uint64_t)op->imm), page = sum & TCG_PAGE_MASK;
+
+    if (base->opcode == IR_OP_pc && !e->values[e->values[op->args[0]].root].regs &&
+        asm_fits32(page)) {
+        l->is_page = true;
+        l->address = use_page(e, page);
+        l->imm = (int32_t)(sum - page);
+    } else {
+        l->address = emitter_use_address(e, op->args[0], op->imm, &l->imm);
+    }
+}
+
+void emitter_begin_access(Emitter *e, const IrOp *op, Access *access)
+{
+    use_base(e, op, &access->l);
     access->member = find_group(e, op);
     access->group.base = 0;
-    if (access->member) {
+    if (access->member && access->member->reg == NO_REG) {
+        access->l.t = emitter_scratch(e);
+        asm_load(&e->a, true, access->l.t,
+                 mem(RSP, FRAME_GROUPS + 8 * (int)(access->member - e->groups)));
+    } else if (access->member) {
         access->l.t = access->member->reg;
         emitter_lock(e, access->l.t);
     } else {
@@ -256,15 +338,18 @@ static void begin_access(Emitter *e, const IrOp *op, Access *access)
     }
 }
 
-static void check_access(Emitter *e, Access *access, StubKind kind)
+void emitter_check_access(Emitter *e, Access *access, StubKind kind)
 {
     ColdStub *stub = emitter_stub(e, kind);
+    int32_t shift = access->l.imm - (int32_t)e->unit->ops[e->at].imm;
 
     access->stub = stub;
     stub->address = (int8_t)access->l.address;
     stub->imm = access->l.imm;
     stub->scratch = (int8_t)access->l.page;
     stub->group = access->group;
+    stub->group.start += shift;
+    stub->group.end += shift;
     stub->group.reg = (int8_t)access->l.t;
     emitter_snapshot(e, stub);
     if (access->member) {
@@ -273,7 +358,7 @@ static void check_access(Emitter *e, Access *access, StubKind kind)
     } else if (access->group.base) {
         TlbLookup l = access->l;
 
-        l.imm = access->group.start;
+        l.imm = access->stub->group.start;
         l.size = (unsigned)(access->group.end - access->group.start);
         l.write = access->group.write;
         emit_tlb_lookup(e, &l, stub);
@@ -282,19 +367,51 @@ static void check_access(Emitter *e, Access *access, StubKind kind)
     }
 }
 
-/* After the op is finished. */
-static void end_access(Emitter *e, const Access *access)
+static void drop_group(Emitter *e, AccessGroup *g)
 {
-    AccessGroup *g = &e->groups[e->next_group];
+    if (g->base && g->reg != NO_REG) {
+        e->reserved &= ~(1u << g->reg);
+    }
+    g->base = 0;
+}
 
-    if (access->group.base && !e->reg_value[access->l.t]) {
-        if (g->base) {
-            e->reserved &= ~(1u << g->reg);
+/* A member has used its group's addend, which is in t. */
+static void keep_group(Emitter *e, AccessGroup *g, int t)
+{
+    if (g->last <= e->at) {
+        g->last = last_member(e, g);
+    }
+    if (!g->last) {
+        drop_group(e, g);
+    } else if (g->reg == NO_REG && !e->reg_value[t]) {
+        g->reg = (int8_t)t;
+        e->reserved |= 1u << t;
+    }
+}
+
+static AccessGroup *free_group(Emitter *e)
+{
+    for (unsigned i = 0; i < MAX_GROUPS; i++) {
+        if (!e->groups[i].base) {
+            return &e->groups[i];
         }
+    }
+    e->next_group = (e->next_group + 1) % MAX_GROUPS;
+    drop_group(e, &e->groups[e->next_group]);
+    return &e->groups[e->next_group];
+}
+
+/* After the op is finished. */
+void emitter_end_access(Emitter *e, const Access *access)
+{
+    if (access->member) {
+        keep_group(e, access->member, access->l.t);
+    } else if (access->group.base && !e->reg_value[access->l.t]) {
+        AccessGroup *g = free_group(e);
+
         *g = access->group;
         g->reg = (int8_t)access->l.t;
         e->reserved |= 1u << g->reg;
-        e->next_group = (e->next_group + 1) % MAX_GROUPS;
     }
 }
 
@@ -303,7 +420,7 @@ static int load_result(Emitter *e, const IrOp *op, int address, int page)
     if (op->type == IR_V128) {
         return emitter_result(e, NO_REG, 0);
     }
-    if (e->hint[e->at] != NO_REG) {
+    if (e->values[e->at].hint != NO_REG) {
         return emitter_result(e, NO_REG, 0);
     }
     if (emitter_is_temporary(e, address) && e->reg_value[address] &&
@@ -321,17 +438,20 @@ static void emit_load(Emitter *e, const IrOp *op)
                              .write = is_write(op) } };
     int result;
 
+    if (op->sub & IR_MEM_FOR_WRITE && emit_update(e, op)) {
+        return;
+    }
     emitter_clobber_flags(e);
-    begin_access(e, op, &access);
+    emitter_begin_access(e, op, &access);
     access.l.page = emitter_scratch(e);
     emitter_advance(e);
     result = load_result(e, op, access.l.address, access.l.page);
-    check_access(e, &access, STUB_LOAD);
+    emitter_check_access(e, &access, STUB_LOAD);
     access.stub->result = (int8_t)result;
     load_from(e, op, result, mem_index(access.l.address, access.l.t, 0, access.l.imm));
     access.stub->join = e->a.p;
     emitter_finish(e, result);
-    end_access(e, &access);
+    emitter_end_access(e, &access);
 }
 
 /* A register with the value to store, or NO_REG: the constant goes into the instruction. */
@@ -391,14 +511,14 @@ static void emit_store(Emitter *e, const IrOp *op)
     Mem m;
 
     emitter_clobber_flags(e);
-    begin_access(e, op, &access);
+    emitter_begin_access(e, op, &access);
     value = use_store_value(e, op, op->args[1], &imm);
     if (two) {
         value2 = use_store_value(e, op, op->args[2], &imm2);
     }
     access.l.page = emitter_scratch(e);
     emitter_advance(e);
-    check_access(e, &access, two ? STUB_STORE2 : STUB_STORE);
+    emitter_check_access(e, &access, two ? STUB_STORE2 : STUB_STORE);
     access.stub->value = (int8_t)value;
     access.stub->value2 = (int8_t)value2;
     m = mem_index(access.l.address, access.l.t, 0, access.l.imm);
@@ -409,7 +529,7 @@ static void emit_store(Emitter *e, const IrOp *op)
     }
     access.stub->join = e->a.p;
     emitter_finish_void(e);
-    end_access(e, &access);
+    emitter_end_access(e, &access);
 }
 
 static void emit_load_check(Emitter *e, const IrOp *op)
@@ -420,15 +540,15 @@ static void emit_load_check(Emitter *e, const IrOp *op)
                              .write = is_write(op) } };
 
     emitter_clobber_flags(e);
-    begin_access(e, op, &access);
+    emitter_begin_access(e, op, &access);
     access.l.page = emitter_scratch(e);
     emitter_advance(e);
-    check_access(e, &access, STUB_CHECK);
+    emitter_check_access(e, &access, STUB_CHECK);
     access.stub->result = (int8_t)access.l.page;
     asm_lea(&e->a, true, access.l.page, mem_index(access.l.address, access.l.t, 0, access.l.imm));
     access.stub->join = e->a.p;
     emitter_finish(e, access.l.page);
-    end_access(e, &access);
+    emitter_end_access(e, &access);
 }
 
 static void emit_load_raw(Emitter *e, const IrOp *op)
@@ -521,153 +641,4 @@ void emit_memory_op(Emitter *e, const IrOp *op)
     default:
         emit_atomic_op(e, op);
     }
-}
-
-/* --- stubs ------------------------------------------------------------------------------------ */
-
-static void stub_int_arg(Emitter *e, unsigned index, int reg)
-{
-    asm_store(&e->a, true, mem(RSP, FRAME_INT_ARGS + 8 * index), reg);
-}
-
-static void stub_imm_arg(Emitter *e, unsigned index, int32_t value)
-{
-    asm_store_imm(&e->a, 3, mem(RSP, FRAME_INT_ARGS + 8 * index), value);
-}
-
-static void stub_address(Emitter *e, const ColdStub *stub, int32_t extra)
-{
-    if (stub->imm + extra) {
-        asm_lea(&e->a, true, stub->scratch, mem(stub->address, stub->imm + extra));
-        stub_int_arg(e, 0, stub->scratch);
-    } else {
-        stub_int_arg(e, 0, stub->address);
-    }
-}
-
-void emit_stub_call(Emitter *e, const ColdStub *stub, ColdFunction function)
-{
-    asm_call_to(&e->a, e->b->cold[function][stub->save_vectors]);
-}
-
-static void stub_size_flags(Emitter *e, unsigned index, unsigned size, unsigned flags)
-{
-    stub_imm_arg(e, index, (int32_t)size);
-    stub_imm_arg(e, index + 1, (int32_t)flags);
-}
-
-static void stub_store_part(Emitter *e, const ColdStub *stub, IrRef value_ref, int value,
-                            int32_t extra)
-{
-    const IrOp *op = &e->unit->ops[stub->op];
-    unsigned size = 1u << op->esz;
-
-    stub_address(e, stub, extra);
-    if (op->type == IR_V128) {
-        asm_vector_store(e, 4, mem(RSP, FRAME_VECTOR_ARGS), value);
-        stub_size_flags(e, 1, size, op->sub);
-        emit_stub_call(e, stub, COLD_STORE_VECTOR);
-        return;
-    }
-    if (value == NO_REG) {
-        uint64_t full = 0;
-
-        emitter_const(e, value_ref, &full);
-        stub_imm_arg(e, 1, (int32_t)full);
-    } else {
-        stub_int_arg(e, 1, value);
-    }
-    stub_size_flags(e, 2, size, op->sub);
-    emit_stub_call(e, stub, COLD_STORE);
-}
-
-/* After a slow access: the group's addend, or 0 when the lookup fails again. */
-static void stub_look_up_group(Emitter *e, const ColdStub *stub)
-{
-    static const int8_t candidates[] = { RAX, RCX, RDX, RSI, RDI };
-    const AccessGroup *g = &stub->group;
-    ColdStub failed = { 0 };
-    TlbLookup l = { .address = stub->address,
-                    .imm = g->start,
-                    .write = g->write,
-                    .size = (unsigned)(g->end - g->start),
-                    .element = 1,
-                    .t = g->reg };
-    uint8_t *done;
-
-    if (!g->base) {
-        return;
-    }
-    for (unsigned i = 0; i < G_N_ELEMENTS(candidates); i++) {
-        l.page = candidates[i];
-        if (l.page != stub->address && l.page != g->reg) {
-            break;
-        }
-    }
-    asm_store(&e->a, true, mem(RSP, FRAME_SCRATCH), l.page);
-    emit_tlb_lookup(e, &l, &failed);
-    done = asm_jmp_short(&e->a);
-    for (unsigned i = 0; i < failed.jump_count; i++) {
-        asm_patch(&e->a, failed.jumps[i]);
-    }
-    asm_mov_imm(&e->a, g->reg, 0);
-    asm_patch_short(&e->a, done);
-    asm_load(&e->a, true, l.page, mem(RSP, FRAME_SCRATCH));
-}
-
-static void stub_load_result(Emitter *e, const ColdStub *stub)
-{
-    IrOp op = e->unit->ops[stub->op];
-
-    if (op.type == IR_V128) {
-        asm_vector_load(e, 4, stub->result, mem(RSP, FRAME_VECTOR_RESULT));
-    } else {
-        op.sub &= (uint16_t)~IR_MEM_BE;
-        load_from(e, &op, stub->result, mem(RSP, FRAME_RESULT));
-    }
-}
-
-void emit_memory_stub(Emitter *e, ColdStub *stub)
-{
-    const IrOp *op = &e->unit->ops[stub->op];
-    unsigned size = 1u << op->esz;
-
-    emit_cold_stores(e, stub);
-    asm_store_imm(&e->a, 2, ENV(e, pc_offset), stub->pc_offset);
-    switch (stub->kind) {
-    case STUB_LOAD:
-        stub_address(e, stub, 0);
-        stub_size_flags(e, 1, size, op->sub);
-        emit_stub_call(e, stub, op->type == IR_V128 ? COLD_LOAD_VECTOR : COLD_LOAD);
-        stub_look_up_group(e, stub);
-        stub_load_result(e, stub);
-        break;
-    case STUB_STORE:
-        stub_store_part(e, stub, op->args[1], stub->value, 0);
-        stub_look_up_group(e, stub);
-        break;
-    case STUB_STORE2:
-        stub_address(e, stub, 0);
-        stub_size_flags(e, 1, 2 * size, op->sub);
-        emit_stub_call(e, stub, COLD_STORE_CHECK);
-        stub_store_part(e, stub, op->args[1], stub->value, 0);
-        stub_store_part(e, stub, op->args[2], stub->value2, (int32_t)size);
-        stub_look_up_group(e, stub);
-        break;
-    case STUB_ZERO:
-        stub_address(e, stub, 0);
-        stub_imm_arg(e, 1, (int32_t)op->imm);
-        emit_stub_call(e, stub, COLD_ZERO);
-        break;
-    case STUB_ATOMIC_END:
-        emit_stub_call(e, stub, COLD_ATOMIC_END);
-        break;
-    default: /* STUB_CHECK, STUB_ATOMIC: a host address */
-        stub_address(e, stub, 0);
-        stub_size_flags(e, 1, stub->kind == STUB_CHECK ? (unsigned)op->aux : size, op->sub);
-        emit_stub_call(e, stub, stub->kind == STUB_CHECK ? COLD_LOAD_CHECK : COLD_ATOMIC_CHECK);
-        stub_look_up_group(e, stub);
-        asm_load(&e->a, true, stub->result, mem(RSP, FRAME_RESULT));
-    }
-    asm_jmp_to(&e->a, stub->join);
 }

@@ -11,6 +11,7 @@ typedef struct {
     IrRef value, flags; /* 0: not wanted */
     unsigned kind;      /* the value op's opcode, or btf */
     unsigned size;      /* log2 of bytes */
+    bool may_keep;      /* the instruction may leave its register as it was */
 } Producer;
 
 /* The flags op of each value op. */
@@ -27,7 +28,7 @@ void emitter_copy_merged(Emitter *e, const IrOp *op, int to, int from)
     bool w = op->type == IR_I64;
 
     /* An i32 result may have nothing above it, which a narrow op would leave there. */
-    if (to != from || (!w && ir_op_size(op) < 2 && e->upper_garbage[op->args[0]])) {
+    if (to != from || (!w && ir_op_size(op) < 2 && e->values[op->args[0]].upper_garbage)) {
         asm_mov(&e->a, w, to, from);
     }
 }
@@ -45,7 +46,8 @@ static int result_of(Emitter *e, const Producer *p, int a, uint32_t avoid)
     } else {
         result = emitter_result_no_pin(e, reuse);
     }
-    if (result != a || (!w && e->upper_garbage[p->op->args[0]])) {
+    if (result != a ||
+        (!w && (p->size < 2 || p->may_keep) && e->values[p->op->args[0]].upper_garbage)) {
         asm_mov(&e->a, w, result, a);
     }
     return result;
@@ -65,7 +67,7 @@ static void finish(Emitter *e, const Producer *p, int result)
     emitter_finish(e, result);
     for (unsigned k = 0; k < 4; k++) {
         if (p->op->args[k]) {
-            emitter_release(e, e->root[p->op->args[k]]);
+            emitter_release(e, e->values[p->op->args[k]].root);
         }
     }
 }
@@ -83,18 +85,36 @@ static bool use_count(Emitter *e, const Producer *p, IrRef ref, unsigned *count)
     return false;
 }
 
-static void emit_shift(Emitter *e, const Producer *p)
+/* A rotate to the left by a constant is one to the right, which leaves the flags alone. [BMI2] */
+static bool emit_left_as_right(Emitter *e, const Producer *p)
+{
+    unsigned width = 8u << p->size;
+    uint64_t count;
+
+    if (p->kind != IR_OP_rol || p->flags || p->size < 2 || !e->has->bmi2 ||
+        !emitter_const(e, p->op->args[1], &count)) {
+        return false;
+    }
+    emit_rotate_const(e, p->op, (unsigned)-count & (width - 1));
+    return true;
+}
+
+static void emit_shift(Emitter *e, const Producer *shift)
 {
     static const uint8_t digits[IR_OP_COUNT] = {
         [IR_OP_shl] = SHIFT_SHL, [IR_OP_shr] = SHIFT_SHR, [IR_OP_sar] = SHIFT_SAR,
         [IR_OP_rol] = SHIFT_ROL, [IR_OP_ror] = SHIFT_ROR, [IR_OP_rcl] = SHIFT_RCL,
         [IR_OP_rcr] = SHIFT_RCR,
     };
+    Producer producer = *shift, *p = &producer;
     IrRef old = p->op->args[2];
     unsigned count = 0;
     bool is_const;
     int a, result;
 
+    if (emit_left_as_right(e, p)) {
+        return;
+    }
     if (!old) {
         emitter_clobber_flags(e);
     } else if (p->flags) {
@@ -107,6 +127,7 @@ static void emit_shift(Emitter *e, const Producer *p)
     }
     is_const = use_count(e, p, p->op->args[1], &count);
     a = emitter_use(e, p->op->args[0]);
+    p->may_keep = !is_const || count == 0;
     result = result_of(e, p, a, is_const ? 0 : 1u << RCX);
     if (is_const) {
         asm_shift_imm_sized(&e->a, p->size, digits[p->kind], result, count);
@@ -116,8 +137,9 @@ static void emit_shift(Emitter *e, const Producer *p)
     finish(e, p, result);
 }
 
-static void emit_double_shift(Emitter *e, const Producer *p)
+static void emit_double_shift(Emitter *e, const Producer *shift)
 {
+    Producer producer = *shift, *p = &producer;
     unsigned count = 0, opcode = p->kind == IR_OP_shld ? 0xa4 : 0xac;
     IrRef old = p->op->args[3];
     bool is_const;
@@ -131,6 +153,7 @@ static void emit_double_shift(Emitter *e, const Producer *p)
     is_const = use_count(e, p, p->op->args[2], &count);
     a = emitter_use(e, p->op->args[0]);
     b = emitter_use(e, p->op->args[1]);
+    p->may_keep = !is_const || count == 0;
     result = result_of(e, p, a, (a == b ? 0 : 1u << b) | (is_const ? 0 : 1u << RCX));
     if (is_const) {
         asm_rr_sized(&e->a, OP(PP_NONE, MAP_0F, opcode), p->size, b, result);
@@ -190,7 +213,7 @@ static void emit_multiply_unsigned(Emitter *e, const Producer *p)
         if (p->size == 1 && p->op->type == IR_I32) {
             asm_mov(&e->a, false, RAX, RAX);
         }
-        if (e->hint[e->at] != NO_REG) {
+        if (e->values[e->at].hint != NO_REG) {
             result = emitter_result(e, NO_REG, 0);
             emitter_copy(e, result, RAX);
         }
@@ -349,13 +372,14 @@ void emit_narrow_alu(Emitter *e, const IrOp *op, IrRef flags)
 /* The fmerge that puts the old C into flags which nothing else uses, or 0. */
 static IrRef find_carry_keeper(const Emitter *e, IrRef flags)
 {
-    unsigned at = e->next_use[flags];
+    unsigned at = e->values[flags].next_use;
     const IrOp *op = &e->unit->ops[at];
     IrRef old = op->args[0];
 
-    return at && op->opcode == IR_OP_fmerge && !e->skip[at] && e->root[op->args[1]] == flags &&
-                   op->imm == (TCG_FLAGS_ALL & ~TCG_FLAG_C) && !e->use_next[at][1] && old < flags &&
-                   old < e->at && e->next_use[e->root[old]] == at
+    return at && op->opcode == IR_OP_fmerge && !e->values[at].skip &&
+                   e->values[op->args[1]].root == flags &&
+                   op->imm == (TCG_FLAGS_ALL & ~TCG_FLAG_C) && !e->values[at].use_next[1] &&
+                   old < flags && old < e->at && e->values[e->values[old].root].next_use == at
                ? (IrRef)at
                : 0;
 }
@@ -371,13 +395,13 @@ bool emit_increment(Emitter *e, const IrOp *op, IrRef flags)
         !(merged = find_carry_keeper(e, flags))) {
         return false;
     }
-    old = e->root[e->unit->ops[merged].args[0]];
+    old = e->values[e->unit->ops[merged].args[0]].root;
     e->at = merged;
     emitter_load_old_flags(e, old);
     e->at = value;
-    e->next_use[old] = e->use_next[merged][0];
-    e->next_use[flags] = 0;
-    e->skip[merged] = SKIP_FUSED;
+    e->values[old].next_use = e->values[merged].use_next[0];
+    e->values[flags].next_use = 0;
+    e->values[merged].skip = SKIP_FUSED;
     a = emitter_use(e, op->args[0]);
     emitter_advance(e);
     result = emitter_result(e, a, 0);
@@ -428,7 +452,7 @@ bool emit_producer(Emitter *e, const IrOp *op)
             p.value = emitter_fuse(e, value_opcode);
         }
         if (p.value && p.value != p.flags + 1u) {
-            e->hint[p.value] = NO_REG;
+            e->values[p.value].hint = NO_REG;
         }
     } else {
         p.value = (IrRef)e->at;

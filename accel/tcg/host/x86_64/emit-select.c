@@ -9,8 +9,9 @@ static IrRef find_byte_insert(const Emitter *e)
     const IrOp *op = &e->unit->ops[i];
 
     return i && op->opcode == IR_OP_bfi && op->imm == 0 && op->aux == 8 &&
-                   e->root[op->args[1]] == e->at && e->root[op->args[0]] != e->at &&
-                   e->next_use[e->at] == i && !e->use_next[i][1] && op->args[0] < e->at
+                   e->values[op->args[1]].root == e->at && e->values[op->args[0]].root != e->at &&
+                   e->values[e->at].next_use == i && !e->values[i].use_next[1] &&
+                   op->args[0] < e->at
                ? (IrRef)i
                : 0;
 }
@@ -20,8 +21,8 @@ static void emit_set_byte(Emitter *e, HostCondition c, IrRef insert)
 {
     int old, result;
 
-    e->next_use[e->at] = 0;
-    e->skip[insert] = SKIP_FUSED;
+    e->values[e->at].next_use = 0;
+    e->values[insert].skip = SKIP_FUSED;
     e->at = insert;
     old = emitter_use(e, e->unit->ops[insert].args[0]);
     emitter_advance(e);
@@ -39,7 +40,7 @@ static void emit_cset(Emitter *e, const IrOp *op)
     int result;
 
     if (insert) {
-        IrRef flags = e->root[op->args[0]];
+        IrRef flags = e->values[op->args[0]].root;
 
         emitter_advance(e);
         emit_set_byte(e, c, insert);
@@ -144,13 +145,13 @@ static void emit_sel(Emitter *e, const IrOp *op)
 static void emit_fsel(Emitter *e, const IrOp *op)
 {
     HostCondition c;
-    IrRef chooser = e->root[op->args[0]];
+    IrRef chooser = e->values[op->args[0]].root;
     int yes, no, result;
 
     /* Values to choose from must be in registers or memory, not in EFLAGS. */
     if (e->eflags && !emitter_flags_are_backed(e, e->eflags) && emitter_needed(e, e->eflags) &&
-        (e->eflags != chooser || e->root[op->args[1]] == chooser ||
-         e->root[op->args[2]] == chooser)) {
+        (e->eflags != chooser || e->values[op->args[1]].root == chooser ||
+         e->values[op->args[2]].root == chooser)) {
         emitter_flags_to_rax(e);
     }
     c = emitter_condition(e, op->args[0], op->cond);

@@ -44,9 +44,13 @@ enum {
     FRAME_SCRATCH = 56,     /* a stub's own */
     FRAME_VECTOR_ARGS = 64, /* 4 */
     FRAME_VECTOR_RESULT = 128,
-    FRAME_SAVED_INTS = 144,    /* 6 */
-    FRAME_SAVED_VECTORS = 192, /* 8 */
-    FRAME_SLOTS = 320,
+    FRAME_COLD = 144,          /* ColdFrame */
+    FRAME_SAVED_INTS = 144,    /* 16 */
+    FRAME_SAVED_VECTORS = 272, /* 8 */
+    FRAME_RECORD = 400,
+    FRAME_JOIN = 408,
+    FRAME_GROUPS = 416, /* MAX_GROUPS */
+    FRAME_SLOTS = 448,
     FRAME_SLOT_COUNT = 1000,
     FRAME_SIZE =
         FRAME_SLOTS + 8 * FRAME_SLOT_COUNT + 8, /* rsp is 16-byte aligned below six pushes */
@@ -59,21 +63,6 @@ typedef enum {
     EFLAGS_INVERTED, /* CF = !C: after a subtraction */
     EFLAGS_FLOAT,    /* as UCOMISS sets them */
 } EflagsKind;
-
-/* C functions that stubs reach through a thunk that keeps all registers. */
-typedef enum {
-    COLD_LOAD,
-    COLD_STORE,
-    COLD_LOAD_VECTOR,
-    COLD_STORE_VECTOR,
-    COLD_STORE_CHECK,
-    COLD_LOAD_CHECK,
-    COLD_ATOMIC_CHECK,
-    COLD_ATOMIC_END,
-    COLD_ZERO,
-    COLD_HELPER,
-    COLD_COUNT,
-} ColdFunction;
 
 typedef struct {
     bool avx, avx2, fma, bmi1, bmi2, lzcnt, f16c, aes, sha, pclmul, avx512vl, gfni, sse4a;
@@ -93,7 +82,8 @@ struct HostBackend {
     /* Thunks. */
     uint8_t *exit, *dispatch, *refuse, *follow_link, *indirect;
     uint8_t *save_pins, *load_pins, *load_volatile_pins;
-    uint8_t *cold[COLD_COUNT][2]; /* [1]: vector temporaries are kept, too */
+    uint8_t *cold_access[2]; /* [1]: vector temporaries are kept, too */
+    uint8_t *cold_helper;
     const uint8_t *float_flags_table;
     _Atomic(Emitter *) spare;
 };
@@ -113,8 +103,9 @@ typedef enum {
     STUB_ATOMIC,
     STUB_ATOMIC_END,
     STUB_ZERO,
-    STUB_HELPER,
+    STUB_HELPER, /* from here on stubs are code, up to here records */
     STUB_CALL,     /* call_if */
+    STUB_UPDATE,   /* a read-modify-write in two accesses */
     STUB_EXIT,     /* write back, then leave by the link */
     STUB_LINK,     /* ask the run time where the link goes */
     STUB_POLL,     /* an exit request at the entry */
@@ -125,15 +116,17 @@ typedef enum {
 
 /*
  * A range around a base value that one TLB lookup has covered: accesses within it use the addend in
- * `reg`, which is 0 when the lookup failed. The register is given up when others are scarce.
+ * `reg`, which is 0 when the lookup failed. When registers are scarce it waits in the frame.
  */
 typedef struct {
     IrRef base;         /* 0: none */
+    uint16_t last;      /* the last op that is known to use it */
     int32_t start, end; /* offsets from base */
     bool write;         /* all were checked for writing */
-    int8_t reg;
+    bool saved;         /* it is in the frame */
+    int8_t reg;         /* or NO_REG: only there */
 } AccessGroup;
-enum { MAX_GROUPS = 2 };
+enum { MAX_GROUPS = 4 };
 
 /* How flags can be had once more: see recipes.c. */
 typedef enum {
@@ -148,6 +141,7 @@ typedef struct {
     IrRef flags; /* 0: none */
     IrRef operands[2];
     uint8_t form;
+    bool alone; /* the flags are nowhere else any more, before they are the flags variable's value */
 } KeptRecipe;
 
 /* Where the operands are: a register, a place in memory, or neither: a constant. */
@@ -160,7 +154,8 @@ typedef struct {
 } Recipe;
 
 /* Out-of-line code to emit after the unit's body. */
-typedef struct {
+typedef struct ColdStub ColdStub;
+struct ColdStub {
     uint8_t kind;       /* StubKind */
     bool save_vectors;  /* vector temporaries are live */
     bool save_flags;    /* EFLAGS go to the flags variable */
@@ -175,9 +170,27 @@ typedef struct {
     uint8_t *jumps[6]; /* displacements (rel32) that lead here */
     uint8_t *join;     /* where to continue */
     TcgLink *link;
-    Recipe recipe;     /* flags to compute and store first */
+    bool has_recipe;   /* flags to compute and store first: Emitter.recipes */
     AccessGroup group; /* to be looked up again after the slow access */
-} ColdStub;
+    ColdStub *load, *store; /* of STUB_UPDATE: the two accesses */
+};
+
+/* An op and its value: together, since ops at a round distance would compete for the host's cache otherwise. */
+typedef struct {
+    IrRef root;
+    uint16_t next_use;    /* 0: none */
+    uint16_t use_next[4]; /* per operand: the next use after this one, 0 none */
+    uint32_t regs;
+    int16_t slot;
+    uint8_t home_var;   /* variable whose home holds the value, or NO_VAR */
+    int8_t hint;        /* pin to compute into, or NO_REG */
+    uint8_t hold;       /* dirty variables whose current value this is */
+    uint8_t keep;       /* uses by recipes */
+    uint8_t skip;       /* dead, an alias (SKIP_DEAD), or done with an earlier op */
+    bool flags_seen;    /* before the op: something sees the flags variable before its next set */
+    bool plan;          /* a flags value that only what comes before the next set may see */
+    bool upper_garbage; /* an i32 whose register may have high bits set */
+} EmitterValue;
 
 struct Emitter {
     Assembler a;
@@ -216,20 +229,7 @@ struct Emitter {
     uint16_t last_set[IR_MAX_VARS]; /* op index of the last set in the unit */
     uint64_t dirty[2];              /* unpinned variables whose home is stale */
 
-    /* Values, by op index. */
-    IrRef root[IR_MAX_OPS];
-    uint16_t use_next[IR_MAX_OPS][4]; /* per operand: the next use after this one, 0 none */
-    uint16_t next_use[IR_MAX_OPS];
-    uint32_t regs[IR_MAX_OPS];
-    int16_t slot[IR_MAX_OPS];
-    uint8_t hold[IR_MAX_OPS];       /* dirty variables whose current value this is */
-    uint8_t keep[IR_MAX_OPS];       /* uses by recipes */
-    bool flags_seen[IR_MAX_OPS];    /* before the op: something sees the flags variable before its next set */
-    bool plan[IR_MAX_OPS];          /* a flags value that only what comes before the next set may see */
-    uint8_t home_var[IR_MAX_OPS];   /* variable whose home holds the value, or NO_VAR */
-    int8_t hint[IR_MAX_OPS];        /* pin to compute into, or NO_REG */
-    uint8_t skip[IR_MAX_OPS];       /* dead, an alias (SKIP_DEAD), or done with an earlier op */
-    bool upper_garbage[IR_MAX_OPS]; /* an i32 whose register may have high bits set */
+    EmitterValue values[IR_MAX_OPS]; /* by op index */
 
     /* Constants to be placed behind the code: their users' displacements. */
     unsigned constant_count;
@@ -241,6 +241,7 @@ struct Emitter {
 
     uint64_t slot_map[(FRAME_SLOT_COUNT + 63) / 64];
     ColdStub stubs[MAX_STUBS];
+    Recipe recipes[MAX_STUBS]; /* of the stubs that have one */
     ColdStore cold_stores[MAX_COLD_STORES];
 };
 
@@ -250,17 +251,23 @@ void emitter_analyse(Emitter *e);
 /* registers.c */
 static inline IrRef emitter_root(const Emitter *e, IrRef ref)
 {
-    return e->root[ref];
+    return e->values[ref].root;
 }
 
 static inline const IrOp *emitter_value(const Emitter *e, IrRef ref)
 {
-    return &e->unit->ops[e->root[ref]];
+    return &e->unit->ops[e->values[ref].root];
+}
+
+/* A pc that needs no place: it is made again where it is used. */
+static inline bool emitter_is_near_pc(const IrOp *op)
+{
+    return op->opcode == IR_OP_pc && asm_fits32(op->imm);
 }
 
 static inline bool emitter_needed(const Emitter *e, IrRef root)
 {
-    return e->next_use[root] || e->hold[root] || e->keep[root];
+    return e->values[root].next_use || e->values[root].hold || e->values[root].keep;
 }
 
 static inline bool emitter_is_temporary(const Emitter *e, int reg)
@@ -305,6 +312,7 @@ int emitter_scratch_vector(Emitter *e);
 void emitter_take(Emitter *e, int reg);
 /* To be called when all operands of the op are in place: they count as used. */
 void emitter_advance(Emitter *e);
+unsigned emitter_next_use(const Emitter *e, IrRef root); /* the op after this one that uses it, or 0 */
 bool emitter_used_after(const Emitter *e, IrRef root);   /* by ops after this one */
 bool emitter_needed_after(const Emitter *e, IrRef root); /* by them, variables or recipes */
 /* Where the result goes: a hinted pin, the register of a dying operand, or another; not in avoid. */
@@ -314,7 +322,8 @@ int emitter_result_no_pin(Emitter *e, int reuse);
 void emitter_finish(Emitter *e, int reg);
 void emitter_finish_void(Emitter *e);
 void emitter_finish_from(Emitter *e, int reg); /* the result is in this temporary */
-void emitter_drop_groups(Emitter *e, uint32_t registers);
+void emitter_evict_groups(Emitter *e, uint32_t registers);
+void emitter_drop_groups(Emitter *e); /* addresses may mean something else now */
 void emitter_bind(Emitter *e, IrRef root, int reg);
 void emitter_unbind(Emitter *e, int reg);
 void emitter_copy(Emitter *e, int to, int from);
@@ -369,6 +378,7 @@ bool emit_select(Emitter *e, const IrOp *op); /* emit-select.c: cset, sel, fsel;
 /* At a flags op with the fused value op or 0, before operands count as used: keeps what a recipe needs, if it is worth one. */
 void emitter_plan_recipe(Emitter *e, IrRef flags, IrRef value);
 void emitter_begin_recipe(Emitter *e, IrRef flags); /* the flags variable has this value, which is in EFLAGS */
+void emitter_forget_unseen(Emitter *e); /* a recipe that nothing will ask for keeps no operands */
 void emitter_drop_recipe(Emitter *e, KeptRecipe *recipe);
 Recipe emitter_recipe(const Emitter *e);
 void emit_recipe(Emitter *e, const Recipe *recipe); /* leaves the flags in EFLAGS */
@@ -381,6 +391,10 @@ void asm_vector_const(Emitter *e, int to, uint64_t low, uint64_t high);
 
 /* emit-*.c */
 void emit_integer_op(Emitter *e, const IrOp *op);
+/* Together with the addition behind it, a shift to the left by count may be one instruction; false: it is not. */
+bool emit_scaled_sum(Emitter *e, const IrOp *op, unsigned count);
+/* To the right, with the flags left alone. [BMI2] */
+void emit_rotate_const(Emitter *e, const IrOp *op, unsigned count);
 void emit_extend_reg(Assembler *a, bool is_signed, bool w, unsigned size_log2, int to, int from);
 void emit_arithmetic_with_flags(Emitter *e, const IrOp *op, IrRef flags);
 /* emit-producer.c: shifts, rotates, products and bit counts with flags, 8- and 16-bit ops; false: none of these. */
@@ -390,7 +404,6 @@ void emit_narrow_alu(Emitter *e, const IrOp *op, IrRef flags);
 void emitter_copy_merged(Emitter *e, const IrOp *op, int to, int from);
 void emit_memory_op(Emitter *e, const IrOp *op);
 void emit_memory_stub(Emitter *e, ColdStub *stub);
-void emit_stub_call(Emitter *e, const ColdStub *stub, ColdFunction function);
 /* TLB lookup: leaves the entry's addend in t, or goes to the stub. page: scratch. */
 typedef struct {
     int address;
@@ -398,9 +411,23 @@ typedef struct {
     unsigned size, element; /* bytes; element: what IR_MEM_ALIGNED is about */
     unsigned flags;         /* IR_MEM_* */
     bool write; /* for writing, and perhaps reading; else for reading */
+    bool is_page; /* address is that of a page */
     int t, page;
 } TlbLookup;
 void emit_tlb_lookup(Emitter *e, const TlbLookup *l, ColdStub *stub);
+/* What is common to all accesses: begin takes registers, check emits the test, end keeps the group. */
+typedef struct {
+    TlbLookup l;
+    AccessGroup *member;
+    AccessGroup group;
+    ColdStub *stub;
+} Access;
+void emitter_begin_access(Emitter *e, const IrOp *op, Access *access);
+void emitter_check_access(Emitter *e, Access *access, StubKind kind);
+void emitter_end_access(Emitter *e, const Access *access);
+/* emit-update.c: a load, an operation and a store to the same place as one instruction; false: it is none. */
+bool emit_update(Emitter *e, const IrOp *load);
+void emit_update_stub(Emitter *e, const ColdStub *stub);
 int emitter_use_address(Emitter *e, IrRef ref, int64_t imm, int32_t *rest);
 void emit_atomic_op(Emitter *e, const IrOp *op);
 void emit_control_op(Emitter *e, const IrOp *op);

@@ -73,7 +73,7 @@ void emitter_flags_to_rax(Emitter *e)
         e->eflags_kind = EFLAGS_DIRECT;
     }
     emitter_bind(e, flags, RAX);
-    if (e->hold[flags]) {
+    if (e->values[flags].hold) {
         asm_store_sized(&e->a, 1, emitter_home(e, var), RAX);
         emitter_mark_clean(e, var);
     }
@@ -83,8 +83,8 @@ void emitter_flags_to_rax(Emitter *e)
 
 bool emitter_flags_are_backed(const Emitter *e, IrRef flags)
 {
-    return e->regs[flags] || e->slot[flags] != NO_SLOT || e->home_var[flags] != NO_VAR ||
-           e->unit->ops[flags].opcode == IR_OP_fconst;
+    return e->values[flags].regs || e->values[flags].slot != NO_SLOT ||
+           e->values[flags].home_var != NO_VAR || e->unit->ops[flags].opcode == IR_OP_fconst;
 }
 
 /* Whether only stubs need what is in EFLAGS, and have a recipe for it. */
@@ -96,12 +96,26 @@ static bool has_recipe(const Emitter *e)
 /* Whether only the flags variable needs what is in EFLAGS, and is set before anything can see that. */
 static bool is_unseen(const Emitter *e)
 {
-    return !e->flags_seen[e->at] && e->hold[e->eflags] == 1 && !emitter_used_after(e, e->eflags);
+    return !e->values[e->at].flags_seen && e->values[e->eflags].hold == 1 &&
+           !emitter_used_after(e, e->eflags);
+}
+
+/* Whether what is in EFLAGS will be the flags variable's value, and only that, and there is a recipe for it. */
+static bool is_planned(const Emitter *e)
+{
+    const EmitterValue *value = &e->values[e->eflags];
+    unsigned use = emitter_next_use(e, e->eflags);
+    const IrOp *set = &e->unit->ops[use];
+
+    return e->planned.flags == e->eflags && !value->hold && use && set->opcode == IR_OP_set &&
+           set->var == e->b->flags_var && !e->values[use].use_next[0];
 }
 
 void emitter_clobber_flags(Emitter *e)
 {
-    if (!emitter_flags_are_free(e)) {
+    if (!emitter_flags_are_free(e) && is_planned(e)) {
+        e->planned.alone = true;
+    } else if (!emitter_flags_are_free(e)) {
         emitter_flags_to_rax(e);
     } else if (e->eflags && is_unseen(e)) {
         emitter_forget_flags(e);
@@ -184,7 +198,7 @@ HostCondition emitter_condition(Emitter *e, IrRef ref, IrCond cond)
         CC_E,  CC_NE, CC_B, CC_AE, CC_S,  CC_NS, CC_O, CC_NO, CC_A,
         CC_BE, CC_GE, CC_L, CC_G,  CC_LE, CC_BE, CC_A, CC_P,  CC_NP,
     };
-    IrRef flags = e->root[ref];
+    IrRef flags = e->values[ref].root;
 
     if (e->eflags == flags && e->eflags_kind == EFLAGS_FLOAT && cond > IR_LE) {
         emitter_flags_to_rax(e);
@@ -224,7 +238,7 @@ static void use_up_eflags(Emitter *e, EflagsKind kind)
 
 void emitter_load_old_flags(Emitter *e, IrRef ref)
 {
-    IrRef flags = e->root[ref];
+    IrRef flags = e->values[ref].root;
 
     if (e->eflags == flags && e->eflags_kind == EFLAGS_FLOAT) {
         emitter_flags_to_rax(e);
@@ -244,7 +258,7 @@ void emitter_load_old_flags(Emitter *e, IrRef ref)
 /* CF = C (direct) or !C (inverted). */
 void emitter_load_carry(Emitter *e, IrRef ref, EflagsKind kind)
 {
-    IrRef flags = e->root[ref];
+    IrRef flags = e->values[ref].root;
 
     if (e->eflags == flags && e->eflags_kind == EFLAGS_FLOAT) {
         emitter_flags_to_rax(e);
@@ -362,11 +376,11 @@ static bool is_same_operation(const Emitter *e, unsigned value_at, unsigned flag
     unsigned count = ir_op_info[value->opcode].args;
 
     for (unsigned k = 0; k < 4; k++) {
-        IrRef arg = flags->args[k], root = e->root[arg];
+        IrRef arg = flags->args[k], root = e->values[arg].root;
 
-        if (k < count
-                ? e->root[value->args[k]] != root
-                : arg && flags_at > value_at && (arg > value_at || e->next_use[root] != flags_at)) {
+        if (k < count ? e->values[value->args[k]].root != root
+                      : arg && flags_at > value_at &&
+                            (arg > value_at || e->values[root].next_use != flags_at)) {
             return false;
         }
     }
@@ -385,7 +399,7 @@ static bool can_fuse(const Emitter *e, unsigned at, unsigned other)
         return false;
     }
     for (unsigned k = 0; k < ir_op_info[value->opcode].args; k++) {
-        if (value->args[k] && e->use_next[at][k] != other) {
+        if (value->args[k] && e->values[at].use_next[k] != other) {
             return false;
         }
     }
@@ -403,7 +417,7 @@ static bool is_transparent(const Emitter *e, unsigned i)
     case IR_OP_insn:
         return true;
     default:
-        return e->skip[i];
+        return e->values[i].skip;
     }
 }
 
@@ -428,23 +442,23 @@ IrRef emitter_fuse(Emitter *e, IrOpcode opcode)
     }
     for (unsigned k = 0; k < 4; k++) {
         if (other->args[k]) {
-            e->use_next[e->at][k] = e->use_next[i][k];
+            e->values[e->at].use_next[k] = e->values[i].use_next[k];
         }
     }
-    e->skip[i] = SKIP_FUSED;
+    e->values[i].skip = SKIP_FUSED;
     return (IrRef)i;
 }
 
 /* The use of a value by op i is no more. */
 static void drop_use(Emitter *e, IrRef value, unsigned i, unsigned next)
 {
-    if (e->next_use[value] == i) {
-        e->next_use[value] = (uint16_t)next;
+    if (e->values[value].next_use == i) {
+        e->values[value].next_use = (uint16_t)next;
     }
     for (unsigned j = value + 1u; j < i; j++) {
         for (unsigned k = 0; k < 4; k++) {
-            if (e->root[e->unit->ops[j].args[k]] == value && e->use_next[j][k] == i) {
-                e->use_next[j][k] = (uint16_t)next;
+            if (e->values[e->unit->ops[j].args[k]].root == value && e->values[j].use_next[k] == i) {
+                e->values[j].use_next[k] = (uint16_t)next;
             }
         }
     }
@@ -457,13 +471,13 @@ IrRef emitter_fuse_test(Emitter *e)
     unsigned i = emitter_next_op(e);
     const IrOp *op = &e->unit->ops[value], *test = &e->unit->ops[i];
 
-    if (!i || test->opcode != IR_OP_andf || e->root[test->args[0]] != value ||
-        e->root[test->args[1]] != value || test->type != op->type ||
+    if (!i || test->opcode != IR_OP_andf || e->values[test->args[0]].root != value ||
+        e->values[test->args[1]].root != value || test->type != op->type ||
         ir_op_size(test) != ir_op_size(op)) {
         return 0;
     }
-    drop_use(e, value, i, e->use_next[i][0]);
-    e->skip[i] = SKIP_FUSED;
+    drop_use(e, value, i, e->values[i].use_next[0]);
+    e->values[i].skip = SKIP_FUSED;
     return (IrRef)i;
 }
 
@@ -475,7 +489,7 @@ static void emit_arithmetic_flags(Emitter *e, const IrOp *op)
 
     if (value) {
         if (value != flags + 1u) {
-            e->hint[value] = NO_REG;
+            e->values[value].hint = NO_REG;
         }
         e->at = value;
         if (op->opcode == IR_OP_adcf || op->opcode == IR_OP_sbcf) {
@@ -548,7 +562,7 @@ static void emit_funpack(Emitter *e, const IrOp *op)
     Assembler *a = &e->a;
     int in, part, result;
 
-    if (e->eflags == e->root[op->args[0]] && !e->regs[e->eflags]) {
+    if (e->eflags == e->values[op->args[0]].root && !e->values[e->eflags].regs) {
         emitter_flags_to_rax(e);
     }
     emitter_clobber_flags(e);
@@ -579,7 +593,7 @@ static void emit_funpack(Emitter *e, const IrOp *op)
 static void release_eflags(Emitter *e, const IrOp *op)
 {
     for (unsigned k = 0; k < 4; k++) {
-        if (op->args[k] && e->eflags && e->root[op->args[k]] == e->eflags &&
+        if (op->args[k] && e->eflags && e->values[op->args[k]].root == e->eflags &&
             !emitter_flags_are_backed(e, e->eflags)) {
             emitter_flags_to_rax(e);
         }
@@ -591,7 +605,7 @@ static void release_eflags(Emitter *e, const IrOp *op)
 static void emit_merge_const(Emitter *e, const IrOp *op, uint16_t value)
 {
     unsigned mask = (unsigned)op->imm;
-    IrRef old = e->root[op->args[0]];
+    IrRef old = e->values[op->args[0]].root;
     int a, result;
 
     if (mask == TCG_FLAG_C && e->eflags == old && e->eflags_kind != EFLAGS_FLOAT) {
@@ -618,7 +632,7 @@ static void emit_merge_const(Emitter *e, const IrOp *op, uint16_t value)
 
 static void emit_fmerge(Emitter *e, const IrOp *op)
 {
-    const IrOp *new = &e->unit->ops[e->root[op->args[1]]];
+    const IrOp *new = &e->unit->ops[e->values[op->args[1]].root];
     Assembler *as = &e->a;
     int a, b, part, result;
 

@@ -38,7 +38,7 @@ static RecipeForm find_form(const Emitter *e, const IrOp *op, IrRef value)
     case IR_OP_addf:
     case IR_OP_subf:
     case IR_OP_negf:
-        if (value && !emitter_used_after(e, e->root[op->args[0]])) {
+        if (value && !emitter_used_after(e, e->values[op->args[0]].root)) {
             return has_second(e, op) ? RECIPE_UNDO : RECIPE_NONE;
         }
         break;
@@ -60,19 +60,22 @@ void emitter_plan_recipe(Emitter *e, IrRef flags, IrRef value)
     const IrOp *op = &e->unit->ops[flags];
     RecipeForm form;
 
+    if (e->planned.alone) {
+        return;
+    }
     emitter_drop_recipe(e, &e->planned);
-    if (!e->plan[flags] || (op->type == IR_I64 && !e->vars_are_64) ||
+    if (!e->values[flags].plan || (op->type == IR_I64 && !e->vars_are_64) ||
         !(form = find_form(e, op, value))) {
         return;
     }
     e->planned = (KeptRecipe){ .flags = flags, .form = (uint8_t)form };
-    e->planned.operands[0] = form == RECIPE_REPEAT ? e->root[op->args[0]] : value;
+    e->planned.operands[0] = form == RECIPE_REPEAT ? e->values[op->args[0]].root : value;
     if (form != RECIPE_TEST && op->args[1] && !has_immediate(e, op)) {
-        e->planned.operands[1] = e->root[op->args[1]];
+        e->planned.operands[1] = e->values[op->args[1]].root;
     }
     for (unsigned k = 0; k < 2; k++) {
         if (e->planned.operands[k]) {
-            e->keep[e->planned.operands[k]]++;
+            e->values[e->planned.operands[k]].keep++;
         }
     }
 }
@@ -81,7 +84,8 @@ void emitter_begin_recipe(Emitter *e, IrRef flags)
 {
     if (e->planned.flags == flags) {
         e->recipe = e->planned;
-        e->planned.flags = 0;
+        e->recipe.alone = false;
+        e->planned = (KeptRecipe){ 0 };
     }
 }
 
@@ -95,9 +99,19 @@ void emitter_drop_recipe(Emitter *e, KeptRecipe *recipe)
         IrRef root = recipe->operands[k];
 
         if (root) {
-            e->keep[root]--;
+            e->values[root].keep--;
             emitter_release(e, root);
         }
+    }
+}
+
+void emitter_forget_unseen(Emitter *e)
+{
+    IrRef flags = e->recipe.flags;
+
+    if (flags && !e->values[e->at].flags_seen && e->values[flags].hold == 1 &&
+        !e->values[flags].next_use) {
+        emitter_forget_flags(e);
     }
 }
 
@@ -111,12 +125,13 @@ Recipe emitter_recipe(const Emitter *e)
         if (!root) {
             continue;
         }
-        if (e->regs[root]) {
-            r.reg[k] = (int8_t)__builtin_ctz(e->regs[root]);
+        if (e->values[root].regs) {
+            r.reg[k] = (int8_t)__builtin_ctz(e->values[root].regs);
         } else {
             r.in_memory[k] = true;
-            r.memory[k] = e->slot[root] != NO_SLOT ? emitter_slot(e->slot[root])
-                                                   : emitter_home(e, e->home_var[root]);
+            r.memory[k] = e->values[root].slot != NO_SLOT
+                              ? emitter_slot(e->values[root].slot)
+                              : emitter_home(e, e->values[root].home_var);
         }
     }
     return r;

@@ -16,9 +16,10 @@ static bool is_vector_value(const Emitter *e, IrRef root)
 
 static bool is_rematerialisable(const Emitter *e, IrRef root)
 {
-    unsigned opcode = e->unit->ops[root].opcode;
+    const IrOp *op = &e->unit->ops[root];
 
-    return opcode == IR_OP_const || opcode == IR_OP_vconst || opcode == IR_OP_fconst;
+    return op->opcode == IR_OP_const || op->opcode == IR_OP_vconst || op->opcode == IR_OP_fconst ||
+           emitter_is_near_pc(op);
 }
 
 /* Whether a store to memory can do without a register for the value. */
@@ -32,8 +33,8 @@ static bool is_immediate(const Emitter *e, IrRef root)
 /* Whether the value can be had without this register. */
 static bool is_backed(const Emitter *e, IrRef root, int reg)
 {
-    return (e->regs[root] & ~(1u << reg)) || e->slot[root] != NO_SLOT ||
-           e->home_var[root] != NO_VAR || is_rematerialisable(e, root);
+    return (e->values[root].regs & ~(1u << reg)) || e->values[root].slot != NO_SLOT ||
+           e->values[root].home_var != NO_VAR || is_rematerialisable(e, root);
 }
 
 void emitter_unbind(Emitter *e, int reg)
@@ -41,7 +42,7 @@ void emitter_unbind(Emitter *e, int reg)
     IrRef value = e->reg_value[reg];
 
     if (value) {
-        e->regs[value] &= ~(1u << reg);
+        e->values[value].regs &= ~(1u << reg);
         e->reg_value[reg] = 0;
     }
 }
@@ -50,7 +51,7 @@ void emitter_bind(Emitter *e, IrRef root, int reg)
 {
     emitter_unbind(e, reg);
     e->reg_value[reg] = root;
-    e->regs[root] |= 1u << reg;
+    e->values[root].regs |= 1u << reg;
 }
 
 void emitter_copy(Emitter *e, int to, int from)
@@ -67,11 +68,11 @@ void emitter_copy(Emitter *e, int to, int from)
 
 static void free_slot(Emitter *e, IrRef root)
 {
-    unsigned slot = (unsigned)e->slot[root];
+    unsigned slot = (unsigned)e->values[root].slot;
 
     e->slot_map[slot / 64] &=
         ~((is_vector_value(e, root) ? UINT64_C(3) : UINT64_C(1)) << slot % 64);
-    e->slot[root] = NO_SLOT;
+    e->values[root].slot = NO_SLOT;
 }
 
 static void allocate_slot(Emitter *e, IrRef root)
@@ -87,25 +88,25 @@ static void allocate_slot(Emitter *e, IrRef root)
 
             if (!(e->slot_map[word] & pattern << bit) && slot + 2 <= FRAME_SLOT_COUNT) {
                 e->slot_map[word] |= pattern << bit;
-                e->slot[root] = (int16_t)slot;
+                e->values[root].slot = (int16_t)slot;
                 return;
             }
         }
     }
     e->failed = true;
-    e->slot[root] = 0;
+    e->values[root].slot = 0;
 }
 
 static void store_slot(Emitter *e, IrRef root, int reg)
 {
-    if (e->slot[root] != NO_SLOT) {
+    if (e->values[root].slot != NO_SLOT) {
         return;
     }
     allocate_slot(e, root);
     if (reg >= XMM0) {
-        asm_vector_store(e, 4, emitter_slot(e->slot[root]), reg);
+        asm_vector_store(e, 4, emitter_slot(e->values[root].slot), reg);
     } else {
-        asm_store(&e->a, true, emitter_slot(e->slot[root]), reg);
+        asm_store(&e->a, true, emitter_slot(e->values[root].slot), reg);
     }
 }
 
@@ -117,18 +118,19 @@ static void back_up(Emitter *e, int reg)
     if (!value || !emitter_needed(e, value)) {
         return;
     }
-    if (e->hold[value] && !(e->regs[value] & ~(1u << reg)) && !is_immediate(e, value)) {
+    if (e->values[value].hold && !(e->values[value].regs & ~(1u << reg)) &&
+        !is_immediate(e, value)) {
         for (unsigned word = 0; word < 2; word++) {
             for (uint64_t map = e->dirty[word]; map; map &= map - 1) {
                 unsigned var = word * 64 + (unsigned)__builtin_ctzll(map);
 
-                if (e->root[e->var_value[var]] == value) {
+                if (e->values[e->var_value[var]].root == value) {
                     emitter_store_home(e, var);
                 }
             }
         }
     }
-    if ((e->next_use[value] || e->keep[value]) && !is_backed(e, value, reg)) {
+    if ((e->values[value].next_use || e->values[value].keep) && !is_backed(e, value, reg)) {
         store_slot(e, value, reg);
     }
 }
@@ -172,7 +174,7 @@ static int find_victim(Emitter *e, bool vector)
         if (!emitter_is_temporary(e, reg) || ((e->locked | e->reserved) >> reg & 1)) {
             continue;
         }
-        next = e->next_use[value] ? e->next_use[value] : IR_MAX_OPS;
+        next = e->values[value].next_use ? e->values[value].next_use : IR_MAX_OPS;
         score = (next - e->at) * 2 + 1;
         if (is_backed(e, value, reg)) {
             score *= 2;
@@ -189,17 +191,31 @@ static int find_victim(Emitter *e, bool vector)
     return best;
 }
 
-/* Groups whose register is wanted for something else; ~0: all. */
-void emitter_drop_groups(Emitter *e, uint32_t registers)
+/* Groups whose register is wanted for something else. */
+void emitter_evict_groups(Emitter *e, uint32_t registers)
 {
     for (unsigned i = 0; i < MAX_GROUPS; i++) {
         AccessGroup *group = &e->groups[i];
 
-        if (group->base && (registers >> group->reg & 1)) {
-            e->reserved &= ~(1u << group->reg);
+        if (!group->base || group->reg == NO_REG || !(registers >> group->reg & 1)) {
+            continue;
+        }
+        if (group->last >= e->at && !group->saved) {
+            asm_store(&e->a, true, mem(RSP, FRAME_GROUPS + 8 * (int)i), group->reg);
+            group->saved = true;
+        }
+        if (group->last < e->at) {
             group->base = 0;
         }
+        e->reserved &= ~(1u << group->reg);
+        group->reg = NO_REG;
     }
+}
+
+void emitter_drop_groups(Emitter *e)
+{
+    memset(e->groups, 0, sizeof(e->groups));
+    e->reserved = 0;
 }
 
 static int allocate(Emitter *e, bool vector)
@@ -207,7 +223,7 @@ static int allocate(Emitter *e, bool vector)
     int reg = find_free(e, vector);
 
     if (reg == NO_REG && !vector && (e->reserved & ~e->locked)) {
-        emitter_drop_groups(e, e->reserved & ~e->locked);
+        emitter_evict_groups(e, e->reserved & ~e->locked);
         reg = find_free(e, vector);
     }
     if (reg == NO_REG) {
@@ -243,7 +259,7 @@ static void evacuate(Emitter *e, int reg)
         } else {
             back_up(e, reg);
         }
-    } else if (value && e->hold[value]) {
+    } else if (value && e->values[value].hold) {
         back_up(e, reg);
     }
     emitter_unbind(e, reg);
@@ -251,7 +267,7 @@ static void evacuate(Emitter *e, int reg)
 
 void emitter_take(Emitter *e, int reg)
 {
-    emitter_drop_groups(e, 1u << reg);
+    emitter_evict_groups(e, 1u << reg);
     emitter_lock(e, reg);
     evacuate(e, reg);
 }
@@ -283,26 +299,29 @@ void emitter_load_value(Emitter *e, IrRef root, int reg)
     const IrOp *op = &e->unit->ops[root];
     bool vector = reg >= XMM0;
 
-    if (e->regs[root]) {
-        emitter_copy(e, reg, __builtin_ctz(e->regs[root]));
+    if (e->values[root].regs) {
+        emitter_copy(e, reg, __builtin_ctz(e->values[root].regs));
     } else if (op->opcode == IR_OP_const && !vector) {
         uint64_t value = 0;
 
         emitter_const(e, root, &value);
         asm_mov_imm(&e->a, reg, value);
+    } else if (emitter_is_near_pc(op)) {
+        asm_load(&e->a, true, reg, ENV(e, pc_page));
+        asm_lea(&e->a, true, reg, mem(reg, op->imm));
     } else if (op->opcode == IR_OP_fconst) {
         asm_mov_imm(&e->a, reg, ir_const_flags(op));
     } else if (op->opcode == IR_OP_const || op->opcode == IR_OP_vconst) {
         asm_vector_const(e, reg, (uint64_t)op->imm,
                          (uint64_t)(op->opcode == IR_OP_const ? op->imm : op->aux));
-    } else if (e->slot[root] != NO_SLOT) {
+    } else if (e->values[root].slot != NO_SLOT) {
         if (vector) {
-            asm_vector_load(e, 4, reg, emitter_slot(e->slot[root]));
+            asm_vector_load(e, 4, reg, emitter_slot(e->values[root].slot));
         } else {
-            asm_load(&e->a, true, reg, emitter_slot(e->slot[root]));
+            asm_load(&e->a, true, reg, emitter_slot(e->values[root].slot));
         }
-    } else if (e->home_var[root] != NO_VAR) {
-        emitter_load_home(e, e->home_var[root], reg);
+    } else if (e->values[root].home_var != NO_VAR) {
+        emitter_load_home(e, e->values[root].home_var, reg);
     } else {
         e->failed = true;
     }
@@ -329,14 +348,14 @@ void emitter_load_home(Emitter *e, unsigned var, int reg)
 
 static bool is_only_in_eflags(const Emitter *e, IrRef root)
 {
-    return e->eflags == root && !e->regs[root] && e->slot[root] == NO_SLOT &&
-           e->home_var[root] == NO_VAR && !is_rematerialisable(e, root);
+    return e->eflags == root && !e->values[root].regs && e->values[root].slot == NO_SLOT &&
+           e->values[root].home_var == NO_VAR && !is_rematerialisable(e, root);
 }
 
 int emitter_use(Emitter *e, IrRef ref)
 {
-    IrRef root = e->root[ref];
-    uint32_t where = e->regs[root];
+    IrRef root = e->values[ref].root;
+    uint32_t where = e->values[root].regs;
     int reg;
 
     if (where) {
@@ -347,7 +366,7 @@ int emitter_use(Emitter *e, IrRef ref)
     }
     if (is_only_in_eflags(e, root)) {
         emitter_flags_to_rax(e);
-        if (e->regs[root]) {
+        if (e->values[root].regs) {
             emitter_lock(e, RAX);
             return RAX;
         }
@@ -358,26 +377,31 @@ int emitter_use(Emitter *e, IrRef ref)
     return reg;
 }
 
-bool emitter_used_after(const Emitter *e, IrRef root)
+unsigned emitter_next_use(const Emitter *e, IrRef root)
 {
     const IrOp *op = &e->unit->ops[e->at];
 
     for (unsigned k = 0; k < 4; k++) {
-        if (op->args[k] && e->root[op->args[k]] == root) {
-            return e->use_next[e->at][k];
+        if (op->args[k] && e->values[op->args[k]].root == root) {
+            return e->values[e->at].use_next[k];
         }
     }
-    return e->next_use[root];
+    return e->values[root].next_use;
+}
+
+bool emitter_used_after(const Emitter *e, IrRef root)
+{
+    return emitter_next_use(e, root);
 }
 
 bool emitter_needed_after(const Emitter *e, IrRef root)
 {
-    return e->hold[root] || e->keep[root] || emitter_used_after(e, root);
+    return e->values[root].hold || e->values[root].keep || emitter_used_after(e, root);
 }
 
 void emitter_use_in(Emitter *e, IrRef ref, int reg)
 {
-    IrRef root = e->root[ref];
+    IrRef root = e->values[ref].root;
 
     if (e->reg_value[reg] == root) {
         emitter_lock(e, reg);
@@ -403,18 +427,19 @@ void emitter_use_in(Emitter *e, IrRef ref, int reg)
 
 bool emitter_use_memory(Emitter *e, IrRef ref, Mem *m)
 {
-    IrRef root = e->root[ref];
+    IrRef root = e->values[ref].root;
 
-    if (e->regs[root] || e->hold[root] || emitter_used_after(e, root)) {
+    if (e->values[root].regs || e->values[root].hold || emitter_used_after(e, root)) {
         return false;
     }
-    if (e->slot[root] != NO_SLOT) {
-        *m = emitter_slot(e->slot[root]);
+    if (e->values[root].slot != NO_SLOT) {
+        *m = emitter_slot(e->values[root].slot);
         return true;
     }
-    if (e->home_var[root] != NO_VAR && (e->b->runtime.vars[e->home_var[root]].type != IR_I32 ||
-                                        e->unit->ops[e->at].type == IR_I32)) {
-        *m = emitter_home(e, e->home_var[root]);
+    if (e->values[root].home_var != NO_VAR &&
+        (e->b->runtime.vars[e->values[root].home_var].type != IR_I32 ||
+         e->unit->ops[e->at].type == IR_I32)) {
+        *m = emitter_home(e, e->values[root].home_var);
         return true;
     }
     return false;
@@ -426,7 +451,7 @@ void emitter_advance(Emitter *e)
 
     for (unsigned k = 0; k < 4; k++) {
         if (op->args[k]) {
-            e->next_use[e->root[op->args[k]]] = e->use_next[e->at][k];
+            e->values[e->values[op->args[k]].root].next_use = e->values[e->at].use_next[k];
         }
     }
 }
@@ -442,7 +467,7 @@ int emitter_result_no_pin(Emitter *e, int reuse)
 
 int emitter_result(Emitter *e, int reuse, uint32_t avoid)
 {
-    int pin = e->hint[e->at];
+    int pin = e->values[e->at].hint;
 
     if (pin != NO_REG && !(avoid >> pin & 1)) {
         emitter_take(e, pin);
@@ -459,15 +484,15 @@ void emitter_release(Emitter *e, IrRef root)
     if (emitter_needed(e, root)) {
         return;
     }
-    for (uint32_t map = e->regs[root] & e->b->temporaries; map; map &= map - 1) {
+    for (uint32_t map = e->values[root].regs & e->b->temporaries; map; map &= map - 1) {
         emitter_unbind(e, __builtin_ctz(map));
     }
-    if (e->slot[root] != NO_SLOT) {
+    if (e->values[root].slot != NO_SLOT) {
         free_slot(e, root);
     }
-    if (e->home_var[root] != NO_VAR) {
-        e->home_value[e->home_var[root]] = 0;
-        e->home_var[root] = NO_VAR;
+    if (e->values[root].home_var != NO_VAR) {
+        e->home_value[e->values[root].home_var] = 0;
+        e->values[root].home_var = NO_VAR;
     }
 }
 
@@ -477,7 +502,7 @@ void emitter_finish_void(Emitter *e)
 
     for (unsigned k = 0; k < 4; k++) {
         if (op->args[k]) {
-            emitter_release(e, e->root[op->args[k]]);
+            emitter_release(e, e->values[op->args[k]].root);
         }
     }
     e->locked = 0;
@@ -492,7 +517,7 @@ void emitter_finish(Emitter *e, int reg)
 
 void emitter_lock_value(Emitter *e, IrRef root)
 {
-    e->locked |= e->regs[root];
+    e->locked |= e->values[root].regs;
 }
 
 /* Keeps a value in the frame, and nowhere that a call could change. */
@@ -501,7 +526,7 @@ void emitter_move_to_slot(Emitter *e, IrRef root)
     if (is_rematerialisable(e, root)) {
         return;
     }
-    if (e->slot[root] == NO_SLOT) {
+    if (e->values[root].slot == NO_SLOT) {
         int reg = emitter_use(e, root);
 
         store_slot(e, root, reg);
@@ -517,19 +542,19 @@ void emitter_spill_temporaries(Emitter *e)
         IrRef value = e->reg_value[reg];
 
         if (value && emitter_needed_after(e, value)) {
-            uint32_t all = e->regs[value];
+            uint32_t all = e->values[value].regs;
 
             /* Pins survive calls; other temporaries do not count as backing. */
-            e->regs[value] &= ~e->b->temporaries | 1u << reg;
+            e->values[value].regs &= ~e->b->temporaries | 1u << reg;
             back_up(e, reg);
-            e->regs[value] = all;
+            e->values[value].regs = all;
         }
     }
 }
 
 void emitter_drop_temporaries(Emitter *e)
 {
-    emitter_drop_groups(e, ~0u);
+    emitter_drop_groups(e);
     for (uint32_t map = e->b->temporaries; map; map &= map - 1) {
         emitter_unbind(e, __builtin_ctz(map));
     }

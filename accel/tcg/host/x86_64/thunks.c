@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Code that all units share: entering and leaving generated code, and reaching C from stubs. */
-#include "accel/tcg/host/x86_64/emitter.h"
+#include "accel/tcg/host/x86_64/cold.h"
 
 static const int8_t callee_saved[] = { RBP, RBX, R12, R13, R14, R15 };
 static const int8_t saved_temporaries[] = { RAX, RCX, RDX, RSI, RDI };
 
 /* Registers that C functions keep. */
 enum { C_KEEPS = 1 << RBX | 1 << R12 | 1 << R13 | 1 << R14 };
+/* Those that hold values of units. */
+#define ALL_INTS (0xffffu & ~(1u << RSP | 1u << RBP | 1u << R15))
 
 static void move_pins(Emitter *e, bool store, uint32_t which)
 {
@@ -96,8 +98,69 @@ static uint8_t *emit_where_to(Emitter *e, void *function)
     return start;
 }
 
-/* Keeps all registers around a C function; see the frame's layout. */
-static uint8_t *emit_cold(Emitter *e, ColdFunction kind, void *function, bool vectors)
+static void move_ints(Emitter *e, bool store, uint32_t which)
+{
+    for (uint32_t map = which; map; map &= map - 1) {
+        int reg = __builtin_ctz(map);
+        Mem place = mem(RSP, FRAME_SAVED_INTS + 8 * reg);
+
+        if (store) {
+            asm_store(&e->a, true, place, reg);
+        } else {
+            asm_load(&e->a, true, reg, place);
+        }
+    }
+}
+
+static void move_vectors(Emitter *e, bool store)
+{
+    for (int i = 0; i < 8; i++) {
+        Mem place = mem(RSP, FRAME_SAVED_VECTORS + 16 * i);
+
+        if (store) {
+            asm_vector_store(e, 4, place, XMM0 + i);
+        } else {
+            asm_vector_load(e, 4, XMM0 + i, place);
+        }
+    }
+}
+
+/* Behind the call lies a ColdRecord, which says where to go on. Pins that C keeps are in their registers throughout. */
+static uint8_t *emit_cold_access(Emitter *e, bool vectors)
+{
+    Assembler *a = &e->a;
+    uint8_t *start, *hit;
+
+    start = begin(e);
+    asm_store(a, true, mem(RSP, 8 + FRAME_SAVED_INTS + 8 * RDI), RDI);
+    asm_u8(a, BYTE_POP | RDI);
+    move_ints(e, true, ALL_INTS & ~(1u << RDI));
+    asm_mov(a, true, RSI, RSP);
+    asm_mov(a, true, RDX, R15);
+    asm_call_to(a, (void *)cold_try);
+    asm_test_imm(a, false, RAX, 0xff);
+    hit = asm_jcc(a, CC_NE);
+    move_ints(e, false, 1u << R8 | 1u << R9 | 1u << R10 | 1u << R11);
+    if (vectors) {
+        move_vectors(e, true);
+    }
+    move_pins(e, true, ~0u);
+    asm_lea(a, true, RDI, mem(RBP, -e->b->runtime.env_bias));
+    asm_mov(a, true, RSI, RSP);
+    asm_mov_imm(a, RDX, (uintptr_t)e->b);
+    asm_call_to(a, (void *)cold_access);
+    if (vectors) {
+        move_vectors(e, false);
+    }
+    move_pins(e, false, ~ALL_INTS);
+    asm_patch(a, hit);
+    move_ints(e, false, ALL_INTS);
+    asm_jmp_mem(a, mem(RSP, FRAME_JOIN));
+    return start;
+}
+
+/* Calls a helper whose arguments are in the frame, and keeps all registers. */
+static uint8_t *emit_cold_helper(Emitter *e)
 {
     static const int8_t args[] = { RSI, RDX, RCX, R8, R9 };
     Assembler *a = &e->a;
@@ -107,24 +170,20 @@ static uint8_t *emit_cold(Emitter *e, ColdFunction kind, void *function, bool ve
     for (unsigned i = 0; i < G_N_ELEMENTS(saved_temporaries); i++) {
         asm_store(a, true, mem(RSP, frame + FRAME_SAVED_INTS + 8 * (int)i), saved_temporaries[i]);
     }
-    for (int i = 0; vectors && i < 8; i++) {
+    for (int i = 0; i < 8; i++) {
         asm_vector_store(e, 4, mem(RSP, frame + FRAME_SAVED_VECTORS + 16 * i), XMM0 + i);
     }
     move_pins(e, true, ~0u);
     asm_lea(a, true, RDI, mem(RBP, -e->b->runtime.env_bias));
-    for (unsigned i = 0; i < (kind == COLD_HELPER ? 5u : 4u); i++) {
+    for (unsigned i = 0; i < G_N_ELEMENTS(args); i++) {
         asm_load(a, true, args[i], mem(RSP, frame + FRAME_INT_ARGS + 8 * (int)i));
     }
-    for (int i = 0; i < (kind == COLD_HELPER ? 4 : kind == COLD_STORE_VECTOR); i++) {
+    for (int i = 0; i < 4; i++) {
         asm_vector_load(e, 4, XMM0 + i, mem(RSP, frame + FRAME_VECTOR_ARGS + 16 * i));
     }
     asm_group1_imm(a, true, G1_SUB, RSP, 8);
     frame += 8;
-    if (kind == COLD_HELPER) {
-        asm_call_mem(a, mem(RSP, frame + FRAME_FUNCTION));
-    } else {
-        asm_call_to(a, function);
-    }
+    asm_call_mem(a, mem(RSP, frame + FRAME_FUNCTION));
     asm_group1_imm(a, true, G1_ADD, RSP, 8);
     frame -= 8;
     asm_store(a, true, mem(RSP, frame + FRAME_RESULT), RAX);
@@ -132,7 +191,7 @@ static uint8_t *emit_cold(Emitter *e, ColdFunction kind, void *function, bool ve
     for (unsigned i = 0; i < G_N_ELEMENTS(saved_temporaries); i++) {
         asm_load(a, true, saved_temporaries[i], mem(RSP, frame + FRAME_SAVED_INTS + 8 * (int)i));
     }
-    for (int i = 0; vectors && i < 8; i++) {
+    for (int i = 0; i < 8; i++) {
         asm_vector_load(e, 4, XMM0 + i, mem(RSP, frame + FRAME_SAVED_VECTORS + 16 * i));
     }
     move_pins(e, false, ~(uint32_t)C_KEEPS);
@@ -153,17 +212,6 @@ size_t emit_thunks(HostBackend *b, uint8_t *code, size_t room, HostThunks *thunk
 {
     Emitter *e = g_new0(Emitter, 1);
     const HostRuntime *r = &b->runtime;
-    void *functions[COLD_COUNT] = {
-        [COLD_LOAD] = (void *)r->load,
-        [COLD_STORE] = (void *)r->store,
-        [COLD_LOAD_VECTOR] = (void *)r->load_vector,
-        [COLD_STORE_VECTOR] = (void *)r->store_vector,
-        [COLD_STORE_CHECK] = (void *)r->store_check,
-        [COLD_LOAD_CHECK] = (void *)r->load_check,
-        [COLD_ATOMIC_CHECK] = (void *)r->atomic_check,
-        [COLD_ATOMIC_END] = (void *)r->atomic_end,
-        [COLD_ZERO] = (void *)r->zero,
-    };
     size_t size;
 
     e->b = b;
@@ -185,11 +233,9 @@ size_t emit_thunks(HostBackend *b, uint8_t *code, size_t room, HostThunks *thunk
     b->save_pins = emit_pin_mover(e, true, ~0u);
     b->load_pins = emit_pin_mover(e, false, ~0u);
     b->load_volatile_pins = emit_pin_mover(e, false, ~(uint32_t)C_KEEPS);
-    for (unsigned i = 0; i < COLD_COUNT; i++) {
-        for (unsigned vectors = 0; vectors < 2; vectors++) {
-            b->cold[i][vectors] = emit_cold(e, (ColdFunction)i, functions[i], vectors);
-        }
-    }
+    b->cold_access[false] = emit_cold_access(e, false);
+    b->cold_access[true] = emit_cold_access(e, true);
+    b->cold_helper = emit_cold_helper(e);
     b->float_flags_table = begin(e);
     emit_float_flags_table(&e->a);
     size = e->a.full ? 0 : (size_t)(e->a.p - code);

@@ -21,7 +21,7 @@ void emitter_get(Emitter *e, const IrOp *op)
     if (pin != NO_REG) {
         emitter_bind(e, value, pin);
     } else {
-        e->home_var[value] = op->var;
+        e->values[value].home_var = op->var;
         e->home_value[op->var] = value;
     }
 }
@@ -34,10 +34,10 @@ static void set_pinned(Emitter *e, IrRef value, int pin)
     emitter_take(e, pin);
     emitter_load_value(e, value, pin);
     emitter_bind(e, value, pin);
-    for (uint32_t map = e->regs[value] & e->b->temporaries; map; map &= map - 1) {
+    for (uint32_t map = e->values[value].regs & e->b->temporaries; map; map &= map - 1) {
         e->reg_value[__builtin_ctz(map)] = 0;
     }
-    e->regs[value] &= ~e->b->temporaries;
+    e->values[value].regs &= ~e->b->temporaries;
 }
 
 /* The value that lives in the variable's home must go elsewhere before the home is overwritten. */
@@ -48,22 +48,23 @@ static void vacate_home(Emitter *e, unsigned var)
     if (!old) {
         return;
     }
-    if (emitter_needed(e, old) && !e->regs[old] && e->slot[old] == NO_SLOT) {
+    if (emitter_needed(e, old) && !e->values[old].regs && e->values[old].slot == NO_SLOT) {
         emitter_use(e, old);
     }
-    e->home_var[old] = NO_VAR;
+    e->values[old].home_var = NO_VAR;
     e->home_value[var] = 0;
 }
 
 static void set_unpinned(Emitter *e, IrRef value, unsigned var)
 {
     const IrOp *op = &e->unit->ops[value];
+    bool recipe = e->planned.alone && e->planned.flags == value;
 
     if (is_dirty(e, var)) {
-        IrRef old = e->root[e->var_value[var]];
+        IrRef old = e->values[e->var_value[var]].root;
 
         clear_dirty(e, var);
-        e->hold[old]--;
+        e->values[old].hold--;
         if (e->recipe.flags == old) {
             emitter_drop_recipe(e, &e->recipe);
         }
@@ -74,20 +75,21 @@ static void set_unpinned(Emitter *e, IrRef value, unsigned var)
     }
     vacate_home(e, var);
     /* EFLAGS will do until they are overwritten, unless a copy in the frame lets that happen. */
-    if (op->opcode != IR_OP_fconst && (e->eflags != value || e->slot[value] != NO_SLOT) &&
+    if (!recipe && op->opcode != IR_OP_fconst &&
+        (e->eflags != value || e->values[value].slot != NO_SLOT) &&
         (op->opcode != IR_OP_const || op->type == IR_V128)) {
         emitter_use(e, value);
     }
-    e->hold[value]++;
+    e->values[value].hold++;
     e->dirty[var / 64] |= UINT64_C(1) << var % 64;
-    if (var == e->b->flags_var && e->eflags == value) {
+    if (recipe || (var == e->b->flags_var && e->eflags == value)) {
         emitter_begin_recipe(e, value);
     }
 }
 
 void emitter_set(Emitter *e, const IrOp *op)
 {
-    IrRef value = e->root[op->args[0]];
+    IrRef value = e->values[op->args[0]].root;
     int pin = e->b->var_pin[op->var];
 
     emitter_lock_value(e, value);
@@ -140,15 +142,15 @@ static void store_reg(Emitter *e, unsigned var, int reg)
 /* The variable's home now holds its current value. */
 void emitter_mark_clean(Emitter *e, unsigned var)
 {
-    IrRef value = e->root[e->var_value[var]];
+    IrRef value = e->values[e->var_value[var]].root;
 
     clear_dirty(e, var);
-    e->hold[value]--;
+    e->values[value].hold--;
     if (e->recipe.flags == value) {
         emitter_drop_recipe(e, &e->recipe);
     }
-    if (e->home_var[value] == NO_VAR) {
-        e->home_var[value] = (uint8_t)var;
+    if (e->values[value].home_var == NO_VAR) {
+        e->values[value].home_var = (uint8_t)var;
         e->home_value[var] = value;
     }
 }
@@ -156,10 +158,10 @@ void emitter_mark_clean(Emitter *e, unsigned var)
 void emitter_forget_flags(Emitter *e)
 {
     unsigned var = e->b->flags_var;
-    IrRef value = e->root[e->var_value[var]];
+    IrRef value = e->values[e->var_value[var]].root;
 
     clear_dirty(e, var);
-    e->hold[value]--;
+    e->values[value].hold--;
     if (e->recipe.flags == value) {
         emitter_drop_recipe(e, &e->recipe);
     }
@@ -168,11 +170,11 @@ void emitter_forget_flags(Emitter *e)
 
 void emitter_store_home(Emitter *e, unsigned var)
 {
-    IrRef value = e->root[e->var_value[var]];
+    IrRef value = e->values[e->var_value[var]].root;
     unsigned opcode = e->unit->ops[value].opcode;
 
-    if (e->regs[value]) {
-        store_reg(e, var, __builtin_ctz(e->regs[value]));
+    if (e->values[value].regs) {
+        store_reg(e, var, __builtin_ctz(e->values[value].regs));
     } else if (opcode == IR_OP_fconst) {
         asm_store_imm(&e->a, 1, emitter_home(e, var),
                       (int32_t)ir_const_flags(&e->unit->ops[value]));
@@ -187,7 +189,7 @@ void emitter_store_home(Emitter *e, unsigned var)
         }
         emitter_flags_to_rax(e); /* stores and marks */
         return;
-    } else if (e->slot[value] != NO_SLOT) {
+    } else if (e->values[value].slot != NO_SLOT) {
         int reg = emitter_use(e, value);
 
         store_reg(e, var, reg);
@@ -232,17 +234,18 @@ void emitter_snapshot(Emitter *e, ColdStub *stub)
     for (unsigned word = 0; word < 2; word++) {
         for (uint64_t map = e->dirty[word]; map; map &= map - 1) {
             unsigned var = word * 64 + (unsigned)__builtin_ctzll(map);
-            IrRef value = e->root[e->var_value[var]];
+            IrRef value = e->values[e->var_value[var]].root;
 
             if (e->cold_store_count == MAX_COLD_STORES) {
                 e->failed = true;
                 return;
             }
             if (e->recipe.flags == value && e->eflags != value) {
-                stub->recipe = emitter_recipe(e);
+                stub->has_recipe = true;
+                e->recipes[stub - e->stubs] = emitter_recipe(e);
                 continue;
             }
-            if (!e->regs[value] && e->eflags == value &&
+            if (!e->values[value].regs && e->eflags == value &&
                 e->unit->ops[value].opcode != IR_OP_fconst) {
                 stub->save_flags = true;
                 stub->flags_kind = e->eflags_kind;
@@ -250,7 +253,8 @@ void emitter_snapshot(Emitter *e, ColdStub *stub)
             }
             e->cold_stores[e->cold_store_count++] = (ColdStore){
                 .var = (uint8_t)var,
-                .reg = e->regs[value] ? (int8_t)__builtin_ctz(e->regs[value]) : NO_REG,
+                .reg =
+                    e->values[value].regs ? (int8_t)__builtin_ctz(e->values[value].regs) : NO_REG,
                 .value = value,
             };
             stub->store_count++;
@@ -292,8 +296,8 @@ static void cold_store_recipe(Emitter *e, const Recipe *recipe)
 /* In a stub: stores only, and no register changes. EFLAGS change when there is a recipe. */
 void emit_cold_stores(Emitter *e, const ColdStub *stub)
 {
-    if (stub->recipe.op) {
-        cold_store_recipe(e, &stub->recipe);
+    if (stub->has_recipe) {
+        cold_store_recipe(e, &e->recipes[stub - e->stubs]);
     }
     for (unsigned i = 0; i < stub->store_count; i++) {
         const ColdStore *store = &e->cold_stores[stub->first_store + i];
@@ -317,7 +321,7 @@ void emitter_detach_variables(Emitter *e)
             if (emitter_needed(e, old)) {
                 emitter_move_to_slot(e, old);
             }
-            e->home_var[old] = NO_VAR;
+            e->values[old].home_var = NO_VAR;
             e->home_value[var] = 0;
         }
         if (pin != NO_REG && e->reg_value[pin] && emitter_needed(e, e->reg_value[pin])) {
@@ -333,7 +337,7 @@ void emitter_forget_variables(Emitter *e)
 
         e->var_value[var] = 0;
         if (pin != NO_REG && e->reg_value[pin]) {
-            e->regs[e->reg_value[pin]] &= ~(1u << pin);
+            e->values[e->reg_value[pin]].regs &= ~(1u << pin);
             e->reg_value[pin] = 0;
         }
     }

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Snapshots of all disks of a machine at one moment, one of which holds the machine's state. All is done in the main loop's
+ * thread, with no request in flight.
+ */
+#ifndef BLOCK_VM_SNAPSHOT_H
+#define BLOCK_VM_SNAPSHOT_H
+
+#include "block/block.h"
+
+/* The images that take part. */
+typedef struct VmSnapshot VmSnapshot;
+
+/*
+ * devices: the node names of the images, NULL: of all that are writable and used by drives. vmstate: the one that holds the
+ * machine's state, NULL: the first. The error says which image cannot have snapshots.
+ */
+VmSnapshot *vm_snapshot_new(BlockGraph *graph, const char *const *devices, const char *vmstate, GError **error);
+void vm_snapshot_free(VmSnapshot *set);
+
+/* Whether any, or each, of the images has a snapshot of that name. */
+bool vm_snapshot_any_has(VmSnapshot *set, const char *tag);
+bool vm_snapshot_all_have(VmSnapshot *set, const char *tag, GError **error);
+/* How many bytes of state a snapshot has: 0: none. */
+uint64_t vm_snapshot_state_bytes(VmSnapshot *set, const char *tag);
+
+/* The machine's state as it is being saved, or after apply. 0 or -errno. */
+int vm_snapshot_state_write(VmSnapshot *set, uint64_t offset, const void *data, uint64_t size);
+int vm_snapshot_state_read(VmSnapshot *set, uint64_t offset, void *data, uint64_t size);
+
+/* In all images, or in none. */
+bool vm_snapshot_create(VmSnapshot *set, const char *tag, uint64_t state_bytes, uint64_t vm_clock_ns, GError **error);
+/* After a failure some images are as they were, and some are as in the snapshot. */
+bool vm_snapshot_apply(VmSnapshot *set, const char *tag, GError **error);
+/* Of all images that have one. */
+bool vm_snapshot_delete(VmSnapshot *set, const char *tag, GError **error);
+/*
+ * JSON: {"complete": [those that all images have, as SnapshotInfo of the image with the state],
+ * "partial": [{"device": node, "snapshots": [SnapshotInfo]}]}. The caller frees.
+ */
+char *vm_snapshot_list(VmSnapshot *set);
+
+/*
+ * A job of type "snapshot-save" … that `run` does in one go, in the main loop without locks of the block layer. The caller's opaque is
+ * given to `free` in the end.
+ */
+typedef bool VmSnapshotJob(void *opaque, GError **error);
+bool vm_snapshot_job(BlockGraph *graph, const char *id, const char *type, VmSnapshotJob *run, void *opaque,
+                     GDestroyNotify free, GError **error);
+
+#endif

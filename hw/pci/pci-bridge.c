@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * PCI bridges with a whole bus below them: pci-bridge for PCI, pcie-pci-bridge for PCI Express.
+ *
+ * Not modelled: the hot-plug controller (SHPC).
+ */
+#include "hw/pci/bridge.h"
+
+typedef struct {
+    PciBridge bridge;
+    /* Properties. */
+    uint8_t chassis;
+    int msi;
+} PciPciBridge;
+
+enum { SLOTS = 32 };
+
+static PciPciBridge *pci_pci_bridge(Device *device)
+{
+    return container_of(device, PciPciBridge, bridge.pci.device);
+}
+
+static bool pci_bridge_device_realize(Device *device, GError **error)
+{
+    return pci_bridge_realize(&pci_pci_bridge(device)->bridge, 0x0001, SLOTS, error);
+}
+
+static bool pcie_pci_bridge_realize(Device *device, GError **error)
+{
+    PciBridge *bridge = &pci_pci_bridge(device)->bridge;
+
+    if (!pci_bridge_realize(bridge, 0x000e, SLOTS, error)) {
+        return false;
+    }
+    pci_add_express_capability(&bridge->pci, PCIE_TYPE_PCI_BRIDGE);
+    return true;
+}
+
+static const Property pci_bridge_properties[] = {
+    { "chassis_nr", PROPERTY_U8, offsetof(PciPciBridge, chassis), "chassis number; has no effect" },
+    { "msi", PROPERTY_ON_OFF_AUTO, offsetof(PciPciBridge, msi), "accepted; has no effect", "auto" },
+    { "shpc", PROPERTY_NOT_YET, 0, "the bridge's own hot plug" },
+    { 0 },
+};
+static const Property pci_bridge_bus_properties[] = {
+    PCI_PROPERTIES(PciPciBridge, bridge.pci),
+    { 0 },
+};
+static const StateField pci_bridge_state[] = { PCI_STATE(PciPciBridge, bridge.pci), { 0 } };
+
+#define BRIDGE_TYPE(object, type_name, text, realize_function)                                     \
+    static const DeviceType object = {                                                             \
+        .name = type_name,                                                                         \
+        .summary = text,                                                                           \
+        .bus = "pci",                                                                              \
+        .category = "bridge",                                                                      \
+        .instance_size = sizeof(PciPciBridge),                                                     \
+        .properties = pci_bridge_properties,                                                       \
+        .bus_properties = pci_bridge_bus_properties,                                               \
+        .state = pci_bridge_state,                                                                 \
+        .realize = realize_function,                                                               \
+        .reset = pci_bridge_reset,                                                                 \
+        .state_loaded = pci_bridge_state_loaded,                                                   \
+    };                                                                                             \
+    DEVICE_TYPE(object)
+
+BRIDGE_TYPE(pci_bridge_type, "pci-bridge", "Standard PCI bridge", pci_bridge_device_realize);
+BRIDGE_TYPE(pcie_pci_bridge_type, "pcie-pci-bridge", "PCI Express to PCI bridge",
+            pcie_pci_bridge_realize);

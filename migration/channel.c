@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: MIT */
+/* Channels: descriptors that are never waited for without looking whether somebody has given up. */
+#include "migration/channel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "backends/socket-address.h"
+#include "base/descriptors.h"
+#include "base/error.h"
+
+struct Channel {
+    char *address;
+    bool output;
+    int fd, listener; /* -1: none */
+    int broken;       /* an eventfd */
+    GPid command;     /* 0: none */
+    bool is_socket, is_file;
+    char *path, *host, *port;
+    SocketAddress socket; /* refers to the three above */
+};
+
+enum {
+    REAP_MS = 10,  /* a command that has all is asked so often whether it has ended */
+    END_MS = 1000, /* how long one that is to end may take */
+};
+
+static const char *rest_of(const char *address, const char *kind)
+{
+    return g_str_has_prefix(address, kind) ? address + strlen(kind) : NULL;
+}
+
+/* file:PATH,offset=N: where the state begins. */
+static bool open_file(Channel *channel, const char *text, GError **error)
+{
+    const char *option = strstr(text, ",offset=");
+    g_autofree char *path = option ? g_strndup(text, (gsize)(option - text)) : g_strdup(text);
+    guint64 offset = 0;
+    int flags = channel->output ? O_WRONLY | O_CREAT : O_RDONLY;
+
+    if (option &&
+        !g_ascii_string_to_unsigned(option + strlen(",offset="),
+                                    g_str_has_prefix(option + strlen(",offset="), "0x") ? 16 : 10,
+                                    0, INT64_MAX, &offset, NULL)) {
+        char *end;
+
+        offset = g_ascii_strtoull(option + strlen(",offset="), &end, 0);
+        if (*end) {
+            return error_fail(error, KASO_ERROR_INVALID, "'%s' is no offset in a file",
+                              option + strlen(",offset="));
+        }
+    }
+    channel->fd = descriptors_open(path, flags, 0600);
+    if (channel->fd < 0) {
+        return error_fail_errno(error, errno, "Could not open '%s'", path);
+    }
+    channel->is_file = true;
+    if (offset && lseek(channel->fd, (off_t)offset, SEEK_SET) < 0) {
+        return error_fail_errno(
+            error, errno, "Could not go to offset %" G_GUINT64_FORMAT " of '%s'", offset, path);
+    }
+    if (channel->output && ftruncate(channel->fd, (off_t)offset) < 0 && errno != EINVAL) {
+        return error_fail_errno(error, errno, "Could not write to '%s'", path);
+    }
+    return true;
+}
+
+/* What the command starts ends with it. */
+static void lead_group(gpointer opaque)
+{
+    setpgid(0, 0);
+}
+
+static bool start_command(Channel *channel, const char *command, GError **error)
+{
+    const char *argv[] = { "/bin/sh", "-c", command, NULL };
+
+    return g_spawn_async_with_pipes(
+        NULL, (char **)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, lead_group, NULL, &channel->command,
+        channel->output ? &channel->fd : NULL, channel->output ? NULL : &channel->fd, NULL, error);
+}
+
+static bool take_descriptor(Channel *channel, const char *name, GError **error)
+{
+    struct stat status;
+
+    channel->fd = descriptors_take(name, error);
+    if (channel->fd < 0) {
+        return false;
+    }
+    channel->is_socket = fstat(channel->fd, &status) == 0 && S_ISSOCK(status.st_mode);
+    return true;
+}
+
+static bool take_socket(Channel *channel, GError **error)
+{
+    channel->is_socket = true;
+    if (channel->output) {
+        return true;
+    }
+    channel->listener = socket_address_listen(&channel->socket, "migration", error);
+    return channel->listener >= 0;
+}
+
+static bool open_channel(Channel *channel, GError **error)
+{
+    const char *rest;
+
+    if ((rest = rest_of(channel->address, "file:"))) {
+        return open_file(channel, rest, error);
+    }
+    if ((rest = rest_of(channel->address, "exec:"))) {
+        return start_command(channel, rest, error);
+    }
+    if ((rest = rest_of(channel->address, "fd:"))) {
+        return take_descriptor(channel, rest, error);
+    }
+    if ((rest = rest_of(channel->address, "unix:"))) {
+        channel->socket.path = channel->path = g_strdup(rest);
+        return take_socket(channel, error);
+    }
+    if ((rest = rest_of(channel->address, "tcp:"))) {
+        if (!socket_address_split(rest, &channel->host, &channel->port)) {
+            return error_fail(error, KASO_ERROR_INVALID, "'%s' is no HOST:PORT", rest);
+        }
+        channel->socket.host = channel->host[0] ? channel->host : NULL;
+        channel->socket.port = channel->port;
+        return take_socket(channel, error);
+    }
+    return error_fail(error, KASO_ERROR_INVALID,
+                      "'%s' is no address for a migration: file:PATH[,offset=N], exec:COMMAND, "
+                      "fd:NAME, unix:PATH or tcp:HOST:PORT",
+                      channel->address);
+}
+
+static void set_non_blocking(Channel *channel)
+{
+    if (channel->fd >= 0) {
+        fcntl(channel->fd, F_SETFL, fcntl(channel->fd, F_GETFL) | O_NONBLOCK);
+    }
+}
+
+Channel *channel_new(const char *address, bool output, GError **error)
+{
+    Channel *channel = g_new0(Channel, 1);
+
+    channel->address = g_strdup(address);
+    channel->output = output;
+    channel->fd = channel->listener = -1;
+    channel->broken = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (!open_channel(channel, error)) {
+        channel_free(channel);
+        return NULL;
+    }
+    set_non_blocking(channel);
+    return channel;
+}
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0) {
+        close(*fd);
+    }
+    *fd = -1;
+}
+
+/* One that does not hear is not waited for long. */
+static void end_command(Channel *channel)
+{
+    if (!channel->command) {
+        return;
+    }
+    kill(-channel->command, SIGTERM);
+    for (unsigned ms = 0; waitpid(channel->command, NULL, WNOHANG) == 0; ms += REAP_MS) {
+        if (ms >= END_MS) {
+            kill(-channel->command, SIGKILL);
+            waitpid(channel->command, NULL, 0);
+            return;
+        }
+        g_usleep(REAP_MS * 1000);
+    }
+}
+
+void channel_free(Channel *channel)
+{
+    close_fd(&channel->fd);
+    if (channel->listener >= 0 && channel->path) {
+        unlink(channel->path);
+    }
+    close_fd(&channel->listener);
+    close_fd(&channel->broken);
+    end_command(channel);
+    g_free(channel->path);
+    g_free(channel->host);
+    g_free(channel->port);
+    g_free(channel->address);
+    g_free(channel);
+}
+
+void channel_break_off(Channel *channel)
+{
+    const uint64_t one = 1;
+    ssize_t ignored = write(channel->broken, &one, sizeof one);
+
+    (void)ignored;
+}
+
+/* Until the descriptor can be read or written. */
+static bool wait_for(Channel *channel, short events, GError **error)
+{
+    struct pollfd fds[] = { { channel->broken, POLLIN, 0 }, { channel->fd, events, 0 } };
+
+    while (poll(fds, G_N_ELEMENTS(fds), -1) < 0) {
+        if (errno != EINTR) {
+            return error_fail_errno(error, errno, "Could not wait for '%s'", channel->address);
+        }
+    }
+    return !fds[0].revents || error_fail(error, KASO_ERROR_GENERIC, "The migration was cancelled");
+}
+
+bool channel_connect(Channel *channel, GError **error)
+{
+    int failure = 0;
+    socklen_t size = sizeof failure;
+
+    if (channel->fd >= 0) {
+        return true;
+    }
+    channel->fd = socket_address_connect(&channel->socket, false, "migration", error);
+    if (channel->fd < 0 || !wait_for(channel, POLLOUT, error)) {
+        return false;
+    }
+    getsockopt(channel->fd, SOL_SOCKET, SO_ERROR, &failure, &size);
+    return failure == 0 ||
+           error_fail_errno(error, failure, "Could not connect to '%s'", channel->address);
+}
+
+int channel_listener(const Channel *channel)
+{
+    return channel->listener;
+}
+
+bool channel_accept(Channel *channel, GError **error)
+{
+    channel->fd = accept4(channel->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (channel->fd < 0) {
+        return error_fail_errno(error, errno, "Nobody has connected to '%s'", channel->address);
+    }
+    if (channel->path) {
+        unlink(channel->path);
+    }
+    close_fd(&channel->listener);
+    return true;
+}
+
+char *channel_listening_at(const Channel *channel)
+{
+    return channel->listener >= 0 ? socket_address_of(channel->listener, false) : NULL;
+}
+
+bool channel_write(Channel *channel, const void *data, size_t size, GError **error)
+{
+    const char *from = data;
+
+    while (size) {
+        ssize_t done;
+
+        if (!wait_for(channel, POLLOUT, error)) {
+            return false;
+        }
+        done = write(channel->fd, from, size);
+        if (done < 0 && errno != EINTR && errno != EAGAIN) {
+            return error_fail_errno(error, errno, "Could not write to '%s'", channel->address);
+        }
+        if (done > 0) {
+            from += done;
+            size -= (size_t)done;
+        }
+    }
+    return true;
+}
+
+bool channel_read(Channel *channel, void *data, size_t size, GError **error)
+{
+    char *to = data;
+
+    while (size) {
+        ssize_t done;
+
+        if (!wait_for(channel, POLLIN, error)) {
+            return false;
+        }
+        done = read(channel->fd, to, size);
+        if (done < 0 && errno != EINTR && errno != EAGAIN) {
+            return error_fail_errno(error, errno, "Could not read from '%s'", channel->address);
+        }
+        if (done == 0) {
+            return error_fail(error, KASO_ERROR_IO,
+                              "'%s' ended before the state of the machine did", channel->address);
+        }
+        if (done > 0) {
+            to += done;
+            size -= (size_t)done;
+        }
+    }
+    return true;
+}
+
+bool channel_answers(const Channel *channel)
+{
+    return channel->is_socket;
+}
+
+static bool reap_command(Channel *channel, GError **error)
+{
+    struct pollfd broken = { channel->broken, POLLIN, 0 };
+    int status = 0;
+
+    close_fd(&channel->fd);
+    while (waitpid(channel->command, &status, WNOHANG) == 0) {
+        if (poll(&broken, 1, REAP_MS) > 0) {
+            return error_fail(error, KASO_ERROR_GENERIC, "The migration was cancelled");
+        }
+    }
+    channel->command = 0;
+    return g_spawn_check_wait_status(status, error);
+}
+
+bool channel_finish(Channel *channel, GError **error)
+{
+    int fd = channel->fd;
+
+    if (channel->command) {
+        return reap_command(channel, error);
+    }
+    if (channel->is_file && channel->output && fsync(fd) < 0 && errno != EINVAL) {
+        return error_fail_errno(error, errno, "Could not write to '%s'", channel->address);
+    }
+    if (channel->is_socket) {
+        return true; /* the answer may still be to come: channel_free closes it */
+    }
+    channel->fd = -1;
+    return close(fd) == 0 ||
+           error_fail_errno(error, errno, "Could not write to '%s'", channel->address);
+}

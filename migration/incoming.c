@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The receiving side. The main loop waits for who connects; a thread puts the pages into the memory of a machine that stands; then the main
+ * loop loads the devices, takes the disks, answers, and lets the machine run as it ran.
+ */
+#include <glib-unix.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "block/block.h"
+#include "migration/private.h"
+
+enum { ANSWER_TAKEN = 'K', ANSWER_REFUSED = 'E' };
+
+static bool read_channel(void *opaque, void *data, size_t size, GError **error)
+{
+    Migration *migration = opaque;
+
+    if (!channel_read(migration->channel, data, size, error)) {
+        return false;
+    }
+    migration->bytes += size;
+    return true;
+}
+
+static void say(Migration *migration, char answer)
+{
+    if (migration->answer) {
+        channel_write(migration->channel, &answer, 1, NULL);
+    }
+}
+
+/* With the devices' state in migration->state. */
+static bool load(Migration *migration, GError **error)
+{
+    Machine *machine = migration->machine;
+    bool running;
+
+    if (!machine_state_load(machine, &migration->state, &running, error)) {
+        return false;
+    }
+    migration->ran = running;
+    return !machine->block_graph ||
+           (migration->capabilities[MIGRATION_LATE_BLOCK_ACTIVATE] && !migration->run_wanted) ||
+           block_activate(machine->block_graph, error);
+}
+
+static bool receive(Migration *migration, GError **error)
+{
+    StreamReader reader = { .source = { read_channel, migration }, .content = g_byte_array_new() };
+    Machine *machine = migration->machine;
+    bool ok;
+
+    machine_lock(machine);
+    ok = machine_state_read_head(machine, &reader, &migration->state, &migration->answer, error);
+    machine_unlock(machine);
+    ok = ok && machine_state_read(machine, &reader, &migration->state, error) &&
+         channel_finish(migration->channel, error);
+    g_byte_array_unref(reader.content);
+    return ok && migration_in_main(migration, load, error);
+}
+
+static void take(Migration *migration)
+{
+    Machine *machine = migration->machine;
+    bool run = migration->run_wanted && migration->ran;
+
+    say(migration, ANSWER_TAKEN);
+    migration_clean_up(migration);
+    migration_set_status(migration, MIGRATION_COMPLETED);
+    machine_state_go_on(machine, STOP_PAUSED, run);
+}
+
+static void refuse(Migration *migration)
+{
+    say(migration, ANSWER_REFUSED);
+    migration_clean_up(migration);
+    migration_set_status(migration, MIGRATION_FAILED);
+    if (migration->exit_on_error) {
+        machine_request_stop(migration->machine, STOP_ERROR, migration->error);
+    }
+}
+
+static void conclude(void *opaque)
+{
+    Migration *migration = opaque;
+
+    if (migration->ended) {
+        return;
+    }
+    migration->ended_us = g_get_monotonic_time();
+    machine_state_clear(&migration->state);
+    (migration->error ? refuse : take)(migration);
+}
+
+static void *run(void *opaque)
+{
+    Migration *migration = opaque;
+    GError *error = NULL;
+
+    if (!receive(migration, &error)) {
+        g_prefix_error(&error, "incoming migration: ");
+        machine_lock(migration->machine);
+        migration_keep_error(migration, error);
+        machine_unlock(migration->machine);
+    }
+    machine_defer(migration->machine, conclude, migration);
+    return NULL;
+}
+
+static void begin(Migration *migration)
+{
+    migration->active_us = g_get_monotonic_time();
+    migration_set_status(migration, MIGRATION_ACTIVE);
+    migration->thread = g_thread_new("incoming", run, migration);
+}
+
+static gboolean accept_one(gint fd, GIOCondition condition, gpointer opaque)
+{
+    Migration *migration = opaque;
+    GError *error = NULL;
+
+    machine_lock(migration->machine);
+    if (channel_accept(migration->channel, &error)) {
+        migration->accept_source = 0;
+        begin(migration);
+    } else {
+        g_clear_error(&error); /* who wanted to connect has thought better of it */
+    }
+    condition = migration->accept_source ? 1 : 0;
+    machine_unlock(migration->machine);
+    return condition ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
+}
+
+bool migration_receive(Machine *machine, const char *address, bool exit_on_error, GError **error)
+{
+    Migration *migration = migration_of(machine);
+
+    if (!migration->deferred) {
+        return error_fail(error, KASO_ERROR_GENERIC,
+                          "'-incoming defer' is required for migrate-incoming, and one may come "
+                          "only once");
+    }
+    migration->channel = channel_new(address, false, error);
+    if (!migration->channel) {
+        return false;
+    }
+    migration->deferred = false;
+    migration->exit_on_error = exit_on_error;
+    migration->begun_us = g_get_monotonic_time();
+    migration_set_status(migration, MIGRATION_SETUP);
+    if (channel_listener(migration->channel) >= 0) {
+        migration->accept_source =
+            g_unix_fd_add(channel_listener(migration->channel), G_IO_IN, accept_one, migration);
+    } else {
+        begin(migration);
+    }
+    return true;
+}
+
+bool migration_wait(Machine *machine, const char *address, GError **error)
+{
+    Migration *migration = migration_of(machine);
+
+    migration->incoming = migration->deferred = true;
+    migration->run_wanted = !machine->config.start_paused;
+    machine_stop(machine, STOP_INMIGRATE);
+    return strcmp(address, "defer") == 0 || migration_receive(machine, address, true, error);
+}

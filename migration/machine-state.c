@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/* The sections of a machine, in their order. */
+#include "migration/machine-state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "machine/saved-state.h"
+
+bool machine_state_hold(Machine *machine, StopReason now, StopReason *before, bool *ran)
+{
+    StopReason reason = atomic_load(&machine->stop_reason);
+    bool alive;
+
+    *ran = reason == STOP_NONE || reason == STOP_SUSPENDED;
+    if (*ran) {
+        machine_stop(machine, STOP_PAUSED);
+    }
+    alive = machine_carry_out_requests(machine);
+    *before = atomic_load(&machine->stop_reason);
+    *ran = *ran && *before == STOP_PAUSED;
+    if (alive) {
+        machine_stop(machine, now);
+    }
+    return alive;
+}
+
+void machine_state_go_on(Machine *machine, StopReason before, bool run)
+{
+    machine_stop(machine, before);
+    if (run) {
+        machine_start(machine);
+    }
+}
+
+/* What must be the same, by the option that gives it. */
+static void describe(Machine *machine, GByteArray *lines)
+{
+    const MachineConfig *config = &machine->config;
+
+    stream_add_line(lines, "target", "%s", config->target ? config->target->name : "none");
+    stream_add_line(lines, "machine", "%s", machine->board ? machine->board->name : "none");
+    stream_add_line(lines, "cpu", "%s", config->cpu_model ? config->cpu_model->name : "none");
+    stream_add_line(lines, "smp", "%u", machine->vcpus->len);
+    stream_add_line(lines, "m", "%" G_GUINT64_FORMAT, config->ram_bytes);
+}
+
+bool machine_state_write_head(Machine *machine, StreamWriter *writer, bool answer, GError **error)
+{
+    g_autoptr(GByteArray) lines = g_byte_array_new();
+
+    describe(machine, lines);
+    stream_add_line(lines, "answer", "%s", answer ? "yes" : "no");
+    ram_describe(machine, lines);
+    return stream_write_start(writer, error) &&
+           stream_write_section(writer, STREAM_MACHINE, lines->data, lines->len, error);
+}
+
+bool machine_state_write_devices(Machine *machine, StreamWriter *writer, bool running,
+                                 GError **error)
+{
+    g_autoptr(GByteArray) devices = machine_save_state(machine);
+    g_autoptr(GByteArray) run = g_byte_array_new();
+    unsigned wakers;
+
+    stream_add_line(run, "running", "%s", running ? "yes" : "no");
+    if (machine_sleeps(machine, &wakers)) {
+        stream_add_line(run, "sleeps", "%u", wakers);
+    }
+    stream_add_line(run, "rtc-start", "%" G_GINT64_FORMAT, clock_rtc_start_ns(machine));
+    return stream_write_section(writer, STREAM_DEVICES, devices->data, devices->len, error) &&
+           stream_write_section(writer, STREAM_RUN, run->data, run->len, error) &&
+           stream_write_section(writer, STREAM_END, "", 0, error);
+}
+
+bool machine_state_write(Machine *machine, StreamWriter *writer, bool running, GError **error)
+{
+    RamSender *sender;
+    bool more = true, ok = machine_state_write_head(machine, writer, false, error);
+
+    memory_flush_late(machine);
+    sender = ram_sender_new(machine, false);
+    while (ok && more) {
+        ok = ram_sender_send(sender, writer, &more, error);
+    }
+    ram_sender_free(sender);
+    return ok && machine_state_write_devices(machine, writer, running, error);
+}
+
+void machine_state_clear(MachineState *state)
+{
+    g_clear_pointer(&state->pieces, g_array_unref);
+    g_clear_pointer(&state->devices, g_byte_array_unref);
+    g_clear_pointer(&state->run, g_byte_array_unref);
+}
+
+bool machine_state_read_head(Machine *machine, StreamReader *reader, MachineState *state,
+                             bool *answer, GError **error)
+{
+    static const char *const names[] = { "target", "machine", "cpu", "smp", "m" };
+    g_autoptr(GByteArray) lines = g_byte_array_new();
+    g_autofree char *answers = NULL;
+
+    if (!stream_read_start(reader, error) || !stream_read_section(reader, error)) {
+        return false;
+    }
+    if (strcmp(reader->name, STREAM_MACHINE) != 0) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "the saved state does not begin with what machine it is of");
+    }
+    answers = stream_find_line(reader->content, "answer");
+    *answer = g_strcmp0(answers, "yes") == 0;
+    describe(machine, lines);
+    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *there = stream_find_line(reader->content, names[i]);
+        g_autofree char *here = stream_find_line(lines, names[i]);
+
+        if (g_strcmp0(there, here) != 0) {
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "the saved state is of a machine with -%s %s, and this one has %s; "
+                              "give the same options as then",
+                              names[i], there ? there : "?", here);
+        }
+    }
+    state->pieces = ram_match(machine, reader->content, error);
+    return state->pieces != NULL;
+}
+
+static bool keep(GByteArray **kept, const StreamReader *reader, GError **error)
+{
+    if (*kept) {
+        return error_fail(error, KASO_ERROR_INVALID, "the saved state has two sections '%s'",
+                          reader->name);
+    }
+    *kept = g_byte_array_new();
+    g_byte_array_append(*kept, reader->content->data, reader->content->len);
+    return true;
+}
+
+bool machine_state_read(Machine *machine, StreamReader *reader, MachineState *state, GError **error)
+{
+    bool ok;
+
+    ram_clear(machine);
+    do {
+        ok = stream_read_section(reader, error);
+        if (!ok || strcmp(reader->name, STREAM_END) == 0) {
+            break;
+        }
+        if (strcmp(reader->name, STREAM_RAM) == 0) {
+            ok = ram_receive(machine, state->pieces, reader->content->data, reader->content->len,
+                             error);
+        } else if (strcmp(reader->name, STREAM_DEVICES) == 0) {
+            ok = keep(&state->devices, reader, error);
+        } else if (strcmp(reader->name, STREAM_RUN) == 0) {
+            ok = keep(&state->run, reader, error);
+        } else {
+            ok = error_fail(error, KASO_ERROR_UNSUPPORTED,
+                            "the saved state has a section '%s', which this program does not know",
+                            reader->name);
+        }
+    } while (ok);
+    return ok && (state->devices && state->run
+                      ? true
+                      : error_fail(error, KASO_ERROR_INVALID,
+                                   "the saved state ends before that of the devices"));
+}
+
+bool machine_state_load(Machine *machine, const MachineState *state, bool *running, GError **error)
+{
+    g_autofree char *ran = stream_find_line(state->run, "running");
+    g_autofree char *sleeps = stream_find_line(state->run, "sleeps");
+    g_autofree char *rtc = stream_find_line(state->run, "rtc-start");
+
+    *running = g_strcmp0(ran, "yes") == 0;
+    if (!machine_load_state(machine, state->devices->data, state->devices->len, error)) {
+        return false;
+    }
+    clock_set_rtc_start_ns(machine, rtc ? g_ascii_strtoll(rtc, NULL, 10) : 0);
+    machine_set_sleep(machine, sleeps != NULL,
+                      sleeps ? (unsigned)strtoul(sleeps, NULL, 10) : WAKE_NONE);
+    ram_received(machine);
+    return true;
+}

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The sending side. A thread of its own connects and sends pages while the machine runs, in passes over what was written since the
+ * last one. When what is left fits into the time that the machine may stand, the main loop stops it; the rest, then the
+ * devices follow. Whatever fails before the other side has the machine, here it goes on.
+ */
+#include <poll.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "block/block.h"
+#include "migration/private.h"
+
+enum {
+    TURNS_MOST = 4,    /* of sending what stopped devices still write */
+    LAST_PAGES = 1024, /* that go with the devices, in one piece */
+    RATE_WINDOW_US = 100 * 1000,
+    READY_WAIT_US = 1000,
+};
+
+/* The answer. */
+enum { ANSWER_TAKEN = 'K', ANSWER_REFUSED = 'E' };
+
+static bool write_channel(void *opaque, const void *data, size_t size, GError **error)
+{
+    Migration *migration = opaque;
+
+    if (!channel_write(migration->channel, data, size, error)) {
+        return false;
+    }
+    migration->bytes += size;
+    return true;
+}
+
+static bool write_buffer(void *opaque, const void *data, size_t size, GError **error)
+{
+    g_byte_array_append(opaque, data, (guint)size);
+    return true;
+}
+
+/* Steps in the main loop. */
+
+static bool begin(Migration *migration, GError **error)
+{
+    migration->sender = ram_sender_new(migration->machine, true);
+    migration->active_us = g_get_monotonic_time();
+    migration_set_status(migration, MIGRATION_ACTIVE);
+    return true;
+}
+
+static bool stop(Migration *migration, GError **error)
+{
+    Machine *machine = migration->machine;
+
+    migration->stopped_us = g_get_monotonic_time();
+    if (!machine_state_hold(machine, STOP_FINISH_MIGRATE, &migration->before, &migration->ran)) {
+        return error_fail(error, KASO_ERROR_GENERIC, "the run ends");
+    }
+    migration->held = true;
+    memory_flush_late(machine);
+    ram_sender_collect(migration->sender);
+    if (migration->capabilities[MIGRATION_PAUSE_BEFORE_SWITCHOVER]) {
+        migration->continued = false;
+        migration_set_status(migration, MIGRATION_PRE_SWITCHOVER);
+    } else {
+        migration_set_status(migration, MIGRATION_DEVICE);
+    }
+    return true;
+}
+
+static bool give_disks_away(Migration *migration, GError **error)
+{
+    Machine *machine = migration->machine;
+
+    if (!machine->block_graph) {
+        return true;
+    }
+    migration->inactivated = block_inactivate(machine->block_graph, error);
+    return migration->inactivated;
+}
+
+/* The lock is held from the last look at pages to the devices' saving: what comes from outside meanwhile is in neither or in both. */
+static bool finish(Migration *migration, GByteArray *rest, GError **error)
+{
+    StreamWriter writer = { .sink = { write_buffer, rest } };
+    bool more = true;
+
+    while (more) {
+        if (!ram_sender_send(migration->sender, &writer, &more, error)) {
+            return false;
+        }
+    }
+    return give_disks_away(migration, error) &&
+           machine_state_write_devices(migration->machine, &writer, migration->ran, error);
+}
+
+/* Sets the machine to where it was. */
+static void go_back(Migration *migration)
+{
+    Machine *machine = migration->machine;
+    g_autoptr(GError) error = NULL;
+
+    if (!migration->held) {
+        return;
+    }
+    migration->held = false;
+    if (migration->inactivated && !block_activate(machine->block_graph, &error)) {
+        g_autofree char *both =
+            g_strdup_printf("%s; and %s", migration->error ? migration->error : "", error->message);
+
+        g_free(migration->error);
+        migration->error = g_steal_pointer(&both);
+        machine_stop(machine, STOP_POSTMIGRATE);
+        return;
+    }
+    migration->inactivated = false;
+    machine_state_go_on(machine, migration->before, migration->ran);
+}
+
+static void complete(Migration *migration)
+{
+    machine_stop(migration->machine, STOP_POSTMIGRATE);
+    migration->held = false;
+    migration->downtime_ms = (g_get_monotonic_time() - migration->stopped_us) / 1000;
+}
+
+/* The thread. */
+
+static bool is_cancelled(Migration *migration)
+{
+    return migration->status == MIGRATION_CANCELLING;
+}
+
+/* As fast as max-bandwidth lets it, seen over a window. */
+typedef struct {
+    int64_t window_us;
+    uint64_t bytes;
+} Rate;
+
+static void keep_rate(Migration *migration, Rate *rate)
+{
+    uint64_t limit = migration->parameters.max_bandwidth;
+    int64_t now_us = g_get_monotonic_time(), due_us;
+
+    if (now_us - rate->window_us > RATE_WINDOW_US) {
+        rate->window_us = now_us;
+        rate->bytes = migration->bytes;
+        return;
+    }
+    if (limit) {
+        due_us = rate->window_us +
+                 (int64_t)((double)(migration->bytes - rate->bytes) * 1e6 / (double)limit);
+        if (due_us > now_us) {
+            g_usleep((gulong)MIN(due_us - now_us, 4 * RATE_WINDOW_US));
+        }
+    }
+}
+
+/* All that is to be sent as of now. */
+static bool send_pass(Migration *migration, StreamWriter *writer, bool limited, GError **error)
+{
+    Rate rate = { g_get_monotonic_time(), migration->bytes };
+    bool more = true;
+
+    while (more) {
+        if (is_cancelled(migration)) {
+            return error_fail(error, KASO_ERROR_GENERIC, "The migration was cancelled");
+        }
+        if (!ram_sender_send(migration->sender, writer, &more, error)) {
+            return false;
+        }
+        migration->ram_bytes = migration->bytes;
+        if (limited) {
+            keep_rate(migration, &rate);
+        }
+    }
+    return true;
+}
+
+/* How many pages may be left for the machine to stand no longer than it may. */
+static uint64_t few_enough(Migration *migration)
+{
+    double seconds = (double)(g_get_monotonic_time() - migration->active_us) / 1e6;
+    double speed = (double)migration->bytes / MAX(seconds, 0.001);
+
+    /* Zeroes cost nothing; without any other page there is no speed to go by. */
+    return (uint64_t)(MAX(speed, 1 << 20) * (double)migration->parameters.downtime_limit_ms / 1000 /
+                      RAM_PAGE_BYTES);
+}
+
+static bool send_while_running(Migration *migration, StreamWriter *writer, GError **error)
+{
+    Machine *machine = migration->machine;
+    uint64_t left, most;
+    int64_t begun_us;
+
+    do {
+        begun_us = g_get_monotonic_time();
+        if (!send_pass(migration, writer, true, error)) {
+            return false;
+        }
+        machine_lock(machine);
+        left = ram_sender_collect(migration->sender);
+        most = few_enough(migration);
+        migration->dirty_pages_rate =
+            left * 1000000 / (uint64_t)MAX(g_get_monotonic_time() - begun_us, 1000);
+        migration->expected_downtime_ms =
+            (int64_t)(left * migration->parameters.downtime_limit_ms / MAX(most, 1));
+        if (migration->capabilities[MIGRATION_EVENTS]) {
+            g_autofree char *data = g_strdup_printf("{\"pass\": %" G_GUINT64_FORMAT "}",
+                                                    ram_sender_counts(migration->sender).passes);
+
+            machine_event(machine, "MIGRATION_PASS", data);
+        }
+        machine_unlock(machine);
+    } while (left > most);
+    return true;
+}
+
+static bool wait_for_continue(Migration *migration, GError **error)
+{
+    Machine *machine = migration->machine;
+    bool done = false;
+
+    while (!done && !is_cancelled(migration) && !migration->ended) {
+        machine_lock(machine);
+        done = migration->status != MIGRATION_PRE_SWITCHOVER || migration->continued;
+        if (done && migration->status == MIGRATION_PRE_SWITCHOVER) {
+            migration_set_status(migration, MIGRATION_DEVICE);
+        }
+        machine_unlock(machine);
+        if (!done) {
+            g_usleep(READY_WAIT_US);
+        }
+    }
+    return (done && !is_cancelled(migration)) ||
+           error_fail(error, KASO_ERROR_GENERIC, "The migration was cancelled");
+}
+
+typedef struct {
+    GByteArray *rest;
+    bool last; /* no more turns */
+    bool done;
+} Turn;
+
+/* What devices still write is looked for until there is next to nothing. */
+static bool take_turn(Migration *migration, GError **error)
+{
+    Turn *turn = migration->turn;
+
+    if (ram_sender_collect(migration->sender) > LAST_PAGES && !turn->last) {
+        return true;
+    }
+    turn->done = true;
+    return finish(migration, turn->rest, error);
+}
+
+static bool send_stopped(Migration *migration, StreamWriter *writer, GError **error)
+{
+    Turn turn = { .rest = g_byte_array_new() };
+    bool ok = wait_for_continue(migration, error);
+
+    migration->turn = &turn;
+    for (unsigned i = 0; ok && !turn.done; i++) {
+        turn.last = i >= TURNS_MOST;
+        ok = send_pass(migration, writer, false, error) &&
+             migration_in_main(migration, take_turn, error);
+    }
+    ok = ok && write_channel(migration, turn.rest->data, turn.rest->len, error) &&
+         channel_finish(migration->channel, error);
+    g_byte_array_unref(turn.rest);
+    migration->turn = NULL;
+    return ok;
+}
+
+static bool read_answer(Migration *migration, GError **error)
+{
+    uint8_t answer;
+
+    if (!migration->answer) {
+        return true;
+    }
+    if (!channel_read(migration->channel, &answer, 1, error)) {
+        g_prefix_error(error, "the destination did not say that it has the machine: ");
+        return false;
+    }
+    return answer == ANSWER_TAKEN ||
+           error_fail(error, KASO_ERROR_GENERIC,
+                      "the destination has refused the machine; it says why");
+}
+
+static bool send_head(Migration *migration, GError **error)
+{
+    g_autoptr(GByteArray) head = g_byte_array_new();
+    StreamWriter writer = { .sink = { write_buffer, head } };
+    bool ok;
+
+    machine_lock(migration->machine);
+    ok = machine_state_write_head(migration->machine, &writer, migration->answer, error);
+    machine_unlock(migration->machine);
+    return ok && write_channel(migration, head->data, head->len, error);
+}
+
+static bool send_all(Migration *migration, GError **error)
+{
+    StreamWriter writer = { .sink = { write_channel, migration } };
+
+    if (!channel_connect(migration->channel, error) ||
+        !migration_in_main(migration, begin, error)) {
+        return false;
+    }
+    while (!ram_sender_ready(migration->sender) && !is_cancelled(migration)) {
+        g_usleep(READY_WAIT_US);
+    }
+    return send_head(migration, error) && send_while_running(migration, &writer, error) &&
+           migration_in_main(migration, stop, error) && send_stopped(migration, &writer, error) &&
+           read_answer(migration, error);
+}
+
+/* In the main loop, when the thread has nothing to do any more. */
+static void conclude(void *opaque)
+{
+    Migration *migration = opaque;
+    bool failed = migration->error != NULL;
+    bool cancelled = is_cancelled(migration);
+
+    if (migration->ended) {
+        return;
+    }
+    migration->ended_us = g_get_monotonic_time();
+    if (failed) {
+        go_back(migration);
+    } else {
+        complete(migration);
+    }
+    migration_clean_up(migration);
+    if (failed && cancelled) {
+        g_clear_pointer(&migration->error, g_free);
+    }
+    migration_set_status(migration, !failed     ? MIGRATION_COMPLETED
+                                    : cancelled ? MIGRATION_CANCELLED
+                                                : MIGRATION_FAILED);
+}
+
+static void *run(void *opaque)
+{
+    Migration *migration = opaque;
+    GError *error = NULL;
+
+    if (!send_all(migration, &error)) {
+        machine_lock(migration->machine);
+        migration_keep_error(migration, error);
+        machine_unlock(migration->machine);
+    }
+    machine_defer(migration->machine, conclude, migration);
+    return NULL;
+}
+
+bool migration_start(Machine *machine, const char *address, GError **error)
+{
+    Migration *migration = migration_of(machine);
+    Channel *channel;
+
+    if (!migration_may_begin(machine, error)) {
+        return false;
+    }
+    channel = channel_new(address, true, error);
+    if (!channel) {
+        return false;
+    }
+    g_clear_pointer(&migration->error, g_free);
+    migration->incoming = migration->held = migration->inactivated = migration->ran = false;
+    migration->channel = channel;
+    migration->answer =
+        channel_answers(channel) &&
+        (!g_str_has_prefix(address, "fd:") || migration->capabilities[MIGRATION_RETURN_PATH]);
+    migration->counts = (RamCounts){ 0 };
+    migration->bytes = migration->ram_bytes = migration->dirty_pages_rate = 0;
+    migration->begun_us = g_get_monotonic_time();
+    migration->active_us = migration->downtime_ms = 0;
+    migration->expected_downtime_ms = (int64_t)migration->parameters.downtime_limit_ms;
+    migration_set_status(migration, MIGRATION_SETUP);
+    migration->thread = g_thread_new("migration", run, migration);
+    return true;
+}
+
+void migration_cancel(Machine *machine)
+{
+    Migration *migration = migration_of(machine);
+
+    if (migration->incoming || !migration->thread || migration->status == MIGRATION_CANCELLING) {
+        return;
+    }
+    migration_set_status(migration, MIGRATION_CANCELLING);
+    channel_break_off(migration->channel);
+}
+
+bool migration_continue(Machine *machine, GError **error)
+{
+    Migration *migration = migration_of(machine);
+
+    if (migration->status != MIGRATION_PRE_SWITCHOVER) {
+        return error_fail(error, KASO_ERROR_GENERIC,
+                          "Migration is not in the state 'pre-switchover' but in '%s'",
+                          migration_status_name(migration->status));
+    }
+    migration->continued = true;
+    return true;
+}

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/* Snapshots of the whole machine: HMP's savevm and its like, and the jobs of QMP. */
+#include <stdlib.h>
+
+#include "block/vm-snapshot.h"
+#include "migration/snapshot.h"
+#include "monitor/block.h"
+
+static const SnapshotDisks all_disks;
+
+static json_t *save_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    const char *tag = monitor_has(arguments, "name") ? monitor_get_string(arguments, "name") : NULL;
+
+    if (monitor_block_graph(monitor, error)) {
+        snapshot_save(monitor_machine(monitor), tag, true, &all_disks, error);
+    }
+    return NULL;
+}
+
+static const MonitorArgument save_arguments[] = {
+    { "name", ARGUMENT_STRING, true, "the snapshot's name; one of the time when there is none" },
+    { NULL },
+};
+
+static const MonitorCommand save_command = {
+    .hmp = "savevm",
+    .summary = "saves the machine in its disks: its state in one, and a snapshot of all",
+    .arguments = save_arguments,
+    .run = save_run,
+};
+MONITOR_COMMAND(save_command);
+
+static json_t *load_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    if (monitor_block_graph(monitor, error)) {
+        snapshot_load(monitor_machine(monitor), monitor_get_string(arguments, "name"), &all_disks,
+                      error);
+    }
+    return NULL;
+}
+
+static const MonitorArgument name_arguments[] = {
+    { "name", ARGUMENT_STRING, false, "the snapshot's name" },
+    { NULL },
+};
+
+static const MonitorCommand load_command = {
+    .hmp = "loadvm",
+    .summary = "puts machine and disks back to what savevm has saved",
+    .arguments = name_arguments,
+    .run = load_run,
+};
+MONITOR_COMMAND(load_command);
+
+static json_t *delete_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    if (monitor_block_graph(monitor, error)) {
+        snapshot_delete(monitor_machine(monitor), monitor_get_string(arguments, "name"), &all_disks,
+                        error);
+    }
+    return NULL;
+}
+
+static const MonitorCommand delete_command = {
+    .hmp = "delvm",
+    .summary = "deletes what savevm has saved",
+    .arguments = name_arguments,
+    .run = delete_run,
+};
+MONITOR_COMMAND(delete_command);
+
+/* info snapshots */
+
+static json_t *list_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    BlockGraph *graph = monitor_block_graph(monitor, error);
+    VmSnapshot *set = graph ? vm_snapshot_new(graph, NULL, NULL, error) : NULL;
+    g_autofree char *text = set ? vm_snapshot_list(set) : NULL;
+
+    vm_snapshot_free(set);
+    return text ? json_loads(text, 0, NULL) : NULL;
+}
+
+static void print_row(json_t *snapshot, const char *id, GString *out)
+{
+    g_autofree char *size = g_format_size_full(
+        (guint64)monitor_get_int(snapshot, "vm-state-size", 0), G_FORMAT_SIZE_IEC_UNITS);
+    g_autoptr(GDateTime) date =
+        g_date_time_new_from_unix_local(monitor_get_int(snapshot, "date-sec", 0));
+    g_autofree char *day = g_date_time_format(date, "%Y-%m-%d %H:%M:%S");
+    int64_t seconds = monitor_get_int(snapshot, "vm-clock-sec", 0);
+
+    g_string_append_printf(out, "%-9s %-16s %11s %20s  %04d:%02d:%02d.%03d\n", id,
+                           monitor_get_string(snapshot, "name"), size, day, (int)(seconds / 3600),
+                           (int)(seconds / 60 % 60), (int)(seconds % 60),
+                           (int)(monitor_get_int(snapshot, "vm-clock-nsec", 0) / 1000000));
+}
+
+static void print_heading(GString *out)
+{
+    g_string_append_printf(out, "%-9s %-16s %11s %20s  %12s\n", "ID", "TAG", "VM SIZE", "DATE",
+                           "VM CLOCK");
+}
+
+static void list_print(Monitor *monitor, json_t *result, GString *out)
+{
+    json_t *complete = json_object_get(result, "complete"), *entry, *snapshot;
+    size_t i, j;
+
+    if (!json_array_size(complete)) {
+        g_string_append(out, "There is no snapshot available.\n");
+    } else {
+        g_string_append(out, "List of snapshots present on all disks:\n");
+        print_heading(out);
+    }
+    json_array_foreach(complete, i, snapshot)
+    {
+        /* An image gives ids of its own: there is none for all of them. */
+        print_row(snapshot, "--", out);
+    }
+    json_array_foreach(json_object_get(result, "partial"), i, entry)
+    {
+        g_string_append_printf(out, "\nList of partial (non-loadable) snapshots on '%s':\n",
+                               monitor_get_string(entry, "device"));
+        print_heading(out);
+        json_array_foreach(json_object_get(entry, "snapshots"), j, snapshot)
+        {
+            print_row(snapshot, monitor_get_string(snapshot, "id"), out);
+        }
+    }
+}
+
+static const MonitorCommand list_command = {
+    .hmp = "info snapshots",
+    .summary = "lists what savevm has saved",
+    .run = list_run,
+    .print = list_print,
+};
+MONITOR_COMMAND(list_command);
+
+/* Jobs */
+
+typedef struct {
+    Machine *machine;
+    char *tag, *vmstate;
+    GPtrArray *devices; /* char *, NULL at the end */
+} SnapshotJob;
+
+static void job_free(void *opaque)
+{
+    SnapshotJob *job = opaque;
+
+    g_free(job->tag);
+    g_free(job->vmstate);
+    g_ptr_array_unref(job->devices);
+    g_free(job);
+}
+
+static SnapshotJob *job_new(Monitor *monitor, json_t *arguments, GError **error)
+{
+    SnapshotJob *job = g_new0(SnapshotJob, 1);
+    json_t *device;
+    size_t i;
+
+    job->machine = monitor_machine(monitor);
+    job->tag = g_strdup(monitor_get_string(arguments, "tag"));
+    job->vmstate = monitor_has(arguments, "vmstate")
+                       ? g_strdup(monitor_get_string(arguments, "vmstate"))
+                       : NULL;
+    job->devices = g_ptr_array_new_with_free_func(g_free);
+    json_array_foreach(json_object_get(arguments, "devices"), i, device)
+    {
+        if (!json_is_string(device)) {
+            error_fail(error, KASO_ERROR_INVALID, "'devices' is a list of node names");
+            job_free(job);
+            return NULL;
+        }
+        g_ptr_array_add(job->devices, g_strdup(json_string_value(device)));
+    }
+    g_ptr_array_add(job->devices, NULL);
+    return job;
+}
+
+static SnapshotDisks disks_of(const SnapshotJob *job)
+{
+    return (SnapshotDisks){ (const char *const *)job->devices->pdata, job->vmstate };
+}
+
+static bool do_save(void *opaque, GError **error)
+{
+    SnapshotJob *job = opaque;
+    SnapshotDisks disks = disks_of(job);
+    bool done;
+
+    machine_lock(job->machine);
+    done = snapshot_save(job->machine, job->tag, false, &disks, error);
+    machine_unlock(job->machine);
+    return done;
+}
+
+static bool do_load(void *opaque, GError **error)
+{
+    SnapshotJob *job = opaque;
+    SnapshotDisks disks = disks_of(job);
+    bool done;
+
+    machine_lock(job->machine);
+    done = snapshot_load(job->machine, job->tag, &disks, error);
+    machine_unlock(job->machine);
+    return done;
+}
+
+static bool do_delete(void *opaque, GError **error)
+{
+    SnapshotJob *job = opaque;
+    SnapshotDisks disks = disks_of(job);
+    bool done;
+
+    machine_lock(job->machine);
+    done = snapshot_delete(job->machine, job->tag, &disks, error);
+    machine_unlock(job->machine);
+    return done;
+}
+
+static json_t *start_job(Monitor *monitor, json_t *arguments, const char *type, VmSnapshotJob *run,
+                         GError **error)
+{
+    BlockGraph *graph = monitor_block_graph(monitor, error);
+    SnapshotJob *job = graph ? job_new(monitor, arguments, error) : NULL;
+
+    if (job) {
+        vm_snapshot_job(graph, monitor_get_string(arguments, "job-id"), type, run, job, job_free,
+                        error);
+    }
+    return NULL;
+}
+
+static json_t *save_job_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return start_job(monitor, arguments, "snapshot-save", do_save, error);
+}
+
+static json_t *load_job_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return start_job(monitor, arguments, "snapshot-load", do_load, error);
+}
+
+static json_t *delete_job_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return start_job(monitor, arguments, "snapshot-delete", do_delete, error);
+}
+
+static const MonitorArgument job_arguments[] = {
+    { "job-id", ARGUMENT_STRING, false, "name of the job" },
+    { "tag", ARGUMENT_STRING, false, "name of the snapshot" },
+    { "vmstate", ARGUMENT_STRING, false, "node that holds the state of the machine" },
+    { "devices", ARGUMENT_ANY, false, "list of the nodes that take part" },
+    { NULL },
+};
+
+static const MonitorArgument delete_job_arguments[] = {
+    { "job-id", ARGUMENT_STRING, false, "name of the job" },
+    { "tag", ARGUMENT_STRING, false, "name of the snapshot" },
+    { "devices", ARGUMENT_ANY, false, "list of the nodes that take part" },
+    { NULL },
+};
+
+static const MonitorCommand save_job_command = {
+    .name = "snapshot-save",
+    .summary = "a job that saves the machine in its disks",
+    .arguments = job_arguments,
+    .run = save_job_run,
+};
+MONITOR_COMMAND(save_job_command);
+
+static const MonitorCommand load_job_command = {
+    .name = "snapshot-load",
+    .summary = "a job that puts machine and disks back to what snapshot-save has saved",
+    .arguments = job_arguments,
+    .run = load_job_run,
+};
+MONITOR_COMMAND(load_job_command);
+
+static const MonitorCommand delete_job_command = {
+    .name = "snapshot-delete",
+    .summary = "a job that deletes what snapshot-save has saved",
+    .arguments = delete_job_arguments,
+    .run = delete_job_run,
+};
+MONITOR_COMMAND(delete_job_command);

@@ -1,0 +1,295 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Machines without a guest go from process to process: addresses, refusals, run states, events, snapshots, damaged streams."""
+
+import os
+import random
+import subprocess
+import sys
+import time
+
+from harness import Hmp, Kaso, Qmp
+
+MACHINE = ["-m", "16M", "-qmp", "unix:@/qmp,server=on,wait=off"]
+PC = ["-m", "16M", "-qmp", "unix:@/qmp,server=on,wait=off"]
+
+
+def machine(*arguments, kind="pc", **more):
+    return Kaso(*MACHINE, *arguments, machine=kind, **more)
+
+
+def qmp(kaso):
+    session = Qmp(kaso.connect("qmp"))
+    session.command("migrate-set-capabilities", capabilities=[{"capability": "events", "state": True}])
+    return session
+
+
+def wait_for(session, *statuses):
+    end = time.monotonic() + 60
+    while True:
+        answer = session.command("query-migrate")
+        if answer.get("status") in statuses:
+            return answer
+        assert answer.get("status") not in ("failed", "completed", "cancelled"), answer
+        assert time.monotonic() < end, answer
+        time.sleep(0.02)
+
+
+def state(session):
+    return session.command("query-status")["status"]
+
+
+def test_addresses():
+    """Each kind of address; the destination goes on as the source ran, and the source is in postmigrate."""
+    with machine() as store:
+        for address in ("file:@/state", "file:@/state,offset=0x1000", "exec:cat > @/state", "unix:@/socket", "tcp:127.0.0.1:0"):
+            address = address.replace("@", store.folder.name)
+            stored = address.startswith(("file:", "exec:"))
+            for paused in (False, True):
+                with machine(paused=paused) as source:
+                    s = qmp(source)
+                    with machine("-incoming", "defer" if stored else address, paused=False) as destination:
+                        d = qmp(destination)
+                        assert state(d) == "inmigrate", state(d)
+                        if address.startswith("tcp:"):
+                            port = d.command("query-migrate")["socket-address"][0]["port"]
+                            s.command("migrate", uri="tcp:127.0.0.1:" + port)
+                        else:
+                            s.command("migrate", uri=address)
+                        answer = wait_for(s, "completed")
+                        assert answer["ram"]["total"] >= 16 << 20 and answer["ram"]["remaining"] == 0, answer
+                        assert answer["downtime"] >= 0 and answer["total-time"] >= answer["setup-time"], answer
+                        assert state(s) == "postmigrate"
+                        if stored:
+                            d.command("migrate-incoming", uri=address.replace("cat > ", "cat "))
+                        wait_for(d, "completed")
+                        assert state(d) == ("prelaunch" if paused else "running"), (address, paused, state(d))
+                        statuses = [e["data"]["status"] for e in s.events if e["event"] == "MIGRATION"]
+                        assert statuses == ["setup", "active", "device", "completed"], statuses
+                        s.command("quit")
+                        d.command("quit")
+
+
+def test_refusals():
+    """A machine that is not the same refuses, by its name for what differs; the source goes on."""
+    with machine(paused=False) as source:
+        s = qmp(source)
+        for arguments, what in ((["-m", "32M"], "-m 16777216"), (["-smp", "2"], "-smp 1"), (["-cpu", "Nehalem"], "-cpu qemu64"),
+                                (["-device", "virtio-rng-pci"], "give the same options")):
+            with machine("-incoming", "unix:@/in", *arguments, paused=False) as destination:
+                d = qmp(destination)
+                s.command("migrate", uri="unix:" + destination.path("in"))
+                end = time.monotonic() + 60
+                while s.command("query-migrate")["status"] not in ("failed", "completed"):
+                    assert time.monotonic() < end
+                    time.sleep(0.02)
+                answer = s.command("query-migrate")
+                _, errors = destination.finish(1)
+                assert what in errors, errors
+                # What was loaded is taken back by an answer: no destination that fails takes the source's machine with it.
+                assert answer["status"] == "failed" and answer["error-desc"], answer
+                assert state(s) == "running", state(s)
+                del d
+        for uri in ("nonsense", "rdma:x", "tcp:nowhere", "fd:none", "file:/nonexistent/x", "unix:/nonexistent/x"):
+            request = {"uri": uri}
+            if uri.startswith("unix:"):
+                s.command("migrate", **request)
+                wait_for(s, "failed")
+            else:
+                s.failure("migrate", **request)
+        s.failure("migrate")
+        s.failure("migrate-incoming", uri="tcp:127.0.0.1:0")
+        assert state(s) == "running"
+        s.command("quit")
+
+
+def test_a_person_waits():
+    """At the prompt migrate is answered when it is over, and the monitor goes on."""
+    with machine("-monitor", "unix:@/m,server=on,wait=off") as kaso:
+        hmp = Hmp(kaso.connect("m"))
+        assert "65535" in hmp.command("migrate tcp:127.0.0.1:65536")
+        assert "No space left" in hmp.command("migrate file:/dev/full")
+        assert "failed" in hmp.command("info migrate")
+        assert "Error" not in hmp.command("migrate file:" + kaso.path("state"))
+        assert "completed" in hmp.command("info migrate")
+        assert "status" in hmp.command("info status")
+
+
+def test_cancel():
+    """Nobody reads: it is cancelled, and the machine goes on; and with pause-before-switchover it waits."""
+    with machine(paused=False) as source:
+        s = qmp(source)
+        s.command("migrate-set-parameters", max_bandwidth=4096, downtime_limit=0)
+        assert s.command("query-migrate-parameters") == {"max-bandwidth": 4096, "downtime-limit": 0}
+        s.command("migrate", uri="exec:sleep 1000")
+        wait_for(s, "active")
+        assert "in progress" in s.failure("migrate", uri="exec:cat > /dev/null")["desc"]
+        s.command("migrate_cancel")
+        wait_for(s, "cancelled")
+        assert state(s) == "running"
+        s.command("migrate-set-parameters", max_bandwidth=0, downtime_limit=300)
+        s.command("migrate-set-capabilities", capabilities=[{"capability": "pause-before-switchover", "state": True}])
+        s.command("migrate", uri="exec:cat > /dev/null")
+        wait_for(s, "pre-switchover")
+        assert state(s) == "finish-migrate"
+        assert "not finalized" in s.failure("cont")["desc"]
+        s.command("migrate-continue", state="pre-switchover")
+        wait_for(s, "completed")
+        s.command("cont")  # it is taken back
+        assert state(s) == "running"
+        s.command("migrate", uri="exec:cat > /dev/null; exit 3")
+        s.command("migrate-continue", state="pre-switchover") if wait_for(s, "pre-switchover") else None
+        assert "3" in wait_for(s, "failed")["error-desc"]
+        assert state(s) == "running"
+        s.command("quit")
+
+
+def test_disks():
+    """The image is the destination's from then on; a source whose migration failed writes on."""
+    with machine() as store:
+        disk = store.path("disk.qcow2")
+        subprocess.run([sys.argv[2], "create", "-q", "-f", "qcow2", disk, "16M"], check=True)
+        drive = ["-drive", f"if=none,id=d,format=qcow2,file={disk}", "-device", "virtio-blk-pci,drive=d"]
+        with machine(*drive) as source:
+            s = qmp(source)
+            write = "qemu-io d \"write -P {} 0 64k\""
+            s.command("human-monitor-command", command_line=write.format(1))
+            with machine(*drive, "-incoming", "unix:@/in", "-smp", "2") as destination:
+                qmp(destination)
+                s.command("migrate", uri="unix:" + destination.path("in"))
+                wait_for(s, "failed")
+                destination.finish(1)
+            assert "wrote" in s.command("human-monitor-command", command_line=write.format(2))
+            with machine(*drive, "-incoming", "unix:@/in") as destination:
+                d = qmp(destination)
+                assert not d.command("query-block")[0]["inserted"]["active"]
+                assert "wrote" not in d.command("human-monitor-command", command_line=write.format(7))
+                s.command("migrate", uri="unix:" + destination.path("in"))
+                wait_for(s, "completed")
+                wait_for(d, "completed")
+                assert d.command("query-block")[0]["inserted"]["active"]
+                assert not s.command("query-block")[0]["inserted"]["active"]
+                assert "wrote" not in s.command("human-monitor-command", command_line=write.format(7))
+                answer = d.command("human-monitor-command", command_line="qemu-io d \"read -P 2 0 64k\"")
+                assert "read 65536" in answer and "failed" not in answer, answer
+                assert "wrote" in d.command("human-monitor-command", command_line=write.format(3))
+                assert "in use elsewhere" in s.failure("cont")["desc"]
+                d.command("quit")
+                destination.finish()
+            s.command("cont")
+            assert state(s) == "running"
+            assert "wrote" in s.command("human-monitor-command", command_line="qemu-io d \"write -P 4 64k 64k\"")
+            answer = s.command("human-monitor-command", command_line="qemu-io d \"read -P 3 0 64k\"")
+            assert "read 65536" in answer and "failed" not in answer, answer
+            s.command("quit")
+            source.finish()
+        subprocess.run([sys.argv[2], "check", "-q", disk], check=True)
+
+
+def test_snapshots():
+    """savevm and its like, the jobs, and what cannot have snapshots."""
+    with machine() as store:
+        disks = [store.path(name) for name in ("a.qcow2", "b.qcow2")]
+        for disk in disks:
+            subprocess.run([sys.argv[2], "create", "-q", "-f", "qcow2", disk, "16M"], check=True)
+        drives = []
+        for name, disk in zip("ab", disks):
+            drives += ["-blockdev", f"qcow2,node-name={name},file.driver=file,file.filename={disk}",
+                       "-device", f"virtio-blk-pci,drive={name}"]
+        with machine(*drives) as kaso:
+            s = qmp(kaso)
+
+            def hmp(line):
+                return s.command("human-monitor-command", command_line=line)
+
+            def io(node, line):
+                return hmp(f'qemu-io {node} "{line}"')
+
+            assert "no snapshot available" in hmp("info snapshots")
+            io("a", "write -P 1 0 64k")
+            assert hmp("savevm one") == ""
+            io("a", "write -P 2 0 64k")
+            io("b", "write -P 2 0 64k")
+            assert hmp("savevm two") == "" and hmp("savevm two") == ""
+            text = hmp("info snapshots")
+            assert text.count("one") == 1 and text.count("two") == 1, text
+            assert hmp("loadvm one") == "" and state(s) == "prelaunch"
+            assert "failed" not in io("a", "read -P 1 0 64k") and "failed" not in io("b", "read -P 0 0 64k")
+            assert hmp("loadvm two") == "" and "failed" not in io("b", "read -P 2 0 64k")
+            s.command("cont")
+            assert hmp("loadvm one") == "" and state(s) == "running"
+            assert "does not have" in hmp("loadvm three") and "does not exist" in hmp("delvm three")
+
+            def job(command, error=None, **arguments):
+                s.command(command, job_id="j", **arguments)
+                end = time.monotonic() + 60
+                while True:
+                    jobs = s.command("query-jobs")
+                    if jobs[0]["status"] == "concluded":
+                        break
+                    assert time.monotonic() < end, jobs
+                    time.sleep(0.01)
+                assert jobs[0].get("error", None) is None if error is None else error in jobs[0]["error"], jobs
+                s.command("job-dismiss", id="j")
+
+            both = {"tag": "three", "devices": ["a", "b"]}
+            job("snapshot-save", vmstate="b", **both)
+            job("snapshot-save", vmstate="b", error="already exists", **both)
+            job("snapshot-save", vmstate="x", error="x", tag="four", devices=["a"])
+            io("a", "write -P 9 0 64k")
+            job("snapshot-load", vmstate="b", **both)
+            assert "failed" not in io("a", "read -P 1 0 64k") and state(s) == "running"
+            job("snapshot-delete", **both)
+            job("snapshot-load", vmstate="b", error="does not have", **both)
+            assert hmp("delvm two") == ""
+            s.command("blockdev-add", driver="raw", node_name="r", file={"driver": "null-co", "size": 512})
+            assert "'r' is writable but does not support snapshots" in hmp("savevm x")
+            assert state(s) == "running"
+            s.command("quit")
+            kaso.finish()
+        listing = subprocess.run([sys.argv[2], "snapshot", "-l", disks[0]], check=True, capture_output=True, text=True).stdout
+        assert "one" in listing and "two" not in listing and " KiB " in listing, listing
+        for disk in disks:
+            subprocess.run([sys.argv[2], "check", "-q", disk], check=True)
+        with machine(*drives, "-loadvm", "one") as kaso:
+            s = qmp(kaso)
+            assert state(s) == "prelaunch", state(s)
+            s.command("quit")
+        with machine(*drives, "-loadvm", "none") as kaso:
+            assert "does not have" in kaso.finish(1)[1]
+        with machine(*drives, "-loadvm", "one", "-m", "32M") as kaso:
+            assert "-m 16777216" in kaso.finish(1)[1]
+
+
+def test_damaged_streams():
+    """A stream that ends too early, or is another one, gives an error and no more."""
+    with machine("-device", "virtio-rng-pci") as source:
+        s = qmp(source)
+        whole = source.path("state")
+        s.command("migrate", uri="file:" + whole)
+        wait_for(s, "completed")
+        with open(whole, "rb") as file:
+            data = file.read()
+        seed = int.from_bytes(os.urandom(4), "little")
+        print("seed", seed)
+        choose = random.Random(seed)
+        damaged = [b"", data[:10], data[:40], data[:-1], data[:len(data) // 2], b"QEVM" + bytes(100), bytes(4096)]
+        for _ in range(4):
+            at = choose.randrange(len(data))
+            damaged.append(data[:at] + bytes([data[at] ^ 1 << choose.randrange(8)]) + data[at + 1:])
+        for content in damaged:
+            with open(source.path("bad"), "wb") as file:
+                file.write(content)
+            with machine("-device", "virtio-rng-pci", "-incoming", "file:" + source.path("bad")) as destination:
+                _, errors = destination.finish(1)
+                assert "incoming migration: " in errors, errors
+        s.command("quit")
+
+
+test_addresses()
+test_refusals()
+test_a_person_waits()
+test_cancel()
+test_disks()
+test_snapshots()
+test_damaged_streams()
