@@ -18,6 +18,7 @@ enum {
     LOAD = RIG_RAM + 0x10,
     END = RIG_RAM + 0x1c,
     MANY_ROUNDS = 0xffff,
+    HANDLER = 4 + 1 + 2, /* instructions before the HVC that ends the run */
 };
 
 static const uint32_t program[] = {
@@ -41,6 +42,7 @@ typedef struct {
     uint64_t x1[64];
     DebugMove move;     /* after each stop */
     DebugPoint *remove; /* at the first stop */
+    _Atomic bool kicked_enough;
 } Test;
 
 static bool reached(DebugClient *client, const DebugStop *stop)
@@ -248,7 +250,6 @@ static void test_watch_near(const void *interp)
 /* Each instruction of the program up to BRK, then those of the handler. */
 static void test_steps(const void *interp)
 {
-    static const unsigned handler = 4 + 1 + 2; /* instructions before the HVC that ends the run */
     Test test;
 
     if (!open_test(&test, interp, ROUNDS)) {
@@ -261,10 +262,39 @@ static void test_steps(const void *interp)
     isa_rig_run(&test.rig, RIG_RAM);
     /* A step onto a breakpoint is told of once, as a breakpoint. */
     g_assert_cmpuint(test.by_kind[DEBUG_STOP_BREAK], ==, ROUNDS);
-    g_assert_cmpuint(test.stops, ==, 2 + 5 * ROUNDS + 1 + handler);
+    g_assert_cmpuint(test.stops, ==, 2 + 5 * ROUNDS + 1 + HANDLER);
     g_assert_cmphex(test.last[0].pc, ==, RIG_RAM + 4);
     g_assert_cmphex(test.last[1].pc, ==, LOOP);
     g_assert_cmphex(test.last[2 + 5 * ROUNDS - 1].pc, ==, END);
+    close_test(&test);
+}
+
+/* Kicks until it is told to stop. */
+static void *kick_often(void *data)
+{
+    Test *test = data;
+
+    while (!atomic_load(&test->kicked_enough)) {
+        vcpu_kick(&test->rig.cpu->vcpu);
+    }
+    return NULL;
+}
+
+/* A kick that comes when the unit of a step is about to begin is not a step. */
+static void test_kicked(const void *interp)
+{
+    Test test;
+    GThread *thread;
+
+    if (!open_test(&test, interp, 2000)) {
+        return;
+    }
+    debug_set_move(&test.rig.cpu->vcpu, test.move = DEBUG_STEP, &test.client);
+    thread = g_thread_new("kicks", kick_often, &test);
+    isa_rig_run(&test.rig, RIG_RAM);
+    atomic_store(&test.kicked_enough, true);
+    g_thread_join(thread);
+    g_assert_cmpuint(test.stops, ==, 2 + 5 * 2000 + 1 + HANDLER);
     close_test(&test);
 }
 
@@ -463,6 +493,7 @@ int main(int argc, char **argv)
     add_test("watch-before", test_watch_before);
     add_test("watch-near", test_watch_near);
     add_test("steps", test_steps);
+    add_test("kicked", test_kicked);
     add_test("speed", test_speed);
     return g_test_run();
 }

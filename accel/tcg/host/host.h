@@ -76,7 +76,7 @@ typedef struct {
  * Emits unit at code (writable and executable at the same address). links: room for max_links; their
  * unit is set by the caller after. false: no room (code, links) – nothing is usable then.
  * Unit layout: a landing pad directly before the entry that leaves to the dispatcher with the unit's
- * own start pc and unit_refused; the entry's first instruction is at least 2 bytes and aligned, so that
+ * own start pc and unit_refused, as an entry does that finds an exit request; the entry's first instruction is at least 2 bytes and aligned, so that
  * host_kill_unit can atomically overwrite it with a short jump to the pad.
  */
 bool host_emit_unit(HostBackend *backend, const IrUnit *unit, uint8_t *code, size_t room,

@@ -55,13 +55,12 @@ static uint64_t *emit_page_guard(Emitter *e, int32_t delta, uint64_t host_page, 
 
 void emit_entry(Emitter *e)
 {
-    ColdStub *stub = emitter_stub(e, STUB_POLL);
+    ColdStub *stub = emitter_stub(e, STUB_REFUSE);
     uint8_t *fail[2];
 
     asm_group1_mem_imm(&e->a, false, G1_CMP, ENV(e, exit_request), 0);
     emitter_stub_jump(stub, asm_jcc(&e->a, CC_NE));
     if (e->unit->next_page) {
-        stub = emitter_stub(e, STUB_MOVED);
         emit_page_guard(e, TCG_PAGE_SIZE, e->unit->next_page, fail);
         emitter_stub_jump(stub, fail[0]);
         emitter_stub_jump(stub, fail[1]);
@@ -340,11 +339,7 @@ void emit_control_stub(Emitter *e, ColdStub *stub)
         asm_patch(a, stub->jumps[i]);
     }
     switch (stub->kind) {
-    case STUB_POLL:
-        asm_store_imm(a, 2, ENV(e, pc_offset), e->unit->start);
-        asm_jmp_to(a, e->b->exit);
-        break;
-    case STUB_MOVED:
+    case STUB_REFUSE:
         asm_store_imm(a, 2, ENV(e, pc_offset), e->unit->start);
         asm_jmp_to(a, e->b->refuse);
         break;

@@ -108,8 +108,7 @@ typedef enum {
     STUB_UPDATE,   /* a read-modify-write in two accesses */
     STUB_EXIT,     /* write back, then leave by the link */
     STUB_LINK,     /* ask the run time where the link goes */
-    STUB_POLL,     /* an exit request at the entry */
-    STUB_MOVED,    /* the page behind is not what it was */
+    STUB_REFUSE,   /* at the entry: an exit request, or the page behind is not what it was */
     STUB_RETURN,   /* where a predicted return arrives */
     STUB_INDIRECT, /* jump-cache miss */
 } StubKind;
