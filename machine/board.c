@@ -56,7 +56,7 @@ bool board_takes(const Board *board, const DeviceType *type)
 {
     const Board *const *it;
 
-    if (type->board_only || type->bus) {
+    if (type->board_only || type->bus || type->anywhere) {
         return !type->board_only;
     }
     REGISTRY_FOREACH(boards, it) {

@@ -120,6 +120,7 @@ struct DeviceType {
     IrqAcknowledgeHandler *acknowledge; /* of what it raises at its first output; opaque is the Device */
     bool board_only;         /* -device refuses it */
     const MediumOps *medium; /* of a drive whose medium comes and goes; NULL: it stays */
+    bool anywhere;           /* without a bus, and -device may add it to every board */
     bool fixed;              /* comes and goes with the machine: neither device_add nor device_del at run time */
     const void *class_data;  /* bus-specific descriptor: const PciDeviceType *, const VirtioType * … */
     /* Allocates what cannot be static; the error says what the user can do. */

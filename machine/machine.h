@@ -308,8 +308,9 @@ static inline bool machine_running(Machine *machine)
 void *machine_attached(Machine *machine, const char *name);
 void machine_attach(Machine *machine, const char *name, void *thing, GDestroyNotify free);
 
-/* Calls fn at each machine reset, after devices, in registration order. */
+/* Calls fn at each machine reset, after devices, vCPUs and board, in registration order. */
 void machine_on_reset(Machine *machine, void (*fn)(void *opaque), void *opaque);
+void machine_forget_on_reset(Machine *machine, const void *opaque);
 
 /* The path of a data file (firmware): the name itself, else -L folders, else the packages' folders. Caller frees. */
 char *machine_find_firmware(Machine *machine, const char *name, GError **error);

@@ -182,6 +182,17 @@ void machine_on_reset(Machine *machine, void (*fn)(void *opaque), void *opaque)
     g_array_append_val(machine->private->reset_callbacks, callback);
 }
 
+void machine_forget_on_reset(Machine *machine, const void *opaque)
+{
+    GArray *callbacks = machine->private->reset_callbacks;
+
+    for (unsigned i = callbacks->len; i-- > 0;) {
+        if (g_array_index(callbacks, Callback, i).opaque == opaque) {
+            g_array_remove_index(callbacks, i);
+        }
+    }
+}
+
 static void reset_vcpu(Machine *machine, Vcpu *vcpu)
 {
     atomic_store(&vcpu->interrupts, 0);
@@ -212,13 +223,13 @@ void machine_reset(Machine *machine)
     for (unsigned i = 0; i < machine->vcpus->len; i++) {
         reset_vcpu(machine, machine->vcpus->pdata[i]);
     }
+    if (machine->board && machine->board->reset && machine->root->realized) {
+        machine->board->reset(machine, machine->board_state);
+    }
     for (unsigned i = 0; i < private->reset_callbacks->len; i++) {
         Callback *callback = &g_array_index(private->reset_callbacks, Callback, i);
 
         callback->fn(callback->opaque);
-    }
-    if (machine->board && machine->board->reset && machine->root->realized) {
-        machine->board->reset(machine, machine->board_state);
     }
     if (running) {
         vcpus_resume(machine);

@@ -16,6 +16,7 @@
 #include "hw/acpi/smbios.h"
 #include "hw/board/boot-order.h"
 #include "hw/display/ramfb.h"
+#include "hw/misc/guest-tables.h"
 #include "hw/nvram/fw_cfg.h"
 #include "machine/accelerator.h"
 #include "machine/chardev.h"
@@ -371,7 +372,7 @@ static bool make_fdt(Virt *virt, GError **error)
 
     virt->fdt =
         config->dtb ? arm_boot_read_dtb(config->dtb, spare, error) : virt_fdt_build(virt, error);
-    return virt->fdt != NULL;
+    return virt->fdt && guest_loaders_tell(virt->machine, &virt->fdt, error);
 }
 
 /* dumpdtb=FILE: writes the tree, and ends the run before it begins. */
@@ -406,10 +407,11 @@ static bool virt_load(Machine *machine, void *board, GError **error)
         return false;
     }
     if (!config->kernel && !virt->has_firmware && !config->start_paused && !virt->dumpdtb &&
+        !device_find_by_type(machine, "loader") &&
         (!machine->accelerator || machine_can(machine, ACCELERATOR_RUNS_CODE))) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "machine 'virt' has nothing to run: give a kernel with -kernel, "
-                          "firmware with -bios, or a pflash drive");
+                          "firmware with -bios, a pflash drive, or a program with -device loader");
     }
     if (!make_fdt(virt, error)) {
         return false;
@@ -543,7 +545,7 @@ static const Board virt_board = {
     .max_vcpus = VIRT_MAX_VCPUS,
     .smbios = true,
     .instance_size = sizeof(Virt),
-    .extras = (const char *const[]){ "ramfb", NULL },
+    .extras = (const char *const[]){ "ramfb", "guest-loader", NULL },
     .properties = virt_properties,
     .build = virt_build,
     .load = virt_load,
