@@ -7,6 +7,7 @@
 #include "base/bits.h"
 #include "base/descriptors.h"
 #include "base/error.h"
+#include "block/protocols/file-create.h"
 #include "block/protocols/file-lock.h"
 #include "block/graph/node.h"
 
@@ -431,62 +432,6 @@ static int file_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_
     return status | BLOCK_STATUS_DATA;
 }
 
-static int file_set_length(int fd, uint64_t size)
-{
-    int result;
-
-    do {
-        result = ftruncate(fd, (off_t)size);
-    } while (result < 0 && errno == EINTR);
-    return result;
-}
-
-/* Growing and preallocating; also used for new files. */
-static bool file_grow(int fd, uint64_t old_size, uint64_t size, Prealloc prealloc, const char *path,
-                      GError **error)
-{
-    g_autofree char *zeroes = NULL;
-
-    if (prealloc == PREALLOC_METADATA) {
-        return error_fail(error, KASO_ERROR_INVALID, "Unsupported preallocation mode 'metadata'");
-    }
-    if (prealloc == PREALLOC_FALLOC && size > old_size) {
-        int result;
-
-        do {
-            result = posix_fallocate(fd, (off_t)old_size, (off_t)(size - old_size));
-        } while (result == EINTR);
-        return result == 0 ||
-               error_fail_errno(error, result, "Could not preallocate data for the file '%s'",
-                                path);
-    }
-    if (file_set_length(fd, size) < 0) {
-        return error_fail_errno(error, errno,
-                                "Could not resize '%s' to %" G_GUINT64_FORMAT " bytes", path, size);
-    }
-    if (prealloc == PREALLOC_OFF || size <= old_size) {
-        return true;
-    }
-    zeroes = g_malloc0(MIB(1));
-    for (uint64_t at = old_size; at < size;) {
-        ssize_t n = pwrite(fd, zeroes, MIN(MIB(1), size - at), (off_t)at);
-
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            int failure = n < 0 ? errno : ENOSPC;
-
-            return error_fail_errno(error, failure, "Could not write zeroes to '%s'", path);
-        }
-        at += (uint64_t)n;
-    }
-    if (fsync(fd) < 0) {
-        return error_fail_errno(error, errno, "Could not flush '%s'", path);
-    }
-    return true;
-}
-
 static bool file_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **error)
 {
     FileNode *file = node->state;
@@ -698,79 +643,10 @@ static bool file_parse_filename(const char *filename, GHashTable *options, GErro
     return true;
 }
 
-/* Only some file systems know such a hint. */
-static void set_extent_size(int fd, uint32_t bytes)
-{
-    struct fsxattr attributes = { 0 };
-
-    if (ioctl(fd, FS_IOC_FSGETXATTR, &attributes) == 0) {
-        attributes.fsx_xflags |= FS_XFLAG_EXTSIZE;
-        attributes.fsx_extsize = bytes;
-        ioctl(fd, FS_IOC_FSSETXATTR, &attributes);
-    }
-}
-
-static bool file_create(BlockGraph *graph, const char *filename, GHashTable *options,
-                        GError **error)
-{
-    uint64_t size = 0;
-    int prealloc = PREALLOC_OFF, fd;
-    FileLock lock = { 0 };
-    uint64_t extent_size = 0;
-    bool nocow = false, done;
-
-    if (g_str_has_prefix(filename, "file:")) {
-        filename += strlen("file:");
-    }
-    if (!options_take_size(options, "size", &size, error) ||
-        !options_take_size(options, "extent_size_hint", &extent_size, error) ||
-        !options_take_bool(options, "nocow", &nocow, error) ||
-        !options_take_enum(options, "preallocation", prealloc_names, &prealloc, error)) {
-        return false;
-    }
-    if (extent_size > UINT32_MAX) {
-        return error_fail(error, KASO_ERROR_INVALID, "Extent size hint is too large");
-    }
-    size = align_up(size, 512);
-    fd = descriptors_open(filename, O_RDWR | O_CREAT, 0644);
-    if (fd < 0) {
-        return error_fail_errno(error, errno, "Could not create '%s'", filename);
-    }
-    /* An image in use must not be emptied under its user. */
-    done = (!file_lock_supported(fd) ||
-            file_lock_update(fd, &lock, BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE,
-                             BLOCK_PERM_ALL & ~BLOCK_PERM_RESIZE, filename, error));
-    if (done && file_set_length(fd, 0) < 0) {
-        done = error_fail_errno(error, errno, "Could not clear '%s'", filename);
-    }
-    if (done && extent_size) {
-        set_extent_size(fd, (uint32_t)extent_size);
-    }
-    if (done && nocow) {
-        int attributes = 0;
-
-        if (ioctl(fd, FS_IOC_GETFLAGS, &attributes) == 0) {
-            attributes |= FS_NOCOW_FL;
-            ioctl(fd, FS_IOC_SETFLAGS, &attributes);
-        }
-    }
-    done = done && file_grow(fd, 0, size, prealloc, filename, error);
-    close(fd);
-    return done;
-}
-
 static const BlockOption file_options[] = {
     { "filename", "path of the file or device" },
     { "aio", "threads, io_uring or native" },
     { "locking", "on, off or auto: lock the image against other processes" },
-    { 0 },
-};
-
-static const BlockOption file_create_options[] = {
-    { "size", "Virtual disk size" },
-    { "preallocation", "Preallocation mode (allowed values: off, falloc, full)" },
-    { "extent_size_hint", "How much of the file the host should allocate at once; 0: as it does" },
-    { "nocow", "Turn off copy-on-write (valid only on btrfs)" },
     { 0 },
 };
 

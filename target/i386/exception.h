@@ -14,6 +14,8 @@ _Noreturn void x86_fault(X86Cpu *cpu, X86Vector vector, uint32_t error_code);
 void x86_take_fault(X86Cpu *cpu, X86Vector vector, uint32_t error_code);
 /* INT n, INT3, INTO, INT1: next_eip is pushed. Returns with the new pc set. */
 void x86_software_interrupt(X86Cpu *cpu, unsigned vector, uint64_t next_eip, bool int1);
+/* An interrupt that a controller or an NMI brought, between instructions. */
+void x86_hardware_interrupt(X86Cpu *cpu, unsigned vector);
 /* A debug trap (#DB) with these DR6 bits, after an instruction: the pc is the next one's. */
 void x86_debug_trap(X86Cpu *cpu, uint64_t dr6);
 
