@@ -149,25 +149,27 @@ static bool expression_unary(Expression *e, int64_t *value)
 }
 
 /* Operators by precedence, the loosest first. */
-static const char *const expression_levels[][4] = {
+static const char *const expression_levels[EXPRESSION_LEVELS][4] = {
     { "|" }, { "^" }, { "&" }, { "<<", ">>" }, { "+", "-" }, { "*", "/", "%" },
 };
 
-static const char *expression_operator(Expression *e, unsigned level)
+const char *expression_operator(const char **text, unsigned level)
 {
-    expression_skip_space(e);
+    while (g_ascii_isspace(**text)) {
+        ++*text;
+    }
     for (unsigned i = 0; i < 4 && expression_levels[level][i]; i++) {
         const char *name = expression_levels[level][i];
 
-        if (g_str_has_prefix(e->text, name)) {
-            e->text += strlen(name);
+        if (g_str_has_prefix(*text, name)) {
+            *text += strlen(name);
             return name;
         }
     }
     return NULL;
 }
 
-static bool expression_apply(Expression *e, const char *name, int64_t *left, int64_t right)
+bool expression_apply(const char *name, int64_t *left, int64_t right, GError **error)
 {
     switch (*name) {
     case '|':
@@ -196,7 +198,7 @@ static bool expression_apply(Expression *e, const char *name, int64_t *left, int
         return true;
     }
     if (!right) {
-        return error_fail(e->error, KASO_ERROR_INVALID, "the expression divides by zero");
+        return error_fail(error, KASO_ERROR_INVALID, "the expression divides by zero");
     }
     if (right == -1) { /* INT64_MIN / -1 does not fit */
         *left = *name == '/' ? -(uint64_t)*left : 0;
@@ -211,14 +213,15 @@ static bool expression_binary(Expression *e, unsigned level, int64_t *value)
     const char *name;
     int64_t right;
 
-    if (level == G_N_ELEMENTS(expression_levels)) {
+    if (level == EXPRESSION_LEVELS) {
         return expression_unary(e, value);
     }
     if (!expression_binary(e, level + 1, value)) {
         return false;
     }
-    while ((name = expression_operator(e, level))) {
-        if (!expression_binary(e, level + 1, &right) || !expression_apply(e, name, value, right)) {
+    while ((name = expression_operator(&e->text, level))) {
+        if (!expression_binary(e, level + 1, &right) ||
+            !expression_apply(name, value, right, e->error)) {
             return false;
         }
     }

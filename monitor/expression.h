@@ -21,4 +21,10 @@ bool expression_evaluate(const char **text, Vcpu *vcpu, int64_t *value, GError *
 /* The same up to the first operator between two operands. */
 bool expression_evaluate_unary(const char **text, Vcpu *vcpu, int64_t *value, GError **error);
 
+/* The operators by precedence, the loosest at level 0: the one that *text goes on with is taken; NULL: another. */
+enum { EXPRESSION_LEVELS = 6 };
+const char *expression_operator(const char **text, unsigned level);
+/* *left becomes "*left name right". */
+bool expression_apply(const char *name, int64_t *left, int64_t right, GError **error);
+
 #endif

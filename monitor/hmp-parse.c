@@ -6,7 +6,10 @@
 #include <string.h>
 
 #include "base/names.h"
+#include "debug/symbols/symbols.h"
+#include "machine/accelerator.h"
 #include "monitor/expression.h"
+#include "monitor/typed.h"
 
 static const char *skip_space(const char *text)
 {
@@ -169,18 +172,44 @@ static json_t *parse_size(const char **text, const MonitorArgument *argument, GE
     return json_integer(value << shift);
 }
 
+/* With C types where the text has any, as print takes it; else an expression of numbers. */
+static json_t *parse_int(Monitor *monitor, const char **text, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+    Vcpu *vcpu = monitor_vcpu(monitor, NULL);
+    g_autoptr(GError) failure = NULL, typed_failure = NULL;
+    const char *start = *text;
+    uint64_t typed_number;
+    int64_t number;
+    bool ok = false;
+
+    machine_exclusive_begin(machine);
+    if (vcpu && typed_is_typed(vcpu, start)) {
+        symbols_refresh(machine);
+        vcpu_sync(vcpu, VCPU_SYNC_FROM_ACCELERATOR);
+        ok = typed_evaluate_number(vcpu, text, &typed_number, &typed_failure);
+    }
+    machine_exclusive_end(machine);
+    if (ok) {
+        return json_integer((json_int_t)typed_number);
+    }
+    if (expression_evaluate(text, vcpu, &number, &failure)) {
+        return json_integer(number);
+    }
+    g_propagate_error(error,
+                      typed_failure ? g_steal_pointer(&typed_failure) : g_steal_pointer(&failure));
+    return NULL;
+}
+
 static json_t *parse_one(Monitor *monitor, const MonitorArgument *argument, const char **text,
                          GError **error)
 {
     json_t *value;
-    int64_t number;
     char *word;
 
     switch (argument->kind) {
     case ARGUMENT_INT:
-        return expression_evaluate(text, monitor_vcpu(monitor, NULL), &number, error)
-                   ? json_integer(number)
-                   : NULL;
+        return parse_int(monitor, text, error);
     case ARGUMENT_SIZE:
         return parse_size(text, argument, error);
     case ARGUMENT_BOOL:

@@ -2,16 +2,35 @@
 /* A vCPU's registers by the target's table; see the header. */
 #include "monitor/registers.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/bits.h"
 #include "base/error.h"
 #include "machine/accelerator.h"
 
+/* By its name, or by what every architecture's debugger calls it. */
+static const TargetRegister *find_register(const Target *target, const char *name)
+{
+    static const char *const others[][4] = {
+        { "sp", "rsp", "esp" },
+        { "fp", "x29", "rbp", "ebp" },
+        { "lr", "x30" },
+    };
+    const TargetRegister *reg = target_register_find(target, name);
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(others) && !reg; i++) {
+        for (unsigned k = 1; k < 4 && others[i][k] && !strcmp(name, others[i][0]) && !reg; k++) {
+            reg = target_register_find(target, others[i][k]);
+        }
+    }
+    return reg;
+}
+
 bool registers_read_number(Vcpu *vcpu, const char *name, uint64_t *value, GError **error)
 {
     const Target *target = vcpu->target;
-    const TargetRegister *reg = target_register_find(target, name);
+    const TargetRegister *reg = find_register(target, name);
     uint8_t bytes[TARGET_REGISTER_BYTES_MAX];
 
     if (reg) {
@@ -32,4 +51,45 @@ bool registers_read_number(Vcpu *vcpu, const char *name, uint64_t *value, GError
     return error_fail(error, KASO_ERROR_NOT_FOUND,
                       "%s has no register '%s'; 'info registers -a' shows them", target->name,
                       name);
+}
+
+static bool write_parked(Vcpu *vcpu, const TargetRegister *reg, const char *name, uint64_t value)
+{
+    uint8_t bytes[TARGET_REGISTER_BYTES_MAX] = { 0 };
+
+    if (!strcmp(name, "pc")) { /* a linear address, as it is read */
+        vcpu->target->set_pc(vcpu, value);
+        return true;
+    }
+    store_le64(bytes, value);
+    return target_register_write(vcpu, reg, bytes);
+}
+
+bool registers_write_number(Vcpu *vcpu, const char *name, uint64_t value, GError **error)
+{
+    const Target *target = vcpu->target;
+    const TargetRegister *reg = find_register(target, name);
+    bool is_pc = !strcmp(name, "pc") && target->set_pc, ok;
+
+    if (!reg && !is_pc) {
+        return error_fail(error, KASO_ERROR_NOT_FOUND,
+                          "%s has no register '%s'; 'info registers -a' shows them", target->name,
+                          name);
+    }
+    if (reg && !is_pc && reg->bits < 64 && value >> reg->bits &&
+        (int64_t)value >> (reg->bits - 1) != -1) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "%#" PRIx64 " does not fit: register '%s' has %u bits", value, name,
+                          (unsigned)reg->bits);
+    }
+    machine_exclusive_begin(vcpu->machine);
+    vcpu_sync(vcpu, VCPU_SYNC_FROM_ACCELERATOR);
+    ok = write_parked(vcpu, reg, name, value) ||
+         error_fail(error, KASO_ERROR_INVALID, "register '%s' cannot be written", name);
+    if (target->state_loaded) {
+        target->state_loaded(vcpu);
+    }
+    vcpu_sync(vcpu, VCPU_SYNC_TO_ACCELERATOR);
+    machine_exclusive_end(vcpu->machine);
+    return ok;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A vCPU's registers by the target's table. The functions park the vCPUs while they read. */
+/* A vCPU's registers by the target's table. The functions park the vCPUs meanwhile. */
 #ifndef MONITOR_REGISTERS_H
 #define MONITOR_REGISTERS_H
 
@@ -10,7 +10,9 @@
 #include "machine/target.h"
 #include "machine/vcpu.h"
 
-/* "pc" is always known; wider registers give their low 64 bits. */
+/* "pc" is always known, "sp", "fp" and "lr" where there is such a one; wider registers give their low 64 bits. */
 bool registers_read_number(Vcpu *vcpu, const char *name, uint64_t *value, GError **error);
+/* The low 64 bits; the others become 0. */
+bool registers_write_number(Vcpu *vcpu, const char *name, uint64_t value, GError **error);
 
 #endif

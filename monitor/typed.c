@@ -13,7 +13,7 @@
 #include "debug/variables.h"
 #include "monitor/expression.h"
 
-enum { TYPED_DEPTH_MAX = 64 };
+enum { TYPED_DEPTH_MAX = 64, REPEAT_MAX = 65536 };
 
 typedef struct {
     const char *text;
@@ -25,6 +25,7 @@ typedef struct {
 } Typed;
 
 static bool typed_unary(Typed *t, TypedValue *value);
+static bool typed_binary(Typed *t, unsigned level, TypedValue *value);
 
 static void skip_space(Typed *t)
 {
@@ -40,38 +41,62 @@ static bool starts_name(const char *text, const char *name)
     return !strncmp(text, name, n) && !g_ascii_isalnum(text[n]) && text[n] != '_';
 }
 
-/* The name that a text begins with, behind what may come before a variable; NULL. Caller frees. */
+static bool is_name_character(char c)
+{
+    return g_ascii_isalnum(c) || c == '_';
+}
+
+/* The name that a text begins with, unless it is one of "FILE!NAME"; NULL. Caller frees. */
 static char *first_name(const char *text)
 {
-    const char *start = text + strspn(text, " *&("), *end = start;
+    const char *end = text;
 
-    while (g_ascii_isalnum(*end) || *end == '_') {
+    while (is_name_character(*end)) {
         end++;
     }
-    return g_ascii_isdigit(*start) || end == start || (*end && strchr("!@", *end))
+    return g_ascii_isdigit(*text) || end == text || *end == '!'
                ? NULL
-               : g_strndup(start, (gsize)(end - start));
+               : g_strndup(text, (gsize)(end - text));
+}
+
+/* Whether the name at c is behind "FILE!". */
+static bool is_of_file(const char *text, const char *c)
+{
+    return c - text >= 2 && c[-1] == '!' && is_name_character(c[-2]);
+}
+
+/* Whether a name in the text, which is no register or member, is that of a variable. */
+static bool has_variable(Vcpu *vcpu, const char *text)
+{
+    for (const char *c = text; *c;) {
+        g_autofree char *name = first_name(c);
+        bool starts = c == text || (!strchr("$.>'", c[-1]) && !is_of_file(text, c));
+        ProgramVariable variable;
+
+        if (starts && name && program_variable(vcpu, name, &variable)) {
+            return true;
+        }
+        c++;
+        while (is_name_character(c[-1]) && is_name_character(*c)) {
+            c++;
+        }
+    }
+    return false;
 }
 
 bool typed_is_typed(Vcpu *vcpu, const char *text)
 {
     static const char *const tags[] = { "struct", "union", "enum", "current" };
-    g_autofree char *name = NULL;
-    ProgramVariable variable;
 
     for (const char *c = text; *c; c++) {
         for (unsigned i = 0; i < G_N_ELEMENTS(tags); i++) {
-            if ((c == text || !(g_ascii_isalnum(c[-1]) || c[-1] == '_')) &&
+            if ((c == text || !(is_name_character(c[-1]) || strchr("$.>", c[-1]))) &&
                 starts_name(c, tags[i])) {
                 return true;
             }
         }
     }
-    if (strstr(text, "->") || strstr(text, "*)")) {
-        return true;
-    }
-    name = first_name(text);
-    return vcpu && name && program_variable(vcpu, name, &variable);
+    return strstr(text, "->") || strstr(text, "*)") || (vcpu && has_variable(vcpu, text));
 }
 
 static bool typed_read(Vcpu *vcpu, uint64_t address, void *buffer, size_t size)
@@ -105,6 +130,10 @@ bool typed_number(Vcpu *vcpu, const TypedValue *v, uint64_t *number, bool *is_si
     unsigned bits = v->bit_size ? v->bit_size : 8 * (unsigned)CLAMP(type->size, 1, 8);
 
     *is_signed = !v->stars && type->kind == TYPE_INT && type->encoding & TYPE_SIGNED;
+    if (!v->stars && type->kind == TYPE_FLOAT) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "floating point numbers are shown, not calculated with");
+    }
     *number = v->in_memory ? v->address : v->value;
     if (v->in_memory &&
         (v->stars ||
@@ -172,21 +201,22 @@ static bool take_member(Typed *t, TypedValue *v)
 
 static bool take_index(Typed *t, TypedValue *v)
 {
-    uint64_t size;
-    int64_t index;
+    uint64_t size, index;
+    TypedValue by;
 
-    if (!expression_evaluate(&t->text, t->vcpu, &index, t->error)) {
+    if (!typed_binary(t, 0, &by) || !number_of(t, &by, &index)) {
         return false;
     }
     skip_space(t);
-    if (*t->text++ != ']') {
+    if (*t->text != ']') {
         return error_fail(t->error, KASO_ERROR_INVALID, "the expression lacks a ']'");
     }
+    t->text++;
     if (!dereference(t, v)) {
         return false;
     }
     size = v->stars ? v->types->pointer_bytes : types_size(v->types, v->type);
-    v->address += (uint64_t)index * size;
+    v->address += index * size;
     return true;
 }
 
@@ -252,14 +282,15 @@ static bool typed_parenthesis(Typed *t, TypedValue *value)
         return error_fail(t->error, KASO_ERROR_NOT_FOUND, "there is no type '%.*s'",
                           (int)strcspn(t->text, ")"), t->text);
     }
-    if (!typed_unary(t, value)) {
+    if (!typed_binary(t, 0, value)) {
         return false;
     }
     skip_space(t);
-    if (*t->text++ != ')') {
+    if (*t->text != ')') {
         return error_fail(t->error, KASO_ERROR_INVALID,
                           "the expression lacks a ')', or that is no type");
     }
+    t->text++;
     return typed_postfix(t, value);
 }
 
@@ -279,25 +310,32 @@ static bool typed_current(Typed *t, TypedValue *value)
     return typed_postfix(t, value);
 }
 
-static bool typed_plain(Typed *t, TypedValue *value)
+/* A number of C's long, or unsigned long. */
+static bool make_number(Typed *t, uint64_t number, bool is_signed, TypedValue *value)
 {
-    static const char *const names[] = { "unsigned long", "long unsigned int" };
+    static const char *const names[2][2] = { { "unsigned long", "long unsigned int" },
+                                             { "long", "long int" } };
     Types *types = t->types;
     unsigned stars;
-    int64_t number;
 
-    *value = (TypedValue){ 0 };
-    if (!expression_evaluate_unary(&t->text, t->vcpu, &number, t->error)) {
-        return false;
-    }
-    for (unsigned i = 0; i < G_N_ELEMENTS(names) && !value->type; i++) {
-        if (!t->types || !types_find(types, names[i], &value->type, &stars)) {
-            program_type(t->vcpu->machine, names[i], &types, &value->type, &stars);
+    *value = (TypedValue){ .value = number };
+    for (unsigned i = 0; i < 2 && !value->type; i++) {
+        const char *name = names[is_signed][i];
+
+        if (!t->types || !types_find(types = t->types, name, &value->type, &stars)) {
+            program_type(t->vcpu->machine, name, &types, &value->type, &stars);
         }
     }
     value->types = types;
-    value->value = (uint64_t)number;
     return types || error_fail(t->error, KASO_ERROR_UNSUPPORTED, "no types are known");
+}
+
+static bool typed_plain(Typed *t, TypedValue *value)
+{
+    int64_t number;
+
+    return expression_evaluate_unary(&t->text, t->vcpu, &number, t->error) &&
+           make_number(t, (uint64_t)number, number >= 0, value);
 }
 
 /* A variable of a program whose types are known; found: it is one. */
@@ -338,11 +376,28 @@ static bool take_address(Typed *t, TypedValue *v)
     return true;
 }
 
+/* Of what is a number; the operator is at the text. */
+static bool typed_sign(Typed *t, TypedValue *value)
+{
+    char sign = *t->text++;
+    uint64_t number;
+
+    return typed_unary(t, value) && number_of(t, value, &number) &&
+           make_number(t,
+                       sign == '-'   ? -number
+                       : sign == '~' ? ~number
+                                     : !number,
+                       sign != '~', value);
+}
+
 static bool typed_any(Typed *t, TypedValue *value)
 {
     bool found;
 
     skip_space(t);
+    if (*t->text && strchr("-~!", *t->text)) {
+        return typed_sign(t, value);
+    }
     if (*t->text == '*') {
         t->text++;
         return typed_unary(t, value) && dereference(t, value);
@@ -370,7 +425,106 @@ static bool typed_unary(Typed *t, TypedValue *value)
     return ok;
 }
 
-bool typed_evaluate(Vcpu *vcpu, const char *text, TypedValue *value, GError **error)
+/* What a pointer, or an array, points to; false: it is neither. */
+static bool pointed_to(const TypedValue *v, TypedValue *to)
+{
+    const Type *type = types_get(v->types, types_resolve(v->types, v->type));
+
+    *to = (TypedValue){ .types = v->types, .type = v->type, .stars = v->stars - 1 };
+    if (!v->stars) {
+        *to = (TypedValue){ .types = v->types, .type = type->target };
+    }
+    return v->stars || type->kind == TYPE_POINTER || type->kind == TYPE_ARRAY;
+}
+
+static uint64_t bytes_of(const TypedValue *v)
+{
+    return v->stars ? v->types->pointer_bytes : types_size(v->types, v->type);
+}
+
+static bool is_unsigned(const TypedValue *v, uint64_t number)
+{
+    const Type *type = types_get(v->types, types_resolve(v->types, v->type));
+
+    return v->stars || type->kind == TYPE_POINTER ||
+           (type->kind == TYPE_INT && !(type->encoding & TYPE_SIGNED) && type->size >= 8) ||
+           (type->kind == TYPE_ARRAY && number >> 63);
+}
+
+static bool typed_apply(Typed *t, const char *name, TypedValue *left, const TypedValue *right)
+{
+    TypedValue left_to, right_to;
+    bool sum = *name == '+' || *name == '-', left_points = pointed_to(left, &left_to);
+    bool right_points = pointed_to(right, &right_to);
+    uint64_t a, b, size;
+    int64_t result;
+
+    if (!number_of(t, left, &a) || !number_of(t, right, &b)) {
+        return false;
+    }
+    size = MAX(bytes_of(&left_to), 1);
+    if (sum && left_points && !right_points) {
+        *left = left_to;
+        left->stars++;
+        left->value = *name == '+' ? a + b * size : a - b * size;
+        return true;
+    }
+    if (*name == '-' && left_points && right_points) {
+        return make_number(t, (uint64_t)((int64_t)(a - b) / (int64_t)size), true, left);
+    }
+    result = (int64_t)a;
+    return expression_apply(name, &result, (int64_t)b, t->error) &&
+           make_number(t, (uint64_t)result, !is_unsigned(left, a) && !is_unsigned(right, b), left);
+}
+
+static bool typed_binary(Typed *t, unsigned level, TypedValue *value)
+{
+    TypedValue right;
+    const char *name;
+
+    if (level == EXPRESSION_LEVELS) {
+        return typed_unary(t, value);
+    }
+    if (!typed_binary(t, level + 1, value)) {
+        return false;
+    }
+    while ((name = expression_operator(&t->text, level))) {
+        if (*name == '-' && *t->text == '>') {
+            return error_fail(t->error, KASO_ERROR_INVALID, "what is before '->' has no type");
+        }
+        if (!typed_binary(t, level + 1, &right) || !typed_apply(t, name, value, &right)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* "@4" */
+static bool typed_repeat(Typed *t, TypedValue *value)
+{
+    TypedValue by;
+    uint64_t count;
+
+    skip_space(t);
+    if (*t->text != '@') {
+        return true;
+    }
+    t->text++;
+    if (!typed_binary(t, 0, &by) || !number_of(t, &by, &count)) {
+        return false;
+    }
+    if (!value->in_memory || value->bit_size || !count || count > REPEAT_MAX) {
+        return error_fail(t->error, KASO_ERROR_INVALID,
+                          "'@' stands behind what is in memory, and before a number from 1 to %d: "
+                          "*array@4",
+                          REPEAT_MAX);
+    }
+    value->repeat = (unsigned)count;
+    return true;
+}
+
+/* The program's types, or the kernel's, or both. */
+static bool typed_begin(Typed *t, Vcpu *vcpu, const char *text, GError **error)
 {
     g_autoptr(GError) none = NULL;
     Types *program = NULL;
@@ -380,18 +534,50 @@ bool typed_evaluate(Vcpu *vcpu, const char *text, TypedValue *value, GError **er
     /* Where a program's types are known, no kernel is searched for: conditions are judged often. */
     LinuxKernel *kernel =
         known ? linux_kernel_known(vcpu->machine) : linux_kernel_find(vcpu->machine, &none);
-    Typed t = { .text = text, .vcpu = vcpu, .kernel = kernel, .error = error };
 
-    t.types = kernel ? linux_types(kernel, &none) : NULL;
-    if (!t.types && !known) {
+    *t = (Typed){ .text = text, .vcpu = vcpu, .kernel = kernel, .error = error };
+    t->types = kernel ? linux_types(kernel, &none) : NULL;
+    if (!t->types && !known) {
         g_propagate_error(error, g_steal_pointer(&none));
         return false;
     }
-    if (!typed_unary(&t, value)) {
+    return true;
+}
+
+bool typed_evaluate(Vcpu *vcpu, const char *text, TypedValue *value, GError **error)
+{
+    Typed t;
+
+    if (!typed_begin(&t, vcpu, text, error) || !typed_binary(&t, 0, value) ||
+        !typed_repeat(&t, value)) {
         return false;
     }
     skip_space(&t);
     return !*t.text ||
            error_fail(error, KASO_ERROR_INVALID,
-                      "'%s' is too much: typed expressions have no sums; use brackets", t.text);
+                      "'%s' is too much: it goes on with none of | ^ & << >> + - * / %% @", t.text);
+}
+
+bool typed_evaluate_number(Vcpu *vcpu, const char **text, uint64_t *number, GError **error)
+{
+    TypedValue value;
+    Typed t;
+
+    if (!typed_begin(&t, vcpu, *text, error) || !typed_binary(&t, 0, &value) ||
+        !number_of(&t, &value, number)) {
+        return false;
+    }
+    *text = t.text;
+    return true;
+}
+
+char *typed_describe(const TypedValue *value)
+{
+    g_autofree char *type = types_describe(value->types, value->type);
+    g_autofree char *stars = g_strnfill(MIN(value->stars, TYPES_DEPTH_MAX), '*');
+    g_autofree char *repeat =
+        value->repeat ? g_strdup_printf(" [%u]", value->repeat) : g_strdup("");
+    bool pointer = g_str_has_suffix(type, "*");
+
+    return g_strdup_printf("%s%s%s%s", type, *stars && !pointer ? " " : "", stars, repeat);
 }

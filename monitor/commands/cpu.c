@@ -94,7 +94,7 @@ MONITOR_COMMAND(cpu_command);
 
 /* "CR0 = PE|PG" of each register whose bits have names. bytes: its value. */
 static void describe_fields(const Target *target, const TargetRegister *reg, const uint8_t *bytes,
-                            GString *text, json_t *fields)
+                            GString *text, json_t *object)
 {
     const RegisterField *names = target_register_fields(target, reg->name);
     g_autoptr(GString) value = g_string_new(NULL);
@@ -104,29 +104,33 @@ static void describe_fields(const Target *target, const TargetRegister *reg, con
         register_fields_describe(names, load_le64(bytes) & bits_mask(MIN(reg->bits, 64)), value);
         upper = g_ascii_strup(reg->name, -1);
         g_string_append_printf(text, "%s = %s\n", upper, value->str);
-        monitor_put(fields, reg->name, json_string(value->str));
+        monitor_put(object, "fields", json_string(value->str));
     }
 }
 
 /* One CPU's registers by name, and the target's own text; the vCPUs are parked. */
 static json_t *registers_describe(Vcpu *vcpu, bool all)
 {
-    json_t *cpu = json_object(), *values = json_object(), *fields = json_object();
+    json_t *cpu = json_object(), *list = json_array();
     GString *text = g_string_new(NULL), *field_text = g_string_new(NULL);
 
     vcpu_sync(vcpu, VCPU_SYNC_FROM_ACCELERATOR);
     for (const TargetRegister *reg = vcpu->target->registers; reg && reg->name; reg++) {
         uint8_t bytes[TARGET_REGISTER_BYTES_MAX] = { 0 };
         char hex[2 * TARGET_REGISTER_BYTES_MAX + 3] = "0x";
+        json_t *one;
 
         target_register_read(vcpu, reg, bytes);
         for (unsigned i = 0, n = target_register_bytes(reg); i < n; i++) {
             g_snprintf(hex + 2 + 2 * i, 3, "%02x", bytes[n - 1 - i]);
         }
-        monitor_put(values, reg->name, json_string(hex));
+        one = json_object();
+        monitor_put(one, "name", json_string(reg->name));
+        monitor_put(one, "value", json_string(hex));
         if (!reg->present || reg->present(vcpu)) {
-            describe_fields(vcpu->target, reg, bytes, field_text, fields);
+            describe_fields(vcpu->target, reg, bytes, field_text, one);
         }
+        json_array_append_new(list, one);
     }
     if (vcpu->target->describe) {
         vcpu->target->describe(vcpu, all, text);
@@ -134,8 +138,7 @@ static json_t *registers_describe(Vcpu *vcpu, bool all)
     g_string_append(text, field_text->str);
     g_string_free(field_text, TRUE);
     monitor_put(cpu, "cpu-index", json_integer(vcpu->index));
-    monitor_put(cpu, "registers", values);
-    monitor_put(cpu, "fields", fields);
+    monitor_put(cpu, "registers", list);
     monitor_put(cpu, "text", monitor_string(text->str));
     g_string_free(text, TRUE);
     return cpu;
@@ -193,7 +196,7 @@ static const MonitorCommand registers_command = {
     .arguments = registers_arguments,
     .run = registers_run,
     .print = registers_print,
-    .returns = "any",
+    .returns = "[CpuRegisters]",
 };
 MONITOR_COMMAND(registers_command);
 

@@ -119,6 +119,6 @@ static const MonitorCommand dis_command = {
     .arguments = dis_arguments,
     .run = dis_run,
     .print = dis_print,
-    .returns = "any",
+    .returns = "Disassembly",
 };
 MONITOR_COMMAND(dis_command);

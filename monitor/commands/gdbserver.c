@@ -42,6 +42,6 @@ static const MonitorCommand gdbserver_command = {
     .arguments = gdbserver_arguments,
     .run = gdbserver_run,
     .print = gdbserver_print,
-    .returns = "any",
+    .returns = "GdbServerInfo",
 };
 MONITOR_COMMAND(gdbserver_command);

@@ -58,9 +58,11 @@ static const MonitorArgument lapic_arguments[] = {
 };
 
 static const MonitorCommand lapic_command = {
+    .name = "x-query-lapic",
     .hmp = "info lapic|info apic",
     .summary = "shows the state of a CPU's own interrupt controller",
     .arguments = lapic_arguments,
     .run = lapic_run,
+    .returns = "HumanReadableText",
 };
 MONITOR_COMMAND(lapic_command);

@@ -196,7 +196,7 @@ static const MonitorCommand list_command = {
     .arguments = list_arguments,
     .run = list_run,
     .print = list_print,
-    .returns = "any",
+    .returns = "SourceText",
 };
 MONITOR_COMMAND(list_command);
 
@@ -308,6 +308,6 @@ static const MonitorCommand source_command = {
     .arguments = source_arguments,
     .run = source_run,
     .print = source_list_print,
-    .returns = "[any]",
+    .returns = "[SourceRule]",
 };
 MONITOR_COMMAND(source_command);

@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "debug/linux/linux.h"
+#include "debug/symbols/symbols.h"
 #include "monitor/command.h"
 #include "monitor/disassemble.h"
 #include "monitor/dump-format.h"
@@ -76,6 +77,22 @@ static size_t read_code(void *opaque, uint64_t address, uint8_t *buffer, size_t 
     return read_memory(source->machine, source->vcpu, source->physical, address, buffer, size);
 }
 
+/* The symbol that each value is an address of, "" for none. */
+static json_t *describe_values(Vcpu *vcpu, json_t *values)
+{
+    json_t *list = json_array(), *value;
+    size_t i;
+
+    json_array_foreach(values, i, value)
+    {
+        g_autofree char *symbol =
+            symbols_describe(vcpu->machine, vcpu, (uint64_t)json_integer_value(value));
+
+        json_array_append_new(list, monitor_string(symbol));
+    }
+    return list;
+}
+
 /* Texts that end with a NUL, one after the other. */
 static json_t *dump_strings(Machine *machine, Vcpu *vcpu, bool physical, uint64_t address,
                             unsigned count, bool *truncated)
@@ -103,6 +120,17 @@ static json_t *dump_strings(Machine *machine, Vcpu *vcpu, bool physical, uint64_
     return values;
 }
 
+/* What the user left open: hexadecimal words, characters, addresses as wide as the first general register. */
+static void complete_format(DumpFormat *format, const Vcpu *vcpu)
+{
+    format->letter = format->letter ? format->letter : 'x';
+    if (!format->size) {
+        format->size = strchr("cs", format->letter)    ? 1
+                       : format->letter == 'a' && vcpu ? vcpu->target->registers->bits / 8
+                                                       : 4;
+    }
+}
+
 static json_t *dump(Monitor *monitor, json_t *arguments, bool physical, GError **error)
 {
     Machine *machine = monitor_machine(monitor);
@@ -110,31 +138,43 @@ static json_t *dump(Monitor *monitor, json_t *arguments, bool physical, GError *
     uint64_t address = monitor_get_int(arguments, "address", 0);
     char letter[2] = "";
     bool truncated = false;
-    json_t *result, *values;
+    json_t *result = json_object(), *values;
+    const char *member;
     CodeSource source;
     DumpFormat format;
 
     if (!dump_format_parse(monitor_get_string(arguments, "format"), &format, error) ||
-        ((!physical || format.letter == 'i') && !(vcpu = monitor_vcpu(monitor, error)))) {
+        ((!physical || (format.letter && strchr("ia", format.letter))) &&
+         !(vcpu = monitor_vcpu(monitor, error)))) {
+        json_decref(result);
         return NULL;
     }
+    complete_format(&format, vcpu);
     letter[0] = format.letter;
     machine_exclusive_begin(machine);
     source = (CodeSource){ machine, vcpu, physical };
-    values = format.letter == 'i'
-                 ? disassemble(vcpu, read_code, &source, address, format.count, &truncated, error)
-             : format.letter == 's'
-                 ? dump_strings(machine, vcpu, physical, address, format.count, &truncated)
-                 : dump_values(machine, vcpu, physical, address, &format, &truncated);
+    if (format.letter == 'i') {
+        member = "instructions";
+        values = disassemble(vcpu, read_code, &source, address, format.count, &truncated, error);
+    } else if (format.letter == 's') {
+        member = "texts";
+        values = dump_strings(machine, vcpu, physical, address, format.count, &truncated);
+    } else {
+        member = "values";
+        values = dump_values(machine, vcpu, physical, address, &format, &truncated);
+    }
+    if (format.letter == 'a') {
+        monitor_put(result, "symbols", describe_values(vcpu, values));
+    }
     machine_exclusive_end(machine);
     if (!values) {
+        json_decref(result);
         return NULL;
     }
-    result = json_object();
     monitor_put(result, "address", json_integer(address));
     monitor_put(result, "format", json_string(letter));
     monitor_put(result, "size", json_integer(format.size));
-    monitor_put(result, "values", values);
+    monitor_put(result, member, values);
     monitor_put(result, "truncated", json_boolean(truncated));
     return result;
 }
@@ -153,29 +193,42 @@ static void print_strings(json_t *list, GString *out)
     }
 }
 
-static void dump_print(Monitor *monitor, json_t *result, GString *out)
+static void print_values(json_t *result, GString *out)
 {
-    const char *format = monitor_get_string(result, "format");
+    const char *format = monitor_get_string(result, "format"), *symbol;
     unsigned size = monitor_get_int(result, "size", 4);
-    size_t per_line = *format == 'c' ? 8 : MAX(16 / size, 1), i;
+    size_t per_line = *format == 'c'   ? 8
+                      : *format == 'a' ? 1
+                      : *format == 't' ? 4
+                                       : MAX(16 / size, 1);
     uint64_t address = monitor_get_int(result, "address", 0);
     json_t *values = json_object_get(result, "values"), *value;
+    size_t i;
 
-    if (*format == 'i') {
-        disassemble_print(values, NULL, out);
-    } else if (*format == 's') {
-        print_strings(values, out);
+    json_array_foreach(values, i, value)
+    {
+        if (i % per_line == 0) {
+            g_string_append_printf(out, "%s%016" PRIx64 ":", i ? "\n" : "", address + i * size);
+        }
+        dump_format_append(out, *format, size, json_integer_value(value));
+        symbol = json_string_value(json_array_get(json_object_get(result, "symbols"), i));
+        if (symbol && *symbol) {
+            g_string_append_printf(out, " <%s>", symbol);
+        }
+    }
+    if (json_array_size(values)) {
+        g_string_append_c(out, '\n');
+    }
+}
+
+static void dump_print(Monitor *monitor, json_t *result, GString *out)
+{
+    if (monitor_has(result, "instructions")) {
+        disassemble_print(json_object_get(result, "instructions"), NULL, out);
+    } else if (monitor_has(result, "texts")) {
+        print_strings(json_object_get(result, "texts"), out);
     } else {
-        json_array_foreach(values, i, value)
-        {
-            if (i % per_line == 0) {
-                g_string_append_printf(out, "%s%016" PRIx64 ":", i ? "\n" : "", address + i * size);
-            }
-            dump_format_append(out, *format, size, json_integer_value(value));
-        }
-        if (json_array_size(values)) {
-            g_string_append_c(out, '\n');
-        }
+        print_values(result, out);
     }
     if (monitor_get_bool(result, "truncated")) {
         g_string_append(out, "Cannot access memory\n");
@@ -193,7 +246,8 @@ static json_t *xp_run(Monitor *monitor, json_t *arguments, GError **error)
 }
 
 static const MonitorArgument dump_arguments[] = {
-    { "format", ARGUMENT_FORMAT, true, "count, format (x d u o c i s) and size (b h w g)" },
+    { "format", ARGUMENT_FORMAT, true,
+      "count, format (x d u o t, a: addresses, c, i, s) and size (b h w g)" },
     { "address", ARGUMENT_INT, .summary = "where to begin" },
     { NULL },
 };
@@ -205,7 +259,7 @@ static const MonitorCommand x_command = {
     .arguments = dump_arguments,
     .run = x_run,
     .print = dump_print,
-    .returns = "any",
+    .returns = "MemoryDump",
 };
 MONITOR_COMMAND(x_command);
 
@@ -216,7 +270,7 @@ static const MonitorCommand xp_command = {
     .arguments = dump_arguments,
     .run = xp_run,
     .print = dump_print,
-    .returns = "any",
+    .returns = "MemoryDump",
 };
 MONITOR_COMMAND(xp_command);
 
@@ -229,7 +283,7 @@ static bool get_port(json_t *arguments, uint64_t *port, unsigned *size, GError *
         return false;
     }
     *port = monitor_get_int(arguments, "address", 0);
-    *size = MIN(format.size, 4);
+    *size = format.size ? MIN(format.size, 4) : 4;
     if (*port > UINT16_MAX) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "%#" PRIx64 " is no I/O port: they go from 0 to 0xffff", *port);
@@ -283,7 +337,7 @@ static const MonitorCommand i_command = {
     .arguments = i_arguments,
     .run = i_run,
     .print = i_print,
-    .returns = "any",
+    .returns = "PortValue",
 };
 MONITOR_COMMAND(i_command);
 
@@ -357,7 +411,7 @@ static const MonitorCommand gva2gpa_command = {
     .arguments = address_arguments,
     .run = gva2gpa_run,
     .print = gva2gpa_print,
-    .returns = "any",
+    .returns = "TranslatedAddress",
 };
 MONITOR_COMMAND(gva2gpa_command);
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* print: the value of an expression, or what has a C type. */
-#include <inttypes.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -11,11 +10,12 @@
 #include "monitor/expression.h"
 #include "monitor/typed.h"
 
-static bool print_typed(Monitor *monitor, const char *text, json_t *result, GError **error)
+static bool print_typed(Monitor *monitor, const char *text, char format, json_t *result,
+                        GError **error)
 {
     Vcpu *vcpu = monitor_vcpu(monitor, error);
     TypedValue value = { 0 };
-    g_autofree char *type = NULL, *stars = NULL;
+    g_autofree char *type = NULL;
     bool ok;
 
     if (!vcpu) {
@@ -26,22 +26,22 @@ static bool print_typed(Monitor *monitor, const char *text, json_t *result, GErr
     vcpu_sync(vcpu, VCPU_SYNC_FROM_ACCELERATOR);
     ok = typed_evaluate(vcpu, text, &value, error);
     if (ok) {
-        type = types_describe(value.types, value.type);
-        stars = g_strnfill(MIN(value.stars, TYPES_DEPTH_MAX), '*');
-        monitor_put(result, "value", typed_json(vcpu, &value));
-        g_autofree char *whole = g_strdup_printf("%s%s%s", type, *stars ? " " : "", stars);
-        monitor_put(result, "type", monitor_string(whole));
+        type = typed_describe(&value);
+        monitor_put(result, "value", typed_json(vcpu, &value, format));
+        monitor_put(result, "type", monitor_string(type));
     }
     machine_exclusive_end(vcpu->machine);
     return ok;
 }
 
-static bool print_number(Monitor *monitor, const char *text, json_t *result, GError **error)
+static bool print_number(Monitor *monitor, const char *text, char format, json_t *result,
+                         GError **error)
 {
+    Vcpu *vcpu = monitor_vcpu(monitor, NULL);
     const char *rest = text;
     int64_t value;
 
-    if (!expression_evaluate(&rest, monitor_vcpu(monitor, NULL), &value, error)) {
+    if (!expression_evaluate(&rest, vcpu, &value, error)) {
         return false;
     }
     rest += strspn(rest, " \t");
@@ -49,7 +49,9 @@ static bool print_number(Monitor *monitor, const char *text, json_t *result, GEr
         return error_fail(error, KASO_ERROR_INVALID, "'%s' is too much for this command: print",
                           rest);
     }
-    monitor_put(result, "value", json_integer(value));
+    machine_exclusive_begin(monitor_machine(monitor));
+    monitor_put(result, "value", typed_number_json(vcpu, (uint64_t)value, format));
+    machine_exclusive_end(monitor_machine(monitor));
     return true;
 }
 
@@ -71,7 +73,7 @@ static json_t *print_run(Monitor *monitor, json_t *arguments, GError **error)
     machine_exclusive_begin(monitor_machine(monitor));
     typed = typed_is_typed(vcpu, text);
     machine_exclusive_end(monitor_machine(monitor));
-    if (!(typed ? print_typed : print_number)(monitor, text, result, error)) {
+    if (!(typed ? print_typed : print_number)(monitor, text, format.letter, result, error)) {
         json_decref(result);
         return NULL;
     }
@@ -80,38 +82,22 @@ static json_t *print_run(Monitor *monitor, json_t *arguments, GError **error)
 
 static void print_print(Monitor *monitor, json_t *result, GString *out)
 {
-    int64_t value;
+    char format = *monitor_get_string(result, "format");
 
     if (monitor_has(result, "type")) {
         g_string_append_printf(out, "(%s) ", monitor_get_string(result, "type"));
-        typed_print(json_object_get(result, "value"), out);
-        return;
+    } else if (!format) {
+        format = 'x';
     }
-    value = monitor_get_int(result, "value", 0);
-    switch (*monitor_get_string(result, "format")) {
-    case 'd':
-        g_string_append_printf(out, "%" PRId64 "\n", value);
-        break;
-    case 'u':
-        g_string_append_printf(out, "%" PRIu64 "\n", (uint64_t)value);
-        break;
-    case 'o':
-        g_string_append_printf(out, "%#" PRIo64 "\n", (uint64_t)value);
-        break;
-    case 'c':
-        dump_format_append(out, 'c', 1, value & 0xff);
-        g_string_erase(out, out->len - strlen(strrchr(out->str, ' ')), 1);
-        g_string_append_c(out, '\n');
-        break;
-    default:
-        g_string_append_printf(out, "%#" PRIx64 "\n", (uint64_t)value);
-    }
+    typed_print(json_object_get(result, "value"), format, out);
 }
 
 static const MonitorArgument print_arguments[] = {
-    { "format", ARGUMENT_FORMAT, true, "x, d, u, o or c" },
+    { "format", ARGUMENT_FORMAT, true,
+      "x, d, u, o, t (binary), c, a (the symbol at it) or s (the text at it)" },
     { "expression", ARGUMENT_REST,
-      .summary = "such as $pc+4*2, &init_task, *(struct list_head *)ADDR, current->comm" },
+      .summary =
+          "such as $pc+4*2, &init_task, *(struct list_head *)ADDR, current->comm, *array@4" },
     { NULL },
 };
 
@@ -122,6 +108,6 @@ static const MonitorCommand print_command = {
     .arguments = print_arguments,
     .run = print_run,
     .print = print_print,
-    .returns = "any",
+    .returns = "PrintedValue",
 };
 MONITOR_COMMAND(print_command);

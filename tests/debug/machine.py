@@ -90,7 +90,7 @@ class Kaso:
         self.monitor.sendall(line.encode() + b'\n')
         return self.until_prompt()
 
-    def qmp_send(self, name, identity=None, **arguments):
+    def qmp_send(self, name, /, identity=None, **arguments):
         """Sends a command of QMP, whose answer qmp_receive gets."""
         if not self.programs:
             self.programs = self.connect(self.qmp_socket, 60)
@@ -112,7 +112,7 @@ class Kaso:
             if wanted is None or wanted in message or message.get('event') == wanted:
                 return message
 
-    def qmp(self, name, **arguments):
+    def qmp(self, name, /, **arguments):
         """Runs a command of QMP; returns its answer, "return", which is as the schema has it, or "error". What has an identity is the answer to another."""
         self.qmp_send(name, **arguments)
         while True:

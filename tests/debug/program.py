@@ -15,6 +15,7 @@ class Program:
 
     def __init__(self, compiler, folder, board, name='program', options=('-O0', '-g')):
         self.elf = os.path.join(folder, name)
+        self.board = board
         # dark() is to have no lines.
         subprocess.run([compiler, *BOARDS[board][1][:-1], '-c', '-o', 'start.o', 'lines-start.S'], check=True, cwd=folder)
         subprocess.run([compiler, *PLAIN, *BOARDS[board][1], *options, '-o', self.elf, 'start.o', 'lines.c'],

@@ -73,8 +73,8 @@ def check_moves(session):
 
 
 def check_types(session):
-    session.expect('print head', r'\(Node\) \{\n  next = 0x[0-9a-f]+ <tail .*\n  name = "head",\n(.*\n)*  color = "GREEN",\n  number = 77,')
-    session.expect('print *head.next', r'small = 5,\n  wide = 1000,\n  color = "BLUE",\n(.*\n)*  weight = 0.5,\n  done = false')
+    session.expect('print head', r'\(Node\) \{\n  next = 0x[0-9a-f]+ <tail .*\n  name = "head",\n(.*\n)*  color = GREEN,\n  number = 77,')
+    session.expect('print *head.next', r'small = 5,\n  wide = 1000,\n  color = BLUE,\n(.*\n)*  weight = 0.5,\n  done = false')
     session.expect('print points[2].y', r'\(int\) -6\n')
     session.expect('print &points', r'0x[0-9a-f]+ <points')
     session.expect('print ((struct node *)&tail)->name', r'"tail"')
@@ -82,7 +82,81 @@ def check_types(session):
     session.expect('print head.nosuch', "Error: 'Node' has no member")
     session.expect('info type Node', r'Node is struct node, 64 bytes\n(.*\n)* +/\* +24 +4 \*/  unsigned int wide : 13;')
     session.expect('info type enum color', r'GREEN = 5')
+    session.expect('info type head', r'Node is struct node, 64 bytes\n')
+    session.expect('ptype head.next', r'struct node, 64 bytes\n(.*\n)* +/\* +32 +8 \*/  union \{\n'
+                   r' +/\* +32 +8 \*/      long int number;\n +/\* +32 +8 \*/      struct point place;\n +\};\n')
     session.expect('info type nosuch', 'Error: there is no type')
+
+
+def check_formats(session):
+    for line, answer in (('print/x head', r'color = 0x5,\n  number = 0x4d,'), ('print/x points[2].y', r'\(int\) 0xfffffffa\n'),
+                         ('print greeting', r'\(char \*\) 0x[0-9a-f]+ <.*> "hello"\n'), ('print/s greeting', r'\(char \*\) "hello"\n'),
+                         ('print head.name[1]', r"\(char\) 101 'e'\n"), ('print/a &points', r'0x[0-9a-f]+ <points \[program\]>\n'),
+                         ('print/t 10', r'\A1010\n'), ('print/d 0x10', r'\A16\n'), ('print/a $pc', r'0x[0-9a-f]+ <\w+'),
+                         ('x/4dw points', r':\s+1\s+2\s+3\s+4\n'), ('x/s greeting', r': "hello"\n'), ('x/s head.next->name', r': "tail"\n'),
+                         ('x/1ag &head', r': 0x[0-9a-f]+ <tail \[program\]>\n'), ('x/2tb head.name', r': 01101000 01100101\n'),
+                         ('dis head.visit 1', r'visit_node \[program\]:\n'), ('x/2xg $sp', r':( 0x[0-9a-f]{16}){2}\n')):
+        session.expect(line, answer)
+
+
+def check_sums(session):
+    for line, answer in (('print points[1].x + 1', r'\(long int\) 4\n'), ('print points[2].y - 1', r'\(long int\) -7\n'),
+                         ('print &points[2] - &points[0]', r'\(long int\) 2\n'), ('print &points[1] + 1', r'\(struct point \*\) .*<points\+0x10'),
+                         ('print (head.number + 3) * 2', r'\(long int\) 160\n'), ('print points[head.color - 4].y', r'\(int\) 4\n'),
+                         ('print *points@2', r'\(struct point \[2\]\) \{\{\n  x = 1,\n  y = 2,\n\}, \{\n  x = 3,'), ('print -points[2].y', r' 6\n'),
+                         ('print !head.number', r'\) 0\n'), ('print head.number +', 'Error: an expression is missing'),
+                         ('print points[1', r"Error: .*lacks a '\]'"), ('print (head.number', r"Error: .*lacks a '\)'"),
+                         ('print *points@0', "Error: '@' stands"), ('print head.number / 0', 'Error: .*divides by zero'),
+                         ('print head.weight + 1', 'Error: floating point'), ('print 5->x', "Error: what is before '->' has no type"),
+                         ('print head.number points', "Error: 'points' is too much")):
+        session.expect(line, answer)
+
+
+def check_set(session):
+    for line, answer in (('set head.number = 0x70 + 1', r'\(long int\) 113\n'), ('print head.number', r' 113\n'),
+                         ('set var head.number = 77', r' 77\n'), ('set tail.wide = 999', r'\) 999\n'), ('print tail.small', r' 5\n'),
+                         ('set tail.wide = 1000', r' 1000\n'), ('set points[1].x = -5', r'\(int\) -5\n'), ('set points[1].x = 3', r' 3\n'),
+                         ('set *(int *)&points = 0x100', r'256\n'), ('print/x points[0].x', r' 0x100\n'), ('set points[0].x = 1', r' 1\n'),
+                         ('set head = 1', 'Error: only numbers'), ('set head', "Error: .*has no '='"), ('set head.nosuch = 1', 'Error: .*no member'),
+                         ('set head.number = nosuch', 'Error: there is no symbol'), ('set $nosuch = 1', 'Error: .* has no register'),
+                         ('set head.number = 1 2', 'Error: .*too much'), ('set *(int *)0xfffffffffffffff0 = 1', 'Error: .*is no memory')):
+        session.expect(line, answer)
+    register = 'rbx' if session.program.board == 'pc' else 'x19'
+    before = session.expect(f'print ${register}', '0x').strip()
+    session.expect(f'set ${register} = 0x1234', r'\A0x1234\n')
+    session.expect(f'print ${register}', r'\A0x1234\n')
+    session.expect(f'set ${register} = {before}', before)
+
+
+def check_answers(session):
+    """What programs are told is what the schema says, and the same."""
+    ask = session.kaso.qmp
+    value = ask('x-print', expression='head')['return']
+    members = {m['name']: m['value'] for m in value['value']['members']}
+    assert value['type'] == 'Node' and members['name'] == {'kind': 'text', 'text': 'head'}, value
+    assert members['color'] == {'kind': 'enumerator', 'integer': 5, 'name': 'GREEN'}, members
+    assert members['next']['symbol'].startswith('tail') and members['done'] == {'kind': 'boolean', 'boolean': False}, members
+    assert [e['kind'] for e in ask('x-print', expression='points')['return']['value']['elements']] == ['structure'] * 3
+    assert ask('x-print', expression='1+1')['return']['value']['integer'] == 2
+    assert ask('x-set', assignment='rounds = 7')['return']['value']['integer'] == 7
+    address = int(session.expect('print &points', '0x').split('0x')[1].split()[0], 16)
+    assert ask('x-read-memory', address=address, format='4dw')['return']['values'] == [1, 2, 3, 4]
+    assert ask('x-read-physical-memory', address=address, format='2i')['return']['instructions']
+    assert ask('x-read-memory', address=address, format='2s')['return']['texts'][0]['address'] == address
+    assert ask('x-read-memory', address=address, format='2ag')['return']['symbols'] == ['', '']
+    assert ask('x-disassemble', format='s')['return']['instructions'][0]['source-text']
+    assert ask('x-list', location='leaf')['return']['lines'][0]['text']
+    assert [v['name'] for v in ask('x-query-args')['return']] == ['first', 'second']
+    assert ask('x-query-locals')['return'][0]['value']['kind'] == 'integer'
+    assert len(ask('x-query-type', name='struct node')['return']['members']) == 9
+    assert ask('x-query-type', name='enum color')['return']['enumerators'][1] == {'name': 'GREEN', 'value': 5}
+    registers = ask('x-query-registers', all=True)['return'][0]['registers']
+    assert any(r.get('fields') for r in registers) and all(r['value'].startswith('0x') for r in registers)
+    assert ask('x-translate', address=address)['return']['physical'] == address
+    for name, arguments in (('x-backtrace', {}), ('x-query-line', {}), ('x-query-symbols', {}), ('x-symbols-find', {'what': 'l*'}),
+                            ('x-query-breakpoints', {}), ('x-symbols-source', {'from': '/a', 'to': '/b'}), ('x-symbols-source', {'from': '/a'}),
+                            ('x-query-pagetable', {'address': address}), ('x-gdbserver', {'device': 'none'}), ('x-query-interrupt-controllers', {})):
+        assert 'return' in ask(name, **arguments), name
 
 
 def check_variables(session):
@@ -187,6 +261,7 @@ def share_by_dwz(folder, built):
 
 def check_elsewhere(kaso, compiler, folder, board):
     """Debugging information that is not in the file itself: all questions have the answers that they have else."""
+    architecture, _, board_options = BOARDS[board]
     for name, options, tool, change in [('dwo5', ['-gdwarf-5', '-gsplit-dwarf'], None, None), ('dwo4', ['-gdwarf-4', '-gsplit-dwarf'], None, None),
                                         ('dwp5', ['-gdwarf-5', '-gsplit-dwarf'], 'llvm-dwp', pack_dwp),
                                         ('dwp4', ['-gdwarf-4', '-gsplit-dwarf'], 'llvm-dwp', pack_dwp),
@@ -197,8 +272,7 @@ def check_elsewhere(kaso, compiler, folder, board):
         built = Program(compiler, folder, board, name, ['-O0', *options])
         if change:
             change(folder, built)
-        architecture, _, options = BOARDS[board]
-        with Kaso(target(kaso, architecture), '-M', board, *options, '-kernel', built.elf) as machine:
+        with Kaso(target(kaso, architecture), '-M', board, *board_options, '-kernel', built.elf) as machine:
             session = Session(machine, built)
             session.expect(f'symbols add {built.elf}', r'\A\Z')
             session.expect(f'tbreak lines.c:{built.line("inlined")}', 'at')
@@ -207,7 +281,7 @@ def check_elsewhere(kaso, compiler, folder, board):
             check_variables(session)
             check_types(session)
     os.unlink(os.path.join(folder, 'dwo5-lines.dwo'))
-    with Kaso(target(kaso, architecture), '-M', board, *options, '-kernel', built.elf) as machine:
+    with Kaso(target(kaso, architecture), '-M', board, *board_options, '-kernel', built.elf) as machine:
         session = Session(machine, built)
         session.expect(f'symbols add {os.path.join(folder, "dwo5")}', r'\A\Z')
         session.expect('tbreak leaf', 'at')
@@ -230,6 +304,10 @@ def main():
             check_moves(session)
             check_variables(session)
             check_types(session)
+            check_formats(session)
+            check_sums(session)
+            check_set(session)
+            check_answers(session)
             check_conditions(session)
             check_sources(session, folder)
             check_variants(session, compiler, folder, board)

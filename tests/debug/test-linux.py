@@ -157,8 +157,8 @@ def check_stack(monitor):
     assert "panic" in names and names.index("panic") < names.index("kernel_init"), names
     assert names[-1] == "ret_from_fork", names
     assert hmp(monitor, "p ((struct task_struct *)&init_task)->comm").strip() == '(char [16]) "swapper/0"'
-    task = monitor.run("x-print", expression="*(struct task_struct *)&init_task")["value"]
-    assert task["pid"] == 0 and task["comm"] == "swapper/0" and "next" in task["tasks"], task
+    task = {m["name"]: m["value"] for m in monitor.run("x-print", expression="*(struct task_struct *)&init_task")["value"]["members"]}
+    assert task["pid"]["integer"] == 0 and task["comm"]["text"] == "swapper/0" and task["tasks"]["members"][0]["name"] == "next", task
     assert "no type 'struct nonsense *'" in hmp(monitor, "p *(struct nonsense *)0x1234")
     assert "no member" in hmp(monitor, "p ((struct task_struct *)&init_task)->nonsense")
     code = hmp(monitor, "dis panic 40")
