@@ -380,3 +380,52 @@ bool machine_load_state(Machine *machine, const uint8_t *data, size_t size, GErr
     memory_transaction_end(machine);
     return true;
 }
+
+/* What may be in the way. */
+
+typedef struct {
+    MaySave *fn;
+    void *opaque;
+} SaveQuestion;
+
+static GArray *save_questions(Machine *machine)
+{
+    return machine_attached(machine, "machine/saved-state.h");
+}
+
+void machine_ask_before_save(Machine *machine, MaySave *fn, void *opaque)
+{
+    SaveQuestion question = { fn, opaque };
+
+    if (!save_questions(machine)) {
+        machine_attach(machine, "machine/saved-state.h",
+                       g_array_new(false, false, sizeof(SaveQuestion)),
+                       (GDestroyNotify)g_array_unref);
+    }
+    g_array_append_val(save_questions(machine), question);
+}
+
+void machine_forget_before_save(Machine *machine, const void *opaque)
+{
+    GArray *questions = save_questions(machine);
+
+    for (guint i = questions ? questions->len : 0; i-- > 0;) {
+        if (g_array_index(questions, SaveQuestion, i).opaque == opaque) {
+            g_array_remove_index(questions, i);
+        }
+    }
+}
+
+bool machine_may_save(Machine *machine, GError **error)
+{
+    const GArray *questions = save_questions(machine);
+
+    for (guint i = 0; questions && i < questions->len; i++) {
+        const SaveQuestion *question = &g_array_index(questions, SaveQuestion, i);
+
+        if (!question->fn(question->opaque, error)) {
+            return false;
+        }
+    }
+    return true;
+}

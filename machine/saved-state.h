@@ -19,6 +19,15 @@ GByteArray *machine_save_state(Machine *machine);
  */
 bool machine_load_state(Machine *machine, const uint8_t *data, size_t size, GError **error);
 
+/*
+ * What may be in the way of saving, asked before it begins and when it is done: fn says why not. Such are things outside of the
+ * machine that its guest holds on to.
+ */
+typedef bool MaySave(void *opaque, GError **error);
+void machine_ask_before_save(Machine *machine, MaySave *fn, void *opaque);
+void machine_forget_before_save(Machine *machine, const void *opaque);
+bool machine_may_save(Machine *machine, GError **error);
+
 /* One device (or CPU) of it, for tests: fields, hooks and checks, without the device's place. */
 void device_save_state(Device *device, GByteArray *out);
 bool device_load_state(Device *device, unsigned version, const uint8_t *data, size_t size,

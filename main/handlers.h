@@ -52,6 +52,9 @@ OptionHandler option_ctrl_grab, option_no_quit, option_show_cursor;
 /* sound.c */
 OptionHandler option_audiodev, option_audio;
 
+/* folders.c */
+OptionHandler option_fsdev, option_virtfs, option_virtfs_synth;
+
 /* network.c */
 OptionHandler option_netdev, option_nic, option_net;
 

@@ -12,6 +12,7 @@
 #include "block/block.h"
 #include "machine/accelerator.h"
 #include "machine/chardev.h"
+#include "machine/fsdev.h"
 #include "machine/netdev.h"
 #include "machine/object.h"
 #include "main/setup.h"
@@ -380,6 +381,18 @@ void help_audiodevs(void)
     print_lines(lines, 10);
 }
 
+void help_fsdevs(void)
+{
+    GArray *lines = new_lines();
+    const FsdevType *const *it;
+
+    REGISTRY_FOREACH(fsdev_types, it) {
+        add_line(lines, (*it)->name, (*it)->summary);
+    }
+    printf("Available fsdev drivers:\n");
+    print_lines(lines, 10);
+}
+
 void help_netdevs(void)
 {
     GArray *lines = new_lines();
@@ -414,7 +427,7 @@ void help_log_items(void)
     printf("%-15s %s\n", "trace:PATTERN", "trace points whose names match");
 }
 
-/* The properties of what -chardev, -netdev, -audiodev or -object make by this name; NULL when it is unknown. */
+/* The properties of what -chardev, -netdev, -audiodev, -fsdev or -object make by this name; NULL when it is unknown. */
 static const Property *properties_of(const char *option, const char *name, GError **error)
 {
     static const Property none[] = { { 0 } };
@@ -433,6 +446,10 @@ static const Property *properties_of(const char *option, const char *name, GErro
         const AudiodevType *audiodev = type = audiodev_type_find(name, error);
 
         table = audiodev ? audiodev->properties : NULL;
+    } else if (strcmp(option, "fsdev") == 0) {
+        const FsdevType *fsdev = type = fsdev_type_find(name, error);
+
+        table = fsdev ? fsdev->properties : NULL;
     } else {
         const ObjectType *object = type = object_type_get(name, error);
 
@@ -470,7 +487,7 @@ bool help_list(const char *option)
         { "device", help_devices },     { "accel", help_accelerators },
         { "chardev", help_chardevs },   { "netdev", help_netdevs },
         { "object", help_objects },     { "d", help_log_items },
-        { "audiodev", help_audiodevs },
+        { "audiodev", help_audiodevs }, { "fsdev", help_fsdevs },
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {

@@ -56,7 +56,7 @@ static bool answer_help(Setup *setup, GError **error)
         }
         if (strcmp(name, "device") != 0 && strcmp(name, "object") != 0 &&
             strcmp(name, "chardev") != 0 && strcmp(name, "netdev") != 0 &&
-            strcmp(name, "audiodev") != 0) {
+            strcmp(name, "audiodev") != 0 && strcmp(name, "fsdev") != 0) {
             continue;
         }
         if (is_help(given->argument)) {

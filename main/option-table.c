@@ -51,6 +51,10 @@ const Option option_table[] = {
     { "nic", "none | TYPE[,model=M][,mac=MAC][,PROP=VALUE…]", "a network back end with its device", STAGE_NIC, option_nic },
     { "net", "none | nic[,model=M][,macaddr=MAC] | TYPE[,PROP=VALUE…]", "the older form of -nic, in two parts", STAGE_NIC, option_net },
 
+    { "virtfs", "local,path=FOLDER,mount_tag=TAG,security_model=none|mapped-xattr|mapped-file|passthrough[,id=ID][,readonly=on][,multidevs=remap|forbid|warn][,fmode=MODE][,dmode=MODE][,writeout=immediate]", "share a folder with the guest, which mounts it by its tag (9p)", STAGE_DEVICE, option_virtfs },
+    { "virtfs_synth", NULL, "-virtfs synth,mount_tag=v_synth: an empty folder", STAGE_DEVICE, option_virtfs_synth },
+    { "fsdev", "DRIVER,id=ID[,PROP=VALUE…]", "a folder for -device virtio-9p-pci,fsdev=ID,mount_tag=TAG; help lists the drivers", STAGE_CHARDEV, option_fsdev },
+
     { "audiodev", "DRIVER,id=ID[,PROP=VALUE…] | JSON", "a back end of sound; help lists them", STAGE_CHARDEV, option_audiodev },
     { "audio", "DRIVER[,model=M][,PROP=VALUE…]", "a back end of sound with its device; model=help lists those", STAGE_CHARDEV, option_audio },
 
@@ -139,9 +143,6 @@ const OptionNotYet options_not_yet[] = {
     { "mtdblock", "memory technology devices" },
     { "sd", "the SD card controller" },
     { "hdachs", "the geometry of disks" },
-    { "fsdev", "the shared folder (9p)" },
-    { "virtfs", "the shared folder (9p)" },
-    { "virtfs_synth", "the shared folder (9p)" },
     { "tpmdev", "the TPM" },
     { "acpitable", "ACPI" },
     { "option-rom", "option ROMs" },

@@ -212,6 +212,7 @@ void help_drive(void);
 void help_formats(void); /* -drive format=help */
 void help_netdevs(void);
 void help_audiodevs(void);
+void help_fsdevs(void);
 void help_objects(void);
 void help_log_items(void);
 bool is_help(const char *text);

@@ -60,10 +60,13 @@ bool machine_state_write_head(Machine *machine, StreamWriter *writer, bool answe
 bool machine_state_write_devices(Machine *machine, StreamWriter *writer, bool running,
                                  GError **error)
 {
-    g_autoptr(GByteArray) devices = machine_save_state(machine);
-    g_autoptr(GByteArray) run = g_byte_array_new();
+    g_autoptr(GByteArray) devices = NULL, run = g_byte_array_new();
     unsigned wakers;
 
+    if (!machine_may_save(machine, error)) {
+        return false;
+    }
+    devices = machine_save_state(machine);
     stream_add_line(run, "running", "%s", running ? "yes" : "no");
     if (machine_sleeps(machine, &wakers)) {
         stream_add_line(run, "sleeps", "%u", wakers);

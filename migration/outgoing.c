@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "block/block.h"
+#include "machine/saved-state.h"
 #include "migration/private.h"
 
 enum {
@@ -361,7 +362,7 @@ bool migration_start(Machine *machine, const char *address, GError **error)
     Migration *migration = migration_of(machine);
     Channel *channel;
 
-    if (!migration_may_begin(machine, error)) {
+    if (!migration_may_begin(machine, error) || !machine_may_save(machine, error)) {
         return false;
     }
     channel = channel_new(address, true, error);

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "block/vm-snapshot.h"
+#include "machine/saved-state.h"
 #include "migration/machine-state.h"
 #include "migration/migration.h"
 
@@ -127,7 +128,7 @@ static VmSnapshot *open_disks(Machine *machine, const SnapshotDisks *disks, GErr
 bool snapshot_save(Machine *machine, const char *tag, bool replace, const SnapshotDisks *disks,
                    GError **error)
 {
-    VmSnapshot *set = open_disks(machine, disks, error);
+    VmSnapshot *set = machine_may_save(machine, error) ? open_disks(machine, disks, error) : NULL;
     g_autofree char *made = tag ? NULL : tag_of_now();
     uint64_t bytes;
     StopReason before;
