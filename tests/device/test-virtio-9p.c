@@ -202,10 +202,11 @@ static Client *mounted(const char *model)
 
 static void client_free(Client *client)
 {
-    g_autofree char *command = g_strdup_printf("rm -rf '%s'", client->folder);
+    char *command[] = { (char *)"rm", (char *)"-rf", client->folder, NULL };
 
     driver_free(client->driver);
-    g_assert_cmpint(system(command), ==, 0);
+    g_assert_true(
+        g_spawn_sync(NULL, command, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL));
     g_free(client->folder);
     g_free(client);
 }
