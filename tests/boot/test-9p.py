@@ -166,5 +166,19 @@ def member(data, name):
         at = start + size + -size % 4
 
 
-with tempfile.TemporaryDirectory(prefix="kaso-9p-", dir=os.environ.get("KASO_TEST_XATTR_DIR")) as top:
+def has_attributes(folder):
+    """Whether its file system has attributes, which a tmpfs of older kernels has not."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder) as file:
+            os.setxattr(file.name, "user.probe", b"x")
+    except OSError:
+        return False
+    return True
+
+
+places = [place for place in (tempfile.gettempdir(), os.getcwd()) if has_attributes(place)]
+if not places or (model == "passthrough" and os.geteuid() != 0):
+    print("no folder with extended attributes" if not places else "passthrough needs root")
+    sys.exit(77)
+with tempfile.TemporaryDirectory(prefix="kaso-9p-", dir=places[0]) as top:
     (boot_from_folder if model == "root" else work_in_folder)(top)
