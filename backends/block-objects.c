@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Objects of -object that the block layer keeps: passphrases, TLS credentials, throttle groups. */
+/* Objects of -object that the block layer keeps: passphrases, TLS credentials, who may come in, throttle groups. */
 #include "base/error.h"
 #include "block/block.h"
 #include "machine/machine.h"
@@ -91,6 +91,65 @@ static const ObjectType tls_creds_anon_type = {
     .remove = forget,
 };
 OBJECT_TYPE(tls_creds_anon_type);
+
+static const Property authz_simple_properties[] = {
+    ROW("identity", "name of the one who may"),
+    { 0 },
+};
+
+static const ObjectType authz_simple_type = {
+    .name = "authz-simple",
+    .summary = "Lets one client come in (tls-authz, sasl-authz)",
+    .properties = authz_simple_properties,
+    .add = add,
+    .remove = forget,
+};
+OBJECT_TYPE(authz_simple_type);
+
+static const Property authz_list_properties[] = {
+    ROW("policy", "deny, or allow: of whom no rule fits; deny"),
+    ROW("rules.*",
+        "rules.0.match, .policy (deny, allow), .format (exact, glob), rules.1.match ..."),
+    { 0 },
+};
+
+static const ObjectType authz_list_type = {
+    .name = "authz-list",
+    .summary = "Rules about which clients may come in, of which the first that fits counts",
+    .properties = authz_list_properties,
+    .add = add,
+    .remove = forget,
+};
+OBJECT_TYPE(authz_list_type);
+
+static const Property authz_list_file_properties[] = {
+    ROW("filename", "JSON with rules and policy as of authz-list"),
+    ROW("refresh", "read it again when it has changed; on"),
+    { 0 },
+};
+
+static const ObjectType authz_list_file_type = {
+    .name = "authz-list-file",
+    .summary = "Such rules in a file",
+    .properties = authz_list_file_properties,
+    .add = add,
+    .remove = forget,
+};
+OBJECT_TYPE(authz_list_file_type);
+
+static const Property authz_pam_properties[] = {
+    ROW("service", "of PAM, whose account modules decide"),
+    { 0 },
+};
+
+static const ObjectType authz_pam_type = {
+    .name = "authz-pam",
+    .summary = "Asks PAM which clients may come in",
+    .properties = authz_pam_properties,
+    .add = add,
+    .remove = forget,
+};
+OBJECT_TYPE(authz_pam_type);
 
 static const Property throttle_properties[] = {
     ROW("x-bps-total", "bytes a second; also -read, -write, with -max and -max-length"),

@@ -77,12 +77,16 @@ bool block_put_in(BlockBackend *block, const char *node_name, bool read_only, GE
 /* The same with the image of another backend, which keeps it, too. */
 bool block_put_in_of(BlockBackend *block, BlockBackend *source, bool read_only, GError **error);
 
-/* -object tls-creds-x509|tls-creds-psk,id=…,dir=… and
- * -object secret,id=…,data=…|file=…[,format=raw|base64]; the type is under
- * "qom-type". */
+/*
+ * -object tls-creds-x509|tls-creds-psk,id=…,dir=…, -object secret,id=…,data=…|file=…[,format=raw|base64] and
+ * -object authz-simple|authz-list|authz-list-file|authz-pam,id=…; the type is under "qom-type".
+ */
 bool block_secret_add(BlockGraph *graph, GHashTable *options, GError **error);
 /* The passphrase with that id, or NULL. */
 const char *block_secret(BlockGraph *graph, const char *id, GError **error);
+/* Whether the authz-* object of that id lets somebody of a proved name in; the error says why not. */
+bool block_authz_allows(BlockGraph *graph, const char *id, const char *identity, GError **error);
+bool block_authz_exists(BlockGraph *graph, const char *id, GError **error);
 /* Forgets a secret or credentials; images that have read them keep what they have. */
 bool block_object_remove(BlockGraph *graph, const char *id, GError **error);
 

@@ -101,6 +101,7 @@ static void start_entry(void *opaque)
 {
     ExportCall *call = opaque;
     g_autofree char *tls = options_take(call->options, "tls-creds");
+    g_autofree char *authz = options_take(call->options, "tls-authz");
     TlsCredentials *credentials = NULL;
     uint64_t clients = CLIENTS_DEFAULT;
     NbdAddress address = { 0 };
@@ -114,12 +115,19 @@ static void start_entry(void *opaque)
         !take_address(call->options, &address, call->error)) {
         return;
     }
+    if (authz && !tls) {
+        error_fail(call->error, KASO_ERROR_INVALID, "tls-authz takes tls-creds, too");
+        nbd_address_clear(&address);
+        return;
+    }
     if (tls) {
         credentials = tls_credentials_load(call->graph, tls, true, call->error);
-        if (!credentials) {
-            nbd_address_clear(&address);
-            return;
-        }
+    }
+    if (tls && (!credentials ||
+                !tls_credentials_set_authz(credentials, call->graph, authz, call->error))) {
+        tls_credentials_free(credentials);
+        nbd_address_clear(&address);
+        return;
     }
     exports = g_new0(BlockExports, 1);
     exports->address = address;

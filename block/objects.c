@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* -object secret: passphrases by id; -object tls-creds-x509 and tls-creds-psk. */
+/* -object secret: passphrases by id; -object tls-creds-x509, tls-creds-psk and authz-*. */
 #include "block/graph/node.h"
 
 #include "base/error.h"
-#include "block/nbd/channel.h"
+#include "block/graph/authz.h"
 #include "block/graph/throttle-group.h"
+#include "block/nbd/channel.h"
 
 #include <nettle/aes.h>
 #include <nettle/cbc.h>
@@ -15,13 +16,15 @@ enum { KEY_SIZE = AES256_KEY_SIZE, BLOCK_SIZE = AES_BLOCK_SIZE };
 static bool exists(BlockGraph *graph, const char *id)
 {
     return g_hash_table_contains(block_graph_secrets(graph), id) ||
-           g_hash_table_contains(block_graph_tls(graph), id);
+           g_hash_table_contains(block_graph_tls(graph), id) ||
+           g_hash_table_contains(block_graph_authz(graph), id);
 }
 
 bool block_object_remove(BlockGraph *graph, const char *id, GError **error)
 {
     return g_hash_table_remove(block_graph_secrets(graph), id) ||
            g_hash_table_remove(block_graph_tls(graph), id) ||
+           g_hash_table_remove(block_graph_authz(graph), id) ||
            error_fail(error, KASO_ERROR_GENERIC, "object '%s' not found", id);
 }
 
@@ -132,6 +135,21 @@ static bool add_secret(BlockGraph *graph, const char *id, GHashTable *options, G
     return true;
 }
 
+static bool add_authz(BlockGraph *graph, const char *type, const char *id, GHashTable *options,
+                      GError **error)
+{
+    Authz *authz;
+
+    if (!id) {
+        return error_fail(error, KASO_ERROR_INVALID, "%s needs id=", type);
+    }
+    authz = authz_new(type, options, error);
+    if (authz) {
+        g_hash_table_replace(block_graph_authz(graph), g_strdup(id), authz);
+    }
+    return authz != NULL;
+}
+
 bool block_secret_add(BlockGraph *graph, GHashTable *given, GError **error)
 {
     g_autoptr(GHashTable) options = options_copy(given);
@@ -152,6 +170,9 @@ bool block_secret_add(BlockGraph *graph, GHashTable *given, GError **error)
         g_hash_table_replace(block_graph_tls(graph), g_steal_pointer(&id),
                              g_hash_table_ref(options));
         return true;
+    }
+    if (type && authz_is_type(type)) {
+        return add_authz(graph, type, id, options, error);
     }
     if (type && !strcmp(type, "throttle-group")) {
         return throttle_group_add_object(graph, id, options, error);
@@ -186,4 +207,27 @@ GHashTable *block_tls_creds(BlockGraph *graph, const char *id, GError **error)
         error_fail(error, KASO_ERROR_NOT_FOUND, "No TLS credentials with id '%s'", id);
     }
     return options;
+}
+
+static Authz *find_authz(BlockGraph *graph, const char *id, GError **error)
+{
+    Authz *authz = g_hash_table_lookup(block_graph_authz(graph), id);
+
+    if (!authz) {
+        error_fail(error, KASO_ERROR_NOT_FOUND,
+                   "No authorization with id '%s'; -object authz-list,id=%s,... makes one", id, id);
+    }
+    return authz;
+}
+
+bool block_authz_exists(BlockGraph *graph, const char *id, GError **error)
+{
+    return find_authz(graph, id, error) != NULL;
+}
+
+bool block_authz_allows(BlockGraph *graph, const char *id, const char *identity, GError **error)
+{
+    Authz *authz = find_authz(graph, id, error);
+
+    return authz && authz_allows(authz, identity, error);
 }

@@ -11,8 +11,8 @@
 #include "machine/machine.h"
 
 static const NotYet object_types_not_yet[] = {
-    { "acpi-generic-initiator acpi-generic-port arm-rme-guest authz-list authz-list-file authz-pam "
-      "authz-simple can-bus can-host-socketcan colo-compare cryptodev-backend "
+    { "acpi-generic-initiator acpi-generic-port arm-rme-guest can-bus can-host-socketcan "
+      "colo-compare cryptodev-backend "
       "cryptodev-backend-builtin cryptodev-backend-lkcf cryptodev-vhost-user dbus-vmstate "
       "filter-buffer filter-dump filter-mirror filter-redirector filter-replay filter-rewriter "
       "igvm-cfg input-barrier input-linux iommufd main-loop memory-backend-epc memory-backend-shm "

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "block/graph/authz.h"
 #include "block/graph/bitmap.h"
 #include "block/graph/blockers.h"
 #include "block/graph/open.h"
@@ -31,6 +32,7 @@ struct BlockGraph {
     void *named_file_opaque;
     GHashTable *secrets;         /* id -> GBytes, with a zero behind them */
     GHashTable *tls;             /* id -> options of TLS credentials */
+    GHashTable *authz;           /* id -> Authz */
     BlockExports *exports;       /* NULL: no NBD server runs */
     GHashTable *throttle_groups; /* name -> ThrottleGroup, which owns its name */
 };
@@ -46,6 +48,8 @@ BlockGraph *block_graph_new(GMainContext *context)
     coroutine_queue_init(&graph->quiet);
     graph->tls =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
+    graph->authz =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)authz_free);
     return graph;
 }
 
@@ -107,6 +111,7 @@ void block_graph_free(BlockGraph *graph)
     g_assert(!graph->nodes);
     g_hash_table_unref(graph->secrets);
     g_hash_table_unref(graph->tls);
+    g_hash_table_unref(graph->authz);
     throttle_groups_free(graph->throttle_groups);
     async_context_free(graph->context);
     g_free(graph);
@@ -285,6 +290,11 @@ GHashTable *block_graph_secrets(BlockGraph *graph)
 GHashTable *block_graph_tls(BlockGraph *graph)
 {
     return graph->tls;
+}
+
+GHashTable *block_graph_authz(BlockGraph *graph)
+{
+    return graph->authz;
 }
 
 BlockExports **block_graph_exports(BlockGraph *graph)

@@ -280,6 +280,7 @@ void block_graph_set_blocking(BlockGraph *graph, bool blocking);
 bool block_graph_blocking(BlockGraph *graph);
 GHashTable *block_graph_secrets(BlockGraph *graph); /* id -> GBytes, of objects.c */
 GHashTable *block_graph_tls(BlockGraph *graph);
+GHashTable *block_graph_authz(BlockGraph *graph); /* id -> Authz */
 typedef struct BlockExports BlockExports;
 BlockExports **block_graph_exports(BlockGraph *graph);      /* of export.c */
 GHashTable *block_graph_throttle_groups(BlockGraph *graph); /* name -> ThrottleGroup */

@@ -31,6 +31,12 @@ GHashTable *block_tls_creds(BlockGraph *graph, const char *id, GError **error);
 TlsCredentials *tls_credentials_load(BlockGraph *graph, const char *id, bool server,
                                      GError **error);
 void tls_credentials_free(TlsCredentials *credentials);
+/*
+ * Of a server: only clients whom the authz-* object of that id lets in end their handshakes well. Who they are says a certificate (its
+ * distinguished name) or a pre-shared key (its user); fails where credentials ask for neither. NULL: no change.
+ */
+bool tls_credentials_set_authz(TlsCredentials *credentials, BlockGraph *graph, const char *authz,
+                               GError **error);
 /* host: whom the server's certificate must name; NULL on the server's side. */
 bool nbd_channel_start_tls(NbdChannel *channel, TlsCredentials *credentials, const char *host,
                            GError **error);

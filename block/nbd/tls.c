@@ -19,6 +19,8 @@
 struct TlsCredentials {
     bool server, psk, anonymous, verify_peer;
     char *priority;
+    char *authz; /* NULL: whoever has credentials */
+    BlockGraph *graph;
     gnutls_certificate_credentials_t x509;
     gnutls_psk_server_credentials_t psk_server;
     gnutls_psk_client_credentials_t psk_client;
@@ -28,6 +30,7 @@ struct TlsCredentials {
 
 struct TlsSession {
     gnutls_session_t session;
+    const TlsCredentials *credentials;
 };
 
 static bool fail_tls(GError **error, int code, const char *what, const char *name)
@@ -206,7 +209,25 @@ void tls_credentials_free(TlsCredentials *c)
         gnutls_anon_free_client_credentials(c->anonymous_client);
     }
     g_free(c->priority);
+    g_free(c->authz);
     g_free(c);
+}
+
+bool tls_credentials_set_authz(TlsCredentials *c, BlockGraph *graph, const char *authz,
+                               GError **error)
+{
+    if (!authz) {
+        return true;
+    }
+    if (!c->psk && (!c->x509 || !c->verify_peer)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "tls-authz=%s: these credentials do not tell who a client is; it takes "
+                          "tls-creds-x509 with verify-peer=on, or tls-creds-psk",
+                          authz);
+    }
+    c->graph = graph;
+    c->authz = g_strdup(authz);
+    return block_authz_exists(graph, authz, error);
 }
 
 static int set_credentials(TlsSession *s, const TlsCredentials *c)
@@ -272,8 +293,11 @@ static bool describe_failure(gnutls_session_t session, int code, GError **error)
 TlsSession *tls_session_begin(int fd, TlsCredentials *c, const char *host, GError **error)
 {
     TlsSession *s = g_new0(TlsSession, 1);
-    int result = gnutls_init(&s->session, (c->server ? GNUTLS_SERVER : GNUTLS_CLIENT) |
-                                              GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL);
+    int result;
+
+    s->credentials = c;
+    result = gnutls_init(&s->session, (c->server ? GNUTLS_SERVER : GNUTLS_CLIENT) |
+                                          GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL);
 
     if (result < 0) {
         g_free(s);
@@ -291,6 +315,42 @@ TlsSession *tls_session_begin(int fd, TlsCredentials *c, const char *host, GErro
     return NULL;
 }
 
+/* The name in the peer's certificate as RFC 4514 writes it, or a pre-shared key's user. */
+char *tls_session_identity(TlsSession *s)
+{
+    unsigned count = 0;
+    const gnutls_datum_t *chain = gnutls_certificate_get_peers(s->session, &count);
+    const char *user = s->credentials->psk ? gnutls_psk_server_get_username(s->session) : NULL;
+    gnutls_x509_crt_t certificate;
+    gnutls_datum_t name = { 0 };
+    char *text = NULL;
+
+    if (user) {
+        return g_strdup(user);
+    }
+    if (chain && count && gnutls_x509_crt_init(&certificate) == 0) {
+        if (gnutls_x509_crt_import(certificate, &chain[0], GNUTLS_X509_FMT_DER) == 0 &&
+            gnutls_x509_crt_get_dn2(certificate, &name) == 0) {
+            text = g_strndup((const char *)name.data, name.size);
+            gnutls_free(name.data);
+        }
+        gnutls_x509_crt_deinit(certificate);
+    }
+    return text;
+}
+
+static bool peer_may_come_in(TlsSession *s, GError **error)
+{
+    const TlsCredentials *c = s->credentials;
+    g_autofree char *identity = c->authz ? tls_session_identity(s) : NULL;
+
+    if (!c->authz) {
+        return true;
+    }
+    return identity ? block_authz_allows(c->graph, c->authz, identity, error)
+                    : error_fail(error, KASO_ERROR_IO, "the client has no name");
+}
+
 int tls_session_shake_hands(TlsSession *s, short *events, GError **error)
 {
     int result;
@@ -299,7 +359,7 @@ int tls_session_shake_hands(TlsSession *s, short *events, GError **error)
         result = gnutls_handshake(s->session);
     } while (result < 0 && result != GNUTLS_E_AGAIN && !gnutls_error_is_fatal(result));
     if (result == 0) {
-        return 0;
+        return peer_may_come_in(s, error) ? 0 : -EACCES;
     }
     *events = gnutls_record_get_direction(s->session) ? POLLOUT : POLLIN;
     if (result == GNUTLS_E_AGAIN) {

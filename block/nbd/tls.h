@@ -18,6 +18,8 @@ int tls_session_shake_hands(TlsSession *session, short *events, GError **error);
 bool tls_credentials_have_certificate(const TlsCredentials *credentials);
 /* Shakes hands; the credentials must outlive the session. [coroutine] */
 TlsSession *tls_session_new(int fd, TlsCredentials *credentials, const char *host, GError **error);
+/* Who the client of a server is, after the handshake: as tls_credentials_set_authz says; NULL: nobody knows. */
+char *tls_session_identity(TlsSession *session);
 void tls_session_free(TlsSession *session);
 /* As read and write, with a negative errno. -EAGAIN: wait for *events first. */
 ssize_t tls_session_read(TlsSession *session, void *buffer, size_t size, short *events);

@@ -24,6 +24,7 @@ enum {
     OPTION_IMAGE_OPTS,
     OPTION_TLS,
     OPTION_TLS_HOST,
+    OPTION_AUTHZ,
     OPTION_FORK,
     OPTION_PID,
     OPTION_CACHE,
@@ -38,7 +39,8 @@ enum { BACKLOG = 64, FIRST_PASSED_FD = 3 };
 typedef struct {
     Tool *tool;
     NbdAddress address;
-    const char *name, *description, *format, *load_snapshot, *pid_file, *tls_id, *tls_host;
+    const char *name, *description, *format, *load_snapshot, *pid_file, *tls_id, *tls_host,
+        *authz_id;
     GPtrArray *bitmaps;       /* names, of -B */
     GHashTable *node_options; /* cache, discard, detect-zeroes, aio */
     uint64_t offset, shared;  /* shared 0: any number of clients */
@@ -269,9 +271,14 @@ static bool serve_node(Service *s, BlockNode *node, GError **error)
     NbdExport *export;
     bool done = false;
 
+    if (s->authz_id && !s->tls_id) {
+        return error_fail(error, KASO_ERROR_INVALID, "--tls-authz takes --tls-creds, too");
+    }
     if (s->tls_id) {
         credentials = tls_credentials_load(s->tool->graph, s->tls_id, true, error);
-        if (!credentials) {
+        if (!credentials ||
+            !tls_credentials_set_authz(credentials, s->tool->graph, s->authz_id, error)) {
+            tls_credentials_free(credentials);
             return false;
         }
     }
@@ -435,7 +442,7 @@ static const struct option longs[] = {
     { "trace", required_argument, NULL, 'T' },
     { "connect", required_argument, NULL, 'c' },
     { "disconnect", no_argument, NULL, 'd' },
-    { "tls-authz", required_argument, NULL, OPTION_NOT_HERE },
+    { "tls-authz", required_argument, NULL, OPTION_AUTHZ },
     { "selinux-label", required_argument, NULL, OPTION_NOT_HERE },
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, 'V' },
@@ -451,7 +458,8 @@ static const ToolCommand nbd_command = {
              "[-x NAME] [-D TEXT] [-A] [-B BITMAP]... [-o OFFSET] [-s] [-l SNAPSHOT] [-n] [--cache "
              "MODE] "
              "[--discard MODE] [--detect-zeroes MODE] [--aio MODE] [--object OBJDEF] "
-             "[--tls-creds ID] [--tls-hostname HOST] [--handshake-limit SECONDS] [--fork] "
+             "[--tls-creds ID] [--tls-authz ID] [--tls-hostname HOST] [--handshake-limit SECONDS] "
+             "[--fork] "
              "[--pid-file PATH] [-T TRACE] [-v] [-L] FILE",
     .run = nbd_run,
 };
@@ -590,6 +598,9 @@ static bool network_option(Service *s, int c)
     case OPTION_TLS:
         s->tls_id = optarg;
         return true;
+    case OPTION_AUTHZ:
+        s->authz_id = optarg;
+        return true;
     case OPTION_TLS_HOST:
         s->tls_host = optarg;
         return true;
@@ -607,7 +618,7 @@ static bool network_option(Service *s, int c)
                   c);
         return false;
     case OPTION_NOT_HERE:
-        tool_fail(s->tool, "not yet: --tls-authz and --selinux-label");
+        tool_fail(s->tool, "not yet: --selinux-label");
         return false;
     default:
         return image_option(s, c);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * VGA's screen as a surface. Where the pixels in video memory are as pixman has them, the surface is the video memory;
- * else lines are drawn when their pages are dirty, and damaged where they differ from what was there.
+ * else lines are drawn when their pages are dirty, and damaged where they differ from what was there. Pages say little of text,
+ * where cells and fonts lie in the same ones and a cursor blinks: a line of it is drawn when the key of what it shows is another.
  */
 #include "hw/display/vga.h"
 #include "machine/machine.h"
@@ -17,6 +18,8 @@ struct VgaScreen {
     bool *dirty;      /* by page of video memory */
     uint8_t *wrapped; /* a line that goes over the end of memory */
     uint32_t *line;
+    uint64_t *keys; /* by line: what of text it shows */
+    uint64_t font_key;
     /* Damage that has not been told. */
     int left, right, top, bottom;
 };
@@ -84,6 +87,7 @@ static void make_surface(VgaScreen *screen)
     screen->shared = can_share(screen, &format);
     g_clear_pointer(&screen->wrapped, g_free);
     g_clear_pointer(&screen->line, g_free);
+    g_clear_pointer(&screen->keys, g_free);
     if (screen->shared) {
         surface = pixman_image_create_bits_no_clear(
             format, (int)mode->width, (int)mode->height,
@@ -93,6 +97,7 @@ static void make_surface(VgaScreen *screen)
             pixman_image_create_bits(PIXMAN_x8r8g8b8, (int)mode->width, (int)mode->height, NULL, 0);
         screen->wrapped = g_malloc(vga_line_bytes(mode) + 4);
         screen->line = g_new(uint32_t, mode->width + FONT_ROOM * 4);
+        screen->keys = g_new0(uint64_t, mode->height);
     }
     if (!surface) {
         screen->mode.height = 0; /* no memory for it: nothing is drawn, and it is tried again */
@@ -173,22 +178,13 @@ static bool line_is_dirty(const VgaScreen *screen, uint32_t start, bool whole)
     if (whole) {
         return true;
     }
-    switch (mode->kind) {
-    case VGA_BLANK:
-        return false;
-    case VGA_TEXT: /* cells and fonts */
-        return pages_dirty(screen, 0, VGA_PLANES_SIZE);
-    default:
-        return pages_dirty(screen, start, vga_line_bytes(mode));
-    }
+    return mode->kind != VGA_BLANK && pages_dirty(screen, start, vga_line_bytes(mode));
 }
 
 static void draw(VgaScreen *screen, bool fresh, bool whole)
 {
     const VgaMode *mode = &screen->mode;
 
-    screen->left = INT32_MAX;
-    screen->right = 0;
     for (unsigned line = 0; line < mode->height; line++) {
         unsigned scan;
         bool below;
@@ -203,6 +199,53 @@ static void draw(VgaScreen *screen, bool fresh, bool whole)
             compare_line(screen, line, draw_line(screen, line, start, below), fresh);
         }
     }
+}
+
+/* The lines of a row of text follow each other. */
+static void draw_text(VgaScreen *screen, bool fresh, bool whole)
+{
+    const VgaMode *mode = &screen->mode;
+    uint32_t row = UINT32_MAX;
+    uint64_t key = 0;
+
+    for (unsigned line = 0; line < mode->height; line++) {
+        unsigned scan;
+        bool below;
+        uint32_t start = vga_mode_address(mode, line, &scan, &below);
+
+        if (start != row) {
+            row = start;
+            key = vga_text_row_key(screen->vga, mode, row);
+        }
+        if (whole || screen->keys[line] != key + scan) {
+            screen->keys[line] = key + scan;
+            compare_line(screen, line, draw_line(screen, line, start, below), fresh);
+        }
+    }
+}
+
+/* Whether a font has changed since the last time. */
+static bool take_fonts(VgaScreen *screen)
+{
+    uint64_t key = vga_text_font_key(screen->vga, &screen->mode);
+    bool changed = key != screen->font_key;
+
+    screen->font_key = key;
+    return changed;
+}
+
+/* changed: other registers than those of the cursor; blinked: those of the cursor, or the time. */
+static void draw_changes(VgaScreen *screen, bool fresh, bool changed, bool blinked)
+{
+    bool dirty = fresh || changed || pages_dirty(screen, 0, VGA_PLANES_SIZE);
+
+    screen->left = INT32_MAX;
+    screen->right = 0;
+    if (screen->mode.kind != VGA_TEXT) {
+        draw(screen, fresh, fresh || changed || blinked);
+    } else if (dirty || blinked) {
+        draw_text(screen, fresh, (dirty && take_fonts(screen)) || fresh || changed);
+    }
     tell_damage(screen);
 }
 
@@ -214,12 +257,25 @@ static bool same_surface(const VgaMode *a, const VgaMode *b)
            !a->overlay[0] == !b->overlay[0];
 }
 
+/* Whether nothing differs but the cursor and what blinks. */
+static bool same_but_cursor(const VgaMode *a, const VgaMode *b)
+{
+    VgaMode other = *b;
+
+    other.cursor_shown = a->cursor_shown;
+    other.blink_phase = a->blink_phase;
+    other.cursor_at = a->cursor_at;
+    other.cursor_start = a->cursor_start;
+    other.cursor_end = a->cursor_end;
+    return memcmp(a, &other, sizeof(other)) == 0;
+}
+
 static void update(void *opaque, bool fresh)
 {
     VgaScreen *screen = opaque;
     Vga *vga = screen->vga;
     VgaMode mode;
-    bool changed, other;
+    bool changed, blinked, other;
     pixman_format_code_t format;
 
     if (vga->ops && vga->ops->update && vga->ops->update(vga, fresh)) {
@@ -230,7 +286,8 @@ static void update(void *opaque, bool fresh)
     if (mode.overlay[0] == 0) {
         memset(mode.overlay, 0, sizeof(mode.overlay));
     }
-    changed = screen->whole || memcmp(&mode, &screen->mode, sizeof(mode)) != 0;
+    blinked = memcmp(&mode, &screen->mode, sizeof(mode)) != 0;
+    changed = screen->whole || !same_but_cursor(&mode, &screen->mode);
     other = screen->whole || !same_surface(&mode, &screen->mode);
     screen->mode = mode;
     if (other || (changed && can_share(screen, &format) != screen->shared)) {
@@ -243,7 +300,7 @@ static void update(void *opaque, bool fresh)
         memory_dirty_collect(vga->device->machine, DIRTY_DISPLAY, vga->vram.ram_offset,
                              vga->vram_bytes, screen->dirty);
     }
-    draw(screen, fresh, fresh || changed);
+    draw_changes(screen, fresh, changed, blinked);
 }
 
 static void watched(void *opaque, bool begins)
@@ -306,6 +363,7 @@ void vga_screen_free(VgaScreen *screen)
     g_free(screen->dirty);
     g_free(screen->wrapped);
     g_free(screen->line);
+    g_free(screen->keys);
     g_free(screen);
 }
 

@@ -42,6 +42,42 @@ static unsigned cell_dots(const Vga *vga, const VgaMode *mode, const Cell *cell,
     return is_cursor(mode, cell, scan) ? 0x1ff : dots;
 }
 
+static uint64_t mix(uint64_t key, uint64_t value)
+{
+    return (key ^ value) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+uint64_t vga_text_row_key(const Vga *vga, const VgaMode *mode, uint32_t row)
+{
+    uint64_t key = 1;
+
+    for (unsigned column = 0; column <= mode->columns; column++) {
+        Cell cell = cell_at(vga, mode, row, column);
+        bool cursor = mode->cursor_shown && cell.counter == mode->cursor_at;
+        bool hidden = mode->blink && cell.attribute & ATTRIBUTE_BLINK && mode->blink_phase;
+        uint64_t look = cell.character | cell.attribute << 8 | hidden << 16;
+
+        if (cursor) {
+            look |= 1 << 17 | (uint64_t)mode->cursor_start << 18 | (uint64_t)mode->cursor_end << 23;
+        }
+        key = mix(key, look);
+    }
+    return (key ^ key >> 32) << 5; /* below is room for a scan line */
+}
+
+uint64_t vga_text_font_key(const Vga *vga, const VgaMode *mode)
+{
+    const uint32_t fonts[2] = { mode->font_a, mode->font_b };
+    uint64_t key = 0;
+
+    for (unsigned font = 0; font < 2; font++) {
+        for (unsigned i = 0; i < 256 * FONT_LINES; i++) {
+            key = mix(key, vga->vram.host[((fonts[font] + i) * 4 + 2) & mode->wrap]);
+        }
+    }
+    return key;
+}
+
 void vga_draw_text(const Vga *vga, const VgaMode *mode, unsigned line, uint32_t *out)
 {
     unsigned scan, columns = mode->columns + 1; /* panning shows a part of one more */

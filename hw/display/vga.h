@@ -165,6 +165,9 @@ void vga_draw_line(const VgaMode *mode, const uint8_t *source, uint32_t *out);
 uint32_t vga_line_bytes(const VgaMode *mode);
 /* vga-text.c */
 void vga_draw_text(const Vga *vga, const VgaMode *mode, unsigned line, uint32_t *out);
+/* Of a row, by its address: another key where it looks otherwise, if mode and fonts are the same. The lowest five bits are 0. */
+uint64_t vga_text_row_key(const Vga *vga, const VgaMode *mode, uint32_t row);
+uint64_t vga_text_font_key(const Vga *vga, const VgaMode *mode);
 bool vga_read_text(Vga *vga, DisplayText *text);
 
 /*

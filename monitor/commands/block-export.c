@@ -7,7 +7,7 @@
 static const MonitorArgument start_arguments[] = {
     { "addr", ARGUMENT_OBJECT, false, "where to listen" },
     { "tls-creds", ARGUMENT_STRING, true, "id of the credentials; none: no TLS" },
-    { "tls-authz", ARGUMENT_STRING, true, "not built" },
+    { "tls-authz", ARGUMENT_STRING, true, "id of an authz-* object: which clients may come in" },
     { "max-connections", ARGUMENT_INT, true, "0: any number (100)" },
     { "handshake-max-seconds", ARGUMENT_INT, true, "accepted" },
     { NULL },
@@ -15,10 +15,6 @@ static const MonitorArgument start_arguments[] = {
 
 static json_t *start_run(Monitor *monitor, json_t *arguments, GError **error)
 {
-    if (monitor_has(arguments, "tls-authz")) {
-        error_fail(error, KASO_ERROR_UNSUPPORTED, "not yet: tls-authz is not built");
-        return NULL;
-    }
     return monitor_block_operation(monitor, block_nbd_start, arguments, error);
 }
 

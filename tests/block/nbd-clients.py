@@ -153,6 +153,14 @@ def test_psk(f):
     expect('read 300000', out)
     expect('TLS', run(f.img, 'info', f.uri, status=1))
     f.stop(pid)
+    # The key's user has to be one who may come in, too.
+    read = ('--object', creds + 'client', '--image-opts', '-c', 'read 1M 512',
+            f'driver=raw,file.driver=nbd,file.path={f.socket},file.export=disk,file.tls-creds=t')
+    for user, status in (('qemu', 0), ('other', 1)):
+        pid = f.serve('--object', creds + 'server', '--object', f'authz-simple,id=a,identity={user}', '--tls-creds', 't',
+                      '--tls-authz', 'a', '-f', 'qcow2')
+        run(f.io, *read, status=status)
+        f.stop(pid)
 
 
 NBDSH = '''

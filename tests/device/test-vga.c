@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Standard VGA: modes set by registers as a BIOS sets them, and what is on the screen then. */
 #include "base/bits.h"
+#include "machine/clock.h"
 #include "tests/device/display-bench.h"
 
 enum { SEQUENCER = 0x3c4, GRAPHICS = 0x3ce, CRTC = 0x3d4, CURSOR_OFF = 0x20 };
@@ -317,6 +318,7 @@ static void test_damage(void)
     Card *card = card_new("VGA", 2);
     Watcher watcher = { .listener = { surface_changed, damaged } };
 
+    clock_set_manual(card->bench->machine);
     memory_set_watch_hooks(card->bench->machine, &hooks, NULL);
     card_mode_text(card);
     load_font(card);
@@ -330,6 +332,41 @@ static void test_damage(void)
     refresh(card, &watcher);
     g_assert_cmpuint(watcher.surfaces, ==, 0);
     expect(&watcher, 45, 16, 9, 16);
+    /* A cursor that comes, moves and goes; the clock is the bench's. */
+    put_text(card, 2, "  ", 0x07);
+    refresh(card, &watcher);
+    card_set(card, CRTC, 0xa, 14);
+    card_set(card, CRTC, 0xb, 15);
+    card_set(card, CRTC, 0xf, 2);
+    refresh(card, &watcher);
+    expect(&watcher, 18, 14, 9, 2);
+    card_set(card, CRTC, 0xf, 3);
+    refresh(card, &watcher);
+    expect(&watcher, 18, 14, 18, 2);
+    clock_advance(card->bench->machine, 266000000);
+    refresh(card, &watcher);
+    expect(&watcher, 27, 14, 9, 2);
+    refresh(card, &watcher);
+    g_assert_cmpuint(watcher.count, ==, 0);
+    /* Another glyph for 'A', of which there is one. */
+    card_set(card, SEQUENCER, 2, 4);
+    card_set(card, SEQUENCER, 4, 7);
+    card_set(card, GRAPHICS, 5, 0);
+    card_set(card, GRAPHICS, 6, 4);
+    card_poke(card, 0xa0000 + 'A' * 32 + 5, 0x7e);
+    card_set(card, SEQUENCER, 2, 3);
+    card_set(card, SEQUENCER, 4, 2);
+    card_set(card, GRAPHICS, 5, 0x10);
+    card_set(card, GRAPHICS, 6, 0x0e);
+    refresh(card, &watcher);
+    expect(&watcher, 45, 21, 8, 1);
+    /* Cells that blink. */
+    card_set(card, CRTC, 0xa, CURSOR_OFF);
+    put_text(card, 85, "A", 0x97);
+    refresh(card, &watcher);
+    clock_advance(card->bench->machine, 2 * 266000000);
+    refresh(card, &watcher);
+    expect(&watcher, 45, 16, 8, 15);
     /* Linear: whole lines of the page. */
     card_dispi(card, 1, 1024);
     card_dispi(card, 2, 768);

@@ -607,7 +607,7 @@ def test_addresses():
         peer, _ = listener.accept()
         Client(peer, (rfb.RAW,)).update(False)
     for options, message in (("nowhere", "'nowhere': where VNC listens"), ("127.0.0.1:x", "VNC display 'x'"),
-                             ("127.0.0.1:0,share=yes", "share policy"), ("127.0.0.1:0,sasl=on", "not yet"),
+                             ("127.0.0.1:0,share=yes", "share policy"), ("127.0.0.1:0,acl=on", "tls-authz"),
                              ("127.0.0.1:0,tls-creds=none", "No TLS credentials"),
                              ("127.0.0.1:0,frobnicate=1", "frobnicate"), ("unix:/dev/null", "not a socket")):
         out = subprocess.run([os.sys.argv[1], "-M", "none", "-vnc", options], stdin=subprocess.DEVNULL,

@@ -23,14 +23,17 @@ struct Stream {
     int fd;
     const StreamOps *ops;
     void *opaque;
-    GByteArray *raw;   /* received, before frames are taken apart */
-    GByteArray *input; /* the same as raw without a websocket */
+    GByteArray *raw;    /* received, before frames are taken apart */
+    GByteArray *framed; /* what was in the frames, before the layer */
+    GByteArray *input;
     GByteArray *output;
     size_t output_at; /* how much of it has been sent */
     TlsSession *tls;
     short shaking_hands; /* poll's events that the handshake waits for; 0: it is none */
     bool websocket;
     WebSocket frames;
+    const StreamLayer *layer; /* NULL: none */
+    void *layer_opaque;
     bool reading, failed, freed;
     unsigned busy; /* callbacks that are running */
     guint read_watch, write_watch, failure;
@@ -51,6 +54,7 @@ Stream *stream_new(int fd, const StreamOps *ops, void *opaque)
     stream->ops = ops;
     stream->opaque = opaque;
     stream->raw = g_byte_array_new();
+    stream->framed = g_byte_array_new();
     stream->input = g_byte_array_new();
     stream->output = g_byte_array_new();
     stream->reading = true;
@@ -65,6 +69,7 @@ static void release(Stream *stream)
     }
     close(stream->fd);
     g_byte_array_unref(stream->raw);
+    g_byte_array_unref(stream->framed);
     g_byte_array_unref(stream->input);
     g_byte_array_unref(stream->output);
     g_free(stream);
@@ -158,7 +163,9 @@ static void shake_hands(Stream *stream)
 
 static ssize_t read_some(Stream *stream)
 {
-    GByteArray *to = stream->websocket ? stream->raw : stream->input;
+    GByteArray *to = stream->websocket ? stream->raw
+                     : stream->layer   ? stream->framed
+                                       : stream->input;
     guint size = to->len;
     short events;
     ssize_t got;
@@ -174,11 +181,31 @@ static ssize_t read_some(Stream *stream)
     return got;
 }
 
+/* Takes frames and the layer apart; NULL, or what was wrong with them. */
+static const char *unwrap(Stream *stream)
+{
+    GByteArray *framed = stream->framed;
+    bool good = true;
+
+    if (stream->websocket &&
+        !websocket_decode(&stream->frames, stream->raw, stream->layer ? framed : stream->input,
+                          stream->output)) {
+        return "broken websocket frame";
+    }
+    if (stream->layer && framed->len) {
+        good =
+            stream->layer->decode(stream->layer_opaque, framed->data, framed->len, stream->input);
+        g_byte_array_set_size(framed, 0);
+    }
+    return good ? NULL : "what came cannot be decrypted";
+}
+
 static void deliver(Stream *stream)
 {
-    if (stream->websocket &&
-        !websocket_decode(&stream->frames, stream->raw, stream->input, stream->output)) {
-        fail(stream, "broken websocket frame");
+    const char *wrong = unwrap(stream);
+
+    if (wrong) {
+        fail(stream, wrong);
         return;
     }
     if (stream->input->len) {
@@ -277,6 +304,12 @@ void stream_start_websocket(Stream *stream, size_t used)
     g_byte_array_set_size(stream->input, (guint)used);
 }
 
+void stream_set_layer(Stream *stream, const StreamLayer *layer, void *opaque)
+{
+    stream->layer = layer;
+    stream->layer_opaque = opaque;
+}
+
 GByteArray *stream_input(Stream *stream)
 {
     return stream->input;
@@ -293,19 +326,42 @@ static gboolean fail_later(gpointer opaque)
     return G_SOURCE_REMOVE;
 }
 
-void stream_write(Stream *stream, const void *data, size_t size)
+static void append(Stream *stream, const void *data, size_t size)
 {
     uint8_t head[10];
 
-    if (stream->failed || stream->freed || !size) {
-        return;
-    }
     if (stream->websocket) {
         g_byte_array_append(stream->output, head, websocket_frame_head(head, size));
     }
     g_byte_array_append(stream->output, data, (guint)size);
+}
+
+static bool append_encoded(Stream *stream, const void *data, size_t size)
+{
+    GByteArray *encoded = g_byte_array_new();
+    bool done = stream->layer->encode(stream->layer_opaque, data, size, encoded);
+
+    if (done) {
+        append(stream, encoded->data, encoded->len);
+    }
+    g_byte_array_unref(encoded);
+    return done;
+}
+
+void stream_write(Stream *stream, const void *data, size_t size)
+{
+    bool lost = false;
+
+    if (stream->failed || stream->freed || !size) {
+        return;
+    }
+    if (stream->layer) {
+        lost = !append_encoded(stream, data, size);
+    } else {
+        append(stream, data, size);
+    }
     /* Callers do not expect to be told of the end from here. */
-    if (flush(stream) && !stream->failure) {
+    if ((flush(stream) || lost) && !stream->failure) {
         stream->failure = g_idle_add(fail_later, stream);
     }
     update_watches(stream);
@@ -325,4 +381,9 @@ void stream_set_reading(Stream *stream, bool reading)
 int stream_fd(const Stream *stream)
 {
     return stream->fd;
+}
+
+char *stream_identity(const Stream *stream)
+{
+    return stream->tls ? tls_session_identity(stream->tls) : NULL;
 }

@@ -32,6 +32,13 @@ Stream *stream_new(int fd, const StreamOps *ops, void *opaque);
 void stream_free(Stream *stream);
 /* From here on in TLS, as the server. The owner has seen that nothing has come yet that it has not used. */
 bool stream_start_tls(Stream *stream, TlsCredentials *credentials, GError **error);
+/* What bytes go through beyond the socket, TLS and frames; each appends to `to`. false: the connection is broken. */
+typedef struct {
+    bool (*encode)(void *opaque, const void *data, size_t size, GByteArray *to);
+    bool (*decode)(void *opaque, const void *data, size_t size, GByteArray *to);
+} StreamLayer;
+/* For what is read and written from here on; opaque outlives the stream. */
+void stream_set_layer(Stream *stream, const StreamLayer *layer, void *opaque);
 /* In frames: behind the first `used` bytes of the input, which is cut there, and from here on for what is sent. */
 void stream_start_websocket(Stream *stream, size_t used);
 /* What has come and was not taken: the owner removes from the front what it has used. */
@@ -42,5 +49,7 @@ size_t stream_waiting(const Stream *stream);
 /* false: what the peer sends stays with the kernel. */
 void stream_set_reading(Stream *stream, bool reading);
 int stream_fd(const Stream *stream);
+/* Whom TLS has proved the peer to be; NULL: nobody. The caller frees. */
+char *stream_identity(const Stream *stream);
 
 #endif

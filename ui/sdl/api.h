@@ -15,7 +15,7 @@
     F(free) F(GetClipboardText) F(SetClipboardText) F(CreateColorCursor) F(CreateRGBSurfaceWithFormatFrom) F(CreateRenderer) F(CreateTexture)      \
     F(CreateTextureFromSurface) F(CreateWindow) F(DestroyRenderer) F(DestroyTexture)               \
     F(DestroyWindow) F(FreeCursor) F(FreeSurface) F(GetDefaultCursor) F(GetDisplayDPI) F(GetError) \
-    F(GetRendererOutputSize) F(GetWindowDisplayIndex) F(GetWindowID) F(GetWindowSize) F(HideWindow)\
+    F(GL_GetProcAddress) F(GetRendererInfo) F(GetRendererOutputSize) F(GetWindowDisplayIndex) F(GetWindowID) F(GetWindowSize) F(HideWindow)\
     F(Init) F(PollEvent) F(Quit) F(RenderClear) F(RenderCopy) F(RenderPresent) F(SetCursor)        \
     F(SetHint) F(SetRelativeMouseMode) F(SetRenderDrawColor) F(SetTextureScaleMode)                \
     F(SetWindowFullscreen) F(SetWindowGrab) F(SetWindowKeyboardGrab) F(SetWindowSize)              \

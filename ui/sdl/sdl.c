@@ -13,7 +13,7 @@ static const char *const option_names[] = {
     "sdl", "gl", "grab-mod", "window-close", "show-cursor", "full-screen", NULL
 };
 
-enum { HEAD_WIDTH = 1280, HEAD_HEIGHT = 800 };
+enum { HEAD_WIDTH = 1280, HEAD_HEIGHT = 800, ROUNDS_MAX = 4 };
 
 static void forget_windows(Sdl *sdl)
 {
@@ -122,6 +122,7 @@ static void lose_windows(Sdl *sdl)
     forget_windows(sdl);
     machine_unlock(sdl->machine);
     g_clear_handle_id(&sdl->pump, g_source_remove);
+    g_clear_handle_id(&sdl->soon, g_source_remove);
     g_clear_handle_id(&sdl->server, g_source_remove);
 }
 
@@ -155,20 +156,21 @@ static void set_pump(Sdl *sdl, unsigned ms)
     }
 }
 
-/* The timer is in no hurry while nothing happens and the server would wake us. */
+/*
+ * Until nothing happens any more: what is done reads events from the server, which its descriptor then does not tell of. The timer is
+ * in no hurry then, where the server would wake us.
+ */
 static void pump_and_set(Sdl *sdl)
 {
-    gint64 now_us = g_get_monotonic_time();
+    bool busy = true;
 
-    if (pump_once(sdl)) {
-        sdl->busy_us = now_us;
+    for (unsigned round = 0; busy && round < ROUNDS_MAX; round++) {
+        busy = pump_once(sdl);
     }
     if (sdl->lost) {
         lose_windows(sdl);
     } else {
-        set_pump(sdl, sdl->server && now_us - sdl->busy_us > SDL_QUIET_MS * INT64_C(1000)
-                          ? SDL_PUMP_QUIET_MS
-                          : SDL_PUMP_MS);
+        set_pump(sdl, sdl->server && !busy ? SDL_PUMP_QUIET_MS : SDL_PUMP_MS);
     }
 }
 
@@ -183,11 +185,19 @@ static gboolean hear_server(int fd, GIOCondition condition, gpointer opaque)
     return pump(opaque);
 }
 
+static gboolean pump_soon(gpointer opaque)
+{
+    Sdl *sdl = opaque;
+
+    sdl->soon = 0;
+    pump_and_set(sdl);
+    return G_SOURCE_REMOVE;
+}
+
 void sdl_hurry(Sdl *sdl)
 {
-    sdl->busy_us = g_get_monotonic_time();
-    if (sdl->pump) {
-        set_pump(sdl, SDL_PUMP_MS);
+    if (sdl->pump && !sdl->soon) {
+        sdl->soon = g_idle_add_full(G_PRIORITY_DEFAULT, pump_soon, sdl, NULL);
     }
 }
 
@@ -271,6 +281,8 @@ static bool init_sdl(GError **error)
     SDL(SetHint)(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
     SDL(SetHint)(SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "1");
     SDL(SetHint)(SDL_HINT_GRAB_KEYBOARD, "1");
+    /* A picture that the processor has drawn goes to the screen as it is, not by way of OpenGL. */
+    SDL(SetHint)(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0");
     SDL(SetHint)(SDL_HINT_APP_NAME, "Kaso");
     SDL(SetHint)("SDL_VIDEO_X11_WMCLASS", "kaso");
     SDL(SetHint)(SDL_HINT_QUIT_ON_LAST_WINDOW_CLOSE, "0");
@@ -284,6 +296,7 @@ static void free_sdl(void *opaque)
     bool taken = !machine_lock_held(sdl->machine);
 
     g_clear_handle_id(&sdl->pump, g_source_remove);
+    g_clear_handle_id(&sdl->soon, g_source_remove);
     g_clear_handle_id(&sdl->server, g_source_remove);
     if (taken) {
         machine_lock(sdl->machine);

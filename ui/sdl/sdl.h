@@ -19,8 +19,7 @@ enum {
     SDL_PACE_MS = 16,
     SDL_PACE_HIDDEN_MS = 500, /* nobody sees the window */
     SDL_PUMP_MS = 10,
-    SDL_PUMP_QUIET_MS = 200, /* where the server's descriptor wakes us: nothing has happened for SDL_QUIET_MS */
-    SDL_QUIET_MS = 50,
+    SDL_PUMP_QUIET_MS = 200, /* where the server's descriptor wakes us */
     SDL_WISH_MS = 250, /* a size that stays so long is told to the guest */
 };
 
@@ -66,7 +65,7 @@ struct Sdl {
     unsigned sticks; /* files that were dropped and became USB sticks, ever */
     guint pump, server; /* sources: a timer, and the server's descriptor if there is one */
     unsigned pump_ms;
-    gint64 busy_us; /* when something happened last */
+    guint soon; /* a look in the main loop's next turn */
     uint32_t eaten[8]; /* SDL scancodes whose release is not the guest's: bits */
 };
 

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "monitor/image-file.h"
 
-enum { STRIP_ROWS = 64 };
+enum { STRIP_ROWS = 64, GL_RENDERER_NAME = 0x1f01 /* OpenGL's GL_RENDERER */ };
 
 static SdlWindow *window_of(DisplayListener *listener)
 {
@@ -165,6 +165,33 @@ static void tell_refreshed(DisplayListener *listener)
 
 /* Windows. */
 
+/* Whether OpenGL is there but drawn by the processor, which does the same with less trouble by itself. */
+static bool is_slow_gl(SDL_Renderer *renderer)
+{
+    SDL_RendererInfo info;
+    const char *(*get_string)(unsigned name);
+    const char *name;
+
+    if (SDL(GetRendererInfo)(renderer, &info) < 0 || !g_str_has_prefix(info.name, "opengl")) {
+        return false;
+    }
+    get_string = (const char *(*)(unsigned))SDL(GL_GetProcAddress)("glGetString");
+    name = get_string ? get_string(GL_RENDERER_NAME) : NULL;
+    return name && (strstr(name, "llvmpipe") || strstr(name, "softpipe") || strstr(name, "swrast"));
+}
+
+static SDL_Renderer *make_renderer(const SdlWindow *window)
+{
+    Uint32 sync = window->sdl->vsync ? SDL_RENDERER_PRESENTVSYNC : 0;
+    SDL_Renderer *renderer = SDL(CreateRenderer)(window->window, -1, sync);
+
+    if (renderer && is_slow_gl(renderer)) {
+        SDL(DestroyRenderer)(renderer);
+        renderer = SDL(CreateRenderer)(window->window, -1, SDL_RENDERER_SOFTWARE);
+    }
+    return renderer;
+}
+
 SdlWindow *sdl_window_new(Sdl *sdl, Display *home, unsigned index, GError **error)
 {
     SdlWindow *window = g_new0(SdlWindow, 1);
@@ -181,10 +208,7 @@ SdlWindow *sdl_window_new(Sdl *sdl, Display *home, unsigned index, GError **erro
     seat_init(&window->seat, sdl->machine);
     window->window = SDL(CreateWindow)("Kaso", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED,
                                        640, 480, flags);
-    window->renderer =
-        window->window
-            ? SDL(CreateRenderer)(window->window, -1, sdl->vsync ? SDL_RENDERER_PRESENTVSYNC : 0)
-            : NULL;
+    window->renderer = window->window ? make_renderer(window) : NULL;
     if (!window->renderer) {
         error_fail(error, KASO_ERROR_IO, "cannot open a window: %s", SDL(GetError)());
         sdl_window_free(window);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/bits.h"
+#include "ui/vnc/sasl.h"
 #include "ui/vnc/vnc.h"
 
 enum {
@@ -160,11 +161,12 @@ static size_t parse_request(VncClient *client, const uint8_t *data, size_t size)
 static gboolean too_late(gpointer opaque)
 {
     VncClient *client = opaque;
+    Machine *machine = client->server->machine; /* which outlives the client */
 
     client->timer = 0;
-    machine_lock(client->server->machine);
+    machine_lock(machine);
     vnc_client_close(client, "it did not say who it is in time");
-    machine_unlock(client->server->machine);
+    machine_unlock(machine);
     return G_SOURCE_REMOVE;
 }
 
@@ -234,6 +236,7 @@ void vnc_client_unref(VncClient *client)
     pixman_region32_fini(&client->damage);
     pixman_region32_fini(&client->requested);
     g_hash_table_unref(client->keysyms);
+    vnc_sasl_free(client->sasl);
     g_free(client->host);
     g_free(client->service);
     g_free(client->local_host);
@@ -534,8 +537,19 @@ void vnc_client_begin(VncClient *client)
 /* How events and query-vnc tell of it. */
 json_t *vnc_client_json(const VncClient *client)
 {
-    return vnc_address_json(client->host, client->service, client->family,
-                            client->transport != VNC_PLAIN);
+    json_t *result = vnc_address_json(client->host, client->service, client->family,
+                                      client->transport != VNC_PLAIN);
+    const TlsCredentials *credentials = client->server->credentials;
+    bool certificate = credentials && tls_credentials_have_certificate(credentials);
+    g_autofree char *name = certificate && client->stream ? stream_identity(client->stream) : NULL;
+
+    if (name) {
+        json_object_set_new(result, "x509_dname", json_string(name));
+    }
+    if (vnc_sasl_user(client->sasl)) {
+        json_object_set_new(result, "sasl_username", json_string(vnc_sasl_user(client->sasl)));
+    }
+    return result;
 }
 
 void vnc_client_event(VncClient *client, const char *event)
@@ -549,7 +563,9 @@ void vnc_client_event(VncClient *client, const char *event)
     data = json_object();
     server = vnc_address_json(client->local_host, client->local_service, client->family,
                               client->transport != VNC_PLAIN);
-    json_object_set_new(server, "auth", json_string(vnc_server_auth_name(client->server)));
+    json_object_set_new(
+        server, "auth",
+        json_string(vnc_server_auth_name(client->server, client->transport == VNC_PLAIN)));
     json_object_set_new(data, "server", server);
     json_object_set_new(data, "client", vnc_client_json(client));
     dump = json_dumps(data, JSON_COMPACT);

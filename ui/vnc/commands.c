@@ -42,7 +42,7 @@ static json_t *query_vnc_run(Monitor *monitor, json_t *arguments, GError **error
         monitor_put(result, "host", json_string(listener->host));
         monitor_put(result, "service", json_string(listener->service));
         monitor_put(result, "family", json_string(listener->family));
-        monitor_put(result, "auth", json_string(vnc_server_auth_name(server)));
+        monitor_put(result, "auth", json_string(vnc_server_auth_name(server, true)));
     }
     monitor_put(result, "clients", server ? list_clients(server) : json_array());
     return result;
@@ -60,10 +60,7 @@ static void put_auth(json_t *object, const VncServer *server, bool websocket)
 {
     bool vencrypt = vnc_server_uses_vencrypt(server) && !websocket;
 
-    monitor_put(object, "auth",
-                json_string(vencrypt                  ? "vencrypt"
-                            : server->password_wanted ? "vnc"
-                                                      : "none"));
+    monitor_put(object, "auth", json_string(vnc_server_auth_name(server, !websocket)));
     if (vencrypt) {
         monitor_put(object, "vencrypt", json_string(vnc_server_vencrypt_name(server)));
     }

@@ -9,13 +9,10 @@
 #include <gnutls/crypto.h>
 
 #include "base/bits.h"
+#include "ui/vnc/sasl.h"
 #include "ui/vnc/vnc.h"
 
 enum {
-    VENCRYPT_TLS_NONE = 257,
-    VENCRYPT_TLS_VNC = 258,
-    VENCRYPT_X509_NONE = 260,
-    VENCRYPT_X509_VNC = 261,
     FAILURE_MS = 1000, /* who guesses waits */
 };
 
@@ -30,11 +27,12 @@ static void write_u32(VncClient *client, uint32_t value)
 static gboolean end_refused(gpointer opaque)
 {
     VncClient *client = opaque;
+    Machine *machine = client->server->machine; /* which outlives the client */
 
     client->timer = 0;
-    machine_lock(client->server->machine);
+    machine_lock(machine);
     vnc_client_close(client, "authentication failed");
-    machine_unlock(client->server->machine);
+    machine_unlock(machine);
     return G_SOURCE_REMOVE;
 }
 
@@ -57,7 +55,7 @@ static gboolean tell_refused(gpointer opaque)
     return G_SOURCE_REMOVE;
 }
 
-static void refuse(VncClient *client)
+void vnc_handshake_refuse(VncClient *client)
 {
     g_clear_handle_id(&client->timer, g_source_remove);
     client->timer = g_timeout_add(FAILURE_MS, tell_refused, client);
@@ -120,7 +118,7 @@ static size_t parse_client_init(VncClient *client, const uint8_t *data, size_t s
     return 1;
 }
 
-static void admit(VncClient *client, bool tell)
+void vnc_handshake_admit(VncClient *client, bool tell)
 {
     client->authenticated = true;
     vnc_server_update_watch(client->server);
@@ -162,23 +160,35 @@ static size_t parse_response(VncClient *client, const uint8_t *data, size_t size
     expected_response(server->password ? server->password : "", client->challenge, expected);
     right = memeql_sec(expected, data, sizeof(expected));
     if (right && vnc_server_password_is_valid(server)) {
-        admit(client, true);
+        vnc_handshake_admit(client, true);
     } else {
-        refuse(client);
+        vnc_handshake_refuse(client);
     }
     return 16;
 }
 
-static bool wants_password(const VncClient *client)
+static VncSecurity wanted_method(const VncClient *client)
 {
-    return client->server->password_wanted && !client->trusted;
+    return client->trusted ? VNC_SECURITY_NONE : vnc_server_security(client->server);
 }
 
-/* None, or the password; in TLS or not. */
-static void authenticate(VncClient *client, bool password)
+/* Nobody listens in, and the client knows whom it talks to. */
+static bool is_secret(const VncClient *client)
 {
-    if (!password) {
-        admit(client, client->minor >= 8 || client->vencrypt);
+    const VncServer *server = client->server;
+    bool tls = client->vencrypt || client->transport != VNC_PLAIN;
+
+    return g_strcmp0(client->family, "unix") == 0 ||
+           (tls && server->credentials && tls_credentials_have_certificate(server->credentials));
+}
+
+/* In TLS or not. */
+static void authenticate(VncClient *client, VncSecurity method)
+{
+    if (method == VNC_SECURITY_SASL) {
+        vnc_sasl_begin(client, is_secret(client));
+    } else if (method == VNC_SECURITY_NONE) {
+        vnc_handshake_admit(client, client->minor >= 8 || client->vencrypt);
     } else if (gnutls_rnd(GNUTLS_RND_NONCE, client->challenge, sizeof(client->challenge)) < 0) {
         vnc_client_close(client, "no random numbers");
     } else {
@@ -193,16 +203,20 @@ static unsigned vencrypt_subtype(const VncClient *client)
 {
     bool certificate = tls_credentials_have_certificate(client->server->credentials);
 
-    if (wants_password(client)) {
-        return certificate ? VENCRYPT_X509_VNC : VENCRYPT_TLS_VNC;
+    switch (wanted_method(client)) {
+    case VNC_SECURITY_PASSWORD:
+        return certificate ? 261 : 258;
+    case VNC_SECURITY_SASL:
+        return certificate ? 264 : 263;
+    default:
+        return certificate ? 260 : 257;
     }
-    return certificate ? VENCRYPT_X509_NONE : VENCRYPT_TLS_NONE;
 }
 
 void vnc_handshake_secured(VncClient *client)
 {
     if (client->vencrypt) {
-        authenticate(client, wants_password(client));
+        authenticate(client, wanted_method(client));
     }
 }
 
@@ -255,14 +269,14 @@ static void begin_security(VncClient *client)
         vnc_client_write(client, vencrypt, sizeof(vencrypt));
         client->parser = parse_vencrypt_version;
     } else {
-        authenticate(client, client->security == VNC_SECURITY_PASSWORD);
+        authenticate(client, client->security);
     }
 }
 
 static size_t parse_security(VncClient *client, const uint8_t *data, size_t size)
 {
     if (data[0] != client->security) {
-        refuse(client);
+        vnc_handshake_refuse(client);
     } else {
         begin_security(client);
     }
@@ -277,7 +291,7 @@ static VncSecurity wanted_security(const VncClient *client)
     if (server->credentials && client->transport == VNC_PLAIN) {
         return VNC_SECURITY_VENCRYPT;
     }
-    return wants_password(client) ? VNC_SECURITY_PASSWORD : VNC_SECURITY_NONE;
+    return wanted_method(client);
 }
 
 size_t vnc_parse_version(VncClient *client, const uint8_t *data, size_t size)
@@ -298,13 +312,13 @@ size_t vnc_parse_version(VncClient *client, const uint8_t *data, size_t size)
     client->minor = minor < 7 ? 3 : minor == 7 ? 7 : 8;
     client->security = wanted_security(client);
     if (client->minor == 3) {
-        if (client->security == VNC_SECURITY_VENCRYPT) {
-            static const char reason[] = "this server needs TLS";
+        if (client->security > VNC_SECURITY_PASSWORD) {
+            static const char reason[] = "this server needs TLS or SASL";
 
             write_u32(client, 0);
             write_u32(client, sizeof(reason) - 1);
             vnc_client_write(client, reason, sizeof(reason) - 1);
-            vnc_client_close(client, "its version of RFB has no TLS");
+            vnc_client_close(client, "its version of RFB has neither TLS nor SASL");
             return 12;
         }
         write_u32(client, client->security);

@@ -5,6 +5,7 @@
 #include "base/names.h"
 #include "block/block.h"
 #include "ui/viewer.h"
+#include "ui/vnc/sasl.h"
 #include "ui/vnc/vnc.h"
 
 enum { WORKERS = 2, CONNECTIONS = 32 };
@@ -72,6 +73,13 @@ bool vnc_server_password_is_valid(const VncServer *server)
     return server->password && g_get_real_time() / G_USEC_PER_SEC < server->expires_s;
 }
 
+VncSecurity vnc_server_security(const VncServer *server)
+{
+    return server->sasl              ? VNC_SECURITY_SASL
+           : server->password_wanted ? VNC_SECURITY_PASSWORD
+                                     : VNC_SECURITY_NONE;
+}
+
 bool vnc_server_uses_vencrypt(const VncServer *server)
 {
     return server->credentials != NULL;
@@ -81,13 +89,34 @@ const char *vnc_server_vencrypt_name(const VncServer *server)
 {
     bool certificate = tls_credentials_have_certificate(server->credentials);
 
-    return server->password_wanted ? (certificate ? "x509-vnc" : "tls-vnc")
-                                   : (certificate ? "x509-none" : "tls-none");
+    switch (vnc_server_security(server)) {
+    case VNC_SECURITY_SASL:
+        return certificate ? "x509-sasl" : "tls-sasl";
+    case VNC_SECURITY_PASSWORD:
+        return certificate ? "x509-vnc" : "tls-vnc";
+    default:
+        return certificate ? "x509-none" : "tls-none";
+    }
 }
 
-const char *vnc_server_auth_name(const VncServer *server)
+const char *vnc_server_auth_name(const VncServer *server, bool vencrypt)
 {
-    return server->credentials ? "vencrypt" : server->password_wanted ? "vnc" : "none";
+    if (vencrypt && server->credentials) {
+        return "vencrypt";
+    }
+    return server->sasl ? "sasl" : server->password_wanted ? "vnc" : "none";
+}
+
+/* Freed by whom it is given to. */
+static TlsCredentials *load_credentials(VncServer *server, GError **error)
+{
+    BlockGraph *graph = server->machine->block_graph;
+    TlsCredentials *fresh = tls_credentials_load(graph, server->credentials_id, true, error);
+
+    if (fresh && !tls_credentials_set_authz(fresh, graph, server->tls_authz, error)) {
+        g_clear_pointer(&fresh, tls_credentials_free);
+    }
+    return fresh;
 }
 
 bool vnc_server_reload_credentials(VncServer *server, GError **error)
@@ -97,7 +126,7 @@ bool vnc_server_reload_credentials(VncServer *server, GError **error)
     if (!server->credentials_id) {
         return error_fail(error, KASO_ERROR_INVALID, "VNC server '%s' has no TLS", server->id);
     }
-    fresh = tls_credentials_load(server->machine->block_graph, server->credentials_id, true, error);
+    fresh = load_credentials(server, error);
     if (fresh) {
         /* Sessions that exist go on with what they have been given. */
         g_ptr_array_add(server->old_credentials, server->credentials);
@@ -152,13 +181,39 @@ static bool take_secret(VncServer *server, const char *id, GError **error)
     return !id || password;
 }
 
-static bool take_credentials(VncServer *server, const char *id, GError **error)
+static bool take_credentials(VncServer *server, const KeyValues *options, GError **error)
 {
-    if (id) {
-        server->credentials_id = g_strdup(id);
-        server->credentials = tls_credentials_load(server->machine->block_graph, id, true, error);
+    server->credentials_id = g_strdup(key_values_get(options, "tls-creds"));
+    server->tls_authz = g_strdup(key_values_get(options, "tls-authz"));
+    if (server->tls_authz && !server->credentials_id) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "tls-authz=%s: whom TLS has proved; it takes tls-creds=, too",
+                          server->tls_authz);
     }
-    return !id || server->credentials;
+    server->credentials = server->credentials_id ? load_credentials(server, error) : NULL;
+    return !server->credentials_id || server->credentials;
+}
+
+static bool take_sasl(VncServer *server, const KeyValues *options, GError **error)
+{
+    server->sasl_authz = g_strdup(key_values_get(options, "sasl-authz"));
+    if (!take_switch(options, "sasl", &server->sasl, error)) {
+        return false;
+    }
+    if (server->sasl_authz && !server->sasl) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "sasl-authz=%s: whom SASL has proved; it takes sasl=on, too",
+                          server->sasl_authz);
+    }
+    if (server->sasl && server->password_wanted) {
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "sasl=on and a VNC password: a client shows one of them; leave the other");
+    }
+    return !server->sasl ||
+           (vnc_sasl_init(error) &&
+            (!server->sasl_authz ||
+             block_authz_exists(server->machine->block_graph, server->sasl_authz, error)));
 }
 
 static bool take_display(VncServer *server, const KeyValues *options, GError **error)
@@ -200,27 +255,22 @@ static const char *const option_names[] = { "vnc",
                                             "audiodev",
                                             NULL };
 
-static bool refuse_not_yet(const KeyValues *options, GError **error)
+/* Deprecated since there are tls-authz and sasl-authz. */
+static bool refuse_acl(const KeyValues *options, GError **error)
 {
-    static const char *const names[] = { "tls-authz", "sasl", "sasl-authz", "acl" };
+    const char *text = key_values_get(options, "acl");
 
-    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-        const char *text = key_values_get(options, names[i]);
-
-        if (text && strcmp(text, "off") != 0) {
-            return error_fail(error, KASO_ERROR_UNSUPPORTED,
-                              "%s=%s: not yet: use password=on or tls-creds= with verify-peer=on",
-                              names[i], text);
-        }
-    }
-    return true;
+    return !text || strcmp(text, "off") == 0 ||
+           error_fail(error, KASO_ERROR_UNSUPPORTED,
+                      "acl=%s: use -object authz-list,id=a,... with tls-authz=a or sasl-authz=a",
+                      text);
 }
 
 static bool take_options(VncServer *server, const KeyValues *options, GError **error)
 {
     unsigned delay;
 
-    return refuse_not_yet(options, error) &&
+    return refuse_acl(options, error) &&
            take_switch(options, "password", &server->password_wanted, error) &&
            take_switch(options, "lossy", &server->lossy, error) &&
            take_switch(options, "power-control", &server->power_control, error) &&
@@ -229,7 +279,7 @@ static bool take_options(VncServer *server, const KeyValues *options, GError **e
            take_number(options, "key-delay-ms", &delay, error) &&
            take_share(server, key_values_get(options, "share"), error) &&
            take_secret(server, key_values_get(options, "password-secret"), error) &&
-           take_credentials(server, key_values_get(options, "tls-creds"), error) &&
+           take_credentials(server, options, error) && take_sasl(server, options, error) &&
            take_display(server, options, error);
 }
 
@@ -270,6 +320,8 @@ void vnc_server_free(void *opaque)
     g_free(server->token);
     g_free(server->session);
     g_free(server->credentials_id);
+    g_free(server->tls_authz);
+    g_free(server->sasl_authz);
     g_free(server->id);
     g_free(server);
 }

@@ -33,7 +33,12 @@ enum {
     VNC_PASSWORD_MAX = 8,
 };
 
-typedef enum { VNC_SECURITY_NONE = 1, VNC_SECURITY_PASSWORD = 2, VNC_SECURITY_VENCRYPT = 19 } VncSecurity;
+typedef enum {
+    VNC_SECURITY_NONE = 1,
+    VNC_SECURITY_PASSWORD = 2,
+    VNC_SECURITY_VENCRYPT = 19,
+    VNC_SECURITY_SASL = 20,
+} VncSecurity;
 /* What begins a connection: RFB at once, a websocket's request, or those of a browser that wants pages first. */
 typedef enum { VNC_PLAIN, VNC_WEBSOCKET, VNC_WEB } VncTransport;
 typedef enum { VNC_SHARE_ALLOW_EXCLUSIVE, VNC_SHARE_FORCE_SHARED, VNC_SHARE_IGNORE } VncShare;
@@ -63,6 +68,7 @@ typedef struct {
 
 typedef struct VncServer VncServer;
 typedef struct VncClient VncClient;
+typedef struct VncSasl VncSasl;
 
 /* Bytes of a message: how many it used, 0 when it needs more. It may end the client, which then is `closed`. */
 typedef size_t VncParser(VncClient *client, const uint8_t *data, size_t size);
@@ -82,6 +88,7 @@ struct VncClient {
     VncSecurity security;
     unsigned vencrypt; /* subtype, 0: none was chosen */
     uint8_t challenge[16];
+    VncSasl *sasl;    /* NULL: there was no such conversation */
     char *host, *service, *local_host, *local_service;
     const char *family;
 
@@ -135,7 +142,9 @@ struct VncServer {
     bool lossy, power_control, fixed_display, password_wanted;
     char *password;   /* NULL: nobody gets in yet */
     gint64 expires_s; /* of the password, by the host's clock; G_MAXINT64: never */
-    char *credentials_id;
+    bool sasl;
+    char *sasl_authz; /* id of who may come in; NULL: whom SASL knows */
+    char *credentials_id, *tls_authz;
     TlsCredentials *credentials;
     GPtrArray *old_credentials; /* that sessions may still use */
     unsigned head;
@@ -170,8 +179,11 @@ VncServer *vnc_server_find(Machine *machine, const char *id, GError **error);
 void vnc_server_set_password(VncServer *server, const char *password);
 bool vnc_server_password_is_valid(const VncServer *server);
 bool vnc_server_reload_credentials(VncServer *server, GError **error);
+/* What a client must show, in TLS or not. */
+VncSecurity vnc_server_security(const VncServer *server);
 bool vnc_server_uses_vencrypt(const VncServer *server);
-const char *vnc_server_auth_name(const VncServer *server);
+/* vencrypt: of connections where TLS comes by it (not of websockets). */
+const char *vnc_server_auth_name(const VncServer *server, bool vencrypt);
 const char *vnc_server_vencrypt_name(const VncServer *server);
 
 VncServer *vnc_server_new(Machine *machine, const char *id, const char *layout, GError **error);
@@ -227,6 +239,9 @@ size_t vnc_parse_message(VncClient *client, const uint8_t *data, size_t size);
 size_t vnc_parse_version(VncClient *client, const uint8_t *data, size_t size);
 void vnc_handshake_secured(VncClient *client);
 void vnc_handshake_begin(VncClient *client);
+/* The client has shown who it is, or has not. tell: it waits for the result. */
+void vnc_handshake_admit(VncClient *client, bool tell);
+void vnc_handshake_refuse(VncClient *client);
 
 /* update.c */
 /* Sends what there is to send, when the client wants it and has taken what it was sent before. */
