@@ -342,9 +342,13 @@ def test_keys():
         screen.end()
 
 
+EURO, EURO_ON_4 = [0xe0, 0x38, 0x12, 0xe0, 0xb8, 0x92], [0xe0, 0x38, 0x05, 0xe0, 0xb8, 0x85]
+
+
 def test_layouts():
     for layout, keysym, codes in (("de", ord("z"), [0x15, 0x95]), ("ja", ord("@"), [0x1a, 0x9a]),
-                                  ("fr", ord("a"), [0x10, 0x90]), ("de(neo)", ord("x"), [0x10, 0x90])):
+                                  ("fr", ord("a"), [0x10, 0x90]), ("de", 0x20ac, EURO), ("de", 0x10020ac, EURO), ("en-gb", 0x20ac, EURO_ON_4),
+                                  ("de", ord("("), [0x2a, 0x09, 0xaa, 0x89]), ("de", 0x10000fc, [0x1a, 0x9a]), ("de(neo)", ord("x"), [0x10, 0x90])):
         with Screen("-vnc", "unix:@/vnc", "-k", layout) as screen:
             start_keyboard(screen)
             client = Client(screen.vnc(), (rfb.RAW, rfb.FENCE))

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "machine/display.h"
+#include "machine/input.h"
 
 enum { XKB_CODE_OFFSET = 8, MASKS_MAX = 16 };
 
@@ -68,12 +69,16 @@ static unsigned level_modifiers(struct xkb_keymap *keymap, xkb_keycode_t code,
     return best;
 }
 
+/*
+ * Keys that no keyboard here has are left out: XKB knows one for the euro alone, which would be preferred to AltGr and E.
+ */
 static void add_key(struct xkb_keymap *keymap, xkb_keycode_t code, void *opaque)
 {
     VncKeyboard *keyboard = opaque;
     xkb_level_index_t levels = xkb_keymap_num_levels_for_key(keymap, code, 0);
 
-    if (code < XKB_CODE_OFFSET || code - XKB_CODE_OFFSET > 0x2ff) {
+    if (code < XKB_CODE_OFFSET || code - XKB_CODE_OFFSET > UINT16_MAX ||
+        !input_key_by_code((uint16_t)(code - XKB_CODE_OFFSET))) {
         return;
     }
     for (xkb_level_index_t level = 0; level < levels; level++) {
@@ -133,10 +138,21 @@ void vnc_keyboard_free(VncKeyboard *keyboard)
     g_free(keyboard);
 }
 
+/* Layouts name signs as X always has; clients may give their Unicode numbers instead. */
+static GArray *find_keys(const VncKeyboard *keyboard, uint32_t keysym)
+{
+    GArray *keys = g_hash_table_lookup(keyboard->keys, GUINT_TO_POINTER(keysym));
+    uint32_t character = keys ? 0 : xkb_keysym_to_utf32(keysym);
+
+    return character ? g_hash_table_lookup(keyboard->keys,
+                                           GUINT_TO_POINTER(xkb_utf32_to_keysym(character)))
+                     : keys;
+}
+
 bool vnc_keyboard_find(const VncKeyboard *keyboard, uint32_t keysym, unsigned modifiers,
                        VncKey *key)
 {
-    GArray *keys = g_hash_table_lookup(keyboard->keys, GUINT_TO_POINTER(keysym));
+    GArray *keys = find_keys(keyboard, keysym);
 
     if (!keys) {
         return false;
