@@ -180,6 +180,28 @@ static unsigned elf_processor(const uint8_t *data, size_t size)
                                    : 0;
 }
 
+/* A program of an operating system: it names the loader that it wants there. */
+static bool is_user_program(const uint8_t *data, size_t size)
+{
+    bool wide = size > EI_CLASS && data[EI_CLASS] == ELFCLASS64;
+    uint64_t at, entry;
+
+    if (size < sizeof(Elf64_Ehdr) || memcmp(data, ELFMAG, SELFMAG) != 0) {
+        return false;
+    }
+    at = wide ? load_le64(data + offsetof(Elf64_Ehdr, e_phoff))
+              : load_le32(data + offsetof(Elf32_Ehdr, e_phoff));
+    entry = wide ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr);
+    for (unsigned i = load_le16(
+             data + (wide ? offsetof(Elf64_Ehdr, e_phnum) : offsetof(Elf32_Ehdr, e_phnum)));
+         i && at < size && size - at >= entry; i--, at += entry) {
+        if (load_le32(data + at) == PT_INTERP) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static unsigned pe_processor(const uint8_t *data, size_t size)
 {
     uint32_t header = size >= 64 ? load_le32(data + 0x3c) : 0;
@@ -277,6 +299,17 @@ bool look_at(const char *path, Look *look, GError **error)
     }
     size = fread(head, 1, 1 << 20, file);
     fclose(file);
+    if (g_file_test(path, G_FILE_TEST_IS_DIR)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "'%s' is a folder; -drive file=fat:%s,format=raw,if=virtio shows it to a "
+                          "guest as a disk",
+                          path, path);
+    }
+    if (is_user_program(head, size)) {
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "'%s' is a program for an operating system, no kernel: it runs in a guest", path);
+    }
     if (look_at_code(head, size, look)) {
         return true;
     }

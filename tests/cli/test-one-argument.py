@@ -164,7 +164,8 @@ class OneArgument(unittest.TestCase):
                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
             self.assertEqual(result.returncode, 1)
             self.assertIn(message, result.stderr)
-        for arguments, message in ((["/nonexistent"], "No such file"), ([self.file(mbr()), "other"], "one file can be run")):
+        for arguments, message in ((["/nonexistent"], "No such file"), (["/bin/sh"], "is a program for"),
+                                   ([self.folder.name], "is a folder"), ([self.file(mbr()), "other"], "one file can be run")):
             result = subprocess.run([os.path.join(BUILD, "kaso"), *arguments], env=ENV, text=True,
                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
             self.assertEqual(result.returncode, 1)
