@@ -31,6 +31,7 @@ typedef struct {
     TcgContext *context;
     Guest guest;
     TcgLink links[8][4];
+    HostCode last; /* that was emitted */
     unsigned units;
 } Fixture;
 
@@ -117,16 +118,15 @@ static uint8_t *emit_over(Fixture *f, uint16_t start, uint64_t next_page, const 
 {
     g_autofree IrUnit *unit = g_new0(IrUnit, 1);
     GError *error = NULL;
-    HostCode code;
 
     ir_unit_init(unit, vars, VAR_COUNT);
     unit->start = start;
     unit->next_page = next_page;
     g_assert_true(ir_parse(unit, text, &error));
     g_assert_true(host_emit_unit(f->backend, unit, f->room, (size_t)(f->code + CODE_SIZE - f->room),
-                                 f->links[f->units++], 4, &code));
-    f->room += (code.size + 15) & ~(size_t)15;
-    return code.entry;
+                                 f->links[f->units++], 4, &f->last));
+    f->room += (f->last.size + 15) & ~(size_t)15;
+    return f->last.entry;
 }
 
 static uint8_t *emit(Fixture *f, uint16_t start, const char *text)
@@ -189,6 +189,36 @@ static void test_poll(Fixture *f, gconstpointer data)
     g_assert_cmpuint(f->guest.x[0], ==, 0);
     g_assert_true(f->guest.env.unit_refused);
     g_assert_cmphex(tcg_pc(&f->guest.env), ==, PAGE + 0x200);
+    f->guest.env.exit_request = 0;
+}
+
+/* Only jumps that are behind each other in a page, and cannot go round, may leave the poll out. */
+static void test_forward(Fixture *f, gconstpointer data)
+{
+    uint8_t *a = emit(f, 0x100, "goto imm=0x200\n"), *body;
+
+    emit(f, 0x200, COUNT_AND_LEAVE);
+    body = f->last.body;
+    emit(f, 0x100, "goto imm=0x80\n");
+    emit(f, 0x100, "goto imm=0x1200\n");
+    emit(f, 0x100, "push_return imm=0x104\ngoto imm=0x200\n");
+    g_assert_false(f->links[0][0].polls);
+    g_assert_true(f->links[2][0].polls);
+    g_assert_true(f->links[3][0].polls);
+    for (unsigned i = 0; i < 2; i++) {
+        const TcgLink *link = &f->links[4][i];
+
+        g_assert_cmpint(link->polls, ==, link->target == 0x104);
+    }
+    /* An instruction that runs into the next page is looked at each time. */
+    emit_over(f, 0xffe, HOST_PAGE, COUNT_AND_LEAVE);
+    g_assert_true(f->last.body == f->last.entry);
+    seen.next = body;
+    run(f, a);
+    f->guest.env.exit_request = 1;
+    host_link(&f->links[0][0], body, HOST_PAGE);
+    run(f, body);
+    g_assert_cmpuint(f->guest.x[0], ==, 2);
     f->guest.env.exit_request = 0;
 }
 
@@ -318,10 +348,15 @@ int main(int argc, char **argv)
         const char *path;
         void (*test)(Fixture *, gconstpointer);
     } tests[] = {
-        { "/host/link", test_link },           { "/host/kill", test_kill },
-        { "/host/poll", test_poll },           { "/host/guard", test_guard },
-        { "/host/two-pages", test_two_pages }, { "/host/jump-cache", test_jump_cache },
-        { "/host/return", test_return },       { "/host/loop", test_loop },
+        { "/host/link", test_link },
+        { "/host/kill", test_kill },
+        { "/host/poll", test_poll },
+        { "/host/forward", test_forward },
+        { "/host/guard", test_guard },
+        { "/host/two-pages", test_two_pages },
+        { "/host/jump-cache", test_jump_cache },
+        { "/host/return", test_return },
+        { "/host/loop", test_loop },
     };
 
     g_test_init(&argc, &argv, NULL);

@@ -26,6 +26,7 @@ struct TcgLink {
     int32_t target;           /* page-relative pc */
     uint8_t crosses_page;     /* the target is in another page: the jump is guarded (below) */
     uint8_t linked;
+    uint8_t polls;            /* the jump has to lead to an entry, not to HostCode.body */
     uint8_t *jump;            /* the 4-byte aligned rel32 that is patched atomically */
     uint8_t *stub;            /* where the rel32 points when not linked */
     uint64_t *guard;          /* crosses_page: 8-byte aligned immediate with the expected host page; NULL: none */
@@ -67,6 +68,7 @@ size_t host_emit_thunks(HostBackend *backend, uint8_t *code, size_t room, HostTh
 
 typedef struct {
     uint8_t *entry;           /* 16-byte aligned, within code */
+    uint8_t *body;            /* behind the entry's poll, for links that need none (TcgLink.polls) */
     size_t size;              /* bytes used from code */
     size_t insn_size;         /* of these, the instructions; what slow paths and constants need follows */
     unsigned link_count;
@@ -83,8 +85,8 @@ bool host_emit_unit(HostBackend *backend, const IrUnit *unit, uint8_t *code, siz
                     TcgLink *links, unsigned max_links, HostCode *out);
 void host_kill_unit(uint8_t *entry);
 bool host_unit_is_dead(const uint8_t *entry);
-/* Points a link at a unit's entry (host_page: expected by a guarded link) or back at its stub. Atomic. */
-void host_link(TcgLink *link, uint8_t *entry, uint64_t host_page);
+/* Points a link at a unit's entry or body (host_page: expected by a guarded link) or back at its stub. Atomic. */
+void host_link(TcgLink *link, uint8_t *target, uint64_t host_page);
 void host_unlink(TcgLink *link);
 
 #endif

@@ -236,7 +236,7 @@ void cache_link(TcgRun *run, TcgLink *link, TcgUnit *to, uint64_t host_page)
     from = link->unit;
     if (!from->dead && ((from->mode ^ to->mode) & ~(TCG_MODE_GUARDED | TCG_MODE_BREAK)) == 0 &&
         !to->dead && !link->linked) {
-        host_link(link, to->entry, host_page);
+        host_link(link, link->polls ? to->entry : to->body, host_page);
         link->linked = true;
         link->incoming_next = to->incoming;
         to->incoming = link;

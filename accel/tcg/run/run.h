@@ -58,6 +58,7 @@ struct TcgUnit {
     uint16_t covered;           /* instructions that were noted when it was made: cover.c */
     bool dead;
     uint64_t checksum;          /* of the guest bytes */
+    uint8_t *body;              /* HostCode's */
     uint32_t code_size;
     TcgLink *incoming;          /* links that jump here */
     IrUnit *ir;                 /* interpreter only: trimmed copy */

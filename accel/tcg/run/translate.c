@@ -146,6 +146,7 @@ static TcgUnit *make_host_code(TcgVcpu *tv, uint8_t *host_page)
         return NULL;
     }
     unit->entry = code.entry;
+    unit->body = code.body;
     unit->code_size = (uint32_t)code.size;
     for (unsigned i = 0; i < link_count; i++) {
         unit->links[i].unit = unit;

@@ -146,10 +146,12 @@ static void emit_op(Emitter *e, const IrOp *op)
         emitter_set(e, op);
         return;
     case IR_OP_call_if:
+        e->called |= op->helper->flags & HELPER_EFFECT;
         emit_call_if(e, op);
         return;
     case IR_OP_call:
         if (!emit_encoded(e, op) && !emit_intrinsic(e, op)) {
+            e->called |= op->helper->flags & HELPER_EFFECT;
             emit_call(e, op);
         }
         return;
@@ -270,7 +272,7 @@ static void begin_unit(Emitter *e, HostBackend *b, const IrUnit *unit)
     e->unit = unit;
     e->at = 0;
     e->pc_offset = unit->start;
-    e->failed = e->done = false;
+    e->failed = e->done = e->called = false;
     e->link_count = e->stub_count = e->cold_store_count = e->constant_count = 0;
     e->locked = e->reserved = 0;
     e->next_group = 0;
@@ -321,6 +323,7 @@ bool host_emit_unit(HostBackend *backend, const IrUnit *unit, uint8_t *code, siz
     ok = !e->failed && !e->a.full && e->done;
     if (ok) {
         *out = (HostCode){ .entry = e->entry,
+                           .body = e->body,
                            .size = (size_t)(e->a.p - code),
                            .insn_size = (size_t)(records - code),
                            .link_count = e->link_count };
@@ -357,10 +360,10 @@ static void set_guard(TcgLink *link, uint64_t host_page)
     }
 }
 
-void host_link(TcgLink *link, uint8_t *entry, uint64_t host_page)
+void host_link(TcgLink *link, uint8_t *target, uint64_t host_page)
 {
     set_guard(link, 0);
-    patch_jump(link, entry);
+    patch_jump(link, target);
     set_guard(link, host_page);
     link->linked = 1;
 }

@@ -60,6 +60,7 @@ void emit_entry(Emitter *e)
 
     asm_group1_mem_imm(&e->a, false, G1_CMP, ENV(e, exit_request), 0);
     emitter_stub_jump(stub, asm_jcc(&e->a, CC_NE));
+    e->body = e->unit->next_page ? e->entry : e->a.p;
     if (e->unit->next_page) {
         emit_page_guard(e, TCG_PAGE_SIZE, e->unit->next_page, fail);
         emitter_stub_jump(stub, fail[0]);
@@ -78,7 +79,11 @@ static bool in_page(int64_t target)
     return target >= 0 && target < TCG_PAGE_SIZE;
 }
 
-static TcgLink *new_link(Emitter *e, int64_t target)
+/*
+ * Jumps forward within a page need no poll: they end at its end. Returns do, since calls could make them many; and so
+ * does what follows a helper: an interrupt that it let in must come before the next unit.
+ */
+static TcgLink *new_link(Emitter *e, int64_t target, bool returned)
 {
     TcgLink *link;
 
@@ -87,7 +92,10 @@ static TcgLink *new_link(Emitter *e, int64_t target)
         return &e->links[0];
     }
     link = &e->links[e->link_count++];
-    *link = (TcgLink){ .target = (int32_t)target, .crosses_page = !in_page(target) };
+    *link =
+        (TcgLink){ .target = (int32_t)target,
+                   .crosses_page = !in_page(target),
+                   .polls = !in_page(target) || target <= e->unit->start || e->called || returned };
     return link;
 }
 
@@ -117,7 +125,7 @@ static void emit_guarded_jump(Emitter *e, TcgLink *link)
 }
 
 /* Leaves to a page-relative pc; all variables are in their places. */
-static void emit_leave(Emitter *e, int64_t target)
+static void emit_leave(Emitter *e, int64_t target, bool returned)
 {
     TcgLink *link;
 
@@ -125,7 +133,7 @@ static void emit_leave(Emitter *e, int64_t target)
         asm_jmp_to(&e->a, e->entry);
         return;
     }
-    link = new_link(e, target);
+    link = new_link(e, target, returned);
     if (link->crosses_page) {
         emit_guarded_jump(e, link);
     } else {
@@ -146,7 +154,7 @@ static void emit_exit_jump(Emitter *e, HostCondition c, int64_t target, ColdStub
         if (stub) {
             emitter_stub_jump(stub, asm_jmp(a));
         } else {
-            emit_leave(e, target);
+            emit_leave(e, target, false);
         }
         while (count) {
             asm_patch_short(a, jumps[--count]);
@@ -156,7 +164,7 @@ static void emit_exit_jump(Emitter *e, HostCondition c, int64_t target, ColdStub
     } else if (target == e->unit->start && !is_one(e)) {
         asm_jcc_to(a, c.cc, e->entry);
     } else {
-        TcgLink *link = new_link(e, target);
+        TcgLink *link = new_link(e, target, false);
 
         align_displacement(e, 2, 4);
         link_stub(e, link, asm_jcc(a, c.cc));
@@ -294,7 +302,7 @@ void emit_control_op(Emitter *e, const IrOp *op)
         break;
     case IR_OP_goto:
         emitter_write_back(e);
-        emit_leave(e, op->imm);
+        emit_leave(e, op->imm, false);
         e->done = true;
         break;
     case IR_OP_goto_ind:
@@ -349,10 +357,10 @@ void emit_control_stub(Emitter *e, ColdStub *stub)
             emit_eflags_to_ax(e, stub->flags_kind, RCX);
             asm_store_sized(a, 1, emitter_home(e, e->b->flags_var), RAX);
         }
-        emit_leave(e, op->imm);
+        emit_leave(e, op->imm, false);
         break;
     case STUB_RETURN:
-        emit_leave(e, op->imm);
+        emit_leave(e, op->imm, true);
         break;
     case STUB_INDIRECT:
         asm_mov(a, true, RSI, RAX);

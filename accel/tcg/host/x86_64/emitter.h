@@ -201,7 +201,8 @@ struct Emitter {
     bool failed;
     bool vars_are_64; /* no variable is an i32 */
     bool done;        /* an op ended the unit */
-    uint8_t *entry;
+    bool called;      /* a helper with effects has been: it may have asked for an exit */
+    uint8_t *entry, *body;
     TcgLink *links;
     unsigned link_count, max_links;
     unsigned stub_count;
