@@ -7,9 +7,6 @@
 
 enum { MAX_SIDE_EXITS = 6 };
 
-/* Loops that are one unit are translated several times over, as long as they take no more than this together. */
-enum { MAX_PASSES = 4, MAX_LOOP_INSNS = 48, MAX_LOOP_EXITS = 12 };
-
 static void helper_raise(TcgState *env, uint32_t vector, uint32_t error_code)
 {
     x86_fault(x86_cpu_of_env(env), (X86Vector)vector, error_code);
@@ -167,30 +164,11 @@ void x86_jump(X86Translator *t, int64_t displacement)
     x86_goto(t, t->next + displacement);
 }
 
-/* A jump to the unit's start, on a condition. true: another pass is translated instead. */
-static bool begin_pass(X86Translator *t)
-{
-    unsigned insns = t->unit->insn_count + 1, exits = t->side_exits;
-
-    if (t->passes == 0) {
-        t->passes = MIN(MIN(MAX_PASSES, t->loop_insns / insns), MAX_LOOP_EXITS / exits);
-        t->max_side_exits += MAX(t->passes, 1) * exits - exits;
-        t->passes = MAX(t->passes, 1);
-    }
-    t->again = t->passes > 1;
-    t->passes -= t->again;
-    return t->again;
-}
-
 void x86_jump_if(X86Translator *t, IrCond cond, IrRef flags, int64_t displacement)
 {
     if (is_unlimited(t, t->insn.operand_bytes)) {
         t->side_exits++;
-        if (t->next + displacement == t->unit->start && begin_pass(t)) {
-            ir_exit_if(t->unit, ir_cond_invert(cond), flags, t->next);
-        } else {
-            ir_exit_if(t->unit, cond, flags, t->next + displacement);
-        }
+        ir_exit_if(t->unit, cond, flags, t->next + displacement);
         return;
     }
     ir_exit_if(t->unit, ir_cond_invert(cond), flags, t->next);
@@ -254,9 +232,6 @@ void x86_translate(IrUnit *unit, TcgState *env, TcgCode *code, uint16_t start, u
     };
     bool shadow = false;
 
-    t.loop_insns = MIN(max_insns, MAX_LOOP_INSNS);
-    t.max_side_exits = MAX_SIDE_EXITS;
-
     unit->insn_count = 0;
     for (;;) {
         X86DecodeResult result;
@@ -280,13 +255,9 @@ void x86_translate(IrUnit *unit, TcgState *env, TcgCode *code, uint16_t start, u
         if (t.ended) {
             return;
         }
-        if (t.again) {
-            t.again = false;
-            t.next = start;
-        }
         /* What follows a shadow is a unit's end: an interrupt may have been waiting for it. */
         if (t.next >= TCG_PAGE_SIZE || unit->insn_count >= max_insns || unit->full ||
-            t.side_exits >= t.max_side_exits || shadow) {
+            t.side_exits >= MAX_SIDE_EXITS || shadow) {
             end_unit(&t, t.shadow);
             return;
         }

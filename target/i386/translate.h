@@ -23,10 +23,7 @@ struct X86Translator {
     uint16_t next;          /* behind it; may be in the next page */
     bool ended;             /* the unit has got its last control op */
     bool shadow;            /* this instruction holds back interrupts until the next one is done */
-    unsigned side_exits, max_side_exits;
-    unsigned loop_insns;    /* what loops may take, all passes together */
-    unsigned passes;        /* through a loop from the unit's start: how many are still to come; 0: not decided */
-    bool again;             /* the next one comes now */
+    unsigned side_exits;
     IrRef address;          /* of the memory operand, once it has been computed */
     int64_t address_imm;    /* to be added to it */
     bool has_address;
