@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The jobs that snapshots of the whole machine are in QMP: the work is done outside of the block layer, in one go. */
+/* The jobs that snapshots of the whole machine are in QMP: the work is done outside of the block layer. */
 #include "block/vm-snapshot.h"
 
 #include <errno.h>
@@ -20,18 +20,32 @@ typedef struct {
 static gboolean do_work(gpointer opaque)
 {
     BlockJob *job = opaque;
+
+    job->work->run(job->work->opaque, job);
+    return G_SOURCE_REMOVE;
+}
+
+void vm_snapshot_job_progress(VmSnapshotWork *job, uint64_t done, uint64_t total)
+{
     AsyncContext *context = block_graph_context(job->graph);
-    GError *error = NULL;
-    bool done = job->work->run(job->work->opaque, &error);
 
     async_lock(context);
-    if (!done) {
+    job->offset = done;
+    job->length = job->total = total;
+    async_unlock(context);
+}
+
+void vm_snapshot_job_done(VmSnapshotWork *job, GError *error)
+{
+    AsyncContext *context = block_graph_context(job->graph);
+
+    async_lock(context);
+    if (error) {
         g_propagate_error(&job->error, error);
     }
     job->work->done = true;
     coroutine_queue_wake_all(&job->wake);
     async_unlock(context);
-    return G_SOURCE_REMOVE;
 }
 
 static int run_work(BlockJob *job)
@@ -41,7 +55,7 @@ static int run_work(BlockJob *job)
     while (!job->work->done) {
         coroutine_queue_wait(&job->wake);
     }
-    job->offset = 1;
+    job->offset = job->length;
     return job->error ? -EIO : 0;
 }
 

@@ -317,6 +317,25 @@ int vm_snapshot_state_read(VmSnapshot *set, uint64_t offset, void *data, uint64_
     return call.result;
 }
 
+static void drop_entry(void *opaque)
+{
+    Call *call = opaque;
+    BlockNode *node = call->set->state;
+
+    block_graph_quiesce(node->graph);
+    if (node->driver->vm_state_drop) {
+        node->driver->vm_state_drop(node);
+    }
+    block_graph_resume(node->graph);
+}
+
+void vm_snapshot_state_drop(VmSnapshot *set)
+{
+    Call call = { 0 };
+
+    run(set, drop_entry, &call);
+}
+
 /* Snapshots. */
 
 static bool create_all(Call *call)

@@ -15,7 +15,8 @@ typedef struct VmSnapshot VmSnapshot;
  * devices: the node names of the images, NULL: of all that are writable and used by drives. vmstate: the one that holds the
  * machine's state, NULL: the first. The error says which image cannot have snapshots.
  */
-VmSnapshot *vm_snapshot_new(BlockGraph *graph, const char *const *devices, const char *vmstate, GError **error);
+VmSnapshot *vm_snapshot_new(BlockGraph *graph, const char *const *devices, const char *vmstate,
+                            GError **error);
 void vm_snapshot_free(VmSnapshot *set);
 
 /* Whether any, or each, of the images has a snapshot of that name. */
@@ -27,9 +28,12 @@ uint64_t vm_snapshot_state_bytes(VmSnapshot *set, const char *tag);
 /* The machine's state as it is being saved, or after apply. 0 or -errno. */
 int vm_snapshot_state_write(VmSnapshot *set, uint64_t offset, const void *data, uint64_t size);
 int vm_snapshot_state_read(VmSnapshot *set, uint64_t offset, void *data, uint64_t size);
+/* It has been read, or is not to be saved after all: its room is free again. Snapshots keep theirs. */
+void vm_snapshot_state_drop(VmSnapshot *set);
 
 /* In all images, or in none. */
-bool vm_snapshot_create(VmSnapshot *set, const char *tag, uint64_t state_bytes, uint64_t vm_clock_ns, GError **error);
+bool vm_snapshot_create(VmSnapshot *set, const char *tag, uint64_t state_bytes,
+                        uint64_t vm_clock_ns, GError **error);
 /* After a failure some images are as they were, and some are as in the snapshot. */
 bool vm_snapshot_apply(VmSnapshot *set, const char *tag, GError **error);
 /* Of all images that have one. */
@@ -41,11 +45,15 @@ bool vm_snapshot_delete(VmSnapshot *set, const char *tag, GError **error);
 char *vm_snapshot_list(VmSnapshot *set);
 
 /*
- * A job of type "snapshot-save" … that `run` does in one go, in the main loop without locks of the block layer. The caller's opaque is
- * given to `free` in the end.
+ * A job of type "snapshot-save" …, whose work `run` does, or begins, in the main loop without locks of the block layer; it says so in the end. The caller's
+ * opaque is given to `free` then.
  */
-typedef bool VmSnapshotJob(void *opaque, GError **error);
-bool vm_snapshot_job(BlockGraph *graph, const char *id, const char *type, VmSnapshotJob *run, void *opaque,
-                     GDestroyNotify free, GError **error);
+typedef struct BlockJob VmSnapshotWork;
+typedef void VmSnapshotJob(void *opaque, VmSnapshotWork *work);
+void vm_snapshot_job_progress(VmSnapshotWork *work, uint64_t done, uint64_t total);
+/* Takes the error; NULL: all went well. */
+void vm_snapshot_job_done(VmSnapshotWork *work, GError *error);
+bool vm_snapshot_job(BlockGraph *graph, const char *id, const char *type, VmSnapshotJob *run,
+                     void *opaque, GDestroyNotify free, GError **error);
 
 #endif

@@ -17,6 +17,7 @@
 #include "backends/socket-address.h"
 #include "base/descriptors.h"
 #include "base/error.h"
+#include "block/nbd/tls.h"
 
 struct Channel {
     char *address;
@@ -26,7 +27,10 @@ struct Channel {
     GPid command;     /* 0: none */
     bool is_socket, is_file;
     char *path, *host, *port;
-    SocketAddress socket; /* refers to the three above */
+    SocketAddress socket;        /* refers to the three above */
+    TlsCredentials *credentials; /* NULL: no TLS */
+    char *tls_host;
+    TlsSession *tls;
 };
 
 enum {
@@ -192,6 +196,7 @@ static void end_command(Channel *channel)
 
 void channel_free(Channel *channel)
 {
+    g_clear_pointer(&channel->tls, tls_session_free);
     close_fd(&channel->fd);
     if (channel->listener >= 0 && channel->path) {
         unlink(channel->path);
@@ -199,6 +204,7 @@ void channel_free(Channel *channel)
     close_fd(&channel->listener);
     close_fd(&channel->broken);
     end_command(channel);
+    g_free(channel->tls_host);
     g_free(channel->path);
     g_free(channel->host);
     g_free(channel->port);
@@ -227,7 +233,47 @@ static bool wait_for(Channel *channel, short events, GError **error)
     return !fds[0].revents || error_fail(error, KASO_ERROR_GENERIC, "The migration was cancelled");
 }
 
-bool channel_connect(Channel *channel, GError **error)
+bool channel_set_tls(Channel *channel, TlsCredentials *credentials, const char *host,
+                     GError **error)
+{
+    host = host ? host : channel->host;
+    if (!channel->is_socket) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "TLS is for sockets: '%s' is none; set tls-creds to nothing",
+                          channel->address);
+    }
+    if (channel->output && tls_credentials_have_certificate(credentials) && (!host || !host[0])) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "'%s' names no host that the destination's certificate could be compared "
+                          "with; set tls-hostname",
+                          channel->address);
+    }
+    channel->credentials = credentials;
+    channel->tls_host = channel->output ? g_strdup(host) : NULL;
+    return true;
+}
+
+static bool shake_hands(Channel *channel, GError **error)
+{
+    short events;
+    int result;
+
+    if (!channel->credentials || channel->tls) {
+        return true;
+    }
+    channel->tls = tls_session_begin(channel->fd, channel->credentials, channel->tls_host, error);
+    if (!channel->tls) {
+        return false;
+    }
+    while ((result = tls_session_shake_hands(channel->tls, &events, error)) == -EAGAIN) {
+        if (!wait_for(channel, events, error)) {
+            return false;
+        }
+    }
+    return result == 0;
+}
+
+static bool connect_socket(Channel *channel, GError **error)
 {
     int failure = 0;
     socklen_t size = sizeof failure;
@@ -242,6 +288,11 @@ bool channel_connect(Channel *channel, GError **error)
     getsockopt(channel->fd, SOL_SOCKET, SO_ERROR, &failure, &size);
     return failure == 0 ||
            error_fail_errno(error, failure, "Could not connect to '%s'", channel->address);
+}
+
+bool channel_connect(Channel *channel, GError **error)
+{
+    return connect_socket(channel, error) && shake_hands(channel, error);
 }
 
 int channel_listener(const Channel *channel)
@@ -267,19 +318,56 @@ char *channel_listening_at(const Channel *channel)
     return channel->listener >= 0 ? socket_address_of(channel->listener, false) : NULL;
 }
 
+/* A part of it, or -errno; *events: what to wait for before the next. */
+static ssize_t write_some(Channel *channel, const void *data, size_t size, short *events)
+{
+    ssize_t done;
+
+    *events = POLLOUT;
+    if (channel->tls) {
+        return tls_session_write(channel->tls, data, size, events);
+    }
+    done = write(channel->fd, data, size);
+    return done < 0 ? -errno : done;
+}
+
+static ssize_t read_some(Channel *channel, void *data, size_t size, short *events)
+{
+    ssize_t done;
+
+    *events = POLLIN;
+    if (channel->tls) {
+        return tls_session_read(channel->tls, data, size, events);
+    }
+    done = read(channel->fd, data, size);
+    return done < 0 ? -errno : done;
+}
+
+static bool is_broken(Channel *channel, GError **error)
+{
+    struct pollfd broken = { channel->broken, POLLIN, 0 };
+
+    return poll(&broken, 1, 0) > 0 &&
+           !error_fail(error, KASO_ERROR_GENERIC, "The migration was cancelled");
+}
+
 bool channel_write(Channel *channel, const void *data, size_t size, GError **error)
 {
     const char *from = data;
 
     while (size) {
+        short events;
         ssize_t done;
 
-        if (!wait_for(channel, POLLOUT, error)) {
+        if (is_broken(channel, error)) {
             return false;
         }
-        done = write(channel->fd, from, size);
-        if (done < 0 && errno != EINTR && errno != EAGAIN) {
-            return error_fail_errno(error, errno, "Could not write to '%s'", channel->address);
+        done = write_some(channel, from, size, &events);
+        if (done < 0 && done != -EINTR && done != -EAGAIN) {
+            return error_fail_errno(error, (int)-done, "Could not write to '%s'", channel->address);
+        }
+        if (done == -EAGAIN && !wait_for(channel, events, error)) {
+            return false;
         }
         if (done > 0) {
             from += done;
@@ -294,14 +382,19 @@ bool channel_read(Channel *channel, void *data, size_t size, GError **error)
     char *to = data;
 
     while (size) {
+        short events;
         ssize_t done;
 
-        if (!wait_for(channel, POLLIN, error)) {
+        if (is_broken(channel, error)) {
             return false;
         }
-        done = read(channel->fd, to, size);
-        if (done < 0 && errno != EINTR && errno != EAGAIN) {
-            return error_fail_errno(error, errno, "Could not read from '%s'", channel->address);
+        done = read_some(channel, to, size, &events);
+        if (done < 0 && done != -EINTR && done != -EAGAIN) {
+            return error_fail_errno(error, (int)-done, "Could not read from '%s'",
+                                    channel->address);
+        }
+        if (done == -EAGAIN && !wait_for(channel, events, error)) {
+            return false;
         }
         if (done == 0) {
             return error_fail(error, KASO_ERROR_IO,

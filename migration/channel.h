@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "block/nbd/channel.h"
+
 typedef struct Channel Channel;
 
 /* A channel to an address, not yet connected. NULL with an error: it is no address. For output the address's parts that the main loop has to look at (names of
@@ -19,7 +21,13 @@ void channel_free(Channel *channel);
 /* Who waits for it fails from now on. [any thread] */
 void channel_break_off(Channel *channel);
 
-/* Output: connects. [any thread] */
+/*
+ * What goes over the socket is encrypted; the credentials outlive the channel. host: whom the other's certificate must name, NULL:
+ * the address's host (output). Fails for what is no socket. Before it connects.
+ */
+bool channel_set_tls(Channel *channel, TlsCredentials *credentials, const char *host,
+                     GError **error);
+/* Output: connects. Both: shakes hands. [any thread] */
 bool channel_connect(Channel *channel, GError **error);
 /* Input: a descriptor that becomes readable when somebody connects, for channel_accept; -1: the bytes are there as they come. */
 int channel_listener(const Channel *channel);

@@ -52,9 +52,12 @@ static bool receive(Migration *migration, GError **error)
     Machine *machine = migration->machine;
     bool ok;
 
-    machine_lock(machine);
-    ok = machine_state_read_head(machine, &reader, &migration->state, &migration->answer, error);
-    machine_unlock(machine);
+    ok = channel_connect(migration->channel, error) && machine_state_read_head(&reader, error);
+    if (ok) {
+        machine_lock(machine);
+        ok = machine_state_match(machine, &reader, &migration->state, &migration->answer, error);
+        machine_unlock(machine);
+    }
     ok = ok && machine_state_read(machine, &reader, &migration->state, error) &&
          channel_finish(migration->channel, error);
     g_byte_array_unref(reader.content);
@@ -65,11 +68,14 @@ static void take(Migration *migration)
 {
     Machine *machine = migration->machine;
     bool run = migration->run_wanted && migration->ran;
+    AnnounceTimes times;
 
     say(migration, ANSWER_TAKEN);
     migration_clean_up(migration);
     migration_set_status(migration, MIGRATION_COMPLETED);
     machine_state_go_on(machine, STOP_PAUSED, run);
+    times = migration_announce_times(machine);
+    migration_announce(machine, &times, NULL);
 }
 
 static void refuse(Migration *migration)
@@ -143,7 +149,8 @@ bool migration_receive(Machine *machine, const char *address, bool exit_on_error
                           "only once");
     }
     migration->channel = channel_new(address, false, error);
-    if (!migration->channel) {
+    if (!migration->channel || !migration_load_credentials(migration, true, error)) {
+        migration_clean_up(migration);
         return false;
     }
     migration->deferred = false;

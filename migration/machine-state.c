@@ -77,20 +77,6 @@ bool machine_state_write_devices(Machine *machine, StreamWriter *writer, bool ru
            stream_write_section(writer, STREAM_END, "", 0, error);
 }
 
-bool machine_state_write(Machine *machine, StreamWriter *writer, bool running, GError **error)
-{
-    RamSender *sender;
-    bool more = true, ok = machine_state_write_head(machine, writer, false, error);
-
-    memory_flush_late(machine);
-    sender = ram_sender_new(machine, false);
-    while (ok && more) {
-        ok = ram_sender_send(sender, writer, &more, error);
-    }
-    ram_sender_free(sender);
-    return ok && machine_state_write_devices(machine, writer, running, error);
-}
-
 void machine_state_clear(MachineState *state)
 {
     g_clear_pointer(&state->pieces, g_array_unref);
@@ -98,21 +84,21 @@ void machine_state_clear(MachineState *state)
     g_clear_pointer(&state->run, g_byte_array_unref);
 }
 
-bool machine_state_read_head(Machine *machine, StreamReader *reader, MachineState *state,
-                             bool *answer, GError **error)
+bool machine_state_read_head(StreamReader *reader, GError **error)
+{
+    return stream_read_start(reader, error) && stream_read_section(reader, error) &&
+           (strcmp(reader->name, STREAM_MACHINE) == 0 ||
+            error_fail(error, KASO_ERROR_INVALID,
+                       "the saved state does not begin with what machine it is of"));
+}
+
+bool machine_state_match(Machine *machine, const StreamReader *reader, MachineState *state,
+                         bool *answer, GError **error)
 {
     static const char *const names[] = { "target", "machine", "cpu", "smp", "m" };
     g_autoptr(GByteArray) lines = g_byte_array_new();
-    g_autofree char *answers = NULL;
+    g_autofree char *answers = stream_find_line(reader->content, "answer");
 
-    if (!stream_read_start(reader, error) || !stream_read_section(reader, error)) {
-        return false;
-    }
-    if (strcmp(reader->name, STREAM_MACHINE) != 0) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "the saved state does not begin with what machine it is of");
-    }
-    answers = stream_find_line(reader->content, "answer");
     *answer = g_strcmp0(answers, "yes") == 0;
     describe(machine, lines);
     for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {

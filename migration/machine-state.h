@@ -22,9 +22,8 @@ void machine_state_go_on(Machine *machine, StopReason before, bool run);
  * it goes on.
  */
 bool machine_state_write_head(Machine *machine, StreamWriter *writer, bool answer, GError **error);
-bool machine_state_write_devices(Machine *machine, StreamWriter *writer, bool running, GError **error);
-/* All of a stopped machine. [main loop, lock] */
-bool machine_state_write(Machine *machine, StreamWriter *writer, bool running, GError **error);
+bool machine_state_write_devices(Machine *machine, StreamWriter *writer, bool running,
+                                 GError **error);
 
 /* What has been read and waits for machine_state_load. */
 typedef struct {
@@ -33,16 +32,20 @@ typedef struct {
 } MachineState;
 void machine_state_clear(MachineState *state);
 
+/* The beginning of a stream, which stays in the reader. May wait for long: on any thread, without the lock where it is not the main loop's. */
+bool machine_state_read_head(StreamReader *reader, GError **error);
 /*
- * The beginning of a stream: an error when it is not of a machine like this one. Nothing has changed then.
+ * That beginning: an error when it is not of a machine like this one. Nothing has changed then.
  * *answer: an answer is waited for. [lock]
  */
-bool machine_state_read_head(Machine *machine, StreamReader *reader, MachineState *state, bool *answer, GError **error);
+bool machine_state_match(Machine *machine, const StreamReader *reader, MachineState *state,
+                         bool *answer, GError **error);
 /*
  * The rest, up to its end: pages go where they belong, all else into *state. vCPUs are parked; on any thread, without the lock where
  * it is not the main loop's. After a failure the machine must not run without a reset.
  */
-bool machine_state_read(Machine *machine, StreamReader *reader, MachineState *state, GError **error);
+bool machine_state_read(Machine *machine, StreamReader *reader, MachineState *state,
+                        GError **error);
 /*
  * The devices and the clock; *running: whether the machine ran, or would have. After a failure the machine must not run without a reset.
  * [main loop, lock]

@@ -10,13 +10,6 @@
 
 #define ATTACHED "migration/migration.h"
 
-const char *const migration_capability_names[MIGRATION_CAPABILITY_COUNT] = {
-    [MIGRATION_EVENTS] = "events",
-    [MIGRATION_RETURN_PATH] = "return-path",
-    [MIGRATION_PAUSE_BEFORE_SWITCHOVER] = "pause-before-switchover",
-    [MIGRATION_LATE_BLOCK_ACTIVATE] = "late-block-activate",
-};
-
 const char *migration_status_name(MigrationStatus status)
 {
     static const char *const names[] = {
@@ -40,6 +33,9 @@ static void end_run(void *opaque)
     Migration *migration = opaque;
     GThread *thread = g_steal_pointer(&migration->thread);
 
+    if (migration->saving) {
+        snapshot_save_hurry(migration->saving);
+    }
     g_mutex_lock(&migration->step_lock);
     migration->ended = true;
     g_cond_broadcast(&migration->step_done);
@@ -53,6 +49,7 @@ static void end_run(void *opaque)
         machine_lock(migration->machine);
     }
     migration_clean_up(migration);
+    g_clear_pointer(&migration->announcing, announce_stop);
 }
 
 static void migration_free(void *opaque)
@@ -60,6 +57,7 @@ static void migration_free(void *opaque)
     Migration *migration = opaque;
 
     g_free(migration->error);
+    migration_parameters_clear(&migration->parameters);
     g_mutex_clear(&migration->step_lock);
     g_cond_clear(&migration->step_done);
     g_free(migration);
@@ -72,8 +70,7 @@ Migration *migration_of(Machine *machine)
     if (!migration) {
         migration = g_new0(Migration, 1);
         migration->machine = machine;
-        migration->parameters =
-            (MigrationParameters){ .max_bandwidth = 128 << 20, .downtime_limit_ms = 300 };
+        migration_parameters_init(&migration->parameters);
         g_mutex_init(&migration->step_lock);
         g_cond_init(&migration->step_done);
         machine_attach(machine, ATTACHED, migration, migration_free);
@@ -163,11 +160,60 @@ void migration_clean_up(Migration *migration)
         g_clear_pointer(&migration->sender, ram_sender_free);
     }
     g_clear_pointer(&migration->channel, channel_free);
+    g_clear_pointer(&migration->credentials, tls_credentials_free);
+}
+
+bool migration_load_credentials(Migration *migration, bool server, GError **error)
+{
+    const char *id = migration->parameters.tls_creds;
+
+    if (!id) {
+        return true;
+    }
+    if (!migration->machine->block_graph) {
+        return error_fail(error, KASO_ERROR_NOT_FOUND, "there is no object '%s' of TLS credentials",
+                          id);
+    }
+    migration->credentials =
+        tls_credentials_load(migration->machine->block_graph, id, server, error);
+    return migration->credentials &&
+           channel_set_tls(migration->channel, migration->credentials,
+                           server ? NULL : migration->parameters.tls_hostname, error);
+}
+
+void migration_announce(Machine *machine, const AnnounceTimes *times, const char *const *nics)
+{
+    Migration *migration = migration_of(machine);
+
+    g_clear_pointer(&migration->announcing, announce_stop);
+    migration->announcing = announce_start(machine, times, nics);
+}
+
+AnnounceTimes migration_announce_times(Machine *machine)
+{
+    const MigrationParameters *parameters = &migration_of(machine)->parameters;
+
+    return (AnnounceTimes){ parameters->announce_initial_ms, parameters->announce_step_ms,
+                            parameters->announce_most_ms, parameters->announce_rounds };
 }
 
 static int64_t now_us(void)
 {
     return g_get_monotonic_time();
+}
+
+static bool is_under_way(const Migration *migration)
+{
+    MigrationStatus status = migration->status;
+
+    return status != MIGRATION_NONE && status < MIGRATION_COMPLETED &&
+           status != MIGRATION_CANCELLED;
+}
+
+/* Who only waits for a machine may still be changed. */
+static bool is_moving(const Migration *migration)
+{
+    return migration->incoming ? migration->status == MIGRATION_ACTIVE : is_under_way(migration);
 }
 
 void migration_info(Machine *machine, MigrationInfo *info)
@@ -181,6 +227,7 @@ void migration_info(Machine *machine, MigrationInfo *info)
     *info = (MigrationInfo){
         .status = migration->status,
         .incoming = migration->incoming,
+        .under_way = is_moving(migration),
         .ram = migration->sender ? ram_sender_counts(migration->sender) : migration->counts,
         .transferred_bytes = migration->bytes,
         .ram_bytes = migration->ram_bytes,
@@ -190,15 +237,20 @@ void migration_info(Machine *machine, MigrationInfo *info)
         .total_ms = (end_us - migration->begun_us) / 1000,
         .downtime_ms = migration->downtime_ms,
         .expected_downtime_ms = migration->expected_downtime_ms,
+        .throttle_percent = throttle_percent(migration->throttle),
         .error = migration->error,
         .listening_at = migration->channel ? channel_listening_at(migration->channel) : NULL,
     };
 }
 
-static bool is_under_way(const Migration *migration)
+bool migration_may_plug(Machine *machine, GError **error)
 {
-    return migration->status != MIGRATION_NONE && migration->status < MIGRATION_COMPLETED &&
-           migration->status != MIGRATION_CANCELLED;
+    return (!is_moving(migration_of(machine)) &&
+            atomic_load(&machine->stop_reason) != STOP_SAVE_VM) ||
+           error_fail(
+               error, KASO_ERROR_GENERIC,
+               "not while the machine is saved or migrates: what is there must stay the same "
+               "until that has ended");
 }
 
 bool migration_may_begin(Machine *machine, GError **error)
@@ -209,6 +261,9 @@ bool migration_may_begin(Machine *machine, GError **error)
         return error_fail(error, KASO_ERROR_GENERIC,
                           "There's a migration process in progress: it ends, or migrate_cancel "
                           "ends it");
+    }
+    if (atomic_load(&machine->stop_reason) == STOP_SAVE_VM) {
+        return error_fail(error, KASO_ERROR_GENERIC, "The machine is being saved");
     }
     if (atomic_load(&machine->stop_reason) == STOP_INMIGRATE) {
         return error_fail(error, KASO_ERROR_GENERIC, "Guest is waiting for an incoming migration");
@@ -232,6 +287,9 @@ bool migration_may_run(Machine *machine, bool run, GError **error)
             return false;
         }
         return error_fail(error, KASO_ERROR_GENERIC, "Migration is not finalized yet");
+    case STOP_SAVE_VM:
+        return error_fail(error, KASO_ERROR_GENERIC,
+                          "The machine is being saved; then it goes on as before");
     default:
         break;
     }

@@ -7,6 +7,8 @@
 #define MIGRATION_MIGRATION_H
 
 #include "machine/machine.h"
+#include "migration/announce.h"
+#include "migration/parameters.h"
 #include "migration/ram.h"
 
 typedef enum {
@@ -23,32 +25,21 @@ typedef enum {
 /* As QMP spells it. */
 const char *migration_status_name(MigrationStatus status);
 
-typedef enum {
-    MIGRATION_EVENTS,                  /* MIGRATION and MIGRATION_PASS are sent */
-    MIGRATION_RETURN_PATH,             /* the destination answers over fd:, as it always does over unix: and tcp: */
-    MIGRATION_PAUSE_BEFORE_SWITCHOVER, /* the status pre-switchover */
-    MIGRATION_LATE_BLOCK_ACTIVATE,     /* the destination has its disks only when it goes on */
-    MIGRATION_CAPABILITY_COUNT,
-} MigrationCapability;
-extern const char *const migration_capability_names[MIGRATION_CAPABILITY_COUNT];
 bool *migration_capabilities(Machine *machine);
 
-typedef struct {
-    uint64_t max_bandwidth;     /* bytes in a second; 0: no limit */
-    uint64_t downtime_limit_ms; /* how long it may stand at the end */
-} MigrationParameters;
 MigrationParameters *migration_parameters(Machine *machine);
 
 typedef struct {
     MigrationStatus status;
-    bool incoming;
+    bool incoming, under_way;
     RamCounts ram;
     uint64_t transferred_bytes, ram_bytes; /* in all; of those, pages */
     double mbps;                           /* megabits in a second, as far as it went */
-    uint64_t dirty_pages_rate;             /* pages that the guest wrote in a second of the last pass */
+    uint64_t dirty_pages_rate; /* pages that the guest wrote in a second of the last pass */
     int64_t setup_ms, total_ms, downtime_ms, expected_downtime_ms;
-    const char *error;   /* of a failure; the machine's */
-    char *listening_at;  /* the caller frees; NULL: nowhere */
+    unsigned throttle_percent; /* auto-converge: how much of the time CPUs sleep */
+    const char *error;         /* of a failure; the machine's */
+    char *listening_at;        /* the caller frees; NULL: nowhere */
 } MigrationInfo;
 void migration_info(Machine *machine, MigrationInfo *info);
 
@@ -63,6 +54,13 @@ bool migration_continue(Machine *machine, GError **error);
  */
 bool migration_wait(Machine *machine, const char *address, GError **error);
 bool migration_receive(Machine *machine, const char *address, bool exit_on_error, GError **error);
+
+/* NICs tell the network where they are, as after a migration; nics: ids, NULL: all. */
+void migration_announce(Machine *machine, const AnnounceTimes *times, const char *const *nics);
+/* The times of the parameters announce-*. */
+AnnounceTimes migration_announce_times(Machine *machine);
+/* Devices may come and go: not while the machine is on its way. */
+bool migration_may_plug(Machine *machine, GError **error);
 
 /* Whether the machine may be saved, loaded or sent now. */
 bool migration_may_begin(Machine *machine, GError **error);

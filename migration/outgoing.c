@@ -183,20 +183,58 @@ static uint64_t few_enough(Migration *migration)
 {
     double seconds = (double)(g_get_monotonic_time() - migration->active_us) / 1e6;
     double speed = (double)migration->bytes / MAX(seconds, 0.001);
+    uint64_t known = migration->parameters.switchover_bandwidth;
+
+    speed = known ? (double)known : speed;
 
     /* Zeroes cost nothing; without any other page there is no speed to go by. */
     return (uint64_t)(MAX(speed, 1 << 20) * (double)migration->parameters.downtime_limit_ms / 1000 /
                       RAM_PAGE_BYTES);
 }
 
+/* The guest has written so much again during two passes that they lead nowhere: it is held back. */
+static void hold_back(Migration *migration, uint64_t sent_bytes, uint64_t left, unsigned *useless)
+{
+    const MigrationParameters *parameters = &migration->parameters;
+    unsigned percent = throttle_percent(migration->throttle);
+
+    if (!migration->capabilities[MIGRATION_AUTO_CONVERGE] ||
+        (double)left * RAM_PAGE_BYTES * 100 <
+            (double)sent_bytes * (double)parameters->throttle_threshold) {
+        return;
+    }
+    if (++*useless < 2) {
+        return;
+    }
+    *useless = 0;
+    percent += (unsigned)(percent ? parameters->throttle_increment : parameters->throttle_initial);
+    if (!migration->throttle) {
+        migration->throttle = throttle_new(migration->machine);
+    }
+    throttle_set(migration->throttle, (unsigned)MIN(percent, parameters->throttle_most));
+}
+
+/* [thread] */
+static void end_throttle(Migration *migration)
+{
+    Throttle *throttle;
+
+    machine_lock(migration->machine);
+    throttle = g_steal_pointer(&migration->throttle);
+    machine_unlock(migration->machine);
+    throttle_free(throttle);
+}
+
 static bool send_while_running(Migration *migration, StreamWriter *writer, GError **error)
 {
     Machine *machine = migration->machine;
-    uint64_t left, most;
+    uint64_t left, most, sent_bytes;
+    unsigned useless = 0;
     int64_t begun_us;
 
     do {
         begun_us = g_get_monotonic_time();
+        sent_bytes = migration->bytes;
         if (!send_pass(migration, writer, true, error)) {
             return false;
         }
@@ -213,8 +251,12 @@ static bool send_while_running(Migration *migration, StreamWriter *writer, GErro
 
             machine_event(machine, "MIGRATION_PASS", data);
         }
+        if (left > most) {
+            hold_back(migration, migration->bytes - sent_bytes, left, &useless);
+        }
         machine_unlock(machine);
     } while (left > most);
+    end_throttle(migration);
     return true;
 }
 
@@ -349,6 +391,7 @@ static void *run(void *opaque)
     GError *error = NULL;
 
     if (!send_all(migration, &error)) {
+        end_throttle(migration);
         machine_lock(migration->machine);
         migration_keep_error(migration, error);
         machine_unlock(migration->machine);
@@ -369,9 +412,13 @@ bool migration_start(Machine *machine, const char *address, GError **error)
     if (!channel) {
         return false;
     }
+    migration->channel = channel;
+    if (!migration_load_credentials(migration, false, error)) {
+        migration_clean_up(migration);
+        return false;
+    }
     g_clear_pointer(&migration->error, g_free);
     migration->incoming = migration->held = migration->inactivated = migration->ran = false;
-    migration->channel = channel;
     migration->answer =
         channel_answers(channel) &&
         (!g_str_has_prefix(address, "fd:") || migration->capabilities[MIGRATION_RETURN_PATH]);

@@ -3,22 +3,30 @@
 #ifndef MIGRATION_PRIVATE_H
 #define MIGRATION_PRIVATE_H
 
+#include <stdatomic.h>
+
+#include "migration/announce.h"
 #include "migration/channel.h"
 #include "migration/machine-state.h"
 #include "migration/migration.h"
+#include "migration/throttle.h"
 
 typedef struct Migration {
     Machine *machine;
     bool capabilities[MIGRATION_CAPABILITY_COUNT];
     MigrationParameters parameters;
 
-    MigrationStatus status;
+    _Atomic MigrationStatus status; /* both threads look at it; it changes under the lock */
     bool incoming, deferred, exit_on_error, run_wanted;
-    bool answer;  /* the destination says whether it has taken the machine */
-    char *error;  /* of the last one that failed */
+    bool answer; /* the destination says whether it has taken the machine */
+    char *error; /* of the last one that failed */
     int64_t begun_us, active_us, stopped_us, ended_us, expected_downtime_ms, downtime_ms;
     uint64_t dirty_pages_rate;
-    bool continued; /* out of pre-switchover */
+    bool continued;              /* out of pre-switchover */
+    TlsCredentials *credentials; /* of the channel */
+    Throttle *throttle;
+    AnnounceRounds *announcing;
+    struct SnapshotSave *saving; /* NULL: none */
 
     MachineState state; /* incoming: what waits to be loaded */
 
@@ -26,10 +34,10 @@ typedef struct Migration {
     guint accept_source;
     GThread *thread;
     RamSender *sender;
-    void *turn; /* outgoing.c: of the thread */
-    RamCounts counts;        /* when the sender is gone */
+    void *turn;       /* outgoing.c: of the thread */
+    RamCounts counts; /* when the sender is gone */
     _Atomic uint64_t ram_bytes, bytes;
-    StopReason before;       /* how the machine was */
+    StopReason before; /* how the machine was */
     bool ran, held, inactivated;
 
     /* A step that the thread has the main loop do. */
@@ -37,15 +45,21 @@ typedef struct Migration {
     GCond step_done;
     bool (*step)(struct Migration *migration, GError **error);
     GError **step_error;
-    bool step_result, step_pending, ended; /* the run has */
+    bool step_result, step_pending;
+    atomic_bool ended; /* the run has */
 } Migration;
 
 Migration *migration_of(Machine *machine);
 void migration_set_status(Migration *migration, MigrationStatus status);
 /* Runs a step in the main loop under the lock and waits for it. [migration's thread] */
-bool migration_in_main(Migration *migration, bool (*step)(Migration *migration, GError **error), GError **error);
+bool migration_in_main(Migration *migration, bool (*step)(Migration *migration, GError **error),
+                       GError **error);
 /* The thread of the migration has said its last word: frees the channel when it is gone. [main loop, lock] */
 void migration_clean_up(Migration *migration);
+/* The credentials of tls-creds for the channel, where there are some. [main loop, lock] */
+bool migration_load_credentials(Migration *migration, bool server, GError **error);
+/* What is being saved is saved in one go: the run ends. [main loop, lock] */
+void snapshot_save_hurry(struct SnapshotSave *save);
 /* Takes the error. */
 void migration_keep_error(Migration *migration, GError *error);
 

@@ -7,8 +7,7 @@
 #include "base/error.h"
 #include "block/vm-snapshot.h"
 #include "machine/saved-state.h"
-#include "migration/machine-state.h"
-#include "migration/migration.h"
+#include "migration/private.h"
 
 /* The state's place in an image, written and read in large pieces. */
 typedef struct {
@@ -82,18 +81,6 @@ static bool read_state(void *opaque, void *data, size_t size, GError **error)
     return true;
 }
 
-static bool write_all(Machine *machine, VmSnapshot *set, bool running, uint64_t *bytes,
-                      GError **error)
-{
-    StateFile file = { .set = set, .buffer = g_byte_array_new() };
-    StreamWriter writer = { .sink = { write_state, &file } };
-    bool ok = machine_state_write(machine, &writer, running, error) && flush_state(&file, error);
-
-    *bytes = writer.bytes;
-    g_byte_array_unref(file.buffer);
-    return ok;
-}
-
 static char *tag_of_now(void)
 {
     g_autoptr(GDateTime) now = g_date_time_new_now_local();
@@ -125,29 +112,195 @@ static VmSnapshot *open_disks(Machine *machine, const SnapshotDisks *disks, GErr
                : NULL;
 }
 
+/* Saving, in steps of some MiB. */
+
+struct SnapshotSave {
+    Machine *machine;
+    VmSnapshot *set;
+    char *tag;
+    StopReason before;
+    bool ran, more;
+    StateFile file;
+    StreamWriter writer;
+    RamSender
+        *sender; /* live: what comes from outside between the steps may be written to memory */
+    GError *error;
+    SnapshotDone *done;
+    void *opaque;
+    guint source;
+};
+
+enum { STEP_BYTES = 8 << 20 };
+
+static SnapshotSave *save_new(Machine *machine, const char *tag, const SnapshotDisks *disks,
+                              GError **error)
+{
+    VmSnapshot *set = machine_may_save(machine, error) ? open_disks(machine, disks, error) : NULL;
+    SnapshotSave *save;
+
+    if (!set) {
+        return NULL;
+    }
+    save = g_new0(SnapshotSave, 1);
+    save->machine = machine;
+    save->set = set;
+    save->tag = tag ? g_strdup(tag) : tag_of_now();
+    save->file = (StateFile){ .set = set, .buffer = g_byte_array_new() };
+    save->writer.sink = (StreamSink){ write_state, &save->file };
+    return save;
+}
+
+static void save_free(SnapshotSave *save)
+{
+    g_clear_pointer(&save->sender, ram_sender_free);
+    g_byte_array_unref(save->file.buffer);
+    vm_snapshot_free(save->set);
+    g_free(save->tag);
+    g_free(save);
+}
+
+/* The machine stands from then on, until save_end. */
+static bool save_begin(SnapshotSave *save, bool replace, GError **error)
+{
+    if (!machine_state_hold(save->machine, STOP_SAVE_VM, &save->before, &save->ran)) {
+        return error_fail(error, KASO_ERROR_GENERIC, "the run has ended");
+    }
+    memory_flush_late(save->machine);
+    save->more = make_room(save->set, save->tag, replace, &save->error) &&
+                 machine_state_write_head(save->machine, &save->writer, false, &save->error);
+    save->sender = ram_sender_new(save->machine, true);
+    return true;
+}
+
+/* Whether there is more of it. */
+static bool save_step(SnapshotSave *save)
+{
+    uint64_t until = save->writer.bytes + STEP_BYTES;
+    unsigned looks = 0;
+
+    while (save->more && save->writer.bytes < until && looks++ < STEP_BYTES >> 20) {
+        if (!ram_sender_send(save->sender, &save->writer, &save->more, &save->error)) {
+            save->more = false;
+        }
+    }
+    return save->more;
+}
+
+static bool write_rest(SnapshotSave *save)
+{
+    Machine *machine = save->machine;
+    uint64_t left;
+
+    memory_flush_late(machine);
+    left = ram_sender_collect(save->sender);
+    for (bool more = left > 0; more;) {
+        if (!ram_sender_send(save->sender, &save->writer, &more, &save->error)) {
+            return false;
+        }
+    }
+    return machine_state_write_devices(machine, &save->writer, save->ran, &save->error) &&
+           flush_state(&save->file, &save->error);
+}
+
+/* The rest, in one go; the machine runs on. */
+static bool save_end(SnapshotSave *save, GError **error)
+{
+    Machine *machine = save->machine;
+    bool ok = !save->error && write_rest(save) &&
+              vm_snapshot_create(save->set, save->tag, save->writer.bytes,
+                                 (uint64_t)clock_now_ns(machine), &save->error);
+
+    if (!ok) {
+        vm_snapshot_state_drop(save->set);
+        g_propagate_error(error, save->error);
+    }
+    machine_state_go_on(machine, save->before, save->ran);
+    return ok;
+}
+
 bool snapshot_save(Machine *machine, const char *tag, bool replace, const SnapshotDisks *disks,
                    GError **error)
 {
-    VmSnapshot *set = machine_may_save(machine, error) ? open_disks(machine, disks, error) : NULL;
-    g_autofree char *made = tag ? NULL : tag_of_now();
-    uint64_t bytes;
-    StopReason before;
-    bool run, ok;
+    SnapshotSave *save = save_new(machine, tag, disks, error);
+    bool ok = save && save_begin(save, replace, error);
 
-    tag = tag ? tag : made;
-    if (!set) {
+    if (ok) {
+        while (save_step(save)) {
+        }
+        ok = save_end(save, error);
+    }
+    if (save) {
+        save_free(save);
+    }
+    return ok;
+}
+
+static void save_conclude(SnapshotSave *save)
+{
+    SnapshotDone *done = save->done;
+    void *opaque = save->opaque;
+    GError *error = NULL;
+
+    migration_of(save->machine)->saving = NULL;
+    save_end(save, &error);
+    save_free(save);
+    done(opaque, error);
+}
+
+static gboolean save_some(gpointer opaque)
+{
+    SnapshotSave *save = opaque;
+    Machine *machine = save->machine;
+    bool more;
+
+    machine_lock(machine);
+    more = save_step(save);
+    if (!more) {
+        save_conclude(save);
+    }
+    machine_unlock(machine);
+    return more ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
+}
+
+void snapshot_save_hurry(SnapshotSave *save)
+{
+    g_source_remove(save->source);
+    while (save_step(save)) {
+    }
+    save_conclude(save);
+}
+
+bool snapshot_save_start(Machine *machine, const char *tag, bool replace,
+                         const SnapshotDisks *disks, SnapshotDone *done, void *opaque,
+                         GError **error)
+{
+    SnapshotSave *save = save_new(machine, tag, disks, error);
+
+    if (!save) {
         return false;
     }
-    ok = machine_state_hold(machine, STOP_SAVE_VM, &before, &run);
-    if (!ok) {
-        vm_snapshot_free(set);
-        return error_fail(error, KASO_ERROR_GENERIC, "the run has ended");
+    if (!save_begin(save, replace, error)) {
+        save_free(save);
+        return false;
     }
-    ok = make_room(set, tag, replace, error) && write_all(machine, set, run, &bytes, error) &&
-         vm_snapshot_create(set, tag, bytes, (uint64_t)clock_now_ns(machine), error);
-    machine_state_go_on(machine, before, run);
-    vm_snapshot_free(set);
-    return ok;
+    save->done = done;
+    save->opaque = opaque;
+    save->source = g_idle_add(save_some, save);
+    migration_of(machine)->saving = save;
+    return true;
+}
+
+bool snapshot_save_progress(Machine *machine, uint64_t *done, uint64_t *total)
+{
+    const SnapshotSave *save = migration_of(machine)->saving;
+
+    if (save) {
+        RamCounts counts = ram_sender_counts(save->sender);
+
+        *total = counts.total_bytes;
+        *done = counts.total_bytes - counts.remaining_pages * RAM_PAGE_BYTES;
+    }
+    return save != NULL;
 }
 
 static bool read_all(Machine *machine, StreamReader *reader, GError **error)
@@ -155,7 +308,8 @@ static bool read_all(Machine *machine, StreamReader *reader, GError **error)
     MachineState state = { 0 };
     bool running, answer, ok;
 
-    ok = machine_state_read_head(machine, reader, &state, &answer, error);
+    ok = machine_state_read_head(reader, error) &&
+         machine_state_match(machine, reader, &state, &answer, error);
     if (ok) {
         machine_reset(machine);
     }
@@ -174,6 +328,7 @@ static bool load(Machine *machine, VmSnapshot *set, const char *tag, GError **er
 
     file.end = vm_snapshot_state_bytes(set, tag);
     ok = vm_snapshot_apply(set, tag, error) && read_all(machine, &reader, error);
+    vm_snapshot_state_drop(set); /* it stays the snapshot's */
     g_byte_array_unref(file.buffer);
     g_byte_array_unref(reader.content);
     if (!ok) {

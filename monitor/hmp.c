@@ -240,3 +240,14 @@ void hmp_answer(Monitor *monitor, const MonitorCommand *command, json_t *result,
     line_editor_show(monitor->editor);
     machine_defer(monitor->machine, go_on, monitor);
 }
+
+void hmp_progress(Monitor *monitor, const char *what, uint64_t done, uint64_t total)
+{
+    g_autofree char *size = g_format_size_full(total, G_FORMAT_SIZE_IEC_UNITS);
+    g_autofree char *line =
+        total ? g_strdup_printf("\r%s: %u %% of %s", what,
+                                (unsigned)((double)done * 100 / (double)total), size)
+              : g_strdup("\r\033[K");
+
+    monitor_write(monitor, line, strlen(line));
+}

@@ -13,10 +13,10 @@ struct Monitor {
     Chardev *chardev; /* NULL: a transient session of human-monitor-command */
     bool control;     /* QMP */
     bool pretty;
-    unsigned vcpu;    /* index chosen by `cpu N` */
-    GQueue later;     /* MonitorAnswer: of commands that are under way */
+    unsigned vcpu;      /* index chosen by `cpu N` */
+    GQueue later;       /* MonitorAnswer: of commands that are under way */
     bool answers_later; /* the command that runs now */
-    GString *pending; /* output that the back end has not taken yet */
+    GString *pending;   /* output that the back end has not taken yet */
 
     /* HMP */
     LineEditor *editor;
@@ -27,8 +27,8 @@ struct Monitor {
     /* QMP */
     JsonStream *stream;
     bool negotiated;
-    json_t *id;     /* of the command that runs now */
-    bool in_line;   /* that is one line of HMP */
+    json_t *id;   /* of the command that runs now */
+    bool in_line; /* that is one line of HMP */
 };
 
 struct MonitorAnswer {
@@ -42,7 +42,8 @@ struct MonitorAnswer {
 void monitor_drop_answers(Monitor *monitor);
 
 enum {
-    MONITOR_PENDING_MAX = 4 << 20, /* of output that nobody takes: then no more is read, and events are lost */
+    MONITOR_PENDING_MAX =
+        4 << 20, /* of output that nobody takes: then no more is read, and events are lost */
     MONITOR_UNREAD_MAX = 64 << 10,
 };
 
@@ -56,7 +57,11 @@ void hmp_event(Monitor *monitor, ChardevEvent event);
 void hmp_machine_event(Monitor *monitor, const char *event, const char *json_data);
 void hmp_receive(Monitor *monitor, const uint8_t *data, size_t size);
 /* The command that was under way has its answer: takes nothing. */
-void hmp_answer(Monitor *monitor, const MonitorCommand *command, json_t *result, const GError *failure);
+void hmp_answer(Monitor *monitor, const MonitorCommand *command, json_t *result,
+                const GError *failure);
+
+/* How far the command has come that is under way, on one line of the terminal; total 0: the line is clear again. */
+void hmp_progress(Monitor *monitor, const char *what, uint64_t done, uint64_t total);
 
 void qmp_open(Monitor *monitor);
 void qmp_close(Monitor *monitor);

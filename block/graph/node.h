@@ -209,6 +209,8 @@ struct BlockDriver {
     bool (*snapshot_load)(BlockNode *node, const char *id_or_name, GError **error);
     int (*vm_state_read)(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector);
     int (*vm_state_write)(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector);
+    /* Gives up what vm_state_write has written, or an applied snapshot has left; snapshots keep theirs. */
+    int (*vm_state_drop)(BlockNode *node);
     /* action: add remove clear enable disable merge. */
     bool (*bitmap_action)(BlockNode *node, const char *action, const char *name,
                           GHashTable *arguments, GError **error);
@@ -227,7 +229,8 @@ struct BlockNode {
     char *filename;  /* as the user or the image names it; "" when it has none */
     BlockOpenFlags flags;
     bool read_only;
-    bool inactive;      /* another process may have the image now: no locks, nothing is written (activate.c) */
+    bool
+        inactive; /* another process may have the image now: no locks, nothing is written (activate.c) */
     bool probed;        /* the format was guessed */
     bool cut_off;       /* its tables name data behind the end of its file (node_missing) */
     bool end_checked;   /* all of them have been looked at for that */
@@ -250,7 +253,7 @@ struct BlockNode {
     char *backing_filename, *backing_format;
 
     uint64_t write_generation, flushed_generation;
-    uint64_t highest_write; /* the end of the write that reached farthest */
+    uint64_t highest_write;   /* the end of the write that reached farthest */
     uint64_t write_threshold; /* a write that ends beyond it is told of, once; 0: none is */
     CoroutineMutex flush_lock;
     GQueue tracked; /* TrackedRequest in flight */

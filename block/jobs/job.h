@@ -33,9 +33,10 @@ typedef enum {
 } JobStatus;
 
 /* What is done outside of the block layer, in the main loop without its locks. */
+struct BlockJob;
 typedef struct {
-    bool (*run)(void *opaque, GError **error);
-    GDestroyNotify free; /* of opaque */
+    void (*run)(void *opaque, struct BlockJob *job); /* begins it; somebody says when it is done */
+    GDestroyNotify free;                             /* of opaque */
     void *opaque;
     bool done;
 } JobWork;
@@ -66,7 +67,7 @@ struct BlockJob {
     bool mask_protocol; /* a base without a format is called raw there */
     bool unmap;         /* zeroes may become holes in the target */
     bool compress;      /* backup */
-    JobWork *work; /* of the whole machine: NULL for any other */
+    JobWork *work;      /* of the whole machine: NULL for any other */
     /* create: no job on a disk, which the events and lists of such jobs do not know. */
     bool plain;
     const BlockDriver *create_driver;

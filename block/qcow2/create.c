@@ -416,12 +416,9 @@ static void drop_tables(Qcow2 *q, uint32_t from, uint32_t to)
     coroutine_mutex_unlock(&q->lock);
 }
 
-/*
- * A machine's state that a snapshot has left in the active tables when it was applied: it lies behind the
- * old end, where a larger disk must read as zeroes.
- */
-static bool drop_vm_state(Qcow2 *q, GError **error)
+int qcow2_vm_state_drop(BlockNode *node)
 {
+    Qcow2 *q = qcow2_of(node);
     uint64_t start = qcow2_vm_state_offset(q);
     uint64_t end = (uint64_t)q->l1_size << (q->cluster_bits + q->l2_bits);
     int result = end > start ? qcow2_discard_clusters(q, start, end - start, true) : 0;
@@ -429,6 +426,17 @@ static bool drop_vm_state(Qcow2 *q, GError **error)
     if (result == 0) {
         drop_tables(q, q->l1_vm_state_index, q->l1_size);
     }
+    return result;
+}
+
+/*
+ * A machine's state that a snapshot has left in the active tables when it was applied: it lies behind the
+ * old end, where a larger disk must read as zeroes.
+ */
+static bool drop_vm_state(Qcow2 *q, GError **error)
+{
+    int result = qcow2_vm_state_drop(q->node);
+
     return result == 0 || error_fail_errno(error, -result,
                                            "Could not discard the machine's state behind the disk");
 }

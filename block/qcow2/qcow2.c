@@ -710,5 +710,6 @@ static const BlockDriver qcow2_driver = {
     .snapshot_load = qcow2_snapshot_load,
     .vm_state_read = qcow2_vm_state_read,
     .vm_state_write = qcow2_vm_state_write,
+    .vm_state_drop = qcow2_vm_state_drop,
 };
 BLOCK_DRIVER(qcow2_driver);

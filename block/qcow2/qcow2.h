@@ -308,6 +308,7 @@ int qcow2_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *cou
                  BlockNode **file);
 int qcow2_vm_state_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector);
 int qcow2_vm_state_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector);
+int qcow2_vm_state_drop(BlockNode *node);
 uint64_t qcow2_vm_state_offset(const Qcow2 *q);
 
 /* codec.c */

@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "machine/device-open.h"
+#include "migration/migration.h"
 #include "monitor/command.h"
 #include "monitor/device-state.h"
 
@@ -479,11 +480,15 @@ MONITOR_COMMAND(device_command);
 static json_t *device_add_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     const char *driver = monitor_get_string(arguments, "driver");
-    char *text = json_dumps(arguments, 0);
-    g_autoptr(KeyValues) list = json_object_size(arguments) == 1
-                                    ? key_values_parse_list(driver, "driver", error)
-                                    : key_values_parse_json(text, error);
+    g_autoptr(KeyValues) list = NULL;
+    char *text;
 
+    if (!migration_may_plug(monitor_machine(monitor), error)) {
+        return NULL;
+    }
+    text = json_dumps(arguments, 0);
+    list = json_object_size(arguments) == 1 ? key_values_parse_list(driver, "driver", error)
+                                            : key_values_parse_json(text, error);
     free(text);
     if (list) {
         device_open(monitor_machine(monitor), list, error);
@@ -513,6 +518,9 @@ static json_t *device_del_run(Monitor *monitor, json_t *arguments, GError **erro
     Device *device = device_find(monitor_machine(monitor), id);
     Bus *bus = device ? device->bus : NULL;
 
+    if (!migration_may_plug(monitor_machine(monitor), error)) {
+        return NULL;
+    }
     if (!device) {
         error_fail(error, KASO_ERROR_NO_DEVICE, "Device '%s' not found", id);
     } else if (!bus || device->type->board_only || device->type->fixed) {

@@ -6,7 +6,7 @@
 #include "migration/migration.h"
 #include "monitor/session.h"
 
-enum { LOOK_MS = 20 };
+enum { LOOK_MS = 20, SHOW_LOOKS = 25 };
 
 /* An address of QMP's `channels` as a URI has it. NULL with an error. */
 static char *address_text(json_t *address, GError **error)
@@ -73,9 +73,11 @@ static char *take_address(json_t *arguments, GError **error)
 
 /* A person waits for the end of it. */
 typedef struct {
-    Machine *machine;
+    Monitor *monitor;
     MonitorAnswer *answer;
     guint source;
+    unsigned looks;
+    bool shown;
 } Waiting;
 
 static const MonitorCommand migrate_command;
@@ -91,7 +93,7 @@ static void stop_waiting(void *opaque)
 static gboolean look(gpointer opaque)
 {
     Waiting *waiting = opaque;
-    Machine *machine = waiting->machine;
+    Machine *machine = monitor_machine(waiting->monitor);
     MigrationInfo info;
     GError *error = NULL;
     bool over;
@@ -107,8 +109,16 @@ static gboolean look(gpointer opaque)
                        migration_status_name(info.status), info.error ? ": " : "",
                        info.error ? info.error : "");
         }
+        if (waiting->shown) {
+            hmp_progress(waiting->monitor, "", 0, 0);
+        }
         monitor_answer(waiting->answer, NULL, error);
         g_free(waiting);
+    } else if (++waiting->looks % SHOW_LOOKS == 0 && info.ram.total_bytes) {
+        uint64_t left = info.ram.remaining_pages * RAM_PAGE_BYTES;
+
+        hmp_progress(waiting->monitor, "sent", info.ram.total_bytes - left, info.ram.total_bytes);
+        waiting->shown = true;
     }
     machine_unlock(machine);
     return over ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
@@ -118,7 +128,7 @@ static void wait_for_end(Monitor *monitor, GError **error)
 {
     Waiting *waiting = g_new0(Waiting, 1);
 
-    waiting->machine = monitor_machine(monitor);
+    waiting->monitor = monitor;
     waiting->answer = monitor_answer_later(monitor, &migrate_command, stop_waiting, waiting, error);
     if (!waiting->answer) {
         g_free(waiting);
@@ -272,6 +282,9 @@ static void put_outgoing(json_t *result, const MigrationInfo *info)
     monitor_put(result, "setup-time", json_integer(info->setup_ms));
     monitor_put(result, stood ? "downtime" : "expected-downtime",
                 json_integer(stood ? info->downtime_ms : info->expected_downtime_ms));
+    if (info->throttle_percent) {
+        monitor_put(result, "cpu-throttle-percentage", json_integer(info->throttle_percent));
+    }
     monitor_put(result, "ram", ram_json(info));
 }
 
@@ -347,6 +360,10 @@ static void info_print(Monitor *monitor, json_t *result, GString *out)
             monitor_has(result, "downtime") ? "down" : "exp_down",
             monitor_get_int(result, "downtime", monitor_get_int(result, "expected-downtime", 0)));
         print_ram(ram, out);
+    }
+    if (monitor_has(result, "cpu-throttle-percentage")) {
+        g_string_append_printf(out, "CPU throttle (%%):       %" G_GINT64_FORMAT "\n",
+                               monitor_get_int(result, "cpu-throttle-percentage", 0));
     }
 }
 

@@ -17,7 +17,6 @@ static const MonitorArgument not_yet_arguments[] = {
     };                                                                                             \
     MONITOR_COMMAND(symbol)
 
-NOT_YET(announce_self_not_yet, "announce-self", "announce_self");
 NOT_YET(block_job_change_not_yet, "block-job-change", NULL);
 NOT_YET(chardev_change_not_yet, "chardev-change", "chardev-change");
 NOT_YET(device_sync_config_not_yet, "device-sync-config", NULL);

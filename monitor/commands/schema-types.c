@@ -70,7 +70,7 @@ const MonitorType monitor_types[] = {
       "number int, secondary int, subordinate int, io_range PciMemoryRange, memory_range PciMemoryRange, "
       "prefetchable_range PciMemoryRange" },
     { "PciMemoryRange", "base int, limit int" },
-    { "MigrationCapability", NULL, "events return-path pause-before-switchover late-block-activate" },
+    { "MigrationCapability", NULL, "events return-path pause-before-switchover late-block-activate auto-converge" },
     { "MigrationCapabilityStatus", "capability MigrationCapability, state bool" },
     { "MigrationStatus", NULL,
       "none setup cancelling cancelled active pre-switchover device completed failed" },
@@ -80,8 +80,12 @@ const MonitorType monitor_types[] = {
     { "SocketAddress", "type str, host? str, port? str, path? str" },
     { "MigrationInfo",
       "status? MigrationStatus, ram? MigrationStats, total-time? int, setup-time? int, downtime? int, "
-      "expected-downtime? int, error-desc? str, socket-address? [SocketAddress]" },
-    { "MigrationParameters", "max-bandwidth int, downtime-limit int" },
+      "expected-downtime? int, cpu-throttle-percentage? int, error-desc? str, socket-address? [SocketAddress], "
+      "blocked-reasons? [str]" },
+    { "MigrationParameters",
+      "announce-initial int, announce-max int, announce-rounds int, announce-step int, throttle-trigger-threshold int, "
+      "cpu-throttle-initial int, cpu-throttle-increment int, max-cpu-throttle int, tls-creds str, tls-hostname str, "
+      "max-bandwidth int, avail-switchover-bandwidth int, downtime-limit int" },
     { "AddfdInfo", "fdset-id int, fd int" },
     { "FdsetFdInfo", "fd int, opaque? str" },
     { "FdsetInfo", "fdset-id int, fds [FdsetFdInfo]" },

@@ -5,14 +5,87 @@
 #include "block/vm-snapshot.h"
 #include "migration/snapshot.h"
 #include "monitor/block.h"
+#include "monitor/session.h"
 
 static const SnapshotDisks all_disks;
+
+/* A person waits for the end of it, and sees how far it is. */
+typedef struct {
+    Monitor *monitor;
+    MonitorAnswer *answer; /* NULL: nobody waits any more */
+    guint timer;
+    bool shown;
+} Waiting;
+
+enum { SHOW_MS = 500 };
+
+static const MonitorCommand save_command;
+
+static void stop_waiting(void *opaque)
+{
+    Waiting *waiting = opaque;
+
+    waiting->answer = NULL;
+}
+
+static gboolean show(gpointer opaque)
+{
+    Waiting *waiting = opaque;
+    Machine *machine;
+    uint64_t done, total;
+
+    if (waiting->answer) {
+        machine = monitor_machine(waiting->monitor);
+        machine_lock(machine);
+        if (snapshot_save_progress(machine, &done, &total)) {
+            hmp_progress(waiting->monitor, "saved", done, total);
+            waiting->shown = true;
+        }
+        machine_unlock(machine);
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+static void saved(void *opaque, GError *error)
+{
+    Waiting *waiting = opaque;
+
+    g_source_remove(waiting->timer);
+    if (waiting->answer) {
+        if (waiting->shown) {
+            hmp_progress(waiting->monitor, "", 0, 0);
+        }
+        monitor_answer(waiting->answer, NULL, error);
+    } else {
+        g_clear_error(&error);
+    }
+    g_free(waiting);
+}
+
+static void save_and_wait(Monitor *monitor, const char *tag, GError **error)
+{
+    Waiting *waiting = g_new0(Waiting, 1);
+
+    waiting->monitor = monitor;
+    if (!snapshot_save_start(monitor_machine(monitor), tag, true, &all_disks, saved, waiting,
+                             error)) {
+        g_free(waiting);
+        return;
+    }
+    waiting->timer = g_timeout_add(SHOW_MS, show, waiting);
+    waiting->answer = monitor_answer_later(monitor, &save_command, stop_waiting, waiting, NULL);
+}
 
 static json_t *save_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     const char *tag = monitor_has(arguments, "name") ? monitor_get_string(arguments, "name") : NULL;
 
-    if (monitor_block_graph(monitor, error)) {
+    if (!monitor_block_graph(monitor, error)) {
+        return NULL;
+    }
+    if (monitor->chardev && !monitor->control) {
+        save_and_wait(monitor, tag, error);
+    } else {
         snapshot_save(monitor_machine(monitor), tag, true, &all_disks, error);
     }
     return NULL;
@@ -143,6 +216,8 @@ MONITOR_COMMAND(list_command);
 
 typedef struct {
     Machine *machine;
+    VmSnapshotWork *work;
+    guint timer; /* that tells the job how far it is */
     char *tag, *vmstate;
     GPtrArray *devices; /* char *, NULL at the end */
 } SnapshotJob;
@@ -187,40 +262,67 @@ static SnapshotDisks disks_of(const SnapshotJob *job)
     return (SnapshotDisks){ (const char *const *)job->devices->pdata, job->vmstate };
 }
 
-static bool do_save(void *opaque, GError **error)
+static gboolean tell(gpointer opaque)
 {
     SnapshotJob *job = opaque;
-    SnapshotDisks disks = disks_of(job);
-    bool done;
+    uint64_t done, total;
 
     machine_lock(job->machine);
-    done = snapshot_save(job->machine, job->tag, false, &disks, error);
+    if (snapshot_save_progress(job->machine, &done, &total)) {
+        vm_snapshot_job_progress(job->work, done, total);
+    }
     machine_unlock(job->machine);
-    return done;
+    return G_SOURCE_CONTINUE;
 }
 
-static bool do_load(void *opaque, GError **error)
+static void job_saved(void *opaque, GError *error)
 {
     SnapshotJob *job = opaque;
-    SnapshotDisks disks = disks_of(job);
-    bool done;
 
-    machine_lock(job->machine);
-    done = snapshot_load(job->machine, job->tag, &disks, error);
-    machine_unlock(job->machine);
-    return done;
+    g_source_remove(job->timer);
+    vm_snapshot_job_done(job->work, error);
 }
 
-static bool do_delete(void *opaque, GError **error)
+static void do_save(void *opaque, VmSnapshotWork *work)
 {
     SnapshotJob *job = opaque;
     SnapshotDisks disks = disks_of(job);
-    bool done;
+    GError *error = NULL;
 
     machine_lock(job->machine);
-    done = snapshot_delete(job->machine, job->tag, &disks, error);
+    job->work = work;
+    if (snapshot_save_start(job->machine, job->tag, false, &disks, job_saved, job, &error)) {
+        job->timer = g_timeout_add(SHOW_MS, tell, job);
+    } else {
+        vm_snapshot_job_done(work, error);
+    }
     machine_unlock(job->machine);
-    return done;
+}
+
+static void do_load(void *opaque, VmSnapshotWork *work)
+{
+    SnapshotJob *job = opaque;
+    SnapshotDisks disks = disks_of(job);
+    Machine *machine = job->machine;
+    GError *error = NULL;
+
+    machine_lock(machine);
+    snapshot_load(machine, job->tag, &disks, &error);
+    machine_unlock(machine);
+    vm_snapshot_job_done(work, error);
+}
+
+static void do_delete(void *opaque, VmSnapshotWork *work)
+{
+    SnapshotJob *job = opaque;
+    SnapshotDisks disks = disks_of(job);
+    Machine *machine = job->machine;
+    GError *error = NULL;
+
+    machine_lock(machine);
+    snapshot_delete(machine, job->tag, &disks, &error);
+    machine_unlock(machine);
+    vm_snapshot_job_done(work, error);
 }
 
 static json_t *start_job(Monitor *monitor, json_t *arguments, const char *type, VmSnapshotJob *run,

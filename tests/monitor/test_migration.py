@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Machines without a guest go from process to process: addresses, refusals, run states, events, snapshots, damaged streams."""
+"""Machines with hardly a guest go from process to process: addresses, refusals, run states, events, snapshots, damaged streams, TLS, announcements,
+guests that write too fast."""
 
 import os
 import random
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -120,10 +123,13 @@ def test_cancel():
     with machine(paused=False) as source:
         s = qmp(source)
         s.command("migrate-set-parameters", max_bandwidth=4096, downtime_limit=0)
-        assert s.command("query-migrate-parameters") == {"max-bandwidth": 4096, "downtime-limit": 0}
+        parameters = s.command("query-migrate-parameters")
+        assert parameters["max-bandwidth"] == 4096 and parameters["downtime-limit"] == 0 and parameters["tls-creds"] == "", parameters
         s.command("migrate", uri="exec:sleep 1000")
         wait_for(s, "active")
         assert "in progress" in s.failure("migrate", uri="exec:cat > /dev/null")["desc"]
+        assert "in progress" in s.failure("migrate-set-capabilities", capabilities=[{"capability": "events", "state": False}])["desc"]
+        assert "not while" in s.failure("device_add", driver="virtio-rng-pci")["desc"]
         s.command("migrate_cancel")
         wait_for(s, "cancelled")
         assert state(s) == "running"
@@ -286,6 +292,157 @@ def test_damaged_streams():
         s.command("quit")
 
 
+def test_names():
+    """All capabilities and parameters that scripts know are known, and those that are not there say why."""
+    with machine("-monitor", "unix:@/m,server=on,wait=off") as kaso:
+        s = qmp(kaso)
+        for name in ("xbzrle", "multifd", "postcopy-ram", "dirty-bitmaps", "mapped-ram", "x-ignore-shared", "zero-copy-send"):
+            s.command("migrate-set-capabilities", capabilities=[{"capability": name, "state": False}])
+            assert name in s.failure("migrate-set-capabilities", capabilities=[{"capability": name, "state": True}])["desc"]
+        assert "none of that name" in s.failure("migrate-set-capabilities", capabilities=[{"capability": "nonsense", "state": False}])["desc"]
+        before = s.command("query-migrate-parameters")
+        for name, value in (("multifd-channels", 4), ("xbzrle-cache-size", 4096), ("zero-page-detection", "legacy"), ("nonsense", 1)):
+            assert name in s.failure("migrate-set-parameters", **{"announce-rounds": 7, name: value})["desc"]
+        assert "from 1 to 99" in s.failure("migrate-set-parameters", **{"cpu-throttle-initial": 100})["desc"]
+        assert s.command("query-migrate-parameters") == before
+        s.command("migrate-set-parameters", **{"tls-creds": "", "tls-hostname": "", "max-bandwidth": 1 << 40})
+        hmp = Hmp(kaso.connect("m"))
+        assert "99" in hmp.command("migrate_set_parameter max-cpu-throttle 0")
+        assert "Error" not in hmp.command("migrate_set_parameter tls-hostname there")
+        assert "Error" not in hmp.command("migrate_set_parameter max-bandwidth 3K")
+        text = hmp.command("info migrate_parameters")
+        assert "tls-hostname: 'there'" in text and "max-bandwidth: 3072 bytes/second" in text, text
+        assert "savevm" in hmp.command("help savevm") and "No block device" in hmp.command("savevm x")
+        s.command("quit")
+
+
+def test_silence():
+    """Who connects and says nothing holds nobody up."""
+    for said in (b"", b"KASO"):
+        with machine("-incoming", "unix:@/in") as destination:
+            d = qmp(destination)
+            peer = socket.socket(socket.AF_UNIX)
+            peer.connect(destination.path("in"))
+            peer.sendall(said)
+            wait_for(d, "active")
+            assert state(d) == "inmigrate"
+            d.command("quit")
+            destination.finish()
+            peer.close()
+
+
+class Wire:
+    """What a NIC sends into -netdev socket."""
+
+    def __init__(self):
+        self.listener = socket.socket()
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen()
+        self.options = ["-netdev", f"socket,id=n,connect=127.0.0.1:{self.listener.getsockname()[1]}"]
+
+    def accept(self):
+        self.peer = self.listener.accept()[0]
+        self.peer.settimeout(60)
+
+    def frame(self):
+        size = struct.unpack(">I", self.peer.recv(4, socket.MSG_WAITALL))[0]
+        return self.peer.recv(size, socket.MSG_WAITALL)
+
+
+def test_announcements():
+    """A RARP request of each NIC, as often as is wanted; at the command, and after a migration."""
+    mac = bytes.fromhex("525400aabbcc")
+    for nic in ("e1000", "virtio-net-pci", "rtl8139"):
+        wire = Wire()
+        device = [*wire.options, "-device", f"{nic},netdev=n,id=nic,mac=52:54:00:aa:bb:cc"]
+        with machine("-incoming", "defer", *device, paused=False) as destination:
+            d = qmp(destination)
+            wire.accept()
+            with machine("-netdev", "user,id=n", *device[2:], paused=False) as source:
+                s = qmp(source)
+                s.command("migrate", uri="file:" + source.path("state"))
+                wait_for(s, "completed")
+                d.command("migrate-set-parameters", **{"announce-initial": 1, "announce-step": 1, "announce-rounds": 3})
+                d.command("migrate-incoming", uri="file:" + source.path("state"))
+                wait_for(d, "completed")
+                s.command("quit")
+            d.command("announce-self", interfaces=["other"])
+            d.command("announce-self", interfaces=["nic"], rounds=2, initial=1)
+            for _ in range(2):  # the rounds of the command may end those of the migration before their end
+                frame = wire.frame()
+                assert frame[:14] == b"\xff" * 6 + mac + b"\x80\x35" and frame[20:28] == b"\0\x03" + mac, frame.hex()
+            d.failure("announce-self", rounds=-1)
+            d.command("quit")
+
+
+def test_tls():
+    """With keys that both know; another key, no TLS at the other side, and what is no socket are refused."""
+    with machine() as store:
+        for name, key in (("right", "11" * 32), ("wrong", "22" * 32)):
+            os.mkdir(store.path(name))
+            with open(os.path.join(store.path(name), "keys.psk"), "w", encoding="utf-8") as file:
+                file.write(f"qemu:{key}\n")
+
+        def credentials(name, end):
+            return ["-object", f"tls-creds-psk,id=t,dir={store.path(name)},endpoint={end},username=qemu"]
+
+        for name, works in (("wrong", False), (None, False), ("right", True)):
+            with machine(*credentials("right", "client"), paused=False) as source:
+                s = qmp(source)
+                s.command("migrate-set-parameters", **{"tls-creds": "t"})
+                assert "TLS is for sockets" in s.failure("migrate", uri="exec:cat > /dev/null")["desc"]
+                with machine("-incoming", "defer", *(credentials(name, "server") if name else []), paused=False) as destination:
+                    d = qmp(destination)
+                    if name:
+                        d.command("migrate-set-parameters", **{"tls-creds": "t"})
+                    d.command("migrate-incoming", uri="unix:" + destination.path("in"))
+                    s.command("migrate", uri="unix:" + destination.path("in"))
+                    wait_for(s, "completed" if works else "failed")
+                    if works:
+                        wait_for(d, "completed")
+                        assert state(d) == "running"
+                        d.command("quit")
+                    else:
+                        destination.finish(1)
+                        assert state(s) == "running"
+                s.command("quit")
+        with machine() as kaso:
+            s = qmp(kaso)
+            s.command("migrate-set-parameters", **{"tls-creds": "none"})
+            assert "none" in s.failure("migrate", uri="unix:/nonexistent")["desc"]
+            s.command("quit")
+
+
+# mov bx, 1000h; 1: mov es, bx; xor di, di; mov cx, 8000h; rep stosw; inc ax; add bx, 1000h; cmp bx, 8000h; jb 1b; jmp 0
+WRITER = bytes.fromhex("bb00108ec331ffb90080f3ab4081c3001081fb008072eceb" "e7")
+
+
+def test_auto_converge():
+    """A guest that writes faster than it can be sent is held back more and more; all its time is its own again when that ends."""
+    with machine() as store:
+        with open(store.path("floppy"), "wb") as file:
+            file.write(WRITER.ljust(510, b"\0") + b"\x55\xaa" + bytes(1474560 - 512))
+        floppy = ["-drive", f"if=floppy,format=raw,snapshot=on,file={store.path('floppy')}", "-boot", "a"]
+        with machine(*floppy, paused=False) as source:
+            s = qmp(source)
+            s.command("migrate-set-capabilities", capabilities=[{"capability": "auto-converge", "state": True}])
+            end = time.monotonic() + 60
+            while s.command("human-monitor-command", command_line="xp /2xb 0x70000").split(":")[1].split() == ["0x00", "0x00"]:
+                assert time.monotonic() < end
+                time.sleep(0.1)
+            s.command("migrate-set-parameters", **{"max-bandwidth": 8 << 20, "downtime-limit": 0, "cpu-throttle-increment": 40})
+            s.command("migrate", uri="exec:cat > /dev/null")
+            seen, end = set(), time.monotonic() + 60
+            while not seen >= {20, 60, 99}:
+                seen.add(s.command("query-migrate").get("cpu-throttle-percentage", 0))
+                assert time.monotonic() < end, seen
+                time.sleep(0.01)
+            s.command("migrate_cancel")
+            wait_for(s, "cancelled")
+            assert "cpu-throttle-percentage" not in s.command("query-migrate")
+            s.command("quit")
+
+
 test_addresses()
 test_refusals()
 test_a_person_waits()
@@ -293,3 +450,8 @@ test_cancel()
 test_disks()
 test_snapshots()
 test_damaged_streams()
+test_names()
+test_silence()
+test_announcements()
+test_tls()
+test_auto_converge()

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/* The tables of parameters and capabilities, and what there is none of. */
+#include "migration/parameters.h"
+
+#include <string.h>
+
+const char *const migration_capability_names[MIGRATION_CAPABILITY_COUNT] = {
+    [MIGRATION_EVENTS] = "events",
+    [MIGRATION_RETURN_PATH] = "return-path",
+    [MIGRATION_PAUSE_BEFORE_SWITCHOVER] = "pause-before-switchover",
+    [MIGRATION_LATE_BLOCK_ACTIVATE] = "late-block-activate",
+    [MIGRATION_AUTO_CONVERGE] = "auto-converge",
+};
+
+#define FIELD(name) offsetof(MigrationParameters, name)
+
+/* clang-format off */
+const MigrationParameter migration_parameter_table[] = {
+    { "announce-initial", FIELD(announce_initial_ms), false, 50, 0, 100000, "ms", "milliseconds from the first announcement of NICs to the second" },
+    { "announce-max", FIELD(announce_most_ms), false, 550, 0, 100000, "ms", "milliseconds that there are between announcements at most" },
+    { "announce-rounds", FIELD(announce_rounds), false, 5, 0, 1000, "", "how often NICs are announced after a migration" },
+    { "announce-step", FIELD(announce_step_ms), false, 100, 0, 10000, "ms", "milliseconds by which each pause between announcements is longer" },
+    { "throttle-trigger-threshold", FIELD(throttle_threshold), false, 50, 1, 100, "", "auto-converge: percent of what is sent that the guest may write again meanwhile" },
+    { "cpu-throttle-initial", FIELD(throttle_initial), false, 20, 1, 99, "", "auto-converge: percent of the time that CPUs sleep, at first" },
+    { "cpu-throttle-increment", FIELD(throttle_increment), false, 10, 1, 99, "", "auto-converge: percent that are added each time that it was not enough" },
+    { "max-cpu-throttle", FIELD(throttle_most), false, 99, 1, 99, "", "auto-converge: percent of the time that CPUs sleep at most" },
+    { "tls-creds", FIELD(tls_creds), true, .summary = "a tls-creds object, with which tcp:, unix: and fd: are encrypted; empty: none" },
+    { "tls-hostname", FIELD(tls_hostname), true, .summary = "whom the destination's certificate names, where it is not the address's host" },
+    { "max-bandwidth", FIELD(max_bandwidth), false, 128 << 20, 0, INT64_MAX, "bytes/second", "bytes in a second while the machine runs; 0: no limit" },
+    { "avail-switchover-bandwidth", FIELD(switchover_bandwidth), false, 0, 0, INT64_MAX, "bytes/second", "bytes in a second that there will be when the machine stands; 0: as was seen" },
+    { "downtime-limit", FIELD(downtime_limit_ms), false, 300, 0, 2000 * 1000, "ms", "milliseconds that it may stand at the end" },
+    { 0 },
+};
+/* clang-format on */
+
+const MigrationParameter *migration_parameter_find(const char *name)
+{
+    const MigrationParameter *parameter = migration_parameter_table;
+
+    while (parameter->name && strcmp(parameter->name, name) != 0) {
+        parameter++;
+    }
+    return parameter->name ? parameter : NULL;
+}
+
+_Atomic uint64_t *migration_parameter_number(MigrationParameters *parameters,
+                                             const MigrationParameter *parameter)
+{
+    return (_Atomic uint64_t *)(void *)((char *)parameters + parameter->offset);
+}
+
+char **migration_parameter_text(MigrationParameters *parameters,
+                                const MigrationParameter *parameter)
+{
+    return (char **)(void *)((char *)parameters + parameter->offset);
+}
+
+void migration_parameters_init(MigrationParameters *parameters)
+{
+    for (const MigrationParameter *at = migration_parameter_table; at->name; at++) {
+        if (!at->text) {
+            *migration_parameter_number(parameters, at) = at->fallback;
+        }
+    }
+}
+
+void migration_parameters_clear(MigrationParameters *parameters)
+{
+    for (const MigrationParameter *at = migration_parameter_table; at->name; at++) {
+        if (at->text) {
+            g_clear_pointer(migration_parameter_text(parameters, at), g_free);
+        }
+    }
+}
+
+typedef struct {
+    const char *name, *why;
+} Missing;
+
+#define NEVER_COMPRESSED "is not there: a channel compresses better, as exec: does through zstd"
+#define NO_POSTCOPY      "not yet: postcopy"
+#define ONE_CHANNEL      "not yet: one channel carries all"
+
+static const Missing missing_capabilities[] = {
+    { "xbzrle", NEVER_COMPRESSED },
+    { "compress", NEVER_COMPRESSED },
+    { "multifd", ONE_CHANNEL },
+    { "zero-copy-send", ONE_CHANNEL },
+    { "mapped-ram", "not yet: pages of a file lie in the order in which they were sent" },
+    { "x-ignore-shared", "not yet: memory that both have is sent as well" },
+    { "postcopy-ram", NO_POSTCOPY },
+    { "postcopy-blocktime", NO_POSTCOPY },
+    { "postcopy-preempt", NO_POSTCOPY },
+    { "release-ram", NO_POSTCOPY },
+    { "background-snapshot", "not yet: the machine stands while it is saved" },
+    { "dirty-bitmaps", "not yet: bitmaps that are persistent move with their images" },
+    { "dirty-limit", "not yet: auto-converge holds a guest back" },
+    { "validate-uuid", "not yet: -uuid may differ, what the guest has seen goes with it" },
+    { "switchover-ack", "is not there: no device of this program needs it" },
+    { "block", "is not there: mirror disks with blockdev-mirror to nbd-server-start" },
+    { "rdma-pin-all", "is not there: no RDMA" },
+    { "x-colo", "is not there: no COLO" },
+    { 0 },
+};
+
+static const Missing missing_parameters[] = {
+    { "tls-authz", "not yet: who may connect is who has a certificate" },
+    { "xbzrle-cache-size", NEVER_COMPRESSED },
+    { "compress-level", NEVER_COMPRESSED },
+    { "compress-threads", NEVER_COMPRESSED },
+    { "compress-wait-thread", NEVER_COMPRESSED },
+    { "decompress-threads", NEVER_COMPRESSED },
+    { "multifd-channels", ONE_CHANNEL },
+    { "multifd-compression", ONE_CHANNEL },
+    { "multifd-zlib-level", ONE_CHANNEL },
+    { "multifd-zstd-level", ONE_CHANNEL },
+    { "multifd-qatzip-level", ONE_CHANNEL },
+    { "max-postcopy-bandwidth", NO_POSTCOPY },
+    { "cpu-throttle-tailslow",
+      "not yet: each step of auto-converge is as large as the one before" },
+    { "block-bitmap-mapping", "not yet: bitmaps that are persistent move with their images" },
+    { "block-incremental", "is not there: mirror disks with blockdev-mirror" },
+    { "x-vcpu-dirty-limit-period", "not yet: auto-converge holds a guest back" },
+    { "vcpu-dirty-limit", "not yet: auto-converge holds a guest back" },
+    { "mode", "not yet: other ways of a machine than to another process" },
+    { "cpr-exec-command", "not yet: other ways of a machine than to another process" },
+    { "zero-page-detection",
+      "is not there: pages of zeroes are always found by the thread that sends" },
+    { "direct-io", "not yet: files are written through the host's cache" },
+    { "x-checkpoint-delay", "is not there: no COLO" },
+    { 0 },
+};
+
+static const char *find(const Missing *missing, const char *name)
+{
+    while (missing->name && strcmp(missing->name, name) != 0) {
+        missing++;
+    }
+    return missing->name ? missing->why : NULL;
+}
+
+const char *migration_capability_missing(const char *name)
+{
+    return find(missing_capabilities, name);
+}
+
+const char *migration_parameter_missing(const char *name)
+{
+    return find(missing_parameters, name);
+}

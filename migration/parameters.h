@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* What migrate-set-parameters and migrate-set-capabilities set, as tables: names are QMP's. */
+#ifndef MIGRATION_PARAMETERS_H
+#define MIGRATION_PARAMETERS_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum {
+    MIGRATION_EVENTS,      /* MIGRATION and MIGRATION_PASS are sent */
+    MIGRATION_RETURN_PATH, /* the destination answers over fd:, as it always does over unix: and tcp: */
+    MIGRATION_PAUSE_BEFORE_SWITCHOVER, /* the status pre-switchover */
+    MIGRATION_LATE_BLOCK_ACTIVATE,     /* the destination has its disks only when it goes on */
+    MIGRATION_AUTO_CONVERGE,           /* a guest that writes too fast is held back */
+    MIGRATION_CAPABILITY_COUNT,
+} MigrationCapability;
+extern const char *const migration_capability_names[MIGRATION_CAPABILITY_COUNT];
+
+/* Numbers may be read on any thread; texts change under the machine lock. */
+typedef struct {
+    _Atomic uint64_t max_bandwidth; /* bytes in a second; 0: no limit */
+    _Atomic uint64_t
+        switchover_bandwidth; /* that there will be when the machine stands; 0: as was seen */
+    _Atomic uint64_t downtime_limit_ms; /* how long it may stand at the end */
+    _Atomic uint64_t announce_initial_ms, announce_most_ms, announce_rounds, announce_step_ms;
+    /* Percent: of what is sent, written again meanwhile; of the time, that CPUs sleep. */
+    _Atomic uint64_t throttle_threshold, throttle_initial, throttle_increment, throttle_most;
+    char *tls_creds, *tls_hostname; /* NULL: none */
+} MigrationParameters;
+
+typedef struct {
+    const char *name; /* NULL ends the table */
+    size_t offset;
+    bool text;
+    uint64_t fallback, least, most; /* of a number */
+    const char *unit;               /* as HMP prints it */
+    const char *summary;
+} MigrationParameter;
+extern const MigrationParameter migration_parameter_table[];
+const MigrationParameter *migration_parameter_find(const char *name);
+_Atomic uint64_t *migration_parameter_number(MigrationParameters *parameters,
+                                             const MigrationParameter *parameter);
+char **migration_parameter_text(MigrationParameters *parameters,
+                                const MigrationParameter *parameter);
+
+void migration_parameters_init(MigrationParameters *parameters);
+void migration_parameters_clear(MigrationParameters *parameters);
+
+/* Why a capability or a parameter that others have is not there; NULL: nobody has one of that name. */
+const char *migration_capability_missing(const char *name);
+const char *migration_parameter_missing(const char *name);
+
+#endif
