@@ -43,7 +43,7 @@ def commands():
         assert "Cannot access memory" in hmp.command("xp 0xfffffffffffffffe")
         assert "Error" in hmp.command("cpu 7")
         assert "Error" in hmp.command("xp/q 0")
-        assert "not built yet" in hmp.command("announce_self")
+        assert "not built yet" in hmp.command("dumpdtb")
         assert "did you mean 'info mtree'" in hmp.command("info mtre")
         path = kaso.path("dump")
         assert hmp.command('pmemsave 0x40000000 0x20000 "%s"' % path) == ""
