@@ -188,26 +188,20 @@ def main():
     build, guests, kind = sys.argv[1:4]
     keep = sys.argv[4] if len(sys.argv) > 4 else None
     program = os.path.join(build, "kaso-system-aarch64" if kind == "virt" else "kaso-system-x86_64")
-    with Xvfb(1600, 1200) as server:
-        manager = subprocess.Popen(["openbox", "--sm-disable"], env=server.env, stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL)
-        try:
-            with Desktop(program, guests, kind, "-display", "sdl", *AGENT, env=server.env) as desktop:
-                started = time.monotonic()
-                desktop.boot()
-                print("a desktop after %.0f s" % (time.monotonic() - started), flush=True)
-                driver = Driver(server, desktop, kind)
-                for step in STEPS if kind != "pc-heads" else ("heads",):
-                    if step == "follow" and not driver.follows:
-                        continue
-                    name, *arguments = step.split()
-                    getattr(driver, name)(*arguments)
-                    print(step, "%.0f s" % (time.monotonic() - started), flush=True)
-                    if keep:
-                        window_png(server, driver.window, "%s/%s-%s.png" % (keep, kind, step.replace(" ", "-")))
-        finally:
-            manager.kill()
-            manager.wait()
+    with Xvfb(1600, 1200) as server, server.managed(), \
+            Desktop(program, guests, kind, "-display", "sdl", *AGENT, env=server.env) as desktop:
+        started = time.monotonic()
+        desktop.boot()
+        print("a desktop after %.0f s" % (time.monotonic() - started), flush=True)
+        driver = Driver(server, desktop, kind)
+        for step in STEPS if kind != "pc-heads" else ("heads",):
+            if step == "follow" and not driver.follows:
+                continue
+            name, *arguments = step.split()
+            getattr(driver, name)(*arguments)
+            print(step, "%.0f s" % (time.monotonic() - started), flush=True)
+            if keep:
+                window_png(server, driver.window, "%s/%s-%s.png" % (keep, kind, step.replace(" ", "-")))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A window under Xvfb: its picture against screendump, keys and pointer by xdotool, sizes, and a display server that goes."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -48,6 +49,23 @@ class Xvfb:
                 return out[0]
             time.sleep(0.05)
         raise AssertionError("no window " + name)
+
+    @contextlib.contextmanager
+    def managed(self):
+        """With openbox, once it is up: a window that comes while it starts may never be shown."""
+        with tempfile.TemporaryDirectory() as folder:
+            up = os.path.join(folder, "up")
+            manager = subprocess.Popen(["openbox", "--sm-disable", "--startup", "touch " + up], env=self.env,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                end = time.monotonic() + 20
+                while not os.path.exists(up):
+                    assert time.monotonic() < end, "openbox does not start"
+                    time.sleep(0.02)
+                yield
+            finally:
+                manager.kill()
+                manager.wait()
 
     def activate(self, window):
         """Once the window manager is there to do it."""
@@ -263,28 +281,20 @@ def test_full_screen():
     if not shutil.which("openbox"):
         print("no openbox: full screen is not looked at")
         return
-    with Xvfb() as server:
-        manager = subprocess.Popen(["openbox", "--sm-disable"], env=server.env, stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL)
-        try:
-            screen = Screen("-display", "sdl", env=server.env)
-            with screen:
-                window = server.window()
-                paint(screen, 320, 200)
-                sized(server, window, 320, 200)
-                server.activate(window)
-                server.xdotool("key", "ctrl+alt+f")
-                sized(server, window, WIDTH, HEIGHT)
-                # 1280 x 1024: four times as large, 112 rows of black above and below.
-                _, _, large = scaled(screen.dump(), 4)
-                wait_for(lambda: server.picture(window)[2][3 * WIDTH * 112:-3 * WIDTH * 112] == large)
-                server.xdotool("key", "ctrl+alt+f")
-                sized(server, window, 320, 200)
-                shows(server, window, screen.dump())
-                screen.end()
-        finally:
-            manager.kill()
-            manager.wait()
+    with Xvfb() as server, server.managed(), Screen("-display", "sdl", env=server.env) as screen:
+        window = server.window()
+        paint(screen, 320, 200)
+        sized(server, window, 320, 200)
+        server.activate(window)
+        server.xdotool("key", "ctrl+alt+f")
+        sized(server, window, WIDTH, HEIGHT)
+        # 1280 x 1024: four times as large, 112 rows of black above and below.
+        _, _, large = scaled(screen.dump(), 4)
+        wait_for(lambda: server.picture(window)[2][3 * WIDTH * 112:-3 * WIDTH * 112] == large)
+        server.xdotool("key", "ctrl+alt+f")
+        sized(server, window, 320, 200)
+        shows(server, window, screen.dump())
+        screen.end()
 
 
 def mouse_of(screen, count):
