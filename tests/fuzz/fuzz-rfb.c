@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a VNC client sends, from its first byte on: the first byte of the input says by which transport and whether there is a
- * password, the rest is what comes from the socket. The screen is a text console.
+ * password or SASL, the rest is what comes from the socket. The screen is a text console.
  */
 #include <poll.h>
 #include <string.h>
@@ -10,9 +10,17 @@
 
 #include "main/setup.h"
 #include "tests/fuzz/fuzz.h"
+#include "ui/vnc/sasl.h"
 #include "ui/vnc/vnc.h"
 
-enum { WITH_PASSWORD = 4, WITH_UPGRADE = 8, TRUSTED = 16, ROUNDS = 400, ANSWER_MAX = 64 << 20 };
+enum {
+    WITH_PASSWORD = 4,
+    WITH_UPGRADE = 8,
+    TRUSTED = 16,
+    WITH_SASL = 32,
+    ROUNDS = 400,
+    ANSWER_MAX = 64 << 20
+};
 
 static const char upgrade[] = "GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                               "Sec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n";
@@ -81,6 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     server = vnc_server_new(setup->machine, "fuzz", NULL, NULL);
     g_assert_nonnull(server);
     server->password_wanted = data[0] & WITH_PASSWORD;
+    server->sasl = data[0] & WITH_SASL && vnc_sasl_init(NULL);
     server->power_control = true;
     server->lossy = true;
     vnc_server_set_password(server, "secret");
