@@ -47,7 +47,6 @@ REFUSED = [
     (['-M', 'microvm'], r"not yet: machine 'microvm' is not built; use pc"),
     ([*VIRT, '-cpu', 'cortex-a15'], r"not yet: CPU model 'cortex-a15' is not built; it runs 32-bit code only"),
     ([*VIRT, '-device', 'virtio-gpu-gl-pci'], r"not yet: device 'virtio-gpu-gl-pci' is not built; use virtio-gpu-pci"),
-    (['-only-migratable'], r'not yet: migration'),
     (['-dump-vmstate', 'x'], r'not yet: snapshots'),
     (['-icount', '3'], r'not yet: instruction counting'),
     (['-usbdevice', 'braille'], r'not yet: braille'),
