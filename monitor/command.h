@@ -90,6 +90,8 @@ typedef struct MonitorAnswer MonitorAnswer;
 MonitorAnswer *monitor_answer_later(Monitor *monitor, const MonitorCommand *command,
                                     void (*gone)(void *opaque), void *opaque, GError **error);
 void monitor_answer(MonitorAnswer *answer, json_t *result, GError *failure);
+/* A line for people meanwhile, of how far it is. */
+void monitor_answer_note(MonitorAnswer *answer, const char *line);
 
 /* One line of HMP is run on behalf of a QMP session: its result is an answer at once. */
 void monitor_set_in_line(Monitor *monitor, bool in_line);

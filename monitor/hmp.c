@@ -226,6 +226,11 @@ static void go_on(void *opaque)
     chardev_accept_input(monitor->chardev);
 }
 
+void hmp_note(Monitor *monitor, const char *line)
+{
+    hmp_print(monitor, line);
+}
+
 void hmp_answer(Monitor *monitor, const MonitorCommand *command, json_t *result,
                 const GError *failure)
 {

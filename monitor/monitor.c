@@ -86,6 +86,13 @@ void monitor_answer(MonitorAnswer *answer, json_t *result, GError *failure)
     free_answer(answer);
 }
 
+void monitor_answer_note(MonitorAnswer *answer, const char *line)
+{
+    if (!answer->monitor->control) {
+        hmp_note(answer->monitor, line);
+    }
+}
+
 void monitor_drop_answers(Monitor *monitor)
 {
     MonitorAnswer *answer;

@@ -56,6 +56,8 @@ void hmp_event(Monitor *monitor, ChardevEvent event);
 /* What a person at the prompt wants to know at once. */
 void hmp_machine_event(Monitor *monitor, const char *event, const char *json_data);
 void hmp_receive(Monitor *monitor, const uint8_t *data, size_t size);
+/* A line about the command that is under way. */
+void hmp_note(Monitor *monitor, const char *line);
 /* The command that was under way has its answer: takes nothing. */
 void hmp_answer(Monitor *monitor, const MonitorCommand *command, json_t *result,
                 const GError *failure);

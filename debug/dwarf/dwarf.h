@@ -20,6 +20,8 @@ typedef struct DwarfFile DwarfFile;
 /* NULL: it is no ELF file. Keeps the file open, which may change or go away meanwhile. */
 DwarfFile *dwarf_open(const SymbolInput *input);
 void dwarf_close(DwarfFile *dwarf);
+/* For a file of debugging information alone: the file that it was taken from, which has the code and the frame information. */
+void dwarf_take_code(DwarfFile *dwarf, const SymbolInput *input);
 /* Begins a question: all calls up to the next one together take no more steps than a few for each byte of the file. */
 void dwarf_begin(DwarfFile *dwarf);
 /* Whether the file has anything of the kind; else only its code and sections are known. */
@@ -86,7 +88,9 @@ unsigned dwarf_functions(DwarfFile *dwarf, uint64_t address,
 
 /* --- frames ------------------------------------------------------------------------------------ */
 
-enum { DWARF_REGISTERS = 72 }; /* by DWARF's numbers for the machine; vector registers beyond are not kept */
+enum {
+    DWARF_REGISTERS = 72
+}; /* by DWARF's numbers for the machine; vector registers beyond are not kept */
 
 typedef struct {
     uint64_t value[DWARF_REGISTERS];
@@ -116,8 +120,8 @@ typedef struct {
  * the frame's cfa. END: nobody has called it.
  */
 typedef enum { UNWIND_UNKNOWN, UNWIND_STEP, UNWIND_END } DwarfUnwind;
-DwarfUnwind dwarf_unwind(DwarfFile *dwarf, uint64_t address, DwarfFrame *frame, DwarfRegisters *caller,
-                         uint64_t *pc, bool *interrupted);
+DwarfUnwind dwarf_unwind(DwarfFile *dwarf, uint64_t address, DwarfFrame *frame,
+                         DwarfRegisters *caller, uint64_t *pc, bool *interrupted);
 /* EM_* of elf.h. */
 unsigned dwarf_machine(const DwarfFile *dwarf);
 /* The names of registers by DWARF's numbers, as our targets call them; NULL ends. NULL: that machine is not known. */

@@ -10,15 +10,15 @@
 
 /* What a file may cost. Debian's kernels have 5000 units, and 600 MiB of sections when these are not compressed. */
 enum {
-    DWARF_SECTION_MAX = 1 << 30,     /* bytes of one section */
+    DWARF_SECTION_MAX = 1 << 30, /* bytes of one section */
     DWARF_UNITS_MAX = 1 << 18,
     DWARF_SPECIFICATIONS_MAX = 4 << 20, /* attributes of all abbreviations */
-    DWARF_RANGES_MAX = 4 << 20,      /* of all units */
+    DWARF_RANGES_MAX = 4 << 20,         /* of all units */
     DWARF_RANGES_PER_DIE_MAX = 1 << 16,
-    DWARF_ROWS_MAX = 4 << 20,        /* source lines' rows that are kept; of one unit too */
-    DWARF_SOURCES_MAX = 1 << 16,     /* of one unit */
-    DWARF_NESTING_MAX = 64,          /* of scopes and types */
-    DWARF_STRINGS_MAX = 64 << 20,    /* bytes of strings that we have made */
+    DWARF_ROWS_MAX = 4 << 20,     /* source lines' rows that are kept; of one unit too */
+    DWARF_SOURCES_MAX = 1 << 16,  /* of one unit */
+    DWARF_NESTING_MAX = 64,       /* of scopes and types */
+    DWARF_STRINGS_MAX = 64 << 20, /* bytes of strings that we have made */
 };
 #define DWARF_SECTION_NONE ((uint64_t)DWARF_SECTION_MAX * 4) /* an offset that no section has */
 
@@ -80,8 +80,8 @@ typedef struct {
     uint64_t offset, end; /* in .debug_info */
     uint64_t first;       /* its DIE */
     uint64_t abbrev_offset, signature, signature_die;
-    uint64_t dwo_id;      /* that a skeleton and its split unit share; 0: neither */
-    uint32_t part;        /* in DwarfFile.parts */
+    uint64_t dwo_id;          /* that a skeleton and its split unit share; 0: neither */
+    uint32_t part;            /* in DwarfFile.parts */
     uint32_t skeleton, split; /* the other of the two, by its index + 1; 0 */
     uint8_t version, address_size, offset_size, type;
     bool rooted; /* what follows is known */
@@ -103,17 +103,19 @@ typedef struct {
 struct DwarfFile {
     SymbolInput input;
     ElfFile elf;
+    DwarfFile
+        *code; /* what was stripped of this file's information, and has what that lacks; NULL */
     DwarfSection sections[DWARF_SECTIONS];
     uint64_t spent, budget; /* steps of the present question */
-    GArray *units; /* DwarfUnit, by offset; NULL: not looked for */
-    GArray *parts; /* DwarfPart; the first is the file itself */
-    bool has_supplement; /* what dwz has moved into another file is behind ours, from here on */
+    GArray *units;          /* DwarfUnit, by offset; NULL: not looked for */
+    GArray *parts;          /* DwarfPart; the first is the file itself */
+    bool has_supplement;    /* what dwz has moved into another file is behind ours, from here on */
     uint64_t supplement_info, supplement_str;
-    unsigned missing; /* units of which only the skeleton was found */
-    GArray *ranges; /* DwarfUnitRange, by start; NULL: not looked for */
-    GHashTable *abbrevs; /* offset -> DwarfAbbrevs */
+    unsigned missing;        /* units of which only the skeleton was found */
+    GArray *ranges;          /* DwarfUnitRange, by start; NULL: not looked for */
+    GHashTable *abbrevs;     /* offset -> DwarfAbbrevs */
     uint64_t specifications; /* of all of them */
-    uint64_t rows; /* of all DwarfLines that are kept */
+    uint64_t rows;           /* of all DwarfLines that are kept */
     GStringChunk *strings;
     uint64_t string_bytes;
     DwarfFrames *frames;
@@ -185,7 +187,7 @@ typedef struct {
 } DwarfDie;
 
 typedef enum {
-    VALUE_NUMBER,    /* a constant, a flag, an offset into a section */
+    VALUE_NUMBER, /* a constant, a flag, an offset into a section */
     VALUE_ADDRESS,
     VALUE_STRING,
     VALUE_BLOCK,     /* also an expression */

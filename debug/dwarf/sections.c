@@ -154,6 +154,9 @@ const DwarfSection *dwarf_section(DwarfFile *dwarf, DwarfSectionKind kind)
     if (!section->read) {
         section->read = true;
         read_section(&dwarf->elf, section, section_names[kind]);
+        if (!section->bytes && dwarf->code) {
+            read_section(&dwarf->code->elf, section, section_names[kind]);
+        }
     }
     return section;
 }
@@ -225,6 +228,13 @@ DwarfFile *dwarf_open(const SymbolInput *input)
     return dwarf;
 }
 
+void dwarf_take_code(DwarfFile *dwarf, const SymbolInput *input)
+{
+    if (!dwarf->code) {
+        dwarf->code = dwarf_open(input);
+    }
+}
+
 void dwarf_close(DwarfFile *dwarf)
 {
     for (unsigned i = 0; dwarf->units && i < dwarf->units->len; i++) {
@@ -235,6 +245,7 @@ void dwarf_close(DwarfFile *dwarf)
     for (unsigned i = 0; i < DWARF_SECTIONS; i++) {
         g_free(dwarf->sections[i].bytes);
     }
+    g_clear_pointer(&dwarf->code, dwarf_close);
     g_clear_pointer(&dwarf->frames, dwarf_frames_free);
     g_clear_pointer(&dwarf->names, dwarf_names_free);
     g_clear_pointer(&dwarf->types, dwarf_types_free);
@@ -317,5 +328,5 @@ bool dwarf_code(const DwarfFile *dwarf, uint64_t address, void *buffer, size_t s
             return symbol_input_read(&dwarf->input, section->offset + within, buffer, size);
         }
     }
-    return false;
+    return dwarf->code && dwarf_code(dwarf->code, address, buffer, size);
 }

@@ -72,7 +72,9 @@ static SymbolFile *read_open(const SymbolInput *input, const uint64_t *base, GEr
             if (file && !file->entries->len && !(file->dwarf && dwarf_has_lines(file->dwarf))) {
                 symbol_file_free(file);
                 error_fail(error, KASO_ERROR_INVALID,
-                           "file '%s' has no symbols (it may be stripped)", input->path);
+                           "file '%s' has no symbols (it may be stripped: 'symbols fetch FILE' "
+                           "asks a server)",
+                           input->path);
                 return NULL;
             }
             return file;

@@ -380,10 +380,25 @@ void symbols_each(Machine *machine, unsigned number, void (*fn)(void *opaque, co
 bool symbols_add(Machine *machine, const char *path, const uint64_t *base, unsigned *number,
                  GError **error)
 {
+    return symbols_add_separate(machine, path, NULL, NULL, base, number, error);
+}
+
+bool symbols_add_separate(Machine *machine, const char *path, const char *name, const char *code,
+                          const uint64_t *base, unsigned *number, GError **error)
+{
     SymbolFile *file = symbol_file_read(path, base, error);
+    SymbolInput input;
 
     if (!file) {
         return false;
+    }
+    if (name) {
+        g_free(file->name);
+        file->name = g_strdup(name);
+    }
+    if (code && file->dwarf && symbol_input_open(&input, code, NULL)) {
+        dwarf_take_code(file->dwarf, &input);
+        symbol_input_close(&input);
     }
     file->by_user = true;
     file->based = base;

@@ -51,10 +51,11 @@ typedef struct {
     uint64_t start, end; /* addresses that belong to it; end is the first that does not */
     unsigned count;      /* of symbols */
     bool lines;          /* knows source lines */
-    unsigned missing_units; /* whose types and variables are in .dwo files that were not found, as far as is known */
+    unsigned
+        missing_units; /* whose types and variables are in .dwo files that were not found, as far as is known */
     bool by_user;
-    bool waits;          /* it is not used, for the reason in note */
-    const char *note;    /* what is to be said of its place; may be NULL */
+    bool waits;       /* it is not used, for the reason in note */
+    const char *note; /* what is to be said of its place; may be NULL */
 } SymbolFileInfo;
 
 /*
@@ -76,8 +77,8 @@ bool symbols_at(Machine *machine, Vcpu *vcpu, uint64_t address, Symbol *symbol);
 char *symbols_describe(Machine *machine, Vcpu *vcpu, uint64_t address);
 /* A place in source code. */
 typedef struct {
-    const char *source;  /* "init/main.c": relative to `folder` where that makes it shorter */
-    const char *folder;  /* where the compiler ran; may be "" */
+    const char *source; /* "init/main.c": relative to `folder` where that makes it shorter */
+    const char *folder; /* where the compiler ran; may be "" */
     unsigned line;
     uint64_t start, end; /* the code around the address that belongs to it */
     bool statement;      /* start is a place to stop at for this line */
@@ -97,8 +98,8 @@ unsigned symbols_line_addresses(Machine *machine, const char *source, unsigned *
  */
 typedef bool SourceWantedFn(void *opaque, uint64_t start, uint64_t end);
 typedef void SourceLineFn(void *opaque, const SourceLine *line);
-void symbols_each_line(Machine *machine, unsigned number, const char *source, SourceWantedFn *wanted,
-                       SourceLineFn *fn, void *opaque);
+void symbols_each_line(Machine *machine, unsigned number, const char *source,
+                       SourceWantedFn *wanted, SourceLineFn *fn, void *opaque);
 /* A source that is known by the end of its path: its source and folder. */
 bool symbols_source(Machine *machine, const char *source, SourceLine *line);
 /*
@@ -110,10 +111,10 @@ uint64_t symbols_behind_prologue(Machine *machine, Vcpu *vcpu, uint64_t address)
 /* A function around an address, as in debug/dwarf/dwarf.h. */
 typedef struct {
     const char *name;
-    uint64_t id;         /* of this function or inlined copy, within its file */
+    uint64_t id; /* of this function or inlined copy, within its file */
     uint64_t entry;
     bool inlined;
-    SourceLine call;     /* where it was inlined: source, folder and line */
+    SourceLine call; /* where it was inlined: source, folder and line */
 } SourceFunction;
 enum { SOURCE_FUNCTIONS_MAX = 32 };
 /* Innermost first, the one that was really called last; 0: not known. */
@@ -148,6 +149,12 @@ void symbols_on_change(Machine *machine, void (*fn)(void *opaque), void *opaque)
  */
 bool symbols_add(Machine *machine, const char *path, const uint64_t *base, unsigned *number,
                  GError **error);
+/*
+ * The same of a file with debugging information alone that is to be called `name` (NULL: by its path). code: path of the file that it was taken
+ * from; NULL: that is not there.
+ */
+bool symbols_add_separate(Machine *machine, const char *path, const char *name, const char *code,
+                          const uint64_t *base, unsigned *number, GError **error);
 /*
  * A folder of symbol files: those of firmware's images are looked for there, by the path that their linker wrote down or any end of it. What is in memory
  * is looked at anew.

@@ -189,6 +189,7 @@ const MonitorType monitor_types[] = {
       "used bool, note? str, missing-units? int" },
     { "SymbolInfo", "name str, address int, size int, type str, file str, offset? int" },
     { "SymbolFileAdded", "number int, note? str" },
+    { "SymbolFileFetched", "number int, build-id str, name str, path str" },
     { "SourceLineInfo", "source str, folder? str, line int, start int, end int, symbol? str" },
     { "InterruptInfo",
       "device? str, output? int, connected? bool, input? int, level? int, where? str, text? str, stops? bool" },

@@ -32,7 +32,7 @@ def target(kaso, name):
 def build_modes(compiler, source, folder):
     """The boot sector of modes.S: its ELF file and a floppy disk with it."""
     elf, image = os.path.join(folder, 'modes'), os.path.join(folder, 'modes.img')
-    subprocess.run([compiler, '-m64', '-nostdlib', '-static', '-no-pie', '-Wl,-N,--build-id=none',
+    subprocess.run([compiler, '-m64', '-fuse-ld=bfd', '-nostdlib', '-static', '-no-pie', '-Wl,-N,--build-id=none',
                     '-Wl,-Ttext=0x7c00,--no-warn-rwx-segments', '-o', elf, source], check=True)
     subprocess.run(['objcopy', '-O', 'binary', '-j', '.text', elf, image], check=True)
     with open(image, 'ab') as file:

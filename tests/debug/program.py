@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 
-PLAIN = ['-ffreestanding', '-nostdlib', '-static', '-no-pie', '-fno-pie', '-fno-stack-protector', '-Wl,-N',
+PLAIN = ['-fuse-ld=bfd', '-ffreestanding', '-nostdlib', '-static', '-no-pie', '-fno-pie', '-fno-stack-protector', '-Wl,-N',
          '-Wl,--build-id=none,--no-warn-rwx-segments']
 BOARDS = {'pc': ('x86_64', ['-m64', '-mno-red-zone', '-fcf-protection=none', '-Wl,-Ttext=0x100000'], []),
           'virt': ('aarch64', ['-Wl,-Ttext=0x40100000'], ['-cpu', 'cortex-a57'])}
