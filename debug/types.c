@@ -103,6 +103,30 @@ uint32_t types_find_kind(Types *types, TypeKind kind, const char *name)
     return TYPES_NONE;
 }
 
+/* What compilers write for the ways in which C lets one say it; the text itself for all others. */
+static const char *compilers_name(const char *name)
+{
+    static const char *const same[][2] = {
+        { "unsigned", "unsigned int" },
+        { "long", "long int" },
+        { "unsigned long", "long unsigned int" },
+        { "unsigned long int", "long unsigned int" },
+        { "short", "short int" },
+        { "unsigned short", "short unsigned int" },
+        { "unsigned short int", "short unsigned int" },
+        { "long long", "long long int" },
+        { "unsigned long long", "long long unsigned int" },
+        { "unsigned long long int", "long long unsigned int" },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(same); i++) {
+        if (!strcmp(name, same[i][0])) {
+            return same[i][1];
+        }
+    }
+    return name;
+}
+
 static uint32_t find_plain(Types *types, const char *name)
 {
     static const TypeKind kinds[] = { TYPE_TYPEDEF, TYPE_INT,   TYPE_FLOAT,
@@ -140,7 +164,8 @@ bool types_find(Types *types, const char *text, uint32_t *number, unsigned *star
         *number = TYPES_NONE;
         return *stars;
     }
-    *number = find_plain(types, name);
+    *number = find_plain(types, name); /* clang's name may be the short one */
+    *number = *number ? *number : find_plain(types, compilers_name(name));
     return *number;
 }
 

@@ -73,9 +73,27 @@ static bool is_name_start(char c)
     return g_ascii_isalpha(c) || c == '_';
 }
 
+/* Takes the failure; says more of "init_task.comm" where init_task is a symbol. */
+static bool no_symbol(Expression *e, const char *name, GError *failure)
+{
+    const char *dot = strchr(name, '.');
+    g_autofree char *first = dot ? g_strndup(name, (gsize)(dot - name)) : NULL;
+    uint64_t address;
+
+    if (dot && symbols_address(e->vcpu->machine, e->vcpu, first, &address, NULL)) {
+        g_error_free(failure);
+        return error_fail(e->error, KASO_ERROR_NOT_FOUND,
+                          "the type of '%s' is not known: write ((struct TYPE *)&%s)->%s", first,
+                          first, dot + 1);
+    }
+    g_propagate_error(e->error, failure);
+    return false;
+}
+
 /* "start_kernel", "foo.cold", "virtio_net!init": its address. */
 static bool expression_symbol(Expression *e, int64_t *value)
 {
+    g_autoptr(GError) failure = NULL;
     g_autofree char *name = NULL;
     const char *start = e->text;
 
@@ -83,8 +101,11 @@ static bool expression_symbol(Expression *e, int64_t *value)
         e->text++;
     }
     name = g_strndup(start, e->text - start);
-    return e->vcpu ? symbols_address(e->vcpu->machine, e->vcpu, name, (uint64_t *)value, e->error)
-                   : error_fail(e->error, KASO_ERROR_INVALID, "'%s' is not a number", name);
+    if (!e->vcpu) {
+        return error_fail(e->error, KASO_ERROR_INVALID, "'%s' is not a number", name);
+    }
+    return symbols_address(e->vcpu->machine, e->vcpu, name, (uint64_t *)value, &failure) ||
+           no_symbol(e, name, g_steal_pointer(&failure));
 }
 
 static bool expression_unary(Expression *e, int64_t *value)

@@ -84,11 +84,30 @@ static bool has_variable(Vcpu *vcpu, const char *text)
     return false;
 }
 
+/* "(int)$x0": C's own types, and those that a kernel has for them. */
+static bool is_plain_cast(const char *text)
+{
+    static const char *const types[] = {
+        "int", "long", "short", "char", "unsigned", "signed", "u8",
+        "u16", "u32",  "u64",   "s8",   "s16",      "s32",    "s64"
+    };
+
+    for (unsigned i = 0; *text == '(' && i < G_N_ELEMENTS(types); i++) {
+        if (starts_name(text + 1, types[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool typed_is_typed(Vcpu *vcpu, const char *text)
 {
     static const char *const tags[] = { "struct", "union", "enum", "current" };
 
     for (const char *c = text; *c; c++) {
+        if (is_plain_cast(c)) {
+            return true;
+        }
         for (unsigned i = 0; i < G_N_ELEMENTS(tags); i++) {
             if ((c == text || !(is_name_character(c[-1]) || strchr("$.>", c[-1]))) &&
                 starts_name(c, tags[i])) {
@@ -262,6 +281,17 @@ static bool take_cast(Typed *t, TypedValue *v)
     return true;
 }
 
+/* "u64 *)": that must be a type. */
+static bool ends_in_star(const char *text)
+{
+    size_t n = strcspn(text, "()");
+
+    while (n && g_ascii_isspace(text[n - 1])) {
+        n--;
+    }
+    return n && text[n - 1] == '*' && text[strcspn(text, "()")] == ')';
+}
+
 static bool typed_parenthesis(Typed *t, TypedValue *value)
 {
     TypedValue cast = { 0 };
@@ -278,7 +308,7 @@ static bool typed_parenthesis(Typed *t, TypedValue *value)
     }
     t->text++;
     if (starts_name(t->text, "struct") || starts_name(t->text, "union") ||
-        starts_name(t->text, "enum")) {
+        starts_name(t->text, "enum") || ends_in_star(t->text)) {
         return error_fail(t->error, KASO_ERROR_NOT_FOUND, "there is no type '%.*s'",
                           (int)strcspn(t->text, ")"), t->text);
     }

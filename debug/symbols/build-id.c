@@ -95,6 +95,43 @@ static bool of_file(const SymbolFile *file, BuildId *id, GError **error)
                : of_path(file->path, file, id, error);
 }
 
+/* Whether an ELF image that the kernel carries (a vDSO) begins shortly before an offset. */
+static bool is_of_image(const uint8_t *bytes, uint64_t at)
+{
+    enum { PAGE = 4096, PAGES = 16 };
+
+    for (uint64_t page = at / PAGE, i = 0; i < PAGES && i <= page; i++) {
+        if (!memcmp(bytes + (page - i) * PAGE, ELFMAG, SELFMAG)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The only note of the kernel's own, where no name tells where its notes are. vCPUs parked. */
+static bool search_kernel(const LinuxKernel *kernel, BuildId *id)
+{
+    static const uint8_t header[] = { 4, 0, 0, 0,   20,  0,   0, 0, NT_GNU_BUILD_ID,
+                                      0, 0, 0, 'G', 'N', 'U', 0 };
+    uint64_t start, size, found = 0;
+    const uint8_t *bytes = linux_image(kernel, &start, &size);
+
+    for (uint64_t at = 0; bytes && at + sizeof header + 20 <= size;) {
+        const uint8_t *next = memmem(bytes + at, size - at - 20, header, sizeof header);
+
+        if (!next) {
+            break;
+        }
+        at = (uint64_t)(next - bytes);
+        if (at % 4 == 0 && !is_of_image(bytes, at)) {
+            set_bytes(id, next + sizeof header, 20);
+            found++;
+        }
+        at += 4;
+    }
+    return found == 1;
+}
+
 /* vCPUs parked. */
 static bool of_kernel(const LinuxKernel *kernel, BuildId *id, GError **error)
 {
@@ -111,7 +148,9 @@ static bool of_kernel(const LinuxKernel *kernel, BuildId *id, GError **error)
             return true;
         }
     }
-    return error_fail(error, KASO_ERROR_NOT_FOUND, "the kernel in memory tells no build ID");
+    id->name = g_strdup("vmlinux");
+    return search_kernel(kernel, id) ||
+           error_fail(error, KASO_ERROR_NOT_FOUND, "the kernel in memory tells no build ID");
 }
 
 static bool from_digits(const char *text, BuildId *id)

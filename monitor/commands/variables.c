@@ -145,7 +145,7 @@ static json_t *members_json(const Types *types, const Type *type, uint64_t base,
 
     for (uint32_t i = 0; i < type->count; i++) {
         const TypeMember *member = &g_array_index(types->members, TypeMember, type->first + i);
-        const Type *inner = types_get(types, types_resolve(types, member->type));
+        const Type *inner = types_get(types, member->type);
         uint64_t offset = base + member->bit_offset / 8;
         g_autofree char *text = types_describe(types, member->type);
         json_t *one = json_object();

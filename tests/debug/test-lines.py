@@ -108,6 +108,9 @@ def check_sums(session):
                          ('print points[1', r"Error: .*lacks a '\]'"), ('print (head.number', r"Error: .*lacks a '\)'"),
                          ('print *points@0', "Error: '@' stands"), ('print head.number / 0', 'Error: .*divides by zero'),
                          ('print head.weight + 1', 'Error: floating point'), ('print 5->x', "Error: what is before '->' has no type"),
+                         ('print *(unsigned long *)&head.number', r'\(long unsigned int\) 77\n'),
+                         ('print (char)0x161', r"\(char\) 97 'a'\n"),
+                         ('print *(nosuch *)&head', r"Error: there is no type 'nosuch \*'"), ('print start.x', "Error: the type of 'start' is not known"),
                          ('print head.number points', "Error: 'points' is too much")):
         session.expect(line, answer)
 
