@@ -259,6 +259,12 @@ bool block_claim(BlockBackend *block, const char *user, bool share_rw, GError **
                        .shared = BLOCK_DEVICE_SHARED | (share_rw ? BLOCK_PERM_WRITE : 0),
                        .error = error };
 
+    /* Until the machine has come, its disk may be copied into an export. */
+    block->share_until_active = !share_rw && block_graph_inactive(block->graph);
+    if (block->share_until_active) {
+        call.shared |= BLOCK_PERM_WRITE;
+    }
+
     if (block->claimed) {
         return error_fail(error, KASO_ERROR_GENERIC,
                           "Drive '%s' is already in use by another device", block->id);
@@ -268,6 +274,16 @@ bool block_claim(BlockBackend *block, const char *user, bool share_rw, GError **
     }
     block->claimed = call.done || !block->root;
     return block->claimed;
+}
+
+void block_claim_settle(BlockBackend *block)
+{
+    BlockChild *root = block->root;
+
+    if (block->share_until_active && root &&
+        child_set_perm(root, root->perm, root->shared & ~BLOCK_PERM_WRITE, NULL)) {
+        block->share_until_active = false;
+    }
 }
 
 void block_disclaim(BlockBackend *block)

@@ -15,6 +15,7 @@ struct BlockBackend {
     BlockChild *root;
     unsigned attached; /* devices beside the creator; each closes once */
     bool claimed;      /* by a device */
+    bool share_until_active; /* others may write as well until the machine has come (graph/activate.c) */
     bool read_only;
     bool write_cache; /* off: each write is followed by a flush */
     BlockErrorPolicy on_read_error, on_write_error;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The NBD server of a running machine: QMP's nbd-server-* and block-export-*. */
 #include "base/error.h"
+#include "block/graph/open.h"
 #include "block/nbd/server.h"
 
 #include <stdlib.h>
@@ -222,6 +223,9 @@ static bool add_export(BlockGraph *graph, const char *id, BlockNode *node, GHash
     }
     if (writable && node->read_only) {
         return error_fail(error, KASO_ERROR_GENERIC, "Cannot export read-only node as writable");
+    }
+    if (writable && !node_activate(node, error)) {
+        return false;
     }
     export = nbd_server_add_export(exports->server, name ? name : node->node_name,
                                    options_get(options, "description"), node, writable, error);

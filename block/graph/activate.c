@@ -79,6 +79,20 @@ static bool activate_below(BlockNode *node, GError **error)
     return true;
 }
 
+bool node_activate(BlockNode *node, GError **error)
+{
+    bool done = true;
+
+    if (node->inactive && block_graph_inactive(node->graph)) {
+        block_graph_quiesce(node->graph);
+        block_graph_set_inactive(node->graph, false); /* what is opened again is active */
+        done = activate_below(node, error);
+        block_graph_set_inactive(node->graph, true);
+        block_graph_resume(node->graph);
+    }
+    return done;
+}
+
 /* Restarting a format may open and close nodes of its own, so the list is gone over anew. */
 static BlockNode *next_of(BlockGraph *graph, bool inactive)
 {
@@ -108,6 +122,9 @@ static void activate_entry(void *opaque)
     if (call->done) {
         for (GList *link = block_graph_nodes(call->graph); link; link = link->next) {
             activate_below(link->data, NULL); /* the sizes of filters */
+        }
+        for (GList *link = block_graph_backends(call->graph); link; link = link->next) {
+            block_claim_settle(link->data);
         }
     } else {
         block_graph_set_inactive(call->graph, true);

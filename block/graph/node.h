@@ -462,6 +462,8 @@ json_t *node_info_to_json(BlockNode *node, bool with_children);
 
 /* Backends, for tools and jobs that need the graph below. */
 BlockNode *block_node(BlockBackend *block);
+/* The graph is active: what a device has let others do until then, it does no more. Where somebody still does it, it stays so. */
+void block_claim_settle(BlockBackend *block);
 BlockBackend *block_new(BlockNode *node, const char *id, unsigned perm, unsigned shared,
                         GError **error);
 

@@ -16,6 +16,8 @@ BlockNode *node_open_filter(const BlockDriver *driver, const char *node_name, Bl
 bool node_change_file(BlockNode *node, BlockNode *file, GError **error);
 /* Closes the driver of an open format and opens it again, as the node is now: inactive, read-only or neither. [graph quiesced] */
 bool node_restart(BlockNode *node, bool inactive, GError **error);
+/* An image of a machine that is still to come may be written by somebody else before: an export, into which its disk is copied. */
+bool node_activate(BlockNode *node, GError **error);
 /* The driver's open; a node of an inactive graph becomes inactive. */
 bool activate_open_driver(BlockNode *node, GHashTable *options, GError **error);
 /* Whether an option is one that every node has. */

@@ -505,7 +505,10 @@ bool nbd_address_listen(const NbdAddress *address, int backlog, GArray *sockets,
         }
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
         if (it->ai_family == AF_INET6) {
-            setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+            /* "::" is for callers over IPv4 as well, as libvirt expects it; without a host each family has a socket. */
+            int alone = !address->host || strcmp(address->host, "::") != 0;
+
+            setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &alone, sizeof alone);
         }
         if (bind(fd, it->ai_addr, it->ai_addrlen) < 0 || listen(fd, backlog) < 0) {
             failure = errno;

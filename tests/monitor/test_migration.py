@@ -192,6 +192,36 @@ def test_disks():
         subprocess.run([sys.argv[2], "check", "-q", disk], check=True)
 
 
+def test_copied_disk():
+    """A disk of a machine that waits is exported and written, then the machine comes and has it; who still exports it keeps it from nobody."""
+    with machine() as store:
+        disk, content = store.path("disk.qcow2"), store.path("content")
+        subprocess.run([sys.argv[2], "create", "-q", "-f", "qcow2", disk, "1M"], check=True)
+        with open(content, "wb") as file:
+            file.write(b"\x05" * (1 << 20))
+        drive = ["-blockdev", "qcow2,node-name=d,file.driver=file,file.filename=@", "-device", "virtio-blk-pci,drive=d"]
+        with machine(*[word.replace("@", disk) for word in drive], "-incoming", "defer") as destination:
+            d = qmp(destination)
+            nbd = destination.path("nbd")
+            d.command("nbd-server-start", addr={"type": "unix", "data": {"path": nbd}})
+            d.command("block-export-add", type="nbd", id="e", node_name="d", writable=True)
+            subprocess.run([sys.argv[2], "convert", "-n", "-f", "raw", "-O", "raw", content, f"nbd+unix:///d?socket={nbd}"], check=True)
+            with machine("-blockdev", "null-co,node-name=d,size=1M,read-zeroes=on", *drive[2:]) as source:
+                s = qmp(source)
+                s.command("migrate", uri="file:" + source.path("state"))
+                wait_for(s, "completed")
+                d.command("migrate-incoming", uri="file:" + source.path("state"))
+                wait_for(d, "completed")
+                s.command("quit")
+            d.command("nbd-server-stop")
+            answer = d.command("human-monitor-command", command_line="qemu-io d \"read -P 5 0 1M\"")
+            assert "read 1048576" in answer and "failed" not in answer, answer
+            assert "wrote" in d.command("human-monitor-command", command_line="qemu-io d \"write 0 64k\"")
+            d.command("quit")
+            destination.finish()
+        subprocess.run([sys.argv[2], "check", "-q", disk], check=True)
+
+
 def test_snapshots():
     """savevm and its like, the jobs, and what cannot have snapshots."""
     with machine() as store:
@@ -448,6 +478,7 @@ test_refusals()
 test_a_person_waits()
 test_cancel()
 test_disks()
+test_copied_disk()
 test_snapshots()
 test_damaged_streams()
 test_names()
