@@ -53,7 +53,7 @@ const Option option_table[] = {
 
     { "virtfs", "local,path=FOLDER,mount_tag=TAG,security_model=none|mapped-xattr|mapped-file|passthrough[,id=ID][,readonly=on][,multidevs=remap|forbid|warn][,fmode=MODE][,dmode=MODE][,writeout=immediate]", "share a folder with the guest, which mounts it by its tag (9p)", STAGE_DEVICE, option_virtfs },
     { "virtfs_synth", NULL, "-virtfs synth,mount_tag=v_synth: an empty folder", STAGE_DEVICE, option_virtfs_synth },
-    { "fsdev", "DRIVER,id=ID[,PROP=VALUE…]", "a folder for -device virtio-9p-pci,fsdev=ID,mount_tag=TAG; help lists the drivers", STAGE_CHARDEV, option_fsdev },
+    { "fsdev", "local|synth,id=ID[,path=FOLDER][,security_model=none|mapped-xattr|mapped-file|passthrough][,readonly=on][,multidevs=remap|forbid|warn][,fmode=MODE][,dmode=MODE][,writeout=immediate]", "a folder for -device virtio-9p-pci,fsdev=ID,mount_tag=TAG; help lists the drivers", STAGE_CHARDEV, option_fsdev },
 
     { "audiodev", "DRIVER,id=ID[,PROP=VALUE…] | JSON", "a back end of sound; help lists them", STAGE_CHARDEV, option_audiodev },
     { "audio", "DRIVER[,model=M][,PROP=VALUE…]", "a back end of sound with its device; model=help lists those", STAGE_CHARDEV, option_audio },

@@ -216,6 +216,9 @@ static void virtio_9p_reset(VirtioDevice *virtio)
 {
     Virtio9p *device = virtio_9p(virtio);
 
+    if (device->session->dialect == NINEP_NO_DIALECT) {
+        return; /* nothing was said in it */
+    }
     begin_session(device, ninep_session_new(device->fsdev, NINEP_NO_DIALECT, NINEP_MSIZE_LEAST));
 }
 
