@@ -119,7 +119,9 @@ static int read_xattr(NinepRequest *r, const NinepXattr *xattr, uint64_t offset,
     size_t size = xattr->name || offset >= xattr->size ? 0 : MIN(count, xattr->size - offset);
 
     ninep_put32(r, (uint32_t)size);
-    g_byte_array_append(r->reply, xattr->value + (size ? offset : 0), (guint)size);
+    if (size) { /* an attribute without a value has no memory */
+        g_byte_array_append(r->reply, xattr->value + offset, (guint)size);
+    }
     return 0;
 }
 

@@ -466,6 +466,11 @@ static void test_xattr(void)
                     -ENOSPC);
     set_xattr(client, "user.colour", "", 0);
     g_assert_cmpint(getxattr(path, "user.colour", value, sizeof value), ==, -1);
+    removexattr(path, "user.virtfs.uid"); /* now there are none at all */
+    g_assert_cmpint(ask(client, NINEP_TXATTRWALK, "44s", 1, 5, ""), ==, 0);
+    g_assert_cmpuint(load_le64(client->reply), ==, 0);
+    g_assert_cmpint(ask(client, NINEP_TREAD, "484", 5, (uint64_t)0, 100), ==, 0);
+    g_assert_cmpuint(load_le32(client->reply), ==, 0);
     client_free(client);
 }
 
