@@ -5,7 +5,7 @@
 /* clang-format off */
 const NotYet device_types_not_yet[] = {
     { "am53c974 dc390 emmc ide-cf lsi lsi53c810 "
-      "lsi53c895a megasas megasas-gen2 mptsas1068 nand nvme nvme-ns nvme-subsys piix4-ide "
+      "lsi53c895a megasas megasas-gen2 mptsas1068 nand nvme-subsys piix4-ide "
       "pvscsi scsi-block scsi-generic sd-card sd-card-spi sdhci-pci ufs "
       "vhost-scsi vhost-scsi-pci vhost-scsi-pci-non-transitional "
       "vhost-scsi-pci-transitional vhost-user-blk vhost-user-blk-pci "

@@ -84,7 +84,9 @@ static bool add_path(GString *out, const Device *device)
     } else {
         return false;
     }
-    g_string_append(out, strcmp(category, "network") == 0 ? "/ethernet-phy@0" : "/disk@0,0");
+    g_string_append(out, strcmp(category, "network") == 0          ? "/ethernet-phy@0"
+                         : strcmp(device->type->name, "nvme") == 0 ? "/namespace@1,0"
+                                                                   : "/disk@0,0");
     return true;
 }
 

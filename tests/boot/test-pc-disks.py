@@ -12,6 +12,8 @@ SECTOR = 512
 CONTROLLERS = {
     "ide": ["-device", "ide-hd,bus=ide.1,drive=second,bootindex=0"],
     "ahci": ["-device", "ahci,id=ahci0", "-device", "ide-hd,bus=ahci0.2,drive=second,bootindex=0"],
+    "nvme": ["-device", "nvme,drive=second,serial=S1,bootindex=0"],
+    "nvme-ns": ["-device", "nvme,id=nvme0,serial=S1", "-device", "nvme-ns,bus=nvme0,drive=second,bootindex=0"],
     "virtio-blk": ["-device", "virtio-blk-pci,drive=second,bootindex=0"],
     "virtio-scsi": ["-device", "virtio-scsi-pci,id=scsi", "-device", "scsi-hd,bus=scsi.0,scsi-id=4,lun=1,drive=second,bootindex=0"],
 }

@@ -215,6 +215,9 @@ static Device *create(Bench *bench, const DeviceType *type, Bus *bus, bool with_
     g_assert_nonnull(device);
     if (with_drives) {
         give_drives(bench, device, type->properties);
+        if (property_find(type->properties, "serial")) {
+            device_set(device, "serial", "1", NULL); /* some insist on it */
+        }
     }
     if (device_realize(device, error)) {
         return device;

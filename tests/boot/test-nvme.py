@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""test-nvme KASO GUEST_DIR MACHINE: Linux's nvme driver against our controller: what it shows of it, reads, writes, zeroes and
+deallocation of two namespaces, more requests than a queue has, error-free logs, shutdown and a second start of the driver."""
+import hashlib
+import os
+import sys
+import tempfile
+
+from guest import Guest
+
+MIB = 1 << 20
+WAIT = "n=0; while [ $n -lt 200 ] && [ ! -b /dev/nvme0n2 ]; do sleep 0.2; n=$((n+1)); done"
+MACHINES = {
+    "virt": ["-M", "virt", "-cpu", "cortex-a57"],
+    "pc": ["-M", "pc"],
+}
+
+
+def run(guest, command, timeout=120):
+    status, output = guest.command(command, timeout)
+    assert status == 0, (command, status, output)
+    return output
+
+
+def random_file(path, size):
+    data = os.urandom(size)
+    with open(path, "wb") as file:
+        file.write(data)
+    return hashlib.md5(data).hexdigest()
+
+
+def check_identity(guest):
+    control = "/sys/class/nvme/nvme0"
+    for name, wanted in (("serial", "deadbeef"), ("model", "QEMU NVMe Ctrl"), ("state", "live"), ("transport", "pcie"),
+                         ("subsysnqn", "nqn.2019-08.org.qemu:deadbeef")):
+        assert run(guest, f"echo $(cat {control}/{name})") == wanted, name
+    for name, size in (("nvme0n1", 8), ("nvme0n2", 16)):
+        assert run(guest, f"cat /sys/block/{name}/size") == str(size * MIB // 512), name
+    queue = "/sys/block/nvme0n1/queue"
+    assert run(guest, f"cat {queue}/logical_block_size /sys/block/nvme0n2/queue/logical_block_size").split() == ["512", "4096"]
+    assert run(guest, f"cat {queue}/max_hw_sectors_kb") == "512"
+    assert run(guest, f"echo $(cat {queue}/write_cache)") == "write back"
+    assert run(guest, "cat /sys/block/nvme0n2/nsid /sys/block/nvme0n1/ro").split() == ["7", "1"]
+
+
+def check_disks(guest, wanted):
+    source, target = "/dev/nvme0n1", "/dev/nvme0n2"
+    for options in ("bs=1M iflag=direct", "bs=4k", "bs=1536 iflag=direct"):
+        assert run(guest, f"dd if={source} {options} 2>/dev/null | md5sum").split()[0] == wanted, options
+    run(guest, f"dd if={source} of={target} bs=128k oflag=direct conv=fsync 2>/dev/null")
+    run(guest, "echo 3 >/proc/sys/vm/drop_caches")
+    assert run(guest, f"head -c {8 * MIB} {target} | md5sum").split()[0] == wanted
+    # Side by side: each writes its part and reads it back.
+    parts = " ".join(str(part) for part in range(8))
+    run(guest, f"for p in {parts}; do (dd if={source} of={target} bs=64k skip=$((p*16)) seek=$((128+p*16)) count=16 oflag=direct; "
+        f"dd if={target} iflag=direct bs=64k skip=$((128+p*16)) count=16 of=/tmp/part$p) 2>/dev/null & done; wait")
+    assert run(guest, "cat /tmp/part[0-7] | md5sum").split()[0] == wanted
+    assert run(guest, f"dd if={target} iflag=direct bs=1M skip=8 2>/dev/null | md5sum").split()[0] == wanted
+    run(guest, f"blkdiscard -z -l {4 * MIB} {target} || dd if=/dev/zero of={target} bs=1M count=4 conv=notrunc 2>/dev/null; sync")
+    run(guest, f"blkdiscard -o {8 * MIB} -l {MIB} {target} || true")
+    run(guest, "echo 3 >/proc/sys/vm/drop_caches")
+    assert run(guest, f"head -c {4 * MIB} {target} | md5sum").split()[0] == hashlib.md5(bytes(4 * MIB)).hexdigest()
+    assert run(guest, f"dd if={source} of=/dev/null bs=1M 2>/dev/null; dd if=/dev/zero of={source} bs=512 count=1 2>&1 || echo refused"
+               ).endswith("refused")
+
+
+def check(guest, wanted):
+    guest.expect(r"[#$] ", 300)
+    for command in ("/bin/busybox --install -s /bin; export PATH=/bin; mkdir -p /tmp; mount -t proc proc /proc; mount -t sysfs sys /sys",
+                    "mount -t devtmpfs dev /dev; for m in /modules/*; do insmod $m 2>/dev/null; done; sleep 1",
+                    "mount -t ext4 -o ro $(findfs LABEL=root) /root && ln -s /root/lib /lib", "modprobe nvme; " + WAIT):
+        run(guest, command)
+    check_identity(guest)
+    check_disks(guest, wanted)
+    # The driver goes, which shuts the controller down, and comes again.
+    run(guest, "modprobe -r nvme && modprobe nvme; " + WAIT)
+    assert run(guest, "dd if=/dev/nvme0n1 bs=1M 2>/dev/null | md5sum").split()[0] == wanted
+    assert int(run(guest, "grep -c nvme0q /proc/interrupts")) >= 3
+    log = run(guest, "dmesg | grep -i nvme")
+    print(log)
+    for word in ("error", "timeout", "abort", "fail", "reset"):
+        assert word not in log.lower().replace("hwmon", ""), log
+    guest.line("poweroff -f")
+    assert guest.wait(120) == 0
+
+
+def main():
+    kaso, guest_dir, machine = sys.argv[1:]
+    if not os.path.exists(f"{guest_dir}/initrd.img"):
+        print(f"no {guest_dir}: scripts/make-guest makes it")
+        sys.exit(77)
+    console = "ttyS0" if machine == "pc" else "ttyAMA0"
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = random_file(f"{folder}/source", 8 * MIB)
+        random_file(f"{folder}/target", 16 * MIB)
+        argv = [kaso, *MACHINES[machine], "-smp", "2", "-m", "512", "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"]
+        argv += ["-kernel", f"{guest_dir}/kernel", "-initrd", f"{guest_dir}/initrd.img", "-append", f"console={console} quiet panic=-1 rdinit=/bin/busybox -- sh"]
+        argv += ["-drive", f"if=none,id=root,file={guest_dir}/root.img,format=raw,snapshot=on", "-device", "virtio-blk-pci,drive=root"]
+        argv += ["-blockdev", f"driver=raw,node-name=source,read-only=on,file.driver=file,file.filename={folder}/source"]
+        argv += ["-drive", f"if=none,id=target,format=raw,cache=none,discard=unmap,file={folder}/target"]
+        argv += ["-device", "nvme,id=nvme0,serial=deadbeef,drive=source", "-device",
+                 "nvme-ns,bus=nvme0,drive=target,nsid=7,logical_block_size=4096,uuid=12345678-9abc-def0-1234-56789abcdef0"]
+        with Guest(argv) as guest:
+            check(guest, wanted)
+    print(f"nvme on {machine}")
+
+
+main()
