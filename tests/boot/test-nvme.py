@@ -74,7 +74,7 @@ def check(guest, wanted):
     check_identity(guest)
     check_disks(guest, wanted)
     # The driver goes, which shuts the controller down, and comes again.
-    run(guest, "modprobe -r nvme && modprobe nvme; " + WAIT)
+    run(guest, "p=$(basename $(readlink /sys/class/nvme/nvme0/device)); cd /sys/bus/pci/drivers/nvme; echo $p >unbind; echo $p >bind; cd /; " + WAIT)
     assert run(guest, "dd if=/dev/nvme0n1 bs=1M 2>/dev/null | md5sum").split()[0] == wanted
     assert int(run(guest, "grep -c nvme0q /proc/interrupts")) >= 3
     log = run(guest, "dmesg | grep -i nvme")
