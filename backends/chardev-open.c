@@ -13,8 +13,7 @@
 #include "machine/machine.h"
 
 static const NotYet chardev_types_not_yet[] = {
-    { "braille console dbus hub msmouse parallel parport spiceport spicevmc udp "
-      "wctablet",
+    { "braille console dbus hub msmouse parallel parport spiceport spicevmc wctablet",
       "use stdio, pty, socket or file" },
     { 0 },
 };

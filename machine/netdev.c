@@ -12,8 +12,48 @@ static void clear_backlog(Netdev *netdev)
     g_queue_clear_full(&netdev->backlog, (GDestroyNotify)g_bytes_unref);
 }
 
+static void show(Netdev *netdev, bool from_nic, const struct iovec *iov, unsigned count)
+{
+    for (GSList *it = netdev->watchers; it; it = it->next) {
+        NetdevWatcher *watcher = it->data;
+
+        watcher->frame(watcher, from_nic, iov, count, netdev->header);
+    }
+}
+
+static void show_received(Netdev *netdev, const uint8_t *frame, size_t size)
+{
+    struct iovec iov = { (uint8_t *)(uintptr_t)frame, size };
+
+    show(netdev, false, &iov, 1);
+}
+
+bool netdev_watch(Netdev *netdev, NetdevWatcher *watcher, GError **error)
+{
+    if (netdev->held) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "frames of netdev '%s' pass through the kernel (vhost=on) and cannot be "
+                          "seen; give it vhost=off",
+                          netdev->id);
+    }
+    watcher->netdev = netdev;
+    netdev->watchers = g_slist_append(netdev->watchers, watcher);
+    return true;
+}
+
+void netdev_unwatch(NetdevWatcher *watcher)
+{
+    if (watcher->netdev) {
+        watcher->netdev->watchers = g_slist_remove(watcher->netdev->watchers, watcher);
+        watcher->netdev = NULL;
+    }
+}
+
 void netdev_free(Netdev *netdev)
 {
+    while (netdev->watchers) {
+        netdev_unwatch(netdev->watchers->data);
+    }
     if (netdev->type->close) {
         netdev->type->close(netdev);
     }
@@ -46,6 +86,7 @@ void netdev_detach(Netdev *netdev)
 void netdev_transmit_on(Netdev *netdev, unsigned queue, const struct iovec *iov, unsigned count)
 {
     if (netdev && netdev->link_up && netdev->type->transmit) {
+        show(netdev, true, iov, count);
         netdev->type->transmit(netdev, MIN(queue, netdev_queues(netdev) - 1), iov, count);
     }
 }
@@ -81,6 +122,9 @@ void netdev_receive(Netdev *netdev, const uint8_t *frame, size_t size)
     if (!locked) {
         machine_lock(netdev->machine);
     }
+    if (netdev->client && netdev->link_up) {
+        show_received(netdev, frame, size);
+    }
     if (netdev->client && netdev->link_up &&
         !(g_queue_is_empty(&netdev->backlog) && client_has_room(netdev, 0) &&
           give(netdev, 0, frame, size)) &&
@@ -101,7 +145,14 @@ bool netdev_has_room(Netdev *netdev, unsigned queue)
 
 bool netdev_offer(Netdev *netdev, unsigned queue, const uint8_t *frame, size_t size)
 {
-    return !netdev->client || !netdev->link_up || give(netdev, queue, frame, size);
+    if (!netdev->client || !netdev->link_up) {
+        return true;
+    }
+    if (!give(netdev, queue, frame, size)) {
+        return false;
+    }
+    show_received(netdev, frame, size);
+    return true;
 }
 
 void netdev_flush(Netdev *netdev)
@@ -145,11 +196,13 @@ void netdev_set_queues(Netdev *netdev, unsigned active)
 
 bool netdev_kernel_path(Netdev *netdev, unsigned queue, NetdevKernelPath *path)
 {
-    return netdev->type->kernel_path && netdev->type->kernel_path(netdev, queue, path);
+    return !netdev->watchers && netdev->type->kernel_path &&
+           netdev->type->kernel_path(netdev, queue, path);
 }
 
 void netdev_set_held(Netdev *netdev, bool held)
 {
+    netdev->held = held;
     if (netdev->type->set_held) {
         netdev->type->set_held(netdev, held);
     }

@@ -78,6 +78,16 @@ typedef struct {
 #define NETDEV_TYPE(object) REGISTRY_ADD(netdev_types, object)
 REGISTRY_DECLARE(netdev_types, NetdevType);
 
+/* Somebody who looks on as frames pass. */
+typedef struct NetdevWatcher NetdevWatcher;
+
+struct NetdevWatcher {
+    Netdev *netdev; /* NULL before netdev_watch, and once the netdev is gone */
+    /* from_nic: on its way to the back end. `skip` bytes are virtio's header, the frame is behind them. */
+    void (*frame)(NetdevWatcher *watcher, bool from_nic, const struct iovec *iov, unsigned count,
+                  size_t skip);
+};
+
 struct Netdev {
     const NetdevType *type;
     Machine *machine;
@@ -86,6 +96,8 @@ struct Netdev {
     void *client_opaque;
     bool link_up;
     GQueue backlog; /* frames that wait for the NIC, bounded */
+    GSList *watchers; /* NetdevWatcher */
+    bool held;        /* somebody else carries the frames */
     /* The back end's `open` says what it can. */
     unsigned queues;         /* pairs; 0: one */
     unsigned offloads;       /* NET_OFFLOAD_*; 0: frames never have a header */
@@ -117,6 +129,9 @@ void netdev_set_queues(Netdev *netdev, unsigned active);
 unsigned netdev_queues(const Netdev *netdev);
 bool netdev_kernel_path(Netdev *netdev, unsigned queue, NetdevKernelPath *path);
 void netdev_set_held(Netdev *netdev, bool held);
+/* Frames pass through us from now on, never past us through the kernel; fails while they do. */
+bool netdev_watch(Netdev *netdev, NetdevWatcher *watcher, GError **error);
+void netdev_unwatch(NetdevWatcher *watcher);
 /* Closes the back end and frees it. Its NIC must have been detached. */
 void netdev_free(Netdev *netdev);
 /* For realize of a NIC: where its address (6 bytes) is unset, 52:54:00:12:34:56 for the first, then counting up. */

@@ -23,6 +23,7 @@ typedef struct {
     const char *summary;
     size_t instance_size; /* first member an Object */
     const Property *properties;
+    bool on_netdev; /* it works on a network back end: -object makes it after those */
     /* All properties have been set; acquires what the object stands for. May be NULL. */
     bool (*complete)(Object *object, GError **error);
     void (*free)(Object *object); /* may be NULL */

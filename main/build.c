@@ -266,12 +266,12 @@ bool setup_build(Setup *setup, GError **error)
     if (!build_consoles(setup, error) || !setup_run_stage(setup, STAGE_BLOCKDEV, error) ||
         !setup_run_stage(setup, STAGE_DRIVE, error) || !drives_add_defaults(setup, error) ||
         !setup_run_stage(setup, STAGE_NETDEV, error) || !setup_run_stage(setup, STAGE_NIC, error) ||
-        !network_add_defaults(setup, error) || !choose_accelerator(setup, error) ||
-        !machine_build(setup->machine, error) || !network_create_devices(setup, error) ||
-        !sound_create_devices(setup, error) || !drives_create_devices(setup, error) ||
-        !setup_run_stage(setup, STAGE_DEVICE, error) || !machine_load(setup->machine, error) ||
-        !monitors_create(setup, error) || !viewers_start(setup, error) ||
-        !lock_memory(setup, error)) {
+        !network_add_defaults(setup, error) || !objects_add_on_netdevs(setup, error) ||
+        !choose_accelerator(setup, error) || !machine_build(setup->machine, error) ||
+        !network_create_devices(setup, error) || !sound_create_devices(setup, error) ||
+        !drives_create_devices(setup, error) || !setup_run_stage(setup, STAGE_DEVICE, error) ||
+        !machine_load(setup->machine, error) || !monitors_create(setup, error) ||
+        !viewers_start(setup, error) || !lock_memory(setup, error)) {
         return false;
     }
     unused = machine_unused_global(setup->machine);

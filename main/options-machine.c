@@ -453,6 +453,19 @@ bool option_global(Setup *setup, const char *argument, GError **error)
     return true;
 }
 
+/* Takes name and content. */
+static void add_fw_cfg_file(Setup *setup, char *name, char *content, size_t size)
+{
+    FwCfgFile *file = g_new(FwCfgFile, 1);
+
+    if (!setup->config.fw_cfg_files) {
+        setup->config.fw_cfg_files =
+            g_ptr_array_new_with_free_func((GDestroyNotify)fw_cfg_file_free);
+    }
+    *file = (FwCfgFile){ name, g_bytes_new_take(content, size) };
+    g_ptr_array_add(setup->config.fw_cfg_files, file);
+}
+
 bool option_fw_cfg(Setup *setup, const char *argument, GError **error)
 {
     static const char *const names[] = { "name", "file", "string", NULL };
@@ -461,7 +474,6 @@ bool option_fw_cfg(Setup *setup, const char *argument, GError **error)
     const char *name, *path, *text;
     char *content;
     size_t size;
-    FwCfgFile *file;
 
     if (!list || !key_values_check(list, names, "-fw_cfg", error)) {
         return false;
@@ -484,12 +496,37 @@ bool option_fw_cfg(Setup *setup, const char *argument, GError **error)
         content = g_strdup(text);
         size = strlen(text);
     }
-    if (!setup->config.fw_cfg_files) {
-        setup->config.fw_cfg_files =
-            g_ptr_array_new_with_free_func((GDestroyNotify)fw_cfg_file_free);
+    add_fw_cfg_file(setup, g_strdup(name), content, size);
+    return true;
+}
+
+/* SeaBIOS runs what it finds in this folder. */
+bool option_option_rom(Setup *setup, const char *argument, GError **error)
+{
+    static const char *const names[] = { "romfile", NULL };
+    enum { ROM_SIGNATURE_SIZE = 2 };
+    g_autoptr(KeyValues) list = key_values_parse(argument, "romfile", error);
+    const char *path;
+    g_autofree char *base = NULL;
+    char *content;
+    size_t size;
+
+    if (!list || !key_values_check(list, names, "-option-rom", error)) {
+        return false;
     }
-    file = g_new(FwCfgFile, 1);
-    *file = (FwCfgFile){ g_strdup(name), g_bytes_new_take(content, size) };
-    g_ptr_array_add(setup->config.fw_cfg_files, file);
+    path = key_values_get(list, "romfile");
+    if (!path) {
+        return error_fail(error, KASO_ERROR_INVALID, "it needs a file");
+    }
+    if (!g_file_get_contents(path, &content, &size, error)) {
+        return false;
+    }
+    if (size < ROM_SIGNATURE_SIZE || memcmp(content, "\x55\xaa", ROM_SIGNATURE_SIZE) != 0) {
+        g_free(content);
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "'%s' is no option ROM: it does not begin with 55 AA", path);
+    }
+    base = g_path_get_basename(path);
+    add_fw_cfg_file(setup, g_strconcat("genroms/", base, NULL), content, size);
     return true;
 }

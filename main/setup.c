@@ -23,6 +23,7 @@ Setup *setup_new(const char *program)
     g_array_set_clear_func(setup->viewers, viewer_choice_clear);
     drives_begin(setup);
     setup->lines = g_ptr_array_new_with_free_func(g_free);
+    setup->netdev_objects = g_ptr_array_new_with_free_func((GDestroyNotify)key_values_free);
     setup->config.rtc_base_s = INT64_MIN;
     setup->silence_s = 10;
     setup->ready_fd = -1;
@@ -64,6 +65,7 @@ void setup_free(Setup *setup)
     g_ptr_array_unref(setup->drives);
     g_hash_table_unref(setup->drive_places);
     g_ptr_array_unref(setup->lines);
+    g_ptr_array_unref(setup->netdev_objects);
     g_free(setup->machine_name);
     g_free(setup->cpu);
     g_free(setup->memory_path);

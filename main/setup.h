@@ -114,6 +114,7 @@ struct Setup {
     GArray *monitors;      /* MonitorChoice */
     Chardev *qtest;        /* -qtest, or NULL */
     GArray *nics;          /* NicChoice */
+    GPtrArray *netdev_objects; /* KeyValues *: of -object, what waits for the network back ends */
     char *sound_model;     /* -audio model=, or NULL */
     GPtrArray *drives;     /* DriveChoice *, of drives.c: drives that want a device */
     GPtrArray *lines;      /* char *: parts of the first line about drives and networks */
@@ -170,6 +171,8 @@ bool monitors_create(Setup *setup, GError **error);
 
 /* network.c, drives.c: what -nic and -drive leave to do after the board is built. */
 bool network_add_defaults(Setup *setup, GError **error);
+/* Those of -object that work on network back ends, which are there now. */
+bool objects_add_on_netdevs(Setup *setup, GError **error);
 bool network_create_devices(Setup *setup, GError **error);
 bool sound_create_devices(Setup *setup, GError **error); /* sound.c */
 /* The drives without a medium that the board has by itself. */

@@ -28,6 +28,7 @@ void help_displays(void)
     const Viewer *const *it;
 
     printf("none    no display\n");
+    printf("default the first below that can open a window here\n");
     REGISTRY_FOREACH(viewers, it) {
         printf("%-7s %s\n", (*it)->name, (*it)->summary);
     }
@@ -72,10 +73,23 @@ static bool add_viewer(Setup *setup, const char *option, const char *name, const
     return true;
 }
 
+/* The first that can open here, or NULL. */
+static const char *available_viewer(void)
+{
+    const Viewer *const *it;
+
+    REGISTRY_FOREACH(viewers, it) {
+        if ((*it)->available && (*it)->available()) {
+            return (*it)->name;
+        }
+    }
+    return NULL;
+}
+
 bool option_display(Setup *setup, const char *argument, GError **error)
 {
     g_autofree char *name = g_strndup(argument, strcspn(argument, ",="));
-    const char *rest = argument + strlen(name);
+    const char *rest = argument + strlen(name), *chosen;
 
     if (is_help(argument)) {
         help_displays();
@@ -89,6 +103,11 @@ bool option_display(Setup *setup, const char *argument, GError **error)
         if (strcmp(choice->viewer->name, "vnc") != 0) {
             g_array_remove_index(setup->viewers, i);
         }
+    }
+    if (strcmp(name, "default") == 0) {
+        chosen = available_viewer();
+        return !chosen ||
+               add_viewer(setup, "-display", chosen, *rest == ',' ? rest + 1 : chosen, error);
     }
     return setup->no_display ||
            add_viewer(setup, "-display", name, *rest == ',' ? rest + 1 : argument, error);
@@ -140,19 +159,16 @@ bool option_keyboard(Setup *setup, const char *argument, GError **error)
 
 void viewers_choose_default(Setup *setup, bool screen)
 {
-    const Viewer *const *it;
+    const char *name;
 
     if (!screen || setup->no_display || setup->nographic || setup->daemonize ||
         setup->viewers->len || setup->qtest) {
         return;
     }
-    REGISTRY_FOREACH(viewers, it) {
-        if ((*it)->available && (*it)->available()) {
-            add_viewer(setup, "-display", (*it)->name, (*it)->name, NULL);
-            return;
-        }
-    }
-    if (isatty(STDERR_FILENO)) {
+    name = available_viewer();
+    if (name) {
+        add_viewer(setup, "-display", name, name, NULL);
+    } else if (isatty(STDERR_FILENO)) {
         fprintf(stderr,
                 "%s: no window can be opened here: -vnc 127.0.0.1:0 shows the screen to a VNC "
                 "viewer (-display "

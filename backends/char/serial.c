@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Character back end "serial": a serial port or terminal of the host. */
+/* Character back end "serial": a serial port or terminal of the host, or another character device (/dev/null). */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@ typedef struct {
 static bool serial_open(Chardev *chardev, GError **error)
 {
     SerialChardev *s = (SerialChardev *)chardev;
+    struct stat status;
     struct termios mode;
 
     if (!s->path) {
@@ -31,16 +33,19 @@ static bool serial_open(Chardev *chardev, GError **error)
         return error_fail_errno(error, errno, "chardev '%s': cannot open serial port '%s'",
                                 chardev->id, s->path);
     }
-    if (tcgetattr(s->fd, &mode) < 0) {
-        error_fail_errno(error, errno, "chardev '%s': '%s' is not a serial port", chardev->id,
-                         s->path);
+    if (tcgetattr(s->fd, &mode) == 0) {
+        cfmakeraw(&mode);
+        mode.c_cflag |= CLOCAL | CREAD;
+        tcsetattr(s->fd, TCSANOW, &mode);
+        chardev->terminal = true;
+    } else if (fstat(s->fd, &status) < 0 || !S_ISCHR(status.st_mode)) {
+        error_fail(error, KASO_ERROR_INVALID,
+                   "chardev '%s': '%s' is no serial port; for a file use file:%s", chardev->id,
+                   s->path, s->path);
         close(s->fd);
         return false;
     }
-    cfmakeraw(&mode);
-    mode.c_cflag |= CLOCAL | CREAD;
-    tcsetattr(s->fd, TCSANOW, &mode);
-    chardev->open = chardev->terminal = true;
+    chardev->open = true;
     fd_stream_start(&s->stream, chardev, s->fd, s->fd);
     return true;
 }

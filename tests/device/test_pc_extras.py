@@ -6,6 +6,7 @@ import random
 import struct
 import subprocess
 import sys
+import tempfile
 import uuid
 
 from test_pc import Pc, read_files
@@ -35,6 +36,17 @@ def dma(q, control, length, address, place=DESCRIPTOR):
 
 def memory(q, address, size):
     return bytes.fromhex(q.ok("read %#x %d" % (address, size))[2:])
+
+
+def option_rom():
+    with tempfile.TemporaryDirectory() as folder:
+        rom = b"\x55\xaa\x01" + bytes(509)
+        path = folder + "/my.rom"
+        with open(path, "wb") as file:
+            file.write(rom)
+        q = Pc("-option-rom", path)
+        assert read_files(q)["genroms/my.rom"] == rom
+        q.close()
 
 
 def generation():
@@ -160,6 +172,6 @@ def refusals():
 
 
 if __name__ == "__main__":
-    for test in (generation, core_information, test_device, absurd_selectors, refusals):
+    for test in (option_rom, generation, core_information, test_device, absurd_selectors, refusals):
         print(test.__name__, flush=True)
         test()

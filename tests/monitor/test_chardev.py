@@ -147,6 +147,46 @@ def files_and_pipes():
         kaso.finish()
 
 
+def device_files():
+    """A monitor on /dev/null, as those start guests who want none."""
+    with Kaso("-monitor", "/dev/null", "-qmp", "unix:@/q,server=on,wait=off") as kaso:
+        qmp = Qmp(kaso.connect("q"))
+        assert [c["filename"] for c in qmp.command("query-chardev") if c["label"] == "compat_monitor0"] == [
+            "serial:/dev/null"]
+        qmp.command("quit")
+        kaso.finish()
+
+
+def datagrams():
+    """A monitor in datagrams both ways; nobody who listens, and an empty datagram, end nothing."""
+    peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    peer.bind(("127.0.0.1", 0))
+    peer.settimeout(20)
+    unused = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    unused.bind(("127.0.0.1", 0))
+    here, there = peer.getsockname()[1], unused.getsockname()[1]
+    unused.close()
+    with Kaso("-chardev", "udp,id=u,host=127.0.0.1,port=%d,localaddr=127.0.0.1,localport=%d" % (here, there), "-mon",
+              "chardev=u", "-qmp", "unix:@/q,server=on,wait=off") as kaso:
+        qmp = Qmp(kaso.connect("q"))
+        peer.sendto(b"", ("127.0.0.1", there))
+        peer.sendto(b"info status\n", ("127.0.0.1", there))
+        text = b""
+        while b"VM status" not in text:
+            text += peer.recv(65536)
+        assert "udp:127.0.0.1:%d" % here in [c["filename"] for c in qmp.command("query-chardev")]
+        peer.close()
+        other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        for _ in range(3):  # the first answer comes back as an error of the host's
+            other.sendto(b"info version\n", ("127.0.0.1", there))
+            time.sleep(0.1)
+        assert not qmp.command("query-status")["running"]
+        qmp.command("quit")
+        kaso.finish()
+    with Kaso("-chardev", "udp,id=u") as kaso:
+        assert "port=PORT" in kaso.finish(status=1)[1]
+
+
 def mistakes():
     for arguments, part in (
             (("-monitor", "tcp:127.0.0.1:1"), "cannot connect"),
@@ -178,4 +218,6 @@ inherited_socket()
 telnet()
 pty()
 files_and_pipes()
+device_files()
+datagrams()
 mistakes()
