@@ -17,6 +17,8 @@ static const char *provider_of(const char *bus)
         { "SCSI", "virtio-scsi-pci" },
         { "virtio-serial-bus", "virtio-serial-pci" },
         { "HDA", "intel-hda" },
+        { "ide", "ahci" },
+        { "nvme-bus", "nvme,serial=TEXT" },
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(providers); i++) {

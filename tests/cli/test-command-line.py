@@ -53,6 +53,8 @@ REFUSED = [
     (['-usbdevice', 'toaster'], r'give mouse, tablet'),
     (['-usbdevice', 'disk:/nowhere/at/all'], r'/nowhere/at/all'),
     (['-M', 'virt,usb=off', '-usbdevice', 'tablet'], r"no 'usb-bus' bus"),
+    ([*VIRT, '-device', 'ide-cd'], r"no 'ide' bus .*; give -device ahci before it"),
+    ([*VIRT, '-device', 'nvme-ns'], r"no 'nvme-bus' bus .*; give -device nvme,serial=TEXT before it"),
     (['-overcommit', 'mem-lock=perhaps'], r"mem-lock"),
     (['-balloon', 'virtio'], r'-balloon: this option is gone; use -device virtio-balloon'),
     (['-audiodev', 'none'], r'it needs a driver and id=NAME'),
