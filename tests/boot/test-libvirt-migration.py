@@ -14,7 +14,8 @@ import sys
 import tempfile
 import time
 
-kaso, kaso_img, boot = sys.argv[1:]
+# Absolute: who enters another view of files begins at its root.
+kaso, kaso_img, boot = map(os.path.abspath, sys.argv[1:])
 NAMESPACE = "KASO_TEST_LIBVIRT_MIGRATION"
 FOLDERS = ("/var/lib/libvirt", "/var/cache/libvirt", "/run/libvirt", "/var/log/libvirt", "/etc/libvirt")
 IMAGE = "/var/lib/libvirt/images/root.qcow2"  # each daemon sees another file there
@@ -91,7 +92,9 @@ class Host:
                                               f'host_uuid = "00000000-0000-4000-8000-00000000000{number}"\n')
         settings = write(name + "-qemu.conf", 'user = "root"\ngroup = "root"\nsecurity_driver = "none"\ncgroup_controllers = [ ]\n'
                                               f'namespaces = [ ]\nremember_owner = 0\nstdio_handler = "file"\n'
-                                              f'migration_port_min = {49200 + number * 100}\nmigration_port_max = {49280 + number * 100}\n')
+                                              f'migration_port_min = {49200 + number * 100}\nmigration_port_max = {49280 + number * 100}\n'
+                                              # Tests beside this one take ports from 5900 on, between libvirt's look and ours.
+                                              f'remote_display_port_min = {15900 + number * 100}\nremote_display_port_max = {15980 + number * 100}\n')
         mounts = [f"mkdir -p {directory} && mount -t tmpfs tmpfs {directory}" for directory in FOLDERS]
         mounts += [f"mount --bind {merged('/etc/passwd', '65534:65534::/nonexistent:/usr/sbin/nologin')} /etc/passwd",
                    f"mount --bind {merged('/etc/group', '65534:')} /etc/group", f"cp {settings} /etc/libvirt/qemu.conf",

@@ -93,7 +93,9 @@ def start_daemon():
     add_missing("/etc/group", "65534:")
     with open("/etc/libvirt/qemu.conf", "w", encoding="utf-8") as file:
         file.write('user = "root"\ngroup = "root"\nsecurity_driver = "none"\ncgroup_controllers = [ ]\nnamespaces = [ ]\n'
-                   'remember_owner = 0\nstdio_handler = "file"\n')
+                   'remember_owner = 0\nstdio_handler = "file"\n'
+                   # Tests beside this one take ports from 5900 on, between libvirt's look and ours.
+                   'remote_display_port_min = 15900\nremote_display_port_max = 15980\n')
     configuration = write("libvirtd.conf", 'unix_sock_dir = "/run/libvirt"\nauth_unix_rw = "none"\nauth_unix_ro = "none"\n'
                                            f'log_outputs = "3:file:{log}"\n')
     daemon = subprocess.Popen(["libvirtd", "-f", configuration, "-p", path("libvirtd.pid")], stdout=subprocess.DEVNULL,
