@@ -299,6 +299,17 @@ static void free_config(MachineConfig *config)
     g_free(config->memory_backend);
 }
 
+/* A device may still drop its lines when it goes, and what they lead to may have gone before it. */
+static void disconnect_lines(Device *device)
+{
+    for (unsigned i = 0; i < device->irq_count; i++) {
+        irq_connect(device->irqs[i], NULL, NULL, 0);
+    }
+    for (unsigned i = 0; i < device->children->len; i++) {
+        disconnect_lines(device->children->pdata[i]);
+    }
+}
+
 void machine_free(Machine *machine)
 {
     MachinePrivate *private = machine->private;
@@ -307,6 +318,7 @@ void machine_free(Machine *machine)
     machine_lock(machine);
     clock_stop(machine);
     memory_transaction_begin(machine);
+    disconnect_lines(machine->root);
     /* Devices may refer to vCPUs, so they go first; those that the board made by hand are its own. */
     for (unsigned i = machine->root->children->len; i-- > 0;) {
         Device *device =

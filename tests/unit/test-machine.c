@@ -685,6 +685,56 @@ static void test_attached(void)
     g_string_free(freed, TRUE);
 }
 
+/* One that still raises and drops its line when it goes: whoever the line led to may have gone before. */
+typedef struct {
+    Device device;
+    IrqLine irq;
+} Wired;
+
+static Wired *wired(Device *device)
+{
+    return container_of(device, Wired, device);
+}
+
+static bool wired_realize(Device *device, GError **error)
+{
+    device_add_irq(device, &wired(device)->irq);
+    return true;
+}
+
+static void wired_unrealize(Device *device)
+{
+    irq_pulse(&wired(device)->irq);
+}
+
+static const DeviceType wired_type = {
+    .name = "wired",
+    .instance_size = sizeof(Wired),
+    .realize = wired_realize,
+    .unrealize = wired_unrealize,
+};
+DEVICE_TYPE(wired_type);
+
+static unsigned wired_changes;
+
+static void count_change(void *opaque, int number, int level)
+{
+    wired_changes++;
+}
+
+static void test_lines_at_the_end(void)
+{
+    Machine *machine = counting_machine(0);
+    Device *device = device_create(machine, NULL, "wired", NULL, NULL, NULL);
+
+    g_assert_true(device_realize(device, NULL));
+    device_connect_irq(device, 0, count_change, NULL, 0);
+    irq_set(&wired(device)->irq, 1);
+    g_assert_cmpuint(wired_changes, ==, 1);
+    machine_free(machine);
+    g_assert_cmpuint(wired_changes, ==, 1);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -701,5 +751,6 @@ int main(int argc, char **argv)
     g_test_add_func("/machine/events", test_events);
     g_test_add_func("/machine/views", test_views);
     g_test_add_func("/machine/attached", test_attached);
+    g_test_add_func("/machine/lines-at-the-end", test_lines_at_the_end);
     return g_test_run();
 }
