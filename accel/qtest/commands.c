@@ -7,6 +7,7 @@
 
 #include "accel/qtest/private.h"
 #include "base/bits.h"
+#include "base/hex.h"
 
 enum { BLOCK_MOST = 16 << 20 };
 
@@ -127,6 +128,7 @@ static void write_hex(Qtest *qtest, const char *const *words)
 {
     g_autofree uint8_t *data = NULL;
     uint64_t address, size;
+    size_t count, done;
     const char *text = words[3];
 
     if (!block_range(qtest, words, &address, &size)) {
@@ -138,14 +140,11 @@ static void write_hex(Qtest *qtest, const char *const *words)
     }
     data = g_malloc0(size + 1);
     text += 2;
-    for (uint64_t i = 0; i < size && text[0] && text[1]; i++, text += 2) {
-        int high = g_ascii_xdigit_value(text[0]), low = g_ascii_xdigit_value(text[1]);
-
-        if (high < 0 || low < 0) {
-            qtest_send(qtest, "FAIL '%.2s' is no byte", text);
-            return;
-        }
-        data[i] = (uint8_t)(high << 4 | low);
+    count = MIN(size, strlen(text) / 2);
+    done = hex_decode(text, count, data);
+    if (done != count) {
+        qtest_send(qtest, "FAIL '%.2s' is no byte", text + 2 * done);
+        return;
     }
     write_block(qtest, address, data, size);
 }

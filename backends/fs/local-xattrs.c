@@ -124,7 +124,8 @@ ssize_t local_list_xattrs(FsNode *node, char *names, size_t size)
     return used;
 }
 
-int local_set_xattr(FsNode *node, const char *name, const void *value, size_t size, int flags)
+/* Sets the attribute, or removes it where value is NULL. */
+static int change_xattr(FsNode *node, const char *name, const void *value, size_t size, int flags)
 {
     char path[LOCAL_PATH_SIZE];
     int error;
@@ -140,28 +141,19 @@ int local_set_xattr(FsNode *node, const char *name, const void *value, size_t si
     if (error) {
         return error;
     }
-    error = setxattr(path, host, value, size, flags) ? -errno : 0;
+    if (value ? setxattr(path, host, value, size, flags) : removexattr(path, host)) {
+        error = -errno;
+    }
     unreach(node);
     return error;
 }
 
+int local_set_xattr(FsNode *node, const char *name, const void *value, size_t size, int flags)
+{
+    return change_xattr(node, name, value ? value : "", size, flags);
+}
+
 int local_remove_xattr(FsNode *node, const char *name)
 {
-    char path[LOCAL_PATH_SIZE];
-    int error;
-    g_autofree char *host = host_name(local_of(node), name, &error);
-
-    if (local_of(node)->read_only) {
-        return -EROFS;
-    }
-    if (!host) {
-        return error == -ENODATA ? -EACCES : error;
-    }
-    error = reach(node, path);
-    if (error) {
-        return error;
-    }
-    error = removexattr(path, host) ? -errno : 0;
-    unreach(node);
-    return error;
+    return change_xattr(node, name, NULL, 0, 0);
 }

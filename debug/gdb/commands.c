@@ -2,6 +2,7 @@
 /* Which packet means what, and what all of them are made of. */
 #include <string.h>
 
+#include "base/hex.h"
 #include "debug/gdb/session.h"
 #include "machine/accelerator.h"
 
@@ -27,18 +28,7 @@ bool gdb_number(const char **text, uint64_t *value)
 
 bool gdb_from_hex(const char *text, size_t digits, uint8_t *bytes)
 {
-    if (digits % 2) {
-        return false;
-    }
-    for (size_t i = 0; i < digits; i += 2) {
-        int high = g_ascii_xdigit_value(text[i]), low = g_ascii_xdigit_value(text[i + 1]);
-
-        if (high < 0 || low < 0) {
-            return false;
-        }
-        bytes[i / 2] = (uint8_t)(high << 4 | low);
-    }
-    return true;
+    return digits % 2 == 0 && hex_decode(text, digits / 2, bytes) == digits / 2;
 }
 
 void gdb_append_hex(GString *out, const uint8_t *bytes, size_t size)

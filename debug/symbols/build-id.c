@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/hex.h"
 #include "debug/dwarf/dwarf.h"
 #include "debug/linux/linux.h"
 #include "debug/symbols/elf.h"
@@ -161,13 +162,8 @@ static bool from_digits(const char *text, BuildId *id)
     if (digits < DIGITS_MIN || digits % 2 || digits > 2 * BUILD_ID_BYTES_MAX) {
         return false;
     }
-    for (size_t i = 0; i < digits; i += 2) {
-        int high = g_ascii_xdigit_value(text[i]), low = g_ascii_xdigit_value(text[i + 1]);
-
-        if (high < 0 || low < 0) {
-            return false;
-        }
-        bytes[i / 2] = (uint8_t)(high << 4 | low);
+    if (hex_decode(text, digits / 2, bytes) != digits / 2) {
+        return false;
     }
     set_bytes(id, bytes, (unsigned)digits / 2);
     id->name = g_strdup(text);

@@ -14,6 +14,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/hex.h"
 
 typedef struct {
     const char *path;
@@ -249,10 +250,10 @@ static unsigned hex_line(const char **at, const char *end, uint8_t line[HEX_MOST
     if (p == end || *p++ != ':') {
         return 0;
     }
-    while (end - p >= 2 && count < HEX_MOST && g_ascii_isxdigit(p[0]) && g_ascii_isxdigit(p[1])) {
-        line[count] = (uint8_t)(g_ascii_xdigit_value(p[0]) << 4 | g_ascii_xdigit_value(p[1]));
-        sum += line[count++];
-        p += 2;
+    count = (unsigned)hex_decode(p, MIN((size_t)(end - p) / 2, HEX_MOST), line);
+    p += 2 * count;
+    for (unsigned i = 0; i < count; i++) {
+        sum += line[i];
     }
     while (p < end && g_ascii_isspace(*p)) {
         p++;

@@ -2,6 +2,7 @@
 /* What a controller and its namespaces say of themselves (NVM Express 1.4, 5.15), and log pages (5.14). */
 #include <string.h>
 
+#include "base/uuid.h"
 #include "hw/nvme/nvme.h"
 #include "machine/clock.h"
 #include "machine/machine.h"
@@ -129,25 +130,12 @@ static uint16_t list_namespaces(const Nvme *n, uint32_t after, uint8_t *out)
     return NVME_SUCCESS;
 }
 
-/* "xxxxxxxx-xxxx-…", which nvme-ns has checked. */
-static void put_uuid(uint8_t *at, const char *text)
-{
-    unsigned digits = 0;
-
-    for (; *text && digits < 32; text++) {
-        if (g_ascii_isxdigit(*text)) {
-            at[digits / 2] = (uint8_t)(at[digits / 2] << 4 | g_ascii_xdigit_value(*text));
-            digits++;
-        }
-    }
-}
-
 static void describe_namespace(const NvmeNamespace *ns, uint8_t *out)
 {
     out[0] = DESCRIPTOR_UUID;
     out[1] = 16;
     if (ns->uuid) {
-        put_uuid(out + 4, ns->uuid);
+        uuid_parse(ns->uuid, out + 4);
     }
     if (ns->eui64) {
         out += ns->uuid ? 20 : 0;
