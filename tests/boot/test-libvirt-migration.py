@@ -6,75 +6,25 @@ Each daemon has folders, a host name and a host's UUID of its own, so that both 
 written to its disk is read at the other side."""
 import os
 import re
-import select
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
+
+import libvirt
+from libvirt import eventually, path, write
 
 # Absolute: who enters another view of files begins at its root.
 kaso, kaso_img, boot = map(os.path.abspath, sys.argv[1:])
-NAMESPACE = "KASO_TEST_LIBVIRT_MIGRATION"
-FOLDERS = ("/var/lib/libvirt", "/var/cache/libvirt", "/run/libvirt", "/var/log/libvirt", "/etc/libvirt")
+libvirt.enter(boot)
 IMAGE = "/var/lib/libvirt/images/root.qcow2"  # each daemon sees another file there
 NAME = "kaso-test"
-
-
-def skip(why):
-    print(why)
-    sys.exit(77)
-
-
-def enter():
-    """Starts this test again in the namespace."""
-    for program in ("libvirtd", "virsh"):
-        if not shutil.which(program):
-            skip(f"no {program}: package libvirt-daemon or libvirt-clients")
-    if os.geteuid() != 0:
-        skip("libvirtd's system instance and a mount namespace for it need root")
-    if not os.path.exists(os.path.join(boot, "linux")):
-        skip(f"no {boot}/linux: scripts/dev boot x86_64 makes it")
-    # The shell is the namespace's first process, which buries the programs that the daemons have started.
-    sys.exit(subprocess.run(["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", '"$@"; exit $?', "sh",
-                             sys.executable, *sys.argv], env=dict(os.environ, **{NAMESPACE: "1"}), check=False).returncode)
-
-
-if NAMESPACE not in os.environ:
-    enter()
-folder = tempfile.TemporaryDirectory()
-
-
-def path(file):
-    return os.path.join(folder.name, file)
-
-
-def write(file, text):
-    with open(path(file), "w", encoding="utf-8") as out:
-        out.write(text)
-    return path(file)
-
-
-def eventually(what, condition, seconds=200):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.3)
 
 
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
-
-
-def merged(file, rest):
-    """That file with the users, or groups, that a daemon wants to find."""
-    with open(file, encoding="utf-8") as text:
-        known = text.read()
-    missing = [user for user in ("libvirt-qemu", "tss") if not any(line.startswith(user + ":") for line in known.splitlines())]
-    return write(os.path.basename(file), known + "".join(f"{user}:x:{rest}\n" for user in missing))
 
 
 class Host:
@@ -90,17 +40,11 @@ class Host:
                                               f'listen_tls = 0\nlisten_tcp = 1\ntcp_port = "{self.port}"\nlisten_addr = "127.0.0.1"\n'
                                               f'auth_tcp = "none"\nlog_outputs = "3:file:{self.log}"\n'
                                               f'host_uuid = "00000000-0000-4000-8000-00000000000{number}"\n')
-        settings = write(name + "-qemu.conf", 'user = "root"\ngroup = "root"\nsecurity_driver = "none"\ncgroup_controllers = [ ]\n'
-                                              f'namespaces = [ ]\nremember_owner = 0\nstdio_handler = "file"\n'
-                                              f'migration_port_min = {49200 + number * 100}\nmigration_port_max = {49280 + number * 100}\n'
-                                              # Tests beside this one take ports from 5900 on, between libvirt's look and ours.
-                                              f'remote_display_port_min = {15900 + number * 100}\nremote_display_port_max = {15980 + number * 100}\n')
-        mounts = [f"mkdir -p {directory} && mount -t tmpfs tmpfs {directory}" for directory in FOLDERS]
-        mounts += [f"mount --bind {merged('/etc/passwd', '65534:65534::/nonexistent:/usr/sbin/nologin')} /etc/passwd",
-                   f"mount --bind {merged('/etc/group', '65534:')} /etc/group", f"cp {settings} /etc/libvirt/qemu.conf",
-                   "mkdir -p /var/lib/libvirt/images", f"hostname {name}",
-                   f"exec libvirtd -l -f {configuration} -p {path(name + '.pid')}"]
-        self.daemon = subprocess.Popen(["unshare", "--mount", "--uts", "sh", "-c", " && ".join(mounts)])
+        settings = write(name + "-qemu.conf", libvirt.settings(number))
+        commands = libvirt.mounts()
+        commands += [f"cp {settings} /etc/libvirt/qemu.conf", "mkdir -p /var/lib/libvirt/images", f"hostname {name}",
+                     f"exec libvirtd -l -f {configuration} -p {path(name + '.pid')}"]
+        self.daemon = subprocess.Popen(["unshare", "--mount", "--uts", "sh", "-c", " && ".join(commands)])
         eventually("libvirtd's socket", lambda: os.path.exists(sockets + "/libvirt-sock") or self.daemon.poll() is not None, 60)
         assert self.daemon.poll() is None, "libvirtd ended"
 
@@ -152,34 +96,9 @@ def domain(disk):
 </domain>"""
 
 
-class Console:
-    """The guest's serial port, by the terminal that libvirt tells of."""
-
+class Console(libvirt.Console):
     def __init__(self, host):
-        self.fd = os.open(host.virsh("ttyconsole", NAME).strip(), os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-        self.text = ""
-
-    def has(self, text):
-        while select.select([self.fd], [], [], 0)[0]:
-            try:
-                self.text += os.read(self.fd, 65536).decode("latin-1")
-            except OSError:  # the guest has ended
-                break
-        return text in self.text
-
-    def say(self, line):
-        os.write(self.fd, line.encode() + b"\n")
-
-    def numbers(self):
-        return [int(number) for number in re.findall(r"\bn=(\d+)\r?\n", self.text)]
-
-    def counts(self):
-        """The guest goes on counting and leaves no number out; returns where it is."""
-        self.text = ""
-        eventually("numbers", lambda: self.has("") and len(self.numbers()) > 10)
-        seen = self.numbers()
-        assert seen == list(range(seen[0], seen[0] + len(seen))), seen
-        return seen[-1]
+        super().__init__(host.virsh("ttyconsole", NAME))
 
     def checks(self):
         """What was written to the disk, read past the page cache."""

@@ -4,54 +4,17 @@
 
 The daemon runs in a mount namespace of its own, so that a machine's own libvirt is neither seen nor changed."""
 import os
-import re
-import select
-import shutil
 import subprocess
 import sys
-import tempfile
-import time
 
-kaso, kaso_img, boot = sys.argv[1:]
-NAMESPACE = "KASO_TEST_LIBVIRTD"
-FOLDERS = ("/var/lib/libvirt", "/var/cache/libvirt", "/run/libvirt", "/var/log/libvirt", "/etc/libvirt")
+import libvirt
+from libvirt import Console, eventually, path, write
 
-
-def skip(why):
-    print(why)
-    sys.exit(77)
-
-
-def enter():
-    """Starts this test again in the namespace."""
-    for program in ("libvirtd", "virsh"):
-        if not shutil.which(program):
-            skip(f"no {program}: package libvirt-daemon or libvirt-clients")
-    if os.geteuid() != 0:
-        skip("libvirtd's system instance and a mount namespace for it need root")
-    if not os.path.exists(os.path.join(boot, "linux")):
-        skip(f"no {boot}/linux: scripts/dev boot x86_64 makes it")
-    environment = dict(os.environ, **{NAMESPACE: "1"})
-    # The shell is the namespace's first process, which buries the programs that the daemon has started.
-    sys.exit(subprocess.run(["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", '"$@"; exit $?', "sh",
-                             sys.executable, *sys.argv], env=environment, check=False).returncode)
-
-
-if NAMESPACE not in os.environ:
-    enter()
-folder = tempfile.TemporaryDirectory()
+# Absolute: who enters another view of files begins at its root.
+kaso, kaso_img, boot = map(os.path.abspath, sys.argv[1:])
+libvirt.enter(boot)
 name = "kaso-test"
-log = os.path.join(folder.name, "libvirtd.log")
-
-
-def path(file):
-    return os.path.join(folder.name, file)
-
-
-def write(file, text):
-    with open(path(file), "w", encoding="utf-8") as out:
-        out.write(text)
-    return path(file)
+log = path("libvirtd.log")
 
 
 def virsh(*arguments, status=0):
@@ -67,35 +30,10 @@ def virsh(*arguments, status=0):
     return answer.stdout if status == 0 else answer.stderr
 
 
-def eventually(what, condition, seconds=200):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.3)
-
-
-def add_missing(file, rest):
-    """The daemon's users, or groups, in that file of this mount namespace."""
-    with open(file, encoding="utf-8") as text:
-        known = text.read()
-    missing = [user for user in ("libvirt-qemu", "tss") if not any(line.startswith(user + ":") for line in known.splitlines())]
-    if missing:
-        merged = write(os.path.basename(file), known + "".join(f"{user}:x:{rest}\n" for user in missing))
-        subprocess.run(["mount", "--bind", merged, file], check=True)
-
-
 def start_daemon():
-    for directory in FOLDERS:
-        os.makedirs(directory, exist_ok=True)
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", directory], check=True)
-    # The packages' scripts make these users and groups; the daemon wants to find them.
-    add_missing("/etc/passwd", "65534:65534::/nonexistent:/usr/sbin/nologin")
-    add_missing("/etc/group", "65534:")
+    subprocess.run(" && ".join(libvirt.mounts()), shell=True, check=True)
     with open("/etc/libvirt/qemu.conf", "w", encoding="utf-8") as file:
-        file.write('user = "root"\ngroup = "root"\nsecurity_driver = "none"\ncgroup_controllers = [ ]\nnamespaces = [ ]\n'
-                   'remember_owner = 0\nstdio_handler = "file"\n'
-                   # Tests beside this one take ports from 5900 on, between libvirt's look and ours.
-                   'remote_display_port_min = 15900\nremote_display_port_max = 15980\n')
+        file.write(libvirt.settings(0))
     configuration = write("libvirtd.conf", 'unix_sock_dir = "/run/libvirt"\nauth_unix_rw = "none"\nauth_unix_ro = "none"\n'
                                            f'log_outputs = "3:file:{log}"\n')
     daemon = subprocess.Popen(["libvirtd", "-f", configuration, "-p", path("libvirtd.pid")], stdout=subprocess.DEVNULL,
@@ -144,20 +82,8 @@ def finds_out():
         assert "<mode name='maximum' supported='yes'>" in text and "<value>virtio</value>" in text, text
 
 
-class Console:
-    """The guest's serial port, by the terminal that libvirt tells of."""
-
-    def __init__(self):
-        self.fd = os.open(virsh("ttyconsole", name).strip(), os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-        self.text = ""
-
-    def has(self, text):
-        while select.select([self.fd], [], [], 0)[0]:
-            try:
-                self.text += os.read(self.fd, 65536).decode("latin-1")
-            except OSError:  # the guest has ended
-                break
-        return text in self.text
+def open_console():
+    return Console(virsh("ttyconsole", name))
 
 
 def disks():
@@ -199,51 +125,38 @@ def works_on_it():
     os.unlink(path("core"))
 
 
-def counts(console):
-    """The guest goes on counting; returns where it is, and sees to it that no number is left out."""
-    console.text = ""
-    eventually("numbers", lambda: console.has("") and len(numbers(console)) > 20)
-    seen = numbers(console)
-    assert seen == list(range(seen[0], seen[0] + len(seen))), seen
-    return seen[-1]
-
-
-def numbers(console):
-    return [int(number) for number in re.findall(r"\bn=(\d+)\r?\n", console.text)]
-
-
 def keeps(console):
     """save, managedsave and internal snapshots: each time the guest goes on where it was. Returns its console."""
-    os.write(console.fd, b"i=0; while :; do i=$((i+1)); echo n=$i; sleep 0.02; done &\n")
-    before = counts(console)
+    console.say("i=0; while :; do i=$((i+1)); echo n=$i; sleep 0.02; done &")
+    before = console.counts(20)
     virsh("save", name, path("saved"))
     assert virsh("domstate", name).strip() == "shut off"
     virsh("restore", path("saved"))
-    console = Console()
-    after = counts(console)
+    console = open_console()
+    after = console.counts(20)
     assert before < after, (before, after)
     virsh("managedsave", name)
     assert virsh("domstate", name).strip() == "shut off"
     virsh("start", name)
-    console = Console()
-    before, after = after, counts(console)
+    console = open_console()
+    before, after = after, console.counts(20)
     assert before < after, (before, after)
     virsh("snapshot-create-as", name, "inside")
-    before = counts(console)
+    before = console.counts(20)
     for _ in range(2):
         virsh("snapshot-revert", name, "inside")
-        console = Console()
+        console = open_console()
         console.text = ""
-        eventually("numbers again", lambda: console.has("") and len(numbers(console)) > 2)
-        assert numbers(console)[0] <= before + 100, (numbers(console), before)
+        eventually("numbers again", lambda: console.has("") and len(console.numbers()) > 2)
+        assert console.numbers()[0] <= before + 100, (console.numbers(), before)
     assert "inside" in virsh("snapshot-list", name)
     virsh("snapshot-delete", name, "inside")
     virsh("save", name, path("saved"), "--paused")
     virsh("restore", path("saved"))
     assert virsh("domstate", name).strip() == "paused"
     virsh("resume", name)
-    console = Console()
-    counts(console)
+    console = open_console()
+    console.counts(20)
     return console
 
 
@@ -254,14 +167,14 @@ def main():
         finds_out()
         virsh("define", write("domain.xml", domain()))
         virsh("start", name)
-        console = Console()
+        console = open_console()
         eventually("a shell", lambda: console.has("Type poweroff to end"))
         works_on_it()
         console = keeps(console)
         virsh("reset", name)
         console.text = ""
         eventually("a shell after the reset", lambda: console.has("Type poweroff to end"))
-        os.write(console.fd, b"poweroff\n")
+        console.say("poweroff")
         eventually("the end of the guest", lambda: virsh("domstate", "--reason", name).strip() == "shut off (shutdown)")
         virsh("undefine", name)
     finally:
