@@ -162,6 +162,9 @@ typedef enum {
     X86_XM = 19,
 } X86Vector;
 
+/* What X86Cpu.shadow holds back for one instruction: interrupts, and after a load of SS debug traps as well (SDM 3, 6.8.3). */
+enum { X86_SHADOW_STI = 1, X86_SHADOW_STACK };
+
 /* Error code bits of page faults. */
 enum { X86_PF_P = 1, X86_PF_W = 2, X86_PF_U = 4, X86_PF_RSVD = 8, X86_PF_I = 16, X86_PF_PK = 32 };
 
@@ -280,6 +283,7 @@ typedef struct X86Cpu {
     uint8_t phys_bits, virt_bits;
     uint64_t pending_debug;    /* DR6 bits of a trap to be raised before the next instruction */
     bool alone;                /* an instruction that hits a watchpoint is a unit of its own */
+    bool step_settled;         /* this instruction has seen to the trap of TF itself */
 
     uint64_t mode;             /* current key, kept by x86_update_mode */
     X86Fault fault;
@@ -309,7 +313,7 @@ typedef struct X86Cpu {
     uint64_t eflags;           /* without the status flags and DF; bit 1 is set */
     int64_t df;
     uint64_t irq_waiting;      /* an interrupt waits for IF */
-    uint64_t shadow;           /* interrupts are held back for one instruction */
+    uint64_t shadow;           /* X86_SHADOW_…: what is held back for one instruction */
     uint64_t x87_fip, tsc_aux, kernel_gs_base;
     uint64_t gpr[16];
     uint16_t flags;            /* as in accel/tcg/ir/flags.h */

@@ -524,7 +524,7 @@ void x86_take_fault(X86Cpu *cpu, X86Vector vector, uint32_t error_code)
     }
     /* What the instruction has hit so far, it will hit again. */
     cpu->pending_debug = 0;
-    cpu->alone = false;
+    cpu->alone = cpu->step_settled = false;
     cpu->shadow = 0;
     take(cpu, vector, BY_EXCEPTION, error_code, x86_eip(cpu));
 }
@@ -537,7 +537,16 @@ _Noreturn void x86_fault(X86Cpu *cpu, X86Vector vector, uint32_t error_code)
 
 void x86_software_interrupt(X86Cpu *cpu, unsigned vector, uint64_t next_eip, bool int1)
 {
+    bool stepped = cpu->eflags & EFLAGS_TF;
+
     take(cpu, vector, int1 ? BY_INT1 : BY_SOFTWARE, 0, next_eip);
+    /* TF waits on the handler's stack. */
+    cpu->step_settled = stepped;
+    if (int1) {
+        /* One #DB is for both: a second one would be upon the first one's stack. */
+        cpu->dr[6] |= cpu->pending_debug & 0xf;
+        cpu->pending_debug = 0;
+    }
 }
 
 void x86_hardware_interrupt(X86Cpu *cpu, unsigned vector)
@@ -604,12 +613,15 @@ void x86_insn_done(TcgState *env, uint64_t mode)
 {
     X86Cpu *cpu = x86_cpu_of_env(env);
     uint64_t traps = cpu->pending_debug & 0xf;
+    bool step = (mode & X86_MODE_TF) && !cpu->step_settled;
 
+    cpu->step_settled = false;
     if (cpu->alone) {
         cpu->alone = false;
         x86_update_mode(cpu);
     }
-    if (cpu->shadow) {
+    /* One that this instruction has begun is the next one's. */
+    if (cpu->shadow && (mode & X86_MODE_SHADOW)) {
         cpu->shadow = 0;
         x86_update_mode(cpu);
         x86_check_interrupts(cpu);
@@ -618,8 +630,8 @@ void x86_insn_done(TcgState *env, uint64_t mode)
         cpu->eflags &= ~(uint64_t)EFLAGS_RF;
         x86_update_mode(cpu);
     }
-    if ((mode & X86_MODE_TF) || traps) {
-        x86_debug_trap(cpu, traps | (mode & X86_MODE_TF ? DR6_BS : 0));
+    if ((step || traps) && cpu->shadow != X86_SHADOW_STACK) {
+        x86_debug_trap(cpu, traps | (step ? DR6_BS : 0));
     }
 }
 
@@ -634,7 +646,7 @@ bool x86_check_insn(TcgState *env)
             hits |= UINT64_C(1) << i;
         }
     }
-    if (!hits || (cpu->eflags & EFLAGS_RF)) {
+    if (!hits || (cpu->eflags & EFLAGS_RF) || cpu->shadow == X86_SHADOW_STACK) {
         return false;
     }
     x86_debug_trap(cpu, hits);

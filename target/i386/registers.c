@@ -408,6 +408,7 @@ const StateField x86_state[] = {
     STATE(X86Cpu, pkru),
     STATE_STRUCT(X86Cpu, svm, svm_fields),
     STATE(X86Cpu, tcg.insn_count),
+    STATE_DERIVED(X86Cpu, step_settled), /* within an instruction */
     STATE_DERIVED(X86Cpu, vcpu),
     STATE_DERIVED(X86Cpu, ferr),         /* wiring */
     STATE_DERIVED(X86Cpu, mxcsr_raised), /* within an instruction */
@@ -424,10 +425,11 @@ void x86_state_loaded(Vcpu *vcpu)
     X86Cpu *cpu = x86_cpu(vcpu);
 
     cpu->fault = (X86Fault){ 0 };
+    cpu->step_settled = false;
     cpu->df = cpu->df < 0 ? -1 : 1;
     cpu->eflags = (cpu->eflags & UINT32_MAX & ~(uint64_t)(EFLAGS_STATUS | EFLAGS_DF)) | EFLAGS_ONE;
     cpu->irq_waiting = cpu->irq_waiting != 0;
-    cpu->shadow = cpu->shadow != 0;
+    cpu->shadow = MIN(cpu->shadow, X86_SHADOW_STACK);
     if (!x86_has(cpu, X86_FEATURE_SVM)) {
         cpu->svm = (X86Svm){ .gif = true };
     }

@@ -16,12 +16,17 @@ static void load_segment(X86Translator *t, unsigned name, IrRef selector)
     x86_call(t, &call_load_segment, x86_const(t, 4, name), selector, 0, 0);
 }
 
-/* Flatness may have changed: on by the dispatcher, but SS holds back interrupts for one instruction more. */
-static void end_segment_load(X86Translator *t, unsigned name)
+/* A stack pointer comes after its segment (not with LSS): between the two there are neither interrupts nor debug traps. */
+static void begin_stack_shadow(X86Translator *t, unsigned name)
 {
     if (name == X86_SS) {
-        ir_set(t->unit, X86_VAR_SHADOW, IR_I64, ir_const(t->unit, IR_I64, 1));
+        ir_set(t->unit, X86_VAR_SHADOW, IR_I64, ir_const(t->unit, IR_I64, X86_SHADOW_STACK));
     }
+}
+
+/* Flatness may have changed: on by the dispatcher. */
+static void end_segment_load(X86Translator *t, unsigned name)
+{
     if (name == X86_SS || !x86_is_code64(t)) {
         x86_dispatch_next(t);
     }
@@ -43,6 +48,7 @@ void x86_mov_to_segment(X86Translator *t)
         return;
     }
     load_segment(t, name, x86_read_zext(t, 1));
+    begin_stack_shadow(t, name);
     end_segment_load(t, name);
 }
 
@@ -71,6 +77,7 @@ void x86_pop_segment(X86Translator *t)
 
     load_segment(t, name, ir_op2i(t->unit, IR_OP_and, IR_I64, selector, 0xffff));
     x86_add_sp(t, bytes);
+    begin_stack_shadow(t, name);
     end_segment_load(t, name);
 }
 

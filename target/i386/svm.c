@@ -300,7 +300,7 @@ static void put_exit(const X86Cpu *cpu, Vmcb *vmcb, int64_t code, const uint64_t
     put(vmcb, EXIT_EVENT, 8, cpu->delivering ? cpu->svm.event : 0);
     put(vmcb, EVENT, 8, get(vmcb, EVENT, 8) & ~SVM_EVENT_VALID);
     put(vmcb, VIRTUAL_INTERRUPT, 8, cpu->svm.virtual_interrupt);
-    put(vmcb, INTERRUPT_SHADOW, 8, cpu->shadow);
+    put(vmcb, INTERRUPT_SHADOW, 8, cpu->shadow != 0);
     put(vmcb, FETCHED_BYTES, 1, 0);
     if (x86_has(cpu, X86_FEATURE_NRIP_SAVE)) {
         put(vmcb, NEXT_RIP, 8, next_eip);

@@ -310,7 +310,7 @@ void x86_far_call(X86Cpu *cpu, uint16_t selector, uint64_t offset, unsigned byte
 
 /* Returns. */
 
-/* Data segments that the outer level may not have become null. */
+/* Data segments that the outer level may not have become null, and so do null selectors with an RPL. */
 static void drop_inner_segments(X86Cpu *cpu)
 {
     static const uint8_t names[] = { X86_ES, X86_DS, X86_FS, X86_GS };
@@ -319,7 +319,8 @@ static void drop_inner_segments(X86Cpu *cpu)
         const X86Segment *s = &cpu->seg[names[i]];
         bool conforming = (s->flags & X86_SEG_CODE) && is_conforming(s->flags);
 
-        if ((s->flags & X86_SEG_P) && !conforming && x86_dpl(s->flags) < cpu->cpl) {
+        if ((s->selector || (s->flags & X86_SEG_P)) && !conforming &&
+            x86_dpl(s->flags) < cpu->cpl) {
             x86_set_segment(cpu, (X86SegmentName)names[i], 0, s->base, 0, 0);
         }
     }
@@ -579,7 +580,7 @@ void x86_interrupt_return(X86Cpu *cpu, unsigned bytes, uint64_t next_eip)
     x86_check_interrupts(cpu);
 }
 
-/* Fast system calls: flat segments by definition. */
+/* Fast system calls: flat segments by definition. SYSCALL and SYSRET trap by the TF that they have set. */
 
 static void flat_code(X86Cpu *cpu, uint16_t selector, unsigned cpl, bool wide)
 {
@@ -600,7 +601,7 @@ void x86_syscall(X86Cpu *cpu, unsigned length)
 {
     uint16_t selector = (uint16_t)(cpu->star >> 32);
     uint64_t next = x86_eip(cpu) + length, target;
-    bool code64 = x86_code64(cpu);
+    bool code64 = x86_code64(cpu), stepped = cpu->eflags & EFLAGS_TF;
 
     if (!(cpu->efer & EFER_SCE) || !(cpu->cr0 & CR0_PE)) {
         x86_fault(cpu, X86_UD, 0);
@@ -620,12 +621,14 @@ void x86_syscall(X86Cpu *cpu, unsigned length)
         x86_set_eflags(cpu, 0, EFLAGS_IF | EFLAGS_RF | EFLAGS_VM);
     }
     finish(cpu, target);
+    cpu->step_settled = stepped && !(cpu->eflags & EFLAGS_TF);
 }
 
 void x86_sysret(X86Cpu *cpu, unsigned bytes)
 {
     uint16_t selector = (uint16_t)(cpu->star >> 48);
     uint64_t target = cpu->gpr[X86_RCX], eflags = cpu->gpr[11];
+    bool stepped = cpu->eflags & EFLAGS_TF;
 
     if (!(cpu->efer & EFER_SCE)) {
         x86_fault(cpu, X86_UD, 0);
@@ -647,6 +650,10 @@ void x86_sysret(X86Cpu *cpu, unsigned bytes)
     }
     finish(cpu, target);
     x86_check_interrupts(cpu);
+    if (cpu->eflags & EFLAGS_TF) {
+        x86_debug_trap(cpu, DR6_BS);
+    }
+    cpu->step_settled = stepped;
 }
 
 void x86_sysenter(X86Cpu *cpu)

@@ -192,7 +192,7 @@ void x86_jump_indirect(X86Translator *t, IrRef eip, unsigned kind)
 
 static void note_shadow(X86Translator *t)
 {
-    ir_set(t->unit, X86_VAR_SHADOW, IR_I64, ir_const(t->unit, IR_I64, 1));
+    ir_set(t->unit, X86_VAR_SHADOW, IR_I64, ir_const(t->unit, IR_I64, X86_SHADOW_STI));
 }
 
 /* The unit ends before the instruction at t->offset, or behind the last one. */
