@@ -164,6 +164,9 @@ static uint64_t reach(const SymbolEntry *entry)
     if (entry->size) {
         return (uint64_t)entry->size + PADDING;
     }
+    if (entry->type == 'A' || entry->type == 'a') {
+        return 1; /* the end of something, as a rule */
+    }
     return g_ascii_toupper(entry->type) == 'T' ? REACH_CODE : REACH_DATA;
 }
 
@@ -206,6 +209,35 @@ void symbol_file_move(SymbolFile *file, uint64_t offset)
     file->end += offset;
     file->to_physical -= offset;
     file->moved += offset;
+}
+
+void symbol_file_split(SymbolFile *file, GArray *pieces)
+{
+    if (!file->pieces) {
+        file->whole_start = file->start;
+        file->whole_end = file->end;
+    }
+    for (guint i = 0; i < file->entries->len; i++) {
+        SymbolEntry *entry = &g_array_index(file->entries, SymbolEntry, i);
+
+        entry->address = symbol_file_own(file, entry->address);
+    }
+    g_clear_pointer(&file->pieces, g_array_unref);
+    file->pieces = pieces;
+    for (guint i = 0; i < file->entries->len; i++) {
+        SymbolEntry *entry = &g_array_index(file->entries, SymbolEntry, i);
+
+        entry->address = symbol_file_guest(file, entry->address);
+    }
+    file->start = file->whole_start;
+    file->end = file->whole_end;
+    for (guint i = 0; pieces && i < pieces->len; i++) {
+        const SymbolPiece *piece = &g_array_index(pieces, SymbolPiece, i);
+
+        file->start = MIN(file->start, piece->start + piece->offset);
+        file->end = MAX(file->end, piece->end + piece->offset);
+    }
+    symbol_file_finish(file);
 }
 
 uint64_t symbol_file_own(const SymbolFile *file, uint64_t address)

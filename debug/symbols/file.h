@@ -19,7 +19,7 @@ typedef struct {
     char type;
 } SymbolEntry;
 
-/* A piece of a file's addresses that was moved on its own: a section of a kernel's module. */
+/* A piece of a file's addresses that was moved on its own: a section of a kernel's module, a part of firmware. */
 typedef struct {
     uint64_t start, end, offset; /* start and end are as in the file */
 } SymbolPiece;
@@ -43,7 +43,8 @@ struct SymbolFile {
     uint32_t by_name_count;
     struct DwarfFile *dwarf;  /* its debugging information, which has the file's own addresses; may be NULL */
     uint64_t moved;           /* added to the file's own addresses … */
-    GArray *pieces;           /* … or SymbolPiece; may be NULL */
+    GArray *pieces;           /* … that are in no SymbolPiece of these; may be NULL */
+    uint64_t whole_start, whole_end; /* start and end as they were before there were pieces */
 };
 
 SymbolFile *symbol_file_new(const char *name, const char *path, const char *kind,
@@ -61,6 +62,11 @@ void symbol_file_finish(SymbolFile *file);
 bool symbol_file_address(SymbolFile *file, const char *name, uint64_t *address);
 /* Adds to all addresses. */
 void symbol_file_move(SymbolFile *file, uint64_t offset);
+/*
+ * Moves these pieces (SymbolPiece; the file's from here on) on their own, and what is in none of them by `moved`. NULL: the file is in one piece
+ * again.
+ */
+void symbol_file_split(SymbolFile *file, GArray *pieces);
 /* From addresses of the guest to the file's own, and back. */
 uint64_t symbol_file_own(const SymbolFile *file, uint64_t address);
 uint64_t symbol_file_guest(const SymbolFile *file, uint64_t own);

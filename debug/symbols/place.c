@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Where the files that a user adds without a base are in the guest: a kernel's by the names that the kernel in memory tells of itself (KASLR), a
- * module's section by section in the same way, firmware that has moved itself (U-Boot, an image of EDK2) by its name or its code in RAM.
+ * module's section by section in the same way, firmware that has moved itself (U-Boot, an image of EDK2, a part of SeaBIOS) by its name or its
+ * code in RAM.
  *
  * What does not agree is of another build: that is said, and the file is not used.
  */
@@ -212,7 +213,8 @@ typedef struct {
     uint8_t code[PROBE_BYTES];
 } Probe;
 
-static unsigned take_probes(SymbolFile *file, Probe probes[PROBES_MAX])
+/* Of functions within [low, high) of the file's addresses. */
+static unsigned take_probes(SymbolFile *file, uint64_t low, uint64_t high, Probe probes[PROBES_MAX])
 {
     guint stride = file->entries->len / (4 * PROBES_MAX) + 1; /* few are functions */
     unsigned count = 0;
@@ -226,7 +228,8 @@ static unsigned take_probes(SymbolFile *file, Probe probes[PROBES_MAX])
             continue;
         }
         probe->own = symbol_file_own(file, entry->address);
-        if (dwarf_code(file->dwarf, probe->own, probe->code, PROBE_BYTES)) {
+        if (probe->own >= low && probe->own < high &&
+            dwarf_code(file->dwarf, probe->own, probe->code, PROBE_BYTES)) {
             count++;
             next = i + stride;
         }
@@ -251,30 +254,31 @@ static unsigned probes_at(Machine *machine, const Probe *probes, unsigned count,
 bool symbol_file_is_there(Machine *machine, SymbolFile *file)
 {
     Probe probes[PROBES_MAX];
-    unsigned count = file->dwarf ? take_probes(file, probes) : 0;
+    unsigned count = file->dwarf ? take_probes(file, 0, UINT64_MAX, probes) : 0;
 
     return count && probes_at(machine, probes, count, file->moved) * 2 >= count;
 }
 
 typedef struct {
     Machine *machine;
-    const Probe *probes;
+    uint64_t low, high; /* the file's own addresses that the search is about */
+    Probe probes[PROBES_MAX];
     unsigned count, at; /* at: the one that is looked for */
-    uint64_t offset;
-    unsigned best;
-    bool runs; /* a CPU is in it */
-    const SymbolFile *file;
+    uint64_t original;  /* the offset at which it was linked to run */
+    bool here, runs_here;
+    uint64_t offset; /* of the best copy */
+    unsigned best;   /* how many probes it has; 0: there is none */
+    bool runs;       /* a CPU is in it */
 } CodeSearch;
 
-/* Whether a CPU is in the file's code with such an offset. */
-static bool runs_at(Machine *machine, const SymbolFile *file, uint64_t offset)
+static bool runs_at(const CodeSearch *search, uint64_t offset)
 {
-    uint64_t start = file->start - file->moved + offset;
+    const GPtrArray *vcpus = search->machine->vcpus;
 
-    for (guint i = 0; i < machine->vcpus->len; i++) {
-        const Vcpu *vcpu = machine->vcpus->pdata[i];
+    for (guint i = 0; i < vcpus->len; i++) {
+        const Vcpu *vcpu = vcpus->pdata[i];
 
-        if (vcpu->target->get_pc(vcpu) - start < file->end - file->start) {
+        if (vcpu->target->get_pc(vcpu) - (search->low + offset) < search->high - search->low) {
             return true;
         }
     }
@@ -287,9 +291,10 @@ static bool found_code(void *opaque, uint64_t guest_phys)
     CodeSearch *search = opaque;
     uint64_t offset = guest_phys - search->probes[search->at].own;
     unsigned found = probes_at(search->machine, search->probes, search->count, offset);
-    bool runs = found * 2 >= search->count && runs_at(search->machine, search->file, offset);
+    bool runs = found * 2 >= search->count && runs_at(search, offset);
 
-    if (found * 2 >= search->count && runs >= search->runs && found >= search->best) {
+    if (offset != search->original && found * 2 >= search->count && runs >= search->runs &&
+        found >= search->best) {
         search->best = found;
         search->offset = offset;
         search->runs = runs;
@@ -297,27 +302,37 @@ static bool found_code(void *opaque, uint64_t guest_phys)
     return false;
 }
 
-/* Firmware and programs without a system: where addresses map to themselves. */
-static bool place_code(Machine *machine, SymbolFile *file)
+/* false: the file has too little code there to tell. */
+static bool search_code(CodeSearch *search, SymbolFile *file)
 {
-    Probe probes[PROBES_MAX];
-    CodeSearch search = { machine, probes, .file = file };
-    bool here;
-
-    search.count = take_probes(file, probes);
-    here =
-        search.count && probes_at(machine, probes, search.count, file->moved) * 2 >= search.count;
-    if (search.count < 2 || (here && runs_at(machine, file, file->moved))) {
+    search->count = take_probes(file, search->low, search->high, search->probes);
+    if (search->count < 2) {
         return false;
     }
-    for (; search.at < MIN(search.count, SEARCHES_MAX) && !search.best; search.at++) {
-        const DebugSearch memory = { probes[search.at].code, PROBE_BYTES, 1,
-                                     SEARCH_BYTES_MAX,       found_code,  &search };
+    search->here =
+        probes_at(search->machine, search->probes, search->count, search->original) * 2 >=
+        search->count;
+    search->runs_here = search->here && runs_at(search, search->original);
+    for (; !search->runs_here && search->at < MIN(search->count, SEARCHES_MAX) && !search->best;
+         search->at++) {
+        const DebugSearch memory = {
+            search->probes[search->at].code, PROBE_BYTES, 1, SEARCH_BYTES_MAX, found_code, search
+        };
 
-        debug_memory_search(machine, &memory);
+        debug_memory_search(search->machine, &memory);
     }
+    return true;
+}
+
+/* Firmware and programs without a system: where addresses map to themselves. */
+static bool place_whole(Machine *machine, SymbolFile *file)
+{
+    CodeSearch search = { machine, symbol_file_own(file, file->start),
+                          symbol_file_own(file, file->end), .original = file->moved };
+
     /* Where nothing runs, it stays where it is. */
-    if (!search.best || search.offset == file->moved || (here && !search.runs)) {
+    if (!search_code(&search, file) || search.runs_here || !search.best ||
+        (search.here && !search.runs)) {
         return false;
     }
     symbol_file_move(file, search.offset - file->moved);
@@ -325,6 +340,79 @@ static bool place_code(Machine *machine, SymbolFile *file)
     set_note(file,
              g_strdup_printf("moved by %#" PRIx64 ", where its code is in RAM", search.offset));
     return true;
+}
+
+/* What firmware moves of itself while the rest stays, by the names of its ends. */
+static const struct {
+    const char *start, *end;
+} parts[] = {
+    { "code32init_start",
+      "code32init_end" }, /* SeaBIOS: what is needed until a system is started */
+};
+
+/* The file's own addresses. */
+static bool find_part(SymbolFile *file, uint64_t *start, uint64_t *end)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
+        if (symbol_file_address(file, parts[i].start, start) &&
+            symbol_file_address(file, parts[i].end, end)) {
+            *start = symbol_file_own(file, *start);
+            *end = symbol_file_own(file, *end);
+            return *start < *end;
+        }
+    }
+    return false;
+}
+
+static bool place_part(Machine *machine, SymbolFile *file, uint64_t start, uint64_t end)
+{
+    CodeSearch search = { machine, start, end, .original = file->moved };
+    uint64_t now = symbol_file_guest(file, start) - start;
+    GArray *pieces;
+
+    if (!search_code(&search, file)) {
+        return false;
+    }
+    if (search.runs_here && file->pieces) {
+        symbol_file_split(file, NULL);
+        set_note(file, NULL);
+        return true;
+    }
+    if (search.runs_here || !search.best || search.offset == now) {
+        return false;
+    }
+    pieces = g_array_new(FALSE, FALSE, sizeof(SymbolPiece));
+    g_array_append_val(pieces, ((SymbolPiece){ start, end, search.offset }));
+    symbol_file_split(file, pieces);
+    set_note(file, g_strdup_printf("%#" PRIx64 "..%#" PRIx64 " is moved by %#" PRIx64
+                                   ", where its code is in RAM",
+                                   start, end, search.offset));
+    return true;
+}
+
+static bool place_code(Machine *machine, SymbolFile *file)
+{
+    uint64_t start, end;
+
+    return find_part(file, &start, &end) ? place_part(machine, file, start, end)
+                                         : place_whole(machine, file);
+}
+
+bool symbols_may_move(Machine *machine, uint64_t address, uint64_t *end)
+{
+    const GPtrArray *files = symbols_files(machine);
+
+    for (guint i = 0; i < files->len; i++) {
+        SymbolFile *file = files->pdata[i];
+
+        if (file->by_user && !file->based && !file->floats && !file->waits && !file->moved &&
+            !file->pieces && file->space == SYMBOLS_PROGRAM && file->dwarf &&
+            address >= file->start && address < file->end) {
+            *end = file->end;
+            return true;
+        }
+    }
+    return false;
 }
 
 /* --- all --------------------------------------------------------------------------------------- */

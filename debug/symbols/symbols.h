@@ -137,6 +137,10 @@ void symbols_match(Machine *machine, const char *pattern, bool (*fn)(void *opaqu
  * switched on, at a pause.
  */
 bool symbols_refresh(Machine *machine);
+/*
+ * Whether an address is in a file of a user's that is taken to be where it was linked to be, and may yet move itself, as firmware does. *end: of the file.
+ */
+bool symbols_may_move(Machine *machine, uint64_t address, uint64_t *end);
 /* Counts changes of what there is. */
 unsigned symbols_generation(Machine *machine);
 /* Calls fn after each change; with the machine lock held, on the main loop's thread, vCPUs perhaps running. */

@@ -97,6 +97,12 @@ bool breakpoint_holds(Breakpoint *breakpoint, const DebugStop *stop, const Condi
     return true;
 }
 
+/* The machine has stopped so that symbols are looked for. */
+static bool is_watch(const DebugStop *stop)
+{
+    return pending_is_watch(stop) || moving_is_watch(stop);
+}
+
 /* Whose a stop is; NULL: a move's. */
 static Breakpoint *breakpoint_of(const DebugStop *stop)
 {
@@ -106,7 +112,7 @@ static Breakpoint *breakpoint_of(const DebugStop *stop)
         /* It may have been removed since. */
         return g_ptr_array_find((GPtrArray *)all, stop->opaque, NULL) ? stop->opaque : NULL;
     }
-    return stop->point && !pending_is_watch(stop)
+    return stop->point && !is_watch(stop)
                ? container_of(stop->point, BreakpointPlace, point)->breakpoint
                : NULL;
 }
@@ -123,7 +129,7 @@ static bool reached(DebugClient *client, const DebugStop *stop)
 {
     Breakpoint *breakpoint = breakpoint_of(stop);
 
-    if (pending_is_watch(stop) || (breakpoint && breakpoint->translation)) {
+    if (is_watch(stop) || (breakpoint && breakpoint->translation)) {
         return true; /* to look at it */
     }
     if (breakpoint && condition_is_typed(breakpoint->condition)) {
@@ -200,6 +206,41 @@ bool breakpoint_place(Breakpoint *breakpoint, Vcpu *vcpu, GError **error)
     return true;
 }
 
+/* true: firmware has moved itself to where the CPU is. */
+static bool look_for_symbols(Debugger *debugger, const DebugStop *stop)
+{
+    bool moving = moving_is_watch(stop);
+    unsigned generation = symbols_generation(debugger->machine);
+
+    symbols_refresh(debugger->machine);
+    pending_place(debugger);
+    if (moving && symbols_generation(debugger->machine) == generation) {
+        moving_leave_page(debugger, stop->pc);
+        return false;
+    }
+    return moving;
+}
+
+/* A breakpoint that has got its place just where the CPU has stopped to look for it, and counts; *own: the stop that it makes. */
+static Breakpoint *placed_at(Debugger *debugger, const DebugStop *stop, DebugStop *own)
+{
+    for (unsigned i = 0; i < debugger->breakpoints->len; i++) {
+        Breakpoint *breakpoint = g_ptr_array_index(debugger->breakpoints, i);
+
+        for (unsigned k = 0; k < breakpoint->places->len; k++) {
+            const BreakpointPlace *place = g_ptr_array_index(breakpoint->places, k);
+
+            if (place->point.access & DEBUG_EXECUTE && place->shown == stop->pc) {
+                own->point = &place->point;
+                if (condition_is_typed(breakpoint->condition) || holds(breakpoint, own)) {
+                    return breakpoint;
+                }
+            }
+        }
+    }
+    return NULL;
+}
+
 static void stopped(DebugClient *client, const DebugStop *stop)
 {
     Debugger *debugger = (Debugger *)client;
@@ -209,13 +250,15 @@ static void stopped(DebugClient *client, const DebugStop *stop)
     bool may_go_on = ours && atomic_load(&debugger->machine->stop_reason) == STOP_DEBUG;
     Breakpoint *breakpoint = ours ? breakpoint_of(stop) : NULL;
 
-    if (ours && !breakpoint && (stop->kind == DEBUG_STOP_EVENT || pending_is_watch(stop))) {
-        symbols_refresh(debugger->machine);
-        pending_place(debugger);
-        if (may_go_on) {
-            machine_start(debugger->machine);
+    if (ours && !breakpoint && (stop->kind == DEBUG_STOP_EVENT || is_watch(stop))) {
+        breakpoint = look_for_symbols(debugger, stop) ? placed_at(debugger, stop, &own) : NULL;
+        if (!breakpoint) {
+            if (may_go_on) {
+                machine_start(debugger->machine);
+            }
+            return;
         }
-        return;
+        stop = &own;
     }
     if (breakpoint && breakpoint->translation) {
         if (!translation_look(breakpoint, &own)) {
@@ -272,6 +315,7 @@ static void free_debugger(void *opaque)
     debug_remove_client(&debugger->client);
     event_screens_watch(debugger, false);
     pending_free(debugger);
+    moving_free(debugger);
     for (unsigned i = 0; i < debugger->breakpoints->len; i++) {
         event_source_clear(debugger->breakpoints->pdata[i]);
         free_breakpoint(debugger->breakpoints->pdata[i]);

@@ -67,6 +67,7 @@ void pending_count(Debugger *debugger)
         event_update(debugger);
     }
     watch_modules(debugger);
+    moving_update(debugger);
 }
 
 void pending_place(Debugger *debugger)

@@ -79,6 +79,9 @@ typedef struct Debugger {
     unsigned pending;     /* of breakpoints that wait for a name */
     int64_t refreshed_us; /* when symbols were last looked for on their behalf */
     DebugPoint *modules;  /* where the kernel begins to run a module, while any waits; NULL */
+    GPtrArray *moving;    /* DebugPoint: where firmware with breakpoints may move itself to; NULL */
+    uint64_t moving_from; /* where these begin; 0: there are none */
+    unsigned looks;       /* how often something ran there that was none of it */
     GRecMutex lock;       /* guards events and all that follows up to `move` */
     GPtrArray *events;    /* Breakpoint: enabled ones on events */
     bool inside;          /* event_happened is under way: what it causes itself does not count */
@@ -109,6 +112,15 @@ void pending_place(Debugger *debugger);
 /* Whether the machine has stopped so that names are looked for. */
 bool pending_is_watch(const DebugStop *stop);
 void pending_free(Debugger *debugger);
+
+/* moving.c: breakpoints in firmware that moves itself. */
+/* After changes of the table, or of symbols. */
+void moving_update(Debugger *debugger);
+/* Whether the machine has stopped to look where firmware is. */
+bool moving_is_watch(const DebugStop *stop);
+/* What runs there is not the firmware's. */
+void moving_leave_page(Debugger *debugger, uint64_t pc);
+void moving_free(Debugger *debugger);
 
 /* line.c: moves by source lines. */
 /* Takes the line that the CPU is in for the move's. false: none is known. */
