@@ -9,6 +9,7 @@
 #include "backends/netdev-open.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/version.h"
 #include "block/block.h"
 #include "machine/accelerator.h"
 #include "machine/chardev.h"
@@ -16,7 +17,6 @@
 #include "machine/netdev.h"
 #include "machine/object.h"
 #include "main/setup.h"
-#include "monitor/version.h"
 
 bool is_help(const char *text)
 {
@@ -64,8 +64,7 @@ static void add_line(GArray *lines, const char *name, const char *summary)
 /* The words that scripts look for before they trust the rest. */
 void help_version(void)
 {
-    printf("QEMU emulator version %d.%d.%d (Kaso %s)\n", MONITOR_PROTOCOL_MAJOR,
-           MONITOR_PROTOCOL_MINOR, MONITOR_PROTOCOL_MICRO, KASO_VERSION);
+    printf("QEMU emulator version %s\n", version_text);
 }
 
 void help_options(void)

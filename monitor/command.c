@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/version.h"
 #include "monitor/session.h"
 #include "monitor/version.h"
 
@@ -11,11 +12,11 @@ json_t *monitor_version(void)
 {
     json_t *version = json_object(), *qemu = json_object();
 
-    monitor_put(qemu, "micro", json_integer(MONITOR_PROTOCOL_MICRO));
-    monitor_put(qemu, "minor", json_integer(MONITOR_PROTOCOL_MINOR));
-    monitor_put(qemu, "major", json_integer(MONITOR_PROTOCOL_MAJOR));
+    monitor_put(qemu, "micro", json_integer(VERSION_PROTOCOL_MICRO));
+    monitor_put(qemu, "minor", json_integer(VERSION_PROTOCOL_MINOR));
+    monitor_put(qemu, "major", json_integer(VERSION_PROTOCOL_MAJOR));
     monitor_put(version, "qemu", qemu);
-    monitor_put(version, "package", json_string("Kaso " KASO_VERSION));
+    monitor_put(version, "package", json_string(version_package));
     return version;
 }
 

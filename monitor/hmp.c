@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "base/version.h"
 #include "monitor/expression.h"
 #include "monitor/hmp-parse.h"
 #include "monitor/session.h"
@@ -108,7 +109,8 @@ static void hmp_greet(Monitor *monitor)
 {
     if (!monitor->greeted) {
         monitor->greeted = true;
-        hmp_print(monitor, "Kaso " KASO_VERSION " monitor - type 'help' for the commands\n");
+        hmp_print(monitor, version_package);
+        hmp_print(monitor, " monitor - type 'help' for the commands\n");
     }
     line_editor_show(monitor->editor);
 }

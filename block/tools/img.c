@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/names.h"
+#include "base/version.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,13 +20,14 @@ static void help(void)
 {
     g_autofree char *names = block_format_names();
 
-    printf("kaso-img version 0.1.0\n"
+    printf("qemu-img version %s\n"
            "Kaso disk image utility.  Usage:\n\n"
            "  kaso-img [standard options] COMMAND [--help | command options]\n\n"
            "Standard options:\n"
            "  -h, --help\n     display this help and exit\n"
            "  -V, --version\n     display version info and exit\n\n"
-           "Recognized commands (run kaso-img COMMAND --help for command-specific help):\n\n");
+           "Recognized commands (run kaso-img COMMAND --help for command-specific help):\n\n",
+           version_text);
     for (unsigned i = 0; i < ARRAY_SIZE(commands); i++) {
         printf("  %s - %s\n", commands[i]->name, commands[i]->summary);
     }
@@ -59,7 +61,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (!strcmp(argv[1], "-V") || !strcmp(argv[1], "--version")) {
-        printf("kaso-img version 0.1.0\n");
+        printf("qemu-img version %s\n", version_text);
         return 0;
     }
     for (unsigned i = 0; i < ARRAY_SIZE(commands); i++) {

@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/version.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -169,7 +170,7 @@ static int io_run(Tool *tool, int argc, char **argv)
             return 0;
         }
         if (c == 'V') {
-            printf("kaso-io version 0.1.0\n");
+            printf("qemu-io version %s\n", version_text);
             return 0;
         }
         if (!io_option(tool, c, &session, lines)) {

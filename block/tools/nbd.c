@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/version.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -635,7 +636,7 @@ static int run_service(Service *s, int argc, char **argv)
             return 0;
         }
         if (c == 'V') {
-            printf("kaso-nbd version 0.1.0\n");
+            printf("qemu-nbd %s\n", version_text);
             return 0;
         }
         if (!network_option(s, c)) {

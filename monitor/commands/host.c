@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/version.h"
 #include "monitor/command.h"
 #include "monitor/version.h"
 
@@ -13,8 +14,8 @@ static json_t *version_run(Monitor *monitor, json_t *arguments, GError **error)
 
 static void version_print(Monitor *monitor, json_t *result, GString *out)
 {
-    g_string_append_printf(out, "%d.%d.%d (%s)\n", MONITOR_PROTOCOL_MAJOR, MONITOR_PROTOCOL_MINOR,
-                           MONITOR_PROTOCOL_MICRO, monitor_get_string(result, "package"));
+    g_string_append_printf(out, "%d.%d.%d (%s)\n", VERSION_PROTOCOL_MAJOR, VERSION_PROTOCOL_MINOR,
+                           VERSION_PROTOCOL_MICRO, monitor_get_string(result, "package"));
 }
 
 static const MonitorCommand version_command = {

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,14 @@ def create(*arguments, status=0):
 
 def info(image):
     return json.loads(run(IMG, "info", "--output=json", image))
+
+
+def versions():
+    """Programs look for QEMU's words and its number before they trust what a tool can."""
+    for program, word in ((IMG, "qemu-img"), (IO, "qemu-io")):
+        for option in ("-V", "--version"):
+            assert re.match(word + r" version \d+\.\d+\.\d+ \(Kaso \d", run(program, option))
+    assert run(IMG, "--help").startswith(run(IMG, "--version"))
 
 
 def creation():
@@ -217,6 +226,6 @@ def io_commands():
 
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
-    for test in (creation, words, data_files, sizes, tables, chains, targets, io_commands):
+    for test in (creation, versions, words, data_files, sizes, tables, chains, targets, io_commands):
         test()
     os.chdir("/")
