@@ -173,6 +173,14 @@ static bool keep_processors(Kvm *kvm, GError **error)
     return KVM_DO(kvm->vm, KVM_ENABLE_CAP, &cap, error);
 }
 
+static void close_one(int *fd)
+{
+    if (*fd >= 0) {
+        close(*fd);
+    }
+    *fd = -1;
+}
+
 static void close_all(Kvm *kvm)
 {
     irqchip_free(kvm);
@@ -182,13 +190,9 @@ static void close_all(Kvm *kvm)
     g_clear_pointer(&kvm->supported, g_free);
     g_clear_pointer(&kvm->hyperv, g_free);
     g_clear_pointer(&kvm->vcpus, g_ptr_array_unref);
-    if (kvm->vm >= 0) {
-        close(kvm->vm);
-    }
-    if (kvm->system >= 0) {
-        close(kvm->system);
-    }
-    kvm->vm = kvm->system = -1;
+    close_one(&kvm->statistics_fd);
+    close_one(&kvm->vm);
+    close_one(&kvm->system);
 }
 
 static bool kvm_init(Machine *machine, void *state, GError **error)
@@ -196,7 +200,7 @@ static bool kvm_init(Machine *machine, void *state, GError **error)
     Kvm *kvm = state;
 
     kvm->machine = machine;
-    kvm->system = kvm->vm = -1;
+    kvm->system = kvm->vm = kvm->statistics_fd = -1;
     kvm->irqchip = (KvmIrqchip)kvm->irqchip_wanted;
     kvm->vcpus = g_ptr_array_new();
     if (!check_target(machine, error) || !open_device(kvm, error) || !create_vm(kvm, error) ||
@@ -210,6 +214,7 @@ static bool kvm_init(Machine *machine, void *state, GError **error)
     if (!kvm_has(kvm, KVM_HAS_SMM) || kvm->values[KVM_HAS_ADDRESS_SPACES] < KVM_SPACES) {
         machine->accelerator_lacks |= ACCELERATOR_SMM;
     }
+    kvm->statistics_fd = kvm_statistics_open(kvm, kvm->vm);
     hyperv_load(kvm);
     clock_follow(kvm);
     return true;

@@ -96,7 +96,7 @@ typedef struct {
 
 typedef struct Kvm {
     Machine *machine;
-    int system, vm; /* descriptors */
+    int system, vm, statistics_fd; /* descriptors; -1: none */
     size_t run_bytes;
     int values[KVM_CAPABILITY_COUNT]; /* what KVM_CHECK_EXTENSION says */
     /* Options. */
@@ -165,6 +165,7 @@ typedef struct KvmVcpu {
     Kvm *kvm;
     const X86Processor *x86;
     int fd;
+    int statistics_fd; /* -1: none; taken early, since the kernel gives none while the CPU runs */
     struct kvm_run *run;
 
     /* How KVM_RUN is left. */
@@ -332,7 +333,10 @@ void debug_exit(KvmVcpu *kv);
 /* clock.c: kvmclock stands still while the machine is stopped. */
 void clock_follow(Kvm *kvm);
 
-/* statistics.c: Accelerator.statistics */
+/* statistics.c: what the machine or the vCPU with the descriptor counts, to be read at any time; -1: the kernel has no such thing */
+int kvm_statistics_open(const Kvm *kvm, int fd);
+
+/* Accelerator.statistics */
 bool kvm_statistics(Machine *machine, Vcpu *vcpu, AcceleratorVisitor *visit, void *opaque,
                     GError **error);
 

@@ -83,21 +83,19 @@ static bool visit_all(Reader *r, AcceleratorVisitor *visit, void *opaque)
     return ok;
 }
 
+int kvm_statistics_open(const Kvm *kvm, int fd)
+{
+    int result = kvm_has(kvm, KVM_HAS_BINARY_STATS) ? kvm_ioctl(fd, KVM_GET_STATS_FD, NULL) : -1;
+
+    return MAX(result, -1);
+}
+
 bool kvm_statistics(Machine *machine, Vcpu *vcpu, AcceleratorVisitor *visit, void *opaque,
                     GError **error)
 {
     const Kvm *kvm = machine->accel_state;
     Reader r = { .error = error };
-    bool ok;
 
-    if (!kvm_has(kvm, KVM_HAS_BINARY_STATS)) {
-        return true;
-    }
-    r.fd = kvm_ioctl(vcpu ? kvm_vcpu(vcpu)->fd : kvm->vm, KVM_GET_STATS_FD, NULL);
-    if (r.fd < 0) {
-        return error_fail_errno(error, -r.fd, "KVM: KVM_GET_STATS_FD failed");
-    }
-    ok = visit_all(&r, visit, opaque);
-    close(r.fd);
-    return ok;
+    r.fd = vcpu ? kvm_vcpu(vcpu)->statistics_fd : kvm->statistics_fd;
+    return r.fd < 0 || visit_all(&r, visit, opaque);
 }

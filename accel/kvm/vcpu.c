@@ -95,6 +95,7 @@ bool kvm_vcpu_create(Vcpu *vcpu, GError **error)
         return error_fail(error, KASO_ERROR_IO, "KVM: KVM_CREATE_VCPU failed for CPU %u: %s",
                           vcpu->index, g_strerror(failure));
     }
+    kv->statistics_fd = kvm_statistics_open(kvm, kv->fd);
     vcpu->accel = kv;
     g_ptr_array_add(kvm->vcpus, kv);
     return take_signal(error) && map_run(kv, error) && choose_tsc_rate(kv, error) &&
@@ -111,6 +112,9 @@ void kvm_vcpu_free(Vcpu *vcpu)
     dirty_ring_unmap(kv);
     if (kv->run) {
         munmap(kv->run, kv->kvm->run_bytes);
+    }
+    if (kv->statistics_fd >= 0) {
+        close(kv->statistics_fd);
     }
     close(kv->fd);
     g_free(kv);

@@ -417,6 +417,22 @@ class Faults(KvmTest):
             self.assertIn({"name": "exits", "type": "cumulative", "exponent": 0}, answers[2][1]["stats"])
             self.assertRegex(answers[3], r"provider: kvm\r?\n    remote_tlb_flush: \d+")
 
+    def test_statistics_of_sleepers(self):
+        """CPUs that sleep in the kernel, waiting to be started or halted for good, hold nobody up who counts."""
+        asleep = path("asleep.rom", b"\xfa\xf4\xeb\xfd".ljust(0xfff0, b"\0") + b"\xea\0\0\0\xf0".ljust(16, b"\0"))  # cli; hlt
+        kaso = subprocess.Popen([KASO, "-M", "pc", "-m", "16", "-smp", "2", "-nodefaults", "-display", "none", "-accel", "kvm", "-bios", asleep, "-qmp", "stdio"],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        with kaso:
+            kaso.stdin.write('{"execute": "qmp_capabilities"}\n')
+            kaso.stdin.flush()
+            time.sleep(1)  # both are in the kernel
+            try:
+                said, _ = kaso.communicate('{"execute": "query-stats", "arguments": {"target": "vcpu"}, "id": 1}\n{"execute": "quit"}\n', timeout=60)
+            finally:
+                kaso.kill()
+        answers = [answer["return"] for answer in map(json.loads, said.splitlines()) if answer.get("id") == 1]
+        self.assertEqual(len(answers[0]), 2 if answers[0] else 0)
+
     def test_absent(self):
         for number, words in (2, "load the module kvm-intel or kvm-amd"), (13, "join its group"):
             got = run("-accel", "kvm:tcg", "-bios", rom("k.rom", SAYS_K), LD_PRELOAD=shim(), KVM_ABSENT=str(number))
