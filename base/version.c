@@ -4,8 +4,8 @@
 
 #include <glib.h>
 
-#define PROTOCOL                                                                         \
-    G_STRINGIFY(VERSION_PROTOCOL_MAJOR)                                                  \
+#define PROTOCOL                                                                                   \
+    G_STRINGIFY(VERSION_PROTOCOL_MAJOR)                                                            \
     "." G_STRINGIFY(VERSION_PROTOCOL_MINOR) "." G_STRINGIFY(VERSION_PROTOCOL_MICRO)
 
 const char version_package[] = "Kaso " KASO_VERSION;
