@@ -317,6 +317,32 @@ int vm_snapshot_state_read(VmSnapshot *set, uint64_t offset, void *data, uint64_
     return call.result;
 }
 
+static void peek_entry(void *opaque)
+{
+    Call *call = opaque;
+    struct iovec iov = { call->data, call->size };
+    BlockNode *node = call->set->state;
+    BlockSnapshot *found = find_in(node, call->tag);
+
+    call->result = -ENOENT;
+    if (found) {
+        block_graph_quiesce(node->graph);
+        call->result = node->driver->vm_state_peek(node, found->id, call->offset, call->size,
+                                                   io_vector_of(&iov));
+        block_graph_resume(node->graph);
+        block_snapshot_free(found);
+    }
+}
+
+int vm_snapshot_state_peek(VmSnapshot *set, const char *tag, uint64_t offset, void *data,
+                           uint64_t size)
+{
+    Call call = { .tag = tag, .offset = offset, .data = data, .size = size };
+
+    run(set, peek_entry, &call);
+    return call.result;
+}
+
 static void drop_entry(void *opaque)
 {
     Call *call = opaque;

@@ -28,6 +28,9 @@ uint64_t vm_snapshot_state_bytes(VmSnapshot *set, const char *tag);
 /* The machine's state as it is being saved, or after apply. 0 or -errno. */
 int vm_snapshot_state_write(VmSnapshot *set, uint64_t offset, const void *data, uint64_t size);
 int vm_snapshot_state_read(VmSnapshot *set, uint64_t offset, void *data, uint64_t size);
+/* That of a snapshot which is not applied. */
+int vm_snapshot_state_peek(VmSnapshot *set, const char *tag, uint64_t offset, void *data,
+                           uint64_t size);
 /* It has been read, or is not to be saved after all: its room is free again. Snapshots keep theirs. */
 void vm_snapshot_state_drop(VmSnapshot *set);
 

@@ -5,11 +5,14 @@
  * its accesses miss the host's TLB less often. What was loaded before it runs is in small ones.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "machine/memory-holes.h"
 #include "machine/private.h"
 
 #define HUGE_PAGE_BYTES MIB(2)
@@ -56,6 +59,16 @@ static bool open_window(Machine *machine, GError **error)
     return true;
 }
 
+/* Only what has extents; -1: none. */
+static int keep_file(int file)
+{
+    struct stat status;
+
+    return file >= 0 && fstat(file, &status) == 0 && S_ISREG(status.st_mode)
+               ? fcntl(file, F_DUPFD_CLOEXEC, 0)
+               : -1;
+}
+
 bool memory_ram_allocate(MemoryRegion *region, int file, GError **error)
 {
     MemoryState *memory = &region->machine->private->memory;
@@ -88,7 +101,45 @@ bool memory_ram_allocate(MemoryRegion *region, int file, GError **error)
     memory->used = offset + size;
     piece = (MemoryPiece){ region, offset, size, file >= 0 };
     g_array_append_val(memory->pieces, piece);
+    file = keep_file(file);
+    g_array_append_val(memory->files, file);
     return true;
+}
+
+static bool find_file(const MemoryState *memory, uint64_t ram_offset, int *file, uint64_t *size)
+{
+    for (unsigned i = 0; i < memory->pieces->len; i++) {
+        const MemoryPiece *piece = &g_array_index(memory->pieces, MemoryPiece, i);
+
+        if (piece->ram_offset == ram_offset) {
+            *file = g_array_index(memory->files, int, i);
+            *size = piece->size;
+            return *file >= 0;
+        }
+    }
+    return false;
+}
+
+MemoryExtent memory_extent_at(Machine *machine, uint64_t ram_offset, uint64_t offset)
+{
+    MemoryExtent extent = { UINT64_MAX, false };
+    uint64_t size;
+    off_t data;
+    int file;
+
+    if (!find_file(&machine->private->memory, ram_offset, &file, &size)) {
+        return extent;
+    }
+    data = lseek(file, (off_t)offset, SEEK_DATA);
+    if (data < 0) {
+        return (MemoryExtent){ size, errno == ENXIO };
+    }
+    extent.hole = (uint64_t)data > offset;
+    if (!extent.hole) {
+        data = lseek(file, (off_t)offset, SEEK_HOLE);
+    }
+    extent.end = data < 0 ? size : (uint64_t)data;
+    return extent;
 }
 
 void memory_forget_regions(Machine *machine, const void *start, size_t size)
@@ -153,6 +204,12 @@ void memory_ram_destroy(Machine *machine)
     MemoryState *memory = &machine->private->memory;
 
     memory_watch_destroy(memory);
+    for (unsigned i = 0; i < memory->files->len; i++) {
+        if (g_array_index(memory->files, int, i) >= 0) {
+            close(g_array_index(memory->files, int, i));
+        }
+    }
+    g_array_unref(memory->files);
     g_array_unref(memory->pieces);
     if (memory->base) {
         munmap(memory->base, memory->window_size);

@@ -355,6 +355,7 @@ void memory_create(Machine *machine)
 
     memory->spaces = g_ptr_array_new();
     memory->pieces = g_array_new(false, false, sizeof(MemoryPiece));
+    memory->files = g_array_new(false, false, sizeof(int));
     memory->doorbells = g_ptr_array_new();
     memory->listeners = g_array_new(false, false, sizeof(MemoryListener));
     machine->system_memory = g_new0(MemoryRegion, 1);

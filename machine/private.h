@@ -37,6 +37,7 @@ typedef struct {
     uint8_t *base;          /* window of window_size bytes, piecewise mapped */
     uint64_t window_size, used;
     GArray *pieces;         /* MemoryPiece */
+    GArray *files;          /* int, of the pieces; -1: no file */
     unsigned transaction_depth;
     bool change_pending;
     GPtrArray *spaces;      /* AddressSpace * */

@@ -164,7 +164,8 @@ static void save_registers(Vcpu *vcpu, GByteArray *out)
     }
 }
 
-static bool load_registers(Vcpu *vcpu, Reader reader, GError **error)
+/* only_check, from here on: whether it could be loaded is looked at, and nothing changes. */
+static bool load_registers(Vcpu *vcpu, Reader reader, bool only_check, GError **error)
 {
     while (reader.size) {
         g_autofree char *name = read_text(&reader);
@@ -179,7 +180,9 @@ static bool load_registers(Vcpu *vcpu, Reader reader, GError **error)
                               "%s has not",
                               vcpu->device.id, name, size, vcpu->target->name);
         }
-        target_register_write(vcpu, reg, value);
+        if (!only_check) {
+            target_register_write(vcpu, reg, value);
+        }
     }
     return true;
 }
@@ -214,29 +217,44 @@ void device_save_state(Device *device, GByteArray *out)
     }
 }
 
-static bool load_lines(Device *device, Reader *reader, GError **error)
+static bool load_lines(Device *device, Reader *reader, bool only_check, GError **error)
 {
     if (reader->size != 4 * (size_t)device->irq_count) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "the saved state of %s is of a device with another number of lines",
                           device->id);
     }
-    for (unsigned i = 0; i < device->irq_count; i++) {
+    for (unsigned i = 0; !only_check && i < device->irq_count; i++) {
         device->irqs[i]->level = (int)read_number(reader, 4);
     }
     return true;
 }
 
-static bool load_vcpu(Vcpu *vcpu, Reader *reader, GError **error)
+static bool load_vcpu(Vcpu *vcpu, Reader *reader, bool only_check, GError **error)
 {
     Reader fields = read_block(reader), registers = read_block(reader);
 
-    return state_load(vcpu_fields, vcpu, vcpu->device.id, 0, fields.data, fields.size, error) &&
-           load_registers(vcpu, registers, error);
+    return (only_check
+                ? state_fits(vcpu_fields, vcpu, vcpu->device.id, 0, fields.data, fields.size, error)
+                : state_load(vcpu_fields, vcpu, vcpu->device.id, 0, fields.data, fields.size,
+                             error)) &&
+           load_registers(vcpu, registers, only_check, error);
+}
+
+static bool load_table(Device *device, unsigned version, const Reader *fields, bool only_check,
+                       GError **error)
+{
+    const DeviceType *type = device->type;
+
+    return only_check ? state_fits(type->state, device, device->id, version, fields->data,
+                                   fields->size, error)
+                      : state_load(type->state, device, device->id, version, fields->data,
+                                   fields->size, error);
 }
 
 /* The fields alone: hooks may look at other devices, so they wait until all are loaded. */
-static bool load_fields(Device *device, unsigned version, Reader reader, GError **error)
+static bool load_fields(Device *device, unsigned version, Reader reader, bool only_check,
+                        GError **error)
 {
     Reader fields = read_block(&reader), lines = read_block(&reader);
 
@@ -245,19 +263,19 @@ static bool load_fields(Device *device, unsigned version, Reader reader, GError 
                           "the saved state of %s is of version %u, and this program knows %u",
                           device->id, version, device->type->state_version);
     }
-    if (!state_load(device->type->state, device, device->id, version, fields.data, fields.size,
-                    error) ||
-        !load_lines(device, &lines, error)) {
+    if (!load_table(device, version, &fields, only_check, error) ||
+        !load_lines(device, &lines, only_check, error)) {
         return false;
     }
-    if (is_vcpu(device) && !load_vcpu(container_of(device, Vcpu, device), &reader, error)) {
+    if (is_vcpu(device) &&
+        !load_vcpu(container_of(device, Vcpu, device), &reader, only_check, error)) {
         return false;
     }
     if (fields.failed || lines.failed || reader.failed) {
         return error_fail(error, KASO_ERROR_INVALID, "the saved state of %s is cut short",
                           device->id);
     }
-    return !device->type->state_check || device->type->state_check(device, error);
+    return only_check || !device->type->state_check || device->type->state_check(device, error);
 }
 
 static void after_load(Device *device)
@@ -277,7 +295,7 @@ static void after_load(Device *device)
 bool device_load_state(Device *device, unsigned version, const uint8_t *data, size_t size,
                        GError **error)
 {
-    if (!load_fields(device, version, (Reader){ data, size, false }, error)) {
+    if (!load_fields(device, version, (Reader){ data, size, false }, false, error)) {
         return false;
     }
     after_load(device);
@@ -309,7 +327,8 @@ GByteArray *machine_save_state(Machine *machine)
     return out;
 }
 
-static bool load_section(Machine *machine, Reader *reader, GHashTable *loaded, GError **error)
+static bool load_section(Machine *machine, Reader *reader, GHashTable *loaded, bool only_check,
+                         GError **error)
 {
     g_autofree char *path = read_text(reader), *type = read_text(reader);
     unsigned version = read_number(reader, 2);
@@ -329,7 +348,7 @@ static bool load_section(Machine *machine, Reader *reader, GHashTable *loaded, G
     if (!g_hash_table_add(loaded, device)) {
         return error_fail(error, KASO_ERROR_INVALID, "the saved state has %s twice", path);
     }
-    return load_fields(device, version, content, error);
+    return load_fields(device, version, content, only_check, error);
 }
 
 typedef struct {
@@ -351,29 +370,41 @@ static void finish(Device *device, void *opaque)
     after_load(device);
 }
 
-bool machine_load_state(Machine *machine, const uint8_t *data, size_t size, GError **error)
+static bool load_all(Machine *machine, Reader reader, bool only_check, GError **error)
 {
     g_autoptr(GHashTable) loaded = g_hash_table_new(NULL, NULL);
     Completeness completeness = { loaded, NULL };
-    Reader reader = { data, size, false };
     const uint8_t *start = read_bytes(&reader, sizeof magic);
     int64_t now_ns = (int64_t)read_number(&reader, 8);
 
     if (!start || memcmp(start, magic, sizeof magic) != 0 || now_ns < 0) {
         return error_fail(error, KASO_ERROR_INVALID, "this is no saved state of a machine");
     }
-    clock_set_ns(machine, now_ns);
+    if (!only_check) {
+        clock_set_ns(machine, now_ns);
+    }
     while (reader.size) {
-        if (!load_section(machine, &reader, loaded, error)) {
+        if (!load_section(machine, &reader, loaded, only_check, error)) {
             return false;
         }
     }
     device_foreach(machine->root, check_loaded, &completeness);
-    if (completeness.missing) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "the saved state is of a machine without the device '%s'; give the same "
-                          "options as then",
-                          completeness.missing->id);
+    return !completeness.missing ||
+           error_fail(error, KASO_ERROR_INVALID,
+                      "the saved state is of a machine without the device '%s'; give the same "
+                      "options as then",
+                      completeness.missing->id);
+}
+
+bool machine_state_fits(Machine *machine, const uint8_t *data, size_t size, GError **error)
+{
+    return load_all(machine, (Reader){ data, size, false }, true, error);
+}
+
+bool machine_load_state(Machine *machine, const uint8_t *data, size_t size, GError **error)
+{
+    if (!load_all(machine, (Reader){ data, size, false }, false, error)) {
+        return false;
     }
     memory_transaction_begin(machine);
     device_foreach(machine->root, finish, NULL);

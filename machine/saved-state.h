@@ -18,6 +18,8 @@ GByteArray *machine_save_state(Machine *machine);
  * part of the state has been loaded.
  */
 bool machine_load_state(Machine *machine, const uint8_t *data, size_t size, GError **error);
+/* Whether it would be taken as far as tables tell, which is all but what devices themselves check of values together. Nothing changes. */
+bool machine_state_fits(Machine *machine, const uint8_t *data, size_t size, GError **error);
 
 /*
  * What may be in the way of saving, asked before it begins and when it is done: fn says why not. Such are things outside of the

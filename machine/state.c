@@ -128,10 +128,10 @@ void state_save(const StateField *fields, const void *instance, GByteArray *out)
     }
 }
 
-/* Who is being loaded, for messages. */
 typedef struct {
-    const char *who;
+    const char *who; /* is being loaded, for messages */
     unsigned version;
+    bool only_check; /* nothing is stored */
 } Loading;
 
 static bool load_structure(const Loading *loading, const StateField *fields, void *instance,
@@ -155,7 +155,9 @@ static bool load_integers(const Loading *loading, const StateField *field, uint8
         if (field->most && value > field->most) {
             return wrong(loading, field, "has a value that cannot be", error);
         }
-        store_integer(at + done, field->element, value);
+        if (!loading->only_check) {
+            store_integer(at + done, field->element, value);
+        }
     }
     return true;
 }
@@ -200,9 +202,11 @@ static bool load_buffer(const Loading *loading, const StateField *field, void *i
     if (size > field->most) {
         return wrong(loading, field, "is too long", error);
     }
-    g_free(*buffer);
-    *buffer = g_memdup2(data, size);
-    *(uint32_t *)(void *)((uint8_t *)instance + field->length) = size;
+    if (!loading->only_check) {
+        g_free(*buffer);
+        *buffer = g_memdup2(data, size);
+        *(uint32_t *)(void *)((uint8_t *)instance + field->length) = size;
+    }
     return true;
 }
 
@@ -224,7 +228,9 @@ static bool load_content(const Loading *loading, const StateField *field, void *
     case STATE_KIND_STRUCTS:
         return load_structures(loading, field, at, at + own_size, data, size, error);
     case STATE_KIND_TIMERS:
-        load_timers(field, at, data);
+        if (!loading->only_check) {
+            load_timers(field, at, data);
+        }
         return true;
     case STATE_KIND_BUFFER:
         return load_buffer(loading, field, instance, data, size, error);
@@ -232,7 +238,9 @@ static bool load_content(const Loading *loading, const StateField *field, void *
         if (field->most && load_le64(data) > field->most) {
             return wrong(loading, field, "has a value that cannot be", error);
         }
-        field->set(instance, load_le64(data));
+        if (!loading->only_check) {
+            field->set(instance, load_le64(data));
+        }
         return true;
     }
 }
@@ -302,7 +310,15 @@ static bool load_structure(const Loading *loading, const StateField *fields, voi
 bool state_load(const StateField *fields, void *instance, const char *who, unsigned version,
                 const uint8_t *data, size_t size, GError **error)
 {
-    const Loading loading = { who, version };
+    const Loading loading = { who, version, false };
 
     return load_structure(&loading, fields, instance, data, size, error);
+}
+
+bool state_fits(const StateField *fields, const void *instance, const char *who, unsigned version,
+                const uint8_t *data, size_t size, GError **error)
+{
+    const Loading loading = { who, version, true };
+
+    return load_structure(&loading, fields, (void *)instance, data, size, error);
 }

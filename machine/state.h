@@ -116,5 +116,8 @@ void state_save(const StateField *fields, const void *instance, GByteArray *out)
  */
 bool state_load(const StateField *fields, void *instance, const char *who, unsigned version,
                 const uint8_t *data, size_t size, GError **error);
+/* Whether state_load would take it; nothing is changed. */
+bool state_fits(const StateField *fields, const void *instance, const char *who, unsigned version,
+                const uint8_t *data, size_t size, GError **error);
 
 #endif

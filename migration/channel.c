@@ -25,7 +25,7 @@ struct Channel {
     int fd, listener; /* -1: none */
     int broken;       /* an eventfd */
     GPid command;     /* 0: none */
-    bool is_socket, is_file;
+    bool is_socket, is_file, keeps_listening;
     char *path, *host, *port;
     SocketAddress socket;        /* refers to the three above */
     TlsCredentials *credentials; /* NULL: no TLS */
@@ -198,10 +198,7 @@ void channel_free(Channel *channel)
 {
     g_clear_pointer(&channel->tls, tls_session_free);
     close_fd(&channel->fd);
-    if (channel->listener >= 0 && channel->path) {
-        unlink(channel->path);
-    }
-    close_fd(&channel->listener);
+    channel_stop_listening(channel);
     close_fd(&channel->broken);
     end_command(channel);
     g_free(channel->tls_host);
@@ -306,11 +303,78 @@ bool channel_accept(Channel *channel, GError **error)
     if (channel->fd < 0) {
         return error_fail_errno(error, errno, "Nobody has connected to '%s'", channel->address);
     }
-    if (channel->path) {
+    if (!channel->keeps_listening) {
+        channel_stop_listening(channel);
+    }
+    return true;
+}
+
+void channel_keep_listening(Channel *channel)
+{
+    channel->keeps_listening = true;
+}
+
+void channel_stop_listening(Channel *channel)
+{
+    if (channel->listener >= 0 && channel->path) {
         unlink(channel->path);
     }
     close_fd(&channel->listener);
-    return true;
+}
+
+/* Of a socket, with nothing open. */
+static Channel *copy_of(const Channel *channel)
+{
+    Channel *other = g_new0(Channel, 1);
+
+    other->address = g_strdup(channel->address);
+    other->output = channel->output;
+    other->is_socket = true;
+    other->fd = other->listener = -1;
+    other->broken = fcntl(channel->broken, F_DUPFD_CLOEXEC, 0);
+    other->credentials = channel->credentials;
+    other->tls_host = g_strdup(channel->tls_host);
+    other->socket.path = other->path = g_strdup(channel->path);
+    other->host = g_strdup(channel->host);
+    other->socket.host = channel->socket.host ? other->host : NULL;
+    other->socket.port = other->port = g_strdup(channel->port);
+    return other;
+}
+
+bool channel_may_be_several(const Channel *channel, GError **error)
+{
+    return channel->path || channel->port ||
+           error_fail(error, KASO_ERROR_UNSUPPORTED,
+                      "'%s' is one channel, and multifd is for several: those of unix:PATH and "
+                      "tcp:HOST:PORT; turn multifd off",
+                      channel->address);
+}
+
+Channel *channel_another(Channel *channel, GError **error)
+{
+    struct pollfd fds[] = { { channel->broken, POLLIN, 0 }, { channel->listener, POLLIN, 0 } };
+    Channel *other;
+
+    if (!channel_may_be_several(channel, error)) {
+        return NULL;
+    }
+    other = copy_of(channel);
+    if (channel->output) {
+        return other;
+    }
+    while (other->fd < 0) {
+        if (poll(fds, G_N_ELEMENTS(fds), -1) < 0 && errno != EINTR) {
+            error_fail_errno(error, errno, "Could not wait for '%s'", channel->address);
+        } else if (fds[0].revents) {
+            error_fail(error, KASO_ERROR_GENERIC, "The migration was cancelled");
+        } else {
+            other->fd = accept4(channel->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+            continue;
+        }
+        channel_free(other);
+        return NULL;
+    }
+    return other;
 }
 
 char *channel_listening_at(const Channel *channel)

@@ -35,6 +35,15 @@ bool channel_accept(Channel *channel, GError **error);
 /* Where listening is on, as "tcp:127.0.0.1:4444"; the caller frees. NULL: nowhere. */
 char *channel_listening_at(const Channel *channel);
 
+/*
+ * Another connection between the same two, of the same kind, that is broken off together with this one; the caller frees it first. Output: not yet
+ * connected. Input: waits until somebody connects; for that the listener was kept from before channel_accept on. NULL with an error. [any thread]
+ */
+Channel *channel_another(Channel *channel, GError **error);
+bool channel_may_be_several(const Channel *channel, GError **error);
+void channel_keep_listening(Channel *channel);
+void channel_stop_listening(Channel *channel);
+
 /* All of it, or an error. */
 bool channel_write(Channel *channel, const void *data, size_t size, GError **error);
 bool channel_read(Channel *channel, void *data, size_t size, GError **error);

@@ -11,8 +11,6 @@
 #include "block/block.h"
 #include "migration/private.h"
 
-enum { ANSWER_TAKEN = 'K', ANSWER_REFUSED = 'E' };
-
 static bool read_channel(void *opaque, void *data, size_t size, GError **error)
 {
     Migration *migration = opaque;
@@ -24,10 +22,11 @@ static bool read_channel(void *opaque, void *data, size_t size, GError **error)
     return true;
 }
 
-static void say(Migration *migration, char answer)
+/* A source that does not hear it any more knows what to think of that. */
+static void say(Migration *migration, uint8_t word)
 {
-    if (migration->answer) {
-        channel_write(migration->channel, &answer, 1, NULL);
+    if (migration->head.answer) {
+        channel_write(migration->channel, &word, 1, NULL);
     }
 }
 
@@ -41,27 +40,94 @@ static bool load(Migration *migration, GError **error)
         return false;
     }
     migration->ran = running;
+    return true;
+}
+
+static bool take_disks(Migration *migration, GError **error)
+{
+    Machine *machine = migration->machine;
+
     return !machine->block_graph ||
            (migration->capabilities[MIGRATION_LATE_BLOCK_ACTIVATE] && !migration->run_wanted) ||
            block_activate(machine->block_graph, error);
+}
+
+/* The source may still keep the machine until it has said so. */
+static bool wait_for_go(Migration *migration, GError **error)
+{
+    uint8_t word;
+
+    if (!migration->head.answer) {
+        return true;
+    }
+    say(migration, SAY_LOADED);
+    if (!channel_read(migration->channel, &word, 1, error)) {
+        g_prefix_error(error, "the source has not handed over the machine, and keeps it: ");
+        return false;
+    }
+    return word == SAY_GO ||
+           error_fail(error, KASO_ERROR_INVALID,
+                      "the source has said %#x, where %#x was waited for", word, SAY_GO);
+}
+
+static bool open_lanes(Migration *migration, LaneReceiver **lanes, GError **error)
+{
+    if (!migration->head.lanes) {
+        return true;
+    }
+    if (channel_listener(migration->channel) < 0) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "the source sends pages over %u channels: set the capability multifd "
+                          "here as well, with -incoming defer",
+                          migration->head.lanes);
+    }
+    *lanes = lane_receiver_new(migration->machine, migration->channel, migration->state.pieces,
+                               &migration->head, &migration->bytes, error);
+    migration->state.sync = lane_receiver_sync;
+    migration->state.opaque = *lanes;
+    return *lanes != NULL;
+}
+
+/* What failed first on one of several channels is what the others failed for. */
+static bool close_lanes(LaneReceiver *lanes, bool ok, GError **error)
+{
+    GError *first;
+
+    if (!lanes) {
+        return ok;
+    }
+    ok = ok && lane_receiver_finish(lanes, error);
+    first = lane_receiver_error(lanes);
+    if (first) {
+        g_clear_error(error);
+        g_propagate_error(error, first);
+    }
+    lane_receiver_free(lanes);
+    return ok;
 }
 
 static bool receive(Migration *migration, GError **error)
 {
     StreamReader reader = { .source = { read_channel, migration }, .content = g_byte_array_new() };
     Machine *machine = migration->machine;
+    LaneReceiver *lanes = NULL;
     bool ok;
 
     ok = channel_connect(migration->channel, error) && machine_state_read_head(&reader, error);
     if (ok) {
         machine_lock(machine);
-        ok = machine_state_match(machine, &reader, &migration->state, &migration->answer, error);
+        ok = machine_state_match(machine, &reader, &migration->state, &migration->head, error);
         machine_unlock(machine);
     }
-    ok = ok && machine_state_read(machine, &reader, &migration->state, error) &&
-         channel_finish(migration->channel, error);
+    if (ok) {
+        ram_clear(machine);
+    }
+    ok = ok && open_lanes(migration, &lanes, error) &&
+         machine_state_read(machine, &reader, &migration->state, error);
+    ok = close_lanes(lanes, ok, error) && channel_finish(migration->channel, error);
     g_byte_array_unref(reader.content);
-    return ok && migration_in_main(migration, load, error);
+    return ok && migration_in_main(migration, load, error) && wait_for_go(migration, error) &&
+           migration_in_main(migration, take_disks, error);
 }
 
 static void take(Migration *migration)
@@ -70,7 +136,7 @@ static void take(Migration *migration)
     bool run = migration->run_wanted && migration->ran;
     AnnounceTimes times;
 
-    say(migration, ANSWER_TAKEN);
+    say(migration, SAY_TAKEN);
     migration_clean_up(migration);
     migration_set_status(migration, MIGRATION_COMPLETED);
     machine_state_go_on(machine, STOP_PAUSED, run);
@@ -80,7 +146,7 @@ static void take(Migration *migration)
 
 static void refuse(Migration *migration)
 {
-    say(migration, ANSWER_REFUSED);
+    say(migration, SAY_REFUSED);
     migration_clean_up(migration);
     migration_set_status(migration, MIGRATION_FAILED);
     if (migration->exit_on_error) {
@@ -157,6 +223,9 @@ bool migration_receive(Machine *machine, const char *address, bool exit_on_error
     migration->exit_on_error = exit_on_error;
     migration->begun_us = g_get_monotonic_time();
     migration_set_status(migration, MIGRATION_SETUP);
+    if (migration->capabilities[MIGRATION_MULTIFD]) {
+        channel_keep_listening(migration->channel);
+    }
     if (channel_listener(migration->channel) >= 0) {
         migration->accept_source =
             g_unix_fd_add(channel_listener(migration->channel), G_IO_IN, accept_one, migration);

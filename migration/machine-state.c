@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "machine/saved-state.h"
+#include "migration/migration.h"
 
 bool machine_state_hold(Machine *machine, StopReason now, StopReason *before, bool *ran)
 {
@@ -46,12 +47,27 @@ static void describe(Machine *machine, GByteArray *lines)
     stream_add_line(lines, "m", "%" G_GUINT64_FORMAT, config->ram_bytes);
 }
 
-bool machine_state_write_head(Machine *machine, StreamWriter *writer, bool answer, GError **error)
+static const char *uuid_of(Machine *machine)
+{
+    const char *uuid = machine->config.uuid;
+
+    return uuid ? uuid : "00000000-0000-0000-0000-000000000000";
+}
+
+bool machine_state_write_head(Machine *machine, StreamWriter *writer, const MachineHead *head,
+                              GError **error)
 {
     g_autoptr(GByteArray) lines = g_byte_array_new();
 
     describe(machine, lines);
-    stream_add_line(lines, "answer", "%s", answer ? "yes" : "no");
+    stream_add_line(lines, "answer", "%s", head->answer ? "yes" : "no");
+    if (head->lanes) {
+        stream_add_line(lines, "lanes", "%u", head->lanes);
+        stream_add_line(lines, "lanes-id", "%" G_GUINT64_FORMAT, head->lanes_id);
+    }
+    if (migration_capabilities(machine)[MIGRATION_VALIDATE_UUID]) {
+        stream_add_line(lines, "uuid", "%s", uuid_of(machine));
+    }
     ram_describe(machine, lines);
     return stream_write_start(writer, error) &&
            stream_write_section(writer, STREAM_MACHINE, lines->data, lines->len, error);
@@ -92,14 +108,41 @@ bool machine_state_read_head(StreamReader *reader, GError **error)
                        "the saved state does not begin with what machine it is of"));
 }
 
+static bool match_uuid(Machine *machine, const StreamReader *reader, GError **error)
+{
+    g_autofree char *uuid = stream_find_line(reader->content, "uuid");
+
+    return !uuid || g_ascii_strcasecmp(uuid, uuid_of(machine)) == 0 ||
+           error_fail(error, KASO_ERROR_INVALID,
+                      "the saved state is of a machine with -uuid %s, and this one has %s", uuid,
+                      uuid_of(machine));
+}
+
+static bool read_lanes(const StreamReader *reader, MachineHead *head, GError **error)
+{
+    g_autofree char *lanes = stream_find_line(reader->content, "lanes");
+    g_autofree char *id = stream_find_line(reader->content, "lanes-id");
+    guint64 count = 0;
+
+    head->lanes_id = id ? g_ascii_strtoull(id, NULL, 10) : 0;
+    if (lanes && !g_ascii_string_to_unsigned(lanes, 10, 1, MIGRATION_LANES_MOST, &count, NULL)) {
+        return error_fail(error, KASO_ERROR_INVALID, "'%s' is no number of channels", lanes);
+    }
+    head->lanes = (unsigned)count;
+    return true;
+}
+
 bool machine_state_match(Machine *machine, const StreamReader *reader, MachineState *state,
-                         bool *answer, GError **error)
+                         MachineHead *head, GError **error)
 {
     static const char *const names[] = { "target", "machine", "cpu", "smp", "m" };
     g_autoptr(GByteArray) lines = g_byte_array_new();
     g_autofree char *answers = stream_find_line(reader->content, "answer");
 
-    *answer = g_strcmp0(answers, "yes") == 0;
+    head->answer = g_strcmp0(answers, "yes") == 0;
+    if (!read_lanes(reader, head, error) || !match_uuid(machine, reader, error)) {
+        return false;
+    }
     describe(machine, lines);
     for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
         g_autofree char *there = stream_find_line(reader->content, names[i]);
@@ -127,19 +170,24 @@ static bool keep(GByteArray **kept, const StreamReader *reader, GError **error)
     return true;
 }
 
-bool machine_state_read(Machine *machine, StreamReader *reader, MachineState *state, GError **error)
+/* Pages go to their places, or are only looked at. */
+static bool read_sections(Machine *machine, StreamReader *reader, MachineState *state,
+                          bool only_check, GError **error)
 {
+    const GByteArray *content = reader->content;
     bool ok;
 
-    ram_clear(machine);
     do {
         ok = stream_read_section(reader, error);
         if (!ok || strcmp(reader->name, STREAM_END) == 0) {
             break;
         }
         if (strcmp(reader->name, STREAM_RAM) == 0) {
-            ok = ram_receive(machine, state->pieces, reader->content->data, reader->content->len,
-                             error);
+            ok = only_check
+                     ? ram_fits(state->pieces, content->data, content->len, error)
+                     : ram_receive(machine, state->pieces, content->data, content->len, error);
+        } else if (strcmp(reader->name, STREAM_SYNC) == 0 && state->sync) {
+            ok = state->sync(state->opaque, error);
         } else if (strcmp(reader->name, STREAM_DEVICES) == 0) {
             ok = keep(&state->devices, reader, error);
         } else if (strcmp(reader->name, STREAM_RUN) == 0) {
@@ -154,6 +202,24 @@ bool machine_state_read(Machine *machine, StreamReader *reader, MachineState *st
                       ? true
                       : error_fail(error, KASO_ERROR_INVALID,
                                    "the saved state ends before that of the devices"));
+}
+
+bool machine_state_read(Machine *machine, StreamReader *reader, MachineState *state, GError **error)
+{
+    return read_sections(machine, reader, state, false, error);
+}
+
+bool machine_state_check(Machine *machine, StreamReader *reader, GError **error)
+{
+    MachineState state = { 0 };
+    MachineHead head;
+    bool ok = machine_state_read_head(reader, error) &&
+              machine_state_match(machine, reader, &state, &head, error) &&
+              read_sections(machine, reader, &state, true, error) &&
+              machine_state_fits(machine, state.devices->data, state.devices->len, error);
+
+    machine_state_clear(&state);
+    return ok;
 }
 
 bool machine_state_load(Machine *machine, const MachineState *state, bool *running, GError **error)

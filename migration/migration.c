@@ -159,6 +159,7 @@ void migration_clean_up(Migration *migration)
         migration->counts = ram_sender_counts(migration->sender);
         g_clear_pointer(&migration->sender, ram_sender_free);
     }
+    g_clear_pointer(&migration->lanes, lane_sender_free);
     g_clear_pointer(&migration->channel, channel_free);
     g_clear_pointer(&migration->credentials, tls_credentials_free);
 }
@@ -177,6 +178,9 @@ bool migration_load_credentials(Migration *migration, bool server, GError **erro
     migration->credentials =
         tls_credentials_load(migration->machine->block_graph, id, server, error);
     return migration->credentials &&
+           (!server || !migration->parameters.tls_authz ||
+            tls_credentials_set_authz(migration->credentials, migration->machine->block_graph,
+                                      migration->parameters.tls_authz, error)) &&
            channel_set_tls(migration->channel, migration->credentials,
                            server ? NULL : migration->parameters.tls_hostname, error);
 }

@@ -19,9 +19,6 @@ enum {
     READY_WAIT_US = 1000,
 };
 
-/* The answer. */
-enum { ANSWER_TAKEN = 'K', ANSWER_REFUSED = 'E' };
-
 static bool write_channel(void *opaque, const void *data, size_t size, GError **error)
 {
     Migration *migration = opaque;
@@ -118,6 +115,21 @@ static void go_back(Migration *migration)
     machine_state_go_on(machine, migration->before, migration->ran);
 }
 
+/* Nobody here can know whether the destination has the machine: whoever does may have it taken back. */
+static void stay(Migration *migration)
+{
+    g_autofree char *text = g_strdup_printf(
+        "%s. The destination was told to go on, and whether it has is not known here: this machine "
+        "stays stopped and leaves its disks alone; 'cont' takes them back, for when the "
+        "destination is known to be gone",
+        migration->error);
+
+    g_free(migration->error);
+    migration->error = g_steal_pointer(&text);
+    machine_stop(migration->machine, STOP_POSTMIGRATE);
+    migration->held = false;
+}
+
 static void complete(Migration *migration)
 {
     machine_stop(migration->machine, STOP_POSTMIGRATE);
@@ -175,7 +187,8 @@ static bool send_pass(Migration *migration, StreamWriter *writer, bool limited, 
             keep_rate(migration, &rate);
         }
     }
-    return true;
+    return !migration->lanes || (lane_sender_sync(migration->lanes, error) &&
+                                 stream_write_section(writer, STREAM_SYNC, "", 0, error));
 }
 
 /* How many pages may be left for the machine to stand no longer than it may. */
@@ -309,27 +322,58 @@ static bool send_stopped(Migration *migration, StreamWriter *writer, GError **er
         ok = send_pass(migration, writer, false, error) &&
              migration_in_main(migration, take_turn, error);
     }
-    ok = ok && write_channel(migration, turn.rest->data, turn.rest->len, error) &&
+    ok = ok && (!migration->lanes || lane_sender_end(migration->lanes, error)) &&
+         write_channel(migration, turn.rest->data, turn.rest->len, error) &&
          channel_finish(migration->channel, error);
     g_byte_array_unref(turn.rest);
     migration->turn = NULL;
     return ok;
 }
 
-static bool read_answer(Migration *migration, GError **error)
+static bool hear(Migration *migration, uint8_t expected, GError **error)
 {
-    uint8_t answer;
+    uint8_t said;
 
-    if (!migration->answer) {
-        return true;
-    }
-    if (!channel_read(migration->channel, &answer, 1, error)) {
+    if (!channel_read(migration->channel, &said, 1, error)) {
         g_prefix_error(error, "the destination did not say that it has the machine: ");
         return false;
     }
-    return answer == ANSWER_TAKEN ||
-           error_fail(error, KASO_ERROR_GENERIC,
-                      "the destination has refused the machine; it says why");
+    migration->refused = said == SAY_REFUSED;
+    return said == expected ||
+           (migration->refused
+                ? error_fail(error, KASO_ERROR_GENERIC,
+                             "the destination has refused the machine; it says why")
+                : error_fail(error, KASO_ERROR_GENERIC,
+                             "the destination has said %#x, where %#x was waited for", said,
+                             expected));
+}
+
+/* From now on a cancel comes too late. */
+static bool commit(Migration *migration, GError **error)
+{
+    if (is_cancelled(migration)) {
+        return error_fail(error, KASO_ERROR_GENERIC, "The migration was cancelled");
+    }
+    migration->told_to_go = true;
+    return true;
+}
+
+static bool tell_to_go(Migration *migration, GError **error)
+{
+    const uint8_t go = SAY_GO;
+
+    if (!migration_in_main(migration, commit, error)) {
+        return false;
+    }
+    migration->told_to_go = write_channel(migration, &go, 1, error);
+    return migration->told_to_go;
+}
+
+static bool hand_over(Migration *migration, GError **error)
+{
+    return !migration->head.answer ||
+           (hear(migration, SAY_LOADED, error) && tell_to_go(migration, error) &&
+            hear(migration, SAY_TAKEN, error));
 }
 
 static bool send_head(Migration *migration, GError **error)
@@ -339,9 +383,20 @@ static bool send_head(Migration *migration, GError **error)
     bool ok;
 
     machine_lock(migration->machine);
-    ok = machine_state_write_head(migration->machine, &writer, migration->answer, error);
+    ok = machine_state_write_head(migration->machine, &writer, &migration->head, error);
     machine_unlock(migration->machine);
     return ok && write_channel(migration, head->data, head->len, error);
+}
+
+static bool open_lanes(Migration *migration, StreamWriter *writer, GError **error)
+{
+    if (!migration->head.lanes) {
+        return true;
+    }
+    migration->lanes =
+        lane_sender_new(migration->channel, &migration->head, &migration->bytes, error);
+    writer->pages = (StreamSink){ lane_sender_send, migration->lanes };
+    return migration->lanes != NULL;
 }
 
 static bool send_all(Migration *migration, GError **error)
@@ -355,9 +410,10 @@ static bool send_all(Migration *migration, GError **error)
     while (!ram_sender_ready(migration->sender) && !is_cancelled(migration)) {
         g_usleep(READY_WAIT_US);
     }
-    return send_head(migration, error) && send_while_running(migration, &writer, error) &&
+    return send_head(migration, error) && open_lanes(migration, &writer, error) &&
+           send_while_running(migration, &writer, error) &&
            migration_in_main(migration, stop, error) && send_stopped(migration, &writer, error) &&
-           read_answer(migration, error);
+           hand_over(migration, error);
 }
 
 /* In the main loop, when the thread has nothing to do any more. */
@@ -365,13 +421,16 @@ static void conclude(void *opaque)
 {
     Migration *migration = opaque;
     bool failed = migration->error != NULL;
-    bool cancelled = is_cancelled(migration);
+    bool unknown = failed && migration->told_to_go && !migration->refused;
+    bool cancelled = is_cancelled(migration) && !unknown;
 
     if (migration->ended) {
         return;
     }
     migration->ended_us = g_get_monotonic_time();
-    if (failed) {
+    if (unknown) {
+        stay(migration);
+    } else if (failed) {
         go_back(migration);
     } else {
         complete(migration);
@@ -403,6 +462,7 @@ static void *run(void *opaque)
 bool migration_start(Machine *machine, const char *address, GError **error)
 {
     Migration *migration = migration_of(machine);
+    bool several = migration->capabilities[MIGRATION_MULTIFD];
     Channel *channel;
 
     if (!migration_may_begin(machine, error) || !machine_may_save(machine, error)) {
@@ -413,15 +473,20 @@ bool migration_start(Machine *machine, const char *address, GError **error)
         return false;
     }
     migration->channel = channel;
-    if (!migration_load_credentials(migration, false, error)) {
+    if ((several && !channel_may_be_several(channel, error)) ||
+        !migration_load_credentials(migration, false, error)) {
         migration_clean_up(migration);
         return false;
     }
     g_clear_pointer(&migration->error, g_free);
     migration->incoming = migration->held = migration->inactivated = migration->ran = false;
-    migration->answer =
-        channel_answers(channel) &&
-        (!g_str_has_prefix(address, "fd:") || migration->capabilities[MIGRATION_RETURN_PATH]);
+    migration->told_to_go = migration->refused = false;
+    migration->head = (MachineHead){
+        .answer = channel_answers(channel) && (!g_str_has_prefix(address, "fd:") ||
+                                               migration->capabilities[MIGRATION_RETURN_PATH]),
+        .lanes = several ? (unsigned)migration->parameters.lanes : 0,
+        .lanes_id = (uint64_t)g_random_int() << 32 | g_random_int(),
+    };
     migration->counts = (RamCounts){ 0 };
     migration->bytes = migration->ram_bytes = migration->dirty_pages_rate = 0;
     migration->begun_us = g_get_monotonic_time();

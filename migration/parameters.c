@@ -9,6 +9,8 @@ const char *const migration_capability_names[MIGRATION_CAPABILITY_COUNT] = {
     [MIGRATION_RETURN_PATH] = "return-path",
     [MIGRATION_PAUSE_BEFORE_SWITCHOVER] = "pause-before-switchover",
     [MIGRATION_LATE_BLOCK_ACTIVATE] = "late-block-activate",
+    [MIGRATION_VALIDATE_UUID] = "validate-uuid",
+    [MIGRATION_MULTIFD] = "multifd",
     [MIGRATION_AUTO_CONVERGE] = "auto-converge",
 };
 
@@ -26,6 +28,8 @@ const MigrationParameter migration_parameter_table[] = {
     { "max-cpu-throttle", FIELD(throttle_most), false, 99, 1, 99, "", "auto-converge: percent of the time that CPUs sleep at most" },
     { "tls-creds", FIELD(tls_creds), true, .summary = "a tls-creds object, with which tcp:, unix: and fd: are encrypted; empty: none" },
     { "tls-hostname", FIELD(tls_hostname), true, .summary = "whom the destination's certificate names, where it is not the address's host" },
+    { "tls-authz", FIELD(tls_authz), true, .summary = "an authz-* object, which says what sources may come in, by the name of their certificate; empty: all that TLS lets in" },
+    { "multifd-channels", FIELD(lanes), false, 2, 1, MIGRATION_LANES_MOST, "", "multifd: how many channels there are for pages, beside the first" },
     { "max-bandwidth", FIELD(max_bandwidth), false, 128 << 20, 0, INT64_MAX, "bytes/second", "bytes in a second while the machine runs; 0: no limit" },
     { "avail-switchover-bandwidth", FIELD(switchover_bandwidth), false, 0, 0, INT64_MAX, "bytes/second", "bytes in a second that there will be when the machine stands; 0: as was seen" },
     { "downtime-limit", FIELD(downtime_limit_ms), false, 300, 0, 2000 * 1000, "ms", "milliseconds that it may stand at the end" },
@@ -79,13 +83,12 @@ typedef struct {
 
 #define NEVER_COMPRESSED "is not there: a channel compresses better, as exec: does through zstd"
 #define NO_POSTCOPY      "not yet: postcopy"
-#define ONE_CHANNEL      "not yet: one channel carries all"
 
 static const Missing missing_capabilities[] = {
     { "xbzrle", NEVER_COMPRESSED },
     { "compress", NEVER_COMPRESSED },
-    { "multifd", ONE_CHANNEL },
-    { "zero-copy-send", ONE_CHANNEL },
+    { "zero-copy-send",
+      "is not there: pages are copied before they go, so that each is as it was at one moment" },
     { "mapped-ram", "not yet: pages of a file lie in the order in which they were sent" },
     { "x-ignore-shared", "not yet: memory that both have is sent as well" },
     { "postcopy-ram", NO_POSTCOPY },
@@ -95,7 +98,6 @@ static const Missing missing_capabilities[] = {
     { "background-snapshot", "not yet: the machine stands while it is saved" },
     { "dirty-bitmaps", "not yet: bitmaps that are persistent move with their images" },
     { "dirty-limit", "not yet: auto-converge holds a guest back" },
-    { "validate-uuid", "not yet: -uuid may differ, what the guest has seen goes with it" },
     { "switchover-ack", "is not there: no device of this program needs it" },
     { "block", "is not there: mirror disks with blockdev-mirror to nbd-server-start" },
     { "rdma-pin-all", "is not there: no RDMA" },
@@ -104,17 +106,15 @@ static const Missing missing_capabilities[] = {
 };
 
 static const Missing missing_parameters[] = {
-    { "tls-authz", "not yet: who may connect is who has a certificate" },
     { "xbzrle-cache-size", NEVER_COMPRESSED },
     { "compress-level", NEVER_COMPRESSED },
     { "compress-threads", NEVER_COMPRESSED },
     { "compress-wait-thread", NEVER_COMPRESSED },
     { "decompress-threads", NEVER_COMPRESSED },
-    { "multifd-channels", ONE_CHANNEL },
-    { "multifd-compression", ONE_CHANNEL },
-    { "multifd-zlib-level", ONE_CHANNEL },
-    { "multifd-zstd-level", ONE_CHANNEL },
-    { "multifd-qatzip-level", ONE_CHANNEL },
+    { "multifd-compression", NEVER_COMPRESSED },
+    { "multifd-zlib-level", NEVER_COMPRESSED },
+    { "multifd-zstd-level", NEVER_COMPRESSED },
+    { "multifd-qatzip-level", NEVER_COMPRESSED },
     { "max-postcopy-bandwidth", NO_POSTCOPY },
     { "cpu-throttle-tailslow",
       "not yet: each step of auto-converge is as large as the one before" },

@@ -13,10 +13,14 @@ typedef enum {
     MIGRATION_RETURN_PATH, /* the destination answers over fd:, as it always does over unix: and tcp: */
     MIGRATION_PAUSE_BEFORE_SWITCHOVER, /* the status pre-switchover */
     MIGRATION_LATE_BLOCK_ACTIVATE,     /* the destination has its disks only when it goes on */
+    MIGRATION_VALIDATE_UUID,           /* -uuid must be the same */
+    MIGRATION_MULTIFD,                 /* pages go over channels of their own (lanes.h) */
     MIGRATION_AUTO_CONVERGE,           /* a guest that writes too fast is held back */
     MIGRATION_CAPABILITY_COUNT,
 } MigrationCapability;
 extern const char *const migration_capability_names[MIGRATION_CAPABILITY_COUNT];
+
+enum { MIGRATION_LANES_MOST = 255 };
 
 /* Numbers may be read on any thread; texts change under the machine lock. */
 typedef struct {
@@ -27,7 +31,8 @@ typedef struct {
     _Atomic uint64_t announce_initial_ms, announce_most_ms, announce_rounds, announce_step_ms;
     /* Percent: of what is sent, written again meanwhile; of the time, that CPUs sleep. */
     _Atomic uint64_t throttle_threshold, throttle_initial, throttle_increment, throttle_most;
-    char *tls_creds, *tls_hostname; /* NULL: none */
+    _Atomic uint64_t lanes; /* multifd: how many channels beside the first */
+    char *tls_creds, *tls_hostname, *tls_authz; /* NULL: none */
 } MigrationParameters;
 
 typedef struct {

@@ -7,9 +7,21 @@
 
 #include "migration/announce.h"
 #include "migration/channel.h"
+#include "migration/lanes.h"
 #include "migration/machine-state.h"
 #include "migration/migration.h"
 #include "migration/throttle.h"
+
+/*
+ * How a machine is handed over where both sides can speak. Until the source has told the destination to go on, the machine is its own whatever happens, and
+ * the destination leaves the disks alone; from then on it is the destination's, unless that refuses.
+ */
+enum {
+    SAY_LOADED = 'L',  /* destination: the devices are loaded, it waits */
+    SAY_GO = 'G',      /* source: the disks are free, the machine is yours */
+    SAY_TAKEN = 'K',   /* destination: it has all */
+    SAY_REFUSED = 'E', /* destination, at any time: it has nothing and never will */
+};
 
 typedef struct Migration {
     Machine *machine;
@@ -18,7 +30,9 @@ typedef struct Migration {
 
     _Atomic MigrationStatus status; /* both threads look at it; it changes under the lock */
     bool incoming, deferred, exit_on_error, run_wanted;
-    bool answer; /* the destination says whether it has taken the machine */
+    MachineHead head;
+    bool told_to_go;      /* source: SAY_GO may have been heard … */
+    bool refused;         /* … and the destination has said that it has nothing */
     char *error; /* of the last one that failed */
     int64_t begun_us, active_us, stopped_us, ended_us, expected_downtime_ms, downtime_ms;
     uint64_t dirty_pages_rate;
@@ -34,6 +48,7 @@ typedef struct Migration {
     guint accept_source;
     GThread *thread;
     RamSender *sender;
+    LaneSender *lanes; /* NULL: pages go over the channel */
     void *turn;       /* outgoing.c: of the thread */
     RamCounts counts; /* when the sender is gone */
     _Atomic uint64_t ram_bytes, bytes;

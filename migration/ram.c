@@ -12,12 +12,15 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "machine/memory-holes.h"
 
 enum { RUN_BYTES = 4 + 8 + 4 + 1, FORM_ZERO = 0, FORM_BYTES = 1, SECTION_BYTES = 1 << 20 };
 
 typedef struct {
     uint64_t ram_offset, pages;
     bool *dirty; /* by page */
+    MemoryExtent
+        extent; /* around the page that was looked at last, since the last look at what was written */
 } SentPiece;
 
 struct RamSender {
@@ -118,6 +121,18 @@ static const uint8_t *page_of(const RamSender *sender, const SentPiece *sent, ui
     return memory_ram_base(sender->machine) + sent->ram_offset + page * RAM_PAGE_BYTES;
 }
 
+/* A hole is not looked into: that would fill it. Pages are asked for in rising order. */
+static bool reads_as_zero(const RamSender *sender, SentPiece *sent, uint64_t page)
+{
+    uint64_t offset = page * RAM_PAGE_BYTES;
+
+    if (offset >= sent->extent.end) {
+        sent->extent = memory_extent_at(sender->machine, sent->ram_offset, offset);
+    }
+    return (sent->extent.hole && offset + RAM_PAGE_BYTES <= sent->extent.end) ||
+           is_zero(page_of(sender, sent, page));
+}
+
 static void put_run(GByteArray *section, unsigned piece, uint64_t page, uint32_t count, int form)
 {
     uint8_t run[RUN_BYTES];
@@ -137,13 +152,12 @@ static void put_pages(RamSender *sender, SentPiece *sent, uint64_t page)
 {
     GByteArray *section = sender->section;
     uint64_t end = page;
-    bool zero = is_zero(page_of(sender, sent, page));
+    bool zero = reads_as_zero(sender, sent, page);
     guint room = SECTION_BYTES - MIN(section->len, SECTION_BYTES);
 
     while (end < sent->pages && sent->dirty[end] &&
            (zero || (end - page) * RAM_PAGE_BYTES < MAX(room, RAM_PAGE_BYTES)) &&
-           end - page < UINT32_MAX &&
-           (end == page || is_zero(page_of(sender, sent, end)) == zero)) {
+           end - page < UINT32_MAX && (end == page || reads_as_zero(sender, sent, end) == zero)) {
         sent->dirty[end++] = false;
     }
     if (zero) {
@@ -202,6 +216,7 @@ uint64_t ram_sender_collect(RamSender *sender)
         for (uint64_t page = 0; page < sent->pages; page++) {
             remaining += sent->dirty[page];
         }
+        sent->extent = (MemoryExtent){ 0 };
     }
     sender->remaining = remaining;
     sender->at = 0;
@@ -324,13 +339,19 @@ GArray *ram_match(Machine *machine, const GByteArray *lines, GError **error)
     return g_steal_pointer(&matched);
 }
 
-static void clear_piece(uint8_t *host, const MemoryPiece *piece)
+static void clear_piece(Machine *machine, const MemoryPiece *piece)
 {
+    uint8_t *host = memory_ram_base(machine) + piece->ram_offset;
+    MemoryExtent extent = { 0 };
+
     if (!piece->from_file && madvise(host, piece->size, MADV_DONTNEED) == 0) {
         return;
     }
     for (uint64_t at = 0; at + RAM_PAGE_BYTES <= piece->size; at += RAM_PAGE_BYTES) {
-        if (!is_zero(host + at)) {
+        if (at >= extent.end) {
+            extent = memory_extent_at(machine, piece->ram_offset, at);
+        }
+        if ((!extent.hole || at + RAM_PAGE_BYTES > extent.end) && !is_zero(host + at)) {
             memset(host + at, 0, RAM_PAGE_BYTES);
         }
     }
@@ -341,42 +362,68 @@ void ram_clear(Machine *machine)
     const GArray *pieces = memory_pieces(machine);
 
     for (unsigned i = 0; i < pieces->len; i++) {
-        const MemoryPiece *piece = &g_array_index(pieces, MemoryPiece, i);
-
-        clear_piece(memory_ram_base(machine) + piece->ram_offset, piece);
+        clear_piece(machine, &g_array_index(pieces, MemoryPiece, i));
     }
+}
+
+/* A run of a section, and where it goes. */
+typedef struct {
+    const MemoryPiece *piece;
+    uint64_t page, count, bytes;
+} Run;
+
+static bool read_run(const GArray *pieces, const uint8_t *data, size_t size, Run *run,
+                     GError **error)
+{
+    uint64_t pages;
+
+    if (size < RUN_BYTES || load_le32(data) >= pieces->len) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "the saved state has pages of a memory that is not there");
+    }
+    run->piece = &g_array_index(pieces, MemoryPiece, load_le32(data));
+    run->page = load_le64(data + 4);
+    run->count = load_le32(data + 12);
+    run->bytes = data[16] == FORM_BYTES ? run->count * RAM_PAGE_BYTES : 0;
+    pages = run->piece->size / RAM_PAGE_BYTES;
+    return (run->page <= pages && run->count <= pages - run->page && data[16] <= FORM_BYTES &&
+            run->bytes <= size - RUN_BYTES) ||
+           error_fail(error, KASO_ERROR_INVALID, "the saved state has pages that '%s' has not",
+                      run->piece->region->name);
+}
+
+bool ram_fits(const GArray *pieces, const uint8_t *data, size_t size, GError **error)
+{
+    while (size) {
+        Run run;
+
+        if (!read_run(pieces, data, size, &run, error)) {
+            return false;
+        }
+        data += RUN_BYTES + run.bytes;
+        size -= RUN_BYTES + run.bytes;
+    }
+    return true;
 }
 
 bool ram_receive(Machine *machine, const GArray *pieces, const uint8_t *data, size_t size,
                  GError **error)
 {
     while (size) {
-        const MemoryPiece *piece;
-        uint64_t page, pages, count, bytes;
+        Run run;
         uint8_t *host;
 
-        if (size < RUN_BYTES || load_le32(data) >= pieces->len) {
-            return error_fail(error, KASO_ERROR_INVALID,
-                              "the saved state has pages of a memory that is not there");
+        if (!read_run(pieces, data, size, &run, error)) {
+            return false;
         }
-        piece = &g_array_index(pieces, MemoryPiece, load_le32(data));
-        page = load_le64(data + 4);
-        count = load_le32(data + 12);
-        bytes = data[16] == FORM_BYTES ? count * RAM_PAGE_BYTES : 0;
-        pages = piece->size / RAM_PAGE_BYTES;
-        if (page > pages || count > pages - page || data[16] > FORM_BYTES ||
-            bytes > size - RUN_BYTES) {
-            return error_fail(error, KASO_ERROR_INVALID,
-                              "the saved state has pages that '%s' has not", piece->region->name);
-        }
-        host = memory_ram_base(machine) + piece->ram_offset + page * RAM_PAGE_BYTES;
-        if (bytes) {
-            memcpy(host, data + RUN_BYTES, bytes);
+        host = memory_ram_base(machine) + run.piece->ram_offset + run.page * RAM_PAGE_BYTES;
+        if (run.bytes) {
+            memcpy(host, data + RUN_BYTES, run.bytes);
         } else {
-            memset(host, 0, count * RAM_PAGE_BYTES);
+            memset(host, 0, run.count * RAM_PAGE_BYTES);
         }
-        data += RUN_BYTES + bytes;
-        size -= RUN_BYTES + bytes;
+        data += RUN_BYTES + run.bytes;
+        size -= RUN_BYTES + run.bytes;
     }
     return true;
 }

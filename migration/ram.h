@@ -41,6 +41,8 @@ void ram_describe(Machine *machine, GByteArray *lines);
 GArray *ram_match(Machine *machine, const GByteArray *lines, GError **error);
 /* Everything reads as zero, as what is not sent does. vCPUs are parked. */
 void ram_clear(Machine *machine);
+/* Whether ram_receive would take it. */
+bool ram_fits(const GArray *pieces, const uint8_t *data, size_t size, GError **error);
 /* The content of a STREAM_RAM section. vCPUs are parked. */
 bool ram_receive(Machine *machine, const GArray *pieces, const uint8_t *data, size_t size, GError **error);
 /* All has been received: who watches pages is told. [lock] */

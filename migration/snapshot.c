@@ -16,6 +16,7 @@ typedef struct {
     size_t taken;    /* reading: of the buffer */
     uint64_t offset; /* in the image, of what follows the buffer */
     uint64_t end;    /* reading: how many bytes there are */
+    const char *tag; /* reading: of a snapshot that is not applied; NULL: of the one that is */
 } StateFile;
 
 enum { PIECE_BYTES = 4 << 20 };
@@ -50,7 +51,9 @@ static bool fill(StateFile *file, GError **error)
         return error_fail(error, KASO_ERROR_INVALID, "the saved state of the machine is cut short");
     }
     g_byte_array_set_size(file->buffer, (guint)part);
-    result = vm_snapshot_state_read(file->set, file->offset, file->buffer->data, part);
+    result = file->tag ? vm_snapshot_state_peek(file->set, file->tag, file->offset,
+                                                file->buffer->data, part)
+                       : vm_snapshot_state_read(file->set, file->offset, file->buffer->data, part);
     if (result < 0) {
         return error_fail_errno(error, -result, "Could not read the state of the machine");
     }
@@ -166,8 +169,9 @@ static bool save_begin(SnapshotSave *save, bool replace, GError **error)
         return error_fail(error, KASO_ERROR_GENERIC, "the run has ended");
     }
     memory_flush_late(save->machine);
-    save->more = make_room(save->set, save->tag, replace, &save->error) &&
-                 machine_state_write_head(save->machine, &save->writer, false, &save->error);
+    save->more =
+        make_room(save->set, save->tag, replace, &save->error) &&
+        machine_state_write_head(save->machine, &save->writer, &(MachineHead){ 0 }, &save->error);
     save->sender = ram_sender_new(save->machine, true);
     return true;
 }
@@ -303,15 +307,31 @@ bool snapshot_save_progress(Machine *machine, uint64_t *done, uint64_t *total)
     return save != NULL;
 }
 
+/* Whether the machine will take the state, before anything is given up for it. */
+static bool check(Machine *machine, VmSnapshot *set, const char *tag, GError **error)
+{
+    StateFile file = { .set = set, .tag = tag, .buffer = g_byte_array_new() };
+    StreamReader reader = { .source = { read_state, &file }, .content = g_byte_array_new() };
+    bool ok;
+
+    file.end = vm_snapshot_state_bytes(set, tag);
+    ok = machine_state_check(machine, &reader, error);
+    g_byte_array_unref(file.buffer);
+    g_byte_array_unref(reader.content);
+    return ok;
+}
+
 static bool read_all(Machine *machine, StreamReader *reader, GError **error)
 {
     MachineState state = { 0 };
-    bool running, answer, ok;
+    MachineHead head;
+    bool running, ok;
 
     ok = machine_state_read_head(reader, error) &&
-         machine_state_match(machine, reader, &state, &answer, error);
+         machine_state_match(machine, reader, &state, &head, error);
     if (ok) {
         machine_reset(machine);
+        ram_clear(machine);
     }
     ok = ok && machine_state_read(machine, reader, &state, error) &&
          machine_state_load(machine, &state, &running, error);
@@ -352,8 +372,13 @@ bool snapshot_load(Machine *machine, const char *tag, const SnapshotDisks *disks
           error_fail(error, KASO_ERROR_INVALID,
                      "This is a disk-only snapshot. Revert to it offline using kaso-img"));
     if (ok && machine_state_hold(machine, STOP_RESTORE_VM, &before, &run)) {
-        ok = load(machine, set, tag, error);
-        machine_state_go_on(machine, STOP_PAUSED, run && ok);
+        ok = check(machine, set, tag, error);
+        if (!ok) {
+            machine_state_go_on(machine, before, run);
+        } else {
+            ok = load(machine, set, tag, error);
+            machine_state_go_on(machine, STOP_PAUSED, run && ok);
+        }
     }
     vm_snapshot_free(set);
     return ok;

@@ -37,6 +37,9 @@ bool stream_write_section(StreamWriter *writer, const char *name, const void *da
                           "the state of the devices has %zu bytes, more than the %u of a section",
                           size, (unsigned)STREAM_SECTION_MOST);
     }
+    if (writer->pages.write && strcmp(name, STREAM_RAM) == 0) {
+        return writer->pages.write(writer->pages.opaque, data, size, error);
+    }
     memcpy(header, name, STREAM_NAME_BYTES);
     store_le64(header + STREAM_NAME_BYTES, size);
     store_le32(header + STREAM_NAME_BYTES + 8, (uint32_t)crc32_z(0, data, size));

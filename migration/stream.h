@@ -25,6 +25,7 @@ typedef struct {
 /* Names of sections: four letters. */
 #define STREAM_MACHINE "MACH" /* what machine it is: lines of NAME=VALUE */
 #define STREAM_RAM     "RAM " /* pages */
+#define STREAM_SYNC    "SYNC" /* what follows on any channel comes after what was before this on all */
 #define STREAM_DEVICES "DEVS" /* machine/saved-state.h */
 #define STREAM_RUN     "RUN " /* whether it ran: lines of NAME=VALUE */
 #define STREAM_END     "END "
@@ -37,7 +38,8 @@ enum {
 
 typedef struct {
     StreamSink sink;
-    uint64_t bytes; /* written so far */
+    StreamSink pages; /* write: takes contents of STREAM_RAM instead; NULL: they go the way of all others */
+    uint64_t bytes;   /* written so far */
 } StreamWriter;
 
 typedef struct {

@@ -208,6 +208,9 @@ struct BlockDriver {
     /* Reads go to the snapshot from now on. */
     bool (*snapshot_load)(BlockNode *node, const char *id_or_name, GError **error);
     int (*vm_state_read)(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector);
+    /* Of a snapshot that was not applied, with no requests in flight. */
+    int (*vm_state_peek)(BlockNode *node, const char *id, uint64_t offset, uint64_t bytes,
+                         IoVector vector);
     int (*vm_state_write)(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector);
     /* Gives up what vm_state_write has written, or an applied snapshot has left; snapshots keep theirs. */
     int (*vm_state_drop)(BlockNode *node);

@@ -709,6 +709,7 @@ static const BlockDriver qcow2_driver = {
     .snapshot_list = qcow2_snapshot_list,
     .snapshot_load = qcow2_snapshot_load,
     .vm_state_read = qcow2_vm_state_read,
+    .vm_state_peek = qcow2_vm_state_peek,
     .vm_state_write = qcow2_vm_state_write,
     .vm_state_drop = qcow2_vm_state_drop,
 };

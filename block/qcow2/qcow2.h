@@ -306,6 +306,8 @@ int qcow2_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, unsigne
 int qcow2_discard(BlockNode *node, uint64_t offset, uint64_t bytes);
 int qcow2_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *count, uint64_t *map,
                  BlockNode **file);
+int qcow2_vm_state_peek(BlockNode *node, const char *id, uint64_t offset, uint64_t bytes,
+                        IoVector vector);
 int qcow2_vm_state_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector);
 int qcow2_vm_state_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector);
 int qcow2_vm_state_drop(BlockNode *node);

@@ -636,6 +636,19 @@ bool qcow2_snapshot_delete(BlockNode *node, const char *id_or_name, GError **err
     return qcow2_recount_end(node, delete_locked(q, index), "delete the snapshot", error);
 }
 
+static int read_l1(Qcow2 *q, const Qcow2Snapshot *snapshot, uint64_t **table)
+{
+    int result;
+
+    *table = g_try_malloc0(align_up(MAX(snapshot->l1_size, 1), 64) * sizeof(uint64_t));
+    result = *table ? qcow2_read_table(q, snapshot->l1_table_offset, *table, snapshot->l1_size)
+                    : -ENOMEM;
+    if (result < 0) {
+        g_clear_pointer(table, g_free);
+    }
+    return result;
+}
+
 bool qcow2_snapshot_load(BlockNode *node, const char *id_or_name, GError **error)
 {
     Qcow2 *q = qcow2_of(node);
@@ -651,11 +664,8 @@ bool qcow2_snapshot_load(BlockNode *node, const char *id_or_name, GError **error
         return error_fail(error, KASO_ERROR_NOT_FOUND, "Snapshot '%s' not found", id_or_name);
     }
     snapshot = &q->snapshots[index];
-    table = g_try_malloc0(align_up(MAX(snapshot->l1_size, 1), 64) * sizeof(uint64_t));
-    result =
-        table ? qcow2_read_table(q, snapshot->l1_table_offset, table, snapshot->l1_size) : -ENOMEM;
+    result = read_l1(q, snapshot, &table);
     if (result < 0) {
-        g_free(table);
         return error_fail_errno(error, -result, "Could not read the L1 table of snapshot '%s'",
                                 id_or_name);
     }
@@ -666,6 +676,30 @@ bool qcow2_snapshot_load(BlockNode *node, const char *id_or_name, GError **error
     q->size = node->size = snapshot->info.disk_size;
     qcow2_look_for_end(q);
     return true;
+}
+
+/* The snapshot's tables are the active ones while it reads. */
+int qcow2_vm_state_peek(BlockNode *node, const char *id, uint64_t offset, uint64_t bytes,
+                        IoVector vector)
+{
+    Qcow2 *q = qcow2_of(node);
+    int index = find_snapshot(q, id), result;
+    uint64_t *table, *active = q->l1;
+    uint32_t active_size = q->l1_size;
+
+    if (index < 0) {
+        return -ENOENT;
+    }
+    result = read_l1(q, &q->snapshots[index], &table);
+    if (result == 0) {
+        q->l1 = table;
+        q->l1_size = q->snapshots[index].l1_size;
+        result = qcow2_vm_state_read(node, offset, bytes, vector);
+        q->l1 = active;
+        q->l1_size = active_size;
+        g_free(table);
+    }
+    return result;
 }
 
 GPtrArray *qcow2_snapshot_list(BlockNode *node)

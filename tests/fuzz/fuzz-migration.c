@@ -108,22 +108,41 @@ static void make_right(GByteArray *stream, size_t at)
     }
 }
 
+/* Looking changes nothing, and what is taken was not refused before. */
+static bool check(Machine *machine, const GByteArray *stream)
+{
+    Bytes bytes = { stream->data, stream->len };
+    StreamReader reader = { .source = { read_bytes, &bytes }, .content = g_byte_array_new() };
+    g_autoptr(GByteArray) before = machine_save_state(machine), after = NULL;
+    g_autoptr(GError) error = NULL;
+    bool ok = machine_state_check(machine, &reader, &error);
+
+    after = machine_save_state(machine);
+    g_assert_cmpmem(before->data, before->len, after->data, after->len);
+    g_assert_true(ok || (error && error->message[0]));
+    g_byte_array_unref(reader.content);
+    return ok;
+}
+
 static void load(Machine *machine, const GByteArray *stream)
 {
     Bytes bytes = { stream->data, stream->len };
     StreamReader reader = { .source = { read_bytes, &bytes }, .content = g_byte_array_new() };
     MachineState state = { 0 };
     g_autoptr(GError) error = NULL;
-    bool answer, running, ok;
+    bool checked = check(machine, stream), running, ok;
+    MachineHead head;
 
     ok = machine_state_read_head(&reader, &error) &&
-         machine_state_match(machine, &reader, &state, &answer, &error);
+         machine_state_match(machine, &reader, &state, &head, &error);
     if (ok) {
+        ram_clear(machine);
         ok = machine_state_read(machine, &reader, &state, &error) &&
              machine_state_load(machine, &state, &running, &error);
         if (ok) {
             /* What was taken can be given again. */
             g_byte_array_unref(machine_save_state(machine));
+            g_assert_true(checked);
         }
         machine_reset(machine);
     }
@@ -165,7 +184,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     machine = setup->machine;
     machine_lock(machine);
     if (data[0] & OWN_HEAD) {
-        machine_state_write_head(machine, &writer, false, NULL);
+        machine_state_write_head(machine, &writer, &(MachineHead){ 0 }, NULL);
     }
     own = stream->len;
     if (data[0] & CHANGES) {

@@ -326,12 +326,12 @@ def test_names():
     """All capabilities and parameters that scripts know are known, and those that are not there say why."""
     with machine("-monitor", "unix:@/m,server=on,wait=off") as kaso:
         s = qmp(kaso)
-        for name in ("xbzrle", "multifd", "postcopy-ram", "dirty-bitmaps", "mapped-ram", "x-ignore-shared", "zero-copy-send"):
+        for name in ("xbzrle", "postcopy-ram", "dirty-bitmaps", "mapped-ram", "x-ignore-shared", "zero-copy-send"):
             s.command("migrate-set-capabilities", capabilities=[{"capability": name, "state": False}])
             assert name in s.failure("migrate-set-capabilities", capabilities=[{"capability": name, "state": True}])["desc"]
         assert "none of that name" in s.failure("migrate-set-capabilities", capabilities=[{"capability": "nonsense", "state": False}])["desc"]
         before = s.command("query-migrate-parameters")
-        for name, value in (("multifd-channels", 4), ("xbzrle-cache-size", 4096), ("zero-page-detection", "legacy"), ("nonsense", 1)):
+        for name, value in (("multifd-compression", "zlib"), ("multifd-channels", 0), ("xbzrle-cache-size", 4096), ("zero-page-detection", "legacy"), ("nonsense", 1)):
             assert name in s.failure("migrate-set-parameters", **{"announce-rounds": 7, name: value})["desc"]
         assert "from 1 to 99" in s.failure("migrate-set-parameters", **{"cpu-throttle-initial": 100})["desc"]
         assert s.command("query-migrate-parameters") == before
