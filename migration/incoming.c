@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "block/bitmap-transfer.h"
 #include "block/block.h"
 #include "migration/private.h"
 
@@ -47,9 +48,13 @@ static bool take_disks(Migration *migration, GError **error)
 {
     Machine *machine = migration->machine;
 
+    const GByteArray *bitmaps = migration->state.bitmaps;
+    bool late = migration->capabilities[MIGRATION_LATE_BLOCK_ACTIVATE] && !migration->run_wanted;
+
     return !machine->block_graph ||
-           (migration->capabilities[MIGRATION_LATE_BLOCK_ACTIVATE] && !migration->run_wanted) ||
-           block_activate(machine->block_graph, error);
+           ((late || block_activate(machine->block_graph, error)) &&
+            (!bitmaps ||
+             block_bitmaps_load(machine->block_graph, bitmaps->data, bitmaps->len, error)));
 }
 
 /* The source may still keep the machine until it has said so. */

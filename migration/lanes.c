@@ -44,11 +44,7 @@ static bool write_lane(void *opaque, const void *data, size_t size, GError **err
 {
     SendingLane *lane = opaque;
 
-    if (!channel_write(lane->channel, data, size, error)) {
-        return false;
-    }
-    *lane->sender->counted += size;
-    return true;
+    return channel_write(lane->channel, data, size, error);
 }
 
 static bool write_section(SendingLane *lane, const char *name, const GByteArray *content,
@@ -150,6 +146,7 @@ bool lane_sender_send(void *opaque, const void *data, size_t size, GError **erro
     }
     ok = !sender->error || fail_with(sender->error, error);
     if (ok) {
+        *sender->counted += size; /* here, for who keeps to a rate */
         g_queue_push_tail(sender->sections, g_steal_pointer(&section));
         g_cond_signal(&sender->work);
     }

@@ -98,6 +98,7 @@ void machine_state_clear(MachineState *state)
     g_clear_pointer(&state->pieces, g_array_unref);
     g_clear_pointer(&state->devices, g_byte_array_unref);
     g_clear_pointer(&state->run, g_byte_array_unref);
+    g_clear_pointer(&state->bitmaps, g_byte_array_unref);
 }
 
 bool machine_state_read_head(StreamReader *reader, GError **error)
@@ -188,6 +189,8 @@ static bool read_sections(Machine *machine, StreamReader *reader, MachineState *
                      : ram_receive(machine, state->pieces, content->data, content->len, error);
         } else if (strcmp(reader->name, STREAM_SYNC) == 0 && state->sync) {
             ok = state->sync(state->opaque, error);
+        } else if (strcmp(reader->name, STREAM_BITMAPS) == 0) {
+            ok = keep(&state->bitmaps, reader, error);
         } else if (strcmp(reader->name, STREAM_DEVICES) == 0) {
             ok = keep(&state->devices, reader, error);
         } else if (strcmp(reader->name, STREAM_RUN) == 0) {

@@ -36,7 +36,7 @@ bool machine_state_write_devices(Machine *machine, StreamWriter *writer, bool ru
 /* What has been read and waits for machine_state_load. */
 typedef struct {
     GArray *pieces;            /* of ram_match */
-    GByteArray *devices, *run; /* NULL: not there */
+    GByteArray *devices, *run, *bitmaps; /* NULL: not there */
     bool (*sync)(void *opaque, GError **error); /* at STREAM_SYNC; NULL: there must be none */
     void *opaque;
 } MachineState;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "block/bitmap-transfer.h"
 #include "block/block.h"
 #include "machine/saved-state.h"
 #include "migration/private.h"
@@ -77,6 +78,18 @@ static bool give_disks_away(Migration *migration, GError **error)
     return migration->inactivated;
 }
 
+static bool write_bitmaps(Migration *migration, StreamWriter *writer, GError **error)
+{
+    BlockGraph *graph = migration->machine->block_graph;
+    g_autoptr(GByteArray) bitmaps = g_byte_array_new();
+
+    if (!migration->capabilities[MIGRATION_DIRTY_BITMAPS] || !graph) {
+        return true;
+    }
+    return block_bitmaps_save(graph, bitmaps, error) &&
+           stream_write_section(writer, STREAM_BITMAPS, bitmaps->data, bitmaps->len, error);
+}
+
 /* The lock is held from the last look at pages to the devices' saving: what comes from outside meanwhile is in neither or in both. */
 static bool finish(Migration *migration, GByteArray *rest, GError **error)
 {
@@ -88,7 +101,7 @@ static bool finish(Migration *migration, GByteArray *rest, GError **error)
             return false;
         }
     }
-    return give_disks_away(migration, error) &&
+    return write_bitmaps(migration, &writer, error) && give_disks_away(migration, error) &&
            machine_state_write_devices(migration->machine, &writer, migration->ran, error);
 }
 

@@ -11,6 +11,7 @@ const char *const migration_capability_names[MIGRATION_CAPABILITY_COUNT] = {
     [MIGRATION_LATE_BLOCK_ACTIVATE] = "late-block-activate",
     [MIGRATION_VALIDATE_UUID] = "validate-uuid",
     [MIGRATION_MULTIFD] = "multifd",
+    [MIGRATION_DIRTY_BITMAPS] = "dirty-bitmaps",
     [MIGRATION_AUTO_CONVERGE] = "auto-converge",
 };
 
@@ -96,7 +97,6 @@ static const Missing missing_capabilities[] = {
     { "postcopy-preempt", NO_POSTCOPY },
     { "release-ram", NO_POSTCOPY },
     { "background-snapshot", "not yet: the machine stands while it is saved" },
-    { "dirty-bitmaps", "not yet: bitmaps that are persistent move with their images" },
     { "dirty-limit", "not yet: auto-converge holds a guest back" },
     { "switchover-ack", "is not there: no device of this program needs it" },
     { "block", "is not there: mirror disks with blockdev-mirror to nbd-server-start" },
@@ -118,7 +118,7 @@ static const Missing missing_parameters[] = {
     { "max-postcopy-bandwidth", NO_POSTCOPY },
     { "cpu-throttle-tailslow",
       "not yet: each step of auto-converge is as large as the one before" },
-    { "block-bitmap-mapping", "not yet: bitmaps that are persistent move with their images" },
+    { "block-bitmap-mapping", "not yet: bitmaps go to nodes of the same names (dirty-bitmaps)" },
     { "block-incremental", "is not there: mirror disks with blockdev-mirror" },
     { "x-vcpu-dirty-limit-period", "not yet: auto-converge holds a guest back" },
     { "vcpu-dirty-limit", "not yet: auto-converge holds a guest back" },

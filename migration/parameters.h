@@ -15,6 +15,7 @@ typedef enum {
     MIGRATION_LATE_BLOCK_ACTIVATE,     /* the destination has its disks only when it goes on */
     MIGRATION_VALIDATE_UUID,           /* -uuid must be the same */
     MIGRATION_MULTIFD,                 /* pages go over channels of their own (lanes.h) */
+    MIGRATION_DIRTY_BITMAPS,           /* bitmaps of disks go along */
     MIGRATION_AUTO_CONVERGE,           /* a guest that writes too fast is held back */
     MIGRATION_CAPABILITY_COUNT,
 } MigrationCapability;

@@ -26,6 +26,7 @@ typedef struct {
 #define STREAM_MACHINE "MACH" /* what machine it is: lines of NAME=VALUE */
 #define STREAM_RAM     "RAM " /* pages */
 #define STREAM_SYNC    "SYNC" /* what follows on any channel comes after what was before this on all */
+#define STREAM_BITMAPS "BMAP" /* block/bitmap-transfer.h */
 #define STREAM_DEVICES "DEVS" /* machine/saved-state.h */
 #define STREAM_RUN     "RUN " /* whether it ran: lines of NAME=VALUE */
 #define STREAM_END     "END "

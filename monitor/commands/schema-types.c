@@ -70,7 +70,7 @@ const MonitorType monitor_types[] = {
       "number int, secondary int, subordinate int, io_range PciMemoryRange, memory_range PciMemoryRange, "
       "prefetchable_range PciMemoryRange" },
     { "PciMemoryRange", "base int, limit int" },
-    { "MigrationCapability", NULL, "events return-path pause-before-switchover late-block-activate auto-converge" },
+    { "MigrationCapability", NULL, "events return-path pause-before-switchover late-block-activate validate-uuid multifd dirty-bitmaps auto-converge" },
     { "MigrationCapabilityStatus", "capability MigrationCapability, state bool" },
     { "MigrationStatus", NULL,
       "none setup cancelling cancelled active pre-switchover device completed failed" },
@@ -84,8 +84,8 @@ const MonitorType monitor_types[] = {
       "blocked-reasons? [str]" },
     { "MigrationParameters",
       "announce-initial int, announce-max int, announce-rounds int, announce-step int, throttle-trigger-threshold int, "
-      "cpu-throttle-initial int, cpu-throttle-increment int, max-cpu-throttle int, tls-creds str, tls-hostname str, "
-      "max-bandwidth int, avail-switchover-bandwidth int, downtime-limit int" },
+      "cpu-throttle-initial int, cpu-throttle-increment int, max-cpu-throttle int, tls-creds str, tls-hostname str, tls-authz str, "
+      "multifd-channels int, max-bandwidth int, avail-switchover-bandwidth int, downtime-limit int" },
     { "AddfdInfo", "fdset-id int, fd int" },
     { "FdsetFdInfo", "fd int, opaque? str" },
     { "FdsetInfo", "fdset-id int, fds [FdsetFdInfo]" },

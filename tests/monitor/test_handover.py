@@ -206,6 +206,39 @@ def spoil(disk):
         file.write(bytes([content[at] ^ 1]))
 
 
+def test_bitmaps():
+    """Both kinds go along with their contents; a disk that both see has brought one already, a disk that was copied has not."""
+    for shared in True, False:
+        with machine() as store:
+            disks = [store.path("a.qcow2"), store.path("a.qcow2" if shared else "b.qcow2")]
+            for disk in set(disks):
+                subprocess.run([sys.argv[2], "create", "-q", "-f", "qcow2", disk, "16M"], check=True)
+            drives = [["-drive", f"if=none,id=d,format=qcow2,file={disk}", "-device", "virtio-blk-pci,drive=d"] for disk in disks]
+            with machine(*drives[0], paused=False) as source, machine(*drives[1], "-incoming", "unix:@/in", paused=False) as destination:
+                s, d = qmp(source), qmp(destination)
+                for name, persistent in (("kept", True), ("passing", False), ("still", False)):
+                    s.command("block-dirty-bitmap-add", node="d", name=name, persistent=persistent, granularity=65536)
+                s.command("block-dirty-bitmap-disable", node="d", name="still")
+                assert writes(s)
+                s.command("migrate-set-capabilities", capabilities=[{"capability": "dirty-bitmaps", "state": True}])
+                s.command("migrate", uri="unix:" + destination.path("in"))
+                status_of(s, "completed")
+                status_of(d, "completed")
+                there = {b["name"]: b for b in d.command("query-block")[0]["inserted"]["dirty-bitmaps"]}
+                assert {name: (b["count"], b["persistent"], b["recording"]) for name, b in there.items()} == {
+                    "kept": (65536, True, True), "passing": (65536, False, True), "still": (0, False, False)}, there
+                assert "wrote" in d.command("human-monitor-command", command_line='qemu-io d "write 1M 64k"')
+                there = {b["name"]: b["count"] for b in d.command("query-block")[0]["inserted"]["dirty-bitmaps"]}
+                assert there == {"kept": 131072, "passing": 131072, "still": 0}, there
+                s.command("quit")
+                d.command("quit")
+                source.finish()
+                destination.finish()
+            info = subprocess.run([sys.argv[2], "info", disks[1]], check=True, capture_output=True, text=True).stdout
+            assert "kept" in info and "passing" not in info, info
+            subprocess.run([sys.argv[2], "check", "-q", disks[1]], check=True)
+
+
 def shared_kib(kaso):
     with open(f"/proc/{kaso.process.pid}/smaps", encoding="utf-8") as file:
         text = file.read()
@@ -232,4 +265,5 @@ def test_holes():
 test_each_step()
 test_destination_cannot_have_the_disk()
 test_snapshot_that_does_not_fit()
+test_bitmaps()
 test_holes()

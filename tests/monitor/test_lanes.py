@@ -112,13 +112,13 @@ def test_refusals():
             assert "not the source of this machine" in destination.finish(1)[1]
         s.command("migrate-set-capabilities", capabilities=[{"capability": "multifd", "state": True}])
         assert state(s) == "running"
-        # One of the channels ends: so does the migration, at both.
-        s.command("migrate-set-parameters", **{"max-bandwidth": 4096})
+        # A cancel ends all of them, at both sides.
+        s.command("migrate-set-capabilities", capabilities=[{"capability": "pause-before-switchover", "state": True}])
         with machine("-incoming", "defer", paused=False) as destination:
             d = qmp(destination, "multifd")
             d.command("migrate-incoming", uri="unix:" + destination.path("in"))
             s.command("migrate", uri="unix:" + destination.path("in"))
-            status_of(s, "active")
+            status_of(s, "pre-switchover")
             s.command("migrate_cancel")
             status_of(s, "cancelled")
             destination.finish(1)

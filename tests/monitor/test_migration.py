@@ -326,7 +326,7 @@ def test_names():
     """All capabilities and parameters that scripts know are known, and those that are not there say why."""
     with machine("-monitor", "unix:@/m,server=on,wait=off") as kaso:
         s = qmp(kaso)
-        for name in ("xbzrle", "postcopy-ram", "dirty-bitmaps", "mapped-ram", "x-ignore-shared", "zero-copy-send"):
+        for name in ("xbzrle", "postcopy-ram", "mapped-ram", "x-ignore-shared", "zero-copy-send"):
             s.command("migrate-set-capabilities", capabilities=[{"capability": name, "state": False}])
             assert name in s.failure("migrate-set-capabilities", capabilities=[{"capability": name, "state": True}])["desc"]
         assert "none of that name" in s.failure("migrate-set-capabilities", capabilities=[{"capability": "nonsense", "state": False}])["desc"]
