@@ -30,15 +30,32 @@ static bool short_set_address(GHashTable *options, const char *address, const ch
     return true;
 }
 
+/*
+ * The path may have its name before it ("unix:path=/a"), and any option may come first
+ * ("unix:server=on,path=/a"). A '=' in a folder's or file's name makes no option of it.
+ */
+static bool short_parse_unix(const char *form, const char *item, GHashTable *options,
+                             GError **error)
+{
+    const char *equals = strchr(item, '=');
+
+    if (!*item) {
+        return error_fail(error, KASO_ERROR_INVALID, "'%s': give unix:PATH", form);
+    }
+    if (!equals || memchr(item, '/', (size_t)(equals - item))) {
+        short_set(options, "path", g_strdup(item));
+    } else {
+        g_hash_table_replace(options, g_strndup(item, (size_t)(equals - item)),
+                             g_strdup(equals + 1));
+    }
+    return true;
+}
+
 static bool short_parse_socket(const char *form, const char *kind, const char *address,
                                GHashTable *options, GError **error)
 {
     if (!strcmp(kind, "unix")) {
-        if (!*address) {
-            return error_fail(error, KASO_ERROR_INVALID, "'%s': give unix:PATH", form);
-        }
-        short_set(options, "path", g_strdup(address));
-        return true;
+        return short_parse_unix(form, address, options, error);
     }
     if (!strcmp(kind, "telnet") || !strcmp(kind, "websocket") || !strcmp(kind, "tn3270")) {
         short_set(options, kind, g_strdup("on"));

@@ -159,6 +159,9 @@ static void test_short_forms(void)
     assert_short("telnet:[::1]:23,server=on", "socket", "host=::1;port=23;telnet=on;server=on",
                  false);
     assert_short("mon:unix:/a,,b,server=on", "socket", "path=/a,b;server=on;mux=on", true);
+    assert_short("unix:path=/a,,b,server=on", "socket", "path=/a,b;server=on", false);
+    assert_short("unix:server=on,path=/a", "socket", "path=/a;server=on", false);
+    assert_short("unix:/a=b", "socket", "path=/a=b", false);
     assert_short("file:/tmp/x", "file", "path=/tmp/x", false);
     assert_short("/dev/ttyS0", "serial", "path=/dev/ttyS0", false);
     assert_short("pty", "pty", "", false);
