@@ -17,7 +17,8 @@ typedef struct {
     uint32_t *counts; /* references to each cluster of the file */
     uint64_t clusters;
     bool rebuild;
-    bool active; /* walking the active L1 table */
+    bool fix_copied; /* the COPIED flags, too */
+    bool active;     /* walking the active L1 table */
 } Check;
 
 static void message(Check *check, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -338,7 +339,7 @@ static int check_copied_entry(Check *check, uint64_t entry, const char *what)
         message(check,
                 "%s OFLAG_COPIED %s cluster: entry=%" G_GINT64_MODIFIER
                 "x refcount=%" G_GUINT64_FORMAT,
-                check->result->fix_errors ? "Repairing" : "ERROR", what, entry, refcount);
+                check->fix_copied ? "Repairing" : "ERROR", what, entry, refcount);
         check->result->corruptions++;
     }
     return result;
@@ -468,7 +469,7 @@ static int repair(Check *check)
         r->leaks_fixed += r->leaks;
         r->leaks = 0;
     }
-    if (result == 0 && r->fix_errors && found) {
+    if (result == 0 && check->fix_copied && found) {
         result = qcow2_update_l1_refcounts(q, q->l1_offset, q->l1_size, 0);
         if (result == 0) {
             result = qcow2_sync(q);
@@ -505,6 +506,9 @@ static int check_run(Check *check)
     if (result == 0) {
         result = compare(check);
     }
+    /* Lowering counts makes flags wrong: who repairs leaks alone wants no new errors for it. */
+    check->fix_copied = check->result->fix_errors || (check->result->fix_leaks && !check->rebuild &&
+                                                      !unfixable && !check->result->check_errors);
     if (result == 0 && !check->rebuild) {
         result = check_copied(check);
     }

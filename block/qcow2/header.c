@@ -137,30 +137,49 @@ static bool check_fields(Qcow2 *q, const Qcow2Header *header, GError **error)
     return true;
 }
 
-static bool unknown_features(uint64_t mask, const Qcow2Extension *table, GError **error)
+/* A last name that is cut short ends in zeroes. */
+static void keep_feature_table(GPtrArray *tables, const uint8_t *data, uint32_t length)
 {
+    static const uint8_t zeroes[FEATURE_ENTRY];
+    GByteArray *table = g_byte_array_append(g_byte_array_new(), data, length);
+    uint32_t tail = length % FEATURE_ENTRY;
+
+    g_ptr_array_add(tables, g_byte_array_append(table, zeroes, tail ? FEATURE_ENTRY - tail : 0));
+}
+
+/* The name that the last table with that bit gives it; NULL: none does. */
+static const char *feature_name(const GPtrArray *tables, unsigned bit)
+{
+    for (unsigned i = tables->len; i-- > 0;) {
+        const GByteArray *table = tables->pdata[i];
+
+        for (uint32_t at = 0; at + FEATURE_ENTRY <= table->len; at += FEATURE_ENTRY) {
+            if (table->data[at] == 0 && table->data[at + 1] == bit) {
+                return (const char *)table->data + at + 2;
+            }
+        }
+    }
+    return NULL;
+}
+
+static bool check_features(const Qcow2 *q, const GPtrArray *tables, GError **error)
+{
+    uint64_t unknown = q->incompatible & ~(uint64_t)QCOW2_INCOMPAT_KNOWN, nameless = unknown;
     g_autoptr(GString) names = g_string_new(NULL);
 
     for (unsigned bit = 0; bit < 64; bit++) {
-        bool named = false;
+        const char *name = unknown >> bit & 1 ? feature_name(tables, bit) : NULL;
 
-        if (!(mask >> bit & 1)) {
-            continue;
-        }
-        for (uint32_t at = 0; table && at + FEATURE_ENTRY <= table->length; at += FEATURE_ENTRY) {
-            if (table->data[at] == 0 && table->data[at + 1] == bit) {
-                g_string_append_printf(names, "%s%.*s", names->len ? ", " : "", FEATURE_NAME,
-                                       (const char *)table->data + at + 2);
-                named = true;
-                break;
-            }
-        }
-        if (!named) {
-            g_string_append_printf(names, "%sUnknown incompatible feature: %" G_GINT64_MODIFIER "x",
-                                   names->len ? ", " : "", BIT(bit));
+        if (name) {
+            g_string_append_printf(names, "%s%.*s", names->len ? ", " : "", FEATURE_NAME, name);
+            nameless &= ~BIT(bit);
         }
     }
-    return bad(error, "Unsupported qcow2 feature(s): %s", names->str);
+    if (nameless) {
+        g_string_append_printf(names, "%sUnknown incompatible feature: %" G_GINT64_MODIFIER "x",
+                               names->len ? ", " : "", nameless);
+    }
+    return !unknown || bad(error, "Unsupported qcow2 feature(s): %s", names->str);
 }
 
 static bool parse_bitmaps_extension(Qcow2 *q, const uint8_t *data, uint32_t length, GError **error)
@@ -184,7 +203,7 @@ static bool parse_bitmaps_extension(Qcow2 *q, const uint8_t *data, uint32_t leng
 }
 
 static bool parse_extension(Qcow2 *q, uint32_t type, const uint8_t *data, uint32_t length,
-                            GError **error)
+                            GPtrArray *feature_tables, GError **error)
 {
     Qcow2Extension *extension;
 
@@ -211,12 +230,7 @@ static bool parse_extension(Qcow2 *q, uint32_t type, const uint8_t *data, uint32
         q->data_file_name = g_strndup((const char *)data, length);
         return true;
     case QCOW2_EXT_FEATURE_TABLE:
-        if (q->incompatible & ~(uint64_t)QCOW2_INCOMPAT_KNOWN) {
-            Qcow2Extension table = { type, length, (uint8_t *)data };
-
-            return unknown_features(q->incompatible & ~(uint64_t)QCOW2_INCOMPAT_KNOWN, &table,
-                                    error);
-        }
+        keep_feature_table(feature_tables, data, length);
         return true;
     default:
         extension = g_new0(Qcow2Extension, 1);
@@ -230,6 +244,8 @@ static bool parse_extension(Qcow2 *q, uint32_t type, const uint8_t *data, uint32
 
 static bool parse_extensions(Qcow2 *q, const uint8_t *cluster, uint64_t end, GError **error)
 {
+    g_autoptr(GPtrArray) feature_tables =
+        g_ptr_array_new_with_free_func((GDestroyNotify)g_byte_array_unref);
     uint64_t at = q->header_length;
 
     while (at + 8 <= end) {
@@ -242,15 +258,12 @@ static bool parse_extensions(Qcow2 *q, const uint8_t *cluster, uint64_t end, GEr
         if (length > end - at) {
             return bad(error, "Header extension %#x too large", type);
         }
-        if (!parse_extension(q, type, cluster + at, length, error)) {
+        if (!parse_extension(q, type, cluster + at, length, feature_tables, error)) {
             return false;
         }
         at += align_up(length, 8);
     }
-    if (q->incompatible & ~(uint64_t)QCOW2_INCOMPAT_KNOWN) {
-        return unknown_features(q->incompatible & ~(uint64_t)QCOW2_INCOMPAT_KNOWN, NULL, error);
-    }
-    return true;
+    return check_features(q, feature_tables, error);
 }
 
 bool qcow2_read_header(Qcow2 *q, Qcow2Header *header, GError **error)

@@ -363,6 +363,22 @@ static char *find_data_file(const Qcow2 *q)
                : g_strdup(q->data_file_name);
 }
 
+/* Of data-file.filename=…: what lies there are the bytes, whatever they look like. */
+static bool choose_data_protocol(GHashTable *options, GError **error)
+{
+    const char *name = options_get(options, "data-file.filename");
+    const BlockDriver *protocol;
+
+    if (!name || options_get(options, "data-file.driver")) {
+        return true;
+    }
+    protocol = block_protocol_for(name, error);
+    if (protocol) {
+        options_set(options, "data-file.driver", protocol->name);
+    }
+    return protocol != NULL;
+}
+
 static bool open_data_file(Qcow2 *q, GHashTable *options, GError **error)
 {
     g_autofree char *path = NULL;
@@ -382,6 +398,9 @@ static bool open_data_file(Qcow2 *q, GHashTable *options, GError **error)
         g_free(options_take(options, "data-file"));
         g_hash_table_unref(options_take_nested(options, "data-file"));
         return true;
+    }
+    if (given && !choose_data_protocol(options, error)) {
+        return false;
     }
     if (!given) {
         if (!q->data_file_name || !q->data_file_name[0]) {
@@ -422,8 +441,13 @@ static bool open_for_writing(Qcow2 *q, GError **error)
 {
     int result = 0;
 
+    /* Repairing is writing, too: what others keep in step with the image by these bits would not be. */
+    if (q->autoclear & ~(uint64_t)QCOW2_AUTOCLEAR_KNOWN) {
+        q->autoclear &= QCOW2_AUTOCLEAR_KNOWN;
+        result = qcow2_write_header(q);
+    }
     if (q->node->flags.check) {
-        return true;
+        return result == 0 || error_fail_errno(error, -result, "Could not update qcow2 header");
     }
     if (!qcow2_check_refcount_blocks(q, error)) {
         return false;
@@ -433,10 +457,6 @@ static bool open_for_writing(Qcow2 *q, GError **error)
             error, KASO_ERROR_GENERIC,
             "qcow2: Image is corrupt; cannot be opened read/write. Run 'kaso-img check "
             "-r all' on it");
-    }
-    if (q->autoclear & ~(uint64_t)QCOW2_AUTOCLEAR_KNOWN) {
-        q->autoclear &= QCOW2_AUTOCLEAR_KNOWN;
-        result = qcow2_write_header(q);
     }
     if (result == 0 && (q->incompatible & QCOW2_INCOMPAT_DIRTY)) {
         BlockCheck check = { .fix_errors = true, .fix_leaks = true };

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -374,6 +375,52 @@ def advice():
     assert text.count("No space left") == 1, text
 
 
+def patch(image, at, data):
+    with open(image, "r+b") as file:
+        file.seek(at)
+        file.write(data)
+
+
+def add_extension(image, kind, data):
+    """In front of the end of the header's extensions."""
+    with open(image, "rb") as file:
+        header = file.read(65536)
+    at = struct.unpack_from(">I", header, 100)[0]
+    while (found := struct.unpack_from(">II", header, at))[0]:
+        at += 8 + (found[1] + 7) // 8 * 8
+    patch(image, at, struct.pack(">II", kind, len(data)) + data + bytes(-len(data) % 8 + 8))
+
+
+def strange_headers():
+    """Features that others have added: named where somebody names them, given up where they would be wrong."""
+    run(IMG, "create", "-q", "-f", "qcow2", "f.qcow2", "1M")
+    patch("f.qcow2", 72, b"\xe0")
+    assert "feature(s): Unknown incompatible feature: e000000000000000" in run(IMG, "info", "f.qcow2", status=1)
+    add_extension("f.qcow2", 0x6803f857, b"\0\x3eflying")  # shorter than an entry
+    text = run(IMG, "info", "f.qcow2", status=1)
+    assert "feature(s): flying, Unknown incompatible feature: a000000000000000" in text, text
+    run(IMG, "create", "-q", "-f", "qcow2", "f.qcow2", "1M")
+    patch("f.qcow2", 88, b"\x80")
+    run(IMG, "check", "f.qcow2")
+    with open("f.qcow2", "rb") as file:
+        assert file.read(96)[88] == 0x80
+    run(IMG, "check", "-r", "all", "f.qcow2")  # writes the image, as far as others can know
+    with open("f.qcow2", "rb") as file:
+        assert file.read(96)[88:] == bytes(8)
+
+
+def leaks_alone():
+    """Repairing leaks leaves no flag behind that does not fit the lower counts."""
+    run(IMG, "create", "-q", "-f", "qcow2", "l.qcow2", "1M")
+    run(IO, "l.qcow2", "-c", "write -P 7 0 128k")
+    run(IMG, "snapshot", "-c", "s", "l.qcow2")
+    patch("l.qcow2", 60, bytes(12))  # as if there were no snapshot
+    assert "leaked" in run(IMG, "check", "l.qcow2", status=3)
+    text = run(IMG, "check", "-r", "leaks", "l.qcow2")
+    assert "Repairing OFLAG_COPIED" in text and "No errors were found" in text, text
+    run(IO, "l.qcow2", "-c", "read -P 7 0 128k")
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
@@ -381,6 +428,8 @@ def main():
         bitmaps()
         amend()
         downgrade()
+        strange_headers()
+        leaks_alone()
         qed()
         messages()
         reopening()
