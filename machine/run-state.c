@@ -159,20 +159,28 @@ void machine_start(Machine *machine)
     machine_event(machine, "RESUME", NULL);
 }
 
-void machine_stop(Machine *machine, StopReason reason)
+/* Whether it ran, or slept, before. */
+static bool halt(Machine *machine, StopReason reason)
 {
     StopReason before = atomic_load(&machine->stop_reason);
 
     atomic_store(&machine->stop_reason, reason);
     if (before != STOP_NONE && before != STOP_SUSPENDED) {
-        return;
+        return false;
     }
     if (before == STOP_NONE) {
         vcpus_park(machine);
         tell_state(machine, false);
     }
     clock_stop(machine);
-    machine_event(machine, "STOP", NULL);
+    return true;
+}
+
+void machine_stop(Machine *machine, StopReason reason)
+{
+    if (halt(machine, reason)) {
+        machine_event(machine, "STOP", NULL);
+    }
 }
 
 void machine_on_reset(Machine *machine, void (*fn)(void *opaque), void *opaque)
@@ -252,7 +260,7 @@ static void end_run(Machine *machine, StopReason reason, const char *detail, int
 
         callback->fn(callback->opaque);
     }
-    machine_stop(machine, reason);
+    halt(machine, reason); /* SHUTDOWN says it: no STOP, which is of machines that can go on */
     private->run_ended = true;
     private->end_reason = reason;
     private->end_detail = g_strdup(detail);
