@@ -203,6 +203,15 @@ static void unmap(MemoryRegion *region)
     }
 }
 
+static void leave_drives(Device *device, const Property *table)
+{
+    for (; table && table->name; table++) {
+        if (table->kind == PROPERTY_DRIVE) {
+            machine_leave_drive(device->machine, property_pointer(table, device));
+        }
+    }
+}
+
 void device_release(Device *device)
 {
     const DeviceType *type = device->type;
@@ -244,6 +253,8 @@ void device_release(Device *device)
     g_ptr_array_unref(device->children);
     g_ptr_array_unref(device->io);
     g_clear_pointer(&device->acknowledges, g_ptr_array_unref);
+    leave_drives(device, type->bus_properties);
+    leave_drives(device, type->properties);
     properties_free(type->bus_properties, device);
     properties_free(type->properties, device);
     memory_forget_regions(device->machine, device, type->instance_size);

@@ -236,7 +236,11 @@ char *machine_drive_name(Machine *machine, const BlockBackend *drive);
  */
 BlockBackend *machine_open_drive(Machine *machine, const char *id, GError **error);
 typedef BlockBackend *DriveOpener(void *opaque, const char *id, GError **error);
-void machine_set_drive_opener(Machine *machine, DriveOpener *opener, void *opaque);
+/* Of one that the opener made, when its device goes. */
+typedef void DriveCloser(void *opaque, BlockBackend *drive);
+void machine_set_drive_opener(Machine *machine, DriveOpener *opener, DriveCloser *closer, void *opaque);
+/* A device lets go of its drive. */
+void machine_leave_drive(Machine *machine, BlockBackend *drive);
 void machine_add_chardev(Machine *machine, const char *id, Chardev *chardev);
 void machine_add_netdev(Machine *machine, const char *id, Netdev *netdev);
 void machine_add_audiodev(Machine *machine, Audiodev *audiodev);

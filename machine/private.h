@@ -127,6 +127,7 @@ typedef struct MachinePrivate {
     bool console_written;        /* a guest wrote to a console that has a char device */
 
     DriveOpener *drive_opener;
+    DriveCloser *drive_closer;
     void *drive_opener_opaque;
     NamedThings chardevs, netdevs, audiodevs, drives, objects, placed_drives;
     GPtrArray *opened_drives; /* BlockBackend, by drive_opener */

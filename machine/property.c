@@ -238,6 +238,7 @@ static bool set_drive(Machine *machine, const Property *property, void **field, 
         g_prefix_error(error, "%s: property '%s': ", who, property->name);
         return false;
     }
+    machine_leave_drive(machine, *field);
     *field = drive;
     return true;
 }

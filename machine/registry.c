@@ -105,9 +105,20 @@ BlockBackend *machine_open_drive(Machine *machine, const char *id, GError **erro
     return drive;
 }
 
-void machine_set_drive_opener(Machine *machine, DriveOpener *opener, void *opaque)
+void machine_leave_drive(Machine *machine, BlockBackend *drive)
+{
+    MachinePrivate *private = machine->private;
+
+    if (drive && g_ptr_array_remove(private->opened_drives, drive)) {
+        private->drive_closer(private->drive_opener_opaque, drive);
+    }
+}
+
+void machine_set_drive_opener(Machine *machine, DriveOpener *opener, DriveCloser *closer,
+                              void *opaque)
 {
     machine->private->drive_opener = opener;
+    machine->private->drive_closer = closer;
     machine->private->drive_opener_opaque = opaque;
 }
 

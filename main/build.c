@@ -148,6 +148,13 @@ static BlockBackend *attach_node(void *opaque, const char *name, GError **error)
     return drive;
 }
 
+/* The node is free for another device, or to be closed. */
+static void leave_node(void *opaque, BlockBackend *drive)
+{
+    machine_remove_drive(opaque, drive);
+    block_close(drive);
+}
+
 /* The board's own graphics card is not wanted beside one of -device. */
 static bool device_is_display(const GivenOption *given)
 {
@@ -221,7 +228,7 @@ static void create_machine(Setup *setup)
         block_set_named_file_handler(setup->graph, block_show_named_file, (void *)"kaso");
     }
     machine->block_graph = setup->graph;
-    machine_set_drive_opener(machine, attach_node, machine);
+    machine_set_drive_opener(machine, attach_node, leave_node, machine);
     machine_on_free(machine, close_drives, machine);
     machine_on_run_state(machine, drain_drives, machine);
     machine_on_end(machine, end_drives, machine);

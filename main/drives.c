@@ -286,7 +286,9 @@ static bool add_drive(Setup *setup, KeyValues *list, GError **error)
     if (!id) {
         id = default_id(&choice);
     }
-    drive = open_drive(setup, list, id, choice.disc || interface->removable, error);
+    /* Of if=none nobody knows yet whether it will be one whose media come and go: its device says so. */
+    drive = open_drive(setup, list, id,
+                       choice.disc || interface->removable || interface == &interface_none, error);
     if (!drive) {
         return false;
     }

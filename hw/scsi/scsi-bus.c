@@ -113,11 +113,35 @@ static void scsi_bus_boot_path(const Device *device, GString *out)
                            drive->lun);
 }
 
+/* Units come and go where the adapter can tell the guest of it. */
+static bool scsi_bus_may_plug(Bus *generic, Device *device, GError **error)
+{
+    return scsi_bus(generic)->host->changed ||
+           error_fail(error, KASO_ERROR_UNSUPPORTED, "Bus '%s' does not support hotplugging",
+                      generic->name);
+}
+
+static void scsi_bus_plugged(Bus *bus, Device *device)
+{
+}
+
+static bool scsi_bus_unplug(Bus *generic, Device *device, GError **error)
+{
+    if (!scsi_bus_may_plug(generic, device, error)) {
+        return false;
+    }
+    device_unplugged(device);
+    return true;
+}
+
 const BusType scsi_bus_type = {
     .name = "SCSI",
     .attach = scsi_bus_attach,
     .detach = scsi_bus_detach,
     .describe = scsi_bus_describe,
+    .may_plug = scsi_bus_may_plug,
+    .plugged = scsi_bus_plugged,
+    .unplug = scsi_bus_unplug,
     .boot_path = scsi_bus_boot_path,
 };
 

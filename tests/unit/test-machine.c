@@ -57,7 +57,7 @@ static void test_run(void)
     machine_unlock(machine);
     vcpu_queue_work(machine->vcpus->pdata[1], power_off, NULL);
     g_assert_cmpint(machine_run(machine), ==, 0);
-    g_assert_cmpstr(events->str, ==, "RESUME;RESET;STOP;RESUME;SHUTDOWN;STOP;");
+    g_assert_cmpstr(events->str, ==, "RESUME;RESET;STOP;RESUME;SHUTDOWN;");
     g_assert_cmpstr(stop_reason_name(atomic_load(&machine->stop_reason)), ==, "shutdown");
     g_string_free(events, true);
     machine_free(machine);
@@ -121,6 +121,7 @@ static void test_exit_status(void)
 typedef struct {
     Object *object;
     BlockBackend *drive;
+    unsigned closed;
 } Referrer;
 
 static BlockBackend *open_drive(void *opaque, const char *id, GError **error)
@@ -130,6 +131,14 @@ static BlockBackend *open_drive(void *opaque, const char *id, GError **error)
     }
     error_fail(error, KASO_ERROR_NOT_FOUND, "no node '%s'", id);
     return NULL;
+}
+
+static void close_drive(void *opaque, BlockBackend *drive)
+{
+    Referrer *referrer = opaque;
+
+    g_assert_true((void *)drive == referrer);
+    referrer->closed++;
 }
 
 static void test_references(void)
@@ -157,9 +166,14 @@ static void test_references(void)
     g_assert_false(object_remove(machine, "two", NULL));
 
     g_assert_false(property_set(machine, table, &a, "a", "drive", "node", NULL));
-    machine_set_drive_opener(machine, open_drive, &a);
+    machine_set_drive_opener(machine, open_drive, close_drive, &a);
     g_assert_true(property_set(machine, table, &a, "a", "drive", "node", &error));
     g_assert_true((void *)a.drive == &a);
+    g_assert_true(property_set(machine, table, &a, "a", "drive", "node", &error));
+    g_assert_cmpuint(a.closed, ==, 1);
+    machine_leave_drive(machine, a.drive);
+    machine_leave_drive(machine, a.drive);
+    g_assert_cmpuint(a.closed, ==, 2);
     g_assert_false(property_set(machine, table, &a, "a", "drive", "nobody", &error));
     g_assert_cmpstr(error->message, ==, "a: property 'drive': no node 'nobody'");
     g_clear_error(&error);
