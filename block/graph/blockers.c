@@ -26,9 +26,10 @@ static const uint32_t refused[HOLD_COUNT] = {
     [HOLD_COMMIT] = ANY_OPERATION,
     /* Its backing file changes in the end; what is above it, or in it, does not matter. */
     [HOLD_COMMIT_OVERLAY] = OP(STREAM) | OP(COMMIT) | OP(INTERNAL_SNAPSHOT) | OP(CHANGE_BACKING) |
-                            OP(CHANGE_CHILD) | OP(DELETE) | OP(FORMAT),
+                            OP(CHANGE_CHILD) | OP(ATTACH_BACKING) | OP(DELETE) | OP(FORMAT),
     [HOLD_MIRROR_FROM] = ANY_OPERATION,
-    [HOLD_MIRROR_TO] = ANY_OPERATION,
+    /* A copy of a disk's top layer may get what is below it before it takes the disk's place. */
+    [HOLD_MIRROR_TO] = ANY_OPERATION & ~OP(ATTACH_BACKING),
     /* What is written to it is copied first, whoever writes; an overlay ends the writing. */
     [HOLD_BACKUP_FROM] = ANY_OPERATION & ~(OP(STREAM) | OP(BACKUP_FROM) | OP(SNAPSHOT)),
     [HOLD_BACKUP_TO] = ANY_OPERATION,

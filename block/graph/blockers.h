@@ -23,6 +23,7 @@ typedef enum {
     OPERATION_INTERNAL_SNAPSHOT, /* made, applied or deleted */
     OPERATION_CHANGE_BACKING,    /* the name in its header */
     OPERATION_CHANGE_CHILD,      /* blockdev-reopen with other nodes below */
+    OPERATION_ATTACH_BACKING,    /* it had none until now */
     OPERATION_DELETE,
     OPERATION_FORMAT, /* blockdev-create writes a new image into it */
     OPERATION_COUNT

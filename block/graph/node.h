@@ -370,6 +370,8 @@ char *node_display_name(BlockNode *node);
 const BlockDriver *block_probe(const uint8_t *buffer, size_t size, const char *filename);
 /* The protocol that opens filename, by prefix or by what it is on the host. */
 const BlockDriver *block_protocol_for(const char *filename, GError **error);
+/* Opens what the header names, of a node that was opened without. */
+bool node_open_backing(BlockNode *node, GError **error);
 /* The first node below that is no filter (itself included). */
 BlockNode *node_skip_filters(BlockNode *node);
 /* The node that reads fall through to: backing, or the filtered child. NULL: none. */

@@ -348,6 +348,14 @@ static bool open_backing(BlockNode *node, GHashTable *options, GError **error)
     return node_attach_child(node, backing, "backing", BLOCK_ROLE_COW, error) != NULL;
 }
 
+bool node_open_backing(BlockNode *node, GError **error)
+{
+    g_autoptr(GHashTable) options = options_new();
+
+    node->flags.no_backing = false;
+    return node->backing || open_backing(node, options, error);
+}
+
 /* Nodes. */
 
 bool block_name_is_good(const char *name)
@@ -370,6 +378,12 @@ static bool check_node_name(BlockGraph *graph, const char *name, GError **error)
     if (strlen(name) > 31) {
         return error_fail(error, KASO_ERROR_INVALID, "Node name '%s' is longer than 31 characters",
                           name);
+    }
+    for (GList *link = block_graph_backends(graph); link; link = link->next) {
+        if (!strcmp(block_id(link->data), name)) { /* commands take either */
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "node-name=%s is conflicting with a device id", name);
+        }
     }
     if (node_find(graph, name)) {
         return error_fail(error, KASO_ERROR_INVALID, "Duplicate nodes with node-name='%s'", name);
@@ -591,11 +605,15 @@ static bool merge_json_filename(const char *filename, GHashTable *options, GErro
 static BlockNode *open_by_driver(BlockGraph *graph, const char *filename, const char *node_name,
                                  GHashTable *options, BlockOpenFlags flags, GError **error)
 {
+    g_autofree char *named = NULL;
     bool failed;
     const BlockDriver *driver = take_driver(options, &failed, error);
 
     if (failed) {
         return NULL;
+    }
+    if (!driver && !filename) {
+        filename = named = options_take(options, "filename"); /* as the option of a child says it */
     }
     if (driver && driver->is_protocol) {
         return open_protocol(graph, driver, filename, node_name, options, flags, error);

@@ -186,7 +186,7 @@ static bool find_child(BlockNode *node, const char *name, BlockChild *child, GHa
                           reference);
     }
     if (*found != (child ? child->node : NULL) &&
-        !node_alone_may(node, OPERATION_CHANGE_CHILD, NULL)) {
+        !node_alone_may(node, child ? OPERATION_CHANGE_CHILD : OPERATION_ATTACH_BACKING, NULL)) {
         return error_fail(error, KASO_ERROR_GENERIC,
                           "Cannot change frozen '%s' link from '%s' to '%s'", name, node->node_name,
                           child ? child->node->node_name : "");

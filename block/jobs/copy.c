@@ -84,7 +84,7 @@ static int stream_piece(BlockJob *job, uint64_t offset, uint64_t bytes)
 }
 
 /* False when the same piece is to be tried again; *result is 0 unless the job ends. */
-static bool may_advance(BlockJob *job, int *result)
+static bool may_advance(BlockJob *job, bool may_skip, int *result)
 {
     bool failed = *result < 0;
 
@@ -93,7 +93,10 @@ static bool may_advance(BlockJob *job, int *result)
     }
     if (*result == JOB_SKIP) {
         *result = 0;
-        return true;
+        if (!may_skip) {
+            job_wait(job, IDLE_NS); /* a bad disk is not asked in a tight loop */
+        }
+        return may_skip;
     }
     return !failed;
 }
@@ -131,7 +134,7 @@ int job_run_stream(BlockJob *job)
                 continue;
             }
         }
-        if (!may_advance(job, &result)) {
+        if (!may_advance(job, true, &result)) {
             continue;
         }
         job->offset += n;
@@ -190,11 +193,11 @@ int job_run_commit(BlockJob *job)
                 result = write_piece(job, job->base, job->offset, n, job->buffer);
             }
         }
-        if (may_advance(job, &result)) {
+        /* Nothing is left out: the layer would be gone with what only it has. */
+        if (may_advance(job, false, &result)) {
             job->offset += n;
         }
     }
-    result = result < 0 ? result : job->ignored;
     return result == 0 ? node_flush(job->base) : result;
 }
 
@@ -420,6 +423,30 @@ int job_run_mirror(BlockJob *job)
     return result == 0 ? mirror_converge(job) : result;
 }
 
+/* What the header of the target names; the user may have opened it already. */
+static bool open_backing(BlockJob *job)
+{
+    return !job->opens_backing || job->target->backing ||
+           node_open_backing(job->target, &job->error);
+}
+
+/*
+ * The target takes the place, and only then gets the node below it: that may be the source, which others write
+ * until now.
+ */
+static bool take_place(BlockJob *job, BlockNode *place)
+{
+    if (!node_replace(place, job->target, NULL, &job->error)) {
+        return false;
+    }
+    if (job->late_backing && !job->target->backing &&
+        !node_set_backing(job->target, job->late_backing, &job->error)) {
+        node_replace(job->target, place, NULL, NULL);
+        return false;
+    }
+    return true;
+}
+
 int job_finish_mirror(BlockJob *job)
 {
     BlockNode *place = job->replaces ? job->replaces : job->source;
@@ -443,12 +470,15 @@ int job_finish_mirror(BlockJob *job)
     if (result == 0) {
         result = node_flush(job->target);
     }
+    if (result == 0 && !job->keep_source && !open_backing(job)) {
+        result = -EIO;
+    }
     if (result == 0 && !job->keep_source) {
         child_detach(job->target_user);
         job->target_user = NULL;
         child_detach(job->source_user);
         job->source_user = NULL;
-        if (!node_replace(place, job->target, NULL, &job->error)) {
+        if (!take_place(job, place)) {
             result = -EIO;
         } else if (job->made_writable == job->target) {
             g_clear_pointer(&job->made_writable, node_unref); /* the guest writes to it now */

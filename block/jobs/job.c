@@ -259,6 +259,7 @@ void job_release(BlockJob *job)
     node_unref(job->base);
     node_unref(job->overlay);
     node_unref(job->replaces);
+    node_unref(job->late_backing);
 }
 
 void job_work_free(JobWork *work)
@@ -351,7 +352,8 @@ void job_entry(void *opaque)
     }
     update_total(job);
     if (result < 0 && result != -ECANCELED && !job->error) {
-        error_fail_errno(&job->error, -result, "The block job failed");
+        /* The bare reason: programs show it beside the job's name. */
+        error_fail(&job->error, KASO_ERROR_IO, "%s", g_strerror(-result));
     }
     if (result < 0) {
         set_status(job, JOB_ABORTING);

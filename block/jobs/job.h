@@ -73,6 +73,9 @@ struct BlockJob {
     const BlockDriver *create_driver;
     char *create_place;
     GHashTable *create_options;
+    /* mirror: what is below the target it gets in the end: this node, or what its header names */
+    BlockNode *late_backing;
+    bool opens_backing;
     bool write_blocking; /* mirror: a guest's write ends when the target has it, too */
     JobOnError on_source_error, on_target_error;
     bool target_failed;     /* it was the target that failed last */

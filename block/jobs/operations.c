@@ -125,17 +125,19 @@ bool operation_snapshot_node(BlockGraph *graph, GHashTable *arguments, GError **
     BlockNode *node = block_find_node(graph, node_name ? node_name : "", error);
     BlockNode *overlay =
         node ? block_find_node(graph, overlay_name ? overlay_name : "", error) : NULL;
+    bool in_use;
 
     if (!overlay || !node_may(node, OPERATION_SNAPSHOT, error) ||
-        !node_may(overlay, OPERATION_CHANGE_CHILD, error)) {
+        !node_may(overlay, OPERATION_ATTACH_BACKING, error)) {
         return false;
     }
-    if (overlay->backing || overlay->parents.head || !overlay->driver->has_backing) {
+    in_use = overlay->parents.head && !node_is_held(overlay, HOLD_MIRROR_TO);
+    if (overlay->backing || in_use || !overlay->driver->has_backing) {
         return error_fail(error, KASO_ERROR_INVALID,
                           overlay->backing ? "The overlay '%s' already has a backing image: open "
                                              "it with backing=null"
-                          : overlay->parents.head ? "The overlay '%s' is already in use"
-                                                  : "The overlay '%s' cannot have a backing image",
+                          : in_use         ? "The overlay '%s' is already in use"
+                                           : "The overlay '%s' cannot have a backing image",
                           overlay_name);
     }
     if (node_size(overlay) < node_size(node)) {

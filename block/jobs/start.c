@@ -23,12 +23,28 @@ static bool take_sync(GHashTable *arguments, JobSync fallback, JobSync *sync, GE
     return true;
 }
 
+/* Whether a user means `node`, seen from `above`: by its names, or as a header calls a file from there. */
+static bool is_meant(const BlockNode *node, const BlockNode *above, const char *name)
+{
+    g_autofree char *path = NULL;
+
+    if (!strcmp(node->node_name, name) || !strcmp(node->filename, name)) {
+        return true;
+    }
+    path = node->filename[0] && above->filename[0] ? block_combine_path(above->filename, name, NULL)
+                                                   : NULL;
+    return path && block_is_same_file(path, node->filename);
+}
+
 static BlockNode *find_in_chain(BlockNode *top, const char *name, GError **error)
 {
+    const BlockNode *above = top;
+
     for (BlockNode *node = node_below(top); node; node = node_below(node)) {
-        if (!strcmp(node->node_name, name) || !strcmp(node->filename, name)) {
+        if (is_meant(node, above, name)) {
             return node;
         }
+        above = node->filename[0] ? node : above;
     }
     error_fail(error, KASO_ERROR_NOT_FOUND, "'%s' is not in the backing chain of '%s'", name,
                top->node_name);
@@ -134,9 +150,6 @@ static bool take_bottom(BlockJob *job, GHashTable *arguments, BlockNode **base, 
     g_autofree char *name = options_take(arguments, "bottom");
     BlockNode *bottom = name ? find_in_chain(job->source, name, error) : NULL;
 
-    if (name && *base) {
-        return error_fail(error, KASO_ERROR_INVALID, "'bottom' and 'base' exclude each other");
-    }
     *base = bottom ? node_below(bottom) : *base;
     return !name || bottom;
 }
@@ -148,6 +161,11 @@ static bool start_stream(BlockJob *job, GHashTable *arguments, GError **error)
     if (!take_base(job, arguments, &base, error) || !take_bottom(job, arguments, &base, error) ||
         !take_policy(job, arguments, error)) {
         return false;
+    }
+    if (job->backing_file && !base) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "'backing-file' names a backing image, but all layers are streamed: "
+                          "none is left (leave it out, or give 'base')");
     }
     job->type = "stream";
     job->run = job_run_stream;
@@ -222,7 +240,7 @@ static bool start_commit(BlockJob *job, GHashTable *arguments, GError **error)
     const char *top_name = top_node ? top_node : top_file;
     BlockNode *active = job->source, *top = active, *base, *overlay;
 
-    if (top_name && strcmp(top_name, active->node_name) && strcmp(top_name, active->filename)) {
+    if (top_name && !is_meant(active, active, top_name)) {
         top = find_in_chain(active, top_name, error);
     }
     if (!top || !take_base(job, arguments, &base, error) || !take_policy(job, arguments, error)) {
@@ -237,10 +255,16 @@ static bool start_commit(BlockJob *job, GHashTable *arguments, GError **error)
             return error_fail(error, KASO_ERROR_GENERIC, "cannot commit an image into itself");
         }
     }
+    overlay = node_overlay(top);
+    if (job->backing_file && !overlay) {
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "'backing-file' is for the image above 'top', but '%s' is the active layer",
+            top->node_name);
+    }
     job->type = "commit";
     job->base = base;
     node_ref(base);
-    overlay = node_overlay(top);
     if (!overlay) {
         start_active_commit(job, base);
     } else if (!start_inner_commit(job, top, overlay, error)) {
@@ -275,12 +299,13 @@ static BlockNode *open_target_file(BlockJob *job, GHashTable *arguments, const c
     g_autofree char *format = options_take(arguments, "format");
     g_autofree char *mode = options_take(arguments, "mode");
     g_autofree char *node_name = options_take(arguments, "node-name");
-    const BlockDriver *driver = block_driver_find(format ? format : job->source->driver->name);
-    bool is_new = !mode || strcmp(mode, "existing");
+    bool is_new = !mode || strcmp(mode, "existing"), mirror = job->run == job_run_mirror;
+    const BlockDriver *driver =
+        format || is_new ? block_driver_find(format ? format : job->source->driver->name) : NULL;
     BlockNode *node, *backing = NULL;
     GHashTable *options;
 
-    if (!driver) {
+    if (!driver && format) {
         error_fail(error, KASO_ERROR_INVALID, "Unknown driver '%s'", format);
         return NULL;
     }
@@ -290,14 +315,21 @@ static BlockNode *open_target_file(BlockJob *job, GHashTable *arguments, const c
     if (is_new && !create_target(job, driver, target, backing, error)) {
         return NULL;
     }
+    /* What is below an existing one may still be on its way there. */
+    job->opens_backing = mirror && !is_new;
     options = options_new();
-    options_set(options, "driver", driver->name);
+    if (driver) {
+        options_set(options, "driver", driver->name);
+    }
     if (node_name) {
         options_set(options, "node-name", node_name);
     }
     node = node_open(job->graph, target, options,
-                     (BlockOpenFlags){ .unmap = true, .no_backing = backing != NULL }, error);
-    if (node && backing && !node_set_backing(node, backing, error)) {
+                     (BlockOpenFlags){ .unmap = true, .no_backing = backing || job->opens_backing },
+                     error);
+    if (backing && mirror) {
+        node_ref(job->late_backing = backing);
+    } else if (node && backing && !node_set_backing(node, backing, error)) {
         node_unref(node);
         return NULL;
     }
@@ -402,6 +434,16 @@ static bool mark_backup(BlockJob *job, GError **error)
     return true;
 }
 
+/* The clusters of a target, 0: it has none. */
+static uint64_t target_cluster(const BlockJob *job)
+{
+    const BlockDriver *driver = job->target->driver;
+    BlockNodeInfo info = { 0 };
+    bool has = driver->info && driver->info(job->target, &info) == 0;
+
+    return has && is_power_of_two(info.cluster_size) ? info.cluster_size : 0;
+}
+
 static bool take_mirror(BlockJob *job, GHashTable *arguments, GError **error)
 {
     static const char *const modes[] = { "background", "write-blocking", NULL };
@@ -422,6 +464,13 @@ static bool take_mirror(BlockJob *job, GHashTable *arguments, GError **error)
                           ") must be a power of two between 512 and %d",
                           granularity, GRANULARITY_MAX);
     }
+    /*
+     * A target that is above an image later must be written in whole clusters now: to the rest of one it would give
+     * zeroes, not what that image has.
+     */
+    if (job->target->backing_filename && !node_below(job->target)) {
+        granularity = MAX(granularity, target_cluster(job));
+    }
     job->write_blocking = mode == 1;
     job->chunk =
         MAX(granularity, buffer && buffer < CHUNK ? align_down(buffer, granularity) : CHUNK);
@@ -439,7 +488,6 @@ static bool take_mirror(BlockJob *job, GHashTable *arguments, GError **error)
 /* Clusters of the target are written whole: compressed ones must be, others need not be read first. */
 static bool take_compress(BlockJob *job, GHashTable *arguments, GError **error)
 {
-    BlockNodeInfo info = { 0 };
     uint64_t granularity = CHUNK_MIN;
 
     if (!options_take_bool(arguments, "compress", &job->compress, error)) {
@@ -450,10 +498,7 @@ static bool take_compress(BlockJob *job, GHashTable *arguments, GError **error)
                           "Compression is not supported for this drive: format '%s' has none",
                           job->target->driver->name);
     }
-    if (job->target->driver->info && job->target->driver->info(job->target, &info) == 0 &&
-        is_power_of_two(info.cluster_size)) {
-        granularity = MAX(granularity, info.cluster_size);
-    }
+    granularity = MAX(granularity, target_cluster(job));
     job->chunk = MAX(job->chunk, granularity);
     return make_bitmap(job, granularity, error);
 }
@@ -471,9 +516,7 @@ static bool attach_copy(BlockJob *job, bool mirror, GError **error)
         target_shared |=
             BLOCK_PERM_CONSISTENT_READ; /* who reads through it has read it all along */
     }
-    return hold_node(job, mirror ? OPERATION_MIRROR_FROM : OPERATION_BACKUP_FROM,
-                     mirror ? HOLD_MIRROR_FROM : HOLD_BACKUP_FROM, job->source, error) &&
-           hold_node(job, mirror ? OPERATION_MIRROR_TO : OPERATION_BACKUP_TO,
+    return hold_node(job, mirror ? OPERATION_MIRROR_TO : OPERATION_BACKUP_TO,
                      mirror ? HOLD_MIRROR_TO : HOLD_BACKUP_TO, job->target, error) &&
            attach(job, job->target, BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE, target_shared,
                   &job->target_user, error) &&
@@ -489,6 +532,11 @@ static bool start_copy(BlockJob *job, GHashTable *arguments, bool mirror, bool i
     job->finish = mirror ? job_finish_mirror : NULL;
     if (!take_sync(arguments, SYNC_FULL, &job->sync, error) ||
         !take_policies(job, arguments, "on-source-error", "on-target-error", error)) {
+        return false;
+    }
+    /* First: a target that is made over the source makes an overlayed image of it. */
+    if (!hold_node(job, mirror ? OPERATION_MIRROR_FROM : OPERATION_BACKUP_FROM,
+                   mirror ? HOLD_MIRROR_FROM : HOLD_BACKUP_FROM, job->source, error)) {
         return false;
     }
     job->target = open_target(job, arguments, is_file, error);
@@ -527,12 +575,31 @@ static bool start_by_command(BlockJob *job, const char *command, GHashTable *arg
     return error_fail(error, KASO_ERROR_NOT_FOUND, "Unknown block job '%s'", command);
 }
 
+/* Arguments that say the same in two ways. */
+static bool check_exclusive(GHashTable *arguments, GError **error)
+{
+    static const char *const pairs[][2] = { { "base", "base-node" },
+                                            { "top", "top-node" },
+                                            { "base", "bottom" },
+                                            { "base-node", "bottom" } };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(pairs); i++) {
+        if (options_get(arguments, pairs[i][0]) && options_get(arguments, pairs[i][1])) {
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "'%s' and '%s' cannot be specified at the same time", pairs[i][0],
+                              pairs[i][1]);
+        }
+    }
+    return true;
+}
+
 static bool take_common(BlockJob *job, GHashTable *arguments, GError **error)
 {
     job->auto_dismiss = job->auto_finalize = job->unmap = true;
     job->backing_file = options_take(arguments, "backing-file");
     job->filter_name = options_take(arguments, "filter-node-name");
-    return options_take_size(arguments, "speed", &job->speed, error) &&
+    return check_exclusive(arguments, error) &&
+           options_take_size(arguments, "speed", &job->speed, error) &&
            options_take_bool(arguments, "backing-mask-protocol", &job->mask_protocol, error) &&
            options_take_bool(arguments, "auto-finalize", &job->auto_finalize, error) &&
            options_take_bool(arguments, "auto-dismiss", &job->auto_dismiss, error);
@@ -567,6 +634,9 @@ static void start_entry(void *opaque)
     if (!source) {
         if (!device) {
             error_fail(call->error, KASO_ERROR_INVALID, "Parameter 'device' is missing");
+        } else if (!strcmp(call->command, "block-commit") && call->error && *call->error) {
+            (*call->error)->code =
+                KASO_ERROR_NO_DEVICE; /* clients tell by it that they can commit */
         }
         g_free(device);
         return;

@@ -208,7 +208,8 @@ static const MonitorArgument speed_arguments[] = {
     { NULL },
 };
 
-static json_t *control_job(Monitor *monitor, const char *action, json_t *arguments, GError **error)
+static json_t *control_job(Monitor *monitor, const char *command, const char *action,
+                           json_t *arguments, GError **error)
 {
     BlockGraph *graph = monitor_block_graph(monitor, error);
     const char *id = monitor_get_string(arguments, "device");
@@ -220,7 +221,8 @@ static json_t *control_job(Monitor *monitor, const char *action, json_t *argumen
         }
         block_job_control(graph, id ? id : monitor_get_string(arguments, "id"), action,
                           (uint64_t)monitor_get_int(arguments, "speed", 0), &failed);
-        if (failed && !id && failed->code == KASO_ERROR_NOT_ACTIVE) {
+        if (failed && failed->code == KASO_ERROR_NOT_ACTIVE &&
+            !g_str_has_prefix(command, "block-job-")) {
             failed->code = KASO_ERROR_GENERIC; /* only commands of block jobs know that class */
         }
         if (failed) {
@@ -233,7 +235,7 @@ static json_t *control_job(Monitor *monitor, const char *action, json_t *argumen
 #define JOB_CONTROL(symbol, qmp_name, hmp_name, action, text, table)                               \
     static json_t *symbol##_run(Monitor *monitor, json_t *arguments, GError **error)               \
     {                                                                                              \
-        return control_job(monitor, action, arguments, error);                                     \
+        return control_job(monitor, qmp_name, action, arguments, error);                           \
     }                                                                                              \
     static const MonitorCommand symbol##_command = {                                               \
         .name = qmp_name,                                                                          \
