@@ -45,6 +45,8 @@ struct Board {
     unsigned max_vcpus;
     bool sleeps;                    /* its guests may suspend to RAM, and system_wakeup ends that */
     bool smbios;                    /* makes SMBIOS tables, with MachineConfig.smbios */
+    bool numa;                      /* tells its guest of Machine.numa */
+    bool cpu_slots;                 /* its CPUs have places that query-hotpluggable-cpus tells */
     const char *const *extras;      /* types without a bus that -device may add; `load` looks for them. NULL: none */
     size_t instance_size;           /* of the board's own structure, first member a Device */
     const Property *properties;     /* -M NAME,prop=value */

@@ -9,6 +9,7 @@
 #include "machine/accelerator.h"
 #include "machine/coverage.h"
 #include "machine/debug.h"
+#include "machine/numa.h"
 #include "machine/object.h"
 #include "machine/private.h"
 
@@ -112,6 +113,7 @@ bool machine_build(Machine *machine, GError **error)
     machine_lock(machine);
     ok = properties_set_all(machine, machine->private->root_type.properties, machine->board_state,
                             who, machine->config.board_options, error) &&
+         numa_complete(machine, error) &&
          (!board || board->build(machine, machine->board_state, error));
     machine->root->realized = ok;
     machine_unlock(machine);
@@ -201,13 +203,12 @@ bool machine_create_vcpus(Machine *machine, GError **error)
     return true;
 }
 
-/* Main RAM from -M memory-backend=ID. */
-static bool allocate_from_backend(Machine *machine, const char *id, GError **error)
+/* Puts the memory of a back end where [offset, offset + bytes) of main RAM is. */
+static bool place_backend(Machine *machine, const char *id, uint64_t offset, uint64_t bytes,
+                          GError **error)
 {
     Object *object = machine_find_object(machine, id);
-    uint64_t size = machine->config.ram_bytes;
-    bool populate;
-    int fd;
+    ObjectMemory memory;
 
     if (!object || !object->type->memory) {
         return error_fail(error, KASO_ERROR_NOT_FOUND,
@@ -215,31 +216,42 @@ static bool allocate_from_backend(Machine *machine, const char *id, GError **err
                           "-object memory-backend-ram,id=%s,size=…",
                           id, id);
     }
-    fd = object->type->memory(object, &size, &populate);
+    object->type->memory(object, &memory);
     object->users++;
-    if (size != machine->config.ram_bytes) {
+    if (memory.size != bytes) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "memory back end '%s' holds %" G_GUINT64_FORMAT
                           " MiB, but -m asks for %" G_GUINT64_FORMAT " MiB",
-                          id, size >> 20, machine->config.ram_bytes >> 20);
+                          id, memory.size >> 20, bytes >> 20);
     }
-    machine->ram = (MemoryRegion){
-        .name = id, .kind = MEMORY_RAM, .size = size, .enabled = true, .machine = machine
-    };
-    return memory_ram_allocate(&machine->ram, fd, error) &&
-           (!populate || memory_ram_populate(&machine->ram, error));
+    return memory_ram_place(&machine->ram, offset, &memory, id, error);
+}
+
+static bool place_nodes(Machine *machine, GError **error)
+{
+    const Numa *numa = machine->numa;
+
+    for (unsigned i = 0; numa && i < numa->count; i++) {
+        const NumaNode *node = &numa->nodes[i];
+
+        if (node->memdev &&
+            !place_backend(machine, node->memdev, numa_node_start(numa, i), node->bytes, error)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool machine_allocate_ram(Machine *machine, GError **error)
 {
     const Board *board = machine->board;
+    const char *id = machine->config.memory_backend;
+    const char *name = board && board->ram_name ? board->ram_name : "ram";
 
-    if (machine->config.memory_backend) {
-        return allocate_from_backend(machine, machine->config.memory_backend, error);
-    }
-    return memory_region_init_ram(&machine->ram, machine,
-                                  board && board->ram_name ? board->ram_name : "ram",
-                                  machine->config.ram_bytes, error);
+    return memory_region_init_ram(&machine->ram, machine, id ? id : name, machine->config.ram_bytes,
+                                  error) &&
+           (!id || place_backend(machine, id, 0, machine->config.ram_bytes, error)) &&
+           place_nodes(machine, error);
 }
 
 void machine_map_ram_piece(Machine *machine, const char *name, uint64_t offset, uint64_t size,
@@ -338,6 +350,7 @@ void machine_free(Machine *machine)
         g_free(machine->accel_state);
     }
     console_destroy(machine);
+    numa_free(machine->numa);
     machine_unlock(machine);
     run_state_destroy(machine);
     registry_destroy(machine); /* runs the callbacks of machine_on_free, the board's among them */

@@ -82,6 +82,7 @@ typedef struct {
     GHashTable *cpu_options; /* feature -> value */
     uint64_t ram_bytes;
     unsigned vcpus, sockets, cores, threads;
+    unsigned dies, clusters, modules; /* into which the cores of a socket fall; 0 is 1 */
     char *kernel, *initrd, *append, *dtb, *bios;
     char *vga; /* -vga: std, cirrus, virtio, none; NULL: as the board likes */
     bool usb;  /* -usb: the board is to have a USB controller */
@@ -118,6 +119,7 @@ struct Machine {
     AddressSpace io_space;       /* ports; empty where the architecture has none */
     struct BlockGraph *block_graph; /* of all drives; made and freed by main */
     MemoryRegion ram;               /* main RAM, of config.ram_bytes */
+    struct Numa *numa;              /* machine/numa.h; NULL: the guest is not told of nodes */
     const struct Accelerator *accelerator;
     void *accel_state;
     const struct X86KernelChips *kernel_chips; /* machine/arch/x86-chips.h; NULL: interrupt controllers are ours */

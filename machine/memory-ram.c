@@ -8,11 +8,13 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/bits.h"
 #include "base/error.h"
 #include "machine/memory-holes.h"
+#include "machine/object.h"
 #include "machine/private.h"
 
 #define HUGE_PAGE_BYTES MIB(2)
@@ -59,21 +61,18 @@ static bool open_window(Machine *machine, GError **error)
     return true;
 }
 
-/* Only what has extents; -1: none. */
-static int keep_file(int file)
+/* Whether it has extents. */
+static bool has_extents(int file)
 {
     struct stat status;
 
-    return file >= 0 && fstat(file, &status) == 0 && S_ISREG(status.st_mode)
-               ? fcntl(file, F_DUPFD_CLOEXEC, 0)
-               : -1;
+    return fstat(file, &status) == 0 && S_ISREG(status.st_mode);
 }
 
-bool memory_ram_allocate(MemoryRegion *region, int file, GError **error)
+bool memory_ram_allocate(MemoryRegion *region, GError **error)
 {
     MemoryState *memory = &region->machine->private->memory;
     uint64_t size = align_up(region->size, (uint64_t)sysconf(_SC_PAGESIZE));
-    int kind = file < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
     uint64_t offset;
     MemoryPiece piece;
     void *host;
@@ -89,56 +88,58 @@ bool memory_ram_allocate(MemoryRegion *region, int file, GError **error)
                           size >> 20, region->name);
     }
     host = mmap(memory->base + offset, size, PROT_READ | PROT_WRITE,
-                kind | MAP_FIXED | MAP_NORESERVE, file, 0);
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
     if (host == MAP_FAILED) {
         return error_fail_errno(error, errno,
                                 "cannot map %" G_GUINT64_FORMAT " MiB of guest memory ('%s')",
                                 size >> 20, region->name);
     }
     region->host = host;
-    region->from_file = file >= 0;
     region->ram_offset = offset;
     memory->used = offset + size;
-    piece = (MemoryPiece){ region, offset, size, file >= 0 };
+    piece = (MemoryPiece){ region, offset, size, false };
     g_array_append_val(memory->pieces, piece);
-    file = keep_file(file);
-    g_array_append_val(memory->files, file);
     return true;
 }
 
-static bool find_file(const MemoryState *memory, uint64_t ram_offset, int *file, uint64_t *size)
+/* The part that has a byte of the window; NULL: none, and *next is where the next one begins. */
+static const MemoryFile *find_file(const MemoryState *memory, uint64_t at, uint64_t *next)
 {
-    for (unsigned i = 0; i < memory->pieces->len; i++) {
-        const MemoryPiece *piece = &g_array_index(memory->pieces, MemoryPiece, i);
+    *next = UINT64_MAX;
+    for (unsigned i = 0; i < memory->files->len; i++) {
+        const MemoryFile *part = &g_array_index(memory->files, MemoryFile, i);
 
-        if (piece->ram_offset == ram_offset) {
-            *file = g_array_index(memory->files, int, i);
-            *size = piece->size;
-            return *file >= 0;
+        if (at >= part->start && at - part->start < part->size) {
+            return part;
+        }
+        if (part->start > at) {
+            *next = MIN(*next, part->start);
         }
     }
-    return false;
+    return NULL;
 }
 
 MemoryExtent memory_extent_at(Machine *machine, uint64_t ram_offset, uint64_t offset)
 {
     MemoryExtent extent = { UINT64_MAX, false };
-    uint64_t size;
-    off_t data;
-    int file;
+    uint64_t at = ram_offset + offset, next;
+    const MemoryFile *part = find_file(&machine->private->memory, at, &next);
+    off_t data, from;
 
-    if (!find_file(&machine->private->memory, ram_offset, &file, &size)) {
+    if (!part) {
+        extent.end = next == UINT64_MAX ? next : next - ram_offset;
         return extent;
     }
-    data = lseek(file, (off_t)offset, SEEK_DATA);
-    if (data < 0) {
-        return (MemoryExtent){ size, errno == ENXIO };
+    from = (off_t)(part->offset + at - part->start);
+    data = lseek(part->fd, from, SEEK_DATA);
+    extent.hole = data < 0 ? errno == ENXIO : data > from;
+    extent.end = part->start + part->size - ram_offset;
+    if (!extent.hole && data >= 0) {
+        data = lseek(part->fd, from, SEEK_HOLE);
     }
-    extent.hole = (uint64_t)data > offset;
-    if (!extent.hole) {
-        data = lseek(file, (off_t)offset, SEEK_HOLE);
+    if (data >= 0) {
+        extent.end = MIN(extent.end, offset + (uint64_t)(data - from));
     }
-    extent.end = data < 0 ? size : (uint64_t)data;
     return extent;
 }
 
@@ -163,22 +164,88 @@ const GArray *memory_pieces(Machine *machine)
     return machine->private->memory.pieces;
 }
 
-bool memory_ram_populate(MemoryRegion *region, GError **error)
+static bool populate(uint8_t *host, uint64_t size, const char *name, GError **error)
 {
-    uint8_t *host = region->host;
-
-    madvise(host, region->size, MADV_HUGEPAGE);
-    if (madvise(host, region->size, MADV_POPULATE_WRITE) == 0) {
+    madvise(host, size, MADV_HUGEPAGE);
+    if (madvise(host, size, MADV_POPULATE_WRITE) == 0) {
         return true;
     }
     if (errno != EINVAL) {
         return error_fail_errno(error, errno, "'%s': cannot allocate %" G_GUINT64_FORMAT " bytes",
-                                region->name, region->size);
+                                name, size);
     }
-    for (uint64_t at = 0; at < region->size; at += 0x1000) { /* a host before Linux 5.14 */
-        ((volatile uint8_t *)host)[at] = 0;
+    for (uint64_t at = 0; at < size; at += 0x1000) { /* a host before Linux 5.14 */
+        volatile uint8_t *byte = host + at;
+
+        *byte = *byte;
     }
     return true;
+}
+
+static bool map_file(uint8_t *host, const ObjectMemory *memory, const char *name, GError **error)
+{
+    int kind = memory->private_copy ? MAP_PRIVATE : MAP_SHARED;
+
+    return mmap(host, memory->size, PROT_READ | PROT_WRITE, kind | MAP_FIXED | MAP_NORESERVE,
+                memory->fd, (off_t)memory->offset) != MAP_FAILED ||
+           error_fail_errno(error, errno,
+                            "memory back end '%s': cannot map %" G_GUINT64_FORMAT
+                            " bytes of its file",
+                            name, memory->size);
+}
+
+/* On which of the host's nodes its pages are to be (mbind). */
+static bool bind_to_nodes(uint8_t *host, const ObjectMemory *memory, const char *name,
+                          GError **error)
+{
+    return memory->policy == 0 ||
+           syscall(SYS_mbind, host, memory->size, memory->policy, memory->host_nodes,
+                   HOST_NODES_MOST + 1UL, 0) == 0 ||
+           error_fail_errno(error, errno,
+                            "memory back end '%s': policy=%s: the host does not put "
+                            "memory on these nodes",
+                            name, memory_policies[memory->policy]);
+}
+
+/* Where it has holes is asked for as long as the machine lives. */
+static void keep_file(MemoryState *state, uint64_t start, const ObjectMemory *memory)
+{
+    MemoryFile part = { start, memory->size, memory->offset, -1 };
+
+    if (!memory->private_copy && has_extents(memory->fd)) {
+        part.fd = fcntl(memory->fd, F_DUPFD_CLOEXEC, 0);
+    }
+    if (part.fd >= 0) {
+        g_array_append_val(state->files, part);
+    }
+}
+
+bool memory_ram_place(MemoryRegion *region, uint64_t offset, const ObjectMemory *memory,
+                      const char *name, GError **error)
+{
+    MemoryState *state = &region->machine->private->memory;
+    uint8_t *host = (uint8_t *)region->host + offset;
+
+    if (memory->fd >= 0) {
+        if (!map_file(host, memory, name, error)) {
+            return false;
+        }
+        region->from_file = true;
+        keep_file(state, region->ram_offset + offset, memory);
+        for (unsigned i = 0; i < state->pieces->len; i++) {
+            MemoryPiece *piece = &g_array_index(state->pieces, MemoryPiece, i);
+
+            piece->from_file |= piece->region == region;
+        }
+    }
+    if (memory->no_dump) {
+        madvise(host, memory->size, MADV_DONTDUMP);
+    }
+    if (memory->no_merge) {
+        madvise(host, memory->size, MADV_UNMERGEABLE);
+    }
+    return bind_to_nodes(host, memory, name, error) &&
+           (!memory->populate || populate(host, memory->size, name, error));
 }
 
 uint64_t memory_ram_window(Machine *machine)
@@ -205,9 +272,7 @@ void memory_ram_destroy(Machine *machine)
 
     memory_watch_destroy(memory);
     for (unsigned i = 0; i < memory->files->len; i++) {
-        if (g_array_index(memory->files, int, i) >= 0) {
-            close(g_array_index(memory->files, int, i));
-        }
+        close(g_array_index(memory->files, MemoryFile, i).fd);
     }
     g_array_unref(memory->files);
     g_array_unref(memory->pieces);

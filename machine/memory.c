@@ -52,7 +52,7 @@ bool memory_region_init_ram(MemoryRegion *region, Machine *machine, const char *
                             GError **error)
 {
     region_init(region, machine, name, MEMORY_RAM, size);
-    return memory_ram_allocate(region, -1, error);
+    return memory_ram_allocate(region, error);
 }
 
 bool memory_region_init_rom(MemoryRegion *region, Machine *machine, const char *name, uint64_t size,
@@ -61,7 +61,7 @@ bool memory_region_init_rom(MemoryRegion *region, Machine *machine, const char *
     region_init(region, machine, name, MEMORY_ROM, size);
     region->ops = ops;
     region->opaque = opaque;
-    return memory_ram_allocate(region, -1, error);
+    return memory_ram_allocate(region, error);
 }
 
 /* Siblings are kept by priority, highest first, and the newest first among equals: it wins. */
@@ -355,7 +355,7 @@ void memory_create(Machine *machine)
 
     memory->spaces = g_ptr_array_new();
     memory->pieces = g_array_new(false, false, sizeof(MemoryPiece));
-    memory->files = g_array_new(false, false, sizeof(int));
+    memory->files = g_array_new(false, false, sizeof(MemoryFile));
     memory->doorbells = g_ptr_array_new();
     memory->listeners = g_array_new(false, false, sizeof(MemoryListener));
     machine->system_memory = g_new0(MemoryRegion, 1);

@@ -76,6 +76,25 @@ static bool is_name(const char *id)
                '\0';
 }
 
+/* Members NAME.0, NAME.1 … of a list (as JSON has them) are one value of NAME, in lines. */
+static void join_lists(const KeyValues *list, const ObjectType *type, GHashTable *options)
+{
+    for (unsigned i = 0; i < list->pairs->len; i++) {
+        const KeyValue *pair = &g_array_index(list->pairs, KeyValue, i);
+        const char *dot = strrchr(pair->key, '.');
+        g_autofree char *name = dot ? g_strndup(pair->key, dot - pair->key) : NULL;
+        const char *old;
+
+        if (!dot || !property_find(type->properties, name)) {
+            continue;
+        }
+        old = g_hash_table_lookup(options, name);
+        g_hash_table_replace(options, g_strdup(name),
+                             old ? g_strjoin("\n", old, pair->value, NULL) : g_strdup(pair->value));
+        g_hash_table_remove(options, pair->key);
+    }
+}
+
 bool object_add(Machine *machine, const KeyValues *list, GError **error)
 {
     const char *type_name = key_values_get(list, "qom-type"), *id = key_values_get(list, "id");
@@ -102,6 +121,7 @@ bool object_add(Machine *machine, const KeyValues *list, GError **error)
     }
     g_hash_table_remove(options, "qom-type");
     g_hash_table_remove(options, "id");
+    join_lists(list, type, options);
     object = object_new(machine, type_name, id, options, error);
     if (object) {
         machine_add_object(machine, object);

@@ -18,6 +18,21 @@
 typedef struct Machine Machine;
 typedef struct Object Object;
 
+/* Where a part of guest memory shall come from. */
+typedef struct {
+    uint64_t size;
+    int fd;          /* a file with that many bytes from `offset`; -1: any memory will do */
+    uint64_t offset;
+    bool private_copy; /* of the file: writes do not reach it */
+    bool populate;   /* all of it shall be taken from the host at once */
+    bool no_dump;    /* the host's core files shall not have it */
+    bool no_merge;   /* the host shall not share equal pages */
+    int policy;      /* of memory_policies: on which of the host's nodes */
+    const unsigned long *host_nodes; /* bits; HOST_NODES_MOST of them */
+} ObjectMemory;
+enum { HOST_NODES_MOST = 128 };
+extern const char *const memory_policies[]; /* NULL-terminated; their places are the host's MPOL_ numbers */
+
 typedef struct {
     const char *name; /* as -object spells it */
     const char *summary;
@@ -37,11 +52,8 @@ typedef struct {
      */
     bool (*add)(Machine *machine, GHashTable *options, GError **error);
     bool (*remove)(Machine *machine, const char *id, GError **error);
-    /*
-     * Memory back ends: a file descriptor that holds `*size` bytes from offset 0; -1: any memory will do, and with *populate
-     * all of it shall be taken from the host at once.
-     */
-    int (*memory)(Object *object, uint64_t *size, bool *populate);
+    /* Memory back ends: what they hold. */
+    void (*memory)(const Object *object, ObjectMemory *memory);
 } ObjectType;
 #define OBJECT_TYPE(object) REGISTRY_ADD(object_types, object)
 REGISTRY_DECLARE(object_types, ObjectType);

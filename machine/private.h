@@ -10,6 +10,7 @@
 #include "machine/balloon.h"
 #include "machine/irq-signal.h"
 #include "machine/machine.h"
+#include "machine/object.h"
 
 enum { MACHINE_JITTER_NS = 100 * 1000 };
 
@@ -33,11 +34,18 @@ typedef struct {
     int64_t suspended_ns;      /* what the host had slept when it was last looked at */
 } Clock;
 
+/* A part of the window that a file with extents has. */
+typedef struct {
+    uint64_t start, size; /* in the window */
+    uint64_t offset;      /* in the file */
+    int fd;
+} MemoryFile;
+
 typedef struct {
     uint8_t *base;          /* window of window_size bytes, piecewise mapped */
     uint64_t window_size, used;
     GArray *pieces;         /* MemoryPiece */
-    GArray *files;          /* int, of the pieces; -1: no file */
+    GArray *files;          /* MemoryFile */
     unsigned transaction_depth;
     bool change_pending;
     GPtrArray *spaces;      /* AddressSpace * */
@@ -182,11 +190,12 @@ void memory_destroy(Machine *machine);
 void memory_map_changed(Machine *machine);
 /* Publishes even when the ranges are the same. */
 void memory_map_republish(Machine *machine);
-/* Gives a region of kind ram or rom its bytes: of `file` from offset 0, or anonymous memory when -1. */
-bool memory_ram_allocate(MemoryRegion *region, int file, GError **error);
+/* Gives a region of kind ram or rom its bytes, which are anonymous memory. */
+bool memory_ram_allocate(MemoryRegion *region, GError **error);
+/* What a back end holds is where the region's bytes from `offset` are; name: of the back end, for messages. */
+bool memory_ram_place(MemoryRegion *region, uint64_t offset, const ObjectMemory *memory,
+                      const char *name, GError **error);
 /* From now on: what is there stays as it is, so that a few pages loaded here and there cost no more than that. */
-/* Takes all of its memory from the host now, in huge pages where there are some. */
-bool memory_ram_populate(MemoryRegion *region, GError **error);
 void memory_ram_use_huge_pages(Machine *machine);
 void memory_ram_destroy(Machine *machine);
 /* The bytes of watched pages, for the window. */

@@ -247,6 +247,7 @@ static void create_machine(Setup *setup)
 static bool build_consoles(Setup *setup, GError **error)
 {
     bool ok = create_memory_path(setup, error) && setup_run_stage(setup, STAGE_OBJECT, error) &&
+              setup_run_stage(setup, STAGE_NUMA, error) &&
               setup_run_stage(setup, STAGE_CHARDEV, error) &&
               setup_run_stage(setup, STAGE_CONSOLE, error) && consoles_add_defaults(setup, error);
 

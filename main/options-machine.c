@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/names.h"
 #include "hw/acpi/smbios.h"
+#include "machine/numa.h"
 #include "main/handlers.h"
 
 /* Appends the accelerators of "kvm:tcg", all with the same options. */
@@ -306,7 +307,17 @@ bool option_smp(Setup *setup, const char *argument, GError **error)
     setup->config.sockets = smp[SMP_SOCKETS];
     setup->config.cores = smp[SMP_CORES] * smp[SMP_CLUSTERS] * smp[SMP_DIES] * smp[SMP_MODULES];
     setup->config.threads = smp[SMP_THREADS];
+    setup->config.dies = smp[SMP_DIES];
+    setup->config.clusters = smp[SMP_CLUSTERS];
+    setup->config.modules = smp[SMP_MODULES];
     return true;
+}
+
+bool option_numa(Setup *setup, const char *argument, GError **error)
+{
+    g_autoptr(KeyValues) list = key_values_parse(argument, "type", error);
+
+    return list && numa_add(setup->machine, list, error);
 }
 
 bool option_boot(Setup *setup, const char *argument, GError **error)

@@ -18,6 +18,7 @@
 typedef enum {
     STAGE_PARSE,   /* while the command line is read: everything about the machine itself */
     STAGE_OBJECT,  /* from here on the machine exists */
+    STAGE_NUMA,
     STAGE_CHARDEV,
     STAGE_CONSOLE, /* -serial, -monitor: char devices by short forms */
     STAGE_BLOCKDEV,

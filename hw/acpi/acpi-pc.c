@@ -206,6 +206,9 @@ void acpi_build_pc(AcpiFiles *files, const AcpiPc *pc)
     if (pc->hpet) {
         build_hpet(files);
     }
+    if (pc->numa) {
+        acpi_pc_add_numa(files, pc);
+    }
     build_waet(files);
     if (pc->vmgenid) {
         acpi_add_vmgenid(files);

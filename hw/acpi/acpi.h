@@ -62,11 +62,14 @@ typedef struct {
     uint32_t fixed_slots;              /* bit per PCI slot: nothing is plugged there at run time */
     uint32_t hole_first, hole_last;    /* PCI memory below 4 GiB */
     uint64_t hole64_first, hole64_last; /* above; first 0: none */
+    const struct Numa *numa;           /* machine/numa.h; NULL: none */
+    uint64_t ram_low, ram_high;        /* below and from 4 GiB */
 } AcpiPc;
 /* All tables; acpi_free afterwards. */
 void acpi_build_pc(AcpiFiles *files, const AcpiPc *pc);
 /* For acpi_build_pc: the DSDT's body; and the SSDT of the generation identifier. */
 void acpi_pc_dsdt(GByteArray *out, const AcpiPc *pc);
 void acpi_add_vmgenid(AcpiFiles *files);
+void acpi_pc_add_numa(AcpiFiles *files, const AcpiPc *pc);
 
 #endif

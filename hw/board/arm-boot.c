@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "machine/numa.h"
 #include "hw/board/arm-image.h"
 
 /* Linux maps at most this much for the tree. */
@@ -347,12 +348,38 @@ static int root_node(void *fdt, const char *name)
     return node == -FDT_ERR_NOTFOUND ? fdt_add_subnode(fdt, 0, name) : node;
 }
 
+static int set_address_or_size(void *fdt, int node, int cells, bool append, uint64_t value)
+{
+    if (append) {
+        return cells == 2 ? fdt_appendprop_u64(fdt, node, "reg", value)
+                          : fdt_appendprop_u32(fdt, node, "reg", (uint32_t)value);
+    }
+    return cells == 2 ? fdt_setprop_u64(fdt, node, "reg", value)
+                      : fdt_setprop_u32(fdt, node, "reg", (uint32_t)value);
+}
+
+static int add_memory(void *fdt, uint64_t base, uint64_t bytes, int numa_node)
+{
+    g_autofree char *name = g_strdup_printf("memory@%" PRIx64, base);
+    int node = fdt_add_subnode(fdt, 0, name);
+    int status = node < 0 ? node : fdt_setprop_string(fdt, node, "device_type", "memory");
+
+    if (status == 0) {
+        status = set_address_or_size(fdt, node, fdt_address_cells(fdt, 0), false, base);
+    }
+    if (status == 0) {
+        status = set_address_or_size(fdt, node, fdt_size_cells(fdt, 0), true, bytes);
+    }
+    if (status == 0 && numa_node >= 0) {
+        status = fdt_setprop_u32(fdt, node, "numa-node-id", (uint32_t)numa_node);
+    }
+    return status;
+}
+
 static int amend_memory(const ArmBoot *boot, void *fdt)
 {
-    uint64_t base = boot->ram_base, bytes = boot->ram_bytes;
-    int address_cells = fdt_address_cells(fdt, 0), size_cells = fdt_size_cells(fdt, 0), node;
-    g_autofree char *name = g_strdup_printf("memory@%" PRIx64, base);
-    int status;
+    const Numa *numa = boot->machine->numa;
+    int status = 0, node;
 
     /* One of the board's address may be there; those of another map would be wrong. */
     while ((node = fdt_node_offset_by_prop_value(fdt, -1, "device_type", "memory", 7)) >= 0) {
@@ -360,18 +387,15 @@ static int amend_memory(const ArmBoot *boot, void *fdt)
             return status;
         }
     }
-    node = fdt_add_subnode(fdt, 0, name);
-    if (node < 0) {
-        return node;
+    if (!numa) {
+        return add_memory(fdt, boot->ram_base, boot->ram_bytes, -1);
     }
-    status = fdt_setprop_string(fdt, node, "device_type", "memory");
-    if (status == 0) {
-        status = address_cells == 2 ? fdt_setprop_u64(fdt, node, "reg", base)
-                                    : fdt_setprop_u32(fdt, node, "reg", (uint32_t)base);
-    }
-    if (status == 0) {
-        status = size_cells == 2 ? fdt_appendprop_u64(fdt, node, "reg", bytes)
-                                 : fdt_appendprop_u32(fdt, node, "reg", (uint32_t)bytes);
+    /* Each is put before the others, so that the first node's comes first. */
+    for (unsigned i = numa->count; i-- > 0 && status == 0;) {
+        if (numa->nodes[i].bytes) {
+            status = add_memory(fdt, boot->ram_base + numa_node_start(numa, i),
+                                numa->nodes[i].bytes, (int)i);
+        }
     }
     return status;
 }

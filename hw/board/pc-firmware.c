@@ -12,6 +12,8 @@
 #include "block/block.h"
 #include "hw/board/boot-order.h"
 #include "hw/board/pc.h"
+#include "machine/arch/x86.h"
+#include "machine/numa.h"
 #include "hw/nvram/fw_cfg.h"
 #include "machine/arch/pc.h"
 
@@ -215,11 +217,32 @@ static bool add_system_states(Pc *pc, GError **error)
     return add_file(pc, "etc/system-states", states, sizeof states, error);
 }
 
+/* How many nodes; the node of each APIC id; each node's memory. */
+static void add_numa(Pc *pc)
+{
+    const MachineConfig *config = &pc->machine->config;
+    const Numa *numa = pc->machine->numa;
+    unsigned nodes = numa ? numa->count : 0;
+    g_autofree uint64_t *words = g_new0(uint64_t, 1 + config->vcpus + nodes);
+
+    words[0] = nodes;
+    for (unsigned cpu = 0; numa && cpu < config->vcpus; cpu++) {
+        unsigned apic_id = x86_topology(cpu, config->cores, config->threads).apic_id;
+
+        if (apic_id < config->vcpus) {
+            words[1 + apic_id] = (uint64_t)numa->cpu_nodes[cpu];
+        }
+    }
+    for (unsigned node = 0; node < nodes; node++) {
+        words[1 + config->vcpus + node] = numa->nodes[node].bytes;
+    }
+    add_bytes(pc, FW_CFG_NUMA, words, sizeof *words * (1 + config->vcpus + nodes));
+}
+
 bool pc_add_fw_cfg(Pc *pc, GError **error)
 {
     const MachineConfig *config = &pc->machine->config;
     Device *fw_cfg = device_create(pc->machine, NULL, "fw_cfg_io", NULL, "fw_cfg", error);
-    g_autofree uint64_t *numa = g_new0(uint64_t, 1 + config->vcpus);
 
     if (!fw_cfg ||
         !device_set(fw_cfg, "dma_enabled", pc->version.fw_cfg_dma ? "on" : "off", error) ||
@@ -239,7 +262,7 @@ bool pc_add_fw_cfg(Pc *pc, GError **error)
     fw_cfg_add_u16(fw_cfg, FW_CFG_NOGRAPHIC, 0);
     fw_cfg_add_u16(fw_cfg, FW_CFG_NB_CPUS, (uint16_t)config->vcpus);
     fw_cfg_add_u16(fw_cfg, FW_CFG_MAX_CPUS, (uint16_t)config->vcpus);
-    add_bytes(pc, FW_CFG_NUMA, numa, sizeof *numa * (1 + config->vcpus));
+    add_numa(pc);
     fw_cfg_add_u32(fw_cfg, FW_CFG_X86_IRQ0_OVERRIDE, 1);
     add_hpet_table(pc);
     return add_e820(pc, error) && (!pc->pm || add_system_states(pc, error));

@@ -150,6 +150,9 @@ static AcpiPc describe(Pc *pc)
         .hole_last = HOLE_LAST,
         .hole64_first = high.first,
         .hole64_last = high.last,
+        .numa = pc->machine->numa,
+        .ram_low = pc->ram_low,
+        .ram_high = pc->ram_high,
     };
 
     find_isa_devices(pc, &tables);

@@ -10,6 +10,7 @@
 #include <sys/random.h>
 
 #include "base/error.h"
+#include "machine/numa.h"
 
 enum {
     PHANDLE_GIC = 1,
@@ -130,6 +131,9 @@ static void add_cpus(const Virt *virt, void *fdt)
         fdt_property_string(fdt, "compatible", compatible);
         fdt_property_string(fdt, "enable-method", "psci");
         fdt_property_u32(fdt, "phandle", PHANDLE_CPU + i);
+        if (virt->machine->numa) {
+            fdt_property_u32(fdt, "numa-node-id", (uint32_t)virt->machine->numa->cpu_nodes[i]);
+        }
         fdt_end_node(fdt);
     }
     fdt_begin_node(fdt, "cpu-map");
@@ -146,6 +150,31 @@ static void add_cpus(const Virt *virt, void *fdt)
     fdt_end_node(fdt);
     fdt_end_node(fdt);
     fdt_end_node(fdt);
+    fdt_end_node(fdt);
+}
+
+/* The lists of all pairs of nodes: from, to, distance. */
+static void add_distances(const Virt *virt, void *fdt)
+{
+    enum { BYTES_PER_PAIR = 12 };
+    const Numa *numa = virt->machine->numa;
+    g_autofree uint32_t *matrix = NULL;
+    uint32_t *next;
+
+    if (!numa || !numa->distances) {
+        return;
+    }
+    next = matrix = g_malloc((size_t)numa->count * numa->count * BYTES_PER_PAIR);
+    for (uint32_t from = 0; from < numa->count; from++) {
+        for (uint32_t to = 0; to < numa->count; to++) {
+            *next++ = __builtin_bswap32(from);
+            *next++ = __builtin_bswap32(to);
+            *next++ = __builtin_bswap32(numa->distance[from][to]);
+        }
+    }
+    fdt_begin_node(fdt, "distance-map");
+    fdt_property_string(fdt, "compatible", "numa-distance-map-v1");
+    fdt_property(fdt, "distance-matrix", matrix, (int)(numa->count * numa->count * BYTES_PER_PAIR));
     fdt_end_node(fdt);
 }
 
@@ -387,10 +416,14 @@ static void add_virtio_slots(void *fdt)
 
 void *virt_fdt_build(const Virt *virt, GError **error)
 {
-    enum { TREE_BYTES = 32 * 1024, BYTES_PER_CPU = 512 };
+    enum { TREE_BYTES = 32 * 1024, BYTES_PER_CPU = 512, BYTES_PER_NODE = 128, BYTES_PER_PAIR = 12 };
+    const Numa *numa = virt->machine->numa;
+    size_t nodes = numa ? numa->count : 0;
     const char *append = virt->machine->config.append;
-    size_t tree_bytes = TREE_BYTES + (size_t)virt->machine->config.vcpus * BYTES_PER_CPU;
-    size_t size = tree_bytes + VIRT_FDT_SPARE + (append ? strlen(append) : 0);
+    size_t tree_bytes = TREE_BYTES + (size_t)virt->machine->config.vcpus * BYTES_PER_CPU +
+                        nodes * nodes * BYTES_PER_PAIR;
+    size_t size =
+        tree_bytes + nodes * BYTES_PER_NODE + VIRT_FDT_SPARE + (append ? strlen(append) : 0);
     void *fdt = g_malloc0(size);
     int status;
 
@@ -406,6 +439,7 @@ void *virt_fdt_build(const Virt *virt, GError **error)
     add_chosen(virt, fdt);
     add_psci(fdt);
     add_cpus(virt, fdt);
+    add_distances(virt, fdt);
     add_timer_and_pmu(virt, fdt);
     add_gic(virt, fdt);
     add_simple_devices(virt, fdt);

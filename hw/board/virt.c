@@ -544,6 +544,7 @@ static const Board virt_board = {
     .max_ram_bytes = GIB(4096),
     .max_vcpus = VIRT_MAX_VCPUS,
     .smbios = true,
+    .numa = true,
     .instance_size = sizeof(Virt),
     .extras = (const char *const[]){ "ramfb", "guest-loader", NULL },
     .properties = virt_properties,

@@ -5,6 +5,7 @@
 
 #include "base/bits.h"
 #include "machine/accelerator.h"
+#include "machine/numa.h"
 #include "monitor/command.h"
 #include "monitor/registers.h"
 
@@ -16,6 +17,9 @@ static json_t *cpu_properties(const Machine *machine, unsigned index)
     monitor_put(properties, "thread-id", json_integer(index % threads));
     monitor_put(properties, "core-id", json_integer(index / threads % cores));
     monitor_put(properties, "socket-id", json_integer(index / threads / cores));
+    if (machine->numa) {
+        monitor_put(properties, "node-id", json_integer(machine->numa->cpu_nodes[index]));
+    }
     return properties;
 }
 
@@ -63,6 +67,65 @@ static const MonitorCommand cpus_command = {
     .returns = "[CpuInfoFast]",
 };
 MONITOR_COMMAND(cpus_command);
+
+static json_t *hotpluggable_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+    const Target *target = machine->config.target;
+    json_t *list;
+
+    if (!machine->board || !machine->board->cpu_slots) {
+        error_fail(error, KASO_ERROR_UNSUPPORTED, "machine does not support hot-plugging CPUs");
+        return NULL;
+    }
+    list = json_array();
+    for (unsigned i = machine->vcpus->len;
+         i-- > 0;) { /* the last one first, as existing tools have it */
+        Vcpu *vcpu = machine->vcpus->pdata[i];
+        g_autofree char *path = device_path(&vcpu->device);
+        g_autofree char *type =
+            g_strdup_printf("%s-%s-cpu", machine->config.cpu_model->name, target->name);
+        json_t *slot = json_object();
+
+        monitor_put(slot, "type", monitor_string(type));
+        monitor_put(slot, "vcpus-count", json_integer(1));
+        monitor_put(slot, "props", cpu_properties(machine, i));
+        monitor_put(slot, "qom-path", monitor_string(path));
+        json_array_append_new(list, slot);
+    }
+    return list;
+}
+
+static void hotpluggable_print(Monitor *monitor, json_t *result, GString *out)
+{
+    const char *name;
+    json_t *slot, *value;
+    size_t i;
+
+    g_string_append(out, "Hotpluggable CPUs:\n");
+    json_array_foreach(result, i, slot)
+    {
+        g_string_append_printf(out, "  type: \"%s\"\n  vcpus_count: \"%d\"\n  qom_path: \"%s\"\n",
+                               monitor_get_string(slot, "type"),
+                               (int)monitor_get_int(slot, "vcpus-count", 0),
+                               monitor_get_string(slot, "qom-path"));
+        g_string_append(out, "  CPUInstance Properties:\n");
+        json_object_foreach(json_object_get(slot, "props"), name, value)
+        {
+            g_string_append_printf(out, "    %s: \"%d\"\n", name, (int)json_integer_value(value));
+        }
+    }
+}
+
+static const MonitorCommand hotpluggable_command = {
+    .name = "query-hotpluggable-cpus",
+    .hmp = "info hotpluggable-cpus",
+    .summary = "lists the places of CPUs, and which CPU is there",
+    .run = hotpluggable_run,
+    .print = hotpluggable_print,
+    .returns = "[HotpluggableCPU]",
+};
+MONITOR_COMMAND(hotpluggable_command);
 
 static json_t *cpu_run(Monitor *monitor, json_t *arguments, GError **error)
 {

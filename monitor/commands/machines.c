@@ -26,7 +26,7 @@ static json_t *describe_machine(const Board *board, const Target *target)
     monitor_put(entry, "name", json_string(board->name));
     monitor_put(entry, "cpu-max", json_integer(board->max_vcpus));
     monitor_put(entry, "hotpluggable-cpus", json_false());
-    monitor_put(entry, "numa-mem-supported", json_false());
+    monitor_put(entry, "numa-mem-supported", json_boolean(board->numa));
     monitor_put(entry, "deprecated", json_false());
     monitor_put(entry, "acpi", json_boolean(has_property(board, "acpi")));
     if (cpu && target) {

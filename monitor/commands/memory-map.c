@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "machine/board.h"
+#include "machine/numa.h"
 #include "machine/object.h"
 #include "monitor/command.h"
 
@@ -107,29 +108,31 @@ static const MonitorCommand memory_size_command = {
 };
 MONITOR_COMMAND(memory_size_command);
 
-/* A property of a back end for memory; one that it has not is off. */
-static bool is_on(const Object *object, const char *name)
+static json_t *describe_memory(const char *id, const ObjectMemory *memory)
 {
-    const Property *property = property_find(object->type->properties, name);
-
-    return property && property->kind == PROPERTY_BOOL &&
-           *(const bool *)((const char *)object + property->offset);
-}
-
-static json_t *describe_memory(const char *id, uint64_t size, bool share, bool prealloc)
-{
-    json_t *entry = json_object();
+    json_t *entry = json_object(), *nodes = json_array();
+    enum { LONG_BITS = 8 * sizeof(long) };
 
     monitor_put(entry, "id", monitor_string(id));
-    monitor_put(entry, "size", json_integer(size));
-    monitor_put(entry, "merge", json_true());
-    monitor_put(entry, "dump", json_true());
-    monitor_put(entry, "prealloc", json_boolean(prealloc));
-    monitor_put(entry, "share", json_boolean(share));
+    monitor_put(entry, "size", json_integer((json_int_t)memory->size));
+    monitor_put(entry, "merge", json_boolean(!memory->no_merge));
+    monitor_put(entry, "dump", json_boolean(!memory->no_dump));
+    monitor_put(entry, "prealloc", json_boolean(memory->populate));
+    monitor_put(entry, "share", json_boolean(memory->fd >= 0 && !memory->private_copy));
     monitor_put(entry, "reserve", json_true());
-    monitor_put(entry, "host-nodes", json_array());
-    monitor_put(entry, "policy", json_string("default"));
+    for (unsigned i = 0; memory->host_nodes && i < HOST_NODES_MOST; i++) {
+        if (memory->host_nodes[i / LONG_BITS] >> i % LONG_BITS & 1) {
+            json_array_append_new(nodes, json_integer(i));
+        }
+    }
+    monitor_put(entry, "host-nodes", nodes);
+    monitor_put(entry, "policy", json_string(memory_policies[memory->policy]));
     return entry;
+}
+
+static bool has_memdevs(const Machine *machine)
+{
+    return machine->numa && machine->numa->nodes[0].memdev;
 }
 
 static json_t *memdev_run(Monitor *monitor, json_t *arguments, GError **error)
@@ -141,17 +144,17 @@ static json_t *memdev_run(Monitor *monitor, json_t *arguments, GError **error)
 
     for (unsigned i = 0; i < objects->len; i++) {
         Object *object = objects->pdata[i];
-        uint64_t size = 0;
-        bool populate = false;
+        ObjectMemory memory;
 
         if (object->type->memory) {
-            object->type->memory(object, &size, &populate);
-            json_array_append_new(list, describe_memory(object->id, size, is_on(object, "share"),
-                                                        is_on(object, "prealloc")));
+            object->type->memory(object, &memory);
+            json_array_append_new(list, describe_memory(object->id, &memory));
         }
     }
-    if (!machine->config.memory_backend && machine->config.ram_bytes) {
-        json_array_append_new(list, describe_memory(ram, machine->config.ram_bytes, false, false));
+    if (!machine->config.memory_backend && !has_memdevs(machine) && machine->config.ram_bytes) {
+        const ObjectMemory own = { .size = machine->config.ram_bytes, .fd = -1 };
+
+        json_array_append_new(list, describe_memory(ram, &own));
     }
     return list;
 }
@@ -159,19 +162,24 @@ static json_t *memdev_run(Monitor *monitor, json_t *arguments, GError **error)
 static void memdev_print(Monitor *monitor, json_t *result, GString *out)
 {
     static const char *const flags[] = { "merge", "dump", "prealloc", "share", "reserve" };
-    json_t *entry;
-    size_t i;
+    json_t *entry, *node;
+    size_t i, n;
 
     json_array_foreach(result, i, entry)
     {
         g_string_append_printf(out, "memory backend: %s\n  size:  %" PRId64 "\n",
                                monitor_get_string(entry, "id"), monitor_get_int(entry, "size", 0));
-        for (size_t n = 0; n < G_N_ELEMENTS(flags); n++) {
+        for (n = 0; n < G_N_ELEMENTS(flags); n++) {
             g_string_append_printf(out, "  %s: %s\n", flags[n],
                                    monitor_get_bool(entry, flags[n]) ? "true" : "false");
         }
-        g_string_append_printf(out, "  policy: %s\n  host nodes: \n",
-                               monitor_get_string(entry, "policy"));
+        g_string_append_printf(out,
+                               "  policy: %s\n  host nodes: ", monitor_get_string(entry, "policy"));
+        json_array_foreach(json_object_get(entry, "host-nodes"), n, node)
+        {
+            g_string_append_printf(out, "%s%d", n ? ", " : "", (int)json_integer_value(node));
+        }
+        g_string_append(out, "\n\n");
     }
 }
 
@@ -187,13 +195,28 @@ MONITOR_COMMAND(memdev_command);
 
 static json_t *numa_run(Monitor *monitor, json_t *arguments, GError **error)
 {
-    return monitor_text(g_string_new("0 nodes\n"));
+    const Machine *machine = monitor_machine(monitor);
+    const Numa *numa = machine->numa;
+    GString *text = g_string_new(NULL);
+
+    g_string_append_printf(text, "%u nodes\n", numa ? numa->count : 0);
+    for (unsigned node = 0; numa && node < numa->count; node++) {
+        g_string_append_printf(text, "node %u cpus:", node);
+        for (unsigned cpu = 0; cpu < machine->vcpus->len; cpu++) {
+            if (numa->cpu_nodes[cpu] == (int)node) {
+                g_string_append_printf(text, " %u", cpu);
+            }
+        }
+        g_string_append_printf(text, "\nnode %u size: %" PRIu64 " MB\nnode %u plugged: 0 MB\n",
+                               node, numa->nodes[node].bytes >> 20, node);
+    }
+    return monitor_text(text);
 }
 
 static const MonitorCommand numa_command = {
     .name = "x-query-numa",
     .hmp = "info numa",
-    .summary = "shows the nodes of memory and CPUs (none yet)",
+    .summary = "shows the nodes of memory and CPUs",
     .run = numa_run,
     .returns = "HumanReadableText",
 };

@@ -141,18 +141,3 @@ EMPTY_LIST(pr_managers_command, "query-pr-managers",
            "lists managers of persistent reservations (none yet)");
 EMPTY_LIST(ospm_command, "query-acpi-ospm-status",
            "lists what guests have told of plugged memory and CPUs (none yet)");
-
-static json_t *hotpluggable_run(Monitor *monitor, json_t *arguments, GError **error)
-{
-    error_fail(error, KASO_ERROR_UNSUPPORTED, "machine does not support hot-plugging CPUs");
-    return NULL;
-}
-
-static const MonitorCommand hotpluggable_command = {
-    .name = "query-hotpluggable-cpus",
-    .hmp = "info hotpluggable-cpus",
-    .summary = "lists CPU slots (no machine has any yet)",
-    .run = hotpluggable_run,
-    .returns = "[any]",
-};
-MONITOR_COMMAND(hotpluggable_command);

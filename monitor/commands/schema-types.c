@@ -50,6 +50,7 @@ const MonitorType monitor_types[] = {
     { "GICCapability", "version int, emulated bool, kernel bool" },
     { "CpuInstanceProperties",
       "node-id? int, socket-id? int, die-id? int, module-id? int, cluster-id? int, core-id? int, thread-id? int" },
+    { "HotpluggableCPU", "type str, vcpus-count int, props CpuInstanceProperties, qom-path? str" },
     { "CpuInfoFast",
       "cpu-index int, qom-path str, qom-type str, thread-id int, props? CpuInstanceProperties, target SysEmuTarget" },
     { "Memdev",

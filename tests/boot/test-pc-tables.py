@@ -43,7 +43,8 @@ def reassemble(name):
 
 def tables():
     options = ("-smp", "2", "-uuid", UUID, "-qmp", f"unix:{socket},server=on,wait=off", "-smbios",
-               "type=1,manufacturer=Maker,product=A product,version=v7,serial=S-1,family=Family")
+               "type=1,manufacturer=Maker,product=A product,version=v7,serial=S-1,family=Family", "-numa", "node,cpus=0", "-numa",
+               "node,cpus=1", "-numa", "dist,src=0,dst=1,val=21")
     with start(*options) as guest:
         prompt(guest)
         for name, value in SYSTEM.items():
@@ -60,9 +61,9 @@ def tables():
         if shutil.which("iasl"):
             monitor = Monitor(socket)
             found = re.findall(r"ACPI: ([A-Z]{4}) 0x([0-9A-F]{16}) ([0-9A-F]{6})\b", log)
-            assert {name for name, _, _ in found} >= {"RSDT", "FACP", "DSDT", "FACS", "APIC", "HPET", "WAET"}, found
+            assert {name for name, _, _ in found} >= {"RSDT", "FACP", "DSDT", "FACS", "APIC", "HPET", "WAET", "SRAT", "SLIT"}, found
             for name, address, size in found:
-                if name in ("FACP", "DSDT", "APIC", "HPET", "WAET"):
+                if name in ("FACP", "DSDT", "APIC", "HPET", "WAET", "SRAT", "SLIT"):
                     monitor.run("pmemsave", val=int(address, 16), size=int(size, 16),
                                 filename=os.path.join(folder.name, name + ".dat"))
                     reassemble(name)

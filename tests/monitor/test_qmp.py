@@ -139,7 +139,8 @@ def managers():
         assert memory == {"extra": (1 << 20, True), "pc.ram": (128 << 20, False)}, memory
         assert qmp.command("query-memory-size-summary") == {"base-memory": 128 << 20, "plugged-memory": 0}
         assert not next(c for c in qmp.command("query-chardev") if c["label"] == "c")["frontend-open"]
-        assert "hot-plugging" in qmp.failure("query-hotpluggable-cpus")["desc"]
+        slots = qmp.command("query-hotpluggable-cpus")
+        assert [slot["props"]["core-id"] for slot in slots] == [1, 0] and all(slot["qom-path"] for slot in slots), slots
         assert qmp.command("query-current-machine")["wakeup-suspend-support"]
         qmp.command("set-action", reboot="shutdown", shutdown="pause", panic="none", watchdog="pause")
         assert "reset, shutdown" in qmp.failure("set-action", reboot="never")["desc"]
@@ -149,6 +150,7 @@ def managers():
     with Kaso("-qmp", SERVER % "qmp", machine="virt") as kaso:
         qmp = Qmp(kaso.connect("qmp"))
         assert "kvm" not in qmp.command("query-accelerators")["present"]
+        assert "hot-plugging" in qmp.failure("query-hotpluggable-cpus")["desc"]
         assert not qmp.command("query-kvm")["present"] and not qmp.command("query-current-machine")["wakeup-suspend-support"]
         qmp.command("quit")
         kaso.finish()
