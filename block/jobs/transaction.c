@@ -121,6 +121,10 @@ static bool do_snapshot(Transaction *t, GHashTable *data, bool of_nodes, GError 
         return false;
     }
     overlay = overlay_of(below);
+    if (!overlay) { /* nobody used the node, and so nobody the overlay: it is gone again */
+        node_unref(below);
+        return true;
+    }
     node_ref(overlay);
     undo = push_undo(t, undo_snapshot);
     undo->below = below;
