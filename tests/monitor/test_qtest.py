@@ -5,8 +5,9 @@
 import socket
 import struct
 import sys
+import time
 
-from harness import Kaso, TIMEOUT
+from harness import Kaso, Qmp, TIMEOUT
 
 RAM = 0x41000000  # behind the device tree
 UART = 0x9000000
@@ -31,7 +32,7 @@ class Qtest:
         self.kaso.process = subprocess.Popen(
             [sys.argv[1], "-qtest", "unix:" + self.kaso.path("q"), "-qtest-log",
              self.kaso.path("log"), "-display", "none", "-M", "virt", "-nodefaults", "-m", "64",
-             *arguments, "-accel", accel], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+             *(a.replace("@", self.kaso.folder.name) for a in arguments), "-accel", accel], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE)
         server.settimeout(TIMEOUT)
         self.peer = server.accept()[0]
@@ -234,6 +235,18 @@ def beside_a_guest():
     q.close()
 
 
+def moves():
+    """Nothing is written unseen: one pass sends it all."""
+    q = Qtest("-qmp", "unix:@/qmp,server=on,wait=off")
+    qmp = Qmp(q.kaso.connect("qmp"))
+    qmp.command("migrate", uri="exec:cat >/dev/null")
+    end = time.monotonic() + TIMEOUT
+    while (found := qmp.command("query-migrate"))["status"] != "completed":
+        assert time.monotonic() < end, found
+        time.sleep(0.02)
+    q.close()
+
+
 def testdev():
     with Kaso("-chardev", "testdev,id=t", "-serial", "chardev:t", "-qtest", "unix:@/s,server=on,wait=off",
               machine="virt") as kaso:
@@ -251,4 +264,5 @@ if __name__ == "__main__":
     pci_testdev()
     smbios()
     beside_a_guest()
+    moves()
     testdev()
