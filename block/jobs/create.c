@@ -49,19 +49,39 @@ static bool take_create_option(const BlockDriver *driver, const char *key, const
     return error_fail(error, KASO_ERROR_INVALID, "Parameter 'options.%s' is unexpected", key);
 }
 
+/* The name of the node that `key` names, or that is opened for the job as `key` describes it. NULL: there is none. */
+static char *take_node(BlockJob *job, GHashTable *options, const char *key, GError **error)
+{
+    char *name = options_take(options, key);
+    BlockNode *node;
+
+    if (name || !options_has_nested(options, key)) {
+        return name;
+    }
+    node = node_open(job->graph, NULL, options_take_nested(options, key),
+                     (BlockOpenFlags){ .unmap = true }, error);
+    if (!node) {
+        return NULL;
+    }
+    g_ptr_array_add(job->opened, node);
+    return g_strdup(node->node_name);
+}
+
 /* The file name that the driver is given: a node stands behind it, unless the driver makes files. */
 static bool take_place(BlockJob *job, GHashTable *options, GError **error)
 {
     bool makes_files = job->create_driver->is_protocol;
     const char *key = makes_files ? "filename" : "file";
-    g_autofree char *place = options_take(options, key);
+    bool given = options_get(options, key) || options_has_nested(options, key);
+    g_autofree char *place = NULL;
 
-    if (!place) {
-        return error_fail(error, KASO_ERROR_INVALID, "Parameter 'options.%s' is missing%s", key,
-                          options_has_nested(options, key) ? ": name a node that is open" : "");
+    if (!given || !options_get(options, "size")) {
+        return error_fail(error, KASO_ERROR_INVALID, "Parameter 'options.%s' is missing",
+                          given ? "size" : key);
     }
-    if (!options_get(options, "size")) {
-        return error_fail(error, KASO_ERROR_INVALID, "Parameter 'options.size' is missing");
+    place = makes_files ? options_take(options, key) : take_node(job, options, key, error);
+    if (!place) {
+        return false;
     }
     job->create_place =
         makes_files ? g_steal_pointer(&place) : g_strconcat("format-target:", place, NULL);
@@ -76,11 +96,10 @@ static bool take_extents(BlockJob *job, GHashTable *options, GError **error)
     for (guint i = 0; g_hash_table_size(extents); i++) {
         g_autofree char *number = g_strdup_printf("%u", i);
         g_autofree char *key = g_strconcat("extent_node.", number, NULL);
-        g_autofree char *node = options_take(extents, number);
+        g_autofree char *node = take_node(job, extents, number, error);
 
         if (!node) {
-            return error_fail(error, KASO_ERROR_INVALID,
-                              "Parameter 'options.extents': name nodes that are open");
+            return false;
         }
         options_set(job->create_options, key, node);
     }
@@ -107,10 +126,6 @@ static bool take_create_options(BlockJob *job, GHashTable *options, GError **err
     if (!take_place(job, options, error)) {
         return false;
     }
-    if (options_has_nested(options, "data-file")) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "Parameter 'options.data-file': name a node that is open");
-    }
     if (options_get(options, "extents")) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "Invalid parameter type for 'options.extents', expected: array");
@@ -119,9 +134,13 @@ static bool take_create_options(BlockJob *job, GHashTable *options, GError **err
     if (!strcmp(name, "vmdk") && !take_extents(job, options, error)) {
         return false;
     }
-    if (options_get(options, "data-file") && !strcmp(name, "qcow2")) {
-        g_autofree char *data = options_take(options, "data-file");
+    if (!strcmp(name, "qcow2") &&
+        (options_get(options, "data-file") || options_has_nested(options, "data-file"))) {
+        g_autofree char *data = take_node(job, options, "data-file", error);
 
+        if (!data) {
+            return false;
+        }
         options_set(job->create_options, "data_file_node", data);
     }
     g_hash_table_iter_init(&iter, options);
@@ -235,11 +254,13 @@ static void create_entry(void *opaque)
     }
     job = job_new(call->graph, id, g_strdup(id), NULL);
     job->type = "create";
+    job->opened = g_ptr_array_new_with_free_func((GDestroyNotify)node_unref);
     job->plain = true;
     job->auto_finalize = true;
     job->run = job_run_create;
     call->done = take_create_options(job, options, call->error);
     if (!call->done) {
+        job_release(job);
         job_free(job);
         return;
     }

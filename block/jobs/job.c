@@ -250,6 +250,7 @@ void job_release(BlockJob *job)
         child_detach(job->target_user);
     }
     g_clear_pointer(&job->extent_users, g_ptr_array_unref);
+    g_clear_pointer(&job->opened, g_ptr_array_unref);
     if (job->made_writable) {
         node_set_read_only(job->made_writable, true, NULL);
         node_unref(job->made_writable);

@@ -54,6 +54,7 @@ struct BlockJob {
     BlockNode *replaces; /* mirror: whose place the target takes; NULL: the source's */
     BlockChild *source_user, *target_user;
     GPtrArray *extent_users;  /* create: BlockChild; NULL: none */
+    GPtrArray *opened;        /* create: BlockNode that it has opened for itself; NULL: none */
     char *filter_name;        /* filter-node-name, or NULL */
     BlockNode *filter;        /* the node of that name */
     BlockNode *made_writable; /* read-only again when the job has ended; NULL: none */

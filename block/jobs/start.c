@@ -503,6 +503,31 @@ static bool take_compress(BlockJob *job, GHashTable *arguments, GError **error)
     return make_bitmap(job, granularity, error);
 }
 
+/* x-perf of backups: how much is copied at once. One piece is under way at a time, however many workers are allowed. */
+static bool take_performance(BlockJob *job, GHashTable *arguments, GError **error)
+{
+    uint64_t workers = 1, chunk = 0, granularity = job->dirty->granularity;
+    bool copy_range = false;
+
+    if (!options_take_bool(arguments, "x-perf.use-copy-range", &copy_range, error) ||
+        !options_take_size(arguments, "x-perf.max-workers", &workers, error) ||
+        !options_take_size(arguments, "x-perf.max-chunk", &chunk, error)) {
+        return false;
+    }
+    if (workers < 1 || workers > INT32_MAX) {
+        return error_fail(error, KASO_ERROR_INVALID, "max-workers must be between 1 and %d",
+                          INT32_MAX);
+    }
+    if (chunk && chunk < granularity) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "max-chunk (%" G_GUINT64_FORMAT
+                          ") is less than the target's clusters (%" G_GUINT64_FORMAT ")",
+                          chunk, granularity);
+    }
+    job->chunk = chunk ? MIN(job->chunk, align_down(chunk, granularity)) : job->chunk;
+    return true;
+}
+
 /*
  * What is being mirrored is nobody's before it is complete; what a backup has copied may be read, and be
  * written over by who asks for it, at once.
@@ -553,8 +578,8 @@ static bool start_copy(BlockJob *job, GHashTable *arguments, bool mirror, bool i
         return take_mirror(job, arguments, error);
     }
     /* The user's bitmap last: nothing must fail once it has been cleared. */
-    return take_compress(job, arguments, error) && take_bitmap(job, arguments, error) &&
-           mark_backup(job, error);
+    return take_compress(job, arguments, error) && take_performance(job, arguments, error) &&
+           take_bitmap(job, arguments, error) && mark_backup(job, error);
 }
 
 static bool start_by_command(BlockJob *job, const char *command, GHashTable *arguments,

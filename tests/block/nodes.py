@@ -265,8 +265,26 @@ def vmdk_extents(m):
         failure = made(m, "c", driver="vmdk", file="f", size=size, subformat=subformat, extents=extents)
         assert failure and message in failure, (subformat, extents, failure)
     assert os.path.getsize("e2") == 0
-    for bad in ("e0", [{"driver": "file", "filename": "e0"}]):
-        assert "options.extents" in m.fails("blockdev-create", job_id="b", options={"driver": "vmdk", "file": "f", "size": size, "extents": bad})
+    options = {"driver": "vmdk", "file": "f", "size": size, "extents": "e0"}
+    assert "options.extents" in m.fails("blockdev-create", job_id="b", options=options)
+
+
+def described_places(m):
+    """Nodes that are described where others are named are opened for the job, and are gone with it."""
+    before = [n["node-name"] for n in m.do("query-named-block-nodes")]
+    files = []
+    for name in ("i0", "i1", "i2"):
+        open(name, "w", encoding="ascii").close()
+        files.append({"driver": "file", "filename": name})
+    assert made(m, "i", driver="qcow2", file=files[0], data_file=files[1], size=MIB) is None
+    io("i0", "write -P 3 0 64k", "read -P 3 0 64k")
+    assert os.path.getsize("i1") >= 65536
+    assert made(m, "i", driver="vmdk", file=files[0], size=MIB, subformat="monolithicFlat", extents=[files[2]]) is None
+    io("i0", "write -P 4 0 64k", "read -P 4 0 64k")
+    assert os.path.getsize("i2") == MIB
+    bad = {"driver": "qcow2", "file": {"driver": "file", "filename": "none"}, "size": MIB}
+    assert "No such file" in m.fails("blockdev-create", job_id="b", options=bad)
+    assert [n["node-name"] for n in m.do("query-named-block-nodes")] == before
 
 
 def creation():
@@ -301,6 +319,7 @@ def creation():
             assert message in made(m, "c", driver="qcow2", file="f", data_file=data, size=MIB), data
         assert "requires data-file" in made(m, "c", driver="qcow2", file="f", data_file_raw=True, size=MIB)
         vmdk_extents(m)
+        described_places(m)
         # Choices that drivers know by other names, and those of files.
         assert made(m, "c", driver="vdi", file="f", size=4 * MIB, preallocation="metadata") is None
         assert os.path.getsize("new") > 4 * MIB

@@ -40,6 +40,16 @@ def refusals():
         assert "conflicting" in m.fails("blockdev-add", driver="null-co", node_name="d0")
 
 
+def unused():
+    """Overlays of nodes that nobody uses."""
+    chain()
+    with Machine(*image("base"), *image("t")) as m:
+        data = [{"node-name": n, "snapshot-file": "over-" + n, "snapshot-node-name": "o" + n} for n in ("base", "t")]
+        m.do("transaction", actions=[{"type": "blockdev-snapshot-sync", "data": d} for d in data])
+        m.do("blockdev-snapshot-sync", **{k.replace("-", "_"): v for k, v in data[0].items()})
+        assert m.node("base") and m.node("t")
+
+
 def ends():
     """The reason of a failure alone, and SHUTDOWN without a STOP."""
     chain()
@@ -53,6 +63,17 @@ def ends():
         m.qmp.wait_event("SHUTDOWN")
         rest = b"".join(iter(lambda: m.qmp.peer.recv(4096), b""))
         assert b"STOP" not in rest, rest
+
+
+def performance():
+    chain()
+    with Machine(*image("top"), *image("t", backing=None)) as m:
+        backup = dict(job_id="b", device="top", target="t", sync="full")
+        for wrong in ({"max-workers": 0}, {"max-chunk": 4096}, {"max-speed": 1}):
+            assert list(wrong)[0] in m.fails("blockdev-backup", x_perf=wrong, **backup)
+        m.do("blockdev-backup", x_perf={"max-workers": 4, "max-chunk": 65536, "use-copy-range": True}, **backup)
+        m.completed("b")
+    io("t", *CONTENT)
 
 
 def patient_commit():
@@ -171,7 +192,7 @@ def units():
 
 
 def main():
-    for part in (refusals, ends, patient_commit, paths, late_backing, backing_before_pivot, units):
+    for part in (refusals, unused, ends, performance, patient_commit, paths, late_backing, backing_before_pivot, units):
         with tempfile.TemporaryDirectory() as folder:
             os.chdir(folder)
             part()
