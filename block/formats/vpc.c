@@ -28,18 +28,25 @@ static int vpc_probe(const uint8_t *buffer, size_t size, const char *filename)
     return size >= FOOTER_SIZE && !memcmp(buffer, "conectix", 8) ? 100 : 0;
 }
 
+/* What the geometry says of the size; 0: it says nothing, as where it is the largest that there is. */
+static uint64_t geometry_sectors(const uint8_t *footer)
+{
+    uint64_t sectors = (uint64_t)load_be16(footer + 56) * footer[58] * footer[59];
+
+    return sectors == CHS_SECTORS_MAX ? 0 : sectors;
+}
+
 static bool size_by_geometry(const uint8_t *footer)
 {
     static const char *const by_size[] = { "win ", "d2v ", "qem2", "tap", "pvs", "wa" };
     const char *creator = (const char *)footer + 28;
-    uint64_t sectors = (uint64_t)load_be16(footer + 56) * footer[58] * footer[59];
 
     for (unsigned i = 0; i < ARRAY_SIZE(by_size); i++) {
         if (!strncmp(creator, by_size[i], strlen(by_size[i]))) {
             return false;
         }
     }
-    return sectors && sectors != CHS_SECTORS_MAX;
+    return geometry_sectors(footer) != 0;
 }
 
 static bool read_footer(BlockNode *node, uint8_t *footer, GError **error)
@@ -95,25 +102,35 @@ static bool open_dynamic(BlockNode *node, const uint8_t *footer, GError **error)
     return vpc->bat != NULL;
 }
 
+/* Who knows better than the creator's name says may choose. */
+static bool vpc_choose_size(GHashTable *options, const uint8_t *footer, uint64_t *size,
+                            GError **error)
+{
+    static const char *const ways[] = { "chs", "current_size", NULL };
+    int way = size_by_geometry(footer) ? 0 : 1;
+
+    if (!options_take_enum(options, "force_size_calc", ways, &way, error)) {
+        return false;
+    }
+    *size = way == 0 && geometry_sectors(footer) ? geometry_sectors(footer) * 512
+                                                 : align_down(load_be64(footer + 48), 512);
+    return *size <= INT64_MAX / 2 ||
+           error_fail(error, KASO_ERROR_INVALID, "The disk size %" G_GUINT64_FORMAT " is too large",
+                      *size);
+}
+
 static bool vpc_open(BlockNode *node, GHashTable *options, GError **error)
 {
     Vpc *vpc = node->state;
     uint8_t footer[FOOTER_SIZE];
     uint32_t type;
 
-    if (!read_footer(node, footer, error)) {
+    if (!read_footer(node, footer, error) || !vpc_choose_size(options, footer, &vpc->size, error)) {
         return false;
     }
     memcpy(vpc->footer, footer, FOOTER_SIZE);
     coroutine_mutex_init(&vpc->lock);
     type = load_be32(footer + 60);
-    vpc->size = size_by_geometry(footer)
-                    ? (uint64_t)load_be16(footer + 56) * footer[58] * footer[59] * 512
-                    : align_down(load_be64(footer + 48), 512);
-    if (vpc->size > INT64_MAX / 2) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "The disk size %" G_GUINT64_FORMAT " is too large", vpc->size);
-    }
     if (type == TYPE_DYNAMIC) {
         return open_dynamic(node, footer, error);
     }
@@ -365,8 +382,15 @@ static const BlockOption vpc_create_options[] = {
     { 0 },
 };
 
+static const BlockOption vpc_options[] = {
+    { "force_size_calc",
+      "chs or current_size: the field of the footer that says how large the disk is" },
+    { 0 },
+};
+
 static const BlockDriver vpc_driver = {
     .name = "vpc",
+    .options = vpc_options,
     .summary = "Virtual PC and Hyper-V VHD",
     .instance_size = sizeof(Vpc),
     .probe = vpc_probe,
