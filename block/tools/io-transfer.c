@@ -31,7 +31,7 @@ static const struct TransferKind {
 
 typedef struct {
     Session *session;
-    const char *verb;
+    const char *name, *verb;
     bool write, zeroes, compressed, discard, unmap, fua, quiet, show, vm_state, has_pattern,
         invalid;
     bool no_fallback, terse, has_part;
@@ -158,11 +158,7 @@ static int transfer_finish(Transfer *t)
     int result = t->result;
 
     if (result < 0) {
-        fprintf(t->session->out, "%s failed: %s\n",
-                t->write     ? "write"
-                : t->discard ? "discard"
-                             : "read",
-                g_strerror(-result));
+        fprintf(t->session->out, "%s failed: %s\n", t->name, g_strerror(-result));
         return result;
     }
     if (!t->write && !t->discard) {
@@ -179,7 +175,7 @@ static bool take_flag(Transfer *t, int c, uint64_t *value)
 {
     switch (c) {
     case 'P':
-        t->has_pattern = io_number(t->session, optarg, value) && *value <= UINT8_MAX;
+        t->has_pattern = parse_size(optarg, value, NULL) && *value <= UINT8_MAX;
         t->pattern = (uint8_t)*value;
         if (!t->has_pattern) {
             io_complain(t->session, "%s is not a valid pattern byte\n", optarg);
@@ -354,6 +350,7 @@ static Transfer *transfer_new(Session *session, int argc, char **argv)
         kind++;
     }
     t->session = session;
+    t->name = kind->name;
     t->verb = kind->verb;
     t->write = kind->direction == WRITE;
     t->discard = kind->direction == DISCARD;

@@ -169,13 +169,10 @@ static void print_drive(json_t *entry, GString *out)
         g_string_append_printf(out, "    Attached to:      %s\n", owner);
     }
     if (owner && monitor_get_bool(entry, "removable")) {
-        g_string_append_printf(out, "    Removable device: %slocked",
-                               monitor_get_bool(entry, "locked") ? "" : "not ");
-        if (monitor_has(entry, "tray_open")) {
-            g_string_append_printf(out, ", tray %s",
-                                   monitor_get_bool(entry, "tray_open") ? "open" : "closed");
-        }
-        g_string_append_c(out, '\n');
+        /* Scripts read both words of each, of a floppy drive as well. */
+        g_string_append_printf(out, "    Removable device: %slocked, tray %s\n",
+                               monitor_get_bool(entry, "locked") ? "" : "not ",
+                               monitor_get_bool(entry, "tray_open") ? "open" : "closed");
     }
     if (!inserted) {
         return;

@@ -112,6 +112,10 @@ def data_files():
 
 
 def sizes():
+    run(IMG, "create", "-q", "-f", "vpc", "-o", "force_size=on", "vpc", "10M")
+    for way, expected in (("chs", 301 * 4 * 17 * 512), ("current_size", 10 * MIB)):
+        text = run(IMG, "info", "--output=json", "--image-opts", f"driver=vpc,force_size_calc={way},file.filename=vpc")
+        assert json.loads(text)["virtual-size"] == expected, text
     create("r", "10M")
     for size in ("0", "-10M", "-11M"):
         assert "must be positive" in run(IMG, "resize", "--shrink", "r", size, status=1)
@@ -199,7 +203,8 @@ def refused(image, line, words, *options):
 def io_commands():
     """What kaso-io refuses, and what it does beside reading and writing."""
     create("w", "4M")
-    for line, words in (("discard 3M 2M", "Input/output"), ("write 3M 2M", "Input/output"),
+    for line, words in (("discard 3M 2M", "discard failed: Input/output"), ("write 3M 2M", "write failed: Input/output"),
+                        ("writev 3M 2M", "writev failed: "), ("readv 3M 2M", "readv failed: "),
                         ("write -u 0 64k", "-u requires -z"), ("write -n 0 64k", "-n requires -z"),
                         ("write -z -P 1 0 64k", "Only one of"), ("write -b -z 0 1k", "-b and -z"),
                         ("write -f -c 0 64k", "-f and -b or -c"), ("write 0 3G", "exceed"),

@@ -502,7 +502,8 @@ def media():
         moved(False)
         assert block("cdrom")["inserted"]["file"] == disc.name and atapi(q, ready) == 6
         text = monitor.run("human-monitor-command", **{"command-line": "info block"})
-        assert "Removable device: not locked, tray closed" in text, text
+        removable = [line for line in text.splitlines() if "Removable" in line]
+        assert len(removable) == 3 and all("Removable device: not locked, tray closed" in line for line in removable), text
         assert "no such" in monitor.failure("blockdev-change-medium", id="cdrom", filename="/nowhere")["desc"].lower()
         assert block("cdrom")["inserted"]["file"] == disc.name, "the old one stays"
         # A drive that had none.
