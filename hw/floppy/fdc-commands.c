@@ -77,7 +77,15 @@ static uint64_t offset_of(const Fdc *f, const FloppyFormat *format)
            FLOPPY_SECTOR;
 }
 
-/* Whether heads find the sector; otherwise the command has failed. */
+/* How much of the sector the image has. */
+static unsigned bytes_in_image(const Fdc *f, const Floppy *drive)
+{
+    uint64_t offset = offset_of(f, drive->format), end = disk_bytes(&drive->disk);
+
+    return offset < end ? (unsigned)MIN(end - offset, FLOPPY_SECTOR) : 0;
+}
+
+/* Whether heads find the sector; otherwise the command has failed. What the image has no place for can be read only. */
 static bool find_sector(Fdc *f)
 {
     const Floppy *drive = fdc_drive(f, f->unit);
@@ -88,7 +96,7 @@ static bool find_sector(Fdc *f)
         fail(f, ST1_NO_DATA, ST2_WRONG_CYLINDER);
     } else if (f->cylinder >= drive->format->cylinders || f->head >= drive->format->heads ||
                f->sector < 1 || f->sector > drive->format->sectors ||
-               offset_of(f, drive->format) + FLOPPY_SECTOR > disk_bytes(&drive->disk)) {
+               (kind_of(f) != KIND_READ && bytes_in_image(f, drive) < FLOPPY_SECTOR)) {
         fail(f, ST1_NO_DATA, 0);
     } else {
         return true;
@@ -243,13 +251,20 @@ void fdc_submit(Fdc *f)
 {
     FdcRequest *request = f->request;
     const Floppy *drive = fdc_drive(f, f->unit);
+    unsigned bytes;
 
     if (request->in_flight || !find_sector(f)) {
         return; /* complete() submits when what was dropped has come */
     }
+    bytes = bytes_in_image(f, drive);
+    memset(f->buffer + bytes, 0, FLOPPY_SECTOR - bytes);
+    if (!bytes) {
+        request_done(f);
+        return;
+    }
     request->in_flight = true;
     request->drive = drive->disk.drive;
-    request->iov = (struct iovec){ f->buffer, FLOPPY_SECTOR };
+    request->iov = (struct iovec){ f->buffer, bytes };
     if (kind_of(f) == KIND_READ) {
         block_read(request->drive, offset_of(f, drive->format), &request->iov, 1, complete, f);
     } else {

@@ -6,7 +6,7 @@
 
 enum { RATE_500K = 0, RATE_300K = 1, RATE_250K = 2, RATE_1M = 3, LAST_CYLINDER = 83 };
 
-/* The first that fits decides where sizes are equal. */
+/* The first that fits decides where sizes are equal; it is also what the drive is made for. */
 static const FloppyFormat formats[] = {
     { 80, 2, 18, RATE_500K, FLOPPY_144 }, { 80, 2, 36, RATE_1M, FLOPPY_288 },
     { 80, 2, 15, RATE_500K, FLOPPY_120 }, { 80, 2, 9, RATE_250K, FLOPPY_144 },
@@ -42,7 +42,10 @@ static bool fits(const FloppyFormat *format, int type)
            (type == FLOPPY_288 && format->type == FLOPPY_144);
 }
 
-/* An image of another size is taken for the largest format that it can hold, else the smallest that can hold it. */
+/*
+ * An image of no format's size is the beginning of a usual floppy, as makers of boot floppies leave it: what is not in it reads
+ * as zeros. One that is larger is taken for the largest format that it can hold.
+ */
 static const FloppyFormat *find_format(uint64_t bytes, int type)
 {
     const FloppyFormat *best = NULL;
@@ -56,8 +59,7 @@ static const FloppyFormat *find_format(uint64_t bytes, int type)
         if (size == bytes) {
             return &formats[i];
         }
-        if (!best || (size <= bytes ? format_bytes(best) > bytes || size > format_bytes(best)
-                                    : format_bytes(best) > bytes && size < format_bytes(best))) {
+        if (!best || (size <= bytes && size > format_bytes(best))) {
             best = &formats[i];
         }
     }

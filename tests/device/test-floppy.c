@@ -335,6 +335,61 @@ static void test_settings(void)
     bench_free(b);
 }
 
+/* One sector by DMA; returns ST0. */
+static uint8_t transfer(Bench *b, bool write, uint32_t sector)
+{
+    uint8_t cylinder = (uint8_t)(sector / 36), head = sector / 18 % 2, bytes[7];
+    uint8_t unit = (uint8_t)(head << 2), place = (uint8_t)(sector % 18 + 1);
+
+    command(b, (const uint8_t[]){ 0x0f, 0, cylinder }, 3);
+    sense(b, 0x20, cylinder);
+    program_dma(b, write ? 0x4a : 0x46, 512);
+    command(
+        b, (const uint8_t[]){ write ? 0x45 : 0x46, unit, cylinder, head, place, 2, 18, 0x1b, 0xff },
+        9);
+    wait_irq(b);
+    result(b, bytes, 7);
+    return bytes[0] & 0xc0;
+}
+
+/* Images of no format's size: the rest of a usual floppy reads as zeros and is not written. */
+static void test_odd_sizes(void)
+{
+    static const uint32_t sizes[] = {
+        512, 1000, 163840 + 512, 1294336, 1474560 - 512, 1474560 + 512
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        Bench *b = bench_new(sizes[i], "off");
+        uint32_t whole = MIN(sizes[i], 1474560) / 512;
+
+        start(b, 0, true);
+        g_assert_cmphex(transfer(b, false, whole - 1), ==, 0);
+        g_assert_cmphex(memory(b, 0), ==, whole - 1);
+        if (sizes[i] < 1474560) {
+            g_assert_cmphex(transfer(b, false, 2879), ==, 0);
+            g_assert_cmphex(memory(b, 0), ==, 0);
+            g_assert_cmphex(transfer(b, true, 2879), ==, 0x40);
+        }
+        bench_free(b);
+    }
+}
+
+/* A part of a sector is there. */
+static void test_part_of_sector(void)
+{
+    Bench *b = bench_new(1000, "off");
+    const uint32_t value = 0x12345678;
+
+    g_assert_cmpint(block_pwrite(b->block, 996, &value, 4), ==, 0);
+    start(b, 0, true);
+    pc_rig_write(&b->rig, -1, MEMORY + 488, 0xffffffff);
+    g_assert_cmphex(transfer(b, false, 1), ==, 0);
+    g_assert_cmphex(memory(b, 484), ==, value);
+    g_assert_cmphex(memory(b, 488), ==, 0);
+    bench_free(b);
+}
+
 static void test_noise(void)
 {
     Bench *b = bench_new(1474560, "off");
@@ -367,6 +422,8 @@ int main(int argc, char **argv)
     g_test_add_func("/floppy/protected", test_protected);
     g_test_add_func("/floppy/by-port", test_by_port);
     g_test_add_func("/floppy/settings", test_settings);
+    g_test_add_func("/floppy/odd-sizes", test_odd_sizes);
+    g_test_add_func("/floppy/part-of-sector", test_part_of_sector);
     g_test_add_func("/floppy/noise", test_noise);
     return g_test_run();
 }
