@@ -279,6 +279,7 @@ typedef struct X86Cpu {
     bool wait_for_sipi;        /* an application processor after INIT */
     bool delivering;           /* an exception is being delivered: another one may be a double fault */
     uint8_t delivering_vector;
+    uint8_t delivering_external; /* bit 0 of error codes in the meantime */
     bool shut_down;            /* after a triple fault: until a reset or INIT */
     uint8_t phys_bits, virt_bits;
     uint64_t pending_debug;    /* DR6 bits of a trap to be raised before the next instruction */
@@ -319,6 +320,9 @@ typedef struct X86Cpu {
     uint16_t flags;            /* as in accel/tcg/ir/flags.h */
     TcgState tcg;
 } X86Cpu;
+
+/* Of AMD, or of Hygon, who does all as AMD. */
+bool x86_vendor_is_amd(const X86Cpu *cpu);
 
 static inline X86Cpu *x86_cpu(Vcpu *vcpu)
 {

@@ -25,8 +25,7 @@ static bool has_long_mode(const X86Cpu *cpu)
     return x86_has(cpu, X86_FEATURE_LM);
 }
 
-/* The vendors whose extended leaves are AMD's. */
-static bool is_amd_like(const X86Cpu *cpu)
+bool x86_vendor_is_amd(const X86Cpu *cpu)
 {
     return strcmp(cpu->vendor, X86_VENDOR_AMD) == 0 || strcmp(cpu->vendor, X86_VENDOR_HYGON) == 0;
 }
@@ -206,7 +205,7 @@ static void leaf_80000001(const X86Cpu *cpu, uint32_t out[4])
     out[0] = family_word(cpu);
     out[2] = cpu->features[X86_WORD_8000_0001_ECX];
     out[3] = cpu->features[X86_WORD_8000_0001_EDX];
-    if (is_amd_like(cpu)) {
+    if (x86_vendor_is_amd(cpu)) {
         out[3] |= cpu->features[X86_WORD_1_EDX] & X86_REPEATED_OF_LEAF_1;
     }
     if (is_intel(cpu) && !x86_long_mode(cpu)) {
@@ -225,7 +224,7 @@ static void leaf_80000008(const X86Cpu *cpu, uint32_t out[4])
     out[0] = cpu->phys_bits | (has_long_mode(cpu) ? (uint32_t)cpu->virt_bits << 8 : 0) |
              (uint32_t)cpu->x86_model->guest_phys_bits << 16;
     out[1] = cpu->features[X86_WORD_8000_0008_EBX];
-    if (t->threads_of_package > 1 && is_amd_like(cpu)) {
+    if (t->threads_of_package > 1 && x86_vendor_is_amd(cpu)) {
         out[2] = (uint32_t)(t->thread_bits + t->core_bits) << 12 | (t->threads_of_package - 1);
     }
 }
@@ -246,7 +245,7 @@ static void extended_leaf(const X86Cpu *cpu, uint32_t leaf, uint32_t subleaf, ui
     switch (leaf) {
     case 0x80000000:
         out[0] = cpu->xlevel;
-        if (is_amd_like(cpu)) {
+        if (x86_vendor_is_amd(cpu)) {
             vendor(cpu, out);
         }
         break;

@@ -31,10 +31,11 @@ static bool pushes_error_code(unsigned vector)
     return vector == X86_DF || (vector >= X86_TS && vector <= X86_PF) || vector == X86_AC;
 }
 
-/* Bit 0 of error codes says that the event came from outside, but for software interrupts. */
+/* Bit 0 of error codes says that the event came from outside. Exceptions of the program do for Intel, not for AMD. */
 static uint32_t external(const Event *e)
 {
-    return e->cause == BY_SOFTWARE ? 0 : 1;
+    return e->cause == BY_HARDWARE || (e->cause != BY_SOFTWARE && !x86_vendor_is_amd(e->cpu)) ? 1
+                                                                                              : 0;
 }
 
 static uint32_t idt_error(const Event *e)
@@ -416,6 +417,7 @@ static void take_event_now(const Event *e)
     }
     cpu->delivering = true;
     cpu->delivering_vector = e->cause == BY_EXCEPTION ? (uint8_t)e->vector : 0xff;
+    cpu->delivering_external = external(e);
     deliver_or_unwind(e);
     cpu->tcg.unwind = outer;
     cpu->delivering = false;
@@ -511,12 +513,9 @@ void x86_take_fault(X86Cpu *cpu, X86Vector vector, uint32_t error_code)
             if (x86_svm_exception(cpu, X86_DF, true, 0)) {
                 return;
             }
-        } else if (first != 0xff || !(error_code & 1)) {
-            /* What is delivered now came from outside the program. */
-            error_code |= pushes_error_code(vector) && vector != X86_PF && vector != X86_DF &&
-                                  vector != X86_AC
-                              ? 1
-                              : 0;
+        } else if (pushes_error_code(vector) && vector != X86_PF && vector != X86_DF &&
+                   vector != X86_AC) {
+            error_code |= cpu->delivering_external;
         }
     }
     if (vector == X86_PF) {

@@ -409,6 +409,7 @@ const StateField x86_state[] = {
     STATE_STRUCT(X86Cpu, svm, svm_fields),
     STATE(X86Cpu, tcg.insn_count),
     STATE_DERIVED(X86Cpu, step_settled), /* within an instruction */
+    STATE_DERIVED(X86Cpu, delivering_external),
     STATE_DERIVED(X86Cpu, vcpu),
     STATE_DERIVED(X86Cpu, ferr),         /* wiring */
     STATE_DERIVED(X86Cpu, mxcsr_raised), /* within an instruction */

@@ -29,13 +29,13 @@ static uint32_t task_stack(unsigned n)
     return TASK_STACKS + 0x100 * (n + 1);
 }
 
-static void prepare(X86Rig *rig)
+static void prepare_model(X86Rig *rig, const char *model)
 {
     /* mov [SEEN], rsp; mov edx, END_PORT; out dx, al; jmp . */
     static const uint8_t handler[] = { 0x48, 0x89, 0x24, 0x25, 0, SEEN >> 8, 0,    0,
                                        0xba, 0xf4, 0x05, 0,    0, 0xee,      0xeb, 0xfe };
 
-    if (!x86_rig_open(rig, "max", interp)) {
+    if (!x86_rig_open(rig, model, interp)) {
         exit(77);
     }
     x86_rig_long_mode(rig);
@@ -54,6 +54,11 @@ static void prepare(X86Rig *rig)
     rig->cpu->tr =
         (X86Segment){ .selector = TASK, .base = TSS, .limit = TSS_BYTES - 1, .flags = 0x8b00 };
     rig->cpu->gpr[X86_RSP] = STACK;
+}
+
+static void prepare(X86Rig *rig)
+{
+    prepare_model(rig, "max");
 }
 
 /* Runs `insn` with a gate for `vector` that has this IST; returns the handler's stack pointer. */
@@ -100,6 +105,39 @@ static void test_stacks(void)
     }
 }
 
+/*
+ * What an exception's delivery faults with: bit 0 of the error code is never set for INT, and for the program's own exceptions
+ * by Intel's processors only.
+ */
+static void test_error_codes(void)
+{
+    static const struct {
+        const char *model;
+        X86Vector fault;
+        uint8_t insn[2];
+        uint32_t code;
+    } cases[] = { { "EPYC", X86_GP, { 0xcd, 0x40 }, 0x202 },
+                  { "Skylake-Server", X86_GP, { 0xcd, 0x40 }, 0x202 },
+                  { "EPYC", X86_NP, { 0xcd, 0x06 }, 0x32 },
+                  { "Skylake-Server", X86_NP, { 0xcd, 0x06 }, 0x32 },
+                  { "EPYC", X86_NP, { 0x0f, 0x0b }, 0x32 },
+                  { "Skylake-Server", X86_NP, { 0x0f, 0x0b }, 0x33 } };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        X86Rig rig;
+
+        prepare_model(&rig, cases[i].model);
+        memcpy(rig.ram + CODE, cases[i].insn, 2);
+        store_le64(rig.ram + IDT + 16 * X86_UD, HANDLER | CODE_0 << 16 | UINT64_C(0x6e00) << 32);
+        store_le64(rig.ram + IDT + 16 * cases[i].fault,
+                   HANDLER | CODE_0 << 16 | UINT64_C(0xee00) << 32);
+        x86_rig_run(&rig, CODE);
+        g_assert_cmphex(load_le64(rig.ram + SEEN), ==, STACK - FRAME_BYTES - 8);
+        g_assert_cmphex(load_le64(rig.ram + STACK - FRAME_BYTES - 8), ==, cases[i].code);
+        x86_rig_close(&rig);
+    }
+}
+
 /* A watchpoint on data in the page of the code that reads it: the trap is right behind that instruction. */
 static void test_watched_code(void)
 {
@@ -125,6 +163,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     interp = argc > 1 && strcmp(argv[1], "-i") == 0;
     g_test_add_func("/delivery-x86/stacks", test_stacks);
+    g_test_add_func("/delivery-x86/error-codes", test_error_codes);
     g_test_add_func("/delivery-x86/watched-code", test_watched_code);
     return g_test_run();
 }
