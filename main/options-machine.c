@@ -172,15 +172,20 @@ bool option_cpu(Setup *setup, const char *argument, GError **error)
     return true;
 }
 
-/* A size whose bare number counts MiB. */
+enum { MEMORY_GRAIN = 8192 };
+
+/* A size whose bare number counts MiB; memory comes in whole pages of any processor. */
 static bool parse_memory(const char *text, uint64_t *bytes, GError **error)
 {
     bool bare = text[0] && strspn(text, "0123456789") == strlen(text);
     g_autofree char *with_unit = g_strconcat(text, bare ? "M" : "", NULL);
 
-    return property_parse_size(with_unit, bytes) ||
-           error_fail(error, KASO_ERROR_INVALID,
-                      "'%s' is no size; give MiB, or a number with suffix K, M, G or T", text);
+    if (!property_parse_size(with_unit, bytes) || *bytes > UINT64_MAX - MEMORY_GRAIN) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "'%s' is no size; give MiB, or a number with suffix K, M, G or T", text);
+    }
+    *bytes = align_up(*bytes, MEMORY_GRAIN);
+    return true;
 }
 
 bool option_m(Setup *setup, const char *argument, GError **error)

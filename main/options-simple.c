@@ -34,12 +34,18 @@ bool option_kernel(Setup *setup, const char *argument, GError **error)
     return set_readable_file(&setup->config.kernel, "kernel", argument, error);
 }
 
-/* A file, or for multiboot kernels a list: "FILE words,FILE words". */
+/* A file, or for multiboot kernels a list: "FILE words,FILE words", where two commas are one of a name or word. */
 bool option_initrd(Setup *setup, const char *argument, GError **error)
 {
-    g_autofree char *first = g_strndup(argument, strcspn(argument, ", "));
+    g_autoptr(GString) first = g_string_new(NULL);
 
-    return access(argument, R_OK) < 0 && access(first, R_OK) == 0
+    for (const char *at = argument; *at && *at != ' '; at++) {
+        if (*at == ',' && *++at != ',') {
+            break;
+        }
+        g_string_append_c(first, *at);
+    }
+    return access(argument, R_OK) < 0 && access(first->str, R_OK) == 0
                ? set_text(&setup->config.initrd, argument)
                : set_readable_file(&setup->config.initrd, "initrd", argument, error);
 }

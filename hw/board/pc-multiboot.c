@@ -98,6 +98,13 @@ static GBytes *read_by_header(const PcKernel *kernel, size_t at, uint64_t *addre
                    kernel->pc->machine->config.kernel, load, bss_end ? bss_end : load_end);
         return NULL;
     }
+    if (bss_end && bss_end < load + bytes) {
+        error_fail(error, KASO_ERROR_INVALID,
+                   "kernel '%s': in its multiboot header bss_end_addr (%#x) is before the end of "
+                   "what is loaded (%#" PRIx64 "); the header must be mended",
+                   kernel->pc->machine->config.kernel, bss_end, load + bytes);
+        return NULL;
+    }
     image = g_malloc0(memory);
     memcpy(image, kernel->data + begin, bytes);
     *address = load;
@@ -165,14 +172,25 @@ static bool add_module(Multiboot *boot, const char *text, GError **error)
     return true;
 }
 
+/* Modules are separated by commas; two are one of a module's text. */
 static bool add_modules(Multiboot *boot, const char *list, GError **error)
 {
-    g_auto(GStrv) modules = list ? g_strsplit(list, ",", -1) : NULL;
+    g_autoptr(GString) text = g_string_new(NULL);
 
-    for (char **module = modules; module && *module; module++) {
-        if (!add_module(boot, *module, error)) {
-            return false;
+    for (const char *at = list; at; at++) {
+        if (at[0] == ',' && at[1] == ',') {
+            at++;
+        } else if (*at == ',' || !*at) {
+            if (!add_module(boot, text->str, error)) {
+                return false;
+            }
+            g_string_truncate(text, 0);
+            if (!*at) {
+                break;
+            }
+            continue;
         }
+        g_string_append_c(text, *at);
     }
     return true;
 }

@@ -3,6 +3,7 @@
 """test-pc KASO CC SOURCE: SeaBIOS on the PC boards, and kernels of three formats with it."""
 
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -44,16 +45,27 @@ def firmware(machine, *arguments, until="No bootable device."):
 
 
 def kernel(kind, machine):
-    image, initrd = kernels.build(cc, source, kind, folder.name), path("initrd")
+    image, initrd = kernels.build(cc, source, kind, folder.name), path("ini,trd")
     with open(initrd, "w", encoding="ascii") as file:
         file.write("content")
     run = subprocess.run([kaso, "-M", machine, "-m", "64", "-display", "none", "-serial", "none", "-monitor", "none",
-                          *kernels.DEVICES, "-kernel", image, "-initrd", initrd, "-append", "some words"],
+                          *kernels.DEVICES, "-kernel", image, "-initrd", initrd.replace(",", ",,") if kind == "MULTIBOOT" else initrd, "-append", "some words"],
                          stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT)
     line = image + " some words" if kind == "MULTIBOOT" else "some words"
     assert run.returncode == kernels.STATUS and run.stdout.decode() == line + "|content|.", (kind, machine, run)
 
 
+def contradiction():
+    """A multiboot header whose bss ends within what is loaded."""
+    with open(path("contradiction"), "wb") as file:
+        file.write(struct.pack("<8I", 0x1badb002, 0x10000, -0x1badb002 - 0x10000 & 0xffffffff, 0x100000, 0x100000, 0x100020, 0x10001f,
+                               0x100000))
+    run = subprocess.run([kaso, "-M", "pc", "-display", "none", "-kernel", path("contradiction")], stdin=subprocess.DEVNULL,
+                         capture_output=True, timeout=TIMEOUT)
+    assert run.returncode == 1 and b"bss_end_addr (0x10001f) is before the end of what is loaded (0x100020)" in run.stderr, run
+
+
+contradiction()
 text = firmware("pc", "-smp", "2", "-m", "128")
 assert text.startswith("SeaBIOS (version"), text[:100]
 for words in ("Found QEMU fw_cfg", "DMA interface supported", "[RAM]", "elcr=00 0c",

@@ -398,6 +398,10 @@ class CommandLine(unittest.TestCase):
                 result = run(*VIRT, *arguments, '-S', '-monitor', 'stdio', stdin='quit\n')
                 self.assertEqual(result.returncode, 0, result.stderr)
 
+    def test_whole_pages(self):
+        result = run(*VIRT, '-m', '65.1M', '-S', '-monitor', 'stdio', stdin='info memory_size_summary\nquit\n')
+        self.assertIn('base memory: 68263936', result.stdout, result)
+
     def test_companions(self):
         """USB controllers that share ports with a device at them end, together and one before the other."""
         usb = ['-device', 'ich9-usb-ehci1,id=usb', '-device', 'ich9-usb-uhci1,masterbus=usb.0,firstport=0,id=c',
