@@ -63,6 +63,10 @@ static void take_events(KvmVcpu *kv)
     VcpuEvent event;
 
     take_start_events(kv);
+    if (vcpu_take_event(kv->vcpu, 1u << X86_EVENT_VECTOR, &event)) {
+        registers_give_vector(kv, (uint8_t)event.data);
+        atomic_store(&kv->vcpu->halted, false);
+    }
     while (vcpu_take_event(kv->vcpu, 1u << X86_EVENT_NMI, &event)) {
         send(kv, KVM_NMI, "NMI");
         atomic_store(&kv->vcpu->halted, false);
@@ -125,6 +129,11 @@ bool interrupts_before(KvmVcpu *kv)
             return false;
         }
         atomic_store(&vcpu->halted, false);
+    }
+    if (kv->changed && atomic_load(&vcpu->interrupts) & 1u << X86_LINE_INTR) {
+        /* What the kernel has told of IF is of other registers; one that waits in HLT would not even leave when IF allows it. */
+        kvm_vcpu_refresh(vcpu);
+        return false;
     }
     inject(kv);
     return true;

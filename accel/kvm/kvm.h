@@ -277,6 +277,8 @@ void kvm_vcpu_run(Vcpu *vcpu);
 void kvm_vcpu_kick(Vcpu *vcpu);
 /* Has the kernel finish the instruction whose access was answered last. */
 void kvm_vcpu_settle(Vcpu *vcpu);
+/* The kernel takes the registers and says what it thinks of them (struct kvm_run); the guest does not go on. [vCPU thread] */
+void kvm_vcpu_refresh(Vcpu *vcpu);
 /* Until it opens, no vCPU but the calling thread's own is in KVM_RUN, and none enters. */
 void gate_close(Kvm *kvm);
 void gate_open(Kvm *kvm);
@@ -292,6 +294,8 @@ void registers_sync(Vcpu *vcpu, VcpuSync direction);
 void registers_reset(Vcpu *vcpu);
 /* Gives the kernel what was changed. false: it refused, and the machine stops. */
 bool registers_put(KvmVcpu *kv);
+/* An interrupt that was acknowledged is delivered first when the guest goes on. [vCPU thread, before KVM_RUN] */
+void registers_give_vector(KvmVcpu *kv, uint8_t vector);
 
 /* msrs.c */
 bool msrs_create(KvmVcpu *kv, GError **error);

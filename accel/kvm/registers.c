@@ -293,6 +293,61 @@ static void note(KvmVcpu *kv)
     msrs_note(kv);
 }
 
+/*
+ * What the kernel has begun to deliver is nowhere else: the controller has it in service. It becomes what waits at the CPU, so that a saved machine
+ * has it, and is given back before the guest goes on.
+ */
+static void take_back_events(KvmVcpu *kv)
+{
+    struct kvm_vcpu_events *events = &kv->events;
+    bool vector = events->interrupt.injected && !events->interrupt.soft;
+    bool nmi = events->nmi.injected || events->nmi.pending;
+    bool smi = kvm_has(kv->kvm, KVM_HAS_SMM) && events->smi.pending;
+    g_autoptr(GError) error = NULL;
+
+    if (!kvm_has(kv->kvm, KVM_HAS_VCPU_EVENTS) || !(vector || nmi || smi)) {
+        return;
+    }
+    if (vector) {
+        vcpu_post_event(kv->vcpu, X86_EVENT_VECTOR, events->interrupt.nr);
+        events->interrupt.injected = 0;
+    }
+    if (nmi) {
+        vcpu_post_event(kv->vcpu, X86_EVENT_NMI, 0);
+        events->nmi.masked = events->nmi.masked && !events->nmi.injected;
+        events->nmi.injected = events->nmi.pending = 0;
+    }
+    if (smi) {
+        vcpu_post_event(kv->vcpu, X86_EVENT_SMI, 0);
+        events->smi.pending = 0;
+    }
+    if (!KVM_DO(kv->fd, KVM_SET_VCPU_EVENTS, events, &error)) {
+        kvm_fail(kv->kvm, NULL, KVM_STATUS_HOST, g_strdup(error->message));
+    }
+}
+
+void registers_give_vector(KvmVcpu *kv, uint8_t vector)
+{
+    struct kvm_vcpu_events events;
+    g_autoptr(GError) error = NULL;
+
+    if (kv->changed && !registers_put(kv)) {
+        return;
+    }
+    if (!KVM_DO(kv->fd, KVM_GET_VCPU_EVENTS, &events, &error)) {
+        kvm_fail(kv->kvm, NULL, KVM_STATUS_HOST, g_strdup(error->message));
+        return;
+    }
+    events.interrupt.injected = 1;
+    events.interrupt.nr = vector;
+    events.interrupt.soft = 0;
+    if (!KVM_DO(kv->fd, KVM_SET_VCPU_EVENTS, &events, &error)) {
+        kvm_fail(kv->kvm, NULL, KVM_STATUS_HOST, g_strdup(error->message));
+    }
+    kv->fetched = false;
+    kv->run->ready_for_interrupt_injection = 0; /* until the kernel says so again */
+}
+
 static void fetch(KvmVcpu *kv)
 {
     g_autoptr(GError) error = NULL;
@@ -303,7 +358,7 @@ static void fetch(KvmVcpu *kv)
         kvm_fail(kv->kvm, NULL, KVM_STATUS_HOST, g_strdup(error->message));
         return;
     }
-    /* An interrupt that is under way is among the events; elsewhere it would be one more. */
+    take_back_events(kv);
     memset(kv->sregs.interrupt_bitmap, 0, sizeof kv->sregs.interrupt_bitmap);
     kv->events.flags &= KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM;
     msrs_fetch(kv);

@@ -237,6 +237,14 @@ void kvm_vcpu_settle(Vcpu *vcpu)
     } while (kv->unfinished && enter(kv));
 }
 
+void kvm_vcpu_refresh(Vcpu *vcpu)
+{
+    KvmVcpu *kv = kvm_vcpu(vcpu);
+
+    __atomic_store_n(&kv->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+    enter(kv);
+}
+
 static void run_once(KvmVcpu *kv)
 {
     Vcpu *vcpu = kv->vcpu;

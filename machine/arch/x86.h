@@ -36,6 +36,7 @@ typedef enum {
     X86_EVENT_SMI,
     X86_EVENT_NMI,
     X86_EVENT_A20,  /* data: 1 lets address bit 20 through, 0 forces it to 0 (A20M#) */
+    X86_EVENT_VECTOR, /* data: of an interrupt that was acknowledged and is not delivered yet */
     X86_EVENT_COUNT,
 } X86Event;
 

@@ -64,6 +64,9 @@ uint32_t x86_allowed_events(const X86Cpu *cpu)
     if (!cpu->svm.gif) {
         return allowed;
     }
+    if (atomic_load(&cpu->vcpu.events) & 1u << X86_EVENT_VECTOR) {
+        return allowed | 1u << X86_EVENT_VECTOR; /* it was begun before all others */
+    }
     if (!cpu->smm) {
         allowed |= 1u << X86_EVENT_INIT;
     }
@@ -118,6 +121,9 @@ static bool take_event(X86Cpu *cpu)
         break;
     case X86_EVENT_SMI:
         x86_enter_smm(cpu);
+        break;
+    case X86_EVENT_VECTOR:
+        x86_hardware_interrupt(cpu, event.data & UINT8_MAX);
         break;
     case X86_EVENT_NMI:
         cpu->nmi_blocked = true;

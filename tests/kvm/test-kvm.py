@@ -266,6 +266,30 @@ class Firmware(KvmTest):
                 self.assertIn("Running on KVM", text)
 
 
+class Moves(KvmTest):
+    def test_interrupts_under_way(self):
+        """A tick that waits at a CPU in HLT, or that KVM has begun to deliver, when the machine stops comes in the next process: else none would any more."""
+        # In real mode, whose IRET is emulated where KVM is software: the PIC, 100 ticks a second, six hundred of them counted in BX by its vector 0x20.
+        image, state = rom("ticks.rom", bytes.fromhex("fa31c08ed88ed0bc007cc70680004600c706820000f0b011e620b020e621b004e621b001e621b0fee621b034e643b09ce640b02ee64031dbfbf481fb580272f8ba0105b010ee43b020e620cf")), path("state")
+        for irqchip in IRQCHIPS:
+            with self.subTest(irqchip):
+                command = [KASO, "-M", "pc", "-m", "16", "-nodefaults", "-display", "none", "-device", "isa-debug-exit", "-debugcon", "null",
+                           "-accel", f"kvm,kernel-irqchip={irqchip}", "-bios", image, "-monitor", "stdio"]
+                for hop in range(12):
+                    with subprocess.Popen([*command, *(["-incoming", f"file:{state}"] if hop else [])], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                          stderr=subprocess.STDOUT, text=True) as process:
+                        time.sleep(0.4)
+                        if hop < 11:
+                            out, _ = process.communicate(f"migrate file:{state}\nquit\n", timeout=60)
+                            self.assertEqual(process.returncode, 0, out)
+                        else:
+                            try:
+                                process.wait(60)
+                            finally:
+                                process.kill()
+                            self.assertEqual(process.returncode, DONE)
+
+
 class Faults(KvmTest):
     def test_every_ioctl_fails(self):
         """Whatever fails is said, or does without; nothing hangs."""
