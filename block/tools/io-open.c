@@ -132,7 +132,6 @@ int io_open(Session *session, int argc, char **argv)
     if (session->child) {
         return io_complain(session, "file open already, try 'help close'\n");
     }
-    arguments.image_opts = false;
     optind = 0;
     while ((c = getopt(argc, argv, "snCkrt:d:Uo:")) != -1) {
         switch (c) {

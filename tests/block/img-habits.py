@@ -83,6 +83,9 @@ def words():
                    "length") == "1 MiB\n1 MiB\n", line
     assert run(IO, "-f", "qcow2", "-c", "open -o driver=raw,offset=64k r", "-c", "length") == \
         "960 KiB\n"
+    # --image-opts is for what commands open, too.
+    for line in ("open driver=qcow2,file.filename=a", "open -r driver=qcow2,file.filename=a"):
+        assert run(IO, "--image-opts", "-c", line, "-c", "length", "-c", "reopen -r", "-c", "length") == "1 MiB\n1 MiB\n"
     with subprocess.Popen([IO, "-f", "qcow2", "a"], stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE) as holder:
         holder.stdin.write(b"length\n")
