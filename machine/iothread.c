@@ -249,7 +249,7 @@ bool iothread_event_lock(IoThreadEvent *event)
 #define PARAMETER(field, name_, fallback_)                                                         \
     {                                                                                              \
         .name = name_, .kind = PROPERTY_U32, .offset = offsetof(IoThread, field),                  \
-        .summary = "accepted; has no effect", .fallback = fallback_                                \
+        .summary = "accepted; has no effect", .fallback = fallback_, .changed = object_read_at_use \
     }
 
 static const Property iothread_properties[] = {

@@ -69,6 +69,42 @@ void object_free(Object *object)
     g_free(object);
 }
 
+void object_read_at_use(void *instance)
+{
+}
+
+bool object_set(Object *object, const char *property, const char *value, GError **error)
+{
+    const Property *found = property_find(object->type->properties, property);
+    g_autofree char *who = g_strdup_printf("object '%s'", object->id);
+
+    if (found && !found->changed) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "%s: property '%s' can only be set before the object is in use", who,
+                          property);
+    }
+    if (!property_set(object->machine, object->type->properties, object, who, property, value,
+                      error)) {
+        return false;
+    }
+    found->changed(object);
+    return true;
+}
+
+char *object_get(Object *object, const char *property, GError **error)
+{
+    const Property *found = property_find(object->type->properties, property);
+
+    if (!found) {
+        error_fail(error, KASO_ERROR_NOT_FOUND, "object '%s' has no property '%s'", object->id,
+                   property);
+        return NULL;
+    }
+    return found->kind == PROPERTY_DRIVE
+               ? machine_drive_name(object->machine, property_pointer(found, object))
+               : property_get(found, object);
+}
+
 static bool is_name(const char *id)
 {
     return g_ascii_isalpha(id[0]) &&

@@ -75,6 +75,12 @@ bool object_remove(Machine *machine, const char *id, GError **error);
 Object *object_new(Machine *machine, const char *type, const char *id, GHashTable *options,
                    GError **error);
 void object_free(Object *object);
+/* Of an object that is in use: only properties with `changed` can be set. */
+bool object_set(Object *object, const char *property, const char *value, GError **error);
+/* `changed` of what is looked at whenever it matters. */
+void object_read_at_use(void *instance);
+/* As text; the caller frees. */
+char *object_get(Object *object, const char *property, GError **error);
 
 /*
  * Random bytes from a source, or from the host's generator when it is NULL. Returns how many bytes

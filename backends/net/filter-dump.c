@@ -171,7 +171,8 @@ static const Property dump_properties[] = {
     { "maxlen", PROPERTY_U32, offsetof(FilterDump, longest), "bytes kept of each frame", "65536" },
     { "queue", PROPERTY_ENUM, offsetof(FilterDump, queue),
       "frames that the back end gets (rx), sends to the guest (tx), or all", "all", dump_queues },
-    { "status", PROPERTY_BOOL, offsetof(FilterDump, on), "off: frames pass unseen", "on" },
+    { "status", PROPERTY_BOOL, offsetof(FilterDump, on), "off: frames pass unseen", "on",
+      .changed = object_read_at_use },
     { NULL },
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Commands that walk the device tree by paths and properties: qom-list, qom-get, qom-set … */
+/* Commands that walk devices and objects by paths and properties: qom-list, qom-get, qom-set … */
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,15 +33,24 @@ static void append_properties(json_t *list, const Property *table, bool describe
     }
 }
 
-static Device *find_device(Monitor *monitor, json_t *arguments, GError **error)
-{
-    const char *path = monitor_get_string(arguments, "path");
-    Device *device = device_find(monitor_machine(monitor), path);
+#define OBJECTS "/objects"
 
-    if (!device) {
-        error_fail(error, KASO_ERROR_NO_DEVICE, "Device '%s' not found", path);
-    }
-    return device;
+/* What a path leads to: one of the two. */
+typedef struct {
+    Device *device;
+    Object *object;
+} Place;
+
+static bool find_place(Monitor *monitor, json_t *arguments, Place *place, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+    const char *path = monitor_get_string(arguments, "path");
+    const char *id = g_str_has_prefix(path, OBJECTS "/") ? path + strlen(OBJECTS "/") : path;
+
+    place->device = device_find(machine, path);
+    place->object = place->device ? NULL : machine_find_object(machine, id);
+    return place->device || place->object ||
+           error_fail(error, KASO_ERROR_NO_DEVICE, "Device '%s' not found", path);
 }
 
 typedef struct {
@@ -78,27 +87,40 @@ static json_t *list_folder(Machine *machine, const char *path)
     return search.list;
 }
 
-static json_t *list_run(Monitor *monitor, json_t *arguments, GError **error)
+static json_t *list_objects(Machine *machine)
 {
-    const char *path = monitor_get_string(arguments, "path");
-    Device *device;
-    json_t *list;
+    GPtrArray *objects = machine_objects(machine);
+    json_t *list = json_array();
 
-    if (!strcmp(path, "/")) {
-        list = json_array();
-        json_array_append_new(list, property_entry("machine", "child<machine>", NULL));
-        return list;
-    }
-    list = list_folder(monitor_machine(monitor), path);
-    if (list) {
-        return list;
-    }
-    device = find_device(monitor, arguments, error);
-    if (!device) {
-        return NULL;
-    }
-    list = json_array();
     json_array_append_new(list, property_entry("type", "string", NULL));
+    for (guint i = 0; i < objects->len; i++) {
+        const Object *object = objects->pdata[i];
+        g_autofree char *type = g_strdup_printf("child<%s>", object->type->name);
+
+        json_array_append_new(list, property_entry(object->id, type, NULL));
+    }
+    return list;
+}
+
+static json_t *list_root(void)
+{
+    json_t *list = json_array();
+
+    json_array_append_new(list, property_entry("machine", "child<machine>", NULL));
+    json_array_append_new(list, property_entry(&OBJECTS[1], "child<container>", NULL));
+    return list;
+}
+
+static json_t *list_place(const Place *place)
+{
+    Device *device = place->device;
+    json_t *list = json_array();
+
+    json_array_append_new(list, property_entry("type", "string", NULL));
+    if (place->object) {
+        append_properties(list, place->object->type->properties, false);
+        return list;
+    }
     for (size_t i = 0; !device->parent && i < G_N_ELEMENTS(folders); i++) {
         json_array_append_new(
             list, property_entry(strrchr(folders[i], '/') + 1, "child<container>", NULL));
@@ -115,6 +137,24 @@ static json_t *list_run(Monitor *monitor, json_t *arguments, GError **error)
     return list;
 }
 
+static json_t *list_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    const char *path = monitor_get_string(arguments, "path");
+    json_t *list = list_folder(monitor_machine(monitor), path);
+    Place place;
+
+    if (list) {
+        return list;
+    }
+    if (!strcmp(path, "/")) {
+        return list_root();
+    }
+    if (!strcmp(path, OBJECTS)) {
+        return list_objects(monitor_machine(monitor));
+    }
+    return find_place(monitor, arguments, &place, error) ? list_place(&place) : NULL;
+}
+
 static void list_print(Monitor *monitor, json_t *result, GString *out)
 {
     size_t i;
@@ -128,7 +168,7 @@ static void list_print(Monitor *monitor, json_t *result, GString *out)
 }
 
 static const MonitorArgument list_arguments[] = {
-    { "path", ARGUMENT_STRING, .summary = "path or id of a device",
+    { "path", ARGUMENT_STRING, .summary = "path or id of a device or an object",
       .complete = monitor_complete_devices },
     { NULL },
 };
@@ -136,7 +176,7 @@ static const MonitorArgument list_arguments[] = {
 static const MonitorCommand list_command = {
     .name = "qom-list",
     .hmp = "qom-list",
-    .summary = "lists a device's properties and children",
+    .summary = "lists the properties and children of a device, or properties of an object",
     .arguments = list_arguments,
     .run = list_run,
     .print = list_print,
@@ -144,10 +184,14 @@ static const MonitorCommand list_command = {
 };
 MONITOR_COMMAND(list_command);
 
-static const Property *find_property(Device *device, const char *name)
+static const Property *find_property(const Place *place, const char *name)
 {
+    const Device *device = place->device;
     const Property *property = NULL;
 
+    if (place->object) {
+        return property_find(place->object->type->properties, name);
+    }
     if (device->type->properties) {
         property = property_find(device->type->properties, name);
     }
@@ -184,32 +228,41 @@ static json_t *property_value(const Property *property, const char *text)
     }
 }
 
-static json_t *get_run(Monitor *monitor, json_t *arguments, GError **error)
+static json_t *get_child(const Device *device, const char *name)
 {
-    const char *name = monitor_get_string(arguments, "property");
-    Device *device = find_device(monitor, arguments, error);
-    const Property *property;
-    json_t *result;
-    char *text;
-
-    if (!device) {
-        return NULL;
-    }
-    if (!strcmp(name, "type")) {
-        return json_string(device->type->name);
-    }
     for (guint i = 0; device->children && i < device->children->len; i++) {
         Device *child = device->children->pdata[i];
 
         if (!g_strcmp0(child->id, name)) {
-            text = device_path(child);
-            result = monitor_string(text);
-            g_free(text);
-            return result;
+            g_autofree char *path = device_path(child);
+
+            return monitor_string(path);
         }
     }
-    property = find_property(device, name);
-    text = device_get(device, name, error);
+    return NULL;
+}
+
+static json_t *get_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    const char *name = monitor_get_string(arguments, "property");
+    const Property *property;
+    Place place;
+    json_t *result;
+    char *text;
+
+    if (!find_place(monitor, arguments, &place, error)) {
+        return NULL;
+    }
+    if (!strcmp(name, "type")) {
+        return json_string(place.device ? place.device->type->name : place.object->type->name);
+    }
+    result = place.device ? get_child(place.device, name) : NULL;
+    if (result) {
+        return result;
+    }
+    property = find_property(&place, name);
+    text = place.device ? device_get(place.device, name, error)
+                        : object_get(place.object, name, error);
     if (!text) {
         return NULL;
     }
@@ -227,7 +280,7 @@ static void get_print(Monitor *monitor, json_t *result, GString *out)
 }
 
 static const MonitorArgument get_arguments[] = {
-    { "path", ARGUMENT_STRING, .summary = "path or id of a device",
+    { "path", ARGUMENT_STRING, .summary = "path or id of a device or an object",
       .complete = monitor_complete_devices },
     { "property", ARGUMENT_STRING, .summary = "name of the property" },
     { NULL },
@@ -236,7 +289,7 @@ static const MonitorArgument get_arguments[] = {
 static const MonitorCommand get_command = {
     .name = "qom-get",
     .hmp = "qom-get",
-    .summary = "shows a device's property",
+    .summary = "shows a property of a device or an object",
     .arguments = get_arguments,
     .run = get_run,
     .print = get_print,
@@ -246,11 +299,12 @@ MONITOR_COMMAND(get_command);
 
 static json_t *set_run(Monitor *monitor, json_t *arguments, GError **error)
 {
-    Device *device = find_device(monitor, arguments, error);
+    const char *name = monitor_get_string(arguments, "property");
     json_t *value = json_object_get(arguments, "value");
+    Place place;
     char *text;
 
-    if (!device) {
+    if (!find_place(monitor, arguments, &place, error)) {
         return NULL;
     }
     if (json_is_string(value)) {
@@ -263,13 +317,17 @@ static json_t *set_run(Monitor *monitor, json_t *arguments, GError **error)
         error_fail(error, KASO_ERROR_INVALID, "a property's value is a string, number or boolean");
         return NULL;
     }
-    device_set(device, monitor_get_string(arguments, "property"), text, error);
+    if (place.device) {
+        device_set(place.device, name, text, error);
+    } else {
+        object_set(place.object, name, text, error);
+    }
     g_free(text);
     return NULL;
 }
 
 static const MonitorArgument set_arguments[] = {
-    { "path", ARGUMENT_STRING, .summary = "path or id of a device",
+    { "path", ARGUMENT_STRING, .summary = "path or id of a device or an object",
       .complete = monitor_complete_devices },
     { "property", ARGUMENT_STRING, .summary = "name of the property" },
     { "value", ARGUMENT_ANY, .summary = "its new value" },
@@ -279,7 +337,7 @@ static const MonitorArgument set_arguments[] = {
 static const MonitorCommand set_command = {
     .name = "qom-set",
     .hmp = "qom-set",
-    .summary = "changes a device's property",
+    .summary = "changes a property of a device or an object",
     .arguments = set_arguments,
     .run = set_run,
 };

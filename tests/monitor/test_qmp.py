@@ -8,6 +8,30 @@ from harness import Kaso, Qmp
 SERVER = "unix:@/%s,server=on,wait=off"
 
 
+def objects():
+    """Objects have paths and properties, as devices have; libvirt tunes an I/O thread by them."""
+    path = "/objects/io"
+    with Kaso("-qmp", SERVER % "qmp") as kaso:
+        qmp = Qmp(kaso.connect("qmp"))
+        qmp.command("object-add", **{"qom-type": "iothread", "id": "io"})
+        qmp.command("object-add", **{"qom-type": "rng-random", "id": "rng", "filename": "/dev/urandom"})
+        assert "objects" in {entry["name"] for entry in qmp.command("qom-list", path="/")}
+        found = {entry["name"]: entry["type"] for entry in qmp.command("qom-list", path="/objects")}
+        assert (found["io"], found["rng"]) == ("child<iothread>", "child<rng-random>"), found
+        assert "poll-max-ns" in {entry["name"] for entry in qmp.command("qom-list", path=path)}
+        qmp.command("qom-set", path=path, property="poll-max-ns", value=1000)
+        assert qmp.command("qom-get", path=path, property="poll-max-ns") == 1000
+        assert qmp.command("query-iothreads")[0]["poll-max-ns"] == 1000
+        assert qmp.command("qom-get", path="io", property="type") == "iothread"
+        assert qmp.command("qom-get", path="/objects/rng", property="filename") == "/dev/urandom"
+        for arguments, words in (({"property": "bogus", "value": 1}, "bogus"), ({"property": "poll-grow", "value": "x"}, "poll-grow")):
+            assert words in qmp.failure("qom-set", path=path, **arguments)["desc"]
+        assert "before the object is in use" in qmp.failure("qom-set", path="/objects/rng", property="filename", value="/x")["desc"]
+        assert "bogus" in qmp.failure("qom-get", path=path, property="bogus")["desc"]
+        for gone in "/objects/none", "/objects/", "/nowhere/io":
+            assert qmp.failure("qom-list", path=gone)["class"] == "DeviceNotFound", gone
+
+
 def probing():
     with Kaso("-qmp", SERVER % "qmp", "-name", "probe") as kaso:
         qmp = Qmp(kaso.connect("qmp"), negotiate=False)
@@ -187,6 +211,7 @@ def pci():
 
 
 probing()
+objects()
 robustness()
 events()
 devices()
