@@ -252,8 +252,13 @@ static uint64_t read_statistic(Device *device, unsigned index)
     {                                                                                              \
         name, offset, 4, REGISTER_RW, FIELD(member)                                                \
     }
+/* One whose other bits are reserved, or do something at once and are read as zeros. */
+#define BITS(name, offset, member, mask)                                                           \
+    {                                                                                              \
+        name, offset, 4, REGISTER_RW, FIELD(member), .writable = mask                              \
+    }
 #define RING(prefix, offset, member, tail_hook)                                                    \
-    PLAIN(prefix "BAL", offset, member.base_low),                                                  \
+    BITS(prefix "BAL", offset, member.base_low, 0xfffffff0),                                       \
         PLAIN(prefix "BAH", offset + 4, member.base_high), { prefix "LEN",                         \
                                                              offset + 8,                           \
                                                              4,                                    \
@@ -276,37 +281,37 @@ static const Register registers[] = {
     { "FLA", 0x1c, 4, REGISTER_RW | REGISTER_QUIET, .field = REGISTER_NO_FIELD },
     { "MDIC", 0x20, 4, REGISTER_RW, .reset = 1 << 28, FIELD(mdic), .write = e1000_write_mdic },
     PLAIN("FCAL", 0x28, flow[0]),
-    PLAIN("FCAH", 0x2c, flow[1]),
-    PLAIN("FCT", 0x30, flow[2]),
-    { "VET", 0x38, 4, REGISTER_RW, .reset = 0x8100, FIELD(vet) },
+    BITS("FCAH", 0x2c, flow[1], 0xffff),
+    BITS("FCT", 0x30, flow[2], 0xffff),
+    { "VET", 0x38, 4, REGISTER_RW, .reset = 0x8100, FIELD(vet), .writable = 0xffff },
     { "ICR", 0xc0, 4, REGISTER_RW, FIELD(icr), .read = read_icr, .write = write_icr,
       .summary = "causes; reading clears them" },
-    PLAIN("ITR", 0xc4, itr),
+    BITS("ITR", 0xc4, itr, 0xffff),
     { "ICS", 0xc8, 4, REGISTER_RW, FIELD(icr), .write = write_ics },
     { "IMS", 0xd0, 4, REGISTER_RW, FIELD(ims), .write = write_ims },
     { "IMC", 0xd8, 4, REGISTER_W | REGISTER_QUIET, FIELD(ims), .write = write_imc },
     { "RCTL", 0x100, 4, REGISTER_RW, FIELD(rctl), .write = write_rctl },
-    PLAIN("FCTTV", 0x170, flow[3]),
+    BITS("FCTTV", 0x170, flow[3], 0xffff),
     PLAIN("TXCW", 0x178, txcw),
     PLAIN("RXCW", 0x180, rxcw),
     { "TCTL", 0x400, 4, REGISTER_RW, FIELD(tctl), .write = write_tctl },
-    PLAIN("TIPG", 0x410, tipg),
+    BITS("TIPG", 0x410, tipg, 0x3fffffff),
     PLAIN("AIT", 0x458, ait),
     { "LEDCTL", 0xe00, 4, REGISTER_RW, .reset = 0x07061302, FIELD(ledctl) },
     { "PBA", 0x1000, 4, REGISTER_RW, .reset = 0x00100030, FIELD(pba) },
-    PLAIN("FCRTL", 0x2160, pba_fifo[0]),
-    PLAIN("FCRTH", 0x2168, pba_fifo[1]),
+    BITS("FCRTL", 0x2160, pba_fifo[0], 0x8000fff8),
+    BITS("FCRTH", 0x2168, pba_fifo[1], 0xfff8),
     RING("RD", 0x2800, rx, write_rx_tail),
-    PLAIN("RDTR", 0x2820, rdtr),
+    BITS("RDTR", 0x2820, rdtr, 0xffff),
     PLAIN("RXDCTL", 0x2828, rxdctl),
-    PLAIN("RADV", 0x282c, radv),
+    BITS("RADV", 0x282c, radv, 0xffff),
     PLAIN("RSRPD", 0x2c00, rsrpd),
     PLAIN("TXDMAC", 0x3000, pba_fifo[2]),
     { "TDF", 0x3410, 4, REGISTER_RW | REGISTER_QUIET, .field = REGISTER_NO_FIELD, .count = 5, .stride = 8 },
     RING("TD", 0x3800, tx, write_tx_tail),
-    PLAIN("TIDV", 0x3820, tidv),
+    BITS("TIDV", 0x3820, tidv, 0xffff),
     PLAIN("TXDCTL", 0x3828, txdctl),
-    PLAIN("TADV", 0x382c, tadv),
+    BITS("TADV", 0x382c, tadv, 0xffff),
     PLAIN("TSPMT", 0x3830, tspmt),
     { "STATISTIC", 0x4000, 4, REGISTER_R | REGISTER_QUIET, .count = E1000_STATISTICS, FIELD(statistics),
       .read = read_statistic },
