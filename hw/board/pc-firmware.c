@@ -103,6 +103,7 @@ static bool add_flash(Pc *pc, GError **error)
         BlockBackend *drive = flash_drive(pc, bank);
         uint64_t size = block_size(drive);
         g_autofree char *id = g_strdup_printf("system.flash%u", bank);
+        g_autofree char *name = machine_drive_name(pc->machine, drive);
         g_autofree char *size_text = g_strdup_printf("%" PRIu64, size);
         g_autofree char *sector = g_strdup_printf("%u", FLASH_SECTOR_BYTES);
         Device *flash;
@@ -121,7 +122,7 @@ static bool add_flash(Pc *pc, GError **error)
             !device_set(flash, "sector-length", sector, error) ||
             !device_set(flash, "width", "1", error) ||
             !device_set(flash, "device-width", "1", error) ||
-            !device_set(flash, "drive", block_id(drive), error) || !device_realize(flash, error)) {
+            !device_set(flash, "drive", name, error) || !device_realize(flash, error)) {
             return false;
         }
         end -= size;

@@ -682,6 +682,14 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(result.returncode, 0, result.stderr)
             self.assertRegex(result.stderr, wanted)
 
+    def test_pc_flash_of_nodes(self):
+        """libvirt names the firmware's flash by nodes."""
+        nodes = [word for name, size in (('code', '1M'), ('vars', '512K')) for word in ('-blockdev', f'driver=null-co,node-name={name},size={size}')]
+        result = run('-M', 'pc,pflash0=code,pflash1=vars', '-display', 'none', '-S', '-monitor', 'stdio', *nodes, program=PC, stdin='info block\nquit\n')
+        self.assertEqual(result.returncode, 0, result.stderr)
+        for name in ('code', 'vars'):
+            self.assertRegex(result.stdout, rf'\b{name}: .*\(null-co\)')
+
     def test_cpu_spellings(self):
         """Features may be spelt with underscores, with + and - before them, and by older names."""
         for cpu in ['qemu64,+lahf_lm,+sse4_1,-sse4_2,+cmp_legacy,kvm_pv_eoi=off', 'max,l3_cache=off,hv_relaxed,hv_spinlocks=0x1fff',
