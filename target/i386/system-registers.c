@@ -95,27 +95,24 @@ void x86_mov_to_cr(X86Translator *t)
 }
 
 /* DR4 and DR5 are DR6 and DR7 unless CR4.DE says otherwise. With DR7.GD any access is a debug exception. */
-static uint32_t check_dr(X86Cpu *cpu, uint32_t n)
+static void helper_check_dr(TcgState *env, uint32_t n)
 {
-    if (n == 4 || n == 5) {
-        if (cpu->cr4 & CR4_DE) {
-            x86_fault(cpu, X86_UD, 0);
-        }
-        n += 2;
+    X86Cpu *cpu = x86_cpu_of_env(env);
+
+    if ((n == 4 || n == 5) && (cpu->cr4 & CR4_DE)) {
+        x86_fault(cpu, X86_UD, 0);
     }
     if (cpu->dr[7] & DR7_GD) {
         cpu->dr[7] &= ~DR7_GD;
         cpu->dr[6] |= DR6_BD;
         x86_fault(cpu, X86_DB, 0);
     }
-    return n;
 }
+X86_HELPER(check_dr, IR_VOID, X86_HELPER_FAULTING, IR_I32);
 
 static uint64_t helper_get_dr(TcgState *env, uint32_t n)
 {
-    X86Cpu *cpu = x86_cpu_of_env(env);
-
-    return cpu->dr[check_dr(cpu, n)];
+    return x86_cpu_of_env(env)->dr[n];
 }
 X86_HELPER(get_dr, IR_I64, X86_HELPER_FAULTING, IR_I32);
 
@@ -123,9 +120,28 @@ static void helper_set_dr(TcgState *env, uint32_t n, uint64_t value)
 {
     X86Cpu *cpu = x86_cpu_of_env(env);
 
-    x86_set_dr(cpu, check_dr(cpu, n), x86_code64(cpu) ? value : (uint32_t)value);
+    x86_set_dr(cpu, n, x86_code64(cpu) ? value : (uint32_t)value);
 }
 X86_HELPER(set_dr, IR_VOID, X86_HELPER_SYSTEM, IR_I32, IR_I64);
+
+/* Exceptions come before intercepts. false: the instruction is one already. */
+static bool may_access_dr(X86Translator *t, unsigned n)
+{
+    if (n > 7) {
+        x86_undefined(t);
+        return false;
+    }
+    if (x86_not_privileged(t)) {
+        return false;
+    }
+    x86_call(t, &call_check_dr, x86_const(t, 4, n), 0, 0, 0);
+    return true;
+}
+
+static unsigned dr_alias(unsigned n)
+{
+    return n == 4 || n == 5 ? n + 2 : n;
+}
 
 X86(mov_from_dr, "0F 21 /r reg", "Ry Ds")
 void x86_mov_from_dr(X86Translator *t)
@@ -133,11 +149,9 @@ void x86_mov_from_dr(X86Translator *t)
     unsigned n = t->insn.operands[1].reg, bytes = x86_is_code64(t) ? 8 : 4;
     IrRef value;
 
-    if (n > 7) {
-        x86_undefined(t);
-    } else if (!x86_not_privileged(t)) {
+    if (may_access_dr(t, n)) {
         x86_svm_intercept_move(t, SVM_EXIT_READ_DR + n, t->insn.operands[0].reg);
-        value = x86_call(t, &call_get_dr, x86_const(t, 4, n), 0, 0, 0);
+        value = x86_call(t, &call_get_dr, x86_const(t, 4, dr_alias(n)), 0, 0, 0);
         x86_set_reg(t, t->insn.operands[0].reg, bytes, x86_from64(t, bytes, value));
     }
 }
@@ -147,12 +161,10 @@ void x86_mov_to_dr(X86Translator *t)
 {
     unsigned n = t->insn.operands[0].reg;
 
-    if (n > 7) {
-        x86_undefined(t);
-    } else if (!x86_not_privileged(t)) {
+    if (may_access_dr(t, n)) {
         x86_svm_intercept_move(t, SVM_EXIT_WRITE_DR + n, t->insn.operands[1].reg);
-        x86_call(t, &call_set_dr, x86_const(t, 4, n), x86_get_reg64(t, t->insn.operands[1].reg), 0,
-                 0);
+        x86_call(t, &call_set_dr, x86_const(t, 4, dr_alias(n)),
+                 x86_get_reg64(t, t->insn.operands[1].reg), 0, 0);
         x86_dispatch_next(t);
     }
 }

@@ -392,6 +392,23 @@ static void test_invalid(void)
     x86_rig_close(&rig);
 }
 
+/* The debug exception of DR7.GD comes before the intercept of what would have been read. */
+static void test_general_detect(void)
+{
+    static const uint8_t mov_rax_dr0[] = { 0x0f, 0x21, 0xc0 };
+    X86Rig rig;
+
+    open_rig(&rig);
+    set_field(&rig, 0x560, DR7_FIXED | DR7_GD);
+    intercept(&rig, SVM_EXIT_READ_DR + 0);
+    intercept(&rig, SVM_EXIT_EXCEPTION + X86_DB);
+    run(&rig, mov_rax_dr0, sizeof mov_rax_dr0);
+    g_assert_cmphex(field(&rig, EXIT_CODE), ==, SVM_EXIT_EXCEPTION + X86_DB);
+    g_assert_cmphex(field(&rig, STATE_RIP), ==, GUEST);
+    g_assert_cmphex(field(&rig, 0x568) & DR6_BD, ==, DR6_BD);
+    x86_rig_close(&rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -402,5 +419,6 @@ int main(int argc, char **argv)
     g_test_add_func("/svm-x86/injection", test_injection);
     g_test_add_func("/svm-x86/interrupts", test_interrupts);
     g_test_add_func("/svm-x86/invalid", test_invalid);
+    g_test_add_func("/svm-x86/general-detect", test_general_detect);
     return g_test_run();
 }
