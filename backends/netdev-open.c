@@ -10,9 +10,9 @@
 #include "machine/machine.h"
 
 static const NotYet netdev_types_not_yet[] = {
-    { "af-xdp dgram hubport l2tpv3 netmap passt stream vde vhost-user vhost-vdpa "
+    { "af-xdp l2tpv3 netmap passt vde vhost-user vhost-vdpa "
       "vmnet-bridged vmnet-host vmnet-shared",
-      "use user, tap or socket" },
+      "use user, tap, stream or dgram" },
     { 0 },
 };
 

@@ -5,6 +5,7 @@
 #include "backends/netdev-open.h"
 #include "base/error.h"
 #include "machine/device-open.h"
+#include "machine/netdev.h"
 #include "main/handlers.h"
 
 /* What the user wants to know of a back end in the first line. */
@@ -110,7 +111,7 @@ bool option_nic(Setup *setup, const char *argument, GError **error)
     return open_netdev(setup, nic->netdev, type, list, error);
 }
 
-/* The n-th NIC of -net meets the n-th back end of -net. */
+/* What -net makes is on hub 0; a NIC and a back end that are alone there meet without it. */
 static char *pair_name(unsigned number)
 {
     return g_strdup_printf("#pair%u", number);
@@ -159,8 +160,62 @@ bool network_add_defaults(Setup *setup, GError **error)
     return option_nic(setup, "user", error);
 }
 
+static bool needs_hub(Setup *setup)
+{
+    GPtrArray *netdevs = machine_netdevs(setup->machine);
+    bool hub = setup->net_nics != 1 || setup->net_backends != 1;
+
+    for (unsigned i = 0; i < netdevs->len; i++) {
+        hub |= strcmp(((const Netdev *)netdevs->pdata[i])->type->name, "hubport") == 0;
+    }
+    return hub && setup->net_nics + setup->net_backends > 0;
+}
+
+/* netdev: what is on the port, or NULL for a NIC. */
+static bool add_hub_port(Setup *setup, const char *id, const char *netdev, GError **error)
+{
+    g_autoptr(GHashTable) options = g_hash_table_new(g_str_hash, g_str_equal);
+
+    g_hash_table_insert(options, (void *)"hubid", (void *)"0");
+    if (netdev) {
+        g_hash_table_insert(options, (void *)"netdev", (void *)(uintptr_t)netdev);
+    }
+    return netdev_open(setup->machine, id, "hubport", options, error) != NULL;
+}
+
+static bool join_hub(Setup *setup, GError **error)
+{
+    unsigned nics = 0;
+
+    if (!needs_hub(setup)) {
+        return true;
+    }
+    for (unsigned i = 0; i < setup->net_backends; i++) {
+        g_autofree char *netdev = pair_name(i), *id = g_strdup_printf("#hub0port%u", i);
+
+        if (!add_hub_port(setup, id, netdev, error)) {
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < setup->nics->len; i++) {
+        NicChoice *nic = &g_array_index(setup->nics, NicChoice, i);
+
+        if (g_str_has_prefix(nic->netdev, "#pair")) {
+            g_free(nic->netdev);
+            nic->netdev = g_strdup_printf("#hub0port%u", setup->net_backends + nics++);
+            if (!add_hub_port(setup, nic->netdev, NULL, error)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 bool network_create_devices(Setup *setup, GError **error)
 {
+    if (!join_hub(setup, error)) {
+        return false;
+    }
     for (unsigned i = 0; i < setup->nics->len; i++) {
         const NicChoice *nic = &g_array_index(setup->nics, NicChoice, i);
         g_autoptr(KeyValues) list = key_values_new();

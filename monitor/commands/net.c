@@ -210,24 +210,36 @@ static char *option_text(json_t *value)
     return g_string_free(text, FALSE);
 }
 
+/* Members of members have names with dots. */
+static void add_options(GHashTable *options, const char *stem, json_t *object)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(object, key, value)
+    {
+        g_autofree char *name = stem ? g_strdup_printf("%s.%s", stem, key) : g_strdup(key);
+
+        if (json_is_object(value)) {
+            add_options(options, name, value);
+        } else if (strcmp(name, "type") && strcmp(name, "id")) {
+            g_hash_table_replace(options, g_steal_pointer(&name), option_text(value));
+        }
+    }
+}
+
 static json_t *netdev_add_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     Machine *machine = monitor_machine(monitor);
-    const char *type = monitor_get_string(arguments, "type"), *key;
+    const char *type = monitor_get_string(arguments, "type");
     GHashTable *options;
-    json_t *value;
 
     if (!monitor_has(arguments, "id")) { /* HMP's single text */
         netdev_open_text(machine, type, NULL, NULL, error);
         return NULL;
     }
     options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    json_object_foreach(arguments, key, value)
-    {
-        if (strcmp(key, "type") && strcmp(key, "id")) {
-            g_hash_table_replace(options, g_strdup(key), option_text(value));
-        }
-    }
+    add_options(options, NULL, arguments);
     netdev_open(machine, monitor_get_string(arguments, "id"), type, options, error);
     g_hash_table_unref(options);
     return NULL;

@@ -314,6 +314,15 @@ static const MonitorArgument vnc_data[] = {
     { "client", ARGUMENT_ANY },
     { NULL },
 };
+static const MonitorArgument connected_data[] = {
+    { "netdev-id", ARGUMENT_STRING },
+    { "addr", ARGUMENT_ANY },
+    { NULL },
+};
+static const MonitorArgument disconnected_data[] = {
+    { "netdev-id", ARGUMENT_STRING },
+    { NULL },
+};
 static const struct {
     const char *name;
     const MonitorArgument *data;
@@ -336,6 +345,8 @@ static const struct {
     { "JOB_STATUS_CHANGE", job_status_data },
     { "MIGRATION", migration_data },
     { "MIGRATION_PASS", pass_data },
+    { "NETDEV_STREAM_CONNECTED", connected_data },
+    { "NETDEV_STREAM_DISCONNECTED", disconnected_data },
     { "POWERDOWN", NULL },
     { "RESET", end_data },
     { "RESUME", NULL },

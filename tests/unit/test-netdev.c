@@ -365,6 +365,152 @@ static void test_socket_udp(const void *opaque)
     machine_free(machine);
 }
 
+/* Pairs of back ends by their options; %s: a folder. */
+static const char *const pairs[][2] = {
+    { "stream,id=a,server=on,addr.type=unix,addr.path=%s/s",
+      "stream,id=b,addr.type=unix,addr.path=%s/s" },
+    { "stream,id=a,server=on,addr.type=unix,addr.path=kaso-%s,addr.abstract=on",
+      "stream,id=b,addr.type=unix,addr.path=kaso-%s,addr.abstract=on,reconnect-ms=20" },
+    { "dgram,id=a,local.type=unix,local.path=%s/a,remote.type=unix,remote.path=%s/b",
+      "dgram,id=b,local.type=unix,local.path=%s/b,remote.type=unix,remote.path=%s/a" },
+};
+
+static Netdev *open_in(Machine *machine, const char *options, const char *folder)
+{
+    g_auto(GStrv) parts = g_strsplit(options, "%s", -1);
+    g_autofree char *text = g_strjoinv(folder, parts);
+
+    return open_netdev(machine, text);
+}
+
+static void test_pairs(void)
+{
+    g_autofree char *folder = g_dir_make_tmp("kaso-net-XXXXXX", NULL);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(pairs); i++) {
+        Machine *machine = new_machine();
+        Netdev *a = open_in(machine, pairs[i][0], folder);
+        Netdev *b = open_in(machine, pairs[i][1], folder);
+
+        g_test_message("%s", pairs[i][0]);
+        for (unsigned n = 0; n < 10 && i == 1; n++) { /* a client that tries in the background */
+            machine_unlock(machine);
+            g_main_context_iteration(NULL, FALSE);
+            g_usleep(2000);
+            machine_lock(machine);
+        }
+        check_pair(machine, b, a);
+        machine_unlock(machine);
+        machine_free(machine);
+    }
+    g_assert_cmpint(rmdir(folder), ==, 0); /* sockets are not left behind */
+}
+
+/* Streams and datagrams over sockets that somebody else has made. */
+static void test_passed(void)
+{
+    static const struct {
+        int type;
+        const char *options;
+    } kinds[] = { { SOCK_STREAM, "stream,id=n%d,addr.type=fd,addr.str=%d" },
+                  { SOCK_DGRAM, "dgram,id=n%d,local.type=fd,local.str=%d" },
+                  { SOCK_STREAM, "socket,id=n%d,fd=%d" },
+                  { SOCK_DGRAM, "socket,id=n%d,fd=%d" } };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        Machine *machine = new_machine();
+        Netdev *ends[2];
+        int fds[2];
+
+        g_assert_cmpint(socketpair(AF_UNIX, kinds[i].type, 0, fds), ==, 0);
+        for (unsigned n = 0; n < 2; n++) {
+            g_autofree char *text = g_strdup_printf(kinds[i].options, fds[n], fds[n]);
+
+            ends[n] = open_netdev(machine, text);
+        }
+        check_pair(machine, ends[0], ends[1]);
+        machine_unlock(machine);
+        machine_free(machine);
+    }
+}
+
+/* A client finds its server when that comes late, and again when it has gone and come back. */
+static void test_reconnect(void)
+{
+    g_autofree char *folder = g_dir_make_tmp("kaso-net-XXXXXX", NULL);
+    Machine *machine = new_machine();
+    Netdev *client =
+        open_in(machine, "stream,id=c,addr.type=unix,addr.path=%s/s,reconnect-ms=10", folder);
+    uint8_t frame[64] = { 0xab };
+
+    for (unsigned round = 0; round < 2; round++) {
+        Netdev *server =
+            open_in(machine, "stream,id=s,server=on,addr.type=unix,addr.path=%s/s", folder);
+        Nic *nic = nic_new(server);
+        GBytes *got = NULL;
+
+        for (unsigned n = 0; n < 200 && !got; n++) {
+            send_frame(client, frame, sizeof frame);
+            machine_unlock(machine);
+            g_usleep(2000);
+            while (g_main_context_iteration(NULL, FALSE)) {
+            }
+            machine_lock(machine);
+            got = nic->frames->len ? nic->frames->pdata[0] : NULL;
+        }
+        g_assert_nonnull(got);
+        netdev_detach(server);
+        nic_free(nic);
+        machine_remove_netdev(machine, server);
+        netdev_free(server);
+    }
+    machine_unlock(machine);
+    machine_free(machine);
+    rmdir(folder);
+}
+
+/* Three NICs on a hub, one of them behind another back end; a fourth port is another hub's. */
+static void test_hub(void)
+{
+    Machine *machine = new_machine();
+    Netdev *ports[4], *far[2];
+    Nic *nics[4];
+    uint8_t frame[64] = { 0xab };
+    int fds[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_DGRAM, 0, fds), ==, 0);
+    for (unsigned n = 0; n < 2; n++) {
+        g_autofree char *text = g_strdup_printf("socket,id=far%u,fd=%d", n, fds[n]);
+
+        far[n] = open_netdev(machine, text);
+    }
+    ports[0] = open_netdev(machine, "hubport,id=p0,hubid=3");
+    ports[1] = open_netdev(machine, "hubport,id=p1,hubid=3");
+    open_netdev(machine, "hubport,id=p2,hubid=3,netdev=far0");
+    ports[2] = far[1];
+    ports[3] = open_netdev(machine, "hubport,id=p3,hubid=4");
+    for (unsigned n = 0; n < 4; n++) {
+        nics[n] = nic_new(ports[n]);
+    }
+    for (unsigned from = 0; from < 3; from++) {
+        send_frame(ports[from], frame, sizeof frame);
+        for (unsigned to = 0; to < 3; to++) {
+            g_assert_true(to == from || wait_for_frame(machine, nics[to], is_marked));
+        }
+        for (unsigned to = 0; to < 3; to++) {
+            g_assert_cmpuint(nics[to]->frames->len, ==, to == from ? 0 : 1);
+            g_ptr_array_set_size(nics[to]->frames, 0);
+        }
+    }
+    g_assert_cmpuint(nics[3]->frames->len, ==, 0);
+    for (unsigned n = 0; n < 4; n++) {
+        netdev_detach(ports[n]);
+        nic_free(nics[n]);
+    }
+    machine_unlock(machine);
+    machine_free(machine);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -373,6 +519,10 @@ int main(int argc, char **argv)
     g_test_add_func("/user/rules", test_rules);
     g_test_add_data_func("/socket/stream", "127.0.0.1", test_socket_stream);
     g_test_add_data_func("/socket/udp", "127.0.0.1", test_socket_udp);
+    g_test_add_func("/pairs", test_pairs);
+    g_test_add_func("/passed", test_passed);
+    g_test_add_func("/reconnect", test_reconnect);
+    g_test_add_func("/hub", test_hub);
     if (have_ipv6()) {
         g_test_add_func("/user/host-forward-ipv6", test_host_forward_ipv6);
         g_test_add_data_func("/socket/stream-ipv6", "[::1]", test_socket_stream);
