@@ -11,6 +11,9 @@ OptionHandler option_boot, option_rtc, option_name, option_uuid, option_global, 
 OptionHandler option_smbios;
 OptionHandler option_mem_prealloc, option_fw_cfg, option_option_rom;
 
+/* option-set.c */
+OptionHandler option_set;
+
 /* options-action.c */
 OptionHandler option_action, option_watchdog_action;
 

@@ -21,9 +21,9 @@ static const struct {
     { "netdev", "netdev" },   { "nic", "nic" },
     { "object", "object" },   { "overcommit", "overcommit" },
     { "rtc", "rtc" },         { "run-with", "run-with" },
-    { "smbios", "smbios" },   { "smp-opts", "smp" },
-    { "trace", "trace" },     { "virtfs", "virtfs" },
-    { "vnc", "vnc" },
+    { "sandbox", "sandbox" }, { "smbios", "smbios" },
+    { "smp-opts", "smp" },    { "trace", "trace" },
+    { "virtfs", "virtfs" },   { "vnc", "vnc" },
 };
 
 const OptionInfo *option_groups(Setup *setup)

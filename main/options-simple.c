@@ -268,12 +268,7 @@ bool option_daemonize(Setup *setup, const char *argument, GError **error)
 
 bool option_sandbox(Setup *setup, const char *argument, GError **error)
 {
-    if (strcmp(argument, "off") == 0 || g_str_has_prefix(argument, "off,") ||
-        strcmp(argument, "enable=off") == 0) {
-        return true;
-    }
-    return error_fail(error, KASO_ERROR_UNSUPPORTED,
-                      "not yet: the system call filter is not built; leave -sandbox out");
+    return sandbox_parse(&setup->sandbox, argument, error);
 }
 
 bool option_chroot(Setup *setup, const char *argument, GError **error)
@@ -288,19 +283,25 @@ bool option_run_as(Setup *setup, const char *argument, GError **error)
 
 bool option_run_with(Setup *setup, const char *argument, GError **error)
 {
-    static const char *const names[] = { "chroot", "user", "async-teardown", NULL };
+    static const char *const names[] = { "chroot", "user", "async-teardown", "exit-with-parent",
+                                         NULL };
     g_autoptr(KeyValues) list = key_values_parse(argument, NULL, error);
+    const char *teardown, *parent;
+    bool ignored;
 
     if (!list || !key_values_check(list, names, "-run-with", error)) {
         return false;
     }
+    teardown = key_values_get(list, "async-teardown");
+    parent = key_values_get(list, "exit-with-parent");
     if (key_values_get(list, "chroot")) {
         set_text(&setup->chroot_folder, key_values_get(list, "chroot"));
     }
     if (key_values_get(list, "user")) {
         set_text(&setup->run_as, key_values_get(list, "user"));
     }
-    return true;
+    return (!teardown || parse_switch("async-teardown", teardown, &ignored, error)) &&
+           (!parent || parse_switch("exit-with-parent", parent, &setup->exit_with_parent, error));
 }
 
 bool option_add_fd(Setup *setup, const char *argument, GError **error)

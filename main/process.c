@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -144,16 +145,31 @@ static bool give_up_privileges(Setup *setup, GError **error)
     return true;
 }
 
+/* A change of user takes the wish back, so it comes after that. */
+static bool follow_parent(Setup *setup, GError **error)
+{
+    if (!setup->exit_with_parent) {
+        return true;
+    }
+    if (setup->daemonize) {
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "-run-with exit-with-parent=on: with -daemonize the parent is gone at once");
+    }
+    return prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) == 0 ||
+           error_fail_errno(error, errno, "-run-with exit-with-parent=on");
+}
+
 bool process_settle(Setup *setup, GError **error)
 {
     uint8_t status = 0;
     int null;
 
-    if (!give_up_privileges(setup, error)) {
+    if (!give_up_privileges(setup, error) || !follow_parent(setup, error)) {
         return false;
     }
     if (!setup->daemonize) {
-        return true;
+        return sandbox_enter(&setup->sandbox, error);
     }
     if (!setup->chroot_folder && chdir("/") < 0) {
         return error_fail_errno(error, errno, "-daemonize: cannot change to /");
@@ -166,6 +182,9 @@ bool process_settle(Setup *setup, GError **error)
         dup2(null, fd);
     }
     close(null);
+    if (!sandbox_enter(&setup->sandbox, error)) {
+        return false;
+    }
     if (write(setup->ready_fd, &status, 1) != 1) {
         return error_fail_errno(error, errno, "-daemonize: the parent is gone");
     }

@@ -9,6 +9,7 @@
 #include "block/block.h"
 #include "machine/machine.h"
 #include "base/key-values.h"
+#include "main/sandbox.h"
 #include "ui/viewer.h"
 
 /*
@@ -103,6 +104,8 @@ struct Setup {
     ViewerChoices viewer_choices;
     char *keyboard;       /* -k */
     char *pid_file, *chroot_folder, *run_as;
+    Sandbox sandbox;
+    bool exit_with_parent; /* -run-with exit-with-parent=on */
     unsigned given_serials, given_monitors, given_nics, given_parallels;
     unsigned silence_s; /* how long a guest may say nothing before we do; 0: for ever */
     bool no_boot_diagnosis;

@@ -156,7 +156,8 @@ def managers():
         threads = {cpu["thread-id"] for cpu in qmp.command("query-cpus-fast")}
         assert len(threads) == 2 and all(os.path.exists("/proc/%d/task/%d" % (kaso.process.pid, t)) for t in threads), threads
         groups = {o["option"]: {p["name"]: p["type"] for p in o["parameters"]} for o in qmp.command("query-command-line-options")}
-        assert groups["smp-opts"]["cores"] == "number" and groups["machine"]["hpet"] == "boolean" and "sandbox" not in groups
+        assert groups["smp-opts"]["cores"] == "number" and groups["machine"]["hpet"] == "boolean" and "icount" not in groups
+        assert groups["sandbox"]["elevateprivileges"] == "string"
         assert groups["boot-opts"]["strict"] == "boolean" and groups["drive"]["file"] == "string" and groups["memory"]["size"] == "size"
         assert "invalid option name" in qmp.failure("query-command-line-options", option="nothing")["desc"]
         memory = {m["id"]: (m["size"], m["share"]) for m in qmp.command("query-memdev")}
