@@ -125,6 +125,8 @@ static bool add_flash(Pc *pc, GError **error)
             !device_set(flash, "drive", name, error) || !device_realize(flash, error)) {
             return false;
         }
+        /* The chip has its own. */
+        machine_leave_drive(pc->machine, g_steal_pointer(&pc->pflash[bank]));
         end -= size;
         device_map(flash, 0, end);
         pc->flash[bank] = flash;

@@ -186,6 +186,8 @@ static bool add_flash(Virt *virt, unsigned bank, GError **error)
         (drive && !device_set(flash, "drive", name, error)) || !device_realize(flash, error)) {
         return false;
     }
+    /* The chip has its own. */
+    machine_leave_drive(virt->machine, g_steal_pointer(&virt->pflash[bank]));
     device_map(flash, 0, VIRT_FLASH_BASE + bank * VIRT_FLASH_BYTES);
     virt->flash[bank] = flash;
     virt->has_firmware |= drive && bank == 0;

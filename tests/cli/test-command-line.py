@@ -706,13 +706,15 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(result.returncode, 0, result.stderr)
             self.assertRegex(result.stderr, wanted)
 
-    def test_pc_flash_of_nodes(self):
-        """libvirt names the firmware's flash by nodes."""
-        nodes = [word for name, size in (('code', '1M'), ('vars', '512K')) for word in ('-blockdev', f'driver=null-co,node-name={name},size={size}')]
-        result = run('-M', 'pc,pflash0=code,pflash1=vars', '-display', 'none', '-S', '-monitor', 'stdio', *nodes, program=PC, stdin='info block\nquit\n')
-        self.assertEqual(result.returncode, 0, result.stderr)
-        for name in ('code', 'vars'):
-            self.assertRegex(result.stdout, rf'\b{name}: .*\(null-co\)')
+    def test_flash_of_nodes(self):
+        """libvirt names the firmware's flash by nodes, and wants each at one place."""
+        for machine, program, code, variables in (('pc', PC, '1M', '512K'), ('virt', KASO, '64M', '64M')):
+            nodes = [word for name, size in (('code', code), ('vars', variables)) for word in ('-blockdev', f'driver=null-co,node-name={name},size={size}')]
+            result = run('-M', f'{machine},pflash0=code,pflash1=vars', '-display', 'none', '-S', '-monitor', 'stdio', *nodes, program=program,
+                         stdin='info block\nquit\n')
+            self.assertEqual(result.returncode, 0, result.stderr)
+            for name in ('code', 'vars'):
+                self.assertEqual(len(re.findall(rf'\b{name}: .*\(null-co\)', result.stdout)), 1, result.stdout)
 
     def test_cpu_spellings(self):
         """Features may be spelt with underscores, with + and - before them, and by older names."""
