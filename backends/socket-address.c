@@ -99,7 +99,7 @@ static bool socket_address_fill_unix(const SocketAddress *address, struct sockad
     return true;
 }
 
-/* Makes way for bind(): removes a socket file that nobody listens on any more. */
+/* Makes way for bind(): removes a socket file that nobody listens on any more, or an empty one, as mktemp makes. */
 static bool socket_address_clear_path(const char *path, const struct sockaddr_un *name,
                                       socklen_t length, const char *who, GError **error)
 {
@@ -109,6 +109,10 @@ static bool socket_address_clear_path(const char *path, const struct sockaddr_un
 
     if (lstat(path, &status) < 0) {
         return true; /* bind() reports what is wrong, if anything */
+    }
+    if (S_ISREG(status.st_mode) && !status.st_size) {
+        unlink(path);
+        return true;
     }
     if (!S_ISSOCK(status.st_mode)) {
         return error_fail(error, KASO_ERROR_INVALID,

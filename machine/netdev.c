@@ -2,8 +2,11 @@
 /* The generic half of network back ends: pairing and the bounded backlog. */
 #include "machine/netdev.h"
 
+#include <string.h>
+
 #include "base/error.h"
 #include "machine/machine.h"
+#include "machine/object.h"
 
 enum { BACKLOG_FRAMES = 256 }; /* what one NIC may leave waiting before frames are dropped */
 
@@ -12,55 +15,96 @@ static void clear_backlog(Netdev *netdev)
     g_queue_clear_full(&netdev->backlog, (GDestroyNotify)g_bytes_unref);
 }
 
-static void show(Netdev *netdev, bool from_nic, const struct iovec *iov, unsigned count)
+bool netdev_filter_attach(Netdev *netdev, NetdevFilter *filter, NetdevFilter *neighbour, bool behind,
+                          GError **error)
 {
-    for (GSList *it = netdev->watchers; it; it = it->next) {
-        NetdevWatcher *watcher = it->data;
+    GList *beside = g_list_find(netdev->filters, neighbour);
 
-        watcher->frame(watcher, from_nic, iov, count, netdev->header);
-    }
-}
-
-static void show_received(Netdev *netdev, const uint8_t *frame, size_t size)
-{
-    struct iovec iov = { (uint8_t *)(uintptr_t)frame, size };
-
-    show(netdev, false, &iov, 1);
-}
-
-bool netdev_watch(Netdev *netdev, NetdevWatcher *watcher, GError **error)
-{
     if (netdev->held) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "frames of netdev '%s' pass through the kernel (vhost=on) and cannot be "
                           "seen; give it vhost=off",
                           netdev->id);
     }
-    watcher->netdev = netdev;
-    netdev->watchers = g_slist_append(netdev->watchers, watcher);
+    filter->netdev = netdev;
+    if (beside && behind) {
+        beside = beside->next;
+    }
+    netdev->filters = g_list_insert_before(netdev->filters, beside, filter);
     return true;
 }
 
-void netdev_unwatch(NetdevWatcher *watcher)
+void netdev_filter_detach(NetdevFilter *filter)
 {
-    if (watcher->netdev) {
-        watcher->netdev->watchers = g_slist_remove(watcher->netdev->watchers, watcher);
-        watcher->netdev = NULL;
+    if (filter->netdev) {
+        filter->netdev->filters = g_list_remove(filter->netdev->filters, filter);
+        filter->netdev = NULL;
     }
 }
 
-void netdev_free(Netdev *netdev)
+/* Whether a frame comes through the filters from `it` on. */
+static bool pass_filters(const Netdev *netdev, GList *it, bool from_nic, const struct iovec *iov,
+                         unsigned count)
 {
-    while (netdev->watchers) {
-        netdev_unwatch(netdev->watchers->data);
+    while (it) {
+        NetdevFilter *filter = it->data;
+
+        it = from_nic ? it->prev : it->next;
+        if (!filter->frame(filter, from_nic, iov, count, netdev->header)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool pass_all_filters(const Netdev *netdev, bool from_nic, const struct iovec *iov,
+                             unsigned count)
+{
+    GList *first = from_nic ? g_list_last(netdev->filters) : netdev->filters;
+
+    return pass_filters(netdev, first, from_nic, iov, count);
+}
+
+static bool pass_received(const Netdev *netdev, const uint8_t *frame, size_t size)
+{
+    struct iovec iov = { (uint8_t *)(uintptr_t)frame, size };
+
+    return pass_all_filters(netdev, false, &iov, 1);
+}
+
+/* What a NIC has whose back end is gone. */
+static const NetdevType gone_type = { .name = "none", .instance_size = sizeof(Netdev) };
+
+static void close_back_end(Netdev *netdev)
+{
+    while (netdev->filters) {
+        NetdevFilter *filter = netdev->filters->data;
+
+        netdev_filter_detach(filter);
+        if (filter->owner) {
+            machine_remove_object(netdev->machine, filter->owner);
+            object_free(filter->owner);
+        }
     }
     if (netdev->type->close) {
         netdev->type->close(netdev);
     }
     clear_backlog(netdev);
     properties_free(netdev->type->properties, netdev);
-    g_free(netdev->id);
-    g_free(netdev);
+    netdev->type = &gone_type;
+}
+
+void netdev_free(Netdev *netdev)
+{
+    if (!netdev->orphan) {
+        netdev_set_link(netdev, netdev->link_up && !netdev->client);
+        close_back_end(netdev);
+    }
+    netdev->orphan = true;
+    if (!netdev->client) {
+        g_free(netdev->id);
+        g_free(netdev);
+    }
 }
 
 bool netdev_attach(Netdev *netdev, const NetClient *client, void *opaque, GError **error)
@@ -81,13 +125,22 @@ void netdev_detach(Netdev *netdev)
     clear_backlog(netdev);
     netdev_set_offloads(netdev, 0, 0);
     netdev_set_queues(netdev, netdev_queues(netdev));
+    if (netdev->orphan) {
+        netdev_free(netdev);
+    }
+}
+
+static void transmit(Netdev *netdev, unsigned queue, const struct iovec *iov, unsigned count)
+{
+    if (netdev->link_up && netdev->type->transmit) {
+        netdev->type->transmit(netdev, MIN(queue, netdev_queues(netdev) - 1), iov, count);
+    }
 }
 
 void netdev_transmit_on(Netdev *netdev, unsigned queue, const struct iovec *iov, unsigned count)
 {
-    if (netdev && netdev->link_up && netdev->type->transmit) {
-        show(netdev, true, iov, count);
-        netdev->type->transmit(netdev, MIN(queue, netdev_queues(netdev) - 1), iov, count);
+    if (netdev && netdev->link_up && pass_all_filters(netdev, true, iov, count)) {
+        transmit(netdev, queue, iov, count);
     }
 }
 
@@ -115,6 +168,19 @@ static bool give(Netdev *netdev, unsigned queue, const uint8_t *frame, size_t si
     return true;
 }
 
+/* What has come through the filters, to the NIC or into the backlog. */
+static void deliver(Netdev *netdev, unsigned queue, const uint8_t *frame, size_t size)
+{
+    if (!netdev->client || !netdev->link_up) {
+        return;
+    }
+    if (!(g_queue_is_empty(&netdev->backlog) && client_has_room(netdev, queue) &&
+          give(netdev, queue, frame, size)) &&
+        netdev->backlog.length < BACKLOG_FRAMES) {
+        g_queue_push_tail(&netdev->backlog, g_bytes_new(frame, size));
+    }
+}
+
 void netdev_receive(Netdev *netdev, const uint8_t *frame, size_t size)
 {
     bool locked = machine_lock_held(netdev->machine);
@@ -122,14 +188,8 @@ void netdev_receive(Netdev *netdev, const uint8_t *frame, size_t size)
     if (!locked) {
         machine_lock(netdev->machine);
     }
-    if (netdev->client && netdev->link_up) {
-        show_received(netdev, frame, size);
-    }
-    if (netdev->client && netdev->link_up &&
-        !(g_queue_is_empty(&netdev->backlog) && client_has_room(netdev, 0) &&
-          give(netdev, 0, frame, size)) &&
-        netdev->backlog.length < BACKLOG_FRAMES) {
-        g_queue_push_tail(&netdev->backlog, g_bytes_new(frame, size));
+    if (netdev->client && netdev->link_up && pass_received(netdev, frame, size)) {
+        deliver(netdev, 0, frame, size);
     }
     if (!locked) {
         machine_unlock(netdev->machine);
@@ -140,19 +200,46 @@ bool netdev_has_room(Netdev *netdev, unsigned queue)
 {
     /* What nobody takes is dropped. */
     return !netdev->client || !netdev->link_up ||
-           (machine_running(netdev->machine) && client_has_room(netdev, queue));
+           (machine_running(netdev->machine) && g_queue_is_empty(&netdev->backlog) &&
+            client_has_room(netdev, queue));
 }
 
+/* A frame goes through filters once only: what the NIC does not take after that waits in the backlog. */
 bool netdev_offer(Netdev *netdev, unsigned queue, const uint8_t *frame, size_t size)
 {
     if (!netdev->client || !netdev->link_up) {
         return true;
     }
-    if (!give(netdev, queue, frame, size)) {
-        return false;
+    if (!netdev->filters) {
+        return give(netdev, queue, frame, size);
     }
-    show_received(netdev, frame, size);
+    if (pass_received(netdev, frame, size)) {
+        deliver(netdev, queue, frame, size);
+    }
     return true;
+}
+
+void netdev_filter_pass(NetdevFilter *filter, bool from_nic, const uint8_t *header,
+                        size_t header_size, const uint8_t *frame, size_t size)
+{
+    Netdev *netdev = filter->netdev;
+    GList *place = g_list_find(netdev->filters, filter);
+    size_t total = netdev->header + size;
+    g_autofree uint8_t *data = g_malloc0(total + 1);
+    struct iovec iov = { data, total };
+
+    if (header_size) {
+        memcpy(data, header, MIN(header_size, netdev->header));
+    }
+    memcpy(data + netdev->header, frame, size);
+    if (!pass_filters(netdev, from_nic ? place->prev : place->next, from_nic, &iov, 1)) {
+        return;
+    }
+    if (from_nic) {
+        transmit(netdev, 0, &iov, 1);
+    } else {
+        deliver(netdev, 0, data, total);
+    }
 }
 
 void netdev_flush(Netdev *netdev)
@@ -176,6 +263,7 @@ void netdev_set_offloads(Netdev *netdev, unsigned header, unsigned offloads)
 {
     if (netdev->type->set_offloads &&
         (netdev->header != header || netdev->taken_offloads != offloads)) {
+        clear_backlog(netdev); /* frames with the other header */
         netdev->header = header;
         netdev->taken_offloads = offloads;
         netdev->type->set_offloads(netdev);
@@ -196,7 +284,7 @@ void netdev_set_queues(Netdev *netdev, unsigned active)
 
 bool netdev_kernel_path(Netdev *netdev, unsigned queue, NetdevKernelPath *path)
 {
-    return !netdev->watchers && netdev->type->kernel_path &&
+    return !netdev->filters && netdev->type->kernel_path &&
            netdev->type->kernel_path(netdev, queue, path);
 }
 

@@ -17,6 +17,7 @@
 
 typedef struct Device Device;
 typedef struct Netdev Netdev;
+typedef struct Object Object;
 
 /*
  * What one side may leave to the other of a frame's making. Then each frame has virtio's network header (Virtio 1.2, 5.1.6; 10 or 12
@@ -78,13 +79,17 @@ typedef struct {
 #define NETDEV_TYPE(object) REGISTRY_ADD(netdev_types, object)
 REGISTRY_DECLARE(netdev_types, NetdevType);
 
-/* Somebody who looks on as frames pass. */
-typedef struct NetdevWatcher NetdevWatcher;
+/* Somebody through whom the frames of a netdev pass, in both directions. */
+typedef struct NetdevFilter NetdevFilter;
 
-struct NetdevWatcher {
-    Netdev *netdev; /* NULL before netdev_watch, and once the netdev is gone */
-    /* from_nic: on its way to the back end. `skip` bytes are virtio's header, the frame is behind them. */
-    void (*frame)(NetdevWatcher *watcher, bool from_nic, const struct iovec *iov, unsigned count,
+struct NetdevFilter {
+    Netdev *netdev; /* NULL before netdev_filter_attach, and once the netdev is gone */
+    Object *owner;  /* goes when the netdev goes; NULL: nobody does */
+    /*
+     * from_nic: on its way to the back end. `skip` bytes are virtio's header, the frame is behind them. False: the filter keeps
+     * the frame, and may send it on later by netdev_filter_pass.
+     */
+    bool (*frame)(NetdevFilter *filter, bool from_nic, const struct iovec *iov, unsigned count,
                   size_t skip);
 };
 
@@ -96,8 +101,9 @@ struct Netdev {
     void *client_opaque;
     bool link_up;
     GQueue backlog; /* frames that wait for the NIC, bounded */
-    GSList *watchers; /* NetdevWatcher */
+    GList *filters; /* NetdevFilter, the one beside the back end first */
     bool held;        /* somebody else carries the frames */
+    bool orphan;      /* the back end is gone, the NIC is not */
     /* The back end's `open` says what it can. */
     unsigned queues;         /* pairs; 0: one */
     unsigned offloads;       /* NET_OFFLOAD_*; 0: frames never have a header */
@@ -129,10 +135,20 @@ void netdev_set_queues(Netdev *netdev, unsigned active);
 unsigned netdev_queues(const Netdev *netdev);
 bool netdev_kernel_path(Netdev *netdev, unsigned queue, NetdevKernelPath *path);
 void netdev_set_held(Netdev *netdev, bool held);
-/* Frames pass through us from now on, never past us through the kernel; fails while they do. */
-bool netdev_watch(Netdev *netdev, NetdevWatcher *watcher, GError **error);
-void netdev_unwatch(NetdevWatcher *watcher);
-/* Closes the back end and frees it. Its NIC must have been detached. */
+/*
+ * Frames pass through the filter from now on, never past it through the kernel; fails while they do. It comes beside
+ * `neighbour`, on the NIC's side (behind) or the back end's; NULL: at the end of the row.
+ */
+bool netdev_filter_attach(Netdev *netdev, NetdevFilter *filter, NetdevFilter *neighbour, bool behind,
+                          GError **error);
+void netdev_filter_detach(NetdevFilter *filter);
+/* A frame that the filter kept, or another, to whom comes next; `header` is the virtio header that it had, if any. */
+void netdev_filter_pass(NetdevFilter *filter, bool from_nic, const uint8_t *header,
+                        size_t header_size, const uint8_t *frame, size_t size);
+/*
+ * Closes the back end and frees it, and the objects that filter its frames. A NIC that it still has is left with a link that is
+ * down, and what remains goes when that is detached.
+ */
 void netdev_free(Netdev *netdev);
 /* For realize of a NIC: where its address (6 bytes) is unset, 52:54:00:12:34:56 for the first, then counting up. */
 void netdev_choose_mac(Device *device, uint8_t *mac);

@@ -14,7 +14,7 @@ static const NotYet object_types_not_yet[] = {
     { "acpi-generic-initiator acpi-generic-port arm-rme-guest can-bus can-host-socketcan "
       "colo-compare cryptodev-backend "
       "cryptodev-backend-builtin cryptodev-backend-lkcf cryptodev-vhost-user dbus-vmstate "
-      "filter-buffer filter-mirror filter-redirector filter-replay filter-rewriter "
+      "filter-replay filter-rewriter "
       "igvm-cfg input-barrier input-linux iommufd main-loop memory-backend-epc memory-backend-shm "
       "pr-manager-helper qtest s390-pv-guest secret_keyring sev-guest sev-snp-guest spdm-responder "
       "tdx-guest thread-context tls-cipher-suites tls-creds-anon vfio-user-server x-remote-object "

@@ -8,11 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backends/net/filter.h"
 #include "base/descriptors.h"
 #include "base/error.h"
-#include "machine/machine.h"
-#include "machine/netdev.h"
-#include "machine/object.h"
 
 enum { PCAP_LINK_ETHERNET = 1, PCAP_VERSION_MAJOR = 2, PCAP_VERSION_MINOR = 4 };
 static const uint32_t pcap_magic = 0xa1b2c3d4;
@@ -30,16 +28,10 @@ typedef struct {
     uint32_t kept, size; /* bytes of the frame in the file, and on the wire */
 } PcapRecord;
 
-enum DumpQueue { DUMP_ALL, DUMP_RX, DUMP_TX };
-static const char *const dump_queues[] = { "all", "rx", "tx", NULL };
-
 typedef struct {
-    Object object;
-    NetdevWatcher watcher;
-    char *netdev, *file;
+    Filter filter;
+    char *file;
     uint32_t longest;
-    int queue; /* DumpQueue, as seen from the back end */
-    bool on;
     int fd; /* -1 once it cannot be written any more */
 } FilterDump;
 
@@ -94,22 +86,23 @@ static GByteArray *make_record(const FilterDump *dump, const struct iovec *iov, 
     return bytes;
 }
 
-static void dump_frame(NetdevWatcher *watcher, bool from_nic, const struct iovec *iov,
-                       unsigned count, size_t skip)
+static bool dump_frame(NetdevFilter *hook, bool from_nic, const struct iovec *iov, unsigned count,
+                       size_t skip)
 {
-    FilterDump *dump = (FilterDump *)(void *)((char *)watcher - offsetof(FilterDump, watcher));
+    FilterDump *dump = (FilterDump *)filter_of(hook);
     g_autoptr(GByteArray) bytes = NULL;
 
-    if (!dump->on || dump->fd < 0 || dump->queue == (from_nic ? DUMP_TX : DUMP_RX)) {
-        return;
+    if (dump->fd < 0 || !filter_wants(&dump->filter, from_nic)) {
+        return true;
     }
     bytes = make_record(dump, iov, count, skip);
     if (!write_all(dump->fd, bytes->data, bytes->len)) {
-        g_printerr("kaso: warning: object '%s': '%s' takes no more frames: %s\n", dump->object.id,
-                   dump->file, g_strerror(errno));
+        g_printerr("kaso: warning: object '%s': '%s' takes no more frames: %s\n",
+                   dump->filter.object.id, dump->file, g_strerror(errno));
         close(dump->fd);
         dump->fd = -1;
     }
+    return true;
 }
 
 static bool dump_open(FilterDump *dump, GError **error)
@@ -119,7 +112,7 @@ static bool dump_open(FilterDump *dump, GError **error)
 
     dump->fd = descriptors_open(dump->file, O_WRONLY | O_CREAT | O_TRUNC, 0644);
     if (dump->fd < 0 || !write_all(dump->fd, &header, sizeof header)) {
-        error_fail_errno(error, errno, "object '%s': cannot write file '%s'", dump->object.id,
+        error_fail_errno(error, errno, "object '%s': cannot write file '%s'", dump->filter.object.id,
                          dump->file);
         if (dump->fd >= 0) {
             close(dump->fd);
@@ -132,24 +125,16 @@ static bool dump_open(FilterDump *dump, GError **error)
 static bool dump_complete(Object *object, GError **error)
 {
     FilterDump *dump = (FilterDump *)object;
-    Netdev *netdev;
 
-    if (!dump->netdev || !dump->file) {
+    if (!dump->filter.netdev || !dump->file) {
         return error_fail(error, KASO_ERROR_INVALID, "object '%s': give netdev=ID and file=FILE",
                           object->id);
     }
-    netdev = machine_find_netdev(object->machine, dump->netdev);
-    if (!netdev) {
-        return error_fail(error, KASO_ERROR_NOT_FOUND,
-                          "object '%s': there is no netdev '%s' (info network lists them)",
-                          object->id, dump->netdev);
-    }
-    dump->watcher.frame = dump_frame;
-    if (!dump_open(dump, error)) {
+    if (!filter_attach(&dump->filter, dump_frame, error)) {
         return false;
     }
-    if (!netdev_watch(netdev, &dump->watcher, error)) {
-        close(dump->fd);
+    if (!dump_open(dump, error)) {
+        netdev_filter_detach(&dump->filter.hook);
         return false;
     }
     return true;
@@ -159,20 +144,16 @@ static void dump_free(Object *object)
 {
     FilterDump *dump = (FilterDump *)object;
 
-    netdev_unwatch(&dump->watcher);
+    netdev_filter_detach(&dump->filter.hook);
     if (dump->fd >= 0) {
         close(dump->fd);
     }
 }
 
 static const Property dump_properties[] = {
-    { "netdev", PROPERTY_STRING, offsetof(FilterDump, netdev), "network back end" },
+    FILTER_PROPERTIES,
     { "file", PROPERTY_STRING, offsetof(FilterDump, file), "where the frames go" },
     { "maxlen", PROPERTY_U32, offsetof(FilterDump, longest), "bytes kept of each frame", "65536" },
-    { "queue", PROPERTY_ENUM, offsetof(FilterDump, queue),
-      "frames that the back end gets (rx), sends to the guest (tx), or all", "all", dump_queues },
-    { "status", PROPERTY_BOOL, offsetof(FilterDump, on), "off: frames pass unseen", "on",
-      .changed = object_read_at_use },
     { NULL },
 };
 

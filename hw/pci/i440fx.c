@@ -79,6 +79,17 @@ static const MemoryOps address_ops = {
     .read = address_read, .write = address_write, .size_max = 4, .whole = true
 };
 
+/*
+ * Bits 1 and 0 of the address are reserved. Some programs that were never run on a chip put the byte's number there and use 0xcfc
+ * for all; they are understood, and who follows the specification has zeros there.
+ */
+static unsigned register_of(uint32_t address, uint64_t offset, unsigned size)
+{
+    unsigned byte = (address & 3) | (unsigned)offset;
+
+    return (address & 0xfc) + (byte + size <= 4 ? byte : (unsigned)offset);
+}
+
 static MemoryResult data_read(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
                               MemoryAttributes attributes)
 {
@@ -87,7 +98,7 @@ static MemoryResult data_read(void *opaque, uint64_t offset, uint64_t *value, un
 
     *value = address & CONFIG_ENABLE
                  ? pci_host_config_read(&host->bus, address >> 16 & 0xff, address >> 8 & 0xff,
-                                        (address & 0xfc) + (unsigned)offset, size)
+                                        register_of(address, offset, size), size)
                  : bits_mask(size * 8);
     return MEMORY_OK;
 }
@@ -100,7 +111,7 @@ static MemoryResult data_write(void *opaque, uint64_t offset, uint64_t value, un
 
     if (address & CONFIG_ENABLE) {
         pci_host_config_write(&host->bus, address >> 16 & 0xff, address >> 8 & 0xff,
-                              (address & 0xfc) + (unsigned)offset, (uint32_t)value, size);
+                              register_of(address, offset, size), (uint32_t)value, size);
     }
     return MEMORY_OK;
 }

@@ -269,8 +269,6 @@ static json_t *netdev_del_run(Monitor *monitor, json_t *arguments, GError **erro
 
     if (!netdev) {
         error_fail(error, KASO_ERROR_NO_DEVICE, "Device '%s' not found", id);
-    } else if (netdev->client) {
-        error_fail(error, KASO_ERROR_INVALID, "netdev '%s' is in use by a network card", id);
     } else {
         machine_remove_netdev(machine, netdev);
         netdev_free(netdev);
@@ -286,19 +284,23 @@ static const MonitorArgument netdev_del_arguments[] = {
 static const MonitorCommand netdev_del_command = {
     .name = "netdev_del",
     .hmp = "netdev_del",
-    .summary = "removes a network back end that nothing uses",
+    .summary = "removes a network back end; a card that uses it loses its link",
     .arguments = netdev_del_arguments,
     .run = netdev_del_run,
 };
 MONITOR_COMMAND(netdev_del_command);
 
-/* The cable of a network card; NULL: there is no such card, or none is plugged in. */
+/* The cable of a network card, also where the back end is gone; NULL: there is no such card, or none is plugged in. */
 static Netdev *netdev_of_nic(Machine *machine, const char *id)
 {
-    Device *nic = device_find(machine, id);
-    g_autofree char *netdev = nic ? device_get(nic, "netdev", NULL) : NULL;
+    const Device *nic = device_find(machine, id);
 
-    return netdev ? machine_find_netdev(machine, netdev) : NULL;
+    for (const Property *p = nic ? nic->type->properties : NULL; p && p->name; p++) {
+        if (p->kind == PROPERTY_NETDEV) {
+            return property_pointer(p, nic);
+        }
+    }
+    return NULL;
 }
 
 static json_t *set_link_run(Monitor *monitor, json_t *arguments, GError **error)
