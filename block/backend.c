@@ -459,6 +459,25 @@ uint64_t block_size(BlockBackend *block)
     return block->root ? node_size(block->root->node) : 0;
 }
 
+void block_on_resize(BlockBackend *block, void (*resized)(void *opaque), void *opaque)
+{
+    block->resized = resized;
+    block->resized_opaque = opaque;
+    block->told_size = block_size(block);
+}
+
+void backend_tell_sizes(BlockGraph *graph)
+{
+    BlockBackend *block = NULL;
+
+    while ((block = block_next(graph, block))) {
+        if (block->resized && block->told_size != block_size(block)) {
+            block->told_size = block_size(block);
+            block->resized(block->resized_opaque);
+        }
+    }
+}
+
 bool block_guessed_raw(const BlockBackend *block)
 {
     const BlockNode *node = block->root ? block->root->node : NULL;

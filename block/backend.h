@@ -24,6 +24,9 @@ struct BlockBackend {
     unsigned give_up;        /* as hurry: drains that let no request wait for a lost server */
     ThrottleGroup *throttle; /* NULL: no limits */
     Statistics statistics;
+    void (*resized)(void *opaque); /* block_on_resize */
+    void *resized_opaque;
+    uint64_t told_size; /* the size that it knows */
 };
 
 enum {
@@ -38,6 +41,8 @@ static inline unsigned backend_perm(bool read_only)
 
 /* The backend with that id, or NULL. [lock held] */
 BlockBackend *backend_find(BlockGraph *graph, const char *id);
+/* Whoever asked for it hears of other sizes. [main loop, no coroutine] */
+void backend_tell_sizes(BlockGraph *graph);
 /* Puts the backend under limits; without any it is taken out of its group. [coroutine] */
 void backend_set_throttle(BlockBackend *block, const char *group, const ThrottleConfig *config);
 

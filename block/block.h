@@ -113,6 +113,8 @@ BlockBackend *block_next(BlockGraph *graph, BlockBackend *previous);
 
 const char *block_id(const BlockBackend *block);
 uint64_t block_size(BlockBackend *block);
+/* Somebody hears, in the main loop, that a command has given the image another size. NULL ends it. */
+void block_on_resize(BlockBackend *block, void (*resized)(void *opaque), void *opaque);
 bool block_read_only(const BlockBackend *block);
 /*
  * A command of kaso-io on the drive, or (NULL) the drive or node of that name. Returns what it prints, also when

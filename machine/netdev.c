@@ -15,8 +15,8 @@ static void clear_backlog(Netdev *netdev)
     g_queue_clear_full(&netdev->backlog, (GDestroyNotify)g_bytes_unref);
 }
 
-bool netdev_filter_attach(Netdev *netdev, NetdevFilter *filter, NetdevFilter *neighbour, bool behind,
-                          GError **error)
+bool netdev_filter_attach(Netdev *netdev, NetdevFilter *filter, NetdevFilter *neighbour,
+                          bool behind, GError **error)
 {
     GList *beside = g_list_find(netdev->filters, neighbour);
 

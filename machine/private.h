@@ -157,6 +157,9 @@ typedef struct MachinePrivate {
     GArray *listeners;        /* EventListener */
     GArray *reset_callbacks;  /* Callback */
     GArray *end_callbacks;    /* Callback */
+    const Device *tapped;     /* whose inputs somebody listens to; NULL: none */
+    IrqHandler *tap;
+    void *tap_opaque;
     GArray *free_callbacks;   /* Callback */
     GArray *state_listeners;  /* StateListener */
     GHashTable *data;         /* of machine_set_data */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "accel/qtest/private.h"
+#include "machine/irq-tap.h"
 
 typedef struct {
     Qtest *qtest;
@@ -13,6 +14,14 @@ typedef struct {
     bool level; /* as the peer knows it */
 } Intercept;
 
+static void show(Intercept *intercept, int level)
+{
+    if (intercept->level != (level != 0)) {
+        intercept->level = level != 0;
+        qtest_send(intercept->qtest, "IRQ %s %d", level ? "raise" : "lower", intercept->shown);
+    }
+}
+
 static void overheard(void *opaque, int number, int level)
 {
     Intercept *intercept = opaque;
@@ -20,10 +29,7 @@ static void overheard(void *opaque, int number, int level)
     if (intercept->handler) {
         intercept->handler(intercept->opaque, intercept->number, level);
     }
-    if (intercept->level != (level != 0)) {
-        intercept->level = level != 0;
-        qtest_send(intercept->qtest, "IRQ %s %d", level ? "raise" : "lower", intercept->shown);
-    }
+    show(intercept, level);
 }
 
 static void intercept_line(Qtest *qtest, IrqLine *line, int shown)
@@ -79,19 +85,22 @@ void qtest_irq_intercept_out(Qtest *qtest, const char *const *words)
     qtest_send(qtest, "OK");
 }
 
-/* All lines of the machine that end at the device. */
-static void intercept_to(Device *source, void *opaque)
+static void heard_input(void *opaque, int number, int level)
 {
     Qtest *qtest = opaque;
-    const Device *sink = qtest->intercepted;
+    Intercept *intercept;
 
-    for (unsigned i = 0; i < source->irq_count; i++) {
-        IrqLine *line = source->irqs[i];
-
-        if (sink->type->input && line->handler == sink->type->input && line->opaque == sink) {
-            intercept_line(qtest, line, line->number);
+    for (unsigned i = 0; i < qtest->intercepts->len; i++) {
+        intercept = qtest->intercepts->pdata[i];
+        if (intercept->shown == number) {
+            show(intercept, level);
+            return;
         }
     }
+    intercept = g_new0(Intercept, 1);
+    *intercept = (Intercept){ .qtest = qtest, .shown = number };
+    g_ptr_array_add(qtest->intercepts, intercept);
+    show(intercept, level);
 }
 
 void qtest_irq_intercept_in(Qtest *qtest, const char *const *words)
@@ -99,7 +108,7 @@ void qtest_irq_intercept_in(Qtest *qtest, const char *const *words)
     Device *device = find_device(qtest, words[1]);
 
     if (device && may_intercept(qtest, device, true)) {
-        device_foreach(qtest->machine->root, intercept_to, qtest);
+        device_tap_inputs(device, heard_input, qtest);
         qtest_send(qtest, "OK");
     }
 }
@@ -117,7 +126,7 @@ void qtest_set_irq_in(Qtest *qtest, const char *const *words)
         qtest_send(qtest, "FAIL %s has no inputs", device->type->name);
         return;
     }
-    device->type->input(device, (int)number, (int)level);
+    device_input(device, (int)number, (int)level);
     qtest_send(qtest, "OK");
 }
 

@@ -76,7 +76,8 @@ static bool buffer_complete(Object *object, GError **error)
 
     if (!buffer->interval_us) {
         return error_fail(error, KASO_ERROR_INVALID,
-                          "object '%s': give interval=MICROSECONDS, which must not be 0", object->id);
+                          "object '%s': give interval=MICROSECONDS, which must not be 0",
+                          object->id);
     }
     if (!filter_attach(&buffer->filter, buffer_frame, error)) {
         return false;

@@ -112,8 +112,8 @@ static bool dump_open(FilterDump *dump, GError **error)
 
     dump->fd = descriptors_open(dump->file, O_WRONLY | O_CREAT | O_TRUNC, 0644);
     if (dump->fd < 0 || !write_all(dump->fd, &header, sizeof header)) {
-        error_fail_errno(error, errno, "object '%s': cannot write file '%s'", dump->filter.object.id,
-                         dump->file);
+        error_fail_errno(error, errno, "object '%s': cannot write file '%s'",
+                         dump->filter.object.id, dump->file);
         if (dump->fd >= 0) {
             close(dump->fd);
         }

@@ -90,7 +90,8 @@ static bool mirror_complete(Object *object, GError **error)
     FilterMirror *mirror = (FilterMirror *)object;
 
     if (!mirror->out.chardev) {
-        return error_fail(error, KASO_ERROR_INVALID, "object '%s': give outdev=CHARDEV", object->id);
+        return error_fail(error, KASO_ERROR_INVALID, "object '%s': give outdev=CHARDEV",
+                          object->id);
     }
     return open_all(mirror, mirror_frame, error);
 }
@@ -112,8 +113,10 @@ static bool redirector_complete(Object *object, GError **error)
 }
 
 #define HEADER_PROPERTY                                                                            \
-    { "vnet_hdr_support", PROPERTY_BOOL, offsetof(FilterMirror, out.with_header),                  \
-      "virtio's header goes with the frames" }
+    {                                                                                              \
+        "vnet_hdr_support", PROPERTY_BOOL, offsetof(FilterMirror, out.with_header),                \
+            "virtio's header goes with the frames"                                                 \
+    }
 
 static const Property mirror_properties[] = {
     FILTER_PROPERTIES,

@@ -72,8 +72,9 @@ static bool find_place(const Filter *filter, const Netdev *netdev, NetdevFilter 
                       filter->object.id, filter->position);
 }
 
-bool filter_attach(Filter *filter, bool (*frame)(NetdevFilter *hook, bool from_nic,
-                                                 const struct iovec *iov, unsigned count, size_t skip),
+bool filter_attach(Filter *filter,
+                   bool (*frame)(NetdevFilter *hook, bool from_nic, const struct iovec *iov,
+                                 unsigned count, size_t skip),
                    GError **error)
 {
     Netdev *netdev;

@@ -37,7 +37,8 @@ void frame_stream_send(FrameStream *stream, const FilterFrame *frame)
 }
 
 /* The frame at the start of the bytes; 0: it is not there as a whole, -1: it is none. */
-static ssize_t parse_frame(const FrameStream *stream, uint8_t *data, size_t size, FilterFrame *frame)
+static ssize_t parse_frame(const FrameStream *stream, uint8_t *data, size_t size,
+                           FilterFrame *frame)
 {
     size_t prefix = prefix_size(stream), total, header;
 
@@ -78,7 +79,8 @@ static void receive(void *opaque, const uint8_t *data, size_t size)
         done += (size_t)used;
     }
     if (used < 0) {
-        g_printerr("kaso: warning: object '%s': what comes in are no frames; dropped\n", stream->who);
+        g_printerr("kaso: warning: object '%s': what comes in are no frames; dropped\n",
+                   stream->who);
         done = stream->incoming->len;
     }
     g_byte_array_remove_range(stream->incoming, 0, (guint)done);

@@ -2,12 +2,13 @@
 /* What monitors do to the images of a running machine: snapshots, sizes, bitmaps. */
 #include "block/jobs/operations.h"
 
+#include <string.h>
+
 #include "base/bits.h"
 #include "base/error.h"
+#include "block/backend.h"
 #include "block/graph/bitmap.h"
 #include "block/graph/blockers.h"
-
-#include <string.h>
 
 typedef struct {
     BlockGraph *graph;
@@ -231,6 +232,7 @@ bool block_resize(BlockGraph *graph, const char *name, uint64_t size, GError **e
     GraphCall call = { .graph = graph, .name = name, .value = size, .error = error };
 
     async_run_sync(block_graph_context(graph), resize_entry, &call);
+    backend_tell_sizes(graph);
     return call.done;
 }
 

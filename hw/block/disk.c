@@ -12,6 +12,13 @@ enum { POLICY_AUTO, POLICY_REPORT, POLICY_IGNORE, POLICY_STOP, POLICY_ENOSPC };
 
 const char *const disk_policy_names[] = { "auto", "report", "ignore", "stop", "enospc", NULL };
 
+static void tell_resized(void *opaque)
+{
+    Disk *disk = opaque;
+
+    disk->resized(disk->device);
+}
+
 bool disk_claim(Disk *disk, Device *device, bool read_only, GError **error)
 {
     g_autofree char *path = NULL;
@@ -36,6 +43,9 @@ bool disk_claim(Disk *disk, Device *device, bool read_only, GError **error)
     if (disk->claimed && disk->write_cache != ON_OFF_AUTO_AUTO) {
         block_set_write_cache(disk->drive, disk->write_cache == ON_OFF_AUTO_ON);
     }
+    if (disk->claimed && disk->resized) {
+        block_on_resize(disk->drive, tell_resized, disk);
+    }
     return disk->claimed;
 }
 
@@ -43,6 +53,7 @@ void disk_disclaim(Disk *disk)
 {
     if (disk->claimed) {
         block_drain(disk->drive);
+        block_on_resize(disk->drive, NULL, NULL);
         block_disclaim(disk->drive);
         disk->claimed = false;
     }

@@ -16,12 +16,14 @@ typedef struct {
     Device *device; /* the drive, once it is realized */
     bool own_drive; /* `drive` was made for the device, which has none from the user */
     bool removable; /* the medium comes and goes */
+    void (*resized)(Device *device); /* the image has another size; set before disk_claim, may be NULL */
     /* Properties. */
     char *serial, *model, *version;
     uint64_t wwn;
     uint32_t logical_block_size, physical_block_size, min_io_size, opt_io_size;
     uint32_t discard_granularity;
     uint32_t cyls, heads, secs;
+    uint32_t lcyls, lheads, lsecs; /* what the firmware shall tell its callers; 0: as it likes */
     int32_t bootindex;
     int werror, rerror, write_cache;
     bool share_rw;
@@ -71,6 +73,12 @@ extern const char *const disk_policy_names[];
     { "cyls", PROPERTY_U32, DISK_FIELD(Instance, disk, cyls), "cylinders; 0: computed", "0" },     \
     { "heads", PROPERTY_U32, DISK_FIELD(Instance, disk, heads), "heads; 0: computed", "0" },       \
     { "secs", PROPERTY_U32, DISK_FIELD(Instance, disk, secs), "sectors of a track; 0: computed",   \
+      "0" },                                                                                       \
+    { "lcyls", PROPERTY_U32, DISK_FIELD(Instance, disk, lcyls),                                    \
+      "cylinders for the BIOS's callers; 0: as it likes", "0" },                                   \
+    { "lheads", PROPERTY_U32, DISK_FIELD(Instance, disk, lheads), "heads for the BIOS's callers",  \
+      "0" },                                                                                       \
+    { "lsecs", PROPERTY_U32, DISK_FIELD(Instance, disk, lsecs), "sectors for the BIOS's callers",  \
       "0" }
 
 /*

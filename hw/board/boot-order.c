@@ -139,3 +139,45 @@ GBytes *boot_order_make(Machine *machine)
     size = out->len + 1;
     return g_bytes_new_take(g_string_free(out, false), size);
 }
+
+static uint32_t number_of(const Device *device, const char *name)
+{
+    const Property *property = property_find(device->type->properties, name);
+    uint32_t number = 0;
+
+    if (property && property->kind == PROPERTY_U32) {
+        memcpy(&number, (const char *)device + property->offset, sizeof number);
+    }
+    return number;
+}
+
+static void add_geometry(const Device *device, GString *out)
+{
+    uint32_t cyls = number_of(device, "lcyls"), heads = number_of(device, "lheads");
+    uint32_t secs = number_of(device, "lsecs");
+    gsize before = out->len;
+
+    if ((cyls || heads || secs) && device->realized) {
+        if (before) {
+            g_string_append_c(out, '\n');
+        }
+        if (add_path(out, device)) {
+            g_string_append_printf(out, " %u %u %u", cyls, heads, secs);
+        } else {
+            g_string_truncate(out, before);
+        }
+    }
+    for (unsigned i = 0; i < device->children->len; i++) {
+        add_geometry(device->children->pdata[i], out);
+    }
+}
+
+GBytes *boot_geometry_make(Machine *machine)
+{
+    GString *out = g_string_new(NULL);
+    gsize size;
+
+    add_geometry(machine->root, out);
+    size = out->len ? out->len + 1 : 0;
+    return g_bytes_new_take(g_string_free(out, false), size);
+}

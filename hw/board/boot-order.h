@@ -12,5 +12,7 @@
  * "bootorder". NULL when there are none.
  */
 GBytes *boot_order_make(Machine *machine);
+/* The disks whose geometry for the BIOS's callers the user gave: the fw_cfg file "bios-geometry". Never NULL. */
+GBytes *boot_geometry_make(Machine *machine);
 
 #endif

@@ -4,6 +4,7 @@
 #include "hw/board/pc.h"
 #include "hw/display/ramfb.h"
 #include "hw/misc/guest-tables.h"
+#include "machine/irq-tap.h"
 
 typedef struct {
     const char *type;
@@ -37,7 +38,7 @@ bool pc_offer_extras(Pc *pc, GError **error)
             return false;
         }
         if (extra->event && pc->pm) {
-            device_connect_irq(device, 0, pc->pm->type->input, pc->pm, extra->event);
+            device_connect_irq(device, 0, device_input, pc->pm, extra->event);
         }
     }
     return true;

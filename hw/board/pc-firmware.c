@@ -432,6 +432,16 @@ static void set_boot_order(Pc *pc)
     }
 }
 
+static void set_geometry(Pc *pc)
+{
+    g_autoptr(GBytes) content = boot_geometry_make(pc->machine);
+    g_autoptr(GError) error = NULL;
+
+    if (!fw_cfg_add_file(pc->fw_cfg, "bios-geometry", content, &error)) {
+        log_printf("%s: no geometry of disks: %s\n", pc->fw_cfg->id, error->message);
+    }
+}
+
 /* Without a chipset that shadows ROM, the firmware is in RAM from the start. */
 static void fill_shadow(Pc *pc)
 {
@@ -447,6 +457,7 @@ void pc_refresh_firmware(Pc *pc)
 {
     pc_set_cmos(pc);
     set_boot_order(pc);
+    set_geometry(pc);
     if (pc->rom_content) {
         fill_shadow(pc);
     }

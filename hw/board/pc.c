@@ -15,6 +15,7 @@
 #include "machine/arch/pc.h"
 #include "machine/chardev.h"
 #include "machine/display.h"
+#include "machine/irq-tap.h"
 
 #define FOUR_GIB GIB(4)
 
@@ -207,10 +208,10 @@ static void set_gsi(void *opaque, int number, int level)
     Pc *pc = opaque;
 
     if (number < ISA_IRQ_COUNT) {
-        pc->pic->type->input(pc->pic, number, level);
+        device_input(pc->pic, number, level);
     }
     if (pc->ioapic) {
-        pc->ioapic->type->input(pc->ioapic, number == ISA_IRQ_PIT ? 2 : number, level);
+        device_input(pc->ioapic, number == ISA_IRQ_PIT ? 2 : number, level);
     }
 }
 
@@ -234,7 +235,7 @@ static void set_hpet_irq(void *opaque, int number, int level)
     Pc *pc = opaque;
 
     if (pc->ioapic) {
-        pc->ioapic->type->input(pc->ioapic, number, level);
+        device_input(pc->ioapic, number, level);
     }
 }
 
@@ -256,7 +257,7 @@ static void set_pic_output(void *opaque, int number, int level)
     Pc *pc = opaque;
 
     for (unsigned i = 0; i < pc->machine->vcpus->len; i++) {
-        pc->apic[i]->type->input(pc->apic[i], APIC_INPUT_LINT0, level);
+        device_input(pc->apic[i], APIC_INPUT_LINT0, level);
     }
 }
 
@@ -302,7 +303,7 @@ static bool add_interrupt_controllers(Pc *pc, GError **error)
         if (!add_apic(pc, i, error)) {
             return false;
         }
-        device_connect_irq(pc->apic[i], 0, pc->ioapic->type->input, pc->ioapic, IOAPIC_INPUT_EOI);
+        device_connect_irq(pc->apic[i], 0, device_input, pc->ioapic, IOAPIC_INPUT_EOI);
     }
     memory_region_add(machine->system_memory, PC_APIC_ADDRESS, device_mmio(pc->apic[0], 1), 2);
     device_connect_irq(pc->pic, 0, set_pic_output, pc, 0);
@@ -315,7 +316,7 @@ static void set_pirq(void *opaque, int number, int level)
 {
     Pc *pc = opaque;
 
-    pc->isa_bridge->type->input(pc->isa_bridge, number, level);
+    device_input(pc->isa_bridge, number, level);
 }
 
 static bool add_isa_bus(Pc *pc, GError **error)
@@ -385,8 +386,8 @@ static bool add_hpet(Pc *pc, Device *pit, GError **error)
         return false;
     }
     device_map(hpet, 0, PC_HPET_ADDRESS);
-    device_connect_irq_query(pit, 0, hpet->type->input, hpet->type->query, hpet, HPET_INPUT_PIT);
-    device_connect_irq(pc->rtc, 0, hpet->type->input, hpet, HPET_INPUT_RTC);
+    device_connect_irq_query(pit, 0, device_input, hpet->type->query, hpet, HPET_INPUT_PIT);
+    device_connect_irq(pc->rtc, 0, device_input, hpet, HPET_INPUT_RTC);
     for (unsigned i = 0; i < hpet->irq_count; i++) {
         if (i < ISA_IRQ_COUNT && i != ISA_IRQ_CASCADE) {
             wire_isa(pc, hpet, i, i);
@@ -428,7 +429,7 @@ static bool add_vmport(Pc *pc, Device *keyboard, GError **error)
     if (!mouse) {
         return false;
     }
-    device_connect_irq(mouse, 0, keyboard->type->input, keyboard, I8042_INPUT_STIR_MOUSE);
+    device_connect_irq(mouse, 0, device_input, keyboard, I8042_INPUT_STIR_MOUSE);
     return true;
 }
 
@@ -649,7 +650,7 @@ static void pc_powerdown(Machine *machine, void *board)
 
     machine_request_wakeup(machine, WAKE_OTHER);
     if (pc->pm) {
-        pc->pm->type->input(pc->pm, PIIX4_PM_POWER_BUTTON, 1);
+        device_input(pc->pm, PIIX4_PM_POWER_BUTTON, 1);
     }
 }
 

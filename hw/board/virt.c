@@ -20,6 +20,7 @@
 #include "hw/nvram/fw_cfg.h"
 #include "machine/accelerator.h"
 #include "machine/chardev.h"
+#include "machine/irq-tap.h"
 
 #define POWER_KEY_NS INT64_C(100000000)
 
@@ -39,7 +40,7 @@ static bool set_u32(Device *device, const char *property, uint32_t value, GError
 
 static void wire_spi(Virt *virt, Device *device, unsigned output, unsigned spi)
 {
-    device_connect_irq(device, output, virt->gic->type->input, virt->gic, arm_gic_input_spi(spi));
+    device_connect_irq(device, output, device_input, virt->gic, arm_gic_input_spi(spi));
 }
 
 /* A realized device of one MMIO region and one interrupt. */
@@ -106,7 +107,7 @@ static void wire_cpu(Virt *virt, Vcpu *vcpu)
     };
 
     for (unsigned i = 0; i < vcpu->device.irq_count && i < ARM_CPU_IRQ_COUNT; i++) {
-        device_connect_irq(&vcpu->device, i, virt->gic->type->input, virt->gic,
+        device_connect_irq(&vcpu->device, i, device_input, virt->gic,
                            arm_gic_input_ppi(vcpu->index, intids[i]));
     }
     for (unsigned line = 0; line < ARM_LINE_COUNT; line++) {
@@ -165,7 +166,7 @@ static void release_power_key(void *opaque)
 {
     Virt *virt = opaque;
 
-    virt->gpio->type->input(virt->gpio, VIRT_POWER_KEY_PIN, 0);
+    device_input(virt->gpio, VIRT_POWER_KEY_PIN, 0);
 }
 
 static bool add_gpio(Virt *virt, GError **error)
@@ -487,7 +488,7 @@ static void virt_powerdown(Machine *machine, void *board)
 {
     Virt *virt = board;
 
-    virt->gpio->type->input(virt->gpio, VIRT_POWER_KEY_PIN, 1);
+    device_input(virt->gpio, VIRT_POWER_KEY_PIN, 1);
     timer_arm(&virt->power_key_release, clock_now_ns(machine) + POWER_KEY_NS);
 }
 

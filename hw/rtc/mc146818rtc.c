@@ -15,7 +15,7 @@
 
 #define NS_PER_S INT64_C(1000000000)
 /* Before an update, "update in progress" is seen for this long. */
-#define UPDATE_AHEAD_NS INT64_C(244000)
+#define UPDATE_AHEAD_NS (8 * NS_PER_S / 32768)
 
 enum {
     SECONDS,

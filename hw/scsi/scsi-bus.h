@@ -16,12 +16,12 @@ typedef struct ScsiBus ScsiBus;
 typedef struct ScsiDrive ScsiDrive;
 typedef struct ScsiRequest ScsiRequest;
 
-typedef enum { SCSI_CHANGE_ADDED, SCSI_CHANGE_REMOVED, SCSI_CHANGE_MEDIUM } ScsiChange;
+typedef enum { SCSI_CHANGE_ADDED, SCSI_CHANGE_REMOVED, SCSI_CHANGE_MEDIUM, SCSI_CHANGE_SIZE } ScsiChange;
 
 /* What an adapter can reach, and wants to hear. */
 typedef struct {
     unsigned max_channel, max_target, max_lun;
-    /* A logical unit came, is about to go, or has another medium. May be NULL. */
+    /* A logical unit came, is about to go, or has another medium or size. May be NULL. */
     void (*changed)(ScsiBus *bus, ScsiDrive *drive, ScsiChange change);
 } ScsiHost;
 

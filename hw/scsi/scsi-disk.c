@@ -111,6 +111,19 @@ static void begin(ScsiDrive *drive)
     tell_adapter(drive, SCSI_CHANGE_ADDED);
 }
 
+/* SPC-4, 5.14 and annex D: CAPACITY DATA HAS CHANGED. */
+static void resized(Device *device)
+{
+    enum { PARAMETERS_CHANGED = 0x2a, CAPACITY_DATA = 0x09 };
+    ScsiDrive *drive = scsi_drive(device);
+
+    if (!drive->unit.attention_code) {
+        drive->unit.attention_code = PARAMETERS_CHANGED;
+        drive->unit.attention_qualifier = CAPACITY_DATA;
+    }
+    tell_adapter(drive, SCSI_CHANGE_SIZE);
+}
+
 static bool scsi_hd_realize(Device *device, GError **error)
 {
     ScsiDrive *drive = scsi_drive(device);
@@ -119,6 +132,7 @@ static bool scsi_hd_realize(Device *device, GError **error)
     if (!disk->drive) {
         return error_fail(error, KASO_ERROR_INVALID, "scsi-hd needs drive=ID");
     }
+    disk->resized = resized;
     if (!choose_block(drive, error) || !disk_choose_geometry(disk, device, HEADS_MAX, error) ||
         !disk_claim(disk, device, block_read_only(disk->drive), error)) {
         return false;

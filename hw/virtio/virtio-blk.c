@@ -218,10 +218,16 @@ static bool join_thread(VirtioBlk *blk, GError **error)
     return thread != NULL;
 }
 
+static void resized(Device *device)
+{
+    virtio_config_changed(virtio_device(device));
+}
+
 static bool claim_drive(VirtioBlk *blk, GError **error)
 {
     Device *device = &blk->virtio.pci.device;
 
+    blk->disk.resized = resized;
     if (!disk_choose_geometry(&blk->disk, device, HEADS_MAX, error) ||
         !disk_claim(&blk->disk, device, block_read_only(blk->disk.drive), error)) {
         return false;

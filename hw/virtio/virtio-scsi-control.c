@@ -32,7 +32,9 @@ enum {
     EVENTS_MISSED = 1u << 31,
     REASON_RESCAN = 1,
     REASON_REMOVED = 2,
-    MEDIUM_MAY_HAVE_CHANGED = 0x28, /* additional sense code */
+    /* Additional sense code, and its qualifier in the high byte. */
+    MEDIUM_MAY_HAVE_CHANGED = 0x28,
+    CAPACITY_DATA_HAS_CHANGED = 0x092a,
 };
 
 struct VirtioScsiFunction {
@@ -249,9 +251,12 @@ void virtio_scsi_unit_changed(ScsiBus *bus, ScsiDrive *drive, ScsiChange change)
 {
     VirtioScsi *scsi = container_of(bus, VirtioScsi, bus);
     bool hotplug = virtio_has_feature(&scsi->virtio, VIRTIO_SCSI_F_HOTPLUG);
+    bool parameters = virtio_has_feature(&scsi->virtio, VIRTIO_SCSI_F_CHANGE);
 
-    if (change == SCSI_CHANGE_MEDIUM && virtio_has_feature(&scsi->virtio, VIRTIO_SCSI_F_CHANGE)) {
+    if (change == SCSI_CHANGE_MEDIUM && parameters) {
         send_event(scsi, drive, EVENT_PARAM_CHANGE, MEDIUM_MAY_HAVE_CHANGED);
+    } else if (change == SCSI_CHANGE_SIZE && parameters) {
+        send_event(scsi, drive, EVENT_PARAM_CHANGE, CAPACITY_DATA_HAS_CHANGED);
     } else if (change == SCSI_CHANGE_ADDED && hotplug) {
         send_event(scsi, drive, EVENT_TRANSPORT_RESET, REASON_RESCAN);
     } else if (change == SCSI_CHANGE_REMOVED && hotplug) {

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "machine/accelerator.h"
 #include "machine/irq-chain.h"
+#include "machine/irq-tap.h"
 #include "monitor/command.h"
 
 static void describe_irqs(Device *device, void *opaque)
@@ -39,8 +40,7 @@ static void name_source(Device *device, void *opaque)
         const IrqLine *line = device->irqs[i];
 
         if (line->handler && line->opaque == question->controller &&
-            line->handler == question->controller->type->input &&
-            line->number == (int)question->number) {
+            line->handler == device_input && line->number == (int)question->number) {
             irq_chain_add(question->chain, path, !line->level, "its output %u is %s", i,
                           line->level ? "asserted" : "not asserted");
         }

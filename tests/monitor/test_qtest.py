@@ -2,9 +2,13 @@
 # SPDX-License-Identifier: MIT
 """The qtest protocol: a test in place of the guest reads and writes memory and ports, moves the clock and hears interrupts."""
 
+import json
+import os
 import socket
 import struct
+import subprocess
 import sys
+import tempfile
 import time
 
 from harness import Kaso, Qmp, TIMEOUT
@@ -18,21 +22,24 @@ PCI_MEMORY = 0x10000000
 PCI_IO = 0x3eff0000
 
 
+def program(machine):
+    """PCs are for the program of that name beside the given one."""
+    return os.path.join(os.path.dirname(sys.argv[1]), "kaso-system-x86_64") if machine == "pc" else sys.argv[1]
+
+
 class Qtest:
     """The test listens, and the program comes to it, as existing suites have it."""
 
-    def __init__(self, *arguments, accel="qtest"):
+    def __init__(self, *arguments, accel="qtest", machine="virt"):
         self.kaso = Kaso.__new__(Kaso)
-        import tempfile
         self.kaso.folder = tempfile.TemporaryDirectory()
         server = socket.socket(socket.AF_UNIX)
         server.bind(self.kaso.path("q"))
         server.listen(1)
-        import subprocess
         self.kaso.process = subprocess.Popen(
-            [sys.argv[1], "-qtest", "unix:" + self.kaso.path("q"), "-qtest-log",
-             self.kaso.path("log"), "-display", "none", "-M", "virt", "-nodefaults", "-m", "64",
-             *(a.replace("@", self.kaso.folder.name) for a in arguments), "-accel", accel], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            [program(machine), "-qtest", "unix:" + self.kaso.path("q"), "-qtest-log",
+             self.kaso.path("log"), "-display", "none", "-M", machine, "-nodefaults", "-m", "64",
+             *(word.replace("@", self.kaso.folder.name) for word in arguments), "-accel", accel], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE)
         server.settimeout(TIMEOUT)
         self.peer = server.accept()[0]
@@ -256,6 +263,87 @@ def testdev():
         kaso.finish(status=12 << 1 | 1)
 
 
+def pc_lines():
+    """What the I/O APIC is told, by the board as well as by lines that end there: the clock's alarm, on ISA interrupt 8."""
+    q = Qtest("-rtc", "clock=vm", machine="pc")
+    q.ok("irq_intercept_in /machine/ioapic")
+    for index, value in ((0xb, 0x22), (5, 0xff), (3, 0xff), (1, 0xff)):  # an alarm in each second
+        q.ok("outb 0x70 %#x" % index)
+        q.ok("outb 0x71 %#x" % value)
+    q.ok("clock_step 1000000000")
+    assert "IRQ raise 8" in q.irqs, q.irqs
+    q.ok("outb 0x70 0xc")
+    q.ok("inb 0x71")
+    assert q.irqs[-1] == "IRQ lower 8", q.irqs
+    q.close()
+
+
+def pc_config():
+    """The byte within a register of a PCI function: by the data port, as the specification has it, or left in the address."""
+    q = Qtest(machine="pc")
+    for address, port, size, expected in ((0x80000900, 0xcfe, "w", 0x7010), (0x80000902, 0xcfc, "w", 0x7010),
+                                          (0x80000902, 0xcfe, "w", 0x7010), (0x80000903, 0xcfc, "b", 0x70),
+                                          (0x80000902, 0xcfc, "l", 0x70108086)):
+        q.ok("outl 0xcf8 %#x" % address)
+        got = int(q.ok("in%s %#x" % (size, port)), 0)
+        assert got == expected, (hex(address), hex(port), hex(got))
+    q.close()
+
+
+def fw_cfg_file(q, name):
+    """A file of fw_cfg, by the ports of a PC."""
+    def item(selector, count):
+        q.ok("outw 0x510 %#x" % selector)
+        return bytes(int(q.ok("inb 0x511"), 0) for _ in range(count))
+    count = struct.unpack(">I", item(0x19, 4))[0]
+    for size, selector, _, label in struct.iter_unpack(">IHH56s", item(0x19, 4 + 64 * count)[4:]):
+        if label.rstrip(b"\0").decode() == name:
+            return item(selector, size)
+    raise KeyError(name)
+
+
+def geometry():
+    """What the user says the BIOS shall tell of disks; SeaBIOS' format: path, cylinders, heads, sectors."""
+    null = "driver=null-co,read-zeroes=on,size=1M,node-name="
+    q = Qtest("-blockdev", null + "a", "-blockdev", null + "b", "-blockdev", null + "c",
+              "-device", "ide-hd,drive=a,bus=ide.0,unit=1,lcyls=1000,lheads=120,lsecs=30",
+              "-device", "virtio-blk-pci,drive=b,addr=7,lcyls=20,lheads=30,lsecs=40", "-device", "ide-hd,drive=c,bus=ide.1", machine="pc")
+    lines = fw_cfg_file(q, "bios-geometry").rstrip(b"\0").decode().split("\n")
+    assert sorted(lines) == ["/pci@i0cf8/ide@1,1/drive@0/disk@1 1000 120 30", "/pci@i0cf8/scsi@7/disk@0,0 20 30 40"], lines
+    q.close()
+
+
+def resized():
+    """A disk that gets another size says so: its configuration changes, and there is an interrupt of its kind."""
+    disk = tempfile.NamedTemporaryFile()
+    disk.truncate(65536)
+    q = Qtest("-blockdev", "driver=file,node-name=r,filename=" + disk.name, "-device",
+              "virtio-blk-pci,drive=r,addr=4,disable-modern=on", "-qmp", "unix:@/m,server=on,wait=off")
+    q.read("l", RAM)  # it answers once it is up, with its monitor
+    monitor = socket.socket(socket.AF_UNIX)
+    monitor.connect(q.kaso.path("m"))
+    stream = monitor.makefile("rw")
+    stream.readline()
+
+    def ask(command, **arguments):
+        stream.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        stream.flush()
+        while True:
+            answer = json.loads(stream.readline())
+            if "return" in answer or "error" in answer:
+                return answer
+    ask("qmp_capabilities")
+    q.write("l", q.config(4, 0x10), 0x1001)
+    q.write("l", q.config(4, 4), 7)
+    bar = PCI_IO + 0x1000
+    assert q.read("l", bar + 20) == 128
+    q.write("b", bar + 18, 7)  # DRIVER_OK
+    assert "return" in ask("block_resize", **{"node-name": "r", "size": 131072})
+    assert q.read("b", bar + 19) & 2  # ISR: configuration
+    assert q.read("l", bar + 20) == 256
+    q.close()
+
+
 if __name__ == "__main__":
     memory()
     clock()
@@ -266,3 +354,7 @@ if __name__ == "__main__":
     beside_a_guest()
     moves()
     testdev()
+    pc_lines()
+    pc_config()
+    geometry()
+    resized()

@@ -16,9 +16,9 @@ enum { WAIT_US = 20 * G_USEC_PER_SEC, QUIET_US = 50000 };
 typedef struct {
     Machine *machine;
     Netdev *netdev;
-    int wire;       /* the other end of the back end's socket */
-    GString *got;   /* the first byte of each frame that the NIC got */
-    int links;      /* times that the link changed */
+    int wire;     /* the other end of the back end's socket */
+    GString *got; /* the first byte of each frame that the NIC got */
+    int links;    /* times that the link changed */
     bool full;
 } Rig;
 
