@@ -95,7 +95,7 @@ REFUSED = [
     ([*VIRT, '-device', 'pvscsi'], r"not yet: device 'pvscsi' is not built; use virtio-blk-pci\n"),
     ([*VIRT, '-device', 'ads7846'], r"not yet: device 'ads7846' is not built\n"),
     ([*VIRT, '-device', 'igb,help'], r"not yet: device 'igb' is not built; use virtio-net-pci"),
-    ([*VIRT, '-object', 'filter-mirror,id=f'], r"not yet: object 'filter-mirror'"),
+    ([*VIRT, '-object', 'filter-rewriter,id=f'], r"not yet: object 'filter-rewriter'"),
     ([*VIRT, '-object', 'filter-dump,id=f'], r"object 'f': give netdev=ID and file=FILE"),
     ([*VIRT, '-object', 'filter-dump,id=f,netdev=n7,file=/dev/null'], r"there is no netdev 'n7'"),
     ([*VIRT, '-netdev', 'user,id=n', '-object', 'filter-dump,id=f,netdev=n,file=/nonexistent/x'], r"cannot write file '/nonexistent/x'"),
