@@ -62,11 +62,17 @@ static void piix3_ide_unrealize(Device *device)
 static void piix3_ide_reset(Device *device)
 {
     Piix3Ide *ide = piix3_ide(device);
+    uint8_t timing[TIMING_SIZE];
 
     for (unsigned i = 0; i < CHANNELS; i++) {
         bus_master_reset(&ide->masters[i]);
     }
+    /* SeaBIOS enables the channels once, and not on the way back from sleep: Linux then takes a disabled one for empty. */
+    memcpy(timing, ide->pci.config + TIMING, sizeof timing);
     pci_reset(&ide->pci);
+    if (machine_wake_reason(device->machine)) {
+        memcpy(ide->pci.config + TIMING, timing, sizeof timing);
+    }
 }
 
 static void piix3_ide_state_loaded(Device *device)

@@ -42,6 +42,13 @@ def plug(guest, monitor):
     assert guest.command("ls /sys/bus/pci/devices/0000:00:08.0")[0] != 0
 
 
+def ide_timing(guest):
+    """The registers of the IDE function that say which channels are enabled."""
+    status, text = guest.command("dd if=/sys/bus/pci/devices/0000:00:01.1/config bs=1 skip=64 count=4 2>/dev/null | md5sum")
+    assert status == 0 and len(text.split()[0]) == 32, text
+    return text
+
+
 with tempfile.TemporaryDirectory() as folder:
     socket = os.path.join(folder, "qmp")
     with Guest([kaso, "-M", "pc", "-m", "512", "-nographic", "-vga", "none", "-netdev", "user,id=n", "-kernel", kernel, "-initrd",
@@ -52,7 +59,9 @@ with tempfile.TemporaryDirectory() as folder:
         guest.expect(r"# ")
         for _ in range(2):
             plug(guest, monitor)
+        timing = ide_timing(guest)
         sleep(guest, monitor, lambda: monitor.run("system_wakeup"))
+        assert ide_timing(guest) == timing
         guest.command("echo +3 > /sys/class/rtc/rtc0/wakealarm")
         sleep(guest, monitor, lambda: None)
         sleep(guest, monitor, lambda: monitor.run("send-key", keys=[{"type": "qcode", "data": "a"}]))
