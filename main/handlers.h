@@ -40,6 +40,7 @@ OptionHandler option_object, option_device;
 /* consoles.c */
 OptionHandler option_chardev, option_serial, option_debugcon, option_parallel, option_monitor, option_qmp;
 OptionHandler option_gdb, option_qmp_pretty, option_mon, option_count_serial, option_qtest, option_qtest_log;
+OptionHandler option_semihosting, option_semihosting_config;
 
 /* drives.c */
 OptionHandler option_blockdev, option_drive, option_fda, option_fdb, option_hda, option_hdb, option_hdc, option_hdd;

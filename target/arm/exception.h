@@ -69,6 +69,9 @@ bool arm_page_watched(ArmCpu *cpu, uint64_t guest_virt);
 /* After changes of debug registers: the derived state. */
 void arm_update_debug(ArmCpu *cpu);
 
+/* The vCPU stops where it is: what follows is the main loop's. */
+void arm_stop_here(ArmCpu *cpu);
+
 /* TcgTarget hooks. */
 void arm_take_interrupt(TcgState *env);
 bool arm_prepare_pc(TcgState *env);

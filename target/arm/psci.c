@@ -131,14 +131,12 @@ static int64_t features(uint32_t function)
     }
 }
 
-/* The vCPU stops where it is: what follows is the main loop's. */
-static int64_t stop_here(ArmCpu *cpu)
+void arm_stop_here(ArmCpu *cpu)
 {
     atomic_store(&cpu->vcpu.halted, true);
     cpu->waits_for_event = false;
     cpu->vcpu.halt_deadline_ns = -1;
     arm_request_exit(cpu);
-    return PSCI_SUCCESS;
 }
 
 static int64_t call(ArmCpu *cpu, uint32_t function)
@@ -152,7 +150,7 @@ static int64_t call(ArmCpu *cpu, uint32_t function)
         return 0x10001;
     case (uint32_t)PSCI_CPU_SUSPEND:
         if (!atomic_load(&cpu->vcpu.interrupts)) {
-            stop_here(cpu);
+            arm_stop_here(cpu);
         }
         return PSCI_SUCCESS;
     case (uint32_t)PSCI_CPU_OFF:
@@ -167,11 +165,13 @@ static int64_t call(ArmCpu *cpu, uint32_t function)
         return 2; /* no trusted OS, or one that needs no migration */
     case (uint32_t)PSCI_SYSTEM_OFF:
         machine_request_stop(machine, STOP_GUEST_POWEROFF, NULL);
-        return stop_here(cpu);
+        arm_stop_here(cpu);
+        return PSCI_SUCCESS;
     case (uint32_t)PSCI_SYSTEM_RESET:
     case (uint32_t)PSCI_SYSTEM_RESET2:
         machine_request_reset(machine, "guest");
-        return stop_here(cpu);
+        arm_stop_here(cpu);
+        return PSCI_SUCCESS;
     case (uint32_t)PSCI_FEATURES:
         return features((uint32_t)x[1]);
     case (uint32_t)SMCCC_VERSION:

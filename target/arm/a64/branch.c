@@ -2,7 +2,10 @@
 /* A64 branches and exception generation (DDI 0487 C4.1, "Branches, Exception Generating …"). */
 #include "target/arm/exception.h"
 #include "target/arm/psci.h"
+#include "target/arm/semihosting.h"
 #include "target/arm/translate.h"
+
+enum { SEMIHOSTING_HLT = 0xf000, SEMIHOSTING_WAIT_US = 1000 };
 
 INSTRUCTION(b, "000101 imm26:s26")
 static bool translate_b(A64Translator *t, const A64Fields *f)
@@ -201,6 +204,46 @@ INSTRUCTION(smc, "11010100000 imm16:16 00011")
 static bool translate_smc(A64Translator *t, const A64Fields *f)
 {
     return emit_conduit(t, "smc");
+}
+
+static void helper_semihosting(TcgState *env, uint32_t privileged)
+{
+    ArmCpu *cpu = arm_cpu_of_env(env);
+
+    switch (arm_semihosting_call(cpu, privileged)) {
+    case SEMIHOSTING_REFUSED:
+        arm_take_synchronous(cpu, arm_esr(ARM_EC_UNKNOWN, 0));
+        tcg_unwind(env);
+    case SEMIHOSTING_AGAIN:
+        g_usleep(SEMIHOSTING_WAIT_US);
+        break;
+    case SEMIHOSTING_DONE:
+        tcg_set_pc(env, tcg_pc(env) + 4);
+        cpu->ss = false;
+        break;
+    }
+}
+
+static const TcgHelper semihosting_helper = {
+    .name = "semihosting",
+    .function = (void *)helper_semihosting,
+    .result = IR_VOID,
+    .flags = HELPER_ENV | HELPER_FAULTS | HELPER_READS | HELPER_WRITES | HELPER_EFFECT,
+    .arg_types = { IR_I32 },
+};
+TCG_HELPER(semihosting_helper);
+
+/* Halting debug is never on: undefined, but for semihosting. */
+INSTRUCTION(hlt, "11010100010 imm16:16 00000")
+static bool translate_hlt(A64Translator *t, const A64Fields *f)
+{
+    if (f->imm16 != SEMIHOSTING_HLT) {
+        return false;
+    }
+    ir_retire(t->unit);
+    a64_call(t, &semihosting_helper, a64_const(t, IR_I32, (t->mode & ARM_MODE_EL1) != 0), 0, 0, 0);
+    a64_dispatch_env(t);
+    return true;
 }
 
 INSTRUCTION(brk, "11010100001 imm16:16 00000")
