@@ -28,7 +28,8 @@ typedef struct {
 } Handle;
 
 struct Semihosting {
-    bool userspace;
+    bool enabled, userspace;
+    uint64_t free_start, free_end;
     char *command_line;
     Chardev *console;
     GByteArray *typed;
@@ -333,14 +334,19 @@ static Semihosting *new_semihosting(Machine *machine)
     return host;
 }
 
+/* What there is, enabled or not. */
+static Semihosting *any_of(Machine *machine)
+{
+    Semihosting *host = machine_attached(machine, ATTACHED);
+
+    return host ? host : new_semihosting(machine);
+}
+
 bool semihosting_enable(Machine *machine, bool userspace, const char *command_line,
                         Chardev *console, GError **error)
 {
-    Semihosting *host = semihosting_of(machine);
+    Semihosting *host = any_of(machine);
 
-    if (!host) {
-        host = new_semihosting(machine);
-    }
     if (console && console != host->console) {
         if (!chardev_attach(console, &frontend, host, error)) {
             return false;
@@ -350,6 +356,7 @@ bool semihosting_enable(Machine *machine, bool userspace, const char *command_li
         }
         host->console = console;
     }
+    host->enabled = true;
     host->userspace = userspace;
     g_free(host->command_line);
     host->command_line = g_strdup(command_line);
@@ -358,7 +365,23 @@ bool semihosting_enable(Machine *machine, bool userspace, const char *command_li
 
 Semihosting *semihosting_of(Machine *machine)
 {
-    return machine_attached(machine, ATTACHED);
+    Semihosting *host = machine_attached(machine, ATTACHED);
+
+    return host && host->enabled ? host : NULL;
+}
+
+void semihosting_set_free_memory(Machine *machine, uint64_t start, uint64_t end)
+{
+    Semihosting *host = any_of(machine);
+
+    host->free_start = start;
+    host->free_end = end;
+}
+
+void semihosting_free_memory(const Semihosting *host, uint64_t *start, uint64_t *end)
+{
+    *start = host->free_start;
+    *end = host->free_end;
 }
 
 bool semihosting_userspace(const Semihosting *host)

@@ -21,6 +21,10 @@ Semihosting *semihosting_of(Machine *machine);
 bool semihosting_userspace(const Semihosting *host);
 const char *semihosting_command_line(const Semihosting *host);
 
+/* For boards: the RAM behind the program, which it may have for heap and stack. Guest physical; 0 to 0 where nobody has said. */
+void semihosting_set_free_memory(Machine *machine, uint64_t start, uint64_t end);
+void semihosting_free_memory(const Semihosting *host, uint64_t *start, uint64_t *end);
+
 /*
  * Handles. mode: fopen's, in the document's order: r rb r+ r+b w wb w+ w+b a ab a+ a+b. ":tt" is the console, ":semihosting-features" a file that says
  * what there is. All return -1 for a failure, and semihosting_errno tells which.

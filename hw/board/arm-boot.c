@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "machine/numa.h"
+#include "machine/semihosting.h"
 #include "hw/board/arm-image.h"
 
 /* Linux maps at most this much for the tree. */
@@ -285,6 +286,10 @@ static bool load_kernel(ArmBoot *boot, GError **error)
     }
     boot->entry = image.entry;
     boot->has_kernel = ok;
+    if (ok) {
+        semihosting_set_free_memory(boot->machine, align_up(boot->kernel_end, 4096),
+                                    boot->ram_base + boot->ram_bytes);
+    }
     arm_image_clear(&image);
     return ok;
 }

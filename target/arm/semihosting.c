@@ -253,20 +253,28 @@ static int64_t sys_get_cmdline(Call *call)
                : -1;
 }
 
-/* Zeros: the program knows better where its heap and its stack are. */
+/* Heap and stack grow towards each other in the RAM behind the program. */
 static int64_t sys_heapinfo(Call *call)
 {
-    static const uint8_t unknown[32];
+    uint64_t start, end;
+    uint8_t bytes[32];
 
-    return copy(call->cpu, call->words[0], (void *)unknown, sizeof unknown, true) ? 0 : -1;
+    semihosting_free_memory(call->host, &start, &end);
+    store_le64(bytes, start);
+    store_le64(bytes + 8, end);
+    store_le64(bytes + 16, end);
+    store_le64(bytes + 24, start);
+    return copy(call->cpu, call->words[0], bytes, sizeof bytes, true) ? 0 : -1;
 }
 
 static int64_t sys_exit(Call *call)
 {
     ArmCpu *cpu = call->cpu;
-    int status = call->words[0] == APPLICATION_EXIT ? (int)(call->words[1] & 0xff) : 1;
+    bool ordinary = call->words[0] == APPLICATION_EXIT;
 
-    machine_request_end(cpu->vcpu.machine, STOP_GUEST_POWEROFF, "semihosting", status);
+    machine_request_end(cpu->vcpu.machine, STOP_GUEST_POWEROFF,
+                        ordinary ? NULL : "the program stopped by semihosting, not by its own end",
+                        ordinary ? (int)(call->words[1] & 0xff) : 1);
     arm_stop_here(cpu);
     return 0;
 }

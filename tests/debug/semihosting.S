@@ -79,6 +79,19 @@ _start: adr     x1, greeting
         strb    w21, [x1]
         strb    wzr, [x1, #1]
         ask     0x04
+        /* The heap: from behind the program, in the page after the next at most, to the end of 64 MiB at 1 GiB. */
+        adr     x1, words
+        adr     x2, line
+        str     x2, [x1]
+        ask     0x16
+        adr     x2, line
+        ldp     x3, x4, [x2]
+        mov     x5, #0x44000000
+        sub     x0, x4, x5
+        want    11, 0
+        sub     x0, x3, x2
+        lsr     x0, x0, #13
+        want    12, 0
         /* Unknown operations fail. */
         ask     0x77
         cmn     x0, #1

@@ -28,7 +28,7 @@ def main():
                         source], check=True)
         status, out, error = run(kaso, elf, '-append', 'one two', '-chardev', 'stdio,id=c', '-semihosting-config',
                                  'enable=on,target=native,chardev=c', typed=b'!')
-        assert status == 42 and out == f'hello, host\n{elf} one two!', (status, out, error)
+        assert status == 42 and out == f'hello, host\n{elf} one two!' and not error, (status, out, error)
         with open(name, encoding='ascii') as file:
             assert file.read() == 'hello,'
         # Without a console: standard error, and nothing is ever typed.
