@@ -14,6 +14,7 @@ struct JsonStream {
     bool escaped;  /* the last character in the string was a backslash */
     bool bare;     /* a text that starts with neither { nor [: ends with the line */
     bool overflow; /* too long or too deep: dropped up to its end */
+    bool lost;     /* behind what cannot be JSON: dropped up to where a value may begin */
 };
 
 enum { JSON_STREAM_RESET_BYTE = 0xff }; /* never part of UTF-8; clients send it to resynchronise */
@@ -39,7 +40,7 @@ void json_stream_reset(JsonStream *stream)
     g_string_truncate(stream->text, 0);
     stream->depth = 0;
     stream->quote = 0;
-    stream->escaped = stream->bare = stream->overflow = false;
+    stream->escaped = stream->bare = stream->overflow = stream->lost = false;
 }
 
 static void json_stream_complete(JsonStream *stream)
@@ -101,12 +102,41 @@ static void json_stream_open(JsonStream *stream, char c)
     json_stream_append(stream, c);
 }
 
+/* Whether the byte can be part of no text where it stands. */
+static bool is_garbage(const JsonStream *stream, uint8_t byte)
+{
+    bool between = !stream->depth && !stream->bare;
+
+    if (byte == JSON_STREAM_RESET_BYTE) {
+        return !between; /* nothing to drop, nothing to say */
+    }
+    return !stream->quote &&
+           ((byte < ' ' && byte && !strchr("\t\r\n", byte)) || (between && byte == '%'));
+}
+
+/* Who waits for an answer gets one at once: the end of the text may never come. */
+static void json_stream_drop(JsonStream *stream, uint8_t byte)
+{
+    if (byte != JSON_STREAM_RESET_BYTE) {
+        json_stream_append(stream, (char)byte);
+    }
+    json_stream_complete(stream);
+    stream->lost = true;
+}
+
 static void json_stream_byte(JsonStream *stream, uint8_t byte)
 {
     char c = byte;
 
+    if (stream->lost && byte && !strchr(" \t\r\n{[", byte)) {
+        return;
+    }
+    stream->lost = false;
+    if (is_garbage(stream, byte)) {
+        json_stream_drop(stream, byte);
+        return;
+    }
     if (byte == JSON_STREAM_RESET_BYTE) {
-        json_stream_reset(stream);
         return;
     }
     if (stream->bare) {

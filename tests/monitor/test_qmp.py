@@ -77,8 +77,11 @@ def robustness():
                         '{"execute": "stop", "extra": 1}', "{" * 3000 + "}" * 3000,
                         '{"execute": "x-read-memory", "arguments": {"address": "1"}}'):
             assert qmp.raw(garbage)["error"]["class"] in ("GenericError", "CommandNotFound")
-        qmp.peer.sendall(b'{"unfinished": [1, \xff')
-        assert qmp.command("query-status")
+        # What cannot be JSON is answered before its end comes.
+        for garbage in (b'{"unfinished": [1, \xff', b'{\x01', b"{'bad \xff", b'%%p'):
+            qmp.peer.sendall(garbage)
+            assert qmp.reply()["error"]["class"] == "GenericError"
+            assert qmp.command("query-status")
         # In pieces, and several at once.
         for byte in b'{"execute": "query-name"}':
             qmp.peer.sendall(bytes([byte]))

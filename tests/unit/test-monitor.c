@@ -258,7 +258,7 @@ static void test_json_stream(void)
 {
     static const char input[] =
         "{\"a\":[1,{}]} [2]\n{'b':'c\"d\\'e'} garbage here\n{\"open\n{\"z\":1}"
-        "{{\377{\"y\":2}";
+        "{{\377{\"y\":2}\377{\001{\"x\":3}{'bad \377 [4]%%p[5]";
     GString *out = g_string_new(NULL);
     JsonStream *stream = json_stream_new(append_text, out);
 
@@ -267,7 +267,7 @@ static void test_json_stream(void)
     }
     g_assert_cmpstr(out->str, ==,
                     "<{\"a\":[1,{}]}><[2]><{\"b\":\"c\\\"d'e\"}><garbage here><{\"open><{\"z\":1}>"
-                    "<{\"y\":2}>");
+                    "<{{><{\"y\":2}><{\001><{\"x\":3}><{\"bad ><[4]><%><[5]>");
     g_string_truncate(out, 0);
     for (int i = 0; i < 5000; i++) {
         json_stream_feed(stream, (const uint8_t *)"[", 1);
