@@ -46,6 +46,7 @@ struct VirtioSerial {
     Bus bus;
     VirtioSerialPort *ports[MAX_PORTS];
     GQueue pending; /* GBytes: control messages to the driver */
+    bool ready;     /* the driver has been told of the ports */
     /* Properties. */
     uint32_t max_ports;
     bool emergency_write, console_size;
@@ -218,6 +219,7 @@ static void handle_control(VirtioSerial *serial, const uint8_t *message)
     VirtioSerialPort *port = number < serial->max_ports ? serial->ports[number] : NULL;
 
     if (event == DEVICE_READY) {
+        serial->ready = value != 0;
         for (unsigned i = 0; value && i < serial->max_ports; i++) {
             if (serial->ports[i]) {
                 send_control(serial, i, PORT_ADD, 1, NULL, 0);
@@ -441,7 +443,38 @@ void virtio_serial_remove_port(VirtioSerial *serial, VirtioSerialPort *port)
     send_control(serial, port->number, PORT_REMOVE, 1, NULL, 0);
 }
 
-static const BusType virtio_serial_bus_type = { .name = "virtio-serial-bus" };
+/* A driver that knows several ports hears of those that come and go. */
+static bool may_plug(Bus *bus, Device *device, GError **error)
+{
+    return virtio_serial_of_bus(bus)->max_ports > 1 ||
+           error_fail(error, KASO_ERROR_UNSUPPORTED,
+                      "Bus '%s' does not support hotplugging: its device has max_ports=1",
+                      bus->name);
+}
+
+static void plugged(Bus *bus, Device *device)
+{
+    VirtioSerial *serial = virtio_serial_of_bus(bus);
+
+    for (unsigned i = 0; serial->ready && i < serial->max_ports; i++) {
+        if (serial->ports[i] && &serial->ports[i]->device == device) {
+            send_control(serial, i, PORT_ADD, 1, NULL, 0);
+        }
+    }
+}
+
+static bool unplug(Bus *bus, Device *device, GError **error)
+{
+    if (!may_plug(bus, device, error)) {
+        return false;
+    }
+    device_unplugged(device);
+    return true;
+}
+
+static const BusType virtio_serial_bus_type = {
+    .name = "virtio-serial-bus", .may_plug = may_plug, .plugged = plugged, .unplug = unplug
+};
 
 static void add_bus(VirtioSerial *serial)
 {
@@ -496,6 +529,7 @@ static void virtio_serial_reset(VirtioDevice *virtio)
     VirtioSerial *serial = virtio_serial(virtio);
 
     drop_pending(serial);
+    serial->ready = false;
     for (unsigned i = 0; i < serial->max_ports; i++) {
         VirtioSerialPort *port = serial->ports[i];
 
@@ -552,6 +586,6 @@ static const Property virtio_serial_properties[] = {
     { 0 },
 };
 
-static const StateField virtio_serial_state[] = { VIRTIO_STATE, { 0 } };
+static const StateField virtio_serial_state[] = { VIRTIO_STATE, STATE(VirtioSerial, ready), { 0 } };
 
 VIRTIO_DEVICE_TYPES(virtio_serial, "virtio-serial", VirtioSerial, "Virtio console device", "input");

@@ -9,8 +9,10 @@ import os
 import sys
 import tempfile
 import threading
+import time
 
 from guest import Guest
+from qmp import Monitor
 
 MIB = 1 << 20
 # suffix of the devices' names, options of each device, options of the machine
@@ -77,20 +79,46 @@ def check_network(guest, port, wanted):
     assert output.split()[0] == wanted, output
 
 
-def check_ports(guest, folder):
+def ports_of(guest):
     output = run(guest, "cd /sys/class/virtio-ports; for p in *; do echo $p $(cat $p/name 2>/dev/null); done; cd /")
-    ports = {words[1]: words[0] for words in (line.split() for line in output.splitlines()) if len(words) == 2}
+    return {words[1]: words[0] for words in (line.split() for line in output.splitlines()) if len(words) == 2}
+
+
+def check_ports(guest, folder):
+    ports = ports_of(guest)
     run(guest, f"head -c 100000 /dev/zero >/dev/{ports['org.kaso.test']}; echo on the console >/dev/hvc0")
     assert os.path.getsize(f"{folder}/port") == 100000
     with open(f"{folder}/console", "rb") as file:
         assert b"on the console" in file.read()
 
 
-def check(guest, folder, port, sums):
+def check_plugged_ports(guest, folder, monitor):
+    """Ports come and go while the guest runs, twice at the same place."""
+    for turn in range(2):
+        monitor.run("chardev-add", id="late", backend={"type": "file", "data": {"out": f"{folder}/late{turn}"}})
+        monitor.run("device_add", driver="virtserialport", id="late", chardev="late", name="org.kaso.late")
+        for _ in range(60):
+            if "org.kaso.late" in ports_of(guest):
+                break
+            time.sleep(0.5)
+        run(guest, f"head -c 100000 /dev/zero >/dev/{ports_of(guest)['org.kaso.late']}")
+        assert os.path.getsize(f"{folder}/late{turn}") == 100000
+        monitor.run("device_del", id="late")
+        assert monitor.event("DEVICE_DELETED")["device"] == "late"
+        for _ in range(60):
+            if "org.kaso.late" not in ports_of(guest):
+                break
+            time.sleep(0.5)
+        assert "org.kaso.late" not in ports_of(guest)
+        monitor.run("chardev-remove", id="late")
+
+
+def check(guest, folder, port, sums, monitor):
     guest.expect(r"[#$] ", 120)
     check_disks(guest, sums["source"])
     check_network(guest, port, sums["file"])
     check_ports(guest, folder)
+    check_plugged_ports(guest, folder, monitor)
     assert run(guest, "head -c 10000 /dev/hwrng | wc -c") == "10000"
     assert run(guest, "dmesg | grep -ci 'call trace\\|oops\\|i/o error' || true") == "0"
     guest.line("poweroff -f")
@@ -121,8 +149,9 @@ def main():
         argv += ["-chardev", f"file,id=console,path={folder}/console", "-device", "virtconsole,chardev=console"]
         argv += ["-chardev", f"file,id=port,path={folder}/port"]
         argv += ["-device", "virtserialport,chardev=port,name=org.kaso.test"]
+        argv += ["-qmp", f"unix:{folder}/qmp,server=on,wait=off"]
         with Guest(argv) as guest:
-            check(guest, folder, server.server_address[1], sums)
+            check(guest, folder, server.server_address[1], sums, Monitor(f"{folder}/qmp"))
         server.shutdown()
     print(f"virtio on {variant}")
 

@@ -113,8 +113,9 @@ static void test_console_size(void)
 
 static void test_console(void)
 {
-    enum { READY = 0, ADD = 1, PORT_READY = 3, CONSOLE = 4, OPEN = 6, NAME = 7 };
+    enum { READY = 0, ADD = 1, REMOVE = 2, PORT_READY = 3, CONSOLE = 4, OPEN = 6, NAME = 7 };
     Driver *driver = driver_new(NULL, DRIVE_PCI, "virtio-serial", NULL);
+    Device *late;
     Buffer out = { DATA, 5, false };
     GError *error = NULL;
     Chardev *chardev = chardev_open(driver->bench->machine, "ring0", "test", NULL, &error);
@@ -169,6 +170,13 @@ static void test_console(void)
     chardev_receive(chardev, (const uint8_t *)"abc", 3);
     g_assert_cmpuint(driver_wait(driver, 4), ==, 3);
     g_assert_true(!memcmp(bench_ram(driver->bench, DATA + 0x1000), "abc", 3));
+
+    /* One that comes while the driver is there is told of, and when it goes, too. */
+    late = bench_device(driver->bench, "virtserialport", "late", NULL);
+    late->bus->type->plugged(late->bus, late);
+    expect_control(driver, 2, ADD);
+    g_assert_true(late->bus->type->unplug(late->bus, late, NULL));
+    expect_control(driver, 2, REMOVE);
     driver_free(driver);
 }
 
