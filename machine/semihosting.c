@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -295,9 +294,14 @@ int64_t semihosting_rename(Semihosting *host, const char *from, const char *to)
 
 int64_t semihosting_system(Semihosting *host, const char *command)
 {
-    int status = system(command);
+    const char *arguments[] = { "/bin/sh", "-c", command, NULL };
+    int status;
 
-    return status < 0 ? fail(host, errno) : WIFEXITED(status) ? WEXITSTATUS(status) : 255;
+    if (!g_spawn_sync(NULL, (char **)arguments, NULL, G_SPAWN_CHILD_INHERITS_STDIN, NULL, NULL,
+                      NULL, NULL, &status, NULL)) {
+        return fail(host, EAGAIN);
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
 }
 
 int semihosting_errno(const Semihosting *host)

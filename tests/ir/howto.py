@@ -44,7 +44,7 @@ def main():
             apply(folder, *step)
 
         def build(source):
-            subprocess.run([*compiler, '-std=gnu11', '-O1', '-D_GNU_SOURCE', '-fno-strict-aliasing', '-Wall', '-Werror',
+            subprocess.run([*compiler, '-std=gnu11', '-O1', '-D_GNU_SOURCE', '-DKASO_VERSION=""', '-fno-strict-aliasing', '-Wall', '-Werror',
                             '-I', name, *flags, '-c', source, '-o', source.with_suffix('.o')], check=True)
             return source.with_suffix('.o')
 
