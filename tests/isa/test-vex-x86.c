@@ -19,14 +19,16 @@ typedef struct {
 } Case;
 
 /*
- * What this host may have and no model does: AVX-VNNI, and AVX-512's mask registers; VPERMQ and VPERMPD without W are
- * taken by some, against the manuals.
+ * What this host may have and no model does: AVX-VNNI with its later forms, AMX, AVX-IFMA, AVX-NE-CONVERT, SHA-512, SM3, SM4, CMPCCXADD, and AVX-512's
+ * mask registers; VPERMQ and VPERMPD without W are taken by some, against the manuals.
  */
 static const struct {
     uint8_t map, first, last;
 } beyond[] = {
-    { 2, 0x50, 0x53 }, { 1, 0x41, 0x42 }, { 1, 0x44, 0x47 }, { 1, 0x4a, 0x4b },
-    { 1, 0x90, 0x93 }, { 1, 0x98, 0x99 }, { 3, 0x30, 0x33 }, { 3, 0x00, 0x01 },
+    { 2, 0x49, 0x49 }, { 2, 0x4b, 0x4b }, { 2, 0x5c, 0x5e }, { 2, 0x6c, 0x6c }, { 2, 0x72, 0x72 },
+    { 2, 0xb0, 0xb1 }, { 2, 0xb4, 0xb5 }, { 2, 0xcb, 0xcd }, { 2, 0xd2, 0xd3 }, { 2, 0xda, 0xda },
+    { 2, 0xe0, 0xef }, { 3, 0xde, 0xde }, { 2, 0x50, 0x53 }, { 1, 0x41, 0x42 }, { 1, 0x44, 0x47 },
+    { 1, 0x4a, 0x4b }, { 1, 0x90, 0x93 }, { 1, 0x98, 0x99 }, { 3, 0x30, 0x33 }, { 3, 0x00, 0x01 },
 };
 
 static uint8_t *code;
