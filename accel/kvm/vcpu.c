@@ -249,8 +249,6 @@ static void run_once(KvmVcpu *kv)
 {
     Vcpu *vcpu = kv->vcpu;
 
-    atomic_store(&kv->signalled, false);
-    __atomic_store_n(&kv->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
     if (!atomic_load(&vcpu->stop_requested) && interrupts_before(kv)) {
         enter(kv);
     }
@@ -258,12 +256,19 @@ static void run_once(KvmVcpu *kv)
 
 void kvm_vcpu_run(Vcpu *vcpu)
 {
+    KvmVcpu *kv = kvm_vcpu(vcpu);
     sigset_t kick;
 
     sigemptyset(&kick);
     sigaddset(&kick, KICK_SIGNAL);
     pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
-    while (vcpu_safe_point(vcpu)) {
-        run_once(kvm_vcpu(vcpu));
+    for (;;) {
+        /* Before the safe point looks at what kicks stand for, and run_once at the rest. */
+        atomic_store(&kv->signalled, false);
+        __atomic_store_n(&kv->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+        if (!vcpu_safe_point(vcpu)) {
+            return;
+        }
+        run_once(kv);
     }
 }

@@ -18,6 +18,8 @@ enum {
     LOAD = RIG_RAM + 0x10,
     END = RIG_RAM + 0x1c,
     MANY_ROUNDS = 0xffff,
+    PARKS = 100000,
+    PARKS_END = 0x2000,  /* in RAM: not 0, the parked program ends */
     HANDLER = 4 + 1 + 2, /* instructions before the HVC that ends the run */
 };
 
@@ -280,6 +282,47 @@ static void *kick_often(void *data)
     return NULL;
 }
 
+/* Parks the CPU again and again, at once when it goes on; then ends its loop. */
+static void *park_often(void *data)
+{
+    Test *test = data;
+    _Atomic uint8_t *flags = (_Atomic uint8_t *)(test->rig.ram + PARKS_END);
+
+    while (!atomic_load(&flags[1])) {
+    }
+    for (unsigned i = 0; i < PARKS; i++) {
+        machine_exclusive_begin(test->rig.machine);
+        machine_exclusive_end(test->rig.machine);
+    }
+    atomic_store(&flags[0], 1);
+    return NULL;
+}
+
+/* A program that nothing disturbs parks all the same when it is asked to just before it goes on. */
+static void test_parked(const void *interp)
+{
+    static const uint32_t code[] = {
+        0x52800023, /* mov w3, #1 */
+        0x39000403, /* strb w3, [x0, #1] */
+        0x39400002, /* 1: ldrb w2, [x0] */
+        0x34ffffe2, /* cbz w2, 1b */
+        0xd4200000, /* brk #0 */
+    };
+    Test test = { 0 };
+    GThread *thread;
+
+    if (!isa_rig_open(&test.rig, "max", 1, interp != NULL)) {
+        return;
+    }
+    memcpy(test.rig.ram, code, sizeof code);
+    memset(test.rig.ram + PARKS_END, 0, 2);
+    test.rig.cpu->x[0] = RIG_RAM + PARKS_END;
+    thread = g_thread_new("parks", park_often, &test);
+    isa_rig_run(&test.rig, RIG_RAM);
+    g_thread_join(thread);
+    isa_rig_close(&test.rig);
+}
+
 /* A kick that comes when the unit of a step is about to begin is not a step. */
 static void test_kicked(const void *interp)
 {
@@ -494,6 +537,7 @@ int main(int argc, char **argv)
     add_test("watch-near", test_watch_near);
     add_test("steps", test_steps);
     add_test("kicked", test_kicked);
+    add_test("parked", test_parked);
     add_test("speed", test_speed);
     return g_test_run();
 }

@@ -249,7 +249,12 @@ static void tcg_vcpu_run(Vcpu *vcpu)
     TcgVcpu *tv = vcpu->accel;
     TcgState *env = tv->env;
 
-    while (vcpu_safe_point(vcpu)) {
+    for (;;) {
+        /* Cleared before what it stands for is looked at, by the safe point and below: a kick after this is not lost. */
+        atomic_store(&env->exit_request, 0);
+        if (!vcpu_safe_point(vcpu)) {
+            return;
+        }
         if (atomic_load(&vcpu->halted)) {
             if (!vcpu->target->has_work(vcpu)) {
                 vcpu_wait(vcpu, vcpu->halt_deadline_ns);
@@ -261,8 +266,6 @@ static void tcg_vcpu_run(Vcpu *vcpu)
             atomic_store(&vcpu->halted, false);
         }
         atomic_store(&tv->in_guest, true);
-        /* Cleared before what it stands for is looked at: a kick after this is not lost. */
-        atomic_store(&env->exit_request, 0);
         context_process_inbox(tv);
         if (!atomic_load(&vcpu->stop_requested)) {
             trap_take_interrupt(tv);
