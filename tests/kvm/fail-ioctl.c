@@ -6,6 +6,7 @@
  * nevertheless is told of on standard error; N 0 tells all that are asked for and there. KVM_AVX512=1: the kernel says that guests may have it.
  */
 #define _GNU_SOURCE
+#include <cpuid.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -117,7 +118,19 @@ static int check_extension(int answer, long capability)
     return without == capability ? 0 : answer;
 }
 
-/* With AVX-512 where AMD's processors have it. */
+/* Where this host keeps a component, which is where its kernel does; else where it is. */
+static struct kvm_cpuid_entry2 placed(struct kvm_cpuid_entry2 component)
+{
+    unsigned size, offset, ecx, edx;
+
+    if (component.index && __get_cpuid_count(0xd, component.index, &size, &offset, &ecx, &edx) &&
+        size) {
+        component.ebx = offset;
+    }
+    return component;
+}
+
+/* With AVX-512, where the host's area has it, or where AMD's processors do. */
 static void add_avx512(struct kvm_cpuid2 *table)
 {
     static const struct kvm_cpuid_entry2 components[] = {
@@ -139,7 +152,14 @@ static void add_avx512(struct kvm_cpuid2 *table)
             table->entries[kept++] = *entry;
         }
     }
-    memcpy(&table->entries[kept], components, sizeof components);
+    for (unsigned i = 0; i < sizeof components / sizeof *components; i++) {
+        struct kvm_cpuid_entry2 *whole = &table->entries[kept], *entry = whole + i;
+
+        *entry = placed(components[i]);
+        if (i && entry->ebx + entry->eax > whole->ecx) {
+            whole->ecx = entry->ebx + entry->eax;
+        }
+    }
     table->nent = kept + sizeof components / sizeof *components;
 }
 
