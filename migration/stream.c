@@ -2,8 +2,8 @@
 /* Sections of a stream, written and read. */
 #include "migration/stream.h"
 
+#include <libdeflate.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "base/bits.h"
 #include "base/error.h"
@@ -42,7 +42,7 @@ bool stream_write_section(StreamWriter *writer, const char *name, const void *da
     }
     memcpy(header, name, STREAM_NAME_BYTES);
     store_le64(header + STREAM_NAME_BYTES, size);
-    store_le32(header + STREAM_NAME_BYTES + 8, (uint32_t)crc32_z(0, data, size));
+    store_le32(header + STREAM_NAME_BYTES + 8, libdeflate_crc32(0, data, size));
     return put(writer, header, sizeof header, error) && put(writer, data, size, error);
 }
 
@@ -105,7 +105,7 @@ bool stream_read_section(StreamReader *reader, GError **error)
     if (!read_content(reader, size, error)) {
         return false;
     }
-    return crc32_z(0, reader->content->data, reader->content->len) ==
+    return libdeflate_crc32(0, reader->content->data, reader->content->len) ==
                load_le32(header + STREAM_NAME_BYTES + 8) ||
            error_fail(error, KASO_ERROR_INVALID,
                       "the state of the machine is damaged: the checksum of its section '%s' is "
