@@ -283,6 +283,7 @@ static void after_load(Device *device)
     if (is_vcpu(device)) {
         Vcpu *vcpu = container_of(device, Vcpu, device);
 
+        vcpu_events_loaded(vcpu);
         if (vcpu->target->state_loaded) {
             vcpu->target->state_loaded(vcpu);
         }

@@ -67,6 +67,13 @@ void vcpu_clear_events(Vcpu *vcpu)
     g_mutex_unlock(&vcpu->work_lock);
 }
 
+void vcpu_events_loaded(Vcpu *vcpu)
+{
+    g_mutex_lock(&vcpu->work_lock);
+    update_pending(vcpu);
+    g_mutex_unlock(&vcpu->work_lock);
+}
+
 void vcpu_connect_acknowledge(Vcpu *vcpu, Device *controller)
 {
     irq_connect_acknowledge(&vcpu->acknowledge, controller->type->acknowledge, controller);

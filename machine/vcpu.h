@@ -109,6 +109,8 @@ void vcpu_post_event(Vcpu *vcpu, unsigned kind, uint32_t data);
 /* Takes the oldest event of the kinds in the mask, on the vCPU's thread; false: there is none. */
 bool vcpu_take_event(Vcpu *vcpu, uint32_t kinds, VcpuEvent *event);
 void vcpu_clear_events(Vcpu *vcpu);
+/* The queue has been loaded from a saved state: what it holds is announced. */
+void vcpu_events_loaded(Vcpu *vcpu);
 
 /* For boards: whom the vCPU asks for vectors; the device's type has `acknowledge`. */
 void vcpu_connect_acknowledge(Vcpu *vcpu, Device *controller);

@@ -3,6 +3,7 @@
 #include <glib.h>
 #include <unistd.h>
 
+#include "machine/saved-state.h"
 #include "tests/unit/counting-machine.h"
 
 static void note_work(Vcpu *vcpu, void *opaque)
@@ -59,6 +60,29 @@ static void test_vcpus(void)
     machine_reset(machine);
     machine_unlock(machine);
     machine_free(machine);
+}
+
+/* What waits at a CPU is announced where its state is loaded, too. */
+static void test_events_move(void)
+{
+    enum { SOME = 3, OTHER = 5, DATA = 0x20 };
+    Machine *from = counting_machine(1), *to = counting_machine(1);
+    Vcpu *old = from->vcpus->pdata[0], *new = to->vcpus->pdata[0];
+    g_autoptr(GByteArray) state = g_byte_array_new();
+    VcpuEvent event;
+
+    vcpu_post_event(old, SOME, DATA);
+    vcpu_post_event(old, OTHER, 0);
+    device_save_state(&old->device, state);
+    g_assert_true(device_load_state(&new->device, new->device.type->state_version, state->data,
+                                    state->len, NULL));
+    g_assert_cmphex(atomic_load(&new->events), ==, 1u << SOME | 1u << OTHER);
+    g_assert_true(vcpu_take_event(new, 1u << SOME, &event));
+    g_assert_cmphex(event.data, ==, DATA);
+    g_assert_true(vcpu_take_event(new, 1u << OTHER, &event));
+    g_assert_cmphex(atomic_load(&new->events), ==, 0);
+    machine_free(from);
+    machine_free(to);
 }
 
 typedef struct {
@@ -121,6 +145,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/vcpu/vcpus", test_vcpus);
+    g_test_add_func("/vcpu/events-move", test_events_move);
     g_test_add_func("/vcpu/exclusive", test_exclusive);
     return g_test_run();
 }
