@@ -65,7 +65,6 @@ static void take_events(KvmVcpu *kv)
     take_start_events(kv);
     if (vcpu_take_event(kv->vcpu, 1u << X86_EVENT_VECTOR, &event)) {
         registers_give_vector(kv, (uint8_t)event.data);
-        atomic_store(&kv->vcpu->halted, false);
     }
     while (vcpu_take_event(kv->vcpu, 1u << X86_EVENT_NMI, &event)) {
         send(kv, KVM_NMI, "NMI");
@@ -80,6 +79,21 @@ static void take_events(KvmVcpu *kv)
     }
 }
 
+/*
+ * With local APICs in the kernel, what KVM_INTERRUPT gives waits where nothing can be read from until the guest is entered: a machine that
+ * stops before would lose it.
+ */
+static void give_vector(KvmVcpu *kv, uint8_t vector)
+{
+    struct kvm_interrupt interrupt = { vector };
+
+    if (kv->kvm->irqchip == KVM_IRQCHIP_SPLIT) {
+        registers_give_vector(kv, vector);
+    } else {
+        kvm_ioctl(kv->fd, KVM_INTERRUPT, &interrupt);
+    }
+}
+
 static void inject(KvmVcpu *kv)
 {
     struct kvm_run *run = kv->run;
@@ -87,12 +101,10 @@ static void inject(KvmVcpu *kv)
 
     if (atomic_load(&kv->vcpu->interrupts) & line && run->ready_for_interrupt_injection &&
         run->if_flag) {
-        struct kvm_interrupt interrupt;
         int vector = vcpu_acknowledge(kv->vcpu);
 
         if (vector != IRQ_NO_VECTOR) {
-            interrupt.irq = (uint32_t)vector;
-            kvm_ioctl(kv->fd, KVM_INTERRUPT, &interrupt);
+            give_vector(kv, (uint8_t)vector);
         }
     }
     run->request_interrupt_window = (atomic_load(&kv->vcpu->interrupts) & line) != 0;

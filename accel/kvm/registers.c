@@ -326,21 +326,31 @@ static void take_back_events(KvmVcpu *kv)
     }
 }
 
+/* The kernel wakes a CPU for what it is to deliver, not for what it is said to be delivering. */
+static bool wake(KvmVcpu *kv, GError **error)
+{
+    struct kvm_mp_state state = { KVM_MP_STATE_RUNNABLE };
+
+    return !in_kernel(kv) || KVM_DO(kv->fd, KVM_SET_MP_STATE, &state, error);
+}
+
 void registers_give_vector(KvmVcpu *kv, uint8_t vector)
 {
     struct kvm_vcpu_events events;
     g_autoptr(GError) error = NULL;
 
+    atomic_store(&kv->vcpu->halted, false);
     if (kv->changed && !registers_put(kv)) {
         return;
     }
-    if (!KVM_DO(kv->fd, KVM_GET_VCPU_EVENTS, &events, &error)) {
+    if (!wake(kv, &error) || !KVM_DO(kv->fd, KVM_GET_VCPU_EVENTS, &events, &error)) {
         kvm_fail(kv->kvm, NULL, KVM_STATUS_HOST, g_strdup(error->message));
         return;
     }
     events.interrupt.injected = 1;
     events.interrupt.nr = vector;
     events.interrupt.soft = 0;
+    events.flags = 0; /* what other CPUs send meanwhile is left as it is */
     if (!KVM_DO(kv->fd, KVM_SET_VCPU_EVENTS, &events, &error)) {
         kvm_fail(kv->kvm, NULL, KVM_STATUS_HOST, g_strdup(error->message));
     }
