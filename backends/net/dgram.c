@@ -29,10 +29,6 @@ typedef struct {
     bool bound;                 /* local.path is a file of ours */
 } DgramNetdev;
 
-static void dgram_lost(FrameLink *link)
-{
-}
-
 /* family: what the other address has. */
 static bool dgram_name(const DgramAddress *address, const char *what, int family,
                        FrameLinkName *name, GError **error)
@@ -76,6 +72,7 @@ static bool dgram_adopt(DgramNetdev *s, const char *who, GError **error)
         return false;
     }
     if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_DGRAM) {
+        close(fd);
         return error_fail(error, KASO_ERROR_INVALID, "%s: local.str=%s is no datagram socket", who,
                           s->local.fd_text);
     }
@@ -157,6 +154,8 @@ static void dgram_close(Netdev *netdev)
     }
 }
 
+static const FrameLinkEvents silent = { 0 };
+
 static bool dgram_open(Netdev *netdev, GError **error)
 {
     DgramNetdev *s = (DgramNetdev *)netdev;
@@ -168,7 +167,7 @@ static bool dgram_open(Netdev *netdev, GError **error)
         return error_fail(error, KASO_ERROR_INVALID,
                           "%s: it needs remote.type=inet|unix, or local.type=fd", who);
     }
-    frame_link_init(&s->link, netdev, dgram_lost);
+    frame_link_init(&s->link, netdev, &silent);
     ok = s->local.type == ADDRESS_FD ? dgram_adopt(s, who, error) : dgram_connect(s, who, error);
     if (!ok) {
         dgram_close(netdev);

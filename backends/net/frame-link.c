@@ -16,9 +16,9 @@
 
 enum { FRAME_MAX = 65536 + 4096, BACKLOG_MAX = 4 << 20 };
 
-void frame_link_init(FrameLink *link, Netdev *netdev, void (*lost)(FrameLink *link))
+void frame_link_init(FrameLink *link, Netdev *netdev, const FrameLinkEvents *events)
 {
-    *link = (FrameLink){ .netdev = netdev, .lost = lost, .fd = -1 };
+    *link = (FrameLink){ .netdev = netdev, .events = events, .fd = -1, .listen_fd = -1 };
     link->incoming = g_byte_array_new();
     link->outgoing = g_byte_array_new();
 }
@@ -39,8 +39,60 @@ void frame_link_free(FrameLink *link)
 {
     if (link->incoming) {
         frame_link_stop(link);
+        g_clear_handle_id(&link->accept_watch, g_source_remove);
+        if (link->listen_fd >= 0) {
+            close(link->listen_fd);
+        }
         g_clear_pointer(&link->incoming, g_byte_array_unref);
         g_clear_pointer(&link->outgoing, g_byte_array_unref);
+    }
+}
+
+/* --- peers --- */
+
+static gboolean link_acceptable(gint fd, GIOCondition condition, gpointer opaque)
+{
+    FrameLink *link = opaque;
+    Machine *machine = link->netdev->machine;
+    bool taken = backend_lock(machine);
+    gboolean again = G_SOURCE_REMOVE;
+
+    if (!backend_source_removed()) {
+        int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+        again = peer < 0;
+        if (!again) {
+            link->accept_watch = 0;
+            frame_link_start(link, peer, false);
+            if (link->events->came) {
+                link->events->came(link);
+            }
+        }
+    }
+    backend_unlock(machine, taken);
+    return again;
+}
+
+static void wait_for_peer(FrameLink *link)
+{
+    link->accept_watch = g_unix_fd_add(link->listen_fd, G_IO_IN, link_acceptable, link);
+}
+
+void frame_link_listen(FrameLink *link, int fd)
+{
+    link->listen_fd = fd;
+    wait_for_peer(link);
+}
+
+static void peer_is_gone(FrameLink *link)
+{
+    link->in_watch = 0;
+    frame_link_stop(link);
+    if (link->listen_fd >= 0) {
+        wait_for_peer(link);
+    }
+    if (link->events->lost) {
+        link->events->lost(link);
     }
 }
 
@@ -95,9 +147,7 @@ static gboolean link_readable(gint fd, GIOCondition condition, gpointer opaque)
     if (!backend_source_removed()) {
         again = read_some(link);
         if (!again) {
-            link->in_watch = 0;
-            frame_link_stop(link);
-            link->lost(link);
+            peer_is_gone(link);
         }
     }
     backend_unlock(machine, taken);

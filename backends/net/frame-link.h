@@ -21,19 +21,28 @@ typedef union {
 
 typedef struct FrameLink FrameLink;
 
+/* All may be NULL. */
+typedef struct {
+    void (*came)(FrameLink *link); /* a peer has been accepted; the link is up already */
+    void (*lost)(FrameLink *link); /* the peer of a stream has gone; the link is down already */
+} FrameLinkEvents;
+
 struct FrameLink {
     Netdev *netdev;
-    void (*lost)(FrameLink *link); /* the peer of a stream has gone; the link is down already */
-    int fd;                        /* -1: down */
+    const FrameLinkEvents *events;
+    int fd;        /* -1: down */
+    int listen_fd; /* -1: peers are not waited for */
     bool datagram;
     FrameLinkName peer; /* datagram */
     socklen_t peer_size; /* 0: the socket is connected */
-    guint in_watch, out_watch;
+    guint in_watch, out_watch, accept_watch;
     GByteArray *incoming; /* stream: what is no whole frame so far */
     GByteArray *outgoing; /* stream: what the socket would not take; whole frames but the first */
 };
 
-void frame_link_init(FrameLink *link, Netdev *netdev, void (*lost)(FrameLink *link));
+void frame_link_init(FrameLink *link, Netdev *netdev, const FrameLinkEvents *events);
+/* Takes a listening socket: one peer after the other is accepted. */
+void frame_link_listen(FrameLink *link, int fd);
 /* Takes a connected stream, or a bound datagram socket. */
 void frame_link_start(FrameLink *link, int fd, bool datagram);
 void frame_link_stop(FrameLink *link);

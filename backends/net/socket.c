@@ -5,12 +5,10 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <glib-unix.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "backends/lock.h"
 #include "backends/net/frame-link.h"
 #include "backends/socket-address.h"
 #include "base/bits.h"
@@ -21,37 +19,7 @@ typedef struct {
     Netdev netdev;
     FrameLink link;
     char *listen, *connect, *mcast, *udp, *localaddr, *fd_text; /* properties */
-    int listen_fd;                                              /* -1: none */
-    guint listen_watch;
 } SocketNetdev;
-
-static gboolean socket_acceptable(gint fd, GIOCondition condition, gpointer opaque)
-{
-    SocketNetdev *s = opaque;
-    bool taken = backend_lock(s->netdev.machine);
-    gboolean again = G_SOURCE_REMOVE;
-
-    if (!backend_source_removed()) {
-        int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-        again = peer < 0;
-        if (!again) {
-            s->listen_watch = 0;
-            frame_link_start(&s->link, peer, false);
-        }
-    }
-    backend_unlock(s->netdev.machine, taken);
-    return again;
-}
-
-static void socket_lost(FrameLink *link)
-{
-    SocketNetdev *s = container_of(link, SocketNetdev, link);
-
-    if (s->listen_fd >= 0) {
-        s->listen_watch = g_unix_fd_add(s->listen_fd, G_IO_IN, socket_acceptable, s);
-    }
-}
 
 static void socket_transmit(Netdev *netdev, unsigned queue, const struct iovec *iov, unsigned count)
 {
@@ -98,11 +66,11 @@ static bool socket_open_stream(SocketNetdev *s, GError **error)
     address.host = host;
     address.port = port;
     if (s->listen) {
-        s->listen_fd = socket_address_listen(&address, who, error);
-        if (s->listen_fd >= 0) {
-            socket_lost(&s->link);
+        fd = socket_address_listen(&address, who, error);
+        if (fd >= 0) {
+            frame_link_listen(&s->link, fd);
         }
-        return s->listen_fd >= 0;
+        return fd >= 0;
     }
     fd = socket_address_connect(&address, true, who, error);
     if (fd >= 0) {
@@ -185,6 +153,7 @@ static bool socket_adopt(SocketNetdev *s, GError **error)
     }
     if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 ||
         (type != SOCK_STREAM && type != SOCK_DGRAM)) {
+        close(fd);
         return error_fail(error, KASO_ERROR_INVALID,
                           "netdev '%s': fd=%s is no stream or datagram socket of this process",
                           s->netdev.id, s->fd_text);
@@ -197,25 +166,22 @@ static void socket_close(Netdev *netdev)
 {
     SocketNetdev *s = (SocketNetdev *)netdev;
 
-    g_clear_handle_id(&s->listen_watch, g_source_remove);
     frame_link_free(&s->link);
-    if (s->listen_fd >= 0) {
-        close(s->listen_fd);
-    }
 }
+
+static const FrameLinkEvents silent = { 0 };
 
 static bool socket_open(Netdev *netdev, GError **error)
 {
     SocketNetdev *s = (SocketNetdev *)netdev;
     bool ok;
 
-    s->listen_fd = -1;
     if (!!s->listen + !!s->connect + !!s->mcast + !!s->udp + !!s->fd_text != 1) {
         return error_fail(
             error, KASO_ERROR_INVALID,
             "netdev '%s': give exactly one of listen=, connect=, mcast=, udp= and fd=", netdev->id);
     }
-    frame_link_init(&s->link, netdev, socket_lost);
+    frame_link_init(&s->link, netdev, &silent);
     ok = s->fd_text           ? socket_adopt(s, error)
          : s->mcast || s->udp ? socket_open_datagram(s, error)
                               : socket_open_stream(s, error);

@@ -31,13 +31,12 @@ typedef struct {
     uint32_t to, reconnect_s, reconnect_ms;
 
     SocketAddress address;
-    int listen_fd;  /* -1: none */
-    guint watch;    /* accept, or a connect that is under way */
+    guint watch;    /* of a connect that is under way */
     int connecting; /* its socket; -1: none */
     guint timer;    /* until the next try to connect */
 } StreamNetdev;
 
-static void stream_next(FrameLink *link);
+static void stream_later(StreamNetdev *s);
 
 /* --- events --- */
 
@@ -71,43 +70,34 @@ static void stream_tell(StreamNetdev *s, const char *event, json_t *address)
     json_decref(data);
 }
 
-static void stream_connected(StreamNetdev *s, int fd)
+static void stream_came(FrameLink *link)
 {
+    StreamNetdev *s = container_of(link, StreamNetdev, link);
     int on = s->keep_alive;
 
     if (on) {
-        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+        setsockopt(link->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     }
-    frame_link_start(&s->link, fd, false);
     stream_tell(s, "NETDEV_STREAM_CONNECTED", stream_peer(s));
+}
+
+static void stream_connected(StreamNetdev *s, int fd)
+{
+    frame_link_start(&s->link, fd, false);
+    stream_came(&s->link);
 }
 
 static void stream_lost(FrameLink *link)
 {
-    stream_tell(container_of(link, StreamNetdev, link), "NETDEV_STREAM_DISCONNECTED", NULL);
-    stream_next(link);
+    StreamNetdev *s = container_of(link, StreamNetdev, link);
+
+    stream_tell(s, "NETDEV_STREAM_DISCONNECTED", NULL);
+    stream_later(s);
 }
 
-/* --- server and client --- */
+static const FrameLinkEvents stream_events = { stream_came, stream_lost };
 
-static gboolean stream_acceptable(gint fd, GIOCondition condition, gpointer opaque)
-{
-    StreamNetdev *s = opaque;
-    bool taken = backend_lock(s->netdev.machine);
-    gboolean again = G_SOURCE_REMOVE;
-
-    if (!backend_source_removed()) {
-        int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-        again = peer < 0;
-        if (!again) {
-            s->watch = 0;
-            stream_connected(s, peer);
-        }
-    }
-    backend_unlock(s->netdev.machine, taken);
-    return again;
-}
+/* --- client --- */
 
 /* A connect that did not wait has ended. */
 static gboolean stream_connect_done(gint fd, GIOCondition condition, gpointer opaque)
@@ -124,7 +114,7 @@ static gboolean stream_connect_done(gint fd, GIOCondition condition, gpointer op
             stream_connected(s, fd);
         } else {
             close(fd);
-            stream_next(&s->link);
+            stream_later(s);
         }
     }
     backend_unlock(s->netdev.machine, taken);
@@ -138,7 +128,7 @@ static void stream_try(StreamNetdev *s)
         s->watch =
             g_unix_fd_add(s->connecting, G_IO_OUT | G_IO_ERR | G_IO_HUP, stream_connect_done, s);
     } else {
-        stream_next(&s->link);
+        stream_later(s);
     }
 }
 
@@ -155,14 +145,10 @@ static gboolean stream_retry(gpointer opaque)
     return G_SOURCE_REMOVE;
 }
 
-/* There is no peer: a server waits for one, a client tries again later. */
-static void stream_next(FrameLink *link)
+/* There is no peer: a client may try again. */
+static void stream_later(StreamNetdev *s)
 {
-    StreamNetdev *s = container_of(link, StreamNetdev, link);
-
-    if (s->listen_fd >= 0) {
-        s->watch = g_unix_fd_add(s->listen_fd, G_IO_IN, stream_acceptable, s);
-    } else if (s->reconnect_ms) {
+    if (s->reconnect_ms) {
         s->timer = g_timeout_add(s->reconnect_ms, stream_retry, s);
     }
 }
@@ -180,6 +166,7 @@ static bool stream_adopt(StreamNetdev *s, const char *who, GError **error)
     }
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 ||
         !listening != !s->server) {
+        close(fd);
         return error_fail(error, KASO_ERROR_INVALID,
                           "%s: addr.str=%s is no socket that %s; server=%s is for one that %s", who,
                           s->fd_text, s->server ? "listens" : "is connected",
@@ -187,8 +174,7 @@ static bool stream_adopt(StreamNetdev *s, const char *who, GError **error)
     }
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     if (listening) {
-        s->listen_fd = fd;
-        stream_next(&s->link);
+        frame_link_listen(&s->link, fd);
     } else {
         stream_connected(s, fd);
     }
@@ -240,11 +226,11 @@ static bool stream_begin(StreamNetdev *s, const char *who, GError **error)
     }
     stream_fill_address(s);
     if (s->server) {
-        s->listen_fd = socket_address_listen(&s->address, who, error);
-        if (s->listen_fd >= 0) {
-            stream_next(&s->link);
+        fd = socket_address_listen(&s->address, who, error);
+        if (fd >= 0) {
+            frame_link_listen(&s->link, fd);
         }
-        return s->listen_fd >= 0;
+        return fd >= 0;
     }
     if (s->reconnect_ms) {
         stream_try(s);
@@ -260,6 +246,7 @@ static bool stream_begin(StreamNetdev *s, const char *who, GError **error)
 static void stream_close(Netdev *netdev)
 {
     StreamNetdev *s = (StreamNetdev *)netdev;
+    bool listens = s->link.listen_fd >= 0;
 
     g_clear_handle_id(&s->watch, g_source_remove);
     g_clear_handle_id(&s->timer, g_source_remove);
@@ -267,11 +254,8 @@ static void stream_close(Netdev *netdev)
     if (s->connecting >= 0) {
         close(s->connecting);
     }
-    if (s->listen_fd >= 0) {
-        close(s->listen_fd);
-        if (s->type == ADDRESS_UNIX && !s->abstract) {
-            unlink(s->path);
-        }
+    if (listens && s->type == ADDRESS_UNIX && !s->abstract) {
+        unlink(s->path);
     }
 }
 
@@ -280,11 +264,11 @@ static bool stream_open(Netdev *netdev, GError **error)
     StreamNetdev *s = (StreamNetdev *)netdev;
     g_autofree char *who = g_strdup_printf("netdev '%s'", netdev->id);
 
-    s->listen_fd = s->connecting = -1;
+    s->connecting = -1;
     if (!stream_check(s, who, error)) {
         return false;
     }
-    frame_link_init(&s->link, netdev, stream_lost);
+    frame_link_init(&s->link, netdev, &stream_events);
     if (!stream_begin(s, who, error)) {
         stream_close(netdev);
         return false;
@@ -300,14 +284,15 @@ static void stream_transmit(Netdev *netdev, unsigned queue, const struct iovec *
 static char *stream_describe(Netdev *netdev)
 {
     StreamNetdev *s = (StreamNetdev *)netdev;
-    g_autofree char *address = s->link.fd >= 0     ? socket_address_of(s->link.fd, true)
-                               : s->listen_fd >= 0 ? socket_address_of(s->listen_fd, false)
-                                                   : socket_address_text(&s->address);
+    g_autofree char *address = s->link.fd >= 0 ? socket_address_of(s->link.fd, true)
+                               : s->link.listen_fd >= 0
+                                   ? socket_address_of(s->link.listen_fd, false)
+                                   : socket_address_text(&s->address);
 
     return g_strdup_printf("%s %s",
-                           s->link.fd >= 0     ? "connected to"
-                           : s->listen_fd >= 0 ? "listening on"
-                                               : "not connected to",
+                           s->link.fd >= 0          ? "connected to"
+                           : s->link.listen_fd >= 0 ? "listening on"
+                                                    : "not connected to",
                            address);
 }
 
