@@ -116,11 +116,9 @@ static int64_t answer(Semihosting *host, int64_t result)
     return result < 0 ? fail(host, errno) : result;
 }
 
-/* A pipe or a terminal may have nothing yet, and the machine does not stand meanwhile. */
-static int64_t read_file(Semihosting *host, int fd, void *data, size_t size)
+/* A pipe or a terminal may have nothing yet, or no room, and the machine does not stand meanwhile. */
+static int64_t answer_or_wait(Semihosting *host, ssize_t count)
 {
-    ssize_t count = read(fd, data, size);
-
     return count < 0 && errno == EAGAIN ? SEMIHOSTING_WAIT : answer(host, count);
 }
 
@@ -137,26 +135,32 @@ static Handle *handle_at(Semihosting *host, uint64_t number)
     return handle;
 }
 
-static int64_t new_handle(Semihosting *host, Handle handle)
+/* The guest's number of a free one; 0: it has as many as it may. */
+static guint free_handle(Semihosting *host)
 {
+    static const Handle unused = { KIND_FREE, -1, 0 };
+
     for (guint i = 0; i < host->handles->len; i++) {
         if (g_array_index(host->handles, Handle, i).kind == KIND_FREE) {
-            g_array_index(host->handles, Handle, i) = handle;
             return i + 1;
         }
     }
-    g_array_append_val(host->handles, handle);
+    if (host->handles->len == HANDLES_MAX) {
+        return 0;
+    }
+    g_array_append_val(host->handles, unused);
     return host->handles->len;
 }
 
 int64_t semihosting_open(Semihosting *host, const char *name, uint64_t mode)
 {
     Handle handle = { KIND_FILE, -1, 0 };
+    guint number = free_handle(host);
 
     if (mode / 2 >= G_N_ELEMENTS(modes)) {
         return fail(host, EINVAL);
     }
-    if (host->handles->len >= HANDLES_MAX) {
+    if (!number) {
         return fail(host, EMFILE);
     }
     if (!strcmp(name, ":tt")) {
@@ -173,7 +177,8 @@ int64_t semihosting_open(Semihosting *host, const char *name, uint64_t mode)
             return fail(host, errno);
         }
     }
-    return new_handle(host, handle);
+    g_array_index(host->handles, Handle, number - 1) = handle;
+    return number;
 }
 
 int64_t semihosting_close(Semihosting *host, uint64_t number)
@@ -198,7 +203,7 @@ int64_t semihosting_write(Semihosting *host, uint64_t number, const void *data, 
     }
     switch (handle->kind) {
     case KIND_FILE:
-        return answer(host, write(handle->fd, data, size));
+        return answer_or_wait(host, write(handle->fd, data, size));
     case KIND_OUTPUT:
         semihosting_put(host, data, size);
         return (int64_t)size;
@@ -225,7 +230,7 @@ int64_t semihosting_read(Semihosting *host, uint64_t number, void *data, size_t 
     }
     switch (handle->kind) {
     case KIND_FILE:
-        return read_file(host, handle->fd, data, size);
+        return answer_or_wait(host, read(handle->fd, data, size));
     case KIND_INPUT:
         return take_typed(host, data, size);
     case KIND_FEATURES:

@@ -31,10 +31,9 @@ void semihosting_free_memory(const Semihosting *host, uint64_t *start, uint64_t 
  */
 int64_t semihosting_open(Semihosting *host, const char *name, uint64_t mode);
 int64_t semihosting_close(Semihosting *host, uint64_t handle);
-/* How many bytes were written or read. */
-int64_t semihosting_write(Semihosting *host, uint64_t handle, const void *data, size_t size);
-/* SEMIHOSTING_WAIT: there is nothing yet; ask again. */
+/* How many bytes were written or read; SEMIHOSTING_WAIT: there is no room or nothing yet, ask again. */
 enum { SEMIHOSTING_WAIT = -2 };
+int64_t semihosting_write(Semihosting *host, uint64_t handle, const void *data, size_t size);
 int64_t semihosting_read(Semihosting *host, uint64_t handle, void *data, size_t size);
 int64_t semihosting_seek(Semihosting *host, uint64_t handle, uint64_t position);
 int64_t semihosting_length(Semihosting *host, uint64_t handle);

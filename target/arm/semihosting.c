@@ -135,6 +135,10 @@ static int64_t sys_write(Call *call)
             break;
         }
         done = semihosting_write(call->host, call->words[0], bytes, part);
+        if (done == SEMIHOSTING_WAIT) {
+            call->again = left == call->words[2];
+            break;
+        }
         if (done <= 0) {
             break;
         }

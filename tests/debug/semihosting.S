@@ -92,6 +92,56 @@ _start: adr     x1, greeting
         sub     x0, x3, x2
         lsr     x0, x0, #13
         want    12, 0
+        /* A pipe that is read slowly takes a mebibyte. */
+        adr     x1, words
+        adr     x2, pipe
+        mov     x3, #4
+        mov     x4, #(pipe_end - pipe - 1)
+        stp     x2, x3, [x1]
+        str     x4, [x1, #16]
+        ask     0x01
+        mov     x20, x0
+        mov     x22, #0x41000000
+        mov     x23, #0x100000
+0:      adr     x1, words
+        stp     x20, x22, [x1]
+        str     x23, [x1, #16]
+        ask     0x05
+        mov     x9, #13
+        cmp     x0, x23
+        b.hi    wrong
+        sub     x23, x23, x0
+        add     x22, x22, x23
+        mov     x23, x0
+        cbnz    x23, 0b
+        /* As many handles as there are; one that was closed is there again. */
+        mov     x22, #0
+1:      adr     x1, words
+        adr     x2, console
+        mov     x3, #4
+        mov     x4, #3
+        stp     x2, x3, [x1]
+        str     x4, [x1, #16]
+        ask     0x01
+        mov     x9, #14
+        cmn     x0, #1
+        b.eq    2f
+        mov     x23, x0
+        add     x22, x22, #1
+        cmp     x22, #0x2000
+        b.ls    1b
+        b       wrong
+2:      adr     x1, words
+        str     x23, [x1]
+        ask     0x02
+        want    15, 0
+        adr     x1, words
+        adr     x2, console
+        str     x2, [x1]
+        ask     0x01
+        cmp     x0, x23
+        mov     x9, #16
+        b.ne    wrong
         /* Unknown operations fail. */
         ask     0x77
         cmn     x0, #1
@@ -110,6 +160,10 @@ greeting:
         /* The test replaces it. */
 name:   .asciz  NAME
 name_end:
+pipe:   .asciz  PIPE
+pipe_end:
+console:
+        .asciz  ":tt"
         .balign 8
 words:  .skip   32
 line:   .skip   64

@@ -9,13 +9,32 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 
 from machine import need, target
 
 
+def read_slowly(fifo, sizes):
+    with open(fifo, 'rb') as file:
+        time.sleep(0.3)
+        sizes.append(len(file.read()))
+
+
 def run(kaso, elf, *options, typed=b''):
+    """Its status and outputs; whoever ends well has written a mebibyte into the pipe."""
+    fifo, sizes = elf + '-pipe', []
+    if not os.path.exists(fifo):
+        os.mkfifo(fifo)
+    kept = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    reader = threading.Thread(target=read_slowly, args=(fifo, sizes))
+    reader.start()
     done = subprocess.run([target(kaso, 'aarch64'), '-M', 'virt', '-cpu', 'cortex-a57', '-m', '64', '-display', 'none', '-nodefaults',
                            '-action', 'silence=off', '-kernel', elf, *options], input=typed, capture_output=True, timeout=100, check=False)
+    os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))  # one who still waits for a writer ends
+    reader.join()
+    os.close(kept)
+    assert done.returncode != 42 or sizes == [1 << 20], sizes
     return done.returncode, done.stdout.decode(), done.stderr.decode(errors='replace')
 
 
@@ -24,7 +43,7 @@ def main():
     compiler = need('aarch64-linux-gnu-gcc')
     with tempfile.TemporaryDirectory() as folder:
         elf, name = os.path.join(folder, 'program'), os.path.join(folder, 'file')
-        subprocess.run([compiler, '-nostdlib', '-static', '-no-pie', '-Wl,-N,--build-id=none,-Ttext=0x40080000,--no-warn-rwx-segments', f'-DNAME="{name}"', '-o', elf,
+        subprocess.run([compiler, '-nostdlib', '-static', '-no-pie', '-Wl,-N,--build-id=none,-Ttext=0x40080000,--no-warn-rwx-segments', f'-DNAME="{name}"', f'-DPIPE="{elf}-pipe"', '-o', elf,
                         source], check=True)
         status, out, error = run(kaso, elf, '-append', 'one two', '-chardev', 'stdio,id=c', '-semihosting-config',
                                  'enable=on,target=native,chardev=c', typed=b'!')
