@@ -99,13 +99,24 @@ static bool socket_address_fill_unix(const SocketAddress *address, struct sockad
     return true;
 }
 
-/* Makes way for bind(): removes a socket file that nobody listens on any more, or an empty one, as mktemp makes. */
-static bool socket_address_clear_path(const char *path, const struct sockaddr_un *name,
-                                      socklen_t length, const char *who, GError **error)
+/* Connecting to a socket file that nobody has open is refused; all else (a full queue, another kind, another peer) is an owner's. */
+static bool is_in_use(const struct sockaddr_un *name, int type)
 {
+    int probe = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool in_use = probe >= 0 && (connect(probe, (const struct sockaddr *)name, sizeof *name) == 0 ||
+                                 errno != ECONNREFUSED);
+
+    if (probe >= 0) {
+        close(probe);
+    }
+    return in_use;
+}
+
+bool socket_address_make_way(const struct sockaddr_un *name, int type, const char *who,
+                             GError **error)
+{
+    const char *path = name->sun_path;
     struct stat status;
-    int probe;
-    bool alive;
 
     if (lstat(path, &status) < 0) {
         return true; /* bind() reports what is wrong, if anything */
@@ -119,13 +130,7 @@ static bool socket_address_clear_path(const char *path, const struct sockaddr_un
                           "%s: '%s' exists and is not a socket; remove it or choose another path",
                           who, path);
     }
-    probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    alive = probe >= 0 &&
-            (connect(probe, (const struct sockaddr *)name, length) == 0 || errno == EAGAIN);
-    if (probe >= 0) {
-        close(probe);
-    }
-    if (alive) {
+    if (is_in_use(name, type)) {
         return error_fail(error, KASO_ERROR_IO,
                           "%s: another program listens on '%s'; stop it or choose another path",
                           who, path);
@@ -142,7 +147,7 @@ static int socket_address_listen_unix(const SocketAddress *address, const char *
 
     if (!socket_address_fill_unix(address, &name, &length, who, error) ||
         (!address->abstract &&
-         !socket_address_clear_path(address->path, &name, length, who, error))) {
+         !socket_address_make_way(&name, SOCK_STREAM, who, error))) {
         return -1;
     }
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -5,6 +5,7 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <sys/un.h>
 
 typedef struct {
     const char *path;   /* UNIX socket; NULL: TCP */
@@ -17,6 +18,12 @@ typedef struct {
 
 /* The descriptor, or -1. who: names the owner in messages. */
 int socket_address_listen(const SocketAddress *address, const char *who, GError **error);
+/*
+ * Before bind(): a socket file that nobody has open any more goes, as does an empty file, which mktemp makes; any other
+ * is an error and stays. type: SOCK_STREAM or SOCK_DGRAM.
+ */
+bool socket_address_make_way(const struct sockaddr_un *name, int type, const char *who,
+                             GError **error);
 /*
  * wait: returns a connected socket. Else a non-blocking one whose connection may still be under
  * way: it becomes writable, then SO_ERROR tells.

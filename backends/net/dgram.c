@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "backends/net/frame-link.h"
+#include "backends/socket-address.h"
 #include "base/bits.h"
 #include "base/descriptors.h"
 #include "base/error.h"
@@ -80,12 +81,12 @@ static bool dgram_adopt(DgramNetdev *s, const char *who, GError **error)
     return true;
 }
 
-/* A socket file of a run that has ended makes way. */
 static bool dgram_bind(DgramNetdev *s, int fd, const FrameLinkName *local, const char *what,
                        GError **error)
 {
-    if (s->local.type == ADDRESS_UNIX) {
-        unlink(s->local.path);
+    if (s->local.type == ADDRESS_UNIX &&
+        !socket_address_make_way(&local->local, SOCK_DGRAM, what, error)) {
+        return false;
     }
     s->bound = bind(fd, &local->any, frame_link_name_size(local)) == 0;
     return s->bound || error_fail_errno(error, errno, "%s: cannot receive there", what);

@@ -5,6 +5,7 @@
 #include <glib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "backends/netdev-open.h"
@@ -406,6 +407,64 @@ static void test_pairs(void)
     g_assert_cmpint(rmdir(folder), ==, 0); /* sockets are not left behind */
 }
 
+static int bind_file(const char *path, int type)
+{
+    struct sockaddr_un name = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+    g_strlcpy(name.sun_path, path, sizeof name.sun_path);
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&name, sizeof name), ==, 0);
+    return fd;
+}
+
+static void expect_kept(const char *options, const char *path, const char *words)
+{
+    Machine *machine = new_machine();
+    GError *error = NULL;
+
+    g_assert_null(netdev_open_text(machine, options, NULL, NULL, &error));
+    g_assert_nonnull(strstr(error->message, words));
+    g_assert_true(g_file_test(path, G_FILE_TEST_EXISTS));
+    g_error_free(error);
+    machine_unlock(machine);
+    machine_free(machine);
+}
+
+/* At the path of a socket: what is somebody's stays, what a run left behind makes way. */
+static void test_paths(void)
+{
+    static const char *const options[] = {
+        "stream,id=n,server=on,addr.type=unix,addr.path=%s",
+        "dgram,id=n,local.type=unix,local.path=%s,remote.type=unix,remote.path=%s.peer",
+    };
+    g_autofree char *folder = g_dir_make_tmp("kaso-net-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(folder, "s", NULL);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(options); i++) {
+        g_auto(GStrv) parts = g_strsplit(options[i], "%s", -1);
+        g_autofree char *text = g_strjoinv(path, parts);
+        Machine *machine;
+
+        g_assert_true(g_file_set_contents(path, "letter", -1, NULL));
+        expect_kept(text, path, "is not a socket");
+        g_assert_cmpint(unlink(path), ==, 0);
+        for (unsigned n = 0; n < 2; n++) {
+            int fd = bind_file(path, n ? SOCK_STREAM : SOCK_DGRAM);
+
+            g_assert_true(!n || listen(fd, 1) == 0);
+            expect_kept(text, path, "another program");
+            close(fd);
+            g_assert_cmpint(unlink(path), ==, 0);
+        }
+        close(bind_file(path, SOCK_STREAM));
+        machine = new_machine();
+        open_netdev(machine, text);
+        machine_unlock(machine);
+        machine_free(machine);
+    }
+    g_assert_cmpint(rmdir(folder), ==, 0);
+}
+
 /* Streams and datagrams over sockets that somebody else has made. */
 static void test_passed(void)
 {
@@ -520,6 +579,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/socket/stream", "127.0.0.1", test_socket_stream);
     g_test_add_data_func("/socket/udp", "127.0.0.1", test_socket_udp);
     g_test_add_func("/pairs", test_pairs);
+    g_test_add_func("/paths", test_paths);
     g_test_add_func("/passed", test_passed);
     g_test_add_func("/reconnect", test_reconnect);
     g_test_add_func("/hub", test_hub);
