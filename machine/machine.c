@@ -207,23 +207,19 @@ bool machine_create_vcpus(Machine *machine, GError **error)
 static bool place_backend(Machine *machine, const char *id, uint64_t offset, uint64_t bytes,
                           GError **error)
 {
-    Object *object = machine_find_object(machine, id);
     ObjectMemory memory;
+    Object *object = machine_find_memory(machine, id, &memory, error);
 
-    if (!object || !object->type->memory) {
-        return error_fail(error, KASO_ERROR_NOT_FOUND,
-                          "there is no memory back end '%s'; define it with "
-                          "-object memory-backend-ram,id=%s,size=…",
-                          id, id);
+    if (!object) {
+        return false;
     }
-    object->type->memory(object, &memory);
-    object->users++;
     if (memory.size != bytes) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "memory back end '%s' holds %" G_GUINT64_FORMAT
                           " MiB, but -m asks for %" G_GUINT64_FORMAT " MiB",
                           id, memory.size >> 20, bytes >> 20);
     }
+    object->users++;
     return memory_ram_place(&machine->ram, offset, &memory, id, error);
 }
 

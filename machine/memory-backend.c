@@ -106,7 +106,12 @@ static bool make_memfd(MemoryBackend *backend, GError **error)
     }
     backend->fd = memfd_create(backend->object.id, flags);
     if (backend->fd < 0 || ftruncate(backend->fd, (off_t)backend->size_bytes) < 0) {
-        return error_fail_errno(error, errno, "object '%s': cannot create its memory",
+        int failure = errno;
+
+        if (backend->fd >= 0) {
+            close(backend->fd);
+        }
+        return error_fail_errno(error, failure, "object '%s': cannot create its memory",
                                 backend->object.id);
     }
     if (flags & MFD_ALLOW_SEALING) {

@@ -149,14 +149,10 @@ static bool parse_memory(const char *text, uint64_t *bytes, GError **error)
 
 static bool take_memdev(Machine *machine, NumaNode *node, const char *id, GError **error)
 {
-    Object *object = machine_find_object(machine, id);
     ObjectMemory memory;
 
-    if (!object || !object->type->memory) {
-        return error_fail(error, KASO_ERROR_NOT_FOUND,
-                          "there is no memory back end '%s'; define it with "
-                          "-object memory-backend-ram,id=%s,size=…",
-                          id, id);
+    if (!machine_find_memory(machine, id, &memory, error)) {
+        return false;
     }
     for (unsigned i = 0; i < NUMA_NODES_MOST; i++) {
         if (g_strcmp0(machine->numa->nodes[i].memdev, id) == 0) {
@@ -164,7 +160,6 @@ static bool take_memdev(Machine *machine, NumaNode *node, const char *id, GError
                               "memory back end '%s' is node %u's already", id, i);
         }
     }
-    object->type->memory(object, &memory);
     node->memdev = g_strdup(id);
     node->bytes = memory.size;
     node->bytes_given = true;

@@ -71,6 +71,8 @@ const ObjectType *object_type_get(const char *name, GError **error);
 /* The one door for -object and object-add: options are "qom-type", "id", and the type's. */
 bool object_add(Machine *machine, const KeyValues *options, GError **error);
 bool object_remove(Machine *machine, const char *id, GError **error);
+/* The memory back end of that id, and what it holds. */
+Object *machine_find_memory(Machine *machine, const char *id, ObjectMemory *memory, GError **error);
 /* Creates and completes; the caller registers it with machine_add_object, which then owns it. */
 Object *object_new(Machine *machine, const char *type, const char *id, GHashTable *options,
                    GError **error);

@@ -127,6 +127,21 @@ Object *machine_find_object(Machine *machine, const char *id)
     return find_thing(&machine->private->objects, id);
 }
 
+Object *machine_find_memory(Machine *machine, const char *id, ObjectMemory *memory, GError **error)
+{
+    Object *object = machine_find_object(machine, id);
+
+    if (!object || !object->type->memory) {
+        error_fail(error, KASO_ERROR_NOT_FOUND,
+                   "there is no memory back end '%s'; define it with "
+                   "-object memory-backend-ram,id=%s,size=…",
+                   id, id);
+        return NULL;
+    }
+    object->type->memory(object, memory);
+    return object;
+}
+
 void machine_add_chardev(Machine *machine, const char *id, Chardev *chardev)
 {
     add_thing(&machine->private->chardevs, id, chardev);

@@ -107,6 +107,12 @@ static bool open_lane(SendingLane *lane, Channel *first, unsigned index, uint64_
                               "be on there as well): ");
         return false;
     }
+    if (welcome != WELCOME) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "who answers on the channel beside the first is not the destination of "
+                          "this machine (it sent 0x%02x)",
+                          welcome);
+    }
     lane->thread = g_thread_new("lane", send_sections, lane);
     return true;
 }

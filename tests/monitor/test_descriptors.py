@@ -121,7 +121,72 @@ def inherited():
     os.close(read_end)
 
 
+# What fails late, with its descriptors open.
+REFUSED = (
+    ("object-add", {"qom_type": "memory-backend-memfd", "size": 1 << 63}),
+    ("object-add", {"qom_type": "memory-backend-ram", "size": 1 << 63, "share": True}),
+    ("object-add", {"qom_type": "memory-backend-memfd", "size": 1 << 62, "prealloc": True}),
+    ("object-add", {"qom_type": "memory-backend-file", "mem_path": "@", "size": 1 << 62}),
+    ("object-add", {"qom_type": "memory-backend-file", "mem_path": "/dev/null", "share": True, "prealloc": True, "size": 4096}),
+    ("object-add", {"qom_type": "rng-random", "filename": "@"}),
+    ("netdev_add", {"type": "dgram", "local": {"type": "unix", "path": "@/memory"}, "remote": {"type": "unix", "path": "@/x"}}),
+    ("netdev_add", {"type": "dgram", "local": {"type": "inet", "host": "192.0.2.1", "port": "9"},
+                    "remote": {"type": "inet", "host": "127.0.0.1", "port": "9"}}),
+    ("netdev_add", {"type": "stream", "server": True, "addr": {"type": "unix", "path": "@/memory"}}),
+    ("netdev_add", {"type": "stream", "server": True, "addr": {"type": "inet", "host": "192.0.2.1", "port": "0"}}),
+    ("netdev_add", {"type": "stream", "addr": {"type": "unix", "path": "@/none"}}),
+    ("netdev_add", {"type": "socket", "listen": "192.0.2.1:0"}),
+    ("netdev_add", {"type": "socket", "mcast": "127.0.0.1:9"}),
+    ("netdev_add", {"type": "user", "hostfwd": [{"str": "tcp:192.0.2.1:9-:9"}]}),
+    ("netdev_add", {"type": "tap", "ifname": "x" * 40}),
+    ("chardev-add", {"backend": {"type": "file", "data": {"in": "@/none", "out": "@/out"}}}),
+    ("chardev-add", {"backend": {"type": "pipe", "data": {"device": "@/none"}}}),
+    ("chardev-add", {"backend": {"type": "serial", "data": {"device": "/dev/null"}}}),
+    ("chardev-add", {"backend": {"type": "ringbuf", "data": {"size": 3}}}),
+    ("chardev-add", {"backend": {"type": "null", "data": {"logfile": "@"}}}),
+    ("chardev-add", {"backend": {"type": "socket", "data": {"server": True, "addr": {"type": "unix", "data": {"path": "@/memory"}}}}}),
+    ("blockdev-add", {"driver": "qcow2", "file": {"driver": "file", "filename": "@/memory"}}),
+    ("blockdev-add", {"driver": "vmdk", "file": {"driver": "file", "filename": "@/memory"}}),
+    ("blockdev-add", {"driver": "file", "filename": "@"}),
+    ("migrate-incoming", {"uri": "unix:@/memory"}),
+    ("migrate", {"uri": "unix:@/none"}),
+    ("dump-guest-memory", {"paging": False, "protocol": "file:@"}),
+    ("screendump", {"filename": "@"}),
+)
+
+
+def in_folder(value, folder):
+    if isinstance(value, dict):
+        return {key: in_folder(item, folder) for key, item in value.items()}
+    if isinstance(value, list):
+        return [in_folder(item, folder) for item in value]
+    return value.replace("@", folder) if isinstance(value, str) else value
+
+
+def refused():
+    """A command that fails leaves no descriptor behind, and no file of the user's is touched."""
+    with Kaso("-qmp", "unix:@/q,server=on,wait=off") as kaso:
+        qmp = Qmp(kaso.connect("q"))
+        with open(kaso.path("memory"), "w") as file:
+            file.write("letter")
+        identity = {"object-add": "id", "netdev_add": "id", "chardev-add": "id", "blockdev-add": "node_name"}
+        left = {}
+        for command, arguments in REFUSED:
+            arguments = in_folder(arguments, kaso.folder.name)
+            if command in identity:
+                arguments[identity[command]] = "x"
+            for round in range(2):  # what the first opens for good may stay
+                before = sorted(os.listdir(f"/proc/{kaso.process.pid}/fd"))
+                qmp.failure(command, **arguments)
+                if round and sorted(os.listdir(f"/proc/{kaso.process.pid}/fd")) != before:
+                    left[command, str(arguments)] = before
+        assert not left, left
+        with open(kaso.path("memory")) as file:
+            assert file.read() == "letter"
+
+
 named()
 viewers()
 sets()
 inherited()
+refused()

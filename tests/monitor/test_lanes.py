@@ -112,6 +112,19 @@ def test_refusals():
             assert "not the source of this machine" in destination.finish(1)[1]
         s.command("migrate-set-capabilities", capabilities=[{"capability": "multifd", "state": True}])
         assert state(s) == "running"
+        # Somebody else in the destination's place.
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(source.path("other"))
+            listener.listen()
+            s.command("migrate", uri="unix:" + source.path("other"))
+            first, lane = listener.accept()[0], listener.accept()[0]
+            assert lane.recv(20, socket.MSG_WAITALL)[:8] == b"KASOLANE"
+            lane.sendall(b"?")
+            said = status_of_failed(s)
+            assert "not the destination" in said and "0x3f" in said, said
+            first.close()
+            lane.close()
+        assert state(s) == "running"
         # A cancel ends all of them, at both sides.
         s.command("migrate-set-capabilities", capabilities=[{"capability": "pause-before-switchover", "state": True}])
         with machine("-incoming", "defer", paused=False) as destination:
