@@ -123,8 +123,8 @@ def inherited():
 
 # What fails late, with its descriptors open.
 REFUSED = (
-    ("object-add", {"qom_type": "memory-backend-memfd", "size": 1 << 63}),
-    ("object-add", {"qom_type": "memory-backend-ram", "size": 1 << 63, "share": True}),
+    ("object-add", {"qom_type": "memory-backend-memfd", "size": str(1 << 63)}),
+    ("object-add", {"qom_type": "memory-backend-ram", "size": str(1 << 63), "share": True}),
     ("object-add", {"qom_type": "memory-backend-memfd", "size": 1 << 62, "prealloc": True}),
     ("object-add", {"qom_type": "memory-backend-file", "mem_path": "@", "size": 1 << 62}),
     ("object-add", {"qom_type": "memory-backend-file", "mem_path": "/dev/null", "share": True, "prealloc": True, "size": 4096}),
