@@ -146,8 +146,7 @@ static int socket_address_listen_unix(const SocketAddress *address, const char *
     int fd;
 
     if (!socket_address_fill_unix(address, &name, &length, who, error) ||
-        (!address->abstract &&
-         !socket_address_make_way(&name, SOCK_STREAM, who, error))) {
+        (!address->abstract && !socket_address_make_way(&name, SOCK_STREAM, who, error))) {
         return -1;
     }
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
