@@ -176,6 +176,14 @@ void virtio_write_features(VirtioDevice *virtio, uint32_t select, uint32_t value
     virtio->accepted = bits_deposit(virtio->accepted, 32 * select, 32, value);
 }
 
+/* The device's own fields are what holds; `config` is made from them whenever somebody looks. */
+static void refresh_config(VirtioDevice *virtio)
+{
+    if (virtio->type->config_read) {
+        virtio->type->config_read(virtio);
+    }
+}
+
 uint32_t virtio_read_config(VirtioDevice *virtio, unsigned offset, unsigned size)
 {
     uint32_t value = 0;
@@ -183,9 +191,7 @@ uint32_t virtio_read_config(VirtioDevice *virtio, unsigned offset, unsigned size
     if (offset >= virtio->type->config_size) {
         return 0;
     }
-    if (virtio->type->config_read) {
-        virtio->type->config_read(virtio);
-    }
+    refresh_config(virtio);
     memcpy(&value, virtio->config + offset, MIN(size, virtio->type->config_size - offset));
     return value;
 }
@@ -199,6 +205,7 @@ void virtio_write_config(VirtioDevice *virtio, unsigned offset, uint32_t value, 
         return;
     }
     /* The device takes what it wants; the rest of its configuration is not the driver's to change. */
+    refresh_config(virtio);
     memcpy(before, virtio->config, sizeof before);
     memcpy(virtio->config + offset, &value, size);
     virtio->type->config_written(virtio, offset, size);

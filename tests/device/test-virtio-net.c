@@ -124,6 +124,22 @@ static void test_net(gconstpointer kind)
     driver_free(driver);
 }
 
+/* A legacy driver sets its address byte by byte, and reads nothing in between. */
+static void test_net_address(gconstpointer kind)
+{
+    static const uint8_t address[] = { 0x02, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5 };
+    TestNetdev *netdev;
+    Driver *driver = net_new(*(const DriveKind *)kind, &netdev);
+
+    driver_start(driver, BIT(5), 2);
+    for (unsigned i = 0; i < sizeof address; i++) {
+        driver_write_config(driver, i, address[i], 1);
+    }
+    g_assert_cmphex(driver_config(driver, 0, 4), ==, 0xa3a2a102);
+    g_assert_cmphex(driver_config(driver, 4, 2), ==, 0xa5a4);
+    driver_free(driver);
+}
+
 static void test_net_mergeable(void)
 {
     enum { MRG_RXBUF = 15, HEADER_SIZE = 12 };
@@ -390,8 +406,12 @@ static void test_net_dump(void)
 
 int main(int argc, char **argv)
 {
+    static const DriveKind legacy_mmio = DRIVE_MMIO_LEGACY, legacy_pci = DRIVE_PCI_LEGACY;
+
     g_test_init(&argc, &argv, NULL);
     test_each_transport("net", test_net);
+    g_test_add_data_func("/virtio/net-address/mmio", &legacy_mmio, test_net_address);
+    g_test_add_data_func("/virtio/net-address/pci", &legacy_pci, test_net_address);
     g_test_add_func("/virtio/net-mergeable", test_net_mergeable);
     g_test_add_func("/virtio/net-filter", test_net_filter);
     test_each_transport("net-offloads", test_net_offloads);
