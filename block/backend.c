@@ -111,6 +111,16 @@ static void node_add_entry(void *opaque)
     }
 }
 
+bool block_node_exists(BlockGraph *graph, const char *node_name)
+{
+    bool exists;
+
+    async_lock(block_graph_context(graph));
+    exists = node_find(graph, node_name) != NULL;
+    async_unlock(block_graph_context(graph));
+    return exists;
+}
+
 bool block_node_add(BlockGraph *graph, GHashTable *options, GError **error)
 {
     BackendCall call = { .graph = graph, .options = options, .error = error };
@@ -370,6 +380,29 @@ void block_take_out(BlockBackend *block)
 {
     block_drain(block);
     async_run_sync(block->context, take_out_entry, block);
+}
+
+static void forget_entry(void *opaque)
+{
+    BackendCall *call = opaque;
+    BlockBackend *block = call->block;
+
+    if (!block->root || node_may(block->root->node, OPERATION_DELETE, call->error)) {
+        take_out_entry(block);
+        g_free(block->id);
+        block->id = g_strdup("");
+        block->on_read_error = block->on_write_error = BLOCK_ERROR_REPORT;
+        call->done = true;
+    }
+}
+
+bool block_forget(BlockBackend *block, GError **error)
+{
+    BackendCall call = { .block = block, .error = error };
+
+    block_drain(block);
+    async_run_sync(block->context, forget_entry, &call);
+    return call.done;
 }
 
 typedef struct {

@@ -68,6 +68,8 @@ void block_close(BlockBackend *block);
 /* A backend without an image, for a drive whose medium comes later; the caller closes it. id may be NULL. */
 BlockBackend *block_open_empty(BlockGraph *graph, const char *id);
 bool block_has_image(const BlockBackend *block);
+/* Takes the image and the name: a device that has the backend goes on with failing requests. false: a job needs it. */
+bool block_forget(BlockBackend *block, GError **error);
 /*
  * Takes the image out, or puts the node of that name in, whether or not a device has claimed the backend. read_only:
  * the drive never writes. Main loop's thread.
@@ -92,6 +94,7 @@ bool block_object_remove(BlockGraph *graph, const char *id, GError **error);
 
 /* -blockdev and blockdev-add: a node without a backend; "file" and other children may name nodes. */
 bool block_node_add(BlockGraph *graph, GHashTable *options, GError **error);
+bool block_node_exists(BlockGraph *graph, const char *node_name);
 bool block_node_remove(BlockGraph *graph, const char *node_name, GError **error);
 /*
  * For a device's drive= property: the backend with that id, or a new one on the node with that
@@ -182,11 +185,15 @@ bool block_reopen(BlockGraph *graph, const char *list, GError **error);
 /* action: cancel, force-cancel, pause, resume, complete, finalize, dismiss, set-speed (value). */
 bool block_job_control(BlockGraph *graph, const char *id, const char *action, uint64_t value,
                        GError **error);
+/* The jobs of a named drive that goes with its device are cancelled; they end by themselves. */
+void block_jobs_leave(BlockBackend *block);
 /* The answer of query-block-jobs, or of query-jobs (any_kind), as JSON; the caller frees. */
 char *block_query_jobs(BlockGraph *graph, bool any_kind);
 /* Called in the main context with the event's name and its data as a JSON object. */
 typedef void BlockEventHandler(void *opaque, const char *event, const char *data);
 void block_set_event_handler(BlockGraph *graph, BlockEventHandler *handler, void *opaque);
+/* Calls it at once for what has happened so far. Main loop's thread. */
+void block_tell_events(BlockGraph *graph);
 
 /*
  * Called before a file is opened because an image names it, not the user: the backing file of a chain,
@@ -209,8 +216,8 @@ bool block_set_write_threshold(BlockGraph *graph, const char *name, uint64_t thr
 bool block_snapshot_external(BlockGraph *graph, GHashTable *arguments, GError **error);
 /* blockdev-snapshot: node, overlay. */
 bool block_snapshot_node(BlockGraph *graph, GHashTable *arguments, GError **error);
-/* transaction: a JSON list of objects with type and data, all of which are done, or none. */
-bool block_transaction(BlockGraph *graph, const char *actions, uint64_t vm_clock_ns,
+/* transaction: a JSON list of objects with type and data, all of which are done, or none. grouped: jobs end together. */
+bool block_transaction(BlockGraph *graph, const char *actions, bool grouped, uint64_t vm_clock_ns,
                        GError **error);
 /* change-backing-file: image-node-name, backing-file: what the header says, not what is open. */
 bool block_change_backing_file(BlockGraph *graph, GHashTable *arguments, GError **error);

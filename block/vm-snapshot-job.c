@@ -78,8 +78,7 @@ static void start_entry(void *opaque)
     job->auto_finalize = true;
     job->run = run_work;
     job->work = g_steal_pointer(&call->work);
-    block_graph_add_job(call->graph, job, job_cancel);
-    async_start(block_graph_context(call->graph), job_entry, job);
+    job_begin(job);
     call->done = true;
 }
 

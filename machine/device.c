@@ -279,6 +279,19 @@ static void tell_deleted(Device *device)
     machine_event(device->machine, "DEVICE_DELETED", data);
 }
 
+/* A drive with a name of its own that was given to a device goes with it; a node of -blockdev stays. */
+static void disown_drives(Device *device, const Property *table)
+{
+    for (; table && table->name; table++) {
+        BlockBackend *drive =
+            table->kind == PROPERTY_DRIVE ? property_pointer(table, device) : NULL;
+
+        if (drive) {
+            machine_disown_drive(device->machine, drive);
+        }
+    }
+}
+
 void device_unplugged(Device *device)
 {
     Machine *machine = device->machine;
@@ -290,6 +303,8 @@ void device_unplugged(Device *device)
             device_unplugged(bus->devices->pdata[bus->devices->len - 1]);
         }
     }
+    disown_drives(device, device->type->bus_properties);
+    disown_drives(device, device->type->properties);
     tell_deleted(device);
     /* No vCPU is in the midst of an access to it. */
     machine_exclusive_begin(machine);

@@ -220,6 +220,10 @@ typedef void MachineEventListener(void *opaque, const char *event, const char *j
 void machine_add_event_listener(Machine *machine, MachineEventListener *fn, void *opaque);
 void machine_remove_event_listener(Machine *machine, MachineEventListener *fn, void *opaque);
 void machine_event(Machine *machine, const char *event, const char *json_data);
+/* The same a little later, in the main loop; event is a literal, takes json_data. [any thread] */
+void machine_event_soon(Machine *machine, const char *event, char *json_data);
+/* Those at once: who waits for the answer of a command has heard what it did. Main loop, lock held. */
+void machine_tell_events(Machine *machine);
 
 /* Named things that options define and properties refer to. */
 typedef struct Chardev Chardev;
@@ -240,6 +244,8 @@ BlockBackend *machine_open_drive(Machine *machine, const char *id, GError **erro
 typedef BlockBackend *DriveOpener(void *opaque, const char *id, GError **error);
 /* Of one that the opener made, when its device goes. */
 typedef void DriveCloser(void *opaque, BlockBackend *drive);
+/* A named drive that a device has loses its name, and is closed as those of the opener are when the device goes. */
+void machine_disown_drive(Machine *machine, BlockBackend *drive);
 void machine_set_drive_opener(Machine *machine, DriveOpener *opener, DriveCloser *closer, void *opaque);
 /* A device lets go of its drive. */
 void machine_leave_drive(Machine *machine, BlockBackend *drive);

@@ -120,6 +120,7 @@ typedef struct MachinePrivate {
     WakeReason requested_wake, wake_reason; /* the latter during the reset that it makes */
     bool suspended;                        /* also while it is paused besides */
     GQueue deferred; /* for machine_defer */
+    GQueue late_events; /* for machine_event_soon */
     bool request_queued;
     bool run_ended;
     bool ever_reset;
@@ -236,6 +237,7 @@ void device_adopt(Device *device, Machine *machine, const DeviceType *type, Devi
 void device_release(Device *device);
 /* Forgets requests that nobody will carry out. */
 void run_state_destroy(Machine *machine);
+void machine_forget_events(Machine *machine);
 void machine_apply_globals(Machine *machine, Device *device, const char *type_name);
 unsigned machine_next_number(Machine *machine, const char *type_name);
 

@@ -114,6 +114,17 @@ void machine_leave_drive(Machine *machine, BlockBackend *drive)
     }
 }
 
+void machine_disown_drive(Machine *machine, BlockBackend *drive)
+{
+    MachinePrivate *private = machine->private;
+
+    if (!g_ptr_array_find(private->opened_drives, drive, NULL) &&
+        g_ptr_array_find(private->drives.things, drive, NULL)) {
+        machine_remove_drive(machine, drive);
+        g_ptr_array_add(private->opened_drives, drive);
+    }
+}
+
 void machine_set_drive_opener(Machine *machine, DriveOpener *opener, DriveCloser *closer,
                               void *opaque)
 {

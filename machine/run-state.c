@@ -583,6 +583,7 @@ void run_state_destroy(Machine *machine)
     while (g_idle_remove_by_data(machine)) {
     }
     g_queue_clear_full(&machine->private->deferred, g_free);
+    machine_forget_events(machine);
 }
 
 static int exit_status(const Machine *machine)

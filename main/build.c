@@ -152,6 +152,7 @@ static BlockBackend *attach_node(void *opaque, const char *name, GError **error)
 static void leave_node(void *opaque, BlockBackend *drive)
 {
     machine_remove_drive(opaque, drive);
+    block_jobs_leave(drive);
     block_close(drive);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include "block/block.h"
 #include "monitor/session.h"
 #include "monitor/version.h"
 
@@ -116,6 +117,15 @@ static const MonitorCommand *qmp_select(Monitor *monitor, const char *name, json
     return command;
 }
 
+/* What a command has done is told before its answer. */
+static void tell_events(Machine *machine)
+{
+    machine_tell_events(machine);
+    if (machine->block_graph) {
+        block_tell_events(machine->block_graph);
+    }
+}
+
 static void qmp_execute(Monitor *monitor, json_t *message)
 {
     json_t *id = json_is_object(message) ? json_object_get(message, "id") : NULL;
@@ -134,6 +144,7 @@ static void qmp_execute(Monitor *monitor, json_t *message)
     monitor->id = id;
     result = monitor_run(monitor, command, json_object_get(message, "arguments"), &error);
     monitor->id = NULL;
+    tell_events(monitor->machine);
     if (monitor->answers_later && !error) {
         return;
     }

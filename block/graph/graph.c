@@ -26,6 +26,7 @@ struct BlockGraph {
     unsigned quiesced, running;
     unsigned stalled;     /* requests that wait for a server that is lost */
     CoroutineQueue quiet; /* waits for a change of the two */
+    GQueue events;        /* PendingEvent that nobody was told yet */
     BlockEventHandler *event_handler;
     void *event_opaque;
     BlockNamedFileHandler *named_file_handler;
@@ -198,34 +199,58 @@ void block_graph_resume(BlockGraph *graph)
 }
 
 typedef struct {
-    AsyncCompletion completion; /* must stay first */
-    BlockGraph *graph;
     const char *event;
     char *data;
 } PendingEvent;
 
-static void deliver_event(AsyncCompletion *completion)
-{
-    PendingEvent *pending = (PendingEvent *)completion;
+/* Says that there are events: they are told in the main loop, unless somebody has told them before. */
+typedef struct {
+    AsyncCompletion completion; /* must stay first */
+    BlockGraph *graph;
+} EventCall;
 
-    if (pending->graph->event_handler) {
-        pending->graph->event_handler(pending->graph->event_opaque, pending->event, pending->data);
+static PendingEvent *next_event(BlockGraph *graph)
+{
+    PendingEvent *pending;
+
+    async_lock(graph->context);
+    pending = g_queue_pop_head(&graph->events);
+    async_unlock(graph->context);
+    return pending;
+}
+
+void block_tell_events(BlockGraph *graph)
+{
+    PendingEvent *pending;
+
+    while ((pending = next_event(graph))) {
+        if (graph->event_handler) {
+            graph->event_handler(graph->event_opaque, pending->event, pending->data);
+        }
+        free(pending->data);
+        g_free(pending);
     }
-    free(pending->data);
-    g_free(pending);
+}
+
+static void deliver_events(AsyncCompletion *completion)
+{
+    EventCall *call = (EventCall *)completion;
+
+    block_tell_events(call->graph);
+    g_free(call);
 }
 
 void block_emit(BlockGraph *graph, const char *event, json_t *data)
 {
-    PendingEvent *pending;
-
     if (graph->event_handler) {
-        pending = g_new0(PendingEvent, 1);
-        pending->completion.deliver = deliver_event;
-        pending->graph = graph;
-        pending->event = event;
-        pending->data = json_dumps(data, JSON_COMPACT);
-        async_complete(graph->context, &pending->completion);
+        PendingEvent *pending = g_new(PendingEvent, 1);
+        EventCall *call = g_new0(EventCall, 1);
+
+        *pending = (PendingEvent){ event, json_dumps(data, JSON_COMPACT) };
+        g_queue_push_tail(&graph->events, pending);
+        call->completion.deliver = deliver_events;
+        call->graph = graph;
+        async_complete(graph->context, &call->completion);
     }
     json_decref(data);
 }

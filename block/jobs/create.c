@@ -264,8 +264,7 @@ static void create_entry(void *opaque)
         job_free(job);
         return;
     }
-    block_graph_add_job(call->graph, job, job_cancel);
-    async_start(block_graph_context(call->graph), job_entry, job);
+    job_begin(job);
 }
 
 bool block_job_create(BlockGraph *graph, GHashTable *arguments, GError **error)

@@ -3,6 +3,7 @@
 #include "block/jobs/job.h"
 
 #include "base/error.h"
+#include "block/backend.h"
 #include "block/jobs/filter.h"
 
 #include <errno.h>
@@ -209,7 +210,7 @@ int job_after_failure(BlockJob *job, int result)
     return policy == ON_ERROR_IGNORE ? JOB_SKIP : result;
 }
 
-static void abandon(BlockJob *job)
+void job_abandon(BlockJob *job)
 {
     job->cancelled = true;
     __atomic_store_n(&job->abandoned, 1, __ATOMIC_RELAXED);
@@ -218,7 +219,7 @@ static void abandon(BlockJob *job)
 
 void job_cancel(BlockJob *job)
 {
-    abandon(job);
+    job_abandon(job);
     job->dismissed = true;
     coroutine_queue_wake_all(&job->wake);
 }
@@ -317,12 +318,16 @@ static int finish(BlockJob *job)
 
     coroutine_jitter();
     set_status(job, JOB_WAITING);
+    job_group_wait(job);
+    if (job->cancelled) {
+        return cancel_result(job);
+    }
     set_status(job, JOB_PENDING);
     if (!job->auto_finalize) {
         block_emit(job->graph, "BLOCK_JOB_PENDING",
                    json_pack("{s:s, s:s}", "type", job->type, "id", job->id));
     }
-    while (!job->auto_finalize && !job->finalized && !job->cancelled) {
+    while (job_asks_user(job) && !job->finalized && !job->cancelled) {
         coroutine_queue_wait(&job->wake);
     }
     if (job->cancelled) {
@@ -337,16 +342,17 @@ static int finish(BlockJob *job)
     return result;
 }
 
-void job_entry(void *opaque)
+static void job_entry(void *opaque)
 {
     BlockJob *job = opaque;
     CoroutineHurry hurry;
     int result;
 
     coroutine_hurry_begin(&hurry, &job->abandoned, HURRY_LEAVE);
-    set_status(job, JOB_CREATED);
-    set_status(job, JOB_RUNNING);
-    result = job->run(job);
+    while (job->held && !job->cancelled) {
+        coroutine_queue_wait(&job->wake);
+    }
+    result = job->held ? -ECANCELED : job->run(job);
     wait_for_end(job);
     if (result == 0 || (job->cancelled && !job->error)) {
         result = job->cancelled ? cancel_result(job) : finish(job);
@@ -359,12 +365,15 @@ void job_entry(void *opaque)
     if (result < 0) {
         set_status(job, JOB_ABORTING);
     }
+    job_group_leave(job, result < 0);
     disarm(job);
     job_settle_bitmap(job, result == 0);
     job_release(job);
     coroutine_jitter();
     /* Who sees the event may use the name again at once. */
-    job_emit(job, result == -ECANCELED ? "BLOCK_JOB_CANCELLED" : "BLOCK_JOB_COMPLETED");
+    if (!job->held) {
+        job_emit(job, result == -ECANCELED ? "BLOCK_JOB_CANCELLED" : "BLOCK_JOB_COMPLETED");
+    }
     set_status(job, JOB_CONCLUDED);
     while (!job->auto_dismiss && !job->dismissed) {
         coroutine_queue_wait(&job->wake);
@@ -373,6 +382,23 @@ void job_entry(void *opaque)
     block_graph_remove_job(job->graph, job);
     coroutine_hurry_end(&hurry);
     job_free(job);
+}
+
+void job_begin(BlockJob *job)
+{
+    block_graph_add_job(job->graph, job, job_cancel);
+    set_status(job, JOB_CREATED);
+    if (!job->held) {
+        set_status(job, JOB_RUNNING);
+    }
+    async_start(block_graph_context(job->graph), job_entry, job);
+}
+
+void job_let_go(BlockJob *job)
+{
+    job->held = false;
+    set_status(job, JOB_RUNNING);
+    coroutine_queue_wake_all(&job->wake);
 }
 
 /* Control. */
@@ -449,7 +475,7 @@ static bool control_job(BlockJob *job, const char *action, uint64_t value, GErro
     if (!strcmp(action, "cancel") && job->status == JOB_READY) {
         job->complete = job->keep_source = true;
     } else if (!strcmp(action, "cancel") || !strcmp(action, "force-cancel")) {
-        abandon(job);
+        job_abandon(job);
     } else if (!strcmp(action, "pause") || !strcmp(action, "resume")) {
         if (!pause_job(job, action[0] == 'p', error)) {
             return false;
@@ -459,7 +485,10 @@ static bool control_job(BlockJob *job, const char *action, uint64_t value, GErro
         job->next_us = 0;
     }
     job->complete |= !strcmp(action, "complete");
-    job->finalized |= !strcmp(action, "finalize");
+    if (!strcmp(action, "finalize")) {
+        job->finalized = true;
+        job_group_finalize(job);
+    }
     job->dismissed |= !strcmp(action, "dismiss");
     coroutine_queue_wake_all(&job->wake);
     return true;
@@ -500,6 +529,33 @@ bool block_job_control(BlockGraph *graph, const char *id, const char *action, ui
 
     async_run_sync(block_graph_context(graph), control_entry, &call);
     return call.done;
+}
+
+static void leave_entry(void *opaque)
+{
+    BlockBackend *block = opaque;
+    const BlockNode *node = block->root ? block->root->node : NULL;
+
+    for (GList *link = block_graph_jobs(block->graph); node && link; link = link->next) {
+        BlockJob *job = link->data;
+
+        if (job->source != node && job->target != node) {
+            continue;
+        }
+        if (!job->paused && job->status == JOB_READY) {
+            job->complete = job->keep_source = true;
+        } else if (verb_fits(job, "cancel", NULL)) {
+            job_abandon(job);
+        }
+        coroutine_queue_wake_all(&job->wake);
+    }
+}
+
+void block_jobs_leave(BlockBackend *block)
+{
+    if (*block_id(block)) {
+        async_run_sync(block->context, leave_entry, block);
+    }
 }
 
 static void query_entry(void *opaque)

@@ -42,6 +42,9 @@ typedef struct {
 } JobWork;
 void job_work_free(JobWork *work);
 
+/* Jobs that end together (group.c). */
+typedef struct JobGroup JobGroup;
+
 struct BlockJob {
     BlockGraph *graph;
     char *id, *device;
@@ -87,6 +90,8 @@ struct BlockJob {
     uint64_t chunk, speed;
     int64_t next_us; /* rate limit: no copying before */
     bool paused, ready, finalized, dismissed;
+    bool held;          /* created by a transaction that may still fail: it has not begun */
+    JobGroup *group;    /* NULL: it ends alone */
     bool cancelled;     /* it ends soon, without result … */
     unsigned abandoned; /* … and what it waits for is left; guests' writes in our hands look, too */
     bool complete;      /* mirror: it ends when both sides are equal … */
@@ -102,8 +107,21 @@ struct BlockJob {
 
 /* It ends soon, without completing, and nobody will ask for its result. */
 void job_cancel(BlockJob *job);
-/* The job's coroutine. */
-void job_entry(void *job);
+/* As job_cancel; its result stays until it is dismissed, if that was wanted. */
+void job_abandon(BlockJob *job);
+/* It is among the graph's jobs, and runs, unless it is held until job_let_go. */
+void job_begin(BlockJob *job);
+void job_let_go(BlockJob *job);
+/* Whoever makes a group closes it when all members have joined. Members leave by themselves. */
+JobGroup *job_group_new(void);
+void job_group_close(JobGroup *group);
+void job_group_join(JobGroup *group, BlockJob *job);
+/* Until all members have done their work, or the job is cancelled. */
+void job_group_wait(BlockJob *job);
+void job_group_finalize(BlockJob *job);
+void job_group_leave(BlockJob *job, bool failed);
+/* Whether it changes nothing before job-finalize. */
+bool job_asks_user(const BlockJob *job);
 BlockJob *job_find(BlockGraph *graph, const char *id);
 /* Lets go of the graph. */
 void job_release(BlockJob *job);

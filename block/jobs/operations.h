@@ -15,7 +15,10 @@ bool operation_snapshot_create(BlockGraph *graph, const char *device, const char
 /* json: NULL, or takes what the snapshot was, for free(). */
 bool operation_snapshot_delete(BlockGraph *graph, const char *device, const char *id,
                                const char *name, char **json, GError **error);
-bool operation_job(BlockGraph *graph, const char *command, GHashTable *arguments, GError **error);
+/* The job waits for job_let_go. group: NULL, or with whom it ends. */
+struct JobGroup;
+bool operation_job(BlockGraph *graph, const char *command, GHashTable *arguments,
+                   struct JobGroup *group, GError **error);
 /* Undoes a snapshot in the quiesced graph: the users of overlay use what is below it again. */
 bool operation_take_off(BlockNode *overlay, BlockNode *below, GError **error);
 

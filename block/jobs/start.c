@@ -643,7 +643,8 @@ typedef struct {
     BlockGraph *graph;
     const char *command;
     GHashTable *arguments;
-    bool done;
+    JobGroup *group; /* NULL: none */
+    bool held, done;
     GError **error;
 } StartCall;
 
@@ -698,13 +699,22 @@ static void start_entry(void *opaque)
         job_free(job);
         return;
     }
-    block_graph_add_job(call->graph, job, job_cancel);
-    async_start(block_graph_context(call->graph), job_entry, job);
+    job->held = call->held;
+    if (call->group) {
+        job_group_join(call->group, job);
+    }
+    job_begin(job);
 }
 
-bool operation_job(BlockGraph *graph, const char *command, GHashTable *arguments, GError **error)
+bool operation_job(BlockGraph *graph, const char *command, GHashTable *arguments, JobGroup *group,
+                   GError **error)
 {
-    StartCall call = { .graph = graph, .command = command, .arguments = arguments, .error = error };
+    StartCall call = { .graph = graph,
+                       .command = command,
+                       .arguments = arguments,
+                       .group = group,
+                       .held = true,
+                       .error = error };
 
     start_entry(&call);
     return call.done;

@@ -2,7 +2,7 @@
 /*
  * QMP's transaction: actions that all happen at one instant of the guest, or none of them. They are done
  * one after the other while no guest request runs; when one fails, those before it are undone, last
- * first. Jobs end on their own (completion-mode "individual").
+ * first. Jobs begin when all is done, and end each on its own, or together (completion-mode "grouped").
  */
 #include "block/jobs/operations.h"
 
@@ -12,6 +12,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { WAIT_NS = 100 * 1000 };
 
 /* How to undo an action that has been done. */
 typedef struct Undo {
@@ -26,6 +28,7 @@ typedef struct Undo {
 typedef struct {
     BlockGraph *graph;
     uint64_t vm_clock_ns;
+    JobGroup *group; /* NULL: jobs end each on its own */
     GPtrArray *undo;
     GPtrArray *removals; /* data (GHashTable) of bitmaps that go when all else is done */
 } Transaction;
@@ -154,7 +157,7 @@ static bool do_job(Transaction *t, const char *command, GHashTable *data, GError
     const char *id = options_get(data, "job-id");
 
     id = id ? id : options_get(data, "device");
-    if (!operation_job(t->graph, command, data, error)) {
+    if (!operation_job(t->graph, command, data, t->group, error)) {
         return false;
     }
     push_undo(t, undo_job)->name = g_strdup(id);
@@ -242,7 +245,14 @@ static bool do_bitmap(Transaction *t, const char *action, GHashTable *data, GErr
 static bool do_action(Transaction *t, const char *type, GHashTable *data, GError **error)
 {
     static const char bitmap[] = "block-dirty-bitmap-";
+    bool backup = !strcmp(type, "drive-backup") || !strcmp(type, "blockdev-backup");
 
+    if (t->group && !backup) {
+        return error_fail(error, KASO_ERROR_GENERIC,
+                          "Action '%s' does not support transaction property completion-mode = "
+                          "grouped",
+                          type);
+    }
     if (g_str_has_prefix(type, bitmap)) {
         static const char *const known[] = { "add",     "remove", "clear", "enable",
                                              "disable", "merge",  NULL };
@@ -254,7 +264,7 @@ static bool do_action(Transaction *t, const char *type, GHashTable *data, GError
         return do_snapshot(t, data, !strcmp(type, "blockdev-snapshot"), error);
     } else if (!strcmp(type, "blockdev-snapshot-internal-sync")) {
         return do_internal(t, data, error);
-    } else if (!strcmp(type, "drive-backup") || !strcmp(type, "blockdev-backup")) {
+    } else if (backup) {
         return do_job(t, type, data, error);
     } else if (!strcmp(type, "abort")) {
         return error_fail(error, KASO_ERROR_GENERIC, "Transaction aborted using Abort action");
@@ -283,14 +293,34 @@ typedef struct {
     BlockGraph *graph;
     const char *actions;
     uint64_t vm_clock_ns;
-    bool done;
+    bool grouped, done;
     GError **error;
 } TransactionCall;
+
+/* They begin; or, when they were cancelled, their names are free for who tries again at once. */
+static void settle_jobs(Transaction *t, bool done)
+{
+    for (guint i = 0; i < t->undo->len; i++) {
+        const Undo *undo = t->undo->pdata[i];
+        BlockJob *job = undo->run == undo_job ? job_find(t->graph, undo->name) : NULL;
+
+        if (job && done) {
+            job_let_go(job);
+        }
+        while (!done && undo->run == undo_job && job_find(t->graph, undo->name)) {
+            coroutine_sleep_ns(WAIT_NS);
+        }
+    }
+    if (t->group) {
+        job_group_close(t->group);
+    }
+}
 
 static void transaction_entry(void *opaque)
 {
     TransactionCall *call = opaque;
-    Transaction t = { call->graph, call->vm_clock_ns, g_ptr_array_new_with_free_func(undo_free),
+    Transaction t = { call->graph, call->vm_clock_ns, call->grouped ? job_group_new() : NULL,
+                      g_ptr_array_new_with_free_func(undo_free),
                       g_ptr_array_new_with_free_func((GDestroyNotify)g_hash_table_unref) };
     json_t *actions = json_loads(call->actions, 0, NULL);
 
@@ -312,16 +342,20 @@ static void transaction_entry(void *opaque)
                                       options_get(data, "name"), data, call->error);
     }
     block_graph_resume(call->graph);
+    settle_jobs(&t, call->done);
     g_ptr_array_unref(t.undo);
     g_ptr_array_unref(t.removals);
     json_decref(actions);
 }
 
-bool block_transaction(BlockGraph *graph, const char *actions, uint64_t vm_clock_ns, GError **error)
+bool block_transaction(BlockGraph *graph, const char *actions, bool grouped, uint64_t vm_clock_ns,
+                       GError **error)
 {
-    TransactionCall call = {
-        .graph = graph, .actions = actions, .vm_clock_ns = vm_clock_ns, .error = error
-    };
+    TransactionCall call = { .graph = graph,
+                             .actions = actions,
+                             .grouped = grouped,
+                             .vm_clock_ns = vm_clock_ns,
+                             .error = error };
 
     async_run_sync(block_graph_context(graph), transaction_entry, &call);
     return call.done;

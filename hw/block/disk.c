@@ -73,32 +73,16 @@ void disk_make_removable(Disk *disk, Device *device)
     }
 }
 
-typedef struct {
-    Machine *machine;
-    char *data;
-} TrayNews;
-
-static void tell_tray(void *opaque)
-{
-    TrayNews *news = opaque;
-
-    machine_event(news->machine, "DEVICE_TRAY_MOVED", news->data);
-    g_free(news->data);
-    g_free(news);
-}
-
 void disk_tell_tray(const Disk *disk, bool open)
 {
     Device *device = disk->device;
-    TrayNews *news = g_new(TrayNews, 1);
     bool named = device->from_user && device->anonymous < 0;
     g_autofree char *path = named ? g_strdup(device->id) : device_user_path(device);
 
-    news->machine = device->machine;
-    news->data =
-        g_strdup_printf("{\"device\": \"%s\", \"id\": \"%s\", \"tray-open\": %s}",
-                        disk->drive ? block_id(disk->drive) : "", path, open ? "true" : "false");
-    machine_defer(device->machine, tell_tray, news);
+    machine_event_soon(device->machine, "DEVICE_TRAY_MOVED",
+                       g_strdup_printf("{\"device\": \"%s\", \"id\": \"%s\", \"tray-open\": %s}",
+                                       disk->drive ? block_id(disk->drive) : "", path,
+                                       open ? "true" : "false"));
 }
 
 /*
@@ -157,6 +141,10 @@ static BlockErrorPolicy error_policy(const Disk *disk, bool is_write, int error)
     BlockErrorPolicy policy = chosen == POLICY_AUTO ? block_error_policy(disk->drive, is_write)
                                                     : (BlockErrorPolicy)(chosen - POLICY_REPORT);
 
+    /* drive_del took it: that does not come back by waiting. */
+    if (!block_has_image(disk->drive)) {
+        return BLOCK_ERROR_REPORT;
+    }
     if (policy == BLOCK_ERROR_ENOSPC) {
         return error == ENOSPC ? BLOCK_ERROR_STOP : BLOCK_ERROR_REPORT;
     }

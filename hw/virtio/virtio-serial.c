@@ -180,20 +180,6 @@ static void port_ready(VirtioSerial *serial, VirtioSerialPort *port)
     virtio_serial_port_accept(port);
 }
 
-typedef struct {
-    Machine *machine;
-    char *data;
-} PortNews;
-
-static void tell_port(void *opaque)
-{
-    PortNews *news = opaque;
-
-    machine_event(news->machine, "VSERPORT_CHANGE", news->data);
-    g_free(news->data);
-    g_free(news);
-}
-
 void virtio_serial_set_guest_open(VirtioSerialPort *port, bool open)
 {
     bool changed = port->guest_connected != open;
@@ -203,12 +189,9 @@ void virtio_serial_set_guest_open(VirtioSerialPort *port, bool open)
         chardev_guest_opened(port->chardev, open);
     }
     if (changed && port->device.from_user && port->device.anonymous < 0) {
-        PortNews *news = g_new(PortNews, 1);
-
-        news->machine = port->device.machine;
-        news->data = g_strdup_printf("{\"id\": \"%s\", \"open\": %s}", port->device.id,
-                                     open ? "true" : "false");
-        machine_defer(news->machine, tell_port, news);
+        machine_event_soon(port->device.machine, "VSERPORT_CHANGE",
+                           g_strdup_printf("{\"id\": \"%s\", \"open\": %s}", port->device.id,
+                                           open ? "true" : "false"));
     }
 }
 

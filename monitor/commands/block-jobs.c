@@ -390,7 +390,8 @@ MONITOR_COMMAND(snapshot_node_command);
 
 static const MonitorArgument transaction_arguments[] = {
     { "actions", ARGUMENT_ANY, false, "list of objects with type and data" },
-    { "properties", ARGUMENT_OBJECT, true, "completion-mode: individual" },
+    { "properties", ARGUMENT_OBJECT, true,
+      "completion-mode: individual, or grouped: jobs end together" },
     { NULL },
 };
 
@@ -404,13 +405,16 @@ static json_t *transaction_run(Monitor *monitor, json_t *arguments, GError **err
     if (!graph) {
         return NULL;
     }
-    if (mode && strcmp(mode, "individual")) {
-        error_fail(error, KASO_ERROR_UNSUPPORTED,
-                   "completion-mode '%s': not yet; jobs of a transaction end one by one", mode);
+    if (mode && strcmp(mode, "individual") && strcmp(mode, "grouped")) {
+        error_fail(error, KASO_ERROR_INVALID,
+                   "Parameter 'completion-mode' does not accept value '%s'; give individual or "
+                   "grouped",
+                   mode);
         return NULL;
     }
     text = json_dumps(json_object_get(arguments, "actions"), JSON_COMPACT | JSON_ENCODE_ANY);
-    block_transaction(graph, text, (uint64_t)clock_now_ns(monitor_machine(monitor)), error);
+    block_transaction(graph, text, !g_strcmp0(mode, "grouped"),
+                      (uint64_t)clock_now_ns(monitor_machine(monitor)), error);
     free(text);
     return NULL;
 }

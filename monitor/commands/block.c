@@ -168,7 +168,7 @@ static void print_drive(json_t *entry, GString *out)
     if (owner) {
         g_string_append_printf(out, "    Attached to:      %s\n", owner);
     }
-    if (owner && monitor_get_bool(entry, "removable")) {
+    if (monitor_get_bool(entry, "removable")) {
         /* Scripts read both words of each, of a floppy drive as well. */
         g_string_append_printf(out, "    Removable device: %slocked, tray %s\n",
                                monitor_get_bool(entry, "locked") ? "" : "not ",

@@ -81,28 +81,31 @@ static json_t *del_run(Monitor *monitor, json_t *arguments, GError **error)
     Machine *machine = monitor_machine(monitor);
     const char *id = monitor_get_string(arguments, "id");
     BlockBackend *drive = machine_find_drive(machine, id);
-    Device *owner = drive ? monitor_drive_owner(machine, drive) : NULL;
 
-    if (!drive) {
+    if (machine->block_graph && block_node_exists(machine->block_graph, id)) {
+        block_node_remove(machine->block_graph, id, error);
+    } else if (!drive) {
         error_fail(error, KASO_ERROR_NO_DEVICE, "Device '%s' not found", id);
-    } else if (owner) {
-        error_fail(error, KASO_ERROR_INVALID,
-                   "drive '%s' is in use by device '%s'; device_del it first", id, owner->id);
-    } else {
-        machine_remove_drive(machine, drive);
-        block_close(drive);
+    } else if (block_forget(drive, error)) {
+        if (monitor_drive_owner(machine, drive)) {
+            machine_disown_drive(machine, drive);
+        } else {
+            machine_remove_drive(machine, drive);
+            block_close(drive);
+        }
     }
     return NULL;
 }
 
 static const MonitorArgument del_arguments[] = {
-    { "id", ARGUMENT_STRING, .summary = "name of the drive", .complete = monitor_complete_drives },
+    { "id", ARGUMENT_STRING, .summary = "name of the drive or node",
+      .complete = monitor_complete_drives },
     { NULL },
 };
 
 static const MonitorCommand del_command = {
     .hmp = "drive_del",
-    .summary = "closes a drive that no device has",
+    .summary = "closes a drive, or a node; requests of a device that has it fail from then on",
     .arguments = del_arguments,
     .run = del_run,
 };

@@ -3,6 +3,7 @@
 
 import struct
 import subprocess
+import time
 import zlib
 
 from harness import Hmp, Kaso
@@ -106,7 +107,7 @@ def screen():
 
 
 def drives():
-    """Drives that come for a device_add and go after it, and while a job reads one."""
+    """Drives that come for a device_add and go after it, and after a job that reads one."""
     with Kaso("-monitor", "unix:@/hmp,server=on,wait=off", machine="pc") as kaso:
         hmp = Hmp(kaso.connect("hmp"))
         image = kaso.path("image")
@@ -119,12 +120,14 @@ def drives():
         assert "id=NAME" in hmp.command(add + "7")
         assert "image" in hmp.command("info block")
         assert hmp.command("device_add virtio-blk-pci,drive=x,id=d") == ""
-        assert "in use by device 'd'" in hmp.command("drive_del x")
+        assert hmp.command("drive_del x") == ""
+        assert "d: [not inserted]" in hmp.command("info block")
         assert hmp.command(add.replace("format", "read-only=on,force-share=on,format") + "y") == "OK\n"
         assert hmp.command("drive_backup -f y %s raw" % kaso.path("copy")) == ""
+        while "No active jobs" not in hmp.command("info block-jobs"):
+            time.sleep(0.01)
         assert hmp.command("drive_del y") == ""
         assert "not found" in hmp.command("drive_del y")
-        hmp.command("info block-jobs")
         hmp.peer.sendall(b"q\n")
         kaso.finish()
 
