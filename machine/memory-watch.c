@@ -191,6 +191,23 @@ bool memory_dirty_settled(Machine *machine)
     return !hooks || !hooks->settled || hooks->settled(memory->watch_opaque);
 }
 
+/*
+ * Pages that are watched again, when no vCPU is left that may still store to them unseen (one that waits runs no guest code): nothing is to be reported once more.
+ */
+static void settle(Machine *machine, uint8_t settling, uint64_t first, uint64_t last)
+{
+    MemoryState *memory = &machine->private->memory;
+
+    if (first == last || !memory->watch_hooks || !memory_dirty_settled(machine)) {
+        return;
+    }
+    for (uint64_t at = first; at < last; at += 0x1000) {
+        if (atomic_load(byte_of(memory, at)) & settling) {
+            atomic_fetch_and(byte_of(memory, at), (uint8_t)~settling);
+        }
+    }
+}
+
 bool memory_dirty_collect(Machine *machine, DirtyClient client, uint64_t ram_offset, uint64_t size,
                           bool *pages)
 {
@@ -225,6 +242,7 @@ bool memory_dirty_collect(Machine *machine, DirtyClient client, uint64_t ram_off
         }
     }
     protect(memory, first, last - first);
+    settle(machine, settling, first, last);
     return any;
 }
 

@@ -7,7 +7,11 @@
 #include "hw/display/vga.h"
 #include "machine/machine.h"
 
-enum { PAGE_SHIFT = 12, FONT_ROOM = 16 /* dots beyond the line that panning draws */ };
+enum {
+    PAGE_SHIFT = 12,
+    FONT_ROOM = 16, /* dots beyond the line that panning draws */
+    STEP = 16,      /* pixels that are compared at once */
+};
 
 struct VgaScreen {
     Vga *vga;
@@ -151,6 +155,33 @@ static const uint32_t *draw_line(VgaScreen *screen, unsigned line, uint32_t star
     return screen->line + pan;
 }
 
+/* How many pixels are the same from the start, or from the end, on. */
+static int same_from_left(const uint32_t *a, const uint32_t *b, int count)
+{
+    int same = 0;
+
+    while (same + STEP <= count && memcmp(a + same, b + same, STEP * sizeof(*a)) == 0) {
+        same += STEP;
+    }
+    while (same < count && a[same] == b[same]) {
+        same++;
+    }
+    return same;
+}
+
+static int same_from_right(const uint32_t *a, const uint32_t *b, int count)
+{
+    int left = count;
+
+    while (left >= STEP && memcmp(a + left - STEP, b + left - STEP, STEP * sizeof(*a)) == 0) {
+        left -= STEP;
+    }
+    while (left > 0 && a[left - 1] == b[left - 1]) {
+        left--;
+    }
+    return count - left;
+}
+
 /* Copies what differs. */
 static void compare_line(VgaScreen *screen, unsigned line, const uint32_t *pixels, bool whole)
 {
@@ -159,11 +190,9 @@ static void compare_line(VgaScreen *screen, unsigned line, const uint32_t *pixel
                     (size_t)line * (unsigned)pixman_image_get_stride(surface) / 4;
     int left = 0, right = (int)screen->mode.width;
 
-    while (!whole && left < right && out[left] == pixels[left]) {
-        left++;
-    }
-    while (!whole && right > left && out[right - 1] == pixels[right - 1]) {
-        right--;
+    if (!whole) {
+        left = same_from_left(out, pixels, right);
+        right -= same_from_right(out + left, pixels + left, right - left);
     }
     if (left < right) {
         memcpy(out + left, pixels + left, (size_t)(right - left) * sizeof(*out));

@@ -78,6 +78,27 @@ uint64_t vga_text_font_key(const Vga *vga, const VgaMode *mode)
     return key;
 }
 
+/* Eight or nine. In this form the compiler draws four at once. */
+static void put_cell(uint32_t *out, unsigned dots, const uint32_t colours[2], unsigned width)
+{
+    static const uint32_t bits[8] = { 0x100, 0x80, 0x40, 0x20, 0x10, 8, 4, 2 };
+    uint32_t background = colours[0], foreground = colours[1];
+
+    for (unsigned dot = 0; dot < 8; dot++) {
+        out[dot] = dots & bits[dot] ? foreground : background;
+    }
+    if (width == 9) {
+        out[8] = colours[dots & 1];
+    }
+}
+
+static void put_wide_cell(uint32_t *out, unsigned dots, const uint32_t colours[2], unsigned width)
+{
+    for (unsigned dot = 0; dot < width; dot++) {
+        out[2 * dot] = out[2 * dot + 1] = colours[dots >> (8 - dot) & 1];
+    }
+}
+
 void vga_draw_text(const Vga *vga, const VgaMode *mode, unsigned line, uint32_t *out)
 {
     unsigned scan, columns = mode->columns + 1; /* panning shows a part of one more */
@@ -91,11 +112,12 @@ void vga_draw_text(const Vga *vga, const VgaMode *mode, unsigned line, uint32_t 
         uint32_t colours[2] = { mode->palette[background & mode->plane_mask],
                                 mode->palette[cell.attribute & 15 & mode->plane_mask] };
 
-        for (unsigned dot = 0; dot < mode->cell_width; dot++) {
-            for (unsigned i = 0; i < mode->dots; i++) {
-                *out++ = colours[dots >> (8 - dot) & 1];
-            }
+        if (mode->dots == 2) {
+            put_wide_cell(out, dots, colours, mode->cell_width);
+        } else {
+            put_cell(out, dots, colours, mode->cell_width);
         }
+        out += mode->cell_width * mode->dots;
     }
 }
 

@@ -173,19 +173,18 @@ static bool put_png(VncEncoder *encoder, const VncArea *area)
     return ok;
 }
 
-static void put_piece(VncEncoder *encoder, const VncArea *area)
+/* palette: NULL, where the area has too many colours for one. */
+static void put_colours(VncEncoder *encoder, const VncArea *area, const VncPalette *palette)
 {
     int pixels = area->width * area->height;
-    unsigned limit = MIN(VNC_COLOURS_MAX, (unsigned)pixels / 2 + 1);
-    VncPalette palette;
-    bool few = vnc_palette_take(&palette, area, limit);
-    bool photograph = pixels >= JPEG_PIXELS_MIN && (!few || palette.used >= JPEG_COLOURS_MIN);
+    bool few = palette && palette->used <= (unsigned)pixels / 2 + 1;
+    bool photograph = pixels >= JPEG_PIXELS_MIN && (!few || palette->used >= JPEG_COLOURS_MIN);
     guint start = encoder->out->len;
 
     vnc_put_head(encoder, area->x, area->y, area->width, area->height, encoder->encoding);
-    if (few && palette.used == 1) {
+    if (few && palette->used == 1) {
         put_byte(encoder->out, CONTROL_FILL);
-        put_pixels(&encoder->format, encoder->out, palette.colours, 1);
+        put_pixels(&encoder->format, encoder->out, palette->colours, 1);
     } else if (encoder->quality >= 0 && encoder->format.bytes > 1 && photograph) {
         put_jpeg(encoder, area);
     } else if (encoder->encoding == VNC_TIGHT_PNG) {
@@ -194,17 +193,18 @@ static void put_piece(VncEncoder *encoder, const VncArea *area)
             encoder->rects--;
         }
     } else if (few) {
-        put_palette(encoder, area, &palette);
+        put_palette(encoder, area, palette);
     } else {
         put_copy(encoder, area);
     }
 }
 
-static bool has_few_colours(const VncArea *area)
+static void put_piece(VncEncoder *encoder, const VncArea *area)
 {
     VncPalette palette;
+    bool few = vnc_palette_take(&palette, area, VNC_COLOURS_MAX);
 
-    return vnc_palette_take(&palette, area, VNC_COLOURS_MAX);
+    put_colours(encoder, area, few ? &palette : NULL);
 }
 
 /* As wide as it is: what a row has in common with the ones above is found in a window of 32 KiB. */
@@ -223,10 +223,11 @@ static void put_strips(VncEncoder *encoder, const VncArea *area)
 static void put_row(VncEncoder *encoder, const VncArea *row)
 {
     int from = 0, to;
+    VncPalette palette;
 
     for (int x = 0; x < row->width; x = to) {
         VncArea piece = vnc_part(row, x, 0, MIN(SIDE, row->width - x), row->height), many;
-        bool few = has_few_colours(&piece);
+        bool few = vnc_palette_take(&palette, &piece, VNC_COLOURS_MAX);
 
         to = x + piece.width;
         if (x > from && (few || to - from > WIDTH_MAX)) {
@@ -235,7 +236,7 @@ static void put_row(VncEncoder *encoder, const VncArea *row)
             from = x;
         }
         if (few) {
-            put_piece(encoder, &piece);
+            put_colours(encoder, &piece, &palette);
             from = to;
         }
     }

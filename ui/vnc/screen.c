@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * From the display to the copy that clients see, and which parts of it are new. A guest's page that was written has
- * mostly not changed all over: tiles are compared, so that clients get what differs.
+ * mostly not changed all over: sums tell which blocks differ (sums.c), and tiles of those are compared.
  */
 #include <string.h>
 
@@ -78,12 +78,20 @@ static void damage_clients(VncServer *server)
     }
 }
 
+static VncRows screen_rows(VncServer *server, int y)
+{
+    size_t stride = (size_t)pixman_image_get_stride(server->screen) / 4;
+
+    return (VncRows){ pixman_image_get_data(server->screen) + (size_t)y * stride, stride };
+}
+
 /* Another surface: a guest that draws in two of them by turns has mostly the same in both. */
 static bool take_surface(VncServer *server, pixman_image_t *surface)
 {
     int width = MIN(pixman_image_get_width(surface), SIDE_MAX);
     int height = MIN(pixman_image_get_height(surface), SIDE_MAX);
     pixman_image_t *screen, *strip;
+    VncRows rows;
 
     pixman_region32_fini(&server->changed);
     pixman_region32_init_rect(&server->changed, 0, 0, (unsigned)width, (unsigned)height);
@@ -102,6 +110,8 @@ static bool take_surface(VncServer *server, pixman_image_t *surface)
     }
     replace(&server->screen, screen);
     replace(&server->strip, strip);
+    rows = screen_rows(server, 0);
+    vnc_sums_init(&server->sums, &rows, width, height);
     server->surface_changed = false;
     damage_clients(server);
     return true;
@@ -137,54 +147,68 @@ static bool take_tile(uint32_t *to, size_t to_stride, const uint32_t *from, size
     return differs;
 }
 
-static bool is_same(const uint32_t *screen, size_t stride, const VncRows *rows,
-                    const pixman_box32_t *band)
+static int band_end(int y, int end)
 {
-    for (size_t y = 0; y < (size_t)(band->y2 - band->y1); y++) {
-        if (memcmp(screen + y * stride + band->x1, rows->pixels + y * rows->stride + band->x1,
-                   (size_t)(band->x2 - band->x1) * 4) != 0) {
-            return false;
-        }
-    }
-    return true;
+    return MIN((y / TILE + 1) * TILE, end);
 }
 
-/* A band of a row of tiles; what differs goes to `found`, neighbours joined. */
+/* Sums of what the display shows in a box now. */
+static void look(VncServer *server, pixman_image_t *surface, const pixman_box32_t *box)
+{
+    for (int y = box->y1; y < box->y2; y = band_end(y, box->y2)) {
+        pixman_box32_t band = { box->x1 / VNC_SUM_PIXELS * VNC_SUM_PIXELS, y, box->x2,
+                                band_end(y, box->y2) };
+        VncRows rows;
+
+        band.x2 = MIN((band.x2 + VNC_SUM_PIXELS - 1) / VNC_SUM_PIXELS * VNC_SUM_PIXELS,
+                      server->sums.width);
+        rows = surface_rows(server, surface, &band);
+        vnc_sums_look(&server->sums, &rows, &band);
+    }
+}
+
+/* A block of a row of tiles; what differs goes to `found`, neighbours joined. */
+static void take_block(VncServer *server, const VncRows *rows, const pixman_box32_t *block,
+                       GArray *found)
+{
+    size_t stride = (size_t)pixman_image_get_stride(server->screen) / 4;
+    uint32_t *screen = pixman_image_get_data(server->screen) + (size_t)block->y1 * stride;
+
+    for (int x = block->x1; x < block->x2; x += TILE) {
+        pixman_box32_t box = { x, block->y1, MIN(x + TILE, block->x2), block->y2 };
+        pixman_box32_t *last =
+            found->len ? &g_array_index(found, pixman_box32_t, found->len - 1) : NULL;
+
+        if (!take_tile(screen + x, stride, rows->pixels + x, rows->stride, box.x2 - x,
+                       box.y2 - box.y1)) {
+            continue;
+        }
+        if (last && last->y1 == box.y1 && last->x2 == x) {
+            last->x2 = box.x2;
+        } else {
+            g_array_append_val(found, box);
+        }
+    }
+}
+
+/* All blocks of a row of tiles that differ. */
 static void take_band(VncServer *server, pixman_image_t *surface, const pixman_box32_t *band,
                       GArray *found)
 {
-    VncRows rows = surface_rows(server, surface, band);
-    size_t stride = (size_t)pixman_image_get_stride(server->screen) / 4;
-    uint32_t *screen = pixman_image_get_data(server->screen) + (size_t)band->y1 * stride;
-    pixman_box32_t *open = NULL;
+    VncRows from = { NULL, 0 }, screen = screen_rows(server, band->y1);
 
-    if (is_same(screen, stride, &rows, band)) {
-        return;
-    }
-    for (int x = band->x1; x < band->x2; x = (x / TILE + 1) * TILE) {
-        int right = MIN((x / TILE + 1) * TILE, band->x2);
+    for (int x = band->x1; x < band->x2; x += VNC_SUM_PIXELS) {
+        pixman_box32_t block = { x, band->y1, MIN(x + VNC_SUM_PIXELS, band->x2), band->y2 };
 
-        if (!take_tile(screen + x, stride, rows.pixels + x, rows.stride, right - x,
-                       band->y2 - band->y1)) {
-            open = NULL;
-        } else if (open) {
-            open->x2 = right;
-        } else {
-            pixman_box32_t box = { x, band->y1, right, band->y2 };
-
-            g_array_append_val(found, box);
-            open = &g_array_index(found, pixman_box32_t, found->len - 1);
+        if (!vnc_sums_differ(&server->sums, (unsigned)x / VNC_SUM_PIXELS, band->y1, band->y2)) {
+            continue;
         }
-    }
-}
-
-static void take_box(VncServer *server, pixman_image_t *surface, const pixman_box32_t *box,
-                     GArray *found)
-{
-    for (int y = box->y1; y < box->y2; y = (y / TILE + 1) * TILE) {
-        pixman_box32_t band = { box->x1, y, box->x2, MIN((y / TILE + 1) * TILE, box->y2) };
-
-        take_band(server, surface, &band, found);
+        if (!from.pixels) {
+            from = surface_rows(server, surface, band);
+        }
+        take_block(server, &from, &block, found);
+        /* Of what was copied: the guest may have drawn since it was looked at. */
+        vnc_sums_took(&server->sums, &screen, &block);
     }
 }
 
@@ -230,11 +254,10 @@ static bool is_time_to_look(VncServer *server)
     return true;
 }
 
-static void take_scrolling(VncServer *server, pixman_image_t *surface)
+/* box: what is around all that differs. */
+static void take_scrolling(VncServer *server, pixman_image_t *surface, const pixman_box32_t *box)
 {
-    pixman_box32_t box = *pixman_region32_extents(&server->changed);
-    VncRows before = { pixman_image_get_data(server->screen),
-                       (size_t)pixman_image_get_stride(server->screen) / 4 };
+    VncRows before = screen_rows(server, 0);
     VncRows now = { pixman_image_get_data(surface), (size_t)pixman_image_get_stride(surface) / 4 };
     VncCopy copy;
     VncScroll found;
@@ -243,9 +266,7 @@ static void take_scrolling(VncServer *server, pixman_image_t *surface)
         !is_time_to_look(server)) {
         return;
     }
-    found = vnc_scroll_find(&before, &now, &box, &copy);
-    pixman_region32_intersect_rect(&server->changed, &server->changed, box.x1, box.y1,
-                                   (unsigned)(box.x2 - box.x1), (unsigned)(box.y2 - box.y1));
+    found = vnc_scroll_find(&server->sums, &before, &now, box, &copy);
     if (found == VNC_SCROLL_OTHER) {
         server->scroll_misses = MIN(server->scroll_misses + 1, SCROLL_PAUSE_MAX);
         server->scroll_pause = server->scroll_misses / 4;
@@ -255,10 +276,8 @@ static void take_scrolling(VncServer *server, pixman_image_t *surface)
     }
     server->scroll_misses = 0;
     move_rows(server->screen, &copy);
-    /* What it made wrong is found below, also where nothing had changed. */
-    pixman_region32_union_rect(&server->changed, &server->changed, copy.to.x1, copy.to.y1,
-                               (unsigned)(copy.to.x2 - copy.to.x1),
-                               (unsigned)(copy.to.y2 - copy.to.y1));
+    /* What it made wrong is found below. */
+    vnc_sums_move(&server->sums, &before, &copy);
     for (guint i = 0; i < server->clients->len; i++) {
         vnc_client_copy(server->clients->pdata[i], &copy);
     }
@@ -301,13 +320,27 @@ static void take_input_state(VncServer *server)
     server->cursor_changed = false;
 }
 
+/* What differs in the region, and the box around it. */
+static bool find_differences(VncServer *server, pixman_image_t *surface, pixman_region32_t *region,
+                             pixman_box32_t *found)
+{
+    const pixman_box32_t *around = pixman_region32_extents(region);
+    int count;
+    const pixman_box32_t *boxes = pixman_region32_rectangles(region, &count);
+
+    vnc_sums_begin(&server->sums, around->y1, around->y2);
+    for (int i = 0; i < count; i++) {
+        look(server, surface, &boxes[i]);
+    }
+    return vnc_sums_find_differences(&server->sums, around->y1, around->y2, found);
+}
+
 void vnc_screen_take(VncServer *server)
 {
     pixman_image_t *surface = display_surface(server->display);
     pixman_region32_t *changed = &server->changed;
     g_autoptr(GArray) found = NULL;
-    pixman_box32_t *boxes;
-    int count;
+    pixman_box32_t box;
 
     take_input_state(server);
     if (server->surface_changed && !take_surface(server, surface)) {
@@ -319,14 +352,15 @@ void vnc_screen_take(VncServer *server)
     if (!pixman_region32_not_empty(changed)) {
         return;
     }
-    take_scrolling(server, surface);
-    boxes = pixman_region32_rectangles(changed, &count);
-    found = g_array_new(false, false, sizeof(pixman_box32_t));
-    for (int i = 0; i < count; i++) {
-        take_box(server, surface, &boxes[i], found);
-    }
-    pixman_region32_clear(changed);
-    if (found->len) {
+    if (find_differences(server, surface, changed, &box)) {
+        take_scrolling(server, surface, &box);
+        found = g_array_new(false, false, sizeof(pixman_box32_t));
+        for (int y = box.y1; y < box.y2; y = band_end(y, box.y2)) {
+            pixman_box32_t band = { box.x1, y, box.x2, band_end(y, box.y2) };
+
+            take_band(server, surface, &band, found);
+        }
         tell_clients(server, found);
     }
+    pixman_region32_clear(changed);
 }

@@ -25,51 +25,56 @@ static bool differ(const uint32_t *a, const uint32_t *b, int from, int to)
     return to > from && memcmp(a + from, b + from, (size_t)(to - from) * 4) != 0;
 }
 
-/* What is around all differences, to the pixel: what stands still beside them has no part in it. */
-static pixman_box32_t find_differences(const VncRows *before, const VncRows *now,
-                                       const pixman_box32_t *box)
+/* The box to the pixel: what stands still beside all that differs has no part in it. */
+static pixman_box32_t find_edges(const VncSums *sums, const VncRows *before, const VncRows *now,
+                                 const pixman_box32_t *box)
 {
-    pixman_box32_t found = { box->x2, box->y2, box->x1, box->y1 };
+    int left_end = MIN(box->x1 + VNC_SUM_PIXELS, box->x2);
+    int right_start = MAX(box->x1, (box->x2 - 1) / VNC_SUM_PIXELS * VNC_SUM_PIXELS);
+    pixman_box32_t found = { left_end, box->y1, right_start, box->y2 };
 
     for (int y = box->y1; y < box->y2; y++) {
         const uint32_t *a = row_at(before, 0, y), *b = row_at(now, 0, y);
 
-        if (!differ(a, b, box->x1, box->x2)) {
-            continue;
-        }
-        found.y1 = MIN(found.y1, y);
-        found.y2 = y + 1;
-        /* What is beside all that was found so far is mostly the same. */
         if (differ(a, b, box->x1, found.x1)) {
-            for (found.x1 = box->x1; a[found.x1] == b[found.x1]; found.x1++) {
+            for (found.x1 = box->x1; found.x1 < left_end && a[found.x1] == b[found.x1];
+                 found.x1++) {
             }
         }
         if (differ(a, b, found.x2, box->x2)) {
-            for (found.x2 = box->x2; a[found.x2 - 1] == b[found.x2 - 1]; found.x2--) {
+            for (found.x2 = box->x2; found.x2 > right_start && a[found.x2 - 1] == b[found.x2 - 1];
+                 found.x2--) {
             }
         }
     }
-    return found.y2 > found.y1 ? found : (pixman_box32_t){ 0, 0, 0, 0 };
+    return found;
 }
 
-/* Two pixels at a time; factors are odd. */
-static uint32_t hash_row(const uint32_t *pixels, int count)
+/* Of the pixels from x1 to x2 of a row: by the sums of whole blocks, and of the pixels beside those. */
+static uint32_t hash_row(const uint64_t *sums, const uint32_t *row, int x1, int x2)
 {
-    uint64_t hash = count & 1 ? pixels[count - 1] : 0, factor = 0x9e3779b97f4a7c15;
+    int first = (x1 + VNC_SUM_PIXELS - 1) / VNC_SUM_PIXELS, end = x2 / VNC_SUM_PIXELS;
+    uint64_t hash = 0, factor = 0x9e3779b97f4a7c15;
 
-    for (int x = 0; x + 1 < count; x += 2, factor += 0x3c6ef372fe94f82a) {
-        uint64_t two;
-
-        memcpy(&two, pixels + x, sizeof(two));
-        hash += two * factor;
+    if (first >= end) {
+        hash = vnc_sum(row + x1, (unsigned)(x2 - x1));
+        return (uint32_t)(hash ^ hash >> 32);
     }
+    hash = vnc_sum(row + x1, (unsigned)(first * VNC_SUM_PIXELS - x1)) * factor;
+    for (int block = first; block < end; block++) {
+        hash = (hash ^ sums[block]) * factor;
+        hash ^= hash >> 29;
+    }
+    hash ^= vnc_sum(row + end * VNC_SUM_PIXELS, (unsigned)(x2 - end * VNC_SUM_PIXELS));
     return (uint32_t)(hash ^ hash >> 32);
 }
 
-static void hash_rows(const VncRows *rows, const pixman_box32_t *box, uint32_t *hashes)
+static void hash_rows(const VncSums *sums, const uint64_t *of, const VncRows *rows,
+                      const pixman_box32_t *box, uint32_t *hashes)
 {
     for (int y = box->y1; y < box->y2; y++) {
-        hashes[y - box->y1] = hash_row(row_at(rows, box->x1, y), box->x2 - box->x1);
+        hashes[y - box->y1] =
+            hash_row(of + (size_t)y * sums->blocks, row_at(rows, 0, y), box->x1, box->x2);
     }
 }
 
@@ -113,10 +118,10 @@ static int find_movement(const uint32_t *before, const uint32_t *now, int rows)
     return votes[best] >= MAX(VOTES_MIN, rows / 16) ? best - rows : 0;
 }
 
-VncScroll vnc_scroll_find(const VncRows *before, const VncRows *now, pixman_box32_t *box,
-                          VncCopy *copy)
+VncScroll vnc_scroll_find(const VncSums *sums, const VncRows *before, const VncRows *now,
+                          const pixman_box32_t *box, VncCopy *copy)
 {
-    pixman_box32_t area = *box = find_differences(before, now, box);
+    pixman_box32_t area = find_edges(sums, before, now, box);
     int rows = area.y2 - area.y1, dy, score = 0, best = 0, start = 0;
     g_autofree uint32_t *old = NULL, *new = NULL;
 
@@ -125,8 +130,8 @@ VncScroll vnc_scroll_find(const VncRows *before, const VncRows *now, pixman_box3
     }
     old = g_new(uint32_t, rows);
     new = g_new(uint32_t, rows);
-    hash_rows(before, &area, old);
-    hash_rows(now, &area, new);
+    hash_rows(sums, sums->seen, before, &area, old);
+    hash_rows(sums, sums->now, now, &area, new);
     dy = find_movement(old, new, rows);
     if (!dy) {
         return VNC_SCROLL_OTHER;

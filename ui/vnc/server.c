@@ -316,6 +316,7 @@ void vnc_server_free(void *opaque)
     pixman_region32_fini(&server->changed);
     g_clear_pointer(&server->screen, pixman_image_unref);
     g_clear_pointer(&server->strip, pixman_image_unref);
+    vnc_sums_free(&server->sums);
     g_free(server->password);
     g_free(server->token);
     g_free(server->session);

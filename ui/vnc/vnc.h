@@ -66,6 +66,21 @@ typedef struct {
     int dy;
 } VncCopy;
 
+/* Rows of pixels, `stride` pixels from one to the next. */
+typedef struct {
+    const uint32_t *pixels;
+    size_t stride;
+} VncRows;
+
+/* Of each block of VNC_SUM_PIXELS of each row. */
+typedef struct {
+    int width;       /* of a row, in pixels */
+    unsigned blocks; /* of a row */
+    uint64_t *seen;  /* of what clients see */
+    uint64_t *now;   /* of the display, in rows that are being looked at */
+} VncSums;
+enum { VNC_SUM_PIXELS = 64 };
+
 typedef struct VncServer VncServer;
 typedef struct VncClient VncClient;
 typedef struct VncSasl VncSasl;
@@ -162,6 +177,7 @@ struct VncServer {
 
     /* What clients see: x8r8g8b8. */
     pixman_image_t *screen;
+    VncSums sums;
     pixman_image_t *strip; /* rows in conversion */
     unsigned scroll_misses, scroll_pause; /* looks for scrolling that were in vain; looks to leave out */
     unsigned leds;
@@ -207,18 +223,29 @@ json_t *vnc_address_json(const char *host, const char *service, const char *fami
 extern const DisplayListener vnc_display_listener;
 void vnc_screen_take(VncServer *server);
 
-/* scroll.c: rows of pixels, `stride` pixels from one to the next; `pixels` is that of the screen's 0, 0. */
-typedef struct {
-    const uint32_t *pixels;
-    size_t stride;
-} VncRows;
+/* sums.c */
+uint64_t vnc_sum(const uint32_t *pixels, unsigned count);
+/* For a screen of another size. */
+void vnc_sums_init(VncSums *sums, const VncRows *screen, int width, int height);
+void vnc_sums_free(VncSums *sums);
+/* Before a look: nothing in these rows differs. */
+void vnc_sums_begin(VncSums *sums, int y1, int y2);
+/* Of the display (look) and of what clients see (took), in all blocks that the box touches; rows begin at its first one. */
+void vnc_sums_look(VncSums *sums, const VncRows *rows, const pixman_box32_t *box);
+void vnc_sums_took(VncSums *sums, const VncRows *rows, const pixman_box32_t *box);
+bool vnc_sums_differ(const VncSums *sums, unsigned block, int y1, int y2);
+/* What is around all blocks that differ; false: none does. */
+bool vnc_sums_find_differences(const VncSums *sums, int y1, int y2, pixman_box32_t *found);
+/* After the copy was done on the screen. */
+void vnc_sums_move(VncSums *sums, const VncRows *screen, const VncCopy *copy);
+
 /*
- * Whether most of what differs between two pictures of the box is what scrolling up or down leaves: then copy is the part
- * that has only moved (but for some rows, perhaps). Else little differs, or much in another way. The box becomes what is around all
- * that differs, empty when nothing does.
+ * scroll.c: whether most of what differs in the box, which is around all that does, is what scrolling up or down leaves: then copy is the part
+ * that has only moved (but for some rows, perhaps). Else little differs, or much in another way.
  */
 typedef enum { VNC_SCROLL_LITTLE, VNC_SCROLL_OTHER, VNC_SCROLL_FOUND } VncScroll;
-VncScroll vnc_scroll_find(const VncRows *before, const VncRows *now, pixman_box32_t *box, VncCopy *copy);
+VncScroll vnc_scroll_find(const VncSums *sums, const VncRows *before, const VncRows *now,
+                          const pixman_box32_t *box, VncCopy *copy);
 
 /* client.c */
 /* trusted: no password is asked for. */
