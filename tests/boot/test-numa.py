@@ -29,8 +29,9 @@ CASES = {
                     "-numa", "dist,src=0,dst=2,val=30", "-numa", "dist,src=2,dst=0,val=31", "-numa", "dist,src=1,dst=2,val=40",
                     "-numa", "dist,src=2,dst=1,val=41"],
                    [("0-1", 256, "10 20 30"), ("", 512, "25 10 40"), ("", 0, "31 41 10")]),
-    "shared-out": (["-smp", "4,sockets=2", "-m", "512M", "-numa", "node", "-numa", "node"], [("0-1", 256, "10 20"), ("2-3", 256, "20 10")]),
 }
+# What is not said is shared out before any guest runs.
+SHARED_OUT = ["-smp", "4,sockets=2", "-m", "512M", "-numa", "node", "-numa", "node"], [("0-1", 256, "10 20"), ("2-3", 256, "20 10")]
 
 
 def kilobytes(text):
@@ -70,11 +71,14 @@ def check_monitor(monitor, nodes):
         assert f"node {number} cpus:{listed}\n" in text.replace("\r", ""), text
 
 
-def run(name, options, nodes):
+def start(*options):
     console = "ttyS0" if machine == "pc" else "ttyAMA0"
-    with Guest([kaso, *BOARDS[machine], *options, "-nographic", "-kernel", kernel, "-initrd", initrd, "-append",
-                f"console={console} init=/kaso-shell panic=-1 loglevel=3", "-no-reboot", "-qmp",
-                f"unix:{socket},server=on,wait=off"]) as guest:
+    return Guest([kaso, *BOARDS[machine], *options, "-nographic", "-kernel", kernel, "-initrd", initrd, "-append",
+                  f"console={console} init=/kaso-shell panic=-1 loglevel=3", "-no-reboot", "-qmp", f"unix:{socket},server=on,wait=off"])
+
+
+def run(name, options, nodes):
+    with start(*options) as guest:
         guest.expect(r"Type poweroff to end", 300)
         guest.expect(r"# ")
         monitor = Monitor(socket)
@@ -88,5 +92,7 @@ def run(name, options, nodes):
         assert guest.wait() == 0
 
 
+with start("-S", *SHARED_OUT[0]) as guest:
+    check_monitor(Monitor(socket), SHARED_OUT[1])
 for case, (given, wanted) in CASES.items():
     run(case, given, wanted)

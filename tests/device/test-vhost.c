@@ -49,10 +49,9 @@ static struct {
     unsigned calls, fail_at; /* that call fails; 0: none */
 } fake;
 
-/* NOLINTBEGIN(bugprone-reserved-identifier): the linker's names (--wrap) */
+/* The linker calls them so (--wrap). */
 int __real_ioctl(int fd, unsigned long request, ...);
 int __wrap_ioctl(int fd, unsigned long request, ...);
-/* NOLINTEND(bugprone-reserved-identifier) */
 
 static FakeKernel *find_kernel(int fd)
 {

@@ -66,18 +66,45 @@ def layers(problems):
                 problems.append(f'{path}:{line}: {folder} may not include {target}')
 
 
+def own_headers():
+    """Headers that a source includes before all else: the build has compiled those alone."""
+    for path in sources('.c'):
+        first = re.search(r'^\s*#\s*include\s+(\S+)', read(path), re.M)
+        if first:
+            yield first[1].strip('"')
+
+
 def headers(problems, build):
     """Each header compiles alone."""
     flags = subprocess.run(['pkg-config', '--cflags', 'glib-2.0', 'jansson', 'pixman-1', 'slirp'], capture_output=True,
                            text=True, check=True).stdout.split()
     sdl = subprocess.run(['pkg-config', '--cflags', 'sdl2'], capture_output=True, text=True)
     flags += sdl.stdout.split()
-    paths = [p for p in sources('.h') if '#error' not in read(p) and not (sdl.returncode and p.startswith('ui/sdl/'))]
+    compiled = set(own_headers())
+    paths = [p for p in sources('.h') if p not in compiled and '#error' not in read(p) and
+             not (sdl.returncode and p.startswith('ui/sdl/'))]
     command = os.environ.get('CC', 'cc').split() + [
         '-x', 'c', '-std=gnu11', '-D_GNU_SOURCE', '-fsyntax-only', '-w', '-I', ROOT, '-I', build, *flags]
     result = subprocess.run(command + [os.path.join(ROOT, p) for p in paths], capture_output=True, text=True)
     if result.returncode:
         problems += re.findall(r'^.*error:.*$', result.stderr, re.M)
+
+
+# What the language, the compiler and its libraries call theirs, and what has to be spelled so that linkers and sanitizers see it.
+RESERVED = re.compile(r'_(Alignas|Atomic|Bool|Generic|Noreturn|Static_assert|GNU_SOURCE|SC_\w+|IO\w+)|__(builtin_\w+|atomic_\w+|ATOMIC_\w+|'
+                      r'(asm|typeof|volatile|extension|x86_64|VA_ARGS|SANITIZE_\w+)__|attribute__|has_(attribute|feature)|thread|int128|'
+                      r'm128[di]?|(get_)?cpuid(_count)?|io_uring_get_cqe|libc_\w+|(asan|tsan|sanitizer)_\w+|(start|stop)_registry_|'
+                      r'(real|wrap)_ioctl)')
+
+
+def reserved(problems):
+    """No names that C keeps for itself: __anything and _Anything."""
+    nothing = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
+    for path in sources('.c', '.h'):
+        text = nothing.sub(lambda found: '\n' * found[0].count('\n'), read(path))
+        for line, code in enumerate(text.splitlines(), 1):
+            problems += [f'{path}:{line}: {word} is a name that C keeps for itself' for word in re.findall(r'\b(?:__\w+|_[A-Z]\w*)', code)
+                         if not RESERVED.fullmatch(word)]
 
 
 def orphans(problems):
@@ -172,7 +199,7 @@ def doc_links(problems):
                     problems.append(f'{path}: the link to {link} is broken')
 
 
-KINDS = {f.__name__: f for f in [layers, headers, orphans, spdx, global_state, lengths, formatted, doc_links]}
+KINDS = {f.__name__: f for f in [layers, headers, orphans, spdx, global_state, lengths, reserved, formatted, doc_links]}
 
 
 def main():
