@@ -191,14 +191,13 @@ static bool stdio_is_taken(Setup *setup)
 {
     for (unsigned i = 0; i < setup->given->len; i++) {
         const GivenOption *given = &g_array_index(setup->given, GivenOption, i);
-
+        const char *device = given->argument ? given->argument : "";
         bool console =
             given->option->stage == STAGE_CHARDEV || given->option->stage == STAGE_CONSOLE ||
             strcmp(given->option->name, "debugcon") == 0 || strcmp(given->option->name, "gdb") == 0;
 
-        if (console &&
-            (strcmp(given->argument, "stdio") == 0 || strcmp(given->argument, "mon:stdio") == 0 ||
-             g_str_has_prefix(given->argument, "stdio,"))) {
+        if (console && (strcmp(device, "stdio") == 0 || strcmp(device, "mon:stdio") == 0 ||
+                        g_str_has_prefix(device, "stdio,"))) {
             return true;
         }
     }

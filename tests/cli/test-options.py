@@ -37,7 +37,7 @@ def run(arguments):
     """The failure of a run as text, or None."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            result = subprocess.run([KASO, *arguments], input='quit\n', capture_output=True, text=True, timeout=60, cwd=folder,
+            result = subprocess.run([KASO, *arguments], input='quit\n\1x', capture_output=True, text=True, timeout=60, cwd=folder,
                                     env=ENVIRONMENT, errors='replace')
         except subprocess.TimeoutExpired:
             return f'{arguments}: does not end'
@@ -130,6 +130,22 @@ class Options(unittest.TestCase):
                           'memory-backend-file': ',size=64M', 'file': ',path=f', 'mux': ',chardev=c0'}.get(name, '')
                 for text in runs_of(properties(option, f'{name},help'), lambda text: text.replace('wait=on', 'wait=off')):
                     runs.append([*VIRT, '-chardev', 'null,id=c0', option, f'{name},id=x{needed},{text}'])
+        self.check(runs)
+
+    def test_every_option(self):
+        """Each option alone, with and without a display and its consoles; with nothing, nonsense and much for an argument."""
+        elsewhere = ('-daemonize', '-chroot', '-runas', '-print-command')
+        found = [option for option in re.findall(r'^(-\S+)(?: (.*))?$', ask('-h'), re.M) if option[0] not in elsewhere]
+        self.assertGreater(len(found), 100)
+        runs = []
+        for place in [['-nographic'], ['-display', 'none', '-monitor', 'stdio']]:
+            for name, argument in found:
+                if name == '-nodefaults' and place == ['-nographic']:
+                    continue # nobody is there to end it
+                texts = ['', 'x', ',', 'help', '=,=', 'a=b,c', 'y' * 5000] if argument else []
+                given = texts if THOROUGH or not texts else [texts[next(TURN) % len(texts)]]
+                for words in [[name, text] for text in given] or [[name]]:
+                    runs.append(['-M', 'virt', '-accel', 'tcg,interp=on', '-m', '64', '-S', *place, *words])
         self.check(runs)
 
     def test_not_yet(self):
