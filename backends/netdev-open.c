@@ -41,10 +41,50 @@ static bool netdev_set_options(Netdev *netdev, GHashTable *options, GError **err
     return ok;
 }
 
+/* The option that "hostfwd.0.str" or "hostfwd.0" is a value of, as JSON's lists come; NULL: it is none's. Caller frees. */
+static char *listed_option(const NetdevType *type, const char *key)
+{
+    const char *dot = strchr(key, '.'), *rest = dot ? dot + 1 + strspn(dot + 1, "0123456789") : "";
+    g_autofree char *stem = dot ? g_strndup(key, (gsize)(dot - key)) : NULL;
+
+    return dot && rest > dot + 1 && (!*rest || !strcmp(rest, ".str")) &&
+                   property_find(type->properties, stem)
+               ? g_steal_pointer(&stem)
+               : NULL;
+}
+
+/* By length first: the tenth of a list comes behind the ninth. */
+static gint compare_keys(gconstpointer a, gconstpointer b)
+{
+    size_t first = strlen(a), second = strlen(b);
+
+    return first != second ? (first < second ? -1 : 1) : strcmp(a, b);
+}
+
+/* The options with lists joined as those of repeated options are. NULL of NULL. */
+static GHashTable *join_lists(const NetdevType *type, GHashTable *options)
+{
+    GHashTable *joined =
+        options ? g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free) : NULL;
+    GList *keys = options ? g_list_sort(g_hash_table_get_keys(options), compare_keys) : NULL;
+
+    for (GList *key = keys; key; key = key->next) {
+        const char *value = g_hash_table_lookup(options, key->data);
+        char *stem = listed_option(type, key->data);
+        const char *old = stem ? g_hash_table_lookup(joined, stem) : NULL;
+
+        g_hash_table_replace(joined, stem ? stem : g_strdup(key->data),
+                             old ? g_strconcat(old, "\n", value, NULL) : g_strdup(value));
+    }
+    g_list_free(keys);
+    return joined;
+}
+
 Netdev *netdev_open(Machine *machine, const char *id, const char *type_name, GHashTable *options,
                     GError **error)
 {
     const NetdevType *type = netdev_type_find(type_name, error);
+    g_autoptr(GHashTable) joined = NULL;
     Netdev *netdev;
 
     if (!type) {
@@ -66,7 +106,8 @@ Netdev *netdev_open(Machine *machine, const char *id, const char *type_name, GHa
     netdev->link_up = true;
     g_queue_init(&netdev->backlog);
     properties_init(type->properties, netdev);
-    if ((options && !netdev_set_options(netdev, options, error)) || !type->open(netdev, error)) {
+    joined = join_lists(type, options);
+    if ((joined && !netdev_set_options(netdev, joined, error)) || !type->open(netdev, error)) {
         properties_free(type->properties, netdev);
         g_free(netdev->id);
         g_free(netdev);

@@ -58,11 +58,11 @@ static bool choose_cpu(Setup *setup, GError **error)
         return error_fail(error, KASO_ERROR_INVALID,
                           "which CPU? Give one with -cpu (-cpu help lists them)");
     }
-    list = key_values_parse(setup->cpu ? setup->cpu : fallback, "model", error);
+    list = key_values_parse(setup->cpu ? setup->cpu : fallback, CPU_MODEL_KEY, error);
     if (!list) {
         return false;
     }
-    name = key_values_take(list, "model");
+    name = key_values_take(list, CPU_MODEL_KEY);
     setup->config.cpu_model = cpu_model_get(target, name ? name : "", error);
     if (!setup->config.cpu_model) {
         g_prefix_error(error, "-cpu %s: ", name ? name : "");
@@ -146,5 +146,6 @@ bool setup_choose(Setup *setup, GError **error)
     config->board_options = key_values_table(setup->machine_options);
     switch_off(config, setup->no_acpi, "acpi");
     switch_off(config, setup->no_hpet, "hpet");
+    switch_off(config, setup->no_fd_bootchk, "fd-bootchk");
     return true;
 }

@@ -98,6 +98,10 @@ bool option_nic(Setup *setup, const char *argument, GError **error)
     }
     type = key_values_take(list, "type");
     model = key_values_take(list, "model");
+    if (model && is_help(model)) {
+        help_nics();
+        help_done();
+    }
     if (!type) {
         return error_fail(error, KASO_ERROR_INVALID, "it needs a back end such as user, or none");
     }

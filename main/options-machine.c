@@ -70,9 +70,23 @@ bool option_perfmap(Setup *setup, const char *argument, GError **error)
 /* Options of -machine that are not the board's. Returns whether the key was one of them. */
 static bool machine_common_option(Setup *setup, const KeyValue *pair, bool *ok, GError **error)
 {
-    static const char *const ignored[] = { "dump-guest-core", "mem-merge", "graphics",
-                                           "suppress-vmdesc", "hmat",      "nvdimm",
-                                           "aux-ram-share" };
+    static const char *const ignored[] = { "dump-guest-core",
+                                           "mem-merge",
+                                           "graphics",
+                                           "suppress-vmdesc",
+                                           "hmat",
+                                           "nvdimm",
+                                           "aux-ram-share",
+                                           "default-bus-bypass-iommu" };
+    static const struct {
+        const char *name, *feature;
+    } not_yet[] = {
+        { "confidential-guest-support", "guests that the host cannot read" },
+        { "memory-encryption", "guests that the host cannot read" },
+        { "sgx-epc", "memory of enclaves" },
+        { "smp-cache", "a choice of what the caches are" },
+        { "shim", "the boot shim" },
+    };
     MachineConfig *config = &setup->config;
     struct {
         const char *name;
@@ -98,6 +112,14 @@ static bool machine_common_option(Setup *setup, const KeyValue *pair, bool *ok, 
             return true;
         }
     }
+    for (size_t i = 0; i < G_N_ELEMENTS(not_yet); i++) {
+        if (strncmp(key, not_yet[i].name, strcspn(key, ".")) == 0 &&
+            strlen(not_yet[i].name) == strcspn(key, ".")) {
+            *ok = error_fail(error, KASO_ERROR_UNSUPPORTED, "%s=%s: not yet: %s", pair->key,
+                             pair->value, not_yet[i].feature);
+            return true;
+        }
+    }
     if (strcmp(key, "kernel-irqchip") == 0) {
         g_free(setup->kernel_irqchip);
         setup->kernel_irqchip = g_strdup(pair->value);
@@ -115,16 +137,60 @@ static bool machine_common_option(Setup *setup, const KeyValue *pair, bool *ok, 
     return false;
 }
 
+/* What -boot, -smp and -m say is also spelled as properties of machines: boot.order=, smp.cpus=, memory.max-size=. */
+static const struct {
+    const char *prefix;
+    OptionHandler *apply;
+} machine_groups[] = {
+    { "boot.", option_boot },
+    { "smp.", option_smp },
+    { "memory.", option_m },
+};
+
+/* Appends a pair of a group to the argument of the option that is the same. Returns whether it was of a group. */
+static bool machine_group_option(GString *arguments[], const KeyValue *pair)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(machine_groups); i++) {
+        if (g_str_has_prefix(pair->key, machine_groups[i].prefix)) {
+            const char *key = pair->key + strlen(machine_groups[i].prefix);
+            g_auto(GStrv) parts = g_strsplit(pair->value, ",", -1);
+            g_autofree char *value = g_strjoinv(",,", parts);
+
+            key = strcmp(key, "max-size") == 0 ? "maxmem" : key;
+            arguments[i] = arguments[i] ? arguments[i] : g_string_new(NULL);
+            g_string_append_printf(arguments[i], "%s%s=%s", arguments[i]->len ? "," : "", key,
+                                   value);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Frees the arguments. */
+static bool apply_machine_groups(Setup *setup, GString *arguments[], GError **error)
+{
+    bool ok = true;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(machine_groups); i++) {
+        if (arguments[i]) {
+            ok = ok && machine_groups[i].apply(setup, arguments[i]->str, error);
+            g_string_free(arguments[i], TRUE);
+        }
+    }
+    return ok;
+}
+
 bool option_machine(Setup *setup, const char *argument, GError **error)
 {
     g_autoptr(KeyValues) list = key_values_parse(argument, "type", error);
+    GString *groups[G_N_ELEMENTS(machine_groups)] = { NULL };
+    bool ok = true;
 
     if (!list) {
         return false;
     }
-    for (unsigned i = 0; i < list->pairs->len; i++) {
+    for (unsigned i = 0; i < list->pairs->len && ok; i++) {
         const KeyValue *pair = &g_array_index(list->pairs, KeyValue, i);
-        bool ok;
 
         if (strcmp(pair->key, "type") == 0) {
             if (is_help(pair->value)) {
@@ -134,17 +200,16 @@ bool option_machine(Setup *setup, const char *argument, GError **error)
             g_free(setup->machine_name);
             setup->machine_name = g_strdup(pair->value);
         } else if (is_help(pair->key)) {
-            if (!help_machine(setup->machine_name ? setup->machine_name : "", error)) {
-                return false;
+            ok = help_machine(setup->machine_name ? setup->machine_name : "", error);
+            if (ok) {
+                help_done();
             }
-            help_done();
-        } else if (!machine_common_option(setup, pair, &ok, error)) {
+        } else if (!machine_group_option(groups, pair) &&
+                   !machine_common_option(setup, pair, &ok, error)) {
             key_values_add(setup->machine_options, pair->key, pair->value);
-        } else if (!ok) {
-            return false;
         }
     }
-    return true;
+    return apply_machine_groups(setup, groups, ok ? error : NULL) && ok;
 }
 
 bool option_cpu(Setup *setup, const char *argument, GError **error)
@@ -155,12 +220,12 @@ bool option_cpu(Setup *setup, const char *argument, GError **error)
         help_cpus(setup->target);
         help_done();
     }
-    list = key_values_parse(argument, "model", error);
+    list = key_values_parse(argument, CPU_MODEL_KEY, error);
     if (!list) {
         return false;
     }
     if (asks_help(list)) {
-        const char *model = key_values_get(list, "model");
+        const char *model = key_values_get(list, CPU_MODEL_KEY);
 
         if (!help_cpu(setup->target, model ? model : "", error)) {
             return false;
@@ -169,6 +234,34 @@ bool option_cpu(Setup *setup, const char *argument, GError **error)
     }
     g_free(setup->cpu);
     setup->cpu = g_strdup(argument);
+    return true;
+}
+
+bool option_no_fd_bootchk(Setup *setup, const char *argument, GError **error)
+{
+    setup->no_fd_bootchk = true;
+    return true;
+}
+
+bool option_compat(Setup *setup, const char *argument, GError **error)
+{
+    static const char *const names[] = { "deprecated-input", "deprecated-output", "unstable-input",
+                                         "unstable-output", NULL };
+    g_autoptr(KeyValues) list = key_values_parse(argument, NULL, error);
+
+    if (!list || !key_values_check(list, names, "-compat", error)) {
+        return false;
+    }
+    for (guint i = 0; i < list->pairs->len; i++) {
+        const KeyValue *pair = &g_array_index(list->pairs, KeyValue, i);
+
+        if (strcmp(pair->value, "accept") != 0) {
+            return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                              "%s=%s: not yet: nothing is refused or hidden for its age; accept is "
+                              "what there is",
+                              pair->key, pair->value);
+        }
+    }
     return true;
 }
 
@@ -203,10 +296,7 @@ bool option_m(Setup *setup, const char *argument, GError **error)
         if (!parse_memory(size, &setup->config.ram_bytes, error)) {
             return false;
         }
-        setup->memory_given = true;
-        if (setup->config.ram_bytes == 0) {
-            return error_fail(error, KASO_ERROR_INVALID, "the guest needs RAM");
-        }
+        setup->memory_given = setup->config.ram_bytes != 0; /* 0: as the board likes */
     }
     return !most || parse_memory(most, &setup->max_memory, error);
 }

@@ -110,7 +110,7 @@ static bool unknown_option(const char *name, GError **error)
                           not_yet->instead);
     }
     if (not_yet) {
-        return error_fail(error, KASO_ERROR_UNSUPPORTED, "-%s: not yet: %s is not built%s%s", name,
+        return error_fail(error, KASO_ERROR_UNSUPPORTED, "-%s: not yet: %s%s%s", name,
                           not_yet->feature, not_yet->instead ? "; " : "",
                           not_yet->instead ? not_yet->instead : "");
     }

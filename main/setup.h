@@ -73,6 +73,9 @@ typedef struct {
     char *type, *netdev, *mac, *id, *address;
 } NicChoice;
 
+/* What key_values_parse calls the model of -cpu, which has a property "model", too. */
+#define CPU_MODEL_KEY "cpu-model"
+
 struct Setup {
     const char *program; /* as it was called */
     struct OptionInfo *option_infos; /* what the monitor tells of the options */
@@ -87,6 +90,7 @@ struct Setup {
     GArray *accelerators; /* AcceleratorChoice */
     bool memory_lock;     /* -overcommit mem-lock=on */
     bool memory_lock_late; /* mem-lock=on-fault */
+    bool no_fd_bootchk;
     bool perfmap;         /* of whichever accelerator translates */
     char *kernel_irqchip; /* -machine kernel-irqchip=, for whichever accelerator has it; or NULL */
     GPtrArray *firmware_folders, *globals; /* char *, KeyValues * */

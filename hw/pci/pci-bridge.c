@@ -11,6 +11,8 @@ typedef struct {
     /* Properties. */
     uint8_t chassis;
     int msi;
+    uint64_t io_reserve, mem_reserve, pref32_reserve, pref64_reserve;
+    uint32_t bus_reserve;
 } PciPciBridge;
 
 enum { SLOTS = 32 };
@@ -39,6 +41,14 @@ static bool pcie_pci_bridge_realize(Device *device, GError **error)
 static const Property pci_bridge_properties[] = {
     { "chassis_nr", PROPERTY_U8, offsetof(PciPciBridge, chassis), "chassis number; has no effect" },
     { "msi", PROPERTY_ON_OFF_AUTO, offsetof(PciPciBridge, msi), "accepted; has no effect", "auto" },
+    { "io-reserve", PROPERTY_SIZE, offsetof(PciPciBridge, io_reserve), "accepted; has no effect" },
+    { "mem-reserve", PROPERTY_SIZE, offsetof(PciPciBridge, mem_reserve),
+      "accepted; has no effect" },
+    { "pref32-reserve", PROPERTY_SIZE, offsetof(PciPciBridge, pref32_reserve),
+      "accepted; has no effect" },
+    { "pref64-reserve", PROPERTY_SIZE, offsetof(PciPciBridge, pref64_reserve),
+      "accepted; has no effect" },
+    { "bus-reserve", PROPERTY_U32, offsetof(PciPciBridge, bus_reserve), "accepted; has no effect" },
     { "shpc", PROPERTY_NOT_YET, 0, "the bridge's own hot plug" },
     { 0 },
 };
