@@ -5,6 +5,7 @@
 
 #include "base/registry.h"
 #include "machine/machine.h"
+#include "machine/state.h"
 
 /* What an accelerator can, for those who would otherwise ask for its name. */
 enum {
@@ -60,6 +61,15 @@ typedef struct Accelerator {
      * what was changed there (TO), dropping what it has cached. The vCPU is parked. NULL: the structure is all.
      */
     void (*sync)(Vcpu *vcpu, VcpuSync direction);
+    /* All vCPUs are about to go on after all stood: what was loaded or reset is taken over by each before one runs. May be NULL. */
+    void (*resume)(Machine *machine);
+    /*
+     * What is saved beside devices and CPUs, by tables over the accelerator's state and each Vcpu.accel. Loaded where the same accelerator is;
+     * elsewhere it is left out. state_saving makes the fields that are made for it; state_loaded takes them, after all else is loaded.
+     */
+    const StateField *state, *vcpu_state;
+    void (*state_saving)(Machine *machine);
+    void (*state_loaded)(Machine *machine);
     /*
      * What debuggers want trapped has changed (machine/debug.h, whose functions the accelerator calls from now on); all
      * vCPUs are parked. false: it cannot trap all of that, and is asked again with less. NULL: it can trap nothing.

@@ -3,7 +3,7 @@
  * Saving and loading a machine's state. The form: magic, virtual time (8 bytes), then a section for each device, parents
  * first: path, type (each a length of 2 bytes and the text), version (2 bytes), length (4 bytes), content. A
  * content is a row of blocks, each with a length of 4 bytes: the type's table, the levels of the output lines, and
- * for a CPU what every CPU has and the target's registers.
+ * for a CPU what every CPU has and the target's registers. The last section may be of the path "accelerator": its table, and one for each CPU.
  */
 #include "machine/saved-state.h"
 
@@ -318,6 +318,36 @@ static void save_section(Device *device, void *opaque)
     end_block(out, block);
 }
 
+#define ACCELERATOR_PATH "accelerator"
+
+static void save_table(const StateField *fields, const void *instance, GByteArray *out)
+{
+    unsigned block = begin_block(out);
+
+    state_save(fields, instance, out);
+    end_block(out, block);
+}
+
+static void save_accelerator(Machine *machine, GByteArray *out)
+{
+    const Accelerator *accelerator = machine->accelerator;
+    unsigned block;
+
+    if (!accelerator || !accelerator->state) {
+        return;
+    }
+    accelerator->state_saving(machine);
+    put_text(out, ACCELERATOR_PATH);
+    put_text(out, accelerator->name);
+    put_number(out, 0, 2);
+    block = begin_block(out);
+    save_table(accelerator->state, machine->accel_state, out);
+    for (unsigned i = 0; i < machine->vcpus->len; i++) {
+        save_table(accelerator->vcpu_state, ((Vcpu *)machine->vcpus->pdata[i])->accel, out);
+    }
+    end_block(out, block);
+}
+
 GByteArray *machine_save_state(Machine *machine)
 {
     GByteArray *out = g_byte_array_new();
@@ -325,7 +355,44 @@ GByteArray *machine_save_state(Machine *machine)
     g_byte_array_append(out, magic, sizeof magic);
     put_number(out, (uint64_t)clock_now_ns(machine), 8);
     device_foreach(machine->root, save_section, out);
+    save_accelerator(machine, out);
     return out;
+}
+
+static bool load_accelerator_table(const StateField *fields, void *instance, unsigned version,
+                                   Reader *reader, bool only_check, GError **error)
+{
+    const char *who = "the accelerator";
+    Reader block = read_block(reader);
+
+    if (reader->failed) {
+        return error_fail(error, KASO_ERROR_INVALID, "the saved state of %s is cut short", who);
+    }
+    return only_check ? state_fits(fields, instance, who, version, block.data, block.size, error)
+                      : state_load(fields, instance, who, version, block.data, block.size, error);
+}
+
+/* What another accelerator wrote has no place here. */
+static bool load_accelerator(Machine *machine, const char *type, unsigned version, Reader reader,
+                             bool only_check, GError **error)
+{
+    const Accelerator *accelerator = machine->accelerator;
+
+    if (!accelerator || !accelerator->state || strcmp(accelerator->name, type) != 0) {
+        return true;
+    }
+    if (!load_accelerator_table(accelerator->state, machine->accel_state, version, &reader,
+                                only_check, error)) {
+        return false;
+    }
+    for (unsigned i = 0; i < machine->vcpus->len; i++) {
+        if (!load_accelerator_table(accelerator->vcpu_state,
+                                    ((Vcpu *)machine->vcpus->pdata[i])->accel, version, &reader,
+                                    only_check, error)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool load_section(Machine *machine, Reader *reader, GHashTable *loaded, bool only_check,
@@ -338,6 +405,9 @@ static bool load_section(Machine *machine, Reader *reader, GHashTable *loaded, b
 
     if (reader->failed) {
         return error_fail(error, KASO_ERROR_INVALID, "the saved state is cut short");
+    }
+    if (strcmp(path, ACCELERATOR_PATH) == 0) {
+        return load_accelerator(machine, type, version, content, only_check, error);
     }
     device = path[0] == '/' ? device_find(machine, path) : NULL;
     if (!device || strcmp(device->type->name, type) != 0) {
@@ -409,6 +479,9 @@ bool machine_load_state(Machine *machine, const uint8_t *data, size_t size, GErr
     }
     memory_transaction_begin(machine);
     device_foreach(machine->root, finish, NULL);
+    if (machine->accelerator && machine->accelerator->state) {
+        machine->accelerator->state_loaded(machine);
+    }
     memory_transaction_end(machine);
     return true;
 }

@@ -366,6 +366,9 @@ void vcpus_park(Machine *machine)
 
 void vcpus_resume(Machine *machine)
 {
+    if (machine->accelerator && machine->accelerator->resume) {
+        machine->accelerator->resume(machine);
+    }
     for (unsigned i = 0; i < machine->vcpus->len; i++) {
         Vcpu *vcpu = machine->vcpus->pdata[i];
 

@@ -9,6 +9,7 @@ static void keep(Kvm *kvm)
 
 static void go_on(Kvm *kvm)
 {
+    registers_resume(kvm->machine); /* who has the clock is in there */
     if (!kvm->clock_kept) {
         return;
     }
@@ -20,6 +21,13 @@ static void go_on(Kvm *kvm)
         KvmVcpu *kv = kvm->vcpus->pdata[i];
 
         kvm_ioctl(kv->fd, KVM_KVMCLOCK_CTRL, NULL);
+    }
+}
+
+void clock_save(Kvm *kvm)
+{
+    if (!kvm->clock_kept) {
+        keep(kvm);
     }
 }
 

@@ -85,8 +85,8 @@ bool hyperv_enable(KvmVcpu *kv, GError **error)
 
     kv->x86->cpuid(kv->vcpu, INTERFACE, 0, interface);
     kv->x86->cpuid(kv->vcpu, FEATURES, 0, features);
-    return interface[0] != HV1 || !(features[0] & RIGHT_SYNIC) ||
-           KVM_DO(kv->fd, KVM_ENABLE_CAP, &synic, error);
+    kv->synic = interface[0] == HV1 && features[0] & RIGHT_SYNIC;
+    return !kv->synic || KVM_DO(kv->fd, KVM_ENABLE_CAP, &synic, error);
 }
 
 /* Messages to devices of Hyper-V's bus, of which there are none here. */

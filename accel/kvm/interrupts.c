@@ -44,6 +44,9 @@ static void take_start_events(KvmVcpu *kv)
     while (vcpu_take_event(kv->vcpu, kinds, &event)) {
         registers_sync(kv->vcpu, VCPU_SYNC_FROM_ACCELERATOR);
         kv->x86->take_event(kv->vcpu, &event);
+        if (event.kind == X86_EVENT_INIT) {
+            registers_forget_events(kv);
+        }
         registers_sync(kv->vcpu, VCPU_SYNC_TO_ACCELERATOR);
     }
 }
@@ -108,9 +111,6 @@ static void inject(KvmVcpu *kv)
         }
     }
     run->request_interrupt_window = (atomic_load(&kv->vcpu->interrupts) & line) != 0;
-    if (kv->kvm->irqchip == KVM_IRQCHIP_OFF) {
-        run->cr8 = read_external(kv, X86_REGISTER_CR8);
-    }
 }
 
 /* Events have been taken. Registers are not fetched for this: the kernel tells of IF at each exit. */
@@ -142,13 +142,21 @@ bool interrupts_before(KvmVcpu *kv)
         }
         atomic_store(&vcpu->halted, false);
     }
-    if (kv->changed && atomic_load(&vcpu->interrupts) & 1u << X86_LINE_INTR) {
+    if ((kv->changed || kv->given) && atomic_load(&vcpu->interrupts) & 1u << X86_LINE_INTR) {
         /* What the kernel has told of IF is of other registers; one that waits in HLT would not even leave when IF allows it. */
         kvm_vcpu_refresh(vcpu);
         return false;
     }
     inject(kv);
     return true;
+}
+
+/* The kernel takes the priority at each entry, also one that only finishes an instruction: that may have written it. */
+void interrupts_entering(KvmVcpu *kv)
+{
+    if (kv->kvm->irqchip == KVM_IRQCHIP_OFF) {
+        kv->run->cr8 = read_external(kv, X86_REGISTER_CR8);
+    }
 }
 
 void interrupts_after(KvmVcpu *kv)

@@ -159,6 +159,7 @@ static void get_apic(Vcpu *vcpu, X86ApicState *state)
         kvm_ioctl(kv->fd, KVM_GET_LAPIC, &kv->lapic);
     }
     state->base = kv->sregs.apic_base;
+    state->tsc_deadline = msrs_get_deadline(kv);
     memcpy(state->registers, kv->lapic.regs, sizeof state->registers);
     if (short_ids(kv->kvm, state->base)) {
         store_le32(state->registers + ID, load_le32(state->registers + ID) >> 24);
@@ -172,6 +173,7 @@ static void set_apic(Vcpu *vcpu, const X86ApicState *state)
 
     registers_sync(vcpu, VCPU_SYNC_FROM_ACCELERATOR);
     kv->apic_base = state->base;
+    msrs_set_deadline(kv, state->tsc_deadline);
     memcpy(kv->lapic.regs, state->registers, sizeof state->registers);
     if (short_ids(kv->kvm, state->base)) {
         store_le32((uint8_t *)kv->lapic.regs + ID, load_le32(state->registers + ID) << 24);

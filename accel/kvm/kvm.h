@@ -156,6 +156,7 @@ typedef struct {
 typedef struct {
     const TargetRegister *reg; /* NULL: the target does not know it */
     uint64_t initial;          /* as the kernel had it in a new vCPU */
+    uint64_t wanted;           /* of those that the target does not know: after a reset or a load */
     uint64_t last;             /* as the CPU structure had it after the last fetch */
     bool refused;              /* the kernel does not take it */
 } KvmMsr;
@@ -175,7 +176,9 @@ typedef struct KvmVcpu {
 
     /* Registers: the kernel's form, fetched when asked for. */
     bool fetched;         /* the CPU structure has them */
+    bool taken_back;      /* and events that the kernel had begun to deliver */
     bool changed;         /* and more than the kernel: to be given to it */
+    bool given;           /* since the kernel was entered last */
     bool everything;      /* all of it is to be given, whatever it was before */
     bool reset;           /* and it is a reset */
     struct kvm_regs regs;
@@ -186,6 +189,9 @@ typedef struct KvmVcpu {
     struct kvm_mp_state mp_state;
     struct kvm_lapic_state lapic; /* to be given when lapic_changed, with its base */
     uint64_t apic_base;
+    bool synic; /* Hyper-V's events are switched on */
+    uint8_t *saved_msrs; /* for snapshots: number and value of those that the target does not know, 4 and 8 bytes each */
+    uint32_t saved_msrs_bytes;
     bool lapic_changed;
     uint8_t *xsave;
     size_t xsave_bytes;
@@ -292,8 +298,12 @@ bool registers_create(KvmVcpu *kv, GError **error);
 void registers_free(KvmVcpu *kv);
 void registers_sync(Vcpu *vcpu, VcpuSync direction);
 void registers_reset(Vcpu *vcpu);
+/* Accelerator.resume: a CPU that runs may send to others, which must not be reset after that. */
+void registers_resume(Machine *machine);
 /* Gives the kernel what was changed. false: it refused, and the machine stops. */
 bool registers_put(KvmVcpu *kv);
+/* INIT ends what was being delivered. Registers are fetched. */
+void registers_forget_events(KvmVcpu *kv);
 /* An interrupt that was acknowledged is delivered first when the guest goes on. [vCPU thread, before KVM_RUN] */
 void registers_give_vector(KvmVcpu *kv, uint8_t vector);
 
@@ -303,6 +313,14 @@ void msrs_free(KvmVcpu *kv);
 void msrs_fetch(KvmVcpu *kv);
 void msrs_note(KvmVcpu *kv);
 void msrs_put(KvmVcpu *kv);
+/* Those that the target does not know become a new vCPU's. */
+void msrs_reset(KvmVcpu *kv);
+/* For snapshots, to and from saved_msrs. */
+void msrs_save(KvmVcpu *kv);
+void msrs_load(KvmVcpu *kv);
+/* IA32_TSC_DEADLINE, which is the local APIC's. Fetched with the others, and given with all of them. */
+uint64_t msrs_get_deadline(const KvmVcpu *kv);
+void msrs_set_deadline(KvmVcpu *kv, uint64_t deadline);
 
 /* nested.c */
 /* The vCPU is in no virtual machine of the guest's own any more. */
@@ -326,6 +344,8 @@ void hyperv_exit(KvmVcpu *kv);
 /* interrupts.c: what comes from this program's own interrupt controllers. */
 /* Before KVM_RUN. false: the vCPU is not to run now. */
 bool interrupts_before(KvmVcpu *kv);
+/* Right before and after KVM_RUN. */
+void interrupts_entering(KvmVcpu *kv);
 void interrupts_after(KvmVcpu *kv);
 
 /* debug.c */
@@ -336,6 +356,13 @@ void debug_exit(KvmVcpu *kv);
 
 /* clock.c: kvmclock stands still while the machine is stopped. */
 void clock_follow(Kvm *kvm);
+/* For snapshots, with the machine stopped. */
+void clock_save(Kvm *kvm);
+
+/* saved.c: what snapshots have beside devices and the target's registers. */
+extern const StateField kvm_state[], kvm_vcpu_state[];
+void kvm_state_saving(Machine *machine);
+void kvm_state_loaded(Machine *machine);
 
 /* statistics.c: what the machine or the vCPU with the descriptor counts, to be read at any time; -1: the kernel has no such thing */
 int kvm_statistics_open(const Kvm *kvm, int fd);

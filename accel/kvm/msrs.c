@@ -13,7 +13,21 @@
 #include "base/error.h"
 #include "base/log.h"
 
-enum { MSR_TSC = 0x10, MSR_APIC_BASE = 0x1b, MSR_TSC_DEADLINE = 0x6e0, LIST_MOST = 4096 };
+enum {
+    MSR_TSC = 0x10,
+    MSR_APIC_BASE = 0x1b,
+    MSR_TSC_DEADLINE = 0x6e0,
+    LIST_MOST = 4096,
+    SAVED_BYTES = 4 + 8, /* of one in a snapshot */
+};
+
+/* Of Hyper-V's interfaces the kernel lists only some. It refuses those that are not switched on. */
+enum {
+    HYPERV_SYNIC = 0x40000082, /* pages of events and messages */
+    HYPERV_SYNIC_LAST = 0x40000083,
+    HYPERV_SOURCE = 0x40000090, /* interrupts, then timers: each its configuration and its count */
+    HYPERV_TIMER_LAST = 0x400000b7,
+};
 
 /* They travel by other means, or are another's. */
 static bool is_elsewhere(uint32_t index)
@@ -28,7 +42,7 @@ static bool is_elsewhere(uint32_t index)
     return false;
 }
 
-static struct kvm_msr_entry *entries(KvmVcpu *kv)
+static struct kvm_msr_entry *entries(const KvmVcpu *kv)
 {
     return kv->msr_list->entries;
 }
@@ -56,6 +70,15 @@ static void add(KvmVcpu *kv, uint32_t index)
                                           ? NULL
                                           : register_of(kv->vcpu->target, index);
         kv->msr_count++;
+    }
+}
+
+static void add_hyperv(KvmVcpu *kv)
+{
+    for (uint32_t index = HYPERV_SYNIC; kv->synic && index <= HYPERV_TIMER_LAST; index++) {
+        if (index <= HYPERV_SYNIC_LAST || index >= HYPERV_SOURCE) {
+            add(kv, index);
+        }
     }
 }
 
@@ -122,15 +145,18 @@ bool msrs_create(KvmVcpu *kv, GError **error)
             add(kv, (uint32_t)reg->accelerator_id);
         }
     }
+    add_hyperv(kv);
     transfer(kv, KVM_GET_MSRS, "read", NULL);
     for (unsigned i = 0; i < kv->msr_count; i++) {
         kv->msrs[i].initial = entries(kv)[i].index == MSR_TSC ? 0 : entries(kv)[i].data;
     }
+    msrs_reset(kv);
     return true;
 }
 
 void msrs_free(KvmVcpu *kv)
 {
+    g_clear_pointer(&kv->saved_msrs, g_free);
     g_free(kv->msrs);
     g_free(kv->msr_list);
 }
@@ -188,10 +214,7 @@ static bool is_changed(KvmVcpu *kv, unsigned i)
 
 static bool is_given(KvmVcpu *kv, unsigned i)
 {
-    uint32_t index = entries(kv)[i].index;
-
-    return is_changed(kv, i) || (kv->reset && !kv->msrs[i].reg) ||
-           (kv->everything && index == MSR_TSC);
+    return is_changed(kv, i) || (kv->everything && !kv->msrs[i].reg);
 }
 
 void msrs_put(KvmVcpu *kv)
@@ -201,11 +224,82 @@ void msrs_put(KvmVcpu *kv)
 
         if (is_changed(kv, i)) {
             entry->data = read_register(kv, kv->msrs[i].reg);
-        } else if (kv->reset && !kv->msrs[i].reg) {
-            entry->data = kv->msrs[i].initial;
         } else if (kv->everything && entry->index == MSR_TSC) {
             entry->data = read_register(kv, tsc_register(kv));
+        } else if (kv->everything && !kv->msrs[i].reg) {
+            entry->data = kv->msrs[i].wanted;
         }
     }
     transfer(kv, KVM_SET_MSRS, "write", is_given);
+}
+
+void msrs_reset(KvmVcpu *kv)
+{
+    for (unsigned i = 0; i < kv->msr_count; i++) {
+        kv->msrs[i].wanted = kv->msrs[i].initial;
+    }
+    kv->saved_msrs_bytes = 0;
+}
+
+/* Of those that the target does not know; the counter it does, and its deadline is the local APIC's. */
+static KvmMsr *find_unknown(const KvmVcpu *kv, uint32_t index, uint64_t *value)
+{
+    for (unsigned i = 0; i < kv->msr_count; i++) {
+        if (entries(kv)[i].index == index && !kv->msrs[i].reg) {
+            *value = entries(kv)[i].data;
+            return &kv->msrs[i];
+        }
+    }
+    return NULL;
+}
+
+void msrs_save(KvmVcpu *kv)
+{
+    uint8_t *to = kv->saved_msrs = g_realloc(kv->saved_msrs, (size_t)kv->msr_count * SAVED_BYTES);
+
+    for (unsigned i = 0; i < kv->msr_count; i++) {
+        const struct kvm_msr_entry *entry = &entries(kv)[i];
+
+        if (!kv->msrs[i].reg && !kv->msrs[i].refused && entry->data != kv->msrs[i].initial &&
+            entry->index != MSR_TSC && entry->index != MSR_TSC_DEADLINE) {
+            store_le32(to, entry->index);
+            store_le64(to + 4, entry->data);
+            to += SAVED_BYTES;
+        }
+    }
+    kv->saved_msrs_bytes = (uint32_t)(to - kv->saved_msrs);
+}
+
+void msrs_load(KvmVcpu *kv)
+{
+    uint64_t value;
+
+    for (uint32_t at = 0; at + SAVED_BYTES <= kv->saved_msrs_bytes; at += SAVED_BYTES) {
+        uint32_t index = load_le32(kv->saved_msrs + at);
+        KvmMsr *msr = find_unknown(kv, index, &value);
+
+        if (msr) {
+            msr->wanted = load_le64(kv->saved_msrs + at + 4);
+        } else if (kv->vcpu->index == 0) {
+            log_unimplemented("kvm", "MSR %#x of the saved state: this kernel has none", index);
+        }
+    }
+}
+
+uint64_t msrs_get_deadline(const KvmVcpu *kv)
+{
+    uint64_t value = 0;
+    const KvmMsr *msr = find_unknown(kv, MSR_TSC_DEADLINE, &value);
+
+    return msr && kv->everything ? msr->wanted : value;
+}
+
+void msrs_set_deadline(KvmVcpu *kv, uint64_t deadline)
+{
+    uint64_t value;
+    KvmMsr *msr = find_unknown(kv, MSR_TSC_DEADLINE, &value);
+
+    if (msr) {
+        msr->wanted = deadline;
+    }
 }

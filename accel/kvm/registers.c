@@ -259,11 +259,14 @@ typedef struct {
 #define BLOCK(name, member, capability)                                                            \
     { KVM_GET_##name, KVM_SET_##name, "KVM_GET_" #name, "KVM_SET_" #name, offsetof(KvmVcpu, member),    \
       sizeof((KvmVcpu *)NULL)->member, capability }
-/* In the order in which they are given: the mode first, pending events last. */
+/*
+ * In the order in which they are given: the mode first, what the CPU waits for last. They are fetched from the last to the first, since a CPU that is asked
+ * what it waits for carries out an INIT or a start-up message that it was sent.
+ */
 static const Block blocks[] = {
     BLOCK(SREGS, sregs, KVM_HAS_USER_MEMORY), BLOCK(REGS, regs, KVM_HAS_USER_MEMORY),
     BLOCK(XCRS, xcrs, KVM_HAS_XCRS), BLOCK(DEBUGREGS, debugregs, KVM_HAS_DEBUGREGS),
-    BLOCK(MP_STATE, mp_state, KVM_HAS_MP_STATE), BLOCK(VCPU_EVENTS, events, KVM_HAS_VCPU_EVENTS),
+    BLOCK(VCPU_EVENTS, events, KVM_HAS_VCPU_EVENTS), BLOCK(MP_STATE, mp_state, KVM_HAS_MP_STATE),
 };
 /* clang-format on */
 
@@ -271,7 +274,7 @@ static bool fetch_blocks(KvmVcpu *kv, GError **error)
 {
     bool large = kv->xsave_bytes > sizeof(struct kvm_xsave);
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(blocks); i++) {
+    for (unsigned i = G_N_ELEMENTS(blocks); i-- > 0;) {
         const Block *b = &blocks[i];
 
         if (kvm_has(kv->kvm, b->capability) &&
@@ -295,7 +298,7 @@ static void note(KvmVcpu *kv)
 
 /*
  * What the kernel has begun to deliver is nowhere else: the controller has it in service. It becomes what waits at the CPU, so that a saved machine
- * has it, and is given back before the guest goes on.
+ * has it, and is given back before the guest goes on. No CPU runs: one could send an NMI between the two calls.
  */
 static void take_back_events(KvmVcpu *kv)
 {
@@ -354,8 +357,14 @@ void registers_give_vector(KvmVcpu *kv, uint8_t vector)
     if (!KVM_DO(kv->fd, KVM_SET_VCPU_EVENTS, &events, &error)) {
         kvm_fail(kv->kvm, NULL, KVM_STATUS_HOST, g_strdup(error->message));
     }
-    kv->fetched = false;
+    kv->fetched = kv->taken_back = false;
     kv->run->ready_for_interrupt_injection = 0; /* until the kernel says so again */
+}
+
+void registers_forget_events(KvmVcpu *kv)
+{
+    kv->events.exception.injected = kv->events.exception.pending = 0;
+    kv->events.interrupt.injected = kv->events.nmi.injected = 0;
 }
 
 static void fetch(KvmVcpu *kv)
@@ -368,7 +377,9 @@ static void fetch(KvmVcpu *kv)
         kvm_fail(kv->kvm, NULL, KVM_STATUS_HOST, g_strdup(error->message));
         return;
     }
-    take_back_events(kv);
+    if (kv->taken_back) {
+        take_back_events(kv);
+    }
     memset(kv->sregs.interrupt_bitmap, 0, sizeof kv->sregs.interrupt_bitmap);
     kv->events.flags &= KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM;
     msrs_fetch(kv);
@@ -384,12 +395,26 @@ static void fetch(KvmVcpu *kv)
     note(kv);
 }
 
+/* Registers may have been fetched while other CPUs ran: what these sent since, and what was being delivered, is fetched once all stand. */
+static void fetch_standing(KvmVcpu *kv)
+{
+    if (kv->changed && !registers_put(kv)) {
+        return;
+    }
+    kv->taken_back = true;
+    fetch(kv);
+}
+
 void registers_sync(Vcpu *vcpu, VcpuSync direction)
 {
     KvmVcpu *kv = kvm_vcpu(vcpu);
 
     if (direction == VCPU_SYNC_FROM_ACCELERATOR) {
-        if (!kv->fetched && !kv->changed) {
+        bool standing = !vcpu_current() && !machine_running(vcpu->machine);
+
+        if (standing && !kv->taken_back && !kv->everything) {
+            fetch_standing(kv);
+        } else if (!kv->fetched && !kv->changed) {
             fetch(kv);
         }
         return;
@@ -407,6 +432,7 @@ void registers_reset(Vcpu *vcpu)
     }
     kv->changed = kv->everything = kv->reset = kv->fetched = true;
     kv->unfinished = false;
+    msrs_reset(kv);
     memset(&kv->events, 0, sizeof kv->events);
     memset(kv->xsave, 0, kv->xsave_bytes);
     memset(&kv->sregs, 0, sizeof kv->sregs);
@@ -519,7 +545,8 @@ bool registers_put(KvmVcpu *kv)
     ok = (!kv->reset || nested_reset(kv, &error)) &&
          (!xsave_to_kernel(kv) || KVM_DO(kv->fd, KVM_SET_XSAVE, kv->xsave, &error)) &&
          give_blocks(kv, &before, &error);
-    kv->changed = kv->everything = kv->reset = false;
+    kv->changed = !ok;
+    kv->everything = kv->reset = false;
     if (in_kernel(kv)) {
         atomic_store(&kv->vcpu->halted, false); /* the kernel waits */
     }
@@ -528,6 +555,19 @@ bool registers_put(KvmVcpu *kv)
                  g_strdup_printf("CPU %u: %s", kv->vcpu->index, error->message));
     }
     return ok;
+}
+
+void registers_resume(Machine *machine)
+{
+    const Kvm *kvm = machine->accel_state;
+
+    for (unsigned i = 0; i < kvm->vcpus->len; i++) {
+        KvmVcpu *kv = kvm->vcpus->pdata[i];
+
+        if (kv->everything) {
+            kv->given = registers_put(kv);
+        }
+    }
 }
 
 /* --- creation --- */

@@ -210,7 +210,8 @@ static bool enter(KvmVcpu *kv)
         return false;
     }
     debug_prepare(kv);
-    kv->fetched = false;
+    interrupts_entering(kv);
+    kv->fetched = kv->taken_back = kv->given = false;
     gate_enter(kv);
     result = ioctl(kv->fd, KVM_RUN, 0);
     gate_left(kv);

@@ -46,9 +46,11 @@ static uint32_t *field_at(Apic *apic, size_t offset)
 void apic_from_kernel(Apic *apic)
 {
     X86ApicState state;
+    uint32_t left;
 
     apic->kernel->get_apic(apic->vcpu, &state);
     apic->base = state.base;
+    apic->tsc_deadline = state.tsc_deadline;
     apic->id = load_le32(state.registers + APIC_ID);
     if (!apic_is_x2apic(apic)) {
         apic->id >>= 24;
@@ -61,12 +63,13 @@ void apic_from_kernel(Apic *apic)
             field_at(apic, sets[i].field)[n] = load_le32(state.registers + sets[i].offset + 16 * n);
         }
     }
-    apic_timer_set_left_locked(apic, load_le32(state.registers + APIC_CURRENT_COUNT));
+    left = load_le32(state.registers + APIC_CURRENT_COUNT);
+    apic_timer_set_left_locked(apic, apic->left_holds && !left ? apic->left : left);
 }
 
 void apic_to_kernel(Apic *apic)
 {
-    X86ApicState state = { .base = apic->base };
+    X86ApicState state = { .base = apic->base, .tsc_deadline = apic->tsc_deadline };
 
     store_le32(state.registers + APIC_ID, apic_is_x2apic(apic) ? apic->id : apic->id << 24);
     for (unsigned i = 0; i < G_N_ELEMENTS(words); i++) {
@@ -77,6 +80,23 @@ void apic_to_kernel(Apic *apic)
             store_le32(state.registers + sets[i].offset + 16 * n, field_at(apic, sets[i].field)[n]);
         }
     }
-    store_le32(state.registers + APIC_CURRENT_COUNT, apic_timer_count_locked(apic));
+    apic->left = apic_timer_count_locked(apic);
+    store_le32(state.registers + APIC_CURRENT_COUNT, apic->left);
     apic->kernel->set_apic(apic->vcpu, &state);
+}
+
+/*
+ * The kernel's timer runs out by the host's time while the machine is stopped, and what it then owes is nowhere to be read. So a count that had not
+ * run out is kept, for snapshots; a machine that goes on in this process gets the interrupt from the kernel.
+ */
+void apic_kernel_run_state_changed(void *opaque, bool running)
+{
+    Apic *apic = opaque;
+
+    apic->left_holds = false;
+    if (!running) {
+        apic_from_kernel(apic);
+        apic->left = apic_timer_count_locked(apic);
+        apic->left_holds = true;
+    }
 }

@@ -84,6 +84,13 @@ void apic_timer_update_locked(Apic *apic, bool running)
     }
 }
 
+void apic_timer_loaded_locked(Apic *apic)
+{
+    if (apic->expiry_ns < 0) {
+        apic_timer_update_locked(apic, apic_timer_count_locked(apic) != 0);
+    }
+}
+
 /* So many periods have ended. Of those that are too short nobody is owed any. */
 static void add_ticks(Apic *apic, uint64_t count)
 {

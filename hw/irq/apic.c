@@ -199,6 +199,9 @@ static bool apic_realize(Device *device, GError **error)
     if (a->kernel && a->bus->count == 0) {
         a->kernel->connect_eoi(machine, &a->eoi);
     }
+    if (a->kernel) {
+        machine_on_run_state(machine, apic_kernel_run_state_changed, a);
+    }
     a->bus->count = MAX(a->bus->count, a->cpu + 1);
     return true;
 }
@@ -207,6 +210,7 @@ static void apic_unrealize(Device *device)
 {
     Apic *a = apic(device);
 
+    machine_forget_run_state(device->machine, a);
     timer_cancel(&a->timer);
     if (a->bus && a->bus->apic[a->cpu] == a) {
         g_mutex_lock(&a->bus->lock);
@@ -241,9 +245,11 @@ static void apic_state_loaded(Device *device)
 
     if (a->kernel) {
         apic_to_kernel(a);
+        a->left_holds = true;
         return;
     }
     g_mutex_lock(&a->bus->lock);
+    apic_timer_loaded_locked(a);
     apic_update_locked(a);
     g_mutex_unlock(&a->bus->lock);
     apic_place_page(a);
@@ -298,6 +304,8 @@ static const StateField apic_state[] = {
     STATE(Apic, ticks_in_a_row),
     STATE(Apic, tsc_deadline),
     STATE(Apic, turn),
+    STATE_DERIVED(Apic, left),
+    STATE_DERIVED(Apic, left_holds),
     STATE_TIMER(Apic, timer),
     { 0 },
 };

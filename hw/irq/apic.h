@@ -101,6 +101,8 @@ typedef struct {
     int64_t expiry_ns;      /* of the timer, -1: does not run */
     uint32_t ticks_owed, ticks_in_a_row; /* of the periodic timer (IrqTicks) */
     uint64_t tsc_deadline;
+    uint32_t left;          /* the kernel's: of the count, when the machine stopped or was loaded */
+    bool left_holds;        /* and has stood since */
     uint8_t lint[APIC_INPUT_COUNT];
     uint32_t turn;          /* the higher, the later it got its last interrupt of lowest priority */
     uint8_t external;       /* an ExtINT message came that the CPU has not taken */
@@ -186,6 +188,8 @@ void apic_timer_taken_locked(Apic *apic, uint8_t vector);
 void apic_timer_expire(void *opaque);
 /* Sets the host's timer by the registers. running: a one-shot timer has not run out. */
 void apic_timer_update_locked(Apic *apic, bool running);
+/* After loading: the kernel's APIC is saved without a timer of the host's. */
+void apic_timer_loaded_locked(Apic *apic);
 /* The count that is left now, of one that runs elsewhere. */
 void apic_timer_set_left_locked(Apic *apic, uint32_t left);
 void apic_timer_start_locked(Apic *apic, uint32_t initial_count);
@@ -197,6 +201,8 @@ void apic_timer_write_divide_locked(Apic *apic, uint32_t value);
 /* apic-kernel.c: with the machine lock, and the vCPU parked or not started. */
 void apic_from_kernel(Apic *apic);
 void apic_to_kernel(Apic *apic);
+/* machine_on_run_state, for an APIC of the kernel's. */
+void apic_kernel_run_state_changed(void *apic, bool running);
 
 /* Registers by their offset in the page (apic-registers.c); false: not architected. */
 bool apic_read_register(Apic *apic, uint32_t offset, uint32_t *value);

@@ -12,9 +12,9 @@
 
 enum { X86_APIC_PAGE_BYTES = 1024 };
 
-/* The page of a local APIC as far as it has registers, and IA32_APIC_BASE. IDs are as wide as the mode has them. */
+/* The page of a local APIC as far as it has registers, IA32_APIC_BASE and IA32_TSC_DEADLINE. IDs are as wide as the mode has them. */
 typedef struct {
-    uint64_t base;
+    uint64_t base, tsc_deadline;
     uint8_t registers[X86_APIC_PAGE_BYTES];
 } X86ApicState;
 

@@ -290,6 +290,79 @@ class Moves(KvmTest):
                             self.assertEqual(process.returncode, DONE)
 
 
+class States(KvmTest):
+    """What may be lost while the machine is stopped, looked at, or on its way to another process."""
+    ACCELS = ("tcg", *(f"kvm,kernel-irqchip={irqchip}" for irqchip in ("on", "split", "off")))
+
+    def start(self, image, log, *options):
+        return subprocess.Popen([KASO, "-M", "pc", "-m", "16", "-cpu", "max", "-nodefaults", "-display", "none", "-device", "isa-debug-exit", "-chardev",
+                                 f"file,id=c,path={log},append=on", "-device", "isa-debugcon,chardev=c,iobase=0xe9", "-bios", image, "-monitor", "stdio", *options],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def pause(self, process):
+        """Once, with the registers looked at before and the local APIC while it stands. Returns when all is answered."""
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write("info registers -a\nstop\ninfo lapic\ncont\n")
+            process.stdin.flush()
+            for line in process.stdout:
+                if line.startswith("APR "):
+                    return
+
+    def wait_for(self, process, log, count):
+        """Until the program has said so many times that it is ready, or has ended. A machine that was sent while it stood stands at first."""
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            with open(log, encoding="utf-8") as file:
+                if file.read().count("ready") >= count:
+                    return
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write("cont\n")
+                process.stdin.flush()
+            time.sleep(0.05)
+
+    def test_pauses(self):
+        """A program is stopped, looked at and continued again and again: the local APIC's priority stays as written, and NMIs and interrupts between CPUs come."""
+        image = build(os.path.join(FOLDER, "pauses.c"))
+        for accel in self.ACCELS:
+            with self.subTest(accel):
+                log = path("log", b"")
+                with self.start(image, log, "-accel", accel, "-smp", "2") as process:
+                    deadline = time.monotonic() + 60
+                    while process.poll() is None and time.monotonic() < deadline:
+                        self.pause(process)
+                        time.sleep(0.02)
+                    process.kill()
+                    errors = process.communicate()[1]
+                with open(log, encoding="utf-8") as file:
+                    said = file.read()
+                self.assertIn("priorities lost=00000000", said, errors)
+                if process.returncode == INTERNAL_ERROR and not STRICT:
+                    self.assertIn("an instruction that KVM does not emulate", errors)  # IRET
+                else:
+                    self.assertEqual((process.returncode, said.endswith("end\n")), (DONE, True), said + errors)
+
+    def test_timers(self):
+        """Timers of the local APIC that would have run out while the machine stood run out in the next process; KVM's clock and its interfaces are as before."""
+        image, state = build(os.path.join(FOLDER, "moves.c")), path("state")
+        for accels in *((accel,) * 3 for accel in self.ACCELS), ("kvm", "tcg", "kvm"):
+            with self.subTest(accels):
+                log = path("log", b"")
+                for hop, accel in enumerate(accels):
+                    with self.start(image, log, "-accel", accel, *(["-incoming", f"file:{state}"] if hop else [])) as process:
+                        self.wait_for(process, log, hop + 1)
+                        if hop < 2:
+                            process.stdin.write("stop\n")
+                            process.stdin.flush()
+                            time.sleep(2.5)
+                            errors = process.communicate(f"migrate file:{state}\nquit\n", timeout=60)[1]
+                            self.assertEqual(process.returncode, 0, errors)
+                        else:
+                            process.kill()
+                with open(log, encoding="utf-8") as file:
+                    self.assertEqual(file.read(), "ready\ndeadline came\nready\ncount came\nend\n")
+                self.assertEqual(process.returncode, DONE)
+
+
 class Faults(KvmTest):
     def test_every_ioctl_fails(self):
         """Whatever fails is said, or does without; nothing hangs."""
