@@ -4,22 +4,16 @@
 pings, fetches a file and gives it back, by one queue and by two, is stopped and goes on meanwhile; the kernel's thread has carried it all."""
 import os
 import re
-import shutil
-import subprocess
 import sys
 import tempfile
 
+from inner import APPEND, VIRTIO, initrd, need, run
+
 KASO, SCRIPTS, BOOT, *ACCELS = sys.argv[1:]
-NEEDED = {"qemu-system-x86_64": "qemu-system-x86", "busybox": "busybox-static", "cpio": "cpio", "lz4": "lz4"}
-# In the order in which they are loaded.
-MODULES = ("virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover virtio_net").split()
 KERNEL, INITRD = os.path.join(BOOT, "linux"), os.path.join(BOOT, "initrd.gz")
 MIB = 1 << 20
 folder = tempfile.TemporaryDirectory()
-INIT = """#!/bin/busybox sh
-/bin/busybox --install -s /bin
-mount -t proc p /proc; mount -t sysfs s /sys; mount -t devtmpfs d /dev
-for module in $(cat /order); do [ ! -f /$module.ko ] || insmod /$module.ko; done
+INIT = """
 ip link set eth0 up; ip addr add 10.9.0.2/24 dev eth0
 echo inner queues $(ls /sys/class/net/eth0/queues | grep -c rx)
 ping -c 3 10.9.0.1 | grep -c 'bytes from' | sed 's/^/inner pings /'
@@ -38,7 +32,7 @@ run() {{
   echo "== $1"; shift
   (sleep 1; while ! ifconfig kt0 2>/dev/null | grep -q 10.9.0.1; do sleep 1; done; httpd -p 10.9.0.1:8000 -h /srv; sleep 600 | nc -l -p 8001 >/got) &
   (while sleep 1; do printf 'info network\\nstop\\ninfo status\\ncont\\n'; done) | timeout 500 {kaso} -M pc -nodefaults -display none -m 192 -serial file:/console \\
-    -monitor stdio -action silence=off -kernel {kernel} -initrd {initrd} -append 'console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable mitigations=off' "$@" >/monitor 2>/errors
+    -monitor stdio -action silence=off -kernel {kernel} -initrd {initrd} -append '{append}' "$@" >/monitor 2>/errors
   grep inner /console
   echo errors $(cat /errors)
   echo carried by $(grep -o 'vhost-net' /monitor | sort -u), stops $(grep -c paused /monitor)
@@ -50,41 +44,18 @@ run() {{
 """
 
 
-def skip(why):
-    print(f"skipped: {why}")
-    sys.exit(77)
-
-
 def path(name):
     return os.path.join(folder.name, name)
 
 
-def inner_initrd():
-    tree, debian = path("tree"), path("debian")
-    for name in (debian, *(os.path.join(tree, name) for name in ("bin", "proc", "dev", "sys"))):
-        os.makedirs(name)
-    subprocess.run(f"cd {debian} && gzip -dc {os.path.abspath(INITRD)} | cpio -idm --quiet 'lib/modules/*/kernel/*/virtio/*' '*failover.ko' '*virtio_net.ko' 2>/dev/null",
-                   shell=True, check=False)
-    for where, _, names in os.walk(debian):
-        for name in names:
-            if name.endswith(".ko") and name[:-3] in MODULES:
-                shutil.copy(os.path.join(where, name), tree)
-    shutil.copy(shutil.which("busybox"), os.path.join(tree, "bin/busybox"))
-    for name, text in (("init", INIT), ("order", "\n".join(MODULES))):
-        with open(os.path.join(tree, name), "w", encoding="utf-8") as file:
-            file.write(text)
-    os.chmod(os.path.join(tree, "init"), 0o755)
-    subprocess.run(f"cd {tree} && find . | cpio -o -H newc --quiet | gzip -1 > {path('initrd')}", shell=True, check=True)
-
-
-def script():
+def script(image):
     netdev = "-netdev tap,id=n,ifname=kt0,script=/up,downscript=no,vhost=on,vhostforce=on"
     runs = []
     for accel in ACCELS:
         runs.append(f"run '{accel} one' -accel {accel} {netdev} -device virtio-net-pci,romfile=,netdev=n,mac=52:54:00:00:00:09")
         runs.append(f"run '{accel} two' -accel {accel} -smp 2 {netdev},queues=2 -device virtio-net-pci,romfile=,netdev=n,mq=on,mac=52:54:00:00:00:09")
     with open(path("run.sh"), "w", encoding="utf-8") as file:
-        file.write(OUTER.format(file=path("file"), kaso=os.path.abspath(KASO), kernel=os.path.abspath(KERNEL), initrd=path("initrd"), runs="\n".join(runs)))
+        file.write(OUTER.format(file=path("file"), kaso=os.path.abspath(KASO), kernel=os.path.abspath(KERNEL), initrd=image, append=APPEND, runs="\n".join(runs)))
 
 
 def check(text):
@@ -98,22 +69,9 @@ def check(text):
     assert len(parts) == 2 * len(ACCELS), text
 
 
-for tool, package in NEEDED.items():
-    if not shutil.which(tool):
-        skip(f"{tool} is not there (Debian's {package})")
-if not os.path.exists(KERNEL):
-    skip(f"{KERNEL} is not there (scripts/dev makes it)")
-inner_initrd()
+need(KERNEL)
 with open(path("file"), "wb") as data:
     data.write(os.urandom(4 * MIB))
-script()
-FILES = [KASO, KERNEL, path("initrd"), path("file"), path("run.sh"), shutil.which("timeout"), *(f"/usr/share/seabios/{name}" for name in ("bios-256k.bin", "linuxboot_dma.bin", "linuxboot.bin") if os.path.exists(f"/usr/share/seabios/{name}")),
-         "/usr/share/qemu/linuxboot_dma.bin"]
-GUEST = subprocess.run([os.path.join(SCRIPTS, "kvm-guest"), "-m", "1024", "-t", "1500", *sum((["-f", f] for f in FILES if os.path.exists(f)), []), "--", "/bin/busybox", "sh",
-                        path("run.sh")], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1600, check=False)
-if GUEST.returncode == 125 and "apt-get" in GUEST.stderr:
-    skip("the kernel of the guest cannot be fetched")
-if os.environ.get("KASO_TEST_ECHO"):
-    print(GUEST.stdout, GUEST.stderr)
-assert GUEST.returncode == 0, (GUEST.returncode, GUEST.stdout, GUEST.stderr)
-check(GUEST.stdout)
+IMAGE = initrd(folder.name, INITRD, [*VIRTIO, "failover", "net_failover", "virtio_net"], INIT)
+script(IMAGE)
+check(run(SCRIPTS, path("run.sh"), [KASO, KERNEL, IMAGE, path("file")], 1500))
