@@ -10,6 +10,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "block/backend.h"
+#include "block/bitmap-mapping.h"
 #include "block/graph/bitmap.h"
 
 enum { FLAG_ENABLED = 1, FLAG_PERSISTENT = 2, FLAGS = 3 };
@@ -19,6 +20,7 @@ typedef struct {
     GByteArray *out;
     const uint8_t *data;
     size_t size;
+    const json_t *mapping; /* NULL: all go, under their own names */
     bool done;
     GError **error;
 } Call;
@@ -48,13 +50,38 @@ static void put_text(GByteArray *out, const char *text)
     g_byte_array_append(out, (const guint8 *)text, (guint)strlen(text));
 }
 
-static bool save_one(const BlockNode *node, const DirtyBitmap *bitmap, GByteArray *out,
-                     GError **error)
+/* What goes of a bitmap: NULL for a node that has no name of its own. */
+typedef struct {
+    const char *of, *name;
+    bool persistent;
+} Label;
+
+/* false: the mapping leaves it out. */
+static bool label_of(const BlockNode *node, const DirtyBitmap *bitmap, const json_t *mapping,
+                     Label *label)
 {
-    const char *name = lasting_name(node);
+    const json_t *node_entry, *entry;
+
+    if (!mapping) {
+        *label = (Label){ lasting_name(node), bitmap->name, bitmap->persistent };
+        return true;
+    }
+    node_entry = bitmap_mapping_find(mapping, "node-name", node->node_name);
+    entry = bitmap_mapping_find(json_object_get(node_entry, "bitmaps"), "name", bitmap->name);
+    if (entry) {
+        *label = (Label){ json_string_value(json_object_get(node_entry, "alias")),
+                          json_string_value(json_object_get(entry, "alias")),
+                          bitmap_mapping_persistent(entry, bitmap->persistent) };
+    }
+    return entry != NULL;
+}
+
+static bool save_one(const BlockNode *node, const DirtyBitmap *bitmap, const Label *label,
+                     GByteArray *out, GError **error)
+{
     uint8_t numbers[1 + 8 + 8];
 
-    if (!name) {
+    if (!label->of) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "bitmap '%s' is of the node '%s', which has no name of its own: give it "
                           "one (node-name=), or remove the bitmap",
@@ -63,12 +90,12 @@ static bool save_one(const BlockNode *node, const DirtyBitmap *bitmap, GByteArra
     if (bitmap->busy) {
         return error_fail(error, KASO_ERROR_GENERIC,
                           "bitmap '%s' of '%s' is in use by a job or an export: end that first",
-                          bitmap->name, name);
+                          bitmap->name, node->node_name);
     }
-    put_text(out, name);
-    put_text(out, bitmap->name);
-    numbers[0] = (uint8_t)((bitmap->enabled ? FLAG_ENABLED : 0) |
-                           (bitmap->persistent ? FLAG_PERSISTENT : 0));
+    put_text(out, label->of);
+    put_text(out, label->name);
+    numbers[0] =
+        (uint8_t)((bitmap->enabled ? FLAG_ENABLED : 0) | (label->persistent ? FLAG_PERSISTENT : 0));
     store_le64(numbers + 1, bitmap->granularity);
     store_le64(numbers + 9, bitmap->size);
     g_byte_array_append(out, numbers, sizeof numbers);
@@ -85,8 +112,10 @@ static void save_entry(void *opaque)
 
         for (GSList *at = node->dirty_bitmaps; at; at = at->next) {
             const DirtyBitmap *bitmap = at->data;
+            Label label;
 
-            if (!bitmap->inconsistent && !save_one(node, bitmap, call->out, call->error)) {
+            if (!bitmap->inconsistent && label_of(node, bitmap, call->mapping, &label) &&
+                !save_one(node, bitmap, &label, call->out, call->error)) {
                 return;
             }
         }
@@ -94,12 +123,30 @@ static void save_entry(void *opaque)
     call->done = true;
 }
 
-bool block_bitmaps_save(BlockGraph *graph, GByteArray *out, GError **error)
+bool block_bitmap_mapping_check(const char *mapping, GError **error)
+{
+    json_t *list = json_loads(mapping, JSON_DECODE_ANY, NULL);
+    bool good = bitmap_mapping_check(list, error);
+
+    json_decref(list);
+    return good;
+}
+
+static bool run_with_mapping(Call *call, const char *mapping, void (*entry)(void *opaque))
+{
+    json_t *list = mapping ? json_loads(mapping, 0, NULL) : NULL;
+
+    call->mapping = list;
+    async_run_sync(block_graph_context(call->graph), entry, call);
+    json_decref(list);
+    return call->done;
+}
+
+bool block_bitmaps_save(BlockGraph *graph, const char *mapping, GByteArray *out, GError **error)
 {
     Call call = { .graph = graph, .out = out, .error = error };
 
-    async_run_sync(block_graph_context(graph), save_entry, &call);
-    return call.done;
+    return run_with_mapping(&call, mapping, save_entry);
 }
 
 static const uint8_t *take(Call *call, uint64_t size)
@@ -123,49 +170,56 @@ static char *take_text(Call *call)
     return text ? g_strndup((const char *)text, load_le16(length)) : NULL;
 }
 
+/* A bitmap as it came, under its names here. */
+typedef struct {
+    BlockNode *node;
+    const char *name;
+    bool enabled, persistent;
+    uint64_t granularity, size;
+} Incoming;
+
 /* One that an image is to keep is the driver's to make: it knows whether it can. */
-static DirtyBitmap *make(Call *call, BlockNode *node, const char *name, const uint8_t *numbers)
+static DirtyBitmap *make(const Incoming *in, GError **error)
 {
-    uint64_t granularity = load_le64(numbers + 1);
+    BlockNode *node = in->node;
     g_autoptr(GHashTable) arguments =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 
-    if (!(numbers[0] & FLAG_PERSISTENT)) {
-        return dirty_bitmap_new(node, name, granularity, call->error);
+    if (!in->persistent) {
+        return dirty_bitmap_new(node, in->name, in->granularity, error);
     }
     if (!node->driver->bitmap_action) {
-        error_fail(call->error, KASO_ERROR_UNSUPPORTED,
-                   "bitmap '%s' is kept in its image, and '%s' (%s) keeps none", name,
+        error_fail(error, KASO_ERROR_UNSUPPORTED,
+                   "bitmap '%s' is kept in its image, and '%s' (%s) keeps none", in->name,
                    node->node_name, node->driver->name);
         return NULL;
     }
     g_hash_table_insert(arguments, g_strdup("granularity"),
-                        g_strdup_printf("%" G_GUINT64_FORMAT, granularity));
-    return node->driver->bitmap_action(node, "add", name, arguments, call->error)
-               ? dirty_bitmap_find(node, name)
+                        g_strdup_printf("%" G_GUINT64_FORMAT, in->granularity));
+    return node->driver->bitmap_action(node, "add", in->name, arguments, error)
+               ? dirty_bitmap_find(node, in->name)
                : NULL;
 }
 
-static bool load_bits(Call *call, BlockNode *node, const char *name, const uint8_t *numbers)
+static bool load_bits(Call *call, const Incoming *in)
 {
-    uint64_t size = load_le64(numbers + 9);
     const uint8_t *bits;
     DirtyBitmap *bitmap;
 
-    if (size != node_size(node)) {
+    if (in->size != node_size(in->node)) {
         return error_fail(call->error, KASO_ERROR_INVALID,
                           "bitmap '%s' is of a disk of %" G_GUINT64_FORMAT
                           " bytes, and '%s' has %" G_GUINT64_FORMAT,
-                          name, size, node->node_name, node_size(node));
+                          in->name, in->size, in->node->node_name, node_size(in->node));
     }
-    bitmap = make(call, node, name, numbers);
+    bitmap = make(in, call->error);
     bits = bitmap ? take(call, dirty_bitmap_bytes(bitmap)) : NULL;
     if (!bits) {
         g_clear_pointer(&bitmap, dirty_bitmap_free);
         return false;
     }
     memcpy(bitmap->bits, bits, dirty_bitmap_bytes(bitmap));
-    bitmap->enabled = numbers[0] & FLAG_ENABLED;
+    bitmap->enabled = in->enabled;
     return true;
 }
 
@@ -175,28 +229,59 @@ static bool skip_bits(Call *call, const DirtyBitmap *bitmap)
     return take(call, dirty_bitmap_bytes(bitmap)) != NULL;
 }
 
+/* The names here of what came under aliases. */
+static bool apply_mapping(Call *call, const char **of, Incoming *in)
+{
+    const json_t *node = bitmap_mapping_find(call->mapping, "alias", *of), *bitmap;
+
+    if (!call->mapping) {
+        return true;
+    }
+    if (!node) {
+        return error_fail(call->error, KASO_ERROR_INVALID, "Unknown node alias '%s'", *of);
+    }
+    bitmap = bitmap_mapping_find(json_object_get(node, "bitmaps"), "alias", in->name);
+    if (!bitmap) {
+        return error_fail(call->error, KASO_ERROR_INVALID,
+                          "Unknown bitmap alias '%s' on node alias '%s'", in->name, *of);
+    }
+    *of = json_string_value(json_object_get(node, "node-name"));
+    in->name = json_string_value(json_object_get(bitmap, "name"));
+    in->persistent = bitmap_mapping_persistent(bitmap, in->persistent);
+    return true;
+}
+
 static bool load_one(Call *call)
 {
-    g_autofree char *of = take_text(call), *name = of ? take_text(call) : NULL;
-    const uint8_t *numbers = name ? take(call, 1 + 8 + 8) : NULL;
-    BlockNode *node = numbers ? block_find_node(call->graph, of, call->error) : NULL;
+    g_autofree char *sent_of = take_text(call), *sent_name = sent_of ? take_text(call) : NULL;
+    const uint8_t *numbers = sent_name ? take(call, 1 + 8 + 8) : NULL;
+    const char *of = sent_of;
+    Incoming in = { .name = sent_name };
     const DirtyBitmap *there;
 
-    if (!node) {
+    if (!numbers) {
         return false;
     }
-    node = node_skip_filters(node);
     if (numbers[0] > FLAGS) {
         return error_fail(call->error, KASO_ERROR_INVALID,
                           "the bitmap '%s' of the saved state is of a kind that is not known here",
-                          name);
+                          in.name);
     }
-    there = dirty_bitmap_find(node, name);
-    if (there && there->persistent && numbers[0] & FLAG_PERSISTENT &&
-        there->size == load_le64(numbers + 9) && there->granularity == load_le64(numbers + 1)) {
+    in.enabled = numbers[0] & FLAG_ENABLED;
+    in.persistent = numbers[0] & FLAG_PERSISTENT;
+    in.granularity = load_le64(numbers + 1);
+    in.size = load_le64(numbers + 9);
+    in.node = apply_mapping(call, &of, &in) ? block_find_node(call->graph, of, call->error) : NULL;
+    if (!in.node) {
+        return false;
+    }
+    in.node = node_skip_filters(in.node);
+    there = dirty_bitmap_find(in.node, in.name);
+    if (there && there->persistent && in.persistent && there->size == in.size &&
+        there->granularity == in.granularity) {
         return skip_bits(call, there);
     }
-    return load_bits(call, node, name, numbers);
+    return load_bits(call, &in);
 }
 
 static void load_entry(void *opaque)
@@ -211,10 +296,10 @@ static void load_entry(void *opaque)
     block_graph_resume(call->graph);
 }
 
-bool block_bitmaps_load(BlockGraph *graph, const uint8_t *data, size_t size, GError **error)
+bool block_bitmaps_load(BlockGraph *graph, const char *mapping, const uint8_t *data, size_t size,
+                        GError **error)
 {
     Call call = { .graph = graph, .data = data, .size = size, .error = error };
 
-    async_run_sync(block_graph_context(graph), load_entry, &call);
-    return call.done;
+    return run_with_mapping(&call, mapping, load_entry);
 }

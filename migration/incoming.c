@@ -54,7 +54,8 @@ static bool take_disks(Migration *migration, GError **error)
     return !machine->block_graph ||
            ((late || block_activate(machine->block_graph, error)) &&
             (!bitmaps ||
-             block_bitmaps_load(machine->block_graph, bitmaps->data, bitmaps->len, error)));
+             block_bitmaps_load(machine->block_graph, migration->parameters.bitmap_mapping,
+                                bitmaps->data, bitmaps->len, error)));
 }
 
 /* The source may still keep the machine until it has said so. */

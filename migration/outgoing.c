@@ -86,7 +86,7 @@ static bool write_bitmaps(Migration *migration, StreamWriter *writer, GError **e
     if (!migration->capabilities[MIGRATION_DIRTY_BITMAPS] || !graph) {
         return true;
     }
-    return block_bitmaps_save(graph, bitmaps, error) &&
+    return block_bitmaps_save(graph, migration->parameters.bitmap_mapping, bitmaps, error) &&
            stream_write_section(writer, STREAM_BITMAPS, bitmaps->data, bitmaps->len, error);
 }
 

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "block/bitmap-transfer.h"
+
 const char *const migration_capability_names[MIGRATION_CAPABILITY_COUNT] = {
     [MIGRATION_EVENTS] = "events",
     [MIGRATION_RETURN_PATH] = "return-path",
@@ -34,6 +36,7 @@ const MigrationParameter migration_parameter_table[] = {
     { "max-bandwidth", FIELD(max_bandwidth), false, 128 << 20, 0, INT64_MAX, "bytes/second", "bytes in a second while the machine runs; 0: no limit" },
     { "avail-switchover-bandwidth", FIELD(switchover_bandwidth), false, 0, 0, INT64_MAX, "bytes/second", "bytes in a second that there will be when the machine stands; 0: as was seen" },
     { "downtime-limit", FIELD(downtime_limit_ms), false, 300, 0, 2000 * 1000, "ms", "milliseconds that it may stand at the end" },
+    { "block-bitmap-mapping", FIELD(bitmap_mapping), true, .json = true, .summary = "dirty-bitmaps: names under which nodes and bitmaps go, and whether images keep them" },
     { 0 },
 };
 /* clang-format on */
@@ -58,6 +61,11 @@ char **migration_parameter_text(MigrationParameters *parameters,
                                 const MigrationParameter *parameter)
 {
     return (char **)(void *)((char *)parameters + parameter->offset);
+}
+
+bool migration_mapping_check(const char *text, GError **error)
+{
+    return block_bitmap_mapping_check(text, error);
 }
 
 void migration_parameters_init(MigrationParameters *parameters)
@@ -118,7 +126,6 @@ static const Missing missing_parameters[] = {
     { "max-postcopy-bandwidth", NO_POSTCOPY },
     { "cpu-throttle-tailslow",
       "not yet: each step of auto-converge is as large as the one before" },
-    { "block-bitmap-mapping", "not yet: bitmaps go to nodes of the same names (dirty-bitmaps)" },
     { "block-incremental", "is not there: mirror disks with blockdev-mirror" },
     { "x-vcpu-dirty-limit-period", "not yet: auto-converge holds a guest back" },
     { "vcpu-dirty-limit", "not yet: auto-converge holds a guest back" },

@@ -34,6 +34,7 @@ typedef struct {
     _Atomic uint64_t throttle_threshold, throttle_initial, throttle_increment, throttle_most;
     _Atomic uint64_t lanes; /* multifd: how many channels beside the first */
     char *tls_creds, *tls_hostname, *tls_authz; /* NULL: none */
+    char *bitmap_mapping;                       /* JSON (block/bitmap-mapping.h); NULL: none */
 } MigrationParameters;
 
 typedef struct {
@@ -43,6 +44,7 @@ typedef struct {
     uint64_t fallback, least, most; /* of a number */
     const char *unit;               /* as HMP prints it */
     const char *summary;
+    bool json; /* a text that is a list in JSON; absent in answers when there is none */
 } MigrationParameter;
 extern const MigrationParameter migration_parameter_table[];
 const MigrationParameter *migration_parameter_find(const char *name);
@@ -53,6 +55,9 @@ char **migration_parameter_text(MigrationParameters *parameters,
 
 void migration_parameters_init(MigrationParameters *parameters);
 void migration_parameters_clear(MigrationParameters *parameters);
+
+/* Whether a text in JSON can be block-bitmap-mapping. */
+bool migration_mapping_check(const char *text, GError **error);
 
 /* Why a capability or a parameter that others have is not there; NULL: nobody has one of that name. */
 const char *migration_capability_missing(const char *name);

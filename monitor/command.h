@@ -42,6 +42,7 @@ typedef struct {
     MonitorCompleter *complete;
     const char *const *values; /* ARGUMENT_STRING: what it may be; NULL: anything */
     bool qmp;                  /* not in HMP */
+    const char *type; /* ARGUMENT_ANY: as schema-types.h spells it, for the schema; the handler checks */
 } MonitorArgument;
 
 enum {

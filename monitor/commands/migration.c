@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Machines that move to another process: migrate and what belongs to it. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "migration/migration.h"
@@ -162,19 +163,45 @@ static json_t *parameters_run(Monitor *monitor, json_t *arguments, GError **erro
         const char *text = at->text ? *migration_parameter_text(parameters, at) : NULL;
         uint64_t number = at->text ? 0 : *migration_parameter_number(parameters, at);
 
+        if (at->json) {
+            if (text) {
+                monitor_put(result, at->name, json_loads(text, 0, NULL));
+            }
+            continue;
+        }
         monitor_put(result, at->name,
                     at->text ? monitor_string(text) : json_integer((json_int_t)number));
     }
     return result;
 }
 
+static void print_mapping(json_t *mapping, GString *out)
+{
+    size_t i, j;
+    json_t *node, *bitmap;
+
+    json_array_foreach(mapping, i, node)
+    {
+        g_string_append_printf(out, "  '%s' -> '%s'\n", monitor_get_string(node, "node-name"),
+                               monitor_get_string(node, "alias"));
+        json_array_foreach(json_object_get(node, "bitmaps"), j, bitmap)
+        {
+            g_string_append_printf(out, "    '%s' -> '%s'\n", monitor_get_string(bitmap, "name"),
+                                   monitor_get_string(bitmap, "alias"));
+        }
+    }
+}
+
 static void parameters_print(Monitor *monitor, json_t *result, GString *out)
 {
     for (const MigrationParameter *at = migration_parameter_table; at->name; at++) {
-        if (at->text) {
+        if (at->json && monitor_has(result, at->name)) {
+            g_string_append_printf(out, "%s:\n", at->name);
+            print_mapping(json_object_get(result, at->name), out);
+        } else if (at->text && !at->json) {
             g_string_append_printf(out, "%s: '%s'\n", at->name,
                                    monitor_get_string(result, at->name));
-        } else {
+        } else if (!at->text) {
             g_string_append_printf(out, "%s: %" G_GINT64_FORMAT "%s%s\n", at->name,
                                    monitor_get_int(result, at->name, 0), at->unit[0] ? " " : "",
                                    at->unit);
@@ -192,6 +219,19 @@ static const MonitorCommand parameters_command = {
 };
 MONITOR_COMMAND(parameters_command);
 
+static bool set_mapping(json_t *value, char **field, GError **error)
+{
+    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    bool good = migration_mapping_check(text, error);
+
+    if (good && field) {
+        g_free(*field);
+        *field = g_strdup(text);
+    }
+    free(text);
+    return good;
+}
+
 /* Sets one, or (on NULL) only looks whether it can be. */
 static bool set_parameter(const char *name, json_t *value, MigrationParameters *on, GError **error)
 {
@@ -204,6 +244,9 @@ static bool set_parameter(const char *name, json_t *value, MigrationParameters *
                           "Parameter '%s' of migration: %s; query-migrate-parameters lists those "
                           "that there are",
                           name, why ? why : "there is none of that name");
+    }
+    if (parameter->json) {
+        return set_mapping(value, on ? migration_parameter_text(on, parameter) : NULL, error);
     }
     if (parameter->text) {
         /* null, and a text of nothing: none. */
@@ -272,6 +315,8 @@ static const MonitorArgument set_parameters_arguments[] = {
     { "avail-switchover-bandwidth", ARGUMENT_INT, true,
       "bytes in a second that there will be when it stands; 0: as was seen" },
     { "downtime-limit", ARGUMENT_INT, true, "milliseconds that it may stand at the end" },
+    { "block-bitmap-mapping", ARGUMENT_ANY, true, "names under which bitmaps go",
+      .type = "[BitmapMigrationNodeAlias]" },
     { NULL },
 };
 
@@ -311,6 +356,10 @@ static json_t *set_parameter_run(Monitor *monitor, json_t *arguments, GError **e
     json_t *value = NULL;
     int64_t number;
 
+    if (parameter && parameter->json) {
+        error_fail(error, KASO_ERROR_INVALID, "The %s parameter can only be set through QMP", name);
+        return NULL;
+    }
     if (!parameter || parameter->text) {
         value = json_string(text);
     } else if (read_number(parameter, text, &number)) {

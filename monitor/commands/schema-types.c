@@ -86,7 +86,11 @@ const MonitorType monitor_types[] = {
     { "MigrationParameters",
       "announce-initial int, announce-max int, announce-rounds int, announce-step int, throttle-trigger-threshold int, "
       "cpu-throttle-initial int, cpu-throttle-increment int, max-cpu-throttle int, tls-creds str, tls-hostname str, tls-authz str, "
-      "multifd-channels int, max-bandwidth int, avail-switchover-bandwidth int, downtime-limit int" },
+      "multifd-channels int, max-bandwidth int, avail-switchover-bandwidth int, downtime-limit int, "
+      "block-bitmap-mapping? [BitmapMigrationNodeAlias]" },
+    { "BitmapMigrationNodeAlias", "node-name str, alias str, bitmaps [BitmapMigrationBitmapAlias]" },
+    { "BitmapMigrationBitmapAlias", "name str, alias str, transform? BitmapMigrationBitmapAliasTransform" },
+    { "BitmapMigrationBitmapAliasTransform", "persistent? bool" },
     { "AddfdInfo", "fdset-id int, fd int" },
     { "FdsetFdInfo", "fd int, opaque? str" },
     { "FdsetInfo", "fdset-id int, fds [FdsetFdInfo]" },

@@ -49,6 +49,28 @@ static json_t *schema_enum(const char *name, const char *const *values)
     return entry;
 }
 
+/* The name of a type, a list's with brackets, which is added when it is first used. NULL: nothing. */
+static const char *schema_use(json_t *list, const char *type)
+{
+    g_autofree char *element = NULL;
+    size_t index;
+    json_t *entry;
+
+    if (!type || type[0] != '[') {
+        return type ? type : "0";
+    }
+    json_array_foreach(list, index, entry)
+    {
+        if (!g_strcmp0(json_string_value(json_object_get(entry, "name")), type)) {
+            return type;
+        }
+    }
+    element = g_strndup(type + 1, strlen(type) - 2);
+    json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "name", type, "meta-type", "array",
+                                          "element-type", element));
+    return type;
+}
+
 /* Adds the object type of arguments, and the types that it needs. */
 static void schema_add_object(json_t *list, const char *type_name, const MonitorArgument *arguments)
 {
@@ -62,7 +84,10 @@ static void schema_add_object(json_t *list, const char *type_name, const Monitor
             json_array_append_new(list, schema_enum(enum_name, a->values));
         }
         monitor_put(member, "name", json_string(a->name));
-        monitor_put(member, "type", json_string(a->values ? enum_name : schema_type(a->kind)));
+        monitor_put(member, "type",
+                    json_string(a->values ? enum_name
+                                : a->type ? schema_use(list, a->type)
+                                          : schema_type(a->kind)));
         if (a->optional || a->kind == ARGUMENT_FLAG) {
             monitor_put(member, "default", json_null());
         }
@@ -88,28 +113,6 @@ static json_t *schema_type_of(json_t *list, const MonitorArgument *arguments)
 }
 
 /* What commands return. */
-
-/* The name of a type, a list's with brackets, which is added when it is first used. NULL: nothing. */
-static const char *schema_use(json_t *list, const char *type)
-{
-    g_autofree char *element = NULL;
-    size_t index;
-    json_t *entry;
-
-    if (!type || type[0] != '[') {
-        return type ? type : "0";
-    }
-    json_array_foreach(list, index, entry)
-    {
-        if (!g_strcmp0(json_string_value(json_object_get(entry, "name")), type)) {
-            return type;
-        }
-    }
-    element = g_strndup(type + 1, strlen(type) - 2);
-    json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "name", type, "meta-type", "array",
-                                          "element-type", element));
-    return type;
-}
 
 static json_t *schema_members(json_t *list, const char *text)
 {

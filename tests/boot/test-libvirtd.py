@@ -3,6 +3,7 @@
 """test-libvirtd KASO KASO_IMG BOOT_DIR: a real libvirtd finds out what Kaso has, starts Debian's kernel with it and works on it, by virsh.
 
 The daemon runs in a mount namespace of its own, so that a machine's own libvirt is neither seen nor changed."""
+import json
 import os
 import subprocess
 import sys
@@ -125,6 +126,60 @@ def works_on_it():
     os.unlink(path("core"))
 
 
+def backup(text, checkpoint):
+    """Begins a backup of the disk and makes a checkpoint of the same moment."""
+    begun = write("backup.xml", f"<domainbackup {text}</disks></domainbackup>")
+    point = write("point.xml", f"<domaincheckpoint><name>{checkpoint}</name></domaincheckpoint>")
+    virsh("backup-begin", name, begun, point)
+
+
+def pushed(file, checkpoint, since=""):
+    backup(f"mode='push'>{since}<disks><disk name='vda' backup='yes' type='file'><target file='{path(file)}'/>"
+           "<driver type='qcow2'/></disk>", checkpoint)
+    eventually("the backup's end", lambda: "Completed" in virsh("domjobinfo", name, "--completed", "--keep-completed") and
+               "None" in virsh("domjobinfo", name))
+
+
+def guest_writes(console, seek):
+    console.say(f"dd if=/dev/urandom of=/dev/vda bs=64k seek={seek} count=2 conv=fsync 2>/dev/null; echo wrote-$(({seek}+1))")
+    eventually("the guest's write", lambda: console.has(f"wrote-{seek + 1}"))
+
+
+def image_tool(*arguments):
+    done = subprocess.run([kaso_img, *arguments], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, (arguments, done)
+    return done.stdout
+
+
+def backs_up(console):
+    """Checkpoints and backups: full and incremental ones that are pushed, and one that a program pulls by NBD."""
+    pushed("full", "c1")
+    image_tool("compare", "-U", path("full"), path("root.qcow2"))
+    guest_writes(console, 3)
+    pushed("increment", "c2", "<incremental>c1</incremental>")
+    image_tool("rebase", "-u", "-b", "", path("increment"))  # libvirt has put it above the disk
+    layers = json.loads(image_tool("map", "--output=json", path("increment")))
+    assert sum(piece["length"] for piece in layers if piece["data"]) == 2 << 16, layers
+    image_tool("rebase", "-u", "-b", path("full"), "-F", "qcow2", path("increment"))
+    image_tool("compare", "-U", path("increment"), path("root.qcow2"))
+    guest_writes(console, 9)
+    backup(f"mode='pull'><incremental>c2</incremental><server transport='unix' socket='{path('nbd')}'/><disks>"
+           f"<disk name='vda' backup='yes' type='file' exportname='e' exportbitmap='b'><scratch file='{path('scratch')}'/></disk>", "c3")
+    image_tool("convert", "-U", "-O", "qcow2", path("root.qcow2"), path("as-it-was"))
+    guest_writes(console, 20)
+    export = f"driver=nbd,export=e,server.type=unix,server.path={path('nbd')}"
+    dirty = json.loads(image_tool("map", "--output=json", "--image-opts", export + ",x-dirty-bitmap=qemu:dirty-bitmap:b"))
+    assert [(piece["start"], piece["length"]) for piece in dirty if not piece["data"]] == [(9 << 16, 2 << 16)], dirty
+    image_tool("compare", "--image-opts", export, "driver=qcow2,file.filename=" + path("as-it-was"))
+    virsh("domjobabort", name)
+    eventually("the job's end", lambda: "None" in virsh("domjobinfo", name))
+    assert virsh("checkpoint-list", name, "--name").split() == ["c1", "c2", "c3"]
+    for point in "c1", "c3", "c2":
+        virsh("checkpoint-delete", name, point)
+    assert not virsh("checkpoint-list", name, "--name").split()
+    assert "dirty-bitmaps" not in virsh("qemu-monitor-command", name, '{"execute":"query-named-block-nodes"}')
+
+
 def keeps(console):
     """save, managedsave and internal snapshots: each time the guest goes on where it was. Returns its console."""
     console.say("i=0; while :; do i=$((i+1)); echo n=$i; sleep 0.02; done &")
@@ -170,6 +225,7 @@ def main():
         console = open_console()
         eventually("a shell", lambda: console.has("Type poweroff to end"))
         works_on_it()
+        backs_up(console)
         console = keeps(console)
         virsh("reset", name)
         console.text = ""

@@ -239,6 +239,63 @@ def test_bitmaps():
             subprocess.run([sys.argv[2], "check", "-q", disks[1]], check=True)
 
 
+def node(name, disk):
+    return ["-blockdev", f"qcow2,node-name={name},file.driver=file,file.filename={disk}", "-device", f"virtio-blk-pci,drive={name}"]
+
+
+def mapping(name, *bitmaps):
+    """(name, alias) or (name, alias, persistent) each."""
+    return [{"node-name": name, "alias": "disk", "bitmaps": [
+        {"name": b[0], "alias": b[1], **({"transform": {"persistent": b[2]}} if len(b) > 2 else {})} for b in bitmaps]}]
+
+
+def test_bitmap_mapping():
+    """Nodes and bitmaps have other names here and there, and may be kept in the image there; what is not listed stays."""
+    with machine() as store:
+        disks = [store.path("a.qcow2"), store.path("b.qcow2")]
+        for disk in disks:
+            subprocess.run([sys.argv[2], "create", "-q", "-f", "qcow2", disk, "16M"], check=True)
+        with machine(*node("here", disks[0]), paused=False) as source, machine(
+                *node("there", disks[1]), "-incoming", "unix:@/in", paused=False) as destination:
+            s, d = qmp(source), qmp(destination)
+            for wrong in ({}, [{}], [{"node-name": "a", "alias": "b"}], mapping("a", ("b", "c"), ("b", "d")), mapping("a", ("b", "c"), ("d", "c")),
+                          mapping("a", ("b", "c", 7)), mapping("a", ("b", "c")) * 2, mapping("a" * 256), [{**mapping("a")[0], "x": 1}]):
+                assert "Invalid mapping" in s.failure("migrate-set-parameters", block_bitmap_mapping=wrong)["desc"], wrong
+            assert "block-bitmap-mapping" not in s.command("query-migrate-parameters")
+            for name in ("one", "two", "unlisted"):
+                s.command("block-dirty-bitmap-add", node="here", name=name, granularity=65536)
+            s.command("human-monitor-command", command_line='qemu-io here "write 1M 64k"')
+            for session, name, bitmaps in ((s, "here", (("one", "1"), ("two", "2"))),
+                                           (d, "there", (("eins", "1", True), ("zwei", "2")))):
+                session.command("migrate-set-capabilities", capabilities=[{"capability": "dirty-bitmaps", "state": True}])
+                session.command("migrate-set-parameters", block_bitmap_mapping=mapping(name, *bitmaps))
+                assert session.command("query-migrate-parameters")["block-bitmap-mapping"] == mapping(name, *bitmaps)
+            text = s.command("human-monitor-command", command_line="info migrate_parameters")
+            assert "block-bitmap-mapping:\n  'here' -> 'disk'\n    'one' -> '1'" in text.replace("\r", ""), text
+            s.command("migrate", uri="unix:" + destination.path("in"))
+            status_of(s, "completed")
+            status_of(d, "completed")
+            there = d.command("query-block")[0]["inserted"]["dirty-bitmaps"]
+            assert {b["name"]: (b["count"], b["persistent"]) for b in there} == {"eins": (65536, True), "zwei": (65536, False)}, there
+            s.command("quit")
+            d.command("quit")
+            source.finish()
+            destination.finish()
+        info = subprocess.run([sys.argv[2], "info", disks[1]], check=True, capture_output=True, text=True).stdout
+        assert "eins" in info and "zwei" not in info, info
+        # An alias that the destination does not know: it takes nothing, and the source goes on.
+        with machine(*node("here", disks[0]), paused=False) as source, machine(
+                *node("there", disks[1]), "-incoming", "unix:@/in", paused=False) as destination:
+            s, d = qmp(source), qmp(destination)
+            for session, name in ((s, "here"), (d, "there")):
+                session.command("migrate-set-capabilities", capabilities=[{"capability": "dirty-bitmaps", "state": True}])
+            s.command("block-dirty-bitmap-add", node="here", name="one")
+            s.command("migrate-set-parameters", block_bitmap_mapping=mapping("here", ("one", "1")))
+            d.command("migrate-set-parameters", block_bitmap_mapping=mapping("there", ("eins", "other")))
+            s.command("migrate", uri="unix:" + destination.path("in"))
+            status_of(s, "failed")
+
+
 def shared_kib(kaso):
     with open(f"/proc/{kaso.process.pid}/smaps", encoding="utf-8") as file:
         text = file.read()
@@ -266,4 +323,5 @@ test_each_step()
 test_destination_cannot_have_the_disk()
 test_snapshot_that_does_not_fit()
 test_bitmaps()
+test_bitmap_mapping()
 test_holes()
