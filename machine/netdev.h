@@ -81,16 +81,17 @@ REGISTRY_DECLARE(netdev_types, NetdevType);
 
 /* Somebody through whom the frames of a netdev pass, in both directions. */
 typedef struct NetdevFilter NetdevFilter;
+/*
+ * from_nic: on its way to the back end. `skip` bytes are virtio's header, the frame is behind them. False: the filter keeps
+ * the frame, and may send it on later by netdev_filter_pass.
+ */
+typedef bool NetdevFilterFrame(NetdevFilter *filter, bool from_nic, const struct iovec *iov,
+                               unsigned count, size_t skip);
 
 struct NetdevFilter {
     Netdev *netdev; /* NULL before netdev_filter_attach, and once the netdev is gone */
     Object *owner;  /* goes when the netdev goes; NULL: nobody does */
-    /*
-     * from_nic: on its way to the back end. `skip` bytes are virtio's header, the frame is behind them. False: the filter keeps
-     * the frame, and may send it on later by netdev_filter_pass.
-     */
-    bool (*frame)(NetdevFilter *filter, bool from_nic, const struct iovec *iov, unsigned count,
-                  size_t skip);
+    NetdevFilterFrame *frame;
 };
 
 struct Netdev {

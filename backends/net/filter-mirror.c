@@ -72,10 +72,7 @@ static bool open_stream(FilterMirror *mirror, FrameStream *stream, GError **erro
     return !stream->chardev || frame_stream_open(stream, error);
 }
 
-static bool open_all(FilterMirror *mirror,
-                     bool (*frame)(NetdevFilter *hook, bool from_nic, const struct iovec *iov,
-                                   unsigned count, size_t skip),
-                     GError **error)
+static bool open_all(FilterMirror *mirror, NetdevFilterFrame *frame, GError **error)
 {
     if (open_stream(mirror, &mirror->out, error) && open_stream(mirror, &mirror->in, error) &&
         filter_attach(&mirror->filter, frame, error)) {

@@ -72,10 +72,7 @@ static bool find_place(const Filter *filter, const Netdev *netdev, NetdevFilter 
                       filter->object.id, filter->position);
 }
 
-bool filter_attach(Filter *filter,
-                   bool (*frame)(NetdevFilter *hook, bool from_nic, const struct iovec *iov,
-                                 unsigned count, size_t skip),
-                   GError **error)
+bool filter_attach(Filter *filter, NetdevFilterFrame *frame, GError **error)
 {
     Netdev *netdev;
     NetdevFilter *neighbour;

@@ -3,6 +3,7 @@
 #ifndef BACKENDS_NET_FILTER_H
 #define BACKENDS_NET_FILTER_H
 
+#include "base/bits.h"
 #include "machine/netdev.h"
 #include "machine/object.h"
 
@@ -38,12 +39,11 @@ typedef struct {
     size_t header_size, size;
 } FilterFrame;
 
-/* For `complete`: `type` names the object's own needs in the message when netdev= is not given. */
-bool filter_attach(Filter *filter, bool (*frame)(NetdevFilter *hook, bool from_nic, const struct iovec *iov,
-                                                 unsigned count, size_t skip), GError **error);
+/* For `complete`: from now on the frames of netdev= come to `frame`. */
+bool filter_attach(Filter *filter, NetdevFilterFrame *frame, GError **error);
 static inline Filter *filter_of(NetdevFilter *hook)
 {
-    return (Filter *)(void *)((char *)hook - offsetof(Filter, hook));
+    return container_of(hook, Filter, hook);
 }
 /* Whether frames of this direction concern it. */
 bool filter_wants(const Filter *filter, bool from_nic);

@@ -10,11 +10,12 @@
 #include <unistd.h>
 
 #include "backends/lock.h"
+#include "backends/net/frames.h"
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/port.h"
 
-enum { FRAME_MAX = 65536 + 4096, BACKLOG_MAX = 4 << 20 };
+enum { BACKLOG_MAX = 4 << 20 };
 
 void frame_link_init(FrameLink *link, Netdev *netdev, const FrameLinkEvents *events)
 {
@@ -101,28 +102,23 @@ static void peer_is_gone(FrameLink *link)
 /* Delivers the whole frames in the buffer; false when the peer does not speak our protocol. */
 static bool take_frames(FrameLink *link)
 {
+    const uint8_t *data = link->incoming->data;
     size_t done = 0;
+    ssize_t used;
 
-    while (link->incoming->len - done >= 4) {
-        uint32_t size = load_be32(link->incoming->data + done);
-
-        if (size > FRAME_MAX) {
-            return false;
-        }
-        if (link->incoming->len - done - 4 < size) {
-            break;
-        }
-        netdev_receive(link->netdev, link->incoming->data + done + 4, size);
-        done += 4 + size;
+    while ((used = frame_find(data + done, link->incoming->len - done, FRAME_LENGTH_BYTES)) > 0) {
+        netdev_receive(link->netdev, data + done + FRAME_LENGTH_BYTES,
+                       (size_t)used - FRAME_LENGTH_BYTES);
+        done += (size_t)used;
     }
-    g_byte_array_remove_range(link->incoming, 0, done);
-    return true;
+    g_byte_array_remove_range(link->incoming, 0, (guint)done);
+    return used == 0;
 }
 
 /* Reads once; false when the connection is over. */
 static bool read_some(FrameLink *link)
 {
-    uint8_t buffer[FRAME_MAX];
+    uint8_t buffer[FRAME_MOST];
     ssize_t n = recv(link->fd, buffer, sizeof buffer, MSG_DONTWAIT);
 
     if (n < 0) {
@@ -234,7 +230,7 @@ void frame_link_transmit(FrameLink *link, const struct iovec *iov, unsigned coun
     for (unsigned i = 0; i < count; i++) {
         size += iov[i].iov_len;
     }
-    if (link->fd < 0 || size > FRAME_MAX) {
+    if (link->fd < 0 || size > FRAME_MOST) {
         return;
     }
     if (link->datagram) {

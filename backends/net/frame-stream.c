@@ -2,10 +2,11 @@
 /* Frames over a character device; see the header. */
 #include "backends/net/frame-stream.h"
 
+#include "backends/net/frames.h"
 #include "base/bits.h"
 #include "base/log.h"
 
-enum { WORD = 4, FRAME_MOST = 65536 + 4096, WAITING_MOST = 4 << 20 };
+enum { WORD = FRAME_LENGTH_BYTES, WAITING_MOST = 4 << 20 };
 
 static size_t prefix_size(const FrameStream *stream)
 {
@@ -41,20 +42,15 @@ static ssize_t parse_frame(const FrameStream *stream, uint8_t *data, size_t size
                            FilterFrame *frame)
 {
     size_t prefix = prefix_size(stream), total, header;
+    ssize_t used = frame_find(data, size, prefix);
 
-    if (size < prefix) {
-        return 0;
+    if (used <= 0) {
+        return used;
     }
-    total = load_be32(data);
+    total = (size_t)used - prefix;
     header = stream->with_header ? load_be32(data + WORD) : 0;
-    if (total > FRAME_MOST || header > total) {
-        return -1;
-    }
-    if (size - prefix < total) {
-        return 0;
-    }
     *frame = (FilterFrame){ data + prefix, data + prefix + header, header, total - header };
-    return (ssize_t)(prefix + total);
+    return header > total ? -1 : used;
 }
 
 static size_t can_receive(void *opaque)
