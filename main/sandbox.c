@@ -88,25 +88,20 @@ bool sandbox_parse(Sandbox *sandbox, const char *argument, GError **error)
                                          "spawn",  "resourcecontrol", NULL };
     g_autoptr(KeyValues) list = key_values_parse(argument, "enable", error);
     const char *enable, *privileges;
-    bool deny_obsolete = true;
 
-    *sandbox = (Sandbox){ 0 };
+    *sandbox = (Sandbox){ .deny_obsolete = true };
     if (!list || !key_values_check(list, names, "-sandbox", error)) {
         return false;
     }
     enable = key_values_get(list, "enable");
     privileges = key_values_get(list, "elevateprivileges");
     sandbox->deny_children = g_strcmp0(privileges, "children") == 0;
-    if (!parse_switch("enable", enable ? enable : "on", &sandbox->on, error) ||
-        !parse_group(list, "obsolete", &deny_obsolete, error) ||
-        (!sandbox->deny_children &&
-         !parse_group(list, "elevateprivileges", &sandbox->deny_privileges, error)) ||
-        !parse_group(list, "spawn", &sandbox->deny_spawn, error) ||
-        !parse_group(list, "resourcecontrol", &sandbox->deny_resources, error)) {
-        return false;
-    }
-    sandbox->allow_obsolete = !deny_obsolete;
-    return true;
+    return parse_switch("enable", enable ? enable : "on", &sandbox->on, error) &&
+           parse_group(list, "obsolete", &sandbox->deny_obsolete, error) &&
+           (sandbox->deny_children ||
+            parse_group(list, "elevateprivileges", &sandbox->deny_privileges, error)) &&
+           parse_group(list, "spawn", &sandbox->deny_spawn, error) &&
+           parse_group(list, "resourcecontrol", &sandbox->deny_resources, error);
 }
 
 /* --- the program --- */
@@ -154,7 +149,7 @@ static GArray *make_program(const Sandbox *sandbox)
 {
     const uint32_t actions[GROUPS] = {
         [DANGEROUS] = SECCOMP_RET_KILL_PROCESS,
-        [OBSOLETE] = sandbox->allow_obsolete ? SECCOMP_RET_ALLOW : SECCOMP_RET_KILL_PROCESS,
+        [OBSOLETE] = sandbox->deny_obsolete ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ALLOW,
         [PRIVILEGES] = sandbox->deny_privileges ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ALLOW,
         [SPAWN] = sandbox->deny_spawn ? SECCOMP_RET_ERRNO | EPERM : SECCOMP_RET_ALLOW,
         [RESOURCES] = sandbox->deny_resources ? SECCOMP_RET_ERRNO | EPERM : SECCOMP_RET_ALLOW,

@@ -8,7 +8,7 @@
 
 typedef struct {
     bool on;
-    bool allow_obsolete;
+    bool deny_obsolete;
     bool deny_privileges, deny_children; /* elevateprivileges=deny; =children */
     bool deny_spawn, deny_resources;
 } Sandbox;

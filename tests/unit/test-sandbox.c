@@ -138,7 +138,7 @@ static void test_option(void)
     g_assert_true(sandbox_parse(&sandbox, "off", NULL) && !sandbox.on);
     g_assert_true(sandbox_parse(&sandbox, "on", NULL) && sandbox.on && !sandbox.deny_spawn);
     g_assert_true(sandbox_parse(&sandbox, "enable=on,elevateprivileges=children", NULL));
-    g_assert_true(sandbox.deny_children && !sandbox.deny_privileges && !sandbox.allow_obsolete);
+    g_assert_true(sandbox.deny_children && !sandbox.deny_privileges && sandbox.deny_obsolete);
 }
 
 int main(int argc, char **argv)
