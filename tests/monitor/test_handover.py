@@ -9,36 +9,11 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 
-from harness import Kaso, Qmp
+from harness import Qmp
+from migrating import machine, qmp, state, status_of
 
-MACHINE = ["-m", "16M", "-qmp", "unix:@/qmp,server=on,wait=off"]
 LOADED, GO, TAKEN = b"L", b"G", b"K"
-
-
-def machine(*arguments, **more):
-    return Kaso(*MACHINE, *arguments, machine="pc", **more)
-
-
-def qmp(kaso):
-    session = Qmp(kaso.connect("qmp"))
-    session.command("migrate-set-capabilities", capabilities=[{"capability": "events", "state": True}])
-    return session
-
-
-def status_of(session, *statuses):
-    end = time.monotonic() + 60
-    while True:
-        answer = session.command("query-migrate")
-        if answer.get("status") in statuses:
-            return answer
-        assert time.monotonic() < end, answer
-        time.sleep(0.02)
-
-
-def state(session):
-    return session.command("query-status")["status"]
 
 
 class Between:
@@ -306,12 +281,12 @@ def shared_kib(kaso):
 def test_holes():
     """Guest memory of a memfd of which little is used takes as little at both sides after a migration."""
     memory = ["-m", "256M", "-object", "memory-backend-memfd,id=m,size=256M", "-M", "memory-backend=m"]
-    with Kaso(*MACHINE, *memory, machine="pc") as source:
+    with machine(*memory) as source:
         s = qmp(source)
         s.command("migrate", uri="file:" + source.path("state"))
         status_of(s, "completed")
         assert shared_kib(source) < 16 << 10, shared_kib(source)
-        with Kaso(*MACHINE, *memory, "-incoming", "file:" + source.path("state"), machine="pc") as destination:
+        with machine(*memory, "-incoming", "file:" + source.path("state")) as destination:
             d = Qmp(destination.connect("qmp"))
             status_of(d, "completed")
             assert shared_kib(destination) < 16 << 10, shared_kib(destination)

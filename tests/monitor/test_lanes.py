@@ -3,6 +3,7 @@
 """Pages that go over several channels (multifd), with a guest that writes meanwhile; who may come in (tls-authz); machines that are told apart
 (validate-uuid)."""
 
+import functools
 import hashlib
 import os
 import shutil
@@ -12,37 +13,12 @@ import sys
 import time
 import zlib
 
-from harness import Kaso, Qmp
+import migrating
+from migrating import qmp, state, status_of
 
-MACHINE = ["-m", "48M", "-qmp", "unix:@/qmp,server=on,wait=off"]
+machine = functools.partial(migrating.machine, memory="48M")
 # mov bx, 1000h; 1: mov es, bx; xor di, di; mov cx, 8000h; rep stosw; inc ax; add bx, 1000h; cmp bx, 8000h; jb 1b; jmp 0
 WRITER = bytes.fromhex("bb00108ec331ffb90080f3ab4081c3001081fb008072eceb" "e7")
-
-
-def machine(*arguments, **more):
-    return Kaso(*MACHINE, *arguments, machine="pc", **more)
-
-
-def qmp(kaso, *capabilities, **parameters):
-    session = Qmp(kaso.connect("qmp"))
-    session.command("migrate-set-capabilities", capabilities=[{"capability": name, "state": True} for name in capabilities])
-    session.command("migrate-set-parameters", **parameters)
-    return session
-
-
-def status_of(session, *statuses):
-    end = time.monotonic() + 60
-    while True:
-        answer = session.command("query-migrate")
-        if answer.get("status") in statuses:
-            return answer
-        assert answer.get("status") not in ("failed", "completed"), answer
-        assert time.monotonic() < end, answer
-        time.sleep(0.02)
-
-
-def state(session):
-    return session.command("query-status")["status"]
 
 
 def memory(kaso, session):
@@ -94,7 +70,7 @@ def test_refusals():
         with machine("-incoming", "unix:@/in", paused=False) as destination:
             qmp(destination)
             s.command("migrate", uri="unix:" + destination.path("in"))
-            said = status_of_failed(s)
+            said = status_of(s, "failed")["error-desc"]
             assert "multifd" in said, said
             assert "set the capability multifd here" in destination.finish(1)[1]
         assert state(s) == "running"
@@ -120,7 +96,7 @@ def test_refusals():
             first, lane = listener.accept()[0], listener.accept()[0]
             assert lane.recv(20, socket.MSG_WAITALL)[:8] == b"KASOLANE"
             lane.sendall(b"?")
-            said = status_of_failed(s)
+            said = status_of(s, "failed")["error-desc"]
             assert "not the destination" in said and "0x3f" in said, said
             first.close()
             lane.close()
@@ -137,14 +113,6 @@ def test_refusals():
             destination.finish(1)
         assert state(s) == "running"
         s.command("quit")
-
-
-def status_of_failed(session):
-    end = time.monotonic() + 60
-    while session.command("query-migrate")["status"] != "failed":
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    return session.command("query-migrate")["error-desc"]
 
 
 def head_with_lanes(source, session):
@@ -202,7 +170,7 @@ def test_who_may_come():
                     assert state(d) == "running"
                     d.command("quit")
                 else:
-                    status_of_failed(s)
+                    status_of(s, "failed")["error-desc"]
                     assert "CN=bad" in destination.finish(1)[1]
                     assert state(s) == "running"
                 s.command("quit")
@@ -220,7 +188,7 @@ def test_uuid():
                 if fits:
                     status_of(s, "completed")
                 else:
-                    status_of_failed(s)
+                    status_of(s, "failed")["error-desc"]
                     assert one in destination.finish(1)[1]
                     assert state(s) == "running"
             s.command("quit")

@@ -11,35 +11,9 @@ import subprocess
 import sys
 import time
 
-from harness import Hmp, Kaso, Qmp
+from harness import Hmp
+from migrating import machine, qmp, state, status_of
 
-MACHINE = ["-m", "16M", "-qmp", "unix:@/qmp,server=on,wait=off"]
-PC = ["-m", "16M", "-qmp", "unix:@/qmp,server=on,wait=off"]
-
-
-def machine(*arguments, kind="pc", **more):
-    return Kaso(*MACHINE, *arguments, machine=kind, **more)
-
-
-def qmp(kaso):
-    session = Qmp(kaso.connect("qmp"))
-    session.command("migrate-set-capabilities", capabilities=[{"capability": "events", "state": True}])
-    return session
-
-
-def wait_for(session, *statuses):
-    end = time.monotonic() + 60
-    while True:
-        answer = session.command("query-migrate")
-        if answer.get("status") in statuses:
-            return answer
-        assert answer.get("status") not in ("failed", "completed", "cancelled"), answer
-        assert time.monotonic() < end, answer
-        time.sleep(0.02)
-
-
-def state(session):
-    return session.command("query-status")["status"]
 
 
 def test_addresses():
@@ -59,13 +33,13 @@ def test_addresses():
                             s.command("migrate", uri="tcp:127.0.0.1:" + port)
                         else:
                             s.command("migrate", uri=address)
-                        answer = wait_for(s, "completed")
+                        answer = status_of(s, "completed")
                         assert answer["ram"]["total"] >= 16 << 20 and answer["ram"]["remaining"] == 0, answer
                         assert answer["downtime"] >= 0 and answer["total-time"] >= answer["setup-time"], answer
                         assert state(s) == "postmigrate"
                         if stored:
                             d.command("migrate-incoming", uri=address.replace("cat > ", "cat "))
-                        wait_for(d, "completed")
+                        status_of(d, "completed")
                         assert state(d) == ("prelaunch" if paused else "running"), (address, paused, state(d))
                         statuses = [e["data"]["status"] for e in s.events if e["event"] == "MIGRATION"]
                         assert statuses == ["setup", "active", "device", "completed"], statuses
@@ -97,7 +71,7 @@ def test_refusals():
             request = {"uri": uri}
             if uri.startswith("unix:"):
                 s.command("migrate", **request)
-                wait_for(s, "failed")
+                status_of(s, "failed")
             else:
                 s.failure("migrate", **request)
         s.failure("migrate")
@@ -126,26 +100,26 @@ def test_cancel():
         parameters = s.command("query-migrate-parameters")
         assert parameters["max-bandwidth"] == 4096 and parameters["downtime-limit"] == 0 and parameters["tls-creds"] == "", parameters
         s.command("migrate", uri="exec:sleep 1000")
-        wait_for(s, "active")
+        status_of(s, "active")
         assert "in progress" in s.failure("migrate", uri="exec:cat > /dev/null")["desc"]
         assert "in progress" in s.failure("migrate-set-capabilities", capabilities=[{"capability": "events", "state": False}])["desc"]
         assert "not while" in s.failure("device_add", driver="virtio-rng-pci")["desc"]
         s.command("migrate_cancel")
-        wait_for(s, "cancelled")
+        status_of(s, "cancelled")
         assert state(s) == "running"
         s.command("migrate-set-parameters", max_bandwidth=0, downtime_limit=300)
         s.command("migrate-set-capabilities", capabilities=[{"capability": "pause-before-switchover", "state": True}])
         s.command("migrate", uri="exec:cat > /dev/null")
-        wait_for(s, "pre-switchover")
+        status_of(s, "pre-switchover")
         assert state(s) == "finish-migrate"
         assert "not finalized" in s.failure("cont")["desc"]
         s.command("migrate-continue", state="pre-switchover")
-        wait_for(s, "completed")
+        status_of(s, "completed")
         s.command("cont")  # it is taken back
         assert state(s) == "running"
         s.command("migrate", uri="exec:cat > /dev/null; exit 3")
-        s.command("migrate-continue", state="pre-switchover") if wait_for(s, "pre-switchover") else None
-        assert "3" in wait_for(s, "failed")["error-desc"]
+        s.command("migrate-continue", state="pre-switchover") if status_of(s, "pre-switchover") else None
+        assert "3" in status_of(s, "failed")["error-desc"]
         assert state(s) == "running"
         s.command("quit")
 
@@ -163,7 +137,7 @@ def test_disks():
             with machine(*drive, "-incoming", "unix:@/in", "-smp", "2") as destination:
                 qmp(destination)
                 s.command("migrate", uri="unix:" + destination.path("in"))
-                wait_for(s, "failed")
+                status_of(s, "failed")
                 destination.finish(1)
             assert "wrote" in s.command("human-monitor-command", command_line=write.format(2))
             with machine(*drive, "-incoming", "unix:@/in") as destination:
@@ -171,8 +145,8 @@ def test_disks():
                 assert not d.command("query-block")[0]["inserted"]["active"]
                 assert "wrote" not in d.command("human-monitor-command", command_line=write.format(7))
                 s.command("migrate", uri="unix:" + destination.path("in"))
-                wait_for(s, "completed")
-                wait_for(d, "completed")
+                status_of(s, "completed")
+                status_of(d, "completed")
                 assert d.command("query-block")[0]["inserted"]["active"]
                 assert not s.command("query-block")[0]["inserted"]["active"]
                 assert "wrote" not in s.command("human-monitor-command", command_line=write.format(7))
@@ -209,9 +183,9 @@ def test_copied_disk():
             with machine("-blockdev", "null-co,node-name=d,size=1M,read-zeroes=on", *drive[2:]) as source:
                 s = qmp(source)
                 s.command("migrate", uri="file:" + source.path("state"))
-                wait_for(s, "completed")
+                status_of(s, "completed")
                 d.command("migrate-incoming", uri="file:" + source.path("state"))
-                wait_for(d, "completed")
+                status_of(d, "completed")
                 s.command("quit")
             d.command("nbd-server-stop")
             answer = d.command("human-monitor-command", command_line="qemu-io d \"read -P 5 0 1M\"")
@@ -303,7 +277,7 @@ def test_damaged_streams():
         s = qmp(source)
         whole = source.path("state")
         s.command("migrate", uri="file:" + whole)
-        wait_for(s, "completed")
+        status_of(s, "completed")
         with open(whole, "rb") as file:
             data = file.read()
         seed = int.from_bytes(os.urandom(4), "little")
@@ -354,7 +328,7 @@ def test_silence():
             peer = socket.socket(socket.AF_UNIX)
             peer.connect(destination.path("in"))
             peer.sendall(said)
-            wait_for(d, "active")
+            status_of(d, "active")
             assert state(d) == "inmigrate"
             d.command("quit")
             destination.finish()
@@ -391,10 +365,10 @@ def test_announcements():
             with machine("-netdev", "user,id=n", *device[2:], paused=False) as source:
                 s = qmp(source)
                 s.command("migrate", uri="file:" + source.path("state"))
-                wait_for(s, "completed")
+                status_of(s, "completed")
                 d.command("migrate-set-parameters", **{"announce-initial": 1, "announce-step": 1, "announce-rounds": 3})
                 d.command("migrate-incoming", uri="file:" + source.path("state"))
-                wait_for(d, "completed")
+                status_of(d, "completed")
                 s.command("quit")
             d.command("announce-self", interfaces=["other"])
             d.command("announce-self", interfaces=["nic"], rounds=2, initial=1)
@@ -427,9 +401,9 @@ def test_tls():
                         d.command("migrate-set-parameters", **{"tls-creds": "t"})
                     d.command("migrate-incoming", uri="unix:" + destination.path("in"))
                     s.command("migrate", uri="unix:" + destination.path("in"))
-                    wait_for(s, "completed" if works else "failed")
+                    status_of(s, "completed" if works else "failed")
                     if works:
-                        wait_for(d, "completed")
+                        status_of(d, "completed")
                         assert state(d) == "running"
                         d.command("quit")
                     else:
@@ -468,7 +442,7 @@ def test_auto_converge():
                 assert time.monotonic() < end, seen
                 time.sleep(0.01)
             s.command("migrate_cancel")
-            wait_for(s, "cancelled")
+            status_of(s, "cancelled")
             assert "cpu-throttle-percentage" not in s.command("query-migrate")
             s.command("quit")
 
