@@ -9,7 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "machine/console.h"
+#include "machine/saved-state.h"
 
 #define ATTACHED "machine/semihosting.h"
 
@@ -316,6 +318,25 @@ int semihosting_errno(const Semihosting *host)
 
 /* --- the machine's --- */
 
+/* What a handle stands for is this process's, and its number the program's. */
+static bool may_save(void *opaque, GError **error)
+{
+    const Semihosting *host = opaque;
+
+    for (guint i = 0; i < host->handles->len; i++) {
+        if (g_array_index(host->handles, Handle, i).kind != KIND_FREE) {
+            return error_fail(error, KASO_ERROR_GENERIC,
+                              "the guest has opened %s by semihosting (handle %u), which cannot "
+                              "go with its state; close it there first",
+                              g_array_index(host->handles, Handle, i).kind == KIND_FILE
+                                  ? "a file of the host"
+                                  : "the console",
+                              i + 1);
+        }
+    }
+    return true;
+}
+
 static void free_semihosting(void *opaque)
 {
     Semihosting *host = opaque;
@@ -340,6 +361,7 @@ static Semihosting *new_semihosting(Machine *machine)
     host->typed = g_byte_array_new();
     host->handles = g_array_new(FALSE, FALSE, sizeof(Handle));
     machine_attach(machine, ATTACHED, host, free_semihosting);
+    machine_ask_before_save(machine, may_save, host);
     return host;
 }
 

@@ -8,6 +8,8 @@
 #include "machine/chardev.h"
 #include "machine/netdev.h"
 #include "machine/object.h"
+#include "machine/saved-state.h"
+#include "machine/semihosting.h"
 #include "tests/unit/counting-machine.h"
 
 static void collect_event(void *opaque, const char *event, const char *json_data)
@@ -749,6 +751,25 @@ static void test_lines_at_the_end(void)
     g_assert_cmpuint(wired_changes, ==, 1);
 }
 
+/* The files that a bare program has open are no state of its machine. */
+static void test_semihosting_saved(void)
+{
+    Machine *machine = counting_machine(0);
+    GError *error = NULL;
+    Semihosting *host;
+
+    g_assert_true(semihosting_enable(machine, false, NULL, NULL, &error));
+    host = semihosting_of(machine);
+    g_assert_true(machine_may_save(machine, &error));
+    g_assert_cmpint(semihosting_open(host, "/dev/null", 0), ==, 1);
+    g_assert_false(machine_may_save(machine, &error));
+    g_assert_nonnull(strstr(error->message, "a file of the host by semihosting (handle 1)"));
+    g_clear_error(&error);
+    g_assert_cmpint(semihosting_close(host, 1), ==, 0);
+    g_assert_true(machine_may_save(machine, &error));
+    machine_free(machine);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -765,6 +786,7 @@ int main(int argc, char **argv)
     g_test_add_func("/machine/events", test_events);
     g_test_add_func("/machine/views", test_views);
     g_test_add_func("/machine/attached", test_attached);
+    g_test_add_func("/machine/semihosting-saved", test_semihosting_saved);
     g_test_add_func("/machine/lines-at-the-end", test_lines_at_the_end);
     return g_test_run();
 }
