@@ -180,6 +180,8 @@ bool block_name_is_good(const char *name);
 bool block_job_start(BlockGraph *graph, const char *command, GHashTable *arguments, GError **error);
 /* blockdev-create: job-id, options.driver, options.file (a node) or options.filename, options.size … */
 bool block_job_create(BlockGraph *graph, GHashTable *arguments, GError **error);
+/* x-blockdev-amend: job-id, node-name, options.driver, options of its keys, force. */
+bool block_job_amend(BlockGraph *graph, GHashTable *arguments, GError **error);
 /* blockdev-reopen: a JSON list of objects with the options of nodes, which change together. */
 bool block_reopen(BlockGraph *graph, const char *list, GError **error);
 /* action: cancel, force-cancel, pause, resume, complete, finalize, dismiss, set-speed (value). */
@@ -221,6 +223,8 @@ bool block_transaction(BlockGraph *graph, const char *actions, bool grouped, uin
                        GError **error);
 /* change-backing-file: image-node-name, backing-file: what the header says, not what is open. */
 bool block_change_backing_file(BlockGraph *graph, GHashTable *arguments, GError **error);
+/* x-blockdev-change: parent, and child (which goes) or node (which comes). */
+bool block_change_child(BlockGraph *graph, GHashTable *arguments, GError **error);
 /* block_resize of a drive's id or a node's name. */
 bool block_resize(BlockGraph *graph, const char *name, uint64_t size, GError **error);
 /* Internal snapshots, without the machine's state. device: a drive's id or a node's name. */

@@ -64,12 +64,7 @@ static void start_entry(void *opaque)
     StartCall *call = opaque;
     BlockJob *job;
 
-    if (!block_name_is_good(call->id)) {
-        error_fail(call->error, KASO_ERROR_INVALID, "Invalid job ID '%s'", call->id);
-        return;
-    }
-    if (job_find(call->graph, call->id)) {
-        error_fail(call->error, KASO_ERROR_GENERIC, "Job ID '%s' already in use", call->id);
+    if (!job_id_is_free(call->graph, call->id, call->error)) {
         return;
     }
     job = job_new(call->graph, call->id, g_strdup(call->id), NULL);

@@ -8,7 +8,9 @@
 
 typedef bool BlockOperation(BlockGraph *graph, GHashTable *arguments, GError **error);
 
-/* The machine's graph, whose events go to the monitors from now on; NULL with an error: no drives. */
+/* Events of the machine's images go to its monitors from now on. */
+void monitor_hear_blocks(Machine *machine);
+/* The machine's graph; NULL with an error: no drives. */
 BlockGraph *monitor_block_graph(Monitor *monitor, GError **error);
 /* Calls operation with the checked arguments as the flat table that the block layer takes. Returns NULL. */
 json_t *monitor_block_operation(Monitor *monitor, BlockOperation *operation, json_t *arguments,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "monitor/block.h"
 #include "monitor/session.h"
 
 /* Its peer leaves more unread than is kept. */
@@ -204,6 +205,7 @@ bool monitor_create(Machine *machine, const char *mode, Chardev *chardev, bool p
         return false;
     }
     machine_add_event_listener(machine, monitor_machine_event, monitor);
+    monitor_hear_blocks(machine);
     machine_on_free(machine, monitor_free, monitor);
     return true;
 }

@@ -214,6 +214,9 @@ struct BlockDriver {
     int (*vm_state_write)(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector);
     /* Gives up what vm_state_write has written, or an applied snapshot has left; snapshots keep theirs. */
     int (*vm_state_drop)(BlockNode *node);
+    /* x-blockdev-change, in the quiesced graph. Optional. */
+    bool (*add_child)(BlockNode *node, BlockNode *added, GError **error);
+    bool (*remove_child)(BlockNode *node, BlockChild *child, GError **error);
     /* action: add remove clear enable disable merge. */
     bool (*bitmap_action)(BlockNode *node, const char *action, const char *name,
                           GHashTable *arguments, GError **error);

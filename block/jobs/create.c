@@ -243,13 +243,7 @@ static void create_entry(void *opaque)
     g_autofree char *id = options_take(arguments, "job-id");
     BlockJob *job;
 
-    if (!id || !block_name_is_good(id)) {
-        error_fail(call->error, KASO_ERROR_INVALID,
-                   id ? "Invalid job ID '%s'" : "Parameter 'job-id' is missing", id);
-        return;
-    }
-    if (job_find(call->graph, id)) {
-        error_fail(call->error, KASO_ERROR_GENERIC, "Job ID '%s' already in use", id);
+    if (!job_id_is_free(call->graph, id, call->error)) {
         return;
     }
     job = job_new(call->graph, id, g_strdup(id), NULL);

@@ -415,6 +415,16 @@ BlockJob *job_find(BlockGraph *graph, const char *id)
     return NULL;
 }
 
+bool job_id_is_free(BlockGraph *graph, const char *id, GError **error)
+{
+    if (!id || !block_name_is_good(id)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          id ? "Invalid job ID '%s'" : "Parameter 'job-id' is missing", id);
+    }
+    return !job_find(graph, id) ||
+           error_fail(error, KASO_ERROR_GENERIC, "Job ID '%s' already in use", id);
+}
+
 /* What can be asked of a job, and in which of its states. */
 static const struct {
     const char *action, *verb;

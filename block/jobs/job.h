@@ -90,6 +90,7 @@ struct BlockJob {
     uint64_t chunk, speed;
     int64_t next_us; /* rate limit: no copying before */
     bool paused, ready, finalized, dismissed;
+    bool force;         /* amend */
     bool held;          /* created by a transaction that may still fail: it has not begun */
     JobGroup *group;    /* NULL: it ends alone */
     bool cancelled;     /* it ends soon, without result … */
@@ -123,6 +124,8 @@ void job_group_leave(BlockJob *job, bool failed);
 /* Whether it changes nothing before job-finalize. */
 bool job_asks_user(const BlockJob *job);
 BlockJob *job_find(BlockGraph *graph, const char *id);
+/* Whether a job can have that name; NULL: none was given. */
+bool job_id_is_free(BlockGraph *graph, const char *id, GError **error);
 /* Lets go of the graph. */
 void job_release(BlockJob *job);
 void job_free(BlockJob *job);

@@ -117,10 +117,41 @@ bool qcow2_is_metadata(Qcow2 *q, uint64_t offset, uint64_t bytes)
     return false;
 }
 
+/* The L2 tables of snapshots: offsets (uint64_t) are added to tables. */
+static int find_inactive_tables(Qcow2 *q, GArray *tables)
+{
+    for (unsigned i = 0; i < q->snapshot_count; i++) {
+        const Qcow2Snapshot *snapshot = &q->snapshots[i];
+        uint64_t bytes = snapshot->l1_size * sizeof(uint64_t);
+        g_autofree uint8_t *l1 = g_try_malloc(bytes);
+        int result = l1 || !bytes
+                         ? node_pread(q->node->file->node, snapshot->l1_table_offset, l1, bytes)
+                         : -ENOMEM;
+
+        if (result < 0) {
+            return result;
+        }
+        for (uint64_t at = 0; at < bytes; at += sizeof(uint64_t)) {
+            uint64_t offset = load_be64(l1 + at) & QCOW2_OFFSET_MASK;
+
+            if (offset) {
+                g_array_append_val(tables, offset);
+            }
+        }
+    }
+    return 0;
+}
+
 int qcow2_know_metadata(Qcow2 *q)
 {
-    if (q->metadata) {
-        return 0;
+    g_autoptr(GArray) inactive = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    int result = 0;
+
+    if (!q->metadata && q->checks_inactive_l2) {
+        result = find_inactive_tables(q, inactive);
+    }
+    if (result < 0 || q->metadata) {
+        return result;
     }
     q->metadata = g_hash_table_new(NULL, NULL);
     qcow2_metadata_add(q, 0, q->cluster_size);
@@ -142,6 +173,9 @@ int qcow2_know_metadata(Qcow2 *q)
     for (unsigned i = 0; i < q->snapshot_count; i++) {
         qcow2_metadata_add(q, q->snapshots[i].l1_table_offset,
                            q->snapshots[i].l1_size * sizeof(uint64_t));
+    }
+    for (guint i = 0; i < inactive->len; i++) {
+        qcow2_metadata_add(q, g_array_index(inactive, uint64_t, i), q->cluster_size);
     }
     return 0;
 }

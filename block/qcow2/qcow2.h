@@ -157,6 +157,7 @@ struct Qcow2 {
     /* A write of the header or the refcount table failed: which one the disk holds is not known. */
     bool unsettled;
     bool discard_passthrough[3]; /* request, snapshot, other */
+    bool checks_inactive_l2;     /* tables that only snapshots have are metadata as well */
 };
 
 static inline Qcow2 *qcow2_of(BlockNode *node)

@@ -16,7 +16,7 @@ enum {
 /* What a user may choose for an open image, by options or blockdev-reopen. */
 typedef struct {
     uint64_t l2_bytes, refcount_bytes, slice_bytes, clean_interval_s;
-    bool lazy_refcounts, discard_passthrough[3];
+    bool lazy_refcounts, discard_passthrough[3], checks_inactive_l2;
 } Settings;
 
 /* How much of an L2 table is read and kept at once. */
@@ -68,15 +68,17 @@ static bool take_cache_sizes(const Qcow2 *q, GHashTable *options, Settings *s, G
 }
 
 /*
- * Metadata is always checked against all of it: that costs a look into a set. So the choices of overlap-check, a
- * name or an object of switches over a template, are looked at for being one, and change nothing.
+ * Metadata is always checked against all of it that is in memory: that costs a look into a set. L2 tables of snapshots are not; who
+ * wants them in the set as well has their L1 tables read before the first write. So of the choices of overlap-check, a name or an
+ * object of switches over a template, only that one changes something.
  */
-static bool take_overlap_check(GHashTable *options, GError **error)
+static bool take_overlap_check(GHashTable *options, Settings *s, GError **error)
 {
+    enum { TEMPLATE_ALL = 3 };
     static const char *const templates[] = { "none", "constant", "cached", "all", NULL };
-    static const char *const areas[] = { "main-header",    "active-l1",      "active-l2",
-                                         "refcount-table", "refcount-block", "snapshot-table",
-                                         "inactive-l1",    "inactive-l2",    "bitmap-directory" };
+    static const char *const areas[] = { "main-header",    "active-l1",       "active-l2",
+                                         "refcount-table", "refcount-block",  "snapshot-table",
+                                         "inactive-l1",    "bitmap-directory" };
     int name = 0;
     bool on;
 
@@ -87,8 +89,12 @@ static bool take_overlap_check(GHashTable *options, GError **error)
             return false;
         }
     }
-    return options_take_enum(options, "overlap-check", templates, &name, error) &&
-           options_take_enum(options, "overlap-check.template", templates, &name, error);
+    if (!options_take_enum(options, "overlap-check", templates, &name, error) ||
+        !options_take_enum(options, "overlap-check.template", templates, &name, error)) {
+        return false;
+    }
+    s->checks_inactive_l2 = name == TEMPLATE_ALL;
+    return options_take_bool(options, "overlap-check.inactive-l2", &s->checks_inactive_l2, error);
 }
 
 static bool take_settings(const Qcow2 *q, GHashTable *options, Settings *s, GError **error)
@@ -105,7 +111,7 @@ static bool take_settings(const Qcow2 *q, GHashTable *options, Settings *s, GErr
         !options_take_bool(options, "pass-discard-request", &s->discard_passthrough[0], error) ||
         !options_take_bool(options, "pass-discard-snapshot", &s->discard_passthrough[1], error) ||
         !options_take_bool(options, "pass-discard-other", &s->discard_passthrough[2], error) ||
-        !take_overlap_check(options, error)) {
+        !take_overlap_check(options, s, error)) {
         return false;
     }
     return !s->lazy_refcounts || q->version >= 3 ||
@@ -119,6 +125,10 @@ static void apply_settings(Qcow2 *q, const Settings *s)
 {
     q->lazy_refcounts = s->lazy_refcounts;
     memcpy(q->discard_passthrough, s->discard_passthrough, sizeof q->discard_passthrough);
+    if (s->checks_inactive_l2 && !q->checks_inactive_l2) {
+        g_clear_pointer(&q->metadata, g_hash_table_unref); /* made anew before the next write */
+    }
+    q->checks_inactive_l2 = s->checks_inactive_l2;
     q->l2_slice_bytes = s->slice_bytes;
     q->refblock_slice_bytes = MIN(q->cluster_size, QCOW2_SLICE_BYTES);
     q->l2_cache = table_cache_new(q->node->file, q->l2_slice_bytes, s->l2_bytes);

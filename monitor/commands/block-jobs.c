@@ -22,6 +22,13 @@ static void forward_event(void *opaque, const char *event, const char *data)
     }
 }
 
+void monitor_hear_blocks(Machine *machine)
+{
+    if (machine->block_graph) {
+        block_set_event_handler(machine->block_graph, forward_event, machine);
+    }
+}
+
 BlockGraph *monitor_block_graph(Monitor *monitor, GError **error)
 {
     Machine *machine = monitor_machine(monitor);
@@ -30,7 +37,6 @@ BlockGraph *monitor_block_graph(Monitor *monitor, GError **error)
         error_fail(error, KASO_ERROR_GENERIC, "This machine has no drives");
         return NULL;
     }
-    block_set_event_handler(machine->block_graph, forward_event, machine);
     return machine->block_graph;
 }
 
@@ -447,6 +453,26 @@ static const MonitorCommand change_backing_command = {
 };
 MONITOR_COMMAND(change_backing_command);
 
+static const MonitorArgument change_child_arguments[] = {
+    { "parent", ARGUMENT_STRING, false, "node", .complete = monitor_complete_drives },
+    { "child", ARGUMENT_STRING, true, "the child that goes: children.0 …" },
+    { "node", ARGUMENT_STRING, true, "the node that becomes a child" },
+    { NULL },
+};
+
+static json_t *change_child_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return monitor_block_operation(monitor, block_change_child, arguments, error);
+}
+
+static const MonitorCommand change_child_command = {
+    .name = "x-blockdev-change",
+    .summary = "adds a child to a node that has several, or takes one away",
+    .arguments = change_child_arguments,
+    .run = change_child_run,
+};
+MONITOR_COMMAND(change_child_command);
+
 static const MonitorArgument node_add_arguments[] = {
     { "driver", ARGUMENT_STRING, false, "block driver" },
     { "node-name", ARGUMENT_STRING, false, "name of the node" },
@@ -493,6 +519,28 @@ static const MonitorCommand create_command = {
     .run = create_run,
 };
 MONITOR_COMMAND(create_command);
+
+static const MonitorArgument amend_arguments[] = {
+    { "job-id", ARGUMENT_STRING, false, "of the job, which job-dismiss ends" },
+    { "node-name", ARGUMENT_STRING, false, "an encrypted image",
+      .complete = monitor_complete_drives },
+    { "options", ARGUMENT_OBJECT, false, "driver, and what of its keys shall be otherwise" },
+    { "force", ARGUMENT_BOOL, true, "also what makes the image unreadable" },
+    { NULL },
+};
+
+static json_t *amend_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return monitor_block_operation(monitor, block_job_amend, arguments, error);
+}
+
+static const MonitorCommand amend_command = {
+    .name = "x-blockdev-amend",
+    .summary = "changes the keys of an encrypted image",
+    .arguments = amend_arguments,
+    .run = amend_run,
+};
+MONITOR_COMMAND(amend_command);
 
 static const MonitorArgument reopen_arguments[] = {
     { "options", ARGUMENT_ANY, false, "list of objects as blockdev-add takes them" },

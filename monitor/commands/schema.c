@@ -229,6 +229,17 @@ static const MonitorArgument write_threshold_data[] = {
     { "write-threshold", ARGUMENT_INT },
     { NULL },
 };
+static const MonitorArgument quorum_bad_data[] = {
+    { "type", ARGUMENT_STRING },       { "error", ARGUMENT_STRING, true },
+    { "node-name", ARGUMENT_STRING },  { "sector-num", ARGUMENT_INT },
+    { "sectors-count", ARGUMENT_INT }, { NULL },
+};
+static const MonitorArgument quorum_failure_data[] = {
+    { "reference", ARGUMENT_STRING },
+    { "sector-num", ARGUMENT_INT },
+    { "sectors-count", ARGUMENT_INT },
+    { NULL },
+};
 static const MonitorArgument dump_data[] = {
     { "result", ARGUMENT_OBJECT },
     { "error", ARGUMENT_STRING, true },
@@ -351,6 +362,8 @@ static const struct {
     { "NETDEV_STREAM_CONNECTED", connected_data },
     { "NETDEV_STREAM_DISCONNECTED", disconnected_data },
     { "POWERDOWN", NULL },
+    { "QUORUM_FAILURE", quorum_failure_data },
+    { "QUORUM_REPORT_BAD", quorum_bad_data },
     { "RESET", end_data },
     { "RESUME", NULL },
     { "SHUTDOWN", end_data },

@@ -421,6 +421,28 @@ def leaks_alone():
     run(IO, "l.qcow2", "-c", "read -P 7 0 128k")
 
 
+def inactive_tables():
+    """A write that a broken entry sends into a snapshot's L2 table is refused by who asks for that check."""
+    for options, refused in (("overlap-check=all", True), ("overlap-check.template=constant,overlap-check.inactive-l2=on", True),
+                             ("overlap-check=constant", False)):
+        run(IMG, "create", "-q", "-f", "qcow2", "o.qcow2", "64M")
+        run(IO, "-c", "write -P 1 0 512", "o.qcow2")
+        run(IMG, "snapshot", "-c", "s", "o.qcow2")
+        run(IO, "-c", "write -P 2 0 512", "o.qcow2")
+        with open("o.qcow2", "r+b") as file:
+            def number(at):
+                file.seek(at)
+                return struct.unpack(">Q", file.read(8))[0] & 0xfffffffffffe00
+            active, inactive = number(number(40)), number(number(number(64)))
+            assert active and inactive and active != inactive
+            file.seek(active)
+            file.write(struct.pack(">Q", 1 << 63 | inactive))
+        text = run(IO, "--image-opts", "driver=qcow2,file.filename=o.qcow2," + options, "-c", "write -P 3 0 512", status=None)
+        assert ("write failed" in text) == refused, (options, text)
+        if refused:
+            assert "corrupt: true" in run(IMG, "info", "o.qcow2")
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
@@ -430,6 +452,7 @@ def main():
         downgrade()
         strange_headers()
         leaks_alone()
+        inactive_tables()
         qed()
         messages()
         reopening()
