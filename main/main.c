@@ -9,11 +9,26 @@
 #include "migration/migration.h"
 #include "migration/snapshot.h"
 
+/* One line, whatever characters a value had that the message repeats. */
+static char *in_one_line(const char *text)
+{
+    GString *line = g_string_new(NULL);
+
+    for (; *text; text++) {
+        if (g_ascii_iscntrl(*text)) {
+            g_string_append_printf(line, "\\x%02x", (uint8_t)*text);
+        } else {
+            g_string_append_c(line, *text);
+        }
+    }
+    return g_string_free(line, FALSE);
+}
+
 /* Prints an error and the name of the program, as -msg wants it. */
 static int fail(const Setup *setup, const GError *error)
 {
     const char *guest = setup->message_guest_name ? setup->config.name : NULL;
-    g_autofree char *stamp = NULL;
+    g_autofree char *stamp = NULL, *line = in_one_line(error->message);
 
     if (setup->message_timestamp) {
         g_autoptr(GDateTime) now = g_date_time_new_now_utc();
@@ -21,7 +36,7 @@ static int fail(const Setup *setup, const GError *error)
         stamp = g_date_time_format(now, "%Y-%m-%dT%H:%M:%S.%fZ ");
     }
     fprintf(stderr, "%s%s%s%s: %s\n", stamp ? stamp : "", guest ? guest : "", guest ? " " : "",
-            setup->program, error->message);
+            setup->program, line);
     return 1;
 }
 

@@ -189,6 +189,7 @@ REFUSED = [
     ([*VIRT, '-object', 'memory-backend-ram,id=m,size=64M,host-nodes=0'], r"host-nodes= needs policy=, which is 'default'"),
     ([*VIRT, '-object', 'memory-backend-ram,id=m,size=64M,host-nodes=4-2,policy=bind'], r'host-nodes=4-2: give N or N-M'),
     ([*VIRT, '-object', 'memory-backend-ram,id=m,size=64M,host-nodes=99,policy=bind', '-M', 'memory-backend=m'], r'does not put memory'),
+    ([*VIRT, '-numa', 'node,cpus=1\n2'], r'cpus=1\\x0a2: give a number'),
     ([*VIRT, '-numa', 'nodule'], r'it begins with node, cpu or dist'),
     ([*VIRT, '-numa', 'node,size=1'], r"-numa node has no option 'size'"),
     ([*VIRT, '-numa', 'node,mem=10M', '-numa', 'node,mem=10M'], r'the nodes have 20 MiB in all, but -m gives 64 MiB'),
