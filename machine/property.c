@@ -27,6 +27,7 @@ static const struct {
     [PROPERTY_U64] = { "uint64", 8 },
     [PROPERTY_I32] = { "int32", 4 },
     [PROPERTY_SIZE] = { "size", 8 },
+    [PROPERTY_SIZE32] = { "size", 4 },
     [PROPERTY_STRING] = { "str", sizeof(char *) },
     [PROPERTY_ENUM] = { "enum", sizeof(int) },
     [PROPERTY_ON_OFF_AUTO] = { "OnOffAuto", sizeof(int) },
@@ -302,10 +303,13 @@ static bool set_number(const Property *property, void *field, const char *who, c
         return parse_i32(value, field) ||
                bad_value(property, who, value, "a number of 32 bits", error);
     }
-    if (property->kind == PROPERTY_SIZE) {
+    if (property->kind == PROPERTY_SIZE || property->kind == PROPERTY_SIZE32) {
         if (!property_parse_size(value, &number)) {
             return bad_value(property, who, value, "a size in bytes, or with suffix K, M, G or T",
                              error);
+        }
+        if (number > bits_mask(bits)) {
+            return bad_value(property, who, value, "a size below 4G", error);
         }
     } else if (!parse_unsigned(value, bits, &number)) {
         wanted = g_strdup_printf("a number from 0 to %" G_GUINT64_FORMAT, bits_mask(bits));

@@ -21,6 +21,7 @@ typedef enum {
     PROPERTY_U64,
     PROPERTY_I32,
     PROPERTY_SIZE,     /* uint64_t; bytes with K M G T suffix */
+    PROPERTY_SIZE32,   /* uint32_t; the same */
     PROPERTY_STRING,   /* char *, owned by the instance, NULL when unset */
     PROPERTY_ENUM,     /* int, index into values */
     PROPERTY_ON_OFF_AUTO, /* int: enum OnOffAuto */

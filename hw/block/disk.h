@@ -38,15 +38,15 @@ extern const char *const disk_policy_names[];
 #define DISK_MEDIUM_PROPERTIES(Instance, disk)                                                     \
     { "drive", PROPERTY_DRIVE, DISK_FIELD(Instance, disk, drive),                                  \
       "the image: id of a -drive or node name of a -blockdev" },                                   \
-    { "logical_block_size", PROPERTY_U32, DISK_FIELD(Instance, disk, logical_block_size),          \
+    { "logical_block_size", PROPERTY_SIZE32, DISK_FIELD(Instance, disk, logical_block_size),       \
       "bytes of a sector; 0: as the drive has them", "0" },                                        \
-    { "physical_block_size", PROPERTY_U32, DISK_FIELD(Instance, disk, physical_block_size),        \
+    { "physical_block_size", PROPERTY_SIZE32, DISK_FIELD(Instance, disk, physical_block_size),     \
       "0: as the logical one", "0" },                                                              \
-    { "min_io_size", PROPERTY_U32, DISK_FIELD(Instance, disk, min_io_size),                        \
+    { "min_io_size", PROPERTY_SIZE32, DISK_FIELD(Instance, disk, min_io_size),                     \
       "preferred smallest transfer, bytes", "0" },                                                 \
-    { "opt_io_size", PROPERTY_U32, DISK_FIELD(Instance, disk, opt_io_size),                        \
+    { "opt_io_size", PROPERTY_SIZE32, DISK_FIELD(Instance, disk, opt_io_size),                     \
       "preferred transfer, bytes", "0" },                                                          \
-    { "discard_granularity", PROPERTY_U32, DISK_FIELD(Instance, disk, discard_granularity),        \
+    { "discard_granularity", PROPERTY_SIZE32, DISK_FIELD(Instance, disk, discard_granularity),     \
       "smallest discard, bytes; 4294967295: as the drive has it; 0: no discard", "4294967295" },   \
     { "write-cache", PROPERTY_ON_OFF_AUTO, DISK_FIELD(Instance, disk, write_cache),                \
       "off: each write is durable; auto: as the drive's cache=", "auto" },                         \

@@ -226,7 +226,7 @@ static void scsi_drive_state_loaded(Device *device)
         { "port_wwn", PROPERTY_U64, offsetof(ScsiDrive, port_wwn), "the same of its port", "0" },  \
         { "port_index", PROPERTY_U16, offsetof(ScsiDrive, port_index),                             \
           "number of its port; 0: none", "0" },                                                    \
-        { "max_io_size", PROPERTY_U64, offsetof(ScsiDrive, max_io_size),                           \
+        { "max_io_size", PROPERTY_SIZE, offsetof(ScsiDrive, max_io_size),                          \
           "largest transfer, bytes", "2147483647" },                                               \
         { "scsi_version", PROPERTY_I32, offsetof(ScsiDrive, scsi_version),                         \
           "version of SPC that INQUIRY tells; -1: SPC-3", "-1" },                                  \
@@ -245,7 +245,7 @@ static const Property scsi_hd_properties[] = {
       "say that writes can be forced to the medium", "off" },
     { "rotation_rate", PROPERTY_U16, offsetof(ScsiDrive, rotation_rate),
       "turns per minute; 1: a solid state disk; 0: not told", "0" },
-    { "max_unmap_size", PROPERTY_U64, offsetof(ScsiDrive, max_unmap_size), "largest UNMAP, bytes",
+    { "max_unmap_size", PROPERTY_SIZE, offsetof(ScsiDrive, max_unmap_size), "largest UNMAP, bytes",
       "1073741824" },
     { 0 },
 };

@@ -339,6 +339,7 @@ static const struct {
     { 0x43, DISCS | MEDIUM, mmc_read_toc },
     { 0x46, DISCS | ALWAYS, mmc_get_configuration },
     { 0x4a, DISCS | ALWAYS, mmc_get_event },
+    { 0x4d, DISKS, scsi_log_sense },
     { 0x51, DISCS | MEDIUM, mmc_disc_information },
     { 0x52, DISCS | MEDIUM, mmc_track_information },
     { 0x55, BOTH, scsi_mode_select },

@@ -110,6 +110,7 @@ void mmc_ask_for_eject(ScsiUnit *unit);
 ScsiAction scsi_inquiry(ScsiUnit *unit, ScsiCommand *command);
 ScsiAction scsi_mode_sense(ScsiUnit *unit, ScsiCommand *command);
 ScsiAction scsi_mode_select(ScsiUnit *unit, ScsiCommand *command);
+ScsiAction scsi_log_sense(ScsiUnit *unit, ScsiCommand *command);
 bool scsi_mode_received(ScsiUnit *unit, ScsiCommand *command);
 
 ScsiAction mmc_start_stop(ScsiUnit *unit, ScsiCommand *command);

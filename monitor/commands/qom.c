@@ -216,6 +216,7 @@ static json_t *property_value(const Property *property, const char *text)
     case PROPERTY_U64:
     case PROPERTY_I32:
     case PROPERTY_SIZE:
+    case PROPERTY_SIZE32:
         number = strtoull(text ? text : "", &end, 0);
         return text && *text && !*end ? json_integer(number) : monitor_string(text);
     case PROPERTY_JSON: {

@@ -32,7 +32,7 @@ def goes_with_its_device():
         assert m.hmp("drive_del n") == "" and not m.node("n")
         # One that could not be made leaves its drive.
         assert m.hmp("drive_add 0 if=none,id=d,file=a,format=raw") == "OK\n"
-        assert "error" in m.ask("device_add", driver="scsi-hd", id="h", drive="d", logical_block_size=3)
+        assert "logical_block_size=3" in m.hmp("device_add scsi-hd,id=h,drive=d,logical_block_size=3")
         assert "Removable device: not locked, tray closed" in m.hmp("info block d")
         m.do("device_add", driver="scsi-hd", id="h", drive="d")
         m.do("device_del", id="h")
@@ -155,9 +155,21 @@ def never_began():
             assert told == ["created", "aborting", "concluded", "null"], told
 
 
+def sizes():
+    """All sizes of a drive's properties take suffixes."""
+    raw("a")
+    with Machine(*SCSI, "-drive", "if=none,id=d,file=a,format=raw", "-device", "scsi-hd,id=h,drive=d,logical_block_size=4k,"
+                 "physical_block_size=8K,min_io_size=64k,opt_io_size=1M,discard_granularity=2M,max_unmap_size=1G") as m:
+        got = {p: m.do("qom-get", path="/machine/peripheral/h", property=p) for p in (
+            "logical_block_size", "physical_block_size", "min_io_size", "opt_io_size", "discard_granularity", "max_unmap_size")}
+        assert list(got.values()) == [4096, 8192, 65536, MIB, 2 * MIB, 1024 * MIB], got
+        for wrong in "4x", "4G", "-1":
+            assert f"'{wrong}'" in m.hmp("device_add scsi-hd,opt_io_size=" + wrong), wrong
+
+
 def main():
     for test in (goes_with_its_device, taken_from_its_device, with_a_job, told_before_the_answer, ends_together,
-                 never_began):
+                 never_began, sizes):
         with tempfile.TemporaryDirectory() as folder:
             os.chdir(folder)
             test()

@@ -235,6 +235,32 @@ static void test_transfer(gconstpointer kind)
     scsi_free(s);
 }
 
+static void test_log(gconstpointer kind)
+{
+    Scsi *s = scsi_new(*(const DriveKind *)kind, NULL);
+    const uint8_t *data = ram(s, DATA);
+
+    take_attention(s);
+    g_assert_cmpuint(DISK(s, 0, 64, 0x4d, 0, 0x40, 0, 0, 0, 0, 0, 64), ==, GOOD);
+    g_assert_cmpint(memcmp(data, "\x00\x00\x00\x03\x00\x0d\x2f", 7), ==, 0);
+    g_assert_cmpuint(residual(s), ==, 64 - 7);
+    g_assert_cmpuint(DISK(s, 0, 64, 0x4d, 0, 0x40, 0xff, 0, 0, 0, 0, 64), ==, GOOD);
+    g_assert_cmpint(memcmp(data, "\x40\xff\x00\x08", 4), ==, 0);
+    /* Temperatures: now, and what it should not exceed. */
+    g_assert_cmpuint(DISK(s, 0, 64, 0x4d, 0, 0x4d, 0, 0, 0, 0, 0, 64), ==, GOOD);
+    g_assert_cmpint(memcmp(data, "\x0d\x00\x00\x0c\x00\x00\x03\x02", 8), ==, 0);
+    g_assert_cmpuint(data[9], <, data[15]);
+    g_assert_cmpuint(DISK(s, 0, 4, 0x4d, 0, 0x4d, 0, 0, 0, 0, 0, 4), ==, GOOD);
+    /* Nothing is wrong. */
+    g_assert_cmpuint(DISK(s, 0, 64, 0x4d, 0, 0x6f, 0, 0, 0, 0, 0, 64), ==, GOOD);
+    g_assert_cmpint(memcmp(data, "\x2f\x00\x00\x08\x00\x00\x03\x04\x00\x00", 10), ==, 0);
+    DISK(s, 0, 64, 0x4d, 0, 0x42, 0, 0, 0, 0, 0, 64);
+    assert_sense(s, 5, 0x24);
+    DISK(s, 0, 64, 0x4d, 1, 0x40, 0, 0, 0, 0, 0, 64);
+    assert_sense(s, 5, 0x24);
+    scsi_free(s);
+}
+
 static void test_ranges(gconstpointer kind)
 {
     Scsi *s = scsi_new(*(const DriveKind *)kind, NULL);
@@ -420,6 +446,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     test_each_transport("scsi/inquiry", test_inquiry);
     test_each_transport("scsi/transfer", test_transfer);
+    test_each_transport("scsi/log", test_log);
     test_each_transport("scsi/ranges", test_ranges);
     test_each_transport("scsi/disc", test_disc);
     test_each_transport("scsi/management", test_management);
