@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "block/graph/blockers.h"
 
+#include <errno.h>
 #include <string.h>
 
 typedef struct {
@@ -526,6 +527,21 @@ bool block_read_only(const BlockBackend *block)
 BlockErrorPolicy block_error_policy(const BlockBackend *block, bool is_write)
 {
     return is_write ? block->on_write_error : block->on_read_error;
+}
+
+void block_set_io_status(BlockBackend *block, int error)
+{
+    block->io_error = error;
+}
+
+const char *block_io_status(const BlockBackend *block)
+{
+    return block->io_error == ENOSPC ? "nospace" : block->io_error ? "failed" : "ok";
+}
+
+const char *block_node_name(const BlockBackend *block)
+{
+    return block->root ? block->root->node->node_name : "";
 }
 
 uint32_t block_logical_sector(const BlockBackend *block)

@@ -19,6 +19,7 @@ struct BlockBackend {
     bool read_only;
     bool write_cache; /* off: each write is followed by a flush */
     BlockErrorPolicy on_read_error, on_write_error;
+    int io_error; /* for which a device has stopped the machine; 0: none */
     unsigned in_flight;      /* until the completion has been delivered */
     unsigned hurry;          /* drains that wait: throttling lets everything pass */
     unsigned give_up;        /* as hurry: drains that let no request wait for a lost server */

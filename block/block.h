@@ -133,6 +133,11 @@ bool block_node_may_move(BlockGraph *graph, const char *node_name, bool force, G
 /* Whether nobody said that the image is raw: some writes to its first sector are refused. */
 bool block_guessed_raw(const BlockBackend *block);
 BlockErrorPolicy block_error_policy(const BlockBackend *block, bool is_write);
+/* Why a device has stopped the machine, for query-block: an errno; 0: it has not. */
+void block_set_io_status(BlockBackend *block, int error);
+const char *block_io_status(const BlockBackend *block); /* ok, failed or nospace */
+/* "" without an image. */
+const char *block_node_name(const BlockBackend *block);
 uint32_t block_logical_sector(const BlockBackend *block); /* 512 or 4096 */
 
 /* iov and its buffers must stay valid until completion. [any thread; completion in the main context] */

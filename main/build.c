@@ -100,7 +100,10 @@ static void drain_drives(void *opaque, bool running)
     Machine *machine = opaque;
     BlockBackend *drive = NULL;
 
-    if (running) {
+    if (running) { /* what failed is tried again */
+        while ((drive = block_next(machine->block_graph, drive))) {
+            block_set_io_status(drive, 0);
+        }
         return;
     }
     /* Completions take the machine lock, so it is given up while they run. */

@@ -163,17 +163,19 @@ DiskVerdict disk_failed(Disk *disk, Device *device, bool is_write, int error)
     };
     BlockErrorPolicy policy = error_policy(disk, is_write, error);
     const char *operation = is_write ? "write" : "read", *id = block_id(disk->drive);
-    g_autofree char *json =
-        g_strdup_printf("{\"device\": \"%s\", \"operation\": \"%s\", \"action\": \"%s\", "
-                        "\"nospace\": %s, \"reason\": \"%s\"}",
-                        id ? id : "", operation, actions[policy].name,
-                        error == ENOSPC ? "true" : "false", g_strerror(error));
+    g_autofree char *path = device_user_path(device);
+    g_autofree char *json = g_strdup_printf(
+        "{\"qom-path\": \"%s\", \"device\": \"%s\", \"node-name\": \"%s\", \"operation\": \"%s\", "
+        "\"action\": \"%s\", \"nospace\": %s, \"reason\": \"%s\"}",
+        path, id ? id : "", block_node_name(disk->drive), operation, actions[policy].name,
+        error == ENOSPC ? "true" : "false", g_strerror(error));
 
     machine_event(device->machine, "BLOCK_IO_ERROR", json);
     if (policy == BLOCK_ERROR_STOP) {
         g_autofree char *detail =
             g_strdup_printf("%s: %s failed: %s", device->id, operation, g_strerror(error));
 
+        block_set_io_status(disk->drive, error);
         machine_request_stop(device->machine, STOP_IO_ERROR, detail);
     }
     return actions[policy].verdict;

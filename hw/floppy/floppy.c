@@ -73,10 +73,12 @@ bool floppy_present(const Floppy *floppy)
 
 void floppy_step_to(Floppy *floppy, unsigned cylinder)
 {
-    floppy->cylinder = MIN(cylinder, LAST_CYLINDER);
-    if (floppy->format) {
+    cylinder = MIN(cylinder, LAST_CYLINDER);
+    /* A step pulse clears the line; heads that are there already get none. */
+    if (floppy->format && cylinder != floppy->cylinder) {
         floppy->changed = false;
     }
+    floppy->cylinder = cylinder;
 }
 
 /* The bus */

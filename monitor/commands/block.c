@@ -113,7 +113,7 @@ static json_t *block_run(Monitor *monitor, json_t *arguments, GError **error)
         }
         if (listed->path) {
             monitor_put(entry, "qdev", monitor_string(listed->path));
-            monitor_put(entry, "io-status", json_string("ok"));
+            monitor_put(entry, "io-status", json_string(block_io_status(listed->drive)));
         }
         if (inserted) {
             monitor_put(entry, "inserted", inserted);

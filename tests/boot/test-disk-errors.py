@@ -60,9 +60,12 @@ def pause_and_go_on(kaso, guest_dir, folder):
         wait_for_status(monitor, "io-error")
         event = monitor.event("BLOCK_IO_ERROR")
         assert event["nospace"] and event["action"] == "stop" and event["operation"] == "write", event
+        assert event["node-name"] and event["qom-path"].startswith("/machine/"), event
+        assert monitor.run("query-block")[0]["io-status"] == "nospace"
         os.remove(f"{inside}/filler")
         monitor.run("cont")
         guest.expect("^wrote=0", 60)
+        assert monitor.run("query-block")[0]["io-status"] == "ok"
         with open(f"{inside}/disk", "rb") as disk:
             assert disk.read(6 * MIB) == (b"kaso\n" * (6 * MIB))[: 6 * MIB]
         monitor.run("quit")

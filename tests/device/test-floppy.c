@@ -304,6 +304,29 @@ static void test_by_port(void)
     bench_free(b);
 }
 
+/* The line says that a disk was changed until the heads step. */
+static void test_change_line(void)
+{
+    static const struct {
+        uint8_t command[3], size, cylinder, line;
+    } steps[] = {
+        { { 0x07, 0 }, 2, 0, 0x80 },
+        { { 0x0f, 0, 0 }, 3, 0, 0x80 },
+        { { 0x0f, 0, 1 }, 3, 1, 0 },
+        { { 0x0f, 0, 0 }, 3, 0, 0 },
+    };
+    Bench *b = bench_new(1474560, "off");
+
+    start(b, 0, true);
+    g_assert_cmphex(in(b, DIRECTION) & 0x80, ==, 0x80);
+    for (unsigned i = 0; i < G_N_ELEMENTS(steps); i++) {
+        command(b, steps[i].command, steps[i].size);
+        sense(b, 0x20, steps[i].cylinder);
+        g_assert_cmphex(in(b, DIRECTION) & 0x80, ==, steps[i].line);
+    }
+    bench_free(b);
+}
+
 static void test_settings(void)
 {
     Bench *b = bench_new(0, "off");
@@ -421,6 +444,7 @@ int main(int argc, char **argv)
     g_test_add_func("/floppy/writes", test_writes);
     g_test_add_func("/floppy/protected", test_protected);
     g_test_add_func("/floppy/by-port", test_by_port);
+    g_test_add_func("/floppy/change-line", test_change_line);
     g_test_add_func("/floppy/settings", test_settings);
     g_test_add_func("/floppy/odd-sizes", test_odd_sizes);
     g_test_add_func("/floppy/part-of-sector", test_part_of_sector);

@@ -325,6 +325,14 @@ static void test_trim(void)
     ide_out(b, 1, 1);
     start(b, 0x06, 0, 1, START_WRITE);
     g_assert_cmpuint(ide_in(b, 7), ==, READY | ERR);
+    g_assert_cmpuint(ide_engine_status(b) & ACTIVE, ==, 0);
+    /* A range that can be discarded before one that cannot. */
+    store_le64(data, 64 | UINT64_C(64) << 48);
+    store_le64(data + 8, (IDE_TEST_SECTORS - 1) | UINT64_C(2) << 48);
+    ide_out(b, 1, 1);
+    start(b, 0x06, 0, 1, START_WRITE);
+    g_assert_cmpuint(ide_in(b, 7), ==, READY | ERR);
+    g_assert_cmpuint(ide_engine_status(b) & ACTIVE, ==, 0);
     ide_bench_free(b);
 }
 

@@ -379,7 +379,10 @@ static void test_held(gconstpointer kind)
 {
     Scsi *s = scsi_new(*(const DriveKind *)kind, "write");
 
+    g_assert_cmpstr(block_io_status(s->blocks[0]), ==, "ok");
     hold_write(s);
+    g_assert_cmpstr(block_io_status(s->blocks[0]), ==, "failed");
+    g_assert_cmpstr(block_io_status(s->blocks[1]), ==, "ok");
     resume(s);
     driver_wait(s->driver, REQUESTS);
     g_assert_cmpuint(status(s), ==, GOOD);
