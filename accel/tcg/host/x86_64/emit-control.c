@@ -18,10 +18,22 @@ static void emit_move_page(Emitter *e, int32_t delta)
     asm_lea(&e->a, true, RAX, mem(RAX, delta));
 }
 
-/* Makes the displacement of the jump that comes next, `before` bytes into it, aligned. */
+/*
+ * Makes what is `before` bytes into the instruction that comes next aligned: by prefixes of it that mean nothing there, since a
+ * NOP between a comparison and its jump would keep the host from taking the two as one.
+ */
 static void align_displacement(Emitter *e, unsigned before, unsigned alignment)
 {
-    asm_nops(&e->a, -((uintptr_t)e->a.p + before) & (alignment - 1));
+    enum { CS_PREFIX = 0x2e, MAX_PREFIXES = 5 };
+    unsigned count = -((uintptr_t)e->a.p + before) & (alignment - 1);
+
+    if (count > MAX_PREFIXES) {
+        asm_nops(&e->a, count - MAX_PREFIXES);
+        count = MAX_PREFIXES;
+    }
+    while (count--) {
+        asm_u8(&e->a, CS_PREFIX);
+    }
 }
 
 /*
