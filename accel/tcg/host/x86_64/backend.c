@@ -207,6 +207,8 @@ static void emit_stub(Emitter *e, ColdStub *stub)
         emit_call_stub(e, stub);
     } else if (stub->kind == STUB_UPDATE) {
         emit_update_stub(e, stub);
+    } else if (stub->kind == STUB_RETRY) {
+        emit_retry_stub(e, stub);
     } else {
         emit_memory_stub(e, stub);
     }

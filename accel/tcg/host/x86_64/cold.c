@@ -186,20 +186,21 @@ GENERAL_REGISTERS static inline void store_sized(uint8_t *host, unsigned size, u
     }
 }
 
-/* Looks the group up again: its addend, or 0. Two pages will do when one addend is right for both. */
+/*
+ * Looks the group up again: its addend, or 0. Two pages will do when one addend is right for both. A member does not look:
+ * its stub has used the register, which is 0 again.
+ */
 GENERAL_REGISTERS static inline void find_group(const ColdRecord *record, ColdFrame *frame,
                                                 const TcgContext *context, uint64_t address)
 {
     uint64_t start = address + (uint64_t)(int64_t)record->group_start;
     uint64_t first = start & TCG_PAGE_MASK, last = (start + record->group_size - 1) & TCG_PAGE_MASK;
     const TcgTlbEntry *entry = entry_of(context, first), *other = entry_of(context, last);
+    bool found = record->group_size && covers(record, entry, first) &&
+                 covers(record, other, last) && entry->addend == other->addend;
 
-    if (record->group_size) {
-        frame->regs[record->group_reg] = covers(record, entry, first) &&
-                                                 covers(record, other, last) &&
-                                                 entry->addend == other->addend
-                                             ? entry->addend
-                                             : 0;
+    if (record->group_reg != NO_REG) {
+        frame->regs[record->group_reg] = found ? entry->addend : 0;
     }
 }
 

@@ -26,7 +26,8 @@ ColdStub *emitter_stub(Emitter *e, StubKind kind)
                         .scratch = NO_REG,
                         .value = NO_REG,
                         .value2 = NO_REG,
-                        .result = NO_REG };
+                        .result = NO_REG,
+                        .group.reg = NO_REG };
     for (int reg = XMM0; reg < REG_COUNT; reg++) {
         if (emitter_is_temporary(e, reg) && e->reg_value[reg]) {
             stub->save_vectors = true;
@@ -415,6 +416,24 @@ void emitter_end_access(Emitter *e, const Access *access)
     }
 }
 
+/*
+ * Most ranges that a group's lookup fails for lie across two pages, and each access in one of them: a stub looks that up.
+ * The first one's stub calls the thunk, which finds the group's pages when it can, but where that is slow.
+ */
+static void add_retry(Emitter *e, const Access *access, bool slow)
+{
+    ColdStub *retry, *stub = access->stub;
+
+    if (!access->member && !(access->group.base && slow)) {
+        return;
+    }
+    retry = emitter_stub(e, STUB_RETRY);
+    retry->load = stub;
+    memcpy(retry->jumps, stub->jumps, sizeof retry->jumps);
+    retry->jump_count = stub->jump_count;
+    stub->jump_count = 0;
+}
+
 static int load_result(Emitter *e, const IrOp *op, int address, int page)
 {
     if (op->type == IR_V128) {
@@ -448,6 +467,7 @@ static void emit_load(Emitter *e, const IrOp *op)
     result = load_result(e, op, access.l.address, access.l.page);
     emitter_check_access(e, &access, STUB_LOAD);
     access.stub->result = (int8_t)result;
+    add_retry(e, &access, result >= XMM0);
     load_from(e, op, result, mem_index(access.l.address, access.l.t, 0, access.l.imm));
     access.stub->join = e->a.p;
     emitter_finish(e, result);
@@ -455,13 +475,12 @@ static void emit_load(Emitter *e, const IrOp *op)
 }
 
 /* A register with the value to store, or NO_REG: the constant goes into the instruction. */
-static int use_store_value(Emitter *e, const IrOp *op, IrRef ref, int32_t *imm)
+static int use_store_value(Emitter *e, const IrOp *op, IrRef ref)
 {
     uint64_t full;
 
     if (op->type != IR_V128 && !(op->sub & (IR_MEM_BE | IR_MEM_SC)) &&
         emitter_const(e, ref, &full) && (op->esz < 3 || asm_fits32((int64_t)full))) {
-        *imm = (int32_t)full;
         return NO_REG;
     }
     return emitter_use(e, ref);
@@ -501,32 +520,67 @@ static void store_to(Emitter *e, const IrOp *op, Mem m, int value, int32_t imm, 
     }
 }
 
+/* The instructions of a store; value NO_REG: the constant. */
+static void emit_stores(Emitter *e, const IrOp *op, Mem m, const int value[2], int page)
+{
+    unsigned count = op->opcode == IR_OP_st2 ? 2 : 1;
+
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t constant = 0;
+
+        if (value[i] == NO_REG) {
+            emitter_const(e, op->args[i + 1], &constant);
+        }
+        store_to(e, op, m, value[i], (int32_t)constant, page);
+        m.disp += 1 << op->esz;
+    }
+}
+
+void emit_retry_stub(Emitter *e, const ColdStub *retry)
+{
+    ColdStub *stub = retry->load;
+    const IrOp *op = &e->unit->ops[stub->op];
+    TlbLookup l = { .address = stub->address,
+                    .imm = stub->imm,
+                    .size = (unsigned)access_size(op),
+                    .element = 1u << op->esz,
+                    .flags = op->sub,
+                    .write = is_write(op),
+                    .t = stub->group.reg,
+                    .page = stub->scratch };
+    Mem m = mem_index(l.address, l.t, 0, l.imm);
+
+    emit_tlb_lookup(e, &l, stub);
+    if (stub->kind == STUB_LOAD) {
+        load_from(e, op, stub->result, m);
+    } else {
+        emit_stores(e, op, m, (int[]){ stub->value, stub->value2 }, l.page);
+    }
+    asm_rr(&e->a, OP_XOR, false, l.t, l.t); /* the group's addend */
+    asm_jmp_to(&e->a, stub->join);
+}
+
 static void emit_store(Emitter *e, const IrOp *op)
 {
     bool two = op->opcode == IR_OP_st2;
     unsigned size = (two ? 2u : 1u) << op->esz;
     Access access = { .l = { .size = size, .element = size, .flags = op->sub, .write = true } };
     int value, value2 = NO_REG;
-    int32_t imm = 0, imm2 = 0;
-    Mem m;
 
     emitter_clobber_flags(e);
     emitter_begin_access(e, op, &access);
-    value = use_store_value(e, op, op->args[1], &imm);
+    value = use_store_value(e, op, op->args[1]);
     if (two) {
-        value2 = use_store_value(e, op, op->args[2], &imm2);
+        value2 = use_store_value(e, op, op->args[2]);
     }
     access.l.page = emitter_scratch(e);
     emitter_advance(e);
     emitter_check_access(e, &access, two ? STUB_STORE2 : STUB_STORE);
     access.stub->value = (int8_t)value;
     access.stub->value2 = (int8_t)value2;
-    m = mem_index(access.l.address, access.l.t, 0, access.l.imm);
-    store_to(e, op, m, value, imm, access.l.page);
-    if (two) {
-        m.disp += 1 << op->esz;
-        store_to(e, op, m, value2, imm2, access.l.page);
-    }
+    add_retry(e, &access, value == NO_REG || value >= XMM0 || two);
+    emit_stores(e, op, mem_index(access.l.address, access.l.t, 0, access.l.imm),
+                (int[]){ value, value2 }, access.l.page);
     access.stub->join = e->a.p;
     emitter_finish_void(e);
     emitter_end_access(e, &access);

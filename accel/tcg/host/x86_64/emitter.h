@@ -106,6 +106,7 @@ typedef enum {
     STUB_HELPER, /* from here on stubs are code, up to here records */
     STUB_CALL,     /* call_if */
     STUB_UPDATE,   /* a read-modify-write in two accesses */
+    STUB_RETRY,    /* an access by a lookup of its own, since its group's failed */
     STUB_EXIT,     /* write back, then leave by the link */
     STUB_LINK,     /* ask the run time where the link goes */
     STUB_REFUSE,   /* at the entry: an exit request, or the page behind is not what it was */
@@ -171,7 +172,7 @@ struct ColdStub {
     TcgLink *link;
     bool has_recipe;   /* flags to compute and store first: Emitter.recipes */
     AccessGroup group; /* to be looked up again after the slow access */
-    ColdStub *load, *store; /* of STUB_UPDATE: the two accesses */
+    ColdStub *load, *store; /* of STUB_UPDATE: the two accesses; of STUB_RETRY, load: when that fails, too */
 };
 
 /* An op and its value: together, since ops at a round distance would compete for the host's cache otherwise. */
@@ -404,6 +405,7 @@ void emit_narrow_alu(Emitter *e, const IrOp *op, IrRef flags);
 void emitter_copy_merged(Emitter *e, const IrOp *op, int to, int from);
 void emit_memory_op(Emitter *e, const IrOp *op);
 void emit_memory_stub(Emitter *e, ColdStub *stub);
+void emit_retry_stub(Emitter *e, const ColdStub *stub);
 /* TLB lookup: leaves the entry's addend in t, or goes to the stub. page: scratch. */
 typedef struct {
     int address;
