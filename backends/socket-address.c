@@ -99,6 +99,25 @@ static bool socket_address_fill_unix(const SocketAddress *address, struct sockad
     return true;
 }
 
+int socket_address_passed(int fd)
+{
+    struct sockaddr_storage name;
+    socklen_t size = sizeof(int), name_size = sizeof name;
+    int type = 0, listens = 0;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0) {
+        return PASSED_OTHER;
+    }
+    if (type == SOCK_STREAM && listens) {
+        return PASSED_LISTENER;
+    }
+    return type == SOCK_DGRAM || (type == SOCK_STREAM &&
+                                  getpeername(fd, (struct sockaddr *)&name, &name_size) == 0)
+               ? type
+               : PASSED_OTHER;
+}
+
 /* Connecting to a socket file that nobody has open is refused; all else (a full queue, another kind, another peer) is an owner's. */
 static bool is_in_use(const struct sockaddr_un *name, int type)
 {

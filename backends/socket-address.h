@@ -35,6 +35,10 @@ char *socket_address_of(int fd, bool peer);
 /* The same from what the options say. */
 char *socket_address_text(const SocketAddress *address);
 
+/* What a descriptor that somebody passes is: SOCK_DGRAM, SOCK_STREAM, which is connected, or one of these. */
+enum { PASSED_OTHER = -1, PASSED_LISTENER = -2 };
+int socket_address_passed(int fd);
+
 /*
  * "HOST:PORT", "[V6]:PORT" or ":PORT" into its parts, which the caller frees; host is "" when there is none.
  * false: it is no such thing.

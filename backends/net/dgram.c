@@ -61,8 +61,7 @@ static bool dgram_name(const DgramAddress *address, const char *what, int family
 
 static bool dgram_adopt(DgramNetdev *s, const char *who, GError **error)
 {
-    int fd, type = 0;
-    socklen_t size = sizeof type;
+    int fd;
 
     if (!s->local.fd_text) {
         return error_fail(error, KASO_ERROR_INVALID, "%s: local.type=fd needs local.str=", who);
@@ -72,7 +71,7 @@ static bool dgram_adopt(DgramNetdev *s, const char *who, GError **error)
         g_prefix_error(error, "%s: local.str=", who);
         return false;
     }
-    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_DGRAM) {
+    if (socket_address_passed(fd) != SOCK_DGRAM) {
         close(fd);
         return error_fail(error, KASO_ERROR_INVALID, "%s: local.str=%s is no datagram socket", who,
                           s->local.fd_text);

@@ -144,19 +144,19 @@ static bool socket_open_datagram(SocketNetdev *s, GError **error)
 /* fd=: a connected stream, or a datagram socket that is connected. */
 static bool socket_adopt(SocketNetdev *s, GError **error)
 {
-    int fd = descriptors_take(s->fd_text, error), type = 0;
-    socklen_t size = sizeof type;
+    int fd = descriptors_take(s->fd_text, error), type;
 
     if (fd < 0) {
         g_prefix_error(error, "netdev '%s': fd=", s->netdev.id);
         return false;
     }
-    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 ||
-        (type != SOCK_STREAM && type != SOCK_DGRAM)) {
+    type = socket_address_passed(fd);
+    if (type < 0) {
         close(fd);
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "netdev '%s': fd=%s is no stream or datagram socket of this process",
-                          s->netdev.id, s->fd_text);
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "netdev '%s': fd=%s is no datagram socket and no stream that is connected",
+            s->netdev.id, s->fd_text);
     }
     frame_link_start(&s->link, fd, type == SOCK_DGRAM);
     return true;

@@ -157,23 +157,22 @@ static void stream_later(StreamNetdev *s)
 
 static bool stream_adopt(StreamNetdev *s, const char *who, GError **error)
 {
-    int fd = descriptors_take(s->fd_text, error), listening = 0;
-    socklen_t size = sizeof listening;
+    int fd = descriptors_take(s->fd_text, error);
 
     if (fd < 0) {
         g_prefix_error(error, "%s: addr.str=", who);
         return false;
     }
-    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 ||
-        !listening != !s->server) {
+    if (socket_address_passed(fd) != (s->server ? PASSED_LISTENER : SOCK_STREAM)) {
         close(fd);
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "%s: addr.str=%s is no socket that %s; server=%s is for one that %s", who,
-                          s->fd_text, s->server ? "listens" : "is connected",
-                          s->server ? "off" : "on", s->server ? "is connected" : "listens");
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "%s: addr.str=%s is no stream socket that %s; server=%s is for one that %s", who,
+            s->fd_text, s->server ? "listens" : "is connected", s->server ? "off" : "on",
+            s->server ? "is connected" : "listens");
     }
     fcntl(fd, F_SETFD, FD_CLOEXEC);
-    if (listening) {
+    if (s->server) {
         frame_link_listen(&s->link, fd);
     } else {
         stream_connected(s, fd);

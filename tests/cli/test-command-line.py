@@ -169,7 +169,7 @@ REFUSED = [
     ([*VIRT, '-netdev', 'dgram,id=n,remote.type=inet,remote.host=127.0.0.1,remote.port=9'], r'it needs local.type=inet'),
     ([*VIRT, '-netdev', 'dgram,id=n,remote.type=unix,remote.path=s,local.type=unix'], r'local: it needs path='),
     ([*VIRT, '-netdev', 'dgram,id=n,local.type=fd,local.str=0'], r'local.str=0 is no datagram socket'),
-    ([*VIRT, '-netdev', 'socket,id=n,fd=0'], r'fd=0 is no stream or datagram socket'),
+    ([*VIRT, '-netdev', 'socket,id=n,fd=0'], r'fd=0 is no datagram socket and no stream'),
     ([*VIRT, '-netdev', 'hubport,id=h,hubid=0,netdev=n'], r'netdev=n: there is no such back end'),
     ([*VIRT, '-netdev', 'user,id=n,hostfwd=nonsense'], r'hostfwd|nonsense'),
     ([*VIRT, '-nic', 'user,model=rtl8193'], r'rtl8193'),

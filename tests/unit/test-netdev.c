@@ -2,6 +2,7 @@
 /* Network back ends at work: DHCP and a forwarded port of the user network, frames between sockets.
  */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <glib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -465,6 +466,48 @@ static void test_paths(void)
     g_assert_cmpint(rmdir(folder), ==, 0);
 }
 
+/* Descriptors of the wrong kind are refused, and closed. */
+static void test_wrong_kinds(void)
+{
+    enum { DATAGRAM = 1, SEQUENCE = 2, UNCONNECTED = 4, LISTENER = 8, NO_SOCKET = 16 };
+    static const struct {
+        const char *options;
+        unsigned refused;
+    } kinds[] = {
+        { "stream,id=n,addr.type=fd,addr.str=%d", 31 },
+        { "stream,id=n,server=on,addr.type=fd,addr.str=%d", 31 & ~LISTENER },
+        { "dgram,id=n,local.type=fd,local.str=%d", 31 & ~DATAGRAM },
+        { "socket,id=n,fd=%d", 31 & ~DATAGRAM },
+    };
+    Machine *machine = new_machine();
+
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        for (unsigned kind = DATAGRAM; kind <= NO_SOCKET; kind <<= 1) {
+            int type = kind == DATAGRAM   ? SOCK_DGRAM
+                       : kind == SEQUENCE ? SOCK_SEQPACKET
+                                          : SOCK_STREAM;
+            int fd = kind == NO_SOCKET ? open("/dev/null", O_RDWR) : socket(AF_UNIX, type, 0);
+            g_autofree char *text = g_strdup_printf(kinds[i].options, fd);
+            g_autoptr(GError) error = NULL;
+
+            if (kind == LISTENER) {
+                struct sockaddr any = { .sa_family = AF_UNIX };
+
+                g_assert_cmpint(bind(fd, &any, sizeof any.sa_family), ==, 0);
+                g_assert_cmpint(listen(fd, 1), ==, 0);
+            }
+            if (kinds[i].refused & kind) {
+                g_assert_null(netdev_open_text(machine, text, NULL, NULL, &error));
+                g_assert_cmpint(fcntl(fd, F_GETFD), <, 0);
+            } else {
+                close(fd);
+            }
+        }
+    }
+    machine_unlock(machine);
+    machine_free(machine);
+}
+
 /* Streams and datagrams over sockets that somebody else has made. */
 static void test_passed(void)
 {
@@ -580,6 +623,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/socket/udp", "127.0.0.1", test_socket_udp);
     g_test_add_func("/pairs", test_pairs);
     g_test_add_func("/paths", test_paths);
+    g_test_add_func("/wrong-kinds", test_wrong_kinds);
     g_test_add_func("/passed", test_passed);
     g_test_add_func("/reconnect", test_reconnect);
     g_test_add_func("/hub", test_hub);
