@@ -10,7 +10,9 @@
 #include "ui/viewer.h"
 
 static const NotYet not_yet[] = {
-    { "cocoa curses dbus egl-headless gtk spice-app", "use -display vnc=127.0.0.1:0" },
+    { "cocoa gtk", "use -display sdl" },
+    { "curses", "use -nographic for the serial console, -display vnc=127.0.0.1:0 for the screen" },
+    { "dbus egl-headless spice-app", "use -display vnc=127.0.0.1:0" },
     { 0 },
 };
 static const NameKind viewer_kind = { "display", "-display help", not_yet };
@@ -19,7 +21,7 @@ void viewer_choice_clear(void *opaque)
 {
     ViewerChoice *choice = opaque;
 
-    key_values_free(choice->options);
+    g_clear_pointer(&choice->options, key_values_free);
     g_free(choice->said);
 }
 
@@ -51,24 +53,24 @@ static const Viewer *find_viewer(const char *name, GError **error)
     return NULL;
 }
 
-/* option: as the user gave it, for messages. */
-static bool add_viewer(Setup *setup, const char *option, const char *name, const char *argument,
+/* said: as the user gave it, for messages. */
+static bool add_viewer(Setup *setup, char *said, const char *name, const char *argument,
                        GError **error)
 {
     const Viewer *viewer = find_viewer(name, error);
     g_autofree char *what = g_strdup_printf("-display %s", name);
-    ViewerChoice choice = { viewer };
+    ViewerChoice choice = { viewer, .said = said };
 
     if (!viewer) {
+        g_free(said);
         return false;
     }
     /* "vnc=ADDRESS", "web=ADDRESS": the name is the key of what it cannot do without. */
     choice.options = key_values_parse(argument, name, error);
     if (!choice.options || !key_values_check(choice.options, viewer->options, what, error)) {
-        g_clear_pointer(&choice.options, key_values_free);
+        viewer_choice_clear(&choice);
         return false;
     }
-    choice.said = g_strdup_printf("%s %s", option, argument);
     g_array_append_val(setup->viewers, choice);
     return true;
 }
@@ -106,16 +108,17 @@ bool option_display(Setup *setup, const char *argument, GError **error)
     }
     if (strcmp(name, "default") == 0) {
         chosen = available_viewer();
-        return !chosen ||
-               add_viewer(setup, "-display", chosen, *rest == ',' ? rest + 1 : chosen, error);
+        return !chosen || add_viewer(setup, g_strconcat("-display ", argument, NULL), chosen,
+                                     *rest == ',' ? rest + 1 : chosen, error);
     }
-    return setup->no_display ||
-           add_viewer(setup, "-display", name, *rest == ',' ? rest + 1 : argument, error);
+    return setup->no_display || add_viewer(setup, g_strconcat("-display ", argument, NULL), name,
+                                           *rest == ',' ? rest + 1 : argument, error);
 }
 
 bool option_vnc(Setup *setup, const char *argument, GError **error)
 {
-    return strcmp(argument, "none") == 0 || add_viewer(setup, "-vnc", "vnc", argument, error);
+    return strcmp(argument, "none") == 0 ||
+           add_viewer(setup, g_strconcat("-vnc ", argument, NULL), "vnc", argument, error);
 }
 
 bool option_sdl(Setup *setup, const char *argument, GError **error)
@@ -167,7 +170,7 @@ void viewers_choose_default(Setup *setup, bool screen)
     }
     name = available_viewer();
     if (name) {
-        add_viewer(setup, "-display", name, name, NULL);
+        add_viewer(setup, g_strconcat("-display ", name, NULL), name, name, NULL);
     } else if (isatty(STDERR_FILENO)) {
         fprintf(stderr,
                 "%s: no window can be opened here: -vnc 127.0.0.1:0 shows the screen to a VNC "

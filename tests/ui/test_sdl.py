@@ -400,8 +400,13 @@ def test_heads_and_errors():
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                          env={**os.environ, "DISPLAY": ":65432", "SDL_VIDEODRIVER": "x11"})
     assert out.returncode == 1 and "no window can be opened" in out.stderr, out.stderr
+    # SDL has drivers that show nothing, which are no windows unless somebody wants them.
+    nowhere = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")}
+    out = subprocess.run([sys.argv[1], "-M", "none", "-display", "sdl"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, text=True, env=nowhere, timeout=60)
+    assert out.returncode == 1 and "no window can be opened" in out.stderr, out.stderr
     with Xvfb() as server:
-        for options, message in (("sdl,gl=on", "gl=on: not yet"), ("sdl,grab-mod=any", "grab-mod"),
+        for options, message in (("sdl,gl=on", "-display sdl,gl=on: gl=on: not yet"), ("sdl,grab-mod=any", "grab-mod"),
                                  ("sdl,frob=1", "frob")):
             out = subprocess.run([sys.argv[1], "-M", "none", "-display", options], stdin=subprocess.DEVNULL,
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=server.env)

@@ -14,7 +14,7 @@
 #define SDL_FUNCTIONS(F)                                                                           \
     F(free) F(GetClipboardText) F(SetClipboardText) F(CreateColorCursor) F(CreateRGBSurfaceWithFormatFrom) F(CreateRenderer) F(CreateTexture)      \
     F(CreateTextureFromSurface) F(CreateWindow) F(DestroyRenderer) F(DestroyTexture)               \
-    F(DestroyWindow) F(FreeCursor) F(FreeSurface) F(GetDefaultCursor) F(GetDisplayDPI) F(GetError) \
+    F(DestroyWindow) F(FreeCursor) F(FreeSurface) F(GetCurrentVideoDriver) F(GetDefaultCursor) F(GetDisplayDPI) F(GetError) \
     F(GL_GetProcAddress) F(GetRendererInfo) F(GetRendererOutputSize) F(GetWindowDisplayIndex) F(GetWindowID) F(GetWindowSize) F(HideWindow)\
     F(Init) F(PollEvent) F(Quit) F(RenderClear) F(RenderCopy) F(RenderPresent) F(SetCursor)        \
     F(SetHint) F(SetRelativeMouseMode) F(SetRenderDrawColor) F(SetTextureScaleMode)                \

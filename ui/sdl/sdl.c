@@ -273,6 +273,15 @@ static bool take_options(Sdl *sdl, const KeyValues *options, const ViewerChoices
            take_switch(options, "full-screen", full_screen, error);
 }
 
+/* A driver whose windows nobody sees, which SDL takes where it finds no other. Who names it in SDL_VIDEODRIVER wants it. */
+static bool shows_nothing(void)
+{
+    const char *driver = SDL(GetCurrentVideoDriver)();
+
+    return !g_getenv("SDL_VIDEODRIVER") && driver &&
+           (strcmp(driver, "offscreen") == 0 || strcmp(driver, "dummy") == 0);
+}
+
 static bool init_sdl(GError **error)
 {
     if (!sdl_api_load(error)) {
@@ -286,8 +295,17 @@ static bool init_sdl(GError **error)
     SDL(SetHint)(SDL_HINT_APP_NAME, "Kaso");
     SDL(SetHint)("SDL_VIDEO_X11_WMCLASS", "kaso");
     SDL(SetHint)(SDL_HINT_QUIT_ON_LAST_WINDOW_CLOSE, "0");
-    return SDL(Init)(SDL_INIT_VIDEO) == 0 ||
-           error_fail(error, KASO_ERROR_IO, "no window can be opened: %s", SDL(GetError)());
+    if (SDL(Init)(SDL_INIT_VIDEO) < 0) {
+        return error_fail(error, KASO_ERROR_IO, "no window can be opened: %s", SDL(GetError)());
+    }
+    if (shows_nothing()) {
+        SDL(Quit)();
+        return error_fail(error, KASO_ERROR_IO,
+                          "no window can be opened: there is no display server (DISPLAY and "
+                          "WAYLAND_DISPLAY are not set); -vnc 127.0.0.1:0 shows the screen to a "
+                          "VNC viewer");
+    }
+    return true;
 }
 
 static void free_sdl(void *opaque)
