@@ -35,7 +35,7 @@ def write_disk(count):
 
 
 def wait_for_status(monitor, status):
-    for _ in range(300):
+    for _ in range(1500):  # a guest on an overloaded host takes its time
         if monitor.run("query-status")["status"] == status:
             return
         time.sleep(0.1)
