@@ -348,6 +348,72 @@ static void save_accelerator(Machine *machine, GByteArray *out)
     end_block(out, block);
 }
 
+/* --- parts that are no device's --- */
+
+#define PARTS     "machine/saved-state.h parts"
+#define PART_TYPE "part"
+
+typedef struct {
+    const SavedPart *part;
+    void *instance;
+} AttachedPart;
+
+void machine_save_part(Machine *machine, const SavedPart *part, void *instance)
+{
+    AttachedPart attached = { part, instance };
+
+    if (!machine_attached(machine, PARTS)) {
+        machine_attach(machine, PARTS, g_array_new(false, false, sizeof attached),
+                       (GDestroyNotify)g_array_unref);
+    }
+    g_array_append_val((GArray *)machine_attached(machine, PARTS), attached);
+}
+
+/* The next one after `previous`, or the first of NULL; NULL: there is none. */
+static const AttachedPart *next_part(Machine *machine, const AttachedPart *previous)
+{
+    const GArray *parts = machine_attached(machine, PARTS);
+    const AttachedPart *first = parts ? (const AttachedPart *)parts->data : NULL;
+    const AttachedPart *next = previous ? previous + 1 : first;
+
+    return first && next < first + parts->len ? next : NULL;
+}
+
+static void save_parts(Machine *machine, GByteArray *out)
+{
+    for (const AttachedPart *p = NULL; (p = next_part(machine, p));) {
+        put_text(out, p->part->name);
+        put_text(out, PART_TYPE);
+        put_number(out, 0, 2);
+        save_table(p->part->fields, p->instance, out);
+    }
+}
+
+static bool load_part(Machine *machine, const char *name, unsigned version, const Reader *content,
+                      bool only_check, GError **error)
+{
+    for (const AttachedPart *p = NULL; (p = next_part(machine, p));) {
+        if (strcmp(p->part->name, name) == 0) {
+            return only_check ? state_fits(p->part->fields, p->instance, name, version,
+                                           content->data, content->size, error)
+                              : state_load(p->part->fields, p->instance, name, version,
+                                           content->data, content->size, error);
+        }
+    }
+    return error_fail(error, KASO_ERROR_INVALID,
+                      "the saved state is of a machine with %s; give the same options as then",
+                      name);
+}
+
+static void finish_parts(Machine *machine)
+{
+    for (const AttachedPart *p = NULL; (p = next_part(machine, p));) {
+        if (p->part->loaded) {
+            p->part->loaded(p->instance);
+        }
+    }
+}
+
 GByteArray *machine_save_state(Machine *machine)
 {
     GByteArray *out = g_byte_array_new();
@@ -356,6 +422,7 @@ GByteArray *machine_save_state(Machine *machine)
     put_number(out, (uint64_t)clock_now_ns(machine), 8);
     device_foreach(machine->root, save_section, out);
     save_accelerator(machine, out);
+    save_parts(machine, out);
     return out;
 }
 
@@ -408,6 +475,9 @@ static bool load_section(Machine *machine, Reader *reader, GHashTable *loaded, b
     }
     if (strcmp(path, ACCELERATOR_PATH) == 0) {
         return load_accelerator(machine, type, version, content, only_check, error);
+    }
+    if (strcmp(type, PART_TYPE) == 0) {
+        return load_part(machine, path, version, &content, only_check, error);
     }
     device = path[0] == '/' ? device_find(machine, path) : NULL;
     if (!device || strcmp(device->type->name, type) != 0) {
@@ -479,6 +549,7 @@ bool machine_load_state(Machine *machine, const uint8_t *data, size_t size, GErr
     }
     memory_transaction_begin(machine);
     device_foreach(machine->root, finish, NULL);
+    finish_parts(machine);
     if (machine->accelerator && machine->accelerator->state) {
         machine->accelerator->state_loaded(machine);
     }

@@ -10,6 +10,7 @@
 #include <glib.h>
 
 #include "machine/machine.h"
+#include "machine/state.h"
 
 /* Both with the machine stopped and the lock held. */
 GByteArray *machine_save_state(Machine *machine);
@@ -29,6 +30,16 @@ typedef bool MaySave(void *opaque, GError **error);
 void machine_ask_before_save(Machine *machine, MaySave *fn, void *opaque);
 void machine_forget_before_save(Machine *machine, const void *opaque);
 bool machine_may_save(Machine *machine, GError **error);
+
+/* A part of the state that is no device's. */
+typedef struct {
+    const char *name;
+    const StateField *fields;
+    void (*loaded)(void *instance); /* when all is; may be NULL */
+} SavedPart;
+
+/* Once a machine and part; both live as long as the machine. */
+void machine_save_part(Machine *machine, const SavedPart *part, void *instance);
 
 /* One device (or CPU) of it, for tests: fields, hooks and checks, without the device's place. */
 void device_save_state(Device *device, GByteArray *out);

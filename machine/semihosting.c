@@ -16,16 +16,16 @@
 #define ATTACHED "machine/semihosting.h"
 
 enum {
-    HANDLES_MAX = 1024,
+    HANDLES_MAX = 256,
     TYPED_MAX = 1024, /* bytes of a console that the program has not read yet */
 };
 
-typedef enum { KIND_FREE, KIND_FILE, KIND_INPUT, KIND_OUTPUT, KIND_FEATURES } Kind;
+enum { KIND_FREE, KIND_FILE, KIND_INPUT, KIND_OUTPUT, KIND_FEATURES, KIND_COUNT };
 
 typedef struct {
-    Kind kind;
-    int fd;
-    size_t position; /* FEATURES */
+    uint32_t kind;
+    int fd;            /* FILE */
+    uint64_t position; /* FEATURES */
 } Handle;
 
 struct Semihosting {
@@ -34,7 +34,7 @@ struct Semihosting {
     char *command_line;
     Chardev *console;
     GByteArray *typed;
-    GArray *handles; /* Handle; the guest's number is one more */
+    Handle handles[HANDLES_MAX]; /* the guest's number is one more */
     int error;
 };
 
@@ -44,7 +44,7 @@ static const uint8_t features[] = { 'S', 'H', 'F', 'B', 3 };
 /* The two of a mode are text and binary. */
 static const struct {
     int flags;
-    Kind console;
+    uint32_t console; /* kind */
 } modes[] = {
     { O_RDONLY, KIND_INPUT },
     { O_RDWR, KIND_INPUT },
@@ -126,9 +126,7 @@ static int64_t answer_or_wait(Semihosting *host, ssize_t count)
 
 static Handle *handle_at(Semihosting *host, uint64_t number)
 {
-    Handle *handle = number && number <= host->handles->len
-                         ? &g_array_index(host->handles, Handle, number - 1)
-                         : NULL;
+    Handle *handle = number && number <= HANDLES_MAX ? &host->handles[number - 1] : NULL;
 
     if (!handle || handle->kind == KIND_FREE) {
         fail(host, EBADF);
@@ -138,26 +136,20 @@ static Handle *handle_at(Semihosting *host, uint64_t number)
 }
 
 /* The guest's number of a free one; 0: it has as many as it may. */
-static guint free_handle(Semihosting *host)
+static unsigned free_handle(const Semihosting *host)
 {
-    static const Handle unused = { KIND_FREE, -1, 0 };
-
-    for (guint i = 0; i < host->handles->len; i++) {
-        if (g_array_index(host->handles, Handle, i).kind == KIND_FREE) {
+    for (unsigned i = 0; i < HANDLES_MAX; i++) {
+        if (host->handles[i].kind == KIND_FREE) {
             return i + 1;
         }
     }
-    if (host->handles->len == HANDLES_MAX) {
-        return 0;
-    }
-    g_array_append_val(host->handles, unused);
-    return host->handles->len;
+    return 0;
 }
 
 int64_t semihosting_open(Semihosting *host, const char *name, uint64_t mode)
 {
     Handle handle = { KIND_FILE, -1, 0 };
-    guint number = free_handle(host);
+    unsigned number = free_handle(host);
 
     if (mode / 2 >= G_N_ELEMENTS(modes)) {
         return fail(host, EINVAL);
@@ -179,7 +171,7 @@ int64_t semihosting_open(Semihosting *host, const char *name, uint64_t mode)
             return fail(host, errno);
         }
     }
-    g_array_index(host->handles, Handle, number - 1) = handle;
+    host->handles[number - 1] = handle;
     return number;
 }
 
@@ -191,8 +183,8 @@ int64_t semihosting_close(Semihosting *host, uint64_t number)
     if (!handle) {
         return -1;
     }
-    fd = handle->kind == KIND_FILE ? handle->fd : -1;
-    handle->kind = KIND_FREE;
+    fd = handle->fd;
+    *handle = (Handle){ KIND_FREE, -1, 0 };
     return fd < 0 ? 0 : answer(host, close(fd));
 }
 
@@ -318,37 +310,61 @@ int semihosting_errno(const Semihosting *host)
 
 /* --- the machine's --- */
 
-/* What a handle stands for is this process's, and its number the program's. */
+/* A file is this process's, and its number the program's. */
 static bool may_save(void *opaque, GError **error)
 {
     const Semihosting *host = opaque;
 
-    for (guint i = 0; i < host->handles->len; i++) {
-        if (g_array_index(host->handles, Handle, i).kind != KIND_FREE) {
+    for (unsigned i = 0; i < HANDLES_MAX; i++) {
+        if (host->handles[i].kind == KIND_FILE) {
             return error_fail(error, KASO_ERROR_GENERIC,
-                              "the guest has opened %s by semihosting (handle %u), which cannot "
-                              "go with its state; close it there first",
-                              g_array_index(host->handles, Handle, i).kind == KIND_FILE
-                                  ? "a file of the host"
-                                  : "the console",
+                              "the guest has opened a file of the host by semihosting (handle %u), "
+                              "which cannot go with its state; close it there first",
                               i + 1);
         }
     }
     return true;
 }
 
+static void close_file(Handle *handle)
+{
+    if (handle->fd >= 0) {
+        close(handle->fd);
+    }
+    handle->fd = -1;
+}
+
+/* No file is in a state that was saved. */
+static void loaded(void *opaque)
+{
+    Semihosting *host = opaque;
+
+    for (unsigned i = 0; i < HANDLES_MAX; i++) {
+        close_file(&host->handles[i]);
+        if (host->handles[i].kind == KIND_FILE) {
+            host->handles[i].kind = KIND_FREE;
+        }
+    }
+}
+
+static const StateField handle_fields[] = { STATE_MOST(Handle, kind, KIND_COUNT - 1),
+                                            STATE_MOST(Handle, position, sizeof features),
+                                            STATE_DERIVED(Handle, fd),
+                                            { 0 } };
+
+static const StateField fields[] = { STATE_STRUCTS(Semihosting, handles, handle_fields),
+                                     STATE(Semihosting, error),
+                                     { 0 } };
+
+static const SavedPart part = { "semihosting", fields, loaded };
+
 static void free_semihosting(void *opaque)
 {
     Semihosting *host = opaque;
 
-    for (guint i = 0; i < host->handles->len; i++) {
-        const Handle *handle = &g_array_index(host->handles, Handle, i);
-
-        if (handle->kind == KIND_FILE) {
-            close(handle->fd);
-        }
+    for (unsigned i = 0; i < HANDLES_MAX; i++) {
+        close_file(&host->handles[i]);
     }
-    g_array_unref(host->handles);
     g_byte_array_unref(host->typed);
     g_free(host->command_line);
     g_free(host);
@@ -359,9 +375,10 @@ static Semihosting *new_semihosting(Machine *machine)
     Semihosting *host = g_new0(Semihosting, 1);
 
     host->typed = g_byte_array_new();
-    host->handles = g_array_new(FALSE, FALSE, sizeof(Handle));
+    for (unsigned i = 0; i < HANDLES_MAX; i++) {
+        host->handles[i].fd = -1;
+    }
     machine_attach(machine, ATTACHED, host, free_semihosting);
-    machine_ask_before_save(machine, may_save, host);
     return host;
 }
 
@@ -386,6 +403,10 @@ bool semihosting_enable(Machine *machine, bool userspace, const char *command_li
             chardev_detach(host->console, host);
         }
         host->console = console;
+    }
+    if (!host->enabled) {
+        machine_ask_before_save(machine, may_save, host);
+        machine_save_part(machine, &part, host);
     }
     host->enabled = true;
     host->userspace = userspace;
