@@ -19,19 +19,27 @@ struct IrqSignal {
     IrqMessage message;
 };
 
+void irq_signal_hear(IrqSignal *signal)
+{
+    uint64_t times;
+
+    if (signal->watch && read(signal->fd, &times, sizeof times) == sizeof times) {
+        signal->heard(signal->opaque);
+    }
+}
+
 static gboolean signalled(gint fd, GIOCondition condition, gpointer opaque)
 {
     IrqSignal *signal = opaque;
     Machine *machine = signal->machine;
     GSource *source = g_main_current_source();
     bool held = machine_lock_held(machine);
-    uint64_t times;
 
     if (!held) {
         machine_lock(machine);
     }
-    if (!g_source_is_destroyed(source) && read(fd, &times, sizeof times) == sizeof times) {
-        signal->heard(signal->opaque);
+    if (!g_source_is_destroyed(source)) {
+        irq_signal_hear(signal);
     }
     if (!held) {
         machine_unlock(machine);

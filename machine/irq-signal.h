@@ -29,6 +29,8 @@ void irq_signal_free(IrqSignal *signal);
 int irq_signal_fd(const IrqSignal *signal);
 /* What a signal is from now on; NULL: the owner is told. The same once more costs nothing. */
 void irq_signal_set_message(IrqSignal *signal, const IrqMessage *message);
+/* What was signalled and not heard yet is heard now: who saves the machine does not wait for the main loop. Not from `heard`. */
+void irq_signal_hear(IrqSignal *signal);
 /* Whether a kernel makes the interrupt, so that `heard` is not called. */
 bool irq_signal_is_direct(const IrqSignal *signal);
 

@@ -219,6 +219,7 @@ static void stop_queue(VhostQueue *q, bool lost)
     virtqueue_take_over(q->queue, lost);
     set_eventfd(vhost, index, VHOST_SET_VRING_CALL, "VHOST_SET_VRING_CALL", -1, NULL);
     virtqueue_bind(q->queue, NULL);
+    irq_signal_hear(q->call);
     if (q->bell >= 0) {
         virtio_doorbell_return(vhost->virtio, q->queue->index);
         q->bell = -1;

@@ -47,6 +47,21 @@ static gboolean rung(gint fd, GIOCondition condition, gpointer opaque)
     return G_SOURCE_CONTINUE;
 }
 
+/* A saved machine has the kicks that nobody has heard yet as work that was put off. */
+static void run_state_changed(void *opaque, bool running)
+{
+    const VirtioDoorbells *bells = opaque;
+    uint64_t times;
+
+    for (unsigned i = 0; !running && i < bells->count; i++) {
+        const Bell *bell = bells->bell[i];
+
+        if (bell->watch && read(bell->fd, &times, sizeof times) == sizeof times) {
+            virtqueue_defer(&bell->virtio->queues[bell->queue]);
+        }
+    }
+}
+
 static void remove_bell(Bell *bell)
 {
     for (unsigned i = 0; i < PLACES; i++) {
@@ -124,6 +139,7 @@ void virtio_doorbells_start(VirtioDevice *virtio, const VirtioKickPlaces *places
         }
     }
     virtio->doorbells = bells;
+    machine_on_run_state(virtio_machine(virtio), run_state_changed, bells);
 }
 
 void virtio_doorbells_stop(VirtioDevice *virtio)
@@ -134,6 +150,7 @@ void virtio_doorbells_stop(VirtioDevice *virtio)
         return;
     }
     virtio->doorbells = NULL;
+    machine_forget_run_state(virtio_machine(virtio), bells);
     for (unsigned i = 0; i < bells->count; i++) {
         remove_bell(bells->bell[i]);
     }

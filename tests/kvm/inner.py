@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 NEEDED = {"qemu-system-x86_64": "qemu-system-x86", "busybox": "busybox-static", "cpio": "cpio", "lz4": "lz4"}
+SLOW = int(os.environ.get("KASO_TEST_SLOW", "1"))  # by how much limits of time are longer, for overloaded hosts
 # For PCI devices, in the order in which they are loaded.
 VIRTIO = "virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci".split()
 APPEND = "console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable mitigations=off"
@@ -51,6 +52,7 @@ def initrd(folder, source, modules, init):
 
 def run(scripts, script, files, seconds, mebibytes=1024):
     """What the shell script says in the guest of scripts/kvm-guest."""
+    seconds *= SLOW
     files = [file for file in [*files, script, shutil.which("timeout"), *FIRMWARE] if os.path.exists(file)]
     done = subprocess.run([os.path.join(scripts, "kvm-guest"), "-m", str(mebibytes), "-t", str(seconds), *sum((["-f", file] for file in files), []), "--",
                            "/bin/busybox", "sh", script], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds + 100, check=False)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 
-from inner import APPEND, VIRTIO, initrd, need, run
+from inner import APPEND, SLOW, VIRTIO, initrd, need, run
 
 KASO, KASO_IMG, SCRIPTS, GUEST, *PATTERN = sys.argv[1:]
 KERNEL = os.path.join(GUEST, "kernel")
@@ -67,6 +67,7 @@ BETWEEN = {"{pause}": "sleep 3", "{loaded}": "until grep -q 'status: paused[^(]*
 
 
 def commands(text):
+    text = re.sub(r"-t (\d+)", lambda seconds: f"-t {int(seconds[1]) * SLOW}", text)
     parts = [BETWEEN.get(part) or f"printf '{part}'".replace("\n", "\\n").replace("\\.", "\\\\.") for part in re.split(r"({\w+})", text) if part]
     return "; ".join(parts)
 
@@ -80,7 +81,7 @@ def script(image):
                  f"-append '{APPEND} {append}' -drive if=none,id=d,format=qcow2,file=/disk -device virtio-blk-pci,drive=d")
         lines.append(f"echo '== {name}'; cp {path('disk')} /disk")
         for number, (more, typed) in enumerate(STEPS):
-            lines.append(f"({commands(typed)}) | timeout 400 {start} -chardev file,id=c,path=/console,append={'on' if number else 'off'} -serial chardev:c {more} >/monitor 2>&1")
+            lines.append(f"({commands(typed)}) | timeout {400 * SLOW} {start} -chardev file,id=c,path=/console,append={'on' if number else 'off'} -serial chardev:c {more} >/monitor 2>&1")
             lines.append(f"echo step {number} status $? reached $(grep -c Reached: /monitor); tail -c 500 /monitor")
         lines.append("cat /console; rm -f /console /state /disk /monitor")
     with open(path("run.sh"), "w", encoding="utf-8") as file:
@@ -103,7 +104,7 @@ def main():
     need(KERNEL)
     image = initrd(folder.name, os.path.join(GUEST, "initrd.img"), [*VIRTIO, "virtio_blk"], INIT)
     subprocess.run([KASO_IMG, "create", "-q", "-f", "qcow2", path("disk"), "4M"], check=True)
-    text = run(SCRIPTS, script(image), [KASO, KERNEL, image, path("disk")], int(os.environ.get("KASO_TEST_SECONDS", "3400")), 1536)
+    text = run(SCRIPTS, script(image), [KASO, KERNEL, image, path("disk")], 3400, 1536)
     failed = []
     for name, part in re.findall(r"^== (.+)\n((?:(?!== ).*\n)*)", text.replace("\r", ""), re.MULTILINE):
         try:
