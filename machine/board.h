@@ -45,6 +45,7 @@ struct Board {
     unsigned max_vcpus;
     bool sleeps;                    /* its guests may suspend to RAM, and system_wakeup ends that */
     bool smbios;                    /* makes SMBIOS tables, with MachineConfig.smbios */
+    bool acpi_tables;               /* makes ACPI tables, and takes more of them */
     bool numa;                      /* tells its guest of Machine.numa */
     bool cpu_slots;                 /* its CPUs have places that query-hotpluggable-cpus tells */
     const char *const *extras;      /* types without a bus that -device may add; `load` looks for them. NULL: none */

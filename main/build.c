@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "base/error.h"
+#include "hw/acpi/acpi.h"
 #include "machine/accelerator.h"
 #include "machine/object.h"
 #include "main/setup.h"
@@ -37,6 +38,11 @@ static bool try_accelerator(Setup *setup, const char *name, GHashTable *options,
     }
     if (setup->perfmap && strcmp(name, "tcg") == 0) {
         options = all = add_option(options, "perfmap", "on");
+    }
+    if (setup->one_insn && strcmp(name, "tcg") == 0) {
+        options = add_option(options, "one-insn-per-tb", "on");
+        g_clear_pointer(&all, g_hash_table_unref);
+        all = options;
     }
     if (setup->kernel_irqchip && strcmp(name, "kvm") == 0) {
         options = all = add_option(options, "kernel-irqchip", setup->kernel_irqchip);
@@ -224,6 +230,7 @@ static void create_machine(Setup *setup)
     config.options = option_groups(setup);
     machine = machine_new(&config);
     setup->machine = machine;
+    machine_set_data(machine, ACPI_GIVEN_TABLES, setup->acpi_tables);
     setup->graph = block_graph_new(NULL);
     if (setup->incoming) {
         block_begin_inactive(setup->graph); /* who sends the machine has them still */

@@ -137,6 +137,11 @@ bool setup_choose(Setup *setup, GError **error)
                           "-smbios: not yet: machine '%s' gives its guest no SMBIOS tables",
                           config->board->name);
     }
+    if (setup->acpi_tables && !config->board->acpi_tables) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "-acpitable: machine '%s' gives its guest no ACPI tables",
+                          config->board->name);
+    }
     if (config->append && !config->kernel) {
         return error_fail(error, KASO_ERROR_INVALID, "-append needs -kernel");
     }

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/names.h"
+#include "hw/acpi/acpi.h"
 #include "hw/acpi/smbios.h"
 #include "machine/numa.h"
 #include "main/handlers.h"
@@ -67,6 +68,28 @@ bool option_perfmap(Setup *setup, const char *argument, GError **error)
     return true;
 }
 
+/* What a property of all machines would be for; NULL: it is none that is known. Members of its have names with dots. */
+static const char *machine_feature_not_yet(const char *key)
+{
+    static const struct {
+        const char *name, *feature;
+    } not_yet[] = {
+        { "confidential-guest-support", "guests that the host cannot read" },
+        { "memory-encryption", "guests that the host cannot read" },
+        { "sgx-epc", "memory of enclaves" },
+        { "smp-cache", "a choice of what the caches are" },
+        { "shim", "the boot shim" },
+    };
+    size_t length = strcspn(key, ".");
+
+    for (size_t i = 0; i < G_N_ELEMENTS(not_yet); i++) {
+        if (strlen(not_yet[i].name) == length && strncmp(key, not_yet[i].name, length) == 0) {
+            return not_yet[i].feature;
+        }
+    }
+    return NULL;
+}
+
 /* Options of -machine that are not the board's. Returns whether the key was one of them. */
 static bool machine_common_option(Setup *setup, const KeyValue *pair, bool *ok, GError **error)
 {
@@ -78,15 +101,6 @@ static bool machine_common_option(Setup *setup, const KeyValue *pair, bool *ok, 
                                            "nvdimm",
                                            "aux-ram-share",
                                            "default-bus-bypass-iommu" };
-    static const struct {
-        const char *name, *feature;
-    } not_yet[] = {
-        { "confidential-guest-support", "guests that the host cannot read" },
-        { "memory-encryption", "guests that the host cannot read" },
-        { "sgx-epc", "memory of enclaves" },
-        { "smp-cache", "a choice of what the caches are" },
-        { "shim", "the boot shim" },
-    };
     MachineConfig *config = &setup->config;
     struct {
         const char *name;
@@ -96,6 +110,7 @@ static bool machine_common_option(Setup *setup, const KeyValue *pair, bool *ok, 
         { "append", &config->append }, { "dtb", &config->dtb },
         { "firmware", &config->bios }, { "memory-backend", &config->memory_backend },
     };
+    const char *feature;
     g_autofree char *key = g_strdup(pair->key); /* underscores may stand for dashes */
 
     *ok = true;
@@ -112,13 +127,11 @@ static bool machine_common_option(Setup *setup, const KeyValue *pair, bool *ok, 
             return true;
         }
     }
-    for (size_t i = 0; i < G_N_ELEMENTS(not_yet); i++) {
-        if (strncmp(key, not_yet[i].name, strcspn(key, ".")) == 0 &&
-            strlen(not_yet[i].name) == strcspn(key, ".")) {
-            *ok = error_fail(error, KASO_ERROR_UNSUPPORTED, "%s=%s: not yet: %s", pair->key,
-                             pair->value, not_yet[i].feature);
-            return true;
-        }
+    feature = machine_feature_not_yet(key);
+    if (feature) {
+        *ok = error_fail(error, KASO_ERROR_UNSUPPORTED, "%s=%s: not yet: %s", pair->key,
+                         pair->value, feature);
+        return true;
     }
     if (strcmp(key, "kernel-irqchip") == 0) {
         g_free(setup->kernel_irqchip);
@@ -234,6 +247,12 @@ bool option_cpu(Setup *setup, const char *argument, GError **error)
     }
     g_free(setup->cpu);
     setup->cpu = g_strdup(argument);
+    return true;
+}
+
+bool option_one_insn(Setup *setup, const char *argument, GError **error)
+{
+    setup->one_insn = true;
     return true;
 }
 
@@ -527,6 +546,20 @@ bool option_smbios(Setup *setup, const char *argument, GError **error)
         setup->config.smbios = g_ptr_array_new_with_free_func(g_free);
     }
     g_ptr_array_add(setup->config.smbios, g_strdup(argument));
+    return true;
+}
+
+bool option_acpitable(Setup *setup, const char *argument, GError **error)
+{
+    GBytes *table = acpi_given_table(argument, error);
+
+    if (!table) {
+        return false;
+    }
+    if (!setup->acpi_tables) {
+        setup->acpi_tables = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+    }
+    g_ptr_array_add(setup->acpi_tables, table);
     return true;
 }
 

@@ -55,6 +55,7 @@ void setup_free(Setup *setup)
     g_free(setup->kernel_irqchip);
     g_free(setup->incoming);
     g_free(setup->loadvm);
+    g_clear_pointer(&setup->acpi_tables, g_ptr_array_unref);
     g_array_unref(setup->accelerators);
     g_array_unref(setup->monitors);
     g_array_unref(setup->nics);

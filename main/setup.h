@@ -90,7 +90,8 @@ struct Setup {
     GArray *accelerators; /* AcceleratorChoice */
     bool memory_lock;     /* -overcommit mem-lock=on */
     bool memory_lock_late; /* mem-lock=on-fault */
-    bool no_fd_bootchk;
+    bool one_insn, no_fd_bootchk;
+    GPtrArray *acpi_tables; /* GBytes *: what -acpitable adds; NULL: nothing */
     bool perfmap;         /* of whichever accelerator translates */
     char *kernel_irqchip; /* -machine kernel-irqchip=, for whichever accelerator has it; or NULL */
     GPtrArray *firmware_folders, *globals; /* char *, KeyValues * */

@@ -201,7 +201,9 @@ void acpi_build_pc(AcpiFiles *files, const AcpiPc *pc)
     dsdt = acpi_begin_table(files, "DSDT", 1, false);
     acpi_pc_dsdt(files->tables, pc);
     acpi_end_table(files, dsdt);
+    acpi_use_licence_oem(files, pc->given);
     build_fadt(files, pc, facs, dsdt);
+    acpi_set_oem(files, pc->oem_id, pc->oem_table_id);
     build_madt(files, pc);
     if (pc->hpet) {
         build_hpet(files);
@@ -213,5 +215,7 @@ void acpi_build_pc(AcpiFiles *files, const AcpiPc *pc)
     if (pc->vmgenid) {
         acpi_add_vmgenid(files);
     }
+    acpi_add_given_tables(files, pc->given);
+    acpi_use_licence_oem(files, pc->given);
     acpi_finish(files);
 }

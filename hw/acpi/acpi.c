@@ -94,6 +94,12 @@ static void command_add_checksum(AcpiFiles *files, const char *file, uint32_t of
     end_command(files, start);
 }
 
+void acpi_set_oem(AcpiFiles *files, const char *oem_id, const char *oem_table_id)
+{
+    set_oem(files->oem_id, oem_id ? oem_id : "BOCHS", 6);
+    set_oem(files->oem_table_id, oem_table_id ? oem_table_id : "BXPC", 8);
+}
+
 void acpi_init(AcpiFiles *files, const char *oem_id, const char *oem_table_id)
 {
     *files = (AcpiFiles){
@@ -102,8 +108,7 @@ void acpi_init(AcpiFiles *files, const char *oem_id, const char *oem_table_id)
         .loader = g_byte_array_new(),
         .offsets = g_array_new(false, false, sizeof(uint32_t)),
     };
-    set_oem(files->oem_id, oem_id ? oem_id : "BOCHS", 6);
-    set_oem(files->oem_table_id, oem_table_id ? oem_table_id : "BXPC", 8);
+    acpi_set_oem(files, oem_id, oem_table_id);
     /* Files are placed before anything refers to them. */
     command_allocate(files, ACPI_RSDP_FILE, 16, ZONE_FSEG);
     command_allocate(files, ACPI_TABLES_FILE, TABLES_ALIGNMENT, ZONE_HIGH);

@@ -29,6 +29,8 @@ typedef struct {
 /* oem_id and oem_table_id: up to 6 and 8 characters; NULL: the usual ones. */
 void acpi_init(AcpiFiles *files, const char *oem_id, const char *oem_table_id);
 void acpi_free(AcpiFiles *files);
+/* The same names for the tables that follow. */
+void acpi_set_oem(AcpiFiles *files, const char *oem_id, const char *oem_table_id);
 
 /*
  * Begins a table: appends its header. acpi_end_table sets its length and has the loader set its checksum. listed: the RSDT
@@ -49,9 +51,19 @@ void acpi_put(AcpiFiles *files, uint64_t value, unsigned bytes);
 /* RSDT and RSDP, when all tables are there. */
 void acpi_finish(AcpiFiles *files);
 
+/*
+ * What -acpitable says, as a table with length and checksum; NULL: wrong. And all of them into the files, and into the
+ * RSDT. acpi_use_licence_oem: the names of a licence table (SLIC) among them, if there is one, are those of the tables that begin.
+ */
+#define ACPI_GIVEN_TABLES "acpi-given-tables" /* of machine_set_data: a GPtrArray of them, or NULL */
+GBytes *acpi_given_table(const char *option, GError **error);
+void acpi_add_given_tables(AcpiFiles *files, const GPtrArray *given);
+bool acpi_use_licence_oem(AcpiFiles *files, const GPtrArray *given);
+
 /* An i440fx PC. Ports and addresses are as the board has them; 0 where something is absent. */
 typedef struct {
     const char *oem_id, *oem_table_id; /* NULL: the usual ones */
+    const GPtrArray *given;            /* GBytes *: the user's tables; NULL: none */
     unsigned cpus, cores, threads;     /* of -smp; APIC ids by machine/arch/x86.h */
     bool io_apic, hpet, floppy, keyboard, fw_cfg_dma, vmgenid;
     unsigned floppies;                 /* drives */

@@ -130,6 +130,7 @@ static AcpiPc describe(Pc *pc)
     AcpiPc tables = {
         .oem_id = pc->oem_id,
         .oem_table_id = pc->oem_table_id,
+        .given = machine_get_data(pc->machine, ACPI_GIVEN_TABLES),
         .cpus = config->vcpus,
         .cores = config->cores,
         .threads = config->threads,
@@ -238,5 +239,9 @@ static bool add_smbios(Pc *pc, GError **error)
 
 bool pc_add_tables(Pc *pc, GError **error)
 {
+    if (machine_get_data(pc->machine, ACPI_GIVEN_TABLES) && !pc->pm) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "-acpitable: with acpi=off the guest gets no ACPI tables");
+    }
     return pc->isa_only || (add_smbios(pc, error) && (!pc->pm || add_acpi(pc, error)));
 }

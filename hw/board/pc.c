@@ -716,6 +716,7 @@ static const DefaultDrive pc_default_drives[] = {
         .max_vcpus = PC_VCPUS_MAX,                                                                 \
         .sleeps = true,                                                                            \
         .smbios = true,                                                                            \
+        .acpi_tables = true,                                                                       \
         .numa = true,                                                                              \
         .cpu_slots = true,                                                                         \
         .extras = pc_extras,                                                                       \

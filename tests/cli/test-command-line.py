@@ -50,6 +50,11 @@ REFUSED = [
     (['-dump-vmstate', 'x'], r'not yet: snapshots'),
     (['-icount', '3'], r'not yet: instruction counting'),
     (['-compat', 'deprecated-input=reject'], r'deprecated-input=reject: not yet'),
+    ([*VIRT, '-acpitable', 'file=/nonexistent/t'], r'/nonexistent/t'),
+    (['-acpitable', 'sig=SSDT'], r'give either file= .* or data='),
+    (['-acpitable', 'file=/dev/null'], r'begins with a header of 36 bytes, and there are 0'),
+    (['-acpitable', 'data=/dev/null,rev=256'], r'rev=256: give a number from 0 to 255'),
+    ([*VIRT, '-acpitable', 'data=/dev/null'], r"machine 'virt' gives its guest no ACPI tables"),
     (['-M', 'virt,confidential-guest-support=sev0'], r'not yet: guests that the host cannot read'),
     ([*VIRT, '-M', 'virt,smp.cpus=x'], r'cpus=x'),
     ([*VIRT, '-netdev', '{"type": "user", "id": "n", "hostfwd": [{"str": "tcp:"}]}'], r'tcp:'),
@@ -313,7 +318,7 @@ ACCEPTED = [
      ' "dnssearch": [{"str": "a.example"}, {"str": "b.example"}]}', '-device', 'virtio-net-pci,netdev=n0'],
     ['-m', '0'],
     ['-M', 'virt,smp.cpus=2,smp.cores=2,memory.size=64M,boot.menu=off,default-bus-bypass-iommu=on'],
-    ['-M', 'virt', '-no-fd-bootchk', '-win2k-hack', '-compat', 'deprecated-input=accept'],
+    ['-M', 'virt', '-no-fd-bootchk', '-win2k-hack', '-singlestep', '-compat', 'deprecated-input=accept'],
     ['-device', 'pcie-pci-bridge,io-reserve=4k,mem-reserve=1m,pref64-reserve=1m,bus-reserve=2'],
     ['-device', '{"driver": "virtio-rng-pci", "id": "r"}', '-set', 'device.r.max-bytes=5', '-set', 'device.r.period=7'],
     ['-drive', 'driver=null-co,id=d,if=none,size=1x', '-set', 'drive.d.size=1M', '-device', 'virtio-blk-device,drive=d'],
@@ -675,6 +680,15 @@ class CommandLine(unittest.TestCase):
         os.remove(path)
         self.assertEqual(names[0], 'thunks')
         self.assertIn('guest-40', names[1])
+
+    def test_one_instruction_units(self):
+        """Each instruction is entered by itself, in order."""
+        off = self.file('off', POWER_OFF)
+        for program in (['-accel', 'tcg,one-insn-per-tb=on'], ['-singlestep'], ['-one-insn-per-tb', '-accel', 'tcg']):
+            result = run('-M', 'virt', '-display', 'none', *program, '-d', 'exec', '-kernel', off)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            entries = [int(text, 16) for text in re.findall(r'^exec cpu0 (\w+)', result.stderr, re.M)]
+            self.assertEqual(entries[-3:], [entries[-1] - 8, entries[-1] - 4, entries[-1]])
 
     def test_cpu_identity(self):
         """A CPU has a property that is called model, like the first word of -cpu in our tables."""

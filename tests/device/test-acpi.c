@@ -3,6 +3,7 @@
  * ACPI tables: the loader's commands, carried out as firmware does, give tables with right checksums and pointers; and, where
  * iasl is installed (argument), its disassembly of each assembles again without error, warning or remark, to the same bytes.
  */
+#include <glib/gstdio.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -245,6 +246,59 @@ static void test_lengths(void)
     }
 }
 
+static GBytes *given(const char *format, const char *path)
+{
+    g_autofree char *option = g_strdup_printf(format, path);
+    g_autoptr(GError) error = NULL;
+    GBytes *table = acpi_given_table(option, &error);
+
+    g_assert_no_error(error);
+    return table;
+}
+
+/* What the user adds is whole, listed, and a licence's names are those of the RSDT and the FADT. */
+static void test_given(void)
+{
+    g_autoptr(GPtrArray) tables = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+    g_autofree char *folder = g_dir_make_tmp("acpi-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(folder, "body", NULL);
+    AcpiPc pc = ordinary();
+    const uint8_t *table, *rsdt, *fadt, *madt;
+    AcpiFiles files;
+    size_t size;
+
+    g_assert_true(g_file_set_contents(path, "0123456789", 10, NULL));
+    g_ptr_array_add(tables, given("sig=OEMX,rev=3,oem_id=ABCDEFGH,oem_rev=0x1234,data=%s", path));
+    table = g_bytes_get_data(tables->pdata[0], &size);
+    g_assert_cmpuint(size, ==, 46);
+    g_assert_cmpmem(table, 4, "OEMX", 4);
+    g_assert_cmpuint(table[8], ==, 3);
+    g_assert_cmpmem(table + 10, 14, "ABCDEFQEMUQEMU", 14);
+    g_assert_cmpuint(load_le32(table + 24), ==, 0x1234);
+    check_sum(table, size);
+    /* The same from its file, under another name. */
+    g_assert_true(g_file_set_contents(path, (const char *)table, (gssize)size, NULL));
+    g_ptr_array_add(tables, given("sig=SLIC,oem_table_id=LICENCES,file=%s", path));
+    table = g_bytes_get_data(tables->pdata[1], &size);
+    g_assert_cmpuint(size, ==, 46);
+    check_sum(table, size);
+    pc.given = tables;
+    acpi_build_pc(&files, &pc);
+    load(&files);
+    rsdt = at_address(&files, load_le32(files.rsdp->data + 16));
+    fadt = at_address(&files, load_le32(rsdt + 36));
+    madt = at_address(&files, load_le32(rsdt + 40));
+    size = load_le32(rsdt + 4);
+    g_assert_cmpmem(at_address(&files, load_le32(rsdt + size - 4)), 4, "SLIC", 4);
+    g_assert_cmpmem(at_address(&files, load_le32(rsdt + size - 8)), 4, "OEMX", 4);
+    g_assert_cmpmem(rsdt + 10, 14, "ABCDEFLICENCES", 14);
+    g_assert_cmpmem(fadt + 10, 14, "ABCDEFLICENCES", 14);
+    g_assert_cmpmem(madt + 10, 14, "BOCHS BXPC    ", 14);
+    acpi_free(&files);
+    g_unlink(path);
+    g_rmdir(folder);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -252,5 +306,6 @@ int main(int argc, char **argv)
     g_test_add_func("/acpi/pc", test_pc);
     g_test_add_func("/acpi/variants", test_variants);
     g_test_add_func("/acpi/lengths", test_lengths);
+    g_test_add_func("/acpi/given", test_given);
     return g_test_run();
 }

@@ -135,7 +135,7 @@ struct TcgRun {
     Machine *machine;
     const TcgTarget *target;
     /* options */
-    bool interp, verify, perfmap_wanted;
+    bool interp, verify, perfmap_wanted, one_insn;
     int thread;
     uint64_t cache_mib;
 

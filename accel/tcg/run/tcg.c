@@ -15,7 +15,8 @@ static const Property tcg_properties[] = {
     { "verify", PROPERTY_BOOL, offsetof(TcgRun, verify), "check the IR after each stage", "off" },
     { "perfmap", PROPERTY_BOOL, offsetof(TcgRun, perfmap_wanted),
       "tell perf of translated code in /tmp/perf-PID.map", "off" },
-    { "one-insn-per-tb", PROPERTY_NOT_YET, 0, "units of one instruction" },
+    { "one-insn-per-tb", PROPERTY_BOOL, offsetof(TcgRun, one_insn), "units of one instruction",
+      "off" },
     { "split-wx", PROPERTY_NOT_YET, 0, "separate mappings to write and to run code" },
     { 0 },
 };

@@ -166,10 +166,9 @@ TcgUnit *translate_unit(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint64
 {
     TcgRun *run = tv->run;
     TcgCode code = { .page = host_page, .next = next_page ? cache_page(next_page) : NULL };
+    bool single = run->one_insn || mode & (TCG_MODE_ONE | TCG_MODE_ALONE | TCG_MODE_STEP);
 
-    for (unsigned max_insns =
-             mode & (TCG_MODE_ONE | TCG_MODE_ALONE | TCG_MODE_STEP) ? 1 : TCG_MAX_INSNS;
-         ; max_insns /= 2) {
+    for (unsigned max_insns = single ? 1 : TCG_MAX_INSNS;; max_insns /= 2) {
         TcgUnit *unit;
 
         if (cache_room(run) < PLENTY_OF_ROOM) {
