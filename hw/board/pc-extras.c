@@ -13,7 +13,7 @@ typedef struct {
 } Extra;
 
 static const Extra extras[] = {
-    { "vmgenid", vmgenid_offer, PIIX4_PM_GPE + PC_GPE_VMGENID },
+    { "vmgenid", vmgenid_offer, PC_PM_GPE + PC_GPE_VMGENID },
     { "vmcoreinfo", vmcoreinfo_offer, 0 },
     { "ramfb", ramfb_offer, 0 },
 };

@@ -650,7 +650,7 @@ static void pc_powerdown(Machine *machine, void *board)
 
     machine_request_wakeup(machine, WAKE_OTHER);
     if (pc->pm) {
-        device_input(pc->pm, PIIX4_PM_POWER_BUTTON, 1);
+        device_input(pc->pm, PC_PM_POWER_BUTTON, 1);
     }
 }
 

@@ -14,8 +14,8 @@ enum {
     PC_CPU_HOTPLUG_PORT = 0xaf00,
 };
 
-/* Inputs of PIIX4_PM. */
-enum { PIIX4_PM_POWER_BUTTON = 0, PIIX4_PM_GPE = 0x100 };
+/* Inputs of PIIX4_PM and ICH9-LPC; PC_PM_GPE + n: event n happened. */
+enum { PC_PM_POWER_BUTTON = 0xff, PC_PM_GPE = 0x100 };
 
 /* General purpose events, by the DSDT's method _GPE._Exx. */
 enum { PC_GPE_PCI_HOTPLUG = 1, PC_GPE_CPU_HOTPLUG = 2, PC_GPE_VMGENID = 5 };
