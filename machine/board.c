@@ -30,7 +30,7 @@ static const NotYet boards_not_yet[] = {
       "versatileab versatilepb vexpress-a15 vexpress-a9 vmapple witherspoon-bmc x-remote "
       "xilinx-zynq-a9 xlnx-versal-virt xlnx-versal2-virt xlnx-zcu102 yosemitev2-bmc z2",
       "use virt" },
-    { "microvm nitro pc-q35 q35 xenfv xenpv xenpvh", "use pc" },
+    { "microvm nitro xenfv xenpv xenpvh", "use pc" },
     { 0 },
 };
 

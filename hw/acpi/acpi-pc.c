@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The tables of an i440fx PC (ACPI 6.5, 5.2; IA-PC HPET specification 1.0a, 3.2.4; Microsoft's WAET). */
-#include "hw/acpi/acpi.h"
+/* The tables of a PC (ACPI 6.5, 5.2; IA-PC HPET specification 1.0a, 3.2.4; Microsoft's WAET). */
+#include "hw/acpi/acpi-pc-dsdt.h"
 
 #include <string.h>
 
-#include "machine/arch/x86.h"
 
 enum {
     LAPIC_ADDRESS = 0xfee00000,
@@ -14,8 +13,12 @@ enum {
     FACS_BYTES = 64,
     FADT_FACS = 36, /* offsets of pointers */
     FADT_DSDT = 40,
-    FADT_ENABLE = 0xf1, /* to the SMI command port */
-    FADT_DISABLE = 0xf0,
+    FADT_DSDT_64 = 140,
+    FADT_I8042 = 1 << 1, /* in the boot flags */
+    FADT_RESET = 1 << 10,
+    RESET_PORT = 0xcf9,
+    RESET_VALUE = 0x0f,
+    SPACE_IO = 1,
     FADT_CENTURY = 0x32, /* in the real-time clock's memory */
     FADT_NO_C2 = 0xfff,
     FADT_WBINVD = 1 << 0,
@@ -58,10 +61,37 @@ static uint32_t build_facs(AcpiFiles *files)
     return facs;
 }
 
-/* Revision 1, 116 bytes. */
+/* A generic address: a block of I/O ports, or none. */
+static void put_ports(AcpiFiles *files, uint16_t port, unsigned bytes)
+{
+    acpi_put(files, port ? SPACE_IO : 0, 1);
+    acpi_put(files, port ? bytes * 8 : 0, 1);
+    acpi_put(files, 0, 2); /* bit offset, access width */
+    acpi_put(files, port, 8);
+}
+
+/* What revision 3 has beyond revision 1. */
+static void build_fadt_3(AcpiFiles *files, const AcpiPc *pc, uint32_t fadt, uint32_t dsdt)
+{
+    put_ports(files, RESET_PORT, 1);
+    acpi_put(files, RESET_VALUE, 1);
+    put_zeros(files, 3 + 8); /* flags of other processors; the other pointer to FACS: there is one */
+    acpi_put(files, 0, 8);
+    put_ports(files, pc->pm_base, 4);
+    put_ports(files, 0, 0);
+    put_ports(files, pc->pm_base + 4u, 2);
+    put_ports(files, 0, 0);
+    put_ports(files, 0, 0);
+    put_ports(files, pc->pm_base + 8u, 4);
+    put_ports(files, pc->gpe0, pc->gpe0_bytes);
+    put_ports(files, 0, 0);
+    acpi_add_pointer(files, fadt + FADT_DSDT_64, dsdt);
+}
+
+/* Revision 1, 116 bytes; 3 with an ICH9, which a register of ports resets. */
 static void build_fadt(AcpiFiles *files, const AcpiPc *pc, uint32_t facs, uint32_t dsdt)
 {
-    uint32_t fadt = acpi_begin_table(files, "FACP", 1, true);
+    uint32_t fadt = acpi_begin_table(files, "FACP", pc->ich9 ? 3 : 1, true);
     uint32_t flags = FADT_WBINVD | FADT_C1 | FADT_SLEEP_BUTTON | FADT_RTC_S4;
 
     flags |= pc->hpet ? FADT_PLATFORM_CLOCK : 0;
@@ -72,8 +102,8 @@ static void build_fadt(AcpiFiles *files, const AcpiPc *pc, uint32_t facs, uint32
     acpi_put(files, 0, 1);
     acpi_put(files, ISA_IRQ_ACPI, 2);
     acpi_put(files, pc->smi_port, 4);
-    acpi_put(files, pc->smi_port ? FADT_ENABLE : 0, 1);
-    acpi_put(files, pc->smi_port ? FADT_DISABLE : 0, 1);
+    acpi_put(files, pc->smi_port ? pc->acpi_enable : 0, 1);
+    acpi_put(files, pc->smi_port ? pc->acpi_disable : 0, 1);
     acpi_put(files, 0, 2); /* S4BIOS_REQ, PSTATE_CNT */
     acpi_put(files, pc->pm_base, 4);
     acpi_put(files, 0, 4);
@@ -87,14 +117,18 @@ static void build_fadt(AcpiFiles *files, const AcpiPc *pc, uint32_t facs, uint32
     acpi_put(files, 2, 1);
     acpi_put(files, 0, 1);
     acpi_put(files, 4, 1);
-    acpi_put(files, pc->gpe0 ? 4 : 0, 1);
+    acpi_put(files, pc->gpe0_bytes, 1);
     acpi_put(files, 0, 3); /* GPE1, its base, _CST */
     acpi_put(files, FADT_NO_C2, 2);
     acpi_put(files, FADT_NO_C2, 2);
     acpi_put(files, 0, 8); /* flush size and stride, duty, alarms */
     acpi_put(files, FADT_CENTURY, 1);
-    acpi_put(files, 0, 3);
-    acpi_put(files, flags, 4);
+    acpi_put(files, pc->ich9 && pc->keyboard ? FADT_I8042 : 0, 2);
+    acpi_put(files, 0, 1);
+    acpi_put(files, flags | (pc->ich9 ? FADT_RESET : 0), 4);
+    if (pc->ich9) {
+        build_fadt_3(files, pc, fadt, dsdt);
+    }
     acpi_add_pointer(files, fadt + FADT_FACS, facs);
     acpi_add_pointer(files, fadt + FADT_DSDT, dsdt);
     acpi_end_table(files, fadt);
@@ -207,6 +241,9 @@ void acpi_build_pc(AcpiFiles *files, const AcpiPc *pc)
     build_madt(files, pc);
     if (pc->hpet) {
         build_hpet(files);
+    }
+    if (pc->ecam_bytes) {
+        acpi_add_mcfg(files, pc);
     }
     if (pc->numa) {
         acpi_pc_add_numa(files, pc);

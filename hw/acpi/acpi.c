@@ -6,6 +6,12 @@
 
 #include "base/bits.h"
 
+/*
+ * Firmware has the files' sizes from the time before it placed devices, and what it places changes the tables: so that they still fit,
+ * sizes are multiples of these.
+ */
+enum { TABLES_UNIT = 0x10000, LOADER_UNIT = 0x1000 };
+
 enum {
     HEADER_BYTES = 36,
     HEADER_LENGTH = 4,   /* offset of the length, */
@@ -192,6 +198,15 @@ void acpi_write_pointer(AcpiFiles *files, const char *address_file, const char *
     end_command(files, start);
 }
 
+/* With zeros: no table, and no command. */
+static void pad(GByteArray *bytes, guint unit)
+{
+    guint before = bytes->len;
+
+    g_byte_array_set_size(bytes, (before + unit - 1) / unit * unit);
+    memset(bytes->data + before, 0, bytes->len - before);
+}
+
 void acpi_finish(AcpiFiles *files)
 {
     uint32_t rsdt = acpi_begin_table(files, "RSDT", 1, false);
@@ -209,4 +224,6 @@ void acpi_finish(AcpiFiles *files)
     put_le(files->rsdp, rsdt, 4);
     command_add_pointer(files, ACPI_RSDP_FILE, RSDP_RSDT, ACPI_TABLES_FILE);
     command_add_checksum(files, ACPI_RSDP_FILE, RSDP_CHECKSUM, 0, RSDP_BYTES);
+    pad(files->tables, TABLES_UNIT);
+    pad(files->loader, LOADER_UNIT);
 }

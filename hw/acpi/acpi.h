@@ -60,16 +60,20 @@ GBytes *acpi_given_table(const char *option, GError **error);
 void acpi_add_given_tables(AcpiFiles *files, const GPtrArray *given);
 bool acpi_use_licence_oem(AcpiFiles *files, const GPtrArray *given);
 
-/* An i440fx PC. Ports and addresses are as the board has them; 0 where something is absent. */
-typedef struct {
+/* A PC. Ports and addresses are as the board has them; 0 where something is absent. */
+typedef struct AcpiPc {
     const char *oem_id, *oem_table_id; /* NULL: the usual ones */
     const GPtrArray *given;            /* GBytes *: the user's tables; NULL: none */
+    bool ich9;                         /* the south bridge is an ICH9, and the root bus PCI Express; else a PIIX */
     unsigned cpus, cores, threads;     /* of -smp; APIC ids by machine/arch/x86.h */
     bool io_apic, hpet, floppy, keyboard, fw_cfg_dma, vmgenid;
     unsigned floppies;                 /* drives */
     bool pm_suspend, pm_hibernate;     /* S3, S4 */
     uint16_t serial[4], parallel, pvpanic;
     uint16_t smi_port, pm_base, gpe0, fw_cfg;
+    uint8_t acpi_enable, acpi_disable; /* to smi_port */
+    uint8_t gpe0_bytes;
+    uint64_t ecam_base, ecam_bytes;    /* configuration space in memory */
     uint16_t pci_hotplug;              /* base of the hot-plug registers */
     uint32_t fixed_slots;              /* bit per PCI slot: nothing is plugged there at run time */
     uint32_t hole_first, hole_last;    /* PCI memory below 4 GiB */
@@ -79,7 +83,7 @@ typedef struct {
 } AcpiPc;
 /* All tables; acpi_free afterwards. */
 void acpi_build_pc(AcpiFiles *files, const AcpiPc *pc);
-/* For acpi_build_pc: the DSDT's body; and the SSDT of the generation identifier. */
+/* For acpi_build_pc: the DSDT's body; and the SSDT of the generation identifier. (More of the DSDT: acpi-pc-dsdt.h.) */
 void acpi_pc_dsdt(GByteArray *out, const AcpiPc *pc);
 void acpi_add_vmgenid(AcpiFiles *files);
 void acpi_pc_add_numa(AcpiFiles *files, const AcpiPc *pc);

@@ -180,7 +180,9 @@ void pc_set_cmos(Pc *pc)
 {
     set_ram(pc);
     set_floppies(pc);
-    set_disks(pc);
+    if (pc->chipset->classic_ide) {
+        set_disks(pc);
+    }
     pc_set_cmos_boot_order(pc);
     set_byte(pc, CMOS_CPUS, pc->machine->config.vcpus - 1);
     set_byte(pc, CMOS_RESET_CODE, machine_wake_reason(pc->machine) ? RESUME_S3 : 0);

@@ -9,7 +9,7 @@
 typedef struct {
     const char *type;
     bool (*offer)(Device *device, Device *fw_cfg, GError **error);
-    int event; /* the PIIX4_PM input of its output 0; 0: it has none */
+    int event; /* the input of power management of its output 0; 0: it has none */
 } Extra;
 
 static const Extra extras[] = {
@@ -41,5 +41,5 @@ bool pc_offer_extras(Pc *pc, GError **error)
             device_connect_irq(device, 0, device_input, pc->pm, extra->event);
         }
     }
-    return true;
+    return !pc->chipset->offer || pc->chipset->offer(pc, error);
 }

@@ -10,7 +10,7 @@
 #include "hw/pci/pci.h"
 #include "machine/arch/pc.h"
 
-enum { PCI_SLOTS = 32, PIIX3_SLOT = 1, HOLE_LAST = 0xfebfffff };
+enum { HOLE_LAST = 0xfebfffff };
 
 /* --- what there is --- */
 
@@ -48,22 +48,6 @@ static void find_isa_devices(Pc *pc, AcpiPc *tables)
             tables->floppies = drives->devices->len;
         }
     }
-}
-
-/* Functions that cannot go keep their slots. */
-static uint32_t fixed_slots(Pc *pc)
-{
-    const PciBus *bus = container_of(bus_find(pc->machine, "pci.0"), PciBus, bus);
-    uint32_t slots = 1u | 1u << PIIX3_SLOT;
-
-    for (unsigned devfn = 0; devfn < ARRAY_SIZE(bus->functions); devfn++) {
-        const PciDevice *pci = bus->functions[devfn];
-
-        if (pci && !pci_can_be_plugged(pci)) {
-            slots |= 1u << devfn / 8;
-        }
-    }
-    return slots;
 }
 
 typedef struct {
@@ -114,7 +98,7 @@ static Window high_window(Pc *pc)
 /* Where firmware has placed the power management registers: SeaBIOS and OVMF choose differently. */
 static uint16_t pm_base(const Pc *pc)
 {
-    enum { CONFIG_PM_BASE = 0x40 }; /* of PIIX4_PM */
+    enum { CONFIG_PM_BASE = 0x40 }; /* of PIIX4_PM and of ICH9-LPC */
     uint16_t base = pci_config_read(pci_device(pc->pm), CONFIG_PM_BASE, 2) & 0xffc0;
 
     return base ? base : PC_PM_BASE;
@@ -125,7 +109,6 @@ static AcpiPc describe(Pc *pc)
     const MachineConfig *config = &pc->machine->config;
     g_autofree char *s3 = device_get(pc->pm, "disable_s3", NULL);
     g_autofree char *s4 = device_get(pc->pm, "disable_s4", NULL);
-    g_autofree char *hotplug = device_get(pc->pm, "acpi-root-pci-hotplug", NULL);
     Window high = high_window(pc);
     AcpiPc tables = {
         .oem_id = pc->oem_id,
@@ -143,10 +126,7 @@ static AcpiPc describe(Pc *pc)
         .pm_hibernate = g_strcmp0(s4, "on") != 0,
         .smi_port = pc_has_smm(pc) ? PC_APM_PORT : 0,
         .pm_base = pm_base(pc),
-        .gpe0 = PC_GPE0_PORT,
         .fw_cfg = PC_FW_CFG_PORT,
-        .pci_hotplug = g_strcmp0(hotplug, "on") == 0 ? PC_PCI_HOTPLUG_PORT : 0,
-        .fixed_slots = fixed_slots(pc),
         .hole_first = (uint32_t)pc->ram_low,
         .hole_last = HOLE_LAST,
         .hole64_first = high.first,
@@ -157,6 +137,7 @@ static AcpiPc describe(Pc *pc)
     };
 
     find_isa_devices(pc, &tables);
+    pc->chipset->describe(pc, &tables);
     return tables;
 }
 
@@ -205,7 +186,7 @@ static bool build_smbios(Pc *pc, bool v3, GBytes **tables, GBytes **anchor, GErr
     const MachineConfig *config = &pc->machine->config;
     SmbiosConfig smbios = {
         .manufacturer = "QEMU",
-        .product = "Standard PC (i440FX + PIIX, 1996)",
+        .product = pc->chipset->product,
         .version = pc->machine->board->name,
         .uuid = config->uuid,
         .uuid_in_order = pc->version.uuid_in_order,

@@ -67,7 +67,8 @@ PcVersion pc_version(const char *board_name)
     };
     unsigned major, minor;
 
-    if (sscanf(board_name, "pc-i440fx-%u.%u", &major, &minor) != 2) {
+    if (sscanf(board_name, "pc-i440fx-%u.%u", &major, &minor) != 2 &&
+        sscanf(board_name, "pc-q35-%u.%u", &major, &minor) != 2) {
         return version;
     }
     for (unsigned i = 0; i < ARRAY_SIZE(differences); i++) {

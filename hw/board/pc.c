@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The PC of 1996: Intel 440FX, PIIX3 and PIIX4 power management, as SeaBIOS, OVMF and existing guests expect it
- * from QEMU's boards of these names; and `isapc`, the same without PCI.
- */
+/* What all PCs are, whatever their chipset (pc-i440fx.c, pc-q35.c): RAM, interrupt controllers, the devices of the PC/AT. */
 #include "hw/board/pc.h"
 
 #include <inttypes.h>
@@ -17,28 +14,27 @@
 #include "machine/display.h"
 #include "machine/irq-tap.h"
 
-#define FOUR_GIB GIB(4)
+#define FOUR_GIB     GIB(4)
+#define LOW_RAM_MOST 0xe0000000u
 
 /* --- small helpers --- */
 
-static Device *create(Pc *pc, const char *type, Bus *bus, const char *id, GError **error)
+Device *pc_create(Pc *pc, const char *type, Bus *bus, const char *id, GError **error)
 {
     return device_create(pc->machine, NULL, type, bus, id, error);
 }
 
-/* A realized device without properties. */
-static Device *add(Pc *pc, const char *type, const char *id, GError **error)
+Device *pc_add(Pc *pc, const char *type, const char *id, GError **error)
 {
-    Device *device = create(pc, type, NULL, id, error);
+    Device *device = pc_create(pc, type, NULL, id, error);
 
     return device && device_realize(device, error) ? device : NULL;
 }
 
-/* A realized device on a bus; property NULL: none. */
-static Device *add_on_bus(Pc *pc, const char *type, Bus *bus, const char *property,
-                          const char *value, GError **error)
+Device *pc_add_on_bus(Pc *pc, const char *type, Bus *bus, const char *property,
+                      const char *value, GError **error)
 {
-    Device *device = create(pc, type, bus, NULL, error);
+    Device *device = pc_create(pc, type, bus, NULL, error);
 
     return device && (!property || device_set(device, property, value, error)) &&
                    device_realize(device, error)
@@ -46,23 +42,22 @@ static Device *add_on_bus(Pc *pc, const char *type, Bus *bus, const char *proper
                : NULL;
 }
 
-static void map_ports(Device *device, const uint16_t *ports, unsigned count)
+void pc_map_ports(Device *device, const uint16_t *ports, unsigned count)
 {
     for (unsigned i = 0; i < count && i < device->io->len; i++) {
         device_map_io(device, i, ports[i]);
     }
 }
 
-/* Connects an output to an ISA line, which others may share. */
-static void wire_isa(Pc *pc, Device *device, unsigned output, unsigned irq)
+void pc_wire_isa(Pc *pc, Device *device, unsigned output, unsigned irq)
 {
     device_connect_irq_query(device, output, isa_bus_set_irq, isa_bus_query, pc->isa,
                              isa_bus_new_driver(pc->isa, irq));
 }
 
-static Bus *pci_bus(Pc *pc)
+Bus *pc_pci_bus(Pc *pc)
 {
-    return bus_find(pc->machine, "pci.0");
+    return bus_find(pc->machine, pc->chipset->root_bus);
 }
 
 /* --- options --- */
@@ -115,16 +110,21 @@ static bool check_options(Pc *pc, GError **error)
 /* Where RAM stops below 4 GiB: what is above is for PCI. */
 static uint64_t low_ram_limit(const Pc *pc)
 {
-    uint64_t limit = pc->max_ram_below_4g ? pc->max_ram_below_4g : 0xe0000000u;
+    const PcChipset *chipset = pc->chipset;
+    uint64_t total = pc->machine->config.ram_bytes, most = pc->max_ram_below_4g;
+    uint64_t limit = chipset->ram_low_most;
 
     if (pc->isa_only) {
-        return pc->machine->config.ram_bytes;
+        return total;
     }
-    if (!pc->max_ram_below_4g && pc->version.align_gigabyte &&
-        pc->machine->config.ram_bytes >= limit) {
-        limit = 0xc0000000u;
+    if (chipset->ram_split_fixed) {
+        limit = total >= limit ? chipset->ram_low_split : limit;
+        return most ? MIN(most, limit) : limit;
     }
-    return limit;
+    if (most) {
+        return most;
+    }
+    return pc->version.align_gigabyte && total >= limit ? chipset->ram_low_split : limit;
 }
 
 static bool add_ram(Pc *pc, GError **error)
@@ -132,7 +132,7 @@ static bool add_ram(Pc *pc, GError **error)
     Machine *machine = pc->machine;
     uint64_t total = machine->config.ram_bytes, limit = low_ram_limit(pc);
 
-    if (limit > 0xe0000000u || limit < MIB(1)) {
+    if (limit > LOW_RAM_MOST || limit < MIB(1)) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "machine '%s': RAM below 4 GiB of %" PRIu64
                           " MiB is not between 1 and 3584 MiB",
@@ -166,10 +166,8 @@ static void add_smm_view(Pc *pc)
     memory_region_init_container(&pc->smm_root, machine, "smm", UINT64_MAX);
     memory_region_init_alias(&pc->smm_system, machine, "smm-memory", machine->system_memory, 0,
                              UINT64_MAX);
-    memory_region_init_alias(&pc->smm_ram, machine, "smm-ram", device_mmio(pc->host, 2), 0,
-                             device_mmio(pc->host, 2)->size);
     memory_region_add(&pc->smm_root, 0, &pc->smm_system, 0);
-    memory_region_add(&pc->smm_root, 0xa0000, &pc->smm_ram, 1);
+    memory_region_add(&pc->smm_root, 0, device_mmio(pc->host, 2), 1);
     address_space_init(&pc->smm_space, machine, &pc->smm_root, "smm");
     pc->smm_space.open_bus = true;
     for (unsigned i = 0; i < machine->vcpus->len; i++) {
@@ -182,11 +180,10 @@ static bool add_host_bridge(Pc *pc, GError **error)
     static const uint16_t ports[] = { 0xcf8, 0xcfc };
     MemoryRegion *system = pc->machine->system_memory;
 
-    pc->host = add(pc, "i440FX-pcihost", "i440fx", error);
-    if (!pc->host) {
+    if (!pc->chipset->add_host(pc, error)) {
         return false;
     }
-    map_ports(pc->host, ports, ARRAY_SIZE(ports));
+    pc_map_ports(pc->host, ports, ARRAY_SIZE(ports));
     memory_region_add(system, 0, device_mmio(pc->host, 0), -1);
     memory_region_add(system, 0, device_mmio(pc->host, 1), 1);
     if (pc_has_smm(pc)) {
@@ -202,8 +199,7 @@ static bool has_apics(const Pc *pc)
     return !pc->isa_only;
 }
 
-/* A global interrupt: the first 16 are the ISA lines, which go to the PIC as well. */
-static void set_gsi(void *opaque, int number, int level)
+void pc_set_gsi(void *opaque, int number, int level)
 {
     Pc *pc = opaque;
 
@@ -215,7 +211,7 @@ static void set_gsi(void *opaque, int number, int level)
     }
 }
 
-static IrqAnswer query_gsi(void *opaque, int number, IrqWatch *watch)
+IrqAnswer pc_query_gsi(void *opaque, int number, IrqWatch *watch)
 {
     Pc *pc = opaque;
     IrqAnswer pic = IRQ_NOBODY, ioapic = IRQ_NOBODY;
@@ -266,7 +262,7 @@ static bool add_apic(Pc *pc, unsigned index, GError **error)
     g_autofree char *id = g_strdup_printf("apic%u", index);
     g_autofree char *cpu = g_strdup_printf("%u", index);
     Vcpu *vcpu = pc->machine->vcpus->pdata[index];
-    Device *apic = create(pc, "apic", NULL, id, error);
+    Device *apic = pc_create(pc, "apic", NULL, id, error);
 
     if (!apic || !device_set(apic, "cpu", cpu, error) || !device_realize(apic, error)) {
         return false;
@@ -282,11 +278,11 @@ static bool add_interrupt_controllers(Pc *pc, GError **error)
     static const uint16_t pic_ports[] = { 0x20, 0xa0, 0x4d0 };
     Machine *machine = pc->machine;
 
-    pc->pic = add(pc, "isa-i8259", "pic", error);
+    pc->pic = pc_add(pc, "isa-i8259", "pic", error);
     if (!pc->pic) {
         return false;
     }
-    map_ports(pc->pic, pic_ports, ARRAY_SIZE(pic_ports));
+    pc_map_ports(pc->pic, pic_ports, ARRAY_SIZE(pic_ports));
     if (!has_apics(pc)) {
         Vcpu *vcpu = machine->vcpus->pdata[0];
 
@@ -294,7 +290,7 @@ static bool add_interrupt_controllers(Pc *pc, GError **error)
         vcpu_connect_acknowledge(vcpu, pc->pic);
         return true;
     }
-    pc->ioapic = add(pc, "ioapic", "ioapic", error);
+    pc->ioapic = pc_add(pc, "ioapic", "ioapic", error);
     if (!pc->ioapic) {
         return false;
     }
@@ -312,46 +308,19 @@ static bool add_interrupt_controllers(Pc *pc, GError **error)
 
 /* --- the south bridge --- */
 
-static void set_pirq(void *opaque, int number, int level)
-{
-    Pc *pc = opaque;
-
-    device_input(pc->isa_bridge, number, level);
-}
-
 static bool add_isa_bus(Pc *pc, GError **error)
 {
-    /* Slot 1's INTA is PIRQA (the bus counts from slot 0). */
-    enum { PIRQ_SWIZZLE = 3 };
-
-    if (pc->isa_only) {
-        pc->isa_bridge = add(pc, "isabus-bridge", NULL, error);
-    } else {
-        pc->isa_bridge = add_on_bus(pc, "PIIX3", pci_bus(pc), "addr", "1.0", error);
-    }
-    if (!pc->isa_bridge) {
+    if (!pc->chipset->add_isa_bridge(pc, error)) {
         return false;
     }
     pc->isa = container_of(bus_find(pc->machine, "isa.0"), IsaBus, bus);
     for (unsigned irq = 0; irq < ISA_IRQ_COUNT; irq++) {
-        device_connect_irq_query(pc->isa_bridge, irq, set_gsi, query_gsi, pc, (int)irq);
+        device_connect_irq_query(pc->isa_bridge, irq, pc_set_gsi, pc_query_gsi, pc, (int)irq);
     }
     if (!pc->isa_only) {
         memory_region_add(pc->machine->system_io, 0xcf9, device_io(pc->isa_bridge, 0), 1);
-        for (unsigned pin = 0; pin < 4; pin++) {
-            device_connect_irq(pc->host, pin, set_pirq, pc, (int)((pin + PIRQ_SWIZZLE) % 4));
-        }
     }
     return true;
-}
-
-static void raise_smi(void *opaque, int number, int level)
-{
-    Pc *pc = opaque;
-
-    if (level) {
-        vcpu_post_event(pc->machine->vcpus->pdata[0], X86_EVENT_SMI, 0);
-    }
 }
 
 static bool has_power_management(const Pc *pc)
@@ -359,30 +328,14 @@ static bool has_power_management(const Pc *pc)
     return !pc->isa_only && pc->acpi != ON_OFF_AUTO_OFF;
 }
 
-static bool add_power_management(Pc *pc, GError **error)
-{
-    static const uint16_t ports[] = { PC_APM_PORT, PC_GPE0_PORT, PC_PCI_HOTPLUG_PORT,
-                                      PC_CPU_HOTPLUG_PORT };
-
-    pc->pm = create(pc, "PIIX4_PM", pci_bus(pc), NULL, error);
-    if (!pc->pm || !device_set(pc->pm, "addr", "1.3", error) ||
-        !device_set(pc->pm, "smm-enabled", pc_has_smm(pc) ? "on" : "off", error) ||
-        !device_realize(pc->pm, error)) {
-        return false;
-    }
-    map_ports(pc->pm, ports, ARRAY_SIZE(ports));
-    wire_isa(pc, pc->pm, 0, ISA_IRQ_ACPI);
-    device_connect_irq(pc->pm, 1, raise_smi, pc, 0);
-    return true;
-}
-
 /* --- timers and the classic devices --- */
 
 static bool add_hpet(Pc *pc, Device *pit, GError **error)
 {
-    Device *hpet = add(pc, "hpet", "hpet", error);
+    Device *hpet = pc_create(pc, "hpet", NULL, "hpet", error);
 
-    if (!hpet) {
+    if (!hpet || (pc->chipset->hpet_pins && !device_set(hpet, "hpet-intcap", pc->chipset->hpet_pins, error)) ||
+        !device_realize(hpet, error)) {
         return false;
     }
     device_map(hpet, 0, PC_HPET_ADDRESS);
@@ -390,7 +343,7 @@ static bool add_hpet(Pc *pc, Device *pit, GError **error)
     device_connect_irq(pc->rtc, 0, device_input, hpet, HPET_INPUT_RTC);
     for (unsigned i = 0; i < hpet->irq_count; i++) {
         if (i < ISA_IRQ_COUNT && i != ISA_IRQ_CASCADE) {
-            wire_isa(pc, hpet, i, i);
+            pc_wire_isa(pc, hpet, i, i);
         } else {
             device_connect_irq_query(hpet, i, set_hpet_irq, query_hpet_irq, pc, (int)i);
         }
@@ -401,30 +354,30 @@ static bool add_hpet(Pc *pc, Device *pit, GError **error)
 static bool add_timers(Pc *pc, GError **error)
 {
     static const uint16_t pit_ports[] = { 0x40, 0x61 };
-    Device *pit = create(pc, "isa-pit", NULL, "pit", error);
+    Device *pit = pc_create(pc, "isa-pit", NULL, "pit", error);
     bool ok =
         pit && (!pc->pcspk_audiodev || device_set(pit, "audiodev", pc->pcspk_audiodev->id, error));
 
-    pc->rtc = ok && device_realize(pit, error) ? add(pc, "mc146818rtc", "rtc", error) : NULL;
+    pc->rtc = ok && device_realize(pit, error) ? pc_add(pc, "mc146818rtc", "rtc", error) : NULL;
     if (!pc->rtc) {
         return false;
     }
-    map_ports(pit, pit_ports, ARRAY_SIZE(pit_ports));
+    pc_map_ports(pit, pit_ports, ARRAY_SIZE(pit_ports));
     device_map_io(pc->rtc, 0, 0x70);
     if (pc->hpet && has_apics(pc)) {
         return add_hpet(pc, pit, error);
     }
-    wire_isa(pc, pit, 0, ISA_IRQ_PIT);
-    wire_isa(pc, pc->rtc, 0, ISA_IRQ_RTC);
+    pc_wire_isa(pc, pit, 0, ISA_IRQ_PIT);
+    pc_wire_isa(pc, pc->rtc, 0, ISA_IRQ_RTC);
     return true;
 }
 
 /* VMware's back door and its mouse, which is read when the PS/2 mouse's interrupt comes. */
 static bool add_vmport(Pc *pc, Device *keyboard, GError **error)
 {
-    Device *port = add_on_bus(pc, "vmport", &pc->isa->bus, NULL, NULL, error);
+    Device *port = pc_add_on_bus(pc, "vmport", &pc->isa->bus, NULL, NULL, error);
     Device *mouse =
-        port ? add_on_bus(pc, "vmmouse", port->buses->pdata[0], NULL, NULL, error) : NULL;
+        port ? pc_add_on_bus(pc, "vmmouse", port->buses->pdata[0], NULL, NULL, error) : NULL;
 
     if (!mouse) {
         return false;
@@ -439,12 +392,12 @@ static bool add_dma_and_keyboard(Pc *pc, GError **error)
     static const uint16_t keyboard_ports[] = { 0x60, 0x64 };
     Device *dma, *keyboard, *port92;
 
-    dma = add(pc, "i8257", "dma", error);
+    dma = pc_add(pc, "i8257", "dma", error);
     if (!dma) {
         return false;
     }
-    map_ports(dma, dma_ports, ARRAY_SIZE(dma_ports));
-    port92 = add(pc, "port92", "port92", error);
+    pc_map_ports(dma, dma_ports, ARRAY_SIZE(dma_ports));
+    port92 = pc_add(pc, "port92", "port92", error);
     if (!port92) {
         return false;
     }
@@ -452,13 +405,13 @@ static bool add_dma_and_keyboard(Pc *pc, GError **error)
     if (!pc->i8042) {
         return true;
     }
-    keyboard = add(pc, "i8042", "i8042", error);
+    keyboard = pc_add(pc, "i8042", "i8042", error);
     if (!keyboard) {
         return false;
     }
-    map_ports(keyboard, keyboard_ports, ARRAY_SIZE(keyboard_ports));
-    wire_isa(pc, keyboard, I8042_IRQ_KEYBOARD, ISA_IRQ_KEYBOARD);
-    wire_isa(pc, keyboard, I8042_IRQ_MOUSE, ISA_IRQ_MOUSE);
+    pc_map_ports(keyboard, keyboard_ports, ARRAY_SIZE(keyboard_ports));
+    pc_wire_isa(pc, keyboard, I8042_IRQ_KEYBOARD, ISA_IRQ_KEYBOARD);
+    pc_wire_isa(pc, keyboard, I8042_IRQ_MOUSE, ISA_IRQ_MOUSE);
     return pc->vmport == ON_OFF_AUTO_OFF || add_vmport(pc, keyboard, error);
 }
 
@@ -472,54 +425,14 @@ static bool add_serial_and_parallel(Pc *pc, GError **error)
         if (!chardev) {
             continue;
         }
-        serial = create(pc, "isa-serial", &pc->isa->bus, NULL, error);
+        serial = pc_create(pc, "isa-serial", &pc->isa->bus, NULL, error);
         if (!serial || !device_set(serial, "index", index, error) ||
             !device_set(serial, "chardev", chardev->id, error) || !device_realize(serial, error)) {
             return false;
         }
     }
     return pc->machine->config.no_defaults ||
-           add_on_bus(pc, "isa-parallel", &pc->isa->bus, NULL, NULL, error);
-}
-
-/* The channels that a PC without PCI has. */
-static bool add_isa_ide(Pc *pc, GError **error)
-{
-    static const char *const places[][3] = { { "0x1f0", "0x3f6", "14" },
-                                             { "0x170", "0x376", "15" } };
-    static const char *const names[] = { "iobase", "iobase2", "irq" };
-
-    for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
-        Device *ide = device_create(pc->machine, NULL, "isa-ide", &pc->isa->bus, NULL, error);
-
-        for (unsigned j = 0; ide && j < ARRAY_SIZE(names); j++) {
-            if (!device_set(ide, names[j], places[i][j], error)) {
-                return false;
-            }
-        }
-        if (!ide || !device_realize(ide, error)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* The disk controllers. */
-static bool add_storage(Pc *pc, GError **error)
-{
-    Device *ide;
-
-    if (!pc->isa_only) {
-        ide = add_on_bus(pc, "piix3-ide", pci_bus(pc), "addr", "1.1", error);
-        if (!ide) {
-            return false;
-        }
-        wire_isa(pc, ide, 0, ISA_IRQ_IDE_1);
-        wire_isa(pc, ide, 1, ISA_IRQ_IDE_2);
-    } else if (!add_isa_ide(pc, error)) {
-        return false;
-    }
-    return add_on_bus(pc, "isa-fdc", &pc->isa->bus, NULL, NULL, error) != NULL;
+           pc_add_on_bus(pc, "isa-parallel", &pc->isa->bus, NULL, NULL, error);
 }
 
 static bool add_display(Pc *pc, GError **error)
@@ -527,13 +440,7 @@ static bool add_display(Pc *pc, GError **error)
     const char *type = machine_vga_device(pc->machine, pc->isa_only);
 
     return !type ||
-           add_on_bus(pc, type, pc->isa_only ? &pc->isa->bus : pci_bus(pc), NULL, NULL, error);
-}
-
-static bool add_usb(Pc *pc, GError **error)
-{
-    return !pc->machine->config.usb || pc->isa_only ||
-           add_on_bus(pc, "piix3-usb-uhci", pci_bus(pc), "addr", "1.2", error);
+           pc_add_on_bus(pc, type, pc->isa_only ? &pc->isa->bus : pc_pci_bus(pc), NULL, NULL, error);
 }
 
 /* --- floating-point errors as the PC/AT has them: IRQ 13, and port 0xf0 clears it --- */
@@ -594,9 +501,10 @@ static void pc_free(void *opaque)
     }
 }
 
-static bool pc_build_common(Machine *machine, Pc *pc, GError **error)
+bool pc_build(Machine *machine, Pc *pc, const PcChipset *chipset, GError **error)
 {
     pc->machine = machine;
+    pc->chipset = chipset;
     pc->version = pc_version(machine->board->name);
     machine_on_free(machine, pc_free, pc);
     if (!pc->version.virtio_modern) {
@@ -612,26 +520,14 @@ static bool pc_build_common(Machine *machine, Pc *pc, GError **error)
         return false;
     }
     add_ferr(pc);
-    return (!has_power_management(pc) || add_power_management(pc, error)) &&
+    return (!has_power_management(pc) || chipset->add_power_management(pc, error)) &&
            add_timers(pc, error) && add_dma_and_keyboard(pc, error) &&
-           add_serial_and_parallel(pc, error) && add_storage(pc, error) && add_usb(pc, error) &&
+           add_serial_and_parallel(pc, error) && chipset->add_storage(pc, error) &&
+           (!machine->config.usb || !chipset->add_usb || chipset->add_usb(pc, error)) &&
            add_display(pc, error) && pc_add_firmware(pc, error) && pc_add_fw_cfg(pc, error);
 }
 
-static bool pc_build(Machine *machine, void *board, GError **error)
-{
-    return pc_build_common(machine, board, error);
-}
-
-static bool isapc_build(Machine *machine, void *board, GError **error)
-{
-    Pc *pc = board;
-
-    pc->isa_only = true;
-    return pc_build_common(machine, board, error);
-}
-
-static bool pc_load(Machine *machine, void *board, GError **error)
+bool pc_load(Machine *machine, void *board, GError **error)
 {
     Pc *pc = board;
 
@@ -639,12 +535,12 @@ static bool pc_load(Machine *machine, void *board, GError **error)
            (!machine->config.kernel || pc_add_kernel(pc, error));
 }
 
-static void pc_reset(Machine *machine, void *board)
+void pc_reset(Machine *machine, void *board)
 {
     pc_refresh_firmware(board);
 }
 
-static void pc_powerdown(Machine *machine, void *board)
+void pc_powerdown(Machine *machine, void *board)
 {
     Pc *pc = board;
 
@@ -655,18 +551,18 @@ static void pc_powerdown(Machine *machine, void *board)
 }
 
 /* clang-format off */
-static const Property pc_properties[] = {
+const Property pc_properties[] = {
     { "acpi", PROPERTY_ON_OFF_AUTO, offsetof(Pc, acpi), "ACPI tables", "auto" },
     { "fd-bootchk", PROPERTY_BOOL, offsetof(Pc, fd_bootchk), "firmware checks boot signatures of floppy disks", "on" },
     { "hpet", PROPERTY_BOOL, offsetof(Pc, hpet), "high precision event timers", "on" },
     { "i8042", PROPERTY_BOOL, offsetof(Pc, i8042), "keyboard controller", "on" },
     { "max-fw-size", PROPERTY_SIZE, offsetof(Pc, max_fw_size), "most bytes of firmware", "8M" },
-    { "max-ram-below-4g", PROPERTY_SIZE, offsetof(Pc, max_ram_below_4g), "most RAM below 4 GiB; 0: 3.5 GiB, or 3 GiB when there is more" },
+    { "max-ram-below-4g", PROPERTY_SIZE, offsetof(Pc, max_ram_below_4g), "most RAM below 4 GiB; 0: as the chipset has it" },
     { "pcspk-audiodev", PROPERTY_AUDIODEV, offsetof(Pc, pcspk_audiodev), "back end of sound for the speaker; unset: it is silent" },
     { "pic", PROPERTY_ON_OFF_AUTO, offsetof(Pc, pic_wanted), "interrupt controllers of the PC/AT", "auto" },
     { "pit", PROPERTY_ON_OFF_AUTO, offsetof(Pc, pit), "interval timer of the PC/AT", "auto" },
-    { "sata", PROPERTY_NOT_YET, 0, "SATA on the board" },
-    { "smbus", PROPERTY_BOOL, offsetof(Pc, smbus), "accepted: the SMBus is there", "on" },
+    { "sata", PROPERTY_BOOL, offsetof(Pc, sata), "SATA on the board, where its chipset has it", "on" },
+    { "smbus", PROPERTY_BOOL, offsetof(Pc, smbus), "SMBus of a q35; an i440fx has one always", "on" },
     { "smm", PROPERTY_ON_OFF_AUTO, offsetof(Pc, smm), "system management mode", "auto" },
     { "smbios-entry-point-type", PROPERTY_STRING, offsetof(Pc, smbios_entry_point), "32, 64 or auto" },
     { "vmport", PROPERTY_ON_OFF_AUTO, offsetof(Pc, vmport), "VMware's back door and mouse", "auto" },
@@ -678,96 +574,4 @@ static const Property pc_properties[] = {
 };
 /* clang-format on */
 
-static const char *const pc_targets[] = { "x86_64", "i386", NULL };
-
-static const DriveInterface pc_drive_interfaces[] = {
-    { "ide", .device = "ide-hd", .disc = "ide-cd", .bus = "ide.%u", .unit = "unit", .units = 2,
-      .most = 4 },
-    { "floppy", .device = "floppy", .bus = "floppy-bus.%u", .unit = "unit", .units = 2, .most = 2,
-      .removable = true },
-    { "virtio", .device = "virtio-blk" },
-    { "pflash", .most = PC_FLASH_BANKS },
-    { 0 },
-};
-
-static const DefaultDrive pc_default_drives[] = {
-    { "ide", 2, .disc = true,
-      (const char *const[]){ "ide-hd", "ide-cd", "scsi-hd", "scsi-cd", NULL } },
-    { "floppy", 0, .unless = (const char *const[]){ "isa-fdc", "floppy", NULL } },
-    { 0 },
-};
-
-#define PC_BOARD(object, board_name, board_aliases)                                                \
-    static const Board object = {                                                                  \
-        .name = board_name,                                                                        \
-        .summary = "Standard PC (i440FX + PIIX, 1996)",                                            \
-        .aliases = board_aliases,                                                                  \
-        .targets = pc_targets,                                                                     \
-        .default_nic = "e1000",                                                                    \
-        .serial_console = "ttyS0",                                                                 \
-        .default_vga = "std",                                                                      \
-        .drive_interfaces = pc_drive_interfaces,                                                   \
-        .default_drive_interface = "ide",                                                          \
-        .default_drives = pc_default_drives,                                                       \
-        .ram_name = "pc.ram",                                                                      \
-        .default_ram_bytes = MIB(128),                                                             \
-        .min_ram_bytes = MIB(1),                                                                   \
-        .max_ram_bytes = GIB(1010),                                                                \
-        .max_vcpus = PC_VCPUS_MAX,                                                                 \
-        .sleeps = true,                                                                            \
-        .smbios = true,                                                                            \
-        .acpi_tables = true,                                                                       \
-        .numa = true,                                                                              \
-        .cpu_slots = true,                                                                         \
-        .extras = pc_extras,                                                                       \
-        .instance_size = sizeof(Pc),                                                               \
-        .properties = pc_properties,                                                               \
-        .build = pc_build,                                                                         \
-        .load = pc_load,                                                                           \
-        .reset = pc_reset,                                                                         \
-        .powerdown = pc_powerdown,                                                                 \
-        .set_boot_order = pc_change_boot_order,                                                    \
-    };                                                                                             \
-    BOARD_TYPE(object)
-#define PC_RELEASE(major, minor)                                                                   \
-    PC_BOARD(pc_##major##_##minor, "pc-i440fx-" #major "." #minor, NULL)
-
-/* clang-format off */
-PC_RELEASE(1, 4); PC_RELEASE(1, 5); PC_RELEASE(1, 6); PC_RELEASE(1, 7);
-PC_RELEASE(2, 0); PC_RELEASE(2, 1); PC_RELEASE(2, 2); PC_RELEASE(2, 3); PC_RELEASE(2, 4); PC_RELEASE(2, 5);
-PC_RELEASE(2, 6); PC_RELEASE(2, 7); PC_RELEASE(2, 8); PC_RELEASE(2, 9); PC_RELEASE(2, 10); PC_RELEASE(2, 11);
-PC_RELEASE(2, 12); PC_RELEASE(3, 0); PC_RELEASE(3, 1); PC_RELEASE(4, 0); PC_RELEASE(4, 1); PC_RELEASE(4, 2);
-PC_RELEASE(5, 0); PC_RELEASE(5, 1); PC_RELEASE(5, 2); PC_RELEASE(6, 0); PC_RELEASE(6, 1); PC_RELEASE(6, 2);
-PC_RELEASE(7, 0); PC_RELEASE(7, 1); PC_RELEASE(7, 2); PC_RELEASE(8, 0); PC_RELEASE(8, 1); PC_RELEASE(8, 2);
-PC_RELEASE(9, 0); PC_RELEASE(9, 1); PC_RELEASE(9, 2); PC_RELEASE(10, 0); PC_RELEASE(10, 1); PC_RELEASE(10, 2);
-PC_RELEASE(11, 0);
-/* clang-format on */
-
-static const char *const pc_aliases[] = { "pc", "pc-i440fx", NULL };
-PC_BOARD(pc_11_1, "pc-i440fx-11.1", pc_aliases);
-
-static const Board isapc_board = {
-    .name = "isapc",
-    .summary = "ISA-only PC",
-    .targets = pc_targets,
-    .serial_console = "ttyS0",
-    .default_vga = "std",
-    .drive_interfaces = pc_drive_interfaces,
-    .default_drive_interface = "ide",
-    .default_drives = pc_default_drives,
-    .default_cpu = "486",
-    .default_nic = "ne2k_isa",
-    .ram_name = "pc.ram",
-    .default_ram_bytes = MIB(128),
-    .min_ram_bytes = MIB(1),
-    .max_ram_bytes = 0xe0000000u,
-    .max_vcpus = 1,
-    .instance_size = sizeof(Pc),
-    .properties = pc_properties,
-    .build = isapc_build,
-    .load = pc_load,
-    .reset = pc_reset,
-    .powerdown = pc_powerdown,
-    .set_boot_order = pc_change_boot_order,
-};
-BOARD_TYPE(isapc_board);
+const char *const pc_targets[] = { "x86_64", "i386", NULL };

@@ -9,13 +9,11 @@
  *   irq 0-3 INTA to INTD
  */
 #include "base/error.h"
-#include "hw/pci/pci.h"
+#include "hw/pci/ecam.h"
 #include "machine/machine.h"
 
 enum {
     GPEX_IO_SIZE = 0x10000,
-    ECAM_BUS_SHIFT = 20,
-    ECAM_FUNCTION_SHIFT = 12,
 };
 
 typedef struct {
@@ -28,33 +26,6 @@ typedef struct {
     bool msi;
 } GpexPcihost;
 
-static MemoryResult ecam_read(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
-                              MemoryAttributes attributes)
-{
-    GpexPcihost *host = opaque;
-
-    *value = pci_host_config_read(&host->bus, offset >> ECAM_BUS_SHIFT,
-                                  offset >> ECAM_FUNCTION_SHIFT & 0xff, offset & 0xfff, size);
-    return MEMORY_OK;
-}
-
-static MemoryResult ecam_write(void *opaque, uint64_t offset, uint64_t value, unsigned size,
-                               MemoryAttributes attributes)
-{
-    GpexPcihost *host = opaque;
-
-    pci_host_config_write(&host->bus, offset >> ECAM_BUS_SHIFT,
-                          offset >> ECAM_FUNCTION_SHIFT & 0xff, offset & 0xfff, value, size);
-    return MEMORY_OK;
-}
-
-static const MemoryOps ecam_ops = {
-    .read = ecam_read,
-    .write = ecam_write,
-    .size_min = 1,
-    .size_max = 4,
-};
-
 static void gpex_set_intx(void *opaque, unsigned pin, int level)
 {
     GpexPcihost *host = opaque;
@@ -66,15 +37,15 @@ static bool gpex_pcihost_realize(Device *device, GError **error)
 {
     GpexPcihost *host = container_of(device, GpexPcihost, device);
     Machine *machine = device->machine;
-    uint64_t limit = (uint64_t)256 << ECAM_BUS_SHIFT;
+    uint64_t limit = 256 * PCI_ECAM_BUS_BYTES;
     Device *root;
 
-    if (host->ecam_size < (1 << ECAM_BUS_SHIFT) || host->ecam_size > limit) {
+    if (host->ecam_size < PCI_ECAM_BUS_BYTES || host->ecam_size > limit) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "gpex-pcihost: ecam-size %llu is not between 1 MiB and 256 MiB",
                           (unsigned long long)host->ecam_size);
     }
-    memory_region_init_io(&host->ecam, machine, "pcie-ecam", host->ecam_size, &ecam_ops, host);
+    pci_ecam_init(&host->ecam, machine, &host->bus, host->ecam_size);
     memory_region_init_container(&host->memory, machine, "pcie-mmio", UINT64_MAX);
     memory_region_init_container(&host->io, machine, "pcie-pio", GPEX_IO_SIZE);
     memory_region_init_io(&host->memory_abort, machine, "pcie-mmio-abort", UINT64_MAX,

@@ -192,20 +192,22 @@ static void bars_update(PciDevice *pci, bool allowed)
 static void drive_intx(PciDevice *pci, bool level)
 {
     PciBus *bus = pci->bus;
-    unsigned pin = pci->config[PCI_INTERRUPT_PIN];
+    unsigned pin = pci->config[PCI_INTERRUPT_PIN], slot = pci->devfn >> 3, wire;
 
     if (level == pci->intx_driven || pin < 1 || pin > 4) {
         return;
     }
     pci->intx_driven = level;
-    pin = (pin - 1 + (pci->devfn >> 3)) % 4;
+    pin--;
     while (bus->bridge) {
-        pin = (pin + (bus->bridge->devfn >> 3)) % 4;
+        pin = (pin + slot) % 4;
+        slot = bus->bridge->devfn >> 3;
         bus = bus->bridge->bus;
     }
-    bus->intx_count[pin] += level ? 1 : -1;
+    wire = bus->intx_wire ? bus->intx_wire(slot, pin) : (slot + pin) % 4;
+    bus->intx_count[wire] += level ? 1 : -1;
     if (bus->set_intx) {
-        bus->set_intx(bus->opaque, pin, bus->intx_count[pin] > 0);
+        bus->set_intx(bus->opaque, wire, bus->intx_count[wire] > 0);
     }
 }
 

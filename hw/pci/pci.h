@@ -134,15 +134,16 @@ struct PciBus {
     PciDevice *bridge;       /* NULL on a root bus */
     MemoryRegion *memory;    /* BARs are mapped in these two */
     MemoryRegion *io;
-    /* Root bus only. pin: 0..3 for INTA..INTD after the swizzle of all bridges. */
-    void (*set_intx)(void *opaque, unsigned pin, int level);
+    /* Root bus only. wire: 0..3 for INTA..INTD after the swizzle of all bridges, or what intx_wire says. */
+    void (*set_intx)(void *opaque, unsigned wire, int level);
+    unsigned (*intx_wire)(unsigned slot, unsigned pin); /* of a slot of this bus; NULL: (slot + pin) mod 4 */
     void *opaque;
     bool msi;                /* somebody takes MSI writes */
     unsigned slots;          /* 32, or 1 below a port */
     const char *unit;        /* its address in firmware's device paths; NULL: one that none looks at */
     const PciHotplug *hotplug; /* NULL: devices stay */
     void *hotplug_opaque;
-    unsigned intx_count[4];  /* functions that drive each pin */
+    unsigned intx_count[32]; /* functions that drive each wire */
 };
 
 extern const BusType pci_bus_type;

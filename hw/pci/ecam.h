@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* Configuration space in memory (ECAM; PCI Express Base 7.2.2): 4 KiB a function, 1 MiB a bus. */
+#ifndef HW_PCI_ECAM_H
+#define HW_PCI_ECAM_H
+
+#include "hw/pci/pci.h"
+
+#define PCI_ECAM_BUS_BYTES MIB(1)
+
+void pci_ecam_init(MemoryRegion *region, Machine *machine, PciBus *root, uint64_t size);
+
+#endif

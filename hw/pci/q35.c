@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The host bridge of Intel's 3 series (82Q35 MCH; data sheet 316966): configuration by mechanism #1 and in memory, the attributes of
+ * memory between 640 KiB and 1 MiB (PAM), system management memory (SMRAM at 0xa0000 and its high twin, TSEG). Its bus is "pcie.0".
+ *
+ *   io 0     0xcf8, CONFIG_ADDRESS             io 1    0xcfc, CONFIG_DATA
+ *   mmio 0   memory space of the bus, for the board to show where no RAM is
+ *   mmio 1   what the bridge itself decodes, over RAM
+ *   mmio 2   what system management mode sees over everything
+ *   irq 0-31 wires of machine/arch/ich9.h
+ *
+ * Not modelled: DRAM and its timing, graphics, remapping (the board has RAM above 4 GiB where it wants it), MCHBAR, DMIBAR, EPBAR,
+ * error reporting.
+ */
+#include "base/error.h"
+#include "hw/pci/conf1.h"
+#include "hw/pci/ecam.h"
+#include "hw/pci/legacy-memory.h"
+#include "machine/arch/ich9.h"
+#include "machine/machine.h"
+
+enum {
+    CONFIG_EXT_TSEG = 0x50, /* of virtual machines: MiB of the fourth size of TSEG; firmware writes ones, which only stay where there is none */
+    CONFIG_PCIEXBAR = 0x60,
+    CONFIG_PAM = 0x90,
+    CONFIG_SMRAM = 0x9d,
+    CONFIG_ESMRAMC = 0x9e,
+
+    PCIEXBAR_ENABLE = 1 << 0,
+    PCIEXBAR_LENGTH_SHIFT = 1,
+    ESMRAMC_TSEG = 1 << 0,
+    ESMRAMC_SIZE_SHIFT = 1,
+    ESMRAMC_HIGH = 1 << 7,
+    ESMRAMC_FIXED = 0x38, /* caching is as it is */
+    ESMRAMC_UNLOCKED = ESMRAMC_TSEG | 3 << ESMRAMC_SIZE_SHIFT | ESMRAMC_HIGH,
+    TSEG_SIZES = 4,
+    TSEG_EXTENDED = 3,
+};
+#define PCIEXBAR_DEFAULT   UINT64_C(0xb0000000)
+#define HIGH_SMRAM_ADDRESS 0xfeda0000u
+
+typedef struct {
+    Device device;
+    PciBus bus;
+    PciConf1 conf1;
+    MemoryRegion memory, memory_abort, overlay, smm;
+    LegacyMemory legacy;
+    MemoryRegion ecam;
+    MemoryRegion high_smram;            /* SMRAM once more, for system management mode */
+    MemoryRegion tseg, tseg_hidden;     /* for that mode, and for the others */
+    IrqLine wires[ICH9_WIRES];
+    Device *function;
+    uint64_t pci_hole64_size, ram_below_4g;
+} Q35Host;
+
+typedef struct {
+    PciDevice pci;
+    uint16_t extended_tseg_mib;
+} Mch;
+
+static Q35Host *q35_host(Device *device)
+{
+    return container_of(device, Q35Host, device);
+}
+
+static Mch *mch(Device *device)
+{
+    return container_of(pci_device(device), Mch, pci);
+}
+
+/* --- what the registers show and hide --- */
+
+/* 256, 128 or 64 buses. */
+static void update_ecam(Q35Host *host, const uint8_t *config)
+{
+    static const uint64_t sizes[] = { MIB(256), MIB(128), MIB(64), 0 };
+    uint64_t value = load_le64(config + CONFIG_PCIEXBAR);
+    uint64_t size = sizes[value >> PCIEXBAR_LENGTH_SHIFT & 3];
+    uint64_t base = size ? value & UINT64_C(0xfffffffff) & ~(size - 1) : 0;
+    bool on = value & PCIEXBAR_ENABLE && size, mapped = host->ecam.parent != NULL;
+
+    if (mapped && (!on || host->ecam.address != base || host->ecam.size != size)) {
+        memory_region_remove(&host->ecam);
+        mapped = false;
+    }
+    if (on && !mapped) {
+        pci_ecam_init(&host->ecam, host->device.machine, &host->bus, size);
+        memory_region_add(&host->overlay, base, &host->ecam, 2);
+    }
+}
+
+static uint64_t tseg_bytes(const Mch *mch)
+{
+    static const uint8_t mib[TSEG_SIZES] = { 1, 2, 8, 0 };
+    unsigned size = mch->pci.config[CONFIG_ESMRAMC] >> ESMRAMC_SIZE_SHIFT & 3;
+
+    return MIB(size == TSEG_EXTENDED ? mch->extended_tseg_mib : mib[size]);
+}
+
+/* TSEG is the last RAM below 4 GiB; other modes find nobody there. */
+static void update_tseg(Q35Host *host, const Mch *mch)
+{
+    const uint8_t *config = mch->pci.config;
+    Machine *machine = host->device.machine;
+    uint64_t size = tseg_bytes(mch), base;
+    bool on = config[CONFIG_SMRAM] & SMRAM_ENABLE && config[CONFIG_ESMRAMC] & ESMRAMC_TSEG &&
+              size && size < host->ram_below_4g;
+    bool mapped = host->tseg.parent != NULL;
+
+    if (mapped && (!on || host->tseg.size != size)) {
+        memory_region_remove(&host->tseg);
+        memory_region_remove(&host->tseg_hidden);
+        mapped = false;
+    }
+    if (on && !mapped) {
+        base = host->ram_below_4g - size;
+        memory_region_init_alias(&host->tseg, machine, "tseg", &machine->ram, base, size);
+        memory_region_init_io(&host->tseg_hidden, machine, "tseg-hidden", size, &pci_abort_ops,
+                              host);
+        memory_region_add(&host->smm, base, &host->tseg, 0);
+        memory_region_add(&host->overlay, base, &host->tseg_hidden, 1);
+    }
+}
+
+static void update_map(Q35Host *host)
+{
+    const Mch *function = mch(host->function);
+    const uint8_t *config = function->pci.config;
+
+    memory_transaction_begin(host->device.machine);
+    legacy_memory_update(&host->legacy, config + CONFIG_PAM, config[CONFIG_SMRAM]);
+    memory_region_set_enabled(&host->high_smram, config[CONFIG_SMRAM] & SMRAM_ENABLE &&
+                                                     config[CONFIG_ESMRAMC] & ESMRAMC_HIGH);
+    update_ecam(host, config);
+    update_tseg(host, function);
+    memory_transaction_end(host->device.machine);
+}
+
+/* --- the host --- */
+
+static bool may_plug(void *opaque, PciDevice *pci, GError **error)
+{
+    return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                      "Bus 'pcie.0' does not support hotplugging: plug %s into a pcie-root-port",
+                      pci->device.type->name);
+}
+
+static bool unplug(void *opaque, PciDevice *pci, GError **error)
+{
+    return error_fail(error, KASO_ERROR_UNSUPPORTED, "Bus 'pcie.0' does not support hotplugging");
+}
+
+/* What sits on the root bus is a part of the chip. */
+static const PciHotplug no_hotplug = { .may_plug = may_plug, .unplug = unplug };
+
+static unsigned intx_wire(unsigned slot, unsigned pin)
+{
+    return ich9_wire(slot, pin);
+}
+
+static void set_intx(void *opaque, unsigned wire, int level)
+{
+    Q35Host *host = opaque;
+
+    irq_set(&host->wires[wire], level);
+}
+
+static void init_memory(Q35Host *host)
+{
+    Machine *machine = host->device.machine;
+
+    memory_region_init_container(&host->memory, machine, "pci", UINT64_MAX);
+    memory_region_init_io(&host->memory_abort, machine, "pci-abort", UINT64_MAX, &pci_abort_ops,
+                          host);
+    memory_region_add(&host->memory, 0, &host->memory_abort, -1);
+    memory_region_init_container(&host->overlay, machine, "mch", UINT64_MAX);
+    memory_region_init_container(&host->smm, machine, "smram", GIB(4));
+    legacy_memory_init(&host->legacy, machine, &host->overlay, &host->memory, &host->smm);
+    memory_region_init_alias(&host->high_smram, machine, "smram-high", &machine->ram, SMRAM_ADDRESS,
+                             SMRAM_SIZE);
+    memory_region_add(&host->smm, HIGH_SMRAM_ADDRESS, &host->high_smram, 0);
+}
+
+static bool host_realize(Device *device, GError **error)
+{
+    Q35Host *host = q35_host(device);
+    Machine *machine = device->machine;
+
+    if (machine->ram.size < MIB(1)) {
+        return error_fail(error, KASO_ERROR_INVALID, "q35-pcihost needs at least 1 MiB of RAM");
+    }
+    if (!host->ram_below_4g) {
+        host->ram_below_4g = MIN(machine->ram.size, GIB(2));
+    }
+    init_memory(host);
+    pci_conf1_init(&host->conf1, device, &host->bus);
+    device_add_mmio(device, &host->memory);
+    device_add_mmio(device, &host->overlay);
+    device_add_mmio(device, &host->smm);
+    for (unsigned i = 0; i < ARRAY_SIZE(host->wires); i++) {
+        device_add_irq(device, &host->wires[i]);
+    }
+    pci_bus_init(&host->bus, device, "pcie.0", NULL, &host->memory, machine->system_io);
+    host->bus.intx_wire = intx_wire;
+    host->bus.set_intx = set_intx;
+    host->bus.opaque = host;
+    host->bus.msi = true;
+    host->bus.hotplug = &no_hotplug;
+    host->bus.unit = "i0cf8";
+    host->function = device_create(machine, device, "mch", &host->bus.bus, NULL, error);
+    return host->function && device_realize(host->function, error);
+}
+
+static void host_reset(Device *device)
+{
+    Q35Host *host = q35_host(device);
+
+    host->conf1.address = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(host->wires); i++) {
+        irq_set(&host->wires[i], host->bus.intx_count[i] > 0);
+    }
+}
+
+static const DeviceType q35_pcihost_type = {
+    .name = "q35-pcihost",
+    .summary = "Intel Q35 host bridge",
+    .category = "bridge",
+    .instance_size = sizeof(Q35Host),
+    .board_only = true,
+    .properties =
+        (const Property[]){
+            { "below-4g-mem-size", PROPERTY_SIZE, offsetof(Q35Host, ram_below_4g),
+              "bytes of RAM below 4 GiB; 0: all, or 2 GiB" },
+            { "pci-hole64-size", PROPERTY_SIZE, offsetof(Q35Host, pci_hole64_size),
+              "least bytes of the PCI window above RAM", "32G" },
+            { 0 } },
+    .state = (const StateField[]){ STATE(Q35Host, conf1.address), STATE_DERIVED(Q35Host, legacy),
+                                   STATE_DERIVED(Q35Host, ecam), STATE_DERIVED(Q35Host, high_smram),
+                                   STATE_DERIVED(Q35Host, tseg),
+                                   STATE_DERIVED(Q35Host, tseg_hidden), { 0 } },
+    .realize = host_realize,
+    .reset = host_reset,
+};
+DEVICE_TYPE(q35_pcihost_type);
+
+/* --- its function 00.0 --- */
+
+/* The lock of SMRAM holds until a reset: what is locked stays as it is, and closed. */
+static void update_lock(PciDevice *pci)
+{
+    bool locked = pci->config[CONFIG_SMRAM] & SMRAM_LOCK;
+
+    if (locked) {
+        pci->config[CONFIG_SMRAM] &= (uint8_t)~SMRAM_OPEN;
+    }
+    pci->writable[CONFIG_SMRAM] = locked ? SMRAM_CLOSE : SMRAM_UNLOCKED;
+    pci->writable[CONFIG_ESMRAMC] = locked ? 0 : ESMRAMC_UNLOCKED;
+}
+
+static void config_written(PciDevice *pci, unsigned offset, unsigned size)
+{
+    if (offset + size > CONFIG_PCIEXBAR && offset <= CONFIG_ESMRAMC) {
+        update_lock(pci);
+        update_map(q35_host(pci->device.bus->parent));
+    }
+}
+
+static const PciDeviceOps mch_ops = { .config_written = config_written };
+
+static bool mch_realize(Device *device, GError **error)
+{
+    PciDevice *pci = pci_device(device);
+    uint16_t tseg_mib = mch(device)->extended_tseg_mib;
+
+    if (device->bus->parent->type != &q35_pcihost_type) {
+        return error_fail(error, KASO_ERROR_INVALID, "mch belongs to a q35-pcihost");
+    }
+    pci_set_identity(pci, 0x8086, 0x29c0, 0x060000, 0);
+    store_le16(pci->config + CONFIG_EXT_TSEG, tseg_mib);
+    store_le16(pci->writable + CONFIG_EXT_TSEG, tseg_mib ? 0 : UINT16_MAX);
+    store_le64(pci->config + CONFIG_PCIEXBAR, PCIEXBAR_DEFAULT);
+    store_le64(pci->writable + CONFIG_PCIEXBAR, UINT64_C(0xffc000007));
+    memset(pci->writable + CONFIG_PAM, PAM_WRITABLE, PAM_REGISTERS);
+    pci->config[CONFIG_SMRAM] = SMRAM_BASE;
+    pci->config[CONFIG_ESMRAMC] = ESMRAMC_FIXED;
+    pci->ops = &mch_ops;
+    return true;
+}
+
+static void mch_reset(Device *device)
+{
+    PciDevice *pci = pci_device(device);
+    uint8_t pam[PAM_REGISTERS];
+
+    /* A resume starts in the firmware's shadow, where it has left word. */
+    memcpy(pam, pci->config + CONFIG_PAM, sizeof pam);
+    pci_reset(pci);
+    if (machine_wake_reason(device->machine)) {
+        memcpy(pci->config + CONFIG_PAM, pam, sizeof pam);
+    }
+    update_lock(pci);
+    update_map(q35_host(device->bus->parent));
+}
+
+static void mch_state_loaded(Device *device)
+{
+    PciDevice *pci = pci_device(device);
+
+    /* A locked register is as it was loaded, not as after a reset. */
+    pci->writable[CONFIG_SMRAM] = SMRAM_UNLOCKED;
+    pci->writable[CONFIG_ESMRAMC] = ESMRAMC_UNLOCKED;
+    pci_state_loaded(pci);
+    update_lock(pci);
+    update_map(q35_host(device->bus->parent));
+}
+
+static const DeviceType mch_type = {
+    .name = "mch",
+    .summary = "Function of the Intel Q35 host bridge",
+    .bus = "pci",
+    .category = "bridge",
+    .instance_size = sizeof(Mch),
+    .properties = (const Property[]){ { "extended-tseg-mbytes", PROPERTY_U16,
+                                        offsetof(Mch, extended_tseg_mib),
+                                        "MiB of the fourth size of TSEG; 0: there are three",
+                                        "16" },
+                                      { 0 } },
+    .bus_properties = (const Property[]){ PCI_PROPERTIES(Mch, pci), { 0 } },
+    .state = (const StateField[]){ PCI_STATE(Mch, pci), { 0 } },
+    .board_only = true,
+    .realize = mch_realize,
+    .reset = mch_reset,
+    .state_loaded = mch_state_loaded,
+};
+DEVICE_TYPE(mch_type);
