@@ -19,8 +19,7 @@ const NotYet device_types_not_yet[] = {
     { "pci-serial pci-serial-2x pci-serial-4x",
       "use virtserialport" },
     { "usb-uas", "use usb-storage" },
-    { "ioh3420", "use pcie-root-port" },
-    { "i82801b11-bridge pci-bridge-seat", "use pci-bridge" },
+    { "pci-bridge-seat", "use pci-bridge" },
     { "ati-vga qxl qxl-vga vmware-svga", "use VGA" },
     { "isa-cirrus-vga", "use cirrus-vga" },
     { "vhost-user-vga virtio-vga-gl virtio-vga-rutabaga", "use virtio-vga" },
@@ -81,8 +80,8 @@ const NotYet device_types_not_yet[] = {
       "virtio-pmem-pci "
       "vmbus-bridge vmclock w25q01jvq "
       "w25q256 w25q32 w25q32dw w25q512jv w25q64 w25q80 w25q80bl w25x10 w25x16 w25x20 w25x32 w25x40 "
-      "w25x64 w25x80 wm8750 x-pci-proxy-dev x3130-upstream xen-backend xen-cdrom xen-console xen-disk "
-      "xen-platform xio3130-downstream xlnx,efuse",
+      "w25x64 w25x80 wm8750 x-pci-proxy-dev xen-backend xen-cdrom xen-console xen-disk "
+      "xen-platform xlnx,efuse",
       NULL },
     { 0 },
 };

@@ -29,7 +29,7 @@ void acpi_identity(GByteArray *out, const char *id, unsigned uid)
 }
 
 void acpi_reserved_ports(GByteArray *out, const char *name, const char *uid, uint16_t port,
-                           uint8_t bytes)
+                         uint8_t bytes)
 {
     GByteArray *resources = g_byte_array_new();
     size_t device = aml_device(out, name);

@@ -14,7 +14,7 @@ enum {
     ICH9_PIRQ_BYTES = 12, /* A to D, four others, E to H */
     ICH9_BRIDGE_SLOT = 30,
     PIRQ_OFF = 0x80,
-    SCI_LINK = 4, /* LNKS: interrupt 9, which PIIX4's power management has */
+    SCI_LINK = 4,         /* LNKS: interrupt 9, which PIIX4's power management has */
     INTERRUPT_OFFSET = 5, /* of the number in an interrupt descriptor */
 };
 
@@ -52,9 +52,9 @@ static const char *piix_link(unsigned slot, unsigned pin)
 /* As the registers of the chip's own slots are after a reset. */
 static unsigned ich9_pirq(unsigned slot, unsigned pin)
 {
-    return slot < ICH9_OWN_SLOT        ? ICH9_PIRQ_E + ich9_wire(slot, pin)
+    return slot < ICH9_OWN_SLOT       ? ICH9_PIRQ_E + ich9_wire(slot, pin)
            : slot == ICH9_BRIDGE_SLOT ? ICH9_PIRQ_E + pin
-                                       : pin;
+                                      : pin;
 }
 
 static void routing_table(GByteArray *out, const char *name, const char *const *ich9)

@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-
 enum {
     LAPIC_ADDRESS = 0xfee00000,
     IO_APIC_ADDRESS = 0xfec00000,
@@ -75,7 +74,8 @@ static void build_fadt_3(AcpiFiles *files, const AcpiPc *pc, uint32_t fadt, uint
 {
     put_ports(files, RESET_PORT, 1);
     acpi_put(files, RESET_VALUE, 1);
-    put_zeros(files, 3 + 8); /* flags of other processors; the other pointer to FACS: there is one */
+    put_zeros(files,
+              3 + 8); /* flags of other processors; the other pointer to FACS: there is one */
     acpi_put(files, 0, 8);
     put_ports(files, pc->pm_base, 4);
     put_ports(files, 0, 0);

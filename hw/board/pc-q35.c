@@ -20,8 +20,7 @@ static bool add_host(Pc *pc, GError **error)
     Device *host = pc_create(pc, "q35-pcihost", NULL, "q35", error);
 
     pc->host = host;
-    return host && device_set(host, "below-4g-mem-size", low, error) &&
-           device_realize(host, error);
+    return host && device_set(host, "below-4g-mem-size", low, error) && device_realize(host, error);
 }
 
 static void set_wire(void *opaque, int number, int level)

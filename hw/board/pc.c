@@ -31,8 +31,8 @@ Device *pc_add(Pc *pc, const char *type, const char *id, GError **error)
     return device && device_realize(device, error) ? device : NULL;
 }
 
-Device *pc_add_on_bus(Pc *pc, const char *type, Bus *bus, const char *property,
-                      const char *value, GError **error)
+Device *pc_add_on_bus(Pc *pc, const char *type, Bus *bus, const char *property, const char *value,
+                      GError **error)
 {
     Device *device = pc_create(pc, type, bus, NULL, error);
 
@@ -334,7 +334,9 @@ static bool add_hpet(Pc *pc, Device *pit, GError **error)
 {
     Device *hpet = pc_create(pc, "hpet", NULL, "hpet", error);
 
-    if (!hpet || (pc->chipset->hpet_pins && !device_set(hpet, "hpet-intcap", pc->chipset->hpet_pins, error)) ||
+    if (!hpet ||
+        (pc->chipset->hpet_pins &&
+         !device_set(hpet, "hpet-intcap", pc->chipset->hpet_pins, error)) ||
         !device_realize(hpet, error)) {
         return false;
     }
@@ -439,8 +441,8 @@ static bool add_display(Pc *pc, GError **error)
 {
     const char *type = machine_vga_device(pc->machine, pc->isa_only);
 
-    return !type ||
-           pc_add_on_bus(pc, type, pc->isa_only ? &pc->isa->bus : pc_pci_bus(pc), NULL, NULL, error);
+    return !type || pc_add_on_bus(pc, type, pc->isa_only ? &pc->isa->bus : pc_pci_bus(pc), NULL,
+                                  NULL, error);
 }
 
 /* --- floating-point errors as the PC/AT has them: IRQ 13, and port 0xf0 clears it --- */

@@ -24,8 +24,7 @@ static uint64_t ticks(const AcpiPm *p)
 {
     __extension__ typedef unsigned __int128 Wide;
 
-    return (uint64_t)((Wide)(uint64_t)clock_now_ns(p->device->machine) * PM_TIMER_HZ /
-                      1000000000u);
+    return (uint64_t)((Wide)(uint64_t)clock_now_ns(p->device->machine) * PM_TIMER_HZ / 1000000000u);
 }
 
 static void update_overflow(AcpiPm *p)
@@ -223,8 +222,7 @@ static const MemoryOps pm_timer_ops = {
 
 void acpi_pm_hand_over(AcpiPm *p, bool to_acpi)
 {
-    p->control =
-        to_acpi ? p->control | PM_SCI_ENABLE : p->control & (uint16_t)~PM_SCI_ENABLE;
+    p->control = to_acpi ? p->control | PM_SCI_ENABLE : p->control & (uint16_t)~PM_SCI_ENABLE;
     acpi_pm_update(p);
 }
 

@@ -116,7 +116,9 @@ static MemoryResult chipset_write(void *opaque, uint64_t offset, uint64_t value,
     return MEMORY_OK;
 }
 
-static const MemoryOps chipset_ops = { .read = chipset_read, .write = chipset_write, .size_max = 4 };
+static const MemoryOps chipset_ops = { .read = chipset_read,
+                                       .write = chipset_write,
+                                       .size_max = 4 };
 
 void ich9_chipset_init(Ich9Lpc *lpc)
 {

@@ -138,8 +138,7 @@ static void write_smi_enable(Device *device, unsigned index, uint64_t value)
     Ich9Lpc *lpc = ich9_lpc(device);
     uint32_t locked = lpc->pci.config[CONFIG_GEN_PMCON_1] & SMI_LOCK ? SMI_GLOBAL : 0;
 
-    lpc->smi_enable =
-        ((uint32_t)value & SMI_ENABLES & ~locked) | (lpc->smi_enable & locked);
+    lpc->smi_enable = ((uint32_t)value & SMI_ENABLES & ~locked) | (lpc->smi_enable & locked);
 }
 
 static void write_apm_control(Device *device, unsigned index, uint64_t value)
@@ -382,7 +381,8 @@ static void set_ports(Ich9Lpc *lpc)
     AddressSpace *io = &lpc->pci.device.machine->io_space;
 
     for (unsigned i = 0; i < ARRAY_SIZE(ports); i++) {
-        lpc->pci.config[CONFIG_LPC_EN] |= address_space_find(io, ports[i].port) ? ports[i].enable : 0;
+        lpc->pci.config[CONFIG_LPC_EN] |=
+            address_space_find(io, ports[i].port) ? ports[i].enable : 0;
     }
 }
 

@@ -80,7 +80,7 @@ static void windows_update(PciBridge *bridge)
     memory_transaction_end(pci->device.machine);
 }
 
-static void pci_bridge_config_written(PciDevice *pci, unsigned offset, unsigned size)
+void pci_bridge_config_written(PciDevice *pci, unsigned offset, unsigned size)
 {
     if (offset < PCI_STATUS || (offset + size > IO_BASE && offset < IO_BASE_UPPER)) {
         windows_update(pci_bridge(pci));
@@ -91,19 +91,19 @@ static const PciDeviceOps pci_bridge_ops = {
     .config_written = pci_bridge_config_written,
 };
 
-bool pci_bridge_realize(PciBridge *bridge, uint16_t device_id, unsigned slots, GError **error)
+bool pci_bridge_realize(PciBridge *bridge, const PciBridgeKind *kind, GError **error)
 {
     static const uint8_t writable_bytes[] = { PRIMARY_BUS, PRIMARY_BUS + 1, SUBORDINATE_BUS };
     PciDevice *pci = &bridge->pci;
     Device *device = &pci->device;
 
-    pci_set_identity(pci, 0x1b36, device_id, 0x060400, 0);
+    pci_set_identity(pci, kind->vendor, kind->device, 0x060400, kind->revision);
     pci->config[PCI_HEADER_TYPE] |= PCI_HEADER_TYPE_BRIDGE;
     if (pci->rom_known) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED, "a bridge has no expansion ROM");
     }
     pci->is_bridge = true;
-    pci_set_interrupt_pin(pci, 1);
+    pci_set_interrupt_pin(pci, kind->interrupts);
     for (unsigned i = 0; i < ARRAY_SIZE(writable_bytes); i++) {
         pci->writable[writable_bytes[i]] = 0xff;
     }
@@ -121,8 +121,8 @@ bool pci_bridge_realize(PciBridge *bridge, uint16_t device_id, unsigned slots, G
     memory_region_init_container(&bridge->memory, device->machine, "pci-bridge-memory", UINT64_MAX);
     memory_region_init_container(&bridge->io, device->machine, "pci-bridge-io", 0x10000);
     pci_bus_init(&bridge->secondary, device, device->id, pci, &bridge->memory, &bridge->io);
-    bridge->secondary.slots = slots;
-    bridge->secondary.bus.max_devices = slots * 8;
+    bridge->secondary.slots = kind->slots;
+    bridge->secondary.bus.max_devices = kind->slots * 8;
     return true;
 }
 

@@ -15,8 +15,17 @@ typedef struct {
     bool mapped[PCI_BRIDGE_WINDOWS];
 } PciBridge;
 
-/* For realize: 1b36:device_id, with INTA, and a bus of so many slots below it. */
-bool pci_bridge_realize(PciBridge *bridge, uint16_t device_id, unsigned slots, GError **error);
+typedef struct {
+    uint16_t vendor, device;
+    uint8_t revision;
+    unsigned slots; /* of the bus below it */
+    bool interrupts; /* it has INTA */
+} PciBridgeKind;
+
+/* For realize. */
+bool pci_bridge_realize(PciBridge *bridge, const PciBridgeKind *kind, GError **error);
+/* For types with PciDeviceOps of their own. */
+void pci_bridge_config_written(PciDevice *pci, unsigned offset, unsigned size);
 /* The type's reset and state_loaded. */
 void pci_bridge_reset(Device *device);
 void pci_bridge_state_loaded(Device *device);

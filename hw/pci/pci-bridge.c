@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * PCI bridges with a whole bus below them: pci-bridge for PCI, pcie-pci-bridge for PCI Express.
+ * PCI bridges with a whole bus below them: pci-bridge for PCI, pcie-pci-bridge for PCI Express, i82801b11-bridge for the root bus of a q35.
  *
  * Not modelled: the hot-plug controller (SHPC).
  */
@@ -24,14 +24,29 @@ static PciPciBridge *pci_pci_bridge(Device *device)
 
 static bool pci_bridge_device_realize(Device *device, GError **error)
 {
-    return pci_bridge_realize(&pci_pci_bridge(device)->bridge, 0x0001, SLOTS, error);
+    static const PciBridgeKind kind = { 0x1b36, 0x0001, 0, SLOTS, true };
+
+    return pci_bridge_realize(&pci_pci_bridge(device)->bridge, &kind, error);
+}
+
+static bool i82801b11_bridge_realize(Device *device, GError **error)
+{
+    static const PciBridgeKind kind = { 0x8086, 0x244e, 0x92, SLOTS, false };
+    PciDevice *pci = &pci_pci_bridge(device)->bridge.pci;
+
+    if (!pci_bridge_realize(&pci_pci_bridge(device)->bridge, &kind, error)) {
+        return false;
+    }
+    pci->config[PCI_CLASS_CODE] = 1; /* subtractive decoding, which is off */
+    return true;
 }
 
 static bool pcie_pci_bridge_realize(Device *device, GError **error)
 {
+    static const PciBridgeKind kind = { 0x1b36, 0x000e, 0, SLOTS, true };
     PciBridge *bridge = &pci_pci_bridge(device)->bridge;
 
-    if (!pci_bridge_realize(bridge, 0x000e, SLOTS, error)) {
+    if (!pci_bridge_realize(bridge, &kind, error)) {
         return false;
     }
     pci_add_express_capability(&bridge->pci, PCIE_TYPE_PCI_BRIDGE);
@@ -58,14 +73,14 @@ static const Property pci_bridge_bus_properties[] = {
 };
 static const StateField pci_bridge_state[] = { PCI_STATE(PciPciBridge, bridge.pci), { 0 } };
 
-#define BRIDGE_TYPE(object, type_name, text, realize_function)                                     \
+#define BRIDGE_TYPE(object, type_name, text, realize_function, own)                                \
     static const DeviceType object = {                                                             \
         .name = type_name,                                                                         \
         .summary = text,                                                                           \
         .bus = "pci",                                                                              \
         .category = "bridge",                                                                      \
         .instance_size = sizeof(PciPciBridge),                                                     \
-        .properties = pci_bridge_properties,                                                       \
+        .properties = own,                                                                         \
         .bus_properties = pci_bridge_bus_properties,                                               \
         .state = pci_bridge_state,                                                                 \
         .realize = realize_function,                                                               \
@@ -74,6 +89,9 @@ static const StateField pci_bridge_state[] = { PCI_STATE(PciPciBridge, bridge.pc
     };                                                                                             \
     DEVICE_TYPE(object)
 
-BRIDGE_TYPE(pci_bridge_type, "pci-bridge", "Standard PCI bridge", pci_bridge_device_realize);
+BRIDGE_TYPE(pci_bridge_type, "pci-bridge", "Standard PCI bridge", pci_bridge_device_realize,
+            pci_bridge_properties);
 BRIDGE_TYPE(pcie_pci_bridge_type, "pcie-pci-bridge", "PCI Express to PCI bridge",
-            pcie_pci_bridge_realize);
+            pcie_pci_bridge_realize, pci_bridge_properties);
+BRIDGE_TYPE(i82801b11_bridge_type, "i82801b11-bridge", "Intel ICH9's bridge from DMI to PCI",
+            i82801b11_bridge_realize, NULL);

@@ -52,7 +52,7 @@ enum {
 };
 
 /* PCI Express capability, device/port type field. */
-enum { PCIE_TYPE_ENDPOINT = 0, PCIE_TYPE_ROOT_PORT = 4, PCIE_TYPE_PCI_BRIDGE = 7, PCIE_TYPE_ROOT_COMPLEX_ENDPOINT = 9 };
+enum { PCIE_TYPE_ENDPOINT = 0, PCIE_TYPE_ROOT_PORT = 4, PCIE_TYPE_UPSTREAM = 5, PCIE_TYPE_DOWNSTREAM = 6, PCIE_TYPE_PCI_BRIDGE = 7, PCIE_TYPE_ROOT_COMPLEX_ENDPOINT = 9 };
 
 enum {
     PCI_CONFIG_SIZE = 256,   /* the rest of the 4 KiB of an express function reads as zero */

@@ -20,7 +20,8 @@
 #include "machine/machine.h"
 
 enum {
-    CONFIG_EXT_TSEG = 0x50, /* of virtual machines: MiB of the fourth size of TSEG; firmware writes ones, which only stay where there is none */
+    CONFIG_EXT_TSEG =
+        0x50, /* of virtual machines: MiB of the fourth size of TSEG; firmware writes ones, which only stay where there is none */
     CONFIG_PCIEXBAR = 0x60,
     CONFIG_PAM = 0x90,
     CONFIG_SMRAM = 0x9d,
@@ -46,8 +47,8 @@ typedef struct {
     MemoryRegion memory, memory_abort, overlay, smm;
     LegacyMemory legacy;
     MemoryRegion ecam;
-    MemoryRegion high_smram;            /* SMRAM once more, for system management mode */
-    MemoryRegion tseg, tseg_hidden;     /* for that mode, and for the others */
+    MemoryRegion high_smram;        /* SMRAM once more, for system management mode */
+    MemoryRegion tseg, tseg_hidden; /* for that mode, and for the others */
     IrqLine wires[ICH9_WIRES];
     Device *function;
     uint64_t pci_hole64_size, ram_below_4g;
@@ -228,16 +229,18 @@ static const DeviceType q35_pcihost_type = {
     .instance_size = sizeof(Q35Host),
     .board_only = true,
     .properties =
-        (const Property[]){
-            { "below-4g-mem-size", PROPERTY_SIZE, offsetof(Q35Host, ram_below_4g),
-              "bytes of RAM below 4 GiB; 0: all, or 2 GiB" },
-            { "pci-hole64-size", PROPERTY_SIZE, offsetof(Q35Host, pci_hole64_size),
-              "least bytes of the PCI window above RAM", "32G" },
-            { 0 } },
-    .state = (const StateField[]){ STATE(Q35Host, conf1.address), STATE_DERIVED(Q35Host, legacy),
-                                   STATE_DERIVED(Q35Host, ecam), STATE_DERIVED(Q35Host, high_smram),
+        (const Property[]){ { "below-4g-mem-size", PROPERTY_SIZE, offsetof(Q35Host, ram_below_4g),
+                              "bytes of RAM below 4 GiB; 0: all, or 2 GiB" },
+                            { "pci-hole64-size", PROPERTY_SIZE, offsetof(Q35Host, pci_hole64_size),
+                              "least bytes of the PCI window above RAM", "32G" },
+                            { 0 } },
+    .state = (const StateField[]){ STATE(Q35Host, conf1.address),
+                                   STATE_DERIVED(Q35Host, legacy),
+                                   STATE_DERIVED(Q35Host, ecam),
+                                   STATE_DERIVED(Q35Host, high_smram),
                                    STATE_DERIVED(Q35Host, tseg),
-                                   STATE_DERIVED(Q35Host, tseg_hidden), { 0 } },
+                                   STATE_DERIVED(Q35Host, tseg_hidden),
+                                   { 0 } },
     .realize = host_realize,
     .reset = host_reset,
 };
@@ -320,11 +323,11 @@ static const DeviceType mch_type = {
     .bus = "pci",
     .category = "bridge",
     .instance_size = sizeof(Mch),
-    .properties = (const Property[]){ { "extended-tseg-mbytes", PROPERTY_U16,
-                                        offsetof(Mch, extended_tseg_mib),
-                                        "MiB of the fourth size of TSEG; 0: there are three",
-                                        "16" },
-                                      { 0 } },
+    .properties =
+        (const Property[]){ { "extended-tseg-mbytes", PROPERTY_U16,
+                              offsetof(Mch, extended_tseg_mib),
+                              "MiB of the fourth size of TSEG; 0: there are three", "16" },
+                            { 0 } },
     .bus_properties = (const Property[]){ PCI_PROPERTIES(Mch, pci), { 0 } },
     .state = (const StateField[]){ PCI_STATE(Mch, pci), { 0 } },
     .board_only = true,

@@ -4,7 +4,7 @@
 test-firmware KASO BOOT_DIR KIND [OPTION...]
 
 edk2, ovmf: EDK2 from -bios reaches its shell and starts a kernel from a FAT disk.
-edk2-pflash, ovmf-pflash, ovmf-4m-pflash: EDK2 from two flash drives; a variable that the shell sets is there after a reset.
+edk2-pflash, ovmf-pflash, ovmf-4m-pflash, ovmf-pflash-q35: EDK2 from two flash drives; a variable that the shell sets is there after a reset.
 ovmf-kernel: EDK2 starts what -kernel names.
 u-boot, u-boot-x86, u-boot-x86_64: U-Boot reaches its prompt and reads a virtio disk, or an IDE one.
 """
@@ -22,6 +22,7 @@ OVMF = "/usr/share/ovmf/OVMF.fd"
 OVMF_FLASH = {
     "ovmf-pflash": ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
     "ovmf-4m-pflash": ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+    "ovmf-pflash-q35": ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
 }
 U_BOOT = "/usr/lib/u-boot/qemu_arm64/u-boot.bin"
 
@@ -160,7 +161,8 @@ def run_u_boot_pc(argv, folder, build):
 def main():
     kaso, boot, kind, *options = sys.argv[1:]
     pc = kind.startswith(("ovmf", "u-boot-x86"))
-    argv = [kaso, "-M", "pc" if pc else "virt", "-nographic", "-nic", "none"] + options
+    machine = "q35" if kind.endswith("-q35") else "pc" if pc else "virt"
+    argv = [kaso, "-M", machine, "-nographic", "-nic", "none"] + options
     with tempfile.TemporaryDirectory() as folder:
         if kind == "edk2":
             run_edk2(argv, boot, folder, EDK2, ("virtio-blk-pci,drive=d", "ttyAMA0", "aarch64"))

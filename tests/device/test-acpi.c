@@ -64,8 +64,11 @@ static GByteArray *file_of(AcpiFiles *files, const uint8_t *name, uint32_t *base
 /* As firmware does: places the files, adds addresses, then sets checksums. */
 static void load(AcpiFiles *files)
 {
-    g_assert_cmpuint(files->loader->len % COMMAND, ==, 0);
-    for (unsigned at = 0; at < files->loader->len; at += COMMAND) {
+    /* Sizes do not tell what is there; zeros after the commands are none. */
+    g_assert_cmpuint(files->loader->len % 4096, ==, 0);
+    g_assert_cmpuint(files->tables->len % 65536, ==, 0);
+    for (unsigned at = 0; at < files->loader->len && load_le32(files->loader->data + at);
+         at += COMMAND) {
         const uint8_t *c = files->loader->data + at;
         uint32_t base, target;
         GByteArray *file = file_of(files, c + 4, &base);
