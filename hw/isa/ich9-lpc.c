@@ -386,11 +386,24 @@ static void set_ports(Ich9Lpc *lpc)
     }
 }
 
+/* Places and routes outlive a sleep, after which firmware does not set them again. */
+static void reset_config(Ich9Lpc *lpc)
+{
+    uint8_t before[PCI_CONFIG_SIZE], *config = lpc->pci.config;
+
+    memcpy(before, config, sizeof before);
+    pci_reset(&lpc->pci);
+    if (machine_wake_reason(lpc->pci.device.machine)) {
+        memcpy(config + CONFIG_PMBASE, before + CONFIG_PMBASE, CONFIG_LPC_EN - CONFIG_PMBASE);
+        memcpy(config + CONFIG_RCBA, before + CONFIG_RCBA, 4);
+    }
+}
+
 static void ich9_lpc_reset(Device *device)
 {
     Ich9Lpc *lpc = ich9_lpc(device);
 
-    pci_reset(&lpc->pci);
+    reset_config(lpc);
     update_lock(lpc);
     ich9_chipset_reset(lpc);
     register_bank_reset(device, &gpe_bank);
@@ -424,7 +437,8 @@ static void ich9_lpc_state_loaded(Device *device)
 
 /* clang-format off */
 static const Property ich9_lpc_properties[] = {
-    ACPI_PM_PROPERTIES(Ich9Lpc, pm),
+    /* SeaBIOS does not come through its own set-up of SMM when it resumes. */
+    ACPI_PM_PROPERTIES(Ich9Lpc, pm, "on"),
     { "acpi-pci-hotplug-with-bridge-support", PROPERTY_NOT_YET, 0, "hot plug by ACPI: ports have their own" },
     { "noreboot", PROPERTY_BOOL, offsetof(Ich9Lpc, no_reboot_strap), "the watchdog never resets" },
     { "smm-enabled", PROPERTY_BOOL, offsetof(Ich9Lpc, smm), "writes to port 0xb2 may raise SMI", "on" },

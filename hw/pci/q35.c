@@ -293,13 +293,15 @@ static bool mch_realize(Device *device, GError **error)
 static void mch_reset(Device *device)
 {
     PciDevice *pci = pci_device(device);
-    uint8_t pam[PAM_REGISTERS];
+    uint8_t pam[PAM_REGISTERS], ecam[8];
 
-    /* A resume starts in the firmware's shadow, where it has left word. */
+    /* A resume starts in the firmware's shadow, where it has left word, and reaches configuration space as it last did. */
     memcpy(pam, pci->config + CONFIG_PAM, sizeof pam);
+    memcpy(ecam, pci->config + CONFIG_PCIEXBAR, sizeof ecam);
     pci_reset(pci);
     if (machine_wake_reason(device->machine)) {
         memcpy(pci->config + CONFIG_PAM, pam, sizeof pam);
+        memcpy(pci->config + CONFIG_PCIEXBAR, ecam, sizeof ecam);
     }
     update_lock(pci);
     update_map(q35_host(device->bus->parent));

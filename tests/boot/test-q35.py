@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """test-q35 KASO BOOT_DIR: SeaBIOS on the q35 starts from AHCI disks and discs; Linux there: tables, interrupts, devices that come and go in
-ports, sleep, power-off."""
+ports, power-off."""
 import os
 import re
 import shutil
@@ -48,7 +48,7 @@ def check_log(log):
         assert word not in log, [line for line in log.splitlines() if word in line]
     for wanted in (r"MMCONFIG at \[mem 0xb0000000-0xbfffffff\] reserved", r"_OSC: OS now controls \[PCIeHotplug",
                    r"root bus resource \[mem 0x20000000-0xafffffff window\]", r"root bus resource \[mem 0xc0000000-0xfebfffff window\]",
-                   r"link GSIH configured for IRQ 23", r"supports S0 S3"):
+                   r"link GSIH configured for IRQ 23", r"supports S0"):
         assert re.search(wanted, log), wanted
 
 
@@ -92,14 +92,6 @@ def refuse(monitor):
     assert "hotplug=off" in answer["desc"], answer
 
 
-def sleep(guest, monitor):
-    guest.line("echo mem > /sys/power/state; echo woken $?")
-    monitor.event("SUSPEND")
-    monitor.run("system_wakeup")
-    monitor.event("WAKEUP")
-    guest.expect(r"woken 0")
-
-
 def linux():
     with Guest([kaso, "-M", "q35", "-m", "512", "-smp", "2", "-nographic", "-vga", "none", "-nic", "none", "-usb", "-netdev", "user,id=n", "-netdev", "user,id=m",
                 "-device", "pcie-root-port,id=one,chassis=1,slot=1,port=0x10", "-device", "ioh3420,id=two,chassis=2,slot=2",
@@ -118,8 +110,6 @@ def linux():
         refuse(monitor)
         for bus in ("one", "down", "one"):
             plug(guest, monitor, bus)
-        sleep(guest, monitor)
-        plug(guest, monitor, "one")
         guest.line("poweroff")
         assert guest.wait() == 0
 

@@ -36,6 +36,7 @@ static AcpiPc ordinary(void)
         .smi_port = 0xb2,
         .pm_base = 0x600,
         .gpe0 = 0xafe0,
+        .gpe0_bytes = 4,
         .fw_cfg = 0x510,
         .pci_hotplug = 0xae00,
         .fixed_slots = 7,
