@@ -545,8 +545,8 @@ bool registers_put(KvmVcpu *kv)
     ok = (!kv->reset || nested_reset(kv, &error)) &&
          (!xsave_to_kernel(kv) || KVM_DO(kv->fd, KVM_SET_XSAVE, kv->xsave, &error)) &&
          give_blocks(kv, &before, &error);
-    kv->changed = !ok;
-    kv->everything = kv->reset = false;
+    kv->changed = kv->everything = !ok; /* what of it the kernel has is not known then */
+    kv->reset = kv->reset && !ok;
     if (in_kernel(kv)) {
         atomic_store(&kv->vcpu->halted, false); /* the kernel waits */
     }

@@ -175,7 +175,7 @@ def read_files(q):
     files = {}
     for i in range(count):
         size, key, _, name = struct.unpack(">IHH56s", directory[64 * i:64 * i + 64])
-        files[name.rstrip(b"\0").decode()] = item(key, size if size < 8192 else 0)
+        files[name.rstrip(b"\0").decode()] = item(key, size if size <= 65536 else 0)
     return files
 
 
