@@ -437,9 +437,11 @@ void ide_drive_reset(IdeDrive *drive)
 bool ide_drive_state_check(IdeDrive *drive, GError **error)
 {
     bool request = drive->phase == IDE_REQUEST;
+    bool port = drive->phase == IDE_PIO_IN || drive->phase == IDE_PIO_OUT;
     uint64_t bytes = disk_bytes(&drive->disk);
 
-    if (drive->position > drive->piece_end || drive->piece_end > drive->end ||
+    /* Pieces are of what goes through the port. */
+    if (drive->position > (port ? drive->piece_end : drive->end) || drive->piece_end > drive->end ||
         (drive->raw != 0 && drive->raw != 304) ||
         (drive->raw && drive->fill > IDE_BUFFER / 2352 * 2048) ||
         (request && (drive->io == IDE_IO_NONE || !drive->disk.drive)) ||

@@ -299,6 +299,8 @@ static void test_packet(void)
 {
     Ahci *a = ahci_new(NULL, "report");
     const uint64_t region[][2] = { { DATA, 4096 } };
+    g_autoptr(GByteArray) saved = NULL;
+    GError *error = NULL;
 
     start_port(a, 4);
     g_assert_cmphex(get(a, SIG), ==, 0xeb140101);
@@ -316,6 +318,15 @@ static void test_packet(void)
     g_assert_cmphex(get(a, TFD) & 1, ==, 0);
     g_assert_cmpuint(load_le32(ram(a, DATA)), ==, 20);
     g_assert_cmpuint(load_le32(ram(a, DATA + 2048)), ==, 24);
+    /* An answer that came whole by DMA: INQUIRY. Its state is one that the drive can have. */
+    prepare(a, 0, PACKET, 0xa0, 0, 0, region, 1);
+    ram(a, TABLES)[3] = 1;
+    memcpy(ram(a, TABLES + 0x40), "\x12\0\0\0\x24\0\0\0\0\0\0\0", 12);
+    run(a, 0);
+    g_assert_cmphex(*ram(a, DATA), ==, 5);
+    saved = machine_save_state(a->bench->machine);
+    machine_load_state(a->bench->machine, saved->data, saved->len, &error);
+    g_assert_no_error(error);
     ahci_free(a);
 }
 
