@@ -26,6 +26,9 @@ enum {
     CONFIG_PAM = 0x90,
     CONFIG_SMRAM = 0x9d,
     CONFIG_ESMRAMC = 0x9e,
+    CONFIG_MEMORY_MAP =
+        0xa0, /* TOM to TOLUD: firmware keeps there what it has found, TSEG's base too; nothing moves by it */
+    MEMORY_MAP_BYTES = 0x12,
 
     PCIEXBAR_ENABLE = 1 << 0,
     PCIEXBAR_LENGTH_SHIFT = 1,
@@ -284,6 +287,7 @@ static bool mch_realize(Device *device, GError **error)
     store_le64(pci->config + CONFIG_PCIEXBAR, PCIEXBAR_DEFAULT);
     store_le64(pci->writable + CONFIG_PCIEXBAR, UINT64_C(0xffc000007));
     memset(pci->writable + CONFIG_PAM, PAM_WRITABLE, PAM_REGISTERS);
+    memset(pci->writable + CONFIG_MEMORY_MAP, UINT8_MAX, MEMORY_MAP_BYTES);
     pci->config[CONFIG_SMRAM] = SMRAM_BASE;
     pci->config[CONFIG_ESMRAMC] = ESMRAMC_FIXED;
     pci->ops = &mch_ops;

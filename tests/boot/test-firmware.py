@@ -4,7 +4,7 @@
 test-firmware KASO BOOT_DIR KIND [OPTION...]
 
 edk2, ovmf: EDK2 from -bios reaches its shell and starts a kernel from a FAT disk.
-edk2-pflash, ovmf-pflash, ovmf-4m-pflash, ovmf-pflash-q35: EDK2 from two flash drives; a variable that the shell sets is there after a reset.
+edk2-pflash, ovmf-pflash, ovmf-4m-pflash, ovmf-pflash-q35, ovmf-secboot-pflash-q35: EDK2 from two flash drives; a variable that the shell sets is there after a reset.
 ovmf-kernel: EDK2 starts what -kernel names.
 u-boot, u-boot-x86, u-boot-x86_64: U-Boot reaches its prompt and reads a virtio disk, or an IDE one.
 """
@@ -23,6 +23,7 @@ OVMF_FLASH = {
     "ovmf-pflash": ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
     "ovmf-4m-pflash": ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
     "ovmf-pflash-q35": ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+    "ovmf-secboot-pflash-q35": ("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
 }
 U_BOOT = "/usr/lib/u-boot/qemu_arm64/u-boot.bin"
 
