@@ -60,9 +60,15 @@ struct StateField {
 #define STATE_MEMBER(type, field) (((type *)0)->field)
 
 /* An integer or an array of integers. A bool is 0 or 1, whatever was saved. */
-#define STATE(type, field)                                                                         \
-    { .name = #field, .offset = offsetof(type, field), .size = sizeof(STATE_MEMBER(type, field)),  \
+#define STATE(type, field) STATE_AS(#field, type, field)
+/* Under a name of its own: what it was saved as stays when the field moves. Versions: the device type's state_version. */
+#define STATE_AS(text, type, field)                                                                \
+    { .name = (text), .offset = offsetof(type, field), .size = sizeof(STATE_MEMBER(type, field)),  \
       .element = STATE_ELEMENT_SURE(STATE_MEMBER(type, field)),                                    \
+      .most = _Generic(STATE_MEMBER(type, field), bool: 1, bool *: 1, default: 0) }
+#define STATE_SINCE(version, type, field)                                                          \
+    { .name = #field, .offset = offsetof(type, field), .size = sizeof(STATE_MEMBER(type, field)),  \
+      .element = STATE_ELEMENT_SURE(STATE_MEMBER(type, field)), .since = (version),                \
       .most = _Generic(STATE_MEMBER(type, field), bool: 1, bool *: 1, default: 0) }
 /* The same, that a reset need not define. */
 #define STATE_KEPT(type, field)                                                                    \

@@ -12,8 +12,7 @@
  * Not modelled: DRAM timing and size registers, error reporting, AGP of the later chips.
  */
 #include "base/error.h"
-#include "hw/pci/conf1.h"
-#include "hw/pci/legacy-memory.h"
+#include "hw/pci/pc-host.h"
 #include "machine/machine.h"
 
 enum {
@@ -23,19 +22,16 @@ enum {
 };
 
 typedef struct {
-    Device device;
-    PciBus bus;
-    PciConf1 conf1;
-    MemoryRegion memory, memory_abort, overlay, smm;
-    LegacyMemory legacy;
+    PcHost host;
     IrqLine intx[4];
-    Device *function;
-    uint64_t pci_hole64_size;
 } I440fxHost;
 
-/* --- PAM and SMRAM --- */
+static PcHost *pc_host(Device *device)
+{
+    return container_of(device, PcHost, device);
+}
 
-static void update_map(I440fxHost *host)
+static void update_map(PcHost *host)
 {
     const PciDevice *pci = pci_device(host->function);
 
@@ -44,57 +40,25 @@ static void update_map(I440fxHost *host)
 
 /* --- the host --- */
 
-static I440fxHost *i440fx_host(Device *device)
-{
-    return container_of(device, I440fxHost, device);
-}
-
-static void set_intx(void *opaque, unsigned pin, int level)
-{
-    I440fxHost *host = opaque;
-
-    irq_set(&host->intx[pin], level);
-}
+static const PcHostShape shape = { .bus = "pci.0",
+                                   .function = "i440FX",
+                                   .overlay = "pam",
+                                   .overlay_bytes = MIB(1),
+                                   .smm_bytes = MIB(1) };
 
 static bool host_realize(Device *device, GError **error)
 {
-    I440fxHost *host = i440fx_host(device);
-    Machine *machine = device->machine;
+    PcHost *host = pc_host(device);
+    I440fxHost *i440fx = container_of(host, I440fxHost, host);
 
-    if (machine->ram.size < MIB(1)) {
-        return error_fail(error, KASO_ERROR_INVALID, "i440FX-pcihost needs at least 1 MiB of RAM");
-    }
-    memory_region_init_container(&host->memory, machine, "pci", UINT64_MAX);
-    memory_region_init_io(&host->memory_abort, machine, "pci-abort", UINT64_MAX, &pci_abort_ops,
-                          host);
-    memory_region_add(&host->memory, 0, &host->memory_abort, -1);
-    memory_region_init_container(&host->overlay, machine, "pam", MIB(1));
-    memory_region_init_container(&host->smm, machine, "smram", MIB(1));
-    legacy_memory_init(&host->legacy, machine, &host->overlay, &host->memory, &host->smm);
-    pci_conf1_init(&host->conf1, device, &host->bus);
-    device_add_mmio(device, &host->memory);
-    device_add_mmio(device, &host->overlay);
-    device_add_mmio(device, &host->smm);
-    for (unsigned i = 0; i < ARRAY_SIZE(host->intx); i++) {
-        device_add_irq(device, &host->intx[i]);
-    }
-    pci_bus_init(&host->bus, device, "pci.0", NULL, &host->memory, machine->system_io);
-    host->bus.set_intx = set_intx;
-    host->bus.opaque = host;
-    host->bus.msi = true;
-    host->bus.unit = "i0cf8";
-    host->function = device_create(machine, device, "i440FX", &host->bus.bus, NULL, error);
-    return host->function && device_realize(host->function, error);
+    host->wires = i440fx->intx;
+    host->wire_count = ARRAY_SIZE(i440fx->intx);
+    return pc_host_init(host, &shape, error) && pc_host_add_function(host, &shape, error);
 }
 
 static void host_reset(Device *device)
 {
-    I440fxHost *host = i440fx_host(device);
-
-    host->conf1.address = 0;
-    for (unsigned i = 0; i < ARRAY_SIZE(host->intx); i++) {
-        irq_set(&host->intx[i], host->bus.intx_count[i] > 0);
-    }
+    pc_host_reset(pc_host(device));
 }
 
 static const DeviceType i440fx_pcihost_type = {
@@ -104,12 +68,10 @@ static const DeviceType i440fx_pcihost_type = {
     .instance_size = sizeof(I440fxHost),
     .board_only = true,
     .properties = (const Property[]){ { "pci-hole64-size", PROPERTY_SIZE,
-                                        offsetof(I440fxHost, pci_hole64_size),
+                                        offsetof(I440fxHost, host.pci_hole64_size),
                                         "least bytes of the PCI window above RAM", "2G" },
                                       { 0 } },
-    .state = (const StateField[]){ STATE(I440fxHost, conf1.address),
-                                   STATE_DERIVED(I440fxHost, legacy),
-                                   { 0 } },
+    .state = (const StateField[]){ PC_HOST_STATE(I440fxHost, host), { 0 } },
     .realize = host_realize,
     .reset = host_reset,
 };
@@ -123,17 +85,10 @@ typedef struct {
 
 static void config_written(PciDevice *pci, unsigned offset, unsigned size)
 {
-    uint8_t *smram = &pci->config[CONFIG_SMRAM];
-
-    if (offset + size <= CONFIG_PAM || offset > CONFIG_SMRAM) {
-        return;
+    if (offset + size > CONFIG_PAM && offset <= CONFIG_SMRAM) {
+        smram_update_lock(pci->config + CONFIG_SMRAM, pci->writable + CONFIG_SMRAM);
+        update_map(pc_host(pci->device.bus->parent));
     }
-    if (*smram & SMRAM_LOCK) {
-        /* Only a reset unlocks, and what is locked stays closed. */
-        *smram &= (uint8_t)~SMRAM_OPEN;
-        pci->writable[CONFIG_SMRAM] = SMRAM_CLOSE;
-    }
-    update_map(i440fx_host(pci->device.bus->parent));
 }
 
 static const PciDeviceOps i440fx_ops = { .config_written = config_written };
@@ -165,8 +120,7 @@ static void i440fx_reset(Device *device)
     if (machine_wake_reason(device->machine)) {
         memcpy(pci->config + CONFIG_PAM, pam, sizeof pam);
     }
-    pci->writable[CONFIG_SMRAM] = SMRAM_UNLOCKED;
-    update_map(i440fx_host(device->bus->parent));
+    config_written(pci, CONFIG_SMRAM, 1);
 }
 
 static void i440fx_state_loaded(Device *device)

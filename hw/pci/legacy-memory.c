@@ -59,3 +59,14 @@ void legacy_memory_init(LegacyMemory *legacy, Machine *machine, MemoryRegion *ov
                              SMRAM_SIZE);
     memory_region_add(smm, SMRAM_ADDRESS, &legacy->smram, 0);
 }
+
+bool smram_update_lock(uint8_t *smram, uint8_t *writable)
+{
+    bool locked = *smram & SMRAM_LOCK;
+
+    if (locked) {
+        *smram &= (uint8_t)~SMRAM_OPEN;
+    }
+    *writable = locked ? SMRAM_CLOSE : SMRAM_UNLOCKED;
+    return locked;
+}

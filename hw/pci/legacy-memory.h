@@ -40,4 +40,7 @@ void legacy_memory_init(LegacyMemory *legacy, Machine *machine, MemoryRegion *ov
                         MemoryRegion *pci, MemoryRegion *smm);
 void legacy_memory_update(LegacyMemory *legacy, const uint8_t *pam, uint8_t smram);
 
+/* A lock of SMRAM holds until a reset: what is locked stays as it is, and closed. Both are of the register; whether it is locked. */
+bool smram_update_lock(uint8_t *smram, uint8_t *writable);
+
 #endif

@@ -13,21 +13,20 @@
  * error reporting.
  */
 #include "base/error.h"
-#include "hw/pci/conf1.h"
 #include "hw/pci/ecam.h"
-#include "hw/pci/legacy-memory.h"
+#include "hw/pci/pc-host.h"
 #include "machine/arch/ich9.h"
 #include "machine/machine.h"
 
 enum {
-    CONFIG_EXT_TSEG =
-        0x50, /* of virtual machines: MiB of the fourth size of TSEG; firmware writes ones, which only stay where there is none */
+    /* Of virtual machines: MiB of the fourth size of TSEG. Firmware writes ones, which only stay where there is none. */
+    CONFIG_EXT_TSEG = 0x50,
     CONFIG_PCIEXBAR = 0x60,
     CONFIG_PAM = 0x90,
     CONFIG_SMRAM = 0x9d,
     CONFIG_ESMRAMC = 0x9e,
-    CONFIG_MEMORY_MAP =
-        0xa0, /* TOM to TOLUD: firmware keeps there what it has found, TSEG's base too; nothing moves by it */
+    /* TOM to TOLUD: firmware keeps there what it has found, TSEG's base too; nothing moves by it. */
+    CONFIG_MEMORY_MAP = 0xa0,
     MEMORY_MAP_BYTES = 0x12,
 
     PCIEXBAR_ENABLE = 1 << 0,
@@ -44,17 +43,12 @@ enum {
 #define HIGH_SMRAM_ADDRESS 0xfeda0000u
 
 typedef struct {
-    Device device;
-    PciBus bus;
-    PciConf1 conf1;
-    MemoryRegion memory, memory_abort, overlay, smm;
-    LegacyMemory legacy;
+    PcHost host;
     MemoryRegion ecam;
     MemoryRegion high_smram;        /* SMRAM once more, for system management mode */
     MemoryRegion tseg, tseg_hidden; /* for that mode, and for the others */
     IrqLine wires[ICH9_WIRES];
-    Device *function;
-    uint64_t pci_hole64_size, ram_below_4g;
+    uint64_t ram_below_4g;
 } Q35Host;
 
 typedef struct {
@@ -64,7 +58,7 @@ typedef struct {
 
 static Q35Host *q35_host(Device *device)
 {
-    return container_of(device, Q35Host, device);
+    return container_of(device, Q35Host, host.device);
 }
 
 static Mch *mch(Device *device)
@@ -88,8 +82,8 @@ static void update_ecam(Q35Host *host, const uint8_t *config)
         mapped = false;
     }
     if (on && !mapped) {
-        pci_ecam_init(&host->ecam, host->device.machine, &host->bus, size);
-        memory_region_add(&host->overlay, base, &host->ecam, 2);
+        pci_ecam_init(&host->ecam, host->host.device.machine, &host->host.bus, size);
+        memory_region_add(&host->host.overlay, base, &host->ecam, 2);
     }
 }
 
@@ -105,7 +99,7 @@ static uint64_t tseg_bytes(const Mch *mch)
 static void update_tseg(Q35Host *host, const Mch *mch)
 {
     const uint8_t *config = mch->pci.config;
-    Machine *machine = host->device.machine;
+    Machine *machine = host->host.device.machine;
     uint64_t size = tseg_bytes(mch), base;
     bool on = config[CONFIG_SMRAM] & SMRAM_ENABLE && config[CONFIG_ESMRAMC] & ESMRAMC_TSEG &&
               size && size < host->ram_below_4g;
@@ -121,23 +115,23 @@ static void update_tseg(Q35Host *host, const Mch *mch)
         memory_region_init_alias(&host->tseg, machine, "tseg", &machine->ram, base, size);
         memory_region_init_io(&host->tseg_hidden, machine, "tseg-hidden", size, &pci_abort_ops,
                               host);
-        memory_region_add(&host->smm, base, &host->tseg, 0);
-        memory_region_add(&host->overlay, base, &host->tseg_hidden, 1);
+        memory_region_add(&host->host.smm, base, &host->tseg, 0);
+        memory_region_add(&host->host.overlay, base, &host->tseg_hidden, 1);
     }
 }
 
 static void update_map(Q35Host *host)
 {
-    const Mch *function = mch(host->function);
+    const Mch *function = mch(host->host.function);
     const uint8_t *config = function->pci.config;
 
-    memory_transaction_begin(host->device.machine);
-    legacy_memory_update(&host->legacy, config + CONFIG_PAM, config[CONFIG_SMRAM]);
+    memory_transaction_begin(host->host.device.machine);
+    legacy_memory_update(&host->host.legacy, config + CONFIG_PAM, config[CONFIG_SMRAM]);
     memory_region_set_enabled(&host->high_smram, config[CONFIG_SMRAM] & SMRAM_ENABLE &&
                                                      config[CONFIG_ESMRAMC] & ESMRAMC_HIGH);
     update_ecam(host, config);
     update_tseg(host, function);
-    memory_transaction_end(host->device.machine);
+    memory_transaction_end(host->host.device.machine);
 }
 
 /* --- the host --- */
@@ -162,67 +156,37 @@ static unsigned intx_wire(unsigned slot, unsigned pin)
     return ich9_wire(slot, pin);
 }
 
-static void set_intx(void *opaque, unsigned wire, int level)
-{
-    Q35Host *host = opaque;
-
-    irq_set(&host->wires[wire], level);
-}
-
-static void init_memory(Q35Host *host)
-{
-    Machine *machine = host->device.machine;
-
-    memory_region_init_container(&host->memory, machine, "pci", UINT64_MAX);
-    memory_region_init_io(&host->memory_abort, machine, "pci-abort", UINT64_MAX, &pci_abort_ops,
-                          host);
-    memory_region_add(&host->memory, 0, &host->memory_abort, -1);
-    memory_region_init_container(&host->overlay, machine, "mch", UINT64_MAX);
-    memory_region_init_container(&host->smm, machine, "smram", GIB(4));
-    legacy_memory_init(&host->legacy, machine, &host->overlay, &host->memory, &host->smm);
-    memory_region_init_alias(&host->high_smram, machine, "smram-high", &machine->ram, SMRAM_ADDRESS,
-                             SMRAM_SIZE);
-    memory_region_add(&host->smm, HIGH_SMRAM_ADDRESS, &host->high_smram, 0);
-}
+static const PcHostShape shape = { .bus = "pcie.0",
+                                   .function = "mch",
+                                   .overlay = "mch",
+                                   .overlay_bytes = UINT64_MAX,
+                                   .smm_bytes = GIB(4),
+                                   .intx_wire = intx_wire };
 
 static bool host_realize(Device *device, GError **error)
 {
-    Q35Host *host = q35_host(device);
+    Q35Host *q35 = q35_host(device);
+    PcHost *host = &q35->host;
     Machine *machine = device->machine;
 
-    if (machine->ram.size < MIB(1)) {
-        return error_fail(error, KASO_ERROR_INVALID, "q35-pcihost needs at least 1 MiB of RAM");
+    host->wires = q35->wires;
+    host->wire_count = ARRAY_SIZE(q35->wires);
+    if (!pc_host_init(host, &shape, error)) {
+        return false;
     }
-    if (!host->ram_below_4g) {
-        host->ram_below_4g = MIN(machine->ram.size, GIB(2));
+    if (!q35->ram_below_4g) {
+        q35->ram_below_4g = MIN(machine->ram.size, GIB(2));
     }
-    init_memory(host);
-    pci_conf1_init(&host->conf1, device, &host->bus);
-    device_add_mmio(device, &host->memory);
-    device_add_mmio(device, &host->overlay);
-    device_add_mmio(device, &host->smm);
-    for (unsigned i = 0; i < ARRAY_SIZE(host->wires); i++) {
-        device_add_irq(device, &host->wires[i]);
-    }
-    pci_bus_init(&host->bus, device, "pcie.0", NULL, &host->memory, machine->system_io);
-    host->bus.intx_wire = intx_wire;
-    host->bus.set_intx = set_intx;
-    host->bus.opaque = host;
-    host->bus.msi = true;
+    memory_region_init_alias(&q35->high_smram, machine, "smram-high", &machine->ram, SMRAM_ADDRESS,
+                             SMRAM_SIZE);
+    memory_region_add(&host->smm, HIGH_SMRAM_ADDRESS, &q35->high_smram, 0);
     host->bus.hotplug = &no_hotplug;
-    host->bus.unit = "i0cf8";
-    host->function = device_create(machine, device, "mch", &host->bus.bus, NULL, error);
-    return host->function && device_realize(host->function, error);
+    return pc_host_add_function(host, &shape, error);
 }
 
 static void host_reset(Device *device)
 {
-    Q35Host *host = q35_host(device);
-
-    host->conf1.address = 0;
-    for (unsigned i = 0; i < ARRAY_SIZE(host->wires); i++) {
-        irq_set(&host->wires[i], host->bus.intx_count[i] > 0);
-    }
+    pc_host_reset(&q35_host(device)->host);
 }
 
 static const DeviceType q35_pcihost_type = {
@@ -234,11 +198,11 @@ static const DeviceType q35_pcihost_type = {
     .properties =
         (const Property[]){ { "below-4g-mem-size", PROPERTY_SIZE, offsetof(Q35Host, ram_below_4g),
                               "bytes of RAM below 4 GiB; 0: all, or 2 GiB" },
-                            { "pci-hole64-size", PROPERTY_SIZE, offsetof(Q35Host, pci_hole64_size),
+                            { "pci-hole64-size", PROPERTY_SIZE,
+                              offsetof(Q35Host, host.pci_hole64_size),
                               "least bytes of the PCI window above RAM", "32G" },
                             { 0 } },
-    .state = (const StateField[]){ STATE(Q35Host, conf1.address),
-                                   STATE_DERIVED(Q35Host, legacy),
+    .state = (const StateField[]){ PC_HOST_STATE(Q35Host, host),
                                    STATE_DERIVED(Q35Host, ecam),
                                    STATE_DERIVED(Q35Host, high_smram),
                                    STATE_DERIVED(Q35Host, tseg),
@@ -251,15 +215,10 @@ DEVICE_TYPE(q35_pcihost_type);
 
 /* --- its function 00.0 --- */
 
-/* The lock of SMRAM holds until a reset: what is locked stays as it is, and closed. */
 static void update_lock(PciDevice *pci)
 {
-    bool locked = pci->config[CONFIG_SMRAM] & SMRAM_LOCK;
+    bool locked = smram_update_lock(pci->config + CONFIG_SMRAM, pci->writable + CONFIG_SMRAM);
 
-    if (locked) {
-        pci->config[CONFIG_SMRAM] &= (uint8_t)~SMRAM_OPEN;
-    }
-    pci->writable[CONFIG_SMRAM] = locked ? SMRAM_CLOSE : SMRAM_UNLOCKED;
     pci->writable[CONFIG_ESMRAMC] = locked ? 0 : ESMRAMC_UNLOCKED;
 }
 
