@@ -32,9 +32,11 @@ typedef struct {
     { "s4_val", PROPERTY_U8, offsetof(Instance, pm.s4_val), "sleep type of suspend to disk", "2" }
 
 #define ACPI_PM_STATE(Instance, pm)                                                                \
-    STATE(Instance, pm.overflow_ticks), STATE(Instance, pm.status), STATE(Instance, pm.enable),    \
-        STATE(Instance, pm.control), STATE(Instance, pm.gpe_status),                               \
-        STATE(Instance, pm.gpe_enable), STATE_DERIVED(Instance, pm.sci),                           \
+    STATE_AS("overflow_ticks", Instance, pm.overflow_ticks),                                       \
+        STATE_AS("status", Instance, pm.status), STATE_AS("enable", Instance, pm.enable),          \
+        STATE_AS("control", Instance, pm.control),                                                 \
+        STATE_AS("gpe_status", Instance, pm.gpe_status),                                           \
+        STATE_AS("gpe_enable", Instance, pm.gpe_enable), STATE_DERIVED(Instance, pm.sci),          \
         STATE_DERIVED(Instance, pm.overflow)
 
 /* For realize and unrealize. block: a container, which has nothing else at the places that are free of other regions of priority 1. */

@@ -15,9 +15,12 @@ typedef struct {
 } SmbusHost;
 
 #define SMBUS_HOST_STATE(Instance, smbus)                                                          \
-    STATE(Instance, smbus.status), STATE(Instance, smbus.control), STATE(Instance, smbus.command), \
-        STATE(Instance, smbus.address), STATE(Instance, smbus.data0),                              \
-        STATE(Instance, smbus.data1), STATE(Instance, smbus.index), STATE(Instance, smbus.block)
+    STATE_AS("smb_status", Instance, smbus.status),                                                \
+        STATE_AS("smb_control", Instance, smbus.control),                                          \
+        STATE_AS("smb_command", Instance, smbus.command),                                          \
+        STATE_AS("smb_address", Instance, smbus.address),                                          \
+        STATE_AS("smb_data0", Instance, smbus.data0), STATE_AS("smb_data1", Instance, smbus.data1), \
+        STATE_AS("smb_index", Instance, smbus.index), STATE_AS("smb_block", Instance, smbus.block)
 
 /* For realize: `ports` is so many bytes, a power of two. */
 void smbus_host_init(SmbusHost *smbus, Device *device, unsigned size);

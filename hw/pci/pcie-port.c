@@ -278,15 +278,16 @@ static void pcie_port_reset(Device *device)
     PciePort *port = pcie_port(device);
     uint16_t off = CONTROL_ATTENTION_OFF | CONTROL_INDICATOR_OFF | CONTROL_POWER_OFF;
     uint16_t on = CONTROL_ATTENTION_OFF | CONTROL_INDICATOR_ON;
+    bool wanted = port->wanted;
 
     pci_bridge_reset(device);
     port->events = 0;
-    port->interrupted = false;
+    port->interrupted = port->wanted = false;
     if (!has_slot(port)) {
         return;
     }
     /* What the guest was asked to let go goes now. */
-    if (port->wanted) {
+    if (wanted) {
         let_go(port);
     }
     if (port->hotplug) {
@@ -334,9 +335,14 @@ static const Property port_bus_properties[] = {
     PCI_PROPERTIES(PciePort, bridge.pci),
     { 0 },
 };
+enum { SLOT_VERSION = 1 }; /* of the state: ports have slots */
 static const StateField port_state[] = {
-    PCI_STATE(PciePort, bridge.pci), STATE(PciePort, events),         STATE(PciePort, interrupted),
-    STATE_KEPT(PciePort, wanted),    STATE_DERIVED(PciePort, let_go), { 0 },
+    PCI_STATE(PciePort, bridge.pci),
+    STATE_SINCE(SLOT_VERSION, PciePort, events),
+    STATE_SINCE(SLOT_VERSION, PciePort, interrupted),
+    STATE_SINCE(SLOT_VERSION, PciePort, wanted),
+    STATE_DERIVED(PciePort, let_go),
+    { 0 },
 };
 
 #define PORT_TYPE(object, type_name, text, properties_, ...)                                       \
@@ -351,6 +357,7 @@ static const StateField port_state[] = {
         .properties = properties_,                                                                 \
         .bus_properties = port_bus_properties,                                                     \
         .state = port_state,                                                                       \
+        .state_version = SLOT_VERSION,                                                             \
         .realize = pcie_port_realize,                                                              \
         .reset = pcie_port_reset,                                                                  \
         .state_loaded = pcie_port_state_loaded,                                                    \
