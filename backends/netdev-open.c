@@ -129,32 +129,27 @@ static bool netdev_option_is_nics(const char *name)
     return false;
 }
 
-static void netdev_add_option(GHashTable *table, const KeyValue *pair)
-{
-    const char *old = g_hash_table_lookup(table, pair->key);
-
-    g_hash_table_replace(table, g_strdup(pair->key),
-                         old ? g_strconcat(old, "\n", pair->value, NULL) : g_strdup(pair->value));
-}
-
 Netdev *netdev_open_text(Machine *machine, const char *text, const char *id, GHashTable *rest,
                          GError **error)
 {
     g_autoptr(GHashTable) options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     g_autoptr(KeyValues) list = key_values_parse_list(text, "type", error);
+    const NetdevType *known;
     const char *type;
 
     if (!list) {
         return NULL;
     }
+    type = key_values_get(list, "type");
+    known = type ? netdev_type_find(type, NULL) : NULL;
     for (unsigned i = 0; i < list->pairs->len; i++) {
         const KeyValue *pair = &g_array_index(list->pairs, KeyValue, i);
 
-        netdev_add_option(rest && netdev_option_is_nics(pair->key) ? rest : options, pair);
+        properties_table_add(known ? known->properties : NULL,
+                             rest && netdev_option_is_nics(pair->key) ? rest : options, pair);
     }
     if (g_hash_table_contains(options, "id")) {
         id = g_hash_table_lookup(options, "id");
     }
-    type = key_values_get(list, "type");
     return netdev_open(machine, id, type ? type : "", options, error);
 }

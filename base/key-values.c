@@ -38,6 +38,15 @@ void key_values_add(KeyValues *list, const char *key, const char *value)
     g_array_append_val(list->pairs, pair);
 }
 
+void key_values_append(KeyValues *list, const KeyValues *more)
+{
+    for (unsigned i = 0; i < more->pairs->len; i++) {
+        const KeyValue *pair = &g_array_index(more->pairs, KeyValue, i);
+
+        key_values_add(list, pair->key, pair->value);
+    }
+}
+
 static void add_json(KeyValues *list, const char *key, json_t *value)
 {
     g_autofree char *number = NULL;
@@ -154,7 +163,9 @@ KeyValues *key_values_parse_list(const char *text, const char *implied_key, GErr
             return NULL;
         } else if (equals) {
             *equals = '\0';
-            key_values_add(list, item, equals + 1);
+            if (strcmp(item, "id") != 0 || !key_values_get(list, "id")) {
+                key_values_add(list, item, equals + 1);
+            }
         } else if (*item) {
             key_values_add(list, item, "on");
         }
@@ -201,10 +212,8 @@ GHashTable *key_values_table(const KeyValues *list)
 
     for (unsigned i = 0; i < list->pairs->len; i++) {
         const KeyValue *pair = &g_array_index(list->pairs, KeyValue, i);
-        const char *old = g_hash_table_lookup(table, pair->key);
 
-        g_hash_table_replace(table, g_strdup(pair->key),
-                             old ? g_strjoin("\n", old, pair->value, NULL) : g_strdup(pair->value));
+        g_hash_table_replace(table, g_strdup(pair->key), g_strdup(pair->value));
     }
     return table;
 }

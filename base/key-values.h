@@ -17,7 +17,10 @@ typedef struct {
     GArray *pairs; /* KeyValue, in order */
 } KeyValues;
 
-/* implied_key: what a first value without a key is for, or NULL. A text that begins with '{' is JSON. */
+/*
+ * implied_key: what a first value without a key is for, or NULL. A text that begins with '{' is JSON. Of a list
+ * the first id counts, as in QEMU's options; of all other keys the last value does.
+ */
 KeyValues *key_values_parse(const char *text, const char *implied_key, GError **error);
 KeyValues *key_values_parse_list(const char *text, const char *implied_key, GError **error);
 /* Strings may be in single quotes. */
@@ -29,11 +32,12 @@ void key_values_free(KeyValues *list);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(KeyValues, key_values_free)
 
 void key_values_add(KeyValues *list, const char *key, const char *value);
+void key_values_append(KeyValues *list, const KeyValues *more);
 /* The last value of a key or NULL. */
 const char *key_values_get(const KeyValues *list, const char *key);
 /* As get, and removes all of that key; the caller frees. */
 char *key_values_take(KeyValues *list, const char *key);
-/* What is left as a table; the values of a repeated key are joined by '\n'. */
+/* What is left as a table; of a repeated key the last value. */
 GHashTable *key_values_table(const KeyValues *list);
 /* Fails when a key is not among the names (NULL-terminated). */
 bool key_values_check(const KeyValues *list, const char *const *names, const char *what,

@@ -240,7 +240,7 @@ static void memory_backend_tell(const Object *object, ObjectMemory *memory)
     { "share", PROPERTY_BOOL, offsetof(MemoryBackend, share), "other processes see writes", .fallback = (shared) }, \
     { "prealloc", PROPERTY_BOOL, offsetof(MemoryBackend, prealloc), "allocate all of it at once" }, \
     { "prealloc-threads", PROPERTY_U32, offsetof(MemoryBackend, prealloc_threads), "accepted; one does it", .fallback = "1" }, \
-    { "host-nodes", PROPERTY_STRING, offsetof(MemoryBackend, host_nodes), "the host's nodes: N or N-M, may be repeated" }, \
+    { "host-nodes", PROPERTY_STRING, offsetof(MemoryBackend, host_nodes), "the host's nodes: N or N-M, may be repeated", .repeats = true }, \
     { "policy", PROPERTY_ENUM, offsetof(MemoryBackend, policy), "how they are used", .fallback = "default", .values = memory_policies }, \
     { "merge", PROPERTY_BOOL, offsetof(MemoryBackend, merge), "the host may share equal pages", .fallback = "on" }, \
     { "dump", PROPERTY_BOOL, offsetof(MemoryBackend, dump), "the host's core files of Kaso have it", .fallback = "on" }, \

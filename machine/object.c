@@ -134,7 +134,7 @@ static void join_lists(const KeyValues *list, const ObjectType *type, GHashTable
 bool object_add(Machine *machine, const KeyValues *list, GError **error)
 {
     const char *type_name = key_values_get(list, "qom-type"), *id = key_values_get(list, "id");
-    g_autoptr(GHashTable) options = key_values_table(list);
+    g_autoptr(GHashTable) options = NULL;
     const ObjectType *type;
     Object *object;
 
@@ -152,6 +152,7 @@ bool object_add(Machine *machine, const KeyValues *list, GError **error)
                         : "Parameter 'id' expects an identifier, not '%s'",
             id);
     }
+    options = properties_table(type->properties, list);
     if (type->add) {
         return type->add(machine, options, error);
     }

@@ -422,6 +422,26 @@ bool property_set(Machine *machine, const Property *table, void *instance, const
     return set_field(machine, property, instance, who, value, error);
 }
 
+void properties_table_add(const Property *table, GHashTable *options, const KeyValue *pair)
+{
+    const Property *property = table ? property_find(table, pair->key) : NULL;
+    const char *old =
+        property && property->repeats ? g_hash_table_lookup(options, pair->key) : NULL;
+
+    g_hash_table_replace(options, g_strdup(pair->key),
+                         old ? g_strjoin("\n", old, pair->value, NULL) : g_strdup(pair->value));
+}
+
+GHashTable *properties_table(const Property *table, const KeyValues *list)
+{
+    GHashTable *options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+
+    for (unsigned i = 0; i < list->pairs->len; i++) {
+        properties_table_add(table, options, &g_array_index(list->pairs, KeyValue, i));
+    }
+    return options;
+}
+
 bool properties_set_all(Machine *machine, const Property *table, void *instance, const char *who,
                         GHashTable *options, GError **error)
 {

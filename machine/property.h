@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/key-values.h"
+
 typedef struct Machine Machine;
 
 typedef enum {
@@ -46,10 +48,15 @@ typedef struct {
     const char *fallback;      /* default in text form, NULL for zero/unset */
     const char *const *values; /* PROPERTY_ENUM: NULL-terminated names */
     bool deprecated;
+    bool repeats; /* PROPERTY_STRING: given again, it has another line; of all others the last holds */
     void (*changed)(void *instance); /* it may be set while the instance is in use, and this is called then */
     char *(*json)(const void *instance); /* PROPERTY_JSON: a JSON value; the caller frees */
 } Property;
 
+/* A list as a table for property_set; table: NULL for none. */
+GHashTable *properties_table(const Property *table, const KeyValues *list);
+/* One more of the list for such a table. */
+void properties_table_add(const Property *table, GHashTable *options, const KeyValue *pair);
 /* Applies all fallbacks. */
 void properties_init(const Property *table, void *instance);
 const Property *property_find(const Property *table, const char *name);

@@ -46,6 +46,27 @@ static bool choose_target(Setup *setup, GError **error)
     return true;
 }
 
+/* "+feature" and "-feature" are older forms of =on and =off. Wherever they stand, + holds against =, - against both. */
+static void add_cpu_options(GHashTable *options, const KeyValues *list)
+{
+    static const struct {
+        char sign;
+        const char *value;
+    } forms[] = { { 0, NULL }, { '+', "on" }, { '-', "off" } };
+
+    for (size_t form = 0; form < G_N_ELEMENTS(forms); form++) {
+        for (unsigned i = 0; i < list->pairs->len; i++) {
+            const KeyValue *pair = &g_array_index(list->pairs, KeyValue, i);
+            char sign = strchr("+-", pair->key[0]) ? pair->key[0] : 0;
+
+            if (sign == forms[form].sign) {
+                g_hash_table_replace(options, g_strdup(pair->key + (sign != 0)),
+                                     g_strdup(sign ? forms[form].value : pair->value));
+            }
+        }
+    }
+}
+
 static bool choose_cpu(Setup *setup, GError **error)
 {
     const Target *target = setup->target;
@@ -69,14 +90,7 @@ static bool choose_cpu(Setup *setup, GError **error)
         return false;
     }
     setup->config.cpu_options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    for (unsigned i = 0; i < list->pairs->len; i++) {
-        const KeyValue *pair = &g_array_index(list->pairs, KeyValue, i);
-        bool sign = pair->key[0] == '+' || pair->key[0] == '-';
-
-        /* "+feature" and "-feature" are the older forms of =on and =off. */
-        g_hash_table_replace(setup->config.cpu_options, g_strdup(pair->key + sign),
-                             g_strdup(pair->key[0] == '-' ? "off" : pair->value));
-    }
+    add_cpu_options(setup->config.cpu_options, list);
     return true;
 }
 

@@ -24,7 +24,8 @@ static void note_netdev(Setup *setup, const char *type, GHashTable *options)
 static bool open_netdev(Setup *setup, const char *id, const char *type, const KeyValues *list,
                         GError **error)
 {
-    g_autoptr(GHashTable) options = key_values_table(list);
+    const NetdevType *known = netdev_type_find(type, NULL);
+    g_autoptr(GHashTable) options = properties_table(known ? known->properties : NULL, list);
 
     if (!netdev_open(setup->machine, id, type, options, error)) {
         return false;

@@ -403,8 +403,9 @@ bool option_smp(Setup *setup, const char *argument, GError **error)
     if (!list || !key_values_check(list, names, "-smp", error)) {
         return false;
     }
+    key_values_append(setup->smp_options, list);
     for (int i = 0; i < SMP_COUNT; i++) {
-        const char *text = key_values_get(list, names[i]);
+        const char *text = key_values_get(setup->smp_options, names[i]);
         char *end;
         unsigned long number = text ? strtoul(text, &end, 10) : 0;
 

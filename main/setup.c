@@ -14,6 +14,7 @@ Setup *setup_new(const char *program)
     setup->program = program;
     setup->given = g_array_new(false, false, sizeof(GivenOption));
     setup->machine_options = key_values_new();
+    setup->smp_options = key_values_new();
     setup->accelerators = g_array_new(false, false, sizeof(AcceleratorChoice));
     setup->firmware_folders = g_ptr_array_new_with_free_func(g_free);
     setup->globals = g_ptr_array_new_with_free_func((GDestroyNotify)key_values_free);
@@ -61,6 +62,7 @@ void setup_free(Setup *setup)
     g_array_unref(setup->nics);
     g_array_unref(setup->viewers);
     key_values_free(setup->machine_options);
+    key_values_free(setup->smp_options);
     g_ptr_array_unref(setup->firmware_folders);
     g_ptr_array_unref(setup->globals);
     g_ptr_array_unref(setup->drives);

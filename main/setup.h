@@ -86,7 +86,7 @@ struct Setup {
     char *file;           /* an argument that is no option: what to run, or the first disk */
     bool print_command;   /* -print-command */
     char *machine_name, *cpu;
-    KeyValues *machine_options;
+    KeyValues *machine_options, *smp_options; /* of all -machine and all -smp */
     GArray *accelerators; /* AcceleratorChoice */
     bool memory_lock;     /* -overcommit mem-lock=on */
     bool memory_lock_late; /* mem-lock=on-fault */
