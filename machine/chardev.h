@@ -69,7 +69,6 @@ struct Chardev {
     Machine *machine;
     char *id;
     bool open;                    /* a peer is there */
-    bool terminal;                /* the peer is a terminal: echo and line editing make sense */
     uint16_t columns, rows;       /* of the terminal; 0: not known */
     const ChardevFrontend *frontend;
     void *frontend_opaque;

@@ -110,7 +110,7 @@ static void hmp_greet(Monitor *monitor)
     if (!monitor->greeted) {
         monitor->greeted = true;
         hmp_print(monitor, version_package);
-        hmp_print(monitor, " monitor - type 'help' for the commands\n");
+        hmp_print(monitor, " monitor - type 'help' for more information\n");
     }
     line_editor_show(monitor->editor);
 }
@@ -119,8 +119,7 @@ void hmp_open(Monitor *monitor)
 {
     monitor->unread = g_string_new(NULL);
     monitor->on_mux = monitor->chardev->type->attach != NULL;
-    monitor->editor =
-        line_editor_new(HMP_PROMPT, monitor->chardev->terminal, &hmp_handlers, monitor);
+    monitor->editor = line_editor_new(HMP_PROMPT, &hmp_handlers, monitor);
 }
 
 void hmp_close(Monitor *monitor)

@@ -10,7 +10,6 @@ struct LineEditor {
     const LineEditorHandlers *handlers;
     void *opaque;
     char *prompt;
-    bool terminal;
     GString *line;
     size_t cursor;
     GPtrArray *history; /* char *, oldest first */
@@ -22,15 +21,13 @@ struct LineEditor {
     char *kill; /* what Ctrl-K, -U or -W removed last */
 };
 
-LineEditor *line_editor_new(const char *prompt, bool terminal, const LineEditorHandlers *handlers,
-                            void *opaque)
+LineEditor *line_editor_new(const char *prompt, const LineEditorHandlers *handlers, void *opaque)
 {
     LineEditor *editor = g_new0(LineEditor, 1);
 
     editor->handlers = handlers;
     editor->opaque = opaque;
     editor->prompt = g_strdup(prompt);
-    editor->terminal = terminal;
     editor->line = g_string_new(NULL);
     editor->history = g_ptr_array_new_with_free_func(g_free);
     return editor;
@@ -77,7 +74,7 @@ static void editor_refresh(LineEditor *editor)
 void line_editor_show(LineEditor *editor)
 {
     editor_print(editor, editor->prompt);
-    if (editor->terminal && editor->line->len) {
+    if (editor->line->len) {
         editor_refresh(editor);
     }
 }
@@ -153,9 +150,6 @@ static void editor_insert(LineEditor *editor, const char *text, size_t size)
     size = MIN(size, LINE_EDITOR_LINE_MAX - editor->line->len);
     g_string_insert_len(editor->line, editor->cursor, text, size);
     editor->cursor += size;
-    if (!editor->terminal) {
-        return;
-    }
     if (at_end) {
         editor->handlers->write(editor->opaque, text, size);
     } else {
@@ -194,9 +188,7 @@ static void editor_enter(LineEditor *editor)
 {
     char *line = g_strdup(editor->line->str);
 
-    if (editor->terminal) {
-        editor_print(editor, "\r\n");
-    }
+    editor_print(editor, "\r\n");
     editor_remember(editor, line);
     line_editor_reset(editor);
     editor->handlers->line(editor->opaque, line);
@@ -409,16 +401,6 @@ static void editor_byte(LineEditor *editor, uint8_t byte)
     }
     if (byte == '\r' || byte == '\n') {
         editor_enter(editor);
-    } else if (!editor->terminal) {
-        char c = byte;
-
-        if (after_return) {
-            /* Lines end with a lone return: there is a raw terminal. */
-            editor->terminal = true;
-            editor_byte(editor, byte);
-        } else if (byte >= ' ' || byte == '\t') {
-            editor_insert(editor, &c, 1);
-        }
     } else if (editor->state != KEY_PLAIN) {
         editor_escape(editor, byte);
     } else if (byte < ' ' || byte == 0x7f) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A line editor for a terminal at the other end of a byte stream: Emacs-like keys and the cursor
- * keys of ECMA-48 terminals, history, completion. Without a terminal it only gathers lines, without
- * echo; a peer that ends its lines with a lone return is taken for a raw terminal from then on.
+ * keys of ECMA-48 terminals, history, completion. Programs at the other end get the echo as well, as they
+ * know it from QEMU's monitor.
  */
 #ifndef MONITOR_LINE_EDITOR_H
 #define MONITOR_LINE_EDITOR_H
@@ -27,8 +27,7 @@ typedef struct {
     size_t (*complete)(void *opaque, const char *line_to_cursor, GPtrArray *candidates);
 } LineEditorHandlers;
 
-LineEditor *line_editor_new(const char *prompt, bool terminal, const LineEditorHandlers *handlers,
-                            void *opaque);
+LineEditor *line_editor_new(const char *prompt, const LineEditorHandlers *handlers, void *opaque);
 void line_editor_free(LineEditor *editor);
 void line_editor_feed(LineEditor *editor, const uint8_t *data, size_t size);
 /* Shows the prompt and what has been typed. */

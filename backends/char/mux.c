@@ -299,7 +299,6 @@ static bool mux_open(Chardev *chardev, GError **error)
         return false;
     }
     chardev->open = m->base->open;
-    chardev->terminal = m->base->terminal;
     chardev->columns = m->base->columns;
     chardev->rows = m->base->rows;
     return true;

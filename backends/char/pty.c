@@ -106,7 +106,6 @@ static bool pty_open(Chardev *chardev, GError **error)
     }
     fcntl(p->fd, F_SETFL, O_NONBLOCK);
     p->name = g_strdup(name);
-    chardev->terminal = true;
     p->stream.hangup = pty_hangup;
     p->timer = g_timeout_add_seconds(PTY_POLL_SECONDS, pty_look, p);
     printf("char device redirected to %s (label %s)\n", name, chardev->id);

@@ -37,7 +37,6 @@ static bool serial_open(Chardev *chardev, GError **error)
         cfmakeraw(&mode);
         mode.c_cflag |= CLOCAL | CREAD;
         tcsetattr(s->fd, TCSANOW, &mode);
-        chardev->terminal = true;
     } else if (fstat(s->fd, &status) < 0 || !S_ISCHR(status.st_mode)) {
         error_fail(error, KASO_ERROR_INVALID,
                    "chardev '%s': '%s' is no serial port; for a file use file:%s", chardev->id,

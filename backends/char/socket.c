@@ -349,7 +349,6 @@ static bool socket_open(Chardev *chardev, GError **error)
     if (!socket_check(s, error)) {
         return false;
     }
-    chardev->terminal = s->telnet && s->server;
     socket_fill_address(s);
     who = g_strdup_printf("chardev '%s'", chardev->id);
     ok = (!s->fd_text || socket_adopt(s, error)) &&

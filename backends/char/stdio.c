@@ -138,7 +138,6 @@ static bool stdio_open(Chardev *chardev, GError **error)
     stdio_set_raw(s);
     s->own_out = fd_stream_reopen(STDOUT_FILENO, O_WRONLY);
     chardev->open = true;
-    chardev->terminal = isatty(STDIN_FILENO);
     s->tracked = isatty(STDOUT_FILENO);
     if (s->tracked) {
         stdio_take_size(s);

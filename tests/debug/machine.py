@@ -88,7 +88,7 @@ class Kaso:
             self.monitor = self.connect(self.monitor_socket, timeout)
             self.until_prompt()
         self.monitor.sendall(line.encode() + b'\n')
-        return self.until_prompt()
+        return self.until_prompt().split('\n', 1)[1] # behind its echo
 
     def qmp_send(self, name, /, identity=None, **arguments):
         """Sends a command of QMP, whose answer qmp_receive gets."""

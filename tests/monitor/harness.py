@@ -142,7 +142,9 @@ class Hmp:
 
     def command(self, line):
         self.peer.sendall(line.encode() + b"\n")
-        return self.read_to_prompt()
+        echo, answer = self.read_to_prompt().split("\n", 1)
+        assert echo == line, echo
+        return answer
 
 
 def read_until(fd, text, seconds=TIMEOUT):

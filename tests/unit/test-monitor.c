@@ -19,14 +19,12 @@
 typedef struct {
     Chardev chardev;
     GString *output;
-    bool terminal; /* property */
 } ProbeChardev;
 
 static bool probe_open(Chardev *chardev, GError **error)
 {
     ((ProbeChardev *)chardev)->output = g_string_new(NULL);
     chardev->open = true;
-    chardev->terminal = ((ProbeChardev *)chardev)->terminal;
     return true;
 }
 
@@ -41,16 +39,10 @@ static size_t probe_write(Chardev *chardev, const uint8_t *data, size_t size)
     return size;
 }
 
-static const Property probe_properties[] = {
-    { "terminal", PROPERTY_BOOL, offsetof(ProbeChardev, terminal), "whether it is one" },
-    { NULL },
-};
-
 static const ChardevType probe_type = {
     .name = "probe",
     .summary = "the test",
     .instance_size = sizeof(ProbeChardev),
-    .properties = probe_properties,
     .open = probe_open,
     .close = probe_close,
     .write = probe_write,
@@ -75,7 +67,7 @@ static void free_machine(Machine *machine)
     machine_free(machine);
 }
 
-static ProbeChardev *open_probe(Machine *machine, const char *id, bool mux, bool terminal)
+static ProbeChardev *open_probe(Machine *machine, const char *id, bool mux)
 {
     GHashTable *options = g_hash_table_new(g_str_hash, g_str_equal);
     GError *error = NULL;
@@ -83,9 +75,6 @@ static ProbeChardev *open_probe(Machine *machine, const char *id, bool mux, bool
 
     if (mux) {
         g_hash_table_insert(options, (gpointer) "mux", (gpointer) "on");
-    }
-    if (terminal) {
-        g_hash_table_insert(options, (gpointer) "terminal", (gpointer) "on");
     }
     chardev = chardev_open(machine, id, "probe", options, &error);
     g_assert_no_error(error);
@@ -368,7 +357,7 @@ static void test_line_editor(void)
 
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         GString *lines = g_string_new(NULL);
-        LineEditor *editor = line_editor_new("> ", true, &handlers, lines);
+        LineEditor *editor = line_editor_new("> ", &handlers, lines);
 
         line_editor_feed(editor, (const uint8_t *)cases[i].keys, strlen(cases[i].keys));
         g_assert_cmpstr(lines->str, ==, cases[i].lines);
@@ -380,12 +369,12 @@ static void test_line_editor(void)
 static void test_hmp(void)
 {
     Machine *machine = new_machine();
-    ProbeChardev *probe = open_probe(machine, "mon", false, false);
+    ProbeChardev *probe = open_probe(machine, "mon", false);
     GError *error = NULL;
 
     g_assert_true(monitor_create(machine, "readline", &probe->chardev, false, &error));
     assert_answer(probe, "", "(qemu) ");
-    assert_answer(probe, "info status\n", "VM status: paused (prelaunch)\r\n(qemu) ");
+    assert_answer(probe, "info status\n", "info status\r\nVM status: paused (prelaunch)\r\n(qemu) ");
     assert_answer(probe, "p 1+1\n", "0x2\r\n(qemu) ");
     assert_answer(probe, "p/d 0-7\n", "-7\r\n");
     assert_answer(probe, "print /c 'x'\n", "'x'\r\n");
@@ -431,8 +420,8 @@ static void test_input(void)
     static const InputHandlerType tablet = { "tablet", INPUT_ABSOLUTE | INPUT_BUTTON, log_event,
                                              NULL };
     Machine *machine = new_machine();
-    ProbeChardev *probe = open_probe(machine, "mon", false, false);
-    ProbeChardev *qmp = open_probe(machine, "qmp", false, false);
+    ProbeChardev *probe = open_probe(machine, "mon", false);
+    ProbeChardev *qmp = open_probe(machine, "qmp", false);
     InputHandler handlers[3] = { { 0 } };
     GString *log = g_string_new(NULL);
 
@@ -494,7 +483,7 @@ static void test_input(void)
 static void test_hmp_terminal(void)
 {
     Machine *machine = new_machine();
-    ProbeChardev *probe = open_probe(machine, "mon", false, true);
+    ProbeChardev *probe = open_probe(machine, "mon", false);
     GError *error = NULL;
 
     g_assert_true(monitor_create(machine, "readline", &probe->chardev, false, &error));
@@ -508,7 +497,7 @@ static void test_hmp_terminal(void)
 static void test_qmp(void)
 {
     Machine *machine = new_machine();
-    ProbeChardev *probe = open_probe(machine, "qmp", false, false);
+    ProbeChardev *probe = open_probe(machine, "qmp", false);
     GError *error = NULL;
 
     g_assert_true(monitor_create(machine, "control", &probe->chardev, false, &error));
@@ -542,7 +531,7 @@ static void test_qmp(void)
 static void test_every_query(void)
 {
     Machine *machine = new_machine();
-    ProbeChardev *probe = open_probe(machine, "qmp", false, false);
+    ProbeChardev *probe = open_probe(machine, "qmp", false);
     GError *error = NULL;
     char *answer, *line;
     json_t *commands, *entry;
@@ -579,7 +568,7 @@ static void test_every_query(void)
 static void fuzz_session(Machine *machine, const char *mode, const char *const *seeds, guint count,
                          const char *last, const char *answer)
 {
-    ProbeChardev *probe = open_probe(machine, mode, false, true);
+    ProbeChardev *probe = open_probe(machine, mode, false);
     GRand *random = g_rand_new_with_seed(20);
     GError *error = NULL;
 
@@ -667,7 +656,7 @@ static void test_mux(void)
     static const ChardevFrontend frontend = { console_can_receive, console_receive, console_event };
     Console console = { g_string_new(NULL), 0 };
     Machine *machine = new_machine();
-    ProbeChardev *probe = open_probe(machine, "con", true, false);
+    ProbeChardev *probe = open_probe(machine, "con", true);
     Chardev *mux = machine_find_chardev(machine, "con");
     GError *error = NULL;
 

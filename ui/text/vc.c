@@ -208,7 +208,6 @@ static bool vc_open(Chardev *chardev, GError **error)
     v->terminal = terminal_new(columns, rows, answer, v);
     v->typed = g_byte_array_new();
     v->display = display_new_text(chardev->machine, chardev->id, &vc_ops, v);
-    chardev->terminal = true;
     chardev->open = true;
     chardev_resize(chardev, columns, rows);
     return true;
