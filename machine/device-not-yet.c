@@ -18,7 +18,6 @@ const NotYet device_types_not_yet[] = {
       "use virtio-net-pci" },
     { "pci-serial pci-serial-2x pci-serial-4x",
       "use virtserialport" },
-    { "usb-uas", "use usb-storage" },
     { "pci-bridge-seat", "use pci-bridge" },
     { "ati-vga qxl qxl-vga vmware-svga", "use VGA" },
     { "isa-cirrus-vga", "use cirrus-vga" },

@@ -15,6 +15,9 @@ enum {
     OPCODE_WRITE_SAME_10 = 0x41,
     OPCODE_UNMAP = 0x42,
     OPCODE_WRITE_SAME_16 = 0x93,
+    WRITE_SAME_NO_DATA = 1 << 0,
+    RAW_SECTOR = SCSI_DISC_BLOCK + SCSI_RAW_EXTRA,
+    RAW_MOST = 1024 * RAW_SECTOR, /* of READ CD MSF, which has no count */
 
     INVALID_OPCODE = 0x20,
     LBA_OUT_OF_RANGE = 0x21,
@@ -281,9 +284,9 @@ static ScsiAction unmap_received(ScsiUnit *unit, ScsiCommand *command)
 /* WRITE SAME: a block of the host's, or zeros, which may be holes. */
 static ScsiAction write_same(ScsiUnit *unit, ScsiCommand *command)
 {
-    enum { NO_DATA = 1 << 0, OBSOLETE = 3 << 1, UNMAP = 1 << 3, ANCHOR = 1 << 4 };
+    enum { OBSOLETE = 3 << 1, UNMAP = 1 << 3, ANCHOR = 1 << 4 };
     uint8_t flags = command->cdb[1];
-    bool no_data = command->cdb[0] == OPCODE_WRITE_SAME_16 && flags & NO_DATA;
+    bool no_data = command->cdb[0] == OPCODE_WRITE_SAME_16 && flags & WRITE_SAME_NO_DATA;
     ScsiAction action = on_writable_range(unit, command, no_data ? SCSI_ZERO : SCSI_RECEIVE);
 
     command->fua = false;
@@ -307,62 +310,137 @@ static ScsiAction write_same_received(ScsiUnit *unit, ScsiCommand *command)
     return zeros ? SCSI_ZERO : SCSI_FILL;
 }
 
+/* How much a command moves: a number in its packet (without one: 1) times `each` bytes, or blocks where that is 0. */
+typedef struct {
+    uint8_t direction; /* ScsiDirection */
+    uint8_t at, size;  /* of the number */
+    uint32_t each;
+} Data;
+
+#define ROOM(at, size)                                                                             \
+    {                                                                                              \
+        SCSI_TO_HOST, at, size, 1                                                                  \
+    }
+#define LIST(at, size)                                                                             \
+    {                                                                                              \
+        SCSI_FROM_HOST, at, size, 1                                                                \
+    }
+#define READS(at, size)                                                                            \
+    {                                                                                              \
+        SCSI_TO_HOST, at, size, 0                                                                  \
+    }
+#define WRITES(at, size)                                                                           \
+    {                                                                                              \
+        SCSI_FROM_HOST, at, size, 0                                                                \
+    }
+#define ANSWER(bytes)                                                                              \
+    {                                                                                              \
+        SCSI_TO_HOST, 0, 0, bytes                                                                  \
+    }
+#define NO_DATA                                                                                    \
+    {                                                                                              \
+        SCSI_NO_DATA, 0, 0, 0                                                                      \
+    }
+
 /* clang-format off */
 static const struct {
     uint8_t opcode, flags;
     ScsiAction (*run)(ScsiUnit *unit, ScsiCommand *command);
+    Data data;
 } commands[] = {
-    { 0x00, BOTH | MEDIUM, do_nothing }, /* TEST UNIT READY */
-    { 0x01, BOTH, do_nothing },          /* REZERO UNIT */
-    { 0x03, BOTH | ALWAYS, request_sense },
-    { 0x08, DISKS | MEDIUM, read_blocks },
-    { 0x0a, DISKS | MEDIUM, write_blocks },
-    { 0x12, BOTH | ALWAYS, scsi_inquiry },
-    { 0x15, BOTH, scsi_mode_select },
-    { 0x16, DISKS, do_nothing },         /* RESERVE and RELEASE: there is one initiator */
-    { 0x17, DISKS, do_nothing },
-    { 0x1a, BOTH, scsi_mode_sense },
-    { 0x1b, DISKS, start_stop_disk },
-    { 0x1b, DISCS, mmc_start_stop },
-    { 0x1d, BOTH, do_nothing },          /* SEND DIAGNOSTIC */
-    { 0x1e, BOTH, prevent_removal },
-    { 0x25, BOTH | MEDIUM, read_capacity },
-    { 0x28, BOTH | MEDIUM, read_blocks },
-    { 0x2a, DISKS | MEDIUM, write_blocks },
-    { 0x2b, BOTH | MEDIUM, seek },
-    { 0x2e, DISKS | MEDIUM, write_blocks }, /* WRITE AND VERIFY */
-    { 0x2f, DISKS | MEDIUM, verify },
-    { 0x35, BOTH | MEDIUM, flush },
-    { OPCODE_WRITE_SAME_10, DISKS | MEDIUM, write_same },
-    { OPCODE_UNMAP, DISKS | MEDIUM, unmap },
-    { 0x42, DISCS | MEDIUM, mmc_read_subchannel },
-    { 0x43, DISCS | MEDIUM, mmc_read_toc },
-    { 0x46, DISCS | ALWAYS, mmc_get_configuration },
-    { 0x4a, DISCS | ALWAYS, mmc_get_event },
-    { 0x4d, DISKS, scsi_log_sense },
-    { 0x51, DISCS | MEDIUM, mmc_disc_information },
-    { 0x52, DISCS | MEDIUM, mmc_track_information },
-    { 0x55, BOTH, scsi_mode_select },
-    { 0x5a, BOTH, scsi_mode_sense },
-    { 0x88, DISKS | MEDIUM, read_blocks },
-    { 0x8a, DISKS | MEDIUM, write_blocks },
-    { 0x8e, DISKS | MEDIUM, write_blocks },
-    { 0x8f, DISKS | MEDIUM, verify },
-    { 0x91, DISKS | MEDIUM, flush },
-    { OPCODE_WRITE_SAME_16, DISKS | MEDIUM, write_same },
-    { 0x9e, DISKS | MEDIUM, service_action_in },
-    { 0xa0, BOTH | ALWAYS, report_luns },
-    { 0xa8, BOTH | MEDIUM, read_blocks },
-    { 0xaa, DISKS | MEDIUM, write_blocks },
-    { 0xad, DISCS | MEDIUM, mmc_dvd_structure },
-    { 0xae, DISKS | MEDIUM, write_blocks },
-    { 0xaf, DISKS | MEDIUM, verify },
-    { 0xb9, DISCS | MEDIUM, mmc_read_cd_msf },
-    { 0xbb, DISCS, do_nothing },         /* SET CD SPEED */
-    { 0xbd, DISCS, mmc_mechanism_status },
-    { 0xbe, DISCS | MEDIUM, mmc_read_cd },
+    { 0x00, BOTH | MEDIUM, do_nothing, NO_DATA }, /* TEST UNIT READY */
+    { 0x01, BOTH, do_nothing, NO_DATA }, /* REZERO UNIT */
+    { 0x03, BOTH | ALWAYS, request_sense, ROOM(4, 1) },
+    { 0x08, DISKS | MEDIUM, read_blocks, READS(4, 1) },
+    { 0x0a, DISKS | MEDIUM, write_blocks, WRITES(4, 1) },
+    { 0x12, BOTH | ALWAYS, scsi_inquiry, ROOM(3, 2) },
+    { 0x15, BOTH, scsi_mode_select, LIST(4, 1) },
+    { 0x16, DISKS, do_nothing, NO_DATA }, /* RESERVE and RELEASE: there is one initiator */
+    { 0x17, DISKS, do_nothing, NO_DATA },
+    { 0x1a, BOTH, scsi_mode_sense, ROOM(4, 1) },
+    { 0x1b, DISKS, start_stop_disk, NO_DATA },
+    { 0x1b, DISCS, mmc_start_stop, NO_DATA },
+    { 0x1d, BOTH, do_nothing, LIST(3, 2) }, /* SEND DIAGNOSTIC */
+    { 0x1e, BOTH, prevent_removal, NO_DATA },
+    { 0x25, BOTH | MEDIUM, read_capacity, ANSWER(8) },
+    { 0x28, BOTH | MEDIUM, read_blocks, READS(7, 2) },
+    { 0x2a, DISKS | MEDIUM, write_blocks, WRITES(7, 2) },
+    { 0x2b, BOTH | MEDIUM, seek, NO_DATA },
+    { 0x2e, DISKS | MEDIUM, write_blocks, WRITES(7, 2) }, /* WRITE AND VERIFY */
+    { 0x2f, DISKS | MEDIUM, verify, NO_DATA },
+    { 0x35, BOTH | MEDIUM, flush, NO_DATA },
+    { OPCODE_WRITE_SAME_10, DISKS | MEDIUM, write_same, WRITES(0, 0) },
+    { OPCODE_UNMAP, DISKS | MEDIUM, unmap, LIST(7, 2) },
+    { 0x42, DISCS | MEDIUM, mmc_read_subchannel, ROOM(7, 2) },
+    { 0x43, DISCS | MEDIUM, mmc_read_toc, ROOM(7, 2) },
+    { 0x46, DISCS | ALWAYS, mmc_get_configuration, ROOM(7, 2) },
+    { 0x4a, DISCS | ALWAYS, mmc_get_event, ROOM(7, 2) },
+    { 0x4d, DISKS, scsi_log_sense, ROOM(7, 2) },
+    { 0x51, DISCS | MEDIUM, mmc_disc_information, ROOM(7, 2) },
+    { 0x52, DISCS | MEDIUM, mmc_track_information, ROOM(7, 2) },
+    { 0x55, BOTH, scsi_mode_select, LIST(7, 2) },
+    { 0x5a, BOTH, scsi_mode_sense, ROOM(7, 2) },
+    { 0x88, DISKS | MEDIUM, read_blocks, READS(10, 4) },
+    { 0x8a, DISKS | MEDIUM, write_blocks, WRITES(10, 4) },
+    { 0x8e, DISKS | MEDIUM, write_blocks, WRITES(10, 4) },
+    { 0x8f, DISKS | MEDIUM, verify, NO_DATA },
+    { 0x91, DISKS | MEDIUM, flush, NO_DATA },
+    { OPCODE_WRITE_SAME_16, DISKS | MEDIUM, write_same, WRITES(0, 0) },
+    { 0x9e, DISKS | MEDIUM, service_action_in, ROOM(10, 4) },
+    { 0xa0, BOTH | ALWAYS, report_luns, ROOM(6, 4) },
+    { 0xa8, BOTH | MEDIUM, read_blocks, READS(6, 4) },
+    { 0xaa, DISKS | MEDIUM, write_blocks, WRITES(6, 4) },
+    { 0xad, DISCS | MEDIUM, mmc_dvd_structure, ROOM(8, 2) },
+    { 0xae, DISKS | MEDIUM, write_blocks, WRITES(6, 4) },
+    { 0xaf, DISKS | MEDIUM, verify, NO_DATA },
+    { 0xb9, DISCS | MEDIUM, mmc_read_cd_msf, ANSWER(RAW_MOST) },
+    { 0xbb, DISCS, do_nothing, NO_DATA }, /* SET CD SPEED */
+    { 0xbd, DISCS, mmc_mechanism_status, ROOM(8, 2) },
+    { 0xbe, DISCS | MEDIUM, mmc_read_cd, { SCSI_TO_HOST, 6, 3, RAW_SECTOR } },
 };
 /* clang-format on */
+
+/* The line of the table; its end when there is none. */
+static unsigned find_command(const ScsiUnit *unit, uint8_t opcode)
+{
+    unsigned kind = unit && unit->kind == SCSI_DISC ? DISCS : DISKS, line = 0;
+
+    while (line < ARRAY_SIZE(commands) &&
+           (commands[line].opcode != opcode || !(commands[line].flags & kind))) {
+        line++;
+    }
+    return line;
+}
+
+static uint64_t load_number(const uint8_t *bytes, unsigned size)
+{
+    uint64_t number = 0;
+
+    for (unsigned i = 0; i < size; i++) {
+        number = number << 8 | bytes[i];
+    }
+    return number;
+}
+
+ScsiDirection scsi_data(const ScsiUnit *unit, const uint8_t *cdb, uint64_t *bytes)
+{
+    unsigned line = find_command(unit, cdb[0]);
+    const Data *data;
+    uint64_t count;
+
+    *bytes = 0;
+    if (line == ARRAY_SIZE(commands) ||
+        (cdb[0] == OPCODE_WRITE_SAME_16 && cdb[1] & WRITE_SAME_NO_DATA)) {
+        return SCSI_NO_DATA;
+    }
+    data = &commands[line].data;
+    count = data->size ? load_number(cdb + data->at, data->size) : 1;
+    if (!count && !data->each && scsi_cdb_size(cdb[0]) == 6) {
+        count = 256;
+    }
+    *bytes = data->direction ? count * (data->each ? data->each : unit ? unit->block : 0) : 0;
+    return *bytes ? (ScsiDirection)data->direction : SCSI_NO_DATA;
+}
 
 static ScsiAction run(ScsiUnit *unit, ScsiCommand *command, unsigned line)
 {
@@ -383,6 +461,7 @@ static ScsiAction run(ScsiUnit *unit, ScsiCommand *command, unsigned line)
 ScsiAction scsi_start(ScsiUnit *unit, ScsiCommand *command)
 {
     uint8_t opcode = command->cdb[0];
+    unsigned line = find_command(unit, opcode);
 
     command->bytes = 0;
     command->offset = command->length = 0;
@@ -391,13 +470,8 @@ ScsiAction scsi_start(ScsiUnit *unit, ScsiCommand *command)
     if (opcode != 0x03) {
         unit->sense_key = unit->sense_code = unit->sense_qualifier = 0;
     }
-    for (unsigned i = 0; i < ARRAY_SIZE(commands); i++) {
-        if (commands[i].opcode == opcode &&
-            commands[i].flags & (unit->kind == SCSI_DISK ? DISKS : DISCS)) {
-            return run(unit, command, i);
-        }
-    }
-    return scsi_fail(unit, SCSI_ILLEGAL_REQUEST, INVALID_OPCODE, 0);
+    return line < ARRAY_SIZE(commands) ? run(unit, command, line)
+                                       : scsi_fail(unit, SCSI_ILLEGAL_REQUEST, INVALID_OPCODE, 0);
 }
 
 ScsiAction scsi_received(ScsiUnit *unit, ScsiCommand *command)

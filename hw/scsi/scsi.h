@@ -89,8 +89,13 @@ ScsiAction scsi_received(ScsiUnit *unit, ScsiCommand *command);
 void scsi_image_failed(ScsiUnit *unit, bool is_write, int error);
 /* Writes SCSI_SENSE_SIZE bytes, and forgets them. */
 void scsi_take_sense(ScsiUnit *unit, uint8_t *data);
-/* Bytes that the command names as room for its answer, or moves by itself. */
 unsigned scsi_cdb_size(uint8_t opcode);
+/*
+ * Which way a command moves data, and how many bytes at most, by its packet alone: for transports that do not say it
+ * themselves. unit NULL: one that is not there.
+ */
+typedef enum { SCSI_NO_DATA, SCSI_TO_HOST, SCSI_FROM_HOST } ScsiDirection;
+ScsiDirection scsi_data(const ScsiUnit *unit, const uint8_t *cdb, uint64_t *bytes);
 
 /* Puts sync pattern, address and mode 1 around a raw sector's data; error correction, which images lack, is zero. */
 void mmc_frame_sector(uint8_t *sector, uint64_t block);

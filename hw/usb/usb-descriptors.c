@@ -79,7 +79,8 @@ static void put_endpoint(Writer *w, const UsbEndpoint *e, UsbSpeed speed)
     if (speed == USB_SUPER) {
         bool periodic = e->attributes & 1;
 
-        PUT(w, 6, COMPANION, e->burst, 0, LE16(periodic ? e->packet[speed] * (e->burst + 1) : 0));
+        PUT(w, 6, COMPANION, e->burst, e->streams,
+            LE16(periodic ? e->packet[speed] * (e->burst + 1) : 0));
     }
     put(w, e->extra, e->extra_size);
 }

@@ -53,6 +53,7 @@ enum {
 struct UsbPacket {
     UsbToken token;
     uint8_t endpoint;  /* number */
+    uint16_t stream;   /* of the endpoint (USB 3.2, 8.12.1.4); 0: it has none */
     struct iovec *iov; /* host memory to read (OUT, SETUP) or write; lasts until it is done */
     unsigned iov_count;
     uint32_t size;
@@ -82,6 +83,7 @@ typedef struct {
         [USB_SPEED_COUNT]; /* largest packet; 0: the endpoint's interface has it at all the speeds but this */
     uint8_t interval[USB_SPEED_COUNT]; /* bInterval */
     uint8_t burst;                     /* at super speed: packets in a burst, less one */
+    uint8_t streams;                   /* the same: 2 to this power of them, if not 0 */
     bool audio;                        /* the descriptor has the two more bytes of audio devices */
     const uint8_t *extra;              /* class-specific descriptors that follow */
     uint16_t extra_size;

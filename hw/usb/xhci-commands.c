@@ -60,6 +60,16 @@ static void disable_endpoint(Xhci *xhci, unsigned slot, unsigned endpoint)
     xhci_set_endpoint_state(xhci, slot, endpoint, ENDPOINT_DISABLED);
 }
 
+/* Streams are for bulk endpoints, in one linear array (6.2.3). */
+static bool streams_allowed(const Xhci *xhci, const uint32_t *context)
+{
+    enum { LINEAR = 1 << 15 };
+    unsigned streams = context[0] >> 10 & 0x1f, type = context[1] >> 3 & 7;
+
+    return !streams || (xhci->streams && streams <= XHCI_STREAMS && context[0] & LINEAR &&
+                        (type == TYPE_BULK_IN || type == TYPE_BULK_OUT));
+}
+
 static XhciCode enable_endpoint(Xhci *xhci, unsigned slot, unsigned endpoint, uint64_t input)
 {
     XhciSlot *s = &xhci->slots[slot - 1];
@@ -67,7 +77,8 @@ static XhciCode enable_endpoint(Xhci *xhci, unsigned slot, unsigned endpoint, ui
     XhciEndpoint *e = &s->endpoints[endpoint - 1];
 
     if (!read_words(xhci, input + (uint64_t)XHCI_CONTEXT * (endpoint + 1), context,
-                    SLOT_CONTEXT_WORDS)) {
+                    SLOT_CONTEXT_WORDS) ||
+        !streams_allowed(xhci, context)) {
         return CODE_PARAMETER;
     }
     xhci_stop_endpoint(xhci, slot, endpoint);
@@ -75,6 +86,7 @@ static XhciCode enable_endpoint(Xhci *xhci, unsigned slot, unsigned endpoint, ui
         .state = ENDPOINT_RUNNING,
         .type = context[1] >> 3 & 7,
         .interval = (uint8_t)MIN(context[0] >> 16 & 0xff, MAX_INTERVAL),
+        .streams = context[0] >> 10 & 0x1f,
         .ring = { .dequeue = ((uint64_t)context[3] << 32 | context[2]) & ~UINT64_C(0xf),
                   .cycle = context[2] & 1 },
     };
@@ -289,6 +301,27 @@ static XhciCode reset_device(Xhci *xhci, unsigned number)
                                                                       : CODE_PARAMETER;
 }
 
+static XhciCode set_dequeue(Xhci *xhci, const XhciTrb *trb, unsigned slot, unsigned number)
+{
+    XhciEndpoint *e = &xhci->slots[slot - 1].endpoints[number - 1];
+    XhciRing ring = { .dequeue = trb->parameter & ~UINT64_C(0xf), .cycle = trb->parameter & 1 };
+    unsigned stream = trb->status >> 16;
+
+    if (e->state != ENDPOINT_STOPPED && e->state != ENDPOINT_ERROR) {
+        return CODE_CONTEXT_STATE;
+    }
+    if (e->streams && !xhci_has_stream(e, stream)) {
+        return CODE_STREAM;
+    }
+    if (e->streams) {
+        xhci_set_stream_ring(xhci, e, stream, ring);
+    } else {
+        e->ring = ring;
+    }
+    xhci_set_endpoint_state(xhci, slot, number, ENDPOINT_STOPPED);
+    return CODE_SUCCESS;
+}
+
 static XhciCode endpoint_command(Xhci *xhci, const XhciTrb *trb, unsigned slot)
 {
     unsigned number = trb->control >> 16 & 0x1f;
@@ -315,13 +348,7 @@ static XhciCode endpoint_command(Xhci *xhci, const XhciTrb *trb, unsigned slot)
         xhci_set_endpoint_state(xhci, slot, number, ENDPOINT_STOPPED);
         return CODE_SUCCESS;
     default: /* TRB_SET_DEQUEUE */
-        if (e->state != ENDPOINT_STOPPED && e->state != ENDPOINT_ERROR) {
-            return CODE_CONTEXT_STATE;
-        }
-        e->ring.dequeue = trb->parameter & ~UINT64_C(0xf);
-        e->ring.cycle = trb->parameter & 1;
-        xhci_set_endpoint_state(xhci, slot, number, ENDPOINT_STOPPED);
-        return CODE_SUCCESS;
+        return set_dequeue(xhci, trb, slot, number);
     }
 }
 

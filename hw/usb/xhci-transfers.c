@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * xHCI: transfer rings (4.9, 4.10, 4.11). A transfer descriptor goes to its device as one packet over the guest's own
- * memory; an endpoint has one at a time. What a device has nothing for stays in the ring until the device is ready.
+ * memory; an endpoint has one at a time, or one for each of its streams (4.12). What a device has nothing for stays in the ring until the device is ready.
  */
 #include <string.h>
 
@@ -23,8 +23,9 @@ struct XhciTransfer {
     UsbPacket packet; /* first */
     Xhci *xhci;
     uint8_t slot, endpoint;
-    XhciRing after; /* the ring behind it */
-    GArray *trbs;   /* XhciTrb */
+    XhciRing after;     /* the ring behind it */
+    XhciTransfer *next; /* of the endpoint's */
+    GArray *trbs;       /* XhciTrb */
     GArray *iov;
 };
 
@@ -61,6 +62,57 @@ void xhci_set_endpoint_state(Xhci *xhci, unsigned slot, unsigned endpoint, XhciE
     }
 }
 
+/* Rings of streams: their contexts stay in the driver's memory, which reads them when the endpoint is stopped. */
+
+static uint64_t stream_context(const XhciEndpoint *e, unsigned stream)
+{
+    enum { STREAM_CONTEXT = 16 };
+
+    return e->ring.dequeue + (uint64_t)STREAM_CONTEXT * stream;
+}
+
+bool xhci_has_stream(const XhciEndpoint *e, unsigned stream)
+{
+    return e->streams ? stream > 0 && stream < 2u << e->streams : stream == 0;
+}
+
+enum { STREAM_TYPE = 7 << 1, STREAM_PRIMARY = 1 << 1 };
+
+static bool get_ring(Xhci *xhci, const XhciEndpoint *e, unsigned stream, XhciRing *ring)
+{
+    uint8_t context[8];
+    uint64_t value;
+
+    *ring = e->ring;
+    if (!stream) {
+        return true;
+    }
+    if (!xhci_read(xhci, stream_context(e, stream), context, sizeof context)) {
+        return false;
+    }
+    value = load_le64(context);
+    *ring = (XhciRing){ value & ~UINT64_C(0xf), value & 1 };
+    return (value & STREAM_TYPE) == STREAM_PRIMARY;
+}
+
+void xhci_set_stream_ring(Xhci *xhci, const XhciEndpoint *e, unsigned stream, XhciRing ring)
+{
+    uint8_t context[8];
+
+    store_le64(context, ring.dequeue | STREAM_PRIMARY | ring.cycle);
+    xhci_write(xhci, stream_context(e, stream), context, sizeof context);
+}
+
+static XhciTransfer **find_transfer(XhciEndpoint *e, unsigned stream)
+{
+    XhciTransfer **at = &e->transfers;
+
+    while (*at && (*at)->packet.stream != stream) {
+        at = &(*at)->next;
+    }
+    return at;
+}
+
 static void free_transfer(XhciTransfer *t)
 {
     g_array_unref(t->trbs);
@@ -72,9 +124,12 @@ void xhci_stop_endpoint(Xhci *xhci, unsigned slot, unsigned endpoint)
 {
     XhciEndpoint *e = endpoint_of(xhci, slot, endpoint);
 
-    if (e->transfer) {
-        usb_packet_cancel(&e->transfer->packet);
-        g_clear_pointer(&e->transfer, free_transfer);
+    while (e->transfers) {
+        XhciTransfer *t = e->transfers;
+
+        e->transfers = t->next;
+        usb_packet_cancel(&t->packet);
+        free_transfer(t);
     }
 }
 
@@ -169,6 +224,15 @@ static XhciCode code_of(const XhciTransfer *t, const XhciEndpoint *e)
     }
 }
 
+static void move_on(const XhciTransfer *t, XhciEndpoint *e)
+{
+    if (t->packet.stream) {
+        xhci_set_stream_ring(t->xhci, e, t->packet.stream, t->after);
+    } else {
+        e->ring = t->after;
+    }
+}
+
 /* After an error the endpoint is halted, with its ring where the trouble is. */
 static void complete(XhciTransfer *t)
 {
@@ -180,7 +244,7 @@ static void complete(XhciTransfer *t)
         mark_written(t);
     }
     if (code == CODE_SUCCESS || is_isoch(e)) {
-        e->ring = t->after;
+        move_on(t, e);
     } else {
         xhci_set_endpoint_state(xhci, t->slot, t->endpoint, ENDPOINT_HALTED);
     }
@@ -194,7 +258,7 @@ static void packet_done(UsbPacket *packet)
     Xhci *xhci = t->xhci;
     unsigned slot = t->slot, endpoint = t->endpoint;
 
-    endpoint_of(xhci, slot, endpoint)->transfer = NULL;
+    *find_transfer(endpoint_of(xhci, slot, endpoint), packet->stream) = t->next;
     complete(t);
     xhci_kick(xhci, slot, endpoint);
 }
@@ -207,7 +271,11 @@ static Found gather(Xhci *xhci, const XhciEndpoint *e, XhciTransfer *t)
 {
     XhciTrb trb;
 
-    t->after = e->ring;
+    if (!get_ring(xhci, e, t->packet.stream, &t->after)) {
+        log_guest_error(xhci->pci.device.id, "slot %u, endpoint %u: stream %u is no primary one",
+                        t->slot, t->endpoint, t->packet.stream);
+        return NOTHING;
+    }
     do {
         if (t->trbs->len == DESCRIPTOR_TRBS) {
             return BROKEN;
@@ -283,7 +351,7 @@ static UsbToken token_of(const XhciTransfer *t, const XhciTrb *trb)
                                                           : USB_TOKEN_OUT;
 }
 
-static XhciTransfer *new_transfer(Xhci *xhci, unsigned slot, unsigned endpoint)
+static XhciTransfer *new_transfer(Xhci *xhci, unsigned slot, unsigned endpoint, unsigned stream)
 {
     XhciTransfer *t = g_new0(XhciTransfer, 1);
 
@@ -292,6 +360,7 @@ static XhciTransfer *new_transfer(Xhci *xhci, unsigned slot, unsigned endpoint)
     t->endpoint = (uint8_t)endpoint;
     t->packet.done = packet_done;
     t->packet.endpoint = (uint8_t)(endpoint / 2);
+    t->packet.stream = (uint16_t)stream;
     t->trbs = g_array_new(FALSE, FALSE, sizeof(XhciTrb));
     t->iov = g_array_new(FALSE, FALSE, sizeof(struct iovec));
     return t;
@@ -307,17 +376,23 @@ static void refuse(XhciTransfer *t, XhciCode code)
     free_transfer(t);
 }
 
-/* Runs the next descriptor; false: the endpoint can go no further now. */
-static bool run_next(Xhci *xhci, unsigned slot, unsigned endpoint)
+static void found_empty(XhciEndpoint *e, unsigned stream)
+{
+    e->wanted_streams &= ~(UINT64_C(1) << stream);
+    e->wanted = stream && e->wanted_streams;
+}
+
+/* Runs the next descriptor of a ring; false: it can go no further now. */
+static bool run_next(Xhci *xhci, unsigned slot, unsigned endpoint, unsigned stream)
 {
     XhciEndpoint *e = endpoint_of(xhci, slot, endpoint);
-    XhciTransfer *t = new_transfer(xhci, slot, endpoint);
+    XhciTransfer *t = new_transfer(xhci, slot, endpoint, stream);
     UsbDevice *usb = xhci_slot_device(xhci, slot);
     Found found = gather(xhci, e, t);
     const XhciTrb *first;
 
     if (found == NOTHING) {
-        e->wanted = 0;
+        found_empty(e, stream);
         free_transfer(t);
         return false;
     }
@@ -335,7 +410,8 @@ static bool run_next(Xhci *xhci, unsigned slot, unsigned endpoint)
         usb_device_handle(usb, &t->packet);
     }
     if (t->packet.status == USB_PENDING) {
-        e->transfer = t;
+        t->next = e->transfers;
+        e->transfers = t;
         return false;
     }
     if (t->packet.status == USB_NAK && !is_isoch(e)) {
@@ -379,18 +455,56 @@ static bool isoch_is_due(Xhci *xhci, XhciEndpoint *e)
     return true;
 }
 
-void xhci_kick(Xhci *xhci, unsigned slot, unsigned endpoint)
+/* Takes from the budget for each descriptor; what is left of it is 0 when there may be more. */
+static void kick_ring(Xhci *xhci, unsigned slot, unsigned endpoint, unsigned stream,
+                      unsigned *budget)
 {
     XhciEndpoint *e = endpoint_of(xhci, slot, endpoint);
 
-    for (unsigned i = 0; i < RUN_BUDGET; i++) {
-        if (!xhci_running(xhci) || e->state != ENDPOINT_RUNNING || e->transfer ||
+    for (; *budget; --*budget) {
+        if (!xhci_running(xhci) || e->state != ENDPOINT_RUNNING || *find_transfer(e, stream) ||
             xhci->backlog_count || (is_isoch(e) && !isoch_is_due(xhci, e)) ||
-            !run_next(xhci, slot, endpoint)) {
+            !run_next(xhci, slot, endpoint, stream)) {
             return;
         }
     }
-    timer_arm(&xhci->timer, clock_now_ns(xhci->pci.device.machine));
+}
+
+void xhci_kick(Xhci *xhci, unsigned slot, unsigned endpoint)
+{
+    XhciEndpoint *e = endpoint_of(xhci, slot, endpoint);
+    unsigned budget = RUN_BUDGET;
+
+    if (!e->streams) {
+        kick_ring(xhci, slot, endpoint, 0, &budget);
+    }
+    for (unsigned stream = 1; budget && xhci_has_stream(e, stream); stream++) {
+        if (e->wanted_streams >> stream & 1) {
+            kick_ring(xhci, slot, endpoint, stream, &budget);
+        }
+    }
+    if (!budget) {
+        timer_arm(&xhci->timer, clock_now_ns(xhci->pci.device.machine));
+    }
+}
+
+void xhci_ring_bell(Xhci *xhci, unsigned slot, unsigned endpoint, unsigned stream)
+{
+    XhciEndpoint *e = endpoint_of(xhci, slot, endpoint);
+
+    if (e->streams && !xhci_has_stream(e, stream)) {
+        log_guest_error(xhci->pci.device.id, "slot %u, endpoint %u has no stream %u", slot,
+                        endpoint, stream);
+        return;
+    }
+    if (e->state == ENDPOINT_STOPPED && xhci_running(xhci)) {
+        xhci_set_endpoint_state(xhci, slot, endpoint, ENDPOINT_RUNNING);
+    }
+    e->wanted = e->state == ENDPOINT_RUNNING;
+    if (e->streams && e->wanted) {
+        e->wanted_streams |= UINT64_C(1) << stream;
+    }
+    xhci_kick(xhci, slot, endpoint);
 }
 
 void xhci_kick_all(Xhci *xhci)

@@ -3,7 +3,7 @@
  * xHCI host controllers, qemu-xhci and NEC's uPD720200: registers (section 5) and their PCI functions. Registers at 0 of BAR 0, the
  * table of MSI-X at 0x3000 of it.
  *
- * Not modelled: streams, virtualization, debug, bandwidth and interrupt moderation, a saved context (driver begins anew).
+ * Not modelled: secondary streams, virtualization, debug, bandwidth and interrupt moderation, a saved context (driver begins anew).
  */
 #include "hw/usb/xhci.h"
 
@@ -87,13 +87,15 @@ uint64_t xhci_microframe(const Xhci *xhci)
 static uint64_t read_capability(Device *device, unsigned index)
 {
     enum { VERSION = 0x0100, SCHEDULING_THRESHOLD = 0xf, HAS_64_BITS = 1, PROTOCOLS_AT = 0x20 };
+    enum { NO_SECONDARY_STREAMS = 1 << 7, STREAMS_SHIFT = 12 };
     const Xhci *xhci = xhci_of(device);
     const uint32_t values[8] = {
         VERSION << 16 | OFFSET_OPERATIONAL,
         xhci_port_count(xhci) << 24 | xhci->interrupter_count << 8 | xhci->slot_count,
         SCHEDULING_THRESHOLD,
         0,
-        PROTOCOLS_AT / 4 << 16 | HAS_64_BITS,
+        PROTOCOLS_AT / 4 << 16 | HAS_64_BITS |
+            (xhci->streams ? XHCI_STREAMS << STREAMS_SHIFT | NO_SECONDARY_STREAMS : 0),
         OFFSET_DOORBELLS,
         OFFSET_RUNTIME,
         0,
@@ -302,7 +304,6 @@ static void write_doorbell(Device *device, unsigned index, uint64_t value)
 {
     Xhci *xhci = xhci_of(device);
     unsigned endpoint = value & 0xff;
-    XhciEndpoint *e;
 
     if (index == 0) {
         xhci_run_commands(xhci);
@@ -312,12 +313,7 @@ static void write_doorbell(Device *device, unsigned index, uint64_t value)
         log_guest_error(device->id, "doorbell %u rung for endpoint %u", index, endpoint);
         return;
     }
-    e = &xhci->slots[index - 1].endpoints[endpoint - 1];
-    if (e->state == ENDPOINT_STOPPED && xhci_running(xhci)) {
-        xhci_set_endpoint_state(xhci, index, endpoint, ENDPOINT_RUNNING);
-    }
-    e->wanted = e->state == ENDPOINT_RUNNING;
-    xhci_kick(xhci, index, endpoint);
+    xhci_ring_bell(xhci, index, endpoint, value >> 16 & 0xffff);
 }
 
 #define NONE         .field = REGISTER_NO_FIELD
@@ -444,12 +440,22 @@ static void xhci_reset(Device *device)
     reset_controller(xhci);
 }
 
+static bool streams_fit(const XhciSlot *slot)
+{
+    for (unsigned e = 0; e < XHCI_ENDPOINTS; e++) {
+        if (slot->endpoints[e].streams > XHCI_STREAMS) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool xhci_state_check(Device *device, GError **error)
 {
     const Xhci *xhci = xhci_of(device);
 
     for (unsigned i = 0; i < XHCI_SLOTS_MAX; i++) {
-        if (xhci->slots[i].port > xhci_port_count(xhci) ||
+        if (xhci->slots[i].port > xhci_port_count(xhci) || !streams_fit(&xhci->slots[i]) ||
             (i >= xhci->slot_count && xhci->slots[i].enabled)) {
             return error_fail(error, KASO_ERROR_INVALID,
                               "the saved state of %s does not fit: slot %u, port %u", device->id,
@@ -499,7 +505,9 @@ static const StateField endpoint_state[] = {
     STATE_STRUCT(XhciEndpoint, ring, ring_state),
     STATE(XhciEndpoint, next_microframe),
     STATE_DERIVED(XhciEndpoint, pace_ns),
-    STATE_DERIVED(XhciEndpoint, transfer),
+    STATE_DERIVED(XhciEndpoint, transfers),
+    STATE_SINCE(1, XhciEndpoint, streams),
+    STATE_SINCE(1, XhciEndpoint, wanted_streams),
     { 0 },
 };
 
@@ -558,8 +566,7 @@ static const StateField xhci_state[] = {
           "auto" },                                                                                \
         { "msix", PROPERTY_ON_OFF_AUTO, offsetof(Xhci, msix),                                      \
           "a message for each interrupter; auto: where somebody takes it", "auto" },               \
-        { "streams", PROPERTY_BOOL, offsetof(Xhci, streams), "accepted; streams are not offered",  \
-          "on" },                                                                                  \
+        { "streams", PROPERTY_BOOL, offsetof(Xhci, streams), "endpoints may have streams", "on" }, \
     {                                                                                              \
         "conditional-intr-mapping", PROPERTY_BOOL, offsetof(Xhci, conditional),                    \
             "accepted; has no effect", "off"                                                       \
@@ -587,8 +594,8 @@ static bool qemu_xhci_realize(Device *device, GError **error)
 #define XHCI_HOOKS                                                                                 \
     .bus = "pci", .category = "usb", .instance_size = sizeof(Xhci),                                \
     .bus_properties = (const Property[]){ PCI_PROPERTIES(Xhci, pci), { 0 } }, .state = xhci_state, \
-    .unrealize = xhci_unrealize, .reset = xhci_reset, .state_check = xhci_state_check,             \
-    .state_loaded = xhci_state_loaded
+    .state_version = 1, .unrealize = xhci_unrealize, .reset = xhci_reset,                          \
+    .state_check = xhci_state_check, .state_loaded = xhci_state_loaded
 
 static const DeviceType qemu_xhci_type = {
     .name = "qemu-xhci",

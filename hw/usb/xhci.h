@@ -21,6 +21,7 @@ enum {
     XHCI_BACKLOG = 1024,
     XHCI_TRB_SIZE = 16,
     XHCI_CONTEXT = 32,
+    XHCI_STREAMS = 5, /* at most, as contexts have it: 2 to the power of 1 more, with the reserved one */
 
     XHCI_CMD_RUN = 1 << 0,
     XHCI_CMD_RESET = 1 << 1,
@@ -90,6 +91,7 @@ typedef enum {
     CODE_PARAMETER = 17,
     CODE_CONTEXT_STATE = 19,
     CODE_COMMAND_RING_STOPPED = 24,
+    CODE_STREAM = 34,
 } XhciCode;
 
 typedef struct {
@@ -126,14 +128,16 @@ typedef enum {
 typedef struct XhciTransfer XhciTransfer;
 
 typedef struct {
-    uint8_t state;    /* XhciEndpointState */
-    uint8_t type;     /* XhciEndpointType */
-    uint8_t interval; /* exponent, in microframes */
-    uint8_t wanted;   /* the driver has rung since it was last found empty */
+    uint8_t state;           /* XhciEndpointState */
+    uint8_t type;            /* XhciEndpointType */
+    uint8_t interval;        /* exponent, in microframes */
+    uint8_t wanted;          /* the driver has rung since it was last found empty */
+    uint8_t streams;         /* 0: none; else `ring` is where the array of their contexts is */
+    uint64_t wanted_streams; /* the same as `wanted`, a bit each */
     XhciRing ring;
     uint64_t next_microframe; /* of an isochronous endpoint */
     int64_t pace_ns;          /* usb_pace */
-    XhciTransfer *transfer;   /* that a device has */
+    XhciTransfer *transfers;  /* that a device has: one for each stream, else one */
 } XhciEndpoint;
 
 typedef struct {
@@ -229,6 +233,12 @@ void xhci_kick_all(Xhci *xhci);
 void xhci_stop_endpoint(Xhci *xhci, unsigned slot, unsigned endpoint);
 void xhci_set_endpoint_state(Xhci *xhci, unsigned slot, unsigned endpoint, XhciEndpointState state);
 UsbDevice *xhci_slot_device(Xhci *xhci, unsigned slot);
+/* The driver has rung the bell of an endpoint's ring. */
+void xhci_ring_bell(Xhci *xhci, unsigned slot, unsigned endpoint, unsigned stream);
+/* Whether an endpoint has a stream. */
+bool xhci_has_stream(const XhciEndpoint *e, unsigned stream);
+/* Where the ring of a stream is, in the driver's memory. */
+void xhci_set_stream_ring(Xhci *xhci, const XhciEndpoint *e, unsigned stream, XhciRing ring);
 /* A device's endpoint has something. */
 void xhci_endpoint_ready(Xhci *xhci, UsbDevice *usb, uint8_t address);
 

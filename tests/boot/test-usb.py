@@ -12,7 +12,7 @@ from guest import Guest
 from qmp import Monitor
 
 MIB = 1 << 20
-# machine, console, driver, options, MiB of the stick, what the kernel calls the speeds of a stick and of a tablet
+# machine, console, driver, options, MiB of the stick, what the kernel calls the speeds of a stick and of a tablet; those of NAME-uas are units of usb-uas
 VARIANTS = {
     "xhci-pc": ("pc", "ttyS0", "xhci_pci", ["-device", "qemu-xhci,id=usb"], 32, "5000", "480"),
     "xhci-virt": ("virt", "ttyAMA0", "xhci_pci", ["-device", "qemu-xhci,id=usb"], 32, "5000", "480"),
@@ -84,7 +84,8 @@ def check_plugs(guest, qmp, count):
 
 def main():
     kaso, boot, variant, *plugs = sys.argv[1:]
-    machine, console, driver, options, size, stick_speed, tablet_speed = VARIANTS[variant]
+    attached = variant.endswith("-uas")
+    machine, console, driver, options, size, stick_speed, tablet_speed = VARIANTS[variant.removesuffix("-uas")]
     if not os.path.exists(f"{boot}/linux"):
         print(f"no {boot}/linux: scripts/dev boot makes it")
         sys.exit(77)
@@ -98,13 +99,16 @@ def main():
                 "-qmp", f"unix:{folder}/qmp,server=on,wait=off"] + options
         argv += ["-drive", f"if=none,id=source,format=raw,readonly=on,file={folder}/source",
                  "-drive", f"if=none,id=target,format=raw,file={folder}/target",
-                 "-device", "usb-storage,drive=source", "-device", "usb-storage,drive=target",
                  "-device", "usb-kbd", "-device", "usb-tablet"]
+        argv += ["-device", "usb-uas,id=uas", "-device", "scsi-hd,drive=source,bus=uas.0,scsi-id=0,lun=0",
+                 "-device", "scsi-hd,drive=target,bus=uas.0,scsi-id=0,lun=1"] if attached else [
+                 "-device", "usb-storage,drive=source", "-device", "usb-storage,drive=target"]
         with Guest(argv) as guest:
             guest.expect(r"Type poweroff to end", 120)
             guest.expect(r"# ")
-            run(guest, f"for m in {driver} usb_storage sd_mod usbhid hid_generic; do modprobe $m; done")
+            run(guest, f"for m in {driver} usb_storage uas sd_mod usbhid hid_generic; do modprobe $m; done")
             check_sticks(guest, folder, size)
+            run(guest, f"[ -e /sys/bus/usb/drivers/{'uas' if attached else 'usb-storage'}/*-*:1.0 ]")
             speeds = run(guest, "cat /sys/bus/usb/devices/*-*/speed").split()
             assert stick_speed in speeds and tablet_speed in speeds, speeds
             qmp = Monitor(f"{folder}/qmp")
