@@ -229,6 +229,7 @@ static void memory_backend_tell(const Object *object, ObjectMemory *memory)
         .populate = backend->prealloc,
         .no_dump = !backend->dump,
         .no_merge = !backend->merge,
+        .no_reserve = !backend->reserve,
         .policy = backend->policy,
         .host_nodes = backend->nodes,
     };
@@ -244,7 +245,7 @@ static void memory_backend_tell(const Object *object, ObjectMemory *memory)
     { "policy", PROPERTY_ENUM, offsetof(MemoryBackend, policy), "how they are used", .fallback = "default", .values = memory_policies }, \
     { "merge", PROPERTY_BOOL, offsetof(MemoryBackend, merge), "the host may share equal pages", .fallback = "on" }, \
     { "dump", PROPERTY_BOOL, offsetof(MemoryBackend, dump), "the host's core files of Kaso have it", .fallback = "on" }, \
-    { "reserve", PROPERTY_BOOL, offsetof(MemoryBackend, reserve), "accepted; swap space is never reserved", .fallback = "on" }, \
+    { "reserve", PROPERTY_BOOL, offsetof(MemoryBackend, reserve), "off: huge pages are not set aside at the start (swap space never is)", .fallback = "on" }, \
     { "x-use-canonical-path-for-ramblock-id", PROPERTY_BOOL, offsetof(MemoryBackend, canonical), "accepted; RAM is saved by the board's name for it" }
 static const Property memory_ram_properties[] = { COMMON_PROPERTIES("off"), { 0 } };
 static const Property memory_memfd_properties[] = {

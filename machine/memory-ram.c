@@ -6,9 +6,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/bits.h"
@@ -182,16 +184,27 @@ static bool populate(uint8_t *host, uint64_t size, const char *name, GError **er
     return true;
 }
 
+static bool has_huge_pages(int file)
+{
+    struct statfs status;
+
+    return fstatfs(file, &status) == 0 && status.f_type == HUGETLBFS_MAGIC;
+}
+
+/* Huge pages are set aside for the machine: where the host has too few, its first access to a lacking one would end it. */
 static bool map_file(uint8_t *host, const ObjectMemory *memory, const char *name, GError **error)
 {
+    bool huge = has_huge_pages(memory->fd);
     int kind = memory->private_copy ? MAP_PRIVATE : MAP_SHARED;
+    int pages = huge && !memory->no_reserve ? 0 : MAP_NORESERVE;
 
-    return mmap(host, memory->size, PROT_READ | PROT_WRITE, kind | MAP_FIXED | MAP_NORESERVE,
-                memory->fd, (off_t)memory->offset) != MAP_FAILED ||
-           error_fail_errno(error, errno,
-                            "memory back end '%s': cannot map %" G_GUINT64_FORMAT
-                            " bytes of its file",
-                            name, memory->size);
+    return mmap(host, memory->size, PROT_READ | PROT_WRITE, kind | MAP_FIXED | pages, memory->fd,
+                (off_t)memory->offset) != MAP_FAILED ||
+           error_fail_errno(
+               error, errno,
+               "memory back end '%s': cannot map %" G_GUINT64_FORMAT " bytes of its file%s", name,
+               memory->size,
+               huge ? " (/proc/sys/vm/nr_hugepages has how many huge pages there are)" : "");
 }
 
 /* On which of the host's nodes its pages are to be (mbind). */

@@ -27,6 +27,7 @@ typedef struct {
     bool populate;   /* all of it shall be taken from the host at once */
     bool no_dump;    /* the host's core files shall not have it */
     bool no_merge;   /* the host shall not share equal pages */
+    bool no_reserve; /* huge pages are not set aside before they are used */
     int policy;      /* of memory_policies: on which of the host's nodes */
     const unsigned long *host_nodes; /* bits; HOST_NODES_MOST of them */
 } ObjectMemory;

@@ -767,6 +767,16 @@ class CommandLine(unittest.TestCase):
         result = run(program=os.path.join(FOLDER, 'kaso'))
         self.assertIn('which machine?', result.stderr)
 
+    def test_huge_pages(self):
+        """Where the host has too few, it is said at the start; the guest's first access to a lacking one would end everything."""
+        with open('/proc/meminfo', encoding='utf-8') as file:
+            memory = dict(line.split(':') for line in file)
+        size = (int(memory.get('HugePages_Free', '0')) + 8) * 2048
+        backend = f'memory-backend-memfd,id=m,size={size}K,hugetlb=on,hugetlbsize=2M'
+        result = run(*VIRT[:-2], '-m', f'{size}K', '-S', '-monitor', 'stdio', '-object', backend, '-M', 'virt,memory-backend=m', stdin='quit\n')
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertRegex(result.stderr, 'nr_hugepages has how many|cannot create its memory')
+
 
 if __name__ == '__main__':
     unittest.main()
