@@ -196,10 +196,15 @@ static void helper_pause(TcgState *env)
 }
 X86_HELPER(pause, IR_VOID, HELPER_ENV | HELPER_EFFECT);
 
+/*
+ * Interrupts are taken between units. A loop that gives a lock, waits and takes it again must not be one unit: who is preempted in it would have
+ * the lock each time, and others on the same processor (a hypervisor's guests) would never get it.
+ */
 void x86_pause(X86Translator *t)
 {
     x86_svm_intercept(t, SVM_EXIT_PAUSE, 0);
     x86_call(t, &call_pause, 0, 0, 0, 0);
+    x86_dispatch_next(t);
 }
 
 /* Time and identification. */
@@ -421,6 +426,7 @@ void x86_mwait(X86Translator *t)
 {
     if (!x86_not_privileged(t)) {
         x86_call(t, &call_pause, 0, 0, 0, 0);
+        x86_dispatch_next(t);
     }
 }
 

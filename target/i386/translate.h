@@ -176,7 +176,7 @@ void x86_call_if(X86Translator *t, IrCond cond, IrRef flags, const TcgHelper *he
 void x86_check_canonical(X86Translator *t, IrRef address);
 /* Rights to ports in protected and virtual-8086 mode. */
 void x86_check_io(X86Translator *t, IrRef port, unsigned bytes);
-/* PAUSE: others may run. */
+/* PAUSE: others may run, and interrupts are looked for. */
 void x86_pause(X86Translator *t);
 
 /*

@@ -158,6 +158,45 @@ static void test_watched_code(void)
     x86_rig_close(&rig);
 }
 
+static gboolean post_nmi(void *opaque)
+{
+    Vcpu *vcpu = opaque;
+
+    vcpu_post_event(vcpu, X86_EVENT_NMI, 0);
+    return G_SOURCE_CONTINUE;
+}
+
+/* Interrupts come while a loop that has given a lock waits in PAUSE, not only while it has it. */
+static void test_lock_is_seen_free(void)
+{
+    enum { LOCK = 0x7000, NMIS = 0x7008 };
+    /* loop: mov dword [LOCK], 0; pause; lock bts dword [LOCK], 0; jmp loop */
+    static const uint8_t code[] = { 0xc7, 4,         0x25, 0,    LOCK >> 8, 0,    0,    0,    0,
+                                    0,    0,         0xf3, 0x90, 0xf0,      0x0f, 0xba, 0x2c, 0x25,
+                                    0,    LOCK >> 8, 0,    0,    0,         0xeb, 0xe7 };
+    /* cmp dword [LOCK], 0; je end; inc dword [NMIS]; cmp dword [NMIS], 300; jae end; iretq; end: … */
+    static const uint8_t handler[] = { 0x83,      0x3c, 0x25, 0,    LOCK >> 8, 0,    0,
+                                       0,         0x74, 0x16, 0xff, 4,         0x25, 8,
+                                       NMIS >> 8, 0,    0,    0x81, 0x3c,      0x25, 8,
+                                       NMIS >> 8, 0,    0,    0x2c, 1,         0,    0,
+                                       0x73,      2,    0x48, 0xcf, 0xba,      0xf4, 0x05,
+                                       0,         0,    0xee, 0xeb, 0xfe };
+    guint timer;
+    X86Rig rig;
+
+    prepare(&rig);
+    memcpy(rig.ram + CODE, code, sizeof code);
+    memcpy(rig.ram + HANDLER, handler, sizeof handler);
+    store_le32(rig.ram + LOCK, 1);
+    store_le64(rig.ram + GDT + rig.cpu->seg[X86_SS].selector, UINT64_C(0x00cf93000000ffff));
+    store_le64(rig.ram + IDT + 16 * X86_NMI, HANDLER | CODE_0 << 16 | UINT64_C(0x8e00) << 32);
+    timer = g_timeout_add(1, post_nmi, &rig.cpu->vcpu);
+    x86_rig_run(&rig, CODE);
+    g_source_remove(timer);
+    g_assert_cmphex(load_le32(rig.ram + LOCK), ==, 0);
+    x86_rig_close(&rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -165,5 +204,6 @@ int main(int argc, char **argv)
     g_test_add_func("/delivery-x86/stacks", test_stacks);
     g_test_add_func("/delivery-x86/error-codes", test_error_codes);
     g_test_add_func("/delivery-x86/watched-code", test_watched_code);
+    g_test_add_func("/delivery-x86/lock-is-seen-free", test_lock_is_seen_free);
     return g_test_run();
 }
