@@ -46,6 +46,30 @@ const CpuModel *cpu_model_get(const Target *target, const char *name, GError **e
     return NULL;
 }
 
+Vcpu *cpu_model_sample(const CpuModel *model, Machine *machine, char ***lacking)
+{
+    Vcpu *vcpu = g_malloc0(model->target->cpu_size);
+    char **names;
+
+    vcpu->machine = machine;
+    vcpu->model = model;
+    vcpu->target = model->target;
+    properties_init(model->target->properties, vcpu);
+    names = model->target->resolve(vcpu);
+    if (lacking) {
+        *lacking = names;
+    } else {
+        g_strfreev(names);
+    }
+    return vcpu;
+}
+
+void cpu_model_sample_free(Vcpu *vcpu)
+{
+    properties_free(vcpu->target->properties, vcpu);
+    g_free(vcpu);
+}
+
 const TargetRegister *target_register_find(const Target *target, const char *name)
 {
     for (const TargetRegister *reg = target->registers; reg && reg->name; reg++) {

@@ -76,8 +76,11 @@ struct Target {
     const NotYet *models_not_yet; /* CPU models that users of other emulators know; may be NULL */
     size_t cpu_size;              /* of the CPU structure, whose first member is a Vcpu */
     const Property *properties;   /* -cpu NAME,feature=on: over the CPU structure */
-    /* What "auto" means for a property of a model, for help; NULL: it has no such switch. */
-    const char *(*switch_default)(const CpuModel *model, const char *property);
+    /*
+     * Sets the properties of a CPU that is none of a machine's to what they come to for its model, on vcpu->machine's accelerator (NULL: on none in
+     * particular). Answers which features the model has and cannot have there; NULL-terminated, the caller frees.
+     */
+    char **(*resolve)(Vcpu *vcpu);
     /* Width of guest physical addresses that a model can form; NULL: 64. */
     unsigned (*physical_bits)(const CpuModel *model);
     /* The counter that guests take their time from, at a virtual time; NULL: COUNTER_NONE. */
@@ -142,6 +145,9 @@ const Target *target_find(const char *name);
 const CpuModel *cpu_model_find(const Target *target, const char *name);
 /* As find, and says why there is none. */
 const CpuModel *cpu_model_get(const Target *target, const char *name, GError **error);
+/* A CPU only for its properties, which are resolved: Target.resolve has what, and what `lacking` (may be NULL) gets. */
+Vcpu *cpu_model_sample(const CpuModel *model, Machine *machine, char ***lacking);
+void cpu_model_sample_free(Vcpu *vcpu);
 
 static inline int target_capstone_mode(const Vcpu *vcpu)
 {

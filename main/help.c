@@ -107,25 +107,24 @@ void help_machines(const Target *target)
     g_ptr_array_unref(texts);
 }
 
-/* model: whose defaults to tell, or NULL. */
-static void print_model_properties(const Property *table, const CpuModel *model)
+/* sample: one that has the defaults to tell; NULL: they are the table's. */
+static void print_properties_of(const Property *table, const void *sample)
 {
     GArray *lines = new_lines();
     GPtrArray *texts = g_ptr_array_new_with_free_func(g_free);
 
     for (; table && table->name; table++) {
         char *name = g_strdup_printf("  %s=<%s>", table->name, property_type_name(table));
-        const char *of_model = model && model->target->switch_default
-                                   ? model->target->switch_default(model, table->name)
-                                   : NULL;
-        const char *fallback = of_model ? of_model : table->fallback;
+        bool told = sample && table->kind != PROPERTY_NOT_YET;
+        char *fallback = told ? property_get(table, sample) : g_strdup(table->fallback);
         char *values = table->values ? g_strjoinv("|", (char **)table->values) : NULL;
         char *summary =
             g_strdup_printf("- %s%s%s%s%s%s", table->summary ? table->summary : "feature",
                             values ? " (" : "", values ? values : "", values ? ")" : "",
-                            fallback ? "; default " : "", fallback ? fallback : "");
+                            fallback && *fallback ? "; default " : "", fallback ? fallback : "");
 
         g_free(values);
+        g_free(fallback);
         g_ptr_array_add(texts, name);
         g_ptr_array_add(texts, summary);
         add_line(lines, name, summary);
@@ -136,7 +135,7 @@ static void print_model_properties(const Property *table, const CpuModel *model)
 
 static void print_properties(const Property *table)
 {
-    print_model_properties(table, NULL);
+    print_properties_of(table, NULL);
 }
 
 bool help_machine(const char *name, GError **error)
@@ -235,6 +234,7 @@ bool help_cpu(const Target *target, const char *name, GError **error)
 {
     const Target *const *it;
     const CpuModel *model = NULL;
+    Vcpu *sample;
 
     REGISTRY_FOREACH(targets, it) {
         if (!model && (!target || target == *it)) {
@@ -244,7 +244,9 @@ bool help_cpu(const Target *target, const char *name, GError **error)
     }
     if (model) {
         printf("%s (%s): %s\n", model->name, model->target->name, model->summary);
-        print_model_properties(model->target->properties, model);
+        sample = cpu_model_sample(model, NULL, NULL);
+        print_properties_of(model->target->properties, sample);
+        cpu_model_sample_free(sample);
     }
     return model != NULL;
 }

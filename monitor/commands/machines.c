@@ -70,29 +70,48 @@ static const MonitorCommand machines_command = {
 };
 MONITOR_COMMAND(machines_command);
 
+/* What the machine's accelerator cannot give it. */
+static json_t *lacking_features(Machine *machine, const CpuModel *model)
+{
+    json_t *list = json_array();
+    char **names;
+    Vcpu *sample = cpu_model_sample(model, machine, &names);
+
+    for (unsigned i = 0; names[i]; i++) {
+        json_array_append_new(list, monitor_string(names[i]));
+    }
+    g_strfreev(names);
+    cpu_model_sample_free(sample);
+    return list;
+}
+
+static json_t *describe_model(Machine *machine, const CpuModel *model)
+{
+    /* Not the same everywhere. */
+    static const char *const all_there_is[] = { "host", "max", NULL };
+    g_autofree char *type = g_strdup_printf("%s-%s-cpu", model->name, model->target->name);
+    json_t *entry = json_object();
+
+    monitor_put(entry, "name", json_string(model->name));
+    monitor_put(entry, "typename", monitor_string(type));
+    monitor_put(entry, "unavailable-features", lacking_features(machine, model));
+    monitor_put(entry, "migration-safe", json_boolean(!g_strv_contains(all_there_is, model->name)));
+    monitor_put(entry, "static", json_false());
+    monitor_put(entry, "deprecated", json_false());
+    return entry;
+}
+
 static json_t *cpu_definitions_run(Monitor *monitor, json_t *arguments, GError **error)
 {
-    const Target *target = monitor_machine(monitor)->config.target;
+    Machine *machine = monitor_machine(monitor);
+    const Target *target = machine->config.target;
     const CpuModel *const *it;
     json_t *list = json_array();
 
     REGISTRY_FOREACH(cpu_models, it) {
-        json_t *entry;
-        char *type;
-
-        if (target && (*it)->target != target) {
-            continue;
+        if (!target || (*it)->target == target) {
+            json_array_append_new(list, describe_model(machine, *it));
         }
-        entry = json_object();
-        type = g_strdup_printf("%s-%s-cpu", (*it)->name, (*it)->target->name);
-        monitor_put(entry, "name", json_string((*it)->name));
-        monitor_put(entry, "typename", monitor_string(type));
-        monitor_put(entry, "unavailable-features", json_array());
-        monitor_put(entry, "migration-safe", json_boolean(strcmp((*it)->name, "max") != 0));
-        monitor_put(entry, "static", json_false());
-        monitor_put(entry, "deprecated", json_false());
-        json_array_append_new(list, entry);
-        g_free(type);
     }
     return list;
 }
@@ -105,24 +124,38 @@ static const MonitorCommand cpu_definitions_command = {
 };
 MONITOR_COMMAND(cpu_definitions_command);
 
-/* A property's value in a model: the switch as the model has it, else what it is without being given. */
-static json_t *model_property(const CpuModel *model, const Property *property)
+/* NULL: nothing that could be told. */
+static json_t *property_value(const Property *property, const void *instance)
 {
-    const char *text =
-        model->target->switch_default ? model->target->switch_default(model, property->name) : NULL;
+    g_autofree char *text = NULL;
     guint64 number;
 
-    text = text ? text : property->fallback;
-    if (!text) {
+    if (property->kind == PROPERTY_NOT_YET) {
         return NULL;
     }
+    text = property_get(property, instance);
     if (!strcmp(text, "on") || !strcmp(text, "off")) {
         return json_boolean(!strcmp(text, "on"));
     }
     if (g_ascii_string_to_unsigned(text, 10, 0, INT64_MAX, &number, NULL)) {
         return json_integer((json_int_t)number);
     }
-    return monitor_string(text);
+    return *text ? monitor_string(text) : NULL;
+}
+
+static json_t *model_properties(Machine *machine, const CpuModel *model)
+{
+    Vcpu *sample = cpu_model_sample(model, machine, NULL);
+    json_t *props = json_object(), *value;
+
+    for (const Property *p = model->target->properties; p && p->name; p++) {
+        value = property_value(p, sample);
+        if (value) {
+            monitor_put(props, p->name, value);
+        }
+    }
+    cpu_model_sample_free(sample);
+    return props;
 }
 
 static bool is_property(const Target *target, const char *name)
@@ -156,13 +189,7 @@ static json_t *expansion_run(Monitor *monitor, json_t *arguments, GError **error
     if (!model) {
         return NULL;
     }
-    props = json_object();
-    for (const Property *p = target->properties; p && p->name; p++) {
-        value = p->kind == PROPERTY_NOT_YET ? NULL : model_property(model, p);
-        if (value) {
-            monitor_put(props, p->name, value);
-        }
-    }
+    props = model_properties(monitor_machine(monitor), model);
     json_object_foreach(given, key, value)
     {
         if (!is_property(target, key)) {

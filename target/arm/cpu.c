@@ -382,21 +382,15 @@ static const Property properties[] = {
 };
 /* clang-format on */
 
-static const char *switch_default(const CpuModel *model, const char *property)
+static char **resolve(Vcpu *vcpu)
 {
-    static const char *const names[] = {
-#define NAME(identifier, name, summary) name,
-        ARM_FEATURES(NAME)
-#undef NAME
-    };
-    const ArmModel *arm_model = model->data;
+    ArmCpu *cpu = arm_cpu(vcpu);
+    const ArmModel *model = vcpu->model->data;
 
     for (unsigned i = 0; i < ARM_FEATURE_COUNT; i++) {
-        if (strcmp(names[i], property) == 0) {
-            return arm_model->features >> i & 1 ? "on" : "off";
-        }
+        cpu->switches[i] = model->features >> i & 1 ? ON_OFF_AUTO_ON : ON_OFF_AUTO_OFF;
     }
-    return NULL;
+    return g_new0(char *, 1);
 }
 
 static unsigned physical_bits(const CpuModel *model)
@@ -444,7 +438,7 @@ const Target arm_target = {
     .models_not_yet = arm_models_not_yet,
     .cpu_size = sizeof(ArmCpu),
     .properties = properties,
-    .switch_default = switch_default,
+    .resolve = resolve,
     .physical_bits = physical_bits,
     .counter = COUNTER_ARM_VIRTUAL,
     .counter_at = counter_at,

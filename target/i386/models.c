@@ -257,6 +257,18 @@ static GString *missing_names(const X86Cpu *cpu, const uint32_t *wanted, const u
     return list;
 }
 
+static void keep_supported(X86Cpu *cpu, const uint32_t *wanted, const uint32_t *supported)
+{
+    for (unsigned i = 0; i < X86_FEATURE_WORDS; i++) {
+        cpu->features[i] = wanted[i] & supported[i];
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(dependencies); i++) {
+        if (!has_word(cpu->features, dependencies[i].needs)) {
+            set_word(cpu->features, dependencies[i].feature, false);
+        }
+    }
+}
+
 static bool leave_out_missing(X86Cpu *cpu, const uint32_t *wanted, const uint32_t *supported,
                               GError **error)
 {
@@ -277,14 +289,7 @@ static bool leave_out_missing(X86Cpu *cpu, const uint32_t *wanted, const uint32_
         g_printerr("kaso: warning: CPU '%s' is without features that are not there%s: %s\n", model,
                    cpu->on_host ? " on this host" : " yet", missing->str);
     }
-    for (unsigned i = 0; i < X86_FEATURE_WORDS; i++) {
-        cpu->features[i] = wanted[i] & supported[i];
-    }
-    for (size_t i = 0; i < G_N_ELEMENTS(dependencies); i++) {
-        if (!has_word(cpu->features, dependencies[i].needs)) {
-            set_word(cpu->features, dependencies[i].feature, false);
-        }
-    }
+    keep_supported(cpu, wanted, supported);
     return true;
 }
 
@@ -456,18 +461,14 @@ static bool choose_identity(X86Cpu *cpu, GError **error)
     return true;
 }
 
-bool x86_select_features(X86Cpu *cpu, GError **error)
+/* What the model and the user want of what is supported, and who the processor says it is. */
+static bool choose_wanted(X86Cpu *cpu, uint32_t *wanted, uint32_t *supported, GError **error)
 {
-    const MachineConfig *config = &cpu->vcpu.machine->config;
-    uint32_t wanted[X86_FEATURE_WORDS] = { 0 }, supported[X86_FEATURE_WORDS];
+    Machine *machine = cpu->vcpu.machine;
 
-    cpu->on_host = cpu->vcpu.machine->accelerator && cpu->vcpu.machine->accelerator->cpuid;
-    supported_by(cpu->vcpu.machine, cpu->vcpu.target, supported);
+    cpu->on_host = machine && machine->accelerator && machine->accelerator->cpuid;
+    supported_by(machine, cpu->vcpu.target, supported);
     model_features(cpu->x86_model, supported, wanted);
-    if (cpu->x86_model->of_host && !cpu->on_host) {
-        return error_fail(error, KASO_ERROR_UNSUPPORTED,
-                          "CPU 'host' is what -accel kvm runs on; use -cpu max");
-    }
     if (!choose_identity(cpu, error)) {
         return false;
     }
@@ -476,6 +477,21 @@ bool x86_select_features(X86Cpu *cpu, GError **error)
         leave_out_unwanted(cpu, supported, wanted);
     }
     apply_switches(cpu, wanted);
+    return true;
+}
+
+bool x86_select_features(X86Cpu *cpu, GError **error)
+{
+    const MachineConfig *config = &cpu->vcpu.machine->config;
+    uint32_t wanted[X86_FEATURE_WORDS] = { 0 }, supported[X86_FEATURE_WORDS];
+
+    if (!choose_wanted(cpu, wanted, supported, error)) {
+        return false;
+    }
+    if (cpu->x86_model->of_host && !cpu->on_host) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "CPU 'host' is what -accel kvm runs on; use -cpu max");
+    }
     if (!leave_out_missing(cpu, wanted, supported, error) ||
         (cpu->on_host && !x86_hyperv_select(cpu, wanted, supported[X86_WORD_HYPERV], error)) ||
         !choose_widths(cpu, error)) {
@@ -486,17 +502,21 @@ bool x86_select_features(X86Cpu *cpu, GError **error)
     return true;
 }
 
-const char *x86_switch_default(const CpuModel *model, const char *property)
+char **x86_resolve(Vcpu *vcpu)
 {
-    uint32_t words[X86_FEATURE_WORDS] = { 0 }, supported[X86_FEATURE_WORDS];
+    X86Cpu *cpu = x86_cpu(vcpu);
+    uint32_t wanted[X86_FEATURE_WORDS] = { 0 }, supported[X86_FEATURE_WORDS];
+    g_autoptr(GString) missing = NULL;
 
-    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-        if (strcmp(names[i].name, property) == 0) {
-            supported_by(NULL, model->target, supported);
-            model_features(model->data, supported, words);
-            return has_word(words, names[i].number) && has_word(supported, names[i].number) ? "on"
-                                                                                            : "off";
-        }
+    cpu->x86_model = vcpu->model->data;
+    if (!choose_wanted(cpu, wanted, supported, NULL)) {
+        return g_new0(char *, 1);
     }
-    return NULL;
+    missing = missing_names(cpu, wanted, supported);
+    keep_supported(cpu, wanted, supported);
+    choose_levels(cpu);
+    for (unsigned i = 0; i < X86_FEATURE_COUNT; i++) {
+        cpu->switches[i] = has_word(cpu->features, i) ? ON_OFF_AUTO_ON : ON_OFF_AUTO_OFF;
+    }
+    return g_strsplit(missing->str, ", ", -1);
 }

@@ -54,8 +54,8 @@ extern const uint32_t x86_supported_features[X86_FEATURE_WORDS];
 extern const NotYet x86_models_not_yet[];
 /* -cpu NAME,property=value */
 extern const Property x86_properties[];
-/* "on" or "off" for a feature of a model. */
-const char *x86_switch_default(const CpuModel *model, const char *property);
+/* Target.resolve. */
+char **x86_resolve(Vcpu *vcpu);
 
 /* As -cpu spells it. */
 const char *x86_feature_name(unsigned feature);

@@ -238,6 +238,29 @@ class Options(KvmTest):
         self.assertIn("KVM cannot scale it", got.stderr)
 
 
+    def asked(self, *commands, model="max"):
+        """What the commands of QMP answer, and what is warned of the machine's CPUs."""
+        lines = [{"execute": "qmp_capabilities"}, *commands, {"execute": "quit"}]
+        got = subprocess.run([KASO, "-M", "pc", "-m", "16", "-nodefaults", "-display", "none", "-S", "-accel", "kvm", "-cpu", model, "-qmp", "stdio"],
+                             input="\n".join(map(json.dumps, lines)), capture_output=True, text=True, timeout=120, check=False)
+        self.assertEqual(got.returncode, 0, got.stderr)
+        return [answer["return"] for answer in map(json.loads, got.stdout.splitlines()) if "return" in answer][1:-1], got.stderr
+
+    def test_models_told(self):
+        """Programs are told what this host lacks of each model as users are, and of 'host' what can be asked for."""
+        (models, expanded), _ = self.asked({"execute": "query-cpu-definitions"}, {"execute": "query-cpu-model-expansion", "arguments": {"type": "static", "model": {"name": "host"}}})
+        models = {model["name"]: model for model in models}
+        for name in "qemu64", "Haswell", "EPYC-Genoa", "486", "max":
+            warned = re.search(r"without features that are not there on this host: (.*)", self.asked(model=name)[1])
+            self.assertEqual(models[name]["unavailable-features"], warned[1].split(", ") if warned else [], name)
+        self.assertTrue(models["EPYC-Genoa"]["migration-safe"] and not models["host"]["migration-safe"])
+        props = expanded["model"]["props"]
+        self.assertRegex(props["vendor"], "^.{12}$")
+        self.assertEqual((props["kvmclock"], props["lm"], props["avx10"], type(props["family"])), (True, True, False, int))
+        wanted = ",".join(f"{name}={'on' if props[name] else 'off'}" for name in ("lm", "avx2", "pni", "x2apic", "kvmclock", "smap", "gfni", "vaes"))
+        self.assertEqual(self.asked(model=f"host,enforce,{wanted}")[1], "")
+
+
 class Firmware(KvmTest):
     """Long where KVM emulates real mode in software."""
 
