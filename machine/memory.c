@@ -102,6 +102,17 @@ void memory_region_remove(MemoryRegion *child)
     memory_map_changed(container->machine);
 }
 
+void memory_region_place(MemoryRegion *container, uint64_t address, MemoryRegion *child,
+                         int priority, bool shown)
+{
+    if (child->parent && (!shown || child->parent != container || child->address != address)) {
+        memory_region_remove(child);
+    }
+    if (shown && !child->parent) {
+        memory_region_add(container, address, child, priority);
+    }
+}
+
 void memory_region_set_enabled(MemoryRegion *region, bool enabled)
 {
     if (region->enabled != enabled) {

@@ -107,6 +107,9 @@ void memory_region_init_alias(MemoryRegion *region, Machine *machine, const char
 
 void memory_region_add(MemoryRegion *container, uint64_t address, MemoryRegion *child, int priority);
 void memory_region_remove(MemoryRegion *child);
+/* For regions that registers show, move and hide: there when `shown`, else nowhere. Free where nothing changes. */
+void memory_region_place(MemoryRegion *container, uint64_t address, MemoryRegion *child,
+                         int priority, bool shown);
 void memory_region_set_enabled(MemoryRegion *region, bool enabled);
 void memory_region_set_address(MemoryRegion *region, uint64_t address);
 /* What is seen through the region (an alias, a container or RAM itself) cannot be written: shadowed ROM. */

@@ -247,7 +247,7 @@ static const Register smi_registers[] = {
 };
 
 /* Of configuration space, beyond the header. */
-static const struct { uint8_t offset, value, writable; } config_defaults[] = {
+static const PciConfigByte config_defaults[] = {
     { 0x40, 0x01, 0x80 }, { 0x41, 0x00, 0xff },                      /* PMBASE; bit 0: I/O space */
     { 0x44, 0x00, 0x87 },                                            /* ACPI_CNTL */
     { 0x48, 0x01, 0xc0 }, { 0x49, 0x00, 0xff }, { 0x4c, 0x00, 0x11 }, /* GPIOBASE, GC */
@@ -273,28 +273,16 @@ static const RegisterBank smi_bank = {
 
 /* --- PCI --- */
 
-static void place(MemoryRegion *region, MemoryRegion *space, uint32_t base, bool on)
-{
-    bool mapped = region->parent != NULL;
-
-    on = on && base;
-    if (mapped && (!on || region->address != base)) {
-        memory_region_remove(region);
-        mapped = false;
-    }
-    if (on && !mapped) {
-        memory_region_add(space, base, region, 1);
-    }
-}
-
 static void update_places(Ich9Lpc *lpc)
 {
     const uint8_t *config = lpc->pci.config;
-    uint32_t rcba = load_le32(config + CONFIG_RCBA);
+    uint16_t pmbase = load_le16(config + CONFIG_PMBASE) & PMBASE_MASK;
+    uint32_t rcba = load_le32(config + CONFIG_RCBA), rcba_base = rcba & RCBA_MASK;
 
-    place(&lpc->block, lpc->pci.bus->io, load_le16(config + CONFIG_PMBASE) & PMBASE_MASK,
-          config[CONFIG_ACPI_CNTL] & ACPI_ENABLE);
-    place(&lpc->rcba, lpc->pci.bus->memory, rcba & RCBA_MASK, rcba & RCBA_ENABLE);
+    memory_region_place(lpc->pci.bus->io, pmbase, &lpc->block, 1,
+                        pmbase && config[CONFIG_ACPI_CNTL] & ACPI_ENABLE);
+    memory_region_place(lpc->pci.bus->memory, rcba_base, &lpc->rcba, 1,
+                        rcba_base && rcba & RCBA_ENABLE);
 }
 
 /* A lock of SMI's enable holds until a reset. */
@@ -338,10 +326,7 @@ static bool ich9_lpc_realize(Device *device, GError **error)
 
     pci_set_identity(&lpc->pci, 0x8086, 0x2918, 0x060100, 2);
     lpc->pci.config[PCI_HEADER_TYPE] |= PCI_HEADER_MULTIFUNCTION;
-    for (unsigned i = 0; i < ARRAY_SIZE(config_defaults); i++) {
-        lpc->pci.config[config_defaults[i].offset] = config_defaults[i].value;
-        lpc->pci.writable[config_defaults[i].offset] = config_defaults[i].writable;
-    }
+    pci_set_config(&lpc->pci, config_defaults, ARRAY_SIZE(config_defaults));
     lpc->pci.ops = &ich9_lpc_ops;
     init_block(lpc);
     ich9_chipset_init(lpc);

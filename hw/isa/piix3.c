@@ -84,12 +84,12 @@ static const Register registers[] = {
 };
 
 /* clang-format off */
-static const struct { uint8_t offset, value; } config_defaults[] = {
-    { 0x4c, 0x4d }, { 0x4e, 0x03 },                                  /* I/O recovery, chip selects */
-    { 0x60, 0x80 }, { 0x61, 0x80 }, { 0x62, 0x80 }, { 0x63, 0x80 },  /* PIRQs */
-    { 0x69, 0x02 },                                                  /* top of memory */
-    { 0x70, 0x80 }, { 0x76, 0x0c }, { 0x77, 0x0c }, { 0x78, 0x02 },  /* motherboard devices */
-    { 0x82, 0x00 }, { 0xa0, 0x08 }, { 0xa8, 0x0f },                  /* deterministic latency, SMI, clocks */
+static const PciConfigByte config_defaults[] = {
+    { 0x4c, 0x4d, 0xff }, { 0x4e, 0x03, 0xff },                                             /* I/O recovery, chip selects */
+    { 0x60, 0x80, 0xff }, { 0x61, 0x80, 0xff }, { 0x62, 0x80, 0xff }, { 0x63, 0x80, 0xff }, /* PIRQs */
+    { 0x69, 0x02, 0xff },                                                                   /* top of memory */
+    { 0x70, 0x80, 0xff }, { 0x76, 0x0c, 0xff }, { 0x77, 0x0c, 0xff }, { 0x78, 0x02, 0xff }, /* motherboard devices */
+    { 0x82, 0x00, 0xff }, { 0xa0, 0x08, 0xff }, { 0xa8, 0x0f, 0xff },                       /* latency, SMI, clocks */
 };
 /* clang-format on */
 
@@ -100,10 +100,7 @@ static bool piix3_realize(Device *device, GError **error)
     pci_set_identity(&p->pci, 0x8086, 0x7000, 0x060100, 0);
     store_le16(p->pci.config + PCI_STATUS, STATUS_MEDIUM_DEVSEL);
     p->pci.config[PCI_HEADER_TYPE] |= PCI_HEADER_MULTIFUNCTION;
-    for (unsigned i = 0; i < ARRAY_SIZE(config_defaults); i++) {
-        p->pci.config[config_defaults[i].offset] = config_defaults[i].value;
-        p->pci.writable[config_defaults[i].offset] = 0xff;
-    }
+    pci_set_config(&p->pci, config_defaults, ARRAY_SIZE(config_defaults));
     p->pci.ops = &piix3_ops;
     isa_bus_init(&p->isa, device, "isa.0", device->machine->system_io, p->pci.bus->memory);
     for (unsigned irq = 0; irq < ISA_IRQ_COUNT; irq++) {

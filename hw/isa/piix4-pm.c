@@ -231,7 +231,7 @@ static const Register cpu_hotplug_registers[] = {
 };
 
 /* Of configuration space, beyond the header. */
-static const struct { uint8_t offset, value, writable; } config_defaults[] = {
+static const PciConfigByte config_defaults[] = {
     { 0x40, 0x01, 0xc0 }, { 0x41, 0x00, 0xff },                      /* PM base; bit 0: I/O space */
     { 0x58, 0x00, 0xff }, { 0x59, 0x00, 0xff }, { 0x5a, 0x00, 0xff }, { 0x5b, 0x00, 0xff },
     { 0x5f, 0x10, 0xff }, { 0x63, 0x60, 0xff }, { 0x67, 0x00, 0xff }, /* which ports decode: see set_ports */
@@ -246,16 +246,8 @@ static const struct { uint8_t offset, value, writable; } config_defaults[] = {
 static void place(Piix4Pm *p, MemoryRegion *region, unsigned base_offset, bool on)
 {
     uint16_t base = load_le16(p->pci.config + base_offset) & BASE_MASK;
-    bool mapped = region->parent != NULL;
 
-    on = on && base;
-    if (mapped && (!on || region->address != base)) {
-        memory_region_remove(region);
-        mapped = false;
-    }
-    if (on && !mapped) {
-        memory_region_add(p->pci.bus->io, base, region, 0);
-    }
+    memory_region_place(p->pci.bus->io, base, region, 0, on && base);
 }
 
 static void update_places(Piix4Pm *p)
@@ -278,10 +270,7 @@ static bool piix4_pm_realize(Device *device, GError **error)
     pci_set_identity(&p->pci, 0x8086, 0x7113, 0x068000, 3);
     pci_set_interrupt_pin(&p->pci, 1);
     store_le16(p->pci.config + PCI_STATUS, STATUS_DEFAULT);
-    for (unsigned i = 0; i < ARRAY_SIZE(config_defaults); i++) {
-        p->pci.config[config_defaults[i].offset] = config_defaults[i].value;
-        p->pci.writable[config_defaults[i].offset] = config_defaults[i].writable;
-    }
+    pci_set_config(&p->pci, config_defaults, ARRAY_SIZE(config_defaults));
     p->pci.ops = &piix4_pm_ops;
     if (p->root_hotplug) {
         p->pci.bus->hotplug = &hotplug;

@@ -45,6 +45,14 @@ void pci_set_subsystem(PciDevice *pci, uint16_t vendor, uint16_t device)
     store_le16(pci->config + PCI_SUBSYSTEM_ID, device);
 }
 
+void pci_set_config(PciDevice *pci, const PciConfigByte *bytes, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        pci->config[bytes[i].offset] = bytes[i].value;
+        pci->writable[bytes[i].offset] = bytes[i].writable;
+    }
+}
+
 void pci_set_interrupt_pin(PciDevice *pci, unsigned pin)
 {
     pci->config[PCI_INTERRUPT_PIN] = pin;
@@ -145,13 +153,8 @@ static void bar_update(PciDevice *pci, unsigned index, bool allowed)
     if (mapped == bar->mapped && (!mapped || address == bar->address)) {
         return;
     }
-    if (bar->mapped) {
-        memory_region_remove(bar->region);
-    }
-    if (mapped) {
-        memory_region_add(bar->kind == PCI_BAR_IO ? pci->bus->io : pci->bus->memory, address,
-                          bar->region, 1);
-    }
+    memory_region_place(bar->kind == PCI_BAR_IO ? pci->bus->io : pci->bus->memory, address,
+                        bar->region, 1, mapped);
     trace(pci->device.type->name, "BAR %u %s at %#llx", index, mapped ? "mapped" : "unmapped",
           (unsigned long long)address);
     bar->mapped = mapped;
@@ -163,15 +166,7 @@ static void rom_update(PciDevice *pci, bool allowed)
     uint64_t address = 0;
     bool mapped = allowed && pci_rom_decoded(pci, &address);
 
-    if (mapped == pci->rom_mapped && (!mapped || address == pci->rom.address)) {
-        return;
-    }
-    if (pci->rom_mapped) {
-        memory_region_remove(&pci->rom);
-    }
-    if (mapped) {
-        memory_region_add(pci->bus->memory, address, &pci->rom, 1);
-    }
+    memory_region_place(pci->bus->memory, address, &pci->rom, 1, mapped);
     pci->rom_mapped = mapped;
 }
 

@@ -177,6 +177,11 @@ static inline PciDevice *pci_device(Device *device)
 void pci_set_identity(PciDevice *pci, uint16_t vendor, uint16_t device, uint32_t class_code,
                       uint8_t revision);
 void pci_set_subsystem(PciDevice *pci, uint16_t vendor, uint16_t device);
+/* For realize: what bytes of configuration space start with, and the bits of them that may be written. */
+typedef struct {
+    uint8_t offset, value, writable;
+} PciConfigByte;
+void pci_set_config(PciDevice *pci, const PciConfigByte *bytes, unsigned count);
 /* pin: 1 for INTA … 4; 0 for none. */
 void pci_set_interrupt_pin(PciDevice *pci, unsigned pin);
 /* The region's size must be a power of two; MEMORY64 takes the next BAR, too. */

@@ -75,16 +75,13 @@ static void update_ecam(Q35Host *host, const uint8_t *config)
     uint64_t value = load_le64(config + CONFIG_PCIEXBAR);
     uint64_t size = sizes[value >> PCIEXBAR_LENGTH_SHIFT & 3];
     uint64_t base = size ? value & UINT64_C(0xfffffffff) & ~(size - 1) : 0;
-    bool on = value & PCIEXBAR_ENABLE && size, mapped = host->ecam.parent != NULL;
+    bool on = value & PCIEXBAR_ENABLE && size;
 
-    if (mapped && (!on || host->ecam.address != base || host->ecam.size != size)) {
-        memory_region_remove(&host->ecam);
-        mapped = false;
-    }
-    if (on && !mapped) {
+    if (on && host->ecam.size != size) {
+        memory_region_place(&host->host.overlay, 0, &host->ecam, 2, false);
         pci_ecam_init(&host->ecam, host->host.device.machine, &host->host.bus, size);
-        memory_region_add(&host->host.overlay, base, &host->ecam, 2);
     }
+    memory_region_place(&host->host.overlay, base, &host->ecam, 2, on);
 }
 
 static uint64_t tseg_bytes(const Mch *mch)
@@ -95,29 +92,28 @@ static uint64_t tseg_bytes(const Mch *mch)
     return MIB(size == TSEG_EXTENDED ? mch->extended_tseg_mib : mib[size]);
 }
 
+static void show_tseg(Q35Host *host, uint64_t base, bool shown)
+{
+    memory_region_place(&host->host.smm, base, &host->tseg, 0, shown);
+    memory_region_place(&host->host.overlay, base, &host->tseg_hidden, 1, shown);
+}
+
 /* TSEG is the last RAM below 4 GiB; other modes find nobody there. */
 static void update_tseg(Q35Host *host, const Mch *mch)
 {
     const uint8_t *config = mch->pci.config;
     Machine *machine = host->host.device.machine;
-    uint64_t size = tseg_bytes(mch), base;
+    uint64_t size = tseg_bytes(mch), base = host->ram_below_4g - size;
     bool on = config[CONFIG_SMRAM] & SMRAM_ENABLE && config[CONFIG_ESMRAMC] & ESMRAMC_TSEG &&
               size && size < host->ram_below_4g;
-    bool mapped = host->tseg.parent != NULL;
 
-    if (mapped && (!on || host->tseg.size != size)) {
-        memory_region_remove(&host->tseg);
-        memory_region_remove(&host->tseg_hidden);
-        mapped = false;
-    }
-    if (on && !mapped) {
-        base = host->ram_below_4g - size;
+    if (on && host->tseg.size != size) {
+        show_tseg(host, base, false);
         memory_region_init_alias(&host->tseg, machine, "tseg", &machine->ram, base, size);
         memory_region_init_io(&host->tseg_hidden, machine, "tseg-hidden", size, &pci_abort_ops,
                               host);
-        memory_region_add(&host->host.smm, base, &host->tseg, 0);
-        memory_region_add(&host->host.overlay, base, &host->tseg_hidden, 1);
     }
+    show_tseg(host, base, on);
 }
 
 static void update_map(Q35Host *host)
