@@ -74,6 +74,10 @@ struct StateField {
 #define STATE_KEPT(type, field)                                                                    \
     { .name = #field, .offset = offsetof(type, field), .size = sizeof(STATE_MEMBER(type, field)),  \
       .element = STATE_ELEMENT_SURE(STATE_MEMBER(type, field)), .kept = true }
+#define STATE_KEPT_SINCE(version, type, field)                                                     \
+    { .name = #field, .offset = offsetof(type, field), .size = sizeof(STATE_MEMBER(type, field)),  \
+      .element = STATE_ELEMENT_SURE(STATE_MEMBER(type, field)), .since = (version), .kept = true,  \
+      .most = _Generic(STATE_MEMBER(type, field), bool: 1, bool *: 1, default: 0) }
 /* None of them above `limit`: what indexes something. */
 #define STATE_MOST(type, field, limit)                                                             \
     { .name = #field, .offset = offsetof(type, field), .size = sizeof(STATE_MEMBER(type, field)),  \

@@ -135,9 +135,14 @@ static void empty_slots(void *opaque)
     p->ejected = 0;
 }
 
+static uint32_t ejectable(Piix4Pm *p)
+{
+    return p->root_hotplug ? (uint32_t)read_pci_removable(&p->pci.device, 0) : 0;
+}
+
 static void eject(Piix4Pm *p, uint32_t slots)
 {
-    slots &= p->root_hotplug ? (uint32_t)read_pci_removable(&p->pci.device, 0) : 0;
+    slots &= ejectable(p);
     p->pci_down &= ~slots;
     p->wanted &= ~slots;
     if (slots) {
@@ -332,7 +337,14 @@ static void piix4_pm_state_loaded(Device *device)
     p->wanted = p->pci_down;
     update_places(p);
     acpi_pm_update(&p->pm);
+    p->ejected &= ejectable(p);
+    if (p->ejected) {
+        machine_defer(device->machine, empty_slots, p);
+    }
 }
+
+/* Of the state: since when it is known what was ejected but is still there. */
+enum { EJECTED_VERSION = 1 };
 
 static const DeviceType piix4_pm_type = {
     .name = "PIIX4_PM",
@@ -348,6 +360,7 @@ static const DeviceType piix4_pm_type = {
                                         "writes to port 0xb2 may raise SMI", "on" },
                                       { 0 } },
     .bus_properties = (const Property[]){ PCI_PROPERTIES(Piix4Pm, pci), { 0 } },
+    .state_version = EJECTED_VERSION,
     .state = (const StateField[]){ PCI_STATE(Piix4Pm, pci),
                                    ACPI_PM_STATE(Piix4Pm, pm),
                                    SMBUS_HOST_STATE(Piix4Pm, smbus),
@@ -358,7 +371,7 @@ static const DeviceType piix4_pm_type = {
                                    STATE(Piix4Pm, cpu_selector),
                                    STATE_DERIVED(Piix4Pm, block),
                                    STATE_DERIVED(Piix4Pm, wanted),
-                                   STATE_DERIVED(Piix4Pm, ejected),
+                                   STATE_KEPT_SINCE(EJECTED_VERSION, Piix4Pm, ejected),
                                    { 0 } },
     .banks =
         (const RegisterBank[]){

@@ -302,6 +302,10 @@ static void pcie_port_state_loaded(Device *device)
 
     pci_bridge_state_loaded(device);
     update_slot(port);
+    port->let_go = port->let_go && has_slot(port) && port->hotplug;
+    if (port->let_go) {
+        machine_defer(device->machine, empty_slot, port);
+    }
 }
 
 #define PORT_PROPERTIES                                                                            \
@@ -335,13 +339,14 @@ static const Property port_bus_properties[] = {
     PCI_PROPERTIES(PciePort, bridge.pci),
     { 0 },
 };
-enum { SLOT_VERSION = 1 }; /* of the state: ports have slots */
+/* Of the state: since when ports have slots, and since when it is known what was let go but is still there. */
+enum { SLOT_VERSION = 1, LET_GO_VERSION = 2 };
 static const StateField port_state[] = {
     PCI_STATE(PciePort, bridge.pci),
     STATE_SINCE(SLOT_VERSION, PciePort, events),
     STATE_SINCE(SLOT_VERSION, PciePort, interrupted),
     STATE_SINCE(SLOT_VERSION, PciePort, wanted),
-    STATE_DERIVED(PciePort, let_go),
+    STATE_KEPT_SINCE(LET_GO_VERSION, PciePort, let_go),
     { 0 },
 };
 
@@ -357,7 +362,7 @@ static const StateField port_state[] = {
         .properties = properties_,                                                                 \
         .bus_properties = port_bus_properties,                                                     \
         .state = port_state,                                                                       \
-        .state_version = SLOT_VERSION,                                                             \
+        .state_version = LET_GO_VERSION,                                                           \
         .realize = pcie_port_realize,                                                              \
         .reset = pcie_port_reset,                                                                  \
         .state_loaded = pcie_port_state_loaded,                                                    \

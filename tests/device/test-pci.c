@@ -3,6 +3,7 @@
 #include "tests/device/bench.h"
 
 #include "base/bits.h"
+#include "machine/saved-state.h"
 
 enum { RNG = 1 << 3, BAR_MSIX = PCI_BASE_ADDRESS_0 + 4, BAR_MODERN = PCI_BASE_ADDRESS_0 + 16 };
 enum { COMMAND_ALL = PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_BUS_MASTER };
@@ -330,6 +331,71 @@ static void test_root_port(void)
     bench_free(bench);
 }
 
+/* --- what a guest has let go, and the main loop has not removed when the machine is saved --- */
+
+enum { HOLDER_SLOT = 2 << 3, EJECTED_SLOTS = 1 << 3, EJECT_AT = BENCH_SLOTS + 0x100000 };
+
+typedef struct {
+    const char *holder, *holder_id, *bus, *slot;
+    void (*let_go)(Bench *bench, Device *holder);
+} LetGo;
+
+static void power_off(Bench *bench, Device *port)
+{
+    enum { SLOT_CONTROL = 0x18, OFF = 1 << 10 | 3 << 8 | 3 << 6 };
+    unsigned express = bench_find_capability(bench, HOLDER_SLOT, PCI_CAPABILITY_EXPRESS, 0);
+
+    bench_config_write(bench, HOLDER_SLOT, express + SLOT_CONTROL, OFF, 2);
+}
+
+static void eject(Bench *bench, Device *pm)
+{
+    enum { PCI_EJECT = 8, HOTPLUG_PORTS = 2 };
+
+    memory_region_add(bench->machine->system_memory, EJECT_AT, device_io(pm, HOTPLUG_PORTS), 0);
+    bench_write(bench, EJECT_AT + PCI_EJECT, EJECTED_SLOTS, 4);
+}
+
+static Bench *let_go_bench(const LetGo *way, Device **holder)
+{
+    Bench *bench = bench_new(false);
+    Device *device;
+
+    *holder = bench_device(bench, way->holder, way->holder_id, "addr", "2", NULL);
+    device = device_create(bench->machine, NULL, "virtio-rng-pci",
+                           bus_find(bench->machine, way->bus), "gone", NULL);
+    g_assert_true(device_set(device, "addr", way->slot, NULL));
+    g_assert_true(device_realize(device, NULL));
+    return bench;
+}
+
+static void test_let_go_saved(gconstpointer data)
+{
+    const LetGo *way = data;
+    Device *holder, *other;
+    Bench *from = let_go_bench(way, &holder), *to = let_go_bench(way, &other);
+    Device *gone = device_find(from->machine, "gone");
+    g_autoptr(GByteArray) saved = g_byte_array_new();
+    GError *error = NULL;
+
+    g_assert_true(gone->bus->type->unplug(gone->bus, gone, &error));
+    way->let_go(from, holder);
+    g_assert_nonnull(device_find(from->machine, "gone"));
+    device_save_state(holder, saved);
+    bench_run_main_loop(from);
+    g_assert_null(device_find(from->machine, "gone"));
+
+    device_load_state(other, holder->type->state_version, saved->data, saved->len, &error);
+    g_assert_no_error(error);
+    bench_run_main_loop(to);
+    g_assert_null(device_find(to->machine, "gone"));
+    bench_free(from);
+    bench_free(to);
+}
+
+static const LetGo port_let_go = { "pcie-root-port", "rp1", "rp1", "0", power_off };
+static const LetGo piix4_let_go = { "PIIX4_PM", "pm", "pcie.0", "3", eject };
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -343,5 +409,7 @@ int main(int argc, char **argv)
     g_test_add_func("/pci/msix-signal-heard", test_msix_signal_heard);
     g_test_add_func("/pci/addresses", test_addresses);
     g_test_add_func("/pci/root-port", test_root_port);
+    g_test_add_data_func("/pci/let-go-saved/port", &port_let_go, test_let_go_saved);
+    g_test_add_data_func("/pci/let-go-saved/piix4", &piix4_let_go, test_let_go_saved);
     return g_test_run();
 }
