@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "debug/firmware/uefi-private.h"
 #include "debug/memory.h"
 #include "debug/symbols/file.h"
 #include "debug/symbols/pe.h"
@@ -14,6 +15,7 @@ enum {
     LOADED_IMAGE_BYTES = 96,
     IMAGE_INFO_NORMAL = 1,
     IMAGE_BYTES_MAX = 256 << 20,
+    VENDOR_MAX_CHARS = 100,
     TRIES_MAX = 64, /* signatures that may be of a system table */
 };
 #define SEARCH_LIMIT     (UINT64_C(4) << 30)
@@ -33,28 +35,9 @@ static const struct {
     { "dcfa911d-26eb-469f-a220-38b7dc461220", "memory attributes" },
 };
 
-static void format_guid(const uint8_t *b, char text[37])
-{
-    g_snprintf(text, 37, "%08x-%04x-%04x-%02x%02x-%02x%02x%02x%02x%02x%02x", load_le32(b),
-               load_le16(b + 4), load_le16(b + 6), b[8], b[9], b[10], b[11], b[12], b[13], b[14],
-               b[15]);
-}
-
 static bool read_word(Machine *machine, uint64_t address, uint64_t *value)
 {
     return debug_memory_read(machine, address, value, 8);
-}
-
-static char *read_vendor(Machine *machine, uint64_t address)
-{
-    GString *text = g_string_new(NULL);
-    uint16_t c;
-
-    while (text->len < 100 && debug_memory_read(machine, address, &c, 2) && c >= ' ' && c < 127) {
-        g_string_append_c(text, c);
-        address += 2;
-    }
-    return g_string_free(text, FALSE);
 }
 
 static bool read_tables(Machine *machine, UefiInfo *info, uint64_t address, uint64_t count)
@@ -66,7 +49,7 @@ static bool read_tables(Machine *machine, UefiInfo *info, uint64_t address, uint
         if (!debug_memory_read(machine, address + i * sizeof entry, entry, sizeof entry)) {
             return false;
         }
-        format_guid(entry, table.guid);
+        uefi_format_guid(entry, table.guid);
         table.address = load_le64(entry + 16);
         for (unsigned k = 0; k < G_N_ELEMENTS(known_tables); k++) {
             if (!strcmp(known_tables[k].guid, table.guid)) {
@@ -91,45 +74,56 @@ static bool read_image_memory(void *opaque, uint64_t offset, void *buffer, size_
            debug_memory_read(memory->machine, memory->base + offset, buffer, size);
 }
 
-static void add_image(Machine *machine, UefiInfo *info, uint64_t entry)
+/* By the debug file's path, which release builds leave out; else by what was loaded. */
+static void name_image(Machine *machine, UefiImage *image, uint64_t path, GHashTable **files)
+{
+    ImageMemory memory = { machine, image->base };
+    PeImage pe;
+
+    if (pe_parse(&pe, read_image_memory, &memory, true)) {
+        image->name = pe_name(&pe);
+        image->pdb = *pe.pdb && g_utf8_validate(pe.pdb, -1, NULL) ? g_strdup(pe.pdb) : NULL;
+    }
+    if (!image->name) {
+        *files = *files ? *files : uefi_file_names(machine);
+        image->name = uefi_path_name(machine, path, *files);
+    }
+}
+
+static void add_image(Machine *machine, UefiInfo *info, uint64_t entry, GHashTable **files)
 {
     uint8_t record[24], loaded[LOADED_IMAGE_BYTES];
     UefiImage image = { 0 };
-    ImageMemory memory = { machine };
-    PeImage pe;
 
     if (!entry || !debug_memory_read(machine, entry, record, sizeof record) ||
         load_le32(record) != IMAGE_INFO_NORMAL ||
         !debug_memory_read(machine, load_le64(record + 8), loaded, sizeof loaded)) {
         return;
     }
-    image.base = memory.base = load_le64(loaded + 64);
+    image.base = load_le64(loaded + 64);
     image.size = load_le64(loaded + 72);
     if (!image.size || image.size > IMAGE_BYTES_MAX) {
         return;
     }
-    if (pe_parse(&pe, read_image_memory, &memory, true)) {
-        image.name = pe_name(&pe);
-        image.pdb = *pe.pdb && g_utf8_validate(pe.pdb, -1, NULL) ? g_strdup(pe.pdb) : NULL;
-    }
+    name_image(machine, &image, load_le64(loaded + 32), files);
     g_array_append_val(info->images, image);
 }
 
 static void read_images(Machine *machine, UefiInfo *info, uint64_t table)
 {
     uint8_t header[16];
+    GHashTable *files = NULL;
+    uint64_t entry;
 
     if (!debug_memory_read(machine, table, header, sizeof header)) {
         return;
     }
-    for (uint32_t i = 0; i < MIN(load_le32(header + 4), UEFI_IMAGES_MAX); i++) {
-        uint64_t entry;
-
-        if (!read_word(machine, load_le64(header + 8) + 8 * (uint64_t)i, &entry)) {
-            return;
-        }
-        add_image(machine, info, entry);
+    for (uint32_t i = 0; i < MIN(load_le32(header + 4), UEFI_IMAGES_MAX) &&
+                         read_word(machine, load_le64(header + 8) + 8 * (uint64_t)i, &entry);
+         i++) {
+        add_image(machine, info, entry, &files);
     }
+    g_clear_pointer(&files, g_hash_table_unref);
 }
 
 static void free_image(void *opaque)
@@ -169,7 +163,7 @@ static bool consider(void *opaque, uint64_t guest_phys)
     info->address = guest_phys;
     info->revision = load_le32(table + 8);
     info->firmware_revision = load_le32(table + 32);
-    info->vendor = read_vendor(search->machine, load_le64(table + 24));
+    info->vendor = uefi_read_text(search->machine, load_le64(table + 24), VENDOR_MAX_CHARS);
     info->tables = g_array_new(FALSE, FALSE, sizeof(UefiTable));
     info->images = g_array_new(FALSE, FALSE, sizeof(UefiImage));
     g_array_set_clear_func(info->images, free_image);

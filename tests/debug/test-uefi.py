@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""test-uefi KASO: EDK2 for arm64 in memory: its tables, its images by name, and addresses in them."""
+"""test-uefi KASO: EDK2 in memory: its tables, its images by name, and addresses in them; and of a release build, whose images have no names."""
 import os
 import sys
 import tempfile
@@ -11,6 +11,7 @@ from guest import Guest  # pylint: disable=wrong-import-position
 from qmp import Monitor  # pylint: disable=wrong-import-position
 
 FIRMWARE = "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd"
+RELEASE = "/usr/share/ovmf/OVMF.fd"
 kaso = sys.argv[1]
 if not os.path.exists(FIRMWARE):
     print(f"no {FIRMWARE}: package qemu-efi-aarch64")
@@ -40,11 +41,29 @@ with tempfile.TemporaryDirectory() as folder:
         frames = monitor.run("x-backtrace")[0]["frames"]
         assert any(f.get("file") in names for f in frames), frames
         variables = {}
-        while "BootOrder" not in variables:
+        while "BootOrder" not in variables or not any(
+                n.startswith("Boot0") and "Shell" in v.get("description", "") for n, v in variables.items()):
             assert time.monotonic() < deadline, list(variables)
             time.sleep(0.3)
             variables = {v["name"]: v for v in monitor.run("x-query-uefi")["variables"]}
-        assert any(n.startswith("Boot0") and "Shell" in v.get("description", "") for n, v in variables.items()), list(variables)
         monitor.run("system_reset")
         assert not [f for f in monitor.run("x-query-symbols") if f["space"] == "kernel"]
+
+if os.path.exists(RELEASE):
+    with tempfile.TemporaryDirectory() as folder:
+        socket = os.path.join(folder, "qmp")
+        with Guest([kaso, "-M", "pc", "-m", "256", "-bios", RELEASE, "-display", "none", "-serial", "null", "-monitor", "none", "-net", "none",
+                    "-qmp", f"unix:{socket},server=on,wait=off"]):
+            monitor = Monitor(socket)
+            deadline = time.monotonic() + 90
+            names, info = set(), {"images": []}
+            while not {"DxeCore", "PcdDxe", "BdsDxe", "Shell"} <= names:
+                assert time.monotonic() < deadline, names
+                time.sleep(0.3)
+                if "no EFI system table" not in monitor.run("human-monitor-command", **{"command-line": "info uefi"}):
+                    info = monitor.run("x-query-uefi")
+                    names = {i.get("name") for i in info["images"]}
+            assert None not in names and not any(i["pdb"] for i in info["images"]), info["images"]
+            frames = monitor.run("x-backtrace")[0]["frames"]
+            assert any(f.get("file") in names for f in frames), frames
 print("ok")
