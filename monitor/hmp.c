@@ -162,6 +162,10 @@ void hmp_machine_event(Monitor *monitor, const char *event, const char *json_dat
     json_t *data = strcmp(event, "DEBUG_STOP") == 0 ? json_loads(json_data, 0, NULL) : NULL;
     const char *text = data ? monitor_get_string(data, "text") : NULL;
 
+    if (data) {
+        /* What is asked next is about the CPU that stopped. */
+        monitor->vcpu = (unsigned)monitor_get_int(data, "cpu-index", monitor->vcpu);
+    }
     if (text && *text && monitor->greeted) {
         hmp_print(monitor, "\n");
         hmp_print(monitor, text);

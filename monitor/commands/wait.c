@@ -97,6 +97,8 @@ static void wait_print(Monitor *monitor, json_t *result, GString *out)
     const char *text = monitor_get_string(result, "text");
 
     if (monitor_get_bool(result, "reached")) {
+        monitor_set_vcpu(
+            monitor, (unsigned)monitor_get_int(result, "cpu-index", monitor_vcpu_index(monitor)));
         g_string_append_printf(out, "Reached: %s", text);
     } else {
         g_string_append_printf(out, "Timed out: %s\n", text);

@@ -174,6 +174,10 @@ def check_kernel(program, kernel, initrd):
         expect(kaso, 'nexti 10', told=r'cpu0 at 0xffff[0-9a-f]+ start_kernel\+')
         expect(kaso, 'tbreak secondary_start_kernel', 'at')
         expect(kaso, 'cont', told=r'cpu1 at 0xffff[0-9a-f]+ secondary_start_kernel')
+        # What is asked next is about the CPU that stopped.
+        expect(kaso, 'bt', r'CPU #1, .*\n#0 .* secondary_start_kernel')
+        expect(kaso, 'info cpus', r'\* CPU #1')
+        expect(kaso, 'nexti', told=r'cpu1 at 0xffff')
         expect(kaso, 'watch jiffies_64 if value % 4 == 0', 'write')
         expect(kaso, 'cont', told=r'-> 0x[0-9a-f]*[048c]\n')
         expect(kaso, 'delete', '')
@@ -186,6 +190,8 @@ def check_kernel(program, kernel, initrd):
         expect(kaso, 'until on register tpidr_el0', told=r'register tpidr_el0 <- [0-9a-fx]+, cpu\d at')
         expect(kaso, 'until on exception svc', told=r'exception svc 0x15 .*cpu\d at')
         expect(kaso, 'until on interrupt irq cpu 1', told=r'interrupt irq .*cpu1 at')
+        expect(kaso, 'wait-for -s -t 60 on interrupt irq cpu 0', r'Reached: interrupt irq .*cpu0 at')
+        expect(kaso, 'info cpus', r'\* CPU #0')
 
 
 def check_later(program, folder):
