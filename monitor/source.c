@@ -143,13 +143,14 @@ static char *printable(const char *text, size_t length)
 char **source_read(Machine *machine, const SourceLine *line, unsigned first, unsigned last,
                    GError **error)
 {
-    g_autofree char *path = source_path(machine, line), *text = read_file(path, error);
+    g_autoptr(GError) cause = NULL;
+    g_autofree char *path = source_path(machine, line), *text = read_file(path, &cause);
     g_autoptr(GPtrArray) lines = g_ptr_array_new();
     const char *at = text;
 
     if (!text) {
-        g_prefix_error(error, "%s:%u: ('symbols source FROM TO' says where sources are) ",
-                       line->source, line->line ? line->line : first);
+        error_fail(error, cause->code, "%s:%u: %s; 'symbols source FROM TO' says where sources are",
+                   line->source, line->line ? line->line : first, cause->message);
         return NULL;
     }
     for (unsigned number = 1; *at && number <= last; number++) {

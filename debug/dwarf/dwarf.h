@@ -71,6 +71,12 @@ bool dwarf_source(DwarfFile *dwarf, const char *source, DwarfLine *line);
 /* Where the function that begins at the address has set up its frame; the address itself when that is not known or there is no need. */
 uint64_t dwarf_behind_prologue(DwarfFile *dwarf, uint64_t address);
 
+/*
+ * Some compilers leave the instructions that a tracer patches, before a function's first line, out of its debugging information. entry, size: of the
+ * function's symbol. For an address in these: where the information has the function begin; else the address.
+ */
+uint64_t dwarf_behind_patched(DwarfFile *dwarf, uint64_t entry, uint64_t size, uint64_t address);
+
 /* A function around an address: a real one, or one that was inlined. */
 typedef struct {
     const char *name;

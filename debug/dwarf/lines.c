@@ -364,3 +364,26 @@ uint64_t dwarf_behind_prologue(DwarfFile *dwarf, uint64_t address)
     }
     return second ? second->address : address;
 }
+
+uint64_t dwarf_behind_patched(DwarfFile *dwarf, uint64_t entry, uint64_t size, uint64_t address)
+{
+    enum { PATCHED_MAX = 32 };
+    DwarfFunction functions[DWARF_FUNCTIONS_MAX];
+
+    size = MIN(size, PATCHED_MAX);
+    if (address - entry >= size || dwarf_functions(dwarf, address, functions)) {
+        return address;
+    }
+    for (uint64_t at = address + 1; at - entry < size; at++) {
+        DwarfUnit *unit = dwarf_unit_at(dwarf, at);
+        DwarfLines *lines = unit ? dwarf_unit_lines(unit, true) : NULL;
+        const DwarfSequence *sequence;
+        const DwarfRow *row = lines ? dwarf_lines_row(lines, at, &sequence) : NULL;
+        unsigned depth = row && row->address == at ? dwarf_functions(dwarf, at, functions) : 0;
+
+        if (depth) {
+            return functions[depth - 1].entry == at ? at : address;
+        }
+    }
+    return address;
+}

@@ -79,8 +79,8 @@ void symbols_drop(Machine *machine, SymbolFile *file);
 SymbolFile *symbols_file(Machine *machine, unsigned number);
 
 /*
- * The file whose debugging information speaks of an address of the vCPU (NULL: any), which becomes the file's own; NULL. Begins a question
- * (dwarf_begin).
+ * The file whose debugging information speaks of an address of the vCPU (NULL: any), which becomes the file's own (behind what tracers patch, see
+ * dwarf_behind_patched); NULL. Begins a question (dwarf_begin).
  */
 SymbolFile *symbols_dwarf_at(Machine *machine, Vcpu *vcpu, uint64_t *address);
 

@@ -12,8 +12,15 @@ SymbolFile *symbols_dwarf_at(Machine *machine, Vcpu *vcpu, uint64_t *address)
 
         if (file->dwarf && dwarf_has_information(file->dwarf) && *address >= file->start &&
             *address < file->end && symbol_file_applies(file, vcpu, *address)) {
-            *address = symbol_file_own(file, *address);
+            uint64_t own = symbol_file_own(file, *address);
+            Symbol symbol;
+
             dwarf_begin(file->dwarf);
+            if (symbol_file_at(file, *address, &symbol)) {
+                own = dwarf_behind_patched(file->dwarf, own - (*address - symbol.address),
+                                           symbol.size, own);
+            }
+            *address = own;
             return file;
         }
     }
@@ -32,13 +39,15 @@ static SourceLine to_guest(const SymbolFile *file, const DwarfLine *own)
 
 bool symbols_line(Machine *machine, Vcpu *vcpu, uint64_t address, SourceLine *line)
 {
-    SymbolFile *file = symbols_dwarf_at(machine, vcpu, &address);
+    uint64_t at = address;
+    SymbolFile *file = symbols_dwarf_at(machine, vcpu, &at);
     DwarfLine own;
 
-    if (!file || !dwarf_line(file->dwarf, address, &own)) {
+    if (!file || !dwarf_line(file->dwarf, at, &own)) {
         return false;
     }
     *line = to_guest(file, &own);
+    line->start = MIN(line->start, address);
     return true;
 }
 

@@ -249,6 +249,31 @@ def check_variants(session, compiler, folder, board):
         assert re.search(rf'lines.c:{built.line("inlined") + 1} +rounds', text), text
 
 
+def check_patched(kaso, compiler, folder, board):
+    """What a tracer patches stands before a function's first line: it is part of that, also where the compiler does not say so."""
+    architecture, _, options = BOARDS[board]
+    for name, flags in (('patched', ['-O0']), ('apart', ['-O0', '-ffunction-sections'])):
+        built = Program(compiler, folder, board, name, ['-g', '-fpatchable-function-entry=2', *flags])
+        number = built.line
+        with Kaso(target(kaso, architecture), '-M', board, *options, '-kernel', built.elf) as machine:
+            session = Session(machine, built)
+            session.expect(f'symbols add {built.elf}', r'\A\Z')
+            opens = rf'lines.c, line ({number("leaf opens")}|{number("leaf")}): code from 0x[0-9a-f]+ <leaf'
+            session.expect('info line *leaf', opens)
+            session.expect('info line *leaf+1', opens)
+            session.expect('tbreak *leaf', 'at')
+            session.expect('cont', r'cpu0 at 0x[0-9a-f]+ leaf \[\w+\] at lines.c:', told=True)
+            session.expect('bt', rf'#0 .* leaf.* at lines.c:.*\n#1 .* visit_node.* at lines.c:{number("call")}\n')
+            session.moves('finish', 'visit_node', 'call')
+            session.expect(f'tbreak lines.c:{number("call")}', 'at')
+            session.moves('cont', 'visit_node', 'call')
+            # Into it by a step; a breakpoint is where its arguments are.
+            session.expect('step', r'cpu0 at 0x[0-9a-f]+ leaf', told=True)
+            session.expect('tbreak leaf', 'at')
+            session.expect('cont', r'cpu0 at 0x[0-9a-f]+ leaf', told=True)
+            session.expect('info args', r'first = \d+\nsecond = 3\n')
+
+
 def pack_dwp(_, built):
     """All .dwo files in one."""
     subprocess.run(['llvm-dwp', '-e', built.elf, '-o', built.elf + '.dwp'], check=True, cwd=os.path.dirname(built.elf))
@@ -315,6 +340,7 @@ def main():
             check_sources(session, folder)
             check_variants(session, compiler, folder, board)
         check_frames(program, compiler, folder, board)
+        check_patched(program, compiler, folder, board)
         check_elsewhere(program, compiler, folder, board)
 
 
