@@ -13,8 +13,8 @@
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
-#include <glib-unix.h>
 
+#include "base/watch.h"
 #include "machine/private.h"
 
 #define NS_PER_S INT64_C(1000000000)
@@ -445,6 +445,7 @@ void clock_create(Machine *machine)
         g_error("timerfd_create: %s", g_strerror(errno));
     }
     clock->source = g_unix_fd_source_new(clock->timer_fd, G_IO_IN);
+    watch_no_nesting(clock->source);
     g_source_set_callback(clock->source, G_SOURCE_FUNC(clock_expire), machine, NULL);
     g_source_attach(clock->source, NULL);
 }

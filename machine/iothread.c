@@ -12,6 +12,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/watch.h"
 #include "machine/machine.h"
 
 struct IoThread {
@@ -215,7 +216,7 @@ IoThreadEvent *iothread_event_new(IoThread *thread, IoThreadHandler *fn, void *o
         g_error("eventfd: %s", g_strerror(errno));
     }
     event->tag = g_source_add_unix_fd(&event->source, event->fd, G_IO_IN);
-    g_source_set_can_recurse(&event->source, FALSE);
+    watch_no_nesting(&event->source);
     g_source_attach(&event->source, thread->context);
     return event;
 }

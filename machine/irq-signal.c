@@ -3,11 +3,11 @@
 #include "machine/irq-signal.h"
 
 #include <errno.h>
-#include <glib-unix.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/watch.h"
 #include "machine/private.h"
 
 struct IrqSignal {
@@ -50,7 +50,7 @@ static gboolean signalled(gint fd, GIOCondition condition, gpointer opaque)
 static void listen_here(IrqSignal *signal)
 {
     if (!signal->watch) {
-        signal->watch = g_unix_fd_add(signal->fd, G_IO_IN, signalled, signal);
+        signal->watch = watch_descriptor(signal->fd, G_IO_IN, signalled, signal);
     }
 }
 

@@ -3,11 +3,11 @@
  * The receiving side. The main loop waits for who connects; a thread puts the pages into the memory of a machine that stands; then the main
  * loop loads the devices, takes the disks, answers, and lets the machine run as it ran.
  */
-#include <glib-unix.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/watch.h"
 #include "block/bitmap-transfer.h"
 #include "block/block.h"
 #include "migration/private.h"
@@ -234,7 +234,7 @@ bool migration_receive(Machine *machine, const char *address, bool exit_on_error
     }
     if (channel_listener(migration->channel) >= 0) {
         migration->accept_source =
-            g_unix_fd_add(channel_listener(migration->channel), G_IO_IN, accept_one, migration);
+            watch_descriptor(channel_listener(migration->channel), G_IO_IN, accept_one, migration);
     } else {
         begin(migration);
     }

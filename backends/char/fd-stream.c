@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <glib-unix.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "backends/lock.h"
+#include "base/watch.h"
 
 static ssize_t fd_stream_write_now(FdStream *stream, const uint8_t *data, size_t size)
 {
@@ -92,8 +92,8 @@ size_t fd_stream_write(FdStream *stream, const uint8_t *data, size_t size)
     room = MIN(room, size - done);
     g_byte_array_append(stream->pending, data + done, room);
     if (!stream->out_watch) {
-        stream->out_watch = g_unix_fd_add(stream->out_fd, G_IO_OUT | G_IO_ERR | G_IO_HUP,
-                                          fd_stream_writable, stream);
+        stream->out_watch = watch_descriptor(stream->out_fd, G_IO_OUT | G_IO_ERR | G_IO_HUP,
+                                             fd_stream_writable, stream);
     }
     return done + room;
 }
@@ -180,8 +180,8 @@ void fd_stream_accept_input(FdStream *stream)
 {
     if (stream->in_fd >= 0 && !stream->ended && !stream->in_watch &&
         chardev_can_receive(stream->chardev)) {
-        stream->in_watch =
-            g_unix_fd_add(stream->in_fd, G_IO_IN | G_IO_HUP | G_IO_ERR, fd_stream_readable, stream);
+        stream->in_watch = watch_descriptor(stream->in_fd, G_IO_IN | G_IO_HUP | G_IO_ERR,
+                                            fd_stream_readable, stream);
     }
 }
 

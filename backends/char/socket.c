@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <glib-unix.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -23,6 +22,7 @@
 #include "backends/socket-address.h"
 #include "base/descriptors.h"
 #include "base/error.h"
+#include "base/watch.h"
 
 typedef struct {
     Chardev chardev;
@@ -163,7 +163,7 @@ static gboolean socket_retry(gpointer opaque)
         s->fd = socket_address_connect(&s->address, false, s->chardev.id, NULL);
         if (s->fd >= 0) {
             s->listen_watch =
-                g_unix_fd_add(s->fd, G_IO_OUT | G_IO_ERR | G_IO_HUP, socket_connect_done, s);
+                watch_descriptor(s->fd, G_IO_OUT | G_IO_ERR | G_IO_HUP, socket_connect_done, s);
         } else {
             socket_retry_later(s);
         }
@@ -182,7 +182,7 @@ static void socket_retry_later(SocketChardev *s)
 static void socket_wait_for_peer(SocketChardev *s)
 {
     if (s->listen_fd >= 0) {
-        s->listen_watch = g_unix_fd_add(s->listen_fd, G_IO_IN, socket_acceptable, s);
+        s->listen_watch = watch_descriptor(s->listen_fd, G_IO_IN, socket_acceptable, s);
     } else if (!s->server) {
         socket_retry_later(s);
     }

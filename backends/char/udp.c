@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Character back end "udp": output in datagrams to HOST:PORT, input from datagrams to the local address. */
 #include <errno.h>
-#include <glib-unix.h>
 #include <netdb.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -9,6 +8,7 @@
 
 #include "backends/lock.h"
 #include "base/error.h"
+#include "base/watch.h"
 #include "machine/chardev.h"
 #include "machine/machine.h"
 
@@ -153,7 +153,7 @@ static void udp_accept_input(Chardev *chardev)
 
     udp_deliver(u);
     if (!u->watch && !u->input->len && chardev_can_receive(chardev)) {
-        u->watch = g_unix_fd_add(u->fd, G_IO_IN, udp_readable, u);
+        u->watch = watch_descriptor(u->fd, G_IO_IN, udp_readable, u);
     }
 }
 

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <glib-unix.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/port.h"
+#include "base/watch.h"
 
 enum { BACKLOG_MAX = 4 << 20 };
 
@@ -76,7 +76,7 @@ static gboolean link_acceptable(gint fd, GIOCondition condition, gpointer opaque
 
 static void wait_for_peer(FrameLink *link)
 {
-    link->accept_watch = g_unix_fd_add(link->listen_fd, G_IO_IN, link_acceptable, link);
+    link->accept_watch = watch_descriptor(link->listen_fd, G_IO_IN, link_acceptable, link);
 }
 
 void frame_link_listen(FrameLink *link, int fd)
@@ -161,7 +161,7 @@ void frame_link_start(FrameLink *link, int fd, bool datagram)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
                    sizeof one); /* fails on unix sockets, which need it not */
     }
-    link->in_watch = g_unix_fd_add(fd, G_IO_IN | G_IO_HUP | G_IO_ERR, link_readable, link);
+    link->in_watch = watch_descriptor(fd, G_IO_IN | G_IO_HUP | G_IO_ERR, link_readable, link);
 }
 
 /* --- out --- */
@@ -219,7 +219,7 @@ static void transmit_stream(FrameLink *link, const struct iovec *iov, unsigned c
         g_byte_array_set_size(link->outgoing, 0);
     } else if (link->outgoing->len) {
         link->out_watch =
-            g_unix_fd_add(link->fd, G_IO_OUT | G_IO_ERR | G_IO_HUP, link_writable, link);
+            watch_descriptor(link->fd, G_IO_OUT | G_IO_ERR | G_IO_HUP, link_writable, link);
     }
 }
 

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <glib-unix.h>
 #include <jansson.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,6 +16,7 @@
 #include "base/bits.h"
 #include "base/descriptors.h"
 #include "base/error.h"
+#include "base/watch.h"
 #include "machine/machine.h"
 
 enum { ADDRESS_NONE, ADDRESS_INET, ADDRESS_UNIX, ADDRESS_FD };
@@ -126,7 +126,7 @@ static void stream_try(StreamNetdev *s)
     s->connecting = socket_address_connect(&s->address, false, s->netdev.id, NULL);
     if (s->connecting >= 0) {
         s->watch =
-            g_unix_fd_add(s->connecting, G_IO_OUT | G_IO_ERR | G_IO_HUP, stream_connect_done, s);
+            watch_descriptor(s->connecting, G_IO_OUT | G_IO_ERR | G_IO_HUP, stream_connect_done, s);
     } else {
         stream_later(s);
     }

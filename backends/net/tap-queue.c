@@ -17,6 +17,7 @@
 #include "backends/lock.h"
 #include "backends/net/tap.h"
 #include "base/error.h"
+#include "base/watch.h"
 
 #ifndef TUN_F_USO4
 #define TUN_F_USO4 0x20
@@ -107,7 +108,7 @@ static void watch(TapQueue *q)
     TapNetdev *t = q->tap;
 
     if (!q->watch && !q->detached && !t->held && netdev_has_room(&t->netdev, q->index)) {
-        q->watch = g_unix_fd_add(q->fd, G_IO_IN | G_IO_ERR | G_IO_HUP, tap_readable, q);
+        q->watch = watch_descriptor(q->fd, G_IO_IN | G_IO_ERR | G_IO_HUP, tap_readable, q);
     }
 }
 

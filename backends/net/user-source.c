@@ -6,6 +6,7 @@
  */
 #include "backends/lock.h"
 #include "backends/net/user.h"
+#include "base/watch.h"
 
 typedef struct {
     GSource source;
@@ -116,6 +117,7 @@ GSource *user_source_new(UserNetdev *user)
 
     s->user = user;
     s->fds = g_ptr_array_new_with_free_func(g_free);
+    watch_no_nesting(source);
     g_source_set_name(source, "user network");
     g_source_attach(source, NULL);
     return source;

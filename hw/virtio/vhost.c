@@ -3,13 +3,13 @@
 #include "hw/virtio/vhost.h"
 
 #include <errno.h>
-#include <glib-unix.h>
 #include <linux/vhost.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/watch.h"
 #include "hw/virtio/virtio-doorbells.h"
 #include "machine/irq-signal.h"
 #include "machine/machine.h"
@@ -331,7 +331,7 @@ static bool make_queue(Vhost *vhost, unsigned index, unsigned number, GError **e
         return error_fail_errno(error, errno, "%s: no descriptors for vhost",
                                 virtio_name(vhost->virtio));
     }
-    q->watch = g_unix_fd_add(q->trouble, G_IO_IN, in_trouble, q);
+    q->watch = watch_descriptor(q->trouble, G_IO_IN, in_trouble, q);
     q->call = irq_signal_new(virtio_machine(vhost->virtio), called, q, error);
     return q->call;
 }

@@ -5,10 +5,10 @@
  */
 #include "hw/virtio/virtio-doorbells.h"
 
-#include <glib-unix.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/watch.h"
 #include "machine/machine.h"
 
 enum { PLACES = 2, KICK_BYTES = 2 };
@@ -79,8 +79,8 @@ static void remove_bell(Bell *bell)
 /* The watch has a reference: it may be ringing right now. */
 static void watch_bell(Bell *bell)
 {
-    bell->watch = g_unix_fd_add_full(G_PRIORITY_DEFAULT, bell->fd, G_IO_IN, rung,
-                                     g_atomic_rc_box_acquire(bell), g_atomic_rc_box_release);
+    bell->watch = watch_descriptor_full(bell->fd, G_IO_IN, rung, g_atomic_rc_box_acquire(bell),
+                                        g_atomic_rc_box_release);
 }
 
 static void add_place(Bell *bell, unsigned i, MemoryDoorbell place)

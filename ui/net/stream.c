@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <glib-unix.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -11,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/watch.h"
 #include "ui/net/websocket.h"
 
 enum {
@@ -267,7 +267,7 @@ static void watch(Stream *stream, guint *watch, bool wanted, GIOCondition condit
                   GUnixFDSourceFunc fn)
 {
     if (wanted && !*watch) {
-        *watch = g_unix_fd_add(stream->fd, condition, fn, stream);
+        *watch = watch_descriptor(stream->fd, condition, fn, stream);
     } else if (!wanted && *watch) {
         g_clear_handle_id(watch, g_source_remove);
     }

@@ -2,11 +2,11 @@
 /* -display sdl: its options, its start and its end, and the pump of its events. */
 #include "ui/sdl/sdl.h"
 
-#include <glib-unix.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/names.h"
+#include "base/watch.h"
 #include "ui/sdl/x11.h"
 
 static const char *const option_names[] = {
@@ -338,7 +338,7 @@ static void watch_server(Sdl *sdl)
 
     sdl_x11_watch_server(window, server_gone, sdl);
     if (fd >= 0) {
-        sdl->server = g_unix_fd_add(fd, G_IO_IN | G_IO_HUP | G_IO_ERR, hear_server, sdl);
+        sdl->server = watch_descriptor(fd, G_IO_IN | G_IO_HUP | G_IO_ERR, hear_server, sdl);
     }
 }
 

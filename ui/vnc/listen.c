@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Where a server listens, or whom it calls (reverse=on); and the names of both ends. */
 #include <arpa/inet.h>
-#include <glib-unix.h>
 #include <netdb.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -9,6 +8,7 @@
 #include <unistd.h>
 
 #include "ui/vnc/vnc.h"
+#include "base/watch.h"
 
 enum { BACKLOG = 64 };
 
@@ -119,7 +119,7 @@ bool vnc_listen_on(VncServer *server, const SocketAddress *address, VncTransport
     getsockname(fd, (struct sockaddr *)&name, &size);
     listener->family = name_of(&name, size, &listener->host, &listener->service);
     listener->text = socket_address_of(fd, false);
-    listener->watch = g_unix_fd_add(fd, G_IO_IN, acceptable, listener);
+    listener->watch = watch_descriptor(fd, G_IO_IN, acceptable, listener);
     g_ptr_array_add(server->listeners, listener);
     if (is_everybody(&name) && !server->password_wanted && !server->credentials &&
         transport != VNC_WEB) {
