@@ -2,7 +2,7 @@
 /*
  * VGA's screen as a surface. Where the pixels in video memory are as pixman has them, the surface is the video memory;
  * else lines are drawn when their pages are dirty, and damaged where they differ from what was there. Pages say little of text,
- * where cells and fonts lie in the same ones and a cursor blinks: a line of it is drawn when the key of what it shows is another.
+ * where cells and fonts lie in the same ones and a cursor blinks: a cell is drawn when the key of what it shows is another.
  */
 #include "hw/display/vga.h"
 #include "machine/machine.h"
@@ -11,6 +11,7 @@ enum {
     PAGE_SHIFT = 12,
     FONT_ROOM = 16, /* dots beyond the line that panning draws */
     STEP = 16,      /* pixels that are compared at once */
+    CELLS_BETWEEN = 8,
 };
 
 struct VgaScreen {
@@ -22,7 +23,7 @@ struct VgaScreen {
     bool *dirty;      /* by page of video memory */
     uint8_t *wrapped; /* a line that goes over the end of memory */
     uint32_t *line;
-    uint64_t *keys; /* by line: what of text it shows */
+    uint32_t *keys; /* by row of text and cell: what it shows; 0: something else */
     uint64_t font_key;
     /* Damage that has not been told. */
     int left, right, top, bottom;
@@ -101,7 +102,9 @@ static void make_surface(VgaScreen *screen)
             pixman_image_create_bits(PIXMAN_x8r8g8b8, (int)mode->width, (int)mode->height, NULL, 0);
         screen->wrapped = g_malloc(vga_line_bytes(mode) + 4);
         screen->line = g_new(uint32_t, mode->width + FONT_ROOM * 4);
-        screen->keys = g_new0(uint64_t, mode->height);
+        screen->keys = mode->kind == VGA_TEXT
+                           ? g_new0(uint32_t, (size_t)mode->height * vga_text_cells(mode))
+                           : NULL;
     }
     if (!surface) {
         screen->mode.height = 0; /* no memory for it: nothing is drawn, and it is tried again */
@@ -120,6 +123,20 @@ static bool pages_dirty(const VgaScreen *screen, uint32_t start, uint32_t bytes)
         }
     }
     return false;
+}
+
+/* Joins boxes that are one below the other. */
+static void add_box(VgaScreen *screen, const pixman_box32_t *box)
+{
+    if (screen->left == box->x1 && screen->right == box->x2 && screen->bottom == box->y1) {
+        screen->bottom = box->y2;
+        return;
+    }
+    tell_damage(screen);
+    screen->left = box->x1;
+    screen->right = box->x2;
+    screen->top = box->y1;
+    screen->bottom = box->y2;
 }
 
 /* Bytes from the start on in one piece, by a copy where they go over the end of what the mode shows. */
@@ -144,11 +161,7 @@ static const uint32_t *draw_line(VgaScreen *screen, unsigned line, uint32_t star
     unsigned pan = below ? mode->pan_below : mode->pan;
     Vga *vga = screen->vga;
 
-    if (mode->kind == VGA_TEXT) {
-        vga_draw_text(vga, mode, line, screen->line);
-    } else {
-        vga_draw_line(mode, line_source(screen, start, vga_line_bytes(mode)), screen->line);
-    }
+    vga_draw_line(mode, line_source(screen, start, vga_line_bytes(mode)), screen->line);
     if (mode->overlay[0]) {
         vga->ops->draw_overlay(vga, mode, line, screen->line + pan);
     }
@@ -182,20 +195,30 @@ static int same_from_right(const uint32_t *a, const uint32_t *b, int count)
     return count - left;
 }
 
-/* Copies what differs. */
-static void compare_line(VgaScreen *screen, unsigned line, const uint32_t *pixels, bool whole)
+/* Copies what differs from *left to before *right, to which those come together; false: nothing does. */
+static bool copy_changes(VgaScreen *screen, unsigned line, const uint32_t *pixels, bool whole,
+                         int *left, int *right)
 {
     pixman_image_t *surface = display_surface(screen->display);
     uint32_t *out = pixman_image_get_data(surface) +
                     (size_t)line * (unsigned)pixman_image_get_stride(surface) / 4;
-    int left = 0, right = (int)screen->mode.width;
 
     if (!whole) {
-        left = same_from_left(out, pixels, right);
-        right -= same_from_right(out + left, pixels + left, right - left);
+        *left += same_from_left(out + *left, pixels + *left, *right - *left);
+        *right -= same_from_right(out + *left, pixels + *left, *right - *left);
     }
-    if (left < right) {
-        memcpy(out + left, pixels + left, (size_t)(right - left) * sizeof(*out));
+    if (*left >= *right) {
+        return false;
+    }
+    memcpy(out + *left, pixels + *left, (size_t)(*right - *left) * sizeof(*out));
+    return true;
+}
+
+static void compare_line(VgaScreen *screen, unsigned line, const uint32_t *pixels, bool whole)
+{
+    int left = 0, right = (int)screen->mode.width;
+
+    if (copy_changes(screen, line, pixels, whole, &left, &right)) {
         add_damage(screen, line, left, right);
     }
 }
@@ -230,26 +253,88 @@ static void draw(VgaScreen *screen, bool fresh, bool whole)
     }
 }
 
-/* The lines of a row of text follow each other. */
+/* Text. */
+
+/* Lines of the screen that show one row. */
+typedef struct {
+    uint32_t address;
+    unsigned top, bottom;
+    bool below; /* the line compare */
+    uint32_t *keys;
+} TextRow;
+
+/* Cells from `first` to before `end`, of all lines of the row. */
+static void draw_cells(VgaScreen *screen, const TextRow *row, unsigned first, unsigned end,
+                       bool fresh)
+{
+    const VgaMode *mode = &screen->mode;
+    int cell = (int)(mode->cell_width * mode->dots);
+    int pan = row->below ? mode->pan_below : mode->pan;
+    int left = MAX((int)first * cell - pan, 0),
+        right = MIN((int)end * cell - pan, (int)mode->width);
+    pixman_box32_t box = { INT32_MAX, INT32_MAX, 0, 0 };
+
+    for (unsigned line = row->top; line < row->bottom; line++) {
+        int x1 = left, x2 = right;
+
+        vga_draw_text(screen->vga, mode, line, first, end, screen->line);
+        if (mode->overlay[0]) {
+            screen->vga->ops->draw_overlay(screen->vga, mode, line, screen->line + pan);
+        }
+        if (copy_changes(screen, line, screen->line + pan, fresh, &x1, &x2)) {
+            box = (pixman_box32_t){ MIN(box.x1, x1), MIN(box.y1, (int)line), MAX(box.x2, x2),
+                                    (int)line + 1 };
+        }
+    }
+    if (box.x1 < box.x2) {
+        add_box(screen, &box);
+    }
+}
+
+/* Cells that look otherwise than before; few that do not, between them, are drawn with them. */
+static void draw_row(VgaScreen *screen, const TextRow *row, bool fresh, bool whole)
+{
+    const VgaMode *mode = &screen->mode;
+    unsigned cells = vga_text_cells(mode), first = cells, end = 0;
+
+    for (unsigned column = 0; column < cells; column++) {
+        uint32_t key = vga_text_cell_key(screen->vga, mode, row->address, column);
+
+        if (!whole && key == row->keys[column]) {
+            continue;
+        }
+        row->keys[column] = key;
+        if (first < end && column >= end + CELLS_BETWEEN && !mode->overlay[0]) {
+            draw_cells(screen, row, first, end, fresh);
+            first = column;
+        }
+        first = MIN(first, column);
+        end = column + 1;
+    }
+    if (first < end) {
+        draw_cells(screen, row, mode->overlay[0] ? 0 : first, mode->overlay[0] ? cells : end,
+                   fresh);
+    }
+}
+
 static void draw_text(VgaScreen *screen, bool fresh, bool whole)
 {
     const VgaMode *mode = &screen->mode;
-    uint32_t row = UINT32_MAX;
-    uint64_t key = 0;
+    TextRow row = { .keys = screen->keys };
 
-    for (unsigned line = 0; line < mode->height; line++) {
+    while (row.bottom < mode->height) {
         unsigned scan;
         bool below;
-        uint32_t start = vga_mode_address(mode, line, &scan, &below);
 
-        if (start != row) {
-            row = start;
-            key = vga_text_row_key(screen->vga, mode, row);
-        }
-        if (whole || screen->keys[line] != key + scan) {
-            screen->keys[line] = key + scan;
-            compare_line(screen, line, draw_line(screen, line, start, below), fresh);
-        }
+        row.top = row.bottom;
+        row.address = vga_mode_address(mode, row.top, &scan, &row.below);
+        do {
+            row.bottom++;
+        } while (row.bottom < mode->height &&
+                 vga_mode_address(mode, row.bottom, &scan, &below) == row.address &&
+                 below == row.below);
+        draw_row(screen, &row, fresh, whole);
+        row.keys += vga_text_cells(mode);
     }
 }
 

@@ -47,22 +47,22 @@ static uint64_t mix(uint64_t key, uint64_t value)
     return (key ^ value) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-uint64_t vga_text_row_key(const Vga *vga, const VgaMode *mode, uint32_t row)
+unsigned vga_text_cells(const VgaMode *mode)
 {
-    uint64_t key = 1;
+    return mode->columns + 1;
+}
 
-    for (unsigned column = 0; column <= mode->columns; column++) {
-        Cell cell = cell_at(vga, mode, row, column);
-        bool cursor = mode->cursor_shown && cell.counter == mode->cursor_at;
-        bool hidden = mode->blink && cell.attribute & ATTRIBUTE_BLINK && mode->blink_phase;
-        uint64_t look = cell.character | cell.attribute << 8 | hidden << 16;
+uint32_t vga_text_cell_key(const Vga *vga, const VgaMode *mode, uint32_t row, unsigned column)
+{
+    Cell cell = cell_at(vga, mode, row, column);
+    bool cursor = mode->cursor_shown && cell.counter == mode->cursor_at;
+    bool hidden = mode->blink && cell.attribute & ATTRIBUTE_BLINK && mode->blink_phase;
+    uint32_t key = cell.character | (uint32_t)cell.attribute << 8 | (uint32_t)hidden << 16;
 
-        if (cursor) {
-            look |= 1 << 17 | (uint64_t)mode->cursor_start << 18 | (uint64_t)mode->cursor_end << 23;
-        }
-        key = mix(key, look);
+    if (cursor) {
+        key |= 1u << 17 | (mode->cursor_start & 31u) << 18 | (mode->cursor_end & 31u) << 23;
     }
-    return (key ^ key >> 32) << 5; /* below is room for a scan line */
+    return key | 1u << 28;
 }
 
 uint64_t vga_text_font_key(const Vga *vga, const VgaMode *mode)
@@ -99,13 +99,15 @@ static void put_wide_cell(uint32_t *out, unsigned dots, const uint32_t colours[2
     }
 }
 
-void vga_draw_text(const Vga *vga, const VgaMode *mode, unsigned line, uint32_t *out)
+void vga_draw_text(const Vga *vga, const VgaMode *mode, unsigned line, unsigned first, unsigned end,
+                   uint32_t *out)
 {
-    unsigned scan, columns = mode->columns + 1; /* panning shows a part of one more */
+    unsigned scan;
     bool below;
     uint32_t row = vga_mode_address(mode, line, &scan, &below);
 
-    for (unsigned column = 0; column < columns; column++) {
+    out += first * mode->cell_width * mode->dots;
+    for (unsigned column = first; column < end; column++) {
         Cell cell = cell_at(vga, mode, row, column);
         unsigned dots = cell_dots(vga, mode, &cell, scan);
         unsigned background = cell.attribute >> 4 & (mode->blink ? 7 : 15);

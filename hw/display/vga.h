@@ -164,9 +164,13 @@ void vga_draw_line(const VgaMode *mode, const uint8_t *source, uint32_t *out);
 /* Bytes of video memory that make a line. */
 uint32_t vga_line_bytes(const VgaMode *mode);
 /* vga-text.c */
-void vga_draw_text(const Vga *vga, const VgaMode *mode, unsigned line, uint32_t *out);
-/* Of a row, by its address: another key where it looks otherwise, if mode and fonts are the same. The lowest five bits are 0. */
-uint64_t vga_text_row_key(const Vga *vga, const VgaMode *mode, uint32_t row);
+/* Its cells from `first` to before `end`; out is where the line begins. */
+void vga_draw_text(const Vga *vga, const VgaMode *mode, unsigned line, unsigned first, unsigned end,
+                   uint32_t *out);
+/* Cells of a row: panning shows a part of one more than the mode's columns. */
+unsigned vga_text_cells(const VgaMode *mode);
+/* Of the cell of a row, by the row's address: another key where it looks otherwise, if mode and fonts are the same; never 0. */
+uint32_t vga_text_cell_key(const Vga *vga, const VgaMode *mode, uint32_t row, unsigned column);
 uint64_t vga_text_font_key(const Vga *vga, const VgaMode *mode);
 bool vga_read_text(Vga *vga, DisplayText *text);
 
