@@ -36,6 +36,11 @@ class Pc(Qtest):
     def inp(self, size, port):
         return int(self.ok("in%s %#x" % (size, port)), 0)
 
+    def fw_cfg(self, key, size):
+        """The first bytes of an item."""
+        self.out("w", 0x510, key)
+        return bytes(int(answer, 0) for answer in self.repeat("inb 0x511", size))
+
     def out(self, size, port, value):
         self.ok("out%s %#x %#x" % (size, port, value))
 
@@ -166,16 +171,12 @@ def sci():
 
 def read_files(q):
     """The files of fw_cfg: name to content."""
-    def item(key, size):
-        q.out("w", 0x510, key)
-        return bytes(q.inp("b", 0x511) for _ in range(size))
-
-    count, = struct.unpack(">I", item(0x19, 4))
-    directory = item(0x19, 4 + 64 * count)[4:]
+    count, = struct.unpack(">I", q.fw_cfg(0x19, 4))
+    directory = q.fw_cfg(0x19, 4 + 64 * count)[4:]
     files = {}
     for i in range(count):
         size, key, _, name = struct.unpack(">IHH56s", directory[64 * i:64 * i + 64])
-        files[name.rstrip(b"\0").decode()] = item(key, size if size <= 65536 else 0)
+        files[name.rstrip(b"\0").decode()] = q.fw_cfg(key, size if size <= 65536 else 0)
     return files
 
 
@@ -215,26 +216,22 @@ def tables():
 def firmware_configuration():
     q = Pc("-m", "64", "-smp", "2", "-fw_cfg", "name=opt/a,string=hello", "-boot", "order=d,menu=on")
 
-    def item(key, size):
-        q.out("w", 0x510, key)
-        return bytes(q.inp("b", 0x511) for _ in range(size))
-
-    assert item(0, 4) == b"QEMU"
-    assert item(1, 4) == struct.pack("<I", 3)
-    assert item(3, 8) == struct.pack("<Q", 64 << 20)
-    assert item(5, 2) == struct.pack("<H", 2)
-    assert item(0x0e, 2) == struct.pack("<H", 1)
-    assert item(0x8002, 4) == struct.pack("<I", 1)
-    count, = struct.unpack(">I", item(0x19, 4))
-    directory = item(0x19, 4 + 64 * count)[4:]
+    assert q.fw_cfg(0, 4) == b"QEMU"
+    assert q.fw_cfg(1, 4) == struct.pack("<I", 3)
+    assert q.fw_cfg(3, 8) == struct.pack("<Q", 64 << 20)
+    assert q.fw_cfg(5, 2) == struct.pack("<H", 2)
+    assert q.fw_cfg(0x0e, 2) == struct.pack("<H", 1)
+    assert q.fw_cfg(0x8002, 4) == struct.pack("<I", 1)
+    count, = struct.unpack(">I", q.fw_cfg(0x19, 4))
+    directory = q.fw_cfg(0x19, 4 + 64 * count)[4:]
     files = {}
     for i in range(count):
         size, key, _, name = struct.unpack(">IHH56s", directory[64 * i:64 * i + 64])
         files[name.rstrip(b"\0").decode()] = (key, size)
     assert list(files) == sorted(files), list(files)
-    assert item(files["opt/a"][0], 5) == b"hello"
-    assert item(files["etc/e820"][0], 20) == struct.pack("<QQI", 0, 64 << 20, 1)
-    assert item(files["etc/system-states"][0], 6) == bytes([0x80, 0, 0, 0x81, 0x82, 0x80])
+    assert q.fw_cfg(files["opt/a"][0], 5) == b"hello"
+    assert q.fw_cfg(files["etc/e820"][0], 20) == struct.pack("<QQI", 0, 64 << 20, 1)
+    assert q.fw_cfg(files["etc/system-states"][0], 6) == bytes([0x80, 0, 0, 0x81, 0x82, 0x80])
     # DMA: select and read into RAM.
     assert q.inp("l", 0x514) == 0x554d4551
     q.ok("write 0x1000 16 0x%s" % struct.pack(">IIQ", files["opt/a"][0] << 16 | 0x0a, 5, 0x2000).hex())

@@ -17,11 +17,9 @@ ERROR, READ, SKIP, SELECT, WRITE = 1, 2, 4, 8, 16
 
 
 def directory(q):
-    q.out("w", 0x510, 0x19)
-    count, = struct.unpack(">I", bytes(q.inp("b", 0x511) for _ in range(4)))
+    count, = struct.unpack(">I", q.fw_cfg(0x19, 4))
     files = {}
-    for _ in range(count):
-        size, key, _, name = struct.unpack(">IHH56s", bytes(q.inp("b", 0x511) for _ in range(64)))
+    for size, key, _, name in struct.iter_unpack(">IHH56s", q.fw_cfg(0x19, 4 + 64 * count)[4:]):
         files[name.rstrip(b"\0").decode()] = key, size
     return files
 
@@ -125,12 +123,10 @@ def absurd_selectors():
     q = Pc("-m", "64", "-device", "vmgenid")
     files = directory(q)
     for key in (0x1a, 0x1f, 0x20 + len(files), 0x5f, 0x60, 0x7fff, 0x3fff, 0x8010, 0xffff, 0x4000, 0xc000):
-        q.out("w", 0x510, key)
-        assert [q.inp("b", 0x511) for _ in range(3)] == [0, 0, 0] or key & 0x3fff < 0x1a, hex(key)
+        assert not any(q.fw_cfg(key, 3)) or key & 0x3fff < 0x1a, hex(key)
         assert not dma(q, key << 16 | SELECT | READ, 64, BUFFER) & ~ERROR
     key, size = files["etc/e820"]
-    q.out("w", 0x510, key)
-    assert [q.inp("b", 0x511) for _ in range(size + 100)][size:] == [0] * 100
+    assert q.fw_cfg(key, size + 100)[size:] == bytes(100)
     # The whole of the address space to read into, and as much to skip.
     for length in (0, 1, size, size + 1, 0x7fffffff, 0xffffffff):
         for address in (BUFFER, 0, (64 << 20) - 4, 64 << 20, 0xa0000, 0xfee00000, 0xfffffff0, 1 << 40, (1 << 64) - 8):
