@@ -8,8 +8,6 @@
 #include "machine/chardev.h"
 #include "machine/netdev.h"
 #include "machine/object.h"
-#include "machine/saved-state.h"
-#include "machine/semihosting.h"
 #include "tests/unit/counting-machine.h"
 
 static void collect_event(void *opaque, const char *event, const char *json_data)
@@ -751,40 +749,6 @@ static void test_lines_at_the_end(void)
     g_assert_cmpuint(wired_changes, ==, 1);
 }
 
-/* The files that a bare program has open are no state of its machine. */
-static void test_semihosting_saved(void)
-{
-    Machine *machine = counting_machine(0), *other = counting_machine(0);
-    g_autoptr(GByteArray) state = NULL;
-    GError *error = NULL;
-    Semihosting *host;
-    char bytes[8];
-
-    g_assert_true(semihosting_enable(machine, false, NULL, NULL, &error));
-    host = semihosting_of(machine);
-    g_assert_true(machine_may_save(machine, &error));
-    g_assert_cmpint(semihosting_open(host, "/dev/null", 0), ==, 1);
-    g_assert_cmpint(semihosting_open(host, ":semihosting-features", 0), ==, 2);
-    g_assert_cmpint(semihosting_seek(host, 2, 3), ==, 0);
-    g_assert_false(machine_may_save(machine, &error));
-    g_assert_nonnull(strstr(error->message, "a file of the host by semihosting (handle 1)"));
-    g_clear_error(&error);
-    g_assert_cmpint(semihosting_close(host, 1), ==, 0);
-    g_assert_true(machine_may_save(machine, &error));
-    state = machine_save_state(machine);
-    /* The console and the features go with it, and files that are open where it is loaded are closed. */
-    g_assert_cmpint(semihosting_open(host, "/dev/null", 0), ==, 1);
-    g_assert_true(machine_load_state(machine, state->data, state->len, &error));
-    g_assert_cmpint(semihosting_length(host, 1), ==, -1);
-    g_assert_cmpint(semihosting_read(host, 2, bytes, sizeof bytes), ==, 2);
-    g_assert_cmpmem(bytes, 2, "B\3", 2);
-    g_assert_false(machine_load_state(other, state->data, state->len, &error));
-    g_assert_nonnull(strstr(error->message, "of a machine with semihosting"));
-    g_clear_error(&error);
-    machine_free(machine);
-    machine_free(other);
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -801,7 +765,6 @@ int main(int argc, char **argv)
     g_test_add_func("/machine/events", test_events);
     g_test_add_func("/machine/views", test_views);
     g_test_add_func("/machine/attached", test_attached);
-    g_test_add_func("/machine/semihosting-saved", test_semihosting_saved);
     g_test_add_func("/machine/lines-at-the-end", test_lines_at_the_end);
     return g_test_run();
 }
