@@ -32,7 +32,7 @@ def enter(boot):
     if os.geteuid() != 0:
         skip("libvirtd's system instance and a mount namespace for it need root")
     if not os.path.exists(os.path.join(boot, "linux")):
-        skip(f"no {boot}/linux: scripts/dev boot x86_64 makes it")
+        skip(f"no {boot}/linux: scripts/dev check makes it")
     # The shell is the namespace's first process, which buries the programs that the daemons have started.
     sys.exit(subprocess.run(["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", '"$@"; exit $?', "sh",
                              sys.executable, *sys.argv], env=dict(os.environ, **{ENTERED: "1"}), check=False).returncode)

@@ -70,7 +70,7 @@ class Clock:
 def main():
     kaso, boot, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
     if not os.path.exists(f"{boot}/linux"):
-        print(f"no {boot}/linux: scripts/dev boot x86_64 makes it")
+        print(f"no {boot}/linux: scripts/dev check makes it")
         sys.exit(77)
     with tempfile.TemporaryDirectory() as folder:
         clocks = []

@@ -13,7 +13,7 @@ from guest import Guest
 kaso, boot = sys.argv[1:]
 kernel, initrd = os.path.join(boot, "linux"), os.path.join(boot, "initrd.gz")
 if not os.path.exists(kernel):
-    print(f"no {kernel}: scripts/dev boot makes it")
+    print(f"no {kernel}: scripts/dev check makes it")
     sys.exit(77)
 
 master, slave = os.openpty()

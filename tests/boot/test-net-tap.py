@@ -24,7 +24,7 @@ kaso, boot, variant = sys.argv[1:]
 queues, header, netdev, device, machine = VARIANTS[variant]
 kernel, initrd = os.path.join(boot, "linux"), os.path.join(boot, "initrd.gz")
 if not os.path.exists(kernel):
-    namespace.skip(f"no {kernel}: scripts/dev boot x86_64 makes it")
+    namespace.skip(f"no {kernel}: scripts/dev check makes it")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

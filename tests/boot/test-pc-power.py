@@ -12,7 +12,7 @@ from qmp import Monitor
 kaso, boot = sys.argv[1:]
 kernel, initrd = os.path.join(boot, "linux"), os.path.join(boot, "initrd.gz")
 if not os.path.exists(kernel):
-    print(f"no {kernel}: scripts/dev boot x86_64 makes it")
+    print(f"no {kernel}: scripts/dev check makes it")
     sys.exit(77)
 
 

@@ -14,7 +14,7 @@ from qmp import Monitor
 kaso, boot, *options = sys.argv[1:]
 kernel, initrd = os.path.join(boot, "linux"), os.path.join(boot, "initrd.gz")
 if not os.path.exists(kernel):
-    print(f"no {kernel}: scripts/dev boot makes it")
+    print(f"no {kernel}: scripts/dev check makes it")
     sys.exit(77)
 
 STORM_SECONDS = 60 if os.environ.get("KASO_LONG") else 6

@@ -24,7 +24,7 @@ if program:
     kaso = os.path.join(os.path.dirname(kaso), program)
 kernel, initrd = os.path.join(boot, "linux"), os.path.join(boot, "initrd.gz")
 if not os.path.exists(kernel):
-    print(f"no {kernel}: scripts/dev boot makes it")
+    print(f"no {kernel}: scripts/dev check makes it")
     sys.exit(77)
 
 argv = [kaso, "-M", machine, "-m", "512", "-nographic", "-kernel", kernel, "-initrd", initrd]

@@ -87,7 +87,7 @@ def main():
     attached = variant.endswith("-uas")
     machine, console, driver, options, size, stick_speed, tablet_speed = VARIANTS[variant.removesuffix("-uas")]
     if not os.path.exists(f"{boot}/linux"):
-        print(f"no {boot}/linux: scripts/dev boot makes it")
+        print(f"no {boot}/linux: scripts/dev check makes it")
         sys.exit(77)
     with tempfile.TemporaryDirectory() as folder:
         with open(f"{folder}/source", "wb") as file:

@@ -132,7 +132,7 @@ def main():
     program, compiler, *sources, board = sys.argv[1:6]
     kernel = sys.argv[6] if len(sys.argv) > 6 else None
     if kernel and not os.path.exists(kernel):
-        print(f'no {kernel}: scripts/dev boot makes it')
+        print(f'no {kernel}: scripts/dev check makes it')
         sys.exit(77)
     if board == 'virt':
         compiler = need('aarch64-linux-gnu-gcc')

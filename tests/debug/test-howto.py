@@ -21,7 +21,7 @@ PATIENCE = 120
 FIRMWARE = {"u-boot.bin": "/usr/lib/u-boot/qemu_arm64/u-boot.bin", "edk2.fd": "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd"}
 kaso, boot, page = sys.argv[1:]
 if not os.path.exists(os.path.join(boot, "linux")):
-    print(f"no {boot}/linux: scripts/dev boot makes it")
+    print(f"no {boot}/linux: scripts/dev check makes it")
     sys.exit(77)
 
 

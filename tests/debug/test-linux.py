@@ -22,7 +22,7 @@ CONSOLES = {"virt": "ttyAMA0", "pc": "ttyS0"}
 kaso, boot, machine = sys.argv[1:]
 kernel, initrd = os.path.join(boot, "linux"), os.path.join(boot, "initrd.gz")
 if not os.path.exists(kernel):
-    print(f"no {kernel}: scripts/dev boot makes it")
+    print(f"no {kernel}: scripts/dev check makes it")
     sys.exit(77)
 folder = tempfile.TemporaryDirectory()
 base = [kaso, "-M", machine, "-m", "512", "-kernel", kernel]
