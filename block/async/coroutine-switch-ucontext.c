@@ -8,11 +8,14 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include "block/async/coroutine-fiber.h"
+
 enum { STACK_SIZE = 1024 * 1024, GUARD_SIZE = 4096 };
 
 struct CoroutineStack {
     void *memory;
     ucontext_t here, caller;
+    void *fiber, *caller_fiber;
     void (*entry)(void *opaque);
     void *opaque;
 };
@@ -37,6 +40,7 @@ CoroutineStack *coroutine_stack_new(void (*entry)(void *opaque), void *opaque)
         g_error("no memory for a coroutine's stack");
     }
     mprotect(stack->memory, GUARD_SIZE, PROT_NONE);
+    stack->fiber = FIBER_NEW();
     stack->entry = entry;
     stack->opaque = opaque;
     getcontext(&stack->here);
@@ -49,16 +53,20 @@ CoroutineStack *coroutine_stack_new(void (*entry)(void *opaque), void *opaque)
 
 void coroutine_stack_free(CoroutineStack *stack)
 {
+    FIBER_FREE(stack->fiber);
     munmap(stack->memory, STACK_SIZE);
     g_free(stack);
 }
 
 void coroutine_stack_enter(CoroutineStack *stack)
 {
+    stack->caller_fiber = FIBER_SELF();
+    FIBER_SWITCH(stack->fiber);
     swapcontext(&stack->caller, &stack->here);
 }
 
 void coroutine_stack_leave(CoroutineStack *stack)
 {
+    FIBER_SWITCH(stack->caller_fiber);
     swapcontext(&stack->here, &stack->caller);
 }

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "block/async/coroutine-fiber.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 #define HAVE_ASAN 1
 #elif defined(__has_feature)
@@ -36,6 +38,7 @@ struct CoroutineStack {
     void (*entry)(void *opaque);
     void *opaque;
     void *fake_stack, *caller_fake_stack;
+    void *fiber, *caller_fiber;
     const void *caller_bottom;
     size_t caller_size;
 };
@@ -92,6 +95,7 @@ CoroutineStack *coroutine_stack_new(void (*entry)(void *opaque), void *opaque)
         g_error("no memory for a coroutine's stack");
     }
     mprotect(stack->memory, GUARD_SIZE, PROT_NONE);
+    stack->fiber = FIBER_NEW();
     stack->entry = entry;
     stack->opaque = opaque;
     /* What coroutine_switch pops: r15 r14 r13 r12 rbx rbp, then the return address. */
@@ -109,6 +113,7 @@ CoroutineStack *coroutine_stack_new(void (*entry)(void *opaque), void *opaque)
 
 void coroutine_stack_free(CoroutineStack *stack)
 {
+    FIBER_FREE(stack->fiber);
     munmap(stack->memory, STACK_SIZE);
     g_free(stack);
 }
@@ -116,6 +121,8 @@ void coroutine_stack_free(CoroutineStack *stack)
 void coroutine_stack_enter(CoroutineStack *stack)
 {
     BEFORE_SWITCH(&stack->caller_fake_stack, stack->memory, STACK_SIZE);
+    stack->caller_fiber = FIBER_SELF();
+    FIBER_SWITCH(stack->fiber);
     coroutine_switch(&stack->caller_sp, stack->sp);
     AFTER_SWITCH(stack->caller_fake_stack, NULL, NULL);
 }
@@ -123,6 +130,7 @@ void coroutine_stack_enter(CoroutineStack *stack)
 void coroutine_stack_leave(CoroutineStack *stack)
 {
     BEFORE_SWITCH(&stack->fake_stack, stack->caller_bottom, stack->caller_size);
+    FIBER_SWITCH(stack->caller_fiber);
     coroutine_switch(&stack->sp, stack->caller_sp);
     AFTER_SWITCH(stack->fake_stack, &stack->caller_bottom, &stack->caller_size);
 }
