@@ -8,6 +8,10 @@ import sys
 import time
 
 
+# How many times longer than on an idle machine things may take: what runs under a sanitizer is that slow.
+PATIENCE = float(os.environ.get("KASO_TEST_PATIENCE", "1"))
+
+
 class GuestError(Exception):
     """What was waited for did not come; the message ends with the console's last lines."""
 
@@ -53,6 +57,7 @@ class Guest:
 
     def expect(self, pattern, timeout=120):
         """Waits for a regular expression after what was matched last; returns the match."""
+        timeout *= PATIENCE
         deadline = time.monotonic() + timeout
         regex = re.compile(pattern, re.MULTILINE)
         while True:
@@ -85,6 +90,7 @@ class Guest:
 
     def wait(self, timeout=60):
         """Waits for the end of the emulator; returns its exit status."""
+        timeout *= PATIENCE
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if not self.read_some(0.5):

@@ -86,12 +86,63 @@ gboolean g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_time)
     return result;
 }
 
-/* Who attaches a source, or wakes a loop, has done so before its callbacks run: one edge for all of a context. */
+/*
+ * Who attaches a source has done so before its functions run in the loop's thread: GLib's lock of the context, which it takes
+ * without calling g_mutex_lock from outside, is that edge. So the program's own kinds of sources get functions that say it.
+ */
+typedef struct {
+    GSourceFuncs seen;
+    GSourceFuncs *original;
+} OrderedFuncs;
+
+static GSourceFuncs *ordered(GSource *source)
+{
+    acquire(source);
+    return ((OrderedFuncs *)source->source_funcs)->original;
+}
+
+static gboolean ordered_prepare(GSource *source, gint *timeout_ms)
+{
+    return ordered(source)->prepare(source, timeout_ms);
+}
+
+static gboolean ordered_check(GSource *source)
+{
+    return ordered(source)->check(source);
+}
+
+static gboolean ordered_dispatch(GSource *source, GSourceFunc callback, gpointer opaque)
+{
+    return ordered(source)->dispatch(source, callback, opaque);
+}
+
+static void ordered_finalize(GSource *source)
+{
+    GSourceFuncs *original = ordered(source);
+
+    if (original->finalize) {
+        original->finalize(source);
+    }
+    g_free((gpointer)source->source_funcs);
+}
+
+GSource *g_source_new(GSourceFuncs *funcs, guint size)
+{
+    OrderedFuncs *made = g_new0(OrderedFuncs, 1);
+    REAL(g_source_new)
+
+    made->seen = (GSourceFuncs){ .prepare = funcs->prepare ? ordered_prepare : NULL,
+                                 .check = funcs->check ? ordered_check : NULL,
+                                 .dispatch = ordered_dispatch,
+                                 .finalize = ordered_finalize };
+    made->original = funcs;
+    return real(&made->seen, size);
+}
+
 guint g_source_attach(GSource *source, GMainContext *context)
 {
-    static char edge;
     REAL(g_source_attach)
 
-    release(&edge);
+    release(source);
     return real(source, context);
 }
