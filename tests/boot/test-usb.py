@@ -108,7 +108,7 @@ def main():
             guest.expect(r"# ")
             run(guest, f"for m in {driver} usb_storage uas sd_mod usbhid hid_generic; do modprobe $m; done")
             check_sticks(guest, folder, size)
-            run(guest, f"[ -e /sys/bus/usb/drivers/{'uas' if attached else 'usb-storage'}/*-*:1.0 ]")
+            run(guest, f"ls -d /sys/bus/usb/drivers/{'uas' if attached else 'usb-storage'}/*-*:1.0")
             speeds = run(guest, "cat /sys/bus/usb/devices/*-*/speed").split()
             assert stick_speed in speeds and tablet_speed in speeds, speeds
             qmp = Monitor(f"{folder}/qmp")
