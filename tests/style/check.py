@@ -186,20 +186,32 @@ def formatted(problems, *folders):
         problems.append("'scripts/dev format' formats them")
 
 
-def doc_links(problems):
-    """Relative links in documents lead somewhere."""
-    for folder in ['.', 'docs', 'docs/design', 'docs/howto', 'docs/decisions']:
+def documents(*folders):
+    for folder in folders:
         full = os.path.join(ROOT, folder)
         for name in sorted(os.listdir(full)) if os.path.isdir(full) else []:
-            if not name.endswith('.md'):
-                continue
-            path = os.path.normpath(os.path.join(folder, name))
-            for link in re.findall(r'\]\(([^)#]+)(?:#[^)]*)?\)', read(path)):
-                if '://' not in link and not os.path.exists(os.path.join(full, link)):
-                    problems.append(f'{path}: the link to {link} is broken')
+            if name.endswith('.md'):
+                yield os.path.normpath(os.path.join(folder, name))
 
 
-KINDS = {f.__name__: f for f in [layers, headers, orphans, spdx, global_state, lengths, reserved, formatted, doc_links]}
+def doc_links(problems):
+    """Relative links in documents lead somewhere."""
+    for path in documents('.', 'docs', 'docs/design', 'docs/howto', 'docs/decisions'):
+        for link in re.findall(r'\]\(([^)#]+)(?:#[^)]*)?\)', read(path)):
+            if '://' not in link and not os.path.exists(os.path.join(ROOT, os.path.dirname(path), link)):
+                problems.append(f'{path}: the link to {link} is broken')
+
+
+def doc_names(problems):
+    """Files that pages of design name are there, by the end of their path."""
+    files = ['/' + path for path in sources('.c', '.h', '.S', '.py')]
+    for path in documents('docs/design'):
+        for name in sorted(set(re.findall(r'`([\w./-]*\w\.(?:c|h|S|py))`', read(path)))):
+            if not name.startswith('-') and 'NAME' not in name and not any(file.endswith('/' + name) for file in files):
+                problems.append(f'{path}: there is no {name}')
+
+
+KINDS = {f.__name__: f for f in [layers, headers, orphans, spdx, global_state, lengths, reserved, formatted, doc_links, doc_names]}
 
 
 def main():
