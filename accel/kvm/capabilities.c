@@ -65,6 +65,7 @@ static const Capability table[KVM_CAPABILITY_COUNT] = {
     CAPABILITY(HYPERV_SEND_IPI, HYPERV_SEND_IPI, false, "hv-ipi"),
     CAPABILITY(NESTED_STATE, NESTED_STATE, false, "a reset inside of a guest's own virtual machine"),
     CAPABILITY(BINARY_STATS, BINARY_STATS_FD, false, "info stats"),
+    CAPABILITY(PMU_CAPABILITY, PMU_CAPABILITY, false, "instructions that leave the guest are counted for performance counters that it does not have"),
 };
 /* clang-format on */
 

@@ -17,6 +17,9 @@ enum {
     MONITOR = 1 << 3,
     X2APIC = 1 << 21,
     TSC_DEADLINE = 1 << 24,
+    COUNTERS_1_ECX = 1 << 15, /* what goes with performance counters: their MSR of capabilities */
+    COUNTERS_8000_0001_ECX =
+        1 << 23 | 1 << 24 | 1 << 28, /* and AMD's: of a core, of its bridge, of its caches */
     /* Leaf 0x40000001: async page faults (two kinds, and their interrupt), EOI, wake-up and IPI by the local APIC. */
     HINT_DEDICATED = 1 << 0, /* leaf 0x40000001, EDX: the kernel only passes it on */
     OF_KERNEL_APIC = 1 << 4 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 11 | 1 << 14,
@@ -69,11 +72,14 @@ bool cpuid_supported(Machine *machine, uint32_t leaf, uint32_t subleaf, uint32_t
     memcpy(out, (const uint32_t[]){ e->eax, e->ebx, e->ecx, e->edx }, 4 * sizeof out[0]);
     if (leaf == 1) {
         /* Both are the local APIC's: the kernel's, or ours, whose MSRs the kernel does not pass on. */
-        out[2] &= ~(uint32_t)(X2APIC | TSC_DEADLINE);
+        out[2] &= ~(uint32_t)(X2APIC | TSC_DEADLINE | COUNTERS_1_ECX);
         out[2] |= may_wait(kvm) ? MONITOR : 0;
         if (kvm->irqchip != KVM_IRQCHIP_OFF) {
             out[2] |= X2APIC | (kvm_has(kvm, KVM_HAS_TSC_DEADLINE) ? TSC_DEADLINE : 0);
         }
+    }
+    if (leaf == EXTENDED + 1) {
+        out[2] &= ~(uint32_t)COUNTERS_8000_0001_ECX;
     }
     if (leaf == HYPERVISOR + 1) {
         out[0] &= kvm->irqchip == KVM_IRQCHIP_OFF ? ~(uint32_t)OF_KERNEL_APIC : UINT32_MAX;

@@ -173,6 +173,16 @@ static bool keep_processors(Kvm *kvm, GError **error)
     return KVM_DO(kvm->vm, KVM_ENABLE_CAP, &cap, error);
 }
 
+/* Guests are not shown the kernel's performance counters, which otherwise are looked through at each instruction that the kernel carries out. */
+static bool leave_out_counters(Kvm *kvm, GError **error)
+{
+    const struct kvm_enable_cap cap = { .cap = KVM_CAP_PMU_CAPABILITY,
+                                        .args = { KVM_PMU_CAP_DISABLE } };
+
+    return !(kvm->values[KVM_HAS_PMU_CAPABILITY] & KVM_PMU_CAP_DISABLE) ||
+           KVM_DO(kvm->vm, KVM_ENABLE_CAP, &cap, error);
+}
+
 static void close_one(int *fd)
 {
     if (*fd >= 0) {
@@ -207,7 +217,8 @@ static bool kvm_init(Machine *machine, void *state, GError **error)
         !capabilities_find(kvm, error) || !check_vcpus(kvm, error) || !place_helpers(kvm, error) ||
         !choose_shadow_memory(kvm, error) || !dirty_ring_choose(kvm, error) ||
         !cpuid_load_supported(kvm, error) || !slots_create(kvm, error) ||
-        !irqchip_create(kvm, error) || !keep_processors(kvm, error)) {
+        !irqchip_create(kvm, error) || !keep_processors(kvm, error) ||
+        !leave_out_counters(kvm, error)) {
         close_all(kvm);
         return false;
     }

@@ -222,7 +222,7 @@ static void add_paravirtual(const X86Cpu *cpu, const uint32_t *supported, uint32
 }
 
 /*
- * What the processor has for its own power and for waiting is not for guests of their own accord, virtualization only with all of the
+ * What the processor has for its own power, for counting and for waiting is not for guests of their own accord, virtualization only with all of the
  * processor, and its own topology, which is not the guest's, only by name. A counter that never changes its rate would not survive a move to another host (migratable), and what AMD's processors have
  * not, the kernel's emulation of it does not give them.
  */
@@ -231,6 +231,7 @@ static void leave_out_unwanted(const X86Cpu *cpu, const uint32_t *supported, uin
     bool all = cpu->x86_model->everything;
 
     set_word(words, X86_FEATURE_ACPI, false);
+    set_word(words, X86_FEATURE_PERFCTR_CORE, false);
     set_word(words, X86_FEATURE_MONITOR,
              all && cpu->vcpu.machine->config.cpu_pm && has_word(supported, X86_FEATURE_MONITOR));
     set_word(words, all ? X86_FEATURE_TOPOEXT : X86_FEATURE_SVM, false);

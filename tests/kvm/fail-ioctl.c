@@ -4,6 +4,7 @@
  * standard error. KVM_EINTR=1: each KVM_RUN but every third is interrupted. KVM_ABSENT=ERRNO: /dev/kvm does not open. KVM_SCALES: whether the
  * processor scales its time-stamp counter; the rate is told on standard error. KVM_WITHOUT=N: capability N is not there, and who uses it
  * nevertheless is told of on standard error; N 0 tells all that are asked for and there. KVM_AVX512=1: the kernel says that guests may have it.
+ * KVM_COUNTS=1: it may be told to keep no performance counters, which is told on standard error.
  */
 #define _GNU_SOURCE
 #include <cpuid.h>
@@ -48,6 +49,26 @@ static int scales(unsigned long request, const void *argument, int *answer)
     }
     if (request == KVM_SET_TSC_KHZ) {
         fprintf(stderr, "rate %ld kHz\n", (long)argument);
+        *answer = 0;
+        return 1;
+    }
+    return 0;
+}
+
+/* Of a kernel that can do without performance counters. Whether it has been answered. */
+static int counts(unsigned long request, const void *argument, int *answer)
+{
+    const struct kvm_enable_cap *cap = argument;
+
+    if (number_of("KVM_COUNTS") <= 0) {
+        return 0;
+    }
+    if (request == KVM_CHECK_EXTENSION && (long)argument == KVM_CAP_PMU_CAPABILITY) {
+        *answer = KVM_PMU_CAP_DISABLE;
+        return 1;
+    }
+    if (request == KVM_ENABLE_CAP && cap->cap == KVM_CAP_PMU_CAPABILITY) {
+        fprintf(stderr, "counters: %#llx\n", (unsigned long long)cap->args[0]);
         *answer = 0;
         return 1;
     }
@@ -191,7 +212,7 @@ int ioctl(int fd, unsigned long request, ...)
             errno = EINTR;
             return -1;
         }
-        if (scales(request, argument, &answer)) {
+        if (scales(request, argument, &answer) || counts(request, argument, &answer)) {
             return answer;
         }
         if (lacks(request, argument)) {

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 
-NEEDED = {"qemu-system-x86_64": "qemu-system-x86", "busybox": "busybox-static", "cpio": "cpio", "lz4": "lz4"}
+NEEDED = {"busybox": "busybox-static", "cpio": "cpio", "lz4": "lz4"}
 SLOW = int(os.environ.get("KASO_TEST_SLOW", "1"))  # by how much limits of time are longer, for overloaded hosts
 # For PCI devices, in the order in which they are loaded.
 VIRTIO = "virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci".split()
@@ -18,11 +18,15 @@ def skip(why):
     sys.exit(77)
 
 
-def need(*files):
-    """Skips the test when programs or files are not there."""
+def need_programs():
     for tool, package in NEEDED.items():
         if not shutil.which(tool):
             skip(f"{tool} is not there (Debian's {package})")
+
+
+def need(*files):
+    """Skips the test when programs or files are not there."""
+    need_programs()
     for file in files:
         if not os.path.exists(file):
             skip(f"{file} is not there (scripts/dev or scripts/make-guest makes it)")
@@ -50,12 +54,13 @@ def initrd(folder, source, modules, init):
     return image
 
 
-def run(scripts, script, files, seconds, mebibytes=1024):
-    """What the shell script says in the guest of scripts/kvm-guest."""
+def run(kaso, scripts, script, files, seconds, mebibytes=1024):
+    """What the shell script says in the guest of scripts/kvm-guest, whose machine is Kaso itself, or $KVM_GUEST_EMULATOR."""
     seconds *= SLOW
     files = [file for file in [*files, script, shutil.which("timeout"), *FIRMWARE] if os.path.exists(file)]
     done = subprocess.run([os.path.join(scripts, "kvm-guest"), "-m", str(mebibytes), "-t", str(seconds), *sum((["-f", file] for file in files), []), "--",
-                           "/bin/busybox", "sh", script], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds + 100, check=False)
+                           "/bin/busybox", "sh", script], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds + 100, check=False,
+                          env={"KVM_GUEST_EMULATOR": os.path.abspath(kaso), **os.environ})
     if done.returncode == 125 and "apt-get" in done.stderr:
         skip("the kernel of the guest cannot be fetched")
     if os.environ.get("KASO_TEST_ECHO"):

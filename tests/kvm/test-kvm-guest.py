@@ -11,16 +11,17 @@ import subprocess
 import sys
 import tempfile
 
+from inner import SLOW, need_programs, run as run_in_guest
+
 KASO, CC, ROOT, KERNEL, *PATTERN = sys.argv[1:]
-SLOW = int(os.environ.get("KASO_TEST_SLOW", "1"))  # by how much limits of time are longer, for overloaded hosts
 DONE = 33
-NEEDED = {"qemu-system-x86_64": "qemu-system-x86", "busybox": "busybox-static", "cpio": "cpio", "lz4": "lz4"}
 folder = tempfile.TemporaryDirectory()
 PLAIN = "-M pc -nodefaults -display none"
 BARE = f"{PLAIN} -m 16 -device isa-debug-exit -debugcon stdio"
 APPEND = "console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable mitigations=off"
 IRQCHIPS = ("on", "split", "off")
 MEMTEST = "/boot/memtest86+ia32.bin"
+OVMF = "/usr/share/ovmf/OVMF.fd"
 HYPERV = ("hv-relaxed,hv-vapic,hv-time,hv-reset,hv-vpindex,hv-runtime,hv-synic,hv-stimer,hv-stimer-direct,hv-frequencies,hv-tlbflush,hv-ipi,"
           "hv-spinlocks=0x1fff")
 
@@ -68,10 +69,14 @@ def controllers(rom):
     return done.stdout[done.stdout.index("pic0:"):]
 
 
-def floppy():
+def resetting_sector():
     """'r' to port 0xe9; the clock's memory counts to ten; the keyboard controller resets, or port 0x501 ends."""
     sector = bytes.fromhex("b072e6e9 b040e670e471fec0e671 3c0a 7405 b0fee664f4 ba0105b010eef4")
-    return path("floppy", sector.ljust(510, b"\0") + b"\x55\xaa" + bytes(1440 * 1024 - 512))
+    return sector.ljust(510, b"\0") + b"\x55\xaa"
+
+
+def floppy():
+    return path("floppy", resetting_sector().ljust(1440 << 10, b"\0"))
 
 
 def initrd():
@@ -109,8 +114,8 @@ class Cases:
     def bare(self, name, options, rom, *wanted):
         self.add(name, f"{BARE} -bios {rom} {options}", *wanted, files=[rom])
 
-    def linux(self, name, options, image, *wanted, files=()):
-        self.add(name, f"{PLAIN} -m 192 -serial stdio -kernel {KERNEL} -initrd {image} {options} -append '{APPEND}'", *wanted,
+    def linux(self, name, options, image, *wanted, files=(), plain=PLAIN):
+        self.add(name, f"{plain} -m 192 -serial stdio -kernel {KERNEL} -initrd {image} {options} -append '{APPEND}'", *wanted,
                  "^sum 53d025127ae99ab79e8502aae2d9bea6", files=[KERNEL, image, *files], limit=300, status=0)
 
     def script(self):
@@ -126,8 +131,6 @@ class Cases:
             if lacking:
                 failed.append(name)
                 print(f"== {name} lacks", *lacking, "in:", parts.get(name, "(it did not run)")[-6000:], sep="\n")
-        if os.environ.get("KASO_TEST_ECHO"):
-            print(text)
         assert not failed, failed
 
 
@@ -191,6 +194,22 @@ def add_loaders(cases, image):
                   typed="until grep -q 'Pass:  1 ' /text; do sleep 5; echo info text; done; echo quit")
 
 
+def add_q35(cases, image):
+    """The other board: SeaBIOS from an AHCI disk, and Linux; and OVMF on both."""
+    plain = PLAIN.replace("-M pc", "-M q35")
+    disk = path("q35.disk", resetting_sector().ljust(1 << 20, b"\0"))
+    for irqchip in IRQCHIPS:
+        accel = f"-accel kvm,kernel-irqchip={irqchip}"
+        cases.add(f"q35 firmware {irqchip}", f"{BARE.replace('-M pc', '-M q35')} {accel} -drive if=none,id=d,format=raw,file={disk} -device ide-hd,drive=d",
+                  "^r{10}", files=[disk], limit=200)
+        cases.linux(f"q35 linux {irqchip}", f"{accel} -cpu host -smp 2 -drive if=none,id=d,format=raw,file={disk} -device virtio-blk-pci,drive=d -device e1000", image,
+                    "^cpus 2 devices .*0x29c0.*0x2918", "^clock kvm-clock", files=[disk], plain=plain)
+    if os.path.exists(OVMF):
+        for name, board in ("ovmf", PLAIN), ("q35 ovmf", plain):
+            cases.add(name, f"{board} -m 256 -serial stdio -accel kvm -cpu host -smp 2 -bios {OVMF}", "UEFI Interactive Shell", files=[OVMF], limit=400, status=0, after="echo",
+                      typed="while sleep 3; do printf 'reset -s\\r'; done")
+
+
 def make_cases():
     cases, disk, image = Cases(), floppy(), initrd()
     rom, hyperv, events = program("programs"), program("hyperv"), program("events")
@@ -209,6 +228,7 @@ def make_cases():
                         *kernel_apic, files=[disk])
     add_processors(cases)
     add_loaders(cases, image)
+    add_q35(cases, image)
     pauses = program("pauses")
     for irqchip in IRQCHIPS:
         cases.add(f"pauses {irqchip}", f"{PLAIN} -m 16 -smp 2 -device isa-debug-exit -debugcon file:/said -monitor stdio -accel kvm,kernel-irqchip={irqchip} -cpu max "
@@ -245,20 +265,11 @@ def make_cases():
 
 
 def main():
-    for tool, package in NEEDED.items():
-        if not shutil.which(tool):
-            skip(f"{tool} is not there (Debian's {package})")
+    need_programs()
     if not os.path.exists(KERNEL):
         skip(f"{KERNEL} is not there (scripts/dev makes it)")
     cases = make_cases()
-    run = cases.script()
-    guest = subprocess.run([f"{ROOT}/scripts/kvm-guest", "-m", "1024", "-t", str(1700 * SLOW), *sum((["-f", f] for f in sorted(cases.files)), []),
-                            "-f", run, "--", "/bin/busybox", "sh", run],
-                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1800 * SLOW, check=False)
-    if guest.returncode == 125 and "apt-get" in guest.stderr:
-        skip("the kernel of the guest cannot be fetched")
-    assert guest.returncode == 0, (guest.returncode, guest.stdout, guest.stderr)
-    cases.check(guest.stdout)
+    cases.check(run_in_guest(KASO, f"{ROOT}/scripts", cases.script(), sorted(cases.files), 1700))
     print(f"kvm-guest: {', '.join(cases.cases)}: ok")
 
 

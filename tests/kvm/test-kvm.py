@@ -238,6 +238,12 @@ class Options(KvmTest):
         self.assertIn("KVM cannot scale it", got.stderr)
 
 
+    def test_no_counters(self):
+        """The kernel keeps no performance counters for guests, which do not see any: they would cost at each exit."""
+        got = run("-accel", "kvm", "-cpu", "max", "-bios", rom("k.rom", SAYS_K), LD_PRELOAD=shim(), KVM_COUNTS="1")
+        self.assertEqual((got.returncode, got.stdout), (DONE, "k"), got.stderr)
+        self.assertIn("counters: 0x1\n", got.stderr)  # KVM_PMU_CAP_DISABLE
+
     def asked(self, *commands, model="max"):
         """What the commands of QMP answer, and what is warned of the machine's CPUs."""
         lines = [{"execute": "qmp_capabilities"}, *commands, {"execute": "quit"}]

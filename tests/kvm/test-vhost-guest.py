@@ -74,4 +74,4 @@ with open(path("file"), "wb") as data:
     data.write(os.urandom(4 * MIB))
 IMAGE = initrd(folder.name, INITRD, [*VIRTIO, "failover", "net_failover", "virtio_net"], INIT)
 script(IMAGE)
-check(run(SCRIPTS, path("run.sh"), [KASO, KERNEL, IMAGE, path("file")], 1500))
+check(run(KASO, SCRIPTS, path("run.sh"), [KASO, KERNEL, IMAGE, path("file")], 1500))
