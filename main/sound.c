@@ -73,6 +73,10 @@ bool option_audio(Setup *setup, const char *argument, GError **error)
     g_autoptr(GHashTable) options = NULL;
     Audiodev *audiodev;
 
+    if (is_help(argument)) {
+        help_audiodevs();
+        help_done();
+    }
     if (!list) {
         return false;
     }

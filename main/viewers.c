@@ -98,6 +98,10 @@ bool option_display(Setup *setup, const char *argument, GError **error)
         help_done();
     }
     setup->no_display = strcmp(name, "none") == 0;
+    if (setup->no_display && *rest) {
+        return error_fail(error, KASO_ERROR_INVALID, "-display none takes no options: '%s'",
+                          rest + 1);
+    }
     /* The last one counts, but VNC servers are there beside it. */
     for (guint i = setup->viewers->len; i-- > 0;) {
         const ViewerChoice *choice = &g_array_index(setup->viewers, ViewerChoice, i);

@@ -340,6 +340,15 @@ def test_keys():
         assert typed(ord("A")) == [0x1e, 0x9e]
         assert typed(ord("a")) == [0x2a, 0x1e, 0xaa, 0x9e]
         screen.end()
+    with Screen("-vnc", "unix:@/vnc,lock-key-sync=off") as screen:
+        start_keyboard(screen)
+        screen.do("outb 0x60 0xed", "outb 0x60 4")
+        assert keys_of(screen) == [0xfa, 0xfa]
+        client = Client(screen.vnc(), (rfb.RAW, rfb.FENCE))
+        client.tap(ord("a"))
+        settle(client)
+        assert keys_of(screen) == [0x1e, 0x9e], "what is lit does not matter"
+        screen.end()
 
 
 EURO, EURO_ON_4 = [0xe0, 0x38, 0x12, 0xe0, 0xb8, 0x92], [0xe0, 0x38, 0x05, 0xe0, 0xb8, 0x85]
@@ -684,6 +693,8 @@ def free_port():
 
 def test_websocket():
     port = free_port()
+    with Screen("-vnc", "127.0.0.1:41,to=99,websocket=127.0.0.1:%d" % port) as screen:
+        Client(WebSocket(socket.create_connection(("127.0.0.1", port))), (rfb.RAW,)).update(False)
     with Screen("-vnc", "127.0.0.1:41,to=99,websocket=%d" % port) as screen:
         paint_test_picture(screen)
         client = Client(WebSocket(socket.create_connection(("127.0.0.1", port))), (rfb.TIGHT,))

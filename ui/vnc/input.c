@@ -21,8 +21,8 @@ static unsigned modifiers_down(const Seat *seat)
 /* The guest's caps lock does to letters what shift does. */
 static unsigned modifiers_wanted(const VncServer *server, uint32_t keysym, const VncKey *key)
 {
-    bool flipped = server->leds & INPUT_LED_CAPS && vnc_keysym_is_letter(keysym) &&
-                   !(key->modifiers & VNC_ALTGR);
+    bool flipped = server->lock_key_sync && server->leds & INPUT_LED_CAPS &&
+                   vnc_keysym_is_letter(keysym) && !(key->modifiers & VNC_ALTGR);
 
     return key->modifiers ^ (flipped ? VNC_SHIFT : 0);
 }

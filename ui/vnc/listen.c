@@ -7,8 +7,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "ui/vnc/vnc.h"
 #include "base/watch.h"
+#include "ui/vnc/vnc.h"
 
 enum { BACKLOG = 64 };
 
@@ -163,19 +163,40 @@ static bool call(VncServer *server, const SocketAddress *address, GError **error
     return fd >= 0;
 }
 
+/* websocket=on, PORT or HOST:PORT; *wanted says whether there is one at all. */
+static bool parse_websocket(const char *text, const char *display, char **host, char **port,
+                            bool *wanted, GError **error)
+{
+    unsigned unused;
+
+    *wanted = true;
+    if (strchr(text, ':')) {
+        return socket_address_split(text, host, port) ||
+               error_fail(error, KASO_ERROR_INVALID, "websocket=%s: it is on, PORT or HOST:PORT",
+                          text);
+    }
+    if (g_ascii_isdigit(text[0])) {
+        *port = g_strdup(text);
+        return true;
+    }
+    return parse_switch("websocket", text, wanted, error) &&
+           (!*wanted || parse_display(display, NULL, VNC_WEBSOCKET_BASE, port, &unused, error));
+}
+
 static bool listen_tcp(VncServer *server, const char *host, const char *display,
                        const KeyValues *options, GError **error)
 {
     const char *websocket = key_values_get(options, "websocket");
-    bool on = false, v4 = false, v6 = false;
-    g_autofree char *port = NULL, *web_port = NULL;
-    SocketAddress address = { .host = host }, web = { .host = host };
-    unsigned unused;
+    bool web_wanted = false, v4 = false, v6 = false;
+    g_autofree char *port = NULL, *web_host = NULL, *web_port = NULL;
+    SocketAddress address = { .host = host }, web = { 0 };
 
     if ((key_values_get(options, "ipv4") &&
          !parse_switch("ipv4", key_values_get(options, "ipv4"), &v4, error)) ||
         (key_values_get(options, "ipv6") &&
          !parse_switch("ipv6", key_values_get(options, "ipv6"), &v6, error)) ||
+        (websocket &&
+         !parse_websocket(websocket, display, &web_host, &web_port, &web_wanted, error)) ||
         !parse_display(display, key_values_get(options, "to"), VNC_PORT_BASE, &port,
                        &address.port_last, error)) {
         return false;
@@ -183,23 +204,10 @@ static bool listen_tcp(VncServer *server, const char *host, const char *display,
     address.port = port;
     address.ipv4_only = web.ipv4_only = v4 && !v6;
     address.ipv6_only = web.ipv6_only = v6 && !v4;
-    if (!vnc_listen_on(server, &address, VNC_PLAIN, error)) {
-        return false;
-    }
-    if (!websocket) {
-        return true;
-    }
-    if (g_ascii_isdigit(websocket[0])) {
-        web_port = g_strdup(websocket);
-    } else if (!parse_switch("websocket", websocket, &on, error)) {
-        return false;
-    } else if (!on) {
-        return true;
-    } else if (!parse_display(display, NULL, VNC_WEBSOCKET_BASE, &web_port, &unused, error)) {
-        return false;
-    }
+    web.host = web_host ? web_host : host;
     web.port = web_port;
-    return vnc_listen_on(server, &web, VNC_WEBSOCKET, error);
+    return vnc_listen_on(server, &address, VNC_PLAIN, error) &&
+           (!web_wanted || vnc_listen_on(server, &web, VNC_WEBSOCKET, error));
 }
 
 bool vnc_listen(VncServer *server, const char *address, const KeyValues *options, GError **error)
@@ -217,6 +225,10 @@ bool vnc_listen(VncServer *server, const char *address, const KeyValues *options
     }
     if (g_str_has_prefix(address, "unix:")) {
         peer.path = address + strlen("unix:");
+        if (key_values_get(options, "to")) {
+            return error_fail(error, KASO_ERROR_INVALID, "to=%s: %s has no number to count from",
+                              key_values_get(options, "to"), address);
+        }
     } else if (!socket_address_split(address, &host, &display)) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "'%s': where VNC listens is HOST:DISPLAY, :DISPLAY, unix:PATH or none",

@@ -172,8 +172,15 @@ static bool take_share(VncServer *server, const char *text, GError **error)
 
 static bool take_secret(VncServer *server, const char *id, GError **error)
 {
-    const char *password = id ? block_secret(server->machine->block_graph, id, error) : NULL;
+    const char *password;
 
+    if (id && server->password_wanted) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "password=on and password-secret=%s: the secret is the password; leave "
+                          "password=on out",
+                          id);
+    }
+    password = id ? block_secret(server->machine->block_graph, id, error) : NULL;
     if (id && password) {
         server->password_wanted = true;
         vnc_server_set_password(server, password);
@@ -242,6 +249,7 @@ static const char *const option_names[] = { "vnc",
                                             "non-adaptive",
                                             "share",
                                             "key-delay-ms",
+                                            "lock-key-sync",
                                             "display",
                                             "head",
                                             "connections",
@@ -266,6 +274,14 @@ static bool refuse_acl(const KeyValues *options, GError **error)
                       text);
 }
 
+/* Viewers hear nothing yet, but a name that is wrong is wrong. */
+static bool take_audiodev(const VncServer *server, const char *id, GError **error)
+{
+    return !id || machine_find_audiodev(server->machine, id) ||
+           error_fail(error, KASO_ERROR_INVALID, "audiodev=%s: there is no -audiodev with this id",
+                      id);
+}
+
 static bool take_options(VncServer *server, const KeyValues *options, GError **error)
 {
     unsigned delay;
@@ -274,6 +290,8 @@ static bool take_options(VncServer *server, const KeyValues *options, GError **e
            take_switch(options, "password", &server->password_wanted, error) &&
            take_switch(options, "lossy", &server->lossy, error) &&
            take_switch(options, "power-control", &server->power_control, error) &&
+           take_switch(options, "lock-key-sync", &server->lock_key_sync, error) &&
+           take_audiodev(server, key_values_get(options, "audiodev"), error) &&
            take_number(options, "head", &server->head, error) &&
            take_number(options, "connections", &server->connections, error) &&
            take_number(options, "key-delay-ms", &delay, error) &&
@@ -380,6 +398,7 @@ VncServer *vnc_server_new(Machine *machine, const char *id, const char *layout, 
     server->clients = g_ptr_array_new();
     server->old_credentials = g_ptr_array_new_with_free_func((GDestroyNotify)tls_credentials_free);
     server->connections = CONNECTIONS;
+    server->lock_key_sync = true;
     server->expires_s = G_MAXINT64;
     server->listener = vnc_display_listener;
     server->screen = pixman_image_create_bits(PIXMAN_x8r8g8b8, 640, 480, NULL, 0);

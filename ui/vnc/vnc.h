@@ -155,6 +155,7 @@ struct VncServer {
     VncShare share;
     unsigned connections;
     bool lossy, power_control, fixed_display, password_wanted;
+    bool lock_key_sync; /* keysyms of letters mind the guest's caps lock */
     char *password;   /* NULL: nobody gets in yet */
     gint64 expires_s; /* of the password, by the host's clock; G_MAXINT64: never */
     bool sasl;
