@@ -226,7 +226,8 @@ static bool run_ours(Test *t, A64State *s)
     arm_set_fpsr(cpu, (uint32_t)s->fpsr);
     memcpy(t->page, s->insns, sizeof s->insns);
     ir_unit_init(&t->unit, arm_target.tcg->vars, arm_target.tcg->var_count);
-    t->unit.mode = mode_of(t, (uint32_t)s->fpcr);
+    /* Nothing is in the TLB, so that groups would not do. */
+    t->unit.mode = mode_of(t, (uint32_t)s->fpcr) | TCG_MODE_UNGROUPED;
     arm_target.tcg->translate(&t->unit, &cpu->tcg, &(TcgCode){ .page = t->page }, 0, t->unit.mode,
                               t->length);
     if (is_undefined(&t->unit)) {

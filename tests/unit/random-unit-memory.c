@@ -120,8 +120,45 @@ void maker_load_store(Maker *m)
     }
 }
 
+/* An increment or decrement of what is in memory that keeps C: its flags come behind the store. */
+static void make_memory_increment(Maker *m)
+{
+    bool down = maker_pick(m, 2);
+    IrType t = maker_int_type(m);
+    uint8_t esz = (uint8_t)(maker_pick(m, 2) ? maker_pick(m, 2) : t == IR_I64 ? 3 : 2);
+    IrRef before = maker_value(m, IR_FLAGS), address = address_of(m, false, esz), old, value, flags;
+    IrRef one = maker_emit(m, (IrOp){ .opcode = IR_OP_const, .type = t, .imm = 1 });
+    IrOp op = { .opcode = IR_OP_ld,
+                .type = t,
+                .esz = esz,
+                .sub = IR_MEM_FOR_WRITE,
+                .imm = maker_pick(m, 100),
+                .args = { address } };
+
+    maker_next_insn(m);
+    old = maker_emit(m, op);
+    value = maker_emit(m, (IrOp){ .opcode = down ? IR_OP_sub : IR_OP_add,
+                                  .type = t,
+                                  .sub = maker_merge(esz),
+                                  .args = { old, one } });
+    op.opcode = IR_OP_st;
+    op.sub = 0;
+    op.args[1] = value;
+    maker_emit(m, op);
+    flags = maker_emit(m, (IrOp){ .opcode = down ? IR_OP_subf : IR_OP_addf,
+                                  .type = t,
+                                  .esz = esz,
+                                  .sub = down ? IR_BORROW : 0,
+                                  .args = { old, one } });
+    flags = maker_emit(m, (IrOp){ .opcode = IR_OP_fmerge,
+                                  .args = { before, flags },
+                                  .imm = TCG_FLAGS_ALL & ~TCG_FLAG_C });
+    maker_emit(
+        m, (IrOp){ .opcode = IR_OP_set, .type = IR_FLAGS, .var = FLAGS_VAR, .args = { flags } });
+}
+
 /* An operation on what is in memory, as one instruction of x86 does it. */
-void maker_update(Maker *m)
+static void make_memory_operation(Maker *m)
 {
     static const struct {
         uint8_t value, flags;
@@ -176,6 +213,15 @@ void maker_update(Maker *m)
                               .cond = (uint8_t)maker_pick(m, IR_COND_COUNT),
                               .args = { flags },
                               .imm = maker_pick(m, 1024) * 4 });
+    }
+}
+
+void maker_update(Maker *m)
+{
+    if (maker_pick(m, 5)) {
+        make_memory_operation(m);
+    } else {
+        make_memory_increment(m);
     }
 }
 

@@ -421,7 +421,7 @@ static void make_flags_use(Maker *m)
 
 void maker_next_insn(Maker *m)
 {
-    maker_emit(m, (IrOp){ .opcode = IR_OP_insn, .imm = (int64_t)(m->unit->count & 0x3ff) * 4 });
+    maker_emit(m, (IrOp){ .opcode = IR_OP_insn, .imm = m->unit->count & (TCG_PAGE_SIZE - 1) });
 }
 
 static uint8_t vector_esz(Maker *m, unsigned opcode)

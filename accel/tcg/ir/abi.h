@@ -177,7 +177,7 @@ struct TcgState {
     uint64_t bounce[8];             /* slow multi-word loads land here */
     uint64_t scratch[16];           /* thunks' */
     V128 vector_scratch[16];        /* thunks' */
-    uint64_t slow_loads, slow_stores, dispatches, indirects; /* counters of slow paths */
+    uint64_t slow_loads, slow_stores, groups_left, dispatches, indirects; /* counters of slow paths */
     void *vcpu;                     /* Vcpu * */
     void *run;                      /* the run time's per-vCPU state */
     jmp_buf *unwind;                /* interpreter: where tcg_unwind goes */

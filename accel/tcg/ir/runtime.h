@@ -22,6 +22,11 @@ typedef struct HostRuntime {
     void (*store)(TcgState *env, uint64_t guest_virt, uint64_t value, unsigned size, unsigned flags);
     V128 (*load_vector)(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
     void (*store_vector)(TcgState *env, uint64_t guest_virt, V128 value, unsigned size, unsigned flags);
+    /*
+     * Before several accesses with one lookup: makes the TLB know the page of the first one, whose faults unwind. all_write:
+     * for writing as well, when that is allowed. false: it is not to be known.
+     */
+    bool (*reach)(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags, bool write, bool all_write);
     /* Checks that a store there will not fault (unwinds if it would): before the parts of st2. */
     void (*store_check)(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
     /* For ldchk: the host address of the bytes, or of env->bounce holding a copy of them. */
@@ -38,6 +43,7 @@ typedef struct HostRuntime {
     void *(*dispatch)(TcgState *env);                      /* for tcg_pc(env) */
     void *(*follow_link)(TcgState *env, TcgLink *link);    /* an unlinked or failed-guard exit was taken */
     void *(*indirect)(TcgState *env, uint64_t guest_virt, unsigned jump_class); /* jump-cache miss */
+    void *(*ungrouped)(TcgState *env); /* for tcg_pc(env), by a unit of TCG_MODE_UNGROUPED */
 } HostRuntime;
 
 #endif

@@ -36,6 +36,8 @@ typedef struct {
 #define TCG_MODE_STEP (UINT64_C(1) << 58)
 /* The run time's: the page has instructions that a debugger wants to know of (IrUnit.breaks). */
 #define TCG_MODE_BREAK (UINT64_C(1) << 57)
+/* The run time's: each access is looked up for itself, since one look-up for several failed where another unit was left. */
+#define TCG_MODE_UNGROUPED (UINT64_C(1) << 56)
 
 /* Guest code as translators read it. */
 typedef struct {

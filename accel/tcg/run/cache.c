@@ -234,7 +234,9 @@ void cache_link(TcgRun *run, TcgLink *link, TcgUnit *to, uint64_t host_page)
 
     g_mutex_lock(&run->lock);
     from = link->unit;
-    if (!from->dead && ((from->mode ^ to->mode) & ~(TCG_MODE_GUARDED | TCG_MODE_BREAK)) == 0 &&
+    if (!from->dead &&
+        ((from->mode ^ to->mode) & ~(TCG_MODE_GUARDED | TCG_MODE_BREAK | TCG_MODE_UNGROUPED)) ==
+            0 &&
         !to->dead && !link->linked) {
         host_link(link, link->polls ? to->entry : to->body, host_page);
         link->linked = true;

@@ -76,6 +76,7 @@ static void describe_vcpu(const TcgVcpu *tv, GString *out)
     g_string_append_printf(out, "  indirect-jump misses     %" PRIu64 "\n", env->indirects);
     g_string_append_printf(out, "  slow loads, stores       %" PRIu64 ", %" PRIu64 "\n",
                            env->slow_loads, env->slow_stores);
+    g_string_append_printf(out, "  units left at a group    %" PRIu64 "\n", env->groups_left);
     g_string_append_printf(out, "  table walks, walk hits   %" PRIu64 ", %" PRIu64 "\n", tv->walks,
                            tv->walk_hits);
     g_string_append_printf(out, "  context switches (live)  %" PRIu64 " (%u)\n",

@@ -44,6 +44,7 @@ static TcgUnit *find_perhaps_alone(TcgVcpu *tv, uint64_t host_page, uint64_t mod
 /* An exception has been taken in the place of the instruction: that is a step, too. */
 static TcgUnit *take_fault(TcgVcpu *tv)
 {
+    tv->ungrouped = false;
     if (tv->step_mode) {
         trap_done(tv);
     }
@@ -63,7 +64,8 @@ static TcgUnit *try_dispatch(TcgVcpu *tv, TcgFetchEntry **fetch)
     if (!*fetch) {
         return take_fault(tv);
     }
-    mode = current_mode(tv);
+    mode = current_mode(tv) | (tv->ungrouped ? TCG_MODE_UNGROUPED : 0);
+    tv->ungrouped = false;
     if ((*fetch)->host_page & TCG_FETCH_BREAKS) {
         mode |= tv->step_mode ? 0 : TCG_MODE_BREAK;
         if (tv->step_mode && tv->run->covering) {
@@ -252,4 +254,20 @@ void *dispatch_follow_link(TcgState *env, TcgLink *link)
         cache_link(tv->run, link, unit, fetch->host_page);
     }
     return unit->entry;
+}
+
+void *dispatch_ungrouped(TcgState *env)
+{
+    TcgVcpu *tv = tcg_vcpu(env);
+    uint64_t pc = tcg_pc(env);
+    TcgFetchEntry *fetch;
+    TcgUnit *unit;
+
+    tv->ungrouped = true;
+    unit = find_unit(tv, &fetch);
+    tv->ungrouped = false;
+    if (tcg_pc(env) != pc) {
+        check_mode(tv);
+    }
+    return enter_unit(tv, unit);
 }

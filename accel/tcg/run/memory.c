@@ -228,6 +228,36 @@ static void store_vector(TcgState *env, uint64_t guest_virt, V128 value, unsigne
     write_bytes(tcg_vcpu(env), guest_virt, &value, size, flags);
 }
 
+/* A page that has been read and may be written without another walk gets its write tag before the store. */
+static void fill_for_write(TcgVcpu *tv, uint64_t guest_virt)
+{
+    TcgContext *context = tv->env->context;
+    const TcgWalkEntry *walk = tlb_known_walk(tv, context, guest_virt, TCG_WRITE);
+
+    if (walk && walk->host && walk->writable) {
+        memory_ram_dirty(tv->run->machine, ram_offset_of(tv, walk->host), 1);
+        tlb_fill(tv, context, guest_virt, walk, true);
+    }
+}
+
+/* Watched accesses are told of when they are made. */
+static bool reach(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags, bool write,
+                  bool all_write)
+{
+    TcgVcpu *tv = tcg_vcpu(env);
+    uint64_t guest_phys;
+
+    if (tv->run->watching || ir_mem_wrap(guest_virt, flags) != guest_virt ||
+        crosses_page(guest_virt, size) ||
+        !translate(tv, guest_virt, size, write ? TCG_WRITE : TCG_READ, flags, &guest_phys)) {
+        return false;
+    }
+    if (all_write && !write) {
+        fill_for_write(tv, guest_virt);
+    }
+    return true;
+}
+
 static void *load_check(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags)
 {
     TcgVcpu *tv = tcg_vcpu(env);
@@ -442,6 +472,7 @@ void memory_set_runtime(HostRuntime *runtime, const TcgTarget *target)
     runtime->load_vector = load_vector;
     runtime->store_vector = store_vector;
     runtime->load_check = load_check;
+    runtime->reach = reach;
     runtime->store_check = tcg_check_store;
     runtime->atomic_check = atomic_check;
     runtime->atomic_end = target->locks_anything ? tcg_atomic_end : NULL;

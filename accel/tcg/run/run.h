@@ -119,6 +119,7 @@ typedef struct {
     unsigned float_trapped;     /* FLOAT_* that had occurred when one was raised; else 0 */
     uint64_t one_mode;          /* of the unit with TCG_MODE_ONE or _STEP that runs; else 0 */
     uint64_t step_mode;         /* TCG_MODE_STEP when the next instruction is executed on its own; else 0 */
+    bool ungrouped;             /* the unit to come next is one of TCG_MODE_UNGROUPED */
     bool watch_wanted;          /* since it has a watched access */
     bool abandoned;             /* the instruction has been left, for the debugger, before it did anything */
     jmp_buf *interpreter_unwind; /* what TcgState.unwind is within the interpreter */
@@ -220,6 +221,7 @@ TcgUnit *dispatch_unit(TcgVcpu *tv);
 void *dispatch_next(TcgState *env);
 void *dispatch_follow_link(TcgState *env, TcgLink *link);
 void *dispatch_indirect(TcgState *env, uint64_t guest_virt, unsigned jump_class);
+void *dispatch_ungrouped(TcgState *env);
 
 /* context.c */
 void context_init(TcgVcpu *tv);
@@ -260,6 +262,9 @@ void tlb_drop_walk(TcgVcpu *tv, uint64_t guest_virt);
  */
 const TcgWalkEntry *tlb_walk(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, unsigned size,
                              TcgAccess access, unsigned flags, TcgWalkEntry *uncached);
+/* The same, when it needs no walk; else NULL, without a fault. */
+const TcgWalkEntry *tlb_known_walk(TcgVcpu *tv, const TcgContext *context, uint64_t guest_virt,
+                                   TcgAccess access);
 /* Puts the page into the context's tables. write: for a store, too. */
 void tlb_fill(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, const TcgWalkEntry *walk,
               bool write);

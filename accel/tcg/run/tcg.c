@@ -89,6 +89,7 @@ static bool tcg_init(Machine *machine, void *state, GError **error)
         .dispatch = dispatch_next,
         .follow_link = dispatch_follow_link,
         .indirect = dispatch_indirect,
+        .ungrouped = dispatch_ungrouped,
     };
     memory_set_runtime(&run->runtime, run->target);
     if (!run->interp) {

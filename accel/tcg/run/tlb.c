@@ -496,6 +496,18 @@ static bool is_current(TcgVcpu *tv, const TcgWalkEntry *entry, uint64_t page, ui
     return entry->key == key && entry->generation == *key_generation(tv, key);
 }
 
+const TcgWalkEntry *tlb_known_walk(TcgVcpu *tv, const TcgContext *context, uint64_t guest_virt,
+                                   TcgAccess access)
+{
+    uint64_t page = (uint64_t)bits_sign_extend(guest_virt, 56) & TCG_PAGE_MASK;
+    const TcgWalkEntry *entry = &tv->walk[walk_slot(page)];
+
+    return (guest_virt & TCG_PAGE_MASK) == page && is_current(tv, entry, page, context->key) &&
+                   allows(&entry->mapping, access)
+               ? entry
+               : NULL;
+}
+
 const TcgWalkEntry *tlb_walk(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, unsigned size,
                              TcgAccess access, unsigned flags, TcgWalkEntry *uncached)
 {

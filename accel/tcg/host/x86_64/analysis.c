@@ -105,8 +105,14 @@ typedef struct {
     } hints[IR_MAX_OPS]; /* by value */
 } Backward;
 
-static bool is_barrier(const IrOp *op)
+/* Whether variables can be seen at the op. */
+static bool is_barrier(const Emitter *e, unsigned i)
 {
+    const IrOp *op = &e->unit->ops[i];
+
+    if (emitter_is_follower(e, i)) {
+        return false;
+    }
     return (ir_op_info[op->opcode].effects & (IR_FAULTS | IR_CONTROL)) ||
            (op->opcode == IR_OP_call && !op->helper->intrinsic && !op->helper->host);
 }
@@ -156,7 +162,7 @@ static void note_flags(Emitter *e, Backward *back, unsigned i)
         e->values[e->values[op->args[0]].root].plan = back->flags_seen && back->flags_set;
         back->flags_seen = false;
         back->flags_set = true;
-    } else if (is_barrier(op) || (op->opcode == IR_OP_get && mine)) {
+    } else if (is_barrier(e, i) || (op->opcode == IR_OP_get && mine)) {
         back->flags_seen = true;
     }
     e->values[i].flags_seen = back->flags_seen;
@@ -192,7 +198,7 @@ static void find_uses(Emitter *e)
         if (op->opcode == IR_OP_get) {
             back.pending_set[op->var] = 0;
         }
-        back.barrier += is_barrier(op);
+        back.barrier += is_barrier(e, i);
         note_flags(e, &back, i);
         note_uses(e, i);
     }
@@ -203,5 +209,6 @@ void emitter_analyse(Emitter *e)
     memset(e->var_value, 0, sizeof(e->var_value));
     memset(e->last_set, 0, sizeof(e->last_set));
     find_roots(e);
+    emitter_plan_groups(e);
     find_uses(e);
 }

@@ -207,8 +207,6 @@ static void emit_stub(Emitter *e, ColdStub *stub)
         emit_call_stub(e, stub);
     } else if (stub->kind == STUB_UPDATE) {
         emit_update_stub(e, stub);
-    } else if (stub->kind == STUB_RETRY) {
-        emit_retry_stub(e, stub);
     } else {
         emit_memory_stub(e, stub);
     }
@@ -277,8 +275,6 @@ static void begin_unit(Emitter *e, HostBackend *b, const IrUnit *unit)
     e->failed = e->done = e->called = false;
     e->link_count = e->stub_count = e->cold_store_count = e->constant_count = 0;
     e->locked = e->reserved = 0;
-    e->next_group = 0;
-    memset(e->groups, 0, sizeof(e->groups));
     e->eflags = 0;
     e->recipe = e->planned = (KeptRecipe){ 0 };
     memset(e->reg_value, 0, sizeof(e->reg_value));

@@ -120,7 +120,7 @@ static void store_flags(Reader *r)
 #define GENERAL_REGISTERS __attribute__((target("general-regs-only")))
 
 /* Extended as the access's instruction does it. */
-GENERAL_REGISTERS static inline uint64_t extended(const ColdRecord *record, uint64_t value)
+static uint64_t extended(const ColdRecord *record, uint64_t value)
 {
     unsigned unused = 64 - 8 * record->size;
 
@@ -149,86 +149,42 @@ GENERAL_REGISTERS static inline bool covers(const ColdRecord *record, const TcgT
     return (record->flags & RECORD_GROUP_WRITE ? entry->write : entry->read) == page;
 }
 
-/* One instruction each, as generated code's. */
-GENERAL_REGISTERS static inline uint64_t load_sized(const uint8_t *host, unsigned size)
+/* Looks a group up: one page or two, when one addend is right for both. */
+GENERAL_REGISTERS static inline bool find_group(const ColdRecord *record, ColdFrame *frame,
+                                                const TcgContext *context)
 {
-    uint64_t value = 0;
-
-    switch (size) {
-    case 1:
-        return *host;
-    case 2:
-        __builtin_memcpy(&value, host, 2);
-        return value;
-    case 4:
-        __builtin_memcpy(&value, host, 4);
-        return value;
-    default:
-        __builtin_memcpy(&value, host, 8);
-        return value;
-    }
-}
-
-GENERAL_REGISTERS static inline void store_sized(uint8_t *host, unsigned size, uint64_t value)
-{
-    switch (size) {
-    case 1:
-        *host = (uint8_t)value;
-        break;
-    case 2:
-        __builtin_memcpy(host, &value, 2);
-        break;
-    case 4:
-        __builtin_memcpy(host, &value, 4);
-        break;
-    default:
-        __builtin_memcpy(host, &value, 8);
-    }
-}
-
-/*
- * Looks the group up again: its addend, or 0. Two pages will do when one addend is right for both. A member does not look:
- * its stub has used the register, which is 0 again.
- */
-GENERAL_REGISTERS static inline void find_group(const ColdRecord *record, ColdFrame *frame,
-                                                const TcgContext *context, uint64_t address)
-{
-    uint64_t start = address + (uint64_t)(int64_t)record->group_start;
+    uint64_t start = address_of(record, frame) + (uint64_t)(int64_t)record->group_start;
     uint64_t first = start & TCG_PAGE_MASK, last = (start + record->group_size - 1) & TCG_PAGE_MASK;
     const TcgTlbEntry *entry = entry_of(context, first), *other = entry_of(context, last);
-    bool found = record->group_size && covers(record, entry, first) &&
-                 covers(record, other, last) && entry->addend == other->addend;
+    bool found = covers(record, entry, first) && covers(record, other, last) &&
+                 entry->addend == other->addend;
 
-    if (record->group_reg != NO_REG) {
-        frame->regs[record->group_reg] = found ? entry->addend : 0;
+    if (found) {
+        frame->regs[record->result] = entry->addend;
+        frame->join = (const uint8_t *)record + record->join;
     }
+    return found;
 }
 
-GENERAL_REGISTERS bool cold_try(const ColdRecord *record, ColdFrame *frame, TcgContext *context)
+GENERAL_REGISTERS bool cold_try(const ColdRecord *record, ColdFrame *frame,
+                                const TcgContext *context)
 {
-    uint64_t address, last;
-    const TcgTlbEntry *entry;
-    uint8_t *host;
-
     frame->record = record;
-    if (!(record->flags & RECORD_QUICK)) {
-        return false;
+    return record->kind == STUB_GROUP && find_group(record, frame, context);
+}
+
+/* The group's page is to be known; when it cannot, the unit is left. Faults are those of the access that leads. */
+static void reach_group(TcgState *env, ColdFrame *frame, const HostBackend *backend)
+{
+    const ColdRecord *record = frame->record;
+    const HostRuntime *run = &backend->runtime;
+
+    if (!run->reach(env, address_of(record, frame), record->size, record->sub,
+                    record->flags & RECORD_WRITE, record->flags & RECORD_GROUP_WRITE) ||
+        !find_group(record, frame, env->context)) {
+        env->groups_left++;
+        frame->join = backend->ungrouped;
     }
-    address = address_of(record, frame);
-    last = (address + record->size - 1) & TCG_PAGE_MASK;
-    entry = entry_of(context, address);
-    if ((record->flags & RECORD_WRITE ? entry->write : entry->read) != last) {
-        return false;
-    }
-    host = (uint8_t *)(uintptr_t)(address + entry->addend);
-    find_group(record, frame, context, address);
-    if (record->kind == STUB_LOAD) {
-        frame->regs[record->result] = extended(record, load_sized(host, record->size));
-    } else {
-        store_sized(host, record->size, frame->regs[record->values[0]]);
-    }
-    frame->join = (const uint8_t *)record + record->join;
-    return true;
 }
 
 static void store_part(Reader *r, const ColdRecord *record, uint64_t address, int place)
@@ -275,6 +231,9 @@ void cold_access(TcgState *env, ColdFrame *frame, const HostBackend *backend)
     }
     env->pc_offset = record->pc_offset;
     switch (record->kind) {
+    case STUB_GROUP:
+        reach_group(env, frame, backend);
+        return;
     case STUB_LOAD:
         load(&r, record, address);
         break;
@@ -296,7 +255,6 @@ void cold_access(TcgState *env, ColdFrame *frame, const HostBackend *backend)
         host = (record->kind == STUB_CHECK ? run->load_check : run->atomic_check)(
             env, address, record->size, record->sub);
     }
-    find_group(record, frame, env->context, address);
     if (host) {
         frame->regs[record->result] = (uintptr_t)host;
     }

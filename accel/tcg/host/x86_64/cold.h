@@ -21,9 +21,8 @@ enum {
 enum {
     RECORD_VECTOR = 1,
     RECORD_I64 = 2, /* the result's type */
-    RECORD_QUICK = 4, /* a plain load or store of an integer */
-    RECORD_WRITE = 8, /* a read-modify-write's load: it needs the tag for writing */
-    RECORD_GROUP_WRITE = 16,
+    RECORD_WRITE = 8, /* the access that leads a group writes, or is a read-modify-write */
+    RECORD_GROUP_WRITE = 16, /* the group's lookup is for writing */
     RECORD_RECIPE = 32,
 };
 
@@ -35,13 +34,13 @@ typedef struct __attribute__((packed)) {
     int32_t join;         /* where to continue, from the record */
     int32_t imm;          /* address = register + imm */
     uint16_t pc_offset;
-    uint16_t size;        /* bytes; of each of two */
+    uint16_t size;        /* bytes; of each of two, but for groups */
     uint16_t sub;         /* IR_MEM_* */
     int16_t group_start;  /* of the AccessGroup, from imm */
     uint16_t group_size;  /* 0: none */
     uint8_t kind;         /* StubKind */
     uint8_t flags;        /* RECORD_* */
-    int8_t address, result, group_reg;
+    int8_t address, result;
     int8_t values[2];     /* of stores: places */
     uint8_t stores;
 } ColdRecord;
@@ -60,8 +59,8 @@ G_STATIC_ASSERT(offsetof(ColdFrame, record) == FRAME_RECORD);
 G_STATIC_ASSERT(offsetof(ColdFrame, join) == FRAME_JOIN);
 G_STATIC_ASSERT(sizeof(ColdFrame) == FRAME_GROUPS);
 
-/* Accesses that hit after all, in general registers only; false: cold_access is wanted. */
-bool cold_try(const ColdRecord *record, ColdFrame *frame, TcgContext *context);
+/* Groups whose range lies in two pages that one addend is right for, in general registers only; false: cold_access is wanted. */
+bool cold_try(const ColdRecord *record, ColdFrame *frame, const TcgContext *context);
 /* The pins are in their variables. */
 void cold_access(TcgState *env, ColdFrame *frame, const HostBackend *backend);
 

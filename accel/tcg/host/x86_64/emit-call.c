@@ -144,7 +144,7 @@ void emit_call(Emitter *e, const IrOp *op)
         }
     }
     e->locked = 0;
-    emitter_drop_groups(e);
+    emitter_evict_groups(e, ~0u);
     emitter_clobber_flags(e);
     if (reads) {
         emitter_write_back(e);

@@ -78,24 +78,26 @@ static int8_t value_place(const Emitter *e, IrRef ref, int reg, int32_t constant
 
 static unsigned access_bytes(const IrOp *op, unsigned kind)
 {
-    return kind == STUB_ZERO    ? (unsigned)op->imm
-           : kind == STUB_CHECK ? (unsigned)op->aux
-                                : 1u << op->esz;
+    return kind == STUB_ZERO                          ? (unsigned)op->imm
+           : kind == STUB_CHECK || kind == STUB_GROUP ? (unsigned)emit_access_size(op)
+                                                      : 1u << op->esz;
 }
 
 static uint8_t record_flags(const ColdStub *stub, const IrOp *op)
 {
-    unsigned flags =
-        (op->type == IR_V128 ? RECORD_VECTOR : 0) | (op->type == IR_I64 ? RECORD_I64 : 0) |
-        (stub->kind != STUB_LOAD || op->sub & IR_MEM_FOR_WRITE ? RECORD_WRITE : 0) |
-        (stub->group.write ? RECORD_GROUP_WRITE : 0) | (stub->has_recipe ? RECORD_RECIPE : 0);
+    return (uint8_t)((op->type == IR_V128 ? RECORD_VECTOR : 0) |
+                     (op->type == IR_I64 ? RECORD_I64 : 0) |
+                     (emit_is_write(op) ? RECORD_WRITE : 0) |
+                     (stub->group && stub->group->write ? RECORD_GROUP_WRITE : 0) |
+                     (stub->has_recipe ? RECORD_RECIPE : 0));
+}
 
-    if (op->type != IR_V128 &&
-        (stub->kind == STUB_LOAD || (stub->kind == STUB_STORE && stub->value != NO_REG)) &&
-        !(op->sub & (IR_MEM_BE | IR_MEM_SC | IR_MEM_ALIGNED | IR_MEM_OTHER))) {
-        flags |= RECORD_QUICK;
-    }
-    return (uint8_t)flags;
+static void describe_group(ColdRecord *record, const ColdStub *stub, const IrOp *op)
+{
+    const AccessGroup *g = stub->group;
+
+    record->group_start = (int16_t)(g->start - (int32_t)op->imm);
+    record->group_size = (uint16_t)(g->end - g->start);
 }
 
 void emit_memory_stub(Emitter *e, ColdStub *stub)
@@ -109,7 +111,6 @@ void emit_memory_stub(Emitter *e, ColdStub *stub)
                           .flags = record_flags(stub, op),
                           .address = stub->address == NO_REG ? RSP : stub->address,
                           .result = stub->result,
-                          .group_reg = stub->group.reg,
                           .values = { PLACE_NONE, PLACE_NONE },
                           .stores = (uint8_t)stub->store_count };
     bool vectors = stub->save_vectors || record.flags & RECORD_VECTOR;
@@ -118,9 +119,8 @@ void emit_memory_stub(Emitter *e, ColdStub *stub)
 
     asm_call_to(&e->a, e->b->cold_access[vectors]);
     record.join = (int32_t)(stub->join - e->a.p);
-    if (stub->group.base) {
-        record.group_start = (int16_t)(stub->group.start - stub->imm);
-        record.group_size = (uint16_t)(stub->group.end - stub->group.start);
+    if (stub->kind == STUB_GROUP) {
+        describe_group(&record, stub, op);
     }
     if (stub->kind == STUB_STORE || stub->kind == STUB_STORE2) {
         record.values[0] = value_place(e, op->args[1], stub->value, constants, &count);

@@ -86,6 +86,12 @@ static bool is_one(const Emitter *e)
     return e->unit->mode & (TCG_MODE_ONE | TCG_MODE_STEP);
 }
 
+/* A unit without groups is for once: the next time round is another's. */
+static bool is_own_start(const Emitter *e, int64_t target)
+{
+    return target == e->unit->start && !is_one(e) && !(e->unit->mode & TCG_MODE_UNGROUPED);
+}
+
 static bool in_page(int64_t target)
 {
     return target >= 0 && target < TCG_PAGE_SIZE;
@@ -141,7 +147,7 @@ static void emit_leave(Emitter *e, int64_t target, bool returned)
 {
     TcgLink *link;
 
-    if (target == e->unit->start && !is_one(e)) {
+    if (is_own_start(e, target)) {
         asm_jmp_to(&e->a, e->entry);
         return;
     }
@@ -173,7 +179,7 @@ static void emit_exit_jump(Emitter *e, HostCondition c, int64_t target, ColdStub
         }
     } else if (stub) {
         emitter_stub_jump(stub, asm_jcc(a, c.cc));
-    } else if (target == e->unit->start && !is_one(e)) {
+    } else if (is_own_start(e, target)) {
         asm_jcc_to(a, c.cc, e->entry);
     } else {
         TcgLink *link = new_link(e, target, false);

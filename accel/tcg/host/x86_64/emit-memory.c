@@ -26,8 +26,7 @@ ColdStub *emitter_stub(Emitter *e, StubKind kind)
                         .scratch = NO_REG,
                         .value = NO_REG,
                         .value2 = NO_REG,
-                        .result = NO_REG,
-                        .group.reg = NO_REG };
+                        .result = NO_REG };
     for (int reg = XMM0; reg < REG_COUNT; reg++) {
         if (emitter_is_temporary(e, reg) && e->reg_value[reg]) {
             stub->save_vectors = true;
@@ -48,12 +47,12 @@ static int use_page(Emitter *e, int64_t page)
 
     asm_load(&e->a, true, a, ENV(e, pc_page));
     if (page) {
-        asm_group1_imm(&e->a, true, G1_ADD, a, (int32_t)page);
+        asm_lea(&e->a, true, a, mem(a, page));
     }
     return a;
 }
 
-/* The address register; what remains to be added fits an instruction. */
+/* The address register; what remains to be added fits an instruction. EFLAGS stay. */
 int emitter_use_address(Emitter *e, IrRef ref, int64_t imm, int32_t *rest)
 {
     int a = emitter_use(e, ref);
@@ -64,7 +63,7 @@ int emitter_use_address(Emitter *e, IrRef ref, int64_t imm, int32_t *rest)
         int sum = emitter_scratch(e);
 
         asm_mov_imm(&e->a, sum, (uint64_t)imm);
-        asm_rr(&e->a, OP_ADD, true, sum, a);
+        asm_lea(&e->a, true, sum, mem_index(a, sum, 0, 0));
         *rest = 0;
         a = sum;
     }
@@ -203,106 +202,17 @@ static void load_from(Emitter *e, const IrOp *op, int to, Mem m)
     }
 }
 
-/* --- groups of accesses ------------------------------------------------------------------------ */
+/* --- accesses ----------------------------------------------------------------------------------- */
 
-enum { GROUP_SPAN = 512, GROUP_WINDOW = 128 };
-
-static bool may_be_grouped(const IrOp *op)
-{
-    return (op->opcode == IR_OP_ld || op->opcode == IR_OP_st || op->opcode == IR_OP_st2 ||
-            op->opcode == IR_OP_ldchk) &&
-           !(op->sub & (IR_MEM_ALIGNED | IR_MEM_OTHER)) && op->imm >= INT32_MIN / 2 &&
-           op->imm <= INT32_MAX / 2;
-}
-
-static int32_t access_size(const IrOp *op)
+int32_t emit_access_size(const IrOp *op)
 {
     return op->opcode == IR_OP_ldchk ? (int32_t)op->aux
                                      : (op->opcode == IR_OP_st2 ? 2 : 1) << op->esz;
 }
 
-static bool is_write(const IrOp *op)
+bool emit_is_write(const IrOp *op)
 {
     return op->opcode == IR_OP_st || op->opcode == IR_OP_st2 || op->sub & IR_MEM_FOR_WRITE;
-}
-
-/* A helper, behind which no lookup holds. */
-static bool may_remap(const IrOp *op)
-{
-    return op->opcode == IR_OP_call && !op->helper->host && !op->helper->intrinsic;
-}
-
-static bool is_member(const Emitter *e, const AccessGroup *g, const IrOp *op)
-{
-    return g->base && may_be_grouped(op) && g->base == e->values[op->args[0]].root &&
-           op->imm >= g->start && op->imm + access_size(op) <= g->end &&
-           (g->write || !is_write(op));
-}
-
-/* The group that covers this access. */
-static AccessGroup *find_group(Emitter *e, const IrOp *op)
-{
-    for (unsigned i = 0; i < MAX_GROUPS; i++) {
-        if (is_member(e, &e->groups[i], op)) {
-            return &e->groups[i];
-        }
-    }
-    return NULL;
-}
-
-/* The last op ahead that is covered, or 0. */
-static uint16_t last_member(const Emitter *e, const AccessGroup *g)
-{
-    unsigned last = 0;
-
-    for (unsigned i = e->at + 1; i < e->unit->count && i < e->at + GROUP_WINDOW; i++) {
-        const IrOp *op = &e->unit->ops[i];
-
-        if (may_remap(op)) {
-            break;
-        }
-        if (!e->values[i].skip && is_member(e, g, op)) {
-            last = i;
-        }
-    }
-    return (uint16_t)last;
-}
-
-/* Looks ahead for accesses that this one's lookup can serve, too; base 0: there are none. */
-static AccessGroup plan_group(const Emitter *e, const IrOp *op)
-{
-    AccessGroup g = { .base = e->values[op->args[0]].root,
-                      .start = (int32_t)op->imm,
-                      .end = (int32_t)op->imm + access_size(op),
-                      .write = is_write(op) };
-    unsigned members = 0;
-
-    for (unsigned i = e->at + 1; i < e->unit->count && i < e->at + GROUP_WINDOW; i++) {
-        const IrOp *other = &e->unit->ops[i];
-        int32_t start = (int32_t)other->imm, end;
-
-        if (may_remap(other)) {
-            break;
-        }
-        if (!may_be_grouped(other) || e->values[i].skip ||
-            e->values[other->args[0]].root != g.base) {
-            continue;
-        }
-        end = MAX(g.end, start + access_size(other));
-        start = MIN(g.start, start);
-        if (end - start <= GROUP_SPAN) {
-            g.start = start;
-            g.end = end;
-            g.write |= is_write(other);
-            members++;
-        }
-    }
-    if (members == 0 || !may_be_grouped(op)) {
-        g.base = 0;
-    } else {
-        g.last = last_member(e, &g);
-    }
-    return g;
 }
 
 /* An address relative to the pc is taken apart: where in a page it is is known. */
@@ -323,124 +233,70 @@ static void use_base(Emitter *e, const IrOp *op, TlbLookup *l)
 
 void emitter_begin_access(Emitter *e, const IrOp *op, Access *access)
 {
+    access->group = emitter_group(e, e->at);
     use_base(e, op, &access->l);
-    access->member = find_group(e, op);
-    access->group.base = 0;
-    if (access->member && access->member->reg == NO_REG) {
-        access->l.t = emitter_scratch(e);
-        asm_load(&e->a, true, access->l.t,
-                 mem(RSP, FRAME_GROUPS + 8 * (int)(access->member - e->groups)));
-    } else if (access->member) {
-        access->l.t = access->member->reg;
-        emitter_lock(e, access->l.t);
-    } else {
-        access->group = plan_group(e, op);
-        access->l.t = emitter_scratch(e);
-    }
+    access->l.t =
+        emitter_is_follower(e, e->at) ? emitter_use_addend(e, access->group) : emitter_scratch(e);
+}
+
+static void check_group(Emitter *e, const Access *access)
+{
+    const AccessGroup *g = access->group;
+    ColdStub *stub = emitter_stub(e, STUB_GROUP);
+    TlbLookup l = access->l;
+
+    stub->address = (int8_t)l.address;
+    stub->imm = l.imm;
+    stub->result = (int8_t)l.t;
+    stub->group = g;
+    emitter_snapshot(e, stub);
+    l.imm += g->start - (int32_t)e->unit->ops[e->at].imm;
+    l.size = (unsigned)(g->end - g->start);
+    l.write = g->write;
+    emit_tlb_lookup(e, &l, stub);
+    stub->join = e->a.p;
 }
 
 void emitter_check_access(Emitter *e, Access *access, StubKind kind)
 {
-    ColdStub *stub = emitter_stub(e, kind);
-    int32_t shift = access->l.imm - (int32_t)e->unit->ops[e->at].imm;
+    ColdStub *stub;
 
-    access->stub = stub;
-    stub->address = (int8_t)access->l.address;
-    stub->imm = access->l.imm;
-    stub->scratch = (int8_t)access->l.page;
-    stub->group = access->group;
-    stub->group.start += shift;
-    stub->group.end += shift;
-    stub->group.reg = (int8_t)access->l.t;
-    emitter_snapshot(e, stub);
-    if (access->member) {
-        asm_rr(&e->a, OP_TEST, true, access->l.t, access->l.t);
-        emitter_stub_jump(stub, asm_jcc(&e->a, CC_E));
-    } else if (access->group.base) {
-        TlbLookup l = access->l;
-
-        l.imm = access->stub->group.start;
-        l.size = (unsigned)(access->group.end - access->group.start);
-        l.write = access->group.write;
-        emit_tlb_lookup(e, &l, stub);
-    } else {
+    access->stub = NULL;
+    if (!access->group) {
+        stub = emitter_stub(e, kind);
+        stub->address = (int8_t)access->l.address;
+        stub->imm = access->l.imm;
+        emitter_snapshot(e, stub);
         emit_tlb_lookup(e, &access->l, stub);
+        access->stub = stub;
+    } else if (access->group->lead == e->at) {
+        check_group(e, access);
     }
 }
 
-static void drop_group(Emitter *e, AccessGroup *g)
-{
-    if (g->base && g->reg != NO_REG) {
-        e->reserved &= ~(1u << g->reg);
-    }
-    g->base = 0;
-}
-
-/* A member has used its group's addend, which is in t. */
-static void keep_group(Emitter *e, AccessGroup *g, int t)
-{
-    if (g->last <= e->at) {
-        g->last = last_member(e, g);
-    }
-    if (!g->last) {
-        drop_group(e, g);
-    } else if (g->reg == NO_REG && !e->reg_value[t]) {
-        g->reg = (int8_t)t;
-        e->reserved |= 1u << t;
-    }
-}
-
-static AccessGroup *free_group(Emitter *e)
-{
-    for (unsigned i = 0; i < MAX_GROUPS; i++) {
-        if (!e->groups[i].base) {
-            return &e->groups[i];
-        }
-    }
-    e->next_group = (e->next_group + 1) % MAX_GROUPS;
-    drop_group(e, &e->groups[e->next_group]);
-    return &e->groups[e->next_group];
-}
-
-/* After the op is finished. */
 void emitter_end_access(Emitter *e, const Access *access)
 {
-    if (access->member) {
-        keep_group(e, access->member, access->l.t);
-    } else if (access->group.base && !e->reg_value[access->l.t]) {
-        AccessGroup *g = free_group(e);
-
-        *g = access->group;
-        g->reg = (int8_t)access->l.t;
-        e->reserved |= 1u << g->reg;
+    if (access->stub) {
+        access->stub->join = e->a.p;
+    } else {
+        emitter_keep_addend(e, access->group, access->l.t);
     }
 }
 
-/*
- * Most ranges that a group's lookup fails for lie across two pages, and each access in one of them: a stub looks that up.
- * The first one's stub calls the thunk, which finds the group's pages when it can, but where that is slow.
- */
-static void add_retry(Emitter *e, const Access *access, bool slow)
+/* Whether the op has to be emitted as one that changes EFLAGS. */
+static bool changes_flags(const Emitter *e, const IrOp *op)
 {
-    ColdStub *retry, *stub = access->stub;
-
-    if (!access->member && !(access->group.base && slow)) {
-        return;
-    }
-    retry = emitter_stub(e, STUB_RETRY);
-    retry->load = stub;
-    memcpy(retry->jumps, stub->jumps, sizeof retry->jumps);
-    retry->jump_count = stub->jump_count;
-    stub->jump_count = 0;
+    return !emitter_is_follower(e, e->at) || op->sub & IR_MEM_BE;
 }
 
+/* page: a register that is free behind the lookup, or NO_REG. */
 static int load_result(Emitter *e, const IrOp *op, int address, int page)
 {
     if (op->type == IR_V128) {
         return emitter_result(e, NO_REG, 0);
     }
-    if (e->values[e->at].hint != NO_REG) {
-        return emitter_result(e, NO_REG, 0);
+    if (page == NO_REG || e->values[e->at].hint != NO_REG) {
+        return emitter_result(e, address, 0);
     }
     if (emitter_is_temporary(e, address) && e->reg_value[address] &&
         !emitter_needed(e, e->reg_value[address])) {
@@ -454,24 +310,29 @@ static void emit_load(Emitter *e, const IrOp *op)
     Access access = { .l = { .size = 1u << op->esz,
                              .element = 1u << op->esz,
                              .flags = op->sub,
-                             .write = is_write(op) } };
+                             .write = emit_is_write(op),
+                             .page = NO_REG } };
     int result;
 
     if (op->sub & IR_MEM_FOR_WRITE && emit_update(e, op)) {
         return;
     }
-    emitter_clobber_flags(e);
+    if (changes_flags(e, op)) {
+        emitter_clobber_flags(e);
+    }
     emitter_begin_access(e, op, &access);
-    access.l.page = emitter_scratch(e);
+    if (!emitter_is_follower(e, e->at)) {
+        access.l.page = emitter_scratch(e);
+    }
     emitter_advance(e);
     result = load_result(e, op, access.l.address, access.l.page);
     emitter_check_access(e, &access, STUB_LOAD);
-    access.stub->result = (int8_t)result;
-    add_retry(e, &access, result >= XMM0);
+    if (access.stub) {
+        access.stub->result = (int8_t)result;
+    }
     load_from(e, op, result, mem_index(access.l.address, access.l.t, 0, access.l.imm));
-    access.stub->join = e->a.p;
-    emitter_finish(e, result);
     emitter_end_access(e, &access);
+    emitter_finish(e, result);
 }
 
 /* A register with the value to store, or NO_REG: the constant goes into the instruction. */
@@ -536,54 +397,36 @@ static void emit_stores(Emitter *e, const IrOp *op, Mem m, const int value[2], i
     }
 }
 
-void emit_retry_stub(Emitter *e, const ColdStub *retry)
-{
-    ColdStub *stub = retry->load;
-    const IrOp *op = &e->unit->ops[stub->op];
-    TlbLookup l = { .address = stub->address,
-                    .imm = stub->imm,
-                    .size = (unsigned)access_size(op),
-                    .element = 1u << op->esz,
-                    .flags = op->sub,
-                    .write = is_write(op),
-                    .t = stub->group.reg,
-                    .page = stub->scratch };
-    Mem m = mem_index(l.address, l.t, 0, l.imm);
-
-    emit_tlb_lookup(e, &l, stub);
-    if (stub->kind == STUB_LOAD) {
-        load_from(e, op, stub->result, m);
-    } else {
-        emit_stores(e, op, m, (int[]){ stub->value, stub->value2 }, l.page);
-    }
-    asm_rr(&e->a, OP_XOR, false, l.t, l.t); /* the group's addend */
-    asm_jmp_to(&e->a, stub->join);
-}
-
 static void emit_store(Emitter *e, const IrOp *op)
 {
     bool two = op->opcode == IR_OP_st2;
     unsigned size = (two ? 2u : 1u) << op->esz;
-    Access access = { .l = { .size = size, .element = size, .flags = op->sub, .write = true } };
+    Access access = {
+        .l = { .size = size, .element = size, .flags = op->sub, .write = true, .page = NO_REG }
+    };
     int value, value2 = NO_REG;
 
-    emitter_clobber_flags(e);
+    if (changes_flags(e, op)) {
+        emitter_clobber_flags(e);
+    }
     emitter_begin_access(e, op, &access);
     value = use_store_value(e, op, op->args[1]);
     if (two) {
         value2 = use_store_value(e, op, op->args[2]);
     }
-    access.l.page = emitter_scratch(e);
+    if (!emitter_is_follower(e, e->at) || op->sub & (IR_MEM_BE | IR_MEM_SC)) {
+        access.l.page = emitter_scratch(e);
+    }
     emitter_advance(e);
     emitter_check_access(e, &access, two ? STUB_STORE2 : STUB_STORE);
-    access.stub->value = (int8_t)value;
-    access.stub->value2 = (int8_t)value2;
-    add_retry(e, &access, value == NO_REG || value >= XMM0 || two);
+    if (access.stub) {
+        access.stub->value = (int8_t)value;
+        access.stub->value2 = (int8_t)value2;
+    }
     emit_stores(e, op, mem_index(access.l.address, access.l.t, 0, access.l.imm),
                 (int[]){ value, value2 }, access.l.page);
-    access.stub->join = e->a.p;
-    emitter_finish_void(e);
     emitter_end_access(e, &access);
+    emitter_finish_void(e);
 }
 
 static void emit_load_check(Emitter *e, const IrOp *op)
@@ -591,18 +434,21 @@ static void emit_load_check(Emitter *e, const IrOp *op)
     Access access = { .l = { .size = (unsigned)op->aux,
                              .element = 1u << op->esz,
                              .flags = op->sub,
-                             .write = is_write(op) } };
+                             .write = emit_is_write(op) } };
 
-    emitter_clobber_flags(e);
+    if (changes_flags(e, op)) {
+        emitter_clobber_flags(e);
+    }
     emitter_begin_access(e, op, &access);
     access.l.page = emitter_scratch(e);
     emitter_advance(e);
     emitter_check_access(e, &access, STUB_CHECK);
-    access.stub->result = (int8_t)access.l.page;
+    if (access.stub) {
+        access.stub->result = (int8_t)access.l.page;
+    }
     asm_lea(&e->a, true, access.l.page, mem_index(access.l.address, access.l.t, 0, access.l.imm));
-    access.stub->join = e->a.p;
-    emitter_finish(e, access.l.page);
     emitter_end_access(e, &access);
+    emitter_finish(e, access.l.page);
 }
 
 static void emit_load_raw(Emitter *e, const IrOp *op)

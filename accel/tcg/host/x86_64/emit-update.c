@@ -155,32 +155,46 @@ static void emit_operation(Emitter *e, const IrOp *value, Mem m, int b, int32_t 
     }
 }
 
-static void emit_accesses(Emitter *e, const Update *u, Access *access, int b, int32_t imm)
+/* The two accesses of an update that is not in a group, when its lookup fails. */
+static ColdStub *add_slow_update(Emitter *e, const Update *u, const Access *access)
 {
-    const IrOp *value = &e->unit->ops[u->value];
     const TlbLookup *l = &access->l;
     ColdStub *store, *update;
 
-    emitter_check_access(e, access, STUB_LOAD);
     access->stub->result = (int8_t)l->page;
     e->at = u->store;
     store = emitter_stub(e, STUB_STORE);
     store->address = (int8_t)l->address;
     store->imm = l->imm;
     store->value = (int8_t)l->page;
-    store->group = access->stub->group;
-    access->stub->group.base = 0;
     emitter_snapshot(e, store);
-    emit_operation(e, value, mem_index(l->address, l->t, 0, l->imm), b, imm);
     update = emitter_stub(e, STUB_UPDATE);
     update->op = (IrRef)u->value;
     update->result = (int8_t)l->page;
-    update->value = (int8_t)b;
-    update->imm = imm;
     update->keep_eflags = u->flags;
     update->load = access->stub;
     update->store = store;
-    update->join = e->a.p;
+    return update;
+}
+
+static void emit_accesses(Emitter *e, const Update *u, Access *access, int b, int32_t imm)
+{
+    const TlbLookup *l = &access->l;
+    ColdStub *update = NULL;
+
+    emitter_check_access(e, access, STUB_LOAD);
+    if (access->stub) {
+        update = add_slow_update(e, u, access);
+        update->value = (int8_t)b;
+        update->imm = imm;
+    }
+    emit_operation(e, &e->unit->ops[u->value], mem_index(l->address, l->t, 0, l->imm), b, imm);
+    e->at = u->store;
+    if (update) {
+        update->join = e->a.p;
+    } else {
+        emitter_end_access(e, access);
+    }
 }
 
 bool emit_update(Emitter *e, const IrOp *load)
@@ -188,7 +202,8 @@ bool emit_update(Emitter *e, const IrOp *load)
     Access access = { .l = { .size = 1u << load->esz,
                              .element = 1u << load->esz,
                              .flags = load->sub,
-                             .write = true } };
+                             .write = true,
+                             .page = NO_REG } };
     unsigned at = e->at;
     int b = NO_REG;
     int32_t imm;
@@ -205,7 +220,9 @@ bool emit_update(Emitter *e, const IrOp *load)
     if (!emitter_const32(e, second, load->esz == 3, &imm)) {
         b = emitter_use(e, second);
     }
-    access.l.page = emitter_scratch(e);
+    if (!emitter_is_follower(e, at)) {
+        access.l.page = emitter_scratch(e);
+    }
     emitter_advance(e);
     advance_to(e, u.value);
     advance_to(e, u.flags);
@@ -217,7 +234,6 @@ bool emit_update(Emitter *e, const IrOp *load)
     }
     emitter_finish_void(e);
     emitter_release(e, e->values[second].root);
-    emitter_end_access(e, &access);
     return true;
 }
 

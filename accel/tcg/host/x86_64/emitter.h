@@ -80,7 +80,7 @@ struct HostBackend {
     uint32_t temporaries;        /* registers that the allocator may use */
     uint8_t flags_var;
     /* Thunks. */
-    uint8_t *exit, *dispatch, *refuse, *follow_link, *indirect;
+    uint8_t *exit, *dispatch, *refuse, *follow_link, *indirect, *ungrouped;
     uint8_t *save_pins, *load_pins, *load_volatile_pins;
     uint8_t *cold_access[2]; /* [1]: vector temporaries are kept, too */
     uint8_t *cold_helper;
@@ -103,10 +103,10 @@ typedef enum {
     STUB_ATOMIC,
     STUB_ATOMIC_END,
     STUB_ZERO,
+    STUB_GROUP, /* a group's lookup failed */
     STUB_HELPER, /* from here on stubs are code, up to here records */
     STUB_CALL,     /* call_if */
     STUB_UPDATE,   /* a read-modify-write in two accesses */
-    STUB_RETRY,    /* an access by a lookup of its own, since its group's failed */
     STUB_EXIT,     /* write back, then leave by the link */
     STUB_LINK,     /* ask the run time where the link goes */
     STUB_REFUSE,   /* at the entry: an exit request, or the page behind is not what it was */
@@ -115,18 +115,18 @@ typedef enum {
 } StubKind;
 
 /*
- * A range around a base value that one TLB lookup has covered: accesses within it use the addend in
- * `reg`, which is 0 when the lookup failed. When registers are scarce it waits in the frame.
+ * Accesses around a base value that one TLB lookup serves: that of the first, which leads. When it fails, the unit is left,
+ * so that the others have nothing to test and cannot fault.
  */
 typedef struct {
-    IrRef base;         /* 0: none */
-    uint16_t last;      /* the last op that is known to use it */
-    int32_t start, end; /* offsets from base */
-    bool write;         /* all were checked for writing */
-    bool saved;         /* it is in the frame */
-    int8_t reg;         /* or NO_REG: only there */
+    IrRef base, lead, last; /* the value; ops */
+    int32_t start, end;     /* offsets from base that the lookup covers */
+    bool write;             /* it is for writing */
+    uint8_t place;          /* of the addend, when registers are scarce: FRAME_GROUPS */
+    bool saved;             /* it is there */
+    int8_t reg;             /* the addend's, or NO_REG */
 } AccessGroup;
-enum { MAX_GROUPS = 4 };
+enum { MAX_GROUPS = 4 /* at a time */, MAX_UNIT_GROUPS = 16 };
 
 /* How flags can be had once more: see recipes.c. */
 typedef enum {
@@ -171,8 +171,8 @@ struct ColdStub {
     uint8_t *join;     /* where to continue */
     TcgLink *link;
     bool has_recipe;   /* flags to compute and store first: Emitter.recipes */
-    AccessGroup group; /* to be looked up again after the slow access */
-    ColdStub *load, *store; /* of STUB_UPDATE: the two accesses; of STUB_RETRY, load: when that fails, too */
+    const AccessGroup *group; /* of STUB_GROUP, whose result is the addend */
+    ColdStub *load, *store; /* of STUB_UPDATE: the two accesses */
 };
 
 /* An op and its value: together, since ops at a round distance would compete for the host's cache otherwise. */
@@ -187,6 +187,7 @@ typedef struct {
     uint8_t hold;       /* dirty variables whose current value this is */
     uint8_t keep;       /* uses by recipes */
     uint8_t skip;       /* dead, an alias (SKIP_DEAD), or done with an earlier op */
+    uint8_t group;      /* of an access: its place in Emitter.groups, or 0 */
     bool flags_seen;    /* before the op: something sees the flags variable before its next set */
     bool plan;          /* a flags value that only what comes before the next set may see */
     bool upper_garbage; /* an i32 whose register may have high bits set */
@@ -215,8 +216,8 @@ struct Emitter {
     uint32_t locked;
 
     uint32_t reserved; /* registers of groups */
-    AccessGroup groups[MAX_GROUPS];
-    unsigned next_group;
+    AccessGroup groups[MAX_UNIT_GROUPS + 1]; /* from 1 on */
+    unsigned group_count;
 
     /* EFLAGS. */
     IrRef eflags;
@@ -323,8 +324,6 @@ int emitter_result_no_pin(Emitter *e, int reuse);
 void emitter_finish(Emitter *e, int reg);
 void emitter_finish_void(Emitter *e);
 void emitter_finish_from(Emitter *e, int reg); /* the result is in this temporary */
-void emitter_evict_groups(Emitter *e, uint32_t registers);
-void emitter_drop_groups(Emitter *e); /* addresses may mean something else now */
 void emitter_bind(Emitter *e, IrRef root, int reg);
 void emitter_unbind(Emitter *e, int reg);
 void emitter_copy(Emitter *e, int to, int from);
@@ -335,6 +334,21 @@ void emitter_lock_value(Emitter *e, IrRef root);
 void emitter_move_to_slot(Emitter *e, IrRef root);
 void emitter_spill_temporaries(Emitter *e); /* before a call: copies in memory */
 void emitter_drop_temporaries(Emitter *e);  /* after it */
+
+/* groups.c */
+void emitter_plan_groups(Emitter *e); /* part of the analysis: who leads, and who follows */
+static inline AccessGroup *emitter_group(Emitter *e, unsigned op)
+{
+    return e->values[op].group ? &e->groups[e->values[op].group] : NULL;
+}
+/* Whether the op is an access that another one's lookup serves. */
+static inline bool emitter_is_follower(const Emitter *e, unsigned op)
+{
+    return e->values[op].group && e->groups[e->values[op].group].lead != op;
+}
+int emitter_use_addend(Emitter *e, AccessGroup *g); /* locked */
+void emitter_keep_addend(Emitter *e, AccessGroup *g, int reg); /* for what follows, when something does */
+void emitter_evict_groups(Emitter *e, uint32_t registers); /* these are wanted for something else */
 
 /* variables.c */
 void emitter_get(Emitter *e, const IrOp *op);
@@ -405,7 +419,8 @@ void emit_narrow_alu(Emitter *e, const IrOp *op, IrRef flags);
 void emitter_copy_merged(Emitter *e, const IrOp *op, int to, int from);
 void emit_memory_op(Emitter *e, const IrOp *op);
 void emit_memory_stub(Emitter *e, ColdStub *stub);
-void emit_retry_stub(Emitter *e, const ColdStub *stub);
+int32_t emit_access_size(const IrOp *op);
+bool emit_is_write(const IrOp *op);
 /* TLB lookup: leaves the entry's addend in t, or goes to the stub. page: scratch. */
 typedef struct {
     int address;
@@ -417,11 +432,13 @@ typedef struct {
     int t, page;
 } TlbLookup;
 void emit_tlb_lookup(Emitter *e, const TlbLookup *l, ColdStub *stub);
-/* What is common to all accesses: begin takes registers, check emits the test, end keeps the group. */
+/*
+ * What is common to all accesses: begin takes registers, check emits the test, end comes directly behind the access. The
+ * stub is that of an access by itself; NULL: it has a group.
+ */
 typedef struct {
     TlbLookup l;
-    AccessGroup *member;
-    AccessGroup group;
+    AccessGroup *group;
     ColdStub *stub;
 } Access;
 void emitter_begin_access(Emitter *e, const IrOp *op, Access *access);

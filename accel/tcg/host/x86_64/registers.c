@@ -191,33 +191,6 @@ static int find_victim(Emitter *e, bool vector)
     return best;
 }
 
-/* Groups whose register is wanted for something else. */
-void emitter_evict_groups(Emitter *e, uint32_t registers)
-{
-    for (unsigned i = 0; i < MAX_GROUPS; i++) {
-        AccessGroup *group = &e->groups[i];
-
-        if (!group->base || group->reg == NO_REG || !(registers >> group->reg & 1)) {
-            continue;
-        }
-        if (group->last >= e->at && !group->saved) {
-            asm_store(&e->a, true, mem(RSP, FRAME_GROUPS + 8 * (int)i), group->reg);
-            group->saved = true;
-        }
-        if (group->last < e->at) {
-            group->base = 0;
-        }
-        e->reserved &= ~(1u << group->reg);
-        group->reg = NO_REG;
-    }
-}
-
-void emitter_drop_groups(Emitter *e)
-{
-    memset(e->groups, 0, sizeof(e->groups));
-    e->reserved = 0;
-}
-
 static int allocate(Emitter *e, bool vector)
 {
     int reg = find_free(e, vector);
@@ -554,7 +527,6 @@ void emitter_spill_temporaries(Emitter *e)
 
 void emitter_drop_temporaries(Emitter *e)
 {
-    emitter_drop_groups(e);
     for (uint32_t map = e->b->temporaries; map; map &= map - 1) {
         emitter_unbind(e, __builtin_ctz(map));
     }

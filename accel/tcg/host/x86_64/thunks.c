@@ -225,6 +225,7 @@ size_t emit_thunks(HostBackend *b, uint8_t *code, size_t room, HostThunks *thunk
     asm_jmp_to(&e->a, b->dispatch);
     b->follow_link = emit_where_to(e, (void *)r->follow_link);
     b->indirect = emit_where_to(e, (void *)r->indirect);
+    b->ungrouped = emit_where_to(e, (void *)r->ungrouped);
     /* A return to TCG_JUMP_EMPTY matched an empty entry. */
     thunks->empty_return = begin(e);
     asm_mov_imm(&e->a, RSI, TCG_JUMP_EMPTY);
