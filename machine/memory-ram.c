@@ -15,6 +15,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/thread-sanitizer.h"
 #include "machine/memory-holes.h"
 #include "machine/object.h"
 #include "machine/private.h"
@@ -55,6 +56,8 @@ static bool open_window(Machine *machine, GError **error)
         munmap(base, aligned - base);
     }
     munmap(aligned + size, base + HUGE_PAGE_BYTES - aligned);
+    /* Processors, and devices on their behalf: what a guest races about is as it would be on real ones. */
+    TSAN_BENIGN(aligned, size, "guest memory");
     memory->base = aligned;
     memory->window_size = size;
     if (!memory_watch_create(memory)) {

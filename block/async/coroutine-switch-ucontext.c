@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-#include "block/async/coroutine-fiber.h"
+#include "base/thread-sanitizer.h"
 
 enum { STACK_SIZE = 1024 * 1024, GUARD_SIZE = 4096 };
 
@@ -40,7 +40,7 @@ CoroutineStack *coroutine_stack_new(void (*entry)(void *opaque), void *opaque)
         g_error("no memory for a coroutine's stack");
     }
     mprotect(stack->memory, GUARD_SIZE, PROT_NONE);
-    stack->fiber = FIBER_NEW();
+    stack->fiber = TSAN_FIBER_NEW();
     stack->entry = entry;
     stack->opaque = opaque;
     getcontext(&stack->here);
@@ -53,20 +53,20 @@ CoroutineStack *coroutine_stack_new(void (*entry)(void *opaque), void *opaque)
 
 void coroutine_stack_free(CoroutineStack *stack)
 {
-    FIBER_FREE(stack->fiber);
+    TSAN_FIBER_FREE(stack->fiber);
     munmap(stack->memory, STACK_SIZE);
     g_free(stack);
 }
 
 void coroutine_stack_enter(CoroutineStack *stack)
 {
-    stack->caller_fiber = FIBER_SELF();
-    FIBER_SWITCH(stack->fiber);
+    stack->caller_fiber = TSAN_FIBER_SELF();
+    TSAN_FIBER_SWITCH(stack->fiber);
     swapcontext(&stack->caller, &stack->here);
 }
 
 void coroutine_stack_leave(CoroutineStack *stack)
 {
-    FIBER_SWITCH(stack->caller_fiber);
+    TSAN_FIBER_SWITCH(stack->caller_fiber);
     swapcontext(&stack->here, &stack->caller);
 }

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "block/async/coroutine-fiber.h"
+#include "base/thread-sanitizer.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define HAVE_ASAN 1
@@ -95,7 +95,7 @@ CoroutineStack *coroutine_stack_new(void (*entry)(void *opaque), void *opaque)
         g_error("no memory for a coroutine's stack");
     }
     mprotect(stack->memory, GUARD_SIZE, PROT_NONE);
-    stack->fiber = FIBER_NEW();
+    stack->fiber = TSAN_FIBER_NEW();
     stack->entry = entry;
     stack->opaque = opaque;
     /* What coroutine_switch pops: r15 r14 r13 r12 rbx rbp, then the return address. */
@@ -113,7 +113,7 @@ CoroutineStack *coroutine_stack_new(void (*entry)(void *opaque), void *opaque)
 
 void coroutine_stack_free(CoroutineStack *stack)
 {
-    FIBER_FREE(stack->fiber);
+    TSAN_FIBER_FREE(stack->fiber);
     munmap(stack->memory, STACK_SIZE);
     g_free(stack);
 }
@@ -121,8 +121,8 @@ void coroutine_stack_free(CoroutineStack *stack)
 void coroutine_stack_enter(CoroutineStack *stack)
 {
     BEFORE_SWITCH(&stack->caller_fake_stack, stack->memory, STACK_SIZE);
-    stack->caller_fiber = FIBER_SELF();
-    FIBER_SWITCH(stack->fiber);
+    stack->caller_fiber = TSAN_FIBER_SELF();
+    TSAN_FIBER_SWITCH(stack->fiber);
     coroutine_switch(&stack->caller_sp, stack->sp);
     AFTER_SWITCH(stack->caller_fake_stack, NULL, NULL);
 }
@@ -130,7 +130,7 @@ void coroutine_stack_enter(CoroutineStack *stack)
 void coroutine_stack_leave(CoroutineStack *stack)
 {
     BEFORE_SWITCH(&stack->fake_stack, stack->caller_bottom, stack->caller_size);
-    FIBER_SWITCH(stack->caller_fiber);
+    TSAN_FIBER_SWITCH(stack->caller_fiber);
     coroutine_switch(&stack->sp, stack->caller_sp);
     AFTER_SWITCH(stack->fake_stack, &stack->caller_bottom, &stack->caller_size);
 }

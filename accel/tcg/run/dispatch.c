@@ -2,6 +2,7 @@
 /* Which code runs next, when generated code does not know by itself. */
 #include "accel/tcg/run/run.h"
 #include "base/log.h"
+#include "base/thread-sanitizer.h"
 
 /* Exceptions on the way to code may repeat for ever: the run loop must get its turn. */
 enum { MAX_FAULTS_IN_A_ROW = 8 };
@@ -235,11 +236,12 @@ void *dispatch_indirect(TcgState *env, uint64_t guest_virt, unsigned jump_class)
 void *dispatch_follow_link(TcgState *env, TcgLink *link)
 {
     TcgVcpu *tv = tcg_vcpu(env);
-    uint64_t pc = env->pc_page + (uint64_t)(int64_t)link->target;
-    uint64_t flushes = tv->run->flushes;
+    uint64_t pc, flushes = tv->run->flushes;
     TcgFetchEntry *fetch;
     TcgUnit *unit;
 
+    TSAN_ACQUIRE(tv->run->backend);
+    pc = env->pc_page + (uint64_t)(int64_t)link->target;
     tcg_set_pc(env, pc);
     if (dispatch_insn_done(tv)) {
         return dispatch_next(env);

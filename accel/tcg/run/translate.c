@@ -5,6 +5,7 @@
 #include "accel/tcg/opt/opt.h"
 #include "accel/tcg/run/run.h"
 #include "base/log.h"
+#include "base/thread-sanitizer.h"
 
 enum { PLENTY_OF_ROOM = 1 << 20 }; /* more than any unit takes, with its record */
 
@@ -157,6 +158,7 @@ static TcgUnit *make_host_code(TcgVcpu *tv, uint8_t *host_page)
     perfmap_add_unit(run, run->code_next, code.size,
                      (tv->env->pc_page & TCG_PAGE_MASK) + unit->span.start);
     run->code_next += (code.size + 15) & ~(size_t)15;
+    TSAN_RELEASE(run->backend);
     return unit;
 }
 

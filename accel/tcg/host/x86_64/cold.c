@@ -3,6 +3,7 @@
 #include "accel/tcg/host/x86_64/cold.h"
 
 #include "base/bits.h"
+#include "base/thread-sanitizer.h"
 
 /* Reads a record beyond its fixed part. */
 typedef struct {
@@ -117,7 +118,8 @@ static void store_flags(Reader *r)
     memcpy(home(r, r->backend->flags_var), &flags, sizeof flags);
 }
 
-#define GENERAL_REGISTERS __attribute__((target("general-regs-only")))
+/* Vector registers have values of units meanwhile: the sanitizer's functions, which use them, may not be called either. */
+#define GENERAL_REGISTERS __attribute__((target("general-regs-only"), no_sanitize("thread")))
 
 /* Extended as the access's instruction does it. */
 static uint64_t extended(const ColdRecord *record, uint64_t value)
@@ -223,6 +225,7 @@ void cold_access(TcgState *env, ColdFrame *frame, const HostBackend *backend)
     uint64_t address = address_of(record, frame);
     void *host = NULL;
 
+    TSAN_ACQUIRE(backend);
     for (unsigned i = 0; i < record->stores; i++) {
         store_variable(&r);
     }
