@@ -23,16 +23,16 @@ BATCH = 8
 def file_digest(path, memo={}):
     if path not in memo:
         try:
-            memo[path] = hashlib.sha256(path.read_bytes()).digest()
+            with open(path, 'rb') as file:
+                memo[path] = hashlib.sha256(file.read()).digest()
         except OSError:
             memo[path] = b''
     return memo[path]
 
 
-def dependencies(build):
+def dependencies(build, outputs):
     """Output -> what it was made of, as ninja noted when it compiled."""
-    text = subprocess.run(['ninja', '-C', str(build), '-t', 'deps'], capture_output=True, text=True,
-                          check=True).stdout
+    text = subprocess.run(['ninja', '-C', str(build), '-t', 'deps', *outputs], capture_output=True, text=True, check=False).stdout
     result = {}
     for block in text.split('\n\n'):
         name, *lines = block.splitlines() or ['']
@@ -42,26 +42,30 @@ def dependencies(build):
     return result
 
 
-def units(build):
-    """(source, key): one for each source of the tree; key None when what it includes is unknown."""
-    known = dependencies(build)
-    checks = (ROOT / '.clang-tidy').read_bytes()
+def sources(build):
+    """(source, its entry of the compile database): one for each source of the tree, in order."""
     seen = {}
     for entry in json.loads((build / 'compile_commands.json').read_text()):
         source = pathlib.Path(os.path.normpath(build / entry['file']))
-        if source.suffix != '.c' or build in source.parents or ROOT not in source.parents or source in seen:
-            continue
-        name = source.relative_to(ROOT)
+        if source.suffix == '.c' and build not in source.parents and ROOT in source.parents:
+            seen.setdefault(source, entry)
+    return sorted(seen.items(), key=lambda item: str(item[0]))
+
+
+def units(build, chosen):
+    """(source, key) for each; key None when what it includes is unknown."""
+    known = dependencies(build, [entry['output'] for _, entry in chosen])
+    checks = (ROOT / '.clang-tidy').read_bytes()
+    for source, entry in chosen:
         files = known.get(entry['output'])
         key = None
         if files is not None:
             flags = [word for word in shlex.split(entry['command']) if word.startswith(('-I', '-D', '-W', '-std'))]
-            digest = hashlib.sha256(checks + repr((str(name), flags)).encode())
+            digest = hashlib.sha256(checks + repr((str(source.relative_to(ROOT)), flags)).encode())
             for file in files:
-                digest.update(file_digest(pathlib.Path(os.path.normpath(build / file))))
+                digest.update(file_digest(os.path.normpath(build / file)))
             key = digest.hexdigest()
-        seen[source] = key
-    return seen.items()
+        yield source, key
 
 
 def examine(tidy, build, sources):
@@ -99,7 +103,7 @@ def main():
     for entry in CACHE.iterdir():
         if entry.stat().st_mtime < time.time() - MONTH:
             entry.unlink(missing_ok=True)
-    mine = sorted(units(build), key=lambda unit: str(unit[0]))[part::parts]
+    mine = list(units(build, sources(build)[part::parts]))
     texts = examine_all(tidy, build, [(source, key) for source, key in mine if not remembered(key)])
     print(*texts, f'{len(mine)} files, {len(texts)} with something to mend', sep='\n')
     return len(texts) != 0
