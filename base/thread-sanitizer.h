@@ -25,7 +25,7 @@ void AnnotateBenignRaceSized(const char *file, int line, const volatile void *at
 #define TSAN_ACQUIRE(what) __tsan_acquire((void *)(what))
 #define TSAN_RELEASE(what) __tsan_release((void *)(what))
 /* Bytes whose order is somebody else's affair. */
-#define TSAN_BENIGN(at, size, why) AnnotateBenignRaceSized(__FILE__, __LINE__, at, size, why)
+#define TSAN_BENIGN(at, size, why) AnnotateBenignRaceSized(why, 0, at, size, why)
 #else
 #define TSAN_FIBER_NEW()           NULL
 #define TSAN_FIBER_FREE(fiber)     ((void)(fiber))
