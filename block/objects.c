@@ -3,6 +3,7 @@
 #include "block/graph/node.h"
 
 #include "base/error.h"
+#include "base/file.h"
 #include "block/graph/authz.h"
 #include "block/graph/throttle-group.h"
 #include "block/nbd/channel.h"
@@ -120,7 +121,7 @@ static bool add_secret(BlockGraph *graph, const char *id, GHashTable *options, G
         !options_check_empty(options, "secret", NULL, error)) {
         return false;
     }
-    if (file && !g_file_get_contents(file, &data, &size, error)) {
+    if (file && !file_read(file, FILE_TEXT_MOST, &data, &size, error)) {
         g_prefix_error(error, "Unable to read secret '%s': ", id);
         return false;
     }

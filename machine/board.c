@@ -4,6 +4,7 @@
 
 #include "machine/target.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/names.h"
@@ -77,21 +78,37 @@ bool board_runs(const Board *board, const Target *target)
     return g_strv_contains(board->targets, target->name);
 }
 
-/* "virt-8.2" asks for the board as some release had it; ours is one that all of them fit. */
-static char *without_release(const char *name)
+enum { LAST_RELEASE = 1101 }; /* whose names the boards have */
+
+/*
+ * "virt-8.2" asks for the board as some release had it; ours is one that all of them fit. Returns the name without the
+ * release, which goes to *release; caller frees.
+ */
+static char *without_release(const char *name, unsigned *release)
 {
     const char *dash = strrchr(name, '-');
+    unsigned major, minor;
+    int length = 0;
 
-    if (dash && g_ascii_isdigit(dash[1]) && dash[strspn(dash + 1, "0123456789.") + 1] == '\0') {
-        return g_strndup(name, dash - name);
+    *release = 0;
+    if (!dash || !g_ascii_isdigit(dash[1]) ||
+        sscanf(dash + 1, "%3u.%2u%n", &major, &minor, &length) != 2 || dash[1 + length]) {
+        return g_strdup(name);
     }
-    return g_strdup(name);
+    *release = major * 100 + minor;
+    return g_strndup(name, (gsize)(dash - name));
 }
 
 const Board *board_get(const char *name, GError **error)
 {
-    const Board *board = board_find(name);
-    g_autofree char *plain = without_release(name);
+    unsigned release;
+    g_autofree char *plain = without_release(name, &release);
+    const Board *board = board_find(name), *any = board_find(plain);
 
-    return board ? board : REGISTRY_FIND(boards, &board_kind, plain, error);
+    if (board) {
+        return board;
+    }
+    return any && any->first_release && release >= any->first_release && release <= LAST_RELEASE
+               ? any
+               : REGISTRY_FIND(boards, &board_kind, name, error);
 }

@@ -33,6 +33,7 @@ struct Board {
     const char *summary;
     const char *const *targets;     /* NULL-terminated names of targets it may run */
     const char *const *aliases;     /* NULL-terminated or NULL */
+    unsigned first_release;         /* MAJOR * 100 + MINOR: NAME-MAJOR.MINOR is the board too, from that release on; 0: it is not */
     const char *default_cpu;        /* NULL: the target's */
     const char *default_nic;        /* device type of `-nic` without model= */
     const char *default_vga;        /* -vga when it is not given; NULL: the board takes no -vga (machine_vga_device) */

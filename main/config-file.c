@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "main/setup.h"
 
 /* Sections whose option has another name. */
@@ -96,7 +97,7 @@ bool config_file_read(Setup *setup, const char *path, GError **error)
     g_autofree char *content = NULL, *section = NULL;
     g_auto(GStrv) lines = NULL;
     GString *argument = g_string_new(NULL);
-    bool ok = g_file_get_contents(path, &content, NULL, error);
+    bool ok = file_read(path, FILE_TEXT_MOST, &content, NULL, error);
 
     lines = g_strsplit(ok ? content : "", "\n", -1);
     for (unsigned i = 0; ok && lines[i]; i++) {

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/names.h"
 #include "hw/acpi/acpi.h"
 #include "hw/acpi/smbios.h"
@@ -284,7 +285,7 @@ bool option_compat(Setup *setup, const char *argument, GError **error)
     return true;
 }
 
-enum { MEMORY_GRAIN = 8192 };
+enum { MEMORY_GRAIN = 8192, FW_CFG_MOST = 256 << 20 };
 
 /* A size whose bare number counts MiB; memory comes in whole pages of any processor. */
 static bool parse_memory(const char *text, uint64_t *bytes, GError **error)
@@ -606,9 +607,21 @@ static void add_fw_cfg_file(Setup *setup, char *name, char *content, size_t size
     g_ptr_array_add(setup->config.fw_cfg_files, file);
 }
 
+static bool has_fw_cfg_file(const Setup *setup, const char *name)
+{
+    const GPtrArray *files = setup->config.fw_cfg_files;
+
+    for (unsigned i = 0; files && i < files->len; i++) {
+        if (strcmp(((const FwCfgFile *)files->pdata[i])->name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool option_fw_cfg(Setup *setup, const char *argument, GError **error)
 {
-    static const char *const names[] = { "name", "file", "string", NULL };
+    static const char *const names[] = { "name", "file", "string", "gen_id", NULL };
     enum { LONGEST_NAME = 55 };
     g_autoptr(KeyValues) list = key_values_parse(argument, "name", error);
     const char *name, *path, *text;
@@ -621,6 +634,10 @@ bool option_fw_cfg(Setup *setup, const char *argument, GError **error)
     name = key_values_get(list, "name");
     path = key_values_get(list, "file");
     text = key_values_get(list, "string");
+    if (key_values_get(list, "gen_id")) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "gen_id=: not yet: no object makes such files; give file= or string=");
+    }
     if (!name || !*name || !path == !text) {
         return error_fail(error, KASO_ERROR_INVALID, "it needs a name and either file= or string=");
     }
@@ -628,8 +645,11 @@ bool option_fw_cfg(Setup *setup, const char *argument, GError **error)
         return error_fail(error, KASO_ERROR_INVALID, "the name is longer than %u characters",
                           LONGEST_NAME);
     }
+    if (has_fw_cfg_file(setup, name)) {
+        return error_fail(error, KASO_ERROR_INVALID, "there is a file '%s' already", name);
+    }
     if (path) {
-        if (!g_file_get_contents(path, &content, &size, error)) {
+        if (!file_read(path, FW_CFG_MOST, &content, &size, error)) {
             return false;
         }
     } else {
@@ -658,7 +678,7 @@ bool option_option_rom(Setup *setup, const char *argument, GError **error)
     if (!path) {
         return error_fail(error, KASO_ERROR_INVALID, "it needs a file");
     }
-    if (!g_file_get_contents(path, &content, &size, error)) {
+    if (!file_read(path, FW_CFG_MOST, &content, &size, error)) {
         return false;
     }
     if (size < ROM_SIGNATURE_SIZE || memcmp(content, "\x55\xaa", ROM_SIGNATURE_SIZE) != 0) {

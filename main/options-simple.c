@@ -9,6 +9,7 @@
 
 #include "base/descriptors.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/names.h"
 #include "main/handlers.h"
@@ -163,7 +164,7 @@ static bool read_trace_events(const char *path, GError **error)
     g_autofree char *content = NULL;
     g_auto(GStrv) lines = NULL;
 
-    if (!g_file_get_contents(path, &content, NULL, error)) {
+    if (!file_read(path, FILE_TEXT_MOST, &content, NULL, error)) {
         return false;
     }
     lines = g_strsplit(content, "\n", -1);

@@ -11,6 +11,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "monitor/image-file.h"
 
 enum { SIDE_MAX = 16384, PIXELS_MAX = 1 << 26, FILE_MAX = 1 << 28 };
@@ -281,7 +282,7 @@ pixman_image_t *image_file_read(const char *path, GError **error)
         error_fail(error, KASO_ERROR_INVALID, "'%s' is no picture's file", path);
         return NULL;
     }
-    if (!g_file_get_contents(path, &bytes, &size, &why)) {
+    if (!file_read(path, FILE_MAX, &bytes, &size, &why)) {
         error_fail(error, KASO_ERROR_INVALID, "cannot read the picture: %s", why->message);
         return NULL;
     }

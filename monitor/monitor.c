@@ -273,7 +273,8 @@ bool monitor_negotiated(Monitor *monitor)
     return monitor->negotiated;
 }
 
-void monitor_set_negotiated(Monitor *monitor)
+void monitor_set_negotiated(Monitor *monitor, bool oob)
 {
     monitor->negotiated = true;
+    monitor->oob = oob;
 }

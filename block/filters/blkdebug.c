@@ -7,6 +7,7 @@
  */
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "block/graph/debug-event.h"
 
 #include <errno.h>
@@ -226,7 +227,7 @@ static bool read_rules(Blkdebug *debug, const char *path, GError **error)
     g_auto(GStrv) lines = NULL;
     GError *local = NULL;
 
-    if (!g_file_get_contents(path, &text, NULL, &local)) {
+    if (!file_read(path, FILE_TEXT_MOST, &text, NULL, &local)) {
         error_fail(error, KASO_ERROR_NOT_FOUND, "Could not read blkdebug config file: %s",
                    local->message);
         g_error_free(local);

@@ -9,6 +9,7 @@
 #endif
 
 #include "base/error.h"
+#include "base/file.h"
 #include "block/graph/options.h"
 
 enum { RULES_MAX = 4096 };
@@ -143,7 +144,7 @@ static bool read_rules(Authz *authz, GError **error)
     g_autofree char *text = NULL;
     RuleList list = { 0 };
 
-    if (!g_file_get_contents(authz->text, &text, NULL, error)) {
+    if (!file_read(authz->text, FILE_TEXT_MOST, &text, NULL, error)) {
         return false;
     }
     options = options_parse_json(text, error);

@@ -8,6 +8,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <gnutls/gnutls.h>
@@ -77,7 +78,7 @@ static bool load_psk_client(TlsCredentials *c, const char *file, const char *use
     g_auto(GStrv) lines = NULL;
     int result;
 
-    if (!g_file_get_contents(file, &text, NULL, error)) {
+    if (!file_read(file, FILE_TEXT_MOST, &text, NULL, error)) {
         return false;
     }
     lines = g_strsplit(text, "\n", -1);

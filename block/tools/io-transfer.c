@@ -293,23 +293,22 @@ static bool check_flags(const Transfer *t)
 /* The buffer becomes the source file's content, again and again. */
 static bool take_source(Transfer *t)
 {
-    g_autofree char *content = NULL;
-    GError *error = NULL;
-    gsize size;
+    FILE *file = fopen(t->source, "re");
+    size_t size = file ? fread(t->buffer, 1, t->bytes, file) : 0;
+    bool failed = !file || ferror(file);
 
-    if (!g_file_get_contents(t->source, &content, &size, &error)) {
-        io_complain(t->session, "%s\n", error->message);
-        g_error_free(error);
-        return false;
-    }
-    if (!size) {
+    if (failed) {
+        io_complain(t->session, "%s: %s\n", t->source, strerror(errno));
+    } else if (!size) {
         io_complain(t->session, "%s: file is empty\n", t->source);
-        return false;
     }
-    for (uint64_t at = 0; at < t->bytes; at += size) {
-        memcpy(t->buffer + at, content, MIN(size, t->bytes - at));
+    if (file) {
+        fclose(file);
     }
-    return true;
+    for (uint64_t at = size; size && at < t->bytes; at += size) {
+        memcpy(t->buffer + at, t->buffer, MIN(size, t->bytes - at));
+    }
+    return !failed && size;
 }
 
 static bool take_buffer(Transfer *t)

@@ -6,6 +6,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/key-values.h"
 
 enum {
@@ -47,7 +48,7 @@ static bool read_files(GByteArray *table, const char *names, GError **error)
         g_autofree char *content = NULL;
         size_t size;
 
-        if (!g_file_get_contents(*path, &content, &size, error)) {
+        if (!file_read(*path, TABLE_MOST, &content, &size, error)) {
             return false;
         }
         if (size > TABLE_MOST - table->len) {

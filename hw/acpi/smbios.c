@@ -8,6 +8,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/uuid.h"
 #include "base/key-values.h"
 
@@ -500,7 +501,7 @@ static bool build_oem_strings(Builder *b, GError **error)
             if (strcmp(pair->key, "value") == 0) {
                 add_string(b, pair->value, strlen(pair->value));
             } else if (strcmp(pair->key, "path") == 0) {
-                if (!g_file_get_contents(pair->value, &content, &length, error)) {
+                if (!file_read(pair->value, FILE_TEXT_MOST, &content, &length, error)) {
                     g_prefix_error(error, "-smbios type=11: ");
                     return false;
                 }
@@ -591,7 +592,7 @@ static bool add_file(Builder *b, const char *path, GError **error)
     g_autofree char *content = NULL;
     gsize size, at = 0;
 
-    if (!g_file_get_contents(path, &content, &size, error)) {
+    if (!file_read(path, FILE_TEXT_MOST, &content, &size, error)) {
         g_prefix_error(error, "-smbios: ");
         return false;
     }

@@ -5,16 +5,13 @@
  */
 #include "hw/board/arm-boot.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <libfdt.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "machine/numa.h"
 #include "machine/semihosting.h"
 #include "hw/board/arm-image.h"
@@ -63,79 +60,14 @@ void arm_boot_free(ArmBoot *boot)
 
 /* --- files --- */
 
-static GBytes *read_stream(const char *what, const char *path, int fd, uint64_t limit,
-                           GError **error)
-{
-    GByteArray *out = g_byte_array_new();
-    g_autofree uint8_t *chunk = g_malloc(MIB(1));
-    ssize_t got;
-
-    do {
-        got = read(fd, chunk, MIB(1));
-        if (got > 0) {
-            g_byte_array_append(out, chunk, (guint)got);
-        }
-    } while ((got > 0 && out->len <= limit) || (got < 0 && errno == EINTR));
-    if (got < 0) {
-        error_fail_errno(error, errno, "cannot read %s '%s'", what, path);
-        g_byte_array_unref(out);
-        return NULL;
-    }
-    return g_byte_array_free_to_bytes(out);
-}
-
-static GBytes *map_file(int fd, GError **error)
-{
-    GMappedFile *mapped = g_mapped_file_new_from_fd(fd, false, error);
-    GBytes *bytes;
-
-    if (!mapped) {
-        return NULL;
-    }
-    bytes = g_mapped_file_get_bytes(mapped);
-    g_mapped_file_unref(mapped);
-    return bytes;
-}
-
-/* What is wrong with a file before it is read, or true. */
-static bool check_file(const char *what, const char *path, const struct stat *st, uint64_t limit,
-                       GError **error)
-{
-    if (S_ISDIR(st->st_mode)) {
-        return error_fail(error, KASO_ERROR_INVALID, "%s '%s' is a directory, not a file", what,
-                          path);
-    }
-    if (S_ISREG(st->st_mode) && (uint64_t)st->st_size > limit) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "%s '%s' has %" PRIu64 " bytes, but there is room for %" PRIu64 " only",
-                          what, path, (uint64_t)st->st_size, limit);
-    }
-    if (S_ISREG(st->st_mode) && st->st_size == 0) {
-        return error_fail(error, KASO_ERROR_INVALID, "%s '%s' is empty", what, path);
-    }
-    return true;
-}
-
 GBytes *arm_boot_read_file(const char *what, const char *path, uint64_t limit, GError **error)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    GBytes *bytes = NULL;
+    GBytes *bytes = file_map(path, limit, error);
 
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        error_fail_errno(error, errno, "cannot open %s '%s'", what, path);
-    } else if (check_file(what, path, &st, limit, error)) {
-        bytes =
-            S_ISREG(st.st_mode) ? map_file(fd, error) : read_stream(what, path, fd, limit, error);
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    if (bytes && (g_bytes_get_size(bytes) == 0 || g_bytes_get_size(bytes) > limit)) {
-        error_fail(error, KASO_ERROR_INVALID,
-                   g_bytes_get_size(bytes) ? "%s '%s' is too large for the room there is"
-                                           : "%s '%s' is empty",
-                   what, path);
+    if (!bytes) {
+        g_prefix_error(error, "%s: ", what);
+    } else if (g_bytes_get_size(bytes) == 0) {
+        error_fail(error, KASO_ERROR_INVALID, "%s '%s' is empty", what, path);
         g_clear_pointer(&bytes, g_bytes_unref);
     }
     return bytes;
@@ -266,6 +198,19 @@ static bool check_placement(const ArmBoot *boot, const char *path, const ArmImag
     return true;
 }
 
+/* Linux's COMMAND_LINE_SIZE; it would not say that it lost the rest. */
+static bool check_command_line(const ArmBoot *boot, const ArmImage *image, GError **error)
+{
+    enum { LINUX_MOST = 2047 };
+    const MachineConfig *config = &boot->machine->config;
+    size_t length = config->append ? strlen(config->append) : 0;
+
+    return !image->is_linux || length <= LINUX_MOST ||
+           error_fail(error, KASO_ERROR_INVALID,
+                      "-append has %zu characters; the kernel '%s' takes %d", length,
+                      config->kernel, LINUX_MOST);
+}
+
 static bool load_kernel(ArmBoot *boot, GError **error)
 {
     const char *path = boot->machine->config.kernel;
@@ -279,7 +224,7 @@ static bool load_kernel(ArmBoot *boot, GError **error)
     }
     content = arm_image_unpack(path, file, true, boot->ram_bytes, error);
     ok = content && arm_image_parse(&image, path, content, boot->ram_base, error) &&
-         check_placement(boot, path, &image, error);
+         check_placement(boot, path, &image, error) && check_command_line(boot, &image, error);
     for (unsigned i = 0; ok && i < image.segments->len; i++) {
         add_kernel_segment(boot, path, &g_array_index(image.segments, ArmImageSegment, i),
                            content == file && is_regular(path));
@@ -309,7 +254,7 @@ bool arm_boot_load(ArmBoot *boot, uint64_t dtb_bytes, GError **error)
         return false;
     }
     if (config->initrd) {
-        initrd = arm_boot_read_file("initrd", config->initrd, GIB(4), error);
+        initrd = arm_boot_read_file("initrd", config->initrd, boot->ram_bytes, error);
         if (!initrd) {
             return false;
         }

@@ -261,6 +261,7 @@ bool arm_image_parse(ArmImage *image, const char *path, GBytes *content, uint64_
     image->segments = g_array_new(false, true, sizeof(ArmImageSegment));
     g_array_set_clear_func(image->segments, clear_segment);
     if (size >= 64 && memcmp(data + 0x38, "ARM\x64", 4) == 0) {
+        image->is_linux = true;
         return parse_linux_image(image, path, content, base, error);
     }
     if (size >= SELFMAG && memcmp(data, ELFMAG, SELFMAG) == 0) {

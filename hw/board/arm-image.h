@@ -17,7 +17,8 @@ typedef struct {
 typedef struct {
     GArray *segments; /* ArmImageSegment */
     uint64_t entry;
-    bool is_elf; /* has segments for other memories, perhaps */
+    bool is_elf;   /* has segments for other memories, perhaps */
+    bool is_linux; /* an arm64 Image */
 } ArmImage;
 
 /* Unpacks gzip and EFI zboot containers (to at most limit bytes); other content comes back as is. */

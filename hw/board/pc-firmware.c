@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/uuid.h"
 #include "block/block.h"
 #include "hw/board/boot-order.h"
@@ -28,21 +29,18 @@ enum {
 GBytes *pc_read_file(const char *what, const char *path, uint64_t limit, GError **error)
 {
     g_autoptr(GError) problem = NULL;
-    char *data;
-    gsize size;
+    GBytes *bytes = file_map(path, limit, &problem);
 
-    if (!g_file_get_contents(path, &data, &size, &problem)) {
+    if (!bytes) {
         error_fail(error, KASO_ERROR_IO, "cannot read the %s '%s': %s", what, path,
                    problem->message);
         return NULL;
     }
-    if (size == 0 || size > limit) {
-        error_fail(error, KASO_ERROR_INVALID, "the %s '%s' has %zu bytes, not 1 to %" PRIu64, what,
-                   path, size, limit);
-        g_free(data);
-        return NULL;
+    if (g_bytes_get_size(bytes) == 0) {
+        error_fail(error, KASO_ERROR_INVALID, "the %s '%s' is empty", what, path);
+        g_clear_pointer(&bytes, g_bytes_unref);
     }
-    return g_bytes_new_take(data, size);
+    return bytes;
 }
 
 /* The end of the firmware again below 1 MiB, where processors start when they leave reset's segment. */

@@ -293,7 +293,7 @@ bool pc_add_kernel(Pc *pc, GError **error)
     gsize size;
     bool ok;
 
-    kernel.file = pc_read_file("kernel", pc->machine->config.kernel, UINT32_MAX, error);
+    kernel.file = pc_read_file("kernel", pc->machine->config.kernel, GIB(2), error);
     if (!kernel.file) {
         return false;
     }

@@ -140,7 +140,8 @@ static uint64_t kernel_end(const LinuxImage *image)
 static bool add_initrd(PcKernel *kernel, LinuxImage *image, GError **error)
 {
     const char *path = kernel->pc->machine->config.initrd;
-    GBytes *content = path ? pc_read_file("initrd", path, UINT32_MAX, error) : NULL;
+    uint64_t most = kernel->pc->machine->config.ram_bytes;
+    GBytes *content = path ? pc_read_file("initrd", path, most, error) : NULL;
     uint64_t size, address;
 
     if (!content) {

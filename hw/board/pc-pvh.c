@@ -94,7 +94,8 @@ bool pc_pvh_recognise(const PcKernel *kernel)
 static bool add_initrd(PcKernel *kernel, uint8_t *info, uint64_t after, GError **error)
 {
     const char *path = kernel->pc->machine->config.initrd;
-    GBytes *content = path ? pc_read_file("initrd", path, UINT32_MAX, error) : NULL;
+    uint64_t most = kernel->pc->machine->config.ram_bytes;
+    GBytes *content = path ? pc_read_file("initrd", path, most, error) : NULL;
     uint64_t size, address;
 
     if (!content) {

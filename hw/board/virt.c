@@ -536,6 +536,7 @@ static const Board virt_board = {
     .name = "virt",
     .summary = "ARM Virtual Machine with virtio and PCI Express devices",
     .targets = (const char *const[]){ "aarch64", NULL },
+    .first_release = 206,
     .default_cpu = "cortex-a57",
     .default_nic = "virtio-net-pci",
     .serial_console = "ttyAMA0",

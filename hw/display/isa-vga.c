@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* isa-vga: the standard VGA on ISA. Its linear modes are where a VESA local bus card would have them. */
 #include "base/error.h"
+#include "base/file.h"
 #include "hw/display/vga.h"
 #include "hw/isa/isa.h"
 #include "machine/machine.h"
@@ -21,6 +22,7 @@ static IsaVga *isa_vga(Device *device)
 /* ISA has no ROM BARs: the firmware gets the BIOS as a file. */
 static bool add_bios(Machine *machine, GError **error)
 {
+    enum { VGA_BIOS_MOST = 16 << 20 };
     static const char *const name = "vgabios.bin";
     g_autofree char *path = machine_find_firmware(machine, name, NULL), *bytes = NULL;
     gsize length;
@@ -29,7 +31,7 @@ static bool add_bios(Machine *machine, GError **error)
         g_printerr("kaso: warning: isa-vga has no BIOS: '%s' is not installed\n", name);
         return true;
     }
-    if (!g_file_get_contents(path, &bytes, &length, error)) {
+    if (!file_read(path, VGA_BIOS_MOST, &bytes, &length, error)) {
         return false;
     }
     machine_add_firmware_file(machine, "vgaroms/vgabios.bin",

@@ -9,6 +9,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "hw/nvram/fw_cfg.h"
 #include "machine/display.h"
 #include "machine/machine.h"
@@ -22,6 +23,7 @@ enum {
     EDGE_MIN = 16,
     EDGE_MAX = 16000,
     PAGE_SHIFT = 12,
+    VGA_BIOS_MOST = 16 << 20,
 };
 
 typedef struct {
@@ -187,7 +189,7 @@ static void add_bios(Machine *machine)
     g_autofree char *path = machine_find_firmware(machine, name, NULL), *bytes = NULL;
     gsize length;
 
-    if (path && g_file_get_contents(path, &bytes, &length, NULL)) {
+    if (path && file_read(path, VGA_BIOS_MOST, &bytes, &length, NULL)) {
         machine_add_firmware_file(machine, "vgaroms/vgabios-ramfb.bin",
                                   g_bytes_new_take(g_steal_pointer(&bytes), length));
     }

@@ -14,6 +14,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/hex.h"
 
 typedef struct {
@@ -368,17 +369,19 @@ static bool parse(LoaderFile *file, const Source *s, bool raw, GError **error)
 bool loader_file_read(LoaderFile *file, const char *path, uint64_t address, bool raw,
                       uint64_t limit, GError **error)
 {
-    GMappedFile *mapped = g_mapped_file_new(path, false, error);
-    Source s = { .path = path, .address = address, .limit = limit };
+    Source s = {
+        .path = path,
+        .address = address,
+        .limit = limit,
+        .whole = file_map(path, MAX(limit, INT32_MAX), error),
+    };
     gsize size;
     bool ok;
 
-    if (!mapped) {
+    if (!s.whole) {
         g_prefix_error(error, "file=%s: ", path);
         return false;
     }
-    s.whole = g_mapped_file_get_bytes(mapped);
-    g_mapped_file_unref(mapped);
     s.data = g_bytes_get_data(s.whole, &size);
     s.size = size;
     start(file);

@@ -4,6 +4,7 @@
  * firmware copies into RAM and runs.
  */
 #include "base/error.h"
+#include "base/file.h"
 #include "hw/pci/pci.h"
 #include "machine/machine.h"
 
@@ -120,7 +121,7 @@ bool pci_add_rom(PciDevice *pci, const char *fallback, GError **error)
                    pci->device.id, name);
         return true;
     }
-    if (!path || !g_file_get_contents(path, &bytes, &length, error)) {
+    if (!path || !file_read(path, ROM_SIZE_MAX, &bytes, &length, error)) {
         return false;
     }
     pci->rom_known = true;

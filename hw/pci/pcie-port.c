@@ -255,12 +255,44 @@ static void add_slot(PciePort *port)
     port->bridge.secondary.hotplug_opaque = port;
 }
 
+static bool pcie_port_realize(Device *device, GError **error);
+
+typedef struct {
+    const PciePort *port;
+    const Device *taken; /* who has its chassis and slot; NULL: nobody */
+} SlotSearch;
+
+static void look_at_slot(Device *device, void *opaque)
+{
+    SlotSearch *search = opaque;
+    const PciePort *other = device->type->realize == pcie_port_realize ? pcie_port(device) : NULL;
+
+    if (other && other != search->port && has_slot(other) &&
+        other->chassis == search->port->chassis && other->slot == search->port->slot) {
+        search->taken = device;
+    }
+}
+
+/* The numbers are what software tells slots apart by. */
+static bool check_slot(PciePort *port, GError **error)
+{
+    Device *device = &port->bridge.pci.device;
+    SlotSearch search = { .port = port };
+
+    device_foreach(device->machine->root, look_at_slot, &search);
+    return !search.taken ||
+           error_fail(error, KASO_ERROR_INVALID,
+                      "chassis=%u,slot=%u is that of '%s': give each port numbers of its own",
+                      port->chassis, port->slot, search.taken->id);
+}
+
 static bool pcie_port_realize(Device *device, GError **error)
 {
     PciePort *port = pcie_port(device);
     const PciePortKind *kind = device->type->class_data;
 
-    if (!pci_bridge_realize(&port->bridge, &kind->bridge, error)) {
+    if ((has_slot(port) && !check_slot(port, error)) ||
+        !pci_bridge_realize(&port->bridge, &kind->bridge, error)) {
         return false;
     }
     port->express = pci_add_express_capability(&port->bridge.pci, kind->express);

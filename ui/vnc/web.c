@@ -11,6 +11,7 @@
 #include <nettle/memops.h>
 
 #include "ui/viewer.h"
+#include "base/file.h"
 #include "ui/vnc/vnc.h"
 
 enum { PORT = 5800, PORT_LAST = 5899, SECRET_BYTES = 18, FILE_MAX = 8 << 20 };
@@ -135,7 +136,7 @@ static void send_file(VncClient *client, const char *path)
 
     /* noVNC's names have nothing that would have to be decoded. */
     if (strstr(path, "..") || strchr(path, '%') || !g_file_test(name, G_FILE_TEST_IS_REGULAR) ||
-        !g_file_get_contents(name, &content, &size, NULL) || size > FILE_MAX) {
+        !file_read(name, FILE_MAX, &content, &size, NULL)) {
         refuse(client, "404 Not Found", "noVNC has no such file.\n");
         return;
     }

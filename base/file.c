@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* Files as a whole; see the header. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/descriptors.h"
+#include "base/error.h"
+
+static bool fail_size(const char *path, uint64_t most, GError **error)
+{
+    return error_fail(error, KASO_ERROR_INVALID,
+                      "'%s' is too large: what is wanted here has at most %" G_GUINT64_FORMAT
+                      " bytes",
+                      path, most);
+}
+
+/* Opens it, unless what is known of its size says already that it cannot be. The caller closes; -1 with an error. */
+static int open_file(const char *path, uint64_t most, struct stat *st, GError **error)
+{
+    int fd = descriptors_open(path, O_RDONLY, 0);
+
+    if (fd < 0 || fstat(fd, st) < 0) {
+        error_fail_errno(error, errno, "Failed to open file '%s'", path);
+    } else if (S_ISDIR(st->st_mode)) {
+        error_fail(error, KASO_ERROR_INVALID, "'%s' is a directory, not a file", path);
+    } else if (S_ISREG(st->st_mode) && (uint64_t)st->st_size > most) {
+        fail_size(path, most, error);
+    } else {
+        return fd;
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return -1;
+}
+
+typedef struct {
+    char *data;
+    size_t size, room;
+} Content;
+
+/* Place for one byte more and the NUL. Of a file without end there may be as much to read as there is memory. */
+static bool make_room(Content *c, const char *path, uint64_t most, GError **error)
+{
+    enum { FIRST = 64 << 10 };
+    size_t room = MIN(MAX(c->room * 2, FIRST), most + 2);
+    char *data;
+
+    if (c->room - c->size >= 2) {
+        return true;
+    }
+    data = g_try_realloc(c->data, room);
+    if (!data) {
+        return error_fail(error, KASO_ERROR_IO, "there is no memory for '%s'", path);
+    }
+    c->data = data;
+    c->room = room;
+    return true;
+}
+
+/* Up to its end, or one byte more than there may be. */
+static bool read_on(int fd, const char *path, uint64_t most, Content *c, GError **error)
+{
+    ssize_t got;
+
+    do {
+        if (!make_room(c, path, most, error)) {
+            return false;
+        }
+        got = read(fd, c->data + c->size, c->room - c->size - 1);
+        c->size += got > 0 ? (size_t)got : 0;
+    } while ((got > 0 && c->size <= most) || (got < 0 && errno == EINTR));
+    if (got < 0) {
+        return error_fail_errno(error, errno, "Failed to read file '%s'", path);
+    }
+    c->data[c->size] = '\0';
+    return c->size <= most || fail_size(path, most, error);
+}
+
+/* Closes fd. */
+static bool read_content(int fd, const char *path, uint64_t most, Content *c, GError **error)
+{
+    bool ok = read_on(fd, path, most, c, error);
+
+    close(fd);
+    if (!ok) {
+        g_free(c->data);
+    }
+    return ok;
+}
+
+bool file_read(const char *path, uint64_t most, char **content, size_t *size, GError **error)
+{
+    struct stat st;
+    int fd = open_file(path, most, &st, error);
+    Content c = { 0 };
+
+    if (fd < 0 || !read_content(fd, path, most, &c, error)) {
+        return false;
+    }
+    *content = c.data;
+    if (size) {
+        *size = c.size;
+    }
+    return true;
+}
+
+GBytes *file_map(const char *path, uint64_t most, GError **error)
+{
+    struct stat st;
+    int fd = open_file(path, most, &st, error);
+    Content c = { 0 };
+    GMappedFile *mapped;
+    GBytes *bytes;
+
+    if (fd < 0) {
+        return NULL;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        most = MIN(most, FILE_STREAM_MOST);
+        return read_content(fd, path, most, &c, error) ? g_bytes_new_take(c.data, c.size) : NULL;
+    }
+    mapped = g_mapped_file_new_from_fd(fd, false, error);
+    close(fd);
+    bytes = mapped ? g_mapped_file_get_bytes(mapped) : NULL;
+    g_clear_pointer(&mapped, g_mapped_file_unref);
+    return bytes;
+}
