@@ -70,6 +70,31 @@ static InstructionKind look(const Move *move, Vcpu *vcpu, uint64_t pc, unsigned 
     return kind;
 }
 
+/* How long a return address is that a call puts on the stack; 0: it does not, or not where the stack pointer says. */
+static unsigned slot_bytes(Vcpu *vcpu)
+{
+    int mode = target_capstone_mode(vcpu);
+
+    return vcpu->target->capstone_arch != CS_ARCH_X86 ? 0
+           : mode & CS_MODE_64                        ? 8
+           : mode & CS_MODE_32                        ? 4
+                                                      : 0;
+}
+
+/*
+ * Whether the call is under way still: what was reached behind it is of a deeper recursion. Code that leaves something on the stack (Linux's entry code
+ * saves registers in a function) has put it where the return address was.
+ */
+static bool call_is_open(const Move *move, Vcpu *vcpu)
+{
+    uint8_t slot[8] = { 0 };
+
+    return debugger_stack_pointer(vcpu) < move->stack &&
+           (!move->slot_bytes || (debug_read(vcpu, false, move->stack - move->slot_bytes, slot,
+                                             move->slot_bytes, true) == move->slot_bytes &&
+                                  load_le64(slot) == move->place.point.address));
+}
+
 /* Judges the instruction that comes next. true: it is a call that has to be run. */
 static bool before_instruction(Move *move, uint64_t pc)
 {
@@ -85,6 +110,7 @@ static bool before_instruction(Move *move, uint64_t pc)
     move->calls = kind == INSTRUCTION_CALL;
     if (move->calls) {
         move->stack = debugger_stack_pointer(vcpu);
+        move->slot_bytes = slot_bytes(vcpu);
         move->place.point.address = pc + size;
     }
     if (!move->request.over &&
@@ -121,8 +147,7 @@ bool move_reached(Debugger *debugger, const DebugStop *stop)
     if (stop->kind == DEBUG_STOP_STEP) {
         return after_instruction(move, stop->pc);
     }
-    /* Behind a call; of a recursion that is deeper it is not the one. */
-    return debugger_stack_pointer(stop->vcpu) >= move->stack;
+    return !call_is_open(move, stop->vcpu);
 }
 
 static void remove_place(Debugger *debugger)
@@ -167,6 +192,7 @@ bool move_run_to(Debugger *debugger, uint64_t address, uint64_t stack, GError **
 
     move->calls = true;
     move->stack = stack;
+    move->slot_bytes = 0;
     move->place.point.address = address;
     return run_call(debugger, error);
 }
@@ -258,8 +284,8 @@ void move_end(Debugger *debugger)
     debugger->move = (Move){ 0 };
 }
 
-/* Where the function will return to, if that is no guess. */
-static bool return_address(Vcpu *vcpu, uint64_t *address)
+/* Where the function will return to, and how far the stack is down then at most, if that is no guess. */
+static bool return_place(Vcpu *vcpu, uint64_t *address, uint64_t *stack)
 {
     g_autoptr(GArray) frames = NULL;
     const Frame *caller;
@@ -268,11 +294,14 @@ static bool return_address(Vcpu *vcpu, uint64_t *address)
     frames = backtrace_vcpu(vcpu->machine, vcpu, 2);
     machine_exclusive_end(vcpu->machine);
     caller = frames->len > 1 ? &g_array_index(frames, Frame, 1) : NULL;
-    if (!caller || caller->exact || caller->kind == FRAME_GUESS ||
+    if (!caller || caller->kind == FRAME_GUESS ||
         (caller->kind == FRAME_POINTER && strcmp(vcpu->target->name, "aarch64"))) {
         return false;
     }
     *address = caller->pc;
+    /* On x86 a return address has been taken from the stack by then; what was interrupted goes on with the stack that it had. */
+    *stack = caller->exact ? caller->sp
+                           : debugger_stack_pointer(vcpu) + !!strcmp(vcpu->target->name, "aarch64");
     return true;
 }
 
@@ -281,14 +310,13 @@ static bool run_out(Debugger *debugger)
 {
     Move *move = &debugger->move;
     Vcpu *vcpu = move->request.vcpu;
-    uint64_t address, stack = debugger_stack_pointer(vcpu);
+    uint64_t address, stack;
 
-    if (!return_address(vcpu, &address)) {
+    if (!return_place(vcpu, &address, &stack)) {
         return false;
     }
-    /* On x86 the return address has been taken from the stack by then. */
     move->arrives = true;
-    if (move_run_to(debugger, address, stack + !!strcmp(vcpu->target->name, "aarch64"), NULL)) {
+    if (move_run_to(debugger, address, stack, NULL)) {
         return true;
     }
     move->arrives = false;

@@ -66,6 +66,7 @@ typedef struct {
     bool returns;              /* the instruction that is executed now leaves its function */
     bool calls;                /* the machine stopped before a call, to step over it */
     uint64_t stack;            /* the stack pointer before the call */
+    unsigned slot_bytes;       /* of the return address below it; 0: there is none */
     BreakpointPlace place;     /* behind the call; set while it runs */
     bool place_set;
     csh capstone;

@@ -190,6 +190,8 @@ def check_kernel(program, kernel, initrd):
         expect(kaso, 'until on register tpidr_el0', told=r'register tpidr_el0 <- [0-9a-fx]+, cpu\d at')
         expect(kaso, 'until on exception svc', told=r'exception svc 0x15 .*cpu\d at')
         expect(kaso, 'until on interrupt irq cpu 1', told=r'interrupt irq .*cpu1 at')
+        expect(kaso, 'finish', told=r'cpu1 at')
+        assert '#0' in kaso.hmp('bt') and 'el1h_64_irq' not in kaso.hmp('bt').split('#1')[0]
         expect(kaso, 'wait-for -s -t 60 on interrupt irq cpu 0', r'Reached: interrupt irq .*cpu0 at')
         expect(kaso, 'info cpus', r'\* CPU #0')
 
@@ -202,6 +204,11 @@ def check_later(program, folder):
         kaso.hmp('cont')
         text = kaso.told()
         assert re.search(r'Breakpoint 1, cpu0 at 0xffffffff[0-9a-f]+ start_kernel\n', text), text
+        # Out of an interrupt, and over entry code that saves registers on the stack in a function that it calls.
+        expect(kaso, 'until asm_sysvec_apic_timer_interrupt', told='cpu0 at')
+        number = int(re.search(r'#1 +([0-9a-f]+)', kaso.hmp('bt')).group(1), 16)
+        expect(kaso, 'nexti 4', told=r'cpu0 at 0x[0-9a-f]+ asm_sysvec_apic_timer_interrupt')
+        expect(kaso, 'finish', told=rf'cpu0 at {number:#x}')
 
 
 def main():
