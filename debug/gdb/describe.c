@@ -89,9 +89,20 @@ static void describe_types(GString *xml, Vcpu *vcpu, const char *feature)
     }
 }
 
+/* What scripts for gdb call it, since QEMU does: Arm's system registers in capitals. Caller frees. */
+static char *scripts_name(const TargetRegister *reg)
+{
+    if (strcmp(reg->gdb_feature, "org.gnu.gdb.aarch64.system") == 0) {
+        return g_ascii_strup(reg->name, -1);
+    }
+    return g_strdup(strcmp(reg->name, "kernel_gs_base") == 0 ? "k_gs_base" : reg->name);
+}
+
 static void describe_register(GString *xml, Vcpu *vcpu, const TargetRegister *reg, int number)
 {
-    g_string_append_printf(xml, "<reg name=\"%s\" bitsize=\"%u\" regnum=\"%d\"", reg->name,
+    g_autofree char *name = scripts_name(reg);
+
+    g_string_append_printf(xml, "<reg name=\"%s\" bitsize=\"%u\" regnum=\"%d\"", name,
                            8 * target_register_bytes(reg), number);
     if (target_register_fields(vcpu->target, reg->name)) {
         g_string_append_printf(xml, " type=\"%s_fields\"", reg->name);

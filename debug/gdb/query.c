@@ -2,6 +2,7 @@
 /* Packets that begin with q and Q. */
 #include <string.h>
 
+#include "base/version.h"
 #include "debug/gdb/session.h"
 
 typedef struct {
@@ -225,6 +226,13 @@ static void host_info(GdbStub *stub, const char *arguments, size_t size)
     gdb_reply(stub, ";endian:little;ptrsize:%u;", target->registers[0].bits / 8);
 }
 
+static void server_version(GdbStub *stub, const char *arguments, size_t size)
+{
+    const char *version = strrchr(version_package, ' ');
+
+    gdb_reply(stub, "name:kaso;version:%s;", version ? version + 1 : version_package);
+}
+
 static void process_info(GdbStub *stub, const char *arguments, size_t size)
 {
     gdb_reply(stub, "pid:1;");
@@ -247,6 +255,7 @@ static const Query queries[] = {
     { "qemu.PhyMemMode", get_physical, true },
     { "qemu.Supported", emulator_features, true },
     { "HostInfo", host_info, true },
+    { "GDBServerVersion", server_version, true },
     { "ProcessInfo", process_info, true },
     { NULL },
 };

@@ -59,7 +59,7 @@ def step_into_system_call(gdb, exception):
         gdb.call('stepi')
         assert gdb.value('$pc') != before
         assert gdb.value('($cpsr >> 2) & 3') == 1
-        assert gdb.value('($spsr_el1 >> 2) & 3') == 0
+        assert gdb.value('($SPSR_EL1 >> 2) & 3') == 0
         return
     # A place that calls again and again: before the instruction, and into the kernel by a step.
     entry = address(gdb, 'entry_SYSCALL_64')
