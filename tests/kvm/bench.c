@@ -19,6 +19,8 @@ enum {
     COMMAND = 4,
     BAR_0 = 0x10,
     PORTS = 0xc000,
+    QUEUE_PAGE = 8, /* where its first queue is, in pages */
+    RING = 0x40,
     NOTIFY = 0x10,
     STATUS = 0x12,
     DRIVER_OK = 7
@@ -78,6 +80,7 @@ static void start_device(void)
 {
     write_config(BAR_0, PORTS);
     write_config(COMMAND, 1);
+    out32(PORTS + QUEUE_PAGE, RING);
     out8(PORTS + STATUS, DRIVER_OK);
 }
 

@@ -7,7 +7,7 @@ import re
 import sys
 import tempfile
 
-from inner import APPEND, VIRTIO, initrd, need, run
+from inner import APPEND, SLOW, VIRTIO, initrd, need, run
 
 KASO, SCRIPTS, BOOT, *ACCELS = sys.argv[1:]
 KERNEL, INITRD = os.path.join(BOOT, "linux"), os.path.join(BOOT, "initrd.gz")
@@ -31,7 +31,7 @@ sha256sum </srv/file | sed 's/^/outer sum /'
 run() {{
   echo "== $1"; shift
   (sleep 1; while ! ifconfig kt0 2>/dev/null | grep -q 10.9.0.1; do sleep 1; done; httpd -p 10.9.0.1:8000 -h /srv; sleep 600 | nc -l -p 8001 >/got) &
-  (while sleep 1; do printf 'info network\\nstop\\ninfo status\\ncont\\n'; done) | timeout 500 {kaso} -M pc -nodefaults -display none -m 192 -serial file:/console \\
+  (while sleep 1; do printf 'info network\\nstop\\ninfo status\\ncont\\n'; done) | timeout {limit} {kaso} -M pc -nodefaults -display none -m 192 -serial file:/console \\
     -monitor stdio -action silence=off -kernel {kernel} -initrd {initrd} -append '{append}' "$@" >/monitor 2>/errors
   grep inner /console
   echo errors $(cat /errors)
@@ -55,7 +55,7 @@ def script(image):
         runs.append(f"run '{accel} one' -accel {accel} {netdev} -device virtio-net-pci,romfile=,netdev=n,mac=52:54:00:00:00:09")
         runs.append(f"run '{accel} two' -accel {accel} -smp 2 {netdev},queues=2 -device virtio-net-pci,romfile=,netdev=n,mq=on,mac=52:54:00:00:00:09")
     with open(path("run.sh"), "w", encoding="utf-8") as file:
-        file.write(OUTER.format(file=path("file"), kaso=os.path.abspath(KASO), kernel=os.path.abspath(KERNEL), initrd=image, append=APPEND, runs="\n".join(runs)))
+        file.write(OUTER.format(file=path("file"), kaso=os.path.abspath(KASO), kernel=os.path.abspath(KERNEL), initrd=image, append=APPEND, limit=500 * SLOW, runs="\n".join(runs)))
 
 
 def check(text):
