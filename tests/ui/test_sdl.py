@@ -381,6 +381,30 @@ def test_idle():
             screen.end()
 
 
+def drop(server, file):
+    xdnd = os.path.join(os.path.dirname(os.path.abspath(__file__)), "xdnd.py")
+    subprocess.run([sys.executable, xdnd, file, "20", "20"], env=server.env, check=True)
+
+
+def test_drop():
+    """A disc goes into the drive, another file becomes a stick; what cannot be opened is told, and the window goes on."""
+    with Xvfb() as server, tempfile.TemporaryDirectory() as folder:
+        disc, stick = os.path.join(folder, "a disc.iso"), os.path.join(folder, "stick")
+        with open(disc, "wb") as file:
+            file.write(bytes(0x8001) + b"CD001" + bytes(0x8000))
+        with open(stick, "wb") as file:
+            file.write(bytes(1 << 20))
+        screen, _ = start(server, "-drive", "if=none,id=cd,media=cdrom", "-device", "ide-cd,drive=cd", "-usb")
+        with screen:
+            drop(server, disc)
+            wait_for(lambda: any(d.get("inserted", {}).get("file") == disc for d in screen.qmp.command("query-block")))
+            drop(server, stick)
+            wait_for(lambda: "Product QEMU USB MSD" in screen.qmp.command("human-monitor-command", **{"command-line": "info usb"}))
+            drop(server, os.path.join(folder, "nothing"))
+            paint(screen, 320, 200)
+            assert "nothing" in screen.end()
+
+
 def test_server_goes():
     """The display server is killed: the guest runs on, and a line says what happened."""
     with Xvfb() as server:
