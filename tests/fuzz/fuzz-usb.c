@@ -20,7 +20,7 @@ enum {
 };
 
 static const char *const devices[] = { "usb-kbd", "usb-mouse", "usb-tablet", "usb-hub",
-                                       "usb-serial" };
+                                       "usb-audio" };
 
 /* The next bytes of the input, zeros beyond its end. */
 static void take(const uint8_t **data, size_t *size, uint8_t *bytes, size_t count)

@@ -6,6 +6,7 @@ import pty
 import shutil
 import subprocess
 import sys
+import termios
 import time
 
 from screen import Screen
@@ -40,7 +41,8 @@ def capture(screen, typed=None, home=None):
                                stderr=subprocess.STDOUT, env={**os.environ, "HOME": home or screen.folder.name})
     os.close(theirs)
     if typed:
-        time.sleep(0.2)
+        # What is typed before it asks is thrown away; while it listens, nothing is echoed.
+        wait_for(lambda: process.poll() is not None or not termios.tcgetattr(ours)[3] & termios.ECHO)
         os.write(ours, typed.encode() + b"\n")
     process.communicate(timeout=60)
     os.close(ours)
