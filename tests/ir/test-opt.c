@@ -46,6 +46,16 @@ static const struct {
       "imm=-8\n"
       "set.i64 @x0 %3\n%7 = sub.i64 %3 %2\nst.i64 %1 %1 esz=3 sub=1152 imm=-16\nset.i64 @x0 %7\n"
       "goto imm=4\n" },
+    /* The same in 32 bits, for accesses that wrap around there, which the last one does not. */
+    { "a stack of 32 bits is one family of addresses",
+      "%1 = get.i64 @x0\n%2 = trunc.i32 %1\n%3 = const.i32 imm=4\n%4 = sub.i32 %2 %3\n%5 = zext.i64 %4 esz=2\n"
+      "st.i64 %1 %1 esz=2 sub=1152 imm=-4\nset.i64 @x0 %5\n%8 = trunc.i32 %5\n%9 = sub.i32 %8 %3\n"
+      "%10 = zext.i64 %9 esz=2\nst.i64 %5 %1 esz=2 sub=1152 imm=-4\n%12 = ld.i64 %10 esz=2 sub=128 imm=8\n"
+      "%13 = ld.i64 %10 esz=2\nset.i64 @x0 %12\nset.i64 @x1 %13\ngoto imm=4\n",
+      "%1 = get.i64 @x0\n%2 = trunc.i32 %1\n%3 = const.i32 imm=4\n%4 = sub.i32 %2 %3\n%5 = zext.i64 %4 esz=2\n"
+      "st.i64 %1 %1 esz=2 sub=1152 imm=-4\nset.i64 @x0 %5\n%9 = sub.i32 %4 %3\n%10 = zext.i64 %9 esz=2\n"
+      "st.i64 %1 %1 esz=2 sub=1152 imm=-8\n%12 = ld.i64 %1 esz=2 sub=128\n%13 = ld.i64 %10 esz=2\n"
+      "set.i64 @x0 %12\nset.i64 @x1 %13\ngoto imm=4\n" },
     { "extensions of what is extended",
       "%1 = get.i64 @x0\n%2 = ld.i64 %1 esz=0\n%3 = zext.i64 %2 esz=1\n%4 = zext.i64 %1 esz=2\n"
       "%5 = trunc.i32 %4\n%6 = sext.i64 %5 esz=2\n%7 = add.i64 %3 %6\nset.i64 @x1 %7\ngoto imm=4\n",

@@ -156,13 +156,38 @@ static bool is_offset(const Folder *f, IrRef ref, IrRef *base, int64_t *offset)
     return true;
 }
 
+/*
+ * The same of a sum of 32 bits that is extended, for an access that wraps around there: a sum of 64 bits that is beyond them
+ * is no page's address, and one that is not is the same. Offsets are near, since what wraps takes the slow path.
+ */
+static bool is_offset32(const Folder *f, IrRef ref, IrRef *base, int64_t *offset)
+{
+    enum { NEAR = 1 << 20 };
+    const IrOp *op = &f->unit->ops[ref];
+    uint64_t value;
+
+    if (op->opcode != IR_OP_zext || op->type != IR_I64 || op->esz != 2) {
+        return false;
+    }
+    *offset = 0;
+    op = &f->unit->ops[op->args[0]];
+    while ((op->opcode == IR_OP_add || op->opcode == IR_OP_sub) && op->type == IR_I32 && !op->sub &&
+           constant(f, op->args[1], &value)) {
+        *offset += op->opcode == IR_OP_add ? (int32_t)value : -(int64_t)(int32_t)value;
+        op = &f->unit->ops[op->args[0]];
+    }
+    *base = op->args[0];
+    return op->opcode == IR_OP_trunc && *offset >= -NEAR && *offset <= NEAR;
+}
+
 /* Moves constant parts of an address into the memory op. */
 static void fold_address(const Folder *f, IrOp *op)
 {
     IrRef base;
     int64_t offset;
 
-    while (is_offset(f, op->args[0], &base, &offset)) {
+    while (is_offset(f, op->args[0], &base, &offset) ||
+           (op->sub & IR_MEM_WRAP32 && is_offset32(f, op->args[0], &base, &offset))) {
         int64_t sum = (int64_t)((uint64_t)op->imm + (uint64_t)offset);
 
         if (sum < INT32_MIN / 2 || sum > INT32_MAX / 2) {
