@@ -103,10 +103,23 @@ static void set_view(Vcpu *vcpu, const TargetRegister *reg, const void *value)
     }
 }
 
+static bool has_pauth(const Vcpu *vcpu)
+{
+    return arm_has(arm_cpu((Vcpu *)vcpu), FEAT_PAUTH);
+}
+
+/* Of pointers to the upper half; offset: of the two masks as the CPU keeps them. */
+static void get_high_pac_mask(Vcpu *vcpu, const TargetRegister *reg, void *value)
+{
+    const uint64_t *masks = (const uint64_t *)((const char *)arm_cpu(vcpu) + reg->offset);
+
+    store_le64(value, masks[0] ^ masks[1]);
+}
+
 /* clang-format off */
 #define CORE "org.gnu.gdb.aarch64.core"
 #define FPU  "org.gnu.gdb.aarch64.fpu"
-#define PAUTH "org.gnu.gdb.aarch64.pauth"
+#define PAUTH "org.gnu.gdb.aarch64.pauth_v2"
 #define SYSTEM "org.gnu.gdb.aarch64.system"
 
 #define X(n) { "x" #n, REGISTERS_GENERAL, 64, offsetof(ArmCpu, x[n]), .gdb_feature = CORE }
@@ -134,6 +147,10 @@ static void set_view(Vcpu *vcpu, const TargetRegister *reg, const void *value)
 #define CONSTANT(op1, crm, op2, text)                                                              \
     { text, REGISTERS_SYSTEM, 64, .get = get_view, .flags = TARGET_REGISTER_READONLY,              \
       .gdb_feature = SYSTEM, .accelerator_id = ARM_SYSREG(3, op1, 0, crm, op2) }
+/* Which bits of a pointer are the code that signs it. data: 0 of pointers to code, 1 to data. */
+#define PAC_MASK(text, data, get_)                                                                 \
+    { text, REGISTERS_SYSTEM, 64, offsetof(ArmCpu, pac_masks[data]), .get = get_,                  \
+      .flags = TARGET_REGISTER_READONLY, .gdb_feature = PAUTH, .present = has_pauth }
 #define EVENT(n) VIEW(3, 14, 8, n, "pmevcntr" #n "_el0"), VIEW(3, 14, 12, n, "pmevtyper" #n "_el0")
 
 /* PSTATE before the stack pointers: it says which of them is in use. */
@@ -184,6 +201,8 @@ const TargetRegister arm_registers[] = {
     CONSTANT(0, 7, 0, "id_aa64mmfr0_el1"), CONSTANT(0, 7, 1, "id_aa64mmfr1_el1"),
     CONSTANT(0, 7, 2, "id_aa64mmfr2_el1"), CONSTANT(1, 0, 1, "clidr_el1"),
     CONSTANT(3, 0, 1, "ctr_el0"), CONSTANT(3, 0, 7, "dczid_el0"),
+    PAC_MASK("pauth_dmask", 1, NULL), PAC_MASK("pauth_cmask", 0, NULL),
+    PAC_MASK("pauth_dmask_high", 1, get_high_pac_mask), PAC_MASK("pauth_cmask_high", 0, get_high_pac_mask),
     { 0 },
 };
 /* clang-format on */

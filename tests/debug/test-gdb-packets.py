@@ -57,7 +57,7 @@ TARGETS = {
     'x86_64': (['-M', 'pc'], 0x1000, 'i386:x86-64', 'rip', ['cr0', 'efer', 'fs_base', 'k_gs_base', 'xmm15', 'mxcsr', 'cs']),
     'i386': (['-M', 'pc'], 0x1000, 'i386', 'eip', ['cr0', 'xmm7', 'mxcsr', 'st7', 'cs_base']),
     'aarch64': (['-M', 'virt', '-cpu', 'max'], 0x40000000, 'aarch64', 'pc',
-                            ['SCTLR_EL1', 'v31', 'fpcr', 'cpsr', 'TTBR1_EL1']),
+                            ['SCTLR_EL1', 'v31', 'fpcr', 'cpsr', 'TTBR1_EL1', 'pauth_cmask_high']),
 }
 
 
@@ -87,6 +87,15 @@ def check_description(remote, architecture, pc, names):
     assert remote.call('G' + whole) == 'OK' and remote.call('g') == whole
     assert remote.call('G00') == 'OK'
     assert 'CPU#1' in remote.xfer('threads') and 'type="ram"' in remote.xfer('memory-map')
+
+
+def check_pointer_masks(remote):
+    """48 bits of address in both halves; the top byte of data pointers, and of code in the upper half, is ignored."""
+    registers = remote.description()
+    tcr = 1 << 51 | 3 << 37 | 16 << 16 | 16  # TBID0, TBI1, TBI0, T1SZ, T0SZ
+    assert remote.call(f'P{registers["TCR_EL1"][0]:x}={tcr.to_bytes(8, "little").hex()}') == 'OK'
+    for name, mask in (('dmask', 0x007f << 48), ('cmask', 0xff7f << 48), ('dmask_high', 0x007f << 48), ('cmask_high', 0x007f << 48)):
+        assert remote.register(registers['pauth_' + name][0], 8) == mask, name
 
 
 def check_running(kaso, remote):
@@ -136,6 +145,8 @@ def check(kaso_program, name, options):
         remote.no_ack()
         check_answers(remote, ram)
         check_description(remote, architecture, pc, names)
+        if 'pauth_cmask_high' in names:
+            check_pointer_masks(remote)
         check_running(kaso, remote)
         remote.call(f'Z0,{ram:x},1')
         remote.raw(b'$m')
