@@ -254,7 +254,7 @@ bool arm_boot_load(ArmBoot *boot, uint64_t dtb_bytes, GError **error)
         return false;
     }
     if (config->initrd) {
-        initrd = arm_boot_read_file("initrd", config->initrd, boot->ram_bytes, error);
+        initrd = arm_boot_read_file("initrd", config->initrd, GIB(4), error);
         if (!initrd) {
             return false;
         }
