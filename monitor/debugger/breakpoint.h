@@ -88,8 +88,8 @@ Breakpoint *breakpoint_wait(Vcpu *vcpu, const BreakpointRequest *request, double
                             GError **error);
 
 /*
- * Moves CPUs, and tells with DEBUG_STOP when that is done. all: the others run freely meanwhile; else they stand still. The machine
- * must be stopped.
+ * Moves CPUs, and tells with DEBUG_STOP when that is done. all: the others run freely meanwhile; else only while a call is gone over or a
+ * function left, and stand still for single instructions. The machine must be stopped.
  */
 typedef struct {
     Vcpu *vcpu;

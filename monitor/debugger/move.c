@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "debug/backtrace.h"
 #include "machine/accelerator.h"
+#include "machine/page-walk.h"
 #include "monitor/debugger/private.h"
 
 uint64_t debugger_stack_pointer(Vcpu *vcpu)
@@ -158,13 +159,15 @@ static void remove_place(Debugger *debugger)
     }
 }
 
+/* A call that is gone over and the rest of a function may wait for what other CPUs hold: these run then. */
 static void start(Debugger *debugger)
 {
     const MoveRequest *request = &debugger->move.request;
+    bool others_run = request->all || request->out || debugger->move.calls;
     GPtrArray *vcpus = debugger->machine->vcpus;
 
     for (unsigned i = 0; i < vcpus->len; i++) {
-        debug_set_move(vcpus->pdata[i], request->all ? DEBUG_RUN : DEBUG_HOLD, &debugger->client);
+        debug_set_move(vcpus->pdata[i], others_run ? DEBUG_RUN : DEBUG_HOLD, &debugger->client);
     }
     debug_set_move(request->vcpu, debugger->move.calls ? DEBUG_RUN : DEBUG_STEP, &debugger->client);
     machine_start(debugger->machine);
@@ -284,6 +287,18 @@ void move_end(Debugger *debugger)
     debugger->move = (Move){ 0 };
 }
 
+/* Unwinding of what a kernel describes wrongly, as Linux's entry code for a few instructions, leads into data. */
+static bool is_code(Vcpu *vcpu, uint64_t address)
+{
+    g_autofree PageWalk *walk = g_new0(PageWalk, 1);
+
+    if (!vcpu->target->walk_page) {
+        return true;
+    }
+    vcpu->target->walk_page(vcpu, address, walk);
+    return walk->allowed[PAGE_KERNEL][PAGE_EXECUTE] || walk->allowed[PAGE_USER][PAGE_EXECUTE];
+}
+
 /* Where the function will return to, and how far the stack is down then at most, if that is no guess. */
 static bool return_place(Vcpu *vcpu, uint64_t *address, uint64_t *stack)
 {
@@ -295,7 +310,8 @@ static bool return_place(Vcpu *vcpu, uint64_t *address, uint64_t *stack)
     machine_exclusive_end(vcpu->machine);
     caller = frames->len > 1 ? &g_array_index(frames, Frame, 1) : NULL;
     if (!caller || caller->kind == FRAME_GUESS ||
-        (caller->kind == FRAME_POINTER && strcmp(vcpu->target->name, "aarch64"))) {
+        (caller->kind == FRAME_POINTER && strcmp(vcpu->target->name, "aarch64")) ||
+        !is_code(vcpu, caller->pc)) {
         return false;
     }
     *address = caller->pc;

@@ -181,6 +181,10 @@ def check_kernel(program, kernel, initrd):
         expect(kaso, 'watch jiffies_64 if value % 4 == 0', 'write')
         expect(kaso, 'cont', told=r'-> 0x[0-9a-f]*[048c]\n')
         expect(kaso, 'delete', '')
+        # Before there are programs, which another CPU may go on with.
+        expect(kaso, 'until on interrupt irq cpu 1', told=r'interrupt irq .*cpu1 at')
+        expect(kaso, 'finish', told=r'cpu1 at')
+        assert '#0' in kaso.hmp('bt') and 'el1h_64_irq' not in kaso.hmp('bt').split('#1')[0]
         kaso.hmp('system_reset')
         expect(kaso, 'until on psci 0xc4000003', told=r'psci 0xc4000003')
         expect(kaso, 'until on pl011.UARTCR write if value & 1', told=r'pl011.UARTCR <- 0x[0-9a-f]*[13579bdf], cpu\d at')
@@ -189,9 +193,6 @@ def check_kernel(program, kernel, initrd):
         expect(kaso, 'until on register daif', told=r'register daif <- [0-9a-fx]+, cpu\d at 0xffff')
         expect(kaso, 'until on register tpidr_el0', told=r'register tpidr_el0 <- [0-9a-fx]+, cpu\d at')
         expect(kaso, 'until on exception svc', told=r'exception svc 0x15 .*cpu\d at')
-        expect(kaso, 'until on interrupt irq cpu 1', told=r'interrupt irq .*cpu1 at')
-        expect(kaso, 'finish', told=r'cpu1 at')
-        assert '#0' in kaso.hmp('bt') and 'el1h_64_irq' not in kaso.hmp('bt').split('#1')[0]
         expect(kaso, 'wait-for -s -t 60 on interrupt irq cpu 0', r'Reached: interrupt irq .*cpu0 at')
         expect(kaso, 'info cpus', r'\* CPU #0')
 
