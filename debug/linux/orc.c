@@ -45,8 +45,11 @@ enum {
     REGS_DX = 96,
     REGS_DI = 112,
     REGS_IP = 128,
+    REGS_FLAGS = 144,
     REGS_SP = 152
 };
+#define FLAGS_ALWAYS (UINT64_C(1) << 1)
+#define FLAGS_NEVER  (~bits_mask(22) | UINT64_C(1) << 3 | UINT64_C(1) << 5 | UINT64_C(1) << 15)
 
 static bool kernel_table(const LinuxKernel *kernel, Table *table)
 {
@@ -183,19 +186,29 @@ static bool caller_sp(const LinuxKernel *kernel, const OrcState *state, const En
     return known;
 }
 
+/*
+ * What the processor pushed, in struct pt_regs at `regs`. Where entry code calls a function that leaves registers on the stack, the
+ * entry behind the call speaks of the stack before it: flags that no processor has tell that nothing was pushed there.
+ */
+static bool take_pushed(const LinuxKernel *kernel, uint64_t regs, OrcState *next)
+{
+    uint64_t flags;
+
+    return linux_read_u64(kernel, regs + REGS_IP, &next->ip) &&
+           linux_read_u64(kernel, regs + REGS_SP, &next->sp) &&
+           linux_read_u64(kernel, regs + REGS_FLAGS, &flags) &&
+           (flags & (FLAGS_ALWAYS | FLAGS_NEVER)) == FLAGS_ALWAYS;
+}
+
 /* sp: of the interrupted registers. */
 static bool take_regs(const LinuxKernel *kernel, uint64_t sp, bool partial, OrcState *next)
 {
     next->exact = true;
-    if (partial) { /* what the processor pushed */
-        next->has_regs = false;
-        return linux_read_u64(kernel, sp, &next->ip) &&
-               linux_read_u64(kernel, sp + REGS_SP - REGS_IP, &next->sp);
+    next->has_regs = !partial;
+    if (partial) {
+        return take_pushed(kernel, sp - REGS_IP, next);
     }
-    next->has_regs = true;
-    return linux_read_u64(kernel, sp + REGS_IP, &next->ip) &&
-           linux_read_u64(kernel, sp + REGS_SP, &next->sp) &&
-           linux_read_u64(kernel, sp + REGS_BP, &next->bp) &&
+    return take_pushed(kernel, sp, next) && linux_read_u64(kernel, sp + REGS_BP, &next->bp) &&
            linux_read_u64(kernel, sp + REGS_R10, &next->r10) &&
            linux_read_u64(kernel, sp + REGS_R13, &next->r13) &&
            linux_read_u64(kernel, sp + REGS_DI, &next->di) &&

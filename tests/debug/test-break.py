@@ -209,6 +209,8 @@ def check_later(program, folder):
         expect(kaso, 'until asm_sysvec_apic_timer_interrupt', told='cpu0 at')
         number = int(re.search(r'#1 +([0-9a-f]+)', kaso.hmp('bt')).group(1), 16)
         expect(kaso, 'nexti 4', told=r'cpu0 at 0x[0-9a-f]+ asm_sysvec_apic_timer_interrupt')
+        nameless = re.findall(r'^#\d+ +[0-9a-f]+ *$', kaso.hmp('bt'), re.M)
+        assert not nameless, nameless  # what lies on the stack instead of an interrupt's frame
         expect(kaso, 'finish', told=rf'cpu0 at {number:#x}')
 
 
