@@ -146,7 +146,7 @@ static DwarfUnwind step_information(Walk *walk)
     const FrameMachine *machine = frame_machine(walk);
     DwarfRegisters caller;
     SymbolFile *file;
-    bool interrupted, first = walk->frames->len == 1;
+    bool interrupted, leaf = last->exact;
     DwarfUnwind result;
 
     file = machine ? symbols_dwarf_at(walk->machine, walk->vcpu, &address) : NULL;
@@ -161,7 +161,7 @@ static DwarfUnwind step_information(Walk *walk)
     pc = walk->arm ? strip(pc) : pc;
     sp = caller.value[machine->stack];
     /* Always up; a leaf of Arm's need not have taken any of the stack. */
-    if (!pc || !caller.known[machine->stack] || sp < before || (sp == before && !first)) {
+    if (!pc || !caller.known[machine->stack] || sp < before || (sp == before && !leaf)) {
         return pc ? UNWIND_UNKNOWN : UNWIND_END;
     }
     walk->registers = caller;
@@ -206,16 +206,38 @@ static void walk_records(Walk *walk, uint64_t fp)
     }
 }
 
+/* At an exception's vector nothing has been saved: what was interrupted is in registers. pc: goes there. */
+static void step_vector(Walk *walk, uint64_t *pc, uint64_t fp)
+{
+    enum { VECTORS_BYTES = 0x800, SPSR_M = 0xf, EL1H = 5 };
+    uint64_t elr = linux_register(walk->vcpu, "elr_el1"), sp;
+    unsigned stack = frame_machine(walk)->stack;
+
+    if (*pc - linux_register(walk->vcpu, "vbar_el1") >= VECTORS_BYTES || !elr) {
+        return;
+    }
+    sp = (linux_register(walk->vcpu, "spsr_el1") & SPSR_M) == EL1H
+             ? linux_register(walk->vcpu, "sp_el1")
+             : linux_register(walk->vcpu, "sp_el0");
+    walk->registers.value[stack] = sp;
+    add_frame(walk, elr, sp, fp, FRAME_REGISTERS, true);
+    *pc = elr;
+}
+
 static void walk_arm(Walk *walk, uint64_t pc, uint64_t fp, uint64_t sp, uint64_t link)
 {
     const Frame *last;
+    unsigned known;
 
     add_frame(walk, pc, sp, fp, FRAME_REGISTERS, true);
+    step_vector(walk, &pc, fp);
+    known = walk->frames->len;
     if (walk_information(walk) == UNWIND_END) {
         return;
     }
-    if (walk->frames->len == 1 && link && !has_record(walk, pc)) {
-        add_frame(walk, strip(link), sp, fp, FRAME_LINK, false);
+    if (walk->frames->len == known && link && !has_record(walk, pc)) {
+        last = &g_array_index(walk->frames, Frame, known - 1);
+        add_frame(walk, strip(link), last->sp, fp, FRAME_LINK, false);
         if (walk_information(walk) == UNWIND_END) {
             return;
         }

@@ -203,6 +203,29 @@ void debug_forget_events(DebugClient *client, const void *opaque)
     }
 }
 
+static bool is_at(Vcpu *vcpu, const DebugPoint *point, uint64_t pc)
+{
+    uint64_t guest_phys = pc;
+
+    if (!(point->access & DEBUG_EXECUTE)) {
+        return false;
+    }
+    return (!point->physical || vcpu->target->translate_debug(vcpu, pc, &guest_phys)) &&
+           guest_phys - point->address < point->size;
+}
+
+/* A new point has told of nothing, also where an instruction that was told of comes once more. */
+static void forget_told(Machine *machine, const DebugPoint *point)
+{
+    for (unsigned i = 0; i < machine->vcpus->len; i++) {
+        Vcpu *vcpu = g_ptr_array_index(machine->vcpus, i);
+
+        if (is_at(vcpu, point, vcpu->debug.passed_pc)) {
+            vcpu->debug.again = false;
+        }
+    }
+}
+
 bool debug_add_point(Machine *machine, const DebugPoint *point, GError **error)
 {
     DebugState *state = state_of(machine);
@@ -210,6 +233,7 @@ bool debug_add_point(Machine *machine, const DebugPoint *point, GError **error)
 
     machine_exclusive_begin(machine);
     g_ptr_array_add(state->points, (void *)point);
+    forget_told(machine, point);
     ok = tell_accelerator(machine, error);
     if (!ok) {
         g_ptr_array_remove(state->points, (void *)point);
@@ -379,17 +403,6 @@ void debug_report_dma(const Device *device, uint64_t guest_phys, uint64_t bytes,
                                     .number = guest_phys,
                                     .value = bytes });
     }
-}
-
-static bool is_at(Vcpu *vcpu, const DebugPoint *point, uint64_t pc)
-{
-    uint64_t guest_phys = pc;
-
-    if (!(point->access & DEBUG_EXECUTE)) {
-        return false;
-    }
-    return (!point->physical || vcpu->target->translate_debug(vcpu, pc, &guest_phys)) &&
-           guest_phys - point->address < point->size;
 }
 
 static uint64_t stack_pointer(Vcpu *vcpu)
