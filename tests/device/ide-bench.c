@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/device/ide-bench.h"
 
-#include <glib/gstdio.h>
-#include <unistd.h>
-
 #include "base/bits.h"
+#include "tests/device/image.h"
 
 static void set_irq(void *opaque, int number, int level)
 {
@@ -21,7 +19,6 @@ IdeBench *ide_bench_new(void)
     b->bench = bench_new(false);
     b->graph = block_graph_new(NULL);
     b->blocks = g_ptr_array_new();
-    b->paths = g_ptr_array_new_with_free_func(g_free);
     b->controller = bench_device(b->bench, "piix3-ide", "ide", "addr", "1", NULL);
     for (unsigned i = 0; i < 2; i++) {
         device_connect_irq(b->controller, i, set_irq, b, i);
@@ -34,36 +31,19 @@ void ide_bench_free(IdeBench *b)
     bench_free(b->bench);
     for (unsigned i = 0; i < b->blocks->len; i++) {
         block_close(b->blocks->pdata[i]);
-        g_unlink(b->paths->pdata[i]);
     }
     block_graph_free(b->graph);
     g_ptr_array_unref(b->blocks);
-    g_ptr_array_unref(b->paths);
     g_free(b);
 }
 
 BlockBackend *ide_bench_image(IdeBench *b, uint64_t bytes, char **id)
 {
-    g_autoptr(GHashTable) options = g_hash_table_new(g_str_hash, g_str_equal);
-    char *path = NULL;
-    int fd = g_file_open_tmp("kaso-ide-XXXXXX", &path, NULL);
-    GError *error = NULL;
     BlockBackend *block;
 
-    g_assert_cmpint(ftruncate(fd, bytes), ==, 0);
-    for (uint32_t i = 0; i < bytes / 512; i++) {
-        g_assert_cmpint(pwrite(fd, &i, sizeof i, (off_t)i * 512), ==, sizeof i);
-    }
-    close(fd);
     *id = g_strdup_printf("disk%u", b->blocks->len);
-    g_hash_table_insert(options, (void *)"file", path);
-    g_hash_table_insert(options, (void *)"format", (void *)"raw");
-    g_hash_table_insert(options, (void *)"id", *id);
-    block = block_open(b->graph, options, &error);
-    g_assert_no_error(error);
-    machine_add_drive(b->bench->machine, *id, block);
+    block = image_open(b->bench->machine, b->graph, *id, bytes, false, NULL);
     g_ptr_array_add(b->blocks, block);
-    g_ptr_array_add(b->paths, path);
     return block;
 }
 

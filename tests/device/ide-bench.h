@@ -18,7 +18,7 @@ typedef struct {
     Bench *bench;
     Device *controller;
     BlockGraph *graph;
-    GPtrArray *blocks, *paths;
+    GPtrArray *blocks; /* BlockBackend */
     int irq[2];
     unsigned rises[2];
     unsigned channel; /* that the functions below use */

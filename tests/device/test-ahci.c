@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* AHCI as its drivers use it: single and queued commands, packets, resets, errors, saved states; and broken tables. */
-#include <glib/gstdio.h>
-#include <unistd.h>
 
 #include "base/bits.h"
 #include "block/block.h"
 #include "machine/saved-state.h"
 #include "tests/device/bench.h"
+#include "tests/device/image.h"
 
 enum {
     BASE = BENCH_MEMORY_WINDOW,
@@ -41,53 +40,21 @@ typedef struct {
     Bench *bench;
     Device *controller;
     BlockGraph *graph;
-    GPtrArray *blocks, *paths;
-    unsigned port; /* that the functions below use */
+    GPtrArray *blocks; /* BlockBackend */
+    unsigned port;     /* that the functions below use */
 } Ahci;
-
-/* An image in which each 512 bytes have their number in front. error: the kind of access that fails once. */
-static char *add_image(Ahci *a, const char *error)
-{
-    g_autoptr(GHashTable) options = g_hash_table_new(g_str_hash, g_str_equal);
-    char *id = g_strdup_printf("disk%u", a->blocks->len), *path;
-    int fd = g_file_open_tmp("kaso-ahci-XXXXXX", &path, NULL);
-    GError *failure = NULL;
-    BlockBackend *block;
-
-    g_assert_cmpint(ftruncate(fd, IMAGE_BYTES), ==, 0);
-    for (uint32_t i = 0; i < IMAGE_BYTES / 512; i++) {
-        g_assert_cmpint(pwrite(fd, &i, sizeof i, (off_t)i * 512), ==, sizeof i);
-    }
-    close(fd);
-    g_hash_table_insert(options, (void *)"format", (void *)"raw");
-    g_hash_table_insert(options, (void *)"id", id);
-    if (error) {
-        g_hash_table_insert(options, (void *)"file.driver", (void *)"blkdebug");
-        g_hash_table_insert(options, (void *)"file.image.driver", (void *)"file");
-        g_hash_table_insert(options, (void *)"file.image.filename", path);
-        g_hash_table_insert(options, (void *)"file.inject-error.0.event", (void *)"none");
-        g_hash_table_insert(options, (void *)"file.inject-error.0.iotype", (void *)error);
-        g_hash_table_insert(options, (void *)"file.inject-error.0.once", (void *)"on");
-    } else {
-        g_hash_table_insert(options, (void *)"file", path);
-    }
-    block = block_open(a->graph, options, &failure);
-    g_assert_no_error(failure);
-    machine_add_drive(a->bench->machine, id, block);
-    g_ptr_array_add(a->blocks, block);
-    g_ptr_array_add(a->paths, path);
-    return id;
-}
 
 static void add_drive(Ahci *a, const char *type, const char *bus, const char *error,
                       const char *werror)
 {
-    g_autofree char *id = add_image(a, error);
+    g_autofree char *id = g_strdup_printf("disk%u", a->blocks->len);
     GError *failure = NULL;
     Device *device = device_create(a->bench->machine, NULL, type, bus_find(a->bench->machine, bus),
                                    NULL, &failure);
 
     g_assert_no_error(failure);
+    g_ptr_array_add(a->blocks,
+                    image_open(a->bench->machine, a->graph, id, IMAGE_BYTES, false, error));
     g_assert_true(device_set(device, "drive", id, NULL));
     g_assert_true(device_set(device, "werror", werror, NULL));
     g_assert_true(device_set(device, "rerror", werror, NULL));
@@ -132,7 +99,6 @@ static Ahci *ahci_new(const char *error, const char *werror)
     a->bench = bench_new(false);
     a->graph = block_graph_new(NULL);
     a->blocks = g_ptr_array_new();
-    a->paths = g_ptr_array_new_with_free_func(g_free);
     a->controller = bench_device(a->bench, "ahci", "ahci0", "addr", "1", NULL);
     add_drive(a, "ide-hd", "ahci0.1", error, werror);
     add_drive(a, "ide-cd", "ahci0.4", NULL, "report");
@@ -149,11 +115,9 @@ static void ahci_free(Ahci *a)
     bench_free(a->bench);
     for (unsigned i = 0; i < a->blocks->len; i++) {
         block_close(a->blocks->pdata[i]);
-        g_unlink(a->paths->pdata[i]);
     }
     block_graph_free(a->graph);
     g_ptr_array_unref(a->blocks);
-    g_ptr_array_unref(a->paths);
     g_free(a);
 }
 

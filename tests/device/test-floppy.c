@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The floppy controller and its drives, by DMA and without, as BIOSes and Linux use them. */
-#include <glib/gstdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "block/block.h"
 #include "hw/isa/isa.h"
 #include "tests/device/pc-rig.h"
+#include "tests/device/image.h"
 
 enum { BASE = 0x3f0, DOR = 2, MSR = 4, FIFO = 5, DIRECTION = 7, IRQ = 6, MEMORY = 0x10000 };
 
@@ -15,7 +14,6 @@ typedef struct {
     IsaBus isa;
     BlockGraph *graph;
     BlockBackend *block;
-    char *path;
 } Bench;
 
 static void set_irq(void *opaque, int number, int level)
@@ -33,26 +31,6 @@ static void run(Bench *b)
     }
     machine_lock(b->rig.machine);
     pc_rig_advance(&b->rig, 1000);
-}
-
-static void open_image(Bench *b, uint64_t bytes, const char *read_only)
-{
-    g_autoptr(GHashTable) options = g_hash_table_new(g_str_hash, g_str_equal);
-    g_autoptr(GError) error = NULL;
-    int fd = g_file_open_tmp("kaso-floppy-XXXXXX", &b->path, NULL);
-
-    g_assert_cmpint(ftruncate(fd, bytes), ==, 0);
-    for (uint32_t i = 0; i < bytes / 512; i++) {
-        g_assert_cmpint(pwrite(fd, &i, sizeof i, (off_t)i * 512), ==, sizeof i);
-    }
-    close(fd);
-    g_hash_table_insert(options, (void *)"file", b->path);
-    g_hash_table_insert(options, (void *)"format", (void *)"raw");
-    g_hash_table_insert(options, (void *)"id", (void *)"fd0");
-    g_hash_table_insert(options, (void *)"readonly", (void *)read_only);
-    b->block = block_open(b->graph, options, &error);
-    g_assert_no_error(error);
-    machine_add_drive(b->rig.machine, "fd0", b->block);
 }
 
 static Device *add(Bench *b, const char *type, Bus *bus, const char *drive)
@@ -86,7 +64,8 @@ static Bench *bench_new(uint64_t bytes, const char *read_only)
     irq_connect(&b->isa.lines[IRQ], set_irq, &b->rig, IRQ);
     add(b, "isa-fdc", &b->isa.bus, NULL);
     if (bytes) {
-        open_image(b, bytes, read_only);
+        b->block =
+            image_open(b->rig.machine, b->graph, "fd0", bytes, !strcmp(read_only, "on"), NULL);
     }
     add(b, "floppy", bus_find(b->rig.machine, "floppy-bus.0"), bytes ? "fd0" : NULL);
     device_reset_tree(b->rig.machine->root);
@@ -109,10 +88,8 @@ static void bench_free(Bench *b)
     pc_rig_close(&b->rig);
     if (b->block) {
         block_close(b->block);
-        g_unlink(b->path);
     }
     block_graph_free(b->graph);
-    g_free(b->path);
     g_free(b);
 }
 

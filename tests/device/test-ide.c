@@ -388,7 +388,6 @@ static IdeBench *broken_disk(const char *policy)
     g_assert_no_error(error);
     machine_add_drive(b->bench->machine, "broken", block);
     g_ptr_array_add(b->blocks, block);
-    g_ptr_array_add(b->paths, g_strdup("broken"));
     ide_bench_add(b, "ide-hd", 0, 0, 0,
                   (const char *const[]){ "drive", "broken", "rerror", policy, NULL });
     return b;

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* NVMe as its drivers use it: queues, identify, PRPs and SGLs, events, errors, resets, saved states; and what no driver would do. */
-#include <glib/gstdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/bits.h"
 #include "block/block.h"
 #include "machine/saved-state.h"
 #include "tests/device/bench.h"
+#include "tests/device/image.h"
 
 enum {
     BASE = BENCH_MEMORY_WINDOW,
@@ -42,7 +41,6 @@ typedef struct {
     Device *device;
     BlockGraph *graph;
     BlockBackend *block;
-    char *path;
     Queue queues[3];
     uint32_t result; /* of the last command */
     uint16_t next_id;
@@ -68,36 +66,6 @@ static void doorbell(Rig *r, unsigned queue, bool completion, unsigned value)
     put(r, 0x1000 + queue * 8 + completion * 4, value);
 }
 
-/* An image in which each 512 bytes have their number in front. error: the kind of access that fails once. */
-static void add_image(Rig *r, const char *error, bool read_only)
-{
-    g_autoptr(GHashTable) options = g_hash_table_new(g_str_hash, g_str_equal);
-    int fd = g_file_open_tmp("kaso-nvme-XXXXXX", &r->path, NULL);
-    GError *failure = NULL;
-
-    g_assert_cmpint(ftruncate(fd, IMAGE_BYTES), ==, 0);
-    for (uint32_t i = 0; i < IMAGE_BYTES / 512; i++) {
-        g_assert_cmpint(pwrite(fd, &i, sizeof i, (off_t)i * 512), ==, sizeof i);
-    }
-    close(fd);
-    g_hash_table_insert(options, (void *)"format", (void *)"raw");
-    g_hash_table_insert(options, (void *)"id", (void *)"disk");
-    g_hash_table_insert(options, (void *)"read-only", (void *)(read_only ? "on" : "off"));
-    if (error) {
-        g_hash_table_insert(options, (void *)"file.driver", (void *)"blkdebug");
-        g_hash_table_insert(options, (void *)"file.image.driver", (void *)"file");
-        g_hash_table_insert(options, (void *)"file.image.filename", r->path);
-        g_hash_table_insert(options, (void *)"file.inject-error.0.event", (void *)"none");
-        g_hash_table_insert(options, (void *)"file.inject-error.0.iotype", (void *)error);
-        g_hash_table_insert(options, (void *)"file.inject-error.0.once", (void *)"on");
-    } else {
-        g_hash_table_insert(options, (void *)"file", r->path);
-    }
-    r->block = block_open(r->graph, options, &failure);
-    g_assert_no_error(failure);
-    machine_add_drive(r->bench->machine, "disk", r->block);
-}
-
 static void enable(Rig *r)
 {
     memset(r->queues, 0, sizeof r->queues);
@@ -118,7 +86,7 @@ static Rig *rig_new_with(const char *error, const char *policy, bool read_only)
 
     r->bench = bench_new(false);
     r->graph = block_graph_new(NULL);
-    add_image(r, error, read_only);
+    r->block = image_open(r->bench->machine, r->graph, "disk", IMAGE_BYTES, read_only, error);
     r->device = bench_device(r->bench, "nvme", "nvme0", "addr", "1", "drive", "disk", "serial",
                              "S123", "werror", policy, "rerror", policy, NULL);
     device_reset_tree(r->bench->machine->root);
@@ -138,8 +106,6 @@ static void rig_free(Rig *r)
     bench_free(r->bench);
     block_close(r->block);
     block_graph_free(r->graph);
-    g_unlink(r->path);
-    g_free(r->path);
     g_free(r);
 }
 

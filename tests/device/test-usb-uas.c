@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* USB attached SCSI by hand: with streams (super speed) and without, commands that cross, management, and what a driver does wrong. */
-#include <glib/gstdio.h>
-#include <unistd.h>
 
 #include "base/bits.h"
 #include "block/block.h"
 #include "hw/scsi/scsi-bus.h"
 #include "machine/saved-state.h"
 #include "tests/device/usb-bench.h"
+#include "tests/device/image.h"
 
 enum { COMMAND = 1, STATUS, IN, OUT };
 enum { DISK_BYTES = 1 << 20, PACKETS = 48 };
@@ -24,37 +23,16 @@ typedef struct {
     UsbDevice *usb;
     BlockGraph *graph;
     BlockBackend *block;
-    char *path;
     Waiting packets[PACKETS];
     unsigned count;
 } Uas;
-
-/* Each 512 bytes have their number in front. */
-static void make_disk(Uas *s)
-{
-    g_autoptr(GHashTable) options = g_hash_table_new(g_str_hash, g_str_equal);
-    int fd = g_file_open_tmp("kaso-uas-XXXXXX", &s->path, NULL);
-    GError *error = NULL;
-
-    g_assert_cmpint(ftruncate(fd, DISK_BYTES), ==, 0);
-    for (uint32_t i = 0; i < DISK_BYTES / 512; i++) {
-        g_assert_cmpint(pwrite(fd, &i, sizeof i, (off_t)i * 512), ==, sizeof i);
-    }
-    close(fd);
-    s->graph = block_graph_new(NULL);
-    g_hash_table_insert(options, (void *)"format", (void *)"raw");
-    g_hash_table_insert(options, (void *)"id", (void *)"disk");
-    g_hash_table_insert(options, (void *)"file", s->path);
-    s->block = block_open(s->graph, options, &error);
-    g_assert_no_error(error);
-}
 
 static void open_uas(Uas *s, bool streams)
 {
     *s = (Uas){ 0 };
     s->bench = bench_new(false);
-    make_disk(s);
-    machine_add_drive(s->bench->machine, "disk", s->block);
+    s->graph = block_graph_new(NULL);
+    s->block = image_open(s->bench->machine, s->graph, "disk", DISK_BYTES, false, NULL);
     usb_bench_add_host(s->bench);
     usb_bench_host->ports[0].speeds = streams ? USB_SPEEDS_3 : USB_SPEEDS_2;
     s->usb = usb_device(bench_device(s->bench, "usb-uas", "uas", NULL));
@@ -69,8 +47,6 @@ static void close_uas(Uas *s)
     bench_free(s->bench);
     block_close(s->block);
     block_graph_free(s->graph);
-    g_unlink(s->path);
-    g_free(s->path);
 }
 
 static void packet_done(UsbPacket *packet)

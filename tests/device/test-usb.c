@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* USB devices without a controller: what they say of themselves, standard requests, input, hubs, and the bulk-only transport. */
-#include <glib/gstdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/bits.h"
 #include "block/block.h"
 #include "machine/input.h"
 #include "tests/device/audio-bench.h"
 #include "tests/device/usb-bench.h"
+#include "tests/device/image.h"
 
 static void test_requests(void)
 {
@@ -287,7 +286,6 @@ typedef struct {
     UsbDevice *usb;
     BlockGraph *graph;
     BlockBackend *block;
-    char *path;
 } Stick;
 
 /* A packet that may wait for the image. */
@@ -304,23 +302,9 @@ static void packet_done(UsbPacket *packet)
 
 static void stick_open(Stick *s)
 {
-    g_autoptr(GHashTable) options = g_hash_table_new(g_str_hash, g_str_equal);
-    int fd = g_file_open_tmp("kaso-usb-XXXXXX", &s->path, NULL);
-    GError *error = NULL;
-
-    g_assert_cmpint(ftruncate(fd, STICK_BYTES), ==, 0);
-    for (uint32_t i = 0; i < STICK_BYTES / 512; i++) {
-        g_assert_cmpint(pwrite(fd, &i, sizeof i, (off_t)i * 512), ==, sizeof i);
-    }
-    close(fd);
     s->bench = bench_new(false);
     s->graph = block_graph_new(NULL);
-    g_hash_table_insert(options, (void *)"format", (void *)"raw");
-    g_hash_table_insert(options, (void *)"id", (void *)"stick");
-    g_hash_table_insert(options, (void *)"file", s->path);
-    s->block = block_open(s->graph, options, &error);
-    g_assert_no_error(error);
-    machine_add_drive(s->bench->machine, "stick", s->block);
+    s->block = image_open(s->bench->machine, s->graph, "stick", STICK_BYTES, false, NULL);
     usb_bench_add_host(s->bench);
     s->usb = usb_device(bench_device(s->bench, "usb-storage", "dut", "drive", "stick", NULL));
     usb_bench_configure(s->usb);
@@ -331,8 +315,6 @@ static void stick_close(Stick *s)
     bench_free(s->bench);
     block_close(s->block);
     block_graph_free(s->graph);
-    g_unlink(s->path);
-    g_free(s->path);
 }
 
 /* Sends a packet and waits until the image has answered; what was moved, or less than 0. */

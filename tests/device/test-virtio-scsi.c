@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* virtio-scsi over each transport, with a disk and a disc on its bus: commands, task management, errors, saved states. */
-#include <glib/gstdio.h>
-#include <unistd.h>
 
 #include "base/bits.h"
 #include "block/block.h"
 #include "machine/saved-state.h"
 #include "tests/device/bench.h"
+#include "tests/device/image.h"
 
 enum {
     CONTROL = 0,
@@ -28,40 +27,7 @@ typedef struct {
     Driver *driver;
     BlockGraph *graph;
     BlockBackend *blocks[2];
-    char *paths[2];
 } Scsi;
-
-/* An image in which each 512 bytes have their number in front. error: the kind of access that fails once. */
-static BlockBackend *open_image(Bench *bench, BlockGraph *graph, const char *id, char **path,
-                                const char *error)
-{
-    g_autoptr(GHashTable) options = g_hash_table_new(g_str_hash, g_str_equal);
-    int fd = g_file_open_tmp("kaso-scsi-XXXXXX", path, NULL);
-    GError *failure = NULL;
-    BlockBackend *block;
-
-    g_assert_cmpint(ftruncate(fd, DISK_BYTES), ==, 0);
-    for (uint32_t i = 0; i < DISK_BYTES / 512; i++) {
-        g_assert_cmpint(pwrite(fd, &i, sizeof i, (off_t)i * 512), ==, sizeof i);
-    }
-    close(fd);
-    g_hash_table_insert(options, (void *)"format", (void *)"raw");
-    g_hash_table_insert(options, (void *)"id", (void *)id);
-    if (error) {
-        g_hash_table_insert(options, (void *)"file.driver", (void *)"blkdebug");
-        g_hash_table_insert(options, (void *)"file.image.driver", (void *)"file");
-        g_hash_table_insert(options, (void *)"file.image.filename", *path);
-        g_hash_table_insert(options, (void *)"file.inject-error.0.event", (void *)"none");
-        g_hash_table_insert(options, (void *)"file.inject-error.0.iotype", (void *)error);
-        g_hash_table_insert(options, (void *)"file.inject-error.0.once", (void *)"on");
-    } else {
-        g_hash_table_insert(options, (void *)"file", *path);
-    }
-    block = block_open(graph, options, &failure);
-    g_assert_no_error(failure);
-    machine_add_drive(bench->machine, id, block);
-    return block;
-}
 
 static Scsi *scsi_new(DriveKind kind, const char *error)
 {
@@ -69,8 +35,8 @@ static Scsi *scsi_new(DriveKind kind, const char *error)
     Bench *bench = driver_bench_new(kind);
 
     s->graph = block_graph_new(NULL);
-    s->blocks[0] = open_image(bench, s->graph, "disk0", &s->paths[0], error);
-    s->blocks[1] = open_image(bench, s->graph, "disc0", &s->paths[1], NULL);
+    s->blocks[0] = image_open(bench->machine, s->graph, "disk0", DISK_BYTES, false, error);
+    s->blocks[1] = image_open(bench->machine, s->graph, "disc0", DISK_BYTES, false, NULL);
     s->driver = driver_new(bench, kind, "virtio-scsi", "num_queues", "1", NULL);
     bench_device(bench, "scsi-hd", "hd", "drive", "disk0", "scsi-id", "3", "lun", "0", "serial",
                  "S1", "werror", "stop", NULL);
@@ -84,8 +50,6 @@ static void scsi_free(Scsi *s)
     driver_free(s->driver);
     for (unsigned i = 0; i < 2; i++) {
         block_close(s->blocks[i]);
-        g_unlink(s->paths[i]);
-        g_free(s->paths[i]);
     }
     block_graph_free(s->graph);
     g_free(s);
