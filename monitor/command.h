@@ -49,7 +49,6 @@ enum {
     COMMAND_OPEN_ARGUMENTS = 1, /* QMP: members beyond the schema are allowed (device_add) */
     COMMAND_NEGOTIATION = 2,    /* QMP: only before the capabilities are negotiated */
     COMMAND_NOT_YET = 4,        /* known from other emulators, not built */
-    COMMAND_OOB = 8,            /* QMP: exec-oob may run it */
 };
 
 typedef struct {
@@ -81,8 +80,7 @@ unsigned monitor_vcpu_index(Monitor *monitor);
 int monitor_take_descriptor(Monitor *monitor, GError **error);
 /* Ends this session's output before the process ends (`quit`). */
 bool monitor_negotiated(Monitor *monitor);
-/* oob: exec-oob is understood. */
-void monitor_set_negotiated(Monitor *monitor, bool oob);
+void monitor_set_negotiated(Monitor *monitor);
 
 /*
  * For a handler whose answer takes time. It returns NULL, and monitor_answer is called once, with the result or an error, both of which it takes. A session

@@ -273,8 +273,7 @@ bool monitor_negotiated(Monitor *monitor)
     return monitor->negotiated;
 }
 
-void monitor_set_negotiated(Monitor *monitor, bool oob)
+void monitor_set_negotiated(Monitor *monitor)
 {
     monitor->negotiated = true;
-    monitor->oob = oob;
 }

@@ -60,16 +60,6 @@ static void qmp_send_error(Monitor *monitor, const char *class, const char *desc
     qmp_send_reply(monitor, "error", error, id);
 }
 
-static bool is_oob(json_t *message)
-{
-    return json_object_get(message, "exec-oob") != NULL;
-}
-
-static json_t *name_member(json_t *message)
-{
-    return json_object_get(message, is_oob(message) ? "exec-oob" : "execute");
-}
-
 /* Whether the message has the form of a command; else says so to the peer. */
 static bool qmp_check_form(Monitor *monitor, json_t *message, json_t *id)
 {
@@ -82,9 +72,7 @@ static bool qmp_check_form(Monitor *monitor, json_t *message, json_t *id)
     }
     json_object_foreach(message, key, value)
     {
-        bool oob = monitor->oob && strcmp(key, "exec-oob") == 0;
-
-        if (!oob && strcmp(key, "execute") && strcmp(key, "arguments") && strcmp(key, "id")) {
+        if (strcmp(key, "execute") && strcmp(key, "arguments") && strcmp(key, "id")) {
             char *text = g_strdup_printf(
                 "member '%s' has no place in a command; there are execute, arguments and id", key);
 
@@ -93,11 +81,8 @@ static bool qmp_check_form(Monitor *monitor, json_t *message, json_t *id)
             return false;
         }
     }
-    if (!json_is_string(name_member(message)) ||
-        (json_object_get(message, "execute") && is_oob(message))) {
-        qmp_send_error(monitor, "GenericError",
-                       "a command needs 'execute' (or 'exec-oob', with oob enabled) with a string",
-                       id);
+    if (!json_is_string(json_object_get(message, "execute"))) {
+        qmp_send_error(monitor, "GenericError", "a command needs 'execute' with a string", id);
         return false;
     }
     value = json_object_get(message, "arguments");
@@ -151,15 +136,8 @@ static void qmp_execute(Monitor *monitor, json_t *message)
     if (!qmp_check_form(monitor, message, id)) {
         return;
     }
-    command = qmp_select(monitor, json_string_value(name_member(message)), id);
+    command = qmp_select(monitor, json_string_value(json_object_get(message, "execute")), id);
     if (!command) {
-        return;
-    }
-    if (is_oob(message) && !(command->flags & COMMAND_OOB)) {
-        g_autofree char *text =
-            g_strdup_printf("The command %s does not support OOB", command->name);
-
-        qmp_send_error(monitor, "GenericError", text, id);
         return;
     }
     monitor->answers_later = false;
@@ -224,9 +202,9 @@ void qmp_event(Monitor *monitor, ChardevEvent event)
         json_t *greeting = json_object(), *body = json_object();
 
         json_stream_reset(monitor->stream);
-        monitor->negotiated = monitor->oob = false;
+        monitor->negotiated = false;
         monitor_put(body, "version", monitor_version());
-        monitor_put(body, "capabilities", json_pack("[s]", "oob"));
+        monitor_put(body, "capabilities", json_array());
         monitor_put(greeting, "QMP", body);
         qmp_send(monitor, greeting);
     } else if (event == CHARDEV_CLOSED) {

@@ -26,7 +26,7 @@ struct Monitor {
 
     /* QMP */
     JsonStream *stream;
-    bool negotiated, oob; /* oob: the capability is on */
+    bool negotiated;
     json_t *id;   /* of the command that runs now */
     bool in_line; /* that is one line of HMP */
 };

@@ -207,46 +207,6 @@ static const MonitorCommand continue_command = {
 };
 MONITOR_COMMAND(continue_command);
 
-/* Both are for migrations that go on after their destination runs: there are none yet, so that no state is the right one. */
-
-static json_t *pause_run(Monitor *monitor, json_t *arguments, GError **error)
-{
-    error_fail(error, KASO_ERROR_GENERIC,
-               "migrate-pause is only supported during postcopy, which is not built yet");
-    return NULL;
-}
-
-static const MonitorCommand pause_command = {
-    .name = "migrate-pause",
-    .hmp = "migrate_pause",
-    .summary = "pauses a postcopy migration",
-    .flags = COMMAND_OOB,
-    .run = pause_run,
-};
-MONITOR_COMMAND(pause_command);
-
-static json_t *recover_run(Monitor *monitor, json_t *arguments, GError **error)
-{
-    error_fail(error, KASO_ERROR_GENERIC,
-               "migrate-recover is only supported when postcopy is paused, which is not built yet");
-    return NULL;
-}
-
-static const MonitorArgument recover_arguments[] = {
-    { "uri", ARGUMENT_STRING, .summary = "as -incoming has it" },
-    { NULL },
-};
-
-static const MonitorCommand recover_command = {
-    .name = "migrate-recover",
-    .hmp = "migrate_recover",
-    .summary = "waits again for the source of a paused postcopy migration",
-    .arguments = recover_arguments,
-    .flags = COMMAND_OOB,
-    .run = recover_run,
-};
-MONITOR_COMMAND(recover_command);
-
 static json_t *incoming_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     g_autofree char *address = take_address(arguments, error);

@@ -201,7 +201,7 @@ static void schema_add_command(json_t *list, const MonitorCommand *command)
     monitor_put(entry, "meta-type", json_string("command"));
     monitor_put(entry, "arg-type", schema_type_of(list, command->arguments));
     monitor_put(entry, "ret-type", json_string(schema_use(list, returned_by(command))));
-    monitor_put(entry, "allow-oob", json_boolean(command->flags & COMMAND_OOB));
+    monitor_put(entry, "allow-oob", json_false());
     json_array_append_new(list, entry);
 }
 
