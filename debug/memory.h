@@ -31,6 +31,8 @@ typedef struct {
     bool (*fn)(void *opaque, uint64_t guest_phys);
     void *opaque;
 } DebugSearch;
+/* A limit for what may not be there at all. */
+#define DEBUG_SEARCH_MOST (UINT64_C(4) << 30)
 /* Returns what fn has returned last. */
 bool debug_memory_search(Machine *machine, const DebugSearch *search);
 /* The same of one piece of guest physical memory. */

@@ -19,7 +19,6 @@ enum {
     EBDA_BYTES = 1024,
     TRIES_MAX = 256, /* root pointers that lead to nothing */
 };
-#define SEARCH_LIMIT (UINT64_C(4) << 30)
 
 static const char rsdp_signature[] = "RSD PTR ";
 
@@ -206,7 +205,7 @@ AcpiInfo *acpi_info_find(Machine *machine)
     if (search.info || consider_range(&search, BIOS_START, BIOS_END) || consider_uefi(&search)) {
         return search.info;
     }
-    debug_memory_search(machine,
-                        &(DebugSearch){ rsdp_signature, 8, 16, SEARCH_LIMIT, consider, &search });
+    debug_memory_search(
+        machine, &(DebugSearch){ rsdp_signature, 8, 16, DEBUG_SEARCH_MOST, consider, &search });
     return search.info;
 }

@@ -8,7 +8,6 @@
 #include "debug/memory.h"
 
 enum { DEPTH_MAX = 32, PATH_MAX_BYTES = 1024, VALUE_BYTES_SHOWN = 256, TRIES_MAX = 256 };
-#define SEARCH_LIMIT (UINT64_C(4) << 30)
 
 static const uint8_t magic[] = { 0xd0, 0x0d, 0xfe, 0xed };
 
@@ -50,8 +49,8 @@ GArray *device_trees_find(Machine *machine)
     Search search = { machine, g_array_new(FALSE, FALSE, sizeof(DeviceTree)) };
 
     g_array_set_clear_func(search.trees, clear_tree);
-    debug_memory_search(machine,
-                        &(DebugSearch){ magic, sizeof magic, 8, SEARCH_LIMIT, consider, &search });
+    debug_memory_search(
+        machine, &(DebugSearch){ magic, sizeof magic, 8, DEBUG_SEARCH_MOST, consider, &search });
     return search.trees;
 }
 

@@ -18,7 +18,6 @@ enum {
     END_OF_TABLE = 127,
     TRIES_MAX = 256
 };
-#define SEARCH_LIMIT (UINT64_C(4) << 30)
 
 typedef enum { FIELD_STRING, FIELD_NUMBER, FIELD_UUID, FIELD_MEGABYTES } FieldKind;
 
@@ -217,7 +216,7 @@ SmbiosInfo *smbios_info_find(Machine *machine)
     g_clear_pointer(&uefi, uefi_info_free);
     if (!search.info) {
         debug_memory_search(machine,
-                            &(DebugSearch){ "_SM3_", 5, 16, SEARCH_LIMIT, consider, &search });
+                            &(DebugSearch){ "_SM3_", 5, 16, DEBUG_SEARCH_MOST, consider, &search });
     }
     return search.info;
 }

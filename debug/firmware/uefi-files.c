@@ -28,7 +28,6 @@ enum {
     NODES_MAX = 32,
     PATH_CHARS_MAX = 256,
 };
-#define SEARCH_LIMIT (UINT64_C(4) << 30)
 
 typedef struct {
     Machine *machine;
@@ -140,7 +139,7 @@ GHashTable *uefi_file_names(Machine *machine)
     Search search = { machine, g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free) };
 
     debug_memory_search(machine, &(DebugSearch){ signature, sizeof signature - 1, VOLUME_ALIGN,
-                                                 SEARCH_LIMIT, consider, &search });
+                                                 DEBUG_SEARCH_MOST, consider, &search });
     return search.names;
 }
 

@@ -20,7 +20,6 @@ enum {
     PAGE = 4096,
     TRIES_MAX = 64
 };
-#define SEARCH_LIMIT (UINT64_C(4) << 30)
 
 static const char signature[8] = "mmap";
 
@@ -124,8 +123,8 @@ GArray *uefi_memory_map(Machine *machine)
 {
     Search search = { machine, g_array_new(FALSE, FALSE, sizeof(UefiMemory)) };
 
-    debug_memory_search(
-        machine, &(DebugSearch){ signature, sizeof signature, 8, SEARCH_LIMIT, consider, &search });
+    debug_memory_search(machine, &(DebugSearch){ signature, sizeof signature, 8, DEBUG_SEARCH_MOST,
+                                                 consider, &search });
     if (!search.found) {
         g_array_set_size(search.map, 0);
     }

@@ -20,7 +20,6 @@ enum {
     NAME_BYTES_MAX = 1024,
     STORES_MAX = 16,
 };
-#define SEARCH_LIMIT (UINT64_C(4) << 30)
 
 /* Where things are in a variable's header. */
 typedef struct {
@@ -158,8 +157,8 @@ GArray *uefi_variables(Machine *machine)
     g_array_set_clear_func(search.variables, clear_variable);
     for (size_t i = 0; i < G_N_ELEMENTS(forms); i++) {
         search.form = &forms[i];
-        debug_memory_search(machine, &(DebugSearch){ forms[i].guid_of_store, 16, 4, SEARCH_LIMIT,
-                                                     consider, &search });
+        debug_memory_search(machine, &(DebugSearch){ forms[i].guid_of_store, 16, 4,
+                                                     DEBUG_SEARCH_MOST, consider, &search });
     }
     g_array_sort(search.variables, by_name);
     return search.variables;

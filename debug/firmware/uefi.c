@@ -18,7 +18,6 @@ enum {
     VENDOR_MAX_CHARS = 100,
     TRIES_MAX = 64, /* signatures that may be of a system table */
 };
-#define SEARCH_LIMIT     (UINT64_C(4) << 30)
 #define DEBUG_IMAGE_INFO "49152e77-1ada-4764-b7a2-7afefed95e8b"
 
 static const struct {
@@ -190,7 +189,7 @@ UefiInfo *uefi_info_find(Machine *machine)
     static const char signature[] = "IBI SYST";
     Search search = { machine };
 
-    debug_memory_search(machine, &(DebugSearch){ signature, sizeof signature - 1, 8, SEARCH_LIMIT,
-                                                 consider, &search });
+    debug_memory_search(machine, &(DebugSearch){ signature, sizeof signature - 1, 8,
+                                                 DEBUG_SEARCH_MOST, consider, &search });
     return search.info;
 }

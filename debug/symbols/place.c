@@ -22,7 +22,6 @@ enum {
     PROBE_BYTES = 32,
     SEARCHES_MAX = 4, /* of them in all RAM */
 };
-#define SEARCH_BYTES_MAX (UINT64_C(4) << 30)
 
 /* --- by names ---------------------------------------------------------------------------------- */
 
@@ -316,7 +315,7 @@ static bool search_code(CodeSearch *search, SymbolFile *file)
     for (; !search->runs_here && search->at < MIN(search->count, SEARCHES_MAX) && !search->best;
          search->at++) {
         const DebugSearch memory = {
-            search->probes[search->at].code, PROBE_BYTES, 1, SEARCH_BYTES_MAX, found_code, search
+            search->probes[search->at].code, PROBE_BYTES, 1, DEBUG_SEARCH_MOST, found_code, search
         };
 
         debug_memory_search(search->machine, &memory);

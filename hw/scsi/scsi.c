@@ -317,32 +317,14 @@ typedef struct {
     uint32_t each;
 } Data;
 
-#define ROOM(at, size)                                                                             \
-    {                                                                                              \
-        SCSI_TO_HOST, at, size, 1                                                                  \
-    }
-#define LIST(at, size)                                                                             \
-    {                                                                                              \
-        SCSI_FROM_HOST, at, size, 1                                                                \
-    }
-#define READS(at, size)                                                                            \
-    {                                                                                              \
-        SCSI_TO_HOST, at, size, 0                                                                  \
-    }
-#define WRITES(at, size)                                                                           \
-    {                                                                                              \
-        SCSI_FROM_HOST, at, size, 0                                                                \
-    }
-#define ANSWER(bytes)                                                                              \
-    {                                                                                              \
-        SCSI_TO_HOST, 0, 0, bytes                                                                  \
-    }
-#define NO_DATA                                                                                    \
-    {                                                                                              \
-        SCSI_NO_DATA, 0, 0, 0                                                                      \
-    }
-
 /* clang-format off */
+#define ROOM(at, size)   { SCSI_TO_HOST, at, size, 1 }
+#define LIST(at, size)   { SCSI_FROM_HOST, at, size, 1 }
+#define READS(at, size)  { SCSI_TO_HOST, at, size, 0 }
+#define WRITES(at, size) { SCSI_FROM_HOST, at, size, 0 }
+#define ANSWER(bytes)    { SCSI_TO_HOST, 0, 0, bytes }
+#define NO_DATA          { SCSI_NO_DATA, 0, 0, 0 }
+
 static const struct {
     uint8_t opcode, flags;
     ScsiAction (*run)(ScsiUnit *unit, ScsiCommand *command);
