@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 
 import rfb
@@ -19,6 +20,15 @@ from test_vnc import fetch, free_port, keys_of, paint_test_picture, start_keyboa
 RETURN = "\ue006"
 PIXELS = """const c = document.querySelector('canvas'), x = c && c.getContext('2d');
 return c && c.width > 1 ? [c.width, c.height, Array.from(x.getImageData(0, 0, c.width, c.height).data)] : null"""
+
+
+def told(body):
+    """The driver's message, without the addresses of its frames."""
+    try:
+        value = json.loads(body)["value"]
+        return "%s: %s" % (value["error"], value["message"])
+    except (ValueError, KeyError, TypeError):
+        return repr(body)
 
 
 class Browser:
@@ -40,8 +50,12 @@ class Browser:
         url = "http://127.0.0.1:%d%s" % (self.port, path)
         body = None if data is None else json.dumps(data).encode()
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"}, method=method)
-        with urllib.request.urlopen(request, timeout=180) as answer:
-            return json.load(answer)["value"]
+        try:
+            with urllib.request.urlopen(request, timeout=180) as answer:
+                return json.load(answer)["value"]
+        except urllib.error.HTTPError as error:
+            with error:
+                raise AssertionError("%s %s: %s" % (method, path, told(error.read()))) from error
 
     def do(self, command, **data):
         return self.call("POST", "/session/%s/%s" % (self.session, command), data)

@@ -40,8 +40,8 @@ class Xvfb:
         return subprocess.run(["xdotool", *map(str, words)], env=self.env, check=True, stdout=subprocess.PIPE,
                               text=True).stdout
 
-    def window(self, name="Kaso"):
-        end = time.monotonic() + 20
+    def window(self, name="Kaso", limit=20):
+        end = time.monotonic() + limit
         while time.monotonic() < end:
             out = subprocess.run(["xdotool", "search", "--onlyvisible", "--name", name], env=self.env,
                                  stdout=subprocess.PIPE, text=True).stdout.split()

@@ -72,9 +72,18 @@ class Tiger:
              "localhost::%d" % port_of(screen)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             env={**server.env, "HOME": screen.folder.name})
 
+    def window(self):
+        try:
+            return self.server.window("TigerVNC", 60)
+        except AssertionError as error:
+            status = self.process.poll()
+            self.close()
+            raise AssertionError("%s; the viewer %s and said: %s" % (
+                error, "is there" if status is None else "ended with %d" % status, self.process.stdout.read())) from error
+
     def shows(self, screen):
         """Whether its window has the guest's picture in it."""
-        window = self.server.window("TigerVNC")
+        window = self.window()
         wanted = screen.dump()
         end = time.monotonic() + 60
         while self.server.picture(window) != wanted:

@@ -242,6 +242,56 @@ def test_scroll():
         screen.end()
 
 
+def film(width, height, number):
+    """A frame: each row moves at a speed of its own."""
+    line = [(x * 3 & 255) << 16 | (x * x // 97 & 255) << 8 | (255 - x & 255) ^ (x * 1103515245 + 12345 & 0x7fffffff) >> 28
+            for x in range(1024)] * 2
+    rows = [(y * y // 61 + number * (11 + y % 29)) % 1024 for y in range(height)]
+    return [colour for at in rows for colour in line[at:at + width]]
+
+
+def test_bytes():
+    """How much comes for what changes: no pixels around it, and films packed with some effort."""
+    letter = [0, 0, 0x10, 0x38, 0x6c, 0xc6, 0xc6, 0xfe, 0xc6, 0xc6, 0xc6, 0xc6, 0, 0, 0, 0]
+    with Screen("-vnc", "unix:@/vnc") as screen:
+        screen.mode(320, 200)
+        screen.top = 0
+        picture = film(320, 200, 0)
+        clients = [Client(screen.vnc(), encodings) for encodings in ((rfb.TIGHT, -254), (rfb.TIGHT,), (rfb.ZRLE,))]
+        for client in clients:
+            client.update(False)
+
+        def costs(*limits):
+            """The picture comes at once, as it is in the half of the memory that was not shown."""
+            screen.top ^= 200
+            screen.paint(0, screen.top, 320, screen.rgb(*picture))
+            screen.dispi(9, screen.top)
+            for client, limit in zip(clients, limits):
+                before = client.received
+                client.update()
+                assert bytes(client.picture) == screen.dump()[2]
+                assert client.received - before <= limit, (client.encodings, client.received - before, limit)
+
+        for number in range(3):
+            picture[:] = film(320, 200, number)
+            costs(1 << 20, 1 << 20, 1 << 20)
+        picture[:] = film(320, 200, 4)
+        costs(6200, 6200, 9000)
+        # Letters as terminals draw them, on other colours and on white.
+        for column in range(3):
+            for y in range(16):
+                at = 320 * (100 + y) + 43 + 8 * column
+                picture[at:at + 8] = [0 if letter[y] >> 7 - x & 1 else 0xffffff for x in range(8)]
+            costs(60, 60, 60)
+        picture[:] = [0xffffff] * len(picture)
+        costs(1 << 20, 1 << 20, 1 << 20)
+        for y in range(16):
+            at = 320 * (100 + y) + 43
+            picture[at:at + 8] = [0 if letter[y] >> 7 - x & 1 else 0xffffff for x in range(8)]
+        costs(60, 60, 60)
+        screen.end()
+
+
 def test_no_display():
     """A machine without any screen: a black one, of which nothing can be wished."""
     with Screen("-vnc", "unix:@/vnc", devices=()) as screen:

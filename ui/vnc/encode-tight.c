@@ -12,15 +12,16 @@
 
 enum {
     SIDE = 256,
-    WIDTH_MAX = 2048,   /* of one piece: the protocol's limit */
-    PIXELS_MAX = 65536, /* of one piece */
-    PLAIN_BYTES = 12,   /* shorter data comes without zlib */
+    WIDTH_MAX = 2048,        /* of one piece: the protocol's limit */
+    PIXELS_MAX = 65536,      /* of one piece */
+    PLAIN_BYTES = 12,        /* shorter data comes without zlib */
+    JUDGED_BYTES_MIN = 4096, /* shorter data does not say what comes next */
     JPEG_PIXELS_MIN = 1024,
     JPEG_COLOURS_MIN = 96, /* with fewer it is no photograph */
 };
 enum { CONTROL_FILL = 0x80, CONTROL_JPEG = 0x90, CONTROL_PNG = 0xa0, CONTROL_FILTER = 0x40 };
 enum { FILTER_PALETTE = 1 };
-enum { STREAM_COPY, STREAM_TWO_COLOURS, STREAM_PALETTE };
+enum { STREAM_COPY, STREAM_TWO_COLOURS, STREAM_PALETTE, STREAM_HARD };
 
 static void put_byte(GByteArray *out, unsigned byte)
 {
@@ -71,14 +72,15 @@ static void put_pixels(const VncFormat *format, GByteArray *out, const uint32_t 
 static void put_data(VncEncoder *encoder, unsigned stream)
 {
     const GByteArray *data = encoder->scratch;
-    g_autoptr(GByteArray) packed = NULL;
+    GByteArray *packed = encoder->packed;
 
     if (data->len < PLAIN_BYTES) {
         g_byte_array_append(encoder->out, data->data, data->len);
         return;
     }
-    packed = g_byte_array_new();
-    vnc_deflate(&encoder->tight[stream], encoder->level, data->data, data->len, packed);
+    g_byte_array_set_size(packed, 0);
+    vnc_deflate(&encoder->tight[stream], stream == STREAM_HARD ? 1 : encoder->level, data->data,
+                data->len, packed);
     put_length(encoder->out, packed->len);
     g_byte_array_append(encoder->out, packed->data, packed->len);
 }
@@ -93,35 +95,27 @@ static void put_palette(VncEncoder *encoder, const VncArea *area, const VncPalet
     put_byte(encoder->out, palette->used - 1);
     put_pixels(&encoder->format, encoder->out, palette->colours, palette->used);
     g_byte_array_set_size(encoder->scratch, 0);
-    for (int y = 0; y < area->height; y++) {
-        const uint32_t *row = vnc_row(area, y);
-        unsigned byte = 0;
-
-        for (int x = 0; x < area->width; x++) {
-            unsigned index = vnc_palette_index(palette, row[x]);
-
-            if (!two) {
-                put_byte(encoder->scratch, index);
-                continue;
-            }
-            byte |= index << (7 - x % 8);
-            if (x % 8 == 7 || x == area->width - 1) {
-                put_byte(encoder->scratch, byte);
-                byte = 0;
-            }
-        }
-    }
+    vnc_palette_put(palette, area, two ? 1 : 8, encoder->scratch);
     put_data(encoder, stream);
 }
 
+/*
+ * Noise has a stream of its own with little effort. (zlib's fast levels find less on a stream that was at a slow one before: it keeps the length
+ * of the last match as the least to look for.)
+ */
 static void put_copy(VncEncoder *encoder, const VncArea *area)
 {
-    put_byte(encoder->out, STREAM_COPY << 4);
+    unsigned stream = encoder->hard ? STREAM_HARD : STREAM_COPY;
+
+    put_byte(encoder->out, stream << 4);
     g_byte_array_set_size(encoder->scratch, 0);
     for (int y = 0; y < area->height; y++) {
         put_pixels(&encoder->format, encoder->scratch, vnc_row(area, y), (unsigned)area->width);
     }
-    put_data(encoder, STREAM_COPY);
+    put_data(encoder, stream);
+    if (encoder->scratch->len >= JUDGED_BYTES_MIN) {
+        encoder->hard = encoder->packed->len > encoder->scratch->len / 2;
+    }
 }
 
 static void put_jpeg(VncEncoder *encoder, const VncArea *area)

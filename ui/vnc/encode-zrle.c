@@ -42,40 +42,30 @@ static void put_compact(const VncFormat *format, GByteArray *out, const uint32_t
 {
     int offset = compact_offset(format);
     guint at = out->len;
+    bool as_ours = vnc_format_is_ours(format);
+    uint8_t *to;
 
-    vnc_put_pixels(format, out, pixels, count);
-    if (offset >= 0) {
-        for (unsigned i = 0; i < count; i++) {
-            memmove(out->data + at + (size_t)3 * i, out->data + at + (size_t)4 * i + offset, 3);
-        }
-        g_byte_array_set_size(out, at + 3 * count);
+    if (offset < 0 || !as_ours) {
+        vnc_put_pixels(format, out, pixels, count);
     }
+    if (offset < 0) {
+        return;
+    }
+    g_byte_array_set_size(out, at + 4 * count);
+    to = out->data + at;
+    for (unsigned i = 0; i < count; i++, to += 3) {
+        if (as_ours) {
+            store_le32(to, pixels[i]); /* the next one comes over the fourth byte */
+        } else {
+            memmove(to, out->data + at + (size_t)4 * i + offset, 3);
+        }
+    }
+    g_byte_array_set_size(out, at + 3 * count);
 }
 
 static void put_palette(const VncFormat *format, GByteArray *out, const VncPalette *palette)
 {
     put_compact(format, out, palette->colours, palette->used);
-}
-
-static void put_packed(GByteArray *out, const VncArea *tile, const VncPalette *palette)
-{
-    unsigned bits = palette->used <= 2 ? 1 : palette->used <= 4 ? 2 : 4;
-
-    for (int y = 0; y < tile->height; y++) {
-        unsigned byte = 0, filled = 0;
-
-        for (int x = 0; x < tile->width; x++) {
-            byte = byte << bits | vnc_palette_index(palette, vnc_row(tile, y)[x]);
-            filled += bits;
-            if (filled == 8) {
-                put_byte(out, byte);
-                byte = filled = 0;
-            }
-        }
-        if (filled) {
-            put_byte(out, byte << (8 - filled));
-        }
-    }
 }
 
 static void put_run_length(GByteArray *out, unsigned length)
@@ -147,7 +137,8 @@ static void put_tile(const VncFormat *format, GByteArray *out, const VncArea *ti
     bool packs = few && palette.used <= PACKED_MAX;
     /* Estimates; zlib comes behind all of them. */
     unsigned by_runs = few ? 2 * runs + palette.used * size : runs * (size + 1);
-    unsigned packed = pixels * (palette.used <= 2 ? 1 : palette.used <= 4 ? 2 : 4) / 8;
+    unsigned bits = palette.used <= 2 ? 1 : palette.used <= 4 ? 2 : 4;
+    unsigned packed = pixels * bits / 8;
 
     if (few && palette.used == 1) {
         put_byte(out, FORM_SOLID);
@@ -155,7 +146,7 @@ static void put_tile(const VncFormat *format, GByteArray *out, const VncArea *ti
     } else if (packs && packed <= by_runs) {
         put_byte(out, palette.used);
         put_palette(format, out, &palette);
-        put_packed(out, tile, &palette);
+        vnc_palette_put(&palette, tile, bits, out);
     } else if (by_runs < pixels * size) {
         put_byte(out, FORM_RUNS + (few ? palette.used : 0));
         if (few) {

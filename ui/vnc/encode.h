@@ -32,6 +32,7 @@ typedef struct {
 
 /* The one that servers offer: 32 bits as x86 stores them. */
 extern const VncFormat vnc_format_ours;
+bool vnc_format_is_ours(const VncFormat *format);
 /* From the 16 bytes of the protocol. false: nobody can have such pixels. */
 bool vnc_format_parse(VncFormat *format, const uint8_t bytes[16]);
 void vnc_format_put(const VncFormat *format, uint8_t bytes[16]);
@@ -39,22 +40,26 @@ void vnc_format_put(const VncFormat *format, uint8_t bytes[16]);
 typedef struct {
     z_stream stream;
     bool started;
-    int level;
+    int level; /* zlib's own */
 } VncDeflate;
 
 typedef struct {
     /* Set by the owner between updates. */
     VncEncoding encoding;
     VncFormat format;
-    int level;   /* of compression, 0 to 9 */
+    int level;   /* of compression, 0 to 9, as clients count */
     int quality; /* of JPEG, 0 to 9; -1: nothing may be lost */
     /* What comes out. */
     GByteArray *out;
     unsigned rects;
     /* The rest is the encoder's. */
     VncDeflate zlib, zrle, tight[4];
-    GByteArray *scratch;
+    bool hard; /* for Tight: pixels that came last did not become much shorter */
+    GByteArray *scratch, *packed;
 } VncEncoder;
+
+/* For clients that have no wish. */
+enum { VNC_LEVEL_DEFAULT = 6 };
 
 void vnc_encoder_init(VncEncoder *encoder);
 void vnc_encoder_clear(VncEncoder *encoder);
@@ -84,9 +89,9 @@ static inline const uint32_t *vnc_row(const VncArea *area, int row)
 void vnc_put_pixels(const VncFormat *format, GByteArray *out, const uint32_t *pixels,
                     unsigned count);
 void vnc_put_area(const VncFormat *format, GByteArray *out, const VncArea *area);
-/* Compresses on a stream that goes on with the next call; out begins with the size if asked for. */
+/* Appends what a stream, which goes on with the next call, makes of the data. */
 void vnc_deflate(VncDeflate *deflate, int level, const uint8_t *data, size_t size, GByteArray *out);
-/* Up to `limit` different colours of the area, the most frequent first; limit + 1 when there are more. */
+/* The colours of an area, in the order in which they come. false: there are more than `limit`. */
 enum { VNC_COLOURS_MAX = 256 };
 typedef struct {
     uint32_t colours[VNC_COLOURS_MAX];
@@ -96,5 +101,8 @@ typedef struct {
 } VncPalette;
 bool vnc_palette_take(VncPalette *palette, const VncArea *area, unsigned limit);
 unsigned vnc_palette_index(const VncPalette *palette, uint32_t colour);
+/* Appends the index of each pixel in 1, 2, 4 or 8 bits, the first in the highest; rows begin at a byte. */
+void vnc_palette_put(const VncPalette *palette, const VncArea *area, unsigned bits,
+                     GByteArray *out);
 
 #endif

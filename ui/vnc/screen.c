@@ -131,20 +131,38 @@ static VncRows surface_rows(VncServer *server, pixman_image_t *surface, const pi
                       (size_t)pixman_image_get_stride(server->strip) / 4 };
 }
 
-/* Copies a tile if it differs. */
-static bool take_tile(uint32_t *to, size_t to_stride, const uint32_t *from, size_t from_stride,
-                      int width, int height)
+/* What is between the first and the last that are not 0; false: all are. */
+static bool find_ends(const uint32_t values[TILE], int *first, int *end)
 {
-    bool differs = false;
+    for (*first = 0; *first < TILE && !values[*first]; ++*first) {
+    }
+    for (*end = TILE; *end > *first && !values[*end - 1]; --*end) {
+    }
+    return *end > *first;
+}
 
+/*
+ * Copies a tile if it differs; part: the pixels of it that do and what is between them. The guest may draw meanwhile: its memory is read once.
+ */
+static bool take_tile(uint32_t *to, size_t to_stride, const uint32_t *from, size_t from_stride,
+                      int width, int height, pixman_box32_t *part)
+{
+    uint32_t columns[TILE] = { 0 }, rows[TILE] = { 0 }, now[TILE], before[TILE];
+
+    memset(now, 0, sizeof(now));
+    memset(before, 0, sizeof(before));
     for (int y = 0; y < height; y++) {
-        if (differs || memcmp(to + (size_t)y * to_stride, from + (size_t)y * from_stride,
-                              (size_t)width * 4) != 0) {
-            differs = true;
-            memcpy(to + (size_t)y * to_stride, from + (size_t)y * from_stride, (size_t)width * 4);
+        memcpy(now, from + (size_t)y * from_stride, (size_t)width * sizeof(*now));
+        memcpy(before, to + (size_t)y * to_stride, (size_t)width * sizeof(*now));
+        for (int x = 0; x < TILE; x++) {
+            columns[x] |= now[x] ^ before[x];
+            rows[y] |= now[x] ^ before[x];
+        }
+        if (rows[y]) {
+            memcpy(to + (size_t)y * to_stride, now, (size_t)width * sizeof(*now));
         }
     }
-    return differs;
+    return find_ends(rows, &part->y1, &part->y2) && find_ends(columns, &part->x1, &part->x2);
 }
 
 static int band_end(int y, int end)
@@ -167,7 +185,7 @@ static void look(VncServer *server, pixman_image_t *surface, const pixman_box32_
     }
 }
 
-/* A block of a row of tiles; what differs goes to `found`, neighbours joined. */
+/* A block of a row of tiles; the pixels that differ go to `found`, those of neighbours together. */
 static void take_block(VncServer *server, const VncRows *rows, const pixman_box32_t *block,
                        GArray *found)
 {
@@ -175,18 +193,24 @@ static void take_block(VncServer *server, const VncRows *rows, const pixman_box3
     uint32_t *screen = pixman_image_get_data(server->screen) + (size_t)block->y1 * stride;
 
     for (int x = block->x1; x < block->x2; x += TILE) {
-        pixman_box32_t box = { x, block->y1, MIN(x + TILE, block->x2), block->y2 };
+        pixman_box32_t part;
         pixman_box32_t *last =
             found->len ? &g_array_index(found, pixman_box32_t, found->len - 1) : NULL;
 
-        if (!take_tile(screen + x, stride, rows->pixels + x, rows->stride, box.x2 - x,
-                       box.y2 - box.y1)) {
+        if (!take_tile(screen + x, stride, rows->pixels + x, rows->stride, MIN(TILE, block->x2 - x),
+                       block->y2 - block->y1, &part)) {
             continue;
         }
-        if (last && last->y1 == box.y1 && last->x2 == x) {
-            last->x2 = box.x2;
+        part.x1 += x;
+        part.x2 += x;
+        part.y1 += block->y1;
+        part.y2 += block->y1;
+        if (last && last->y2 > block->y1 && last->x2 > x - TILE) {
+            last->x2 = part.x2;
+            last->y1 = MIN(last->y1, part.y1);
+            last->y2 = MAX(last->y2, part.y2);
         } else {
-            g_array_append_val(found, box);
+            g_array_append_val(found, part);
         }
     }
 }

@@ -8,7 +8,7 @@
 
 #include "ui/vnc/vnc.h"
 
-enum { WIDTH_MIN = 48, ROWS_MIN = 32, VOTES_MIN = 8, NOT_UNIQUE = -2, NONE = -1 };
+enum { WIDTH_MIN = 48, ROWS_MIN = 32, VOTES_MIN = 8, EDGE_ROWS = 96, NOT_UNIQUE = -2, NONE = -1 };
 
 typedef struct {
     uint32_t hash;
@@ -25,15 +25,19 @@ static bool differ(const uint32_t *a, const uint32_t *b, int from, int to)
     return to > from && memcmp(a + from, b + from, (size_t)(to - from) * 4) != 0;
 }
 
-/* The box to the pixel: what stands still beside all that differs has no part in it. */
+/*
+ * The box to the pixel: what stands still beside all that differs has no part in it. Some rows say it: a pixel more or less costs bytes alone, and
+ * each row that is looked at costs lines of the cache.
+ */
 static pixman_box32_t find_edges(const VncSums *sums, const VncRows *before, const VncRows *now,
                                  const pixman_box32_t *box)
 {
     int left_end = MIN(box->x1 + VNC_SUM_PIXELS, box->x2);
     int right_start = MAX(box->x1, (box->x2 - 1) / VNC_SUM_PIXELS * VNC_SUM_PIXELS);
+    int step = 1 + (box->y2 - box->y1) / EDGE_ROWS;
     pixman_box32_t found = { left_end, box->y1, right_start, box->y2 };
 
-    for (int y = box->y1; y < box->y2; y++) {
+    for (int y = box->y1; y < box->y2; y += step) {
         const uint32_t *a = row_at(before, 0, y), *b = row_at(now, 0, y);
 
         if (differ(a, b, box->x1, found.x1)) {

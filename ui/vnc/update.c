@@ -24,8 +24,11 @@ enum {
     ENCODING_CLIPBOARD = (int)0xc0a1e5ce,
     QUALITY_0 = -32,
     LEVEL_0 = -256,
-    RECTS_MAX = 512, /* more of them are sent as what is around them */
-    COPIES_MAX = 16, /* that wait; then pixels are cheaper */
+    RECTS_MAX = 512,        /* more of them are sent as what is around them */
+    COPIES_MAX = 16,        /* that wait; then pixels are cheaper */
+    NEIGHBOURS = 16,        /* rectangles that one is compared with */
+    RECT_PIXELS = 256,      /* as many as are spared may be sent for nothing */
+    PIXELS_AT_ONCE = 12288, /* what takes less time than waking a worker */
 };
 
 static const struct {
@@ -88,7 +91,7 @@ void vnc_client_set_encodings(VncClient *client, const int32_t *encodings, unsig
     client->features = 0;
     client->preferred = VNC_RAW;
     client->quality = -1;
-    client->level = 2;
+    client->level = VNC_LEVEL_DEFAULT;
     for (unsigned i = 0; i < count; i++) {
         take_encoding(client, encodings[i], &chosen);
     }
@@ -330,6 +333,7 @@ typedef struct {
     VncClient *client;
     GArray *boxes;    /* pixman_box32_t */
     uint32_t *pixels; /* of all of them, one after the other */
+    size_t count;     /* of pixels */
 } Job;
 
 static void free_job(Job *job)
@@ -371,9 +375,8 @@ void vnc_updates_end(VncServer *server)
     g_async_queue_unref(server->done);
 }
 
-void vnc_update_encode(gpointer data, gpointer server)
+static void encode(Job *job)
 {
-    Job *job = data;
     const uint32_t *pixels = job->pixels;
 
     for (guint i = 0; i < job->boxes->len; i++) {
@@ -384,32 +387,72 @@ void vnc_update_encode(gpointer data, gpointer server)
         vnc_encode(&job->client->encoder, &area);
         pixels += (size_t)width * (size_t)height;
     }
+}
+
+void vnc_update_encode(gpointer data, gpointer server)
+{
+    Job *job = data;
+
+    encode(job);
     g_async_queue_push(((VncServer *)server)->done, job);
     g_idle_add_full(G_PRIORITY_DEFAULT, take_done, server, NULL);
+}
+
+static int pixels_of(const pixman_box32_t *box)
+{
+    return (box->x2 - box->x1) * (box->y2 - box->y1);
+}
+
+/*
+ * Rectangles that are nearly one become one: lines of text with their gaps, and what a region has cut into its bands. A rectangle has a
+ * head, often a palette, and zlib's end of a block.
+ */
+static GArray *join_boxes(const pixman_box32_t *boxes, int count)
+{
+    GArray *joined = g_array_new(false, false, sizeof(pixman_box32_t));
+
+    for (int i = 0; i < count; i++) {
+        pixman_box32_t box = boxes[i];
+        guint end = joined->len > NEIGHBOURS ? joined->len - NEIGHBOURS : 0;
+
+        for (guint at = joined->len; at-- > end;) {
+            pixman_box32_t *other = &g_array_index(joined, pixman_box32_t, at);
+            pixman_box32_t both = { MIN(box.x1, other->x1), MIN(box.y1, other->y1),
+                                    MAX(box.x2, other->x2), MAX(box.y2, other->y2) };
+            int apart = pixels_of(&box) + pixels_of(other);
+
+            if (pixels_of(&both) <= apart + apart / 4 + RECT_PIXELS) {
+                box = both;
+                g_array_remove_index(joined, at);
+            }
+        }
+        g_array_append_val(joined, box);
+    }
+    return joined;
 }
 
 /* The pixels as they are now. */
 static Job *new_job(VncClient *client, pixman_region32_t *region)
 {
     pixman_image_t *screen = client->server->screen;
-    size_t stride = (size_t)pixman_image_get_stride(screen) / 4, total = 0;
+    size_t stride = (size_t)pixman_image_get_stride(screen) / 4;
     Job *job = g_new0(Job, 1);
     int count;
     const pixman_box32_t *boxes = pixman_region32_rectangles(region, &count);
     uint32_t *to;
 
-    if (count > RECTS_MAX) {
-        boxes = pixman_region32_extents(region);
-        count = 1;
-    }
     job->client = client;
-    job->boxes = g_array_new(false, false, sizeof(pixman_box32_t));
-    g_array_append_vals(job->boxes, boxes, (guint)count);
-    for (int i = 0; i < count; i++) {
-        total += (size_t)(boxes[i].x2 - boxes[i].x1) * (size_t)(boxes[i].y2 - boxes[i].y1);
+    job->boxes = join_boxes(boxes, count);
+    if (job->boxes->len > RECTS_MAX) {
+        g_array_set_size(job->boxes, 0);
+        g_array_append_vals(job->boxes, pixman_region32_extents(region), 1);
     }
-    to = job->pixels = g_new(uint32_t, total + 1);
-    for (int i = 0; i < count; i++) {
+    boxes = (const pixman_box32_t *)(const void *)job->boxes->data;
+    for (guint i = 0; i < job->boxes->len; i++) {
+        job->count += (size_t)pixels_of(&boxes[i]);
+    }
+    to = job->pixels = g_new(uint32_t, job->count + 1);
+    for (guint i = 0; i < job->boxes->len; i++) {
         size_t width = (size_t)(boxes[i].x2 - boxes[i].x1);
 
         for (int y = boxes[i].y1; y < boxes[i].y2; y++, to += width) {
@@ -490,9 +533,10 @@ static void update(VncClient *client)
         pixman_region32_clear(&client->requested);
         client->references++;
         client->encoding = true;
-        if (pixman_region32_not_empty(&region)) {
+        if (job->count > PIXELS_AT_ONCE) {
             g_thread_pool_push(client->server->workers, job, NULL);
         } else {
+            encode(job);
             finish(job);
         }
     }
@@ -508,9 +552,18 @@ static gboolean kicked(gpointer opaque)
     return G_SOURCE_REMOVE;
 }
 
+/* Whether there may be something to send; when there comes to be, it is kicked again. */
+static bool may_send(VncClient *client)
+{
+    return (client->continuous || pixman_region32_not_empty(&client->requested)) &&
+           !client->encoding && !stream_waiting(client->stream) &&
+           (pixman_region32_not_empty(&client->damage) || client->copies->len ||
+            has_extras(client));
+}
+
 void vnc_client_kick(VncClient *client)
 {
-    if (client->ready && client->stream && !client->kick) {
+    if (client->ready && client->stream && !client->kick && may_send(client)) {
         client->kick = g_idle_add_full(G_PRIORITY_DEFAULT, kicked, client, NULL);
     }
 }
