@@ -5,12 +5,13 @@
  *   s  a terminal of 100 x 40 scrolls by ten lines each second tick    l  by one line each tick    k  a sign is typed each tick
  *   f  a film on the full screen, each second tick                     t  as s, on the text screen that the firmware left (before the others)
  *   n  nothing happens
+ *   e  a sign is typed for each key that is pressed, until something comes on COM1
  */
 #include <stddef.h>
 #include <stdint.h>
 
 enum { WIDTH = 1280, HEIGHT = 800, COLUMNS = 100, ROWS = 40, CELL = 16, TICKS = 90 };
-enum { COM1 = 0x3f8, PERIOD = 2048, GATES = 0x21 };
+enum { COM1 = 0x3f8, PERIOD = 2048, GATES = 0x22 };
 
 /* The header, and what happens first and at each tick. */
 asm(".section .text.start\n"
@@ -107,7 +108,7 @@ static void set_up_timer(void)
     asm volatile("lgdt %0; ljmp $8, $1f; 1: mov %1, %%ds; mov %1, %%es; mov %1, %%ss"
                  :
                  : "m"(table), "r"(16));
-    gates[0x20] = (handler & 0xffff) | 8 << 16 | (uint64_t)(0x8e00 | (handler & 0xffff0000)) << 32;
+    gates[0x20] = gates[0x21] = (handler & 0xffff) | 8 << 16 | (uint64_t)(0x8e00 | (handler & 0xffff0000)) << 32;
     table = (Table){ sizeof(gates) - 1, (uint32_t)gates };
     asm volatile("lidt %0" : : "m"(table));
     out_all(chips, sizeof(chips) / sizeof(*chips));
@@ -241,6 +242,28 @@ static void show_film(unsigned n)
     }
 }
 
+static void type(void)
+{
+    draw(ROWS - 1, typed % COLUMNS, (uint8_t)('a' + typed % 26));
+    typed++;
+}
+
+/* Interrupts of the keyboard are let in for as long. */
+static void echo(void)
+{
+    outb(0x21, 0xfc);
+    while (!(inb(COM1 + 5) & 1)) {
+        wait_for_tick();
+        while (inb(0x64) & 1) {
+            if (inb(0x60) < 0x80) {
+                type();
+            }
+        }
+    }
+    outb(0x21, 0xfe);
+    inb(COM1);
+}
+
 static void step(char order, unsigned tick)
 {
     if (order == 't' && tick % 2) {
@@ -252,8 +275,7 @@ static void step(char order, unsigned tick)
     } else if (order == 'f' && tick % 2) {
         show_film(tick / 2);
     } else if (order == 'k') {
-        draw(ROWS - 1, typed % COLUMNS, (uint8_t)('a' + typed % 26));
-        typed++;
+        type();
     }
 }
 
@@ -273,7 +295,10 @@ void run(void)
         if (order != 't' && order != 'n') {
             set_mode();
         }
-        for (unsigned tick = 0; tick < TICKS; tick++) {
+        if (order == 'e') {
+            echo();
+        }
+        for (unsigned tick = 0; order != 'e' && tick < TICKS; tick++) {
             wait_for_tick();
             step(order, tick);
         }

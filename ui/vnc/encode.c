@@ -204,7 +204,7 @@ void vnc_deflate(VncDeflate *deflate, int level, const uint8_t *data, size_t siz
     set_level(deflate, levels[CLAMP(level, 0, 9)]);
     stream->next_in = (Bytef *)(uintptr_t)data;
     stream->avail_in = (uInt)size;
-    deflate_some(stream, Z_SYNC_FLUSH, out);
+    deflate_some(stream, Z_PARTIAL_FLUSH, out);
 }
 
 /* Colours. */

@@ -73,12 +73,26 @@ static uint32_t hash_row(const uint64_t *sums, const uint32_t *row, int x1, int 
     return (uint32_t)(hash ^ hash >> 32);
 }
 
+/* Of all blocks that the pixels from x1 to x2 are in: no pixel is read. */
+static uint32_t hash_blocks(const uint64_t *sums, int x1, int x2)
+{
+    uint64_t hash = 0;
+
+    for (int block = x1 / VNC_SUM_PIXELS; block <= (x2 - 1) / VNC_SUM_PIXELS; block++) {
+        hash = (hash ^ sums[block]) * 0x9e3779b97f4a7c15;
+        hash ^= hash >> 29;
+    }
+    return (uint32_t)(hash ^ hash >> 32);
+}
+
 static void hash_rows(const VncSums *sums, const uint64_t *of, const VncRows *rows,
-                      const pixman_box32_t *box, uint32_t *hashes)
+                      const pixman_box32_t *box, bool exact, uint32_t *hashes)
 {
     for (int y = box->y1; y < box->y2; y++) {
-        hashes[y - box->y1] =
-            hash_row(of + (size_t)y * sums->blocks, row_at(rows, 0, y), box->x1, box->x2);
+        const uint64_t *row = of + (size_t)y * sums->blocks;
+
+        hashes[y - box->y1] = exact ? hash_row(row, row_at(rows, 0, y), box->x1, box->x2)
+                                    : hash_blocks(row, box->x1, box->x2);
     }
 }
 
@@ -126,7 +140,7 @@ VncScroll vnc_scroll_find(const VncSums *sums, const VncRows *before, const VncR
                           const pixman_box32_t *box, VncCopy *copy)
 {
     pixman_box32_t area = find_edges(sums, before, now, box);
-    int rows = area.y2 - area.y1, dy, score = 0, best = 0, start = 0;
+    int rows = area.y2 - area.y1, dy = 0, score = 0, best = 0, start = 0;
     g_autofree uint32_t *old = NULL, *new = NULL;
 
     if (rows < ROWS_MIN || area.x2 - area.x1 < WIDTH_MIN) {
@@ -134,9 +148,12 @@ VncScroll vnc_scroll_find(const VncSums *sums, const VncRows *before, const VncR
     }
     old = g_new(uint32_t, rows);
     new = g_new(uint32_t, rows);
-    hash_rows(sums, sums->seen, before, &area, old);
-    hash_rows(sums, sums->now, now, &area, new);
-    dy = find_movement(old, new, rows);
+    /* What is beside the box is mostly the same in all rows; where it is not, it must not count. */
+    for (int exact = 0; exact < 2 && !dy; exact++) {
+        hash_rows(sums, sums->seen, before, &area, exact, old);
+        hash_rows(sums, sums->now, now, &area, exact, new);
+        dy = find_movement(old, new, rows);
+    }
     if (!dy) {
         return VNC_SCROLL_OTHER;
     }
