@@ -313,12 +313,7 @@ static void tell_clients(VncServer *server, GArray *found)
 
     pixman_region32_init_rects(&region, (pixman_box32_t *)(void *)found->data, (int)found->len);
     for (guint i = 0; i < server->clients->len; i++) {
-        VncClient *client = server->clients->pdata[i];
-
-        if (client->ready) {
-            pixman_region32_union(&client->damage, &client->damage, &region);
-            vnc_client_kick(client);
-        }
+        vnc_client_damage(server->clients->pdata[i], &region);
     }
     pixman_region32_fini(&region);
 }

@@ -25,6 +25,7 @@ enum {
     QUALITY_0 = -32,
     LEVEL_0 = -256,
     RECTS_MAX = 512,        /* more of them are sent as what is around them */
+    PIECES_MAX = 4 * 512,   /* of what a slow client has to get */
     COPIES_MAX = 16,        /* that wait; then pixels are cheaper */
     NEIGHBOURS = 16,        /* rectangles that one is compared with */
     RECT_PIXELS = 256,      /* as many as are spared may be sent for nothing */
@@ -131,6 +132,21 @@ void vnc_client_damage_all(VncClient *client)
     pixman_region32_init_rect(&client->damage, 0, 0,
                               (unsigned)pixman_image_get_width(server->screen),
                               (unsigned)pixman_image_get_height(server->screen));
+    vnc_client_kick(client);
+}
+
+void vnc_client_damage(VncClient *client, pixman_region32_t *region)
+{
+    if (!client->ready) {
+        return;
+    }
+    pixman_region32_union(&client->damage, &client->damage, region);
+    if (pixman_region32_n_rects(&client->damage) > PIECES_MAX) {
+        pixman_box32_t around = *pixman_region32_extents(&client->damage);
+
+        pixman_region32_fini(&client->damage);
+        pixman_region32_init_with_extents(&client->damage, &around);
+    }
     vnc_client_kick(client);
 }
 

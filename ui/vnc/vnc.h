@@ -274,6 +274,7 @@ void vnc_handshake_refuse(VncClient *client);
 /* update.c */
 /* Sends what there is to send, when the client wants it and has taken what it was sent before. */
 void vnc_client_kick(VncClient *client);
+void vnc_client_damage(VncClient *client, pixman_region32_t *region);
 void vnc_client_damage_all(VncClient *client);
 /* The screen has moved there; the client can do the same, or gets the pixels. */
 void vnc_client_copy(VncClient *client, const VncCopy *copy);
