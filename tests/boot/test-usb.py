@@ -63,7 +63,7 @@ def check_input(guest, qmp):
     keyboard = 0 if names.index("USB Keyboard") < names.index("USB Tablet") else 1
     run(guest, f"(dd bs=8 count=4 if=/dev/hidraw{keyboard} of=/tmp/hid0 2>/dev/null & "
                f"dd bs=7 count=3 if=/dev/hidraw{1 - keyboard} of=/tmp/hid1 2>/dev/null & wait) & true")
-    time.sleep(0.5)
+    wait_for(guest, "[ $(ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c hidraw) = 2 ]") # reports are for those that have it open
     qmp.run("send-key", keys=[{"type": "qcode", "data": "shift"}, {"type": "qcode", "data": "a"}])
     qmp.run("input-send-event", events=[{"type": "abs", "data": {"axis": "x", "value": 1000}},
                                         {"type": "abs", "data": {"axis": "y", "value": 32767}}])

@@ -59,7 +59,7 @@ typedef struct {
 } VncEncoder;
 
 /* For clients that have no wish. */
-enum { VNC_LEVEL_DEFAULT = 6 };
+enum { VNC_LEVEL_DEFAULT = 5 };
 
 void vnc_encoder_init(VncEncoder *encoder);
 void vnc_encoder_clear(VncEncoder *encoder);
