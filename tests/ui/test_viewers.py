@@ -62,6 +62,23 @@ def test_capture():
         screen.end()
 
 
+def test_snapshot():
+    """vncsnapshot, by each encoding that it knows: its picture is a JPEG, which is never exact."""
+    with Screen("-vnc", LISTEN) as screen:
+        paint_test_picture(screen)
+        width, height, wanted = screen.dump()
+        for encoding in ("tight", "zrle", "zlib", "hextile", "raw"):
+            path = screen.path("shot.jpg")
+            subprocess.run(["vncsnapshot", "-encodings", encoding, "-quality", "100", "localhost:%d" % (port_of(screen) - 5900), path],
+                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, timeout=60)
+            got = subprocess.run(["jpegtopnm", path], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.split(b"\n", 3)
+            assert got[1].split() == [b"%d" % width, b"%d" % height], got[1]
+            error = sum(abs(a - b) for a, b in zip(got[3], wanted)) / len(wanted)
+            print("vncsnapshot by %s: off by %.2f" % (encoding, error))
+            assert error < 8, encoding
+        screen.end()
+
+
 class Tiger:
     """TigerVNC's viewer. words: its parameters."""
 
@@ -166,8 +183,8 @@ def test_tiger_certificates():
 
 
 if __name__ == "__main__":
-    for tools, package in (("gvnccapture", "gvncviewer"), ("xtigervncviewer", "tigervnc-viewer"), ("tigervncpasswd", "tigervnc-tools"),
-                           ("pngtopnm", "netpbm"), ("Xvfb xdotool xwd", "xvfb, xdotool, x11-apps"), ("openssl", "openssl")):
+    for tools, package in (("gvnccapture", "gvncviewer"), ("vncsnapshot", "vncsnapshot"), ("xtigervncviewer", "tigervnc-viewer"), ("tigervncpasswd", "tigervnc-tools"),
+                           ("pngtopnm jpegtopnm", "netpbm"), ("Xvfb xdotool xwd", "xvfb, xdotool, x11-apps"), ("openssl", "openssl")):
         for tool in tools.split():
             if not shutil.which(tool):
                 print("no %s (Debian package %s)" % (tool, package))
