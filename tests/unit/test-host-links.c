@@ -293,11 +293,13 @@ static void test_jump_cache(Fixture *f, gconstpointer data)
     g_assert_cmpuint(seen.indirects, ==, 0);
     g_assert_cmpuint(f->guest.x[0], ==, 1);
     g_assert_cmphex(seen.pc, ==, (pc & TCG_PAGE_MASK) + 0x30);
-    /* No entry is for the pc that marks empty ones. */
-    f->guest.x[1] = TCG_JUMP_EMPTY;
-    run(f, a);
-    g_assert_cmpuint(seen.indirects, ==, 1);
-    g_assert_cmphex(seen.pc, ==, TCG_JUMP_EMPTY);
+    /* No entry is for the pc that marks empty ones, nor for that of the first. */
+    for (uint64_t empty = 0; empty <= UINT64_C(1) << GPOINTER_TO_UINT(data); empty++) {
+        f->guest.x[1] = empty;
+        run(f, a);
+        g_assert_cmpuint(seen.indirects, ==, 1);
+        g_assert_cmphex(seen.pc, ==, empty);
+    }
 }
 
 static void test_return(Fixture *f, gconstpointer data)

@@ -31,9 +31,10 @@ enum {
     TCG_FETCH_BITS = 14,
     TCG_FILLED = 1024,
     TCG_EXECUTED_BITS = 1 << 14,
-    TCG_JUMP_BITS = 11,
+    TCG_JUMP_BITS = 13,
     TCG_JUMP_CLASSES = 4,       /* of goto_ind's aux, at most */
     TCG_JUMP_FILLED = 1024,
+    TCG_JUMP_PART_BITS = 8,     /* entries that are emptied together */
     TCG_RETURN_STACK = 16,      /* a power of two */
 };
 #define TCG_PAGE_MASK (~(uint64_t)(TCG_PAGE_SIZE - 1))
@@ -82,12 +83,11 @@ typedef struct {
 } TcgFilled;
 
 /*
- * Empty jump-cache entries hold a pc whose index is another entry's; empty return-stack entries
- * hold the first of these, and code that takes it as a miss. Which of a class's entries a pc is looked for in:
- * tcg_jump_index, with the target's jump_shift.
+ * Empty jump-cache entries hold a pc whose index is another entry's: zero bytes are an empty entry, but for the first. Empty
+ * return-stack entries hold TCG_JUMP_EMPTY, and code that takes it as a miss. Which of a class's entries a pc is looked for
+ * in: tcg_jump_index, with the target's jump_shift.
  */
 #define TCG_JUMP_EMPTY UINT64_C(1)
-#define TCG_JUMP_EMPTY_OTHER UINT64_C(5) /* for the entry that TCG_JUMP_EMPTY indexes */
 typedef struct {
     uint64_t pc;                /* virtual */
     void *code;                 /* a unit's entry */
@@ -101,7 +101,7 @@ static inline unsigned tcg_jump_index(uint64_t pc, unsigned jump_shift)
 /* The pc of entry `index` of a class's table when it is empty. */
 static inline uint64_t tcg_jump_empty(unsigned index, unsigned jump_shift)
 {
-    return index == tcg_jump_index(TCG_JUMP_EMPTY, jump_shift) ? TCG_JUMP_EMPTY_OTHER : TCG_JUMP_EMPTY;
+    return index == 0 ? UINT64_C(1) << jump_shift : 0;
 }
 
 /*
@@ -120,7 +120,8 @@ struct TcgContext {
     bool empty;                 /* nothing is in the tables, and nothing can come in before it is current again */
     TcgFilled tlb_filled, fetch_filled;
     uint16_t jump_filled[TCG_JUMP_FILLED]; /* which jump entries are not empty */
-    uint32_t jump_filled_count; /* more than there is room for: any may be */
+    uint32_t jump_filled_count; /* more than there is room for: only jump_parts knows */
+    uint64_t jump_parts[(TCG_JUMP_CLASSES << TCG_JUMP_BITS >> TCG_JUMP_PART_BITS) / 64];
     uint32_t jump_kept;         /* of these, in global pages, as TcgFilled.kept */
     uint64_t jump_mode;         /* the mode key that jump and return entries are for */
     /* Mappings larger than a page: a filter of the 2 MiB blocks they lie in, or what larger ones span. */

@@ -19,11 +19,12 @@ static unsigned context_hash(uint64_t key)
     return (unsigned)((key * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - TCG_CONTEXT_HASH_BITS));
 }
 
-/* The guest may well jump to 1: an empty entry must not match, or must lead somewhere safe. */
+/* The guest may well jump to 0 or 1: an empty entry must not match, or must lead somewhere safe. */
 static void clear_jump(TcgVcpu *tv, TcgContext *context, unsigned index)
 {
-    context->jump[index].pc =
-        tcg_jump_empty(index & ((1u << TCG_JUMP_BITS) - 1), tv->target->jump_shift);
+    context->jump[index] =
+        (TcgJumpEntry){ tcg_jump_empty(index & ((1u << TCG_JUMP_BITS) - 1), tv->target->jump_shift),
+                        NULL };
 }
 
 TcgJumpEntry *context_jump(TcgVcpu *tv, TcgContext *context, uint64_t pc, unsigned jump_class)
@@ -32,18 +33,45 @@ TcgJumpEntry *context_jump(TcgVcpu *tv, TcgContext *context, uint64_t pc, unsign
                           tcg_jump_index(pc, tv->target->jump_shift)];
 }
 
+static void note_jump(TcgContext *context, unsigned index)
+{
+    unsigned part = index >> TCG_JUMP_PART_BITS;
+
+    context->jump_parts[part / 64] |= BIT(part % 64);
+    if (context->jump_filled_count < TCG_JUMP_FILLED) {
+        context->jump_filled[context->jump_filled_count] = (uint16_t)index;
+    }
+    if (context->jump_filled_count <= TCG_JUMP_FILLED) {
+        context->jump_filled_count++;
+    }
+}
+
 void context_set_jump(TcgVcpu *tv, TcgContext *context, uint64_t pc, unsigned jump_class,
                       void *code)
 {
     TcgJumpEntry *entry = context_jump(tv, context, pc, jump_class);
 
-    if (context->jump_filled_count < TCG_JUMP_FILLED) {
-        context->jump_filled[context->jump_filled_count] = (uint16_t)(entry - context->jump);
-    }
-    if (context->jump_filled_count <= TCG_JUMP_FILLED) {
-        context->jump_filled_count++;
+    /* Those that were kept are not looked at again: keep_jumps. */
+    if (!entry->code || context->jump_kept) {
+        note_jump(context, (unsigned)(entry - context->jump));
     }
     *entry = (TcgJumpEntry){ pc, code };
+}
+
+/* Empties the parts that something was filled in. The first entry of a class is not zero when it is empty. */
+static void clear_jump_parts(TcgVcpu *tv, TcgContext *context)
+{
+    unsigned classes = tv->target->jump_classes;
+
+    for (unsigned part = 0; part < classes << TCG_JUMP_BITS >> TCG_JUMP_PART_BITS; part++) {
+        if (context->jump_parts[part / 64] >> (part % 64) & 1) {
+            memset(&context->jump[part << TCG_JUMP_PART_BITS], 0,
+                   sizeof *context->jump << TCG_JUMP_PART_BITS);
+        }
+    }
+    for (unsigned i = 0; i < classes; i++) {
+        clear_jump(tv, context, i << TCG_JUMP_BITS);
+    }
 }
 
 static void clear_returns(TcgContext *context)
@@ -60,25 +88,43 @@ void context_clear_jumps(TcgVcpu *tv, TcgContext *context)
             clear_jump(tv, context, context->jump_filled[i]);
         }
     } else {
-        for (unsigned i = 0; i < (unsigned)tv->target->jump_classes << TCG_JUMP_BITS; i++) {
-            clear_jump(tv, context, i);
-        }
+        clear_jump_parts(tv, context);
     }
+    memset(context->jump_parts, 0, sizeof context->jump_parts);
     context->jump_filled_count = context->jump_kept = 0;
     clear_returns(context);
 }
 
+static void clear_jump_of(TcgVcpu *tv, TcgContext *context, unsigned index, uint64_t guest_virt)
+{
+    if (tlb_same_block(context->jump[index].pc, guest_virt, TCG_PAGE_BITS)) {
+        clear_jump(tv, context, index);
+    }
+}
+
+/* Looks at all entries that pcs of the page may have. */
+static void clear_jumps_of(TcgVcpu *tv, TcgContext *context, unsigned jump_class,
+                           uint64_t guest_virt)
+{
+    unsigned step = 1u << tv->target->jump_shift;
+
+    for (unsigned offset = 0; offset < TCG_PAGE_SIZE; offset += step) {
+        unsigned index =
+            tcg_jump_index((guest_virt & TCG_PAGE_MASK) + offset, tv->target->jump_shift);
+
+        clear_jump_of(tv, context, (jump_class << TCG_JUMP_BITS) + index, guest_virt);
+    }
+}
+
 void context_drop_jumps(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt)
 {
-    bool listed = context->jump_filled_count <= TCG_JUMP_FILLED;
-    unsigned count =
-        listed ? context->jump_filled_count : (unsigned)tv->target->jump_classes << TCG_JUMP_BITS;
-
-    for (unsigned i = 0; i < count; i++) {
-        unsigned index = listed ? context->jump_filled[i] : i;
-
-        if (tlb_same_block(context->jump[index].pc, guest_virt, TCG_PAGE_BITS)) {
-            clear_jump(tv, context, index);
+    if (context->jump_filled_count <= TCG_JUMP_FILLED) {
+        for (unsigned i = 0; i < context->jump_filled_count; i++) {
+            clear_jump_of(tv, context, context->jump_filled[i], guest_virt);
+        }
+    } else {
+        for (unsigned i = 0; i < tv->target->jump_classes; i++) {
+            clear_jumps_of(tv, context, i, guest_virt);
         }
     }
     clear_returns(context);
