@@ -9,9 +9,15 @@
         .set END_PORT, 0x5f4
         .set DMA_PORT, 0x600      /* device: 32 bits are an address, 8 bits a byte that it stores there */
         .set ALIAS, 0x40000000    /* the same memory again, in long mode */
+        /* For enter_split, in place of ALIAS: two pages of data that are not neighbours, and one of code; its entry, and what it shows. */
+        .set SPLIT_DATA, 0x40000000
+        .set SPLIT_CODE, 0x40002000
+        .set SPLIT_ENTRY, 0x3ff3010
+        .set SPLIT_COPY, 0x400000
+        .set SPLIT_OTHER_COPY, 0x401000
 
         .text
-        .long   enter_real, enter_protected, enter_long, enter_other, wait_for_other
+        .long   enter_real, enter_protected, enter_long, enter_other, wait_for_other, enter_split
 
 /* The number of a part is in BL, that of the round in CL. */
 .macro part number
@@ -253,3 +259,55 @@ wait_for_other:
 3:      mov     $END_PORT, %dx
         out     %al, %dx
         jmp     .
+
+/*
+ * A function whose accesses share a lookup that cannot succeed, since they lie in both pages of data: while it stays as it is, when
+ * it is changed, and when another page takes its place.
+ */
+.macro calls add
+        mov     $ROUNDS, %ecx
+1:      call    *%rsi
+        add     $\add, %r8
+        dec     %ecx
+        jnz     1b
+        mov     (%rbx), %rax
+        cmp     %r8, %rax
+        jne     split_failed
+.endm
+enter_split:
+        cld
+        mov     $split_function, %esi
+        mov     $SPLIT_COPY, %edi
+        mov     $split_end - split_function, %ecx
+        rep movsb
+        mov     $split_function, %esi
+        mov     $SPLIT_OTHER_COPY, %edi
+        mov     $split_end - split_function, %ecx
+        rep movsb
+        movb    $7, SPLIT_OTHER_COPY + split_added - split_function
+        mov     $SPLIT_DATA + 0xff8, %ebx
+        mov     $SPLIT_CODE, %esi
+        xor     %r8d, %r8d
+        mov     $21, %r9b /* the part */
+        calls   3
+        mov     $22, %r9b
+        movb    $5, SPLIT_COPY + split_added - split_function
+        calls   5
+        mov     $23, %r9b
+        movq    $SPLIT_OTHER_COPY + 7, SPLIT_ENTRY
+        invlpg  (%rsi)
+        calls   7
+        mov     $0, %r9b
+split_failed:
+        mov     %r9b, %al
+        mov     $END_PORT, %dx
+        out     %al, %dx
+        jmp     .
+split_function:
+        mov     (%rbx), %rax
+        mov     8(%rbx), %rdx
+        lea     3(%rax, %rdx), %rax
+        .set    split_added, . - 1
+        mov     %rax, (%rbx)
+        ret
+split_end:

@@ -15,7 +15,7 @@ enum { PROGRAM = 0x8000, STACK = 0x7f00, DMA_PORT = 0x600 };
 enum { TABLES = 0x3ff0000 }; /* the rig's */
 
 /* The program's head: addresses. */
-enum { REAL, PROTECTED, LONG, OTHER, WAIT_FOR_OTHER, ENTRIES };
+enum { REAL, PROTECTED, LONG, OTHER, WAIT_FOR_OTHER, SPLIT, ENTRIES };
 
 static bool interp;
 static const uint8_t *program;
@@ -120,6 +120,29 @@ static void test_other_processor(void)
     x86_rig_close(&rig);
 }
 
+/* Units that are left at a group again and again: each time for the code that is there then. */
+static void test_split(void)
+{
+    enum { ROUNDS = 60, DIRECTORY = TABLES + 0x2000, PAGES = TABLES + 0x3000 };
+    static const uint32_t shown[] = { 0x200000, 0x300000, 0x400000 };
+    MemoryRegion port;
+    X86Rig rig;
+
+    open_rig(&rig, &port, 1);
+    x86_rig_long_mode(&rig);
+    store_le64(rig.ram + TABLES + 0x1008, DIRECTORY | 7);
+    store_le64(rig.ram + DIRECTORY, PAGES | 7);
+    for (unsigned i = 0; i < G_N_ELEMENTS(shown); i++) {
+        store_le64(rig.ram + PAGES + 8 * i, shown[i] | 7);
+    }
+    x86_rig_run(&rig, entry(SPLIT));
+    g_assert_cmpuint(rig.end_value & 0xff, ==, 0);
+    if (!interp) {
+        g_assert_cmpuint(rig.cpu->tcg.groups_left, >=, 3 * ROUNDS);
+    }
+    x86_rig_close(&rig);
+}
+
 /*
  * A unit of one instruction, for TF, that is killed when it has been found and before it is entered: the instruction is not
  * done, and so does not trap yet.
@@ -180,6 +203,7 @@ int main(int argc, char **argv)
     g_test_add_func("/code-x86/protected", test_protected);
     g_test_add_func("/code-x86/long", test_long);
     g_test_add_func("/code-x86/other-processor", test_other_processor);
+    g_test_add_func("/code-x86/split", test_split);
     g_test_add_func("/code-x86/refused", test_refused);
     return g_test_run();
 }

@@ -295,6 +295,7 @@ void context_forget_code(TcgVcpu *tv)
     for (unsigned i = 0; i < tv->context_count; i++) {
         context_clear_jumps(tv, tv->contexts[i]);
     }
+    memset(tv->ungrouped_units, 0, sizeof tv->ungrouped_units);
 }
 
 void tcg_invalidate_page(TcgState *env, uint64_t guest_virt, TcgContextMatch *match, uint64_t arg)

@@ -258,18 +258,48 @@ void *dispatch_follow_link(TcgState *env, TcgLink *link)
     return unit->entry;
 }
 
+static TcgUngroupedUnit *ungrouped_slot(TcgVcpu *tv, uint64_t pc)
+{
+    return &tv->ungrouped_units[(pc ^ pc >> 8) & (TCG_UNGROUPED_UNITS - 1)];
+}
+
+/* Whether the dispatcher would find the same unit again. It runs in the page: what is asked of a pc before has been. */
+static bool is_still_there(TcgVcpu *tv, const TcgUngroupedUnit *known, uint64_t pc)
+{
+    const TcgFetchEntry *fetch = tlb_fetch_entry(tv->env->context, pc);
+
+    return known->code && known->pc == pc && fetch->tag == (pc & TCG_PAGE_MASK) &&
+           fetch->host_page == known->host_page && known->mode == current_mode(tv) &&
+           tv->alone == TCG_ALONE_NO && !tv->env->exit_request && !host_unit_is_dead(known->code) &&
+           !log_enabled(LOG_EXEC);
+}
+
+static bool is_lasting(const TcgUnit *unit)
+{
+    const uint64_t passing = SINGLE | TCG_MODE_ALONE | TCG_MODE_BREAK;
+
+    return unit->mode & TCG_MODE_UNGROUPED && !(unit->mode & passing) && !unit->next_page;
+}
+
+/* A group that lies across two pages may be left each time its unit is run. */
 void *dispatch_ungrouped(TcgState *env)
 {
     TcgVcpu *tv = tcg_vcpu(env);
     uint64_t pc = tcg_pc(env);
+    TcgUngroupedUnit *known = ungrouped_slot(tv, pc);
     TcgFetchEntry *fetch;
     TcgUnit *unit;
 
+    if (is_still_there(tv, known, pc)) {
+        return known->code;
+    }
     tv->ungrouped = true;
     unit = find_unit(tv, &fetch);
     tv->ungrouped = false;
     if (tcg_pc(env) != pc) {
         check_mode(tv);
+    } else if (unit && is_lasting(unit)) {
+        *known = (TcgUngroupedUnit){ pc, fetch->host_page, current_mode(tv), unit->entry };
     }
     return enter_unit(tv, unit);
 }

@@ -23,6 +23,7 @@
 enum {
     TCG_MAX_INSNS = 96,
     TCG_MAX_LINKS = 64,
+    TCG_UNGROUPED_UNITS = 256,
     TCG_CONTEXTS = 32,      /* per vCPU, least recently used is reused */
     TCG_CONTEXT_HASH_BITS = 10, /* so many that collisions, which cost a search, are rare */
     TCG_RICH_CONTEXTS = 12, /* of these, keep their tables however long ago they were used */
@@ -87,6 +88,12 @@ typedef struct {
     uint64_t arg;
 } TcgRequest;
 
+/* Where a unit of TCG_MODE_UNGROUPED has been entered: as long as the pc's fetch entry and the mode are these, there. */
+typedef struct {
+    uint64_t pc, host_page, mode;
+    void *code;                 /* NULL: none */
+} TcgUngroupedUnit;
+
 typedef struct TcgRun TcgRun;
 
 typedef struct {
@@ -120,6 +127,7 @@ typedef struct {
     uint64_t one_mode;          /* of the unit with TCG_MODE_ONE or _STEP that runs; else 0 */
     uint64_t step_mode;         /* TCG_MODE_STEP when the next instruction is executed on its own; else 0 */
     bool ungrouped;             /* the unit to come next is one of TCG_MODE_UNGROUPED */
+    TcgUngroupedUnit ungrouped_units[TCG_UNGROUPED_UNITS]; /* the last ones, by pc */
     bool watch_wanted;          /* since it has a watched access */
     bool abandoned;             /* the instruction has been left, for the debugger, before it did anything */
     jmp_buf *interpreter_unwind; /* what TcgState.unwind is within the interpreter */

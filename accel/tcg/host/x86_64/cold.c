@@ -151,39 +151,53 @@ GENERAL_REGISTERS static inline bool covers(const ColdRecord *record, const TcgT
     return (record->flags & RECORD_GROUP_WRITE ? entry->write : entry->read) == page;
 }
 
+typedef enum {
+    GROUP_FOUND,
+    GROUP_SPLIT,   /* both of its pages are known, and each has an addend of its own */
+    GROUP_UNKNOWN, /* the TLB lacks one of them */
+} GroupLookup;
+
 /* Looks a group up: one page or two, when one addend is right for both. */
-GENERAL_REGISTERS static inline bool find_group(const ColdRecord *record, ColdFrame *frame,
-                                                const TcgContext *context)
+GENERAL_REGISTERS static inline GroupLookup find_group(const ColdRecord *record, ColdFrame *frame,
+                                                       const TcgContext *context)
 {
     uint64_t start = address_of(record, frame) + (uint64_t)(int64_t)record->group_start;
     uint64_t first = start & TCG_PAGE_MASK, last = (start + record->group_size - 1) & TCG_PAGE_MASK;
     const TcgTlbEntry *entry = entry_of(context, first), *other = entry_of(context, last);
-    bool found = covers(record, entry, first) && covers(record, other, last) &&
-                 entry->addend == other->addend;
 
-    if (found) {
-        frame->regs[record->result] = entry->addend;
-        frame->join = (const uint8_t *)record + record->join;
+    if (!covers(record, entry, first) || !covers(record, other, last)) {
+        return GROUP_UNKNOWN;
     }
-    return found;
+    if (entry->addend != other->addend) {
+        return GROUP_SPLIT;
+    }
+    frame->regs[record->result] = entry->addend;
+    frame->join = (const uint8_t *)record + record->join;
+    return GROUP_FOUND;
 }
 
 GENERAL_REGISTERS bool cold_try(const ColdRecord *record, ColdFrame *frame,
                                 const TcgContext *context)
 {
     frame->record = record;
-    return record->kind == STUB_GROUP && find_group(record, frame, context);
+    return record->kind == STUB_GROUP && find_group(record, frame, context) == GROUP_FOUND;
+}
+
+/* The same once more, after the run time has been asked for the leader's page. It has nothing to tell when both are known. */
+static bool find_reached_group(TcgState *env, ColdFrame *frame, const HostRuntime *run)
+{
+    const ColdRecord *record = frame->record;
+
+    return find_group(record, frame, env->context) != GROUP_SPLIT &&
+           run->reach(env, address_of(record, frame), record->size, record->sub,
+                      record->flags & RECORD_WRITE, record->flags & RECORD_GROUP_WRITE) &&
+           find_group(record, frame, env->context) == GROUP_FOUND;
 }
 
 /* The group's page is to be known; when it cannot, the unit is left. Faults are those of the access that leads. */
 static void reach_group(TcgState *env, ColdFrame *frame, const HostBackend *backend)
 {
-    const ColdRecord *record = frame->record;
-    const HostRuntime *run = &backend->runtime;
-
-    if (!run->reach(env, address_of(record, frame), record->size, record->sub,
-                    record->flags & RECORD_WRITE, record->flags & RECORD_GROUP_WRITE) ||
-        !find_group(record, frame, env->context)) {
+    if (!find_reached_group(env, frame, &backend->runtime)) {
         env->groups_left++;
         frame->join = backend->ungrouped;
     }
