@@ -16,6 +16,21 @@ uint64_t x86_get_eflags(const X86Cpu *cpu)
            EFLAGS_ONE;
 }
 
+/* What depends on flags that have changed. AC of supervisors is in the context's key, and not in the mode. */
+static void follow_eflags(X86Cpu *cpu, uint64_t changed)
+{
+    const uint64_t of_mode = EFLAGS_IOPL | EFLAGS_TF | EFLAGS_RF;
+
+    if ((changed & EFLAGS_VM) ||
+        ((changed & EFLAGS_AC) && ((changed & of_mode) || cpu->cpl == 3))) {
+        x86_update_context(cpu);
+    } else if (changed & EFLAGS_AC) {
+        x86_set_contexts(cpu);
+    } else if (changed & of_mode) {
+        x86_update_mode(cpu);
+    }
+}
+
 void x86_set_eflags(X86Cpu *cpu, uint64_t value, uint64_t mask)
 {
     const uint64_t apart = EFLAGS_STATUS | EFLAGS_DF;
@@ -33,11 +48,7 @@ void x86_set_eflags(X86Cpu *cpu, uint64_t value, uint64_t mask)
     mask &= ~apart;
     cpu->eflags = (old & ~mask) | (value & mask) | EFLAGS_ONE;
     if (cpu->eflags != old) {
-        if ((cpu->eflags ^ old) & (EFLAGS_AC | EFLAGS_VM)) {
-            x86_update_context(cpu);
-        } else {
-            x86_update_mode(cpu);
-        }
+        follow_eflags(cpu, cpu->eflags ^ old);
         if (cpu->eflags & ~old & EFLAGS_IF) {
             x86_check_interrupts(cpu);
         }
@@ -375,6 +386,9 @@ void x86_set_cr(X86Cpu *cpu, unsigned n, uint64_t value)
 
 bool x86_instruction_breaks(const X86Cpu *cpu)
 {
+    if (!(cpu->dr[7] & 0xff)) {
+        return false;
+    }
     for (unsigned i = 0; i < 4; i++) {
         if ((cpu->dr[7] >> (2 * i) & 3) && (cpu->dr[7] >> (16 + 4 * i) & 3) == 0) {
             return true;
