@@ -577,12 +577,40 @@ static void make_end(Maker *m)
     }
 }
 
+/* A division and its remainder by a product, or nearly so, with more ops in between and behind. */
+static void make_remainder(Maker *m)
+{
+    IrType t = maker_int_type(m);
+    IrRef n = maker_value(m, t), d = maker_pick(m, 4) ? maker_value(m, t) : maker_constant(m, t);
+    IrOp divide = { .opcode = maker_pick(m, 2) ? IR_OP_divs : IR_OP_divu,
+                    .type = t,
+                    .args = { n, d } };
+    IrOp multiply = { .opcode = IR_OP_mul, .type = t };
+    IrOp subtract = { .opcode = IR_OP_sub, .type = t };
+    unsigned swap = maker_pick(m, 2);
+
+    multiply.args[swap] = maker_emit(m, divide);
+    multiply.args[!swap] = maker_pick(m, 8) ? d : maker_value(m, t);
+    if (maker_pick(m, 2)) {
+        make_set(m);
+    }
+    subtract.args[0] = maker_pick(m, 8) ? n : maker_value(m, t);
+    subtract.args[1] = maker_emit(m, multiply);
+    if (maker_pick(m, 3) == 0) {
+        maker_load_store(m);
+    }
+    maker_emit(m, subtract);
+    if (maker_pick(m, 4) == 0) {
+        maker_emit(m, (IrOp){ .opcode = IR_OP_add, .type = t, .args = { subtract.args[1], n } });
+    }
+}
+
 void random_unit(IrUnit *unit, const RandomUnits *from)
 {
     static void (*const makers[])(Maker *) = {
         make_integer, make_narrow, make_bits,   make_flags,   make_flags_use, maker_load_store,
         make_vector,  make_set,    make_set,    maker_atomic, make_call,      make_exit,
-        make_flags,   make_idiom,  make_scaled, maker_update,
+        make_flags,   make_idiom,  make_scaled, maker_update, make_remainder,
     };
     Maker maker = { .from = from, .unit = unit, .window = 4 + random_below(from->rng, 40) };
     Maker *m = &maker;

@@ -314,6 +314,8 @@ int emitter_scratch_vector(Emitter *e);
 void emitter_take(Emitter *e, int reg);
 /* To be called when all operands of the op are in place: they count as used. */
 void emitter_advance(Emitter *e);
+/* The use of a value by op i, after which `next` uses it, is no more. */
+void emitter_drop_use(Emitter *e, IrRef value, unsigned i, unsigned next);
 unsigned emitter_next_use(const Emitter *e, IrRef root); /* the op after this one that uses it, or 0 */
 bool emitter_used_after(const Emitter *e, IrRef root);   /* by ops after this one */
 bool emitter_needed_after(const Emitter *e, IrRef root); /* by them, variables or recipes */

@@ -449,8 +449,7 @@ IrRef emitter_fuse(Emitter *e, IrOpcode opcode)
     return (IrRef)i;
 }
 
-/* The use of a value by op i is no more. */
-static void drop_use(Emitter *e, IrRef value, unsigned i, unsigned next)
+void emitter_drop_use(Emitter *e, IrRef value, unsigned i, unsigned next)
 {
     if (e->values[value].next_use == i) {
         e->values[value].next_use = (uint16_t)next;
@@ -476,7 +475,7 @@ IrRef emitter_fuse_test(Emitter *e)
         ir_op_size(test) != ir_op_size(op)) {
         return 0;
     }
-    drop_use(e, value, i, e->values[i].use_next[0]);
+    emitter_drop_use(e, value, i, e->values[i].use_next[0]);
     e->values[i].skip = SKIP_FUSED;
     return (IrRef)i;
 }
