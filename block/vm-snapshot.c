@@ -22,7 +22,7 @@ typedef struct {
     const char *vmstate, *tag;
     void *data;
     uint64_t offset, size;
-    uint64_t state_bytes, vm_clock_ns;
+    uint64_t state_bytes, vm_clock_ns, icount;
     json_t *list;
     int result;
     bool done;
@@ -372,7 +372,7 @@ static bool create_all(Call *call)
                                .date_s = now_us / G_USEC_PER_SEC,
                                .date_ns = (uint32_t)(now_us % G_USEC_PER_SEC) * 1000,
                                .vm_clock_ns = call->vm_clock_ns,
-                               .icount = UINT64_MAX };
+                               .icount = call->icount };
 
     for (guint i = 0; i < set->nodes->len; i++) {
         BlockNode *node = set->nodes->pdata[i];
@@ -400,11 +400,13 @@ static void create_entry(void *opaque)
 }
 
 bool vm_snapshot_create(VmSnapshot *set, const char *tag, uint64_t state_bytes,
-                        uint64_t vm_clock_ns, GError **error)
+                        uint64_t vm_clock_ns, uint64_t icount, GError **error)
 {
-    Call call = {
-        .tag = tag, .state_bytes = state_bytes, .vm_clock_ns = vm_clock_ns, .error = error
-    };
+    Call call = { .tag = tag,
+                  .state_bytes = state_bytes,
+                  .vm_clock_ns = vm_clock_ns,
+                  .icount = icount,
+                  .error = error };
 
     run(set, create_entry, &call);
     return call.done;

@@ -36,7 +36,7 @@ void vm_snapshot_state_drop(VmSnapshot *set);
 
 /* In all images, or in none. */
 bool vm_snapshot_create(VmSnapshot *set, const char *tag, uint64_t state_bytes,
-                        uint64_t vm_clock_ns, GError **error);
+                        uint64_t vm_clock_ns, uint64_t icount, GError **error);
 /* After a failure some images are as they were, and some are as in the snapshot. */
 bool vm_snapshot_apply(VmSnapshot *set, const char *tag, GError **error);
 /* Of all images that have one. */

@@ -13,6 +13,7 @@ enum {
     ACCELERATOR_HOST_PROCESSOR = 2,  /* on the host's processor: its CPU model and interrupt controller can be had */
     ACCELERATOR_SMM = 4,             /* x86: system management mode */
     ACCELERATOR_COVERAGE = 8,        /* notes which instructions are executed (machine/coverage.h) */
+    ACCELERATOR_ICOUNT = 16,         /* counts instructions, and lets vCPUs take turns (machine/icount.h) */
 };
 
 /* LOADED: as TO, and the whole state is another one (a snapshot's): counters, too, are set. */

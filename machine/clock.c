@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/watch.h"
+#include "machine/icount.h"
 #include "machine/private.h"
 
 #define NS_PER_S INT64_C(1000000000)
@@ -63,8 +64,12 @@ static int64_t virtual_ns(const ClockState *state, int64_t host_ns)
 
 int64_t clock_now_ns(Machine *machine)
 {
-    ClockState state = read_state(&machine->private->clock);
+    ClockState state;
 
+    if (icount_on(machine)) {
+        return icount_now_ns(machine);
+    }
+    state = read_state(&machine->private->clock);
     return virtual_ns(&state, state.running ? host_now_ns(CLOCK_MONOTONIC) : 0);
 }
 
@@ -130,28 +135,38 @@ int64_t clock_deadline_monotonic_ns(Machine *machine, int64_t deadline_ns)
     return MAX(host_ns, 0);
 }
 
-/* Sets the timerfd for the heap's first timer; the queue is locked. */
-static void program_timer_fd(Machine *machine)
+void clock_program_host(Machine *machine, int64_t host_ns)
 {
-    Clock *clock = &machine->private->clock;
     struct itimerspec when = { 0 };
-    int64_t deadline_ns = INT64_MAX, host_ns = -1;
 
-    if (clock->heap->len) {
-        deadline_ns = ((Timer *)clock->heap->pdata[0])->deadline_ns;
-        host_ns = clock_deadline_monotonic_ns(machine, deadline_ns);
-    }
-    if (host_ns < 0) {
-        deadline_ns = INT64_MAX; /* disarmed */
-    } else {
+    if (host_ns < INT64_MAX) {
         when.it_value.tv_sec = host_ns / NS_PER_S;
         when.it_value.tv_nsec = host_ns % NS_PER_S;
         if (host_ns == 0) {
             when.it_value.tv_nsec = 1; /* zero would disarm */
         }
     }
+    timerfd_settime(machine->private->clock.timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+/* Sets the timerfd for the heap's first timer; the queue is locked. */
+static void program_timer_fd(Machine *machine)
+{
+    Clock *clock = &machine->private->clock;
+    int64_t deadline_ns = INT64_MAX, host_ns = -1;
+
+    if (icount_on(machine)) {
+        return; /* icount.c does that */
+    }
+    if (clock->heap->len) {
+        deadline_ns = ((Timer *)clock->heap->pdata[0])->deadline_ns;
+        host_ns = clock_deadline_monotonic_ns(machine, deadline_ns);
+    }
+    if (host_ns < 0) {
+        deadline_ns = host_ns = INT64_MAX; /* disarmed */
+    }
     clock->programmed_ns = deadline_ns;
-    timerfd_settime(clock->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+    clock_program_host(machine, host_ns);
 }
 
 static void heap_put(GPtrArray *heap, unsigned index, Timer *timer)
@@ -213,7 +228,9 @@ void timer_init(Timer *timer, Machine *machine, TimerHandler *handler, void *opa
 
 void timer_arm(Timer *timer, int64_t deadline_ns)
 {
-    Clock *clock = &timer->machine->private->clock;
+    Machine *machine = timer->machine;
+    Clock *clock = &machine->private->clock;
+    bool first;
 
     g_mutex_lock(&clock->lock);
     if (!timer_is_armed(timer)) {
@@ -224,9 +241,13 @@ void timer_arm(Timer *timer, int64_t deadline_ns)
     heap_sift(clock->heap, timer->heap_index);
     /* An earlier wake-up than needed corrects itself; only an earlier deadline must be told. */
     if (((Timer *)clock->heap->pdata[0])->deadline_ns < clock->programmed_ns) {
-        program_timer_fd(timer->machine);
+        program_timer_fd(machine);
     }
+    first = clock->heap->pdata[0] == timer;
     g_mutex_unlock(&clock->lock);
+    if (first && icount_on(machine)) {
+        icount_notice_timer(machine, deadline_ns);
+    }
 }
 
 void timer_cancel(Timer *timer)
@@ -286,18 +307,13 @@ static void notice_host_sleep(Machine *machine)
     }
 }
 
-static gboolean clock_expire(gint fd, GIOCondition condition, gpointer opaque)
+bool clock_expire_timers(Machine *machine)
 {
-    Machine *machine = opaque;
     Clock *clock = &machine->private->clock;
-    uint64_t count;
     int64_t now_ns;
     unsigned limit;
+    bool any = false;
 
-    if (read(fd, &count, sizeof(count)) < 0 && errno != EAGAIN) {
-        return G_SOURCE_CONTINUE;
-    }
-    machine_lock(machine);
     g_mutex_lock(&clock->lock);
     notice_host_sleep(machine);
     now_ns = clock_now_ns(machine);
@@ -312,10 +328,28 @@ static gboolean clock_expire(gint fd, GIOCondition condition, gpointer opaque)
         heap_remove(clock->heap, timer);
         g_mutex_unlock(&clock->lock);
         timer->handler(timer->opaque);
+        any = true;
         g_mutex_lock(&clock->lock);
     }
     program_timer_fd(machine);
     g_mutex_unlock(&clock->lock);
+    return any;
+}
+
+static gboolean clock_expire(gint fd, GIOCondition condition, gpointer opaque)
+{
+    Machine *machine = opaque;
+    uint64_t count;
+
+    if (read(fd, &count, sizeof(count)) < 0 && errno != EAGAIN) {
+        return G_SOURCE_CONTINUE;
+    }
+    machine_lock(machine);
+    if (icount_on(machine)) {
+        icount_serve(machine);
+    } else {
+        clock_expire_timers(machine);
+    }
     machine_unlock(machine);
     return G_SOURCE_CONTINUE;
 }
@@ -325,6 +359,10 @@ static void set_running(Machine *machine, bool running)
     Clock *clock = &machine->private->clock;
     int64_t host_ns, left_ns, boot_ns;
 
+    if (icount_on(machine)) {
+        icount_time_changes(machine, running);
+        return;
+    }
     g_mutex_lock(&clock->lock);
     if (!clock->manual && atomic_load(&clock->running) != running) {
         notice_host_sleep(machine);
@@ -354,6 +392,10 @@ void clock_set_ns(Machine *machine, int64_t now_ns)
 {
     Clock *clock = &machine->private->clock;
 
+    if (icount_on(machine)) {
+        icount_set_ns(machine, now_ns);
+        return;
+    }
     g_mutex_lock(&clock->lock);
     if (!atomic_load(&clock->running)) {
         atomic_fetch_add(&clock->sequence, 1);

@@ -80,6 +80,7 @@ Machine *machine_new(MachineConfig *config)
     g_mutex_init(&private->request_lock);
     registry_create(machine);
     clock_create(machine);
+    icount_create(machine);
     memory_create(machine);
     debug_create(machine);
     create_root(machine);
@@ -90,8 +91,13 @@ bool machine_set_accelerator(Machine *machine, const struct Accelerator *acceler
                              GHashTable *options, GError **error)
 {
     g_autofree char *who = g_strdup_printf("accelerator '%s'", accelerator->name);
-    void *state = g_malloc0(MAX(accelerator->state_size, 1));
+    void *state;
 
+    if (machine->config.icount.on && !(accelerator->abilities & ACCELERATOR_ICOUNT)) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "%s does not count instructions; -icount goes with -accel tcg", who);
+    }
+    state = g_malloc0(MAX(accelerator->state_size, 1));
     properties_init(accelerator->properties, state);
     if (!properties_set_all(machine, accelerator->properties, state, who, options, error) ||
         (accelerator->init && !accelerator->init(machine, state, error))) {
@@ -354,6 +360,7 @@ void machine_free(Machine *machine)
     coverage_destroy(machine);
     debug_destroy(machine);
     clock_destroy(machine);
+    icount_destroy(machine);
     memory_destroy(machine);
     g_ptr_array_unref(machine->vcpus);
     free_config(&machine->config);

@@ -65,6 +65,15 @@ typedef struct {
 } ExitStatus;
 
 /* What drives the RTC: the host's date, its time since boot, or the virtual clock. */
+/* -icount: virtual time counts instructions. */
+typedef struct {
+    bool on;
+    bool automatic; /* the shift follows the host's time */
+    bool align;     /* virtual time waits for the host's */
+    bool sleep;     /* idle time passes as the host's does; else at once */
+    uint8_t shift;  /* an instruction takes 1 << shift ns */
+} IcountConfig;
+
 typedef enum { RTC_CLOCK_HOST, RTC_CLOCK_RT, RTC_CLOCK_VM } RtcClock;
 
 /* A file that -fw_cfg gives to the guest. */
@@ -105,6 +114,7 @@ typedef struct {
     bool rtc_local;
     RtcClock rtc_clock;
     bool rtc_driftfix; /* the virtual clock catches up with stops and the host's sleep */
+    IcountConfig icount;
 } MachineConfig;
 
 struct Machine {

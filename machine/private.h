@@ -34,6 +34,35 @@ typedef struct {
     int64_t suspended_ns;      /* what the host had slept when it was last looked at */
 } Clock;
 
+/* icount.c */
+typedef struct {
+    GMutex lock;
+    _Atomic(Vcpu *) turn;     /* whose it is; NULL: the main loop decides */
+    unsigned last;            /* index of the vCPU that had it last */
+    bool fresh;               /* it has just been given: how long it is, is not known yet */
+    bool yields;              /* it ends when code is left */
+    unsigned stalled;         /* how often code has been left with nothing executed */
+    uint64_t left;            /* instructions of the turn */
+    _Atomic int64_t limit_ns; /* when it ends */
+    atomic_bool earlier;      /* a timer was armed for before */
+    atomic_bool serving;      /* the main loop expires timers, and decides afterwards */
+    bool served;              /* it has just done so */
+
+    /* The time: base_ns, and what *counter has gone on since counted_from; while idle, what the host's has since idle_from_ns. */
+    _Atomic uint32_t sequence; /* odd while these change */
+    _Atomic int64_t base_ns;
+    _Atomic(const uint64_t *) counter; /* of the vCPU that executes; NULL: none does */
+    _Atomic uint64_t counted_from;
+    _Atomic int64_t idle_from_ns, idle_to_ns; /* 0: not idle */
+    _Atomic unsigned shift;    /* an instruction is 1 << shift ns */
+    uint64_t executed;         /* by all vCPUs, before counter */
+
+    int64_t host_start_ns;     /* CLOCK_MONOTONIC of virtual time 0, had they gone together since the last start */
+    int64_t adjusted_ns, ahead_ns; /* shift=auto: when it was looked at last, and what it was */
+    int64_t lag_s;             /* align=on: as it was told of */
+    unsigned lag_told;
+} Icount;
+
 /* A part of the window that a file with extents has. */
 typedef struct {
     uint64_t start, size; /* in the window */
@@ -96,6 +125,7 @@ typedef struct MachinePrivate {
     _Atomic uintptr_t lock_owner; /* pthread_self() or 0 */
 
     Clock clock;
+    Icount icount;
     MemoryState memory;
     IrqSignalState irq_signals;
 
@@ -185,8 +215,25 @@ void clock_stop(Machine *machine);
 void clock_forget_lost_time(Machine *machine);
 /* While it stands still: another time, as a snapshot has it. */
 void clock_set_ns(Machine *machine, int64_t now_ns);
+/* With -icount: one round of the timers that are due, in the main loop. false: there were none. */
+bool clock_expire_timers(Machine *machine);
+/* With -icount: when the main loop looks at the clock, in CLOCK_MONOTONIC; 0: now, INT64_MAX: never. */
+void clock_program_host(Machine *machine, int64_t host_ns);
 /* CLOCK_MONOTONIC time of a virtual deadline, or -1 while the clock stands still. */
 int64_t clock_deadline_monotonic_ns(Machine *machine, int64_t deadline_ns);
+
+void icount_create(Machine *machine);
+void icount_destroy(Machine *machine);
+int64_t icount_now_ns(Machine *machine);
+void icount_set_ns(Machine *machine, int64_t now_ns);
+void icount_time_changes(Machine *machine, bool runs);
+/* In the main loop: timers expire and somebody gets the turn, if nobody has it. */
+void icount_serve(Machine *machine);
+/* A vCPU was kicked; the first timer is another one. No lock of the clock is held. */
+void icount_notice_work(Machine *machine);
+void icount_notice_timer(Machine *machine, int64_t deadline_ns);
+/* It is not the vCPU's turn. */
+bool icount_must_wait(const Vcpu *vcpu);
 
 void memory_create(Machine *machine);
 void memory_destroy(Machine *machine);
@@ -213,6 +260,8 @@ void memory_reclaim(Machine *machine);
 
 void vcpu_create(Vcpu *vcpu, Machine *machine, unsigned index);
 void vcpu_destroy(Vcpu *vcpu);
+/* The thread looks again whether it may run; what it runs is not left for that. */
+void vcpu_wake_thread(Vcpu *vcpu);
 void vcpus_start_threads(Machine *machine);
 void vcpus_join_threads(Machine *machine);
 /* Parks all; gives up the machine lock while it waits. */

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "machine/accelerator.h"
+#include "machine/icount.h"
 #include "machine/private.h"
 
 typedef struct {
@@ -50,13 +51,21 @@ static void futex_wait(atomic_uint *word, unsigned expected, int64_t until_ns)
             until_ns < 0 ? NULL : &until, NULL, FUTEX_BITSET_MATCH_ANY);
 }
 
+void vcpu_wake_thread(Vcpu *vcpu)
+{
+    atomic_fetch_add(&vcpu->wake_sequence, 1);
+    if (atomic_load(&vcpu->sleeping)) {
+        syscall(SYS_futex, &vcpu->wake_sequence, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
+    }
+}
+
 void vcpu_kick(Vcpu *vcpu)
 {
     const struct Accelerator *accelerator = vcpu->machine->accelerator;
 
-    atomic_fetch_add(&vcpu->wake_sequence, 1);
-    if (atomic_load(&vcpu->sleeping)) {
-        syscall(SYS_futex, &vcpu->wake_sequence, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
+    vcpu_wake_thread(vcpu);
+    if (icount_on(vcpu->machine)) {
+        icount_notice_work(vcpu->machine);
     }
     if (accelerator && accelerator->vcpu_kick && vcpu->accel) {
         accelerator->vcpu_kick(vcpu);
@@ -140,6 +149,26 @@ void vcpu_run_work(Vcpu *vcpu, VcpuWork *fn, void *opaque)
     g_mutex_unlock(&private->park_lock);
 }
 
+/*
+ * With -icount, what the guest has asked another vCPU for is part of that one's turn, so that it comes at a certain time; what
+ * somebody outside waits for comes at once.
+ */
+static WorkItem *next_item(Vcpu *vcpu)
+{
+    bool all = !icount_must_wait(vcpu) || atomic_load(&vcpu->stop_requested);
+    GList *link = vcpu->work.head;
+    WorkItem *item;
+
+    while (link && !all && !((WorkItem *)link->data)->done) {
+        link = link->next;
+    }
+    item = link ? link->data : NULL;
+    if (link) {
+        g_queue_delete_link(&vcpu->work, link);
+    }
+    return item;
+}
+
 static void run_queued_work(Vcpu *vcpu)
 {
     MachinePrivate *private = vcpu->machine->private;
@@ -147,7 +176,7 @@ static void run_queued_work(Vcpu *vcpu)
 
     while (atomic_load(&vcpu->work_pending)) {
         g_mutex_lock(&vcpu->work_lock);
-        item = g_queue_pop_head(&vcpu->work);
+        item = next_item(vcpu);
         atomic_store(&vcpu->work_pending, !g_queue_is_empty(&vcpu->work));
         g_mutex_unlock(&vcpu->work_lock);
         if (!item) {
@@ -167,7 +196,14 @@ static void run_queued_work(Vcpu *vcpu)
 static bool must_park(Vcpu *vcpu)
 {
     return atomic_load(&vcpu->stop_requested) || !atomic_load(&vcpu->powered) ||
-           atomic_load(&vcpu->debug.hold) || atomic_load(&vcpu->machine->private->exclusive);
+           atomic_load(&vcpu->debug.hold) || atomic_load(&vcpu->machine->private->exclusive) ||
+           icount_must_wait(vcpu);
+}
+
+/* Whether it cannot make use of its turn for longer than somebody else's work takes. */
+static bool is_off(Vcpu *vcpu)
+{
+    return !atomic_load(&vcpu->powered) || atomic_load(&vcpu->debug.hold);
 }
 
 /* The vCPU holds no pointer into a memory view while it sleeps. */
@@ -206,6 +242,9 @@ static bool work_and_park(Vcpu *vcpu)
         if (quit || !park) {
             atomic_store(&vcpu->sleeping, false);
             return !quit;
+        }
+        if (icount_on(vcpu->machine) && is_off(vcpu)) {
+            icount_pass(vcpu);
         }
         sleep_until_kicked(vcpu, sequence, -1);
     }

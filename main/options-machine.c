@@ -507,6 +507,67 @@ bool option_rtc(Setup *setup, const char *argument, GError **error)
     return true;
 }
 
+static bool get_switch(const KeyValues *list, const char *key, bool unless, bool *value,
+                       GError **error)
+{
+    const char *text = key_values_get(list, key);
+
+    *value = text ? strcmp(text, "on") == 0 : unless;
+    return !text || *value || strcmp(text, "off") == 0 ||
+           error_fail(error, KASO_ERROR_INVALID, "%s=%s: give on or off", key, text);
+}
+
+static bool parse_shift(const char *text, IcountConfig *icount, GError **error)
+{
+    enum { SHIFT_MOST = 10 };
+    uint64_t shift;
+
+    if (!text) {
+        return error_fail(error, KASO_ERROR_INVALID, "give shift=0 to %d, or shift=auto",
+                          SHIFT_MOST);
+    }
+    icount->automatic = strcmp(text, "auto") == 0;
+    if (icount->automatic) {
+        return true;
+    }
+    if (!g_ascii_string_to_unsigned(text, 10, 0, SHIFT_MOST, &shift, NULL)) {
+        return error_fail(error, KASO_ERROR_INVALID, "shift=%s: give 0 to %d, or auto", text,
+                          SHIFT_MOST);
+    }
+    icount->shift = (uint8_t)shift;
+    return true;
+}
+
+bool option_icount(Setup *setup, const char *argument, GError **error)
+{
+    static const char *const names[] = { "shift",  "align",      "sleep", "rr",
+                                         "rrfile", "rrsnapshot", NULL };
+    g_autoptr(KeyValues) list = key_values_parse(argument, "shift", error);
+    IcountConfig *icount = &setup->config.icount;
+
+    if (!list || !key_values_check(list, names, "-icount", error)) {
+        return false;
+    }
+    for (const char *const *name = names + 3; *name; name++) {
+        if (key_values_get(list, *name)) {
+            return error_fail(error, KASO_ERROR_UNSUPPORTED, "%s=: not yet: record and replay",
+                              *name);
+        }
+    }
+    *icount = (IcountConfig){ .on = true };
+    if (!get_switch(list, "align", false, &icount->align, error) ||
+        !get_switch(list, "sleep", true, &icount->sleep, error) ||
+        !parse_shift(key_values_get(list, "shift"), icount, error)) {
+        return false;
+    }
+    if (!icount->sleep && icount->align) {
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "align=on waits for the host's time, sleep=off does not: give one of them");
+    }
+    return true;
+}
+
 bool option_name(Setup *setup, const char *argument, GError **error)
 {
     static const char *const names[] = { "guest", "process", "debug-threads", NULL };

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "block/vm-snapshot.h"
+#include "machine/icount.h"
 #include "machine/saved-state.h"
 #include "migration/private.h"
 
@@ -210,9 +211,10 @@ static bool write_rest(SnapshotSave *save)
 static bool save_end(SnapshotSave *save, GError **error)
 {
     Machine *machine = save->machine;
-    bool ok = !save->error && write_rest(save) &&
-              vm_snapshot_create(save->set, save->tag, save->writer.bytes,
-                                 (uint64_t)clock_now_ns(machine), &save->error);
+    bool ok =
+        !save->error && write_rest(save) &&
+        vm_snapshot_create(save->set, save->tag, save->writer.bytes,
+                           (uint64_t)clock_now_ns(machine), icount_executed(machine), &save->error);
 
     if (!ok) {
         vm_snapshot_state_drop(save->set);

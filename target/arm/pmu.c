@@ -207,7 +207,7 @@ void arm_pmu_reset(ArmCpu *cpu)
     memset(pmu->counter, 0, sizeof pmu->counter);
     memset(pmu->type, 0, sizeof pmu->type);
     pmu->base = (uint64_t)clock_now_ns(cpu->vcpu.machine);
-    pmu->instructions_base = cpu->tcg.insn_count = 0;
+    pmu->instructions_base = cpu->tcg.insn_count;
     pmu->filtered = pmu->counts_exceptions = false;
     pmu->counts_instructions[0] = pmu->counts_instructions[1] = false;
     pmu->pmcr = PMCR_LC;

@@ -2,6 +2,7 @@
 /* System instructions: control, debug and model-specific registers, ports, interrupts, caches, mode switches. */
 #include <sched.h>
 
+#include "machine/icount.h"
 #include "target/i386/control.h"
 #include "target/i386/exception.h"
 #include "target/i386/io.h"
@@ -29,12 +30,14 @@ void x86_check_io(X86Translator *t, IrRef port, unsigned bytes)
 
 static uint32_t helper_in(TcgState *env, uint64_t port, uint32_t bytes)
 {
+    tcg_begin_device_access(env);
     return x86_io_read(x86_cpu_of_env(env), (uint16_t)port, bytes);
 }
 X86_HELPER(in, IR_I32, X86_HELPER_FAULTING, IR_I64, IR_I32);
 
 static void helper_out(TcgState *env, uint64_t port, uint32_t value, uint32_t bytes)
 {
+    tcg_begin_device_access(env);
     x86_io_write(x86_cpu_of_env(env), (uint16_t)port, value, bytes);
 }
 X86_HELPER(out, IR_VOID, X86_HELPER_FAULTING, IR_I64, IR_I32, IR_I32);
@@ -43,12 +46,14 @@ X86_HELPER(out, IR_VOID, X86_HELPER_FAULTING, IR_I64, IR_I32, IR_I32);
 
 static uint32_t helper_in_long(TcgState *env, uint64_t port)
 {
+    tcg_begin_device_access(env);
     return x86_io_read(x86_cpu_of_env(env), (uint16_t)port, 4);
 }
 X86_HELPER(in_long, IR_I32, X86_HELPER_SYSTEM, IR_I64);
 
 static void helper_out_long(TcgState *env, uint64_t port, uint32_t value)
 {
+    tcg_begin_device_access(env);
     x86_io_write(x86_cpu_of_env(env), (uint16_t)port, value, 4);
 }
 X86_HELPER(out_long, IR_VOID, X86_HELPER_SYSTEM, IR_I64, IR_I32);
@@ -190,7 +195,11 @@ void x86_hlt(X86Translator *t)
 
 static void helper_pause(TcgState *env)
 {
-    if (x86_cpu_of_env(env)->vcpu.machine->vcpus->len > 1) {
+    Vcpu *vcpu = &x86_cpu_of_env(env)->vcpu;
+
+    if (icount_on(vcpu->machine)) {
+        icount_yield(vcpu);
+    } else if (vcpu->machine->vcpus->len > 1) {
         sched_yield();
     }
 }

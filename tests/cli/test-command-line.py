@@ -51,7 +51,14 @@ REFUSED = [
     ([*VIRT, '-cpu', 'cortex-a15'], r"not yet: CPU model 'cortex-a15' is not built; it runs 32-bit code only"),
     ([*VIRT, '-device', 'virtio-gpu-gl-pci'], r"not yet: device 'virtio-gpu-gl-pci' is not built; use virtio-gpu-pci"),
     (['-dump-vmstate', 'x'], r'not yet: snapshots'),
-    (['-icount', '3'], r'not yet: instruction counting'),
+    (['-icount', 'sleep=off'], r'-icount.*: give shift=0 to 10, or shift=auto'),
+    (['-icount', '11'], r'shift=11: give 0 to 10, or auto'),
+    (['-icount', 'shift=3,align=maybe'], r'align=maybe: give on or off'),
+    (['-icount', '3,align=on,sleep=off'], r'give one of them'),
+    (['-icount', '3,rr=record,rrfile=f'], r'rr=: not yet: record and replay'),
+    (['-icount', '3,speed=1'], r'-icount.*speed'),
+    ([*VIRT[:2], '-accel', 'tcg,thread=multi', '-icount', '3'], r'thread=multi: with -icount CPUs take turns'),
+    ([*VIRT[:2], '-accel', 'qtest', '-icount', '3'], r"accelerator 'qtest' does not count instructions"),
     (['-compat', 'deprecated-input=reject'], r'deprecated-input=reject: not yet'),
     ([*VIRT, '-acpitable', 'file=/nonexistent/t'], r'/nonexistent/t'),
     (['-acpitable', 'sig=SSDT'], r'give either file= .* or data='),
@@ -296,6 +303,8 @@ HELP = [
 
 # Each is given with -S and a monitor that is told to quit.
 ACCEPTED = [
+    ['-icount', 'shift=6,align=off,sleep=off'],
+    ['-icount', 'auto,align=on', '-accel', 'tcg,thread=single'],
     ['-smp', 'cpus=4,sockets=1,cores=2,threads=2,maxcpus=4'],
     ['-smp', '2,clusters=2'],
     ['-m', 'size=128M,slots=2,maxmem=1G'],

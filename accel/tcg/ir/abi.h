@@ -173,6 +173,7 @@ struct TcgState {
     uint32_t jump_class;            /* of the indirect jump that is being looked up; else 0 */
     bool unit_refused;              /* the unit that was entered left to the dispatcher before it did anything */
     uint64_t insn_count;            /* instructions executed in units with TCG_MODE_COUNT */
+    uint64_t insn_limit;            /* with -icount: no unit is entered that might go beyond this count */
     void *host_sp;                  /* of the enter thunk's frame: tcg_unwind returns to it */
     uint32_t exclusive_size;        /* not 0: an atomic op works on a copy in bounce, see tcg_atomic_begin */
     uint64_t bounce[8];             /* slow multi-word loads land here */

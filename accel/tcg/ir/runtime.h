@@ -15,6 +15,11 @@ typedef struct HostRuntime {
     int32_t env_bias;
     uint8_t jump_shift;   /* TcgTarget's */
     /*
+     * Units leave to the dispatcher when insn_limit does not allow all of their instructions, and where they end does not depend
+     * on what TLBs hold: each access is looked up for itself.
+     */
+    bool limited;
+    /*
      * Slow memory accesses: called on a TLB miss, device, crossing or misalignment, with exact state.
      * flags: IR_MEM_*. Return the value (loads; sign extension is the caller's), or unwind.
      */

@@ -33,6 +33,12 @@ void tcg_invalidate_wait(TcgState *env);
 void tcg_invalidate_code(TcgState *env, uint64_t guest_virt, uint64_t size);
 void tcg_invalidate_all_code(TcgState *env);
 
+/*
+ * For helpers with HELPER_FAULTS that reach a device by another way than memory, before they do anything: with -icount the
+ * instruction is done on its own, which may mean that it is begun again.
+ */
+void tcg_begin_device_access(TcgState *env);
+
 /* Of the host's own instructions for guest code; at once, also in generated code, from a helper. */
 void tcg_set_fp_control(TcgState *env, TcgFpControl control);
 TcgFpControl tcg_get_fp_control(TcgState *env);

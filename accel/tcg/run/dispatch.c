@@ -12,7 +12,7 @@ enum { MAX_FAULTS_IN_A_ROW = 8 };
 
 static uint64_t current_mode(TcgVcpu *tv)
 {
-    return tv->target->mode(tv->env) | tv->step_mode;
+    return tv->target->mode(tv->env) | tv->step_mode | (tv->run->limited ? TCG_MODE_COUNT : 0);
 }
 
 static TcgUnit *find_in_cache(TcgVcpu *tv, uint64_t host_page, uint64_t mode)
@@ -30,14 +30,21 @@ static TcgUnit *find_in_cache(TcgVcpu *tv, uint64_t host_page, uint64_t mode)
                 : NULL;
 }
 
-/* An instruction that stores to its own unit is a unit of its own, for once. */
+static uint64_t insns_left(const TcgVcpu *tv)
+{
+    return tv->run->limited ? tv->env->insn_limit - tv->env->insn_count : UINT64_MAX;
+}
+
+/* An instruction that stores to its own unit is a unit of its own, for once; and so are the last ones before the limit. */
 static TcgUnit *find_perhaps_alone(TcgVcpu *tv, uint64_t host_page, uint64_t mode)
 {
-    bool alone = tv->alone == TCG_ALONE_WANTED && tv->alone_pc == tcg_pc(tv->env);
+    bool alone = (tv->alone == TCG_ALONE_WANTED && tv->alone_pc == tcg_pc(tv->env)) ||
+                 insns_left(tv) < TCG_MAX_INSNS;
     TcgUnit *unit = find_in_cache(tv, host_page, alone ? mode | TCG_MODE_ALONE : mode);
 
     if (unit) {
         tv->alone = alone ? TCG_ALONE_RUNS : TCG_ALONE_NO;
+        tv->alone_pc = tcg_pc(tv->env);
     }
     return unit;
 }
@@ -89,7 +96,7 @@ static TcgUnit *find_unit(TcgVcpu *tv, TcgFetchEntry **fetch)
 {
     TcgState *env = tv->env;
 
-    for (unsigned i = 0; i < MAX_FAULTS_IN_A_ROW && !env->exit_request; i++) {
+    for (unsigned i = 0; i < MAX_FAULTS_IN_A_ROW && !env->exit_request && insns_left(tv); i++) {
         TcgUnit *unit = try_dispatch(tv, fetch);
 
         if (unit) {
@@ -247,7 +254,7 @@ void *dispatch_follow_link(TcgState *env, TcgLink *link)
         return dispatch_next(env);
     }
     unit = find_unit(tv, &fetch);
-    if (!unit || tcg_pc(env) != pc || (unit->mode & SINGLE)) {
+    if (!unit || tcg_pc(env) != pc || (unit->mode & (SINGLE | TCG_MODE_ALONE))) {
         check_mode(tv);
         return enter_unit(tv, unit);
     }

@@ -80,6 +80,7 @@ static void read_part(TcgVcpu *tv, uint64_t guest_virt, void *to, unsigned size,
         memcpy(to, host, size);
         return;
     }
+    watch_before_device(tv);
     for (unsigned done = 0, part; done < size; done += part) {
         part = size - done >= 8 ? 8 : size - done;
         if (address_space_read(tv->vcpu->memory, guest_phys + done, &value, part, attributes(tv)) !=
@@ -102,6 +103,7 @@ static void write_part(TcgVcpu *tv, uint64_t guest_virt, const void *from, unsig
         memory_ram_written(tv->run->machine, ram_offset_of(tv, host), size);
         return;
     }
+    watch_before_device(tv);
     for (unsigned done = 0, part; done < size; done += part) {
         part = size - done >= 8 ? 8 : size - done;
         memcpy(&value, (const uint8_t *)from + done, part);

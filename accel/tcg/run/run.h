@@ -145,6 +145,7 @@ struct TcgRun {
     const TcgTarget *target;
     /* options */
     bool interp, verify, perfmap_wanted, one_insn;
+    bool limited;               /* -icount: units count, and none is entered beyond insn_limit */
     int thread;
     uint64_t cache_mib;
 
@@ -309,6 +310,12 @@ bool watch_is_code(TcgVcpu *tv, const uint8_t *host);
 /* A store of the running instruction, within a page. Unwinds when the instruction must be done alone. */
 void watch_before_store(TcgVcpu *tv, const uint8_t *host, unsigned size);
 
+/*
+ * With -icount, before the running instruction reaches a device: it is one that is done on its own, so that what the device
+ * raises comes right behind it, whatever else would have been in its unit. Unwinds when it must be done again like that.
+ */
+void watch_before_device(TcgVcpu *tv);
+
 /* memory.c: slow paths. */
 void memory_set_runtime(HostRuntime *runtime, const TcgTarget *target);
 /* The fetch entry of the page of an instruction, or of the part of one, at guest_virt; NULL: a fault was taken. */
@@ -317,6 +324,8 @@ TcgFetchEntry *memory_fetch_page(TcgVcpu *tv, uint64_t guest_virt);
 uint8_t *memory_peek(TcgVcpu *tv, uint64_t guest_virt);
 
 /* trap.c: what debuggers want trapped. */
+/* While an exception is delivered, and outside of code, an access cannot be undone. */
+bool trap_can_undo(const TcgVcpu *tv);
 bool trap_changed(Machine *machine, GError **error);
 /* Tells translators of breaks, when the unit's mode is for a page with any. */
 void trap_prepare_unit(TcgRun *run, const uint8_t *host_page, IrUnit *unit);

@@ -5,11 +5,13 @@
 #include "accel/tcg/run/run.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "machine/icount.h"
 
 static const Property tcg_properties[] = {
     { "interp", PROPERTY_BOOL, offsetof(TcgRun, interp), "run the IR on the interpreter", "off" },
-    { "thread", PROPERTY_ENUM, offsetof(TcgRun, thread), "accepted; each vCPU has a thread",
-      "multi", (const char *const[]){ "multi", "single", NULL } },
+    { "thread", PROPERTY_ENUM, offsetof(TcgRun, thread),
+      "accepted; each vCPU has a thread, and with -icount they take turns", "auto",
+      (const char *const[]){ "auto", "multi", "single", NULL } },
     { "tb-size", PROPERTY_U64, offsetof(TcgRun, cache_mib), "MiB for translated code, at most",
       "128" },
     { "verify", PROPERTY_BOOL, offsetof(TcgRun, verify), "check the IR after each stage", "off" },
@@ -20,6 +22,8 @@ static const Property tcg_properties[] = {
     { "split-wx", PROPERTY_NOT_YET, 0, "separate mappings to write and to run code" },
     { 0 },
 };
+
+enum { THREAD_MULTI = 1 };
 
 static void memory_changed(void *opaque, AddressSpace *space)
 {
@@ -44,6 +48,11 @@ static bool check_options(TcgRun *run, GError **error)
         return error_fail(error, KASO_ERROR_INVALID,
                           "-accel tcg,tb-size=%" G_GUINT64_FORMAT ": must be 4 to 2047 (MiB)",
                           run->cache_mib);
+    }
+    if (run->limited && run->thread == THREAD_MULTI) {
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "-accel tcg,thread=multi: with -icount CPUs take turns; give thread=single");
     }
     return true;
 }
@@ -71,6 +80,7 @@ static bool tcg_init(Machine *machine, void *state, GError **error)
 
     run->machine = machine;
     run->target = target->tcg;
+    run->limited = icount_on(machine);
     if (!run->target) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED, "target '%s' cannot be translated",
                           target->name);
@@ -86,6 +96,7 @@ static bool tcg_init(Machine *machine, void *state, GError **error)
         .pinned_vectors = run->target->pinned_vectors,
         .env_bias = run->target->env_bias,
         .jump_shift = run->target->jump_shift,
+        .limited = run->limited,
         .dispatch = dispatch_next,
         .follow_link = dispatch_follow_link,
         .indirect = dispatch_indirect,
@@ -246,6 +257,19 @@ static void run_guest(TcgVcpu *tv)
     env->in_code = false;
 }
 
+/* With -icount: as far as time allows. */
+static void run_limited(TcgVcpu *tv)
+{
+    uint64_t left = icount_begin(tv->vcpu, &tv->env->insn_count);
+
+    tv->env->insn_limit = tv->env->insn_count + left;
+    if (left) {
+        run_guest(tv);
+        trap_left(tv);
+    }
+    icount_end(tv->vcpu);
+}
+
 static void tcg_vcpu_run(Vcpu *vcpu)
 {
     TcgVcpu *tv = vcpu->accel;
@@ -259,7 +283,11 @@ static void tcg_vcpu_run(Vcpu *vcpu)
         }
         if (atomic_load(&vcpu->halted)) {
             if (!vcpu->target->has_work(vcpu)) {
-                vcpu_wait(vcpu, vcpu->halt_deadline_ns);
+                if (tv->run->limited) {
+                    icount_pass(vcpu);
+                } else {
+                    vcpu_wait(vcpu, vcpu->halt_deadline_ns);
+                }
                 continue;
             }
             if (tv->target->wake && !tv->target->wake(env)) {
@@ -271,12 +299,19 @@ static void tcg_vcpu_run(Vcpu *vcpu)
         context_process_inbox(tv);
         if (!atomic_load(&vcpu->stop_requested)) {
             trap_take_interrupt(tv);
-            if (!atomic_load(&vcpu->halted)) {
+            if (atomic_load(&vcpu->halted)) {
+                /* Not yet. */
+            } else if (tv->run->limited) {
+                run_limited(tv);
+            } else {
                 run_guest(tv);
                 trap_left(tv);
             }
         }
         atomic_store(&tv->in_guest, false);
+        if (tv->run->limited) {
+            icount_rest(vcpu);
+        }
         tv->exits++;
     }
 }
@@ -294,7 +329,8 @@ static const Accelerator tcg_accelerator = {
     .vcpu_kick = tcg_vcpu_kick,
     .vcpu_reset = tcg_vcpu_reset,
     .sync = tcg_sync,
-    .abilities = ACCELERATOR_RUNS_CODE | ACCELERATOR_SMM | ACCELERATOR_COVERAGE,
+    .abilities =
+        ACCELERATOR_RUNS_CODE | ACCELERATOR_SMM | ACCELERATOR_COVERAGE | ACCELERATOR_ICOUNT,
     .vcpu_memory_changed = tcg_vcpu_memory_changed,
     .debug_changed = trap_changed,
     .debug_events = UINT32_MAX,

@@ -96,8 +96,7 @@ bool trap_page_watched(TcgVcpu *tv, uint64_t guest_virt, uint64_t guest_phys)
            debug_page_has(tv->run->machine, guest_virt, guest_phys, DEBUG_READ | DEBUG_WRITE);
 }
 
-/* While an exception is delivered, and outside of code, an access cannot be undone. */
-static bool can_undo(const TcgVcpu *tv)
+bool trap_can_undo(const TcgVcpu *tv)
 {
     return tv->env->in_code && tv->env->unwind == tv->interpreter_unwind;
 }
@@ -105,7 +104,7 @@ static bool can_undo(const TcgVcpu *tv)
 void trap_access(TcgVcpu *tv, uint64_t guest_virt, uint64_t guest_phys, unsigned size,
                  TcgAccess access, unsigned flags)
 {
-    bool undo = can_undo(tv), alone = !undo || tv->one_mode & TCG_MODE_STEP;
+    bool undo = trap_can_undo(tv), alone = !undo || tv->one_mode & TCG_MODE_STEP;
     unsigned kinds =
         access == TCG_READ ? DEBUG_READ : DEBUG_WRITE | (flags & IR_MEM_FOR_WRITE ? DEBUG_READ : 0);
     DebugAnswer answer = debug_accessed(tv->vcpu, kinds, guest_virt, guest_phys, size, alone);

@@ -194,6 +194,31 @@ static bool hits_running_unit(TcgVcpu *tv, const uint8_t *host, unsigned size)
     return false;
 }
 
+/* As a unit of its own, to which nothing is joined. */
+static bool runs_alone(const TcgVcpu *tv)
+{
+    return tv->alone == TCG_ALONE_RUNS && tv->alone_pc == tcg_pc(tv->env);
+}
+
+static _Noreturn void do_alone(TcgVcpu *tv)
+{
+    tv->alone = TCG_ALONE_WANTED;
+    tv->alone_pc = tcg_pc(tv->env);
+    tcg_unwind(tv->env);
+}
+
+void watch_before_device(TcgVcpu *tv)
+{
+    if (tv->run->limited && !runs_alone(tv) && trap_can_undo(tv)) {
+        do_alone(tv);
+    }
+}
+
+void tcg_begin_device_access(TcgState *env)
+{
+    watch_before_device(tcg_vcpu(env));
+}
+
 void watch_before_store(TcgVcpu *tv, const uint8_t *host, unsigned size)
 {
     TcgRun *run = tv->run;
@@ -203,16 +228,14 @@ void watch_before_store(TcgVcpu *tv, const uint8_t *host, unsigned size)
     if (!watch_is_code(tv, host) ||
         !(atomic_load(granules_of(run, ram_offset_of(run, host))) &
           granule_mask(start, start + size)) ||
-        (tv->alone == TCG_ALONE_RUNS && tv->alone_pc == tcg_pc(tv->env))) {
+        runs_alone(tv)) {
         return;
     }
     g_mutex_lock(&run->lock);
     hit = hits_running_unit(tv, host, size);
     g_mutex_unlock(&run->lock);
     if (hit) {
-        tv->alone = TCG_ALONE_WANTED;
-        tv->alone_pc = tcg_pc(tv->env);
         run->replays++;
-        tcg_unwind(tv->env);
+        do_alone(tv);
     }
 }

@@ -2,6 +2,7 @@
 /* A64 hints, waiting and barriers (DDI 0487 C4.1, C6). */
 #include <sched.h>
 
+#include "machine/icount.h"
 #include "target/arm/exception.h"
 #include "target/arm/sysregs.h"
 #include "target/arm/translate.h"
@@ -93,7 +94,13 @@ TCG_HELPER(wait_until_helper);
 /* The loop that spins here may wait for a vCPU that has no host processor just now. */
 static void helper_yield(TcgState *env)
 {
-    sched_yield();
+    Vcpu *vcpu = &arm_cpu_of_env(env)->vcpu;
+
+    if (icount_on(vcpu->machine)) {
+        icount_yield(vcpu);
+    } else {
+        sched_yield();
+    }
 }
 
 static const TcgHelper yield_helper = {

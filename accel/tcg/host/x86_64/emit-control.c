@@ -65,6 +65,17 @@ static uint64_t *emit_page_guard(Emitter *e, int32_t delta, uint64_t host_page, 
     return guard;
 }
 
+/* rax and the host's flags are free. */
+static void emit_limit(Emitter *e, ColdStub *stub)
+{
+    Assembler *a = &e->a;
+
+    asm_load(a, true, RAX, ENV(e, insn_limit));
+    asm_rm(a, OP_SUB, true, RAX, ENV(e, insn_count));
+    asm_group1_imm(a, true, G1_CMP, RAX, (int32_t)e->unit->insn_count);
+    emitter_stub_jump(stub, asm_jcc(a, CC_L));
+}
+
 void emit_entry(Emitter *e)
 {
     ColdStub *stub = emitter_stub(e, STUB_REFUSE);
@@ -72,7 +83,10 @@ void emit_entry(Emitter *e)
 
     asm_group1_mem_imm(&e->a, false, G1_CMP, ENV(e, exit_request), 0);
     emitter_stub_jump(stub, asm_jcc(&e->a, CC_NE));
-    e->body = e->unit->next_page ? e->entry : e->a.p;
+    if (e->b->runtime.limited) {
+        emit_limit(e, stub);
+    }
+    e->body = e->unit->next_page || e->b->runtime.limited ? e->entry : e->a.p;
     if (e->unit->next_page) {
         emit_page_guard(e, TCG_PAGE_SIZE, e->unit->next_page, fail);
         emitter_stub_jump(stub, fail[0]);

@@ -185,7 +185,7 @@ void emitter_plan_groups(Emitter *e)
     Planner p;
 
     e->group_count = 0;
-    if (e->unit->mode & without || e->unit->next_page) {
+    if (e->unit->mode & without || e->unit->next_page || e->b->runtime.limited) {
         return;
     }
     p.e = e;
