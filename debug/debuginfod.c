@@ -5,16 +5,15 @@
  */
 #include "debug/debuginfod.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/library.h"
 
-#define LIBRARY "libdebuginfod.so.1"
-#define URLS    "DEBUGINFOD_URLS"
+#define URLS "DEBUGINFOD_URLS"
 
 /* What its manual pages declare. */
 typedef struct debuginfod_client Client;
@@ -27,7 +26,8 @@ typedef struct {
 } Library;
 
 static const char *const names[] = { "debuginfod_begin", "debuginfod_end",
-                                     "debuginfod_set_progressfn", "debuginfod_find_debuginfo" };
+                                     "debuginfod_set_progressfn", "debuginfod_find_debuginfo",
+                                     NULL };
 
 /* The fetch that a thread works on. */
 static GPrivate fetch_of_thread;
@@ -54,26 +54,6 @@ static void unref(DebuginfodFetch *fetch)
         free(fetch->path);
         g_free(fetch);
     }
-}
-
-static bool load(Library *library, GError **error)
-{
-    void *handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-    void **function = (void **)library;
-
-    if (!handle) {
-        return error_fail(error, KASO_ERROR_NOT_FOUND,
-                          "%s cannot be loaded (%s): it is in Debian's libdebuginfod1", LIBRARY,
-                          dlerror());
-    }
-    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
-        function[i] = dlsym(handle, names[i]);
-        if (!function[i]) {
-            return error_fail(error, KASO_ERROR_NOT_FOUND, "%s has no %s: it is too old", LIBRARY,
-                              names[i]);
-        }
-    }
-    return true;
 }
 
 /* Called some times a second by the library, on the fetch's thread; not 0 ends it. */
@@ -155,7 +135,7 @@ DebuginfodFetch *debuginfod_fetch(Machine *machine, const BuildId *id, unsigned 
                    "https://debuginfod.debian.net");
         return NULL;
     }
-    if (!load(&library, error)) {
+    if (!library_load("libdebuginfod.so.1", "libdebuginfod1", names, &library, error)) {
         return NULL;
     }
     fetch = g_new0(DebuginfodFetch, 1);

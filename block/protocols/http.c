@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Images on web servers, read by range requests (http, https, ftp, ftps) with libcurl. A request
- * reads ahead; each connection is used by one request at a time, on a worker thread.
+ * reads ahead; each connection is used by one request at a time, on a worker thread. The library is loaded for the first
+ * image: with it come some twenty others.
  */
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/library.h"
 #include "block/graph/node.h"
 
+#define CURL_DISABLE_TYPECHECK /* its macros have the functions' names */
 #include <curl/curl.h>
 #include <errno.h>
 #include <string.h>
@@ -18,6 +21,20 @@ enum {
     TIMEOUT_DEFAULT_S = 5,
     ATTEMPTS = 3,
 };
+
+#define CURL_FUNCTIONS(F)                                                                          \
+    F(curl_easy_cleanup)                                                                           \
+    F(curl_easy_getinfo)                                                                           \
+    F(curl_easy_init)                                                                              \
+    F(curl_easy_perform)                                                                           \
+    F(curl_easy_reset)                                                                             \
+    F(curl_easy_setopt)                                                                            \
+    F(curl_easy_strerror)                                                                          \
+    F(curl_version_info)
+
+static struct {
+    CURL_FUNCTIONS(LIBRARY_MEMBER)
+} curl_api;
 
 /* A connection and what it read last. */
 typedef struct {
@@ -82,32 +99,32 @@ static int look_for_hurry(void *opaque, curl_off_t down_total, curl_off_t down, 
 
 static void set_common_options(HttpNode *http, CURL *curl, HttpCall *call)
 {
-    curl_easy_setopt(curl, CURLOPT_URL, http->url);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
-    curl_easy_setopt(curl, CURLOPT_MAXREDIRS, 16L);
-    curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
+    curl_api.curl_easy_setopt(curl, CURLOPT_URL, http->url);
+    curl_api.curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_api.curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
+    curl_api.curl_easy_setopt(curl, CURLOPT_MAXREDIRS, 16L);
+    curl_api.curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
     /* A server must not lead us to files or other services. */
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https,ftp,ftps");
-    curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, "http,https,ftp,ftps");
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)http->timeout_s);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)http->timeout_s);
-    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, http->verify ? 1L : 0L);
-    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, http->verify ? 2L : 0L);
-    curl_easy_setopt(curl, CURLOPT_COOKIE, http->cookie);
-    curl_easy_setopt(curl, CURLOPT_USERNAME, http->username);
-    curl_easy_setopt(curl, CURLOPT_PASSWORD, http->password);
-    curl_easy_setopt(curl, CURLOPT_PROXYUSERNAME, http->proxy_username);
-    curl_easy_setopt(curl, CURLOPT_PROXYPASSWORD, http->proxy_password);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, call->message);
-    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
-    curl_easy_setopt(curl, CURLOPT_HEADERDATA, call);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_data);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, call);
-    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, look_for_hurry);
-    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, call);
+    curl_api.curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https,ftp,ftps");
+    curl_api.curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, "http,https,ftp,ftps");
+    curl_api.curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)http->timeout_s);
+    curl_api.curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_api.curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)http->timeout_s);
+    curl_api.curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, http->verify ? 1L : 0L);
+    curl_api.curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, http->verify ? 2L : 0L);
+    curl_api.curl_easy_setopt(curl, CURLOPT_COOKIE, http->cookie);
+    curl_api.curl_easy_setopt(curl, CURLOPT_USERNAME, http->username);
+    curl_api.curl_easy_setopt(curl, CURLOPT_PASSWORD, http->password);
+    curl_api.curl_easy_setopt(curl, CURLOPT_PROXYUSERNAME, http->proxy_username);
+    curl_api.curl_easy_setopt(curl, CURLOPT_PROXYPASSWORD, http->proxy_password);
+    curl_api.curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, call->message);
+    curl_api.curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
+    curl_api.curl_easy_setopt(curl, CURLOPT_HEADERDATA, call);
+    curl_api.curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_data);
+    curl_api.curl_easy_setopt(curl, CURLOPT_WRITEDATA, call);
+    curl_api.curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_api.curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, look_for_hurry);
+    curl_api.curl_easy_setopt(curl, CURLOPT_XFERINFODATA, call);
 }
 
 /* What the server says about the file. */
@@ -117,10 +134,10 @@ static int look_worker(void *opaque)
     CURL *curl = call->connection->curl;
 
     set_common_options(call->http, curl, call);
-    curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
-    call->code = curl_easy_perform(curl);
-    curl_easy_getinfo(curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &call->length);
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &call->status);
+    curl_api.curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+    call->code = curl_api.curl_easy_perform(curl);
+    curl_api.curl_easy_getinfo(curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &call->length);
+    curl_api.curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &call->status);
     return call->code == CURLE_OK ? 0 : -EIO;
 }
 
@@ -133,11 +150,11 @@ static int fetch_worker(void *opaque)
 
     for (unsigned i = 0; i < ATTEMPTS; i++) {
         set_common_options(call->http, curl, call);
-        curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
-        curl_easy_setopt(curl, CURLOPT_RANGE, range);
+        curl_api.curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
+        curl_api.curl_easy_setopt(curl, CURLOPT_RANGE, range);
         call->received = 0;
-        call->code = curl_easy_perform(curl);
-        curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &call->status);
+        call->code = curl_api.curl_easy_perform(curl);
+        curl_api.curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &call->status);
         if (call->code == CURLE_OK && call->received == call->bytes) {
             return 0;
         }
@@ -197,7 +214,7 @@ static int fetch(HttpNode *http, HttpConnection *c, uint64_t offset, uint64_t by
         return -ENOMEM;
     }
     if (!c->curl) {
-        c->curl = curl_easy_init();
+        c->curl = curl_api.curl_easy_init();
     }
     result = c->curl ? worker_call(fetch_worker, &call) : -ENOMEM;
     if (result == 0) {
@@ -256,7 +273,7 @@ static void http_close(BlockNode *node)
 
     for (unsigned i = 0; i < CONNECTIONS; i++) {
         if (http->connections[i].curl) {
-            curl_easy_cleanup(http->connections[i].curl);
+            curl_api.curl_easy_cleanup(http->connections[i].curl);
         }
         g_free(http->connections[i].buffer);
     }
@@ -321,20 +338,41 @@ static bool take_options(BlockNode *node, HttpNode *http, GHashTable *options, G
     return true;
 }
 
+/* Main loop's thread. Both builds of the library, by what they encrypt with, have the same interface. */
+static bool load_library(GError **error)
+{
+    enum { VERSION_LEAST = 0x075500 /* 7.85.0: knows which protocols to stay with */ };
+    static const char *const names[] = { CURL_FUNCTIONS(LIBRARY_NAME) NULL };
+
+    if (!library_load("libcurl-gnutls.so.4", "libcurl3-gnutls", names, &curl_api, NULL) &&
+        !library_load("libcurl.so.4", "libcurl3-gnutls or libcurl4", names, &curl_api, error)) {
+        return false;
+    }
+    if (curl_api.curl_version_info(CURLVERSION_NOW)->version_num < VERSION_LEAST) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "libcurl %s is too old: images by URL need 7.85 or later",
+                          curl_api.curl_version_info(CURLVERSION_NOW)->version);
+    }
+    return true;
+}
+
 static bool look(HttpNode *http, GError **error)
 {
     HttpConnection *c = &http->connections[0];
     HttpCall call = { .http = http, .connection = c, .coroutine = coroutine_self() };
 
-    c->curl = curl_easy_init();
+    if (!load_library(error)) {
+        return false;
+    }
+    c->curl = curl_api.curl_easy_init();
     if (!c->curl) {
         return error_fail(error, KASO_ERROR_GENERIC, "libcurl could not be set up");
     }
     if (worker_call(look_worker, &call) < 0) {
         return error_fail(error, KASO_ERROR_IO, "CURL: Error opening '%s': %s", http->url,
-                          call.message[0] ? call.message : curl_easy_strerror(call.code));
+                          call.message[0] ? call.message : curl_api.curl_easy_strerror(call.code));
     }
-    curl_easy_reset(c->curl); /* the next request is no HEAD */
+    curl_api.curl_easy_reset(c->curl); /* the next request is no HEAD */
     if (call.length < 0) {
         return error_fail(error, KASO_ERROR_IO, "The server of '%s' didn't report the file size",
                           http->url);
