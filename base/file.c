@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -109,12 +110,80 @@ bool file_read(const char *path, uint64_t most, char **content, size_t *size, GE
     return true;
 }
 
+/* --- mapped files --- */
+
+typedef struct {
+    uint8_t *base;
+    size_t size;
+} Mapping;
+
+/* Of files only, so that what is dropped can be read again. */
+static GMutex mappings_lock;
+static GArray *mappings; /* Mapping */
+
+static void unmap(void *opaque)
+{
+    Mapping *mapping = opaque;
+
+    g_mutex_lock(&mappings_lock);
+    for (guint i = 0; i < mappings->len; i++) {
+        if (g_array_index(mappings, Mapping, i).base == mapping->base) {
+            g_array_remove_index_fast(mappings, i);
+            break;
+        }
+    }
+    g_mutex_unlock(&mappings_lock);
+    munmap(mapping->base, mapping->size);
+    g_free(mapping);
+}
+
+/* Private, so that nothing that is written here comes to the file. */
+static GBytes *map(int fd, const char *path, size_t size, GError **error)
+{
+    Mapping mapping = { .size = size };
+    void *base = size ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
+
+    if (base == MAP_FAILED) {
+        error_fail_errno(error, errno, "Failed to map file '%s'", path);
+        return NULL;
+    }
+    if (!base) {
+        return g_bytes_new_static(NULL, 0);
+    }
+    mapping.base = base;
+    g_mutex_lock(&mappings_lock);
+    if (!mappings) {
+        mappings = g_array_new(false, false, sizeof(Mapping));
+    }
+    g_array_append_val(mappings, mapping);
+    g_mutex_unlock(&mappings_lock);
+    return g_bytes_new_with_free_func(base, size, unmap, g_memdup2(&mapping, sizeof mapping));
+}
+
+void file_map_rest(GBytes *bytes)
+{
+    gsize size;
+    uintptr_t page = (uintptr_t)getpagesize(),
+              start = (uintptr_t)g_bytes_get_data(bytes, &size) & -page;
+    uintptr_t end = (uintptr_t)g_bytes_get_data(bytes, NULL) + size;
+
+    g_mutex_lock(&mappings_lock);
+    for (guint i = 0; mappings && i < mappings->len; i++) {
+        const Mapping *mapping = &g_array_index(mappings, Mapping, i);
+        uintptr_t base = (uintptr_t)mapping->base;
+
+        if (size && start >= base && end <= base + mapping->size) {
+            madvise((void *)start, end - start, MADV_DONTNEED);
+        }
+    }
+    g_mutex_unlock(&mappings_lock);
+}
+
 GBytes *file_map(const char *path, uint64_t most, GError **error)
 {
     struct stat st;
     int fd = open_file(path, most, &st, error);
     Content c = { 0 };
-    GMappedFile *mapped;
     GBytes *bytes;
 
     if (fd < 0) {
@@ -124,9 +193,7 @@ GBytes *file_map(const char *path, uint64_t most, GError **error)
         most = MIN(most, FILE_STREAM_MOST);
         return read_content(fd, path, most, &c, error) ? g_bytes_new_take(c.data, c.size) : NULL;
     }
-    mapped = g_mapped_file_new_from_fd(fd, false, error);
+    bytes = map(fd, path, (size_t)st.st_size, error);
     close(fd);
-    bytes = mapped ? g_mapped_file_get_bytes(mapped) : NULL;
-    g_clear_pointer(&mapped, g_mapped_file_unref);
     return bytes;
 }

@@ -4,6 +4,12 @@
 #include "base/error.h"
 #include "machine/machine.h"
 
+/*
+ * Firmware and kernels clear a screen of text that nobody has: stores without effect need not leave the guest one by
+ * one.
+ */
+static const MemoryPlace screen_window[] = { { 0xa0000, 0x20000 }, { 0 } };
+
 static void set_intx(void *opaque, unsigned wire, int level)
 {
     PcHost *host = opaque;
@@ -21,7 +27,9 @@ bool pc_host_init(PcHost *host, const PcHostShape *shape, GError **error)
                           device->type->name);
     }
     memory_region_init_container(&host->memory, machine, "pci", UINT64_MAX);
-    memory_region_init_io(&host->memory_abort, machine, "pci-abort", UINT64_MAX, &pci_abort_ops,
+    host->abort_ops = pci_abort_ops;
+    host->abort_ops.late = screen_window;
+    memory_region_init_io(&host->memory_abort, machine, "pci-abort", UINT64_MAX, &host->abort_ops,
                           host);
     memory_region_add(&host->memory, 0, &host->memory_abort, -1);
     memory_region_init_container(&host->overlay, machine, shape->overlay, shape->overlay_bytes);

@@ -14,6 +14,7 @@ typedef struct {
     PciBus bus;
     PciConf1 conf1;
     MemoryRegion memory, memory_abort, overlay, smm;
+    MemoryOps abort_ops;
     LegacyMemory legacy;
     Device *function;
     IrqLine *wires; /* the owner's: its outputs, by the bus's intx_wire */

@@ -354,7 +354,7 @@ static MemoryResult abort_write(void *opaque, uint64_t offset, uint64_t value, u
     return MEMORY_OK;
 }
 
-const MemoryOps pci_abort_ops = { .read = abort_read, .write = abort_write };
+const MemoryOps pci_abort_ops = { .read = abort_read, .write = abort_write, .lock_free = true };
 
 bool pci_bus_is_slot(const PciBus *bus)
 {

@@ -178,6 +178,20 @@ def grub_images():
     return [("fda", path("grub.floppy", image.ljust(1440 << 10, b"\0"))), ("hda", path("grub.disk", image.ljust(8 << 20, b"\0")))]
 
 
+def clearing_sector():
+    """Clears a screen of text that nobody has; 'f' to port 0xe9 when it then reads as ones."""
+    sector = bytes.fromhex("b800b8 8ec0 31ff b82007 b9d007 fc f3ab 26a00000 3cff b066 7402 b06e e6e9 ebfe")
+    return sector.ljust(510, b"\0") + b"\x55\xaa"
+
+
+def add_no_screen(cases):
+    """Stores to where no screen is do not leave the guest one by one."""
+    disk = path("clearing", clearing_sector().ljust(1440 << 10, b"\0"))
+    cases.add("no screen", f"{PLAIN} -m 16 -debugcon file:/said -monitor stdio -accel kvm -drive if=floppy,format=raw,file={disk}",
+              r"^writes gathered \d{4} ", "^f$", files=[disk], status=0, after="cat /said; echo; rm -f /said",
+              typed="until grep -q . /said; do sleep 0.5; done; echo info kvm; sleep 1; echo quit")
+
+
 def add_loaders(cases, image):
     """GRUB; a pass of memtest86+; a Linux that sleeps (S3) until the monitor wakes it."""
     for drive, disk in grub_images():
@@ -228,6 +242,7 @@ def make_cases():
                         *kernel_apic, files=[disk])
     add_processors(cases)
     add_loaders(cases, image)
+    add_no_screen(cases)
     add_q35(cases, image)
     pauses = program("pauses")
     for irqchip in IRQCHIPS:
