@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "debug/diagnosis.h"
+#include "debug/symbols/symbols.h"
 #include "machine/accelerator.h"
 #include "machine/console.h"
 #include "main/setup.h"
@@ -49,6 +50,7 @@ void banner_print(Setup *setup)
 static void tell_diagnosis(void *opaque)
 {
     Machine *machine = opaque;
+    bool first = symbols_generation(machine) == 0;
     Diagnosis *diagnosis = diagnosis_make(machine);
     g_autofree char *text = diagnosis_text(diagnosis);
 
@@ -56,6 +58,10 @@ static void tell_diagnosis(void *opaque)
             "kaso: %s (explain in the monitor tells it anew; -boot-diagnosis off: no such text)\n",
             text);
     diagnosis_free(diagnosis);
+    /* Nobody else has asked for the kernel's symbols, and perhaps nobody will. */
+    if (first) {
+        symbols_forget(machine);
+    }
 }
 
 static void tell_silence(Machine *machine, void *opaque)

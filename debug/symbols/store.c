@@ -29,15 +29,19 @@ typedef struct {
     bool looking;
 } SymbolStore;
 
-static void store_reset(void *opaque)
+static void forget_recognised(SymbolStore *store)
 {
-    SymbolStore *store = opaque;
     const SymbolRecogniser *const *it;
 
     REGISTRY_FOREACH(symbol_recognisers, it) {
         (*it)->forget(store->machine);
     }
     store->looked_ns = -1;
+}
+
+static void store_reset(void *opaque)
+{
+    forget_recognised(opaque);
 }
 
 static void store_free(void *opaque)
@@ -163,6 +167,11 @@ static bool refresh_at_times(Machine *machine)
     return (store->looked_ns < 0 || clock_now_ns(machine) - store->looked_ns >
                                         LOOK_AGAIN_NS + LOOK_SHARE * store->cost_ns) &&
            symbols_refresh(machine);
+}
+
+void symbols_forget(Machine *machine)
+{
+    forget_recognised(store_of(machine));
 }
 
 unsigned symbols_generation(Machine *machine)

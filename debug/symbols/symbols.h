@@ -137,6 +137,8 @@ void symbols_match(Machine *machine, const char *pattern, bool (*fn)(void *opaqu
  * switched on, at a pause.
  */
 bool symbols_refresh(Machine *machine);
+/* Forgets what was recognised in guest memory, which may be megabytes, and their numbers: the next question looks anew. */
+void symbols_forget(Machine *machine);
 /*
  * Whether an address is in a file of a user's that is taken to be where it was linked to be, and may yet move itself, as firmware does. *end: of the file.
  */
