@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """test-systemd KASO GUEST_DIR KIND [OPTION...]: a Debian root boots to a systemd login, gets an address by DHCP and fetches a
-file from a web server on this host's loopback. virt: Arm; pc-virtio: a PC, with -kernel; pc-ide: a PC whose firmware starts
-GRUB from the disk."""
+file from a web server on this host's loopback. virt: Arm; pc-virtio and q35-virtio: a PC, with -kernel; pc-ide and q35-ahci: a
+PC whose firmware starts GRUB from the disk."""
 import functools
 import http.server
 import os
@@ -50,7 +50,10 @@ def machine(kind, guest_dir):
         return ["-M", "virt", "-cpu", "cortex-a57", *kernel, "console=ttyAMA0 quiet panic=-1", *virtio]
     if kind == "pc-virtio":
         return ["-M", "pc", "-cpu", "max", *kernel, "console=ttyS0 quiet panic=-1", *virtio]
-    return ["-M", "pc", "-device", "ide-hd,drive=disk", "-netdev", "user,id=net", "-device", "e1000,netdev=net"]
+    if kind == "q35-virtio":
+        return ["-M", "q35", "-cpu", "max", *kernel, "console=ttyS0 quiet panic=-1", *virtio]
+    board = "q35" if kind == "q35-ahci" else "pc"
+    return ["-M", board, "-device", "ide-hd,drive=disk", "-netdev", "user,id=net", "-device", "e1000,netdev=net"]
 
 
 def main():
