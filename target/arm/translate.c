@@ -100,10 +100,25 @@ void a64_goto(A64Translator *t, int64_t page_offset)
     t->ended = true;
 }
 
-void a64_exit_if(A64Translator *t, IrCond cond, IrRef flags, int64_t page_offset)
+void a64_branch(A64Translator *t, int64_t page_offset)
 {
-    ir_exit_if(t->unit, cond, flags, page_offset);
+    if (ir_goes_round(t->unit, page_offset, t->max_insns)) {
+        t->unit->rounds++;
+        t->next = t->unit->start;
+    } else {
+        a64_goto(t, page_offset);
+    }
+}
+
+void a64_branch_if(A64Translator *t, IrCond cond, IrRef flags, int64_t page_offset)
+{
     t->side_exits++;
+    if (ir_goes_round(t->unit, page_offset, t->max_insns)) {
+        ir_exit_if(t->unit, ir_cond_invert(cond), flags, t->next);
+        a64_branch(t, page_offset);
+    } else {
+        ir_exit_if(t->unit, cond, flags, page_offset);
+    }
 }
 
 void a64_goto_indirect(A64Translator *t, IrRef target, unsigned kind, unsigned jump_class)
@@ -169,25 +184,30 @@ void a64_translate_instruction(A64Translator *t)
 void arm_a64_translate(IrUnit *unit, TcgState *env, TcgCode *code, uint16_t start, uint64_t mode,
                        unsigned max_insns)
 {
-    A64Translator t = { .unit = unit, .cpu = arm_cpu_of_env(env), .mode = mode, .offset = start };
+    A64Translator t = { .unit = unit,
+                        .cpu = arm_cpu_of_env(env),
+                        .mode = mode,
+                        .next = start,
+                        .max_insns = max_insns };
 
     if (mode & ARM_MODE_ICACHE_OFF) {
         atomic_store(&arm_first_cpu(t.cpu)->icache_off_units, true);
     }
     unit->insn_count = 0;
     for (;;) {
+        t.offset = t.next;
+        t.next = t.offset + 4;
         t.insn = load_le32(code->page + t.offset);
         a64_translate_instruction(&t);
         unit->insn_count++;
-        unit->end = t.offset + 4;
+        unit->end = MAX(unit->end, t.offset + 4);
         if (t.ended) {
             return;
         }
-        if (unit->end == TCG_PAGE_SIZE || unit->insn_count >= max_insns || unit->full ||
+        if (t.next == TCG_PAGE_SIZE || unit->insn_count >= max_insns || unit->full ||
             t.side_exits >= MAX_SIDE_EXITS) {
-            a64_goto(&t, unit->end);
+            a64_goto(&t, t.next);
             return;
         }
-        t.offset += 4;
     }
 }

@@ -26,9 +26,10 @@ typedef struct {
     uint64_t mode;          /* ARM_MODE_*, TCG_MODE_* */
     uint32_t insn;
     uint16_t offset;        /* of the instruction in its page */
+    uint16_t next;          /* of the one translated after it */
     bool ended;             /* the unit has got its last control op */
     bool sp_aligned;        /* the stack pointer is known to be 16-byte aligned here */
-    unsigned side_exits;
+    unsigned side_exits, max_insns;
 } A64Translator;
 
 typedef bool A64Translate(A64Translator *t, const A64Fields *f);
@@ -222,7 +223,9 @@ unsigned a64_memory_flags(const A64Translator *t);
 
 /* Control. Each but a64_exit_if ends the unit. */
 void a64_goto(A64Translator *t, int64_t page_offset);
-void a64_exit_if(A64Translator *t, IrCond cond, IrRef flags, int64_t page_offset);
+/* Branches that loops end with: where they lead to the unit's start, it may go on with another round. */
+void a64_branch(A64Translator *t, int64_t page_offset);
+void a64_branch_if(A64Translator *t, IrCond cond, IrRef flags, int64_t page_offset);
 void a64_goto_indirect(A64Translator *t, IrRef target, unsigned kind, unsigned jump_class);
 /* To the next instruction by way of the dispatcher: after changes of the mode. */
 void a64_dispatch_next(A64Translator *t);

@@ -40,14 +40,14 @@ X86(jcc, "0F 8E", "Jz", "f64")
 X86(jcc, "0F 8F", "Jz", "f64")
 void x86_jcc(X86Translator *t)
 {
-    x86_jump_if(t, x86_condition(t->insn.opcode), x86_get_flags(t), t->insn.operands[0].imm);
+    x86_branch_if(t, x86_condition(t->insn.opcode), x86_get_flags(t), t->insn.operands[0].imm);
 }
 
 X86(jmp, "EB", "Jb", "f64")
 X86(jmp, "E9", "Jz", "f64")
 void x86_jmp(X86Translator *t)
 {
-    x86_jump(t, t->insn.operands[0].imm);
+    x86_branch(t, t->insn.operands[0].imm);
 }
 
 X86(jmp_indirect, "FF /4", "Ev", "f64")
@@ -120,7 +120,7 @@ static IrRef is_zero(X86Translator *t, IrRef value)
 X86(jcxz, "E3", "Jb", "f64")
 void x86_jcxz(X86Translator *t)
 {
-    x86_jump_if(t, IR_EQ, is_zero(t, count_register(t)), t->insn.operands[0].imm);
+    x86_branch_if(t, IR_EQ, is_zero(t, count_register(t)), t->insn.operands[0].imm);
 }
 
 static void loop(X86Translator *t, int condition)
@@ -136,7 +136,7 @@ static void loop(X86Translator *t, int condition)
                       ir_const(t->unit, IR_I64, 0));
         left = both;
     }
-    x86_jump_if(t, IR_NE, is_zero(t, left), t->insn.operands[0].imm);
+    x86_branch_if(t, IR_NE, is_zero(t, left), t->insn.operands[0].imm);
 }
 
 X86(loopne, "E0", "Jb", "f64")

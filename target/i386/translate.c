@@ -156,23 +156,41 @@ void x86_check_jump(X86Translator *t, int64_t displacement)
     }
 }
 
-void x86_jump(X86Translator *t, int64_t displacement)
+static void check_displacement(X86Translator *t, int64_t displacement)
 {
     if (!is_unlimited(t, t->insn.operand_bytes)) {
         check_branch(t, target_eip(t, displacement), t->insn.operand_bytes);
     }
+}
+
+void x86_jump(X86Translator *t, int64_t displacement)
+{
+    check_displacement(t, displacement);
     x86_goto(t, t->next + displacement);
 }
 
-void x86_jump_if(X86Translator *t, IrCond cond, IrRef flags, int64_t displacement)
+void x86_branch(X86Translator *t, int64_t displacement)
 {
-    if (is_unlimited(t, t->insn.operand_bytes)) {
-        t->side_exits++;
-        ir_exit_if(t->unit, cond, flags, t->next + displacement);
+    if (!ir_goes_round(t->unit, t->next + displacement, t->max_insns)) {
+        x86_jump(t, displacement);
         return;
     }
-    ir_exit_if(t->unit, ir_cond_invert(cond), flags, t->next);
-    x86_jump(t, displacement);
+    check_displacement(t, displacement);
+    t->unit->rounds++;
+    t->next = t->unit->start;
+}
+
+void x86_branch_if(X86Translator *t, IrCond cond, IrRef flags, int64_t displacement)
+{
+    int64_t target = t->next + displacement;
+
+    t->side_exits++;
+    if (is_unlimited(t, t->insn.operand_bytes) && !ir_goes_round(t->unit, target, t->max_insns)) {
+        ir_exit_if(t->unit, cond, flags, target);
+    } else {
+        ir_exit_if(t->unit, ir_cond_invert(cond), flags, t->next);
+        x86_branch(t, displacement);
+    }
 }
 
 void x86_jump_indirect(X86Translator *t, IrRef eip, unsigned kind)
@@ -227,9 +245,12 @@ static void translate_instruction(X86Translator *t, X86DecodeResult result)
 void x86_translate(IrUnit *unit, TcgState *env, TcgCode *code, uint16_t start, uint64_t mode,
                    unsigned max_insns)
 {
-    X86Translator t = {
-        .unit = unit, .cpu = x86_cpu_of_env(env), .code = code, .mode = mode, .next = start
-    };
+    X86Translator t = { .unit = unit,
+                        .cpu = x86_cpu_of_env(env),
+                        .code = code,
+                        .mode = mode,
+                        .next = start,
+                        .max_insns = max_insns };
     bool shadow = false;
 
     unit->insn_count = 0;
@@ -251,7 +272,7 @@ void x86_translate(IrUnit *unit, TcgState *env, TcgCode *code, uint16_t start, u
         t.next = (uint16_t)(t.offset + t.insn.length);
         translate_instruction(&t, result);
         unit->insn_count++;
-        unit->end = MAX(unit->end, t.next);
+        unit->end = MAX(unit->end, t.offset + t.insn.length);
         if (t.ended) {
             return;
         }

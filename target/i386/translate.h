@@ -23,7 +23,7 @@ struct X86Translator {
     uint16_t next;          /* behind it; may be in the next page */
     bool ended;             /* the unit has got its last control op */
     bool shadow;            /* this instruction holds back interrupts until the next one is done */
-    unsigned side_exits;
+    unsigned side_exits, max_insns;
     IrRef address;          /* of the memory operand, once it has been computed */
     int64_t address_imm;    /* to be added to it */
     bool has_address;
@@ -146,14 +146,16 @@ IrRef x86_next_eip(X86Translator *t, unsigned bytes);
 /* alu.c: one atomic step on host memory, as helpers of locked instructions do it; returns what was there. */
 uint64_t x86_compare_and_swap(void *place, unsigned size, uint64_t expected, uint64_t wanted);
 
-/* Control. All but x86_jump_if end the unit. */
+/* Control. All but the branches end the unit. */
 void x86_goto(X86Translator *t, int64_t page_offset);
 /* A relative branch by displacement from the next instruction; checks the limit where there is one. */
 void x86_jump(X86Translator *t, int64_t displacement);
 /* Raises #GP when the target is beyond CS's limit: for CALL, which has not pushed anything then. */
 void x86_check_jump(X86Translator *t, int64_t displacement);
 void x86_check_target(X86Translator *t, IrRef eip);
-void x86_jump_if(X86Translator *t, IrCond cond, IrRef flags, int64_t displacement);
+/* Jumps that loops end with: where they lead to the unit's start, it may go on with another round. */
+void x86_branch(X86Translator *t, int64_t displacement);
+void x86_branch_if(X86Translator *t, IrCond cond, IrRef flags, int64_t displacement);
 /* To an EIP (i64, of operand size). kind: IR_JUMP, IR_CALL, IR_RETURN. */
 void x86_jump_indirect(X86Translator *t, IrRef eip, unsigned kind);
 /* On with the next instruction by way of the dispatcher: the mode may have changed. */

@@ -190,12 +190,12 @@ static void test_dma(gconstpointer interp)
     f.rig.cpu->x[2] = 2;
     isa_rig_run(&f.rig, RIG_RAM);
     killed = run->invalidated_units;
-    /* Beside the code, then into it: once. */
+    /* Beside the code, then into both of its units, the loop and what follows it: once. */
     for (unsigned i = 0; i < 3; i++) {
         g_assert_true(memory_is_watched_code(f.rig.machine, f.rig.machine->ram.ram_offset) ==
                       (i < 2));
-        g_assert_cmpint(address_space_write(&f.rig.machine->memory_space, RIG_RAM + (i ? 4 : 0x800),
-                                            0x91004000, 4, MEMORY_ATTRIBUTES_DMA),
+        g_assert_cmpint(address_space_write(&f.rig.machine->memory_space, RIG_RAM + (i ? 12 : 0x800),
+                                            0x91004000, 8, MEMORY_ATTRIBUTES_DMA),
                         ==, MEMORY_OK);
         g_assert_true((run->invalidated_units > killed) == (i > 0));
     }

@@ -230,6 +230,21 @@ static inline void ir_begin_insn(IrUnit *unit, uint16_t page_offset, int64_t raw
     }
 }
 
+enum { IR_MAX_ROUNDS = 3, IR_MAX_LOOP = 32 };
+
+/*
+ * Whether the present instruction, which branches to page_offset, should be followed by the unit's first, for another
+ * round of a short loop: rounds in one unit share look-ups, and write no flags down between them. Then the target counts the
+ * round and leaves where the branch is not taken.
+ */
+static inline bool ir_goes_round(const IrUnit *unit, int64_t page_offset, unsigned max_insns)
+{
+    unsigned longer = unit->begun + unit->begun / (unit->rounds + 1);
+
+    return page_offset == unit->start && unit->rounds < IR_MAX_ROUNDS &&
+           longer <= (max_insns < IR_MAX_LOOP ? max_insns : IR_MAX_LOOP);
+}
+
 /* Control: leaves to a page-relative pc; the first only when cond holds. */
 static inline void ir_exit_if(IrUnit *unit, IrCond cond, IrRef flags, int64_t page_offset)
 {

@@ -17,7 +17,7 @@ void ir_unit_init(IrUnit *unit, const IrVar *vars, unsigned var_count)
     unit->breaks = NULL;
     unit->count_var = 0;
     unit->count_base = 0;
-    unit->begun = 0;
+    unit->begun = unit->rounds = 0;
     unit->start = unit->end = 0;
     unit->insn_count = 0;
     unit->count = 1;

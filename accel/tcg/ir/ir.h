@@ -395,6 +395,7 @@ typedef struct {
     const TcgHelper *check_break;
     IrRef count_base;
     unsigned begun;        /* instructions that ir_begin_insn has begun */
+    unsigned rounds;       /* of a loop, besides the first (ir_goes_round) */
     unsigned count;        /* ops in use */
     bool full;             /* an op did not fit: the translation must be redone with fewer instructions */
     IrOp ops[IR_MAX_OPS];

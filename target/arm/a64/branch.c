@@ -10,7 +10,7 @@ enum { SEMIHOSTING_HLT = 0xf000, SEMIHOSTING_WAIT_US = 1000 };
 INSTRUCTION(b, "000101 imm26:s26")
 static bool translate_b(A64Translator *t, const A64Fields *f)
 {
-    a64_goto(t, t->offset + (int64_t)f->imm26 * 4);
+    a64_branch(t, t->offset + (int64_t)f->imm26 * 4);
     return true;
 }
 
@@ -35,9 +35,9 @@ static bool translate_b_cond(A64Translator *t, const A64Fields *f)
     int64_t target = t->offset + (int64_t)f->imm19 * 4;
 
     if (f->cond >= 14) {
-        a64_goto(t, target);
+        a64_branch(t, target);
     } else {
-        a64_exit_if(t, (IrCond)f->cond, a64_get_flags(t), target);
+        a64_branch_if(t, (IrCond)f->cond, a64_get_flags(t), target);
     }
     return true;
 }
@@ -48,7 +48,7 @@ static bool translate_cbz(A64Translator *t, const A64Fields *f)
     IrRef value = a64_get(t, f->sf, f->rt);
     IrRef flags = a64_flags(t, IR_OP_andf, a64_type(f->sf), value, value, 0);
 
-    a64_exit_if(t, f->op ? IR_NE : IR_EQ, flags, t->offset + (int64_t)f->imm19 * 4);
+    a64_branch_if(t, f->op ? IR_NE : IR_EQ, flags, t->offset + (int64_t)f->imm19 * 4);
     return true;
 }
 
@@ -60,7 +60,7 @@ static bool translate_tbz(A64Translator *t, const A64Fields *f)
     IrRef bit = a64_const(t, type, (int64_t)(UINT64_C(1) << (32 * f->b5 + f->b40)));
     IrRef flags = a64_flags(t, IR_OP_andf, type, value, bit, 0);
 
-    a64_exit_if(t, f->op ? IR_NE : IR_EQ, flags, t->offset + (int64_t)f->imm14 * 4);
+    a64_branch_if(t, f->op ? IR_NE : IR_EQ, flags, t->offset + (int64_t)f->imm14 * 4);
     return true;
 }
 
