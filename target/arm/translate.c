@@ -2,7 +2,7 @@
 /*
  * The translation loop of A64 and what its instructions share.
  *
- * A unit is an extended block: conditional branches are side exits, and it ends at an unconditional
+ * A unit is an extended block, or some rounds of a loop: conditional branches are side exits, and it ends at an unconditional
  * branch, at what changes the mode, or at the page's end.
  */
 #include "target/arm/translate.h"

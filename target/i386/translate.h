@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Translation of x86 to IR. A unit is an extended block: conditional jumps are side exits, and it ends at an
- * unconditional one, at what changes the mode, or at the page's end.
+ * Translation of x86 to IR. A unit is an extended block, or some rounds of a loop: conditional jumps are side exits, and it ends at
+ * an unconditional one, at what changes the mode, or at the page's end.
  *
  * Values: an operand of 4 bytes is an i32, one of 8 an i64; of 1 and 2 bytes an i64 whose upper bits do not count
  * (flags ops take their width from esz, value ops with IR_MERGE8 or IR_MERGE16 keep the upper bits of their first
