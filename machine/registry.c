@@ -290,15 +290,15 @@ void machine_apply_globals(Machine *machine, Device *device, const char *type_na
         g_autoptr(GError) error = NULL;
         g_autofree char *who = NULL;
 
+        if (!property_find(table, global->property)) {
+            table = device->type->bus_properties;
+        }
         if (global->driver ? strcmp(global->driver, type_name) != 0 &&
                                  (!alias || strcmp(global->driver, alias) != 0)
                            : !property_find(table, global->property)) {
             continue;
         }
         global->used = true;
-        if (!property_find(table, global->property)) {
-            table = device->type->bus_properties;
-        }
         who = g_strdup_printf("-global %s.%s", global->driver, global->property);
         if (!property_set(machine, table, device, who, global->property, global->value, &error)) {
             g_printerr("kaso: warning: %s\n", error->message);

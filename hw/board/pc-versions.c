@@ -42,6 +42,11 @@ static void uuid_in_order(PcVersion *version)
     version->uuid_in_order = true;
 }
 
+static void no_queue_reset(PcVersion *version)
+{
+    version->queue_reset = false;
+}
+
 static void small_firmware(PcVersion *version)
 {
     version->firmware = "bios.bin";
@@ -49,9 +54,9 @@ static void small_firmware(PcVersion *version)
 }
 
 static const PcDifference differences[] = {
-    { 1, 7, small_firmware },  { 2, 1, uuid_in_order }, { 2, 4, no_fw_cfg_dma },
-    { 2, 5, fw_cfg_unsorted }, { 2, 6, legacy_virtio }, { 2, 8, no_tcg_cpuid },
-    { 2, 10, no_pci_hole64 },
+    { 1, 7, small_firmware },  { 2, 1, uuid_in_order },  { 2, 4, no_fw_cfg_dma },
+    { 2, 5, fw_cfg_unsorted }, { 2, 6, legacy_virtio },  { 2, 8, no_tcg_cpuid },
+    { 2, 10, no_pci_hole64 },  { 7, 1, no_queue_reset },
 };
 
 PcVersion pc_version(const char *board_name)
@@ -60,6 +65,7 @@ PcVersion pc_version(const char *board_name)
         .fw_cfg_dma = true,
         .fw_cfg_sorted = true,
         .virtio_modern = true,
+        .queue_reset = true,
         .pci_hole64 = true,
         .tcg_cpuid = true,
         .align_gigabyte = true,

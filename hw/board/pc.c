@@ -513,6 +513,9 @@ bool pc_build(Machine *machine, Pc *pc, const PcChipset *chipset, GError **error
         machine_add_default(machine, "disable-modern", "on");
         machine_add_default(machine, "disable-legacy", "off");
     }
+    if (!pc->version.queue_reset) {
+        machine_add_default(machine, "queue_reset", "off");
+    }
     if (!pc->version.tcg_cpuid) {
         machine_add_default(machine, "tcg-cpuid", "off");
     }

@@ -16,6 +16,7 @@ typedef struct {
     bool fw_cfg_dma;          /* fw_cfg has its DMA interface */
     bool fw_cfg_sorted;       /* its files are in order of names */
     bool virtio_modern;       /* virtio devices on PCI have the interface of virtio 1.0 */
+    bool queue_reset;         /* of virtio devices */
     bool pci_hole64;          /* a window above 4 GiB for what is plugged, whatever firmware placed there */
     bool uuid_in_order;       /* SMBIOS has the UUID's bytes in the order of its text */
     bool tcg_cpuid;           /* CPUID says who translates */

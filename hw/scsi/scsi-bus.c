@@ -180,6 +180,13 @@ void scsi_bus_abort(ScsiBus *bus)
     }
 }
 
+void scsi_bus_abort_if(ScsiBus *bus, ScsiRequestTest *test, const void *data)
+{
+    for (unsigned i = 0; i < bus->bus.devices->len; i++) {
+        scsi_drive_abort_if(scsi_drive(bus->bus.devices->pdata[i]), test, data, SCSI_ABORTED);
+    }
+}
+
 void scsi_bus_reset(ScsiBus *bus)
 {
     for (unsigned i = 0; i < bus->bus.devices->len; i++) {

@@ -98,13 +98,18 @@ void scsi_request_start(ScsiBus *bus, unsigned target, unsigned lun, ScsiRequest
 void scsi_request_start_later(ScsiBus *bus, unsigned target, unsigned lun, ScsiRequest *request);
 /* Ends requests of a unit early with `outcome`: at once, or when the image has answered. tag NULL: all. */
 void scsi_drive_abort(ScsiDrive *drive, const uint64_t *tag, ScsiOutcome outcome);
+/* The same for those that the test picks. */
+typedef bool ScsiRequestTest(const ScsiRequest *request, const void *data);
+void scsi_drive_abort_if(ScsiDrive *drive, ScsiRequestTest *test, const void *data,
+                         ScsiOutcome outcome);
 bool scsi_drive_has_request(const ScsiDrive *drive, const uint64_t *tag);
 /* Whether one of them has been aborted and waits for the image. */
 bool scsi_drive_is_aborting(const ScsiDrive *drive, const uint64_t *tag);
 /* LOGICAL UNIT RESET: requests end, and the unit is as after power-on. */
 void scsi_drive_reset(ScsiDrive *drive);
-/* Of all units: what is under way ends; and a reset besides. */
+/* Of all units: what is under way ends; a part of it; and a reset besides. */
 void scsi_bus_abort(ScsiBus *bus);
+void scsi_bus_abort_if(ScsiBus *bus, ScsiRequestTest *test, const void *data);
 void scsi_bus_reset(ScsiBus *bus);
 
 /* For the files of this folder: takes up what was held. */

@@ -426,15 +426,29 @@ static bool matches(const ScsiRequest *r, const uint64_t *tag)
     return !tag || r->tag == *tag;
 }
 
+static bool has_tag(const ScsiRequest *r, const void *tag)
+{
+    return matches(r, tag);
+}
+
 void scsi_drive_abort(ScsiDrive *drive, const uint64_t *tag, ScsiOutcome outcome)
+{
+    scsi_drive_abort_if(drive, has_tag, tag, outcome);
+}
+
+void scsi_drive_abort_if(ScsiDrive *drive, ScsiRequestTest *test, const void *data,
+                         ScsiOutcome outcome)
 {
     ScsiRequest *next;
 
     for (ScsiRequest *r = drive->requests; r; r = next) {
         next = r->next;
-        if (matches(r, tag) && r->in_flight) {
+        if (!test(r, data)) {
+            continue;
+        }
+        if (r->in_flight) {
             r->outcome = outcome;
-        } else if (matches(r, tag)) {
+        } else {
             end(r, outcome);
         }
     }

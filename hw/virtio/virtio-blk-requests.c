@@ -398,12 +398,18 @@ void virtio_blk_on_event(void *opaque, const char *event, const char *json_data)
     }
 }
 
-void virtio_blk_forget_held(VirtioBlk *blk)
+void virtio_blk_forget_held(VirtioBlk *blk, const VirtQueue *queue)
 {
-    while (blk->held) {
-        VirtioBlkRequest *request = blk->held;
+    VirtioBlkRequest **link = &blk->held;
 
-        blk->held = request->next;
+    while (*link) {
+        VirtioBlkRequest *request = *link;
+
+        if (queue && request->element->queue != queue) {
+            link = &request->next;
+            continue;
+        }
+        *link = request->next;
         virtqueue_free_element(request->element);
         g_free(request);
     }

@@ -53,8 +53,13 @@ static void virtio_blk_reset(VirtioDevice *virtio)
 {
     VirtioBlk *blk = virtio_blk(virtio);
 
-    virtio_blk_forget_held(blk);
+    virtio_blk_forget_held(blk, NULL);
     set_writeback(blk, blk->original_writeback);
+}
+
+static void virtio_blk_queue_reset(VirtQueue *queue)
+{
+    virtio_blk_forget_held(virtio_blk(queue->virtio), queue);
 }
 
 /* 5.2.6.2: a driver that cannot flush must not need to. */
@@ -67,7 +72,7 @@ static void virtio_blk_status_changed(VirtioDevice *virtio)
 
 static void virtio_blk_state_loaded(VirtioDevice *virtio)
 {
-    virtio_blk_forget_held(virtio_blk(virtio));
+    virtio_blk_forget_held(virtio_blk(virtio), NULL);
     set_writeback(virtio_blk(virtio), virtio_blk(virtio)->writeback);
 }
 
@@ -274,7 +279,7 @@ static void virtio_blk_unrealize(VirtioDevice *virtio)
         blk->event = NULL;
         block_set_context(blk->disk.drive, NULL, NULL, NULL, NULL);
     }
-    virtio_blk_forget_held(blk);
+    virtio_blk_forget_held(blk, NULL);
     disk_disclaim(&blk->disk);
 }
 
@@ -288,6 +293,7 @@ static const VirtioType virtio_blk_type = {
     .unrealize = virtio_blk_unrealize,
     .features = virtio_blk_features,
     .reset = virtio_blk_reset,
+    .queue_reset = virtio_blk_queue_reset,
     .status_changed = virtio_blk_status_changed,
     .state_loaded = virtio_blk_state_loaded,
     .drain = virtio_blk_drain,

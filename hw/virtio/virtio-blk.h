@@ -54,6 +54,7 @@ void virtio_blk_retake(VirtQueue *queue, VirtioElement *element);
 void virtio_blk_run_in_thread(IoThreadEvent *event, void *opaque);
 /* The machine's: what is held goes on. */
 void virtio_blk_on_event(void *opaque, const char *event, const char *json_data);
-void virtio_blk_forget_held(VirtioBlk *blk);
+/* queue NULL: of all queues. */
+void virtio_blk_forget_held(VirtioBlk *blk, const VirtQueue *queue);
 
 #endif

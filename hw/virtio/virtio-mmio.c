@@ -36,6 +36,7 @@ enum {
     QUEUE_DEVICE_HIGH = 0x0a4,
     SHM_LEN_LOW = 0x0b0,
     SHM_BASE_HIGH = 0x0bc,
+    QUEUE_RESET = 0x0c0,
     CONFIG_GENERATION = 0x0fc,
     CONFIG = 0x100,
 
@@ -105,6 +106,9 @@ static uint32_t read_modern(VirtioMmio *mmio, VirtQueue *queue, unsigned offset)
 {
     if (offset == QUEUE_READY) {
         return queue && queue->state->enabled;
+    }
+    if (offset == QUEUE_RESET) {
+        return queue && virtio_queue_is_resetting(queue);
     }
     if (offset == CONFIG_GENERATION) {
         return mmio->virtio->config_generation;
@@ -236,12 +240,14 @@ static void write_modern(VirtioMmio *mmio, VirtQueue *queue, unsigned offset, ui
     if (!queue) {
         return;
     }
-    if (offset != QUEUE_READY) {
+    if (offset == QUEUE_RESET) {
+        virtio_write_queue_reset(queue, value);
+    } else if (offset != QUEUE_READY) {
         write_queue_address(queue, offset, value);
     } else if (value & 1) {
         virtqueue_enable(queue);
     } else {
-        virtqueue_reset(queue);
+        virtio_reset_queue(queue);
     }
 }
 

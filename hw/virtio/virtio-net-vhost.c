@@ -74,11 +74,22 @@ static void start(VirtioNetVhost *v)
     }
 }
 
+/* A driver that resets one queue is served by us until the queue is back. */
+static bool queues_enabled(const VirtioNet *net)
+{
+    for (unsigned i = 0; i < 2U * net->pairs_used; i++) {
+        if (!net->virtio.queues[i].state->enabled) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void virtio_net_vhost_update(VirtioNet *net)
 {
     VirtioNetVhost *v = net->vhost;
     unsigned wanted = v && net->up && virtio_running(&net->virtio) && net->link_up && !v->failed &&
-                              machine_running(virtio_machine(&net->virtio))
+                              queues_enabled(net) && machine_running(virtio_machine(&net->virtio))
                           ? net->pairs_used
                           : 0;
 

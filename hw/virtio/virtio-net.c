@@ -157,6 +157,12 @@ static void virtio_net_reset(VirtioDevice *virtio)
     virtio_net_apply_offloads(net);
 }
 
+/* The kernel has no queue that is not there; the next kick of the new one brings it back. */
+static void virtio_net_queue_reset(VirtQueue *queue)
+{
+    virtio_net_vhost_update(virtio_net(queue->virtio));
+}
+
 static void virtio_net_config_read(VirtioDevice *virtio)
 {
     VirtioNet *net = virtio_net(virtio);
@@ -309,6 +315,7 @@ static const VirtioType virtio_net_type = {
     .unrealize = virtio_net_unrealize,
     .features = virtio_net_features,
     .reset = virtio_net_reset,
+    .queue_reset = virtio_net_queue_reset,
     .status_changed = status_changed,
     .config_read = virtio_net_config_read,
     .config_written = virtio_net_config_written,

@@ -63,6 +63,8 @@ enum {
     COMMON_QUEUE_DESC = 0x20,
     COMMON_QUEUE_DRIVER = 0x28,
     COMMON_QUEUE_DEVICE = 0x30,
+    COMMON_QUEUE_NOTIFY_DATA = 0x38,
+    COMMON_QUEUE_RESET = 0x3a,
 };
 
 /* Legacy registers. */
@@ -234,6 +236,8 @@ static uint64_t common_field(VirtioDevice *virtio, unsigned field)
         return s ? s->available : 0;
     case COMMON_QUEUE_DEVICE:
         return s ? s->used : 0;
+    case COMMON_QUEUE_RESET:
+        return queue && virtio_queue_is_resetting(queue);
     }
     return 0;
 }
@@ -241,7 +245,7 @@ static uint64_t common_field(VirtioDevice *virtio, unsigned field)
 /* The field that holds an offset, and its width. */
 static unsigned common_field_at(unsigned offset, unsigned *width)
 {
-    if (offset >= COMMON_QUEUE_DESC) {
+    if (offset >= COMMON_QUEUE_DESC && offset < COMMON_QUEUE_NOTIFY_DATA) {
         *width = 8;
     } else if (offset < COMMON_CONFIG_VECTOR) {
         *width = 4;
@@ -299,6 +303,9 @@ static void common_write_queue(VirtioDevice *virtio, unsigned offset, uint32_t v
             log_guest_error(virtio_name(virtio), "queue_enable of queue %u set to %u", queue->index,
                             value);
         }
+        break;
+    case COMMON_QUEUE_RESET:
+        virtio_write_queue_reset(queue, value);
         break;
     case COMMON_QUEUE_DESC:
     case COMMON_QUEUE_DRIVER:

@@ -245,6 +245,22 @@ static void virtio_scsi_reset(VirtioDevice *virtio)
     scsi->events_missed = false;
 }
 
+static bool is_of_queue(const ScsiRequest *r, const void *queue)
+{
+    return container_of((ScsiRequest *)r, Request, scsi)->element->queue == queue;
+}
+
+static void virtio_scsi_queue_reset(VirtQueue *queue)
+{
+    VirtioScsi *scsi = virtio_scsi(queue->virtio);
+
+    if (queue->index == VIRTIO_SCSI_CONTROL_QUEUE) {
+        virtio_scsi_forget_functions(scsi);
+    } else if (queue->index >= VIRTIO_SCSI_REQUEST_QUEUES) {
+        scsi_bus_abort_if(&scsi->bus, is_of_queue, queue);
+    }
+}
+
 static void virtio_scsi_state_loaded(VirtioDevice *virtio)
 {
     VirtioScsi *scsi = virtio_scsi(virtio);
@@ -335,6 +351,7 @@ static const VirtioType virtio_scsi_type = {
     .realize = virtio_scsi_realize,
     .features = virtio_scsi_features,
     .reset = virtio_scsi_reset,
+    .queue_reset = virtio_scsi_queue_reset,
     .drain = virtio_scsi_drain,
     .config_read = virtio_scsi_config_read,
     .config_written = virtio_scsi_config_written,

@@ -507,6 +507,24 @@ static void virtio_serial_unrealize(VirtioDevice *virtio)
     drop_pending(virtio_serial(virtio));
 }
 
+static void drop_blocked(VirtioSerialPort *port)
+{
+    port->blocked_offset = 0;
+    if (port->blocked) {
+        virtqueue_free_element(port->blocked);
+        port->blocked = NULL;
+    }
+}
+
+static void virtio_serial_queue_reset(VirtQueue *queue)
+{
+    VirtioSerialPort *port = port_of_queue(queue);
+
+    if (port && port->blocked && port->blocked->queue == queue) {
+        drop_blocked(port);
+    }
+}
+
 static void virtio_serial_reset(VirtioDevice *virtio)
 {
     VirtioSerial *serial = virtio_serial(virtio);
@@ -520,11 +538,7 @@ static void virtio_serial_reset(VirtioDevice *virtio)
             continue;
         }
         virtio_serial_set_guest_open(port, false);
-        port->blocked_offset = 0;
-        if (port->blocked) {
-            virtqueue_free_element(port->blocked);
-            port->blocked = NULL;
-        }
+        drop_blocked(port);
     }
 }
 
@@ -557,6 +571,7 @@ static const VirtioType virtio_serial_type = {
     .unrealize = virtio_serial_unrealize,
     .features = virtio_serial_features,
     .reset = virtio_serial_reset,
+    .queue_reset = virtio_serial_queue_reset,
     .config_written = virtio_serial_config_written,
 };
 

@@ -254,33 +254,38 @@ void virtio_sound_pcm_realize(VirtioSound *sound, unsigned stream, Audiodev *aud
                                   play ? &play_client : &record_client, pcm);
 }
 
+void virtio_sound_pcm_forget(PcmStream *pcm)
+{
+    pcm->done = 0;
+    g_queue_clear_full(&pcm->pending, (GDestroyNotify)virtqueue_free_element);
+}
+
 void virtio_sound_pcm_reset(PcmStream *pcm)
 {
     pcm->state = PCM_NEW;
     pcm->format = 5; /* S16 */
     pcm->rate = 7;   /* 48000 */
     pcm->channels = CHANNELS_MOST;
-    pcm->buffer_bytes = pcm->period_bytes = pcm->done = 0;
+    pcm->buffer_bytes = pcm->period_bytes = 0;
     if (pcm->audio) {
         audio_stream_stop(pcm->audio);
     }
-    g_queue_clear_full(&pcm->pending, (GDestroyNotify)virtqueue_free_element);
+    virtio_sound_pcm_forget(pcm);
 }
 
 void virtio_sound_pcm_unrealize(PcmStream *pcm)
 {
     audio_stream_free(pcm->audio);
     pcm->audio = NULL;
-    g_queue_clear_full(&pcm->pending, (GDestroyNotify)virtqueue_free_element);
+    virtio_sound_pcm_forget(pcm);
 }
 
 void virtio_sound_pcm_state_loaded(PcmStream *pcm)
 {
-    g_queue_clear_full(&pcm->pending, (GDestroyNotify)virtqueue_free_element);
+    virtio_sound_pcm_forget(pcm);
     if (!formats[pcm->format] || pcm->channels == 0) {
         virtio_sound_pcm_reset(pcm);
     }
-    pcm->done = 0;
     follow(pcm);
 }
 

@@ -193,6 +193,17 @@ static void virtio_sound_reset(VirtioDevice *virtio)
     }
 }
 
+static void virtio_sound_queue_reset(VirtQueue *queue)
+{
+    VirtioSound *sound = virtio_sound(queue->virtio);
+
+    for (unsigned i = 0; i < sound->streams; i++) {
+        if (queue == (virtio_sound_plays(sound, i) ? sound->play : sound->record)) {
+            virtio_sound_pcm_forget(&sound->pcm[i]);
+        }
+    }
+}
+
 static void virtio_sound_state_loaded(VirtioDevice *virtio)
 {
     VirtioSound *sound = virtio_sound(virtio);
@@ -266,6 +277,7 @@ static const VirtioType virtio_sound_type = {
     .unrealize = virtio_sound_unrealize,
     .features = virtio_sound_features,
     .reset = virtio_sound_reset,
+    .queue_reset = virtio_sound_queue_reset,
     .state_loaded = virtio_sound_state_loaded,
     .retake = virtio_sound_retake,
 };

@@ -56,6 +56,8 @@ static inline bool virtio_sound_plays(const VirtioSound *sound, unsigned stream)
 void virtio_sound_pcm_realize(VirtioSound *sound, unsigned stream, Audiodev *audiodev);
 void virtio_sound_pcm_unrealize(PcmStream *pcm);
 void virtio_sound_pcm_reset(PcmStream *pcm);
+/* Its buffers are no longer the device's. */
+void virtio_sound_pcm_forget(PcmStream *pcm);
 /* The driver's wishes; each returns a VIRTIO_SND_S_…. parameters: of SET_PARAMS, VIRTIO_SND_SET_PARAMS_SIZE bytes. */
 uint32_t virtio_sound_pcm_set(PcmStream *pcm, const uint8_t *parameters);
 uint32_t virtio_sound_pcm_go(PcmStream *pcm, PcmState state);

@@ -114,10 +114,48 @@ void virtio_set_dma_allowed(VirtioDevice *virtio, bool allowed)
     }
 }
 
+void virtio_reset_queue(VirtQueue *queue)
+{
+    const VirtioType *type = queue->virtio->type;
+
+    queue->state->enabled = false;
+    virtqueue_orphan(queue);
+    if (type->queue_reset) {
+        type->queue_reset(queue);
+    }
+    virtqueue_reset(queue);
+    virtqueue_vector_changed(queue);
+}
+
+bool virtio_queue_is_resetting(const VirtQueue *queue)
+{
+    return !queue->state->enabled && queue->orphans;
+}
+
+void virtio_write_queue_reset(VirtQueue *queue, uint32_t value)
+{
+    if (value != 1 || !virtio_has_feature(queue->virtio, VIRTIO_F_RING_RESET)) {
+        log_guest_error(virtio_name(queue->virtio), "queue_reset of queue %u set to %u%s",
+                        queue->index, value, value == 1 ? " without the feature" : "");
+    } else if (queue->state->enabled) {
+        virtio_reset_queue(queue);
+    }
+}
+
+static bool has_orphans(const VirtioDevice *virtio)
+{
+    for (unsigned i = 0; i < virtio->queue_count; i++) {
+        if (virtio->queues[i].orphans) {
+            return true;
+        }
+    }
+    return false;
+}
+
 uint8_t virtio_read_status(const VirtioDevice *virtio)
 {
     /* A reset is complete, and reads as such, when the requests it has cut off have ended. */
-    if (!virtio->status && virtio->orphans) {
+    if (!virtio->status && has_orphans(virtio)) {
         return VIRTIO_STATUS_NEEDS_RESET;
     }
     return virtio->status;
@@ -160,8 +198,10 @@ void virtio_write_status(VirtioDevice *virtio, uint8_t status)
 
 uint64_t virtio_offered(const VirtioDevice *virtio, bool legacy)
 {
-    return legacy ? virtio->offered & ~(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_ACCESS_PLATFORM))
-                  : virtio->offered & ~BIT(VIRTIO_F_ANY_LAYOUT);
+    const uint64_t modern =
+        BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_ACCESS_PLATFORM) | BIT(VIRTIO_F_RING_RESET);
+
+    return virtio->offered & ~(legacy ? modern : BIT(VIRTIO_F_ANY_LAYOUT));
 }
 
 void virtio_write_features(VirtioDevice *virtio, uint32_t select, uint32_t value)
@@ -228,6 +268,9 @@ static void choose_features(VirtioDevice *virtio)
     }
     if (options->iommu_platform) {
         virtio->offered |= BIT(VIRTIO_F_ACCESS_PLATFORM);
+    }
+    if (options->queue_reset) {
+        virtio->offered |= BIT(VIRTIO_F_RING_RESET);
     }
 }
 

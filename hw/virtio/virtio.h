@@ -38,6 +38,7 @@ enum {
     VIRTIO_F_EVENT_IDX = 29,
     VIRTIO_F_VERSION_1 = 32,
     VIRTIO_F_ACCESS_PLATFORM = 33,
+    VIRTIO_F_RING_RESET = 40,
 };
 
 enum {
@@ -85,6 +86,7 @@ struct VirtQueue {
     unsigned index;
     uint16_t maximum_size;
     uint16_t in_flight;   /* taken, not yet pushed */
+    unsigned orphans;     /* taken, and forgotten by a reset: their buffers are still in use */
     VirtioElement *taken; /* and not yet returned, the newest first */
     uint32_t generation;  /* changes at each reset, so that late completions are recognised */
     VirtQueueHandler *handler;
@@ -129,6 +131,11 @@ struct VirtioType {
     uint64_t (*features)(VirtioDevice *virtio);
     /* Back to the state after realize; requests in flight are forgotten by their generation. */
     void (*reset)(VirtioDevice *virtio);
+    /*
+     * The driver has reset one queue: lets go of its chains that wait for something. Those in flight are returned as ever; the queue
+     * has forgotten them. NULL: none wait.
+     */
+    void (*queue_reset)(VirtQueue *queue);
     /* Main loop only: waits until no request is in flight. */
     void (*drain)(VirtioDevice *virtio);
     /* Of the driver's status, or of whether the device may use memory. */
@@ -192,7 +199,6 @@ struct VirtioDevice {
     unsigned queue_count;
     uint8_t *taken; /* chains of a saved state; used while it is saved and loaded */
     uint32_t taken_size;
-    unsigned orphans; /* requests in flight that a reset has forgotten */
     bool dma_allowed;
     struct VirtioDoorbells *doorbells; /* while kicks come by descriptor */
     /* The RAM range of the last translation: guest physical to host. */
@@ -289,6 +295,11 @@ void virtqueue_enable(VirtQueue *queue);
 /* The one-address layout of legacy transports; address 0 turns the queue off. */
 void virtqueue_enable_legacy(VirtQueue *queue, uint64_t address, uint64_t alignment);
 void virtqueue_reset(VirtQueue *queue);
+/* The driver resets one queue (2.6.1). It is not over while virtio_queue_is_resetting. */
+void virtio_reset_queue(VirtQueue *queue);
+bool virtio_queue_is_resetting(const VirtQueue *queue);
+/* The same for drivers, by the transport's register. */
+void virtio_write_queue_reset(VirtQueue *queue, uint32_t value);
 void virtqueue_free_element(VirtioElement *element);
 /* The chain of a head, whatever the available ring says. NULL when the device is (now) broken. */
 VirtioElement *virtqueue_take(VirtQueue *queue, unsigned head);
@@ -342,7 +353,7 @@ extern const Property virtio_slot_properties[];
         VIRTIO_OPTION(iommu_platform, "iommu_platform", "off",                                     \
                       "offer platform-defined addresses"),                                         \
         VIRTIO_OPTION(packed, "packed", "off", "accepted; packed rings are not offered"),          \
-        VIRTIO_OPTION(queue_reset, "queue_reset", "on", "accepted; queue reset is not offered"),   \
+        VIRTIO_OPTION(queue_reset, "queue_reset", "on", "offer the reset of single queues"),   \
         VIRTIO_OPTION(in_order, "in_order", "off", "accepted; has no effect"),                     \
         VIRTIO_OPTION(use_started, "use-started", "on", "accepted; has no effect"),                \
         VIRTIO_OPTION(use_disabled_flag, "use-disabled-flag", "on", "accepted; has no effect"),    \
@@ -360,10 +371,9 @@ extern const StateField virtqueue_state_fields[], virtqueue_fields[];
         STATE_STRUCTS(VirtioDevice, queues, virtqueue_fields),                                     \
         STATE_BUFFER(VirtioDevice, taken, taken_size,                                              \
                      VIRTIO_MAX_QUEUES *VIRTIO_MAX_QUEUE_SIZE * 4),                                \
-        STATE_DERIVED(VirtioDevice, taken_size), STATE_DERIVED(VirtioDevice, orphans),             \
-        STATE_DERIVED(VirtioDevice, dma_allowed), STATE_DERIVED(VirtioDevice, window_start),       \
-        STATE_DERIVED(VirtioDevice, window_size), STATE_DERIVED(VirtioDevice, window_generation),  \
-        STATE_DERIVED(VirtioDevice, window_host)
+        STATE_DERIVED(VirtioDevice, taken_size), STATE_DERIVED(VirtioDevice, dma_allowed),         \
+        STATE_DERIVED(VirtioDevice, window_start), STATE_DERIVED(VirtioDevice, window_size),       \
+        STATE_DERIVED(VirtioDevice, window_generation), STATE_DERIVED(VirtioDevice, window_host)
 
 /*
  * Defines and registers the four device types of a kind. stem: "virtio-blk"; symbol: virtio_blk, with

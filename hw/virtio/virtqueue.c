@@ -344,7 +344,7 @@ void virtqueue_free_element(VirtioElement *element)
     if (element->generation == queue->generation) {
         queue->in_flight--;
     } else {
-        queue->virtio->orphans--;
+        queue->orphans--;
     }
     g_free(element);
 }
@@ -525,7 +525,7 @@ void virtqueue_enable_legacy(VirtQueue *queue, uint64_t address, uint64_t alignm
     VirtQueueState *s = queue->state;
 
     if (!address) {
-        virtqueue_reset(queue);
+        virtio_reset_queue(queue);
         return;
     }
     s->descriptors = address;
@@ -538,7 +538,7 @@ void virtqueue_enable_legacy(VirtQueue *queue, uint64_t address, uint64_t alignm
 void virtqueue_orphan(VirtQueue *queue)
 {
     virtqueue_forget_taken(queue);
-    queue->virtio->orphans += queue->in_flight;
+    queue->orphans += queue->in_flight;
     queue->in_flight = 0;
     queue->generation++;
 }
@@ -567,10 +567,17 @@ const StateField virtqueue_state_fields[] = {
 
 /* A kick that waited for the main loop waits again after loading; what is in flight is the device's affair. */
 const StateField virtqueue_fields[] = {
-    STATE_MOST(VirtQueue, kick_deferred, 1), STATE_DERIVED(VirtQueue, in_flight),
-    STATE_DERIVED(VirtQueue, taken),         STATE_DERIVED(VirtQueue, generation),
-    STATE_DERIVED(VirtQueue, descriptors),   STATE_DERIVED(VirtQueue, available),
-    STATE_DERIVED(VirtQueue, used),          STATE_DERIVED(VirtQueue, map_generation),
-    STATE_DERIVED(VirtQueue, mapped),        STATE_DERIVED(VirtQueue, running),
-    STATE_DERIVED(VirtQueue, signal),        { 0 },
+    STATE_MOST(VirtQueue, kick_deferred, 1),
+    STATE_DERIVED(VirtQueue, in_flight),
+    STATE_DERIVED(VirtQueue, taken),
+    STATE_DERIVED(VirtQueue, generation),
+    STATE_DERIVED(VirtQueue, descriptors),
+    STATE_DERIVED(VirtQueue, available),
+    STATE_DERIVED(VirtQueue, used),
+    STATE_DERIVED(VirtQueue, map_generation),
+    STATE_DERIVED(VirtQueue, mapped),
+    STATE_DERIVED(VirtQueue, running),
+    STATE_DERIVED(VirtQueue, signal),
+    STATE_DERIVED(VirtQueue, orphans),
+    { 0 },
 };

@@ -355,7 +355,7 @@ static void set_queue_mmio(Driver *driver, unsigned queue)
     put(driver, 0x44, 1, 4);
 }
 
-static void set_queue(Driver *driver, unsigned queue)
+void driver_set_queue(Driver *driver, unsigned queue)
 {
     memset(bench_ram(driver->bench, queue_base(queue)), 0, 0x10000);
     driver->available[queue] = driver->used[queue] = driver->next_descriptor[queue] = 0;
@@ -367,6 +367,26 @@ static void set_queue(Driver *driver, unsigned queue)
     } else {
         set_queue_mmio(driver, queue);
     }
+}
+
+static void select_queue(Driver *driver, unsigned queue)
+{
+    put(driver, driver->kind == DRIVE_PCI ? 0x16 : 0x30, queue, driver->kind == DRIVE_PCI ? 2 : 4);
+}
+
+void driver_reset_queue(Driver *driver, unsigned queue)
+{
+    select_queue(driver, queue);
+    put(driver, driver->kind == DRIVE_PCI ? 0x3a : 0xc0, 1, driver->kind == DRIVE_PCI ? 2 : 4);
+}
+
+bool driver_queue_resetting(Driver *driver, unsigned queue)
+{
+    bool pci = driver->kind == DRIVE_PCI;
+
+    select_queue(driver, queue);
+    g_assert_cmpuint(get(driver, pci ? 0x1c : 0x44, pci ? 2 : 4), ==, 0); /* not enabled */
+    return get(driver, pci ? 0x3a : 0xc0, pci ? 2 : 4);
 }
 
 /* A reset may have to wait for requests in flight. */
@@ -395,7 +415,7 @@ void driver_start(Driver *driver, uint64_t wanted, unsigned queues)
         g_assert_cmphex(driver_status(driver), ==, status);
     }
     for (unsigned i = 0; i < queues; i++) {
-        set_queue(driver, i);
+        driver_set_queue(driver, i);
     }
     driver_set_status(driver, status | DRIVER_OK);
 }

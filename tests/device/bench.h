@@ -84,6 +84,11 @@ uint8_t driver_status(Driver *driver);
 void driver_set_status(Driver *driver, uint8_t status);
 /* Reset, feature negotiation (the wanted ones that are offered), `queues` queues, DRIVER_OK. */
 void driver_start(Driver *driver, uint64_t wanted, unsigned queues);
+/* Makes one queue anew, with empty rings. */
+void driver_set_queue(Driver *driver, unsigned queue);
+/* Of modern transports: resets one queue, and whether that goes on. */
+void driver_reset_queue(Driver *driver, unsigned queue);
+bool driver_queue_resetting(Driver *driver, unsigned queue);
 uint64_t driver_config(Driver *driver, unsigned offset, unsigned size);
 void driver_write_config(Driver *driver, unsigned offset, uint64_t value, unsigned size);
 void driver_kick(Driver *driver, unsigned queue);

@@ -24,6 +24,7 @@ enum {
     MOST_PAIRS = 2,
     CONTROL_VQ = 17,
     MULTIQUEUE = 22,
+    RING_RESET = 40,
     HEADER = 12
 };
 
@@ -357,6 +358,36 @@ static void test_comes_back(void)
     fake_end();
 }
 
+/* While one queue is being made anew, the kernel has none of its pair; then it has both. */
+static void test_queue_reset(void)
+{
+    KernelNetdev *netdev;
+    Buffer tx = { DATA, 112, false };
+    FakeQueue *in = &fake.kernel[0].queue[0], *out = &fake.kernel[0].queue[1];
+    Driver *driver;
+
+    fake_begin(1);
+    driver = begin(DRIVE_PCI, 1, &netdev);
+    driver_start(driver, BIT(RING_RESET), 2);
+    driver_add(driver, 1, &tx, 1);
+    g_assert_nonnull(carry(out, 0));
+    driver_wait(driver, 1);
+    driver_reset_queue(driver, 1);
+    g_assert_false(driver_queue_resetting(driver, 1));
+    g_assert_cmpint(in->backend, ==, -1);
+    g_assert_cmpint(out->backend, ==, -1);
+    driver_set_queue(driver, 1);
+    driver_add(driver, 1, &tx, 1);
+    driver_kick(driver, 1);
+    g_assert_cmpint(in->backend, ==, 1000);
+    g_assert_cmpint(out->backend, ==, 1000);
+    g_assert_cmpuint(out->taken, ==, 0); /* the new ring's */
+    g_assert_nonnull(carry(out, 0));
+    driver_wait(driver, 1);
+    driver_free(driver);
+    fake_end();
+}
+
 static void test_pairs(void)
 {
     static const uint8_t two[] = { 4, 0, 2, 0 };
@@ -512,6 +543,7 @@ int main(int argc, char **argv)
     test_each_transport("vhost", test_carries);
     g_test_add_func("/vhost/comes-back", test_comes_back);
     g_test_add_func("/vhost/pairs", test_pairs);
+    g_test_add_func("/vhost/queue-reset", test_queue_reset);
     g_test_add_func("/vhost/memory", test_memory);
     g_test_add_func("/vhost/features", test_features);
     g_test_add_func("/vhost/trouble", test_trouble);

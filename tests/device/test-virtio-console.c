@@ -6,7 +6,7 @@
 #include "base/bits.h"
 #include "machine/chardev.h"
 
-enum { DATA = DRIVER_DATA };
+enum { DATA = DRIVER_DATA, RING_RESET = 40 };
 
 /* Console: a back end that keeps what it gets and takes only so much at once. */
 
@@ -126,7 +126,7 @@ static void test_console(void)
     bench_device(driver->bench, "virtserialport", "p1", "name", "org.kaso.test", "chardev", "ring0",
                  NULL);
     bench_device(driver->bench, "virtconsole", "con", NULL);
-    driver_start(driver, BIT(1), 6);
+    driver_start(driver, BIT(1) | BIT(RING_RESET), 6);
     for (unsigned i = 0; i < 8; i++) {
         Buffer rx = { DATA + 0x6000 + 0x100 * i, 0x100, true };
 
@@ -157,6 +157,18 @@ static void test_console(void)
     chardev->frontend->can_write(chardev->frontend_opaque);
     driver_wait(driver, 5);
     g_assert_cmpstr(test->text->str, ==, "hellohello");
+
+    test->room = 2; /* the same, but the driver makes the queue anew before all is written */
+    driver_add(driver, 5, &out, 1);
+    driver_kick(driver, 5);
+    driver_reset_queue(driver, 5);
+    g_assert_false(driver_queue_resetting(driver, 5));
+    driver_set_queue(driver, 5);
+    test->room = SIZE_MAX;
+    chardev->frontend->can_write(chardev->frontend_opaque);
+    g_assert_cmpstr(test->text->str, ==, "hellohellohe");
+    driver_do(driver, 5, &out, 1);
+    g_assert_cmpstr(test->text->str, ==, "hellohellohehello");
 
     driver_write_config(driver, 8, 'E',
                         4); /* emergency write goes to port 0, which has no chardev */

@@ -21,6 +21,7 @@ enum {
     GOOD = 0,
     CHECK_CONDITION = 2,
     NEEDS_RESET = 64,
+    RING_RESET = 40,
 };
 
 typedef struct {
@@ -391,6 +392,28 @@ static void test_reset(gconstpointer kind)
     scsi_free(s);
 }
 
+/* So does one of its queue; what is held and came by another one would stay. */
+static void test_queue_reset(gconstpointer kind)
+{
+    Scsi *s = scsi_new(*(const DriveKind *)kind, "write");
+
+    driver_start(s->driver, BIT(RING_RESET), 3);
+    if (driver_offered(s->driver) & BIT(RING_RESET)) {
+        hold_write(s);
+        driver_reset_queue(s->driver, CONTROL);
+        driver_set_queue(s->driver, CONTROL);
+        g_assert_cmpuint(manage(s, 6, DISK_TARGET, 0), ==, 10); /* it is there yet */
+        driver_reset_queue(s->driver, REQUESTS);
+        g_assert_false(driver_queue_resetting(s->driver, REQUESTS));
+        driver_set_queue(s->driver, REQUESTS);
+        resume(s);
+        g_assert_false(driver_used_any(s->driver, REQUESTS));
+        g_assert_cmpuint(manage(s, 6, DISK_TARGET, 0), ==, 0);
+        g_assert_cmpuint(DISK(s, 0, 0, 0x00, 0, 0, 0, 0, 0), ==, GOOD);
+    }
+    scsi_free(s);
+}
+
 static void test_bad(gconstpointer kind)
 {
     Scsi *s = scsi_new(*(const DriveKind *)kind, NULL);
@@ -420,6 +443,7 @@ int main(int argc, char **argv)
     test_each_transport("scsi/held", test_held);
     test_each_transport("scsi/saved", test_saved);
     test_each_transport("scsi/reset", test_reset);
+    test_each_transport("scsi/queue-reset", test_queue_reset);
     test_each_transport("scsi/bad", test_bad);
     return g_test_run();
 }

@@ -9,7 +9,7 @@
 #include "block/block.h"
 #include "machine/saved-state.h"
 
-enum { DATA = DRIVER_DATA, NEEDS_RESET = 64, EVENT_IDX = 29, INDIRECT = 28 };
+enum { DATA = DRIVER_DATA, NEEDS_RESET = 64, EVENT_IDX = 29, INDIRECT = 28, RING_RESET = 40 };
 
 /* Entropy. */
 
@@ -609,6 +609,91 @@ static void test_block_reset_in_flight(void)
     disk_free(disk);
 }
 
+static const DriveKind modern_kinds[] = { DRIVE_PCI, DRIVE_MMIO };
+
+/* One queue is reset: its requests in flight end without it, and their memory is the driver's only then. */
+static void test_block_queue_reset(gconstpointer kind)
+{
+    Disk *disk = disk_new_limited(*(const DriveKind *)kind, false, BIT(RING_RESET), "10");
+    int64_t deadline = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+
+    leave_in_flight(disk);
+    driver_reset_queue(disk->driver, 0);
+    g_assert_true(driver_queue_resetting(disk->driver, 0));
+    driver_kick(disk->driver, 0); /* which nobody hears */
+    while (driver_queue_resetting(disk->driver, 0)) {
+        g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+        bench_run_main_loop(disk->driver->bench);
+    }
+    g_assert_false(driver_used_any(disk->driver, 0));
+    g_assert_cmphex(driver_status(disk->driver) & NEEDS_RESET, ==, 0);
+    driver_set_queue(disk->driver, 0);
+    g_assert_cmpuint(disk_do(disk, T_IN, 0, DATA, 512), ==, 0);
+    disk_free(disk);
+}
+
+/* Who has not negotiated it cannot reset a queue, and who negotiated something else is not offered it. */
+static void test_queue_reset_refused(gconstpointer kind)
+{
+    Driver *driver = driver_new(NULL, *(const DriveKind *)kind, "virtio-rng", NULL);
+    Buffer buffer = { DATA, 8, true };
+
+    g_assert_true(driver_offered(driver) & BIT(RING_RESET));
+    driver_start(driver, 0, 1);
+    driver_reset_queue(driver, 0);
+    g_assert_cmpuint(driver_do(driver, 0, &buffer, 1), ==, 8);
+    driver_free(driver);
+    driver = driver_new(NULL, *(const DriveKind *)kind, "virtio-rng", "queue_reset", "off", NULL);
+    g_assert_false(driver_offered(driver) & BIT(RING_RESET));
+    driver_free(driver);
+}
+
+/* A machine that is saved between reset and new queue goes on there. */
+static void test_queue_reset_saved(gconstpointer kind)
+{
+    Driver *driver = driver_new(NULL, *(const DriveKind *)kind, "virtio-rng", NULL);
+    Machine *machine = driver->bench->machine;
+    Buffer buffer = { DATA, 8, true };
+    g_autoptr(GByteArray) saved = NULL;
+    g_autoptr(GError) error = NULL;
+
+    driver_start(driver, BIT(RING_RESET), 1);
+    g_assert_cmpuint(driver_do(driver, 0, &buffer, 1), ==, 8);
+    driver_reset_queue(driver, 0);
+    saved = machine_save_state(machine);
+    machine_reset(machine);
+    g_assert_true(machine_load_state(machine, saved->data, saved->len, &error));
+    g_assert_no_error(error);
+    g_assert_false(driver_queue_resetting(driver, 0));
+    driver_set_queue(driver, 0);
+    g_assert_cmpuint(driver_do(driver, 0, &buffer, 1), ==, 8);
+    driver_reset_queue(driver, 0);
+    driver_set_queue(driver, 0);
+    g_assert_cmpuint(driver_do(driver, 0, &buffer, 1), ==, 8);
+    driver_free(driver);
+}
+
+static void add_queue_reset_tests(void)
+{
+    static const struct {
+        const char *name;
+        GTestDataFunc test;
+    } tests[] = {
+        { "block", test_block_queue_reset },
+        { "refused", test_queue_reset_refused },
+        { "saved", test_queue_reset_saved },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(modern_kinds); i++) {
+        for (unsigned t = 0; t < ARRAY_SIZE(tests); t++) {
+            g_autofree char *path = g_strdup_printf("/virtio/queue-reset/%s/%s", tests[t].name,
+                                                    modern_kinds[i] == DRIVE_PCI ? "pci" : "mmio");
+
+            g_test_add_data_func(path, &modern_kinds[i], tests[t].test);
+        }
+    }
+}
+
 /* Random rings, descriptors and register writes; whatever happens, we are still here. */
 typedef struct {
     const char *stem; /* NULL: a disk */
@@ -687,6 +772,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/virtio/random/block", &disk, test_random);
     g_test_add_data_func("/virtio/random/net", &net, test_random);
     g_test_add_data_func("/virtio/random/serial", &serial, test_random);
+    add_queue_reset_tests();
     test_each_transport("block", test_block);
     g_test_add_func("/virtio/block-cache", test_block_cache);
     g_test_add_func("/virtio/block-refusals", test_block_refusals);

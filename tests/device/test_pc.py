@@ -553,6 +553,12 @@ def versions():
     assert q.inp("b", 0x511) == 1, "no DMA"
     assert q.inp("l", 0x514) == 0xffffffff
     q.close()
+    for name, legacy, no_reset in (("pc-i440fx-2.6", True, True), ("pc-i440fx-2.7", False, True), ("pc-i440fx-7.1", False, True), ("pc-i440fx-7.2", False, False)):
+        q = Pc("-device", "virtio-rng,id=rng", machine=name)
+        monitor = q.monitor()
+        for option, wanted in (("disable-modern", legacy), ("queue_reset", not no_reset)):
+            assert monitor.run("qom-get", path="/machine/peripheral/rng", property=option) == wanted, (name, option)
+        q.close()
     q = Pc("-cpu", "qemu64", machine="isapc")
     q.out("l", 0xcf8, 0x80000000)
     assert q.inp("l", 0xcfc) == 0xffffffff, "no PCI"
