@@ -146,7 +146,8 @@ char *key_values_take_item(const char **text)
     return g_string_free(item, false);
 }
 
-KeyValues *key_values_parse_list(const char *text, const char *implied_key, GError **error)
+static KeyValues *parse_list(const char *text, const char *implied_key, bool first_id,
+                             GError **error)
 {
     KeyValues *list = key_values_new();
     bool first = true;
@@ -163,7 +164,7 @@ KeyValues *key_values_parse_list(const char *text, const char *implied_key, GErr
             return NULL;
         } else if (equals) {
             *equals = '\0';
-            if (strcmp(item, "id") != 0 || !key_values_get(list, "id")) {
+            if (!first_id || strcmp(item, "id") != 0 || !key_values_get(list, "id")) {
                 key_values_add(list, item, equals + 1);
             }
         } else if (*item) {
@@ -172,6 +173,17 @@ KeyValues *key_values_parse_list(const char *text, const char *implied_key, GErr
         first = false;
     }
     return list;
+}
+
+KeyValues *key_values_parse_list(const char *text, const char *implied_key, GError **error)
+{
+    return parse_list(text, implied_key, true, error);
+}
+
+KeyValues *key_values_parse_last(const char *text, const char *implied_key, GError **error)
+{
+    return text[0] == '{' ? key_values_parse_json(text, error)
+                          : parse_list(text, implied_key, false, error);
 }
 
 KeyValues *key_values_parse(const char *text, const char *implied_key, GError **error)

@@ -23,6 +23,8 @@ typedef struct {
  */
 KeyValues *key_values_parse(const char *text, const char *implied_key, GError **error);
 KeyValues *key_values_parse_list(const char *text, const char *implied_key, GError **error);
+/* As parse, but of id, too, the last value counts: so it is with some options. */
+KeyValues *key_values_parse_last(const char *text, const char *implied_key, GError **error);
 /* Strings may be in single quotes. */
 KeyValues *key_values_parse_json(const char *text, GError **error);
 /* The text up to the next single comma, doubled ones halved; *text moves past it. The caller frees. */

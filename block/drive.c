@@ -48,6 +48,39 @@ typedef struct {
     GArray *intervals; /* uint64_t: seconds; NULL: none */
 } DriveOptions;
 
+/* Keys of a drive that have an older name, by which they must not be given besides. */
+static const struct {
+    const char *key, *alias;
+} aliases[] = {
+    { "read-only", "readonly" },
+    { "throttling.group", "group" },
+    { "throttling.iops-size", "iops_size" },
+    { "throttling.iops-total", "iops" },
+    { "throttling.iops-read", "iops_rd" },
+    { "throttling.iops-write", "iops_wr" },
+    { "throttling.bps-total", "bps" },
+    { "throttling.bps-read", "bps_rd" },
+    { "throttling.bps-write", "bps_wr" },
+    { "throttling.iops-total-max", "iops_max" },
+    { "throttling.iops-read-max", "iops_rd_max" },
+    { "throttling.iops-write-max", "iops_wr_max" },
+    { "throttling.bps-total-max", "bps_max" },
+    { "throttling.bps-read-max", "bps_rd_max" },
+    { "throttling.bps-write-max", "bps_wr_max" },
+};
+
+static bool check_aliases(GHashTable *options, GError **error)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(aliases); i++) {
+        if (options_get(options, aliases[i].key) && options_get(options, aliases[i].alias)) {
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "'%s' and its alias '%s' can't be used at the same time",
+                              aliases[i].key, aliases[i].alias);
+        }
+    }
+    return true;
+}
+
 static bool drive_take_flags(GHashTable *options, DriveOptions *drive, GError **error)
 {
     static const char *const aio_names[] = { "auto", "threads", "io_uring", "native", NULL };
@@ -119,6 +152,9 @@ static bool drive_take_options(GHashTable *options, DriveOptions *drive, GError 
 {
     const char *detect = options_get(options, "detect-zeroes");
 
+    if (!check_aliases(options, error)) {
+        return false;
+    }
     /* Who wants zeroes unmapped wants unmapping. */
     if (detect && !strcmp(detect, "unmap") && !options_get(options, "discard")) {
         options_set(options, "discard", "unmap");

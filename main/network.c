@@ -34,9 +34,22 @@ static bool open_netdev(Setup *setup, const char *id, const char *type, const Ke
     return true;
 }
 
+/* Of an id that is given twice the first counts, but the last for the two back ends that came late. */
+static KeyValues *parse_netdev(const char *argument, GError **error)
+{
+    KeyValues *list = key_values_parse(argument, "type", error);
+    const char *type = list ? key_values_get(list, "type") : NULL;
+
+    if (g_strcmp0(type, "stream") && g_strcmp0(type, "dgram")) {
+        return list;
+    }
+    key_values_free(list);
+    return key_values_parse_last(argument, "type", error);
+}
+
 bool option_netdev(Setup *setup, const char *argument, GError **error)
 {
-    g_autoptr(KeyValues) list = key_values_parse(argument, "type", error);
+    g_autoptr(KeyValues) list = parse_netdev(argument, error);
     g_autofree char *type = NULL, *id = NULL;
 
     if (!list) {

@@ -50,7 +50,7 @@ static const SoundModel *find_model(const char *name, GError **error)
 
 bool option_audiodev(Setup *setup, const char *argument, GError **error)
 {
-    g_autoptr(KeyValues) list = key_values_parse(argument, "driver", error);
+    g_autoptr(KeyValues) list = key_values_parse_last(argument, "driver", error);
     g_autofree char *driver = NULL, *id = NULL;
     g_autoptr(GHashTable) options = NULL;
 
@@ -68,7 +68,7 @@ bool option_audiodev(Setup *setup, const char *argument, GError **error)
 
 bool option_audio(Setup *setup, const char *argument, GError **error)
 {
-    g_autoptr(KeyValues) list = key_values_parse(argument, "driver", error);
+    g_autoptr(KeyValues) list = key_values_parse_last(argument, "driver", error);
     g_autofree char *driver = NULL, *id = NULL, *model = NULL;
     g_autoptr(GHashTable) options = NULL;
     Audiodev *audiodev;

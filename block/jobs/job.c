@@ -193,9 +193,11 @@ int job_after_failure(BlockJob *job, int result)
     if (job->error) {
         return result; /* nothing that trying again would mend */
     }
+    /* To users a stream reads with copies on the way, and that failed. */
     block_emit(job->graph, "BLOCK_JOB_ERROR",
                json_pack("{s:s, s:s, s:s}", "device", job->id, "operation",
-                         job->target_failed ? "write" : "read", "action",
+                         job->target_failed && job->run != job_run_stream ? "write" : "read",
+                         "action",
                          stop                        ? "stop"
                          : policy == ON_ERROR_IGNORE ? "ignore"
                                                      : "report"));

@@ -17,7 +17,8 @@ static bool take_kind(KeyValues *list, GError **error)
             "Can't hot-add drive to type '%s'; use if=none, and device_add for its device",
             interface);
     }
-    if (media && !strcmp(media, "cdrom")) {
+    if (media && !strcmp(media, "cdrom") && !key_values_get(list, "readonly") &&
+        !key_values_get(list, "read-only")) {
         key_values_add(list, "read-only", "on");
     }
     return true;

@@ -42,7 +42,7 @@ static const MonitorArgument line_arguments[] = {
 static json_t *line_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     g_autoptr(KeyValues) list =
-        key_values_parse(monitor_get_string(arguments, "object"), "qom-type", error);
+        key_values_parse_last(monitor_get_string(arguments, "object"), "qom-type", error);
 
     if (list) {
         object_add(monitor_machine(monitor), list, error);

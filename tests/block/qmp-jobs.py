@@ -498,6 +498,16 @@ def stream_failures():
     assert "error" not in m.wait("BLOCK_JOB_COMPLETED", device="s")
     m.quit()
     assert "backing-filename" not in info("top")
+    # One whose writes fail is told of as a read that did.
+    chain()
+    m = Machine("-blockdev", json.dumps({"driver": "qcow2", "node-name": "n0", "file": {
+        "driver": "blkdebug", "image": {"driver": "file", "filename": "top"}, "inject-error": [{"event": "write_aio", "errno": 28, "once": True}]}}))
+    m.do("block-stream", device="n0", job_id="s", on_error="enospc")
+    m.wait("BLOCK_JOB_ERROR", device="s", operation="read", action="stop")
+    assert m.do("query-block-jobs")[0]["io-status"] == "nospace"
+    m.do("block-job-resume", device="s")
+    assert "error" not in m.wait("BLOCK_JOB_COMPLETED", device="s")
+    m.quit()
     io("top", *CONTENT)
 
 

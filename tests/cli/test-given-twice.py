@@ -28,6 +28,11 @@ CASES = [
      r'10\.0\.2\.15 +23 (.|\n)*10\.0\.2\.15 +22 '),
     ('-nic user,model=e1000,model=rtl8139', 'info network', r'model=rtl8139'),
     ('-object memory-backend-ram,id=a,id=b,size=1M,size=2M', 'info memdev', r'^memory backend: a\n +size: +2097152'),
+    # Of these the last id counts.
+    ('-audiodev none,id=a,id=b -device AC97,audiodev=b', 'info status', r'paused'),
+    ('-netdev dgram,id=a,id=b,local.type=inet,local.host=127.0.0.1,local.port=0,remote.type=inet,remote.host=127.0.0.1,remote.port=9', 'info network',
+     r'^b: '),
+    ('-drive driver=null-co,if=none,id=x,read-only=on,read-only=off', 'info block', r'^x [^\n]*null-co\)'),
     ('-object rng-random,id=a,filename=/dev/zero,filename=/dev/urandom', 'qom-get /objects/a filename', r'urandom'),
     ('-m 64,size=128', 'info memory_size_summary', r'base memory: 134217728'),
     ('-smp 1,cpus=2', 'info cpus', r'CPU #1'),
@@ -47,6 +52,11 @@ CASES = [
 REFUSED = [
     ('-smp 2 -smp cores=4', 'makes 4 CPUs, not the 2'),
     ('-chardev socket,id=a,path=s,server=on,server=off', 'cannot connect'),
+    ('-audiodev none,id=a,id=b -device AC97,audiodev=a', "audiodev 'a'"),
+    # Two names of one key.
+    ('-drive driver=null-co,if=none,readonly=on,read-only=off', "'read-only' and its alias 'readonly' can't be used at the same time"),
+    ('-drive driver=null-co,if=none,throttling.iops-total=20,iops=10', "'throttling.iops-total' and its alias 'iops' can't be used at the same time"),
+    ('-drive driver=null-co,if=none,throttling.group=g,group=h,iops=10', "'throttling.group' and its alias 'group' can't be used at the same time"),
     ('-device {"driver":"e1000","id":"a","id":"b"}', 'duplicate object key'),
 ]
 
