@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "hw/ide/ahci.h"
+#include "hw/ide/ide-hd.h"
 #include "machine/machine.h"
 
 enum {
@@ -26,6 +27,7 @@ struct AhciQueued {
     IdeDrive *drive;
     unsigned slot;
     bool is_write, forgotten;
+    uint8_t fis[20];
     uint64_t bytes;
     AhciCursor regions;
     uint8_t *bounce; /* where the regions are not RAM, or too many */
@@ -61,12 +63,14 @@ static void end_good(AhciPort *port, IdeDrive *drive, unsigned slot)
 }
 
 /* The drive takes no more until software has started the list again (13.6.7). */
-static void end_failed(AhciPort *port, IdeDrive *drive, unsigned slot, uint8_t error)
+static void end_failed(AhciPort *port, IdeDrive *drive, unsigned slot, const uint8_t *fis,
+                       uint8_t error)
 {
     port->ncq &= ~(UINT32_C(1) << slot);
     port->halted = true;
     drive->status = IDE_STATUS_READY | IDE_STATUS_ERR;
     drive->error = error;
+    ide_hd_note_queue_error(ide_hd(drive), slot, fis);
     post(port, drive, 0);
 }
 
@@ -76,7 +80,7 @@ static void finish(AhciQueued *q)
 
     if (!q->is_write && q->bounce &&
         ahci_copy(port, &q->regions, q->bounce, q->bytes, true) < q->bytes) {
-        end_failed(port, q->drive, q->slot, IDE_ERROR_ABRT);
+        end_failed(port, q->drive, q->slot, q->fis, IDE_ERROR_ABRT);
         return;
     }
     if (!q->bounce) {
@@ -97,7 +101,7 @@ static void settle(AhciQueued *q, int result)
     if (verdict == DISK_IGNORE) {
         finish(q);
     } else if (verdict == DISK_REPORT) {
-        end_failed(port, q->drive, q->slot, q->is_write ? IDE_ERROR_ABRT : IDE_ERROR_UNC);
+        end_failed(port, q->drive, q->slot, q->fis, q->is_write ? IDE_ERROR_ABRT : IDE_ERROR_UNC);
     }
     /* What is held stays in port->ncq, and is made again when the machine goes on. */
 }
@@ -167,9 +171,10 @@ static void submit(AhciPort *port, unsigned slot, const AhciCommand *command)
     q->slot = slot;
     q->is_write = command->fis[2] == WRITE_FPDMA_QUEUED;
     q->regions = command->regions;
+    memcpy(q->fis, command->fis, sizeof q->fis);
     if (!get_range(command, drive, &offset, &q->bytes) || !prepare(q)) {
         ahci_port_raise(port, AHCI_IS_OFS);
-        end_failed(port, drive, slot, IDE_ERROR_ABRT);
+        end_failed(port, drive, slot, command->fis, IDE_ERROR_ABRT);
         g_free(q->bounce);
         g_free(q);
         return;
@@ -213,7 +218,7 @@ void ahci_ncq_forget(AhciPort *port)
 void ahci_ncq_resume(AhciPort *port)
 {
     for (unsigned slot = 0; slot < AHCI_SLOTS && ahci_port_drive(port); slot++) {
-        AhciCommand command;
+        AhciCommand command = { 0 };
 
         if (!(port->ncq >> slot & 1) || port->queued[slot]) {
             continue;
@@ -221,7 +226,7 @@ void ahci_ncq_resume(AhciPort *port)
         if (ahci_read_command(port, slot, &command) && ahci_is_queued(&command)) {
             submit(port, slot, &command);
         } else {
-            end_failed(port, ahci_port_drive(port), slot, IDE_ERROR_ABRT);
+            end_failed(port, ahci_port_drive(port), slot, command.fis, IDE_ERROR_ABRT);
         }
     }
 }

@@ -21,6 +21,9 @@ enum {
     TRIM_ENTRY = 8,
     TRIM_PER_SECTOR = IDE_SECTOR / TRIM_ENTRY,
     FEATURE_TRIM = 1,
+    TRIM_SECTORS = 128, /* that IDENTIFY tells */
+    READ_LOG_DMA = 0x47,
+    LOG_VERSION = 1, /* of saved states */
 };
 
 IdeHd *ide_hd(IdeDrive *drive)
@@ -203,6 +206,27 @@ static void flush(IdeHd *hd)
 
 /* TRIM: up to 64 ranges to a sector of 48 bits of address and 16 of count (ATA8-ACS, 7.10). */
 
+/*
+ * Sectors of ranges beyond those that fit into a command count as far as the host has memory for them: each is
+ * fetched when the one before it is done. False: there are no more.
+ */
+static bool fetch_ranges(IdeHd *hd)
+{
+    IdeDrive *d = &hd->drive;
+    const IdeControllerOps *dma = d->channel->ops;
+    struct iovec iov[IDE_IOV_MAX];
+    unsigned count;
+
+    if (!hd->trim_left || !dma->started(d->channel) ||
+        dma->gather(d->channel, IDE_SECTOR, false, iov, &count) < IDE_SECTOR) {
+        return false;
+    }
+    hd->trim_left--;
+    hd->trim_position = 0;
+    ide_receive_buffer(d, IDE_SECTOR, IDE_SECTOR, true, false);
+    return true;
+}
+
 /* Discards the next range of the buffer; true when there is one. */
 static bool trim_next(IdeHd *hd)
 {
@@ -231,13 +255,13 @@ static void trim(IdeHd *hd)
     IdeDrive *d = &hd->drive;
     uint32_t sectors = d->registers[IDE_COUNT] | d->previous[IDE_COUNT] << 8;
 
-    if (!(d->registers[IDE_FEATURES] & FEATURE_TRIM) || !d->disk.discard_granularity || !sectors ||
-        sectors > IDE_BUFFER / IDE_SECTOR) {
+    if (!(d->registers[IDE_FEATURES] & FEATURE_TRIM) || !d->disk.discard_granularity || !sectors) {
         ide_fail(d, IDE_ERROR_ABRT);
         return;
     }
     hd->trim_position = 0;
-    ide_receive_buffer(d, sectors * IDE_SECTOR, IDE_SECTOR, true, false);
+    hd->trim_left = sectors > TRIM_SECTORS ? sectors - 1 : 0;
+    ide_receive_buffer(d, (sectors - hd->trim_left) * IDE_SECTOR, IDE_SECTOR, true, false);
 }
 
 /* Modes */
@@ -358,6 +382,13 @@ static void smart(IdeHd *hd)
     }
 }
 
+static void read_log(IdeHd *hd)
+{
+    if (!ide_hd_read_log(hd, hd->drive.command == READ_LOG_DMA)) {
+        ide_fail(&hd->drive, IDE_ERROR_ABRT);
+    }
+}
+
 static void read_buffer(IdeHd *hd)
 {
     memcpy(hd->drive.buffer, hd->sector_buffer, IDE_SECTOR);
@@ -382,6 +413,7 @@ static const struct {
     { 0x25, 0x25, IDE_HD_EXT, read_dma },
     { 0x27, 0x27, IDE_HD_EXT, native_max },
     { 0x29, 0x29, IDE_HD_EXT, read_multiple },
+    { 0x2f, 0x2f, IDE_HD_EXT, read_log },
     { 0x30, 0x31, 0, write_sectors },
     { 0x34, 0x34, IDE_HD_EXT, write_sectors },
     { 0x35, 0x35, IDE_HD_EXT, write_dma },
@@ -390,6 +422,7 @@ static const struct {
     { 0x3d, 0x3d, IDE_HD_EXT | IDE_HD_FUA, write_dma },
     { 0x40, 0x41, 0, verify },
     { 0x42, 0x42, IDE_HD_EXT, verify },
+    { READ_LOG_DMA, READ_LOG_DMA, IDE_HD_EXT, read_log },
     { 0x70, 0x7f, 0, seek },
     { 0x91, 0x91, 0, set_geometry },
     { 0x94, 0x94, 0, standby },
@@ -459,7 +492,7 @@ static void transferred(IdeDrive *drive)
     IdeHd *hd = ide_hd(drive);
     bool read_by_port = !drive->dma && !drive->out && !drive->alone;
 
-    if (drive->command == 0x06 && trim_next(hd)) {
+    if (drive->command == 0x06 && (trim_next(hd) || fetch_ranges(hd))) {
         return;
     }
     if (drive->command == 0xe8) {
@@ -500,7 +533,9 @@ static void set_up(IdeDrive *drive, bool hardware)
         hd->transfer_mode = 0x45;
         hd->smart_enabled = hd->smart_autosave = true;
         hd->smart_self_test = 0;
-        hd->trim_position = 0;
+        hd->trim_position = hd->trim_left = 0;
+        memset(hd->queue_error, 0, sizeof hd->queue_error);
+        hd->queue_error[0] = IDE_QUEUE_ERROR_NONE;
         memset(hd->sector_buffer, 0, sizeof hd->sector_buffer);
         hd->write_cache = hd->original_write_cache;
         block_set_write_cache(drive->disk.drive, hd->write_cache);
@@ -601,6 +636,8 @@ static const StateField ide_hd_state[] = {
     STATE(IdeHd, smart_self_test),
     STATE(IdeHd, trim_position),
     STATE(IdeHd, sector_buffer),
+    STATE_SINCE(LOG_VERSION, IdeHd, trim_left),
+    STATE_SINCE(LOG_VERSION, IdeHd, queue_error),
     { 0 },
 };
 
@@ -612,6 +649,7 @@ static const DeviceType ide_hd_type = {
     .instance_size = sizeof(IdeHd),
     .properties = ide_hd_properties,
     .state = ide_hd_state,
+    .state_version = LOG_VERSION,
     .realize = ide_hd_realize,
     .unrealize = ide_hd_unrealize,
     .reset = ide_hd_reset,

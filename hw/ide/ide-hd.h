@@ -11,6 +11,12 @@ enum {
     IDE_HD_ASLEEP = 1 << 2, /* does not wake the disk up */
 };
 
+enum {
+    /* The log page of the queued command that failed last (Serial ATA 3.1, 13.7.4), as far as it is not 0. */
+    IDE_QUEUE_ERROR_BYTES = 14,
+    IDE_QUEUE_ERROR_NONE = 1 << 7, /* of its first byte: it was no queued command */
+};
+
 typedef struct {
     IdeDrive drive; /* first */
     /* State. */
@@ -20,7 +26,8 @@ typedef struct {
     uint8_t power;
     bool write_cache, smart_enabled, smart_autosave;
     uint8_t smart_self_test; /* the last one's kind; 0: none was run */
-    uint32_t trim_position;
+    uint32_t trim_position, trim_left; /* in the buffer; sectors of ranges that are still to come */
+    uint8_t queue_error[IDE_QUEUE_ERROR_BYTES];
     uint8_t sector_buffer[IDE_SECTOR];
     bool original_write_cache;
     /* Properties. */
@@ -35,5 +42,9 @@ unsigned ide_hd_command_flags(uint8_t opcode);
 void ide_hd_identify(const IdeHd *hd, uint8_t *data);
 /* A command of SMART; false: abort it. */
 bool ide_hd_smart(IdeHd *hd);
+/* READ LOG EXT and READ LOG DMA EXT; false: abort it. */
+bool ide_hd_read_log(IdeHd *hd, bool dma);
+/* For the log: a queued command failed. fis: its frame. */
+void ide_hd_note_queue_error(IdeHd *hd, unsigned tag, const uint8_t *fis);
 
 #endif

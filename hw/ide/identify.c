@@ -104,11 +104,25 @@ static void put_sector_sizes(const IdeHd *hd, uint8_t *data)
 /* Serial ATA 3.1, 13.2.1. */
 static void put_serial_ata(const IdeHd *hd, uint8_t *data)
 {
-    enum { QUEUE_DEPTH = 32, GEN1 = 1 << 1, QUEUES = 1 << 8 };
+    enum {
+        QUEUE_DEPTH = 32,
+        GEN1 = 1 << 1,
+        QUEUES = 1 << 8,
+        GENERAL_LOGGING = 1 << 5,
+        MORE_FEATURES = 1 << 15, /* words 119 and 120 hold some */
+        WORD_VALID = 1 << 14,
+        LOG_BY_DMA = 1 << 3,
+    };
 
     if (hd->drive.queues) {
         put_word(data, 75, QUEUE_DEPTH - 1);
         put_word(data, 76, GEN1 | QUEUES);
+        /* Logs, by which it tells of a queued command that failed; they are read by PIO and by DMA. */
+        put_word(data, 84, load_le16(data + 84 * 2) | GENERAL_LOGGING);
+        put_word(data, 87, load_le16(data + 87 * 2) | GENERAL_LOGGING);
+        put_word(data, 86, load_le16(data + 86 * 2) | MORE_FEATURES);
+        put_word(data, 119, WORD_VALID | LOG_BY_DMA);
+        put_word(data, 120, WORD_VALID | LOG_BY_DMA);
         put_word(data, 93, 0); /* no cable of wires */
     }
 }
@@ -287,5 +301,51 @@ bool ide_hd_smart(IdeHd *hd)
         return false;
     }
     ide_finish(&hd->drive);
+    return true;
+}
+
+/* General purpose logs (ATA8-ACS, 7.26): the directory, and of disks that queue commands the error of one. */
+
+enum { GENERAL_DIRECTORY = 0x00, GENERAL_QUEUE_ERROR = 0x10 };
+
+void ide_hd_note_queue_error(IdeHd *hd, unsigned tag, const uint8_t *fis)
+{
+    uint8_t *page = hd->queue_error;
+
+    memset(page, 0, IDE_QUEUE_ERROR_BYTES);
+    page[0] = (uint8_t)tag;
+    page[2] = hd->drive.status;
+    page[3] = hd->drive.error;
+    memcpy(page + 4, fis + 4, 3); /* address and device */
+    page[7] = fis[7];
+    memcpy(page + 8, fis + 8, 3);
+    page[12] = fis[3]; /* a queued command has its count where others have features */
+    page[13] = fis[11];
+}
+
+bool ide_hd_read_log(IdeHd *hd, bool dma)
+{
+    const IdeDrive *d = &hd->drive;
+    uint8_t *data = hd->drive.buffer;
+    unsigned pages = d->registers[IDE_COUNT] | d->previous[IDE_COUNT] << 8;
+    unsigned page = d->registers[IDE_LBA_MID] | d->previous[IDE_LBA_MID] << 8;
+
+    if (!d->queues || pages != 1 || page) {
+        return false;
+    }
+    memset(data, 0, IDE_SECTOR);
+    switch (d->registers[IDE_LBA_LOW]) {
+    case GENERAL_DIRECTORY:
+        put_word(data, 0, 1); /* version */
+        put_word(data, GENERAL_QUEUE_ERROR, 1);
+        break;
+    case GENERAL_QUEUE_ERROR:
+        memcpy(data, hd->queue_error, IDE_QUEUE_ERROR_BYTES);
+        data[IDE_SECTOR - 1] = checksum(data);
+        break;
+    default:
+        return false;
+    }
+    ide_send_buffer(&hd->drive, IDE_SECTOR, IDE_SECTOR, dma);
     return true;
 }

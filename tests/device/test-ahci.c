@@ -321,20 +321,45 @@ static void test_resets(void)
     ahci_free(a);
 }
 
+/* One page of a log at DATA, by PIO or DMA; its bytes sum up to 0 where it has a checksum. */
+static void read_log(Ahci *a, uint8_t opcode, uint8_t log)
+{
+    const uint64_t region[][2] = { { DATA, 512 } };
+    uint8_t sum = 0;
+
+    prepare(a, 0, 0, opcode, log, 1, region, 1);
+    run(a, 0);
+    g_assert_cmphex(get(a, TFD) & 1, ==, 0);
+    for (unsigned i = 0; i < 512; i++) {
+        sum += ram(a, DATA)[i];
+    }
+    g_assert_true(!log || !sum);
+}
+
 static void test_errors(void)
 {
     Ahci *a = ahci_new("write", "report");
     const uint64_t region[][2] = { { DATA, 512 } };
 
-    prepare(a, 0, WRITE, 0x61, 5, 1, region, 1);
-    put(a, SACT, 1);
-    put(a, CI, 1);
+    read_log(a, 0x2f, 0x10);
+    g_assert_cmphex(*ram(a, DATA), ==, 0x80); /* none has failed */
+    read_log(a, 0x2f, 0);
+    g_assert_cmphex(load_le16(ram(a, DATA) + 0x10 * 2), ==, 1);
+    prepare(a, 3, WRITE, 0x61, 5, 1, region, 1);
+    put(a, SACT, 8);
+    put(a, CI, 8);
     settle(a);
     g_assert_cmphex(get(a, IS) & IS_TFES, ==, IS_TFES);
-    g_assert_cmphex(get(a, SACT), ==, 1);
+    g_assert_cmphex(get(a, SACT), ==, 8);
     put(a, CMD, FRE);
     put(a, CMD, FRE | ST);
     g_assert_cmphex(get(a, SACT), ==, 0);
+    read_log(a, 0x47, 0x10);
+    g_assert_cmphex(*ram(a, DATA), ==, 3); /* the tag */
+    g_assert_cmphex(ram(a, DATA)[2] & 0x81, ==, 1);
+    g_assert_cmphex(ram(a, DATA)[3], ==, 4);
+    g_assert_cmphex(load_le32(ram(a, DATA) + 4) & 0xffffff, ==, 5);
+    g_assert_cmphex(load_le16(ram(a, DATA) + 12), ==, 1);
     prepare(a, 0, 0, 0x25, 5, 1, region, 1);
     run(a, 0);
     g_assert_cmpuint(load_le32(ram(a, DATA)), ==, 5);

@@ -307,6 +307,7 @@ static void test_hostile_dma(void)
 static void test_trim(void)
 {
     static const uint32_t regions[][2] = { { IDE_TEST_DATA, 512 } };
+    static const uint32_t two_sectors[][2] = { { IDE_TEST_DATA, 1024 } };
     IdeBench *b = one_disk();
     uint8_t *data = bench_ram(b->bench, IDE_TEST_DATA), sector[512];
 
@@ -326,6 +327,15 @@ static void test_trim(void)
     start(b, 0x06, 0, 1, START_WRITE);
     g_assert_cmpuint(ide_in(b, 7), ==, READY | ERR);
     g_assert_cmpuint(ide_engine_status(b) & ACTIVE, ==, 0);
+    /* More sectors of ranges than IDENTIFY tells: as many as there is memory for. */
+    memset(data, 0, 1024);
+    store_le64(data + 512, 64 | UINT64_C(64) << 48);
+    ide_set_table(b, two_sectors, 1, false);
+    ide_out(b, 1, 1);
+    start(b, 0x06, 0, 0x100, START_WRITE);
+    g_assert_cmpuint(ide_in(b, 7), ==, READY);
+    g_assert_cmpuint(ide_engine_status(b) & ACTIVE, ==, 0);
+    ide_set_table(b, regions, 1, false);
     /* A range that can be discarded before one that cannot. */
     store_le64(data, 64 | UINT64_C(64) << 48);
     store_le64(data + 8, (IDE_TEST_SECTORS - 1) | UINT64_C(2) << 48);
