@@ -216,6 +216,33 @@ static void reset_vcpu(Machine *machine, Vcpu *vcpu)
     }
 }
 
+typedef struct {
+    void (*fn)(void *opaque);
+    void *opaque;
+} Deferred;
+
+static Deferred *take_deferred(MachinePrivate *private)
+{
+    Deferred *deferred;
+
+    g_mutex_lock(&private->request_lock);
+    deferred = g_queue_pop_head(&private->deferred);
+    g_mutex_unlock(&private->request_lock);
+    return deferred;
+}
+
+/* What was put off until now, and not what that puts off. With the machine lock. */
+static void run_all_deferred(Machine *machine)
+{
+    for (guint left = g_queue_get_length(&machine->private->deferred); left; left--) {
+        g_autofree Deferred *deferred = take_deferred(machine->private);
+
+        if (deferred) {
+            deferred->fn(deferred->opaque);
+        }
+    }
+}
+
 void machine_reset(Machine *machine)
 {
     MachinePrivate *private = machine->private;
@@ -231,6 +258,8 @@ void machine_reset(Machine *machine)
     for (unsigned i = 0; i < machine->vcpus->len; i++) {
         reset_vcpu(machine, machine->vcpus->pdata[i]);
     }
+    /* Devices that their reset has unplugged go before the board tells firmware which there are. */
+    run_all_deferred(machine);
     if (machine->board && machine->board->reset && machine->root->realized) {
         machine->board->reset(machine, machine->board_state);
     }
@@ -544,21 +573,12 @@ WakeReason machine_wake_reason(const Machine *machine)
     return machine->private->wake_reason;
 }
 
-typedef struct {
-    void (*fn)(void *opaque);
-    void *opaque;
-} Deferred;
-
 /* One at a time, each in a round of the main loop. */
 static gboolean run_deferred(gpointer opaque)
 {
     Machine *machine = opaque;
-    MachinePrivate *private = machine->private;
-    g_autofree Deferred *deferred = NULL;
+    g_autofree Deferred *deferred = take_deferred(machine->private);
 
-    g_mutex_lock(&private->request_lock);
-    deferred = g_queue_pop_head(&private->deferred);
-    g_mutex_unlock(&private->request_lock);
     if (deferred) {
         machine_lock(machine);
         deferred->fn(deferred->opaque);

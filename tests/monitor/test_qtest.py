@@ -328,6 +328,21 @@ def geometry():
     q.close()
 
 
+def geometry_unplugged():
+    """A disk that the guest has not let go of is unplugged by a reset, after which nothing is told of it."""
+    null = "driver=null-co,read-zeroes=on,size=1M,node-name="
+    q = Qtest("-blockdev", null + "a", "-blockdev", null + "b", "-device", "virtio-blk-pci,id=a,drive=a,addr=7,lcyls=20,lheads=30,lsecs=40,bootindex=0",
+              "-device", "ide-hd,drive=b,bus=ide.0,unit=1,lcyls=1000,lheads=120,lsecs=30", "-qmp", "unix:@/m,server=on,wait=off", machine="pc")
+    assert b"scsi@7" in fw_cfg_file(q, "bios-geometry") and b"scsi@7" in fw_cfg_file(q, "bootorder")
+    qmp = Qmp(q.kaso.connect("m"))
+    qmp.command("device_del", id="a")
+    qmp.command("system_reset")
+    qmp.wait_event("DEVICE_DELETED")
+    assert fw_cfg_file(q, "bios-geometry").rstrip(b"\0") == b"/pci@i0cf8/ide@1,1/drive@0/disk@1 1000 120 30"
+    assert b"scsi@7" not in fw_cfg_file(q, "bootorder")
+    q.close()
+
+
 def resized():
     """A disk that gets another size says so: its configuration changes, and there is an interrupt of its kind."""
     disk = tempfile.NamedTemporaryFile()
@@ -372,4 +387,5 @@ if __name__ == "__main__":
     pc_lines()
     pc_config()
     geometry()
+    geometry_unplugged()
     resized()
