@@ -108,6 +108,14 @@ static ScsiAction do_nothing(ScsiUnit *unit, ScsiCommand *command)
     return SCSI_DONE;
 }
 
+/* There is one initiator, which always has what it reserves; extents and long identifications are of older standards. */
+static ScsiAction reserve(ScsiUnit *unit, ScsiCommand *command)
+{
+    unsigned refused = scsi_cdb_size(command->cdb[0]) == 6 ? 1 : 3;
+
+    return command->cdb[1] & refused ? scsi_fail_field(unit) : SCSI_DONE;
+}
+
 static ScsiAction request_sense(ScsiUnit *unit, ScsiCommand *command)
 {
     if (!unit->sense_key && unit->attention_code) {
@@ -337,8 +345,8 @@ static const struct {
     { 0x0a, DISKS | MEDIUM, write_blocks, WRITES(4, 1) },
     { 0x12, BOTH | ALWAYS, scsi_inquiry, ROOM(3, 2) },
     { 0x15, BOTH, scsi_mode_select, LIST(4, 1) },
-    { 0x16, DISKS, do_nothing, NO_DATA }, /* RESERVE and RELEASE: there is one initiator */
-    { 0x17, DISKS, do_nothing, NO_DATA },
+    { 0x16, DISKS, reserve, NO_DATA }, /* RESERVE and RELEASE */
+    { 0x17, DISKS, reserve, NO_DATA },
     { 0x1a, BOTH, scsi_mode_sense, ROOM(4, 1) },
     { 0x1b, DISKS, start_stop_disk, NO_DATA },
     { 0x1b, DISCS, mmc_start_stop, NO_DATA },
@@ -361,6 +369,8 @@ static const struct {
     { 0x51, DISCS | MEDIUM, mmc_disc_information, ROOM(7, 2) },
     { 0x52, DISCS | MEDIUM, mmc_track_information, ROOM(7, 2) },
     { 0x55, BOTH, scsi_mode_select, LIST(7, 2) },
+    { 0x56, DISKS, reserve, NO_DATA },
+    { 0x57, DISKS, reserve, NO_DATA },
     { 0x5a, BOTH, scsi_mode_sense, ROOM(7, 2) },
     { 0x88, DISKS | MEDIUM, read_blocks, READS(10, 4) },
     { 0x8a, DISKS | MEDIUM, write_blocks, WRITES(10, 4) },

@@ -414,6 +414,25 @@ static void test_queue_reset(gconstpointer kind)
     scsi_free(s);
 }
 
+/* Both forms, without persistent ones: those are invalid commands, as with QEMU's disks. */
+static void test_reservations(gconstpointer kind)
+{
+    Scsi *s = scsi_new(*(const DriveKind *)kind, NULL);
+
+    take_attention(s);
+    for (unsigned release = 0; release < 2; release++) {
+        g_assert_cmpuint(DISK(s, 0, 0, 0x16 + release, 0, 0, 0, 0, 0), ==, GOOD);
+        g_assert_cmpuint(DISK(s, 0, 0, 0x56 + release, 0x10, 0, 0, 0, 0, 0, 0, 0, 0), ==, GOOD);
+        DISK(s, 0, 0, 0x16 + release, 1, 0, 0, 0, 0);
+        assert_sense(s, 5, 0x24);
+        DISK(s, 0, 0, 0x56 + release, 2, 0, 0, 0, 0, 0, 0, 0, 0);
+        assert_sense(s, 5, 0x24);
+        DISK(s, 0, 0, 0x5e + release, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+        assert_sense(s, 5, 0x20);
+    }
+    scsi_free(s);
+}
+
 static void test_bad(gconstpointer kind)
 {
     Scsi *s = scsi_new(*(const DriveKind *)kind, NULL);
@@ -444,6 +463,7 @@ int main(int argc, char **argv)
     test_each_transport("scsi/saved", test_saved);
     test_each_transport("scsi/reset", test_reset);
     test_each_transport("scsi/queue-reset", test_queue_reset);
+    test_each_transport("scsi/reservations", test_reservations);
     test_each_transport("scsi/bad", test_bad);
     return g_test_run();
 }
