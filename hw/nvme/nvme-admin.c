@@ -16,6 +16,8 @@ enum {
     SET_FEATURES = 0x09,
     GET_FEATURES = 0x0a,
     EVENT_REQUEST = 0x0c,
+    SELF_TEST = 0x14,
+    FORMAT = 0x80,
 
     QUEUE_CONTIGUOUS = 1 << 0, /* of double word 11 */
     QUEUE_INTERRUPTS = 1 << 1,
@@ -23,6 +25,9 @@ enum {
     CC_CQ_ENTRY_SHIFT = 20,
     NOT_ABORTED = 1,
     EFFECT_SUPPORTED = 1 << 0,
+    EFFECT_CONTENT = 1 << 1,
+    EFFECT_NAMESPACE = 1 << 2, /* what a namespace can do */
+    EFFECT_ALONE = 1 << 16,    /* no other command to the namespace meanwhile */
 };
 
 /* --- queues (5.3 to 5.6) --- */
@@ -220,6 +225,10 @@ uint16_t nvme_admin(Nvme *n, NvmeCommand *c, uint32_t *result)
         return nvme_get_feature(n, c, result);
     case EVENT_REQUEST:
         return request_event(n, c);
+    case SELF_TEST:
+        return nvme_self_test(n, c);
+    case FORMAT:
+        return nvme_format(n, c);
     default:
         return NVME_INVALID_OPCODE | NVME_DNR;
     }
@@ -227,11 +236,13 @@ uint16_t nvme_admin(Nvme *n, NvmeCommand *c, uint32_t *result)
 
 void nvme_admin_effects(uint8_t *page)
 {
-    static const uint8_t opcodes[] = { DELETE_SQ,    CREATE_SQ,    GET_LOG, DELETE_CQ,
-                                       CREATE_CQ,    IDENTIFY,     ABORT,   SET_FEATURES,
-                                       GET_FEATURES, EVENT_REQUEST };
+    static const uint8_t opcodes[] = { DELETE_SQ,    CREATE_SQ,     GET_LOG,  DELETE_CQ,
+                                       CREATE_CQ,    IDENTIFY,      ABORT,    SET_FEATURES,
+                                       GET_FEATURES, EVENT_REQUEST, SELF_TEST };
 
     for (unsigned i = 0; i < ARRAY_SIZE(opcodes); i++) {
         store_le32(page + opcodes[i] * 4, EFFECT_SUPPORTED);
     }
+    store_le32(page + FORMAT * 4,
+               EFFECT_SUPPORTED | EFFECT_CONTENT | EFFECT_NAMESPACE | EFFECT_ALONE);
 }

@@ -20,7 +20,10 @@ enum {
     LOG_OFFSETS = 1 << 2,
     WARNING_TEMPERATURE = 343,
     CRITICAL_TEMPERATURE = 373,
-    OPTIONAL_COMMANDS = 1 << 0 | 1 << 2 | 1 << 3 | 1 << 6, /* compare, dataset, zeroes, timestamp */
+    OPTIONAL_ADMIN = 1 << 1 | 1 << 4, /* format, self-test */
+    SELF_TEST_ALONE = 1 << 0,         /* one at a time in all */
+    /* Compare, dataset, zeroes, timestamp, verify. */
+    OPTIONAL_COMMANDS = 1 << 0 | 1 << 2 | 1 << 3 | 1 << 6 | 1 << 7,
     CACHE_PRESENT = 1 << 0,
     CACHE_FLUSH_ALL = 3 << 1,
     SGL_PLAIN = 1,
@@ -40,6 +43,7 @@ enum {
     LOG_SMART = 0x02,
     LOG_FIRMWARE = 0x03,
     LOG_COMMAND_EFFECTS = 0x05,
+    LOG_SELF_TEST = 0x06,
     LOG_MOST = 4096,
     WARN_TEMPERATURE = 1 << 1,
     WARN_READ_ONLY = 1 << 3,
@@ -69,12 +73,15 @@ static void fill_controller(const Nvme *n, uint8_t *id)
     id[77] = n->mdts;
     store_le32(id + 80, VERSION_1_4);
     id[111] = TYPE_IO;
+    store_le16(id + 256, OPTIONAL_ADMIN);
     id[258] = ABORTS;
     id[259] = n->aerl;
     id[260] = FIRMWARE_FIXED;
     id[261] = LOG_EFFECTS | LOG_OFFSETS;
     store_le16(id + 266, WARNING_TEMPERATURE);
     store_le16(id + 268, CRITICAL_TEMPERATURE);
+    store_le16(id + 316, nvme_self_test_minutes(n));
+    id[318] = SELF_TEST_ALONE;
     id[512] = 6 << 4 | 6; /* sizes of queue entries, powers of two */
     id[513] = 4 << 4 | 4;
     store_le32(id + 516, NVME_NAMESPACES);
@@ -91,27 +98,29 @@ static void fill_namespace(const NvmeNamespace *ns, uint8_t *id)
 {
     uint64_t blocks = nvme_namespace_blocks(ns);
     const Disk *disk = &ns->disk;
+    uint32_t block = nvme_block_bytes(ns);
     uint32_t granule = disk->discard_granularity == UINT32_MAX
-                           ? MAX(disk->logical_block_size, 4096)
-                           : MAX(disk->discard_granularity, disk->logical_block_size);
+                           ? MAX(block, 4096)
+                           : MAX(disk->discard_granularity, block);
+    uint32_t write_unit = MAX(MAX(disk->min_io_size, disk->physical_block_size) / block, 1) - 1;
 
     store_le64(id, blocks);
     store_le64(id + 8, blocks);
     store_le64(id + 16, blocks);
     id[24] = THIN | OPTIMAL_SIZES;
+    id[25] = NVME_FORMATS - 1;
+    id[26] = ns->format;
     id[33] = ZEROES_DEALLOCATE; /* what deallocated blocks read as, the image decides */
-    store_le16(id + 64, (uint16_t)(MAX(disk->min_io_size, disk->physical_block_size) /
-                                       disk->logical_block_size -
-                                   1));
-    store_le16(id + 66, (uint16_t)(MAX(disk->min_io_size, disk->physical_block_size) /
-                                       disk->logical_block_size -
-                                   1));
-    store_le16(id + 68, (uint16_t)(granule / disk->logical_block_size - 1));
-    store_le16(id + 70, (uint16_t)(granule / disk->logical_block_size - 1));
-    store_le16(id + 72, (uint16_t)(MAX(disk->opt_io_size / disk->logical_block_size, 1) - 1));
+    store_le16(id + 64, (uint16_t)write_unit);
+    store_le16(id + 66, (uint16_t)write_unit);
+    store_le16(id + 68, (uint16_t)(granule / block - 1));
+    store_le16(id + 70, (uint16_t)(granule / block - 1));
+    store_le16(id + 72, (uint16_t)(MAX(disk->opt_io_size / block, 1) - 1));
     id[99] = block_read_only(disk->drive) ? WRITE_PROTECTED : 0;
     store_be64(id + 120, ns->eui64);
-    id[130] = (uint8_t)__builtin_ctz(disk->logical_block_size); /* the one format: no metadata */
+    for (unsigned i = 0; i < NVME_FORMATS; i++) {
+        id[128 + i * 4 + 2] = (uint8_t)(NVME_BLOCK_BITS + i);
+    }
 }
 
 static uint16_t list_namespaces(const Nvme *n, uint32_t after, uint8_t *out)
@@ -206,6 +215,11 @@ static uint64_t units(uint64_t sectors)
     return (sectors + UNIT_SECTORS - 1) / UNIT_SECTORS;
 }
 
+uint64_t nvme_power_on_hours(const Nvme *n)
+{
+    return (uint64_t)clock_now_ns(n->pci.device.machine) / (UINT64_C(3600) * 1000000000);
+}
+
 static uint16_t smart_log(Nvme *n, const NvmeCommand *c, uint8_t *page, unsigned *size)
 {
     uint32_t id = nvme_dw(c, 1);
@@ -228,8 +242,7 @@ static uint16_t smart_log(Nvme *n, const NvmeCommand *c, uint8_t *page, unsigned
     store_le64(page + 48, units(sums.written_units));
     store_le64(page + 64, sums.reads);
     store_le64(page + 80, sums.writes);
-    store_le64(page + 128,
-               (uint64_t)clock_now_ns(n->pci.device.machine) / (UINT64_C(3600) * 1000000000));
+    store_le64(page + 128, nvme_power_on_hours(n));
     store_le64(page + 160, sums.errors);
     return NVME_SUCCESS;
 }
@@ -251,6 +264,9 @@ static uint16_t make_log(Nvme *n, const NvmeCommand *c, uint8_t *page, unsigned 
         *size = LOG_MOST;
         nvme_admin_effects(page);
         nvme_io_effects(page);
+        return NVME_SUCCESS;
+    case LOG_SELF_TEST:
+        *size = nvme_self_test_log(n, page);
         return NVME_SUCCESS;
     default:
         return NVME_INVALID_LOG | NVME_DNR;

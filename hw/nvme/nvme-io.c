@@ -12,6 +12,11 @@ enum {
     RANGES_MOST = 256,
     RANGE_BYTES = 16,
     ATTRIBUTE_DEALLOCATE = 1 << 2, /* of double word 11 */
+    VERIFY_BYTES = 1 << 20,        /* that are read at a time */
+    FORMAT_NUMBER = 15,            /* of double word 10 */
+    FORMAT_PROTECTION = 7 << 5,
+    FORMAT_ERASE_SHIFT = 9,
+    ERASE_USER_DATA = 1,
 
     EFFECT_SUPPORTED = 1 << 0,
     EFFECT_CONTENT = 1 << 1,
@@ -24,6 +29,9 @@ struct NvmeRequest {
     NvmeCommand *command;
     NvmeData data;
     uint8_t *compared;
+    uint64_t verified, verify_end; /* of the image; what is under way counts as verified */
+    uint32_t format_id;            /* namespaces that are formatted; 0: none */
+    uint8_t format;
     unsigned pending; /* of the block layer */
     int error;
     bool is_write;
@@ -64,6 +72,24 @@ static void free_request(NvmeRequest *r)
     g_free(r);
 }
 
+static bool is_formatted(const NvmeRequest *r, const NvmeNamespace *ns)
+{
+    return ns && (r->format_id == ns->id || r->format_id == NVME_ALL_NAMESPACES);
+}
+
+/* The namespaces take commands again; done: in their new format. */
+static void end_format(const NvmeRequest *r, bool done)
+{
+    for (unsigned i = 0; i < r->nvme->namespace_end; i++) {
+        NvmeNamespace *ns = r->nvme->namespaces[i];
+
+        if (is_formatted(r, ns)) {
+            ns->formatting = false;
+            ns->format = done ? r->format : ns->format;
+        }
+    }
+}
+
 static void settle(NvmeRequest *r)
 {
     Nvme *n = r->nvme;
@@ -72,6 +98,7 @@ static void settle(NvmeRequest *r)
 
     n->in_flight--;
     if (c->request != r) {
+        end_format(r, false);
         free_request(r);
         nvme_orphan_ended(n);
         return;
@@ -80,6 +107,7 @@ static void settle(NvmeRequest *r)
     if (r->error) {
         verdict = disk_failed(&r->ns->disk, r->ns->device, r->is_write, -r->error);
     }
+    end_format(r, verdict == DISK_IGNORE);
     if (verdict == DISK_REPORT) {
         nvme_end(n, c, r->is_write ? NVME_WRITE_FAULT : NVME_READ_ERROR, 0);
     } else if (verdict == DISK_IGNORE) {
@@ -95,6 +123,8 @@ static void settle(NvmeRequest *r)
     free_request(r);
 }
 
+static void verify_next(NvmeRequest *r);
+
 static void complete(void *opaque, int result)
 {
     NvmeRequest *r = opaque;
@@ -107,7 +137,9 @@ static void complete(void *opaque, int result)
     if (result < 0 && !r->error) {
         r->error = result;
     }
-    if (!--r->pending) {
+    if (!r->error && r->verified < r->verify_end && r->command->request == r) {
+        verify_next(r);
+    } else if (!--r->pending) {
         settle(r);
     }
     if (!locked) {
@@ -153,6 +185,27 @@ static uint16_t start_compare(NvmeRequest *r, uint64_t offset, uint64_t bytes)
     return NVME_PENDING;
 }
 
+/* Reads into a buffer of its own, at whose contents nobody looks. */
+static void verify_next(NvmeRequest *r)
+{
+    uint64_t at = r->verified;
+
+    r->data.iov[0] = (struct iovec){ r->data.bounce, MIN(VERIFY_BYTES, r->verify_end - at) };
+    r->verified += r->data.iov[0].iov_len;
+    block_read(r->ns->disk.drive, at, r->data.iov, 1, complete, r);
+}
+
+static uint16_t start_verify(NvmeRequest *r, uint64_t offset, uint64_t bytes)
+{
+    r->data.bounce = g_malloc(MIN(bytes, VERIFY_BYTES));
+    r->data.iov = g_new(struct iovec, 1);
+    r->verified = offset;
+    r->verify_end = offset + bytes;
+    r->pending = 1;
+    verify_next(r);
+    return NVME_PENDING;
+}
+
 static uint16_t start_zeroes(NvmeRequest *r, uint64_t offset, uint64_t bytes)
 {
     uint32_t control = nvme_dw(r->command, 12);
@@ -170,6 +223,7 @@ static const IoCommand range_commands[] = {
     { 0x02, .has_data = true, .to_memory = true, .start = start_read },
     { 0x05, .has_data = true, .start = start_compare },
     { 0x08, .writes = true, .start = start_zeroes },
+    { 0x0c, .start = start_verify },
 };
 enum { FLUSH = 0x00, DATASET_MANAGEMENT = 0x09 };
 
@@ -193,7 +247,7 @@ static bool in_range(const NvmeNamespace *ns, uint64_t first, uint64_t count)
 static uint16_t start_range(Nvme *n, NvmeCommand *c, NvmeNamespace *ns, const IoCommand *kind)
 {
     uint64_t first = first_block(c), count = (uint64_t)(nvme_dw(c, 12) & BLOCKS) + 1;
-    uint64_t bytes = count * ns->disk.logical_block_size;
+    uint64_t bytes = count * nvme_block_bytes(ns);
     BlockAccountKind account = kind->writes ? BLOCK_ACCOUNT_WRITE : BLOCK_ACCOUNT_READ;
     NvmeRequest *r;
     uint16_t status;
@@ -217,7 +271,7 @@ static uint16_t start_range(Nvme *n, NvmeCommand *c, NvmeNamespace *ns, const Io
         g_free(r);
         return status;
     }
-    return kind->start(r, first * ns->disk.logical_block_size, bytes);
+    return kind->start(r, first * nvme_block_bytes(ns), bytes);
 }
 
 /* Of all namespaces: each has its part in the request, whose errors are those of the first. */
@@ -269,8 +323,71 @@ static uint16_t start_dataset(Nvme *n, NvmeCommand *c, NvmeNamespace *ns)
     for (unsigned i = 0; i < count; i++) {
         const uint8_t *range = ranges + i * RANGE_BYTES;
 
-        block_discard(ns->disk.drive, load_le64(range + 8) * ns->disk.logical_block_size,
-                      (uint64_t)load_le32(range + 4) * ns->disk.logical_block_size, deallocated, r);
+        block_discard(ns->disk.drive, load_le64(range + 8) * nvme_block_bytes(ns),
+                      (uint64_t)load_le32(range + 4) * nvme_block_bytes(ns), deallocated, r);
+    }
+    return NVME_PENDING;
+}
+
+/* --- Format NVM (5.23) --- */
+
+/* Whether all that the command names can be formatted now. */
+static uint16_t check_format(const Nvme *n, const NvmeRequest *named)
+{
+    for (unsigned i = 0; i < n->namespace_end; i++) {
+        const NvmeNamespace *ns = n->namespaces[i];
+
+        if (is_formatted(named, ns) && ns->formatting) {
+            return NVME_FORMAT_IN_PROGRESS;
+        }
+        if (is_formatted(named, ns) && block_read_only(ns->disk.drive)) {
+            return NVME_WRITE_PROTECTED | NVME_DNR;
+        }
+    }
+    return NVME_SUCCESS;
+}
+
+static void format_namespace(NvmeRequest *r, NvmeNamespace *ns)
+{
+    nvme_self_test_formatting(r->nvme, ns);
+    ns->formatting = true;
+    r->pending++;
+    block_write_zeroes(ns->disk.drive, 0, align_down(disk_bytes(&ns->disk), 1 << NVME_BLOCK_BITS),
+                       BLOCK_MAY_UNMAP, complete, r);
+}
+
+/* What was there is gone with and without a secure erase: it reads as zeroes. */
+uint16_t nvme_format(Nvme *n, NvmeCommand *c)
+{
+    uint32_t control = nvme_dw(c, 10), id = nvme_dw(c, 1);
+    const NvmeRequest named = { .format_id = id };
+    NvmeNamespace *first = NULL;
+    NvmeRequest *r;
+    uint16_t status;
+
+    if (!id || (id != NVME_ALL_NAMESPACES && !nvme_namespace(n, id))) {
+        return NVME_INVALID_NAMESPACE | NVME_DNR;
+    }
+    if ((control & FORMAT_NUMBER) >= NVME_FORMATS || control & FORMAT_PROTECTION) {
+        return NVME_INVALID_FORMAT | NVME_DNR;
+    }
+    if ((control >> FORMAT_ERASE_SHIFT & 7) > ERASE_USER_DATA) {
+        return NVME_INVALID_FIELD | NVME_DNR;
+    }
+    status = check_format(n, &named);
+    for (unsigned i = 0; i < n->namespace_end && !first; i++) {
+        first = is_formatted(&named, n->namespaces[i]) ? n->namespaces[i] : NULL;
+    }
+    if (status || !first) {
+        return status;
+    }
+    r = new_request(n, c, first, true);
+    r->format_id = id;
+    r->format = control & FORMAT_NUMBER;
+    for (unsigned i = 0; i < n->namespace_end; i++) {
+        if (is_formatted(r, n->namespaces[i])) {
+            format_namespace(r, n->namespaces[i]);
+        }
     }
     return NVME_PENDING;
 }
@@ -282,6 +399,9 @@ uint16_t nvme_io(Nvme *n, NvmeCommand *c)
 
     if (opcode == FLUSH && nvme_dw(c, 1) == NVME_ALL_NAMESPACES) {
         return start_flush(n, c, NULL);
+    }
+    if (ns && ns->formatting) {
+        return NVME_FORMAT_IN_PROGRESS;
     }
     for (unsigned i = 0; ns && i < ARRAY_SIZE(range_commands); i++) {
         if (range_commands[i].opcode == opcode) {

@@ -74,6 +74,7 @@ bool nvme_namespace_add(Nvme *n, NvmeNamespace *ns, Device *device, GError **err
         return false;
     }
     ns->nvme = n;
+    ns->format = (uint8_t)(__builtin_ctz(ns->disk.logical_block_size) - NVME_BLOCK_BITS);
     ns->original_write_cache = block_write_cache(ns->disk.drive);
     n->namespaces[ns->id - 1] = ns;
     n->namespace_end = MAX(n->namespace_end, ns->id);
@@ -138,6 +139,15 @@ static const Property properties[] = {
     { 0 },
 };
 
+static bool state_check(Device *device, GError **error)
+{
+    return nvme_ns(device)->ns.format < NVME_FORMATS ||
+           error_fail(error, KASO_ERROR_INVALID,
+                      "the state of device 'nvme-ns' has a format that cannot be");
+}
+
+static const StateField state[] = { STATE_KEPT_SINCE(NVME_VERSION, NvmeNs, ns.format), { 0 } };
+
 static const DeviceType nvme_ns_type = {
     .name = "nvme-ns",
     .summary = "Namespace of an NVMe controller",
@@ -146,6 +156,9 @@ static const DeviceType nvme_ns_type = {
     .fixed = true,
     .instance_size = sizeof(NvmeNs),
     .properties = properties,
+    .state = state,
+    .state_version = NVME_VERSION,
+    .state_check = state_check,
     .realize = realize,
     .unrealize = unrealize,
 };

@@ -53,6 +53,7 @@ static void become_idle(Nvme *n)
 static void disable(Nvme *n)
 {
     nvme_forget(n);
+    nvme_self_test_reset(n);
     nvme_reset_features(n);
     nvme_apply_write_cache(n);
     n->csts &= NVME_CSTS_READY;
@@ -271,6 +272,7 @@ static bool nvme_realize(Device *device, GError **error)
         return false;
     }
     bus_init(&n->bus, &nvme_bus_type, device, device->id);
+    nvme_self_test_realize(n);
     n->sqs = g_new0(NvmeSq, n->queue_count);
     n->cqs = g_new0(NvmeCq, n->queue_count);
     set_identity(n);
@@ -301,6 +303,7 @@ static void nvme_unrealize(Device *device)
     }
     if (n->sqs) {
         nvme_forget(n);
+        nvme_self_test_unrealize(n);
     }
     nvme_namespace_remove(&n->own);
     g_clear_pointer(&n->sqs, g_free);
@@ -348,8 +351,10 @@ static bool nvme_state_check(Device *device, GError **error)
     for (unsigned i = 0; i < NVME_COMMANDS; i++) {
         good &= n->commands[i].sq < n->queue_count;
     }
-    return good || error_fail(error, KASO_ERROR_INVALID,
-                              "the state of device 'nvme' has queues that cannot be");
+    good &= n->own.format < NVME_FORMATS && nvme_self_test_check(n);
+    return good ||
+           error_fail(error, KASO_ERROR_INVALID,
+                      "the state of device 'nvme' has queues, a format or a test that cannot be");
 }
 
 static void nvme_state_loaded(Device *device)
@@ -362,6 +367,7 @@ static void nvme_state_loaded(Device *device)
         n->commands[i].request = NULL;
     }
     nvme_apply_write_cache(n);
+    nvme_self_test_loaded(n);
     nvme_update_irq(n);
 }
 
@@ -430,6 +436,13 @@ static const StateField nvme_state[] = {
     STATE_DERIVED(Nvme, in_flight),
     STATE_DERIVED(Nvme, orphans),
     STATE_DERIVED(Nvme, flushing),
+    STATE_KEPT_SINCE(NVME_VERSION, Nvme, own.format),
+    STATE_KEPT_SINCE(NVME_VERSION, Nvme, self_test.code),
+    STATE_KEPT_SINCE(NVME_VERSION, Nvme, self_test.nsid),
+    STATE_KEPT_SINCE(NVME_VERSION, Nvme, self_test.at),
+    STATE_KEPT_SINCE(NVME_VERSION, Nvme, self_test.offset),
+    STATE_KEPT_SINCE(NVME_VERSION, Nvme, self_test.fine_end),
+    STATE_KEPT_SINCE(NVME_VERSION, Nvme, self_test.results),
     { 0 },
 };
 
@@ -461,6 +474,7 @@ static const DeviceType nvme_type = {
     .properties = nvme_properties,
     .bus_properties = (const Property[]){ PCI_PROPERTIES(Nvme, pci), { 0 } },
     .state = nvme_state,
+    .state_version = NVME_VERSION,
     .realize = nvme_realize,
     .unrealize = nvme_unrealize,
     .reset = nvme_reset,

@@ -10,6 +10,7 @@
 
 #include "hw/block/disk.h"
 #include "hw/pci/pci.h"
+#include "machine/clock.h"
 
 enum {
     NVME_QUEUES = 128, /* most pairs of queues, with the admin ones */
@@ -23,6 +24,11 @@ enum {
     NVME_EVENTS = 8,     /* that wait to be told */
     NVME_IDENTIFY_BYTES = 4096,
     NVME_TEMPERATURE = 323, /* kelvin */
+    NVME_FORMATS = 4,       /* blocks of 512 to 4096 bytes, without metadata */
+    NVME_BLOCK_BITS = 9,    /* of the first format */
+    NVME_SELF_TESTS = 20,   /* whose results are kept */
+    NVME_SELF_TEST_BYTES = 28,
+    NVME_VERSION = 1, /* of saved states: formats and self-tests */
 };
 #define NVME_ALL_NAMESPACES UINT32_MAX
 
@@ -41,14 +47,17 @@ enum {
     NVME_INVALID_SGL_LENGTH = 0x0f,
     NVME_INVALID_SGL_TYPE = 0x11,
     NVME_INVALID_PRP_OFFSET = 0x13,
+    NVME_SELF_TEST_RUNNING = 0x1d,
     NVME_WRITE_PROTECTED = 0x20,
     NVME_LBA_RANGE = 0x80,
+    NVME_FORMAT_IN_PROGRESS = 0x84,
     NVME_INVALID_CQ = 0x100,
     NVME_INVALID_QUEUE_ID = 0x101,
     NVME_INVALID_QUEUE_SIZE = 0x102,
     NVME_EVENT_LIMIT = 0x105,
     NVME_INVALID_VECTOR = 0x108,
     NVME_INVALID_LOG = 0x109,
+    NVME_INVALID_FORMAT = 0x10a,
     NVME_INVALID_DELETION = 0x10c,
     NVME_NOT_SAVEABLE = 0x10d,
     NVME_NOT_CHANGEABLE = 0x10e,
@@ -103,6 +112,8 @@ typedef struct {
     uint32_t id;
     Disk disk;
     bool original_write_cache;
+    uint8_t format;  /* the host's choice; at first the user's logical_block_size */
+    bool formatting; /* commands have to wait */
     /* Properties. */
     char *uuid;
     uint64_t eui64;
@@ -122,6 +133,16 @@ typedef struct {
 typedef struct {
     uint8_t type, info, page;
 } NvmeEvent;
+
+/* The test that runs, and results of those before; no reset forgets them. */
+typedef struct {
+    Timer timer;
+    uint64_t generation; /* of reads: one of an older one has nobody who waits */
+    uint8_t code;        /* 0: none runs */
+    uint32_t nsid, at;   /* which are tested, and where it is */
+    uint64_t offset, fine_end; /* a piece failed that ends there */
+    uint8_t results[NVME_SELF_TESTS * NVME_SELF_TEST_BYTES]; /* as in the log */
+} NvmeSelfTest;
 
 struct Nvme {
     PciDevice pci; /* first */
@@ -148,6 +169,7 @@ struct Nvme {
     NvmeEvent events[NVME_EVENTS];
     uint8_t event_count, events_masked; /* by type: until the log is read */
     bool warned_temperature;
+    NvmeSelfTest self_test;
     /* Properties. */
     char *serial;
     uint32_t max_ioqpairs, num_queues;
@@ -194,6 +216,7 @@ void nvme_orphan_ended(Nvme *n);
 /* Commands: a status, or NVME_PENDING. */
 uint16_t nvme_admin(Nvme *n, NvmeCommand *c, uint32_t *result);
 uint16_t nvme_io(Nvme *n, NvmeCommand *c);
+uint16_t nvme_format(Nvme *n, NvmeCommand *c);
 uint16_t nvme_identify(Nvme *n, const NvmeCommand *c);
 uint16_t nvme_get_log(Nvme *n, const NvmeCommand *c);
 uint16_t nvme_set_feature(Nvme *n, const NvmeCommand *c, uint32_t *result);
@@ -210,6 +233,21 @@ void nvme_unmask_event(Nvme *n, uint8_t type);
 /* Tells one; false: there is none to tell, or nobody who asks. */
 bool nvme_tell_events(Nvme *n);
 bool nvme_too_warm(const Nvme *n);
+uint64_t nvme_power_on_hours(const Nvme *n);
+
+/* nvme-selftest.c */
+uint16_t nvme_self_test(Nvme *n, const NvmeCommand *c);
+/* Fills the log page, and returns its size. */
+unsigned nvme_self_test_log(const Nvme *n, uint8_t *page);
+/* That an extended test takes. */
+uint16_t nvme_self_test_minutes(const Nvme *n);
+/* Tests that these end. */
+void nvme_self_test_formatting(Nvme *n, const NvmeNamespace *ns);
+void nvme_self_test_reset(Nvme *n);
+bool nvme_self_test_check(const Nvme *n);
+void nvme_self_test_loaded(Nvme *n);
+void nvme_self_test_realize(Nvme *n);
+void nvme_self_test_unrealize(Nvme *n);
 
 /* nvme-data.c: the memory that a command names. */
 typedef struct {
@@ -240,9 +278,13 @@ extern const BusType nvme_bus_type;
 bool nvme_namespace_add(Nvme *n, NvmeNamespace *ns, Device *device, GError **error);
 void nvme_namespace_remove(NvmeNamespace *ns);
 NvmeNamespace *nvme_namespace(const Nvme *n, uint32_t id);
+static inline uint32_t nvme_block_bytes(const NvmeNamespace *ns)
+{
+    return UINT32_C(1) << (NVME_BLOCK_BITS + ns->format);
+}
 static inline uint64_t nvme_namespace_blocks(const NvmeNamespace *ns)
 {
-    return disk_bytes(&ns->disk) / ns->disk.logical_block_size;
+    return disk_bytes(&ns->disk) / nvme_block_bytes(ns);
 }
 
 #endif

@@ -30,6 +30,45 @@ def random_file(path, size):
     return hashlib.md5(data).hexdigest()
 
 
+# Admin commands by Linux's passthrough (linux/nvme_ioctl.h): what `nvme format`, `nvme device-self-test` and `nvme self-test-log` send.
+ADMIN = """
+import array, fcntl, struct, sys
+device, opcode, nsid, cdw10, size = sys.argv[1], *(int(word, 0) for word in sys.argv[2:])
+data = array.array('B', bytes(size or 4))
+command = struct.pack('=BBHIIIQQIIIIIIIIII', opcode, 0, 0, nsid, 0, 0, 0, data.buffer_info()[0] if size else 0, 0, size, cdw10, 0, 0, 0, 0, 0, 60000, 0)
+with open(device, 'rb') as file:
+    print(fcntl.ioctl(file, 0xc0484e41, bytearray(command)), bytes(data[:64]).hex() if size else '')
+"""
+
+
+def check_admin(guest):
+    """Self-tests, verifying and formats."""
+    run(guest, "mount -t tmpfs tmp /root/tmp; mount -t devtmpfs dev /root/dev")
+    for line in ADMIN.strip().splitlines():
+        run(guest, f"echo \"{line}\" >>/root/tmp/admin")
+
+    def admin(*words):
+        return run(guest, f"chroot /root /usr/bin/python3 /tmp/admin /dev/nvme0 {' '.join(map(str, words))}").split()
+
+    for code in (1, 2):
+        assert admin(0x14, 0xffffffff, code, 0) == ["0"]
+        for _ in range(100):
+            log = bytes.fromhex(admin(2, 0xffffffff, 140 << 16 | 6, 564)[1])
+            if not log[0]:
+                break
+            run(guest, "sleep 0.2")
+        assert log[0] == 0 and log[4] == code << 4, log.hex()
+    # The format with blocks of 512 bytes, which Linux looks at by itself, and back again.
+    for number, block in ((0, 512), (3, 4096)):
+        assert admin(0x80, 7, 1 << 9 | number, 0) == ["0"]
+        run(guest, "sleep 1")
+        assert run(guest, "cat /sys/block/nvme0n2/queue/logical_block_size /sys/block/nvme0n2/size").split() == [str(block), str(16 * MIB // 512)]
+        assert run(guest, "md5sum </dev/nvme0n2").split()[0] == hashlib.md5(bytes(16 * MIB)).hexdigest()
+        run(guest, "head -c 1048576 /dev/urandom >/tmp/data; dd if=/tmp/data of=/dev/nvme0n2 bs=64k oflag=direct conv=fsync 2>/dev/null; "
+            "dd if=/dev/nvme0n2 bs=64k count=16 iflag=direct 2>/dev/null | cmp - /tmp/data")
+    assert int(admin(0x80, 1, 0, 0)[0]) & 0x7ff == 0x20  # it is write protected
+
+
 def check_identity(guest):
     control = "/sys/class/nvme/nvme0"
     for name, wanted in (("serial", "deadbeef"), ("model", "QEMU NVMe Ctrl"), ("state", "live"), ("transport", "pcie"),
@@ -73,6 +112,7 @@ def check(guest, wanted):
         run(guest, command)
     check_identity(guest)
     check_disks(guest, wanted)
+    check_admin(guest)
     # The driver goes, which shuts the controller down, and comes again.
     run(guest, "p=$(basename $(readlink /sys/class/nvme/nvme0/device)); cd /sys/bus/pci/drivers/nvme; echo $p >unbind; echo $p >bind; cd /; " + WAIT)
     assert run(guest, "dd if=/dev/nvme0n1 bs=1M 2>/dev/null | md5sum").split()[0] == wanted

@@ -4,6 +4,7 @@
 
 #include "base/bits.h"
 #include "block/block.h"
+#include "machine/machine.h"
 #include "machine/saved-state.h"
 #include "tests/device/bench.h"
 #include "tests/device/image.h"
@@ -79,6 +80,13 @@ static void enable(Rig *r)
     put(r, CC, CC_ON);
 }
 
+static void map_and_enable(Rig *r)
+{
+    bench_config_write(r->bench, 8, PCI_BASE_ADDRESS_0, BASE, 4);
+    bench_config_write(r->bench, 8, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_BUS_MASTER, 2);
+    enable(r);
+}
+
 /* The image fails once at `error`, and the disk does with that as policy says. */
 static Rig *rig_new_with(const char *error, const char *policy, bool read_only)
 {
@@ -90,9 +98,7 @@ static Rig *rig_new_with(const char *error, const char *policy, bool read_only)
     r->device = bench_device(r->bench, "nvme", "nvme0", "addr", "1", "drive", "disk", "serial",
                              "S123", "werror", policy, "rerror", policy, NULL);
     device_reset_tree(r->bench->machine->root);
-    bench_config_write(r->bench, 8, PCI_BASE_ADDRESS_0, BASE, 4);
-    bench_config_write(r->bench, 8, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_BUS_MASTER, 2);
-    enable(r);
+    map_and_enable(r);
     return r;
 }
 
@@ -572,6 +578,123 @@ static void test_errors(void)
     rig_free(r);
 }
 
+enum { FORMAT = 0x80, SELF_TEST = 0x14, VERIFY = 0x0c, SELF_TEST_LOG = 564 / 4 - 1 };
+
+static void test_verify(void)
+{
+    Rig *r = rig_new_with("read", "report", false);
+
+    create_queues(r);
+    g_assert_cmphex(io(r, VERIFY, 0, 8192, 0, 0), ==, 0x281);
+    g_assert_cmphex(io(r, VERIFY, 0, 8192, 0, 0), ==, 0);
+    g_assert_cmphex(io(r, VERIFY, 8191, 2, 0, 0), ==, DNR | 0x80);
+    /* A reset does not wait for all of a long one. */
+    add_io(r, VERIFY, 0, 8192, 0, 0);
+    ring(r, 1);
+    put(r, CC, 0);
+    while (get(r, CSTS)) {
+        bench_run_main_loop(r->bench);
+    }
+    rig_free(r);
+}
+
+static void test_format(void)
+{
+    static const uint8_t zeroes[4096];
+    Rig *r = rig_new();
+    g_autoptr(GByteArray) state = g_byte_array_new();
+    GError *error = NULL;
+
+    create_queues(r);
+    g_assert_cmphex(io(r, 2, 8, 8, DATA, 0), ==, 0);
+    g_assert_true(memcmp(ram(r, DATA), zeroes, 4096));
+    g_assert_cmphex(admin(r, FORMAT, 1, 4, 0), ==, DNR | 0x10a);
+    g_assert_cmphex(admin(r, FORMAT, 1, 1 << 5, 0), ==, DNR | 0x10a);
+    g_assert_cmphex(admin(r, FORMAT, 1, 2 << 9, 0), ==, DNR | 0x02);
+    g_assert_cmphex(admin(r, FORMAT, 7, 0, 0), ==, DNR | 0x0b);
+    g_assert_cmphex(admin(r, FORMAT, 1, 1 << 9 | 3, 0), ==, 0);
+    g_assert_cmphex(admin(r, 6, 1, 0, 0), ==, 0);
+    g_assert_cmpuint(load_le64(ram(r, DATA)), ==, IMAGE_BYTES / 4096);
+    g_assert_cmpuint(ram(r, DATA)[26], ==, 3);
+    g_assert_cmpuint(ram(r, DATA)[128 + 3 * 4 + 2], ==, 12);
+    g_assert_cmphex(io(r, 2, 1, 1, DATA, 0), ==, 0);
+    g_assert_cmpmem(ram(r, DATA), 4096, zeroes, 4096);
+    g_assert_cmphex(io(r, 2, IMAGE_BYTES / 4096, 1, DATA, 0), ==, DNR | 0x80);
+    /* It is the namespace's for good, and a saved state has it. */
+    device_save_state(r->device, state);
+    g_assert_cmphex(admin(r, FORMAT, 0xffffffff, 0, 0), ==, 0);
+    g_assert_cmphex(io(r, 2, IMAGE_BYTES / 512 - 1, 1, DATA, 0), ==, 0);
+    device_load_state(r->device, r->device->type->state_version, state->data, state->len, &error);
+    g_assert_no_error(error);
+    put(r, CC, 0);
+    enable(r);
+    g_assert_cmphex(admin(r, 6, 1, 0, 0), ==, 0);
+    g_assert_cmpuint(ram(r, DATA)[26], ==, 3);
+    rig_free(r);
+    r = rig_new_with(NULL, "report", true);
+    g_assert_cmphex(admin(r, FORMAT, 1, 0, 0), ==, DNR | 0x20);
+    rig_free(r);
+}
+
+/* The log, with the test that runs first and its results behind. */
+static const uint8_t *self_test_log(Rig *r)
+{
+    g_assert_cmphex(admin(r, 2, 0xffffffff, SELF_TEST_LOG << 16 | 6, 0), ==, 0);
+    return ram(r, DATA);
+}
+
+static const uint8_t *wait_for_self_test(Rig *r)
+{
+    int64_t end = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+
+    while (self_test_log(r)[0]) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        bench_run_main_loop(r->bench);
+        g_usleep(500);
+    }
+    return ram(r, DATA) + 4;
+}
+
+static void test_self_test(void)
+{
+    Rig *r = rig_new();
+    g_autoptr(GByteArray) state = g_byte_array_new();
+    GError *error = NULL;
+
+    machine_start(r->bench->machine); /* so that its clock runs, after a reset */
+    map_and_enable(r);
+    g_assert_cmphex(self_test_log(r)[4], ==, 0x0f); /* none was made */
+    g_assert_cmphex(admin(r, SELF_TEST, 1, 3, 0), ==, DNR | 0x02);
+    g_assert_cmphex(admin(r, SELF_TEST, 300, 1, 0), ==, DNR | 0x0b);
+    g_assert_cmphex(admin(r, SELF_TEST, 0xffffffff, 1, 0), ==, 0);
+    g_assert_cmphex(admin(r, SELF_TEST, 1, 2, 0), ==, DNR | 0x1d);
+    g_assert_cmphex(self_test_log(r)[0], ==, 1);
+    g_assert_cmphex(*wait_for_self_test(r), ==, 0x10);
+    g_assert_cmphex(admin(r, SELF_TEST, 1, 2, 0), ==, 0);
+    g_assert_cmphex(*wait_for_self_test(r), ==, 0x20);
+    g_assert_cmphex(ram(r, DATA)[4 + 28], ==, 0x10);
+    /* Ended by the host, by a format, and the short one by a reset; the extended one goes on. */
+    g_assert_cmphex(admin(r, SELF_TEST, 1, 2, 0), ==, 0);
+    g_assert_cmphex(admin(r, SELF_TEST, 1, 15, 0), ==, 0);
+    g_assert_cmphex(self_test_log(r)[4], ==, 0x21);
+    g_assert_cmphex(admin(r, SELF_TEST, 1, 2, 0), ==, 0);
+    device_save_state(r->device, state);
+    g_assert_cmphex(admin(r, FORMAT, 1, 0, 0), ==, 0);
+    g_assert_cmphex(self_test_log(r)[4], ==, 0x24);
+    g_assert_cmphex(admin(r, SELF_TEST, 1, 1, 0), ==, 0);
+    put(r, CC, 0);
+    enable(r);
+    g_assert_cmphex(self_test_log(r)[4], ==, 0x12);
+    device_load_state(r->device, r->device->type->state_version, state->data, state->len, &error);
+    g_assert_no_error(error);
+    put(r, CC, 0);
+    enable(r);
+    g_assert_cmphex(self_test_log(r)[0], ==, 2);
+    g_assert_cmphex(*wait_for_self_test(r), ==, 0x20);
+    g_assert_cmphex(ram(r, DATA)[4 + 28], ==, 0x21);
+    rig_free(r);
+}
+
 /* A request that failed under rerror=stop is in the saved state, and is made again when the machine goes on. */
 static void test_held_and_saved(void)
 {
@@ -612,6 +735,9 @@ int main(int argc, char **argv)
     g_test_add_func("/nvme/resets", test_resets);
     g_test_add_func("/nvme/own-registers", test_own_registers);
     g_test_add_func("/nvme/errors", test_errors);
+    g_test_add_func("/nvme/verify", test_verify);
+    g_test_add_func("/nvme/format", test_format);
+    g_test_add_func("/nvme/self-test", test_self_test);
     g_test_add_func("/nvme/held-and-saved", test_held_and_saved);
     return g_test_run();
 }
