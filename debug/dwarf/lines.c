@@ -26,6 +26,21 @@ static const DwarfSequence *find_sequence(const DwarfLines *lines, uint64_t addr
     return NULL;
 }
 
+/*
+ * Of rows at one address the last has the code; optimizing compilers put the beginning of a statement before it, and behind that what its first
+ * instruction was made from. There the line is the statement's.
+ */
+static const DwarfRow *statement_there(const DwarfRow *first, const DwarfRow *row)
+{
+    const DwarfRow *at = row;
+
+    while (!(at->flags & ROW_STATEMENT) && at > first && at[-1].address == row->address &&
+           at[-1].line) {
+        at--;
+    }
+    return at->flags & ROW_STATEMENT ? at : row;
+}
+
 const DwarfRow *dwarf_lines_row(const DwarfLines *lines, uint64_t address,
                                 const DwarfSequence **found)
 {
@@ -52,12 +67,23 @@ const DwarfRow *dwarf_lines_row(const DwarfLines *lines, uint64_t address,
     while (low > 1 && !rows[low - 1].line) {
         low--;
     }
-    return low && rows[low - 1].line ? &rows[low - 1] : NULL;
+    return low && rows[low - 1].line ? statement_there(rows, &rows[low - 1]) : NULL;
 }
 
 static bool same_line(const DwarfRow *a, const DwarfRow *b)
 {
     return a->line == b->line && a->file == b->file;
+}
+
+/* Whether one of the rows of a line, from `first` to `last`, that are at the first's address is a statement's. */
+static bool begins_statement(const DwarfRow *first, const DwarfRow *last)
+{
+    const DwarfRow *row = first;
+
+    while (row < last && row[1].address == first->address && !(row->flags & ROW_STATEMENT)) {
+        row++;
+    }
+    return row->flags & ROW_STATEMENT;
 }
 
 bool dwarf_line(DwarfFile *dwarf, uint64_t address, DwarfLine *line)
@@ -78,15 +104,11 @@ bool dwarf_line(DwarfFile *dwarf, uint64_t address, DwarfLine *line)
     while (from > first && same_line(from - 1, row)) {
         from--;
     }
-    while (to < last && (same_line(to, row) || !to->line)) {
+    while (to < last && (same_line(to, row) || !to->line || to->address == row->address)) {
         to++;
     }
-    /* Rows without code of their own are no part of it. */
-    while (from < row && from[1].address == from->address) {
-        from++;
-    }
     *line = (DwarfLine){ source->source, source->folder, row->line,
-                         from->address,  to->address,    from->flags & ROW_STATEMENT };
+                         from->address,  to->address,    begins_statement(from, row) };
     return true;
 }
 
