@@ -19,7 +19,18 @@ typedef struct {
     guint source;       /* of the main loop; 0: it does not run */
     GHashTable *stacks; /* folded stack -> count */
     unsigned samples;
+    bool news;        /* there are symbols that there were not when names were last given */
+    bool kernel_seen; /* a CPU has run kernel code since the machine's reset */
 } Profile;
+
+/* Stands in a stack before an address that had no name when it was sampled. */
+#define UNNAMED   '\1'
+#define PAGE_MASK UINT64_C(0xfff)
+
+static GHashTable *new_stacks(void)
+{
+    return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+}
 
 static void profile_free(void *opaque)
 {
@@ -28,23 +39,6 @@ static void profile_free(void *opaque)
     g_clear_handle_id(&profile->source, g_source_remove);
     g_clear_pointer(&profile->stacks, g_hash_table_unref);
     g_free(profile);
-}
-
-static Profile *profile_of(Machine *machine)
-{
-    Profile *profile = machine_attached(machine, PROFILE_NAME);
-
-    if (!profile) {
-        profile = g_new0(Profile, 1);
-        profile->machine = machine;
-        machine_attach(machine, PROFILE_NAME, profile, profile_free);
-    }
-    return profile;
-}
-
-bool profile_runs(Machine *machine)
-{
-    return profile_of(machine)->source;
 }
 
 /* Whether the CPU runs a process, and not what is before a kernel: firmware, a loader, code that unpacks it. */
@@ -56,19 +50,103 @@ static bool runs_user_code(Vcpu *vcpu)
     return !(linux_register(vcpu, "cpsr") >> 2 & 3);
 }
 
-/* The function that a frame is in; code without symbols by its page, so that there are not too many names. */
-static void append_name(GString *text, Vcpu *vcpu, const Frame *frame)
+/*
+ * The function that a frame is in. What is not known yet may be later, when the kernel or the firmware's image is recognised: its address stands
+ * in the place of its name until then.
+ */
+static void append_name(GString *text, Vcpu *vcpu, const Frame *frame, bool user)
 {
+    uint64_t address = frame_address(frame);
     Symbol symbol;
 
-    if (symbols_at(vcpu->machine, vcpu, frame_address(frame), &symbol)) {
+    if (symbols_at(vcpu->machine, vcpu, address, &symbol)) {
         g_string_append(text, symbol.name);
+    } else if (user) {
+        g_string_append_printf(text, "user %#" PRIx64, address & ~PAGE_MASK);
     } else {
-        g_string_append_printf(text, "%s %#" PRIx64,
-                               frame->pc >> 63        ? "unknown"
-                               : runs_user_code(vcpu) ? "user"
-                                                      : "loader",
-                               frame->pc & ~UINT64_C(0xfff));
+        g_string_append_printf(text, "%c%016" PRIx64, UNNAMED, address);
+    }
+}
+
+static void count_stack(GHashTable *stacks, const char *text, unsigned samples)
+{
+    gpointer count = g_hash_table_lookup(stacks, text);
+
+    if (count || g_hash_table_size(stacks) < PROFILE_STACKS_MAX) {
+        g_hash_table_insert(stacks, g_strdup(text),
+                            GUINT_TO_POINTER(GPOINTER_TO_UINT(count) + samples));
+    }
+}
+
+/* A stack with names for those of its addresses that are known by now; for the others by page if it is for good. */
+static char *named(Machine *machine, const char *stack, bool for_good)
+{
+    GString *text = g_string_new(NULL);
+    const char *at;
+
+    while ((at = strchr(stack, UNNAMED))) {
+        uint64_t address = 0;
+        char *end;
+        Symbol symbol;
+
+        g_string_append_len(text, stack, at - stack);
+        address = g_ascii_strtoull(at + 1, &end, 16);
+        if (symbols_at(machine, NULL, address, &symbol)) {
+            g_string_append(text, symbol.name);
+        } else if (for_good) {
+            g_string_append_printf(text, "%s %#" PRIx64, address >> 63 ? "unknown" : "loader",
+                                   address & ~PAGE_MASK);
+        } else {
+            g_string_append_len(text, at, end - at);
+        }
+        stack = end;
+    }
+    g_string_append(text, stack);
+    return g_string_free(text, FALSE);
+}
+
+/* Gives names to what had none when it was sampled. */
+static void name_stacks(Profile *profile, bool for_good)
+{
+    GHashTable *stacks = new_stacks();
+    GHashTableIter iterator;
+    gpointer stack, count;
+
+    profile->news = false;
+    g_hash_table_iter_init(&iterator, profile->stacks);
+    while (g_hash_table_iter_next(&iterator, &stack, &count)) {
+        g_autofree char *text = named(profile->machine, stack, for_good);
+
+        count_stack(stacks, text, GPOINTER_TO_UINT(count));
+    }
+    g_hash_table_unref(profile->stacks);
+    profile->stacks = stacks;
+}
+
+static void symbols_changed(void *opaque)
+{
+    Profile *profile = opaque;
+
+    profile->news = true;
+}
+
+/* What runs from here on may be somewhere else: addresses of before are not named by its symbols. */
+static void machine_was_reset(void *opaque)
+{
+    Profile *profile = opaque;
+
+    profile->kernel_seen = false;
+    if (profile->source) {
+        name_stacks(profile, true);
+    }
+}
+
+/* A kernel's stacks can only be followed when it is known. */
+static void look_for_kernel(Profile *profile, Vcpu *vcpu)
+{
+    if (!profile->kernel_seen && vcpu->target->get_pc(vcpu) >> 63) {
+        profile->kernel_seen = true;
+        symbols_refresh(profile->machine);
     }
 }
 
@@ -76,11 +154,13 @@ static void sample_vcpu(Profile *profile, Vcpu *vcpu)
 {
     GArray *frames;
     GString *text;
-    gpointer count;
+    bool user;
 
     vcpu_sync(vcpu, VCPU_SYNC_FROM_ACCELERATOR);
+    look_for_kernel(profile, vcpu);
     frames = backtrace_vcpu(profile->machine, vcpu, PROFILE_DEPTH_MAX);
     text = g_string_new(NULL);
+    user = runs_user_code(vcpu);
     for (guint i = frames->len; i-- > 0;) {
         const Frame *frame = &g_array_index(frames, Frame, i);
 
@@ -93,15 +173,30 @@ static void sample_vcpu(Profile *profile, Vcpu *vcpu)
         if (text->len) {
             g_string_append_c(text, ';');
         }
-        append_name(text, vcpu, frame);
+        append_name(text, vcpu, frame, user);
     }
-    count = g_hash_table_lookup(profile->stacks, text->str);
-    if (count || g_hash_table_size(profile->stacks) < PROFILE_STACKS_MAX) {
-        g_hash_table_insert(profile->stacks, g_strdup(text->str),
-                            GUINT_TO_POINTER(GPOINTER_TO_UINT(count) + 1));
-    }
+    count_stack(profile->stacks, text->str, 1);
     g_string_free(text, TRUE);
     g_array_unref(frames);
+}
+
+static Profile *profile_of(Machine *machine)
+{
+    Profile *profile = machine_attached(machine, PROFILE_NAME);
+
+    if (!profile) {
+        profile = g_new0(Profile, 1);
+        profile->machine = machine;
+        machine_attach(machine, PROFILE_NAME, profile, profile_free);
+        symbols_on_change(machine, symbols_changed, profile);
+        machine_on_reset(machine, machine_was_reset, profile);
+    }
+    return profile;
+}
+
+bool profile_runs(Machine *machine)
+{
+    return profile_of(machine)->source;
 }
 
 static gboolean sample(gpointer opaque)
@@ -110,6 +205,9 @@ static gboolean sample(gpointer opaque)
     Machine *machine = profile->machine;
 
     machine_lock(machine);
+    if (profile->news) {
+        name_stacks(profile, false);
+    }
     if (machine_running(machine)) {
         machine_exclusive_begin(machine);
         for (guint i = 0; i < machine->vcpus->len; i++) {
@@ -140,8 +238,9 @@ bool profile_start(Machine *machine, unsigned hertz, GError **error)
         return error_fail(error, KASO_ERROR_INVALID, "the machine has no CPU");
     }
     g_clear_pointer(&profile->stacks, g_hash_table_unref);
-    profile->stacks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    profile->stacks = new_stacks();
     profile->samples = 0;
+    profile->kernel_seen = false;
     profile->source = g_timeout_add(MAX(1000 / hertz, 1), sample, profile);
     return true;
 }
@@ -168,6 +267,8 @@ bool profile_stop(Machine *machine, const char *path, unsigned *samples, unsigne
         return error_fail(error, KASO_ERROR_INVALID, "no profile runs; 'profile start' begins one");
     }
     g_clear_handle_id(&profile->source, g_source_remove);
+    symbols_refresh(machine);
+    name_stacks(profile, true);
     *samples = profile->samples;
     *stacks = g_hash_table_size(profile->stacks);
     if (!path) {

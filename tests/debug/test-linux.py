@@ -200,6 +200,24 @@ def read_without_console():
         assert len(places) > 1, (places, monitor.run("x-query-symbols"), hmp(monitor, "info dmesg")[-500:])
 
 
+def profile_boot():
+    """All code of a kernel has its name, also what was sampled before the kernel was recognised."""
+    socket, path = (os.path.join(folder.name, name) for name in ("boot", "boot.folded"))
+    argv = base + ["-append", f"console={CONSOLES[machine]} panic=0", "-nographic", "-S", "-qmp", f"unix:{socket},server=on,wait=off"]
+    with Guest(argv) as guest:
+        monitor = Monitor(socket)
+        monitor.run("x-profile-start", hertz=1000)
+        monitor.run("cont")
+        guest.expect("end Kernel panic", 100)
+        monitor.run("x-profile-stop", filename=path)
+    with open(path, encoding="utf-8") as file:
+        stacks = [line.rsplit(" ", 1) for line in file.read().splitlines()]
+    nameless = [stack for stack, _ in stacks if "unknown 0x" in stack]
+    followed = sum(int(count) for stack, count in stacks if "start_kernel;" in stack or "kernel_init;" in stack)
+    assert not nameless and followed > 20, (nameless, followed)
+
+
 compare_with_shell()
 read_without_console()
+profile_boot()
 print("ok")
