@@ -35,9 +35,19 @@ static const Rule log_rules[] = {
                                  "info dmesg lists those that do" },
     { "Waiting for root device", "The kernel waits for the root device of -append, which has not "
                                  "appeared: is there a -drive, and has the kernel its driver?" },
+    { "no cpu_on method",
+      "The device tree has no PSCI node that the kernel knows, so it cannot start "
+      "further processors: -dtb is that of another board (info fdt)" },
     { "end Kernel panic", "The kernel has panicked; info dmesg and bt show where" },
     { "Kernel panic", "The kernel has panicked; info dmesg and bt show where" },
     { "Oops", "The kernel had an error of its own; info dmesg and bt show where" },
+};
+
+/* Of the function that a CPU is in. */
+static const Rule place_rules[] = {
+    { "__no_granule_support",
+      "The kernel was built for pages of a size (16 or 64 KiB) that this CPU does "
+      "not have: take another -cpu (max), or a kernel with pages of 4 KiB" },
 };
 
 /* Of the last line of a console. */
@@ -64,6 +74,9 @@ static const Rule output_rules[] = {
     { "BdsDxe: failed to start", "A boot option was loaded and gave up: its own output tells why; "
                                  "info uefi lists all (Boot0000 …)" },
     { "Start PXE over", "The firmware found nothing to boot on disks, and asks the network" },
+    { "use a kernel appropriate for your CPU",
+      "The kernel is for processors with more than -cpu has, as long mode for x86-64: take another "
+      "-cpu, or another kernel" },
     { "login:", "The guest waits for someone to log in" },
 };
 
@@ -231,6 +244,20 @@ static void hint_output(Diagnosis *diagnosis)
     }
 }
 
+static void hint_places(Diagnosis *diagnosis)
+{
+    for (guint i = 0; i < diagnosis->cpus->len; i++) {
+        const CpuDiagnosis *cpu = diagnosis->cpus->pdata[i];
+
+        for (unsigned k = 0; k < G_N_ELEMENTS(place_rules); k++) {
+            if (g_str_has_prefix(cpu->where, place_rules[k].text)) {
+                diagnosis_add_hint(diagnosis, "%s", place_rules[k].hint);
+                return;
+            }
+        }
+    }
+}
+
 void diagnosis_add_hints(Machine *machine, Diagnosis *diagnosis)
 {
     if (diagnosis->resets >= RESETS_THAT_LOOP) {
@@ -245,6 +272,7 @@ void diagnosis_add_hints(Machine *machine, Diagnosis *diagnosis)
         !strcmp(diagnosis->reset_reason, "triple fault")) {
         diagnosis_add_hint(diagnosis, "%s", diagnosis->triple_fault);
     }
+    hint_places(diagnosis);
     hint_kernel(machine, diagnosis);
     hint_output(diagnosis);
     diagnosis_add_boot_hints(machine, diagnosis);

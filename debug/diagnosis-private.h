@@ -16,6 +16,9 @@ const char *diagnosis_x86_exception(unsigned vector);
 void diagnosis_add_boot_hints(Machine *machine, Diagnosis *diagnosis);
 void diagnosis_add_hint(Diagnosis *diagnosis, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Whether nothing is there: no region (NULL), or what answers for a bus where no function is. */
+bool diagnosis_is_nothing(const MemoryRegion *region);
+
 static inline uint64_t align_down_vector(uint64_t pc)
 {
     return pc & ~UINT64_C(0x7f);

@@ -61,14 +61,16 @@ static void append_cpus(GString *text, const GPtrArray *cpus)
     }
 }
 
-static void append_places(GString *text, const GPtrArray *places, const char *what)
+/* nothing: stands before the addresses of places where nothing is. */
+static void append_places(GString *text, const GPtrArray *places, const char *what,
+                          const char *nothing)
 {
     for (guint i = 0; i < places->len; i++) {
         const TouchedPlace *place = places->pdata[i];
 
         g_string_append_printf(text, "%s%s", i ? ", " : what, place->missing ? "" : place->name);
         if (place->missing) {
-            g_string_append_printf(text, "%#" PRIx64, place->address);
+            g_string_append_printf(text, "%s%#" PRIx64, nothing, place->address);
         }
         g_string_append_printf(text, " (%s, %u×)", place->write ? "written" : "read", place->count);
     }
@@ -80,8 +82,8 @@ char *diagnosis_text(const Diagnosis *diagnosis)
     GString *text = g_string_new(NULL);
 
     append_cpus(text, diagnosis->cpus);
-    append_places(text, diagnosis->polled, " While it was watched it used ");
-    append_places(text, diagnosis->missing, " It touched addresses where nothing is: ");
+    append_places(text, diagnosis->polled, " While it was watched it used ", "nothing at ");
+    append_places(text, diagnosis->missing, " It touched addresses where nothing is: ", "");
     if (diagnosis->resets) {
         g_string_append_printf(text, " It has reset itself %u time%s, the last by %s.",
                                diagnosis->resets, plural(diagnosis->resets),

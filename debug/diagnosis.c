@@ -15,6 +15,7 @@
 #include "debug/symbols/symbols.h"
 #include "machine/accelerator.h"
 #include "machine/console.h"
+#include "machine/display.h"
 
 #define FAR_NS     (INT64_C(60) * 1000000000)
 #define STATE_NAME "debug/diagnosis.h"
@@ -24,6 +25,7 @@ enum { PLACES_MAX = 64, SAMPLES = 30, LOOP_BYTES = 256, SHOWN_MAX = 4 };
 typedef struct {
     const MemoryRegion *region; /* NULL: nothing is there */
     uint64_t address;           /* in the region, or in the space */
+    uint64_t at;                /* in the space */
     unsigned size, count;
     bool write;
 } Place;
@@ -47,8 +49,13 @@ typedef struct {
     bool halted[SAMPLES];
 } Samples;
 
-static void count_place(Places *places, const MemoryRegion *region, uint64_t address, unsigned size,
-                        bool write)
+bool diagnosis_is_nothing(const MemoryRegion *region)
+{
+    return !region || g_str_has_suffix(region->name, "-abort");
+}
+
+static void count_place(Places *places, const MemoryRegion *region, uint64_t address, uint64_t at,
+                        unsigned size, bool write)
 {
     unsigned i = 0;
 
@@ -61,7 +68,7 @@ static void count_place(Places *places, const MemoryRegion *region, uint64_t add
         if (i == PLACES_MAX) {
             return;
         }
-        places->places[places->count++] = (Place){ region, address, size, 0, write };
+        places->places[places->count++] = (Place){ region, address, at, size, 0, write };
     }
     places->places[i].count++;
 }
@@ -77,10 +84,10 @@ static void observe(void *opaque, AddressSpace *space, const MemoryRange *range,
     }
     g_mutex_lock(&state->lock);
     if (!range && space != &state->machine->io_space) {
-        count_place(&state->missing, NULL, address, size, write);
+        count_place(&state->missing, NULL, address, address, size, write);
     } else if (range && state->watching && range->region->kind == MEMORY_IO) {
-        count_place(&state->polled, range->region, range->offset + (address - range->start), size,
-                    write);
+        count_place(&state->polled, range->region, range->offset + (address - range->start),
+                    address, size, write);
     }
     g_mutex_unlock(&state->lock);
 }
@@ -283,6 +290,29 @@ static void classify(State *state, Vcpu *vcpu, const Samples *samples, CpuDiagno
     }
 }
 
+/* The lowest row of a screen that shows text, for guests that use no serial port; NULL: there is none. */
+static char *last_row(Machine *machine)
+{
+    GPtrArray *displays = machine_displays(machine);
+    char *line = NULL;
+
+    for (guint i = 0; i < displays->len && !line; i++) {
+        DisplayText text = { 0 };
+
+        if (!display_device(displays->pdata[i]) || !display_read_text(displays->pdata[i], &text)) {
+            continue;
+        }
+        for (unsigned row = text.rows; row-- > 0 && !line;) {
+            line = display_text_row(&text, row);
+            if (!*line) {
+                g_clear_pointer(&line, g_free);
+            }
+        }
+        g_free(text.cells);
+    }
+    return line;
+}
+
 /* Code that is all zeros was never loaded. */
 static void notice_empty_code(Vcpu *vcpu, CpuDiagnosis *cpu)
 {
@@ -340,12 +370,12 @@ static GPtrArray *take_places(State *state, const Places *from)
         TouchedPlace *touched = g_new0(TouchedPlace, 1);
         char name[128];
 
-        touched->address = place->address;
+        touched->missing = diagnosis_is_nothing(place->region);
+        touched->address = touched->missing ? place->at : place->address;
         touched->count = place->count;
         touched->write = place->write;
-        touched->missing = !place->region;
         touched->name =
-            !place->region ? g_strdup("nothing")
+            touched->missing ? g_strdup("nothing")
             : register_name(place->region, place->address, place->size, name, sizeof name)
                 ? g_strdup(name)
                 : g_strdup_printf("%s+%#" PRIx64, place->region->name, place->address);
@@ -393,6 +423,9 @@ Diagnosis *diagnosis_make(Machine *machine)
     g_ptr_array_set_free_func(diagnosis->polled, free_place);
     g_ptr_array_set_free_func(diagnosis->missing, free_place);
     diagnosis->last_output = g_strdup(console_last_line(machine));
+    if (!diagnosis->last_output) {
+        diagnosis->last_output = last_row(machine);
+    }
     diagnosis->reset_reason = machine_last_reset(machine, &diagnosis->resets);
     diagnosis->triple_fault = exception_watch_triple_fault(&state->exceptions);
     diagnosis_add_hints(machine, diagnosis);

@@ -358,6 +358,21 @@ bool display_read_text(Display *display, DisplayText *text)
     return display->ops->text && display->ops->text(display->opaque, text);
 }
 
+char *display_text_row(const DisplayText *text, unsigned row)
+{
+    char *line = g_malloc(text->columns + 1);
+    unsigned length = 0;
+
+    for (unsigned i = 0; i < text->columns; i++) {
+        uint8_t c = text->cells[row * text->columns + i].character;
+
+        line[i] = (char)(c >= ' ' && c < 0x7f ? c : ' ');
+        length = line[i] == ' ' ? length : i + 1;
+    }
+    line[length] = '\0';
+    return line;
+}
+
 const char *machine_vga_device(Machine *machine, bool isa)
 {
     static const struct {

@@ -147,6 +147,8 @@ void display_type(Display *display, uint32_t key);
 pixman_image_t *display_look(Display *display);
 /* The text screen; false when it shows none. The caller frees text->cells. */
 bool display_read_text(Display *display, DisplayText *text);
+/* A row of it in ASCII, without the blanks at its end; the caller frees. */
+char *display_text_row(const DisplayText *text, unsigned row);
 
 /*
  * For boards: the device type that -vga wants, on ISA or PCI; NULL for none. Without the option, and without -nodefaults,

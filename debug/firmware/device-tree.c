@@ -136,9 +136,11 @@ bool device_tree_visit(const DeviceTree *tree, const char *path, const DeviceTre
 }
 
 void device_tree_each_address(const DeviceTree *tree,
-                              void (*fn)(void *opaque, const char *name, uint64_t address),
+                              void (*fn)(void *opaque, const char *name, uint64_t address,
+                                         uint64_t size),
                               void *opaque)
 {
+    bool sizes = fdt_size_cells(tree->blob, 0) == 2;
     int node;
 
     if (fdt_address_cells(tree->blob, 0) != 2) {
@@ -151,7 +153,29 @@ void device_tree_each_address(const DeviceTree *tree,
         const char *name = fdt_get_name(tree->blob, node, NULL);
 
         if (reg && name && length >= 8) {
-            fn(opaque, name, fdt64_ld(reg));
+            fn(opaque, name, fdt64_ld(reg),
+               sizes && length >= 16 ? fdt64_ld((const fdt64_t *)reg + 1) : 0);
         }
     }
+}
+
+/* A number of one or two cells. */
+static bool read_number(const DeviceTree *tree, int node, const char *name, uint64_t *value)
+{
+    int length;
+    const void *cells = fdt_getprop(tree->blob, node, name, &length);
+
+    if (!cells || (length != 4 && length != 8)) {
+        return false;
+    }
+    *value = length == 4 ? fdt32_ld(cells) : fdt64_ld(cells);
+    return true;
+}
+
+bool device_tree_initrd(const DeviceTree *tree, uint64_t *start, uint64_t *end)
+{
+    int chosen = fdt_path_offset(tree->blob, "/chosen");
+
+    return chosen >= 0 && read_number(tree, chosen, "linux,initrd-start", start) &&
+           read_number(tree, chosen, "linux,initrd-end", end);
 }

@@ -31,8 +31,14 @@ typedef struct {
 
 /* Goes through a node ("/", "/chosen", an alias; NULL: all) and what is below it; false: there is no such node. */
 bool device_tree_visit(const DeviceTree *tree, const char *path, const DeviceTreeVisitor *visitor);
-/* Calls fn for the first address of each node right below the root, as far as their addresses have 64 bits there. */
-void device_tree_each_address(const DeviceTree *tree, void (*fn)(void *opaque, const char *name, uint64_t address),
+/*
+ * Calls fn for the first address of each node right below the root, and how much is there (0: not told), as far as addresses and sizes have 64 bits
+ * there.
+ */
+void device_tree_each_address(const DeviceTree *tree,
+                              void (*fn)(void *opaque, const char *name, uint64_t address, uint64_t size),
                               void *opaque);
+/* Where /chosen says that the initial RAM disk is; false: it says nothing. */
+bool device_tree_initrd(const DeviceTree *tree, uint64_t *start, uint64_t *end);
 
 #endif

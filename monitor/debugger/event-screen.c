@@ -20,22 +20,6 @@ typedef struct {
     uint64_t first;  /* number of the topmost */
 } ScreenWatch;
 
-/* A row as text, without the blanks at its end. */
-static char *row_text(const DisplayText *text, unsigned row)
-{
-    char *line = g_malloc(text->columns + 1);
-    unsigned length = 0;
-
-    for (unsigned i = 0; i < text->columns; i++) {
-        uint8_t c = text->cells[row * text->columns + i].character;
-
-        line[i] = (char)(c >= ' ' && c < 0x7f ? c : ' ');
-        length = line[i] == ' ' ? length : i + 1;
-    }
-    line[length] = '\0';
-    return line;
-}
-
 static GPtrArray *read_rows(Display *display)
 {
     GPtrArray *rows = g_ptr_array_new_with_free_func(g_free);
@@ -43,7 +27,7 @@ static GPtrArray *read_rows(Display *display)
 
     if (display_read_text(display, &text)) {
         for (unsigned row = 0; row < text.rows; row++) {
-            g_ptr_array_add(rows, row_text(&text, row));
+            g_ptr_array_add(rows, display_text_row(&text, row));
         }
         g_free(text.cells);
     }

@@ -66,6 +66,19 @@ def make_device_trees(folder):
             file.write(tree.replace(old, new))
 
 
+    path = os.path.join(folder, "overlap.dtb")
+    subprocess.run([os.path.abspath(kaso), "-M", f"virt,dumpdtb={path}", "-m", "512", "-display", "none", "-kernel", os.path.join(folder, "linux"),
+                    "-initrd", os.path.join(folder, "initrd.gz")], check=True, stdout=subprocess.DEVNULL)
+    with open(path, "rb") as file:
+        tree = file.read()
+    start, end = (0x48000000 + size for size in (0, os.path.getsize(os.path.join(folder, "initrd.gz"))))
+    for old, new in (start, 0x40800000), (end, 0x40900000):
+        assert tree.count(struct.pack(">Q", old)) == 1, hex(old)
+        tree = tree.replace(struct.pack(">Q", old), struct.pack(">Q", new))
+    with open(path, "wb") as file:
+        file.write(tree)
+
+
 def steps(lines):
     """Pairs of a command and what its answer contains."""
     result = []
@@ -87,6 +100,8 @@ with tempfile.TemporaryDirectory() as folder:
     for name, content in FILES.items():
         with open(os.path.join(folder, name), "wb") as file:
             file.write(content)
+    if os.path.exists(os.path.join(boot, "amd64", "linux")):
+        os.symlink(os.path.abspath(os.path.join(boot, "amd64", "linux")), os.path.join(folder, "linux-amd64"))
     for name, path in FIRMWARE.items():
         if os.path.exists(path):
             os.symlink(path, os.path.join(folder, name))
@@ -96,6 +111,9 @@ with tempfile.TemporaryDirectory() as folder:
             lines = text.splitlines()
             if any(name in lines[0] and not os.path.exists(path) for name, path in FIRMWARE.items()):
                 print(f"left out, its firmware is not installed: {lines[0]}")
+                continue
+            if "linux-amd64" in lines[0] and not os.path.exists(os.path.join(folder, "linux-amd64")):
+                print(f"left out, there is no such kernel: {lines[0]}")
                 continue
             if kind == "run":
                 if session:
