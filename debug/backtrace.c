@@ -43,7 +43,8 @@ const char *frame_kind_name(FrameKind kind)
 
 static bool walk_read(const Walk *walk, uint64_t address, void *buffer, size_t size)
 {
-    return (walk->kernel && address >> 63 && linux_read(walk->kernel, address, buffer, size)) ||
+    return (walk->kernel && linux_is_address(walk->kernel, address) &&
+            linux_read(walk->kernel, address, buffer, size)) ||
            (walk->vcpu && debug_memory_read_virtual(walk->vcpu, address, buffer, size));
 }
 
@@ -338,6 +339,20 @@ static OrcResult walk_orc(Walk *walk, OrcState *state)
     return result;
 }
 
+/* At a function's first instruction the return address is the last on the stack, and the frame pointer the caller's. */
+static void step_entry(Walk *walk)
+{
+    const Frame first = g_array_index(walk->frames, Frame, 0);
+    uint64_t pc;
+    Symbol symbol;
+
+    if (walk->frames->len == 1 && first.exact &&
+        symbols_at(walk->machine, walk->vcpu, first.pc, &symbol) && symbol.address == first.pc &&
+        walk_word(walk, first.sp, &pc) && is_behind_call(walk, pc)) {
+        add_frame(walk, pc, first.sp + walk->word, first.fp, FRAME_POINTER, false);
+    }
+}
+
 static void walk_x86(Walk *walk, OrcState *state)
 {
     const Frame *last;
@@ -350,6 +365,7 @@ static void walk_x86(Walk *walk, OrcState *state)
     if (walk_information(walk) == UNWIND_END) {
         return;
     }
+    step_entry(walk);
     last = &g_array_index(walk->frames, Frame, walk->frames->len - 1);
     if (!walk_pointers(walk, last->fp, last->sp) && walk->frames->len == 1) {
         walk_guess(walk, state->sp);
@@ -418,8 +434,11 @@ GArray *backtrace_vcpu(Machine *machine, Vcpu *vcpu, unsigned max)
 
 GArray *backtrace_task(LinuxKernel *kernel, const LinuxTask *task, unsigned max)
 {
-    Walk walk = { kernel->machine,        kernel, NULL, 8, kernel->arch == LINUX_ARM64,
-                  MIN(max, BACKTRACE_MAX) };
+    Walk walk = { .machine = kernel->machine,
+                  .kernel = kernel,
+                  .word = linux_word(kernel),
+                  .arm = kernel->arch == LINUX_ARM64,
+                  .max = MIN(max, BACKTRACE_MAX) };
     Types *types = linux_types(kernel, NULL);
     uint64_t pc, fp, sp, bp_at, ret_at;
     OrcState state = { 0 };
@@ -428,7 +447,7 @@ GArray *backtrace_task(LinuxKernel *kernel, const LinuxTask *task, unsigned max)
     if (!linux_task_registers(kernel, task, &pc, &fp, &sp)) {
         return walk.frames;
     }
-    walk.elf = walk.arm ? EM_AARCH64 : EM_X86_64;
+    walk.elf = walk.arm ? EM_AARCH64 : walk.word == 4 ? EM_386 : EM_X86_64;
     set_registers(&walk, sp, fp);
     if (walk.arm) {
         add_frame(&walk, pc, sp, fp, FRAME_REGISTERS, true);
@@ -437,9 +456,9 @@ GArray *backtrace_task(LinuxKernel *kernel, const LinuxTask *task, unsigned max)
         }
     } else if (types && types_offset(types, "inactive_task_frame", "bp", &bp_at) &&
                types_offset(types, "inactive_task_frame", "ret_addr", &ret_at) &&
-               linux_read_u64(kernel, sp + bp_at, &state.bp) &&
-               linux_read_u64(kernel, sp + ret_at, &state.ip)) {
-        state.sp = sp + ret_at + 8;
+               linux_read_word(kernel, sp + bp_at, &state.bp) &&
+               linux_read_word(kernel, sp + ret_at, &state.ip)) {
+        state.sp = sp + ret_at + walk.word;
         set_registers(&walk, state.sp, state.bp);
         walk_x86(&walk, &state);
     }

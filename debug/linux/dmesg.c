@@ -12,7 +12,7 @@
 #include "base/error.h"
 
 enum {
-    STATE_SHIFT = 62, /* of a descriptor's state_var */
+    STATE_BITS = 2, /* the uppermost of a descriptor's state_var */
     STATE_COMMITTED = 1,
     STATE_FINALIZED = 2,
     COUNT_BITS_MAX = 24,
@@ -32,6 +32,15 @@ typedef struct {
 static const Layout layout_default = {
     0, 8, 16, 24, 32, 48, 56, 24, 0, 8, 16, 88, 0, 8, 16, 18,
 };
+static const Layout layout_i386 = {
+    0, 4, 8, 12, 16, 24, 28, 12, 0, 4, 8, 88, 0, 8, 16, 18,
+};
+
+/* Of a descriptor's state_var, below its state: the id. */
+static unsigned state_shift(const LinuxKernel *kernel)
+{
+    return 8 * linux_word(kernel) - STATE_BITS;
+}
 
 typedef struct {
     uint64_t ring;
@@ -42,7 +51,7 @@ typedef struct {
 static Layout get_layout(LinuxKernel *kernel)
 {
     Types *types = linux_types(kernel, NULL);
-    Layout l = layout_default, found = { 0 };
+    Layout l = kernel->arch == LINUX_I386 ? layout_i386 : layout_default, found = { 0 };
     bool ok =
         types &&
         types_offset(types, "printk_ringbuffer", "desc_ring.count_bits", &found.count_bits) &&
@@ -80,11 +89,16 @@ static bool read_ring(const LinuxKernel *kernel, const Layout *l, uint64_t addre
     }
     ring->count_bits = count_bits;
     ring->size_bits = size_bits;
-    return linux_read_u64(kernel, address + l->descs, &ring->descs) &&
-           linux_read_u64(kernel, address + l->infos, &ring->infos) &&
-           linux_read_u64(kernel, address + l->head_id, &ring->head) &&
-           linux_read_u64(kernel, address + l->tail_id, &ring->tail) &&
-           linux_read_u64(kernel, address + l->data, &ring->data);
+    return linux_read_word(kernel, address + l->descs, &ring->descs) &&
+           linux_read_word(kernel, address + l->infos, &ring->infos) &&
+           linux_read_word(kernel, address + l->head_id, &ring->head) &&
+           linux_read_word(kernel, address + l->tail_id, &ring->tail) &&
+           linux_read_word(kernel, address + l->data, &ring->data);
+}
+
+static uint64_t load_word(const LinuxKernel *kernel, const uint8_t *at)
+{
+    return kernel->arch == LINUX_I386 ? load_le32(at) : load_le64(at);
 }
 
 /*
@@ -97,7 +111,7 @@ static bool search_ring(const LinuxKernel *kernel, const Layout *l, Ring *best)
     const uint8_t *image = linux_image(kernel, &start, &size);
     bool found = false;
 
-    for (uint64_t at = 0; image && at + 96 <= size; at += 8) {
+    for (uint64_t at = 0; image && at + 96 <= size; at += linux_word(kernel)) {
         const uint8_t *p = image + at;
         uint32_t count_bits = load_le32(p + l->count_bits), size_bits = load_le32(p + l->size_bits);
         uint64_t state;
@@ -105,16 +119,18 @@ static bool search_ring(const LinuxKernel *kernel, const Layout *l, Ring *best)
 
         if (count_bits < 5 || count_bits > COUNT_BITS_MAX || size_bits < 10 ||
             size_bits > SIZE_BITS_MAX || size_bits < count_bits ||
-            !linux_is_pointer(load_le64(p + l->descs)) ||
-            !linux_is_pointer(load_le64(p + l->infos)) || load_le64(p + l->data) >> 56 != 0xff ||
+            !linux_is_pointer(kernel, load_word(kernel, p + l->descs)) ||
+            !linux_is_pointer(kernel, load_word(kernel, p + l->infos)) ||
+            !linux_is_address(kernel, load_word(kernel, p + l->data)) ||
             !read_ring(kernel, l, start + at, &ring)) {
             continue;
         }
-        if (linux_read_u64(kernel,
-                           ring.descs + (ring.head & bits_mask(ring.count_bits)) * l->desc_bytes +
-                               l->state,
-                           &state) &&
-            (state & bits_mask(STATE_SHIFT)) == (ring.head & bits_mask(STATE_SHIFT)) &&
+        if (linux_read_word(kernel,
+                            ring.descs + (ring.head & bits_mask(ring.count_bits)) * l->desc_bytes +
+                                l->state,
+                            &state) &&
+            (state & bits_mask(state_shift(kernel))) ==
+                (ring.head & bits_mask(state_shift(kernel))) &&
             ring.size_bits >= newest) {
             *best = ring;
             newest = ring.size_bits;
@@ -129,7 +145,7 @@ static bool find_ring(const LinuxKernel *kernel, const Layout *l, Ring *ring)
     uint64_t symbol, address;
 
     if (linux_symbol(kernel, "prb", &symbol)) {
-        return linux_read_u64(kernel, symbol, &address) && read_ring(kernel, l, address, ring);
+        return linux_read_word(kernel, symbol, &address) && read_ring(kernel, l, address, ring);
     }
     return search_ring(kernel, l, ring);
 }
@@ -158,8 +174,8 @@ static bool read_text(const LinuxKernel *kernel, const Ring *ring, uint64_t begi
         offset = 0;
     }
     length = MIN(length, LINUX_LOG_LINE_MAX);
-    if (offset + 8 + length > mask + 1 ||
-        !linux_read(kernel, ring->data + offset + 8, text, length)) {
+    if (offset + linux_word(kernel) + length > mask + 1 ||
+        !linux_read(kernel, ring->data + offset + linux_word(kernel), text, length)) {
         return false;
     }
     clean(text, length);
@@ -169,6 +185,7 @@ static bool read_text(const LinuxKernel *kernel, const Ring *ring, uint64_t begi
 static void read_record(const LinuxKernel *kernel, const Layout *l, const Ring *ring, uint64_t id,
                         void (*fn)(void *opaque, const LinuxLogRecord *record), void *opaque)
 {
+    unsigned shift = state_shift(kernel);
     uint64_t index = id & bits_mask(ring->count_bits);
     uint64_t desc = ring->descs + index * l->desc_bytes, info = ring->infos + index * l->info_bytes;
     uint64_t state, begin, next;
@@ -176,11 +193,11 @@ static void read_record(const LinuxKernel *kernel, const Layout *l, const Ring *
     LinuxLogRecord record = { .text = text };
     uint8_t length[2], facility[2];
 
-    if (!linux_read_u64(kernel, desc + l->state, &state) ||
-        (state & bits_mask(STATE_SHIFT)) != (id & bits_mask(STATE_SHIFT)) ||
-        (state >> STATE_SHIFT != STATE_COMMITTED && state >> STATE_SHIFT != STATE_FINALIZED) ||
-        !linux_read_u64(kernel, desc + l->begin, &begin) ||
-        !linux_read_u64(kernel, desc + l->next, &next) ||
+    if (!linux_read_word(kernel, desc + l->state, &state) ||
+        (state & bits_mask(shift)) != (id & bits_mask(shift)) ||
+        (state >> shift != STATE_COMMITTED && state >> shift != STATE_FINALIZED) ||
+        !linux_read_word(kernel, desc + l->begin, &begin) ||
+        !linux_read_word(kernel, desc + l->next, &next) ||
         !linux_read_u64(kernel, info + l->seq, &record.sequence) ||
         !linux_read_u64(kernel, info + l->ts_nsec, &record.time_ns) ||
         !linux_read(kernel, info + l->text_len, length, 2) ||
@@ -205,7 +222,7 @@ static bool foreach_old(LinuxKernel *kernel, void (*fn)(void *opaque, const Linu
         types ? types_size(types, types_find_kind(types, TYPE_STRUCT, "printk_log")) : 0;
 
     header = header ? header : 16;
-    if (!linux_symbol(kernel, "log_buf", &symbol) || !linux_read_u64(kernel, symbol, &buffer) ||
+    if (!linux_symbol(kernel, "log_buf", &symbol) || !linux_read_word(kernel, symbol, &buffer) ||
         !linux_symbol(kernel, "log_buf_len", &symbol) || !linux_read_u32(kernel, symbol, &bytes) ||
         !linux_symbol(kernel, "log_first_idx", &symbol) || !linux_read_u32(kernel, symbol, &at) ||
         !linux_symbol(kernel, "log_next_idx", &symbol) || !linux_read_u32(kernel, symbol, &next) ||
@@ -241,6 +258,7 @@ static bool foreach_old(LinuxKernel *kernel, void (*fn)(void *opaque, const Linu
 bool linux_log_foreach(LinuxKernel *kernel, void (*fn)(void *opaque, const LinuxLogRecord *record),
                        void *opaque, GError **error)
 {
+    uint64_t ids = bits_mask(state_shift(kernel));
     Layout l = get_layout(kernel);
     Ring ring;
 
@@ -251,8 +269,8 @@ bool linux_log_foreach(LinuxKernel *kernel, void (*fn)(void *opaque, const Linux
     }
     for (uint64_t id = ring.tail, n = 0;
          n <= bits_mask(ring.count_bits) && n < LINUX_LOG_RECORDS_MAX; id++, n++) {
-        read_record(kernel, &l, &ring, id & bits_mask(STATE_SHIFT), fn, opaque);
-        if ((id & bits_mask(STATE_SHIFT)) == (ring.head & bits_mask(STATE_SHIFT))) {
+        read_record(kernel, &l, &ring, id & ids, fn, opaque);
+        if ((id & ids) == (ring.head & ids)) {
             break;
         }
     }

@@ -25,6 +25,12 @@ const char kallsyms_needle[KALLSYMS_NEEDLE_SIZE] = "0\0"
                                                    "8\0"
                                                    "9";
 
+/* A pointer or number of a pointer's size. */
+static uint64_t load_word(const Kallsyms *t, size_t at)
+{
+    return t->word == 4 ? load_le32(t->image + at) : load_le64(t->image + at);
+}
+
 /*
  * From the needle back to the second token, and on to the index: 256 offsets that must be those of the tokens. What is before the
  * first token need not be a NUL; the index tells its length.
@@ -54,7 +60,7 @@ static bool parse_tokens(Kallsyms *t, size_t needle)
         at = end + 1 - t->image;
         ends[i] = at - t->token_table;
     }
-    t->token_index = align_up(at, 8);
+    t->token_index = align_up(at, t->word);
     if (t->token_index + 2 * KALLSYMS_TOKENS > t->size) {
         return false;
     }
@@ -117,7 +123,7 @@ static bool check_names(Kallsyms *t, size_t start, uint32_t count, bool long_nam
         }
         at += length;
     }
-    at = align_up(at, 8);
+    at = align_up(at, t->word);
     for (unsigned width = 4; width <= 8; width *= 2) {
         uint32_t i = 0;
 
@@ -137,12 +143,13 @@ static bool check_names(Kallsyms *t, size_t start, uint32_t count, bool long_nam
 /* The number of symbols stands right before their names. */
 static bool parse_names(Kallsyms *t)
 {
-    size_t low =
-        t->token_table > NAMES_BYTES_MAX ? align_down(t->token_table - NAMES_BYTES_MAX, 8) : 0;
+    size_t low = t->token_table > NAMES_BYTES_MAX
+                     ? align_down(t->token_table - NAMES_BYTES_MAX, t->word)
+                     : 0;
 
-    for (size_t at = align_down(t->token_table, 8); at >= low + 8 && t->work <= KALLSYMS_WORK_MAX;
-         at -= 8) {
-        uint64_t count = load_le64(t->image + at - 8);
+    for (size_t at = align_down(t->token_table, t->word);
+         at >= low + t->word && t->work <= KALLSYMS_WORK_MAX; at -= t->word) {
+        uint64_t count = load_word(t, at - t->word);
 
         if (count < KALLSYMS_COUNT_MIN || count > KALLSYMS_COUNT_MAX) {
             continue;
@@ -164,11 +171,11 @@ static uint64_t address_of(const Kallsyms *t, uint32_t index)
     int32_t offset;
 
     if (t->kind == KALLSYMS_ABSOLUTE) {
-        return load_le64(t->image + t->addresses + 8 * (size_t)index);
+        return load_word(t, t->addresses + t->word * (size_t)index);
     }
     offset = (int32_t)load_le32(t->image + t->addresses + 4 * (size_t)index);
     if (t->kind == KALLSYMS_RELATIVE) {
-        return t->relative_base + (uint32_t)offset;
+        return (t->relative_base + (uint32_t)offset) & bits_mask(8 * t->word);
     }
     return offset >= 0 ? (uint64_t)offset : t->relative_base - 1 - (int64_t)offset;
 }
@@ -183,7 +190,7 @@ static bool addresses_ordered(const Kallsyms *t)
         uint64_t address = address_of(t, i);
 
         disorder += address < last;
-        high += address >> 63;
+        high += address >> (8 * t->word - 1);
         last = address;
     }
     if (t->kind != KALLSYMS_ABSOLUTE && !t->relative_base) {
@@ -196,13 +203,14 @@ static bool try_relative(Kallsyms *t, size_t addresses, size_t base)
 {
     uint32_t negative = 0;
 
-    if (base + 8 > t->size || addresses > base) {
+    if (base + t->word > t->size || addresses > base) {
         return false;
     }
     t->addresses = addresses;
     t->base = base;
-    t->relative_base = load_le64(t->image + base);
-    if (t->relative_base & 0xfff || (t->relative_base && !(t->relative_base >> 63))) {
+    t->relative_base = load_word(t, base);
+    if (t->relative_base & 0xfff ||
+        (t->relative_base && !(t->relative_base >> (8 * t->word - 1)))) {
         return false;
     }
     for (uint32_t i = 0; i < t->count; i++) {
@@ -214,7 +222,7 @@ static bool try_relative(Kallsyms *t, size_t addresses, size_t base)
 
 static bool try_absolute(Kallsyms *t, size_t addresses)
 {
-    if (addresses > t->size || t->size - addresses < 8 * (size_t)t->count) {
+    if (addresses > t->size || t->size - addresses < t->word * (size_t)t->count) {
         return false;
     }
     t->addresses = addresses;
@@ -226,18 +234,21 @@ static bool try_absolute(Kallsyms *t, size_t addresses)
 /* Before the count of symbols, or since Linux 6.4 behind the tokens. */
 static bool parse_addresses(Kallsyms *t)
 {
-    size_t offsets = align_up(4 * (size_t)t->count, 8), count = t->names - 8;
+    size_t offsets = align_up(4 * (size_t)t->count, t->word), count = t->names - t->word;
     size_t behind = t->token_index + 2 * KALLSYMS_TOKENS;
 
-    return (count >= offsets + 8 && try_relative(t, count - 8 - offsets, count - 8)) ||
+    size_t absolute = t->word * (size_t)t->count;
+
+    return (count >= offsets + t->word &&
+            try_relative(t, count - t->word - offsets, count - t->word)) ||
            try_relative(t, behind, behind + offsets) ||
-           (count >= 8 * (size_t)t->count && try_absolute(t, count - 8 * (size_t)t->count)) ||
-           try_absolute(t, behind);
+           (count >= absolute && try_absolute(t, count - absolute)) || try_absolute(t, behind);
 }
 
-bool kallsyms_parse(Kallsyms *tables, const uint8_t *image, size_t size, size_t needle)
+bool kallsyms_parse(Kallsyms *tables, const uint8_t *image, size_t size, size_t needle,
+                    unsigned word)
 {
-    *tables = (Kallsyms){ .image = image, .size = size };
+    *tables = (Kallsyms){ .image = image, .size = size, .word = word };
     return needle < size && size - needle >= KALLSYMS_NEEDLE_SIZE && parse_tokens(tables, needle) &&
            parse_names(tables) && parse_addresses(tables);
 }

@@ -30,6 +30,7 @@ typedef struct {
     /* Offsets in the image. */
     size_t token_table, token_index, names, addresses, base;
     uint32_t count;
+    unsigned word;   /* bytes of a pointer; tables begin at multiples of it */
     bool long_names; /* lengths may take two bytes */
     KallsymsKind kind;
     uint64_t work;          /* names that were looked at; with KALLSYMS_WORK_MAX it ends: memory may be made to waste time */
@@ -38,8 +39,8 @@ typedef struct {
 
 /* What stands in every token table: "0", "1" … "9", each with its NUL. */
 extern const char kallsyms_needle[KALLSYMS_NEEDLE_SIZE];
-/* needle: the offset of that in the image. */
-bool kallsyms_parse(Kallsyms *tables, const uint8_t *image, size_t size, size_t needle);
+/* needle: the offset of that in the image. word: bytes of the kernel's pointers, 4 or 8. */
+bool kallsyms_parse(Kallsyms *tables, const uint8_t *image, size_t size, size_t needle, unsigned word);
 /* Calls fn for each symbol in the table's order; type: nm's letter. relative_base may be changed before. */
 void kallsyms_foreach(const Kallsyms *tables,
                       void (*fn)(void *opaque, const char *name, size_t length, char type,

@@ -33,6 +33,7 @@ enum {
 
 /* A table of symbols that was found, and what is around it. */
 typedef struct {
+    LinuxArch arch;
     Kallsyms tables;
     uint64_t physical; /* of tables.image */
     SymbolFile *file;  /* addresses as the tables say */
@@ -90,14 +91,15 @@ static bool is_near(const Candidate *candidate, uint64_t first)
 /* By the tables of a vCPU; in user mode they may lack the kernel, whose own are some pages beside. */
 static bool place_by_vcpu(const Search *search, Candidate *candidate, Vcpu *vcpu)
 {
-    LinuxKernel probe = { .machine = search->machine, .arch = search->arch };
-    uint64_t text = candidate->file->start, first;
-    uint64_t root = linux_vcpu_paging(vcpu, &probe.page_bits, &probe.address_bits);
+    LinuxKernel probe = { .machine = search->machine, .arch = candidate->arch };
+    uint64_t text = candidate->file->start, first, root;
 
     if (vcpu->target->translate_debug(vcpu, text, &first) && is_near(candidate, first)) {
         candidate->to_physical = first - text;
         return candidate->verified = true;
     }
+    linux_vcpu_paging(vcpu, &probe);
+    root = probe.root;
     for (int k = -ROOTS_AROUND; k <= ROOTS_AROUND; k++) {
         probe.root = root + ((int64_t)k << probe.page_bits);
         if (linux_translate(&probe, text, &first) && is_near(candidate, first)) {
@@ -175,8 +177,24 @@ static bool place_by_banner(Candidate *candidate)
 static bool place(const Search *search, Candidate *candidate)
 {
     return place_by_mapping(search, candidate) ||
-           (search->arch == LINUX_ARM64 && place_by_header(candidate)) ||
+           (candidate->arch == LINUX_ARM64 && place_by_header(candidate)) ||
            place_by_banner(candidate);
+}
+
+/* The tables of a kernel of the machine's architecture, or of 32 bits on a PC of 64. */
+static bool parse(Search *search, Candidate *candidate, const uint8_t *image, uint64_t size,
+                  size_t needle)
+{
+    bool found = kallsyms_parse(&candidate->tables, image, size, needle, 8);
+
+    search->work += candidate->tables.work;
+    candidate->arch = search->arch;
+    if (!found && search->arch == LINUX_X86_64) {
+        candidate->arch = LINUX_I386;
+        found = kallsyms_parse(&candidate->tables, image, size, needle, 4);
+        search->work += candidate->tables.work;
+    }
+    return found;
 }
 
 /* For each needle in memory. */
@@ -190,11 +208,7 @@ static bool consider(void *opaque, uint64_t guest_phys)
         debug_memory_around(search->machine, guest_phys, IMAGE_BEFORE + guest_phys % IMAGE_ALIGN,
                             IMAGE_AFTER, &candidate.physical, &size);
 
-    bool found =
-        image && kallsyms_parse(&candidate.tables, image, size, guest_phys - candidate.physical);
-
-    search->work += candidate.tables.work;
-    if (!found) {
+    if (!image || !parse(search, &candidate, image, size, guest_phys - candidate.physical)) {
         return ++search->tries >= TRIES_MAX || search->work > WORK_MAX;
     }
     candidate.file = symbol_file_new("kernel", NULL, "kallsyms", SYMBOLS_KERNEL);
@@ -301,9 +315,11 @@ static void find_root(LinuxKernel *kernel)
 
     kernel->root = 0;
     for (guint i = 0; i < vcpus->len && !kernel->root; i++) {
-        uint64_t root =
-            linux_vcpu_paging(vcpus->pdata[i], &kernel->page_bits, &kernel->address_bits);
+        uint64_t root;
 
+        linux_vcpu_paging(vcpus->pdata[i], kernel);
+        root = kernel->root;
+        kernel->root = 0;
         for (unsigned k = 0; k < G_N_ELEMENTS(names) && !kernel->root; k++) {
             if (linux_symbol(kernel, names[k], &address)) {
                 try_root(kernel, address + kernel->to_physical);
@@ -359,7 +375,7 @@ static LinuxKernel *take(const Search *search)
     const uint8_t *image;
 
     kernel->machine = search->machine;
-    kernel->arch = search->arch;
+    kernel->arch = best->arch;
     kernel->tokens = best_tokens(search);
     kernel->verified = best->verified;
     kernel->relative_base = best->tables.relative_base;
@@ -379,7 +395,9 @@ static LinuxKernel *take(const Search *search)
     kernel->file = file->number;
     file->end = kernel->end = image_end(kernel, file, best);
     image = linux_image(kernel, &start, &size);
-    linux_exports_add(file, image, size, start);
+    if (kernel->arch != LINUX_I386) { /* its table has addresses in the place of offsets */
+        linux_exports_add(file, image, size, start);
+    }
     symbol_file_finish(file);
     find_root(kernel);
     find_banner(kernel);
@@ -415,7 +433,7 @@ static bool still_there(const LinuxKernel *kernel)
     return debug_memory_read(kernel->machine, kernel->tokens - 1, first, 2) && !first[0] &&
            first[1] &&
            (!kernel->base_physical ||
-            (debug_memory_read(kernel->machine, kernel->base_physical, &base, 8) &&
+            (debug_memory_read(kernel->machine, kernel->base_physical, &base, linux_word(kernel)) &&
              base == kernel->relative_base)) &&
            mapping_agrees(kernel) >= 0;
 }
@@ -453,7 +471,7 @@ static bool search_near_vcpus(Search *search, const DebugSearch *memory)
 
             /* Of a process, the code is its own; before its tables are on, a kernel is where it is loaded. */
             if (places[k] && vcpu->target->translate_debug(vcpu, places[k], &guest_phys) &&
-                (places[k] >> 63 || places[k] == guest_phys) &&
+                (places[k] >> 63 || places[k] >> 31 == 1 || places[k] == guest_phys) &&
                 debug_memory_search_range(search->machine, memory,
                                           guest_phys - MIN(guest_phys, IMAGE_BEFORE),
                                           IMAGE_BEFORE + IMAGE_AFTER)) {

@@ -13,7 +13,7 @@
 #include "debug/linux/btf.h"
 #include "machine/machine.h"
 
-typedef enum { LINUX_ARM64, LINUX_X86_64 } LinuxArch;
+typedef enum { LINUX_ARM64, LINUX_X86_64, LINUX_I386 } LinuxArch;
 
 typedef struct {
     Machine *machine;
@@ -28,6 +28,7 @@ typedef struct {
     char *banner;                          /* "Linux version …" or NULL */
     uint64_t root;                         /* guest physical, of its page tables; 0: not known */
     unsigned page_bits, address_bits;      /* of these tables */
+    unsigned entry_bytes;                  /* of one of their entries */
     Types *types;                          /* types; NULL: not looked for, or there are none */
     bool types_looked;
     GArray *modules;      /* LinuxModule of debug/linux/modules.h, as last looked at */
@@ -42,6 +43,8 @@ LinuxKernel *linux_kernel_known(Machine *machine);
 /* Kernel virtual memory by the kernel's own tables, whatever a vCPU has in its registers. false: not all of it is mapped. */
 bool linux_read(const LinuxKernel *kernel, uint64_t address, void *buffer, size_t size);
 bool linux_read_u64(const LinuxKernel *kernel, uint64_t address, uint64_t *value);
+/* A pointer or unsigned long. */
+bool linux_read_word(const LinuxKernel *kernel, uint64_t address, uint64_t *value);
 bool linux_read_u32(const LinuxKernel *kernel, uint64_t address, uint32_t *value);
 /* A string of at most max - 1 bytes, cut where it is not printable. false: none is there. */
 bool linux_read_string(const LinuxKernel *kernel, uint64_t address, char *text, size_t max);
@@ -55,10 +58,20 @@ static inline bool linux_in_image(const LinuxKernel *kernel, uint64_t address)
 {
     return address >= kernel->start && address < kernel->end;
 }
-/* Whether it may be a pointer to kernel memory, aligned as pointers in structures are. */
-static inline bool linux_is_pointer(uint64_t value)
+/* Bytes of a pointer or unsigned long. */
+static inline unsigned linux_word(const LinuxKernel *kernel)
 {
-    return value >> 56 == 0xff && !(value & 7);
+    return kernel->arch == LINUX_I386 ? 4 : 8;
+}
+/* Whether it may be an address of the kernel's; of a process, on i386, only where the kernel was built to leave it less than 2 GiB. */
+static inline bool linux_is_address(const LinuxKernel *kernel, uint64_t value)
+{
+    return kernel->arch == LINUX_I386 ? value >> 31 == 1 : value >> 56 == 0xff;
+}
+/* … aligned as pointers in structures are. */
+static inline bool linux_is_pointer(const LinuxKernel *kernel, uint64_t value)
+{
+    return linux_is_address(kernel, value) && !(value & (linux_word(kernel) - 1));
 }
 /* The kernel's types; NULL with an error: it has none, or what there is is damaged. */
 Types *linux_types(LinuxKernel *kernel, GError **error);

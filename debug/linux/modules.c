@@ -97,8 +97,9 @@ static bool find_list(LinuxKernel *kernel, const Layout *layout)
     for (uint64_t at = 0; image && at + 16 <= size; at += 8) {
         uint64_t next = load_le64(image + at), last = load_le64(image + at + 8);
 
-        if (linux_is_pointer(next) && linux_is_pointer(last) && !linux_in_image(kernel, next) &&
-            !linux_in_image(kernel, last) && is_list_head(kernel, layout, start + at, next, last)) {
+        if (linux_is_pointer(kernel, next) && linux_is_pointer(kernel, last) &&
+            !linux_in_image(kernel, next) && !linux_in_image(kernel, last) &&
+            is_list_head(kernel, layout, start + at, next, last)) {
             kernel->module_list = start + at;
             return true;
         }
@@ -201,8 +202,8 @@ void linux_modules_look(LinuxKernel *kernel)
     Layout layout;
     uint64_t entry;
 
-    if (!kernel->root || !get_layout(kernel, &layout) || !find_list(kernel, &layout) ||
-        !linux_read_u64(kernel, kernel->module_list, &entry)) {
+    if (!kernel->root || kernel->arch == LINUX_I386 || !get_layout(kernel, &layout) ||
+        !find_list(kernel, &layout) || !linux_read_u64(kernel, kernel->module_list, &entry)) {
         return;
     }
     now = g_array_new(FALSE, FALSE, sizeof(LinuxModule));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A kernel's own page tables: VMSAv8-64 (Arm ARM, D8) with granules of 4, 16 and 64 KiB, and x86's four- and five-level paging (SDM
- * volume 3, 4.5). Independent of what a vCPU has in its registers, because in user mode that may be tables without the kernel.
+ * volume 3, 4.5), and its two- and three-level ones of 32 bits (4.3, 4.4). Independent of what a vCPU has in its registers, because in user mode that may be tables without the kernel.
  */
 #include <string.h>
 
@@ -14,7 +14,7 @@
 /* Whether a descriptor at a level (0: the last) maps memory itself. */
 static bool is_leaf(const LinuxKernel *kernel, uint64_t descriptor, unsigned level)
 {
-    if (kernel->arch == LINUX_X86_64) {
+    if (kernel->arch != LINUX_ARM64) {
         return level == 0 || (descriptor & BIT(7) && level <= 2);
     }
     return level == 0 || !(descriptor & 2);
@@ -22,25 +22,28 @@ static bool is_leaf(const LinuxKernel *kernel, uint64_t descriptor, unsigned lev
 
 bool linux_translate(const LinuxKernel *kernel, uint64_t address, uint64_t *guest_phys)
 {
-    unsigned index_bits = kernel->page_bits - 3, top;
+    unsigned index_bits = kernel->page_bits - (kernel->entry_bytes == 4 ? 2 : 3), top;
     uint64_t table = kernel->root;
 
     if (linux_in_image(kernel, address)) {
         *guest_phys = address + kernel->to_physical;
         return true;
     }
-    /* The upper half is all of what the bits reach on arm64, and half of it on x86. */
-    if (!table || ~address >> (kernel->address_bits - (kernel->arch == LINUX_X86_64))) {
+    /* The upper half is all of what the bits reach on arm64, and half of it on x86; with 32 bits there is but one table. */
+    if (!table || (kernel->arch == LINUX_I386
+                       ? address >> 32
+                       : ~address >> (kernel->address_bits - (kernel->arch == LINUX_X86_64)))) {
         return false;
     }
     top = (kernel->address_bits - kernel->page_bits - 1) / index_bits;
     for (unsigned level = top;; level--) {
         unsigned shift = kernel->page_bits + level * index_bits;
         unsigned bits = MIN(index_bits, kernel->address_bits - shift);
-        uint64_t descriptor;
+        uint64_t descriptor = 0;
 
-        if (!debug_memory_read(kernel->machine, table + 8 * bits_extract(address, shift, bits),
-                               &descriptor, 8) ||
+        if (!debug_memory_read(kernel->machine,
+                               table + kernel->entry_bytes * bits_extract(address, shift, bits),
+                               &descriptor, kernel->entry_bytes) ||
             !(descriptor & 1)) {
             return false;
         }
@@ -75,6 +78,12 @@ bool linux_read(const LinuxKernel *kernel, uint64_t address, void *buffer, size_
 bool linux_read_u64(const LinuxKernel *kernel, uint64_t address, uint64_t *value)
 {
     return linux_read(kernel, address, value, 8);
+}
+
+bool linux_read_word(const LinuxKernel *kernel, uint64_t address, uint64_t *value)
+{
+    *value = 0;
+    return linux_read(kernel, address, value, linux_word(kernel));
 }
 
 bool linux_read_u32(const LinuxKernel *kernel, uint64_t address, uint32_t *value)

@@ -11,7 +11,8 @@ bool linux_arch_of(Machine *machine, LinuxArch *arch)
 {
     const Vcpu *vcpu = machine->vcpus->len ? machine->vcpus->pdata[0] : NULL;
     bool arm = vcpu && !strcmp(vcpu->target->name, "aarch64");
-    bool x86 = vcpu && !strcmp(vcpu->target->name, "x86_64");
+    bool x86 =
+        vcpu && (!strcmp(vcpu->target->name, "x86_64") || !strcmp(vcpu->target->name, "i386"));
 
     *arch = arm ? LINUX_ARM64 : LINUX_X86_64;
     return arm || x86;
@@ -29,19 +30,27 @@ uint64_t linux_register(Vcpu *vcpu, const char *name)
     return load_le64(bytes) & bits_mask(MIN(reg->bits, 64));
 }
 
-uint64_t linux_vcpu_paging(Vcpu *vcpu, unsigned *page_bits, unsigned *address_bits)
+void linux_vcpu_paging(Vcpu *vcpu, LinuxKernel *kernel)
 {
     static const unsigned granules[4] = { 12, 14, 12,
                                           16 }; /* TCR_EL1.TG1: 1: 16, 2: 4, 3: 64 KiB */
-    uint64_t tcr;
+    enum { PAE = 1 << 5, LA57 = 1 << 12 };
+    uint64_t tcr, cr4;
 
-    if (!strcmp(vcpu->target->name, "x86_64")) {
-        *page_bits = 12;
-        *address_bits = linux_register(vcpu, "cr4") & BIT(12) ? 57 : 48;
-        return linux_register(vcpu, "cr3") & UINT64_C(0x000ffffffffff000);
+    if (kernel->arch == LINUX_ARM64) {
+        tcr = linux_register(vcpu, "tcr_el1");
+        kernel->page_bits = granules[bits_extract(tcr, 30, 2)];
+        kernel->address_bits = 64 - CLAMP(bits_extract(tcr, 16, 6), 12, 39);
+        kernel->entry_bytes = 8;
+        kernel->root = linux_register(vcpu, "ttbr1_el1") & UINT64_C(0x0000ffffffffffc0);
+        return;
     }
-    tcr = linux_register(vcpu, "tcr_el1");
-    *page_bits = granules[bits_extract(tcr, 30, 2)];
-    *address_bits = 64 - CLAMP(bits_extract(tcr, 16, 6), 12, 39);
-    return linux_register(vcpu, "ttbr1_el1") & UINT64_C(0x0000ffffffffffc0);
+    cr4 = linux_register(vcpu, "cr4");
+    kernel->page_bits = 12;
+    kernel->entry_bytes = kernel->arch == LINUX_I386 && !(cr4 & PAE) ? 4 : 8;
+    kernel->address_bits = kernel->arch == LINUX_I386 ? 32 : cr4 & LA57 ? 57 : 48;
+    /* With PAE the four entries of the first level need not begin at a page. */
+    kernel->root =
+        linux_register(vcpu, "cr3") &
+        (kernel->arch == LINUX_I386 ? UINT64_C(0xffffffe0) : UINT64_C(0x000ffffffffff000));
 }

@@ -9,7 +9,7 @@
 bool linux_arch_of(Machine *machine, LinuxArch *arch);
 /* By the target's name for it; 0 when there is none. */
 uint64_t linux_register(Vcpu *vcpu, const char *name);
-/* The tables that map the upper half, guest physical, and their shape. */
-uint64_t linux_vcpu_paging(Vcpu *vcpu, unsigned *page_bits, unsigned *address_bits);
+/* The tables that map the upper half as a kernel of its architecture has them: sets root (guest physical) and their shape. */
+void linux_vcpu_paging(Vcpu *vcpu, LinuxKernel *kernel);
 
 #endif

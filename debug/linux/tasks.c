@@ -64,8 +64,8 @@ static bool read_task(const LinuxKernel *kernel, const Layout *l, uint64_t addre
         !linux_read_u32(kernel, address + l->tgid, &task->tgid) ||
         !linux_read_u32(kernel, address + l->state, &task->state) ||
         !linux_read_u32(kernel, address + l->flags, &flags) ||
-        !linux_read_u64(kernel, address + l->stack, &task->stack) ||
-        !linux_read_u64(kernel, address + l->parent, &parent)) {
+        !linux_read_word(kernel, address + l->stack, &task->stack) ||
+        !linux_read_word(kernel, address + l->parent, &parent)) {
         return false;
     }
     linux_read_string(kernel, address + l->comm, task->name, sizeof task->name);
@@ -95,9 +95,9 @@ static bool find_first(const LinuxKernel *kernel, const Layout *l, uint64_t *add
     while (at && (at = memmem(at, size - (at - image), name, sizeof name - 1))) {
         uint64_t task = start + (at - image) - l->comm, next, back;
 
-        if (!(task & 7) && linux_in_image(kernel, task) &&
-            linux_read_u64(kernel, task + l->tasks, &next) &&
-            linux_read_u64(kernel, next + 8, &back) && back == task + l->tasks) {
+        if (linux_is_pointer(kernel, task) && linux_in_image(kernel, task) &&
+            linux_read_word(kernel, task + l->tasks, &next) &&
+            linux_read_word(kernel, next + linux_word(kernel), &back) && back == task + l->tasks) {
             *address = task;
             return true;
         }
@@ -112,12 +112,12 @@ static void add_threads(const LinuxKernel *kernel, const Layout *l, const LinuxT
 {
     uint64_t signal, head, entry;
 
-    if (!l->has_threads || !linux_read_u64(kernel, leader->address + l->signal, &signal)) {
+    if (!l->has_threads || !linux_read_word(kernel, leader->address + l->signal, &signal)) {
         return;
     }
     head = signal + l->threads;
     for (entry = head;
-         list->len < LINUX_TASKS_MAX && linux_read_u64(kernel, entry, &entry) && entry != head;) {
+         list->len < LINUX_TASKS_MAX && linux_read_word(kernel, entry, &entry) && entry != head;) {
         LinuxTask task;
 
         if (!read_task(kernel, l, entry - l->thread_node, &task) || task.tgid != leader->tgid) {
@@ -154,7 +154,7 @@ GArray *linux_tasks(LinuxKernel *kernel, GError **error)
         }
         g_array_append_val(list, task);
         add_threads(kernel, &l, &task, list);
-        if (!linux_read_u64(kernel, address + l.tasks, &next)) {
+        if (!linux_read_word(kernel, address + l.tasks, &next)) {
             break;
         }
         address = next - l.tasks;
@@ -191,25 +191,28 @@ bool linux_task_registers(LinuxKernel *kernel, const LinuxTask *task, uint64_t *
 
     *pc = *fp = 0;
     if (task->on_cpu || !get_layout(kernel, &l, NULL) || !l.saved_sp ||
-        !linux_read_u64(kernel, task->address + l.saved_sp, sp)) {
+        !linux_read_word(kernel, task->address + l.saved_sp, sp)) {
         return false;
     }
     if (kernel->arch == LINUX_ARM64) {
-        return linux_read_u64(kernel, task->address + l.saved_pc, pc) &&
-               linux_read_u64(kernel, task->address + l.saved_fp, fp);
+        return linux_read_word(kernel, task->address + l.saved_pc, pc) &&
+               linux_read_word(kernel, task->address + l.saved_fp, fp);
     }
     return true;
 }
 
-/* x86: in the CPU's own data, at GS while the kernel runs. */
+/* x86: in the CPU's own data, at GS (32 bits: FS) while the kernel runs. */
 static bool current_of_percpu(LinuxKernel *kernel, Vcpu *vcpu, uint64_t *address)
 {
     bool user = linux_register(vcpu, "cs") & 3;
-    uint64_t base = linux_register(vcpu, user ? "kernel_gs_base" : "gs_base"), offset;
+    bool narrow = kernel->arch == LINUX_I386;
+    uint64_t base = linux_register(vcpu, narrow ? "fs_base" : user ? "kernel_gs_base" : "gs_base");
+    uint64_t offset;
 
-    return (linux_symbol(kernel, "current_task", &offset) ||
+    return !(narrow && user) &&
+           (linux_symbol(kernel, "current_task", &offset) ||
             linux_symbol(kernel, "pcpu_hot", &offset)) &&
-           linux_read_u64(kernel, base + offset, address);
+           linux_read_word(kernel, narrow ? (uint32_t)(base + offset) : base + offset, address);
 }
 
 bool linux_task_current(LinuxKernel *kernel, Vcpu *vcpu, LinuxTask *task)
@@ -220,7 +223,7 @@ bool linux_task_current(LinuxKernel *kernel, Vcpu *vcpu, LinuxTask *task)
     if (!get_layout(kernel, &l, NULL)) {
         return false;
     }
-    if (kernel->arch == LINUX_X86_64) {
+    if (kernel->arch != LINUX_ARM64) {
         current_of_percpu(kernel, vcpu, &address);
     } else if (linux_register(vcpu, "cpsr") & 0xf) {
         address = linux_register(vcpu, "sp_el0"); /* while the kernel runs */
@@ -233,5 +236,5 @@ bool linux_task_current(LinuxKernel *kernel, Vcpu *vcpu, LinuxTask *task)
             address = one->on_cpu && one->cpu == vcpu->index ? one->address : 0;
         }
     }
-    return address >> 63 && read_task(kernel, &l, address, task);
+    return linux_is_address(kernel, address) && read_task(kernel, &l, address, task);
 }

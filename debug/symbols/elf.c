@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "debug/dwarf/dwarf.h"
 #include "debug/symbols/elf.h"
+#include "debug/symbols/private.h"
 
 enum { ELF_SECTIONS_MAX = 65536, ELF_SEGMENTS_MAX = 4096, SECTION_NAMES_MAX = 8 << 20 };
 
@@ -378,7 +379,7 @@ static SymbolFile *elf_read(const SymbolInput *input, const uint64_t *base, GErr
     file->dwarf = dwarf_open(input);
     take_range(&elf, file);
     symbol_file_finish(file);
-    if (file->start >> 63) {
+    if (symbol_file_is_upper(file)) {
         file->space = SYMBOLS_KERNEL;
     }
     if (base) {

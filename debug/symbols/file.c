@@ -263,3 +263,16 @@ uint64_t symbol_file_guest(const SymbolFile *file, uint64_t own)
     }
     return own + file->moved;
 }
+
+bool symbol_file_is_linux(SymbolFile *file)
+{
+    uint64_t address;
+
+    return symbol_file_address(file, "linux_banner", &address) &&
+           symbol_file_address(file, "kallsyms_token_table", &address);
+}
+
+bool symbol_file_is_upper(SymbolFile *file)
+{
+    return file->start >> 63 || (file->start >> 31 == 1 && symbol_file_is_linux(file));
+}

@@ -103,15 +103,6 @@ static void set_note(SymbolFile *file, char *note)
 
 /* --- kernels ----------------------------------------------------------------------------------- */
 
-/* What is recognised in memory, too; others are where they were linked to be. */
-static bool is_linux(SymbolFile *file)
-{
-    uint64_t address;
-
-    return symbol_file_address(file, "linux_banner", &address) &&
-           symbol_file_address(file, "kallsyms_token_table", &address);
-}
-
 static bool place_kernel(SymbolFile *file, SymbolFile *kernel)
 {
     uint64_t offset = 0;
@@ -486,7 +477,7 @@ static bool place(Machine *machine, SymbolFile *file)
     }
     if (file->space == SYMBOLS_KERNEL) {
         kernel = found_in_memory(machine, SYMBOLS_KERNEL, NULL);
-        file->floats = !kernel && is_linux(file);
+        file->floats = !kernel && symbol_file_is_linux(file);
         if (file->floats) {
             set_note(file, g_strdup("its kernel is not in memory yet"));
         }

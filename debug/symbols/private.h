@@ -23,4 +23,9 @@ bool symbol_file_applies(const SymbolFile *file, Vcpu *vcpu, uint64_t address);
  */
 bool symbols_place(Machine *machine);
 
+/* Whether it is a Linux kernel's: such are recognised in memory, too; other kernels are where they were linked to be. */
+bool symbol_file_is_linux(SymbolFile *file);
+/* Whether its addresses are in the upper half of memory, which is a kernel's: with 32 bits, Linux's alone is taken for one. */
+bool symbol_file_is_upper(SymbolFile *file);
+
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "debug/symbols/reader.h"
+#include "debug/symbols/private.h"
 
 enum { MAP_BYTES_MAX = 256 << 20 };
 
@@ -71,6 +72,8 @@ static SymbolFile *map_read(const SymbolInput *input, const uint64_t *base, GErr
         for (guint i = 0; i < file->entries->len && !(file->start >> 63); i++) {
             file->start = g_array_index(file->entries, SymbolEntry, i).address;
         }
+        file->space = SYMBOLS_KERNEL;
+    } else if (symbol_file_is_upper(file)) {
         file->space = SYMBOLS_KERNEL;
     }
     if (base) {

@@ -174,6 +174,10 @@ static json_t *modules_run(Monitor *monitor, json_t *arguments, GError **error)
     if (!kernel || !linux_types(kernel, error)) {
         return NULL;
     }
+    if (kernel->arch == LINUX_I386) {
+        error_fail(error, KASO_ERROR_UNSUPPORTED, "modules of 32-bit kernels are not read");
+        return NULL;
+    }
     list = json_array();
     for (guint i = 0; kernel->modules && i < kernel->modules->len; i++) {
         const LinuxModule *module = &g_array_index(kernel->modules, LinuxModule, i);

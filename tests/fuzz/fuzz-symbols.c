@@ -138,7 +138,8 @@ static void read_kallsyms(const uint8_t *data, size_t size)
     for (unsigned i = 0;
          i < 4 && (at = memmem(at, size - (at - data), kallsyms_needle, KALLSYMS_NEEDLE_SIZE));
          i++) {
-        if (kallsyms_parse(&tables, data, size, at - data)) {
+        if (kallsyms_parse(&tables, data, size, at - data, 8) ||
+            kallsyms_parse(&tables, data, size, at - data, 4)) {
             SymbolFile *file = symbol_file_new("fuzz", NULL, "kallsyms", SYMBOLS_KERNEL);
 
             kallsyms_foreach(&tables, add_symbol, file);
