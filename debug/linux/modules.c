@@ -223,3 +223,67 @@ void linux_modules_look(LinuxKernel *kernel)
     }
     merge(kernel, &layout, now);
 }
+
+/* Where the kernel keeps what it shows in /sys/module/NAME/notes. */
+typedef struct {
+    uint64_t attributes, count, first, name, size, address, bytes;
+} NotesLayout;
+
+static bool get_notes_layout(LinuxKernel *kernel, NotesLayout *l)
+{
+    Types *types = linux_types(kernel, NULL);
+
+    if (!types || !types_offset(types, "module", "notes_attrs", &l->attributes) ||
+        !types_offset(types, "module_notes_attrs", "notes", &l->count) ||
+        !types_offset(types, "module_notes_attrs", "attrs", &l->first) ||
+        !types_offset(types, "bin_attribute", "attr.name", &l->name) ||
+        !types_offset(types, "bin_attribute", "size", &l->size) ||
+        !types_offset(types, "bin_attribute", "private", &l->address)) {
+        return false;
+    }
+    l->bytes = types_size(types, types_find_kind(types, TYPE_STRUCT, "bin_attribute"));
+    return l->bytes;
+}
+
+static size_t read_notes(const LinuxKernel *kernel, const NotesLayout *l, uint64_t module,
+                         uint8_t *notes, size_t max)
+{
+    enum { NOTES_MAX = 64 };
+    uint64_t list;
+    uint32_t count;
+
+    if (!linux_read_word(kernel, module + l->attributes, &list) ||
+        !linux_read_u32(kernel, list + l->count, &count)) {
+        return 0;
+    }
+    for (uint64_t i = 0; i < MIN(count, NOTES_MAX); i++) {
+        uint64_t attribute = list + l->first + i * l->bytes, name, size, address;
+        char text[32];
+
+        if (linux_read_word(kernel, attribute + l->name, &name) &&
+            linux_read_string(kernel, name, text, sizeof text) &&
+            !strcmp(text, ".note.gnu.build-id") &&
+            linux_read_word(kernel, attribute + l->size, &size) && size <= max &&
+            linux_read_word(kernel, attribute + l->address, &address) &&
+            linux_read(kernel, address, notes, size)) {
+            return size;
+        }
+    }
+    return 0;
+}
+
+size_t linux_module_notes(LinuxKernel *kernel, unsigned file, uint8_t *notes, size_t max)
+{
+    NotesLayout l;
+
+    for (guint i = 0; kernel->modules && i < kernel->modules->len; i++) {
+        const LinuxModule *module = &g_array_index(kernel->modules, LinuxModule, i);
+
+        if (file && module->file == file) {
+            return get_notes_layout(kernel, &l)
+                       ? read_notes(kernel, &l, module->address, notes, max)
+                       : 0;
+        }
+    }
+    return 0;
+}

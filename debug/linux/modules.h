@@ -17,6 +17,8 @@ typedef struct {
 
 /* Looks at the list; symbol files come and go with the modules. */
 void linux_modules_look(LinuxKernel *kernel);
+/* The notes that hold the build ID of the module whose symbols have this number: at most max bytes, how many there were; 0: it is no module's, or has none. */
+size_t linux_module_notes(LinuxKernel *kernel, unsigned file, uint8_t *notes, size_t max);
 /* Forgets all; the symbol files go. */
 void linux_modules_drop(LinuxKernel *kernel);
 

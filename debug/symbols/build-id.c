@@ -10,6 +10,7 @@
 #include "base/hex.h"
 #include "debug/dwarf/dwarf.h"
 #include "debug/linux/linux.h"
+#include "debug/linux/modules.h"
 #include "debug/symbols/elf.h"
 #include "debug/symbols/private.h"
 #include "machine/accelerator.h"
@@ -154,6 +155,18 @@ static bool of_kernel(const LinuxKernel *kernel, BuildId *id, GError **error)
            error_fail(error, KASO_ERROR_NOT_FOUND, "the kernel in memory tells no build ID");
 }
 
+/* A module that the kernel has loaded. vCPUs parked. */
+static bool of_module(LinuxKernel *kernel, const SymbolFile *file, BuildId *id, GError **error)
+{
+    uint8_t notes[256];
+    size_t size = linux_module_notes(kernel, file->number, notes, sizeof notes);
+
+    id->name = g_strdup(file->name);
+    return find_in_notes(notes, size, id) ||
+           error_fail(error, KASO_ERROR_NOT_FOUND,
+                      "the kernel in memory keeps no build ID of its module '%s'", file->name);
+}
+
 static bool from_digits(const char *text, BuildId *id)
 {
     size_t digits = strlen(text);
@@ -205,6 +218,12 @@ bool symbols_build_id(Machine *machine, const char *which, BuildId *id, GError *
     if (kernel && (which ? file && file->number == kernel->file : true)) {
         machine_exclusive_begin(machine);
         ok = of_kernel(kernel, id, error);
+        machine_exclusive_end(machine);
+        return ok;
+    }
+    if (kernel && file && !strcmp(file->kind, "module")) {
+        machine_exclusive_begin(machine);
+        ok = of_module(kernel, file, id, error);
         machine_exclusive_end(machine);
         return ok;
     }

@@ -5,10 +5,13 @@ test-linux KASO BOOT_DIR MACHINE: what the monitor knows of a Linux kernel with 
 answers are compared with ours, KASLR being on; once without any console, where a panic is read from memory.
 MACHINE: virt or pc.
 """
+import ctypes
+import http.server
 import os
 import re
 import sys
 import tempfile
+import threading
 import time
 import xml.etree.ElementTree
 
@@ -33,6 +36,10 @@ def hmp(monitor, line):
 
 
 def compare_with_shell():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Nothing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    os.environ["DEBUGINFOD_URLS"] = f"http://127.0.0.1:{server.server_port}"
+    os.environ["DEBUGINFOD_CACHE_PATH"] = folder.name
     socket = os.path.join(folder.name, "shell")
     argv = base + ["-no-reboot", "-initrd", initrd, "-append", f"console={CONSOLES[machine]} quiet init=/kaso-shell panic=-1",
                    "-nographic", "-action", "silence=1", "-qmp", f"unix:{socket},server=on,wait=off"]
@@ -57,6 +64,7 @@ def compare_with_shell():
             pid, name = line.split(" ", 1)
             if name.strip("()") not in ("cat", "cut", "sh") and "worker" not in name:  # they come and go
                 assert any(p == pid and n == name[1:-1][:15] for p, n in ours), (line, ours)
+        check_build_ids(monitor)
         check_processes(guest, monitor)
         check_profile(guest, monitor)
         check_tables(monitor)
@@ -89,6 +97,29 @@ def check_module_break(guest, monitor):
     hmp(monitor, "delete")
     monitor.run("cont")
     guest.expect("loaded")
+
+
+class Nothing(http.server.BaseHTTPRequestHandler):
+    """A debuginfod that has nothing."""
+
+    def do_GET(self):  # pylint: disable=invalid-name
+        self.send_error(404)
+
+    def log_message(self, *_):  # pylint: disable=arguments-differ
+        pass
+
+
+def check_build_ids(monitor):
+    """The server is asked for the build IDs of the kernel and of a module; they differ."""
+    try:
+        ctypes.CDLL("libdebuginfod.so.1")
+    except OSError:
+        print("libdebuginfod1 is not installed: no build IDs")
+        return
+    names = [m["name"] for m in monitor.run("x-query-modules")][:1]
+    asked = [monitor.failure("x-symbols-fetch", which=name)["desc"] for name in ["kernel", *names]]
+    found = {re.search("has build ID ([0-9a-f]{40})", text).group(1) for text in asked}
+    assert len(found) == len(asked), asked
 
 
 def check_processes(guest, monitor):
