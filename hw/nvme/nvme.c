@@ -436,6 +436,7 @@ static const StateField nvme_state[] = {
     STATE_DERIVED(Nvme, in_flight),
     STATE_DERIVED(Nvme, orphans),
     STATE_DERIVED(Nvme, flushing),
+    STATE_DERIVED(Nvme, self_test.generation),
     STATE_KEPT_SINCE(NVME_VERSION, Nvme, own.format),
     STATE_KEPT_SINCE(NVME_VERSION, Nvme, self_test.code),
     STATE_KEPT_SINCE(NVME_VERSION, Nvme, self_test.nsid),
