@@ -50,7 +50,7 @@ class Host:
 
     def run(self, *command):
         """In the daemon's view of files."""
-        return subprocess.run(["nsenter", "-t", str(self.daemon.pid), "-m", *command], check=True, capture_output=True, text=True).stdout
+        return subprocess.run(["nsenter", "-t", str(self.daemon.pid), "-m", "-r", *command], check=True, capture_output=True, text=True).stdout
 
     def virsh(self, *arguments, status=0):
         answer = subprocess.run(["virsh", "-q", "-c", self.uri, *arguments], capture_output=True, text=True, timeout=300,
