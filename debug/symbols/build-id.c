@@ -110,6 +110,18 @@ static bool is_of_image(const uint8_t *bytes, uint64_t at)
     return false;
 }
 
+/* How much of an image from `start` on is not what the kernel frees: there modules may lie, whose notes look the same. */
+static uint64_t size_to_init(const LinuxKernel *kernel, uint64_t start, uint64_t size)
+{
+    uint64_t init;
+
+    if (!linux_symbol(kernel, "__init_begin", &init) &&
+        !linux_symbol(kernel, "_sinittext", &init)) {
+        return size;
+    }
+    return init > start ? MIN(size, init - start) : size;
+}
+
 /* The only note of the kernel's own, where no name tells where its notes are. vCPUs parked. */
 static bool search_kernel(const LinuxKernel *kernel, BuildId *id)
 {
@@ -118,6 +130,7 @@ static bool search_kernel(const LinuxKernel *kernel, BuildId *id)
     uint64_t start, size, found = 0;
     const uint8_t *bytes = linux_image(kernel, &start, &size);
 
+    size = size_to_init(kernel, start, size);
     for (uint64_t at = 0; bytes && at + sizeof header + 20 <= size;) {
         const uint8_t *next = memmem(bytes + at, size - at - 20, header, sizeof header);
 
