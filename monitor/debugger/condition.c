@@ -8,15 +8,9 @@
 
 #include "base/bits.h"
 #include "base/error.h"
-#include "debug/linux/tasks.h"
 #include "debug/symbols/symbols.h"
-#include "machine/accelerator.h"
 #include "machine/debug.h"
 #include "monitor/typed.h"
-
-/* Behind a $, as registers: who runs, in a guest's Linux. */
-#define PROCESS "pid"
-#define THREAD  "tid"
 
 enum { DEPTH_MAX = 64, STACK_MAX = 80, CODE_MAX = 1024 };
 
@@ -131,26 +125,14 @@ static char *take_name(Compiler *c, const char *also)
     return g_strndup(start, (gsize)(c->text - start));
 }
 
-static void emit_typed(Compiler *c, const char *start, const char *end)
-{
-    emit(c, OP_TYPED, c->typed->len);
-    g_ptr_array_add(c->typed, g_strndup(start, (gsize)(end - start)));
-    c->text = end;
-}
-
 static bool compile_register(Compiler *c)
 {
-    const char *start = c->text;
     g_autofree char *name = NULL;
     const TargetRegister *reg;
 
     c->text++;
     name = take_name(c, "_");
     reg = target_register_find(c->vcpu->target, name);
-    if (!strcmp(name, PROCESS) || !strcmp(name, THREAD)) {
-        emit_typed(c, start, c->text);
-        return true;
-    }
     if (strcmp(name, "pc") == 0) {
         emit(c, OP_PC, 0);
         return true;
@@ -199,6 +181,13 @@ static const char *behind_members(const char *text)
         }
         text = at;
     }
+}
+
+static void emit_typed(Compiler *c, const char *start, const char *end)
+{
+    emit(c, OP_TYPED, c->typed->len);
+    g_ptr_array_add(c->typed, g_strndup(start, (gsize)(end - start)));
+    c->text = end;
 }
 
 /* A cast or a variable in brackets, and its members: "((struct point *)$x0)->y". false: it is something else. */
@@ -585,27 +574,6 @@ typedef struct {
     unsigned top;              /* entries in use */
 } Evaluation;
 
-/* Who runs on the CPU, as the Linux in memory has it: threads have the number of their process, and one of their own. */
-static bool push_task(Evaluation *e, const char *name)
-{
-    LinuxKernel *kernel = linux_kernel_known(e->vcpu->machine);
-    bool known;
-    LinuxTask task;
-
-    kernel = kernel ? kernel : linux_kernel_find(e->vcpu->machine, NULL);
-    if (!kernel || e->top == STACK_MAX) {
-        return false;
-    }
-    machine_exclusive_begin(e->vcpu->machine);
-    known = linux_task_current(kernel, e->vcpu, &task);
-    machine_exclusive_end(e->vcpu->machine);
-    if (known) {
-        e->is_signed[e->top] = false;
-        e->stack[e->top++] = strcmp(name, PROCESS) ? task.pid : task.tgid;
-    }
-    return known;
-}
-
 /* A typed value goes on the stack. */
 static bool push_typed(Evaluation *e, const char *text)
 {
@@ -613,9 +581,6 @@ static bool push_typed(Evaluation *e, const char *text)
     TypedValue value;
     uint64_t number;
 
-    if (*text == '$') {
-        return push_task(e, text + 1);
-    }
     if (e->top == STACK_MAX || !typed_evaluate(e->vcpu, text, &value, &error) ||
         !typed_number(e->vcpu, &value, &number, &e->is_signed[e->top], &error)) {
         return false;

@@ -4,8 +4,8 @@
  * addresses), memory as *(u32 *)ADDRESS (u8 to u64, s8 to s64, or C's names for them; * alone: 8 bytes), and what was stopped for: value,
  * old, address, cpu. They are compiled once, and judged on the vCPU's thread without a lock.
  *
- * $pid and $tid are of the process and the thread that runs, in the guest's Linux. They, a variable, and a chain of members or indexes
- * (p->count, ((struct point *)$x0)->y; typed.h) are found where the CPU is when it is judged, which only the main loop may do then.
+ * A variable, and a chain of members or indexes (p->count, ((struct point *)$x0)->y), is of typed.h: found where the CPU is when it is judged, which only the main
+ * loop may do then.
  */
 #ifndef MONITOR_DEBUGGER_CONDITION_H
 #define MONITOR_DEBUGGER_CONDITION_H

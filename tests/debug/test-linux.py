@@ -65,7 +65,6 @@ def compare_with_shell():
             if name.strip("()") not in ("cat", "cut", "sh") and "worker" not in name:  # they come and go
                 assert any(p == pid and n == name[1:-1][:15] for p, n in ours), (line, ours)
         check_build_ids(monitor)
-        check_processes(guest, monitor)
         check_profile(guest, monitor)
         check_tables(monitor)
         symbol = monitor.run("x-symbols-find", what="start_kernel")[0]
@@ -120,46 +119,6 @@ def check_build_ids(monitor):
     asked = [monitor.failure("x-symbols-fetch", which=name)["desc"] for name in ["kernel", *names]]
     found = {re.search("has build ID ([0-9a-f]{40})", text).group(1) for text in asked}
     assert len(found) == len(asked), asked
-
-
-def check_processes(guest, monitor):
-    """Two processes that run the same code at the same addresses: a breakpoint for one of them, by $pid."""
-    _, text = guest.command("for i in 1 2; do while :; do :; done & echo loop $!; done")
-    loops = [int(n) for n in re.findall(r"loop (\d+)", text)]
-    assert len(loops) == 2, text
-
-    def wait_for(found):
-        deadline = time.monotonic() + 60
-        while not found():
-            assert time.monotonic() < deadline, monitor.run("x-query-tasks")
-            time.sleep(0.02)
-
-    def runs():
-        """The process in user mode that the CPU runs, and its pc."""
-        cpu = monitor.run("x-explain")["cpus"][0]
-        user = "EL0" in cpu["mode"] or "user code" in cpu["mode"]
-        return (int(cpu["task"].split()[0]), cpu["pc"]) if user and "task" in cpu else (0, 0)
-
-    def in_loop():
-        monitor.run("stop")
-        pid, pc = runs()
-        if pid in loops:
-            places.append((pid, pc))
-        else:
-            monitor.run("cont")
-        return places
-
-    places = []
-    wait_for(in_loop)
-    other = loops[loops[0] == places[0][0]]
-    for pid in other, places[0][0], other:
-        monitor.run("x-break", location=f"*{places[0][1]:#x} if $pid == {pid}")
-        monitor.run("cont")
-        wait_for(lambda: monitor.run("query-status")["status"] == "debug")
-        assert runs() == (pid, places[0][1]), (runs(), pid, places)
-        hmp(monitor, "delete")
-    monitor.run("cont")
-    guest.command(f"kill {loops[0]} {loops[1]}")
 
 
 def check_profile(guest, monitor):
