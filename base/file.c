@@ -4,8 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/descriptors.h"
@@ -112,71 +115,111 @@ bool file_read(const char *path, uint64_t most, char **content, size_t *size, GE
 
 /* --- mapped files --- */
 
+/*
+ * A file that is cut off while it is in use would end the process at the next look behind its new end. That memory then reads as
+ * zeros, by the handler of SIGBUS, and a line on standard error says so.
+ */
 typedef struct {
-    uint8_t *base;
+    uint8_t *base; /* NULL: unused */
     size_t size;
+    char *path;
+    bool told;
 } Mapping;
 
-/* Of files only, so that what is dropped can be read again. */
+enum { MAPPINGS_MOST = 64 }; /* whose ends are watched; a machine has a handful */
+
+static Mapping mappings[MAPPINGS_MOST];
 static GMutex mappings_lock;
-static GArray *mappings; /* Mapping */
+static struct sigaction bus_error_before;
+
+static Mapping *mapping_of(const uint8_t *address)
+{
+    for (unsigned i = 0; i < MAPPINGS_MOST; i++) {
+        uint8_t *base = __atomic_load_n(&mappings[i].base, __ATOMIC_ACQUIRE);
+
+        if (base && address >= base && (size_t)(address - base) < mappings[i].size) {
+            return &mappings[i];
+        }
+    }
+    return NULL;
+}
+
+/* With what signal handlers may call. */
+static void tell_cut_off(const Mapping *mapping)
+{
+    static const char before[] = "kaso: '",
+                      behind[] = "' was cut off while in use: what is gone reads as zeros\n";
+    struct iovec words[] = {
+        { (void *)before, sizeof before - 1 },
+        { mapping->path, strlen(mapping->path) },
+        { (void *)behind, sizeof behind - 1 },
+    };
+
+    if (writev(STDERR_FILENO, words, G_N_ELEMENTS(words)) < 0) {
+        return; /* nobody reads it */
+    }
+}
+
+static void on_bus_error(int number, siginfo_t *info, void *context)
+{
+    uint8_t *address = info->si_addr;
+    Mapping *mapping = info->si_code == BUS_ADRERR ? mapping_of(address) : NULL;
+    uint8_t *page = address - ((uintptr_t)address & ((uintptr_t)getpagesize() - 1));
+
+    if (!mapping || mmap(page, (size_t)getpagesize(), PROT_READ,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != page) {
+        sigaction(SIGBUS, &bus_error_before, NULL); /* and the access is tried again */
+        return;
+    }
+    if (!mapping->told) {
+        mapping->told = true;
+        tell_cut_off(mapping);
+    }
+}
 
 static void unmap(void *opaque)
 {
     Mapping *mapping = opaque;
 
     g_mutex_lock(&mappings_lock);
-    for (guint i = 0; i < mappings->len; i++) {
-        if (g_array_index(mappings, Mapping, i).base == mapping->base) {
-            g_array_remove_index_fast(mappings, i);
-            break;
-        }
-    }
-    g_mutex_unlock(&mappings_lock);
     munmap(mapping->base, mapping->size);
-    g_free(mapping);
+    __atomic_store_n(&mapping->base, NULL, __ATOMIC_RELEASE);
+    g_free(mapping->path);
+    g_mutex_unlock(&mappings_lock);
 }
 
-/* Private, so that nothing that is written here comes to the file. */
-static GBytes *map(int fd, const char *path, size_t size, GError **error)
+/* The first that is unused, or NULL. With the lock. */
+static Mapping *new_mapping(void)
 {
-    Mapping mapping = { .size = size };
-    void *base = size ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
+    struct sigaction action = { .sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO }, now;
+
+    if (sigaction(SIGBUS, NULL, &now) == 0 && now.sa_sigaction != on_bus_error) {
+        bus_error_before = now;
+        sigaction(SIGBUS, &action, NULL);
+    }
+    for (unsigned i = 0; i < MAPPINGS_MOST; i++) {
+        if (!mappings[i].base) {
+            return &mappings[i];
+        }
+    }
+    return NULL;
+}
+
+/* Private, so that nothing that is written here comes to the file. false: it has to be read. */
+static GBytes *map(int fd, const char *path, size_t size)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&mappings_lock);
+    Mapping *mapping = size ? new_mapping() : NULL;
+    void *base = mapping ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
 
     if (base == MAP_FAILED) {
-        error_fail_errno(error, errno, "Failed to map file '%s'", path);
         return NULL;
     }
-    if (!base) {
-        return g_bytes_new_static(NULL, 0);
-    }
-    mapping.base = base;
-    g_mutex_lock(&mappings_lock);
-    if (!mappings) {
-        mappings = g_array_new(false, false, sizeof(Mapping));
-    }
-    g_array_append_val(mappings, mapping);
-    g_mutex_unlock(&mappings_lock);
-    return g_bytes_new_with_free_func(base, size, unmap, g_memdup2(&mapping, sizeof mapping));
-}
-
-void file_map_rest(GBytes *bytes)
-{
-    gsize size;
-    uintptr_t page = (uintptr_t)getpagesize(),
-              start = (uintptr_t)g_bytes_get_data(bytes, &size) & -page;
-    uintptr_t end = (uintptr_t)g_bytes_get_data(bytes, NULL) + size;
-
-    g_mutex_lock(&mappings_lock);
-    for (guint i = 0; mappings && i < mappings->len; i++) {
-        const Mapping *mapping = &g_array_index(mappings, Mapping, i);
-        uintptr_t base = (uintptr_t)mapping->base;
-
-        if (size && start >= base && end <= base + mapping->size) {
-            madvise((void *)start, end - start, MADV_DONTNEED);
-        }
-    }
-    g_mutex_unlock(&mappings_lock);
+    mapping->size = size;
+    mapping->path = g_strdup(path);
+    mapping->told = false;
+    __atomic_store_n(&mapping->base, base, __ATOMIC_RELEASE);
+    return g_bytes_new_with_free_func(base, size, unmap, mapping);
 }
 
 GBytes *file_map(const char *path, uint64_t most, GError **error)
@@ -189,11 +232,11 @@ GBytes *file_map(const char *path, uint64_t most, GError **error)
     if (fd < 0) {
         return NULL;
     }
-    if (!S_ISREG(st.st_mode)) {
-        most = MIN(most, FILE_STREAM_MOST);
-        return read_content(fd, path, most, &c, error) ? g_bytes_new_take(c.data, c.size) : NULL;
+    bytes = S_ISREG(st.st_mode) ? map(fd, path, (size_t)st.st_size) : NULL;
+    if (bytes) {
+        close(fd);
+        return bytes;
     }
-    bytes = map(fd, path, (size_t)st.st_size, error);
-    close(fd);
-    return bytes;
+    most = S_ISREG(st.st_mode) ? most : MIN(most, FILE_STREAM_MOST);
+    return read_content(fd, path, most, &c, error) ? g_bytes_new_take(c.data, c.size) : NULL;
 }

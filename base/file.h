@@ -16,12 +16,9 @@ enum { FILE_TEXT_MOST = 16 << 20, FILE_STREAM_MOST = 512 << 20 };
 
 /* Content of at most `most` bytes, with a NUL behind it that size (which may be NULL) does not count. Free with g_free. */
 bool file_read(const char *path, uint64_t most, char **content, size_t *size, GError **error);
-/* The same as bytes; those of a regular file are mapped, so that a large one costs no memory. Of others FILE_STREAM_MOST are taken. */
-GBytes *file_map(const char *path, uint64_t most, GError **error);
 /*
- * The host may use the memory of what file_map mapped, or of a part of it, for something else: it has been read, and will be read from the file when
- * somebody looks again. Of other bytes nothing changes. Any thread.
+ * The same as bytes; those of a regular file are mapped, so that a large one costs no memory: what is written to it later may be seen, and what is cut
+ * off reads as zeros. Of others FILE_STREAM_MOST are taken.
  */
-void file_map_rest(GBytes *bytes);
-
+GBytes *file_map(const char *path, uint64_t most, GError **error);
 #endif

@@ -163,46 +163,38 @@ static bool add_initrd(PcKernel *kernel, LinuxImage *image, GError **error)
     return true;
 }
 
-/* A device tree behind the kernel, as "setup data". */
-static GBytes *append_tree(const PcKernel *kernel, LinuxImage *image, GBytes *tree)
+/* The kernel behind its setup, and behind that a device tree as "setup data". */
+static GBytes *kernel_content(PcKernel *kernel, LinuxImage *image, GError **error)
 {
     enum { SETUP_DATA_HEADER = 16 };
-    GByteArray *content = g_byte_array_new();
+    const char *path = kernel->pc->machine->config.dtb;
+    g_autoptr(GByteArray) content = g_byte_array_new();
+    g_autoptr(GBytes) tree = path ? pc_read_file("device tree", path, MIB(2), error) : NULL;
     uint8_t header[SETUP_DATA_HEADER] = { 0 };
     static const uint8_t padding[16];
     gsize size;
-    const void *data = g_bytes_get_data(tree, &size);
+    const void *data;
 
+    if (path && (!tree || image->protocol < 0x209)) {
+        if (tree) {
+            error_fail(error, KASO_ERROR_INVALID,
+                       "-dtb: the kernel '%s' is too old for a device tree",
+                       kernel->pc->machine->config.kernel);
+        }
+        return NULL;
+    }
     g_byte_array_append(content, kernel->data + image->setup_size, (guint)image->kernel_size);
-    g_byte_array_append(content, padding,
-                        (guint)(align_up(content->len, sizeof padding) - content->len));
-    store_le64(image->setup + SETUP_DATA, image->kernel_address + content->len);
-    store_le32(header + 8, SETUP_DATA_DTB);
-    store_le32(header + 12, (uint32_t)size);
-    g_byte_array_append(content, header, sizeof header);
-    g_byte_array_append(content, data, (guint)size);
-    return g_byte_array_free_to_bytes(content);
-}
-
-/* The kernel behind its setup: as it is mapped, where nothing is added. */
-static GBytes *kernel_content(PcKernel *kernel, LinuxImage *image, GError **error)
-{
-    const char *path = kernel->pc->machine->config.dtb;
-    g_autoptr(GBytes) tree = NULL;
-
-    if (!path) {
-        return g_bytes_new_from_bytes(kernel->file, image->setup_size, image->kernel_size);
+    if (tree) {
+        data = g_bytes_get_data(tree, &size);
+        g_byte_array_append(content, padding,
+                            (guint)(align_up(content->len, sizeof padding) - content->len));
+        store_le64(image->setup + SETUP_DATA, image->kernel_address + content->len);
+        store_le32(header + 8, SETUP_DATA_DTB);
+        store_le32(header + 12, (uint32_t)size);
+        g_byte_array_append(content, header, sizeof header);
+        g_byte_array_append(content, data, (guint)size);
     }
-    tree = pc_read_file("device tree", path, MIB(2), error);
-    if (!tree) {
-        return NULL;
-    }
-    if (image->protocol < 0x209) {
-        error_fail(error, KASO_ERROR_INVALID, "-dtb: the kernel '%s' is too old for a device tree",
-                   kernel->pc->machine->config.kernel);
-        return NULL;
-    }
-    return append_tree(kernel, image, tree);
+    return g_byte_array_free_to_bytes(g_steal_pointer(&content));
 }
 
 static void set_header(LinuxImage *image)

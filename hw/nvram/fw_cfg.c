@@ -14,7 +14,6 @@
 #include "hw/nvram/fw_cfg.h"
 
 #include "base/error.h"
-#include "base/file.h"
 #include "machine/machine.h"
 
 enum { OFFSET_DATA = 0x00, OFFSET_SELECTOR = 0x08, OFFSET_DMA = 0x10, MMIO_SIZE = 0x18 };
@@ -269,17 +268,6 @@ static bool clear_ram(FwCfg *f, uint64_t address, uint64_t length)
     return true;
 }
 
-/* An item that was taken to its end, as kernels are, is not wanted again before the next reset. */
-static void let_rest(FwCfg *f, uint64_t left)
-{
-    enum { WORTH_IT = 1 << 16 };
-    const FwCfgItem *item = find_item(f, f->selector);
-
-    if (!left && item && item->content && g_bytes_get_size(item->content) >= WORTH_IT) {
-        file_map_rest(item->content);
-    }
-}
-
 /* Bytes beyond the item's end read as zero. */
 static bool dma_read(FwCfg *f, uint64_t address, uint64_t length)
 {
@@ -293,7 +281,6 @@ static bool dma_read(FwCfg *f, uint64_t address, uint64_t length)
         address_space_write_bytes(space, address, data, part, MEMORY_ATTRIBUTES_OF(&f->device))) {
         return false;
     }
-    let_rest(f, rest - part);
     return clear_ram(f, address + part, length - part);
 }
 
