@@ -205,10 +205,9 @@ static Mapping *new_mapping(void)
     return NULL;
 }
 
-/* Private, so that nothing that is written here comes to the file. false: it has to be read. */
-static GBytes *map(int fd, const char *path, size_t size)
+/* Private, so that nothing that is written here comes to the file. NULL: it has to be read. mappings_lock is held. */
+static Mapping *add_mapping(int fd, const char *path, size_t size)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&mappings_lock);
     Mapping *mapping = size ? new_mapping() : NULL;
     void *base = mapping ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
 
@@ -219,7 +218,18 @@ static GBytes *map(int fd, const char *path, size_t size)
     mapping->path = g_strdup(path);
     mapping->told = false;
     __atomic_store_n(&mapping->base, base, __ATOMIC_RELEASE);
-    return g_bytes_new_with_free_func(base, size, unmap, mapping);
+    return mapping;
+}
+
+/* NULL: it has to be read. */
+static GBytes *map(int fd, const char *path, size_t size)
+{
+    Mapping *mapping;
+
+    g_mutex_lock(&mappings_lock);
+    mapping = add_mapping(fd, path, size);
+    g_mutex_unlock(&mappings_lock);
+    return mapping ? g_bytes_new_with_free_func(mapping->base, size, unmap, mapping) : NULL;
 }
 
 GBytes *file_map(const char *path, uint64_t most, GError **error)
