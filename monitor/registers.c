@@ -7,10 +7,10 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "debug/linux/tasks.h"
 #include "machine/accelerator.h"
 
-/* By its name, or by what every architecture's debugger calls it. */
-static const TargetRegister *find_register(const Target *target, const char *name)
+const TargetRegister *registers_find(const Target *target, const char *name)
 {
     static const char *const others[][4] = {
         { "sp", "rsp", "esp" },
@@ -27,10 +27,24 @@ static const TargetRegister *find_register(const Target *target, const char *nam
     return reg;
 }
 
+static bool read_task(Vcpu *vcpu, bool process, uint64_t *value, GError **error)
+{
+    LinuxKernel *kernel = linux_kernel_find(vcpu->machine, error);
+
+    if (!kernel || !linux_tasks_known(kernel, error)) {
+        return false;
+    }
+    machine_exclusive_begin(vcpu->machine);
+    vcpu_sync(vcpu, VCPU_SYNC_FROM_ACCELERATOR);
+    *value = (uint64_t)linux_task_number(vcpu, process);
+    machine_exclusive_end(vcpu->machine);
+    return true;
+}
+
 bool registers_read_number(Vcpu *vcpu, const char *name, uint64_t *value, GError **error)
 {
     const Target *target = vcpu->target;
-    const TargetRegister *reg = find_register(target, name);
+    const TargetRegister *reg = registers_find(target, name);
     uint8_t bytes[TARGET_REGISTER_BYTES_MAX];
 
     if (reg) {
@@ -47,6 +61,9 @@ bool registers_read_number(Vcpu *vcpu, const char *name, uint64_t *value, GError
         *value = target->get_pc(vcpu);
         machine_exclusive_end(vcpu->machine);
         return true;
+    }
+    if (!strcmp(name, "pid") || !strcmp(name, "tid")) {
+        return read_task(vcpu, *name == 'p', value, error);
     }
     return error_fail(error, KASO_ERROR_NOT_FOUND,
                       "%s has no register '%s'; 'info registers -a' shows them", target->name,
@@ -68,7 +85,7 @@ static bool write_parked(Vcpu *vcpu, const TargetRegister *reg, const char *name
 bool registers_write_number(Vcpu *vcpu, const char *name, uint64_t value, GError **error)
 {
     const Target *target = vcpu->target;
-    const TargetRegister *reg = find_register(target, name);
+    const TargetRegister *reg = registers_find(target, name);
     bool is_pc = !strcmp(name, "pc") && target->set_pc, ok;
 
     if (!reg && !is_pc) {

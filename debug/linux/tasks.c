@@ -201,18 +201,65 @@ bool linux_task_registers(LinuxKernel *kernel, const LinuxTask *task, uint64_t *
     return true;
 }
 
-/* x86: in the CPU's own data, at GS (32 bits: FS) while the kernel runs. */
+/*
+ * x86: in the CPU's own data, at GS (32 bits: FS) while the kernel runs. In user mode, and at the kernel's first instructions, before SWAPGS, that
+ * is the process's own.
+ */
 static bool current_of_percpu(LinuxKernel *kernel, Vcpu *vcpu, uint64_t *address)
 {
     bool user = linux_register(vcpu, "cs") & 3;
     bool narrow = kernel->arch == LINUX_I386;
-    uint64_t base = linux_register(vcpu, narrow ? "fs_base" : user ? "kernel_gs_base" : "gs_base");
+    uint64_t base = linux_register(vcpu, narrow ? "fs_base" : "gs_base");
     uint64_t offset;
 
+    if (!narrow && (user || !linux_is_address(kernel, base))) {
+        base = linux_register(vcpu, "kernel_gs_base");
+    }
     return !(narrow && user) &&
            (linux_symbol(kernel, "current_task", &offset) ||
             linux_symbol(kernel, "pcpu_hot", &offset)) &&
            linux_read_word(kernel, narrow ? (uint32_t)(base + offset) : base + offset, address);
+}
+
+/* By the list of all, which wants the other vCPUs parked, too: what a kernel has that lacks the symbols of its data. */
+static uint64_t current_of_list(LinuxKernel *kernel, const Vcpu *vcpu)
+{
+    g_autoptr(GArray) list = linux_tasks(kernel, NULL);
+
+    for (guint i = 0; list && i < list->len; i++) {
+        const LinuxTask *one = &g_array_index(list, LinuxTask, i);
+
+        if (one->on_cpu && one->cpu == vcpu->index) {
+            return one->address;
+        }
+    }
+    return 0;
+}
+
+/*
+ * arm64: in SP_EL0 while the kernel runs. In user mode, and at the kernel's first instructions, that is the process's stack pointer, and the kernel
+ * itself takes its task from the CPU's own data, at TPIDR_EL1.
+ */
+static uint64_t current_of_arm64(LinuxKernel *kernel, Vcpu *vcpu)
+{
+    bool user = !(linux_register(vcpu, "cpsr") & 0xf);
+    uint64_t address = linux_register(vcpu, "sp_el0"), offset;
+
+    if (!user && linux_is_pointer(kernel, address)) {
+        return address;
+    }
+    address = 0;
+    if (linux_symbol(kernel, "__entry_task", &offset)) {
+        linux_read_word(kernel, offset + linux_register(vcpu, "tpidr_el1"), &address);
+    }
+    return address ? address : current_of_list(kernel, vcpu);
+}
+
+bool linux_tasks_known(LinuxKernel *kernel, GError **error)
+{
+    Layout l;
+
+    return get_layout(kernel, &l, error);
 }
 
 bool linux_task_current(LinuxKernel *kernel, Vcpu *vcpu, LinuxTask *task)
@@ -223,18 +270,21 @@ bool linux_task_current(LinuxKernel *kernel, Vcpu *vcpu, LinuxTask *task)
     if (!get_layout(kernel, &l, NULL)) {
         return false;
     }
-    if (kernel->arch != LINUX_ARM64) {
-        current_of_percpu(kernel, vcpu, &address);
-    } else if (linux_register(vcpu, "cpsr") & 0xf) {
-        address = linux_register(vcpu, "sp_el0"); /* while the kernel runs */
+    if (kernel->arch == LINUX_ARM64) {
+        address = current_of_arm64(kernel, vcpu);
     } else {
-        g_autoptr(GArray) list = linux_tasks(kernel, NULL);
-
-        for (guint i = 0; list && i < list->len && !address; i++) {
-            const LinuxTask *one = &g_array_index(list, LinuxTask, i);
-
-            address = one->on_cpu && one->cpu == vcpu->index ? one->address : 0;
-        }
+        current_of_percpu(kernel, vcpu, &address);
     }
     return linux_is_address(kernel, address) && read_task(kernel, &l, address, task);
+}
+
+int64_t linux_task_number(Vcpu *vcpu, bool process)
+{
+    LinuxKernel *kernel = linux_kernel_known(vcpu->machine);
+    LinuxTask task;
+
+    if (!kernel || !linux_task_current(kernel, vcpu, &task)) {
+        return -1;
+    }
+    return process ? task.tgid : task.pid;
 }

@@ -24,7 +24,11 @@ char linux_task_letter(const LinuxTask *task);
 /* The registers with which a task that does not run will go on: pc (0: not known), frame pointer and stack pointer. */
 bool linux_task_registers(LinuxKernel *kernel, const LinuxTask *task, uint64_t *pc, uint64_t *fp,
                           uint64_t *sp);
-/* The task that a vCPU runs now, if it is in the kernel or that is known otherwise. */
+/* Whether the kernel's types tell how its tasks are laid out. */
+bool linux_tasks_known(LinuxKernel *kernel, GError **error);
+/* The task that a vCPU runs now, if that is known. On the vCPU's thread the others may run meanwhile. */
 bool linux_task_current(LinuxKernel *kernel, Vcpu *vcpu, LinuxTask *task);
+/* The number of its process, or its own, in the kernel that was found last; -1: there is none. */
+int64_t linux_task_number(Vcpu *vcpu, bool process);
 
 #endif

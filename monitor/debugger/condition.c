@@ -8,8 +8,10 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "debug/linux/tasks.h"
 #include "debug/symbols/symbols.h"
 #include "machine/debug.h"
+#include "monitor/registers.h"
 #include "monitor/typed.h"
 
 enum { DEPTH_MAX = 64, STACK_MAX = 80, CODE_MAX = 1024 };
@@ -22,6 +24,8 @@ typedef enum {
     OP_OLD,
     OP_ADDRESS,
     OP_CPU,
+    OP_PROCESS, /* of the guest's Linux */
+    OP_THREAD,
     OP_TYPED, /* number: index in Condition.typed */
     OP_LOAD,  /* number: bytes, negative for signed ones */
     OP_NEGATE,
@@ -125,6 +129,15 @@ static char *take_name(Compiler *c, const char *also)
     return g_strndup(start, (gsize)(c->text - start));
 }
 
+/* $pid or $tid. What they are found by is looked for now: where they are judged there is no time for it. */
+static bool compile_task(Compiler *c, Op op)
+{
+    LinuxKernel *kernel = linux_kernel_find(c->vcpu->machine, c->error);
+
+    emit(c, op, 0);
+    return kernel && linux_tasks_known(kernel, c->error);
+}
+
 static bool compile_register(Compiler *c)
 {
     g_autofree char *name = NULL;
@@ -132,7 +145,10 @@ static bool compile_register(Compiler *c)
 
     c->text++;
     name = take_name(c, "_");
-    reg = target_register_find(c->vcpu->target, name);
+    reg = registers_find(c->vcpu->target, name);
+    if (!strcmp(name, "pid") || !strcmp(name, "tid")) {
+        return compile_task(c, *name == 'p' ? OP_PROCESS : OP_THREAD);
+    }
     if (strcmp(name, "pc") == 0) {
         emit(c, OP_PC, 0);
         return true;
@@ -589,6 +605,21 @@ static bool push_typed(Evaluation *e, const char *text)
     return true;
 }
 
+static int64_t number_of_task(Vcpu *vcpu, bool process)
+{
+    bool ours = machine_lock_held(vcpu->machine);
+    int64_t number;
+
+    if (!ours) {
+        machine_lock(vcpu->machine);
+    }
+    number = linux_task_number(vcpu, process);
+    if (!ours) {
+        machine_unlock(vcpu->machine);
+    }
+    return number;
+}
+
 static int64_t operand(const Evaluation *e, const Instruction *i)
 {
     switch (i->op) {
@@ -604,6 +635,9 @@ static int64_t operand(const Evaluation *e, const Instruction *i)
         return (int64_t)e->values->address;
     case OP_CPU:
         return e->vcpu->index;
+    case OP_PROCESS:
+    case OP_THREAD:
+        return number_of_task(e->vcpu, i->op == OP_PROCESS);
     default:
         return i->number;
     }

@@ -4,6 +4,8 @@
  * addresses), memory as *(u32 *)ADDRESS (u8 to u64, s8 to s64, or C's names for them; * alone: 8 bytes), and what was stopped for: value,
  * old, address, cpu. They are compiled once, and judged on the vCPU's thread without a lock.
  *
+ * $pid and $tid are the process and the thread of the guest's Linux that the CPU runs, -1 when there is none; they take the machine lock.
+ *
  * A variable, and a chain of members or indexes (p->count, ((struct point *)$x0)->y), is of typed.h: found where the CPU is when it is judged, which only the main
  * loop may do then.
  */

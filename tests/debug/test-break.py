@@ -66,7 +66,7 @@ def check_bad_input(kaso):
 def check_places(kaso, at):
     expect(kaso, f'break {at["real"]:#x}', f'at {at["real"]:#x}')
     expect(kaso, f'tbreak -p {at["protected"]:#x}', 'physical')
-    expect(kaso, f'break {at["long_mode"]:#x} if $cr0 >> 31 && $cs == 24', 'at')
+    expect(kaso, f'break {at["long_mode"]:#x} if $cr0 >> 31 && $cs == 24 && $sp == $rsp', 'at')
     expect(kaso, 'cont', told=f'cpu0 at {at["real"]:#x}')
     expect(kaso, 'stepi', told=r'cpu0 at 0x7c')
     expect(kaso, 'cont', told=f'cpu0 at {at["protected"]:#x}')

@@ -65,6 +65,7 @@ def compare_with_shell():
             if name.strip("()") not in ("cat", "cut", "sh") and "worker" not in name:  # they come and go
                 assert any(p == pid and n == name[1:-1][:15] for p, n in ours), (line, ours)
         check_build_ids(monitor)
+        check_processes(guest, monitor)
         check_profile(guest, monitor)
         check_tables(monitor)
         symbol = monitor.run("x-symbols-find", what="start_kernel")[0]
@@ -96,6 +97,56 @@ def check_module_break(guest, monitor):
     hmp(monitor, "delete")
     monitor.run("cont")
     guest.expect("loaded")
+
+
+def check_processes(guest, monitor):
+    """Two processes that run the same code at the same addresses: a breakpoint for one of them, by $pid. Which of them it is, their page tables tell, too."""
+    _, text = guest.command("for i in 1 2; do while :; do :; done & echo loop $!; done")
+    loops = [int(n) for n in re.findall(r"loop (\d+)", text)]
+    assert len(loops) == 2, text
+
+    def wait_for(found):
+        deadline = time.monotonic() + 60
+        while not found():
+            assert time.monotonic() < deadline, (monitor.run("x-query-tasks"), hmp(monitor, "info breakpoints"))
+            time.sleep(0.02)
+
+    def runs():
+        """The process in user mode that the CPU runs, its pc, and where its page tables are."""
+        cpu = monitor.run("x-explain")["cpus"][0]
+        user = "EL0" in cpu["mode"] or "user code" in cpu["mode"]
+        root = int(hmp(monitor, "p $ttbr0_el1" if machine == "virt" else "p $cr3"), 16) & 0xFFFFFFFFE000
+        return (int(cpu["task"].split()[0]), cpu["pc"], root) if user and "task" in cpu else (0, 0, 0)
+
+    def in_loop():
+        monitor.run("stop")
+        places.append(runs())
+        if places[-1][0] in loops:
+            return True
+        monitor.run("cont")
+        return False
+
+    def stops_for(pid, condition):
+        hmp(monitor, f"break *{pc:#x} if {condition}")
+        monitor.run("cont")
+        wait_for(lambda: monitor.run("query-status")["status"] == "debug")
+        root = roots.setdefault(pid, runs()[2])
+        assert runs() == (pid, pc, root) and int(hmp(monitor, "p $pid"), 16) == pid, (runs(), pid, roots)
+        hmp(monitor, "delete")
+
+    places = []
+    wait_for(in_loop)
+    first, pc, root = places[-1]
+    other = loops[loops[0] == first]
+    roots = {first: root}
+    for pid in other, first, other, first, other:
+        stops_for(pid, f"$pid == {pid}")
+    stops_for(first, f"$pid != {other} && $tid == {first}")
+    assert len(set(roots.values())) == 2, roots
+    hmp(monitor, f"break *{pc:#x} if $pid == 99999")
+    monitor.run("cont")
+    guest.command(f"kill {loops[0]} {loops[1]}")
+    hmp(monitor, "delete")
 
 
 class Nothing(http.server.BaseHTTPRequestHandler):
