@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 """What tests have in common whose Linux runs under Kaso on the real KVM of scripts/kvm-guest."""
+import glob
 import os
+import select
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 NEEDED = {"busybox": "busybox-static", "cpio": "cpio", "lz4": "lz4"}
 SLOW = int(os.environ.get("KASO_TEST_SLOW", "1"))  # by how much limits of time are longer, for overloaded hosts
@@ -54,16 +58,80 @@ def initrd(folder, source, modules, init):
     return image
 
 
-def run(kaso, scripts, script, files, seconds, mebibytes=1024):
-    """What the shell script says in the guest of scripts/kvm-guest, whose machine is Kaso itself, or $KVM_GUEST_EMULATOR."""
-    seconds *= SLOW
+class Patience:
+    """Seconds for which a session's busiest thread had a processor or wanted none. So a limit does not depend on what else the host does."""
+
+    def __init__(self, session):
+        self.session, self.threads, self.waited, self.since = session, {}, 0, time.monotonic()
+        self.seconds()
+        self.waited = 0
+
+    def seconds(self):
+        busiest = (0, 0)
+        for folder in glob.glob("/proc/[0-9]*"):
+            try:
+                if os.getsid(int(folder[6:])) != self.session:
+                    continue
+                for thread in glob.glob(f"{folder}/task/*/schedstat"):
+                    with open(thread, encoding="utf-8") as file:
+                        ran, waited, _ = map(int, file.read().split())
+                    old_ran, old_waited = self.threads.get(thread, (0, 0))
+                    self.threads[thread] = (ran, waited)
+                    busiest = max(busiest, (ran - old_ran, waited - old_waited))
+            except (OSError, ValueError):
+                continue
+        self.waited += busiest[1] / 1e9
+        return time.monotonic() - self.since - self.waited
+
+
+class CutOff(Exception):
+    """The guest, or what it ran, came to no end. The text is what it said until then."""
+
+
+def end(child):
+    """kvm-guest ends its emulator."""
+    if child.poll() is None:
+        child.terminate()
+    child.wait()
+
+
+def follow(child, limit, started):
+    """The lines of a guest, as they come. limit: of a step, by its name; started is called when one begins, which a line "== NAME" says."""
+    patience, text, rest, allowed, looked = Patience(child.pid), "", "", limit(""), time.monotonic()
+    while True:
+        if select.select([child.stdout], [], [], 5)[0]:
+            piece = os.read(child.stdout.fileno(), 65536).decode(errors="replace")
+            if not piece:
+                return text + rest
+            *lines, rest = (rest + piece).split("\n")
+            for line in lines:
+                text += line + "\n"
+                if os.environ.get("KASO_TEST_ECHO"):
+                    print(line, flush=True)
+                if line.startswith("== "):
+                    patience, allowed = Patience(child.pid), limit(line[3:])
+                    started(line[3:], text)
+        if time.monotonic() - looked > 5:
+            looked = time.monotonic()
+            if patience.seconds() > allowed * SLOW:
+                raise CutOff(text + rest)
+
+
+def run(kaso, scripts, script, files, limit, mebibytes=1024, started=lambda name, text: print(f"begins: {name}", flush=True)):
+    """What the shell script says in the guest of scripts/kvm-guest, whose machine is Kaso itself, or $KVM_GUEST_EMULATOR. limit: how many seconds a step may take
+    in which the machine does not wait for a processor of the host, or a function of the step's name, "" before the first."""
     files = [file for file in [*files, script, shutil.which("timeout"), *FIRMWARE] if os.path.exists(file)]
-    done = subprocess.run([os.path.join(scripts, "kvm-guest"), "-m", str(mebibytes), "-t", str(seconds), *sum((["-f", file] for file in files), []), "--",
-                           "/bin/busybox", "sh", script], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds + 100, check=False,
-                          env={"KVM_GUEST_EMULATOR": os.path.abspath(kaso), **os.environ})
-    if done.returncode == 125 and "apt-get" in done.stderr:
+    child = subprocess.Popen([os.path.join(scripts, "kvm-guest"), "-m", str(mebibytes), "-t", "0", *sum((["-f", file] for file in files), []), "--",
+                              "/bin/busybox", "sh", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+                             env={"KVM_GUEST_EMULATOR": os.path.abspath(kaso), **os.environ})
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        text = follow(child, limit if callable(limit) else lambda name: limit, started)
+        status = child.wait()
+    finally:
+        end(child)
+    if status == 125 and "apt-get" in text:
         skip("the kernel of the guest cannot be fetched")
-    if os.environ.get("KASO_TEST_ECHO"):
-        print(done.stdout, done.stderr)
-    assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
-    return done.stdout
+    if status:
+        raise CutOff(text)
+    return text

@@ -106,7 +106,7 @@ def main():
     need(KERNEL)
     image = initrd(folder.name, os.path.join(GUEST, "initrd.img"), [*VIRTIO, "virtio_blk"], INIT)
     subprocess.run([KASO_IMG, "create", "-q", "-f", "qcow2", path("disk"), "4M"], check=True)
-    text = run(KASO, SCRIPTS, script(image), [KASO, KERNEL, image, path("disk")], 3400, 1536)
+    text = run(KASO, SCRIPTS, script(image), [KASO, KERNEL, image, path("disk")], 1800, 1536)
     failed = []
     for name, part in re.findall(r"^== (.+)\n((?:(?!== ).*\n)*)", text.replace("\r", ""), re.MULTILINE):
         try:
