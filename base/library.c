@@ -25,3 +25,37 @@ bool library_load(const char *file, const char *package, const char *const *name
     }
     return true;
 }
+
+static bool load_first(const LazyLibrary *library, GError **error)
+{
+    g_auto(GStrv) files = g_strsplit(library->files, " ", -1);
+
+    for (char **file = files; *file; file++) {
+        if (library_load(*file, library->package, library->names, library->functions,
+                         file[1] ? NULL : error)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool library_want(const LazyLibrary *library, GError **error)
+{
+    static GMutex lock;
+    bool done;
+
+    g_mutex_lock(&lock);
+    done = *library->loaded || load_first(library, error);
+    *library->loaded = done;
+    g_mutex_unlock(&lock);
+    return done;
+}
+
+void library_want_all(void)
+{
+    const LazyLibrary *const *it;
+
+    REGISTRY_FOREACH(libraries, it) {
+        library_want(*it, NULL);
+    }
+}

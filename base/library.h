@@ -9,6 +9,8 @@
 #include <glib.h>
 #include <stdbool.h>
 
+#include "base/registry.h"
+
 /* A table of F(name): its members, and their names, NULL-terminated. */
 #define LIBRARY_MEMBER(name) __typeof__(name) *name;
 #define LIBRARY_NAME(name)   #name,
@@ -19,5 +21,28 @@
  */
 bool library_load(const char *file, const char *package, const char *const *names, void *functions,
                   GError **error);
+
+/* One whose functions are in a table of the program's, until the program ends. */
+typedef struct {
+    const char *files; /* one, or several with spaces between: the first that there is */
+    const char *package;
+    const char *const *names;
+    void *functions;
+    bool *loaded;
+} LazyLibrary;
+
+/* `table##_library`, which fills `table`, a struct of FUNCTIONS(LIBRARY_MEMBER). */
+#define LIBRARY_FILLS(table, FUNCTIONS, files, package)                                            \
+    static const char *const table##_names[] = { FUNCTIONS(LIBRARY_NAME) NULL };                   \
+    static bool table##_loaded;                                                                    \
+    static const LazyLibrary table##_library = { files, package, table##_names, &(table),          \
+                                                 &table##_loaded };                                \
+    REGISTRY_ADD(libraries, table##_library)
+REGISTRY_DECLARE(libraries, LazyLibrary);
+
+/* Loads it unless it is there already. Any thread. */
+bool library_want(const LazyLibrary *library, GError **error);
+/* Loads all that there are, for a program that is about to lose sight of them. */
+void library_want_all(void);
 
 #endif

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/library.h"
 #include "main/setup.h"
 
 /* The parent lives until the child says that the machine is ready, and ends with its status. */
@@ -134,6 +135,9 @@ static bool give_up_privileges(Setup *setup, GError **error)
 
     if (setup->run_as && !find_user(setup->run_as, &uid, &gid, error)) {
         return false;
+    }
+    if (setup->chroot_folder) {
+        library_want_all();
     }
     if (setup->chroot_folder && (chroot(setup->chroot_folder) < 0 || chdir("/") < 0)) {
         return error_fail_errno(error, errno, "-chroot: cannot change to '%s'",

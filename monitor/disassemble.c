@@ -2,11 +2,10 @@
 /* Guest code as text; see the header. */
 #include "monitor/disassemble.h"
 
-#include <capstone/capstone.h>
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/error.h"
+#include "base/capstone.h"
 #include "debug/symbols/symbols.h"
 #include "machine/target.h"
 #include "monitor/command.h"
@@ -75,28 +74,26 @@ json_t *disassemble(Vcpu *vcpu, DisassembleRead *read, void *opaque, uint64_t ad
     json_t *list;
     csh handle;
 
-    if (cs_open(target->capstone_arch, target_capstone_mode(vcpu), &handle) != CS_ERR_OK) {
-        error_fail(error, KASO_ERROR_UNSUPPORTED, "libcapstone cannot disassemble for %s",
-                   target->name);
+    if (!capstone_open(target->capstone_arch, target_capstone_mode(vcpu), &handle, error)) {
         return NULL;
     }
     /* What does not decode is shown as data, and the listing goes on. */
-    cs_option(handle, CS_OPT_SKIPDATA, CS_OPT_ON);
+    capstone.cs_option(handle, CS_OPT_SKIPDATA, CS_OPT_ON);
     list = json_array();
     while (json_array_size(list) < count) {
         uint8_t bytes[CODE_MAX];
         cs_insn *instruction = NULL;
         size_t n = read(opaque, address, bytes, sizeof bytes);
 
-        if (!n || cs_disasm(handle, bytes, n, address, 1, &instruction) != 1) {
+        if (!n || capstone.cs_disasm(handle, bytes, n, address, 1, &instruction) != 1) {
             *truncated = true;
             break;
         }
         json_array_append_new(list, instruction_json(vcpu, instruction));
         address += instruction->size;
-        cs_free(instruction, 1);
+        capstone.cs_free(instruction, 1);
     }
-    cs_close(&handle);
+    capstone.cs_close(&handle);
     return list;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/library.h"
 #include "block/graph/options.h"
 
 enum { RULES_MAX = 4096 };
@@ -207,8 +208,19 @@ static bool simple_allows(Authz *authz, const char *identity, GError **error)
 }
 
 #ifdef KASO_HAVE_PAM
+#define PAM_FUNCTIONS(F) F(pam_acct_mgmt) F(pam_end) F(pam_start) F(pam_strerror)
+
+static struct {
+    PAM_FUNCTIONS(LIBRARY_MEMBER)
+} pam;
+
+LIBRARY_FILLS(pam, PAM_FUNCTIONS, "libpam.so.0", "libpam0g");
+
 static bool open_pam(Authz *authz, GHashTable *options, GError **error)
 {
+    if (!library_want(&pam_library, error)) {
+        return false;
+    }
     authz->text = options_take(options, "service");
     return authz->text || error_fail(error, KASO_ERROR_INVALID, "it needs service=");
 }
@@ -224,17 +236,17 @@ static bool pam_allows(Authz *authz, const char *identity, GError **error)
 {
     const struct pam_conv conversation = { .conv = say_nothing };
     pam_handle_t *handle = NULL;
-    int result = pam_start(authz->text, identity, &conversation, &handle);
+    int result = pam.pam_start(authz->text, identity, &conversation, &handle);
 
     if (result == PAM_SUCCESS) {
-        result = pam_acct_mgmt(handle, PAM_SILENT);
+        result = pam.pam_acct_mgmt(handle, PAM_SILENT);
     }
     if (result != PAM_SUCCESS) {
         error_fail(error, KASO_ERROR_INVALID, "PAM's service '%s' says of '%s': %s", authz->text,
-                   identity, pam_strerror(handle, result));
+                   identity, pam.pam_strerror(handle, result));
     }
     if (handle) {
-        pam_end(handle, result);
+        pam.pam_end(handle, result);
     }
     return result == PAM_SUCCESS;
 }

@@ -9,6 +9,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/library.h"
 
 #include <errno.h>
 #include <gnutls/gnutls.h>
@@ -16,6 +17,33 @@
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
+
+/* clang-format off */
+#define GNUTLS_FUNCTIONS(F) \
+    F(gnutls_anon_allocate_client_credentials) F(gnutls_anon_allocate_server_credentials) \
+    F(gnutls_anon_free_client_credentials) F(gnutls_anon_free_server_credentials) \
+    F(gnutls_anon_set_server_known_dh_params) F(gnutls_certificate_allocate_credentials) \
+    F(gnutls_certificate_free_credentials) F(gnutls_certificate_get_peers) \
+    F(gnutls_certificate_server_set_request) F(gnutls_certificate_set_x509_crl_file) \
+    F(gnutls_certificate_set_x509_key_file) F(gnutls_certificate_set_x509_trust_file) \
+    F(gnutls_certificate_verification_status_print) F(gnutls_credentials_set) F(gnutls_deinit) \
+    F(gnutls_error_is_fatal) F(gnutls_free) F(gnutls_handshake) F(gnutls_init) \
+    F(gnutls_priority_set_direct) F(gnutls_psk_allocate_client_credentials) \
+    F(gnutls_psk_allocate_server_credentials) F(gnutls_psk_free_client_credentials) \
+    F(gnutls_psk_free_server_credentials) F(gnutls_psk_server_get_username) \
+    F(gnutls_psk_set_client_credentials) F(gnutls_psk_set_server_credentials_file) \
+    F(gnutls_record_get_direction) F(gnutls_record_recv) F(gnutls_record_send) \
+    F(gnutls_server_name_set) F(gnutls_session_get_verify_cert_status) \
+    F(gnutls_session_set_verify_cert) F(gnutls_strerror) F(gnutls_transport_set_int2) \
+    F(gnutls_x509_crt_deinit) F(gnutls_x509_crt_get_dn2) F(gnutls_x509_crt_import) \
+    F(gnutls_x509_crt_init)
+/* clang-format on */
+
+static struct {
+    GNUTLS_FUNCTIONS(LIBRARY_MEMBER)
+} gnutls;
+
+LIBRARY_FILLS(gnutls, GNUTLS_FUNCTIONS, "libgnutls.so.30", "libgnutls30");
 
 struct TlsCredentials {
     bool server, psk, anonymous, verify_peer;
@@ -36,7 +64,8 @@ struct TlsSession {
 
 static bool fail_tls(GError **error, int code, const char *what, const char *name)
 {
-    return error_fail(error, KASO_ERROR_IO, "%s '%s': %s", what, name, gnutls_strerror(code));
+    return error_fail(error, KASO_ERROR_IO, "%s '%s': %s", what, name,
+                      gnutls.gnutls_strerror(code));
 }
 
 static bool load_x509(TlsCredentials *c, const char *dir, GError **error)
@@ -46,17 +75,17 @@ static bool load_x509(TlsCredentials *c, const char *dir, GError **error)
     g_autofree char *crl = g_build_filename(dir, "ca-crl.pem", NULL);
     g_autofree char *cert = g_strdup_printf("%s/%s-cert.pem", dir, side);
     g_autofree char *key = g_strdup_printf("%s/%s-key.pem", dir, side);
-    int result = gnutls_certificate_allocate_credentials(&c->x509);
+    int result = gnutls.gnutls_certificate_allocate_credentials(&c->x509);
 
     if (result < 0) {
         return fail_tls(error, result, "Cannot allocate credentials", dir);
     }
-    result = gnutls_certificate_set_x509_trust_file(c->x509, ca, GNUTLS_X509_FMT_PEM);
+    result = gnutls.gnutls_certificate_set_x509_trust_file(c->x509, ca, GNUTLS_X509_FMT_PEM);
     if (result < 0) {
         return fail_tls(error, result, "Unable to load the CA certificate", ca);
     }
     if (access(crl, R_OK) == 0) {
-        result = gnutls_certificate_set_x509_crl_file(c->x509, crl, GNUTLS_X509_FMT_PEM);
+        result = gnutls.gnutls_certificate_set_x509_crl_file(c->x509, crl, GNUTLS_X509_FMT_PEM);
         if (result < 0) {
             return fail_tls(error, result, "Unable to load the revocation list", crl);
         }
@@ -64,7 +93,7 @@ static bool load_x509(TlsCredentials *c, const char *dir, GError **error)
     if (!c->server && access(cert, F_OK) < 0) {
         return true; /* a client may stay anonymous */
     }
-    result = gnutls_certificate_set_x509_key_file(c->x509, cert, key, GNUTLS_X509_FMT_PEM);
+    result = gnutls.gnutls_certificate_set_x509_key_file(c->x509, cert, key, GNUTLS_X509_FMT_PEM);
     if (result < 0) {
         return fail_tls(error, result, "Unable to load certificate and key", cert);
     }
@@ -92,10 +121,10 @@ static bool load_psk_client(TlsCredentials *c, const char *file, const char *use
             char *hex = g_strchomp(*line + name + 1);
             gnutls_datum_t key = { (unsigned char *)hex, (unsigned)strlen(hex) };
 
-            result = gnutls_psk_allocate_client_credentials(&c->psk_client);
+            result = gnutls.gnutls_psk_allocate_client_credentials(&c->psk_client);
             if (result >= 0) {
-                result = gnutls_psk_set_client_credentials(c->psk_client, username, &key,
-                                                           GNUTLS_PSK_KEY_HEX);
+                result = gnutls.gnutls_psk_set_client_credentials(c->psk_client, username, &key,
+                                                                  GNUTLS_PSK_KEY_HEX);
             }
             return result >= 0 || fail_tls(error, result, "Unable to use the key in", file);
         }
@@ -111,21 +140,21 @@ static bool load_psk(TlsCredentials *c, const char *dir, const char *username, G
     if (!c->server) {
         return load_psk_client(c, file, username ? username : "qemu", error);
     }
-    result = gnutls_psk_allocate_server_credentials(&c->psk_server);
+    result = gnutls.gnutls_psk_allocate_server_credentials(&c->psk_server);
     if (result >= 0) {
-        result = gnutls_psk_set_server_credentials_file(c->psk_server, file);
+        result = gnutls.gnutls_psk_set_server_credentials_file(c->psk_server, file);
     }
     return result >= 0 || fail_tls(error, result, "Unable to load the keys in", file);
 }
 
 static bool load_anonymous(TlsCredentials *c, GError **error)
 {
-    int result = c->server ? gnutls_anon_allocate_server_credentials(&c->anonymous_server)
-                           : gnutls_anon_allocate_client_credentials(&c->anonymous_client);
+    int result = c->server ? gnutls.gnutls_anon_allocate_server_credentials(&c->anonymous_server)
+                           : gnutls.gnutls_anon_allocate_client_credentials(&c->anonymous_client);
 
     if (result >= 0 && c->server) {
-        result =
-            gnutls_anon_set_server_known_dh_params(c->anonymous_server, GNUTLS_SEC_PARAM_MEDIUM);
+        result = gnutls.gnutls_anon_set_server_known_dh_params(c->anonymous_server,
+                                                               GNUTLS_SEC_PARAM_MEDIUM);
     }
     return result >= 0 || fail_tls(error, result, "Cannot allocate credentials", "anonymous");
 }
@@ -133,6 +162,9 @@ static bool load_anonymous(TlsCredentials *c, GError **error)
 static bool load(TlsCredentials *c, const char *id, const char *dir, const char *username,
                  GError **error)
 {
+    if (!library_want(&gnutls_library, error)) {
+        return false;
+    }
     if (c->anonymous) {
         return load_anonymous(c, error);
     }
@@ -195,19 +227,19 @@ void tls_credentials_free(TlsCredentials *c)
         return;
     }
     if (c->x509) {
-        gnutls_certificate_free_credentials(c->x509);
+        gnutls.gnutls_certificate_free_credentials(c->x509);
     }
     if (c->psk_server) {
-        gnutls_psk_free_server_credentials(c->psk_server);
+        gnutls.gnutls_psk_free_server_credentials(c->psk_server);
     }
     if (c->psk_client) {
-        gnutls_psk_free_client_credentials(c->psk_client);
+        gnutls.gnutls_psk_free_client_credentials(c->psk_client);
     }
     if (c->anonymous_server) {
-        gnutls_anon_free_server_credentials(c->anonymous_server);
+        gnutls.gnutls_anon_free_server_credentials(c->anonymous_server);
     }
     if (c->anonymous_client) {
-        gnutls_anon_free_client_credentials(c->anonymous_client);
+        gnutls.gnutls_anon_free_client_credentials(c->anonymous_client);
     }
     g_free(c->priority);
     g_free(c->authz);
@@ -234,15 +266,15 @@ bool tls_credentials_set_authz(TlsCredentials *c, BlockGraph *graph, const char 
 static int set_credentials(TlsSession *s, const TlsCredentials *c)
 {
     if (c->anonymous) {
-        return gnutls_credentials_set(s->session, GNUTLS_CRD_ANON,
-                                      c->server ? (void *)c->anonymous_server
-                                                : (void *)c->anonymous_client);
+        return gnutls.gnutls_credentials_set(s->session, GNUTLS_CRD_ANON,
+                                             c->server ? (void *)c->anonymous_server
+                                                       : (void *)c->anonymous_client);
     }
     if (c->psk) {
-        return gnutls_credentials_set(s->session, GNUTLS_CRD_PSK,
-                                      c->server ? (void *)c->psk_server : (void *)c->psk_client);
+        return gnutls.gnutls_credentials_set(
+            s->session, GNUTLS_CRD_PSK, c->server ? (void *)c->psk_server : (void *)c->psk_client);
     }
-    return gnutls_credentials_set(s->session, GNUTLS_CRD_CERTIFICATE, c->x509);
+    return gnutls.gnutls_credentials_set(s->session, GNUTLS_CRD_CERTIFICATE, c->x509);
 }
 
 static bool set_up(TlsSession *s, TlsCredentials *c, const char *host, GError **error)
@@ -252,7 +284,7 @@ static bool set_up(TlsSession *s, TlsCredentials *c, const char *host, GError **
                             ? ":-VERS-TLS1.3:+ANON-ECDH:+ANON-DH" /* 1.3 has no anonymous servers */
                             : "";
     g_autofree char *priority = g_strconcat(c->priority ? c->priority : "NORMAL", kinds, NULL);
-    int result = gnutls_priority_set_direct(s->session, priority, NULL);
+    int result = gnutls.gnutls_priority_set_direct(s->session, priority, NULL);
 
     if (result < 0) {
         return fail_tls(error, result, "Unable to set TLS priority", priority);
@@ -265,29 +297,31 @@ static bool set_up(TlsSession *s, TlsCredentials *c, const char *host, GError **
         return true;
     }
     if (c->server) {
-        gnutls_certificate_server_set_request(s->session, c->verify_peer ? GNUTLS_CERT_REQUIRE
-                                                                         : GNUTLS_CERT_IGNORE);
+        gnutls.gnutls_certificate_server_set_request(
+            s->session, c->verify_peer ? GNUTLS_CERT_REQUIRE : GNUTLS_CERT_IGNORE);
     } else if (host) {
-        gnutls_server_name_set(s->session, GNUTLS_NAME_DNS, host, strlen(host));
+        gnutls.gnutls_server_name_set(s->session, GNUTLS_NAME_DNS, host, strlen(host));
     }
     /* Without a host (a unix socket without tls-hostname) no certificate can be believed. */
     if (c->verify_peer) {
-        gnutls_session_set_verify_cert(s->session, c->server ? NULL : host, 0);
+        gnutls.gnutls_session_set_verify_cert(s->session, c->server ? NULL : host, 0);
     }
     return true;
 }
 
 static bool describe_failure(gnutls_session_t session, int code, GError **error)
 {
-    unsigned status = gnutls_session_get_verify_cert_status(session);
+    unsigned status = gnutls.gnutls_session_get_verify_cert_status(session);
     gnutls_datum_t text = { 0 };
 
     if (code != GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR ||
-        gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0) < 0) {
-        return error_fail(error, KASO_ERROR_IO, "TLS handshake failed: %s", gnutls_strerror(code));
+        gnutls.gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0) <
+            0) {
+        return error_fail(error, KASO_ERROR_IO, "TLS handshake failed: %s",
+                          gnutls.gnutls_strerror(code));
     }
     error_fail(error, KASO_ERROR_IO, "TLS handshake failed: %s", (char *)text.data);
-    gnutls_free(text.data);
+    (*gnutls.gnutls_free)(text.data);
     return false;
 }
 
@@ -297,8 +331,8 @@ TlsSession *tls_session_begin(int fd, TlsCredentials *c, const char *host, GErro
     int result;
 
     s->credentials = c;
-    result = gnutls_init(&s->session, (c->server ? GNUTLS_SERVER : GNUTLS_CLIENT) |
-                                          GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL);
+    result = gnutls.gnutls_init(&s->session, (c->server ? GNUTLS_SERVER : GNUTLS_CLIENT) |
+                                                 GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL);
 
     if (result < 0) {
         g_free(s);
@@ -309,7 +343,7 @@ TlsSession *tls_session_begin(int fd, TlsCredentials *c, const char *host, GErro
         error_fail(error, KASO_ERROR_INVALID,
                    "No host name to check the server's certificate against; give tls-hostname");
     } else if (set_up(s, c, host, error)) {
-        gnutls_transport_set_int(s->session, fd);
+        gnutls.gnutls_transport_set_int2(s->session, fd, fd);
         return s;
     }
     tls_session_free(s);
@@ -320,8 +354,9 @@ TlsSession *tls_session_begin(int fd, TlsCredentials *c, const char *host, GErro
 char *tls_session_identity(TlsSession *s)
 {
     unsigned count = 0;
-    const gnutls_datum_t *chain = gnutls_certificate_get_peers(s->session, &count);
-    const char *user = s->credentials->psk ? gnutls_psk_server_get_username(s->session) : NULL;
+    const gnutls_datum_t *chain = gnutls.gnutls_certificate_get_peers(s->session, &count);
+    const char *user =
+        s->credentials->psk ? gnutls.gnutls_psk_server_get_username(s->session) : NULL;
     gnutls_x509_crt_t certificate;
     gnutls_datum_t name = { 0 };
     char *text = NULL;
@@ -329,13 +364,13 @@ char *tls_session_identity(TlsSession *s)
     if (user) {
         return g_strdup(user);
     }
-    if (chain && count && gnutls_x509_crt_init(&certificate) == 0) {
-        if (gnutls_x509_crt_import(certificate, &chain[0], GNUTLS_X509_FMT_DER) == 0 &&
-            gnutls_x509_crt_get_dn2(certificate, &name) == 0) {
+    if (chain && count && gnutls.gnutls_x509_crt_init(&certificate) == 0) {
+        if (gnutls.gnutls_x509_crt_import(certificate, &chain[0], GNUTLS_X509_FMT_DER) == 0 &&
+            gnutls.gnutls_x509_crt_get_dn2(certificate, &name) == 0) {
             text = g_strndup((const char *)name.data, name.size);
-            gnutls_free(name.data);
+            (*gnutls.gnutls_free)(name.data);
         }
-        gnutls_x509_crt_deinit(certificate);
+        gnutls.gnutls_x509_crt_deinit(certificate);
     }
     return text;
 }
@@ -357,12 +392,12 @@ int tls_session_shake_hands(TlsSession *s, short *events, GError **error)
     int result;
 
     do {
-        result = gnutls_handshake(s->session);
-    } while (result < 0 && result != GNUTLS_E_AGAIN && !gnutls_error_is_fatal(result));
+        result = gnutls.gnutls_handshake(s->session);
+    } while (result < 0 && result != GNUTLS_E_AGAIN && !gnutls.gnutls_error_is_fatal(result));
     if (result == 0) {
         return peer_may_come_in(s, error) ? 0 : -EACCES;
     }
-    *events = gnutls_record_get_direction(s->session) ? POLLOUT : POLLIN;
+    *events = gnutls.gnutls_record_get_direction(s->session) ? POLLOUT : POLLIN;
     if (result == GNUTLS_E_AGAIN) {
         return -EAGAIN;
     }
@@ -390,7 +425,7 @@ TlsSession *tls_session_new(int fd, TlsCredentials *c, const char *host, GError 
 
 void tls_session_free(TlsSession *s)
 {
-    gnutls_deinit(s->session);
+    gnutls.gnutls_deinit(s->session);
     g_free(s);
 }
 
@@ -398,20 +433,20 @@ static ssize_t tls_result(TlsSession *s, ssize_t n, short *events)
 {
     switch (n) {
     case GNUTLS_E_AGAIN:
-        *events = gnutls_record_get_direction(s->session) ? POLLOUT : POLLIN;
+        *events = gnutls.gnutls_record_get_direction(s->session) ? POLLOUT : POLLIN;
         return -EAGAIN;
     case GNUTLS_E_INTERRUPTED:
         return -EINTR;
     case GNUTLS_E_PREMATURE_TERMINATION:
         return 0;
     default:
-        return n < 0 ? (gnutls_error_is_fatal((int)n) ? -EIO : -EINTR) : n;
+        return n < 0 ? (gnutls.gnutls_error_is_fatal((int)n) ? -EIO : -EINTR) : n;
     }
 }
 
 ssize_t tls_session_read(TlsSession *s, void *buffer, size_t size, short *events)
 {
-    ssize_t n = tls_result(s, gnutls_record_recv(s->session, buffer, size), events);
+    ssize_t n = tls_result(s, gnutls.gnutls_record_recv(s->session, buffer, size), events);
 
     *events = POLLIN; /* the direction may be the writer's */
     return n;
@@ -419,7 +454,7 @@ ssize_t tls_session_read(TlsSession *s, void *buffer, size_t size, short *events
 
 ssize_t tls_session_write(TlsSession *s, const void *buffer, size_t size, short *events)
 {
-    ssize_t n = tls_result(s, gnutls_record_send(s->session, buffer, size), events);
+    ssize_t n = tls_result(s, gnutls.gnutls_record_send(s->session, buffer, size), events);
 
     *events = POLLOUT;
     return n;

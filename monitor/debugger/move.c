@@ -33,7 +33,7 @@ uint64_t debugger_stack_pointer(Vcpu *vcpu)
 
 typedef enum { INSTRUCTION_OTHER, INSTRUCTION_CALL, INSTRUCTION_RETURN } InstructionKind;
 
-static InstructionKind kind_of(csh capstone, const cs_insn *instruction)
+static InstructionKind kind_of(const cs_insn *instruction)
 {
     static const char *const calls[] = { "call",  "lcall",  "bl",    "blr",
                                          "blraa", "blraaz", "blrab", "blrabz" };
@@ -62,11 +62,11 @@ static InstructionKind look(const Move *move, Vcpu *vcpu, uint64_t pc, unsigned 
     size_t n = debug_read(vcpu, false, pc, bytes, sizeof bytes, true);
 
     *size = 1;
-    cs_option(move->capstone, CS_OPT_MODE, (size_t)target_capstone_mode(vcpu));
-    if (n && cs_disasm(move->capstone, bytes, n, pc, 1, &instruction) == 1) {
+    capstone.cs_option(move->handle, CS_OPT_MODE, (size_t)target_capstone_mode(vcpu));
+    if (n && capstone.cs_disasm(move->handle, bytes, n, pc, 1, &instruction) == 1) {
         *size = instruction->size;
-        kind = kind_of(move->capstone, instruction);
-        cs_free(instruction, 1);
+        kind = kind_of(instruction);
+        capstone.cs_free(instruction, 1);
     }
     return kind;
 }
@@ -281,7 +281,7 @@ void move_end(Debugger *debugger)
 {
     remove_place(debugger);
     if (debugger->move.request.vcpu) {
-        cs_close(&debugger->move.capstone);
+        capstone.cs_close(&debugger->move.handle);
     }
     g_free(debugger->move.line.source);
     debugger->move = (Move){ 0 };
@@ -355,11 +355,10 @@ bool debugger_move(const MoveRequest *request, GError **error)
     }
     move_end(debugger);
     move->request = *request;
-    if (cs_open(request->vcpu->target->capstone_arch, request->vcpu->target->capstone_mode,
-                &move->capstone) != CS_ERR_OK) {
+    if (!capstone_open(request->vcpu->target->capstone_arch, request->vcpu->target->capstone_mode,
+                       &move->handle, error)) {
         move->request.vcpu = NULL;
-        return error_fail(error, KASO_ERROR_UNSUPPORTED, "libcapstone does not know %s",
-                          request->vcpu->target->name);
+        return false;
     }
     vcpu_sync(request->vcpu, VCPU_SYNC_FROM_ACCELERATOR);
     pc = request->vcpu->target->get_pc(request->vcpu);

@@ -3,8 +3,7 @@
 #ifndef MONITOR_DEBUGGER_PRIVATE_H
 #define MONITOR_DEBUGGER_PRIVATE_H
 
-#include <capstone/capstone.h>
-
+#include "base/capstone.h"
 #include "machine/clock.h"
 #include "machine/display.h"
 #include "monitor/debugger/breakpoint.h"
@@ -69,7 +68,7 @@ typedef struct {
     unsigned slot_bytes;       /* of the return address below it; 0: there is none */
     BreakpointPlace place;     /* behind the call; set while it runs */
     bool place_set;
-    csh capstone;
+    csh handle;
 } Move;
 
 typedef struct Debugger {

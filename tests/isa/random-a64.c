@@ -9,7 +9,6 @@
  *
  * Without --only, all patterns that need neither system state nor branches are tried in turn.
  */
-#include <capstone/capstone.h>
 #include <glib.h>
 #include <setjmp.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 
 #include "accel/tcg/host/host.h"
 #include "accel/tcg/ir/interpret.h"
+#include "base/capstone.h"
 #include "base/softfloat.h"
 #include "target/arm/fp-helpers.h"
 #include "target/arm/translate.h"
@@ -382,12 +382,12 @@ static char *disassemble(uint32_t insn)
     char *text = NULL;
     csh handle;
 
-    if (cs_open(CS_ARCH_ARM64, CS_MODE_ARM, &handle) == CS_ERR_OK) {
-        if (cs_disasm(handle, (const uint8_t *)&insn, 4, 0, 1, &out)) {
+    if (capstone_open(CS_ARCH_ARM64, CS_MODE_ARM, &handle, NULL)) {
+        if (capstone.cs_disasm(handle, (const uint8_t *)&insn, 4, 0, 1, &out)) {
             text = g_strdup_printf("%s %s", out->mnemonic, out->op_str);
-            cs_free(out, 1);
+            capstone.cs_free(out, 1);
         }
-        cs_close(&handle);
+        capstone.cs_close(&handle);
     }
     return text ? text : g_strdup("?");
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include <capstone/capstone.h>
 #include <stdio.h>
 
+#include "base/capstone.h"
 #include "tests/isa/snippet-x86.h"
 
 static const X86Insn *insn_at(const Snippet *s, uint64_t offset)
@@ -63,8 +63,8 @@ void snippet_print(const Snippet *s)
     csh handle;
     size_t count;
 
-    cs_open(CS_ARCH_X86, CS_MODE_64, &handle);
-    count = cs_disasm(handle, s->insns, s->size, 0, 0, &insns);
+    g_assert_true(capstone_open(CS_ARCH_X86, CS_MODE_64, &handle, NULL));
+    count = capstone.cs_disasm(handle, s->insns, s->size, 0, 0, &insns);
     for (size_t i = 0; i < count; i++) {
         printf("    ");
         for (unsigned k = 0; k < insns[i].size; k++) {
@@ -78,8 +78,8 @@ void snippet_print(const Snippet *s)
         printf("%02x ", s->insns[i]);
     }
     printf("\n");
-    cs_free(insns, count);
-    cs_close(&handle);
+    capstone.cs_free(insns, count);
+    capstone.cs_close(&handle);
 }
 
 static bool has_insn(const Snippet *s, const char *name)

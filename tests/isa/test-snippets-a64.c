@@ -10,13 +10,13 @@
  * the block. x28 is the block's address, x27 a base address and x26 a small offset; they are never
  * destinations. Words whose result the manual calls constrained unpredictable are not generated.
  */
-#include <capstone/capstone.h>
 #include <glib.h>
 #include <glib/gstdio.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/bits.h"
+#include "base/capstone.h"
 #include "target/arm/translate.h"
 #include "tests/isa/rig.h"
 
@@ -397,12 +397,12 @@ static void print_instruction(uint32_t word, uint64_t pc)
     const A64Instruction *found = a64_decode(word, &fields);
 
     printf("    %08x %-18s ", word, found ? found->name : "?");
-    if (cs_open(CS_ARCH_ARM64, CS_MODE_ARM, &handle) == CS_ERR_OK) {
-        if (cs_disasm(handle, (const uint8_t *)&word, 4, pc, 1, &insn) == 1) {
+    if (capstone_open(CS_ARCH_ARM64, CS_MODE_ARM, &handle, NULL)) {
+        if (capstone.cs_disasm(handle, (const uint8_t *)&word, 4, pc, 1, &insn) == 1) {
             printf("%s %s", insn->mnemonic, insn->op_str);
-            cs_free(insn, 1);
+            capstone.cs_free(insn, 1);
         }
-        cs_close(&handle);
+        capstone.cs_close(&handle);
     }
     printf("\n");
 }

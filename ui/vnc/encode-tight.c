@@ -7,8 +7,23 @@
 #include <jpeglib.h>
 
 #include "base/bits.h"
+#include "base/library.h"
 #include "monitor/image-file.h"
 #include "ui/vnc/encode.h"
+
+/* clang-format off */
+#define JPEG_FUNCTIONS(F) \
+    F(jpeg_CreateCompress) F(jpeg_destroy_compress) F(jpeg_finish_compress) F(jpeg_mem_dest) \
+    F(jpeg_set_defaults) F(jpeg_set_quality) F(jpeg_start_compress) F(jpeg_std_error) \
+    F(jpeg_write_scanlines)
+/* clang-format on */
+
+static struct {
+    JPEG_FUNCTIONS(LIBRARY_MEMBER)
+} libjpeg;
+
+LIBRARY_FILLS(libjpeg, JPEG_FUNCTIONS, JPEG_LIB_VERSION >= 80 ? "libjpeg.so.8" : "libjpeg.so.62",
+              "libjpeg62-turbo");
 
 enum {
     SIDE = 256,
@@ -121,26 +136,26 @@ static void put_copy(VncEncoder *encoder, const VncArea *area)
 static void put_jpeg(VncEncoder *encoder, const VncArea *area)
 {
     struct jpeg_error_mgr errors;
-    struct jpeg_compress_struct jpeg = { .err = jpeg_std_error(&errors) };
+    struct jpeg_compress_struct jpeg = { .err = libjpeg.jpeg_std_error(&errors) };
     unsigned char *bytes = NULL;
     unsigned long size = 0;
 
-    jpeg_create_compress(&jpeg);
-    jpeg_mem_dest(&jpeg, &bytes, &size);
+    libjpeg.jpeg_CreateCompress(&jpeg, JPEG_LIB_VERSION, sizeof(jpeg));
+    libjpeg.jpeg_mem_dest(&jpeg, &bytes, &size);
     jpeg.image_width = (JDIMENSION)area->width;
     jpeg.image_height = (JDIMENSION)area->height;
     jpeg.input_components = 4;
     jpeg.in_color_space = JCS_EXT_BGRX; /* 0x00RRGGBB in a little-endian word */
-    jpeg_set_defaults(&jpeg);
-    jpeg_set_quality(&jpeg, 10 + encoder->quality * 10, TRUE);
-    jpeg_start_compress(&jpeg, TRUE);
+    libjpeg.jpeg_set_defaults(&jpeg);
+    libjpeg.jpeg_set_quality(&jpeg, 10 + encoder->quality * 10, TRUE);
+    libjpeg.jpeg_start_compress(&jpeg, TRUE);
     while (jpeg.next_scanline < jpeg.image_height) {
         JSAMPROW row = (JSAMPROW)(uintptr_t)vnc_row(area, (int)jpeg.next_scanline);
 
-        jpeg_write_scanlines(&jpeg, &row, 1);
+        libjpeg.jpeg_write_scanlines(&jpeg, &row, 1);
     }
-    jpeg_finish_compress(&jpeg);
-    jpeg_destroy_compress(&jpeg);
+    libjpeg.jpeg_finish_compress(&jpeg);
+    libjpeg.jpeg_destroy_compress(&jpeg);
     put_byte(encoder->out, CONTROL_JPEG);
     put_length(encoder->out, size);
     g_byte_array_append(encoder->out, bytes, (guint)size);
@@ -179,7 +194,8 @@ static void put_colours(VncEncoder *encoder, const VncArea *area, const VncPalet
     if (few && palette->used == 1) {
         put_byte(encoder->out, CONTROL_FILL);
         put_pixels(&encoder->format, encoder->out, palette->colours, 1);
-    } else if (encoder->quality >= 0 && encoder->format.bytes > 1 && photograph) {
+    } else if (encoder->quality >= 0 && encoder->format.bytes > 1 && photograph &&
+               library_want(&libjpeg_library, NULL)) {
         put_jpeg(encoder, area);
     } else if (encoder->encoding == VNC_TIGHT_PNG) {
         if (!put_png(encoder, area)) {

@@ -2,11 +2,10 @@
 /* Until a client may do something: version, security, TLS by VeNCrypt, password, ClientInit (RFC 6143, 7.1 to 7.3). */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <nettle/des.h>
 #include <nettle/memops.h>
-
-#include <gnutls/crypto.h>
 
 #include "base/bits.h"
 #include "ui/vnc/sasl.h"
@@ -189,7 +188,7 @@ static void authenticate(VncClient *client, VncSecurity method)
         vnc_sasl_begin(client, is_secret(client));
     } else if (method == VNC_SECURITY_NONE) {
         vnc_handshake_admit(client, client->minor >= 8 || client->vencrypt);
-    } else if (gnutls_rnd(GNUTLS_RND_NONCE, client->challenge, sizeof(client->challenge)) < 0) {
+    } else if (getentropy(client->challenge, sizeof(client->challenge)) < 0) {
         vnc_client_close(client, "no random numbers");
     } else {
         vnc_client_write(client, client->challenge, sizeof(client->challenge));

@@ -7,8 +7,24 @@
 #include <xkbcommon/xkbcommon-keysyms.h>
 
 #include "base/error.h"
+#include "base/library.h"
 #include "machine/display.h"
 #include "machine/input.h"
+
+/* clang-format off */
+#define XKB_FUNCTIONS(F) \
+    F(xkb_context_new) F(xkb_context_set_log_fn) F(xkb_context_unref) \
+    F(xkb_keymap_key_for_each) F(xkb_keymap_key_get_mods_for_level) \
+    F(xkb_keymap_key_get_syms_by_level) F(xkb_keymap_mod_get_index) \
+    F(xkb_keymap_new_from_names) F(xkb_keymap_num_levels_for_key) F(xkb_keymap_unref) \
+    F(xkb_keysym_to_utf32) F(xkb_utf32_to_keysym)
+/* clang-format on */
+
+static struct {
+    XKB_FUNCTIONS(LIBRARY_MEMBER)
+} xkb;
+
+LIBRARY_FILLS(xkb, XKB_FUNCTIONS, "libxkbcommon.so.0", "libxkbcommon0");
 
 enum { XKB_CODE_OFFSET = 8, MASKS_MAX = 16 };
 
@@ -44,7 +60,7 @@ static struct xkb_keymap *compile(struct xkb_context *context, const char *name)
             names.variant = layouts[i].variant;
         }
     }
-    return xkb_keymap_new_from_names(context, &names, XKB_KEYMAP_COMPILE_NO_FLAGS);
+    return xkb.xkb_keymap_new_from_names(context, &names, XKB_KEYMAP_COMPILE_NO_FLAGS);
 }
 
 /* What has to be down for a level, by the simplest way; caps lock is none. */
@@ -52,10 +68,10 @@ static unsigned level_modifiers(struct xkb_keymap *keymap, xkb_keycode_t code,
                                 xkb_level_index_t level)
 {
     xkb_mod_mask_t masks[MASKS_MAX];
-    size_t count = xkb_keymap_key_get_mods_for_level(keymap, code, 0, level, masks, MASKS_MAX);
-    xkb_mod_mask_t shift = 1u << xkb_keymap_mod_get_index(keymap, XKB_MOD_NAME_SHIFT);
-    xkb_mod_mask_t lock = 1u << xkb_keymap_mod_get_index(keymap, XKB_MOD_NAME_CAPS);
-    xkb_mod_mask_t third = 1u << xkb_keymap_mod_get_index(keymap, "Mod5");
+    size_t count = xkb.xkb_keymap_key_get_mods_for_level(keymap, code, 0, level, masks, MASKS_MAX);
+    xkb_mod_mask_t shift = 1u << xkb.xkb_keymap_mod_get_index(keymap, XKB_MOD_NAME_SHIFT);
+    xkb_mod_mask_t lock = 1u << xkb.xkb_keymap_mod_get_index(keymap, XKB_MOD_NAME_CAPS);
+    xkb_mod_mask_t third = 1u << xkb.xkb_keymap_mod_get_index(keymap, "Mod5");
     unsigned best = VNC_SHIFT | VNC_ALTGR;
 
     for (size_t i = 0; i < count; i++) {
@@ -75,7 +91,7 @@ static unsigned level_modifiers(struct xkb_keymap *keymap, xkb_keycode_t code,
 static void add_key(struct xkb_keymap *keymap, xkb_keycode_t code, void *opaque)
 {
     VncKeyboard *keyboard = opaque;
-    xkb_level_index_t levels = xkb_keymap_num_levels_for_key(keymap, code, 0);
+    xkb_level_index_t levels = xkb.xkb_keymap_num_levels_for_key(keymap, code, 0);
 
     if (code < XKB_CODE_OFFSET || code - XKB_CODE_OFFSET > UINT16_MAX ||
         !input_key_by_code((uint16_t)(code - XKB_CODE_OFFSET))) {
@@ -83,7 +99,7 @@ static void add_key(struct xkb_keymap *keymap, xkb_keycode_t code, void *opaque)
     }
     for (xkb_level_index_t level = 0; level < levels; level++) {
         const xkb_keysym_t *symbols;
-        int count = xkb_keymap_key_get_syms_by_level(keymap, code, 0, level, &symbols);
+        int count = xkb.xkb_keymap_key_get_syms_by_level(keymap, code, 0, level, &symbols);
         VncKey key = { (uint16_t)(code - XKB_CODE_OFFSET),
                        (uint8_t)level_modifiers(keymap, code, level) };
 
@@ -107,19 +123,23 @@ static void ignore_message(struct xkb_context *context, enum xkb_log_level level
 
 VncKeyboard *vnc_keyboard_new(const char *layout, GError **error)
 {
-    struct xkb_context *context = xkb_context_new(XKB_CONTEXT_NO_FLAGS);
+    struct xkb_context *context;
     struct xkb_keymap *keymap;
     VncKeyboard *keyboard = NULL;
 
+    if (!library_want(&xkb_library, error)) {
+        return NULL;
+    }
+    context = xkb.xkb_context_new(XKB_CONTEXT_NO_FLAGS);
     if (context) {
-        xkb_context_set_log_fn(context, ignore_message);
+        xkb.xkb_context_set_log_fn(context, ignore_message);
     }
     keymap = context ? compile(context, layout) : NULL;
     if (keymap) {
         keyboard = g_new0(VncKeyboard, 1);
         keyboard->keys = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_array_unref);
-        xkb_keymap_key_for_each(keymap, add_key, keyboard);
-        xkb_keymap_unref(keymap);
+        xkb.xkb_keymap_key_for_each(keymap, add_key, keyboard);
+        xkb.xkb_keymap_unref(keymap);
     } else {
         error_fail(error, KASO_ERROR_NOT_FOUND,
                    "keyboard layout '%s': XKB has no such layout (they are in "
@@ -127,7 +147,7 @@ VncKeyboard *vnc_keyboard_new(const char *layout, GError **error)
                    layout);
     }
     if (context) {
-        xkb_context_unref(context);
+        xkb.xkb_context_unref(context);
     }
     return keyboard;
 }
@@ -142,10 +162,10 @@ void vnc_keyboard_free(VncKeyboard *keyboard)
 static GArray *find_keys(const VncKeyboard *keyboard, uint32_t keysym)
 {
     GArray *keys = g_hash_table_lookup(keyboard->keys, GUINT_TO_POINTER(keysym));
-    uint32_t character = keys ? 0 : xkb_keysym_to_utf32(keysym);
+    uint32_t character = keys ? 0 : xkb.xkb_keysym_to_utf32(keysym);
 
     return character ? g_hash_table_lookup(keyboard->keys,
-                                           GUINT_TO_POINTER(xkb_utf32_to_keysym(character)))
+                                           GUINT_TO_POINTER(xkb.xkb_utf32_to_keysym(character)))
                      : keys;
 }
 
@@ -171,14 +191,14 @@ bool vnc_keyboard_find(const VncKeyboard *keyboard, uint32_t keysym, unsigned mo
 
 bool vnc_keysym_is_sign(uint32_t keysym)
 {
-    uint32_t character = xkb_keysym_to_utf32(keysym);
+    uint32_t character = xkb.xkb_keysym_to_utf32(keysym);
 
     return character > ' ' && character != 0x7f && (keysym < 0xff00 || keysym >= 0x1000000);
 }
 
 bool vnc_keysym_is_letter(uint32_t keysym)
 {
-    return g_unichar_isalpha(xkb_keysym_to_utf32(keysym));
+    return g_unichar_isalpha(xkb.xkb_keysym_to_utf32(keysym));
 }
 
 uint32_t vnc_keysym_text(uint32_t keysym)
@@ -217,5 +237,5 @@ uint32_t vnc_keysym_text(uint32_t keysym)
     if (keysym >= XKB_KEY_F1 && keysym <= XKB_KEY_F12) {
         return DISPLAY_KEY_F1 + (keysym - XKB_KEY_F1);
     }
-    return xkb_keysym_to_utf32(keysym);
+    return xkb.xkb_keysym_to_utf32(keysym);
 }

@@ -5,7 +5,21 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "base/library.h"
 #include "block/block.h"
+
+/* clang-format off */
+#define SASL_FUNCTIONS(F) \
+    F(sasl_decode) F(sasl_dispose) F(sasl_encode) F(sasl_errdetail) F(sasl_errstring) \
+    F(sasl_getprop) F(sasl_listmech) F(sasl_server_init) F(sasl_server_new) \
+    F(sasl_server_start) F(sasl_server_step) F(sasl_setprop)
+/* clang-format on */
+
+static struct {
+    SASL_FUNCTIONS(LIBRARY_MEMBER)
+} libsasl;
+
+LIBRARY_FILLS(libsasl, SASL_FUNCTIONS, "libsasl2.so.2 libsasl2.so.3", "libsasl2-2");
 
 enum {
     MECHANISM_MAX = 100,
@@ -25,18 +39,22 @@ struct VncSasl {
 
 bool vnc_sasl_init(GError **error)
 {
-    int result = sasl_server_init(NULL, "qemu"); /* the library counts */
+    int result;
 
+    if (!library_want(&libsasl_library, error)) {
+        return false;
+    }
+    result = libsasl.sasl_server_init(NULL, "qemu"); /* the library counts */
     return result == SASL_OK ||
            error_fail(error, KASO_ERROR_IO, "sasl=on: the library does not start: %s",
-                      sasl_errstring(result, NULL, NULL));
+                      libsasl.sasl_errstring(result, NULL, NULL));
 }
 
 void vnc_sasl_free(VncSasl *sasl)
 {
     if (sasl) {
         if (sasl->connection) {
-            sasl_dispose(&sasl->connection);
+            libsasl.sasl_dispose(&sasl->connection);
         }
         g_free(sasl->mechanism);
         g_free(sasl->user);
@@ -60,7 +78,7 @@ static bool encode(void *opaque, const void *data, size_t size, GByteArray *to)
         unsigned piece = (unsigned)MIN(size, BUFFER_MAX / 2), length;
         const char *out;
 
-        if (sasl_encode(sasl->connection, at, piece, &out, &length) != SASL_OK) {
+        if (libsasl.sasl_encode(sasl->connection, at, piece, &out, &length) != SASL_OK) {
             return false;
         }
         g_byte_array_append(to, (const guint8 *)out, length);
@@ -76,7 +94,7 @@ static bool decode(void *opaque, const void *data, size_t size, GByteArray *to)
     const char *out;
     unsigned length;
 
-    if (sasl_decode(sasl->connection, data, (unsigned)size, &out, &length) != SASL_OK) {
+    if (libsasl.sasl_decode(sasl->connection, data, (unsigned)size, &out, &length) != SASL_OK) {
         return false;
     }
     g_byte_array_append(to, (const guint8 *)out, length);
@@ -95,10 +113,10 @@ static bool find_user(VncClient *client, GError **error)
     VncSasl *sasl = client->sasl;
     const void *user = NULL, *strength = NULL;
 
-    if (sasl_getprop(sasl->connection, SASL_USERNAME, &user) != SASL_OK || !user) {
+    if (libsasl.sasl_getprop(sasl->connection, SASL_USERNAME, &user) != SASL_OK || !user) {
         return error_fail(error, KASO_ERROR_IO, "SASL does not say who the client is");
     }
-    if (!sasl->secret && (sasl_getprop(sasl->connection, SASL_SSF, &strength) != SASL_OK ||
+    if (!sasl->secret && (libsasl.sasl_getprop(sasl->connection, SASL_SSF, &strength) != SASL_OK ||
                           *(const sasl_ssf_t *)strength < STRENGTH_MIN)) {
         return error_fail(error, KASO_ERROR_IO, "%s does not encrypt", sasl->mechanism);
     }
@@ -154,8 +172,9 @@ static int ask_library(VncClient *client, const char *text, unsigned size, const
     int result;
 
     machine_unlock(machine);
-    result = sasl->begun ? sasl_server_step(sasl->connection, text, size, answer, answer_size)
-                         : sasl_server_start(sasl->connection, sasl->mechanism, text, size, answer,
+    result = sasl->begun
+                 ? libsasl.sasl_server_step(sasl->connection, text, size, answer, answer_size)
+                 : libsasl.sasl_server_start(sasl->connection, sasl->mechanism, text, size, answer,
                                              answer_size);
     machine_lock(machine);
     sasl->begun = true;
@@ -169,7 +188,7 @@ static void step(VncClient *client, const char *text, unsigned size, size_t rest
     int result = ask_library(client, text, size, &answer, &answer_size);
 
     if (result != SASL_OK && result != SASL_CONTINUE) {
-        trace(client->server->id, "SASL: %s", sasl_errdetail(client->sasl->connection));
+        trace(client->server->id, "SASL: %s", libsasl.sasl_errdetail(client->sasl->connection));
         vnc_handshake_refuse(client);
         return;
     }
@@ -279,13 +298,14 @@ static int connect_library(VncClient *client)
             SASL_SEC_NOANONYMOUS | (sasl->secret ? 0 : (unsigned)SASL_SEC_NOPLAINTEXT),
     };
     const sasl_ssf_t external = 256;
-    int result =
-        sasl_server_new("vnc", NULL, NULL, ours, peers, NULL, SASL_SUCCESS_DATA, &sasl->connection);
+    int result = libsasl.sasl_server_new("vnc", NULL, NULL, ours, peers, NULL, SASL_SUCCESS_DATA,
+                                         &sasl->connection);
 
     if (result == SASL_OK && sasl->secret) {
-        result = sasl_setprop(sasl->connection, SASL_SSF_EXTERNAL, &external);
+        result = libsasl.sasl_setprop(sasl->connection, SASL_SSF_EXTERNAL, &external);
     }
-    return result == SASL_OK ? sasl_setprop(sasl->connection, SASL_SEC_PROPS, &properties) : result;
+    return result == SASL_OK ? libsasl.sasl_setprop(sasl->connection, SASL_SEC_PROPS, &properties)
+                             : result;
 }
 
 void vnc_sasl_begin(VncClient *client, bool secret)
@@ -298,7 +318,7 @@ void vnc_sasl_begin(VncClient *client, bool secret)
     sasl->secret = secret;
     result = connect_library(client);
     if (result == SASL_OK) {
-        result = sasl_listmech(sasl->connection, NULL, "", ",", "", &list, NULL, NULL);
+        result = libsasl.sasl_listmech(sasl->connection, NULL, "", ",", "", &list, NULL, NULL);
     }
     if (result != SASL_OK) {
         vnc_client_close(client, secret ? "no SASL mechanism"

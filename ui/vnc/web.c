@@ -6,8 +6,8 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-#include <gnutls/crypto.h>
 #include <nettle/memops.h>
 
 #include "ui/viewer.h"
@@ -24,7 +24,7 @@ static char *new_secret(void)
     uint8_t bytes[SECRET_BYTES];
     char *text;
 
-    if (gnutls_rnd(GNUTLS_RND_KEY, bytes, sizeof(bytes)) < 0) {
+    if (getentropy(bytes, sizeof(bytes)) < 0) {
         return NULL;
     }
     text = g_base64_encode(bytes, sizeof(bytes));

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* What `info jit` and -d in_asm,out_asm print. */
-#include <capstone/capstone.h>
 #include <inttypes.h>
 
 #include "accel/tcg/run/run.h"
 #include "base/bits.h"
+#include "base/capstone.h"
 #include "base/log.h"
 
 /* align: bytes to skip where nothing can be decoded. */
 static void disassemble(csh handle, const uint8_t *bytes, size_t size, uint64_t address,
                         unsigned align)
 {
-    cs_insn *insn = cs_malloc(handle);
+    cs_insn *insn = capstone.cs_malloc(handle);
     FILE *out = log_begin();
 
     while (size) {
-        if (cs_disasm_iter(handle, &bytes, &size, &address, insn)) {
+        if (capstone.cs_disasm_iter(handle, &bytes, &size, &address, insn)) {
             fprintf(out, "  %016" PRIx64 ": %-8s %s\n", insn->address, insn->mnemonic,
                     insn->op_str);
             continue;
@@ -31,7 +31,7 @@ static void disassemble(csh handle, const uint8_t *bytes, size_t size, uint64_t 
         address += skip;
     }
     log_end();
-    cs_free(insn, 1);
+    capstone.cs_free(insn, 1);
 }
 
 void describe_guest_code(TcgVcpu *tv, const TcgCode *code, uint64_t pc, const IrUnit *unit)
@@ -39,11 +39,11 @@ void describe_guest_code(TcgVcpu *tv, const TcgCode *code, uint64_t pc, const Ir
     const Target *target = tv->vcpu->target;
     uint8_t bytes[TCG_PAGE_SIZE];
     size_t size = (size_t)(unit->end - unit->start);
+    g_autoptr(GError) error = NULL;
     csh handle;
 
-    if (cs_open((cs_arch)target->capstone_arch, (cs_mode)target_capstone_mode(tv->vcpu), &handle) !=
-        CS_ERR_OK) {
-        log_printf("no disassembler for target %s\n", target->name);
+    if (!capstone_open(target->capstone_arch, target_capstone_mode(tv->vcpu), &handle, &error)) {
+        log_printf("%s: %s\n", target->name, error->message);
         return;
     }
     for (unsigned i = 0; i < size; i++) {
@@ -51,19 +51,19 @@ void describe_guest_code(TcgVcpu *tv, const TcgCode *code, uint64_t pc, const Ir
     }
     log_printf("IN: mode %" PRIx64 "\n", unit->mode);
     disassemble(handle, bytes, size, pc, tv->target->insn_align);
-    cs_close(&handle);
+    capstone.cs_close(&handle);
 }
 
 void describe_host_code(const uint8_t *code, size_t insn_size, size_t size)
 {
     csh handle;
 
-    if (cs_open(CS_ARCH_X86, CS_MODE_64, &handle) != CS_ERR_OK) {
+    if (!capstone_open(CS_ARCH_X86, CS_MODE_64, &handle, NULL)) {
         return;
     }
     log_printf("OUT: %zu bytes, %zu of instructions\n", size, insn_size);
     disassemble(handle, code, insn_size, (uintptr_t)code, 1);
-    cs_close(&handle);
+    capstone.cs_close(&handle);
 }
 
 static void describe_vcpu(const TcgVcpu *tv, GString *out)
