@@ -95,8 +95,8 @@ def end(child):
     child.wait()
 
 
-def follow(child, limit, started):
-    """The lines of a guest, as they come. limit: of a step, by its name; started is called when one begins, which a line "== NAME" says."""
+def follow(child, limit, started, said):
+    """The text of a guest, whose lines are given to said as they come. limit: of a step, by its name; started is called when one begins, which a line "== NAME" says."""
     patience, text, rest, allowed, looked = Patience(child.pid), "", "", limit(""), time.monotonic()
     while True:
         if select.select([child.stdout], [], [], 5)[0]:
@@ -106,8 +106,7 @@ def follow(child, limit, started):
             *lines, rest = (rest + piece).split("\n")
             for line in lines:
                 text += line + "\n"
-                if os.environ.get("KASO_TEST_ECHO"):
-                    print(line, flush=True)
+                said(line)
                 if line.startswith("== "):
                     patience, allowed = Patience(child.pid), limit(line[3:])
                     started(line[3:], text)
@@ -117,16 +116,23 @@ def follow(child, limit, started):
                 raise CutOff(text + rest)
 
 
-def run(kaso, scripts, script, files, limit, mebibytes=1024, started=lambda name, text: print(f"begins: {name}", flush=True)):
+def run(kaso, scripts, script, files, limit, mebibytes=1024, started=lambda name, text: print(f"begins: {name}", flush=True),
+        line=lambda line: None):
     """What the shell script says in the guest of scripts/kvm-guest, whose machine is Kaso itself, or $KVM_GUEST_EMULATOR. limit: how many seconds a step may take
     in which the machine does not wait for a processor of the host, or a function of the step's name, "" before the first."""
+    def said(text):
+        if os.environ.get("KASO_TEST_ECHO"):
+            print(text, flush=True)
+        else:
+            line(text)
+
     files = [file for file in [*files, script, shutil.which("timeout"), *FIRMWARE] if os.path.exists(file)]
     child = subprocess.Popen([os.path.join(scripts, "kvm-guest"), "-m", str(mebibytes), "-t", "0", *sum((["-f", file] for file in files), []), "--",
                               "/bin/busybox", "sh", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
                              env={"KVM_GUEST_EMULATOR": os.path.abspath(kaso), **os.environ})
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        text = follow(child, limit if callable(limit) else lambda name: limit, started)
+        text = follow(child, limit if callable(limit) else lambda name: limit, started, said)
         status = child.wait()
     finally:
         end(child)

@@ -4,6 +4,7 @@
 programs, firmware and resets, and Linux to a shell, each with the interrupt controllers at all three places. PATTERN: only cases whose names
 match it."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-from inner import CutOff, need_programs, run as run_in_guest
+from inner import CutOff, VIRTIO, initrd as initrd_with_modules, need_programs, run as run_in_guest
 
 KASO, CC, ROOT, KERNEL, *PATTERN = sys.argv[1:]
 DONE = 33
@@ -22,6 +23,24 @@ APPEND = "console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable mitigations=o
 IRQCHIPS = ("on", "split", "off")
 MEMTEST = "/boot/memtest86+ia32.bin"
 OVMF = "/usr/share/ovmf/OVMF.fd"
+GUEST = os.path.join(ROOT, "build/guest/amd64")  # scripts/make-guest makes it
+# A disk is written and compared; a file comes by TCP and goes back.
+DEVICES = """
+for disk in vda sda; do
+  head -c 1048576 /dev/urandom >/random
+  dd if=/random of=/dev/$disk bs=64k conv=fsync 2>/dev/null; echo 1 >/proc/sys/vm/drop_caches
+  dd if=/dev/$disk bs=64k count=16 2>/dev/null | cmp - /random && echo "$disk as written by $(basename $(readlink -f /sys/block/$disk/device/driver))"
+done
+for card in eth0 eth1; do
+  driver=$(basename $(readlink /sys/class/net/$card/device/driver))
+  net=$([ $driver = e1000 ] && echo 10.1.0 || echo 10.2.0)
+  ip link set $card up; ip addr add $net.15/24 dev $card
+  ping -c 2 $net.2 | grep -c 'bytes from' | sed "s/^/$driver pings /"
+  wget -q -O /file http://$net.2:8000/file && echo "$driver sum $(sha256sum </file)"
+  ip link set $card down
+done
+poweroff -f
+"""
 HYPERV = ("hv-relaxed,hv-vapic,hv-time,hv-reset,hv-vpindex,hv-runtime,hv-synic,hv-stimer,hv-stimer-direct,hv-frequencies,hv-tlbflush,hv-ipi,"
           "hv-spinlocks=0x1fff")
 
@@ -150,6 +169,8 @@ class Cases:
                 run_in_guest(KASO, f"{ROOT}/scripts", self.script(left), sorted(self.files), lambda name: 3 * self.cases[name][2] if name else 600, started=started)
             except CutOff as cut:
                 text = cut.args[0]
+                if not left:
+                    break
                 if f"== {left[0]}\n" not in text:
                     sys.exit(f"the guest did not start:\n{text}")
                 print(f"{left[0]}: came to no end", flush=True)
@@ -248,6 +269,24 @@ def add_q35(cases, image):
                       typed="while sleep 3; do printf 'reset -s\\r'; done")
 
 
+def add_devices(cases):
+    """Linux with virtio's and the PC's own disks and network cards, the latter to a server of the host."""
+    kernel, content = os.path.join(GUEST, "kernel"), os.urandom(2 << 20)
+    if not os.path.exists(kernel):
+        return
+    modules = [*VIRTIO, *"failover net_failover virtio_net virtio_blk e1000 scsi_common scsi_mod libata ata_piix crct10dif_common crct10dif_generic crc-t10dif crc64 crc64-rocksoft t10-pi sd_mod".split()]
+    image = initrd_with_modules(path("devices"), os.path.join(GUEST, "initrd.img"), modules, DEVICES)
+    disks = [path(name, bytes(2 << 20)) for name in ("disk.virtio", "disk.ide")]
+    given = path("given", content)
+    for irqchip in IRQCHIPS:
+        cases.add(f"devices {irqchip}", f"{PLAIN} -m 192 -serial stdio -kernel {kernel} -initrd {image} -append '{APPEND}' -accel kvm,kernel-irqchip={irqchip} -cpu host -smp 2 "
+                  f"-drive if=virtio,format=raw,file={disks[0]} -drive if=ide,format=raw,file={disks[1]} -netdev user,id=a,net=10.1.0.0/24 -device e1000,romfile=,netdev=a "
+                  "-netdev user,id=b,net=10.2.0.0/24 -device virtio-net-pci,romfile=,netdev=b", "^vda as written by virtio_blk", "^sda as written by sd",
+                  *(words for driver in ("e1000", "virtio_net") for words in (f"^{driver} pings 2", f"^{driver} sum {hashlib.sha256(content).hexdigest()}")),
+                  files=[kernel, image, given, *disks], limit=300, status=0, after="killall httpd",
+                  typed=f"ifconfig lo up; mkdir -p /srv; cp {given} /srv/file; httpd -p 8000 -h /srv")
+
+
 def make_cases():
     cases, disk, image = Cases(), floppy(), initrd()
     rom, hyperv, events = program("programs"), program("hyperv"), program("events")
@@ -268,6 +307,7 @@ def make_cases():
     add_loaders(cases, image)
     add_no_screen(cases)
     add_q35(cases, image)
+    add_devices(cases)
     pauses = program("pauses")
     for irqchip in IRQCHIPS:
         cases.add(f"pauses {irqchip}", f"{PLAIN} -m 16 -smp 2 -device isa-debug-exit -debugcon file:/said -monitor stdio -accel kvm,kernel-irqchip={irqchip} -cpu max "

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """test-kvm KASO CC START.S PROGRAMS.C STORM.C BARS.C FAIL-IOCTL.C [CLASS…]: the accelerator "kvm" where /dev/kvm opens, and what is said where it does not.
+With "build FOLDER" for classes the programs are only made, for a run elsewhere that has FOLDER in place of CC.
 
 The programs' output on KVM is that of the translator. A KVM that emulates in software may lack instructions; then it says so, and that
 part is left out. KASO_KVM_TEST=strict takes nothing for left out (scripts/kvm-guest sets it)."""
@@ -21,6 +22,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 KASO, CC, START, PROGRAMS, STORM, BARS, SHIM_SOURCE = sys.argv[1:8]
 FOLDER = os.path.dirname(START)
+SLOW = int(os.environ.get("KASO_TEST_SLOW", "1"))  # by how much limits of time are longer
 folder = tempfile.TemporaryDirectory()
 STRICT = os.environ.get("KASO_KVM_TEST") == "strict"
 INTERNAL_ERROR = 70
@@ -50,8 +52,15 @@ def rom(name, code):
     return path(name, code.ljust(0xfff0, b"\0") + b"\xea\0\0\0\xf0".ljust(16, b"\0"))
 
 
+def built(source, kind):
+    """Where a run of "build" has put what was made of a file."""
+    return os.path.join(CC, os.path.basename(source) + kind)
+
+
 def build(source):
     """The ROM of a bare-metal program."""
+    if os.path.isdir(CC):
+        return built(source, ".rom")
     elf, image = path("program.elf"), path("program.bin")
     subprocess.run([CC, "-m32", "-ffreestanding", "-fno-pic", "-no-pie", "-fno-stack-protector", "-nostdlib", "-static", "-mno-sse",
                     "-fno-asynchronous-unwind-tables", "-fcf-protection=none", "-O1", "-Wl,-N,-Ttext=0xf0000,--build-id=none,-e,start", "-w",
@@ -67,7 +76,7 @@ def run(*options, limit=None, **environment):
         if limit:
             resource.setrlimit(limit[0], (limit[1], limit[1]))
 
-    return subprocess.run([KASO, *PLAIN, *options], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
+    return subprocess.run([KASO, *PLAIN, *options], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120 * SLOW, check=False,
                           env={**os.environ, **environment}, preexec_fn=restrict)
 
 
@@ -75,6 +84,8 @@ SAYS_K = b"\xb0k\xe6\xe9\xba\x01\x05\xb0\x10\xee\xf4"  # 'k' to port 0xe9; 0x10 
 
 
 def shim(source=SHIM_SOURCE):
+    if os.path.isdir(CC):
+        return built(source, ".so")
     library = path(os.path.basename(source) + ".so")
     if not os.path.exists(library):
         subprocess.run([CC, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
@@ -571,7 +582,19 @@ IRQCHIPS = ("on", "split", "off")
 RESETS = 10 if STRICT else 3
 FUZZ_SEEDS = int(os.environ.get("KASO_FUZZ_SEEDS", "8"))
 
+def build_all(to):
+    for name in sorted(os.listdir(FOLDER)):
+        source = os.path.join(FOLDER, name)
+        if name in ("fail-ioctl.c", "fuzz-exits.c"):
+            shutil.copy(shim(source), os.path.join(to, name + ".so"))
+        elif name.endswith(".c") and name != "kvmclock.c":
+            shutil.copy(build(source), os.path.join(to, name + ".rom"))
+
+
 if __name__ == "__main__":
+    if sys.argv[8:9] == ["build"]:
+        build_all(sys.argv[9])
+        sys.exit(0)
     if no_kvm():
         print(f"skipped: {no_kvm()}")
         sys.exit(77)
