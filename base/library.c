@@ -5,6 +5,8 @@
 
 #include "base/error.h"
 
+static GMutex library_lock;
+
 bool library_load(const char *file, const char *package, const char *const *names, void *functions,
                   GError **error)
 {
@@ -39,15 +41,21 @@ static bool load_first(const LazyLibrary *library, GError **error)
     return false;
 }
 
+/* Functions are found in the order of their names, and all or it is not loaded. */
+bool library_is_loaded(const LazyLibrary *library)
+{
+    void *const *functions = library->functions;
+
+    return functions[g_strv_length((char **)library->names) - 1];
+}
+
 bool library_want(const LazyLibrary *library, GError **error)
 {
-    static GMutex lock;
     bool done;
 
-    g_mutex_lock(&lock);
-    done = *library->loaded || load_first(library, error);
-    *library->loaded = done;
-    g_mutex_unlock(&lock);
+    g_mutex_lock(&library_lock);
+    done = library_is_loaded(library) || load_first(library, error);
+    g_mutex_unlock(&library_lock);
     return done;
 }
 

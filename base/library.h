@@ -28,20 +28,18 @@ typedef struct {
     const char *package;
     const char *const *names;
     void *functions;
-    bool *loaded;
 } LazyLibrary;
 
 /* `table##_library`, which fills `table`, a struct of FUNCTIONS(LIBRARY_MEMBER). */
 #define LIBRARY_FILLS(table, FUNCTIONS, files, package)                                            \
     static const char *const table##_names[] = { FUNCTIONS(LIBRARY_NAME) NULL };                   \
-    static bool table##_loaded;                                                                    \
-    static const LazyLibrary table##_library = { files, package, table##_names, &(table),          \
-                                                 &table##_loaded };                                \
+    static const LazyLibrary table##_library = { files, package, table##_names, &(table) };        \
     REGISTRY_ADD(libraries, table##_library)
 REGISTRY_DECLARE(libraries, LazyLibrary);
 
 /* Loads it unless it is there already. Any thread. */
 bool library_want(const LazyLibrary *library, GError **error);
+bool library_is_loaded(const LazyLibrary *library);
 /* Loads all that there are, for a program that is about to lose sight of them. */
 void library_want_all(void);
 

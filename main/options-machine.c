@@ -572,7 +572,7 @@ bool option_name(Setup *setup, const char *argument, GError **error)
 {
     static const char *const names[] = { "guest", "process", "debug-threads", NULL };
     g_autoptr(KeyValues) list = key_values_parse(argument, "guest", error);
-    const char *process;
+    const char *process, *named;
 
     if (!list || !key_values_check(list, names, "-name", error)) {
         return false;
@@ -585,7 +585,8 @@ bool option_name(Setup *setup, const char *argument, GError **error)
     if (process) {
         prctl(PR_SET_NAME, process);
     }
-    return true;
+    named = key_values_get(list, "debug-threads"); /* they always are */
+    return !named || parse_switch("debug-threads", named, &(bool){ false }, error);
 }
 
 bool option_uuid(Setup *setup, const char *argument, GError **error)

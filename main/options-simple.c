@@ -223,9 +223,12 @@ bool option_overcommit(Setup *setup, const char *argument, GError **error)
     power = key_values_get(list, "cpu-pm");
     setup->memory_lock_late = lock && strcmp(lock, "on-fault") == 0;
     setup->memory_lock = setup->memory_lock_late;
-    return (!lock || setup->memory_lock_late ||
-            parse_switch("mem-lock", lock, &setup->memory_lock, error)) &&
-           (!power || parse_switch("cpu-pm", power, &setup->config.cpu_pm, error));
+    if (lock && !setup->memory_lock_late &&
+        !parse_switch("mem-lock", lock, &setup->memory_lock, NULL)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "'%s' is no value for mem-lock; give on, off or on-fault", lock);
+    }
+    return !power || parse_switch("cpu-pm", power, &setup->config.cpu_pm, error);
 }
 
 bool option_realtime(Setup *setup, const char *argument, GError **error)

@@ -63,9 +63,10 @@ static const Capability table[KVM_CAPABILITY_COUNT] = {
     CAPABILITY(HYPERV_VP_INDEX, HYPERV_VP_INDEX, false, "hv-vpindex"),
     CAPABILITY(HYPERV_TLBFLUSH, HYPERV_TLBFLUSH, false, "hv-tlbflush"),
     CAPABILITY(HYPERV_SEND_IPI, HYPERV_SEND_IPI, false, "hv-ipi"),
-    CAPABILITY(NESTED_STATE, NESTED_STATE, false, "a reset inside of a guest's own virtual machine"),
+    CAPABILITY(NESTED_STATE, NESTED_STATE, false, "a reset inside of a guest's own virtual machine, and snapshots of one"),
     CAPABILITY(BINARY_STATS, BINARY_STATS_FD, false, "info stats"),
     CAPABILITY(PMU_CAPABILITY, PMU_CAPABILITY, false, "instructions that leave the guest are counted for performance counters that it does not have"),
+    CAPABILITY(NOTIFY_VMEXIT, X86_NOTIFY_VMEXIT, false, "notify-vmexit: a guest that blocks all events is not noticed"),
 };
 /* clang-format on */
 

@@ -44,7 +44,12 @@ bool dirty_ring_choose(Kvm *kvm, GError **error)
                           kvm->dirty_ring_size,
                           (size_t)kvm->values[capability] / sizeof(struct kvm_dirty_gfn));
     }
-    return KVM_DO(kvm->vm, KVM_ENABLE_CAP, &cap, error);
+    if (!KVM_DO(kvm->vm, KVM_ENABLE_CAP, &cap, error)) {
+        g_prefix_error(error,
+                       "-accel kvm,dirty-ring-size=%u (4096 is usual): ", kvm->dirty_ring_size);
+        return false;
+    }
+    return true;
 }
 
 static size_t ring_bytes(const Kvm *kvm)

@@ -158,6 +158,23 @@ static void handle_internal_error(KvmVcpu *kv)
     kvm_fail(kv->kvm, kv, KVM_STATUS_INTERNAL_ERROR, g_string_free(text, FALSE));
 }
 
+/* The guest may go on unless its state is lost. */
+static void handle_notify(KvmVcpu *kv)
+{
+    bool lost = kv->run->notify.flags & KVM_NOTIFY_CONTEXT_INVALID;
+
+    if (lost || kv->kvm->notify == KVM_NOTIFY_INTERNAL_ERROR) {
+        kvm_fail(kv->kvm, kv, KVM_STATUS_INTERNAL_ERROR,
+                 g_strdup_printf("CPU %u lets no event through (notify-vmexit)%s", kv->vcpu->index,
+                                 lost ? ", and its state is lost" : ""));
+    } else if (!kv->kvm->notify_said) {
+        kv->kvm->notify_said = true;
+        log_printf("kaso: warning: CPU %u lets no event through for longer than notify-window=%u; "
+                   "it goes on\n",
+                   kv->vcpu->index, kv->kvm->notify_window);
+    }
+}
+
 static void handle_system_event(KvmVcpu *kv)
 {
     Machine *machine = kv->vcpu->machine;
@@ -211,7 +228,7 @@ static const struct {
     [KVM_EXIT_X86_WRMSR] = { "wrmsr", NULL },
     [KVM_EXIT_DIRTY_RING_FULL] = { "dirty-ring-full", dirty_ring_full },
     [KVM_EXIT_X86_BUS_LOCK] = { "bus-lock", handle_nothing },
-    [KVM_EXIT_NOTIFY] = { "notify", NULL },
+    [KVM_EXIT_NOTIFY] = { "notify", handle_notify },
 };
 
 const char *exit_name(unsigned reason)

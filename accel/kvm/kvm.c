@@ -9,11 +9,12 @@
 #include <unistd.h>
 
 #include "base/bits.h"
+#include "base/descriptors.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "machine/debug.h"
 
-#define DEVICE "/dev/kvm"
+#define DEFAULT_DEVICE "/dev/kvm"
 
 /* Three pages that older Intel processors want for real mode, and one for its tables: below the firmware. */
 #define TSS_ADDRESS          0xfffbd000u
@@ -27,7 +28,15 @@ static const Property kvm_properties[] = {
       "most bytes of shadow page tables; 0: as the kernel likes", "0" },
     { "dirty-ring-size", PROPERTY_U32, offsetof(Kvm, dirty_ring_size),
       "entries of each CPU's ring of dirty pages, a power of two; 0: bitmaps", "0" },
-    { "notify-vmexit", PROPERTY_NOT_YET, 0, "exits of guests that block all events" },
+    { "device", PROPERTY_STRING, offsetof(Kvm, device),
+      "the kernel's device, or /dev/fdset/N for a descriptor of -add-fd; "
+      "default: " DEFAULT_DEVICE },
+    { "notify-vmexit", PROPERTY_ENUM, offsetof(Kvm, notify),
+      "what becomes of a guest that lets no event through for longer than notify-window (Intel's "
+      "processors): it goes on (run), ends (internal-error), or nobody looks (disable)",
+      "run", (const char *const[]){ "run", "internal-error", "disable", NULL } },
+    { "notify-window", PROPERTY_U32, offsetof(Kvm, notify_window),
+      "cycles of the processor, beside a least number of its own", "0" },
     { 0 },
 };
 
@@ -64,27 +73,27 @@ void kvm_fail(Kvm *kvm, KvmVcpu *kv, int status, char *text)
 
 static bool open_device(Kvm *kvm, GError **error)
 {
-    const char *advice = "use -accel tcg";
+    const char *advice = "use -accel tcg", *device = kvm->device ? kvm->device : DEFAULT_DEVICE;
     int version;
 
-    kvm->system = open(DEVICE, O_RDWR | O_CLOEXEC);
+    kvm->system = descriptors_open(device, O_RDWR, 0);
     if (kvm->system < 0) {
         int failure = errno;
 
         advice = failure == ENOENT   ? "load the module kvm-intel or kvm-amd, or use -accel tcg"
                  : failure == EACCES ? "join its group (usually kvm), or use -accel tcg"
                                      : advice;
-        return error_fail(error, KASO_ERROR_IO, "-accel kvm: cannot open '" DEVICE "': %s; %s",
+        return error_fail(error, KASO_ERROR_IO, "-accel kvm: cannot open '%s': %s; %s", device,
                           g_strerror(failure), advice);
     }
     version = ioctl(kvm->system, KVM_GET_API_VERSION, 0);
     if (version < 0) {
-        return error_fail(error, KASO_ERROR_IO, "-accel kvm: '" DEVICE "' is no KVM: %s; %s",
+        return error_fail(error, KASO_ERROR_IO, "-accel kvm: '%s' is no KVM: %s; %s", device,
                           g_strerror(errno), advice);
     }
     if (version != KVM_API_VERSION) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED,
-                          "-accel kvm: '" DEVICE "' has version %d of the interface, not %d; %s",
+                          "-accel kvm: '%s' has version %d of the interface, not %d; %s", device,
                           version, KVM_API_VERSION, advice);
     }
     return true;
@@ -183,6 +192,24 @@ static bool leave_out_counters(Kvm *kvm, GError **error)
            KVM_DO(kvm->vm, KVM_ENABLE_CAP, &cap, error);
 }
 
+/* Guests that run with interrupts blocked for ever, by a bug of older processors' or on purpose. */
+static bool look_for_blocked(Kvm *kvm, GError **error)
+{
+    const struct kvm_enable_cap cap = {
+        .cap = KVM_CAP_X86_NOTIFY_VMEXIT,
+        .args = { (uint64_t)kvm->notify_window << 32 | KVM_X86_NOTIFY_VMEXIT_ENABLED |
+                  KVM_X86_NOTIFY_VMEXIT_USER },
+    };
+
+    if (kvm_has(kvm, KVM_HAS_NOTIFY_VMEXIT) && kvm->notify != KVM_NOTIFY_DISABLE) {
+        return KVM_DO(kvm->vm, KVM_ENABLE_CAP, &cap, error);
+    }
+    return kvm->notify != KVM_NOTIFY_INTERNAL_ERROR ||
+           error_fail(error, KASO_ERROR_UNSUPPORTED,
+                      "-accel kvm,notify-vmexit=internal-error: this host's processor or KVM does "
+                      "not look for guests that block all events; leave it out");
+}
+
 static void close_one(int *fd)
 {
     if (*fd >= 0) {
@@ -218,7 +245,7 @@ static bool kvm_init(Machine *machine, void *state, GError **error)
         !choose_shadow_memory(kvm, error) || !dirty_ring_choose(kvm, error) ||
         !cpuid_load_supported(kvm, error) || !slots_create(kvm, error) ||
         !irqchip_create(kvm, error) || !keep_processors(kvm, error) ||
-        !leave_out_counters(kvm, error)) {
+        !leave_out_counters(kvm, error) || !look_for_blocked(kvm, error)) {
         close_all(kvm);
         return false;
     }

@@ -15,6 +15,7 @@
 #include "machine/machine.h"
 
 /* Where the interrupt controllers are: all in this program, the local APICs in the kernel, all in the kernel. */
+typedef enum { KVM_NOTIFY_RUN, KVM_NOTIFY_INTERNAL_ERROR, KVM_NOTIFY_DISABLE } KvmNotify;
 typedef enum { KVM_IRQCHIP_OFF, KVM_IRQCHIP_SPLIT, KVM_IRQCHIP_ON } KvmIrqchip;
 
 /* Capabilities, in the order of the table in capabilities.c. */
@@ -68,6 +69,7 @@ typedef enum {
     KVM_HAS_NESTED_STATE,
     KVM_HAS_BINARY_STATS,
     KVM_HAS_PMU_CAPABILITY,
+    KVM_HAS_NOTIFY_VMEXIT,
     KVM_CAPABILITY_COUNT,
 } KvmCapability;
 
@@ -103,6 +105,10 @@ typedef struct Kvm {
     /* Options. */
     int irqchip_wanted; /* KvmIrqchip */
     uint64_t shadow_memory;
+    char *device; /* NULL: the usual one */
+    int notify;   /* KvmNotify */
+    uint32_t notify_window;
+    atomic_bool notify_said;
     uint32_t dirty_ring_size; /* entries of each vCPU's ring; 0: stores are recorded by bitmaps */
     KvmIrqchip irqchip;
     struct kvm_cpuid2 *supported; /* what CPUID may say */
@@ -193,6 +199,8 @@ typedef struct KvmVcpu {
     bool synic; /* Hyper-V's events are switched on */
     uint8_t *saved_msrs; /* for snapshots: number and value of those that the target does not know, 4 and 8 bytes each */
     uint32_t saved_msrs_bytes;
+    uint8_t *saved_nested; /* for snapshots: struct kvm_nested_state */
+    uint32_t saved_nested_bytes; /* 0: there is none */
     bool lapic_changed;
     uint8_t *xsave;
     size_t xsave_bytes;
@@ -326,6 +334,9 @@ void msrs_set_deadline(KvmVcpu *kv, uint64_t deadline);
 /* nested.c */
 /* The vCPU is in no virtual machine of the guest's own any more. */
 bool nested_reset(KvmVcpu *kv, GError **error);
+/* For snapshots, to and from saved_nested. It is loaded once, after the mode and before the other registers, which are those of the machine that runs. */
+void nested_save(KvmVcpu *kv);
+bool nested_load(KvmVcpu *kv, GError **error);
 
 /* cpuid.c */
 bool cpuid_load_supported(Kvm *kvm, GError **error);

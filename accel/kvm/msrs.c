@@ -157,6 +157,7 @@ bool msrs_create(KvmVcpu *kv, GError **error)
 void msrs_free(KvmVcpu *kv)
 {
     g_clear_pointer(&kv->saved_msrs, g_free);
+    g_clear_pointer(&kv->saved_nested, g_free);
     g_free(kv->msrs);
     g_free(kv->msr_list);
 }
@@ -238,7 +239,7 @@ void msrs_reset(KvmVcpu *kv)
     for (unsigned i = 0; i < kv->msr_count; i++) {
         kv->msrs[i].wanted = kv->msrs[i].initial;
     }
-    kv->saved_msrs_bytes = 0;
+    kv->saved_msrs_bytes = kv->saved_nested_bytes = 0;
 }
 
 /* Of those that the target does not know; the counter it does, and its deadline is the local APIC's. */

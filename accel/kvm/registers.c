@@ -529,6 +529,9 @@ static bool give_blocks(KvmVcpu *kv, const Before *before, GError **error)
                 return false;
             }
             msrs_put(kv); /* some want the mode, and some are wanted by the rest */
+            if (kv->reset && !nested_load(kv, error)) {
+                return false;
+            }
         }
     }
     return true;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a snapshot has of KVM beside devices and the target's registers: kvmclock, MSRs of paravirtual interfaces and whatever else the target does
- * not know, exceptions and software interrupts that the processor was delivering when it left the guest.
+ * not know, exceptions and software interrupts that the processor was delivering when it left the guest, virtual machines of the guest's own.
  */
 #include "accel/kvm/kvm.h"
 
-enum { MSR_BYTES_MOST = 4096 * 12 };
+enum { MSR_BYTES_MOST = 4096 * 12, NESTED_BYTES_MOST = 64 << 10 };
 
 static uint64_t get_clock(const void *instance)
 {
@@ -34,6 +34,7 @@ const StateField kvm_vcpu_state[] = {
     STATE(KvmVcpu, events.interrupt.nr),
     STATE(KvmVcpu, events.interrupt.soft),
     STATE_BUFFER(KvmVcpu, saved_msrs, saved_msrs_bytes, MSR_BYTES_MOST),
+    STATE_BUFFER(KvmVcpu, saved_nested, saved_nested_bytes, NESTED_BYTES_MOST),
     { 0 },
 };
 
@@ -45,6 +46,7 @@ void kvm_state_saving(Machine *machine)
     for (unsigned i = 0; i < kvm->vcpus->len; i++) {
         registers_sync(((KvmVcpu *)kvm->vcpus->pdata[i])->vcpu, VCPU_SYNC_FROM_ACCELERATOR);
         msrs_save(kvm->vcpus->pdata[i]);
+        nested_save(kvm->vcpus->pdata[i]);
     }
 }
 

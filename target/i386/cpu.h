@@ -303,6 +303,7 @@ typedef struct X86Cpu {
     bool ignored[X86_IGNORED];            /* properties that other accelerators understand */
     uint32_t hv_numbers[X86_HV_NUMBERS];
     char *hv_vendor_id;
+    int hv_no_coresharing;               /* enum OnOffAuto */
     bool has_hyperv;           /* the accelerator has some of its interfaces */
     X86Avx512 avx512;
     uint64_t tsc_hz;

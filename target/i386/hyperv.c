@@ -17,7 +17,10 @@ enum {
 
     RIGHT_HYPERCALLS = 1 << 5,
     FEATURE_PARTITIONING = 1 << 3, /* processors may come */
-    HINT_WIDE_SETS = 1 << 11,      /* more than 64 processors in a call's set */
+    HINT_NO_CORESHARING =
+        1
+        << 18, /* no core is shared by processors that the topology does not show as its threads */
+    HINT_WIDE_SETS = 1 << 11, /* more than 64 processors in a call's set */
 
     VENDOR_LENGTH = 12,
     PROCESSORS_LEAST = 64,
@@ -150,6 +153,16 @@ static void signature(const X86Cpu *cpu, uint32_t out[4])
     memcpy(&out[1], text, sizeof text);
 }
 
+static bool shares_no_cores(const X86Cpu *cpu)
+{
+    uint32_t host[4] = { 0 };
+
+    if (cpu->hv_no_coresharing != ON_OFF_AUTO_AUTO) {
+        return cpu->hv_no_coresharing == ON_OFF_AUTO_ON;
+    }
+    return asks_host(cpu->vcpu.machine, HINTS, host) && host[0] & HINT_NO_CORESHARING;
+}
+
 static void enabled(const X86Cpu *cpu, uint32_t leaf, uint32_t out[4])
 {
     for (size_t i = 0; i < G_N_ELEMENTS(interfaces); i++) {
@@ -164,6 +177,7 @@ static void enabled(const X86Cpu *cpu, uint32_t leaf, uint32_t out[4])
         out[0] |= RIGHT_HYPERCALLS;
         out[3] |= FEATURE_PARTITIONING;
     } else {
+        out[0] |= shares_no_cores(cpu) ? HINT_NO_CORESHARING : 0;
         out[1] = cpu->hv_numbers[SPINLOCKS]; /* all ones: never tell */
     }
 }

@@ -58,6 +58,8 @@ const Property x86_properties[] = {
     HV_NUMBER("hv-version-id-spack", 4),
     HV_NUMBER("hv-version-id-sbranch", 5),
     HV_NUMBER("hv-version-id-snumber", 6),
+    { "hv-no-nonarch-coresharing", PROPERTY_ON_OFF_AUTO, offsetof(X86Cpu, hv_no_coresharing),
+      "the guest is told that CPUs share cores only as its topology says; auto: as the host is", .fallback = "off" },
     { "hv-vendor-id", PROPERTY_STRING, offsetof(X86Cpu, hv_vendor_id),
       "who Hyper-V's interfaces say they are of (-accel kvm); default: Microsoft Hv" },
     { 0 },

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A virtual machine inside the virtual machine (SVM: AMD APM 2, chapter 15): it runs, it calls, and a reset that it causes finds the
+ * A virtual machine inside the virtual machine (SVM: AMD APM 2, chapter 15): it runs for some seconds, it calls, and a reset that it causes finds the
  * processor outside of it.
  */
 #include "tests/kvm/bare.h"
@@ -106,8 +106,24 @@ static void run(void)
                      : "ebx", "ecx", "edx", "esi", "edi", "memory", "cc");
 }
 
+/* Long enough to be moved to another process. */
+static void wait_seconds(unsigned count)
+{
+    uint8_t last = 0;
+
+    while (count) {
+        out8(0x70, 0);
+        if (in8(0x71) != last) {
+            last = in8(0x71);
+            count--;
+        }
+    }
+}
+
 static void calls(void)
 {
+    print("ready\n");
+    wait_seconds(5);
     __asm__ volatile("movl $0x1234, %%eax; vmmcall" : : : "eax");
 }
 

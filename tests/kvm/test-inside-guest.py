@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""test-inside-guest KASO CC ROOT [CLASS…]: test-kvm.py, which wants a /dev/kvm, on the real KVM of scripts/kvm-guest, with as much of Python as it imports.
-What needs gdb is left out there."""
+"""test-inside-guest KASO KASO_IMG CC ROOT [CLASS…]: tests that want a /dev/kvm on the real KVM of scripts/kvm-guest, with as much of Python as they import: the classes
+of test-kvm.py (what needs gdb is left out), and "Libvirt", whose launcher passes descriptors of TAP and vhost-net."""
 import os
 import re
 import shutil
@@ -11,10 +11,14 @@ import tempfile
 
 from inner import need_programs, run
 
-KASO, CC, ROOT, *CLASSES = sys.argv[1:]
+KASO, KASO_IMG, CC, ROOT, *CLASSES = sys.argv[1:]
 SOURCES = [f"{ROOT}/tests/kvm/{name}" for name in ("start.S", "programs.c", "storm.c", "bars.c", "fail-ioctl.c")]
 TEST = f"{ROOT}/tests/kvm/test-kvm.py"
-MODULES = ("contextlib ctypes encodings.ascii encodings.idna encodings.latin_1 json locale os re resource shutil signal subprocess sys tempfile time traceback unittest unittest.main")
+LIBVIRT = [f"{ROOT}/tests/boot/{name}.py" for name in ("test-pc-libvirt", "namespace", "guest", "qmp")]
+ROMS = ["/usr/share/seabios/vgabios-cirrus.bin", "/usr/lib/ipxe/qemu/efi-virtio.rom"]
+BOOT = f"{ROOT}/build/boot/quick/amd64"
+MODULES = ("contextlib ctypes encodings.ascii encodings.idna encodings.latin_1 fcntl gzip hashlib json locale os re resource selectors shutil signal socket struct subprocess "
+           "sys tempfile threading time traceback unittest unittest.main")
 folder = tempfile.TemporaryDirectory()
 
 
@@ -33,6 +37,9 @@ def python_home(home):
 
 def main():
     need_programs()
+    if not CLASSES:
+        CLASSES.extend(["Programs", "Options", "Moves", "States", "Faults", *(["Libvirt"] if os.path.exists(f"{BOOT}/linux") else [])])
+    files = [file for file in (KASO_IMG, BOOT, *LIBVIRT, *ROMS) if os.path.exists(file)] if "Libvirt" in CLASSES else []
     built, script = os.path.join(folder.name, "built"), os.path.join(folder.name, "run.sh")
     os.mkdir(built)
     subprocess.run([sys.executable, TEST, KASO, CC, *SOURCES, "build", built], check=True)
@@ -40,9 +47,13 @@ def main():
     python, *modules = python_home(home)
     with open(script, "w", encoding="utf-8") as file:
         file.write(f"#!/bin/sh\nexport KASO_KVM_TEST=strict KASO_TEST_SLOW=10 PYTHONDONTWRITEBYTECODE=1 PYTHONHOME={home}\n")
-        for name in CLASSES or ["Programs", "Options", "Moves", "States", "Faults"]:
-            file.write(f"echo '== {name}'; {python} -S {TEST} {os.path.abspath(KASO)} {built} {' '.join(SOURCES)} {name} 2>&1; echo status $?\n")
-    text = run(KASO, f"{ROOT}/scripts", script, [KASO, TEST, built, f"{ROOT}/tests/kvm/start.S", shutil.which("env"), home, *modules, python], 3600, 1536,
+        for name in CLASSES:
+            test = f"{TEST} {os.path.abspath(KASO)} {built} {' '.join(SOURCES)} {name}"
+            if name == "Libvirt":
+                file.write("mkdir -p /dev/pts; mount -t devpts devpts /dev/pts; export KASO_TEST_ACCEL=kvm\n")
+                test = f"{LIBVIRT[0]} {os.path.abspath(KASO)} {os.path.abspath(KASO_IMG)} {BOOT}"
+            file.write(f"echo '== {name}'; {python} -S {test} 2>&1; echo status $?\n")
+    text = run(KASO, f"{ROOT}/scripts", script, [KASO, TEST, built, f"{ROOT}/tests/kvm/start.S", shutil.which("env"), home, *modules, python, *files], 3600, 2048 if files else 1536,
                line=lambda line: re.search(r" \.\.\. |^(FAIL|ERROR|Ran|status|==)", line) and print(line, flush=True))
     failed = re.findall(r"^(?:FAIL|ERROR): .*", text, re.MULTILINE)
     if failed:

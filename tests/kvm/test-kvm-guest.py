@@ -208,7 +208,7 @@ def add_processors(cases):
         cases.bare(f"cpu {options}", f"-accel kvm -cpu {options}", rom, *wanted, "^end$")
     cases.add("cpu scaled", f"{BARE} -accel kvm -cpu host,tsc-frequency=12345000", "this host's counter runs at .* and KVM cannot scale it", status=1)
     for irqchip in IRQCHIPS:
-        cases.bare(f"nested {irqchip}", f"-accel kvm,kernel-irqchip={irqchip} -cpu max", nested, "^exit=00000081 eax=00001234 \nefer=00000000 end$")
+        cases.bare(f"nested {irqchip}", f"-accel kvm,kernel-irqchip={irqchip} -cpu max", nested, "^ready\nexit=00000081 eax=00001234 \nefer=00000000 end$")
 
 
 def grub_images():

@@ -162,7 +162,7 @@ class Programs(KvmTest):
             with self.subTest(options):
                 got = subprocess.run([KASO, "-M", "pc", "-m", "16", "-nodefaults", "-display", "none", "-serial", "null", "-serial", "null", "-debugcon", "null",
                                       "-cpu", "qemu64", "-S", "-monitor", "stdio", "-bios", image, "-accel", options], input=CONTROLLERS,
-                                     capture_output=True, text=True, timeout=120, check=False)
+                                     capture_output=True, text=True, timeout=120 * SLOW, check=False)
                 shown = got.stdout[got.stdout.find("pic0:"):]
                 wanted = wanted or shown
                 self.assertEqual(got.returncode, 0, got.stderr)
@@ -190,7 +190,7 @@ quit
             with self.subTest(irqchip):
                 got = subprocess.run([KASO, "-M", "pc", "-m", "16", "-nodefaults", "-display", "none", "-debugcon", "null", "-S", "-monitor",
                                       "stdio", "-accel", f"kvm,kernel-irqchip={irqchip}", "-bios", image], input=script,
-                                     capture_output=True, text=True, timeout=120, check=False)
+                                     capture_output=True, text=True, timeout=120 * SLOW, check=False)
                 said = got.stdout
                 self.assertEqual(got.returncode, 0, got.stderr)
                 self.assertIn("accelerator 'kvm' does not tell of exceptions; use -accel tcg", said)
@@ -215,7 +215,7 @@ class Options(KvmTest):
         process = subprocess.Popen([KASO, *PLAIN, "-smp", "2", "-accel", "kvm", "-bios", rom("loop.rom", b"\xeb\xfe"), *options], stdin=subprocess.DEVNULL,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 60 * SLOW
             while time.monotonic() < deadline and process.poll() is None:
                 names = threads_of(process.pid)
                 if {"CPU 0/KVM", "CPU 1/KVM"} <= names:
@@ -259,7 +259,7 @@ class Options(KvmTest):
         """What the commands of QMP answer, and what is warned of the machine's CPUs."""
         lines = [{"execute": "qmp_capabilities"}, *commands, {"execute": "quit"}]
         got = subprocess.run([KASO, "-M", "pc", "-m", "16", "-nodefaults", "-display", "none", "-S", "-accel", "kvm", "-cpu", model, "-qmp", "stdio"],
-                             input="\n".join(map(json.dumps, lines)), capture_output=True, text=True, timeout=120, check=False)
+                             input="\n".join(map(json.dumps, lines)), capture_output=True, text=True, timeout=120 * SLOW, check=False)
         self.assertEqual(got.returncode, 0, got.stderr)
         return [answer["return"] for answer in map(json.loads, got.stdout.splitlines()) if "return" in answer][1:-1], got.stderr
 
@@ -320,11 +320,11 @@ class Moves(KvmTest):
                                           stderr=subprocess.STDOUT, text=True) as process:
                         time.sleep(0.4)
                         if hop < 11:
-                            out, _ = process.communicate(f"migrate file:{state}\nquit\n", timeout=60)
+                            out, _ = process.communicate(f"migrate file:{state}\nquit\n", timeout=60 * SLOW)
                             self.assertEqual(process.returncode, 0, out)
                         else:
                             try:
-                                process.wait(60)
+                                process.wait(60 * SLOW)
                             finally:
                                 process.kill()
                             self.assertEqual(process.returncode, DONE)
@@ -350,7 +350,7 @@ class States(KvmTest):
 
     def wait_for(self, process, log, count):
         """Until the program has said so many times that it is ready, or has ended. A machine that was sent while it stood stands at first."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 60 * SLOW
         while process.poll() is None and time.monotonic() < deadline:
             with open(log, encoding="utf-8") as file:
                 if file.read().count("ready") >= count:
@@ -367,7 +367,7 @@ class States(KvmTest):
             with self.subTest(accel):
                 log = path("log", b"")
                 with self.start(image, log, "-accel", accel, "-smp", "2") as process:
-                    deadline = time.monotonic() + 60
+                    deadline = time.monotonic() + 60 * SLOW
                     while process.poll() is None and time.monotonic() < deadline:
                         self.pause(process)
                         time.sleep(0.02)
@@ -380,6 +380,24 @@ class States(KvmTest):
                     self.assertIn("an instruction that KVM does not emulate", errors)  # IRET
                 else:
                     self.assertEqual((process.returncode, said.endswith("end\n")), (DONE, True), said + errors)
+
+    def test_nested(self):
+        """A virtual machine of the guest's own goes on in the next process, where it is, and calls."""
+        image, state = build(os.path.join(FOLDER, "nested.c")), path("state")
+        for accel in self.ACCELS:
+            with self.subTest(accel):
+                log, options = path("log", b""), ["-accel", accel] if accel != "tcg" else ["-accel", "tcg", "-cpu", "max,svm=on"]
+                for hop in range(3):
+                    with self.start(image, log, *options, *(["-incoming", f"file:{state}"] if hop else [])) as process:
+                        if hop < 2:
+                            self.wait_for(process, log, 1)
+                            errors = process.communicate(f"migrate file:{state}\nquit\n", timeout=60 * SLOW)[1]
+                            self.assertEqual(process.returncode, 0, errors)
+                        else:
+                            errors = process.communicate(timeout=60 * SLOW)[1]
+                            self.assertEqual(process.returncode, DONE, errors)
+                with open(log, encoding="utf-8") as file:
+                    self.assertEqual(file.read(), "ready\nexit=00000081 eax=00001234 \nefer=00000000 end\n")
 
     def test_timers(self):
         """Timers of the local APIC that would have run out while the machine stood run out in the next process; KVM's clock and its interfaces are as before."""
@@ -394,7 +412,7 @@ class States(KvmTest):
                             process.stdin.write("stop\n")
                             process.stdin.flush()
                             time.sleep(2.5)
-                            errors = process.communicate(f"migrate file:{state}\nquit\n", timeout=60)[1]
+                            errors = process.communicate(f"migrate file:{state}\nquit\n", timeout=60 * SLOW)[1]
                             self.assertEqual(process.returncode, 0, errors)
                         else:
                             process.kill()
@@ -496,14 +514,14 @@ class Faults(KvmTest):
                                     *(() if until else ("-S",))], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                    env={**os.environ, **environment})
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 60 * SLOW
             if until:
                 self.assertEqual(process.stdout.readline(), until)
             while not os.path.exists(stub) and time.monotonic() < deadline:
                 time.sleep(0.05)
             done = subprocess.run([gdb, "-nx", "-batch", *sum((["-ex", line] for line in ["set remotetimeout 60", f"target remote {stub}", *script]), [])],
                                   capture_output=True, text=True, timeout=200, check=False)
-            out, errors = process.communicate(timeout=60)
+            out, errors = process.communicate(timeout=60 * SLOW)
             values = re.findall(r"^\$\d+ = (.*)$", done.stdout, re.MULTILINE)
             return values, (process.returncode, out), done.stdout + done.stderr + errors
         finally:
@@ -564,7 +582,7 @@ class Faults(KvmTest):
             kaso.stdin.flush()
             time.sleep(1)  # both are in the kernel
             try:
-                said, _ = kaso.communicate('{"execute": "query-stats", "arguments": {"target": "vcpu"}, "id": 1}\n{"execute": "quit"}\n', timeout=60)
+                said, _ = kaso.communicate('{"execute": "query-stats", "arguments": {"target": "vcpu"}, "id": 1}\n{"execute": "quit"}\n', timeout=60 * SLOW)
             finally:
                 kaso.kill()
         answers = [answer["return"] for answer in map(json.loads, said.splitlines()) if answer.get("id") == 1]
