@@ -4,7 +4,8 @@
  * standard error. KVM_EINTR=1: each KVM_RUN but every third is interrupted. KVM_ABSENT=ERRNO: /dev/kvm does not open. KVM_SCALES: whether the
  * processor scales its time-stamp counter; the rate is told on standard error. KVM_WITHOUT=N: capability N is not there, and who uses it
  * nevertheless is told of on standard error; N 0 tells all that are asked for and there. KVM_AVX512=1: the kernel says that guests may have it.
- * KVM_COUNTS=1: it may be told to keep no performance counters, which is told on standard error.
+ * KVM_COUNTS=1: it may be told to keep no performance counters, which is told on standard error. KVM_API=N: its interface is of that
+ * version.
  */
 #define _GNU_SOURCE
 #include <cpuid.h>
@@ -218,6 +219,9 @@ int ioctl(int fd, unsigned long request, ...)
         if (lacks(request, argument)) {
             errno = ENOTTY;
             return -1;
+        }
+        if (request == KVM_GET_API_VERSION && number_of("KVM_API") > 0) {
+            return number_of("KVM_API");
         }
         if (request == KVM_CHECK_EXTENSION) {
             return check_extension(real(fd, request, argument), (long)argument);

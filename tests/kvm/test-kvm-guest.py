@@ -23,6 +23,7 @@ APPEND = "console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable mitigations=o
 IRQCHIPS = ("on", "split", "off")
 MEMTEST = "/boot/memtest86+ia32.bin"
 OVMF = "/usr/share/ovmf/OVMF.fd"
+ELF = os.path.join(ROOT, "build/boot/quick/amd64/linux")  # with a note that says where PVH begins
 GUEST = os.path.join(ROOT, "build/guest/amd64")  # scripts/make-guest makes it
 # A disk is written and compared; a file comes by TCP and goes back.
 DEVICES = """
@@ -133,9 +134,9 @@ class Cases:
     def bare(self, name, options, rom, *wanted):
         self.add(name, f"{BARE} -bios {rom} {options}", *wanted, files=[rom])
 
-    def linux(self, name, options, image, *wanted, files=(), plain=PLAIN):
-        self.add(name, f"{plain} -m 192 -serial stdio -kernel {KERNEL} -initrd {image} {options} -append '{APPEND}'", *wanted,
-                 "^sum 53d025127ae99ab79e8502aae2d9bea6", files=[KERNEL, image, *files], limit=300, status=0)
+    def linux(self, name, options, image, *wanted, files=(), plain=PLAIN, kernel=KERNEL):
+        self.add(name, f"{plain} -m 192 -serial stdio -kernel {kernel} -initrd {image} {options} -append '{APPEND}'", *wanted,
+                 "^sum 53d025127ae99ab79e8502aae2d9bea6", files=[kernel, image, *files], limit=300, status=0)
 
     def script(self, names):
         lines = [f"echo '== {name}'; ({typed}) | {os.path.abspath(KASO)} {options} 2>&1; s=$?; {after}; echo status $s"
@@ -198,6 +199,8 @@ def add_processors(cases):
             ("host,-svm,kvm-pv-eoi=off,kvm-steal-time=off", "^40000001.00 01007e9b", r"^80000001.00 \S+ \S+ \S{7}[0-3] "),
             ("host,l3-cache=off", r"^80000006.00 \S+ \S+ \S+ 00000000"),
             ("host,host-phys-bits-limit=38", r"^80000008.00 0000\w\w26"),
+            ("host,hv-relaxed,hv-no-nonarch-coresharing=on", r"^40000004.00 0004\w{4} "),
+            ("host,hv-relaxed", r"^40000004.00 0000\w{4} "),
             ("host,kvm-hint-dedicated=on", "^40000001.00 .* 00000001$"),
             ("host -overcommit cpu-pm=on", r"^00000001.00 \S+ \S+ \S{7}[89a-f] "),
             # Models: the vendor is the host's, and of the kernel's interfaces what there is everywhere.
@@ -303,6 +306,8 @@ def make_cases():
                         f"-drive if=none,id=d,format=raw,file={disk} -device e1000 -vga std", image,
                         f"^cpus {cpus} devices .*0x1237.*0x7000.*0x1111", "^clock kvm-clock", "kvm-clock: Using msrs",
                         *kernel_apic, files=[disk])
+        if os.path.exists(ELF):
+            cases.linux(f"pvh {irqchip}", f"{accel} -cpu host -smp 2", image, "^cpus 2 ", "^clock kvm-clock", kernel=ELF)
     add_processors(cases)
     add_loaders(cases, image)
     add_no_screen(cases)

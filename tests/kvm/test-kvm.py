@@ -248,6 +248,22 @@ class Options(KvmTest):
         self.assertEqual(got.returncode, 1)
         self.assertIn("KVM cannot scale it", got.stderr)
 
+    def test_words(self):
+        """Options that are taken, and those that are not, as they were written."""
+        image = rom("k.rom", SAYS_K)
+        for option, value in (("-accel", "kvm,device=/dev/kvm"), ("-accel", "kvm,notify-vmexit=run,notify-window=1000"), ("-accel", "kvm,notify-vmexit=disable"),
+                              ("-name", "x,debug-threads=off"), ("-cpu", "max,hv-relaxed,hv-no-nonarch-coresharing=auto"), ("-overcommit", "mem-lock=off")):
+            with self.subTest(value):
+                got = run(*(["-accel", "kvm"] if option != "-accel" else []), option, value, "-bios", image)
+                self.assertEqual((got.returncode, got.stdout), (DONE, "k"), got.stderr)
+        for option, value, words in (("-accel", "kvm,device=/dev/null", "'/dev/null' is no KVM"), ("-accel", "kvm,device=/dev/nobody", "cannot open '/dev/nobody'"),
+                                     ("-accel", "kvm,notify-vmexit=perhaps", "give one of run, internal-error, disable"),
+                                     ("-accel", "kvm,dirty-ring-size=1", "dirty-ring-size=1"), ("-name", "x,debug-threads=perhaps", "'perhaps' is no value for debug-threads"),
+                                     ("-overcommit", "mem-lock=perhaps", "give on, off or on-fault"), ("-cpu", "max,hv-no-nonarch-coresharing=perhaps", "perhaps")):
+            with self.subTest(value):
+                got = run(*(["-accel", "kvm"] if option != "-accel" else []), option, value, "-bios", image)
+                self.assertEqual(got.returncode, 1, got.stderr)
+                self.assertIn(words, got.stderr)
 
     def test_no_counters(self):
         """The kernel keeps no performance counters for guests, which do not see any: they would cost at each exit."""
@@ -594,6 +610,13 @@ class Faults(KvmTest):
             self.assertEqual((got.returncode, got.stdout), (DONE, "k"), got.stderr)
             self.assertIn(words, got.stderr)
             self.assertIn("trying the next", got.stderr)
+
+    def test_older(self):
+        """A kernel whose interface is another version's."""
+        for accel, status in ("kvm", 1), ("kvm:tcg", DONE):
+            got = run("-accel", accel, "-bios", rom("k.rom", SAYS_K), LD_PRELOAD=shim(), KVM_API="10")
+            self.assertEqual(got.returncode, status, got.stderr)
+            self.assertIn("'/dev/kvm' has version 10 of the interface, not 12; use -accel tcg", got.stderr)
 
 
 IRQCHIPS = ("on", "split", "off")
