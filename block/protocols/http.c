@@ -36,6 +36,9 @@ static struct {
     CURL_FUNCTIONS(LIBRARY_MEMBER)
 } curl_api;
 
+/* Both builds of the library, by what they encrypt with, have the same interface. */
+LIBRARY_FILLS(curl_api, CURL_FUNCTIONS, "libcurl-gnutls.so.4 libcurl.so.4", "libcurl3-gnutls");
+
 /* A connection and what it read last. */
 typedef struct {
     CURL *curl;
@@ -338,14 +341,11 @@ static bool take_options(BlockNode *node, HttpNode *http, GHashTable *options, G
     return true;
 }
 
-/* Main loop's thread. Both builds of the library, by what they encrypt with, have the same interface. */
 static bool load_library(GError **error)
 {
     enum { VERSION_LEAST = 0x075500 /* 7.85.0: knows which protocols to stay with */ };
-    static const char *const names[] = { CURL_FUNCTIONS(LIBRARY_NAME) NULL };
 
-    if (!library_load("libcurl-gnutls.so.4", "libcurl3-gnutls", names, &curl_api, NULL) &&
-        !library_load("libcurl.so.4", "libcurl3-gnutls or libcurl4", names, &curl_api, error)) {
+    if (!library_want(&curl_api_library, error)) {
         return false;
     }
     if (curl_api.curl_version_info(CURLVERSION_NOW)->version_num < VERSION_LEAST) {

@@ -5,6 +5,7 @@ that would start a program says why it cannot."""
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
 from harness import Kaso, Qmp
@@ -37,6 +38,7 @@ def run():
               "-device", "virtio-rng-pci", "-serial", "pty", machine="pc", paused=False) as kaso:
         qmp = Qmp(kaso.connect("qmp"))
         threads_are_in(kaso)
+        assert "ljmp" in hmp(qmp, "x /1i 0xfffffff0")
         disk = kaso.path("disk.qcow2")
         job = {"driver": "qcow2", "file": "protocol", "size": 1 << 20}
         qmp.command("blockdev-create", **{"job-id": "f", "options": {"driver": "file", "filename": disk, "size": 0}})
@@ -67,4 +69,16 @@ def run():
         kaso.finish()
 
 
+def in_an_empty_root():
+    """Libraries that are loaded when they are wanted are there, although their files cannot be seen."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.argv[1], "-M", "pc", "-m", "32M", "-nodefaults", "-display", "none", "-S", "-monitor", "stdio", "-chroot", folder]
+        done = subprocess.run(command, input="x /1i 0xfffffff0\nquit\n", check=False, timeout=60, capture_output=True, text=True)
+    if "-chroot: cannot change to" in done.stderr:
+        print("this user may not change the root")
+    else:
+        assert done.returncode == 0 and "ljmp" in done.stdout, done
+
+
 run()
+in_an_empty_root()
