@@ -17,7 +17,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache') / 'kaso-tidy'
 MONTH = 30 * 24 * 3600
-BATCH = 8
+BATCH = 64
 
 
 def file_digest(path, memo={}):
@@ -83,7 +83,7 @@ def remembered(key):
 
 
 def examine_all(tidy, build, found):
-    """What there is to say of each source that has something. A start of clang-tidy costs as much as a small file does."""
+    """What there is to say of each source that has something. A start of clang-tidy, which reads the whole compile database, costs as much as a file does."""
     texts = []
     for first in range(0, len(found), BATCH):
         batch = found[first:first + BATCH]
