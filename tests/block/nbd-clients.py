@@ -56,7 +56,7 @@ class Fixture:
 
     def stop(self, pid):
         os.kill(pid, 15)
-        for _ in range(500):
+        for _ in range(6000):
             try:
                 with open(f'/proc/{pid}/stat', encoding='ascii') as file:
                     ended = file.read().split()[2] == 'Z'
@@ -246,7 +246,7 @@ def test_qemu_nbd(f):
         f.stop(pid)
         theirs = subprocess.Popen([*qemu, '-k', f.socket, '-x', 'disk', '-t', '-e', '4', '-f', 'qcow2',
                                    *server, f.image])
-        for _ in range(500):
+        for _ in range(6000):
             if os.path.exists(f.socket):
                 break
             time.sleep(0.01)

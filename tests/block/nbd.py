@@ -17,7 +17,7 @@ import time
 
 def run(*command, status=0):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=60)
+                          timeout=300)
     if done.returncode != status:
         sys.exit('%s: status %d\n%s' % (' '.join(command), done.returncode, done.stdout))
     return done.stdout
@@ -26,7 +26,7 @@ def run(*command, status=0):
 class Server:
     def __init__(self, command, socket):
         self.process = subprocess.Popen(command)
-        for _ in range(500):
+        for _ in range(6000):
             if os.path.exists(socket):
                 return
             time.sleep(0.01)
@@ -34,7 +34,7 @@ class Server:
 
     def stop(self):
         self.process.terminate()
-        if self.process.wait(timeout=20) not in (0, -15):
+        if self.process.wait(timeout=120) not in (0, -15):
             sys.exit('server ended with status %d' % self.process.returncode)
 
 

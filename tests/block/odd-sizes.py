@@ -140,7 +140,7 @@ def protocols(size):
 
 
 def wait_for(path):
-    for _ in range(1000):
+    for _ in range(6000):
         if os.path.exists(path):
             return
         time.sleep(0.01)

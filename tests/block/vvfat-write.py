@@ -240,7 +240,7 @@ def refusals(rand):
 def through_nbd(rand):
     os.makedirs("r")
     server = subprocess.Popen([NBD, "-t", "-k", os.path.abspath("socket"), "-f", "raw", "fat:floppy:rw:r"])
-    for _ in range(200):
+    for _ in range(1200):
         if os.path.exists("socket"):
             break
         time.sleep(0.05)

@@ -8,11 +8,11 @@ import time
 class Monitor:
     """Commands and events of a running machine, through its unix socket."""
 
-    def __init__(self, path, timeout=30):
+    def __init__(self, path, timeout=120):
         self.events = []
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(timeout)
-        for _ in range(200):
+        for _ in range(2400):
             try:
                 self.socket.connect(path)
                 break

@@ -25,7 +25,7 @@ def set_size(rows, columns):
 
 def wait_for_size(guest, wanted):
     """The message is on its way for a moment."""
-    for _ in range(100):
+    for _ in range(600):
         _, size = guest.command("stty -F /dev/hvc0 size")
         if size == wanted:
             return

@@ -28,7 +28,7 @@ def tree(folder):
 
 
 def wait_for(folder, wanted):
-    for _ in range(200):
+    for _ in range(900):
         found = tree(folder)
         if found == wanted:
             return

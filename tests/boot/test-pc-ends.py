@@ -100,7 +100,7 @@ def panic_actions():
         monitor = Monitor(socket)
         monitor.run("cont")
         assert monitor.event("GUEST_PANICKED")["action"] == event
-        for _ in range(100):
+        for _ in range(1200):
             if monitor.run("query-status")["status"] == state:
                 break
             time.sleep(0.05)

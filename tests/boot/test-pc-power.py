@@ -18,7 +18,7 @@ if not os.path.exists(kernel):
 
 def wait_for(guest, command, wanted):
     """Until the command says so."""
-    for _ in range(60):
+    for _ in range(240):
         if guest.command(command)[1] == wanted:
             return
         time.sleep(0.5)

@@ -68,7 +68,7 @@ def check_tables(monitor, log):
 
 def wait_for(guest, command, wanted):
     """Until the command says so."""
-    for _ in range(120):
+    for _ in range(400):
         if guest.command(command)[1] == wanted:
             return
         time.sleep(0.5)

@@ -98,7 +98,7 @@ def check_plugged_ports(guest, folder, monitor):
     for turn in range(2):
         monitor.run("chardev-add", id="late", backend={"type": "file", "data": {"out": f"{folder}/late{turn}"}})
         monitor.run("device_add", driver="virtserialport", id="late", chardev="late", name="org.kaso.late")
-        for _ in range(60):
+        for _ in range(240):
             if "org.kaso.late" in ports_of(guest):
                 break
             time.sleep(0.5)
@@ -106,7 +106,7 @@ def check_plugged_ports(guest, folder, monitor):
         assert os.path.getsize(f"{folder}/late{turn}") == 100000
         monitor.run("device_del", id="late")
         assert monitor.event("DEVICE_DELETED")["device"] == "late"
-        for _ in range(60):
+        for _ in range(240):
             if "org.kaso.late" not in ports_of(guest):
                 break
             time.sleep(0.5)

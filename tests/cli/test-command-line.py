@@ -592,7 +592,7 @@ class CommandLine(unittest.TestCase):
     def test_signal_while_waiting(self):
         path = os.path.join(self.folder.name, 'serial')
         process = subprocess.Popen([KASO, *VIRT, '-serial', f'unix:{path},server=on,wait=on'], stderr=subprocess.PIPE)
-        for _ in range(100):
+        for _ in range(1200):
             if os.path.exists(path):
                 break
             time.sleep(0.05)
@@ -669,7 +669,7 @@ class CommandLine(unittest.TestCase):
             client.settimeout(60)
             while client.recv(4096):
                 pass
-        for _ in range(100):
+        for _ in range(600):
             if not os.path.exists(pid_file):
                 break
             time.sleep(0.1)

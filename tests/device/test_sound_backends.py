@@ -86,7 +86,7 @@ def start_server(folder):
         ['pulseaudio', '-n', '--daemonize=no', '--exit-idle-time=-1', '--use-pid-file=no', '--log-target=null',
          '-L', 'module-null-sink sink_name=null', '-L', f'module-native-protocol-unix socket={folder}/socket auth-anonymous=1'],
         env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(100):
+    for _ in range(600):
         if os.path.exists(f'{folder}/socket'):
             return server, environment
         time.sleep(0.1)
