@@ -31,6 +31,7 @@ enum {
     TCG_FETCH_BITS = 14,
     TCG_FILLED = 1024,
     TCG_EXECUTED_BITS = 1 << 14,
+    TCG_WRITTEN_BITS = 1 << 15,
     TCG_JUMP_BITS = 13,
     TCG_JUMP_CLASSES = 4,       /* of goto_ind's aux, at most */
     TCG_JUMP_FILLED = 1024,
@@ -128,6 +129,7 @@ struct TcgContext {
     uint64_t large_blocks[16];
     uint64_t huge_min, huge_max;
     uint64_t executed[TCG_EXECUTED_BITS / 64]; /* Bloom filter of pages that code was fetched from */
+    uint64_t written[TCG_WRITTEN_BITS / 64]; /* the same of the host's pages that write tags were given for */
     uint64_t fetch_global[(1 << TCG_FETCH_BITS) / 64]; /* of a filled fetch entry: its page is global */
     /* One table for each of the target's jump classes. Generated code's again. */
     TcgJumpEntry jump[];

@@ -118,6 +118,7 @@ void tlb_clear(TcgContext *context)
                 &context->fetch_filled);
     tcg_context_init_tables(context);
     memset(context->executed, 0, sizeof context->executed);
+    memset(context->written, 0, sizeof context->written);
     memset(context->large_blocks, 0, sizeof context->large_blocks);
     context->huge_min = UINT64_MAX;
     context->huge_max = 0;
@@ -228,6 +229,11 @@ static bool may_store_unseen(TcgVcpu *tv, const TcgWalkEntry *walk)
            memory_watch_tag(machine, (uint64_t)(walk->host - memory_ram_base(machine)));
 }
 
+static unsigned written_bit(const uint8_t *host)
+{
+    return (unsigned)((uintptr_t)host >> TCG_PAGE_BITS) & (TCG_WRITTEN_BITS - 1);
+}
+
 void tlb_fill(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, const TcgWalkEntry *walk,
               bool write)
 {
@@ -243,9 +249,13 @@ void tlb_fill(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, const TcgWa
     }
     entry->read = mapping->read ? page : tcg_tlb_no_tag(page);
     /* A write tag stands for reading, too: read-modify-writes compare only that. */
-    entry->write = write && mapping->read && mapping->write && may_store_unseen(tv, walk)
-                       ? page
-                       : tcg_tlb_no_tag(page);
+    entry->write = tcg_tlb_no_tag(page);
+    if (write && mapping->read && mapping->write && may_store_unseen(tv, walk)) {
+        unsigned bit = written_bit(walk->host);
+
+        context->written[bit / 64] |= BIT(bit % 64);
+        entry->write = page;
+    }
     entry->addend = (uintptr_t)walk->host - page;
     entry->info = page | (mapping->global ? INFO_GLOBAL : 0) | mapping->size_bits;
 }
@@ -351,13 +361,31 @@ static void drop_write(TcgTlbEntry *entry, const void *what)
     }
 }
 
+/* Whether a write tag may be there for any page of the range; of large ranges that is not asked. */
+static bool may_be_written(const TcgContext *context, const HostRange *range)
+{
+    const uint64_t few = 16 * TCG_PAGE_SIZE;
+
+    for (uint64_t at = 0; at < range->size && range->size <= few; at += TCG_PAGE_SIZE) {
+        unsigned bit = written_bit(range->first + at);
+
+        if (context->written[bit / 64] >> (bit % 64) & 1) {
+            return true;
+        }
+    }
+    return range->size > few;
+}
+
+/* Pages become code one by one, and each would be a walk through the tables of all contexts. */
 void tlb_drop_writes(TcgVcpu *tv, uint64_t ram_offset, uint64_t size)
 {
     const HostRange range = { memory_ram_base(tv->run->machine) + (ram_offset & TCG_PAGE_MASK),
                               size + (ram_offset & (TCG_PAGE_SIZE - 1)) };
 
     for (unsigned i = 0; i < tv->context_count; i++) {
-        each_filled(tv->contexts[i], drop_write, &range);
+        if (may_be_written(tv->contexts[i], &range)) {
+            each_filled(tv->contexts[i], drop_write, &range);
+        }
     }
 }
 
