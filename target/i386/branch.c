@@ -56,32 +56,31 @@ void x86_jmp_indirect(X86Translator *t)
     x86_jump_indirect(t, x86_read_zext(t, 0), IR_JUMP);
 }
 
-static void predict_return(X86Translator *t)
+static void push_return(X86Translator *t)
 {
+    unsigned bytes = t->insn.operand_bytes;
+    IrRef eip = x86_next_eip(t, bytes);
+
     ir_emit(t->unit, (IrOp){ .opcode = IR_OP_push_return, .imm = t->next });
+    x86_push(t, bytes, eip);
 }
 
 /* Checks of the target come before the push: nothing has happened when they fault. */
 X86(call_near, "E8", "Jz", "f64")
 void x86_call_near(X86Translator *t)
 {
-    unsigned bytes = t->insn.operand_bytes;
-
     x86_check_jump(t, t->insn.operands[0].imm);
-    x86_push(t, bytes, x86_next_eip(t, bytes));
-    predict_return(t);
+    push_return(t);
     x86_jump(t, t->insn.operands[0].imm);
 }
 
 X86(call_indirect, "FF /2", "Ev", "f64")
 void x86_call_indirect(X86Translator *t)
 {
-    unsigned bytes = t->insn.operand_bytes;
     IrRef target = x86_read_zext(t, 0);
 
     x86_check_target(t, target);
-    x86_push(t, bytes, x86_next_eip(t, bytes));
-    predict_return(t);
+    push_return(t);
     x86_jump_indirect(t, target, IR_CALL);
 }
 

@@ -32,7 +32,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     TcgVcpu *tv;
-    uint8_t *code_next, *records;
+    uint8_t *code_next, *cold_next, *records;
     bool needs_next = false;
 
     LLVMFuzzerInitialize(NULL, NULL);
@@ -49,10 +49,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     tcg_set_pc(&rig.cpu->tcg, RIG_RAM + CODE + (load_le16(data) & 0xffc));
     arm_update_controls(rig.cpu);
     code_next = tv->run->code_next;
+    cold_next = tv->run->cold_next;
     records = tv->run->records;
     translate_unit(tv, rig.ram + CODE, load_le16(data) & 0xffc, tv->target->mode(tv->env),
                    (uint64_t)(uintptr_t)(rig.ram + CODE + TCG_PAGE_SIZE), &needs_next);
     tv->run->code_next = code_next;
+    tv->run->cold_next = cold_next;
     tv->run->records = records;
     return 0;
 }

@@ -80,7 +80,8 @@ static void make_code(const IrUnit *unit)
     }
     if (backend && count <= LINKS) {
         memset(links, 0, sizeof links);
-        host_emit_unit(backend, unit, code + CODE_SIZE / 2, CODE_SIZE / 2, links, count, &made);
+        host_emit_unit(backend, unit, code + CODE_SIZE / 2, CODE_SIZE / 2, NULL, 0, links, count,
+                       &made);
     }
 }
 

@@ -51,7 +51,7 @@ static void set_mode(uint8_t mode, uint32_t cr0, uint32_t cr4)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    uint8_t *code_next, *records;
+    uint8_t *code_next, *cold_next, *records;
     bool needs_next = false;
     uint16_t offset;
     TcgVcpu *tv;
@@ -67,10 +67,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(rig.ram + CODE + offset, data + HEADER, MIN(size - HEADER, TCG_PAGE_SIZE));
     tcg_set_pc(&rig.cpu->tcg, CODE + offset);
     code_next = tv->run->code_next;
+    cold_next = tv->run->cold_next;
     records = tv->run->records;
     translate_unit(tv, rig.ram + CODE, offset, tv->target->mode(tv->env),
                    (uint64_t)(uintptr_t)(rig.ram + CODE + TCG_PAGE_SIZE), &needs_next);
     tv->run->code_next = code_next;
+    tv->run->cold_next = cold_next;
     tv->run->records = records;
     return 0;
 }

@@ -210,9 +210,9 @@ static IrRef make_unit(IrOp op)
 /* Not their bytes: there is padding. */
 static bool same_op(const IrOp *a, const IrOp *b)
 {
-    return a->opcode == b->opcode && a->type == b->type && a->esz == b->esz &&
-           a->cond == b->cond && a->var == b->var && a->sub == b->sub &&
-           memcmp(a->args, b->args, sizeof a->args) == 0 && a->imm == b->imm && a->aux == b->aux;
+    return a->opcode == b->opcode && a->type == b->type && a->esz == b->esz && a->cond == b->cond &&
+           a->var == b->var && a->sub == b->sub && memcmp(a->args, b->args, sizeof a->args) == 0 &&
+           a->imm == b->imm && a->aux == b->aux;
 }
 
 static void check_text(void)
@@ -265,7 +265,7 @@ static void check_value(const HostRuntime *runtime, IrValue *values)
         opt_run(unit);
     }
     g_assert_true(
-        host_emit_unit(backend, unit, code + CODE_SIZE / 2, CODE_SIZE / 2, NULL, 0, &out));
+        host_emit_unit(backend, unit, code + CODE_SIZE / 2, CODE_SIZE / 2, NULL, 0, NULL, 0, &out));
     actual.env.context = context;
     thunks.enter(&actual.env, out.entry);
     if (!is_same()) {

@@ -203,8 +203,8 @@ static void run_unit(Test *t)
         ir_interpret(&t->unit, env, &t->runtime);
         return;
     }
-    if (!host_emit_unit(t->backend, &t->unit, t->code_next, CODE_ROOM / 2, links, MAX_LINKS,
-                        &code)) {
+    if (!host_emit_unit(t->backend, &t->unit, t->code_next, CODE_ROOM / 2, NULL, 0, links,
+                        MAX_LINKS, &code)) {
         g_error("no room for the unit");
     }
     env->in_code = true;

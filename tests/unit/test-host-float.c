@@ -461,7 +461,7 @@ static bool run_case(HostBackend *backend, IrUnit *unit, const IrVar *vars, uint
 
     make_case(&current);
     make_unit(unit, vars, &current, &result_var);
-    if (!host_emit_unit(backend, unit, code, CODE_SIZE / 2, NULL, 0, &out)) {
+    if (!host_emit_unit(backend, unit, code, CODE_SIZE / 2, NULL, 0, NULL, 0, &out)) {
         printf("no code\n");
         return false;
     }

@@ -124,7 +124,7 @@ static uint8_t *emit_over(Fixture *f, uint16_t start, uint64_t next_page, const 
     unit->next_page = next_page;
     g_assert_true(ir_parse(unit, text, &error));
     g_assert_true(host_emit_unit(f->backend, unit, f->room, (size_t)(f->code + CODE_SIZE - f->room),
-                                 f->links[f->units++], 4, &f->last));
+                                 NULL, 0, f->links[f->units++], 4, &f->last));
     f->room += (f->last.size + 15) & ~(size_t)15;
     return f->last.entry;
 }
@@ -331,6 +331,36 @@ static void test_return(Fixture *f, gconstpointer data)
     g_assert_cmphex(seen.pc, ==, TCG_JUMP_EMPTY);
 }
 
+/* A return arrives in the unit behind the call, and is refused there when that unit has been killed since the call. */
+static void test_linked_return(Fixture *f, gconstpointer data)
+{
+    uint8_t *call = emit(f, 0x100, "push_return imm=0x104\ngoto imm=0x200\n");
+    uint8_t *callee = emit(f, 0x200, "%1 = get.i64 @x1\ngoto_ind %1 sub=2\n");
+    uint8_t *behind = emit(f, 0x104, COUNT_AND_LEAVE);
+    TcgLink *link = &f->links[0][0];
+
+    f->guest.x[1] = PAGE + 0x104;
+    f->guest.env.return_top = sizeof(TcgJumpEntry) * (TCG_RETURN_STACK - 1);
+    host_link(link, behind, HOST_PAGE);
+    run(f, call);
+    g_assert_cmpuint(f->guest.env.return_top, ==, 0);
+    run(f, callee);
+    g_assert_cmpuint(seen.indirects + seen.follows, ==, 0);
+    g_assert_cmpuint(f->guest.x[0], ==, 1);
+    g_assert_cmpuint(f->guest.env.return_top, ==, sizeof(TcgJumpEntry) * (TCG_RETURN_STACK - 1));
+    run(f, call);
+    host_unlink(link);
+    host_kill_unit(behind);
+    run(f, callee);
+    g_assert_cmpuint(seen.dispatches, ==, 1);
+    g_assert_cmphex(seen.pc, ==, PAGE + 0x104);
+    g_assert_cmpuint(f->guest.x[0], ==, 1);
+    run(f, call);
+    run(f, callee);
+    g_assert_cmpuint(seen.follows, ==, 1);
+    g_assert_cmphex(seen.pc, ==, PAGE + 0x104);
+}
+
 static void test_loop(Fixture *f, gconstpointer data)
 {
     uint8_t *a = emit(f, 0x100,
@@ -358,6 +388,7 @@ int main(int argc, char **argv)
         { "/host/two-pages", test_two_pages },
         { "/host/jump-cache", test_jump_cache },
         { "/host/return", test_return },
+        { "/host/linked-return", test_linked_return },
         { "/host/loop", test_loop },
     };
 

@@ -474,7 +474,8 @@ static bool run_one(Bench *b)
             return false;
         }
     }
-    if (!host_emit_unit(b->backend, b->unit, b->units, CODE_SIZE / 2, b->links, 2048, &out)) {
+    if (!host_emit_unit(b->backend, b->unit, b->units, CODE_SIZE / 2, b->code + CODE_SIZE / 4 * 3,
+                        CODE_SIZE / 4, b->links, 2048, &out)) {
         printf("no code for a unit of %u ops\n", b->unit->count);
         return false;
     }

@@ -27,7 +27,7 @@ struct TcgLink {
     uint8_t crosses_page;     /* the target is in another page: the jump is guarded (below) */
     uint8_t linked;
     uint8_t polls;            /* the jump has to lead to an entry, not to HostCode.body */
-    uint8_t *jump;            /* the 4-byte aligned rel32 that is patched atomically */
+    uint8_t *jump;            /* the 4-byte aligned rel32 that is patched atomically: a jump's, or that of the address a return is told */
     uint8_t *stub;            /* where the rel32 points when not linked */
     uint64_t *guard;          /* crosses_page: 8-byte aligned immediate with the expected host page; NULL: none */
     struct TcgLink *incoming_next; /* the run time's: other links to the same unit */
@@ -67,22 +67,26 @@ const char *host_backend_describe(const HostBackend *backend);
 size_t host_emit_thunks(HostBackend *backend, uint8_t *code, size_t room, HostThunks *thunks);
 
 typedef struct {
-    uint8_t *entry;           /* 16-byte aligned, within code */
+    uint8_t *entry;           /* aligned to 2 bytes at least, within code */
     uint8_t *body;            /* behind the entry's poll, for links that need none (TcgLink.polls) */
     size_t size;              /* bytes used from code */
-    size_t insn_size;         /* of these, the instructions; what slow paths and constants need follows */
+    size_t insn_size;         /* of these, the instructions that usually run */
+    size_t cold_size;         /* what slow paths and constants need */
+    size_t cold_insn_size;    /* of these, the instructions, which come first */
     unsigned link_count;
 } HostCode;
 
 /*
- * Emits unit at code (writable and executable at the same address). links: room for max_links; their
- * unit is set by the caller after. false: no room (code, links) – nothing is usable then.
+ * Emits unit at code, and at cold what slow paths and constants need (NULL: behind the code). Both are writable and executable at
+ * the same address, and within 2 GiB of the thunks. links: room for max_links; their
+ * unit is set by the caller after. false: no room (code, cold, links) – nothing is usable then.
  * Unit layout: a landing pad directly before the entry that leaves to the dispatcher with the unit's
  * own start pc and unit_refused, as an entry does that finds an exit request; the entry's first instruction is at least 2 bytes and aligned, so that
  * host_kill_unit can atomically overwrite it with a short jump to the pad.
  */
 bool host_emit_unit(HostBackend *backend, const IrUnit *unit, uint8_t *code, size_t room,
-                    TcgLink *links, unsigned max_links, HostCode *out);
+                    uint8_t *cold, size_t cold_room, TcgLink *links, unsigned max_links,
+                    HostCode *out);
 void host_kill_unit(uint8_t *entry);
 bool host_unit_is_dead(const uint8_t *entry);
 /* Points a link at a unit's entry or body (host_page: expected by a guarded link) or back at its stub. Atomic. */

@@ -54,15 +54,18 @@ void describe_guest_code(TcgVcpu *tv, const TcgCode *code, uint64_t pc, const Ir
     capstone.cs_close(&handle);
 }
 
-void describe_host_code(const uint8_t *code, size_t insn_size, size_t size)
+void describe_host_code(const HostCode *code, const uint8_t *start, const uint8_t *cold)
 {
     csh handle;
 
     if (!capstone_open(CS_ARCH_X86, CS_MODE_64, &handle, NULL)) {
         return;
     }
-    log_printf("OUT: %zu bytes, %zu of instructions\n", size, insn_size);
-    disassemble(handle, code, insn_size, (uintptr_t)code, 1);
+    log_printf("OUT: %zu bytes of instructions\n", code->insn_size);
+    disassemble(handle, start, code->insn_size, (uintptr_t)start, 1);
+    log_printf("SLOW PATHS: %zu bytes, %zu of instructions\n", code->cold_size,
+               code->cold_insn_size);
+    disassemble(handle, cold, code->cold_insn_size, (uintptr_t)cold, 1);
     capstone.cs_close(&handle);
 }
 
@@ -89,7 +92,8 @@ static void describe_vcpu(const TcgVcpu *tv, GString *out)
 void describe_run(Machine *machine, GString *out)
 {
     TcgRun *run = machine->accel_state;
-    uint64_t used = (uint64_t)(run->code_next - run->code), units = MAX(run->translated, 1);
+    uint64_t code = (uint64_t)(run->code_next - run->code);
+    uint64_t slow = (uint64_t)(run->cold_next - run->cold_start), units = MAX(run->translated, 1);
 
     if (run->interp) {
         g_string_append(out, "interpreter\n");
@@ -98,9 +102,9 @@ void describe_run(Machine *machine, GString *out)
                                host_backend_describe(run->backend));
         g_string_append_printf(out,
                                "code cache               %" PRIu64 " KiB code, %" PRIu64
-                               " KiB records of %" PRIu64 " MiB used\n",
-                               used / 1024, (uint64_t)(run->code_end - run->records) / 1024,
-                               run->cache_mib);
+                               " KiB slow paths, %" PRIu64 " KiB records of %" PRIu64 " MiB used\n",
+                               code / 1024, slow / 1024,
+                               (uint64_t)(run->code_end - run->records) / 1024, run->cache_mib);
     }
     g_string_append_printf(
         out, "units translated         %" PRIu64 " (%" PRIu64 " instructions, %.1f each)\n",
@@ -110,7 +114,7 @@ void describe_run(Machine *machine, GString *out)
                            (double)run->translated_us / (double)MAX(run->translated_insns, 1));
     if (!run->interp) {
         g_string_append_printf(out, "host bytes per guest     %.1f\n",
-                               (double)used / MAX(run->guest_bytes, 1));
+                               (double)(code + slow) / MAX(run->guest_bytes, 1));
     }
     g_string_append_printf(out, "links                    %" PRIu64 "\n", run->linked);
     g_string_append_printf(out, "units invalidated        %" PRIu64 "\n", run->invalidated_units);

@@ -42,12 +42,14 @@ void perfmap_add(TcgRun *run, const uint8_t *code, size_t size, const char *name
     }
 }
 
-void perfmap_add_unit(TcgRun *run, const uint8_t *code, size_t size, uint64_t pc)
+void perfmap_add_unit(TcgRun *run, const HostCode *code, uint64_t pc)
 {
     char name[32];
 
     if (run->perfmap) {
         g_snprintf(name, sizeof name, "guest-%" PRIx64, pc);
-        perfmap_add(run, code, size, name);
+        perfmap_add(run, run->code_next, code->size, name);
+        g_snprintf(name, sizeof name, "slow-%" PRIx64, pc);
+        perfmap_add(run, run->cold_next, code->cold_size, name);
     }
 }

@@ -153,8 +153,9 @@ struct TcgRun {
     HostRuntime runtime;
     HostBackend *backend;
     HostThunks thunks;
-    uint8_t *code, *code_start, *code_next, *code_end;
-    uint8_t *records;           /* lowest record of a unit, between code_next and code_end */
+    uint8_t *code, *code_start, *code_next; /* what usually runs, up to cold_start */
+    uint8_t *cold_start, *cold_next;        /* the slow paths of units */
+    uint8_t *records, *code_end;            /* lowest record of a unit, between cold_next and code_end */
     _Atomic(TcgUnit *) *hash;
     TcgSpan **pages;
     _Atomic uint64_t *granules; /* by RAM page: parts of 64 bytes that units were made of; coherent_code only */
@@ -182,7 +183,7 @@ static inline TcgVcpu *tcg_vcpu(TcgState *env)
 /* cache.c: translated code. */
 bool cache_init(TcgRun *run, GError **error);
 void cache_free(TcgRun *run);
-/* Bytes between host code and records. */
+/* Bytes that there are at least for each: code that usually runs, and slow paths with the unit's record. */
 size_t cache_room(const TcgRun *run);
 /* Zeroed memory for a unit's record, which lasts until the cache is flushed; size < cache_room. */
 void *cache_take(TcgRun *run, size_t size);
@@ -360,13 +361,13 @@ void cover_note(TcgVcpu *tv);
 /* describe.c */
 void describe_run(Machine *machine, GString *out);
 void describe_guest_code(TcgVcpu *tv, const TcgCode *code, uint64_t pc, const IrUnit *unit);
-void describe_host_code(const uint8_t *code, size_t insn_size, size_t size);
+void describe_host_code(const HostCode *code, const uint8_t *start, const uint8_t *cold);
 
 /* perfmap.c: names of translated code for perf, all of it nothing unless perfmap=on. */
 bool perfmap_open(TcgRun *run, GError **error);
 void perfmap_close(TcgRun *run);
 void perfmap_add(TcgRun *run, const uint8_t *code, size_t size, const char *name);
 /* A unit by the guest's address of its first instruction. */
-void perfmap_add_unit(TcgRun *run, const uint8_t *code, size_t size, uint64_t pc);
+void perfmap_add_unit(TcgRun *run, const HostCode *code, uint64_t pc);
 
 #endif

@@ -110,7 +110,7 @@ static bool tcg_init(Machine *machine, void *state, GError **error)
             return false;
         }
         run->code_next += host_emit_thunks(run->backend, run->code,
-                                           (size_t)(run->code_end - run->code), &run->thunks);
+                                           (size_t)(run->cold_start - run->code), &run->thunks);
         run->code_next = (uint8_t *)(((uintptr_t)run->code_next + 63) & ~(uintptr_t)63);
         run->code_start = run->code_next;
         perfmap_add(run, run->code, (size_t)(run->code_start - run->code), "thunks");

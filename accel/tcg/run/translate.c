@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/thread-sanitizer.h"
 
-enum { PLENTY_OF_ROOM = 1 << 20 }; /* more than any unit takes, with its record */
+enum { PLENTY_OF_ROOM = 1 << 19 }; /* more than any unit takes, with its record */
 
 static void log_ir(const char *title, const IrUnit *ir)
 {
@@ -141,8 +141,8 @@ static TcgUnit *make_host_code(TcgVcpu *tv, uint8_t *host_page)
     TcgUnit *unit = new_unit(run, host_page, link_count);
     HostCode code;
 
-    if (!host_emit_unit(run->backend, run->scratch, run->code_next, cache_room(run), unit->links,
-                        link_count, &code)) {
+    if (!host_emit_unit(run->backend, run->scratch, run->code_next, cache_room(run), run->cold_next,
+                        cache_room(run), unit->links, link_count, &code)) {
         run->records = records;
         return NULL;
     }
@@ -153,11 +153,11 @@ static TcgUnit *make_host_code(TcgVcpu *tv, uint8_t *host_page)
         unit->links[i].unit = unit;
     }
     if (log_enabled(LOG_OUT_ASM) && log_address_wanted(tv->env->pc_page + unit->span.start)) {
-        describe_host_code(run->code_next, code.insn_size, code.size);
+        describe_host_code(&code, run->code_next, run->cold_next);
     }
-    perfmap_add_unit(run, run->code_next, code.size,
-                     (tv->env->pc_page & TCG_PAGE_MASK) + unit->span.start);
-    run->code_next += (code.size + 15) & ~(size_t)15;
+    perfmap_add_unit(run, &code, (tv->env->pc_page & TCG_PAGE_MASK) + unit->span.start);
+    run->cold_next += code.cold_size;
+    run->code_next += code.size;
     TSAN_RELEASE(run->backend);
     return unit;
 }

@@ -10,7 +10,7 @@
 #include "accel/tcg/host/x86_64/emitter.h"
 #include "base/error.h"
 
-enum { PAD_SIZE = 16, ROOM_PER_OP = 4096, STUB_ROOM = 2048 };
+enum { PAD_SIZE = 5, ENTRY_ALIGNMENT = 8, ROOM_PER_OP = 4096, STUB_ROOM = 2048 };
 
 static const int8_t int_pins[] = { RBX, R12, R13, R14, R8, R9, R10, R11 };
 static const int8_t vector_pins[] = { XMM0 + 8,  XMM0 + 9,  XMM0 + 10, XMM0 + 11,
@@ -212,23 +212,22 @@ static void emit_stub(Emitter *e, ColdStub *stub)
     }
 }
 
-/* First those that are code, which may add more of them. Records follow, whose place is returned. */
-static const uint8_t *emit_stubs(Emitter *e)
-{
-    const uint8_t *records;
+typedef enum { STUBS_NEAR, STUBS_COLD, STUBS_RECORDS } StubPlace;
 
+/* What often runs stays with the code; the rest does not, so that it takes no room in the host's caches. */
+static StubPlace stub_place(StubKind kind)
+{
+    return kind == STUB_EXIT ? STUBS_NEAR : kind >= STUB_HELPER ? STUBS_COLD : STUBS_RECORDS;
+}
+
+/* Stubs that are code may add more of those that come later. */
+static void emit_stubs(Emitter *e, StubPlace place)
+{
     for (unsigned i = 0; i < e->stub_count && !e->failed; i++) {
-        if (e->stubs[i].kind >= STUB_HELPER) {
+        if (stub_place(e->stubs[i].kind) == place) {
             emit_stub(e, &e->stubs[i]);
         }
     }
-    records = e->a.p;
-    for (unsigned i = 0; i < e->stub_count && !e->failed; i++) {
-        if (e->stubs[i].kind < STUB_HELPER) {
-            emit_stub(e, &e->stubs[i]);
-        }
-    }
-    return records;
 }
 
 /* Points a user at an equal constant that is there already. */
@@ -284,22 +283,32 @@ static void begin_unit(Emitter *e, HostBackend *b, const IrUnit *unit)
     emitter_analyse(e);
 }
 
-/* The pad before the entry, where a killed unit's entry jumps to. */
+/* The pad before the entry, where a killed unit's entry jumps to: it refuses as the entry may. */
 static void emit_pad(Emitter *e, uint8_t *code)
 {
-    uint8_t *pad = code + (-(uintptr_t)code & 15);
+    e->entry = code + PAD_SIZE + (-((uintptr_t)code + PAD_SIZE) & (ENTRY_ALIGNMENT - 1));
+    e->a.p = e->entry - PAD_SIZE;
+    asm_jmp(&e->a);
+}
 
-    e->a.p = pad;
-    asm_store_imm(&e->a, 2, ENV(e, pc_offset), e->unit->start);
-    asm_jmp_to(&e->a, e->b->refuse);
-    asm_nops(&e->a, (size_t)(pad + PAD_SIZE - e->a.p));
-    e->entry = e->a.p;
+/* Everything that follows the code of a unit, at cold; *insns: the part of it that is instructions. */
+static size_t emit_cold_part(Emitter *e, uint8_t *cold, size_t room, size_t *insns)
+{
+    e->a.p = cold;
+    e->a.end = cold + room;
+    emit_stubs(e, STUBS_COLD);
+    *insns = (size_t)(e->a.p - cold);
+    emit_stubs(e, STUBS_RECORDS);
+    emit_constants(e);
+    return (size_t)(e->a.p - cold);
 }
 
 bool host_emit_unit(HostBackend *backend, const IrUnit *unit, uint8_t *code, size_t room,
-                    TcgLink *links, unsigned max_links, HostCode *out)
+                    uint8_t *cold, size_t cold_room, TcgLink *links, unsigned max_links,
+                    HostCode *out)
 {
-    const uint8_t *records;
+    size_t cold_size, cold_insns;
+    const uint8_t *end;
     Emitter *e;
     bool ok;
 
@@ -316,14 +325,18 @@ bool host_emit_unit(HostBackend *backend, const IrUnit *unit, uint8_t *code, siz
     begin_unit(e, backend, unit);
     emit_pad(e, code);
     emit_body(e);
-    records = emit_stubs(e);
-    emit_constants(e);
+    emit_stubs(e, STUBS_NEAR);
+    end = e->a.p;
+    cold_size = emit_cold_part(e, cold ? cold : e->a.p,
+                               cold ? cold_room : (size_t)(e->a.end - e->a.p), &cold_insns);
     ok = !e->failed && !e->a.full && e->done;
     if (ok) {
         *out = (HostCode){ .entry = e->entry,
                            .body = e->body,
-                           .size = (size_t)(e->a.p - code),
-                           .insn_size = (size_t)(records - code),
+                           .size = (size_t)(end - code) + (cold ? 0 : cold_size),
+                           .insn_size = (size_t)(end - code),
+                           .cold_size = cold_size,
+                           .cold_insn_size = cold_insns,
                            .link_count = e->link_count };
     }
     e = atomic_exchange(&backend->spare, e);

@@ -9,7 +9,9 @@
 
 G_STATIC_ASSERT(sizeof(TcgFetchEntry) == 16);
 G_STATIC_ASSERT(sizeof(TcgJumpEntry) == 16);
+/* The top is a byte, which wraps by itself. */
 G_STATIC_ASSERT(TCG_RETURN_STACK * sizeof(TcgJumpEntry) == 256);
+enum { OP_MOVZX8 = OP(PP_NONE, MAP_0F, 0xb6) };
 
 /* rax = env.pc_page + delta */
 static void emit_move_page(Emitter *e, int32_t delta)
@@ -40,11 +42,12 @@ static void align_displacement(Emitter *e, unsigned before, unsigned alignment)
  * Jumps unless the page `delta` behind the current one, whose address is left in rax, is mapped to what an immediate
  * says: an 8-byte aligned one, whose address is returned. rax, rcx, rdx and the host's flags are free.
  */
-static uint64_t *emit_page_guard(Emitter *e, int32_t delta, uint64_t host_page, uint8_t *fail[2])
+static uint64_t *emit_page_guard(Emitter *e, int32_t delta, uint64_t host_page, uint8_t **fail)
 {
     Assembler *a = &e->a;
     Mem entry = mem_index(R15, RCX, 0, offsetof(TcgContext, fetch));
     uint64_t *guard;
+    uint8_t *other;
 
     emit_move_page(e, delta);
     asm_mov(a, false, RCX, RAX);
@@ -52,7 +55,7 @@ static uint64_t *emit_page_guard(Emitter *e, int32_t delta, uint64_t host_page, 
     asm_group1_imm(a, false, G1_AND, RCX, ((1 << TCG_FETCH_BITS) - 1) << 4);
     entry.disp += (int32_t)offsetof(TcgFetchEntry, tag);
     asm_rm(a, OP_CMP, true, RAX, entry);
-    fail[0] = asm_jcc(a, CC_NE);
+    other = asm_jcc_short(a, CC_NE);
     align_displacement(e, 2, 8);
     asm_u8(a, 0x48); /* mov rdx, imm64 */
     asm_u8(a, 0xb8 | RDX);
@@ -61,7 +64,8 @@ static uint64_t *emit_page_guard(Emitter *e, int32_t delta, uint64_t host_page, 
     entry =
         mem_index(R15, RCX, 0, offsetof(TcgContext, fetch) + offsetof(TcgFetchEntry, host_page));
     asm_rm(a, OP_CMP, true, RDX, entry);
-    fail[1] = asm_jcc(a, CC_NE);
+    asm_patch_short(a, other);
+    *fail = asm_jcc(a, CC_NE);
     return guard;
 }
 
@@ -79,8 +83,9 @@ static void emit_limit(Emitter *e, ColdStub *stub)
 void emit_entry(Emitter *e)
 {
     ColdStub *stub = emitter_stub(e, STUB_REFUSE);
-    uint8_t *fail[2];
+    uint8_t *fail;
 
+    emitter_stub_jump(stub, e->entry - 4); /* the pad's */
     asm_group1_mem_imm(&e->a, false, G1_CMP, ENV(e, exit_request), 0);
     emitter_stub_jump(stub, asm_jcc(&e->a, CC_NE));
     if (e->b->runtime.limited) {
@@ -88,9 +93,8 @@ void emit_entry(Emitter *e)
     }
     e->body = e->unit->next_page || e->b->runtime.limited ? e->entry : e->a.p;
     if (e->unit->next_page) {
-        emit_page_guard(e, TCG_PAGE_SIZE, e->unit->next_page, fail);
-        emitter_stub_jump(stub, fail[0]);
-        emitter_stub_jump(stub, fail[1]);
+        emit_page_guard(e, TCG_PAGE_SIZE, e->unit->next_page, &fail);
+        emitter_stub_jump(stub, fail);
     }
 }
 
@@ -144,20 +148,19 @@ static void emit_guarded_jump(Emitter *e, TcgLink *link)
 {
     Assembler *a = &e->a;
     int32_t delta = link->target & ~(TCG_PAGE_SIZE - 1);
-    uint8_t *fail[2];
+    uint8_t *fail;
     ColdStub *stub;
 
-    link->guard = emit_page_guard(e, delta, 0, fail);
+    link->guard = emit_page_guard(e, delta, 0, &fail);
     asm_store(a, true, ENV(e, pc_page), RAX);
     align_displacement(e, 1, 4);
     link_stub(e, link, asm_jmp(a));
     stub = &e->stubs[e->stub_count - 1];
-    emitter_stub_jump(stub, fail[0]);
-    emitter_stub_jump(stub, fail[1]);
+    emitter_stub_jump(stub, fail);
 }
 
 /* Leaves to a page-relative pc; all variables are in their places. */
-static void emit_leave(Emitter *e, int64_t target, bool returned)
+static void emit_leave(Emitter *e, int64_t target)
 {
     TcgLink *link;
 
@@ -165,7 +168,7 @@ static void emit_leave(Emitter *e, int64_t target, bool returned)
         asm_jmp_to(&e->a, e->entry);
         return;
     }
-    link = new_link(e, target, returned);
+    link = new_link(e, target, false);
     if (link->crosses_page) {
         emit_guarded_jump(e, link);
     } else {
@@ -186,7 +189,7 @@ static void emit_exit_jump(Emitter *e, HostCondition c, int64_t target, ColdStub
         if (stub) {
             emitter_stub_jump(stub, asm_jmp(a));
         } else {
-            emit_leave(e, target, false);
+            emit_leave(e, target);
         }
         while (count) {
             asm_patch_short(a, jumps[--count]);
@@ -225,43 +228,14 @@ static int32_t return_class(const IrOp *op)
     return (int32_t)(op->aux & (TCG_JUMP_CLASSES - 1)) << 29;
 }
 
-static void emit_goto_indirect(Emitter *e, const IrOp *op)
+/* Goes where the jump cache says for the pc in rax. */
+static void emit_cached_jump(Emitter *e, const IrOp *op)
 {
     Assembler *a = &e->a;
-    ColdStub *stub;
     unsigned shift = e->b->runtime.jump_shift, scale = MIN(4 - shift, 3);
     size_t jump = offsetof(TcgContext, jump) + ((size_t)op->aux & (TCG_JUMP_CLASSES - 1)) *
                                                    sizeof(TcgJumpEntry) * (1u << TCG_JUMP_BITS);
 
-    emitter_write_back(e);
-    e->eflags = 0;
-    emitter_use_in(e, op->args[0], RAX);
-    if (is_one(e)) {
-        asm_mov(a, true, RSI, RAX);
-        asm_mov_imm(a, RDX, (uint64_t)op->aux & (TCG_JUMP_CLASSES - 1));
-        asm_jmp_to(a, e->b->indirect);
-        e->done = true;
-        return;
-    }
-    if (op->sub == IR_RETURN) {
-        uint8_t *other;
-
-        asm_load(a, false, RCX, ENV(e, return_top));
-        if (op->aux) {
-            asm_lea(a, true, RDX, mem(RAX, return_class(op)));
-        }
-        asm_rm(a, OP_CMP, true, op->aux ? RDX : RAX,
-               mem_index(R15, RCX, 0, offsetof(TcgContext, returns)));
-        other = asm_jcc_short(a, CC_NE);
-        asm_lea(a, false, RDX, mem(RCX, -(int)sizeof(TcgJumpEntry)));
-        asm_movzx8(a, RDX, RDX);
-        asm_store(a, false, ENV(e, return_top), RDX);
-        asm_group1_imm(a, true, G1_AND, RAX, ~(TCG_PAGE_SIZE - 1));
-        asm_store(a, true, ENV(e, pc_page), RAX);
-        asm_jmp_mem(a, mem_index(R15, RCX, 0,
-                                 offsetof(TcgContext, returns) + offsetof(TcgJumpEntry, code)));
-        asm_patch_short(a, other);
-    }
     /* tcg_jump_index << shift; the entry's 16 bytes are the scale's and, with shift 0, one more doubling. */
     asm_mov(a, false, RCX, RAX);
     asm_shift_imm(a, false, SHIFT_SHR, RCX, TCG_PAGE_BITS - shift);
@@ -271,39 +245,108 @@ static void emit_goto_indirect(Emitter *e, const IrOp *op)
         asm_rr(a, OP_ADD, false, RCX, RCX);
     }
     asm_rm(a, OP_CMP, true, RAX, mem_index(R15, RCX, scale, (int64_t)jump));
-    stub = emitter_stub(e, STUB_INDIRECT);
-    emitter_stub_jump(stub, asm_jcc(a, CC_NE));
+    emitter_stub_jump(emitter_stub(e, STUB_INDIRECT), asm_jcc(a, CC_NE));
     asm_group1_imm(a, true, G1_AND, RAX, ~(TCG_PAGE_SIZE - 1));
     asm_store(a, true, ENV(e, pc_page), RAX);
     asm_jmp_mem(a, mem_index(R15, RCX, scale, (int64_t)(jump + offsetof(TcgJumpEntry, code))));
+}
+
+/* To the pc in rax when the return stack expects it; else the jump cache is asked, in a stub. */
+static void emit_predicted_return(Emitter *e, const IrOp *op)
+{
+    Assembler *a = &e->a;
+
+    asm_rm(a, OP_MOVZX8, false, RCX, ENV(e, return_top));
+    asm_group1_imm_sized(a, 0, G1_SUB, RCX, sizeof(TcgJumpEntry));
+    if (op->aux) {
+        asm_lea(a, true, RDX, mem(RAX, return_class(op)));
+    }
+    asm_rm(a, OP_CMP, true, op->aux ? RDX : RAX,
+           mem_index(R15, RCX, 0, offsetof(TcgContext, returns)));
+    emitter_stub_jump(emitter_stub(e, STUB_OTHER_RETURN), asm_jcc(a, CC_NE));
+    asm_store_sized(a, 0, ENV(e, return_top), RCX);
+    asm_group1_imm(a, true, G1_AND, RAX, ~(TCG_PAGE_SIZE - 1));
+    asm_store(a, true, ENV(e, pc_page), RAX);
+    asm_jmp_mem(
+        a, mem_index(R15, RCX, 0, offsetof(TcgContext, returns) + offsetof(TcgJumpEntry, code)));
+}
+
+static void emit_goto_indirect(Emitter *e, const IrOp *op)
+{
+    Assembler *a = &e->a;
+
+    emitter_write_back(e);
+    e->eflags = 0;
+    emitter_use_in(e, op->args[0], RAX);
+    if (is_one(e)) {
+        asm_mov(a, true, RSI, RAX);
+        asm_mov_imm(a, RDX, (uint64_t)op->aux & (TCG_JUMP_CLASSES - 1));
+        asm_jmp_to(a, e->b->indirect);
+    } else if (op->sub == IR_RETURN) {
+        emit_predicted_return(e, op);
+    } else {
+        emit_cached_jump(e, op);
+    }
     e->done = true;
 }
 
-/* A return address beyond the page is not predicted: its mapping may change. */
+/* The pc of the return, which a call also stores or sets as a rule. */
+static int use_return_pc(Emitter *e, const IrOp *op)
+{
+    enum { NEAR_OPS = 4 };
+    int pc;
+
+    for (unsigned i = e->at - 1; i > 0 && i + NEAR_OPS >= e->at; i--) {
+        const IrOp *other = &e->unit->ops[i];
+
+        if (other->opcode == IR_OP_pc && other->imm == op->imm && emitter_needed(e, (IrRef)i)) {
+            return emitter_use(e, (IrRef)i);
+        }
+    }
+    pc = emitter_scratch(e);
+    asm_load(&e->a, true, pc, ENV(e, pc_page));
+    asm_lea(&e->a, true, pc, mem(pc, op->imm));
+    return pc;
+}
+
+/* reg = where a return to the page-relative pc arrives: the link's jump is the displacement of this instruction. */
+static void emit_return_link(Emitter *e, int reg, int64_t target)
+{
+    Assembler *a = &e->a;
+
+    align_displacement(e, 3, 4);
+    asm_rm(a, OP_LEA, true, reg, mem(RIP_BASE, 0));
+    if (is_own_start(e, target)) {
+        asm_patch_to(a, a->p - 4, e->entry);
+    } else {
+        link_stub(e, new_link(e, target, true), a->p - 4);
+    }
+}
+
+/* A return address beyond the page is not predicted: its mapping may change. The host's flags stay. */
 static void emit_push_return(Emitter *e, const IrOp *op)
 {
     Assembler *a = &e->a;
-    int top, value;
-    ColdStub *stub;
+    int top, scratch, pc;
 
     if (!in_page(op->imm) || is_one(e)) {
         return;
     }
+    pc = use_return_pc(e, op);
     top = emitter_scratch(e);
-    value = emitter_scratch(e);
-    asm_load(a, false, top, ENV(e, return_top));
-    asm_lea(a, false, top, mem(top, sizeof(TcgJumpEntry)));
-    asm_movzx8(a, top, top);
-    asm_store(a, false, ENV(e, return_top), top);
-    asm_load(a, true, value, ENV(e, pc_page));
-    asm_lea(a, true, value, mem(value, op->imm + return_class(op)));
-    asm_store(a, true, mem_index(R15, top, 0, offsetof(TcgContext, returns)), value);
-    asm_rm(a, OP_LEA, true, value, mem(RIP_BASE, 0));
-    stub = emitter_stub(e, STUB_RETURN);
-    emitter_stub_jump(stub, a->p - 4);
+    scratch = emitter_scratch(e);
+    asm_rm(a, OP_MOVZX8, false, top, ENV(e, return_top));
+    asm_lea(a, false, scratch, mem(top, sizeof(TcgJumpEntry)));
+    asm_store_sized(a, 0, ENV(e, return_top), scratch);
+    if (op->aux) {
+        asm_lea(a, true, scratch, mem(pc, return_class(op)));
+        pc = scratch;
+    }
+    asm_store(a, true, mem_index(R15, top, 0, offsetof(TcgContext, returns)), pc);
+    emit_return_link(e, scratch, op->imm);
     asm_store(a, true,
               mem_index(R15, top, 0, offsetof(TcgContext, returns) + offsetof(TcgJumpEntry, code)),
-              value);
+              scratch);
     e->locked = 0;
 }
 
@@ -334,7 +377,7 @@ void emit_control_op(Emitter *e, const IrOp *op)
         break;
     case IR_OP_goto:
         emitter_write_back(e);
-        emit_leave(e, op->imm, false);
+        emit_leave(e, op->imm);
         e->done = true;
         break;
     case IR_OP_goto_ind:
@@ -389,10 +432,10 @@ void emit_control_stub(Emitter *e, ColdStub *stub)
             emit_eflags_to_ax(e, stub->flags_kind, RCX);
             asm_store_sized(a, 1, emitter_home(e, e->b->flags_var), RAX);
         }
-        emit_leave(e, op->imm, false);
+        emit_leave(e, op->imm);
         break;
-    case STUB_RETURN:
-        emit_leave(e, op->imm, true);
+    case STUB_OTHER_RETURN:
+        emit_cached_jump(e, op);
         break;
     case STUB_INDIRECT:
         asm_mov(a, true, RSI, RAX);

@@ -110,7 +110,7 @@ typedef enum {
     STUB_EXIT,     /* write back, then leave by the link */
     STUB_LINK,     /* ask the run time where the link goes */
     STUB_REFUSE,   /* at the entry: an exit request, or the page behind is not what it was */
-    STUB_RETURN,   /* where a predicted return arrives */
+    STUB_OTHER_RETURN, /* a return that was not predicted */
     STUB_INDIRECT, /* jump-cache miss */
 } StubKind;
 
