@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/names.h"
+#include "machine/event-names.h"
 #include "machine/private.h"
 
 typedef struct {
@@ -159,6 +160,22 @@ const ExternalRegister *machine_find_external_register(Machine *machine, uint32_
             if (reg->encoding == encoding) {
                 *opaque = entry->opaque;
                 return reg;
+            }
+        }
+    }
+    return NULL;
+}
+
+const char *machine_external_register_name(Machine *machine, unsigned index)
+{
+    GArray *tables = machine->private->external_registers;
+
+    for (unsigned i = 0; tables && i < tables->len; i++) {
+        const ExternalRegister *reg = g_array_index(tables, ExternalRegisterTable, i).table;
+
+        for (; reg->name; reg++) {
+            if (index-- == 0) {
+                return reg->name;
             }
         }
     }

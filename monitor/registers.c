@@ -30,13 +30,14 @@ const TargetRegister *registers_find(const Target *target, const char *name)
 static bool read_task(Vcpu *vcpu, bool process, uint64_t *value, GError **error)
 {
     LinuxKernel *kernel = linux_kernel_find(vcpu->machine, error);
+    LinuxTaskFinder finder;
 
-    if (!kernel || !linux_tasks_known(kernel, error)) {
+    if (!kernel || !linux_task_finder(kernel, &finder, error)) {
         return false;
     }
     machine_exclusive_begin(vcpu->machine);
     vcpu_sync(vcpu, VCPU_SYNC_FROM_ACCELERATOR);
-    *value = (uint64_t)linux_task_number(vcpu, process);
+    *value = (uint64_t)linux_task_number(&finder, vcpu, process);
     machine_exclusive_end(vcpu->machine);
     return true;
 }

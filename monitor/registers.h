@@ -12,7 +12,7 @@
 
 /* By the target's name for it, or "sp", "fp" and "lr" where there is such a one; NULL. */
 const TargetRegister *registers_find(const Target *target, const char *name);
-/* The same, and "pc"; "pid" and "tid" of a guest's Linux (linux_task_number). Wider registers give their low 64 bits. */
+/* The same, and "pc"; "pid" and "tid" of a guest's Linux, -1 for none. Wider registers give their low 64 bits. */
 bool registers_read_number(Vcpu *vcpu, const char *name, uint64_t *value, GError **error);
 /* The low 64 bits; the others become 0. */
 bool registers_write_number(Vcpu *vcpu, const char *name, uint64_t value, GError **error);

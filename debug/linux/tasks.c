@@ -205,23 +205,123 @@ bool linux_task_registers(LinuxKernel *kernel, const LinuxTask *task, uint64_t *
  * x86: in the CPU's own data, at GS (32 bits: FS) while the kernel runs. In user mode, and at the kernel's first instructions, before SWAPGS, that
  * is the process's own.
  */
-static bool current_of_percpu(LinuxKernel *kernel, Vcpu *vcpu, uint64_t *address)
+static uint64_t current_of_x86(const LinuxTaskFinder *f, Vcpu *vcpu)
 {
     bool user = linux_register(vcpu, "cs") & 3;
-    bool narrow = kernel->arch == LINUX_I386;
+    bool narrow = f->kernel.arch == LINUX_I386;
     uint64_t base = linux_register(vcpu, narrow ? "fs_base" : "gs_base");
-    uint64_t offset;
+    uint64_t address = 0;
 
-    if (!narrow && (user || !linux_is_address(kernel, base))) {
+    if (!narrow && (user || !linux_is_address(&f->kernel, base))) {
         base = linux_register(vcpu, "kernel_gs_base");
     }
-    return !(narrow && user) &&
-           (linux_symbol(kernel, "current_task", &offset) ||
-            linux_symbol(kernel, "pcpu_hot", &offset)) &&
-           linux_read_word(kernel, narrow ? (uint32_t)(base + offset) : base + offset, address);
+    base += f->current;
+    if (f->current && !(narrow && user)) {
+        linux_read_word(&f->kernel, narrow ? (uint32_t)base : base, &address);
+    }
+    return address;
 }
 
-/* By the list of all, which wants the other vCPUs parked, too: what a kernel has that lacks the symbols of its data. */
+/*
+ * arm64: in SP_EL0 while the kernel runs. In user mode, and at the kernel's first instructions, that is the process's stack pointer, and the kernel
+ * itself takes its task from the CPU's own data, at TPIDR_EL1.
+ */
+static uint64_t current_of_arm64(const LinuxTaskFinder *f, Vcpu *vcpu)
+{
+    bool user = !(linux_register(vcpu, "cpsr") & 0xf);
+    uint64_t address = linux_register(vcpu, "sp_el0");
+
+    if (!user && linux_is_pointer(&f->kernel, address)) {
+        return address;
+    }
+    address = 0;
+    if (f->current) {
+        linux_read_word(&f->kernel, f->current + linux_register(vcpu, "tpidr_el1"), &address);
+    }
+    return address;
+}
+
+static uint64_t current_of(const LinuxTaskFinder *f, Vcpu *vcpu)
+{
+    uint64_t address =
+        f->kernel.arch == LINUX_ARM64 ? current_of_arm64(f, vcpu) : current_of_x86(f, vcpu);
+
+    return linux_is_address(&f->kernel, address) ? address : 0;
+}
+
+/*
+ * Of kernels whose kallsyms have only code: the address that the entry from user mode loads its task from, which it makes by ADRP and ADD to X28 before it
+ * writes that to SP_EL0.
+ */
+static uint64_t entry_task(const LinuxKernel *kernel)
+{
+    static const char *const entries[] = { "el0t_64_sync", "el0_sync" };
+    enum { WITHIN = 64, REGISTER = 28 };
+    const uint32_t to_sp_el0 = 0xd5184100 | REGISTER;
+    uint64_t start, base = 0, address = 0;
+    uint32_t code;
+
+    if (!linux_symbol(kernel, entries[0], &start) && !linux_symbol(kernel, entries[1], &start)) {
+        return 0;
+    }
+    for (uint64_t pc = start; pc < start + 4 * WITHIN && linux_read_u32(kernel, pc, &code);
+         pc += 4) {
+        if ((code & 0x9f00001f) == (0x90000000 | REGISTER)) { /* ADRP */
+            uint64_t page = bits_extract(code, 5, 19) << 2 | bits_extract(code, 29, 2);
+
+            base = (pc & ~UINT64_C(0xfff)) + (bits_sign_extend(page, 21) << 12);
+        } else if ((code & 0xffc003ff) == (0x91000000 | REGISTER << 5 | REGISTER)) { /* ADD */
+            address = base + bits_extract(code, 10, 12);
+        } else if (code == to_sp_el0) {
+            return linux_is_pointer(kernel, address) ? address : 0;
+        }
+    }
+    return 0;
+}
+
+static void set_finder(LinuxKernel *kernel, const Layout *l, LinuxTaskFinder *f)
+{
+    static const char *const names[] = { "current_task", "pcpu_hot" };
+
+    *f = (LinuxTaskFinder){ .kernel = *kernel, .pid = l->pid, .tgid = l->tgid };
+    f->kernel.banner = NULL;
+    f->kernel.types = NULL;
+    f->kernel.modules = NULL;
+    if (kernel->arch == LINUX_ARM64) {
+        if (!linux_symbol(kernel, "__entry_task", &f->current)) {
+            f->current = entry_task(kernel);
+        }
+        return;
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(names) && !f->current; i++) {
+        linux_symbol(kernel, names[i], &f->current);
+    }
+}
+
+bool linux_task_finder(LinuxKernel *kernel, LinuxTaskFinder *finder, GError **error)
+{
+    Layout l;
+
+    *finder = (LinuxTaskFinder){ 0 };
+    if (!get_layout(kernel, &l, error)) {
+        return false;
+    }
+    set_finder(kernel, &l, finder);
+    return finder->current || error_fail(error, KASO_ERROR_UNSUPPORTED,
+                                         "where this kernel keeps who runs on a CPU is not known: "
+                                         "its kallsyms lack its data");
+}
+
+int64_t linux_task_number(const LinuxTaskFinder *finder, Vcpu *vcpu, bool process)
+{
+    uint64_t address = finder->current ? current_of(finder, vcpu) : 0;
+    uint64_t member = address + (process ? finder->tgid : finder->pid);
+    uint32_t number;
+
+    return address && linux_read_u32(&finder->kernel, member, &number) ? (int64_t)number : -1;
+}
+
+/* By the list of all: what a kernel has whose kallsyms lack its data. */
 static uint64_t current_of_list(LinuxKernel *kernel, const Vcpu *vcpu)
 {
     g_autoptr(GArray) list = linux_tasks(kernel, NULL);
@@ -236,55 +336,19 @@ static uint64_t current_of_list(LinuxKernel *kernel, const Vcpu *vcpu)
     return 0;
 }
 
-/*
- * arm64: in SP_EL0 while the kernel runs. In user mode, and at the kernel's first instructions, that is the process's stack pointer, and the kernel
- * itself takes its task from the CPU's own data, at TPIDR_EL1.
- */
-static uint64_t current_of_arm64(LinuxKernel *kernel, Vcpu *vcpu)
-{
-    bool user = !(linux_register(vcpu, "cpsr") & 0xf);
-    uint64_t address = linux_register(vcpu, "sp_el0"), offset;
-
-    if (!user && linux_is_pointer(kernel, address)) {
-        return address;
-    }
-    address = 0;
-    if (linux_symbol(kernel, "__entry_task", &offset)) {
-        linux_read_word(kernel, offset + linux_register(vcpu, "tpidr_el1"), &address);
-    }
-    return address ? address : current_of_list(kernel, vcpu);
-}
-
-bool linux_tasks_known(LinuxKernel *kernel, GError **error)
-{
-    Layout l;
-
-    return get_layout(kernel, &l, error);
-}
-
 bool linux_task_current(LinuxKernel *kernel, Vcpu *vcpu, LinuxTask *task)
 {
-    uint64_t address = 0;
+    LinuxTaskFinder finder;
+    uint64_t address;
     Layout l;
 
     if (!get_layout(kernel, &l, NULL)) {
         return false;
     }
-    if (kernel->arch == LINUX_ARM64) {
-        address = current_of_arm64(kernel, vcpu);
-    } else {
-        current_of_percpu(kernel, vcpu, &address);
+    set_finder(kernel, &l, &finder);
+    address = current_of(&finder, vcpu);
+    if (!address && kernel->arch == LINUX_ARM64) {
+        address = current_of_list(kernel, vcpu);
     }
-    return linux_is_address(kernel, address) && read_task(kernel, &l, address, task);
-}
-
-int64_t linux_task_number(Vcpu *vcpu, bool process)
-{
-    LinuxKernel *kernel = linux_kernel_known(vcpu->machine);
-    LinuxTask task;
-
-    if (!kernel || !linux_task_current(kernel, vcpu, &task)) {
-        return -1;
-    }
-    return process ? task.tgid : task.pid;
+    return address && read_task(kernel, &l, address, task);
 }

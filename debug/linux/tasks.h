@@ -24,11 +24,18 @@ char linux_task_letter(const LinuxTask *task);
 /* The registers with which a task that does not run will go on: pc (0: not known), frame pointer and stack pointer. */
 bool linux_task_registers(LinuxKernel *kernel, const LinuxTask *task, uint64_t *pc, uint64_t *fp,
                           uint64_t *sp);
-/* Whether the kernel's types tell how its tasks are laid out. */
-bool linux_tasks_known(LinuxKernel *kernel, GError **error);
-/* The task that a vCPU runs now, if that is known. On the vCPU's thread the others may run meanwhile. */
+/* The task that a vCPU runs now, if that is known. */
 bool linux_task_current(LinuxKernel *kernel, Vcpu *vcpu, LinuxTask *task);
-/* The number of its process, or its own, in the kernel that was found last; -1: there is none. */
-int64_t linux_task_number(Vcpu *vcpu, bool process);
+
+/* What it takes to tell who runs while it runs. It owns nothing, and is of the kernel that there was when it was made. */
+typedef struct {
+    LinuxKernel kernel; /* what linux_read looks at */
+    uint64_t current;   /* where the task is in the CPU's own data; 0: nobody is known */
+    uint64_t pid, tgid; /* offsets in task_struct */
+} LinuxTaskFinder;
+
+bool linux_task_finder(LinuxKernel *kernel, LinuxTaskFinder *finder, GError **error);
+/* The number of the process or of the thread; -1: there is none. On the vCPU's thread, without the lock, or while it is parked. */
+int64_t linux_task_number(const LinuxTaskFinder *finder, Vcpu *vcpu, bool process);
 
 #endif

@@ -336,6 +336,7 @@ static void symbols_changed(void *opaque)
         Breakpoint *breakpoint = g_ptr_array_index(debugger->breakpoints, i);
         const char *location = breakpoint->request.location;
 
+        condition_symbols_changed(breakpoint->condition, debugger->machine);
         if (breakpoint->enabled && breakpoint->request.access &&
             location_depends_on_symbols(location)) {
             remove_places(breakpoint);

@@ -48,6 +48,8 @@ struct Condition {
     char *text;
     GArray *code;     /* Instruction */
     GPtrArray *typed; /* char *: what typed.h evaluates */
+    bool tasks;       /* it has $pid or $tid */
+    LinuxTaskFinder finder;
 };
 
 typedef struct {
@@ -55,6 +57,8 @@ typedef struct {
     Vcpu *vcpu;
     GArray *code;
     GPtrArray *typed;
+    bool tasks;
+    LinuxTaskFinder finder;
     unsigned depth;
     GError **error;
 } Compiler;
@@ -129,13 +133,14 @@ static char *take_name(Compiler *c, const char *also)
     return g_strndup(start, (gsize)(c->text - start));
 }
 
-/* $pid or $tid. What they are found by is looked for now: where they are judged there is no time for it. */
+/* $pid or $tid */
 static bool compile_task(Compiler *c, Op op)
 {
     LinuxKernel *kernel = linux_kernel_find(c->vcpu->machine, c->error);
 
     emit(c, op, 0);
-    return kernel && linux_tasks_known(kernel, c->error);
+    c->tasks = true;
+    return kernel && linux_task_finder(kernel, &c->finder, c->error);
 }
 
 static bool compile_register(Compiler *c)
@@ -460,8 +465,23 @@ Condition *condition_compile(const char *text, Vcpu *vcpu, GError **error)
         return NULL;
     }
     condition = g_new(Condition, 1);
-    *condition = (Condition){ g_strstrip(g_strdup(text)), c.code, c.typed };
+    *condition = (Condition){ g_strstrip(g_strdup(text)), c.code, c.typed, c.tasks, c.finder };
     return condition;
+}
+
+void condition_symbols_changed(Condition *condition, Machine *machine)
+{
+    LinuxKernel *kernel = condition && condition->tasks ? linux_kernel_known(machine) : NULL;
+    LinuxTaskFinder finder = { 0 };
+
+    if (kernel) {
+        linux_task_finder(kernel, &finder, NULL);
+    }
+    if (condition && condition->tasks) {
+        machine_exclusive_begin(machine);
+        condition->finder = finder;
+        machine_exclusive_end(machine);
+    }
 }
 
 void condition_free(Condition *condition)
@@ -605,21 +625,6 @@ static bool push_typed(Evaluation *e, const char *text)
     return true;
 }
 
-static int64_t number_of_task(Vcpu *vcpu, bool process)
-{
-    bool ours = machine_lock_held(vcpu->machine);
-    int64_t number;
-
-    if (!ours) {
-        machine_lock(vcpu->machine);
-    }
-    number = linux_task_number(vcpu, process);
-    if (!ours) {
-        machine_unlock(vcpu->machine);
-    }
-    return number;
-}
-
 static int64_t operand(const Evaluation *e, const Instruction *i)
 {
     switch (i->op) {
@@ -637,7 +642,7 @@ static int64_t operand(const Evaluation *e, const Instruction *i)
         return e->vcpu->index;
     case OP_PROCESS:
     case OP_THREAD:
-        return number_of_task(e->vcpu, i->op == OP_PROCESS);
+        return linux_task_number(&e->condition->finder, e->vcpu, i->op == OP_PROCESS);
     default:
         return i->number;
     }

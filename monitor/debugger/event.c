@@ -232,6 +232,7 @@ bool event_set(Breakpoint *breakpoint, Vcpu *vcpu, bool on, GError **error)
     Debugger *debugger = breakpoint->debugger;
 
     if (on && (!debug_can_tell(debugger->machine, breakpoint->request.event, error) ||
+               !event_may_come(&breakpoint->request, vcpu, error) ||
                !event_source_set(breakpoint, vcpu, error))) {
         return false;
     }

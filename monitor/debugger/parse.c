@@ -89,7 +89,7 @@ bool breakpoint_parse(const char *text, BreakpointRequest *request, char **copy,
     g_strlcpy(line, text, size);
     g_strchug(line);
     g_strlcpy(location, line, size);
-    is_event = g_str_has_prefix(line, "on ");
+    is_event = g_str_has_prefix(line, "on ") || !strcmp(line, "on");
     if (g_str_has_prefix(line, "on console ") || g_str_has_prefix(line, "on log ")) {
         quoted = take_quoted(line, "/\"");
     } else if (g_str_has_prefix(line, "on picture ")) {
@@ -106,7 +106,7 @@ bool breakpoint_parse(const char *text, BreakpointRequest *request, char **copy,
     request->location = location;
     if (is_event) {
         request->access = 0;
-        g_strlcpy(words, line + strlen("on "), size);
+        g_strlcpy(words, line + strlen(line[2] ? "on " : "on"), size);
         return event_parse(words, quoted ? words + size : NULL, request, error);
     }
     if (!*request->location || !request->size) {

@@ -147,6 +147,9 @@ void event_describe(GString *text, const DebugEvent *event, const char *line);
 /* The name of a kind as "on" takes it, "" for a device's register. */
 const char *event_kind_name(DebugEventKind kind);
 
+/* event-names.c: false, with an error: no such event can come on this machine. */
+bool event_may_come(const BreakpointRequest *request, Vcpu *vcpu, GError **error);
+
 /* event-source.c: what has to be set up for some kinds. */
 bool event_source_set(Breakpoint *breakpoint, Vcpu *vcpu, GError **error);
 void event_source_clear(Breakpoint *breakpoint);

@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "base/log.h"
 #include "machine/debug.h"
+#include "machine/event-names.h"
 #include "target/arm/mmu.h"
 #include "target/arm/sysregs.h"
 
@@ -52,6 +53,16 @@ void arm_set_el(ArmCpu *cpu, bool el1, bool spsel)
         arm_pmu_level_change_end(cpu);
     }
 }
+
+static const char *level_name(unsigned index)
+{
+    static const char *const names[] = { "el0", "el1", NULL };
+
+    return names[index];
+}
+
+static const EventNames level_names = { DEBUG_MODE, { "aarch64" }, level_name, 1 };
+EVENT_NAMES(level_names);
 
 /* EL0t, EL1t and EL1h are the modes that exist. */
 static bool mode_is_legal(uint32_t spsr)
@@ -117,6 +128,25 @@ static const char *const class_names[64] = {
     [ARM_EC_WATCHPOINT] = "watchpoint",
     [ARM_EC_BRK] = "brk",
 };
+
+static const char *class_name(unsigned index)
+{
+    return index >= ARRAY_SIZE(class_names) ? NULL : class_names[index] ? class_names[index] : "";
+}
+
+static const char *interrupt_name(unsigned index)
+{
+    static const char *const names[] = { "irq", "fiq", NULL };
+
+    return names[index];
+}
+
+static const EventNames class_event_names = {
+    DEBUG_EXCEPTION, { "aarch64" }, class_name, ARRAY_SIZE(class_names)
+};
+EVENT_NAMES(class_event_names);
+static const EventNames interrupt_names = { DEBUG_INTERRUPT, { "aarch64" }, interrupt_name, 2 };
+EVENT_NAMES(interrupt_names);
 
 static void report_exception(ArmCpu *cpu, unsigned vector)
 {

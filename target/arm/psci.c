@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "machine/debug.h"
+#include "machine/event-names.h"
 #include "target/arm/exception.h"
 #include "target/arm/sysregs.h"
 
@@ -198,3 +199,6 @@ void arm_psci_call(ArmCpu *cpu)
     }
     cpu->x[0] = (uint64_t)call(cpu, function);
 }
+
+static const EventNames call_names = { DEBUG_FIRMWARE_CALL, { "aarch64" }, NULL, 0 };
+EVENT_NAMES(call_names);

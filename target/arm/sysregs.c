@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Finding, reading, writing and resetting system registers by their tables. */
 #include "target/arm/sysregs.h"
+#include "machine/event-names.h"
 
 static const ArmSysreg *const tables[] = { arm_sysregs_id, arm_sysregs_memory, arm_sysregs_timer,
                                            arm_sysregs_debug, arm_sysregs_pmu };
@@ -18,6 +19,22 @@ const ArmSysreg *arm_sysreg_find(const ArmCpu *cpu, uint32_t encoding)
     }
     return NULL;
 }
+
+/* Of the tables, in their order. */
+static const char *nth_register(unsigned index)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+        for (const ArmSysreg *reg = tables[i]; reg->name; reg++) {
+            if (index-- == 0) {
+                return reg->name;
+            }
+        }
+    }
+    return NULL;
+}
+
+static const EventNames register_names = { DEBUG_REGISTER, { "aarch64" }, nth_register, 1 };
+EVENT_NAMES(register_names);
 
 static uint64_t *field_of(ArmCpu *cpu, const ArmSysreg *reg)
 {

@@ -4,6 +4,7 @@
 
 #include "accel/tcg/ir/flags.h"
 #include "machine/debug.h"
+#include "machine/event-names.h"
 #include "target/i386/exception.h"
 #include "target/i386/mmu.h"
 #include "target/i386/svm.h"
@@ -103,6 +104,18 @@ static uint64_t control_mode(const X86Cpu *cpu)
            if_set(cpu->smm, X86_MODE_SMM) |
            if_set((cpu->mxcsr & 0x1f80) != 0x1f80, X86_MODE_SSE_TRAPS);
 }
+
+static const char *nth_mode(unsigned index)
+{
+    static const char *const names[] = {
+        "real", "protected", "v86", "compatibility", "long", NULL
+    };
+
+    return names[index];
+}
+
+static const EventNames mode_names = { DEBUG_MODE, { "x86_64", "i386" }, nth_mode, 1 };
+EVENT_NAMES(mode_names);
 
 static const char *mode_name(uint64_t mode)
 {

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "machine/debug.h"
+#include "machine/event-names.h"
 #include "target/i386/control.h"
 #include "target/i386/mmu.h"
 #include "target/i386/segment.h"
@@ -385,6 +386,27 @@ static const char *const vector_names[32] = {
     [X86_NP] = "np", [X86_SS_FAULT] = "ss", [X86_GP] = "gp",   [X86_PF] = "pf", [X86_MF] = "mf",
     [X86_AC] = "ac", [X86_XM] = "xm",
 };
+
+static const char *exception_name(unsigned index)
+{
+    return index >= ARRAY_SIZE(vector_names) ? NULL
+           : vector_names[index]             ? vector_names[index]
+                                             : "";
+}
+
+static const char *interrupt_name(unsigned index)
+{
+    return index ? NULL : vector_names[X86_NMI];
+}
+
+static const EventNames exception_names = {
+    DEBUG_EXCEPTION, { "x86_64", "i386" }, exception_name, 256
+};
+EVENT_NAMES(exception_names);
+static const EventNames interrupt_names = {
+    DEBUG_INTERRUPT, { "x86_64", "i386" }, interrupt_name, 256
+};
+EVENT_NAMES(interrupt_names);
 
 /* With the pc of the handler, or of what the delivery ended in; from: where it was taken, linear. */
 static void report_event(const Event *e, uint64_t from)

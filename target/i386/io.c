@@ -3,6 +3,7 @@
 #include "target/i386/io.h"
 
 #include "machine/debug.h"
+#include "machine/event-names.h"
 
 static MemoryAttributes attributes(const X86Cpu *cpu)
 {
@@ -36,3 +37,6 @@ void x86_io_write(X86Cpu *cpu, uint16_t port, uint32_t value, unsigned bytes)
     address_space_write(&cpu->vcpu.machine->io_space, port, value & bits_mask(8 * bytes), bytes,
                         attributes(cpu));
 }
+
+static const EventNames port_names = { DEBUG_PORT, { "x86_64", "i386" }, NULL, 65536 };
+EVENT_NAMES(port_names);

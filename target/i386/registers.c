@@ -8,6 +8,7 @@
 #include "target/i386/registers.h"
 
 #include "base/bits.h"
+#include "machine/event-names.h"
 #include "target/i386/control.h"
 #include "target/i386/mmu.h"
 #include "target/i386/x87.h"
@@ -447,3 +448,13 @@ void x86_state_loaded(Vcpu *vcpu)
     x86_update_context(cpu);
     x86_request_exit(cpu);
 }
+
+static const char *msr_name(unsigned index)
+{
+    const TargetRegister *reg = &x86_64_registers[index];
+
+    return reg->accelerator_id ? reg->name : reg->name ? "" : NULL;
+}
+
+static const EventNames msr_names = { DEBUG_REGISTER, { "x86_64", "i386" }, msr_name, 0 };
+EVENT_NAMES(msr_names);

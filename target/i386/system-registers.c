@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Instructions that read and write control, debug and model-specific registers. */
 #include "machine/debug.h"
+#include "machine/event-names.h"
 #include "target/i386/control.h"
 #include "target/i386/exception.h"
 #include "target/i386/mmu.h"
@@ -11,6 +12,16 @@
 
 static const char *const control_names[] = { "cr0", "cr1", "cr2", "cr3", "cr4",
                                              "cr5", "cr6", "cr7", "cr8" };
+
+static const char *control_name(unsigned index)
+{
+    return index < ARRAY_SIZE(control_names) ? control_names[index] : NULL;
+}
+
+static const EventNames control_event_names = {
+    DEBUG_REGISTER, { "x86_64", "i386" }, control_name, 0
+};
+EVENT_NAMES(control_event_names);
 
 static void report_register(X86Cpu *cpu, bool write, const char *name, uint64_t number,
                             uint64_t value)
@@ -239,7 +250,7 @@ static void report_msr(X86Cpu *cpu, bool write, uint32_t index, uint64_t value)
     const char *name = NULL;
 
     for (const TargetRegister *reg = cpu->vcpu.target->registers; reg->name && !name; reg++) {
-        name = reg->accelerator_id == index ? reg->name : NULL;
+        name = index && reg->accelerator_id == index ? reg->name : NULL;
     }
     report_register(cpu, write, name, index, value);
 }

@@ -64,6 +64,41 @@ def check_bad_input(kaso):
     assert 'nobody can wait here' in answer['return'], answer
 
 
+# What can never come: (line, why), on a PC and on virt.
+NEVER = {
+    'x86_64': [
+        ('break on', "'' is no event"), ('tbreak on', "'' is no event"), ('break on exception zz', "'zz' is no exception of x86_64; there are de, db"),
+        ('break on exception 300', '300 is no exception of x86_64; the last number is 255'), ('break on interrupt 999', 'no interrupt'),
+        ('break on mode el1', "'el1' is no mode of x86_64; there are real, protected"), ('trace on register CR9', 'no register'),
+        ('break on register sctlr_el1', 'no register'), ('break on port 70000', 'no port'), ('break on port com1', 'give its number'),
+        ('break on psci', "no event 'psci'"), ('break on nothing.X', "no device has a register 'nothing.X'"),
+        ('break on pl011.UARTC', "did you mean 'pl011.UARTCR'"), ('break on dma zz', "no device has the type or the id 'zz'"),
+        ('break on console zz /a/', "no console 'zz'; there are debug"), ('wait-for on exception zz', 'no exception')],
+    'aarch64': [
+        ('break on exception pf', "'pf' is no exception of aarch64"), ('break on exception 64', 'the last number is 63'),
+        ('break on interrupt 33', 'no interrupt'), ('break on mode long', 'there are el0, el1'), ('break on port', "no event 'port'"), ('break on register 5', 'give its name'),
+        ('break on register sctrl_el1', "did you mean 'sctlr_el1'"), ('break on pl011.UARTXX', 'no device has a register')],
+}
+EVER = {
+    'x86_64': ['exception pf', 'exception PF', 'exception 200', 'interrupt nmi', 'interrupt 0x80', 'mode long', 'register cr?', 'register efer',
+               'register 0xc0000080', 'port 0x3f8 write', 'pl011.*', 'dma virtio*', 'console debug /x/', 'console * /x/', 'pl011.UARTCR'],
+    'aarch64': ['exception svc', 'exception data-abort*', 'interrupt fiq', 'mode el0', 'register SCTLR_EL1', 'register tlbi* ', 'register daif',
+                'register icc_*', 'psci', 'psci 0x84000008', 'pl011.UARTCR write', 'dma pcie* read'],
+}
+
+
+def check_names(kaso, name):
+    """An event by a name that nothing has would be waited for in vain."""
+    for line, pattern in NEVER[name]:
+        text = kaso.hmp(line)
+        assert re.search('Error: .*' + pattern, text, re.I), f'{line}: {text}'
+    assert 'no breakpoints' in kaso.hmp('info breakpoints')
+    for event in EVER[name]:
+        text = kaso.hmp('break on ' + event)
+        assert re.search(r'event \d+ on', text), f'{event}: {text}'
+    kaso.hmp('delete')
+
+
 def check_break(kaso, at):
     """What stops, in the order in which a boot does it."""
     restart(kaso)
@@ -246,6 +281,7 @@ def main():
             at = symbols(elf)
             kaso.qmp('query-status')
             check_bad_input(kaso)
+            check_names(kaso, 'x86_64')
             check_break(kaso, at)
             check_processor(kaso, at)
             check_picture(kaso, folder)
@@ -254,6 +290,8 @@ def main():
             check_trace(kaso, log, folder)
         check_screen(program)
         check_end(program)
+        with Kaso(target(program, 'aarch64'), '-M', 'virt,gic-version=3') as kaso:
+            check_names(kaso, 'aarch64')
     print('ok')
 
 

@@ -3,6 +3,7 @@
 #include "base/bits.h"
 #include "base/log.h"
 #include "machine/debug.h"
+#include "machine/event-names.h"
 #include "target/arm/exception.h"
 #include "target/arm/mmu.h"
 #include "target/arm/sysregs.h"
@@ -696,26 +697,34 @@ static bool emit_sysreg(A64Translator *t, uint32_t encoding, bool read, unsigned
     return true;
 }
 
+static const struct {
+    uint32_t encoding;
+    const char *name;
+} specials[] = {
+    { REG_NZCV, "nzcv" },     { REG_DAIF, "daif" },           { REG_SSBS, "ssbs" },
+    { REG_FPCR, "fpcr" },     { REG_FPSR, "fpsr" },           { REG_SP_EL0, "sp_el0" },
+    { REG_SPSEL, "spsel" },   { REG_CURRENTEL, "currentel" }, { REG_PAN, "pan" },
+    { REG_UAO, "uao" },       { REG_ISR, "isr_el1" },         { REG_RNDR, "rndr" },
+    { REG_RNDRRS, "rndrrs" },
+};
+
 static const char *special_name(uint32_t encoding)
 {
-    static const struct {
-        uint32_t encoding;
-        const char *name;
-    } names[] = {
-        { REG_NZCV, "nzcv" },     { REG_DAIF, "daif" },           { REG_SSBS, "ssbs" },
-        { REG_FPCR, "fpcr" },     { REG_FPSR, "fpsr" },           { REG_SP_EL0, "sp_el0" },
-        { REG_SPSEL, "spsel" },   { REG_CURRENTEL, "currentel" }, { REG_PAN, "pan" },
-        { REG_UAO, "uao" },       { REG_ISR, "isr_el1" },         { REG_RNDR, "rndr" },
-        { REG_RNDRRS, "rndrrs" },
-    };
-
-    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-        if (names[i].encoding == encoding) {
-            return names[i].name;
+    for (size_t i = 0; i < G_N_ELEMENTS(specials); i++) {
+        if (specials[i].encoding == encoding) {
+            return specials[i].name;
         }
     }
     return "";
 }
+
+static const char *nth_special(unsigned index)
+{
+    return index < G_N_ELEMENTS(specials) ? specials[index].name : NULL;
+}
+
+static const EventNames special_names = { DEBUG_REGISTER, { "aarch64" }, nth_special, 1 };
+EVENT_NAMES(special_names);
 
 #define ENCODING(op0, f) ARM_SYSREG(op0, (f)->op1, (f)->crn, (f)->crm, (f)->op2)
 
