@@ -96,7 +96,8 @@ static bool find_local(Vcpu *vcpu, const Frame *frame, const char *name, Program
     return false;
 }
 
-static bool find_global(Vcpu *vcpu, uint64_t pc, const char *name, ProgramVariable *variable)
+/* It may have been given a register for itself, which is the same in all frames. */
+static bool find_global(Vcpu *vcpu, const Frame *at, const char *name, ProgramVariable *variable)
 {
     const GPtrArray *files = symbols_files(vcpu->machine);
 
@@ -109,8 +110,11 @@ static bool find_global(Vcpu *vcpu, uint64_t pc, const char *name, ProgramVariab
             continue;
         }
         frame = new_frame(&place);
+        if (dwarf_machine(place.file->dwarf) == at->elf) {
+            frame.registers = at->registers;
+        }
         dwarf_begin(place.file->dwarf);
-        if (dwarf_global(place.file->dwarf, name, symbol_file_own(place.file, pc), &frame,
+        if (dwarf_global(place.file->dwarf, name, symbol_file_own(place.file, at->pc), &frame,
                          &found)) {
             *variable = from_dwarf(&place, &found);
             return true;
@@ -124,7 +128,7 @@ bool program_variable(Vcpu *vcpu, const char *name, ProgramVariable *variable)
     g_autoptr(GArray) frames = backtrace_vcpu(vcpu->machine, vcpu, 1);
     const Frame *frame = &g_array_index(frames, Frame, 0);
 
-    return find_local(vcpu, frame, name, variable) || find_global(vcpu, frame->pc, name, variable);
+    return find_local(vcpu, frame, name, variable) || find_global(vcpu, frame, name, variable);
 }
 
 bool program_type(Machine *machine, const char *text, Types **types, uint32_t *number,

@@ -16,8 +16,9 @@ bool dump_format_parse(const char *text, DumpFormat *format, GError **error)
 
     *format = (DumpFormat){ 1, 0, 0 };
     if (isdigit((unsigned char)*c)) {
-        while (isdigit((unsigned char)*c) && count <= DUMP_COUNT_MAX) {
+        while (isdigit((unsigned char)*c)) {
             count = count * 10 + *c++ - '0';
+            count = MIN(count, DUMP_COUNT_MAX + 1);
         }
         format->count = count;
     }

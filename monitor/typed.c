@@ -439,10 +439,12 @@ static bool typed_any(Typed *t, TypedValue *value)
     if (*t->text == '(') {
         return typed_parenthesis(t, value);
     }
-    if (!typed_variable(t, value, &found) || found) {
-        return found;
+    if (!typed_variable(t, value, &found)) {
+        return false;
     }
-    return starts_name(t->text, "current") ? typed_current(t, value) : typed_plain(t, value);
+    return found                             ? true
+           : starts_name(t->text, "current") ? typed_current(t, value)
+                                             : typed_plain(t, value);
 }
 
 static bool typed_unary(Typed *t, TypedValue *value)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The symbol files of a machine; see symbols.h. */
+#include <elf.h>
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/bits.h"
 #include "base/error.h"
 #include "base/names.h"
 #include "debug/dwarf/dwarf.h"
@@ -403,12 +405,47 @@ bool symbols_add(Machine *machine, const char *path, const uint64_t *base, unsig
     return symbols_add_separate(machine, path, NULL, NULL, base, number, error);
 }
 
+/* An ELF file that says which processor it is for; of the machine's there are a wider and a narrower one. */
+static bool is_for_processor(const Machine *machine, const char *path, GError **error)
+{
+    static const struct {
+        uint16_t machine;
+        const char *name;
+        bool arm;
+    } processors[] = { { EM_386, "i386", false },
+                       { EM_X86_64, "x86-64", false },
+                       { EM_ARM, "Arm (32 bits)", true },
+                       { EM_AARCH64, "AArch64", true } };
+    const Vcpu *vcpu = machine->vcpus->len ? machine->vcpus->pdata[0] : NULL;
+    const char *target = vcpu ? vcpu->target->name : "";
+    uint8_t header[20] = { 0 };
+    SymbolInput input;
+
+    if (!symbol_input_open(&input, path, error)) {
+        return false;
+    }
+    if (!symbol_input_read(&input, 0, header, sizeof header) || memcmp(header, ELFMAG, SELFMAG)) {
+        header[0] = 0;
+    }
+    symbol_input_close(&input);
+    for (size_t i = 0; vcpu && header[0] && i < G_N_ELEMENTS(processors); i++) {
+        if (processors[i].machine == load_le16(header + offsetof(Elf64_Ehdr, e_machine)) &&
+            processors[i].arm != !strcmp(target, "aarch64")) {
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "file '%s' is for %s, and this machine's processors are %s", path,
+                              processors[i].name, target);
+        }
+    }
+    return true;
+}
+
 bool symbols_add_separate(Machine *machine, const char *path, const char *name, const char *code,
                           const uint64_t *base, unsigned *number, GError **error)
 {
-    SymbolFile *file = symbol_file_read(path, base, error);
+    SymbolFile *file;
     SymbolInput input;
 
+    file = is_for_processor(machine, path, error) ? symbol_file_read(path, base, error) : NULL;
     if (!file) {
         return false;
     }

@@ -34,6 +34,12 @@ static Node tail = { .name = "tail", .color = BLUE, .small = 5, .wide = 1000, .w
 Node head = { .next = &tail, .name = "head", .color = GREEN, .number = 77, .visit = visit_node };
 struct point points[3] = { { 1, 2 }, { 3, 4 }, { 5, -6 } };
 const char *greeting = "hello";
+/* A register of its own, as U-Boot has one for what it calls gd. */
+#ifdef RESIDENT
+register Node *resident asm(RESIDENT);
+#else
+Node *resident;
+#endif
 
 static inline __attribute__((always_inline)) int twice(int number)
 {
@@ -51,7 +57,7 @@ static int leaf(int first, int second)
 
 int visit_node(struct node *node, int depth)
 {
-    int total = 0; /* mark: visit */
+    int total = (resident = &tail, 0); /* mark: visit */
     while (node) {
         total += leaf(node->small, depth); /* mark: call */
         total += twice(total);             /* mark: inlining */

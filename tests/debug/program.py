@@ -8,6 +8,7 @@ PLAIN = ['-fuse-ld=bfd', '-ffreestanding', '-nostdlib', '-static', '-no-pie', '-
          '-Wl,--build-id=none,--no-warn-rwx-segments']
 BOARDS = {'pc': ('x86_64', ['-m64', '-mno-red-zone', '-fcf-protection=none', '-Wl,-Ttext=0x100000'], []),
           'virt': ('aarch64', ['-Wl,-Ttext=0x40100000'], ['-cpu', 'cortex-a57'])}
+RESIDENT = {'pc': 'r15', 'virt': 'x28'}
 
 
 class Program:
@@ -18,7 +19,8 @@ class Program:
         self.board = board
         # dark() is to have no lines.
         subprocess.run([compiler, *BOARDS[board][1][:-1], '-c', '-o', 'start.o', 'lines-start.S'], check=True, cwd=folder)
-        subprocess.run([compiler, *PLAIN, *BOARDS[board][1], *options, '-o', self.elf, 'start.o', 'lines.c'],
+        own = [] if 'clang' in compiler else [f'-DRESIDENT="{RESIDENT[board]}"']  # clang gives no variable a register
+        subprocess.run([compiler, *PLAIN, *BOARDS[board][1], *own, *options, '-o', self.elf, 'start.o', 'lines.c'],
                        check=True, cwd=folder)
         with open(os.path.join(folder, 'lines.c'), encoding='utf-8') as file:
             self.lines = file.read().splitlines()

@@ -78,6 +78,8 @@ def check_types(session):
     session.expect('print points[2].y', r'\(int\) -6\n')
     session.expect('print &points', r'0x[0-9a-f]+ <points')
     session.expect('print ((struct node *)&tail)->name', r'"tail"')
+    session.expect('print *resident', 'name = "tail"')
+    session.expect('print *resident->nosuch', 'Error: .*has no member')
     session.expect('print (struct nosuch *)0', 'Error: there is no type')
     session.expect('print head.nosuch', "Error: 'Node' has no member")
     session.expect('info type Node', r'Node is struct node, 64 bytes\n(.*\n)* +/\* +24 +4 \*/  unsigned int wide : 13;')
@@ -239,6 +241,18 @@ def check_sources(session, folder):
     session.expect('list leaf', 'leaf opens')
 
 
+def check_other_processor(session, folder, board):
+    """A program of another processor is refused."""
+    path = os.path.join(folder, 'other')
+    with open(session.program.elf, 'rb') as file:
+        data = bytearray(file.read())
+    data[18:20] = (183 if board == 'pc' else 62).to_bytes(2, 'little')  # e_machine
+    with open(path, 'wb') as file:
+        file.write(data)
+    session.expect(f'symbols add {path}', "Error: .*other' is for " + ('AArch64' if board == 'pc' else 'x86-64'))
+    session.expect('x/99999999xb 0', 'Error: (?!.*neither)')
+
+
 def check_variants(session, compiler, folder, board):
     """What other compilers and options write, looked up without a run."""
     variants = [('gcc4', compiler, ['-O2', '-gdwarf-4', '-gz']), ('gcc2', compiler, ['-O1', '-gdwarf-2', '-gstrict-dwarf']),
@@ -345,6 +359,7 @@ def main():
             check_answers(session)
             check_conditions(session)
             check_sources(session, folder)
+            check_other_processor(session, folder, board)
             check_variants(session, compiler, folder, board)
         check_frames(program, compiler, folder, board)
         check_patched(program, compiler, folder, board)
