@@ -8,6 +8,7 @@
 #include "base/key-values.h"
 #include "base/names.h"
 #include "machine/machine.h"
+#include "machine/object.h"
 
 static const NotYet netdev_types_not_yet[] = {
     { "af-xdp l2tpv3 netmap passt vde vhost-user vhost-vdpa "
@@ -92,6 +93,10 @@ Netdev *netdev_open(Machine *machine, const char *id, const char *type_name, GHa
     }
     if (!id || !*id) {
         error_fail(error, KASO_ERROR_INVALID, "network back end '%s' needs id=NAME", type_name);
+        return NULL;
+    }
+    if (!object_id_is_good(id) && id[0] != '#') { /* #net0 and its like are our own */
+        error_fail(error, KASO_ERROR_INVALID, "Parameter 'id' expects an identifier, not '%s'", id);
         return NULL;
     }
     if (machine_find_netdev(machine, id)) {

@@ -29,7 +29,9 @@ static bool format_target_create(BlockGraph *graph, const char *filename, GHashT
     uint64_t size = 0;
     int prealloc = PREALLOC_OFF;
 
-    g_free(options_take(options, "nocow")); /* of a file that is there already */
+    /* The file is there already. */
+    g_free(options_take(options, "nocow"));
+    g_free(options_take(options, "extent_size_hint"));
     return node && options_take_size(options, "size", &size, error) &&
            options_take_enum(options, "preallocation", prealloc_names, &prealloc, error) &&
            node_truncate(node, 0, PREALLOC_OFF, error) &&

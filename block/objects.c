@@ -7,6 +7,7 @@
 #include "block/graph/authz.h"
 #include "block/graph/throttle-group.h"
 #include "block/nbd/channel.h"
+#include "block/nbd/tls.h"
 
 #include <nettle/aes.h>
 #include <nettle/cbc.h>
@@ -136,6 +137,26 @@ static bool add_secret(BlockGraph *graph, const char *id, GHashTable *options, G
     return true;
 }
 
+/* They are read anew by each client and server; what cannot be read is told at once. */
+static bool add_tls(BlockGraph *graph, const char *type, const char *id, GHashTable *options,
+                    GError **error)
+{
+    const char *endpoint = options_get(options, "endpoint");
+    TlsCredentials *credentials;
+
+    if (strcmp(type, "tls-creds-anon") && !options_get(options, "dir")) {
+        return error_fail(error, KASO_ERROR_INVALID, "%s '%s' needs dir=FOLDER", type, id);
+    }
+    g_hash_table_replace(block_graph_tls(graph), g_strdup(id), g_hash_table_ref(options));
+    credentials = tls_credentials_load(graph, id, !g_strcmp0(endpoint, "server"), error);
+    if (!credentials) {
+        g_hash_table_remove(block_graph_tls(graph), id);
+        return false;
+    }
+    tls_credentials_free(credentials);
+    return true;
+}
+
 static bool add_authz(BlockGraph *graph, const char *type, const char *id, GHashTable *options,
                       GError **error)
 {
@@ -168,9 +189,7 @@ bool block_secret_add(BlockGraph *graph, GHashTable *given, GError **error)
         if (options_get(options, "file")) {
             return error_fail(error, KASO_ERROR_INVALID, "TLS credentials take dir=, not file=");
         }
-        g_hash_table_replace(block_graph_tls(graph), g_steal_pointer(&id),
-                             g_hash_table_ref(options));
-        return true;
+        return add_tls(graph, type, id, options, error);
     }
     if (type && authz_is_type(type)) {
         return add_authz(graph, type, id, options, error);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "machine/object.h"
 #include "machine/private.h"
 
 /* What makes a bus that machines have only when asked; NULL: nothing that a user could add. */
@@ -106,11 +107,15 @@ static bool set_properties(Device *device, const KeyValues *options, GError **er
 /* Runs with the machine lock. */
 static Device *open_device(Machine *machine, const KeyValues *options, GError **error)
 {
-    const char *driver = key_values_get(options, "driver");
+    const char *driver = key_values_get(options, "driver"), *id = key_values_get(options, "id");
     const DeviceType *type = driver ? device_type_get(driver, error) : NULL;
     Device *device;
     Bus *bus;
 
+    if (id && !object_id_is_good(id)) {
+        error_fail(error, KASO_ERROR_INVALID, "Parameter 'id' expects an identifier, not '%s'", id);
+        return NULL;
+    }
     if (!driver) {
         error_fail(error, KASO_ERROR_INVALID,
                    "it does not name a device (-device help lists them)");
@@ -119,11 +124,10 @@ static Device *open_device(Machine *machine, const KeyValues *options, GError **
         return NULL;
     }
     bus = type->bus ? choose_bus(machine, type, key_values_get(options, "bus"), error) : NULL;
-    device = bus || !type->bus ? device_create(machine, NULL, type->name, bus,
-                                               key_values_get(options, "id"), error)
+    device = bus || !type->bus ? device_create(machine, NULL, type->name, bus, id, error)
                                : NULL;
     if (device) {
-        device_set_from_user(device, key_values_get(options, "id") != NULL);
+        device_set_from_user(device, id != NULL);
     }
     if (device && (!set_properties(device, options, error) || !may_be_plugged(device, error) ||
                    !device_realize(device, error))) {

@@ -14,7 +14,7 @@ static const NotYet object_types_not_yet[] = {
     { "acpi-generic-initiator acpi-generic-port arm-rme-guest can-bus can-host-socketcan "
       "colo-compare cryptodev-backend "
       "cryptodev-backend-builtin cryptodev-backend-lkcf cryptodev-vhost-user dbus-vmstate "
-      "filter-replay filter-rewriter "
+      "filter-replay filter-rewriter monitor-hmp monitor-qmp "
       "igvm-cfg input-barrier input-linux iommufd main-loop memory-backend-epc memory-backend-shm "
       "pr-manager-helper qtest s390-pv-guest secret_keyring sev-guest sev-snp-guest spdm-responder "
       "tdx-guest thread-context tls-cipher-suites tls-creds-anon vfio-user-server x-remote-object "
@@ -105,7 +105,7 @@ char *object_get(Object *object, const char *property, GError **error)
                : property_get(found, object);
 }
 
-static bool is_name(const char *id)
+bool object_id_is_good(const char *id)
 {
     return g_ascii_isalpha(id[0]) &&
            id[strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")] ==
@@ -145,10 +145,10 @@ bool object_add(Machine *machine, const KeyValues *list, GError **error)
     if (!type) {
         return false;
     }
-    if (!is_name(id) || machine_find_object(machine, id)) {
+    if (!object_id_is_good(id) || machine_find_object(machine, id)) {
         return error_fail(
             error, KASO_ERROR_GENERIC,
-            is_name(id) ? "attempt to add duplicate property '%s' to object (type 'container')"
+            object_id_is_good(id) ? "attempt to add duplicate property '%s' to object (type 'container')"
                         : "Parameter 'id' expects an identifier, not '%s'",
             id);
     }

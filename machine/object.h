@@ -56,6 +56,9 @@ typedef struct {
     /* Memory back ends: what they hold. */
     void (*memory)(const Object *object, ObjectMemory *memory);
 } ObjectType;
+/* A letter, then letters, digits, '-', '.' and '_': what users may call objects, devices and back ends. */
+bool object_id_is_good(const char *id);
+
 #define OBJECT_TYPE(object) REGISTRY_ADD(object_types, object)
 REGISTRY_DECLARE(object_types, ObjectType);
 

@@ -235,6 +235,21 @@ static bool check_without_image(GHashTable *options, GError **error)
     return key_values_check(plain, names, "-drive", error);
 }
 
+static bool check_switches(const KeyValues *list, GError **error)
+{
+    static const char *const names[] = { "read-only", "readonly", "snapshot", NULL };
+
+    for (const char *const *name = names; *name; name++) {
+        const char *value = key_values_get(list, *name);
+
+        if (value && g_strcmp0(value, "on") && g_strcmp0(value, "off")) {
+            return error_fail(error, KASO_ERROR_INVALID, "Parameter '%s' expects 'on' or 'off'",
+                              *name);
+        }
+    }
+    return true;
+}
+
 static BlockBackend *open_drive(Setup *setup, KeyValues *list, const char *id, bool removable,
                                 GError **error)
 {
@@ -259,7 +274,7 @@ static BlockBackend *open_drive(Setup *setup, KeyValues *list, const char *id, b
         g_free(key_values_take(list, "file")); /* -cdrom '' */
     }
     options = key_values_table(list);
-    if (!check_without_image(options, error)) {
+    if (!check_without_image(options, error) || !check_switches(list, error)) {
         return NULL;
     }
     drive = is_empty(list, removable) ? block_open_empty(setup->graph, id)

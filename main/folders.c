@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "machine/device-open.h"
 #include "machine/fsdev.h"
+#include "machine/object.h"
 #include "main/handlers.h"
 
 static bool add_fsdev(Setup *setup, KeyValues *list, const char *id, GError **error)
@@ -35,6 +36,10 @@ bool option_fsdev(Setup *setup, const char *argument, GError **error)
     id = key_values_take(list, "id");
     if (!id || !*id) {
         return error_fail(error, KASO_ERROR_INVALID, "it needs id=NAME, for the device's fsdev=");
+    }
+    if (!object_id_is_good(id)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Parameter 'id' expects an identifier, not '%s'", id);
     }
     return add_fsdev(setup, list, id, error);
 }

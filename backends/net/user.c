@@ -246,14 +246,21 @@ static bool user_check(UserNetdev *user, GError **error)
 static bool user_each_rule(UserNetdev *user, const char *rules,
                            bool (*add)(UserNetdev *, const char *, GError **), GError **error)
 {
-    char **list = g_strsplit(rules ? rules : "", "\n", -1);
-    bool ok = true;
+    g_auto(GStrv) list = NULL;
 
-    for (char **rule = list; ok && *rule; rule++) {
-        ok = !**rule || add(user, *rule, error);
+    if (!rules) {
+        return true;
     }
-    g_strfreev(list);
-    return ok;
+    if (!*rules) {
+        return add(user, rules, error);
+    }
+    list = g_strsplit(rules, "\n", -1);
+    for (char **rule = list; *rule; rule++) {
+        if (!add(user, *rule, error)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool user_add_host_forward(UserNetdev *user, const char *rule, GError **error)

@@ -341,6 +341,7 @@ static bool luks_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GEr
 static bool luks_create(BlockGraph *graph, const char *filename, GHashTable *options,
                         GError **error)
 {
+    static const char *const of_file[] = { "extent_size_hint", "nocow", NULL };
     g_autofree char *id = options_take(options, "key-secret"), *text = NULL;
     g_autofree char *prealloc = options_take(options, "preallocation");
     g_autoptr(GPtrArray) keep = g_ptr_array_new_with_free_func(g_free);
@@ -367,16 +368,22 @@ static bool luks_create(BlockGraph *graph, const char *filename, GHashTable *opt
     }
     text = g_strdup_printf("%" G_GUINT64_FORMAT, size + header->len);
     options_set(raw, "size", text);
-    if (prealloc) {
+    if (prealloc && strcmp(prealloc, "metadata")) { /* which this format has none of */
         options_set(raw, "preallocation", prealloc);
+    }
+    for (const char *const *name = of_file; *name; name++) {
+        g_autofree char *value = options_take(options, *name);
+
+        if (value) {
+            options_set(raw, *name, value);
+        }
     }
     if (!block_driver_find("raw")->create(graph, filename, raw, error)) {
         g_byte_array_unref(header);
         return false;
     }
+    g_hash_table_remove_all(raw);
     options_set(raw, "driver", "raw");
-    g_hash_table_remove(raw, "size");
-    g_hash_table_remove(raw, "preallocation");
     node = node_open(graph, filename, g_hash_table_ref(raw), (BlockOpenFlags){ 0 }, error);
     result = node ? node_pwrite(node, 0, header->data, header->len, 0) : 0;
     g_byte_array_unref(header);
@@ -434,12 +441,14 @@ static const BlockOption luks_options[] = {
 static const BlockOption luks_create_options[] = {
     { "cipher-alg", "Name of encryption cipher algorithm" },
     { "cipher-mode", "Name of encryption cipher mode" },
+    { "extent_size_hint", "How much of the file the host should allocate at once; 0: as it does" },
     { "hash-alg", "Name of encryption hash algorithm" },
     { "iter-time", "Time to spend in PBKDF in milliseconds" },
     { "ivgen-alg", "Name of IV generator algorithm" },
     { "ivgen-hash-alg", "Name of IV generator hash algorithm" },
     { "key-secret", "ID of the secret that provides the keyslot's passphrase" },
-    { "preallocation", "Preallocation mode (allowed values: off, falloc, full)" },
+    { "nocow", "Turn off copy-on-write (valid only on btrfs)" },
+    { "preallocation", "Preallocation mode (allowed values: off, metadata, falloc, full)" },
     { "size", "Virtual disk size" },
     { 0 },
 };

@@ -33,13 +33,22 @@ int mapped_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vect
     return result;
 }
 
-BlockNode *mapped_create_file(BlockGraph *graph, const char *filename, GError **error)
+BlockNode *mapped_create_file(BlockGraph *graph, const char *filename, GHashTable *given,
+                              GError **error)
 {
+    static const BlockOption files[] = { MAPPED_FILE_OPTIONS, { 0 } };
     const BlockDriver *protocol = block_protocol_for(filename, error);
     BlockOpenFlags flags = { .cache_no_flush = true };
     g_autoptr(GHashTable) create_options = options_new();
     GHashTable *options;
 
+    for (const BlockOption *option = files; given && option->name; option++) {
+        g_autofree char *value = options_take(given, option->name);
+
+        if (value) {
+            options_set(create_options, option->name, value);
+        }
+    }
     if (!protocol ||
         (protocol->create && !protocol->create(graph, filename, create_options, error))) {
         return NULL;

@@ -32,8 +32,17 @@ int mapped_status(BlockNode *node, uint64_t offset, uint64_t bytes, uint64_t *co
 typedef int AllocateFunction(BlockNode *node, uint64_t offset);
 int mapped_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector, unsigned flags,
                  MapFunction *map, AllocateFunction *allocate, CoroutineMutex *lock);
-/* An empty file for a new image, open for writing. */
-BlockNode *mapped_create_file(BlockGraph *graph, const char *filename, GError **error);
+/* Rows of create_options that say how the file of an image is made. */
+#define MAPPED_FILE_OPTIONS                                                                        \
+    { "preallocation", "Preallocation mode of the file (allowed values: off, falloc, full)" },     \
+        { "extent_size_hint",                                                                      \
+          "How much of the file the host should allocate at once; 0: as it does" },                \
+    {                                                                                              \
+        "nocow", "Turn off copy-on-write (valid only on btrfs)"                                    \
+    }
+/* An empty file for a new image, open for writing; takes MAPPED_FILE_OPTIONS. options may be NULL. */
+BlockNode *mapped_create_file(BlockGraph *graph, const char *filename, GHashTable *options,
+                              GError **error);
 void mapped_random_uuid(uint8_t *uuid);
 /* Whether any data lies behind the end of the file; looks once. */
 bool mapped_is_cut_off(BlockNode *node, MapFunction *map);

@@ -192,7 +192,7 @@ static bool parallels_create(BlockGraph *graph, const char *filename, GHashTable
             " is no power of two up to 1 GiB",
             cluster);
     }
-    file = mapped_create_file(graph, filename, error);
+    file = mapped_create_file(graph, filename, options, error);
     if (!file) {
         return false;
     }
@@ -222,6 +222,7 @@ static int parallels_info(BlockNode *node, BlockNodeInfo *info)
 static const BlockOption parallels_create_options[] = {
     { "size", "Virtual disk size" },
     { "cluster_size", "Parallels image cluster size" },
+    MAPPED_FILE_OPTIONS,
     { 0 },
 };
 

@@ -9,6 +9,7 @@ const BlockOption qcow_create_options[] = {
     { "encrypt.key-secret", "ID of secret providing qcow AES key" },
     { "encryption", "Encrypt the image with format 'aes'" },
     { "size", "Virtual disk size" },
+    MAPPED_FILE_OPTIONS,
     { 0 },
 };
 
@@ -92,7 +93,7 @@ bool qcow_create(BlockGraph *graph, const char *filename, GHashTable *options, G
     if (!take_options(graph, options, &o, error)) {
         return false;
     }
-    file = mapped_create_file(graph, filename, error);
+    file = mapped_create_file(graph, filename, options, error);
     if (!file) {
         return false;
     }

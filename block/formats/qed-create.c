@@ -8,6 +8,7 @@ const BlockOption qed_create_options[] = {
     { "cluster_size", "Size of a cluster in bytes" },
     { "size", "Virtual disk size" },
     { "table_size", "Size of an L1 or L2 table in clusters" },
+    MAPPED_FILE_OPTIONS,
     { 0 },
 };
 
@@ -91,7 +92,7 @@ bool qed_create(BlockGraph *graph, const char *filename, GHashTable *options, GE
     if (!take_options(options, &o, error)) {
         return false;
     }
-    file = mapped_create_file(graph, filename, error);
+    file = mapped_create_file(graph, filename, options, error);
     if (!file) {
         return false;
     }

@@ -181,6 +181,7 @@ static const BlockOption raw_options[] = {
 static const BlockOption raw_create_options[] = {
     { "size", "Virtual disk size" },
     { "preallocation", "Preallocation mode (allowed values: off, falloc, full)" },
+    { "extent_size_hint", "How much of the file the host should allocate at once; 0: as it does" },
     { "nocow", "Turn off copy-on-write (valid only on btrfs)" },
     { 0 },
 };

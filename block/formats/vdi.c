@@ -214,7 +214,7 @@ static bool vdi_create(BlockGraph *graph, const char *filename, GHashTable *opti
                           "x, max supported is 0x%" G_GINT64_MODIFIER "x)",
                           size, block_size * (BMAP_MAX / 4 - 256));
     }
-    file = mapped_create_file(graph, filename, error);
+    file = mapped_create_file(graph, filename, options, error);
     if (!file) {
         return false;
     }
@@ -244,6 +244,7 @@ static int vdi_info(BlockNode *node, BlockNodeInfo *info)
 static const BlockOption vdi_create_options[] = {
     { "size", "Virtual disk size" },
     { "static", "VDI static (pre-allocated) image" },
+    MAPPED_FILE_OPTIONS,
     { 0 },
 };
 

@@ -106,6 +106,7 @@ const BlockOption vhdx_create_options[] = {
     { "log_size", "Size of the log, at least 1M" },
     { "size", "Virtual disk size" },
     { "subformat", "dynamic or fixed" },
+    MAPPED_FILE_OPTIONS,
     { 0 },
 };
 
@@ -285,7 +286,7 @@ bool vhdx_create(BlockGraph *graph, const char *filename, GHashTable *options, G
     if (!take_options(options, &l, error) || !lay_out(&l, error)) {
         return false;
     }
-    file = mapped_create_file(graph, filename, error);
+    file = mapped_create_file(graph, filename, options, error);
     if (!file) {
         return false;
     }

@@ -265,7 +265,7 @@ static bool create_extent(BlockGraph *graph, const CreateOptions *o, const char 
         options_set(options, "nocow", o->nocow ? "on" : "off");
         return protocol->create(graph, path, options, error);
     }
-    file = protocol ? mapped_create_file(graph, path, error) : NULL;
+    file = protocol ? mapped_create_file(graph, path, NULL, error) : NULL;
     if (!file) {
         return false;
     }
@@ -366,7 +366,7 @@ bool vmdk_create(BlockGraph *graph, const char *filename, GHashTable *options, G
     if (!take_options(options, &o, error) || !look_at_parent(graph, filename, &o, error)) {
         return false;
     }
-    file = mapped_create_file(graph, filename, error); /* first: an image in use is not touched */
+    file = mapped_create_file(graph, filename, NULL, error); /* first: an image in use is not touched */
     if (!file) {
         return false;
     }

@@ -346,7 +346,7 @@ static bool vpc_create(BlockGraph *graph, const char *filename, GHashTable *opti
     }
     size = by_size ? size : g.sectors * 512;
     make_footer(footer, size, &g, fixed, by_size);
-    file = mapped_create_file(graph, filename, error);
+    file = mapped_create_file(graph, filename, options, error);
     if (!file) {
         return false;
     }
@@ -379,6 +379,7 @@ static const BlockOption vpc_create_options[] = {
     { "subformat",
       "Type of virtual hard disk format. Supported formats are {dynamic (default) | fixed}" },
     { "force_size", "Force disk size calculation to use the actual size specified" },
+    MAPPED_FILE_OPTIONS,
     { 0 },
 };
 

@@ -5,6 +5,7 @@
 #include "block/graph/node.h"
 
 #include "base/error.h"
+#include "base/names.h"
 
 #include <errno.h>
 #include <string.h>
@@ -216,6 +217,12 @@ bool open_take_detect_zeroes(BlockNode *node, bool unmap, GHashTable *options, G
     return true;
 }
 
+static const NotYet drivers_not_yet[] = {
+    { "blklogwrites blkreplay bochs cloop gluster host_cdrom io_uring iscsi iser nfs nvme nvme-io_uring rbd "
+      "replication ssh virtio-blk-*" },
+    { 0 },
+};
+
 static const BlockDriver *take_driver(GHashTable *options, bool *failed, GError **error)
 {
     g_autofree char *name = options_take(options, "driver");
@@ -223,7 +230,8 @@ static const BlockDriver *take_driver(GHashTable *options, bool *failed, GError 
 
     *failed = name && !driver;
     if (*failed) {
-        error_fail(error, KASO_ERROR_NOT_FOUND, "Unknown driver '%s'", name);
+        error_fail(error, KASO_ERROR_NOT_FOUND, "Unknown driver '%s'%s", name,
+                   not_yet_find(drivers_not_yet, name) ? ": not yet: it is not built" : "");
     }
     return driver;
 }

@@ -208,7 +208,7 @@ TlsCredentials *tls_credentials_load(BlockGraph *graph, const char *id, bool ser
     c->priority = options_take(options, "priority");
     done = options_take_enum(options, "endpoint", endpoints, &endpoint, error) &&
            options_take_bool(options, "verify-peer", &c->verify_peer, error) &&
-           options_check_empty(options, "TLS credentials", known, error);
+           options_check_empty(options, type ? type : "tls-creds", known, error);
     if (done && endpoint != server) {
         done = error_fail(error, KASO_ERROR_INVALID, "TLS credentials '%s' need endpoint=%s here",
                           id, endpoints[server]);

@@ -30,6 +30,7 @@ const BlockOption qcow2_create_options[] = {
     { "encrypt.key-secret", "ID of secret providing qcow AES key or LUKS passphrase" },
     { "encryption", "Encrypt the image with format 'aes'" },
     { "extended_l2", "Extended L2 tables" },
+    { "extent_size_hint", "How much of the file the host should allocate at once; 0: as it does" },
     { "keep_data_file", "Assume the external data file already exists and do not overwrite it" },
     { "lazy_refcounts", "Postpone refcount updates" },
     { "nocow", "Turn off copy-on-write (valid only on btrfs)" },
@@ -43,6 +44,7 @@ typedef struct {
     uint64_t size, cluster_size, refcount_bits;
     unsigned version;
     char *backing_file, *backing_format, *data_file;
+    char *extent_size_hint; /* NULL: as the host does */
     char *data_node; /* an open node, which is kept as it is, instead of a file to be made */
     bool data_file_raw, keep_data_file, extended_l2, lazy_refcounts, nocow;
     int compression, prealloc;
@@ -55,6 +57,7 @@ static void create_options_clear(CreateOptions *o)
     g_free(o->backing_format);
     g_free(o->data_file);
     g_free(o->data_node);
+    g_free(o->extent_size_hint);
     g_free(o->crypt.secret);
     if (o->crypt.header) {
         g_byte_array_unref(o->crypt.header);
@@ -72,6 +75,7 @@ static bool take_create_options(GHashTable *options, CreateOptions *o, GError **
     o->backing_format = options_take(options, "backing_fmt");
     o->data_file = options_take(options, "data_file");
     o->data_node = options_take(options, "data_file_node");
+    o->extent_size_hint = options_take(options, "extent_size_hint");
     if (o->data_file && g_str_has_prefix(o->data_file, "file:")) {
         memmove(o->data_file, o->data_file + strlen("file:"),
                 strlen(o->data_file + strlen("file:")) + 1);
@@ -247,6 +251,9 @@ static bool create_files(BlockGraph *graph, const char *filename, const CreateOp
     }
     if (o->nocow) {
         options_set(options, "nocow", "on");
+    }
+    if (o->extent_size_hint) {
+        options_set(options, "extent_size_hint", o->extent_size_hint);
     }
     if (protocol->create && !protocol->create(graph, filename, options, error)) {
         return false;

@@ -16,6 +16,8 @@
 #define IGNORED(text, index, initial) BOOL(text, ignored[index], initial, "changes nothing here")
 #define HV_NUMBER(text, index) NUMBER(text, hv_numbers[index], "of Hyper-V's interfaces (-accel kvm)")
 
+#define NOT_YET(text, summary) { text, PROPERTY_NOT_YET, 0, summary }
+
 const Property x86_properties[] = {
     X86_FEATURES(FEATURE)
     X86_OTHER_FEATURES(OTHER)
@@ -60,6 +62,11 @@ const Property x86_properties[] = {
     HV_NUMBER("hv-version-id-snumber", 6),
     { "hv-no-nonarch-coresharing", PROPERTY_ON_OFF_AUTO, offsetof(X86Cpu, hv_no_coresharing),
       "the guest is told that CPUs share cores only as its topology says; auto: as the host is", .fallback = "off" },
+    NOT_YET("lbr-fmt", "last branch records"),
+    NOT_YET("avx10-version", "AVX10"),
+    NOT_YET("x-force-features", "features beyond those that the processor can do"),
+    NOT_YET("min-xlevel2", "CPUID leaves from 0xC0000000"),
+    NOT_YET("start-powered-off", "processors that are off at reset"),
     { "hv-vendor-id", PROPERTY_STRING, offsetof(X86Cpu, hv_vendor_id),
       "who Hyper-V's interfaces say they are of (-accel kvm); default: Microsoft Hv" },
     { 0 },

@@ -231,8 +231,27 @@ def io_commands():
     run(IO, "-c", "write -P 9 0 64k", "-c", "abort", "w", status=-6)
 
 
+def file_options():
+    """How the file of an image is made is said by the same options in all formats."""
+    for format in ("raw", "qcow2", "qcow", "qed", "vdi", "vhdx", "vpc", "parallels", "luks"):
+        secret = ["--object", "secret,id=s,data=abc"] if format == "luks" else []
+        more = ",key-secret=s,iter-time=10" if secret else ""
+        for option in ("nocow=on", "extent_size_hint=2M", "preallocation=off"):
+            run(IMG, "create", *secret, "-q", "-f", format, "-o", option + more, "f", "5M")
+            run(IMG, "convert", *secret, "-f", "raw", "-O", format, "-o", option + more, IMG, "g")
+            os.unlink("f")
+            os.unlink("g")
+        listed = run(IMG, "create", "-f", format, "-o", "help", "f")
+        assert all(name in listed for name in ("nocow", "extent_size_hint", "preallocation")), listed
+        if format not in ("luks", "qcow2"):
+            assert "preallocation" in run(IMG, "create", "-q", "-f", format, "-o", "preallocation=metadata", "f", "5M",
+                                          status=1)
+    run(IMG, "create", "-q", "-f", "luks", "--object", "secret,id=s,data=abc", "-o",
+        "preallocation=metadata,key-secret=s,iter-time=10", "f", "5M")
+
+
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
-    for test in (creation, versions, words, data_files, sizes, tables, chains, targets, io_commands):
+    for test in (creation, versions, words, data_files, sizes, tables, chains, targets, io_commands, file_options):
         test()
     os.chdir("/")

@@ -105,6 +105,26 @@ REFUSED = [
     ([*VIRT, '-cpu', 'max,sve-max-vq=4'], r"sve-max-vq=4: not yet: scalable vectors"),
     ([*VIRT, '-cpu', 'max,lpa2=on'], r"lpa2=on: not yet: 52-bit addresses"),
     ([*VIRT, '-cpu', 'max,x-rme=on'], r"x-rme=on: not yet: the realm"),
+    ([*VIRT, '-cpu', 'max,x-rme-l0gptsz=30'], r"x-rme-l0gptsz=30: not yet: the realm"),
+    ([*VIRT, '-cpu', 'max,pauth-qarma5=on'], r"pauth-qarma5=on: not yet: pointers signed by QARMA5"),
+    ([*VIRT, '-cpu', 'max,has_gcie=on'], r"has_gcie=on: not yet: the GICv5"),
+    ([*VIRT, '-cpu', 'max,midr=7'], r"midr=7: not yet: another identification"),
+    ([*VIRT, '-cpu', 'max,kvm-steal-time=on'], r"kvm-steal-time=on: not yet: KVM for Arm guests"),
+    (['-enable-hax'], r'-enable-hax: this option is gone; use -accel kvm or -accel tcg'),
+    (['-tdf'], r'-tdf: this option is gone; use -rtc driftfix=slew'),
+    ([*VIRT, '-object', 'monitor-qmp,id=m'], r"not yet: object 'monitor-qmp' is not built"),
+    ([*VIRT, '-object', 'tls-creds-x509,id=t,dir=/nonexistent'], r"/nonexistent/ca-cert.pem"),
+    ([*VIRT, '-object', 'tls-creds-x509,id=t'], r"tls-creds-x509 't' needs dir=FOLDER"),
+    ([*VIRT, '-object', 'tls-creds-psk,id=t,dir=/nonexistent'], r"/nonexistent/keys.psk"),
+    ([*VIRT, '-object', 'tls-creds-anon,id=t,dri=/tmp'], r"does not support the option 'dri'"),
+    ([*VIRT, '-netdev', 'user,id=n,hostfwd='], r"host forwarding rule '' is not"),
+    ([*VIRT, '-netdev', 'user,id=n,hostfwd=tcp::0-:22,hostfwd='], r"host forwarding rule '' is not"),
+    ([*VIRT, '-netdev', 'user,id=n,guestfwd='], r"guest forwarding rule '' is not"),
+    ([*VIRT, '-nic', 'user,hostfwd='], r"host forwarding rule '' is not"),
+    ([*VIRT, '-netdev', 'user,id=1n'], r"Parameter 'id' expects an identifier, not '1n'"),
+    ([*VIRT, '-device', 'virtio-rng-pci,id=-r'], r"Parameter 'id' expects an identifier, not '-r'"),
+    ([*VIRT, '-device', '{"driver":"virtio-rng-pci","id":""}'], r"Parameter 'id' expects an identifier, not ''"),
+    ([*VIRT, '-fsdev', 'local,id=a b,path=/tmp,security_model=none'], r"Parameter 'id' expects an identifier, not 'a b'"),
     ([*VIRT, '-cpu', 'max,cntfrq=7'], r"cntfrq=7 does not divide"),
     ([*VIRT, '-cpu', 'cortex-a53', '-m', '1T'], r"has 40 address bits, .* but -m gives 1048576 MiB"),
     ([*VIRT, '-smp', '600', '-M', 'gic-version=3'], r'takes up to 512 CPUs, not 600'),
@@ -371,12 +391,22 @@ ACCEPTED = [
     ['-cpu', 'cortex-a72,-pmu'],
     ['-rtc', 'base=2024-02-29T12:00:00,clock=rt,driftfix=slew', '-device', 'virtio-rtc-pci'],
     ['-rtc', 'localtime,driftfix=none,clock=vm', '-device', 'virtio-rtc-device'],
-    ['-cpu', 'max,lpa2=off,backcompat-cntfrq=off,x-rme=off,sve-max-vq=0,sve128=off,sme=off,vfp=on'],
+    ['-cpu', 'max,lpa2=off,backcompat-cntfrq=off,x-rme=off,sve-max-vq=0,sve128=off,sme=off,vfp=on,pauth-qarma5=off,has_gcie=off,start-powered-off=off'],
     ['-cpu', 'neoverse-n1,cntfrq=1000000000'],
     ['-cpu', 'cortex-a76'],
     ['-M', 'gic_version=3,dump_guest_core=off,kernel_irqchip=on,highmem_ecam=off', '-smp', '9', '-m', '300G'],
     ['-accel', 'tcg,tb_size=64,one_insn_per_tb=off'],
     ['-accel', 'tcg,thread=single,one-insn-per-tb=off,split-wx=off', '-M', 'virt,secure=off,mte=off'],
+]
+
+
+# The same of the PC.
+REFUSED_PC = [
+    (['-cpu', 'max,avx10-version=1'], r"avx10-version=1: not yet: AVX10"),
+    (['-cpu', 'max,lbr-fmt=5'], r"lbr-fmt=5: not yet: last branch records"),
+    (['-drive', 'if=none,id=d,readonly=maybe'], r"Parameter 'readonly' expects 'on' or 'off'"),
+    (['-drive', 'if=none,id=d,snapshot=1'], r"Parameter 'snapshot' expects 'on' or 'off'"),
+    (['-drive', 'if=none,format=bochs,file=/etc/hostname'], r"Unknown driver 'bochs': not yet"),
 ]
 
 
@@ -416,6 +446,13 @@ class CommandLine(unittest.TestCase):
                 self.assertRegex(result.stderr, wanted)
                 self.assertRegex(result.stderr, r'^kaso-system-aarch64: ')
                 self.assertEqual(result.stdout, '')
+
+    def test_refused_by_the_pc(self):
+        for arguments, wanted in REFUSED_PC:
+            with self.subTest(arguments=arguments):
+                result = run('-display', 'none', '-S', *arguments, program=PC)
+                self.assertEqual(result.returncode, 1, result.stderr)
+                self.assertRegex(result.stderr, wanted)
 
     def test_empty_disc(self):
         for drive in (['-cdrom', ''], ['-drive', 'file=,media=cdrom'], ['-drive', 'media=cdrom']):
