@@ -124,8 +124,7 @@ static Device *open_device(Machine *machine, const KeyValues *options, GError **
         return NULL;
     }
     bus = type->bus ? choose_bus(machine, type, key_values_get(options, "bus"), error) : NULL;
-    device = bus || !type->bus ? device_create(machine, NULL, type->name, bus, id, error)
-                               : NULL;
+    device = bus || !type->bus ? device_create(machine, NULL, type->name, bus, id, error) : NULL;
     if (device) {
         device_set_from_user(device, id != NULL);
     }

@@ -148,8 +148,9 @@ bool object_add(Machine *machine, const KeyValues *list, GError **error)
     if (!object_id_is_good(id) || machine_find_object(machine, id)) {
         return error_fail(
             error, KASO_ERROR_GENERIC,
-            object_id_is_good(id) ? "attempt to add duplicate property '%s' to object (type 'container')"
-                        : "Parameter 'id' expects an identifier, not '%s'",
+            object_id_is_good(id)
+                ? "attempt to add duplicate property '%s' to object (type 'container')"
+                : "Parameter 'id' expects an identifier, not '%s'",
             id);
     }
     options = properties_table(type->properties, list);

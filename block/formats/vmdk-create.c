@@ -366,7 +366,8 @@ bool vmdk_create(BlockGraph *graph, const char *filename, GHashTable *options, G
     if (!take_options(options, &o, error) || !look_at_parent(graph, filename, &o, error)) {
         return false;
     }
-    file = mapped_create_file(graph, filename, NULL, error); /* first: an image in use is not touched */
+    file = mapped_create_file(graph, filename, NULL,
+                              error); /* first: an image in use is not touched */
     if (!file) {
         return false;
     }

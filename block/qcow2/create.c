@@ -45,7 +45,7 @@ typedef struct {
     unsigned version;
     char *backing_file, *backing_format, *data_file;
     char *extent_size_hint; /* NULL: as the host does */
-    char *data_node; /* an open node, which is kept as it is, instead of a file to be made */
+    char *data_node;        /* an open node, which is kept as it is, instead of a file to be made */
     bool data_file_raw, keep_data_file, extended_l2, lazy_refcounts, nocow;
     int compression, prealloc;
     Qcow2CryptCreate crypt;
