@@ -408,6 +408,9 @@ void asm_vector_const(Emitter *e, int to, uint64_t low, uint64_t high);
 
 /* emit-*.c */
 void emit_integer_op(Emitter *e, const IrOp *op);
+void emit_product(Emitter *e, const IrOp *op);
+void emit_product_high(Emitter *e, const IrOp *op);
+void emit_quotient(Emitter *e, const IrOp *op);
 /* Together with the addition behind it, a shift to the left by count may be one instruction; false: it is not. */
 bool emit_scaled_sum(Emitter *e, const IrOp *op, unsigned count);
 /* To the right, with the flags left alone. [BMI2] */

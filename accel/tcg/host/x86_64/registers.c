@@ -488,6 +488,19 @@ void emitter_finish(Emitter *e, int reg)
     emitter_release(e, (IrRef)e->at);
 }
 
+/* The result is in a certain temporary. */
+void emitter_finish_from(Emitter *e, int reg)
+{
+    emitter_lock(e, reg);
+    if (e->values[e->at].hint != NO_REG) {
+        int pin = emitter_result(e, NO_REG, 0);
+
+        emitter_copy(e, pin, reg);
+        reg = pin;
+    }
+    emitter_finish(e, reg);
+}
+
 void emitter_lock_value(Emitter *e, IrRef root)
 {
     e->locked |= e->values[root].regs;
