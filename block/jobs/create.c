@@ -174,11 +174,6 @@ static bool hold_node(BlockJob *job, const char *name, BlockChild **user)
     return child_set_perm(*user, 0, BLOCK_PERM_ALL, &job->error);
 }
 
-static void detach_user(void *user)
-{
-    child_detach(user);
-}
-
 static bool hold_target(BlockJob *job)
 {
     const char *place = strchr(job->create_place, ':') + 1;
@@ -192,7 +187,6 @@ static bool hold_target(BlockJob *job)
         (data && !hold_node(job, data, &job->source_user))) {
         return false;
     }
-    job->extent_users = g_ptr_array_new_with_free_func(detach_user);
     for (guint i = 0;; i++) {
         g_autofree char *key = g_strdup_printf("extent_node.%u", i);
         const char *node = options_get(job->create_options, key);
@@ -204,7 +198,7 @@ static bool hold_target(BlockJob *job)
         if (!hold_node(job, node, &user)) {
             return false;
         }
-        g_ptr_array_add(job->extent_users, user);
+        job_add_user(job, user);
     }
 }
 

@@ -238,6 +238,19 @@ static void disarm(BlockJob *job)
     }
 }
 
+static void detach_user(void *user)
+{
+    child_detach(user);
+}
+
+void job_add_user(BlockJob *job, BlockChild *user)
+{
+    if (!job->more_users) {
+        job->more_users = g_ptr_array_new_with_free_func(detach_user);
+    }
+    g_ptr_array_add(job->more_users, user);
+}
+
 void job_release(BlockJob *job)
 {
     job_remove_filter(job);
@@ -252,7 +265,7 @@ void job_release(BlockJob *job)
     if (job->target_user) {
         child_detach(job->target_user);
     }
-    g_clear_pointer(&job->extent_users, g_ptr_array_unref);
+    g_clear_pointer(&job->more_users, g_ptr_array_unref);
     g_clear_pointer(&job->opened, g_ptr_array_unref);
     if (job->made_writable) {
         node_set_read_only(job->made_writable, true, NULL);

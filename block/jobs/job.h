@@ -56,7 +56,7 @@ struct BlockJob {
     BlockNode *overlay;  /* commit of an inner layer: the one above it */
     BlockNode *replaces; /* mirror: whose place the target takes; NULL: the source's */
     BlockChild *source_user, *target_user;
-    GPtrArray *extent_users;  /* create: BlockChild; NULL: none */
+    GPtrArray *more_users;    /* BlockChild: of extents (create), of the layers that are read (stream); NULL: none */
     GPtrArray *opened;        /* create: BlockNode that it has opened for itself; NULL: none */
     char *filter_name;        /* filter-node-name, or NULL */
     BlockNode *filter;        /* the node of that name */
@@ -127,6 +127,8 @@ BlockJob *job_find(BlockGraph *graph, const char *id);
 /* Whether a job can have that name; NULL: none was given. */
 bool job_id_is_free(BlockGraph *graph, const char *id, GError **error);
 /* Lets go of the graph. */
+/* Held with the job, until it is released. */
+void job_add_user(BlockJob *job, BlockChild *user);
 void job_release(BlockJob *job);
 void job_free(BlockJob *job);
 /* The user's bitmap as it shall be after the job. */

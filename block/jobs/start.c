@@ -154,6 +154,21 @@ static bool take_bottom(BlockJob *job, GHashTable *arguments, BlockNode **base, 
     return !name || bottom;
 }
 
+/* What is copied out of the layers below must stay as it is, whoever has opened them for writing. */
+static bool attach_layers(BlockJob *job, const BlockNode *base, GError **error)
+{
+    for (BlockNode *node = node_below(job->source); node && node != base; node = node_below(node)) {
+        BlockChild *user;
+
+        if (!attach(job, node, BLOCK_PERM_CONSISTENT_READ,
+                    BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE_UNCHANGED, &user, error)) {
+            return false;
+        }
+        job_add_user(job, user);
+    }
+    return true;
+}
+
 static bool start_stream(BlockJob *job, GHashTable *arguments, GError **error)
 {
     BlockNode *base;
@@ -177,7 +192,8 @@ static bool start_stream(BlockJob *job, GHashTable *arguments, GError **error)
     return hold_chain(job, OPERATION_STREAM, HOLD_STREAM, job->source, base, error) &&
            make_writable(job, job->source, error) &&
            attach(job, job->source, BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE_UNCHANGED,
-                  BLOCK_PERM_ALL & ~BLOCK_PERM_RESIZE, &job->source_user, error);
+                  BLOCK_PERM_ALL & ~BLOCK_PERM_RESIZE, &job->source_user, error) &&
+           attach_layers(job, base, error);
 }
 
 /* The image below all others, for a commit without base. */

@@ -36,18 +36,18 @@ images(EMPTY.name)
 
 
 class Machine:
-    def __init__(self):
+    def __init__(self, read_only=("base", "mid"), device="virtio-blk-pci,drive=top,id=v"):
         self.folder = tempfile.TemporaryDirectory()
         shutil.copytree(EMPTY.name, self.folder.name, dirs_exist_ok=True)
         arguments = []
         for name, below in CHAIN:
-            node = {"driver": "qcow2", "node-name": name, "read-only": name in ("base", "mid"),
+            node = {"driver": "qcow2", "node-name": name, "read-only": name in read_only,
                     "file": {"driver": "file", "filename": os.path.join(self.folder.name, name),
-                             "node-name": name + "-file", "read-only": name in ("base", "mid")}}
+                             "node-name": name + "-file", "read-only": name in read_only}}
             if below:
                 node["backing"] = below
             arguments += ["-blockdev", json.dumps(node)]
-        self.kaso = harness.Kaso(*arguments, "-device", "virtio-blk-pci,drive=top,id=v",
+        self.kaso = harness.Kaso(*arguments, "-device", device,
                                  "-qmp", "unix:@/qmp,server=on,wait=off", machine="virt")
         self.qmp = harness.Qmp(self.kaso.connect("qmp"))
 
@@ -197,6 +197,18 @@ def completed(m, job):
             return data
 
 
+def writable_layer():
+    """A layer that was opened for writing, below a disk that others may write, is not written while a stream reads it, whoever
+    comes first."""
+    stream, export = HOLDERS["stream"], ("block-export-add", {"type": "nbd", "id": "e", "node-name": "mid", "writable": True})
+    for first, second in ((stream, export), (export, stream)):
+        with Machine(("base",), "virtio-blk-pci,drive=top,id=v,share-rw=on") as m:
+            m.serve()
+            m.do(*first)
+            answer = m.ask(*second)
+            assert "Permission conflict on node 'mid'" in answer["error"]["desc"], answer
+
+
 def no_loss():
     """What a mirror has promised holds when it takes the disk's place."""
     with Machine() as m:
@@ -237,6 +249,6 @@ def inner():
         m.do("blockdev-del", {"node-name": "mid"})
 
 
-for test in (pairs, no_loss, inner):
+for test in (pairs, writable_layer, no_loss, inner):
     print(test.__name__, flush=True)
     test()
