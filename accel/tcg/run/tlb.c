@@ -11,8 +11,11 @@
 
 enum { INFO_SIZE_MASK = 0x3f, INFO_GLOBAL = 1 << 6 };
 enum { LARGE_BLOCK_BITS = 21, LARGE_BLOCK_SLOTS = 1 << (LARGE_BLOCK_BITS - TCG_PAGE_BITS) };
-/* Parts of tables: enough of them go back to the host when emptied. */
-enum { PART_BITS = 12, MANY_PARTS = 32 };
+/*
+ * Parts of tables. To give one back to the host and to have it again costs several times as much as to clear it: so that
+ * only of large tables, and of smaller ones when their address space has not been used for long.
+ */
+enum { PART_BITS = 12, MANY_PARTS = 256, IDLE_PARTS = 48 };
 G_STATIC_ASSERT(offsetof(TcgContext, tlb) % 4096 == 0 && offsetof(TcgContext, fetch) % 4096 == 0);
 
 void *tlb_map(size_t size)
@@ -72,14 +75,19 @@ static int next_part(const TcgFilled *filled, unsigned part)
     return -1;
 }
 
-static void empty_parts(uint8_t *table, size_t size, const TcgFilled *filled)
+static unsigned count_parts(const TcgFilled *filled)
 {
     unsigned count = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(filled->parts); i++) {
         count += (unsigned)__builtin_popcountll(filled->parts[i]);
     }
-    if (count > MANY_PARTS && madvise(table, size, MADV_DONTNEED) == 0) {
+    return count;
+}
+
+static void empty_parts(uint8_t *table, size_t size, const TcgFilled *filled)
+{
+    if (count_parts(filled) > MANY_PARTS && madvise(table, size, MADV_DONTNEED) == 0) {
         return;
     }
     for (int part = next_part(filled, 0); part >= 0; part = next_part(filled, (unsigned)part + 1)) {
@@ -102,10 +110,12 @@ static void empty_table(void *table, size_t size, size_t entry_size, TcgFilled *
 
 void tlb_release(TcgContext *context)
 {
-    if (madvise(context->tlb, sizeof context->tlb, MADV_DONTNEED) == 0) {
+    if (count_parts(&context->tlb_filled) > IDLE_PARTS &&
+        madvise(context->tlb, sizeof context->tlb, MADV_DONTNEED) == 0) {
         context->tlb_filled.count = 0;
     }
-    if (madvise(context->fetch, sizeof context->fetch, MADV_DONTNEED) == 0) {
+    if (count_parts(&context->fetch_filled) > IDLE_PARTS &&
+        madvise(context->fetch, sizeof context->fetch, MADV_DONTNEED) == 0) {
         context->fetch_filled.count = 0;
     }
     tlb_clear(context);
