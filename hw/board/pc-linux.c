@@ -11,6 +11,7 @@
 /* Offsets in the setup header. */
 enum {
     SETUP_SECTS = 0x1f1,
+    PARAGRAPHS = 0x1f4, /* of what is behind the setup; 16 bits before 2.04 */
     VIDEO_MODE = 0x1fa,
     HEADER_MAGIC = 0x202,
     PROTOCOL = 0x206,
@@ -175,12 +176,12 @@ static GBytes *kernel_content(PcKernel *kernel, LinuxImage *image, GError **erro
     gsize size;
     const void *data;
 
-    if (path && (!tree || image->protocol < 0x209)) {
-        if (tree) {
-            error_fail(error, KASO_ERROR_INVALID,
-                       "-dtb: the kernel '%s' is too old for a device tree",
-                       kernel->pc->machine->config.kernel);
-        }
+    if (path && !tree) {
+        return NULL;
+    }
+    if (tree && image->protocol < 0x209) {
+        error_fail(error, KASO_ERROR_INVALID, "-dtb: the kernel '%s' is too old for a device tree",
+                   kernel->pc->machine->config.kernel);
         return NULL;
     }
     g_byte_array_append(content, kernel->data + image->setup_size, (guint)image->kernel_size);
@@ -209,6 +210,20 @@ static void set_header(LinuxImage *image)
     }
     if (image->protocol < 0x202) {
         store_le16(setup + SETUP_MOVE_SIZE, (uint16_t)(OLD_COMMAND_LINE - OLD_SETUP));
+    }
+}
+
+/* It would unpack itself to the end of what is there, and stop without a word on a serial console. */
+static void warn_if_cut_off(const PcKernel *kernel, const LinuxImage *image)
+{
+    uint64_t said = image->protocol >= 0x204 ? load_le32(kernel->data + PARAGRAPHS)
+                                             : load_le16(kernel->data + PARAGRAPHS);
+
+    if (said << 4 > align_up(image->kernel_size, 16)) {
+        g_printerr("kaso: warning: kernel '%s' is cut off: of %" PRIu64 " bytes %" PRIu64
+                   " are there; it will hardly start\n",
+                   kernel->pc->machine->config.kernel, image->setup_size + (said << 4),
+                   kernel->size);
     }
 }
 
@@ -254,6 +269,7 @@ bool pc_linux_load(PcKernel *kernel, GError **error)
     if (!measure(kernel, &image, error)) {
         return false;
     }
+    warn_if_cut_off(kernel, &image);
     image.setup = g_memdup2(kernel->data, image.setup_size);
     set_header(&image);
     ok = set_video_mode(kernel, image.setup, error) && set_command_line(kernel, &image, error) &&

@@ -603,6 +603,18 @@ class CommandLine(unittest.TestCase):
                 _, text = process.communicate(timeout=60)
                 self.assertNotIn('console=', text)
 
+    def test_cut_off_kernel(self):
+        """A kernel for x86 says how long it is, and what is missing would be noticed late and without a word."""
+        image = bytearray(1024 + 4096)
+        image[0x1f1], image[0x211], image[0x202:0x206] = 1, 1, b'HdrS'
+        image[0x206:0x208] = (0x204).to_bytes(2, 'little')
+        for paragraphs, whole in ((256, True), (257, False)):
+            image[0x1f4:0x1f8] = paragraphs.to_bytes(4, 'little')
+            result = run('-display', 'none', '-kernel', self.file('kernel', bytes(image)), '-S', '-monitor', 'stdio',
+                         stdin='quit\n', program=PC)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual('is cut off: of 5136 bytes 5120 are there' in result.stderr, not whole, result.stderr)
+
     def test_unlikely_kernels(self):
         elf = b'\x7fELF\x02\x01\x01' + bytes(9) + struct.pack('<HHI', 2, 62, 1) + bytes(100)
         efi = b'MZ' + bytes(58) + struct.pack('<I', 64) + b'PE\0\0' + struct.pack('<H', 0x8664) + bytes(100)
