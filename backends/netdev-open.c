@@ -95,8 +95,7 @@ Netdev *netdev_open(Machine *machine, const char *id, const char *type_name, GHa
         error_fail(error, KASO_ERROR_INVALID, "network back end '%s' needs id=NAME", type_name);
         return NULL;
     }
-    if (!object_id_is_good(id) && id[0] != '#') { /* #net0 and its like are our own */
-        error_fail(error, KASO_ERROR_INVALID, "Parameter 'id' expects an identifier, not '%s'", id);
+    if (id[0] != '#' && !object_id_check(id, error)) { /* #net0 and its like are our own */
         return NULL;
     }
     if (machine_find_netdev(machine, id)) {

@@ -112,8 +112,7 @@ static Device *open_device(Machine *machine, const KeyValues *options, GError **
     Device *device;
     Bus *bus;
 
-    if (id && !object_id_is_good(id)) {
-        error_fail(error, KASO_ERROR_INVALID, "Parameter 'id' expects an identifier, not '%s'", id);
+    if (id && !object_id_check(id, error)) {
         return NULL;
     }
     if (!driver) {

@@ -105,11 +105,13 @@ char *object_get(Object *object, const char *property, GError **error)
                : property_get(found, object);
 }
 
-bool object_id_is_good(const char *id)
+bool object_id_check(const char *id, GError **error)
 {
-    return g_ascii_isalpha(id[0]) &&
-           id[strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")] ==
-               '\0';
+    static const char known[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
+
+    return (g_ascii_isalpha(id[0]) && !id[strspn(id, known)]) ||
+           error_fail(error, KASO_ERROR_INVALID, "Parameter 'id' expects an identifier, not '%s'",
+                      id);
 }
 
 /* Members NAME.0, NAME.1 … of a list (as JSON has them) are one value of NAME, in lines. */
@@ -145,13 +147,13 @@ bool object_add(Machine *machine, const KeyValues *list, GError **error)
     if (!type) {
         return false;
     }
-    if (!object_id_is_good(id) || machine_find_object(machine, id)) {
-        return error_fail(
-            error, KASO_ERROR_GENERIC,
-            object_id_is_good(id)
-                ? "attempt to add duplicate property '%s' to object (type 'container')"
-                : "Parameter 'id' expects an identifier, not '%s'",
-            id);
+    if (!object_id_check(id, error)) {
+        return false;
+    }
+    if (machine_find_object(machine, id)) {
+        return error_fail(error, KASO_ERROR_GENERIC,
+                          "attempt to add duplicate property '%s' to object (type 'container')",
+                          id);
     }
     options = properties_table(type->properties, list);
     if (type->add) {

@@ -56,8 +56,8 @@ typedef struct {
     /* Memory back ends: what they hold. */
     void (*memory)(const Object *object, ObjectMemory *memory);
 } ObjectType;
-/* A letter, then letters, digits, '-', '.' and '_': what users may call objects, devices and back ends. */
-bool object_id_is_good(const char *id);
+/* A letter, then letters, digits, '-', '.' and '_': what users may call objects, devices and back ends. false, with an error: it is not such a name. */
+bool object_id_check(const char *id, GError **error);
 
 #define OBJECT_TYPE(object) REGISTRY_ADD(object_types, object)
 REGISTRY_DECLARE(object_types, ObjectType);

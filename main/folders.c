@@ -37,11 +37,7 @@ bool option_fsdev(Setup *setup, const char *argument, GError **error)
     if (!id || !*id) {
         return error_fail(error, KASO_ERROR_INVALID, "it needs id=NAME, for the device's fsdev=");
     }
-    if (!object_id_is_good(id)) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "Parameter 'id' expects an identifier, not '%s'", id);
-    }
-    return add_fsdev(setup, list, id, error);
+    return object_id_check(id, error) && add_fsdev(setup, list, id, error);
 }
 
 static bool add_device(Setup *setup, const char *fsdev, const char *tag, GError **error)
