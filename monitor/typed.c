@@ -442,9 +442,10 @@ static bool typed_any(Typed *t, TypedValue *value)
     if (!typed_variable(t, value, &found)) {
         return false;
     }
-    return found                             ? true
-           : starts_name(t->text, "current") ? typed_current(t, value)
-                                             : typed_plain(t, value);
+    if (found) {
+        return true;
+    }
+    return starts_name(t->text, "current") ? typed_current(t, value) : typed_plain(t, value);
 }
 
 static bool typed_unary(Typed *t, TypedValue *value)

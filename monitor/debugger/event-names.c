@@ -126,7 +126,7 @@ static bool check_device(const BreakpointRequest *request, Vcpu *vcpu, GError **
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     g_autofree char *wanted = g_strdup_printf("%s.%s", request->event_who, request->event_name);
-    g_autofree char *nearest = NULL;
+    g_autofree char *others = NULL;
     const DeviceType *const *type;
 
     REGISTRY_FOREACH(device_types, type) {
@@ -135,10 +135,9 @@ static bool check_device(const BreakpointRequest *request, Vcpu *vcpu, GError **
     if (any_fits(names, wanted)) {
         return true;
     }
-    g_ptr_array_add(names, NULL);
-    nearest = names_suggest(wanted, (const char *const *)names->pdata);
+    others = suggest(names, wanted);
     return error_fail(error, KASO_ERROR_NOT_FOUND,
-                      "no device has a register '%s', as TYPE.REGISTER%s", wanted, nearest);
+                      "no device has a register '%s', as TYPE.REGISTER%s", wanted, others);
 }
 
 static void add_id(Device *device, void *opaque)

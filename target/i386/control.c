@@ -105,13 +105,12 @@ static uint64_t control_mode(const X86Cpu *cpu)
            if_set((cpu->mxcsr & 0x1f80) != 0x1f80, X86_MODE_SSE_TRAPS);
 }
 
+enum { REAL, PROTECTED, V86, COMPATIBILITY, LONG };
+static const char *const modes[] = { "real", "protected", "v86", "compatibility", "long" };
+
 static const char *nth_mode(unsigned index)
 {
-    static const char *const names[] = {
-        "real", "protected", "v86", "compatibility", "long", NULL
-    };
-
-    return names[index];
+    return index < ARRAY_SIZE(modes) ? modes[index] : NULL;
 }
 
 static const EventNames mode_names = { DEBUG_MODE, { "x86_64", "i386" }, nth_mode, 1 };
@@ -119,11 +118,11 @@ EVENT_NAMES(mode_names);
 
 static const char *mode_name(uint64_t mode)
 {
-    return mode & X86_MODE_VM86               ? "v86"
-           : !(mode & X86_MODE_PROTECTED)     ? "real"
-           : !(mode & X86_MODE_LONG)          ? "protected"
-           : (mode & X86_MODE_CODE_BITS) == 3 ? "long"
-                                              : "compatibility";
+    return modes[mode & X86_MODE_VM86               ? V86
+                 : !(mode & X86_MODE_PROTECTED)     ? REAL
+                 : !(mode & X86_MODE_LONG)          ? PROTECTED
+                 : (mode & X86_MODE_CODE_BITS) == 3 ? LONG
+                                                    : COMPATIBILITY];
 }
 
 static void report_mode(X86Cpu *cpu, uint64_t old)

@@ -17,9 +17,8 @@ enum {
 
     RIGHT_HYPERCALLS = 1 << 5,
     FEATURE_PARTITIONING = 1 << 3, /* processors may come */
-    HINT_NO_CORESHARING =
-        1
-        << 18, /* no core is shared by processors that the topology does not show as its threads */
+    /* No core is shared by processors that the topology does not show as its threads. */
+    HINT_NO_CORESHARING = 1 << 18,
     HINT_WIDE_SETS = 1 << 11, /* more than 64 processors in a call's set */
 
     VENDOR_LENGTH = 12,
