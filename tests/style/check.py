@@ -92,7 +92,7 @@ def headers(problems, build):
 
 # What the language, the compiler and its libraries call theirs, and what has to be spelled so that linkers and sanitizers see it.
 RESERVED = re.compile(r'_(Alignas|Atomic|Bool|Generic|Noreturn|Static_assert|GNU_SOURCE|SC_\w+|IO\w+)|__(builtin_\w+|atomic_\w+|ATOMIC_\w+|'
-                      r'(asm|typeof|volatile|extension|x86_64|VA_ARGS|SANITIZE_\w+)__|attribute__|has_(attribute|feature)|thread|int128|'
+                      r'(asm|typeof|volatile|extension|x86_64|VA_ARGS|LINE|SANITIZE_\w+)__|attribute__|has_(attribute|feature)|thread|int128|'
                       r'm128[di]?|(get_)?cpuid(_count)?|io_uring_get_cqe|libc_\w+|(asan|tsan|sanitizer)_\w+|(start|stop)_registry_|'
                       r'(real|wrap)_ioctl)')
 
