@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Drives a guest over its serial console: spawn, expect, send. Used by the boot tests and by scripts/bench."""
+import glob
 import os
 import re
 import selectors
@@ -12,34 +13,48 @@ import time
 PATIENCE = float(os.environ.get("KASO_TEST_PATIENCE", "1"))
 
 
-def queued(pid):
-    """Thread -> seconds that it has stood in the host's queue for a processor (proc(5), schedstat)."""
-    seconds = {}
-    try:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{thread}/schedstat", encoding="ascii") as file:
-                seconds[thread] = int(file.read().split()[1]) / 1e9
-    except (OSError, IndexError, ValueError):
-        pass  # a thread that has just ended, or a kernel that does not count
-    return seconds
+def threads_of_process(pid):
+    """Of each thread the file that says how long it has run, and waited for a processor (proc(5), schedstat)."""
+    return glob.glob(f"/proc/{pid}/task/*/schedstat")
+
+
+class Patience:
+    """Seconds for which the busiest of some threads had a processor or wanted none: so limits do not depend on what else the
+    host does, and a busy host is not taken for a hang. A thread that is let run counts, and so each limit comes to its end."""
+
+    def __init__(self, threads):
+        """threads: names the files of those that there are now."""
+        self.threads, self.known, self.waited, self.since = threads, {}, 0, time.monotonic()
+        self.seconds()
+        self.waited = 0
+
+    def seconds(self):
+        busiest = (0, 0)
+        for thread in self.threads():
+            try:
+                with open(thread, encoding="ascii") as file:
+                    ran, waited, _ = map(int, file.read().split())
+            except (OSError, ValueError):
+                continue  # it has just ended
+            old_ran, old_waited = self.known.get(thread, (0, 0))
+            self.known[thread] = (ran, waited)
+            busiest = max(busiest, (ran - old_ran, waited - old_waited))
+        self.waited += busiest[1] / 1e9
+        return time.monotonic() - self.since - self.waited
 
 
 class Deadline:
-    """A limit for what a process does: time for which the thread that fares worst could have run and was not let does not
-    count, so that a busy host is not taken for a hang. A thread that is let run counts, and so each limit comes to its end."""
+    """A limit, in seconds of patience, for what a process does."""
 
     def __init__(self, pid, seconds):
-        self.pid = pid
         self.seconds = seconds * PATIENCE
-        self.before = queued(pid)
+        self.patience = Patience(lambda: threads_of_process(pid))
         self.end = time.monotonic() + self.seconds
 
     def left(self):
         """Seconds, none or fewer when it is over."""
         left = self.end - time.monotonic()
-        if left <= 0:
-            left += max((now - self.before.get(thread, 0) for thread, now in queued(self.pid).items()), default=0)
-        return left
+        return left if left > 0 else self.seconds - self.patience.seconds()
 
 
 class GuestError(Exception):

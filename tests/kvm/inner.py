@@ -9,6 +9,9 @@ import subprocess
 import sys
 import time
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../boot"))
+from guest import Patience, threads_of_process
+
 NEEDED = {"busybox": "busybox-static", "cpio": "cpio", "lz4": "lz4"}
 SLOW = int(os.environ.get("KASO_TEST_SLOW", "1"))  # by how much limits of time are longer, for overloaded hosts
 # For PCI devices, in the order in which they are loaded.
@@ -58,30 +61,16 @@ def initrd(folder, source, modules, init):
     return image
 
 
-class Patience:
-    """Seconds for which a session's busiest thread had a processor or wanted none. So a limit does not depend on what else the host does."""
-
-    def __init__(self, session):
-        self.session, self.threads, self.waited, self.since = session, {}, 0, time.monotonic()
-        self.seconds()
-        self.waited = 0
-
-    def seconds(self):
-        busiest = (0, 0)
-        for folder in glob.glob("/proc/[0-9]*"):
-            try:
-                if os.getsid(int(folder[6:])) != self.session:
-                    continue
-                for thread in glob.glob(f"{folder}/task/*/schedstat"):
-                    with open(thread, encoding="utf-8") as file:
-                        ran, waited, _ = map(int, file.read().split())
-                    old_ran, old_waited = self.threads.get(thread, (0, 0))
-                    self.threads[thread] = (ran, waited)
-                    busiest = max(busiest, (ran - old_ran, waited - old_waited))
-            except (OSError, ValueError):
-                continue
-        self.waited += busiest[1] / 1e9
-        return time.monotonic() - self.since - self.waited
+def threads_of_session(session):
+    """As threads_of_process, of all processes of a session."""
+    found = []
+    for folder in glob.glob("/proc/[0-9]*"):
+        try:
+            if os.getsid(int(folder[6:])) == session:
+                found += threads_of_process(folder[6:])
+        except OSError:
+            continue  # it has just ended
+    return found
 
 
 class CutOff(Exception):
@@ -97,7 +86,7 @@ def end(child):
 
 def follow(child, limit, started, said):
     """The text of a guest, whose lines are given to said as they come. limit: of a step, by its name; started is called when one begins, which a line "== NAME" says."""
-    patience, text, rest, allowed, looked = Patience(child.pid), "", "", limit(""), time.monotonic()
+    patience, text, rest, allowed, looked = Patience(lambda: threads_of_session(child.pid)), "", "", limit(""), time.monotonic()
     while True:
         if select.select([child.stdout], [], [], 5)[0]:
             piece = os.read(child.stdout.fileno(), 65536).decode(errors="replace")
@@ -108,7 +97,7 @@ def follow(child, limit, started, said):
                 text += line + "\n"
                 said(line)
                 if line.startswith("== "):
-                    patience, allowed = Patience(child.pid), limit(line[3:])
+                    patience, allowed = Patience(lambda: threads_of_session(child.pid)), limit(line[3:])
                     started(line[3:], text)
         if time.monotonic() - looked > 5:
             looked = time.monotonic()
