@@ -102,7 +102,7 @@ def check_names(kaso, name):
 def check_break(kaso, at):
     """What stops, in the order in which a boot does it."""
     restart(kaso)
-    expect(kaso, 'until on console debug /SeaBIOS/', r"Breakpoint \d+, console debug 'SeaBIOS", told=True)
+    expect(kaso, 'until on console debug /SeaBIOS/', r"Breakpoint \d+, console debug '[^']*SeaBIOS", told=True)
     expect(kaso, 'break on dma 0x7c00..0x7dff i8257 write', 'event')
     expect(kaso, 'break on execution 0x7c00 size 0x200 if $pc >= 0x7c00', 'event')
     expect(kaso, 'cont', r'dma i8257 .*writes 0x7c00 size', told=True)
