@@ -155,6 +155,7 @@ struct TcgRun {
     HostThunks thunks;
     uint8_t *code, *code_start, *code_next; /* what usually runs, up to cold_start */
     uint8_t *cold_start, *cold_next;        /* the slow paths of units */
+    bool huge_pages;                        /* have been asked for */
     uint8_t *records, *code_end;            /* lowest record of a unit, between cold_next and code_end */
     _Atomic(TcgUnit *) *hash;
     TcgSpan **pages;
@@ -185,6 +186,8 @@ bool cache_init(TcgRun *run, GError **error);
 void cache_free(TcgRun *run);
 /* Bytes that there are at least for each: code that usually runs, and slow paths with the unit's record. */
 size_t cache_room(const TcgRun *run);
+/* What was emitted at code_next and cold_next stays. */
+void cache_keep(TcgRun *run, size_t code_size, size_t cold_size);
 /* Zeroed memory for a unit's record, which lasts until the cache is flushed; size < cache_room. */
 void *cache_take(TcgRun *run, size_t size);
 /*

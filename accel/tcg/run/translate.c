@@ -156,8 +156,7 @@ static TcgUnit *make_host_code(TcgVcpu *tv, uint8_t *host_page)
         describe_host_code(&code, run->code_next, run->cold_next);
     }
     perfmap_add_unit(run, &code, (tv->env->pc_page & TCG_PAGE_MASK) + unit->span.start);
-    run->cold_next += code.cold_size;
-    run->code_next += code.size;
+    cache_keep(run, code.size, code.cold_size);
     TSAN_RELEASE(run->backend);
     return unit;
 }
