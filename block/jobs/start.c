@@ -565,6 +565,20 @@ static bool attach_copy(BlockJob *job, bool mirror, GError **error)
                   &job->source_user, error);
 }
 
+/* A mirror's target may be a partition with room to spare; a larger backup is no copy of the disk. */
+static bool check_target_size(const BlockJob *job, bool mirror, GError **error)
+{
+    uint64_t size = node_size(job->target);
+
+    if (size == job->length || (mirror && size > job->length)) {
+        return true;
+    }
+    return error_fail(error, KASO_ERROR_INVALID,
+                      "Source and target image have different sizes: %" G_GUINT64_FORMAT
+                      " and %" G_GUINT64_FORMAT " bytes; the target must have the source's",
+                      job->length, size);
+}
+
 static bool start_copy(BlockJob *job, GHashTable *arguments, bool mirror, bool is_file,
                        GError **error)
 {
@@ -584,10 +598,7 @@ static bool start_copy(BlockJob *job, GHashTable *arguments, bool mirror, bool i
     if (!job->target) {
         return false;
     }
-    if (node_size(job->target) < job->length) {
-        return error_fail(error, KASO_ERROR_INVALID, "The target is smaller than the source");
-    }
-    if (!attach_copy(job, mirror, error)) {
+    if (!check_target_size(job, mirror, error) || !attach_copy(job, mirror, error)) {
         return false;
     }
     if (mirror) {

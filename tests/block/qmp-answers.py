@@ -40,6 +40,25 @@ def refusals():
         assert "conflicting" in m.fails("blockdev-add", driver="null-co", node_name="d0")
 
 
+def other_sizes():
+    """Backups, of each kind and by each command, to images that are larger or smaller than the disk."""
+    chain()
+    for name, size in (("small", "7M"), ("large", "9M")):
+        create(name, size)
+    with Machine(*image("top"), *image("small"), *image("large")) as m:
+        m.do("block-dirty-bitmap-add", node="top", name="b")
+        for name in ("small", "large"):
+            for sync in ("full", "top", "none", "incremental"):
+                more = {"bitmap": "b"} if sync == "incremental" else {}
+                text = m.fails("blockdev-backup", job_id="b", device="top", target=name, sync=sync, **more)
+                assert "Source and target image have different sizes: 8388608" in text, text
+            action = {"device": "top", "target": name, "sync": "full"}
+            assert "different sizes" in m.fails("transaction", actions=[{"type": "blockdev-backup", "data": action}])
+            m.do("blockdev-del", node_name=name)
+            assert "different sizes" in m.fails("drive-backup", job_id="b", device="top", target=name, mode="existing",
+                                                format="qcow2", sync="full")
+
+
 def unused():
     """Overlays of nodes that nobody uses."""
     chain()
@@ -192,7 +211,7 @@ def units():
 
 
 def main():
-    for part in (refusals, unused, ends, performance, patient_commit, paths, late_backing, backing_before_pivot, units):
+    for part in (refusals, other_sizes, unused, ends, performance, patient_commit, paths, late_backing, backing_before_pivot, units):
         with tempfile.TemporaryDirectory() as folder:
             os.chdir(folder)
             part()
