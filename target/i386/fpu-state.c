@@ -17,28 +17,16 @@ void x86_fpu_reset(X86Cpu *cpu)
 
 enum { MXCSR_DAZ = 1 << 6, MXCSR_RC_SHIFT = 13, MXCSR_FZ = 1 << 15 };
 
-/* MXCSR's sticky bits, by number. */
-static const uint8_t sticky[] = { FLOAT_INVALID,  FLOAT_DENORMAL_USED, FLOAT_DIVIDE_BY_ZERO,
-                                  FLOAT_OVERFLOW, FLOAT_UNDERFLOW,     FLOAT_INEXACT };
-
+/* FLOAT_* are I Z O U P from bit 0 on and D at 6, MXCSR's sticky bits I D Z O U P. */
 uint32_t x86_mxcsr_flags(unsigned exceptions)
 {
-    uint32_t value = 0;
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(sticky); i++) {
-        value |= exceptions & sticky[i] ? 1u << i : 0;
-    }
-    return value;
+    return (exceptions & FLOAT_INVALID) | (exceptions & 0x1e) << 1 |
+           (exceptions & FLOAT_DENORMAL_USED) >> 5;
 }
 
 unsigned x86_float_exceptions(uint32_t flags)
 {
-    unsigned exceptions = 0;
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(sticky); i++) {
-        exceptions |= flags >> i & 1 ? sticky[i] : 0u;
-    }
-    return exceptions;
+    return (flags & FLOAT_INVALID) | (flags >> 1 & 0x1e) | (flags << 5 & FLOAT_DENORMAL_USED);
 }
 
 /* Generated code runs with the guest's rounding and flush modes, and collects its sticky flags. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "target/i386/vector-float-status.h"
 
-#include <glib.h>
+#include "target/i386/control.h"
 
 enum {
     MXCSR_DAZ = 1 << 6,
@@ -10,9 +10,6 @@ enum {
     MXCSR_RC_SHIFT = 13,
     MXCSR_FZ = 1 << 15
 };
-
-static const uint8_t sticky[] = { FLOAT_INVALID,  FLOAT_DENORMAL_USED, FLOAT_DIVIDE_BY_ZERO,
-                                  FLOAT_OVERFLOW, FLOAT_UNDERFLOW,     FLOAT_INEXACT };
 
 FloatRounding x86_float_rounding(unsigned rc)
 {
@@ -37,10 +34,5 @@ FloatStatus x86_float_status(void)
 
 void x86_note_exceptions(const FloatStatus *status)
 {
-    uint32_t mxcsr = __builtin_ia32_stmxcsr();
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(sticky); i++) {
-        mxcsr |= status->flags & sticky[i] ? 1u << i : 0;
-    }
-    __builtin_ia32_ldmxcsr(mxcsr);
+    __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | x86_mxcsr_flags(status->flags));
 }

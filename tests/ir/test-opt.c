@@ -22,6 +22,11 @@ static const struct {
       "%1 = get.i64 @x0\n%2 = not.i64 %1\nset.i64 @x1 %2\n%4 = neg.i64 %2\nset.i64 @x0 %4\ngoto "
       "imm=4\n" },
     { "set of the same value", "%1 = get.i64 @x0\nset.i64 @x0 %1\ngoto imm=4\n", "goto imm=4\n" },
+    { "set of the same constant",
+      "%1 = vconst.v128 imm=0\nset.v128 @v0 %1\n%3 = get.i64 @x0\n%4 = ld.i64 %3 esz=3\n"
+      "%5 = vconst.v128 imm=0\nset.v128 @v0 %5\nset.i64 @x1 %4\ngoto imm=4\n",
+      "%1 = vconst.v128 imm=0\nset.v128 @v0 %1\n%3 = get.i64 @x0\n%4 = ld.i64 %3 esz=3\n"
+      "set.i64 @x1 %4\ngoto imm=4\n" },
     { "dead set",
       "%1 = get.i64 @x0\n%2 = subf.i64 %1 %1 esz=3\nset.flags @nzcv %2\n%3 = addf.i64 %1 %1 esz=3\n"
       "set.flags @nzcv %3\ngoto imm=4\n",
@@ -48,12 +53,16 @@ static const struct {
       "goto imm=4\n" },
     /* The same in 32 bits, for accesses that wrap around there, which the last one does not. */
     { "a stack of 32 bits is one family of addresses",
-      "%1 = get.i64 @x0\n%2 = trunc.i32 %1\n%3 = const.i32 imm=4\n%4 = sub.i32 %2 %3\n%5 = zext.i64 %4 esz=2\n"
+      "%1 = get.i64 @x0\n%2 = trunc.i32 %1\n%3 = const.i32 imm=4\n%4 = sub.i32 %2 %3\n%5 = "
+      "zext.i64 %4 esz=2\n"
       "st.i64 %1 %1 esz=2 sub=1152 imm=-4\nset.i64 @x0 %5\n%8 = trunc.i32 %5\n%9 = sub.i32 %8 %3\n"
-      "%10 = zext.i64 %9 esz=2\nst.i64 %5 %1 esz=2 sub=1152 imm=-4\n%12 = ld.i64 %10 esz=2 sub=128 imm=8\n"
+      "%10 = zext.i64 %9 esz=2\nst.i64 %5 %1 esz=2 sub=1152 imm=-4\n%12 = ld.i64 %10 esz=2 sub=128 "
+      "imm=8\n"
       "%13 = ld.i64 %10 esz=2\nset.i64 @x0 %12\nset.i64 @x1 %13\ngoto imm=4\n",
-      "%1 = get.i64 @x0\n%2 = trunc.i32 %1\n%3 = const.i32 imm=4\n%4 = sub.i32 %2 %3\n%5 = zext.i64 %4 esz=2\n"
-      "st.i64 %1 %1 esz=2 sub=1152 imm=-4\nset.i64 @x0 %5\n%9 = sub.i32 %4 %3\n%10 = zext.i64 %9 esz=2\n"
+      "%1 = get.i64 @x0\n%2 = trunc.i32 %1\n%3 = const.i32 imm=4\n%4 = sub.i32 %2 %3\n%5 = "
+      "zext.i64 %4 esz=2\n"
+      "st.i64 %1 %1 esz=2 sub=1152 imm=-4\nset.i64 @x0 %5\n%9 = sub.i32 %4 %3\n%10 = zext.i64 %9 "
+      "esz=2\n"
       "st.i64 %1 %1 esz=2 sub=1152 imm=-8\n%12 = ld.i64 %1 esz=2 sub=128\n%13 = ld.i64 %10 esz=2\n"
       "set.i64 @x0 %12\nset.i64 @x1 %13\ngoto imm=4\n" },
     { "extensions of what is extended",

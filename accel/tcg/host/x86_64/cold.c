@@ -87,6 +87,9 @@ static void store_variable(Reader *r)
     case IR_I32:
         memcpy(to, &value, 4);
         break;
+    case IR_V128:
+        memset(to, 0, sizeof(V128)); /* no other constant is one without a register */
+        break;
     default:
         memcpy(to, &value, 8);
     }

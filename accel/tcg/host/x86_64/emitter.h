@@ -267,6 +267,20 @@ static inline bool emitter_is_near_pc(const IrOp *op)
     return op->opcode == IR_OP_pc && asm_fits32(op->imm);
 }
 
+/* Of vectors, zero: the upper halves of registers that are written by their lower ones. */
+static inline bool emitter_is_vector_zero(const IrOp *op)
+{
+    return op->imm == 0 && ((op->opcode == IR_OP_vconst && op->aux == 0) ||
+                            (op->opcode == IR_OP_const && op->type == IR_V128));
+}
+
+/* A value that variables' homes are set to without a register of the allocator's. */
+static inline bool emitter_is_immediate(const IrOp *op)
+{
+    return op->opcode == IR_OP_fconst || (op->opcode == IR_OP_const && op->type != IR_V128) ||
+           emitter_is_vector_zero(op);
+}
+
 static inline bool emitter_needed(const Emitter *e, IrRef root)
 {
     return e->values[root].next_use || e->values[root].hold || e->values[root].keep;

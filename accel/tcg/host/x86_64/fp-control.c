@@ -19,35 +19,31 @@ enum { VECTOR_XM = 19 }; /* SIMD floating-point exception */
 /* RC of IR_ROUND_NEAREST, UP, DOWN, ZERO; its own inverse. */
 static const uint8_t rounding[4] = { 0, 2, 1, 3 };
 
-static const struct {
-    uint8_t mxcsr, exception;
-} flags[] = {
-    { 1 << 0, FLOAT_INVALID },  { 1 << 1, FLOAT_DENORMAL_USED }, { 1 << 2, FLOAT_DIVIDE_BY_ZERO },
-    { 1 << 3, FLOAT_OVERFLOW }, { 1 << 4, FLOAT_UNDERFLOW },     { 1 << 5, FLOAT_INEXACT },
-};
+/* FLOAT_* have Arm's places: I Z O U P from bit 0 on, D at 6; MXCSR has I D Z O U P. Helpers of guests' libraries ask often. */
+static uint32_t flags_of(unsigned exceptions)
+{
+    return (exceptions & FLOAT_INVALID) | (exceptions & 0x1e) << 1 |
+           (exceptions & FLOAT_DENORMAL_USED) >> 5;
+}
+
+static unsigned exceptions_of(uint32_t flags)
+{
+    return (flags & FLOAT_INVALID) | (flags >> 1 & 0x1e) | (flags << 5 & FLOAT_DENORMAL_USED);
+}
 
 uint32_t host_fp_word(TcgFpControl control)
 {
-    uint32_t word = MXCSR_MASKS | (uint32_t)rounding[control.rounding & 3] << MXCSR_ROUNDING_SHIFT |
-                    (control.flush_operands ? MXCSR_DAZ : 0) |
-                    (control.flush_results ? (uint32_t)MXCSR_FZ : 0);
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(flags); i++) {
-        word |= control.exceptions & flags[i].exception ? flags[i].mxcsr : 0u;
-    }
-    return word;
+    return MXCSR_MASKS | (uint32_t)rounding[control.rounding & 3] << MXCSR_ROUNDING_SHIFT |
+           (control.flush_operands ? MXCSR_DAZ : 0) |
+           (control.flush_results ? (uint32_t)MXCSR_FZ : 0) | flags_of(control.exceptions);
 }
 
 TcgFpControl host_fp_control(uint32_t word)
 {
-    TcgFpControl control = { .rounding = rounding[word >> MXCSR_ROUNDING_SHIFT & 3],
-                             .flush_operands = word & MXCSR_DAZ,
-                             .flush_results = word & MXCSR_FZ };
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(flags); i++) {
-        control.exceptions |= word & flags[i].mxcsr ? flags[i].exception : 0;
-    }
-    return control;
+    return (TcgFpControl){ .rounding = rounding[word >> MXCSR_ROUNDING_SHIFT & 3],
+                           .flush_operands = word & MXCSR_DAZ,
+                           .flush_results = word & MXCSR_FZ,
+                           .exceptions = (uint8_t)exceptions_of(word) };
 }
 
 uint32_t host_fp_read(void)
@@ -62,11 +58,7 @@ void host_fp_load(uint32_t word)
 
 uint32_t host_fp_unmask(uint32_t word, unsigned exceptions)
 {
-    for (unsigned i = 0; i < G_N_ELEMENTS(flags); i++) {
-        word &= exceptions & flags[i].exception ? ~((uint32_t)flags[i].mxcsr << MXCSR_MASK_SHIFT)
-                                                : UINT32_MAX;
-    }
-    return word;
+    return word & ~(flags_of(exceptions) << MXCSR_MASK_SHIFT);
 }
 
 bool host_fp_resume(void *context, unsigned *raised)

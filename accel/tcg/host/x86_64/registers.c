@@ -22,14 +22,6 @@ static bool is_rematerialisable(const Emitter *e, IrRef root)
            emitter_is_near_pc(op);
 }
 
-/* Whether a store to memory can do without a register for the value. */
-static bool is_immediate(const Emitter *e, IrRef root)
-{
-    const IrOp *op = &e->unit->ops[root];
-
-    return op->opcode == IR_OP_fconst || (op->opcode == IR_OP_const && op->type != IR_V128);
-}
-
 /* Whether the value can be had without this register. */
 static bool is_backed(const Emitter *e, IrRef root, int reg)
 {
@@ -119,7 +111,7 @@ static void back_up(Emitter *e, int reg)
         return;
     }
     if (e->values[value].hold && !(e->values[value].regs & ~(1u << reg)) &&
-        !is_immediate(e, value)) {
+        !emitter_is_immediate(&e->unit->ops[value])) {
         for (unsigned word = 0; word < 2; word++) {
             for (uint64_t map = e->dirty[word]; map; map &= map - 1) {
                 unsigned var = word * 64 + (unsigned)__builtin_ctzll(map);

@@ -75,9 +75,8 @@ static void set_unpinned(Emitter *e, IrRef value, unsigned var)
     }
     vacate_home(e, var);
     /* EFLAGS will do until they are overwritten, unless a copy in the frame lets that happen. */
-    if (!recipe && op->opcode != IR_OP_fconst &&
-        (e->eflags != value || e->values[value].slot != NO_SLOT) &&
-        (op->opcode != IR_OP_const || op->type == IR_V128)) {
+    if (!recipe && !emitter_is_immediate(op) &&
+        (e->eflags != value || e->values[value].slot != NO_SLOT)) {
         emitter_use(e, value);
     }
     e->values[value].hold++;
@@ -121,6 +120,13 @@ static void store_const(Emitter *e, unsigned var, IrRef value)
         asm_store(&e->a, true, home, reg);
         e->locked &= ~(1u << reg);
     }
+}
+
+/* Nothing has VTMP0 where variables are written back. */
+static void store_vector_zero(Emitter *e, unsigned var)
+{
+    asm_vector_const(e, VTMP0, 0, 0);
+    asm_vector_store(e, 4, emitter_home(e, var), VTMP0);
 }
 
 static void store_reg(Emitter *e, unsigned var, int reg)
@@ -178,6 +184,8 @@ void emitter_store_home(Emitter *e, unsigned var)
     } else if (opcode == IR_OP_fconst) {
         asm_store_imm(&e->a, 1, emitter_home(e, var),
                       (int32_t)ir_const_flags(&e->unit->ops[value]));
+    } else if (emitter_is_vector_zero(&e->unit->ops[value])) {
+        store_vector_zero(e, var);
     } else if (opcode == IR_OP_const) {
         store_const(e, var, value);
     } else if (e->eflags == value || e->recipe.flags == value) {
@@ -273,7 +281,11 @@ static void cold_store_const(Emitter *e, const ColdStore *store)
         return;
     }
     emitter_const(e, store->value, &full);
-    if (e->b->runtime.vars[store->var].type != IR_I64) {
+    if (emitter_is_vector_zero(op)) {
+        asm_store_imm(&e->a, 3, home, 0);
+        home.disp += 8;
+        asm_store_imm(&e->a, 3, home, 0);
+    } else if (e->b->runtime.vars[store->var].type != IR_I64) {
         asm_store_imm(&e->a, 2, home, (int32_t)full);
     } else if (asm_fits32((int64_t)full)) {
         asm_store_imm(&e->a, 3, home, (int32_t)full);
